@@ -1,0 +1,233 @@
+package proxstation_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/proxstation/proxstation"
+
+// arrows holds every import one of our packages may make of another or of a
+// third party's module. Imports of tests are free: a test may use the embedded
+// node or the lab.
+var arrows = map[string][]string{
+	"": {},
+	// The leaves: vocabulary and file access, nothing above them.
+	"internal/finding":  {},
+	"internal/sysfs":    {},
+	"internal/hosttree": {},
+	// The lab boots kernels; x/sys loads modules and calls VFIO's ioctls.
+	"internal/lab":      {"golang.org/x/sys"},
+	"internal/lab/init": {"golang.org/x/sys"},
+
+	"iommu": {"internal/finding", "internal/sysfs", "golang.org/x/sys"},
+	"gpu":   {"iommu", "internal/finding", "internal/sysfs"},
+	// storage knows neither PCI nor PVE, so that it can be used without them.
+	"storage": {"internal/finding", "internal/sysfs", "golang.org/x/sys"},
+
+	// The one place that speaks to a node. Nothing else decodes an answer.
+	"internal/pve": {"iommu", "gpu", "storage", "internal/finding",
+		"github.com/luthermonson/go-proxmox", "golang.org/x/sync"},
+
+	// The only package that knows all others. It imports go-proxmox for the
+	// constructor that takes the caller's client.
+	"workstation": {"iommu", "gpu", "storage", "internal/finding", "internal/pve",
+		"workstation/rustdesk", "github.com/luthermonson/go-proxmox", "github.com/jaypipes/ghw", "golang.org/x/sync"},
+	"workstation/rustdesk": {"internal/finding"},
+	"workstation/recovery": {"internal/finding", "github.com/diskfs/go-diskfs"},
+
+	// The embedded node must not share a parser with the code it tests.
+	"internal/pveschema":     {},
+	"internal/pveschema/gen": {"internal/pveschema"},
+	"workstation/pvetest":    {"internal/pveschema"},
+}
+
+// examples may import what a user may import, and each other's shared door.
+func allowed(pkg string) []string {
+	if strings.HasPrefix(pkg, "examples/") {
+		return []string{"iommu", "gpu", "storage", "workstation", "workstation/pvetest",
+			"workstation/rustdesk", "workstation/recovery", "examples/internal/connect",
+			"internal/hosttree", "github.com/luthermonson/go-proxmox"}
+	}
+	return arrows[pkg]
+}
+
+func TestImportsFlowOneWay(t *testing.T) {
+	t.Parallel()
+	for _, pkg := range listPackages(t) {
+		name := strings.TrimPrefix(strings.TrimPrefix(pkg.ImportPath, module), "/")
+		if _, known := arrows[name]; !known && !strings.HasPrefix(name, "examples/") {
+			t.Errorf("%s: not in the map of packages; add it to arrows with its reason", name)
+			continue
+		}
+		for _, path := range pkg.Imports {
+			if ours, ok := strings.CutPrefix(path, module+"/"); ok {
+				path = ours
+			} else if !strings.Contains(strings.Split(path, "/")[0], ".") {
+				continue // the standard library
+			}
+			if !slices.ContainsFunc(allowed(name), func(a string) bool {
+				return path == a || strings.Contains(a, ".") && strings.HasPrefix(path, a+"/")
+			}) {
+				t.Errorf("%s imports %s, which the map of arrows does not allow", name, path)
+			}
+		}
+	}
+}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+func listPackages(t *testing.T) []listed {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", "./...")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, stderr.String())
+	}
+	var packages []listed
+	for decoder := json.NewDecoder(bytes.NewReader(out)); decoder.More(); {
+		var p listed
+		if err := decoder.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, p)
+	}
+	return packages
+}
+
+// The budgets of our style: what does not fit wants to be two things.
+const (
+	maxFileLines     = 300
+	maxFunctionLines = 50
+)
+
+func TestFilesKeepTheBudgets(t *testing.T) {
+	t.Parallel()
+	eachFile(t, func(path string, set *token.FileSet, file *ast.File, lines int) {
+		if lines > maxFileLines && !strings.HasSuffix(path, "_test.go") {
+			t.Errorf("%s: %d lines, more than %d", path, lines, maxFileLines)
+		}
+		for _, declaration := range file.Decls {
+			function, ok := declaration.(*ast.FuncDecl)
+			if !ok || strings.HasSuffix(path, "_test.go") {
+				continue
+			}
+			n := set.Position(function.End()).Line - set.Position(function.Pos()).Line + 1
+			if n > maxFunctionLines {
+				t.Errorf("%s: %s has %d lines, more than %d", path, function.Name.Name, n, maxFunctionLines)
+			}
+		}
+	})
+}
+
+func TestEveryExportedNameIsDocumented(t *testing.T) {
+	t.Parallel()
+	eachFile(t, func(path string, set *token.FileSet, file *ast.File, _ int) {
+		if strings.HasSuffix(path, "_test.go") || file.Name.Name == "main" {
+			return
+		}
+		for _, declaration := range file.Decls {
+			for _, name := range undocumented(declaration) {
+				t.Errorf("%s: %s is exported and has no comment", set.Position(declaration.Pos()), name)
+			}
+		}
+	})
+}
+
+func undocumented(declaration ast.Decl) []string {
+	var names []string
+	switch d := declaration.(type) {
+	case *ast.FuncDecl:
+		if d.Name.IsExported() && d.Doc == nil && (d.Recv == nil || exportedReceiver(d.Recv)) {
+			names = append(names, d.Name.Name)
+		}
+	case *ast.GenDecl:
+		for _, spec := range d.Specs {
+			switch s := spec.(type) {
+			case *ast.TypeSpec:
+				if s.Name.IsExported() && s.Doc == nil && d.Doc == nil {
+					names = append(names, s.Name.Name)
+				}
+			case *ast.ValueSpec:
+				if s.Doc == nil && s.Comment == nil && d.Doc == nil && s.Names[0].IsExported() {
+					names = append(names, s.Names[0].Name)
+				}
+			}
+		}
+	}
+	return names
+}
+
+func exportedReceiver(fields *ast.FieldList) bool {
+	expr := fields.List[0].Type
+	if star, ok := expr.(*ast.StarExpr); ok {
+		expr = star.X
+	}
+	if index, ok := expr.(*ast.IndexExpr); ok {
+		expr = index.X
+	}
+	ident, ok := expr.(*ast.Ident)
+	return ok && ident.IsExported()
+}
+
+func eachFile(t *testing.T, visit func(path string, set *token.FileSet, file *ast.File, lines int)) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && path != "." && (entry.Name() == "testdata" || strings.HasPrefix(entry.Name(), ".")) {
+			return fs.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") {
+			return nil
+		}
+		source, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		set := token.NewFileSet()
+		file, err := parser.ParseFile(set, path, source, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		visit(path, set, file, bytes.Count(source, []byte("\n")))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A module's zip refuses names with a colon and symbolic links, so one of
+// either would make the module impossible to import.
+func TestTreeCanBeAModule(t *testing.T) {
+	t.Parallel()
+	out, err := exec.CommandContext(t.Context(), "git", "ls-files", "--stage").Output()
+	if err != nil {
+		t.Skipf("not a git checkout: %v", err)
+	}
+	for scanner := bufio.NewScanner(bytes.NewReader(out)); scanner.Scan(); {
+		mode, rest, _ := strings.Cut(scanner.Text(), " ")
+		_, name, _ := strings.Cut(rest, "\t")
+		if mode == "120000" || strings.ContainsAny(name, `:*?"<>|\`) {
+			t.Errorf("%s (mode %s) cannot be in a module's zip", name, mode)
+		}
+	}
+}

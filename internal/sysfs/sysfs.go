@@ -1,0 +1,73 @@
+// Package sysfs reads attributes of sysfs and procfs from an [fs.FS], so that
+// a captured tree and the running machine are read by the same code.
+package sysfs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// Attr returns the file's content without surrounding white space. A file
+// that is absent is an error that matches [fs.ErrNotExist].
+func Attr(fsys fs.FS, name string) (string, error) {
+	data, err := fs.ReadFile(fsys, name)
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(data)), nil
+}
+
+// Optional is [Attr] for a file that may be absent: ok is false if it is, and
+// err is set only if the file is there and cannot be read.
+func Optional(fsys fs.FS, name string) (value string, ok bool, err error) {
+	value, err = Attr(fsys, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false, nil
+	}
+	return value, err == nil, err
+}
+
+// Uint returns the file's content as a number of at most the given bits. As
+// in the kernel, "0x" in front makes it hexadecimal.
+func Uint(fsys fs.FS, name string, bits int) (uint64, error) {
+	text, err := Attr(fsys, name)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(text, 0, bits)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", name, err)
+	}
+	return n, nil
+}
+
+// Link returns the last element of the target of a symbolic link: the name of
+// a driver, a group or a subsystem. ok is false if there is no link.
+func Link(fsys fs.FS, name string) (target string, ok bool, err error) {
+	target, err = fs.ReadLink(fsys, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, err
+	}
+	return path.Base(target), true, nil
+}
+
+// Names returns the names in a directory in order. A directory that is absent
+// is an error that matches [fs.ErrNotExist]; one that is empty is not an error.
+func Names(fsys fs.FS, dir string) ([]string, error) {
+	entries, err := fs.ReadDir(fsys, dir)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(entries))
+	for i, entry := range entries {
+		names[i] = entry.Name()
+	}
+	return names, nil
+}

@@ -1,0 +1,241 @@
+package iommu
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/proxstation/proxstation/internal/finding"
+)
+
+// A Finding is one thing a judgement found: a stable ID, a severity, what was
+// seen, why it matters and what to do. Its fields are ID, Severity, Subject,
+// Seen, Why and Fix.
+type Finding = finding.Finding
+
+// A Severity says how much a [Finding] matters: Info, Warning or Blocker.
+type Severity = finding.Severity
+
+// The severities of findings.
+const (
+	Info    = finding.Info    // worth knowing, nothing to do
+	Warning = finding.Warning // works, with a risk or a cost
+	Blocker = finding.Blocker // does not work until it is fixed
+)
+
+// An Answer is what a probe found: yes, no, or that it could not find out.
+// The zero Answer is Unknown.
+type Answer uint8
+
+// The answers of a probe.
+const (
+	Unknown Answer = iota
+	No
+	Yes
+)
+
+// AnswerOf returns Yes or No.
+func AnswerOf(yes bool) Answer {
+	if yes {
+		return Yes
+	}
+	return No
+}
+
+// String returns "unknown", "no" or "yes".
+func (a Answer) String() string {
+	switch a {
+	case No:
+		return "no"
+	case Yes:
+		return "yes"
+	}
+	return "unknown"
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (a Answer) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (a *Answer) UnmarshalText(text []byte) error {
+	for _, answer := range []Answer{Unknown, No, Yes} {
+		if answer.String() == string(text) {
+			*a = answer
+			return nil
+		}
+	}
+	return fmt.Errorf("iommu: answer %q: want yes, no or unknown", text)
+}
+
+// A GroupID is the number of an IOMMU group, or none. The zero GroupID is
+// none: group 0 is a group. In JSON it is a number or null.
+type GroupID struct {
+	n  int
+	ok bool
+}
+
+// Group returns the ID of group n.
+func Group(n int) GroupID { return GroupID{n: n, ok: true} }
+
+// Int returns the group's number; ok is false if there is no group.
+func (g GroupID) Int() (n int, ok bool) { return g.n, g.ok }
+
+// String returns the group's number, or "none".
+func (g GroupID) String() string {
+	if !g.ok {
+		return "none"
+	}
+	return strconv.Itoa(g.n)
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (g GroupID) MarshalJSON() ([]byte, error) {
+	if !g.ok {
+		return []byte("null"), nil
+	}
+	return strconv.AppendInt(nil, int64(g.n), 10), nil
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (g *GroupID) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		*g = GroupID{}
+		return nil
+	}
+	n, err := strconv.Atoi(string(data))
+	if err != nil {
+		return fmt.Errorf("iommu: group %s: want a number or null", data)
+	}
+	*g = Group(n)
+	return nil
+}
+
+// An ID is a vendor's or device's 16-bit PCI number. It prints as four
+// hexadecimal digits.
+type ID uint16
+
+// ParseID parses a number of at most four hexadecimal digits, with or without
+// "0x" in front.
+func ParseID(s string) (ID, error) {
+	digits := s
+	if len(s) > 2 && (s[:2] == "0x" || s[:2] == "0X") {
+		digits = s[2:]
+	}
+	n, ok := parseHex(digits, 4, 16)
+	if !ok {
+		return 0, fmt.Errorf("iommu: PCI id %q: want up to four hexadecimal digits", s)
+	}
+	return ID(n), nil
+}
+
+// String returns four hexadecimal digits: "10de".
+func (id ID) String() string { return fmt.Sprintf("%04x", uint16(id)) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (id *ID) UnmarshalText(text []byte) error {
+	parsed, err := ParseID(string(text))
+	if err != nil {
+		return err
+	}
+	*id = parsed
+	return nil
+}
+
+// A Model is a vendor and device number together, the "10de:2c05" of lspci.
+type Model struct {
+	Vendor ID `json:"vendorID"`
+	Device ID `json:"deviceID"`
+}
+
+// String returns the model as lspci writes it: "10de:2c05".
+func (m Model) String() string { return m.Vendor.String() + ":" + m.Device.String() }
+
+// A Class is the 24-bit class code of a PCI function: base class, subclass
+// and programming interface (PCI Code and ID Assignment Specification).
+type Class uint32
+
+// Base returns the base class: 0x03 is display, 0x06 bridge.
+func (c Class) Base() uint8 { return uint8(c >> 16) }
+
+// Sub returns base class and subclass: 0x0604 is a PCI bridge.
+func (c Class) Sub() uint16 { return uint16(c >> 8) }
+
+// IsDisplay reports whether the function is a display controller: VGA, XGA,
+// 3D or other.
+func (c Class) IsDisplay() bool { return c.Base() == 0x03 }
+
+// IsBridge reports whether the function is a bridge: a host bridge, a root or
+// switch port, an ISA bridge. Its drivers never let a guest have it, and it
+// does no harm in a card's group.
+func (c Class) IsBridge() bool { return c.Base() == 0x06 }
+
+// String returns six hexadecimal digits: "030000".
+func (c Class) String() string { return fmt.Sprintf("%06x", uint32(c)) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (c *Class) UnmarshalText(text []byte) error {
+	n, ok := parseHex(string(text), 6, 24)
+	if !ok {
+		return fmt.Errorf("iommu: PCI class %q: want six hexadecimal digits", text)
+	}
+	*c = Class(n)
+	return nil
+}
+
+// A Function is one PCI function, as sysfs or the PVE API describes it. What
+// the API cannot know is absent: empty, nil or [Unknown].
+type Function struct {
+	Address   Address  `json:"address"`
+	Class     Class    `json:"class"`
+	Model     Model    `json:"model"`
+	Subsystem Model    `json:"subsystem"`
+	Revision  *uint8   `json:"revision,omitempty"` // nil: not known
+	Group     GroupID  `json:"group"`              // none: the function has no group
+	Name      string   `json:"name,omitempty"`     // for people; empty where no names database has it
+	Driver    string   `json:"driver,omitempty"`   // bound driver; see DriverKnown
+	Parent    *Address `json:"parent,omitempty"`   // the bridge above; nil: not known or on a root bus
+
+	// DriverKnown is No or Unknown where an empty Driver does not mean that
+	// no driver is bound: the PVE API does not tell.
+	DriverKnown Answer `json:"driverKnown"`
+	// Override is driver_override, empty if not set (host only).
+	Override string `json:"override,omitempty"`
+	// BootVGA says whether the firmware used this display (host only, boot_vga).
+	BootVGA Answer `json:"bootVGA"`
+	// NUMANode is the memory node, nil if the kernel knows none (host only, numa_node).
+	NUMANode *int `json:"numaNode,omitempty"`
+	// ResetMethods are the ways the kernel would reset it, first tried first
+	// (host only, reset_method); nil: not known.
+	ResetMethods []string `json:"resetMethods,omitempty"`
+	// Link is the PCIe link's state (host only); nil: not known.
+	Link *Link `json:"link,omitempty"`
+	// BARs are the memory regions (host only); nil: not known.
+	BARs []BAR `json:"bars,omitempty"`
+	// MDev says whether the function offers mediated devices (mdev_supported_types).
+	MDev Answer `json:"mdev"`
+	// Lost is Yes if the config space reads ff: the device fell off the bus
+	// and stays lost until the host restarts (host only).
+	Lost Answer `json:"lost"`
+}
+
+// A Link is the state of a function's PCIe link.
+type Link struct {
+	Speed    string `json:"speed"`    // current_link_speed, such as "16.0 GT/s PCIe"
+	MaxSpeed string `json:"maxSpeed"` // max_link_speed
+	Width    int    `json:"width"`    // lanes, current_link_width
+	MaxWidth int    `json:"maxWidth"` // lanes, max_link_width
+}
+
+// A BAR is a base address register: a region of memory or I/O ports that the
+// function answers at.
+type BAR struct {
+	Index        int      `json:"index"`               // 0 to 5
+	Bytes        uint64   `json:"bytes"`               // size in bytes
+	Prefetchable bool     `json:"prefetchable"`        //
+	Resizable    []uint64 `json:"resizable,omitempty"` // sizes in bytes it could be given (resourceN_resize); nil: not resizable or not known
+}
