@@ -1,0 +1,41 @@
+package pveschema
+
+import (
+	"strconv"
+	"strings"
+)
+
+// counts holds how many parameters "name[n]" stands for (qemu-server
+// PVE/QemuServer.pm, Drive.pm, PCI.pm, USB.pm: MAX_NETS, MAX_HOSTPCI_DEVICES
+// and their like). The API description writes [n] only.
+var counts = map[string]int{
+	"hostpci": 16, "ide": 4, "ipconfig": 32, "net": 32, "numa": 8, "parallel": 3, "sata": 6, "scsi": 31,
+	"serial": 4, "unused": 256, "usb": 14, "virtio": 16, "virtiofs": 10, "mp": 256, "dev": 256, "link": 8,
+}
+
+// family returns "scsi[n]" for "scsi0", and the name itself where it has no
+// number in range.
+func family(name string) string {
+	stem := strings.TrimRight(name, "0123456789")
+	digits := name[len(stem):]
+	n, err := strconv.Atoi(digits)
+	if err != nil || n >= counts[stem] || digits != strconv.Itoa(n) {
+		return name
+	}
+	return stem + "[n]"
+}
+
+// param returns the description of a parameter by the name a caller uses.
+func (e *Endpoint) param(name string) *Param { return find(e.Params, name) }
+
+func find(params []Param, name string) *Param {
+	for i := range params {
+		if params[i].Name == name {
+			return &params[i]
+		}
+	}
+	if fam := family(name); fam != name {
+		return find(params, fam)
+	}
+	return nil
+}

@@ -1,0 +1,201 @@
+package pveschema
+
+import (
+	_ "embed"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+//go:embed table.txt
+var tableText string
+
+// A Kind is the type of a parameter.
+type Kind string
+
+// The kinds of PVE's API (PVE/JSONSchema.pm).
+const (
+	String  Kind = "string"
+	Integer Kind = "integer"
+	Number  Kind = "number"
+	Boolean Kind = "boolean"
+	Array   Kind = "array"
+)
+
+// A Param is one parameter of an endpoint, or one key of a property string.
+type Param struct {
+	Name      string // "scsi[n]" stands for scsi0, scsi1 and so on
+	Kind      Kind
+	Optional  bool
+	Enum      []string
+	Min, Max  *float64
+	MinLength *int
+	MaxLength *int
+	Pattern   string
+	Format    string // the name of a format, PVE's or the table's own ("@net[n]")
+	Default   bool   // a property string may leave its key out
+	KeyAlias  string // "model": the key itself is the value of model
+	Alias     string // "macaddr": the value belongs to macaddr
+}
+
+// A Format is a property string: its keys.
+type Format struct {
+	Name string
+	Keys []Param
+}
+
+// A Check is what PVE asks of a caller: ["perm", path, [privileges], ...], or
+// "and"/"or" with more checks. Everybody is allowed where it is empty.
+type Check []any
+
+// An Endpoint is one method of the API.
+type Endpoint struct {
+	Method string
+	Path   string // with {names}
+	Params []Param
+	// User is "all" (any login), "world" (nobody need log in) or "" (see Check).
+	User  string
+	Check Check
+	// Open reports whether parameters beyond Params are allowed.
+	Open bool
+	// NoToken reports whether API tokens are refused.
+	NoToken bool
+}
+
+type table struct {
+	endpoints []*Endpoint
+	formats   map[string]*Format
+}
+
+// loaded parses the embedded table once. The text is part of the program, so
+// what is wrong with it is a mistake of ours.
+var loaded = sync.OnceValue(func() *table {
+	t, err := parseTable(tableText)
+	if err != nil {
+		panic(err)
+	}
+	return t
+})
+
+func parseTable(text string) (*table, error) {
+	t := &table{formats: map[string]*Format{}}
+	var params *[]Param
+	for i, line := range strings.Split(text, "\n") {
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		if line[0] == ' ' {
+			p, err := parseParam(strings.TrimSpace(line))
+			if err != nil {
+				return nil, fmt.Errorf("pveschema: table line %d: %w", i+1, err)
+			}
+			*params = append(*params, p)
+			continue
+		}
+		head, rest, _ := strings.Cut(line, " ")
+		if head == "format" {
+			format := &Format{Name: rest}
+			t.formats[rest], params = format, &format.Keys
+			continue
+		}
+		endpoint, err := parseEndpoint(head, rest)
+		if err != nil {
+			return nil, fmt.Errorf("pveschema: table line %d: %w", i+1, err)
+		}
+		t.endpoints, params = append(t.endpoints, endpoint), &endpoint.Params
+	}
+	return t, nil
+}
+
+// parseParam parses "name kind flag flag ...", the pattern last because it may
+// hold spaces.
+func parseParam(line string) (Param, error) {
+	line, pattern, _ := strings.Cut(line, " pattern=")
+	fields := strings.Fields(line)
+	if len(fields) < 2 {
+		return Param{}, fmt.Errorf("%q: want a name and a kind", line)
+	}
+	p := Param{Name: fields[0], Kind: Kind(fields[1]), Pattern: pattern}
+	for _, flag := range fields[2:] {
+		key, value, _ := strings.Cut(flag, "=")
+		var err error
+		switch key {
+		case "optional":
+			p.Optional = true
+		case "default":
+			p.Default = true
+		case "enum":
+			p.Enum = strings.Split(value, "|")
+		case "format":
+			p.Format = value
+		case "keyalias":
+			p.KeyAlias = value
+		case "alias":
+			p.Alias = value
+		case "min":
+			p.Min, err = parseNumber(value)
+		case "max":
+			p.Max, err = parseNumber(value)
+		case "minlength":
+			p.MinLength, err = parseLength(value)
+		case "maxlength":
+			p.MaxLength, err = parseLength(value)
+		default:
+			err = fmt.Errorf("unknown flag %q", flag)
+		}
+		if err != nil {
+			return Param{}, err
+		}
+	}
+	return p, nil
+}
+
+func parseNumber(s string) (*float64, error) {
+	n, err := strconv.ParseFloat(s, 64)
+	return &n, err
+}
+
+func parseLength(s string) (*int, error) {
+	n, err := strconv.Atoi(s)
+	return &n, err
+}
+
+// Lookup returns the endpoint that answers a request and the values of the
+// names in its path. ok is false if the table has none.
+func Lookup(method, path string) (endpoint *Endpoint, names map[string]string, ok bool) {
+	for _, e := range loaded().endpoints {
+		if e.Method != method {
+			continue
+		}
+		if names, ok := e.match(path); ok {
+			return e, names, true
+		}
+	}
+	return nil, nil, false
+}
+
+// Endpoints returns all endpoints of the table.
+func Endpoints() []*Endpoint { return slices.Clone(loaded().endpoints) }
+
+// match compares the path with the endpoint's. A volume may hold slashes, so
+// the last name takes what is left.
+func (e *Endpoint) match(path string) (map[string]string, bool) {
+	want, have := strings.Split(e.Path, "/"), strings.Split(path, "/")
+	if strings.HasSuffix(e.Path, "/{volume}") && len(have) > len(want) {
+		have = append(have[:len(want)-1:len(want)-1], strings.Join(have[len(want)-1:], "/"))
+	}
+	if len(want) != len(have) {
+		return nil, false
+	}
+	names := map[string]string{}
+	for i, part := range want {
+		if name, found := strings.CutPrefix(part, "{"); found && have[i] != "" {
+			names[strings.TrimSuffix(name, "}")] = have[i]
+		} else if part != have[i] {
+			return nil, false
+		}
+	}
+	return names, true
+}

@@ -1,0 +1,385 @@
+package pveschema
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write table.txt from PVE's API description")
+
+// description is where PVE's official API description lies beside a checkout.
+// It is not part of the project; CI has it.
+const description = "../../../shared/pve/apidoc.json"
+
+// served lists the endpoints in the table.
+const served = `
+GET /version
+POST /access/ticket
+GET /access/permissions
+GET /nodes
+GET /nodes/{node}/status
+GET /nodes/{node}/version
+GET /nodes/{node}/time
+GET /nodes/{node}/network
+GET /nodes/{node}/lxc
+GET /nodes/{node}/hardware/pci
+GET /nodes/{node}/hardware/pci/{pci-id-or-mapping}
+GET /nodes/{node}/hardware/pci/{pci-id-or-mapping}/mdev
+GET /nodes/{node}/hardware/usb
+GET /nodes/{node}/capabilities/qemu/cpu
+GET /nodes/{node}/capabilities/qemu/machines
+GET /storage
+GET /storage/{storage}
+GET /nodes/{node}/storage
+GET /nodes/{node}/storage/{storage}/status
+GET /nodes/{node}/storage/{storage}/content
+POST /nodes/{node}/storage/{storage}/content
+GET /nodes/{node}/storage/{storage}/content/{volume}
+DELETE /nodes/{node}/storage/{storage}/content/{volume}
+POST /nodes/{node}/storage/{storage}/upload
+POST /nodes/{node}/storage/{storage}/download-url
+GET /nodes/{node}/disks/list
+GET /nodes/{node}/disks/smart
+GET /nodes/{node}/disks/lvm
+GET /nodes/{node}/disks/lvmthin
+GET /nodes/{node}/disks/zfs
+GET /nodes/{node}/disks/zfs/{name}
+GET /nodes/{node}/disks/directory
+GET /nodes/{node}/qemu
+POST /nodes/{node}/qemu
+DELETE /nodes/{node}/qemu/{vmid}
+GET /nodes/{node}/qemu/{vmid}/config
+PUT /nodes/{node}/qemu/{vmid}/config
+POST /nodes/{node}/qemu/{vmid}/config
+GET /nodes/{node}/qemu/{vmid}/pending
+PUT /nodes/{node}/qemu/{vmid}/resize
+POST /nodes/{node}/qemu/{vmid}/move_disk
+PUT /nodes/{node}/qemu/{vmid}/unlink
+GET /nodes/{node}/qemu/{vmid}/status/current
+POST /nodes/{node}/qemu/{vmid}/status/start
+POST /nodes/{node}/qemu/{vmid}/status/stop
+POST /nodes/{node}/qemu/{vmid}/status/shutdown
+POST /nodes/{node}/qemu/{vmid}/status/reboot
+POST /nodes/{node}/qemu/{vmid}/status/reset
+POST /nodes/{node}/qemu/{vmid}/status/suspend
+POST /nodes/{node}/qemu/{vmid}/status/resume
+GET /nodes/{node}/qemu/{vmid}/snapshot
+POST /nodes/{node}/qemu/{vmid}/snapshot
+DELETE /nodes/{node}/qemu/{vmid}/snapshot/{snapname}
+POST /nodes/{node}/qemu/{vmid}/agent/ping
+GET /nodes/{node}/qemu/{vmid}/agent/info
+GET /nodes/{node}/qemu/{vmid}/agent/get-osinfo
+GET /nodes/{node}/qemu/{vmid}/agent/get-host-name
+GET /nodes/{node}/qemu/{vmid}/agent/network-get-interfaces
+POST /nodes/{node}/qemu/{vmid}/agent/exec
+GET /nodes/{node}/qemu/{vmid}/agent/exec-status
+GET /nodes/{node}/qemu/{vmid}/agent/file-read
+POST /nodes/{node}/qemu/{vmid}/agent/file-write
+GET /nodes/{node}/tasks
+GET /nodes/{node}/tasks/{upid}/status
+GET /nodes/{node}/tasks/{upid}/log
+DELETE /nodes/{node}/tasks/{upid}
+GET /cluster/mapping/pci
+POST /cluster/mapping/pci
+GET /cluster/mapping/pci/{id}
+PUT /cluster/mapping/pci/{id}
+DELETE /cluster/mapping/pci/{id}
+GET /cluster/nextid
+GET /cluster/resources
+GET /cluster/status
+GET /cluster/tasks
+GET /cluster/ha/resources
+GET /cluster/backup
+`
+
+// hand holds the formats that the API description only names, with their
+// source. Their keys are compared with the typetext of the parameters.
+const hand = `
+# qemu-server PVE/QemuServer/PCI.pm, $hostpci_fmt
+format pve-qm-hostpci
+ host string optional default format=pve-qm-hostpci-host
+ mapping string optional format=pve-configid
+ rombar boolean optional
+ romfile string optional pattern=[^,;]+
+ pcie boolean optional
+ x-vga boolean optional
+ legacy-igd boolean optional
+ mdev string optional pattern=[^/\.:]+
+ vendor-id string optional pattern=0x[0-9a-fA-F]{4}
+ device-id string optional pattern=0x[0-9a-fA-F]{4}
+ sub-vendor-id string optional pattern=0x[0-9a-fA-F]{4}
+ sub-device-id string optional pattern=0x[0-9a-fA-F]{4}
+ driver string optional enum=vfio|keep
+`
+
+type apiParam struct {
+	Type      any              `json:"type"`
+	Optional  any              `json:"optional"`
+	Enum      []string         `json:"enum"`
+	Minimum   *json.Number     `json:"minimum"`
+	Maximum   *json.Number     `json:"maximum"`
+	MinLength *json.Number     `json:"minLength"`
+	MaxLength *json.Number     `json:"maxLength"`
+	Pattern   string           `json:"pattern"`
+	Format    json.RawMessage  `json:"format"`
+	Default   any              `json:"default_key"`
+	KeyAlias  string           `json:"keyAlias"`
+	Alias     string           `json:"alias"`
+	Items     *json.RawMessage `json:"items"`
+	TypeText  string           `json:"typetext"`
+}
+
+type apiEndpoint struct {
+	AllowToken  any             `json:"allowtoken"`
+	Permissions json.RawMessage `json:"permissions"`
+	Parameters  struct {
+		Additional any                 `json:"additionalProperties"`
+		Properties map[string]apiParam `json:"properties"`
+	} `json:"parameters"`
+}
+
+func readDescription(t *testing.T) map[string]apiEndpoint {
+	t.Helper()
+	data, err := os.ReadFile(description)
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("CI must have PVE's API description: %v", err)
+		}
+		t.Skipf("PVE's API description is not beside this checkout: %v", err)
+	}
+	var api map[string]apiEndpoint
+	if err := json.Unmarshal(data, &api); err != nil {
+		t.Fatal(err)
+	}
+	return api
+}
+
+// TestTable holds the table to PVE's description, to the byte.
+func TestTable(t *testing.T) {
+	t.Parallel()
+	want := write(t, readDescription(t))
+	if *update {
+		if err := os.WriteFile("table.txt", []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if want != tableText {
+		t.Error("table.txt differs from PVE's API description; run go test -run TestTable -update and read the difference")
+	}
+}
+
+// TestTableSaysWhatTheDescriptionSays compares what the program reads from the
+// table with the description, so that a mistake in writing it shows too.
+func TestTableSaysWhatTheDescriptionSays(t *testing.T) {
+	t.Parallel()
+	api := readDescription(t)
+	for _, e := range Endpoints() {
+		key := e.Method + " " + e.Path
+		described, ok := api[key]
+		if !ok {
+			t.Errorf("%s is not in PVE's API", key)
+			continue
+		}
+		if len(e.Params) != len(described.Parameters.Properties) {
+			t.Errorf("%s has %d parameters, PVE's %d", key, len(e.Params), len(described.Parameters.Properties))
+		}
+		for name, a := range described.Parameters.Properties {
+			p := find(e.Params, name)
+			if p == nil {
+				t.Errorf("%s: no parameter %s", key, name)
+				continue
+			}
+			if p.Kind != kindOf(a) || p.Optional != truth(a.Optional) || !slices.Equal(p.Enum, a.Enum) {
+				t.Errorf("%s: %s is %v, PVE's is %+v", key, name, *p, a)
+			}
+		}
+	}
+}
+
+func write(t *testing.T, api map[string]apiEndpoint) string {
+	t.Helper()
+	w := &writer{formats: map[string]string{}}
+	for line := range strings.FieldsFuncSeq(served, func(r rune) bool { return r == '\n' }) {
+		method, path, _ := strings.Cut(line, " ")
+		e, ok := api[line]
+		if !ok {
+			t.Fatalf("%s is not in PVE's API", line)
+		}
+		fmt.Fprintf(&w.out, "%s %s %s\n", method, path, access(t, e))
+		for _, name := range slices.Sorted(maps.Keys(e.Parameters.Properties)) {
+			w.param(name, e.Parameters.Properties[name])
+		}
+	}
+	head := "# Written by table_test.go with -update; see doc.go.\n"
+	var formats strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(w.formats)) {
+		formats.WriteString("format " + name + "\n" + w.formats[name])
+	}
+	return head + w.out.String() + formats.String() + hand
+}
+
+func access(t *testing.T, e apiEndpoint) string {
+	t.Helper()
+	var p struct {
+		User  string `json:"user,omitempty"`
+		Check []any  `json:"check,omitempty"`
+	}
+	if len(e.Permissions) > 0 {
+		if err := json.Unmarshal(e.Permissions, &p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := map[string]any{}
+	if p.User != "" {
+		out["user"] = p.User
+	}
+	if p.Check != nil {
+		out["check"] = p.Check
+	}
+	if e.Parameters.Additional != nil && truth(e.Parameters.Additional) {
+		out["open"] = true
+	}
+	if e.AllowToken != nil && !truth(e.AllowToken) {
+		out["notoken"] = true
+	}
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(out); err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(text.String())
+}
+
+type writer struct {
+	out     strings.Builder
+	formats map[string]string
+}
+
+func (w *writer) param(name string, a apiParam) { w.out.WriteString(w.line(name, a)) }
+
+func (w *writer) line(name string, a apiParam) string {
+	fields := []string{name, string(kindOf(a))}
+	add := func(flag, value string) {
+		if value != "" {
+			fields = append(fields, flag+"="+value)
+		}
+	}
+	if truth(a.Optional) || a.Alias != "" {
+		fields = append(fields, "optional")
+	}
+	if truth(a.Default) {
+		fields = append(fields, "default")
+	}
+	add("enum", strings.Join(a.Enum, "|"))
+	for flag, n := range map[string]*json.Number{"min": a.Minimum, "max": a.Maximum} {
+		if n != nil {
+			add(flag, n.String())
+		}
+	}
+	for flag, n := range map[string]*json.Number{"minlength": a.MinLength, "maxlength": a.MaxLength} {
+		if n != nil {
+			add(flag, n.String())
+		}
+	}
+	slices.Sort(fields[2:])
+	add("keyalias", a.KeyAlias)
+	add("alias", a.Alias)
+	add("format", w.format(name, a.Format))
+	line := " " + strings.Join(fields, " ")
+	if a.Pattern != "" {
+		line += " pattern=" + a.Pattern
+	}
+	return line + "\n"
+}
+
+// format returns the name of a format. One given as an object gets a name and
+// a block of its own, shared by all parameters that have the same.
+func (w *writer) format(name string, raw json.RawMessage) string {
+	var named string
+	if len(raw) == 0 || json.Unmarshal(raw, &named) == nil {
+		return named
+	}
+	var keys map[string]apiParam
+	if err := json.Unmarshal(raw, &keys); err != nil {
+		return ""
+	}
+	var block strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		block.WriteString(w.line(key, keys[key]))
+	}
+	for n := 1; ; n++ {
+		candidate := "@" + name
+		if n > 1 {
+			candidate = fmt.Sprintf("@%s#%d", name, n)
+		}
+		known, taken := w.formats[candidate]
+		if !taken {
+			w.formats[candidate] = block.String()
+		}
+		if !taken || known == block.String() {
+			return candidate
+		}
+	}
+}
+
+func kindOf(a apiParam) Kind {
+	if kind, ok := a.Type.(string); ok {
+		return Kind(kind)
+	}
+	return String
+}
+
+func truth(v any) bool {
+	switch v := v.(type) {
+	case bool:
+		return v
+	case float64:
+		return v != 0
+	case string:
+		return v != "" && v != "0"
+	}
+	return false
+}
+
+// TestHandWrittenFormats compares our own formats with the keys that the
+// description shows in the typetext of a parameter.
+func TestHandWrittenFormats(t *testing.T) {
+	t.Parallel()
+	api := readDescription(t)
+	typetext := api["POST /nodes/{node}/qemu"].Parameters.Properties["hostpci[n]"].TypeText
+	format := loaded().formats["pve-qm-hostpci"]
+	for _, p := range format.Keys {
+		if !strings.Contains(typetext, p.Name+"=") && !strings.Contains(typetext, "["+p.Name+"=]") {
+			t.Errorf("PVE's hostpci has no key %q: %s", p.Name, typetext)
+		}
+	}
+	if n := strings.Count(typetext, "[,") + 1; n != len(format.Keys) {
+		t.Errorf("PVE's hostpci has %d keys, ours %d: %s", n, len(format.Keys), typetext)
+	}
+}
+
+func TestPatternsCompile(t *testing.T) {
+	t.Parallel()
+	check := func(where string, params []Param) {
+		for _, p := range params {
+			if p.Pattern != "" && compile(p.Pattern).String() == "" {
+				t.Errorf("%s: %s: Go cannot compile %q", where, p.Name, p.Pattern)
+			}
+		}
+	}
+	for _, e := range Endpoints() {
+		check(e.Method+" "+e.Path, e.Params)
+	}
+	for name, f := range loaded().formats {
+		check(name, f.Keys)
+	}
+}
