@@ -218,6 +218,9 @@ type Function struct {
 	BARs []BAR `json:"bars,omitempty"`
 	// MDev says whether the function offers mediated devices (mdev_supported_types).
 	MDev Answer `json:"mdev"`
+	// ACS says whether a bridge keeps what is below it apart with Access
+	// Control Services (host only, and only root can read it).
+	ACS Answer `json:"acs"`
 	// Lost is Yes if the config space reads ff: the device fell off the bus
 	// and stays lost until the host restarts (host only).
 	Lost Answer `json:"lost"`
@@ -236,6 +239,7 @@ type Link struct {
 type BAR struct {
 	Index        int      `json:"index"`               // 0 to 5
 	Bytes        uint64   `json:"bytes"`               // size in bytes
+	IO           bool     `json:"io,omitempty"`        // I/O ports, not memory
 	Prefetchable bool     `json:"prefetchable"`        //
 	Resizable    []uint64 `json:"resizable,omitempty"` // sizes in bytes it could be given (resourceN_resize); nil: not resizable or not known
 }

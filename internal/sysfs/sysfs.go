@@ -71,3 +71,32 @@ func Names(fsys fs.FS, dir string) ([]string, error) {
 	}
 	return names, nil
 }
+
+// Real returns the path of what name leads to, without links in it: the
+// place of a device below devices. At most 40 links are followed, as in the
+// kernel. A path that leaves fsys is an error that matches [fs.ErrInvalid].
+func Real(fsys fs.FS, name string) (string, error) {
+	todo, done := strings.Split(name, "/"), "."
+	for links := 0; len(todo) > 0; {
+		next := path.Join(done, todo[0])
+		todo = todo[1:]
+		info, err := fs.Lstat(fsys, next)
+		if err != nil {
+			return "", err
+		}
+		if info.Mode().Type() != fs.ModeSymlink {
+			done = next
+			continue
+		}
+		target, err := fs.ReadLink(fsys, next)
+		if err != nil {
+			return "", err
+		}
+		place := path.Join(path.Dir(next), target)
+		if links++; links > 40 || path.IsAbs(target) || !fs.ValidPath(place) {
+			return "", &fs.PathError{Op: "resolve", Path: name, Err: fs.ErrInvalid}
+		}
+		todo, done = append(strings.Split(place, "/"), todo...), "."
+	}
+	return done, nil
+}

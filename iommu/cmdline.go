@@ -1,0 +1,202 @@
+package iommu
+
+import (
+	"slices"
+	"strings"
+)
+
+// A Cmdline is a kernel command line: arguments in order, separated by white
+// space that double quotes protect (kernel: next_arg in lib/cmdline.c,
+// Documentation/admin-guide/kernel-parameters.rst). It keeps every byte: what
+// was parsed prints as it was. The zero Cmdline is empty.
+type Cmdline struct {
+	parts []part
+}
+
+// A part is the white space before an argument, and the argument.
+type part struct{ space, arg string }
+
+// ParseCmdline splits a command line. Every string is one: a quote without
+// end protects all that follows, as in the kernel.
+func ParseCmdline(s string) Cmdline {
+	var c Cmdline
+	for s != "" {
+		start := strings.IndexFunc(s, func(r rune) bool { return !isSpace(r) })
+		if start < 0 {
+			start = len(s)
+		}
+		quoted := false
+		stop := strings.IndexFunc(s[start:], func(r rune) bool {
+			if r == '"' {
+				quoted = !quoted
+			}
+			return !quoted && isSpace(r)
+		})
+		if stop < 0 {
+			stop = len(s) - start
+		}
+		c.parts = append(c.parts, part{s[:start], s[start : start+stop]})
+		s = s[start+stop:]
+	}
+	return c
+}
+
+// isSpace is the kernel's isspace for ASCII.
+func isSpace(r rune) bool { return r == ' ' || '\t' <= r && r <= '\r' }
+
+// String returns the command line as it was parsed and edited.
+func (c Cmdline) String() string {
+	var b strings.Builder
+	for _, p := range c.parts {
+		b.WriteString(p.space)
+		b.WriteString(p.arg)
+	}
+	return b.String()
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (c Cmdline) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (c *Cmdline) UnmarshalText(text []byte) error {
+	*c = ParseCmdline(string(text))
+	return nil
+}
+
+// Args returns the arguments without quotes: quiet, iommu=pt.
+func (c Cmdline) Args() []string {
+	var args []string
+	for _, p := range c.parts {
+		if p.arg != "" {
+			args = append(args, unquote(p.arg))
+		}
+	}
+	return args
+}
+
+// unquote does what the kernel does to quotes: those around the argument or
+// around its value go, others stay.
+func unquote(arg string) string {
+	if strings.HasPrefix(arg, `"`) {
+		return strings.TrimSuffix(arg[1:], `"`)
+	}
+	key, value, ok := strings.Cut(arg, "=")
+	if ok && strings.HasPrefix(value, `"`) {
+		return key + "=" + strings.TrimSuffix(value[1:], `"`)
+	}
+	return arg
+}
+
+// Has reports whether an argument is there, as it is written: "iommu=pt".
+// Arguments after "--" are for init.
+func (c Cmdline) Has(arg string) bool {
+	for _, have := range c.Args() {
+		if have == "--" {
+			return false
+		}
+		if sameArg(have, arg) {
+			return true
+		}
+	}
+	return false
+}
+
+// Values returns the values of all arguments of that name in order, with ""
+// for one without a value. Dashes and underscores are the same, as in the
+// kernel.
+func (c Cmdline) Values(name string) []string {
+	var values []string
+	for _, arg := range c.Args() {
+		if arg == "--" {
+			break
+		}
+		key, value, _ := strings.Cut(arg, "=")
+		if sameName(key, name) {
+			values = append(values, value)
+		}
+	}
+	return values
+}
+
+// Options returns the comma-separated values of all arguments of that name:
+// "iommu=pt,nobypass iommu=soft" has three.
+func (c Cmdline) Options(name string) []string {
+	var options []string
+	for _, value := range c.Values(name) {
+		options = append(options, strings.Split(value, ",")...)
+	}
+	return options
+}
+
+// With returns the command line with arguments added that it lacks, before
+// "--" if there is one. All that was there stays as it is.
+func (c Cmdline) With(args ...string) Cmdline {
+	parts := slices.Clone(c.parts)
+	for _, arg := range args {
+		if (Cmdline{parts}).Has(arg) {
+			continue
+		}
+		at := end(parts)
+		space := " "
+		if at == 0 {
+			space = ""
+		}
+		parts = slices.Insert(parts, at, part{space, quote(arg)})
+		if next := at + 1; next < len(parts) && parts[next].space == "" {
+			parts[next].space = " "
+		}
+	}
+	return Cmdline{parts}
+}
+
+// end returns where an argument can be added: before "--", before an argument
+// whose quote has no end, before white space at the end.
+func end(parts []part) int {
+	if at := slices.IndexFunc(parts, func(p part) bool { return p.arg == "--" }); at >= 0 {
+		return at
+	}
+	last := len(parts) - 1
+	if last >= 0 && (parts[last].arg == "" || strings.Count(parts[last].arg, `"`)%2 == 1) {
+		return last
+	}
+	return len(parts)
+}
+
+// Without returns the command line without the given arguments, each with the
+// white space before it. All others stay as they are.
+func (c Cmdline) Without(args ...string) Cmdline {
+	var parts []part
+	ended := false
+	for _, p := range c.parts {
+		ended = ended || p.arg == "--"
+		gone := !ended && p.arg != "" && slices.ContainsFunc(args, func(arg string) bool { return sameArg(unquote(p.arg), arg) })
+		if gone {
+			continue
+		}
+		if len(parts) == 0 && len(c.parts) > 0 {
+			p.space = c.parts[0].space
+		}
+		parts = append(parts, p)
+	}
+	return Cmdline{parts}
+}
+
+func quote(arg string) string {
+	if !strings.ContainsFunc(arg, isSpace) {
+		return arg
+	}
+	if key, value, ok := strings.Cut(arg, "="); ok && !strings.ContainsFunc(key, isSpace) {
+		return key + `="` + value + `"`
+	}
+	return `"` + arg + `"`
+}
+
+func sameArg(a, b string) bool {
+	keyA, valueA, hasA := strings.Cut(a, "=")
+	keyB, valueB, hasB := strings.Cut(b, "=")
+	return sameName(keyA, keyB) && valueA == valueB && hasA == hasB
+}
+
+func sameName(a, b string) bool {
+	return strings.ReplaceAll(a, "-", "_") == strings.ReplaceAll(b, "-", "_")
+}

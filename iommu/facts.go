@@ -1,0 +1,164 @@
+package iommu
+
+import "slices"
+
+// Facts are what could be observed of a machine. [Read] fills them from the
+// machine itself; from elsewhere, such as the PVE API, they can be put
+// together from Functions alone: what is not there stays [Unknown].
+type Facts struct {
+	// Functions are all PCI functions, in the order of their addresses.
+	Functions []Function `json:"functions"`
+	// Groups are the IOMMU groups, in the order of their numbers, from
+	// /sys/kernel/iommu_groups. Empty groups are among them.
+	Groups []GroupFacts `json:"groups"`
+	// GroupsKnown is Yes if Groups, or the Group of each function, is the
+	// truth: then a function without a group has none.
+	GroupsKnown Answer `json:"groupsKnown"`
+	// Units are the IOMMUs in use, from /sys/class/iommu.
+	Units []Unit `json:"units"`
+	// UnitsKnown is Yes if Units is the truth.
+	UnitsKnown Answer `json:"unitsKnown"`
+	// ACPI is what the firmware says of the IOMMU.
+	ACPI ACPI `json:"acpi"`
+	// Interrupts is what the kernel says of interrupt remapping.
+	Interrupts Interrupts `json:"interrupts"`
+	// Kernel is the running kernel's release (/proc/sys/kernel/osrelease).
+	Kernel string `json:"kernel,omitempty"`
+	// Vendor is the processor's vendor_id in /proc/cpuinfo: "GenuineIntel",
+	// "AuthenticAMD" or empty.
+	Vendor string `json:"vendor,omitempty"`
+	// Running is the kernel command line in force (/proc/cmdline), nil if it
+	// is not known.
+	Running *Cmdline `json:"running"`
+	// Loader is what the boot loader is set to.
+	Loader LoaderFacts `json:"loader"`
+	// Modules are the loaded modules of VFIO and of graphics drivers, with
+	// their parameters (/sys/module).
+	Modules []Module `json:"modules,omitempty"`
+	// Framebuffers are the ones on PCI functions.
+	Framebuffers []Framebuffer `json:"framebuffers,omitempty"`
+	// Uses are the functions that the machine itself lives on.
+	Uses []Use `json:"uses,omitempty"`
+	// UsesKnown is not Yes if Uses may lack some; the findings say which.
+	UsesKnown Answer `json:"usesKnown"`
+	// Findings say what could not be read.
+	Findings []Finding `json:"findings,omitempty"`
+}
+
+// Function returns the function at an address.
+func (f Facts) Function(a Address) (Function, bool) {
+	i := slices.IndexFunc(f.Functions, func(fn Function) bool { return fn.Address == a })
+	if i < 0 {
+		return Function{}, false
+	}
+	return f.Functions[i], true
+}
+
+// Slot returns all functions of the device that a is a function of.
+func (f Facts) Slot(a Address) []Function {
+	var functions []Function
+	for _, fn := range f.Functions {
+		if fn.Address.SameSlot(a) {
+			functions = append(functions, fn)
+		}
+	}
+	return functions
+}
+
+// Module returns a loaded module by its name with underscores.
+func (f Facts) Module(name string) (Module, bool) {
+	i := slices.IndexFunc(f.Modules, func(m Module) bool { return m.Name == name })
+	if i < 0 {
+		return Module{}, false
+	}
+	return f.Modules[i], true
+}
+
+// Uses of a function by the machine itself; see [Facts].
+func (f Facts) usesOf(a Address) []Use {
+	var uses []Use
+	for _, use := range f.Uses {
+		if use.Address == a {
+			uses = append(uses, use)
+		}
+	}
+	return uses
+}
+
+// GroupFacts are an IOMMU group: the smallest set of functions that the IOMMU can
+// tell from all others (Documentation/driver-api/vfio.rst).
+type GroupFacts struct {
+	ID int `json:"id"`
+	// Type is the kind of the default domain: "DMA-FQ", "DMA", "identity" or
+	// "blocked" (Documentation/ABI/testing/sysfs-kernel-iommu_groups); empty
+	// if it is not known.
+	Type string `json:"type,omitempty"`
+	// NoIOMMU is set for the groups that VFIO makes where there is no IOMMU:
+	// they isolate nothing (module parameter enable_unsafe_noiommu_mode).
+	NoIOMMU bool `json:"noIOMMU,omitempty"`
+	// Devices are the members, in order.
+	Devices []Address `json:"devices"`
+}
+
+// A Unit is an IOMMU that a driver has taken into use.
+type Unit struct {
+	Name string `json:"name"` // dmar0 for Intel, ivhd0 for AMD
+	// Extended is Intel's extended capability register, nil if there is
+	// none: bit 3 says that it can remap interrupts (VT-d specification
+	// 11.4.3; intel-iommu/ecap).
+	Extended *uint64 `json:"extended,omitempty"`
+}
+
+// ACPI is what the firmware's tables say, from /sys/firmware/acpi/tables.
+type ACPI struct {
+	DMAR Answer `json:"dmar"` // Intel's table is there: VT-d is on in the firmware
+	IVRS Answer `json:"ivrs"` // AMD's table is there
+	// Flags are DMAR's: bit 0 says that the platform can remap interrupts
+	// (VT-d specification 8.1). Only root can read them; nil if not known.
+	Flags *uint8 `json:"flags,omitempty"`
+}
+
+// Interrupts is what /proc/interrupts says of interrupt remapping: the names
+// of the chips begin with "IR-" where it is on.
+type Interrupts struct {
+	Remapped Answer `json:"remapped"`
+	Seen     string `json:"seen,omitempty"` // a line of the file
+}
+
+// A Module is a loaded kernel module.
+type Module struct {
+	Name       string            `json:"name"`                 // with underscores
+	Parameters map[string]string `json:"parameters,omitempty"` // those that can be read
+}
+
+// A Framebuffer is a console picture that lies in a function's memory.
+type Framebuffer struct {
+	Address Address `json:"address"`
+	// Name is efifb, vesafb, simplefb, BOOTFB (/proc/iomem), or what
+	// /sys/class/graphics/fbN/name says.
+	Name string `json:"name"`
+	// Firmware is set if it is the one that the firmware left, which holds
+	// the memory without being the function's driver.
+	Firmware bool   `json:"firmware"`
+	Seen     string `json:"seen"` // the file
+}
+
+// A UseKind says what a machine needs a function for.
+type UseKind string
+
+// The kinds of use.
+const (
+	UseRoot    UseKind = "root"    // holds the root file system, the boot files or swap
+	UseStorage UseKind = "storage" // holds another mounted file system or active volume
+	UseNetwork UseKind = "network" // carries the default route
+	UseConsole UseKind = "console" // is the only display of the machine
+)
+
+// A Use says that the machine itself lives on a function.
+type Use struct {
+	Address Address `json:"address"`
+	Kind    UseKind `json:"kind"`
+	// Seen is the way from the use to the function, such as
+	// "/ on dm-1 on nvme0n1p3 on nvme0n1".
+	Seen string `json:"seen"`
+}

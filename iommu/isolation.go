@@ -1,0 +1,157 @@
+package iommu
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// vfioPCI is the driver that hands a function to a guest.
+const vfioPCI = "vfio-pci"
+
+// classPCIBridge is base class and subclass of a PCI-to-PCI bridge.
+const classPCIBridge = 0x0604
+
+// The reasons why a device is not known to be isolated.
+var (
+	ErrShared   = errors.New("shares its IOMMU group")
+	ErrNoGroup  = errors.New("has no IOMMU group")
+	ErrUnknown  = errors.New("IOMMU group is not known")
+	ErrNoDevice = errors.New("no such PCI device")
+)
+
+// A SharedError says that a device's IOMMU group also holds devices that would
+// have to go to the guest with it. It matches [ErrShared].
+type SharedError struct {
+	Address Address    // the device, function 0
+	Groups  []GroupID  // the groups of its functions that are shared
+	Others  []Function // the other devices' functions, in order
+	// Above is the bridge from which on the devices have nothing apart any
+	// more: what lacks Access Control Services is this one or one below it.
+	// It is nil if they have no bridge in common, or it is not known.
+	Above *Address
+}
+
+// Error names the device, the group and all other functions in it.
+func (e *SharedError) Error() string {
+	var groups, others []string
+	for _, g := range e.Groups {
+		groups = append(groups, g.String())
+	}
+	for _, fn := range e.Others {
+		others = append(others, fmt.Sprintf("%s (%s, class %04x)", fn.Address, fn.Model, fn.Class.Sub()))
+	}
+	return fmt.Sprintf("iommu: %s %s %s with %s", e.Address.Slot(), ErrShared, strings.Join(groups, ", "), strings.Join(others, ", "))
+}
+
+// Is reports whether target is [ErrShared].
+func (e *SharedError) Is(target error) bool { return target == ErrShared }
+
+// IsHarmlessBridge reports whether a bridge may stay with the host while a
+// guest has the rest of its group. VFIO has no driver for functions whose
+// header is not that of an endpoint (drivers/vfio/pci), and lets a group be
+// used as long as what stays behind has no driver, or one that does no DMA for
+// the kernel: pcieport, pci-stub, vfio-pci (their driver_managed_dma;
+// iommu_group_claim_dma_owner in drivers/iommu/iommu.c, since Linux 5.18).
+// Host, ISA, EISA, PCI, CardBus and semi-transparent bridges are such. Other
+// bridges (0680) are not: network and NVLink devices have that class.
+func (fn Function) IsHarmlessBridge() bool {
+	if !slices.Contains([]uint16{0x0600, 0x0601, 0x0602, classPCIBridge, 0x0607, 0x0609}, fn.Class.Sub()) {
+		return false
+	}
+	return slices.Contains([]string{"", "pcieport", "pci-stub", vfioPCI}, fn.Driver)
+}
+
+// Isolated returns nil if the device that a is a function of can be handed to
+// a guest without another: all functions in the groups of its functions are
+// its own, or harmless bridges. Otherwise the error is a [*SharedError] or
+// matches [ErrNoGroup], [ErrUnknown] or [ErrNoDevice].
+func (f Facts) Isolated(a Address) error {
+	own := f.Slot(a)
+	if len(own) == 0 {
+		return fmt.Errorf("iommu: %s: %w", a.Slot(), ErrNoDevice)
+	}
+	shared := &SharedError{Address: a.WithFunction(0)}
+	for _, fn := range own {
+		n, ok := fn.Group.Int()
+		switch {
+		case !ok && f.GroupsKnown == Yes:
+			return fmt.Errorf("iommu: %s: %w", fn.Address, ErrNoGroup)
+		case !ok:
+			return fmt.Errorf("iommu: %s: %w", fn.Address, ErrUnknown)
+		case f.noIOMMU(n):
+			return fmt.Errorf("iommu: %s: group %d is VFIO's own, without an IOMMU: %w", fn.Address, n, ErrNoGroup)
+		}
+		if slices.Contains(shared.Groups, fn.Group) {
+			continue
+		}
+		if others := f.others(fn.Group, a); len(others) > 0 {
+			shared.Groups = append(shared.Groups, fn.Group)
+			shared.Others = append(shared.Others, others...)
+		}
+	}
+	if len(shared.Others) == 0 {
+		return nil
+	}
+	shared.Above = f.above(append(own[:1:1], shared.Others...))
+	return shared
+}
+
+// IsIsolated is [Facts.Isolated] as an answer: Unknown where the groups are
+// not known or there is no such device.
+func (f Facts) IsIsolated(a Address) Answer {
+	err := f.Isolated(a)
+	if errors.Is(err, ErrUnknown) || errors.Is(err, ErrNoDevice) {
+		return Unknown
+	}
+	return AnswerOf(err == nil)
+}
+
+func (f Facts) noIOMMU(n int) bool {
+	return slices.ContainsFunc(f.Groups, func(g GroupFacts) bool { return g.ID == n && g.NoIOMMU })
+}
+
+// others returns the functions of a group that belong to other devices and
+// are not harmless.
+func (f Facts) others(group GroupID, a Address) []Function {
+	var others []Function
+	for _, fn := range f.Functions {
+		if fn.Group == group && !fn.Address.SameSlot(a) && !fn.IsHarmlessBridge() {
+			others = append(others, fn)
+		}
+	}
+	return others
+}
+
+// path returns the bridges above a function, from the root bus down.
+func (f Facts) path(a Address) []Address {
+	var path []Address
+	for len(path) < 256 {
+		fn, ok := f.Function(a)
+		if !ok || fn.Parent == nil {
+			break
+		}
+		a = *fn.Parent
+		path = append(path, a)
+	}
+	slices.Reverse(path)
+	return path
+}
+
+// above returns the lowest bridge that all functions are below.
+func (f Facts) above(functions []Function) *Address {
+	common := f.path(functions[0].Address)
+	for _, fn := range functions[1:] {
+		path := f.path(fn.Address)
+		n := 0
+		for n < len(common) && n < len(path) && common[n] == path[n] {
+			n++
+		}
+		common = common[:n]
+	}
+	if len(common) == 0 {
+		return nil
+	}
+	return &common[len(common)-1]
+}

@@ -1,0 +1,191 @@
+package iommu
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"unicode/utf16"
+
+	"github.com/proxstation/proxstation/internal/sysfs"
+)
+
+// A Loader is the boot loader that starts the kernel, which decides where
+// kernel arguments are configured (PVE Administration Guide, Host Bootloader).
+type Loader uint8
+
+// The boot loaders of PVE. Its installer sets up one of them and puts the
+// tools of all of them on the disk.
+const (
+	LoaderUnknown Loader = iota
+	GRUB                 // /etc/default/grub, then update-grub
+	SyncedGRUB           // the same on partitions that proxmox-boot-tool keeps (ZFS with BIOS or Secure Boot)
+	SystemdBoot          // /etc/kernel/cmdline, then proxmox-boot-tool refresh
+)
+
+var loaders = [...]string{"unknown", "grub", "grub under proxmox-boot-tool", "systemd-boot under proxmox-boot-tool"}
+
+// String returns "grub", "grub under proxmox-boot-tool", "systemd-boot under
+// proxmox-boot-tool" or "unknown".
+func (l Loader) String() string {
+	if int(l) >= len(loaders) {
+		return fmt.Sprintf("Loader(%d)", uint8(l))
+	}
+	return loaders[l]
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (l Loader) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (l *Loader) UnmarshalText(text []byte) error {
+	i := slices.Index(loaders[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("iommu: boot loader %q", text)
+	}
+	*l = Loader(i)
+	return nil
+}
+
+// LoaderFacts are what is known of the boot loader and its configuration.
+type LoaderFacts struct {
+	UEFI Answer `json:"uefi"` // /sys/firmware/efi is there
+	// Info is the name that the loader left in the EFI variable LoaderInfo,
+	// such as "systemd-boot 252".
+	Info string `json:"info,omitempty"`
+	// Synced is Yes if /etc/kernel/proxmox-boot-uuids lists partitions.
+	Synced Answer `json:"synced"`
+	// KernelCmdline is /etc/kernel/cmdline, nil if it is not there.
+	KernelCmdline *string `json:"kernelCmdline,omitempty"`
+	// Defaults are /etc/default/grub and /etc/default/grub.d/*.cfg in the
+	// order in which grub-mkconfig reads them.
+	Defaults []File `json:"defaults,omitempty"`
+}
+
+// A File is a file's path from the root of the machine, without a slash in
+// front, and its content.
+type File struct {
+	Path string `json:"path"`
+	Text string `json:"text"`
+}
+
+func readLoader(h Host) LoaderFacts {
+	var l LoaderFacts
+	if _, err := fs.Stat(h.Sys, "firmware/efi"); err == nil {
+		l.UEFI = Yes
+	} else if _, err := fs.Stat(h.Sys, "firmware"); err == nil {
+		l.UEFI = No
+	}
+	if data, err := fs.ReadFile(h.Sys, "firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"); err == nil {
+		l.Info = efiText(data)
+	}
+	text, ok, err := sysfs.Optional(h.Etc, "kernel/proxmox-boot-uuids")
+	_, etcErr := fs.Stat(h.Etc, ".")
+	if err == nil && etcErr == nil {
+		l.Synced = AnswerOf(ok && text != "")
+	}
+	if data, err := fs.ReadFile(h.Etc, "kernel/cmdline"); err == nil {
+		cmdline := string(data)
+		l.KernelCmdline = &cmdline
+	}
+	snippets, _ := fs.Glob(h.Etc, "default/grub.d/*.cfg")
+	slices.Sort(snippets)
+	for _, name := range append([]string{"default/grub"}, snippets...) {
+		if data, err := fs.ReadFile(h.Etc, name); err == nil {
+			l.Defaults = append(l.Defaults, File{Path: "etc/" + name, Text: string(data)})
+		}
+	}
+	return l
+}
+
+// efiText decodes an EFI variable of the kernel's efivarfs that holds a
+// string: four bytes of attributes, then UTF-16 that ends with a zero.
+func efiText(data []byte) string {
+	if len(data) < 4 {
+		return ""
+	}
+	var units []uint16
+	for data = data[4:]; len(data) >= 2; data = data[2:] {
+		if unit := binary.LittleEndian.Uint16(data); unit != 0 {
+			units = append(units, unit)
+		}
+	}
+	return string(utf16.Decode(units))
+}
+
+// BootLoader decides which boot loader is really in use, from what it left
+// behind rather than from the tools that are installed. The second result
+// says what decided, or why it is unknown.
+func (f Facts) BootLoader() (Loader, string) {
+	grub, systemd := f.traces()
+	l := f.Loader
+	switch {
+	case grub != "" && systemd != "":
+		return LoaderUnknown, fmt.Sprintf("contradiction: %s, and %s", grub, systemd)
+	case systemd != "" && l.Synced == Yes:
+		return SystemdBoot, systemd + "; /etc/kernel/proxmox-boot-uuids lists partitions"
+	case systemd != "":
+		return LoaderUnknown, systemd + ", but not by proxmox-boot-tool: /etc/kernel/proxmox-boot-uuids lists nothing"
+	case grub == "" && l.UEFI == No:
+		grub = "no /sys/firmware/efi: a BIOS machine, which only GRUB boots"
+	case grub == "":
+		return LoaderUnknown, "neither BOOT_IMAGE= nor initrd=\\EFI\\ on /proc/cmdline, no EFI variable LoaderInfo"
+	}
+	switch l.Synced {
+	case Yes:
+		return SyncedGRUB, grub + "; /etc/kernel/proxmox-boot-uuids lists partitions"
+	case No:
+		return GRUB, grub + "; no /etc/kernel/proxmox-boot-uuids"
+	}
+	return LoaderUnknown, grub + ", but /etc/kernel/proxmox-boot-uuids cannot be read"
+}
+
+// traces returns what GRUB and systemd-boot left behind. GRUB puts BOOT_IMAGE=
+// in front of the command line; the kernel's EFI stub takes initrd= with a
+// path on the EFI system partition, which systemd-boot writes.
+func (f Facts) traces() (grub, systemd string) {
+	if f.Running != nil {
+		if image := f.Running.Values("BOOT_IMAGE"); len(image) > 0 {
+			grub = "/proc/cmdline: BOOT_IMAGE=" + image[0]
+		}
+		for _, initrd := range f.Running.Values("initrd") {
+			if strings.HasPrefix(strings.ToUpper(strings.ReplaceAll(initrd, "/", `\`)), `\EFI\`) {
+				systemd = "/proc/cmdline: initrd=" + initrd
+			}
+		}
+	}
+	switch info := f.Loader.Info; {
+	case strings.HasPrefix(info, "systemd-boot"):
+		systemd = "EFI variable LoaderInfo: " + info
+	case strings.HasPrefix(info, "GRUB"):
+		grub = "EFI variable LoaderInfo: " + info
+	}
+	return grub, systemd
+}
+
+// ErrLoader means that it is not known which boot loader is in use, or what it
+// is set to.
+var ErrLoader = errors.New("iommu: boot loader")
+
+// Configured returns the kernel arguments that the boot loader is set to for
+// the next boot, as far as they are configured: GRUB and the EFI stub add root
+// and the image. Its error matches [ErrLoader].
+func (f Facts) Configured() (Cmdline, error) {
+	loader, why := f.BootLoader()
+	switch loader {
+	case LoaderUnknown:
+		return Cmdline{}, fmt.Errorf("%w: unknown: %s", ErrLoader, why)
+	case SystemdBoot:
+		if f.Loader.KernelCmdline == nil {
+			return Cmdline{}, fmt.Errorf("%w: /etc/kernel/cmdline is not there", ErrLoader)
+		}
+		line, _, _ := strings.Cut(*f.Loader.KernelCmdline, "\n")
+		return ParseCmdline(line), nil
+	}
+	if len(f.Loader.Defaults) == 0 {
+		return Cmdline{}, fmt.Errorf("%w: /etc/default/grub is not there", ErrLoader)
+	}
+	return grubCmdline(f.Loader.Defaults)
+}

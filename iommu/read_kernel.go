@@ -1,0 +1,155 @@
+package iommu
+
+import (
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/proxstation/proxstation/internal/sysfs"
+)
+
+// groups reads /sys/kernel/iommu_groups, which is there and empty where the
+// IOMMU is off. Members that are no known functions become functions of which
+// nothing else is known, so that no group looks emptier than it is.
+func (r *reader) groups() {
+	const dir = "kernel/iommu_groups"
+	names, err := sysfs.Names(r.Sys, dir)
+	if err != nil {
+		r.unread("/sys/"+dir, err)
+		return
+	}
+	r.GroupsKnown = Yes
+	for _, name := range names {
+		n, err := strconv.Atoi(name)
+		if err != nil || n < 0 {
+			continue
+		}
+		r.Groups = append(r.Groups, r.group(n, dir+"/"+name))
+	}
+	slices.SortFunc(r.Groups, func(a, b GroupFacts) int { return a.ID - b.ID })
+}
+
+func (r *reader) group(n int, dir string) GroupFacts {
+	g := GroupFacts{ID: n, Devices: []Address{}}
+	g.Type, _, _ = sysfs.Optional(r.Sys, dir+"/type")
+	if name, _, _ := sysfs.Optional(r.Sys, dir+"/name"); name == "vfio-noiommu" {
+		g.NoIOMMU = true
+	}
+	members, err := sysfs.Names(r.Sys, dir+"/devices")
+	if err != nil {
+		r.unread("/sys/"+dir+"/devices", err)
+		r.GroupsKnown = Unknown
+	}
+	for _, member := range members {
+		address, err := ParseAddress(member)
+		if err != nil {
+			continue // a platform device, such as an ACPI one
+		}
+		g.Devices = append(g.Devices, address)
+		r.member(address, n)
+	}
+	slices.SortFunc(g.Devices, Address.Compare)
+	return g
+}
+
+// member sees to it that the function at an address is known to be in group n.
+func (r *reader) member(address Address, n int) {
+	i := slices.IndexFunc(r.Functions, func(fn Function) bool { return fn.Address == address })
+	if i >= 0 {
+		r.Functions[i].Group = Group(n)
+		return
+	}
+	r.Functions = append(r.Functions, Function{Address: address, Group: Group(n)})
+	slices.SortFunc(r.Functions, func(a, b Function) int { return a.Address.Compare(b.Address) })
+}
+
+// units reads /sys/class/iommu.
+func (r *reader) units() {
+	names, err := sysfs.Names(r.Sys, "class/iommu")
+	if err != nil {
+		r.unread("/sys/class/iommu", err)
+		return
+	}
+	r.UnitsKnown = Yes
+	for _, name := range names {
+		unit := Unit{Name: name}
+		text, _, _ := sysfs.Optional(r.Sys, "class/iommu/"+name+"/intel-iommu/ecap")
+		if n, err := strconv.ParseUint(text, 16, 64); err == nil {
+			unit.Extended = &n
+		}
+		r.Units = append(r.Units, unit)
+	}
+}
+
+// acpi looks for the firmware's tables. All may list them; only root may read
+// them. Where a machine has no list of tables nothing is known.
+func (r *reader) acpi() {
+	const dir = "firmware/acpi/tables"
+	names, err := sysfs.Names(r.Sys, dir)
+	if err != nil || len(names) == 0 {
+		r.unread("/sys/"+dir, err)
+		return
+	}
+	r.ACPI.DMAR = AnswerOf(slices.Contains(names, "DMAR"))
+	r.ACPI.IVRS = AnswerOf(slices.Contains(names, "IVRS"))
+	if r.ACPI.DMAR != Yes {
+		return
+	}
+	table, err := fs.ReadFile(r.Sys, dir+"/DMAR")
+	if err != nil {
+		r.unread("/sys/"+dir+"/DMAR", err)
+		return
+	}
+	if len(table) >= 48 && string(table[:4]) == "DMAR" {
+		flags := table[37]
+		r.ACPI.Flags = &flags
+	}
+}
+
+// interrupts looks for chips whose names begin with "IR-": the kernel's names
+// of interrupts that go through a remapping IOMMU (IR-PCI-MSI, IR-IO-APIC).
+// An AMD IOMMU's own interrupt and Intel's DMAR-MSI are not remapped.
+func (r *reader) interrupts() {
+	lines, ok := r.procLines("interrupts")
+	if !ok {
+		return
+	}
+	for _, line := range lines {
+		for _, word := range strings.Fields(line) {
+			if strings.HasPrefix(word, "IR-") {
+				r.Interrupts = Interrupts{Remapped: Yes, Seen: strings.Join(strings.Fields(line), " ")}
+				return
+			}
+			plain := strings.HasPrefix(word, "PCI-MSI") || strings.HasPrefix(word, "IO-APIC")
+			if plain && r.Interrupts.Remapped == Unknown {
+				r.Interrupts = Interrupts{Remapped: No, Seen: strings.Join(strings.Fields(line), " ")}
+			}
+		}
+	}
+}
+
+// watched are the modules whose state decides about passthrough.
+var watched = []string{"vfio", "vfio_pci", "vfio_pci_core", "vfio_iommu_type1", "vfio_virqfd", "iommufd",
+	"pci_stub", "nvidia", "nvidia_drm", "nouveau", "nova_core", "amdgpu", "radeon", "i915", "xe", "snd_hda_intel"}
+
+// modules reads /sys/module. Built-in modules are there only if they have
+// parameters.
+func (r *reader) modules() {
+	for _, name := range watched {
+		if _, err := fs.Stat(r.Sys, "module/"+name); err != nil {
+			continue
+		}
+		m := Module{Name: name}
+		parameters, _ := sysfs.Names(r.Sys, "module/"+name+"/parameters")
+		for _, parameter := range parameters {
+			if value, ok, err := sysfs.Optional(r.Sys, "module/"+name+"/parameters/"+parameter); ok && err == nil {
+				if m.Parameters == nil {
+					m.Parameters = map[string]string{}
+				}
+				m.Parameters[parameter] = value
+			}
+		}
+		r.Modules = append(r.Modules, m)
+	}
+}

@@ -1,0 +1,134 @@
+package iommu
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A State says whether the IOMMU is in use.
+type State uint8
+
+// The states of an IOMMU. The zero State is StateUnknown.
+const (
+	StateUnknown State = iota
+	Off
+	On
+)
+
+var states = [...]string{"unknown", "off", "on"}
+
+// String returns "on", "off" or "unknown".
+func (s State) String() string {
+	if int(s) >= len(states) {
+		return fmt.Sprintf("State(%d)", uint8(s))
+	}
+	return states[s]
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (s *State) UnmarshalText(text []byte) error {
+	i := slices.Index(states[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("iommu: state %q: want on, off or unknown", text)
+	}
+	*s = State(i)
+	return nil
+}
+
+// State says whether the IOMMU is in use, and what says so. What the kernel
+// made of it decides: groups with devices in them, and the units that a driver
+// registered. Neither the kernel's arguments nor the firmware's tables do:
+// the first may be there in vain or missing though it is on by default, the
+// second only say that it could be on.
+//
+//	groups     units      state
+//	some       some       on
+//	some       not known  on
+//	some       none       unknown: they contradict each other
+//	none       any        off
+//	not known  none       off
+//	not known  some       unknown
+//	not known  not known  unknown
+func (f Facts) State() (State, string) {
+	groups, seen := f.grouped()
+	units, unitsSeen := f.unitsFound()
+	evidence := seen + "; " + unitsSeen
+	switch {
+	case groups == Yes && units == No:
+		return StateUnknown, evidence + ": they contradict each other"
+	case groups == Yes:
+		return On, evidence
+	case groups == No, units == No:
+		return Off, evidence
+	}
+	return StateUnknown, evidence
+}
+
+// grouped says whether functions have groups. The groups that VFIO makes up
+// where there is no IOMMU do not count.
+func (f Facts) grouped() (Answer, string) {
+	number, members := 0, 0
+	fake := map[int]bool{}
+	for _, g := range f.Groups {
+		fake[g.ID] = g.NoIOMMU
+		if !g.NoIOMMU && len(g.Devices) > 0 {
+			number++
+			members += len(g.Devices)
+		}
+	}
+	if number > 0 {
+		return Yes, fmt.Sprintf("/sys/kernel/iommu_groups: %d groups with %d devices", number, members)
+	}
+	for _, fn := range f.Functions {
+		if n, ok := fn.Group.Int(); ok && !fake[n] {
+			return Yes, fmt.Sprintf("%s is in group %d", fn.Address, n)
+		}
+	}
+	switch {
+	case f.GroupsKnown != Yes:
+		return Unknown, "the groups are not known"
+	case len(fake) > 0:
+		return No, "/sys/kernel/iommu_groups: no group with a device behind an IOMMU"
+	}
+	return No, "/sys/kernel/iommu_groups is empty"
+}
+
+func (f Facts) unitsFound() (Answer, string) {
+	switch {
+	case len(f.Units) > 0:
+		var names []string
+		for _, unit := range f.Units {
+			names = append(names, unit.Name)
+		}
+		return Yes, "/sys/class/iommu: " + strings.Join(names, ", ")
+	case f.UnitsKnown == Yes:
+		return No, "/sys/class/iommu is empty"
+	}
+	return Unknown, "/sys/class/iommu is not known"
+}
+
+// InterruptRemapping says whether the IOMMU keeps a guest's device from
+// raising other interrupts than its own, and what says so. Without it vfio
+// refuses to hand out devices. The kernel's interrupt chips decide; where they
+// are not known, the lack of the ability does.
+func (f Facts) InterruptRemapping() (Answer, string) {
+	if f.Interrupts.Remapped != Unknown {
+		return f.Interrupts.Remapped, "/proc/interrupts: " + f.Interrupts.Seen
+	}
+	if f.ACPI.Flags != nil && *f.ACPI.Flags&1 == 0 {
+		return No, fmt.Sprintf("/sys/firmware/acpi/tables/DMAR: flags %#02x without bit 0, interrupt remapping", *f.ACPI.Flags)
+	}
+	for _, unit := range f.Units {
+		if unit.Extended != nil && *unit.Extended>>3&1 == 0 {
+			return No, fmt.Sprintf("/sys/class/iommu/%s/intel-iommu/ecap: %x without bit 3, interrupt remapping", unit.Name, *unit.Extended)
+		}
+	}
+	if state, seen := f.State(); state == Off {
+		return No, seen
+	}
+	return Unknown, "/proc/interrupts names no chip of a known kind"
+}

@@ -1,0 +1,136 @@
+package iommu
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation/internal/sysfs"
+)
+
+// A mount is a line of /proc/self/mountinfo (proc_pid_mountinfo(5)).
+type mount struct{ device, point, kind, source string }
+
+// parseMount parses a line; ok is false for one that is cut off.
+func parseMount(line string) (m mount, ok bool) {
+	head, tail, found := strings.Cut(line, " - ")
+	fields, last := strings.Fields(head), strings.Fields(tail)
+	if !found || len(fields) < 6 || len(last) < 2 {
+		return mount{}, false
+	}
+	return mount{device: fields[2], point: unescape(fields[4]), kind: last[0], source: unescape(last[1])}, true
+}
+
+// unescape undoes the octal escapes of procfs for white space.
+func unescape(s string) string {
+	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
+}
+
+// storageUses follows mounted block devices and swap through partitions and
+// device-mapper to the PCI functions that they hang off.
+func (r *reader) storageUses() {
+	lines, ok := r.procLines("self/mountinfo")
+	if !ok {
+		r.unsure("/", "/proc/self/mountinfo cannot be read", "Check by hand which controller holds the root disk.")
+		return
+	}
+	blocks := r.blocks()
+	root := false
+	for _, line := range lines {
+		m, ok := parseMount(line)
+		if !ok {
+			continue
+		}
+		kind := UseStorage
+		if m.point == "/" || m.point == "/usr" || m.point == "/var" || m.point == "/boot" || strings.HasPrefix(m.point, "/boot/") {
+			kind = UseRoot
+		}
+		found := false
+		if disk := blocks.find(m); disk != "" {
+			found = r.diskUses(disk, kind, m.point+" on "+disk, 0)
+		}
+		root = root || found && m.point == "/"
+		if !found && m.point == "/" {
+			r.unsure("/", "/proc/self/mountinfo: / is "+m.kind+" on "+m.source+", whose disks sysfs does not name",
+				"Check by hand (zpool status -L) which controllers hold the root disks.")
+			root = true
+		}
+	}
+	if !root {
+		r.unsure("/", "/proc/self/mountinfo does not list /", "Check by hand which controller holds the root disk.")
+	}
+	r.swapUses(blocks)
+}
+
+func (r *reader) swapUses(b blocks) {
+	text, _, _ := sysfs.Optional(r.Proc, "swaps")
+	for line := range strings.Lines(text) {
+		if fields := strings.Fields(line); len(fields) > 1 && fields[1] == "partition" {
+			if disk := b.find(mount{source: unescape(fields[0])}); disk != "" {
+				r.diskUses(disk, UseRoot, "swap on "+disk, 0)
+			}
+		}
+	}
+}
+
+// diskUses follows a block device down: what a mapped device is made of, the
+// disk of a partition, then the disk's PCI function. At most 16 deep.
+func (r *reader) diskUses(name string, kind UseKind, seen string, depth int) bool {
+	dir := "class/block/" + name
+	slaves, _ := sysfs.Names(r.Sys, dir+"/slaves")
+	found := false
+	for _, slave := range slaves {
+		if depth < 16 {
+			found = r.diskUses(slave, kind, seen+" on "+slave, depth+1) || found
+		}
+	}
+	if _, isPartition, _ := sysfs.Optional(r.Sys, dir+"/partition"); isPartition {
+		place, err := sysfs.Real(r.Sys, dir)
+		if err == nil {
+			seen += " on " + path.Base(path.Dir(place))
+		}
+	}
+	return r.use(kind, dir, seen) || found
+}
+
+// blocks are the block devices by the names that mounts have for them.
+type blocks struct {
+	byNumber map[string]string // "252:1" to dm-1
+	byMapper map[string]string // pve-root to dm-1
+	names    []string
+}
+
+func (r *reader) blocks() blocks {
+	b := blocks{byNumber: map[string]string{}, byMapper: map[string]string{}}
+	names, err := sysfs.Names(r.Sys, "class/block")
+	if err != nil {
+		r.unread("/sys/class/block", err)
+		return b
+	}
+	b.names = names
+	for _, name := range names {
+		if number, ok, _ := sysfs.Optional(r.Sys, "class/block/"+name+"/dev"); ok {
+			b.byNumber[number] = name
+		}
+		if mapper, ok, _ := sysfs.Optional(r.Sys, "class/block/"+name+"/dm/name"); ok {
+			b.byMapper[mapper] = name
+		}
+	}
+	return b
+}
+
+// find returns the name of a mount's block device, or nothing. File systems
+// of several disks, such as Btrfs, have a number of their own; their source
+// names one of the disks.
+func (b blocks) find(m mount) string {
+	if name, ok := b.byNumber[m.device]; ok {
+		return name
+	}
+	if mapper, ok := strings.CutPrefix(m.source, "/dev/mapper/"); ok {
+		return b.byMapper[mapper]
+	}
+	if name, ok := strings.CutPrefix(m.source, "/dev/"); ok && slices.Contains(b.names, name) {
+		return name
+	}
+	return ""
+}
