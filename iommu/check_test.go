@@ -1,0 +1,130 @@
+package iommu_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/proxstation/proxstation/iommu"
+)
+
+func cmdline(s string) *iommu.Cmdline {
+	c := iommu.ParseCmdline(s)
+	return &c
+}
+
+func TestCheckSaysWhyItIsOff(t *testing.T) {
+	t.Parallel()
+	off := iommu.Facts{GroupsKnown: iommu.Yes, UnitsKnown: iommu.Yes}
+	acpi := func(dmar, ivrs iommu.Answer) iommu.ACPI { return iommu.ACPI{DMAR: dmar, IVRS: ivrs} }
+	for name, test := range map[string]struct {
+		acpi    iommu.ACPI
+		running *iommu.Cmdline
+		id, fix string
+	}{
+		"firmware, argument in vain": {acpi(iommu.No, iommu.No), cmdline("intel_iommu=on"), "iommu.firmware-off", "firmware's set-up"},
+		"intel without argument":     {acpi(iommu.Yes, iommu.No), cmdline("quiet"), "iommu.off", "Add intel_iommu=on"},
+		"intel with argument":        {acpi(iommu.Yes, iommu.No), cmdline("intel_iommu=sm_on,on"), "iommu.off", "DMAR errors"},
+		"intel told off":             {acpi(iommu.Yes, iommu.No), cmdline("intel_iommu=off"), "iommu.off-by-argument", "Remove intel_iommu=off"},
+		"all told off":               {acpi(iommu.No, iommu.Yes), cmdline("iommu=off"), "iommu.off-by-argument", "Remove iommu=off"},
+		"amd":                        {acpi(iommu.No, iommu.Yes), cmdline(""), "iommu.off", "AMD-Vi errors"},
+		"tables not known":           {acpi(iommu.Unknown, iommu.Unknown), nil, "iommu.off", "Turn on VT-d (Intel) or IOMMU (AMD)"},
+	} {
+		facts := off
+		facts.ACPI, facts.Running = test.acpi, test.running
+		findings := facts.Check()
+		if len(findings) == 0 || findings[0].ID != test.id || !strings.Contains(findings[0].Fix, test.fix) || findings[0].Severity != iommu.Blocker {
+			t.Errorf("%s: %v", name, findings)
+		}
+	}
+	if got := ids(iommu.Facts{}.Check()); !slices.Equal(got, []string{"iommu.unknown"}) {
+		t.Errorf("nothing known: %v", got)
+	}
+}
+
+func TestCheckRules(t *testing.T) {
+	t.Parallel()
+	groups, units := some()
+	grub := iommu.LoaderFacts{Synced: iommu.No, Defaults: []iommu.File{{Path: "etc/default/grub", Text: `GRUB_CMDLINE_LINUX_DEFAULT="quiet iommu=pt"`}}}
+	on := iommu.Facts{Groups: groups, Units: units, GroupsKnown: iommu.Yes, UnitsKnown: iommu.Yes, Loader: grub,
+		Running: cmdline("BOOT_IMAGE=/boot/vmlinuz root=/dev/sda1 ro quiet iommu=pt")}
+	for name, test := range map[string]struct {
+		change func(*iommu.Facts)
+		want   string
+	}{
+		"nothing to say": {func(*iommu.Facts) {}, ""},
+		"no remapping":   {func(f *iommu.Facts) { f.Interrupts.Remapped = iommu.No }, "iommu.no-interrupt-remapping"},
+		"unsafe": {func(f *iommu.Facts) {
+			f.Modules = []iommu.Module{{Name: "vfio_iommu_type1", Parameters: map[string]string{"allow_unsafe_interrupts": "Y"}}}
+		}, "iommu.unsafe-interrupts"},
+		"override":   {func(f *iommu.Facts) { f.Running = cmdline(f.Running.String() + " pcie_acs_override=downstream") }, "iommu.acs-override iommu.not-configured"},
+		"not booted": {func(f *iommu.Facts) { f.Running = cmdline("BOOT_IMAGE=/boot/vmlinuz root=/dev/sda1 ro quiet") }, "iommu.not-booted"},
+		"gone":       {func(f *iommu.Facts) { f.Loader.Defaults[0].Text = `GRUB_CMDLINE_LINUX_DEFAULT="iommu=pt"` }, "iommu.not-configured"},
+		"no loader":  {func(f *iommu.Facts) { f.Running = cmdline("quiet iommu=pt") }, "iommu.loader-unknown"},
+	} {
+		facts := on
+		facts.Loader.Defaults = slices.Clone(grub.Defaults)
+		test.change(&facts)
+		if got := strings.Join(ids(facts.Check()), " "); got != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+func TestCheckDevice(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		host, address, want string
+	}{
+		{"reference", "0000:01:00.0", ""},
+		{"reference", "0000:00:02.0", "iommu.only-console"},
+		{"reference", "0000:02:00.0", "iommu.in-use"},
+		{"reference", "0000:00:1f.6", "iommu.in-use"},
+		{"reference", "0000:00:1f.3", "iommu.in-use"},
+		{"reference", "0000:7f:00.0", "iommu.no-device"},
+		{"vmd-domain", "10000:e1:00.0", "iommu.shared-group iommu.in-use"},
+		{"vmd-domain", "0000:00:0e.0", "iommu.shared-group iommu.in-use"},
+		{"no-iommu", "0000:01:00.0", "iommu.no-group"},
+		{"single-gpu", "0000:01:00.0", "iommu.only-console"},
+		{"shared-group", "0000:01:00.1", "iommu.shared-group iommu.in-use"},
+		{"amd-desktop", "0000:0c:00.0", "iommu.only-console"},
+		{"two-identical-cards", "0000:0b:00.0", ""},
+	} {
+		facts := read(t, test.host)
+		findings := facts.CheckDevice(address(t, test.address))
+		got := slices.Compact(ids(findings))
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%s %s: %v, want %q", test.host, test.address, findings, test.want)
+		}
+	}
+	facts := iommu.Facts{Functions: []iommu.Function{{Lost: iommu.Yes}}}
+	if got := ids(facts.CheckDevice(iommu.Address{})); !slices.Equal(got, []string{"iommu.group-unknown", "iommu.lost"}) {
+		t.Errorf("a lost device: %v", got)
+	}
+}
+
+func TestUses(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ host, address, kind, seen string }{
+		{"reference", "0000:02:00.0", "root", "/ on dm-1 on nvme0n1p3 on nvme0n1"},
+		{"reference", "0000:02:00.0", "root", "/boot/efi on nvme0n1p2 on nvme0n1"},
+		{"reference", "0000:02:00.0", "root", "swap on dm-0 on nvme0n1p3 on nvme0n1"},
+		{"reference", "0000:00:1f.6", "network", "default route on vmbr0 over eno1"},
+		{"vmd-domain", "0000:00:0e.0", "root", "/ on dm-1 on nvme0n1p3 on nvme0n1"},
+		{"group-holes-and-group-0", "0000:00:17.0", "root", "/ on sda2 on sda"},
+	} {
+		want := iommu.Use{Address: address(t, test.address), Kind: iommu.UseKind(test.kind), Seen: test.seen}
+		if uses := read(t, test.host).Uses; !slices.Contains(uses, want) {
+			t.Errorf("%s: %v, want %v", test.host, uses, want)
+		}
+	}
+	if facts := read(t, "amd-desktop"); facts.UsesKnown != iommu.Unknown {
+		t.Errorf("root on ZFS: uses known: %v", facts.UsesKnown)
+	}
+	other := read(t, "reference", "file proc/self/mountinfo\n| 30 1 252:1 / / rw - ext4 /dev/mapper/pve-root rw\n"+
+		`| 31 1 0:40 / /mnt/my\040data rw - btrfs /dev/sdb1 rw`)
+	want := iommu.Use{Address: address(t, "0000:00:17.0"), Kind: iommu.UseStorage, Seen: "/mnt/my data on sdb1 on sdb"}
+	if !slices.Contains(other.Uses, want) {
+		t.Errorf("%v, want %v", other.Uses, want)
+	}
+}

@@ -1,0 +1,96 @@
+package iommu_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/proxstation/proxstation/iommu"
+)
+
+func TestHarmlessBridges(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		class  iommu.Class
+		driver string
+		want   bool
+	}{
+		{0x060400, "pcieport", true},
+		{0x060400, "", true},
+		{0x060400, "shpchp", false}, // does not manage its own DMA: the group is not viable
+		{0x060000, "", true},
+		{0x060100, "", true},
+		{0x060100, "lpc_ich", false},
+		{0x060700, "", true},
+		{0x068000, "", false}, // NVSwitch and NTB have this class
+		{0x060a00, "", false}, // InfiniBand
+		{0x030000, "vfio-pci", false},
+		{0x000000, "", false}, // nothing known
+	} {
+		fn := iommu.Function{Class: test.class, Driver: test.driver}
+		if got := fn.IsHarmlessBridge(); got != test.want {
+			t.Errorf("class %v, driver %q: %v", test.class, test.driver, got)
+		}
+	}
+}
+
+func TestIsolated(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		host, address string
+		want          error
+		answer        iommu.Answer
+	}{
+		{"reference", "0000:01:00.0", nil, iommu.Yes},
+		{"reference", "0000:01:00.1", nil, iommu.Yes},
+		{"reference", "0000:00:1f.3", nil, iommu.Yes}, // siblings go together; CheckDevice names the NIC among them
+		{"reference", "0000:7f:00.0", iommu.ErrNoDevice, iommu.Unknown},
+		{"amd-desktop", "0000:0c:00.0", nil, iommu.Yes}, // two functions in two groups
+		{"group-holes-and-group-0", "0000:01:00.0", nil, iommu.Yes},
+		{"group-holes-and-group-0", "0000:00:1f.2", iommu.ErrNoGroup, iommu.No},
+		{"shared-group", "0000:04:00.0", iommu.ErrShared, iommu.No},
+		{"no-iommu", "0000:01:00.0", iommu.ErrNoGroup, iommu.No},
+	} {
+		facts := read(t, test.host)
+		a := address(t, test.address)
+		if err := facts.Isolated(a); !errors.Is(err, test.want) {
+			t.Errorf("%s %s: %v, want %v", test.host, a, err, test.want)
+		}
+		if got := facts.IsIsolated(a); got != test.answer {
+			t.Errorf("%s %s: %v, want %v", test.host, a, got, test.answer)
+		}
+	}
+	unknown := iommu.Facts{Functions: []iommu.Function{{}}}
+	if err := unknown.Isolated(iommu.Address{}); !errors.Is(err, iommu.ErrUnknown) {
+		t.Errorf("groups not known: %v", err)
+	}
+}
+
+func TestSharedErrorNamesTheOthersAndTheBridge(t *testing.T) {
+	t.Parallel()
+	facts := read(t, "shared-group")
+	err := facts.Isolated(address(t, "0000:04:00.1"))
+	shared, ok := errors.AsType[*iommu.SharedError](err)
+	if !ok {
+		t.Fatalf("got %v", err)
+	}
+	const want = "iommu: 0000:04:00 shares its IOMMU group 12 with 0000:01:00.1 (1022:43b5, class 0106), 0000:03:00.0 (10ec:8168, class 0200)"
+	if err.Error() != want {
+		t.Errorf("got  %s\nwant %s", err, want)
+	}
+	if shared.Above == nil || shared.Above.String() != "0000:00:01.3" {
+		t.Errorf("above: %v", shared.Above)
+	}
+	finding := facts.CheckDevice(address(t, "0000:04:00.0"))[0]
+	if !strings.Contains(finding.Fix, "below the bridge 0000:00:01.3") {
+		t.Errorf("fix: %s", finding.Fix)
+	}
+}
+
+func TestAMemberOfWhichNothingIsKnownIsAnotherDevice(t *testing.T) {
+	t.Parallel()
+	facts := read(t, "reference", "link sys/kernel/iommu_groups/1/devices/0000:01:01.0 ../../../../devices/gone")
+	if err := facts.Isolated(address(t, "0000:01:00.0")); !errors.Is(err, iommu.ErrShared) {
+		t.Errorf("got %v", err)
+	}
+}
