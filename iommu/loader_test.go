@@ -1,0 +1,163 @@
+package iommu_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/proxstation/proxstation/iommu"
+)
+
+func TestBootLoader(t *testing.T) {
+	t.Parallel()
+	const grub, stub = "BOOT_IMAGE=/boot/vmlinuz root=/dev/sda1", `initrd=\EFI\proxmox\6.8\initrd.img root=ZFS=rpool`
+	yes, no, unknown := iommu.Yes, iommu.No, iommu.Unknown
+	for name, test := range map[string]struct {
+		running      string
+		info         string
+		uefi, synced iommu.Answer
+		want         iommu.Loader
+		says         string
+	}{
+		"GRUB on UEFI":                 {grub, "", yes, no, iommu.GRUB, "BOOT_IMAGE=/boot/vmlinuz"},
+		"GRUB on BIOS":                 {grub, "", no, no, iommu.GRUB, "BOOT_IMAGE"},
+		"ZFS on BIOS, or Secure Boot":  {grub, "", yes, yes, iommu.SyncedGRUB, "proxmox-boot-uuids lists"},
+		"ZFS on UEFI":                  {stub, "", yes, yes, iommu.SystemdBoot, "initrd="},
+		"systemd-boot by its variable": {"root=ZFS=rpool", "systemd-boot 252.1", yes, yes, iommu.SystemdBoot, "LoaderInfo"},
+		"GRUB 2.12 by its variable":    {"root=/dev/sda1", "GRUB 2.12", yes, no, iommu.GRUB, "LoaderInfo"},
+		"systemd-boot of its own":      {stub, "", yes, no, iommu.LoaderUnknown, "not by proxmox-boot-tool"},
+		"contradiction":                {grub, "systemd-boot 252", yes, yes, iommu.LoaderUnknown, "contradiction"},
+		"no trace on UEFI":             {"root=/dev/sda1", "", yes, yes, iommu.LoaderUnknown, "neither"},
+		"no trace on BIOS":             {"root=/dev/sda1", "", no, no, iommu.GRUB, "BIOS machine"},
+		"no trace, BIOS, ZFS":          {"root=/dev/sda1", "", no, yes, iommu.SyncedGRUB, "BIOS machine"},
+		"no etc":                       {grub, "", yes, unknown, iommu.LoaderUnknown, "cannot be read"},
+		"nothing":                      {"", "", unknown, unknown, iommu.LoaderUnknown, "neither"},
+	} {
+		facts := iommu.Facts{Running: cmdline(test.running),
+			Loader: iommu.LoaderFacts{UEFI: test.uefi, Info: test.info, Synced: test.synced}}
+		if got, why := facts.BootLoader(); got != test.want || !strings.Contains(why, test.says) {
+			t.Errorf("%s: %v, %q; want %v, %q", name, got, why, test.want, test.says)
+		}
+	}
+}
+
+func TestBootLoaderOfHosts(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]struct {
+		loader     iommu.Loader
+		configured string
+	}{
+		"reference":           {iommu.GRUB, "quiet intel_iommu=on iommu=pt"},
+		"amd-desktop":         {iommu.SystemdBoot, "root=ZFS=rpool/ROOT/pve-1 boot=zfs"},
+		"two-identical-cards": {iommu.SyncedGRUB, "root=ZFS=rpool/ROOT/pve-1 boot=zfs quiet iommu=pt"},
+		"no-iommu":            {iommu.GRUB, "quiet intel_iommu=on"},
+	} {
+		facts := read(t, host)
+		loader, why := facts.BootLoader()
+		if loader != want.loader {
+			t.Errorf("%s: %v: %s", host, loader, why)
+		}
+		if got, err := facts.Configured(); err != nil || got.String() != want.configured {
+			t.Errorf("%s: %q, %v; want %q", host, got, err, want.configured)
+		}
+	}
+	if facts := read(t, "amd-desktop", "remove etc/kernel/cmdline"); facts.Loader.KernelCmdline != nil {
+		t.Error("a file that is gone was read")
+	} else if _, err := facts.Configured(); !errors.Is(err, iommu.ErrLoader) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestGRUBDefaults(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\nGRUB_CMDLINE_LINUX=\"a\"":                             "a quiet",
+		"GRUB_CMDLINE_LINUX_DEFAULT='quiet  x'  # why":                                               "quiet  x",
+		"GRUB_CMDLINE_LINUX_DEFAULT=quiet\r":                                                         "quiet",
+		"export GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"":                                                "quiet",
+		"GRUB_CMDLINE_LINUX_DEFAULT=a\nGRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT b\"": "a b",
+		"A=x\nGRUB_CMDLINE_LINUX_DEFAULT=\"${A}y\"'$A'":                                              "xy$A",
+		`GRUB_CMDLINE_LINUX_DEFAULT="dyndbg=\"file x\" \n"`:                                          `dyndbg="file x" \n`,
+		"GRUB_DISTRIBUTOR=`lsb_release -i`\nGRUB_CMDLINE_LINUX_DEFAULT=quiet":                        "quiet",
+		"#GRUB_CMDLINE_LINUX_DEFAULT=\"a\"\nGRUB_CMDLINE_LINUX_RECOVERY=$(x)":                        "",
+		"if [ -e /x ]; then\n GRUB_TIMEOUT=1\nfi":                                                    "",
+	} {
+		got, err := configured(text)
+		if err != nil || got != want {
+			t.Errorf("%q: %q, %v; want %q", text, got, err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		"GRUB_CMDLINE_LINUX_DEFAULT=\"$(cat /x)\"":        "line 1: runs a program",
+		"GRUB_CMDLINE_LINUX_DEFAULT=`x`":                  "runs a program",
+		"\nGRUB_CMDLINE_LINUX_DEFAULT=\"a\nb\"":           "line 2: quote goes on",
+		"GRUB_CMDLINE_LINUX_DEFAULT=a\\":                  "goes on in the next line",
+		"GRUB_CMDLINE_LINUX_DEFAULT=\"${A:-b}\"":          "needs a shell",
+		"GRUB_CMDLINE_LINUX_DEFAULT=a b":                  "more than one word",
+		"GRUB_CMDLINE_LINUX_DEFAULT=a;b":                  "more than an assignment",
+		"GRUB_CMDLINE_LINUX_DEFAULT+=a":                   "not a plain assignment",
+		"if true; then\nGRUB_CMDLINE_LINUX_DEFAULT=a\nfi": "is a program",
+		"[ -e /x ] && GRUB_CMDLINE_LINUX_DEFAULT=a":       "not a plain assignment",
+	} {
+		if got, err := configured(text); !errors.Is(err, iommu.ErrLoader) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %q, %v; want %q", text, got, err, want)
+		}
+	}
+}
+
+// configured evaluates a text as /etc/default/grub.
+func configured(text string) (string, error) {
+	facts := iommu.Facts{Running: cmdline("BOOT_IMAGE=/x"),
+		Loader: iommu.LoaderFacts{Synced: iommu.No, Defaults: []iommu.File{{Path: "etc/default/grub", Text: text}}}}
+	c, err := facts.Configured()
+	return c.String(), err
+}
+
+func TestSnippetsAreReadAfterTheDefaults(t *testing.T) {
+	t.Parallel()
+	facts := read(t, "reference", `file etc/default/grub.d/b.cfg "GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT b\"\n"`,
+		`file etc/default/grub.d/a.cfg "GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT a\"\n"`,
+		`file etc/default/grub.d/c.conf "GRUB_CMDLINE_LINUX_DEFAULT=c\n"`)
+	if got, err := facts.Configured(); err != nil || got.String() != "quiet intel_iommu=on iommu=pt a b" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestLoaderText(t *testing.T) {
+	t.Parallel()
+	for loader := iommu.LoaderUnknown; loader <= iommu.SystemdBoot; loader++ {
+		text, err := json.Marshal(loader)
+		var back iommu.Loader
+		if err != nil || json.Unmarshal(text, &back) != nil || back != loader {
+			t.Errorf("%v became %s and %v", loader, text, back)
+		}
+	}
+	var l iommu.Loader
+	if json.Unmarshal([]byte(`"lilo"`), &l) == nil || iommu.Loader(9).String() != "Loader(9)" {
+		t.Error("lilo is no boot loader of PVE")
+	}
+}
+
+func FuzzGRUBDefaults(f *testing.F) {
+	f.Add("GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\nGRUB_CMDLINE_LINUX='a b'\n")
+	f.Add("if x; then\nA=\"$B ${C}\"\nfi")
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := configured(text)
+		if err != nil && !errors.Is(err, iommu.ErrLoader) {
+			t.Fatalf("%q: %v", text, err)
+		}
+		// A snippet that adds an argument changes nothing else of what a
+		// plain file says.
+		if err != nil {
+			return
+		}
+		with, err := configured(text + "\nGRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT iommu=pt\"\n")
+		if err != nil {
+			return // the last line had no end
+		}
+		if strings.TrimSuffix(with, "iommu=pt") == with || strings.Join(iommu.ParseCmdline(with).Args(), " ") == strings.Join(iommu.ParseCmdline(got).Args(), " ") {
+			t.Fatalf("%q: %q, then %q", text, got, with)
+		}
+	})
+}
