@@ -35,6 +35,10 @@ type Facts struct {
 	// Modules are the loaded modules of VFIO and of graphics drivers, with
 	// their parameters (/sys/module).
 	Modules []Module `json:"modules,omitempty"`
+	// Modprobe are /etc/modprobe.d/*.conf in the order of modprobe.d(5).
+	Modprobe []File `json:"modprobe,omitempty"`
+	// ModulesLoad are /etc/modules and /etc/modules-load.d/*.conf.
+	ModulesLoad []File `json:"modulesLoad,omitempty"`
 	// Framebuffers are the ones on PCI functions.
 	Framebuffers []Framebuffer `json:"framebuffers,omitempty"`
 	// Uses are the functions that the machine itself lives on.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/proxstation/proxstation/internal/sysfs"
@@ -67,6 +68,8 @@ func Read(h Host) (Facts, error) {
 		return Facts{}, fmt.Errorf("%w: neither sys/bus/pci/devices nor proc/cmdline is there", ErrNothing)
 	}
 	r.Loader = readLoader(r.Host)
+	r.Modprobe = r.configuration("modprobe.d/*.conf")
+	r.ModulesLoad = r.configuration("modules", "modules-load.d/*.conf")
 	for i, fn := range r.Functions {
 		if fn.Parent != nil {
 			if _, ok := r.Function(*fn.Parent); !ok {
@@ -116,6 +119,24 @@ func (r *reader) procLines(name string) ([]string, bool) {
 		return nil, false
 	}
 	return strings.Split(strings.TrimRight(string(data), "\n"), "\n"), true
+}
+
+// configuration reads files below /etc, in the order of their names.
+func (r *reader) configuration(patterns ...string) []File {
+	var files []File
+	for _, pattern := range patterns {
+		names, _ := fs.Glob(r.Etc, pattern)
+		slices.Sort(names)
+		for _, name := range names {
+			data, err := fs.ReadFile(r.Etc, name)
+			if err != nil {
+				r.unread("/etc/"+name, err)
+				continue
+			}
+			files = append(files, File{Path: "etc/" + name, Text: string(data)})
+		}
+	}
+	return files
 }
 
 // kernel reads the release, the processor's vendor and the command line.

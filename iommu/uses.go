@@ -85,7 +85,7 @@ func (r *reader) interfaceUses(name, seen string, depth int) bool {
 func (r *reader) consoleUses() {
 	var displays []Function
 	for _, fn := range r.Functions {
-		if fn.Class.IsDisplay() && fn.Driver != vfioPCI {
+		if fn.Class.IsDisplay() && fn.Driver != vfioPCI && fn.Lost != Yes {
 			displays = append(displays, fn)
 		}
 	}

@@ -1,0 +1,219 @@
+package iommu
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+)
+
+// The reasons why a binding cannot be applied or released.
+var (
+	// ErrStale means that the machine is not as it was when the plan was made.
+	ErrStale = errors.New("iommu: changed since it was planned")
+	// ErrNoVFIO means that the vfio-pci module is not loaded.
+	ErrNoVFIO = errors.New("iommu: vfio-pci is not loaded (modprobe vfio-pci)")
+	// ErrNotBound means that the kernel did not do what was asked.
+	ErrNotBound = errors.New("the kernel left it")
+)
+
+// A BindError says at which function and step a binding failed.
+type BindError struct {
+	Address Address
+	Step    string // the file that was written or read
+	Err     error
+}
+
+// Error names the function, the file and the cause.
+func (e *BindError) Error() string {
+	return fmt.Sprintf("iommu: %s: %s: %v", e.Address, e.Step, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *BindError) Unwrap() error { return e.Err }
+
+// Apply hands the functions to vfio-pci, through driver_override, unbind and
+// drivers_probe below sys, a writable /sys (os.OpenRoot("/sys")), and reads
+// back what came of it. If one of them fails, those before it are given back
+// and the error says what of that failed too. Functions that have vfio-pci
+// already are left alone, so applying twice changes nothing. It needs root,
+// and waits for as long as a driver needs to let go of its function: a
+// process that uses the card can make that forever.
+func (b Binding) Apply(sys *os.Root) error { return b.apply(rootCore{sys}) }
+
+// Release gives the functions back to the drivers they had before, last one
+// first, and restores driver_override. Functions that have been given back
+// already are left alone. It goes on after an error and joins them all. A
+// function that a running guest holds is let go only when the guest ends.
+func (b Binding) Release(sys *os.Root) error { return b.release(rootCore{sys}) }
+
+// A core is what the kernel's driver core shows in sysfs: files that act when
+// they are written.
+type core interface {
+	ReadFile(name string) ([]byte, error) // at most a page
+	Readlink(name string) (string, error)
+	Write(name, value string) error // to a file that is there
+}
+
+type rootCore struct{ root *os.Root }
+
+func (c rootCore) Readlink(name string) (string, error) { return c.root.Readlink(name) }
+
+func (c rootCore) ReadFile(name string) ([]byte, error) {
+	f, err := c.root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, 64))
+}
+
+func (c rootCore) Write(name, value string) error {
+	f, err := c.root.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(value)
+	return errors.Join(err, f.Close())
+}
+
+func (b Binding) apply(c core) error {
+	if _, err := c.Readlink("bus/pci/drivers/" + vfioPCI); errors.Is(err, fs.ErrNotExist) {
+		return ErrNoVFIO
+	}
+	for _, r := range b.Functions {
+		if err := r.check(c); err != nil {
+			return err
+		}
+	}
+	for i, r := range b.Functions {
+		if err := r.bind(c); err != nil {
+			undone := Binding{b.Functions[:i+1]}
+			if rollback := undone.release(c); rollback != nil {
+				return fmt.Errorf("%w; and not given back: %w", err, rollback)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+func (b Binding) release(c core) error {
+	var errs []error
+	for _, r := range slices.Backward(b.Functions) {
+		errs = append(errs, r.release(c))
+	}
+	return errors.Join(errs...)
+}
+
+func (r Rebind) file(name string) string { return pciDevices + "/" + r.Address.String() + "/" + name }
+
+// fail makes a [*BindError] out of err, or nothing out of nil.
+func (r Rebind) fail(step string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &BindError{Address: r.Address, Step: step, Err: reason(err)}
+}
+
+// driver returns the name of the function's driver now, or nothing.
+func (r Rebind) driver(c core) (string, error) {
+	target, err := c.Readlink(r.file("driver"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return path.Base(target), err
+}
+
+// check sees to it that the function is the one that was planned for, still
+// has the driver it had, and answers.
+func (r Rebind) check(c core) error {
+	for _, id := range []struct {
+		file string
+		want ID
+	}{{"vendor", r.Model.Vendor}, {"device", r.Model.Device}} {
+		text, err := c.ReadFile(r.file(id.file))
+		if err != nil {
+			return r.fail(id.file, err)
+		}
+		if got := strings.TrimSpace(string(text)); got != "0x"+id.want.String() {
+			return r.fail(id.file, fmt.Errorf("%w: is %s, was 0x%v", ErrStale, got, id.want))
+		}
+	}
+	head, err := c.ReadFile(r.file("config"))
+	if err != nil {
+		return r.fail("config", err)
+	}
+	if len(head) >= 4 && string(head[:4]) == "\xff\xff\xff\xff" {
+		return &RefusedError{Findings: []Finding{refusal("iommu.lost", r.Address, "its configuration space reads ffffffff",
+			"The device no longer answers on the bus.", "Switch the host off and on again.")}}
+	}
+	driver, err := r.driver(c)
+	if err == nil && driver != vfioPCI && driver != r.Driver {
+		err = fmt.Errorf("%w: is %q, was %q", ErrStale, driver, r.Driver)
+	}
+	return r.fail("driver", err)
+}
+
+func (r Rebind) bind(c core) error {
+	driver, err := r.driver(c)
+	if err != nil || driver == vfioPCI {
+		return r.fail("driver", err)
+	}
+	if err := c.Write(r.file("driver_override"), vfioPCI); err != nil {
+		return r.fail("driver_override", err)
+	}
+	if driver != "" {
+		if err := c.Write(r.file("driver/unbind"), r.Address.String()); err != nil {
+			return r.fail("driver/unbind", err)
+		}
+	}
+	if err := c.Write("bus/pci/drivers_probe", r.Address.String()); err != nil {
+		return r.fail("drivers_probe", err)
+	}
+	return r.readBack(c, vfioPCI)
+}
+
+// readBack reads which driver the function has in the end.
+func (r Rebind) readBack(c core, want string) error {
+	got, err := r.driver(c)
+	if err == nil && got != want {
+		err = fmt.Errorf("%w with driver %q, not %q", ErrNotBound, got, want)
+	}
+	return r.fail("driver", err)
+}
+
+// release restores driver_override first: with it in place the kernel would
+// only try vfio-pci. The driver before is asked by name, since vfio-pci may
+// have the function's model in its ids.
+func (r Rebind) release(c core) error {
+	override := r.Override
+	if override == "" {
+		override = "\n"
+	}
+	if err := c.Write(r.file("driver_override"), override); err != nil {
+		return r.fail("driver_override", err)
+	}
+	driver, err := r.driver(c)
+	if err != nil || driver == r.Driver {
+		return r.fail("driver", err)
+	}
+	if driver != "" && driver != vfioPCI {
+		return r.fail("driver", fmt.Errorf("%w: is %q, not %s", ErrStale, driver, vfioPCI))
+	}
+	if driver == vfioPCI {
+		if err := c.Write(r.file("driver/unbind"), r.Address.String()); err != nil {
+			return r.fail("driver/unbind", err)
+		}
+	}
+	if r.Driver != "" {
+		if err := c.Write("bus/pci/drivers/"+r.Driver+"/bind", r.Address.String()); err != nil {
+			return r.fail("drivers/"+r.Driver+"/bind", err)
+		}
+	}
+	return r.readBack(c, r.Driver)
+}
