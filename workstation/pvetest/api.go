@@ -1,0 +1,208 @@
+package pvetest
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+type handler func(n *Node, c *call) answer
+
+// handlers serve the endpoints. Everything that PVE checks for all of them
+// has been checked when one is called.
+var handlers map[string]handler
+
+func init() { // the handlers refer to each other
+	const qemu = "/nodes/{node}/qemu/{vmid}"
+	handlers = map[string]handler{
+		"GET /version":                                       (*Node).version,
+		"POST /access/ticket":                                (*Node).login,
+		"GET /access/permissions":                            (*Node).permissions,
+		"GET /nodes":                                         (*Node).nodes,
+		"GET /nodes/{node}/status":                           (*Node).status,
+		"GET /nodes/{node}/version":                          (*Node).version,
+		"GET /nodes/{node}/time":                             (*Node).time,
+		"GET /nodes/{node}/network":                          (*Node).listBridges,
+		"GET /nodes/{node}/lxc":                              func(*Node, *call) answer { return ok([]any{}) },
+		"GET /nodes/{node}/hardware/pci":                     (*Node).listPCI,
+		"GET /nodes/{node}/hardware/pci/{pci-id-or-mapping}": (*Node).onePCI,
+
+		"GET /storage":                                (*Node).storageConfig,
+		"GET /nodes/{node}/storage":                   (*Node).listStorages,
+		"GET /nodes/{node}/storage/{storage}/status":  (*Node).storageStatus,
+		"GET /nodes/{node}/storage/{storage}/content": (*Node).content,
+		"GET /nodes/{node}/disks/list":                (*Node).listDisks,
+		"GET /nodes/{node}/disks/lvm":                 (*Node).listVGs,
+		"GET /nodes/{node}/disks/lvmthin":             (*Node).listThin,
+		"GET /nodes/{node}/disks/zfs":                 (*Node).listZFS,
+		"GET /nodes/{node}/disks/zfs/{name}":          (*Node).oneZFS,
+		"GET /nodes/{node}/disks/directory":           (*Node).listDirectories,
+
+		"GET /nodes/{node}/qemu":                  (*Node).listVMs,
+		"POST /nodes/{node}/qemu":                 (*Node).create,
+		"DELETE " + qemu:                          (*Node).destroy,
+		"GET " + qemu + "/config":                 (*Node).getConfig,
+		"PUT " + qemu + "/config":                 (*Node).putConfig,
+		"POST " + qemu + "/config":                (*Node).putConfig,
+		"GET " + qemu + "/pending":                (*Node).getPending,
+		"PUT " + qemu + "/resize":                 (*Node).resize,
+		"PUT " + qemu + "/unlink":                 (*Node).unlink,
+		"GET " + qemu + "/status/current":         (*Node).currentStatus,
+		"POST " + qemu + "/status/start":          (*Node).start,
+		"POST " + qemu + "/status/stop":           (*Node).stop,
+		"POST " + qemu + "/status/shutdown":       (*Node).shutdown,
+		"POST " + qemu + "/status/reboot":         (*Node).reboot,
+		"GET " + qemu + "/snapshot":               (*Node).listSnapshots,
+		"POST " + qemu + "/snapshot":              (*Node).takeSnapshot,
+		"DELETE " + qemu + "/snapshot/{snapname}": (*Node).deleteSnapshot,
+
+		"POST " + qemu + "/agent/ping":                  agentCall((*Node).agentPing),
+		"GET " + qemu + "/agent/info":                   agentCall((*Node).agentInfo),
+		"GET " + qemu + "/agent/get-osinfo":             agentCall((*Node).agentOS),
+		"GET " + qemu + "/agent/get-host-name":          agentCall((*Node).agentHost),
+		"GET " + qemu + "/agent/network-get-interfaces": agentCall((*Node).agentNetwork),
+		"POST " + qemu + "/agent/exec":                  agentCall((*Node).agentExec),
+		"GET " + qemu + "/agent/exec-status":            agentCall((*Node).agentExecStatus),
+		"GET " + qemu + "/agent/file-read":              agentCall((*Node).agentRead),
+		"POST " + qemu + "/agent/file-write":            agentCall((*Node).agentWrite),
+
+		"GET /nodes/{node}/tasks":               (*Node).listTasks,
+		"GET /nodes/{node}/tasks/{upid}/status": (*Node).taskStatus,
+		"GET /nodes/{node}/tasks/{upid}/log":    (*Node).taskLog,
+		"DELETE /nodes/{node}/tasks/{upid}":     (*Node).stopTask,
+
+		"GET /cluster/mapping/pci":         (*Node).listMappings,
+		"POST /cluster/mapping/pci":        (*Node).createMapping,
+		"GET /cluster/mapping/pci/{id}":    (*Node).getMapping,
+		"PUT /cluster/mapping/pci/{id}":    (*Node).updateMapping,
+		"DELETE /cluster/mapping/pci/{id}": (*Node).deleteMapping,
+		"GET /cluster/nextid":              (*Node).nextID,
+		"GET /cluster/resources":           (*Node).resources,
+		"GET /cluster/status":              (*Node).clusterStatus,
+		"GET /cluster/ha/resources":        (*Node).haResources,
+		"GET /cluster/backup":              (*Node).backups,
+	}
+}
+
+func (n *Node) version(*call) answer {
+	return ok(map[string]any{"version": n.host.Version, "release": n.host.Release, "repoid": "6b8b6f8a"})
+}
+
+func (n *Node) nodes(*call) answer {
+	return ok([]map[string]any{{
+		"node": n.host.Name, "id": "node/" + n.host.Name, "type": "node", "status": "online", "maxcpu": n.host.Cores,
+		"maxmem": n.host.Memory, "mem": n.host.Memory - n.freeMemory(), "uptime": int64(n.now.Sub(n.began).Seconds()) + 86400,
+		"level": "", "ssl_fingerprint": "00:11",
+	}})
+}
+
+func (n *Node) status(*call) answer {
+	return ok(map[string]any{
+		"pveversion": "pve-manager/" + n.host.Version, "kversion": "Linux " + n.host.Kernel + " #1 SMP PREEMPT_DYNAMIC PMX",
+		"current-kernel": map[string]any{"sysname": "Linux", "release": n.host.Kernel, "machine": "x86_64", "version": "#1 SMP"},
+		"boot-info":      map[string]any{"mode": "efi", "secureboot": 0},
+		"cpuinfo":        map[string]any{"model": n.host.CPU, "cpus": n.host.Cores, "cores": n.host.Cores / 2, "sockets": 1, "mhz": "3600.000", "hvm": "1", "user_hz": 100},
+		"memory":         map[string]any{"total": n.host.Memory, "free": n.freeMemory(), "used": n.host.Memory - n.freeMemory()},
+		"loadavg":        []string{"0.12", "0.20", "0.18"}, "uptime": int64(n.now.Sub(n.began).Seconds()) + 86400,
+	})
+}
+
+func (n *Node) time(*call) answer {
+	return ok(map[string]any{"time": n.now.Unix(), "localtime": n.now.Unix(), "timezone": "Etc/UTC"})
+}
+
+func (n *Node) listBridges(*call) answer {
+	list := []map[string]any{}
+	for _, bridge := range n.host.Bridges {
+		list = append(list, map[string]any{"iface": bridge, "type": "bridge", "active": 1, "autostart": 1, "method": "static"})
+	}
+	return ok(list)
+}
+
+func (n *Node) resources(c *call) answer {
+	list := []map[string]any{}
+	for _, id := range slices.Sorted(maps.Keys(n.vms)) {
+		if c.has("type") && c.get("type") != "vm" || !c.who.may(fmt.Sprintf("/vms/%d", id), "VM.Audit") {
+			continue
+		}
+		entry := n.vmStatus(n.vms[id])
+		entry["id"], entry["type"], entry["node"] = fmt.Sprintf("qemu/%d", id), "qemu", n.host.Name
+		list = append(list, entry)
+	}
+	return ok(list)
+}
+
+func (n *Node) clusterStatus(*call) answer {
+	return ok([]map[string]any{{"id": "node/" + n.host.Name, "name": n.host.Name, "type": "node", "online": 1, "local": 1, "nodeid": 0, "level": ""}})
+}
+
+func (n *Node) haResources(*call) answer {
+	list := []map[string]any{}
+	for _, id := range n.host.HA {
+		list = append(list, map[string]any{"sid": fmt.Sprintf("vm:%d", id), "type": "vm", "state": "started"})
+	}
+	return ok(list)
+}
+
+func (n *Node) backups(*call) answer {
+	list := []map[string]any{}
+	for _, job := range n.host.Backups {
+		entry := map[string]any{"id": job.ID, "type": "vzdump", "schedule": job.Schedule, "mode": job.Mode, "storage": job.Storage, "enabled": bit(job.Enabled)}
+		if job.All {
+			entry["all"] = 1
+		} else {
+			entry["vmid"] = job.VMIDs
+		}
+		list = append(list, entry)
+	}
+	return ok(list)
+}
+
+func (n *Node) storageConfig(c *call) answer {
+	list := []map[string]any{}
+	for _, name := range slices.Sorted(maps.Keys(n.storages)) {
+		s := n.storages[name]
+		entry := map[string]any{"storage": name, "type": s.Type, "content": s.Content, "digest": "0a1b2c"}
+		for key, value := range s.Config {
+			entry[key] = value
+		}
+		if s.Shared {
+			entry["shared"] = 1
+		}
+		if !c.has("type") || c.get("type") == s.Type {
+			list = append(list, entry)
+		}
+	}
+	return ok(list)
+}
+
+func (s *storage) object() map[string]any {
+	object := map[string]any{"storage": s.Name, "type": s.Type, "content": s.Content, "enabled": 1, "active": bit(!s.Inactive), "shared": bit(s.Shared)}
+	if !s.Inactive {
+		object["total"], object["used"], object["avail"] = s.Total, s.used(), s.Total-s.used()
+		object["used_fraction"] = float64(s.used()) / float64(max(s.Total, 1))
+	}
+	return object
+}
+
+func (n *Node) listStorages(c *call) answer {
+	list := []map[string]any{}
+	for _, name := range slices.Sorted(maps.Keys(n.storages)) {
+		s := n.storages[name]
+		if (c.who.may("/storage/"+name, "Datastore.Audit") || c.who.may("/storage/"+name, "Datastore.AllocateSpace")) &&
+			(!c.has("content") || slices.ContainsFunc(strings.Split(c.get("content"), ","), s.holds)) {
+			list = append(list, s.object())
+		}
+	}
+	return ok(list)
+}
+
+func (n *Node) storageStatus(c *call) answer {
+	s := n.storages[c.get("storage")]
+	if s == nil {
+		return fail(http.StatusInternalServerError, "storage '%s' does not exist", c.get("storage"))
+	}
+	return ok(s.object())
+}

@@ -1,0 +1,103 @@
+package pvetest
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+)
+
+// The shapes are those of pve-storage PVE/Diskmanage.pm and
+// PVE/API2/Disks/*.pm, numbers as text where real nodes send text.
+
+func (n *Node) listDisks(c *call) answer {
+	list := []map[string]any{}
+	for _, d := range n.host.Disks {
+		entry := map[string]any{
+			"devpath": d.Path, "model": d.Model, "serial": d.Serial, "size": d.Size, "type": d.Type, "vendor": "ATA     ",
+			"wwn": "unknown", "gpt": 1, "osdid": -1, "osdid-list": nil, "rpm": d.RPM, "health": d.Health, "wearout": "N/A",
+		}
+		if d.Type != "hdd" {
+			entry["rpm"] = strconv.Itoa(d.RPM) // real nodes send text here and a number there
+		}
+		if d.Wearout >= 0 {
+			entry["wearout"] = d.Wearout
+		}
+		if d.ByID != "" {
+			entry["by_id_link"] = d.ByID
+		}
+		if d.Used != "" {
+			entry["used"] = d.Used
+		}
+		list = append(list, entry)
+		if c.get("include-partitions") == "1" {
+			for _, p := range d.Partitions {
+				part := map[string]any{"devpath": p.Path, "parent": d.Path, "size": p.Size, "type": "partition", "gpt": 1, "osdid": -1, "used": p.Used}
+				if p.Mounted {
+					part["mounted"] = 1
+				}
+				list = append(list, part)
+			}
+		}
+	}
+	return ok(list)
+}
+
+func (n *Node) listVGs(*call) answer {
+	groups := []map[string]any{}
+	for _, vg := range n.host.Groups {
+		children := []map[string]any{}
+		for _, pv := range vg.Volumes {
+			children = append(children, map[string]any{"name": pv, "size": vg.Size / int64(len(vg.Volumes)), "free": vg.Free / int64(len(vg.Volumes)), "leaf": 1})
+		}
+		groups = append(groups, map[string]any{"name": vg.Name, "size": vg.Size, "free": vg.Free, "lvcount": 3, "leaf": 0, "children": children})
+	}
+	return ok(map[string]any{"leaf": 0, "children": groups})
+}
+
+func (n *Node) listThin(*call) answer {
+	list := []map[string]any{}
+	for _, p := range n.host.ThinPools {
+		list = append(list, map[string]any{"lv": p.Name, "vg": p.VG, "lv_size": p.Size, "used": p.Used, "metadata_size": p.MetadataSize, "metadata_used": p.MetadataUsed})
+	}
+	return ok(list)
+}
+
+func (n *Node) listZFS(*call) answer {
+	list := []map[string]any{}
+	for _, z := range n.host.ZPools {
+		list = append(list, map[string]any{"name": z.Name, "size": z.Size, "alloc": z.Used, "free": z.Size - z.Used, "frag": 3, "dedup": 1.0, "health": z.Health})
+	}
+	return ok(list)
+}
+
+func (n *Node) oneZFS(c *call) answer {
+	i := slices.IndexFunc(n.host.ZPools, func(z ZPool) bool { return z.Name == c.get("name") })
+	if i < 0 {
+		return fail(http.StatusInternalServerError, "command '/sbin/zpool status %s' failed: exit code 1", c.get("name"))
+	}
+	z := n.host.ZPools[i]
+	root := map[string]any{"name": z.Name, "state": z.Health, "leaf": 0, "children": vdevs(z.VDevs)}
+	return ok(map[string]any{"name": z.Name, "state": z.Health, "scan": "none requested", "errors": "No known data errors", "children": []any{root}})
+}
+
+func vdevs(list []VDev) []map[string]any {
+	objects := []map[string]any{}
+	for _, v := range list {
+		object := map[string]any{"name": v.Name, "leaf": bit(len(v.Children) == 0), "state": "ONLINE", "msg": "", "read": 0, "write": 0, "cksum": 0}
+		if len(v.Children) > 0 {
+			object["children"] = vdevs(v.Children)
+		}
+		objects = append(objects, object)
+	}
+	return objects
+}
+
+func (n *Node) listDirectories(*call) answer {
+	list := []map[string]any{}
+	for _, d := range n.host.Directories {
+		list = append(list, map[string]any{"path": d.Path, "device": d.Device, "type": d.Type, "options": "defaults",
+			"unitfile": fmt.Sprintf("/etc/systemd/system/%s.mount", d.Path)})
+	}
+	return ok(list)
+}

@@ -1,0 +1,96 @@
+package pvetest
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// The embedded node reads values with code of its own, so that a mistake in
+// the code it tests shows.
+
+var driveKey = regexp.MustCompile(`^(ide[0-3]|sata[0-5]|scsi([12]?[0-9]|30)|virtio([0-9]|1[0-5])|efidisk0|tpmstate0)$`)
+
+func isDrive(key string) bool { return driveKey.MatchString(key) }
+
+// A drive is a drive value: its volume and its options.
+type drive struct {
+	volume  string
+	options map[string]string
+}
+
+func parseDrive(value string) drive {
+	d := drive{options: map[string]string{}}
+	for i, field := range strings.Split(value, ",") {
+		key, text, found := strings.Cut(field, "=")
+		switch {
+		case !found && i == 0:
+			d.volume = field
+		case key == "file":
+			d.volume = text
+		case found:
+			d.options[key] = text
+		}
+	}
+	return d
+}
+
+func (d drive) media() string { return d.options["media"] }
+
+// String writes the drive as PVE does: the volume, then the options in order.
+func (d drive) String() string {
+	fields := []string{d.volume}
+	for _, key := range sorted(d.options) {
+		fields = append(fields, key+"="+d.options[key])
+	}
+	return strings.Join(fields, ",")
+}
+
+var units = map[byte]int64{'K': 1 << 10, 'M': 1 << 20, 'G': 1 << 30, 'T': 1 << 40}
+
+// parseSize reads "64G"; what is no size is 0.
+func parseSize(s string) int64 {
+	if s == "" {
+		return 0
+	}
+	unit, factor := s[len(s)-1], int64(1)
+	if f, ok := units[unit]; ok {
+		s, factor = s[:len(s)-1], f
+	}
+	n, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return 0
+	}
+	return int64(n * float64(factor))
+}
+
+// printSize writes a size in the largest unit that divides it.
+func printSize(n int64) string {
+	for _, unit := range "TGMK" {
+		if f := units[byte(unit)]; n > 0 && n%f == 0 {
+			return fmt.Sprintf("%d%c", n/f, unit)
+		}
+	}
+	return text(int(n))
+}
+
+func text(n int) string { return strconv.Itoa(n) }
+
+func atoi(s string, otherwise int) int {
+	s, _, _ = strings.Cut(strings.TrimPrefix(s, "current="), ",")
+	if n, err := strconv.Atoi(s); err == nil {
+		return n
+	}
+	return otherwise
+}
+
+// enabled reads the agent value: "1", "enabled=1", "1,type=virtio".
+func enabled(agent string) bool {
+	first, _, _ := strings.Cut(agent, ",")
+	switch strings.TrimPrefix(first, "enabled=") {
+	case "1", "on", "yes", "true":
+		return true
+	}
+	return false
+}
