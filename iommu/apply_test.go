@@ -1,0 +1,347 @@
+package iommu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var errPowerCut = errors.New("power cut")
+
+// snapshot returns every file below dir with its mode, and every directory.
+func snapshot(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, _ := filepath.Rel(dir, path)
+		files[name] = "directory"
+		if entry.Type().IsRegular() {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			info, err := entry.Info()
+			files[name] = fmt.Sprintf("%v %q", info.Mode(), data)
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// compare names a difference between two snapshots.
+func compare(got, want map[string]string) string {
+	for name, text := range got {
+		if want[name] != text {
+			return fmt.Sprintf("%s is %s, want %q", name, text, want[name])
+		}
+	}
+	for name := range want {
+		if got[name] == "" {
+			return name + " is gone"
+		}
+	}
+	return ""
+}
+
+// host makes a root directory with a file that has odd bytes, a mode of its
+// own and no newline at its end.
+func host(t *testing.T) (string, *os.Root) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, sub := range []string{"etc/kernel", "etc/modprobe.d", "var/lib"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(dir, cmdlineFile)
+	if err := os.WriteFile(file, []byte("root=\xff\x00 quiet"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(file, 0o640); err != nil { // whatever the umask is
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { root.Close() })
+	return dir, root
+}
+
+func text(s string) *string { return &s }
+
+// threeFiles is a plan that makes a file, makes one in a directory that is
+// not there, and edits one.
+func threeFiles() HostPlan {
+	return HostPlan{
+		Changes: []FileChange{
+			{Path: modprobeFile, After: text("options vfio-pci ids=1:2\n")},
+			{Path: grubFile, After: text("A=b\n")},
+			{Path: cmdlineFile, Before: text("root=\xff\x00 quiet"), After: text("root=\xff\x00 quiet iommu=pt")},
+		},
+		Commands: [][]string{{"update-initramfs", "-u", "-k", "all"}, {"update-grub"}},
+	}
+}
+
+// recorder is a Runner that remembers, and that fails when told.
+type recorder struct {
+	ran  []string
+	fail error
+}
+
+func (r *recorder) run(_ context.Context, command []string) error {
+	r.ran = append(r.ran, strings.Join(command, " "))
+	return r.fail
+}
+
+func TestApplyTwiceAndUndo(t *testing.T) {
+	t.Parallel()
+	dir, root := host(t)
+	before := snapshot(t, dir)
+	var r recorder
+	if err := threeFiles().Apply(t.Context(), root, r.run); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(r.ran, []string{"update-initramfs -u -k all", "update-grub"}) {
+		t.Errorf("ran %q", r.ran)
+	}
+	after := snapshot(t, dir)
+	if after[cmdlineFile] != `-rw-r----- "root=\xff\x00 quiet iommu=pt"` || after[modprobeFile] != `-rw-r--r-- "options vfio-pci ids=1:2\n"` {
+		t.Errorf("%v", after)
+	}
+	r.ran = nil
+	if err := threeFiles().Apply(t.Context(), root, r.run); err != nil || len(r.ran) > 0 {
+		t.Errorf("applied twice: %v, ran %q", err, r.ran)
+	}
+	if diff := compare(snapshot(t, dir), after); diff != "" {
+		t.Errorf("applied twice: %s", diff)
+	}
+	if err := Undo(t.Context(), root, r.run); err != nil || len(r.ran) != 2 {
+		t.Errorf("undo: %v, ran %q", err, r.ran)
+	}
+	if diff := compare(snapshot(t, dir), before); diff != "" {
+		t.Errorf("undone: %s", diff)
+	}
+	if err := Undo(t.Context(), root, r.run); !errors.Is(err, ErrNothingToUndo) {
+		t.Errorf("undone twice: %v", err)
+	}
+}
+
+// The power is cut at every step in turn. Whatever was done by then, each file
+// is old or new; Apply goes on to the end, and Undo returns every byte.
+func TestPowerCutAtEveryStep(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"apply again", "undo"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for cut := 0; ; cut++ {
+				dir, root := host(t)
+				before := snapshot(t, dir)
+				steps, r := 0, recorder{}
+				err := threeFiles().apply(t.Context(), disk{root, func(string) error {
+					if steps++; steps > cut {
+						return errPowerCut
+					}
+					return nil
+				}}, r.run)
+				if err == nil {
+					if cut < 20 {
+						t.Errorf("only %d steps were seen", cut)
+					}
+					return
+				}
+				if !errors.Is(err, errPowerCut) {
+					t.Fatalf("step %d: %v", cut, err)
+				}
+				oldOrNew(t, dir, before, cut)
+				if name == "apply again" {
+					if err := threeFiles().Apply(t.Context(), root, r.run); err != nil || len(r.ran) < 2 {
+						t.Fatalf("step %d: again: %v, ran %q", cut, err, r.ran)
+					}
+					if got := snapshot(t, dir)[cmdlineFile]; got != `-rw-r----- "root=\xff\x00 quiet iommu=pt"` {
+						t.Fatalf("step %d: again: %s", cut, got)
+					}
+				}
+				err = Undo(t.Context(), root, r.run)
+				if err != nil && !errors.Is(err, ErrNothingToUndo) {
+					t.Fatalf("step %d: undo: %v", cut, err)
+				}
+				after := snapshot(t, dir)
+				if errors.Is(err, ErrNothingToUndo) { // the cut came before the journal: only its directory may be left
+					delete(after, "var/lib/proxstation")
+					delete(after, tempName(journalFile))
+				}
+				if diff := compare(after, before); diff != "" {
+					t.Fatalf("step %d: undo: %s", cut, diff)
+				}
+			}
+		})
+	}
+}
+
+func oldOrNew(t *testing.T, dir string, before map[string]string, cut int) {
+	t.Helper()
+	now := snapshot(t, dir)
+	for _, change := range threeFiles().Changes {
+		got, old := now[change.Path], before[change.Path]
+		if got != old && !strings.HasSuffix(got, fmt.Sprintf(" %q", *change.After)) {
+			t.Fatalf("step %d: %s is neither old nor new: %s", cut, change.Path, got)
+		}
+	}
+}
+
+func TestPowerCutDuringUndo(t *testing.T) {
+	t.Parallel()
+	for cut := 0; ; cut++ {
+		dir, root := host(t)
+		before := snapshot(t, dir)
+		if err := threeFiles().Apply(t.Context(), root, nil); err != nil {
+			t.Fatal(err)
+		}
+		steps := 0
+		err := undo(t.Context(), disk{root, func(string) error {
+			if steps++; steps > cut {
+				return errPowerCut
+			}
+			return nil
+		}}, nil)
+		oldOrNew(t, dir, before, cut)
+		if err == nil {
+			return
+		}
+		err = Undo(t.Context(), root, nil)
+		if err != nil && !errors.Is(err, ErrNothingToUndo) {
+			t.Fatalf("step %d: %v", cut, err)
+		}
+		after := snapshot(t, dir)
+		if errors.Is(err, ErrNothingToUndo) { // after the journal went, its directory may be left
+			delete(after, "var/lib/proxstation")
+			delete(after, tempName(journalFile))
+		}
+		if diff := compare(after, before); diff != "" {
+			t.Fatalf("step %d: %s", cut, diff)
+		}
+	}
+}
+
+func TestAFailedCommandIsRunAgain(t *testing.T) {
+	t.Parallel()
+	dir, root := host(t)
+	before := snapshot(t, dir)
+	r := recorder{fail: errors.New("no space left")}
+	err := threeFiles().Apply(t.Context(), root, r.run)
+	if !errors.Is(err, r.fail) || !strings.Contains(err.Error(), "iommu: apply: update-initramfs -u -k all: no space left") {
+		t.Errorf("got %v", err)
+	}
+	// A new plan, made from the files as they are, is empty. The commands
+	// are still to be run.
+	r = recorder{}
+	if err := (HostPlan{}).Apply(t.Context(), root, r.run); err != nil || len(r.ran) != 2 {
+		t.Errorf("again: %v, ran %q", err, r.ran)
+	}
+	r = recorder{}
+	if err := (HostPlan{}).Apply(t.Context(), root, r.run); err != nil || len(r.ran) != 0 {
+		t.Errorf("a third time: %v, ran %q", err, r.ran)
+	}
+	if err := Undo(t.Context(), root, nil); err != nil {
+		t.Error(err)
+	}
+	if diff := compare(snapshot(t, dir), before); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestForeignEditsAreNotOverwritten(t *testing.T) {
+	t.Parallel()
+	dir, root := host(t)
+	file := filepath.Join(dir, cmdlineFile)
+	edit := func(content string) map[string]string {
+		if err := os.WriteFile(file, []byte(content), 0o640); err != nil {
+			t.Fatal(err)
+		}
+		return snapshot(t, dir)
+	}
+	edited := edit("edited before")
+	if err := threeFiles().Apply(t.Context(), root, nil); !errors.Is(err, ErrStale) {
+		t.Errorf("apply: %v", err)
+	}
+	if diff := compare(snapshot(t, dir), edited); diff != "" {
+		t.Errorf("apply: %s", diff)
+	}
+	edit("root=\xff\x00 quiet")
+	if err := threeFiles().Apply(t.Context(), root, nil); err != nil {
+		t.Fatal(err)
+	}
+	edited = edit("edited after")
+	if err := Undo(t.Context(), root, nil); !errors.Is(err, ErrForeignEdit) || !strings.Contains(err.Error(), "/etc/kernel/cmdline") {
+		t.Errorf("undo: %v", err)
+	}
+	if diff := compare(snapshot(t, dir), edited); diff != "" {
+		t.Errorf("undo: %s", diff)
+	}
+}
+
+func TestPlansAreUndoneOneByOne(t *testing.T) {
+	t.Parallel()
+	dir, root := host(t)
+	states := []map[string]string{snapshot(t, dir)}
+	for i, before := range []*string{nil, text("0"), text("1")} {
+		plan := HostPlan{Changes: []FileChange{{Path: modulesFile, Before: before, After: text(fmt.Sprint(i))}}}
+		if err := plan.Apply(t.Context(), root, nil); err != nil {
+			t.Fatal(err)
+		}
+		states = append(states, snapshot(t, dir))
+	}
+	for _, want := range slices.Backward(states[:3]) {
+		if err := Undo(t.Context(), root, nil); err != nil {
+			t.Fatal(err)
+		}
+		got := snapshot(t, dir)
+		if got[modulesFile] != want[modulesFile] {
+			t.Errorf("%s, want %s", got[modulesFile], want[modulesFile])
+		}
+	}
+	if diff := compare(snapshot(t, dir), states[0]); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLinksAreNotReplaced(t *testing.T) {
+	t.Parallel()
+	dir, root := host(t)
+	if err := os.Symlink("elsewhere", filepath.Join(dir, modprobeFile)); err != nil {
+		t.Fatal(err)
+	}
+	err := threeFiles().Apply(t.Context(), root, nil)
+	if err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("got %v", err)
+	}
+	outside := HostPlan{Changes: []FileChange{{Path: "../outside", After: text("x")}}}
+	if err := outside.Apply(t.Context(), root, nil); err == nil {
+		t.Error("a plan left the root")
+	}
+}
+
+func TestExec(t *testing.T) {
+	t.Parallel()
+	if err := Exec(t.Context(), []string{"true"}); err != nil {
+		t.Error(err)
+	}
+	err := Exec(t.Context(), []string{"sh", "-c", "echo why; exit 3"})
+	if err == nil || err.Error() != "exit status 3: why" {
+		t.Errorf("got %v", err)
+	}
+}

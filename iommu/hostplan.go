@@ -1,0 +1,116 @@
+package iommu
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A HostPlan is a plan to change files of the host and what to run after it.
+// It is data: [HostPlan.Apply] does what it says and nothing else. The zero
+// HostPlan changes nothing.
+type HostPlan struct {
+	Changes  []FileChange `json:"changes,omitempty"`
+	Commands [][]string   `json:"commands,omitempty"` // to be run in order, after the changes
+	// Reboot says why the host must be restarted for the plan to count; it is
+	// empty if it need not be.
+	Reboot string `json:"reboot,omitempty"`
+}
+
+// A FileChange is a file before and after; nil means that it is not there.
+type FileChange struct {
+	Path   string  `json:"path"` // from the root of the machine, no slash in front
+	Before *string `json:"before"`
+	After  *string `json:"after"`
+}
+
+// Empty reports whether the plan changes nothing.
+func (p HostPlan) Empty() bool { return len(p.Changes) == 0 && len(p.Commands) == 0 }
+
+// change adds a change to the plan unless there is none. An empty file is one
+// that shall not be there.
+func (p *HostPlan) change(path string, before *string, after string) {
+	c := FileChange{Path: path, Before: before}
+	if after != "" {
+		c.After = &after
+	}
+	if !same(c.Before, c.After) {
+		p.Changes = append(p.Changes, c)
+	}
+}
+
+func same(a, b *string) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
+
+// String returns the plan as a person approves it: a unified diff, the
+// commands, and whether to restart.
+func (p HostPlan) String() string {
+	var b strings.Builder
+	for _, c := range p.Changes {
+		b.WriteString(c.String())
+	}
+	for _, command := range p.Commands {
+		fmt.Fprintf(&b, "$ %s\n", strings.Join(command, " "))
+	}
+	if p.Reboot != "" {
+		fmt.Fprintf(&b, "restart the host: %s\n", p.Reboot)
+	}
+	return b.String()
+}
+
+// String returns the change as a unified diff with one hunk, which patch(1)
+// understands.
+func (c FileChange) String() string {
+	before, after := lines(c.Before), lines(c.After)
+	name := func(prefix string, text *string) string {
+		if text == nil {
+			return "/dev/null"
+		}
+		return prefix + "/" + c.Path
+	}
+	start := 0
+	for start < len(before) && start < len(after) && before[start] == after[start] {
+		start++
+	}
+	end := 0
+	for end < len(before)-start && end < len(after)-start && before[len(before)-1-end] == after[len(after)-1-end] {
+		end++
+	}
+	const context = 3
+	from, tail := max(0, start-context), max(0, end-context)
+	var b strings.Builder
+	fmt.Fprintf(&b, "--- %s\n+++ %s\n", name("a", c.Before), name("b", c.After))
+	fmt.Fprintf(&b, "@@ -%s +%s @@\n", hunk(from, len(before)-tail), hunk(from, len(after)-tail))
+	write := func(sign string, lines []string) {
+		for _, line := range lines {
+			b.WriteString(sign + line)
+			if !strings.HasSuffix(line, "\n") {
+				b.WriteString("\n\\ No newline at end of file\n")
+			}
+		}
+	}
+	write(" ", before[from:start])
+	write("-", before[start:len(before)-end])
+	write("+", after[start:len(after)-end])
+	write(" ", before[len(before)-end:len(before)-tail])
+	return b.String()
+}
+
+// hunk writes a range of lines as diff does: the first counts from one, and
+// an empty range names the line before it.
+func hunk(from, to int) string {
+	if from == to {
+		return fmt.Sprintf("%d,0", from)
+	}
+	return fmt.Sprintf("%d,%d", from+1, to-from)
+}
+
+// lines splits a text; the last line may lack its end.
+func lines(text *string) []string {
+	if text == nil || *text == "" {
+		return nil
+	}
+	split := strings.SplitAfter(*text, "\n")
+	if split[len(split)-1] == "" {
+		split = split[:len(split)-1]
+	}
+	return split
+}

@@ -1,0 +1,145 @@
+package iommu
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Our own files, from the root of the machine.
+const (
+	modprobeFile = "etc/modprobe.d/proxstation.conf"
+	modulesFile  = "etc/modules-load.d/proxstation.conf"
+	grubFile     = "etc/default/grub.d/proxstation.cfg"
+	cmdlineFile  = "etc/kernel/cmdline"
+)
+
+const keptHead = "# Written by proxstation: keeps these PCI functions for guests. Do not edit.\n"
+
+// kept is what the host is prepared for, as our file in /etc/modprobe.d
+// records it.
+type kept struct {
+	functions []keptFunction // in order
+	args      []string       // kernel arguments that we added
+	override  bool           // by address, since other functions have the same model
+}
+
+// A keptFunction is kept for guests.
+type keptFunction struct {
+	address Address
+	model   Model
+	drivers []string // modules that must not be first
+}
+
+// String returns our file in /etc/modprobe.d (modprobe.d(5)). The module is
+// told the models, or, where others have the same, the addresses are told to
+// the kernel right before the module is loaded.
+func (k kept) String() string {
+	if len(k.functions) == 0 && len(k.args) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString(keptHead)
+	var ids, drivers []string
+	for _, fn := range k.functions {
+		fmt.Fprintf(&b, "# function %s %s %s\n", fn.address, fn.model, strings.Join(fn.drivers, ","))
+		ids = append(ids, fn.model.String())
+		drivers = append(drivers, fn.drivers...)
+	}
+	for _, arg := range k.args {
+		fmt.Fprintf(&b, "# argument %s\n", arg)
+	}
+	switch {
+	case len(k.functions) == 0:
+	case k.override:
+		b.WriteString("install vfio-pci ")
+		for _, fn := range k.functions {
+			dir := "/sys/bus/pci/devices/" + fn.address.String()
+			fmt.Fprintf(&b, "if grep -qs PCI_ID=%s %s/uevent; then echo vfio-pci > %s/driver_override; fi; ",
+				strings.ToUpper(fn.model.String()), dir, dir)
+		}
+		b.WriteString("/sbin/modprobe --ignore-install vfio-pci $CMDLINE_OPTS\n")
+	default:
+		fmt.Fprintf(&b, "options vfio-pci ids=%s\n", strings.Join(unique(ids), ","))
+	}
+	for _, driver := range unique(drivers) {
+		fmt.Fprintf(&b, "softdep %s pre: vfio-pci\n", driver)
+	}
+	return b.String()
+}
+
+// unique returns the strings without repetitions, in order.
+func unique(list []string) []string {
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// parseKept reads our file back. A file that is not as we write it was edited
+// by someone else: that is an error.
+func parseKept(text string) (kept, error) {
+	var k kept
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		if arg, ok := strings.CutPrefix(line, "# argument "); ok {
+			k.args = append(k.args, arg)
+		}
+		k.override = k.override || strings.HasPrefix(line, "install ")
+		rest, ok := strings.CutPrefix(line, "# function ")
+		if !ok {
+			continue
+		}
+		fn, err := parseKeptFunction(rest)
+		if err != nil {
+			return kept{}, err
+		}
+		k.functions = append(k.functions, fn)
+	}
+	if k.String() != text {
+		return kept{}, fmt.Errorf("/%s was edited by someone else", modprobeFile)
+	}
+	return k, nil
+}
+
+func parseKeptFunction(s string) (keptFunction, error) {
+	fields := strings.Split(s, " ")
+	if len(fields) != 3 {
+		return keptFunction{}, fmt.Errorf("/%s: function %q", modprobeFile, s)
+	}
+	address, err := ParseAddress(fields[0])
+	if err != nil {
+		return keptFunction{}, err
+	}
+	vendor, device, _ := strings.Cut(fields[1], ":")
+	fn := keptFunction{address: address}
+	if fn.model.Vendor, err = ParseID(vendor); err != nil {
+		return keptFunction{}, err
+	}
+	if fn.model.Device, err = ParseID(device); err != nil {
+		return keptFunction{}, err
+	}
+	if fields[2] != "" {
+		fn.drivers = strings.Split(fields[2], ",")
+	}
+	return fn, nil
+}
+
+// drivers returns the modules that would take a function if they were loaded
+// before vfio-pci: the one that has it, and those of the vendor's cards.
+func (fn Function) drivers() []string {
+	var modules []string
+	if fn.Driver != "" && fn.Driver != vfioPCI {
+		modules = append(modules, strings.ReplaceAll(fn.Driver, "-", "_"))
+	}
+	switch {
+	case fn.Class.Sub() == 0x0403: // HD audio
+		modules = append(modules, "snd_hda_intel")
+	case !fn.Class.IsDisplay():
+	case fn.Model.Vendor == 0x10de:
+		modules = append(modules, "nouveau", "nova_core", "nvidia", "nvidia_drm")
+	case fn.Model.Vendor == 0x1002:
+		modules = append(modules, "amdgpu", "radeon")
+	case fn.Model.Vendor == 0x8086:
+		modules = append(modules, "i915", "xe")
+	}
+	return unique(modules)
+}

@@ -1,0 +1,289 @@
+package iommu
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// PrepareOptions are the choices of [Facts.Prepare].
+type PrepareOptions struct {
+	// Args are kernel arguments to have besides those that are needed, such
+	// as "iommu=pt".
+	Args []string
+	// Allow lists the uses that the caller knows of and gives up.
+	Allow []UseKind
+}
+
+// Prepare plans to keep functions for guests from the next start of the host
+// on, besides those that are kept already: kernel arguments where the IOMMU is
+// off and an argument helps, our own file in /etc/modprobe.d that makes
+// vfio-pci come before the drivers that would take the functions, and our own
+// in /etc/modules-load.d. It blacklists nothing. Where other functions have
+// the same model, the functions are told by address instead.
+//
+// It refuses ([*RefusedError]) what [Facts.Bind] refuses, an edit by someone
+// else of our file, and other files that set the ids of vfio-pci. Its errors
+// match [ErrRefused] or, if the kernel's arguments must change and the boot
+// loader is not known, [ErrLoader].
+func (f Facts) Prepare(addresses []Address, opts *PrepareOptions) (HostPlan, error) {
+	if opts == nil {
+		opts = &PrepareOptions{}
+	}
+	k, err := f.kept()
+	if err != nil {
+		return HostPlan{}, err
+	}
+	if _, err := f.Bind(addresses, &BindOptions{Allow: opts.Allow}); err != nil {
+		return HostPlan{}, err
+	}
+	theirs := f.foreign()
+	for _, a := range addresses {
+		fn, _ := f.Function(a)
+		if slices.Contains(theirs.ids, fn.Model.String()) {
+			continue // someone else keeps it already
+		}
+		k.functions = slices.DeleteFunc(k.functions, func(have keptFunction) bool { return have.address == a })
+		k.functions = append(k.functions, keptFunction{address: a, model: fn.Model, drivers: fn.drivers()})
+	}
+	slices.SortFunc(k.functions, func(a, b keptFunction) int { return a.address.Compare(b.address) })
+	k.override = f.ambiguous(k.functions)
+	args := append(f.needed(), opts.Args...)
+	return f.planHost(k, args)
+}
+
+// GiveBack plans to no longer keep functions for guests. With the last one go
+// our files and the kernel arguments that we added. Functions that are not
+// kept are no error.
+func (f Facts) GiveBack(addresses []Address) (HostPlan, error) {
+	k, err := f.kept()
+	if err != nil {
+		return HostPlan{}, err
+	}
+	k.functions = slices.DeleteFunc(k.functions, func(fn keptFunction) bool { return slices.Contains(addresses, fn.address) })
+	k.override = f.ambiguous(k.functions)
+	return f.planHost(k, nil)
+}
+
+// kept reads what the host is prepared for from our own file.
+func (f Facts) kept() (kept, error) {
+	text := content(f.Modprobe, modprobeFile)
+	if text == nil {
+		return kept{}, nil
+	}
+	k, err := parseKept(*text)
+	if err != nil {
+		return kept{}, &RefusedError{Findings: []Finding{{ID: "iommu.foreign-edit", Severity: Blocker, Subject: "/" + modprobeFile,
+			Seen: err.Error(), Why: "The edit would be lost.", Fix: "Move the edit to a file of its own and restore ours, or remove ours."}}}
+	}
+	return k, nil
+}
+
+func content(files []File, path string) *string {
+	for _, file := range files {
+		if file.Path == path {
+			return &file.Text
+		}
+	}
+	return nil
+}
+
+// ambiguous reports whether functions that are not kept have the model of one
+// that is.
+func (f Facts) ambiguous(functions []keptFunction) bool {
+	for _, fn := range f.Functions {
+		same := slices.ContainsFunc(functions, func(k keptFunction) bool { return k.model == fn.Model })
+		if same && !slices.ContainsFunc(functions, func(k keptFunction) bool { return k.address == fn.Address }) {
+			return true
+		}
+	}
+	return false
+}
+
+// needed returns the kernel arguments without which the IOMMU stays off.
+func (f Facts) needed() []string {
+	if state, _ := f.State(); state == Off && f.ACPI.DMAR == Yes {
+		return []string{"intel_iommu=on"}
+	}
+	return nil
+}
+
+// planHost plans the files for what is to be kept.
+func (f Facts) planHost(k kept, args []string) (HostPlan, error) {
+	var p HostPlan
+	if len(k.functions) > 0 {
+		if err := f.refuseForeign(k); err != nil {
+			return HostPlan{}, err
+		}
+	}
+	loaderChange, added, err := f.planArgs(k, args)
+	if err != nil {
+		return HostPlan{}, err
+	}
+	k.args = added
+	p.change(modprobeFile, content(f.Modprobe, modprobeFile), k.String())
+	modules := ""
+	if len(k.functions) > 0 {
+		modules = "# Written by proxstation.\nvfio-pci\nvfio_iommu_type1\n"
+	}
+	p.change(modulesFile, content(f.ModulesLoad, modulesFile), modules)
+	if len(p.Changes) > 0 {
+		p.Commands = append(p.Commands, []string{"update-initramfs", "-u", "-k", "all"})
+	}
+	if loaderChange != nil {
+		p.Changes = append(p.Changes, *loaderChange)
+		p.Commands = append(p.Commands, strings.Fields(f.refresh()))
+	}
+	p.Reboot = f.rebootFor(p, k)
+	return p, nil
+}
+
+// rebootFor says why a restart is needed, or nothing: kernel arguments only
+// count from then on, and so does which driver is first.
+func (f Facts) rebootFor(p HostPlan, k kept) string {
+	for _, change := range p.Changes {
+		if change.Path == grubFile || change.Path == cmdlineFile {
+			return "kernel arguments change"
+		}
+	}
+	for _, want := range k.functions {
+		if fn, _ := f.Function(want.address); fn.Driver != vfioPCI {
+			return fmt.Sprintf("%s is not on vfio-pci yet", want.address)
+		}
+	}
+	if len(k.functions) == 0 && len(p.Changes) > 0 {
+		return "the functions are given back to their drivers"
+	}
+	return ""
+}
+
+// planArgs plans the change of the kernel's arguments: args are added, and
+// with the last function those that we added before are removed. It returns
+// the arguments that are ours from then on.
+func (f Facts) planArgs(k kept, args []string) (*FileChange, []string, error) {
+	var missing, ours []string
+	if len(k.functions) > 0 {
+		ours = slices.Clone(k.args)
+	}
+	configured, err := f.Configured()
+	for _, arg := range append(ours[:len(ours):len(ours)], args...) {
+		inForce := err != nil && f.Running != nil && f.Running.Has(arg)
+		if configured.Has(arg) || inForce {
+			continue
+		}
+		missing = append(missing, arg)
+		if !slices.Contains(ours, arg) {
+			ours = append(ours, arg)
+		}
+	}
+	if len(missing) == 0 && len(ours) == len(k.args) {
+		return nil, ours, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	var p HostPlan
+	if loader, _ := f.BootLoader(); loader == SystemdBoot {
+		line, rest, more := strings.Cut(*f.Loader.KernelCmdline, "\n")
+		edited := ParseCmdline(line)
+		if len(k.functions) == 0 {
+			edited = edited.Without(k.args...)
+		}
+		after := edited.With(missing...).String()
+		if more {
+			after += "\n" + rest
+		}
+		p.change(cmdlineFile, f.Loader.KernelCmdline, after)
+	} else {
+		p.change(grubFile, content(f.Loader.Defaults, grubFile), grubSnippet(ours))
+		if err := f.effective(ours); err != nil {
+			return nil, nil, err
+		}
+	}
+	if len(p.Changes) == 0 {
+		return nil, ours, nil
+	}
+	return &p.Changes[0], ours, nil
+}
+
+// grubSnippet is our own file in /etc/default/grub.d, which Debian's
+// grub-mkconfig reads after /etc/default/grub.
+func grubSnippet(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	value := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`").Replace(Cmdline{}.With(args...).String())
+	return "# Written by proxstation.\n" + grubDefault + `="$` + grubDefault + ` ` + value + "\"\n"
+}
+
+// effective sees to it that no later file takes our arguments away again.
+func (f Facts) effective(args []string) error {
+	files := slices.DeleteFunc(slices.Clone(f.Loader.Defaults), func(file File) bool { return file.Path == grubFile })
+	files = append(files, File{Path: grubFile, Text: grubSnippet(args)})
+	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	result, err := grubCmdline(files)
+	if err != nil {
+		return err
+	}
+	for _, arg := range args {
+		if !result.Has(arg) {
+			return fmt.Errorf("%w: a file after /%s in /etc/default/grub.d sets %s anew, without %s", ErrLoader, grubFile, grubDefault, arg)
+		}
+	}
+	return nil
+}
+
+// foreign is what others than us set for vfio-pci.
+type foreign struct {
+	ids  []string // models, "10de:2c05"
+	seen []string // the lines
+}
+
+func (f Facts) foreign() foreign {
+	var theirs foreign
+	add := func(seen, ids string) {
+		theirs.seen = append(theirs.seen, seen)
+		for id := range strings.SplitSeq(ids, ",") {
+			theirs.ids = append(theirs.ids, strings.ToLower(id))
+		}
+	}
+	for _, file := range f.Modprobe {
+		for line := range strings.Lines(file.Text) {
+			fields := strings.Fields(line)
+			if file.Path == modprobeFile || len(fields) < 3 || !sameName(fields[1], vfioPCI) {
+				continue
+			}
+			seen := "/" + file.Path + ": " + strings.TrimSpace(line)
+			if fields[0] == "install" {
+				add(seen, "")
+			}
+			for _, option := range fields[2:] {
+				if ids, ok := strings.CutPrefix(option, "ids="); ok && fields[0] == "options" {
+					add(seen, ids)
+				}
+			}
+		}
+	}
+	if configured, err := f.Configured(); err == nil {
+		for _, ids := range configured.Values("vfio-pci.ids") {
+			add("kernel arguments: vfio-pci.ids="+ids, ids)
+		}
+	}
+	return theirs
+}
+
+// refuseForeign refuses where others set the ids of vfio-pci: of several
+// settings the module would only see one.
+func (f Facts) refuseForeign(k kept) error {
+	theirs := f.foreign()
+	if len(theirs.seen) == 0 {
+		return nil
+	}
+	var ids []string
+	for _, fn := range k.functions {
+		ids = append(ids, fn.model.String())
+	}
+	return &RefusedError{Findings: []Finding{{ID: "iommu.foreign-ids", Severity: Blocker, Subject: vfioPCI, Seen: strings.Join(theirs.seen, "; "),
+		Why: "The module takes one list of ids: theirs and ours would push each other out.",
+		Fix: "Keep the functions there (" + strings.Join(unique(ids), ",") + "), or remove it and prepare again."}}}
+}
