@@ -16,8 +16,10 @@ var firmwareFramebuffers = []string{"efifb", "vesafb", "simplefb", "BOOTFB", "si
 // framebuffers finds the ones that lie on PCI functions: regions of
 // /proc/iomem inside a function's, and the devices of /sys/class/graphics.
 func (r *reader) framebuffers() {
-	if lines, ok := r.procLines("iomem"); ok {
+	if lines, err := r.procLines("iomem"); err == nil {
 		r.Framebuffers = iomemFramebuffers(lines)
+	} else {
+		r.unread("/proc/iomem", err)
 	}
 	names, err := sysfs.Names(r.Sys, "class/graphics")
 	if err != nil {

@@ -111,14 +111,13 @@ func reason(err error) error {
 	return err
 }
 
-// procLines returns the lines of a file of procfs, nil if it cannot be read.
-func (r *reader) procLines(name string) ([]string, bool) {
+// procLines returns the lines of a file of procfs.
+func (r *reader) procLines(name string) ([]string, error) {
 	data, err := fs.ReadFile(r.Proc, name)
 	if err != nil {
-		r.unread("/proc/"+name, err)
-		return nil, false
+		return nil, err
 	}
-	return strings.Split(strings.TrimRight(string(data), "\n"), "\n"), true
+	return strings.Split(strings.TrimRight(string(data), "\n"), "\n"), nil
 }
 
 // configuration reads files below /etc, in the order of their names.

@@ -111,8 +111,9 @@ func (r *reader) acpi() {
 // of interrupts that go through a remapping IOMMU (IR-PCI-MSI, IR-IO-APIC).
 // An AMD IOMMU's own interrupt and Intel's DMAR-MSI are not remapped.
 func (r *reader) interrupts() {
-	lines, ok := r.procLines("interrupts")
-	if !ok {
+	lines, err := r.procLines("interrupts")
+	if err != nil {
+		r.unread("/proc/interrupts", err)
 		return
 	}
 	for _, line := range lines {

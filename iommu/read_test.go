@@ -132,7 +132,7 @@ func TestReadGroupsWithHoles(t *testing.T) {
 	for _, g := range facts.Groups {
 		got = append(got, g.ID)
 	}
-	if !slices.Equal(got, []int{0, 1, 3, 7}) || facts.GroupsKnown != iommu.Yes {
+	if !slices.Equal(got, []int{0, 1, 3, 7, 8}) || facts.GroupsKnown != iommu.Yes {
 		t.Errorf("groups %v, known %v", got, facts.GroupsKnown)
 	}
 	if g := facts.Groups[2]; len(g.Devices) != 0 || g.Type != "DMA" {
@@ -227,6 +227,23 @@ func TestReadFramebuffers(t *testing.T) {
 		"link sys/class/graphics/fb0/device ../../../bus/pci/devices/0000:00:02.0")
 	if len(drm.Framebuffers) != 1 || drm.Framebuffers[0].Name != "i915drmfb" || drm.Framebuffers[0].Firmware {
 		t.Errorf("%+v", drm.Framebuffers)
+	}
+}
+
+// The captured hosts are whole: what cannot be known of them is only what no
+// machine tells, the disks below ZFS.
+func TestHostsAreWhole(t *testing.T) {
+	t.Parallel()
+	for _, name := range hosttree.Names() {
+		facts := read(t, name)
+		for _, finding := range facts.Findings {
+			if finding.ID != "iommu.uses-unknown" || !strings.Contains(finding.Seen, "zfs") {
+				t.Errorf("%s: %v", name, finding)
+			}
+		}
+		if facts.Kernel == "" || facts.Vendor == "" || len(facts.Uses) == 0 {
+			t.Errorf("%s: kernel %q, vendor %q, uses %v", name, facts.Kernel, facts.Vendor, facts.Uses)
+		}
 	}
 }
 

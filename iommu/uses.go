@@ -44,9 +44,9 @@ func (r *reader) use(kind UseKind, sysfile, seen string) bool {
 }
 
 func (r *reader) networkUses() {
-	lines, ok := r.procLines("net/route")
-	if !ok {
-		r.unsure("default route", "/proc/net/route cannot be read", "Check by hand which network card carries the management address.")
+	lines, err := r.procLines("net/route")
+	if err != nil {
+		r.unsure("default route", fmt.Sprintf("/proc/net/route: %v", reason(err)), "Check by hand which network card carries the management address.")
 		return
 	}
 	found := false

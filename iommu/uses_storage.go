@@ -1,6 +1,7 @@
 package iommu
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -29,9 +30,9 @@ func unescape(s string) string {
 // storageUses follows mounted block devices and swap through partitions and
 // device-mapper to the PCI functions that they hang off.
 func (r *reader) storageUses() {
-	lines, ok := r.procLines("self/mountinfo")
-	if !ok {
-		r.unsure("/", "/proc/self/mountinfo cannot be read", "Check by hand which controller holds the root disk.")
+	lines, err := r.procLines("self/mountinfo")
+	if err != nil {
+		r.unsure("/", fmt.Sprintf("/proc/self/mountinfo: %v", reason(err)), "Check by hand which controller holds the root disk.")
 		return
 	}
 	blocks := r.blocks()

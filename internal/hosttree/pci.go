@@ -100,7 +100,7 @@ func (f function) uevent(sub [2]string) string {
 // place decides the function's directory: below its parent, or on a root bus.
 func (b *builder) place(f function) (string, error) {
 	parts := address.FindStringSubmatch(f.address)
-	root := "pci" + parts[1] + ":" + f.or("rootbus", parts[2])
+	root := "pci" + parts[1] + ":" + parts[2]
 	above := "sys/devices/" + root
 	if parent, ok := f.get("parent"); ok {
 		dir, known := b.places[parent]
@@ -110,6 +110,8 @@ func (b *builder) place(f function) (string, error) {
 		above = dir
 		if !strings.HasPrefix(parent, parts[1]+":") {
 			above = dir + "/" + root
+		} else if err := b.dir(dir + "/pci_bus/" + parts[1] + ":" + parts[2]); err != nil {
+			return "", err // what PVE tells a bridge by
 		}
 	}
 	b.places[f.address] = above + "/" + f.address

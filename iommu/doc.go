@@ -1,0 +1,30 @@
+// Package iommu tells the truth about a host's IOMMU and PCI functions, and
+// changes what stands in the way of handing a function to a guest.
+//
+// It is made of three parts that do not mix:
+//
+//   - Reading: [Read] turns a [Host] (the running machine, or a captured tree)
+//     into [Facts]. What it cannot read stays [Unknown]. The PVE API gives the
+//     same types with less in them.
+//   - Judging, without any I/O: [Facts.State], [Facts.InterruptRemapping],
+//     [Facts.Isolated], [Facts.BootLoader], [Facts.Configured], and as findings
+//     [Facts.Check] for the machine and [Facts.CheckDevice] for a device.
+//   - Changing, as a plan that is data: [Facts.Bind] makes a [Binding] that
+//     moves functions to vfio-pci at run time, [Facts.Prepare] and
+//     [Facts.GiveBack] a [HostPlan] that changes files for the next start.
+//     Apply does what the plan says; [Binding.Release] and [Undo] take it back.
+//
+// # Words
+//
+// A function has an [Address] such as 0000:01:00.0. A device (or card) is all
+// functions of one slot, 0000:01:00. A group is what the IOMMU cannot tell
+// apart; it goes to one guest as a whole.
+//
+// # Files
+//
+// address.go and function.go hold the words, facts.go what is read by host.go,
+// read_pci.go, read_kernel.go, framebuffer.go, uses.go, uses_storage.go and
+// loader.go. state.go, isolation.go and check.go judge. cmdline.go and grub.go
+// understand kernel arguments. bind.go and rebind.go are the run time,
+// prepare.go, kept.go, hostplan.go, apply.go and journal.go the next start.
+package iommu

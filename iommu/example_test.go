@@ -1,0 +1,180 @@
+package iommu_test
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/proxstation/proxstation/internal/hosttree"
+	"github.com/proxstation/proxstation/iommu"
+)
+
+// captured reads one of the hosts that the tests have. On the machine itself
+// it is iommu.Read(iommu.Host{}).
+func captured(name string) iommu.Facts {
+	tree, err := hosttree.Load(name)
+	if err != nil {
+		panic(err)
+	}
+	facts, err := iommu.Read(iommu.HostAt(tree))
+	if err != nil {
+		panic(err)
+	}
+	return facts
+}
+
+func slot(s string) iommu.Address {
+	a, err := iommu.ParseSlot(s)
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
+
+func ExampleParseAddress() {
+	a, err := iommu.ParseAddress("01:00.1")
+	fmt.Println(a, a.Slot(), a.Function(), err)
+	// Output: 0000:01:00.1 0000:01:00 1 <nil>
+}
+
+func ExampleRead() {
+	tree, err := hosttree.Load("reference") // or os.DirFS("/path/of/a/captured/tree")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	facts, err := iommu.Read(iommu.HostAt(tree))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, fn := range facts.Functions {
+		if fn.Class.IsDisplay() {
+			fmt.Println(fn.Address, fn.Model, fn.Driver, fn.Group)
+		}
+	}
+	// Output:
+	// 0000:00:02.0 8086:3e92 i915 2
+	// 0000:01:00.0 10de:2c05 vfio-pci 1
+}
+
+func ExampleFacts_State() {
+	state, why := captured("no-iommu").State()
+	fmt.Println(state, "because", why)
+	// Output: off because /sys/kernel/iommu_groups is empty; /sys/class/iommu is empty
+}
+
+func ExampleFacts_Check() {
+	for _, finding := range captured("no-iommu").Check() {
+		fmt.Println(finding)
+	}
+	// Output:
+	// blocker: IOMMU (iommu.firmware-off)
+	//   seen: /sys/firmware/acpi/tables has neither DMAR nor IVRS; /sys/kernel/iommu_groups is empty; /sys/class/iommu is empty
+	//   why:  Without an IOMMU no device can be handed to a guest.
+	//   fix:  Turn on VT-d (Intel) or IOMMU (AMD) in the firmware's set-up. Kernel arguments cannot replace it.
+}
+
+func ExampleFacts_Isolated() {
+	err := captured("shared-group").Isolated(slot("04:00"))
+	if shared, ok := errors.AsType[*iommu.SharedError](err); ok {
+		for _, fn := range shared.Others {
+			fmt.Println(fn.Address, fn.Model, fn.Driver)
+		}
+		fmt.Println("below", shared.Above)
+	}
+	// Output:
+	// 0000:01:00.1 1022:43b5 ahci
+	// 0000:03:00.0 10ec:8168 r8169
+	// below 0000:00:01.3
+}
+
+func ExampleFacts_CheckDevice() {
+	for _, finding := range captured("reference").CheckDevice(slot("00:02")) {
+		fmt.Println(finding)
+	}
+	// Output:
+	// warning: 0000:00:02.0 (iommu.only-console)
+	//   seen: the only display that is not on vfio-pci; driver "i915", boot_vga yes
+	//   why:  The host has no picture any more while a guest has it.
+	//   fix:  Make sure that the host is reached over the network, or give it another display.
+}
+
+func ExampleFacts_BootLoader() {
+	loader, why := captured("amd-desktop").BootLoader()
+	fmt.Println(loader)
+	fmt.Println(why)
+	// Output:
+	// systemd-boot under proxmox-boot-tool
+	// EFI variable LoaderInfo: systemd-boot 252; /etc/kernel/proxmox-boot-uuids lists partitions
+}
+
+func ExampleCmdline() {
+	c := iommu.ParseCmdline(`quiet  dyndbg="file iommu.c +p"`)
+	fmt.Printf("%q\n", c.Args())
+	fmt.Println(c.With("iommu=pt").With("iommu=pt"))
+	fmt.Println(c.Without("quiet"))
+	// Output:
+	// ["quiet" "dyndbg=file iommu.c +p"]
+	// quiet  dyndbg="file iommu.c +p" iommu=pt
+	// dyndbg="file iommu.c +p"
+}
+
+func ExampleBinding() {
+	facts := captured("two-identical-cards")
+	var card []iommu.Address
+	for _, fn := range facts.Slot(slot("0b:00")) {
+		card = append(card, fn.Address)
+	}
+	binding, err := facts.Bind(card, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Print(binding)
+	// Then, as root: sys, err := os.OpenRoot("/sys"); binding.Apply(sys);
+	// and to give the card back: binding.Release(sys).
+
+	// Output:
+	// ~ 0000:0b:00.0 10de:2504  nouveau -> vfio-pci
+	// ~ 0000:0b:00.1 10de:228e  snd_hda_intel -> vfio-pci
+}
+
+func ExampleHostPlan() {
+	facts := captured("held-by-vfio")
+	plan, err := facts.Prepare([]iommu.Address{slot("0a:00"), slot("0a:00").WithFunction(1)},
+		&iommu.PrepareOptions{Args: []string{"iommu=pt"}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Print(plan)
+	// Then, as root: root, err := os.OpenRoot("/"); plan.Apply(ctx, root, iommu.Exec);
+	// and to take it back: iommu.Undo(ctx, root, iommu.Exec).
+
+	// Output:
+	// --- /dev/null
+	// +++ b/etc/modprobe.d/proxstation.conf
+	// @@ -0,0 +1,8 @@
+	// +# Written by proxstation: keeps these PCI functions for guests. Do not edit.
+	// +# function 0000:0a:00.0 1002:67df amdgpu,radeon
+	// +# function 0000:0a:00.1 1002:aaf0 snd_hda_intel
+	// +# argument iommu=pt
+	// +options vfio-pci ids=1002:67df,1002:aaf0
+	// +softdep amdgpu pre: vfio-pci
+	// +softdep radeon pre: vfio-pci
+	// +softdep snd_hda_intel pre: vfio-pci
+	// --- /dev/null
+	// +++ b/etc/modules-load.d/proxstation.conf
+	// @@ -0,0 +1,3 @@
+	// +# Written by proxstation.
+	// +vfio-pci
+	// +vfio_iommu_type1
+	// --- /dev/null
+	// +++ b/etc/default/grub.d/proxstation.cfg
+	// @@ -0,0 +1,2 @@
+	// +# Written by proxstation.
+	// +GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT iommu=pt"
+	// $ update-initramfs -u -k all
+	// $ update-grub
+	// restart the host: kernel arguments change
+}
