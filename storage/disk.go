@@ -1,0 +1,107 @@
+package storage
+
+import (
+	"path"
+	"strings"
+)
+
+// A Bus is what a disk is connected by. The zero Bus is unknown.
+type Bus string
+
+// The buses that matter for a disk's tier.
+const (
+	NVMe   Bus = "nvme"
+	SATA   Bus = "sata"
+	SAS    Bus = "sas"
+	USB    Bus = "usb"
+	Virtio Bus = "virtio"
+	RAID   Bus = "raid" // a controller that hides the disks behind it
+	MMC    Bus = "mmc"
+)
+
+// A Disk is a physical disk.
+type Disk struct {
+	// Path is the device: "/dev/nvme0n1".
+	Path string `json:"path"`
+	// ByID is a path that stays with the disk: "/dev/disk/by-id/nvme-...";
+	// empty where it is not known.
+	ByID   string `json:"byID,omitempty"`
+	Model  string `json:"model,omitempty"`
+	Serial string `json:"serial,omitempty"`
+	WWN    string `json:"wwn,omitempty"`
+	Size   Size   `json:"size"` // bytes
+	Bus    Bus    `json:"bus,omitempty"`
+	// Rotates says whether it is a hard disk; nil where it is not known.
+	Rotates *bool `json:"rotates,omitempty"`
+	// RPM is the speed of a hard disk in revolutions per minute; nil where it
+	// is not known.
+	RPM *int `json:"rpm,omitempty"`
+	// LifeLeft is how much of an SSD's life is left, in percent; nil where it
+	// is not known (PVE calls it wearout).
+	LifeLeft *int `json:"lifeLeft,omitempty"`
+	// Health is SMART's verdict: "PASSED", "OK" or "FAILED"; empty or
+	// "UNKNOWN" where it is not known.
+	Health string `json:"health,omitempty"`
+	// Use is what it is used for: "LVM", "ZFS", "partitions"; empty for
+	// nothing, or where it is not known.
+	Use string `json:"use,omitempty"`
+	// Partitions are its parts: "/dev/nvme0n1p3".
+	Partitions []string `json:"partitions,omitempty"`
+}
+
+// Name returns the device's name without its folder: "nvme0n1".
+func (d Disk) Name() string { return path.Base(d.Path) }
+
+// Failing reports whether SMART expects the disk to fail.
+func (d Disk) Failing() bool { return strings.HasPrefix(strings.ToUpper(d.Health), "FAIL") }
+
+// Tier returns the disk's tier and how it is known; for [TierUnknown], why it
+// is not.
+func (d Disk) Tier() (tier Tier, why string) {
+	switch d.Bus {
+	case NVMe:
+		return Tier1, "NVMe"
+	case Virtio:
+		return TierUnknown, "a virtio disk does not tell what is behind it, and always says that it rotates"
+	case USB:
+		return TierUnknown, "a USB bridge may call an SSD a hard disk, and is the bottleneck of both"
+	case RAID:
+		return TierUnknown, "a RAID controller hides the disks behind it"
+	case MMC:
+		return TierUnknown, "flash on an MMC bus is slower than its kind"
+	}
+	switch {
+	case d.Rotates == nil:
+		return TierUnknown, "nothing tells whether it rotates"
+	case *d.Rotates:
+		return Tier3, "it rotates"
+	case d.Bus == "":
+		return Tier2, "it does not rotate"
+	}
+	return Tier2, "it does not rotate and is on " + strings.ToUpper(string(d.Bus))
+}
+
+// holds reports whether a device is the disk or a part of it.
+func (d Disk) holds(device string) bool {
+	if device == d.Path || device == d.ByID {
+		return true
+	}
+	for _, p := range d.Partitions {
+		if p == device {
+			return true
+		}
+	}
+	// The kernel names partitions by the disk: sda1, nvme0n1p3, and udev links
+	// them as -part1.
+	for _, prefix := range []string{d.Path, d.ByID} {
+		rest, found := strings.CutPrefix(device, prefix)
+		if prefix == "" || !found {
+			continue
+		}
+		rest = strings.TrimPrefix(strings.TrimPrefix(rest, "-part"), "p")
+		if isDigits(rest) {
+			return true
+		}
+	}
+	return false
+}

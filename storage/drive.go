@@ -1,0 +1,150 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// ErrDrive means that a text is no drive value.
+var ErrDrive = errors.New("not a drive value")
+
+// A Drive is the value of a drive key of a VM's configuration: scsi0, sata0,
+// virtio0, ide0, efidisk0, tpmstate0 (qm.conf manual page). Options that this
+// package does not know are kept as they are.
+type Drive struct {
+	// Volume is what is attached: a volume ID ("local-lvm:vm-140-disk-0"), a
+	// device path, "none" or "cdrom"; or, in a request, "local-lvm:64", a new
+	// disk of 64 GiB.
+	Volume string
+	// Options are the rest, in the order they were written.
+	Options []Option
+}
+
+// An Option is one option of a [Drive].
+type Option struct{ Key, Value string }
+
+// NewDrive returns the value that asks PVE for a new disk. PVE takes whole
+// gibibytes and fractions of them; the size is rounded up to a mebibyte.
+func NewDrive(pool string, size Size) Drive {
+	mib := (size + MiB - 1) / MiB
+	amount := fmt.Sprint(int64(mib) / 1024)
+	if mib%1024 != 0 {
+		amount = strings.TrimRight(fmt.Sprintf("%.6f", float64(mib)/1024), "0")
+	}
+	return Drive{Volume: pool + ":" + amount}
+}
+
+// ParseDrive parses a drive value.
+func ParseDrive(s string) (Drive, error) {
+	var d Drive
+	for i, field := range strings.Split(s, ",") {
+		key, value, found := strings.Cut(field, "=")
+		switch {
+		case !found && i == 0 && field != "":
+			d.Volume = field
+		case found && key == "file" && d.Volume == "":
+			d.Volume = value
+		case found && key != "" && value != "" && key != "file" && !d.Has(key):
+			d.Options = append(d.Options, Option{key, value})
+		default:
+			return Drive{}, fmt.Errorf("storage: drive %q: %q: %w", s, field, ErrDrive)
+		}
+	}
+	if d.Volume == "" {
+		return Drive{}, fmt.Errorf("storage: drive %q: no volume: %w", s, ErrDrive)
+	}
+	return d, nil
+}
+
+// String returns the value as PVE takes it.
+func (d Drive) String() string {
+	fields := []string{d.Volume}
+	if strings.Contains(d.Volume, "=") {
+		fields[0] = "file=" + d.Volume
+	}
+	for _, o := range d.Options {
+		fields = append(fields, o.Key+"="+o.Value)
+	}
+	return strings.Join(fields, ",")
+}
+
+// Get returns the value of an option, "" if it is not set.
+func (d Drive) Get(key string) string {
+	for _, o := range d.Options {
+		if o.Key == key {
+			return o.Value
+		}
+	}
+	return ""
+}
+
+// Has reports whether an option is set.
+func (d Drive) Has(key string) bool { return d.Get(key) != "" }
+
+// With returns the drive with an option set.
+func (d Drive) With(key, value string) Drive {
+	options := make([]Option, 0, len(d.Options)+1)
+	set := false
+	for _, o := range d.Options {
+		if o.Key == key {
+			o.Value, set = value, true
+		}
+		options = append(options, o)
+	}
+	if !set {
+		options = append(options, Option{key, value})
+	}
+	d.Options = options
+	return d
+}
+
+// Pool returns the storage the volume is on; ok is false for a device path, an
+// empty drive and the host's own CD drive.
+func (d Drive) Pool() (name string, ok bool) {
+	name, _, ok = strings.Cut(d.Volume, ":")
+	return name, ok && !strings.HasPrefix(d.Volume, "/")
+}
+
+// IsCDROM reports whether it is a CD drive.
+func (d Drive) IsCDROM() bool { return d.Get("media") == "cdrom" || d.Volume == "cdrom" }
+
+// Size returns the size of the disk; ok is false where it does not tell.
+func (d Drive) Size() (size Size, ok bool) {
+	size, err := ParseSize(d.Get("size"))
+	return size, err == nil
+}
+
+// Suit returns the drive with the options that the media under it deserves,
+// and why. Options that are set already stay.
+//
+//   - discard=on where the pool gets space back from what the guest deletes
+//     (PVE manual, Trim/Discard).
+//   - ssd=1 on SSD and NVMe, so that the guest trims and does not defragment;
+//     virtio has no such option.
+//   - iothread=1 on scsi and virtio, so that one busy disk does not hold up
+//     the VM; it needs the virtio-scsi-single controller (PVE manual, IO Thread).
+//
+// Cache and aio are left at PVE's defaults (none, io_uring), which suit all.
+func (d Drive) Suit(slot string, pool Pool) (Drive, string) {
+	bus := strings.TrimRight(slot, "0123456789")
+	var reasons []string
+	add := func(key, value, why string) {
+		if !d.Has(key) {
+			d, reasons = d.With(key, value), append(reasons, why)
+		}
+	}
+	if bus == "efidisk" || bus == "tpmstate" || d.IsCDROM() {
+		return d, ""
+	}
+	if pool.Overcommits() {
+		add("discard", "on", pool.Type+" gets deleted blocks back")
+	}
+	if bus == "scsi" || bus == "virtio" {
+		add("iothread", "1", "its own I/O thread")
+	}
+	if bus != "virtio" && (pool.Tier == Tier1 || pool.Tier == Tier2) {
+		add("ssd", "1", "the guest sees an SSD")
+	}
+	return d, strings.Join(reasons, ", ")
+}

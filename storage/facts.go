@@ -1,0 +1,94 @@
+package storage
+
+import "github.com/proxstation/proxstation/internal/finding"
+
+// A Finding is one thing a judgement found: a stable ID, a severity, what was
+// seen, why it matters and what to do.
+type Finding = finding.Finding
+
+// The severities of findings.
+const (
+	Info    = finding.Info    // worth knowing, nothing to do
+	Warning = finding.Warning // works, with a risk or a cost
+	Blocker = finding.Blocker // does not work until it is fixed
+)
+
+// Facts are what is known of a machine's storage, from either vantage point.
+type Facts struct {
+	Disks     []Disk        `json:"disks"`
+	Storages  []Storage     `json:"storages"`
+	Groups    []VolumeGroup `json:"groups,omitempty"`
+	ThinPools []ThinPool    `json:"thinPools,omitempty"`
+	ZPools    []ZPool       `json:"zpools,omitempty"`
+	Mounts    []Mount       `json:"mounts,omitempty"`
+	// Unknown says what could not be found out, and why.
+	Unknown []Finding `json:"unknown,omitempty"`
+}
+
+// A Storage is an entry of PVE's storage configuration (/etc/pve/storage.cfg;
+// PVE manual, Storage).
+type Storage struct {
+	Name    string   `json:"name"`
+	Type    string   `json:"type"`              // "lvmthin", "dir", "zfspool" ...
+	Content []string `json:"content,omitempty"` // "images", "iso", "backup", "import", "snippets", "rootdir", "vztmpl"
+	Shared  bool     `json:"shared,omitempty"`
+	// Active says whether the node reaches it; a storage that is disabled or
+	// limited to other nodes is not in the list.
+	Active bool `json:"active"`
+	// Total, Used and Available are in bytes, 0 where they are not known.
+	Total     Size `json:"total"`
+	Used      Size `json:"used"`
+	Available Size `json:"available"`
+	// Committed is the sum of the sizes of all volumes, written or not; nil
+	// where it is not known.
+	Committed *Size `json:"committed,omitempty"`
+
+	Path     string `json:"path,omitempty"`     // of dir and btrfs
+	Group    string `json:"group,omitempty"`    // of lvm and lvmthin
+	ThinPool string `json:"thinPool,omitempty"` // of lvmthin
+	ZPool    string `json:"zpool,omitempty"`    // of zfspool: the pool or a dataset in it
+	Server   string `json:"server,omitempty"`   // of network storages
+	// Sparse says whether a zfspool reserves no space for its volumes.
+	Sparse bool `json:"sparse,omitempty"`
+}
+
+// A VolumeGroup is an LVM volume group.
+type VolumeGroup struct {
+	Name    string   `json:"name"`
+	Size    Size     `json:"size"`
+	Free    Size     `json:"free"`
+	Devices []string `json:"devices"` // its physical volumes
+}
+
+// A ThinPool is an LVM thin pool. When its data or its metadata is full, every
+// volume in it stops (lvmthin(7)).
+type ThinPool struct {
+	Name         string `json:"name"`
+	Group        string `json:"group"`
+	Size         Size   `json:"size"`
+	Used         Size   `json:"used"`
+	MetadataSize Size   `json:"metadataSize"`
+	MetadataUsed Size   `json:"metadataUsed"`
+}
+
+// A ZPool is a ZFS pool.
+type ZPool struct {
+	Name    string    `json:"name"`
+	Health  string    `json:"health,omitempty"` // "ONLINE", "DEGRADED" ...
+	Devices []ZDevice `json:"devices"`
+}
+
+// A ZDevice is a device of a [ZPool].
+type ZDevice struct {
+	Path string `json:"path"`
+	// Role is "data", or the class of a device that holds no data of its own:
+	// "special", "cache", "logs", "spares", "dedup" (zpoolconcepts(7)).
+	Role string `json:"role"`
+}
+
+// A Mount is a mounted file system.
+type Mount struct {
+	Path    string   `json:"path"`
+	Devices []string `json:"devices"` // one, or several of a btrfs
+	Type    string   `json:"type"`    // "ext4", "xfs", "btrfs" ...
+}

@@ -1,0 +1,112 @@
+package storage
+
+import "fmt"
+
+// An Outlook is what a pool will look like.
+type Outlook struct {
+	Pool string
+	// Before and After are how full it is, from 0 to 1: now, and when the new
+	// disks are written to the last byte.
+	Before, After float64
+	// Added is the sum of the sizes of the new disks.
+	Added Size
+}
+
+// The fill levels at which a pool is spoken of.
+const (
+	highFill = 0.80
+	fullFill = 0.95
+)
+
+// Forecast returns the outlook of every pool that gets a disk, in the order of
+// pools, and warns before it hurts.
+func Forecast(choices []Choice, pools []Pool) ([]Outlook, []Finding) {
+	var outlooks []Outlook
+	var findings []Finding
+	for _, pool := range pools {
+		o := Outlook{Pool: pool.Name}
+		for _, c := range choices {
+			if c.Pool == pool.Name {
+				o.Added += c.Request.Size
+			}
+		}
+		if o.Added == 0 || pool.Total == 0 {
+			continue
+		}
+		promised := pool.Used
+		if pool.Committed != nil {
+			promised = max(promised, *pool.Committed)
+		}
+		o.Before = float64(pool.Used) / float64(pool.Total)
+		o.After = float64(promised+o.Added) / float64(pool.Total)
+		outlooks = append(outlooks, o)
+		findings = append(findings, warn(o, pool)...)
+	}
+	return outlooks, findings
+}
+
+func warn(o Outlook, pool Pool) []Finding {
+	if o.After < highFill {
+		return nil
+	}
+	f := Finding{
+		ID: "storage.filling", Severity: Info, Subject: pool.Name,
+		Seen: fmt.Sprintf("%.0f %% full now, %.0f %% when the new disks are full", o.Before*100, o.After*100),
+		Why:  "a full storage stops every VM that writes to it",
+		Fix:  "watch it, move a disk to another storage, or make the new disks smaller",
+	}
+	if o.After >= fullFill {
+		f.Severity = Warning
+	}
+	if pool.Thin != nil {
+		f.Why = "when a thin pool's data or metadata is full, every volume in it fails at once (lvmthin(7))"
+	}
+	return []Finding{f}
+}
+
+// Check returns what is wrong with the pools as they are: disks that SMART
+// expects to fail, thin pools that fill up, tiers that are not known.
+func Check(pools []Pool) []Finding {
+	var findings []Finding
+	for _, pool := range pools {
+		for _, d := range pool.Disks {
+			if d.Failing() {
+				findings = append(findings, Finding{
+					ID: "storage.disk-failing", Severity: Warning, Subject: d.Path, Seen: "SMART health " + d.Health,
+					Why: "the disk under " + pool.Name + " is expected to fail", Fix: "replace it; until then put nothing new there",
+				})
+			}
+		}
+		findings = append(findings, checkThin(pool)...)
+		if pool.Tier == TierUnknown && len(pool.Disks)+len(pool.Why) > 0 && network[pool.Type] == "" {
+			findings = append(findings, Finding{
+				ID: "storage.tier-unknown", Severity: Info, Subject: pool.Name, Seen: pool.Why,
+				Why: "a disk that wants speed is not placed where none is known", Fix: "set the tier of this storage yourself",
+			})
+		}
+	}
+	return findings
+}
+
+func checkThin(pool Pool) []Finding {
+	thin := pool.Thin
+	if thin == nil {
+		return nil
+	}
+	var findings []Finding
+	for _, part := range []struct {
+		name       string
+		used, size Size
+	}{{"data", thin.Used, thin.Size}, {"metadata", thin.MetadataUsed, thin.MetadataSize}} {
+		if part.size == 0 || float64(part.used) < highFill*float64(part.size) {
+			continue
+		}
+		findings = append(findings, Finding{
+			ID: "storage.thin-" + part.name + "-full", Severity: Warning, Subject: pool.Name,
+			Seen: fmt.Sprintf("%s of thin pool %s/%s: %s of %s", part.name, thin.Group, thin.Name, part.used.Human(), part.size.Human()),
+			Why:  "when it is full, every volume in the pool fails at once (lvmthin(7))",
+			Fix:  "extend the pool (lvextend), or remove volumes and run fstrim in the guests",
+		})
+	}
+	return findings
+}

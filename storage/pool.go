@@ -1,0 +1,191 @@
+package storage
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// A Pool is a storage joined to the disks under it.
+type Pool struct {
+	Storage
+	// Disks are the disks that hold its data, in order; empty for a network
+	// storage and where they are not known.
+	Disks []Disk `json:"disks,omitempty"`
+	// Helpers are disks that only speed it up: special, cache and log devices.
+	Helpers []Disk `json:"helpers,omitempty"`
+	// Tier is that of the slowest disk that holds data.
+	Tier Tier `json:"tier"`
+	// Why is the evidence from the storage down to the disks; for an unknown
+	// tier, what is not known.
+	Why string `json:"why"`
+	// Thin is the LVM thin pool, nil if it is none.
+	Thin *ThinPool `json:"thin,omitempty"`
+}
+
+// Holds reports whether the pool takes this content type, such as "images".
+func (p Pool) Holds(content string) bool { return slices.Contains(p.Content, content) }
+
+// Overcommits reports whether volumes take space only as they are written, so
+// that more can be promised than is there.
+func (p Pool) Overcommits() bool {
+	return p.Thin != nil || p.Type == "lvmthin" || p.Type == "zfspool" && p.Sparse || p.Type == "dir" || p.Type == "btrfs"
+}
+
+// network holds the storage types that are not on this machine's disks.
+var network = map[string]string{
+	"nfs": "NFS", "cifs": "SMB", "pbs": "a Proxmox Backup Server", "rbd": "Ceph", "cephfs": "CephFS",
+	"iscsi": "iSCSI", "iscsidirect": "iSCSI", "zfs": "ZFS over iSCSI", "esxi": "an ESXi host", "glusterfs": "GlusterFS",
+}
+
+// Join makes a pool of every storage: it follows the storage through thin
+// pool, volume group, ZFS pool or mount to its disks. Tiers in override, by
+// storage name, replace what was found.
+func Join(facts Facts, override map[string]Tier) []Pool {
+	pools := make([]Pool, 0, len(facts.Storages))
+	for _, s := range facts.Storages {
+		pool := Pool{Storage: s}
+		devices, helpers, chain := facts.devices(&pool)
+		pool.Disks, pool.Helpers = facts.disks(devices), facts.disks(helpers)
+		pool.judge(devices, chain)
+		if tier, ok := override[s.Name]; ok {
+			pool.Tier, pool.Why = tier, "set by the caller; found: "+pool.Why
+		}
+		pools = append(pools, pool)
+	}
+	return pools
+}
+
+// devices returns the devices that hold a storage's data, those that only
+// help, and the way there in words. It sets the pool's thin pool.
+func (f Facts) devices(pool *Pool) (data, helpers []string, chain string) {
+	s := pool.Storage
+	if what, remote := network[s.Type]; remote {
+		return nil, nil, strings.TrimSpace("a network storage on " + what + " " + s.Server)
+	}
+	switch s.Type {
+	case "lvmthin":
+		for _, thin := range f.ThinPools {
+			if thin.Name == s.ThinPool && thin.Group == s.Group {
+				pool.Thin = &thin
+			}
+		}
+		return f.group(s.Group), nil, fmt.Sprintf("thin pool %s/%s on volume group %s", s.Group, s.ThinPool, s.Group)
+	case "lvm":
+		return f.group(s.Group), nil, "volume group " + s.Group
+	case "zfspool":
+		name, _, _ := strings.Cut(s.ZPool, "/")
+		data, helpers = f.zpool(name)
+		return data, helpers, "ZFS pool " + name
+	case "dir", "btrfs":
+		mount := f.mount(s.Path)
+		if mount == nil {
+			return nil, nil, "directory " + s.Path
+		}
+		return mount.Devices, nil, fmt.Sprintf("directory %s on the %s at %s", s.Path, mount.Type, mount.Path)
+	}
+	return nil, nil, "storage type " + s.Type
+}
+
+func (f Facts) group(name string) []string {
+	for _, g := range f.Groups {
+		if g.Name == name {
+			return g.Devices
+		}
+	}
+	return nil
+}
+
+func (f Facts) zpool(name string) (data, helpers []string) {
+	for _, z := range f.ZPools {
+		if z.Name != name {
+			continue
+		}
+		for _, d := range z.Devices {
+			if d.Role == "data" {
+				data = append(data, d.Path)
+			} else {
+				helpers = append(helpers, d.Path)
+			}
+		}
+	}
+	return data, helpers
+}
+
+// mount returns the mount that a path lies on: the one with the longest path.
+func (f Facts) mount(name string) *Mount {
+	var best *Mount
+	for i, m := range f.Mounts {
+		under := m.Path == "/" || name == m.Path || strings.HasPrefix(name, strings.TrimSuffix(m.Path, "/")+"/")
+		if under && (best == nil || len(m.Path) >= len(best.Path)) {
+			best = &f.Mounts[i]
+		}
+	}
+	return best
+}
+
+// disks returns the disks that hold the devices, each once, in order.
+func (f Facts) disks(devices []string) []Disk {
+	var disks []Disk
+	for _, d := range f.Disks {
+		if slices.ContainsFunc(devices, func(device string) bool { return f.under(d, device) }) {
+			disks = append(disks, d)
+		}
+	}
+	return disks
+}
+
+// under reports whether a disk holds a device, which may be a logical volume
+// on a volume group on the disk: /dev/pve/root, /dev/mapper/pve-root.
+func (f Facts) under(d Disk, device string) bool {
+	if d.holds(device) {
+		return true
+	}
+	for _, g := range f.Groups {
+		mapper := "/dev/mapper/" + strings.ReplaceAll(g.Name, "-", "--") + "-"
+		if path.Dir(device) != "/dev/"+g.Name && !strings.HasPrefix(device, mapper) {
+			continue
+		}
+		if slices.ContainsFunc(g.Devices, d.holds) {
+			return true
+		}
+	}
+	return false
+}
+
+// judge gives the pool the tier of its slowest disk, if every device that
+// holds data is on a disk that is known.
+func (p *Pool) judge(devices []string, chain string) {
+	if len(p.Disks) == 0 {
+		p.Why = chain + ": the disks under it are not known"
+		if _, remote := network[p.Type]; remote {
+			p.Why = chain
+		}
+		return
+	}
+	p.Tier = Tier1
+	var parts []string
+	for _, d := range p.Disks {
+		tier, why := d.Tier()
+		p.Tier = slower(p.Tier, tier)
+		part := fmt.Sprintf("%s (%s", d.Path, tier.Media())
+		if tier == TierUnknown {
+			part += ": " + why
+		}
+		parts = append(parts, part+")")
+	}
+	p.Why = chain + " on " + strings.Join(parts, ", ")
+	for _, device := range devices {
+		if !slices.ContainsFunc(p.Disks, func(d Disk) bool { return d.holds(device) }) && len(p.Disks) < len(devices) {
+			p.Tier, p.Why = TierUnknown, p.Why+"; the disk of "+device+" is not known"
+		}
+	}
+	if len(p.Helpers) > 0 {
+		var names []string
+		for _, d := range p.Helpers {
+			names = append(names, d.Path)
+		}
+		p.Why += "; helped by " + strings.Join(names, ", ") + ", which does not change the tier"
+	}
+}
