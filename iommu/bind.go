@@ -54,8 +54,8 @@ type Rebind struct {
 // Bind plans to hand exactly the given functions to vfio-pci. It is pure;
 // [Binding.Apply] does it. Functions that are there already stay in the plan
 // and are left alone. It refuses ([*RefusedError]) functions that are not
-// there, that are bridges, that do not answer, and those that the machine
-// itself lives on unless opts allow it. Whether a group goes as a whole is for
+// there, that are bridges, that have no group, that do not answer, and those
+// that the machine itself lives on unless opts allow it. Whether a group goes as a whole is for
 // [Facts.Isolated] to say.
 func (f Facts) Bind(addresses []Address, opts *BindOptions) (Binding, error) {
 	if opts == nil {
@@ -73,6 +73,10 @@ func (f Facts) Bind(addresses []Address, opts *BindOptions) (Binding, error) {
 			continue
 		}
 		refused = append(refused, f.refuse(fn, opts.Allow)...)
+		if _, grouped := fn.Group.Int(); !grouped && f.GroupsKnown == Yes {
+			refused = append(refused, refusal("iommu.no-group", a, "no IOMMU group",
+				"vfio-pci takes no function that no IOMMU stands in front of.", "Turn on the IOMMU."))
+		}
 		b.Functions = append(b.Functions, Rebind{Address: a, Model: fn.Model, Driver: fn.Driver, Override: fn.Override})
 	}
 	if len(refused) > 0 {

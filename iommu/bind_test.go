@@ -41,6 +41,7 @@ func TestBindRefuses(t *testing.T) {
 		{"reference", "0000:00:01.0", "iommu.bridge"},
 		{"reference", "0000:7f:00.0", "iommu.no-device"},
 		{"reference", "0000:0c:00.0", "iommu.lost"},
+		{"no-iommu", "0000:01:00.0", "iommu.no-group"},
 		{"vmd-domain", "0000:00:0e.0", "iommu.in-use"},
 		{"amd-desktop", "0000:01:00.0", "iommu.uses-unknown"}, // root on ZFS
 	} {

@@ -11,14 +11,15 @@ import (
 // remapped, does what was configured apply. What could not be read is among
 // the findings. The IDs are iommu.off, iommu.firmware-off,
 // iommu.off-by-argument, iommu.unknown, iommu.no-interrupt-remapping,
-// iommu.unsafe-interrupts, iommu.acs-override, iommu.not-booted,
-// iommu.not-configured, iommu.loader-unknown, iommu.uses-unknown and
+// iommu.unsafe-interrupts, iommu.acs-override, iommu.virqfd-gone,
+// iommu.not-refreshed, iommu.not-booted, iommu.not-configured, iommu.loader-unknown, iommu.uses-unknown and
 // iommu.unread.
 func (f Facts) Check() []Finding {
 	var findings []Finding
 	findings = append(findings, f.checkState()...)
 	findings = append(findings, f.checkInterrupts()...)
 	findings = append(findings, f.checkOverride()...)
+	findings = append(findings, f.checkModules()...)
 	findings = append(findings, f.checkDrift()...)
 	return append(findings, f.Findings...)
 }
@@ -111,6 +112,22 @@ func (f Facts) checkOverride() []Finding {
 		Fix:  "Use a slot that hangs off the processor, and remove the argument."}}
 }
 
+// checkModules looks for a module that old guides name: vfio_virqfd became
+// part of vfio in Linux 6.2.
+func (f Facts) checkModules() []Finding {
+	var major, minor int
+	if n, _ := fmt.Sscanf(f.Kernel, "%d.%d", &major, &minor); n < 2 || major < 6 || major == 6 && minor < 2 {
+		return nil
+	}
+	for _, file := range f.ModulesLoad {
+		if slices.Contains(strings.Fields(file.Text), "vfio_virqfd") {
+			return []Finding{{ID: "iommu.virqfd-gone", Severity: Info, Subject: "/" + file.Path, Seen: "/" + file.Path + ": vfio_virqfd",
+				Why: "The module is gone since Linux 6.2; loading it fails at each start, without harm.", Fix: "Remove the line."}}
+		}
+	}
+	return nil
+}
+
 // checkDrift compares the arguments in force with those for the next boot.
 func (f Facts) checkDrift() []Finding {
 	if f.Running == nil {
@@ -124,10 +141,20 @@ func (f Facts) checkDrift() []Finding {
 	}
 	missing, extra := Drift(*f.Running, configured)
 	var findings []Finding
+	restart := "Run " + f.refresh() + " and restart."
+	if loader, _ := f.BootLoader(); loader == GRUB && f.Loader.Menu != nil {
+		restart = "Restart."
+		if stale, _ := Drift(*f.Loader.Menu, configured); len(stale) > 0 {
+			restart = "Run update-grub and restart."
+			findings = append(findings, Finding{ID: "iommu.not-refreshed", Severity: Warning, Subject: "kernel arguments",
+				Seen: "configured, but not in /boot/grub/grub.cfg: " + strings.Join(stale, " "),
+				Why:  "They will not be there after the next restart either.", Fix: "Run update-grub."})
+		}
+	}
 	if len(missing) > 0 {
 		findings = append(findings, Finding{ID: "iommu.not-booted", Severity: Warning, Subject: "kernel arguments",
 			Seen: "configured, but not on /proc/cmdline: " + strings.Join(missing, " "),
-			Why:  "They do nothing yet.", Fix: "Run " + f.refresh() + " and restart."})
+			Why:  "They do nothing yet.", Fix: restart})
 	}
 	if len(extra) > 0 {
 		findings = append(findings, Finding{ID: "iommu.not-configured", Severity: Warning, Subject: "kernel arguments",
@@ -203,6 +230,9 @@ func (f Facts) checkIsolation(a Address) (Finding, bool) {
 		finding.Fix = "Put the card in a slot that hangs off the processor" + f.cause(shared) + "."
 	case errors.Is(err, ErrNoGroup):
 		finding.ID, finding.Why, finding.Fix = "iommu.no-group", "No IOMMU stands between the device and the host's memory.", "Turn on the IOMMU."
+		if state, _ := f.State(); state == On {
+			finding.Fix = "Choose another device: the IOMMU does not cover this one."
+		}
 	case errors.Is(err, ErrNoDevice):
 		finding.ID, finding.Why, finding.Fix = "iommu.no-device", "There is nothing to hand out.", "Choose one of the devices that the host has; addresses move when cards do."
 	default:

@@ -57,10 +57,18 @@ func TestCheckRules(t *testing.T) {
 		"unsafe": {func(f *iommu.Facts) {
 			f.Modules = []iommu.Module{{Name: "vfio_iommu_type1", Parameters: map[string]string{"allow_unsafe_interrupts": "Y"}}}
 		}, "iommu.unsafe-interrupts"},
-		"override":   {func(f *iommu.Facts) { f.Running = cmdline(f.Running.String() + " pcie_acs_override=downstream") }, "iommu.acs-override iommu.not-configured"},
-		"not booted": {func(f *iommu.Facts) { f.Running = cmdline("BOOT_IMAGE=/boot/vmlinuz root=/dev/sda1 ro quiet") }, "iommu.not-booted"},
-		"gone":       {func(f *iommu.Facts) { f.Loader.Defaults[0].Text = `GRUB_CMDLINE_LINUX_DEFAULT="iommu=pt"` }, "iommu.not-configured"},
-		"no loader":  {func(f *iommu.Facts) { f.Running = cmdline("quiet iommu=pt") }, "iommu.loader-unknown"},
+		"override":      {func(f *iommu.Facts) { f.Running = cmdline(f.Running.String() + " pcie_acs_override=downstream") }, "iommu.acs-override iommu.not-configured"},
+		"not booted":    {func(f *iommu.Facts) { f.Running = cmdline("BOOT_IMAGE=/boot/vmlinuz root=/dev/sda1 ro quiet") }, "iommu.not-booted"},
+		"gone":          {func(f *iommu.Facts) { f.Loader.Defaults[0].Text = `GRUB_CMDLINE_LINUX_DEFAULT="iommu=pt"` }, "iommu.not-configured"},
+		"not refreshed": {func(f *iommu.Facts) { f.Loader.Menu = cmdline("root=/dev/sda1 ro quiet") }, "iommu.not-refreshed"},
+		"refreshed":     {func(f *iommu.Facts) { f.Loader.Menu = cmdline("root=/dev/sda1 ro quiet iommu=pt") }, ""},
+		"old guide": {func(f *iommu.Facts) {
+			f.Kernel, f.ModulesLoad = "6.8.12-10-pve", []iommu.File{{Path: "etc/modules", Text: "vfio\nvfio_virqfd\n"}}
+		}, "iommu.virqfd-gone"},
+		"old kernel": {func(f *iommu.Facts) {
+			f.Kernel, f.ModulesLoad = "6.1.0", []iommu.File{{Path: "etc/modules", Text: "vfio_virqfd\n"}}
+		}, ""},
+		"no loader": {func(f *iommu.Facts) { f.Running = cmdline("quiet iommu=pt") }, "iommu.loader-unknown"},
 	} {
 		facts := on
 		facts.Loader.Defaults = slices.Clone(grub.Defaults)

@@ -49,18 +49,47 @@ func (e *SharedError) Error() string {
 func (e *SharedError) Is(target error) bool { return target == ErrShared }
 
 // IsHarmlessBridge reports whether a bridge may stay with the host while a
-// guest has the rest of its group. VFIO has no driver for functions whose
-// header is not that of an endpoint (drivers/vfio/pci), and lets a group be
-// used as long as what stays behind has no driver, or one that does no DMA for
-// the kernel: pcieport, pci-stub, vfio-pci (their driver_managed_dma;
-// iommu_group_claim_dma_owner in drivers/iommu/iommu.c, since Linux 5.18).
-// Host, ISA, EISA, PCI, CardBus and semi-transparent bridges are such. Other
+// guest has the rest of its group. vfio-pci takes no function whose header is
+// not that of an endpoint (drivers/vfio/pci), and a bridge does no harm to
+// VFIO as long as its driver lets the group go (see [Facts.Viable]). Host, ISA, EISA, PCI, CardBus and semi-transparent bridges are such. Other
 // bridges (0680) are not: network and NVLink devices have that class.
 func (fn Function) IsHarmlessBridge() bool {
 	if !slices.Contains([]uint16{0x0600, 0x0601, 0x0602, classPCIBridge, 0x0607, 0x0609}, fn.Class.Sub()) {
 		return false
 	}
+	return fn.letsGo()
+}
+
+// letsGo reports whether the function's driver does no DMA for the kernel.
+func (fn Function) letsGo() bool {
 	return slices.Contains([]string{"", "pcieport", "pci-stub", vfioPCI}, fn.Driver)
+}
+
+// Viable says whether VFIO would let a guest use the group as it is now, and
+// which functions stand in the way: those that have a driver that does DMA for
+// the kernel. Others are no driver, pcieport, pci-stub and vfio-pci (their
+// driver_managed_dma; iommu_group_claim_dma_owner in drivers/iommu/iommu.c,
+// since Linux 5.18). It is Unknown for a group without known functions, or
+// whose drivers are not known.
+func (f Facts) Viable(group GroupID) (Answer, []Function) {
+	var blocking []Function
+	answer := Unknown
+	for _, fn := range f.Functions {
+		if _, grouped := fn.Group.Int(); !grouped || fn.Group != group {
+			continue
+		}
+		switch {
+		case !fn.letsGo():
+			blocking = append(blocking, fn)
+		case fn.DriverKnown != Yes:
+			return Unknown, nil
+		}
+		answer = Yes
+	}
+	if len(blocking) > 0 {
+		answer = No
+	}
+	return answer, blocking
 }
 
 // Isolated returns nil if the device that a is a function of can be handed to

@@ -94,3 +94,29 @@ func TestAMemberOfWhichNothingIsKnownIsAnotherDevice(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestViable(t *testing.T) {
+	t.Parallel()
+	fn := func(driver string, known iommu.Answer) iommu.Function {
+		return iommu.Function{Group: iommu.Group(0), Driver: driver, DriverKnown: known}
+	}
+	for name, test := range map[string]struct {
+		functions []iommu.Function
+		want      iommu.Answer
+		blocking  int
+	}{
+		"all let go":        {[]iommu.Function{fn("vfio-pci", iommu.Yes), fn("", iommu.Yes), fn("pcieport", iommu.Yes), fn("pci-stub", iommu.Yes)}, iommu.Yes, 0},
+		"one half bound":    {[]iommu.Function{fn("vfio-pci", iommu.Yes), fn("snd_hda_intel", iommu.Yes)}, iommu.No, 1},
+		"a bridge's helper": {[]iommu.Function{fn("shpchp", iommu.Yes)}, iommu.No, 1},
+		"driver not known":  {[]iommu.Function{fn("vfio-pci", iommu.Yes), fn("", iommu.Unknown)}, iommu.Unknown, 0},
+		"empty group":       {nil, iommu.Unknown, 0},
+	} {
+		facts := iommu.Facts{Functions: append(test.functions, iommu.Function{Driver: "nvme", DriverKnown: iommu.Yes})}
+		if got, blocking := facts.Viable(iommu.Group(0)); got != test.want || len(blocking) != test.blocking {
+			t.Errorf("%s: %v, %v", name, got, blocking)
+		}
+	}
+	if got, _ := (iommu.Facts{Functions: []iommu.Function{{DriverKnown: iommu.Yes}}}).Viable(iommu.GroupID{}); got != iommu.Unknown {
+		t.Errorf("no group: %v", got)
+	}
+}

@@ -59,6 +59,9 @@ type LoaderFacts struct {
 	Synced Answer `json:"synced"`
 	// KernelCmdline is /etc/kernel/cmdline, nil if it is not there.
 	KernelCmdline *string `json:"kernelCmdline,omitempty"`
+	// Menu is the first kernel's command line in /boot/grub/grub.cfg, nil if
+	// there is none: what update-grub last made of the defaults.
+	Menu *Cmdline `json:"menu,omitempty"`
 	// Defaults are /etc/default/grub and /etc/default/grub.d/*.cfg in the
 	// order in which grub-mkconfig reads them.
 	Defaults []File `json:"defaults,omitempty"`
@@ -90,6 +93,7 @@ func readLoader(h Host) LoaderFacts {
 		cmdline := string(data)
 		l.KernelCmdline = &cmdline
 	}
+	l.Menu = readMenu(h.Boot)
 	snippets, _ := fs.Glob(h.Etc, "default/grub.d/*.cfg")
 	slices.Sort(snippets)
 	for _, name := range append([]string{"default/grub"}, snippets...) {
@@ -98,6 +102,24 @@ func readLoader(h Host) LoaderFacts {
 		}
 	}
 	return l
+}
+
+// readMenu returns what follows the kernel on the first line "linux".
+func readMenu(boot fs.FS) *Cmdline {
+	data, err := fs.ReadFile(boot, "grub/grub.cfg")
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(string(data)) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 || fields[0] != "linux" {
+			continue
+		}
+		_, args, _ := strings.Cut(line, fields[1])
+		c := ParseCmdline(strings.TrimSpace(args))
+		return &c
+	}
+	return nil
 }
 
 // efiText decodes an EFI variable of the kernel's efivarfs that holds a

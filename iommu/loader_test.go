@@ -124,6 +124,17 @@ func TestSnippetsAreReadAfterTheDefaults(t *testing.T) {
 	}
 }
 
+func TestMenuIsWhatUpdateGRUBMade(t *testing.T) {
+	t.Parallel()
+	menu := read(t, "reference").Loader.Menu
+	if menu == nil || menu.String() != "root=/dev/mapper/pve-root ro quiet intel_iommu=on iommu=pt" {
+		t.Errorf("got %v", menu)
+	}
+	if menu := read(t, "reference", `file boot/grub/grub.cfg "set linux=1\n"`).Loader.Menu; menu != nil {
+		t.Errorf("got %v", menu)
+	}
+}
+
 func TestLoaderText(t *testing.T) {
 	t.Parallel()
 	for loader := iommu.LoaderUnknown; loader <= iommu.SystemdBoot; loader++ {

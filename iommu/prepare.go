@@ -22,7 +22,8 @@ type PrepareOptions struct {
 // in /etc/modules-load.d. It blacklists nothing. Where other functions have
 // the same model, the functions are told by address instead.
 //
-// It refuses ([*RefusedError]) what [Facts.Bind] refuses, an edit by someone
+// It refuses ([*RefusedError]) what [Facts.Bind] refuses except functions that
+// have no group yet, an edit by someone
 // else of our file, and other files that set the ids of vfio-pci. Its errors
 // match [ErrRefused] or, if the kernel's arguments must change and the boot
 // loader is not known, [ErrLoader].
@@ -34,17 +35,23 @@ func (f Facts) Prepare(addresses []Address, opts *PrepareOptions) (HostPlan, err
 	if err != nil {
 		return HostPlan{}, err
 	}
-	if _, err := f.Bind(addresses, &BindOptions{Allow: opts.Allow}); err != nil {
-		return HostPlan{}, err
-	}
 	theirs := f.foreign()
+	var refused []Finding
 	for _, a := range addresses {
-		fn, _ := f.Function(a)
+		fn, ok := f.Function(a)
+		if !ok {
+			refused = append(refused, refusal("iommu.no-device", a, "no such PCI function", "There is nothing to keep.", "Choose a function that the host has."))
+			continue
+		}
+		refused = append(refused, f.refuse(fn, opts.Allow)...)
 		if slices.Contains(theirs.ids, fn.Model.String()) {
 			continue // someone else keeps it already
 		}
 		k.functions = slices.DeleteFunc(k.functions, func(have keptFunction) bool { return have.address == a })
 		k.functions = append(k.functions, keptFunction{address: a, model: fn.Model, drivers: fn.drivers()})
+	}
+	if len(refused) > 0 {
+		return HostPlan{}, &RefusedError{Findings: refused}
 	}
 	slices.SortFunc(k.functions, func(a, b keptFunction) int { return a.address.Compare(b.address) })
 	k.override = f.ambiguous(k.functions)

@@ -53,7 +53,7 @@ func (r *reader) storageUses() {
 		root = root || found && m.point == "/"
 		if !found && m.point == "/" {
 			r.unsure("/", "/proc/self/mountinfo: / is "+m.kind+" on "+m.source+", whose disks sysfs does not name",
-				"Check by hand (zpool status -L) which controllers hold the root disks.")
+				"Check by hand which controllers hold the root disks (for ZFS: zpool status -L).")
 			root = true
 		}
 	}
