@@ -14,9 +14,9 @@ import (
 // The reasons why a host plan cannot be applied or undone.
 var (
 	// ErrForeignEdit means that a file was edited by someone else since.
-	ErrForeignEdit = errors.New("iommu: edited by someone else since")
+	ErrForeignEdit = errors.New("edited by someone else since")
 	// ErrNothingToUndo means that no applied plan is left.
-	ErrNothingToUndo = errors.New("iommu: nothing to undo")
+	ErrNothingToUndo = errors.New("nothing to undo")
 )
 
 // A Runner runs a command of a plan on the host and waits for it.

@@ -135,7 +135,7 @@ func (f Facts) checkDrift() []Finding {
 	}
 	configured, err := f.Configured()
 	if err != nil {
-		return []Finding{{ID: "iommu.loader-unknown", Severity: Info, Subject: "kernel arguments", Seen: err.Error(),
+		return []Finding{{ID: "iommu.loader-unknown", Severity: Info, Subject: "kernel arguments", Seen: strings.TrimPrefix(err.Error(), "iommu: "),
 			Why: "Whether the arguments in force will be there after a restart is not known, and none can be added.",
 			Fix: "See \"Determine which Bootloader is Used\" in the PVE Administration Guide."}}
 	}

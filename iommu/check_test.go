@@ -129,7 +129,19 @@ func TestUses(t *testing.T) {
 	if facts := read(t, "amd-desktop"); facts.UsesKnown != iommu.Unknown {
 		t.Errorf("root on ZFS: uses known: %v", facts.UsesKnown)
 	}
-	other := read(t, "reference", "file proc/self/mountinfo\n| 30 1 252:1 / / rw - ext4 /dev/mapper/pve-root rw\n"+
+	// Of a mirror, one half of which cannot be followed, the other is known.
+	half := read(t, "shared-group", "link sys/devices/virtual/block/dm-1/slaves/sdz1 ../../../../gone")
+	if half.UsesKnown != iommu.Unknown || !slices.ContainsFunc(half.Uses, func(u iommu.Use) bool { return u.Kind == iommu.UseRoot }) {
+		t.Errorf("half of root: uses known: %v, %v", half.UsesKnown, half.Uses)
+	}
+	mirror := read(t, "reference", "file proc/self/mountinfo\n| 30 1 0:40 / / rw - btrfs /dev/sdb1 rw",
+		`file sys/fs/btrfs/1234/devices/sdb1/x ""`, `file sys/fs/btrfs/1234/devices/nvme0n1p3/x ""`, `file sys/fs/btrfs/features/x ""`)
+	for _, a := range addresses(t, "0000:00:17.0", "0000:02:00.0") {
+		if !slices.ContainsFunc(mirror.Uses, func(u iommu.Use) bool { return u.Address == a && strings.HasPrefix(u.Seen, "/ on ") }) {
+			t.Errorf("a mirror of Btrfs: no %v among %v", a, mirror.Uses)
+		}
+	}
+	other := read(t, "reference", `file sys/fs/btrfs/1234/devices/sdb1/x ""`, "file proc/self/mountinfo\n| 30 1 252:1 / / rw - ext4 /dev/mapper/pve-root rw\n"+
 		`| 31 1 0:40 / /mnt/my\040data rw - btrfs /dev/sdb1 rw`)
 	want := iommu.Use{Address: address(t, "0000:00:17.0"), Kind: iommu.UseStorage, Seen: "/mnt/my data on sdb1 on sdb"}
 	if !slices.Contains(other.Uses, want) {

@@ -1,8 +1,11 @@
 package iommu_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 
 	"github.com/proxstation/proxstation/internal/hosttree"
 	"github.com/proxstation/proxstation/iommu"
@@ -177,4 +180,60 @@ func ExampleHostPlan() {
 	// $ update-initramfs -u -k all
 	// $ update-grub
 	// restart the host: kernel arguments change
+}
+
+// The PVE API knows functions and their groups, and nothing else. That is
+// enough to judge isolation.
+func ExampleFacts() {
+	card := slot("01:00")
+	facts := iommu.Facts{GroupsKnown: iommu.Yes, Functions: []iommu.Function{
+		{Address: card, Class: 0x030000, Model: iommu.Model{Vendor: 0x10de, Device: 0x2c05}, Group: iommu.Group(1)},
+		{Address: card.WithFunction(1), Class: 0x040300, Model: iommu.Model{Vendor: 0x10de, Device: 0x22e9}, Group: iommu.Group(1)},
+		{Address: slot("02:00"), Class: 0x010802, Group: iommu.Group(2)},
+	}}
+	state, why := facts.State()
+	fmt.Println(state, "because", why)
+	fmt.Println("isolated:", facts.IsIsolated(card))
+	_, err := facts.Bind([]iommu.Address{card}, nil)
+	fmt.Println(err)
+	// Output:
+	// on because 0000:01:00.0 is in group 1; /sys/class/iommu is not known
+	// isolated: yes
+	// iommu: refused: 0000:01:00.0: its driver is not known: The function could not be given back to it.
+}
+
+func ExampleUndo() {
+	dir, err := os.MkdirTemp("", "host")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	root, err := os.OpenRoot(dir) // on a host: os.OpenRoot("/")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer root.Close()
+	plan, err := captured("held-by-vfio").Prepare([]iommu.Address{slot("0a:00")}, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := context.Background()
+	var print iommu.Runner = func(_ context.Context, command []string) error { // on a host: iommu.Exec
+		fmt.Println("$", strings.Join(command, " "))
+		return nil
+	}
+	fmt.Println("apply:", plan.Apply(ctx, root, print))
+	fmt.Println("again:", plan.Apply(ctx, root, print))
+	fmt.Println("undo:", iommu.Undo(ctx, root, print))
+	fmt.Println("again:", iommu.Undo(ctx, root, print))
+	// Output:
+	// $ update-initramfs -u -k all
+	// apply: <nil>
+	// again: <nil>
+	// $ update-initramfs -u -k all
+	// undo: <nil>
+	// again: iommu: undo: nothing to undo
 }

@@ -84,9 +84,7 @@ func (d disk) look(name string) (now []byte, s saved, err error) {
 		return nil, saved{}, err
 	}
 	s.Mode = info.Mode().Perm()
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		s.Owner = [2]int{int(stat.Uid), int(stat.Gid)}
-	}
+	s.Owner = owner(info)
 	return append([]byte{}, now...), s, nil
 }
 
@@ -155,8 +153,7 @@ func (d disk) own(f *os.File, s saved) error {
 	if err != nil {
 		return err
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || s.Owner == [2]int{int(stat.Uid), int(stat.Gid)} || os.Geteuid() != 0 {
+	if s.Owner == owner(info) || os.Geteuid() != 0 {
 		return nil
 	}
 	return f.Chown(s.Owner[0], s.Owner[1])

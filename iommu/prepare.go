@@ -81,7 +81,7 @@ func (f Facts) kept() (kept, error) {
 	k, err := parseKept(*text)
 	if err != nil {
 		return kept{}, &RefusedError{Findings: []Finding{{ID: "iommu.foreign-edit", Severity: Blocker, Subject: "/" + modprobeFile,
-			Seen: err.Error(), Why: "The edit would be lost.", Fix: "Move the edit to a file of its own and restore ours, or remove ours."}}}
+			Seen: strings.TrimPrefix(err.Error(), "iommu: "), Why: "The edit would be lost.", Fix: "Move the edit to a file of its own and restore ours, or remove ours."}}}
 	}
 	return k, nil
 }

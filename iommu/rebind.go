@@ -14,7 +14,7 @@ import (
 // The reasons why a binding cannot be applied or released.
 var (
 	// ErrStale means that the machine is not as it was when the plan was made.
-	ErrStale = errors.New("iommu: changed since it was planned")
+	ErrStale = errors.New("changed since it was planned")
 	// ErrNoVFIO means that the vfio-pci module is not loaded.
 	ErrNoVFIO = errors.New("iommu: vfio-pci is not loaded (modprobe vfio-pci)")
 	// ErrNotBound means that the kernel did not do what was asked.

@@ -46,9 +46,10 @@ func (r *reader) storageUses() {
 		if m.point == "/" || m.point == "/usr" || m.point == "/var" || m.point == "/boot" || strings.HasPrefix(m.point, "/boot/") {
 			kind = UseRoot
 		}
-		found := false
-		if disk := blocks.find(m); disk != "" {
-			found = r.diskUses(disk, kind, m.point+" on "+disk, 0)
+		disks := r.disks(blocks, m)
+		found := len(disks) > 0
+		for _, disk := range disks {
+			found = r.diskUses(disk, kind, m.point+" on "+disk, 0) && found
 		}
 		root = root || found && m.point == "/"
 		if !found && m.point == "/" {
@@ -63,6 +64,26 @@ func (r *reader) storageUses() {
 	r.swapUses(blocks)
 }
 
+// disks returns the block devices of a mount: one, or for Btrfs all that
+// /sys/fs/btrfs lists beside it.
+func (r *reader) disks(b blocks, m mount) []string {
+	disk := b.find(m)
+	if disk == "" {
+		return nil
+	}
+	if m.kind != "btrfs" {
+		return []string{disk}
+	}
+	volumes, _ := sysfs.Names(r.Sys, "fs/btrfs")
+	for _, volume := range volumes {
+		devices, _ := sysfs.Names(r.Sys, "fs/btrfs/"+volume+"/devices")
+		if slices.Contains(devices, disk) {
+			return devices
+		}
+	}
+	return nil
+}
+
 func (r *reader) swapUses(b blocks) {
 	text, _, _ := sysfs.Optional(r.Proc, "swaps")
 	for line := range strings.Lines(text) {
@@ -75,14 +96,15 @@ func (r *reader) swapUses(b blocks) {
 }
 
 // diskUses follows a block device down: what a mapped device is made of, the
-// disk of a partition, then the disk's PCI function. At most 16 deep.
+// disk of a partition, then the disk's PCI function. At most 16 deep. It
+// reports whether it found all of them.
 func (r *reader) diskUses(name string, kind UseKind, seen string, depth int) bool {
 	dir := "class/block/" + name
 	slaves, _ := sysfs.Names(r.Sys, dir+"/slaves")
-	found := false
+	found := len(slaves) > 0 && depth < 16
 	for _, slave := range slaves {
 		if depth < 16 {
-			found = r.diskUses(slave, kind, seen+" on "+slave, depth+1) || found
+			found = r.diskUses(slave, kind, seen+" on "+slave, depth+1) && found
 		}
 	}
 	if _, isPartition, _ := sysfs.Optional(r.Sys, dir+"/partition"); isPartition {
