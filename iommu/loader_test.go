@@ -3,6 +3,9 @@ package iommu_test
 import (
 	"encoding/json"
 	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -69,20 +72,23 @@ func TestBootLoaderOfHosts(t *testing.T) {
 	}
 }
 
+// plainDefaults are files that are assignments, and what they configure.
+var plainDefaults = map[string]string{
+	"GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\nGRUB_CMDLINE_LINUX=\"a\"":                             "a quiet",
+	"GRUB_CMDLINE_LINUX_DEFAULT='quiet  x'  # why":                                               "quiet  x",
+	"GRUB_CMDLINE_LINUX_DEFAULT=quiet\r":                                                         "quiet",
+	"export GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"":                                                "quiet",
+	"GRUB_CMDLINE_LINUX_DEFAULT=a\nGRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT b\"": "a b",
+	"A=x\nGRUB_CMDLINE_LINUX_DEFAULT=\"${A}y\"'$A'":                                              "xy$A",
+	`GRUB_CMDLINE_LINUX_DEFAULT="dyndbg=\"file x\" \n"`:                                          `dyndbg="file x" \n`,
+	"GRUB_DISTRIBUTOR=`lsb_release -i`\nGRUB_CMDLINE_LINUX_DEFAULT=quiet":                        "quiet",
+	"#GRUB_CMDLINE_LINUX_DEFAULT=\"a\"\nGRUB_CMDLINE_LINUX_RECOVERY=$(x)":                        "",
+	"if [ -e /x ]; then\n GRUB_TIMEOUT=1\nfi":                                                    "",
+}
+
 func TestGRUBDefaults(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]string{
-		"GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\nGRUB_CMDLINE_LINUX=\"a\"":                             "a quiet",
-		"GRUB_CMDLINE_LINUX_DEFAULT='quiet  x'  # why":                                               "quiet  x",
-		"GRUB_CMDLINE_LINUX_DEFAULT=quiet\r":                                                         "quiet",
-		"export GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"":                                                "quiet",
-		"GRUB_CMDLINE_LINUX_DEFAULT=a\nGRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT b\"": "a b",
-		"A=x\nGRUB_CMDLINE_LINUX_DEFAULT=\"${A}y\"'$A'":                                              "xy$A",
-		`GRUB_CMDLINE_LINUX_DEFAULT="dyndbg=\"file x\" \n"`:                                          `dyndbg="file x" \n`,
-		"GRUB_DISTRIBUTOR=`lsb_release -i`\nGRUB_CMDLINE_LINUX_DEFAULT=quiet":                        "quiet",
-		"#GRUB_CMDLINE_LINUX_DEFAULT=\"a\"\nGRUB_CMDLINE_LINUX_RECOVERY=$(x)":                        "",
-		"if [ -e /x ]; then\n GRUB_TIMEOUT=1\nfi":                                                    "",
-	} {
+	for text, want := range plainDefaults {
 		got, err := configured(text)
 		if err != nil || got != want {
 			t.Errorf("%q: %q, %v; want %q", text, got, err, want)
@@ -102,6 +108,26 @@ func TestGRUBDefaults(t *testing.T) {
 	} {
 		if got, err := configured(text); !errors.Is(err, iommu.ErrLoader) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %q, %v; want %q", text, got, err, want)
+		}
+	}
+}
+
+// What we make of the files is what the shell makes of them, as grub-mkconfig
+// asks it.
+func TestGRUBDefaultsAsTheShellReadsThem(t *testing.T) {
+	t.Parallel()
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("no shell here")
+	}
+	for text, want := range plainDefaults {
+		file := filepath.Join(t.TempDir(), "grub")
+		if err := os.WriteFile(file, []byte(strings.ReplaceAll(text, "\r", "")), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command(sh, "-c", `. "$0" 2>/dev/null; printf '%s %s' "$GRUB_CMDLINE_LINUX" "$GRUB_CMDLINE_LINUX_DEFAULT"`, file).Output()
+		if got := strings.TrimSpace(string(out)); err != nil || got != want {
+			t.Errorf("%q: the shell says %q, %v; want %q", text, got, err, want)
 		}
 	}
 }

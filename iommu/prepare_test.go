@@ -147,11 +147,10 @@ func TestPrepareRefuses(t *testing.T) {
 	}
 }
 
-// A host on disk is prepared for one card, then for another, and gives both
-// back: in the end every file is as it was.
-func TestPrepareAndGiveBackOnDisk(t *testing.T) {
-	t.Parallel()
-	tree, err := hosttree.Load("amd-desktop", "function 0000:0d:00.0 class=0c0330 id=1b21:2142 driver=xhci_hcd group=30", "dir var/lib")
+// onDisk writes a host's tree into a directory and opens it.
+func onDisk(t *testing.T, name string, lines ...string) *os.Root {
+	t.Helper()
+	tree, err := hosttree.Load(name, lines...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +162,15 @@ func TestPrepareAndGiveBackOnDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer root.Close()
+	t.Cleanup(func() { root.Close() })
+	return root
+}
+
+// A host on disk is prepared for one card, then for another, and gives both
+// back: in the end every file is as it was.
+func TestPrepareAndGiveBackOnDisk(t *testing.T) {
+	t.Parallel()
+	root := onDisk(t, "amd-desktop", "function 0000:0d:00.0 class=0c0330 id=1b21:2142 driver=xhci_hcd group=30", "dir var/lib")
 	now := func() iommu.Facts {
 		facts, err := iommu.Read(iommu.HostAt(root.FS()))
 		if err != nil {
