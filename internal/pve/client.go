@@ -1,0 +1,136 @@
+package pve
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/luthermonson/go-proxmox"
+)
+
+// A Client speaks to one node. It is safe for concurrent use.
+type Client struct {
+	api  *proxmox.Client
+	node string
+}
+
+// New returns a client for a node.
+func New(api *proxmox.Client, node string) *Client { return &Client{api: api, node: node} }
+
+// raw takes any data, and tells an answer without data from one with null.
+type raw struct {
+	data  json.RawMessage
+	there bool
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (r *raw) UnmarshalJSON(data []byte) error {
+	r.data, r.there = append(r.data[:0], data...), true
+	return nil
+}
+
+// call makes a request and decodes its data into v, which may be nil. An
+// answer that is no JSON is an error, whatever its status: go-proxmox would
+// take a 595 for success.
+func (c *Client) call(ctx context.Context, method, path string, params any, v any) error {
+	var body []byte
+	if params != nil {
+		var err error
+		if body, err = json.Marshal(params); err != nil {
+			return err
+		}
+	}
+	var answer raw
+	if err := c.api.Req(ctx, method, path, body, &answer); err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("pve: %s %s: %w", method, path, context.Cause(ctx))
+		}
+		return wrap(method, path, err)
+	}
+	if v == nil || !answer.there {
+		return nil
+	}
+	if err := json.Unmarshal(answer.data, v); err != nil {
+		return fmt.Errorf("pve: %s %s: unexpected answer: %w", method, path, err)
+	}
+	return nil
+}
+
+func (c *Client) get(ctx context.Context, path string, query url.Values, v any) error {
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	return c.call(ctx, http.MethodGet, path, nil, v)
+}
+
+func (c *Client) post(ctx context.Context, path string, params, v any) error {
+	return c.call(ctx, http.MethodPost, path, params, v)
+}
+
+func (c *Client) delete(ctx context.Context, path string, query url.Values, v any) error {
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	return c.call(ctx, http.MethodDelete, path, nil, v)
+}
+
+// here returns a path below the node.
+func (c *Client) here(format string, args ...any) string {
+	return "/nodes/" + url.PathEscape(c.node) + fmt.Sprintf(format, args...)
+}
+
+func (c *Client) vm(vmid int, rest string) string { return c.here("/qemu/%d%s", vmid, rest) }
+
+// text is a JSON value in the form that PVE's configuration files have.
+type text string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (t *text) UnmarshalJSON(data []byte) error {
+	var s string
+	switch {
+	case string(data) == "null":
+	case data[0] == '"':
+		if err := json.Unmarshal(data, &s); err != nil {
+			return err
+		}
+	case string(data) == "true":
+		s = "1"
+	case string(data) == "false":
+		s = "0"
+	default:
+		s = string(data)
+	}
+	*t = text(s)
+	return nil
+}
+
+// number is a number that PVE sends as a number, as text, or as "N/A".
+type number struct {
+	value int64
+	known bool
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (n *number) UnmarshalJSON(data []byte) error {
+	digits := strings.Trim(string(data), `"`)
+	var f float64
+	if err := json.Unmarshal([]byte(digits), &f); err == nil && digits != "null" {
+		n.value, n.known = int64(f), true
+	}
+	return nil
+}
+
+// flag is a boolean that PVE sends as 0 or 1, as text, or leaves out.
+type flag bool
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (f *flag) UnmarshalJSON(data []byte) error {
+	switch strings.Trim(string(data), `"`) {
+	case "1", "true", "yes":
+		*f = true
+	}
+	return nil
+}

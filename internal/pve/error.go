@@ -1,0 +1,137 @@
+package pve
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/luthermonson/go-proxmox"
+)
+
+// Errors to branch on with [errors.Is].
+var (
+	ErrNotFound   = errors.New("not found")                            // no such VM, storage, task, mapping
+	ErrPermission = errors.New("permission denied")                    // 403, or only root may
+	ErrLogin      = errors.New("not logged in")                        // 401
+	ErrStale      = errors.New("changed by somebody else")             // the digest no longer matches
+	ErrLocked     = errors.New("locked")                               // a task or a lock holds the configuration
+	ErrInUse      = errors.New("PCI device in use")                    //
+	ErrExists     = errors.New("exists already")                       //
+	ErrNotRunning = errors.New("not running")                          // the VM
+	ErrAgent      = errors.New("guest agent does not answer")          // not configured, or not running
+	ErrNoAnswer   = errors.New("no answer: it may have had effect")    // 595, 596, a lost connection
+	ErrInvalid    = errors.New("PVE does not take these parameters")   // 400
+	ErrNotPVE     = errors.New("the endpoint is not a Proxmox VE API") //
+	ErrTimeout    = errors.New("the guest did not shut down in time")  //
+)
+
+// An Error is a refusal of a node.
+type Error struct {
+	Method, Path string
+	Status       int    // 0 where there was no answer
+	Message      string // PVE's words
+	cause        error
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	message := e.Message
+	if message == "" && e.cause != nil {
+		message = e.cause.Error()
+	}
+	if e.Status == 0 {
+		return fmt.Sprintf("pve: %s %s: %s", e.Method, e.Path, message)
+	}
+	return fmt.Sprintf("pve: %s %s: %d %s", e.Method, e.Path, e.Status, message)
+}
+
+// Unwrap returns what the HTTP client said, if that was it.
+func (e *Error) Unwrap() error { return e.cause }
+
+// Is makes the error match the sentinels by status and message.
+func (e *Error) Is(target error) bool {
+	switch target {
+	case ErrLogin:
+		return e.Status == 401
+	case ErrPermission:
+		return e.Status == 403 || errors.Is(e.cause, proxmox.ErrNotAuthorized) || strings.Contains(e.Message, "only root can set") || strings.Contains(e.Message, "only root@pam can set")
+	case ErrInvalid:
+		return e.Status == 400
+	case ErrNoAnswer:
+		return e.Status == 0 || e.Status >= 595 && e.Status <= 599 || e.Status == 502 || e.Status == 503 || e.Status == 504
+	}
+	return says(e.Message, target)
+}
+
+// messages holds the words by which PVE's messages are known, with the
+// sentinel they match (qemu-server 9.2, pve-guest-common, pve-common).
+var messages = []struct {
+	pattern *regexp.Regexp
+	means   error
+}{
+	{regexp.MustCompile(`Configuration file '.*' does not exist|no such (task|VM)|mapping '.*' not found|storage '.*' does not exist|volume '.*' does not exist`), ErrNotFound},
+	{regexp.MustCompile(`detected modified configuration|checksum mismatch`), ErrStale},
+	{regexp.MustCompile(`is locked \(|can't lock file`), ErrLocked},
+	{regexp.MustCompile(`PCI device '.*' (already in use|is currently reserved)|could not find a free device for 'hostpci`), ErrInUse},
+	{regexp.MustCompile(`already exists|already defined`), ErrExists},
+	{regexp.MustCompile(`VM \d+ (is )?not running`), ErrNotRunning},
+	{regexp.MustCompile(`QEMU guest agent is not running|No QEMU guest agent configured`), ErrAgent},
+	{regexp.MustCompile(`VM quit/powerdown failed`), ErrTimeout},
+}
+
+func says(message string, target error) bool {
+	for _, m := range messages {
+		if m.means == target && m.pattern.MatchString(message) {
+			return true
+		}
+	}
+	return false
+}
+
+var (
+	statusText = regexp.MustCompile(`^(\d{3}) ?(.*)$`)
+	badRequest = regexp.MustCompile(`(?s)^bad request: 400 (.*)$`)
+)
+
+// wrap gives an error of go-proxmox its parts back.
+func wrap(method, path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	e := &Error{Method: method, Path: path}
+	text := err.Error()
+	switch match := statusText.FindStringSubmatch(text); {
+	case errors.Is(err, proxmox.ErrNotAuthorized):
+		// go-proxmox has one error for 401 and 403 and drops the message.
+		e.Status, e.Message, e.cause = 401, "not authorized: the login is not valid, or lacks a privilege", err
+	case match != nil:
+		e.Status, _ = strconv.Atoi(match[1])
+		e.Message = match[2]
+		if inner := statusText.FindStringSubmatch(e.Message); e.Status == 500 && inner != nil {
+			e.Status, _ = strconv.Atoi(inner[1])
+			e.Message = inner[2]
+		}
+	case badRequest.MatchString(text):
+		e.Status, e.Message = 400, badRequest.FindStringSubmatch(text)[1]
+	default:
+		e.cause = err
+	}
+	return e
+}
+
+// A TaskError is a task that PVE began and that failed.
+type TaskError struct {
+	UPID UPID
+	Exit string   // PVE's last words
+	Log  []string // the last lines of the task's log
+}
+
+// Error implements error.
+func (e *TaskError) Error() string {
+	return fmt.Sprintf("pve: task %s of %s failed: %s", e.UPID.Type(), e.UPID.ID(), e.Exit)
+}
+
+// Is makes the error match the sentinels by PVE's words.
+func (e *TaskError) Is(target error) bool { return says(e.Exit, target) }

@@ -1,0 +1,186 @@
+package pve
+
+import (
+	"context"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/iommu"
+	"github.com/proxstation/proxstation/storage"
+)
+
+// A NodeStatus is what a node says of itself.
+type NodeStatus struct {
+	CPU         string // model name
+	Cores       int    // logical CPUs
+	Kernel      string // uname -r
+	MemoryTotal storage.Size
+	MemoryFree  storage.Size
+}
+
+// NodeStatus returns the node's state. It needs Sys.Audit on the node.
+func (c *Client) NodeStatus(ctx context.Context) (NodeStatus, error) {
+	var s struct {
+		Kernel struct {
+			Release string `json:"release"`
+		} `json:"current-kernel"`
+		CPU struct {
+			Model string `json:"model"`
+			CPUs  number `json:"cpus"`
+		} `json:"cpuinfo"`
+		Memory struct {
+			Total, Free number
+		} `json:"memory"`
+	}
+	err := c.get(ctx, c.here("/status"), nil, &s)
+	return NodeStatus{CPU: s.CPU.Model, Cores: int(s.CPU.CPUs.value), Kernel: s.Kernel.Release,
+		MemoryTotal: storage.Size(s.Memory.Total.value), MemoryFree: storage.Size(s.Memory.Free.value)}, err
+}
+
+// Nodes returns the names of the cluster's nodes, in order.
+func (c *Client) Nodes(ctx context.Context) ([]string, error) {
+	var entries []struct{ Node string }
+	if err := c.get(ctx, "/nodes", nil, &entries); err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Node)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// Permissions are the caller's privileges by path, as PVE computed them. A
+// path that is not there has those of the nearest one above it.
+type Permissions map[string]map[string]flag
+
+// Permissions returns the caller's privileges.
+func (c *Client) Permissions(ctx context.Context) (Permissions, error) {
+	permissions := Permissions{}
+	return permissions, c.get(ctx, "/access/permissions", nil, &permissions)
+}
+
+// Allows reports whether the caller has a privilege on a path.
+func (p Permissions) Allows(path, privilege string) bool {
+	for {
+		if privileges, there := p[path]; there {
+			_, has := privileges[privilege]
+			return has
+		}
+		if path == "/" || path == "" {
+			return false
+		}
+		path = path[:strings.LastIndex(path, "/")]
+		if path == "" {
+			path = "/"
+		}
+	}
+}
+
+// PCI returns the PCI functions of the node, bridges too. Drivers, reset
+// methods and what else only the host can know are absent. It needs Sys.Audit
+// or Sys.Modify on /.
+func (c *Client) PCI(ctx context.Context) ([]iommu.Function, error) {
+	var entries []struct {
+		ID              string `json:"id"`
+		Class           string `json:"class"`
+		Vendor          text   `json:"vendor"`
+		Device          text   `json:"device"`
+		SubsystemVendor text   `json:"subsystem_vendor"`
+		SubsystemDevice text   `json:"subsystem_device"`
+		VendorName      string `json:"vendor_name"`
+		DeviceName      string `json:"device_name"`
+		IOMMUGroup      number `json:"iommugroup"`
+		MDev            flag   `json:"mdev"`
+	}
+	// An empty blacklist: otherwise PVE leaves bridges and memory out.
+	if err := c.get(ctx, c.here("/hardware/pci"), url.Values{"pci-class-blacklist": {""}}, &entries); err != nil {
+		return nil, err
+	}
+	var functions []iommu.Function
+	for _, e := range entries {
+		address, err := iommu.ParseAddress(e.ID)
+		if err != nil {
+			continue // a device that no VM can name
+		}
+		f := iommu.Function{Address: address, Name: strings.TrimSpace(e.VendorName + " " + e.DeviceName), MDev: iommu.AnswerOf(bool(e.MDev))}
+		_ = f.Class.UnmarshalText([]byte(strings.TrimPrefix(e.Class, "0x"))) // 0 where it is not given
+		for id, s := range map[*iommu.ID]text{&f.Model.Vendor: e.Vendor, &f.Model.Device: e.Device,
+			&f.Subsystem.Vendor: e.SubsystemVendor, &f.Subsystem.Device: e.SubsystemDevice} {
+			*id, _ = iommu.ParseID(string(s)) // likewise
+		}
+		if e.IOMMUGroup.known && e.IOMMUGroup.value >= 0 {
+			f.Group = iommu.Group(int(e.IOMMUGroup.value))
+		}
+		functions = append(functions, f)
+	}
+	slices.SortFunc(functions, func(a, b iommu.Function) int { return a.Address.Compare(b.Address) })
+	return functions, nil
+}
+
+// Mappings returns the cluster's PCI resource mappings that the caller may see.
+// Entries that cannot be read are left out.
+func (c *Client) Mappings(ctx context.Context) ([]gpu.Mapping, error) {
+	var entries []struct {
+		ID     string   `json:"id"`
+		Map    []string `json:"map"`
+		Digest string   `json:"digest"`
+	}
+	if err := c.get(ctx, "/cluster/mapping/pci", nil, &entries); err != nil {
+		return nil, err
+	}
+	var mappings []gpu.Mapping
+	for _, e := range entries {
+		m := gpu.Mapping{ID: e.ID, Digest: e.Digest}
+		for _, text := range e.Map {
+			if entry, err := gpu.ParseMappingEntry(text); err == nil {
+				m.Entries = append(m.Entries, entry)
+			}
+		}
+		mappings = append(mappings, m)
+	}
+	return mappings, nil
+}
+
+// CreateMapping makes a PCI resource mapping. It needs Mapping.Modify on
+// /mapping/pci.
+func (c *Client) CreateMapping(ctx context.Context, m gpu.Mapping) error {
+	return c.post(ctx, "/cluster/mapping/pci", map[string]any{"id": m.ID, "map": entries(m)}, nil)
+}
+
+// UpdateMapping replaces the entries of a mapping, unless the configuration
+// is no longer the one with the mapping's digest.
+func (c *Client) UpdateMapping(ctx context.Context, m gpu.Mapping) error {
+	params := map[string]any{"map": entries(m)}
+	if m.Digest != "" {
+		params["digest"] = m.Digest
+	}
+	return c.call(ctx, "PUT", "/cluster/mapping/pci/"+url.PathEscape(m.ID), params, nil)
+}
+
+func entries(m gpu.Mapping) []string {
+	var texts []string
+	for _, e := range m.Entries {
+		texts = append(texts, e.String())
+	}
+	return texts
+}
+
+// A BackupJob is a scheduled backup.
+type BackupJob struct {
+	ID       string `json:"id"`
+	Schedule string `json:"schedule"`
+	Mode     string `json:"mode"` // "snapshot", "suspend", "stop"
+	VMIDs    string `json:"vmid"` // "140,141"; empty for All
+	All      flag   `json:"all"`
+	Enabled  flag   `json:"enabled"`
+}
+
+// BackupJobs returns the cluster's scheduled backups.
+func (c *Client) BackupJobs(ctx context.Context) ([]BackupJob, error) {
+	var jobs []BackupJob
+	return jobs, c.get(ctx, "/cluster/backup", nil, &jobs)
+}

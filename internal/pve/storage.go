@@ -1,0 +1,260 @@
+package pve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation/storage"
+)
+
+// Storage reads everything that joins the node's storages to its disks, all
+// at once. What the caller may not read is named in Facts.Unknown; only an
+// answer that does not come is an error.
+func (c *Client) Storage(ctx context.Context) (storage.Facts, error) {
+	var f storage.Facts
+	var group errgroup.Group
+	missing := make(chan storage.Finding, 8)
+	read := func(what string, work func() error) {
+		group.Go(func() error {
+			err := work()
+			if errors.Is(err, ErrPermission) {
+				missing <- storage.Finding{ID: "storage.unread", Severity: finding.Info, Subject: what, Seen: err.Error(),
+					Why: "storages that lie on it cannot be joined to their disks", Fix: "give the caller Sys.Audit and Datastore.Audit on /"}
+				return nil
+			}
+			return err
+		})
+	}
+	read("disks", func() (err error) { f.Disks, err = c.disks(ctx); return err })
+	read("storages", func() (err error) { f.Storages, err = c.storages(ctx); return err })
+	read("volume groups", func() (err error) { f.Groups, err = c.groups(ctx); return err })
+	read("thin pools", func() (err error) { f.ThinPools, err = c.thinPools(ctx); return err })
+	read("ZFS pools", func() (err error) { f.ZPools, err = c.zpools(ctx); return err })
+	read("directories", func() (err error) { f.Mounts, err = c.mounts(ctx); return err })
+	err := group.Wait()
+	close(missing)
+	for m := range missing {
+		f.Unknown = append(f.Unknown, m)
+	}
+	slices.SortFunc(f.Unknown, func(a, b storage.Finding) int { return strings.Compare(a.Subject, b.Subject) })
+	return f, err
+}
+
+// disks reads /disks/list (pve-storage PVE/Diskmanage.pm). Its types are
+// "nvme", "ssd", "hdd", "usb" and "unknown".
+func (c *Client) disks(ctx context.Context) ([]storage.Disk, error) {
+	var entries []struct {
+		DevPath, Parent, Model, Serial, WWN, Type, Health, Used string
+		Size, RPM, Wearout                                      number
+		ByID                                                    string `json:"by_id_link"`
+	}
+	if err := c.get(ctx, c.here("/disks/list"), url.Values{"include-partitions": {"1"}}, &entries); err != nil {
+		return nil, err
+	}
+	var disks []storage.Disk
+	for _, e := range entries {
+		if e.Parent != "" {
+			continue
+		}
+		d := storage.Disk{Path: e.DevPath, ByID: e.ByID, Model: e.Model, Serial: e.Serial, Size: storage.Size(e.Size.value), Health: e.Health, Use: e.Used}
+		yes, no := true, false
+		switch {
+		case strings.HasPrefix(e.DevPath, "/dev/vd"):
+			d.Bus = storage.Virtio
+		case e.Type == "nvme":
+			d.Bus, d.Rotates = storage.NVMe, &no
+		case e.Type == "usb":
+			d.Bus = storage.USB
+		case e.Type == "ssd":
+			d.Rotates = &no
+		case e.Type == "hdd":
+			d.Rotates = &yes
+		}
+		if e.RPM.known && e.RPM.value > 0 {
+			rpm := int(e.RPM.value)
+			d.RPM = &rpm
+		}
+		if e.Wearout.known {
+			left := int(e.Wearout.value)
+			d.LifeLeft = &left
+		}
+		for _, p := range entries {
+			if p.Parent == e.DevPath {
+				d.Partitions = append(d.Partitions, p.DevPath)
+			}
+		}
+		disks = append(disks, d)
+	}
+	return disks, nil
+}
+
+// storages reads the configuration of the storages and, for this node, their
+// state.
+func (c *Client) storages(ctx context.Context) ([]storage.Storage, error) {
+	type entry struct {
+		Storage, Type, Content, Path, VGName, ThinPool, Pool, Server string
+		Shared, Active, Sparse                                       flag
+		Total, Used, Avail                                           number
+	}
+	var configured, here []entry
+	var group errgroup.Group
+	group.Go(func() error { return c.get(ctx, "/storage", nil, &configured) })
+	group.Go(func() error { return c.get(ctx, c.here("/storage"), url.Values{"enabled": {"1"}}, &here) })
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	storages := make([]storage.Storage, len(here))
+	for i, h := range here {
+		s := storage.Storage{Name: h.Storage, Type: h.Type, Content: strings.Split(h.Content, ","), Shared: bool(h.Shared), Active: bool(h.Active),
+			Total: storage.Size(h.Total.value), Used: storage.Size(h.Used.value), Available: storage.Size(h.Avail.value)}
+		for _, e := range configured {
+			if e.Storage == h.Storage {
+				s.Path, s.Group, s.ThinPool, s.ZPool, s.Server, s.Sparse = e.Path, e.VGName, e.ThinPool, e.Pool, e.Server, bool(e.Sparse)
+			}
+		}
+		group.Go(func() error { storages[i] = c.committed(ctx, s); return nil })
+	}
+	_ = group.Wait() // they return nothing
+	slices.SortFunc(storages, func(a, b storage.Storage) int { return strings.Compare(a.Name, b.Name) })
+	return storages, nil
+}
+
+// committed adds up the sizes of a storage's volumes, where they take space
+// only as they are written. Where they cannot be listed it stays unknown.
+func (c *Client) committed(ctx context.Context, s storage.Storage) storage.Storage {
+	if !slices.Contains(s.Content, "images") || s.Type != "lvmthin" && s.Type != "zfspool" && s.Type != "dir" && s.Type != "btrfs" {
+		return s
+	}
+	volumes, err := c.Content(ctx, s.Name, "images")
+	if err != nil {
+		return s
+	}
+	var sum storage.Size
+	for _, v := range volumes {
+		sum += v.Size
+	}
+	s.Committed = &sum
+	return s
+}
+
+// A Volume is something that lies on a storage.
+type Volume struct {
+	ID   string
+	Size storage.Size
+	VMID int
+}
+
+// Content lists the volumes of one content type: "images", "iso", "import".
+func (c *Client) Content(ctx context.Context, name, content string) ([]Volume, error) {
+	var entries []struct {
+		VolID      string
+		Size, VMID number
+	}
+	if err := c.get(ctx, c.here("/storage/%s/content", url.PathEscape(name)), url.Values{"content": {content}}, &entries); err != nil {
+		return nil, err
+	}
+	volumes := make([]Volume, len(entries))
+	for i, e := range entries {
+		volumes[i] = Volume{ID: e.VolID, Size: storage.Size(e.Size.value), VMID: int(e.VMID.value)}
+	}
+	return volumes, nil
+}
+
+func (c *Client) groups(ctx context.Context) ([]storage.VolumeGroup, error) {
+	var tree struct {
+		Children []struct {
+			Name       string
+			Size, Free number
+			Children   []struct{ Name string }
+		}
+	}
+	err := c.get(ctx, c.here("/disks/lvm"), nil, &tree)
+	var groups []storage.VolumeGroup
+	for _, g := range tree.Children {
+		group := storage.VolumeGroup{Name: g.Name, Size: storage.Size(g.Size.value), Free: storage.Size(g.Free.value)}
+		for _, pv := range g.Children {
+			group.Devices = append(group.Devices, pv.Name)
+		}
+		groups = append(groups, group)
+	}
+	return groups, err
+}
+
+func (c *Client) thinPools(ctx context.Context) ([]storage.ThinPool, error) {
+	var entries []struct {
+		LV, VG       string
+		Size         number `json:"lv_size"`
+		Used         number `json:"used"`
+		MetadataSize number `json:"metadata_size"`
+		MetadataUsed number `json:"metadata_used"`
+	}
+	err := c.get(ctx, c.here("/disks/lvmthin"), nil, &entries)
+	var pools []storage.ThinPool
+	for _, e := range entries {
+		pools = append(pools, storage.ThinPool{Name: e.LV, Group: e.VG, Size: storage.Size(e.Size.value), Used: storage.Size(e.Used.value),
+			MetadataSize: storage.Size(e.MetadataSize.value), MetadataUsed: storage.Size(e.MetadataUsed.value)})
+	}
+	return pools, err
+}
+
+// mounts reads the file systems that PVE mounts with units of its own. Others,
+// such as the root file system, the API does not tell.
+func (c *Client) mounts(ctx context.Context) ([]storage.Mount, error) {
+	var entries []struct{ Path, Device, Type string }
+	err := c.get(ctx, c.here("/disks/directory"), nil, &entries)
+	var mounts []storage.Mount
+	for _, e := range entries {
+		mounts = append(mounts, storage.Mount{Path: e.Path, Devices: []string{e.Device}, Type: e.Type})
+	}
+	return mounts, err
+}
+
+// zdevice is a node of the tree that zfs/{name} answers.
+type zdevice struct {
+	Name     string
+	Leaf     flag
+	Children []zdevice
+}
+
+func (c *Client) zpools(ctx context.Context) ([]storage.ZPool, error) {
+	var entries []struct{ Name, Health string }
+	if err := c.get(ctx, c.here("/disks/zfs"), nil, &entries); err != nil {
+		return nil, err
+	}
+	pools := make([]storage.ZPool, len(entries))
+	var group errgroup.Group
+	for i, e := range entries {
+		group.Go(func() error {
+			var tree zdevice
+			if err := c.get(ctx, c.here("/disks/zfs/%s", url.PathEscape(e.Name)), nil, &tree); err != nil {
+				return fmt.Errorf("ZFS pool %s: %w", e.Name, err)
+			}
+			pools[i] = storage.ZPool{Name: e.Name, Health: e.Health, Devices: tree.devices("data")}
+			return nil
+		})
+	}
+	return pools, group.Wait()
+}
+
+// devices returns the leaves below a node, with the class they are in.
+func (z zdevice) devices(role string) []storage.ZDevice {
+	switch z.Name {
+	case "special", "cache", "logs", "spares", "dedup":
+		role = z.Name
+	}
+	if len(z.Children) == 0 && strings.HasPrefix(z.Name, "/") {
+		return []storage.ZDevice{{Path: z.Name, Role: role}}
+	}
+	var devices []storage.ZDevice
+	for _, child := range z.Children {
+		devices = append(devices, child.devices(role)...)
+	}
+	return devices
+}

@@ -1,0 +1,177 @@
+package pve
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/proxstation/proxstation/storage"
+)
+
+// A VMStatus is what the list of VMs tells of one.
+type VMStatus struct {
+	VMID     int
+	Name     string
+	Running  bool
+	Lock     string
+	Tags     string
+	Template bool
+	Uptime   time.Duration
+	Memory   storage.Size // configured
+	// HA says whether the VM is under high availability. Only [Client.Status]
+	// tells.
+	HA bool
+}
+
+type vmStatus struct {
+	VMID     number `json:"vmid"`
+	Name     string `json:"name"`
+	Status   string `json:"status"`
+	Lock     string `json:"lock"`
+	Tags     string `json:"tags"`
+	Template flag   `json:"template"`
+	Uptime   number `json:"uptime"`
+	MaxMem   number `json:"maxmem"`
+	HA       struct {
+		Managed flag `json:"managed"`
+	} `json:"ha"`
+}
+
+func (s vmStatus) public() VMStatus {
+	return VMStatus{VMID: int(s.VMID.value), Name: s.Name, Running: s.Status == "running", Lock: s.Lock, Tags: s.Tags,
+		Template: bool(s.Template), Uptime: time.Duration(s.Uptime.value) * time.Second, Memory: storage.Size(s.MaxMem.value),
+		HA: bool(s.HA.Managed)}
+}
+
+// VMs returns the VMs of the node that the caller may see, in the order PVE
+// has them.
+func (c *Client) VMs(ctx context.Context) ([]VMStatus, error) {
+	var entries []vmStatus
+	if err := c.get(ctx, c.here("/qemu"), nil, &entries); err != nil {
+		return nil, err
+	}
+	list := make([]VMStatus, len(entries))
+	for i, e := range entries {
+		list[i] = e.public()
+	}
+	return list, nil
+}
+
+// Status returns the state of one VM.
+func (c *Client) Status(ctx context.Context, vmid int) (VMStatus, error) {
+	var s vmStatus
+	err := c.get(ctx, c.vm(vmid, "/status/current"), nil, &s)
+	status := s.public()
+	status.VMID = vmid
+	return status, err
+}
+
+// A Config is a VM's configuration, what waits for the next start included.
+type Config struct {
+	Values map[string]string // in the form of the configuration file
+	Digest string
+}
+
+// Config returns a VM's configuration.
+func (c *Client) Config(ctx context.Context, vmid int) (Config, error) {
+	values := map[string]text{}
+	if err := c.get(ctx, c.vm(vmid, "/config"), nil, &values); err != nil {
+		return Config{}, err
+	}
+	config := Config{Values: map[string]string{}}
+	for key, value := range values {
+		if key == "digest" {
+			config.Digest = string(value)
+			continue
+		}
+		config.Values[key] = string(value)
+	}
+	return config, nil
+}
+
+// Create begins to make a VM.
+func (c *Client) Create(ctx context.Context, vmid int, values map[string]string) (task UPID, err error) {
+	params := map[string]any{"vmid": vmid}
+	for key, value := range values {
+		params[key] = value
+	}
+	return task, c.post(ctx, c.here("/qemu"), params, &task)
+}
+
+// A Change is a change of a VM's configuration.
+type Change struct {
+	Set    map[string]string
+	Delete []string
+	// Digest is of the configuration that is to be changed; the change is
+	// refused with [ErrStale] if it is another by then.
+	Digest string
+}
+
+func (ch Change) params() map[string]any {
+	params := map[string]any{}
+	for key, value := range ch.Set {
+		params[key] = value
+	}
+	if len(ch.Delete) > 0 {
+		list := ""
+		for _, key := range ch.Delete {
+			list += "," + key
+		}
+		params["delete"] = list[1:]
+	}
+	if ch.Digest != "" {
+		params["digest"] = ch.Digest
+	}
+	return params
+}
+
+// ChangeConfig begins to change a configuration, with new disks made in the
+// background.
+func (c *Client) ChangeConfig(ctx context.Context, vmid int, change Change) (task UPID, err error) {
+	return task, c.post(ctx, c.vm(vmid, "/config"), change.params(), &task)
+}
+
+// SetConfig changes a configuration at once. It is for keys that take no time.
+func (c *Client) SetConfig(ctx context.Context, vmid int, change Change) error {
+	return c.call(ctx, http.MethodPut, c.vm(vmid, "/config"), change.params(), nil)
+}
+
+// A Resize makes a disk larger.
+type Resize struct {
+	Disk   string
+	Size   storage.Size // the new size
+	Digest string
+}
+
+// Resize begins to grow a disk.
+func (c *Client) Resize(ctx context.Context, vmid int, r Resize) (task UPID, err error) {
+	params := map[string]any{"disk": r.Disk, "size": r.Size.String(), "digest": r.Digest}
+	return task, c.call(ctx, http.MethodPut, c.vm(vmid, "/resize"), params, &task)
+}
+
+// Destroy begins to remove a VM with the disks that its configuration names.
+func (c *Client) Destroy(ctx context.Context, vmid int) (task UPID, err error) {
+	return task, c.delete(ctx, "/nodes/"+url.PathEscape(c.node)+"/qemu/"+strconv.Itoa(vmid), nil, &task)
+}
+
+// Start begins to start a VM.
+func (c *Client) Start(ctx context.Context, vmid int) (task UPID, err error) {
+	return task, c.post(ctx, c.vm(vmid, "/status/start"), map[string]any{}, &task)
+}
+
+// Shutdown begins to shut a guest down. PVE waits for the timeout, in whole
+// seconds, and then ends the VM if force is set, or else fails the task.
+func (c *Client) Shutdown(ctx context.Context, vmid int, timeout time.Duration, force bool) (task UPID, err error) {
+	params := map[string]any{"timeout": int(timeout.Seconds()), "forceStop": 0}
+	if force {
+		params["forceStop"] = 1
+	}
+	return task, c.post(ctx, c.vm(vmid, "/status/shutdown"), params, &task)
+}
+
+// Stop begins to end a VM at once, as pulling the plug does.
+func (c *Client) Stop(ctx context.Context, vmid int) (task UPID, err error) {
+	return task, c.post(ctx, c.vm(vmid, "/status/stop"), map[string]any{}, &task)
+}
