@@ -1,0 +1,66 @@
+package rustdesk
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// A Change is one option that is to become another. Values of the option
+// "key" are hidden, as is the password.
+type Change struct {
+	// Option is RustDesk's name, or "password".
+	Option string `json:"option"`
+	// From and To are the values, "" for not set.
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// String returns the change as a line of a diff, such as
+// `~ relay-server: "" -> "relay.example"`.
+func (c Change) String() string {
+	sign := "~"
+	switch {
+	case c.From == "":
+		sign = "+"
+	case c.To == "":
+		sign = "-"
+	}
+	return fmt.Sprintf("%s %s: %q -> %q", sign, c.Option, c.From, c.To)
+}
+
+// Diff returns what has to change in a guest that has one configuration, so
+// that it has another, in the order of the options' names. Options in
+// have.Other that want does not name are left alone. A password in want is
+// always a change, the last one: what a guest has cannot be read.
+//
+// A move of guests from the public servers to an own one is a Diff for each,
+// and a [Setup] without a [Package] for each in which it is not empty.
+func Diff(have, want Config) []Change {
+	from, to := have.options(), want.options()
+	var changes []Change
+	for _, name := range slices.Sorted(maps.Keys(to)) {
+		if from[name] == to[name] {
+			continue
+		}
+		change := Change{Option: name, From: from[name], To: to[name]}
+		if name == "key" {
+			change.From, change.To = hide(change.From, "[secret]"), hide(change.To, "[secret]")
+			if change.From == change.To {
+				change.To = "[another secret]"
+			}
+		}
+		changes = append(changes, change)
+	}
+	if !want.Password.IsZero() {
+		changes = append(changes, Change{Option: "password", To: want.Password.String()})
+	}
+	return changes
+}
+
+func hide(value, mask string) string {
+	if value == "" {
+		return ""
+	}
+	return mask
+}

@@ -1,0 +1,41 @@
+// Package rustdesk holds RustDesk as typed configuration, and makes the
+// scripts that install and configure it inside a guest. It does no I/O and
+// knows nothing of Proxmox VE: who runs a [Script], and how, is the caller's
+// matter.
+//
+// A map for newcomers:
+//
+//   - [Config] is what a guest should have: a [Server] (the zero Server is
+//     RustDesk's public infrastructure), an [Access], a permanent password.
+//     [Unattended] is the one for a workstation nobody sits at.
+//   - [Config.File] and [ParseFile] speak RustDesk2.toml, [File.Path] says
+//     where it lies; [Server.ConfigString], [Server.FileName] and
+//     [ParseServer] speak the two forms RustDesk takes servers in.
+//   - [Diff] says which options differ, so that a move from the public
+//     servers to an own one can be read before it is made.
+//   - [Setup] renders a [Script] for [Linux], [Windows] or [MacOS], and
+//     [ParseReport] reads what the script printed.
+//   - [MacOSTasks] and [DisplayTasks] are what no script can do: the steps
+//     of a human, each with how to see that it was done.
+//   - [Link] is a rustdesk:// address to click on.
+//
+// # Secrets
+//
+// The permanent password and the server's key are of type [Secret], which
+// prints as "[secret]" everywhere. A script's body never contains them: it
+// reads them from its standard input. They have to pass through RustDesk's
+// own command line (it takes them from nowhere else), where processes of the
+// guest can see them for the second or so that command takes. RustDesk before
+// 1.4.2 also wrote its command line to its log; neither is set there (see
+// [KeepsSecrets]).
+//
+// # Success
+//
+// RustDesk exits with 0 when it refuses. The scripts therefore judge by what
+// it prints, read every option back, and print a report of their own. Only
+// a report that ends in "done" is a success.
+//
+// The facts were read in the sources of RustDesk 1.4.9 (src/core_main.rs,
+// src/custom_server.rs, src/ipc.rs, src/server.rs, res) and of its hbb_common
+// (src/config.rs), August 2026; facts about older versions in their history.
+package rustdesk

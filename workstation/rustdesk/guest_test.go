@@ -1,0 +1,154 @@
+package rustdesk
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// A guest is a directory that stands for a machine's file system, with the
+// tools of its system before the real ones in PATH.
+type guest struct {
+	t     *testing.T
+	os    OS
+	root  string // the guest's files
+	dir   string // the stand-in's state
+	tools string
+	// output is all that scripts ever printed.
+	output bytes.Buffer
+}
+
+// The tools do what the real ones do to the files the script looks at, and
+// note every call.
+var tools = map[string]string{
+	"id":    `[ -e "$D/notroot" ] && echo 1000 || echo 0`,
+	"sleep": `:`,
+	"apt-get": `for f; do :; done
+[ ! -e "$D/apt-broken" ] || { echo "E: Unmet dependencies."; exit 100; }
+cp "$f" "$R/usr/bin/rustdesk"; chmod 755 "$R/usr/bin/rustdesk"; touch "$D/active"`,
+	"systemctl": `case $1 in
+is-active) [ -e "$D/active" ] && echo active || { echo inactive; exit 3; } ;;
+enable|restart) [ -e "$D/dead" ] || touch "$D/active" ;;
+esac`,
+	"hdiutil": `case $1 in
+attach) mkdir -p "$5/RustDesk.app/Contents/MacOS"; cp "$6" "$5/RustDesk.app/Contents/MacOS/RustDesk"; chmod 755 "$5/RustDesk.app/Contents/MacOS/RustDesk" ;;
+detach) rm -rf "$2"/* ;;
+esac`,
+	"ditto":    `cp -R "$1" "$2"`,
+	"codesign": `:`,
+	"shasum":   `shift 2; sha256sum "$@"`,
+	"stat":     `echo 501`,
+	"launchctl": `case $1 in
+print) [ -e "$D/active" ] && echo "	state = running" ;;
+bootstrap|kickstart) touch "$D/active" ;;
+esac`,
+}
+
+func newGuest(t *testing.T, system OS) *guest {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("the scripts need a POSIX shell")
+	}
+	base := t.TempDir()
+	g := &guest{t: t, os: system, root: filepath.Join(base, "root"), dir: filepath.Join(base, "state"), tools: filepath.Join(base, "bin")}
+	for _, dir := range []string{g.root + "/usr/bin", g.root + "/Applications", g.dir, g.tools} {
+		g.must(os.MkdirAll(dir, 0o755))
+	}
+	tools := tools
+	for name, body := range tools {
+		g.tool(name, body)
+	}
+	for _, name := range []string{"dnf", "pacman"} {
+		g.tool(name, tools["apt-get"])
+	}
+	return g
+}
+
+func (g *guest) tool(name, body string) {
+	text := "#!/bin/sh\nD='" + g.dir + "' R='" + g.root + "'\necho \"" + name + " $*\" >>\"$D/calls\"\n" + body + "\n"
+	g.must(os.WriteFile(filepath.Join(g.tools, name), []byte(text), 0o755))
+}
+
+func (g *guest) must(err error) {
+	g.t.Helper()
+	if err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+// mark makes one of the files that the tools and the stand-in look for.
+func (g *guest) mark(name string) { g.must(os.WriteFile(filepath.Join(g.dir, name), nil, 0o600)) }
+
+// install puts RustDesk there as if it had been for years.
+func (g *guest) install(version string) {
+	exe := g.root + "/usr/bin/rustdesk"
+	if g.os == MacOS {
+		exe = g.root + "/Applications/RustDesk.app/Contents/MacOS/RustDesk"
+	}
+	g.must(os.MkdirAll(filepath.Dir(exe), 0o755))
+	g.must(os.WriteFile(exe, []byte(wrapper(g.dir, version)), 0o755))
+}
+
+// serve offers a package of a version at name, and returns what asks for it.
+func (g *guest) serve(name, version string) Package {
+	content := []byte(wrapper(g.dir, version))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path.Base(r.URL.Path) != name {
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = w.Write(content)
+	}))
+	g.t.Cleanup(server.Close)
+	sum := sha256.Sum256(content)
+	v, err := ParseVersion(version)
+	g.must(err)
+	return Package{Version: v, URL: server.URL + "/" + name, SHA256: hex.EncodeToString(sum[:])}
+}
+
+// run renders a setup, runs it in the guest and parses what it printed.
+func (g *guest) run(setup Setup) (Report, error) {
+	g.t.Helper()
+	setup.OS = g.os
+	script, err := setup.script(g.root)
+	g.must(err)
+	file := filepath.Join(g.tools, "..", "setup.sh")
+	g.must(os.WriteFile(file, []byte(script.Body), 0o600))
+	argv := script.Command(file)
+	cmd := exec.CommandContext(g.t.Context(), argv[0], argv[1:]...)
+	cmd.Stdin = strings.NewReader(script.Stdin.Reveal())
+	cmd.Env = []string{"PATH=" + g.tools + ":" + os.Getenv("PATH"), "TMPDIR=" + g.root}
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	runErr := cmd.Run()
+	g.output.Write(stdout.Bytes())
+	g.output.Write(stderr.Bytes())
+	if stderr.Len() > 0 {
+		g.t.Errorf("the script wrote to its standard error:\n%s", stderr.String())
+	}
+	report, err := ParseReport(stdout.String())
+	if (runErr == nil) != (err == nil) {
+		g.t.Errorf("exit status %v, but the report says %v", runErr, err)
+	}
+	if left, _ := filepath.Glob(g.root + "/tmp.*"); len(left) > 0 {
+		g.t.Errorf("the script left %v behind", left)
+	}
+	return report, err
+}
+
+func (g *guest) read(name string) string {
+	text, err := os.ReadFile(filepath.Join(g.dir, name))
+	if err != nil && !os.IsNotExist(err) {
+		g.t.Fatal(err)
+	}
+	return string(text)
+}

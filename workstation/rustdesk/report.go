@@ -1,0 +1,109 @@
+package rustdesk
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// A Report is what a [Script] found and did.
+type Report struct {
+	// ID is the guest's id.
+	ID ID `json:"id"`
+	// Version is the release that is installed.
+	Version Version `json:"version"`
+	// Running says that the service runs.
+	Running bool `json:"running"`
+	// Changed names what the script changed, in order: "package", "service",
+	// options by RustDesk's names. Empty means that all was as wanted.
+	Changed []string `json:"changed,omitempty"`
+	// Password says what is known of the password that was given.
+	Password PasswordState `json:"password,omitempty"`
+}
+
+// A PasswordState is how far a permanent password got.
+type PasswordState string
+
+// The states. RustDesk takes the same password again without a change, and
+// never tells which one it has.
+const (
+	PasswordNone   PasswordState = ""       // none was given
+	PasswordSent   PasswordState = "sent"   // given to the server, which before 1.4.7 does not answer
+	PasswordStored PasswordState = "stored" // the server said that it has it
+)
+
+// Link returns the address that opens the guest's desktop.
+func (r Report) Link() Link { return Link{ID: r.ID} }
+
+// ErrSetup is what a [SetupError] is.
+var ErrSetup = errors.New("rustdesk: setup")
+
+// A SetupError says why a [Script] stopped. It is [ErrSetup].
+type SetupError struct {
+	// Stage is "privileges", "download", "checksum", "package", "service",
+	// "options", "secrets", "password", "id" or "script"; "report" if the script ended
+	// without a word, because it was killed or could not be run.
+	Stage string
+	// Reason says what was seen.
+	Reason string
+	// Log holds the last lines of the tool that failed, if one did.
+	Log []string
+}
+
+// Error implements error.
+func (e *SetupError) Error() string {
+	text := ErrSetup.Error() + ": " + e.Stage + ": " + e.Reason
+	if len(e.Log) > 0 {
+		text += ": " + strings.Join(e.Log, " | ")
+	}
+	return text
+}
+
+// Is reports whether target is [ErrSetup].
+func (e *SetupError) Is(target error) bool { return target == ErrSetup }
+
+// ParseReport parses what a [Script] printed. Lines that are not the
+// script's own are skipped. The error is a [*SetupError], beside what is
+// known so far.
+func ParseReport(output string) (Report, error) {
+	var r Report
+	var log []string
+	for line := range strings.Lines(output) {
+		line, ours := strings.CutPrefix(strings.TrimRight(line, "\r\n"), "rustdesk: ")
+		if !ours {
+			continue
+		}
+		word, rest, _ := strings.Cut(line, " ")
+		var err error
+		switch word {
+		case "version":
+			r.Version, err = ParseVersion(rest)
+		case "id":
+			r.ID, err = ParseID(rest)
+		case "service":
+			r.Running = rest == "running"
+		case "changed":
+			r.Changed = append(r.Changed, rest)
+		case "password":
+			r.Password = PasswordState(rest)
+		case "log":
+			log = append(log, rest)
+		case "error":
+			stage, reason, _ := strings.Cut(rest, " ")
+			return r, &SetupError{Stage: stage, Reason: reason, Log: log}
+		case "done":
+			return r, r.check()
+		}
+		if err != nil {
+			return r, &SetupError{Stage: "report", Reason: fmt.Sprintf("%s: %v", word, err)}
+		}
+	}
+	return r, &SetupError{Stage: "report", Reason: `the script's output does not end in "done"`, Log: log}
+}
+
+func (r Report) check() error {
+	if r.ID == "" || r.Version == (Version{}) {
+		return &SetupError{Stage: "report", Reason: "no id or no version"}
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+package rustdesk
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Server is the infrastructure a RustDesk client uses to be found and
+// reached. The zero Server is RustDesk's public one.
+type Server struct {
+	// ID is the ID server (hbbs), also called rendezvous server: HOST or
+	// HOST:PORT, port 21116 if none is given.
+	ID string `json:"id,omitempty"`
+	// Relay is the relay server (hbbr), HOST or HOST:PORT. Empty means what
+	// the ID server tells, else the ID server's host on port 21117.
+	Relay string `json:"relay,omitempty"`
+	// API is the URL of the API server (Pro). Empty means none, or the ID
+	// server's host on port 21114.
+	API string `json:"api,omitempty"`
+	// Key is the ID server's public key (id_ed25519.pub), without which a
+	// client does not encrypt. hbbs started with "-k _" serves only who knows
+	// it, so it is kept like a password.
+	Key Secret `json:"key,omitzero"`
+}
+
+// ErrServer is what a server that RustDesk would misread is.
+var ErrServer = errors.New("rustdesk: server")
+
+// Public reports whether the server is RustDesk's public infrastructure.
+func (s Server) Public() bool { return s.ID == "" }
+
+// Validate returns an error that is [ErrServer] if RustDesk would read
+// something else than what is meant.
+func (s Server) Validate() error {
+	if s.Public() && (s.Relay != "" || s.API != "" || !s.Key.IsZero()) {
+		return fmt.Errorf("%w: a relay, API or key needs an ID server", ErrServer)
+	}
+	for _, part := range []struct{ name, value string }{{"id", s.ID}, {"relay", s.Relay}, {"api", s.API}} {
+		if i := strings.IndexFunc(part.value, notIn(hostBytes)); i >= 0 {
+			return fmt.Errorf("%w: %s %q: has %q", ErrServer, part.name, part.value, part.value[i:i+1])
+		}
+	}
+	if s.API != "" && !strings.HasPrefix(s.API, "https://") && !strings.HasPrefix(s.API, "http://") {
+		return fmt.Errorf("%w: api %q: want a URL with http or https", ErrServer, s.API)
+	}
+	if strings.ContainsFunc(s.Key.Reveal(), notIn(keyBytes)) {
+		return fmt.Errorf("%w: key: has a character that no key has", ErrServer)
+	}
+	return nil
+}
+
+const (
+	letters   = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	hostBytes = letters + ".-_:/[]"
+	keyBytes  = letters + "+/=-_"
+)
+
+func notIn(allowed string) func(rune) bool {
+	return func(r rune) bool { return !strings.ContainsRune(allowed, r) }
+}
+
+// configString is the JSON inside a configuration string; serde's CustomServer
+// in src/custom_server.rs.
+type configString struct {
+	Key   string `json:"key"`
+	Host  string `json:"host"`
+	API   string `json:"api"`
+	Relay string `json:"relay"`
+}
+
+// ConfigString returns the server as the text that "rustdesk --config" and
+// the clients' "import server config" take: JSON, in base64 for URLs without
+// padding, backwards. It contains the key.
+func (s Server) ConfigString() (Secret, error) {
+	if err := s.Validate(); err != nil {
+		return Secret{}, err
+	}
+	text, err := json.Marshal(configString{s.Key.Reveal(), s.ID, s.API, s.Relay})
+	if err != nil {
+		return Secret{}, fmt.Errorf("%w: %v", ErrServer, err)
+	}
+	encoded := []byte(base64.RawURLEncoding.EncodeToString(text))
+	slices.Reverse(encoded)
+	return NewSecret(string(encoded)), nil
+}
+
+// FileName returns the name under which Windows' portable client takes its
+// server from itself: "rustdesk-host=HOST,key=KEY,.exe". The last comma keeps
+// the "(1)" apart that browsers add. It contains the key. An address or key
+// with a character that file names cannot have (a port's colon, a URL, a
+// slash) is an error that is [ErrServer]; use [Server.ConfigString] then.
+func (s Server) FileName() (Secret, error) {
+	if err := s.Validate(); err != nil {
+		return Secret{}, err
+	}
+	name := "rustdesk-host=" + s.ID + ","
+	for _, part := range []struct{ name, value string }{{"key", s.Key.Reveal()}, {"api", s.API}, {"relay", s.Relay}} {
+		if part.value != "" {
+			name += part.name + "=" + part.value + ","
+		}
+	}
+	if strings.ContainsAny(name, `/\:*?"<>|`) {
+		return Secret{}, fmt.Errorf("%w: has a character that a file name cannot have", ErrServer)
+	}
+	return NewSecret(name + ".exe"), nil
+}
+
+// ParseServer parses what RustDesk reads a server from: a configuration
+// string or a client's file name in either form, with or without ".exe" and
+// what browsers add to names. Strings signed by RustDesk's makers are not
+// read. The error is [ErrServer] and does not repeat the text, which may hold
+// a key.
+func ParseServer(text string) (Server, error) {
+	lower := strings.ToLower(text)
+	for range 2 {
+		if rest, ok := strings.CutSuffix(lower, ".exe"); ok {
+			lower, text = rest, text[:len(rest)]
+		}
+	}
+	var server Server
+	if i := strings.Index(lower, "host="); i >= 0 {
+		server = parseFileName(text[i:])
+	} else if found, ok := parseConfigStrings(text); ok {
+		server = found
+	} else {
+		return Server{}, fmt.Errorf("%w: neither a configuration string nor a name with host=", ErrServer)
+	}
+	return server, server.Validate()
+}
+
+func parseFileName(text string) Server {
+	var server Server
+	for part := range strings.SplitSeq(text, ",") {
+		name, value, _ := strings.Cut(part, "=")
+		switch strings.ToLower(name) {
+		case "host":
+			server.ID = value
+		case "key":
+			server.Key = NewSecret(value)
+		case "api":
+			server.API = value
+		case "relay":
+			server.Relay = value
+		}
+	}
+	return server
+}
+
+// parseConfigStrings looks for a configuration string between the separators
+// of "rustdesk-licensed-STRING(1)".
+func parseConfigStrings(text string) (Server, bool) {
+	for _, dashes := range []string{"-licensed---", "-licensed--", "-licensed-"} {
+		text = strings.ReplaceAll(text, dashes, "--")
+	}
+	for part := range strings.SplitSeq(text, "--") {
+		for piece := range strings.SplitSeq(part, "(") {
+			encoded := []byte(strings.TrimSpace(piece))
+			slices.Reverse(encoded)
+			decoded, err := base64.RawURLEncoding.Strict().DecodeString(string(encoded))
+			var c configString
+			if err != nil || json.Unmarshal(decoded, &c) != nil {
+				continue
+			}
+			return Server{ID: c.Host, Relay: c.Relay, API: c.API, Key: NewSecret(c.Key)}, true
+		}
+	}
+	return Server{}, false
+}

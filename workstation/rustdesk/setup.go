@@ -1,0 +1,153 @@
+package rustdesk
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// A Package is an installer of RustDesk. The zero Package is none.
+type Package struct {
+	// Version is the release that is installed afterwards.
+	Version Version `json:"version"`
+	// URL is where the guest fetches it from, with http or https and without
+	// credentials. Its path ends in .deb, .rpm or .pkg.tar.zst for Linux,
+	// .msi for Windows, .dmg for macOS. See [ReleaseURL].
+	URL string `json:"url"`
+	// SHA256 is the checksum in hexadecimal. A download that has another is
+	// thrown away and nothing is installed.
+	SHA256 string `json:"sha256"`
+}
+
+// A Setup is what is to be done inside one guest. It can be run again at any
+// time: what is as wanted is left as it is.
+type Setup struct {
+	// OS is the guest's.
+	OS OS `json:"os"`
+	// Package is installed if the guest has none, or another version; the
+	// zero Package installs nothing and wants RustDesk to be there.
+	Package Package `json:"package,omitzero"`
+	// Config is what it should have; nil changes nothing and only reports.
+	Config *Config `json:"config,omitempty"`
+}
+
+// A Script is a program for a guest. Store Body there in a file, run
+// [Script.Command] as root or LocalSystem with Stdin as its standard input,
+// and give what it prints to [ParseReport], whatever its exit status is.
+type Script struct {
+	// OS is the guest's.
+	OS OS
+	// Body is the program; it contains no secret.
+	Body string
+	// Stdin is what it reads: the password and the server's key, one line
+	// each, empty if there is none. It must always be given, and end.
+	Stdin Secret
+}
+
+// ErrPackage is what a [Package] that cannot be installed is.
+var ErrPackage = errors.New("rustdesk: package")
+
+// Command returns how to run the script when its body is in the file named
+// path.
+func (s Script) Command(path string) []string {
+	if s.OS == Windows {
+		return []string{"powershell.exe", "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File", path}
+	}
+	return []string{"/bin/sh", path}
+}
+
+// Script renders the setup. The error is [ErrOS], [ErrPackage], [ErrConfig],
+// [ErrServer] or [ErrVersion].
+func (s Setup) Script() (Script, error) { return s.script("") }
+
+// script renders with all of the guest's paths below root, "" being the
+// guest itself.
+func (s Setup) script(root string) (Script, error) {
+	suffixes, known := formats(s.OS)
+	if !known {
+		return Script{}, fmt.Errorf("%w %q", ErrOS, string(s.OS))
+	}
+	if err := s.validate(suffixes); err != nil {
+		return Script{}, err
+	}
+	in := scriptInput{Setup: s, Root: root}
+	stdin := "\n\n"
+	if s.Config != nil {
+		in.Options = optionList(*s.Config)
+		in.Password, in.Secrets = !s.Config.Password.IsZero(), s.Config.secrets()
+		stdin = s.Config.Password.Reveal() + "\n" + s.Config.Server.Key.Reveal() + "\n"
+	}
+	for _, suffix := range suffixes {
+		if strings.HasSuffix(s.Package.URL, suffix) {
+			in.Suffix = suffix
+		}
+	}
+	body, err := render(in)
+	return Script{OS: s.OS, Body: body, Stdin: NewSecret(stdin)}, err
+}
+
+func formats(os OS) (suffixes []string, known bool) {
+	switch os {
+	case Linux:
+		return []string{".deb", ".rpm", ".pkg.tar.zst"}, true
+	case Windows:
+		return []string{".msi"}, true
+	case MacOS:
+		return []string{".dmg"}, true
+	}
+	return nil, false
+}
+
+func (s Setup) validate(suffixes []string) error {
+	secrets := false
+	if s.Config != nil {
+		if err := s.Config.Validate(); err != nil {
+			return err
+		}
+		secrets = s.Config.secrets()
+	}
+	if s.Package == (Package{}) {
+		return nil
+	}
+	u, err := url.Parse(s.Package.URL)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ContainsFunc(s.Package.URL, unquotable) {
+		return fmt.Errorf("%w: want an URL with http or https", ErrPackage)
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("%w: URL at %s: has credentials or a query", ErrPackage, u.Host)
+	}
+	if !slices.ContainsFunc(suffixes, func(suffix string) bool { return strings.HasSuffix(u.Path, suffix) }) {
+		return fmt.Errorf("%w: %s: a %s guest takes %s", ErrPackage, s.Package.URL, s.OS, strings.Join(suffixes, ", "))
+	}
+	if sum, err := hex.DecodeString(s.Package.SHA256); err != nil || len(sum) != 32 {
+		return fmt.Errorf("%w: %s: SHA256 %q: want 64 hexadecimal digits", ErrPackage, s.Package.URL, s.Package.SHA256)
+	}
+	if s.Config != nil && !s.Package.Version.Has(SetsOptions) {
+		return fmt.Errorf("%w %s: cannot be configured, want %s or newer", ErrVersion, s.Package.Version, SetsOptions.Since())
+	}
+	if secrets && !s.Package.Version.Has(KeepsSecrets) {
+		return fmt.Errorf("%w %s: writes passwords and keys to its log, want %s or newer", ErrVersion, s.Package.Version, KeepsSecrets.Since())
+	}
+	return nil
+}
+
+// ReleaseURL returns where RustDesk's makers publish a package of a release
+// for a guest, by its suffix (".deb" and so on; see [Package]) and its
+// architecture, "x86_64" or "aarch64". Its checksum is on the release's page.
+//
+// Source: .github/workflows/flutter-build.yml, res/rpm.spec and res/PKGBUILD.
+func ReleaseURL(v Version, suffix, arch string) string {
+	name := "rustdesk-" + v.String()
+	switch suffix {
+	case ".rpm":
+		name += "-0." + arch
+	case ".pkg.tar.zst":
+		name += "-0-" + arch
+	default:
+		name += "-" + arch
+	}
+	return "https://github.com/rustdesk/rustdesk/releases/download/" + v.String() + "/" + name + suffix
+}

@@ -1,0 +1,169 @@
+package rustdesk
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A Task is something a human does once, because no program may.
+type Task struct {
+	// ID names the task: "macos.screen-recording". It is stable.
+	ID string `json:"id"`
+	// Title says what it is, in a few words.
+	Title string `json:"title"`
+	// Why says what does not work without it.
+	Why string `json:"why"`
+	// Do are the steps, in order.
+	Do []string `json:"do"`
+	// Verify is a command in the guest that shows whether it was done; nil
+	// where only a person's eyes can tell.
+	Verify []string `json:"verify,omitempty"`
+	// Expect is what Verify prints when it was done.
+	Expect string `json:"expect,omitempty"`
+	// Needs says what Verify needs, without which its answer is no answer.
+	Needs string `json:"needs,omitempty"`
+}
+
+// String returns the task as a paragraph for people.
+func (t Task) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s (%s)\n  why: %s", t.Title, t.ID, t.Why)
+	for i, step := range t.Do {
+		fmt.Fprintf(&b, "\n  %d. %s", i+1, step)
+	}
+	if len(t.Verify) > 0 {
+		fmt.Fprintf(&b, "\n  check: %s prints %q", strings.Join(t.Verify, " "), t.Expect)
+	}
+	if t.Needs != "" {
+		fmt.Fprintf(&b, "\n  needs: %s", t.Needs)
+	}
+	return b.String()
+}
+
+// Done reports whether the output of Verify says that the task was done. It
+// is false, too, where the output says nothing.
+func (t Task) Done(output string) bool {
+	return len(t.Verify) > 0 && strings.TrimSpace(output) == t.Expect
+}
+
+// MacOSTasks returns what a human does on a Mac after the [Script] has run,
+// in order. macOS keeps these permissions in a database that only its own
+// windows, or a device management server, can write.
+func MacOSTasks() []Task {
+	return []Task{
+		permission("screen-recording", "Screen & System Audio Recording (Screen Recording before macOS 15)",
+			"kTCCServiceScreenCapture", "whoever connects sees the desktop's picture without windows, or nothing"),
+		permission("accessibility", "Accessibility", "kTCCServiceAccessibility",
+			"whoever connects sees everything, but the mouse and the keyboard do nothing"),
+		{
+			ID:     "macos.auto-login",
+			Title:  "Let the user log in at start, or accept the login window",
+			Why:    "the part of RustDesk that shows the screen runs in a session: the user's, or the login window's, which needs both permissions as well",
+			Do:     []string{"System Settings > Users & Groups > Automatically log in as: the user (not possible with FileVault on)"},
+			Verify: []string{"sh", "-c", "defaults read /Library/Preferences/com.apple.loginwindow autoLoginUser >/dev/null 2>&1 && echo yes"},
+			Expect: "yes",
+		},
+		{
+			ID:     "macos.no-sleep",
+			Title:  "Keep the Mac awake",
+			Why:    "a Mac that sleeps does not answer, and a VM has no lid to open",
+			Do:     []string{"In a terminal: sudo pmset -a sleep 0 displaysleep 0"},
+			Verify: []string{"sh", "-c", "pmset -g | awk '$1 == \"sleep\" { print $2 }'"},
+			Expect: "0",
+		},
+	}
+}
+
+func permission(id, pane, service, why string) Task {
+	return Task{
+		ID:    "macos." + id,
+		Title: "Allow RustDesk: " + pane,
+		Why:   why,
+		Do: []string{
+			"System Settings > Privacy & Security > " + pane,
+			"Switch RustDesk on; if it is not listed, press +, choose /Applications/RustDesk.app",
+			"If it was on before an update, remove it with -, then add it again",
+			"Accept to quit and reopen RustDesk",
+		},
+		Verify: []string{"sqlite3", "/Library/Application Support/com.apple.TCC/TCC.db",
+			"select auth_value from access where service='" + service + "' and client='com.carriez.rustdesk'"},
+		Expect: "2",
+		Needs:  "root, and Full Disk Access for the program that runs it (for SSH: System Settings > General > Sharing > Remote Login > Allow full disk access)",
+	}
+}
+
+// DisplayTasks returns the ways to give a guest a picture when its graphics
+// card has no monitor, the best first; one of them is enough. A card without
+// a monitor offers no display, so there is nothing for RustDesk to show.
+func DisplayTasks(os OS) []Task {
+	plug := Task{
+		ID:    "display.dummy-plug",
+		Title: "Put a dummy plug into the card",
+		Why:   "works with every guest, from the firmware on, and gives the card a monitor to drive",
+		Do: []string{
+			"Buy an HDMI or DisplayPort dummy plug for the resolution that is wanted (4K at 60 Hz needs an HDMI 2.0 one)",
+			"Plug it into the card that is passed through, not into the board",
+		},
+	}
+	switch os {
+	case Windows:
+		return []Task{virtualDisplay(), plug}
+	case Linux:
+		plug.Verify, plug.Expect = []string{"sh", "-c", "cat /sys/class/drm/card*-*/status | sort -u | head -n 1"}, "connected"
+		return []Task{plug, edidFirmware(), nvidiaXorg()}
+	case MacOS:
+		plug.Verify, plug.Expect = []string{"sh", "-c", "system_profiler SPDisplaysDataType | grep -c -m 1 Resolution"}, "1"
+		return []Task{plug, {
+			ID:    "display.keep-virtual",
+			Title: "Keep the VM's virtual display beside the card",
+			Why:   "macOS has no virtual display of RustDesk's; with PVE's own one (vga: std or vmware) there is a picture, and the card still accelerates what is drawn",
+			Do:    []string{"Leave the VM's display as it is and pass the card through as the second one"},
+		}}
+	}
+	return nil
+}
+
+func virtualDisplay() Task {
+	return Task{
+		ID:    "display.idd",
+		Title: "Install RustDesk's virtual display driver",
+		Why:   "Windows 10 2004 (build 19041) and newer can have a display without hardware; RustDesk then plugs one in when somebody connects and there is none",
+		Do: []string{
+			`As an administrator: & "$env:ProgramFiles\RustDesk\RustDesk.exe" --install-idd`,
+			"It prints nothing either way: look for the adapter afterwards",
+		},
+		Verify: []string{"powershell.exe", "-NoProfile", "-Command",
+			"if (Get-CimInstance Win32_VideoController | Where-Object Name -like '*RustDesk*') { 'yes' }"},
+		Expect: "yes",
+	}
+}
+
+func edidFirmware() Task {
+	return Task{
+		ID:    "display.edid",
+		Title: "Tell the kernel that a monitor is there",
+		Why:   "the kernel's own drivers (amdgpu, i915, nouveau) drive an output that is forced on, with an EDID from a file; NVIDIA's driver does not look at it",
+		Do: []string{
+			"Name an output: ls /sys/class/drm, for instance HDMI-A-1",
+			"Put a monitor's EDID into /lib/firmware/edid/monitor.bin and into the initramfs",
+			"Boot with: drm.edid_firmware=HDMI-A-1:edid/monitor.bin video=HDMI-A-1:e",
+		},
+		Verify: []string{"sh", "-c", "cat /sys/class/drm/card*-*/status | sort -u | head -n 1"},
+		Expect: "connected",
+	}
+}
+
+func nvidiaXorg() Task {
+	return Task{
+		ID:    "display.nvidia-xorg",
+		Title: "Let Xorg start on an NVIDIA card without a monitor",
+		Why:   "RustDesk shows an X11 session best, and NVIDIA's driver starts one without a monitor when told to",
+		Do: []string{
+			`In /etc/X11/xorg.conf.d/20-nvidia-headless.conf, a Section "Screen" with: Option "AllowEmptyInitialConfiguration" "true"`,
+			`For a fixed size, an EDID: Option "ConnectedMonitor" "DFP-0" and Option "CustomEDID" "DFP-0:/etc/X11/edid.bin"`,
+			"Use an X11 session: WaylandEnable=false in the display manager's configuration",
+		},
+		Verify: []string{"sh", "-c", "for x in /tmp/.X11-unix/X*; do test -S \"$x\" && echo yes && break; done"},
+		Expect: "yes",
+	}
+}

@@ -1,0 +1,96 @@
+package rustdesk
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// A Version is a release of RustDesk, such as 1.4.9. The zero Version is
+// unknown.
+type Version struct {
+	Major, Minor, Patch int
+}
+
+// A Feature is something that only some releases of RustDesk do.
+type Feature uint8
+
+// The features that matter when a guest is set up.
+const (
+	// SetsOptions: --option and --config exist.
+	SetsOptions Feature = iota + 1
+	// KeepsSecrets: the command line, and with it a password or key given on
+	// it, is no longer written to RustDesk's own log.
+	KeepsSecrets
+	// AcknowledgesPassword: "Done!" after --password says that the running
+	// server has stored it (before, only that it was sent), and the root
+	// user's commands reach the server of the user who is logged in.
+	AcknowledgesPassword
+)
+
+// Since returns the first release with the feature, the zero Version for no
+// known feature.
+func (f Feature) Since() Version {
+	switch f {
+	case SetsOptions:
+		return Version{1, 2, 2}
+	case KeepsSecrets:
+		return Version{1, 4, 2}
+	case AcknowledgesPassword:
+		return Version{1, 4, 7}
+	}
+	return Version{}
+}
+
+// Has reports whether the release has the feature.
+func (v Version) Has(f Feature) bool { return v.Compare(f.Since()) >= 0 }
+
+// ErrVersion is what errors of [ParseVersion] and of a release too old for
+// what is asked are.
+var ErrVersion = errors.New("rustdesk: version")
+
+// ParseVersion parses what "rustdesk --version" prints, or the version in a
+// package's name: "1.4.9". A build after "-" or "+", as in "1.2.3-2", is
+// accepted and dropped.
+func ParseVersion(s string) (Version, error) {
+	release, _, _ := strings.Cut(s, "-")
+	release, _, _ = strings.Cut(release, "+")
+	fields := strings.Split(release, ".")
+	var numbers [3]int
+	if len(fields) != len(numbers) {
+		return Version{}, fmt.Errorf("%w: %q: want MAJOR.MINOR.PATCH", ErrVersion, s)
+	}
+	for i, field := range fields {
+		n, err := strconv.ParseUint(field, 10, 16)
+		if err != nil {
+			return Version{}, fmt.Errorf("%w: %q: %q is not a number", ErrVersion, s, field)
+		}
+		numbers[i] = int(n)
+	}
+	return Version{numbers[0], numbers[1], numbers[2]}, nil
+}
+
+// String returns the version as RustDesk prints it.
+func (v Version) String() string {
+	return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch)
+}
+
+// Compare orders versions by age, the older first.
+func (v Version) Compare(w Version) int {
+	return cmp.Or(cmp.Compare(v.Major, w.Major), cmp.Compare(v.Minor, w.Minor), cmp.Compare(v.Patch, w.Patch))
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (v Version) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (v *Version) UnmarshalText(text []byte) error {
+	parsed, err := ParseVersion(string(text))
+	if err != nil {
+		return err
+	}
+	*v = parsed
+	return nil
+}
