@@ -148,3 +148,47 @@ func TestUses(t *testing.T) {
 		t.Errorf("%v, want %v", other.Uses, want)
 	}
 }
+
+func TestUsesOfBondsAndVLANs(t *testing.T) {
+	t.Parallel()
+	// vmbr0 on a VLAN on a bond of two cards, one of them a second function.
+	facts := read(t, "reference",
+		"function 0000:03:00.0 class=020000 id=8086:1521 group=9 driver=igb",
+		"function 0000:03:00.1 class=020000 id=8086:1521 group=9 driver=igb",
+		"net nic0 at=0000:03:00.0", "net nic1 at=0000:03:00.1", "net bond0", "net bond0.7",
+		"link sys/devices/virtual/net/bond0/lower_nic0 ../../../../class/net/nic0",
+		"link sys/devices/virtual/net/bond0/lower_nic1 ../../../../class/net/nic1",
+		"link sys/devices/virtual/net/bond0.7/lower_bond0 ../bond0",
+		"net vmbr1 ports=bond0.7",
+		"file proc/net/route\n| Iface\n| vmbr1 00000000 0101A8C0 0003 0 0 0 00000000 0 0 0")
+	for a, seen := range map[string]string{
+		"0000:03:00.0": "default route on vmbr1 over bond0.7 over bond0 over nic0",
+		"0000:03:00.1": "default route on vmbr1 over bond0.7 over bond0 over nic1",
+	} {
+		if want := (iommu.Use{Address: address(t, a), Kind: iommu.UseNetwork, Seen: seen}); !slices.Contains(facts.Uses, want) {
+			t.Errorf("no %v among %v", want, facts.Uses)
+		}
+	}
+	if uses := facts.Uses; slices.ContainsFunc(uses, func(u iommu.Use) bool { return u.Address == address(t, "0000:00:1f.6") }) {
+		t.Errorf("the card without the route is in use: %v", uses)
+	}
+	if facts.UsesKnown != iommu.Yes {
+		t.Errorf("uses known: %v", facts.UsesKnown)
+	}
+}
+
+// A default route through something that is no PCI device, such as Wi-Fi on
+// USB's own bus or a tunnel, is not taken for none.
+func TestUsesOfARouteThatLeadsNowhere(t *testing.T) {
+	t.Parallel()
+	facts := read(t, "reference", "net wg0", "file proc/net/route\n| Iface\n| wg0 00000000 00000000 0001 0 0 0 00000000 0 0 0")
+	if facts.UsesKnown != iommu.Unknown || !slices.Contains(ids(facts.Findings), "iommu.uses-unknown") {
+		t.Errorf("uses known: %v, findings %v", facts.UsesKnown, facts.Findings)
+	}
+	if _, err := facts.Bind(addresses(t, "0000:00:1f.6"), nil); err == nil {
+		t.Error("a network card was bound, though the route is not known")
+	}
+	if _, err := facts.Bind(addresses(t, "0000:01:00.0"), nil); err != nil {
+		t.Errorf("the card has nothing to do with routes: %v", err)
+	}
+}
