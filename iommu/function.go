@@ -167,8 +167,8 @@ func (c Class) Sub() uint16 { return uint16(c >> 8) }
 func (c Class) IsDisplay() bool { return c.Base() == 0x03 }
 
 // IsBridge reports whether the function is a bridge: a host bridge, a root or
-// switch port, an ISA bridge. Its drivers never let a guest have it, and it
-// does no harm in a card's group.
+// switch port, an ISA bridge. Whether it does harm in a card's group is for
+// [Function.IsHarmlessBridge] to say: not all of the class are alike.
 func (c Class) IsBridge() bool { return c.Base() == 0x06 }
 
 // String returns six hexadecimal digits: "030000".
