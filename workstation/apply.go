@@ -1,0 +1,183 @@
+package workstation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation/internal/pve"
+)
+
+// ApplyOptions control [Node.Apply]. Nil is fine.
+type ApplyOptions struct {
+	// Progress is called with every sign of progress.
+	Progress func(Event)
+	// AllowDestroy lets a plan with [DestroyVM] steps begin.
+	AllowDestroy bool
+	// Settle bounds how long Apply waits for a task or a lock that somebody
+	// else has on a VM; 0 is two minutes.
+	Settle time.Duration
+}
+
+// Apply does what the plan's steps say, in order, and reads back what each
+// did. It can be repeated: a step that is done already is passed over, so
+// after a failure the same plan goes on where it stopped.
+//
+// It returns a [BlockedError] without doing anything if the plan has a
+// blocker, [ErrDestructive] if it destroys and that was not allowed, and a
+// [StaleError] when a VM changed after the plan was made. An error names the
+// step; the steps before it are done.
+func (n *Node) Apply(ctx context.Context, plan Plan, opts *ApplyOptions) error {
+	if opts == nil {
+		opts = &ApplyOptions{}
+	}
+	if plan.Node != n.name {
+		return fmt.Errorf("workstation: the plan is for node %q, this is %q: %w", plan.Node, n.name, ErrInvalid)
+	}
+	if finding.Worst(plan.Findings) == finding.Blocker {
+		return &BlockedError{What: "the plan", Findings: plan.Findings}
+	}
+	if plan.Destroys() && !opts.AllowDestroy {
+		return fmt.Errorf("workstation: %w: it was not allowed in ApplyOptions", ErrDestructive)
+	}
+	a := &applier{pve: n.pve, opts: *opts, digests: map[int]string{}, of: len(plan.Steps)}
+	if a.opts.Settle == 0 {
+		a.opts.Settle = 2 * time.Minute
+	}
+	for i, step := range plan.Steps {
+		a.step, a.began = i+1, time.Now()
+		if err := step.apply(ctx, a); err != nil {
+			return fmt.Errorf("step %d of %d, %s: %w", i+1, len(plan.Steps), step.Change().Object, err)
+		}
+	}
+	return nil
+}
+
+// An applier carries what steps of one Apply share.
+type applier struct {
+	pve     *pve.Client
+	opts    ApplyOptions
+	digests map[int]string // the digest each VM had after our own last change
+	step    int
+	of      int
+	began   time.Time
+}
+
+func (a *applier) say(vmid int, format string, args ...any) {
+	if a.opts.Progress != nil {
+		a.opts.Progress(Event{Phase: PhaseApply, Step: a.step, Of: a.of, VMID: vmid,
+			Message: fmt.Sprintf(format, args...), Elapsed: time.Since(a.began)})
+	}
+}
+
+// wait waits for a task and passes its progress on.
+func (a *applier) wait(ctx context.Context, vmid int, task pve.UPID) error {
+	result, err := a.pve.Wait(ctx, task, func(p pve.TaskProgress) {
+		if p.LastLine != "" {
+			a.say(vmid, "%s", p.LastLine)
+		}
+	})
+	if err == nil && result.Warnings > 0 {
+		a.say(vmid, "done with %d warnings", result.Warnings)
+	}
+	return err
+}
+
+// current returns the VM's configuration once nobody else is at work on it.
+func (a *applier) current(ctx context.Context, vmid int) (pve.Config, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.opts.Settle)
+	defer cancel()
+	for told := ""; ; {
+		config, busy, err := a.look(ctx, vmid)
+		if err != nil || busy == "" {
+			return config, err
+		}
+		if busy != told {
+			a.say(vmid, "waiting: %s", busy)
+			told = busy
+		}
+		if err := sleep(ctx, time.Second); err != nil {
+			return pve.Config{}, fmt.Errorf("workstation: VM %d: %s: %w", vmid, busy, err)
+		}
+	}
+}
+
+// look returns the configuration, and who else is at work on the VM.
+func (a *applier) look(ctx context.Context, vmid int) (config pve.Config, busy string, err error) {
+	tasks, err := a.pve.RunningTasks(ctx, vmid)
+	if err != nil {
+		return pve.Config{}, "", err
+	}
+	if len(tasks) > 0 {
+		return pve.Config{}, fmt.Sprintf("task %s is running", tasks[0].Type), nil
+	}
+	config, err = a.pve.Config(ctx, vmid)
+	if err == nil && config.Values["lock"] != "" {
+		return config, fmt.Sprintf("locked (%s)", config.Values["lock"]), nil
+	}
+	return config, "", err
+}
+
+// fresh reports a StaleError unless the configuration is the one the plan was
+// made from, or the one our own last change left.
+func (a *applier) fresh(vmid int, planned string, config pve.Config) error {
+	want := planned
+	if ours, ok := a.digests[vmid]; ok {
+		want = ours
+	}
+	if config.Digest != want {
+		return &StaleError{VMID: vmid, Want: want, Have: config.Digest}
+	}
+	return nil
+}
+
+// verify reads the VM back and reports what is not as it was wanted.
+func (a *applier) verify(ctx context.Context, vmid int, set map[string]string, absent []string) error {
+	config, err := a.current(ctx, vmid)
+	if err != nil {
+		return err
+	}
+	a.digests[vmid] = config.Digest
+	if unmet := unmet(config, set, absent); len(unmet) > 0 {
+		return fmt.Errorf("workstation: VM %d: PVE took the change, but %q is not as asked: have %q",
+			vmid, unmet[0], config.Values[unmet[0]])
+	}
+	return nil
+}
+
+// unmet returns the keys whose value does not say what set says, or that
+// should be absent, in order.
+func unmet(config pve.Config, set map[string]string, absent []string) []string {
+	var keys []string
+	for _, key := range slices.Sorted(maps.Keys(set)) {
+		have, there := config.Values[key]
+		if !there || !satisfies(key, have, set[key]) {
+			keys = append(keys, key)
+		}
+	}
+	for _, key := range absent {
+		if _, there := config.Values[key]; there {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// sleep waits for d or for the context.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// uncertain reports whether an error leaves open if the request had effect.
+func uncertain(err error) bool { return errors.Is(err, pve.ErrNoAnswer) }

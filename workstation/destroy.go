@@ -1,0 +1,75 @@
+package workstation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/proxstation/proxstation/internal/pve"
+	"github.com/proxstation/proxstation/storage"
+)
+
+// DestroyVM is the step that removes a VM and its disks. Only [DestroyPlan]
+// makes it, and [Node.Apply] does it only with AllowDestroy.
+type DestroyVM struct {
+	VMID   int
+	Name   string
+	Digest string
+	Config map[string]string
+}
+
+// DestroyPlan returns the plan that removes VMs with all their disks. It is an
+// error for a VM that does not exist; one that runs is a blocker.
+func DestroyPlan(facts Facts, vmids ...int) (Plan, error) {
+	plan := Plan{Node: facts.Node}
+	for _, id := range vmids {
+		v, exists := facts.VMs[id]
+		if !exists {
+			return Plan{}, fmt.Errorf("workstation: VM %d on node %s: %w", id, facts.Node, ErrNotFound)
+		}
+		if v.Running {
+			plan.Findings = append(plan.Findings, Finding{ID: "workstation.running", Severity: 3, Subject: fmt.Sprintf("VM %d %s", id, v.Name),
+				Seen: "it is running", Why: "PVE does not remove a running VM", Fix: "shut it down first"})
+		}
+		plan.Steps = append(plan.Steps, DestroyVM{VMID: id, Name: v.Name, Digest: v.Digest, Config: v.Config})
+	}
+	return plan, nil
+}
+
+// Change implements [Step].
+func (s DestroyVM) Change() Change {
+	c := Change{Sign: Destroy, Object: fmt.Sprintf("VM %d %s", s.VMID, s.Name), Needs: []Privilege{{vmPath(s.VMID), "VM.Allocate"}}}
+	for _, key := range sortedKeys(s.Config) {
+		drive, err := storage.ParseDrive(s.Config[key])
+		if err != nil || !slotFormat.MatchString(key) && family(key) != "unused" || drive.IsCDROM() {
+			continue
+		}
+		c.Lines = append(c.Lines, Line{Sign: Destroy, Key: key, Have: s.Config[key], Note: "the disk and all that is on it"})
+	}
+	return c
+}
+
+func (s DestroyVM) apply(ctx context.Context, a *applier) error {
+	config, err := a.current(ctx, s.VMID)
+	if errors.Is(err, pve.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := a.fresh(s.VMID, s.Digest, config); err != nil {
+		return err
+	}
+	a.say(s.VMID, "destroying VM %d %s", s.VMID, s.Name)
+	task, err := a.pve.Destroy(ctx, s.VMID)
+	if err == nil {
+		err = a.wait(ctx, s.VMID, task)
+	}
+	if err != nil && !uncertain(err) {
+		return err
+	}
+	if _, lookErr := a.current(ctx, s.VMID); !errors.Is(lookErr, pve.ErrNotFound) {
+		return errors.Join(err, lookErr, fmt.Errorf("workstation: VM %d is still there", s.VMID))
+	}
+	return nil
+}

@@ -1,0 +1,327 @@
+package workstation
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation/iommu"
+	"github.com/proxstation/proxstation/storage"
+)
+
+// Diff compares what should be with what is and returns what has to be done.
+// It is pure: the same input gives the same plan.
+//
+// What makes the Spec impossible is an error: [InvalidError], [TakenError],
+// [storage.NoPlaceError], [gpu.UnsupportedError], all of them joined. What
+// should be known before an apply is among the plan's findings.
+func Diff(spec Spec, facts Facts) (Plan, error) {
+	d := &differ{spec: spec, facts: facts, plan: Plan{Node: facts.Node}}
+	d.mappings()
+	d.placeDisks()
+	for _, vm := range spec.VMs {
+		d.vm(vm)
+	}
+	d.conflicts()
+	d.privileges()
+	if err := d.problems.err(); err != nil {
+		return Plan{}, err
+	}
+	return d.plan, nil
+}
+
+// A differ is the work of one Diff.
+type differ struct {
+	spec     Spec
+	facts    Facts
+	plan     Plan
+	problems problems
+	// after holds the mappings as they will be.
+	after  []gpu.Mapping
+	chosen map[string]storage.Choice // by VM and slot
+}
+
+func (d *differ) find(f Finding) { d.plan.Findings = append(d.plan.Findings, f) }
+
+// mappings plans the resource mappings, and mends those that have drifted.
+func (d *differ) mappings() {
+	d.after = slices.Clone(d.facts.Mappings)
+	for _, want := range d.spec.Mappings {
+		card, ok := gpu.CardAt(d.facts.IOMMU.Functions, want.Card)
+		switch {
+		case !mapFormat.MatchString(want.ID):
+			d.problems = append(d.problems, &InvalidError{Field: "mapping", Value: want.ID, Why: "a letter, then letters, digits, - and _"})
+			continue
+		case !ok:
+			d.problems = append(d.problems, &InvalidError{Field: "mapping " + want.ID, Value: want.Card.String(), Why: "no graphics card is there"})
+			continue
+		}
+		for _, f := range gpu.Ready(card, gpu.AnyGuest, d.facts.IOMMU) {
+			d.find(f)
+		}
+		d.mapping(want.ID, gpu.EntryFor(d.facts.Node, card), card)
+	}
+}
+
+func (d *differ) mapping(id string, entry gpu.MappingEntry, card gpu.Card) {
+	i := slices.IndexFunc(d.after, func(m gpu.Mapping) bool { return m.ID == id })
+	if i < 0 {
+		m := gpu.Mapping{ID: id, Entries: []gpu.MappingEntry{entry}}
+		d.after = append(d.after, m)
+		d.plan.Steps = append(d.plan.Steps, PutMapping{Mapping: m, Node: d.facts.Node, Note: card.Name(), New: true})
+		return
+	}
+	m := d.after[i]
+	have, here := m.On(d.facts.Node)
+	entry.Description = have.Description
+	if here && have.String() == entry.String() {
+		return
+	}
+	if here && len(m.Drift(d.facts.Node, d.facts.IOMMU.Functions)) == 0 && sameDevice(have, entry) {
+		return
+	}
+	m.Entries = slices.DeleteFunc(slices.Clone(m.Entries), func(e gpu.MappingEntry) bool { return e.Node == d.facts.Node })
+	m.Entries = append(m.Entries, entry)
+	d.after[i] = m
+	step := PutMapping{Mapping: m, Node: d.facts.Node, Note: card.Name()}
+	if here {
+		step.Have = have.String()
+	}
+	d.plan.Steps = append(d.plan.Steps, step)
+}
+
+// sameDevice reports whether two entries mean the same slot.
+func sameDevice(a, b gpu.MappingEntry) bool {
+	return len(a.Devices) > 0 && len(b.Devices) > 0 && a.Devices[0].Address.SameSlot(b.Devices[0].Address)
+}
+
+// placeDisks finds a storage for every disk that does not exist yet, for all
+// VMs together, so that they do not take each other's space.
+func (d *differ) placeDisks() {
+	var requests []storage.Request
+	for _, vm := range d.spec.VMs {
+		for _, disk := range vm.Disks {
+			if _, there := d.facts.VMs[vm.ID].Config[disk.Slot]; there || !disk.allocates() {
+				continue
+			}
+			r := storage.Request{Name: diskName(vm.ID, disk.Slot), Purpose: disk.Purpose, Size: disk.Size, Least: disk.Tier, Storage: disk.Storage}
+			if r.Purpose == storage.Firmware {
+				r.Together = fmt.Sprint(vm.ID)
+			}
+			if r.Purpose == storage.Boot {
+				r.Together = fmt.Sprint(vm.ID)
+			}
+			requests = append(requests, r)
+		}
+	}
+	choices, err := storage.Place(requests, d.facts.Pools, nil)
+	if err != nil {
+		d.problems = append(d.problems, err)
+	}
+	d.chosen = map[string]storage.Choice{}
+	for _, c := range choices {
+		d.chosen[c.Request.Name] = c
+	}
+	_, findings := storage.Forecast(choices, d.facts.Pools)
+	d.plan.Findings = append(d.plan.Findings, findings...)
+}
+
+func diskName(vmid int, slot string) string { return fmt.Sprintf("VM %d %s", vmid, slot) }
+
+// vm plans one VM: create it, or change what differs.
+func (d *differ) vm(vm VM) {
+	if err := vm.Validate(); err != nil {
+		d.problems = append(d.problems, err)
+		return
+	}
+	d.checkCards(vm)
+	have, exists := d.facts.VMs[vm.ID]
+	switch {
+	case !exists:
+		config, notes := d.wanted(vm, nil)
+		config["name"] = vm.Name
+		d.checkMemory(vm, config["memory"])
+		d.plan.Steps = append(d.plan.Steps, CreateVM{VMID: vm.ID, Name: vm.Name, Config: config, Notes: notes})
+		return
+	case have.Name != vm.Name:
+		d.problems = append(d.problems, &TakenError{VMID: vm.ID, Want: vm.Name, Have: have.Name})
+		return
+	case have.Lock != "":
+		d.find(Finding{ID: "workstation.locked", Severity: finding.Warning, Subject: fmt.Sprintf("VM %d", vm.ID), Seen: "lock: " + have.Lock,
+			Why: "PVE refuses changes while it is locked", Fix: "wait for the " + have.Lock + " to end; if it died, qm unlock"})
+	}
+	d.change(vm, have)
+}
+
+// change plans what differs on a VM that exists.
+func (d *differ) change(vm VM, have VMFacts) {
+	want, notes := d.wanted(vm, have.Config)
+	step := ChangeVM{VMID: vm.ID, Name: vm.Name, Digest: have.Digest, Set: map[string]string{}, Have: map[string]string{}, Notes: notes}
+	for _, key := range sortedKeys(want) {
+		merged, same := mergeValue(key, have.Config[key], want[key])
+		if have.Config[key] == "" {
+			merged, same = want[key], false
+		}
+		if same {
+			continue
+		}
+		step.Set[key], step.Have[key] = merged, have.Config[key]
+		if have.Running && !hotPlugged(key, have.Config[key]) {
+			step.Notes[key] = strings.TrimPrefix(step.Notes[key]+"; at the next start", "; ")
+		}
+	}
+	for _, key := range vm.Absent {
+		if value, there := have.Config[key]; there {
+			step.Delete, step.Have[key] = append(step.Delete, key), value
+		}
+	}
+	if len(step.Set)+len(step.Delete) > 0 {
+		d.plan.Steps = append(d.plan.Steps, step)
+	}
+	d.grow(vm, have)
+}
+
+// grow plans larger disks. None is ever made smaller.
+func (d *differ) grow(vm VM, have VMFacts) {
+	for _, disk := range vm.Disks {
+		value, there := have.Config[disk.Slot]
+		if !there || !disk.allocates() || disk.Purpose == storage.Firmware {
+			continue
+		}
+		size, err := volumeSize(value)
+		if err != nil {
+			d.problems.add(vm, disk.Slot, value, err.Error())
+			continue
+		}
+		if size < disk.Size {
+			d.plan.Steps = append(d.plan.Steps, GrowDisk{VMID: vm.ID, Name: vm.Name, Slot: disk.Slot, Digest: have.Digest, From: size, To: disk.Size})
+		}
+	}
+}
+
+// volumeSize returns the size that a drive value tells.
+func volumeSize(value string) (storage.Size, error) {
+	drive, err := storage.ParseDrive(value)
+	if err != nil {
+		return 0, err
+	}
+	size, ok := drive.Size()
+	if !ok {
+		return 0, fmt.Errorf("workstation: drive %q does not tell its size", value)
+	}
+	return size, nil
+}
+
+// hotPlugged reports whether a change of a key takes effect in a running VM
+// (qemu-server PVE/QemuServer.pm, $fast_plug_option and the default hotplug).
+func hotPlugged(key, have string) bool {
+	switch family(key) {
+	case "description", "hookscript", "name", "onboot", "protection", "startup", "tags", "shares", "net":
+		return true
+	case "scsi", "virtio":
+		return have == ""
+	}
+	return false
+}
+
+// checkCards refuses guests that cannot use the card they are to have, and
+// values that PVE would refuse at the start.
+func (d *differ) checkCards(vm VM) {
+	for _, key := range sortedKeys(vm.Config) {
+		if family(key) != "hostpci" {
+			continue
+		}
+		h, err := gpu.ParseHostPCI(vm.Config[key])
+		if err != nil {
+			d.problems.add(vm, key, vm.Config[key], err.Error())
+			continue
+		}
+		if h.Mapping != "" && !slices.ContainsFunc(d.after, func(m gpu.Mapping) bool { return m.ID == h.Mapping }) {
+			d.problems.add(vm, key, h.Mapping, "no such resource mapping on the cluster, and the Spec makes none")
+		}
+		d.checkCard(vm, h)
+	}
+}
+
+func (d *differ) checkCard(vm VM, h gpu.HostPCI) {
+	seen := map[string]bool{}
+	for _, a := range gpu.Resolve(h, d.facts.Node, d.after, d.facts.IOMMU.Functions) {
+		card, ok := gpu.CardAt(d.facts.IOMMU.Functions, a)
+		if !ok {
+			if _, known := d.facts.IOMMU.Function(a); !known && d.facts.IOMMU.GroupsKnown == iommu.Yes {
+				d.problems.add(vm, "hostpci", a.String(), "no such PCI device on the node")
+			}
+			continue
+		}
+		if seen[a.Slot()] {
+			continue
+		}
+		seen[a.Slot()] = true
+		findings, err := gpu.Judge(vm.Guest, card)
+		if err != nil {
+			d.problems = append(d.problems, fmt.Errorf("VM %d: %w", vm.ID, err))
+		}
+		d.plan.Findings = append(d.plan.Findings, findings...)
+	}
+}
+
+func (d *differ) checkMemory(vm VM, memory string) {
+	size, err := storage.ParseSize(memory + "M")
+	if err == nil && d.facts.MemoryTotal > 0 && size > d.facts.MemoryTotal {
+		d.problems.add(vm, "memory", memory, "the host has only "+d.facts.MemoryTotal.Human())
+	}
+}
+
+// conflicts says which VMs cannot run together once the plan is applied.
+func (d *differ) conflicts() {
+	after := d.facts
+	after.VMs = map[int]VMFacts{}
+	for id, v := range d.facts.VMs {
+		after.VMs[id] = v
+	}
+	for _, vm := range d.spec.VMs {
+		v := after.VMs[vm.ID]
+		config := map[string]string{}
+		for _, m := range []map[string]string{v.Config, vm.Config} {
+			for key, value := range m {
+				config[key] = value
+			}
+		}
+		for _, key := range vm.Absent {
+			delete(config, key)
+		}
+		v.ID, v.Config = vm.ID, config
+		after.VMs[vm.ID] = v
+	}
+	claims := after.Claims()
+	conflicts := gpu.Conflicts(d.facts.Node, claims, d.after, d.facts.IOMMU.Functions)
+	for _, c := range conflicts {
+		d.find(Finding{ID: "workstation.take-turns", Severity: finding.Info, Subject: c.String(), Seen: "their hostpci values",
+			Why: "only one of them can run at a time", Fix: "switch between them with a DualBoot"})
+	}
+	d.plan.Findings = append(d.plan.Findings, gpu.Races(conflicts, claims)...)
+}
+
+// privileges says which steps the login may not do.
+func (d *differ) privileges() {
+	for _, step := range d.plan.Steps {
+		c := step.Change()
+		var missing []string
+		for _, p := range c.Needs {
+			if d.facts.permissions != nil && !d.facts.permissions.Allows(p.Path, p.Name) && d.facts.RootTicket != iommu.Yes {
+				missing = append(missing, p.String())
+			}
+		}
+		if len(missing) > 0 {
+			d.find(Finding{ID: "workstation.privilege", Severity: finding.Blocker, Subject: c.Object, Seen: "the login lacks " + strings.Join(missing, ", "),
+				Why: "PVE would refuse this step", Fix: "add them to the login's role (PVE manual, User Management)"})
+		}
+		if len(c.RootTicket) > 0 && d.facts.RootTicket == iommu.No {
+			d.find(Finding{ID: "workstation.root-only", Severity: finding.Blocker, Subject: c.Object, Seen: strings.Join(c.RootTicket, ", "),
+				Why: "PVE lets only root@pam set them, logged in with a password; no API token may",
+				Fix: "log in as root@pam with a password, or use a resource mapping instead of an address"})
+		}
+	}
+}

@@ -1,0 +1,22 @@
+// Package workstation builds workstation VMs on a Proxmox VE node and lets
+// them take turns on one graphics card.
+//
+// The way through it is always the same:
+//
+//	node := workstation.Open(client, "pve", nil)    // the caller's client
+//	facts, err := node.Observe(ctx)                 // read
+//	plan, err := workstation.Diff(spec, facts)      // judge: pure, no I/O
+//	fmt.Print(plan)                                 // the diff a person approves
+//	err = node.Apply(ctx, plan, nil)                // change, can be repeated
+//
+// A [Spec] says which VMs should exist. [Windows11] and [LinuxAI] are
+// profiles: a few typed fields that become a [VM] real PVE accepts and a guest
+// boots; every line of it can be changed before it goes into the Spec.
+//
+// A [DualBoot] is a set of VMs that share a card. [Node.Switch] hands the card
+// over as a transaction: never two VMs with one card, and the first one comes
+// back if the second one does not start.
+//
+// Everything can be tried without a node: package pvetest, below this one, is
+// a Proxmox VE node in the caller's process.
+package workstation

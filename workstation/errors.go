@@ -1,0 +1,113 @@
+package workstation
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/proxstation/proxstation/internal/finding"
+)
+
+// A Finding is one thing a judgement found: a stable ID, a severity, what was
+// seen, why it matters and what to do. It is the Finding of packages iommu,
+// gpu and storage.
+type Finding = finding.Finding
+
+// Errors to branch on with [errors.Is]. The errors that match them explain
+// what was seen and what to do.
+var (
+	// ErrInvalid means that a Spec cannot be met on any node.
+	ErrInvalid = errors.New("invalid specification")
+	// ErrTaken means that a VMID belongs to a VM of another name.
+	ErrTaken = errors.New("VMID is taken")
+	// ErrBlocked means that a check found a reason not to begin.
+	ErrBlocked = errors.New("blocked")
+	// ErrStale means that what a plan was made from has changed since.
+	ErrStale = errors.New("plan is stale")
+	// ErrDestructive means that a plan destroys something and nobody allowed it.
+	ErrDestructive = errors.New("plan destroys data")
+	// ErrLeased means that another controller is switching the same VMs.
+	ErrLeased = errors.New("another controller is at work")
+)
+
+// An InvalidError says which part of a VM is impossible, and why.
+type InvalidError struct {
+	VMID  int
+	Field string // the part of the VM, mostly a configuration key
+	Value string // what it says; empty where that is not the matter
+	Why   string // why it cannot be, and what to do
+}
+
+// Error implements error.
+func (e *InvalidError) Error() string {
+	what := e.Field
+	if e.Value != "" {
+		what += fmt.Sprintf(" %q", e.Value)
+	}
+	return fmt.Sprintf("workstation: VM %d: %s: %s", e.VMID, what, e.Why)
+}
+
+// Is makes the error match [ErrInvalid].
+func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
+
+// A TakenError says that a VMID belongs to another VM. Nothing was changed.
+type TakenError struct {
+	VMID int
+	Want string // the name in the Spec
+	Have string // the name of the VM on the node
+}
+
+// Error implements error.
+func (e *TakenError) Error() string {
+	return fmt.Sprintf("workstation: VM %d is %q, not %q: choose a free VMID, or give the Spec that name to take the VM over",
+		e.VMID, e.Have, e.Want)
+}
+
+// Is makes the error match [ErrTaken].
+func (e *TakenError) Is(target error) bool { return target == ErrTaken }
+
+// A BlockedError carries the findings for which nothing was begun.
+type BlockedError struct {
+	What     string // what was asked for
+	Findings []Finding
+}
+
+// Error implements error.
+func (e *BlockedError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "workstation: %s is blocked", e.What)
+	for _, f := range e.Findings {
+		if f.Severity == finding.Blocker {
+			fmt.Fprintf(&b, "\n%s", f)
+		}
+	}
+	return b.String()
+}
+
+// Is makes the error match [ErrBlocked].
+func (e *BlockedError) Is(target error) bool { return target == ErrBlocked }
+
+// A StaleError says that a VM changed after the plan was made. Observe again
+// and make a new plan.
+type StaleError struct {
+	VMID       int
+	Want, Have string // digests of the configuration
+}
+
+// Error implements error.
+func (e *StaleError) Error() string {
+	return fmt.Sprintf("workstation: the configuration of VM %d changed since the plan was made (digest %.8s, now %.8s): observe and plan again",
+		e.VMID, e.Want, e.Have)
+}
+
+// Is makes the error match [ErrStale].
+func (e *StaleError) Is(target error) bool { return target == ErrStale }
+
+// problems collects what is wrong with a Spec, so that a caller sees all of it.
+type problems []error
+
+func (p *problems) add(vm VM, field, value, why string) {
+	*p = append(*p, &InvalidError{VMID: vm.ID, Field: field, Value: value, Why: why})
+}
+
+func (p problems) err() error { return errors.Join(p...) }

@@ -1,0 +1,53 @@
+package workstation
+
+import "time"
+
+// A Phase is a stage of long work.
+type Phase string
+
+// The phases of an apply and of a switch, in the order they come.
+const (
+	PhaseApply    Phase = "apply"    // a step of a plan
+	PhaseLease    Phase = "lease"    // waiting for another controller
+	PhaseCheck    Phase = "check"    // looking at everything that could fail later
+	PhaseStop     Phase = "stop"     // the guest that has the card shuts down
+	PhaseFree     Phase = "free"     // the VM is gone, the card is not yet free
+	PhaseStart    Phase = "start"    // the next VM starts
+	PhaseUp       Phase = "up"       // its guest is not up yet
+	PhaseRollback Phase = "rollback" // returning to the VM that ran before
+	PhaseDone     Phase = "done"     // nothing is left to do
+)
+
+// An Event is one sign of progress of long work. A function that takes a
+// func(Event) calls it from one goroutine at a time and waits for it, so it
+// should return soon.
+type Event struct {
+	// Phase is the stage the work is in.
+	Phase Phase
+	// Step and Of count the steps of a plan from 1; both are 0 in a switch.
+	Step, Of int
+	// VMID is the VM the event is about, 0 if it is about none.
+	VMID int
+	// Message says what is happening, for people.
+	Message string
+	// Elapsed is the time since the phase began.
+	Elapsed time.Duration
+}
+
+// A reporter hands events to a caller that may not want any.
+type reporter struct {
+	report func(Event)
+	phase  Phase
+	began  time.Time
+}
+
+func (r *reporter) enter(phase Phase, vmid int, message string) {
+	r.phase, r.began = phase, time.Now()
+	r.say(vmid, message)
+}
+
+func (r *reporter) say(vmid int, message string) {
+	if r.report != nil {
+		r.report(Event{Phase: r.phase, VMID: vmid, Message: message, Elapsed: time.Since(r.began)})
+	}
+}

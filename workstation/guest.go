@@ -1,0 +1,61 @@
+package workstation
+
+import (
+	"strings"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/storage"
+)
+
+// What Windows 11 asks of a PC (Microsoft, Windows 11 specifications).
+const (
+	windows11Memory = 4 * storage.GiB
+	windows11Disk   = 64 * storage.GiB
+)
+
+// checkGuest reports what the guest's system would not run with, and
+// combinations that PVE refuses when the VM starts.
+func (vm VM) checkGuest(problems *problems) {
+	for _, key := range sortedKeys(vm.Config) {
+		if family(key) != "hostpci" {
+			continue
+		}
+		h, err := gpu.ParseHostPCI(vm.Config[key])
+		if err == nil {
+			err = h.Check(vm.Config["machine"], vm.Config["vga"])
+		}
+		if err != nil {
+			problems.add(vm, key, vm.Config[key], err.Error())
+		}
+	}
+	if vm.Guest != gpu.Windows11 {
+		return
+	}
+	if !vm.has("tpmstate0") {
+		problems.add(vm, "tpmstate0", "", "Windows 11 needs a TPM 2.0")
+	}
+	if vm.Config["bios"] != "ovmf" || !vm.has("efidisk0") {
+		problems.add(vm, "bios", vm.Config["bios"], "Windows 11 needs UEFI: bios ovmf and an EFI disk")
+	}
+	if !strings.Contains(vm.Config["machine"], "q35") {
+		problems.add(vm, "machine", vm.Config["machine"], "Windows 11 wants q35 for Secure Boot and PCIe")
+	}
+	if size, err := storage.ParseSize(vm.Config["memory"] + "M"); err != nil || size < windows11Memory {
+		problems.add(vm, "memory", vm.Config["memory"], "Windows 11 needs "+windows11Memory.Human())
+	}
+	for _, disk := range vm.Disks {
+		if disk.Purpose == storage.Boot && disk.Size < windows11Disk {
+			problems.add(vm, disk.Slot, disk.Size.String(), "Windows 11 needs "+windows11Disk.Human())
+		}
+	}
+}
+
+// has reports whether the VM is to have a drive.
+func (vm VM) has(slot string) bool {
+	for _, disk := range vm.Disks {
+		if disk.Slot == slot {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,57 @@
+package workstation
+
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/storage"
+)
+
+// LinuxAI is the profile of a VM that runs models on the card: UEFI without
+// enrolled keys, so that the card's modules need no signature, and a disk for
+// models on the second tier. The emulated display stays, because the card
+// computes and PVE's console is worth having.
+type LinuxAI struct {
+	// ID is the VMID; 0 is 141.
+	ID int
+	// Name is the VM's name; empty is "linux-ai".
+	Name string
+	// Cores is the number of virtual CPUs; 0 is 8.
+	Cores int
+	// Memory is the guest's memory; 0 is 32 GiB.
+	Memory storage.Size
+	// System is the size of the root disk; 0 is 64 GiB.
+	System storage.Size
+	// Models is the size of the disk for models and their cache; 0 is none.
+	Models storage.Size
+	// Card is the resource mapping of the graphics card; empty is none.
+	Card string
+	// Bridge is the network bridge; empty is "vmbr0".
+	Bridge string
+	// Image is the volume of a cloud image that becomes the root disk
+	// ("local:import/..."), and Install of an installer ("local:iso/...").
+	Image, Install string
+}
+
+// VM returns the VM that the profile stands for.
+func (p LinuxAI) VM() VM {
+	vm := base(cmp.Or(p.ID, 141), cmp.Or(p.Name, "linux-ai"), gpu.Linux)
+	vm.Config["ostype"] = "l26"
+	vm.Config["cores"] = fmt.Sprint(cmp.Or(p.Cores, 8))
+	vm.Config["memory"] = mebibytes(cmp.Or(p.Memory, 32*storage.GiB))
+	vm.Config["net0"] = "model=virtio,bridge=" + cmp.Or(p.Bridge, "vmbr0")
+	vm.Disks = []Disk{
+		{Slot: "scsi0", Purpose: storage.Boot, Size: cmp.Or(p.System, 64*storage.GiB), Import: p.Image},
+		{Slot: "efidisk0", Purpose: storage.Firmware, Options: map[string]string{"efitype": "4m", "pre-enrolled-keys": "0"}},
+	}
+	if p.Models > 0 {
+		vm.Disks = append(vm.Disks, Disk{Slot: "scsi1", Purpose: storage.Models, Size: p.Models})
+	}
+	vm.attach("ide2", p.Install)
+	if p.Install != "" {
+		vm.Config["boot"] = "order=scsi0;ide2"
+	}
+	vm.passthrough(p.Card, p.Install != "", "")
+	return vm
+}

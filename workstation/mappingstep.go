@@ -1,0 +1,71 @@
+package workstation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/pve"
+)
+
+// PutMapping is the step that makes a PCI resource mapping, or corrects its
+// entry for this node.
+type PutMapping struct {
+	Mapping gpu.Mapping
+	Node    string
+	Have    string // the node's entry before, empty if there is none
+	Note    string
+	New     bool
+}
+
+// Change implements [Step].
+func (s PutMapping) Change() Change {
+	entry, _ := s.Mapping.On(s.Node) // it was made with one
+	c := Change{Sign: Modify, Object: "mapping " + s.Mapping.ID,
+		Lines: []Line{{Sign: Modify, Key: s.Node, Have: s.Have, Want: entry.String(), Note: s.Note}},
+		Needs: []Privilege{{"/mapping/pci", "Mapping.Modify"}}}
+	if s.New {
+		c.Sign = Add
+	}
+	if s.Have == "" {
+		c.Lines[0].Sign = Add
+	}
+	return c
+}
+
+func (s PutMapping) apply(ctx context.Context, a *applier) error {
+	done, err := s.done(ctx, a)
+	if done || err != nil {
+		return err
+	}
+	a.say(0, "writing mapping %s", s.Mapping.ID)
+	if s.New {
+		err = a.pve.CreateMapping(ctx, s.Mapping)
+	} else {
+		err = a.pve.UpdateMapping(ctx, s.Mapping)
+	}
+	if err != nil && !uncertain(err) && !errors.Is(err, pve.ErrExists) {
+		return err
+	}
+	done, lookErr := s.done(ctx, a)
+	if lookErr != nil || done {
+		return lookErr
+	}
+	return errors.Join(err, fmt.Errorf("workstation: mapping %s is not as it was written", s.Mapping.ID))
+}
+
+// done reports whether the mapping has the entry.
+func (s PutMapping) done(ctx context.Context, a *applier) (bool, error) {
+	mappings, err := a.pve.Mappings(ctx)
+	if err != nil {
+		return false, err
+	}
+	want, _ := s.Mapping.On(s.Node)
+	for _, m := range mappings {
+		if have, ok := m.On(s.Node); m.ID == s.Mapping.ID && ok {
+			return have.String() == want.String(), nil
+		}
+	}
+	return false, nil
+}

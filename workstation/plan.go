@@ -1,0 +1,134 @@
+package workstation
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// A Sign says what becomes of an object or a line; its value is what is
+// printed in front of it.
+type Sign rune
+
+// The signs of a plan.
+const (
+	Add     Sign = '+'
+	Modify  Sign = '~'
+	Destroy Sign = '-'
+)
+
+// A Line is one attribute of a [Change].
+type Line struct {
+	Sign Sign
+	Key  string
+	// Have is the value now, Want the value after; empty where there is none.
+	Have, Want string
+	// Note explains the value: why a disk goes where it goes, that a change
+	// waits for the next start.
+	Note string
+}
+
+// A Change is what a step does, as data for people and programs.
+type Change struct {
+	Sign   Sign
+	Object string // what is changed: "VM 140 windows", "mapping rtx5070ti"
+	Lines  []Line
+	// Needs are the privileges PVE wants for it.
+	Needs []Privilege
+	// RootTicket names the keys that only root@pam may set, logged in with a
+	// password: no API token can (qemu-server, PVE/API2/Qemu.pm).
+	RootTicket []string
+}
+
+// A Privilege is a right on a path of PVE's access tree (PVE manual, User
+// Management).
+type Privilege struct{ Path, Name string }
+
+// String returns the privilege as PVE's refusals write it.
+func (p Privilege) String() string { return p.Path + " " + p.Name }
+
+// A Step is one change of a plan. The set of steps is closed: [PutMapping],
+// [CreateVM], [ChangeVM], [GrowDisk] and [DestroyVM].
+type Step interface {
+	// Change says what the step does.
+	Change() Change
+	apply(ctx context.Context, a *applier) error
+}
+
+// A Plan is what has to be done, as data. [Node.Apply] does what its steps say
+// and nothing else. Its String is the diff a person approves.
+type Plan struct {
+	// Node is the node the plan was made for.
+	Node string
+	// Steps are done in order.
+	Steps []Step
+	// Findings are what the caller should know before applying: warnings, and
+	// blockers, with which no apply begins.
+	Findings []Finding
+}
+
+// Empty reports whether nothing has to be done.
+func (p Plan) Empty() bool { return len(p.Steps) == 0 }
+
+// Destroys reports whether a step of the plan destroys data.
+func (p Plan) Destroys() bool {
+	for _, step := range p.Steps {
+		if step.Change().Sign == Destroy {
+			return true
+		}
+	}
+	return false
+}
+
+// String returns the plan as a diff, in the form in which it is approved.
+func (p Plan) String() string {
+	var b strings.Builder
+	if p.Empty() {
+		fmt.Fprintf(&b, "Plan for node %s: nothing to do, everything is as specified\n", p.Node)
+	} else {
+		count := map[Sign]int{}
+		for _, step := range p.Steps {
+			count[step.Change().Sign]++
+		}
+		fmt.Fprintf(&b, "Plan for node %s: %d to add, %d to change, %d to destroy\n",
+			p.Node, count[Add], count[Modify], count[Destroy])
+	}
+	for _, step := range p.Steps {
+		b.WriteString("\n" + step.Change().String())
+	}
+	for _, f := range p.Findings {
+		b.WriteString("\n" + f.String() + "\n")
+	}
+	return b.String()
+}
+
+// String returns the change as the part of a diff.
+func (c Change) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%c %s\n", c.Sign, c.Object)
+	width := 0
+	for _, line := range c.Lines {
+		width = max(width, len(line.Key))
+	}
+	for _, line := range c.Lines {
+		fmt.Fprintf(&b, "    %c %-*s  %s\n", line.Sign, width, line.Key, line.text())
+	}
+	if len(c.RootTicket) > 0 {
+		fmt.Fprintf(&b, "    ! only root@pam with a password may set: %s\n", strings.Join(c.RootTicket, ", "))
+	}
+	return b.String()
+}
+
+func (l Line) text() string {
+	text := l.Want
+	switch {
+	case l.Have != "" && l.Want != "":
+		text = l.Have + " -> " + l.Want
+	case l.Want == "":
+		text = l.Have
+	}
+	if l.Note != "" {
+		text += "   # " + l.Note
+	}
+	return text
+}

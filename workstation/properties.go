@@ -1,0 +1,132 @@
+package workstation
+
+import (
+	"slices"
+	"strings"
+)
+
+// properties is a PVE property string, such as "virtio=BC:24:11:00:00:01,
+// bridge=vmbr0", in the order it was written. Configuration keys that are no
+// property strings are one property without a key.
+type properties []property
+
+type property struct{ key, value string }
+
+// defaultKeys names the key that a property string leaves out (qemu-server
+// PVE/QemuServer.pm, default_key of each format).
+var defaultKeys = map[string]string{
+	"agent": "enabled", "cpu": "cputype", "efidisk": "file", "hostpci": "host", "ide": "file", "machine": "type",
+	"memory": "current", "net": "model", "rng": "source", "sata": "file", "scsi": "file", "startup": "order",
+	"tpmstate": "file", "unused": "file", "usb": "host", "vga": "type", "virtio": "file", "watchdog": "model",
+}
+
+// structured names property strings that have no default key.
+var structured = map[string]bool{
+	"audio": true, "boot": true, "ipconfig": true, "ivshmem": true, "numa": true, "smbios": true, "spice_enhancements": true,
+}
+
+// whole names keys whose property string says one thing that cannot be merged.
+var whole = map[string]bool{"boot": true, "startup": true}
+
+// netModels are network models, which PVE also writes as a key whose value is
+// the MAC address: "virtio=BC:24:11:00:00:01".
+var netModels = []string{"e1000", "e1000e", "rtl8139", "virtio", "vmxnet3"}
+
+// family returns a key without its number: "scsi" for "scsi0".
+func family(key string) string { return strings.TrimRight(key, "0123456789") }
+
+func parseProperties(key, value string) properties {
+	fam := family(key)
+	byDefault, known := defaultKeys[fam]
+	if (!known && !structured[fam]) || whole[fam] {
+		return properties{{"", value}}
+	}
+	var p properties
+	for field := range strings.SplitSeq(value, ",") {
+		name, text, found := strings.Cut(field, "=")
+		switch {
+		case !found:
+			name, text = byDefault, field
+		case fam == "net" && slices.Contains(netModels, name):
+			p, name = append(p, property{"model", name}), "macaddr"
+		}
+		p = append(p, property{name, normal(text)})
+	}
+	return p
+}
+
+// normal gives PVE's spellings of a boolean one form.
+func normal(value string) string {
+	switch value {
+	case "yes", "on", "true":
+		return "1"
+	case "no", "off", "false":
+		return "0"
+	}
+	return value
+}
+
+func (p properties) get(key string) (string, bool) {
+	for _, have := range p {
+		if have.key == key {
+			return have.value, true
+		}
+	}
+	return "", false
+}
+
+func (p properties) set(key, value string) properties {
+	for i := range p {
+		if p[i].key == key {
+			p[i].value = value
+			return p
+		}
+	}
+	return append(p, property{key, value})
+}
+
+func (p properties) drop(key string) properties {
+	return slices.DeleteFunc(p, func(have property) bool { return have.key == key })
+}
+
+// text writes the properties as PVE does, the default key's value first.
+func (p properties) text(key string) string {
+	byDefault := defaultKeys[family(key)]
+	var fields []string
+	for _, have := range p {
+		field := have.key + "=" + have.value
+		if have.key == byDefault || have.key == "" {
+			field = have.value
+		}
+		if have.key == byDefault {
+			fields = slices.Insert(fields, 0, field)
+		} else {
+			fields = append(fields, field)
+		}
+	}
+	return strings.Join(fields, ",")
+}
+
+// exclusive names properties of which one replaces the other: the host's own
+// address and a resource mapping say the same of a hostpci value.
+var exclusive = map[string]string{"host": "mapping", "mapping": "host"}
+
+// mergeValue returns what a key's value must become so that it says what want
+// says and keeps what it says beside it. ok is true if it says so already.
+func mergeValue(key, have, want string) (merged string, ok bool) {
+	p, changed := parseProperties(key, have), false
+	for _, w := range parseProperties(key, want) {
+		if value, found := p.get(w.key); found && value == w.value {
+			continue
+		}
+		changed = true
+		if family(key) == "hostpci" {
+			p = p.drop(exclusive[w.key])
+		}
+		p = p.set(w.key, w.value)
+	}
+	if !changed {
+		return have, true
+	}
+	return p.text(key), false
+}

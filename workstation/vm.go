@@ -1,0 +1,123 @@
+package workstation
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/iommu"
+	"github.com/proxstation/proxstation/storage"
+)
+
+// A Spec is what should exist on a node. What it does not name is left alone.
+type Spec struct {
+	// Mappings are PCI resource mappings, by which VMs name a card.
+	Mappings []CardMapping
+	// VMs are the virtual machines.
+	VMs []VM
+}
+
+// A CardMapping is a PCI resource mapping for a whole card. A VM that names
+// the mapping instead of an address can be changed by an API token and is
+// refused a start when another device has taken the address (PVE manual,
+// Resource Mapping).
+type CardMapping struct {
+	// ID is the mapping's name: a letter, then letters, digits, "-" and "_".
+	ID string
+	// Card is the address of any function of the card.
+	Card iommu.Address
+}
+
+// A VM is what one virtual machine should be. Profiles such as [Windows11]
+// make it; every part can be changed afterwards.
+type VM struct {
+	// ID is the VMID, 100 to 999999999.
+	ID int
+	// Name is the VM's name, a DNS name. A VM that has this ID and another
+	// name is taken for somebody else's and refused with a [TakenError].
+	Name string
+	// Guest is the system that runs inside; it decides which cards it can use.
+	Guest gpu.Guest
+	// Config holds the keys of PVE's VM configuration in PVE's own notation
+	// (qm.conf manual page). A property string names only what is wanted:
+	// what others set beside it stays. Keys that are not here stay too.
+	Config map[string]string
+	// Absent are keys that must not be in the configuration: the way to
+	// detach a card. Keys that hold a disk are refused here.
+	Absent []string
+	// Disks are the drives.
+	Disks []Disk
+}
+
+// A Disk is one drive of a VM.
+type Disk struct {
+	// Slot is the configuration key: "scsi0", "efidisk0", "tpmstate0", "ide2".
+	Slot string
+	// Purpose says what is on it; it decides the tier.
+	Purpose storage.Purpose
+	// Size is the least size. A disk that is larger stays as it is, a smaller
+	// one grows, none shrinks. Ignored with Volume.
+	Size storage.Size
+	// Tier is the least tier; unset, the Purpose decides.
+	Tier storage.Tier
+	// Storage is where the disk goes; empty, it is placed.
+	Storage string
+	// Volume is an existing volume to attach instead of a new disk, such as
+	// "local:iso/virtio-win.iso", or "none" for an empty drive.
+	Volume string
+	// Import is a volume whose content the new disk gets, such as
+	// "local:import/recovery.raw".
+	Import string
+	// Options are drive options that must be so ("cache=writeback"); the rest
+	// is chosen for the media when the disk is made and left alone later.
+	Options map[string]string
+}
+
+// allocates reports whether the disk is one that PVE makes.
+func (d Disk) allocates() bool { return d.Volume == "" }
+
+var (
+	nameFormat = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,61}[a-zA-Z0-9])?$`)
+	slotFormat = regexp.MustCompile(`^(ide[0-3]|sata[0-5]|scsi([0-9]|[12][0-9]|30)|virtio([0-9]|1[0-5])|efidisk0|tpmstate0)$`)
+	mapFormat  = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_-]+$`)
+)
+
+// Validate reports everything that makes the VM impossible on any node: an ID
+// or a slot that does not exist, a guest with less than it needs, a machine
+// type that forbids the card's mode. Each error is an [InvalidError].
+func (vm VM) Validate() error {
+	var problems problems
+	if vm.ID < 100 || vm.ID > 999999999 {
+		problems.add(vm, "vmid", fmt.Sprint(vm.ID), "VMIDs go from 100 to 999999999")
+	}
+	if !nameFormat.MatchString(vm.Name) {
+		problems.add(vm, "name", vm.Name, "a VM's name is a DNS name")
+	}
+	seen := map[string]bool{}
+	for _, disk := range vm.Disks {
+		if !slotFormat.MatchString(disk.Slot) {
+			problems.add(vm, "disk", disk.Slot, "PVE has no such drive")
+		}
+		if seen[disk.Slot] {
+			problems.add(vm, "disk", disk.Slot, "named twice")
+		}
+		seen[disk.Slot] = true
+		if disk.allocates() && disk.Size <= 0 && disk.Import == "" && disk.Slot != "efidisk0" && disk.Slot != "tpmstate0" {
+			problems.add(vm, disk.Slot, disk.Size.String(), "a new disk needs a size")
+		}
+	}
+	for _, key := range slices.Concat(slices.Collect(maps.Keys(vm.Config)), vm.Absent) {
+		if slotFormat.MatchString(key) {
+			problems.add(vm, key, "", "drives belong in Disks, so that none is dropped by accident")
+		}
+	}
+	for _, key := range vm.Absent {
+		if _, wanted := vm.Config[key]; wanted {
+			problems.add(vm, key, "", "both wanted and absent")
+		}
+	}
+	vm.checkGuest(&problems)
+	return problems.err()
+}

@@ -1,0 +1,105 @@
+package workstation
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation/storage"
+)
+
+// wanted returns the configuration that a VM should have, with a new value for
+// every drive that is not there yet, and the reason of each value that was
+// chosen rather than asked for.
+func (d *differ) wanted(vm VM, have map[string]string) (config, notes map[string]string) {
+	config, notes = maps.Clone(vm.Config), map[string]string{}
+	if config == nil {
+		config = map[string]string{}
+	}
+	for _, disk := range vm.Disks {
+		value, there := have[disk.Slot]
+		switch {
+		case !disk.allocates():
+			config[disk.Slot] = existing(disk)
+		case there:
+			if options := optionText(disk); options != "" {
+				config[disk.Slot] = options
+			}
+			_ = value
+		default:
+			config[disk.Slot], notes[disk.Slot] = d.newDisk(vm, disk)
+		}
+	}
+	return config, notes
+}
+
+// existing returns the value for a volume that is there.
+func existing(disk Disk) string {
+	drive := storage.Drive{Volume: disk.Volume}
+	for _, key := range slices.Sorted(maps.Keys(disk.Options)) {
+		drive = drive.With(key, disk.Options[key])
+	}
+	return drive.String()
+}
+
+// optionText returns only the options that were asked for, for a disk that is
+// there: whatever else it says stays.
+func optionText(disk Disk) string {
+	var fields []string
+	for _, key := range slices.Sorted(maps.Keys(disk.Options)) {
+		fields = append(fields, key+"="+disk.Options[key])
+	}
+	return strings.Join(fields, ",")
+}
+
+// newDisk returns the value that makes a disk where it was placed.
+func (d *differ) newDisk(vm VM, disk Disk) (value, note string) {
+	choice, ok := d.chosen[diskName(vm.ID, disk.Slot)]
+	if !ok {
+		return "", "" // no place: Diff returns the error
+	}
+	size := disk.Size
+	if disk.Purpose == storage.Firmware {
+		size = storage.GiB // PVE gives EFI and TPM their own sizes
+	}
+	drive := storage.NewDrive(choice.Pool, size)
+	if disk.Import != "" {
+		drive = storage.Drive{Volume: choice.Pool + ":0"}.With("import-from", disk.Import)
+	}
+	for _, key := range slices.Sorted(maps.Keys(disk.Options)) {
+		drive = drive.With(key, disk.Options[key])
+	}
+	i := slices.IndexFunc(d.facts.Pools, func(p storage.Pool) bool { return p.Name == choice.Pool })
+	drive, why := drive.Suit(disk.Slot, d.facts.Pools[i])
+	return drive.String(), strings.Join(slices.DeleteFunc([]string{choice.Why, why}, func(s string) bool { return s == "" }), "; ")
+}
+
+// satisfies reports whether a value says what was asked for. A drive that was
+// asked for as a new disk is satisfied by any disk on that storage.
+func satisfies(key, have, want string) bool {
+	drive, err := storage.ParseDrive(want)
+	if !slotFormat.MatchString(key) || err != nil {
+		_, same := mergeValue(key, have, want)
+		return same
+	}
+	existing, err := storage.ParseDrive(have)
+	if err != nil {
+		return false
+	}
+	pool, _ := drive.Pool()
+	havePool, _ := existing.Pool()
+	if _, amount, _ := strings.Cut(drive.Volume, ":"); amount != "" && strings.Trim(amount, "0123456789.") == "" {
+		if pool != havePool {
+			return false
+		}
+	} else if drive.Volume != existing.Volume {
+		return false
+	}
+	for _, o := range drive.Options {
+		if o.Key != "import-from" && normal(cmp.Or(existing.Get(o.Key), "")) != normal(o.Value) {
+			return false
+		}
+	}
+	return true
+}

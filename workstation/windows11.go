@@ -1,0 +1,91 @@
+package workstation
+
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/storage"
+)
+
+// Windows11 is the profile of a gaming VM: UEFI with Secure Boot keys, a TPM
+// 2.0, q35 and virtio devices; the memory stays with the VM, because a
+// passed-through card writes to it.
+type Windows11 struct {
+	// ID is the VMID; 0 is 140.
+	ID int
+	// Name is the VM's name; empty is "windows".
+	Name string
+	// Cores is the number of virtual CPUs; 0 is 8.
+	Cores int
+	// Memory is the guest's memory; 0 is 16 GiB.
+	Memory storage.Size
+	// System is the size of drive C:; 0 is 128 GiB.
+	System storage.Size
+	// Games is the size of drive D:, on the second tier; 0 is none.
+	Games storage.Size
+	// Card is the resource mapping of the graphics card; empty is none.
+	Card string
+	// Bridge is the network bridge; empty is "vmbr0".
+	Bridge string
+	// Install is the volume of the Windows image, and Drivers of virtio-win
+	// (both "local:iso/..."). As long as Install is set, the VM keeps an
+	// emulated display to install on; without it and with a Card, the card is
+	// the only display.
+	Install, Drivers string
+}
+
+// VM returns the VM that the profile stands for.
+func (p Windows11) VM() VM {
+	vm := base(cmp.Or(p.ID, 140), cmp.Or(p.Name, "windows"), gpu.Windows11)
+	vm.Config["ostype"] = "win11"
+	vm.Config["cores"] = fmt.Sprint(cmp.Or(p.Cores, 8))
+	vm.Config["memory"] = mebibytes(cmp.Or(p.Memory, 16*storage.GiB))
+	vm.Config["net0"] = "model=virtio,bridge=" + cmp.Or(p.Bridge, "vmbr0")
+	vm.Disks = []Disk{
+		{Slot: "scsi0", Purpose: storage.Boot, Size: cmp.Or(p.System, 128*storage.GiB)},
+		{Slot: "efidisk0", Purpose: storage.Firmware, Options: map[string]string{"efitype": "4m", "pre-enrolled-keys": "1"}},
+		{Slot: "tpmstate0", Purpose: storage.Firmware, Options: map[string]string{"version": "v2.0"}},
+	}
+	if p.Games > 0 {
+		vm.Disks = append(vm.Disks, Disk{Slot: "scsi1", Purpose: storage.Games, Size: p.Games})
+	}
+	vm.attach("ide2", p.Install)
+	vm.attach("ide0", p.Drivers)
+	if p.Install != "" {
+		vm.Config["boot"] = "order=scsi0;ide2"
+	}
+	vm.passthrough(p.Card, p.Install != "", "x-vga=1")
+	return vm
+}
+
+// base returns what all workstations have in common.
+func base(id int, name string, guest gpu.Guest) VM {
+	return VM{ID: id, Name: name, Guest: guest, Config: map[string]string{
+		"bios": "ovmf", "machine": "q35", "cpu": "host", "sockets": "1", "balloon": "0",
+		"scsihw": "virtio-scsi-single", "agent": "enabled=1", "boot": "order=scsi0",
+	}}
+}
+
+func mebibytes(size storage.Size) string { return fmt.Sprint(int64(size / storage.MiB)) }
+
+// attach puts an image into a CD drive; an empty volume is no drive.
+func (vm *VM) attach(slot, volume string) {
+	if volume != "" {
+		vm.Disks = append(vm.Disks, Disk{Slot: slot, Purpose: storage.Image, Volume: volume, Options: map[string]string{"media": "cdrom"}})
+	}
+}
+
+// passthrough gives the VM a card. While it is being installed the emulated
+// display stays the first.
+func (vm *VM) passthrough(mapping string, installing bool, primary string) {
+	vm.Config["vga"] = "std"
+	if mapping == "" {
+		return
+	}
+	vm.Config["hostpci0"] = "mapping=" + mapping + ",pcie=1"
+	if !installing && primary != "" {
+		vm.Config["hostpci0"] += "," + primary
+		vm.Config["vga"] = "none"
+	}
+}
