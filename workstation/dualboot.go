@@ -1,0 +1,264 @@
+package workstation
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation/iommu"
+)
+
+// A DualBoot is a set of VMs of one node that share a card and take turns.
+type DualBoot struct {
+	// Members are the VMIDs, two or more.
+	Members []int
+	// Grace is how long a guest may take to shut down; 0 is three minutes.
+	Grace time.Duration
+	// Force lets a guest that did not shut down in that time be stopped as by
+	// pulling the plug. Without it the switch fails and the guest goes on.
+	Force bool
+	// Boot is how long the next guest may take to be up; 0 is five minutes.
+	Boot time.Duration
+	// Up reports, by returning nil, that a guest is up. It is called again
+	// until it does. Nil asks the guest agent where one is configured, and
+	// otherwise takes a running VM for one that is up.
+	Up func(ctx context.Context, vmid int) error
+	// Owner names this controller to others; empty is the host's name and the
+	// process ID. A controller of the same name is taken for this one.
+	Owner string
+	// NoLease leaves out the note in the members' description that keeps two
+	// controllers apart, for logins without VM.Config.Options. PVE's own
+	// reservation still keeps two VMs from having the card at once.
+	NoLease bool
+}
+
+// A SwitchError says in which phase a switch failed, and what state the VMs
+// are in now.
+type SwitchError struct {
+	Phase Phase
+	To    int
+	// Running is the member that runs now, 0 if none does, -1 if the node does
+	// not tell.
+	Running int
+	// Returned says that the VM that ran before runs again.
+	Returned bool
+	// Cause is what failed; Return what failed on the way back, if that did.
+	Cause, Return error
+}
+
+// Error implements error.
+func (e *SwitchError) Error() string {
+	now := fmt.Sprintf("VM %d is running", e.Running)
+	switch {
+	case e.Returned:
+		now = fmt.Sprintf("VM %d runs again", e.Running)
+	case e.Running == 0:
+		now = "none of the VMs is running"
+	case e.Running < 0:
+		now = "which VM is running could not be found out"
+	}
+	text := fmt.Sprintf("workstation: switch to VM %d failed (%s): %v; %s", e.To, e.Phase, e.Cause, now)
+	if e.Return != nil {
+		text += fmt.Sprintf("; the way back failed too: %v", e.Return)
+	}
+	return text
+}
+
+// Unwrap returns what failed.
+func (e *SwitchError) Unwrap() []error {
+	if e.Return == nil {
+		return []error{e.Cause}
+	}
+	return []error{e.Cause, e.Return}
+}
+
+// withDefaults returns the set with its defaults, or an error if it is none.
+func (db DualBoot) withDefaults(to int) (DualBoot, error) {
+	db.Members = slices.Sorted(slices.Values(db.Members))
+	if len(slices.Compact(slices.Clone(db.Members))) < 2 || len(slices.Compact(slices.Clone(db.Members))) != len(db.Members) {
+		return db, &InvalidError{VMID: to, Field: "members", Value: fmt.Sprint(db.Members), Why: "a DualBoot has two different VMs or more"}
+	}
+	if to != 0 && !slices.Contains(db.Members, to) {
+		return db, &InvalidError{VMID: to, Field: "members", Value: fmt.Sprint(db.Members), Why: "the VM is not one of them"}
+	}
+	db.Grace, db.Boot = cmp.Or(db.Grace, 3*time.Minute), cmp.Or(db.Boot, 5*time.Minute)
+	if db.Owner == "" {
+		host, _ := os.Hostname() // without a name the process ID has to do
+		db.Owner = fmt.Sprintf("%s/%d", host, os.Getpid())
+	}
+	return db, nil
+}
+
+// A DualBootStatus says who has the card and who could have it.
+type DualBootStatus struct {
+	// Running is the member that runs, 0 if none does.
+	Running int
+	// For is how long it has been running.
+	For time.Duration
+	// Members are all members in the order of their VMIDs.
+	Members []MemberStatus
+	// Lease is that of a controller at work, nil if there is none.
+	Lease *Lease
+}
+
+// A MemberStatus is the state of one member of a [DualBoot].
+type MemberStatus struct {
+	VMID    int
+	Name    string
+	Running bool
+	// CanStart says whether a switch to it would begin; Why holds what is in
+	// the way, and warnings.
+	CanStart iommu.Answer
+	Why      []Finding
+}
+
+// Status says who has the card, since when, and who could have it.
+func (n *Node) Status(ctx context.Context, db DualBoot) (DualBootStatus, error) {
+	db, err := db.withDefaults(0)
+	if err != nil {
+		return DualBootStatus{}, err
+	}
+	facts, err := n.Observe(ctx)
+	if err != nil {
+		return DualBootStatus{}, err
+	}
+	var status DualBootStatus
+	for _, id := range db.Members {
+		v, exists := facts.VMs[id]
+		m := MemberStatus{VMID: id, Name: v.Name, Running: v.Running, Why: Preflight(db, id, facts)}
+		m.CanStart = iommu.AnswerOf(exists && finding.Worst(m.Why) < finding.Blocker)
+		status.Members = append(status.Members, m)
+		if v.Running {
+			status.Running = id
+			live, err := n.pve.Status(ctx, id)
+			if err != nil {
+				return DualBootStatus{}, err
+			}
+			status.For = live.Uptime
+		}
+	}
+	if lease, held := readLease(facts.VMs[db.Members[0]].Config["description"]); held {
+		status.Lease = &lease
+	}
+	return status, nil
+}
+
+// Preflight judges whether a switch to a member can succeed, before anybody
+// loses their desktop: the VM and its lock, its card and mapping, its
+// storages, the memory that will be free, other VMs with the card, HA. Pure.
+func Preflight(db DualBoot, to int, facts Facts) []Finding {
+	target, exists := facts.VMs[to]
+	subject := fmt.Sprintf("VM %d %s", to, target.Name)
+	var findings []Finding
+	block := func(id, seen, why, fix string) {
+		findings = append(findings, Finding{ID: id, Severity: finding.Blocker, Subject: subject, Seen: seen, Why: why, Fix: fix})
+	}
+	if !exists {
+		block("switch.no-vm", "no such VM on node "+facts.Node, "it cannot be started", "create it, or correct the members")
+		return findings
+	}
+	if target.Lock != "" {
+		block("switch.locked", "lock: "+target.Lock, "PVE does not start a locked VM", "wait for the "+target.Lock+" to end")
+	}
+	if target.Config["template"] == "1" {
+		block("switch.template", "template: 1", "a template cannot be started", "use a clone of it")
+	}
+	for _, id := range db.Members {
+		if v := facts.VMs[id]; id != to && v.Running && v.Lock != "" {
+			block("switch.holder-locked", fmt.Sprintf("VM %d has lock: %s", id, v.Lock), "PVE does not shut down a locked VM", "wait for the "+v.Lock+" to end")
+		}
+	}
+	findings = append(findings, preflightCards(db, target, facts)...)
+	findings = append(findings, preflightStorage(target, facts, subject)...)
+	return append(findings, preflightMemory(db, target, facts, subject)...)
+}
+
+// preflightCards checks that the target's devices are there, and that no VM
+// outside the set has them.
+func preflightCards(db DualBoot, target VMFacts, facts Facts) []Finding {
+	var findings []Finding
+	for _, h := range target.HostPCI() {
+		for _, m := range facts.Mappings {
+			if m.ID == h.Mapping {
+				findings = append(findings, m.Drift(facts.Node, facts.IOMMU.Functions)...)
+			}
+		}
+		if h.Mapping != "" && !slices.ContainsFunc(facts.Mappings, func(m gpu.Mapping) bool { return m.ID == h.Mapping }) {
+			findings = append(findings, Finding{ID: "switch.no-mapping", Severity: finding.Warning, Subject: "mapping " + h.Mapping,
+				Seen: "not among the mappings that the login may see", Why: "PVE does not start the VM if it does not exist", Fix: "create it, or give the login Mapping.Audit"})
+		}
+		if err := h.Check(target.Config["machine"], target.Config["vga"]); err != nil {
+			findings = append(findings, Finding{ID: "switch.hostpci", Severity: finding.Blocker, Subject: fmt.Sprintf("VM %d", target.ID),
+				Seen: h.String(), Why: err.Error(), Fix: "correct the value"})
+		}
+	}
+	for _, c := range gpu.Conflicts(facts.Node, facts.Claims(), facts.Mappings, facts.IOMMU.Functions) {
+		if !slices.Contains(c.VMs, target.ID) {
+			continue
+		}
+		for _, id := range c.VMs {
+			if facts.VMs[id].Running && !slices.Contains(db.Members, id) {
+				findings = append(findings, Finding{ID: "switch.outsider", Severity: finding.Blocker, Subject: fmt.Sprintf("VM %d %s", id, facts.VMs[id].Name),
+					Seen: "it is running, and " + c.String(), Why: "PVE gives the card to one VM at a time", Fix: "shut it down, or make it a member"})
+			}
+		}
+	}
+	return findings
+}
+
+// preflightStorage checks that the storages of the target's drives are there.
+func preflightStorage(target VMFacts, facts Facts, subject string) []Finding {
+	var findings []Finding
+	for _, pool := range facts.Pools {
+		for _, key := range sortedKeys(target.Config) {
+			if used, _, _ := cutVolume(target.Config[key]); slotFormat.MatchString(key) && used == pool.Name && !pool.Active {
+				findings = append(findings, Finding{ID: "switch.storage-offline", Severity: finding.Blocker, Subject: subject,
+					Seen: fmt.Sprintf("%s is on %s, which is not reachable", key, pool.Name), Why: "the VM cannot start without its disk", Fix: "bring the storage back"})
+			}
+		}
+	}
+	return findings
+}
+
+// preflightMemory checks that the target's memory will be free once the
+// member that runs has given its own back.
+func preflightMemory(db DualBoot, target VMFacts, facts Facts, subject string) []Finding {
+	if facts.MemoryTotal == 0 || target.Running {
+		return nil
+	}
+	free := facts.MemoryFree
+	for _, id := range db.Members {
+		if v := facts.VMs[id]; v.Running && id != target.ID {
+			free += configuredMemory(v)
+		}
+	}
+	if need := configuredMemory(target); need > free {
+		return []Finding{{ID: "switch.memory", Severity: finding.Blocker, Subject: subject,
+			Seen: fmt.Sprintf("it needs %s, and %s will be free", need.Human(), free.Human()),
+			Why:  "with a passed-through card all memory is taken at the start", Fix: "shut down other VMs, or give this one less"}}
+	}
+	return nil
+}
+
+// running returns the members that run.
+func (n *Node) running(ctx context.Context, db DualBoot) ([]int, error) {
+	list, err := n.pve.VMs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var running []int
+	for _, v := range list {
+		if v.Running && slices.Contains(db.Members, v.VMID) {
+			running = append(running, v.VMID)
+		}
+	}
+	return running, nil
+}
+
+var errNotUp = errors.New("the guest is not up in time")

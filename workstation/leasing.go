@@ -1,0 +1,145 @@
+package workstation
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/proxstation/proxstation/internal/pve"
+)
+
+// leaseSlack is added to the deadline of a phase, for the requests around it.
+const leaseSlack = 30 * time.Second
+
+// place is the member whose description holds the lease.
+func (s *switching) place() int { return s.db.Members[0] }
+
+// acquire takes the lease. That of another controller is waited for, and
+// taken over once it was watched unchanged for its whole TTL.
+func (s *switching) acquire(ctx context.Context) error {
+	if s.db.NoLease {
+		return nil
+	}
+	var watched Lease
+	var since time.Time
+	for {
+		err := s.take(ctx, watched, since)
+		var other *leasedError
+		switch {
+		case err == nil:
+			return nil
+		case errors.As(err, &other):
+			if other.lease.ID != watched.ID {
+				watched, since = other.lease, time.Now()
+				s.enter(PhaseLease, s.place(), other.lease.String())
+			}
+		case !errors.Is(err, pve.ErrStale) && !errors.Is(err, ErrLocked) && !uncertain(err):
+			return fmt.Errorf("workstation: taking the lease on VM %d: %w", s.place(), err)
+		}
+		if err := sleep(ctx, time.Second); err != nil {
+			if other != nil {
+				return fmt.Errorf("workstation: %w: %s: %w", ErrLeased, other.lease, err)
+			}
+			return err
+		}
+	}
+}
+
+// A leasedError says that another controller has the lease.
+type leasedError struct{ lease Lease }
+
+func (e *leasedError) Error() string { return e.lease.String() }
+
+// take writes our lease if there is none, or one that counts no longer.
+func (s *switching) take(ctx context.Context, watched Lease, since time.Time) error {
+	config, err := s.node.pve.Config(ctx, s.place())
+	if err != nil {
+		return err
+	}
+	mine := Lease{Owner: s.db.Owner, To: s.to, Phase: PhaseCheck, TTL: time.Minute + leaseSlack}
+	if lease, held := readLease(config.Values["description"]); held {
+		expired := lease.ID == watched.ID && time.Since(since) >= lease.TTL
+		if lease.Owner != s.db.Owner && !expired {
+			return &leasedError{lease}
+		}
+		mine.From = lease.From
+	}
+	return s.write(ctx, config, mine)
+}
+
+// write puts a lease in place of the one in config, if that is still what the
+// node has. A write whose answer got lost is looked for.
+func (s *switching) write(ctx context.Context, config pve.Config, lease Lease) error {
+	lease.ID = rand.Text()
+	description := writeLease(config.Values["description"], lease)
+	err := s.node.pve.SetConfig(ctx, s.place(), pve.Change{Set: map[string]string{"description": description}, Digest: config.Digest})
+	if uncertain(err) {
+		if now, lookErr := s.node.pve.Config(ctx, s.place()); lookErr == nil {
+			if written, held := readLease(now.Values["description"]); held && written.ID == lease.ID {
+				err = nil
+			}
+		}
+	}
+	if err == nil {
+		s.held = &lease
+	}
+	return err
+}
+
+// renew makes the lease last through the next phase. It fails if another
+// controller took it over, before anything is done that it might not expect.
+func (s *switching) renew(ctx context.Context, phase Phase, lasts time.Duration) error {
+	if s.held == nil {
+		return nil
+	}
+	return s.until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
+		config, err := s.node.pve.Config(ctx, s.place())
+		if err != nil {
+			return false, err
+		}
+		lease, held := readLease(config.Values["description"])
+		if !held || lease.ID != s.held.ID {
+			return false, fmt.Errorf("workstation: %w: the lease was lost to %s", ErrLeased, lease.Owner)
+		}
+		lease.Phase, lease.TTL, lease.From = phase, lasts+leaseSlack, s.from
+		err = s.write(ctx, config, lease)
+		if errors.Is(err, pve.ErrStale) || errors.Is(err, ErrLocked) {
+			err = nil // somebody edited it, or a task has it: again
+			return false, err
+		}
+		return err == nil, err
+	})
+}
+
+// release takes our lease out of the description, also when the caller's
+// context has ended. A lease that is no longer ours is left alone.
+func (s *switching) release(ctx context.Context) error {
+	if s.held == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	return s.until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
+		config, err := s.node.pve.Config(ctx, s.place())
+		if err != nil {
+			return false, err
+		}
+		lease, held := readLease(config.Values["description"])
+		if !held || lease.ID != s.held.ID {
+			return true, nil
+		}
+		change := pve.Change{Set: map[string]string{}, Digest: config.Digest}
+		if rest := withoutLease(config.Values["description"]); rest != "" {
+			change.Set["description"] = rest
+		} else {
+			change.Delete = []string{"description"}
+		}
+		err = s.node.pve.SetConfig(ctx, s.place(), change)
+		if errors.Is(err, pve.ErrStale) || errors.Is(err, ErrLocked) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+}

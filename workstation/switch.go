@@ -1,0 +1,323 @@
+package workstation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation/internal/pve"
+	"github.com/proxstation/proxstation/storage"
+)
+
+// Switch gives the card to one member of a set, as a transaction: it checks
+// everything that can be known, shuts down the member that runs, waits until
+// that is gone, starts the other and waits until it is up. If that fails at any
+// point, it returns to the member that ran before, or says in a [SwitchError]
+// exactly what state the VMs are in.
+//
+// It can be repeated: asked for what already runs and is up, it does nothing,
+// and what an earlier switch or a person left half-way it takes as it is. With
+// a context that ends early it returns as after a failure: back to a state
+// that is told.
+//
+// A [BlockedError] means that nothing was changed.
+func (n *Node) Switch(ctx context.Context, db DualBoot, to int, progress func(Event)) error {
+	db, err := db.withDefaults(to)
+	if err != nil {
+		return err
+	}
+	s := &switching{node: n, db: db, to: to, reporter: reporter{report: progress}}
+	running, err := n.running(ctx, db)
+	if err != nil {
+		return err
+	}
+	if slices.Equal(running, []int{to}) && s.up(ctx, to) == nil {
+		s.enter(PhaseDone, to, "it is running already")
+		return nil
+	}
+	if err := s.acquire(ctx); err != nil {
+		return err
+	}
+	err = s.run(ctx)
+	if releaseErr := s.release(ctx); releaseErr != nil && err == nil {
+		err = fmt.Errorf("workstation: VM %d is up, but its lease could not be given back, so that the next switch has to wait: %w", to, releaseErr)
+	}
+	return err
+}
+
+// A switching is one switch under way.
+type switching struct {
+	reporter
+	node *Node
+	db   DualBoot
+	to   int
+	from int // the member that ran before, 0 if none did
+	held *Lease
+}
+
+func (s *switching) run(ctx context.Context) error {
+	s.enter(PhaseCheck, s.to, "checking everything that could fail later")
+	facts, err := s.node.Observe(ctx)
+	if err != nil {
+		return err
+	}
+	findings := Preflight(s.db, s.to, facts)
+	if finding.Worst(findings) == finding.Blocker {
+		return &BlockedError{What: fmt.Sprintf("the switch to VM %d", s.to), Findings: findings}
+	}
+	for _, id := range s.db.Members {
+		if facts.VMs[id].Running && id != s.to {
+			s.from = id
+		}
+	}
+	if s.from == 0 && s.held != nil {
+		s.from = s.held.From // what a switch that died had stopped
+	}
+	for _, step := range []struct {
+		phase Phase
+		do    func(context.Context) error
+	}{{PhaseStop, s.stopOthers}, {PhaseStart, s.start}, {PhaseUp, s.awaitUp}} {
+		if err := step.do(ctx); err != nil {
+			return s.goBack(ctx, step.phase, err)
+		}
+	}
+	s.enter(PhaseDone, s.to, "it is up")
+	return nil
+}
+
+// stopOthers shuts down every other member that runs and waits until it is
+// gone, and with it its hold on the card.
+func (s *switching) stopOthers(ctx context.Context) error {
+	running, err := s.node.running(ctx, s.db)
+	if err != nil {
+		return err
+	}
+	for _, id := range running {
+		if id == s.to {
+			continue
+		}
+		if err := s.renew(ctx, PhaseStop, s.db.Grace); err != nil {
+			return err
+		}
+		s.enter(PhaseStop, id, fmt.Sprintf("shutting down VM %d, which may take %s", id, s.db.Grace))
+		if err := s.shutdown(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shutdown asks a guest to shut down. Whatever became of the request and of
+// its answer, what counts is whether the VM is gone.
+func (s *switching) shutdown(ctx context.Context, id int) error {
+	task, err := s.node.pve.Shutdown(ctx, id, s.db.Grace, s.db.Force)
+	if err == nil {
+		err = s.wait(ctx, id, task, s.db.Grace+leaseSlack)
+	}
+	if err != nil && !uncertain(err) {
+		if status, lookErr := s.node.pve.Status(ctx, id); lookErr == nil && !status.Running {
+			err = nil
+		}
+	}
+	if err != nil && !uncertain(err) {
+		return err
+	}
+	s.enter(PhaseFree, id, fmt.Sprintf("waiting until VM %d is gone", id))
+	return s.until(ctx, s.db.Grace, func(ctx context.Context) (bool, error) {
+		status, err := s.node.pve.Status(ctx, id)
+		return err == nil && !status.Running, err
+	})
+}
+
+// wait waits for a task, but not longer than its phase may take.
+func (s *switching) wait(ctx context.Context, id int, task pve.UPID, limit time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errDeadline)
+	defer cancel()
+	_, err := s.node.pve.Wait(ctx, task, func(p pve.TaskProgress) {
+		s.say(id, fmt.Sprintf("%s for %s", p.UPID.Type(), p.Elapsed.Round(time.Second)))
+	})
+	return err
+}
+
+// start starts the target, unless it runs already.
+func (s *switching) start(ctx context.Context) error {
+	if err := s.renew(ctx, PhaseStart, s.db.Boot); err != nil {
+		return err
+	}
+	s.enter(PhaseStart, s.to, fmt.Sprintf("starting VM %d", s.to))
+	return s.bringUp(ctx, s.to)
+}
+
+// bringUp starts a VM. An answer that got lost is looked for in the VM's state.
+func (s *switching) bringUp(ctx context.Context, id int) error {
+	if status, err := s.node.pve.Status(ctx, id); err == nil && status.Running {
+		return nil
+	}
+	task, err := s.node.pve.Start(ctx, id)
+	if err == nil {
+		err = s.wait(ctx, id, task, s.db.Boot)
+	}
+	if err == nil {
+		return nil
+	}
+	if uncertain(err) { // it may be starting: let its task end
+		s.settle(ctx, id, time.Minute)
+	}
+	if status, lookErr := s.node.pve.Status(ctx, id); lookErr == nil && status.Running {
+		return nil
+	}
+	return err
+}
+
+// awaitUp waits until the target's guest is up.
+func (s *switching) awaitUp(ctx context.Context) error {
+	s.enter(PhaseUp, s.to, fmt.Sprintf("waiting until the guest of VM %d is up", s.to))
+	var last error
+	err := s.until(ctx, s.db.Boot, func(ctx context.Context) (bool, error) {
+		err := s.up(ctx, s.to)
+		if ctx.Err() == nil {
+			last = err
+		}
+		return err == nil, nil
+	})
+	if errors.Is(err, errDeadline) && last != nil {
+		return fmt.Errorf("%w: %w", errNotUp, last)
+	}
+	return err
+}
+
+// up returns nil if the guest of a VM is up.
+func (s *switching) up(ctx context.Context, id int) error {
+	if s.db.Up != nil {
+		return s.db.Up(ctx, id)
+	}
+	status, err := s.node.pve.Status(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !status.Running {
+		return fmt.Errorf("workstation: VM %d is not running any more", id)
+	}
+	config, err := s.node.pve.Config(ctx, id)
+	if err != nil {
+		return err
+	}
+	if enabled, _ := parseProperties("agent", config.Values["agent"]).get("enabled"); enabled != "1" {
+		return nil
+	}
+	return s.node.pve.AgentPing(ctx, id)
+}
+
+var errDeadline = errors.New("it took too long")
+
+// until asks again, once a second, until done says so or the time is up.
+// Requests that got no answer are asked again.
+func (s *switching) until(ctx context.Context, limit time.Duration, done func(context.Context) (bool, error)) error {
+	inner, cancel := context.WithTimeoutCause(ctx, limit, errDeadline)
+	defer cancel()
+	for {
+		yes, err := done(inner)
+		switch {
+		case yes:
+			return nil
+		case err != nil && !uncertain(err) && inner.Err() == nil:
+			return err
+		}
+		if err := sleep(inner, time.Second); err != nil {
+			return err
+		}
+	}
+}
+
+// returnTime bounds the way back, which goes on when the caller's context has
+// ended: a switch must not be left in between.
+const returnTime = 10 * time.Minute
+
+// goBack returns to the member that ran before, and says what came of it.
+func (s *switching) goBack(ctx context.Context, phase Phase, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), returnTime)
+	defer cancel()
+	e := &SwitchError{Phase: phase, To: s.to, Cause: cause}
+	if s.from != 0 {
+		s.enter(PhaseRollback, s.from, fmt.Sprintf("returning to VM %d: %v", s.from, firstLine(cause)))
+		e.Return = s.restore(ctx)
+	}
+	running, err := s.node.running(ctx, s.db)
+	switch {
+	case err != nil:
+		e.Running = -1
+		e.Return = errors.Join(e.Return, err)
+	case len(running) > 0:
+		e.Running = running[0]
+		e.Returned = e.Return == nil && running[0] == s.from && phase != PhaseStop
+	}
+	return e
+}
+
+// restore makes the member that ran before the one that runs: the target,
+// which did not come up, gives the card back first.
+func (s *switching) restore(ctx context.Context) error {
+	for _, id := range []int{s.from, s.to} {
+		s.settle(ctx, id, s.db.Grace+leaseSlack)
+	}
+	status, err := s.node.pve.Status(ctx, s.to)
+	if err == nil && status.Running {
+		task, err := s.node.pve.Stop(ctx, s.to)
+		if err == nil {
+			err = s.wait(ctx, s.to, task, time.Minute)
+		}
+		if err != nil && !uncertain(err) {
+			return err
+		}
+	}
+	var last error
+	err = s.until(ctx, s.db.Boot, func(ctx context.Context) (bool, error) {
+		last = s.bringUp(ctx, s.from)
+		retry := last == nil || uncertain(last) || errors.Is(last, ErrInUse) || errors.Is(last, ErrLocked)
+		if !retry {
+			return false, last
+		}
+		return last == nil, nil
+	})
+	if errors.Is(err, errDeadline) && last != nil {
+		return last
+	}
+	return err
+}
+
+// settle waits until no task is at work on a VM, so that what it does is not
+// mistaken for its state, and ends tasks that take too long.
+func (s *switching) settle(ctx context.Context, id int, limit time.Duration) {
+	var tasks []pve.Task
+	err := s.until(ctx, limit, func(ctx context.Context) (bool, error) {
+		var err error
+		tasks, err = s.node.pve.RunningTasks(ctx, id)
+		return err == nil && len(tasks) == 0, err
+	})
+	if !errors.Is(err, errDeadline) {
+		return
+	}
+	for _, task := range tasks {
+		_ = s.node.pve.StopTask(ctx, task.UPID) // whether it ended shows in the VM's state
+	}
+}
+
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}
+
+func cutVolume(value string) (pool, volume string, ok bool) {
+	first, _, _ := strings.Cut(value, ",")
+	return strings.Cut(first, ":")
+}
+
+func configuredMemory(v VMFacts) storage.Size {
+	memory, _ := parseProperties("memory", v.Config["memory"]).get("current")
+	size, _ := storage.ParseSize(memory + "M") // 0 where it is not set
+	return size
+}
