@@ -66,8 +66,8 @@ func TestSetupInstallsConfiguresAndThenChangesNothing(t *testing.T) {
 			if changes := Diff(got, want); len(changes) > 0 {
 				t.Errorf("RustDesk has another configuration: %v", changes)
 			}
-			if state := loadState(g.dir); state.Password != testPassword || state.Passwords != 1 {
-				t.Errorf("password %q, set %d times", state.Password, state.Passwords)
+			if got, times := g.read("password"), len(g.read("passwords")); got != testPassword || times != 1 {
+				t.Errorf("password %q, set %d times", got, times)
 			}
 
 			second, err := g.run(setup)
@@ -77,8 +77,8 @@ func TestSetupInstallsConfiguresAndThenChangesNothing(t *testing.T) {
 			if n := strings.Count(g.read("calls"), test.install); n != 1 {
 				t.Errorf("%d installations:\n%s", n, g.read("calls"))
 			}
-			if state := loadState(g.dir); state.Passwords != 1 {
-				t.Errorf("the same password was set %d times", state.Passwords)
+			if times := len(g.read("passwords")); times != 1 {
+				t.Errorf("the same password was set %d times", times)
 			}
 		})
 	}
@@ -141,7 +141,7 @@ func TestSetupSaysWhyItStopped(t *testing.T) {
 			test.prepare(g, &setup)
 			_, err := g.run(setup)
 			wantStage(t, err, test.stage)
-			if state := loadState(g.dir); state.Password != "" {
+			if g.read("password") != "" {
 				t.Error("the password was set all the same")
 			}
 			noSecrets(t, g, err)
@@ -165,7 +165,7 @@ func noSecrets(t *testing.T, g *guest, err error) {
 	for _, dir := range []string{g.root, g.dir, filepath.Dir(g.dir)} {
 		files, _ := filepath.Glob(dir + "/*")
 		for _, file := range files {
-			if base := filepath.Base(file); base != "state.json" && base != string(OptionsFile) {
+			if base := filepath.Base(file); base != "password" && base != string(OptionsFile) {
 				text, _ := os.ReadFile(file)
 				seen[file] = string(text)
 			}
@@ -184,7 +184,7 @@ func TestSetupWaitsForTheServerToAnswer(t *testing.T) {
 	t.Parallel()
 	g := newGuest(t, Linux)
 	g.install("1.4.2")
-	saveState(g.dir, standInState{Options: map[string]string{}, Deaf: 3})
+	g.must(os.WriteFile(filepath.Join(g.dir, "deaf"), []byte("\n\n\n"), 0o600))
 	config := wanted()
 	report, err := g.run(Setup{Config: &config})
 	if err != nil || report.Password != PasswordSent {
@@ -198,7 +198,7 @@ func TestSetupMovesAGuestToAnotherServerAndBack(t *testing.T) {
 	g := newGuest(t, Linux)
 	g.install("1.4.9")
 	g.mark("active")
-	saveState(g.dir, standInState{Options: map[string]string{"enable-audio": "N", "approve-mode": "password"}})
+	setOptions(t, g.dir, map[string]string{"enable-audio": "N", "approve-mode": "password"})
 	own, public := wanted(), Config{}
 	own.Password, own.Other = Secret{}, nil
 	for _, move := range []Config{own, public} {

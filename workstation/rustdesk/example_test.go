@@ -1,0 +1,149 @@
+package rustdesk_test
+
+import (
+	"fmt"
+
+	"github.com/proxstation/proxstation/workstation/rustdesk"
+)
+
+// A workstation leaves the public servers for an own one: first what would
+// change, then the script that changes it.
+func ExampleDiff() {
+	password := rustdesk.NewSecret("a long permanent password")
+	today := rustdesk.Unattended(rustdesk.Server{}, password)
+	own := rustdesk.Server{ID: "id.home.example", Relay: "relay.home.example", Key: rustdesk.NewSecret("OeVuKk5nlHiXp=")}
+	tomorrow := rustdesk.Unattended(own, rustdesk.Secret{}) // the password stays
+
+	for _, change := range rustdesk.Diff(today, tomorrow) {
+		fmt.Println(change)
+	}
+	script, err := rustdesk.Setup{OS: rustdesk.Windows, Config: &tomorrow}.Script()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(script.Command(`C:\Windows\Temp\rustdesk.ps1`)[0], "< stdin:", script.Stdin)
+	// Output:
+	// + custom-rendezvous-server: "" -> "id.home.example"
+	// + key: "" -> "[secret]"
+	// + relay-server: "" -> "relay.home.example"
+	// powershell.exe < stdin: [secret]
+}
+
+// What an installation printed becomes a report, and an address to click on.
+func ExampleParseReport() {
+	report, err := rustdesk.ParseReport(`rustdesk: version 1.4.9
+rustdesk: changed package
+rustdesk: password stored
+rustdesk: service running
+rustdesk: id 123456789
+rustdesk: done
+`)
+	fmt.Println(report.Version, report.Running, report.Changed, report.Password, err)
+	fmt.Println(report.Link())
+
+	_, err = rustdesk.ParseReport("rustdesk: error checksum the download has SHA-256 e3b0\n")
+	fmt.Println(err)
+	// Output:
+	// 1.4.9 true [package] stored <nil>
+	// rustdesk://connect/123456789
+	// rustdesk: setup: checksum: the download has SHA-256 e3b0
+}
+
+func ExampleSetup() {
+	config := rustdesk.Unattended(rustdesk.Server{}, rustdesk.NewSecret("hunter2"))
+	setup := rustdesk.Setup{
+		OS: rustdesk.Linux,
+		Package: rustdesk.Package{
+			Version: rustdesk.Version{Major: 1, Minor: 4, Patch: 1},
+			URL:     "https://mirror.home.example/rustdesk-1.4.1-x86_64.deb",
+			SHA256:  "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+		},
+		Config: &config,
+	}
+	_, err := setup.Script()
+	fmt.Println(err)
+
+	setup.Package.Version = rustdesk.Version{Major: 1, Minor: 4, Patch: 9}
+	script, err := setup.Script()
+	fmt.Println(script.Command("/root/rustdesk.sh"), err)
+	// Output:
+	// rustdesk: version 1.4.1: writes passwords and keys to its log, want 1.4.2 or newer
+	// [/bin/sh /root/rustdesk.sh] <nil>
+}
+
+func ExampleServer_ConfigString() {
+	server := rustdesk.Server{ID: "id.home.example", Key: rustdesk.NewSecret("OeVuKk5nlHiXp=")}
+	text, err := server.ConfigString()
+	fmt.Println(text, err)
+	fmt.Println(text.Reveal())
+	back, err := rustdesk.ParseServer(text.Reveal())
+	fmt.Printf("%+v %v\n", back, err)
+	// Output:
+	// [secret] <nil>
+	// 9JiI6ISehxWZyJCLiIiOikGchJCLiUGbw1WY4VmLl12bo5CZpJiOiQ3cvhmIsISPwhVaIxmb1s2S1ZVZPJiOikXZrJye
+	// {ID:id.home.example Relay: API: Key:[secret]} <nil>
+}
+
+func ExampleConfig_File() {
+	config := rustdesk.Unattended(rustdesk.Server{}, rustdesk.NewSecret("hunter2"))
+	config.Access.DirectPort = rustdesk.DefaultDirectPort
+	text, err := config.File()
+	fmt.Print(text.Reveal())
+	fmt.Println(err)
+	path, err := rustdesk.OptionsFile.Path(rustdesk.Windows, "")
+	fmt.Println(path, err)
+	// Output:
+	// [options]
+	// approve-mode = 'password'
+	// direct-server = 'Y'
+	// verification-method = 'use-permanent-password'
+	// <nil>
+	// C:\Windows\ServiceProfiles\LocalService\AppData\Roaming\RustDesk\config\RustDesk2.toml <nil>
+}
+
+func ExampleMacOSTasks() {
+	task := rustdesk.MacOSTasks()[1]
+	fmt.Println(task)
+	fmt.Println(task.Done("2\n"), task.Done("0\n"))
+	// Output:
+	// Allow RustDesk: Accessibility (macos.accessibility)
+	//   why: whoever connects sees everything, but the mouse and the keyboard do nothing
+	//   1. System Settings > Privacy & Security > Accessibility
+	//   2. Switch RustDesk on; if it is not listed, press +, choose /Applications/RustDesk.app
+	//   3. If it was on before an update, remove it with -, then add it again
+	//   4. Accept to quit and reopen RustDesk
+	//   check: sqlite3 /Library/Application Support/com.apple.TCC/TCC.db select auth_value from access where service='kTCCServiceAccessibility' and client='com.carriez.rustdesk' prints "2"
+	//   needs: root, and Full Disk Access for the program that runs it (for SSH: System Settings > General > Sharing > Remote Login > Allow full disk access)
+	// true false
+}
+
+func ExampleDisplayTasks() {
+	for _, task := range rustdesk.DisplayTasks(rustdesk.Windows) {
+		fmt.Println(task.Title)
+	}
+	// Output:
+	// Install RustDesk's virtual display driver
+	// Put a dummy plug into the card
+}
+
+func ExampleLink() {
+	fmt.Println(rustdesk.Link{ID: "123456789"})
+	link, err := rustdesk.ParseLink("rustdesk://file-transfer/123456789?relay=true")
+	fmt.Println(link.ID, link.Action, link.Relay, err)
+	_, err = rustdesk.ParseLink("rustdesk://123456789?password=hunter2")
+	fmt.Println(err)
+	// Output:
+	// rustdesk://connect/123456789
+	// 123456789 file-transfer true <nil>
+	// rustdesk: link: holds a secret, or a query that cannot be read
+}
+
+func ExampleVersion() {
+	v, err := rustdesk.ParseVersion("1.4.6")
+	fmt.Println(v, err)
+	fmt.Println(v.Has(rustdesk.KeepsSecrets), v.Has(rustdesk.AcknowledgesPassword))
+	// Output:
+	// 1.4.6 <nil>
+	// true false
+}

@@ -1,0 +1,98 @@
+package rustdesk
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// allScripts renders one script of every kind, by the name of its file.
+func allScripts(t *testing.T) map[string]Script {
+	t.Helper()
+	config, move := wanted(), wanted()
+	move.Password = Secret{}
+	all := map[string]Script{}
+	for _, system := range []OS{Linux, MacOS, Windows} {
+		extension := ".sh"
+		if system == Windows {
+			extension = ".ps1"
+		}
+		setups := map[string]Setup{"report": {OS: system}, "configure": {OS: system, Config: &config}, "move": {OS: system, Config: &move}}
+		suffixes, _ := formats(system)
+		for _, suffix := range suffixes {
+			setups["install"+suffix] = Setup{system, Package{Version{1, 4, 9}, ReleaseURL(Version{1, 4, 9}, suffix, "x86_64"), strings.Repeat("ab", 32)}, &config}
+		}
+		for name, setup := range setups {
+			script, err := setup.Script()
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[string(system)+"-"+name+extension] = script
+		}
+	}
+	return all
+}
+
+func TestScriptsHoldNoSecret(t *testing.T) {
+	t.Parallel()
+	for name, script := range allScripts(t) {
+		for _, secret := range []string{testPassword, testKey} {
+			if strings.Contains(script.Body, secret) {
+				t.Errorf("%s holds a secret", name)
+			}
+		}
+		if !strings.HasSuffix(script.Stdin.Reveal(), "\n") || strings.Count(script.Stdin.Reveal(), "\n") != 2 {
+			t.Errorf("%s: standard input is not two lines", name)
+		}
+	}
+}
+
+func TestShellScriptsPassShellcheck(t *testing.T) {
+	t.Parallel()
+	shellcheck, err := exec.LookPath("shellcheck")
+	if err != nil {
+		t.Skip("shellcheck is not installed")
+	}
+	dir := t.TempDir()
+	args := []string{"--shell=sh"}
+	for name, script := range allScripts(t) {
+		if script.OS != Windows {
+			args = append(args, filepath.Join(dir, name))
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(script.Body), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if out, err := exec.CommandContext(t.Context(), shellcheck, args...).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestPowerShellScriptsParse asks PowerShell itself, where there is one. With
+// RUSTDESK_SCRIPTS set to a directory all scripts are left there for another
+// parser.
+func TestPowerShellScriptsParse(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if keep := os.Getenv("RUSTDESK_SCRIPTS"); keep != "" {
+		dir = keep
+	}
+	for name, script := range allScripts(t) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(script.Body), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pwsh, err := exec.LookPath("pwsh")
+	if err != nil {
+		t.Skip("pwsh is not installed")
+	}
+	const parse = `$bad = 0; Get-ChildItem -Path $env:DIR -Filter *.ps1 | ForEach-Object { $e = $null
+[void][System.Management.Automation.Language.Parser]::ParseFile($_.FullName, [ref]$null, [ref]$e); $e | ForEach-Object { "$_"; $bad = 1 } }; exit $bad`
+	cmd := exec.CommandContext(t.Context(), pwsh, "-NoProfile", "-NonInteractive", "-Command", parse)
+	cmd.Env = append(os.Environ(), "DIR="+dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

@@ -1,0 +1,100 @@
+package rustdesk
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestParseServerReadsWhatRustDeskReads(t *testing.T) {
+	t.Parallel()
+	licensed := Server{ID: "1.1.1.1", Key: NewSecret("5Qbwsde3unUcJBtrx9ZkvUmwFNoExHzpryHuPUdqlWM=")}
+	const text = "0nI900VsFHZVBVdIlncwpHS4V0bOZ0dtVldrpVO4JHdCp0YV5WdzUGZzdnYRVjI6ISeltmIsISMuEjLx4SMiojI0N3boJye"
+	named := Server{ID: "server.example.net", Key: NewSecret("Zm9vYmFyLiwyCg==")}
+	relayed := named
+	relayed.Relay = "relay.example.net"
+	// The strings are those of RustDesk's own tests (src/custom_server.rs).
+	for _, test := range []struct {
+		text string
+		want Server
+	}{
+		{text, licensed},
+		{text + ".exe", licensed},
+		{"rustdesk-licensed-" + text + ".exe", licensed},
+		{"rustdesk-licensed-" + text + "(1).exe", licensed},
+		{"rustdesk--" + text + "(1).exe", licensed},
+		{"rustdesk-licensed-" + text + " (1) (2).exe", licensed},
+		{"rustdesk-licensed-" + text + "--abc.exe", licensed},
+		{"rustdesk-licensed---" + text + "--.exe.exe", licensed},
+		{"rustdesk-host=server.example.net.exe", Server{ID: "server.example.net"}},
+		{"rustdesk-host=server.example.net,.exe", Server{ID: "server.example.net"}},
+		{"rustdesk-host=server.example.net,key=Zm9vYmFyLiwyCg==,(1).exe", named},
+		{"rustdesk-Host=server.example.net,Key=Zm9vYmFyLiwyCg==,RELAY=relay.example.net.EXE", relayed},
+	} {
+		got, err := ParseServer(test.text)
+		if err != nil || !sameServer(got, test.want) {
+			t.Errorf("%s: %+v, %v, want %+v", test.text, got, err, test.want)
+		}
+	}
+	for _, text := range []string{"", "rustdesk.exe", "rustdesk", "host=", "host=a,key=x y", "fA", strings.Repeat("-", 99)} {
+		if server, err := ParseServer(text); !errors.Is(err, ErrServer) && !server.Public() {
+			t.Errorf("%q: %+v, %v, want ErrServer", text, server, err)
+		}
+	}
+}
+
+func sameServer(a, b Server) bool {
+	return a.ID == b.ID && a.Relay == b.Relay && a.API == b.API && a.Key.Equal(b.Key)
+}
+
+func TestServerThatRustDeskWouldMisread(t *testing.T) {
+	t.Parallel()
+	for name, server := range map[string]Server{
+		"relay without id":    {Relay: "relay.example"},
+		"key without id":      {Key: NewSecret("abc")},
+		"comma in host":       {ID: "a,key=b"},
+		"space in host":       {ID: "a b"},
+		"quote in relay":      {ID: "a", Relay: `b"`},
+		"api is no URL":       {ID: "a", API: "api.example"},
+		"key with line break": {ID: "a", Key: NewSecret("abc\ndef")},
+	} {
+		err := server.Validate()
+		if !errors.Is(err, ErrServer) {
+			t.Errorf("%s: %v, want ErrServer", name, err)
+		}
+		if _, err := server.ConfigString(); !errors.Is(err, ErrServer) {
+			t.Errorf("%s: ConfigString: %v, want ErrServer", name, err)
+		}
+		if _, err := server.FileName(); !errors.Is(err, ErrServer) {
+			t.Errorf("%s: FileName: %v, want ErrServer", name, err)
+		}
+	}
+	for _, server := range []Server{{ID: "a:21116"}, {ID: "a", API: "https://b"}, {ID: "a", Key: NewSecret("x/y=")}} {
+		if name, err := server.FileName(); !errors.Is(err, ErrServer) {
+			t.Errorf("%+v: file name %q, %v, want ErrServer", server, name.Reveal(), err)
+		}
+	}
+}
+
+func FuzzParseServer(f *testing.F) {
+	f.Add("rustdesk-host=server.example.net,key=Zm9v,relay=r.example,.exe")
+	f.Add("0nI900VsFHZVBVdIlncwpHS4V0bOZ0dtVldrpVO4JHdCp0YV5WdzUGZzdnYRVjI6ISeltmIsISMuEjLx4SMiojI0N3boJye")
+	f.Fuzz(func(t *testing.T, text string) {
+		server, err := ParseServer(text)
+		if err != nil {
+			return
+		}
+		printed, err := server.ConfigString()
+		if err != nil {
+			t.Fatalf("%+v: %v", server, err)
+		}
+		if again, err := ParseServer(printed.Reveal()); err != nil || !sameServer(again, server) {
+			t.Errorf("%+v became %+v, %v", server, again, err)
+		}
+		if name, err := server.FileName(); err == nil && !server.Public() {
+			if again, err := ParseServer(name.Reveal()); err != nil || !sameServer(again, server) {
+				t.Errorf("by its file name, %+v became %+v, %v", server, again, err)
+			}
+		}
+	})
+}
