@@ -1,0 +1,90 @@
+// Inventory shows what a machine has for workstation VMs: cards, IOMMU, disks
+// by tier, storages, and what is in the way.
+//
+//	go run ./examples/inventory                   # this machine
+//	go run ./examples/inventory -root DIR         # a captured tree: DIR/sys, DIR/proc, DIR/etc
+//	go run ./examples/inventory -root HOST.txt    # a described host (internal/hosttree)
+//	PROXMOX_VE_ENDPOINT=... go run ./examples/inventory   # a PVE node
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"strings"
+
+	"github.com/proxstation/proxstation/examples/internal/connect"
+	"github.com/proxstation/proxstation/internal/hosttree"
+	"github.com/proxstation/proxstation/workstation"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "inventory:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	set := flag.NewFlagSet("inventory", flag.ContinueOnError)
+	node := connect.Register(set)
+	root := set.String("root", "", "read this tree, or described host (.txt), instead of the running machine")
+	asJSON := set.Bool("json", false, "print JSON")
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	inventory, err := read(ctx, *root, node)
+	if err != nil {
+		return err
+	}
+	if !*asJSON {
+		_, err := fmt.Fprint(out, inventory)
+		return err
+	}
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(inventory)
+}
+
+func read(ctx context.Context, root string, flags *connect.Flags) (workstation.Inventory, error) {
+	switch {
+	case root != "":
+		tree, err := openTree(root)
+		if err != nil {
+			return workstation.Inventory{}, err
+		}
+		return workstation.ReadInventory(tree)
+	case connect.Configured():
+		node, err := flags.Open(ctx)
+		if err != nil {
+			return workstation.Inventory{}, err
+		}
+		facts, err := node.Observe(ctx)
+		if err != nil {
+			return workstation.Inventory{}, err
+		}
+		return facts.Inventory(), nil
+	}
+	return workstation.ReadInventory(nil)
+}
+
+func openTree(root string) (fs.FS, error) {
+	if strings.HasSuffix(root, ".txt") {
+		description, err := os.ReadFile(root)
+		if err != nil {
+			return nil, err
+		}
+		return hosttree.Parse(description)
+	}
+	if _, err := os.Stat(root); err != nil {
+		return nil, err
+	}
+	return os.DirFS(root), nil
+}

@@ -1,0 +1,191 @@
+package workstation
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+
+	"github.com/jaypipes/ghw"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/iommu"
+	"github.com/proxstation/proxstation/storage"
+)
+
+// An Inventory is what a machine has, as one report for people (String) and
+// programs (JSON, whose fields stay as they are). It comes from the machine
+// itself or from the PVE API; what the latter cannot know is unknown.
+type Inventory struct {
+	// Source is where it comes from: "this machine", a tree, "node pve".
+	Source   string          `json:"source"`
+	IOMMU    IOMMUInventory  `json:"iommu"`
+	GPUs     []GPUInventory  `json:"gpus"`
+	Disks    []DiskInventory `json:"disks"`
+	Pools    []PoolInventory `json:"pools"`
+	Findings []Finding       `json:"findings"`
+}
+
+// An IOMMUInventory is the verdict on the IOMMU.
+type IOMMUInventory struct {
+	// State is "on", "off" or "unknown", Why what says so.
+	State string `json:"state"`
+	Why   string `json:"why"`
+	// InterruptRemapping is "yes", "no" or "unknown".
+	InterruptRemapping iommu.Answer     `json:"interruptRemapping"`
+	Groups             []GroupInventory `json:"groups"`
+}
+
+// A GroupInventory is one IOMMU group.
+type GroupInventory struct {
+	ID      int             `json:"id"`
+	Devices []iommu.Address `json:"devices"`
+}
+
+// A GPUInventory is one graphics card.
+type GPUInventory struct {
+	Address   iommu.Address   `json:"address"`
+	VendorID  iommu.ID        `json:"vendorID"`
+	DeviceID  iommu.ID        `json:"deviceID"`
+	Name      string          `json:"name"`
+	Family    gpu.Family      `json:"family"`
+	Functions []iommu.Address `json:"functions"`
+	// Driver is what the display controller is bound to, empty for nothing
+	// and where it is not known.
+	Driver string        `json:"driver"`
+	Group  iommu.GroupID `json:"group"`
+	// Isolated says whether the card can go to a guest without other devices;
+	// Blockers are those devices.
+	Isolated iommu.Answer    `json:"isolated"`
+	Blockers []iommu.Address `json:"blockers"`
+}
+
+// A DiskInventory is one physical disk.
+type DiskInventory struct {
+	Name  string       `json:"name"`
+	Model string       `json:"model"`
+	Size  int64        `json:"size"` // bytes
+	Bus   storage.Bus  `json:"bus"`
+	Tier  storage.Tier `json:"tier"`
+	Why   string       `json:"why"`
+}
+
+// A PoolInventory is one storage.
+type PoolInventory struct {
+	Name      string       `json:"name"`
+	Type      string       `json:"type"`
+	Tier      storage.Tier `json:"tier"`
+	Disks     []string     `json:"disks"`
+	Total     int64        `json:"total"`     // bytes, 0 where it is not known
+	Available int64        `json:"available"` // bytes
+	Why       string       `json:"why"`
+}
+
+// Inventory returns the report on a node.
+func (f Facts) Inventory() Inventory {
+	i := newInventory("node "+f.Node, f.IOMMU, f.Disks, f.Pools)
+	i.Findings = append(i.Findings, f.Unknown...)
+	return i
+}
+
+// ReadInventory reads the machine whose tree lies in root (root/sys, root/proc,
+// root/etc, root/boot), and the one the program runs on if root is nil. It
+// works without root's rights, a PCI names database, an IOMMU or disks, and
+// says what it could not find out. The error matches [iommu.ErrNothing] if
+// there is no machine at all.
+func ReadInventory(root fs.FS) (Inventory, error) {
+	source, host, disks := "this machine", iommu.Host{}, storage.Host{}
+	if root != nil {
+		source, host, disks = "captured tree", iommu.HostAt(root), storage.HostAt(root)
+	}
+	facts, err := iommu.Read(host)
+	if err != nil {
+		return Inventory{}, err
+	}
+	if root == nil {
+		nameFunctions(facts.Functions)
+	}
+	stored := storage.ReadHost(disks)
+	i := newInventory(source, facts, stored.Disks, storage.Join(stored, nil))
+	i.Findings = append(i.Findings, stored.Unknown...)
+	return i, nil
+}
+
+// nameFunctions looks the functions up in the machine's PCI names database. A
+// machine without one has no names, which is no error.
+func nameFunctions(functions []iommu.Function) {
+	info, err := ghw.PCI(ghw.WithDisableWarnings())
+	if err != nil {
+		return
+	}
+	for i, f := range functions {
+		if device := info.GetDevice(f.Address.String()); device != nil && device.Product != nil && device.Product.Name != "UNKNOWN" {
+			functions[i].Name = device.Product.Name
+		}
+	}
+}
+
+func newInventory(source string, facts iommu.Facts, disks []storage.Disk, pools []storage.Pool) Inventory {
+	state, why := facts.State()
+	remapping, _ := facts.InterruptRemapping()
+	i := Inventory{Source: source, IOMMU: IOMMUInventory{State: state.String(), Why: why, InterruptRemapping: remapping, Groups: groups(facts)},
+		GPUs: []GPUInventory{}, Disks: []DiskInventory{}, Pools: []PoolInventory{}, Findings: []Finding{}}
+	for _, card := range gpu.Cards(facts.Functions) {
+		i.GPUs = append(i.GPUs, gpuInventory(card, facts))
+		i.Findings = append(i.Findings, gpu.Ready(card, gpu.AnyGuest, facts)...)
+	}
+	for _, d := range disks {
+		tier, why := d.Tier()
+		i.Disks = append(i.Disks, DiskInventory{Name: d.Name(), Model: d.Model, Size: int64(d.Size), Bus: d.Bus, Tier: tier, Why: why})
+	}
+	for _, p := range pools {
+		names := []string{}
+		for _, d := range p.Disks {
+			names = append(names, d.Name())
+		}
+		i.Pools = append(i.Pools, PoolInventory{Name: p.Name, Type: p.Type, Tier: p.Tier, Disks: names, Total: int64(p.Total),
+			Available: int64(p.Available), Why: p.Why})
+	}
+	i.Findings = append(append(i.Findings, facts.Check()...), storage.Check(pools)...)
+	return i
+}
+
+func gpuInventory(card gpu.Card, facts iommu.Facts) GPUInventory {
+	d := card.Display()
+	g := GPUInventory{Address: d.Address, VendorID: d.Model.Vendor, DeviceID: d.Model.Device, Name: card.Name(), Family: card.Family(),
+		Functions: []iommu.Address{}, Driver: d.Driver, Group: d.Group, Isolated: facts.IsIsolated(d.Address), Blockers: []iommu.Address{}}
+	for _, f := range card.Functions {
+		g.Functions = append(g.Functions, f.Address)
+	}
+	var shared *iommu.SharedError
+	if errors.As(facts.Isolated(d.Address), &shared) {
+		for _, other := range shared.Others {
+			g.Blockers = append(g.Blockers, other.Address)
+		}
+	}
+	return g
+}
+
+// groups returns the IOMMU groups, put together from the functions where only
+// they are known.
+func groups(facts iommu.Facts) []GroupInventory {
+	list := []GroupInventory{}
+	for _, g := range facts.Groups {
+		list = append(list, GroupInventory{ID: g.ID, Devices: append([]iommu.Address{}, g.Devices...)})
+	}
+	if len(facts.Groups) > 0 {
+		return list
+	}
+	for _, f := range facts.Functions {
+		id, ok := f.Group.Int()
+		if !ok {
+			continue
+		}
+		at := slices.IndexFunc(list, func(g GroupInventory) bool { return g.ID == id })
+		if at < 0 {
+			list, at = append(list, GroupInventory{ID: id}), len(list)
+		}
+		list[at].Devices = append(list[at].Devices, f.Address)
+	}
+	slices.SortFunc(list, func(a, b GroupInventory) int { return a.ID - b.ID })
+	return list
+}

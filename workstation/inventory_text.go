@@ -1,0 +1,95 @@
+package workstation
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation/storage"
+)
+
+// String returns the report for people.
+func (i Inventory) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Inventory of %s\n\nIOMMU: %s (%s)\n", i.Source, i.IOMMU.State, i.IOMMU.Why)
+	fmt.Fprintf(&b, "       %d groups, interrupt remapping: %s\n", len(i.IOMMU.Groups), i.IOMMU.InterruptRemapping)
+	b.WriteString("\nGraphics cards\n")
+	for _, g := range i.GPUs {
+		fmt.Fprintf(&b, "  %s  %s:%s  %s (%s)\n", g.Address, g.VendorID, g.DeviceID, g.Name, g.Family)
+		fmt.Fprintf(&b, "      %d functions, driver %s, group %s, isolated: %s%s\n", len(g.Functions), orNone(g.Driver), g.Group, g.Isolated, with(g))
+	}
+	table(&b, "Storages", len(i.Pools), "TIER\tSTORAGE\tTYPE\tFREE\tDISKS", func(w *tabwriter.Writer) {
+		for _, p := range i.Pools {
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", tierName(p.Tier), p.Name, p.Type, known(p.Available), strings.Join(p.Disks, " "))
+		}
+	})
+	table(&b, "Disks", len(i.Disks), "TIER\tDISK\tSIZE\tMODEL\tBECAUSE", func(w *tabwriter.Writer) {
+		for _, d := range i.Disks {
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", tierName(d.Tier), d.Name, storage.Size(d.Size).Human(), d.Model, d.Why)
+		}
+	})
+	b.WriteString("\nFindings\n")
+	for _, f := range i.Findings {
+		b.WriteString("  " + strings.ReplaceAll(f.String(), "\n", "\n  ") + "\n")
+	}
+	if len(i.Findings) == 0 {
+		b.WriteString("  none\n")
+	}
+	fmt.Fprintf(&b, "\nThe worst of it: %s\n", verdict(i.Findings))
+	return b.String()
+}
+
+func table(b *strings.Builder, title string, rows int, head string, fill func(*tabwriter.Writer)) {
+	fmt.Fprintf(b, "\n%s\n", title)
+	if rows == 0 {
+		b.WriteString("  none found\n")
+		return
+	}
+	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "  %s\n", head)
+	fill(w)
+	w.Flush()
+}
+
+func tierName(t storage.Tier) string {
+	if t == storage.TierUnknown {
+		return "?"
+	}
+	return t.String() + " " + t.Media()
+}
+
+func known(bytes int64) string {
+	if bytes == 0 {
+		return "?"
+	}
+	return storage.Size(bytes).Human()
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none or not known"
+	}
+	return s
+}
+
+func with(g GPUInventory) string {
+	if len(g.Blockers) == 0 {
+		return ""
+	}
+	var others []string
+	for _, a := range g.Blockers {
+		others = append(others, a.String())
+	}
+	return ", shared with " + strings.Join(others, ", ")
+}
+
+func verdict(findings []Finding) string {
+	switch worst := finding.Worst(findings); worst {
+	case finding.Blocker:
+		return "something has to be fixed before passthrough can work"
+	case finding.Warning:
+		return "it works, with the risks above"
+	}
+	return "nothing is in the way"
+}

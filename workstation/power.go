@@ -1,0 +1,33 @@
+package workstation
+
+import (
+	"context"
+	"time"
+)
+
+// Start starts a VM and waits until PVE has. A VM whose card another one has
+// is a [TaskError] that matches [ErrInUse]; [Node.Switch] is the way to hand
+// the card over.
+func (n *Node) Start(ctx context.Context, vmid int) error {
+	task, err := n.pve.Start(ctx, vmid)
+	if err != nil {
+		return err
+	}
+	_, err = n.pve.Wait(ctx, task, nil)
+	return err
+}
+
+// Shutdown shuts a guest down, through its agent or ACPI, and waits until the
+// VM is off. A guest that takes longer than patience goes on running, and the
+// error is a [TaskError]; patience of 0 is three minutes.
+func (n *Node) Shutdown(ctx context.Context, vmid int, patience time.Duration) error {
+	if patience == 0 {
+		patience = 3 * time.Minute
+	}
+	task, err := n.pve.Shutdown(ctx, vmid, patience, false)
+	if err != nil {
+		return err
+	}
+	_, err = n.pve.Wait(ctx, task, nil)
+	return err
+}
