@@ -145,8 +145,17 @@ func newInventory(source string, facts iommu.Facts, disks []storage.Disk, pools 
 		i.Pools = append(i.Pools, PoolInventory{Name: p.Name, Type: p.Type, Tier: p.Tier, Disks: names, Total: int64(p.Total),
 			Available: int64(p.Available), Why: p.Why})
 	}
+	slices.SortStableFunc(i.Pools, func(a, b PoolInventory) int { return rank(a.Tier) - rank(b.Tier) })
 	i.Findings = append(append(i.Findings, facts.Check()...), storage.Check(pools)...)
 	return i
+}
+
+// rank orders tiers from the fastest; what is not known comes last.
+func rank(t storage.Tier) int {
+	if t == storage.TierUnknown {
+		return 100
+	}
+	return int(t)
 }
 
 func gpuInventory(card gpu.Card, facts iommu.Facts) GPUInventory {

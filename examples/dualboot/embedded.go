@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/pvetest"
+)
+
+// embedded plays the show on a node in this process, over real HTTPS, with its
+// clock running fast enough to watch.
+func (s *show) embedded(ctx context.Context) error {
+	fmt.Fprintln(s.out, "No PROXMOX_VE_ENDPOINT is set: this runs on a Proxmox VE node embedded in the program,\n"+
+		"with its clock ten times as fast. Nothing outside is touched.")
+	host := pvetest.Reference()
+	sim := pvetest.New(host, &pvetest.Options{Speed: 10}).Start()
+	defer sim.Close()
+	token := host.RootTokens[0]
+	node, err := workstation.Connect(ctx, workstation.Endpoint{
+		URL: sim.URL(), Token: "root@pam!" + token.ID + "=" + token.Secret, RootCAs: sim.CertPool(),
+	}, "", nil)
+	if err != nil {
+		return err
+	}
+	s.node, s.apply, s.duo.Boot = node, true, 4*time.Second
+	s.sabotage = func(vmid int) { sim.SetGuest(vmid, pvetest.Guest{NoAgent: true}) }
+	if err := s.play(ctx); err != nil {
+		return err
+	}
+	return sim.Check()
+}

@@ -1,0 +1,53 @@
+// Dualboot makes a Windows gaming VM and a Linux AI VM that share one graphics
+// card, and hands the card from one to the other.
+//
+//	go run ./examples/dualboot            # on an embedded node: nothing to set up
+//	PROXMOX_VE_ENDPOINT=https://pve:8006 PROXMOX_VE_API_TOKEN=... go run ./examples/dualboot
+//	... go run ./examples/dualboot -apply # on a real node it only plans without -apply
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+
+	"github.com/proxstation/proxstation/examples/internal/connect"
+	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	s := &show{out: os.Stdout}
+	if err := s.run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "dualboot:", err)
+		os.Exit(1)
+	}
+}
+
+func (s *show) run(ctx context.Context, args []string) error {
+	set := flag.NewFlagSet("dualboot", flag.ContinueOnError)
+	flags := connect.Register(set)
+	set.BoolVar(&s.apply, "apply", false, "change the real node; without it the plan is only shown")
+	set.StringVar(&s.card, "card", "", "address of the card; empty is the first NVIDIA card")
+	set.TextVar(&s.games, "games", 100*storage.GiB, "size of the disk for games")
+	set.TextVar(&s.models, "models", 80*storage.GiB, "size of the disk for models")
+	windows := set.Int("windows", 140, "VMID of the Windows VM")
+	linux := set.Int("linux", 141, "VMID of the Linux VM")
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	s.duo = workstation.DualBoot{Members: []int{*windows, *linux}, Owner: "examples/dualboot"}
+	if !connect.Configured() {
+		return s.embedded(ctx)
+	}
+	node, err := flags.Open(ctx)
+	if err != nil {
+		return err
+	}
+	s.node = node
+	return s.play(ctx)
+}

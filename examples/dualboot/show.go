@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/iommu"
+	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation"
+)
+
+// A show is one run of the example.
+type show struct {
+	out           io.Writer
+	node          *workstation.Node
+	apply         bool
+	card          string // address, "" for the first NVIDIA card
+	games, models storage.Size
+	duo           workstation.DualBoot
+	sabotage      func(vmid int) // keeps a guest from coming up; nil on a real node
+}
+
+// play goes through the whole show: look, plan, apply, start, switch.
+func (s *show) play(ctx context.Context) error {
+	s.title("The host")
+	facts, err := s.node.Observe(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(s.out, facts.Inventory())
+	spec, err := s.spec(facts)
+	if err != nil {
+		return err
+	}
+	s.title("The plan")
+	plan, err := workstation.Diff(spec, facts)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(s.out, plan)
+	if !s.apply {
+		fmt.Fprintln(s.out, "\nNothing was changed. With -apply it will be.")
+		return nil
+	}
+	s.title("Applying it")
+	if err := s.node.Apply(ctx, plan, &workstation.ApplyOptions{Progress: s.report()}); err != nil {
+		return err
+	}
+	if !plan.Empty() && s.sabotage == nil {
+		fmt.Fprintln(s.out, "The new VMs hold no system yet, so running counts as up.")
+		s.duo.Up = func(context.Context, int) error { return nil }
+	}
+	return s.turns(ctx)
+}
+
+// turns lets the VMs take turns.
+func (s *show) turns(ctx context.Context) error {
+	windows, linux := s.duo.Members[0], s.duo.Members[1]
+	s.title("Windows starts")
+	if err := s.node.Switch(ctx, s.duo, windows, s.report()); err != nil {
+		return err
+	}
+	s.title("Starting Linux beside it, without a switch")
+	err := s.node.Start(ctx, linux)
+	if !errors.Is(err, workstation.ErrInUse) {
+		return fmt.Errorf("starting VM %d beside VM %d: %v, want a refusal", linux, windows, err)
+	}
+	fmt.Fprintln(s.out, "  refused: "+err.Error())
+	s.title("The switch to Linux")
+	if err := s.node.Switch(ctx, s.duo, linux, s.report()); err != nil {
+		return err
+	}
+	if s.sabotage != nil {
+		if err := s.fail(ctx, windows); err != nil {
+			return err
+		}
+	}
+	return s.status(ctx)
+}
+
+// fail shows a switch to a guest that does not come up, and the way back.
+func (s *show) fail(ctx context.Context, windows int) error {
+	s.title("A switch back to a Windows that does not come up")
+	s.sabotage(windows)
+	err := s.node.Switch(ctx, s.duo, windows, s.report())
+	var failed *workstation.SwitchError
+	if !errors.As(err, &failed) || !failed.Returned {
+		return fmt.Errorf("the switch to a broken Windows: %v, want a return to Linux", err)
+	}
+	fmt.Fprintln(s.out, "  "+err.Error())
+	return nil
+}
+
+func (s *show) status(ctx context.Context) error {
+	s.title("Who has the card")
+	status, err := s.node.Status(ctx, s.duo)
+	if err != nil {
+		return err
+	}
+	for _, m := range status.Members {
+		state := "off"
+		if m.Running {
+			state = "running for " + status.For.String()
+		}
+		fmt.Fprintf(s.out, "  VM %d %-10s %-16s can have the card: %s\n", m.VMID, m.Name, state, m.CanStart)
+	}
+	return nil
+}
+
+// spec says what should be there: the card by a name, and the two VMs.
+func (s *show) spec(facts workstation.Facts) (workstation.Spec, error) {
+	card, err := s.pick(facts)
+	if err != nil {
+		return workstation.Spec{}, err
+	}
+	const name = "workstation-gpu"
+	return workstation.Spec{
+		Mappings: []workstation.CardMapping{{ID: name, Card: card.Address()}},
+		VMs: []workstation.VM{
+			workstation.Windows11{ID: s.duo.Members[0], Card: name, Games: s.games}.VM(),
+			workstation.LinuxAI{ID: s.duo.Members[1], Card: name, Models: s.models}.VM(),
+		},
+	}, nil
+}
+
+func (s *show) pick(facts workstation.Facts) (gpu.Card, error) {
+	if s.card == "" {
+		for _, card := range facts.Cards() {
+			if card.Model().Vendor == gpu.NVIDIA {
+				return card, nil
+			}
+		}
+		return gpu.Card{}, errors.New("the host has no NVIDIA card that the login may see; choose another with -card")
+	}
+	address, err := iommu.ParseAddress(s.card)
+	if err != nil {
+		return gpu.Card{}, err
+	}
+	card, ok := gpu.CardAt(facts.IOMMU.Functions, address)
+	if !ok {
+		return gpu.Card{}, fmt.Errorf("no graphics card at %s", address)
+	}
+	return card, nil
+}
+
+func (s *show) title(text string) { fmt.Fprintf(s.out, "\n=== %s\n\n", text) }
+
+// report returns a function that prints events as they come, each message
+// once, with the time since the first.
+func (s *show) report() func(workstation.Event) {
+	began, last := time.Now(), ""
+	return func(e workstation.Event) {
+		if e.Message == last {
+			return
+		}
+		last = e.Message
+		step := string(e.Phase)
+		if e.Of > 0 {
+			step = fmt.Sprintf("%d/%d", e.Step, e.Of)
+		}
+		fmt.Fprintf(s.out, "  %5.1fs  %-8s  %s\n", time.Since(began).Seconds(), step, e.Message)
+	}
+}
