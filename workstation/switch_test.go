@@ -21,7 +21,7 @@ func pair() pvetest.Host {
 	for id, name := range map[int]string{140: "windows", 141: "linux-ai"} {
 		host.VMs = append(host.VMs, pvetest.VM{ID: id, Running: id == 140, Config: map[string]string{
 			"name": name, "memory": "16384", "machine": "q35", "bios": "ovmf", "agent": "enabled=1", "hostpci0": "mapping=rtx5070ti,pcie=1",
-			"scsi0": map[int]string{140: "local-lvm:vm-140-disk-0,size=64G", 141: "local-lvm:vm-141-disk-0,size=64G"}[id],
+			"scsi0":       map[int]string{140: "local-lvm:vm-140-disk-0,size=64G", 141: "local-lvm:vm-141-disk-0,size=64G"}[id],
 			"description": "made by hand",
 		}})
 	}
