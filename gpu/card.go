@@ -2,7 +2,6 @@ package gpu
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/proxstation/proxstation/internal/finding"
 	"github.com/proxstation/proxstation/iommu"
@@ -27,37 +26,30 @@ const (
 )
 
 // A Card is a graphics card: all functions of a slot of which at least one is
-// a display controller (PCI class 03).
+// a display controller (PCI class 03, which 3D controllers without a
+// connector have too). Processing accelerators (class 12, the NPU beside an
+// iGPU) are no cards: no guest draws with them.
 type Card struct {
 	// Functions are all functions of the slot in order: display, audio, USB.
-	Functions []iommu.Function
+	Functions []iommu.Function `json:"functions"`
 }
 
 // Cards finds the cards among PCI functions, in the order of their addresses.
 func Cards(functions []iommu.Function) []Card {
-	var cards []Card
+	slots := map[iommu.Address]Card{}
 	for _, f := range functions {
-		i := slices.IndexFunc(cards, func(c Card) bool { return c.Address().SameSlot(f.Address) })
-		switch {
-		case i >= 0:
-		case f.Class.IsDisplay():
-			cards = append(cards, Card{Functions: slot(functions, f.Address)})
+		slot := f.Address.WithFunction(0)
+		slots[slot] = Card{append(slots[slot].Functions, f)}
+	}
+	var cards []Card
+	for _, card := range slots {
+		if slices.ContainsFunc(card.Functions, isDisplay) {
+			slices.SortFunc(card.Functions, func(a, b iommu.Function) int { return a.Address.Compare(b.Address) })
+			cards = append(cards, card)
 		}
 	}
 	slices.SortFunc(cards, func(a, b Card) int { return a.Address().Compare(b.Address()) })
 	return cards
-}
-
-// slot returns the functions of the device at an address, in order.
-func slot(functions []iommu.Function, a iommu.Address) []iommu.Function {
-	var found []iommu.Function
-	for _, f := range functions {
-		if f.Address.SameSlot(a) {
-			found = append(found, f)
-		}
-	}
-	slices.SortFunc(found, func(a, b iommu.Function) int { return a.Address.Compare(b.Address) })
-	return found
 }
 
 // CardAt returns the card that an address is a function of; ok is false if
@@ -71,12 +63,13 @@ func CardAt(functions []iommu.Function, a iommu.Address) (card Card, ok bool) {
 	return Card{}, false
 }
 
-// Display returns the card's display controller.
+func isDisplay(f iommu.Function) bool { return f.Class.IsDisplay() }
+
+// Display returns the card's first display controller; the zero Function for
+// the zero Card.
 func (c Card) Display() iommu.Function {
-	for _, f := range c.Functions {
-		if f.Class.IsDisplay() {
-			return f
-		}
+	if i := slices.IndexFunc(c.Functions, isDisplay); i >= 0 {
+		return c.Functions[i]
 	}
 	return iommu.Function{}
 }
@@ -87,21 +80,60 @@ func (c Card) Address() iommu.Address { return c.Display().Address }
 // Model returns the vendor and device number of the display controller.
 func (c Card) Model() iommu.Model { return c.Display().Model }
 
-// Name returns what to call the card: its name if one is known, else its
-// family and number.
+// Family returns the card's family.
+func (c Card) Family() Family { return FamilyOf(c.Model()) }
+
+// Name returns what to call the card: the name that a database has for it,
+// else its family and number, such as "NVIDIA Blackwell 10de:2c05".
 func (c Card) Name() string {
 	d := c.Display()
-	if d.Name != "" {
+	switch {
+	case d.Name != "":
 		return d.Name
+	case c.Family() != UnknownFamily:
+		return c.Family().String() + " " + d.Model.String()
 	}
-	return strings.TrimSpace(c.Family().String() + " " + d.Model.String())
+	return d.Model.String()
 }
 
-// Integrated reports whether it is part of the processor: an Intel display
-// controller at 0000:00:02.0, or one of AMD's that is.
+// Integrated reports whether the card is part of the processor. For Intel that
+// is its place, 0000:00:02.0 on every processor; for AMD its family.
 func (c Card) Integrated() bool {
 	if c.Model().Vendor == Intel {
 		return c.Address().Slot() == "0000:00:02"
 	}
 	return c.Family() == AMDIntegrated
 }
+
+// Groups returns the IOMMU groups of the card's functions, each once. On AMD
+// cards display and audio often have a group each.
+func (c Card) Groups() []iommu.GroupID {
+	var groups []iommu.GroupID
+	for _, f := range c.Functions {
+		if _, ok := f.Group.Int(); ok && !slices.Contains(groups, f.Group) {
+			groups = append(groups, f.Group)
+		}
+	}
+	return groups
+}
+
+// Lost says whether a function of the card no longer answers on the bus: its
+// configuration space reads ff until the host is switched off and on.
+func (c Card) Lost() iommu.Answer {
+	lost := iommu.No
+	for _, f := range c.Functions {
+		switch {
+		case f.Lost == iommu.Yes:
+			return iommu.Yes
+		case f.Lost == iommu.Unknown:
+			lost = iommu.Unknown
+		}
+	}
+	if len(c.Functions) == 0 {
+		return iommu.Unknown
+	}
+	return lost
+}
+
+// is reports whether the card is of one of the families.
+func (c Card) is(families ...Family) bool { return slices.Contains(families, c.Family()) }

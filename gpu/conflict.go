@@ -1,7 +1,6 @@
 package gpu
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,155 +11,173 @@ import (
 
 // A Claim is what one VM wants of a node's PCI devices.
 type Claim struct {
-	VMID    int
-	Values  []HostPCI
-	OnBoot  bool // the VM starts with the host
-	Running bool
+	VMID   int
+	Values []HostPCI // in the order of their slots, hostpci0 first
+	OnBoot bool      // the VM starts with the host
 }
 
-// A Conflict is a PCI device that several VMs want, so that at most one of
-// them can run.
+// A Conflict is an edge of the graph of VMs that cannot run together: whichever
+// starts second, fails.
 type Conflict struct {
-	// Devices are the functions in question, in order.
-	Devices []iommu.Address
-	// VMs are those that want them, in order.
-	VMs []int
-	// Group is set if no function is wanted twice, but functions of one IOMMU
-	// group, which goes to one VM as a whole.
-	Group bool
+	// VMs are the two, the smaller number first.
+	VMs [2]int `json:"vms"`
+	// Devices are the functions that both want, or if Group is set, the
+	// functions of that group that one of them wants.
+	Devices []iommu.Address `json:"devices"`
+	// Group is the IOMMU group that both want a part of. The kernel gives it
+	// to one VM as a whole, which PVE's reservations do not see: the second
+	// start fails only in QEMU.
+	Group iommu.GroupID `json:"group"`
 }
 
 // String describes the conflict for people.
 func (c Conflict) String() string {
-	var devices, vms []string
+	var devices []string
 	for _, d := range c.Devices {
 		devices = append(devices, d.String())
 	}
-	for _, id := range c.VMs {
-		vms = append(vms, fmt.Sprint(id))
-	}
 	what := strings.Join(devices, ", ")
-	if c.Group {
-		what = "one IOMMU group (" + what + ")"
+	if _, ok := c.Group.Int(); ok {
+		what = fmt.Sprintf("parts of IOMMU group %s (%s)", c.Group, what)
 	}
-	return fmt.Sprintf("VMs %s want %s", strings.Join(vms, ", "), what)
+	return fmt.Sprintf("VMs %d and %d want %s", c.VMs[0], c.VMs[1], what)
 }
 
-// Resolve returns the functions that a hostpci value means on a node, whatever
-// the way it names them: short and long addresses, whole devices, mappings. A
-// mapping that is not known means nothing.
-func Resolve(h HostPCI, node string, mappings []Mapping, functions []iommu.Function) []iommu.Address {
-	devices := h.Devices
-	for _, m := range mappings {
-		if e, ok := m.On(node); ok && h.Mapping != "" && m.ID == h.Mapping {
-			devices = e.Devices
-		}
-	}
-	var found []iommu.Address
-	for _, d := range devices {
-		known := false
-		for _, f := range functions {
-			if d.Covers(f.Address) {
-				found, known = append(found, f.Address), true
+// Conflicts finds the VMs of the node that cannot run together, as pairs in the
+// order of their numbers. Alternatives of a mapping are chosen as PVE does: the
+// first that is free, in the order of the slots. Two mediated devices of one
+// function do not conflict.
+func (n Node) Conflicts(claims []Claim) []Conflict {
+	claims = slices.SortedFunc(slices.Values(claims), func(a, b Claim) int { return a.VMID - b.VMID })
+	var conflicts []Conflict
+	for i, a := range claims {
+		for _, b := range claims[i+1:] {
+			conflict, found := n.after(a, b)
+			if other, foundOther := n.after(b, a); !found || foundOther && hasGroupID(conflict) && !hasGroupID(other) {
+				conflict, found = other, foundOther
 			}
-		}
-		if !known { // not among the functions: still a device that two VMs can want
-			found = append(found, d.Address)
-		}
-	}
-	slices.SortFunc(found, iommu.Address.Compare)
-	return slices.Compact(found)
-}
-
-// Conflicts finds the VMs of a node that cannot run together. Pure.
-func Conflicts(node string, claims []Claim, mappings []Mapping, functions []iommu.Function) []Conflict {
-	wanted := map[iommu.Address][]int{}
-	grouped := map[iommu.GroupID]map[int][]iommu.Address{}
-	groups := map[iommu.Address]iommu.GroupID{}
-	for _, f := range functions {
-		groups[f.Address] = f.Group
-	}
-	for _, claim := range claims {
-		for _, h := range claim.Values {
-			for _, a := range Resolve(h, node, mappings, functions) {
-				if !slices.Contains(wanted[a], claim.VMID) {
-					wanted[a] = append(wanted[a], claim.VMID)
-				}
-				if g := groups[a]; g != (iommu.GroupID{}) {
-					if grouped[g] == nil {
-						grouped[g] = map[int][]iommu.Address{}
-					}
-					grouped[g][claim.VMID] = append(grouped[g][claim.VMID], a)
-				}
+			if found {
+				conflict.VMs = [2]int{a.VMID, b.VMID}
+				conflicts = append(conflicts, conflict)
 			}
 		}
 	}
-	conflicts := sharedDevices(wanted)
-	for _, byVM := range grouped {
-		conflicts = append(conflicts, sharedGroup(byVM, wanted)...)
-	}
-	slices.SortFunc(conflicts, func(a, b Conflict) int {
-		return cmp.Or(a.Devices[0].Compare(b.Devices[0]), slices.Compare(a.VMs, b.VMs))
-	})
 	return conflicts
 }
 
-// sharedDevices gathers the functions that the same VMs want.
-func sharedDevices(wanted map[iommu.Address][]int) []Conflict {
-	byVMs := map[string]*Conflict{}
+func hasGroupID(c Conflict) bool { return c.Group != iommu.GroupID{} }
+
+// A use says how a VM has a function: whole, or a mediated device of it.
+type use map[iommu.Address]bool // true: mediated
+
+// after reports what keeps the second VM from starting while the first runs.
+func (n Node) after(first, second Claim) (Conflict, bool) {
+	held, _ := n.choose(first, nil)
+	wanted, taken := n.choose(second, held)
+	if len(taken) > 0 {
+		slices.SortFunc(taken, iommu.Address.Compare)
+		return Conflict{Devices: slices.Compact(taken)}, true
+	}
 	for _, a := range slices.SortedFunc(maps.Keys(wanted), iommu.Address.Compare) {
-		vms := slices.Sorted(slices.Values(wanted[a]))
-		if len(vms) < 2 {
+		group := n.group(a)
+		if (group == iommu.GroupID{}) {
 			continue
 		}
-		key := fmt.Sprint(vms)
-		if byVMs[key] == nil {
-			byVMs[key] = &Conflict{VMs: vms}
-		}
-		byVMs[key].Devices = append(byVMs[key].Devices, a)
-	}
-	var conflicts []Conflict
-	for _, c := range byVMs {
-		conflicts = append(conflicts, *c)
-	}
-	return conflicts
-}
-
-// sharedGroup reports VMs that want different functions of one group.
-func sharedGroup(byVM map[int][]iommu.Address, wanted map[iommu.Address][]int) []Conflict {
-	if len(byVM) < 2 {
-		return nil
-	}
-	c := Conflict{Group: true, VMs: slices.Sorted(maps.Keys(byVM))}
-	for _, addresses := range byVM {
-		for _, a := range addresses {
-			if len(wanted[a]) > 1 {
-				return nil // reported as a shared device
+		var devices []iommu.Address
+		for b, mediated := range held {
+			if n.group(b) == group && !(mediated && wanted[a]) {
+				devices = append(devices, b)
 			}
-			c.Devices = append(c.Devices, a)
 		}
+		if len(devices) == 0 {
+			continue
+		}
+		for b := range wanted {
+			if n.group(b) == group {
+				devices = append(devices, b)
+			}
+		}
+		slices.SortFunc(devices, iommu.Address.Compare)
+		return Conflict{Devices: slices.Compact(devices), Group: group}, true
 	}
-	slices.SortFunc(c.Devices, iommu.Address.Compare)
-	return []Conflict{c}
+	return Conflict{}, false
 }
 
-// Races returns a finding for every conflict of which two VMs start with the
-// host: whichever is first has the card, the other fails to start.
-func Races(conflicts []Conflict, claims []Claim) []Finding {
+// choose takes the functions that a VM would get while others are in use, and
+// returns those in use that it lacks (choose_hostpci_devices in qemu-server
+// PVE/QemuServer/PCI.pm).
+func (n Node) choose(claim Claim, held use) (got use, taken []iommu.Address) {
+	got = use{}
+	for _, h := range claim.Values {
+		mediated := h.MDev != ""
+		inTheWay := func(a iommu.Address) bool {
+			byOther, ok := held[a]
+			_, own := got[a]
+			return ok && !(mediated && byOther) || own && !mediated
+		}
+		alternatives := n.Resolve(h)
+		free := slices.IndexFunc(alternatives, func(set []iommu.Address) bool { return !slices.ContainsFunc(set, inTheWay) })
+		if free >= 0 {
+			for _, a := range alternatives[free] {
+				got[a] = mediated
+			}
+			continue
+		}
+		for _, a := range slices.Concat(alternatives...) {
+			if byOther, ok := held[a]; ok && !(mediated && byOther) {
+				taken = append(taken, a)
+			}
+		}
+	}
+	return got, taken
+}
+
+// CheckClaims judges the VMs of the node together. The IDs are
+// gpu.assigned-twice for a VM that names a device twice, gpu.shared-card and
+// gpu.split-group for two VMs that cannot run together, and gpu.onboot-race
+// where both start with the host.
+func (n Node) CheckClaims(claims []Claim) []Finding {
 	var findings []Finding
-	for _, c := range conflicts {
-		var booting []string
-		for _, claim := range claims {
-			if claim.OnBoot && slices.Contains(c.VMs, claim.VMID) {
-				booting = append(booting, fmt.Sprint(claim.VMID))
-			}
+	onBoot := map[int]bool{}
+	for _, c := range claims {
+		onBoot[c.VMID] = c.OnBoot
+		findings = append(findings, n.checkTwice(c)...)
+	}
+	for _, c := range n.Conflicts(claims) {
+		f := Finding{ID: "gpu.shared-card", Severity: Info, Subject: fmt.Sprintf("VMs %d and %d", c.VMs[0], c.VMs[1]), Seen: c.String(),
+			Why: "they run one at a time: the start of the second fails with PCI device '…' already in use by VMID"}
+		if hasGroupID(c) {
+			f.ID, f.Severity = "gpu.split-group", Warning
+			f.Why = "the kernel gives an IOMMU group to one VM as a whole: PVE lets the second start and QEMU fails"
+			f.Fix = "give both devices to one VM, or put one in a slot with a group of its own"
 		}
-		if len(booting) > 1 {
-			findings = append(findings, Finding{
-				ID: "gpu.onboot-race", Severity: Warning, Subject: "VMs " + strings.Join(booting, ", "),
-				Seen: "onboot: 1 on each, and " + c.String(), Why: "at boot one of them gets the card by chance, the others fail to start",
-				Fix: "set onboot on one of them only",
-			})
+		findings = append(findings, f)
+		if onBoot[c.VMs[0]] && onBoot[c.VMs[1]] {
+			f.ID, f.Severity = "gpu.onboot-race", Warning
+			f.Seen = "onboot: 1 on both, and " + f.Seen
+			f.Why = "when the host starts, one of them has the card and the other's start fails"
+			f.Fix = "set onboot on one of them only"
+			findings = append(findings, f)
+		}
+	}
+	return findings
+}
+
+// checkTwice finds functions that a VM's values name more than once.
+func (n Node) checkTwice(claim Claim) []Finding {
+	var findings []Finding
+	seen := map[iommu.Address]bool{}
+	for _, h := range claim.Values {
+		alternatives := n.Resolve(h)
+		if h.MDev != "" || len(alternatives) != 1 {
+			continue
+		}
+		for _, a := range alternatives[0] {
+			if seen[a] {
+				findings = append(findings, Finding{ID: "gpu.assigned-twice", Severity: Blocker, Subject: fmt.Sprint("VM ", claim.VMID),
+					Seen: fmt.Sprintf("device '%s' assigned more than once", a), Why: "the VM does not start", Fix: "remove " + h.String()})
+			}
+			seen[a] = true
 		}
 	}
 	return findings

@@ -1,57 +1,77 @@
 package gpu
 
-import "github.com/proxstation/proxstation/iommu"
+import (
+	"fmt"
+	"slices"
+
+	"github.com/proxstation/proxstation/iommu"
+)
 
 // A Family is a generation of graphics cards. The zero Family is unknown.
 type Family uint8
 
 // The families, by vendor and age.
 const (
-	UnknownFamily Family = iota
-	IntelHaswell
-	IntelBroadwell
-	IntelSkylake
-	IntelKabyLake
-	IntelCoffeeLake
-	IntelCometLake
-	IntelIceLake
-	IntelTigerLake
-	IntelRocketLake
-	IntelAlderLake // and Raptor Lake
-	IntelMeteorLake
-	IntelArc
-	AMDIntegrated
-	AMDPolaris
-	AMDVega
-	AMDNavi10
-	AMDNavi14
-	AMDNavi21
-	AMDNavi22
-	AMDNavi23
-	AMDNavi24
-	AMDNavi3x
-	AMDNavi4x
-	NVIDIAKepler
-	NVIDIAMaxwell
-	NVIDIAPascal
-	NVIDIATuring
-	NVIDIAAmpere
-	NVIDIAAda
-	NVIDIABlackwell
+	UnknownFamily    Family = iota
+	IntelSandyBridge        // 2nd generation Core
+	IntelIvyBridge          // 3rd
+	IntelHaswell            // 4th
+	IntelBroadwell          // 5th
+	IntelSkylake            // 6th
+	IntelKabyLake           // 7th, and Amber Lake Y
+	IntelCoffeeLake         // 8th and 9th, and Whiskey Lake
+	IntelCometLake          // 10th, 14 nm
+	IntelGeminiLake         // Celeron and Pentium of 2017
+	IntelIceLake            // 10th, 10 nm
+	IntelJasperLake         // and Elkhart Lake
+	IntelTigerLake          // 11th, mobile
+	IntelRocketLake         // 11th, desktop
+	IntelAlderLake          // 12th, desktop; and Raptor Lake, 13th and 14th
+	IntelAlderLakeP         // 12th, mobile; and Raptor Lake, 13th
+	IntelAlderLakeN         // N-series, and Twin Lake
+	IntelMeteorLake         // Core Ultra 1, and Arrow Lake
+	IntelLunarLake          // Core Ultra 2 V
+	IntelArc                // discrete: DG1, Alchemist, Battlemage
+	AMDIntegrated           // all from Raven Ridge on
+	AMDPolaris              // RX 400 and 500
+	AMDVega10               // RX Vega 56 and 64
+	AMDVega12               // Pro Vega 20 of the MacBook Pro
+	AMDVega20               // Radeon VII
+	AMDNavi10               // RX 5600 and 5700
+	AMDNavi12               // Pro 5600M
+	AMDNavi14               // RX 5300 and 5500
+	AMDNavi21               // RX 6800 to 6950
+	AMDNavi22               // RX 6700 and 6750
+	AMDNavi23               // RX 6600 and 6650
+	AMDNavi24               // RX 6400 and 6500
+	AMDNavi3x               // RX 7000
+	AMDNavi4x               // RX 9000
+	NVIDIAKepler            // GTX 600 and 700
+	NVIDIAMaxwell           // GTX 750 and 900
+	NVIDIAPascal            // GTX 1000
+	NVIDIAVolta             // Titan V
+	NVIDIATuring            // GTX 1600 and RTX 2000
+	NVIDIAAmpere            // RTX 3000
+	NVIDIAHopper            // H100
+	NVIDIAAda               // RTX 4000
+	NVIDIABlackwell         // RTX 5000
 )
 
 var familyNames = [...]string{
-	"unknown", "Intel Haswell", "Intel Broadwell", "Intel Skylake", "Intel Kaby Lake", "Intel Coffee Lake", "Intel Comet Lake",
-	"Intel Ice Lake", "Intel Tiger Lake", "Intel Rocket Lake", "Intel Alder Lake", "Intel Meteor Lake", "Intel Arc",
-	"AMD integrated", "AMD Polaris", "AMD Vega", "AMD Navi 10", "AMD Navi 14", "AMD Navi 21", "AMD Navi 22", "AMD Navi 23",
-	"AMD Navi 24", "AMD Navi 3x", "AMD Navi 4x",
-	"NVIDIA Kepler", "NVIDIA Maxwell", "NVIDIA Pascal", "NVIDIA Turing", "NVIDIA Ampere", "NVIDIA Ada Lovelace", "NVIDIA Blackwell",
+	"unknown", "Intel Sandy Bridge", "Intel Ivy Bridge", "Intel Haswell", "Intel Broadwell", "Intel Skylake",
+	"Intel Kaby Lake", "Intel Coffee Lake", "Intel Comet Lake", "Intel Gemini Lake", "Intel Ice Lake",
+	"Intel Jasper Lake", "Intel Tiger Lake", "Intel Rocket Lake", "Intel Alder Lake", "Intel Alder Lake-P",
+	"Intel Alder Lake-N", "Intel Meteor Lake", "Intel Lunar Lake", "Intel Arc",
+	"AMD integrated", "AMD Polaris", "AMD Vega 10", "AMD Vega 12", "AMD Vega 20", "AMD Navi 10", "AMD Navi 12",
+	"AMD Navi 14", "AMD Navi 21", "AMD Navi 22", "AMD Navi 23", "AMD Navi 24", "AMD Navi 3x", "AMD Navi 4x",
+	"NVIDIA Kepler", "NVIDIA Maxwell", "NVIDIA Pascal", "NVIDIA Volta", "NVIDIA Turing", "NVIDIA Ampere",
+	"NVIDIA Hopper", "NVIDIA Ada Lovelace", "NVIDIA Blackwell",
 }
 
 // String returns the family's name with its vendor: "NVIDIA Blackwell".
 func (f Family) String() string {
 	if int(f) >= len(familyNames) {
-		return familyNames[0]
+		return fmt.Sprintf("Family(%d)", uint8(f))
 	}
 	return familyNames[f]
 }
@@ -59,81 +79,23 @@ func (f Family) String() string {
 // MarshalText implements [encoding.TextMarshaler].
 func (f Family) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 
-// A span is a range of device numbers, both ends included.
-type span struct {
-	vendor      iommu.ID
-	first, last iommu.ID
-	family      Family
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (f *Family) UnmarshalText(text []byte) error {
+	i := slices.Index(familyNames[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("gpu: family %q is not known", text)
+	}
+	*f = Family(i)
+	return nil
 }
 
-// spans holds device numbers by family. Sources: Linux include/drm/intel/pciids.h
-// for Intel, drivers/gpu/drm/amd/amdgpu/amdgpu_drv.c for AMD, pci.ids and
-// NVIDIA's open-gpu-kernel-modules for NVIDIA. A number in none of them is
-// unknown, never guessed.
-var spans = []span{
-	{Intel, 0x0402, 0x042e, IntelHaswell}, {Intel, 0x0a02, 0x0a2e, IntelHaswell}, {Intel, 0x0d02, 0x0d2e, IntelHaswell},
-	{Intel, 0x1602, 0x163e, IntelBroadwell},
-	{Intel, 0x1902, 0x193d, IntelSkylake},
-	{Intel, 0x5902, 0x593b, IntelKabyLake}, {Intel, 0x87c0, 0x87c0, IntelKabyLake},
-	{Intel, 0x3e90, 0x3ea9, IntelCoffeeLake}, {Intel, 0x87ca, 0x87ca, IntelCoffeeLake},
-	{Intel, 0x9b21, 0x9b41, IntelCometLake}, {Intel, 0x9ba2, 0x9bf6, IntelCometLake},
-	{Intel, 0x8a50, 0x8a71, IntelIceLake},
-	{Intel, 0x9a40, 0x9af8, IntelTigerLake},
-	{Intel, 0x4c8a, 0x4c9a, IntelRocketLake},
-	{Intel, 0x4680, 0x46d4, IntelAlderLake}, {Intel, 0xa720, 0xa7ad, IntelAlderLake},
-	{Intel, 0x7d40, 0x7dd5, IntelMeteorLake},
-	{Intel, 0x4f80, 0x4f88, IntelArc}, {Intel, 0x5690, 0x56c2, IntelArc}, {Intel, 0xe202, 0xe223, IntelArc},
-
-	{AMD, 0x67c0, 0x67df, AMDPolaris}, {AMD, 0x67e0, 0x67ff, AMDPolaris}, {AMD, 0x6980, 0x699f, AMDPolaris}, {AMD, 0x6fdf, 0x6fdf, AMDPolaris},
-	{AMD, 0x6860, 0x687f, AMDVega}, {AMD, 0x66a0, 0x66af, AMDVega}, {AMD, 0x69a0, 0x69af, AMDVega},
-	{AMD, 0x7310, 0x731f, AMDNavi10}, {AMD, 0x7340, 0x734f, AMDNavi14},
-	{AMD, 0x73a0, 0x73bf, AMDNavi21}, {AMD, 0x73c0, 0x73df, AMDNavi22}, {AMD, 0x73e0, 0x73ff, AMDNavi23},
-	{AMD, 0x7420, 0x743f, AMDNavi24}, {AMD, 0x7440, 0x749f, AMDNavi3x}, {AMD, 0x7550, 0x759f, AMDNavi4x},
-	{AMD, 0x15d8, 0x15dd, AMDIntegrated}, {AMD, 0x1636, 0x1638, AMDIntegrated}, {AMD, 0x164c, 0x164e, AMDIntegrated},
-	{AMD, 0x1681, 0x1681, AMDIntegrated}, {AMD, 0x15bf, 0x15c8, AMDIntegrated}, {AMD, 0x13c0, 0x13c0, AMDIntegrated},
-
-	{NVIDIA, 0x0fc0, 0x103f, NVIDIAKepler}, {NVIDIA, 0x1180, 0x11ff, NVIDIAKepler}, {NVIDIA, 0x1280, 0x12ff, NVIDIAKepler},
-	{NVIDIA, 0x1340, 0x143f, NVIDIAMaxwell}, {NVIDIA, 0x1600, 0x17ff, NVIDIAMaxwell},
-	{NVIDIA, 0x15f0, 0x15ff, NVIDIAPascal}, {NVIDIA, 0x1b00, 0x1d7f, NVIDIAPascal},
-	{NVIDIA, 0x1e00, 0x1fff, NVIDIATuring}, {NVIDIA, 0x2180, 0x21ff, NVIDIATuring},
-	{NVIDIA, 0x2200, 0x25ff, NVIDIAAmpere}, {NVIDIA, 0x2080, 0x20ff, NVIDIAAmpere},
-	{NVIDIA, 0x2680, 0x28ff, NVIDIAAda},
-	{NVIDIA, 0x2900, 0x297f, NVIDIABlackwell}, {NVIDIA, 0x2b80, 0x2fff, NVIDIABlackwell},
-}
-
-// FamilyOf returns the family of a display controller's model.
+// FamilyOf returns the family of a display controller's model, and
+// [UnknownFamily] for a number that this package does not know.
 func FamilyOf(m iommu.Model) Family {
-	for _, s := range spans {
-		if m.Vendor == s.vendor && m.Device >= s.first && m.Device <= s.last {
+	for _, s := range spans[m.Vendor] {
+		if m.Device >= s.first && m.Device <= s.last {
 			return s.family
 		}
 	}
 	return UnknownFamily
-}
-
-// Family returns the card's family.
-func (c Card) Family() Family { return FamilyOf(c.Model()) }
-
-// Chip returns the name of NVIDIA's chip where it matters for the reset: GB202
-// (RTX 5090 and its like) and GB203 (RTX 5080 and 5070 Ti); else "".
-func (c Card) Chip() string {
-	m := c.Model()
-	switch {
-	case m.Vendor != NVIDIA:
-	case m.Device >= 0x2b80 && m.Device <= 0x2bff:
-		return "GB202"
-	case m.Device >= 0x2c00 && m.Device <= 0x2c7f:
-		return "GB203"
-	}
-	return ""
-}
-
-// IGDROM returns the name of the option ROM that an Intel iGPU of this family
-// needs in legacy mode (intel-igpu-passthru, release v0.1), or "" where this
-// package knows none.
-func (f Family) IGDROM() string {
-	if f == IntelCoffeeLake || f == IntelCometLake {
-		return "CFL_CML_GOPv9.1_igd.rom"
-	}
-	return ""
 }

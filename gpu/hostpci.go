@@ -3,160 +3,166 @@ package gpu
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// ErrHostPCI means that a text is no hostpci value, or one that PVE refuses.
+// ErrHostPCI means that a text or a value is no hostpci value of PVE.
 var ErrHostPCI = errors.New("not a valid hostpci value")
 
-// A HostPCI is the value of a hostpciN key of a VM's configuration
-// (qm.conf manual page; qemu-server PVE/QemuServer/PCI.pm). Exactly one of
-// Devices and Mapping says what is passed through.
+// A HostPCI is the value of a hostpciN key of a VM's configuration, N from 0
+// to 15 (qm.conf manual page; qemu-server PVE/QemuServer/PCI.pm). Exactly one
+// of Devices and Mapping says what is passed through.
+//
+// Setting Devices or ROMFile takes a root@pam ticket; with Mapping a token
+// that may use the mapping will do.
 type HostPCI struct {
-	// Devices are PCI addresses of this host.
+	// Devices are PCI devices of the host, passed through together.
 	Devices []Device
 	// Mapping is the name of a PCI resource mapping.
 	Mapping string
 	// PCIe makes it a PCIe device of the guest; it needs the machine type q35.
 	PCIe bool
-	// PrimaryVGA makes it the guest's primary display (x-vga).
+	// PrimaryVGA makes it the guest's primary display and hides KVM from the
+	// guest (x-vga).
 	PrimaryVGA bool
 	// NoROMBar hides the card's option ROM from the guest (rombar=0).
 	NoROMBar bool
 	// ROMFile is the name of an option ROM in /usr/share/kvm.
 	ROMFile string
-	// LegacyIGD gives an Intel iGPU to the guest as its boot display.
+	// LegacyIGD gives an Intel iGPU to the guest as its boot display; see [IGD].
 	LegacyIGD bool
-	// MDev is the type of a mediated device.
+	// MDev is the type of a mediated device, such as "i915-GVTg_V5_4".
 	MDev string
-	// KeepDriver leaves the host's driver bound (driver=keep).
+	// KeepDriver neither resets the device nor binds it to vfio-pci (driver=keep).
 	KeepDriver bool
 	// VendorID, DeviceID, SubVendorID and SubDeviceID replace what the guest
-	// sees; nil leaves it.
+	// sees of the first function; nil leaves it.
 	VendorID, DeviceID, SubVendorID, SubDeviceID *iommu.ID
 }
 
-// A Device names one function of a PCI device, or all of them.
-type Device struct {
-	Address iommu.Address
-	// Whole names all functions of the slot: "0000:01:00".
-	Whole bool
-}
+// The formats of keys (qemu-server PVE/QemuServer/PCI.pm; pve-configid and
+// pve-node in pve-common PVE/JSONSchema.pm).
+var (
+	configID   = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_-]+$`)
+	nodeName   = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?$`)
+	romFile    = regexp.MustCompile(`^[^,;\n]+$`)
+	mdevType   = regexp.MustCompile(`^[^/.:,\n]+$`)
+	overrideID = regexp.MustCompile(`^0x[0-9a-fA-F]{4}$`)
+)
 
-// ParseDevice parses "0000:01:00.0", "01:00.0" or, for a whole device,
-// "0000:01:00" and "01:00".
-func ParseDevice(s string) (Device, error) {
-	if !strings.Contains(s, ".") {
-		a, err := iommu.ParseSlot(s)
-		return Device{a, true}, err
-	}
-	a, err := iommu.ParseAddress(s)
-	return Device{Address: a}, err
-}
-
-// String returns the device as PVE writes it, with its domain.
-func (d Device) String() string {
-	if d.Whole {
-		return d.Address.Slot()
-	}
-	return d.Address.String()
-}
-
-// Covers reports whether the device takes the function at an address.
-func (d Device) Covers(a iommu.Address) bool {
-	return d.Address == a || d.Whole && d.Address.SameSlot(a)
-}
-
-// ParseHostPCI parses a hostpci value. Keys that PVE does not know are an
-// error, as they are for PVE.
+// ParseHostPCI parses a hostpci value. Like PVE it refuses keys that it does
+// not know, keys that are there twice and values that have not the right form;
+// the error matches [ErrHostPCI].
 func ParseHostPCI(s string) (HostPCI, error) {
 	var h HostPCI
-	seen := map[string]bool{}
-	for field := range strings.SplitSeq(s, ",") {
-		key, value, found := strings.Cut(field, "=")
-		if !found {
-			key, value = "host", field
-		}
-		if seen[key] || value == "" {
-			return HostPCI{}, fmt.Errorf("gpu: hostpci %q: %q is empty or there twice: %w", s, key, ErrHostPCI)
-		}
-		seen[key] = true
-		if err := h.set(key, value); err != nil {
-			return HostPCI{}, fmt.Errorf("gpu: hostpci %q: %w: %w", s, err, ErrHostPCI)
-		}
+	if err := parseProperties(s, "host", h.set); err != nil {
+		return HostPCI{}, fmt.Errorf("gpu: hostpci %q: %w: %w", s, ErrHostPCI, err)
 	}
 	if (len(h.Devices) == 0) == (h.Mapping == "") {
-		return HostPCI{}, fmt.Errorf("gpu: hostpci %q: want either an address or a mapping: %w", s, ErrHostPCI)
+		return HostPCI{}, fmt.Errorf("gpu: hostpci %q: %w: want either a host device or a mapping", s, ErrHostPCI)
 	}
 	return h, nil
+}
+
+// parseProperties splits a property string into its keys (parse_property_string
+// in pve-common PVE/JSONSchema.pm). A value without a key is the default key's.
+func parseProperties(s, defaultKey string, set func(key, value string) error) error {
+	seen := map[string]bool{}
+	for part := range strings.SplitSeq(s, ",") {
+		if strings.TrimSpace(part) == "" {
+			continue
+		}
+		key, value, found := strings.Cut(part, "=")
+		if !found {
+			key, value = defaultKey, part
+		}
+		switch {
+		case key == "":
+			return fmt.Errorf("%q has no key", part)
+		case value == "":
+			return fmt.Errorf("key %q has no value", key)
+		case seen[key]:
+			return fmt.Errorf("key %q is there twice", key)
+		}
+		seen[key] = true
+		if err := set(key, value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (h *HostPCI) set(key, value string) (err error) {
 	switch key {
 	case "host":
-		for part := range strings.SplitSeq(value, ";") {
-			d, err := ParseDevice(part)
-			if err != nil {
-				return err
-			}
-			h.Devices = append(h.Devices, d)
-		}
+		h.Devices, err = parseDevices(value)
 	case "mapping":
-		h.Mapping = value
+		h.Mapping, err = parseText(key, value, configID)
 	case "romfile":
-		h.ROMFile = value
+		h.ROMFile, err = parseText(key, value, romFile)
 	case "mdev":
-		h.MDev = value
+		h.MDev, err = parseText(key, value, mdevType)
 	case "pcie":
-		h.PCIe, err = parseBool(value)
+		h.PCIe, err = parseBool(key, value)
 	case "x-vga":
-		h.PrimaryVGA, err = parseBool(value)
+		h.PrimaryVGA, err = parseBool(key, value)
 	case "legacy-igd":
-		h.LegacyIGD, err = parseBool(value)
+		h.LegacyIGD, err = parseBool(key, value)
 	case "rombar":
-		h.NoROMBar, err = parseBool(value)
-		h.NoROMBar = !h.NoROMBar
+		var shown bool
+		shown, err = parseBool(key, value)
+		h.NoROMBar = !shown
 	case "driver":
-		if value != "vfio" && value != "keep" {
-			return fmt.Errorf("driver %q: want vfio or keep", value)
-		}
 		h.KeepDriver = value == "keep"
+		if value != "vfio" && value != "keep" {
+			err = fmt.Errorf("driver %q: want vfio or keep", value)
+		}
 	case "vendor-id":
-		h.VendorID, err = parseOverride(value)
+		h.VendorID, err = parseOverride(key, value)
 	case "device-id":
-		h.DeviceID, err = parseOverride(value)
+		h.DeviceID, err = parseOverride(key, value)
 	case "sub-vendor-id":
-		h.SubVendorID, err = parseOverride(value)
+		h.SubVendorID, err = parseOverride(key, value)
 	case "sub-device-id":
-		h.SubDeviceID, err = parseOverride(value)
+		h.SubDeviceID, err = parseOverride(key, value)
 	default:
-		return fmt.Errorf("PVE has no key %q", key)
+		err = fmt.Errorf("PVE has no key %q", key)
 	}
 	return err
 }
 
-// parseBool parses PVE's spellings of a boolean.
-func parseBool(s string) (bool, error) {
+func parseText(key, value string, format *regexp.Regexp) (string, error) {
+	if !format.MatchString(value) {
+		return "", fmt.Errorf("%s %q: want %s", key, value, format)
+	}
+	return value, nil
+}
+
+// parseBool parses PVE's spellings of a boolean (parse_boolean in pve-common
+// PVE/JSONSchema.pm).
+func parseBool(key, s string) (bool, error) {
 	switch strings.ToLower(s) {
 	case "1", "on", "yes", "true":
 		return true, nil
 	case "0", "off", "no", "false":
 		return false, nil
 	}
-	return false, fmt.Errorf("%q is no boolean", s)
+	return false, fmt.Errorf("%s %q: want 0 or 1", key, s)
 }
 
-func parseOverride(s string) (*iommu.ID, error) {
-	if !strings.HasPrefix(s, "0x") || len(s) != 6 {
-		return nil, fmt.Errorf("id %q: want 0x and four hexadecimal digits", s)
+func parseOverride(key, s string) (*iommu.ID, error) {
+	if !overrideID.MatchString(s) {
+		return nil, fmt.Errorf("%s %q: want 0x and four hexadecimal digits", key, s)
 	}
 	id, err := iommu.ParseID(s)
 	return &id, err
 }
 
-// String returns the value as PVE takes it.
+// String returns the value as PVE takes it: the devices first, with their
+// domain, and no key that has its default.
 func (h HostPCI) String() string {
 	var fields []string
 	add := func(set bool, text string) {
@@ -164,11 +170,7 @@ func (h HostPCI) String() string {
 			fields = append(fields, text)
 		}
 	}
-	var devices []string
-	for _, d := range h.Devices {
-		devices = append(devices, d.String())
-	}
-	add(len(devices) > 0, strings.Join(devices, ";"))
+	add(len(h.Devices) > 0, joinDevices(h.Devices))
 	add(h.Mapping != "", "mapping="+h.Mapping)
 	add(h.PCIe, "pcie=1")
 	add(h.PrimaryVGA, "x-vga=1")
@@ -188,32 +190,20 @@ func (h HostPCI) String() string {
 	return strings.Join(fields, ",")
 }
 
-// Check returns an error that matches [ErrHostPCI] for the combinations that
-// PVE refuses when the VM starts: pcie without q35, and legacy-igd with
-// anything but i440fx, no display, the ROM bar, and the iGPU alone at 00:02.0.
-// machine and vga are the values of those keys, "" where they are not set.
-func (h HostPCI) Check(machine, vga string) error {
-	q35 := strings.Contains(machine, "q35")
-	why := ""
-	switch {
-	case h.PCIe && !q35:
-		why = "pcie=1 needs the machine type q35"
-	case !h.LegacyIGD:
-	case q35:
-		why = "legacy-igd needs the machine type pc (i440fx), not q35"
-	case vga != "none":
-		why = "legacy-igd needs vga: none"
-	case h.NoROMBar:
-		why = "legacy-igd needs the ROM bar"
-	case h.PrimaryVGA:
-		why = "legacy-igd does not go with x-vga"
-	case h.MDev != "":
-		why = "legacy-igd does not go with a mediated device"
-	case len(h.Devices) > 1 || len(h.Devices) == 1 && h.Devices[0].Address.String() != "0000:00:02.0":
-		why = "legacy-igd is for the iGPU alone, at 0000:00:02.0"
+// MarshalText implements [encoding.TextMarshaler]. A value that PVE would not
+// take is an error that matches [ErrHostPCI].
+func (h HostPCI) MarshalText() ([]byte, error) {
+	text := h.String()
+	_, err := ParseHostPCI(text)
+	return []byte(text), err
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (h *HostPCI) UnmarshalText(text []byte) error {
+	parsed, err := ParseHostPCI(string(text))
+	if err != nil {
+		return err
 	}
-	if why != "" {
-		return fmt.Errorf("gpu: hostpci %q: %s: %w", h, why, ErrHostPCI)
-	}
+	*h = parsed
 	return nil
 }

@@ -3,180 +3,176 @@ package gpu
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/proxstation/proxstation/iommu"
 )
 
 // ErrMapping means that a text is no entry of a PCI resource mapping.
-var ErrMapping = errors.New("not a mapping entry")
+var ErrMapping = errors.New("not a valid mapping entry")
 
 // A Mapping is a PCI resource mapping of a cluster: a name for a device that
-// may be another on each node (PVE manual, Resource Mapping).
+// may be another on each node (PVE manual, Resource Mapping; pve-guest-common
+// PVE/Mapping/PCI.pm).
 type Mapping struct {
-	ID string `json:"id"`
-	// Entries are the devices, one or more for each node.
+	// ID is the name: a letter, then letters, digits, "-" and "_".
+	ID          string `json:"id"`
+	Description string `json:"description,omitempty"`
+	// MDev marks the devices as ones that offer mediated devices. PVE wants it
+	// to be so if and only if they do.
+	MDev bool `json:"mdev,omitempty"`
+	// LiveMigration marks the devices as able to migrate (live-migration-capable).
+	LiveMigration bool `json:"liveMigration,omitempty"`
+	// Entries are the devices. Several of one node are alternatives: a VM gets
+	// the first that is free.
 	Entries []MappingEntry `json:"entries"`
-	// Digest is of the cluster's mapping configuration.
+	// Digest is of the cluster's whole mapping configuration.
 	Digest string `json:"-"`
 }
 
-// A MappingEntry is the device that a mapping means on one node. PVE refuses
-// to start a VM when the device there is not the one described (pve-guest-common
-// PVE/Mapping/PCI.pm).
+// A MappingEntry is what a mapping means on one node. PVE refuses to start a
+// VM when the device there is not the one described; see [Node.Drift].
 type MappingEntry struct {
 	Node string `json:"node"`
-	// Devices are the device, or several that go together.
-	Devices   []Device      `json:"-"`
+	// Devices are the device, or several that go to the guest together.
+	Devices []Device `json:"devices"`
+	// Model and Subsystem are those of the first function of every device.
 	Model     iommu.Model   `json:"model"`
 	Subsystem *iommu.Model  `json:"subsystem,omitempty"` // nil: not given
-	Group     iommu.GroupID `json:"group"`
+	Group     iommu.GroupID `json:"group"`               // of the first device; none: not given
 	// Description is for people.
 	Description string `json:"description,omitempty"`
 }
 
+var (
+	pathFormat  = regexp.MustCompile(`^[a-f0-9]{4,}:[^;]+(;[a-f0-9]{4,}:[^;]+)*$`) // with its domain
+	modelFormat = regexp.MustCompile(`^[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}$`)
+	oneLine     = regexp.MustCompile(`^[^,\n]{1,4096}$`)
+)
+
 // ParseMappingEntry parses an entry as PVE writes it:
-// "node=pve,path=0000:01:00,id=10de:2c05,iommugroup=12,subsystem-id=1462:5315".
+// "id=10de:2c05,iommugroup=12,node=pve,path=0000:01:00,subsystem-id=1462:5315".
+// Errors match [ErrMapping].
 func ParseMappingEntry(s string) (MappingEntry, error) {
 	var e MappingEntry
-	for field := range strings.SplitSeq(s, ",") {
-		key, value, found := strings.Cut(field, "=")
-		if !found {
-			return MappingEntry{}, fmt.Errorf("gpu: mapping %q: %q: %w", s, field, ErrMapping)
-		}
-		if err := e.set(key, value); err != nil {
-			return MappingEntry{}, fmt.Errorf("gpu: mapping %q: %w: %w", s, err, ErrMapping)
-		}
+	given := map[string]bool{}
+	err := parseProperties(s, "", func(key, value string) error {
+		given[key] = true
+		return e.set(key, value)
+	})
+	if err != nil {
+		return MappingEntry{}, fmt.Errorf("gpu: mapping entry %q: %w: %w", s, ErrMapping, err)
 	}
-	if e.Node == "" || len(e.Devices) == 0 {
-		return MappingEntry{}, fmt.Errorf("gpu: mapping %q: want node and path: %w", s, ErrMapping)
+	for _, key := range []string{"node", "path", "id"} {
+		if !given[key] {
+			return MappingEntry{}, fmt.Errorf("gpu: mapping entry %q: %w: no %s", s, ErrMapping, key)
+		}
 	}
 	return e, nil
 }
 
-func (e *MappingEntry) set(key, value string) error {
+func (e *MappingEntry) set(key, value string) (err error) {
 	switch key {
 	case "node":
-		e.Node = value
+		e.Node, err = parseText(key, value, nodeName)
 	case "description":
-		e.Description = value
+		e.Description, err = parseText(key, value, oneLine)
 	case "path":
-		for part := range strings.SplitSeq(value, ";") {
-			d, err := ParseDevice(part)
-			if err != nil {
-				return err
-			}
-			e.Devices = append(e.Devices, d)
+		if _, err = parseText(key, value, pathFormat); err == nil {
+			e.Devices, err = parseDevices(value)
 		}
 	case "id":
-		m, err := parseModel(value)
-		e.Model = m
-		return err
+		e.Model, err = parseModel(key, value)
 	case "subsystem-id":
-		m, err := parseModel(value)
+		var m iommu.Model
+		m, err = parseModel(key, value)
 		e.Subsystem = &m
-		return err
 	case "iommugroup":
 		var n int
-		if _, err := fmt.Sscanf(value, "%d", &n); err != nil {
-			return fmt.Errorf("iommugroup %q is no number", value)
-		}
-		if n >= 0 {
+		n, err = strconv.Atoi(value)
+		switch {
+		case err != nil:
+			err = fmt.Errorf("iommugroup %q: want a number", value)
+		case n >= 0: // the API says -1 where there is no IOMMU
 			e.Group = iommu.Group(n)
 		}
 	default:
-		return fmt.Errorf("PVE has no key %q", key)
+		err = fmt.Errorf("PVE has no key %q", key)
 	}
-	return nil
+	return err
 }
 
-func parseModel(s string) (iommu.Model, error) {
-	vendor, device, _ := strings.Cut(s, ":")
-	v, err1 := iommu.ParseID(vendor)
-	d, err2 := iommu.ParseID(device)
-	return iommu.Model{Vendor: v, Device: d}, errors.Join(err1, err2)
+func parseModel(key, s string) (iommu.Model, error) {
+	if _, err := parseText(key, s, modelFormat); err != nil {
+		return iommu.Model{}, err
+	}
+	vendor, err1 := iommu.ParseID(s[:4])
+	device, err2 := iommu.ParseID(s[5:])
+	return iommu.Model{Vendor: vendor, Device: device}, errors.Join(err1, err2)
 }
 
-// String returns the entry as PVE takes it.
+// String returns the entry as PVE writes it, its keys in order.
 func (e MappingEntry) String() string {
-	var paths []string
-	for _, d := range e.Devices {
-		paths = append(paths, d.String())
+	var fields []string
+	if e.Description != "" {
+		fields = append(fields, "description="+e.Description)
 	}
-	fields := []string{"node=" + e.Node, "path=" + strings.Join(paths, ";"), "id=" + e.Model.String()}
+	fields = append(fields, "id="+e.Model.String())
 	if n, ok := e.Group.Int(); ok {
 		fields = append(fields, fmt.Sprintf("iommugroup=%d", n))
 	}
+	fields = append(fields, "node="+e.Node, "path="+joinDevices(e.Devices))
 	if e.Subsystem != nil {
 		fields = append(fields, "subsystem-id="+e.Subsystem.String())
-	}
-	if e.Description != "" {
-		fields = append(fields, "description="+e.Description)
 	}
 	return strings.Join(fields, ",")
 }
 
-// EntryFor returns the entry that means a whole card on a node.
-func EntryFor(node string, card Card) MappingEntry {
+// NewMapping returns a mapping of one card on one node, all its functions
+// together. It returns an error if the name or the node's is not one for PVE,
+// or the card has no function 0.
+func NewMapping(id, node string, card Card) (Mapping, error) {
+	switch {
+	case !configID.MatchString(id):
+		return Mapping{}, fmt.Errorf("gpu: mapping %q: want a name that matches %s", id, configID)
+	case !nodeName.MatchString(node):
+		return Mapping{}, fmt.Errorf("gpu: mapping %s: %q is no node's name", id, node)
+	case len(card.Functions) == 0:
+		return Mapping{}, fmt.Errorf("gpu: mapping %s: the card has no functions", id)
+	}
 	first := card.Functions[0]
-	subsystem := first.Subsystem
-	return MappingEntry{Node: node, Devices: []Device{{Address: first.Address.WithFunction(0), Whole: true}},
-		Model: first.Model, Subsystem: &subsystem, Group: first.Group}
+	if first.Address.Function() != 0 { // PVE takes a whole device by its function 0
+		return Mapping{}, fmt.Errorf("gpu: mapping %s: %s has no function 0", id, first.Address.Slot())
+	}
+	return Mapping{ID: id, MDev: first.MDev == iommu.Yes, Entries: []MappingEntry{{
+		Node: node, Devices: []Device{WholeDevice(first.Address)},
+		Model: first.Model, Subsystem: &first.Subsystem, Group: first.Group,
+	}}}, nil
 }
 
-// On returns the entry of a node; ok is false if the mapping has none.
-func (m Mapping) On(node string) (entry MappingEntry, ok bool) {
-	i := slices.IndexFunc(m.Entries, func(e MappingEntry) bool { return e.Node == node })
-	if i < 0 {
-		return MappingEntry{}, false
-	}
-	return m.Entries[i], true
-}
-
-// Drift compares the mapping with a node's hardware. Each finding is a reason
-// for which PVE would refuse to start a VM that uses the mapping.
-func (m Mapping) Drift(node string, functions []iommu.Function) []Finding {
-	e, ok := m.On(node)
-	if !ok {
-		return []Finding{m.finding("gpu.mapping-not-here", "no entry for node "+node,
-			"add one for the card of this node")}
-	}
-	var findings []Finding
-	for i, d := range e.Devices {
-		at := slices.IndexFunc(functions, func(f iommu.Function) bool { return f.Address == d.Address })
-		if at < 0 {
-			findings = append(findings, m.finding("gpu.mapping-gone", fmt.Sprintf("no device at %s", d), e.whereabouts(functions)))
-			continue
-		}
-		f := functions[at]
-		if i == 0 && f.Model != e.Model {
-			findings = append(findings, m.finding("gpu.mapping-other-device",
-				fmt.Sprintf("%s is %s, the mapping says %s", d, f.Model, e.Model), e.whereabouts(functions)))
-		}
-		if e.Subsystem != nil && i == 0 && f.Subsystem != *e.Subsystem {
-			findings = append(findings, m.finding("gpu.mapping-other-board",
-				fmt.Sprintf("subsystem of %s is %s, the mapping says %s", d, f.Subsystem, e.Subsystem), "write the mapping anew if the card was replaced on purpose"))
-		}
-		if i == 0 && f.Group != e.Group {
-			findings = append(findings, m.finding("gpu.mapping-other-group",
-				fmt.Sprintf("IOMMU group of %s is %s, the mapping says %s", d, f.Group, e.Group), "write the mapping anew: groups move with firmware, kernel and slots"))
+// On returns the entries of a node, which are alternatives.
+func (m Mapping) On(node string) []MappingEntry {
+	var entries []MappingEntry
+	for _, e := range m.Entries {
+		if e.Node == node {
+			entries = append(entries, e)
 		}
 	}
-	return findings
+	return entries
 }
 
-func (m Mapping) finding(id, seen, fix string) Finding {
-	return Finding{ID: id, Severity: Blocker, Subject: "mapping " + m.ID, Seen: seen,
-		Why: "PVE refuses to start a VM with it: PCI device mapping invalid (hardware probably changed)", Fix: fix}
-}
-
-// whereabouts says where a device of the entry's model is now.
-func (e MappingEntry) whereabouts(functions []iommu.Function) string {
+// Find returns the addresses at which a node has devices of the entry's model
+// and, where it is given, subsystem: where the device may be now.
+func (e MappingEntry) Find(functions []iommu.Function) []iommu.Address {
+	var found []iommu.Address
 	for _, f := range functions {
-		if f.Model == e.Model {
-			return fmt.Sprintf("the card is at %s now: write the mapping anew for that address", f.Address)
+		if f.Model == e.Model && (e.Subsystem == nil || f.Subsystem == *e.Subsystem) {
+			found = append(found, f.Address)
 		}
 	}
-	return "no such card is in the host: put it back, or remove the mapping"
+	slices.SortFunc(found, iommu.Address.Compare)
+	return found
 }

@@ -1,7 +1,6 @@
 package gpu
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,105 +10,159 @@ import (
 
 // Ready judges whether a card can be handed to a guest on a host. It says what
 // is in the way and what to expect; a card is ready if no finding is a
-// [Blocker]. What the facts do not hold, such as reset methods from the PVE
-// API, is not judged and not guessed. Pure.
+// [Blocker]. What the facts do not hold, such as reset methods in what the PVE
+// API tells, is not guessed: gpu.host-only names it.
+//
+// The IDs are those of [iommu.Facts.CheckDevice], and gpu.unsupported,
+// gpu.conditions, gpu.unknown-card, gpu.host-driver, gpu.not-a-card,
+// gpu.boot-vga, gpu.framebuffer, gpu.disable-vga, gpu.reset, gpu.small-bar and
+// gpu.host-only.
 func Ready(card Card, guest Guest, facts iommu.Facts) []Finding {
-	var findings []Finding
-	for _, f := range card.Functions[:1] {
-		findings = append(findings, facts.CheckDevice(f.Address)...)
+	if len(card.Functions) == 0 {
+		return []Finding{{ID: "gpu.not-a-card", Severity: Blocker, Subject: "card", Seen: "no PCI functions",
+			Why: "there is nothing to hand over", Fix: "choose one of the host's cards"}}
 	}
-	compatibility, err := Judge(guest, card)
-	findings = append(findings, compatibility...)
-	var unsupported *UnsupportedError
-	if errors.As(err, &unsupported) {
-		findings = append(findings, Finding{ID: "gpu.unsupported", Severity: Blocker, Subject: card.Address().String(),
-			Seen: card.Name() + " for " + guest.String(), Why: unsupported.Why + " (" + unsupported.Source + ")", Fix: unsupported.Instead})
-	}
-	findings = append(findings, checkDriver(card)...)
-	findings = append(findings, checkReset(card)...)
-	findings = append(findings, checkBAR(card)...)
-	return append(findings, checkConsole(card, facts)...)
+	j := judgement{card: card, facts: facts}
+	j.findings = facts.CheckDevice(card.Address())
+	j.guest(Judge(guest, card))
+	j.driver()
+	j.slot()
+	j.console()
+	j.reset()
+	j.bar()
+	j.hostOnly()
+	return j.findings
 }
 
-// checkDriver says who has the card now. PVE binds the whole group to vfio-pci
-// when the VM starts and does not give it back (qemu-server PVE/QemuServer/PCI.pm).
-func checkDriver(card Card) []Finding {
+// A judgement is a card on its host and what was found so far.
+type judgement struct {
+	card     Card
+	facts    iommu.Facts
+	findings []Finding
+}
+
+func (j *judgement) add(f Finding) {
+	if f.Subject == "" {
+		f.Subject = j.card.Address().String()
+	}
+	j.findings = append(j.findings, f)
+}
+
+func (j *judgement) guest(v Verdict) {
+	seen := v.Card + " for " + v.Guest.String()
+	source := " (" + v.Source + ")"
+	switch {
+	case v.Support == Unsupported:
+		j.add(Finding{ID: "gpu.unsupported", Severity: Blocker, Seen: seen, Why: v.Why + source, Fix: v.Instead})
+	case v.Support == Conditional:
+		j.add(Finding{ID: "gpu.conditions", Severity: Warning, Seen: seen, Why: v.Why + source,
+			Fix: "it takes " + strings.Join(v.Conditions, "; and ")})
+	case v.Support == SupportUnknown && v.Guest != AnyGuest:
+		j.add(Finding{ID: "gpu.unknown-card", Severity: Warning, Seen: seen, Why: "whether the guest can use it is not known: " + v.Why,
+			Fix: "look for the card's drivers"})
+	}
+}
+
+// driver says who has the card now. When the VM starts, PVE takes all functions
+// of the card's groups from their drivers, binds them to vfio-pci and leaves
+// them there (pci_dev_group_bind_to_vfio in pve-common PVE/SysFSTools.pm).
+func (j *judgement) driver() {
 	var held []string
-	for _, f := range card.Functions {
+	for _, f := range j.card.Functions {
 		if f.Driver != "" && f.Driver != "vfio-pci" {
 			held = append(held, f.Address.String()+" by "+f.Driver)
 		}
 	}
 	if len(held) == 0 {
-		return nil
+		return
 	}
-	finding := Finding{
-		ID: "gpu.host-driver", Severity: Warning, Subject: card.Address().String(), Seen: strings.Join(held, ", "),
-		Why: "at the VM's start PVE takes the card from this driver, which for graphics drivers can hang the host",
-		Fix: "keep the card from the host: let iommu's host plan bind it to vfio-pci at boot",
+	f := Finding{ID: "gpu.host-driver", Severity: Warning, Seen: strings.Join(held, ", "),
+		Why: "PVE takes the card from this driver when the VM starts, which can hang the host if something uses it, and does not give it back when the VM stops",
+		Fix: "keep the card from the host: let iommu's host plan bind it to vfio-pci from the next start on"}
+	if j.card.Integrated() {
+		f.Severity = Info
+		f.Why = "PVE takes the iGPU from this driver when the VM starts: the host's console goes dark, and comes back only when the card is bound to the driver again"
+		f.Fix = "bind it to the driver again after the VM has stopped, if the console is wanted"
 	}
-	if card.Integrated() {
-		finding.Severity, finding.Why = Info, "at the VM's start PVE takes the card from this driver, and the host's console goes dark until it is given back"
-	}
-	return []Finding{finding}
+	j.add(f)
 }
 
-// checkReset advises on the reset method, which differs by chip.
-func checkReset(card Card) []Finding {
-	d := card.Display()
-	make := func(severity iommu.Severity, seen, why, fix string) []Finding {
-		return []Finding{{ID: "gpu.reset", Severity: severity, Subject: d.Address.String(), Seen: seen, Why: why, Fix: fix}}
+// slot says what else is in the card's slot. Beside the display of AMD's
+// processors are their security processor and USB controllers of the board.
+func (j *judgement) slot() {
+	var others []string
+	for _, f := range j.card.Functions {
+		own := f.Class.IsDisplay() || f.Class.Sub() == 0x0403 || f.Class.Base() == 0x0c && !j.card.Integrated()
+		if !own {
+			others = append(others, fmt.Sprintf("%s (class %04x)", f.Address, f.Class.Sub()))
+		}
 	}
-	seen := "reset_method: " + strings.Join(d.ResetMethods, " ")
-	first := ""
-	if len(d.ResetMethods) > 0 {
-		first = d.ResetMethods[0]
+	if len(others) > 0 {
+		j.add(Finding{ID: "gpu.not-a-card", Severity: Warning, Seen: "in the card's slot: " + strings.Join(others, ", "),
+			Why: "passing the whole device takes these from the host too", Fix: "pass the card's own functions one by one: " + j.card.Address().String()})
 	}
-	switch chip, family := card.Chip(), card.Family(); {
-	case d.ResetMethods == nil:
-		return nil // not known from here
-	case len(d.ResetMethods) == 0:
-		return make(Warning, "reset_method is empty", "the kernel cannot reset this card: a second start may find it in the state the first left",
-			"restart the host between guests if it does not come up")
-	case chip == "GB203" && first != "flr":
-		return make(Warning, seen, "on GB203 the bus reset is stale and can hang the host; FLR works",
-			"write flr to the device's reset_method before the VM starts")
-	case chip == "GB202" && first != "bus":
-		return make(Warning, seen, "on GB202 FLR can hang the host; the bus reset works", "write bus to the device's reset_method before the VM starts")
-	case family >= AMDPolaris && family <= AMDNavi14 && !slices.Contains(d.ResetMethods, "device_specific"):
-		return make(Warning, seen, "AMD cards from Polaris to Navi 14 do not come back from a reset", "install vendor-reset on the host, or restart it between guests")
-	}
-	return nil
 }
 
-// checkBAR says whether the guest can reach the card's memory at once.
-func checkBAR(card Card) []Finding {
-	for _, bar := range card.Display().BARs {
-		if len(bar.Resizable) == 0 {
+// console says what the host's console has to do with the card. vfio-pci takes
+// the firmware's picture off a VGA function that it binds (vfio_pci_core since
+// Linux 6.0); one that is still there came after it, or the kernel is older.
+func (j *judgement) console() {
+	d := j.card.Display()
+	firmware := slices.IndexFunc(j.facts.Framebuffers, func(fb iommu.Framebuffer) bool {
+		return fb.Firmware && fb.Address.SameSlot(d.Address)
+	})
+	switch {
+	case firmware >= 0 && d.Driver == "vfio-pci":
+		j.add(Finding{ID: "gpu.framebuffer", Severity: Warning, Seen: j.facts.Framebuffers[firmware].Seen,
+			Why: "the firmware's picture holds the card's memory although vfio-pci has the card: the guest gets no display (BAR 0: can't reserve)",
+			Fix: "make another card the firmware's primary display, or add initcall_blacklist=sysfb_init to the kernel's arguments"})
+	case firmware >= 0:
+		j.add(Finding{ID: "gpu.framebuffer", Severity: Info, Seen: j.facts.Framebuffers[firmware].Seen,
+			Why: "the host's console is the firmware's picture in the card's memory; vfio-pci removes it when it takes the card (Linux 6.0 and newer)"})
+	case d.BootVGA == iommu.Yes && !j.card.Integrated():
+		j.add(Finding{ID: "gpu.boot-vga", Severity: Info, Seen: "boot_vga: 1",
+			Why: "the firmware has used the card: the guest may find its option ROM changed and show no picture",
+			Fix: "make another card the firmware's primary display, or give the guest a copy of the ROM (romfile)"})
+	}
+	module, _ := j.facts.Module("vfio_pci")
+	if j.card.Model().Vendor == Intel && j.card.Integrated() && module.Parameters["disable_vga"] == "Y" {
+		j.add(Finding{ID: "gpu.disable-vga", Severity: Warning, Seen: "/sys/module/vfio_pci/parameters/disable_vga: Y",
+			Why: "legacy-igd does not work: the guest cannot reach the VGA registers", Fix: "remove disable_vga=1 from /etc/modprobe.d and restart"})
+	}
+}
+
+// bar says whether the guest can reach the card's memory at once. QEMU does not
+// resize; the guest sees the size that the host set.
+func (j *judgement) bar() {
+	for _, bar := range j.card.Display().BARs {
+		if len(bar.Resizable) == 0 || slices.Max(bar.Resizable) <= bar.Bytes {
 			continue
 		}
-		if largest := slices.Max(bar.Resizable); largest > bar.Bytes {
-			return []Finding{{
-				ID: "gpu.small-bar", Severity: Info, Subject: card.Address().String(),
-				Seen: fmt.Sprintf("BAR %d is %d MiB, and could be %d MiB", bar.Index, bar.Bytes>>20, largest>>20),
-				Why:  "the guest sees the size that the host set; games and models gain some percent from a large one",
-				Fix:  "turn on Above 4G Decoding and Resizable BAR in the firmware",
-			}}
-		}
+		j.add(Finding{ID: "gpu.small-bar", Severity: Info,
+			Seen: fmt.Sprintf("BAR %d is %d MiB and could be %d MiB", bar.Index, bar.Bytes>>20, slices.Max(bar.Resizable)>>20),
+			Why:  "the guest reaches the card's memory through this window; games gain from a large one",
+			Fix:  "turn on Above 4G Decoding and Resizable BAR in the firmware's set-up"})
 	}
-	return nil
 }
 
-// checkConsole says what holds the card's memory besides its driver.
-func checkConsole(card Card, facts iommu.Facts) []Finding {
-	for _, fb := range facts.Framebuffers {
-		if fb.Firmware && fb.Address.SameSlot(card.Address()) {
-			return []Finding{{
-				ID: "gpu.framebuffer", Severity: Warning, Subject: card.Address().String(), Seen: fb.Name + " in " + fb.Seen,
-				Why: "the firmware's picture holds the card's memory, so that the guest gets no display (BAR 0: can't reserve)",
-				Fix: "make another card the firmware's primary display, or add initcall_blacklist=sysfb_init to the kernel's arguments",
-			}}
+// hostOnly names what is not known of the card.
+func (j *judgement) hostOnly() {
+	var missing []string
+	for _, part := range []struct {
+		name   string
+		absent func(iommu.Function) bool
+	}{
+		{"driver", func(f iommu.Function) bool { return f.Driver == "" && f.DriverKnown != iommu.Yes }},
+		{"reset methods", func(f iommu.Function) bool { return f.ResetMethods == nil }},
+		{"whether it answers", func(f iommu.Function) bool { return f.Lost == iommu.Unknown }},
+		{"BAR sizes", func(f iommu.Function) bool { return f.BARs == nil }},
+	} {
+		if part.absent(j.card.Display()) {
+			missing = append(missing, part.name)
 		}
 	}
-	return nil
+	if len(missing) > 0 {
+		j.add(Finding{ID: "gpu.host-only", Severity: Info, Seen: "not known: " + strings.Join(missing, ", "),
+			Why: "the judgement is of the rest only", Fix: "judge it on the host itself, as root"})
+	}
 }

@@ -1,0 +1,133 @@
+package gpu
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/proxstation/proxstation/iommu"
+)
+
+// Check judges a hostpci value for a guest against the node's devices: what
+// would keep the VM from starting, and what the guest would miss. slot is the
+// key, such as "hostpci0". The IDs are gpu.no-device, gpu.partial-card,
+// gpu.device-id, gpu.igd-refused, gpu.igd-rom, gpu.igd-lpc, gpu.igd-qemu and
+// gpu.igd-headless, and for a mapping those of [Node.Drift]. Rules that hold on
+// any node are for [CheckRules].
+func (n Node) Check(slot string, h HostPCI, guest Guest) []Finding {
+	var findings []Finding
+	devices := h.Devices
+	if h.Mapping != "" {
+		m, _ := n.Mapping(h.Mapping)
+		m.ID = h.Mapping
+		findings = n.Drift(m)
+		for _, e := range m.On(n.Name) {
+			devices = append(devices, e.Devices...)
+		}
+	}
+	for _, d := range devices {
+		if h.Mapping == "" && len(n.Functions) > 0 && len(n.covered(d)) == 0 {
+			findings = append(findings, Finding{ID: "gpu.no-device", Severity: Blocker, Subject: slot, Seen: fmt.Sprintf("no PCI device found for '%s'", d),
+				Why: "the VM does not start", Fix: "choose a device that the node has; addresses move when cards do"})
+		}
+	}
+	for _, set := range n.Resolve(h) {
+		for _, card := range Cards(n.Functions) {
+			if taken := card.taken(set); len(taken) > 0 {
+				if h.MDev == "" {
+					findings = append(findings, checkPart(slot, card, taken)...)
+				}
+				findings = append(findings, checkDeviceID(slot, h, Judge(guest, card))...)
+				findings = append(findings, checkIGD(slot, h, card)...)
+			}
+		}
+		if h.LegacyIGD && len(n.Functions) > 0 && (len(set) != 1 || set[0] != igdAddress) {
+			findings = append(findings, Finding{ID: "gpu.igd-refused", Severity: Blocker, Subject: slot, Seen: fmt.Sprint(h, " means ", set),
+				Why: "the VM does not start: " + string(RuleIGDAlone) + ", " + string(RuleIGDAddress), Fix: "pass 0000:00:02.0 alone"})
+		}
+	}
+	return findings
+}
+
+// taken returns the card's functions that are in a set.
+func (c Card) taken(set []iommu.Address) []iommu.Function {
+	var taken []iommu.Function
+	for _, f := range c.Functions {
+		for _, a := range set {
+			if a == f.Address {
+				taken = append(taken, f)
+			}
+		}
+	}
+	return taken
+}
+
+// checkPart says what a guest misses of a card. The functions beside an iGPU
+// are the processor's, so that a part of it is all of it.
+func checkPart(slot string, card Card, taken []iommu.Function) []Finding {
+	if len(taken) == len(card.Functions) || card.Integrated() {
+		return nil
+	}
+	var left []string
+	for _, f := range card.Functions {
+		if !contains(taken, f.Address) {
+			left = append(left, f.Address.String())
+		}
+	}
+	return []Finding{{ID: "gpu.partial-card", Severity: Warning, Subject: slot,
+		Seen: fmt.Sprintf("%d of the %d functions of %s; left: %s", len(taken), len(card.Functions), card.Address().Slot(), strings.Join(left, ", ")),
+		Why:  "nobody else can use the rest, the guest has no sound over the card's connectors, and its functions cannot be reset together",
+		Fix:  "pass the whole device: " + card.Address().Slot()}}
+}
+
+func contains(functions []iommu.Function, a iommu.Address) bool {
+	for _, f := range functions {
+		if f.Address == a {
+			return true
+		}
+	}
+	return false
+}
+
+func checkDeviceID(slot string, h HostPCI, v Verdict) []Finding {
+	if v.DeviceID == nil || h.DeviceID != nil && *h.DeviceID == *v.DeviceID {
+		return nil
+	}
+	seen := "no device-id"
+	if h.DeviceID != nil {
+		seen = "device-id=0x" + h.DeviceID.String()
+	}
+	return []Finding{{ID: "gpu.device-id", Severity: Warning, Subject: slot, Seen: seen + " for " + v.Card,
+		Why: v.Guest.String() + " does not know this device number (" + v.Source + ")", Fix: "set device-id=0x" + v.DeviceID.String()}}
+}
+
+// checkIGD says what Intel's integrated graphics lack for the way in which they
+// are passed through.
+func checkIGD(slot string, h HostPCI, card Card) []Finding {
+	igd, ok := card.Family().IGD()
+	if !ok || !card.Integrated() || h.MDev != "" {
+		return nil
+	}
+	var findings []Finding
+	add := func(id string, severity iommu.Severity, seen, why, fix string) {
+		findings = append(findings, Finding{ID: id, Severity: severity, Subject: slot, Seen: seen, Why: why, Fix: fix})
+	}
+	if !h.LegacyIGD {
+		add("gpu.igd-headless", Info, "no legacy-igd", "it computes and draws, but its connectors stay dark until the guest's driver has loaded",
+			"see the guest by screen sharing, or set legacy-igd=1 with romfile="+igd.ROM+" on machine: pc with vga: none")
+		return findings
+	}
+	if h.ROMFile == "" {
+		add("gpu.igd-rom", Warning, "no romfile", "without an option ROM with a display driver, OVMF shows no picture",
+			"put "+igd.ROM+" in /usr/share/kvm and set romfile="+igd.ROM)
+	} else if h.ROMFile != igd.ROM {
+		add("gpu.igd-rom", Info, "romfile="+h.ROMFile, "the one that is known for "+card.Family().String()+" is "+igd.ROM, "if the screen stays dark, set romfile="+igd.ROM)
+	}
+	if igd.LPC {
+		add("gpu.igd-lpc", Warning, card.Family().String()+" with legacy-igd", "QEMU 10.1 and newer keeps from Ice Lake on to legacy mode only if it is told to",
+			"set args: "+igd.LPCArgument(slot))
+	}
+	if igd.QEMU != "" {
+		add("gpu.igd-qemu", Warning, card.Family().String()+" with legacy-igd", "QEMU before "+igd.QEMU+" does not know this generation", "use QEMU "+igd.QEMU+" or newer")
+	}
+	return findings
+}

@@ -1,0 +1,107 @@
+package gpu
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation/iommu"
+)
+
+// Drift compares a mapping with the node's devices. Each finding is a blocker
+// and says, in PVE's own words, why a VM that uses the mapping would not start
+// (assert_valid in pve-guest-common PVE/Mapping/PCI.pm). The IDs are
+// gpu.mapping-not-here, gpu.mapping-gone, gpu.mapping-model,
+// gpu.mapping-subsystem, gpu.mapping-group and gpu.mapping-mdev. On a node
+// without known functions or without groups there is nothing to compare.
+func (n Node) Drift(m Mapping) []Finding {
+	entries := m.On(n.Name)
+	if len(entries) == 0 {
+		return []Finding{{ID: "gpu.mapping-not-here", Severity: Blocker, Subject: "mapping " + m.ID,
+			Seen: fmt.Sprintf("PCI device mapping not found for '%s' on node %s", m.ID, n.Name),
+			Why:  "VMs with it do not start on this node", Fix: "add an entry for the node's card"}}
+	}
+	var findings []Finding
+	for _, e := range entries {
+		for i, d := range e.Devices {
+			if len(n.Functions) > 0 {
+				findings = append(findings, n.drift(m, e, i, d)...)
+			}
+		}
+	}
+	return findings
+}
+
+// drift compares one device of an entry, the i-th.
+func (n Node) drift(m Mapping, e MappingEntry, i int, d Device) []Finding {
+	var findings []Finding
+	add := func(id, seen, fix string) {
+		findings = append(findings, Finding{ID: id, Severity: Blocker, Subject: "mapping " + m.ID,
+			Seen: "PCI device mapping invalid (hardware probably changed): " + seen,
+			Why:  "VMs with it do not start on node " + n.Name, Fix: fix})
+	}
+	at := slices.IndexFunc(n.Functions, func(f iommu.Function) bool { return f.Address == d.Address })
+	if at < 0 {
+		add("gpu.mapping-gone", fmt.Sprintf("pci device '%s' not found", d.Address), e.whereabouts(n.Functions))
+		return findings
+	}
+	f := n.Functions[at]
+	compare := func(id, property, expected, configured, fix string) {
+		switch {
+		case expected == configured:
+		case configured == "":
+			add(id, fmt.Sprintf("missing expected property '%s' for device '%s'", property, f.Address), fix)
+		case expected == "":
+			add(id, fmt.Sprintf("unexpected property '%s' configured for device '%s'", property, f.Address), fix)
+		default:
+			add(id, fmt.Sprintf("'%s' does not match for '%s' (%s != %s)", property, m.ID, expected, configured), fix)
+		}
+	}
+	anew := "write the mapping anew: "
+	compare("gpu.mapping-model", "id", f.Model.String(), e.Model.String(), e.whereabouts(n.Functions))
+	if i == 0 && slices.ContainsFunc(n.Functions, hasGroup) {
+		compare("gpu.mapping-group", "iommugroup", groupText(f.Group), groupText(e.Group), anew+"groups move with firmware, kernel and slots")
+	}
+	if f.MDev != iommu.Unknown {
+		compare("gpu.mapping-mdev", "mdev", flag(f.MDev == iommu.Yes), flag(m.MDev), anew+"it must say whether the device offers mediated devices")
+	}
+	subsystem := ""
+	if e.Subsystem != nil {
+		subsystem = e.Subsystem.String()
+	}
+	compare("gpu.mapping-subsystem", "subsystem-id", f.Subsystem.String(), subsystem, anew+"another board has the same chip")
+	return findings
+}
+
+func hasGroup(f iommu.Function) bool {
+	_, ok := f.Group.Int()
+	return ok
+}
+
+// groupText returns a group as PVE writes it, "" for none.
+func groupText(g iommu.GroupID) string {
+	if n, ok := g.Int(); ok {
+		return fmt.Sprint(n)
+	}
+	return ""
+}
+
+func flag(set bool) string {
+	if set {
+		return "1"
+	}
+	return "0"
+}
+
+// whereabouts says where the entry's device is now.
+func (e MappingEntry) whereabouts(functions []iommu.Function) string {
+	found := e.Find(functions)
+	if len(found) == 0 {
+		return fmt.Sprintf("no %s is in the node: put it back, or write the mapping anew for another card", e.Model)
+	}
+	places := make([]string, len(found))
+	for i, a := range found {
+		places[i] = a.String()
+	}
+	return fmt.Sprintf("%s is at %s now: write the mapping anew for that address", e.Model, strings.Join(places, " and "))
+}

@@ -1,0 +1,59 @@
+package gpu
+
+// An IGD is what a generation of Intel's integrated graphics takes to be a
+// guest's boot display, which is PVE's legacy-igd on i440fx (intel-igpu-passthru
+// README; QEMU docs/igd-assign.txt). On q35 the same card is a second, headless
+// one: it computes and draws, but nothing is seen on its connectors before the
+// guest's driver has loaded.
+type IGD struct {
+	// ROM is the name of its option ROM in the intel-igpu-passthru release
+	// v0.1. PVE reads it from /usr/share/kvm.
+	ROM string `json:"rom"`
+	// LPC is set where QEMU keeps to legacy mode only with the argument
+	// "-set device.hostpciN.x-igd-lpc=on": Ice Lake and newer.
+	LPC bool `json:"lpc"`
+	// QEMU is the least version that knows the generation, "" for any that
+	// PVE 8 and 9 ship.
+	QEMU string `json:"qemu,omitempty"`
+}
+
+// LPCArgument returns the QEMU argument that legacy mode needs for the card in
+// a slot such as "hostpci0", or "" if it needs none. Only root@pam may set args.
+func (g IGD) LPCArgument(slot string) string {
+	if !g.LPC {
+		return ""
+	}
+	return "-set device." + slot + ".x-igd-lpc=on"
+}
+
+// UniversalROM works on all generations and draws nothing before the guest's
+// driver has loaded: for headless use on q35, or as the last resort.
+const UniversalROM = "Universal_noGOP_igd.rom"
+
+var igds = map[Family]IGD{
+	IntelSandyBridge: {ROM: "SNB_GOPv2_igd.rom"},
+	IntelIvyBridge:   {ROM: "IVB_GOPv3_igd.rom"},
+	IntelHaswell:     {ROM: "HSW_BDW_GOPv5_igd.rom"},
+	IntelBroadwell:   {ROM: "HSW_BDW_GOPv5_igd.rom"},
+	IntelSkylake:     {ROM: "SKL_CML_GOPv9_igd.rom"},
+	IntelKabyLake:    {ROM: "SKL_CML_GOPv9_igd.rom"},
+	IntelCoffeeLake:  {ROM: "CFL_CML_GOPv9.1_igd.rom"},
+	IntelCometLake:   {ROM: "CFL_CML_GOPv9.1_igd.rom"},
+	IntelGeminiLake:  {ROM: "GLK_GOPv13_igd.rom"},
+	IntelIceLake:     {ROM: "ICL_GOPv14_igd.rom", LPC: true},
+	IntelJasperLake:  {ROM: "JSL_GOPv18_igd.rom", LPC: true},
+	IntelTigerLake:   {ROM: "RKL_TGL_ADL_RPL_GOPv17.1_igd.rom", LPC: true},
+	IntelRocketLake:  {ROM: "RKL_TGL_ADL_RPL_GOPv17.1_igd.rom", LPC: true},
+	IntelAlderLake:   {ROM: "RKL_TGL_ADL_RPL_GOPv17.1_igd.rom", LPC: true},
+	IntelAlderLakeP:  {ROM: "ADL-H_RPL-H_GOPv21_igd.rom", LPC: true},
+	IntelAlderLakeN:  {ROM: "ADL-N_TWL_GOPv21_igd.rom", LPC: true},
+	IntelMeteorLake:  {ROM: "ARL_MTL_GOPv22_igd.rom", LPC: true, QEMU: "10.1"},
+	IntelLunarLake:   {ROM: "LNL_GOPv2X_igd.rom", LPC: true, QEMU: "10.1"},
+}
+
+// IGD returns what the family takes to be a guest's boot display; ok is false
+// if it is none of Intel's integrated graphics.
+func (f Family) IGD() (igd IGD, ok bool) {
+	igd, ok = igds[f]
+	return igd, ok
+}

@@ -1,0 +1,115 @@
+package gpu
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/proxstation/proxstation/iommu"
+)
+
+// A Rule is one of PVE's rules for hostpci values and the VM around them. A VM
+// that breaks one is saved and then refuses to start.
+type Rule string
+
+// The rules (parse_hostpci_devices in qemu-server PVE/QemuServer/PCI.pm).
+const (
+	RulePCIeNeedsQ35        Rule = "pcie=1 needs the machine type q35"
+	RuleIGDNeedsI440FX      Rule = "legacy-igd needs the machine type pc (i440fx)"
+	RuleIGDNeedsNoVGA       Rule = "legacy-igd needs vga: none"
+	RuleIGDNeedsROMBar      Rule = "legacy-igd needs the ROM bar"
+	RuleIGDWithoutXVGA      Rule = "legacy-igd does not go with x-vga"
+	RuleIGDWithoutMDev      Rule = "legacy-igd does not go with a mediated device"
+	RuleIGDAlone            Rule = "legacy-igd is for one function without alternatives"
+	RuleIGDAddress          Rule = "legacy-igd is for the iGPU at 0000:00:02.0"
+	RuleIGDOnce             Rule = "only one device can be in legacy-igd mode"
+	RuleMDevOneFunction     Rule = "a mediated device is of one function"
+	RuleDeviceAssignedTwice Rule = "a device can be assigned to a VM once"
+)
+
+// ErrRule means that a VM's hostpci values break one of PVE's rules.
+var ErrRule = errors.New("PVE refuses to start the VM")
+
+// A RuleError says which value breaks which of PVE's rules. It matches
+// [ErrRule].
+type RuleError struct {
+	Value HostPCI
+	Rule  Rule
+	Seen  string // what breaks it, such as "machine: q35"
+}
+
+// Error names the value, the rule and what breaks it.
+func (e *RuleError) Error() string {
+	return fmt.Sprintf("gpu: hostpci %q: %s: %s, not %s", e.Value, ErrRule, e.Rule, e.Seen)
+}
+
+// Is reports whether target is [ErrRule].
+func (e *RuleError) Is(target error) bool { return target == ErrRule }
+
+// igdAddress is the place of Intel's integrated graphics.
+var igdAddress = must(iommu.ParseAddress("0000:00:02.0"))
+
+func must(a iommu.Address, err error) iommu.Address {
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
+
+// CheckRules returns nil if PVE would start a VM with these hostpci values,
+// else all rules that they break, each a [*RuleError]. Machine and vga are the
+// values of those keys of the VM's configuration, "" where they are not set.
+// What depends on the node's devices is for [Node.Check].
+func CheckRules(values []HostPCI, machine, vga string) error {
+	var broken []error
+	legacy, seen := 0, []Device(nil)
+	for _, h := range values {
+		refuse := func(breaks bool, rule Rule, seen string) {
+			if breaks {
+				broken = append(broken, &RuleError{Value: h, Rule: rule, Seen: seen})
+			}
+		}
+		q35 := strings.Contains(machine, "q35")
+		refuse(h.PCIe && !q35, RulePCIeNeedsQ35, show("machine", machine))
+		refuse(h.MDev != "" && len(h.Devices) > 1, RuleMDevOneFunction, joinDevices(h.Devices))
+		for _, d := range h.Devices {
+			for _, other := range seen {
+				refuse(h.MDev == "" && (d.Covers(other.Address) || other.Covers(d.Address)), RuleDeviceAssignedTwice, d.String()+" twice")
+			}
+		}
+		if h.MDev == "" {
+			seen = append(seen, h.Devices...)
+		}
+		if !h.LegacyIGD {
+			continue
+		}
+		legacy++
+		refuse(legacy > 1, RuleIGDOnce, fmt.Sprintf("%d", legacy))
+		refuse(!isI440FX(machine), RuleIGDNeedsI440FX, show("machine", machine))
+		refuse(vga != "none", RuleIGDNeedsNoVGA, show("vga", vga))
+		refuse(h.NoROMBar, RuleIGDNeedsROMBar, "rombar=0")
+		refuse(h.PrimaryVGA, RuleIGDWithoutXVGA, "x-vga=1")
+		refuse(h.MDev != "", RuleIGDWithoutMDev, "mdev="+h.MDev)
+		refuse(len(h.Devices) > 1, RuleIGDAlone, joinDevices(h.Devices))
+		refuse(len(h.Devices) == 1 && h.Devices[0].Address != igdAddress, RuleIGDAddress, joinDevices(h.Devices))
+	}
+	return errors.Join(broken...)
+}
+
+// isI440FX reports whether a machine value means i440fx, PVE's default on
+// x86-64: "", "pc", "pc-i440fx-9.0" or the pinned "pc-9.0".
+func isI440FX(machine string) bool {
+	machineType, _, _ := strings.Cut(machine, ",")
+	machineType = strings.TrimPrefix(machineType, "type=")
+	if strings.Contains(machineType, "=") { // only other keys: the default type
+		machineType = ""
+	}
+	return !strings.Contains(machine, "q35") && (machineType == "" || strings.HasPrefix(machineType, "pc"))
+}
+
+func show(key, value string) string {
+	if value == "" {
+		return key + " not set"
+	}
+	return key + ": " + value
+}

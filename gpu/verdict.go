@@ -1,0 +1,129 @@
+package gpu
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/proxstation/proxstation/iommu"
+)
+
+// A Support says whether a guest can use a card. The zero Support is that it
+// is not known.
+type Support uint8
+
+// The kinds of support.
+const (
+	SupportUnknown Support = iota
+	Supported              // with the drivers that the guest has or its vendor gives
+	Conditional            // with something set or patched; see Conditions
+	Unsupported            // never
+)
+
+var supportNames = [...]string{"unknown", "supported", "conditional", "unsupported"}
+
+// String returns "unknown", "supported", "conditional" or "unsupported".
+func (s Support) String() string {
+	if int(s) >= len(supportNames) {
+		return fmt.Sprintf("Support(%d)", uint8(s))
+	}
+	return supportNames[s]
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (s Support) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (s *Support) UnmarshalText(text []byte) error {
+	i := slices.Index(supportNames[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("gpu: support %q is not known", text)
+	}
+	*s = Support(i)
+	return nil
+}
+
+// A Verdict says whether a guest can use a card, and why.
+type Verdict struct {
+	Guest   Guest   `json:"guest"`
+	Card    string  `json:"card"` // the card's name
+	Support Support `json:"support"`
+	// Why is the reason.
+	Why string `json:"why"`
+	// Conditions are what it takes, if Support is [Conditional].
+	Conditions []string `json:"conditions,omitempty"`
+	// DeviceID is the device number that the guest must see instead of the
+	// card's own, for [HostPCI].DeviceID; nil if it may see its own.
+	DeviceID *iommu.ID `json:"deviceID,omitempty"`
+	// Instead is what to do if Support is [Unsupported].
+	Instead string `json:"instead,omitempty"`
+	// Source is who says so.
+	Source string `json:"source,omitempty"`
+}
+
+// Err returns an [*UnsupportedError] if the guest cannot use the card, else nil.
+func (v Verdict) Err() error {
+	if v.Support != Unsupported {
+		return nil
+	}
+	return &UnsupportedError{v}
+}
+
+// ErrUnsupported means that a guest cannot use a card.
+var ErrUnsupported = errors.New("the guest has no driver for this card")
+
+// An UnsupportedError refuses a card to a guest. It matches [ErrUnsupported].
+type UnsupportedError struct{ Verdict }
+
+// Error says why, and what to do instead.
+func (e *UnsupportedError) Error() string {
+	return fmt.Sprintf("gpu: %s cannot use %s: %s (%s); instead: %s", e.Guest, e.Card, e.Why, e.Source, e.Instead)
+}
+
+// Is reports whether target is [ErrUnsupported].
+func (e *UnsupportedError) Is(target error) bool { return target == ErrUnsupported }
+
+// need adds a condition.
+func (v *Verdict) need(condition string) {
+	v.Support = Conditional
+	v.Conditions = append(v.Conditions, condition)
+}
+
+// Judge says whether a guest's system has drivers for a card.
+func Judge(guest Guest, card Card) Verdict {
+	v := Verdict{Guest: guest, Card: card.Name()}
+	switch {
+	case guest.IsMacOS():
+		v.judgeMacOS(card)
+	case guest != Linux && !guest.IsWindows():
+		v.Why = "the guest's system is not known"
+	case card.Family() == UnknownFamily:
+		v.Why = "the card's family is not known"
+	case guest == Linux && card.Model().Vendor == NVIDIA:
+		v.judgeLinuxNVIDIA(card)
+	case guest == Linux:
+		v.Support, v.Why, v.Source = Supported, "the kernel has drivers for it", "Linux drivers/gpu/drm"
+	default:
+		v.Support, v.Why, v.Source = Supported, "its vendor has drivers for it", "the vendors' Windows drivers"
+	}
+	return v
+}
+
+// judgeLinuxNVIDIA says which of NVIDIA's kernel modules know the card. Open
+// ones are for Turing and later, the only ones that know Blackwell, from 570
+// on; the last releases for older cards are the 470 and 580 branches.
+func (v *Verdict) judgeLinuxNVIDIA(card Card) {
+	v.Support, v.Source = Supported, "NVIDIA open-gpu-kernel-modules README"
+	v.Why = "NVIDIA's open and proprietary kernel modules know it"
+	switch card.Family() {
+	case NVIDIABlackwell:
+		v.Why = "NVIDIA's proprietary kernel modules do not know Blackwell"
+		v.need("NVIDIA's open kernel modules, version 570 or newer")
+	case NVIDIAMaxwell, NVIDIAPascal, NVIDIAVolta:
+		v.Source, v.Why = "NVIDIA's list of legacy GPUs", "NVIDIA's open kernel modules do not know cards before Turing"
+		v.need("NVIDIA's proprietary kernel modules; their 580 branch is the last")
+	case NVIDIAKepler:
+		v.Source, v.Why = "NVIDIA's list of legacy GPUs", "NVIDIA's open kernel modules do not know cards before Turing"
+		v.need("NVIDIA's proprietary kernel modules; their 470 branch is the last, so that new kernels leave nouveau only")
+	}
+}
