@@ -1,0 +1,190 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// The names of the files that [Client.Download] leaves behind.
+const (
+	ImageName     = "BaseSystem.dmg"
+	ChunklistName = "BaseSystem.chunklist"
+)
+
+// partial is what the image is called until all of it has been verified.
+const partial = ".part"
+
+// Download fetches an asset into a directory that exists, and returns its
+// chunklist, whose signature has been verified. Both files appear under their
+// names only when every byte of them has been verified; an image that is
+// already there is verified and kept, or replaced if it is another.
+//
+// The image is verified chunk by chunk as it arrives. If the connection
+// breaks, Download goes on after the last right chunk, as long as every
+// connection brings at least one; if ctx is done or the process dies, so does
+// the next Download into the same directory. The error is, besides those of
+// the network and the file system, [ErrService], [ErrChunklist],
+// [ErrSignature], [ErrUnsigned] or [ErrImage].
+func (c *Client) Download(ctx context.Context, asset Asset, dir string) (*Chunklist, error) {
+	if asset.tokens == nil {
+		return nil, fmt.Errorf("%w: the asset is not one that Find gave", ErrService)
+	}
+	list, err := c.chunklist(ctx, asset)
+	if err != nil {
+		return nil, err
+	}
+	image := filepath.Join(dir, ImageName)
+	if err := verifyFile(image, list); err != nil {
+		if errors.Is(err, ErrImage) {
+			err = os.Rename(image, image+partial) // what is right in it is kept
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("recovery: %w", err)
+		}
+		if err := c.image(ctx, asset, list, image); err != nil {
+			return nil, err
+		}
+	}
+	c.report("verified", list.Size(), list)
+	if err := writeFile(filepath.Join(dir, ChunklistName), list.data); err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+func (c *Client) chunklist(ctx context.Context, asset Asset) (*Chunklist, error) {
+	response, err := c.get(ctx, asset.Chunklist, asset.tokens.chunklist, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer closeQuietly(response)
+	data, err := io.ReadAll(io.LimitReader(response.Body, maxChunklist+1))
+	if err != nil {
+		return nil, fmt.Errorf("recovery: %w", err)
+	}
+	list, err := ParseChunklist(data)
+	if err != nil {
+		return nil, err
+	}
+	if err := list.Verify(c.Keys...); err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+func verifyFile(name string, list *Chunklist) error {
+	file, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	return list.VerifyImage(file)
+}
+
+// image fetches the image, and renames it when it is whole.
+func (c *Client) image(ctx context.Context, asset Asset, list *Chunklist, name string) (err error) {
+	file, err := os.OpenFile(name+partial, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return fmt.Errorf("recovery: %w", err)
+	}
+	defer func() {
+		if closeErr := file.Close(); err == nil && closeErr != nil {
+			err = fmt.Errorf("recovery: %w", closeErr)
+		}
+		if err == nil {
+			if err = os.Rename(name+partial, name); err != nil {
+				err = fmt.Errorf("recovery: %w", err)
+			}
+		}
+	}()
+	c.report("verifying what is there", 0, list)
+	done, _ := list.verify(file, 0, io.Discard, func(n int64) { c.report("verifying what is there", n, list) })
+	for {
+		before := done
+		done, err = c.more(ctx, asset, list, file, done)
+		if err == nil {
+			return file.Sync()
+		}
+		if ctx.Err() != nil {
+			err = ctx.Err() // what else went wrong came of it
+		}
+		var wrong *ImageError
+		if ctx.Err() != nil || done == before || errors.As(err, &wrong) && !wrong.Short {
+			return fmt.Errorf("recovery: image: %w", err)
+		}
+	}
+}
+
+// more fetches the chunks from the one numbered done on. What is in the file
+// after the last right chunk is cut off.
+func (c *Client) more(ctx context.Context, asset Asset, list *Chunklist, file *os.File, done int) (int, error) {
+	from := (&Chunklist{Chunks: list.Chunks[:done]}).Size()
+	if err := cut(file, from); err != nil || done == len(list.Chunks) {
+		return done, err
+	}
+	response, err := c.get(ctx, asset.Image, asset.tokens.image, from)
+	if err != nil {
+		return done, err
+	}
+	defer closeQuietly(response)
+	if err := skipTo(response, from); err != nil {
+		return done, err
+	}
+	c.report("downloading", from, list)
+	done, err = list.verify(response.Body, done, file, func(n int64) { c.report("downloading", n, list) })
+	if err == nil {
+		if err = atEnd(response.Body, list.Size()); err != nil {
+			done-- // so that it is not taken for whole the next time
+		}
+	}
+	if err != nil {
+		kept := (&Chunklist{Chunks: list.Chunks[:done]}).Size()
+		return done, errors.Join(err, cut(file, kept))
+	}
+	return done, nil
+}
+
+func cut(file *os.File, size int64) error {
+	if err := file.Truncate(size); err != nil {
+		return err
+	}
+	_, err := file.Seek(size, io.SeekStart)
+	return err
+}
+
+// skipTo makes the next byte of the answer the one numbered from. A server
+// may ignore that only a part was asked for.
+func skipTo(response *http.Response, from int64) error {
+	if response.StatusCode == http.StatusOK {
+		_, err := io.CopyN(io.Discard, response.Body, from)
+		return err
+	}
+	if !strings.HasPrefix(response.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", from)) {
+		return serviceError(response, "gives another part of the file than the one asked for")
+	}
+	return nil
+}
+
+func (c *Client) report(message string, done int64, list *Chunklist) {
+	if c.Progress != nil {
+		c.Progress(Event{Message: message, Done: done, Total: list.Size()})
+	}
+}
+
+// writeFile writes a file that is whole or not there.
+func writeFile(name string, data []byte) error {
+	if err := os.WriteFile(name+partial, data, 0o644); err != nil {
+		return fmt.Errorf("recovery: %w", err)
+	}
+	if err := os.Rename(name+partial, name); err != nil {
+		return fmt.Errorf("recovery: %w", err)
+	}
+	return nil
+}

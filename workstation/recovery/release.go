@@ -1,0 +1,123 @@
+package recovery
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// A Release is a release of macOS whose recovery system Apple still serves to
+// Intel Macs. The zero Release is none.
+type Release uint8
+
+// The releases, the oldest first.
+const (
+	HighSierra Release = iota + 1 // 10.13
+	Mojave                        // 10.14
+	Catalina                      // 10.15
+	BigSur                        // 11
+	Monterey                      // 12
+	Ventura                       // 13
+	Sonoma                        // 14
+	Sequoia                       // 15
+	Tahoe                         // 26, the last for Intel
+)
+
+// A Board is the Mac as which the service is asked. What it answers with
+// depends on it: the newest system that Mac can run, or the one it was sold
+// with.
+type Board struct {
+	// ID is the board's id, such as "Mac-7BA5B2D9E42DDD94".
+	ID string
+	// Serial is the board's serial number (MLB), 17 characters. Zeros mean
+	// none; with 11 zeros, a product code and 2 zeros it names a model, and
+	// the service answers with the oldest system of that model.
+	Serial string
+	// Latest asks for the newest system there is instead of the newest one
+	// that suits the board's age.
+	Latest bool
+}
+
+const noSerial = "00000000000000000"
+
+type release struct {
+	name, version string
+	board         Board
+}
+
+// table returns what is known of a release. The boards are those that macrecovery's
+// recovery_urls.txt and boards.json name for each release (April 2026). What
+// a board is given can change when Apple publishes updates: compare the
+// product or the disk's version with what was wanted.
+func (r Release) table() (release, bool) {
+	table := [...]release{
+		HighSierra: {"High Sierra", "10.13", Board{ID: "Mac-7BA5B2D9E42DDD94", Serial: "00000000000J80300"}},
+		Mojave:     {"Mojave", "10.14", Board{ID: "Mac-7BA5B2DFE22DDD8C", Serial: "00000000000KXPG00"}},
+		Catalina:   {"Catalina", "10.15", Board{ID: "Mac-00BE6ED71E35EB86", Serial: noSerial}},
+		BigSur:     {"Big Sur", "11", Board{ID: "Mac-2BD1B31983FE1663", Serial: noSerial}},
+		Monterey:   {"Monterey", "12", Board{ID: "Mac-E43C1C25D4880AD6", Serial: noSerial}},
+		Ventura:    {"Ventura", "13", Board{ID: "Mac-B4831CEBD52A0C4C", Serial: noSerial}},
+		Sonoma:     {"Sonoma", "14", Board{ID: "Mac-827FAC58A8FDFA22", Serial: noSerial}},
+		Sequoia:    {"Sequoia", "15", Board{ID: "Mac-7BA5B2D9E42DDD94", Serial: noSerial}},
+		Tahoe:      {"Tahoe", "26", Board{ID: "Mac-CFF7D910A743CAAF", Serial: noSerial, Latest: true}},
+	}
+	if r == 0 || int(r) >= len(table) {
+		return release{}, false
+	}
+	return table[r], true
+}
+
+// ErrRelease is a release that is none of the above.
+var ErrRelease = errors.New("recovery: unknown macOS release")
+
+// ParseRelease parses a name or version: "Sequoia", "high-sierra", "10.13",
+// "15.7.4", "macOS 12".
+func ParseRelease(s string) (Release, error) {
+	text := strings.ToLower(strings.TrimSpace(s))
+	text = strings.TrimSpace(strings.TrimPrefix(text, "macos"))
+	text = strings.ReplaceAll(text, "-", " ")
+	for r := HighSierra; r <= Tahoe; r++ {
+		known, _ := r.table()
+		if text == strings.ToLower(known.name) || text == known.version || strings.HasPrefix(text, known.version+".") {
+			return r, nil
+		}
+	}
+	return 0, fmt.Errorf("%w %q", ErrRelease, s)
+}
+
+// String returns the name: "High Sierra".
+func (r Release) String() string {
+	if known, ok := r.table(); ok {
+		return known.name
+	}
+	return fmt.Sprintf("Release(%d)", uint8(r))
+}
+
+// Version returns the version that all of the release's begin with: "10.13",
+// "15", and "" for no known release.
+func (r Release) Version() string {
+	known, _ := r.table()
+	return known.version
+}
+
+// Board returns the Mac that is given this release.
+func (r Release) Board() (Board, error) {
+	known, ok := r.table()
+	if !ok {
+		return Board{}, fmt.Errorf("%w %s", ErrRelease, r)
+	}
+	return known.board, nil
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (r Release) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (r *Release) UnmarshalText(text []byte) error {
+	parsed, err := ParseRelease(string(text))
+	if err != nil {
+		return err
+	}
+	*r = parsed
+	return nil
+}

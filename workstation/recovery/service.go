@@ -1,0 +1,224 @@
+package recovery
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// DefaultURL is Apple's recovery service.
+const DefaultURL = "http://osrecovery.apple.com"
+
+// A Client speaks to a recovery service. The zero Client speaks to Apple's.
+type Client struct {
+	// HTTP makes the requests; nil is [http.DefaultClient]. A Timeout in it
+	// would count for the whole download.
+	HTTP *http.Client
+	// URL is where the service is; "" is [DefaultURL].
+	URL string
+	// Keys are whose signatures count; empty means [AppleKeys].
+	Keys []*rsa.PublicKey
+	// Progress is called during downloads, by one goroutine; nil is fine.
+	Progress func(Event)
+}
+
+// An Event is a sign of progress of a download.
+type Event struct {
+	// Message says what is happening, for people.
+	Message string
+	// Done and Total are bytes of the image that are there and verified, and
+	// its size.
+	Done, Total int64
+}
+
+// An Asset is what the service offers: a recovery system's image and its
+// chunklist. It is good for some hours.
+type Asset struct {
+	// Product is Apple's name of it, such as "041-91758".
+	Product string
+	// Image and Chunklist are where its files are.
+	Image, Chunklist string
+
+	tokens *tokens // behind a pointer, because fmt reads unexported fields
+}
+
+type tokens struct{ image, chunklist string }
+
+// ErrService is a service that answers something else than the protocol says;
+// the error is a [*ServiceError].
+var ErrService = errors.New("recovery: service")
+
+// A ServiceError says what the service answered. It is [ErrService].
+type ServiceError struct {
+	// Host is who answered.
+	Host string
+	// Status is the HTTP status.
+	Status int
+	// Reason says what was wrong.
+	Reason string
+}
+
+// Error implements error.
+func (e *ServiceError) Error() string {
+	return fmt.Sprintf("%v %s: HTTP status %d: %s", ErrService, e.Host, e.Status, e.Reason)
+}
+
+// Is reports whether target is [ErrService].
+func (e *ServiceError) Is(target error) bool { return target == ErrService }
+
+// Find asks the service for a release's recovery system.
+func (c *Client) Find(ctx context.Context, release Release) (Asset, error) {
+	board, err := release.Board()
+	if err != nil {
+		return Asset{}, err
+	}
+	return c.FindBoard(ctx, board)
+}
+
+// FindBoard asks the service for what it gives to a Mac. The ids that a Mac
+// would send along are random.
+func (c *Client) FindBoard(ctx context.Context, board Board) (Asset, error) {
+	session, err := c.session(ctx)
+	if err != nil {
+		return Asset{}, err
+	}
+	system := "default"
+	if board.Latest {
+		system = "latest"
+	}
+	form := []string{
+		"cid=" + randomHex(8),
+		"sn=" + orDefault(board.Serial, noSerial),
+		"bid=" + board.ID,
+		"k=" + randomHex(32),
+		"fg=" + randomHex(32),
+		"os=" + system,
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost,
+		c.base()+"/InstallationPayload/RecoveryImage", strings.NewReader(strings.Join(form, "\n")))
+	if err != nil {
+		return Asset{}, fmt.Errorf("recovery: %w", err)
+	}
+	request.Header.Set("Content-Type", "text/plain")
+	request.Header.Set("Cookie", session)
+	response, err := c.do(request)
+	if err != nil {
+		return Asset{}, err
+	}
+	defer closeQuietly(response)
+	if response.StatusCode != http.StatusOK {
+		return Asset{}, serviceError(response, "no recovery system for board "+board.ID)
+	}
+	return parseAsset(response)
+}
+
+// session returns the cookie without which the service answers nothing.
+func (c *Client) session(ctx context.Context) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base()+"/", nil)
+	if err != nil {
+		return "", fmt.Errorf("recovery: %w", err)
+	}
+	response, err := c.do(request)
+	if err != nil {
+		return "", err
+	}
+	defer closeQuietly(response)
+	for _, cookie := range response.Cookies() {
+		if cookie.Name == "session" {
+			return "session=" + cookie.Value, nil
+		}
+	}
+	return "", serviceError(response, "gave no session")
+}
+
+// parseAsset reads lines "KEY: VALUE": AP is the product, AU and AT the
+// image's address and token, CU and CT the chunklist's.
+func parseAsset(response *http.Response) (Asset, error) {
+	fields := map[string]string{}
+	lines := bufio.NewScanner(io.LimitReader(response.Body, 64<<10))
+	for lines.Scan() {
+		if key, value, found := strings.Cut(lines.Text(), ": "); found {
+			fields[key] = strings.TrimSpace(value)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return Asset{}, fmt.Errorf("recovery: %w", err)
+	}
+	for _, key := range []string{"AP", "AU", "AT", "CU", "CT"} {
+		if fields[key] == "" {
+			return Asset{}, serviceError(response, "its answer has no "+key)
+		}
+	}
+	for _, key := range []string{"AU", "CU"} {
+		u, err := url.Parse(fields[key])
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return Asset{}, serviceError(response, key+" is no address")
+		}
+	}
+	return Asset{
+		Product: fields["AP"], Image: fields["AU"], Chunklist: fields["CU"],
+		tokens: &tokens{fields["AT"], fields["CT"]},
+	}, nil
+}
+
+// get asks for one of an asset's files, from a byte on.
+func (c *Client) get(ctx context.Context, address, token string, from int64) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, fmt.Errorf("recovery: %w", err)
+	}
+	request.Header.Set("Cookie", "AssetToken="+token)
+	if from > 0 {
+		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
+	}
+	response, err := c.do(request)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusPartialContent {
+		closeQuietly(response)
+		return nil, serviceError(response, "does not give the file")
+	}
+	return response, nil
+}
+
+func (c *Client) do(request *http.Request) (*http.Response, error) {
+	request.Header.Set("User-Agent", "InternetRecovery/1.0")
+	client := c.HTTP
+	if client == nil {
+		client = http.DefaultClient
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("recovery: %w", err)
+	}
+	return response, nil
+}
+
+func (c *Client) base() string { return strings.TrimSuffix(orDefault(c.URL, DefaultURL), "/") }
+
+func serviceError(response *http.Response, reason string) error {
+	return &ServiceError{Host: response.Request.URL.Host, Status: response.StatusCode, Reason: reason}
+}
+
+func closeQuietly(response *http.Response) { _ = response.Body.Close() }
+
+func randomHex(bytes int) string {
+	random := make([]byte, bytes)
+	_, _ = rand.Read(random) // never fails
+	return fmt.Sprintf("%X", random)
+}
+
+func orDefault(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
+}

@@ -1,0 +1,159 @@
+package recovery
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"io"
+	mathrand "math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// Keys are made once: it takes a while.
+var (
+	ourKey   = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+	otherKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+)
+
+func mustKey(t testing.TB, generate func() (*rsa.PrivateKey, error)) *rsa.PrivateKey {
+	t.Helper()
+	key, err := generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// testImage returns some bytes, other ones for every seed.
+func testImage(seed uint64, size int) []byte {
+	image := make([]byte, size)
+	_, _ = mathrand.NewChaCha8([32]byte{byte(seed)}).Read(image)
+	return image
+}
+
+// sign makes the chunklist of an image as Apple does; without a key, one with
+// a mere checksum.
+func sign(t testing.TB, image []byte, chunkBytes int, key *rsa.PrivateKey) []byte {
+	t.Helper()
+	chunks := slices.Collect(slices.Chunk(image, chunkBytes))
+	method := byte(1)
+	if key == nil {
+		method = 2
+	}
+	le := binary.LittleEndian
+	list := append([]byte("CNKL"), 36, 0, 0, 0, 1, 1, method, 0)
+	list = le.AppendUint64(list, uint64(len(chunks)))
+	list = le.AppendUint64(list, 36)
+	list = le.AppendUint64(list, uint64(36+36*len(chunks)))
+	for _, chunk := range chunks {
+		sum := sha256.Sum256(chunk)
+		list = append(le.AppendUint32(list, uint32(len(chunk))), sum[:]...)
+	}
+	sum := sha256.Sum256(list)
+	if key == nil {
+		return append(list, sum[:]...)
+	}
+	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(signature)
+	return append(list, signature...)
+}
+
+// A service is Apple's, as far as a Mac sees it, with ways to go wrong.
+type service struct {
+	t         *testing.T
+	url       string
+	image     []byte
+	chunklist []byte
+	answer    func(string) string // changes the answer to a query
+	cutAfter  int64               // bytes of the image after which each connection breaks; 0 is never
+	noRanges  bool                // ranges are ignored, as HTTP allows
+	requests  atomic.Int64        // for the image
+	sent      atomic.Int64        // bytes of the image
+	lastQuery atomic.Value
+}
+
+func newService(t *testing.T, image, chunklist []byte) *service {
+	t.Helper()
+	s := &service{t: t, image: image, chunklist: chunklist}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Add("Set-Cookie", "other=1; path=/")
+		w.Header().Add("Set-Cookie", "session=1600~ABC; path=/; HttpOnly")
+	})
+	mux.HandleFunc("POST /InstallationPayload/RecoveryImage", s.query)
+	mux.HandleFunc("GET /files/BaseSystem.dmg", s.serveImage)
+	mux.HandleFunc("GET /files/BaseSystem.chunklist", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Cookie") != "AssetToken=chunklist-token" {
+			http.Error(w, "forbidden", http.StatusForbidden)
+			return
+		}
+		_, _ = w.Write(s.chunklist)
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	s.url = server.URL
+	return s
+}
+
+var wantQuery = regexp.MustCompile(`^cid=[0-9A-F]{16}\nsn=[0-9A-Z]{17}\nbid=Mac-[0-9A-F]+\nk=[0-9A-F]{64}\nfg=[0-9A-F]{64}\nos=(default|latest)$`)
+
+func (s *service) query(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	s.lastQuery.Store(string(body))
+	switch {
+	case r.Header.Get("Cookie") != "session=1600~ABC", r.UserAgent() != "InternetRecovery/1.0":
+		http.Error(w, "forbidden", http.StatusForbidden)
+	case !wantQuery.Match(body), r.Header.Get("Content-Type") != "text/plain":
+		http.Error(w, "bad request", http.StatusBadRequest)
+	case strings.Contains(string(body), "bid=Mac-0000"):
+		http.NotFound(w, r)
+	default:
+		text := fmt.Sprintf("AP: 041-91758\nAU: %s/files/BaseSystem.dmg\nAH: 00\nAT: image-token\nCU: %s/files/BaseSystem.chunklist\nCH: 00\nCT: chunklist-token\n", s.url, s.url)
+		if s.answer != nil {
+			text = s.answer(text)
+		}
+		_, _ = io.WriteString(w, text)
+	}
+}
+
+func (s *service) serveImage(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Cookie") != "AssetToken=image-token" {
+		http.Error(w, "forbidden", http.StatusForbidden)
+		return
+	}
+	s.requests.Add(1)
+	body, status := s.image, http.StatusOK
+	var from int
+	if header := r.Header.Get("Range"); header != "" && !s.noRanges {
+		if _, err := fmt.Sscanf(header, "bytes=%d-", &from); err != nil || from >= len(body) {
+			http.Error(w, "range", http.StatusRequestedRangeNotSatisfiable)
+			return
+		}
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(body)-1, len(body)))
+		body, status = body[from:], http.StatusPartialContent
+	}
+	w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+	w.WriteHeader(status)
+	if s.cutAfter > 0 && int64(len(body)) > s.cutAfter {
+		n, _ := w.Write(body[:s.cutAfter])
+		s.sent.Add(int64(n))
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	n, _ := io.Copy(w, bytes.NewReader(body))
+	s.sent.Add(n)
+}
