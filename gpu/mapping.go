@@ -50,7 +50,7 @@ type MappingEntry struct {
 var (
 	pathFormat  = regexp.MustCompile(`^[a-f0-9]{4,}:[^;]+(;[a-f0-9]{4,}:[^;]+)*$`) // with its domain
 	modelFormat = regexp.MustCompile(`^[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}$`)
-	oneLine     = regexp.MustCompile(`^[^,\n]{1,4096}$`)
+	oneLine     = regexp.MustCompile(`^[^,\n]+$`)
 )
 
 // ParseMappingEntry parses an entry as PVE writes it:

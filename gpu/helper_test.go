@@ -1,0 +1,118 @@
+package gpu_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/hosttree"
+	"github.com/proxstation/proxstation/iommu"
+)
+
+// address parses an address that a test spells out.
+func address(s string) iommu.Address {
+	a, err := iommu.ParseAddress(s)
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
+
+func model(vendor, device iommu.ID) iommu.Model { return iommu.Model{Vendor: vendor, Device: device} }
+
+// function returns a function with a group, as sysfs or the API gives it.
+func function(at string, class iommu.Class, m iommu.Model, group int) iommu.Function {
+	return iommu.Function{Address: address(at), Class: class, Model: m,
+		Subsystem: model(0x1462, 0x5317), Group: iommu.Group(group), MDev: iommu.No}
+}
+
+// card returns a card of one function.
+func card(vendor, device iommu.ID) gpu.Card {
+	at := "0000:01:00.0"
+	if vendor == gpu.Intel {
+		at = "0000:00:02.0"
+	}
+	return gpu.Card{Functions: []iommu.Function{function(at, 0x030000, model(vendor, device), 1)}}
+}
+
+var (
+	uhd630     = model(gpu.Intel, 0x3e92)
+	rtx5070ti  = model(gpu.NVIDIA, 0x2c05)
+	rtxAudio   = model(gpu.NVIDIA, 0x22e9)
+	rootPort   = function("0000:00:01.0", 0x060400, model(gpu.Intel, 0x1901), 1)
+	reference  = []iommu.Function{rootPort, function("0000:00:02.0", 0x030000, uhd630, 2), function("0000:01:00.0", 0x030000, rtx5070ti, 1), function("0000:01:00.1", 0x040300, rtxAudio, 1)}
+	rtxMapping = gpu.Mapping{ID: "rtx", Entries: []gpu.MappingEntry{entry("id=10de:2c05,iommugroup=1,node=pve,path=0000:01:00,subsystem-id=1462:5317")}}
+)
+
+func entry(s string) gpu.MappingEntry {
+	e, err := gpu.ParseMappingEntry(s)
+	if err != nil {
+		panic(err)
+	}
+	return e
+}
+
+// values parses the hostpci values of a VM.
+func values(texts ...string) []gpu.HostPCI {
+	var parsed []gpu.HostPCI
+	for _, text := range texts {
+		h, err := gpu.ParseHostPCI(text)
+		if err != nil {
+			panic(err)
+		}
+		parsed = append(parsed, h)
+	}
+	return parsed
+}
+
+// captured reads one of the described hosts, with lines that change it.
+func captured(t *testing.T, name string, lines ...string) iommu.Facts {
+	t.Helper()
+	tree, err := hosttree.Load(name, lines...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts, err := iommu.Read(iommu.HostAt(tree))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return facts
+}
+
+func cardAt(t *testing.T, functions []iommu.Function, at string) gpu.Card {
+	t.Helper()
+	c, ok := gpu.CardAt(functions, address(at))
+	if !ok {
+		t.Fatalf("no card at %s", at)
+	}
+	return c
+}
+
+// ids returns what was found, in order.
+func ids(findings []gpu.Finding) []string {
+	found := []string{}
+	for _, f := range findings {
+		found = append(found, f.ID)
+	}
+	return found
+}
+
+// wantIDs compares the IDs of findings, whatever their order, and wants every
+// finding to say what was seen and why it matters.
+func wantIDs(t *testing.T, findings []gpu.Finding, want ...string) {
+	t.Helper()
+	got := ids(findings)
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("found %q, want %q", got, want)
+	}
+	for _, f := range findings {
+		if f.Severity == 0 || f.Subject == "" || f.Seen == "" || f.Why == "" {
+			t.Errorf("%s does not say enough:\n%s", f.ID, f)
+		}
+		if f.Severity != gpu.Info && f.Fix == "" {
+			t.Errorf("%s does not say what to do:\n%s", f.ID, f)
+		}
+	}
+}
