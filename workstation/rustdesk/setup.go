@@ -23,7 +23,8 @@ type Package struct {
 }
 
 // A Setup is what is to be done inside one guest. It can be run again at any
-// time: what is as wanted is left as it is.
+// time: what is as wanted is left as it is. If an option changes, RustDesk's
+// service is restarted, which ends the connections there are.
 type Setup struct {
 	// OS is the guest's.
 	OS OS `json:"os"`

@@ -230,6 +230,27 @@ func TestReportOnlyChangesNothing(t *testing.T) {
 	}
 }
 
+func TestSetupOnAFreshImage(t *testing.T) {
+	t.Parallel()
+	g := newGuest(t, Linux)
+	g.mark("no-lists")
+	report, err := g.run(Setup{Package: g.serve("r.deb", "1.4.9")})
+	if err != nil || !slices.Equal(report.Changed, []string{"package"}) || !report.Running {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+func TestSetupReportsWhatTheInstallerSaid(t *testing.T) {
+	t.Parallel()
+	g := newGuest(t, Linux)
+	g.mark("apt-broken")
+	_, err := g.run(Setup{Package: g.serve("r.deb", "1.4.9")})
+	wantStage(t, err, "package")
+	if err == nil || !strings.Contains(err.Error(), "apt-get failed: E: Unmet dependencies.") {
+		t.Errorf("%v: does not say what apt-get said", err)
+	}
+}
+
 func TestSetupUpgrades(t *testing.T) {
 	t.Parallel()
 	g := newGuest(t, Linux)
