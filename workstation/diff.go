@@ -50,51 +50,47 @@ func (d *differ) mappings() {
 	d.after = slices.Clone(d.facts.Mappings)
 	for _, want := range d.spec.Mappings {
 		card, ok := gpu.CardAt(d.facts.IOMMU.Functions, want.Card)
-		switch {
-		case !mapFormat.MatchString(want.ID):
-			d.problems = append(d.problems, &InvalidError{Field: "mapping", Value: want.ID, Why: "a letter, then letters, digits, - and _"})
-			continue
-		case !ok:
+		if !ok {
 			d.problems = append(d.problems, &InvalidError{Field: "mapping " + want.ID, Value: want.Card.String(), Why: "no graphics card is there"})
 			continue
 		}
-		for _, f := range gpu.Ready(card, gpu.AnyGuest, d.facts.IOMMU) {
-			d.find(f)
+		m, err := gpu.NewMapping(want.ID, d.facts.Node, card)
+		if err != nil {
+			d.problems = append(d.problems, &InvalidError{Field: "mapping", Value: want.ID, Why: err.Error()})
+			continue
 		}
-		d.mapping(want.ID, gpu.EntryFor(d.facts.Node, card), card)
+		d.plan.Findings = append(d.plan.Findings, gpu.Ready(card, gpu.AnyGuest, d.facts.IOMMU)...)
+		d.mapping(m, card)
 	}
 }
 
-func (d *differ) mapping(id string, entry gpu.MappingEntry, card gpu.Card) {
-	i := slices.IndexFunc(d.after, func(m gpu.Mapping) bool { return m.ID == id })
+// mapping plans one mapping as the Spec wants it. Entries of other nodes stay.
+func (d *differ) mapping(want gpu.Mapping, card gpu.Card) {
+	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions}
+	i := slices.IndexFunc(d.after, func(m gpu.Mapping) bool { return m.ID == want.ID })
 	if i < 0 {
-		m := gpu.Mapping{ID: id, Entries: []gpu.MappingEntry{entry}}
-		d.after = append(d.after, m)
-		d.plan.Steps = append(d.plan.Steps, PutMapping{Mapping: m, Node: d.facts.Node, Note: card.Name(), New: true})
+		d.after = append(d.after, want)
+		d.plan.Steps = append(d.plan.Steps, PutMapping{Mapping: want, Node: d.facts.Node, Note: card.Name(), New: true})
 		return
 	}
 	m := d.after[i]
-	have, here := m.On(d.facts.Node)
-	entry.Description = have.Description
-	if here && have.String() == entry.String() {
-		return
-	}
-	if here && len(m.Drift(d.facts.Node, d.facts.IOMMU.Functions)) == 0 && sameDevice(have, entry) {
+	have := m.On(d.facts.Node)
+	if len(have) == 1 && len(node.Drift(m)) == 0 && have[0].Devices[0].Address.SameSlot(card.Address()) {
 		return
 	}
 	m.Entries = slices.DeleteFunc(slices.Clone(m.Entries), func(e gpu.MappingEntry) bool { return e.Node == d.facts.Node })
-	m.Entries = append(m.Entries, entry)
+	m.Entries = append(m.Entries, want.Entries...)
 	d.after[i] = m
-	step := PutMapping{Mapping: m, Node: d.facts.Node, Note: card.Name()}
-	if here {
-		step.Have = have.String()
-	}
-	d.plan.Steps = append(d.plan.Steps, step)
+	d.plan.Steps = append(d.plan.Steps, PutMapping{Mapping: m, Node: d.facts.Node, Note: card.Name(), Have: entryText(have)})
 }
 
-// sameDevice reports whether two entries mean the same slot.
-func sameDevice(a, b gpu.MappingEntry) bool {
-	return len(a.Devices) > 0 && len(b.Devices) > 0 && a.Devices[0].Address.SameSlot(b.Devices[0].Address)
+// entryText returns the entries of one node as PVE writes them.
+func entryText(entries []gpu.MappingEntry) string {
+	var texts []string
+	for _, e := range entries {
+		texts = append(texts, e.String())
+	}
+	return strings.Join(texts, "; ")
 }
 
 // placeDisks finds a storage for every disk that does not exist yet, for all
@@ -227,43 +223,43 @@ func hotPlugged(key, have string) bool {
 }
 
 // checkCards refuses guests that cannot use the card they are to have, and
-// values that PVE would refuse at the start.
+// devices that the node does not have.
 func (d *differ) checkCards(vm VM) {
+	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions, Mappings: d.after}
 	for _, key := range sortedKeys(vm.Config) {
 		if family(key) != "hostpci" {
 			continue
 		}
 		h, err := gpu.ParseHostPCI(vm.Config[key])
 		if err != nil {
-			d.problems.add(vm, key, vm.Config[key], err.Error())
+			continue // Validate said so
+		}
+		if _, known := node.Mapping(h.Mapping); h.Mapping != "" && !known {
+			d.problems.add(vm, key, h.Mapping, "no such resource mapping on the cluster, and the Spec makes none")
 			continue
 		}
-		if h.Mapping != "" && !slices.ContainsFunc(d.after, func(m gpu.Mapping) bool { return m.ID == h.Mapping }) {
-			d.problems.add(vm, key, h.Mapping, "no such resource mapping on the cluster, and the Spec makes none")
-		}
-		d.checkCard(vm, h)
+		d.plan.Findings = append(d.plan.Findings, node.Check(key, h, vm.Guest)...)
+		d.checkCard(vm, node.Resolve(h))
 	}
 }
 
-func (d *differ) checkCard(vm VM, h gpu.HostPCI) {
-	seen := map[string]bool{}
-	for _, a := range gpu.Resolve(h, d.facts.Node, d.after, d.facts.IOMMU.Functions) {
+// checkCard refuses cards that the guest has no driver for.
+func (d *differ) checkCard(vm VM, choices [][]iommu.Address) {
+	judged := map[iommu.Address]bool{}
+	for _, a := range slices.Concat(choices...) {
 		card, ok := gpu.CardAt(d.facts.IOMMU.Functions, a)
-		if !ok {
-			if _, known := d.facts.IOMMU.Function(a); !known && d.facts.IOMMU.GroupsKnown == iommu.Yes {
-				d.problems.add(vm, "hostpci", a.String(), "no such PCI device on the node")
-			}
+		if !ok || judged[card.Address()] {
 			continue
 		}
-		if seen[a.Slot()] {
-			continue
+		judged[card.Address()] = true
+		verdict := gpu.Judge(vm.Guest, card)
+		if err := verdict.Err(); err != nil {
+			d.problems = append(d.problems, fmt.Errorf("workstation: VM %d: %w", vm.ID, err))
 		}
-		seen[a.Slot()] = true
-		findings, err := gpu.Judge(vm.Guest, card)
-		if err != nil {
-			d.problems = append(d.problems, fmt.Errorf("VM %d: %w", vm.ID, err))
+		if verdict.Support == gpu.Conditional {
+			d.find(Finding{ID: "gpu.conditions", Severity: finding.Info, Subject: fmt.Sprintf("VM %d", vm.ID), Seen: card.Name() + " for " + vm.Guest.String(),
+				Why: verdict.Why, Fix: strings.Join(verdict.Conditions, "; ")})
 		}
-		d.plan.Findings = append(d.plan.Findings, findings...)
 	}
 }
 
@@ -295,13 +291,8 @@ func (d *differ) conflicts() {
 		v.ID, v.Config = vm.ID, config
 		after.VMs[vm.ID] = v
 	}
-	claims := after.Claims()
-	conflicts := gpu.Conflicts(d.facts.Node, claims, d.after, d.facts.IOMMU.Functions)
-	for _, c := range conflicts {
-		d.find(Finding{ID: "workstation.take-turns", Severity: finding.Info, Subject: c.String(), Seen: "their hostpci values",
-			Why: "only one of them can run at a time", Fix: "switch between them with a DualBoot"})
-	}
-	d.plan.Findings = append(d.plan.Findings, gpu.Races(conflicts, claims)...)
+	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions, Mappings: d.after}
+	d.plan.Findings = append(d.plan.Findings, node.CheckClaims(after.Claims())...)
 }
 
 // privileges says which steps the login may not do.

@@ -183,31 +183,32 @@ func Preflight(db DualBoot, to int, facts Facts) []Finding {
 // outside the set has them.
 func preflightCards(db DualBoot, target VMFacts, facts Facts) []Finding {
 	var findings []Finding
-	for _, h := range target.HostPCI() {
-		for _, m := range facts.Mappings {
-			if m.ID == h.Mapping {
-				findings = append(findings, m.Drift(facts.Node, facts.IOMMU.Functions)...)
-			}
+	node, values := facts.PCI(), target.HostPCI()
+	for _, h := range values {
+		if h.Mapping == "" {
+			continue
 		}
-		if h.Mapping != "" && !slices.ContainsFunc(facts.Mappings, func(m gpu.Mapping) bool { return m.ID == h.Mapping }) {
+		if m, known := node.Mapping(h.Mapping); known {
+			findings = append(findings, node.Drift(m)...)
+		} else {
 			findings = append(findings, Finding{ID: "switch.no-mapping", Severity: finding.Warning, Subject: "mapping " + h.Mapping,
 				Seen: "not among the mappings that the login may see", Why: "PVE does not start the VM if it does not exist", Fix: "create it, or give the login Mapping.Audit"})
 		}
-		if err := h.Check(target.Config["machine"], target.Config["vga"]); err != nil {
-			findings = append(findings, Finding{ID: "switch.hostpci", Severity: finding.Blocker, Subject: fmt.Sprintf("VM %d", target.ID),
-				Seen: h.String(), Why: err.Error(), Fix: "correct the value"})
-		}
 	}
-	for _, c := range gpu.Conflicts(facts.Node, facts.Claims(), facts.Mappings, facts.IOMMU.Functions) {
-		if !slices.Contains(c.VMs, target.ID) {
+	if err := gpu.CheckRules(values, target.Config["machine"], target.Config["vga"]); err != nil {
+		findings = append(findings, Finding{ID: "switch.hostpci", Severity: finding.Blocker, Subject: fmt.Sprintf("VM %d", target.ID),
+			Seen: "its hostpci values, machine and vga", Why: err.Error(), Fix: "correct the configuration"})
+	}
+	for _, c := range node.Conflicts(facts.Claims()) {
+		other := c.VMs[0]
+		if other == target.ID {
+			other = c.VMs[1]
+		}
+		if !slices.Contains(c.VMs[:], target.ID) || slices.Contains(db.Members, other) || !facts.VMs[other].Running {
 			continue
 		}
-		for _, id := range c.VMs {
-			if facts.VMs[id].Running && !slices.Contains(db.Members, id) {
-				findings = append(findings, Finding{ID: "switch.outsider", Severity: finding.Blocker, Subject: fmt.Sprintf("VM %d %s", id, facts.VMs[id].Name),
-					Seen: "it is running, and " + c.String(), Why: "PVE gives the card to one VM at a time", Fix: "shut it down, or make it a member"})
-			}
-		}
+		findings = append(findings, Finding{ID: "switch.outsider", Severity: finding.Blocker, Subject: fmt.Sprintf("VM %d %s", other, facts.VMs[other].Name),
+			Seen: "it is running, and " + c.String(), Why: "PVE gives the card to one VM at a time", Fix: "shut it down, or make it a member"})
 	}
 	return findings
 }

@@ -77,13 +77,18 @@ func (v VMFacts) HostPCI() []gpu.HostPCI {
 // Cards returns the node's graphics cards.
 func (f Facts) Cards() []gpu.Card { return gpu.Cards(f.IOMMU.Functions) }
 
+// PCI returns what is known of the node's PCI devices and their mappings.
+func (f Facts) PCI() gpu.Node {
+	return gpu.Node{Name: f.Node, Functions: f.IOMMU.Functions, Mappings: f.Mappings}
+}
+
 // Claims returns what the node's VMs want of its PCI devices.
 func (f Facts) Claims() []gpu.Claim {
 	var claims []gpu.Claim
 	for _, id := range slices.Sorted(maps.Keys(f.VMs)) {
 		v := f.VMs[id]
 		if values := v.HostPCI(); len(values) > 0 {
-			claims = append(claims, gpu.Claim{VMID: id, Values: values, OnBoot: v.Config["onboot"] == "1", Running: v.Running})
+			claims = append(claims, gpu.Claim{VMID: id, Values: values, OnBoot: v.Config["onboot"] == "1"})
 		}
 	}
 	return claims

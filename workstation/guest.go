@@ -16,17 +16,19 @@ const (
 // checkGuest reports what the guest's system would not run with, and
 // combinations that PVE refuses when the VM starts.
 func (vm VM) checkGuest(problems *problems) {
+	var values []gpu.HostPCI
 	for _, key := range sortedKeys(vm.Config) {
 		if family(key) != "hostpci" {
 			continue
 		}
 		h, err := gpu.ParseHostPCI(vm.Config[key])
-		if err == nil {
-			err = h.Check(vm.Config["machine"], vm.Config["vga"])
-		}
 		if err != nil {
 			problems.add(vm, key, vm.Config[key], err.Error())
 		}
+		values = append(values, h)
+	}
+	if err := gpu.CheckRules(values, vm.Config["machine"], vm.Config["vga"]); err != nil {
+		problems.add(vm, "hostpci", "", err.Error())
 	}
 	if vm.Guest != gpu.Windows11 {
 		return

@@ -21,9 +21,8 @@ type PutMapping struct {
 
 // Change implements [Step].
 func (s PutMapping) Change() Change {
-	entry, _ := s.Mapping.On(s.Node) // it was made with one
 	c := Change{Sign: Modify, Object: "mapping " + s.Mapping.ID,
-		Lines: []Line{{Sign: Modify, Key: s.Node, Have: s.Have, Want: entry.String(), Note: s.Note}},
+		Lines: []Line{{Sign: Modify, Key: s.Node, Have: s.Have, Want: entryText(s.Mapping.On(s.Node)), Note: s.Note}},
 		Needs: []Privilege{{"/mapping/pci", "Mapping.Modify"}}}
 	if s.New {
 		c.Sign = Add
@@ -61,10 +60,9 @@ func (s PutMapping) done(ctx context.Context, a *applier) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	want, _ := s.Mapping.On(s.Node)
 	for _, m := range mappings {
-		if have, ok := m.On(s.Node); m.ID == s.Mapping.ID && ok {
-			return have.String() == want.String(), nil
+		if m.ID == s.Mapping.ID {
+			return entryText(m.On(s.Node)) == entryText(s.Mapping.On(s.Node)), nil
 		}
 	}
 	return false, nil

@@ -165,7 +165,7 @@ func TestSwitchIsBlockedBeforeAnybodyLosesTheirDesktop(t *testing.T) {
 		{"a backup has the target", func(sim *pvetest.Node) error { return sim.Lock(141, "backup") }, "switch.locked"},
 		{"a backup has the VM that runs", func(sim *pvetest.Node) error { return sim.Lock(140, "backup") }, "switch.holder-locked"},
 		{"the card moved", func(sim *pvetest.Node) error { sim.MoveCard("0000:01:00", "0000:03:00", 12); return nil }, "gpu.mapping-gone"},
-		{"the card's group changed", func(sim *pvetest.Node) error { sim.MoveCard("0000:01:00", "0000:01:00", 17); return nil }, "gpu.mapping-other-group"},
+		{"the card's group changed", func(sim *pvetest.Node) error { sim.MoveCard("0000:01:00", "0000:01:00", 17); return nil }, "gpu.mapping-group"},
 		{"the target wants more memory than there is", func(sim *pvetest.Node) error { return sim.Edit(141, "memory", "99999") }, "switch.memory"},
 	}
 	for _, test := range tests {

@@ -81,7 +81,6 @@ func (d Disk) allocates() bool { return d.Volume == "" }
 var (
 	nameFormat = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,61}[a-zA-Z0-9])?$`)
 	slotFormat = regexp.MustCompile(`^(ide[0-3]|sata[0-5]|scsi([0-9]|[12][0-9]|30)|virtio([0-9]|1[0-5])|efidisk0|tpmstate0)$`)
-	mapFormat  = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_-]+$`)
 )
 
 // Validate reports everything that makes the VM impossible on any node: an ID

@@ -125,16 +125,19 @@ func (c *Client) PCI(ctx context.Context) ([]iommu.Function, error) {
 // Entries that cannot be read are left out.
 func (c *Client) Mappings(ctx context.Context) ([]gpu.Mapping, error) {
 	var entries []struct {
-		ID     string   `json:"id"`
-		Map    []string `json:"map"`
-		Digest string   `json:"digest"`
+		ID          string   `json:"id"`
+		Map         []string `json:"map"`
+		Digest      string   `json:"digest"`
+		Description string   `json:"description"`
+		MDev        flag     `json:"mdev"`
+		Migrates    flag     `json:"live-migration-capable"`
 	}
 	if err := c.get(ctx, "/cluster/mapping/pci", nil, &entries); err != nil {
 		return nil, err
 	}
 	var mappings []gpu.Mapping
 	for _, e := range entries {
-		m := gpu.Mapping{ID: e.ID, Digest: e.Digest}
+		m := gpu.Mapping{ID: e.ID, Digest: e.Digest, Description: e.Description, MDev: bool(e.MDev), LiveMigration: bool(e.Migrates)}
 		for _, text := range e.Map {
 			if entry, err := gpu.ParseMappingEntry(text); err == nil {
 				m.Entries = append(m.Entries, entry)
@@ -148,7 +151,11 @@ func (c *Client) Mappings(ctx context.Context) ([]gpu.Mapping, error) {
 // CreateMapping makes a PCI resource mapping. It needs Mapping.Modify on
 // /mapping/pci.
 func (c *Client) CreateMapping(ctx context.Context, m gpu.Mapping) error {
-	return c.post(ctx, "/cluster/mapping/pci", map[string]any{"id": m.ID, "map": entries(m)}, nil)
+	params := map[string]any{"id": m.ID, "map": entries(m)}
+	if m.MDev {
+		params["mdev"] = 1
+	}
+	return c.post(ctx, "/cluster/mapping/pci", params, nil)
 }
 
 // UpdateMapping replaces the entries of a mapping, unless the configuration
