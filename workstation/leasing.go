@@ -13,6 +13,10 @@ import (
 // leaseSlack is added to the deadline of a phase, for the requests around it.
 const leaseSlack = 30 * time.Second
 
+// leaseTries is how often a write of the lease is tried that got no answer, or
+// found the VM changed or locked.
+const leaseTries = 60
+
 // place is the member whose description holds the lease.
 func (s *switching) place() int { return s.db.Members[0] }
 
@@ -24,7 +28,7 @@ func (s *switching) acquire(ctx context.Context) error {
 	}
 	var watched Lease
 	var since time.Time
-	for {
+	for tries := 0; ; {
 		err := s.take(ctx, watched, since)
 		var other *leasedError
 		switch {
@@ -35,8 +39,10 @@ func (s *switching) acquire(ctx context.Context) error {
 				watched, since = other.lease, time.Now()
 				s.enter(PhaseLease, s.place(), other.lease.String())
 			}
-		case !errors.Is(err, pve.ErrStale) && !errors.Is(err, ErrLocked) && !uncertain(err):
+		case !errors.Is(err, pve.ErrStale) && !errors.Is(err, ErrLocked) && !uncertain(err) || tries >= leaseTries:
 			return fmt.Errorf("workstation: taking the lease on VM %d: %w", s.place(), err)
+		default:
+			tries++
 		}
 		if err := sleep(ctx, time.Second); err != nil {
 			if other != nil {
@@ -111,6 +117,21 @@ func (s *switching) renew(ctx context.Context, phase Phase, lasts time.Duration)
 		}
 		return err == nil, err
 	})
+}
+
+// tidy takes out a lease of our own that an earlier switch could not.
+func (s *switching) tidy(ctx context.Context) error {
+	if s.db.NoLease {
+		return nil
+	}
+	config, err := s.node.pve.Config(ctx, s.place())
+	if err != nil {
+		return err
+	}
+	if lease, held := readLease(config.Values["description"]); held && lease.Owner == s.db.Owner {
+		s.held = &lease
+	}
+	return s.release(ctx)
 }
 
 // release takes our lease out of the description, also when the caller's

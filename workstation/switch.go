@@ -37,7 +37,7 @@ func (n *Node) Switch(ctx context.Context, db DualBoot, to int, progress func(Ev
 	}
 	if slices.Equal(running, []int{to}) && s.up(ctx, to) == nil {
 		s.enter(PhaseDone, to, "it is running already")
-		return nil
+		return s.tidy(ctx)
 	}
 	if err := s.acquire(ctx); err != nil {
 		return err
@@ -233,9 +233,12 @@ func (s *switching) until(ctx context.Context, limit time.Duration, done func(co
 	}
 }
 
-// returnTime bounds the way back, which goes on when the caller's context has
-// ended: a switch must not be left in between.
-const returnTime = 10 * time.Minute
+// The way back goes on when the caller's context has ended, because a switch
+// must not be left in between, and does not give up at the first refusal.
+const (
+	returnTime  = 15 * time.Minute
+	returnTries = 5
+)
 
 // goBack returns to the member that ran before, and says what came of it.
 func (s *switching) goBack(ctx context.Context, phase Phase, cause error) error {
@@ -264,29 +267,43 @@ func (s *switching) restore(ctx context.Context) error {
 	for _, id := range []int{s.from, s.to} {
 		s.settle(ctx, id, s.db.Grace+leaseSlack)
 	}
-	status, err := s.node.pve.Status(ctx, s.to)
-	if err == nil && status.Running {
-		task, err := s.node.pve.Stop(ctx, s.to)
+	if err := s.stopTarget(ctx); err != nil {
+		return err
+	}
+	var last error
+	for range returnTries {
+		if last = s.bringUp(ctx, s.from); last == nil {
+			return nil
+		}
+		if err := sleep(ctx, 5*time.Second); err != nil {
+			break
+		}
+	}
+	s.settle(ctx, s.from, time.Minute)
+	return last
+}
+
+// stopTarget ends the target, which did not come up and may have the card.
+func (s *switching) stopTarget(ctx context.Context) error {
+	var last error
+	for range returnTries {
+		status, err := s.node.pve.Status(ctx, s.to)
+		if err == nil && !status.Running {
+			return nil
+		}
+		var task pve.UPID
+		if err == nil {
+			task, err = s.node.pve.Stop(ctx, s.to)
+		}
 		if err == nil {
 			err = s.wait(ctx, s.to, task, time.Minute)
 		}
-		if err != nil && !uncertain(err) {
-			return err
+		last = err
+		if err := sleep(ctx, time.Second); err != nil {
+			break
 		}
 	}
-	var last error
-	err = s.until(ctx, s.db.Boot, func(ctx context.Context) (bool, error) {
-		last = s.bringUp(ctx, s.from)
-		retry := last == nil || uncertain(last) || errors.Is(last, ErrInUse) || errors.Is(last, ErrLocked)
-		if !retry {
-			return false, last
-		}
-		return last == nil, nil
-	})
-	if errors.Is(err, errDeadline) && last != nil {
-		return last
-	}
-	return err
+	return last
 }
 
 // settle waits until no task is at work on a VM, so that what it does is not
@@ -294,11 +311,13 @@ func (s *switching) restore(ctx context.Context) error {
 func (s *switching) settle(ctx context.Context, id int, limit time.Duration) {
 	var tasks []pve.Task
 	err := s.until(ctx, limit, func(ctx context.Context) (bool, error) {
-		var err error
-		tasks, err = s.node.pve.RunningTasks(ctx, id)
-		return err == nil && len(tasks) == 0, err
+		found, err := s.node.pve.RunningTasks(ctx, id)
+		if err == nil {
+			tasks = found
+		}
+		return err == nil && len(tasks) == 0, nil // a refusal now may be an answer later
 	})
-	if !errors.Is(err, errDeadline) {
+	if err == nil {
 		return
 	}
 	for _, task := range tasks {
