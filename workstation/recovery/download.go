@@ -29,8 +29,9 @@ const partial = ".part"
 // The image is verified chunk by chunk as it arrives. If the connection
 // breaks, Download goes on after the last right chunk, as long as every
 // connection brings at least one; if ctx is done or the process dies, so does
-// the next Download into the same directory. The error is, besides those of
-// the network and the file system, [ErrService], [ErrChunklist],
+// the next Download into the same directory. A connection that brings nothing
+// for a minute counts as broken. The error is, besides those of the network
+// and the file system, [ErrService], [ErrStalled], [ErrChunklist],
 // [ErrSignature], [ErrUnsigned] or [ErrImage].
 func (c *Client) Download(ctx context.Context, asset Asset, dir string) (*Chunklist, error) {
 	if asset.tokens == nil {

@@ -168,8 +168,19 @@ func parseAsset(response *http.Response) (Asset, error) {
 	}, nil
 }
 
-// get asks for one of an asset's files, from a byte on.
+// get asks for one of an asset's files, from a byte on. The answer ends with
+// ErrStalled if nothing comes for a while.
 func (c *Client) get(ctx context.Context, address, token string, from int64) (*http.Response, error) {
+	ctx, body := watch(ctx)
+	response, err := c.open(ctx, address, token, from)
+	if err != nil {
+		return nil, body.end(err)
+	}
+	body.ReadCloser, response.Body = response.Body, body
+	return response, nil
+}
+
+func (c *Client) open(ctx context.Context, address, token string, from int64) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, fmt.Errorf("recovery: %w", err)

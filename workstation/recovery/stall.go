@@ -1,0 +1,59 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+)
+
+// ErrStalled is a connection that has brought nothing for a minute.
+var ErrStalled = errors.New("recovery: the connection stalled")
+
+const stallAfter = time.Minute
+
+// A watched body gives up when nothing comes any more.
+type watched struct {
+	io.ReadCloser
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+}
+
+// watch returns a context to make a request with, which ends when nothing has
+// been read for stallAfter from the body that goes with it.
+func watch(ctx context.Context) (context.Context, *watched) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	return ctx, &watched{ctx: ctx, cancel: cancel,
+		timer: time.AfterFunc(stallAfter, func() { cancel(ErrStalled) })}
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		return n, w.cause(err)
+	}
+	w.timer.Reset(stallAfter)
+	return n, err
+}
+
+func (w *watched) Close() error {
+	err := w.ReadCloser.Close()
+	_ = w.end(nil)
+	return err
+}
+
+// end stops the watch and returns what really went wrong.
+func (w *watched) end(err error) error {
+	w.timer.Stop()
+	err = w.cause(err)
+	w.cancel(nil)
+	return err
+}
+
+func (w *watched) cause(err error) error {
+	if errors.Is(context.Cause(w.ctx), ErrStalled) {
+		return ErrStalled
+	}
+	return err
+}
