@@ -88,14 +88,15 @@ func TestDownloadGoesOnAfterACut(t *testing.T) {
 	t.Parallel()
 	for _, noRanges := range []bool{false, true} {
 		s, c, dir := fixture(t)
-		s.cutAfter, s.noRanges = 2*testChunk+999, noRanges
+		s.noRanges = noRanges
+		s.cutAfter.Store(2*testChunk + 999)
 		_, err := fetch(t, c, dir)
 		if noRanges { // without ranges, the same bytes come again and again
 			if err == nil || s.requests.Load() != 2 {
 				t.Errorf("without ranges: %v after %d requests", err, s.requests.Load())
 			}
 			wantFiles(t, dir, ImageName+partial)
-			s.cutAfter = 0
+			s.cutAfter.Store(0)
 			if _, err := fetch(t, c, dir); err != nil {
 				t.Errorf("without ranges, again: %v", err)
 			}
@@ -121,18 +122,18 @@ func TestDownloadIsCancelledAndResumed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.cutAfter = 3*testChunk + 10 // so that no more than that can be there
+	s.cutAfter.Store(3*testChunk + 10) // so that no more than that can be there
 	if _, err := c.Download(ctx, asset, dir); !errors.Is(err, context.Canceled) {
 		t.Fatalf("%v, want context.Canceled", err)
 	}
 	wantFiles(t, dir, ImageName+partial)
-	c.Progress, s.cutAfter = nil, 0
-	before := s.sent.Load()
+	c.Progress = nil
+	s.cutAfter.Store(0)
 	if _, err := c.Download(t.Context(), asset, dir); err != nil {
 		t.Fatal(err)
 	}
-	if again := s.sent.Load() - before; again != testSize-3*testChunk {
-		t.Errorf("%d bytes came the second time, want only the rest", again)
+	if from := s.lastFrom.Load(); from != 3*testChunk {
+		t.Errorf("asked for the image from byte %d on the second time, want only the rest", from)
 	}
 }
 
@@ -189,8 +190,8 @@ func TestDownloadReplacesWhatIsThere(t *testing.T) {
 	if _, err := fetch(t, c, dir); err != nil {
 		t.Fatal(err)
 	}
-	if s.sent.Load() != testSize-4*testChunk {
-		t.Errorf("%d bytes came, want those from the wrong chunk on", s.sent.Load())
+	if from := s.lastFrom.Load(); from != 4*testChunk {
+		t.Errorf("asked for the image from byte %d, want from the wrong chunk on", from)
 	}
 	wantFiles(t, dir, ChunklistName, ImageName)
 }

@@ -79,10 +79,10 @@ type service struct {
 	image     []byte
 	chunklist []byte
 	answer    func(string) string // changes the answer to a query
-	cutAfter  int64               // bytes of the image after which each connection breaks; 0 is never
+	cutAfter  atomic.Int64        // bytes of the image after which each connection breaks; 0 is never
 	noRanges  bool                // ranges are ignored, as HTTP allows
 	requests  atomic.Int64        // for the image
-	sent      atomic.Int64        // bytes of the image
+	lastFrom  atomic.Int64        // the byte from which the image was asked for last
 	lastQuery atomic.Value
 }
 
@@ -146,14 +146,13 @@ func (s *service) serveImage(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(body)-1, len(body)))
 		body, status = body[from:], http.StatusPartialContent
 	}
+	s.lastFrom.Store(int64(from))
 	w.Header().Set("Content-Length", fmt.Sprint(len(body)))
 	w.WriteHeader(status)
-	if s.cutAfter > 0 && int64(len(body)) > s.cutAfter {
-		n, _ := w.Write(body[:s.cutAfter])
-		s.sent.Add(int64(n))
+	if cut := s.cutAfter.Load(); cut > 0 && int64(len(body)) > cut {
+		_, _ = w.Write(body[:cut])
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
-	n, _ := io.Copy(w, bytes.NewReader(body))
-	s.sent.Add(n)
+	_, _ = io.Copy(w, bytes.NewReader(body))
 }
