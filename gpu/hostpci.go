@@ -3,6 +3,7 @@ package gpu
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"strings"
 
@@ -194,8 +195,14 @@ func (h HostPCI) String() string {
 // take is an error that matches [ErrHostPCI].
 func (h HostPCI) MarshalText() ([]byte, error) {
 	text := h.String()
-	_, err := ParseHostPCI(text)
-	return []byte(text), err
+	parsed, err := ParseHostPCI(text)
+	if err == nil && !reflect.DeepEqual(parsed, h) {
+		err = fmt.Errorf("gpu: hostpci %q: %w: a text holds a comma, or a whole device an address with a function", text, ErrHostPCI)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []byte(text), nil
 }
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
