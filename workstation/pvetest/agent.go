@@ -1,7 +1,6 @@
 package pvetest
 
 import (
-	"bytes"
 	"encoding/base64"
 	"fmt"
 	"maps"
@@ -11,10 +10,12 @@ import (
 	"time"
 )
 
-// The limits of files and commands through the API (qemu-server
-// PVE/API2/Qemu/Agent.pm).
+// The limits of files and commands: of one file-read (qemu-server
+// PVE/API2/Qemu/Agent.pm) and of a command's output (qemu qga/commands.c,
+// GUEST_EXEC_MAX_OUTPUT).
 const (
-	maxRead = 16 << 20 // bytes of one file-read
+	maxRead   = 16 << 20 // bytes
+	maxOutput = 16 << 20 // bytes
 )
 
 // A command is one that runs in a guest, or ran.
@@ -31,29 +32,32 @@ func (n *Node) agentProblem(v *vm) string {
 		return "No QEMU guest agent configured"
 	case !v.running:
 		return fmt.Sprintf("VM %d is not running", v.id)
-	case !enabled(v.config["agent"]), guest.NoAgent, v.closing && guest.Hang, n.now.Before(v.answers):
-		return "QEMU guest agent is not running"
+	case !enabled(v.config["agent"]), guest.NoAgent, v.paused, v.closing && guest.Hang, n.now.Before(v.answers):
+		return noAgent
 	}
 	return ""
 }
 
-// agentCall returns a handler that asks the agent.
+// agentCall returns a handler that asks the agent. PVE waits three seconds for
+// one that does not answer.
 func agentCall(work func(n *Node, v *vm, c *call) answer) handler {
 	return func(n *Node, c *call) answer {
 		v, refused := n.vmOf(c)
 		if v == nil {
 			return refused
 		}
-		if problem := n.agentProblem(v); problem != "" {
-			a := fail(http.StatusInternalServerError, "%s", problem)
-			if strings.HasPrefix(problem, "QEMU guest agent") {
-				a.delay = time.Duration(float64(3*time.Second) / n.speed) // PVE waits so long for a ping
-			}
-			return a
+		problem := n.agentProblem(v)
+		if problem == noAgent && n.pause(c.context, 3*time.Second) {
+			problem = n.agentProblem(v) // it may have come up meanwhile
+		}
+		if problem != "" {
+			return fail(http.StatusInternalServerError, "%s", problem)
 		}
 		return work(n, v, c)
 	}
 }
+
+const noAgent = "QEMU guest agent is not running"
 
 func result(data any) answer { return ok(map[string]any{"result": data}) }
 
@@ -91,9 +95,13 @@ func (n *Node) agentNetwork(v *vm, _ *call) answer {
 	}
 	mac, _, _ := strings.Cut(v.config["net0"], ",")
 	_, mac, _ = strings.Cut(mac, "=")
+	card := map[string]any{"name": "ens18", "hardware-address": strings.ToLower(mac)}
+	if len(addresses) > 0 { // one without addresses does not have the key
+		card["ip-addresses"] = addresses
+	}
 	return result([]map[string]any{
 		{"name": "lo", "hardware-address": "00:00:00:00:00:00", "ip-addresses": []map[string]any{{"ip-address": "127.0.0.1", "ip-address-type": "ipv4", "prefix": 8}}},
-		{"name": "ens18", "hardware-address": strings.ToLower(mac), "ip-addresses": addresses},
+		card,
 	})
 }
 
@@ -102,27 +110,51 @@ func (n *Node) agentExec(v *vm, c *call) answer {
 	if len(argv) == 0 && !c.has("input-data") {
 		return fail(http.StatusInternalServerError, "command or input-data (or both) required")
 	}
-	done := Result{Code: 0}
-	switch run := n.guest(v.id).Exec; {
-	case run != nil:
-		done = run(slices.Clone(argv), []byte(c.get("input-data")))
-	case len(argv) > 0 && argv[0] == "false":
-		done.Code = 1
-	case len(argv) == 0 || argv[0] != "true":
-		return fail(http.StatusInternalServerError, "Agent error: Guest agent command failed, error was 'Failed to execute child process “%s” (No such file or directory)'", strings.Join(argv, " "))
+	guest := n.guest(v.id)
+	run := guest.Exec
+	if run == nil {
+		run = guest.simple
 	}
-	if v.commands == nil {
-		v.commands = map[int]*command{}
+	input, problem := toBytes(c.get("input-data"), "QemuServer/Agent.pm line 135")
+	if problem != "" {
+		return fail(http.StatusInternalServerError, "%s", problem)
+	}
+	done := run(slices.Clone(argv), input)
+	if done.Code == notFound {
+		return fail(http.StatusInternalServerError, "Agent error: Guest agent command failed, error was 'Failed to execute child process “%s” (No such file or directory)'", argv[0])
 	}
 	pid := n.pid()
 	v.commands[pid] = &command{done, n.now.Add(done.After)}
 	return ok(map[string]any{"pid": pid})
 }
 
+// notFound is the exit code of a command that does not exist.
+const notFound = -1
+
+// NotFound is what [Guest.Exec] returns for a command that does not exist.
+func NotFound() Result { return Result{Code: notFound} }
+
+// simple runs the few commands of a guest without Exec.
+func (g Guest) simple(argv []string, _ []byte) Result {
+	switch {
+	case len(argv) == 1 && argv[0] == "true":
+		return Result{}
+	case len(argv) == 1 && argv[0] == "false":
+		return Result{Code: 1}
+	case len(argv) == 2 && argv[0] == "cat":
+		data, there := g.Files[argv[1]]
+		if !there {
+			return Result{Code: 1, Stderr: []byte("cat: " + argv[1] + ": No such file or directory\n")}
+		}
+		return Result{Stdout: data}
+	}
+	return NotFound()
+}
+
 func (n *Node) agentExecStatus(v *vm, c *call) answer {
 	cmd := v.commands[c.number("pid")]
 	if cmd == nil {
-		return fail(http.StatusInternalServerError, "Agent error: Invalid parameter 'pid'")
+		return fail(http.StatusInternalServerError, "Agent error: PID %s does not exist", c.get("pid"))
 	}
 	if n.now.Before(cmd.done) {
 		return ok(map[string]any{"exited": 0})
@@ -131,49 +163,77 @@ func (n *Node) agentExecStatus(v *vm, c *call) answer {
 	status := map[string]any{"exited": 1, "exitcode": cmd.result.Code}
 	for key, data := range map[string][]byte{"out": cmd.result.Stdout, "err": cmd.result.Stderr} {
 		if len(data) > 0 {
-			status[key+"-data"] = string(data[:min(len(data), maxRead)])
+			status[key+"-data"] = latin1(data[:min(len(data), maxOutput)])
 		}
-		if len(data) > maxRead {
+		if len(data) > maxOutput {
 			status[key+"-truncated"] = 1
 		}
 	}
 	return ok(status)
 }
 
+// latin1 returns bytes as PVE sends them: decoded from base64 and never from
+// UTF-8, so that each byte becomes one character.
+func latin1(data []byte) string {
+	characters := make([]rune, len(data))
+	for i, b := range data {
+		characters[i] = rune(b)
+	}
+	return string(characters)
+}
+
+// toBytes returns what PVE makes of text on its way to base64: a byte for each
+// character, which for most of Unicode there is not. Clients that mean UTF-8
+// encode it themselves.
+func toBytes(text, where string) (data []byte, problem string) {
+	for _, r := range text {
+		if r > 0xff {
+			return nil, "Wide character in subroutine entry at /usr/share/perl5/PVE/" + where + "."
+		}
+		data = append(data, byte(r))
+	}
+	return data, ""
+}
+
 func (n *Node) agentRead(v *vm, c *call) answer {
 	data, there := n.guest(v.id).Files[c.get("file")]
 	if !there {
-		return fail(http.StatusInternalServerError, "can't open '%s': No such file or directory", c.get("file"))
+		return fail(http.StatusInternalServerError, "Agent error: failed to open file '%s' (mode: 'r'): No such file or directory", c.get("file"))
 	}
 	limit := maxRead
 	if c.has("count") {
 		limit = c.number("count")
 	}
-	object := map[string]any{"content": string(data[:min(len(data), limit)]), "bytes-read": min(len(data), limit)}
-	if len(data) > limit {
+	data = data[min(c.number("offset"), len(data)):]
+	part := data[:min(len(data), limit)]
+	object := map[string]any{"content": latin1(part), "bytes-read": len(part)}
+	if c.get("decode") == "0" {
+		object["content"] = base64.StdEncoding.EncodeToString(part)
+	}
+	if len(data) >= limit { // the end of the file was not seen
 		object["truncated"] = 1
 	}
 	return ok(object)
 }
 
 func (n *Node) agentWrite(v *vm, c *call) answer {
-	content := []byte(c.get("content"))
+	content, problem := toBytes(c.get("content"), "API2/Qemu/Agent.pm line 624")
 	if c.get("encode") == "0" {
 		decoded, err := base64.StdEncoding.DecodeString(c.get("content"))
-		if err != nil {
-			return fail(http.StatusInternalServerError, "Agent error: Invalid base64 data")
+		if problem = ""; err != nil {
+			problem = "Agent error: Guest agent command failed, error was 'Invalid base64 data'"
 		}
 		content = decoded
+	}
+	if problem != "" {
+		return fail(http.StatusInternalServerError, "%s", problem)
 	}
 	guest := n.host.Guests[v.id]
 	guest.Files = maps.Clone(guest.Files)
 	if guest.Files == nil {
 		guest.Files = map[string][]byte{}
 	}
-	guest.Files[c.get("file")] = bytes.Clone(content)
-	if n.host.Guests == nil {
-		n.host.Guests = map[int]Guest{}
-	}
-	n.host.Guests[v.id] = guest
+	guest.Files[c.get("file")] = content
+	n.keepGuest(v.id, guest)
 	return ok(nil)
 }

@@ -3,7 +3,6 @@ package pvetest
 import (
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 )
@@ -12,11 +11,9 @@ type handler func(n *Node, c *call) answer
 
 // handlers serve the endpoints. Everything that PVE checks for all of them
 // has been checked when one is called.
-var handlers map[string]handler
-
-func init() { // the handlers refer to each other
+func handlers() map[string]handler {
 	const qemu = "/nodes/{node}/qemu/{vmid}"
-	handlers = map[string]handler{
+	return map[string]handler{
 		"GET /version":                                       (*Node).version,
 		"POST /access/ticket":                                (*Node).login,
 		"GET /access/permissions":                            (*Node).permissions,
@@ -29,16 +26,28 @@ func init() { // the handlers refer to each other
 		"GET /nodes/{node}/hardware/pci":                     (*Node).listPCI,
 		"GET /nodes/{node}/hardware/pci/{pci-id-or-mapping}": (*Node).onePCI,
 
-		"GET /storage":                                (*Node).storageConfig,
-		"GET /nodes/{node}/storage":                   (*Node).listStorages,
-		"GET /nodes/{node}/storage/{storage}/status":  (*Node).storageStatus,
-		"GET /nodes/{node}/storage/{storage}/content": (*Node).content,
-		"GET /nodes/{node}/disks/list":                (*Node).listDisks,
-		"GET /nodes/{node}/disks/lvm":                 (*Node).listVGs,
-		"GET /nodes/{node}/disks/lvmthin":             (*Node).listThin,
-		"GET /nodes/{node}/disks/zfs":                 (*Node).listZFS,
-		"GET /nodes/{node}/disks/zfs/{name}":          (*Node).oneZFS,
-		"GET /nodes/{node}/disks/directory":           (*Node).listDirectories,
+		"GET /nodes/{node}/hardware/pci/{pci-id-or-mapping}/mdev": (*Node).mdevTypes,
+		"GET /nodes/{node}/hardware/usb":                          (*Node).listUSB,
+		"GET /nodes/{node}/capabilities/qemu/cpu":                 (*Node).listCPUs,
+		"GET /nodes/{node}/capabilities/qemu/machines":            (*Node).listMachines,
+
+		"GET /storage":           (*Node).storageConfigs,
+		"GET /storage/{storage}": (*Node).storageConfig,
+		"POST /nodes/{node}/storage/{storage}/content":            (*Node).allocateVolume,
+		"GET /nodes/{node}/storage/{storage}/content/{volume}":    (*Node).oneVolume,
+		"DELETE /nodes/{node}/storage/{storage}/content/{volume}": (*Node).deleteVolume,
+		"POST /nodes/{node}/storage/{storage}/upload":             (*Node).upload,
+		"POST /nodes/{node}/storage/{storage}/download-url":       (*Node).download,
+		"GET /nodes/{node}/disks/smart":                           (*Node).smart,
+		"GET /nodes/{node}/storage":                               (*Node).listStorages,
+		"GET /nodes/{node}/storage/{storage}/status":              (*Node).storageStatus,
+		"GET /nodes/{node}/storage/{storage}/content":             (*Node).content,
+		"GET /nodes/{node}/disks/list":                            (*Node).listDisks,
+		"GET /nodes/{node}/disks/lvm":                             (*Node).listVGs,
+		"GET /nodes/{node}/disks/lvmthin":                         (*Node).listThin,
+		"GET /nodes/{node}/disks/zfs":                             (*Node).listZFS,
+		"GET /nodes/{node}/disks/zfs/{name}":                      (*Node).oneZFS,
+		"GET /nodes/{node}/disks/directory":                       (*Node).listDirectories,
 
 		"GET /nodes/{node}/qemu":                  (*Node).listVMs,
 		"POST /nodes/{node}/qemu":                 (*Node).create,
@@ -54,6 +63,10 @@ func init() { // the handlers refer to each other
 		"POST " + qemu + "/status/stop":           (*Node).stop,
 		"POST " + qemu + "/status/shutdown":       (*Node).shutdown,
 		"POST " + qemu + "/status/reboot":         (*Node).reboot,
+		"POST " + qemu + "/status/reset":          (*Node).reset,
+		"POST " + qemu + "/status/suspend":        (*Node).suspend,
+		"POST " + qemu + "/status/resume":         (*Node).resume,
+		"POST " + qemu + "/move_disk":             (*Node).moveDisk,
 		"GET " + qemu + "/snapshot":               (*Node).listSnapshots,
 		"POST " + qemu + "/snapshot":              (*Node).takeSnapshot,
 		"DELETE " + qemu + "/snapshot/{snapname}": (*Node).deleteSnapshot,
@@ -81,6 +94,7 @@ func init() { // the handlers refer to each other
 		"GET /cluster/nextid":              (*Node).nextID,
 		"GET /cluster/resources":           (*Node).resources,
 		"GET /cluster/status":              (*Node).clusterStatus,
+		"GET /cluster/tasks":               (*Node).clusterTasks,
 		"GET /cluster/ha/resources":        (*Node).haResources,
 		"GET /cluster/backup":              (*Node).backups,
 	}
@@ -117,6 +131,26 @@ func (n *Node) listBridges(*call) answer {
 	list := []map[string]any{}
 	for _, bridge := range n.host.Bridges {
 		list = append(list, map[string]any{"iface": bridge, "type": "bridge", "active": 1, "autostart": 1, "method": "static"})
+	}
+	return ok(list)
+}
+
+func (n *Node) listUSB(*call) answer { return ok([]any{}) }
+
+func (n *Node) listCPUs(*call) answer {
+	list := []map[string]any{}
+	for _, name := range []string{"host", "max", "kvm64", "qemu64", "x86-64-v2-AES", "x86-64-v3", "Skylake-Client-v4", "Cascadelake-Server"} {
+		list = append(list, map[string]any{"name": name, "vendor": "default", "custom": 0})
+	}
+	return ok(list)
+}
+
+func (n *Node) listMachines(*call) answer {
+	list := []map[string]any{}
+	for _, version := range []string{n.qemu()[:strings.LastIndex(n.qemu(), ".")], "9.0", "8.1"} {
+		for kind, prefix := range map[string]string{"q35": "pc-q35-", "i440fx": "pc-i440fx-"} {
+			list = append(list, map[string]any{"id": prefix + version, "type": kind, "version": version})
+		}
 	}
 	return ok(list)
 }
@@ -158,51 +192,4 @@ func (n *Node) backups(*call) answer {
 		list = append(list, entry)
 	}
 	return ok(list)
-}
-
-func (n *Node) storageConfig(c *call) answer {
-	list := []map[string]any{}
-	for _, name := range slices.Sorted(maps.Keys(n.storages)) {
-		s := n.storages[name]
-		entry := map[string]any{"storage": name, "type": s.Type, "content": s.Content, "digest": "0a1b2c"}
-		for key, value := range s.Config {
-			entry[key] = value
-		}
-		if s.Shared {
-			entry["shared"] = 1
-		}
-		if !c.has("type") || c.get("type") == s.Type {
-			list = append(list, entry)
-		}
-	}
-	return ok(list)
-}
-
-func (s *storage) object() map[string]any {
-	object := map[string]any{"storage": s.Name, "type": s.Type, "content": s.Content, "enabled": 1, "active": bit(!s.Inactive), "shared": bit(s.Shared)}
-	if !s.Inactive {
-		object["total"], object["used"], object["avail"] = s.Total, s.used(), s.Total-s.used()
-		object["used_fraction"] = float64(s.used()) / float64(max(s.Total, 1))
-	}
-	return object
-}
-
-func (n *Node) listStorages(c *call) answer {
-	list := []map[string]any{}
-	for _, name := range slices.Sorted(maps.Keys(n.storages)) {
-		s := n.storages[name]
-		if (c.who.may("/storage/"+name, "Datastore.Audit") || c.who.may("/storage/"+name, "Datastore.AllocateSpace")) &&
-			(!c.has("content") || slices.ContainsFunc(strings.Split(c.get("content"), ","), s.holds)) {
-			list = append(list, s.object())
-		}
-	}
-	return ok(list)
-}
-
-func (n *Node) storageStatus(c *call) answer {
-	s := n.storages[c.get("storage")]
-	if s == nil {
-		return fail(http.StatusInternalServerError, "storage '%s' does not exist", c.get("storage"))
-	}
-	return ok(s.object())
 }

@@ -26,8 +26,11 @@ type identity struct {
 	user  string // "root@pam", or "ops@pve!automation" for a token
 	token bool
 	// all is set for root@pam and for its tokens without own privileges.
-	all        bool
-	privileges map[string][]string
+	all bool
+	// grants are privileges by path, of the user and of the token: what all of
+	// them grant is allowed.
+	grants []map[string][]string
+	legacy bool // of a PVE before 9
 }
 
 // root reports whether PVE takes the identity for root@pam itself, which it
@@ -35,76 +38,96 @@ type identity struct {
 func (who identity) root() bool { return who.user == "root@pam" }
 
 // authenticate returns who a request comes from, or PVE's refusal.
-func (n *Node) authenticate(r *http.Request, anybody bool) (identity, string) {
-	if header, ok := strings.CutPrefix(r.Header.Get("Authorization"), "PVEAPIToken="); ok {
-		return n.byToken(header)
-	}
+func (n *Node) authenticate(r *http.Request, anybody bool) (who identity, refusal string) {
 	cookie, err := r.Cookie("PVEAuthCookie")
-	if err != nil {
-		if anybody {
-			return identity{}, ""
-		}
+	header, byToken := strings.CutPrefix(r.Header.Get("Authorization"), "PVEAPIToken=")
+	switch {
+	case anybody:
+		return identity{token: byToken && err != nil}, ""
+	case err != nil && byToken:
+		return n.byToken(header)
+	case err != nil:
 		return identity{}, "No ticket"
 	}
 	t, known := n.tickets[cookie.Value]
 	switch {
-	case anybody:
-		return identity{}, ""
 	case !known || !t.expires.After(n.now):
-		return identity{}, "permission denied - invalid PVE ticket"
+		return identity{}, n.authFailure("permission denied - invalid PVE ticket")
 	case r.Method != http.MethodGet && r.Header.Get("CSRFPreventionToken") != t.csrf:
 		return identity{}, "Permission denied - invalid csrf token"
 	}
 	return n.identity(t.user), ""
 }
 
-func (n *Node) identity(user string) identity {
-	if user == "root@pam" {
-		return identity{user: user, all: true}
+// authFailure returns what a client learns of a wrong ticket or token: since
+// PVE 9 no longer why.
+func (n *Node) authFailure(why string) string {
+	if n.host.major() < 9 {
+		return why
 	}
-	for _, u := range n.host.Users {
-		if u.ID == user {
-			return identity{user: user, privileges: u.Privileges}
-		}
-	}
-	return identity{user: user}
+	return "Authentication failed!"
 }
 
-func (n *Node) byToken(header string) (identity, string) {
+func (n *Node) identity(user string) identity {
+	who := identity{user: user, all: user == "root@pam", legacy: n.host.major() < 9}
+	for _, u := range n.host.Users {
+		if u.ID == user && !who.all {
+			who.grants = []map[string][]string{u.Privileges}
+		}
+	}
+	return who
+}
+
+func (n *Node) byToken(header string) (who identity, refusal string) {
 	name, secret, _ := strings.Cut(header, "=")
 	user, id, _ := strings.Cut(name, "!")
-	tokens := n.host.RootTokens
+	var tokens []Token
+	if user == "root@pam" {
+		tokens = n.host.RootTokens
+	}
 	for _, u := range n.host.Users {
 		if u.ID == user {
 			tokens = u.Tokens
 		}
 	}
 	i := slices.IndexFunc(tokens, func(t Token) bool { return t.ID == id })
-	if i < 0 || user != "root@pam" && n.identity(user).privileges == nil {
-		return identity{}, fmt.Sprintf("no such token '%s' for user '%s'", id, user)
+	switch {
+	case i < 0:
+		return identity{}, n.authFailure(fmt.Sprintf("no such token '%s' for user '%s'", id, user))
+	case tokens[i].Secret != secret:
+		return identity{}, n.authFailure("invalid token value!")
 	}
-	if tokens[i].Secret != secret {
-		return identity{}, "invalid token value!"
-	}
-	who := n.identity(user)
+	who = n.identity(user)
 	who.user, who.token = name, true
-	if tokens[i].Privileges != nil {
-		who.all, who.privileges = false, tokens[i].Privileges
+	if own := tokens[i].Privileges; own != nil {
+		who.all, who.grants = false, append(who.grants, own)
 	}
 	return who, ""
 }
 
-// may reports whether the identity has a privilege on a path or above it.
+// may reports whether the identity has a privilege on a path: whether each of
+// its grants has it.
 func (who identity) may(path, privilege string) bool {
 	if who.all {
 		return true
 	}
+	for _, grant := range who.grants {
+		if !slices.Contains(nearest(grant, path), privilege) {
+			return false
+		}
+	}
+	return len(who.grants) > 0
+}
+
+// nearest returns the privileges that hold on a path: its own, or else those
+// of the nearest path above it (pve-access-control PVE/AccessControl.pm, roles).
+func nearest(grant map[string][]string, path string) []string {
 	for {
-		if slices.Contains(who.privileges[cmp.Or(path, "/")], privilege) {
-			return true
+		if privileges, there := grant[cmp.Or(path, "/")]; there {
+			return privileges
 		}
 		if path == "" || path == "/" {
-			return false
+			return nil
 		}
 		path = path[:strings.LastIndex(path, "/")]
 	}
@@ -153,6 +176,9 @@ func checkPerm(who identity, check pveschema.Check, names map[string]string) str
 	var missing, all []string
 	for _, w := range wanted {
 		privilege, _ := w.(string)
+		if who.legacy && strings.HasPrefix(privilege, "VM.GuestAgent.") {
+			privilege = "VM.Monitor"
+		}
 		all = append(all, privilege)
 		if !who.may(path, privilege) {
 			missing = append(missing, privilege)
@@ -164,7 +190,7 @@ func checkPerm(who identity, check pveschema.Check, names map[string]string) str
 	case some:
 		return path + ", " + strings.Join(all, "|")
 	}
-	return path + ", " + strings.Join(missing, ", ")
+	return path + ", " + missing[0]
 }
 
 // login is POST /access/ticket.
@@ -188,27 +214,48 @@ func (n *Node) login(c *call) answer {
 	return ok(map[string]any{"username": user, "ticket": name, "CSRFPreventionToken": t.csrf, "clustername": ""})
 }
 
-// permissions is GET /access/permissions: every path with its privileges.
+// topPaths are those of which access/permissions always speaks.
+var topPaths = []string{"/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms"}
+
+// permissions is GET /access/permissions: every path with its privileges,
+// inherited ones included; paths without any are left out.
 func (n *Node) permissions(c *call) answer {
+	who := c.who
+	if user := c.get("userid"); user != "" && user != who.user {
+		if a, allowed := who.needs("/access", "Sys.Audit"); !allowed {
+			return a
+		}
+		who = n.identity(user)
+	}
+	paths := slices.Clone(topPaths)
+	for _, grant := range who.grants {
+		paths = append(paths, sorted(grant)...)
+	}
+	if c.has("path") {
+		paths = []string{c.get("path")}
+	}
 	tree := map[string]map[string]int{}
-	grant := func(path string, privileges []string) {
-		for _, p := range privileges {
-			if tree[path] == nil {
-				tree[path] = map[string]int{}
+	for _, path := range paths {
+		for _, privilege := range n.privileges() {
+			if who.may(path, privilege) {
+				if tree[path] == nil {
+					tree[path] = map[string]int{}
+				}
+				tree[path][privilege] = 1
 			}
-			tree[path][p] = 1
 		}
-	}
-	if c.who.all {
-		for _, path := range []string{"/", "/vms", "/storage", "/nodes", "/access", "/pool", "/sdn", "/mapping"} {
-			grant(path, allPrivileges)
-		}
-		return ok(tree)
-	}
-	for path, privileges := range c.who.privileges {
-		grant(path, privileges)
 	}
 	return ok(tree)
+}
+
+// privileges returns those that the node's version of PVE knows. PVE 9 has
+// several for the guest agent where PVE 8 had VM.Monitor.
+func (n *Node) privileges() []string {
+	if n.host.major() >= 9 {
+		return allPrivileges
+	}
+	old := slices.DeleteFunc(slices.Clone(allPrivileges), func(p string) bool { return strings.HasPrefix(p, "VM.GuestAgent.") })
+	return append(old, "VM.Monitor")
 }
 
 // allPrivileges are those of the role Administrator (PVE manual, User
@@ -221,5 +268,5 @@ var allPrivileges = []string{
 	"VM.Allocate", "VM.Audit", "VM.Backup", "VM.Clone", "VM.Config.CDROM", "VM.Config.CPU", "VM.Config.Cloudinit",
 	"VM.Config.Disk", "VM.Config.HWType", "VM.Config.Memory", "VM.Config.Network", "VM.Config.Options", "VM.Console",
 	"VM.GuestAgent.Audit", "VM.GuestAgent.FileRead", "VM.GuestAgent.FileSystemMgmt", "VM.GuestAgent.FileWrite",
-	"VM.GuestAgent.Unrestricted", "VM.Migrate", "VM.PowerMgmt", "VM.Snapshot", "VM.Snapshot.Rollback",
+	"VM.GuestAgent.Unrestricted", "VM.Migrate", "VM.PowerMgmt", "VM.Replicate", "VM.Snapshot", "VM.Snapshot.Rollback",
 }

@@ -8,25 +8,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
-
-// steering are parameters of a change that are no keys of the configuration.
-var steering = []string{
-	"node", "vmid", "digest", "delete", "revert", "skiplock", "force", "background_delay", "import-working-storage",
-	"pool", "start", "storage", "unique", "archive", "bwlimit", "live-restore", "ha-managed",
-}
-
-func (c *call) keys() map[string]string {
-	keys := map[string]string{}
-	for name := range c.values {
-		if !slices.Contains(steering, name) {
-			keys[name] = c.get(name)
-		}
-	}
-	return keys
-}
 
 // getConfig is GET config: numbers are numbers, the rest is text, and what
 // waits for the next start is in force unless current is asked for.
@@ -36,7 +21,17 @@ func (n *Node) getConfig(c *call) answer {
 		return refused
 	}
 	config := v.next()
-	if c.get("current") == "1" {
+	switch name := c.get("snapshot"); {
+	case name != "" && c.get("current") == "1":
+		const both = "cannot use 'snapshot' parameter with 'current'"
+		return invalid(map[string]string{"snapshot": both, "current": both})
+	case name != "":
+		i := slices.IndexFunc(v.snaps, func(s snapshot) bool { return s.name == name })
+		if i < 0 {
+			return fail(http.StatusInternalServerError, "snapshot '%s' does not exist", name)
+		}
+		config = v.snaps[i].config
+	case c.get("current") == "1":
 		config = v.config
 	}
 	object := map[string]any{"digest": v.digest()}
@@ -46,10 +41,16 @@ func (n *Node) getConfig(c *call) answer {
 	return ok(object)
 }
 
-// typed gives a value the JSON type that PVE sends: integers and booleans as
-// numbers, everything else as text.
+// typed gives a value the form in which PVE sends it: integers and booleans
+// are numbers, everything else is text. A password is hidden, and a
+// description has lost the white space at its end.
 func typed(key, value string) any {
-	if kinds()[strings.TrimRight(key, "0123456789")] || kinds()[key] {
+	switch {
+	case key == "cipassword":
+		return "**********"
+	case key == "description":
+		return strings.TrimRight(value, " \t\r\n")
+	case keys()[family(key)]:
 		if n, err := strconv.Atoi(value); err == nil {
 			return n
 		}
@@ -57,14 +58,52 @@ func typed(key, value string) any {
 	return value
 }
 
-// kinds holds the configuration keys that are integers or booleans.
-func kinds() map[string]bool {
-	numeric := map[string]bool{}
-	endpoint, _, _ := pveschema.Lookup(http.MethodPost, "/nodes/pve/qemu")
+// keys holds the keys that a configuration may have, and whether they are
+// integers or booleans. "scsi[n]" stands for scsi0 and so on.
+var keys = sync.OnceValue(func() map[string]bool {
+	endpoint, _, _ := pveschema.Lookup(http.MethodPost, "/nodes/pve/qemu/100/config")
+	known := map[string]bool{}
 	for _, p := range endpoint.Params {
-		numeric[p.Name] = p.Kind == pveschema.Integer || p.Kind == pveschema.Boolean
+		if !slices.Contains(steering, p.Name) {
+			known[p.Name] = p.Kind == pveschema.Integer || p.Kind == pveschema.Boolean
+		}
 	}
-	return numeric
+	return known
+})
+
+// family returns the name under which the schema has a key.
+func family(key string) string {
+	switch key {
+	case "efidisk0", "tpmstate0", "audio0", "rng0", "smbios1":
+		return key
+	}
+	if stem := strings.TrimRight(key, "0123456789"); stem != key {
+		return stem + "[n]"
+	}
+	return key
+}
+
+// exists reports whether a configuration may have a key.
+func exists(key string) bool {
+	_, known := keys()[family(key)]
+	return known
+}
+
+// steering are parameters of a change that are no keys of the configuration.
+var steering = []string{
+	"node", "vmid", "digest", "delete", "revert", "skiplock", "force", "background_delay", "import-working-storage",
+	"pool", "start", "storage", "unique", "archive", "bwlimit", "live-restore", "ha-managed",
+}
+
+// settings returns the parameters of a call that are keys of a configuration.
+func (c *call) settings() map[string]string {
+	settings := map[string]string{}
+	for name := range c.values {
+		if !slices.Contains(steering, name) {
+			settings[name] = c.get(name)
+		}
+	}
+	return settings
 }
 
 func (n *Node) getPending(c *call) answer {
@@ -91,92 +130,6 @@ func (n *Node) getPending(c *call) answer {
 	return ok(list)
 }
 
-// A change is a wanted change of a VM's configuration.
-type change struct {
-	set    map[string]string
-	remove []string
-	force  bool // destroy disks that are removed instead of keeping them unused
-}
-
-// putConfig is PUT and POST config. Everything that can be refused is refused
-// before anything changes; POST then does the work in a task.
-func (n *Node) putConfig(c *call) answer {
-	v, refused := n.vmOf(c)
-	if v == nil {
-		return refused
-	}
-	ch := change{set: c.keys(), force: c.get("force") == "1"}
-	for key := range strings.FieldsFuncSeq(c.get("delete"), func(r rune) bool { return strings.ContainsRune(" ,;", r) }) {
-		ch.remove = append(ch.remove, key)
-	}
-	if a, allowed := n.mayChange(c, v.id, ch); !allowed {
-		return a
-	}
-	for _, key := range ch.remove {
-		if _, both := ch.set[key]; both {
-			return invalid(map[string]string{"delete": fmt.Sprintf("duplicate parameter: '-%s' and '-delete %s'", key, key)})
-		}
-	}
-	if c.has("digest") && c.get("digest") != v.digest() {
-		return fail(http.StatusInternalServerError, "detected modified configuration - file changed by other user? Try again.")
-	}
-	if problem := cmp.Or(n.held(v, nil), locked(v)); problem != "" {
-		return fail(http.StatusInternalServerError, "%s", problem)
-	}
-	if len(ch.set)+len(ch.remove) == 0 {
-		return invalid(map[string]string{"": "no options specified"})
-	}
-	if c.endpoint.Method == http.MethodPut {
-		if problem := n.change(v, ch); problem != "" {
-			return fail(http.StatusInternalServerError, "%s", problem)
-		}
-		return ok(nil)
-	}
-	t := n.begin("qmconfig", text(v.id), c.who.user)
-	t.say("update VM %d: %s", v.id, strings.Join(sorted(ch.set), " "))
-	return n.run(t, n.taskTime(), func() string { return n.change(v, ch) })
-}
-
-// change changes a configuration: all of it, or nothing.
-func (n *Node) change(v *vm, ch change) string {
-	made := map[string]string{}
-	for _, key := range sorted(ch.set) {
-		value, problem := n.value(v, key, ch.set[key])
-		if problem != "" {
-			for other, volume := range made {
-				if parseDrive(ch.set[other]).volume != parseDrive(volume).volume {
-					n.free(parseDrive(volume).volume)
-				}
-			}
-			return problem
-		}
-		made[key] = value
-	}
-	for _, key := range ch.remove {
-		n.remove(v, key, ch.force)
-	}
-	for key, value := range made {
-		n.put(v, key, value)
-	}
-	return ""
-}
-
-// value returns what becomes of a value when PVE writes it: disks allocated,
-// missing MAC addresses made up.
-func (n *Node) value(v *vm, key, value string) (string, string) {
-	switch {
-	case isDrive(key):
-		return n.driveValue(v, key, value)
-	case strings.HasPrefix(key, "net"):
-		return n.network(value), ""
-	case key == "hookscript":
-		if s, name, ok := n.volume(value); !ok || s == nil || !strings.HasPrefix(name, "snippets/") {
-			return "", fmt.Sprintf("unable to parse volume ID '%s'", value)
-		}
-	}
-	return value, ""
-}
-
 // network writes a network value as PVE does: the model with its MAC address
 // first.
 func (n *Node) network(value string) string {
@@ -194,74 +147,64 @@ func (n *Node) network(value string) string {
 	return strings.Join(fields, ",")
 }
 
-// fast are keys that take effect at once in a running VM (qemu-server
-// PVE/QemuServer.pm, $fast_plug_option).
-var fast = []string{"description", "hookscript", "lock", "migrate_downtime", "migrate_speed", "name", "onboot", "protection",
-	"shares", "startup", "tags", "template", "vmstatestorage"}
-
-// immediate reports whether a change of a key takes effect at once.
-func (v *vm) immediate(key string) bool {
-	stem := strings.TrimRight(key, "0123456789")
-	_, there := v.config[key]
-	switch {
-	case !v.running || slices.Contains(fast, key) || stem == "unused" || stem == "net":
-		return true
-	case stem == "scsi" || stem == "virtio":
-		return !there // hot-plugged; changes of its options wait
-	}
-	return false
+// tags writes a list of tags as PVE does: lower case, each once, in order.
+func tags(value string) string {
+	list := strings.FieldsFunc(strings.ToLower(value), func(r rune) bool { return strings.ContainsRune(" ,;", r) })
+	slices.Sort(list)
+	return strings.Join(slices.Compact(list), ";")
 }
 
-func (n *Node) put(v *vm, key, value string) {
-	old := v.next()[key]
-	delete(v.drop, key)
-	if v.immediate(key) {
-		v.config[key] = value
-		delete(v.pending, key)
-	} else if v.config[key] == value {
-		delete(v.pending, key)
-	} else {
-		v.pending[key] = value
+// pinned returns the machine type that a Windows guest gets: PVE pins the
+// version, so that Windows does not see other hardware after an upgrade.
+func (n *Node) pinned(machine, ostype string) string {
+	kind, options, more := strings.Cut(machine, ",")
+	if !strings.HasPrefix(ostype, "w") {
+		return machine
 	}
-	if isDrive(key) && old != "" && parseDrive(old).volume != parseDrive(value).volume {
-		n.setAside(v, parseDrive(old))
+	version := n.qemu()[:strings.LastIndex(n.qemu(), ".")]
+	switch kind {
+	case "", "pc":
+		kind = "pc-i440fx-" + version
+	case "q35":
+		kind = "pc-q35-" + version
 	}
+	if more {
+		kind += "," + options
+	}
+	return kind
 }
 
-// remove takes a key out. A disk that goes is kept as unused, an unused disk
-// is destroyed.
-func (n *Node) remove(v *vm, key string, force bool) {
-	value, there := v.next()[key]
-	if !there {
-		return
-	}
-	delete(v.pending, key)
-	if v.immediate(key) || (v.running && isDrive(key) && (strings.HasPrefix(key, "scsi") || strings.HasPrefix(key, "virtio"))) {
-		delete(v.config, key)
-	} else if _, inForce := v.config[key]; inForce {
-		v.drop[key] = true
-		return
-	}
-	switch d := parseDrive(value); {
-	case strings.HasPrefix(key, "unused"), isDrive(key) && force && d.media() != "cdrom":
-		n.free(d.volume)
-	case isDrive(key):
-		n.setAside(v, d)
-	}
-}
-
-// setAside keeps a disk that is no longer attached as unusedN.
-func (n *Node) setAside(v *vm, d drive) {
-	if d.media() == "cdrom" || d.volume == "none" || d.volume == "" {
-		return
-	}
-	for i := range 256 {
-		key := "unused" + text(i)
-		if _, taken := v.config[key]; !taken {
-			v.config[key] = d.volume
-			return
+// defaultBoot returns the boot order of a new VM: its first disk, CD and
+// network card.
+func defaultBoot(config map[string]string) string {
+	var order []string
+	for _, cdrom := range []bool{false, true} {
+		if first := firstDrive(config, cdrom); first != "" {
+			order = append(order, first)
 		}
 	}
+	for i := range 32 {
+		if config["net"+text(i)] != "" {
+			order = append(order, "net"+text(i))
+			break
+		}
+	}
+	if len(order) == 0 {
+		return " " // PVE writes an empty order
+	}
+	return "order=" + strings.Join(order, ";")
 }
 
-func sorted(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
+func firstDrive(config map[string]string, cdrom bool) string {
+	for _, bus := range []string{"ide", "scsi", "virtio", "sata"} {
+		for i := range 31 {
+			key := bus + text(i)
+			if value := config[key]; value != "" && (parseDrive(value).media() == "cdrom") == cdrom {
+				return key
+			}
+		}
+	}
+	return ""
+}
+
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -13,14 +13,18 @@ import (
 func (n *Node) listDisks(c *call) answer {
 	list := []map[string]any{}
 	for _, d := range n.host.Disks {
+		vendor := "ATA     "
+		if d.Type == "nvme" {
+			vendor = "unknown"
+		}
 		entry := map[string]any{
-			"devpath": d.Path, "model": d.Model, "serial": d.Serial, "size": d.Size, "type": d.Type, "vendor": "ATA     ",
+			"devpath": d.Path, "model": d.Model, "serial": d.Serial, "size": d.Size, "type": d.Type, "vendor": vendor,
 			"wwn": "unknown", "gpt": 1, "osdid": -1, "osdid-list": nil, "rpm": d.RPM, "health": d.Health, "wearout": "N/A",
 		}
-		if d.Type != "hdd" {
-			entry["rpm"] = strconv.Itoa(d.RPM) // real nodes send text here and a number there
+		if d.Type == "hdd" {
+			entry["rpm"] = strconv.Itoa(d.RPM) // what udev says comes as text, PVE's own 0 as a number
 		}
-		if d.Wearout >= 0 {
+		if d.Wearout >= 0 && d.Type != "hdd" {
 			entry["wearout"] = d.Wearout
 		}
 		if d.ByID != "" {
@@ -28,6 +32,9 @@ func (n *Node) listDisks(c *call) answer {
 		}
 		if d.Used != "" {
 			entry["used"] = d.Used
+		}
+		if c.get("include-partitions") == "1" && len(d.Partitions) > 0 {
+			entry["used"] = "partitions"
 		}
 		list = append(list, entry)
 		if c.get("include-partitions") == "1" {
@@ -100,4 +107,17 @@ func (n *Node) listDirectories(*call) answer {
 			"unitfile": fmt.Sprintf("/etc/systemd/system/%s.mount", d.Path)})
 	}
 	return ok(list)
+}
+
+func (n *Node) smart(c *call) answer {
+	i := slices.IndexFunc(n.host.Disks, func(d Disk) bool { return d.Path == c.get("disk") })
+	if i < 0 {
+		return fail(http.StatusInternalServerError, "not a valid block device")
+	}
+	d := n.host.Disks[i]
+	object := map[string]any{"health": d.Health, "type": "text", "text": ""}
+	if d.Wearout >= 0 && d.Type != "hdd" {
+		object["wearout"] = d.Wearout
+	}
+	return ok(object)
 }

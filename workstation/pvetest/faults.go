@@ -26,7 +26,8 @@ const (
 	HangAfter     FaultKind = "hang"            // done, and never answered
 	TaskFails     FaultKind = "task fails"      // the task begins and fails without effect
 	TaskFailsLate FaultKind = "task fails late" // the task fails after its effect
-	TaskHangs     FaultKind = "task hangs"      // the task runs until it is stopped
+	TaskHangs     FaultKind = "task hangs"      // the task runs without effect until it is stopped
+	TaskWarns     FaultKind = "task warns"      // the task succeeds with WARNINGS: 1
 )
 
 // A Fault is something that goes wrong once, or as often as Times says.
@@ -106,14 +107,16 @@ func (n *Node) faulty(r *http.Request, path string, work func() answer) answer {
 	case Refuse:
 		return fail(http.StatusInternalServerError, "%s", f.message())
 	case Forbid:
-		return fail(http.StatusForbidden, "Permission check failed (%s)", f.message())
+		return fail(http.StatusForbidden, "%s", cmp.Or(f.Message, "Permission check failed"))
 	case DropBefore:
 		return answer{drop: true}
 	case ProxyDown:
 		return answer{status: 595, reason: cmp.Or(f.Message, "Connection refused")}
 	case ExpireTicket:
 		clear(n.tickets)
-		return fail(http.StatusUnauthorized, "permission denied - invalid PVE ticket")
+		a := n.refused(n.authFailure("permission denied - invalid PVE ticket"))
+		a.reason = cmp.Or(f.Message, a.reason)
+		return a
 	}
 	a := work()
 	switch f.Kind {
@@ -122,7 +125,7 @@ func (n *Node) faulty(r *http.Request, path string, work func() answer) answer {
 	case ErrorAfter:
 		return fail(http.StatusInternalServerError, "%s", f.message())
 	case ProxyTimeout:
-		return answer{status: 596, reason: cmp.Or(f.Message, "Connection timed out")}
+		return answer{status: 596, reason: cmp.Or(f.Message, "Broken pipe")}
 	case Slow:
 		a.delay = f.Delay
 	case HangAfter:

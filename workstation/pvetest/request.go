@@ -1,13 +1,14 @@
 package pvetest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
+	"mime"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -27,18 +28,13 @@ type Request struct {
 // String returns the request's method and path.
 func (r Request) String() string { return r.Method + " " + r.Path }
 
-// Trace returns the requests so far, in order.
-func (n *Node) Trace() []Request {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return slices.Clone(n.trace)
-}
-
 // A call is a request on its way through the node.
 type call struct {
+	context  context.Context
 	endpoint *pveschema.Endpoint
 	path     string
 	values   pveschema.Values
+	uploaded uploaded
 	who      identity
 }
 
@@ -47,92 +43,110 @@ func (c *call) has(name string) bool   { _, there := c.values[name]; return ther
 func (c *call) number(name string) int { n, _ := strconv.Atoi(c.get(name)); return n }
 
 // answer takes a request through the node as PVE does: who is it, is there
-// such a method, are the parameters right, may they, and only then the work.
+// such a method, may they, are the parameters right, and only then the work.
 func (n *Node) answer(r *http.Request) answer {
-	body, err := io.ReadAll(io.LimitReader(r.Body, 64<<20))
-	if err != nil {
-		return fail(http.StatusBadRequest, "%v", err)
+	path, isAPI := strings.CutPrefix(r.URL.Path, "/api2/json")
+	values, file, err := parameters(r)
+	seen := Request{Method: r.Method, Path: path, Params: public(path, values)}
+	if n.onRequest != nil {
+		n.onRequest(seen)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.advance()
-	path, isAPI := strings.CutPrefix(r.URL.Path, "/api2/json")
-	if !isAPI {
-		return fail(http.StatusNotFound, "no such file '%s'", r.URL.Path)
-	}
-	values, err := parameters(r, body)
 	entry := len(n.trace)
-	n.trace = append(n.trace, Request{Method: r.Method, Path: path, Params: public(path, values)})
-	if err != nil {
-		return fail(http.StatusBadRequest, "%v", err)
+	n.trace = append(n.trace, seen)
+	var a answer
+	switch {
+	case !isAPI:
+		a = fail(http.StatusNotImplemented, "no such uri")
+	case err != nil:
+		a = fail(http.StatusBadRequest, "%v", err)
+	default:
+		c := &call{context: r.Context(), path: path, values: values, uploaded: file}
+		a = n.faulty(r, path, func() answer { return n.dispatch(r, c) })
 	}
-	a := n.faulty(r, path, func() answer { return n.dispatch(r, path, values) })
 	if !a.drop {
 		n.trace[entry].Status = a.status
 	}
 	return a
 }
 
-func (n *Node) dispatch(r *http.Request, path string, values pveschema.Values) answer {
-	endpoint, names, found := pveschema.Lookup(r.Method, path)
+// dispatch does what PVE does for all methods, in its order (pve-manager
+// PVE/HTTPServer.pm, auth_handler and rest_handler).
+func (n *Node) dispatch(r *http.Request, c *call) answer {
+	endpoint, names, found := pveschema.Lookup(r.Method, c.path)
 	who, refusal := n.authenticate(r, found && endpoint.User == "world")
 	if refusal != "" {
-		return fail(http.StatusUnauthorized, "%s", refusal)
+		return n.refused(refusal)
 	}
 	if !found {
-		return fail(http.StatusNotImplemented, "Method '%s %s' not implemented", r.Method, path)
+		return fail(http.StatusNotImplemented, "Method '%s %s' not implemented", r.Method, c.path)
+	}
+	c.endpoint, c.who = endpoint, who
+	for name, value := range names {
+		if c.has(name) && c.get(name) != value {
+			return invalid(map[string]string{name: "duplicate parameter (already defined in URI) with conflicting values!"})
+		}
+		c.values[name] = []string{value}
 	}
 	if endpoint.NoToken && who.token {
-		return fail(http.StatusForbidden, "Permission check failed - API token access is not allowed for this method")
-	}
-	if node, inPath := names["node"]; inPath && node != n.host.Name {
-		return fail(http.StatusInternalServerError,
-			"hostname lookup '%s' failed - failed to get address info for: %s: Name or service not known", node, node)
-	}
-	for name, value := range names {
-		values[name] = []string{value}
-	}
-	c := &call{endpoint: endpoint, path: path, values: values, who: who}
-	if problems := endpoint.Verify(values); len(problems) > 0 {
-		return invalid(problems)
+		return fail(http.StatusForbidden, "Permission check failed (URI '%s' not available with API token, need proper ticket.", c.path)
 	}
 	if missing := n.checkAll(who, endpoint.Check, names); missing != "" {
 		return fail(http.StatusForbidden, "Permission check failed (%s)", missing)
 	}
-	handle, served := handlers[endpoint.Method+" "+endpoint.Path]
+	if node, inPath := names["node"]; inPath && node != n.host.Name && node != "localhost" {
+		return fail(http.StatusInternalServerError,
+			"hostname lookup '%s' failed - failed to get address info for: %s: Name or service not known", node, node)
+	}
+	if problems := endpoint.Verify(c.values); len(problems) > 0 {
+		return invalid(problems)
+	}
+	handle, served := n.handlers[endpoint.Method+" "+endpoint.Path]
 	if !served {
-		return fail(http.StatusNotImplemented, "Method '%s %s' not implemented", r.Method, path)
+		return fail(http.StatusNotImplemented, "Method '%s %s' not implemented", r.Method, c.path)
 	}
 	return handle(n, c)
 }
 
 // parameters reads the query, and a body in either of the two forms that PVE
 // takes: a form, or JSON.
-func parameters(r *http.Request, body []byte) (pveschema.Values, error) {
-	values := pveschema.Values(maps.Clone(map[string][]string(r.URL.Query())))
-	if values == nil {
-		values = pveschema.Values{}
+func parameters(r *http.Request) (values pveschema.Values, file uploaded, err error) {
+	values = pveschema.Values(r.URL.Query())
+	kind, options, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if kind == "multipart/form-data" {
+		file, err = multipartForm(r.Body, options["boundary"], values)
+		return values, file, err
 	}
-	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	switch {
-	case len(body) == 0 || strings.HasPrefix(kind, "multipart/"):
-		return values, nil
-	case kind == "application/json":
+	case err != nil:
+		return values, file, err
+	case len(body) > maxBody:
+		return values, file, fmt.Errorf("for data too large")
+	case r.Method != http.MethodPost && r.Method != http.MethodPut:
+		return values, file, nil // PVE looks into no other body
+	case kind == "application/json" && len(body) > 0:
 		var object map[string]any
 		if err := json.Unmarshal(body, &object); err != nil {
-			return nil, fmt.Errorf("unable to decode JSON parameters: %w", err)
+			return values, file, fmt.Errorf("unable to decode JSON parameters: %w", err)
 		}
 		for name, value := range object {
 			if value != nil {
 				values[name] = texts(value)
 			}
 		}
-		return values, nil
+		return values, file, nil
 	}
 	form, err := url.ParseQuery(string(body))
 	maps.Copy(values, form)
-	return values, err
+	return values, file, err
 }
+
+// maxBody is the largest body of a request that is no upload (pve-http-server
+// PVE/APIServer/AnyEvent.pm, $limit_max_post).
+const maxBody = 512 << 10
 
 // texts gives JSON values the form they have in a form.
 func texts(value any) []string {

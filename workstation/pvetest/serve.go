@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -19,6 +18,7 @@ type answer struct {
 	status int
 	reason string // the words in the status line, where PVE puts its message
 	body   []byte
+	errors map[string]string
 	drop   bool          // close the connection instead
 	hang   bool          // never answer
 	delay  time.Duration // real time
@@ -34,18 +34,46 @@ func ok(data any) answer {
 }
 
 // fail is an answer of PVE's with a message: data is null, and the message
-// stands in the status line and, since PVE 8, in the body.
+// stands in the status line, as far as its first line, and since PVE 8 in the
+// body (pve-http-server PVE/APIServer/Formatter/Standard.pm).
 func fail(status int, format string, args ...any) answer {
 	message := strings.TrimRight(fmt.Sprintf(format, args...), "\n")
-	body, _ := json.Marshal(map[string]any{"data": nil, "message": message + "\n"})
-	return answer{status: status, reason: strings.ReplaceAll(message, "\n", " "), body: body}
+	body, _ := json.Marshal(map[string]any{"data": nil, "message": message + "\n"}) // a map of texts
+	reason, _, _ := strings.Cut(message, "\n")
+	return answer{status: status, reason: reason, body: body}
 }
 
 // invalid is the answer to wrong parameters.
 func invalid(problems map[string]string) answer {
 	a := fail(http.StatusBadRequest, "Parameter verification failed.")
 	a.body, _ = json.Marshal(map[string]any{"data": nil, "errors": problems, "message": "Parameter verification failed.\n"})
+	a.errors = problems
 	return a
+}
+
+// refused is the answer to who may not come in at all: no body, after three
+// seconds.
+func (n *Node) refused(reason string) answer {
+	return answer{status: http.StatusUnauthorized, reason: reason, delay: n.real(3 * time.Second)}
+}
+
+// real returns how long a time of the node is in real time.
+func (n *Node) real(d time.Duration) time.Duration { return time.Duration(float64(d) / n.speed) }
+
+// problem returns what becomes of a refusal that a task meets: PVE writes
+// exceptions with their code in front.
+func (a answer) problem(good bool) string {
+	switch {
+	case good:
+		return ""
+	case a.status == http.StatusInternalServerError:
+		return a.reason
+	}
+	text := fmt.Sprintf("%d %s", a.status, a.reason)
+	for _, name := range sorted(a.errors) {
+		text += "\n" + name + ": " + a.errors[name]
+	}
+	return text
 }
 
 // Start serves the node with TLS on a port of the loopback interface, until
@@ -100,7 +128,7 @@ func (n *Node) HTTPClient() *http.Client {
 func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := n.answer(r)
 	if !a.wait(r) {
-		panic(http.ErrAbortHandler)
+		panic(http.ErrAbortHandler) // which closes the connection and logs nothing
 	}
 	if a.status == http.StatusOK {
 		w.Header().Set("Content-Type", "application/json;charset=UTF-8")
@@ -113,9 +141,9 @@ func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer conn.Close()
-	fmt.Fprintf(buffered, "HTTP/1.1 %d %s\r\nContent-Type: application/json;charset=UTF-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
-		a.status, a.reason, len(a.body), a.body)
-	_ = buffered.Flush() // likewise
+	_, _ = fmt.Fprintf(buffered, "HTTP/1.1 %d %s\r\nContent-Type: application/json;charset=UTF-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
+		a.status, a.reason, len(a.body), a.body) // likewise
+	_ = buffered.Flush()
 }
 
 // wait lets the answer take its time, and reports whether there is one.
@@ -142,24 +170,25 @@ func (n *Node) Transport() http.RoundTripper { return transport{n} }
 
 type transport struct{ node *Node }
 
-// errDropped is what a client sees of a connection that is closed under it.
-var errDropped = errors.New("EOF")
-
 // RoundTrip implements [http.RoundTripper].
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
-	inner := httptest.NewRequestWithContext(r.Context(), r.Method, r.URL.String(), r.Body)
-	inner.Header = r.Header
-	a := t.node.answer(inner)
+	if r.Body != nil {
+		defer r.Body.Close()
+	} else {
+		r = r.Clone(r.Context())
+		r.Body = http.NoBody
+	}
+	a := t.node.answer(r)
 	if !a.wait(r) {
 		if err := r.Context().Err(); err != nil {
 			return nil, err
 		}
-		return nil, errDropped
+		return nil, io.EOF // as of a connection that is closed under the client
 	}
-	return &http.Response{
+	return &http.Response{ // the caller closes its body
 		Status: fmt.Sprintf("%d %s", a.status, a.reason), StatusCode: a.status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: http.Header{"Content-Type": {"application/json;charset=UTF-8"}},

@@ -94,3 +94,10 @@ func enabled(agent string) bool {
 	}
 	return false
 }
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

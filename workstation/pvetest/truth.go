@@ -1,7 +1,6 @@
 package pvetest
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,8 +11,9 @@ import (
 // A State is the truth about a VM, which no API answer and no fault colours.
 type State struct {
 	ID      int
-	Config  map[string]string // in force
+	Config  map[string]string // in force, "lock" included
 	Pending map[string]string // waits for the next start
+	Digest  string
 	Running bool
 	Since   time.Time // of the start, in the node's time
 	Devices []string  // PCI functions that the running VM has
@@ -28,94 +28,91 @@ func (n *Node) VM(id int) (state State, ok bool) {
 	if !ok {
 		return State{}, false
 	}
-	return n.state(v), true
+	return State{ID: v.id, Config: maps.Clone(v.config), Pending: maps.Clone(v.pending), Digest: v.digest(),
+		Running: v.running, Since: v.started, Devices: addresses(v.devices)}, true
 }
 
-func (n *Node) state(v *vm) State {
-	s := State{ID: v.id, Config: maps.Clone(v.config), Pending: maps.Clone(v.pending), Running: v.running, Since: v.started}
-	for _, address := range slices.Sorted(maps.Keys(n.reserved)) {
-		if n.reserved[address] == (reservation{v.id, v.pid}) {
-			s.Devices = append(s.Devices, address)
-		}
-	}
-	return s
-}
+// VMs returns the VMs that there are, in order.
+func (n *Node) VMs() []int { return n.which(func(*vm) bool { return true }) }
 
 // Running returns the VMs that run, in order.
-func (n *Node) Running() []int {
+func (n *Node) Running() []int { return n.which(func(v *vm) bool { return v.running }) }
+
+func (n *Node) which(wanted func(*vm) bool) []int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.advance()
-	var running []int
+	var list []int
 	for _, id := range slices.Sorted(maps.Keys(n.vms)) {
-		if n.vms[id].running {
-			running = append(running, id)
+		if wanted(n.vms[id]) {
+			list = append(list, id)
 		}
 	}
-	return running
+	return list
 }
 
-// Volumes returns the IDs of all volumes that belong to VMs, in order.
-func (n *Node) Volumes() []string {
+// Volumes returns the volumes of all VMs by ID ("local-lvm:vm-140-disk-0").
+func (n *Node) Volumes() map[string]Volume {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.advance()
 	return n.ownedVolumes()
 }
 
-func (n *Node) ownedVolumes() []string {
-	var ids []string
+func (n *Node) ownedVolumes() map[string]Volume {
+	owned := map[string]Volume{}
 	for _, s := range n.storages {
 		for name, v := range s.volumes {
 			if v.VMID != 0 {
-				ids = append(ids, s.Name+":"+name)
+				owned[s.Name+":"+name] = *v
 			}
 		}
 	}
-	slices.Sort(ids)
-	return ids
+	return owned
 }
 
-// Check returns an error for everything that must never be: two running VMs
-// with one PCI function, a disk that no VM or two VMs name, a disk that is
-// named and gone.
-func (n *Node) Check() error {
+// Reservations returns which VM has each reserved PCI function, by address.
+func (n *Node) Reservations() map[string]int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.advance()
-	var problems []error
-	owners, named := map[string]int{}, map[string]int{}
-	for _, id := range slices.Sorted(maps.Keys(n.vms)) {
-		v := n.vms[id]
-		if v.running {
-			devices, _ := n.devices(v.config)
-			for _, address := range devices {
-				if other, twice := owners[address]; twice {
-					problems = append(problems, fmt.Errorf("pvetest: VMs %d and %d both run with %s", other, id, address))
-				}
-				owners[address] = id
-			}
-		}
-		for key, value := range v.next() {
-			d := parseDrive(value)
-			if (!isDrive(key) && !strings.HasPrefix(key, "unused")) || d.media() == "cdrom" || d.volume == "none" {
-				continue
-			}
-			if other, twice := named[d.volume]; twice {
-				problems = append(problems, fmt.Errorf("pvetest: VMs %d and %d both name %s", other, id, d.volume))
-			}
-			named[d.volume] = id
-			if _, _, there := n.volume(d.volume); !there {
-				problems = append(problems, fmt.Errorf("pvetest: VM %d has lost %s (%s)", id, key, d.volume))
-			}
-		}
+	owners := map[string]int{}
+	for address, r := range n.reserved {
+		owners[address] = r.vmid
 	}
-	for _, id := range n.ownedVolumes() {
-		if _, known := named[id]; !known && !strings.Contains(id, "cloudinit") {
-			problems = append(problems, fmt.Errorf("pvetest: %s is orphaned", id))
-		}
+	return owners
+}
+
+// Guest returns how the guest of a VM behaves and what files are in it.
+func (n *Node) Guest(id int) Guest {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.advance()
+	g := n.guest(id)
+	g.Files = maps.Clone(g.Files)
+	return g
+}
+
+// Task is the truth about a task.
+type Task struct {
+	UPID string
+	Type string // "qmstart"
+	ID   string // mostly a VMID
+	User string
+	Exit string // "" while it runs
+	Log  []string
+}
+
+// Tasks returns all tasks so far, in order of their beginning.
+func (n *Node) Tasks() []Task {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.advance()
+	var list []Task
+	for _, t := range n.tasks {
+		list = append(list, Task{UPID: t.upid, Type: t.kind, ID: t.id, User: t.user, Exit: t.exit, Log: slices.Clone(t.log)})
 	}
-	return errors.Join(problems...)
+	return list
 }
 
 // Idle reports whether no task runs.
@@ -126,86 +123,20 @@ func (n *Node) Idle() bool {
 	return !slices.ContainsFunc(n.tasks, (*task).running)
 }
 
-// The following act as somebody else does: a person at the web interface, a
-// backup job, the hardware.
-
-// PowerOn starts a VM behind the client's back. The error is PVE's refusal.
-func (n *Node) PowerOn(id int) error {
-	return n.act(id, n.powerOn)
+// Trace returns the requests so far, in order.
+func (n *Node) Trace() []Request {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.trace)
 }
 
-// PowerOff ends a VM's process at once.
-func (n *Node) PowerOff(id int) error {
-	return n.act(id, func(v *vm) string { n.off(v); return "" })
-}
-
-// Lock locks a VM's configuration as a backup or a migration does; an empty
-// lock releases it.
-func (n *Node) Lock(id int, lock string) error {
-	return n.act(id, func(v *vm) string {
-		delete(v.config, "lock")
-		if lock != "" {
-			v.config["lock"] = lock
-		}
-		return ""
+// Writes returns the requests so far that could change something: all but
+// those with GET, and a login.
+func (n *Node) Writes() []Request {
+	return slices.DeleteFunc(n.Trace(), func(r Request) bool {
+		return r.Method == "GET" || r.Path == "/access/ticket" || strings.HasSuffix(r.Path, "/agent/ping")
 	})
 }
 
-// Edit changes a VM's configuration as a person in the web interface does. An
-// empty value deletes the key.
-func (n *Node) Edit(id int, key, value string) error {
-	return n.act(id, func(v *vm) string {
-		if value == "" {
-			return n.change(v, change{remove: []string{key}})
-		}
-		return n.change(v, change{set: map[string]string{key: value}})
-	})
-}
-
-func (n *Node) act(id int, work func(*vm) string) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.advance()
-	v := n.vms[id]
-	if v == nil {
-		return fmt.Errorf("pvetest: no VM %d", id)
-	}
-	if problem := work(v); problem != "" {
-		return errors.New(problem)
-	}
-	return nil
-}
-
-// SetGuest changes how the guest of a VM behaves from now on.
-func (n *Node) SetGuest(id int, guest Guest) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.advance()
-	if n.host.Guests == nil {
-		n.host.Guests = map[int]Guest{}
-	}
-	n.host.Guests[id] = guest
-}
-
-// LoseCard lets every function of the device at an address ("0000:01:00")
-// fall off the bus, as a failed reset does: no VM starts with it until the
-// host restarts.
-func (n *Node) LoseCard(address string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, f := range n.functions(address) {
-		n.lost[f.Address] = true
-	}
-}
-
-// MoveCard gives the functions of a device another address and IOMMU group,
-// as a card in another slot or a firmware update does.
-func (n *Node) MoveCard(from, to string, group int) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for i, f := range n.host.PCI {
-		if function, found := strings.CutPrefix(f.Address, from); found {
-			n.host.PCI[i].Address, n.host.PCI[i].Group = to+function, group
-		}
-	}
-}
+// String returns the task's type, what it is about and how it ended.
+func (t Task) String() string { return fmt.Sprintf("%s %s: %s", t.Type, t.ID, t.Exit) }

@@ -10,26 +10,31 @@ import (
 	"time"
 )
 
+// modified is PVE's refusal of a digest that no longer matches, where a
+// configuration is not a VM's (pve-common PVE/Tools.pm, assert_if_modified).
+const modified = "detected modified configuration - file changed by other user? Try again."
+
 // A vm is a virtual machine as the node keeps it.
 type vm struct {
 	id      int
 	config  map[string]string // in force
 	pending map[string]string // will be in force at the next start
-	drop    map[string]bool   // keys that will be gone at the next start
+	drop    map[string]bool   // keys that will be gone then; true destroys the disk
+	snaps   []snapshot
 
 	running  bool
+	paused   bool
+	closing  bool // the guest is shutting down
+	reboot   bool // it is to start again when it is off
 	pid      int
 	started  time.Time
 	answers  time.Time // when the agent answers, if it ever does
-	closing  bool      // the guest is shutting down
+	devices  []PCI     // that its process has
 	commands map[int]*command
-	snaps    []snapshot
 }
 
-type snapshot struct {
-	name, description string
-	taken             time.Time
-	config            map[string]string
+func newVM(id int) *vm {
+	return &vm{id: id, config: map[string]string{}, pending: map[string]string{}, drop: map[string]bool{}}
 }
 
 // next returns the configuration with which the VM would start.
@@ -67,27 +72,11 @@ func (n *Node) vmOf(c *call) (*vm, answer) {
 	if v, exists := n.vms[c.number("vmid")]; exists {
 		return v, answer{}
 	}
-	return nil, fail(http.StatusInternalServerError, "Configuration file 'nodes/%s/qemu-server/%s.conf' does not exist", n.host.Name, c.get("vmid"))
+	return nil, fail(http.StatusInternalServerError, "%s", n.noConfig(c.number("vmid")))
 }
 
-func locked(v *vm) string {
-	if lock := v.config["lock"]; lock != "" {
-		return fmt.Sprintf("VM is locked (%s)", lock)
-	}
-	return ""
-}
-
-// holders are the tasks that hold a VM's configuration lock while they run.
-var holders = []string{"qmcreate", "qmdestroy", "qmstart", "qmstop", "qmshutdown", "qmreboot", "qmconfig", "qmmove", "resize", "qmsnapshot"}
-
-// held returns PVE's complaint if a task other than ours holds the VM's lock.
-func (n *Node) held(v *vm, ours *task) string {
-	for _, t := range n.tasks {
-		if t != ours && t.running() && t.id == fmt.Sprint(v.id) && slices.Contains(holders, t.kind) && (ours == nil || t.pid < ours.pid) {
-			return fmt.Sprintf("can't lock file '/var/lock/qemu-server/lock-%d.conf' - got timeout", v.id)
-		}
-	}
-	return ""
+func (n *Node) noConfig(vmid int) string {
+	return fmt.Sprintf("Configuration file 'nodes/%s/qemu-server/%d.conf' does not exist", n.host.Name, vmid)
 }
 
 func (n *Node) listVMs(c *call) answer {
@@ -102,15 +91,16 @@ func (n *Node) listVMs(c *call) answer {
 
 // vmStatus is what the list and status/current have in common.
 func (n *Node) vmStatus(v *vm) map[string]any {
+	memory := int64(atoi(v.config["memory"], 512)) << 20
 	status := map[string]any{
 		"vmid": v.id, "name": v.name(), "status": "stopped", "cpus": atoi(v.config["cores"], 1) * atoi(v.config["sockets"], 1),
-		"maxmem": int64(atoi(v.config["memory"], 512)) << 20, "mem": 0, "cpu": 0, "uptime": 0, "disk": 0,
-		"maxdisk": parseSize(parseDrive(v.config[n.bootDisk(v)]).options["size"]), "diskread": 0, "diskwrite": 0, "netin": 0, "netout": 0,
+		"maxmem": memory, "mem": 0, "memhost": 0, "cpu": 0, "uptime": 0, "disk": 0, "netin": 0, "netout": 0,
+		"maxdisk": parseSize(parseDrive(v.config[v.bootDisk()]).options["size"]), "diskread": 0, "diskwrite": 0,
 	}
 	if v.running {
 		status["status"], status["pid"] = "running", v.pid
 		status["uptime"] = int64(n.now.Sub(v.started).Seconds())
-		status["mem"] = int64(atoi(v.config["memory"], 512)) << 19
+		status["mem"], status["memhost"], status["cpu"] = memory/2, memory/2, 0.0123456789
 	}
 	for _, key := range []string{"lock", "tags"} {
 		if v.config[key] != "" {
@@ -120,13 +110,19 @@ func (n *Node) vmStatus(v *vm) map[string]any {
 	if v.config["template"] == "1" {
 		status["template"] = 1
 	}
+	if v.config["serial0"] != "" {
+		status["serial"] = 1
+	}
 	return status
 }
 
-func (n *Node) bootDisk(v *vm) string {
-	order := strings.TrimPrefix(v.config["boot"], "order=")
-	first, _, _ := strings.Cut(order, ";")
-	return first
+func (v *vm) bootDisk() string {
+	for device := range strings.SplitSeq(strings.TrimPrefix(v.config["boot"], "order="), ";") {
+		if d := parseDrive(v.config[device]); isDrive(device) && d.media() != "cdrom" {
+			return device
+		}
+	}
+	return ""
 }
 
 func (n *Node) currentStatus(c *call) answer {
@@ -136,17 +132,48 @@ func (n *Node) currentStatus(c *call) answer {
 	}
 	status := n.vmStatus(v)
 	status["qmpstatus"] = status["status"]
+	if v.paused {
+		status["qmpstatus"] = "paused"
+	}
 	status["ha"] = map[string]any{"managed": 0}
 	if slices.Contains(n.host.HA, v.id) {
-		status["ha"] = map[string]any{"managed": 1, "state": "started", "group": ""}
+		state := "stopped"
+		if v.running {
+			state = "started"
+		}
+		status["ha"] = map[string]any{"managed": 1, "state": state, "group": nil}
 	}
 	if enabled(v.config["agent"]) {
 		status["agent"] = 1
 	}
+	if vga, _, _ := strings.Cut(v.config["vga"], ","); strings.HasPrefix(vga, "qxl") || strings.HasPrefix(vga, "virtio") {
+		status["spice"] = 1
+	}
 	if v.running {
-		status["running-machine"], status["running-qemu"] = "pc-q35-10.1+pve0", "10.1.2"
+		status["running-machine"], status["running-qemu"] = n.machine(v)+"+pve0", n.qemu()
 	}
 	return ok(status)
+}
+
+// qemu returns the version of QEMU that the node's PVE has.
+func (n *Node) qemu() string {
+	if n.host.major() < 9 {
+		return "9.2.0"
+	}
+	return "10.1.2"
+}
+
+// machine returns the machine type that a VM runs as.
+func (n *Node) machine(v *vm) string {
+	kind, _, _ := strings.Cut(strings.TrimPrefix(v.config["machine"], "type="), ",")
+	version := n.qemu()[:strings.LastIndex(n.qemu(), ".")]
+	switch kind {
+	case "", "pc":
+		return "pc-i440fx-" + version
+	case "q35":
+		return "pc-q35-" + version
+	}
+	return kind
 }
 
 func (n *Node) nextID(c *call) answer {
@@ -158,7 +185,7 @@ func (n *Node) nextID(c *call) answer {
 	}
 	for id := 100; ; id++ {
 		if _, taken := n.vms[id]; !taken {
-			return ok(fmt.Sprint(id))
+			return ok(text(id))
 		}
 	}
 }

@@ -1,0 +1,66 @@
+package pvetest
+
+import (
+	"cmp"
+	"time"
+)
+
+// A Guest says how the system inside a VM behaves. The zero Guest boots in ten
+// seconds, answers to its agent if one is configured, and shuts down in five
+// seconds when asked. Times are in nanoseconds in JSON.
+type Guest struct {
+	// Boot is the time from power-on until the agent answers; 0 is ten seconds.
+	Boot time.Duration `json:"boot,omitempty"`
+	// Shutdown is the time from a request until the VM is off; 0 is five seconds.
+	Shutdown time.Duration `json:"shutdown,omitempty"`
+	// NoAgent is set for a guest in which no agent runs.
+	NoAgent bool `json:"noAgent,omitempty"`
+	// IgnoreACPI is set for a guest that does nothing on a power button.
+	IgnoreACPI bool `json:"ignoreACPI,omitempty"`
+	// Refuse is set for a guest whose agent answers a shutdown with an error.
+	Refuse bool `json:"refuse,omitempty"`
+	// Hang is set for a guest that starts to shut down and never ends.
+	Hang bool `json:"hang,omitempty"`
+	// Panic is set for a guest that powers off as soon as it has booted.
+	Panic bool `json:"panic,omitempty"`
+	// OS is what guest-get-osinfo answers; nil has a Linux.
+	OS map[string]string `json:"os,omitempty"`
+	// Addresses are the guest's IP addresses with prefix length.
+	Addresses []string `json:"addresses,omitempty"`
+	// Files are the files in the guest, by path.
+	Files map[string][]byte `json:"files,omitempty"`
+	// Exec runs a command in the guest; nil knows "true", "false" and "cat" of
+	// one of Files. It must not call the node.
+	Exec func(argv []string, input []byte) Result `json:"-"`
+}
+
+// A Result is what a command in a guest left.
+type Result struct {
+	Code   int
+	Stdout []byte
+	Stderr []byte
+	// After is how long the command runs.
+	After time.Duration
+}
+
+// guest returns the behaviour of a VM's guest, its defaults filled in.
+func (n *Node) guest(vmid int) Guest {
+	g := n.host.Guests[vmid]
+	g.Boot, g.Shutdown = cmp.Or(g.Boot, 10*time.Second), cmp.Or(g.Shutdown, 5*time.Second)
+	return g
+}
+
+// SetGuest changes how the guest of a VM behaves from now on.
+func (n *Node) SetGuest(id int, guest Guest) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.advance()
+	n.keepGuest(id, guest)
+}
+
+func (n *Node) keepGuest(id int, guest Guest) {
+	if n.host.Guests == nil {
+		n.host.Guests = map[int]Guest{}
+	}
+	n.host.Guests[id] = guest
+}

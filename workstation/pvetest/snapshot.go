@@ -1,0 +1,119 @@
+package pvetest
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+type snapshot struct {
+	name, description string
+	taken             time.Time
+	ram               bool
+	config            map[string]string
+}
+
+func (v *vm) snapshot(name string) int {
+	return slices.IndexFunc(v.snaps, func(s snapshot) bool { return s.name == name })
+}
+
+func (n *Node) listSnapshots(c *call) answer {
+	v, refused := n.vmOf(c)
+	if v == nil {
+		return refused
+	}
+	list, parent := []map[string]any{}, ""
+	for _, s := range v.snaps {
+		entry := map[string]any{"name": s.name, "description": s.description, "snaptime": s.taken.Unix(), "vmstate": bit(s.ram)}
+		if parent != "" {
+			entry["parent"] = parent
+		}
+		list, parent = append(list, entry), s.name
+	}
+	current := map[string]any{"name": "current", "description": "You are here!", "digest": v.digest(), "running": bit(v.running)}
+	if parent != "" {
+		current["parent"] = parent
+	}
+	return ok(append(list, current))
+}
+
+// takeSnapshot is POST snapshot. One with RAM fails in QEMU if the VM has a
+// device of the host, whose state nobody can read.
+func (n *Node) takeSnapshot(c *call) answer {
+	v, refused := n.vmOf(c)
+	if v == nil {
+		return refused
+	}
+	name := c.get("snapname")
+	if name == "current" || strings.EqualFold(name, "pending") {
+		return fail(http.StatusInternalServerError, "unable to use snapshot name '%s' (reserved name)", name)
+	}
+	ram := c.get("vmstate") == "1"
+	return n.do(c, job{kind: "qmsnapshot", vmid: v.id, takes: n.taskTime(), work: func(t *task) string {
+		switch {
+		case locked(v) != "":
+			return locked(v)
+		case v.snapshot(name) >= 0:
+			return fmt.Sprintf("snapshot name '%s' already used", name)
+		case !n.canSnapshot(v):
+			return "snapshot feature is not available"
+		case ram && v.running && len(v.devices) > 0:
+			t.say("snapshot create failed: starting cleanup")
+			return fmt.Sprintf("VM %d qmp command 'savevm-start' failed - %s: VFIO migration is not supported in kernel", v.id, v.devices[0].Address)
+		}
+		config := maps.Clone(v.config)
+		v.snaps = append(v.snaps, snapshot{name, c.get("description"), n.now, ram && v.running, config})
+		v.config["parent"] = name
+		return ""
+	}})
+}
+
+// canSnapshot reports whether all of a VM's disks are on storages with
+// snapshots: not on plain LVM, and not as raw files.
+func (n *Node) canSnapshot(v *vm) bool {
+	for key, value := range v.config {
+		d := parseDrive(value)
+		s, name, there := n.volume(d.volume)
+		if isDrive(key) && there && d.media() != "cdrom" && (s.Type == "lvm" || s.files() && s.volumes[name].Format != "qcow2") {
+			return false
+		}
+	}
+	return true
+}
+
+func (n *Node) deleteSnapshot(c *call) answer {
+	v, refused := n.vmOf(c)
+	if v == nil {
+		return refused
+	}
+	return n.do(c, job{kind: "qmdelsnapshot", vmid: v.id, takes: n.taskTime(), work: func(*task) string {
+		i := v.snapshot(c.get("snapname"))
+		switch {
+		case locked(v) != "":
+			return locked(v)
+		case i < 0:
+			return fmt.Sprintf("snapshot '%s' does not exist", c.get("snapname"))
+		}
+		v.snaps = slices.Delete(v.snaps, i, i+1)
+		delete(v.config, "parent")
+		if len(v.snaps) > 0 {
+			v.config["parent"] = v.snaps[len(v.snaps)-1].name
+		}
+		return ""
+	}})
+}
+
+// holds returns the snapshot that still needs a volume, or "".
+func (v *vm) holds(volume string) string {
+	for _, s := range v.snaps {
+		for _, value := range s.config {
+			if parseDrive(value).volume == volume {
+				return s.name
+			}
+		}
+	}
+	return ""
+}

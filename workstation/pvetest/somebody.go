@@ -1,0 +1,154 @@
+package pvetest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// The methods of this file act as somebody else does: a person at the web
+// interface, a backup job, the hardware.
+
+// PowerOn starts a VM at once behind the client's back. The error is PVE's
+// refusal.
+func (n *Node) PowerOn(id int) error { return n.act(id, n.powerOn) }
+
+// PowerOff ends a VM's process at once.
+func (n *Node) PowerOff(id int) error {
+	return n.act(id, func(v *vm) string { n.off(v); return "" })
+}
+
+// Edit changes a VM's configuration as root@pam does in the web
+// interface. An empty value deletes the key.
+func (n *Node) Edit(id int, key, value string) error {
+	return n.act(id, func(v *vm) string {
+		ch := change{set: map[string]string{key: value}}
+		if value == "" {
+			ch = change{remove: []string{key}}
+		}
+		a, good := n.update(identity{user: "root@pam", all: true}, v, ch)
+		return a.problem(good)
+	})
+}
+
+// Lock locks a VM as a backup ("backup") or a migration ("migrate") does; an
+// empty lock releases it.
+func (n *Node) Lock(id int, lock string) error {
+	return n.act(id, func(v *vm) string {
+		delete(v.config, "lock")
+		if lock != "" {
+			v.config["lock"] = lock
+		}
+		return ""
+	})
+}
+
+// DestroyVM takes a VM away, with its disks, whatever state it is in.
+func (n *Node) DestroyVM(id int) error {
+	return n.act(id, func(v *vm) string { n.off(v); n.erase(v, true); return "" })
+}
+
+func (n *Node) act(id int, work func(*vm) string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.advance()
+	v := n.vms[id]
+	if v == nil {
+		return fmt.Errorf("pvetest: no VM %d", id)
+	}
+	if problem := work(v); problem != "" {
+		return errors.New("pvetest: " + problem)
+	}
+	return nil
+}
+
+// EndTasks stops every task that runs, as a person does who sees them hang.
+func (n *Node) EndTasks() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.advance()
+	for _, t := range n.tasks {
+		n.interrupt(t)
+	}
+}
+
+// LoseCard lets every function of the device at an address ("0000:01:00")
+// fall off the bus, as a failed reset does: no VM starts with it until the
+// host restarts ([Node.Restart]).
+func (n *Node) LoseCard(address string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.advance()
+	for _, f := range n.functions(address) {
+		n.lost[f.Address] = true
+	}
+}
+
+// MoveCard gives the functions of a device ("0000:01:00") another address
+// and IOMMU group, as a card in another slot or a firmware update does.
+func (n *Node) MoveCard(from, to string, group int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.advance()
+	for i, f := range n.host.PCI {
+		if function, found := strings.CutPrefix(f.Address, from); found {
+			n.host.PCI[i].Address, n.host.PCI[i].Group = to+function, group
+		}
+	}
+}
+
+// FillStorage lets others write so many bytes to a storage.
+func (n *Node) FillStorage(name string, size int64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.advance()
+	if s := n.storages[name]; s != nil {
+		s.others += size
+	}
+}
+
+// Logout makes every ticket void, as a restart of the daemon with new keys
+// does.
+func (n *Node) Logout() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	clear(n.tickets)
+}
+
+// Restart is a power cut: every VM is off, tasks are gone in the middle, cards
+// that fell off the bus are back, and VMs with onboot start, in the order of
+// their startup key and number. Two of them that want one card race.
+func (n *Node) Restart() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.advance()
+	for _, t := range n.tasks {
+		if t.running() {
+			t.end, t.exit = n.now, "unexpected status"
+		}
+	}
+	n.due = nil
+	clear(n.locks)
+	clear(n.reserved)
+	clear(n.lost)
+	var boot []int
+	for _, id := range sortedIDs(n.vms) {
+		v := n.vms[id]
+		v.running, v.paused, v.closing, v.reboot, v.pid, v.devices, v.commands = false, false, false, false, 0, nil, nil
+		if v.config["onboot"] == "1" {
+			boot = append(boot, id)
+		}
+	}
+	slices.SortStableFunc(boot, func(a, b int) int { return n.bootOrder(a) - n.bootOrder(b) })
+	for _, id := range boot {
+		n.startTask(id, "root@pam")
+	}
+}
+
+func (n *Node) bootOrder(id int) int {
+	return atoi(strings.TrimPrefix(n.vms[id].config["startup"], "order="), 1<<20)
+}
+
+func sortedIDs(vms map[int]*vm) []int { return slices.Sorted(maps.Keys(vms)) }

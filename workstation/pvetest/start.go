@@ -1,0 +1,208 @@
+package pvetest
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// How long the parts of a start take: until the devices are reserved, and then
+// until QEMU runs.
+const (
+	reserveTime = 300 * time.Millisecond
+	launchTime  = 2 * time.Second
+)
+
+// start is POST status/start. PVE answers with a task whatever the state of
+// the VM; even for one that does not exist.
+func (n *Node) start(c *call) answer {
+	id := c.number("vmid")
+	if slices.Contains(n.host.HA, id) {
+		return n.byHA(c, "start", func() { n.startTask(id, "root@pam") })
+	}
+	return ok(n.startTask(id, c.who.user).upid)
+}
+
+// byHA answers as PVE does for a VM under high availability: the task only
+// tells the HA manager, which acts some seconds later.
+func (n *Node) byHA(c *call, what string, act func()) answer {
+	return n.do(c, job{kind: "ha" + what, id: c.get("vmid"), takes: time.Second, work: func(t *task) string {
+		t.say("Requesting HA %s for VM %s", what, c.get("vmid"))
+		n.after(haTime, act)
+		return ""
+	}})
+}
+
+// haTime is how long the HA manager takes to act.
+const haTime = 8 * time.Second
+
+// startTask begins a start task: lock, checks, hookscript, reservation,
+// binding, QEMU, in the order of PVE (qemu-server PVE/QemuServer.pm, vm_start).
+func (n *Node) startTask(id int, user string) *task {
+	t := n.fork("qmstart", text(id), user)
+	n.withLock(t, id, func() {
+		v := n.vms[id]
+		if problem := n.mayStart(v, id); problem != "" {
+			n.finish(t, problem)
+			return
+		}
+		t.cancel = func() { n.unreserve(id) }
+		n.step(t, reserveTime, func() {
+			chosen, problem := n.readyToStart(v, t)
+			if problem != "" {
+				n.unreserveStopped(v)
+				n.finish(t, problem)
+				return
+			}
+			n.step(t, launchTime, func() { n.finish(t, n.launch(v, t, chosen)) })
+		})
+	})
+	return t
+}
+
+func (n *Node) mayStart(v *vm, id int) string {
+	switch {
+	case v == nil:
+		return n.noConfig(id)
+	case v.config["template"] == "1":
+		return "you can't start a vm if it's a template"
+	case v.config["lock"] != "" && v.config["lock"] != "suspended":
+		return locked(v)
+	case v.running:
+		return fmt.Sprintf("VM %d already running", id)
+	}
+	return ""
+}
+
+// readyToStart does what comes before QEMU. What was pending is in force from
+// here on, even if the VM does not come up.
+func (n *Node) readyToStart(v *vm, t *task) (chosen []PCI, problem string) {
+	n.applyPending(v)
+	if hook := v.config["hookscript"]; hook != "" {
+		if _, _, there := n.volume(hook); !there {
+			return nil, fmt.Sprintf("hookscript error for %d on pre-start: script '%s' does not exist\n", v.id, hook)
+		}
+	}
+	if problem := n.activate(v.config); problem != "" {
+		return nil, problem
+	}
+	devices, problem := n.hostPCI(v.config)
+	if problem == "" {
+		chosen, problem = n.choose(v, t, devices)
+	}
+	if problem == "" {
+		problem = n.reserve(v, t, addresses(chosen), n.now.Add(startTimeout(v)))
+	}
+	return chosen, cmp.Or(problem, n.prepare(t, chosen))
+}
+
+// startTimeout is how long PVE waits for QEMU, and keeps a reservation:
+// longer the more memory is to be pinned (config_aware_timeout).
+func startTimeout(v *vm) time.Duration {
+	gibibytes := atoi(v.config["memory"], 512) >> 10
+	return time.Duration(max(30, min(gibibytes*2, 300))+5) * time.Second
+}
+
+// activate returns what keeps the VM's volumes from being used.
+func (n *Node) activate(config map[string]string) string {
+	for _, key := range sorted(config) {
+		d := parseDrive(config[key])
+		if !isDrive(key) || d.volume == "none" || d.volume == "cdrom" || strings.HasPrefix(d.volume, "/") {
+			continue
+		}
+		s, name, there := n.volume(d.volume)
+		pool, _, _ := strings.Cut(d.volume, ":")
+		switch {
+		case s == nil:
+			return fmt.Sprintf("storage '%s' does not exist", pool)
+		case s.Inactive:
+			return fmt.Sprintf("storage '%s' is not online", pool)
+		case !there && s.files():
+			return fmt.Sprintf("volume '%s' does not exist", d.volume)
+		case !there && s.Type == "zfspool":
+			return fmt.Sprintf("no such logical volume %s/%s", s.Config["pool"], name)
+		case !there:
+			return fmt.Sprintf("no such logical volume %s/%s", s.Config["vgname"], name)
+		}
+	}
+	return ""
+}
+
+// launch runs QEMU.
+func (n *Node) launch(v *vm, t *task, chosen []PCI) string {
+	said := n.launchable(v, chosen)
+	if want := int64(atoi(v.config["memory"], 512)) << 20; want > n.freeMemory() {
+		said = "kvm: cannot set up guest memory 'pc.ram': Cannot allocate memory"
+	}
+	if said != "" {
+		if t != nil {
+			t.say("%s", said)
+		}
+		n.unreserve(v.id)
+		return "start failed: QEMU exited with code 1"
+	}
+	v.running, v.pid, v.started, v.devices = true, n.pid(), n.now, chosen
+	v.closing, v.paused, v.commands = false, false, map[int]*command{}
+	n.settle(v)
+	n.boot(v)
+	if v.config["lock"] == "suspended" {
+		delete(v.config, "lock")
+	}
+	if old, is := oldMachine(v.config["machine"]); is && t != nil {
+		t.warn("current machine version '%s' is deprecated - see the documentation and change to a newer one", old)
+	}
+	return ""
+}
+
+// oldMachine reports whether QEMU calls a pinned machine version deprecated,
+// which it does after three years.
+func oldMachine(machine string) (version string, is bool) {
+	kind, _, _ := strings.Cut(machine, ",")
+	number, pinned := strings.CutPrefix(kind, "pc-q35-")
+	if !pinned {
+		number, pinned = strings.CutPrefix(kind, "pc-i440fx-")
+	}
+	major, _, _ := strings.Cut(number, ".")
+	return strings.TrimPrefix(strings.TrimPrefix(kind, "pc-q35-"), "pc-i440fx-"), pinned && atoi(major, 99) < 7
+}
+
+// boot lets the guest come up.
+func (n *Node) boot(v *vm) {
+	guest, pid := n.guest(v.id), v.pid
+	v.answers = n.now.Add(guest.Boot)
+	if guest.Panic {
+		n.after(guest.Boot, func() { n.quit(v, pid) })
+	}
+}
+
+// powerOn starts a VM at once, or returns PVE's refusal.
+func (n *Node) powerOn(v *vm) string {
+	if problem := n.mayStart(v, v.id); problem != "" {
+		return problem
+	}
+	chosen, problem := n.readyToStart(v, nil)
+	if problem != "" {
+		n.unreserveStopped(v)
+		return problem
+	}
+	return n.launch(v, nil, chosen)
+}
+
+// unreserveStopped gives back what a start that failed had reserved.
+func (n *Node) unreserveStopped(v *vm) {
+	if v == nil || !v.running {
+		n.unreserve(v.id)
+	}
+}
+
+func (n *Node) freeMemory() int64 {
+	free := n.host.Memory - 2<<30 // what the host itself uses
+	for _, v := range n.vms {
+		if v.running {
+			free -= int64(atoi(v.config["memory"], 512)) << 20
+		}
+	}
+	return free
+}
