@@ -52,10 +52,7 @@ func (n Node) Conflicts(claims []Claim) []Conflict {
 	var conflicts []Conflict
 	for i, a := range claims {
 		for _, b := range claims[i+1:] {
-			conflict, found := n.after(a, b)
-			if other, foundOther := n.after(b, a); !found || foundOther && hasGroupID(conflict) && !hasGroupID(other) {
-				conflict, found = other, foundOther
-			}
+			conflict, found := n.either(a, b)
 			if found {
 				conflict.VMs = [2]int{a.VMID, b.VMID}
 				conflicts = append(conflicts, conflict)
@@ -63,6 +60,24 @@ func (n Node) Conflicts(claims []Claim) []Conflict {
 		}
 	}
 	return conflicts
+}
+
+// either reports what keeps one VM from starting while the other runs. That a
+// function is taken says more than that its group is.
+func (n Node) either(a, b Claim) (Conflict, bool) {
+	one, found := n.after(a, b)
+	other, foundOther := n.after(b, a)
+	switch {
+	case !found || foundOther && hasGroupID(one) && !hasGroupID(other):
+		return other, foundOther
+	case foundOther && !hasGroupID(one) && !hasGroupID(other):
+		one.Devices = union(one.Devices, other.Devices)
+	}
+	return one, true
+}
+
+func union(sets ...[]iommu.Address) []iommu.Address {
+	return slices.Compact(slices.SortedFunc(slices.Values(slices.Concat(sets...)), iommu.Address.Compare))
 }
 
 func hasGroupID(c Conflict) bool { return c.Group != iommu.GroupID{} }
@@ -75,8 +90,7 @@ func (n Node) after(first, second Claim) (Conflict, bool) {
 	held, _ := n.choose(first, nil)
 	wanted, taken := n.choose(second, held)
 	if len(taken) > 0 {
-		slices.SortFunc(taken, iommu.Address.Compare)
-		return Conflict{Devices: slices.Compact(taken)}, true
+		return Conflict{Devices: union(taken)}, true
 	}
 	for _, a := range slices.SortedFunc(maps.Keys(wanted), iommu.Address.Compare) {
 		group := n.group(a)
@@ -97,8 +111,7 @@ func (n Node) after(first, second Claim) (Conflict, bool) {
 				devices = append(devices, b)
 			}
 		}
-		slices.SortFunc(devices, iommu.Address.Compare)
-		return Conflict{Devices: slices.Compact(devices), Group: group}, true
+		return Conflict{Devices: union(devices), Group: group}, true
 	}
 	return Conflict{}, false
 }

@@ -51,8 +51,7 @@ func (n Node) functions(devices []Device) []iommu.Address {
 		}
 		found = append(found, covered...)
 	}
-	slices.SortFunc(found, iommu.Address.Compare)
-	return slices.Compact(found)
+	return union(found)
 }
 
 // covered returns the node's functions that a device takes.

@@ -1,0 +1,141 @@
+package gpu_test
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/iommu"
+)
+
+func claim(vmid int, texts ...string) gpu.Claim {
+	return gpu.Claim{VMID: vmid, Values: values(texts...)}
+}
+
+// node is a node with two cards in one group, two apart, and one that hands
+// out mediated devices.
+func node() gpu.Node {
+	return gpu.Node{Name: "pve", Functions: append(slices.Clone(reference),
+		function("0000:03:00.0", 0x030000, model(gpu.AMD, 0x73ff), 30),
+		function("0000:03:00.1", 0x040300, model(gpu.AMD, 0xab28), 31),
+		function("0000:04:00.0", 0x030000, model(gpu.NVIDIA, 0x2504), 40),
+		function("0000:05:00.0", 0x030000, model(gpu.NVIDIA, 0x2504), 40)),
+		Mappings: []gpu.Mapping{rtxMapping,
+			{ID: "any", Entries: []gpu.MappingEntry{entry("id=10de:2c05,node=pve,path=0000:01:00"), entry("id=1002:73ff,node=pve,path=0000:03:00"),
+				entry("id=10de:2c05,node=other,path=0000:04:00")}},
+			{ID: "elsewhere", Entries: []gpu.MappingEntry{entry("id=10de:2c05,node=other,path=0000:01:00")}},
+		}}
+}
+
+func TestResolve(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"01:00":              "[[0000:01:00.0 0000:01:00.1]]",
+		"0000:01:00":         "[[0000:01:00.0 0000:01:00.1]]",
+		"0000:01:00.0":       "[[0000:01:00.0]]",
+		"01:00.1;01:00.0":    "[[0000:01:00.0 0000:01:00.1]]",
+		"01:00;01:00.0":      "[[0000:01:00.0 0000:01:00.1]]",
+		"01:00;03:00.1":      "[[0000:01:00.0 0000:01:00.1 0000:03:00.1]]",
+		"mapping=rtx,pcie=1": "[[0000:01:00.0 0000:01:00.1]]",
+		"mapping=any":        "[[0000:01:00.0 0000:01:00.1] [0000:03:00.0 0000:03:00.1]]",
+		"mapping=elsewhere":  "[]",
+		"mapping=nothing":    "[]",
+		"09:00":              "[[0000:09:00.0]]",
+	} {
+		if got := fmt.Sprint(node().Resolve(values(text)[0])); got != want {
+			t.Errorf("%s means %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestConflicts(t *testing.T) {
+	t.Parallel()
+	const shared = "VMs 140 and 141 want 0000:01:00.0, 0000:01:00.1"
+	for _, test := range []struct {
+		name string
+		a, b string // values by spaces
+		want string // "": none
+	}{
+		{"nothing", "", "", ""},
+		{"different cards", "01:00", "03:00", ""},
+		{"display and audio in groups of their own", "03:00.0", "03:00.1", ""},
+		{"the same text", "01:00", "01:00", shared},
+		{"short and long", "01:00", "0000:01:00", shared},
+		{"whole and function", "01:00", "0000:01:00.1", "VMs 140 and 141 want 0000:01:00.1"},
+		{"mapping and address", "mapping=rtx,pcie=1", "01:00.0,x-vga=1", "VMs 140 and 141 want 0000:01:00.0"},
+		{"mapping and list", "mapping=rtx", "03:00;01:00", shared},
+		{"different slots", "03:00 01:00", "00:02.0 01:00", shared},
+		{"a device that is not there", "09:00", "0000:09:00.0", "VMs 140 and 141 want 0000:09:00.0"},
+		{"two functions of one group", "01:00.0", "01:00.1", "VMs 140 and 141 want parts of IOMMU group 1 (0000:01:00.0, 0000:01:00.1)"},
+		{"two cards of one group", "04:00", "05:00", "VMs 140 and 141 want parts of IOMMU group 40 (0000:04:00.0, 0000:05:00.0)"},
+		{"an alternative is free", "mapping=any", "mapping=any", ""},
+		{"the first alternative may be taken", "mapping=any", "01:00", shared}, // if 140 starts first
+		{"both alternatives taken", "mapping=any", "01:00 03:00", "VMs 140 and 141 want 0000:01:00.0, 0000:01:00.1, 0000:03:00.0, 0000:03:00.1"},
+		{"a mapping for another node", "mapping=elsewhere", "01:00", ""},
+		{"two mediated devices", "00:02.0,mdev=a", "00:02.0,mdev=b", ""},
+		{"a mediated device of a card that goes whole", "00:02.0,mdev=a", "00:02", "VMs 140 and 141 want 0000:00:02.0"},
+	} {
+		claims := []gpu.Claim{claim(141, strings.Fields(test.b)...), claim(140, strings.Fields(test.a)...)}
+		got := ""
+		for _, c := range node().Conflicts(claims) {
+			got += c.String()
+		}
+		if got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+func TestConflictsAreAGraph(t *testing.T) {
+	t.Parallel()
+	both := []iommu.Address{address("0000:01:00.0"), address("0000:01:00.1")}
+	got := node().Conflicts([]gpu.Claim{claim(142, "01:00"), claim(130, "00:02.0"), claim(140, "mapping=rtx"), claim(141, "0000:01:00.0;0000:01:00.1")})
+	want := []gpu.Conflict{{VMs: [2]int{140, 141}, Devices: both}, {VMs: [2]int{140, 142}, Devices: both}, {VMs: [2]int{141, 142}, Devices: both}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// A conflict does not depend on the order of the claims.
+func TestConflictsAreSymmetric(t *testing.T) {
+	t.Parallel()
+	texts := []string{"01:00", "01:00.1", "mapping=any", "04:00", "05:00", "03:00.0", "00:02.0,mdev=a", "00:02.0"}
+	for _, a := range texts {
+		for _, b := range texts {
+			one := node().Conflicts([]gpu.Claim{claim(1, a), claim(2, b)})
+			other := node().Conflicts([]gpu.Claim{claim(2, b), claim(1, a)})
+			swapped := node().Conflicts([]gpu.Claim{claim(1, b), claim(2, a)})
+			if !reflect.DeepEqual(one, other) || len(one) != len(swapped) {
+				t.Errorf("%s and %s: %v, %v, %v", a, b, one, other, swapped)
+			}
+		}
+	}
+}
+
+func TestCheckClaims(t *testing.T) {
+	t.Parallel()
+	boot := func(c gpu.Claim) gpu.Claim { c.OnBoot = true; return c }
+	for _, test := range []struct {
+		name   string
+		claims []gpu.Claim
+		want   []string
+	}{
+		{"apart", []gpu.Claim{boot(claim(140, "01:00")), boot(claim(141, "03:00"))}, nil},
+		{"shared", []gpu.Claim{claim(140, "01:00"), claim(141, "01:00")}, []string{"gpu.shared-card"}},
+		{"one starts with the host", []gpu.Claim{boot(claim(140, "01:00")), claim(141, "01:00")}, []string{"gpu.shared-card"}},
+		{"both do", []gpu.Claim{boot(claim(140, "mapping=rtx")), boot(claim(141, "01:00"))}, []string{"gpu.shared-card", "gpu.onboot-race"}},
+		{"split group", []gpu.Claim{claim(140, "04:00"), claim(141, "05:00")}, []string{"gpu.split-group"}},
+		{"split group at boot", []gpu.Claim{boot(claim(140, "04:00")), boot(claim(141, "05:00"))}, []string{"gpu.split-group", "gpu.onboot-race"}},
+		{"twice in one", []gpu.Claim{claim(140, "mapping=rtx", "01:00.1")}, []string{"gpu.assigned-twice"}},
+		{"two mediated devices in one", []gpu.Claim{claim(140, "00:02.0,mdev=a", "00:02.0,mdev=a")}, nil},
+		{"three of one", []gpu.Claim{claim(1, "01:00"), claim(2, "01:00"), claim(3, "01:00")}, []string{"gpu.shared-card", "gpu.shared-card", "gpu.shared-card"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			wantIDs(t, node().CheckClaims(test.claims), test.want...)
+		})
+	}
+}

@@ -1,0 +1,142 @@
+package gpu_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation/iommu"
+)
+
+func TestReadyOnHosts(t *testing.T) {
+	t.Parallel()
+	const vfio = "function 0000:01:00.0 class=030000 id=10de:2c05 subsystem=1462:5317 group=1 driver=vfio-pci parent=0000:00:01.0 bootvga=0 bars=1:16G:p "
+	for _, test := range []struct {
+		name, host, card string
+		guest            gpu.Guest
+		lines            []string
+		want             []string
+		worst            iommu.Severity
+	}{
+		{"the reference card for Windows", "reference", "0000:01:00.0", gpu.Windows11, nil, []string{"gpu.small-bar"}, gpu.Info},
+		{"and for Linux", "reference", "0000:01:00.0", gpu.Linux, nil, []string{"gpu.small-bar", "gpu.conditions"}, gpu.Warning},
+		{"and for macOS", "reference", "0000:01:00.0", gpu.MacOSSequoia, nil, []string{"gpu.small-bar", "gpu.unsupported"}, gpu.Blocker},
+		{"and for whatever", "reference", "0000:01:00.0", gpu.AnyGuest, nil, []string{"gpu.small-bar"}, gpu.Info},
+		{"a large BAR", "reference", "0000:01:00.0", gpu.Windows11, []string{vfio + "reset=flr,bus rebar=1:0x4000"}, nil, 0},
+		{"bus first", "reference", "0000:01:00.0", gpu.Windows11, []string{vfio + "reset=bus,flr"}, []string{"gpu.reset"}, gpu.Warning},
+		{"bus only", "reference", "0000:01:00.0", gpu.Windows11, []string{vfio + "reset=bus"}, []string{"gpu.reset"}, gpu.Warning},
+		{"lost", "reference", "0000:01:00.0", gpu.Windows11, []string{vfio + "reset=flr lost=1"}, []string{"iommu.lost"}, gpu.Blocker},
+		{"on the host's driver", "reference", "0000:01:00.0", gpu.Windows11,
+			[]string{strings.Replace(vfio, "vfio-pci", "nouveau", 1) + "reset=flr"}, []string{"gpu.host-driver"}, gpu.Warning},
+		{"the audio on the host's driver", "reference", "0000:01:00.0", gpu.Windows11,
+			[]string{vfio + "reset=flr", "function 0000:01:00.1 class=040300 id=10de:22e9 group=1 driver=snd_hda_intel parent=0000:00:01.0"}, []string{"gpu.host-driver"}, gpu.Warning},
+		{"the UHD 630 for macOS", "reference", "0000:00:02.0", gpu.MacOSSequoia, nil, []string{"iommu.only-console", "gpu.host-driver"}, gpu.Warning},
+		{"and with disable_vga", "reference", "0000:00:02.0", gpu.MacOSSequoia, []string{"module vfio_pci disable_vga=Y"},
+			[]string{"iommu.only-console", "gpu.host-driver", "gpu.disable-vga"}, gpu.Warning},
+		{"RX 6700 XT for macOS", "amd-desktop", "0000:0c:00.0", gpu.MacOSSonoma, nil,
+			[]string{"iommu.only-console", "gpu.host-driver", "gpu.boot-vga", "gpu.conditions"}, gpu.Warning},
+		{"the only card, with the firmware's picture", "single-gpu", "0000:01:00.0", gpu.Windows11, nil,
+			[]string{"iommu.only-console", "gpu.host-driver", "gpu.framebuffer", "gpu.reset"}, gpu.Warning},
+		{"the picture is still there", "single-gpu", "0000:01:00.0", gpu.Windows11,
+			[]string{"function 0000:01:00.0 class=030000 id=10de:2b85 group=10 driver=vfio-pci parent=0000:00:01.1 bootvga=1 reset=bus bars=1:32G:p",
+				"function 0000:01:00.1 class=040300 id=10de:22e8 group=10 driver=vfio-pci parent=0000:00:01.1"}, []string{"gpu.framebuffer"}, gpu.Warning},
+		{"a shared group", "shared-group", "0000:04:00.0", gpu.Windows11, nil,
+			[]string{"iommu.shared-group", "iommu.only-console", "gpu.host-driver", "gpu.boot-vga"}, gpu.Blocker},
+		{"RX 580", "held-by-vfio", "0000:0a:00.0", gpu.MacOSSequoia, nil, []string{"gpu.reset"}, gpu.Warning},
+		{"a BMC's display", "held-by-vfio", "0000:03:00.0", gpu.Linux, nil,
+			[]string{"iommu.only-console", "gpu.unknown-card", "gpu.host-driver", "gpu.boot-vga", "gpu.host-only"}, gpu.Warning},
+		{"no IOMMU", "no-iommu", "0000:01:00.0", gpu.Windows11, nil, []string{"iommu.no-group", "gpu.host-driver"}, gpu.Blocker},
+		{"group 0", "group-holes-and-group-0", "0000:01:00.0", gpu.Windows11, nil, []string{"iommu.only-console", "gpu.host-driver", "gpu.boot-vga"}, gpu.Warning},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			facts := captured(t, test.host, test.lines...)
+			got := gpu.Ready(cardAt(t, facts.Functions, test.card), test.guest, facts)
+			wantIDs(t, got, test.want...)
+			if worst := finding.Worst(got); worst != test.worst {
+				t.Errorf("the worst is %s, want %s", worst, test.worst)
+			}
+		})
+	}
+}
+
+// From the PVE API only addresses, classes, models and groups are known.
+func TestReadyFromAPI(t *testing.T) {
+	t.Parallel()
+	facts := iommu.Facts{Functions: reference, GroupsKnown: iommu.Yes}
+	got := gpu.Ready(cardAt(t, reference, "0000:01:00.0"), gpu.Windows11, facts)
+	wantIDs(t, got, "gpu.host-only")
+	for _, part := range []string{"driver", "reset methods", "whether it answers", "BAR sizes"} {
+		if len(got) > 0 && !strings.Contains(got[0].Seen, part) {
+			t.Errorf("%q does not name %s", got[0].Seen, part)
+		}
+	}
+}
+
+func TestReadyOfNothing(t *testing.T) {
+	t.Parallel()
+	got := gpu.Ready(gpu.Card{}, gpu.Windows11, iommu.Facts{})
+	wantIDs(t, got, "gpu.not-a-card")
+	if finding.Worst(got) != gpu.Blocker {
+		t.Errorf("no card is ready: %v", got)
+	}
+}
+
+// The slot of AMD's integrated graphics holds functions that are not theirs.
+func TestReadySharedSlot(t *testing.T) {
+	t.Parallel()
+	functions := []iommu.Function{
+		function("0000:0c:00.0", 0x030000, model(gpu.AMD, 0x164e), 20), function("0000:0c:00.1", 0x040300, model(gpu.AMD, 0x1640), 21),
+		function("0000:0c:00.2", 0x108000, model(0x1022, 0x1649), 22), function("0000:0c:00.3", 0x0c0330, model(0x1022, 0x15b6), 23),
+	}
+	got := gpu.Ready(cardAt(t, functions, "0000:0c:00.0"), gpu.Linux, iommu.Facts{Functions: functions, GroupsKnown: iommu.Yes})
+	wantIDs(t, got, "gpu.not-a-card", "gpu.host-only")
+	turing := []iommu.Function{
+		function("0000:01:00.0", 0x030000, model(gpu.NVIDIA, 0x1e04), 1), function("0000:01:00.1", 0x040300, model(gpu.NVIDIA, 0x10f7), 1),
+		function("0000:01:00.2", 0x0c0330, model(gpu.NVIDIA, 0x1ad6), 1), function("0000:01:00.3", 0x0c8000, model(gpu.NVIDIA, 0x1ad7), 1),
+	}
+	got = gpu.Ready(cardAt(t, turing, "0000:01:00.0"), gpu.Windows11, iommu.Facts{Functions: turing, GroupsKnown: iommu.Yes})
+	wantIDs(t, got, "gpu.host-only")
+}
+
+func TestReadyReset(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name           string
+		vendor, device iommu.ID
+		methods        string
+		severity       iommu.Severity // 0: no finding
+		fix            string         // part of it
+	}{
+		{"RTX 5070 Ti", gpu.NVIDIA, 0x2c05, "flr bus", 0, ""},
+		{"RTX 5070 Ti, bus first", gpu.NVIDIA, 0x2c05, "bus flr", gpu.Warning, "write flr to /sys/bus/pci/devices/0000:01:00.0/reset_method"},
+		{"RTX 5080 without FLR", gpu.NVIDIA, 0x2c02, "bus", gpu.Warning, "write default to"},
+		{"RTX 5080 without any", gpu.NVIDIA, 0x2c02, "", gpu.Warning, "write default to"},
+		{"RTX 5090", gpu.NVIDIA, 0x2b85, "flr bus", gpu.Warning, "write bus to"},
+		{"RTX 5090, FLR second", gpu.NVIDIA, 0x2b85, "bus flr", gpu.Warning, "write bus to"},
+		{"RTX 5090, new kernel", gpu.NVIDIA, 0x2b85, "bus", 0, ""},
+		{"RTX 4090", gpu.NVIDIA, 0x2684, "bus", 0, ""},
+		{"RTX 4090 without any", gpu.NVIDIA, 0x2684, "", gpu.Warning, "restart the host"},
+		{"RX 580", gpu.AMD, 0x67df, "bus", gpu.Warning, "vendor-reset"},
+		{"Vega 64", gpu.AMD, 0x687f, "pm bus", gpu.Warning, "vendor-reset"},
+		{"RX 5700, vendor-reset", gpu.AMD, 0x731f, "device_specific bus", 0, ""},
+		{"RX 5700, vendor-reset second", gpu.AMD, 0x731f, "bus device_specific", gpu.Warning, "write device_specific to"},
+		{"RX 6600", gpu.AMD, 0x73ff, "bus", 0, ""},
+		{"RX 7900 XTX", gpu.AMD, 0x744c, "bus", gpu.Info, "try"},
+		{"RX 9070", gpu.AMD, 0x7550, "bus", gpu.Info, "try"},
+		{"UHD 630", gpu.Intel, 0x3e92, "flr pm", 0, ""},
+	} {
+		c := card(test.vendor, test.device)
+		c.Functions[0].ResetMethods = append([]string{}, strings.Fields(test.methods)...)
+		var got gpu.Finding
+		for _, f := range gpu.Ready(c, gpu.AnyGuest, iommu.Facts{Functions: c.Functions, GroupsKnown: iommu.Yes}) {
+			if f.ID == "gpu.reset" {
+				got = f
+			}
+		}
+		if got.Severity != test.severity || !strings.Contains(got.Fix, test.fix) {
+			t.Errorf("%s with %q: %v", test.name, test.methods, got)
+		}
+	}
+}
