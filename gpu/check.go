@@ -15,17 +15,13 @@ import (
 // any node are for [CheckRules].
 func (n Node) Check(slot string, h HostPCI, guest Guest) []Finding {
 	var findings []Finding
-	devices := h.Devices
 	if h.Mapping != "" {
 		m, _ := n.Mapping(h.Mapping)
 		m.ID = h.Mapping
 		findings = n.Drift(m)
-		for _, e := range m.On(n.Name) {
-			devices = append(devices, e.Devices...)
-		}
 	}
-	for _, d := range devices {
-		if h.Mapping == "" && len(n.Functions) > 0 && len(n.covered(d)) == 0 {
+	for _, d := range h.Devices {
+		if len(n.Functions) > 0 && len(n.covered(d)) == 0 {
 			findings = append(findings, Finding{ID: "gpu.no-device", Severity: Blocker, Subject: slot, Seen: fmt.Sprintf("no PCI device found for '%s'", d),
 				Why: "the VM does not start", Fix: "choose a device that the node has; addresses move when cards do"})
 		}

@@ -14,9 +14,9 @@ import (
 // API tells, is not guessed: gpu.host-only names it.
 //
 // The IDs are those of [iommu.Facts.CheckDevice], and gpu.unsupported,
-// gpu.conditions, gpu.unknown-card, gpu.host-driver, gpu.not-a-card,
-// gpu.boot-vga, gpu.framebuffer, gpu.disable-vga, gpu.reset, gpu.small-bar and
-// gpu.host-only.
+// gpu.conditions, gpu.unknown-card, gpu.not-a-card, gpu.host-driver,
+// gpu.foreign-functions, gpu.boot-vga, gpu.framebuffer, gpu.disable-vga,
+// gpu.reset, gpu.small-bar and gpu.host-only.
 func Ready(card Card, guest Guest, facts iommu.Facts) []Finding {
 	if len(card.Functions) == 0 {
 		return []Finding{{ID: "gpu.not-a-card", Severity: Blocker, Subject: "card", Seen: "no PCI functions",
@@ -98,7 +98,7 @@ func (j *judgement) slot() {
 		}
 	}
 	if len(others) > 0 {
-		j.add(Finding{ID: "gpu.not-a-card", Severity: Warning, Seen: "in the card's slot: " + strings.Join(others, ", "),
+		j.add(Finding{ID: "gpu.foreign-functions", Severity: Warning, Seen: "in the card's slot: " + strings.Join(others, ", "),
 			Why: "passing the whole device takes these from the host too", Fix: "pass the card's own functions one by one: " + j.card.Address().String()})
 	}
 }

@@ -91,7 +91,7 @@ func TestReadySharedSlot(t *testing.T) {
 		function("0000:0c:00.2", 0x108000, model(0x1022, 0x1649), 22), function("0000:0c:00.3", 0x0c0330, model(0x1022, 0x15b6), 23),
 	}
 	got := gpu.Ready(cardAt(t, functions, "0000:0c:00.0"), gpu.Linux, iommu.Facts{Functions: functions, GroupsKnown: iommu.Yes})
-	wantIDs(t, got, "gpu.not-a-card", "gpu.host-only")
+	wantIDs(t, got, "gpu.foreign-functions", "gpu.host-only")
 	turing := []iommu.Function{
 		function("0000:01:00.0", 0x030000, model(gpu.NVIDIA, 0x1e04), 1), function("0000:01:00.1", 0x040300, model(gpu.NVIDIA, 0x10f7), 1),
 		function("0000:01:00.2", 0x0c0330, model(gpu.NVIDIA, 0x1ad6), 1), function("0000:01:00.3", 0x0c8000, model(gpu.NVIDIA, 0x1ad7), 1),
