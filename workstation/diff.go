@@ -2,7 +2,6 @@ package workstation
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/proxstation/proxstation/gpu"
@@ -44,54 +43,6 @@ type differ struct {
 }
 
 func (d *differ) find(f Finding) { d.plan.Findings = append(d.plan.Findings, f) }
-
-// mappings plans the resource mappings, and mends those that have drifted.
-func (d *differ) mappings() {
-	d.after = slices.Clone(d.facts.Mappings)
-	for _, want := range d.spec.Mappings {
-		card, ok := gpu.CardAt(d.facts.IOMMU.Functions, want.Card)
-		if !ok {
-			d.problems = append(d.problems, &InvalidError{Field: "mapping " + want.ID, Value: want.Card.String(), Why: "no graphics card is there"})
-			continue
-		}
-		m, err := gpu.NewMapping(want.ID, d.facts.Node, card)
-		if err != nil {
-			d.problems = append(d.problems, &InvalidError{Field: "mapping", Value: want.ID, Why: err.Error()})
-			continue
-		}
-		d.plan.Findings = append(d.plan.Findings, gpu.Ready(card, gpu.AnyGuest, d.facts.IOMMU)...)
-		d.mapping(m, card)
-	}
-}
-
-// mapping plans one mapping as the Spec wants it. Entries of other nodes stay.
-func (d *differ) mapping(want gpu.Mapping, card gpu.Card) {
-	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions}
-	i := slices.IndexFunc(d.after, func(m gpu.Mapping) bool { return m.ID == want.ID })
-	if i < 0 {
-		d.after = append(d.after, want)
-		d.plan.Steps = append(d.plan.Steps, PutMapping{Mapping: want, Node: d.facts.Node, Note: card.Name(), New: true})
-		return
-	}
-	m := d.after[i]
-	have := m.On(d.facts.Node)
-	if len(have) == 1 && len(node.Drift(m)) == 0 && have[0].Devices[0].Address.SameSlot(card.Address()) {
-		return
-	}
-	m.Entries = slices.DeleteFunc(slices.Clone(m.Entries), func(e gpu.MappingEntry) bool { return e.Node == d.facts.Node })
-	m.Entries = append(m.Entries, want.Entries...)
-	d.after[i] = m
-	d.plan.Steps = append(d.plan.Steps, PutMapping{Mapping: m, Node: d.facts.Node, Note: card.Name(), Have: entryText(have)})
-}
-
-// entryText returns the entries of one node as PVE writes them.
-func entryText(entries []gpu.MappingEntry) string {
-	var texts []string
-	for _, e := range entries {
-		texts = append(texts, e.String())
-	}
-	return strings.Join(texts, "; ")
-}
 
 // placeDisks finds a storage for every disk that does not exist yet, for all
 // VMs together, so that they do not take each other's space.
@@ -222,77 +173,11 @@ func hotPlugged(key, have string) bool {
 	return false
 }
 
-// checkCards refuses guests that cannot use the card they are to have, and
-// devices that the node does not have.
-func (d *differ) checkCards(vm VM) {
-	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions, Mappings: d.after}
-	for _, key := range sortedKeys(vm.Config) {
-		if family(key) != "hostpci" {
-			continue
-		}
-		h, err := gpu.ParseHostPCI(vm.Config[key])
-		if err != nil {
-			continue // Validate said so
-		}
-		if _, known := node.Mapping(h.Mapping); h.Mapping != "" && !known {
-			d.problems.add(vm, key, h.Mapping, "no such resource mapping on the cluster, and the Spec makes none")
-			continue
-		}
-		d.plan.Findings = append(d.plan.Findings, node.Check(key, h, vm.Guest)...)
-		d.checkCard(vm, node.Resolve(h))
-	}
-}
-
-// checkCard refuses cards that the guest has no driver for.
-func (d *differ) checkCard(vm VM, choices [][]iommu.Address) {
-	judged := map[iommu.Address]bool{}
-	for _, a := range slices.Concat(choices...) {
-		card, ok := gpu.CardAt(d.facts.IOMMU.Functions, a)
-		if !ok || judged[card.Address()] {
-			continue
-		}
-		judged[card.Address()] = true
-		verdict := gpu.Judge(vm.Guest, card)
-		if err := verdict.Err(); err != nil {
-			d.problems = append(d.problems, fmt.Errorf("workstation: VM %d: %w", vm.ID, err))
-		}
-		if verdict.Support == gpu.Conditional {
-			d.find(Finding{ID: "gpu.conditions", Severity: finding.Info, Subject: fmt.Sprintf("VM %d", vm.ID), Seen: card.Name() + " for " + vm.Guest.String(),
-				Why: verdict.Why, Fix: strings.Join(verdict.Conditions, "; ")})
-		}
-	}
-}
-
 func (d *differ) checkMemory(vm VM, memory string) {
 	size, err := storage.ParseSize(memory + "M")
 	if err == nil && d.facts.MemoryTotal > 0 && size > d.facts.MemoryTotal {
 		d.problems.add(vm, "memory", memory, "the host has only "+d.facts.MemoryTotal.Human())
 	}
-}
-
-// conflicts says which VMs cannot run together once the plan is applied.
-func (d *differ) conflicts() {
-	after := d.facts
-	after.VMs = map[int]VMFacts{}
-	for id, v := range d.facts.VMs {
-		after.VMs[id] = v
-	}
-	for _, vm := range d.spec.VMs {
-		v := after.VMs[vm.ID]
-		config := map[string]string{}
-		for _, m := range []map[string]string{v.Config, vm.Config} {
-			for key, value := range m {
-				config[key] = value
-			}
-		}
-		for _, key := range vm.Absent {
-			delete(config, key)
-		}
-		v.ID, v.Config = vm.ID, config
-		after.VMs[vm.ID] = v
-	}
-	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions, Mappings: d.after}
-	d.plan.Findings = append(d.plan.Findings, node.CheckClaims(after.Claims())...)
 }
 
 // privileges says which steps the login may not do.

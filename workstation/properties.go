@@ -111,12 +111,18 @@ func (p properties) text(key string) string {
 // address and a resource mapping say the same of a hostpci value.
 var exclusive = map[string]string{"host": "mapping", "mapping": "host"}
 
+// pinned reports whether a machine type is a version of the wanted one: PVE
+// pins q35 to pc-q35-10.1 for Windows guests.
+func pinned(key, have, want string) bool {
+	return key == "machine" && (want == "q35" && strings.HasPrefix(have, "pc-q35-") || want == "pc" && strings.HasPrefix(have, "pc-i440fx-"))
+}
+
 // mergeValue returns what a key's value must become so that it says what want
 // says and keeps what it says beside it. ok is true if it says so already.
 func mergeValue(key, have, want string) (merged string, ok bool) {
 	p, changed := parseProperties(key, have), false
 	for _, w := range parseProperties(key, want) {
-		if value, found := p.get(w.key); found && value == w.value {
+		if value, found := p.get(w.key); found && (value == w.value || pinned(key, value, w.value)) {
 			continue
 		}
 		changed = true

@@ -9,6 +9,8 @@ func TestMergeValue(t *testing.T) {
 		same                          bool
 	}{
 		{"equal", "machine", "q35", "q35", "q35", true},
+		{"PVE pins the machine of a Windows guest", "machine", "pc-q35-10.1", "q35", "pc-q35-10.1", true},
+		{"another machine is not pinned", "machine", "pc-i440fx-10.1", "q35", "q35", false},
 		{"plain", "memory", "4096", "16384", "16384", false},
 		{"text with commas is one value", "description", "a,b=c", "a,b=c", "a,b=c", true},
 		{"a MAC address of PVE's stays", "net0", "virtio=BC:24:11:00:00:01,bridge=vmbr0,firewall=1", "model=virtio,bridge=vmbr1",

@@ -67,8 +67,10 @@ func (s CreateVM) done(ctx context.Context, a *applier) (bool, error) {
 		return false, err
 	case config.Values["name"] != s.Name:
 		return false, &TakenError{VMID: s.VMID, Want: s.Name, Have: config.Values["name"]}
-	case len(unmet(config, s.Config, nil)) > 0:
-		return false, &StaleError{VMID: s.VMID, Want: "no such VM", Have: config.Digest}
+	}
+	if keys := unmet(config, s.Config, nil); len(keys) > 0 {
+		return false, fmt.Errorf("workstation: VM %d exists, and its %s is %q, not as planned: observe and plan again: %w",
+			s.VMID, keys[0], config.Values[keys[0]], ErrStale)
 	}
 	a.digests[s.VMID] = config.Digest
 	return true, nil

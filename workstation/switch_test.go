@@ -126,7 +126,7 @@ func TestSwitchFails(t *testing.T) {
 		{"a guest that powers off as it boots", func(sim *pvetest.Node) { sim.SetGuest(141, pvetest.Guest{NoAgent: true, Panic: true}) },
 			workstation.PhaseUp, 140, true, nil, "not running any more"},
 		{"a card that fell off the bus", func(sim *pvetest.Node) { sim.LoseCard("0000:01:00") },
-			workstation.PhaseStart, 0, false, nil, "Unknown header type"},
+			workstation.PhaseStart, 0, false, nil, "stuck in D3"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

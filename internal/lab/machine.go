@@ -31,7 +31,7 @@ const diskSize = 64 << 20
 func (m Machine) arguments(dir, kernel, initrd string) ([]string, error) {
 	args := []string{"-accel", "tcg", "-M", "q35,kernel-irqchip=split", "-cpu", "max", "-m", "1024", "-nodefaults", "-display", "none",
 		"-serial", "stdio", "-no-reboot", "-kernel", kernel, "-initrd", initrd,
-		"-append", "console=ttyS0 panic=-1 quiet loglevel=3 " + m.Append}
+		"-append", "console=ttyS0 panic=-1 quiet loglevel=3 no_timer_check " + m.Append}
 	if m.IOMMU != "" {
 		args = append(args, "-device", m.IOMMU)
 	}

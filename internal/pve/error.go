@@ -130,7 +130,13 @@ type TaskError struct {
 
 // Error implements error.
 func (e *TaskError) Error() string {
-	return fmt.Sprintf("pve: task %s of %s failed: %s", e.UPID.Type(), e.UPID.ID(), e.Exit)
+	text := fmt.Sprintf("pve: task %s of %s failed: %s", e.UPID.Type(), e.UPID.ID(), e.Exit)
+	for _, line := range e.Log { // the exit status says only that QEMU failed; QEMU says why
+		if why, found := strings.CutPrefix(line, "kvm: "); found {
+			text += ": " + why
+		}
+	}
+	return text
 }
 
 // Is makes the error match the sentinels by PVE's words.

@@ -1,0 +1,363 @@
+package workstation_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/luthermonson/go-proxmox"
+
+	"github.com/proxstation/proxstation/iommu"
+	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/pvetest"
+)
+
+// The fault campaign lets every request and every task of an operation go
+// wrong in turn, in every way the embedded node knows, and looks at the node's
+// truth, not at ours: what must never be is not, the caller was told the
+// truth, and a plain retry gets there.
+
+// An operation is what the campaign breaks.
+type operation struct {
+	name string
+	host func() pvetest.Host
+	do   func(ctx context.Context, node *workstation.Node) error
+	// goal returns nil if the node is as the operation wants it.
+	goal func(sim *pvetest.Node) error
+}
+
+func operations() []operation {
+	grown := dualBootSpec()
+	grown.VMs[0].Config["memory"] = "20480"
+	grown.VMs[0].Disks[0].Size += 10 * storage.GiB
+	grown.VMs[1].Disks = append(grown.VMs[1].Disks, workstation.Disk{Slot: "scsi2", Purpose: storage.Scratch, Size: 8 * storage.GiB})
+	apply := func(spec workstation.Spec) func(context.Context, *workstation.Node) error {
+		return func(ctx context.Context, node *workstation.Node) error {
+			facts, err := node.Observe(ctx)
+			if err != nil {
+				return err
+			}
+			plan, err := workstation.Diff(spec, facts)
+			if err != nil {
+				return err
+			}
+			return node.Apply(ctx, plan, nil)
+		}
+	}
+	return []operation{
+		{"create", pvetest.Reference, apply(dualBootSpec()), matches(dualBootSpec())},
+		{"change", made, apply(grown), matches(grown)},
+		{"switch", pair, func(ctx context.Context, node *workstation.Node) error { return node.Switch(ctx, both, 141, nil) }, runs(141)},
+		{"destroy", made, func(ctx context.Context, node *workstation.Node) error {
+			facts, err := node.Observe(ctx)
+			if _, there := facts.VMs[140]; err != nil || !there {
+				return err
+			}
+			plan, err := workstation.DestroyPlan(facts, 140)
+			if err != nil {
+				return err
+			}
+			return node.Apply(ctx, plan, &workstation.ApplyOptions{AllowDestroy: true})
+		}, func(sim *pvetest.Node) error {
+			if _, there := sim.VM(140); there {
+				return errors.New("VM 140 is still there")
+			}
+			return nil
+		}},
+	}
+}
+
+// made is the reference host with both workstations on it, made by an apply.
+var made = sync.OnceValue(func() func() pvetest.Host {
+	host := pvetest.Reference()
+	host.Mappings = pair().Mappings
+	host.Mappings[0].ID = "rtx5070ti"
+	for id, extra := range map[int]map[string]string{
+		140: {"name": "windows", "ostype": "win11", "tpmstate0": "local-lvm:vm-140-disk-2,size=4M,version=v2.0", "hostpci0": "mapping=rtx5070ti,pcie=1,x-vga=1",
+			"vga": "none", "memory": "16384", "scsi0": "local-lvm:vm-140-disk-0,size=128G", "scsi1": "service-pool:vm-140-disk-0,size=100G",
+			"efidisk0": "local-lvm:vm-140-disk-1,efitype=4m,pre-enrolled-keys=1,size=4M"},
+		141: {"name": "linux-ai", "ostype": "l26", "hostpci0": "mapping=rtx5070ti,pcie=1", "vga": "std", "memory": "32768",
+			"scsi0": "local-lvm:vm-141-disk-0,size=64G", "scsi1": "service-pool:vm-141-disk-0,size=80G",
+			"efidisk0": "local-lvm:vm-141-disk-1,efitype=4m,pre-enrolled-keys=0,size=4M"},
+	} {
+		config := map[string]string{"bios": "ovmf", "machine": "q35", "cpu": "host", "sockets": "1", "cores": "8", "balloon": "0",
+			"scsihw": "virtio-scsi-single", "agent": "enabled=1", "boot": "order=scsi0", "net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0"}
+		for key, value := range extra {
+			config[key] = value
+		}
+		host.VMs = append(host.VMs, pvetest.VM{ID: id, Config: config})
+	}
+	return func() pvetest.Host { return host }
+})()
+
+// matches returns a goal: a plan for the spec has nothing to do.
+func matches(spec workstation.Spec) func(*pvetest.Node) error {
+	return func(sim *pvetest.Node) error {
+		facts, err := patient(sim, nil).Observe(context.Background())
+		if err != nil {
+			return err
+		}
+		plan, err := workstation.Diff(spec, facts)
+		if err != nil {
+			return err
+		}
+		if !plan.Empty() {
+			return fmt.Errorf("the node differs from the Spec:\n%s", plan)
+		}
+		return nil
+	}
+}
+
+func runs(id int) func(*pvetest.Node) error {
+	return func(sim *pvetest.Node) error {
+		if running := sim.Running(); !slices.Equal(running, []int{id}) {
+			return fmt.Errorf("running: %v, want VM %d", running, id)
+		}
+		for _, member := range both.Members {
+			if state, _ := sim.VM(member); state.Config["description"] != "made by hand" {
+				return fmt.Errorf("VM %d is left with the description %q", member, state.Config["description"])
+			}
+		}
+		return nil
+	}
+}
+
+// requestFaults and taskFaults are the ways in which the node lets a request
+// and a task go wrong.
+var (
+	requestFaults = []pvetest.FaultKind{pvetest.Refuse, pvetest.Forbid, pvetest.DropBefore, pvetest.DropAfter, pvetest.ErrorAfter,
+		pvetest.ProxyDown, pvetest.ProxyTimeout, pvetest.HangAfter, pvetest.ExpireTicket}
+	taskFaults = []pvetest.FaultKind{pvetest.TaskFails, pvetest.TaskFailsLate, pvetest.TaskHangs}
+)
+
+// patient opens the node with a client that gives up on an answer after a
+// while, as every client should.
+func patient(sim *pvetest.Node, wrap func(http.RoundTripper) http.RoundTripper) *workstation.Node {
+	transport := sim.Transport()
+	if wrap != nil {
+		transport = wrap(transport)
+	}
+	client := proxmox.NewClient(sim.URL(), proxmox.WithHTTPClient(&http.Client{Transport: transport, Timeout: 30 * time.Second}),
+		proxmox.WithAPIToken(tokenID, tokenSecret))
+	return workstation.Open(client, "pve", &workstation.Options{RootTicket: iommu.No})
+}
+
+// rehearse returns how many requests an operation makes, and its tasks.
+func rehearse(t *testing.T, op operation) (requests int, tasks []string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		sim := pvetest.New(op.host(), nil)
+		time.Sleep(time.Minute)
+		if err := op.do(t.Context(), patient(sim, nil)); err != nil {
+			t.Fatal(err)
+		}
+		requests = len(sim.Trace())
+		if err := op.goal(sim); err != nil {
+			t.Fatal(err)
+		}
+	})
+	return requests, []string{"qmcreate", "qmconfig", "resize", "qmstart", "qmshutdown", "qmstop", "qmdestroy"}
+}
+
+// suffer lets the operation go wrong and returns what was wrong with that.
+func suffer(t *testing.T, op operation, faults []pvetest.Fault, wrap func(http.RoundTripper) http.RoundTripper) (problem error) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		sim := pvetest.New(op.host(), nil)
+		time.Sleep(time.Minute)
+		for _, f := range faults {
+			sim.Inject(f)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		err := op.do(ctx, patient(sim, wrap))
+		sim.ClearFaults()
+		problem = errors.Join(sim.Check(), told(op, sim, err))
+		problem = errors.Join(problem, converge(t.Context(), op, sim))
+	})
+	return problem
+}
+
+// told checks that what the caller was told is the truth.
+func told(op operation, sim *pvetest.Node, err error) error {
+	if err == nil {
+		return op.goal(sim)
+	}
+	var failed *workstation.SwitchError
+	if errors.As(err, &failed) && failed.Running >= 0 {
+		running := append(sim.Running(), 0)
+		if running[0] != failed.Running {
+			return fmt.Errorf("told %q, but VM %d is running", err, running[0])
+		}
+	}
+	return nil
+}
+
+// converge repeats the operation plainly until it succeeds. Hung tasks are
+// ended as a person would end them.
+func converge(ctx context.Context, op operation, sim *pvetest.Node) error {
+	var err error
+	for range 4 {
+		ctx, cancel := context.WithTimeout(ctx, time.Hour)
+		defer cancel()
+		if err = op.do(ctx, patient(sim, nil)); err == nil {
+			return errors.Join(op.goal(sim), sim.Check())
+		}
+		sim.EndTasks()
+		time.Sleep(time.Minute)
+	}
+	return fmt.Errorf("a plain retry does not get there: %w", err)
+}
+
+// cases counts what the campaign went through.
+var cases atomic.Int64
+
+func (op operation) try(t *testing.T, name string, faults []pvetest.Fault, wrap func(http.RoundTripper) http.RoundTripper) {
+	t.Helper()
+	cases.Add(1)
+	if err := suffer(t, op, faults, wrap); err != nil {
+		t.Errorf("%s, %s: %v", op.name, name, err)
+	}
+}
+
+func TestFaultsInEveryRequest(t *testing.T) {
+	t.Parallel()
+	for _, op := range operations() {
+		t.Run(op.name, func(t *testing.T) {
+			t.Parallel()
+			requests, _ := rehearse(t, op)
+			for i := range requests {
+				for _, kind := range requestFaults {
+					op.try(t, fmt.Sprintf("request %d %s", i, kind), []pvetest.Fault{{Kind: kind, Skip: i}}, nil)
+				}
+			}
+		})
+	}
+	t.Cleanup(func() { t.Logf("%d cases", cases.Load()) })
+}
+
+func TestFaultsInEveryTask(t *testing.T) {
+	t.Parallel()
+	for _, op := range operations() {
+		t.Run(op.name, func(t *testing.T) {
+			t.Parallel()
+			_, tasks := rehearse(t, op)
+			for _, task := range tasks {
+				for _, kind := range taskFaults {
+					for skip := range 2 {
+						op.try(t, fmt.Sprintf("task %s #%d %s", task, skip, kind), []pvetest.Fault{{Task: task, Kind: kind, Skip: skip}}, nil)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestFaultsInPairs draws pairs of faults. A failure names its seed.
+func TestFaultsInPairs(t *testing.T) {
+	t.Parallel()
+	for _, op := range operations() {
+		t.Run(op.name, func(t *testing.T) {
+			t.Parallel()
+			requests, tasks := rehearse(t, op)
+			for seed := range uint64(150) {
+				r := rand.New(rand.NewPCG(seed, 1))
+				draw := func() pvetest.Fault {
+					if r.IntN(3) == 0 {
+						return pvetest.Fault{Task: tasks[r.IntN(len(tasks))], Kind: taskFaults[r.IntN(len(taskFaults))]}
+					}
+					return pvetest.Fault{Kind: requestFaults[r.IntN(len(requestFaults))], Skip: r.IntN(requests)}
+				}
+				faults := []pvetest.Fault{draw(), draw()}
+				op.try(t, fmt.Sprintf("seed %d: %+v", seed, faults), faults, nil)
+			}
+		})
+	}
+}
+
+// A dying transport lets a number of requests through and then none: the
+// controller's machine is gone.
+type dying struct {
+	base http.RoundTripper
+	left *atomic.Int64
+}
+
+func (d dying) RoundTrip(r *http.Request) (*http.Response, error) {
+	if d.left.Add(-1) < 0 {
+		return nil, errors.New("the controller is dead")
+	}
+	return d.base.RoundTrip(r)
+}
+
+func TestFaultControllerDiesAtEveryRequest(t *testing.T) {
+	t.Parallel()
+	for _, op := range operations() {
+		t.Run(op.name, func(t *testing.T) {
+			t.Parallel()
+			requests, _ := rehearse(t, op)
+			for i := range requests {
+				left := &atomic.Int64{}
+				left.Store(int64(i))
+				op.try(t, fmt.Sprintf("dead after %d requests", i), nil, func(base http.RoundTripper) http.RoundTripper { return dying{base, left} })
+			}
+		})
+	}
+}
+
+// TestFaultControllersRace lets two controllers and a person at the web
+// interface work against each other, on schedules drawn from a seed.
+func TestFaultControllersRace(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(60) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			cases.Add(1)
+			synctest.Test(t, func(t *testing.T) { race(t, seed) })
+		})
+	}
+}
+
+func race(t *testing.T, seed uint64) {
+	r := rand.New(rand.NewPCG(seed, 2))
+	sim := pvetest.New(pair(), nil)
+	time.Sleep(time.Minute)
+	var group sync.WaitGroup
+	for i, owner := range []string{"sofa", "desk"} {
+		delay, to := time.Duration(r.IntN(20000))*time.Millisecond, both.Members[(i+r.IntN(2))%2]
+		db := both
+		db.Owner = owner
+		group.Go(func() {
+			time.Sleep(delay)
+			err := patient(sim, nil).Switch(t.Context(), db, to, nil)
+			if err != nil {
+				t.Logf("seed %d: %s to %d: %v", seed, owner, to, err)
+			}
+		})
+	}
+	for range 3 {
+		delay, id := time.Duration(r.IntN(30000))*time.Millisecond, both.Members[r.IntN(2)]
+		group.Go(func() {
+			time.Sleep(delay)
+			_ = sim.PowerOn(id) // a person, who may be refused
+		})
+	}
+	group.Wait()
+	if err := sim.Check(); err != nil {
+		t.Errorf("seed %d: %v", seed, err)
+	}
+	if running := sim.Running(); len(running) != 1 {
+		t.Errorf("seed %d: running: %v, want one of the two", seed, running)
+	}
+	if err := converge(t.Context(), operations()[2], sim); err != nil {
+		t.Errorf("seed %d: %v", seed, err)
+	}
+}

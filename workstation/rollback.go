@@ -1,0 +1,102 @@
+package workstation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/proxstation/proxstation/internal/pve"
+)
+
+// The way back goes on when the caller's context has ended, because a switch
+// must not be left in between, and does not give up at the first refusal.
+const (
+	returnTime  = 15 * time.Minute
+	returnTries = 5
+)
+
+// goBack returns to the member that ran before, and says what came of it.
+func (s *switching) goBack(ctx context.Context, phase Phase, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), returnTime)
+	defer cancel()
+	e := &SwitchError{Phase: phase, To: s.to, Cause: cause}
+	if s.from != 0 {
+		s.enter(PhaseRollback, s.from, fmt.Sprintf("returning to VM %d: %v", s.from, firstLine(cause)))
+		e.Return = s.restore(ctx)
+	}
+	running, err := s.node.running(ctx, s.db)
+	switch {
+	case err != nil:
+		e.Running = -1
+		e.Return = errors.Join(e.Return, err)
+	case len(running) > 0:
+		e.Running = running[0]
+		e.Returned = e.Return == nil && running[0] == s.from && phase != PhaseStop
+	}
+	return e
+}
+
+// restore makes the member that ran before the one that runs: the target,
+// which did not come up, gives the card back first.
+func (s *switching) restore(ctx context.Context) error {
+	for _, id := range []int{s.from, s.to} {
+		s.settle(ctx, id, s.db.Grace+leaseSlack)
+	}
+	if err := s.stopTarget(ctx); err != nil {
+		return err
+	}
+	var last error
+	for range returnTries {
+		if last = s.bringUp(ctx, s.from); last == nil {
+			return nil
+		}
+		if err := sleep(ctx, 5*time.Second); err != nil {
+			break
+		}
+	}
+	s.settle(ctx, s.from, time.Minute)
+	return last
+}
+
+// stopTarget ends the target, which did not come up and may have the card.
+func (s *switching) stopTarget(ctx context.Context) error {
+	var last error
+	for range returnTries {
+		status, err := s.node.pve.Status(ctx, s.to)
+		if err == nil && !status.Running {
+			return nil
+		}
+		var task pve.UPID
+		if err == nil {
+			task, err = s.node.pve.Stop(ctx, s.to)
+		}
+		if err == nil {
+			err = s.wait(ctx, s.to, task, time.Minute)
+		}
+		last = err
+		if err := sleep(ctx, time.Second); err != nil {
+			break
+		}
+	}
+	return last
+}
+
+// settle waits until no task is at work on a VM, so that what it does is not
+// mistaken for its state, and ends tasks that take too long.
+func (s *switching) settle(ctx context.Context, id int, limit time.Duration) {
+	var tasks []pve.Task
+	err := s.until(ctx, limit, func(ctx context.Context) (bool, error) {
+		found, err := s.node.pve.RunningTasks(ctx, id)
+		if err == nil {
+			tasks = found
+		}
+		return err == nil && len(tasks) == 0, nil // a refusal now may be an answer later
+	})
+	if err == nil {
+		return
+	}
+	for _, task := range tasks {
+		_ = s.node.pve.StopTask(ctx, task.UPID) // whether it ended shows in the VM's state
+	}
+}
