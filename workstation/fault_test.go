@@ -196,7 +196,7 @@ func told(op operation, sim *pvetest.Node, err error) error {
 	if errors.As(err, &failed) && failed.Running >= 0 {
 		running := append(sim.Running(), 0)
 		if running[0] != failed.Running {
-			return fmt.Errorf("told %q, but VM %d is running", err, running[0])
+			return fmt.Errorf("told %w, but VM %d is running", err, running[0])
 		}
 	}
 	return nil

@@ -34,7 +34,6 @@ var both = workstation.DualBoot{Members: []int{140, 141}, Owner: "test"}
 // after runs a scenario against a fresh pair in a bubble of its own.
 func scenario(t *testing.T, host pvetest.Host, play func(t *testing.T, sim *pvetest.Node, node *workstation.Node)) {
 	t.Helper()
-	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		sim := pvetest.New(host, nil)
 		play(t, sim, open(sim))
@@ -57,6 +56,7 @@ func wantRunning(t *testing.T, sim *pvetest.Node, want ...int) {
 }
 
 func TestSwitchHandsTheCardOver(t *testing.T) {
+	t.Parallel()
 	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {
 		time.Sleep(time.Minute) // Windows has booted
 		var phases []workstation.Phase
@@ -78,6 +78,7 @@ func TestSwitchHandsTheCardOver(t *testing.T) {
 }
 
 func TestSwitchToWhatRunsWritesNothing(t *testing.T) {
+	t.Parallel()
 	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {
 		time.Sleep(time.Minute)
 		if err := node.Switch(t.Context(), both, 140, nil); err != nil {
@@ -92,6 +93,7 @@ func TestSwitchToWhatRunsWritesNothing(t *testing.T) {
 }
 
 func TestSwitchFromNothingStartsTheTarget(t *testing.T) {
+	t.Parallel()
 	host := pair()
 	host.VMs[0].Running = false
 	scenario(t, host, func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {
@@ -130,6 +132,7 @@ func TestSwitchFails(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {
 				time.Sleep(time.Minute)
 				test.prepare(sim)
@@ -195,6 +198,7 @@ func TestSwitchIsBlockedBeforeAnybodyLosesTheirDesktop(t *testing.T) {
 }
 
 func TestSwitchThatIsCancelledLeavesADefinedState(t *testing.T) {
+	t.Parallel()
 	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {
 		time.Sleep(time.Minute)
 		sim.SetGuest(140, pvetest.Guest{Shutdown: time.Minute})
@@ -209,6 +213,7 @@ func TestSwitchThatIsCancelledLeavesADefinedState(t *testing.T) {
 }
 
 func TestTwoControllersDoNotFight(t *testing.T) {
+	t.Parallel()
 	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {
 		time.Sleep(time.Minute)
 		done := make(chan error, 2)

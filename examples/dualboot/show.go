@@ -66,8 +66,11 @@ func (s *show) turns(ctx context.Context) error {
 	}
 	s.title("Starting Linux beside it, without a switch")
 	err := s.node.Start(ctx, linux)
-	if !errors.Is(err, workstation.ErrInUse) {
-		return fmt.Errorf("starting VM %d beside VM %d: %v, want a refusal", linux, windows, err)
+	switch {
+	case err == nil:
+		return fmt.Errorf("VM %d started beside VM %d: they do not share a card", linux, windows)
+	case !errors.Is(err, workstation.ErrInUse):
+		return err
 	}
 	fmt.Fprintln(s.out, "  refused: "+err.Error())
 	s.title("The switch to Linux")
@@ -89,7 +92,7 @@ func (s *show) fail(ctx context.Context, windows int) error {
 	err := s.node.Switch(ctx, s.duo, windows, s.report())
 	var failed *workstation.SwitchError
 	if !errors.As(err, &failed) || !failed.Returned {
-		return fmt.Errorf("the switch to a broken Windows: %v, want a return to Linux", err)
+		return errors.Join(errors.New("a switch to a guest that does not come up has to return"), err)
 	}
 	fmt.Fprintln(s.out, "  "+err.Error())
 	return nil

@@ -83,7 +83,7 @@ var messages = []struct {
 
 func says(message string, target error) bool {
 	for _, m := range messages {
-		if m.means == target && m.pattern.MatchString(message) {
+		if errors.Is(m.means, target) && m.pattern.MatchString(message) {
 			return true
 		}
 	}

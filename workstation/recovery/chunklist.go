@@ -189,7 +189,7 @@ func (c *Chunklist) verify(r io.Reader, first int, w io.Writer, right func(done 
 	hash := sha256.New()
 	for i, chunk := range c.Chunks[first:] {
 		hash.Reset()
-		if _, err := io.CopyN(io.MultiWriter(hash, w), r, int64(chunk.Size)); err == io.EOF {
+		if _, err := io.CopyN(io.MultiWriter(hash, w), r, int64(chunk.Size)); errors.Is(err, io.EOF) {
 			return first + i, &ImageError{Chunk: first + i, Offset: offset, Short: true}
 		} else if err != nil {
 			return first + i, err
@@ -208,7 +208,7 @@ func (c *Chunklist) verify(r io.Reader, first int, w io.Writer, right func(done 
 func atEnd(r io.Reader, size int64) error {
 	if n, err := io.CopyN(io.Discard, r, 1); n != 0 {
 		return &ImageError{Chunk: -1, Offset: size}
-	} else if err != io.EOF {
+	} else if !errors.Is(err, io.EOF) {
 		return err
 	}
 	return nil
