@@ -45,7 +45,7 @@ var arrows = map[string][]string{
 	"workstation": {"iommu", "gpu", "storage", "internal/finding", "internal/pve",
 		"workstation/rustdesk", "github.com/luthermonson/go-proxmox", "github.com/jaypipes/ghw", "golang.org/x/sync"},
 	"workstation/rustdesk": {"internal/finding"},
-	"workstation/recovery": {"internal/finding", "github.com/diskfs/go-diskfs"},
+	"workstation/recovery": {"internal/finding"},
 
 	// The embedded node must not share a parser with the code it tests.
 	"internal/pveschema":     {},

@@ -81,7 +81,7 @@ func (s Server) ConfigString() (Secret, error) {
 	}
 	text, err := json.Marshal(configString{s.Key.Reveal(), s.ID, s.API, s.Relay})
 	if err != nil {
-		return Secret{}, fmt.Errorf("%w: %v", ErrServer, err)
+		return Secret{}, fmt.Errorf("%w: %w", ErrServer, err)
 	}
 	encoded := []byte(base64.RawURLEncoding.EncodeToString(text))
 	slices.Reverse(encoded)

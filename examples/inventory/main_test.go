@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/proxstation/proxstation/internal/hosttree"
+)
+
+// report is what a program that reads the JSON relies on.
+type report struct {
+	IOMMU struct {
+		State  string
+		Groups []struct {
+			ID      *int
+			Devices []string
+		}
+	}
+	GPUs []struct {
+		Address, VendorID, DeviceID, Driver, Isolated string
+		Functions, Blockers                           []string
+		Group                                         *int
+	}
+	Disks    []struct{ Name, Tier string }
+	Pools    []struct{ Name, Tier string }
+	Findings []struct{ ID, Severity, Subject, Seen, Why, Fix string }
+}
+
+func inventory(t *testing.T, args ...string) report {
+	t.Helper()
+	var out bytes.Buffer
+	if err := run(t.Context(), append(args, "-json"), &out); err != nil {
+		t.Fatal(err)
+	}
+	var r report
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestEveryDescribedHost(t *testing.T) {
+	t.Parallel()
+	want := map[string]struct {
+		state string
+		cards int
+	}{
+		"reference": {"on", 2}, "amd-desktop": {"on", 1}, "no-iommu": {"off", 2}, "two-identical-cards": {"on", 2},
+		"single-gpu": {"on", 1}, "held-by-vfio": {"on", 2}, "vmd-domain": {"on", 1}, "group-holes-and-group-0": {"on", 1}, "shared-group": {"on", 1},
+	}
+	for _, name := range hosttree.Names() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tree, err := hosttree.Load(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			if err := tree.WriteDir(dir); err != nil {
+				t.Fatal(err)
+			}
+			described := inventory(t, "-root", filepath.Join("..", "..", "internal", "hosttree", "hosts", name+".txt"))
+			r := inventory(t, "-root", dir)
+			if len(r.GPUs) == 0 || len(r.GPUs) != len(described.GPUs) {
+				t.Errorf("%d cards in the folder, %d in the description", len(r.GPUs), len(described.GPUs))
+			}
+			if w := want[name]; r.IOMMU.State != w.state || len(r.GPUs) != w.cards {
+				t.Errorf("IOMMU %s, %d cards; want %s, %d", r.IOMMU.State, len(r.GPUs), w.state, w.cards)
+			}
+			for _, g := range r.GPUs {
+				if len(g.VendorID) != 4 || len(g.DeviceID) != 4 || len(g.Functions) == 0 || !strings.Contains("yes no unknown", g.Isolated) {
+					t.Errorf("card %+v", g)
+				}
+				if (g.Isolated == "no") != (len(g.Blockers) > 0) && r.IOMMU.State == "on" {
+					t.Errorf("card %s: isolated %s with blockers %v", g.Address, g.Isolated, g.Blockers)
+				}
+			}
+		})
+	}
+}
+
+func TestThisMachine(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/sys/bus/pci/devices"); err != nil {
+		t.Skip("this machine has no PCI bus: ", err)
+	}
+	if r := inventory(t); !strings.Contains("on off unknown", r.IOMMU.State) {
+		t.Errorf("IOMMU state %q", r.IOMMU.State)
+	}
+}
+
+func TestATreeThatIsNotThereIsAnError(t *testing.T) {
+	t.Parallel()
+	if err := run(t.Context(), []string{"-root", filepath.Join(t.TempDir(), "nowhere")}, &bytes.Buffer{}); err == nil {
+		t.Error("no error")
+	}
+}
