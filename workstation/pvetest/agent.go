@@ -175,6 +175,9 @@ func (n *Node) agentExecStatus(v *vm, c *call) answer {
 // latin1 returns bytes as PVE sends them: decoded from base64 and never from
 // UTF-8, so that each byte becomes one character.
 func latin1(data []byte) string {
+	if !slices.ContainsFunc(data, func(b byte) bool { return b > 0x7f }) {
+		return string(data)
+	}
 	characters := make([]rune, len(data))
 	for i, b := range data {
 		characters[i] = rune(b)

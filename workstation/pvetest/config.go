@@ -122,8 +122,8 @@ func (n *Node) getPending(c *call) answer {
 		if value, there := v.pending[key]; there {
 			entry["pending"] = typed(key, value)
 		}
-		if v.drop[key] {
-			entry["delete"] = 1
+		if force, dropped := v.drop[key]; dropped {
+			entry["delete"] = 1 + bit(force)
 		}
 		list = append(list, entry)
 	}

@@ -167,8 +167,8 @@ func (n *Node) prepare(t *task, chosen []PCI) string {
 func (n *Node) launchable(v *vm, chosen []PCI) string {
 	for _, f := range chosen {
 		if n.lost[f.Address] {
-			return fmt.Sprintf("kvm: -device vfio-pci,host=%s: vfio %s: error getting device from group %d: Invalid argument\nVerify all devices in group %d are bound to vfio-<bus> or pci-stub and not already in use",
-				f.Address, f.Address, f.Group, f.Group)
+			return "kvm: vfio: Unable to power on device, stuck in D3\n" +
+				"kvm: ../hw/pci/pci.c:1654: pci_irq_handler: Assertion `0 <= irq_num && irq_num < PCI_NUM_PINS' failed."
 		}
 		for _, other := range n.vms {
 			if other == v || !other.running {

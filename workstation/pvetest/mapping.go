@@ -85,7 +85,7 @@ func (n *Node) properties(f PCI, mdev bool) []expected {
 func (n *Node) mappingDigest() string {
 	var file strings.Builder
 	for _, id := range slices.Sorted(maps.Keys(n.mappings)) {
-		fmt.Fprintf(&file, "%s\n%s\n", id, strings.Join(n.mappings[id].Map, "\n"))
+		fmt.Fprintf(&file, "%s %v\n%s\n", id, n.mappings[id].MDev, strings.Join(n.mappings[id].Map, "\n"))
 	}
 	return fmt.Sprintf("%x", sha1.Sum([]byte(file.String())))
 }

@@ -6,9 +6,13 @@ const (
 	gb  = 1_000_000_000
 )
 
+// referenceSecret is the secret of the token "root@pam!lab" of every host here.
+const referenceSecret = "11111111-2222-3333-4444-555555555555"
+
 // Reference returns a homelab's node: an Intel host with a UHD 630 and an RTX
 // 5070 Ti, an NVMe disk, a SATA SSD and hard disks, installation images on
-// its local storage, and no VM yet. The caller may change it before [New].
+// its local storage, and no VM yet. root@pam has the password "secret" and the
+// token "lab". The caller may change it before [New].
 func Reference() Host {
 	return Host{
 		Name: "pve", Version: "9.1.4", Release: "9.1", Kernel: "6.17.4-1-pve",
@@ -26,7 +30,7 @@ func Reference() Host {
 			{Name: "mirror-0", Children: []VDev{{Name: "/dev/sdb1"}, {Name: "/dev/sdc1"}}},
 			{Name: "mirror-1", Children: []VDev{{Name: "/dev/sdd1"}, {Name: "/dev/sde1"}}},
 		}}},
-		RootTokens: []Token{{ID: "lab", Secret: "11111111-2222-3333-4444-555555555555"}},
+		RootTokens: []Token{{ID: "lab", Secret: referenceSecret}},
 	}
 }
 
@@ -38,15 +42,15 @@ func referencePCI() []PCI {
 		{Address: "0000:00:02.0", Class: 0x030000, Vendor: intel, Device: 0x3e92, SubVendor: msi, SubDevice: 0x7b98, Group: 2, VendorName: "Intel Corporation", DeviceName: "CoffeeLake-S GT2 [UHD Graphics 630]"},
 		{Address: "0000:00:14.0", Class: 0x0c0330, Vendor: intel, Device: 0xa36d, SubVendor: msi, SubDevice: 0x7b98, Group: 3, VendorName: "Intel Corporation", DeviceName: "Cannon Lake PCH USB 3.1 xHCI Host Controller"},
 		{Address: "0000:00:14.2", Class: 0x050000, Vendor: intel, Device: 0xa36f, SubVendor: msi, SubDevice: 0x7b98, Group: 3, VendorName: "Intel Corporation", DeviceName: "Cannon Lake PCH Shared SRAM"},
-		{Address: "0000:00:17.0", Class: 0x010601, Vendor: intel, Device: 0xa352, SubVendor: msi, SubDevice: 0x7b98, Group: 4, VendorName: "Intel Corporation", DeviceName: "Cannon Lake PCH SATA AHCI Controller"},
+		{Address: "0000:00:17.0", Class: 0x010601, Vendor: intel, Device: 0xa352, SubVendor: msi, SubDevice: 0x7b98, Group: 4, HostUses: true, VendorName: "Intel Corporation", DeviceName: "Cannon Lake PCH SATA AHCI Controller"},
 		{Address: "0000:00:1d.0", Class: 0x060400, Vendor: intel, Device: 0xa330, SubVendor: msi, SubDevice: 0x7b98, Group: 5, VendorName: "Intel Corporation", DeviceName: "Cannon Lake PCH PCI Express Root Port #9"},
 		{Address: "0000:00:1f.0", Class: 0x060100, Vendor: intel, Device: 0xa305, SubVendor: msi, SubDevice: 0x7b98, Group: 6, VendorName: "Intel Corporation", DeviceName: "Z390 Chipset LPC/eSPI Controller"},
 		{Address: "0000:00:1f.3", Class: 0x040300, Vendor: intel, Device: 0xa348, SubVendor: msi, SubDevice: 0xfb98, Group: 6, VendorName: "Intel Corporation", DeviceName: "Cannon Lake PCH cAVS"},
 		{Address: "0000:00:1f.4", Class: 0x0c0500, Vendor: intel, Device: 0xa323, SubVendor: msi, SubDevice: 0x7b98, Group: 6, VendorName: "Intel Corporation", DeviceName: "Cannon Lake PCH SMBus Controller"},
-		{Address: "0000:00:1f.6", Class: 0x020000, Vendor: intel, Device: 0x15bc, SubVendor: msi, SubDevice: 0x7b98, Group: 6, VendorName: "Intel Corporation", DeviceName: "Ethernet Connection (7) I219-V"},
+		{Address: "0000:00:1f.6", Class: 0x020000, Vendor: intel, Device: 0x15bc, SubVendor: msi, SubDevice: 0x7b98, Group: 6, HostUses: true, VendorName: "Intel Corporation", DeviceName: "Ethernet Connection (7) I219-V"},
 		{Address: "0000:01:00.0", Class: 0x030000, Vendor: nvidia, Device: 0x2c05, SubVendor: msi, SubDevice: 0x5315, Group: 12, VendorName: "NVIDIA Corporation", DeviceName: "GB203 [GeForce RTX 5070 Ti]"},
 		{Address: "0000:01:00.1", Class: 0x040300, Vendor: nvidia, Device: 0x22e9, SubVendor: msi, SubDevice: 0x5315, Group: 12, VendorName: "NVIDIA Corporation", DeviceName: "GB203 High Definition Audio Controller"},
-		{Address: "0000:02:00.0", Class: 0x010802, Vendor: 0x126f, Device: 0x2262, SubVendor: 0x126f, SubDevice: 0x2262, Group: 13, VendorName: "Silicon Motion, Inc.", DeviceName: "SM2262/SM2262EN SSD Controller"},
+		{Address: "0000:02:00.0", Class: 0x010802, Vendor: 0x126f, Device: 0x2262, SubVendor: 0x126f, SubDevice: 0x2262, Group: 13, HostUses: true, VendorName: "Silicon Motion, Inc.", DeviceName: "SM2262/SM2262EN SSD Controller"},
 	}
 }
 
