@@ -1,0 +1,176 @@
+package storage_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/proxstation/proxstation/storage"
+)
+
+func pool(name string, tier storage.Tier, available storage.Size) storage.Pool {
+	return storage.Pool{Storage: storage.Storage{Name: name, Type: "lvm", Content: []string{"images"}, Active: true, Total: available, Available: available}, Tier: tier}
+}
+
+func three() []storage.Pool {
+	return []storage.Pool{pool("bulk", storage.Tier3, 10*storage.TiB), pool("fast", storage.Tier1, storage.TiB), pool("ssd", storage.Tier2, 250*storage.GiB)}
+}
+
+func ask(purpose storage.Purpose, size storage.Size) storage.Request {
+	return storage.Request{Name: string(purpose), Purpose: purpose, Size: size}
+}
+
+func TestPlacePrefers(t *testing.T) {
+	t.Parallel()
+	with := func(change func([]storage.Pool)) []storage.Pool { pools := three(); change(pools); return pools }
+	tests := []struct {
+		name    string
+		request storage.Request
+		pools   []storage.Pool
+		want    string
+	}{
+		{"boot on NVMe", ask(storage.Boot, 64*storage.GiB), three(), "fast"},
+		{"games on SSD", ask(storage.Games, 100*storage.GiB), three(), "ssd"},
+		{"models on SSD", ask(storage.Models, 100*storage.GiB), three(), "ssd"},
+		{"bulk on hard disks", ask(storage.Bulk, storage.TiB), three(), "bulk"},
+		{"games go to what is faster before what is slower", ask(storage.Games, 300*storage.GiB), three(), "fast"},
+		{"and to what is slower in the end", ask(storage.Games, 2*storage.TiB), three(), "bulk"},
+		{"bulk goes to what is faster if it must", ask(storage.Bulk, 200*storage.GiB), with(func(p []storage.Pool) { p[0].Active = false }), "ssd"},
+		{"boot on SSD without NVMe", ask(storage.Boot, 64*storage.GiB), with(func(p []storage.Pool) { p[1].Active = false }), "ssd"},
+		{"of two equal pools the roomier", ask(storage.Boot, 64*storage.GiB), append(three(), pool("faster", storage.Tier1, 2*storage.TiB)), "faster"},
+		{"of two the same the first by name", ask(storage.Boot, 64*storage.GiB), append(three(), pool("a-fast", storage.Tier1, storage.TiB)), "a-fast"},
+		{"a storage that was asked for, whatever its tier", storage.Request{Purpose: storage.Boot, Size: storage.GiB, Storage: "bulk"}, three(), "bulk"},
+		{"an unknown tier is the last resort", ask(storage.Games, 100*storage.GiB), []storage.Pool{pool("odd", storage.TierUnknown, storage.TiB), pool("slow", storage.Tier3, storage.TiB)}, "slow"},
+	}
+	for _, test := range tests {
+		for range 2 { // the same answer twice
+			choices, err := storage.Place([]storage.Request{test.request}, test.pools, nil)
+			if err != nil || len(choices) != 1 || choices[0].Pool != test.want || choices[0].Why == "" {
+				t.Errorf("%s: %+v, %v, want %s", test.name, choices, err, test.want)
+			}
+			slices.Reverse(test.pools)
+		}
+	}
+}
+
+func TestPlaceRefuses(t *testing.T) {
+	t.Parallel()
+	one := func(change func(*storage.Pool)) []storage.Pool {
+		p := pool("p", storage.Tier1, storage.TiB)
+		change(&p)
+		return []storage.Pool{p}
+	}
+	thin := func(p *storage.Pool) {
+		p.Type, p.Thin = "lvmthin", &storage.ThinPool{Size: p.Total, MetadataSize: 100, MetadataUsed: 10}
+	}
+	committed := 900 * storage.GiB
+	tests := []struct {
+		name    string
+		request storage.Request
+		pools   []storage.Pool
+		opts    *storage.PlaceOptions
+		says    string
+	}{
+		{"a slow tier for a system", ask(storage.Boot, storage.GiB), one(func(p *storage.Pool) { p.Tier = storage.Tier3 }), nil, "slower than tier 2"},
+		{"a tier that is not known", ask(storage.Boot, storage.GiB), one(func(p *storage.Pool) { p.Tier = storage.TierUnknown }), nil, "slower than tier 2"},
+		{"the wrong content", ask(storage.Image, storage.GiB), one(func(*storage.Pool) {}), nil, "does not take iso, only images"},
+		{"not reachable", ask(storage.Boot, storage.GiB), one(func(p *storage.Pool) { p.Active = false }), nil, "not reachable"},
+		{"no room", ask(storage.Boot, 2*storage.TiB), one(func(*storage.Pool) {}), nil, "1.0 TiB is left, 2.0 TiB is needed"},
+		{"promised already", ask(storage.Boot, 200*storage.GiB), one(func(p *storage.Pool) { thin(p); p.Committed = &committed }), nil, "124.0 GiB is left"},
+		{"full metadata", ask(storage.Boot, storage.GiB), one(func(p *storage.Pool) { thin(p); p.Thin.MetadataUsed = 95 }), nil, "metadata is more than 90 % full"},
+		{"a failing disk", ask(storage.Boot, storage.GiB), one(func(p *storage.Pool) { p.Disks = []storage.Disk{{Path: "/dev/sda", Health: "FAILED!"}} }), nil, "SMART expects /dev/sda to fail"},
+		{"another storage", storage.Request{Purpose: storage.Boot, Size: 1, Storage: "q"}, one(func(*storage.Pool) {}), nil, "another storage was asked for"},
+		{"a purpose that is none", ask("fun", 1), one(func(*storage.Pool) {}), nil, `purpose "fun" is not known`},
+		{"a least tier", storage.Request{Purpose: storage.Games, Size: 1, Least: storage.Tier1}, one(func(p *storage.Pool) { p.Tier = storage.Tier2 }), nil, "slower than tier 1"},
+	}
+	for _, test := range tests {
+		_, err := storage.Place([]storage.Request{test.request}, test.pools, test.opts)
+		var refused *storage.NoPlaceError
+		if !errors.As(err, &refused) || !errors.Is(err, storage.ErrNoPlace) || len(refused.Refused) != 1 || !strings.Contains(refused.Refused[0].Why, test.says) {
+			t.Errorf("%s: %v, want %q", test.name, err, test.says)
+		}
+	}
+}
+
+func TestPlaceCountsWhatItPromised(t *testing.T) {
+	t.Parallel()
+	committed := 100 * storage.GiB
+	thin := pool("thin", storage.Tier1, 200*storage.GiB)
+	thin.Type, thin.Committed = "lvmthin", &committed
+	requests := []storage.Request{ask(storage.Boot, 60*storage.GiB), ask(storage.Boot, 60*storage.GiB)}
+	if choices, err := storage.Place(requests, []storage.Pool{thin}, nil); len(choices) != 1 || !errors.Is(err, storage.ErrNoPlace) {
+		t.Errorf("two of 60 GiB where 100 GiB are left: %v, %v", choices, err)
+	}
+	if choices, err := storage.Place(requests, []storage.Pool{thin}, &storage.PlaceOptions{Overcommit: 1.5}); len(choices) != 2 || err != nil {
+		t.Errorf("with one and a half times as much promised: %v, %v", choices, err)
+	}
+	sets := []storage.Request{{Purpose: storage.Data, Size: 1, Apart: "raid"}, {Purpose: storage.Data, Size: 1, Apart: "raid"},
+		{Purpose: storage.Boot, Size: 1, Together: "vm"}, {Purpose: storage.Bulk, Size: 1, Together: "vm"}}
+	choices, err := storage.Place(sets, three(), nil)
+	if err != nil || choices[0].Pool == choices[1].Pool || choices[2].Pool != choices[3].Pool {
+		t.Errorf("apart and together: %+v, %v", choices, err)
+	}
+}
+
+func TestForecastWarnsBeforeItHurts(t *testing.T) {
+	t.Parallel()
+	p := pool("ssd", storage.Tier2, 90*storage.GiB)
+	p.Total, p.Used, p.Thin = 100*storage.GiB, 10*storage.GiB, &storage.ThinPool{}
+	for size, want := range map[storage.Size]storage.Finding{50 * storage.GiB: {}, 75 * storage.GiB: {Severity: storage.Info}, 88 * storage.GiB: {Severity: storage.Warning}} {
+		outlook, findings := storage.Forecast([]storage.Choice{{Request: storage.Request{Size: size}, Pool: "ssd"}}, []storage.Pool{p})
+		if len(outlook) != 1 || outlook[0].Added != size || outlook[0].Before != 0.1 {
+			t.Errorf("%s more: %+v", size, outlook)
+		}
+		if (want.Severity == 0) != (len(findings) == 0) || len(findings) == 1 && findings[0].Severity != want.Severity {
+			t.Errorf("%s more: %v, want severity %s", size, findings, want.Severity)
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	p := pool("thin", storage.Tier1, storage.TiB)
+	p.Disks = []storage.Disk{{Path: "/dev/sda", Health: "FAILED!"}}
+	p.Thin = &storage.ThinPool{Name: "data", Group: "pve", Size: 100, Used: 85, MetadataSize: 100, MetadataUsed: 81}
+	odd := pool("odd", storage.TierUnknown, storage.TiB)
+	odd.Why = "nothing tells"
+	nas := odd
+	nas.Name, nas.Type = "nas", "nfs"
+	var ids []string
+	for _, f := range storage.Check([]storage.Pool{p, odd, nas}) {
+		ids = append(ids, f.Subject+" "+f.ID)
+	}
+	want := "/dev/sda storage.disk-failing, thin storage.thin-data-full, thin storage.thin-metadata-full, odd storage.tier-unknown"
+	if strings.Join(ids, ", ") != want {
+		t.Errorf("findings %v, want %s", ids, want)
+	}
+}
+
+func ExamplePlace() {
+	requests := []storage.Request{
+		{Name: "C:", Purpose: storage.Boot, Size: 128 * storage.GiB},
+		{Name: "D:", Purpose: storage.Games, Size: 200 * storage.GiB},
+		{Name: "films", Purpose: storage.Bulk, Size: 2 * storage.TiB},
+	}
+	choices, err := storage.Place(requests, three(), nil)
+	for _, c := range choices {
+		fmt.Printf("%s on %s: %s\n", c.Request.Name, c.Pool, c.Why)
+	}
+	fmt.Println(err)
+	// Output:
+	// C: on fast: tier 1 (NVMe), as boot wants
+	// D: on ssd: tier 2 (SSD), as games wants
+	// films on bulk: tier 3 (HDD), as bulk wants
+	// <nil>
+}
+
+func ExampleForecast() {
+	choices, _ := storage.Place([]storage.Request{{Name: "D:", Purpose: storage.Games, Size: 240 * storage.GiB}}, three(), nil)
+	outlook, findings := storage.Forecast(choices, three())
+	fmt.Printf("%s: %.0f %% full\n%s\n", outlook[0].Pool, outlook[0].After*100, findings[0].Severity)
+	// Output:
+	// ssd: 96 % full
+	// warning
+}
