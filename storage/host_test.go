@@ -1,0 +1,108 @@
+package storage_test
+
+import (
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/proxstation/proxstation/internal/hosttree"
+	"github.com/proxstation/proxstation/storage"
+)
+
+func TestReadHost(t *testing.T) {
+	t.Parallel()
+	tree, err := hosttree.Load("reference",
+		"file etc/pve/storage.cfg", "| dir: local", "| \tpath /var/lib/vz", "| \tcontent iso,backup", "|", "| lvmthin: local-lvm",
+		"| \tthinpool data", "| \tvgname pve", "| \tcontent images,rootdir", "|", "| nfs: old", "| \tserver 10.0.0.9", "| \tdisable",
+		"file proc/self/mountinfo", `| 26 1 252:1 / / rw,relatime shared:1 - ext4 /dev/mapper/pve-root rw`,
+		`| 40 26 8:17 / /mnt/pve/my\040media rw shared:2 - xfs /dev/sdb1 rw`, "| garbage")
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts := storage.ReadHost(storage.HostAt(tree))
+	var disks []string
+	for _, d := range facts.Disks {
+		tier, _ := d.Tier()
+		disks = append(disks, d.Name()+":"+tier.String())
+	}
+	if got := strings.Join(disks, " "); got != "nvme0n1:1 sda:2 sdb:3 sdc:3 sdd:3" {
+		t.Errorf("disks %s", got)
+	}
+	if nvme := facts.Disks[0]; nvme.Model != "HP SSD EX920 512GB" || nvme.Size != 976773168*512 || nvme.Serial == "" || len(nvme.Partitions) != 3 {
+		t.Errorf("the NVMe is %+v", nvme)
+	}
+	var tiers []string
+	for _, p := range storage.Join(facts, nil) {
+		tiers = append(tiers, p.Name+":"+p.Tier.String())
+	}
+	if got := strings.Join(tiers, " "); got != "local:1 local-lvm:1" {
+		t.Errorf("storages %s", got)
+	}
+	if !slices.ContainsFunc(facts.Mounts, func(m storage.Mount) bool { return m.Path == "/mnt/pve/my media" }) {
+		t.Errorf("mounts %v", facts.Mounts)
+	}
+	if len(facts.ThinPools) == 0 || facts.ThinPools[0].Name != "data" || facts.ThinPools[0].Group != "pve" {
+		t.Errorf("thin pools %+v", facts.ThinPools)
+	}
+}
+
+// denied is a file system in which everything is there and nothing readable.
+type denied struct{}
+
+func (denied) Open(name string) (fs.File, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}
+}
+
+func TestReadHostSaysWhatItCouldNotRead(t *testing.T) {
+	t.Parallel()
+	for name, host := range map[string]storage.Host{
+		"empty":  {Sys: fstest.MapFS{}, Proc: fstest.MapFS{}, Etc: fstest.MapFS{}},
+		"denied": {Sys: denied{}, Proc: denied{}, Etc: denied{}},
+	} {
+		facts := storage.ReadHost(host)
+		if len(facts.Disks) != 0 || len(facts.Unknown) < 2 {
+			t.Errorf("%s: %d disks, unknown %v", name, len(facts.Disks), facts.Unknown)
+		}
+		for _, f := range facts.Unknown {
+			if f.Seen == "" || f.Why == "" || f.Fix == "" {
+				t.Errorf("%s: %+v lacks a part", name, f)
+			}
+		}
+	}
+}
+
+func TestParseConfig(t *testing.T) {
+	t.Parallel()
+	got := storage.ParseConfig("# comment\nzfspool: tank\n\tpool rpool/data\n\tsparse\n\tcontent images, rootdir\n\nnfs: nas\n\tserver 10.0.0.2\n\tshared 1\n" +
+		"dir: off\n\tpath /x\n\tdisable 1\ngarbage\n  stray value\n: \nlvm: vg\n\tvgname my-vg\n")
+	want := []storage.Storage{
+		{Name: "tank", Type: "zfspool", ZPool: "rpool/data", Sparse: true, Active: true, Content: []string{"images", "rootdir"}},
+		{Name: "nas", Type: "nfs", Server: "10.0.0.2", Shared: true, Active: true},
+		{Name: "vg", Type: "lvm", Group: "my-vg", Active: true},
+	}
+	if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func FuzzParseConfig(f *testing.F) {
+	f.Add("dir: local\n\tpath /var/lib/vz\n\tcontent iso,backup\n")
+	f.Add("lvmthin: a\n\tdisable\n: x\n\t")
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, s := range storage.ParseConfig(text) {
+			if s.Name == "" || strings.TrimSpace(s.Name) != s.Name {
+				t.Errorf("%q gives a storage named %q", text, s.Name)
+			}
+		}
+	})
+}
+
+func ExampleParseConfig() {
+	for _, s := range storage.ParseConfig("lvmthin: local-lvm\n\tvgname pve\n\tthinpool data\n\tcontent images\n") {
+		fmt.Println(s.Name, s.Type, s.Group, s.ThinPool, s.Content)
+	}
+	// Output: local-lvm lvmthin pve data [images]
+}
