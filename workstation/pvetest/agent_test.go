@@ -113,7 +113,7 @@ func TestAgentExec(t *testing.T) {
 
 func TestAgentFiles(t *testing.T) {
 	t.Parallel()
-	inGuest(t, pvetest.Guest{Files: map[string][]byte{"/etc/hostname": []byte("windows\n"), "/big": make([]byte, 17<<20)}}, func(l *lab) {
+	inGuest(t, pvetest.Guest{Files: map[string][]byte{"/etc/hostname": []byte("windows\n"), "/big": bytes.Repeat([]byte("x"), 17<<20)}}, func(l *lab) {
 		read := func(params ...string) map[string]any { return l.object(agentPath+"file-read", params...) }
 		if got := read("file", "/etc/hostname"); fmt.Sprint(got) != "map[bytes-read:8 content:windows\n]" {
 			t.Errorf("a file: %v", got)

@@ -2,8 +2,6 @@ package pvetest
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 )
 
@@ -148,22 +146,43 @@ func (n *Node) listCPUs(*call) answer {
 func (n *Node) listMachines(*call) answer {
 	list := []map[string]any{}
 	for _, version := range []string{n.qemu()[:strings.LastIndex(n.qemu(), ".")], "9.0", "8.1"} {
-		for kind, prefix := range map[string]string{"q35": "pc-q35-", "i440fx": "pc-i440fx-"} {
-			list = append(list, map[string]any{"id": prefix + version, "type": kind, "version": version})
+		for _, kind := range []string{"i440fx", "q35"} {
+			list = append(list, map[string]any{"id": "pc-" + kind + "-" + version, "type": kind, "version": version})
 		}
 	}
 	return ok(list)
 }
 
+// resources is GET /cluster/resources: what the caller may see of VMs, the
+// node and the storages.
 func (n *Node) resources(c *call) answer {
 	list := []map[string]any{}
-	for _, id := range slices.Sorted(maps.Keys(n.vms)) {
-		if c.has("type") && c.get("type") != "vm" || !c.who.may(fmt.Sprintf("/vms/%d", id), "VM.Audit") {
-			continue
+	add := func(kind, path, privilege string, entry map[string]any) {
+		if (!c.has("type") || c.get("type") == kind) && c.who.may(path, privilege) {
+			entry["node"], entry["type"] = n.host.Name, kind
+			list = append(list, entry)
 		}
+	}
+	for _, id := range sortedIDs(n.vms) {
 		entry := n.vmStatus(n.vms[id])
-		entry["id"], entry["type"], entry["node"] = fmt.Sprintf("qemu/%d", id), "qemu", n.host.Name
-		list = append(list, entry)
+		delete(entry, "pid")
+		entry["id"] = fmt.Sprintf("qemu/%d", id)
+		add("vm", vmPath(id), "VM.Audit", entry)
+	}
+	for _, entry := range list {
+		entry["type"] = "qemu" // which is not what it is asked for by
+	}
+	add("node", "/nodes/"+n.host.Name, "Sys.Audit", map[string]any{
+		"id": "node/" + n.host.Name, "status": "online", "maxcpu": n.host.Cores, "maxmem": n.host.Memory,
+		"mem": n.host.Memory - n.freeMemory(), "level": "", "cgroup-mode": 2,
+	})
+	for _, name := range sorted(n.storages) {
+		s := n.storages[name]
+		status := map[bool]string{true: "unknown", false: "available"}[s.Inactive]
+		add("storage", "/storage/"+name, "Datastore.Audit", map[string]any{
+			"id": "storage/" + n.host.Name + "/" + name, "storage": name, "plugintype": s.Type, "content": s.Content,
+			"status": status, "shared": bit(s.Shared), "maxdisk": s.Total, "disk": s.used(),
+		})
 	}
 	return ok(list)
 }

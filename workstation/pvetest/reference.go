@@ -82,7 +82,7 @@ func referenceDisks() []Disk {
 func referenceStorages() []Storage {
 	iso := func(name string, size int64) Volume { return Volume{Name: "iso/" + name, Size: size, Format: "iso"} }
 	return []Storage{
-		{Name: "local", Type: "dir", Content: "backup,import,iso,snippets,vztmpl", Total: 100_861_726_720, Used: 9_261_726_720,
+		{Name: "local", Type: "dir", Content: "backup,import,iso,snippets,vztmpl", Total: 100_861_726_720, Used: 25_261_726_720,
 			Config: map[string]string{"path": "/var/lib/vz"},
 			Volumes: []Volume{iso("Win11_25H2_English_x64.iso", 7_736_125_440), iso("virtio-win-0.1.285.iso", 790_000_640),
 				iso("ubuntu-24.04.3-live-server-amd64.iso", 3_303_444_480),

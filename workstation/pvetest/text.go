@@ -41,6 +41,9 @@ func (d drive) media() string { return d.options["media"] }
 // String writes the drive as PVE does: the volume, then the options in order.
 func (d drive) String() string {
 	fields := []string{d.volume}
+	if strings.Contains(d.volume, "=") {
+		fields[0] = "file=" + d.volume
+	}
 	for _, key := range sorted(d.options) {
 		fields = append(fields, key+"="+d.options[key])
 	}
