@@ -29,6 +29,12 @@ type DualBoot struct {
 	// until it does. Nil asks the guest agent where one is configured, and
 	// otherwise takes a running VM for one that is up.
 	Up func(ctx context.Context, vmid int) error
+	// Healthy reports, by returning nil, that the card can be handed on. It is
+	// called when the member that ran is gone and before the next one starts;
+	// with an error nothing is started, because a start with a card that fell
+	// off the bus can take the host down. The PVE API cannot tell; a controller
+	// on the host can, with package iommu (Function.Lost). Nil is no check.
+	Healthy func(ctx context.Context) error
 	// Owner names this controller to others; empty is the host's name and the
 	// process ID. A controller of the same name is taken for this one.
 	Owner string
@@ -169,7 +175,13 @@ func Preflight(db DualBoot, to int, facts Facts) []Finding {
 	if target.Config["template"] == "1" {
 		block("switch.template", "template: 1", "a template cannot be started", "use a clone of it")
 	}
+	if slices.Contains(facts.HA, to) {
+		block("switch.ha", "it is under high availability", "the HA manager starts and stops it, and would undo the switch", "take it out: ha-manager remove vm:"+fmt.Sprint(to))
+	}
 	for _, id := range db.Members {
+		if v := facts.VMs[id]; v.Running && id != to && slices.Contains(facts.HA, id) {
+			block("switch.holder-ha", fmt.Sprintf("VM %d, which runs, is under high availability", id), "the HA manager would start it again", fmt.Sprintf("take it out: ha-manager remove vm:%d", id))
+		}
 		if v := facts.VMs[id]; id != to && v.Running && v.Lock != "" {
 			block("switch.holder-locked", fmt.Sprintf("VM %d has lock: %s", id, v.Lock), "PVE does not shut down a locked VM", "wait for the "+v.Lock+" to end")
 		}

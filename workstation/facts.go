@@ -39,6 +39,10 @@ type Facts struct {
 	Mappings []gpu.Mapping
 	// VMs are the VMs that the caller may see, by VMID.
 	VMs map[int]VMFacts
+	// HA are the VMs under high availability.
+	HA []int
+	// Backups are the cluster's scheduled backups.
+	Backups []BackupJob
 	// RootTicket says whether the login is root@pam with a password.
 	RootTicket iommu.Answer
 	// Unknown says what could not be read, and why.
@@ -46,6 +50,9 @@ type Facts struct {
 
 	permissions pve.Permissions
 }
+
+// A BackupJob is a scheduled backup: its ID, schedule, mode and VMs.
+type BackupJob = pve.BackupJob
 
 // VMFacts are what is known of one VM.
 type VMFacts struct {
@@ -125,6 +132,14 @@ func (n *Node) Observe(ctx context.Context) (Facts, error) {
 	group.Go(func() (err error) {
 		f.Mappings, err = n.pve.Mappings(ctx)
 		return o.tolerate("resource mappings", "Mapping.Audit on /mapping/pci", err)
+	})
+	group.Go(func() (err error) {
+		f.HA, err = n.pve.HAResources(ctx)
+		return o.tolerate("high availability", "Sys.Audit on /", err)
+	})
+	group.Go(func() (err error) {
+		f.Backups, err = n.pve.BackupJobs(ctx)
+		return o.tolerate("backup jobs", "Sys.Audit on /", err)
 	})
 	group.Go(func() (err error) {
 		f.permissions, err = n.pve.Permissions(ctx)

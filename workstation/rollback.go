@@ -21,7 +21,7 @@ func (s *switching) goBack(ctx context.Context, phase Phase, cause error) error 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), returnTime)
 	defer cancel()
 	e := &SwitchError{Phase: phase, To: s.to, Cause: cause}
-	if s.from != 0 {
+	if s.from != 0 && !errors.Is(cause, errUnhealthy) {
 		s.enter(PhaseRollback, s.from, fmt.Sprintf("returning to VM %d: %v", s.from, firstLine(cause)))
 		e.Return = s.restore(ctx)
 	}

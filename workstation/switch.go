@@ -80,7 +80,7 @@ func (s *switching) run(ctx context.Context) error {
 	for _, step := range []struct {
 		phase Phase
 		do    func(context.Context) error
-	}{{PhaseStop, s.stopOthers}, {PhaseStart, s.start}, {PhaseUp, s.awaitUp}} {
+	}{{PhaseStop, s.stopOthers}, {PhaseFree, s.healthy}, {PhaseStart, s.start}, {PhaseUp, s.awaitUp}} {
 		if err := step.do(ctx); err != nil {
 			return s.goBack(ctx, step.phase, err)
 		}
@@ -107,6 +107,20 @@ func (s *switching) stopOthers(ctx context.Context) error {
 		if err := s.shutdown(ctx, id); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// errUnhealthy marks a card that must not be given to anybody.
+var errUnhealthy = errors.New("the card is not healthy")
+
+// healthy asks the caller's check of the card, where there is one.
+func (s *switching) healthy(ctx context.Context) error {
+	if s.db.Healthy == nil {
+		return nil
+	}
+	if err := s.db.Healthy(ctx); err != nil {
+		return fmt.Errorf("%w: %w", errUnhealthy, err)
 	}
 	return nil
 }

@@ -1,0 +1,115 @@
+package workstation
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/proxstation/proxstation/internal/finding"
+)
+
+// Advise judges what is around a set of VMs that share a card: what starts or
+// stops them behind a switch's back, and what makes a guest come back stuck.
+// Pure.
+//
+// A hookscript that would switch when somebody presses Start in PVE's own
+// interface is not offered: PVE refuses to start a VM whose hookscript is
+// missing on the node, and runs it while it holds the VM's lock, so that it
+// could neither be safe to lose nor stop the other VM in time. Pressing Start
+// is refused by PVE itself while the card is in use.
+func (db DualBoot) Advise(facts Facts) []Finding {
+	var findings []Finding
+	for _, f := range facts.PCI().CheckClaims(facts.Claims()) {
+		if f.ID == "gpu.onboot-race" || f.ID == "gpu.split-group" {
+			findings = append(findings, f)
+		}
+	}
+	for _, job := range facts.Backups {
+		findings = append(findings, db.adviseBackup(job)...)
+	}
+	for _, id := range db.Members {
+		v, exists := facts.VMs[id]
+		if !exists {
+			continue
+		}
+		if strings.HasPrefix(v.Config["ostype"], "win") {
+			findings = append(findings, Finding{ID: "switch.fast-startup", Severity: finding.Info, Subject: fmt.Sprintf("VM %d %s", id, v.Name), Seen: "ostype: " + v.Config["ostype"],
+				Why: "with fast startup Windows does not shut down but hibernates, and comes back with the card's driver in an old state",
+				Fix: "in the guest, as administrator: powercfg /h off"})
+		}
+		if enabled, _ := parseProperties("agent", v.Config["agent"]).get("enabled"); enabled != "1" {
+			findings = append(findings, Finding{ID: "switch.no-agent", Severity: finding.Warning, Subject: fmt.Sprintf("VM %d %s", id, v.Name), Seen: "agent: " + v.Config["agent"],
+				Why: "without the guest agent a shutdown goes by the power button, which guests may ignore, and nobody can tell when it is up",
+				Fix: "install qemu-guest-agent in the guest and set agent: 1"})
+		}
+	}
+	return findings
+}
+
+// adviseBackup names backups that stop or start a member: PVE stops the VM for
+// the backup and starts it afterwards, when another may have the card (PVE
+// manual, Backup Modes).
+func (db DualBoot) adviseBackup(job BackupJob) []Finding {
+	if !job.Enabled || job.Mode == "snapshot" {
+		return nil
+	}
+	var members []string
+	for _, id := range db.Members {
+		if job.All || slices.Contains(strings.Split(job.VMIDs, ","), fmt.Sprint(id)) {
+			members = append(members, fmt.Sprint(id))
+		}
+	}
+	if len(members) == 0 {
+		return nil
+	}
+	return []Finding{{ID: "switch.backup", Severity: finding.Warning, Subject: "backup job " + job.ID, Seen: fmt.Sprintf("mode %s, VMs %s, %s", job.Mode, strings.Join(members, ", "), job.Schedule),
+		Why: "it stops the VM, or starts one that is off for the time of the backup, whoever has the card",
+		Fix: "use mode snapshot for these VMs"}}
+}
+
+// StartWithHost returns the plan that lets one member start with the host and
+// keeps the others from it, so that none of them races for the card. A vmid of
+// 0 lets none of them start.
+func (db DualBoot) StartWithHost(facts Facts, vmid int) (Plan, error) {
+	db, err := db.withDefaults(vmid)
+	if err != nil {
+		return Plan{}, err
+	}
+	plan := Plan{Node: facts.Node}
+	for _, id := range db.Members {
+		v, exists := facts.VMs[id]
+		if !exists {
+			return Plan{}, fmt.Errorf("workstation: VM %d on node %s: %w", id, facts.Node, ErrNotFound)
+		}
+		want := "0"
+		if id == vmid {
+			want = "1"
+		}
+		if have := v.Config["onboot"]; have == want || have == "" && want == "0" {
+			continue
+		}
+		plan.Steps = append(plan.Steps, ChangeVM{VMID: id, Name: v.Name, Digest: v.Digest, Set: map[string]string{"onboot": want},
+			Have: map[string]string{"onboot": v.Config["onboot"]}, Notes: map[string]string{"onboot": "one of the VMs that share the card"}})
+	}
+	return plan, nil
+}
+
+// Watch yields the status of a set again and again, every so often, until the
+// context ends or the caller stops. An error is yielded too, and the next
+// status after it.
+func (n *Node) Watch(ctx context.Context, db DualBoot, every time.Duration) iter.Seq2[DualBootStatus, error] {
+	return func(yield func(DualBootStatus, error) bool) {
+		for {
+			status, err := n.Status(ctx, db)
+			if ctx.Err() != nil || !yield(status, err) {
+				return
+			}
+			if sleep(ctx, every) != nil {
+				return
+			}
+		}
+	}
+}
