@@ -121,7 +121,7 @@ func (n *Node) agentExec(v *vm, c *call) answer {
 	}
 	done := run(slices.Clone(argv), input)
 	if done.Code == notFound {
-		return fail(http.StatusInternalServerError, "Agent error: Guest agent command failed, error was 'Failed to execute child process “%s” (No such file or directory)'", argv[0])
+		return fail(http.StatusInternalServerError, "Agent error: Guest agent command failed, error was 'Failed to execute child process “%s” (No such file or directory)'", strings.Join(argv, " "))
 	}
 	pid := n.pid()
 	v.commands[pid] = &command{done, n.now.Add(done.After)}

@@ -1,33 +1,67 @@
 // Package pvetest is a Proxmox VE node in your process, to test automation
 // against: real HTTP, PVE's rules, PVE's messages, and none of its mercy.
 //
-// A [Host] describes a node as data; [Reference] is a homelab's. [New] makes a
-// [Node] of it, which any client of the PVE API can talk to:
+// A [Host] describes a node as data; [Reference], [AMD] and [SharedGroup] are
+// three. [New] makes a [Node] of one, which any client of the PVE API can talk
+// to:
 //
 //	node := pvetest.New(pvetest.Reference(), nil).Start()
 //	defer node.Close()
 //	client := proxmox.NewClient(node.URL(), proxmox.WithHTTPClient(node.HTTPClient()), ...)
 //
 // It keeps what a node keeps: configurations with digests, pending changes and
-// locks, volumes, running VMs, PCI reservations, resource mappings, tasks that
-// fail late, guests that take their time. It checks every request against
-// PVE's own schema and every caller's privileges; root@pam with a password,
-// its tokens, and tokens with few privileges get different answers.
+// locks, volumes and free space, running VMs, PCI reservations, resource
+// mappings, tasks that fail late, guests that take their time. It checks every
+// request against PVE's own schema and every caller's privileges: root@pam
+// with a password, its tokens, and users and tokens with few privileges get
+// different answers.
 //
-// [Node.Inject] plans faults per request and per task; [Node.PowerOn],
-// [Node.Edit], [Node.Lock], [Node.LoseCard] and their like act as somebody
-// else; [Node.VM], [Node.Running] and [Node.Check] tell the truth about what
-// became of it.
+// # Testing your own automation
 //
-// Time passes only between requests, so a node works inside a testing/synctest
-// bubble: with [Node.Transport] minutes of a guest's shutdown take
-// milliseconds.
+// Look at the truth, not at what your client believes: [Node.VM],
+// [Node.Running], [Node.Volumes], [Node.Tasks]. End every test with
+// [Node.Check], which knows what must never be: two VMs with one card, a disk
+// of nobody, a host without the disk it runs on.
+//
+// Let things go wrong. [Node.Inject] plans a [Fault] for a request or a task:
+// refused, lost on the way, lost on the way back, failed late, hung. A test
+// that counts the requests of an operation once ([Node.Trace]) can then run it
+// again with each of them broken in turn ([Fault.Skip]), and ask whether a
+// plain retry gets there. [Guest] does the same for what is inside a VM.
+//
+// Let somebody else act: [Node.PowerOn], [Node.PowerOff], [Node.Edit],
+// [Node.Lock], [Node.DestroyVM], [Node.LoseCard], [Node.MoveCard],
+// [Node.FillStorage], [Node.Restart], at any time, or between two requests of
+// your client with Options.OnRequest.
+//
+// Say that nothing is written twice: [Node.Writes] is empty for a second run.
+//
+// # Time
+//
+// Time passes between requests only: each first lets everything happen that
+// was due since the last. There are no goroutines, so a node with
+// [Node.Transport] works inside a testing/synctest bubble, where minutes of a
+// guest's shutdown take milliseconds. Elsewhere Options.Speed lets it run
+// faster than real time.
 //
 // # How far it goes
 //
 // Its truth is PVE's API schema and the sources of PVE 9.1 (qemu-server 9.2,
-// pve-guest-common, pve-storage, pve-access-control). It has one node and no
-// cluster, no containers, no migration and no network traffic. The
-// conformance tests of this package run against a real node too; see
-// conformance_test.go.
+// pve-guest-common, pve-storage, pve-access-control, pve-http-server). It has
+// one node and no cluster, no containers, no migration, no clones, no restore
+// and no network traffic; what it does not serve answers 501. Privileges
+// propagate always, and there are no pools or groups. The conformance tests of
+// this package run against a real node too; see conformance_test.go.
+//
+// # Where things are
+//
+//	host.go guest.go reference.go others.go    descriptions
+//	node.go serve.go request.go api.go         time, HTTP, what all requests go through, the routes
+//	auth.go configperm.go                      who is it, and what may they change
+//	tasks.go lock.go faults.go                 work in the background, and what goes wrong
+//	create.go config.go update.go pending.go   VMs and their configuration
+//	start.go stop.go snapshot.go agent.go      VMs that run
+//	hostpci.go pci.go reservation.go mapping.go
+//	storage.go drives.go content.go disks.go
+//	truth.go invariants.go somebody.go         for tests
 package pvetest

@@ -151,7 +151,7 @@ func (n *Node) prepare(t *task, chosen []PCI) string {
 			return "Cannot open iommu_group: No such file or directory"
 		}
 		for _, member := range n.groupOf(f) {
-			if member.HostUses {
+			if member.HostUses && !slices.Contains(n.taken, member.Address) {
 				n.taken = append(n.taken, member.Address)
 			}
 		}

@@ -99,7 +99,8 @@ func (n *Node) URL() string {
 	return n.server.URL + "/api2/json"
 }
 
-// CertPool returns a pool with the certificate of a started node.
+// CertPool returns a pool with the certificate of a started node; before
+// [Node.Start] there is none, and it panics.
 func (n *Node) CertPool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(n.server.Certificate())
