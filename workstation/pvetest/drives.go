@@ -172,7 +172,7 @@ func (n *Node) grow(v *vm, disk string, volume *Volume, wanted string) string {
 	if size < volume.Size {
 		return "shrinking disks is not supported"
 	}
-	if problem := s.noSpace(size - volume.Size); problem != "" {
+	if problem := s.noRoomToGrow(volume.Name, size-volume.Size); problem != "" {
 		return problem
 	}
 	volume.Size, d.options["size"] = size, printSize(size)

@@ -9,14 +9,6 @@ func AMD() Host {
 	pci := func(address string, class, vendor, device, group int) PCI {
 		return PCI{Address: address, Class: class, Vendor: vendor, Device: device, SubVendor: 0x1043, SubDevice: 0x87c0, Group: group}
 	}
-	disk := func(path, model, serial, kind string, size int64) Disk {
-		rpm := 0
-		if kind == "hdd" {
-			rpm = 7200
-		}
-		return Disk{Path: path, Model: model, Serial: serial, Size: size, Type: kind, RPM: rpm, Wearout: 98, Health: "PASSED", Used: "ZFS",
-			ByID: "/dev/disk/by-id/" + model + "_" + serial}
-	}
 	h := Host{
 		Name: "pve", Version: "8.4.14", Release: "8.4", Kernel: "6.8.12-15-pve", CPU: "AMD Ryzen 9 5950X 16-Core Processor", Cores: 32, Memory: 128 * gib,
 		PCI: []PCI{
@@ -28,15 +20,7 @@ func AMD() Host {
 			pci("0000:0d:00.0", 0x030000, nvidia, 0x2504, 24), pci("0000:0d:00.1", 0x040300, nvidia, 0x228e, 24),
 			pci("0000:0e:00.0", 0x010601, amd, 0x7901, 25), pci("0000:0e:00.3", 0x0c0330, amd, 0x149c, 26),
 		},
-		Disks: []Disk{
-			disk("/dev/nvme0n1", "nvme-Samsung_SSD_970_EVO_Plus_1TB", "S4EWNX0R000001", "nvme", 1_000_204_886_016),
-			disk("/dev/nvme1n1", "nvme-Samsung_SSD_970_EVO_Plus_1TB", "S4EWNX0R000002", "nvme", 1_000_204_886_016),
-			disk("/dev/sda", "ata-ST8000VN004", "WKD00001", "hdd", 8_001_563_222_016),
-			disk("/dev/sdb", "ata-ST8000VN004", "WKD00002", "hdd", 8_001_563_222_016),
-			disk("/dev/sdc", "ata-ST8000VN004", "WKD00003", "hdd", 8_001_563_222_016),
-			disk("/dev/sdd", "ata-CT500MX500SSD1", "2033E0000001", "ssd", 500_107_862_016),
-			disk("/dev/sde", "ata-CT500MX500SSD1", "2033E0000002", "ssd", 500_107_862_016),
-		},
+		Disks: amdDisks(),
 		ZPools: []ZPool{
 			{Name: "rpool", Size: 996_432_412_672, Used: 120_000_000_000, Health: "ONLINE", VDevs: []VDev{mirror("mirror-0", "/dev/nvme0n1p3", "/dev/nvme1n1p3")}},
 			{Name: "tank", Size: 24_500_000_000_000, Used: 3_000_000_000_000, Health: "DEGRADED", VDevs: []VDev{
@@ -56,6 +40,26 @@ func AMD() Host {
 		h.PCI[i].HostUses = f.Class == 0x010802 || f.Class == 0x010601 || f.Class == 0x020000
 	}
 	return h
+}
+
+func amdDisks() []Disk {
+	disk := func(path, model, serial, kind string, size int64) Disk {
+		rpm := 0
+		if kind == "hdd" {
+			rpm = 7200
+		}
+		return Disk{Path: path, Model: model, Serial: serial, Size: size, Type: kind, RPM: rpm, Wearout: 98, Health: "PASSED", Used: "ZFS",
+			ByID: "/dev/disk/by-id/" + model + "_" + serial}
+	}
+	return []Disk{
+		disk("/dev/nvme0n1", "nvme-Samsung_SSD_970_EVO_Plus_1TB", "S4EWNX0R000001", "nvme", 1_000_204_886_016),
+		disk("/dev/nvme1n1", "nvme-Samsung_SSD_970_EVO_Plus_1TB", "S4EWNX0R000002", "nvme", 1_000_204_886_016),
+		disk("/dev/sda", "ata-ST8000VN004", "WKD00001", "hdd", 8_001_563_222_016),
+		disk("/dev/sdb", "ata-ST8000VN004", "WKD00002", "hdd", 8_001_563_222_016),
+		disk("/dev/sdc", "ata-ST8000VN004", "WKD00003", "hdd", 8_001_563_222_016),
+		disk("/dev/sdd", "ata-CT500MX500SSD1", "2033E0000001", "ssd", 500_107_862_016),
+		disk("/dev/sde", "ata-CT500MX500SSD1", "2033E0000002", "ssd", 500_107_862_016),
+	}
 }
 
 func mirror(name string, devices ...string) VDev {

@@ -122,7 +122,7 @@ func (n *Node) activate(config map[string]string) string {
 		case !there && s.files():
 			return fmt.Sprintf("volume '%s' does not exist", d.volume)
 		case !there && s.Type == "zfspool":
-			return fmt.Sprintf("no such logical volume %s/%s", s.Config["pool"], name)
+			return fmt.Sprintf("timeout: no zvol device link for '%s' found after 300 sec.", name)
 		case !there:
 			return fmt.Sprintf("no such logical volume %s/%s", s.Config["vgname"], name)
 		}

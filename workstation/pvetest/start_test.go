@@ -122,6 +122,8 @@ func TestStartMeetsTheNode(t *testing.T) {
 		"the card has no group":     {vms: []pvetest.VM{vm(140, card)}, act: func(l *lab) { l.MoveCard("0000:01:00", "0000:01:00", -1) }, exit: "Cannot open iommu_group: No such file or directory"},
 		"the card moved":            {vms: []pvetest.VM{vm(140, card)}, act: func(l *lab) { l.MoveCard("0000:01:00", "0000:04:00", 12) }, exit: "no PCI device found for '0000:01:00'"},
 		"a storage is away":         {vms: []pvetest.VM{vm(140, "scsi0:=service-pool:vm-140-disk-0,size=8G")}, host: func(h *pvetest.Host) { h.Storages[2].Inactive = true }, exit: "storage 'service-pool' is not online"},
+		"a zvol is gone":            {vms: []pvetest.VM{vm(140, "scsi0:=media-pool:vm-140-disk-0,size=8G")}, act: lose("media-pool:vm-140-disk-0"), exit: "timeout: no zvol device link for 'vm-140-disk-0' found after 300 sec."},
+		"a logical volume is gone":  {vms: []pvetest.VM{vm(140, "scsi0:=local-lvm:vm-140-disk-0,size=8G")}, act: lose("local-lvm:vm-140-disk-0"), exit: "no such logical volume pve/vm-140-disk-0"},
 		"an image is gone":          {vms: []pvetest.VM{vm(140, "ide2:=local:iso/gone.iso,media=cdrom")}, exit: "volume 'local:iso/gone.iso' does not exist"},
 		"another task has the VM": {vms: []pvetest.VM{running(140, "")}, act: func(l *lab) {
 			l.SetGuest(140, pvetest.Guest{Hang: true})
@@ -148,6 +150,12 @@ func TestStartMeetsTheNode(t *testing.T) {
 			})
 		})
 	}
+}
+
+// lose deletes a volume under its VM.
+func lose(volume string) func(*lab) {
+	pool, _, _ := strings.Cut(volume, ":")
+	return func(l *lab) { l.task("DELETE", "/nodes/pve/storage/"+pool+"/content/"+volume) }
 }
 
 // Of several entries of a mapping, a VM gets the first that is free.

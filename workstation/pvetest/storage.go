@@ -49,16 +49,31 @@ func (s *storage) holds(content string) bool {
 	return slices.Contains(strings.Split(s.Content, ","), content)
 }
 
-// noSpace returns what a storage says that cannot hold so many bytes more.
-func (s *storage) noSpace(size int64) string {
+// noSpace returns what a storage says that has no room for a new volume
+// (pve-storage PVE/Storage/LVMPlugin.pm, ZFSPoolPlugin.pm).
+func (s *storage) noSpace(name string, size int64) string {
 	free := s.Total - s.used()
 	switch {
 	case size <= free || !s.thick():
 		return ""
 	case s.Type == "lvm":
-		return fmt.Sprintf("not enough free space in volume group '%s' (%s < %s)", s.Config["vgname"], printSize(free), printSize(size))
+		return fmt.Sprintf("not enough free space (%d < %d)", free>>10, size>>10)
 	}
-	return fmt.Sprintf("zfs error: cannot create '%s': out of space", s.Config["pool"])
+	return fmt.Sprintf("zfs error: cannot create '%s/%s': out of space", s.Config["pool"], name)
+}
+
+// noRoomToGrow returns what a storage says that cannot make a volume larger.
+func (s *storage) noRoomToGrow(name string, more int64) string {
+	const extent = 4 << 20
+	free := s.Total - s.used()
+	switch {
+	case more <= free || !s.thick():
+		return ""
+	case s.Type == "lvm":
+		return fmt.Sprintf("error resizing volume '/dev/%s/%s':   Insufficient free space: %d extents needed, but only %d available",
+			s.Config["vgname"], name, (more+extent-1)/extent, free/extent)
+	}
+	return fmt.Sprintf("zfs error: cannot set property for '%s/%s': size is greater than available space", s.Config["pool"], name)
 }
 
 // volume splits a volume ID. there is false if there is no such volume; the
@@ -90,9 +105,6 @@ func (n *Node) allocate(pool, name string, size int64, vmid int) (id, problem st
 	case !s.holds("images"):
 		return "", fmt.Sprintf("storage '%s' does not support content-type 'images'", pool)
 	}
-	if problem := s.noSpace(size); problem != "" {
-		return "", problem
-	}
 	prefix, suffix := "", ""
 	if s.files() {
 		prefix, suffix = text(vmid)+"/", ".raw"
@@ -103,6 +115,9 @@ func (n *Node) allocate(pool, name string, size int64, vmid int) (id, problem st
 			i++
 		}
 		name += text(i)
+	}
+	if problem := s.noSpace(name, size); problem != "" {
+		return "", problem
 	}
 	name = prefix + name + suffix
 	if s.volumes[name] != nil {

@@ -122,7 +122,7 @@ func TestResizeAndMove(t *testing.T) {
 			{"move_disk", "disk=ide2 storage=thick", "500 you can't move a cdrom", "local-lvm:vm-140-disk-0,size=9728M"},
 			{"move_disk", "disk=scsi0 storage=local", "400 Parameter verification failed. storage: storage 'local' does not support vm images", "local-lvm:vm-140-disk-0,size=9728M"},
 			{"move_disk", "disk=scsi0 storage=thick delete=1", "OK", "thick:vm-140-disk-0,size=9728M"},
-			{"resize", "disk=scsi0 size=11G", "not enough free space in volume group 'thick' (512M < 1536M)", "thick:vm-140-disk-0,size=9728M"},
+			{"resize", "disk=scsi0 size=11G", "error resizing volume '/dev/thick/vm-140-disk-0':   Insufficient free space: 384 extents needed, but only 128 available", "thick:vm-140-disk-0,size=9728M"},
 			{"move_disk", "disk=scsi0 storage=service-pool", "OK", "service-pool:vm-140-disk-0,size=9728M"},
 		} {
 			var params []string
