@@ -2,6 +2,8 @@ package pve
 
 import (
 	"context"
+	"encoding/base64"
+	"net/netip"
 	"net/url"
 	"strconv"
 )
@@ -48,4 +50,59 @@ func (c *Client) AgentExecStatus(ctx context.Context, vmid, pid int) (ExecStatus
 	err := c.get(ctx, c.vm(vmid, "/agent/exec-status"), url.Values{"pid": {strconv.Itoa(pid)}}, &s)
 	return ExecStatus{Exited: bool(s.Exited), Code: int(s.ExitCode.value), Stdout: s.Out, Stderr: s.Err,
 		Truncated: bool(s.OutTruncated || s.ErrTruncated)}, err
+}
+
+// AgentFileWrite writes a file in the guest. PVE takes at most 60 KiB of
+// content, here in base64, so 45 KiB of data.
+func (c *Client) AgentFileWrite(ctx context.Context, vmid int, file string, data []byte) error {
+	params := map[string]any{"file": file, "content": base64.StdEncoding.EncodeToString(data), "encode": 0}
+	return c.post(ctx, c.vm(vmid, "/agent/file-write"), params, nil)
+}
+
+// AgentFileRead reads a file in the guest, at most 16 MiB of it.
+func (c *Client) AgentFileRead(ctx context.Context, vmid int, file string) (content string, truncated bool, err error) {
+	var answer struct {
+		Content   string
+		Truncated flag
+	}
+	err = c.get(ctx, c.vm(vmid, "/agent/file-read"), url.Values{"file": {file}}, &answer)
+	return answer.Content, bool(answer.Truncated), err
+}
+
+// AgentOS returns what the agent says of the guest's system, by the names of
+// guest-get-osinfo: "id", "pretty-name", "version-id".
+func (c *Client) AgentOS(ctx context.Context, vmid int) (map[string]string, error) {
+	var answer struct{ Result map[string]text }
+	if err := c.get(ctx, c.vm(vmid, "/agent/get-osinfo"), nil, &answer); err != nil {
+		return nil, err
+	}
+	info := map[string]string{}
+	for key, value := range answer.Result {
+		info[key] = string(value)
+	}
+	return info, nil
+}
+
+// AgentAddresses returns the guest's IP addresses, without those of loopback
+// interfaces.
+func (c *Client) AgentAddresses(ctx context.Context, vmid int) ([]netip.Addr, error) {
+	var answer struct {
+		Result []struct {
+			Addresses []struct {
+				IP string `json:"ip-address"`
+			} `json:"ip-addresses"`
+		}
+	}
+	if err := c.get(ctx, c.vm(vmid, "/agent/network-get-interfaces"), nil, &answer); err != nil {
+		return nil, err
+	}
+	var addresses []netip.Addr
+	for _, i := range answer.Result {
+		for _, a := range i.Addresses {
+			if addr, err := netip.ParseAddr(a.IP); err == nil && !addr.IsLoopback() {
+				addresses = append(addresses, addr)
+			}
+		}
+	}
+	return addresses, nil
 }

@@ -1,0 +1,130 @@
+package workstation_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/pvetest"
+	"github.com/proxstation/proxstation/workstation/rustdesk"
+)
+
+// guests runs a scenario with VM 140, whose guest behaves as said.
+func guests(t *testing.T, guest pvetest.Guest, play func(t *testing.T, sim *pvetest.Node, agent workstation.Agent)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		host := pair()
+		host.Guests = map[int]pvetest.Guest{140: guest}
+		sim := pvetest.New(host, nil)
+		play(t, sim, open(sim).Agent(140))
+	})
+}
+
+func TestAgentWaits(t *testing.T) {
+	t.Parallel()
+	guests(t, pvetest.Guest{Boot: time.Minute}, func(t *testing.T, _ *pvetest.Node, agent workstation.Agent) {
+		events := 0
+		if err := agent.Wait(t.Context(), 5*time.Minute, func(workstation.Event) { events++ }); err != nil || events < 5 {
+			t.Errorf("%v after %d events", err, events)
+		}
+	})
+}
+
+func TestAgentThatNeverAnswers(t *testing.T) {
+	t.Parallel()
+	guests(t, pvetest.Guest{NoAgent: true}, func(t *testing.T, sim *pvetest.Node, agent workstation.Agent) {
+		began := time.Now()
+		if err := agent.Wait(t.Context(), time.Minute, nil); !errors.Is(err, workstation.ErrAgent) || time.Since(began) > 2*time.Minute {
+			t.Errorf("%v after %s", err, time.Since(began))
+		}
+		for name, call := range map[string]func() error{
+			"run": func() error {
+				_, err := agent.Run(t.Context(), workstation.Command{Argv: []string{"true"}})
+				return err
+			},
+			"write": func() error { return agent.WriteFile(t.Context(), "/x", nil) },
+			"read":  func() error { _, err := agent.ReadFile(t.Context(), "/x"); return err },
+			"os":    func() error { _, err := agent.OS(t.Context()); return err },
+		} {
+			if err := call(); !errors.Is(err, workstation.ErrAgent) {
+				t.Errorf("%s: %v, want ErrAgent", name, err)
+			}
+		}
+	})
+}
+
+func TestAgentRunsAndMovesFiles(t *testing.T) {
+	t.Parallel()
+	guest := pvetest.Guest{Addresses: []string{"192.168.1.40/24", "fd00::40/64"}, Exec: func(argv []string, input []byte) pvetest.Result {
+		return pvetest.Result{Code: len(argv), Stdout: append([]byte("in: "), input...), Stderr: []byte("err"), After: 3 * time.Minute}
+	}}
+	guests(t, guest, func(t *testing.T, _ *pvetest.Node, agent workstation.Agent) {
+		time.Sleep(time.Minute)
+		out, err := agent.Run(t.Context(), workstation.Command{Argv: []string{"a", "b"}, Input: "x"})
+		if err != nil || out != (workstation.Output{Code: 2, Stdout: "in: x", Stderr: "err"}) {
+			t.Errorf("Run = %+v, %v", out, err)
+		}
+		if _, err := agent.Run(t.Context(), workstation.Command{Argv: []string{"a"}, Timeout: time.Minute}); err == nil || !strings.Contains(err.Error(), "has not ended") {
+			t.Errorf("a command that takes too long: %v", err)
+		}
+		data := bytes.Repeat([]byte{0, 1, 'a', 0xff}, workstation.MaxGuestWrite/4)
+		text := []byte(strings.Repeat("text\n", 9000))
+		for path, content := range map[string][]byte{"/bin": data, "/text": text} {
+			if err := agent.WriteFile(t.Context(), path, content); err != nil {
+				t.Errorf("writing %d bytes: %v", len(content), err)
+			}
+		}
+		if got, err := agent.ReadFile(t.Context(), "/text"); err != nil || !bytes.Equal(got, text) {
+			t.Errorf("read %d bytes, %v", len(got), err)
+		}
+		if err := agent.WriteFile(t.Context(), "/big", append(data, 1)); !errors.Is(err, workstation.ErrTooLarge) {
+			t.Errorf("writing too much: %v", err)
+		}
+		if addresses, err := agent.Addresses(t.Context()); err != nil || fmt.Sprint(addresses) != "[192.168.1.40 fd00::40]" {
+			t.Errorf("Addresses = %v, %v", addresses, err)
+		}
+		if info, err := agent.OS(t.Context()); err != nil || info["id"] == "" {
+			t.Errorf("OS = %v, %v", info, err)
+		}
+	})
+}
+
+func TestSetUpRustDesk(t *testing.T) {
+	t.Parallel()
+	const password = "correct horse battery"
+	var ran []string
+	var stdin string
+	guest := pvetest.Guest{Exec: func(argv []string, input []byte) pvetest.Result {
+		ran, stdin = argv, string(input)
+		return pvetest.Result{Stdout: []byte("rustdesk: version 1.4.7\nrustdesk: changed service\nrustdesk: running\nrustdesk: id 123456789\nrustdesk: password stored\nrustdesk: done\n"), After: time.Minute}
+	}}
+	guests(t, guest, func(t *testing.T, sim *pvetest.Node, _ workstation.Agent) {
+		config := rustdesk.Unattended(rustdesk.Server{}, rustdesk.NewSecret(password))
+		var told strings.Builder
+		report, err := open(sim).SetUpRustDesk(t.Context(), 140, rustdesk.Setup{OS: rustdesk.Linux, Config: &config}, func(e workstation.Event) { fmt.Fprintf(&told, "%+v\n", e) })
+		if err != nil || report.ID != "123456789" {
+			t.Errorf("report %+v, %v", report, err)
+		}
+		if len(ran) != 2 || ran[0] != "/bin/sh" || !strings.Contains(stdin, password) {
+			t.Errorf("ran %q with %d bytes of input", ran, len(stdin))
+		}
+		if script := string(sim.Guest(140).Files[ran[1]]); !strings.Contains(script, "--get-id") {
+			t.Errorf("the script in the guest is %q", script)
+		}
+		shown := told.String() + fmt.Sprint(sim.Trace()) + fmt.Sprintf("%v %+v %#v", report, config, config)
+		for _, request := range sim.Trace() {
+			shown += fmt.Sprint(request.Params)
+		}
+		for _, file := range sim.Guest(140).Files {
+			shown += string(file)
+		}
+		if strings.Contains(shown, password) {
+			t.Error("the password is in an event, a trace, a file or a String")
+		}
+	})
+}
