@@ -147,7 +147,10 @@ type Resize struct {
 
 // Resize begins to grow a disk.
 func (c *Client) Resize(ctx context.Context, vmid int, r Resize) (task UPID, err error) {
-	params := map[string]any{"disk": r.Disk, "size": r.Size.String(), "digest": r.Digest}
+	params := map[string]any{"disk": r.Disk, "size": r.Size.String()}
+	if r.Digest != "" {
+		params["digest"] = r.Digest
+	}
 	return task, c.call(ctx, http.MethodPut, c.vm(vmid, "/resize"), params, &task)
 }
 

@@ -1,0 +1,77 @@
+package pve
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestTolerantDecoding(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		json   string
+		number string
+		flag   bool
+		text   string
+	}{
+		{`1`, "1 true", true, "1"}, {`"1"`, "1 true", true, "1"}, {`0`, "0 true", false, "0"}, {`true`, "0 false", true, "1"}, {`false`, "0 false", false, "0"},
+		{`"N/A"`, "0 false", false, "N/A"}, {`null`, "0 false", false, ""}, {`-1`, "-1 true", false, "-1"}, {`"4096"`, "4096 true", false, "4096"},
+		{`1e3`, "1000 true", false, "1e3"}, {`""`, "0 false", false, ""},
+	}
+	for _, test := range tests {
+		var n number
+		var f flag
+		var s text
+		for _, v := range []any{&n, &f, &s} {
+			if err := json.Unmarshal([]byte(test.json), v); err != nil {
+				t.Errorf("%s: %v", test.json, err)
+			}
+		}
+		if got := fmt.Sprint(n.value, n.known); got != test.number || bool(f) != test.flag || string(s) != test.text {
+			t.Errorf("%s is number %s, flag %v, text %q; want %s, %v, %q", test.json, got, f, s, test.number, test.flag, test.text)
+		}
+	}
+}
+
+func FuzzTolerantDecoding(f *testing.F) {
+	f.Add(`{"a":"N/A","b":1,"c":null}`)
+	f.Fuzz(func(t *testing.T, data string) {
+		var v map[string]struct {
+			N number
+			F flag
+			T text
+		}
+		_ = json.Unmarshal([]byte(data), &v) // must not panic
+	})
+}
+
+func FuzzUPID(f *testing.F) {
+	f.Add("UPID:pve:000004CC:6AD09660:386D43BC:qmshutdown:140:root@pam!lab:")
+	f.Fuzz(func(t *testing.T, s string) {
+		u := UPID(s)
+		if u.VMID() != 0 && u.ID() == "" || u.Type() != "" && strings.Count(s, ":") != 8 {
+			t.Errorf("%q: type %q, id %q, VM %d", s, u.Type(), u.ID(), u.VMID())
+		}
+	})
+}
+
+func TestPermissionsComeFromTheNearestPath(t *testing.T) {
+	t.Parallel()
+	p := Permissions{"/": {"A": true}, "/vms": {"B": true}, "/vms/140": {}}
+	for path, want := range map[string]string{"/": "A", "/storage/x": "A", "/vms": "B", "/vms/141": "B", "/vms/140": "", "/vms/140/x": ""} {
+		for _, privilege := range []string{"A", "B"} {
+			if got := p.Allows(path, privilege); got != (privilege == want) {
+				t.Errorf("Allows(%s, %s) = %v", path, privilege, got)
+			}
+		}
+	}
+}
+
+func TestEndpointHidesItsSecrets(t *testing.T) {
+	t.Parallel()
+	e := Endpoint{URL: "https://pve", Token: "u@pve!t=hush", Password: "hush"}
+	if shown := fmt.Sprintf("%v %+v %#v %s", e, e, e, e); strings.Contains(shown, "hush") {
+		t.Error(shown)
+	}
+}
