@@ -51,13 +51,10 @@ func (n *Node) create(c *call) answer {
 	v.config["lock"] = "create"
 	n.vms[id] = v
 	t := n.fork("qmcreate", text(id), c.who.user)
-	t.cancel = func() { delete(n.vms, id) }
+	t.cancel = func() { delete(n.vms, id) } // the worker removes what it had
 	n.withLock(t, id, func() {
 		n.step(t, time.Second+n.taskTime(), func() { n.createNow(c, t, v, settings) })
 	})
-	if t.fault != nil && t.fault.Kind == TaskFails { // the worker removes what it had
-		n.after(time.Second, func() { delete(n.vms, id) })
-	}
 	return ok(t.upid)
 }
 

@@ -90,6 +90,9 @@ func (n *Node) spoiled(t *task) bool {
 	switch {
 	case t.fault == nil:
 	case t.fault.Kind == TaskFails:
+		if t.cancel != nil {
+			t.cancel()
+		}
 		n.finish(t, t.fault.message())
 		return true
 	case t.fault.Kind == TaskHangs:

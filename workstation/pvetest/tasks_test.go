@@ -178,7 +178,6 @@ func TestACreationThatFails(t *testing.T) {
 			if exit := l.task("POST", "/nodes/pve/qemu", "vmid", "150", "scsi0", "local-lvm:1", "scsi1", scsi1); exit == "OK" {
 				t.Errorf("created with %s", scsi1)
 			}
-			time.Sleep(time.Minute)
 			if len(l.VMs()) != 0 || len(l.Volumes()) != 0 {
 				t.Errorf("left over: %v, %v", l.VMs(), l.Volumes())
 			}
@@ -202,5 +201,46 @@ func TestOnRequest(t *testing.T) {
 	digest := fmt.Sprint(l.object(configPath)["digest"])
 	if r := l.do("PUT", configPath, "cores", "2", "digest", digest); r.status != 500 {
 		t.Errorf("a change after somebody's: %v", r)
+	}
+}
+
+// The clock is the caller's, and may run faster.
+func TestNow(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	node := pvetest.New(machines(running(140, "")), &pvetest.Options{Now: func() time.Time { return now }, Speed: 60})
+	l := &lab{Node: node, t: t, login: withToken(rootToken)}
+	uptime := func() any { return l.object("/nodes/pve/qemu/140/status/current")["uptime"] }
+	if got := uptime(); got != 0.0 {
+		t.Errorf("at first: %v", got)
+	}
+	now = now.Add(time.Minute)
+	if got := uptime(); got != 3600.0 {
+		t.Errorf("a minute later, sixty times as fast: %v", got)
+	}
+	now = now.Add(-time.Hour) // a clock that is set back
+	if got := uptime(); got != 3600.0 {
+		t.Errorf("set back: %v", got)
+	}
+	upid, _ := l.want("POST", "/nodes/pve/qemu/140/status/stop").(string)
+	now = now.Add(2 * time.Hour)
+	if exit := l.wait(upid); exit != "OK" {
+		t.Errorf("stop: %s", exit)
+	}
+}
+
+// The same seed gives the same node.
+func TestSeed(t *testing.T) {
+	t.Parallel()
+	uuid := func(seed uint64) (id any) {
+		synctestNode(t, machines(), func(l *lab) {
+			l.Node = pvetest.New(machines(), &pvetest.Options{Seed: seed})
+			l.task("POST", "/nodes/pve/qemu", "vmid", "150")
+			id = l.object("/nodes/pve/qemu/150/config")["vmgenid"]
+		})
+		return id
+	}
+	if uuid(1) != uuid(1) || uuid(0) != uuid(1) || uuid(1) == uuid(2) {
+		t.Errorf("%v, %v, %v", uuid(0), uuid(1), uuid(2))
 	}
 }
