@@ -10,9 +10,8 @@ import (
 // keyPrivileges holds the privilege on /vms/{vmid} that a change of each key
 // wants (qemu-server, PVE/API2/Qemu.pm, check_vm_modify_config_perm). A key in
 // no list may be set by root@pam only.
-var keyPrivileges = map[string]string{}
-
-func init() {
+var keyPrivileges = func() map[string]string {
+	byKey := map[string]string{}
 	for privilege, keys := range map[string]string{
 		"VM.Config.CPU":       "cores cpu cpulimit cpuunits numa sockets vcpus",
 		"VM.Config.Memory":    "memory balloon shares allow-ksm",
@@ -24,10 +23,11 @@ func init() {
 		"VM.PowerMgmt":        "freeze",
 	} {
 		for key := range strings.FieldsSeq(keys) {
-			keyPrivileges[key] = privilege
+			byKey[key] = privilege
 		}
 	}
-}
+	return byKey
+}()
 
 // keyPrivilege returns the privilege for a key; ok is false if only root@pam
 // may set it.

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"testing"
 
 	"github.com/proxstation/proxstation/internal/hosttree"
@@ -72,7 +72,7 @@ func TestEveryDescribedHost(t *testing.T) {
 				t.Errorf("IOMMU %s, %d cards; want %s, %d", r.IOMMU.State, len(r.GPUs), w.state, w.cards)
 			}
 			for _, g := range r.GPUs {
-				if len(g.VendorID) != 4 || len(g.DeviceID) != 4 || len(g.Functions) == 0 || !strings.Contains("yes no unknown", g.Isolated) {
+				if len(g.VendorID) != 4 || len(g.DeviceID) != 4 || len(g.Functions) == 0 || !slices.Contains([]string{"yes", "no", "unknown"}, g.Isolated) {
 					t.Errorf("card %+v", g)
 				}
 				if (g.Isolated == "no") != (len(g.Blockers) > 0) && r.IOMMU.State == "on" {
@@ -88,7 +88,7 @@ func TestThisMachine(t *testing.T) {
 	if _, err := os.Stat("/sys/bus/pci/devices"); err != nil {
 		t.Skip("this machine has no PCI bus: ", err)
 	}
-	if r := inventory(t); !strings.Contains("on off unknown", r.IOMMU.State) {
+	if r := inventory(t); !slices.Contains([]string{"on", "off", "unknown"}, r.IOMMU.State) {
 		t.Errorf("IOMMU state %q", r.IOMMU.State)
 	}
 }
