@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation/internal/pve"
 )
 
 // Advise judges what is around a set of VMs that share a card: what starts or
@@ -107,7 +108,7 @@ func (n *Node) Watch(ctx context.Context, db DualBoot, every time.Duration) iter
 			if ctx.Err() != nil || !yield(status, err) {
 				return
 			}
-			if sleep(ctx, every) != nil {
+			if pve.Sleep(ctx, every) != nil {
 				return
 			}
 		}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/proxstation/proxstation/internal/pve"
 )
 
 // The limits of what goes through PVE to a guest agent (qemu-server
@@ -49,7 +51,7 @@ func (a Agent) Wait(ctx context.Context, atMost time.Duration, progress func(Eve
 		if !errors.Is(err, ErrAgent) && !uncertain(err) && ctx.Err() == nil {
 			return err
 		}
-		if sleepErr := sleep(ctx, time.Second); sleepErr != nil {
+		if sleepErr := pve.Sleep(ctx, time.Second); sleepErr != nil {
 			return fmt.Errorf("workstation: VM %d: %w: %w", a.vmid, ErrAgent, sleepErr)
 		}
 		report.say(a.vmid, "waiting for the guest agent")
@@ -101,7 +103,7 @@ func (a Agent) Run(ctx context.Context, c Command) (Output, error) {
 		case err != nil && ctx.Err() == nil:
 			return Output{}, err
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := pve.Sleep(ctx, pause); err != nil {
 			return Output{}, fmt.Errorf("workstation: VM %d: %s has not ended: %w", a.vmid, c.Argv[0], err)
 		}
 	}

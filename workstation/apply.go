@@ -100,7 +100,7 @@ func (a *applier) current(ctx context.Context, vmid int) (pve.Config, error) {
 			a.say(vmid, "waiting: %s", busy)
 			told = busy
 		}
-		if err := sleep(ctx, time.Second); err != nil {
+		if err := pve.Sleep(ctx, time.Second); err != nil {
 			return pve.Config{}, fmt.Errorf("workstation: VM %d: %s: %w", vmid, busy, err)
 		}
 	}
@@ -165,18 +165,6 @@ func unmet(config pve.Config, set map[string]string, absent []string) []string {
 		}
 	}
 	return keys
-}
-
-// sleep waits for d or for the context.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // uncertain reports whether an error leaves open if the request had effect.

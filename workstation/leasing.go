@@ -44,7 +44,7 @@ func (s *switching) acquire(ctx context.Context) error {
 		default:
 			tries++
 		}
-		if err := sleep(ctx, time.Second); err != nil {
+		if err := pve.Sleep(ctx, time.Second); err != nil {
 			if other != nil {
 				return fmt.Errorf("workstation: %w: %s: %w", ErrLeased, other.lease, err)
 			}

@@ -51,7 +51,7 @@ func (s *switching) restore(ctx context.Context) error {
 		if last = s.bringUp(ctx, s.from); last == nil {
 			return nil
 		}
-		if err := sleep(ctx, 5*time.Second); err != nil {
+		if err := pve.Sleep(ctx, 5*time.Second); err != nil {
 			break
 		}
 	}
@@ -75,7 +75,7 @@ func (s *switching) stopTarget(ctx context.Context) error {
 			err = s.wait(ctx, s.to, task, time.Minute)
 		}
 		last = err
-		if err := sleep(ctx, time.Second); err != nil {
+		if err := pve.Sleep(ctx, time.Second); err != nil {
 			break
 		}
 	}

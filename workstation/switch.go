@@ -241,7 +241,7 @@ func (s *switching) until(ctx context.Context, limit time.Duration, done func(co
 		case err != nil && !uncertain(err) && inner.Err() == nil:
 			return err
 		}
-		if err := sleep(inner, time.Second); err != nil {
+		if err := pve.Sleep(inner, time.Second); err != nil {
 			return err
 		}
 	}

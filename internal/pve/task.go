@@ -86,13 +86,14 @@ func (c *Client) Wait(ctx context.Context, task UPID, progress func(TaskProgress
 				progress(TaskProgress{UPID: task, Elapsed: time.Since(began), LastLine: line})
 			}
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := Sleep(ctx, pause); err != nil {
 			return TaskResult{}, fmt.Errorf("pve: waiting for task %s of %s: %w", task.Type(), task.ID(), err)
 		}
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits for d, or until the context is done and then returns its cause.
+func Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -79,7 +80,9 @@ func (a answer) problem(good bool) string {
 // Start serves the node with TLS on a port of the loopback interface, until
 // [Node.Close].
 func (n *Node) Start() *Node {
-	n.server = httptest.NewTLSServer(n)
+	n.server = httptest.NewUnstartedServer(n)
+	n.server.Config.ErrorLog = log.New(io.Discard, "", 0) // connections that Close cuts are no news
+	n.server.StartTLS()
 	return n
 }
 
