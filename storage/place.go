@@ -203,7 +203,7 @@ func (p *placing) refuse(r Request, pool Pool) string {
 	case r.Storage == "" && !pool.Tier.meets(least):
 		return fmt.Sprintf("tier %s (%s) is slower than tier %s: %s", pool.Tier, pool.Tier.Media(), least, pool.Why)
 	case p.room(pool) < r.Size:
-		return fmt.Sprintf("%s is left, %s is needed", p.room(pool).Human(), r.Size.Human())
+		return fmt.Sprintf("%s is left, %s is needed: %s would have to move away", p.room(pool).Human(), r.Size.Human(), (r.Size - p.room(pool)).Human())
 	case pool.Thin != nil && pool.Thin.MetadataSize > 0 && pool.Thin.MetadataUsed*10 > pool.Thin.MetadataSize*9:
 		return "its thin pool's metadata is more than 90 % full"
 	case r.Apart != "" && p.sets["apart "+r.Apart][pool.Name]:

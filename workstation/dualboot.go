@@ -245,6 +245,11 @@ func preflightMemory(db DualBoot, target VMFacts, facts Facts, subject string) [
 	if facts.MemoryTotal == 0 || target.Running {
 		return nil
 	}
+	if pages := target.Config["hugepages"]; pages != "" {
+		return []Finding{{ID: "switch.hugepages", Severity: finding.Info, Subject: subject, Seen: "hugepages: " + pages,
+			Why: "how many huge pages are free the API does not tell; PVE makes them at the start, and fails if memory is too scattered",
+			Fix: "reserve them with the kernel argument hugepages="}}
+	}
 	free := facts.MemoryFree
 	for _, id := range db.Members {
 		if v := facts.VMs[id]; v.Running && id != target.ID {

@@ -1,0 +1,99 @@
+package workstation_test
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/pvetest"
+	"github.com/proxstation/proxstation/workstation/rustdesk"
+)
+
+func TestMoveToAnOwnRustDeskServer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const key = "a-key-of-the-server"
+		own := rustdesk.Config{Server: rustdesk.Server{ID: "rd.example", Relay: "rd.example", Key: rustdesk.NewSecret(key)}}
+		host := pair()
+		host.Guests = map[int]pvetest.Guest{140: {Exec: func([]string, []byte) pvetest.Result {
+			return pvetest.Result{Stdout: []byte("rustdesk: version 1.4.7\nrustdesk: running\nrustdesk: id 123456789\nrustdesk: done\n")}
+		}}}
+		sim := pvetest.New(host, nil)
+		node := open(sim)
+		time.Sleep(time.Minute)
+		guests := []workstation.RemoteGuest{{VMID: 140, OS: rustdesk.Linux, Config: own}, {VMID: 141, OS: rustdesk.Linux, Config: own}}
+		plan, err := node.PlanRustDesk(t.Context(), guests)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(plan.Steps) != 1 || plan.Steps[0].Guest.VMID != 140 || plan.Unreached[141] == nil {
+			t.Fatalf("plan %s", plan) // 141 is off
+		}
+		for _, want := range []string{"custom-rendezvous-server", "rd.example", "? VM 141"} {
+			if !strings.Contains(plan.String(), want) {
+				t.Errorf("the plan lacks %q:\n%s", want, plan)
+			}
+		}
+		if shown := plan.String() + fmt.Sprintf("%+v", plan); strings.Contains(shown, key) {
+			t.Error("the plan shows the key")
+		}
+		reports, err := node.ApplyRustDesk(t.Context(), plan, nil)
+		if err != nil || reports[140].ID != "123456789" {
+			t.Errorf("reports %v, %v", reports, err)
+		}
+		file, err := own.File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		path, err := rustdesk.OptionsFile.Path(rustdesk.Linux, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := node.Agent(140).WriteFile(t.Context(), path, []byte(file.Reveal())); err != nil { // as the real program would
+			t.Fatal(err)
+		}
+		if again, err := node.PlanRustDesk(t.Context(), guests[:1]); err != nil || !again.Empty() {
+			t.Errorf("again: %s, %v", again, err)
+		}
+	})
+}
+
+func TestWays(t *testing.T) {
+	t.Parallel()
+	address := []netip.Addr{netip.MustParseAddr("10.0.0.4"), netip.MustParseAddr("fe80::1"), netip.MustParseAddr("fd00::4")}
+	tests := []struct {
+		config map[string]string
+		want   string
+	}{
+		{map[string]string{"ostype": "win11", "vga": "none", "hostpci0": "mapping=rtx"}, "RDP Moonlight RDP Moonlight"},
+		{map[string]string{"ostype": "l26", "vga": "std"}, "SSH SSH VNC"},
+		{map[string]string{"ostype": "l26", "vga": "qxl,memory=32"}, "SSH SSH SPICE"},
+		{map[string]string{"ostype": "other"}, "SSH SSH VNC"},
+	}
+	for _, test := range tests {
+		var names []string
+		for _, way := range workstation.Ways(workstation.VMFacts{ID: 140, Config: test.config}, address) {
+			names = append(names, way.Name)
+			if way.Address == "" || way.Needs == "" {
+				t.Errorf("%+v lacks a part", way)
+			}
+		}
+		if got := strings.Join(names, " "); got != test.want {
+			t.Errorf("%v: %s, want %s", test.config, got, test.want)
+		}
+	}
+}
+
+func ExampleWays() {
+	v := workstation.VMFacts{ID: 141, Config: map[string]string{"ostype": "l26", "vga": "none", "hostpci0": "mapping=rtx"}}
+	for _, way := range workstation.Ways(v, []netip.Addr{netip.MustParseAddr("192.168.1.41")}) {
+		fmt.Println(way.Name, way.Address)
+	}
+	// Output:
+	// SSH ssh://192.168.1.41
+	// Moonlight https://192.168.1.41:47990
+}

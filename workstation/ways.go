@@ -1,0 +1,65 @@
+package workstation
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// A Way is a way to reach a workstation from elsewhere.
+type Way struct {
+	// Name is what it is: "RDP", "SSH", "Moonlight", "VNC".
+	Name string
+	// Address opens it, or says where to point the program.
+	Address string
+	// Needs is what has to be true in the guest or on the host.
+	Needs string
+}
+
+// Ways returns the ways to reach a VM beside RustDesk, from its configuration
+// and its addresses. Whether the program at the other end runs it does not
+// know. Pure.
+func Ways(v VMFacts, addresses []netip.Addr) []Way {
+	var ways []Way
+	for _, a := range addresses {
+		if a.IsLinkLocalUnicast() {
+			continue
+		}
+		host := netip.AddrPortFrom(a, 0).String()
+		host = strings.TrimSuffix(host, ":0")
+		if strings.HasPrefix(v.Config["ostype"], "win") {
+			ways = append(ways, Way{"RDP", "rdp://full%20address=s:" + host + ":3389", "Remote Desktop allowed (Windows Pro); it draws without the card's display"})
+		} else {
+			ways = append(ways, Way{"SSH", "ssh://" + host, "sshd in the guest"})
+		}
+		if len(v.HostPCI()) > 0 {
+			ways = append(ways, Way{"Moonlight", "https://" + host + ":47990", "Sunshine in the guest, and a display or dummy plug at the card"})
+		}
+	}
+	if vga, _ := parseProperties("vga", v.Config["vga"]).get("type"); vga != "none" {
+		name := "VNC"
+		if strings.HasPrefix(vga, "qxl") || strings.HasPrefix(vga, "virtio") {
+			name = "SPICE"
+		}
+		ways = append(ways, Way{name, "PVE's console of VM " + fmt.Sprint(v.ID), "shows the emulated display, not the card's"})
+	}
+	return ways
+}
+
+// Ways returns the ways to reach a VM, with the addresses its agent tells.
+func (n *Node) Ways(ctx context.Context, vmid int) ([]Way, error) {
+	config, err := n.pve.Config(ctx, vmid)
+	if err != nil {
+		return nil, err
+	}
+	addresses, err := n.pve.AgentAddresses(ctx, vmid)
+	if err != nil {
+		return nil, err
+	}
+	return Ways(VMFacts{ID: vmid, Config: config.Values}, addresses), nil
+}
+
+func sortedIDs[V any](m map[int]V) []int { return slices.Sorted(maps.Keys(m)) }
