@@ -221,6 +221,12 @@ func converge(ctx context.Context, op operation, sim *pvetest.Node) error {
 // cases counts what the campaign went through.
 var cases atomic.Int64
 
+// count prints how many cases that were, when a part of the campaign ends.
+func count(t *testing.T) {
+	t.Helper()
+	t.Cleanup(func() { t.Logf("%d cases of the fault campaign so far", cases.Load()) })
+}
+
 func (op operation) try(t *testing.T, name string, faults []pvetest.Fault, wrap func(http.RoundTripper) http.RoundTripper) {
 	t.Helper()
 	cases.Add(1)
@@ -231,6 +237,7 @@ func (op operation) try(t *testing.T, name string, faults []pvetest.Fault, wrap 
 
 func TestFaultsInEveryRequest(t *testing.T) {
 	t.Parallel()
+	count(t)
 	for _, op := range operations() {
 		t.Run(op.name, func(t *testing.T) {
 			t.Parallel()
@@ -242,11 +249,11 @@ func TestFaultsInEveryRequest(t *testing.T) {
 			}
 		})
 	}
-	t.Cleanup(func() { t.Logf("%d cases", cases.Load()) })
 }
 
 func TestFaultsInEveryTask(t *testing.T) {
 	t.Parallel()
+	count(t)
 	for _, op := range operations() {
 		t.Run(op.name, func(t *testing.T) {
 			t.Parallel()
@@ -265,6 +272,7 @@ func TestFaultsInEveryTask(t *testing.T) {
 // TestFaultsInPairs draws pairs of faults. A failure names its seed.
 func TestFaultsInPairs(t *testing.T) {
 	t.Parallel()
+	count(t)
 	for _, op := range operations() {
 		t.Run(op.name, func(t *testing.T) {
 			t.Parallel()
@@ -317,6 +325,7 @@ func TestFaultControllerDiesAtEveryRequest(t *testing.T) {
 // interface work against each other, on schedules drawn from a seed.
 func TestFaultControllersRace(t *testing.T) {
 	t.Parallel()
+	count(t)
 	for seed := range uint64(60) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
