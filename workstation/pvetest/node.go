@@ -101,8 +101,13 @@ func New(host Host, opts *Options) *Node {
 		if !v.Running {
 			continue
 		}
-		if problem := n.powerOn(n.vms[v.ID]); problem != "" {
+		machine := n.vms[v.ID]
+		delete(machine.config, "lock") // which came later than the start
+		if problem := n.powerOn(machine); problem != "" {
 			panic(fmt.Sprintf("pvetest: VM %d cannot run: %s", v.ID, problem))
+		}
+		if lock := v.Config["lock"]; lock != "" {
+			machine.config["lock"] = lock
 		}
 	}
 	return n

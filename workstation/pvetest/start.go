@@ -44,6 +44,11 @@ func (n *Node) startTask(id int, user string) *task {
 	t := n.fork("qmstart", text(id), user)
 	n.withLock(t, id, func() {
 		v := n.vms[id]
+		if v != nil && v.running && v.config["lock"] == "backup" { // QEMU runs for the backup: the guest goes on in it
+			v.paused = false
+			n.finish(t, "")
+			return
+		}
 		if problem := n.mayStart(v, id); problem != "" {
 			n.finish(t, problem)
 			return

@@ -115,6 +115,8 @@ func TestStartMeetsTheNode(t *testing.T) {
 			time.Sleep(600 * time.Millisecond)
 		}, exit: "OK", log: "leftover PCI reservation found for 0000:01:00.0, lets take it..."},
 		"it runs already":           {vms: []pvetest.VM{running(140, "")}, exit: "VM 140 already running"},
+		"a backup keeps it running": {vms: []pvetest.VM{running(140, "lock:=backup")}, exit: "OK"},
+		"it migrates":               {vms: []pvetest.VM{running(140, "lock:=migrate")}, exit: "VM is locked (migrate)"},
 		"it does not exist":         {exit: "Configuration file 'nodes/pve/qemu-server/140.conf' does not exist"},
 		"the card fell off the bus": {vms: []pvetest.VM{vm(140, card)}, act: func(l *lab) { l.LoseCard("0000:01:00") }, exit: "start failed: QEMU exited with code 1", log: "stuck in D3"},
 		"the reset fails":           {vms: []pvetest.VM{vm(140, card)}, host: func(h *pvetest.Host) { h.PCI[11].ResetFails = true }, exit: "OK", log: "failed to reset PCI device '0000:01:00.0', but trying to continue"},

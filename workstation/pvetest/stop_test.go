@@ -42,16 +42,10 @@ func TestShutdown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			host := machines(vm(140, strings.ReplaceAll(tt.config, "lock:=", "x:=")))
-			host.VMs[0].Running = true
+			host := machines(running(140, tt.config))
 			host.Guests = map[int]pvetest.Guest{140: tt.guest}
 			inBubble(t, host, func(l *lab) {
 				time.Sleep(time.Minute) // the guest is up
-				if lock, found := strings.CutPrefix(tt.config, "lock:="); found {
-					if err := l.Lock(140, lock); err != nil {
-						t.Fatal(err)
-					}
-				}
 				began := time.Now()
 				if exit := l.task("POST", path+tt.call[0], tt.call[1:]...); exit != tt.exit {
 					t.Errorf("it ends with %q, want %q", exit, tt.exit)
