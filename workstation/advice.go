@@ -41,7 +41,7 @@ func (db DualBoot) Advise(facts Facts) []Finding {
 				Why: "with fast startup Windows does not shut down but hibernates, and comes back with the card's driver in an old state",
 				Fix: "in the guest, as administrator: powercfg /h off"})
 		}
-		if enabled, _ := parseProperties("agent", v.Config["agent"]).get("enabled"); enabled != "1" {
+		if enabled, _ := parseProperties("agent", v.Config["agent"]).get("enabled"); normal(enabled) != "1" {
 			findings = append(findings, Finding{ID: "switch.no-agent", Severity: finding.Warning, Subject: fmt.Sprintf("VM %d %s", id, v.Name), Seen: "agent: " + v.Config["agent"],
 				Why: "without the guest agent a shutdown goes by the power button, which guests may ignore, and nobody can tell when it is up",
 				Fix: "install qemu-guest-agent in the guest and set agent: 1"})

@@ -50,12 +50,13 @@ func parseProperties(key, value string) properties {
 		case fam == "net" && slices.Contains(netModels, name):
 			p, name = append(p, property{"model", name}), "macaddr"
 		}
-		p = append(p, property{name, normal(text)})
+		p = append(p, property{name, text})
 	}
 	return p
 }
 
-// normal gives PVE's spellings of a boolean one form.
+// normal gives PVE's spellings of a boolean one form, to compare them. What is
+// written keeps its own: discard=on is no boolean.
 func normal(value string) string {
 	switch value {
 	case "yes", "on", "true":
@@ -122,7 +123,7 @@ func pinned(key, have, want string) bool {
 func mergeValue(key, have, want string) (merged string, ok bool) {
 	p, changed := parseProperties(key, have), false
 	for _, w := range parseProperties(key, want) {
-		if value, found := p.get(w.key); found && (value == w.value || pinned(key, value, w.value)) {
+		if value, found := p.get(w.key); found && (normal(value) == normal(w.value) || pinned(key, value, w.value)) {
 			continue
 		}
 		changed = true

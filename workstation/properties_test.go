@@ -21,6 +21,7 @@ func TestMergeValue(t *testing.T) {
 		{"booleans have many spellings", "agent", "enabled=yes", "1", "enabled=yes", true},
 		{"options others set stay", "scsi0", "local-lvm:vm-140-disk-0,size=64G,backup=0", "iothread=1",
 			"local-lvm:vm-140-disk-0,size=64G,backup=0,iothread=1", false},
+		{"what is no boolean keeps its spelling", "scsi0", "a:b,discard=on", "cache=writeback", "a:b,discard=on,cache=writeback", false},
 		{"a mapping replaces an address", "hostpci0", "0000:01:00,pcie=1,rombar=0", "mapping=rtx,pcie=1",
 			"pcie=1,rombar=0,mapping=rtx", false},
 		{"an address replaces a mapping", "hostpci0", "mapping=rtx,pcie=1", "host=0000:01:00", "0000:01:00,pcie=1", false},

@@ -220,7 +220,7 @@ func (s *switching) up(ctx context.Context, id int) error {
 	if err != nil {
 		return err
 	}
-	if enabled, _ := parseProperties("agent", config.Values["agent"]).get("enabled"); enabled != "1" {
+	if enabled, _ := parseProperties("agent", config.Values["agent"]).get("enabled"); normal(enabled) != "1" {
 		return nil
 	}
 	return s.node.pve.AgentPing(ctx, id)

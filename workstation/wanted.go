@@ -1,7 +1,6 @@
 package workstation
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -97,7 +96,7 @@ func satisfies(key, have, want string) bool {
 		return false
 	}
 	for _, o := range drive.Options {
-		if o.Key != "import-from" && normal(cmp.Or(existing.Get(o.Key), "")) != normal(o.Value) {
+		if o.Key != "import-from" && normal(existing.Get(o.Key)) != normal(o.Value) {
 			return false
 		}
 	}
