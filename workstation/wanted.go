@@ -17,7 +17,7 @@ func (d *differ) wanted(vm VM, have map[string]string) (config, notes map[string
 		config = map[string]string{}
 	}
 	for _, disk := range vm.Disks {
-		value, there := have[disk.Slot]
+		_, there := have[disk.Slot]
 		switch {
 		case !disk.allocates():
 			config[disk.Slot] = existing(disk)
@@ -25,7 +25,6 @@ func (d *differ) wanted(vm VM, have map[string]string) (config, notes map[string
 			if options := optionText(disk); options != "" {
 				config[disk.Slot] = options
 			}
-			_ = value
 		default:
 			config[disk.Slot], notes[disk.Slot] = d.newDisk(vm, disk)
 		}
