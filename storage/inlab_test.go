@@ -25,8 +25,8 @@ func TestInLabDisks(t *testing.T) {
 		default:
 			t.Errorf("%s is on bus %q", d.Path, d.Bus)
 		}
-		if d.Size != 64*storage.MiB {
-			t.Errorf("%s has %s, want 64M", d.Path, d.Size)
+		if d.Size != 128*storage.MiB {
+			t.Errorf("%s has %s, want 128M", d.Path, d.Size)
 		}
 	}
 	for disk, tier := range map[string]storage.Tier{"nvme": storage.Tier1, "virtio": storage.TierUnknown, "usb": storage.TierUnknown} {

@@ -8,89 +8,160 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 )
 
-// Errors of a boot.
+// The reasons why a boot did not come to its end.
 var (
-	// ErrMissing means that QEMU or the kernel is not on this machine.
-	ErrMissing = errors.New("the lab needs qemu-system-x86_64 and internal/lab/kernel.sh to have run")
-	// ErrPanic means that the guest's kernel gave up.
-	ErrPanic = errors.New("the guest's kernel panicked")
-	// ErrHang means that the guest did not end in time.
-	ErrHang = errors.New("the guest did not end in time")
-	// ErrUnfinished means that the guest ended before all programs had.
-	ErrUnfinished = errors.New("the guest ended too early")
+	ErrPanic      = errors.New("the kernel panicked")
+	ErrHang       = errors.New("did not end in time")
+	ErrUnfinished = errors.New("ended before its programs had")
 )
 
-// A Run is what became of one program inside.
-type Run struct {
-	Output string
-	Exit   int
+// A BootError says that a boot did not come to its end, and why. It matches
+// [ErrPanic], [ErrHang] (and the context's error) or [ErrUnfinished].
+type BootError struct {
+	Machine string
+	Err     error
+	Console string // all that the kernel said
 }
 
-// Available returns nil if the lab can boot here, and ErrMissing if not.
-func Available() error {
-	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
-		return fmt.Errorf("%w: %w", ErrMissing, err)
+// Error names the machine and the cause, and has the end of the console.
+func (e *BootError) Error() string {
+	lines := strings.Split(strings.TrimSpace(e.Console), "\n")
+	return fmt.Sprintf("lab: %s: %v; its console ends with\n%s", e.Machine, e.Err, strings.Join(lines[max(0, len(lines)-40):], "\n"))
+}
+
+// Unwrap returns the cause.
+func (e *BootError) Unwrap() error { return e.Err }
+
+// A Boot is a machine and what runs inside.
+type Boot struct {
+	Machine  Machine
+	Init     string            // the static binary of package internal/lab/init
+	Commands []Command         // one after the other
+	Files    map[string]string // path inside, and the file here
+	Watch    func(Event)       // told what happens as it does; nil is fine
+}
+
+// A Result is what became of a command.
+type Result struct {
+	Name   string
+	Output string
+	Exit   int // its exit status; -1 if it was killed or did not start
+}
+
+// An Outcome is what became of a boot. After an error it has what ended before.
+type Outcome struct {
+	Results []Result
+	Console string // what the kernel said
+	Tainted string // /proc/sys/kernel/tainted at the end: "0" unless the kernel warned or worse
+	done    bool
+	failed  string // why init gave up
+}
+
+// Run boots a machine and waits for its end. It takes a core for about ten
+// seconds and what the commands take. If ctx ends first, so does the machine.
+// The error is a [*BootError] if the machine had begun to boot.
+func (l Lab) Run(ctx context.Context, b Boot) (Outcome, error) {
+	dir, err := os.MkdirTemp("", "lab")
+	if err != nil {
+		return Outcome{}, err
 	}
-	for _, name := range []string{"vmlinuz", "modules.list"} {
-		if _, err := os.Stat(filepath.Join(kernelDir(), name)); err != nil {
-			return fmt.Errorf("%w: %w", ErrMissing, err)
+	defer os.RemoveAll(dir)
+	archive, err := l.initramfs(b)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "initrd"), archive, 0o600); err != nil {
+		return Outcome{}, err
+	}
+	for _, d := range b.Machine.Disks {
+		disk := filepath.Join(dir, d.ID)
+		if err := errors.Join(os.WriteFile(disk, nil, 0o600), os.Truncate(disk, d.Bytes)); err != nil {
+			return Outcome{}, err
 		}
+	}
+	cmd := exec.CommandContext(ctx, l.qemu, l.arguments(b.Machine, dir)...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	events, err := cmd.StdoutPipe()
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := cmd.Start(); err != nil {
+		return Outcome{}, err
+	}
+	var o Outcome
+	err = readEvents(events, func(e Event) {
+		o.note(e)
+		if b.Watch != nil {
+			b.Watch(e)
+		}
+	})
+	if err = errors.Join(err, cmd.Wait()); err != nil {
+		err = fmt.Errorf("QEMU: %w: %s", err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	console, _ := os.ReadFile(filepath.Join(dir, "console")) // not there if QEMU did not begin
+	o.Console = strings.ReplaceAll(string(console), "\r", "")
+	if err = o.verdict(ctx.Err(), err); err != nil {
+		return o, &BootError{Machine: b.Machine.Name, Err: err, Console: o.Console}
+	}
+	return o, nil
+}
+
+// arguments returns QEMU's arguments for files in dir. The IOMMU's interrupt
+// remapping needs the split irqchip.
+func (l Lab) arguments(m Machine, dir string) []string {
+	file := func(name string) string { return strings.ReplaceAll(filepath.Join(dir, name), ",", ",,") }
+	kernel := append([]string{"console=ttyS0", "panic=-1", "loglevel=6", "no_timer_check"}, m.Kernel...)
+	args := []string{"-accel", "tcg", "-M", "q35,kernel-irqchip=split", "-cpu", "max", "-m", "1024",
+		"-nodefaults", "-display", "none", "-no-reboot",
+		"-kernel", l.kernel, "-initrd", filepath.Join(dir, "initrd"), "-append", strings.Join(kernel, " "),
+		"-serial", "file:" + filepath.Join(dir, "console"), "-serial", "stdio"}
+	for _, device := range m.Devices {
+		args = append(args, "-device", device)
+	}
+	for _, d := range m.Disks {
+		args = append(args, "-drive", "if=none,format=raw,id="+d.ID+",file="+file(d.ID), "-device", d.Device+",drive="+d.ID)
+	}
+	return args
+}
+
+// note adds an event to the outcome.
+func (o *Outcome) note(e Event) {
+	var last *Result
+	if n := len(o.Results); n > 0 {
+		last = &o.Results[n-1]
+	}
+	switch {
+	case e.Action == Begin:
+		o.Results = append(o.Results, Result{Name: e.Command, Exit: -1})
+	case e.Action == Output && last != nil:
+		last.Output += string(e.Output)
+	case e.Action == End && last != nil:
+		last.Exit = e.Exit
+	case e.Action == Failed:
+		o.failed = string(e.Output)
+	case e.Action == Done:
+		o.done, o.Tainted = true, e.Tainted
+	}
+}
+
+// verdict tells how the machine ended. A panic is one even if the machine did
+// not stop at it.
+func (o *Outcome) verdict(ctx, qemu error) error {
+	switch {
+	case strings.Contains(o.Console, "Kernel panic - not syncing"):
+		return ErrPanic
+	case ctx != nil:
+		return fmt.Errorf("%w: %w", ErrHang, ctx)
+	case qemu != nil:
+		return fmt.Errorf("%w: %w", ErrUnfinished, qemu)
+	case o.failed != "":
+		return fmt.Errorf("%w: %s", ErrUnfinished, o.failed)
+	case !o.done:
+		return ErrUnfinished
 	}
 	return nil
-}
-
-// Boot boots the machine, runs the programs one after the other, each with
-// -test.v and only its tests for the lab, and returns what became of each by
-// its name. Programs are paths of static binaries by name; init is that of
-// package internal/lab/init. Scratch files go to dir.
-func (m Machine) Boot(ctx context.Context, dir, init string, programs map[string]string) (runs map[string]Run, console string, err error) {
-	files, err := contents(init, programs)
-	if err != nil {
-		return nil, "", err
-	}
-	initrd := filepath.Join(dir, "initrd.gz")
-	var archive bytes.Buffer
-	if err := writeInitramfs(&archive, append(files, file{"machine", plain, []byte(m.Name)})); err != nil {
-		return nil, "", err
-	}
-	if err := os.WriteFile(initrd, archive.Bytes(), 0o600); err != nil {
-		return nil, "", err
-	}
-	args, err := m.arguments(dir, filepath.Join(kernelDir(), "vmlinuz"), initrd)
-	if err != nil {
-		return nil, "", err
-	}
-	output, err := exec.CommandContext(ctx, "qemu-system-x86_64", args...).CombinedOutput()
-	console = strings.ReplaceAll(string(output), "\r", "")
-	runs = parseConsole(console)
-	switch {
-	case strings.Contains(console, "Kernel panic"):
-		return runs, console, ErrPanic
-	case ctx.Err() != nil:
-		return runs, console, ErrHang
-	case err != nil:
-		return runs, console, err
-	case len(runs) != len(programs) || !strings.Contains(console, "LAB: done"):
-		return runs, console, ErrUnfinished
-	}
-	return runs, console, nil
-}
-
-var section = regexp.MustCompile(`(?s)LAB: begin (\S+)\n(.*?)LAB: end (\S+) exit=(-?\d+)`)
-
-// parseConsole finds the programs' output between init's markers.
-func parseConsole(console string) map[string]Run {
-	runs := map[string]Run{}
-	for _, match := range section.FindAllStringSubmatch(console, -1) {
-		exit, err := strconv.Atoi(match[4])
-		if err == nil && match[1] == match[3] {
-			runs[match[1]] = Run{Output: match[2], Exit: exit}
-		}
-	}
-	return runs
 }

@@ -1,102 +1,195 @@
 package lab
 
 import (
-	"bytes"
-	"compress/gzip"
+	"cmp"
 	"context"
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
-// inside are the packages whose tests run in the lab.
-var inside = []string{"iommu", "storage"}
+// missing skips, or fails where the lab is required.
+func missing(t testing.TB, err error) {
+	t.Helper()
+	if os.Getenv("PROXSTATION_LAB") == "required" {
+		t.Fatal(err)
+	}
+	t.Skip("nothing is booted: ", err)
+}
 
-// TestBoots boots the four machines, two at a time, and runs the tests inside.
+// find finds the lab and builds what runs inside: init and the test binaries
+// of packages, whose paths it returns.
+func find(t testing.TB, packages ...string) (l Lab, init string, tests []string) {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err = Find(cmp.Or(os.Getenv("PROXSTATION_LAB_KERNEL"), filepath.Join(cache, "proxstation", "lab")))
+	if err != nil {
+		missing(t, err)
+	}
+	dir := t.TempDir() + "/"
+	build := func(args ...string) {
+		cmd := exec.CommandContext(t.Context(), "go", args...)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64", "GOFLAGS=")
+		if output, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("go %s: %v\n%s", args, err, output)
+		}
+	}
+	build("build", "-ldflags=-s -w", "-o", dir, "./init")
+	if len(packages) > 0 {
+		build(append([]string{"test", "-c", "-ldflags=-s -w", "-o", dir}, packages...)...)
+	}
+	if tests, err = filepath.Glob(dir + "*.test"); err != nil || len(tests) != len(packages) {
+		t.Fatalf("built %v of %v: %v", tests, packages, err)
+	}
+	return l, dir + "init", tests
+}
+
+// command runs the tests of a binary that are for the lab.
+func command(path, machine, run string) Command {
+	return Command{Name: filepath.Base(path), Path: path, Args: []string{"-test.v", "-test.timeout=90s", "-test.run=" + run},
+		Env: []string{"PROXSTATION_IN_LAB=" + machine}}
+}
+
+// turns lets two machines boot at a time, each of which takes a core.
+func turns(t *testing.T) func(*testing.T) context.Context {
+	t.Helper()
+	turn := make(chan bool, 2)
+	return func(t *testing.T) context.Context {
+		t.Parallel()
+		turn <- true
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+		t.Cleanup(func() { cancel(); <-turn })
+		return ctx
+	}
+}
+
+// TestBoots boots the machines and runs the tests of all packages that have
+// some for the lab.
 func TestBoots(t *testing.T) {
 	t.Parallel()
-	if err := Available(); err != nil {
-		if os.Getenv("PROXSTATION_LAB") == "required" {
-			t.Fatal(err)
-		}
-		t.Skip("no boots: ", err)
+	var packages []string
+	files, err := filepath.Glob("../../*/inlab_test.go")
+	if err != nil {
+		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	init := build(t, dir, "init", "build", "./init")
-	programs := map[string]string{}
-	for _, name := range inside {
-		programs[name+".test"] = build(t, dir, name+".test", "test", "-c", "../../"+name)
+	for _, file := range files {
+		packages = append(packages, filepath.Dir(file))
 	}
-	turns := make(chan bool, 2)
+	l, init, tests := find(t, packages...)
+	tools, err := Tools(t.Context(), "lvm", "mkfs.btrfs", "mke2fs")
+	if err != nil {
+		missing(t, err)
+	}
+	turn := turns(t)
 	for _, m := range Machines() {
 		t.Run(m.Name, func(t *testing.T) {
-			t.Parallel()
-			turns <- true
-			defer func() { <-turns }()
-			began := time.Now()
-			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-			defer cancel()
-			runs, console, err := m.Boot(ctx, t.TempDir(), init, programs)
+			ctx, began := turn(t), time.Now()
+			b := Boot{Machine: m, Init: init, Files: tools}
+			for _, path := range tests {
+				b.Commands = append(b.Commands, command(path, m.Name, "^TestInLab"))
+			}
+			outcome, err := l.Run(ctx, b)
+			judge(t, outcome)
 			if err != nil {
-				t.Fatalf("%v\n%s", err, console)
+				t.Fatal(err)
 			}
-			for name, run := range runs {
-				if run.Exit != 0 || !strings.Contains(run.Output, "--- PASS: TestInLab") {
-					t.Errorf("%s in %s ended with %d:\n%s", name, m.Name, run.Exit, run.Output)
-				}
+			if outcome.Tainted != "0" {
+				t.Errorf("the kernel is tainted (%s); its console:\n%s", outcome.Tainted, outcome.Console)
 			}
-			t.Logf("lab: booted %s in %s: %d tests passed inside", m.Name, time.Since(began).Round(time.Second), strings.Count(console, "--- PASS"))
+			t.Logf("lab: %s booted Linux %s in %s", m.Name, l.Kernel(), time.Since(began).Round(time.Second))
 		})
 	}
 }
 
-// build makes a static binary of a package of ours.
-func build(t *testing.T, dir, name string, args ...string) string {
+// judge fails for every program that failed or tested nothing, and lists what
+// was tested.
+func judge(t *testing.T, o Outcome) {
 	t.Helper()
-	out := filepath.Join(dir, name)
-	cmd := exec.CommandContext(t.Context(), "go", append(args[:len(args)-1], "-o", out, args[len(args)-1])...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
-	if output, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building %s: %v\n%s", name, err, output)
+	for _, r := range o.Results {
+		var tested []string
+		for line := range strings.Lines(r.Output) {
+			if strings.HasPrefix(strings.TrimSpace(line), "--- ") {
+				tested = append(tested, strings.TrimSpace(line))
+			}
+		}
+		if r.Exit != 0 || !strings.Contains(r.Output, "--- PASS: TestInLab") {
+			t.Errorf("%s ended with %d:\n%s", r.Name, r.Exit, r.Output)
+			continue
+		}
+		t.Logf("%s:\n%s", r.Name, strings.Join(tested, "\n"))
 	}
-	return out
 }
 
-func TestParseConsole(t *testing.T) {
+// TestEndings tells a test that fails from a kernel that panics, a machine
+// that hangs and one that is switched off: all of them really happen.
+func TestEndings(t *testing.T) {
 	t.Parallel()
-	runs := parseConsole("noise\nLAB: begin a.test\nPASS\nLAB: end a.test exit=0\nLAB: begin b.test\nboom\nLAB: end b.test exit=2\nLAB: begin c.test\ncut off")
-	if len(runs) != 2 || runs["a.test"].Output != "PASS\n" || runs["a.test"].Exit != 0 || runs["b.test"].Exit != 2 {
-		t.Errorf("parseConsole = %+v", runs)
+	l, init, tests := find(t, ".")
+	turn := turns(t)
+	for ending, want := range map[string]error{"Panic": ErrPanic, "Hang": ErrHang, "Off": ErrUnfinished} {
+		t.Run(ending, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(turn(t))
+			defer cancel()
+			fails, ends := command(tests[0], "bare", "^TestInLabFails$"), command(tests[0], "bare", "^TestInLab"+ending+"$")
+			fails.Name, ends.Name = "fails", "ends"
+			outcome, err := l.Run(ctx, Boot{Machine: Machine{Name: "bare"}, Init: init, Commands: []Command{fails, ends},
+				Watch: func(e Event) {
+					if strings.Contains(string(e.Output), "it hangs") {
+						cancel() // as if its time were over
+					}
+				}})
+			var boot *BootError
+			if !errors.As(err, &boot) || !errors.Is(err, want) || !strings.Contains(boot.Console, "Linux version "+l.Kernel()) {
+				t.Errorf("the end: %v, want %v", err, want)
+			}
+			if len(outcome.Results) != 2 || outcome.Results[0].Exit != 1 || !strings.Contains(outcome.Results[0].Output, "--- FAIL: TestInLabFails") {
+				t.Errorf("results %+v, want a failed test and one that did not end", outcome.Results)
+			} else if ends := outcome.Results[1]; ends.Exit != -1 || !strings.Contains(ends.Output, "=== RUN   TestInLab"+ending) {
+				t.Errorf("what did not end: %+v", ends)
+			}
+		})
 	}
 }
 
-func TestInitramfsIsAnArchive(t *testing.T) {
+func TestModulesAndDevicesThatAreNotThere(t *testing.T) {
 	t.Parallel()
-	var archive bytes.Buffer
-	if err := writeInitramfs(&archive, []file{{"a", plain, []byte("hello")}}); err != nil {
-		t.Fatal(err)
+	l, init, _ := find(t)
+	if _, err := l.Run(t.Context(), Boot{Machine: Machine{Modules: []string{"no-such-module"}}, Init: init}); !errors.Is(err, ErrMissing) {
+		t.Errorf("a module that is not there: %v", err)
 	}
-	z, err := gzip.NewReader(&archive)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.HasPrefix(data, []byte("070701")) || !bytes.Contains(data, []byte("hello")) || !bytes.Contains(data, []byte("TRAILER!!!")) || len(data)%4 != 0 {
-		t.Errorf("archive %q", data)
+	_, err := l.Run(t.Context(), Boot{Machine: Machine{Name: "odd", Devices: []string{"no-such-device"}}, Init: init})
+	if !errors.Is(err, ErrUnfinished) || !strings.Contains(err.Error(), "no-such-device") {
+		t.Errorf("a device that is not there: %v", err)
 	}
 }
 
-func TestAvailableNamesWhatIsMissing(t *testing.T) {
-	t.Setenv("PROXSTATION_LAB_KERNEL", t.TempDir())
-	if err := Available(); !errors.Is(err, ErrMissing) {
-		t.Errorf("Available() = %v, want ErrMissing", err)
+// BenchmarkBoot measures the time from nothing to switched off.
+func BenchmarkBoot(b *testing.B) {
+	l, init, _ := find(b)
+	m := Machines()[0]
+	b.ResetTimer()
+	for b.Loop() {
+		if _, err := l.Run(b.Context(), Boot{Machine: m, Init: init}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func TestMachinesDifferInTheirIOMMUOnly(t *testing.T) {
+	t.Parallel()
+	machines := Machines()
+	for _, m := range machines[1:] {
+		i := slices.Index(m.Devices, workstation[0])
+		if !slices.Equal(m.Devices[i:], workstation) || !slices.Equal(m.Disks, machines[0].Disks) {
+			t.Errorf("%s has devices %v and disks %v", m.Name, m.Devices, m.Disks)
+		}
 	}
 }

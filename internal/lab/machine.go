@@ -1,67 +1,67 @@
 package lab
 
-import (
-	"fmt"
-	"os"
-	"path/filepath"
-)
-
-// A Machine is what QEMU emulates.
+// A Machine is what QEMU emulates, and what the kernel is told.
 type Machine struct {
-	Name   string
-	IOMMU  string // QEMU's device, empty for none
-	Append string // kernel arguments
+	Name    string
+	Kernel  []string // kernel arguments
+	Devices []string // QEMU's -device, in order
+	Disks   []Disk
+	Modules []string // loaded in order; kernel.sh has the list of those there are
 }
 
-// Machines returns the four machines of the lab.
+// A Disk is an empty disk of a machine. A machine's programs start when all of
+// its disks are there.
+type Disk struct {
+	ID     string // QEMU's name for it
+	Device string // QEMU's -device, without its drive
+	Bytes  int64
+}
+
+// Machines returns the four machines that differ in their IOMMU; see the
+// package's documentation.
 func Machines() []Machine {
 	const intel = "intel-iommu,intremap=on,caching-mode=on"
-	return []Machine{
-		{Name: "intel", IOMMU: intel, Append: "intel_iommu=on iommu=pt"},
-		{Name: "amd", IOMMU: "amd-iommu", Append: "amd_iommu=on iommu=pt"},
-		{Name: "intel-quiet", IOMMU: intel},
-		{Name: "none", Append: "intel_iommu=on"},
+	var machines []Machine
+	for _, m := range []struct {
+		name, iommu string
+		kernel      []string
+	}{
+		{"intel", intel, []string{"intel_iommu=on", "iommu=pt"}},
+		{"amd", "amd-iommu,intremap=on", []string{"amd_iommu=on", "iommu=pt"}},
+		{"intel-quiet", intel, nil},
+		{"none", "", []string{"intel_iommu=on"}},
+	} {
+		devices := workstation
+		if m.iommu != "" {
+			devices = append([]string{m.iommu}, devices...)
+		}
+		machines = append(machines, Machine{Name: m.name, Kernel: m.kernel, Devices: devices, Disks: disks, Modules: modules})
 	}
+	return machines
 }
 
-// diskSize is the size of each emulated disk.
-const diskSize = 64 << 20
+var workstation = []string{
+	"pcie-root-port,id=rp1,chassis=1,slot=1,bus=pcie.0,addr=3.0",
+	"pcie-root-port,id=rp2,chassis=2,slot=2,bus=pcie.0,addr=4.0",
+	"pcie-root-port,id=rp3,chassis=3,slot=3,bus=pcie.0,addr=5.0",
+	"secondary-vga,bus=rp1,addr=0.0,multifunction=on",
+	"ich9-intel-hda,bus=rp1,addr=0.1",
+	"pcie-pci-bridge,id=br1,bus=rp2",
+	"secondary-vga,bus=br1,addr=1.0",
+	"e1000,bus=br1,addr=2.0",
+	"qemu-xhci,id=usb,bus=pcie.0,addr=7.0",
+}
 
-// arguments returns QEMU's arguments. The disks are sparse files in dir.
-func (m Machine) arguments(dir, kernel, initrd string) ([]string, error) {
-	args := []string{"-accel", "tcg", "-M", "q35,kernel-irqchip=split", "-cpu", "max", "-m", "1024", "-nodefaults", "-display", "none",
-		"-serial", "stdio", "-no-reboot", "-kernel", kernel, "-initrd", initrd,
-		"-append", "console=ttyS0 panic=-1 quiet loglevel=3 no_timer_check " + m.Append}
-	if m.IOMMU != "" {
-		args = append(args, "-device", m.IOMMU)
-	}
-	for i := range 3 {
-		args = append(args, "-device", fmt.Sprintf("pcie-root-port,id=rp%d,chassis=%d,slot=%d,bus=pcie.0,addr=%d.0", i+1, i+1, i+1, i+3))
-	}
-	for _, device := range []string{
-		"secondary-vga,bus=rp1,addr=0.0,multifunction=on", "ich9-intel-hda,bus=rp1,addr=0.1",
-		"pcie-pci-bridge,id=br1,bus=rp2", "secondary-vga,bus=br1,addr=1.0", "e1000,bus=br1,addr=2.0",
-		"qemu-xhci,id=usb,bus=pcie.0,addr=7.0",
-	} {
-		args = append(args, "-device", device)
-	}
-	for id, device := range map[string]string{
-		"nvme": "nvme,drive=nvme,serial=NVME1,bus=rp3", "ssd": "ide-hd,drive=ssd,bus=ide.0,rotation_rate=1,serial=SSD1",
-		"hdd": "ide-hd,drive=hdd,bus=ide.1,rotation_rate=7200,serial=HDD1", "virtio": "virtio-blk-pci,drive=virtio,bus=pcie.0,addr=6.0",
-		"stick": "usb-storage,drive=stick,bus=usb.0",
-	} {
-		file := filepath.Join(dir, id+".raw")
-		f, err := os.Create(file)
-		if err != nil {
-			return nil, err
-		}
-		if err := f.Truncate(diskSize); err != nil {
-			return nil, err
-		}
-		if err := f.Close(); err != nil {
-			return nil, err
-		}
-		args = append(args, "-drive", "if=none,format=raw,id="+id+",file="+file, "-device", device)
-	}
-	return args, nil
+// Btrfs makes no file system below 109 MiB.
+var disks = []Disk{
+	{"nvme", "nvme,serial=NVME1,bus=rp3", 128 << 20},
+	{"ssd", "ide-hd,bus=ide.0,rotation_rate=1,serial=SSD1", 128 << 20},
+	{"hdd", "ide-hd,bus=ide.1,rotation_rate=7200,serial=HDD1", 128 << 20},
+	{"virtio", "virtio-blk-pci,bus=pcie.0,addr=6.0", 128 << 20},
+	{"stick", "usb-storage,bus=usb.0", 128 << 20},
+}
+
+var modules = []string{
+	"vfio-pci", "vfio_iommu_type1", "snd-hda-intel", "bochs", "e1000",
+	"nvme", "ahci", "sd_mod", "virtio_pci", "virtio_blk", "xhci_pci", "usb-storage",
 }

@@ -1,8 +1,11 @@
-// Init is the first process of a machine of the lab: it mounts what the tests
-// read, loads the modules, runs every program below /bin and powers off.
+// Init is the first process of a machine of the lab: it mounts what programs
+// read, loads the modules, waits for the disks, runs the commands and powers
+// off. It reports to the second serial port.
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,16 +14,16 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/proxstation/proxstation/internal/lab"
 )
 
 func main() {
 	if err := boot(); err != nil {
-		fmt.Println("LAB: init:", err)
+		fmt.Println("init:", err) // to the console, where it cannot be reported
 	}
-	fmt.Println("LAB: done")
 	unix.Sync()
-	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF) // nothing is left to do if it fails
-	select {}
+	fmt.Println("init:", unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)) // returns only with an error
 }
 
 func boot() error {
@@ -32,26 +35,44 @@ func boot() error {
 			return fmt.Errorf("mounting %s: %w", m[1], err)
 		}
 	}
-	order, err := os.ReadFile("/modules/order")
+	port, err := os.OpenFile("/dev/ttyS1", os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
-	for name := range strings.FieldsSeq(string(order)) {
+	r := report{json.NewEncoder(port)}
+	done := lab.Event{Action: lab.Done}
+	if err := r.work(); err != nil {
+		done = lab.Event{Action: lab.Failed, Output: []byte(err.Error())}
+	}
+	tainted, err := os.ReadFile("/proc/sys/kernel/tainted")
+	done.Tainted = strings.TrimSpace(string(tainted))
+	// TCSBRK with an argument waits until all is sent, as tcdrain(3).
+	return errors.Join(err, r.Encode(done), unix.IoctlSetInt(int(port.Fd()), unix.TCSBRK, 1), port.Close())
+}
+
+type report struct{ *json.Encoder }
+
+func (r report) work() error {
+	script, err := os.ReadFile("/plan.json")
+	if err != nil {
+		return err
+	}
+	var plan lab.Plan
+	if err := json.Unmarshal(script, &plan); err != nil {
+		return err
+	}
+	for _, name := range plan.Modules {
 		if err := load("/modules/" + name); err != nil {
-			fmt.Printf("LAB: module %s: %v\n", name, err)
+			return fmt.Errorf("module %s: %w", name, err)
 		}
 	}
-	time.Sleep(3 * time.Second) // USB and NVMe find their disks after their modules have loaded
-	machine, err := os.ReadFile("/machine")
-	if err != nil {
+	if err := waitForDisks(plan.Disks, time.Minute); err != nil {
 		return err
 	}
-	programs, err := filepath.Glob("/bin/*")
-	if err != nil {
-		return err
-	}
-	for _, program := range programs {
-		run(program, string(machine))
+	for _, c := range plan.Commands {
+		if err := r.run(c); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -62,20 +83,66 @@ func load(path string) error {
 		return err
 	}
 	defer f.Close()
-	return unix.FinitModule(int(f.Fd()), "", 0)
+	err = unix.FinitModule(int(f.Fd()), "", 0)
+	if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENODEV) { // built in, or the processor lacks what it speeds up
+		return nil
+	}
+	return err
 }
 
-func run(program, machine string) {
-	name := filepath.Base(program)
-	fmt.Println("LAB: begin", name)
-	cmd := exec.Command(program, "-test.v", "-test.run", "^TestInLab", "-test.timeout", "90s") //nolint:noctx // the program bounds itself
-	cmd.Env = []string{"PROXSTATION_IN_LAB=" + machine, "PATH=/bin", "TMPDIR=/tmp", "HOME=/tmp"}
-	cmd.Dir, cmd.Stdout, cmd.Stderr = "/tmp", os.Stdout, os.Stdout
-	err := cmd.Run()
-	exit := cmd.ProcessState.ExitCode()
-	if cmd.ProcessState == nil {
-		exit = -1
-		fmt.Println(err)
+// waitForDisks waits for disks that are not virtual: NVMe and USB find theirs
+// after their modules have loaded. The last thing that is made of a disk is
+// its link to the bdi.
+func waitForDisks(number int, limit time.Duration) error {
+	for end := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
+		found, err := filepath.Glob("/sys/block/*/bdi")
+		if err != nil {
+			return err
+		}
+		real := 0
+		for _, disk := range found {
+			if place, err := filepath.EvalSymlinks(filepath.Dir(disk)); err == nil && !strings.Contains(place, "/virtual/") {
+				real++
+			}
+		}
+		if real >= number {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%d of %d disks came: %v", real, number, found)
+		}
 	}
-	fmt.Printf("\nLAB: end %s exit=%d\n", name, exit)
+}
+
+// run runs a command; an error is one of the report.
+func (r report) run(c lab.Command) error {
+	if err := r.Encode(lab.Event{Action: lab.Begin, Command: c.Name}); err != nil {
+		return err
+	}
+	cmd := exec.Command("/bin/"+c.Name, c.Args...) //nolint:noctx // who started the machine bounds it
+	cmd.Env = append([]string{"PATH=/bin", "HOME=/tmp", "TMPDIR=/tmp"}, c.Env...)
+	out := output{r, c.Name}
+	cmd.Dir, cmd.Stdout, cmd.Stderr = "/tmp", out, out
+	err := cmd.Run()
+	exit := -1
+	var failed *exec.ExitError
+	switch {
+	case err == nil:
+		exit = 0
+	case errors.As(err, &failed):
+		exit = failed.ExitCode()
+	default:
+		fmt.Fprintln(out, err)
+	}
+	return r.Encode(lab.Event{Action: lab.End, Command: c.Name, Exit: exit})
+}
+
+// output reports what a command writes.
+type output struct {
+	report
+	command string
+}
+
+func (o output) Write(data []byte) (int, error) {
+	return len(data), o.Encode(lab.Event{Action: lab.Output, Command: o.command, Output: data})
 }

@@ -1,0 +1,63 @@
+package lab
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+)
+
+// A Command is a program that runs inside.
+type Command struct {
+	Name string   `json:"name"` // unique in a boot; the program is /bin/Name
+	Path string   `json:"-"`    // a static binary on this machine
+	Args []string `json:"args"`
+	Env  []string `json:"env"` // besides PATH, HOME and TMPDIR
+}
+
+// A Plan is what init is to do: the file /plan.json of the initramfs.
+type Plan struct {
+	Modules  []string  `json:"modules"`  // files in /modules, in the order of loading
+	Disks    int       `json:"disks"`    // wait until so many disks are there
+	Commands []Command `json:"commands"` // run one after the other
+}
+
+// An Action is what an [Event] tells.
+type Action string
+
+// The actions. A boot that went well has Begin, Output and End of each command
+// and then Done.
+const (
+	Begin  Action = "begin"
+	Output Action = "output"
+	End    Action = "end"
+	Failed Action = "failed" // init itself cannot go on
+	Done   Action = "done"
+)
+
+// An Event is a line that init writes to the second serial port, in JSON.
+type Event struct {
+	Action  Action `json:"action"`
+	Command string `json:"command,omitempty"`
+	Output  []byte `json:"output,omitempty"` // of Output and Failed
+	Exit    int    `json:"exit,omitempty"`   // of End: the exit status, -1 for none
+	Tainted string `json:"tainted,omitempty"`
+}
+
+// readEvents calls f for each event. Other lines, such as one that a machine
+// did not come to write whole, are none.
+func readEvents(r io.Reader, f func(Event)) error {
+	lines := bufio.NewReader(r)
+	for {
+		line, err := lines.ReadBytes('\n')
+		var e Event
+		if err == nil && json.Unmarshal(line, &e) == nil && e.Action != "" {
+			f(e)
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,46 @@
+package lab
+
+import (
+	"os"
+	"testing"
+	"time"
+)
+
+// These tests end a machine of [TestEndings]. They are no tests outside.
+
+func inLab(t *testing.T) {
+	t.Helper()
+	if os.Getenv("PROXSTATION_IN_LAB") == "" {
+		t.Skip("not inside the lab")
+	}
+}
+
+func TestInLabFails(t *testing.T) { //nolint:paralleltest // alone in its process
+	inLab(t)
+	t.Error("as it should")
+}
+
+func TestInLabPanic(t *testing.T) { //nolint:paralleltest // alone in its process
+	inLab(t)
+	sysrq(t, "c") // crash: Documentation/admin-guide/sysrq.rst
+}
+
+func TestInLabOff(t *testing.T) { //nolint:paralleltest // alone in its process
+	inLab(t)
+	sysrq(t, "b") // reboot at once, which ends QEMU (-no-reboot)
+}
+
+func TestInLabHang(t *testing.T) { //nolint:paralleltest // alone in its process
+	inLab(t)
+	t.Log("it hangs")
+	time.Sleep(time.Hour)
+}
+
+func sysrq(t *testing.T, key string) {
+	t.Helper()
+	time.Sleep(time.Second) // for the report of the test's begin to leave the serial port
+	if err := os.WriteFile("/proc/sysrq-trigger", []byte(key), 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Fatal("the machine goes on")
+}

@@ -1,0 +1,45 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+)
+
+// Tools returns the files that programs of this machine need inside, for
+// [Boot.Files]: each in /bin, and its shared libraries where they are here.
+// Its error matches [ErrMissing] if a program is not on this machine.
+func Tools(ctx context.Context, programs ...string) (map[string]string, error) {
+	files := map[string]string{}
+	for _, program := range programs {
+		here, err := exec.LookPath(program)
+		if err != nil {
+			here, err = exec.LookPath(filepath.Join("/usr/sbin", program)) // not in the PATH of users
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrMissing, err)
+		}
+		files["/bin/"+program] = here
+		output, err := exec.CommandContext(ctx, "ldd", here).Output()
+		if err != nil {
+			return nil, fmt.Errorf("lab: ldd %s: %w", here, err)
+		}
+		for _, library := range parseLdd(string(output)) {
+			files[library] = library
+		}
+	}
+	return files, nil
+}
+
+var library = regexp.MustCompile(`(?m)^\s(?:\S+ => )?(/\S+) \(0x[0-9a-f]+\)$`)
+
+// parseLdd returns the paths of the libraries in what ldd(1) prints.
+func parseLdd(output string) []string {
+	var paths []string
+	for _, match := range library.FindAllStringSubmatch(output, -1) {
+		paths = append(paths, match[1])
+	}
+	return paths
+}
