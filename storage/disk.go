@@ -17,6 +17,8 @@ const (
 	Virtio Bus = "virtio"
 	RAID   Bus = "raid" // a controller that hides the disks behind it
 	MMC    Bus = "mmc"
+	// Network is iSCSI or Fibre Channel.
+	Network Bus = "network"
 )
 
 // A Disk is a physical disk.
@@ -67,6 +69,8 @@ func (d Disk) Tier() (tier Tier, why string) {
 		return TierUnknown, "a USB bridge may call an SSD a hard disk, and is the bottleneck of both"
 	case RAID:
 		return TierUnknown, "a RAID controller hides the disks behind it"
+	case Network:
+		return TierUnknown, "a disk of the network does not tell what is behind it"
 	case MMC:
 		return TierUnknown, "flash on an MMC bus is slower than its kind"
 	}

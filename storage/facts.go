@@ -89,6 +89,8 @@ type ZDevice struct {
 // A Mount is a mounted file system.
 type Mount struct {
 	Path    string   `json:"path"`
-	Devices []string `json:"devices"` // one, or several of a btrfs
+	Devices []string `json:"devices"` // one, or several of a btrfs; none for what is on no block device
 	Type    string   `json:"type"`    // "ext4", "xfs", "btrfs" ...
+	// How says how the device was found where it was not told.
+	How string `json:"how,omitempty"`
 }

@@ -1,8 +1,8 @@
 package storage
 
 import (
+	"cmp"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"regexp"
@@ -18,10 +18,11 @@ type Host struct {
 	Sys  fs.FS // the machine's sysfs; nil means /sys
 	Proc fs.FS // its procfs; nil means /proc
 	Etc  fs.FS // its configuration, with pve/storage.cfg; nil means /etc
+	Dev  fs.FS // its devices, with disk/by-id; nil means /dev
 }
 
 // HostAt returns the machine whose tree lies in root: root/sys, root/proc and
-// root/etc.
+// root/etc, and, if it was captured, root/dev.
 func HostAt(root fs.FS) Host {
 	sub := func(name string) fs.FS {
 		inner, err := fs.Sub(root, name)
@@ -30,7 +31,7 @@ func HostAt(root fs.FS) Host {
 		}
 		return inner
 	}
-	return Host{Sys: sub("sys"), Proc: sub("proc"), Etc: sub("etc")}
+	return Host{Sys: sub("sys"), Proc: sub("proc"), Etc: sub("etc"), Dev: sub("dev")}
 }
 
 func (h Host) orRunning() Host {
@@ -42,6 +43,9 @@ func (h Host) orRunning() Host {
 	}
 	if h.Etc == nil {
 		h.Etc = os.DirFS("/etc")
+	}
+	if h.Dev == nil {
+		h.Dev = os.DirFS("/dev")
 	}
 	return h
 }
@@ -57,13 +61,16 @@ func ReadHost(h Host) Facts {
 	if err != nil {
 		f.unknown("storage.no-block-devices", "/sys/block", err, "no disk can be named")
 	}
+	byID := h.byID()
 	for _, name := range names {
 		if physical(name) {
-			f.Disks = append(f.Disks, h.disk(name))
+			d := h.disk(name)
+			d.ByID = byID[name]
+			f.Disks = append(f.Disks, d)
 		}
 	}
 	f.Groups, f.ThinPools = h.lvm(names)
-	if f.Mounts, err = h.mounts(); err != nil {
+	if f.Mounts, err = h.mounts(names); err != nil {
 		f.unknown("storage.no-mounts", "/proc/self/mountinfo", err, "directories cannot be joined to disks")
 	}
 	config, err := fs.ReadFile(h.Etc, "pve/storage.cfg")
@@ -120,6 +127,30 @@ func (h Host) disk(name string) Disk {
 	return d
 }
 
+// byID returns the links that stay with each disk (udev,
+// 60-persistent-storage.rules): the one with model and serial number rather
+// than one that is a number only.
+func (h Host) byID() map[string]string {
+	links, _ := sysfs.Names(h.Dev, "disk/by-id") // not there without udev
+	slices.SortStableFunc(links, func(a, b string) int { return cmp.Compare(numberOnly(a), numberOnly(b)) })
+	found := map[string]string{}
+	for _, link := range links {
+		if disk, ok, _ := sysfs.Link(h.Dev, "disk/by-id/"+link); ok && found[disk] == "" {
+			found[disk] = "/dev/disk/by-id/" + link
+		}
+	}
+	return found
+}
+
+func numberOnly(link string) int {
+	for _, prefix := range []string{"wwn-", "nvme-eui.", "nvme-nvme.", "nvme-uuid.", "scsi-3"} {
+		if strings.HasPrefix(link, prefix) {
+			return 1
+		}
+	}
+	return 0
+}
+
 // bus tells what a disk is connected by, from its name and its place in the
 // device tree.
 func (h Host) bus(name string) Bus {
@@ -135,7 +166,7 @@ func (h Host) bus(name string) Bus {
 	for _, hint := range []struct {
 		part string
 		bus  Bus
-	}{{"/usb", USB}, {"/virtio", Virtio}, {"/ata", SATA}, {"/end_device-", SAS}} {
+	}{{"/usb", USB}, {"/virtio", Virtio}, {"/session", Network}, {"/rport-", Network}, {"/ata", SATA}, {"/end_device-", SAS}} {
 		if strings.Contains(place, hint.part) {
 			return hint.bus
 		}
@@ -147,102 +178,4 @@ func (h Host) bus(name string) Bus {
 		return RAID
 	}
 	return ""
-}
-
-// lvm reads volume groups and thin pools from the device mapper: the name of
-// a logical volume's device starts with that of its group, and its slaves are
-// the physical volumes (Linux Documentation/ABI/testing/sysfs-block-dm).
-func (h Host) lvm(names []string) ([]VolumeGroup, []ThinPool) {
-	devices := map[string][]string{} // by group
-	var pools []ThinPool
-	for _, name := range names {
-		uuid, _, _ := sysfs.Optional(h.Sys, "block/"+name+"/dm/uuid")
-		full, ok, _ := sysfs.Optional(h.Sys, "block/"+name+"/dm/name")
-		group, volume := splitMapper(full)
-		if !ok || !strings.HasPrefix(uuid, "LVM-") || volume == "" {
-			continue
-		}
-		for _, slave := range h.physicalSlaves(name, 0) {
-			if !slices.Contains(devices[group], slave) {
-				devices[group] = append(devices[group], slave)
-			}
-		}
-		if strings.HasSuffix(uuid, "-tpool") {
-			sectors, _ := sysfs.Uint(h.Sys, "block/"+name+"/size", 54)
-			pools = append(pools, ThinPool{Name: strings.TrimSuffix(volume, "-tpool"), Group: group, Size: Size(sectors) * 512})
-		}
-	}
-	var groups []VolumeGroup
-	for group, list := range devices {
-		slices.Sort(list)
-		groups = append(groups, VolumeGroup{Name: group, Devices: list})
-	}
-	slices.SortFunc(groups, func(a, b VolumeGroup) int { return strings.Compare(a.Name, b.Name) })
-	return groups, pools
-}
-
-// physicalSlaves follows a device-mapper device down to what is none. Stacks
-// are a few levels deep; the bound is for a tree that points at itself.
-func (h Host) physicalSlaves(name string, depth int) []string {
-	slaves, err := sysfs.Names(h.Sys, "block/"+name+"/slaves")
-	if err != nil || depth > 16 {
-		return nil
-	}
-	var found []string
-	for _, slave := range slaves {
-		if strings.HasPrefix(slave, "dm-") {
-			found = append(found, h.physicalSlaves(slave, depth+1)...)
-		} else {
-			found = append(found, "/dev/"+slave)
-		}
-	}
-	return found
-}
-
-// splitMapper splits "my--group-volume" into group and volume: LVM doubles the
-// hyphens inside names (lvm(8)).
-func splitMapper(name string) (group, volume string) {
-	for i := 1; i < len(name)-1; i++ {
-		if name[i] != '-' {
-			continue
-		}
-		if name[i+1] == '-' {
-			i++
-			continue
-		}
-		undouble := strings.NewReplacer("--", "-")
-		return undouble.Replace(name[:i]), undouble.Replace(name[i+1:])
-	}
-	return "", ""
-}
-
-// mounts reads /proc/self/mountinfo (proc_pid_mountinfo(5)): the mount point
-// is the fifth field, type and device stand behind a lone hyphen.
-func (h Host) mounts() ([]Mount, error) {
-	text, err := sysfs.Attr(h.Proc, "self/mountinfo")
-	if err != nil {
-		return nil, err
-	}
-	var mounts []Mount
-	for line := range strings.Lines(text) {
-		front, back, found := strings.Cut(strings.TrimSpace(line), " - ")
-		where, what := strings.Fields(front), strings.Fields(back)
-		if !found || len(where) < 5 || len(what) < 2 || !strings.HasPrefix(what[1], "/dev/") {
-			continue
-		}
-		mounts = append(mounts, Mount{Path: unescape(where[4]), Type: what[0], Devices: []string{unescape(what[1])}})
-	}
-	return mounts, nil
-}
-
-var octal = regexp.MustCompile(`\\[0-7]{3}`)
-
-func unescape(s string) string {
-	return octal.ReplaceAllStringFunc(s, func(code string) string {
-		var b byte
-		if _, err := fmt.Sscanf(code[1:], "%o", &b); err != nil {
-			return code
-		}
-		return string(b)
-	})
 }

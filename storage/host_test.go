@@ -49,6 +49,61 @@ func TestReadHost(t *testing.T) {
 	}
 }
 
+// What a mount stands on is followed down to disks, through whatever is between.
+func TestReadHostFollowsStacks(t *testing.T) {
+	t.Parallel()
+	tree, err := hosttree.Load("reference",
+		"block md0 slaves=sdb,sdc size=1024", "block dm-7 slaves=md0 dm/name=luks-x dm/uuid=CRYPT-LUKS2-1 size=1024",
+		"file proc/self/mountinfo", "| 26 1 0:1 / / rw - zfs rpool/ROOT/pve-1 rw", "| 40 26 252:7 / /mnt/secret rw - ext4 /dev/mapper/luks-x rw",
+		"| 41 26 0:40 / /mnt/two rw - btrfs /dev/sda1 rw", "| 42 26 0:41 / /mnt/nas rw - nfs4 10.0.0.9:/x rw", "| 43 26 0:42 / /mnt/bad rw - ext4 /dev/sdz1 rw",
+		"file sys/fs/btrfs/0b5c/devices/sda1", "| ", "file sys/fs/btrfs/0b5c/devices/sdd1", "| ", "file sys/fs/btrfs/features/raid56", "| 0",
+		"link dev/disk/by-id/wwn-0x5000 ../../sda", "link dev/disk/by-id/ata-PNY_1 ../../sda", "link dev/disk/by-id/ata-PNY_1-part1 ../../sda1",
+		"link dev/disk/by-id/nvme-eui.0025 ../../nvme0n1",
+		"file etc/pve/storage.cfg", "| dir: secret", "| \tpath /mnt/secret/pve", "| btrfs: two", "| \tpath /mnt/two", "| dir: nas", "| \tpath /mnt/nas",
+		"| dir: bad", "| \tpath /mnt/bad", "| dir: local", "| \tpath /var/lib/vz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts := storage.ReadHost(storage.HostAt(tree))
+	want := map[string]struct {
+		tier  storage.Tier
+		disks string
+	}{
+		"secret": {storage.Tier3, "sdb sdc"}, "two": {storage.Tier3, "sda sdd"}, "nas": {}, "bad": {}, "local": {},
+	}
+	for _, p := range storage.Join(facts, nil) {
+		var names []string
+		for _, d := range p.Disks {
+			names = append(names, d.Name())
+		}
+		if got := strings.Join(names, " "); got != want[p.Name].disks || p.Tier != want[p.Name].tier {
+			t.Errorf("%s is on %q, tier %s (%s), want %+v", p.Name, got, p.Tier, p.Why, want[p.Name])
+		}
+	}
+	ids := map[string]string{}
+	for _, d := range facts.Disks {
+		ids[d.Name()] = d.ByID
+	}
+	if ids["sda"] != "/dev/disk/by-id/ata-PNY_1" || ids["nvme0n1"] != "/dev/disk/by-id/nvme-eui.0025" || ids["sdb"] != "" {
+		t.Errorf("links %v", ids)
+	}
+}
+
+func TestDisksOfTheNetwork(t *testing.T) {
+	t.Parallel()
+	tree := fstest.MapFS{
+		"block/sdx": {Mode: fs.ModeSymlink, Data: []byte("../devices/platform/host6/session1/target6:0:0/6:0:0:1/block/sdx")},
+		"devices/platform/host6/session1/target6:0:0/6:0:0:1/block/sdx/queue/rotational": {Data: []byte("0\n")},
+	}
+	disks := storage.ReadHost(storage.Host{Sys: tree, Proc: fstest.MapFS{}, Etc: fstest.MapFS{}, Dev: fstest.MapFS{}}).Disks
+	if len(disks) != 1 || disks[0].Bus != storage.Network {
+		t.Fatalf("disks %+v", disks)
+	}
+	if tier, why := disks[0].Tier(); tier != storage.TierUnknown || !strings.Contains(why, "network") {
+		t.Errorf("tier %s: %s", tier, why)
+	}
+}
+
 // denied is a file system in which everything is there and nothing readable.
 type denied struct{}
 

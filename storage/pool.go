@@ -48,7 +48,10 @@ func Join(facts Facts, override map[string]Tier) []Pool {
 		pool := Pool{Storage: s}
 		devices, helpers, chain := facts.devices(&pool)
 		pool.Disks, pool.Helpers = facts.disks(devices), facts.disks(helpers)
-		pool.judge(devices, chain)
+		pool.judge(chain)
+		if i := slices.IndexFunc(devices, func(device string) bool { return !facts.known(device) }); i >= 0 && len(pool.Disks) > 0 {
+			pool.Tier, pool.Why = TierUnknown, pool.Why+"; the disk of "+devices[i]+" is not known"
+		}
 		if tier, ok := override[s.Name]; ok {
 			pool.Tier, pool.Why = tier, "set by the caller; found: "+pool.Why
 		}
@@ -83,7 +86,11 @@ func (f Facts) devices(pool *Pool) (data, helpers []string, chain string) {
 		if mount == nil {
 			return nil, nil, "directory " + s.Path
 		}
-		return mount.Devices, nil, fmt.Sprintf("directory %s on the %s at %s", s.Path, mount.Type, mount.Path)
+		chain = fmt.Sprintf("directory %s on the %s at %s", s.Path, mount.Type, mount.Path)
+		if mount.How != "" {
+			chain += " (found " + mount.How + ")"
+		}
+		return mount.Devices, nil, chain
 	}
 	return nil, nil, "storage type " + s.Type
 }
@@ -154,9 +161,13 @@ func (f Facts) under(d Disk, device string) bool {
 	return false
 }
 
-// judge gives the pool the tier of its slowest disk, if every device that
-// holds data is on a disk that is known.
-func (p *Pool) judge(devices []string, chain string) {
+// known reports whether a disk is known that holds the device.
+func (f Facts) known(device string) bool {
+	return slices.ContainsFunc(f.Disks, func(d Disk) bool { return f.under(d, device) })
+}
+
+// judge gives the pool the tier of its slowest disk.
+func (p *Pool) judge(chain string) {
 	if len(p.Disks) == 0 {
 		p.Why = chain + ": the disks under it are not known"
 		if _, remote := network[p.Type]; remote {
@@ -176,11 +187,6 @@ func (p *Pool) judge(devices []string, chain string) {
 		parts = append(parts, part+")")
 	}
 	p.Why = chain + " on " + strings.Join(parts, ", ")
-	for _, device := range devices {
-		if !slices.ContainsFunc(p.Disks, func(d Disk) bool { return d.holds(device) }) && len(p.Disks) < len(devices) {
-			p.Tier, p.Why = TierUnknown, p.Why+"; the disk of "+device+" is not known"
-		}
-	}
 	if len(p.Helpers) > 0 {
 		var names []string
 		for _, d := range p.Helpers {

@@ -19,6 +19,7 @@ import (
 // answer that does not come is an error.
 func (c *Client) Storage(ctx context.Context) (storage.Facts, error) {
 	var f storage.Facts
+	var systems []fileSystem
 	var group errgroup.Group
 	missing := make(chan storage.Finding, 8)
 	read := func(what string, work func() error) {
@@ -32,7 +33,7 @@ func (c *Client) Storage(ctx context.Context) (storage.Facts, error) {
 			return err
 		})
 	}
-	read("disks", func() (err error) { f.Disks, err = c.disks(ctx); return err })
+	read("disks", func() (err error) { f.Disks, systems, err = c.disks(ctx); return err })
 	read("storages", func() (err error) { f.Storages, err = c.storages(ctx); return err })
 	read("volume groups", func() (err error) { f.Groups, err = c.groups(ctx); return err })
 	read("thin pools", func() (err error) { f.ThinPools, err = c.thinPools(ctx); return err })
@@ -40,6 +41,7 @@ func (c *Client) Storage(ctx context.Context) (storage.Facts, error) {
 	read("directories", func() (err error) { f.Mounts, err = c.mounts(ctx); return err })
 	err := group.Wait()
 	close(missing)
+	locate(f.Mounts, f.Storages, systems)
 	for m := range missing {
 		f.Unknown = append(f.Unknown, m)
 	}
@@ -48,18 +50,24 @@ func (c *Client) Storage(ctx context.Context) (storage.Facts, error) {
 }
 
 // disks reads /disks/list (pve-storage PVE/Diskmanage.pm). Its types are
-// "nvme", "ssd", "hdd", "usb" and "unknown".
-func (c *Client) disks(ctx context.Context) ([]storage.Disk, error) {
+// "nvme", "ssd", "hdd", "usb" and "unknown". What a device is used for is its
+// file system's type where it has one.
+func (c *Client) disks(ctx context.Context) ([]storage.Disk, []fileSystem, error) {
 	var entries []struct {
 		DevPath, Parent, Model, Serial, WWN, Type, Health, Used string
 		Size, RPM, Wearout                                      number
+		Mounted                                                 flag
 		ByID                                                    string `json:"by_id_link"`
 	}
 	if err := c.get(ctx, c.here("/disks/list"), url.Values{"include-partitions": {"1"}}, &entries); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var disks []storage.Disk
+	var systems []fileSystem
 	for _, e := range entries {
+		if e.Mounted {
+			systems = append(systems, fileSystem{e.DevPath, e.Used, storage.Size(e.Size.value)})
+		}
 		if e.Parent != "" {
 			continue
 		}
@@ -92,7 +100,7 @@ func (c *Client) disks(ctx context.Context) ([]storage.Disk, error) {
 		}
 		disks = append(disks, d)
 	}
-	return disks, nil
+	return disks, systems, nil
 }
 
 // storages reads the configuration of the storages and, for this node, their
@@ -202,18 +210,6 @@ func (c *Client) thinPools(ctx context.Context) ([]storage.ThinPool, error) {
 			MetadataSize: storage.Size(e.MetadataSize.value), MetadataUsed: storage.Size(e.MetadataUsed.value)})
 	}
 	return pools, err
-}
-
-// mounts reads the file systems that PVE mounts with units of its own. Others,
-// such as the root file system, the API does not tell.
-func (c *Client) mounts(ctx context.Context) ([]storage.Mount, error) {
-	var entries []struct{ Path, Device, Type string }
-	err := c.get(ctx, c.here("/disks/directory"), nil, &entries)
-	var mounts []storage.Mount
-	for _, e := range entries {
-		mounts = append(mounts, storage.Mount{Path: e.Path, Devices: []string{e.Device}, Type: e.Type})
-	}
-	return mounts, err
 }
 
 // zdevice is a node of the tree that zfs/{name} answers.

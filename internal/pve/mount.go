@@ -1,0 +1,53 @@
+package pve
+
+import (
+	"context"
+	"strings"
+
+	"github.com/proxstation/proxstation/storage"
+)
+
+// A fileSystem is a disk or partition with a mounted file system on it.
+type fileSystem struct {
+	device, kind string
+	size         storage.Size
+}
+
+// mounts reads the file systems that PVE mounts with units of its own. Others,
+// such as the root file system, the API does not tell.
+func (c *Client) mounts(ctx context.Context) ([]storage.Mount, error) {
+	var entries []struct{ Path, Device, Type string }
+	err := c.get(ctx, c.here("/disks/directory"), nil, &entries)
+	var mounts []storage.Mount
+	for _, e := range entries {
+		mounts = append(mounts, storage.Mount{Path: e.Path, Devices: []string{e.Device}, Type: e.Type})
+	}
+	return mounts, err
+}
+
+// locate finds the devices of mounts that PVE names by a UUID, as it does for
+// all it made itself (pve-storage PVE/API2/Disks/Directory.pm), while its list
+// of disks has no UUIDs: the only mounted file system of that type, a little
+// larger than the storage on it. Where several fit, none is taken.
+func locate(mounts []storage.Mount, storages []storage.Storage, systems []fileSystem) {
+	for i, m := range mounts {
+		if !strings.HasPrefix(m.Devices[0], "/dev/disk/by-uuid/") {
+			continue
+		}
+		var total storage.Size
+		for _, s := range storages {
+			if s.Path == m.Path {
+				total = s.Total
+			}
+		}
+		var fitting []string
+		for _, s := range systems {
+			if s.kind == m.Type && total <= s.size && total >= s.size-s.size/8 {
+				fitting = append(fitting, s.device)
+			}
+		}
+		if len(fitting) == 1 {
+			mounts[i].Devices, mounts[i].How = fitting, "by its type and size"
+		}
+	}
+}

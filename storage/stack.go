@@ -1,0 +1,142 @@
+package storage
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation/internal/sysfs"
+)
+
+// lvm reads volume groups and thin pools from the device mapper: the name of
+// a logical volume's device starts with that of its group, and what it stands
+// on are the physical volumes (Linux Documentation/ABI/testing/sysfs-block-dm).
+// A group of which no volume is active is not seen.
+func (h Host) lvm(names []string) ([]VolumeGroup, []ThinPool) {
+	devices := map[string][]string{} // by group
+	var pools []ThinPool
+	for _, name := range names {
+		uuid, _, _ := sysfs.Optional(h.Sys, "block/"+name+"/dm/uuid")
+		full, ok, _ := sysfs.Optional(h.Sys, "block/"+name+"/dm/name")
+		group, volume := splitMapper(full)
+		if !ok || !strings.HasPrefix(uuid, "LVM-") || volume == "" {
+			continue
+		}
+		for _, leaf := range h.leaves(name, 0) {
+			if !slices.Contains(devices[group], leaf) {
+				devices[group] = append(devices[group], leaf)
+			}
+		}
+		if strings.HasSuffix(uuid, "-tpool") {
+			sectors, _ := sysfs.Uint(h.Sys, "block/"+name+"/size", 54)
+			pools = append(pools, ThinPool{Name: strings.TrimSuffix(volume, "-tpool"), Group: group, Size: Size(sectors) * 512})
+		}
+	}
+	var groups []VolumeGroup
+	for _, group := range slices.Sorted(maps.Keys(devices)) {
+		slices.Sort(devices[group])
+		groups = append(groups, VolumeGroup{Name: group, Devices: devices[group]})
+	}
+	return groups, pools
+}
+
+// leaves follows a block device down to what stands on nothing else: through
+// LVM, encryption, software RAID and bcache. Stacks are a few levels deep; the
+// bound is for a tree that points at itself.
+func (h Host) leaves(name string, depth int) []string {
+	slaves, _ := sysfs.Names(h.Sys, "block/"+name+"/slaves") // partitions have none
+	if len(slaves) == 0 || depth > 16 {
+		return []string{"/dev/" + name}
+	}
+	var found []string
+	for _, slave := range slaves {
+		found = append(found, h.leaves(slave, depth+1)...)
+	}
+	return found
+}
+
+// splitMapper splits "my--group-volume" into group and volume: LVM doubles the
+// hyphens inside names (lvm(8)).
+func splitMapper(name string) (group, volume string) {
+	for i := 1; i < len(name)-1; i++ {
+		if name[i] != '-' {
+			continue
+		}
+		if name[i+1] == '-' {
+			i++
+			continue
+		}
+		undouble := strings.NewReplacer("--", "-")
+		return undouble.Replace(name[:i]), undouble.Replace(name[i+1:])
+	}
+	return "", ""
+}
+
+// mounts reads /proc/self/mountinfo (proc_pid_mountinfo(5)): the mount point
+// is the fifth field, type and device stand behind a lone hyphen. A mount that
+// is on no block device, such as one of a network, has no Devices: what lies
+// below it must not be taken for a part of the root file system.
+func (h Host) mounts(names []string) ([]Mount, error) {
+	text, err := sysfs.Attr(h.Proc, "self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	mapped := map[string]string{} // block devices by their names in the device mapper
+	for _, name := range names {
+		if full, ok, _ := sysfs.Optional(h.Sys, "block/"+name+"/dm/name"); ok {
+			mapped["/dev/mapper/"+full] = name
+		}
+	}
+	btrfs := h.btrfs()
+	var mounts []Mount
+	for line := range strings.Lines(text) {
+		front, back, found := strings.Cut(strings.TrimSpace(line), " - ")
+		where, what := strings.Fields(front), strings.Fields(back)
+		if !found || len(where) < 5 || len(what) < 2 {
+			continue
+		}
+		m := Mount{Path: unescape(where[4]), Type: what[0]}
+		if name, isDevice := strings.CutPrefix(unescape(what[1]), "/dev/"); isDevice {
+			if behind, ok := mapped["/dev/"+name]; ok {
+				name = behind
+			}
+			for _, member := range append([]string{name}, btrfs[name]...) {
+				for _, leaf := range h.leaves(member, 0) {
+					if !slices.Contains(m.Devices, leaf) {
+						m.Devices = append(m.Devices, leaf)
+					}
+				}
+			}
+		}
+		mounts = append(mounts, m)
+	}
+	return mounts, nil
+}
+
+// btrfs returns the devices of each mounted Btrfs by each of them: mountinfo
+// names only one (Linux fs/btrfs/sysfs.c: /sys/fs/btrfs/UUID/devices).
+func (h Host) btrfs() map[string][]string {
+	members := map[string][]string{}
+	systems, _ := sysfs.Names(h.Sys, "fs/btrfs") // not there without one
+	for _, id := range systems {
+		devices, _ := sysfs.Names(h.Sys, "fs/btrfs/"+id+"/devices") // "features" has none
+		for _, device := range devices {
+			members[device] = devices
+		}
+	}
+	return members
+}
+
+var octal = regexp.MustCompile(`\\[0-7]{3}`)
+
+func unescape(s string) string {
+	return octal.ReplaceAllStringFunc(s, func(code string) string {
+		var b byte
+		if _, err := fmt.Sscanf(code[1:], "%o", &b); err != nil {
+			return code
+		}
+		return string(b)
+	})
+}
