@@ -68,7 +68,7 @@ func (l Lab) Run(ctx context.Context, b Boot) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // what is left is in the directory for temporary files
 	archive, err := l.initramfs(b)
 	if err != nil {
 		return Outcome{}, err

@@ -63,7 +63,6 @@ func turns(t *testing.T) func(*testing.T) context.Context {
 	t.Helper()
 	turn := make(chan bool, 2)
 	return func(t *testing.T) context.Context {
-		t.Parallel()
 		turn <- true
 		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 		t.Cleanup(func() { cancel(); <-turn })
@@ -91,6 +90,7 @@ func TestBoots(t *testing.T) {
 	turn := turns(t)
 	for _, m := range Machines() {
 		t.Run(m.Name, func(t *testing.T) {
+			t.Parallel()
 			ctx, began := turn(t), time.Now()
 			b := Boot{Machine: m, Init: init, Files: tools}
 			for _, path := range tests {
@@ -136,6 +136,7 @@ func TestEndings(t *testing.T) {
 	turn := turns(t)
 	for ending, want := range map[string]error{"Panic": ErrPanic, "Hang": ErrHang, "Off": ErrUnfinished} {
 		t.Run(ending, func(t *testing.T) {
+			t.Parallel()
 			ctx, cancel := context.WithCancel(turn(t))
 			defer cancel()
 			fails, ends := command(tests[0], "bare", "^TestInLabFails$"), command(tests[0], "bare", "^TestInLab"+ending+"$")

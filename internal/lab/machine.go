@@ -64,4 +64,5 @@ var disks = []Disk{
 var modules = []string{
 	"vfio-pci", "vfio_iommu_type1", "snd-hda-intel", "bochs", "e1000",
 	"nvme", "ahci", "sd_mod", "virtio_pci", "virtio_blk", "xhci_pci", "usb-storage",
+	"dm-thin-pool", "btrfs", "ext4",
 }
