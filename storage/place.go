@@ -43,6 +43,10 @@ var wants = map[Purpose]struct {
 	Image:    {Tier3, TierUnknown, "iso"},
 }
 
+// Tiers returns the tier that a purpose is best served by, and the slowest
+// that will do; unknown for any. Both are unknown for an unknown purpose.
+func (p Purpose) Tiers() (prefer, least Tier) { return wants[p].prefer, wants[p].least }
+
 // A Request asks for a place for one disk.
 type Request struct {
 	// Name is what the disk is called in the answer: "VM 140 scsi0".

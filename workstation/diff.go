@@ -44,39 +44,6 @@ type differ struct {
 
 func (d *differ) find(f Finding) { d.plan.Findings = append(d.plan.Findings, f) }
 
-// placeDisks finds a storage for every disk that does not exist yet, for all
-// VMs together, so that they do not take each other's space.
-func (d *differ) placeDisks() {
-	var requests []storage.Request
-	for _, vm := range d.spec.VMs {
-		for _, disk := range vm.Disks {
-			if _, there := d.facts.VMs[vm.ID].Config[disk.Slot]; there || !disk.allocates() {
-				continue
-			}
-			r := storage.Request{Name: diskName(vm.ID, disk.Slot), Purpose: disk.Purpose, Size: disk.Size, Least: disk.Tier, Storage: disk.Storage}
-			if r.Purpose == storage.Firmware {
-				r.Together = fmt.Sprint(vm.ID)
-			}
-			if r.Purpose == storage.Boot {
-				r.Together = fmt.Sprint(vm.ID)
-			}
-			requests = append(requests, r)
-		}
-	}
-	choices, err := storage.Place(requests, d.facts.Pools, nil)
-	if err != nil {
-		d.problems = append(d.problems, err)
-	}
-	d.chosen = map[string]storage.Choice{}
-	for _, c := range choices {
-		d.chosen[c.Request.Name] = c
-	}
-	_, findings := storage.Forecast(choices, d.facts.Pools)
-	d.plan.Findings = append(d.plan.Findings, findings...)
-}
-
-func diskName(vmid int, slot string) string { return fmt.Sprintf("VM %d %s", vmid, slot) }
-
 // vm plans one VM: create it, or change what differs.
 func (d *differ) vm(vm VM) {
 	if err := vm.Validate(); err != nil {
@@ -127,38 +94,7 @@ func (d *differ) change(vm VM, have VMFacts) {
 	if len(step.Set)+len(step.Delete) > 0 {
 		d.plan.Steps = append(d.plan.Steps, step)
 	}
-	d.grow(vm, have)
-}
-
-// grow plans larger disks. None is ever made smaller.
-func (d *differ) grow(vm VM, have VMFacts) {
-	for _, disk := range vm.Disks {
-		value, there := have.Config[disk.Slot]
-		if !there || !disk.allocates() || disk.Purpose == storage.Firmware {
-			continue
-		}
-		size, err := volumeSize(value)
-		if err != nil {
-			d.problems.add(vm, disk.Slot, value, err.Error())
-			continue
-		}
-		if size < disk.Size {
-			d.plan.Steps = append(d.plan.Steps, GrowDisk{VMID: vm.ID, Name: vm.Name, Slot: disk.Slot, Digest: have.Digest, From: size, To: disk.Size})
-		}
-	}
-}
-
-// volumeSize returns the size that a drive value tells.
-func volumeSize(value string) (storage.Size, error) {
-	drive, err := storage.ParseDrive(value)
-	if err != nil {
-		return 0, err
-	}
-	size, ok := drive.Size()
-	if !ok {
-		return 0, fmt.Errorf("workstation: drive %q does not tell its size", value)
-	}
-	return size, nil
+	d.disks(vm, have)
 }
 
 // hotPlugged reports whether a change of a key takes effect in a running VM

@@ -17,6 +17,9 @@ type Spec struct {
 	Mappings []CardMapping
 	// VMs are the virtual machines.
 	VMs []VM
+	// Place says how far storages may be filled; nil promises no more than
+	// there is.
+	Place *storage.PlaceOptions
 }
 
 // A CardMapping is a PCI resource mapping for a whole card. A VM that names

@@ -1,0 +1,115 @@
+package workstation
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation/storage"
+)
+
+// placeDisks finds a storage for every disk that does not exist yet, and room
+// for those that grow, for all VMs together, so that they do not take each
+// other's space.
+func (d *differ) placeDisks() {
+	var requests []storage.Request
+	for _, vm := range d.spec.VMs {
+		for _, disk := range vm.Disks {
+			value, there := d.facts.VMs[vm.ID].Config[disk.Slot]
+			switch {
+			case !disk.allocates():
+			case there:
+				if r, grows := growth(vm, disk, value); grows {
+					requests = append(requests, r)
+				}
+			default:
+				r := storage.Request{Name: diskName(vm.ID, disk.Slot), Purpose: disk.Purpose, Size: disk.Size, Least: disk.Tier, Storage: disk.Storage}
+				if r.Purpose == storage.Firmware || r.Purpose == storage.Boot {
+					r.Together = fmt.Sprint(vm.ID)
+				}
+				requests = append(requests, r)
+			}
+		}
+	}
+	choices, err := storage.Place(requests, d.facts.Pools, d.spec.Place)
+	if err != nil {
+		d.problems = append(d.problems, err)
+	}
+	d.chosen = map[string]storage.Choice{}
+	for _, c := range choices {
+		d.chosen[c.Request.Name] = c
+	}
+	_, findings := storage.Forecast(choices, d.facts.Pools)
+	d.plan.Findings = append(d.plan.Findings, findings...)
+}
+
+func diskName(vmid int, slot string) string { return fmt.Sprintf("VM %d %s", vmid, slot) }
+
+// growth returns the request for the room that a disk grows by.
+func growth(vm VM, disk Disk, value string) (r storage.Request, grows bool) {
+	size, err := volumeSize(value)
+	if err != nil || size >= disk.Size || disk.Purpose == storage.Firmware {
+		return r, false // grow tells of the error
+	}
+	pool, _, _ := cutVolume(value)
+	return storage.Request{Name: diskName(vm.ID, disk.Slot) + " growing", Purpose: disk.Purpose, Size: disk.Size - size, Storage: pool}, true
+}
+
+// elsewhere tells of a disk that is not where the Spec would have it: no disk
+// is ever moved.
+func (d *differ) elsewhere(vm VM, disk Disk, value string) {
+	name, _, _ := cutVolume(value)
+	i := slices.IndexFunc(d.facts.Pools, func(p storage.Pool) bool { return p.Name == name })
+	if i < 0 {
+		return
+	}
+	pool := d.facts.Pools[i]
+	_, least := disk.Purpose.Tiers()
+	least = cmp.Or(disk.Tier, least)
+	why, target := "", disk.Storage
+	switch {
+	case disk.Storage != "" && disk.Storage != name:
+		why = "it was to be on " + disk.Storage
+	case disk.Storage == "" && least != storage.TierUnknown && pool.Tier > least:
+		why, target = fmt.Sprintf("it was to be on tier %s (%s) or faster", least, least.Media()), "STORAGE"
+	default:
+		return
+	}
+	d.find(Finding{ID: "workstation.disk-elsewhere", Severity: finding.Warning, Subject: diskName(vm.ID, disk.Slot),
+		Seen: fmt.Sprintf("it is on %s, tier %s (%s)", name, pool.Tier, pool.Tier.Media()), Why: why + "; a disk with data is not moved by a plan",
+		Fix: fmt.Sprintf("move it: qm disk move %d %s %s", vm.ID, disk.Slot, target)})
+}
+
+// disks plans what becomes of the disks that are there: larger ones. None is
+// ever made smaller, or moved.
+func (d *differ) disks(vm VM, have VMFacts) {
+	for _, disk := range vm.Disks {
+		value, there := have.Config[disk.Slot]
+		if !there || !disk.allocates() || disk.Purpose == storage.Firmware {
+			continue
+		}
+		size, err := volumeSize(value)
+		if err != nil {
+			d.problems.add(vm, disk.Slot, value, err.Error())
+			continue
+		}
+		d.elsewhere(vm, disk, value)
+		if size < disk.Size {
+			d.plan.Steps = append(d.plan.Steps, GrowDisk{VMID: vm.ID, Name: vm.Name, Slot: disk.Slot, Digest: have.Digest, From: size, To: disk.Size})
+		}
+	}
+}
+
+// volumeSize returns the size that a drive value tells.
+func volumeSize(value string) (storage.Size, error) {
+	drive, err := storage.ParseDrive(value)
+	if err != nil {
+		return 0, err
+	}
+	size, ok := drive.Size()
+	if !ok {
+		return 0, fmt.Errorf("workstation: drive %q does not tell its size", value)
+	}
+	return size, nil
+}
