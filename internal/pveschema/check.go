@@ -194,6 +194,8 @@ func (f *Format) verify(res map[string]string) error {
 		case p.Alias != "":
 		case !there && !p.Optional:
 			return fmt.Errorf("format error\n%s: property is missing and it is not optional", p.Name)
+		case there && p.Requires != "" && res[p.Requires] == "":
+			return fmt.Errorf("format error\n%s: missing property required by '%s'", p.Requires, p.Name)
 		case there:
 			if problem := p.verify(value); problem != "" {
 				return fmt.Errorf("format error\n%s: %s", p.Name, problem)

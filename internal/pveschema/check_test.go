@@ -85,11 +85,11 @@ func TestLookup(t *testing.T) {
 }
 
 func FuzzParseProperties(f *testing.F) {
-	for _, seed := range []string{"01:00,pcie=1", "mapping=rtx,x-vga=on", "virtio=BC:24:11:00:00:01", ",,=,", "a=b=c"} {
+	for _, seed := range []string{"01:00,pcie=1", "mapping=rtx,x-vga=on", "virtio=BC:24:11:00:00:01", ",,=,", "a=b=c", "ip=10.0.0.5/24,gw=10.0.0.1"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		for _, format := range []string{"pve-qm-hostpci", "@net[n]", "@scsi[n]", "@efidisk0", "@machine"} {
+		for _, format := range []string{"pve-qm-hostpci", "@net[n]", "@scsi[n]", "@efidisk0", "@machine", "pve-qm-ipconfig"} {
 			keys, err := ParseProperties(format, value)
 			if err != nil {
 				continue

@@ -38,6 +38,7 @@ type Param struct {
 	Default   bool   // a property string may leave its key out
 	KeyAlias  string // "model": the key itself is the value of model
 	Alias     string // "macaddr": the value belongs to macaddr
+	Requires  string // another key that must be there too
 }
 
 // A Format is a property string: its keys.
@@ -132,6 +133,8 @@ func parseParam(line string) (Param, error) {
 			p.Format = value
 		case "keyalias":
 			p.KeyAlias = value
+		case "requires":
+			p.Requires = value
 		case "alias":
 			p.Alias = value
 		case "min":

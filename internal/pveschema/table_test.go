@@ -117,6 +117,20 @@ format pve-qm-hostpci
  sub-vendor-id string optional pattern=0x[0-9a-fA-F]{4}
  sub-device-id string optional pattern=0x[0-9a-fA-F]{4}
  driver string optional enum=vfio|keep
+
+# qemu-server PVE/QemuServer/Network.pm, $ipconfig_fmt
+format pve-qm-ipconfig
+ ip string optional format=pve-ipv4-config
+ gw string optional format=ipv4 requires=ip
+ ip6 string optional format=pve-ipv6-config
+ gw6 string optional format=ipv6 requires=ip6
+
+# qemu-server PVE/QemuServer.pm, $cicustom_fmt
+format pve-qm-cicustom
+ meta string optional format=pve-volume-id
+ network string optional format=pve-volume-id
+ user string optional format=pve-volume-id
+ vendor string optional format=pve-volume-id
 `
 
 type apiParam struct {
@@ -355,15 +369,17 @@ func truth(v any) bool {
 func TestHandWrittenFormats(t *testing.T) {
 	t.Parallel()
 	api := readDescription(t)
-	typetext := api["POST /nodes/{node}/qemu"].Parameters.Properties["hostpci[n]"].TypeText
-	format := loaded().formats["pve-qm-hostpci"]
-	for _, p := range format.Keys {
-		if !strings.Contains(typetext, p.Name+"=") && !strings.Contains(typetext, "["+p.Name+"=]") {
-			t.Errorf("PVE's hostpci has no key %q: %s", p.Name, typetext)
+	for param, name := range map[string]string{"hostpci[n]": "pve-qm-hostpci", "ipconfig[n]": "pve-qm-ipconfig", "cicustom": "pve-qm-cicustom"} {
+		typetext := api["POST /nodes/{node}/qemu"].Parameters.Properties[param].TypeText
+		format := loaded().formats[name]
+		for _, p := range format.Keys {
+			if !strings.Contains(typetext, p.Name+"=") && !strings.Contains(typetext, "["+p.Name+"=]") {
+				t.Errorf("PVE's %s has no key %q: %s", param, p.Name, typetext)
+			}
 		}
-	}
-	if n := strings.Count(typetext, "[,") + 1; n != len(format.Keys) {
-		t.Errorf("PVE's hostpci has %d keys, ours %d: %s", n, len(format.Keys), typetext)
+		if n := strings.Count(typetext, ",") + 1; n != len(format.Keys) {
+			t.Errorf("PVE's %s has %d keys, ours %d: %s", param, n, len(format.Keys), typetext)
+		}
 	}
 }
 

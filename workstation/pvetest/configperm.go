@@ -144,7 +144,7 @@ func (n *Node) maySetValue(who identity, id int, key, value string) (answer, boo
 	}
 	d := parseDrive(value)
 	switch stem := strings.TrimRight(key, "0123456789"); {
-	case isDrive(key) && strings.Contains(d.volume, "cloudinit"):
+	case isDrive(key) && d.cloudinit():
 		if a, allowed := who.needs(vmPath(id), "VM.Config.Cloudinit"); !allowed {
 			return a, false
 		}

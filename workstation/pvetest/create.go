@@ -44,6 +44,9 @@ func (n *Node) create(c *call) answer {
 	if problems := n.badDrives(settings); len(problems) > 0 {
 		return invalid(problems)
 	}
+	if !validKeys(settings["sshkeys"]) {
+		return fail(http.StatusInternalServerError, "SSH public key validation error")
+	}
 	if _, taken := n.vms[id]; taken {
 		return fail(http.StatusInternalServerError, "unable to create VM %d - VM %d already exists on node '%s'", id, id, n.host.Name)
 	}

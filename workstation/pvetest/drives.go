@@ -67,7 +67,7 @@ func (n *Node) driveValue(v *vm, config map[string]string, key, value string) (r
 		return n.newDrive(v, key, d, match)
 	case name == "cloudinit":
 		for other, have := range config {
-			if other != key && isDrive(other) && strings.Contains(parseDrive(have).volume, "cloudinit") {
+			if other != key && isDrive(other) && parseDrive(have).cloudinit() {
 				return "", fmt.Sprintf("%s - cloud-init drive is already attached at '%s'", key, other)
 			}
 		}

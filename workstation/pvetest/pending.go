@@ -46,7 +46,7 @@ var coldOptions = []string{"aio", "discard", "iothread", "queues", "product", "c
 func (v *vm) takesDrive(key, value string) bool {
 	have, want := parseDrive(v.config[key]), parseDrive(value)
 	switch {
-	case key == "efidisk0", key == "tpmstate0", strings.Contains(want.volume, "cloudinit"):
+	case key == "efidisk0", key == "tpmstate0", want.cloudinit():
 		return false
 	case v.config[key] == "":
 		return v.hotplugs("disk") && !strings.HasPrefix(key, "ide") && !strings.HasPrefix(key, "sata")
@@ -130,7 +130,7 @@ func (n *Node) setAside(v *vm, d drive) {
 	switch {
 	case !there || s.volumes[name].VMID != v.id:
 		return
-	case strings.Contains(name, "-cloudinit"):
+	case d.cloudinit():
 		delete(s.volumes, name)
 		return
 	}

@@ -137,6 +137,10 @@ func (n *Node) activate(config map[string]string) string {
 
 // launch runs QEMU.
 func (n *Node) launch(v *vm, t *task, chosen []PCI) string {
+	if problem := n.startable(v.config); problem != "" {
+		n.unreserve(v.id)
+		return problem
+	}
 	said := n.launchable(v, chosen)
 	if want := int64(atoi(v.config["memory"], 512)) << 20; want > n.freeMemory() {
 		said = "kvm: cannot set up guest memory 'pc.ram': Cannot allocate memory"
@@ -157,6 +161,24 @@ func (n *Node) launch(v *vm, t *task, chosen []PCI) string {
 	}
 	if old, is := oldMachine(v.config["machine"]); is && t != nil {
 		t.warn("current machine version '%s' is deprecated - see the documentation and change to a newer one", old)
+	}
+	return ""
+}
+
+// startable returns what PVE finds wrong when it writes QEMU's command line
+// (qemu-server PVE/QemuServer.pm, config_to_command; PVE/QemuServer/Memory.pm).
+func (n *Node) startable(config map[string]string) string {
+	memory, sockets := atoi(config["memory"], 512), atoi(config["sockets"], 1)
+	page := map[string]int{"2": 2, "1024": 1024, "any": 2}[config["hugepages"]]
+	switch cores := sockets * atoi(config["cores"], 1); {
+	case cores > n.host.Cores && n.host.Cores > 0:
+		return fmt.Sprintf("MAX %d vcpus allowed per VM on this node", n.host.Cores)
+	case page == 0:
+		return ""
+	case config["numa"] != "1":
+		return "numa needs to be enabled to use hugepages"
+	case memory/sockets%page != 0:
+		return fmt.Sprintf("Memory size %d is not a multiple of the requested hugepages size %d", memory/sockets, page)
 	}
 	return ""
 }

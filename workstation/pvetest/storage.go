@@ -109,6 +109,9 @@ func (n *Node) allocate(pool, name string, size int64, vmid int) (id, problem st
 	if s.files() {
 		prefix, suffix = text(vmid)+"/", ".raw"
 	}
+	if s.files() && strings.HasSuffix(name, "-cloudinit") {
+		suffix = ".qcow2"
+	}
 	if strings.HasSuffix(name, "-") {
 		i := 0
 		for s.volumes[prefix+name+text(i)+suffix] != nil {

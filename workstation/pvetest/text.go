@@ -1,7 +1,9 @@
 package pvetest
 
 import (
+	"encoding/base64"
 	"fmt"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -37,6 +39,12 @@ func parseDrive(value string) drive {
 }
 
 func (d drive) media() string { return d.options["media"] }
+
+// cloudinit reports whether the drive is that of cloud-init, made or asked for
+// (qemu-server PVE/QemuServer/Drive.pm, drive_is_cloudinit).
+func (d drive) cloudinit() bool { return cloudinitVolume.MatchString(d.volume) }
+
+var cloudinitVolume = regexp.MustCompile(`[:/](vm-\d+-)?cloudinit(\.(raw|qcow2|vmdk))?$`)
 
 // String writes the drive as PVE does: the volume, then the options in order.
 func (d drive) String() string {
@@ -96,6 +104,30 @@ func enabled(agent string) bool {
 		return true
 	}
 	return false
+}
+
+// validKeys reports whether all lines of a cloud-init's sshkeys are public
+// keys. PVE asks ssh-keygen (pve-common PVE/Tools.pm, validate_ssh_public_keys);
+// a key says its type again at its beginning.
+func validKeys(encoded string) bool {
+	lines, err := url.PathUnescape(encoded)
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(lines) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 {
+			continue
+		}
+		if len(fields) < 2 {
+			return false
+		}
+		blob, err := base64.StdEncoding.DecodeString(fields[1])
+		if err != nil || len(blob) < 4+len(fields[0])+4 || string(blob[4:4+len(fields[0])]) != fields[0] {
+			return false
+		}
+	}
+	return true
 }
 
 func bit(b bool) int {

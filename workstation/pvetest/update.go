@@ -79,6 +79,9 @@ func (n *Node) readChange(c *call) (ch change, a answer, good bool) {
 	if c.get("skiplock") == "1" && !c.who.root() {
 		return ch, invalid(map[string]string{"skiplock": "Only root may use this option."}), false
 	}
+	if !validKeys(ch.set["sshkeys"]) {
+		return ch, fail(http.StatusInternalServerError, "SSH public key validation error"), false
+	}
 	if len(ch.set) == 0 && c.get("delete") == "" && c.get("revert") == "" {
 		return ch, fail(http.StatusInternalServerError, "no options specified"), false
 	}
@@ -209,10 +212,12 @@ func badBoot(v *vm, value string, ch change) string {
 	return ""
 }
 
-// appendBoot puts a new CD at the end of the boot order.
+// appendBoot puts a new CD at the end of the boot order. The drive of
+// cloud-init is none of those (PVE/QemuServer/Drive.pm, drive_is_cdrom).
 func (v *vm) appendBoot(key, value string) {
 	order, listed := strings.CutPrefix(v.next()["boot"], "order=")
-	if listed && parseDrive(value).media() == "cdrom" && !slices.Contains(strings.Split(order, ";"), key) {
+	d := parseDrive(value)
+	if listed && d.media() == "cdrom" && !d.cloudinit() && !slices.Contains(strings.Split(order, ";"), key) {
 		v.pending["boot"] = "order=" + order + ";" + key
 	}
 }
