@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/proxstation/proxstation/internal/sysfs"
@@ -18,11 +19,11 @@ type Host struct {
 	Sys  fs.FS // the machine's sysfs; nil means /sys
 	Proc fs.FS // its procfs; nil means /proc
 	Etc  fs.FS // its configuration, with pve/storage.cfg; nil means /etc
-	Dev  fs.FS // its devices, with disk/by-id; nil means /dev
+	Run  fs.FS // its state, with udev/data; nil means /run
 }
 
 // HostAt returns the machine whose tree lies in root: root/sys, root/proc and
-// root/etc, and, if it was captured, root/dev.
+// root/etc, and, if it was captured, root/run.
 func HostAt(root fs.FS) Host {
 	sub := func(name string) fs.FS {
 		inner, err := fs.Sub(root, name)
@@ -31,7 +32,7 @@ func HostAt(root fs.FS) Host {
 		}
 		return inner
 	}
-	return Host{Sys: sub("sys"), Proc: sub("proc"), Etc: sub("etc"), Dev: sub("dev")}
+	return Host{Sys: sub("sys"), Proc: sub("proc"), Etc: sub("etc"), Run: sub("run")}
 }
 
 func (h Host) orRunning() Host {
@@ -44,8 +45,8 @@ func (h Host) orRunning() Host {
 	if h.Etc == nil {
 		h.Etc = os.DirFS("/etc")
 	}
-	if h.Dev == nil {
-		h.Dev = os.DirFS("/dev")
+	if h.Run == nil {
+		h.Run = os.DirFS("/run")
 	}
 	return h
 }
@@ -61,16 +62,18 @@ func ReadHost(h Host) Facts {
 	if err != nil {
 		f.unknown("storage.no-block-devices", "/sys/block", err, "no disk can be named")
 	}
-	byID := h.byID()
 	for _, name := range names {
 		if physical(name) {
-			d := h.disk(name)
-			d.ByID = byID[name]
-			f.Disks = append(f.Disks, d)
+			f.Disks = append(f.Disks, h.disk(name))
 		}
 	}
+	records := h.records(f.Disks)
+	for i := range f.Disks {
+		f.Disks[i].note(records[f.Disks[i].Name()])
+	}
+	f.ZPools = zpools(records)
 	f.Groups, f.ThinPools = h.lvm(names)
-	if f.Mounts, err = h.mounts(names); err != nil {
+	if f.Mounts, err = h.mounts(names, f.ZPools); err != nil {
 		f.unknown("storage.no-mounts", "/proc/self/mountinfo", err, "directories cannot be joined to disks")
 	}
 	config, err := fs.ReadFile(h.Etc, "pve/storage.cfg")
@@ -127,28 +130,13 @@ func (h Host) disk(name string) Disk {
 	return d
 }
 
-// byID returns the links that stay with each disk (udev,
-// 60-persistent-storage.rules): the one with model and serial number rather
-// than one that is a number only.
-func (h Host) byID() map[string]string {
-	links, _ := sysfs.Names(h.Dev, "disk/by-id") // not there without udev
-	slices.SortStableFunc(links, func(a, b string) int { return cmp.Compare(numberOnly(a), numberOnly(b)) })
-	found := map[string]string{}
-	for _, link := range links {
-		if disk, ok, _ := sysfs.Link(h.Dev, "disk/by-id/"+link); ok && found[disk] == "" {
-			found[disk] = "/dev/disk/by-id/" + link
-		}
+// note adds what udev knows of a disk: sysfs has no serial number of a SATA
+// disk, and says only that it rotates.
+func (d *Disk) note(r record) {
+	d.ByID, d.Serial = r.byID(), cmp.Or(d.Serial, r.properties["ID_SERIAL_SHORT"])
+	if rpm, err := strconv.Atoi(r.properties["ID_ATA_ROTATION_RATE_RPM"]); err == nil && rpm > 0 {
+		d.RPM = &rpm
 	}
-	return found
-}
-
-func numberOnly(link string) int {
-	for _, prefix := range []string{"wwn-", "nvme-eui.", "nvme-nvme.", "nvme-uuid.", "scsi-3"} {
-		if strings.HasPrefix(link, prefix) {
-			return 1
-		}
-	}
-	return 0
 }
 
 // bus tells what a disk is connected by, from its name and its place in the

@@ -57,10 +57,12 @@ func TestReadHostFollowsStacks(t *testing.T) {
 		"file proc/self/mountinfo", "| 26 1 0:1 / / rw - zfs rpool/ROOT/pve-1 rw", "| 40 26 252:7 / /mnt/secret rw - ext4 /dev/mapper/luks-x rw",
 		"| 41 26 0:40 / /mnt/two rw - btrfs /dev/sda1 rw", "| 42 26 0:41 / /mnt/nas rw - nfs4 10.0.0.9:/x rw", "| 43 26 0:42 / /mnt/bad rw - ext4 /dev/sdz1 rw",
 		"file sys/fs/btrfs/0b5c/devices/sda1", "| ", "file sys/fs/btrfs/0b5c/devices/sdd1", "| ", "file sys/fs/btrfs/features/raid56", "| 0",
-		"link dev/disk/by-id/wwn-0x5000 ../../sda", "link dev/disk/by-id/ata-PNY_1 ../../sda", "link dev/disk/by-id/ata-PNY_1-part1 ../../sda1",
-		"link dev/disk/by-id/nvme-eui.0025 ../../nvme0n1",
+		"file run/udev/data/b8:0", "| S:disk/by-path/x", "| S:disk/by-id/wwn-0x5000", "| S:disk/by-id/ata-PNY_1", "| E:ID_SERIAL_SHORT=PNY1", "| I:1", "| ",
+		"file run/udev/data/b259:0", "| S:disk/by-id/nvme-eui.0025", "file run/udev/data/b8:16", "| E:ID_ATA_ROTATION_RATE_RPM=5400",
+		"file run/udev/data/b259:3", "| E:ID_FS_TYPE=zfs_member", "| E:ID_FS_LABEL=rpool", "file run/udev/data/b8:49", "| E:ID_FS_TYPE=zfs_member", "| E:ID_FS_LABEL=rpool",
+		"file run/udev/data/b8:33", "| E:ID_FS_TYPE=ext4", "| E:ID_FS_LABEL=rpool",
 		"file etc/pve/storage.cfg", "| dir: secret", "| \tpath /mnt/secret/pve", "| btrfs: two", "| \tpath /mnt/two", "| dir: nas", "| \tpath /mnt/nas",
-		"| dir: bad", "| \tpath /mnt/bad", "| dir: local", "| \tpath /var/lib/vz")
+		"| dir: bad", "| \tpath /mnt/bad", "| zfspool: tank", "| \tpool rpool/data", "| dir: local", "| \tpath /var/lib/vz")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +71,8 @@ func TestReadHostFollowsStacks(t *testing.T) {
 		tier  storage.Tier
 		disks string
 	}{
-		"secret": {storage.Tier3, "sdb sdc"}, "two": {storage.Tier3, "sda sdd"}, "nas": {}, "bad": {}, "local": {},
+		"secret": {storage.Tier3, "sdb sdc"}, "two": {storage.Tier3, "sda sdd"}, "nas": {}, "bad": {},
+		"local": {storage.Tier3, "nvme0n1 sdd"}, "tank": {storage.Tier3, "nvme0n1 sdd"},
 	}
 	for _, p := range storage.Join(facts, nil) {
 		var names []string
@@ -83,6 +86,9 @@ func TestReadHostFollowsStacks(t *testing.T) {
 	ids := map[string]string{}
 	for _, d := range facts.Disks {
 		ids[d.Name()] = d.ByID
+		if (d.Name() == "sdb") != (d.RPM != nil && *d.RPM == 5400) || d.Name() == "sda" && d.Serial != "PNY1" {
+			t.Errorf("udev's record is not in %+v", d)
+		}
 	}
 	if ids["sda"] != "/dev/disk/by-id/ata-PNY_1" || ids["nvme0n1"] != "/dev/disk/by-id/nvme-eui.0025" || ids["sdb"] != "" {
 		t.Errorf("links %v", ids)
@@ -95,7 +101,7 @@ func TestDisksOfTheNetwork(t *testing.T) {
 		"block/sdx": {Mode: fs.ModeSymlink, Data: []byte("../devices/platform/host6/session1/target6:0:0/6:0:0:1/block/sdx")},
 		"devices/platform/host6/session1/target6:0:0/6:0:0:1/block/sdx/queue/rotational": {Data: []byte("0\n")},
 	}
-	disks := storage.ReadHost(storage.Host{Sys: tree, Proc: fstest.MapFS{}, Etc: fstest.MapFS{}, Dev: fstest.MapFS{}}).Disks
+	disks := storage.ReadHost(storage.Host{Sys: tree, Proc: fstest.MapFS{}, Etc: fstest.MapFS{}, Run: fstest.MapFS{}}).Disks
 	if len(disks) != 1 || disks[0].Bus != storage.Network {
 		t.Fatalf("disks %+v", disks)
 	}

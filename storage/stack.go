@@ -78,7 +78,7 @@ func splitMapper(name string) (group, volume string) {
 // is the fifth field, type and device stand behind a lone hyphen. A mount that
 // is on no block device, such as one of a network, has no Devices: what lies
 // below it must not be taken for a part of the root file system.
-func (h Host) mounts(names []string) ([]Mount, error) {
+func (h Host) mounts(names []string, zpools []ZPool) ([]Mount, error) {
 	text, err := sysfs.Attr(h.Proc, "self/mountinfo")
 	if err != nil {
 		return nil, err
@@ -98,6 +98,10 @@ func (h Host) mounts(names []string) ([]Mount, error) {
 			continue
 		}
 		m := Mount{Path: unescape(where[4]), Type: what[0]}
+		if m.Type == "zfs" {
+			pool, _, _ := strings.Cut(unescape(what[1]), "/")
+			m.Devices, _ = Facts{ZPools: zpools}.zpool(pool)
+		}
 		if name, isDevice := strings.CutPrefix(unescape(what[1]), "/dev/"); isDevice {
 			if behind, ok := mapped["/dev/"+name]; ok {
 				name = behind

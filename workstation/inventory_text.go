@@ -19,6 +19,9 @@ func (i Inventory) String() string {
 		fmt.Fprintf(&b, "  %s  %s:%s  %s (%s)\n", g.Address, g.VendorID, g.DeviceID, g.Name, g.Family)
 		fmt.Fprintf(&b, "      %d functions, driver %s, group %s, isolated: %s%s\n", len(g.Functions), orNone(g.Driver), g.Group, g.Isolated, with(g))
 	}
+	if len(i.GPUs) == 0 {
+		b.WriteString("  none found\n")
+	}
 	table(&b, "Storages", len(i.Pools), "TIER\tSTORAGE\tTYPE\tFREE\tDISKS", func(w *tabwriter.Writer) {
 		for _, p := range i.Pools {
 			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", tierName(p.Tier), p.Name, p.Type, known(p.Available), strings.Join(p.Disks, " "))
