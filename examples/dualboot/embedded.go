@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/examples/internal/connect"
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
@@ -14,16 +14,11 @@ import (
 func (s *show) embedded(ctx context.Context) error {
 	fmt.Fprintln(s.out, "No PROXMOX_VE_ENDPOINT is set: this runs on a Proxmox VE node embedded in the program,\n"+
 		"with its clock ten times as fast. Nothing outside is touched.")
-	host := pvetest.Reference()
-	sim := pvetest.New(host, &pvetest.Options{Speed: 10}).Start()
-	defer sim.Close()
-	token := host.RootTokens[0]
-	node, err := workstation.Connect(ctx, workstation.Endpoint{
-		URL: sim.URL(), Token: "root@pam!" + token.ID + "=" + token.Secret, RootCAs: sim.CertPool(),
-	}, "", nil)
+	node, sim, err := connect.Embedded(ctx, 10)
 	if err != nil {
 		return err
 	}
+	defer sim.Close()
 	s.node, s.apply, s.duo.Boot = node, true, 4*time.Second
 	s.sabotage = func(vmid int) { sim.SetGuest(vmid, pvetest.Guest{NoAgent: true}) }
 	if err := s.play(ctx); err != nil {

@@ -2,14 +2,16 @@
 // by tier, storages, and what is in the way.
 //
 //	go run ./examples/inventory                   # this machine
-//	go run ./examples/inventory -root DIR         # a captured tree: DIR/sys, DIR/proc, DIR/etc
+//	go run ./examples/inventory -root DIR         # a captured tree: DIR/sys, DIR/proc, DIR/etc, DIR/boot, DIR/run
 //	go run ./examples/inventory -root HOST.txt    # a described host (internal/hosttree)
+//	go run ./examples/inventory -embedded         # the Proxmox VE node embedded in the program
 //	PROXMOX_VE_ENDPOINT=... go run ./examples/inventory   # a PVE node
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -36,11 +38,15 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	set := flag.NewFlagSet("inventory", flag.ContinueOnError)
 	node := connect.Register(set)
 	root := set.String("root", "", "read this tree, or described host (.txt), instead of the running machine")
+	embedded := set.Bool("embedded", false, "show the Proxmox VE node that is embedded in the program")
 	asJSON := set.Bool("json", false, "print JSON")
 	if err := set.Parse(args); err != nil {
 		return err
 	}
-	inventory, err := read(ctx, *root, node)
+	if *embedded && *root != "" {
+		return errors.New("-embedded and -root exclude each other")
+	}
+	inventory, err := read(ctx, *root, *embedded, node)
 	if err != nil {
 		return err
 	}
@@ -53,7 +59,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return encoder.Encode(inventory)
 }
 
-func read(ctx context.Context, root string, flags *connect.Flags) (workstation.Inventory, error) {
+func read(ctx context.Context, root string, embedded bool, flags *connect.Flags) (workstation.Inventory, error) {
 	switch {
 	case root != "":
 		tree, err := openTree(root)
@@ -61,18 +67,29 @@ func read(ctx context.Context, root string, flags *connect.Flags) (workstation.I
 			return workstation.Inventory{}, err
 		}
 		return workstation.ReadInventory(tree)
+	case embedded:
+		node, sim, err := connect.Embedded(ctx, 1)
+		if err != nil {
+			return workstation.Inventory{}, err
+		}
+		defer sim.Close()
+		return observe(ctx, node)
 	case connect.Configured():
 		node, err := flags.Open(ctx)
 		if err != nil {
 			return workstation.Inventory{}, err
 		}
-		facts, err := node.Observe(ctx)
-		if err != nil {
-			return workstation.Inventory{}, err
-		}
-		return facts.Inventory(), nil
+		return observe(ctx, node)
 	}
 	return workstation.ReadInventory(nil)
+}
+
+func observe(ctx context.Context, node *workstation.Node) (workstation.Inventory, error) {
+	facts, err := node.Observe(ctx)
+	if err != nil {
+		return workstation.Inventory{}, err
+	}
+	return facts.Inventory(), nil
 }
 
 func openTree(root string) (fs.FS, error) {

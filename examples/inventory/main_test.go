@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -97,5 +98,22 @@ func TestATreeThatIsNotThereIsAnError(t *testing.T) {
 	t.Parallel()
 	if err := run(t.Context(), []string{"-root", filepath.Join(t.TempDir(), "nowhere")}, &bytes.Buffer{}); err == nil {
 		t.Error("no error")
+	}
+}
+
+// The tiers of the reference host, from its API and from its files.
+func TestTiersOfTheReferenceHost(t *testing.T) {
+	t.Parallel()
+	for _, source := range [][]string{{"-embedded"}, {"-root", "../../internal/hosttree/hosts/reference.txt"}} {
+		tiers := map[string]string{}
+		for _, p := range inventory(t, source...).Pools {
+			tiers[p.Name] = p.Tier
+		}
+		if tiers["local-lvm"] != "1" || tiers["service-pool"] != "2" || tiers["media-pool"] != "3" {
+			t.Errorf("%s: tiers %v", source, tiers)
+		}
+	}
+	if err := run(t.Context(), []string{"-embedded", "-root", "x"}, io.Discard); err == nil {
+		t.Error("two sources at once are taken")
 	}
 }
