@@ -135,34 +135,46 @@ func (a *applier) fresh(vmid int, planned string, config pve.Config) error {
 	return nil
 }
 
+// An outcome is what a step makes of a configuration.
+type outcome struct {
+	set map[string]string
+	// exact asks for values with nothing beside what set says.
+	exact    bool
+	absent   []string
+	password bool // cipassword must be set; PVE does not tell to what
+}
+
 // verify reads the VM back and reports what is not as it was wanted.
-func (a *applier) verify(ctx context.Context, vmid int, set map[string]string, absent []string) error {
+func (a *applier) verify(ctx context.Context, vmid int, want outcome) error {
 	config, err := a.current(ctx, vmid)
 	if err != nil {
 		return err
 	}
 	a.digests[vmid] = config.Digest
-	if unmet := unmet(config, set, absent); len(unmet) > 0 {
+	if unmet := want.unmet(config); len(unmet) > 0 {
 		return fmt.Errorf("workstation: VM %d: PVE took the change, but %q is not as asked: have %q",
 			vmid, unmet[0], config.Values[unmet[0]])
 	}
 	return nil
 }
 
-// unmet returns the keys whose value does not say what set says, or that
+// unmet returns the keys whose value does not say what was wanted, or that
 // should be absent, in order.
-func unmet(config pve.Config, set map[string]string, absent []string) []string {
+func (o outcome) unmet(config pve.Config) []string {
 	var keys []string
-	for _, key := range slices.Sorted(maps.Keys(set)) {
+	for _, key := range slices.Sorted(maps.Keys(o.set)) {
 		have, there := config.Values[key]
-		if !there || !satisfies(key, have, set[key]) {
+		if !there || o.exact && !sameValue(key, have, o.set[key]) || !satisfies(key, have, o.set[key]) {
 			keys = append(keys, key)
 		}
 	}
-	for _, key := range absent {
+	for _, key := range o.absent {
 		if _, there := config.Values[key]; there {
 			keys = append(keys, key)
 		}
+	}
+	if _, there := config.Values[passwordKey]; o.password && !there {
+		keys = append(keys, passwordKey)
 	}
 	return keys
 }

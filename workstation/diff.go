@@ -1,6 +1,7 @@
 package workstation
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -51,22 +52,29 @@ func (d *differ) vm(vm VM) {
 		return
 	}
 	d.checkCards(vm)
+	d.checkHost(vm)
 	have, exists := d.facts.VMs[vm.ID]
 	switch {
 	case !exists:
 		config, notes := d.wanted(vm, nil)
 		config["name"] = vm.Name
 		d.checkMemory(vm, config["memory"])
-		d.plan.Steps = append(d.plan.Steps, CreateVM{VMID: vm.ID, Name: vm.Name, Config: config, Notes: notes})
+		d.plan.Steps = append(d.plan.Steps, CreateVM{VMID: vm.ID, Name: vm.Name, Config: config, Notes: notes, Password: vm.Password})
+		d.disks(vm, have)
 		return
 	case have.Name != vm.Name:
 		d.problems = append(d.problems, &TakenError{VMID: vm.ID, Want: vm.Name, Have: have.Name})
 		return
-	case have.Lock != "":
-		d.find(Finding{ID: "workstation.locked", Severity: finding.Warning, Subject: fmt.Sprintf("VM %d", vm.ID), Seen: "lock: " + have.Lock,
-			Why: "PVE refuses changes while it is locked", Fix: "wait for the " + have.Lock + " to end; if it died, qm unlock"})
 	}
+	d.checkLock(have)
 	d.change(vm, have)
+}
+
+func (d *differ) checkLock(v VMFacts) {
+	if v.Lock != "" {
+		d.find(Finding{ID: "workstation.locked", Severity: finding.Warning, Subject: fmt.Sprintf("VM %d", v.ID), Seen: "lock: " + v.Lock,
+			Why: "PVE refuses changes while it is locked", Fix: "wait for the " + v.Lock + " to end; if it died, qm unlock"})
+	}
 }
 
 // change plans what differs on a VM that exists.
@@ -82,19 +90,28 @@ func (d *differ) change(vm VM, have VMFacts) {
 			continue
 		}
 		step.Set[key], step.Have[key] = merged, have.Config[key]
-		if have.Running && !hotPlugged(key, have.Config[key]) {
-			step.Notes[key] = strings.TrimPrefix(step.Notes[key]+"; at the next start", "; ")
-		}
 	}
 	for _, key := range vm.Absent {
 		if value, there := have.Config[key]; there {
 			step.Delete, step.Have[key] = append(step.Delete, key), value
 		}
 	}
-	if len(step.Set)+len(step.Delete) > 0 {
+	if _, there := have.Config[passwordKey]; !there {
+		step.Password = vm.Password
+	}
+	steps := step.unlessEmpty()
+	if _, specified := vm.Config["boot"]; specified {
+		steps = step.withBoot(cmp.Or(step.Set["boot"], have.Config["boot"]), have.Config["boot"])
+	}
+	d.changes(steps, have.Running)
+	d.disks(vm, have)
+}
+
+func (d *differ) changes(steps []ChangeVM, running bool) {
+	for _, step := range steps {
+		step.noteLater(running)
 		d.plan.Steps = append(d.plan.Steps, step)
 	}
-	d.disks(vm, have)
 }
 
 // hotPlugged reports whether a change of a key takes effect in a running VM
@@ -122,7 +139,7 @@ func (d *differ) privileges() {
 		c := step.Change()
 		var missing []string
 		for _, p := range c.Needs {
-			if d.facts.permissions != nil && !d.facts.permissions.Allows(p.Path, p.Name) && d.facts.RootTicket != iommu.Yes {
+			if d.facts.permissions != nil && !d.facts.allows(p) && d.facts.RootTicket != iommu.Yes {
 				missing = append(missing, p.String())
 			}
 		}

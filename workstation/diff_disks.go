@@ -18,8 +18,8 @@ func (d *differ) placeDisks() {
 		for _, disk := range vm.Disks {
 			value, there := d.facts.VMs[vm.ID].Config[disk.Slot]
 			switch {
-			case !disk.allocates():
-			case there:
+			case !disk.allocates() && (!disk.cloudInit() || isCloudInit(value)):
+			case there && !disk.cloudInit():
 				if r, grows := growth(vm, disk, value); grows {
 					requests = append(requests, r)
 				}
@@ -81,12 +81,18 @@ func (d *differ) elsewhere(vm VM, disk Disk, value string) {
 		Fix: fmt.Sprintf("move it: qm disk move %d %s %s", vm.ID, disk.Slot, target)})
 }
 
-// disks plans what becomes of the disks that are there: larger ones. None is
-// ever made smaller, or moved.
+// disks plans what becomes of the disks that are there, and of those that are
+// made from an image: larger ones. None is ever made smaller, or moved.
 func (d *differ) disks(vm VM, have VMFacts) {
 	for _, disk := range vm.Disks {
 		value, there := have.Config[disk.Slot]
-		if !there || !disk.allocates() || disk.Purpose == storage.Firmware {
+		if !disk.allocates() || disk.Purpose == storage.Firmware {
+			continue
+		}
+		if !there {
+			if disk.Import != "" && disk.Size > 0 {
+				d.plan.Steps = append(d.plan.Steps, GrowDisk{VMID: vm.ID, Name: vm.Name, Slot: disk.Slot, Digest: have.Digest, To: disk.Size})
+			}
 			continue
 		}
 		size, err := volumeSize(value)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -79,6 +80,11 @@ func (v VMFacts) HostPCI() []gpu.HostPCI {
 		}
 	}
 	return values
+}
+
+// allows reports whether the login has a privilege, or one of several.
+func (f Facts) allows(p Privilege) bool {
+	return slices.ContainsFunc(strings.Split(p.Name, "|"), func(name string) bool { return f.permissions.Allows(p.Path, name) })
 }
 
 // Cards returns the node's graphics cards.

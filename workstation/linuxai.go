@@ -11,7 +11,12 @@ import (
 // LinuxAI is the profile of a VM that runs models on the card: UEFI without
 // enrolled keys, so that the card's modules need no signature, and a disk for
 // models on the second tier. The emulated display stays, because the card
-// computes and PVE's console is worth having.
+// computes and PVE's console is worth having. The memory does not balloon: a
+// passed-through card writes to it, so it is pinned.
+//
+// The guest wants a driver that knows the card: for Blackwell (RTX 50) only
+// NVIDIA's open kernel modules do, from version 570 on. [Diff] has that among
+// its findings (gpu.conditions).
 type LinuxAI struct {
 	// ID is the VMID; 0 is 141.
 	ID int
@@ -30,8 +35,12 @@ type LinuxAI struct {
 	// Bridge is the network bridge; empty is "vmbr0".
 	Bridge string
 	// Image is the volume of a cloud image that becomes the root disk
-	// ("local:import/..."), and Install of an installer ("local:iso/...").
+	// ("local:import/..."), or Install that of an installer ("local:iso/...").
 	Image, Install string
+	// CloudInit is what the cloud image is told at its first boot.
+	CloudInit CloudInit
+	// Tuning is what makes it faster.
+	Tuning
 }
 
 // VM returns the VM that the profile stands for.
@@ -48,10 +57,15 @@ func (p LinuxAI) VM() VM {
 	if p.Models > 0 {
 		vm.Disks = append(vm.Disks, Disk{Slot: "scsi1", Purpose: storage.Models, Size: p.Models})
 	}
+	if p.Image != "" || !p.CloudInit.isZero() {
+		p.CloudInit.into(&vm, "ide2")
+		vm.Config["serial0"] = "socket" // many cloud images want one (PVE manual, Cloud-Init Support)
+	}
 	vm.attach("ide2", p.Install)
 	if p.Install != "" {
 		vm.Config["boot"] = "order=scsi0;ide2"
 	}
+	p.into(&vm)
 	vm.passthrough(p.Card, p.Install != "", "")
 	return vm
 }

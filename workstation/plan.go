@@ -41,7 +41,7 @@ type Change struct {
 }
 
 // A Privilege is a right on a path of PVE's access tree (PVE manual, User
-// Management).
+// Management). A Name with "|" means any one of several.
 type Privilege struct{ Path, Name string }
 
 // String returns the privilege as PVE's refusals write it.

@@ -13,14 +13,15 @@ import (
 var keyPrivileges = func() map[string]string {
 	byKey := map[string]string{}
 	for privilege, keys := range map[string]string{
-		"VM.Config.CPU":       "cores cpu cpulimit cpuunits numa sockets vcpus",
-		"VM.Config.Memory":    "memory balloon shares allow-ksm",
-		"VM.Config.HWType":    "acpi hotplug kvm machine scsihw smbios1 tablet vga watchdog audio rng hostpci usb serial",
-		"VM.Config.Options":   "agent autostart bios description keyboard localtime migrate_downtime migrate_speed name onboot ostype protection reboot startdate startup tags tdf template",
-		"VM.Config.Disk":      "boot bootdisk vmstatestorage ide sata scsi virtio efidisk tpmstate unused virtiofs",
-		"VM.Config.Network":   "net",
-		"VM.Config.Cloudinit": "cicustom cipassword citype ciuser ciupgrade nameserver searchdomain sshkeys ipconfig",
-		"VM.PowerMgmt":        "freeze",
+		"VM.Config.CPU":     "cores cpu cpulimit cpuunits numa sockets vcpus",
+		"VM.Config.Memory":  "memory balloon shares allow-ksm",
+		"VM.Config.HWType":  "acpi hotplug kvm machine scsihw smbios1 tablet vga watchdog audio rng hostpci usb serial",
+		"VM.Config.Options": "agent autostart bios description keyboard localtime migrate_downtime migrate_speed name onboot ostype protection reboot startdate startup tags tdf template",
+		"VM.Config.Disk":    "boot bootdisk vmstatestorage ide sata scsi virtio efidisk tpmstate unused virtiofs",
+		"VM.Config.Network": "net",
+		// Either will do.
+		"VM.Config.Cloudinit|VM.Config.Network": "cicustom cipassword citype ciuser ciupgrade nameserver searchdomain sshkeys ipconfig",
+		"VM.PowerMgmt":                          "freeze",
 	} {
 		for key := range strings.FieldsSeq(keys) {
 			byKey[key] = privilege
@@ -29,35 +30,40 @@ var keyPrivileges = func() map[string]string {
 	return byKey
 }()
 
-// keyPrivilege returns the privilege for a key; ok is false if only root@pam
-// may set it.
-func keyPrivilege(key, value string) (privilege string, ok bool) {
-	privilege, ok = keyPrivileges[key]
-	if !ok {
-		privilege, ok = keyPrivileges[family(key)]
+// keyPrivilege returns the privileges for a key with a value; ok is false if
+// only root@pam may set it. "A|B" is either of two.
+func keyPrivilege(key, value string) (names []string, ok bool) {
+	if slotFormat.MatchString(key) && isCloudInit(value) {
+		return []string{"VM.Config.Cloudinit", "VM.Config.CDROM"}, true
 	}
 	if media, _ := parseProperties(key, value).get("media"); media == "cdrom" {
-		return "VM.Config.CDROM", true
+		return []string{"VM.Config.CDROM"}, true
 	}
-	return privilege, ok
+	name, ok := keyPrivileges[key]
+	if !ok {
+		name, ok = keyPrivileges[family(key)]
+	}
+	return []string{name}, ok
 }
 
-// privileges returns what PVE asks of somebody who sets and deletes these keys.
-func privileges(vmid int, set map[string]string, deleted []string) []Privilege {
+// privileges returns what PVE asks of somebody who sets values, and changes or
+// deletes old ones: it looks at both.
+func privileges(vmid int, set, old map[string]string) []Privilege {
 	need := map[Privilege]bool{}
-	for key, value := range set {
-		if privilege, ok := keyPrivilege(key, value); ok {
-			need[Privilege{vmPath(vmid), privilege}] = true
-		}
-		for _, p := range elsewhere(key, value) {
-			need[p] = true
+	for _, values := range []map[string]string{set, old} {
+		for key, value := range values {
+			names, ok := keyPrivilege(key, value)
+			for _, name := range names {
+				need[Privilege{vmPath(vmid), name}] = ok
+			}
+			if _, isSet := set[key]; isSet && value == set[key] || !slotFormat.MatchString(key) {
+				for _, p := range elsewhere(key, value) {
+					need[p] = true
+				}
+			}
 		}
 	}
-	for _, key := range deleted {
-		if privilege, ok := keyPrivilege(key, ""); ok {
-			need[Privilege{vmPath(vmid), privilege}] = true
-		}
-	}
+	maps.DeleteFunc(need, func(_ Privilege, needed bool) bool { return !needed })
 	return slices.SortedFunc(maps.Keys(need), func(a, b Privilege) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Name, b.Name))
 	})
@@ -67,12 +73,17 @@ func privileges(vmid int, set map[string]string, deleted []string) []Privilege {
 // bridge or the mapping that it names.
 func elsewhere(key, value string) []Privilege {
 	props := parseProperties(key, value)
-	if pool, _, found := strings.Cut(value, ":"); found && slotFormat.MatchString(key) {
-		right := "Datastore.AllocateSpace"
-		if media, _ := props.get("media"); media == "cdrom" {
-			right = "Datastore.Audit"
+	if pool, volume, found := strings.Cut(value, ":"); found && slotFormat.MatchString(key) {
+		media, _ := props.get("media")
+		switch {
+		case isCloudInit(value): // PVE asks for nothing there
+			return nil
+		case media == "cdrom":
+			return []Privilege{{"/storage/" + pool, "Datastore.Audit|Datastore.AllocateSpace"}}
+		case strings.HasPrefix(volume, "vm-"): // the VM's own
+			return nil
 		}
-		return []Privilege{{"/storage/" + pool, right}}
+		return []Privilege{{"/storage/" + pool, "Datastore.AllocateSpace"}}
 	}
 	switch fam := family(key); fam {
 	case "net":
@@ -89,28 +100,40 @@ func elsewhere(key, value string) []Privilege {
 	return nil
 }
 
-// rootOnly returns the keys, with the reason, that only root@pam may set, and
-// only when logged in with a password: no API token can.
-func rootOnly(set map[string]string) []string {
-	var keys []string
-	for _, key := range sortedKeys(set) {
-		props := parseProperties(key, set[key])
-		host, raw := props.get("host")
-		_, rom := props.get("romfile")
-		switch fam := family(key); {
-		case fam == "hostpci" && raw:
-			keys = append(keys, key+" (an address; a mapping needs only Mapping.Use)")
-		case fam == "hostpci" && rom:
-			keys = append(keys, key+" (romfile)")
-		case fam == "usb" && raw && host != "spice":
-			keys = append(keys, key+" (a port or device of the host)")
-		case fam == "serial" && set[key] != "socket":
-			keys = append(keys, key+" (a device of the host)")
-		default:
-			if _, known := keyPrivilege(key, set[key]); !known {
-				keys = append(keys, key)
+// rootOnly returns the keys, with the reason, that only root@pam may set or
+// take away, and only when logged in with a password: no API token can.
+func rootOnly(set, old map[string]string) []string {
+	why := map[string]string{}
+	for _, values := range []map[string]string{set, old} {
+		for key, value := range values {
+			if reason, only := rootValue(key, value); only {
+				why[key] = reason
 			}
 		}
 	}
+	var keys []string
+	for _, key := range sortedKeys(why) {
+		keys = append(keys, key+why[key])
+	}
 	return keys
+}
+
+func rootValue(key, value string) (reason string, only bool) {
+	props := parseProperties(key, value)
+	host, raw := props.get("host")
+	_, rom := props.get("romfile")
+	switch fam := family(key); {
+	case fam == "hostpci" && raw:
+		return " (an address; a mapping needs only Mapping.Use)", true
+	case fam == "hostpci" && rom:
+		return " (romfile)", true
+	case fam == "usb" && raw && !strings.EqualFold(host, "spice"):
+		return " (a port or device of the host; a mapping needs only Mapping.Use)", true
+	case fam == "serial" && value != "socket":
+		return " (a device of the host)", true
+	case slotFormat.MatchString(key) && strings.HasPrefix(value, "/"):
+		return " (a path of the host)", true
+	}
+	_, known := keyPrivilege(key, value)
+	return "", !known
 }

@@ -22,7 +22,7 @@ var defaultKeys = map[string]string{
 
 // structured names property strings that have no default key.
 var structured = map[string]bool{
-	"audio": true, "boot": true, "ipconfig": true, "ivshmem": true, "numa": true, "smbios": true, "spice_enhancements": true,
+	"audio": true, "boot": true, "cicustom": true, "ipconfig": true, "ivshmem": true, "numa": true, "smbios": true, "spice_enhancements": true,
 }
 
 // whole names keys whose property string says one thing that cannot be merged.
@@ -67,6 +67,34 @@ func normal(value string) string {
 	return value
 }
 
+// equal reports whether two values of a property say the same.
+func equal(key, a, b string) bool {
+	switch {
+	case normal(a) == normal(b):
+		return true
+	case key == "sshkeys":
+		return slices.Equal(sshKeys(a), sshKeys(b))
+	case key == "affinity":
+		one, errOne := parseCPUs(a)
+		two, errTwo := parseCPUs(b)
+		return errOne == nil && errTwo == nil && slices.Equal(one, two)
+	}
+	return false
+}
+
+// sameValue reports whether two values of a key say the same, with nothing
+// beside it in either.
+func sameValue(key, a, b string) bool {
+	if slotFormat.MatchString(key) {
+		return sameDrive(a, b)
+	}
+	p, q := parseProperties(key, a), parseProperties(key, b)
+	return len(p) == len(q) && !slices.ContainsFunc(p, func(have property) bool {
+		value, found := q.get(have.key)
+		return !found || !equal(key, have.value, value)
+	})
+}
+
 func (p properties) get(key string) (string, bool) {
 	for _, have := range p {
 		if have.key == key {
@@ -109,7 +137,7 @@ func (p properties) text(key string) string {
 }
 
 // exclusive names properties of which one replaces the other: the host's own
-// address and a resource mapping say the same of a hostpci value.
+// address and a resource mapping say the same of a hostpci and a usb value.
 var exclusive = map[string]string{"host": "mapping", "mapping": "host"}
 
 // pinned reports whether a machine type is a version of the wanted one: PVE
@@ -123,12 +151,15 @@ func pinned(key, have, want string) bool {
 func mergeValue(key, have, want string) (merged string, ok bool) {
 	p, changed := parseProperties(key, have), false
 	for _, w := range parseProperties(key, want) {
-		if value, found := p.get(w.key); found && (normal(value) == normal(w.value) || pinned(key, value, w.value)) {
+		if value, found := p.get(w.key); found && (equal(key, value, w.value) || pinned(key, value, w.value)) {
 			continue
 		}
 		changed = true
-		if family(key) == "hostpci" {
+		switch fam := family(key); {
+		case fam == "hostpci", fam == "usb":
 			p = p.drop(exclusive[w.key])
+		case w.key == "file":
+			p = p.drop("size") // of the volume that was there
 		}
 		p = p.set(w.key, w.value)
 	}

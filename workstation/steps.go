@@ -18,7 +18,11 @@ type CreateVM struct {
 	Name   string
 	Config map[string]string // the configuration as PVE is asked for it
 	Notes  map[string]string // why a key has its value
+	// Password is sent beside Config, as cipassword; none is not sent.
+	Password Secret
 }
+
+func (s CreateVM) outcome() outcome { return outcome{set: s.Config, password: !s.Password.IsZero()} }
 
 // Change implements [Step].
 func (s CreateVM) Change() Change {
@@ -28,8 +32,9 @@ func (s CreateVM) Change() Change {
 			c.Lines = append(c.Lines, Line{Sign: Add, Key: key, Want: s.Config[key], Note: s.Notes[key]})
 		}
 	}
+	c.Lines = append(c.Lines, passwordLines(s.Password)...)
 	c.Needs = append(privileges(s.VMID, s.Config, nil), Privilege{vmPath(s.VMID), "VM.Allocate"})
-	c.RootTicket = rootOnly(s.Config)
+	c.RootTicket = rootOnly(s.Config, nil)
 	return c
 }
 
@@ -39,7 +44,7 @@ func (s CreateVM) apply(ctx context.Context, a *applier) error {
 		return err
 	}
 	a.say(s.VMID, "creating VM %d %s", s.VMID, s.Name)
-	task, err := a.pve.Create(ctx, s.VMID, s.Config)
+	task, err := a.pve.Create(ctx, s.VMID, withPassword(s.Config, s.Password))
 	if err == nil {
 		err = a.wait(ctx, s.VMID, task)
 	}
@@ -54,7 +59,7 @@ func (s CreateVM) apply(ctx context.Context, a *applier) error {
 	case !done:
 		return fmt.Errorf("workstation: VM %d: PVE's task ended well, but there is no such VM", s.VMID)
 	}
-	return a.verify(ctx, s.VMID, s.Config, nil)
+	return a.verify(ctx, s.VMID, s.outcome())
 }
 
 // done reports whether the VM is there as this step makes it.
@@ -68,7 +73,7 @@ func (s CreateVM) done(ctx context.Context, a *applier) (bool, error) {
 	case config.Values["name"] != s.Name:
 		return false, &TakenError{VMID: s.VMID, Want: s.Name, Have: config.Values["name"]}
 	}
-	if keys := unmet(config, s.Config, nil); len(keys) > 0 {
+	if keys := s.outcome().unmet(config); len(keys) > 0 {
 		return false, fmt.Errorf("workstation: VM %d exists, and its %s is %q, not as planned: observe and plan again: %w",
 			s.VMID, keys[0], config.Values[keys[0]], ErrStale)
 	}
@@ -86,6 +91,15 @@ type ChangeVM struct {
 	Delete []string          // keys that go
 	Have   map[string]string // the values before, of the keys that change
 	Notes  map[string]string
+	// Exact says that the values are whole: what others set beside them goes.
+	// Otherwise the step is done when each value says what Set says.
+	Exact bool
+	// Password is sent beside Set, as cipassword; none is not sent.
+	Password Secret
+}
+
+func (s ChangeVM) outcome() outcome {
+	return outcome{set: s.Set, exact: s.Exact, absent: s.Delete, password: !s.Password.IsZero()}
 }
 
 // Change implements [Step].
@@ -101,8 +115,11 @@ func (s ChangeVM) Change() Change {
 	for _, key := range s.Delete {
 		c.Lines = append(c.Lines, Line{Sign: Destroy, Key: key, Have: s.Have[key], Note: s.Notes[key]})
 	}
-	c.Needs = privileges(s.VMID, s.Set, s.Delete)
-	c.RootTicket = rootOnly(s.Set)
+	c.Lines = append(c.Lines, passwordLines(s.Password)...)
+	old := maps.Clone(s.Have)
+	maps.DeleteFunc(old, func(_, value string) bool { return value == "" })
+	c.Needs = privileges(s.VMID, s.Set, old)
+	c.RootTicket = rootOnly(s.Set, old)
 	return c
 }
 
@@ -111,7 +128,7 @@ func (s ChangeVM) apply(ctx context.Context, a *applier) error {
 	if err != nil {
 		return err
 	}
-	if len(unmet(config, s.Set, s.Delete)) == 0 {
+	if len(s.outcome().unmet(config)) == 0 {
 		a.digests[s.VMID] = config.Digest
 		return nil
 	}
@@ -119,14 +136,14 @@ func (s ChangeVM) apply(ctx context.Context, a *applier) error {
 		return err
 	}
 	a.say(s.VMID, "changing %s of VM %d", strings.Join(append(sortedKeys(s.Set), s.Delete...), ", "), s.VMID)
-	task, err := a.pve.ChangeConfig(ctx, s.VMID, pve.Change{Set: s.Set, Delete: s.Delete, Digest: config.Digest})
+	task, err := a.pve.ChangeConfig(ctx, s.VMID, pve.Change{Set: withPassword(s.Set, s.Password), Delete: s.Delete, Digest: config.Digest})
 	if err == nil && task != "" {
 		err = a.wait(ctx, s.VMID, task)
 	}
 	if err != nil && !uncertain(err) {
 		return err
 	}
-	if verifyErr := a.verify(ctx, s.VMID, s.Set, s.Delete); verifyErr != nil {
+	if verifyErr := a.verify(ctx, s.VMID, s.outcome()); verifyErr != nil {
 		return errors.Join(err, verifyErr)
 	}
 	return nil
@@ -134,18 +151,23 @@ func (s ChangeVM) apply(ctx context.Context, a *applier) error {
 
 // GrowDisk is the step that makes a disk larger.
 type GrowDisk struct {
-	VMID     int
-	Name     string
-	Slot     string
-	Digest   string
+	VMID   int
+	Name   string
+	Slot   string
+	Digest string
+	// From is the size now, 0 where the disk is made by a step before this
+	// one and gets its image's size.
 	From, To storage.Size
 }
 
 // Change implements [Step].
 func (s GrowDisk) Change() Change {
+	line := Line{Sign: Modify, Key: s.Slot, Have: s.From.String(), Want: s.To.String(), Note: "the guest has to grow its file system"}
+	if s.From == 0 {
+		line.Have, line.Note = "", "from its image's size; cloud-init grows the file system"
+	}
 	return Change{
-		Sign: Modify, Object: fmt.Sprintf("VM %d %s", s.VMID, s.Name),
-		Lines: []Line{{Sign: Modify, Key: s.Slot, Have: s.From.String(), Want: s.To.String(), Note: "the guest has to grow its file system"}},
+		Sign: Modify, Object: fmt.Sprintf("VM %d %s", s.VMID, s.Name), Lines: []Line{line},
 		Needs: []Privilege{{vmPath(s.VMID), "VM.Config.Disk"}},
 	}
 }

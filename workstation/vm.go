@@ -52,6 +52,9 @@ type VM struct {
 	Absent []string
 	// Disks are the drives.
 	Disks []Disk
+	// Password is the one that cloud-init gives the guest's user. It is set
+	// when the VM has none: PVE never tells it, so it cannot be compared.
+	Password Secret
 }
 
 // A Disk is one drive of a VM.
@@ -68,10 +71,11 @@ type Disk struct {
 	// Storage is where the disk goes; empty, it is placed.
 	Storage string
 	// Volume is an existing volume to attach instead of a new disk, such as
-	// "local:iso/virtio-win.iso", or "none" for an empty drive.
+	// "local:iso/virtio-win.iso", or "none" for an empty drive, or
+	// [CloudInitDrive].
 	Volume string
 	// Import is a volume whose content the new disk gets, such as
-	// "local:import/recovery.raw".
+	// "local:import/recovery.raw". It grows to Size afterwards.
 	Import string
 	// Options are drive options that must be so ("cache=writeback"); the rest
 	// is chosen for the media when the disk is made and left alone later.
@@ -97,15 +101,18 @@ func (vm VM) Validate() error {
 	if !nameFormat.MatchString(vm.Name) {
 		problems.add(vm, "name", vm.Name, "a VM's name is a DNS name")
 	}
-	seen := map[string]bool{}
+	seen := map[string]Disk{}
 	for _, disk := range vm.Disks {
 		if !slotFormat.MatchString(disk.Slot) {
 			problems.add(vm, "disk", disk.Slot, "PVE has no such drive")
 		}
-		if seen[disk.Slot] {
+		switch other, twice := seen[disk.Slot]; {
+		case twice && disk.cloudInit() != other.cloudInit():
+			problems.add(vm, "disk", disk.Slot, "an installer and cloud-init want it: a VM begins with an installer (Install) or with a cloud image (Image), not with both")
+		case twice:
 			problems.add(vm, "disk", disk.Slot, "named twice")
 		}
-		seen[disk.Slot] = true
+		seen[disk.Slot] = disk
 		if disk.allocates() && disk.Size <= 0 && disk.Import == "" && disk.Slot != "efidisk0" && disk.Slot != "tpmstate0" {
 			problems.add(vm, disk.Slot, disk.Size.String(), "a new disk needs a size")
 		}
@@ -121,5 +128,7 @@ func (vm VM) Validate() error {
 		}
 	}
 	vm.checkGuest(&problems)
+	vm.checkCloudInit(&problems)
+	vm.checkTuning(&problems)
 	return problems.err()
 }

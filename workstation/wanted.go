@@ -17,8 +17,12 @@ func (d *differ) wanted(vm VM, have map[string]string) (config, notes map[string
 		config = map[string]string{}
 	}
 	for _, disk := range vm.Disks {
-		_, there := have[disk.Slot]
+		value, there := have[disk.Slot]
 		switch {
+		case disk.cloudInit() && isCloudInit(value):
+		case disk.cloudInit():
+			d.checkNewCloudInit(vm, disk.Slot, have)
+			config[disk.Slot], notes[disk.Slot] = d.newDisk(vm, disk)
 		case !disk.allocates():
 			config[disk.Slot] = existing(disk)
 		case there:
@@ -62,7 +66,10 @@ func (d *differ) newDisk(vm VM, disk Disk) (value, note string) {
 		size = storage.GiB // PVE gives EFI and TPM their own sizes
 	}
 	drive := storage.NewDrive(choice.Pool, size)
-	if disk.Import != "" {
+	switch {
+	case disk.cloudInit():
+		drive = storage.Drive{Volume: choice.Pool + ":" + CloudInitDrive}.With("media", "cdrom")
+	case disk.Import != "":
 		drive = storage.Drive{Volume: choice.Pool + ":0"}.With("import-from", disk.Import)
 	}
 	for _, key := range slices.Sorted(maps.Keys(disk.Options)) {
@@ -80,6 +87,9 @@ func satisfies(key, have, want string) bool {
 	if !slotFormat.MatchString(key) || err != nil {
 		_, same := mergeValue(key, have, want)
 		return same
+	}
+	if isCloudInit(want) {
+		return sameDrive(have, want)
 	}
 	existing, err := storage.ParseDrive(have)
 	if err != nil {
@@ -100,4 +110,25 @@ func satisfies(key, have, want string) bool {
 		}
 	}
 	return true
+}
+
+// sameDrive reports whether two drive values say the same. The size is PVE's to
+// say, and two drives of cloud-init on one storage are the same.
+func sameDrive(a, b string) bool {
+	one, errOne := storage.ParseDrive(a)
+	two, errTwo := storage.ParseDrive(b)
+	if errOne != nil || errTwo != nil {
+		return a == b
+	}
+	if isCloudInit(a) && isCloudInit(b) {
+		onePool, _ := one.Pool()
+		twoPool, _ := two.Pool()
+		return onePool == twoPool
+	}
+	lacks := func(x, y storage.Drive) bool {
+		return slices.ContainsFunc(x.Options, func(o storage.Option) bool {
+			return o.Key != "size" && normal(y.Get(o.Key)) != normal(o.Value)
+		})
+	}
+	return one.Volume == two.Volume && !lacks(one, two) && !lacks(two, one)
 }

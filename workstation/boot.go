@@ -1,0 +1,70 @@
+package workstation
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation/storage"
+)
+
+// PVE changes the boot order by itself: a CD drive that is set goes to its end,
+// a drive that is deleted leaves it. Whether that comes before or after an
+// order that is set in the same request is left to chance (qemu-server
+// PVE/API2/Qemu.pm goes through the keys of a Perl hash), so an order that is
+// wanted beside such a change is a step of its own.
+
+// bootAfter returns the boot order that PVE leaves after the step's drives;
+// certain is false where several CD drives come in any order.
+func (s ChangeVM) bootAfter(boot string) (after string, certain bool) {
+	list, ordered := strings.CutPrefix(boot, "order=")
+	if !ordered {
+		return boot, true
+	}
+	order := strings.Split(list, ";")
+	order = slices.DeleteFunc(order, func(device string) bool { return slices.Contains(s.Delete, device) })
+	came := 0
+	for _, key := range sortedKeys(s.Set) {
+		drive, err := storage.ParseDrive(s.Set[key])
+		if slotFormat.MatchString(key) && err == nil && drive.IsCDROM() && !isCloudInit(s.Set[key]) && !slices.Contains(order, key) {
+			order, came = append(order, key), came+1
+		}
+	}
+	return "order=" + strings.Join(order, ";"), came < 2
+}
+
+// withBoot returns the steps that do what s does and leave a boot order that
+// was another before.
+func (s ChangeVM) withBoot(want, have string) []ChangeVM {
+	delete(s.Set, "boot")
+	delete(s.Have, "boot")
+	after, certain := s.bootAfter(have)
+	switch {
+	case want == after && certain:
+		return s.unlessEmpty()
+	case after == have && certain:
+		s.Set["boot"], s.Have["boot"] = want, have
+		return s.unlessEmpty()
+	}
+	second := s
+	second.Delete, second.Password = nil, Secret{}
+	second.Set, second.Have = map[string]string{"boot": want}, map[string]string{"boot": after}
+	second.Notes = map[string]string{"boot": "PVE puts a new CD drive at its end"}
+	return append(s.unlessEmpty(), second)
+}
+
+func (s ChangeVM) unlessEmpty() []ChangeVM {
+	if len(s.Set)+len(s.Delete) == 0 && s.Password.IsZero() {
+		return nil
+	}
+	return []ChangeVM{s}
+}
+
+// noteLater says of each key that a running VM takes it over only at its next
+// start.
+func (s ChangeVM) noteLater(running bool) {
+	for _, key := range slices.Concat(sortedKeys(s.Set), s.Delete) {
+		if running && !hotPlugged(key, s.Have[key]) {
+			s.Notes[key] = strings.TrimPrefix(s.Notes[key]+"; at the next start", "; ")
+		}
+	}
+}
