@@ -127,3 +127,27 @@ func TestInLabPools(t *testing.T) { //nolint:paralleltest // the machine is shar
 		t.Logf("%s: %s", p.Name, p.Why)
 	}
 }
+
+// TestInLabMeasure reads a device past the cache, and writes nothing.
+func TestInLabMeasure(t *testing.T) { //nolint:paralleltest // the machine is shared
+	if os.Getenv("PROXSTATION_IN_LAB") == "" {
+		t.Skip("not inside the lab; see internal/lab")
+	}
+	written := func() string { // Linux Documentation/block/stat.rst: write I/Os are the fifth field
+		stat, err := os.ReadFile("/sys/block/nvme0n1/stat")
+		if fields := strings.Fields(string(stat)); err == nil && len(fields) > 5 {
+			return fields[4]
+		}
+		t.Fatalf("%q, %v", stat, err)
+		return ""
+	}
+	before := written()
+	m, err := storage.Measure(t.Context(), "/dev/nvme0n1", &storage.MeasureOptions{Bytes: 16 * storage.MiB, Time: 2 * time.Second})
+	if err != nil || m.RandomReads <= 0 || m.Sequential <= 0 {
+		t.Errorf("%v, %v", m, err)
+	}
+	if after := written(); after != before {
+		t.Errorf("%s writes before, %s after", before, after)
+	}
+	t.Log(m)
+}
