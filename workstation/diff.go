@@ -60,7 +60,7 @@ func (d *differ) vm(vm VM) {
 		config["name"] = vm.Name
 		d.checkMemory(vm, config["memory"])
 		d.plan.Steps = append(d.plan.Steps, CreateVM{VMID: vm.ID, Name: vm.Name, Config: config, Notes: notes, Password: vm.Password})
-		d.disks(vm, have)
+		d.growImported(vm, have)
 		return
 	case have.Name != vm.Name:
 		d.problems = append(d.problems, &TakenError{VMID: vm.ID, Want: vm.Name, Have: have.Name})
@@ -103,8 +103,9 @@ func (d *differ) change(vm VM, have VMFacts) {
 	if _, specified := vm.Config["boot"]; specified {
 		steps = step.withBoot(cmp.Or(step.Set["boot"], have.Config["boot"]), have.Config["boot"])
 	}
+	d.grow(vm, have) // first: PVE keeps the size in a drive that waits for the next start
 	d.changes(steps, have.Running)
-	d.disks(vm, have)
+	d.growImported(vm, have)
 }
 
 func (d *differ) changes(steps []ChangeVM, running bool) {

@@ -2,6 +2,7 @@ package workstation
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -101,25 +102,33 @@ func (d *differ) checkCard(vm VM, choices [][]iommu.Address) {
 
 // conflicts says which VMs cannot run together once the plan is applied.
 func (d *differ) conflicts() {
-	after := d.facts
-	after.VMs = map[int]VMFacts{}
-	for id, v := range d.facts.VMs {
-		after.VMs[id] = v
-	}
-	for _, vm := range d.spec.VMs {
-		v := after.VMs[vm.ID]
-		config := map[string]string{}
-		for _, m := range []map[string]string{v.Config, vm.Config} {
-			for key, value := range m {
-				config[key] = value
-			}
-		}
-		for _, key := range vm.Absent {
-			delete(config, key)
-		}
-		v.ID, v.Config = vm.ID, config
-		after.VMs[vm.ID] = v
-	}
 	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions, Mappings: d.after}
-	d.plan.Findings = append(d.plan.Findings, node.CheckClaims(after.Claims())...)
+	d.plan.Findings = append(d.plan.Findings, node.CheckClaims(d.facts.applied(d.plan.Steps).Claims())...)
+}
+
+// applied returns the facts with the configurations that the steps leave, as
+// far as they say it: what PVE adds by itself is not there.
+func (f Facts) applied(steps []Step) Facts {
+	vms := map[int]VMFacts{}
+	maps.Copy(vms, f.VMs)
+	for _, step := range steps {
+		switch s := step.(type) {
+		case CreateVM:
+			vms[s.VMID] = VMFacts{ID: s.VMID, Name: s.Name, Config: s.Config}
+		case ChangeVM:
+			v := vms[s.VMID]
+			config := map[string]string{}
+			maps.Copy(config, v.Config)
+			maps.Copy(config, s.Set)
+			for _, key := range s.Delete {
+				delete(config, key)
+			}
+			v.Config = config
+			vms[s.VMID] = v
+		case DestroyVM:
+			delete(vms, s.VMID)
+		}
+	}
+	f.VMs = vms
+	return f
 }

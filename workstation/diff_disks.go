@@ -81,18 +81,12 @@ func (d *differ) elsewhere(vm VM, disk Disk, value string) {
 		Fix: fmt.Sprintf("move it: qm disk move %d %s %s", vm.ID, disk.Slot, target)})
 }
 
-// disks plans what becomes of the disks that are there, and of those that are
-// made from an image: larger ones. None is ever made smaller, or moved.
-func (d *differ) disks(vm VM, have VMFacts) {
+// grow plans what becomes of the disks that are there: larger ones. None is
+// ever made smaller, or moved.
+func (d *differ) grow(vm VM, have VMFacts) {
 	for _, disk := range vm.Disks {
 		value, there := have.Config[disk.Slot]
-		if !disk.allocates() || disk.Purpose == storage.Firmware {
-			continue
-		}
-		if !there {
-			if disk.Import != "" && disk.Size > 0 {
-				d.plan.Steps = append(d.plan.Steps, GrowDisk{VMID: vm.ID, Name: vm.Name, Slot: disk.Slot, Digest: have.Digest, To: disk.Size})
-			}
+		if !there || !disk.allocates() || disk.Purpose == storage.Firmware {
 			continue
 		}
 		size, err := volumeSize(value)
@@ -103,6 +97,16 @@ func (d *differ) disks(vm VM, have VMFacts) {
 		d.elsewhere(vm, disk, value)
 		if size < disk.Size {
 			d.plan.Steps = append(d.plan.Steps, GrowDisk{VMID: vm.ID, Name: vm.Name, Slot: disk.Slot, Digest: have.Digest, From: size, To: disk.Size})
+		}
+	}
+}
+
+// growImported plans that disks which are made from an image, and have its
+// size at first, grow to their own.
+func (d *differ) growImported(vm VM, have VMFacts) {
+	for _, disk := range vm.Disks {
+		if _, there := have.Config[disk.Slot]; !there && disk.allocates() && disk.Import != "" && disk.Size > 0 {
+			d.plan.Steps = append(d.plan.Steps, GrowDisk{VMID: vm.ID, Name: vm.Name, Slot: disk.Slot, Digest: have.Digest, To: disk.Size})
 		}
 	}
 }

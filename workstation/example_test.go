@@ -60,7 +60,8 @@ func Example() {
 func ExampleDiff() {
 	vm := workstation.LinuxAI{ID: 141, Name: "llm", Memory: 48 * storage.GiB}.VM()
 	vm.Config["tags"] = "ai"
-	facts := workstation.Facts{Node: "pve", VMs: map[int]workstation.VMFacts{141: {ID: 141, Name: "llm", Digest: "d1", Config: map[string]string{
+	pools := []storage.Pool{{Tier: storage.Tier1, Storage: storage.Storage{Name: "local-lvm", Type: "lvmthin", Content: []string{"images"}, Active: true, Total: 800 * storage.GiB, Available: 700 * storage.GiB}}}
+	facts := workstation.Facts{Node: "pve", Pools: pools, VMs: map[int]workstation.VMFacts{141: {ID: 141, Name: "llm", Digest: "d1", Config: map[string]string{
 		"name": "llm", "bios": "ovmf", "machine": "q35", "cpu": "host", "sockets": "1", "cores": "8", "balloon": "0", "memory": "32768", "ostype": "l26",
 		"scsihw": "virtio-scsi-single", "agent": "1", "boot": "order=scsi0", "vga": "std", "net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0,firewall=1",
 		"scsi0": "local-lvm:vm-141-disk-0,size=32G,backup=0", "efidisk0": "local-lvm:vm-141-disk-1,efitype=4m,pre-enrolled-keys=0,size=4M",
@@ -74,11 +75,11 @@ func ExampleDiff() {
 	// Plan for node pve: 0 to add, 2 to change, 0 to destroy
 	//
 	// ~ VM 141 llm
-	//     ~ memory  32768 -> 49152
-	//     + tags    ai
+	//     ~ scsi0  32G -> 64G   # the guest has to grow its file system
 	//
 	// ~ VM 141 llm
-	//     ~ scsi0  32G -> 64G   # the guest has to grow its file system
+	//     ~ memory  32768 -> 49152
+	//     + tags    ai
 }
 
 func ExampleWindows11() {

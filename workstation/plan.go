@@ -3,7 +3,9 @@ package workstation
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
 // A Sign says what becomes of an object or a line; its value is what is
@@ -120,15 +122,25 @@ func (c Change) String() string {
 }
 
 func (l Line) text() string {
-	text := l.Want
+	have, want := oneLine(l.Have), oneLine(l.Want)
+	text := want
 	switch {
-	case l.Have != "" && l.Want != "":
-		text = l.Have + " -> " + l.Want
-	case l.Want == "":
-		text = l.Have
+	case have != "" && want != "":
+		text = have + " -> " + want
+	case want == "":
+		text = have
 	}
 	if l.Note != "" {
 		text += "   # " + l.Note
 	}
 	return text
+}
+
+// oneLine quotes a value of several lines, so that a description cannot look
+// like more of the plan.
+func oneLine(value string) string {
+	if strings.ContainsFunc(value, unicode.IsControl) {
+		return strconv.Quote(value)
+	}
+	return value
 }

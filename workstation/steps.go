@@ -177,7 +177,7 @@ func (s GrowDisk) apply(ctx context.Context, a *applier) error {
 	if err != nil {
 		return err
 	}
-	if size, err := volumeSize(config.Values[s.Slot]); err != nil || size >= s.To {
+	if size, err := s.size(ctx, a); err != nil || size >= s.To {
 		return err
 	}
 	if err := a.fresh(s.VMID, s.Digest, config); err != nil {
@@ -196,10 +196,19 @@ func (s GrowDisk) apply(ctx context.Context, a *applier) error {
 		return errors.Join(err, lookErr)
 	}
 	a.digests[s.VMID] = config.Digest
-	if size, sizeErr := volumeSize(config.Values[s.Slot]); sizeErr != nil || size < s.To {
+	if size, sizeErr := s.size(ctx, a); sizeErr != nil || size < s.To {
 		return errors.Join(err, sizeErr, fmt.Errorf("workstation: VM %d: %s is still %s", s.VMID, s.Slot, size))
 	}
 	return nil
+}
+
+// size returns the size that the disk has now.
+func (s GrowDisk) size(ctx context.Context, a *applier) (storage.Size, error) {
+	config, err := a.pve.ConfigInForce(ctx, s.VMID)
+	if err != nil {
+		return 0, err
+	}
+	return volumeSize(config.Values[s.Slot])
 }
 
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -105,7 +105,7 @@ func satisfies(key, have, want string) bool {
 		return false
 	}
 	for _, o := range drive.Options {
-		if o.Key != "import-from" && normal(existing.Get(o.Key)) != normal(o.Value) {
+		if o.Key != "import-from" && o.Key != "size" && normal(existing.Get(o.Key)) != normal(o.Value) {
 			return false
 		}
 	}

@@ -76,8 +76,18 @@ type Config struct {
 
 // Config returns a VM's configuration.
 func (c *Client) Config(ctx context.Context, vmid int) (Config, error) {
+	return c.config(ctx, vmid, nil)
+}
+
+// ConfigInForce returns a VM's configuration without what waits for the next
+// start. A drive that waits keeps the size that its disk had when it was set.
+func (c *Client) ConfigInForce(ctx context.Context, vmid int) (Config, error) {
+	return c.config(ctx, vmid, url.Values{"current": {"1"}})
+}
+
+func (c *Client) config(ctx context.Context, vmid int, query url.Values) (Config, error) {
 	values := map[string]text{}
-	if err := c.get(ctx, c.vm(vmid, "/config"), nil, &values); err != nil {
+	if err := c.get(ctx, c.vm(vmid, "/config"), query, &values); err != nil {
 		return Config{}, err
 	}
 	config := Config{Values: map[string]string{}}

@@ -1,6 +1,7 @@
 package pvetest
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -116,11 +117,19 @@ func (n *Node) putIn(v *vm, key string) {
 	if isDrive(key) && old != "" && parseDrive(old).volume != parseDrive(value).volume {
 		n.setAside(v, parseDrive(old))
 	}
-	for unused, volume := range v.config { // a disk that is used again
-		if strings.HasPrefix(unused, "unused") && isDrive(key) && volume == parseDrive(value).volume {
-			delete(v.config, unused)
+	v.dropUsed()
+}
+
+// dropUsed takes out the unused disks that a drive names, now or at the next
+// start. PVE does so whenever it writes a configuration (write_vm_config).
+func (v *vm) dropUsed() {
+	used := map[string]bool{}
+	for _, section := range []map[string]string{v.config, v.pending} {
+		for key, value := range section {
+			used[parseDrive(value).volume] = used[parseDrive(value).volume] || isDrive(key)
 		}
 	}
+	maps.DeleteFunc(v.config, func(key, value string) bool { return strings.HasPrefix(key, "unused") && used[value] })
 }
 
 // setAside keeps a disk that is no longer attached as unusedN. What cloud-init

@@ -197,6 +197,7 @@ func (n *Node) set(who identity, v *vm, key string, ch change) (answer, bool) {
 	}
 	v.pending[key] = value
 	delete(v.drop, key)
+	v.dropUsed()
 	return answer{}, true
 }
 

@@ -1,0 +1,177 @@
+package workstation
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/finding"
+)
+
+// RestorePlan returns the plan that brings VMs back to the configurations of a
+// snapshot, key by key: old values are set, keys that came since are deleted.
+// It is pure, and a plan like any other: it is shown, it is refused when it is
+// stale, it can be repeated, and says what only root@pam may do. A VM that runs
+// takes most of it over at its next start. Where everything is as it was, the
+// plan is empty.
+//
+// Data always stays. A disk that was added since keeps its place, one that grew
+// keeps its size, one that was detached comes back if PVE still has it among
+// the unused; of each the findings tell. CD drives are not data and come and go
+// (as does the drive of cloud-init, which PVE writes anew).
+//
+// These keys stay as they are, because they are not settings, or have no way
+// back: unusedN, lock, meta, vmgenid, template, parent and what else belongs to
+// PVE's own snapshots. A password of cloud-init that is gone cannot come back.
+// Nor are resource mappings touched: one that no VM names does nothing.
+//
+// A VM that is gone, or another VM by now, is a blocker (restore.gone,
+// restore.another): leave it out of Snapshot.Configs to restore the others. One
+// that was made since stays; [DestroyPlan] removes it. The error, which matches
+// [ErrInvalid], is for a snapshot of another node.
+func RestorePlan(before Snapshot, facts Facts) (Plan, error) {
+	if before.Node != facts.Node {
+		return Plan{}, fmt.Errorf("workstation: the snapshot is of node %q, the facts are of %q: %w", before.Node, facts.Node, ErrInvalid)
+	}
+	d := &differ{facts: facts, plan: Plan{Node: facts.Node}, after: facts.Mappings}
+	for _, id := range sortedIDs(before.Configs) {
+		d.restore(id, before.Configs[id])
+	}
+	for _, id := range before.Missing {
+		if v, there := facts.VMs[id]; there {
+			d.find(Finding{ID: "restore.made", Severity: finding.Info, Subject: vmSubject(v), Seen: "it was made since the snapshot",
+				Why: "restoring destroys nothing", Fix: "remove it with a DestroyPlan if it is not wanted"})
+		}
+	}
+	d.conflicts()
+	d.privileges()
+	return d.plan, nil
+}
+
+func vmSubject(v VMFacts) string { return strings.TrimSpace(fmt.Sprintf("VM %d %s", v.ID, v.Name)) }
+
+// keptKeys have no way back (qemu-server PVE/QemuServer.pm,
+// json_config_properties, for those that nobody may set).
+var keptKeys = []string{"digest", "lock", "meta", "vmgenid", "template", "parent", "snaptime", "snapstate", "vmstate",
+	"runningmachine", "runningcpu", "running-nets-host-mtu"}
+
+// restore plans the way back of one VM.
+func (d *differ) restore(id int, old map[string]string) {
+	v, there := d.facts.VMs[id]
+	switch {
+	case !there:
+		d.find(Finding{ID: "restore.gone", Severity: finding.Blocker, Subject: fmt.Sprintf("VM %d %s", id, old["name"]), Seen: "there is no such VM",
+			Why: "a configuration is nothing without its disks", Fix: "restore the VM from a backup, or leave it out of the snapshot"})
+		return
+	case old["meta"] != "" && v.Config["meta"] != "" && old["meta"] != v.Config["meta"]:
+		d.find(Finding{ID: "restore.another", Severity: finding.Blocker, Subject: vmSubject(v), Seen: fmt.Sprintf("meta: %s, in the snapshot %s", v.Config["meta"], old["meta"]),
+			Why: "the VM was destroyed and made anew: its disks are others", Fix: "leave it out of the snapshot"})
+		return
+	}
+	d.checkLock(v)
+	r := &restoring{differ: d, vm: v, old: old, step: ChangeVM{VMID: id, Name: v.Name, Digest: v.Digest, Exact: true,
+		Set: map[string]string{}, Have: map[string]string{}, Notes: map[string]string{}}}
+	keys := slices.Sorted(maps.Keys(old))
+	for key := range v.Config {
+		if _, had := old[key]; !had {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
+		switch {
+		case slices.Contains(keptKeys, key), key == "boot", family(key) == "unused":
+		case key == passwordKey:
+			r.password()
+		case slotFormat.MatchString(key):
+			r.drive(key)
+		default:
+			r.key(key)
+		}
+	}
+	d.changes(r.withOldBoot(), v.Running)
+}
+
+// A restoring is the way back of one VM in the making.
+type restoring struct {
+	*differ
+	vm   VMFacts
+	old  map[string]string
+	step ChangeVM
+}
+
+func (r *restoring) set(key, value string) {
+	r.step.Set[key], r.step.Have[key] = value, r.vm.Config[key]
+}
+
+func (r *restoring) remove(key string) {
+	r.step.Delete, r.step.Have[key] = append(r.step.Delete, key), r.vm.Config[key]
+}
+
+func (r *restoring) tell(id string, f Finding) {
+	f.ID = id
+	f.Subject = vmSubject(r.vm)
+	r.find(f)
+}
+
+// key restores a key that holds no drive.
+func (r *restoring) key(key string) {
+	old, had := r.old[key]
+	have, has := r.vm.Config[key]
+	if key == "description" {
+		// A controller that is at work keeps its lease.
+		lease, held := readLease(have)
+		have = withoutLease(have)
+		had, has = withoutLease(old) != "", have != ""
+		if old = withoutLease(old); held && old != have {
+			old, had = writeLease(old, lease), true
+		}
+	}
+	switch {
+	case had && has && sameValue(key, have, old), !had && !has:
+	case !had:
+		r.remove(key)
+	default:
+		r.set(key, old)
+		if h, err := gpu.ParseHostPCI(old); family(key) == "hostpci" && err == nil {
+			r.plan.Findings = append(r.plan.Findings, r.facts.PCI().Check(key, h, gpu.AnyGuest)...)
+		}
+	}
+}
+
+// password deletes a password that came. PVE does not tell whether another is
+// there now.
+func (r *restoring) password() {
+	_, had := r.old[passwordKey]
+	_, has := r.vm.Config[passwordKey]
+	switch {
+	case !had:
+		r.remove(passwordKey)
+	case !has:
+		r.tell("restore.password", Finding{Severity: finding.Warning, Seen: "the password of cloud-init is gone",
+			Why: "PVE never told it, so it is not in the snapshot", Fix: "set cipassword again"})
+	}
+}
+
+// withOldBoot returns the steps with the old boot order, as far as its devices
+// are there.
+func (r *restoring) withOldBoot() []ChangeVM {
+	boot := r.old["boot"]
+	if list, ordered := strings.CutPrefix(boot, "order="); ordered {
+		devices := strings.Split(list, ";")
+		there := slices.DeleteFunc(slices.Clone(devices), func(device string) bool {
+			_, has := r.vm.Config[device]
+			_, comes := r.step.Set[device]
+			return device == "" || !comes && (!has || slices.Contains(r.step.Delete, device))
+		})
+		boot = "order=" + strings.Join(there, ";")
+	}
+	have, has := r.vm.Config["boot"]
+	if _, had := r.old["boot"]; !had && has {
+		r.remove("boot")
+		return r.step.unlessEmpty()
+	}
+	return r.step.withBoot(boot, have)
+}

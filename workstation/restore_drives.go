@@ -1,0 +1,89 @@
+package workstation
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation/storage"
+)
+
+// drive restores a key that holds a drive. Nothing it plans takes a disk out
+// of its slot.
+func (r *restoring) drive(key string) {
+	old, oldErr := storage.ParseDrive(r.old[key])
+	have, haveErr := storage.ParseDrive(r.vm.Config[key])
+	_, had := r.old[key]
+	_, has := r.vm.Config[key]
+	switch {
+	case had && oldErr != nil || has && haveErr != nil:
+		r.keptDisk("restore.unread", key, "its value cannot be read as a drive")
+	case !had && have.IsCDROM():
+		r.remove(key)
+	case !had:
+		r.keptDisk("restore.disk-added", key, "it was added since the snapshot")
+	case !has:
+		r.lostDrive(key, old)
+	case old.IsCDROM() && have.IsCDROM():
+		if !sameDrive(r.old[key], r.vm.Config[key]) {
+			r.set(key, asked(old).String())
+		}
+	case old.Volume == have.Volume:
+		r.options(key, old, have)
+	default:
+		r.keptDisk("restore.disk-replaced", key, "the snapshot has "+old.Volume+" there")
+	}
+}
+
+// asked returns a drive as it is asked for again: PVE makes that of cloud-init
+// anew, and says the sizes of volumes itself.
+func asked(old storage.Drive) storage.Drive {
+	if pool, ok := old.Pool(); ok && isCloudInit(old.String()) {
+		old.Volume = pool + ":" + CloudInitDrive
+	}
+	var options []storage.Option
+	for _, o := range old.Options {
+		if o.Key != "size" {
+			options = append(options, o)
+		}
+	}
+	old.Options = options
+	return old
+}
+
+// options restores what is said beside a disk that is where it was. Its size
+// is the one it has now.
+func (r *restoring) options(key string, old, have storage.Drive) {
+	size, sized := have.Size()
+	if before, known := old.Size(); known && sized && before < size {
+		r.tell("restore.disk-grown", Finding{Severity: finding.Info, Seen: fmt.Sprintf("%s has %s, in the snapshot %s", key, size, before),
+			Why: "a disk is never made smaller"})
+	}
+	if !sameDrive(r.old[key], r.vm.Config[key]) {
+		value := asked(old)
+		if sized {
+			value = value.With("size", have.Get("size"))
+		}
+		r.set(key, value.String())
+	}
+}
+
+// lostDrive restores a drive whose slot is empty now: a CD drive, what PVE kept
+// when it was detached, or a disk of the host itself.
+func (r *restoring) lostDrive(key string, old storage.Drive) {
+	unused := false
+	for other, value := range r.vm.Config {
+		unused = unused || family(other) == "unused" && value == old.Volume
+	}
+	if old.IsCDROM() || unused || strings.HasPrefix(old.Volume, "/") {
+		r.set(key, asked(old).String())
+		return
+	}
+	r.tell("restore.disk-gone", Finding{Severity: finding.Warning, Seen: fmt.Sprintf("%s is empty, and %s is not among the unused disks", key, old.Volume),
+		Why: "it was moved or destroyed since the snapshot", Fix: "attach it by hand, or restore it from a backup"})
+}
+
+func (r *restoring) keptDisk(id, key, why string) {
+	r.tell(id, Finding{Severity: finding.Info, Seen: key + ": " + r.vm.Config[key], Why: why + "; restoring takes no disk away",
+		Fix: fmt.Sprintf("to detach it, shut the VM down and qm disk unlink %d --idlist %s, which keeps it as unused", r.vm.ID, key)})
+}

@@ -1,0 +1,295 @@
+package workstation_test
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/proxstation/proxstation/iommu"
+	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/pvetest"
+)
+
+// kept returns a snapshot as it comes back from a file.
+func kept(t *testing.T, s workstation.Snapshot) workstation.Snapshot {
+	t.Helper()
+	text, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back workstation.Snapshot
+	if err := json.Unmarshal(text, &back); err != nil || !reflect.DeepEqual(s, back) {
+		t.Fatalf("a snapshot becomes %+v in JSON, %v", back, err)
+	}
+	return back
+}
+
+func restorePlan(t *testing.T, sim *pvetest.Node, before workstation.Snapshot) workstation.Plan {
+	t.Helper()
+	p, err := workstation.RestorePlan(before, observe(t, sim))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// busy is the host with the workstations, VM 140 with more in its
+// configuration, as people's VMs have.
+func busy() pvetest.Host {
+	host := made()
+	host.VMs = slices.Clone(host.VMs)
+	for i := range host.VMs {
+		config := maps.Clone(host.VMs[i].Config)
+		if host.VMs[i].ID == 140 {
+			config["description"], config["tags"], config["onboot"] = "by hand\nfor games", "games", "1"
+			config["ide2"], config["boot"] = "local:iso/Win11_25H2_English_x64.iso,media=cdrom,size=7554810K", "order=scsi0"
+			config["startup"], config["smbios1"], config["meta"] = "order=3", "uuid=8a3e1f0e-41ce-4a6e-9d26-1f2f1d8e7a01", "creation-qemu=10.1.2,ctime=1700000000"
+			config["net0"] = "virtio=BC:24:11:00:00:01,bridge=vmbr0,firewall=1"
+		}
+		host.VMs[i].Config = config
+	}
+	return host
+}
+
+// meddled is what an apply does to busy's VM 140: every kind of key.
+func meddled() workstation.Spec {
+	spec := dualBootSpec()
+	vm := &spec.VMs[0]
+	maps.Copy(vm.Config, map[string]string{"memory": "20480", "cores": "4", "description": "by a plan", "tags": "new;plan", "vga": "std",
+		"net0": "model=e1000e,bridge=vmbr0", "audio0": "device=ich9-intel-hda,driver=none", "boot": "order=scsi0;ide0"})
+	vm.Absent = []string{"onboot", "startup"}
+	vm.Disks[0].Size += 10 * storage.GiB
+	vm.Disks[0].Options = map[string]string{"cache": "writeback"}
+	vm.Disks = append(vm.Disks, workstation.Disk{Slot: "scsi2", Purpose: storage.Scratch, Size: 8 * storage.GiB},
+		workstation.Disk{Slot: "ide0", Purpose: storage.Image, Volume: "local:iso/virtio-win-0.1.285.iso", Options: map[string]string{"media": "cdrom"}},
+		workstation.Disk{Slot: "ide2", Purpose: storage.Image, Volume: "none", Options: map[string]string{"media": "cdrom"}})
+	return spec
+}
+
+func TestRestoreBringsBackWhatAnApplyChanged(t *testing.T) {
+	t.Parallel()
+	for name, running := range map[string]bool{"off": false, "running": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				sim := pvetest.New(busy(), nil)
+				node := open(sim)
+				if running {
+					if err := sim.PowerOn(140); err != nil {
+						t.Fatal(err)
+					}
+				}
+				was, _ := sim.VM(140)
+				before := kept(t, observe(t, sim).Snapshot(140, 141, 150))
+				if err := node.Apply(t.Context(), plan(t, node, meddled()), nil); err != nil {
+					t.Fatal(err)
+				}
+				if p := plan(t, node, meddled()); !p.Empty() {
+					t.Errorf("a second plan is not empty:\n%s", p)
+				}
+				back := restorePlan(t, sim, before)
+				if strings.Contains(back.String(), "at the next start") != running {
+					t.Errorf("the plan of a VM that is %s:\n%s", name, back)
+				}
+				if err := node.Apply(t.Context(), back, nil); err != nil {
+					t.Fatalf("%v\n%s", err, back)
+				}
+				is, _ := sim.VM(140)
+				// What the documentation says stays: a disk that came, and one that grew.
+				want := maps.Clone(was.Config)
+				want["scsi2"], want["scsi0"] = is.Config["scsi2"], "local-lvm:vm-140-disk-0,size=138G"
+				if want["scsi2"] == "" || !maps.Equal(is.Config, want) || len(is.Pending) > 0 {
+					t.Errorf("the configuration is\n%v, pending %v, was\n%v\nafter\n%s", is.Config, is.Pending, was.Config, back)
+				}
+				if again := restorePlan(t, sim, before); !again.Empty() || !hasFindings(again, "restore.disk-added", "restore.disk-grown") {
+					t.Errorf("a second plan is not empty, or does not tell of the disks:\n%s", again)
+				}
+				writes := len(sim.Writes())
+				if err := node.Apply(t.Context(), back, nil); err != nil || len(sim.Writes()) != writes {
+					t.Errorf("the same plan again: %v, writes %v", err, sim.Writes()[writes:])
+				}
+				if err := sim.Check(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+func hasFindings(p workstation.Plan, ids ...string) bool {
+	for _, id := range ids {
+		if !slices.ContainsFunc(p.Findings, func(f workstation.Finding) bool { return f.ID == id }) {
+			return false
+		}
+	}
+	return true
+}
+
+func TestRestoreRefusesAStaleDigest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		sim := pvetest.New(busy(), nil)
+		node := open(sim)
+		before := observe(t, sim).Snapshot(140)
+		if err := sim.Edit(140, "memory", "8192"); err != nil {
+			t.Fatal(err)
+		}
+		back := restorePlan(t, sim, before)
+		if err := sim.Edit(140, "cores", "2"); err != nil {
+			t.Fatal(err)
+		}
+		was, _ := sim.VM(140)
+		err := node.Apply(t.Context(), back, nil)
+		if is, _ := sim.VM(140); !errors.Is(err, workstation.ErrStale) || !maps.Equal(is.Config, was.Config) {
+			t.Errorf("error %v, configuration %v, want ErrStale and %v", err, is.Config, was.Config)
+		}
+	})
+}
+
+func TestRestoreRules(t *testing.T) {
+	t.Parallel()
+	const disk = "local-lvm:vm-140-disk-0,size=64G"
+	tests := map[string]struct {
+		old, now string // "key:=value key:=value"
+		set, del string
+		boot     string // the order that a step of its own sets
+		find     string
+	}{
+		"nothing":                           {"cores:=4", "cores:=4", "", "", "", ""},
+		"a value":                           {"cores:=4", "cores:=8", "cores:=4", "", "", ""},
+		"a key that came":                   {"", "cores:=8", "", "cores", "", ""},
+		"a key that went":                   {"cores:=4", "", "cores:=4", "", "", ""},
+		"what came beside a value":          {"net0:=virtio=BC:24:11:00:00:01,bridge=vmbr0", "net0:=virtio=BC:24:11:00:00:01,bridge=vmbr0,firewall=1", "net0:=virtio=BC:24:11:00:00:01,bridge=vmbr0", "", "", ""},
+		"another spelling":                  {"agent:=1", "agent:=enabled=1", "", "", "", ""},
+		"what PVE keeps for itself":         {"vmgenid:=a parent:=x", "vmgenid:=b meta:=m lock:=backup", "", "", "", "workstation.locked"},
+		"an unused disk":                    {"", "unused0:=local-lvm:vm-140-disk-9", "", "", "", ""},
+		"an unused disk that went":          {"unused0:=local-lvm:vm-140-disk-9", "", "", "", "", ""},
+		"a disk that came":                  {"", "scsi1:=" + disk, "", "", "", "restore.disk-added"},
+		"a disk that grew":                  {"scsi0:=" + disk, "scsi0:=local-lvm:vm-140-disk-0,size=128G", "", "", "", "restore.disk-grown"},
+		"options of a disk that grew":       {"scsi0:=" + disk + ",ssd=1", "scsi0:=local-lvm:vm-140-disk-0,cache=writeback,size=128G", "scsi0:=local-lvm:vm-140-disk-0,ssd=1,size=128G", "", "", "restore.disk-grown"},
+		"a disk in place of another":        {"scsi0:=" + disk, "scsi0:=service-pool:vm-140-disk-3,size=64G unused0:=local-lvm:vm-140-disk-0", "", "", "", "restore.disk-replaced"},
+		"a disk that was detached":          {"scsi1:=" + disk + ",ssd=1", "unused0:=local-lvm:vm-140-disk-0", "scsi1:=local-lvm:vm-140-disk-0,ssd=1", "", "", ""},
+		"a disk that is gone":               {"scsi1:=" + disk, "", "", "", "", "restore.disk-gone"},
+		"a disk of the host":                {"scsi1:=/dev/disk/by-id/ata-X,size=4T", "", "scsi1:=/dev/disk/by-id/ata-X", "", "", "workstation.root-only"},
+		"a disk where a CD was":             {"ide0:=none,media=cdrom", "ide0:=" + disk, "", "", "", "restore.disk-replaced"},
+		"a CD that came":                    {"boot:=order=scsi0 scsi0:=" + disk, "boot:=order=scsi0;ide2 scsi0:=" + disk + " ide2:=none,media=cdrom", "", "ide2", "", ""},
+		"a CD that went":                    {"boot:=order=scsi0 scsi0:=" + disk + " ide2:=local:iso/a.iso,media=cdrom,size=4M", "boot:=order=scsi0 scsi0:=" + disk, "ide2:=local:iso/a.iso,media=cdrom", "", "order=scsi0", ""},
+		"a CD in place of a CD":             {"ide2:=local:iso/a.iso,media=cdrom", "ide2:=none,media=cdrom", "ide2:=local:iso/a.iso,media=cdrom", "", "", ""},
+		"a drive of cloud-init that came":   {"", "ide2:=local-lvm:vm-140-cloudinit,media=cdrom", "", "ide2", "", ""},
+		"a drive of cloud-init that went":   {"ide2:=local-lvm:vm-140-cloudinit,media=cdrom,size=4M", "", "ide2:=local-lvm:cloudinit,media=cdrom", "", "", ""},
+		"the boot order":                    {"boot:=order=scsi0;net0 scsi0:=" + disk + " net0:=virtio", "boot:=order=net0 scsi0:=" + disk + " net0:=virtio", "boot:=order=scsi0;net0", "", "", ""},
+		"a boot order of what is not there": {"boot:=order=scsi1;scsi0 scsi0:=" + disk + " scsi1:=local-lvm:vm-140-disk-1", "boot:=order=scsi0 scsi0:=" + disk, "", "", "", "restore.disk-gone"},
+		"a password that came":              {"", "cipassword:=**********", "", "cipassword", "", ""},
+		"a password that went":              {"cipassword:=**********", "", "", "", "", "restore.password"},
+		"a password that is there":          {"cipassword:=**********", "cipassword:=**********", "", "", "", ""},
+		"a VM made anew":                    {"meta:=ctime=1 cores:=2", "meta:=ctime=2", "", "", "", "restore.another"},
+		"an address that only root gives":   {"hostpci0:=0000:01:00", "hostpci0:=mapping=rtx", "hostpci0:=0000:01:00", "", "", "workstation.root-only"},
+		"an address that only root takes":   {"", "hostpci0:=0000:01:00", "", "hostpci0", "", "workstation.root-only"},
+		"arguments that only root takes":    {"", "args:=-no-hpet", "", "args", "", "workstation.root-only"},
+		"a mapping that is gone":            {"hostpci0:=mapping=rtx", "", "hostpci0:=mapping=rtx", "", "", "gpu."},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			facts := workstation.Facts{Node: "pve", RootTicket: iommu.No, VMs: map[int]workstation.VMFacts{140: {ID: 140, Name: "a", Digest: "d1", Config: values(test.now)}}}
+			facts.VMs[140] = locked(facts.VMs[140])
+			p, err := workstation.RestorePlan(workstation.Snapshot{Node: "pve", Configs: map[int]map[string]string{140: values(test.old)}}, facts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			set, del, boot := "", "", ""
+			for i, step := range p.Steps {
+				change, isChange := step.(workstation.ChangeVM)
+				if !isChange || change.Digest != "d1" || !change.Exact {
+					t.Fatalf("step %+v", step)
+				}
+				if i > 0 {
+					boot = change.Set["boot"]
+					continue
+				}
+				set, del = joined(change.Set), strings.Join(change.Delete, " ")
+			}
+			found := ""
+			for _, f := range p.Findings {
+				found += f.ID + " "
+			}
+			if set != test.set || del != test.del || boot != test.boot || test.find == "" && found != "" || !strings.Contains(found, test.find) {
+				t.Errorf("set %q, delete %q, boot %q, findings %q; want %q, %q, %q, %q", set, del, boot, found, test.set, test.del, test.boot, test.find)
+			}
+		})
+	}
+}
+
+// values reads "key:=value key:=value".
+func values(text string) map[string]string {
+	config := map[string]string{}
+	for field := range strings.SplitSeq(text, " ") {
+		if key, value, found := strings.Cut(field, ":="); found {
+			config[key] = value
+		}
+	}
+	return config
+}
+
+func joined(config map[string]string) string {
+	var fields []string
+	for _, key := range slices.Sorted(maps.Keys(config)) {
+		fields = append(fields, key+":="+config[key])
+	}
+	return strings.Join(fields, " ")
+}
+
+func locked(v workstation.VMFacts) workstation.VMFacts {
+	v.Lock = v.Config["lock"]
+	return v
+}
+
+func TestRestoreKeepsALease(t *testing.T) {
+	t.Parallel()
+	const lease = "\n" + `<!-- proxstation-lease {"owner":"sofa","id":"X1","to":141,"phase":"stop","ttl":1} -->`
+	facts := workstation.Facts{Node: "pve", VMs: map[int]workstation.VMFacts{140: {ID: 140, Config: map[string]string{"description": "mine" + lease}}}}
+	before := facts.Snapshot(140)
+	if before.Configs[140]["description"] != "mine" {
+		t.Errorf("the snapshot holds a lease: %q", before.Configs[140])
+	}
+	if p, err := workstation.RestorePlan(before, facts); err != nil || !p.Empty() {
+		t.Errorf("%v, %v, want an empty plan", p, err)
+	}
+	facts.VMs[140].Config["description"] = "yours" + lease
+	p, err := workstation.RestorePlan(before, facts)
+	if err != nil || len(p.Steps) != 1 || p.Steps[0].(workstation.ChangeVM).Set["description"] != "mine"+lease {
+		t.Errorf("%v, %v, want the old text with the lease", p, err)
+	}
+}
+
+func TestRestoreOfWhatIsNotThere(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		sim := pvetest.New(busy(), nil)
+		node := open(sim)
+		facts := observe(t, sim)
+		before := facts.Snapshot()
+		if err := sim.DestroyVM(140); err != nil {
+			t.Fatal(err)
+		}
+		gone := restorePlan(t, sim, before)
+		if err := node.Apply(t.Context(), gone, nil); !errors.Is(err, workstation.ErrBlocked) || !hasFindings(gone, "restore.gone") {
+			t.Errorf("apply: %v, want ErrBlocked\n%s", err, gone)
+		}
+		later := facts
+		later.Node = "pve2"
+		if p, err := workstation.RestorePlan(before, later); !errors.Is(err, workstation.ErrInvalid) || !p.Empty() {
+			t.Errorf("another node: %v, %v", p, err)
+		}
+		made := workstation.Facts{Node: "pve", VMs: map[int]workstation.VMFacts{}}.Snapshot(141)
+		if p := restorePlan(t, sim, made); !p.Empty() || !hasFindings(p, "restore.made") {
+			t.Errorf("a VM that came: %s", p)
+		}
+	})
+}

@@ -1,0 +1,69 @@
+package workstation
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// A Snapshot is what the configurations of some VMs were, as data that can be
+// kept as JSON. [RestorePlan] makes the way back. It holds no disk: PVE's own
+// snapshots are of disks, this is of settings only.
+//
+// Taken from the [Facts] that a plan is made from, it is what that plan
+// changes: Apply refuses to change a VM that is no longer as it was observed.
+// So keep it before Apply begins, and keep the first one if Apply has to be
+// repeated.
+//
+// Its String shows no setting. As JSON it holds all that PVE tells of a
+// configuration, a key in args among it: keep the file as you keep the node's
+// own. The password of cloud-init is not in it, because PVE does not tell it.
+type Snapshot struct {
+	// Node is the node's name.
+	Node string `json:"node"`
+	// Configs are the configurations by VMID, without what is of the moment:
+	// the digest, a lock, a controller's lease.
+	Configs map[int]map[string]string `json:"configs"`
+	// Missing are the VMIDs that were asked for and belonged to no VM.
+	Missing []int `json:"missing,omitempty"`
+}
+
+// Snapshot returns the configurations of the VMs with these VMIDs, or of all
+// VMs if none is named.
+func (f Facts) Snapshot(vmids ...int) Snapshot {
+	if len(vmids) == 0 {
+		vmids = slices.Collect(maps.Keys(f.VMs))
+	}
+	s := Snapshot{Node: f.Node, Configs: map[int]map[string]string{}}
+	for _, id := range vmids {
+		v, there := f.VMs[id]
+		if !there {
+			s.Missing = append(s.Missing, id)
+			continue
+		}
+		config := maps.Clone(v.Config)
+		delete(config, "lock")
+		setOrDelete(config, "description", withoutLease(config["description"]))
+		s.Configs[id] = config
+	}
+	slices.Sort(s.Missing)
+	return s
+}
+
+// String says of which VMs the snapshot is.
+func (s Snapshot) String() string {
+	var ids []string
+	for _, id := range sortedIDs(s.Configs) {
+		ids = append(ids, fmt.Sprint(id))
+	}
+	return fmt.Sprintf("configurations of %d VMs of node %s: %s", len(ids), s.Node, strings.Join(ids, ", "))
+}
+
+func setOrDelete(config map[string]string, key, value string) {
+	if value == "" {
+		delete(config, key)
+		return
+	}
+	config[key] = value
+}
