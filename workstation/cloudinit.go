@@ -2,6 +2,7 @@ package workstation
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -146,8 +147,7 @@ func sshKeys(encoded string) []string {
 }
 
 // badKey returns what is wrong with a line that should be a public key, or "".
-// It never shows the line: people paste private keys by mistake. A public key
-// says its type twice, before the base64 and inside (RFC 4253, section 6.6).
+// It never shows the line: people paste private keys by mistake.
 func badKey(line string) string {
 	if strings.Contains(line, "PRIVATE KEY") {
 		return "that is a private key: give the one in the .pub file"
@@ -155,11 +155,25 @@ func badKey(line string) string {
 	fields := strings.Fields(line)
 	for i := range len(fields) - 1 {
 		blob, err := base64.StdEncoding.DecodeString(fields[i+1])
-		if err == nil && len(blob) > 8+len(fields[i]) && string(blob[4:4+len(fields[i])]) == fields[i] {
+		if parts := sshStrings(blob); err == nil && len(parts) > 1 && parts[0] == fields[i] {
 			return ""
 		}
 	}
 	return "not a public key: want a line such as ssh-ed25519 AAAA... name"
+}
+
+// sshStrings splits a public key into its strings, the first of which says its
+// type (RFC 4253, section 6.6; RFC 4251, section 5); nil if it is none.
+func sshStrings(blob []byte) []string {
+	var parts []string
+	for len(blob) > 0 {
+		if len(blob) < 4 || uint64(binary.BigEndian.Uint32(blob)) > uint64(len(blob)-4) {
+			return nil
+		}
+		n := 4 + int(binary.BigEndian.Uint32(blob))
+		parts, blob = append(parts, string(blob[4:n])), blob[n:]
+	}
+	return parts
 }
 
 // checkCloudInit reports what cloud-init could make nothing of.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -56,6 +57,26 @@ func operations() []operation {
 	return []operation{
 		{"create", pvetest.Reference, apply(dualBootSpec()), matches(dualBootSpec())},
 		{"change", made, apply(grown), matches(grown)},
+		{"restore", tampered, func(ctx context.Context, node *workstation.Node) error {
+			facts, err := node.Observe(ctx)
+			if err != nil {
+				return err
+			}
+			plan, err := workstation.RestorePlan(original(), facts)
+			if err != nil {
+				return err
+			}
+			return node.Apply(ctx, plan, nil)
+		}, func(sim *pvetest.Node) error {
+			facts, err := patient(sim, nil).Observe(context.Background())
+			if err != nil {
+				return err
+			}
+			if plan, err := workstation.RestorePlan(original(), facts); err != nil || !plan.Empty() {
+				return fmt.Errorf("the node differs from the snapshot: %w\n%s", err, plan)
+			}
+			return nil
+		}},
 		{"switch", pair, func(ctx context.Context, node *workstation.Node) error { return node.Switch(ctx, both, 141, nil) }, runs(141)},
 		{"destroy", made, func(ctx context.Context, node *workstation.Node) error {
 			facts, err := node.Observe(ctx)
@@ -98,6 +119,30 @@ var made = sync.OnceValue(func() func() pvetest.Host {
 	}
 	return func() pvetest.Host { return host }
 })()
+
+// original is the snapshot of made, and tampered that host when others have
+// changed it: keys changed, came and went, and so did CD drives.
+func original() workstation.Snapshot {
+	s := workstation.Snapshot{Node: "pve", Configs: map[int]map[string]string{}}
+	for _, vm := range made().VMs {
+		s.Configs[vm.ID] = maps.Clone(vm.Config)
+	}
+	s.Configs[140]["ide2"] = "none,media=cdrom"
+	return s
+}
+
+func tampered() pvetest.Host {
+	host := made()
+	host.VMs = slices.Clone(host.VMs)
+	for i, vm := range host.VMs {
+		config := maps.Clone(vm.Config)
+		config["memory"], config["onboot"], config["scsi1"] = "4096", "1", config["scsi1"]+",cache=writeback"
+		config["ide0"], config["boot"] = "local:iso/virtio-win-0.1.285.iso,media=cdrom", "order=ide0"
+		delete(config, "agent")
+		host.VMs[i].Config = config
+	}
+	return host
+}
 
 // matches returns a goal: a plan for the spec has nothing to do.
 func matches(spec workstation.Spec) func(*pvetest.Node) error {
@@ -366,7 +411,7 @@ func race(t *testing.T, seed uint64) {
 	if running := sim.Running(); len(running) != 1 {
 		t.Errorf("seed %d: running: %v, want one of the two", seed, running)
 	}
-	if err := converge(t.Context(), operations()[2], sim); err != nil {
+	if err := converge(t.Context(), operations()[3], sim); err != nil {
 		t.Errorf("seed %d: %v", seed, err)
 	}
 }

@@ -2,6 +2,7 @@ package pvetest
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -123,11 +124,25 @@ func validKeys(encoded string) bool {
 			return false
 		}
 		blob, err := base64.StdEncoding.DecodeString(fields[1])
-		if err != nil || len(blob) < 4+len(fields[0])+4 || string(blob[4:4+len(fields[0])]) != fields[0] {
+		first := string(binary.BigEndian.AppendUint32(nil, uint32(len(fields[0])))) + fields[0]
+		if err != nil || !strings.HasPrefix(string(blob), first) || !whole(blob) {
 			return false
 		}
 	}
 	return true
+}
+
+// whole reports whether a public key is a sequence of strings, each behind its
+// length, and nothing more (RFC 4251, section 5).
+func whole(blob []byte) bool {
+	for len(blob) >= 4 {
+		n := binary.BigEndian.Uint32(blob)
+		if uint64(n) > uint64(len(blob)-4) {
+			return false
+		}
+		blob = blob[4+n:]
+	}
+	return len(blob) == 0
 }
 
 func bit(b bool) int {

@@ -99,7 +99,7 @@ func TestUpdateRefused(t *testing.T) {
 		"boot from nothing":              {[]string{"boot", "order=scsi3"}, "500 invalid bootorder: device 'scsi3' does not exist'"},
 		"second cloud-init drive":        {[]string{"sata0", "local-lvm:cloudinit"}, "500 sata0 - cloud-init drive is already attached at 'ide0'"},
 		"a key not encoded":              {[]string{"sshkeys", "ssh-ed25519 AAAA"}, "400 Parameter verification failed. sshkeys: invalid format - invalid urlencoded string"},
-		"a key that is none":             {[]string{"sshkeys", "ssh-ed25519%20AAAA"}, "500 SSH public key validation error"},
+		"a key that is none":             {[]string{"sshkeys", "ssh-ed25519%20AAAAC3NzaC1lZDI1NTE5AAAAIHW0"}, "500 SSH public key validation error"},
 		"a gateway without an address":   {[]string{"ipconfig0", "gw=10.0.0.1"}, "400 Parameter verification failed. ipconfig0: invalid format - format error\nip: missing property required by 'gw'"},
 		"an address without its length":  {[]string{"ipconfig0", "ip=10.0.0.5"}, "400 Parameter verification failed. ipconfig0: invalid format - format error\nip: invalid format - value does not look like a valid ipv4 network configuration"},
 		"a CPU list that is none":        {[]string{"affinity", "4-2"}, "400 Parameter verification failed. affinity: invalid format - unable to parse cpuset option"},
