@@ -61,9 +61,9 @@ func (s ChangeVM) unlessEmpty() []ChangeVM {
 
 // noteLater says of each key that a running VM takes it over only at its next
 // start.
-func (s ChangeVM) noteLater(running bool) {
+func (s ChangeVM) noteLater(v VMFacts) {
 	for _, key := range slices.Concat(sortedKeys(s.Set), s.Delete) {
-		if running && !hotPlugged(key, s.Have[key]) {
+		if v.Running && !hotPlugged(key, v.Config) {
 			s.Notes[key] = strings.TrimPrefix(s.Notes[key]+"; at the next start", "; ")
 		}
 	}

@@ -27,7 +27,8 @@ const CloudInitDrive = "cloudinit"
 
 // A CloudInit is what a cloud image is told at its first boot (PVE manual,
 // Cloud-Init Support). Nothing set, the guest asks DHCP for an address and has
-// no user that could log in.
+// no user that could log in. What else cloud-init can do goes into VM.Config,
+// as cicustom with the volumes of snippets.
 type CloudInit struct {
 	// User is the login; empty is the image's own ("ubuntu", "debian").
 	User string

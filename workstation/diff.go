@@ -3,6 +3,7 @@ package workstation
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/proxstation/proxstation/gpu"
@@ -104,25 +105,34 @@ func (d *differ) change(vm VM, have VMFacts) {
 		steps = step.withBoot(cmp.Or(step.Set["boot"], have.Config["boot"]), have.Config["boot"])
 	}
 	d.grow(vm, have) // first: PVE keeps the size in a drive that waits for the next start
-	d.changes(steps, have.Running)
+	d.changes(steps, have)
 	d.growImported(vm, have)
 }
 
-func (d *differ) changes(steps []ChangeVM, running bool) {
+func (d *differ) changes(steps []ChangeVM, have VMFacts) {
 	for _, step := range steps {
-		step.noteLater(running)
+		step.noteLater(have)
 		d.plan.Steps = append(d.plan.Steps, step)
 	}
 }
 
 // hotPlugged reports whether a change of a key takes effect in a running VM
-// (qemu-server PVE/QemuServer.pm, $fast_plug_option and the default hotplug).
-func hotPlugged(key, have string) bool {
+// (qemu-server PVE/QemuServer.pm, $fast_plug_option and hotplug, which is
+// network, disk and usb where it is not set).
+func hotPlugged(key string, config map[string]string) bool {
+	plugs := func(kind string) bool {
+		setting := cmp.Or(config["hotplug"], "1")
+		return setting == "1" || slices.Contains(strings.Split(setting, ","), kind)
+	}
 	switch family(key) {
-	case "description", "hookscript", "name", "onboot", "protection", "startup", "tags", "shares", "net":
+	case "description", "hookscript", "name", "onboot", "protection", "startup", "tags", "shares":
 		return true
+	case "net":
+		return plugs("network")
+	case "usb":
+		return plugs("usb") && modernUSB(config["ostype"])
 	case "scsi", "virtio":
-		return have == ""
+		return plugs("disk") && config[key] == ""
 	}
 	return false
 }

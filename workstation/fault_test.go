@@ -78,6 +78,7 @@ func operations() []operation {
 			return nil
 		}},
 		{"switch", pair, func(ctx context.Context, node *workstation.Node) error { return node.Switch(ctx, both, 141, nil) }, runs(141)},
+		{"cloud image", pvetest.Reference, apply(clouded()), matches(clouded())},
 		{"destroy", made, func(ctx context.Context, node *workstation.Node) error {
 			facts, err := node.Observe(ctx)
 			if _, there := facts.VMs[140]; err != nil || !there {
@@ -119,6 +120,12 @@ var made = sync.OnceValue(func() func() pvetest.Host {
 	}
 	return func() pvetest.Host { return host }
 })()
+
+// clouded is a VM from a cloud image, which is made and then grown.
+func clouded() workstation.Spec {
+	return workstation.Spec{VMs: []workstation.VM{workstation.LinuxAI{Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2",
+		CloudInit: workstation.CloudInit{Password: workstation.NewSecret("hunter2")}}.VM()}}
+}
 
 // original is the snapshot of made, and tampered that host when others have
 // changed it: keys changed, came and went, and so did CD drives.

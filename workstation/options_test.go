@@ -247,6 +247,29 @@ func TestBlackwellNeedsOpenModules(t *testing.T) {
 	}
 }
 
+// A plan that failed on its way goes on when it is applied again.
+func TestTheSamePlanGoesOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		sim := pvetest.New(made(), nil)
+		node := open(sim)
+		spec := dualBootSpec()
+		spec.VMs[0].Disks[0].Size += 10 * storage.GiB
+		spec.VMs[0].Config["memory"] = "20480"
+		p := plan(t, node, spec)
+		sim.Inject(pvetest.Fault{Task: "qmconfig", Kind: pvetest.TaskFails})
+		if err := node.Apply(t.Context(), p, nil); err == nil || len(p.Steps) != 2 {
+			t.Errorf("the fault passes: %v\n%s", err, p)
+		}
+		if err := node.Apply(t.Context(), p, nil); err != nil {
+			t.Error(err)
+		}
+		if again := plan(t, node, spec); !again.Empty() {
+			t.Errorf("a second plan is not empty:\n%s", again)
+		}
+	})
+}
+
 // A CD drive that comes does not disturb the boot order.
 func TestTheBootOrderIsAsAskedFor(t *testing.T) {
 	t.Parallel()

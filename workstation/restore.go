@@ -91,7 +91,7 @@ func (d *differ) restore(id int, old map[string]string) {
 			r.key(key)
 		}
 	}
-	d.changes(r.withOldBoot(), v.Running)
+	d.changes(r.withOldBoot(), v)
 }
 
 // A restoring is the way back of one VM in the making.

@@ -57,7 +57,7 @@ func (s Snapshot) String() string {
 	for _, id := range sortedIDs(s.Configs) {
 		ids = append(ids, fmt.Sprint(id))
 	}
-	return fmt.Sprintf("configurations of %d VMs of node %s: %s", len(ids), s.Node, strings.Join(ids, ", "))
+	return fmt.Sprintf("configurations on node %s: VM %s", s.Node, strings.Join(ids, ", "))
 }
 
 func setOrDelete(config map[string]string, key, value string) {

@@ -178,6 +178,7 @@ func (s GrowDisk) apply(ctx context.Context, a *applier) error {
 		return err
 	}
 	if size, err := s.size(ctx, a); err != nil || size >= s.To {
+		a.digests[s.VMID] = config.Digest
 		return err
 	}
 	if err := a.fresh(s.VMID, s.Digest, config); err != nil {
@@ -208,7 +209,11 @@ func (s GrowDisk) size(ctx context.Context, a *applier) (storage.Size, error) {
 	if err != nil {
 		return 0, err
 	}
-	return volumeSize(config.Values[s.Slot])
+	value, inForce := config.Values[s.Slot]
+	if !inForce {
+		return 0, fmt.Errorf("workstation: VM %d: %s is there from the next start on, and cannot grow before: shut the VM down and apply again", s.VMID, s.Slot)
+	}
+	return volumeSize(value)
 }
 
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -120,9 +120,8 @@ func (vm VM) checkUSB(problems *problems, key string) {
 	props := parseProperties(key, value)
 	host, byHost := props.get("host")
 	mapping, byMapping := props.get("mapping")
-	modern := slices.Contains([]string{"l26", "win8", "win10", "win11"}, vm.Config["ostype"])
 	switch slot, err := strconv.Atoi(strings.TrimPrefix(key, "usb")); {
-	case err != nil || slot > 13 || slot > 4 && !modern:
+	case err != nil || slot > 13 || slot > 4 && !modernUSB(vm.Config["ostype"]):
 		problems.add(vm, key, "", "PVE has usb0 to usb13, and only usb0 to usb4 for an ostype other than l26, win8, win10 and win11")
 	case byHost == byMapping:
 		problems.add(vm, key, value, "want either a device of the host or a mapping")
@@ -131,6 +130,12 @@ func (vm VM) checkUSB(problems *problems, key string) {
 	case byHost && !usbDevice.MatchString(host):
 		problems.add(vm, key, host, `not a USB device: want VENDOR:PRODUCT ("046d:c52b"), BUS-PORT ("1-2.3") or the name of a resource mapping`)
 	}
+}
+
+// modernUSB reports whether guests of this type get a controller with 14
+// ports, to which devices can be joined while they run.
+func modernUSB(ostype string) bool {
+	return slices.Contains([]string{"l26", "win8", "win10", "win11"}, ostype)
 }
 
 // checkHost refuses what this host has too little of, and says what is unwise
