@@ -79,7 +79,8 @@ func TestConnectSaysWhatIsInTheWay(t *testing.T) {
 func TestDiffRefusesWhatCannotBe(t *testing.T) {
 	t.Parallel()
 	host := pvetest.Reference()
-	host.VMs = []pvetest.VM{{ID: 140, Config: map[string]string{"name": "mail-server"}}}
+	host.VMs = []pvetest.VM{{ID: 140, Config: map[string]string{"name": "mail-server"}}, {ID: 142, Config: map[string]string{"name": "disks", "scsi1": "local-lvm:vm-142-disk-0,size=8G"}}}
+	replaced := workstation.VM{ID: 142, Name: "disks", Disks: []workstation.Disk{{Slot: "scsi1", Volume: "local:iso/a.iso", Options: map[string]string{"media": "cdrom"}}}}
 	node := open(pvetest.New(host, nil))
 	facts, err := node.Observe(t.Context())
 	if err != nil {
@@ -112,6 +113,7 @@ func TestDiffRefusesWhatCannotBe(t *testing.T) {
 			vm.Guest, vm.Config["machine"], vm.Config["hostpci0"] = gpu.Linux, "pc", "mapping=rtx,pcie=1"
 		})}}, workstation.ErrInvalid, "q35"},
 		{"a drive among the keys", workstation.Spec{VMs: []workstation.VM{edit(func(vm *workstation.VM) { vm.Config["scsi3"] = "local-lvm:8" })}}, workstation.ErrInvalid, "drives belong in Disks"},
+		{"an ISO in place of a disk", workstation.Spec{VMs: []workstation.VM{replaced}}, workstation.ErrInvalid, "a disk is there, and local:iso/a.iso would take its place"},
 		{"more memory than the host has", workstation.Spec{VMs: []workstation.VM{workstation.LinuxAI{Memory: 512 * storage.GiB}.VM()}}, workstation.ErrInvalid, "the host has only"},
 	}
 	for _, test := range tests {

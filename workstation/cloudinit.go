@@ -240,13 +240,10 @@ func badAddress(value string) string {
 	return ""
 }
 
-// checkNewCloudInit refuses a drive of cloud-init where a disk is, and a second
-// one, which PVE refuses.
+// checkNewCloudInit refuses a drive of cloud-init in place of a disk, and a
+// second one, which PVE refuses.
 func (d *differ) checkNewCloudInit(vm VM, slot string, have map[string]string) {
-	drive, err := storage.ParseDrive(have[slot])
-	if err == nil && !drive.IsCDROM() {
-		d.problems.add(vm, slot, have[slot], "a disk is there: choose another slot for the drive of cloud-init")
-	}
+	d.checkReplaced(vm, Disk{Slot: slot, Volume: CloudInitDrive}, have[slot])
 	for _, key := range sortedKeys(have) {
 		if slotFormat.MatchString(key) && isCloudInit(have[key]) {
 			d.problems.add(vm, slot, "", "the VM has its drive of cloud-init at "+key)

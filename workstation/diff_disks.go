@@ -95,8 +95,8 @@ func (d *differ) grow(vm VM, have VMFacts) {
 			continue
 		}
 		d.elsewhere(vm, disk, value)
-		if size < disk.Size {
-			d.plan.Steps = append(d.plan.Steps, GrowDisk{VMID: vm.ID, Name: vm.Name, Slot: disk.Slot, Digest: have.Digest, From: size, To: disk.Size})
+		if pool, _, _ := cutVolume(value); size < disk.Size {
+			d.plan.Steps = append(d.plan.Steps, GrowDisk{VMID: vm.ID, Name: vm.Name, Slot: disk.Slot, Storage: pool, Digest: have.Digest, From: size, To: disk.Size})
 		}
 	}
 }
@@ -106,7 +106,8 @@ func (d *differ) grow(vm VM, have VMFacts) {
 func (d *differ) growImported(vm VM, have VMFacts) {
 	for _, disk := range vm.Disks {
 		if _, there := have.Config[disk.Slot]; !there && disk.allocates() && disk.Import != "" && disk.Size > 0 {
-			d.plan.Steps = append(d.plan.Steps, GrowDisk{VMID: vm.ID, Name: vm.Name, Slot: disk.Slot, Digest: have.Digest, To: disk.Size})
+			pool := d.chosen[diskName(vm.ID, disk.Slot)].Pool
+			d.plan.Steps = append(d.plan.Steps, GrowDisk{VMID: vm.ID, Name: vm.Name, Slot: disk.Slot, Storage: pool, Digest: have.Digest, To: disk.Size})
 		}
 	}
 }

@@ -13,6 +13,10 @@
 // profiles: a few typed fields that become a [VM] real PVE accepts and a guest
 // boots; every line of it can be changed before it goes into the Spec.
 //
+// What a plan changes can be taken back: keep facts.Snapshot() before Apply,
+// and [RestorePlan] makes the plan that returns to it. No disk is touched by
+// that.
+//
 // A [DualBoot] is a set of VMs that share a card. [Node.Switch] hands the card
 // over as a transaction: never two VMs with one card, and the first one comes
 // back if the second one does not start.

@@ -197,7 +197,7 @@ func TestDriveOfCloudInitHasItsPlace(t *testing.T) {
 		"none yet":              {"", "", "", "+ ide2"},
 		"there":                 {"", "local-lvm:vm-141-cloudinit,media=cdrom,size=4M", "", ""},
 		"in place of a CD":      {"", "local:iso/a.iso,media=cdrom,size=3G", "", "local-lvm:cloudinit,media=cdrom   #"},
-		"not in place of disks": {"", "local-lvm:vm-141-disk-7,size=8G", "a disk is there", ""},
+		"not in place of disks": {"", "local-lvm:vm-141-disk-7,size=8G", "a disk is there, and cloudinit would take its place", ""},
 		"in another slot":       {"local-lvm:vm-141-cloudinit,media=cdrom", "", "the VM has its drive of cloud-init at ide0", ""},
 	} {
 		facts := observe(t, pvetest.New(pvetest.Reference(), nil))

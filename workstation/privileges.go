@@ -3,6 +3,7 @@ package workstation
 import (
 	"cmp"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -69,6 +70,10 @@ func privileges(vmid int, set, old map[string]string) []Privilege {
 	})
 }
 
+// ownVolume is a disk of a VM, which its owner may use (pve-storage
+// PVE/Storage.pm, check_volume_access).
+var ownVolume = regexp.MustCompile(`^(\d+/)?vm-\d+-`)
+
 // elsewhere returns what a value asks for outside the VM: on the storage, the
 // bridge or the mapping that it names.
 func elsewhere(key, value string) []Privilege {
@@ -80,10 +85,15 @@ func elsewhere(key, value string) []Privilege {
 			return nil
 		case media == "cdrom":
 			return []Privilege{{"/storage/" + pool, "Datastore.Audit|Datastore.AllocateSpace"}}
-		case strings.HasPrefix(volume, "vm-"): // the VM's own
+		case ownVolume.MatchString(volume):
 			return nil
 		}
-		return []Privilege{{"/storage/" + pool, "Datastore.AllocateSpace"}}
+		needs := []Privilege{{"/storage/" + pool, "Datastore.AllocateSpace"}}
+		if source, imports := props.get("import-from"); imports {
+			from, _, _ := cutVolume(source)
+			needs = append(needs, Privilege{"/storage/" + from, "Datastore.Audit|Datastore.AllocateSpace"})
+		}
+		return needs
 	}
 	switch fam := family(key); fam {
 	case "net":

@@ -151,10 +151,11 @@ func (s ChangeVM) apply(ctx context.Context, a *applier) error {
 
 // GrowDisk is the step that makes a disk larger.
 type GrowDisk struct {
-	VMID   int
-	Name   string
-	Slot   string
-	Digest string
+	VMID    int
+	Name    string
+	Slot    string
+	Storage string // where the disk is
+	Digest  string
 	// From is the size now, 0 where the disk is made by a step before this
 	// one and gets its image's size.
 	From, To storage.Size
@@ -168,7 +169,7 @@ func (s GrowDisk) Change() Change {
 	}
 	return Change{
 		Sign: Modify, Object: fmt.Sprintf("VM %d %s", s.VMID, s.Name), Lines: []Line{line},
-		Needs: []Privilege{{vmPath(s.VMID), "VM.Config.Disk"}},
+		Needs: []Privilege{{"/storage/" + s.Storage, "Datastore.AllocateSpace"}, {vmPath(s.VMID), "VM.Config.Disk"}},
 	}
 }
 

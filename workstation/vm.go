@@ -72,7 +72,7 @@ type Disk struct {
 	Storage string
 	// Volume is an existing volume to attach instead of a new disk, such as
 	// "local:iso/virtio-win.iso", or "none" for an empty drive, or
-	// [CloudInitDrive].
+	// [CloudInitDrive]. It takes the place of another CD, never that of a disk.
 	Volume string
 	// Import is a volume whose content the new disk gets, such as
 	// "local:import/recovery.raw". It grows to Size afterwards.

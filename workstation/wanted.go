@@ -25,6 +25,7 @@ func (d *differ) wanted(vm VM, have map[string]string) (config, notes map[string
 			config[disk.Slot], notes[disk.Slot] = d.newDisk(vm, disk)
 		case !disk.allocates():
 			config[disk.Slot] = existing(disk)
+			d.checkReplaced(vm, disk, value)
 		case there:
 			if options := optionText(disk); options != "" {
 				config[disk.Slot] = options
@@ -34,6 +35,15 @@ func (d *differ) wanted(vm VM, have map[string]string) (config, notes map[string
 		}
 	}
 	return config, notes
+}
+
+// checkReplaced refuses to put a volume in place of a disk. PVE would keep the
+// disk as unused, but the guest would have lost it.
+func (d *differ) checkReplaced(vm VM, disk Disk, value string) {
+	have, err := storage.ParseDrive(value)
+	if err == nil && !have.IsCDROM() && have.Volume != disk.Volume {
+		d.problems.add(vm, disk.Slot, value, "a disk is there, and "+disk.Volume+" would take its place: choose another slot, or detach the disk by hand")
+	}
 }
 
 // existing returns the value for a volume that is there.
