@@ -223,16 +223,18 @@ func TestDriveOfCloudInitHasItsPlace(t *testing.T) {
 // Two VMs that take turns on a card must not both start with the host.
 func TestTwoVMsWithOneCardAndOnboot(t *testing.T) {
 	t.Parallel()
-	facts := observe(t, pvetest.New(pvetest.Reference(), nil))
-	for both, want := range map[bool]bool{true: true, false: false} {
-		spec := dualBootSpec()
-		spec.VMs[0].Config["onboot"] = "1"
-		if both {
-			spec.VMs[1].Config["onboot"] = "1"
-		}
-		p, err := workstation.Diff(spec, facts)
-		if err != nil || hasFindings(p, "gpu.onboot-race") != want || !hasFindings(p, "gpu.shared-card") {
-			t.Errorf("both with onboot %v: %v\n%s", both, err, p)
+	for name, host := range map[string]pvetest.Host{"to be made": pvetest.Reference(), "to be changed": made()} {
+		facts := observe(t, pvetest.New(host, nil))
+		for _, both := range []bool{true, false} {
+			spec := dualBootSpec()
+			spec.VMs[0].Config["onboot"] = "1"
+			if both {
+				spec.VMs[1].Config["onboot"] = "1"
+			}
+			p, err := workstation.Diff(spec, facts)
+			if err != nil || hasFindings(p, "gpu.onboot-race") != both || !hasFindings(p, "gpu.shared-card") {
+				t.Errorf("VMs %s, both with onboot %v: %v\n%s", name, both, err, p)
+			}
 		}
 	}
 }

@@ -73,7 +73,7 @@ func TestPlansNeedWhatTheySay(t *testing.T) {
 					}
 				}
 				needs := slices.Collect(maps.Keys(need))
-				node, sim := asOps(t, c.host, needs)
+				node, _ := asOps(t, c.host, needs)
 				if err := node.Apply(t.Context(), first, nil); err != nil {
 					t.Errorf("with all that the plan needs: %v\n%v", err, needs)
 				}
@@ -86,7 +86,7 @@ func TestPlansNeedWhatTheySay(t *testing.T) {
 					if slices.Contains(looks, name) || slices.ContainsFunc(needs, implied) {
 						continue // it is there all the same
 					}
-					node, sim = asOps(t, c.host, slices.Delete(slices.Clone(needs), i, i+1))
+					node, sim := asOps(t, c.host, slices.Delete(slices.Clone(needs), i, i+1))
 					facts, err := node.Observe(t.Context())
 					if err != nil {
 						t.Fatal(err)
