@@ -183,6 +183,10 @@ func TestRestoreKeepsALease(t *testing.T) {
 	if p, err := workstation.RestorePlan(before, facts); err != nil || !p.Empty() {
 		t.Errorf("%v, %v, want an empty plan", p, err)
 	}
+	facts.VMs[140].Config["description"] = lease
+	if p, err := workstation.RestorePlan(workstation.Snapshot{Node: "pve", Configs: map[int]map[string]string{140: {}}}, facts); err != nil || !p.Empty() {
+		t.Errorf("a lease and nothing else: %v, %v, want an empty plan", p, err)
+	}
 	facts.VMs[140].Config["description"] = "yours" + lease
 	p, err := workstation.RestorePlan(before, facts)
 	if err != nil || len(p.Steps) != 1 || p.Steps[0].(workstation.ChangeVM).Set["description"] != "mine"+lease {
