@@ -101,7 +101,7 @@ func wrap(method, path string, err error) error {
 		return nil
 	}
 	e := &Error{Method: method, Path: path}
-	text := err.Error()
+	text := HideOSK(err.Error())
 	switch match := statusText.FindStringSubmatch(text); {
 	case errors.Is(err, proxmox.ErrNotAuthorized):
 		// go-proxmox has one error for 401 and 403 and drops the message.

@@ -113,7 +113,7 @@ func (c *Client) ended(ctx context.Context, task UPID, exit string) (TaskResult,
 		return TaskResult{Warnings: max(warnings, 1)}, nil
 	}
 	lines, _ := c.log(ctx, task, 0) // the exit says why; the log only more
-	return TaskResult{}, &TaskError{UPID: task, Exit: exit, Log: lines[max(0, len(lines)-10):]}
+	return TaskResult{}, &TaskError{UPID: task, Exit: HideOSK(exit), Log: lines[max(0, len(lines)-10):]}
 }
 
 // newLine returns the last line of the log if there are more than before.
@@ -135,7 +135,7 @@ func (c *Client) log(ctx context.Context, task UPID, start int) ([]string, error
 	var lines []string
 	for _, e := range entries {
 		if e.T != "no content" {
-			lines = append(lines, e.T)
+			lines = append(lines, HideOSK(e.T))
 		}
 	}
 	return lines, err

@@ -1,0 +1,120 @@
+package pve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/proxstation/proxstation/storage"
+)
+
+// A File is one that is brought to a storage.
+type File struct {
+	Storage string
+	Content string // "iso" or "import"
+	Name    string // of the file on the storage
+	SHA256  string // in hexadecimal; PVE compares it
+}
+
+// A StorageState is what a storage can take.
+type StorageState struct {
+	Type, Content string
+	Active        bool
+	Available     storage.Size
+}
+
+// Holds reports whether the storage is configured for a content type.
+func (s StorageState) Holds(content string) bool {
+	return slices.Contains(strings.Split(s.Content, ","), content)
+}
+
+// StorageState returns the state of one storage.
+func (c *Client) StorageState(ctx context.Context, name string) (StorageState, error) {
+	var s struct {
+		Type, Content string
+		Active        flag
+		Avail         number
+	}
+	err := c.get(ctx, c.here("/storage/%s/status", url.PathEscape(name)), nil, &s)
+	return StorageState{Type: s.Type, Content: s.Content, Active: bool(s.Active), Available: storage.Size(s.Avail.value)}, err
+}
+
+// Upload sends a file of a known size and begins to put it on its storage,
+// over a file of that name if there is one. It ends with its context, although
+// go-proxmox's own upload knows none; content is not read after that. The
+// login must have made a request before: go-proxmox does not log in here.
+func (c *Client) Upload(ctx context.Context, f File, content io.Reader, size int64) (task UPID, err error) {
+	path := c.here("/storage/%s/upload", url.PathEscape(f.Storage))
+	fields := map[string]string{"content": f.Content}
+	if f.SHA256 != "" {
+		fields["checksum"], fields["checksum-algorithm"] = f.SHA256, "sha256"
+	}
+	type answer struct {
+		task UPID
+		err  error
+	}
+	done := make(chan answer, 1)
+	body := &lent{ctx: ctx, from: content}
+	defer body.giveBack()
+	go func() {
+		var a answer
+		a.err = c.api.UploadReader(path, fields, f.Name, body, size, &a.task)
+		done <- a
+	}()
+	select {
+	case a := <-done:
+		task, err = a.task, a.err
+	case <-ctx.Done():
+	}
+	switch {
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("pve: POST %s: %w", path, context.Cause(ctx))
+	case err != nil:
+		return "", wrap("POST", path, err)
+	case task == "": // as go-proxmox takes a refusal for success
+		return "", &Error{Method: "POST", Path: path, cause: errors.New("the answer names no task")}
+	}
+	return task, nil
+}
+
+// A lent reader ends with its context, or when it is given back: net/http may
+// go on reading a body after the answer is there.
+type lent struct {
+	ctx  context.Context
+	mu   sync.Mutex
+	from io.Reader
+}
+
+func (r *lent) Read(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.from == nil {
+		return 0, io.ErrClosedPipe
+	}
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.from.Read(p)
+}
+
+func (r *lent) giveBack() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.from = nil
+}
+
+// Download makes the node fetch a file from a URL by itself. It refuses to
+// replace a file. It needs Datastore.AllocateTemplate on the storage, and
+// Sys.Modify on / or Sys.AccessNetwork on the node.
+func (c *Client) Download(ctx context.Context, f File, source string) (task UPID, err error) {
+	params := map[string]any{"content": f.Content, "filename": f.Name, "url": source}
+	if f.SHA256 != "" {
+		params["checksum"], params["checksum-algorithm"] = f.SHA256, "sha256"
+	}
+	return task, c.post(ctx, c.here("/storage/%s/download-url", url.PathEscape(f.Storage)), params, &task)
+}
