@@ -30,6 +30,8 @@ func (n *Node) badDrives(settings map[string]string) map[string]string {
 		case !isDrive(key):
 		case d.options["import-from"] != "" && (!isNew(d.volume) || parseSize(name) != 0):
 			problems[key] = "'import-from' requires special syntax - use <storage ID>:0,import-from=<source>"
+		case strings.Contains(d.options["import-from"], ":iso/"): // $check_storage_access
+			problems[key] = d.options["import-from"] + " has wrong type 'iso' - needs to be 'images' or 'import'"
 		case d.options["import-from"] != "" && key == "efidisk0" && d.options["efitype"] == "":
 			problems[key] = "need to specify 'efitype' when using 'import-from'"
 		case strings.HasPrefix(name, "iso/") && d.media() != "cdrom":
@@ -95,6 +97,12 @@ func (n *Node) newDrive(v *vm, key string, d drive, match []string) (value, prob
 	switch source := d.options["import-from"]; {
 	case s == nil:
 		return "", fmt.Sprintf("storage '%s' does not exist", match[1])
+	case strings.HasPrefix(source, "/"): // abs_filesystem_path in pve-storage PVE/Storage.pm
+		there := false
+		if size, there = n.host.Files[source]; !there {
+			return "", fmt.Sprintf("can't find file '%s'", source)
+		}
+		delete(d.options, "import-from")
 	case source != "":
 		from, name, there := n.volume(source)
 		if !there {

@@ -35,6 +35,7 @@ type Host struct {
 	HA          []int            `json:"ha,omitempty"`          // VMs under high availability, by VMID
 	Backups     []BackupJob      `json:"backups,omitempty"`     //
 	Downloads   map[string]int64 `json:"downloads,omitempty"`   // bytes by URL, of what the node can fetch
+	Files       map[string]int64 `json:"files,omitempty"`       // bytes by absolute path, of disk images outside of storages
 	Guests      map[int]Guest    `json:"guests,omitempty"`      // behaviour by VMID; the rest behave as the zero Guest
 }
 
