@@ -153,7 +153,7 @@ func (a *applier) verify(ctx context.Context, vmid int, want outcome) error {
 	a.digests[vmid] = config.Digest
 	if unmet := want.unmet(config); len(unmet) > 0 {
 		return fmt.Errorf("workstation: VM %d: PVE took the change, but %q is not as asked: have %q",
-			vmid, unmet[0], config.Values[unmet[0]])
+			vmid, unmet[0], shown(unmet[0], config.Values[unmet[0]]))
 	}
 	return nil
 }

@@ -26,6 +26,7 @@ func Diff(spec Spec, facts Facts) (Plan, error) {
 		d.vm(vm)
 	}
 	d.conflicts()
+	d.macOS()
 	d.privileges()
 	if err := d.problems.err(); err != nil {
 		return Plan{}, err
@@ -60,7 +61,8 @@ func (d *differ) vm(vm VM) {
 		config, notes := d.wanted(vm, nil)
 		config["name"] = vm.Name
 		d.checkMemory(vm, config["memory"])
-		d.plan.Steps = append(d.plan.Steps, CreateVM{VMID: vm.ID, Name: vm.Name, Config: config, Notes: notes, Password: vm.Password})
+		config, osk := d.checkOSK(vm, config, "")
+		d.plan.Steps = append(d.plan.Steps, CreateVM{VMID: vm.ID, Name: vm.Name, Config: config, Notes: notes, Password: vm.Password, OSK: osk})
 		d.growImported(vm, have)
 		return
 	case have.Name != vm.Name:
@@ -81,6 +83,8 @@ func (d *differ) checkLock(v VMFacts) {
 // change plans what differs on a VM that exists.
 func (d *differ) change(vm VM, have VMFacts) {
 	want, notes := d.wanted(vm, have.Config)
+	want, osk := d.checkOSK(vm, want, have.Config["args"])
+	want = revealOSK(want, osk)
 	step := ChangeVM{VMID: vm.ID, Name: vm.Name, Digest: have.Digest, Set: map[string]string{}, Have: map[string]string{}, Notes: notes}
 	for _, key := range sortedKeys(want) {
 		merged, same := mergeValue(key, have.Config[key], want[key])
@@ -111,6 +115,7 @@ func (d *differ) change(vm VM, have VMFacts) {
 
 func (d *differ) changes(steps []ChangeVM, have VMFacts) {
 	for _, step := range steps {
+		step = step.hideOSK()
 		step.noteLater(have)
 		d.plan.Steps = append(d.plan.Steps, step)
 	}

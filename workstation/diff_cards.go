@@ -75,7 +75,12 @@ func (d *differ) checkCards(vm VM) {
 			d.problems.add(vm, key, h.Mapping, "no such resource mapping on the cluster, and the Spec makes none")
 			continue
 		}
-		d.plan.Findings = append(d.plan.Findings, node.Check(key, h, vm.Guest)...)
+		for _, f := range node.Check(key, h, vm.Guest) {
+			if f.ID == "gpu.igd-lpc" && strings.Contains(vm.Config["args"], "device."+key+".x-igd-lpc=on") {
+				continue // it is set
+			}
+			d.find(f)
+		}
 		d.checkCard(vm, node.Resolve(h))
 	}
 }

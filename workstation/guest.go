@@ -18,8 +18,8 @@ const (
 func (vm VM) checkGuest(problems *problems) {
 	var values []gpu.HostPCI
 	for _, key := range sortedKeys(vm.Config) {
-		if family(key) != "hostpci" {
-			continue
+		if family(key) != "hostpci" || vm.Config[key] == "" && vm.Guest.IsMacOS() {
+			continue // checkMacOS says of an empty one what is missing
 		}
 		h, err := gpu.ParseHostPCI(vm.Config[key])
 		if err != nil {

@@ -89,7 +89,7 @@ func elsewhere(key, value string) []Privilege {
 			return nil
 		}
 		needs := []Privilege{{"/storage/" + pool, "Datastore.AllocateSpace"}}
-		if source, imports := props.get("import-from"); imports {
+		if source, imports := props.get("import-from"); imports && !strings.HasPrefix(source, "/") {
 			from, _, _ := cutVolume(source)
 			needs = append(needs, Privilege{"/storage/" + from, "Datastore.Audit|Datastore.AllocateSpace"})
 		}
@@ -132,6 +132,7 @@ func rootValue(key, value string) (reason string, only bool) {
 	props := parseProperties(key, value)
 	host, raw := props.get("host")
 	_, rom := props.get("romfile")
+	source, _ := props.get("import-from")
 	switch fam := family(key); {
 	case fam == "hostpci" && raw:
 		return " (an address; a mapping needs only Mapping.Use)", true
@@ -141,6 +142,8 @@ func rootValue(key, value string) (reason string, only bool) {
 		return " (a port or device of the host; a mapping needs only Mapping.Use)", true
 	case fam == "serial" && value != "socket":
 		return " (a device of the host)", true
+	case slotFormat.MatchString(key) && strings.HasPrefix(source, "/"):
+		return " (a file of the host; a volume of content type import needs only Datastore.Audit)", true
 	case slotFormat.MatchString(key) && strings.HasPrefix(value, "/"):
 		return " (a path of the host)", true
 	}

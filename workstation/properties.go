@@ -149,6 +149,9 @@ func pinned(key, have, want string) bool {
 // mergeValue returns what a key's value must become so that it says what want
 // says and keeps what it says beside it. ok is true if it says so already.
 func mergeValue(key, have, want string) (merged string, ok bool) {
+	if key == "args" {
+		return mergeArgs(have, want)
+	}
 	p, changed := parseProperties(key, have), false
 	for _, w := range parseProperties(key, want) {
 		if value, found := p.get(w.key); found && (equal(key, value, w.value) || pinned(key, value, w.value)) {

@@ -20,9 +20,13 @@ type CreateVM struct {
 	Notes  map[string]string // why a key has its value
 	// Password is sent beside Config, as cipassword; none is not sent.
 	Password Secret
+	// OSK is sent in place of "osk=[secret]" in args.
+	OSK Secret
 }
 
-func (s CreateVM) outcome() outcome { return outcome{set: s.Config, password: !s.Password.IsZero()} }
+func (s CreateVM) outcome() outcome {
+	return outcome{set: revealOSK(s.Config, s.OSK), password: !s.Password.IsZero()}
+}
 
 // Change implements [Step].
 func (s CreateVM) Change() Change {
@@ -44,7 +48,7 @@ func (s CreateVM) apply(ctx context.Context, a *applier) error {
 		return err
 	}
 	a.say(s.VMID, "creating VM %d %s", s.VMID, s.Name)
-	task, err := a.pve.Create(ctx, s.VMID, withPassword(s.Config, s.Password))
+	task, err := a.pve.Create(ctx, s.VMID, withPassword(revealOSK(s.Config, s.OSK), s.Password))
 	if err == nil {
 		err = a.wait(ctx, s.VMID, task)
 	}
@@ -75,7 +79,7 @@ func (s CreateVM) done(ctx context.Context, a *applier) (bool, error) {
 	}
 	if keys := s.outcome().unmet(config); len(keys) > 0 {
 		return false, fmt.Errorf("workstation: VM %d exists, and its %s is %q, not as planned: observe and plan again: %w",
-			s.VMID, keys[0], config.Values[keys[0]], ErrStale)
+			s.VMID, keys[0], shown(keys[0], config.Values[keys[0]]), ErrStale)
 	}
 	a.digests[s.VMID] = config.Digest
 	return true, nil
@@ -96,10 +100,12 @@ type ChangeVM struct {
 	Exact bool
 	// Password is sent beside Set, as cipassword; none is not sent.
 	Password Secret
+	// OSK is sent in place of "osk=[secret]" in args.
+	OSK Secret
 }
 
 func (s ChangeVM) outcome() outcome {
-	return outcome{set: s.Set, exact: s.Exact, absent: s.Delete, password: !s.Password.IsZero()}
+	return outcome{set: revealOSK(s.Set, s.OSK), exact: s.Exact, absent: s.Delete, password: !s.Password.IsZero()}
 }
 
 // Change implements [Step].
@@ -136,7 +142,7 @@ func (s ChangeVM) apply(ctx context.Context, a *applier) error {
 		return err
 	}
 	a.say(s.VMID, "changing %s of VM %d", strings.Join(append(sortedKeys(s.Set), s.Delete...), ", "), s.VMID)
-	task, err := a.pve.ChangeConfig(ctx, s.VMID, pve.Change{Set: withPassword(s.Set, s.Password), Delete: s.Delete, Digest: config.Digest})
+	task, err := a.pve.ChangeConfig(ctx, s.VMID, pve.Change{Set: withPassword(revealOSK(s.Set, s.OSK), s.Password), Delete: s.Delete, Digest: config.Digest})
 	if err == nil && task != "" {
 		err = a.wait(ctx, s.VMID, task)
 	}

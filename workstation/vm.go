@@ -52,6 +52,10 @@ type VM struct {
 	Absent []string
 	// Disks are the drives.
 	Disks []Disk
+	// OSK is the key that macOS asks the system management controller for. It
+	// is sent in place of "osk=[secret]" in Config["args"]; unset, the one that
+	// the VM has stays.
+	OSK Secret
 	// Password is the one that cloud-init gives the guest's user. It is set
 	// when the VM has none: PVE never tells it, so it cannot be compared.
 	Password Secret
@@ -128,6 +132,7 @@ func (vm VM) Validate() error {
 		}
 	}
 	vm.checkGuest(&problems)
+	vm.checkMacOS(&problems)
 	vm.checkCloudInit(&problems)
 	vm.checkTuning(&problems)
 	return problems.err()

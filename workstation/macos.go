@@ -1,0 +1,179 @@
+package workstation
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/pve"
+	"github.com/proxstation/proxstation/storage"
+)
+
+// MacOS is the profile of a macOS VM on an Intel iGPU. The OSK and the two
+// images are what only the caller can supply; all else is sane unset.
+//
+// It is built in two stages, of which the second is a small change of the
+// first: macOS is installed on a virtual display, then gets its card.
+//
+//	mac := workstation.MacOS{OSK: osk, OpenCore: "local:import/opencore.raw", Recovery: "local:import/recovery-sequoia.raw",
+//		HostCPU: facts.CPU, Card: card, Mapping: "igpu"} // card is one of facts.Cards()
+//	spec.VMs = append(spec.VMs, mac.VM())                // the first stage
+//	mac.Stage = workstation.MacOnCard                    // later
+//
+// OpenCore boots macOS, and its config.plist decides as which Mac: the
+// smbios1 that PVE gives the VM is what the firmware says before, and OpenCore
+// replaces it (OpenCore Configuration, PlatformInfo: UpdateSMBIOS). So the
+// profile leaves smbios1 alone, and [MacModel] says what belongs into
+// PlatformInfo, Generic, SystemProductName; [Diff] has it among its findings.
+//
+// Setting args takes root@pam with a password, in both stages; the plan says
+// so. The guest wants a guest agent of its own (qemu-ga for macOS) for a clean
+// shutdown.
+type MacOS struct {
+	// ID is the VMID; 0 is 130.
+	ID int
+	// Name is the VM's name; empty is "macos".
+	Name string
+	// Release is the release of macOS; unset, Sequoia.
+	Release gpu.Guest
+	// Stage is how far the VM is; unset, MacInstall.
+	Stage MacStage
+	// Cores is the number of virtual CPUs; 0 is 4. OSX-PROXMOX allows powers of
+	// two only.
+	Cores int
+	// Memory is the guest's memory; 0 is 16 GiB.
+	Memory storage.Size
+	// System is the size of the system's disk; 0 is 128 GiB. Data is that of a
+	// second one, on the second tier; 0 is none.
+	System, Data storage.Size
+	// Bridge is the network bridge; empty is "vmbr0".
+	Bridge string
+	// Network is the model of the network card; unset, VMXNET3.
+	Network MacNetwork
+	// Screen is the virtual display; unset, VMwareSVGA.
+	Screen MacScreen
+
+	// Card is the graphics card, one of [Facts.Cards]. Known in the first
+	// stage, it already decides the machine type, which macOS should not see
+	// change. Mapping is the resource mapping by which the VM names it; empty,
+	// it names the card's address.
+	Card    gpu.Card
+	Mapping string
+	// Mode is how an Intel iGPU is passed through; unset, it is chosen.
+	Mode IGPUMode
+	// ROM is the option ROM in the node's /usr/share/kvm; empty is the one that
+	// suits card and mode, see [gpu.CheckROM].
+	ROM string
+
+	// HostCPU is the model name of the host's processor, [Facts].CPU; empty is
+	// an Intel processor before the 12th generation. CPU is the value of QEMU's
+	// -cpu; empty is the one that suits HostCPU and Release.
+	HostCPU, CPU string
+	// OSK is the key that macOS asks the system management controller for, 64
+	// characters; it is the property of whoever owns a Mac, and is in no code
+	// of ours. It appears in no plan and no error. Unset, the VM keeps its own.
+	OSK Secret
+	// OpenCore and Recovery are the images of the boot loader and of the
+	// recovery system: volumes of content type import ("local:import/..."), a
+	// file of the node's own ("/var/lib/vz/template/iso/...", for root@pam with
+	// a password) or a disk that the VM has. They become disks, because OpenCore
+	// does not look for a recovery system on CDs. Without OpenCore the VM boots
+	// from its system disk.
+	OpenCore, Recovery string
+	// Tuning is what joins devices to it or pins its CPUs.
+	Tuning
+}
+
+// A MacStage is how far a macOS VM is.
+type MacStage uint8
+
+// The stages.
+const (
+	MacInstall MacStage = iota // macOS is being installed, on a virtual display
+	MacOnCard                  // it has its graphics card
+)
+
+// A MacNetwork is a network card that macOS has a driver for.
+type MacNetwork string
+
+// The network cards.
+const (
+	VMXNET3       MacNetwork = "vmxnet3" // all releases
+	VirtIONetwork MacNetwork = "virtio"  // from Big Sur on
+)
+
+// A MacScreen is a virtual display on which macOS draws, unaccelerated.
+type MacScreen string
+
+// The virtual displays.
+const (
+	VMwareSVGA MacScreen = "vmware"
+	VirtIOGPU  MacScreen = "virtio"
+)
+
+// The drives. macOS has drivers for AHCI on both machine types, for the IDE of
+// i440fx it has none; for virtio disks from Catalina on (OSX-PROXMOX's setup).
+const (
+	openCoreSlot = "sata4"
+	recoverySlot = "sata5"
+)
+
+func (p MacOS) release() gpu.Guest { return cmp.Or(p.Release, gpu.MacOSSequoia) }
+
+// VM returns the VM that the profile stands for.
+func (p MacOS) VM() VM {
+	vm := base(cmp.Or(p.ID, 130), cmp.Or(p.Name, "macos"), p.release())
+	mode := p.mode()
+	vm.OSK = p.OSK
+	vm.Config["ostype"] = "other"
+	vm.Config["machine"] = mode.machine()
+	vm.Config["cores"] = fmt.Sprint(cmp.Or(p.Cores, 4))
+	vm.Config["memory"] = mebibytes(cmp.Or(p.Memory, 16*storage.GiB))
+	vm.Config["net0"] = fmt.Sprintf("model=%s,bridge=%s", cmp.Or(p.Network, VMXNET3), cmp.Or(p.Bridge, "vmbr0"))
+	vm.Config["vga"] = string(cmp.Or(p.Screen, VMwareSVGA))
+	vm.Config["tablet"] = "0" // args have one where macOS sees it
+	system, data := "virtio0", "virtio1"
+	if p.release() < gpu.MacOSCatalina {
+		system, data = "sata0", "sata1"
+	}
+	vm.Disks = []Disk{
+		{Slot: system, Purpose: storage.Boot, Size: cmp.Or(p.System, 128*storage.GiB)},
+		{Slot: "efidisk0", Purpose: storage.Firmware, Options: map[string]string{"efitype": "4m", "pre-enrolled-keys": "0"}},
+	}
+	if p.Data > 0 {
+		vm.Disks = append(vm.Disks, Disk{Slot: data, Purpose: storage.Data, Size: p.Data})
+	}
+	vm.Config["boot"] = "order=" + system
+	if p.OpenCore != "" {
+		vm.Config["boot"] = "order=" + openCoreSlot + ";" + system
+		vm.insert(openCoreSlot, storage.Firmware, p.OpenCore)
+	}
+	if p.Recovery != "" {
+		vm.insert(recoverySlot, storage.Scratch, p.Recovery)
+	}
+	args := []string{"-device isa-applesmc,osk=" + pve.HiddenOSK, "-smbios type=2",
+		"-device qemu-xhci,id=mac-xhci", "-device usb-kbd,id=mac-kbd,bus=mac-xhci.0", "-device usb-tablet,id=mac-tablet,bus=mac-xhci.0"}
+	args = append(args, p.cpuArgs()...)
+	if mode.machine() == "q35" {
+		// From QEMU 6.1 on, which all of PVE 8 and 9 have; without it macOS takes
+		// its devices for ones that may be pulled out.
+		args = append(args, "-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off")
+	}
+	vm.Config["args"] = strings.Join(append(args, p.giveCard(&vm, mode)...), " ")
+	p.into(&vm)
+	return vm
+}
+
+// insert adds an image as a disk: the VM's own disk as it is, all else as a
+// copy.
+func (vm *VM) insert(slot string, purpose storage.Purpose, image string) {
+	disk := Disk{Slot: slot, Purpose: purpose, Options: map[string]string{"media": "disk"}}
+	_, volume, _ := cutVolume(image)
+	if strings.HasPrefix(volume[strings.LastIndex(volume, "/")+1:], fmt.Sprintf("vm-%d-", vm.ID)) {
+		disk.Volume = image
+	} else {
+		disk.Import = image
+	}
+	vm.Disks = append(vm.Disks, disk)
+}

@@ -1,0 +1,183 @@
+package workstation
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/proxstation/proxstation/gpu"
+)
+
+// An IGPUMode is how an Intel iGPU is passed through. It decides the machine
+// type, so that legacy-igd on q35, which PVE refuses, cannot be said.
+type IGPUMode uint8
+
+// The modes. [IGPUChosen] is IGPULegacy for a generation that can be a guest's
+// boot display at 0000:00:02.0, and IGPUHeadless for others.
+const (
+	IGPUChosen IGPUMode = iota
+	// IGPULegacy makes the iGPU the guest's only display, from the firmware's
+	// first picture on: machine pc (i440fx), legacy-igd, no virtual display. It
+	// wants an OpenCore image that boots on i440fx; not all do.
+	IGPULegacy
+	// IGPUHeadless makes it a second card on q35, at the place where macOS
+	// looks for it: it computes and draws once macOS has loaded its driver.
+	// The virtual display stays, for PVE's console.
+	IGPUHeadless
+)
+
+// A cardMode is what a card does to the VM around it.
+type cardMode uint8
+
+const (
+	noCard cardMode = iota
+	legacyIGPU
+	headlessIGPU
+	discreteCard
+)
+
+func (m cardMode) machine() string {
+	if m == legacyIGPU {
+		return "pc"
+	}
+	return "q35"
+}
+
+// mode returns what the card, as planned, does to the VM.
+func (p MacOS) mode() cardMode {
+	_, intel := p.Card.Family().IGD()
+	switch {
+	case len(p.Card.Functions) == 0:
+		return noCard
+	case !p.Card.Integrated():
+		return discreteCard
+	case p.Mode == IGPULegacy || p.Mode == IGPUChosen && intel:
+		return legacyIGPU
+	}
+	return headlessIGPU
+}
+
+// giveCard gives the VM its card in the second stage, and sees in the first
+// that it has none. It returns what it takes of QEMU's arguments.
+func (p MacOS) giveCard(vm *VM, mode cardMode) (args []string) {
+	if p.Stage == MacInstall {
+		if mode != noCard {
+			vm.Absent = append(vm.Absent, "hostpci0")
+		}
+		return nil
+	}
+	if mode == noCard {
+		vm.Config["hostpci0"] = "" // Validate says what is missing
+		return nil
+	}
+	h := gpu.HostPCI{Mapping: p.Mapping, ROMFile: p.ROM, DeviceID: gpu.Judge(vm.Guest, p.Card).DeviceID}
+	if p.Mapping == "" && mode == discreteCard {
+		h.Devices = []gpu.Device{gpu.WholeDevice(p.Card.Address())}
+	} else if p.Mapping == "" {
+		h.Devices = []gpu.Device{{Address: p.Card.Address()}}
+	}
+	igd, _ := p.Card.Family().IGD()
+	const slot = "hostpci0"
+	switch mode {
+	case legacyIGPU:
+		vm.Config["vga"] = "none"
+		h.LegacyIGD, h.ROMFile = true, cmp.Or(p.ROM, igd.ROM)
+		if argument := igd.LPCArgument(slot); argument != "" {
+			args = append(args, argument)
+		}
+	case headlessIGPU: // intel-igpu-passthru README, UPT mode; pcie.0 is q35's root bus
+		h.ROMFile = cmp.Or(p.ROM, gpu.UniversalROM)
+		for _, property := range []string{"bus=pcie.0", "addr=2.0", "x-igd-opregion=on"} {
+			args = append(args, "-set device."+slot+"."+property)
+		}
+	case discreteCard:
+		vm.Config["vga"] = "none"
+		h.PCIe, h.PrimaryVGA = true, true
+	}
+	vm.Config[slot] = h.String()
+	return args
+}
+
+// A macModel is a Mac with the releases that it runs (OpenCorePkg AppleModels,
+// MinimumOSVersion and MaximumOSVersion, April 2026).
+type macModel struct {
+	name        string
+	first, last gpu.Guest
+}
+
+// macIGPUs are Macs whose display is an Intel iGPU, by its family, the oldest
+// first.
+var macIGPUs = []struct {
+	family gpu.Family
+	macModel
+}{
+	{gpu.IntelIvyBridge, macModel{"iMac13,1", gpu.MacOSHighSierra, gpu.MacOSCatalina}},
+	{gpu.IntelHaswell, macModel{"iMac14,4", gpu.MacOSHighSierra, gpu.MacOSBigSur}},
+	{gpu.IntelBroadwell, macModel{"iMac16,2", gpu.MacOSHighSierra, gpu.MacOSMonterey}},
+	{gpu.IntelSkylake, macModel{"iMac17,1", gpu.MacOSHighSierra, gpu.MacOSMonterey}},
+	{gpu.IntelKabyLake, macModel{"iMac18,1", gpu.MacOSHighSierra, gpu.MacOSVentura}},
+	{gpu.IntelCoffeeLake, macModel{"iMac19,1", gpu.MacOSMojave, gpu.MacOSSequoia}},
+	{gpu.IntelCometLake, macModel{"iMac20,1", gpu.MacOSCatalina, gpu.MacOSTahoe}},
+	{gpu.IntelIceLake, macModel{"MacBookPro16,2", gpu.MacOSCatalina, gpu.MacOSTahoe}},
+}
+
+// macPros are Macs without an iGPU, the preferred first.
+var macPros = []macModel{
+	{"MacPro7,1", gpu.MacOSCatalina, gpu.MacOSTahoe},
+	{"iMacPro1,1", gpu.MacOSHighSierra, gpu.MacOSSequoia},
+}
+
+func (m macModel) runs(release gpu.Guest) bool { return release >= m.first && release <= m.last }
+
+// MacModel returns the Mac that OpenCore should say it is (config.plist,
+// PlatformInfo, Generic, SystemProductName): one that Apple gives the release,
+// with an iGPU of the card's family or the nearest. The zero Card stands for a
+// virtual display. It returns "" for a guest that is not macOS.
+func MacModel(release gpu.Guest, card gpu.Card) string {
+	at := slices.IndexFunc(macIGPUs, func(m struct {
+		family gpu.Family
+		macModel
+	}) bool {
+		return m.family == card.Family()
+	})
+	if at < 0 {
+		for _, m := range macPros {
+			if m.runs(release) {
+				return m.name
+			}
+		}
+		return ""
+	}
+	for distance := range len(macIGPUs) { // the newer first, then the older
+		for _, i := range []int{at + distance, at - distance} {
+			if i >= 0 && i < len(macIGPUs) && macIGPUs[i].runs(release) {
+				return macIGPUs[i].name
+			}
+		}
+	}
+	return ""
+}
+
+// String returns the stage's name.
+func (s MacStage) String() string {
+	switch s {
+	case MacInstall:
+		return "install"
+	case MacOnCard:
+		return "on card"
+	}
+	return fmt.Sprintf("MacStage(%d)", uint8(s))
+}
+
+// String returns the mode's name.
+func (m IGPUMode) String() string {
+	switch m {
+	case IGPUChosen:
+		return "chosen"
+	case IGPULegacy:
+		return "legacy"
+	case IGPUHeadless:
+		return "headless"
+	}
+	return fmt.Sprintf("IGPUMode(%d)", uint8(m))
+}

@@ -1,0 +1,147 @@
+package workstation
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation/internal/pve"
+	"github.com/proxstation/proxstation/storage"
+)
+
+// macOSMemory is the least that the installers of the releases since Big Sur
+// run in (Apple's system requirements).
+const macOSMemory = 4 * storage.GiB
+
+// oskFormat is what QEMU takes for a key (hw/misc/applesmc.c: another length
+// is replaced by a key of zeros) and what needs no quotes in args.
+var oskFormat = regexp.MustCompile(`^[!#-&(-+.-\[\]-~-]{64}$`)
+
+// checkMacOS reports what macOS would not run with.
+func (vm VM) checkMacOS(problems *problems) {
+	for _, disk := range vm.Disks {
+		if strings.Contains(disk.Import, ":iso/") {
+			problems.add(vm, disk.Slot, disk.Import, "PVE makes disks of volumes of content type import, not iso: bring the file there as .raw, or name its path on the node, as root@pam with a password")
+		}
+	}
+	if !vm.OSK.IsZero() && !oskFormat.MatchString(vm.OSK.Reveal()) {
+		problems.add(vm, "osk", "", "the key has 64 characters, none of them a blank, a comma, a quote or a backslash")
+	}
+	if !vm.Guest.IsMacOS() {
+		if strings.Contains(vm.Config["args"], "isa-applesmc") {
+			problems.add(vm, "guest", vm.Guest.String(), "an Apple SMC is for macOS: choose one of its releases")
+		}
+		return
+	}
+	if size, err := storage.ParseSize(vm.Config["memory"] + "M"); err != nil || size < macOSMemory {
+		problems.add(vm, "memory", vm.Config["memory"], "macOS needs "+macOSMemory.Human())
+	}
+	if vm.Config["bios"] != "ovmf" || !vm.has("efidisk0") {
+		problems.add(vm, "bios", vm.Config["bios"], "macOS needs UEFI: bios ovmf and an EFI disk")
+	}
+	if model, _ := parseProperties("net0", vm.Config["net0"]).get("model"); model == string(VirtIONetwork) && vm.Guest < gpu.MacOSBigSur {
+		problems.add(vm, "net0", vm.Config["net0"], vm.Guest.String()+" has no driver for it: use vmxnet3")
+	}
+	if value, there := vm.Config["hostpci0"]; there && value == "" {
+		problems.add(vm, "hostpci0", "", "the second stage needs the Card, one of Facts.Cards")
+	}
+}
+
+// checkOSK takes the SMC's key out of a configuration and returns it: the one
+// that is given, or else the one that the VM has.
+func (d *differ) checkOSK(vm VM, config map[string]string, have string) (hidden map[string]string, osk Secret) {
+	args := config["args"]
+	osk = vm.OSK
+	for _, known := range []string{args, have} {
+		if osk.IsZero() {
+			osk = NewSecret(pve.OSK(known))
+		}
+	}
+	args = pve.HideOSK(args)
+	if !strings.Contains(args, "osk="+pve.HiddenOSK) {
+		return config, Secret{}
+	}
+	if osk.IsZero() {
+		d.problems.add(vm, "osk", "", "macOS does not boot without the key of its system management controller: read it from a Mac of yours, and supply it")
+	}
+	return withValue(config, "args", args), osk
+}
+
+// macOS says what should be known of macOS VMs that the plan makes or changes.
+func (d *differ) macOS() {
+	for _, vm := range d.spec.VMs {
+		planned := slices.ContainsFunc(d.plan.Steps, func(s Step) bool {
+			create, creates := s.(CreateVM)
+			change, changes := s.(ChangeVM)
+			return creates && create.VMID == vm.ID || changes && change.VMID == vm.ID
+		})
+		if !vm.Guest.IsMacOS() || !planned {
+			continue
+		}
+		tell := func(id string, severity finding.Severity, seen, why, fix string) {
+			d.find(Finding{ID: id, Severity: severity, Subject: fmt.Sprintf("VM %d", vm.ID), Seen: seen, Why: why, Fix: fix})
+		}
+		d.macOSCPU(vm, tell)
+		card := d.cardOf(vm)
+		if model := MacModel(vm.Guest, card); model != "" {
+			tell("macos.model", finding.Info, vm.Guest.String()+" is for Macs that Apple gives it to", "what OpenCore says it is decides; the VM's smbios1 does not",
+				"let SystemProductName be "+model+" in PlatformInfo, Generic of OpenCore's config.plist")
+		}
+		have := d.facts.VMs[vm.ID].Config["machine"]
+		if want := vm.Config["machine"]; have != "" && want != have && !pinned("machine", have, want) {
+			tell("macos.machine", finding.Warning, fmt.Sprintf("machine: %s becomes %s", have, want), "every device of the guest gets another place; the boot loader must know this machine",
+				"have OpenCore support it before, and keep the virtual display until macOS has booted there")
+		}
+		if card.Integrated() {
+			d.macOSCard(vm, tell)
+		}
+	}
+}
+
+type teller func(id string, severity finding.Severity, seen, why, fix string)
+
+func (d *differ) macOSCPU(vm VM, tell teller) {
+	emulated := !strings.Contains(vm.Config["args"], "-cpu host")
+	if d.facts.CPU != "" && !knowsCPU(d.facts.CPU) && !emulated {
+		tell("macos.cpu", finding.Warning, "-cpu host on "+d.facts.CPU, "macOS does not know this processor and stops at once",
+			"set MacOS.HostCPU to Facts.CPU, so that a processor of a Mac is emulated")
+	}
+}
+
+// macOSCard says what an iGPU for the guest costs the host, and what it wants
+// there that no API tells.
+func (d *differ) macOSCard(vm VM, tell teller) {
+	tell("macos.console", finding.Warning, "the guest gets the host's integrated graphics",
+		"the host's console goes dark when the VM starts, and stays dark when it stops: PVE does not give the card back to its driver",
+		"reach the host over the network; for the console, bind 0000:00:02.0 to i915 again (iommu's Rebind)")
+	h, err := gpu.ParseHostPCI(vm.Config["hostpci0"])
+	if err != nil || h.ROMFile == "" {
+		return
+	}
+	sum, known := gpu.ROMChecksum(h.ROMFile)
+	fix := "put it there, and compare its checksum with its publisher's"
+	if known {
+		fix = fmt.Sprintf("put it there from %s; sha256sum must say %s (gpu.CheckROM)", gpu.ROMRelease, sum)
+	}
+	tell("macos.rom", finding.Info, "romfile="+h.ROMFile, "QEMU reads /usr/share/kvm/"+h.ROMFile+" on the node and does not start without it; no API tells whether it is there", fix)
+}
+
+// cardOf returns the node's card that a VM's hostpci0 means.
+func (d *differ) cardOf(vm VM) gpu.Card {
+	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions, Mappings: d.after}
+	h, err := gpu.ParseHostPCI(vm.Config["hostpci0"])
+	if err != nil {
+		return gpu.Card{}
+	}
+	for _, set := range node.Resolve(h) {
+		for _, a := range set {
+			if card, ok := gpu.CardAt(d.facts.IOMMU.Functions, a); ok {
+				return card
+			}
+		}
+	}
+	return gpu.Card{}
+}

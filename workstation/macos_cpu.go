@@ -1,0 +1,47 @@
+package workstation
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/proxstation/proxstation/gpu"
+)
+
+// What macOS sees as its processor. PVE puts its own -cpu in front; QEMU takes
+// the last one.
+const (
+	// An Intel processor as it is (OSX-PROXMOX, setup), with the leaf in which
+	// macOS reads the clock's frequency (osx-proxmox-next, planner.py).
+	hostCPU = "host,kvm=on,vendor=GenuineIntel,+kvm_pv_unhalt,+kvm_pv_eoi,+hypervisor,+invtsc,vmware-cpuid-freq=on"
+	// From Ventura on, which wants AVX2, where macOS does not know the
+	// processor (both): one that Macs had, without what the host may lack.
+	cascadeLake = "Cascadelake-Server,vendor=GenuineIntel,+invtsc,-pcid,-hle,-rtm,-avx512f,-avx512dq,-avx512cd,-avx512bw,-avx512vl,-avx512vnni," +
+		"kvm=on,vmware-cpuid-freq=on"
+	// Before Ventura likewise (OSX-PROXMOX, setup).
+	penryn = "Penryn,kvm=on,vendor=GenuineIntel,+kvm_pv_unhalt,+kvm_pv_eoi,+hypervisor,+invtsc,+ssse3,+sse4.2,+popcnt,+avx,+avx2,+aes,+fma,+bmi1,+bmi2," +
+		"+xsave,+xsaveopt,check"
+)
+
+// hybridIntel is the model name of an Intel processor with two kinds of cores:
+// from the 12th generation on. macOS takes their topology for a fault
+// (osx-proxmox-next, planner.py).
+var hybridIntel = regexp.MustCompile(`\b1[2-9]th Gen\b|\bCore\(TM\) (Ultra|[3579] )|\bIntel\(R\) (Processor )?N\d+`)
+
+// knowsCPU reports whether macOS knows the processor of a model name.
+func knowsCPU(model string) bool {
+	return !strings.Contains(model, "AMD") && !hybridIntel.MatchString(model)
+}
+
+func (p MacOS) cpuArgs() []string {
+	cpu := p.CPU
+	switch {
+	case cpu != "":
+	case knowsCPU(p.HostCPU):
+		cpu = hostCPU
+	case p.release() >= gpu.MacOSVentura:
+		cpu = cascadeLake
+	default:
+		cpu = penryn
+	}
+	return []string{"-cpu " + cpu}
+}
