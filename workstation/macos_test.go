@@ -250,7 +250,7 @@ func TestMacOSRefuses(t *testing.T) {
 		"no OSK":                 {mac(func(p *workstation.MacOS) { p.OSK = workstation.Secret{} }), workstation.ErrInvalid, "osk: macOS does not boot without the key"},
 		"half an OSK":            {mac(func(p *workstation.MacOS) { p.OSK = workstation.NewSecret(dummyOSK[:32]) }), workstation.ErrInvalid, "osk: the key has 64 characters"},
 		"an OSK with a quote":    {mac(func(p *workstation.MacOS) { p.OSK = workstation.NewSecret(dummyOSK[:63] + `"`) }), workstation.ErrInvalid, "osk: the key has 64 characters"},
-		"too little memory":      {mac(func(p *workstation.MacOS) { p.Memory = 2 * storage.GiB }), workstation.ErrInvalid, `memory "2048": macOS needs 4 GiB`},
+		"too little memory":      {mac(func(p *workstation.MacOS) { p.Memory = 2 * storage.GiB }), workstation.ErrInvalid, `memory "2048": macOS needs 4.0 GiB`},
 		"an RTX card":            {mac(card(facts.Cards()[1])), gpu.ErrUnsupported, "RTX"},
 		"no card":                {mac(card(gpu.Card{})), workstation.ErrInvalid, "hostpci0: the second stage needs the Card"},
 		"no card but a mapping":  {mac(func(p *workstation.MacOS) { card(gpu.Card{})(p); p.Mapping = "igpu" }), workstation.ErrInvalid, "hostpci0: the second stage needs the Card"},
