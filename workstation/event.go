@@ -5,8 +5,9 @@ import "time"
 // A Phase is a stage of long work.
 type Phase string
 
-// The phases of an apply and of a switch, in the order they come.
+// The phases of an upload, an apply and a switch, in the order they come.
 const (
+	PhaseUpload   Phase = "upload"   // an image on its way to the node
 	PhaseApply    Phase = "apply"    // a step of a plan
 	PhaseLease    Phase = "lease"    // waiting for another controller
 	PhaseCheck    Phase = "check"    // looking at everything that could fail later

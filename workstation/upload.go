@@ -1,0 +1,215 @@
+package workstation
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"time"
+
+	"github.com/proxstation/proxstation/internal/pve"
+	"github.com/proxstation/proxstation/storage"
+)
+
+// ErrImage means that an image cannot be brought to its place. The error is
+// an [ImageError].
+var ErrImage = errors.New("image cannot be brought to its place")
+
+// An ImageError says what is in the way of an image. Nothing was changed.
+type ImageError struct {
+	Volume string
+	Why    string // and what to do
+}
+
+// Error implements error.
+func (e *ImageError) Error() string { return fmt.Sprintf("workstation: %s: %s", e.Volume, e.Why) }
+
+// Is makes the error match [ErrImage].
+func (e *ImageError) Is(target error) bool { return target == ErrImage }
+
+// The names that PVE takes (pve-storage PVE/Storage.pm, ISO_EXT_RE_0 and
+// UPLOAD_IMPORT_EXT_RE_1; the API changes other characters of an ISO's name).
+var imageVolume = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9._-]*):(?:(iso)/([A-Za-z0-9._-]+\.(?:iso|img))|(import)/([A-Za-z0-9.+=_-]+\.(?:raw|qcow2|vmdk)))$`)
+
+// Upload brings an image to the node, as a volume such as
+// "local:import/recovery-sequoia.raw" or "local:iso/virtio-win.iso". Import is
+// what disks are made from (content type import, PVE 8.4 and newer); a raw
+// image must be whole, because PVE looks at it.
+//
+// A volume of that name and size that is there already is taken for the image,
+// because no API tells a checksum; of another size, it is an [ImageError].
+// What arrives is compared with the image by SHA-256, for which the image is
+// read twice. PVE cannot go on with half an upload: after a failure Upload
+// begins anew. It ends with its context.
+//
+// It needs Datastore.AllocateTemplate on the storage, and space in the node's
+// /var/tmp for the time.
+func (n *Node) Upload(ctx context.Context, volume string, image io.ReadSeeker, report func(Event)) error {
+	size, err := image.Seek(0, io.SeekEnd)
+	if err != nil {
+		return fmt.Errorf("workstation: %s: %w", volume, err)
+	}
+	b := &bringing{node: n, volume: volume, reporter: reporter{report: report}}
+	b.enter(PhaseUpload, 0, "looking what is there")
+	if there, err := b.look(ctx, storage.Size(size)); there || err != nil {
+		return err
+	}
+	if b.file.SHA256, err = b.sum(ctx, image, size); err != nil {
+		return err
+	}
+	if _, err := image.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("workstation: %s: %w", volume, err)
+	}
+	task, err := n.pve.Upload(ctx, b.file, b.counted(ctx, image, size, "uploading"), size)
+	return b.finish(ctx, task, err, storage.Size(size))
+}
+
+// A Download is a file that the node fetches by itself.
+type Download struct {
+	// Volume is where it goes; see [Node.Upload].
+	Volume string
+	// URL is where it is.
+	URL string
+	// SHA256 is its checksum in hexadecimal, without which nobody knows what
+	// was fetched.
+	SHA256 string
+}
+
+// Download makes the node fetch an image from a URL. A volume of that name that
+// is there already is taken for it. It needs Datastore.AllocateTemplate on the
+// storage, and Sys.Modify on / or Sys.AccessNetwork on the node.
+func (n *Node) Download(ctx context.Context, d Download, report func(Event)) error {
+	b := &bringing{node: n, volume: d.Volume, reporter: reporter{report: report}}
+	if sum, err := hex.DecodeString(d.SHA256); err != nil || len(sum) != sha256.Size {
+		return &ImageError{Volume: d.Volume, Why: "a download wants the SHA-256 checksum of what is to be fetched, 64 hexadecimal digits"}
+	}
+	b.enter(PhaseUpload, 0, "looking what is there")
+	if there, err := b.look(ctx, 0); there || err != nil {
+		return err
+	}
+	b.file.SHA256 = d.SHA256
+	task, err := n.pve.Download(ctx, b.file, d.URL)
+	return b.finish(ctx, task, err, 0)
+}
+
+// A bringing is the work of one Upload or Download.
+type bringing struct {
+	node   *Node
+	volume string
+	file   pve.File
+	reporter
+}
+
+func (b *bringing) problem(format string, args ...any) error {
+	return &ImageError{Volume: b.volume, Why: fmt.Sprintf(format, args...)}
+}
+
+// look sees whether the volume is there, and whether its storage would take
+// it: PVE itself says so only after it has received all of it.
+func (b *bringing) look(ctx context.Context, size storage.Size) (there bool, err error) {
+	match := imageVolume.FindStringSubmatch(b.volume)
+	if match == nil {
+		return false, b.problem("want STORAGE:import/NAME.raw (or qcow2, vmdk) or STORAGE:iso/NAME.iso (or img)")
+	}
+	b.file = pve.File{Storage: match[1], Content: match[2] + match[4], Name: match[3] + match[5]}
+	state, err := b.node.pve.StorageState(ctx, b.file.Storage)
+	if err != nil {
+		return false, err
+	}
+	if !state.Holds(b.file.Content) {
+		return false, b.problem("storage %s is for %s: allow it, on the node: pvesm set %[1]s --content %[2]s,%[3]s", b.file.Storage, state.Content, b.file.Content)
+	}
+	have, there, err := b.find(ctx)
+	switch {
+	case err != nil:
+		return false, err
+	case there && size != 0 && have != size:
+		return false, b.problem("a file of %d bytes has this name, the image has %d: remove it, or choose another name", have, size)
+	case there:
+		b.say(0, b.volume+" is there already")
+		return true, nil
+	case size > state.Available:
+		return false, b.problem("the image has %s, the storage %s left", size.Human(), state.Available.Human())
+	}
+	return false, nil
+}
+
+func (b *bringing) find(ctx context.Context) (size storage.Size, there bool, err error) {
+	volumes, err := b.node.pve.Content(ctx, b.file.Storage, b.file.Content)
+	for _, v := range volumes {
+		if v.ID == b.volume {
+			return v.Size, true, nil
+		}
+	}
+	return 0, false, err
+}
+
+func (b *bringing) sum(ctx context.Context, image io.ReadSeeker, size int64) (string, error) {
+	if _, err := image.Seek(0, io.SeekStart); err != nil {
+		return "", fmt.Errorf("workstation: %s: %w", b.volume, err)
+	}
+	hash := sha256.New()
+	if _, err := io.Copy(hash, b.counted(ctx, image, size, "reading")); err != nil {
+		return "", fmt.Errorf("workstation: %s: %w", b.volume, err)
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+// finish waits for the task, and looks what came of it: an answer may get lost
+// although the work was done.
+func (b *bringing) finish(ctx context.Context, task pve.UPID, err error, size storage.Size) error {
+	if err == nil {
+		b.say(0, "the node checks it and puts it in its place")
+		_, err = b.node.pve.Wait(ctx, task, func(p pve.TaskProgress) {
+			if p.LastLine != "" {
+				b.say(0, p.LastLine)
+			}
+		})
+	}
+	if err != nil && (task != "" || !uncertain(err)) {
+		return err
+	}
+	have, there, lookErr := b.find(ctx)
+	switch {
+	case lookErr != nil:
+		return errors.Join(err, lookErr)
+	case !there && err != nil:
+		return err // it may come yet: another Upload would tell
+	case !there || size != 0 && have != size:
+		return errors.Join(err, b.problem("the task ended, but the volume is not there as sent"))
+	}
+	b.say(0, b.volume+" is there")
+	return nil
+}
+
+// counted reports how much of an image has been read, about once a second, and
+// ends with the context.
+func (b *bringing) counted(ctx context.Context, image io.Reader, size int64, verb string) io.Reader {
+	return &counting{ctx: ctx, from: image, tell: func(done int64) {
+		b.say(0, fmt.Sprintf("%s %s of %s", verb, storage.Size(done).Human(), storage.Size(size).Human()))
+	}}
+}
+
+type counting struct {
+	ctx  context.Context
+	from io.Reader
+	tell func(done int64)
+	done int64
+	told time.Time
+}
+
+func (c *counting) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, context.Cause(c.ctx)
+	}
+	n, err := c.from.Read(p)
+	c.done += int64(n)
+	if now := time.Now(); now.Sub(c.told) >= time.Second || err == io.EOF {
+		c.told = now
+		c.tell(c.done)
+	}
+	return n, err
+}
