@@ -1,0 +1,201 @@
+package workstation
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation/storage"
+)
+
+// ErrNoOSXProxmox means that no checkout of OSX-PROXMOX was found.
+var ErrNoOSXProxmox = errors.New("no checkout of OSX-PROXMOX")
+
+// An OSXProxmox is a checkout of OSX-PROXMOX (github.com/luchina-gabriel/OSX-PROXMOX,
+// all rights reserved) on a host, as far as the [MacOS] profile makes use of
+// it: its images. Its VM is replaced by the profile, which can do legacy-igd
+// and rewrites no configuration file; its set-up is not run, because it
+// overwrites modprobe files, keeps the host from every graphics card and
+// restarts it. Package iommu's host plan prepares a host, with a way back.
+type OSXProxmox struct {
+	// Dir is where it is: "/root/macos-install".
+	Dir string
+	// Version is its own, OpenCore that of the boot loader that it brings;
+	// empty where it does not tell.
+	Version, OpenCore string
+	// Missing are the packages of Debian's that its menu wants and the host
+	// does not have. The profile wants none of them.
+	Missing []string
+	// Images are what a VM can be made with, the checkout's own and those that
+	// it has made on the storages.
+	Images []MacImage
+	// Findings say what is in the way of using it, and what it did to the host.
+	Findings []Finding
+}
+
+// A MacImage is a disk image on the host, for [MacOS].OpenCore or
+// [MacOS].Recovery.
+type MacImage struct {
+	// Path is where it is. As a source of a disk it is for root@pam with a
+	// password.
+	Path string
+	// Volume is its volume, if a disk can be made of that: content type import.
+	Volume string
+	Size   storage.Size
+	// Release is the release whose recovery system it holds; gpu.AnyGuest for
+	// OpenCore, which boots all.
+	Release gpu.Guest
+}
+
+// Source returns what a disk is made from: the volume, or else the path.
+func (i MacImage) Source() string {
+	if i.Volume != "" {
+		return i.Volume
+	}
+	return i.Path
+}
+
+// checkouts are where people keep it, the likeliest first. Its installer uses
+// /root/OSX-PROXMOX.
+var checkouts = []string{"root/macos-install", "root/macos-install/*", "root/OSX-PROXMOX", "root/*", "opt/*", "usr/local/src/*", "srv/*", "home/*/macos-install", "home/*/*"}
+
+// setupValue is a line of its script that says one of its constants.
+var setupValue = regexp.MustCompile(`(?m)^(HACKPXVERSION|OCVERSION|SCRIPT_DIR)="?([^"\s]*)"?`)
+
+// wants are the commands that its menu runs, with their packages (setup, and
+// tools/macrecovery).
+var wants = [][2]string{{"jq", "jq"}, {"xmlstarlet", "xmlstarlet"}, {"python3", "python3"}, {"xxd", "xxd"}, {"mkfs.msdos", "dosfstools"}, {"wget", "wget"}, {"git", "git"}}
+
+// FindOSXProxmox looks for a checkout below a host's root directory: in the
+// folder macos-install in root's home, then in other usual places. The error
+// is [ErrNoOSXProxmox], or the file system's. Nothing is run or changed.
+func FindOSXProxmox(root fs.FS) (OSXProxmox, error) {
+	for _, pattern := range checkouts {
+		scripts, err := fs.Glob(root, pattern+"/setup")
+		if err != nil {
+			return OSXProxmox{}, fmt.Errorf("workstation: %w", err)
+		}
+		for _, script := range scripts {
+			text, err := fs.ReadFile(root, script)
+			if errors.Is(err, fs.ErrPermission) {
+				return OSXProxmox{}, fmt.Errorf("workstation: %w", err)
+			}
+			values := map[string]string{}
+			for _, match := range setupValue.FindAllStringSubmatch(string(text), -1) {
+				values[match[1]] = match[2]
+			}
+			if values["HACKPXVERSION"] == "" {
+				continue
+			}
+			o := OSXProxmox{Dir: "/" + path.Dir(script), Version: values["HACKPXVERSION"], OpenCore: values["OCVERSION"]}
+			o.look(root, values["SCRIPT_DIR"])
+			return o, nil
+		}
+	}
+	return OSXProxmox{}, fmt.Errorf("workstation: %w in root's home, /opt, /srv, /usr/local/src and /home", ErrNoOSXProxmox)
+}
+
+func (o *OSXProxmox) look(root fs.FS, scriptDir string) {
+	for _, want := range wants {
+		if !slices.ContainsFunc([]string{"usr/bin", "usr/sbin", "bin", "sbin", "usr/local/bin", "usr/local/sbin"}, func(dir string) bool { return exists(root, dir+"/"+want[0]) }) {
+			o.Missing = append(o.Missing, want[1])
+		}
+	}
+	o.images(root, strings.TrimPrefix(o.Dir, "/")+"/EFI/*.iso", "")
+	for _, s := range hostStorages(root) {
+		dir := strings.TrimPrefix(s.Path, "/")
+		o.images(root, dir+"/import/*.raw", s.Name)
+		o.images(root, dir+"/template/iso/*.i[sm][og]", "")
+	}
+	add := func(id string, severity finding.Severity, seen, why, fix string) {
+		o.Findings = append(o.Findings, Finding{ID: id, Severity: severity, Subject: o.Dir, Seen: seen, Why: why, Fix: fix})
+	}
+	if scriptDir != "" && scriptDir != o.Dir {
+		add("osxproxmox.script-dir", finding.Warning, "its script says SCRIPT_DIR="+scriptDir, "its menu looks for images and tools there, not where it is",
+			"set SCRIPT_DIR in "+o.Dir+"/setup to "+o.Dir+", if its menu is wanted")
+	}
+	if len(o.Missing) > 0 {
+		add("osxproxmox.missing", finding.Info, "not installed: "+strings.Join(o.Missing, ", "), "its menu wants them; the macOS profile does not",
+			"apt-get install "+strings.Join(o.Missing, " ")+", if its menu is wanted")
+	}
+	if !slices.ContainsFunc(o.Images, func(i MacImage) bool { return i.Release == gpu.AnyGuest }) {
+		add("osxproxmox.no-opencore", finding.Warning, "no OpenCore image in "+o.Dir+"/EFI, nor on a storage", "macOS does not boot without it", "fetch the checkout again, or bring an OpenCore image of another source")
+	}
+	o.traces(root, add)
+}
+
+// traces says what its set-up has left on the host, and what macOS wants there.
+func (o *OSXProxmox) traces(root fs.FS, add func(id string, severity finding.Severity, seen, why, fix string)) {
+	ran := exists(root, "etc/pve/qemu-server/.osx-proxmox")
+	if !ran {
+		add("osxproxmox.setup", finding.Info, "its set-up did not run", "it is not needed, and takes the host's graphics drivers away for good",
+			"leave its first menu alone: let iommu's host plan prepare the host")
+	}
+	for file, why := range map[string]string{
+		"etc/modprobe.d/iommu_unsafe_interrupts.conf": "it turns interrupt remapping's protection off: a guest with a device can disturb the host",
+		"etc/modprobe.d/pve-blacklist.conf":           "it may keep the host from its own graphics cards",
+	} {
+		text, err := fs.ReadFile(root, file)
+		if ran && err == nil && (strings.Contains(string(text), "allow_unsafe_interrupts=1") || strings.Contains(string(text), "blacklist amdgpu")) {
+			add("osxproxmox.setup-ran", finding.Warning, "/"+file+", as its set-up writes it", why, "remove what this host does not need of it, and let iommu's host plan do the rest")
+		}
+	}
+	slices.SortStableFunc(o.Findings, func(a, b Finding) int { return strings.Compare(a.ID+a.Seen, b.ID+b.Seen) })
+	if value, err := fs.ReadFile(root, "sys/module/kvm/parameters/ignore_msrs"); err == nil && strings.TrimSpace(string(value)) == "N" {
+		add("macos.ignore-msrs", finding.Warning, "/sys/module/kvm/parameters/ignore_msrs: N", "macOS reads registers that KVM does not know, and restarts without end",
+			`echo Y > /sys/module/kvm/parameters/ignore_msrs, and "options kvm ignore_msrs=Y report_ignored_msrs=0" in /etc/modprobe.d for the next start`)
+	}
+}
+
+// images adds the images that match a pattern; of a storage, they have volumes.
+func (o *OSXProxmox) images(root fs.FS, pattern, pool string) {
+	names, _ := fs.Glob(root, pattern) // the patterns are well-formed
+	for _, name := range names {
+		info, err := fs.Stat(root, name)
+		release, known := imageOf(path.Base(name))
+		if err != nil || !known || info.Size() == 0 {
+			continue
+		}
+		image := MacImage{Path: "/" + name, Size: storage.Size(info.Size()), Release: release}
+		if pool != "" {
+			image.Volume = pool + ":import/" + path.Base(name)
+		}
+		o.Images = append(o.Images, image)
+	}
+}
+
+// imageOf tells an image by its name: "opencore-osx-proxmox-vm.iso",
+// "recovery-high sierra.iso".
+func imageOf(name string) (release gpu.Guest, known bool) {
+	stem := strings.ToLower(strings.TrimSuffix(name, path.Ext(name)))
+	if strings.HasPrefix(stem, "opencore") {
+		return gpu.AnyGuest, true
+	}
+	what, recovers := strings.CutPrefix(stem, "recovery-")
+	for release := gpu.MacOSHighSierra; recovers && release <= gpu.MacOSTahoe; release++ {
+		if strings.ReplaceAll(what, "-", " ") == strings.ToLower(strings.TrimPrefix(release.String(), "macOS ")) {
+			return release, true
+		}
+	}
+	return gpu.AnyGuest, false
+}
+
+// hostStorages returns the host's storages that are directories.
+func hostStorages(root fs.FS) []storage.Storage {
+	text, err := fs.ReadFile(root, "etc/pve/storage.cfg")
+	if err != nil {
+		return []storage.Storage{{Name: "local", Path: "/var/lib/vz"}}
+	}
+	return slices.DeleteFunc(storage.ParseConfig(string(text)), func(s storage.Storage) bool { return s.Path == "" })
+}
+
+func exists(root fs.FS, name string) bool {
+	_, err := fs.Stat(root, name)
+	return err == nil
+}
