@@ -168,7 +168,7 @@ func revealOSK(values map[string]string, osk Secret) map[string]string {
 	if osk.IsZero() || values["args"] == "" {
 		return values
 	}
-	return withValue(values, "args", strings.ReplaceAll(values["args"], "osk="+pve.HiddenOSK, "osk="+osk.Reveal()))
+	return withValue(values, "args", pve.RevealOSK(values["args"], osk.Reveal()))
 }
 
 func withValue(values map[string]string, key, value string) map[string]string {
@@ -193,6 +193,33 @@ func (s ChangeVM) hideOSK() ChangeVM {
 		}
 	}
 	return s
+}
+
+// argLines returns a change of args as lines of a plan, one for each argument
+// that comes, goes or becomes another.
+func argLines(have, want, note string) []Line {
+	var lines []Line
+	left := splitArgs(want)
+	take := func(is func(qemuArg) bool) (arg qemuArg) {
+		if i := slices.IndexFunc(left, is); i >= 0 {
+			arg, left = left[i], slices.Delete(slices.Clone(left), i, i+1)
+		}
+		return arg
+	}
+	for _, h := range splitArgs(have) {
+		if take(func(w qemuArg) bool { return w.text() == h.text() }) != nil {
+			continue
+		}
+		line := Line{Sign: Destroy, Key: "args", Have: strings.Join(h, " "), Note: note}
+		if w := take(func(w qemuArg) bool { return w.kind() == h.kind() }); w != nil {
+			line.Sign, line.Want = Modify, strings.Join(w, " ")
+		}
+		lines = append(lines, line)
+	}
+	for _, w := range left {
+		lines = append(lines, Line{Sign: Add, Key: "args", Want: strings.Join(w, " "), Note: note})
+	}
+	return lines
 }
 
 // shown returns a value of a configuration for people.

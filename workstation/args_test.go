@@ -59,11 +59,33 @@ func FuzzMergeArgs(f *testing.F) {
 
 func TestStepsDoNotShowTheOSK(t *testing.T) {
 	t.Parallel()
-	step := ChangeVM{Set: map[string]string{"args": "-device isa-applesmc,osk=new"}, Have: map[string]string{"args": `-device isa-applesmc,osk="old"`}}.hideOSK()
-	if text := step.Change().String(); strings.Contains(text, "new") || strings.Contains(text, "old") || !strings.Contains(text, "osk=[secret] -> ") {
-		t.Errorf("the step shows a key:\n%s", text)
+	const sent = `-device isa-applesmc,osk="new" -cpu host -set device.hostpci0.x-igd-lpc=on`
+	step := ChangeVM{Set: map[string]string{"args": sent}, Have: map[string]string{"args": `-device isa-applesmc,osk=old,id=smc -cpu max -no-reboot`}}.hideOSK()
+	const want = `~ VM 0 
+    - args  -device isa-applesmc,osk=[secret],id=smc
+    ~ args  -cpu max -> -cpu host
+    - args  -no-reboot
+    + args  -device isa-applesmc,osk="[secret]"
+    + args  -set device.hostpci0.x-igd-lpc=on
+    ! only root@pam with a password may set: args
+`
+	if text := step.Change().String(); text != want {
+		t.Errorf("the step is\n%s\nwant\n%s", text, want)
 	}
-	if sent := revealOSK(step.Set, step.OSK)["args"]; sent != "-device isa-applesmc,osk=new" {
-		t.Errorf("it would send %s", sent)
+	if args := revealOSK(step.Set, step.OSK)["args"]; args != sent {
+		t.Errorf("it would send %s", args)
+	}
+	config := map[string]string{"args": sent}
+	if text := (CreateVM{Config: config}).Change().String(); !strings.Contains(text, "\n    + args  -cpu host\n") {
+		t.Errorf("the step is\n%s", text)
+	}
+}
+
+// Another key for the same VM is a change, although both are shown alike.
+func TestAnotherKeyIsAChange(t *testing.T) {
+	t.Parallel()
+	step := ChangeVM{Set: map[string]string{"args": "-device isa-applesmc,osk=new"}, Have: map[string]string{"args": "-device isa-applesmc,osk=old"}}.hideOSK()
+	if text := step.Change().String(); !strings.Contains(text, "~ args  -device isa-applesmc,osk=[secret] -> -device isa-applesmc,osk=[secret]   # another key") {
+		t.Errorf("the step does not say what changes:\n%s", text)
 	}
 }

@@ -152,7 +152,7 @@ func (p MacOS) VM() VM {
 	if p.Recovery != "" {
 		vm.insert(recoverySlot, storage.Scratch, p.Recovery)
 	}
-	args := []string{"-device isa-applesmc,osk=" + pve.HiddenOSK, "-smbios type=2",
+	args := []string{pve.HideOSK("-device isa-applesmc,osk="), "-smbios type=2",
 		"-device qemu-xhci,id=mac-xhci", "-device usb-kbd,id=mac-kbd,bus=mac-xhci.0", "-device usb-tablet,id=mac-tablet,bus=mac-xhci.0"}
 	args = append(args, p.cpuArgs()...)
 	if mode.machine() == "q35" {

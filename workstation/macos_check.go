@@ -61,7 +61,7 @@ func (d *differ) checkOSK(vm VM, config map[string]string, have string) (hidden 
 		}
 	}
 	args = pve.HideOSK(args)
-	if !strings.Contains(args, "osk="+pve.HiddenOSK) {
+	if !pve.OSKHidden(args) {
 		return config, Secret{}
 	}
 	if osk.IsZero() {

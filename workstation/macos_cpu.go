@@ -25,7 +25,7 @@ const (
 // hybridIntel is the model name of an Intel processor with two kinds of cores:
 // from the 12th generation on. macOS takes their topology for a fault
 // (osx-proxmox-next, planner.py).
-var hybridIntel = regexp.MustCompile(`\b1[2-9]th Gen\b|\bCore\(TM\) (Ultra|[3579] )|\bIntel\(R\) (Processor )?N\d+`)
+var hybridIntel = regexp.MustCompile(`\b1[2-9]th Gen\b|\bi[3579]-1[2-9]\d{3}|\bCore\(TM\) (Ultra|[3579] )|\bIntel\(R\) (Processor )?N\d+`)
 
 // knowsCPU reports whether macOS knows the processor of a model name.
 func knowsCPU(model string) bool {

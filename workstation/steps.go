@@ -32,7 +32,11 @@ func (s CreateVM) outcome() outcome {
 func (s CreateVM) Change() Change {
 	c := Change{Sign: Add, Object: fmt.Sprintf("VM %d %s", s.VMID, s.Name)}
 	for _, key := range sortedKeys(s.Config) {
-		if key != "name" {
+		switch key {
+		case "name":
+		case "args":
+			c.Lines = append(c.Lines, argLines("", s.Config[key], s.Notes[key])...)
+		default:
 			c.Lines = append(c.Lines, Line{Sign: Add, Key: key, Want: s.Config[key], Note: s.Notes[key]})
 		}
 	}
@@ -112,6 +116,10 @@ func (s ChangeVM) outcome() outcome {
 func (s ChangeVM) Change() Change {
 	c := Change{Sign: Modify, Object: fmt.Sprintf("VM %d %s", s.VMID, s.Name)}
 	for _, key := range sortedKeys(s.Set) {
+		if key == "args" {
+			c.Lines = append(c.Lines, argLines(s.Have[key], s.Set[key], s.Notes[key])...)
+			continue
+		}
 		line := Line{Sign: Modify, Key: key, Have: s.Have[key], Want: s.Set[key], Note: s.Notes[key]}
 		if line.Have == "" {
 			line.Sign = Add

@@ -1,29 +1,54 @@
 package pve
 
-import "regexp"
+import (
+	"regexp"
+	"strings"
+)
 
-// HiddenOSK stands where the key of an emulated Apple SMC stood.
-const HiddenOSK = "[secret]"
+// hidden stands where the key of an emulated Apple SMC stood.
+const hidden = "[secret]"
 
 // oskOption is the key's option of QEMU's device isa-applesmc, with the quotes
 // that a shell's words may have (QEMU hw/misc/applesmc.c).
-var oskOption = regexp.MustCompile(`\b(osk=)("[^"]*"|'[^']*'|[^\s,"']*)`)
+var oskOption = regexp.MustCompile(`\bosk=(?:"[^"]*"|'[^']*'|[^\s,"']*)`)
 
 // HideOSK returns a text with the key of every emulated Apple SMC hidden: a
 // value of args, or a message of PVE's, which shows QEMU's whole command line
-// when a VM does not start.
-func HideOSK(text string) string { return oskOption.ReplaceAllString(text, "${1}"+HiddenOSK) }
+// when a VM does not start. Quotes stay.
+func HideOSK(text string) string { return putOSK(text, func(string) string { return hidden }) }
 
-// OSK returns the key in a value of args; empty if there is none, or it is
+// RevealOSK returns a value of args with the key in the places where it is
 // hidden.
-func OSK(args string) string {
-	match := oskOption.FindStringSubmatch(args)
-	if match == nil || match[2] == HiddenOSK {
-		return ""
-	}
-	key := match[2]
-	if n := len(key); n > 1 && (key[0] == '"' || key[0] == '\'') {
-		key = key[1 : n-1]
-	}
+func RevealOSK(args, key string) string {
+	return putOSK(args, func(have string) string {
+		if have == hidden {
+			return key
+		}
+		return have
+	})
+}
+
+// OSK returns the key in a value of args. It is empty if there is none, or if
+// it is hidden.
+func OSK(args string) (key string) {
+	putOSK(args, func(have string) string {
+		if have != hidden && key == "" {
+			key = have
+		}
+		return have
+	})
 	return key
+}
+
+// OSKHidden reports whether a value of args has a key that is hidden.
+func OSKHidden(args string) bool { return RevealOSK(args, "") != args }
+
+func putOSK(text string, put func(key string) string) string {
+	return oskOption.ReplaceAllStringFunc(text, func(option string) string {
+		key, quote := strings.TrimPrefix(option, "osk="), ""
+		if n := len(key); n > 1 && (key[0] == '"' || key[0] == '\'') {
+			key, quote = key[1:n-1], key[:1]
+		}
+		return "osk=" + quote + put(key) + quote
+	})
 }

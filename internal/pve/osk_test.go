@@ -1,6 +1,7 @@
 package pve_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/proxstation/proxstation/internal/pve"
@@ -10,16 +11,33 @@ func TestHideOSK(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ text, key, hidden string }{
 		{`-device isa-applesmc,osk=dummy(c)key -smbios type=2`, "dummy(c)key", `-device isa-applesmc,osk=[secret] -smbios type=2`},
-		{`-device isa-applesmc,osk="dummy key",id=smc`, "dummy key", `-device isa-applesmc,osk=[secret],id=smc`},
+		{`-device isa-applesmc,osk="dummy key",id=smc`, "dummy key", `-device isa-applesmc,osk="[secret]",id=smc`},
 		{`-device 'isa-applesmc,osk=dummy' -x`, "dummy", `-device 'isa-applesmc,osk=[secret]' -x`},
 		{`kvm: -device isa-applesmc,osk=dummy: no`, "dummy:", `kvm: -device isa-applesmc,osk=[secret] no`},
-		{`osk=[secret]`, "", `osk=[secret]`},
+		{`osk='[secret]'`, "", `osk='[secret]'`},
 		{`osk="`, "", `osk=[secret]"`},
 		{`-drive desk=1,cosk=2`, "", `-drive desk=1,cosk=2`},
 		{"", "", ""},
 	} {
-		if key, hidden := pve.OSK(test.text), pve.HideOSK(test.text); key != test.key || hidden != test.hidden {
+		key, hidden := pve.OSK(test.text), pve.HideOSK(test.text)
+		if key != test.key || hidden != test.hidden || pve.OSKHidden(hidden) != strings.Contains(hidden, "[secret]") {
 			t.Errorf("%s: %q, %s; want %q, %s", test.text, key, hidden, test.key, test.hidden)
 		}
+		if key != "" && pve.RevealOSK(hidden, key) != test.text {
+			t.Errorf("%s: revealed it is %s", test.text, pve.RevealOSK(hidden, key))
+		}
 	}
+}
+
+func FuzzOSK(f *testing.F) {
+	f.Add(`-device isa-applesmc,osk="a b" osk='x'`)
+	f.Fuzz(func(t *testing.T, args string) {
+		hidden := pve.HideOSK(args)
+		if key := pve.OSK(hidden); key != "" || pve.HideOSK(hidden) != hidden {
+			t.Errorf("%q shows %q", hidden, key)
+		}
+		if key := pve.OSK(args); key != "" && strings.Count(args, "osk=") == 1 && pve.RevealOSK(hidden, key) != args {
+			t.Errorf("%q is not revealed from %q", args, hidden)
+		}
+	})
 }

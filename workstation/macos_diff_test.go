@@ -1,0 +1,236 @@
+package workstation_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/iommu"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/pvetest"
+)
+
+func TestMacModel(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		release gpu.Guest
+		device  iommu.ID // of Intel's; 0 for none
+		want    string
+	}{
+		{gpu.MacOSHighSierra, 0, "iMacPro1,1"}, {gpu.MacOSMojave, 0, "iMacPro1,1"}, {gpu.MacOSCatalina, 0, "MacPro7,1"}, {gpu.MacOSTahoe, 0, "MacPro7,1"},
+		{gpu.MacOSHighSierra, 0x3e92, "iMac18,1"}, {gpu.MacOSMojave, 0x3e92, "iMac19,1"}, {gpu.MacOSSequoia, 0x3e92, "iMac19,1"}, {gpu.MacOSTahoe, 0x3e92, "iMac20,1"},
+		{gpu.MacOSCatalina, 0x9bc5, "iMac20,1"}, {gpu.MacOSTahoe, 0x9bc5, "iMac20,1"}, {gpu.MacOSBigSur, 0x8a52, "MacBookPro16,2"},
+		{gpu.MacOSMonterey, 0x1912, "iMac17,1"}, {gpu.MacOSVentura, 0x1912, "iMac18,1"}, {gpu.MacOSSonoma, 0x5912, "iMac19,1"},
+		{gpu.MacOSHighSierra, 0x0166, "iMac13,1"}, {gpu.MacOSBigSur, 0x0166, "iMac14,4"}, {gpu.MacOSMonterey, 0x0412, "iMac16,2"},
+		{gpu.Linux, 0x3e92, ""}, {gpu.Windows11, 0, ""}, {gpu.AnyGuest, 0, ""},
+	} {
+		card := gpu.Card{}
+		if test.device != 0 {
+			card = cardOf(igpu, gpu.Intel, test.device)
+		}
+		if have := workstation.MacModel(test.release, card); have != test.want {
+			t.Errorf("%s on %x: %q, want %q", test.release, test.device, have, test.want)
+		}
+	}
+	for release := gpu.MacOSHighSierra; release <= gpu.MacOSTahoe; release++ {
+		for _, device := range []iommu.ID{0, 0x0166, 0x0412, 0x1612, 0x1912, 0x5912, 0x3e92, 0x9bc5, 0x8a52, 0x2c05} {
+			if workstation.MacModel(release, cardOf(igpu, gpu.Intel, device)) == "" {
+				t.Errorf("%s on %x: no Mac", release, device)
+			}
+		}
+	}
+}
+
+func TestMacOSCPU(t *testing.T) {
+	t.Parallel()
+	for model, want := range map[string]string{
+		"": "host", "Intel(R) Core(TM) i7-9700K CPU @ 3.60GHz": "host", "Intel(R) Core(TM)2 Duo CPU E8400": "host", "11th Gen Intel(R) Core(TM) i7-11700": "host", "Intel(R) Xeon(R) CPU E3-1245 v5": "host",
+		"12th Gen Intel(R) Core(TM) i5-12400": "Cascadelake-Server", "13th Gen Intel(R) Core(TM) i9-13900K": "Cascadelake-Server", "Intel(R) Core(TM) i7-14700K": "Cascadelake-Server",
+		"Intel(R) Core(TM) Ultra 7 155H": "Cascadelake-Server", "Intel(R) Core(TM) 7 150U": "Cascadelake-Server", "Intel(R) N100": "Cascadelake-Server", "AMD Ryzen 9 5950X 16-Core Processor": "Cascadelake-Server",
+	} {
+		args := workstation.MacOS{HostCPU: model}.VM().Config["args"]
+		if !strings.Contains(args, "-cpu "+want+",") {
+			t.Errorf("%q: %s, want %s", model, args, want)
+		}
+		old := workstation.MacOS{HostCPU: model, Release: gpu.MacOSMonterey}.VM().Config["args"]
+		if want != "host" && !strings.Contains(old, "-cpu Penryn,") {
+			t.Errorf("%q before Ventura: %s", model, old)
+		}
+	}
+}
+
+// What the plan of a macOS VM says beside its steps.
+func TestMacOSFindings(t *testing.T) {
+	t.Parallel()
+	mac := func(change func(*workstation.MacOS)) workstation.VM {
+		p := workstation.MacOS{OSK: workstation.NewSecret(dummyOSK), Card: uhd630, Mapping: "igpu"}
+		change(&p)
+		return p.VM()
+	}
+	onCard := func(p *workstation.MacOS) { p.Stage = workstation.MacOnCard }
+	for name, test := range map[string]struct {
+		vm       workstation.VM
+		cpu      string // of the host; empty is its own
+		have     map[string]string
+		findings string // IDs
+		says     string
+	}{
+		"a first stage":         {mac(func(*workstation.MacOS) {}), "", nil, "macos.model", "MacPro7,1"},
+		"on the card":           {mac(onCard), "", nil, "macos.console macos.model macos.rom", "cd71fe6a13c7e9db4eb6b2fe46bfd54a8235b3a655c8aa5288a8ff0fa0d218e6"},
+		"with a ROM of its own": {mac(func(p *workstation.MacOS) { onCard(p); p.ROM = "own.rom" }), "", nil, "gpu.igd-rom macos.console macos.model macos.rom", "compare its checksum with its publisher's"},
+		"beside the card":       {mac(func(p *workstation.MacOS) { onCard(p); p.Mode = workstation.IGPUHeadless }), "", nil, "gpu.igd-headless macos.console macos.model macos.rom", "iMac19,1"},
+		"on another processor":  {mac(func(*workstation.MacOS) {}), "AMD Ryzen 9 5950X 16-Core Processor", nil, "macos.cpu macos.model", "set MacOS.HostCPU to Facts.CPU"},
+		"on the one that is told": {mac(func(p *workstation.MacOS) { p.HostCPU = "12th Gen Intel(R) Core(TM) i5-12400" }), "12th Gen Intel(R) Core(TM) i5-12400", nil,
+			"macos.model", ""},
+		"another machine":    {mac(func(p *workstation.MacOS) { p.OSK = workstation.Secret{} }), "", map[string]string{"name": "macos", "machine": "q35", "args": "-device isa-applesmc,osk=" + dummyOSK}, "macos.machine macos.model", "machine: q35 becomes pc"},
+		"the machine it has": {mac(func(*workstation.MacOS) {}), "", map[string]string{"name": "macos", "machine": "pc-i440fx-10.1"}, "macos.model", ""},
+		"from a file of the host": {mac(func(p *workstation.MacOS) { p.Recovery = "/var/lib/vz/template/iso/recovery-high sierra.iso" }), "", nil, "macos.model",
+			"sata5 (a file of the host; a volume of content type import needs only Datastore.Audit)"},
+	} {
+		host := pvetest.Reference()
+		if test.cpu != "" {
+			host.CPU = test.cpu
+		}
+		if test.have != nil {
+			host.VMs = []pvetest.VM{{ID: 130, Config: test.have}}
+		}
+		p := plan(t, open(pvetest.New(host, nil)), workstation.Spec{VMs: []workstation.VM{test.vm}, Mappings: igpuMapping})
+		var ids []string
+		for _, f := range p.Findings {
+			if strings.HasPrefix(f.ID, "macos.") || strings.HasPrefix(f.ID, "gpu.igd") || f.ID == "gpu.device-id" {
+				ids = append(ids, f.ID)
+			}
+		}
+		slices.Sort(ids)
+		if strings.Join(ids, " ") != test.findings || !strings.Contains(p.String(), test.says) {
+			t.Errorf("%s: %s, want %s and %q in\n%s", name, ids, test.findings, test.says, p)
+		}
+		if strings.Contains(p.String(), dummyOSK) || !strings.Contains(p.String(), "workstation.root-only") {
+			t.Errorf("%s: the plan shows the key, or does not say that a token will not do:\n%s", name, p)
+		}
+	}
+}
+
+// A VM that has its key keeps it, in quotes or not, beside what others gave it.
+func TestMacOSKeepsTheKeyAndOtherArguments(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const own = `-no-reboot -device isa-applesmc,osk="KEY" -smbios type=2 -cpu Penryn -smbios 'type=0,vendor=A B'`
+		host := pvetest.Reference()
+		host.VMs = []pvetest.VM{{ID: 130, Config: map[string]string{"name": "macos", "args": strings.ReplaceAll(own, "KEY", dummyOSK), "virtio0": "local-lvm:vm-130-disk-0,size=128G", "efidisk0": "local-lvm:vm-130-disk-1,size=4M"}}}
+		sim := pvetest.New(host, nil)
+		node := asRoot(t, sim)
+		facts, err := node.Observe(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := facts.Snapshot(130)
+		madeAs(t, sim, node, workstation.Spec{VMs: []workstation.VM{workstation.MacOS{Card: uhd630, Stage: workstation.MacOnCard, Mapping: "igpu"}.VM()}, Mappings: igpuMapping})
+		state, _ := sim.VM(130)
+		for _, want := range []string{`-no-reboot -device isa-applesmc,osk="` + dummyOSK + `" -smbios type=2 -cpu host,kvm=on,`, `-smbios 'type=0,vendor=A B' -device qemu-xhci`} {
+			if !strings.Contains(state.Config["args"], want) {
+				t.Errorf("args are %s, want %s in it", state.Config["args"], want)
+			}
+		}
+		facts, err = node.Observe(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := workstation.RestorePlan(before, facts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := json.Marshal(back)
+		if text := fmt.Sprintf("%s %+v %s", back, back, raw); err != nil || strings.Contains(text, dummyOSK) || !strings.Contains(text, "[secret]") {
+			t.Errorf("the way back shows the key (%v):\n%s", err, text)
+		}
+		if err := node.Apply(t.Context(), back, nil); err != nil {
+			t.Fatal(err)
+		}
+		if state, _ := sim.VM(130); state.Config["args"] != strings.ReplaceAll(own, "KEY", dummyOSK) {
+			t.Errorf("the way back leads to %s", state.Config["args"])
+		}
+	})
+}
+
+// A recovery system that the host's own programs made becomes a disk, for
+// root@pam with a password only.
+func TestMacOSFromFilesOfTheHost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		host := pvetest.Reference()
+		mac := workstation.MacOS{OSK: workstation.NewSecret(dummyOSK), OpenCore: "/root/macos-install/EFI/opencore-osx-proxmox-vm.iso", Recovery: "/var/lib/vz/template/iso/recovery-high sierra.iso"}
+		host.Files = map[string]int64{mac.OpenCore: 96 << 20, mac.Recovery: 800 << 20}
+		sim := pvetest.New(host, nil)
+		spec := workstation.Spec{VMs: []workstation.VM{mac.VM()}}
+		token := open(sim)
+		if err := token.Apply(t.Context(), plan(t, token, spec), nil); !errors.Is(err, workstation.ErrBlocked) || strings.Contains(err.Error(), dummyOSK) {
+			t.Errorf("a token: %v", err)
+		}
+		madeAs(t, sim, asRoot(t, sim), spec)
+		state, _ := sim.VM(130)
+		if sizes := []string{state.Config["sata4"], state.Config["sata5"]}; !strings.Contains(sizes[0], "size=96M") || !strings.Contains(sizes[1], "size=800M") {
+			t.Errorf("the disks are %s", sizes)
+		}
+	})
+}
+
+// PVE shows QEMU's whole command line when a VM does not start.
+func TestErrorsDoNotShowTheKey(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		host := pvetest.Reference()
+		host.VMs = []pvetest.VM{{ID: 130, Config: map[string]string{"name": "macos"}}}
+		sim := pvetest.New(host, nil)
+		sim.Inject(pvetest.Fault{Task: "qmstart", Kind: pvetest.TaskFails,
+			Message: "start failed: command '/usr/bin/kvm -id 130 -device 'isa-applesmc,osk=" + dummyOSK + "' -smbios 'type=2'' failed: exit code 1"})
+		err := asRoot(t, sim).Start(t.Context(), 130)
+		var failed *workstation.TaskError
+		if !errors.As(err, &failed) || !strings.Contains(failed.Exit, "osk=[secret]") || strings.Contains(fmt.Sprintf("%v %+v", err, failed), dummyOSK) {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// A discrete card that macOS has drivers for is the guest's display on q35.
+func TestMacOSOnADiscreteCard(t *testing.T) {
+	t.Parallel()
+	vm := workstation.MacOS{Card: cardOf(rtx, gpu.AMD, 0x73ff), Stage: workstation.MacOnCard, Mode: workstation.IGPULegacy}.VM()
+	if have := []string{vm.Config["machine"], vm.Config["vga"], vm.Config["hostpci0"]}; !slices.Equal(have, []string{"q35", "none", "0000:01:00,pcie=1,x-vga=1"}) {
+		t.Errorf("it has %s", have)
+	}
+	// Ice Lake wants to be told that the LPC bridge may be another's.
+	vm = workstation.MacOS{Card: cardOf(igpu, gpu.Intel, 0x8a52), Stage: workstation.MacOnCard}.VM()
+	if !strings.HasSuffix(vm.Config["args"], " -set device.hostpci0.x-igd-lpc=on") || vm.Config["hostpci0"] != "0000:00:02.0,legacy-igd=1,romfile=ICL_GOPv14_igd.rom" {
+		t.Errorf("it has %s and %s", vm.Config["args"], vm.Config["hostpci0"])
+	}
+}
+
+// The stages of a macOS VM: the second is a small change of the first.
+func ExampleMacOS() {
+	mac := workstation.MacOS{OSK: workstation.NewSecret(dummyOSK), OpenCore: openCore, Recovery: sequoia, Card: uhd630, Mapping: "igpu"}
+	first := mac.VM()
+	mac.Stage = workstation.MacOnCard
+	second := mac.VM()
+	for _, key := range slices.Sorted(maps.Keys(second.Config)) {
+		if first.Config[key] != second.Config[key] {
+			fmt.Printf("%s: %q -> %q\n", key, first.Config[key], second.Config[key])
+		}
+	}
+	fmt.Println(strings.Fields(second.Config["args"])[:2], workstation.MacModel(second.Guest, uhd630))
+	// Output:
+	// hostpci0: "" -> "mapping=igpu,legacy-igd=1,romfile=CFL_CML_GOPv9.1_igd.rom"
+	// vga: "vmware" -> "none"
+	// [-device isa-applesmc,osk=[secret]] iMac19,1
+}
+
+func ExampleMacModel() {
+	fmt.Println(workstation.MacModel(gpu.MacOSSequoia, uhd630), workstation.MacModel(gpu.MacOSSequoia, gpu.Card{}))
+	// Output: iMac19,1 MacPro7,1
+}
