@@ -168,8 +168,8 @@ func (o outcome) unmet(config pve.Config) []string {
 			keys = append(keys, key)
 		}
 	}
-	for _, key := range o.absent {
-		if _, there := config.Values[key]; there {
+	for _, name := range o.absent {
+		if key, _ := cutAbsent(name); holds(config.Values, name) {
 			keys = append(keys, key)
 		}
 	}

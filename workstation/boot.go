@@ -46,7 +46,7 @@ func (s ChangeVM) withBoot(want, have string) []ChangeVM {
 		return s.unlessEmpty()
 	}
 	second := s
-	second.Delete, second.Password = nil, Secret{}
+	second.Delete, second.Dropped, second.Password = nil, nil, Secret{}
 	second.Set, second.Have = map[string]string{"boot": want}, map[string]string{"boot": after}
 	second.Notes = map[string]string{"boot": "PVE puts a new CD drive at its end"}
 	return append(s.unlessEmpty(), second)

@@ -96,11 +96,7 @@ func (d *differ) change(vm VM, have VMFacts) {
 		}
 		step.Set[key], step.Have[key] = merged, have.Config[key]
 	}
-	for _, key := range vm.Absent {
-		if value, there := have.Config[key]; there {
-			step.Delete, step.Have[key] = append(step.Delete, key), value
-		}
-	}
+	step.drop(vm.Absent, have.Config)
 	if _, there := have.Config[passwordKey]; !there {
 		step.Password = vm.Password
 	}

@@ -105,10 +105,19 @@ func (d *differ) checkCard(vm VM, choices [][]iommu.Address) {
 	}
 }
 
-// conflicts says which VMs cannot run together once the plan is applied.
+// conflicts refuses what PVE would refuse to start once the plan is applied,
+// beside what others set, and says which VMs cannot run together then.
 func (d *differ) conflicts() {
 	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions, Mappings: d.after}
-	d.plan.Findings = append(d.plan.Findings, node.CheckClaims(d.facts.applied(d.plan.Steps).Claims())...)
+	after := d.facts.applied(d.plan.Steps)
+	for _, vm := range d.spec.VMs {
+		will := after.VMs[vm.ID]
+		err := gpu.CheckRules(will.HostPCI(), will.Config["machine"], will.Config["vga"])
+		if err != nil && vm.Validate() == nil { // otherwise it has been refused already
+			d.problems.add(vm, "hostpci", "", err.Error())
+		}
+	}
+	d.plan.Findings = append(d.plan.Findings, node.CheckClaims(after.Claims())...)
 }
 
 // applied returns the facts with the configurations that the steps leave, as

@@ -95,6 +95,7 @@ func (p MacOS) giveCard(vm *VM, mode cardMode) (args []string) {
 		h.PCIe, h.PrimaryVGA = true, true
 	}
 	vm.Config[slot] = h.String()
+	vm.Absent = append(vm.Absent, absentUnless(slot, h.String(), "legacy-igd", "pcie", "x-vga")...) // of another mode
 	return args
 }
 

@@ -186,6 +186,10 @@ func TestMacOSEveryWay(t *testing.T) {
 					if back, _ := sim.VM(130); !maps.Equal(back.Config, first.Config) {
 						t.Errorf("the way back leads to\n%s\nnot\n%s", lines(back.Config), lines(first.Config))
 					}
+					mac.Stage = workstation.MacOnCard
+					for _, mac.Mode = range []workstation.IGPUMode{workstation.IGPULegacy, workstation.IGPUHeadless, workstation.IGPULegacy} {
+						madeAs(t, sim, node, workstation.Spec{VMs: []workstation.VM{mac.VM()}, Mappings: igpuMapping})
+					}
 				})
 			})
 		}

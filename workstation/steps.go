@@ -97,8 +97,10 @@ type ChangeVM struct {
 	Digest string            // of the configuration the plan was made from
 	Set    map[string]string // keys and their new values
 	Delete []string          // keys that go
-	Have   map[string]string // the values before, of the keys that change
-	Notes  map[string]string
+	// Dropped are properties that Set's values have no more, as "hostpci0.x-vga".
+	Dropped []string
+	Have    map[string]string // the values before, of the keys that change
+	Notes   map[string]string
 	// Exact says that the values are whole: what others set beside them goes.
 	// Otherwise the step is done when each value says what Set says.
 	Exact bool
@@ -109,7 +111,7 @@ type ChangeVM struct {
 }
 
 func (s ChangeVM) outcome() outcome {
-	return outcome{set: revealOSK(s.Set, s.OSK), exact: s.Exact, absent: s.Delete, password: !s.Password.IsZero()}
+	return outcome{set: revealOSK(s.Set, s.OSK), exact: s.Exact, absent: slices.Concat(s.Delete, s.Dropped), password: !s.Password.IsZero()}
 }
 
 // Change implements [Step].

@@ -2,9 +2,7 @@ package workstation
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
-	"slices"
 
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/iommu"
@@ -47,8 +45,9 @@ type VM struct {
 	// (qm.conf manual page). A property string names only what is wanted:
 	// what others set beside it stays. Keys that are not here stay too.
 	Config map[string]string
-	// Absent are keys that must not be in the configuration: the way to
-	// detach a card. Keys that hold a disk are refused here.
+	// Absent are keys that must not be in the configuration: the way to detach
+	// a card. "hostpci0.legacy-igd" is a property that must not be in a key's
+	// value. Keys that hold a disk are refused here.
 	Absent []string
 	// Disks are the drives.
 	Disks []Disk
@@ -121,16 +120,12 @@ func (vm VM) Validate() error {
 			problems.add(vm, disk.Slot, disk.Size.String(), "a new disk needs a size")
 		}
 	}
-	for _, key := range slices.Concat(slices.Collect(maps.Keys(vm.Config)), vm.Absent) {
+	for key := range vm.Config {
 		if slotFormat.MatchString(key) {
 			problems.add(vm, key, "", "drives belong in Disks, so that none is dropped by accident")
 		}
 	}
-	for _, key := range vm.Absent {
-		if _, wanted := vm.Config[key]; wanted {
-			problems.add(vm, key, "", "both wanted and absent")
-		}
-	}
+	vm.checkAbsent(&problems)
 	vm.checkGuest(&problems)
 	vm.checkMacOS(&problems)
 	vm.checkCloudInit(&problems)
