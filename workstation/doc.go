@@ -9,7 +9,7 @@
 //	fmt.Print(plan)                                 // the diff a person approves
 //	err = node.Apply(ctx, plan, nil)                // change, can be repeated
 //
-// A [Spec] says which VMs should exist. [Windows11] and [LinuxAI] are
+// A [Spec] says which VMs should exist. [Windows11], [LinuxAI] and [MacOS] are
 // profiles: a few typed fields that become a [VM] real PVE accepts and a guest
 // boots; every line of it can be changed before it goes into the Spec.
 //

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
+	"github.com/proxstation/proxstation/examples/internal/connect"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
@@ -47,7 +47,7 @@ func (s *show) play(ctx context.Context) error {
 		return nil
 	}
 	s.title("Applying it")
-	if err := s.node.Apply(ctx, plan, &workstation.ApplyOptions{Progress: s.report()}); err != nil {
+	if err := s.node.Apply(ctx, plan, &workstation.ApplyOptions{Progress: connect.Progress(s.out)}); err != nil {
 		return err
 	}
 	if !plan.Empty() && s.sabotage == nil {
@@ -61,7 +61,7 @@ func (s *show) play(ctx context.Context) error {
 func (s *show) turns(ctx context.Context) error {
 	windows, linux := s.duo.Members[0], s.duo.Members[1]
 	s.title("Windows starts")
-	if err := s.node.Switch(ctx, s.duo, windows, s.report()); err != nil {
+	if err := s.node.Switch(ctx, s.duo, windows, connect.Progress(s.out)); err != nil {
 		return err
 	}
 	s.title("Starting Linux beside it, without a switch")
@@ -74,7 +74,7 @@ func (s *show) turns(ctx context.Context) error {
 	}
 	fmt.Fprintln(s.out, "  refused: "+err.Error())
 	s.title("The switch to Linux")
-	if err := s.node.Switch(ctx, s.duo, linux, s.report()); err != nil {
+	if err := s.node.Switch(ctx, s.duo, linux, connect.Progress(s.out)); err != nil {
 		return err
 	}
 	if s.sabotage != nil {
@@ -89,7 +89,7 @@ func (s *show) turns(ctx context.Context) error {
 func (s *show) fail(ctx context.Context, windows int) error {
 	s.title("A switch back to a Windows that does not come up")
 	s.sabotage(windows)
-	err := s.node.Switch(ctx, s.duo, windows, s.report())
+	err := s.node.Switch(ctx, s.duo, windows, connect.Progress(s.out))
 	var failed *workstation.SwitchError
 	if !errors.As(err, &failed) || !failed.Returned {
 		return errors.Join(errors.New("a switch to a guest that does not come up has to return"), err)
@@ -151,20 +151,3 @@ func (s *show) pick(facts workstation.Facts) (gpu.Card, error) {
 }
 
 func (s *show) title(text string) { fmt.Fprintf(s.out, "\n=== %s\n\n", text) }
-
-// report returns a function that prints events as they come, each message
-// once, with the time since the first.
-func (s *show) report() func(workstation.Event) {
-	began, last := time.Now(), ""
-	return func(e workstation.Event) {
-		if e.Message == last {
-			return
-		}
-		last = e.Message
-		step := string(e.Phase)
-		if e.Of > 0 {
-			step = fmt.Sprintf("%d/%d", e.Step, e.Of)
-		}
-		fmt.Fprintf(s.out, "  %5.1fs  %-8s  %s\n", time.Since(began).Seconds(), step, e.Message)
-	}
-}

@@ -11,11 +11,20 @@ import (
 // real HTTPS, as root@pam's API token. Its clock runs as many times as fast.
 func Embedded(ctx context.Context, speed float64) (*workstation.Node, *pvetest.Node, error) {
 	host := pvetest.Reference()
-	sim := pvetest.New(host, &pvetest.Options{Speed: speed}).Start()
 	token := host.RootTokens[0]
-	node, err := workstation.Connect(ctx, workstation.Endpoint{
-		URL: sim.URL(), Token: "root@pam!" + token.ID + "=" + token.Secret, RootCAs: sim.CertPool(),
-	}, "", nil)
+	return embedded(ctx, speed, workstation.Endpoint{Token: "root@pam!" + token.ID + "=" + token.Secret})
+}
+
+// EmbeddedAsRoot is Embedded with root@pam's password, which alone may set
+// args, a ROM, pinned CPUs and the like.
+func EmbeddedAsRoot(ctx context.Context, speed float64) (*workstation.Node, *pvetest.Node, error) {
+	return embedded(ctx, speed, workstation.Endpoint{Username: "root@pam", Password: "secret"})
+}
+
+func embedded(ctx context.Context, speed float64, login workstation.Endpoint) (*workstation.Node, *pvetest.Node, error) {
+	sim := pvetest.New(pvetest.Reference(), &pvetest.Options{Speed: speed}).Start()
+	login.URL, login.RootCAs = sim.URL(), sim.CertPool()
+	node, err := workstation.Connect(ctx, login, "", nil)
 	if err != nil {
 		sim.Close()
 		return nil, nil, err

@@ -1,0 +1,87 @@
+// Macos makes a macOS VM on the host's Intel iGPU, in two stages: macOS is
+// installed on a virtual display, and then gets the iGPU as its display.
+//
+//	go run ./examples/macos            # on an embedded node: nothing to set up
+//
+// On a real node it plans one stage at a time, and changes nothing without
+// -apply. QEMU's arguments want root@pam with a password:
+//
+//	export PROXMOX_VE_ENDPOINT=https://pve:8006 PROXMOX_VE_USERNAME=root@pam PROXMOX_VE_PASSWORD=...
+//	export MACOS_OSK=...               # the key of a Mac of yours; it is never shown
+//	go run ./examples/macos -opencore local:import/opencore.raw -fetch ~/recovery -apply
+//	go run ./examples/macos -opencore local:import/opencore.raw -stage card -apply
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+
+	"github.com/proxstation/proxstation/examples/internal/connect"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/recovery"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	s := &show{out: os.Stdout, release: recovery.Sequoia}
+	if err := s.run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "macos:", err)
+		os.Exit(1)
+	}
+}
+
+func (s *show) run(ctx context.Context, args []string) error {
+	set := flag.NewFlagSet("macos", flag.ContinueOnError)
+	flags := connect.Register(set)
+	set.BoolVar(&s.apply, "apply", false, "change the real node; without it the plan is only shown")
+	set.IntVar(&s.mac.ID, "vm", 130, "VMID")
+	set.TextVar(&s.release, "release", s.release, "release of macOS, by name or version")
+	set.Func("stage", "on a real node: install, or card", s.setStage)
+	set.Func("mode", "how the iGPU is passed through: legacy, as the only display, or headless, beside a virtual one; chosen if it is not given", s.setMode)
+	set.StringVar(&s.mac.OpenCore, "opencore", "", "image of OpenCore: a volume of content type import, or a file of the node's own")
+	set.StringVar(&s.mac.Recovery, "recovery", "", "image of the recovery system, likewise; with -fetch, the volume that it becomes")
+	set.StringVar(&s.fetch, "fetch", "", "directory into which the recovery system is fetched from Apple, with -apply; it is verified, and brought to the node")
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	if !connect.Configured() {
+		return s.embedded(ctx)
+	}
+	node, err := flags.Open(ctx)
+	if err != nil {
+		return err
+	}
+	s.node, s.mac.OSK = node, workstation.NewSecret(os.Getenv("MACOS_OSK"))
+	if s.fetch != "" && s.mac.Recovery == "" {
+		s.mac.Recovery = "local:import/" + imageName(s.release)
+	}
+	return s.stage(ctx)
+}
+
+func (s *show) setStage(text string) error {
+	switch text {
+	case "install":
+		s.mac.Stage = workstation.MacInstall
+	case "card":
+		s.mac.Stage = workstation.MacOnCard
+	default:
+		return fmt.Errorf("want install or card")
+	}
+	return nil
+}
+
+func (s *show) setMode(text string) error {
+	switch text {
+	case workstation.IGPULegacy.String():
+		s.mac.Mode = workstation.IGPULegacy
+	case workstation.IGPUHeadless.String():
+		s.mac.Mode = workstation.IGPUHeadless
+	default:
+		return fmt.Errorf("want %s or %s", workstation.IGPULegacy, workstation.IGPUHeadless)
+	}
+	return nil
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/proxstation/proxstation/examples/internal/connect"
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/recovery"
+)
+
+// A show is one run of the example.
+type show struct {
+	out     io.Writer
+	node    *workstation.Node
+	apply   bool
+	release recovery.Release
+	fetch   string          // directory, "" for a recovery system that is there
+	service recovery.Client // Apple's, if it is zero
+	mac     workstation.MacOS
+}
+
+// stage plans one stage of the VM, and makes it so.
+func (s *show) stage(ctx context.Context) error {
+	facts, err := s.node.Observe(ctx)
+	if err != nil {
+		return err
+	}
+	igpu, err := find(facts, gpu.Card.Integrated)
+	if err != nil {
+		return fmt.Errorf("the host has no integrated graphics that the login may see")
+	}
+	plan, err := s.plan(facts, igpu)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(s.out, plan)
+	switch {
+	case plan.Empty():
+		return nil
+	case !s.apply:
+		fmt.Fprintln(s.out, "\nNothing was changed. With -apply it will be.")
+		return nil
+	}
+	progress := connect.Progress(s.out)
+	fmt.Fprintln(s.out)
+	if s.fetch != "" && s.mac.Stage == workstation.MacInstall {
+		if err := s.bring(ctx, progress); err != nil {
+			return err
+		}
+	}
+	return s.node.Apply(ctx, plan, &workstation.ApplyOptions{Progress: progress})
+}
+
+// plan returns what it takes to have the VM with a card in its present stage.
+func (s *show) plan(facts workstation.Facts, card gpu.Card) (workstation.Plan, error) {
+	release, err := gpu.ParseGuest("macOS " + s.release.String())
+	if err != nil {
+		return workstation.Plan{}, err
+	}
+	mac := s.mac
+	mac.Release, mac.HostCPU, mac.Card, mac.Mapping = release, facts.CPU, card, "macos-gpu"
+	return workstation.Diff(workstation.Spec{
+		Mappings: []workstation.CardMapping{{ID: mac.Mapping, Card: card.Address()}},
+		VMs:      []workstation.VM{mac.VM()},
+	}, facts)
+}
+
+func find(facts workstation.Facts, is func(gpu.Card) bool) (gpu.Card, error) {
+	for _, card := range facts.Cards() {
+		if is(card) {
+			return card, nil
+		}
+	}
+	return gpu.Card{}, errors.New("no such card")
+}
+
+func (s *show) title(text string) { fmt.Fprintf(s.out, "\n=== %s\n\n", text) }
