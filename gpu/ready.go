@@ -134,6 +134,10 @@ func (j *judgement) console() {
 // bar says whether the guest can reach the card's memory at once. QEMU does not
 // resize; the guest sees the size that the host set.
 func (j *judgement) bar() {
+	where := "the firmware's set-up"
+	if j.facts.Virtual.Answer == iommu.Yes {
+		where += " of the machine that this VM runs on"
+	}
 	for _, bar := range j.card.Display().BARs {
 		if len(bar.Resizable) == 0 || slices.Max(bar.Resizable) <= bar.Bytes {
 			continue
@@ -141,7 +145,7 @@ func (j *judgement) bar() {
 		j.add(Finding{ID: "gpu.small-bar", Severity: Info,
 			Seen: fmt.Sprintf("BAR %d is %d MiB and could be %d MiB", bar.Index, bar.Bytes>>20, slices.Max(bar.Resizable)>>20),
 			Why:  "the guest reaches the card's memory through this window; games gain from a large one",
-			Fix:  "turn on Above 4G Decoding and Resizable BAR in the firmware's set-up"})
+			Fix:  "turn on Above 4G Decoding and Resizable BAR in " + where})
 	}
 }
 

@@ -9,7 +9,8 @@ import (
 
 // Check judges the machine as a whole: is the IOMMU on, are interrupts
 // remapped, does what was configured apply. What could not be read is among
-// the findings. The IDs are iommu.off, iommu.firmware-off,
+// the findings. In a virtual machine they name what its hypervisor is to do.
+// The IDs are iommu.off, iommu.firmware-off, iommu.vm-without-iommu,
 // iommu.off-by-argument, iommu.unknown, iommu.no-interrupt-remapping,
 // iommu.unsafe-interrupts, iommu.acs-override, iommu.virqfd-gone,
 // iommu.not-refreshed, iommu.not-booted, iommu.not-configured, iommu.loader-unknown, iommu.uses-unknown and
@@ -35,6 +36,10 @@ func (f Facts) checkState() []Finding {
 		finding.ID, finding.Severity = "iommu.unknown", Warning
 		finding.Why = "Whether devices can be handed to guests is not known."
 		finding.Fix = "Look on the host: ls /sys/class/iommu /sys/kernel/iommu_groups."
+	case f.ACPI.DMAR == No && f.ACPI.IVRS == No && f.Virtual.Answer == Yes:
+		finding.ID = "iommu.vm-without-iommu"
+		finding.Seen = f.Virtual.Seen + "; /sys/firmware/acpi/tables has neither DMAR nor IVRS; " + seen
+		finding.Fix = f.Virtual.giveIOMMU()
 	case f.ACPI.DMAR == No && f.ACPI.IVRS == No:
 		finding.ID = "iommu.firmware-off"
 		finding.Seen = "/sys/firmware/acpi/tables has neither DMAR nor IVRS; " + seen
@@ -69,13 +74,14 @@ func (f Facts) turnOn() string {
 	intel := "add intel_iommu=on to the kernel's arguments and restart (PVE kernels from 6.8 need no argument)"
 	switch {
 	case f.ACPI.DMAR == Yes && f.Running != nil && slices.Contains(f.Running.Options("intel_iommu"), "on"):
-		return "The firmware and the kernel's arguments are right; look for DMAR errors in the kernel log and update the firmware."
+		return "The tables and the kernel's arguments are right; look for DMAR errors in the kernel log and update the " +
+			f.firmware("firmware", "hypervisor") + "."
 	case f.ACPI.DMAR == Yes:
 		return strings.ToUpper(intel[:1]) + intel[1:] + "."
 	case f.ACPI.IVRS == Yes:
-		return "Look for AMD-Vi errors in the kernel log and update the firmware."
+		return "Look for AMD-Vi errors in the kernel log and update the " + f.firmware("firmware", "hypervisor") + "."
 	}
-	return "Turn on VT-d (Intel) or IOMMU (AMD) in the firmware's set-up; for Intel " + intel + "."
+	return f.firmware("Turn on VT-d (Intel) or IOMMU (AMD) in the firmware's set-up; for Intel "+intel+".", f.Virtual.giveIOMMU())
 }
 
 func (f Facts) checkInterrupts() []Finding {
@@ -85,7 +91,8 @@ func (f Facts) checkInterrupts() []Finding {
 	if state == On && answer == No {
 		findings = append(findings, Finding{ID: "iommu.no-interrupt-remapping", Severity: Blocker, Subject: "interrupt remapping", Seen: seen,
 			Why: "vfio refuses to hand out devices: a guest could raise any interrupt of the host.",
-			Fix: "Turn on x2APIC or interrupt remapping in the firmware's set-up and update it. allow_unsafe_interrupts only hides the hole."})
+			Fix: f.firmware("Turn on x2APIC or interrupt remapping in the firmware's set-up and update it.", f.Virtual.giveIOMMU()) +
+				" allow_unsafe_interrupts only hides the hole."})
 	}
 	module, _ := f.Module("vfio_iommu_type1")
 	if module.Parameters["allow_unsafe_interrupts"] == "Y" {
@@ -227,7 +234,8 @@ func (f Facts) checkIsolation(a Address) (Finding, bool) {
 	case isShared:
 		finding.ID = "iommu.shared-group"
 		finding.Why = "A group goes to one guest as a whole: PVE takes all these devices from the host when the guest starts."
-		finding.Fix = "Put the card in a slot that hangs off the processor" + f.cause(shared) + "."
+		finding.Fix = f.firmware("Put the card in a slot that hangs off the processor",
+			"This is a virtual machine: outside, give the device a PCIe root port of its own (pcie=1 on q35)") + f.cause(shared) + "."
 	case errors.Is(err, ErrNoGroup):
 		finding.ID, finding.Why, finding.Fix = "iommu.no-group", "No IOMMU stands between the device and the host's memory.", "Turn on the IOMMU."
 		if state, _ := f.State(); state == On {
@@ -246,7 +254,7 @@ func (f Facts) checkIsolation(a Address) (Finding, bool) {
 // Control Services there.
 func (f Facts) cause(e *SharedError) string {
 	if e.Above == nil {
-		return ", or turn on ACS in the firmware's set-up"
+		return f.firmware(", or turn on ACS in the firmware's set-up", "")
 	}
 	bridge, _ := f.Function(*e.Above)
 	acs := map[Answer]string{Yes: "has ACS, so one below it lacks it", No: "lacks ACS", Unknown: "lacks ACS, or one below it does"}[bridge.ACS]

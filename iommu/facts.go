@@ -27,6 +27,8 @@ type Facts struct {
 	// Vendor is the processor's vendor_id in /proc/cpuinfo: "GenuineIntel",
 	// "AuthenticAMD" or empty.
 	Vendor string `json:"vendor,omitempty"`
+	// Virtual says whether the machine is itself a virtual machine.
+	Virtual Virtual `json:"virtual"`
 	// Running is the kernel command line in force (/proc/cmdline), nil if it
 	// is not known.
 	Running *Cmdline `json:"running"`

@@ -61,6 +61,7 @@ func Read(h Host) (Facts, error) {
 	r.acpi()
 	r.interrupts()
 	r.kernel()
+	r.virtual()
 	r.modules()
 	r.framebuffers()
 	r.uses()
@@ -141,14 +142,7 @@ func (r *reader) configuration(patterns ...string) []File {
 // kernel reads the release, the processor's vendor and the command line.
 func (r *reader) kernel() {
 	r.Kernel, _, _ = sysfs.Optional(r.Proc, "sys/kernel/osrelease")
-	if data, err := fs.ReadFile(r.Proc, "cpuinfo"); err == nil {
-		for line := range strings.Lines(string(data)) {
-			if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "vendor_id" {
-				r.Vendor = strings.TrimSpace(value)
-				break
-			}
-		}
-	}
+	r.Vendor, _ = r.processor("vendor_id")
 	text, err := sysfs.Attr(r.Proc, "cmdline")
 	if err != nil {
 		r.unread("/proc/cmdline", err)

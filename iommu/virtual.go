@@ -1,0 +1,77 @@
+package iommu
+
+import (
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation/internal/sysfs"
+)
+
+// Virtual says whether the machine is a virtual machine itself. In one, the
+// hypervisor gives what a firmware's set-up turns on elsewhere.
+type Virtual struct {
+	Answer Answer `json:"answer"`
+	// Vendor is the maker that the firmware names, such as "QEMU" or
+	// "VMware, Inc." (/sys/class/dmi/id/sys_vendor); empty if it is not known.
+	Vendor string `json:"vendor,omitempty"`
+	Seen   string `json:"seen,omitempty"` // a file and what it says
+}
+
+// virtualVendors are the beginnings of what firmwares of virtual machines call
+// their maker (dmi_vendor_table in systemd's src/basic/virt.c). Amazon and
+// Google are not here: they also let whole machines.
+var virtualVendors = []string{"QEMU", "KVM", "VMware", "VMW", "innotek GmbH", "Xen", "Parallels", "BHYVE", "Bochs"}
+
+// virtual asks the processor, whose flag "hypervisor" (CPUID leaf 1, ECX bit
+// 31) no processor sets by itself, and the firmware, because the flag can be
+// hidden from a guest.
+func (r *reader) virtual() {
+	r.Virtual.Vendor, _, _ = sysfs.Optional(r.Sys, "class/dmi/id/sys_vendor")
+	flags, known := r.processor("flags")
+	isVendor := func(prefix string) bool { return strings.HasPrefix(r.Virtual.Vendor, prefix) }
+	switch {
+	case slices.Contains(strings.Fields(flags), "hypervisor"):
+		r.Virtual.Answer, r.Virtual.Seen = Yes, "/proc/cpuinfo: flag hypervisor"
+	case slices.ContainsFunc(virtualVendors, isVendor):
+		r.Virtual.Answer, r.Virtual.Seen = Yes, "/sys/class/dmi/id/sys_vendor: "+r.Virtual.Vendor
+	case known:
+		r.Virtual.Answer = No
+	}
+}
+
+// processor returns a key of the first processor in /proc/cpuinfo.
+func (r *reader) processor(key string) (value string, ok bool) {
+	data, _ := fs.ReadFile(r.Proc, "cpuinfo")
+	for line := range strings.Lines(string(data)) {
+		if have, value, found := strings.Cut(line, ":"); found && strings.TrimSpace(have) == key {
+			return strings.TrimSpace(value), true
+		}
+	}
+	return "", false
+}
+
+// firmware returns what the firmware's set-up is to do, or, for a virtual
+// machine, what its hypervisor is to do.
+func (f Facts) firmware(machine, hypervisor string) string {
+	if f.Virtual.Answer == Yes {
+		return hypervisor
+	}
+	return machine
+}
+
+// giveIOMMU says how a virtual machine gets an IOMMU whose interrupts are
+// remapped (PVE Administration Guide, vIOMMU; qemu-server PVE/QemuServer.pm
+// for what PVE makes of it). PVE's other one, virtio, remaps no interrupts.
+func (v Virtual) giveIOMMU() string {
+	const inside = " Then start it anew, with intel_iommu=on among the kernel's arguments in here, whatever the processor."
+	switch {
+	case strings.HasPrefix(v.Vendor, "VMware"):
+		return `This is a virtual machine: shut it down and turn on "Expose IOMMU to the guest OS" in its settings (vvtd.enable = "TRUE").` + inside
+	case v.Vendor == "QEMU":
+		return "This is a virtual machine: shut it down and run, on the Proxmox VE node outside, qm set VMID --machine q35,viommu=intel " +
+			"(QEMU: -machine q35,kernel-irqchip=split -device intel-iommu,intremap=on,caching-mode=on)." + inside
+	}
+	return fmt.Sprintf("This is a virtual machine (%s): turn on an IOMMU with interrupt remapping for it in the hypervisor outside, if that has one.", v.Seen)
+}
