@@ -35,7 +35,14 @@ type Card struct {
 }
 
 // Cards finds the cards among PCI functions, in the order of their addresses.
+// Displays that are there for the host's own picture alone, such as that of a
+// server's management controller ([iommu.Function.Console]), are none.
 func Cards(functions []iommu.Function) []Card {
+	return slices.DeleteFunc(displays(functions), func(c Card) bool { return c.Display().Console() != "" })
+}
+
+// displays finds all devices with a display, in the order of their addresses.
+func displays(functions []iommu.Function) []Card {
 	slots := map[iommu.Address]Card{}
 	for _, f := range functions {
 		slot := f.Address.WithFunction(0)
@@ -53,9 +60,9 @@ func Cards(functions []iommu.Function) []Card {
 }
 
 // CardAt returns the card that an address is a function of; ok is false if
-// there is none.
+// there is none. It also finds what [Cards] leaves out, for [Ready] to say why.
 func CardAt(functions []iommu.Function, a iommu.Address) (card Card, ok bool) {
-	for _, c := range Cards(functions) {
+	for _, c := range displays(functions) {
 		if c.Address().SameSlot(a) {
 			return c, true
 		}

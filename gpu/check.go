@@ -9,7 +9,7 @@ import (
 
 // Check judges a hostpci value for a guest against the node's devices: what
 // would keep the VM from starting, and what the guest would miss. slot is the
-// key, such as "hostpci0". The IDs are gpu.no-device, gpu.partial-card,
+// key, such as "hostpci0". The IDs are gpu.no-device, gpu.console-display, gpu.partial-card,
 // gpu.device-id, gpu.igd-refused, gpu.igd-rom, gpu.igd-lpc, gpu.igd-qemu and
 // gpu.igd-headless, and for a mapping those of [Node.Drift]. Rules that hold on
 // any node are for [CheckRules].
@@ -27,8 +27,9 @@ func (n Node) Check(slot string, h HostPCI, guest Guest) []Finding {
 		}
 	}
 	for _, set := range n.Resolve(h) {
-		for _, card := range Cards(n.Functions) {
+		for _, card := range displays(n.Functions) {
 			if taken := card.taken(set); len(taken) > 0 {
+				findings = append(findings, checkConsole(slot, card)...)
 				if h.MDev == "" {
 					findings = append(findings, checkPart(slot, card, taken)...)
 				}
@@ -42,6 +43,16 @@ func (n Node) Check(slot string, h HostPCI, guest Guest) []Finding {
 		}
 	}
 	return findings
+}
+
+// checkConsole says that a display is no graphics card.
+func checkConsole(slot string, card Card) []Finding {
+	name := card.Display().Console()
+	if name == "" {
+		return nil
+	}
+	return []Finding{{ID: "gpu.console-display", Severity: Warning, Subject: slot, Seen: card.Address().String() + " is " + name,
+		Why: "it shows the node's own console and draws nothing in 3D: the guest gains nothing, and the console is gone", Fix: "choose a graphics card"}}
 }
 
 // taken returns the card's functions that are in a set.

@@ -11,6 +11,7 @@ import (
 
 func TestNodeCheck(t *testing.T) {
 	t.Parallel()
+	bmc := append(slices.Clone(reference), function("0000:03:00.0", 0x030000, model(0x1a03, 0x2000), 9))
 	alder := slices.Clone(reference)
 	alder[1].Model = model(gpu.Intel, 0x4680)
 	meteor := slices.Clone(reference)
@@ -34,6 +35,7 @@ func TestNodeCheck(t *testing.T) {
 		{"nothing is known of the node", nil, "07:00", gpu.Windows11, nil},
 		{"no such mapping", reference, "mapping=amd", gpu.Windows11, []string{"gpu.mapping-not-here"}},
 		{"the mapping drifted", alder[:3], "mapping=igd", gpu.AnyGuest, []string{"gpu.mapping-model", "gpu.igd-headless"}},
+		{"a BMC's display", bmc, "03:00", gpu.Windows11, []string{"gpu.console-display"}},
 		{"no card at all", reference, "00:01.0", gpu.Windows11, nil},
 		{"legacy mode", reference, "00:02.0,legacy-igd=1" + rom, gpu.MacOSSequoia, nil},
 		{"legacy mode by a mapping", reference, "mapping=igd,legacy-igd=1" + rom, gpu.MacOSSequoia, nil},

@@ -24,6 +24,9 @@ func Ready(card Card, guest Guest, facts iommu.Facts) []Finding {
 	}
 	j := judgement{card: card, facts: facts}
 	j.findings = facts.CheckDevice(card.Address())
+	if card.Display().Console() != "" {
+		return j.findings // no card: whether it would be ready is not the question
+	}
 	j.guest(Judge(guest, card))
 	j.driver()
 	j.slot()

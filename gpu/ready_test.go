@@ -45,7 +45,10 @@ func TestReadyOnHosts(t *testing.T) {
 			[]string{"iommu.shared-group", "iommu.only-console", "gpu.host-driver", "gpu.boot-vga"}, gpu.Blocker},
 		{"RX 580", "held-by-vfio", "0000:0a:00.0", gpu.MacOSSequoia, nil, []string{"gpu.reset"}, gpu.Warning},
 		{"a BMC's display", "held-by-vfio", "0000:03:00.0", gpu.Linux, nil,
-			[]string{"iommu.only-console", "gpu.unknown-card", "gpu.host-driver", "gpu.boot-vga", "gpu.host-only"}, gpu.Warning},
+			[]string{"iommu.only-console", "iommu.server-console"}, gpu.Blocker},
+		{"another BMC's, for whatever", "server-bmc", "0000:03:00.0", gpu.AnyGuest, nil, []string{"iommu.server-console"}, gpu.Blocker},
+		{"the card beside it is not the only console", "server-bmc", "0000:19:00.0", gpu.Windows11, nil, []string{"gpu.host-driver", "gpu.small-bar"}, gpu.Warning},
+		{"a hypervisor's display", "nested-vm", "0000:00:02.0", gpu.Linux, nil, []string{"iommu.no-group", "iommu.emulated-display"}, gpu.Blocker},
 		{"no IOMMU", "no-iommu", "0000:01:00.0", gpu.Windows11, nil, []string{"iommu.no-group", "gpu.host-driver"}, gpu.Blocker},
 		{"group 0", "group-holes-and-group-0", "0000:01:00.0", gpu.Windows11, nil, []string{"iommu.only-console", "gpu.host-driver", "gpu.boot-vga"}, gpu.Warning},
 	} {

@@ -104,6 +104,9 @@ func (f Facts) refuse(fn Function, allow []UseKind) []Finding {
 		found = append(found, refusal("iommu.driver-unknown", fn.Address, "its driver is not known",
 			"The function could not be given back to it.", "Read the facts on the host itself."))
 	}
+	if _, bmc := managementDisplays[fn.Model]; bmc && !slices.Contains(allow, UseConsole) {
+		found = append(found, fn.checkConsole()...)
+	}
 	for _, use := range f.usesOf(fn.Address) {
 		if !slices.Contains(allow, use.Kind) {
 			finding := use.finding()

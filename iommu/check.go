@@ -13,8 +13,9 @@ import (
 // The IDs are iommu.off, iommu.firmware-off, iommu.vm-without-iommu,
 // iommu.off-by-argument, iommu.unknown, iommu.no-interrupt-remapping,
 // iommu.unsafe-interrupts, iommu.acs-override, iommu.virqfd-gone,
-// iommu.not-refreshed, iommu.not-booted, iommu.not-configured, iommu.loader-unknown, iommu.uses-unknown and
-// iommu.unread.
+// iommu.not-refreshed, iommu.not-booted, iommu.not-configured,
+// iommu.loader-unknown, iommu.server-console, iommu.emulated-display,
+// iommu.uses-unknown and iommu.unread.
 func (f Facts) Check() []Finding {
 	var findings []Finding
 	findings = append(findings, f.checkState()...)
@@ -22,6 +23,12 @@ func (f Facts) Check() []Finding {
 	findings = append(findings, f.checkOverride()...)
 	findings = append(findings, f.checkModules()...)
 	findings = append(findings, f.checkDrift()...)
+	for _, fn := range f.Functions {
+		for _, finding := range fn.checkConsole() {
+			finding.Severity = Info // nothing is asked of it
+			findings = append(findings, finding)
+		}
+	}
 	return append(findings, f.Findings...)
 }
 
@@ -202,7 +209,8 @@ func byLoader(arg string) bool {
 // CheckDevice judges whether the device that a is a function of can leave the
 // host: is it isolated, does it answer, does the machine live on it. The IDs
 // are iommu.no-device, iommu.shared-group, iommu.no-group,
-// iommu.group-unknown, iommu.lost, iommu.in-use and iommu.only-console.
+// iommu.group-unknown, iommu.lost, iommu.in-use, iommu.only-console,
+// iommu.server-console and iommu.emulated-display.
 func (f Facts) CheckDevice(a Address) []Finding {
 	var findings []Finding
 	if finding, ok := f.checkIsolation(a); ok {
@@ -215,6 +223,7 @@ func (f Facts) CheckDevice(a Address) []Finding {
 				Why:  "The device no longer answers on the bus: the next start of a guest with it fails or hangs the host.",
 				Fix:  "Switch the host off and on again; a warm restart may not be enough."})
 		}
+		findings = append(findings, fn.checkConsole()...)
 		for _, use := range f.usesOf(fn.Address) {
 			findings = append(findings, use.finding())
 		}

@@ -97,7 +97,7 @@ func ExampleFacts_CheckDevice() {
 	}
 	// Output:
 	// warning: 0000:00:02.0 (iommu.only-console)
-	//   seen: the only display that is not on vfio-pci; driver "i915", boot_vga yes
+	//   seen: the only display that shows the host's console; driver "i915", boot_vga yes
 	//   why:  The host has no picture any more while a guest has it.
 	//   fix:  Make sure that the host is reached over the network, or give it another display.
 }

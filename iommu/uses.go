@@ -79,19 +79,3 @@ func (r *reader) interfaceUses(name, seen string, depth int) bool {
 	}
 	return found
 }
-
-// consoleUses notes the display that is the machine's only one: the one that
-// no guest's driver holds already.
-func (r *reader) consoleUses() {
-	var displays []Function
-	for _, fn := range r.Functions {
-		if fn.Class.IsDisplay() && fn.Driver != vfioPCI && fn.Lost != Yes {
-			displays = append(displays, fn)
-		}
-	}
-	if len(displays) != 1 || displays[0].BootVGA == No && displays[0].Driver == "" {
-		return
-	}
-	seen := fmt.Sprintf("the only display that is not on vfio-pci; driver %q, boot_vga %s", displays[0].Driver, displays[0].BootVGA)
-	r.Uses = append(r.Uses, Use{Address: displays[0].Address, Kind: UseConsole, Seen: seen})
-}

@@ -1,0 +1,80 @@
+package iommu
+
+import "fmt"
+
+// managementDisplays are displays of servers' management controllers (BMC), by
+// the drivers that Linux has for them in drivers/gpu/drm: ast, mgag200 (all but
+// the two desktop cards), hisilicon/hibmc; and from pci.ids the ES1000 and the
+// Volari of older boards.
+var managementDisplays = map[Model]string{
+	{0x1a03, 0x2000}: "ASPEED",
+	{0x102b, 0x0522}: "Matrox G200SE", {0x102b, 0x0524}: "Matrox G200SE", {0x102b, 0x0530}: "Matrox G200EV",
+	{0x102b, 0x0532}: "Matrox G200eW", {0x102b, 0x0533}: "Matrox G200EH", {0x102b, 0x0534}: "Matrox G200eR",
+	{0x102b, 0x0536}: "Matrox G200eW3", {0x102b, 0x0538}: "Matrox G200eH3", {0x102b, 0x053a}: "Matrox G200eH5",
+	{0x19e5, 0x1711}: "HiSilicon Hibmc", {0x1002, 0x515e}: "ATI ES1000",
+	{0x18ca, 0x0020}: "XGI Volari Z7", {0x18ca, 0x0021}: "XGI Volari Z9",
+}
+
+// emulatedDisplays are what hypervisors show a virtual machine (drivers tiny,
+// virtio, qxl, vmwgfx, vboxvideo and hyperv in drivers/gpu/drm).
+var emulatedDisplays = map[Model]string{
+	{0x1234, 0x1111}: "QEMU standard VGA", {0x1013, 0x00b8}: "QEMU Cirrus VGA", {0x1af4, 0x1050}: "virtio-gpu", {0x1b36, 0x0100}: "QXL",
+	{0x15ad, 0x0405}: "VMware SVGA", {0x80ee, 0xbeef}: "VirtualBox VGA", {0x1414, 0x5353}: "Hyper-V video",
+}
+
+// Console returns the name of a display that is there for the machine's own
+// picture alone: a server's management controller has it (BMC; its remote
+// console shows it), or a hypervisor emulates it. It is "" for all others. No
+// guest gains by such a display.
+func (fn Function) Console() string {
+	if name, ok := managementDisplays[fn.Model]; ok {
+		return name
+	}
+	return emulatedDisplays[fn.Model]
+}
+
+// checkConsole says that a display is no graphics card.
+func (fn Function) checkConsole() []Finding {
+	finding := Finding{ID: "iommu.server-console", Severity: Blocker, Subject: fn.Address.String(),
+		Seen: fmt.Sprintf("%s is %s, the display of the server's management controller (BMC)", fn.Model, fn.Console()),
+		Why:  "It is the host's console, also that of its remote management. It draws nothing in 3D: no guest gains by it.",
+		Fix:  "Leave it to the host and choose a graphics card."}
+	if _, emulated := emulatedDisplays[fn.Model]; emulated {
+		finding.ID, finding.Severity = "iommu.emulated-display", Warning
+		finding.Seen = fmt.Sprintf("%s is %s, which the hypervisor emulates for this virtual machine", fn.Model, fn.Console())
+		finding.Why = "It is this machine's console. There is no card behind it: no guest gains by it."
+		finding.Fix = "Leave it, and pass a graphics card to this virtual machine first."
+	}
+	if fn.Console() == "" {
+		return nil
+	}
+	return []Finding{finding}
+}
+
+// draws reports whether a display may show the machine's console. One with
+// vfio-pci or pci-stub does not, nor a 3D controller, which has no connectors
+// (class 0302), nor one that neither the firmware used nor a driver has.
+func (fn Function) draws() bool {
+	switch {
+	case !fn.Class.IsDisplay(), fn.Class.Sub() == 0x0302, fn.Lost == Yes, fn.Driver == vfioPCI, fn.Driver == "pci-stub":
+		return false
+	case fn.Driver != "":
+		return true
+	}
+	return fn.BootVGA == Yes || fn.BootVGA == Unknown && fn.Class.Sub() == 0x0300
+}
+
+// consoleUses notes the display that is the machine's only one.
+func (r *reader) consoleUses() {
+	var displays []Function
+	for _, fn := range r.Functions {
+		if fn.draws() {
+			displays = append(displays, fn)
+		}
+	}
+	if len(displays) == 1 {
+		fn := displays[0]
+		seen := fmt.Sprintf("the only display that shows the host's console; driver %q, boot_vga %s", fn.Driver, fn.BootVGA)
+		r.Uses = append(r.Uses, Use{Address: fn.Address, Kind: UseConsole, Seen: seen})
+	}
+}
