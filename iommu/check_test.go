@@ -1,6 +1,7 @@
 package iommu_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -126,9 +127,6 @@ func TestUses(t *testing.T) {
 			t.Errorf("%s: %v, want %v", test.host, uses, want)
 		}
 	}
-	if facts := read(t, "amd-desktop"); facts.UsesKnown != iommu.Unknown {
-		t.Errorf("root on ZFS: uses known: %v", facts.UsesKnown)
-	}
 	// Of a mirror, one half of which cannot be followed, the other is known.
 	half := read(t, "shared-group", "link sys/devices/virtual/block/dm-1/slaves/sdz1 ../../../../gone")
 	if half.UsesKnown != iommu.Unknown || !slices.ContainsFunc(half.Uses, func(u iommu.Use) bool { return u.Kind == iommu.UseRoot }) {
@@ -146,6 +144,45 @@ func TestUses(t *testing.T) {
 	want := iommu.Use{Address: address(t, "0000:00:17.0"), Kind: iommu.UseStorage, Seen: "/mnt/my data on sdb1 on sdb"}
 	if !slices.Contains(other.Uses, want) {
 		t.Errorf("%v, want %v", other.Uses, want)
+	}
+}
+
+// ZFS tells sysfs nothing of its disks; udev's records do.
+func TestUsesOfZFS(t *testing.T) {
+	t.Parallel()
+	const member = `file run/udev/data/b%s "E:ID_FS_TYPE=zfs_member\nE:ID_FS_LABEL=%s\n"`
+	for name, test := range map[string]struct {
+		host  string
+		lines []string
+		known iommu.Answer
+		want  []string // uses of storage: address, kind, way
+	}{
+		"a mirror on two controllers": {"server-bmc", nil, iommu.Yes, []string{
+			"0000:00:11.5 root / on sda3 on sda", "0000:00:17.0 root / on sdb3 on sdb"}},
+		"a pool without mounts": {"server-bmc", []string{"dir proc/spl/kstat/zfs/tank", "file proc/spl/kstat/zfs/arcstats \"\""}, iommu.Yes, []string{
+			"0000:00:11.5 root / on sda3 on sda", "0000:00:17.0 root / on sdb3 on sdb", "0000:1a:00.0 storage ZFS pool tank on nvme0n1p1 on nvme0n1"}},
+		"a pool of which nothing is noted": {"server-bmc", []string{"dir proc/spl/kstat/zfs/backup"}, iommu.Unknown, []string{
+			"0000:00:11.5 root / on sda3 on sda", "0000:00:17.0 root / on sdb3 on sdb"}},
+		"no records at all":         {"server-bmc", []string{"remove run"}, iommu.Unknown, nil},
+		"a desktop without records": {"amd-desktop", nil, iommu.Unknown, nil},
+		"and with them":             {"amd-desktop", []string{fmt.Sprintf(member, "259:3", "rpool")}, iommu.Yes, []string{"0000:01:00.0 root / on nvme0n1p3 on nvme0n1"}},
+		"records of another pool":   {"amd-desktop", []string{fmt.Sprintf(member, "259:3", "tank")}, iommu.Unknown, nil},
+		"volumes without mounts": {"vmd-domain", []string{"block sda at=0000:00:1f.6/ata1 dev=8:0", "block dm-9 slaves=sda dm/name=vg-vm--140--disk--0 dev=252:9"}, iommu.Yes, []string{
+			"0000:00:0e.0 root / on dm-1 on nvme0n1p3 on nvme0n1", "0000:00:1f.6 storage volumes (dm-9) on sda", "10000:e1:00.0 root / on dm-1 on nvme0n1p3 on nvme0n1"}},
+	} {
+		facts := read(t, test.host, test.lines...)
+		var got []string
+		for _, use := range facts.Uses {
+			if use.Kind == iommu.UseRoot || use.Kind == iommu.UseStorage {
+				got = append(got, fmt.Sprintf("%s %s %s", use.Address, use.Kind, use.Seen))
+			}
+		}
+		if !slices.Equal(got, test.want) || facts.UsesKnown != test.known {
+			t.Errorf("%s: known %v\ngot  %q\nwant %q", name, facts.UsesKnown, got, test.want)
+		}
+		if said := slices.Contains(ids(facts.Check()), "iommu.uses-unknown"); said != (test.known == iommu.Unknown) {
+			t.Errorf("%s: %v", name, facts.Findings)
+		}
 	}
 }
 

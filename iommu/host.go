@@ -22,10 +22,11 @@ type Host struct {
 	Proc fs.FS // procfs; nil means /proc
 	Etc  fs.FS // configuration; nil means /etc
 	Boot fs.FS // kernels; nil means /boot
+	Run  fs.FS // state, with udev/data; nil means /run
 }
 
 // HostAt returns the machine whose root directory is given, with sys, proc,
-// etc and boot below it. Those that are missing are only not known.
+// etc, boot and run below it. Those that are missing are only not known.
 func HostAt(root fs.FS) Host {
 	sub := func(dir string) fs.FS {
 		fsys, err := fs.Sub(root, dir)
@@ -34,7 +35,7 @@ func HostAt(root fs.FS) Host {
 		}
 		return fsys
 	}
-	return Host{Sys: sub("sys"), Proc: sub("proc"), Etc: sub("etc"), Boot: sub("boot")}
+	return Host{Sys: sub("sys"), Proc: sub("proc"), Etc: sub("etc"), Boot: sub("boot"), Run: sub("run")}
 }
 
 // complete returns the host with the running machine's files in place of nil.
@@ -42,7 +43,7 @@ func (h Host) complete() Host {
 	for _, f := range []struct {
 		fsys *fs.FS
 		dir  string
-	}{{&h.Sys, "/sys"}, {&h.Proc, "/proc"}, {&h.Etc, "/etc"}, {&h.Boot, "/boot"}} {
+	}{{&h.Sys, "/sys"}, {&h.Proc, "/proc"}, {&h.Etc, "/etc"}, {&h.Boot, "/boot"}, {&h.Run, "/run"}} {
 		if *f.fsys == nil {
 			*f.fsys = os.DirFS(f.dir)
 		}

@@ -19,9 +19,12 @@ func (r *reader) uses() {
 	slices.SortStableFunc(r.Uses, func(a, b Use) int { return a.Address.Compare(b.Address) })
 }
 
-// unsure notes that uses may be missing.
+// unsure notes that uses may be missing, once for each subject.
 func (r *reader) unsure(subject, seen, fix string) {
 	r.UsesKnown = Unknown
+	if slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.ID == "iommu.uses-unknown" && f.Subject == subject }) {
+		return
+	}
 	r.Findings = append(r.Findings, Finding{ID: "iommu.uses-unknown", Severity: Warning, Subject: subject, Seen: seen,
 		Why: "A controller or network card that the machine lives on could be taken from it without warning.", Fix: fix})
 }

@@ -2,6 +2,8 @@ package iommu
 
 import (
 	"fmt"
+	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -20,6 +22,12 @@ func parseMount(line string) (m mount, ok bool) {
 		return mount{}, false
 	}
 	return mount{device: fields[2], point: unescape(fields[4]), kind: last[0], source: unescape(last[1])}, true
+}
+
+// pool returns the ZFS pool of a mounted dataset such as "rpool/ROOT/pve-1".
+func (m mount) pool() string {
+	name, _, _ := strings.Cut(m.source, "/")
+	return name
 }
 
 // unescape undoes the octal escapes of procfs for white space.
@@ -46,27 +54,40 @@ func (r *reader) storageUses() {
 		if m.point == "/" || m.point == "/usr" || m.point == "/var" || m.point == "/boot" || strings.HasPrefix(m.point, "/boot/") {
 			kind = UseRoot
 		}
-		disks := r.disks(blocks, m)
-		found := len(disks) > 0
-		for _, disk := range disks {
-			found = r.diskUses(disk, kind, m.point+" on "+disk, 0) && found
+		if m.kind == "zfs" && kind == UseStorage {
+			continue // one of many datasets; the pool is told by poolUses
 		}
-		root = root || found && m.point == "/"
+		found := r.disksUses(r.disks(blocks, m), kind, m.point)
+		root = root || m.point == "/"
 		if !found && m.point == "/" {
-			r.unsure("/", "/proc/self/mountinfo: / is "+m.kind+" on "+m.source+", whose disks sysfs does not name",
+			r.unsure("/", "/proc/self/mountinfo: / is "+m.kind+" on "+m.source+", whose disks neither /sys nor /run/udev/data names",
 				"Check by hand which controllers hold the root disks (for ZFS: zpool status -L).")
-			root = true
 		}
 	}
 	if !root {
 		r.unsure("/", "/proc/self/mountinfo does not list /", "Check by hand which controller holds the root disk.")
 	}
 	r.swapUses(blocks)
+	r.poolUses(blocks, lines)
+	r.volumeUses(blocks)
 }
 
-// disks returns the block devices of a mount: one, or for Btrfs all that
-// /sys/fs/btrfs lists beside it.
+// disksUses follows block devices; it reports whether there are some and all
+// were followed to PCI functions.
+func (r *reader) disksUses(disks []string, kind UseKind, seen string) bool {
+	found := len(disks) > 0
+	for _, disk := range disks {
+		found = r.diskUses(disk, kind, seen+" on "+disk, 0) && found
+	}
+	return found
+}
+
+// disks returns the block devices of a mount: one, for Btrfs all that
+// /sys/fs/btrfs lists beside it, for ZFS the members of the pool.
 func (r *reader) disks(b blocks, m mount) []string {
+	if m.kind == "zfs" {
+		return r.members(b, m.pool())
+	}
 	disk := b.find(m)
 	if disk == "" {
 		return nil
@@ -140,6 +161,58 @@ func (r *reader) blocks() blocks {
 		}
 	}
 	return b
+}
+
+// members returns the disks and partitions that are in a ZFS pool, by what
+// udev noted of them: sysfs does not say.
+func (r *reader) members(b blocks, pool string) []string {
+	var members []string
+	for number, name := range b.byNumber {
+		if record, ok := sysfs.UdevBlock(r.Run, number); ok && pool != "" && record.ZPool() == pool {
+			members = append(members, name)
+		}
+	}
+	slices.Sort(members)
+	return members
+}
+
+// poolUses follows the ZFS pools that are mounted or imported, which those
+// are that have a directory in /proc/spl/kstat/zfs. A disk that only bears the
+// label of a pool, such as one that a guest shall have, is not in use. That of
+// / is left out.
+func (r *reader) poolUses(b blocks, mountinfo []string) {
+	pools, root := map[string]bool{}, ""
+	entries, _ := fs.ReadDir(r.Proc, "spl/kstat/zfs")
+	for _, entry := range entries {
+		pools[entry.Name()] = entry.IsDir()
+	}
+	for _, line := range mountinfo {
+		if m, ok := parseMount(line); ok && m.kind == "zfs" {
+			pools[m.pool()] = true
+			if m.point == "/" {
+				root = m.pool()
+			}
+		}
+	}
+	delete(pools, root)
+	for _, pool := range slices.Sorted(maps.Keys(pools)) {
+		if pools[pool] && !r.disksUses(r.members(b, pool), UseStorage, "ZFS pool "+pool) {
+			r.unsure("ZFS pool "+pool, "/run/udev/data names no disks of the ZFS pool "+pool, "Check by hand which controllers hold them: zpool status -L.")
+		}
+	}
+}
+
+// volumeUses notes the controllers of disks that volumes are made of (LVM, md,
+// multipath: their holders), which need not be mounted: guests' disks are not.
+// Controllers that are known to be in use need no other reason.
+func (r *reader) volumeUses(b blocks) {
+	for _, name := range b.names {
+		holders, _ := sysfs.Names(r.Sys, "class/block/"+name+"/holders")
+		controller, ok := pciOf(r.Sys, "class/block/"+name)
+		if ok && len(holders) > 0 && len(r.usesOf(controller)) == 0 {
+			r.use(UseStorage, "class/block/"+name, "volumes ("+strings.Join(holders, ", ")+") on "+name)
+		}
+	}
 }
 
 // find returns the name of a mount's block device, or nothing. File systems

@@ -132,9 +132,9 @@ func (h Host) disk(name string) Disk {
 
 // note adds what udev knows of a disk: sysfs has no serial number of a SATA
 // disk, and says only that it rotates.
-func (d *Disk) note(r record) {
-	d.ByID, d.Serial = r.byID(), cmp.Or(d.Serial, r.properties["ID_SERIAL_SHORT"])
-	if rpm, err := strconv.Atoi(r.properties["ID_ATA_ROTATION_RATE_RPM"]); err == nil && rpm > 0 {
+func (d *Disk) note(r sysfs.Udev) {
+	d.ByID, d.Serial = byID(r), cmp.Or(d.Serial, r.Properties["ID_SERIAL_SHORT"])
+	if rpm, err := strconv.Atoi(r.Properties["ID_ATA_ROTATION_RATE_RPM"]); err == nil && rpm > 0 {
 		d.RPM = &rpm
 	}
 }

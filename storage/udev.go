@@ -9,52 +9,31 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// A record is what udev noted of a block device: /run/udev/data/bMAJOR:MINOR,
-// with a link of /dev on each line "S:" and a property on each line "E:".
-type record struct {
-	links      []string
-	properties map[string]string
-}
-
 // records returns udev's records of the disks and partitions, by their names.
 // There are none without udev.
-func (h Host) records(disks []Disk) map[string]record {
-	records := map[string]record{}
+func (h Host) records(disks []Disk) map[string]sysfs.Udev {
+	records := map[string]sysfs.Udev{}
+	note := func(name, attribute string) {
+		number, _, _ := sysfs.Optional(h.Sys, attribute)
+		if record, ok := sysfs.UdevBlock(h.Run, number); ok {
+			records[name] = record
+		}
+	}
 	for _, d := range disks {
 		dir := "block/" + d.Name()
-		h.record(records, d.Name(), dir+"/dev")
+		note(d.Name(), dir+"/dev")
 		for _, p := range d.Partitions {
 			name := strings.TrimPrefix(p, "/dev/")
-			h.record(records, name, dir+"/"+name+"/dev")
+			note(name, dir+"/"+name+"/dev")
 		}
 	}
 	return records
 }
 
-func (h Host) record(records map[string]record, name, attribute string) {
-	number, _, _ := sysfs.Optional(h.Sys, attribute)
-	text, ok, _ := sysfs.Optional(h.Run, "udev/data/b"+number)
-	if number == "" || !ok {
-		return
-	}
-	r := record{properties: map[string]string{}}
-	for line := range strings.Lines(text) {
-		kind, value, _ := strings.Cut(strings.TrimRight(line, "\n"), ":")
-		switch kind {
-		case "S":
-			r.links = append(r.links, "/dev/"+value)
-		case "E":
-			key, value, _ := strings.Cut(value, "=")
-			r.properties[key] = value
-		}
-	}
-	records[name] = r
-}
-
 // byID returns the link that stays with the disk (60-persistent-storage.rules):
 // the one with model and serial number rather than one that is a number only.
-func (r record) byID() string {
-	links := slices.DeleteFunc(slices.Clone(r.links), func(link string) bool { return !strings.HasPrefix(link, "/dev/disk/by-id/") })
+func byID(record sysfs.Udev) string {
+	links := slices.DeleteFunc(slices.Clone(record.Links), func(link string) bool { return !strings.HasPrefix(link, "/dev/disk/by-id/") })
 	if len(links) == 0 {
 		return ""
 	}
@@ -73,12 +52,11 @@ func numberOnly(link string) int {
 // zpools returns the ZFS pools by what blkid found on disks and partitions:
 // all members bear the pool's name. What class they are of is not there, so
 // all are taken for data, which never makes a pool look faster than it is.
-func zpools(records map[string]record) []ZPool {
+func zpools(records map[string]sysfs.Udev) []ZPool {
 	var pools []ZPool
 	for _, name := range slices.Sorted(maps.Keys(records)) {
-		p := records[name].properties
-		label := p["ID_FS_LABEL"]
-		if p["ID_FS_TYPE"] != "zfs_member" || label == "" {
+		label := records[name].ZPool()
+		if label == "" {
 			continue
 		}
 		i := slices.IndexFunc(pools, func(z ZPool) bool { return z.Name == label })

@@ -1,0 +1,44 @@
+package sysfs
+
+import (
+	"io/fs"
+	"strings"
+)
+
+// A Udev is what udev noted of a device (the database of systemd-udevd;
+// udevadm info --query=all shows it).
+type Udev struct {
+	Links      []string          // paths below /dev, from the lines "S:"
+	Properties map[string]string // from the lines "E:"
+}
+
+// UdevBlock returns udev's record of the block device with a number such as
+// "8:3", from udev/data in run, the machine's /run; ok is false if there is
+// none.
+func UdevBlock(run fs.FS, number string) (u Udev, ok bool) {
+	text, ok, _ := Optional(run, "udev/data/b"+number)
+	if !ok || number == "" {
+		return Udev{}, false
+	}
+	u.Properties = map[string]string{}
+	for line := range strings.Lines(text) {
+		kind, value, _ := strings.Cut(strings.TrimRight(line, "\n"), ":")
+		switch kind {
+		case "S":
+			u.Links = append(u.Links, "/dev/"+value)
+		case "E":
+			key, value, _ := strings.Cut(value, "=")
+			u.Properties[key] = value
+		}
+	}
+	return u, true
+}
+
+// ZPool returns the name of the ZFS pool that the device is a member of, or
+// nothing: blkid finds the pool's name as the label of all its members.
+func (u Udev) ZPool() string {
+	if u.Properties["ID_FS_TYPE"] != "zfs_member" {
+		return ""
+	}
+	return u.Properties["ID_FS_LABEL"]
+}
