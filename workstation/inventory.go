@@ -13,16 +13,24 @@ import (
 )
 
 // An Inventory is what a machine has, as one report for people (String) and
-// programs (JSON, whose fields stay as they are). It comes from the machine
-// itself or from the PVE API; what the latter cannot know is unknown.
+// for programs (JSON). It comes from the machine itself or from the PVE API.
+//
+// The JSON is stable: fields may come, none goes or changes its meaning, and
+// all are always there. Lists are never null. What is not known is "unknown",
+// or null for what is no word.
 type Inventory struct {
-	// Source is where it comes from: "this machine", a tree, "node pve".
-	Source   string          `json:"source"`
-	IOMMU    IOMMUInventory  `json:"iommu"`
-	GPUs     []GPUInventory  `json:"gpus"`
-	Disks    []DiskInventory `json:"disks"`
-	Pools    []PoolInventory `json:"pools"`
-	Findings []Finding       `json:"findings"`
+	// Source is where it comes from: "this machine", "captured tree", "node pve".
+	Source string         `json:"source"`
+	IOMMU  IOMMUInventory `json:"iommu"`
+	// GPUs are the graphics cards, in the order of their addresses.
+	GPUs []GPUInventory `json:"gpus"`
+	// Disks are the physical disks, in the order of their names.
+	Disks []DiskInventory `json:"disks"`
+	// Pools are PVE's storages, the fastest first.
+	Pools []PoolInventory `json:"pools"`
+	// Findings are what is in the way, what is a risk, and what could not be
+	// found out. Their IDs are stable too.
+	Findings []Finding `json:"findings"`
 }
 
 // An IOMMUInventory is the verdict on the IOMMU.
@@ -31,8 +39,9 @@ type IOMMUInventory struct {
 	State string `json:"state"`
 	Why   string `json:"why"`
 	// InterruptRemapping is "yes", "no" or "unknown".
-	InterruptRemapping iommu.Answer     `json:"interruptRemapping"`
-	Groups             []GroupInventory `json:"groups"`
+	InterruptRemapping iommu.Answer `json:"interruptRemapping"`
+	// Groups are the groups, in the order of their numbers.
+	Groups []GroupInventory `json:"groups"`
 }
 
 // A GroupInventory is one IOMMU group.
@@ -43,41 +52,52 @@ type GroupInventory struct {
 
 // A GPUInventory is one graphics card.
 type GPUInventory struct {
-	Address   iommu.Address   `json:"address"`
-	VendorID  iommu.ID        `json:"vendorID"`
-	DeviceID  iommu.ID        `json:"deviceID"`
-	Name      string          `json:"name"`
-	Family    gpu.Family      `json:"family"`
+	// Address is that of the display controller: "0000:01:00.0".
+	Address iommu.Address `json:"address"`
+	// VendorID and DeviceID are four hexadecimal digits each: "10de", "2c05".
+	VendorID iommu.ID `json:"vendorID"`
+	DeviceID iommu.ID `json:"deviceID"`
+	// Name is for people; Family is its generation, such as "NVIDIA Blackwell".
+	Name   string     `json:"name"`
+	Family gpu.Family `json:"family"`
+	// Functions are all of the card's, the display controller among them.
 	Functions []iommu.Address `json:"functions"`
-	// Driver is what the display controller is bound to, empty for nothing
-	// and where it is not known.
-	Driver string        `json:"driver"`
-	Group  iommu.GroupID `json:"group"`
-	// Isolated says whether the card can go to a guest without other devices;
-	// Blockers are those devices.
+	// Driver is what the display controller is bound to: "" for nothing, nil
+	// where it is not known, as over the PVE API.
+	Driver *string `json:"driver"`
+	// Group is a number; null is no group, or one that is not known.
+	Group iommu.GroupID `json:"group"`
+	// Isolated says whether the card can go to a guest without other devices:
+	// "yes", "no" or "unknown". Blockers are those devices.
 	Isolated iommu.Answer    `json:"isolated"`
 	Blockers []iommu.Address `json:"blockers"`
 }
 
 // A DiskInventory is one physical disk.
 type DiskInventory struct {
-	Name  string       `json:"name"`
-	Model string       `json:"model"`
-	Size  int64        `json:"size"` // bytes
-	Bus   storage.Bus  `json:"bus"`
-	Tier  storage.Tier `json:"tier"`
-	Why   string       `json:"why"`
+	Name  string      `json:"name"` // "nvme0n1"
+	Model string      `json:"model"`
+	Size  int64       `json:"size"` // bytes
+	Bus   storage.Bus `json:"bus"`  // "nvme", "sata" ...; "" where it is not known
+	// Tier is "1" (NVMe), "2" (SSD), "3" (hard disk) or "unknown", Why what
+	// says so.
+	Tier storage.Tier `json:"tier"`
+	Why  string       `json:"why"`
 }
 
 // A PoolInventory is one storage.
 type PoolInventory struct {
-	Name      string       `json:"name"`
-	Type      string       `json:"type"`
-	Tier      storage.Tier `json:"tier"`
-	Disks     []string     `json:"disks"`
-	Total     int64        `json:"total"`     // bytes, 0 where it is not known
-	Available int64        `json:"available"` // bytes
-	Why       string       `json:"why"`
+	Name string `json:"name"` // "local-lvm"
+	Type string `json:"type"` // "lvmthin", "dir", "zfspool" ...
+	// Tier is that of the slowest disk that holds its data, Why what says so.
+	Tier storage.Tier `json:"tier"`
+	// Disks are the names of those disks; empty where they are not known.
+	Disks []string `json:"disks"`
+	// Total and Available are in bytes; nil where they are not known, as in
+	// the files of a host.
+	Total     *int64 `json:"total"`
+	Available *int64 `json:"available"`
+	Why       string `json:"why"`
 }
 
 // Inventory returns the report on a node.
@@ -142,8 +162,11 @@ func newInventory(source string, facts iommu.Facts, disks []storage.Disk, pools 
 		for _, d := range p.Disks {
 			names = append(names, d.Name())
 		}
-		i.Pools = append(i.Pools, PoolInventory{Name: p.Name, Type: p.Type, Tier: p.Tier, Disks: names, Total: int64(p.Total),
-			Available: int64(p.Available), Why: p.Why})
+		pool := PoolInventory{Name: p.Name, Type: p.Type, Tier: p.Tier, Disks: names, Why: p.Why}
+		if p.Total > 0 {
+			pool.Total, pool.Available = new(int64(p.Total)), new(int64(p.Available))
+		}
+		i.Pools = append(i.Pools, pool)
 	}
 	slices.SortStableFunc(i.Pools, func(a, b PoolInventory) int { return rank(a.Tier) - rank(b.Tier) })
 	i.Findings = append(append(i.Findings, facts.Check()...), storage.Check(pools)...)
@@ -161,7 +184,10 @@ func rank(t storage.Tier) int {
 func gpuInventory(card gpu.Card, facts iommu.Facts) GPUInventory {
 	d := card.Display()
 	g := GPUInventory{Address: d.Address, VendorID: d.Model.Vendor, DeviceID: d.Model.Device, Name: card.Name(), Family: card.Family(),
-		Functions: []iommu.Address{}, Driver: d.Driver, Group: d.Group, Isolated: facts.IsIsolated(d.Address), Blockers: []iommu.Address{}}
+		Functions: []iommu.Address{}, Group: d.Group, Isolated: facts.IsIsolated(d.Address), Blockers: []iommu.Address{}}
+	if d.DriverKnown == iommu.Yes || d.Driver != "" {
+		g.Driver = &d.Driver
+	}
 	for _, f := range card.Functions {
 		g.Functions = append(g.Functions, f.Address)
 	}

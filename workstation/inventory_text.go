@@ -13,11 +13,11 @@ import (
 func (i Inventory) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Inventory of %s\n\nIOMMU: %s (%s)\n", i.Source, i.IOMMU.State, i.IOMMU.Why)
-	fmt.Fprintf(&b, "       %d groups, interrupt remapping: %s\n", len(i.IOMMU.Groups), i.IOMMU.InterruptRemapping)
+	fmt.Fprintf(&b, "       %s, interrupt remapping: %s\n", count(len(i.IOMMU.Groups), "group"), i.IOMMU.InterruptRemapping)
 	b.WriteString("\nGraphics cards\n")
 	for _, g := range i.GPUs {
 		fmt.Fprintf(&b, "  %s  %s:%s  %s (%s)\n", g.Address, g.VendorID, g.DeviceID, g.Name, g.Family)
-		fmt.Fprintf(&b, "      %d functions, driver %s, group %s, isolated: %s%s\n", len(g.Functions), orNone(g.Driver), g.Group, g.Isolated, with(g))
+		fmt.Fprintf(&b, "      %s, driver %s, group %s, isolated: %s%s\n", count(len(g.Functions), "function"), driver(g), g.Group, g.Isolated, with(g))
 	}
 	if len(i.GPUs) == 0 {
 		b.WriteString("  none found\n")
@@ -62,18 +62,29 @@ func tierName(t storage.Tier) string {
 	return t.String() + " " + t.Media()
 }
 
-func known(bytes int64) string {
-	if bytes == 0 {
+func known(bytes *int64) string {
+	if bytes == nil {
 		return "?"
 	}
-	return storage.Size(bytes).Human()
+	return storage.Size(*bytes).Human()
 }
 
-func orNone(s string) string {
-	if s == "" {
-		return "none or not known"
+// count returns a number of things, in the plural unless it is one.
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
 	}
-	return s
+	return fmt.Sprintf("%d %s", n, thing)
+}
+
+func driver(g GPUInventory) string {
+	switch {
+	case g.Driver == nil:
+		return "not known"
+	case *g.Driver == "":
+		return "none"
+	}
+	return *g.Driver
 }
 
 func with(g GPUInventory) string {

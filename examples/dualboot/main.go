@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -22,7 +23,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	s := &show{out: os.Stdout}
-	if err := s.run(ctx, os.Args[1:]); err != nil {
+	if err := s.run(ctx, os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "dualboot:", err)
 		os.Exit(1)
 	}
@@ -37,7 +38,7 @@ func (s *show) run(ctx context.Context, args []string) error {
 	set.TextVar(&s.models, "models", 80*storage.GiB, "size of the disk for models")
 	windows := set.Int("windows", 140, "VMID of the Windows VM")
 	linux := set.Int("linux", 141, "VMID of the Linux VM")
-	if err := set.Parse(args); err != nil {
+	if err := connect.Parse(set, args); err != nil {
 		return err
 	}
 	s.duo = workstation.DualBoot{Members: []int{*windows, *linux}, Owner: "examples/dualboot"}

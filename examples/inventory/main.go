@@ -4,8 +4,30 @@
 //	go run ./examples/inventory                   # this machine
 //	go run ./examples/inventory -root DIR         # a captured tree: DIR/sys, DIR/proc, DIR/etc, DIR/boot, DIR/run
 //	go run ./examples/inventory -root HOST.txt    # a described host (internal/hosttree)
+//	go run ./examples/inventory -capture DIR      # this machine into a new directory, for -root elsewhere
 //	go run ./examples/inventory -embedded         # the Proxmox VE node embedded in the program
 //	PROXMOX_VE_ENDPOINT=... go run ./examples/inventory   # a PVE node
+//
+// A capture holds just what is read for an inventory, so it fits in a bug
+// report; capture as root, or some of it cannot be read.
+//
+// # JSON
+//
+// With -json it prints a [workstation.Inventory], whose documentation says
+// what every field means and how it is when it is not known:
+//
+//	source
+//	iommu.state iommu.why iommu.interruptRemapping
+//	iommu.groups[].id .devices[]
+//	gpus[].address .vendorID .deviceID .name .family .functions[] .driver .group .isolated .blockers[]
+//	disks[].name .model .size .bus .tier .why
+//	pools[].name .type .tier .disks[] .total .available .why
+//	findings[].id .severity .subject .seen .why .fix
+//
+// Fields may come; none goes or changes its meaning, and all are always there.
+// What stands in the way of handing any card to a guest has severity blocker:
+//
+//	go run ./examples/inventory -json | jq '.findings[] | select(.severity == "blocker")'
 package main
 
 import (
@@ -28,7 +50,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "inventory:", err)
 		os.Exit(1)
 	}
@@ -39,12 +61,20 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	node := connect.Register(set)
 	root := set.String("root", "", "read this tree, or described host (.txt), instead of the running machine")
 	embedded := set.Bool("embedded", false, "show the Proxmox VE node that is embedded in the program")
-	asJSON := set.Bool("json", false, "print JSON")
-	if err := set.Parse(args); err != nil {
+	into := set.String("capture", "", "write what is read of this machine into this new directory")
+	asJSON := set.Bool("json", false, "print JSON, for programs (go doc ./examples/inventory)")
+	if err := connect.Parse(set, args); err != nil {
 		return err
 	}
-	if *embedded && *root != "" {
-		return errors.New("-embedded and -root exclude each other")
+	if exclusive := *embedded && *root != "" || *into != "" && (*embedded || *root != ""); exclusive {
+		return errors.New("-embedded, -root and -capture exclude each other")
+	}
+	if *into != "" {
+		denied, err := capture(os.DirFS("/"), *into)
+		if err == nil {
+			tell(out, *into, denied)
+		}
+		return err
 	}
 	inventory, err := read(ctx, *root, *embedded, node)
 	if err != nil {

@@ -31,7 +31,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "switchboard:", err)
 		os.Exit(1)
 	}
@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	name := set.String("name", "", "host name by which the page may be asked for, besides localhost and addresses")
 	members := set.String("members", "140,141", "VMIDs of the VMs that share the card")
 	force := set.Bool("force", false, "stop a guest that does not shut down, as by pulling the plug")
-	if err := set.Parse(args); err != nil {
+	if err := connect.Parse(set, args); err != nil {
 		return err
 	}
 	duo := workstation.DualBoot{Owner: "examples/switchboard", Force: *force}

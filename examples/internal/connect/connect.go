@@ -27,6 +27,17 @@ func Register(set *flag.FlagSet) *Flags {
 	return f
 }
 
+// Parse parses the arguments of a program that has flags only.
+func Parse(set *flag.FlagSet, args []string) error {
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	if set.NArg() > 0 {
+		return fmt.Errorf("%q is no flag: see -h", set.Arg(0))
+	}
+	return nil
+}
+
 // Configured reports whether the environment names a node.
 func Configured() bool { return os.Getenv("PROXMOX_VE_ENDPOINT") != "" }
 

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation/workstation"
+)
+
+// capture writes into a new directory what an inventory reads of a machine:
+// those files and links, and nothing else. It returns the files that could not
+// be read, which have mode 0 in the capture.
+func capture(machine fs.FS, dir string) (denied []string, err error) {
+	t := &tape{machine: machine, seen: map[string]*taken{}}
+	if _, err := workstation.ReadInventory(t); err != nil {
+		return nil, err
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	for _, name := range slices.Sorted(maps.Keys(t.seen)) {
+		file := t.seen[name]
+		if file.denied {
+			denied = append(denied, name)
+		}
+		if err := t.write(root, name, file); err != nil {
+			return denied, err
+		}
+	}
+	return denied, nil
+}
+
+// A tape is a file system that remembers what is read of it.
+type tape struct {
+	machine fs.FS
+	seen    map[string]*taken
+}
+
+// A taken file is what was read of a file or a directory.
+type taken struct {
+	fs.File
+	data    []byte
+	entries []fs.DirEntry
+	denied  bool
+}
+
+// Open implements [fs.FS].
+func (t *tape) Open(name string) (fs.File, error) {
+	file, err := t.machine.Open(name)
+	if errors.Is(err, fs.ErrPermission) {
+		t.seen[name] = &taken{denied: true}
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.seen[name] = &taken{File: file}
+	return t.seen[name], nil
+}
+
+// Lstat implements [fs.ReadLinkFS].
+func (t *tape) Lstat(name string) (fs.FileInfo, error) {
+	info, err := fs.Lstat(t.machine, name)
+	t.note(name, err)
+	return info, err
+}
+
+// ReadLink implements [fs.ReadLinkFS].
+func (t *tape) ReadLink(name string) (string, error) {
+	target, err := fs.ReadLink(t.machine, name)
+	t.note(name, err)
+	return target, err
+}
+
+// note notes that something exists.
+func (t *tape) note(name string, err error) {
+	if err == nil && t.seen[name] == nil {
+		t.seen[name] = &taken{}
+	}
+}
+
+// Read implements [fs.File].
+func (f *taken) Read(p []byte) (int, error) {
+	n, err := f.File.Read(p)
+	f.data = append(f.data, p[:n]...)
+	f.denied = f.denied || errors.Is(err, fs.ErrPermission)
+	return n, err
+}
+
+// ReadDir implements [fs.ReadDirFile].
+func (f *taken) ReadDir(n int) ([]fs.DirEntry, error) {
+	dir, ok := f.File.(fs.ReadDirFile)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	entries, err := dir.ReadDir(n)
+	f.entries = append(f.entries, entries...)
+	return entries, err
+}
+
+// write writes one file, or a directory with the names that are in it.
+func (t *tape) write(root *os.Root, name string, file *taken) error {
+	place, info, err := t.place(root, name)
+	if err != nil || info == nil {
+		return err
+	}
+	if !info.IsDir() {
+		return put(root, place, file)
+	}
+	for _, entry := range file.entries {
+		within := path.Join(place, entry.Name())
+		if _, err := root.Lstat(within); err == nil {
+			continue
+		}
+		if entry.Type().IsRegular() {
+			err = root.WriteFile(within, nil, 0o644)
+		} else {
+			err = t.step(root, within, entry.Type())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put writes a file that was read, or that may not be read. One that was only
+// seen is empty, unless it was read by another name.
+func put(root *os.Root, place string, file *taken) error {
+	mode := fs.FileMode(0o644)
+	if file.denied {
+		mode = 0
+	}
+	_, err := root.Lstat(place)
+	if there := err == nil; there && len(file.data) == 0 && !file.denied {
+		return nil
+	}
+	if err := root.WriteFile(place, file.data, 0o644); err != nil {
+		return err
+	}
+	return root.Chmod(place, mode)
+}
+
+// place makes the directories and links that lead to name, and returns where
+// they lead to. info is nil if that does not exist.
+func (t *tape) place(root *os.Root, name string) (place string, info fs.FileInfo, err error) {
+	place = "."
+	for todo, links := strings.Split(name, "/"), 0; len(todo) > 0; {
+		next := path.Join(place, todo[0])
+		todo = todo[1:]
+		if info, err = fs.Lstat(t.machine, next); err != nil {
+			return "", nil, nil // a link that leads nowhere, or out of reach
+		}
+		if err := t.step(root, next, info.Mode().Type()); err != nil {
+			return "", nil, err
+		}
+		if info.Mode().Type() != fs.ModeSymlink {
+			place = next
+			continue
+		}
+		if links++; links > 40 { // as in the kernel
+			return "", nil, nil
+		}
+		target, err := t.target(next)
+		if err != nil {
+			return "", nil, err
+		}
+		todo, place = append(strings.Split(path.Join(path.Dir(next), target), "/"), todo...), "."
+	}
+	return place, info, nil
+}
+
+// step makes a directory or a link, if it is one.
+func (t *tape) step(root *os.Root, name string, kind fs.FileMode) error {
+	switch kind {
+	case fs.ModeDir:
+		return root.MkdirAll(name, 0o755)
+	case fs.ModeSymlink:
+		target, err := t.target(name)
+		if err == nil {
+			err = root.Symlink(target, name)
+		}
+		if errors.Is(err, fs.ErrExist) {
+			return nil
+		}
+		return err
+	}
+	return nil
+}
+
+// target returns where a link leads to, as a path from the link's directory:
+// an absolute one would lead out of the capture.
+func (t *tape) target(name string) (string, error) {
+	target, err := fs.ReadLink(t.machine, name)
+	if err != nil || !path.IsAbs(target) {
+		return target, err
+	}
+	return filepath.Rel("/"+path.Dir(name), target)
+}
+
+// tell says what a capture holds.
+func tell(out io.Writer, dir string, denied []string) {
+	fmt.Fprintf(out, "Captured into %s: it holds serial numbers and what is written in /etc; look through it before you hand it on.\n", dir)
+	if len(denied) > 0 {
+		fmt.Fprintf(out, "Only root may read these, so capture as root: %s\n", strings.Join(denied, ", "))
+	}
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/proxstation/proxstation/internal/hosttree"
+	"github.com/proxstation/proxstation/workstation"
+)
+
+func jsonOf(t *testing.T, machine fs.FS) string {
+	t.Helper()
+	inventory, err := workstation.ReadInventory(machine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.MarshalIndent(inventory, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// What is captured of a host says the same as the host.
+func TestACaptureSaysWhatTheHostSays(t *testing.T) {
+	t.Parallel()
+	for _, name := range hosttree.Names() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// An absolute link has to stay within the capture.
+			tree, err := hosttree.Load(name, "file etc/default/elsewhere quiet", "link etc/modprobe.d/far.conf /etc/default/elsewhere")
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := filepath.Join(t.TempDir(), "captured")
+			denied, err := capture(tree, dir)
+			if err != nil || len(denied) > 0 {
+				t.Fatalf("denied %v, %v", denied, err)
+			}
+			if want, have := jsonOf(t, tree), jsonOf(t, os.DirFS(dir)); have != want {
+				t.Errorf("the capture says\n%s\nthe host\n%s", have, want)
+			}
+		})
+	}
+}
+
+func TestACaptureNamesWhatOnlyRootMayRead(t *testing.T) {
+	t.Parallel()
+	const table = "sys/firmware/acpi/tables/DMAR"
+	tree, err := hosttree.Load("reference", "deny "+table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "captured")
+	denied, err := capture(tree, dir)
+	if err != nil || len(denied) != 1 || denied[0] != table {
+		t.Errorf("denied %v, %v; want %s", denied, err, table)
+	}
+	if info, err := os.Stat(filepath.Join(dir, table)); err != nil || info.Mode().Perm() != 0 {
+		t.Errorf("%s in the capture: %v, %v; want mode 0", table, info, err)
+	}
+	var out bytes.Buffer
+	if tell(&out, dir, denied); !strings.Contains(out.String(), table) {
+		t.Errorf("it is not told: %s", &out)
+	}
+}
+
+func TestCapturingThisMachine(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "captured")
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{"-capture", dir}, &out); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), dir) {
+		t.Errorf("it says %q", &out)
+	}
+	if have, want := inventory(t, "-root", dir).IOMMU.State, inventory(t).IOMMU.State; have != want {
+		t.Errorf("IOMMU %s in the capture, %s here", have, want)
+	}
+	if err := run(t.Context(), []string{"-capture", dir}, &out); err == nil {
+		t.Error("a directory that is there is written into")
+	}
+}
