@@ -130,7 +130,7 @@ func (j *judgement) console() {
 	module, _ := j.facts.Module("vfio_pci")
 	if j.card.Model().Vendor == Intel && j.card.Integrated() && module.Parameters["disable_vga"] == "Y" {
 		j.add(Finding{ID: "gpu.disable-vga", Severity: Warning, Seen: "/sys/module/vfio_pci/parameters/disable_vga: Y",
-			Why: "legacy-igd does not work: the guest cannot reach the VGA registers", Fix: "remove disable_vga=1 from /etc/modprobe.d and restart"})
+			Why: "legacy-igd does not work: the guest cannot reach the VGA registers", Fix: "remove disable_vga=1 from /etc/modprobe.d and the kernel's arguments, and restart"})
 	}
 }
 

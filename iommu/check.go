@@ -13,6 +13,7 @@ import (
 // The IDs are iommu.off, iommu.firmware-off, iommu.vm-without-iommu,
 // iommu.off-by-argument, iommu.unknown, iommu.no-interrupt-remapping,
 // iommu.unsafe-interrupts, iommu.acs-override, iommu.virqfd-gone,
+// iommu.options-unread,
 // iommu.not-refreshed, iommu.not-booted, iommu.not-configured,
 // iommu.loader-unknown, iommu.server-console, iommu.emulated-display,
 // iommu.uses-unknown and iommu.unread.
@@ -22,6 +23,7 @@ func (f Facts) Check() []Finding {
 	findings = append(findings, f.checkInterrupts()...)
 	findings = append(findings, f.checkOverride()...)
 	findings = append(findings, f.checkModules()...)
+	findings = append(findings, f.checkOptions()...)
 	findings = append(findings, f.checkDrift()...)
 	for _, fn := range f.Functions {
 		for _, finding := range fn.checkConsole() {
@@ -110,7 +112,7 @@ func (f Facts) checkInterrupts() []Finding {
 		findings = append(findings, Finding{ID: "iommu.unsafe-interrupts", Severity: severity, Subject: "vfio_iommu_type1",
 			Seen: "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts: Y",
 			Why:  "vfio would hand out devices even where a guest can raise any interrupt of the host.",
-			Fix:  "Remove allow_unsafe_interrupts=1 from /etc/modprobe.d and run update-initramfs -u -k all."})
+			Fix:  "Remove allow_unsafe_interrupts=1 from /etc/modprobe.d and the kernel's arguments, and run update-initramfs -u -k all."})
 	}
 	return findings
 }
@@ -124,22 +126,6 @@ func (f Facts) checkOverride() []Finding {
 		Seen: "/proc/cmdline: pcie_acs_override=" + value,
 		Why:  "The groups are what the argument says, not what the hardware keeps apart: a guest's device may reach others' memory.",
 		Fix:  "Use a slot that hangs off the processor, and remove the argument."}}
-}
-
-// checkModules looks for a module that old guides name: vfio_virqfd became
-// part of vfio in Linux 6.2.
-func (f Facts) checkModules() []Finding {
-	var major, minor int
-	if n, _ := fmt.Sscanf(f.Kernel, "%d.%d", &major, &minor); n < 2 || major < 6 || major == 6 && minor < 2 {
-		return nil
-	}
-	for _, file := range f.ModulesLoad {
-		if slices.Contains(strings.Fields(file.Text), "vfio_virqfd") {
-			return []Finding{{ID: "iommu.virqfd-gone", Severity: Info, Subject: "/" + file.Path, Seen: "/" + file.Path + ": vfio_virqfd",
-				Why: "The module is gone since Linux 6.2; loading it fails at each start, without harm.", Fix: "Remove the line."}}
-		}
-	}
-	return nil
 }
 
 // checkDrift compares the arguments in force with those for the next boot.

@@ -131,10 +131,14 @@ type Interrupts struct {
 	Seen     string `json:"seen,omitempty"` // a line of the file
 }
 
-// A Module is a loaded kernel module.
+// A Module is a kernel module that is loaded or built in.
 type Module struct {
 	Name       string            `json:"name"`                 // with underscores
 	Parameters map[string]string `json:"parameters,omitempty"` // those that can be read
+	// BuiltIn is set if it is part of the kernel: it has no initstate, which
+	// loaded modules have (Documentation/ABI/testing/sysfs-module). It takes
+	// its parameters from the kernel's arguments, none from /etc/modprobe.d.
+	BuiltIn bool `json:"builtIn,omitempty"`
 }
 
 // A Framebuffer is a console picture that lies in a function's memory.

@@ -22,6 +22,22 @@ type kept struct {
 	functions []keptFunction // in order
 	args      []string       // kernel arguments that we added
 	override  bool           // by address, since other functions have the same model
+	builtIn   bool           // by kernel argument, since vfio-pci is no module
+}
+
+// idsArgument is the kernel argument that tells vfio-pci the models.
+const idsArgument = "vfio-pci.ids="
+
+// builtInNote is the line that says why there are no options.
+const builtInNote = "# vfio-pci is built into the kernel, which is told the ids by an argument\n"
+
+// ids returns the models as vfio-pci takes them.
+func (k kept) ids() string {
+	var ids []string
+	for _, fn := range k.functions {
+		ids = append(ids, fn.model.String())
+	}
+	return strings.Join(unique(ids), ",")
 }
 
 // A keptFunction is kept for guests.
@@ -33,17 +49,17 @@ type keptFunction struct {
 
 // String returns our file in /etc/modprobe.d (modprobe.d(5)). The module is
 // told the models, or, where others have the same, the addresses are told to
-// the kernel right before the module is loaded.
+// the kernel right before the module is loaded. For what is no module there are
+// neither options nor an order: it comes before all modules.
 func (k kept) String() string {
 	if len(k.functions) == 0 && len(k.args) == 0 {
 		return ""
 	}
 	var b strings.Builder
 	b.WriteString(keptHead)
-	var ids, drivers []string
+	var drivers []string
 	for _, fn := range k.functions {
 		fmt.Fprintf(&b, "# function %s %s %s\n", fn.address, fn.model, strings.Join(fn.drivers, ","))
-		ids = append(ids, fn.model.String())
 		drivers = append(drivers, fn.drivers...)
 	}
 	for _, arg := range k.args {
@@ -51,6 +67,9 @@ func (k kept) String() string {
 	}
 	switch {
 	case len(k.functions) == 0:
+	case k.builtIn:
+		b.WriteString(builtInNote)
+		return b.String()
 	case k.override:
 		b.WriteString("install vfio-pci ")
 		for _, fn := range k.functions {
@@ -60,7 +79,7 @@ func (k kept) String() string {
 		}
 		b.WriteString("/sbin/modprobe --ignore-install vfio-pci $CMDLINE_OPTS\n")
 	default:
-		fmt.Fprintf(&b, "options vfio-pci ids=%s\n", strings.Join(unique(ids), ","))
+		fmt.Fprintf(&b, "options vfio-pci ids=%s\n", k.ids())
 	}
 	for _, driver := range unique(drivers) {
 		fmt.Fprintf(&b, "softdep %s pre: vfio-pci\n", driver)
@@ -83,6 +102,7 @@ func parseKept(text string) (kept, error) {
 		if arg, ok := strings.CutPrefix(line, "# argument "); ok {
 			k.args = append(k.args, arg)
 		}
+		k.builtIn = k.builtIn || line+"\n" == builtInNote
 		k.override = k.override || strings.HasPrefix(line, "install ")
 		rest, ok := strings.CutPrefix(line, "# function ")
 		if !ok {

@@ -13,6 +13,8 @@ func TestKeptIsReadBack(t *testing.T) {
 		{functions: []keptFunction{{address: mustAddress("10000:01:00.0"), model: Model{0x10de, 0x2c05}}}},
 		{functions: []keptFunction{{address: mustAddress("0000:01:00.1"), model: Model{1, 2}, drivers: []string{"nouveau", "nvidia"}}},
 			args: []string{"intel_iommu=on", "x=a b"}, override: true},
+		{functions: []keptFunction{{address: mustAddress("0000:01:00.0"), model: Model{0x10de, 0x2c05}, drivers: []string{"nouveau"}}},
+			args: []string{"vfio-pci.ids=10de:2c05"}, builtIn: true},
 	} {
 		back, err := parseKept(k.String())
 		if err != nil || back.String() != k.String() {

@@ -20,7 +20,8 @@ type PrepareOptions struct {
 // off and an argument helps, our own file in /etc/modprobe.d that makes
 // vfio-pci come before the drivers that would take the functions, and our own
 // in /etc/modules-load.d. It blacklists nothing. Where other functions have
-// the same model, the functions are told by address instead.
+// the same model, the functions are told by address instead. Where vfio-pci is
+// built into the kernel, a kernel argument tells it the models.
 //
 // It refuses ([*RefusedError]) what [Facts.Bind] refuses except functions that
 // have no group yet, an edit by someone
@@ -35,7 +36,7 @@ func (f Facts) Prepare(addresses []Address, opts *PrepareOptions) (HostPlan, err
 	if err != nil {
 		return HostPlan{}, err
 	}
-	theirs := f.foreign()
+	theirs := f.foreign(k)
 	var refused []Finding
 	for _, a := range addresses {
 		fn, ok := f.Function(a)
@@ -118,6 +119,10 @@ func (f Facts) needed() []string {
 // planHost plans the files for what is to be kept.
 func (f Facts) planHost(k kept, args []string) (HostPlan, error) {
 	var p HostPlan
+	k.builtIn = f.vfioBuiltIn() && len(k.functions) > 0
+	if k.builtIn && k.override {
+		return HostPlan{}, &RefusedError{Findings: []Finding{f.refuseBuiltIn()}}
+	}
 	if len(k.functions) > 0 {
 		if err := f.refuseForeign(k); err != nil {
 			return HostPlan{}, err
@@ -132,6 +137,9 @@ func (f Facts) planHost(k kept, args []string) (HostPlan, error) {
 	modules := ""
 	if len(k.functions) > 0 {
 		modules = "# Written by proxstation.\nvfio-pci\nvfio_iommu_type1\n"
+	}
+	if k.builtIn {
+		modules = "# Written by proxstation.\nvfio_iommu_type1\n"
 	}
 	p.change(modulesFile, content(f.ModulesLoad, modulesFile), modules)
 	if len(p.Changes) > 0 {
@@ -164,13 +172,21 @@ func (f Facts) rebootFor(p HostPlan, k kept) string {
 	return ""
 }
 
-// planArgs plans the change of the kernel's arguments: args are added, and
-// with the last function those that we added before are removed. It returns
-// the arguments that are ours from then on.
+// planArgs plans the change of the kernel's arguments: args are added, and the
+// ids if vfio-pci is built in. Those that we added before are removed with the
+// last function, or, if they are ids, when the functions change. It returns the
+// arguments that are ours from then on.
 func (f Facts) planArgs(k kept, args []string) (*FileChange, []string, error) {
-	var missing, ours []string
-	if len(k.functions) > 0 {
-		ours = slices.Clone(k.args)
+	var missing, ours, gone []string
+	if k.builtIn {
+		args = append(args[:len(args):len(args)], idsArgument+k.ids())
+	}
+	for _, arg := range k.args {
+		if len(k.functions) == 0 || strings.HasPrefix(arg, idsArgument) && !slices.Contains(args, arg) {
+			gone = append(gone, arg)
+		} else {
+			ours = append(ours, arg)
+		}
 	}
 	configured, err := f.Configured()
 	for _, arg := range append(ours[:len(ours):len(ours)], args...) {
@@ -183,7 +199,7 @@ func (f Facts) planArgs(k kept, args []string) (*FileChange, []string, error) {
 			ours = append(ours, arg)
 		}
 	}
-	if len(missing) == 0 && len(ours) == len(k.args) {
+	if len(missing) == 0 && slices.Equal(ours, k.args) {
 		return nil, ours, nil
 	}
 	if err != nil {
@@ -192,11 +208,7 @@ func (f Facts) planArgs(k kept, args []string) (*FileChange, []string, error) {
 	var p HostPlan
 	if loader, _ := f.BootLoader(); loader == SystemdBoot {
 		line, rest, more := strings.Cut(*f.Loader.KernelCmdline, "\n")
-		edited := ParseCmdline(line)
-		if len(k.functions) == 0 {
-			edited = edited.Without(k.args...)
-		}
-		after := edited.With(missing...).String()
+		after := ParseCmdline(line).Without(gone...).With(missing...).String()
 		if more {
 			after += "\n" + rest
 		}
@@ -238,59 +250,4 @@ func (f Facts) effective(args []string) error {
 		}
 	}
 	return nil
-}
-
-// foreign is what others than us set for vfio-pci.
-type foreign struct {
-	ids  []string // models, "10de:2c05"
-	seen []string // the lines
-}
-
-func (f Facts) foreign() foreign {
-	var theirs foreign
-	add := func(seen, ids string) {
-		theirs.seen = append(theirs.seen, seen)
-		for id := range strings.SplitSeq(ids, ",") {
-			theirs.ids = append(theirs.ids, strings.ToLower(id))
-		}
-	}
-	for _, file := range f.Modprobe {
-		for line := range strings.Lines(file.Text) {
-			fields := strings.Fields(line)
-			if file.Path == modprobeFile || len(fields) < 3 || !sameName(fields[1], vfioPCI) {
-				continue
-			}
-			seen := "/" + file.Path + ": " + strings.TrimSpace(line)
-			if fields[0] == "install" {
-				add(seen, "")
-			}
-			for _, option := range fields[2:] {
-				if ids, ok := strings.CutPrefix(option, "ids="); ok && fields[0] == "options" {
-					add(seen, ids)
-				}
-			}
-		}
-	}
-	if configured, err := f.Configured(); err == nil {
-		for _, ids := range configured.Values("vfio-pci.ids") {
-			add("kernel arguments: vfio-pci.ids="+ids, ids)
-		}
-	}
-	return theirs
-}
-
-// refuseForeign refuses where others set the ids of vfio-pci: of several
-// settings the module would only see one.
-func (f Facts) refuseForeign(k kept) error {
-	theirs := f.foreign()
-	if len(theirs.seen) == 0 {
-		return nil
-	}
-	var ids []string
-	for _, fn := range k.functions {
-		ids = append(ids, fn.model.String())
-	}
-	return &RefusedError{Findings: []Finding{{ID: "iommu.foreign-ids", Severity: Blocker, Subject: vfioPCI, Seen: strings.Join(theirs.seen, "; "),
-		Why: "The module takes one list of ids: theirs and ours would push each other out.",
-		Fix: "Keep the functions there (" + strings.Join(unique(ids), ",") + "), or remove it and prepare again."}}}
 }

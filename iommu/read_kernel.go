@@ -141,7 +141,8 @@ func (r *reader) modules() {
 		if _, err := fs.Stat(r.Sys, "module/"+name); err != nil {
 			continue
 		}
-		m := Module{Name: name}
+		_, loaded, err := sysfs.Optional(r.Sys, "module/"+name+"/initstate")
+		m := Module{Name: name, BuiltIn: !loaded && err == nil}
 		parameters, _ := sysfs.Names(r.Sys, "module/"+name+"/parameters")
 		for _, parameter := range parameters {
 			if value, ok, err := sysfs.Optional(r.Sys, "module/"+name+"/parameters/"+parameter); ok && err == nil {
