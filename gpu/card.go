@@ -26,7 +26,7 @@ const (
 )
 
 // A Card is a graphics card: all functions of a slot of which at least one is
-// a display controller (PCI class 03, which 3D controllers without a
+// a display controller, or one SR-IOV virtual function that is such a controller (PCI class 03, which 3D controllers without a
 // connector have too). Processing accelerators (class 12, the NPU beside an
 // iGPU) are no cards: no guest draws with them.
 type Card struct {
@@ -46,6 +46,9 @@ func displays(functions []iommu.Function) []Card {
 	slots := map[iommu.Address]Card{}
 	for _, f := range functions {
 		slot := f.Address.WithFunction(0)
+		if f.VirtualOf != nil {
+			slot = f.Address
+		}
 		slots[slot] = Card{append(slots[slot].Functions, f)}
 	}
 	var cards []Card
@@ -63,11 +66,14 @@ func displays(functions []iommu.Function) []Card {
 // there is none. It also finds what [Cards] leaves out, for [Ready] to say why.
 func CardAt(functions []iommu.Function, a iommu.Address) (card Card, ok bool) {
 	for _, c := range displays(functions) {
-		if c.Address().SameSlot(a) {
+		switch {
+		case contains(c.Functions, a):
 			return c, true
+		case c.Address().SameSlot(a) && !c.virtual():
+			card, ok = c, true
 		}
 	}
-	return Card{}, false
+	return card, ok
 }
 
 func isDisplay(f iommu.Function) bool { return f.Class.IsDisplay() }
@@ -111,6 +117,9 @@ func (c Card) Integrated() bool {
 	}
 	return c.Family() == AMDIntegrated
 }
+
+// virtual reports whether the card is an SR-IOV virtual function.
+func (c Card) virtual() bool { return c.Display().VirtualOf != nil }
 
 // Groups returns the IOMMU groups of the card's functions, each once. On AMD
 // cards display and audio often have a group each.

@@ -111,7 +111,7 @@ func checkDeviceID(slot string, h HostPCI, v Verdict) []Finding {
 // are passed through.
 func checkIGD(slot string, h HostPCI, card Card) []Finding {
 	igd, ok := card.Family().IGD()
-	if !ok || !card.Integrated() || h.MDev != "" {
+	if !ok || !card.Integrated() || card.virtual() || h.MDev != "" {
 		return nil
 	}
 	var findings []Finding

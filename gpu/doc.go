@@ -19,8 +19,8 @@
 // # Files
 //
 // card.go, family.go, family_ids.go and igd.go hold what cards are; guest.go,
-// verdict.go and macos.go which guest can use them; ready.go and reset.go judge
-// a card on its host. device.go, hostpci.go and rules.go are PVE's values,
+// verdict.go and macos.go which guest can use them; ready.go, place.go and reset.go
+// judge a card on its host. device.go, hostpci.go and rules.go are PVE's values,
 // mapping.go and drift.go its mappings, node.go, check.go and conflict.go put
 // values and devices together.
 package gpu

@@ -144,11 +144,14 @@ func NewMapping(id, node string, card Card) (Mapping, error) {
 		return Mapping{}, fmt.Errorf("gpu: mapping %s: the card has no functions", id)
 	}
 	first := card.Functions[0]
-	if first.Address.Function() != 0 { // PVE takes a whole device by its function 0
+	device := WholeDevice(first.Address)
+	if card.virtual() {
+		device = Device{Address: first.Address}
+	} else if first.Address.Function() != 0 { // PVE takes a whole device by its function 0
 		return Mapping{}, fmt.Errorf("gpu: mapping %s: %s has no function 0", id, first.Address.Slot())
 	}
 	return Mapping{ID: id, MDev: first.MDev == iommu.Yes, Entries: []MappingEntry{{
-		Node: node, Devices: []Device{WholeDevice(first.Address)},
+		Node: node, Devices: []Device{device},
 		Model: first.Model, Subsystem: &first.Subsystem, Group: first.Group,
 	}}}, nil
 }

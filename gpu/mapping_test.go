@@ -116,12 +116,15 @@ func TestNewMapping(t *testing.T) {
 // What is made of a node's card does not drift from it.
 func TestNewMappingHasNoDrift(t *testing.T) {
 	t.Parallel()
-	for _, host := range []string{"reference", "amd-desktop", "two-identical-cards", "vmd-domain", "group-holes-and-group-0", "held-by-vfio"} {
+	for _, host := range []string{"reference", "amd-desktop", "two-identical-cards", "vmd-domain", "group-holes-and-group-0", "held-by-vfio", "server-bmc", "odd-laptop"} {
 		node := gpu.Node{Name: "pve", Functions: captured(t, host).Functions}
 		for _, c := range gpu.Cards(node.Functions) {
 			m, err := gpu.NewMapping("card", "pve", c)
 			if err != nil {
 				t.Errorf("%s: %v", host, err)
+			}
+			if one := m.Entries[0].Devices[0]; one.Whole == (c.Display().VirtualOf != nil) {
+				t.Errorf("%s: a mapping of %s takes %s", host, c.Address(), one) // a virtual function alone, others whole
 			}
 			back, err := gpu.ParseMappingEntry(m.Entries[0].String())
 			if err != nil || !reflect.DeepEqual(back, m.Entries[0]) {

@@ -15,7 +15,8 @@ import (
 //
 // The IDs are those of [iommu.Facts.CheckDevice], and gpu.unsupported,
 // gpu.conditions, gpu.unknown-card, gpu.not-a-card, gpu.host-driver,
-// gpu.foreign-functions, gpu.boot-vga, gpu.framebuffer, gpu.disable-vga,
+// gpu.foreign-functions, gpu.virtual-functions, gpu.virtual-function,
+// gpu.external, gpu.boot-vga, gpu.framebuffer, gpu.disable-vga,
 // gpu.reset, gpu.small-bar and gpu.host-only.
 func Ready(card Card, guest Guest, facts iommu.Facts) []Finding {
 	if len(card.Functions) == 0 {
@@ -30,6 +31,8 @@ func Ready(card Card, guest Guest, facts iommu.Facts) []Finding {
 	j.guest(Judge(guest, card))
 	j.driver()
 	j.slot()
+	j.virtual()
+	j.external()
 	j.console()
 	j.reset()
 	j.bar()
@@ -82,7 +85,10 @@ func (j *judgement) driver() {
 	f := Finding{ID: "gpu.host-driver", Severity: Warning, Seen: strings.Join(held, ", "),
 		Why: "PVE takes the card from this driver when the VM starts, which can hang the host if something uses it, and does not give it back when the VM stops",
 		Fix: "keep the card from the host: let iommu's host plan bind it to vfio-pci from the next start on"}
-	if j.card.Integrated() {
+	switch {
+	case j.card.virtual():
+		f.Severity, f.Why, f.Fix = Info, "PVE takes the virtual function from this driver when the VM starts; the host draws with the physical one", ""
+	case j.card.Integrated():
 		f.Severity = Info
 		f.Why = "PVE takes the iGPU from this driver when the VM starts: the host's console goes dark, and comes back only when the card is bound to the driver again"
 		f.Fix = "bind it to the driver again after the VM has stopped, if the console is wanted"

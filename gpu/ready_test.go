@@ -49,6 +49,11 @@ func TestReadyOnHosts(t *testing.T) {
 		{"another BMC's, for whatever", "server-bmc", "0000:03:00.0", gpu.AnyGuest, nil, []string{"iommu.server-console"}, gpu.Blocker},
 		{"the card beside it is not the only console", "server-bmc", "0000:19:00.0", gpu.Windows11, nil, []string{"gpu.host-driver", "gpu.small-bar"}, gpu.Warning},
 		{"a hypervisor's display", "nested-vm", "0000:00:02.0", gpu.Linux, nil, []string{"iommu.no-group", "iommu.emulated-display"}, gpu.Blocker},
+		{"a card outside, of four functions", "odd-laptop", "0000:06:00.0", gpu.Windows11, nil, []string{"gpu.host-driver", "gpu.external"}, gpu.Warning},
+		{"its USB-C port is the card too", "odd-laptop", "0000:06:00.3", gpu.Windows11, nil, []string{"gpu.host-driver", "gpu.external"}, gpu.Warning},
+		{"a card with virtual functions", "odd-laptop", "0000:00:02.0", gpu.Linux, nil, []string{"gpu.host-driver", "gpu.virtual-functions"}, gpu.Warning},
+		{"a virtual function", "odd-laptop", "0000:00:02.1", gpu.Linux, nil, []string{"gpu.host-driver", "gpu.virtual-function"}, gpu.Info},
+		{"another, bound", "odd-laptop", "0000:00:02.2", gpu.Linux, nil, []string{"gpu.virtual-function"}, gpu.Info},
 		{"no IOMMU", "no-iommu", "0000:01:00.0", gpu.Windows11, nil, []string{"iommu.no-group", "gpu.host-driver"}, gpu.Blocker},
 		{"group 0", "group-holes-and-group-0", "0000:01:00.0", gpu.Windows11, nil, []string{"iommu.only-console", "gpu.host-driver", "gpu.boot-vga"}, gpu.Warning},
 	} {

@@ -135,9 +135,12 @@ func (f Facts) checkDrift() []Finding {
 	}
 	configured, err := f.Configured()
 	if err != nil {
+		fix := "See \"Determine which Bootloader is Used\" in the PVE Administration Guide."
+		if f.Loader.Stub != "" {
+			fix = "Give the arguments to what builds the image (/etc/kernel/cmdline for kernel-install and ukify), and build it anew."
+		}
 		return []Finding{{ID: "iommu.loader-unknown", Severity: Info, Subject: "kernel arguments", Seen: strings.TrimPrefix(err.Error(), "iommu: "),
-			Why: "Whether the arguments in force will be there after a restart is not known, and none can be added.",
-			Fix: "See \"Determine which Bootloader is Used\" in the PVE Administration Guide."}}
+			Why: "Whether the arguments in force will be there after a restart is not known, and none can be added.", Fix: fix}}
 	}
 	missing, extra := Drift(*f.Running, configured)
 	var findings []Finding
@@ -231,6 +234,10 @@ func (f Facts) checkIsolation(a Address) (Finding, bool) {
 		finding.Why = "A group goes to one guest as a whole: PVE takes all these devices from the host when the guest starts."
 		finding.Fix = f.firmware("Put the card in a slot that hangs off the processor",
 			"This is a virtual machine: outside, give the device a PCIe root port of its own (pcie=1 on q35)") + f.cause(shared) + "."
+		if slices.ContainsFunc(shared.Others, func(fn Function) bool { return fn.Driver == "vmd" }) {
+			// The devices of such a domain do DMA as their controller (drivers/pci/controller/vmd.c).
+			finding.Fix = "Turn VMD off in the firmware's set-up, if the disks are no Intel RAID: all that is behind its controller is one group with it."
+		}
 	case errors.Is(err, ErrNoGroup):
 		finding.ID, finding.Why, finding.Fix = "iommu.no-group", "No IOMMU stands between the device and the host's memory.", "Turn on the IOMMU."
 		if state, _ := f.State(); state == On {

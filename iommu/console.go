@@ -53,10 +53,10 @@ func (fn Function) checkConsole() []Finding {
 
 // draws reports whether a display may show the machine's console. One with
 // vfio-pci or pci-stub does not, nor a 3D controller, which has no connectors
-// (class 0302), nor one that neither the firmware used nor a driver has.
+// (class 0302), nor a virtual function, nor one that neither the firmware used nor a driver has.
 func (fn Function) draws() bool {
 	switch {
-	case !fn.Class.IsDisplay(), fn.Class.Sub() == 0x0302, fn.Lost == Yes, fn.Driver == vfioPCI, fn.Driver == "pci-stub":
+	case !fn.Class.IsDisplay(), fn.Class.Sub() == 0x0302, fn.Lost == Yes, fn.VirtualOf != nil, fn.Driver == vfioPCI, fn.Driver == "pci-stub":
 		return false
 	case fn.Driver != "":
 		return true

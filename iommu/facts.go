@@ -60,11 +60,15 @@ func (f Facts) Function(a Address) (Function, bool) {
 	return f.Functions[i], true
 }
 
-// Slot returns all functions of the device that a is a function of.
+// Slot returns all functions of the device that a is a function of. An SR-IOV
+// virtual function is a device of its own, whatever slot it is in.
 func (f Facts) Slot(a Address) []Function {
+	if fn, _ := f.Function(a); fn.VirtualOf != nil {
+		return []Function{fn}
+	}
 	var functions []Function
 	for _, fn := range f.Functions {
-		if fn.Address.SameSlot(a) {
+		if fn.Address.SameSlot(a) && fn.VirtualOf == nil {
 			functions = append(functions, fn)
 		}
 	}

@@ -203,6 +203,15 @@ type Function struct {
 	// DriverKnown is No or Unknown where an empty Driver does not mean that
 	// no driver is bound: the PVE API does not tell.
 	DriverKnown Answer `json:"driverKnown"`
+	// Module is the driver's module with underscores, which may have another
+	// name: i2c_nvidia_gpu of nvidia-gpu (host only); empty: not known.
+	Module string `json:"module,omitempty"`
+	// VirtualOf is the physical function that this SR-IOV virtual function is
+	// one of (host only, physfn); nil for all others.
+	VirtualOf *Address `json:"virtualOf,omitempty"`
+	// Removable is Yes if it is outside the machine, behind Thunderbolt or USB4
+	// (host only, removable; since Linux 5.14).
+	Removable Answer `json:"removable"`
 	// Override is driver_override, empty if not set (host only).
 	Override string `json:"override,omitempty"`
 	// BootVGA says whether the firmware used this display (host only, boot_vga).

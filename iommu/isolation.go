@@ -115,7 +115,7 @@ func (f Facts) Isolated(a Address) error {
 		if slices.Contains(shared.Groups, fn.Group) {
 			continue
 		}
-		if others := f.others(fn.Group, a); len(others) > 0 {
+		if others := f.others(fn.Group, own); len(others) > 0 {
 			shared.Groups = append(shared.Groups, fn.Group)
 			shared.Others = append(shared.Others, others...)
 		}
@@ -142,11 +142,17 @@ func (f Facts) noIOMMU(n int) bool {
 }
 
 // others returns the functions of a group that belong to other devices and
-// are not harmless.
-func (f Facts) others(group GroupID, a Address) []Function {
+// are not harmless. Virtual functions belong to their physical one: they are
+// gone when its driver is.
+func (f Facts) others(group GroupID, own []Function) []Function {
+	isOwn := func(fn Function) bool {
+		return slices.ContainsFunc(own, func(o Function) bool {
+			return o.Address == fn.Address || fn.VirtualOf != nil && o.Address == *fn.VirtualOf
+		})
+	}
 	var others []Function
 	for _, fn := range f.Functions {
-		if fn.Group == group && !fn.Address.SameSlot(a) && !fn.IsHarmlessBridge() {
+		if fn.Group == group && !isOwn(fn) && !fn.IsHarmlessBridge() {
 			others = append(others, fn)
 		}
 	}

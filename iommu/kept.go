@@ -1,6 +1,7 @@
 package iommu
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -148,9 +149,13 @@ func parseKeptFunction(s string) (keptFunction, error) {
 func (fn Function) drivers() []string {
 	var modules []string
 	if fn.Driver != "" && fn.Driver != vfioPCI {
-		modules = append(modules, strings.ReplaceAll(fn.Driver, "-", "_"))
+		modules = append(modules, cmp.Or(fn.Module, strings.ReplaceAll(fn.Driver, "-", "_")))
 	}
 	switch {
+	case fn.Class == 0x0c0330: // xHCI
+		modules = append(modules, "xhci_pci")
+	case fn.Class.Sub() == 0x0c80 && fn.Model.Vendor == 0x10de: // a card's USB-C port
+		modules = append(modules, "i2c_nvidia_gpu")
 	case fn.Class.Sub() == 0x0403: // HD audio
 		modules = append(modules, "snd_hda_intel")
 	case !fn.Class.IsDisplay():

@@ -57,6 +57,10 @@ type LoaderFacts struct {
 	Info string `json:"info,omitempty"`
 	// Synced is Yes if /etc/kernel/proxmox-boot-uuids lists partitions.
 	Synced Answer `json:"synced"`
+	// Stub is the name that a unified kernel image left in the EFI variable
+	// StubInfo (systemd-stub(7)), such as "systemd-stub 257": it holds kernel,
+	// initramfs and arguments in one signed file.
+	Stub string `json:"stub,omitempty"`
 	// KernelCmdline is /etc/kernel/cmdline, nil if it is not there.
 	KernelCmdline *string `json:"kernelCmdline,omitempty"`
 	// Menu is the first kernel's command line in /boot/grub/grub.cfg, nil if
@@ -81,9 +85,7 @@ func readLoader(h Host) LoaderFacts {
 	} else if _, err := fs.Stat(h.Sys, "firmware"); err == nil {
 		l.UEFI = No
 	}
-	if data, err := fs.ReadFile(h.Sys, "firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"); err == nil {
-		l.Info = efiText(data)
-	}
+	l.Info, l.Stub = loaderVariable(h, "LoaderInfo"), loaderVariable(h, "StubInfo")
 	text, ok, err := sysfs.Optional(h.Etc, "kernel/proxmox-boot-uuids")
 	_, etcErr := fs.Stat(h.Etc, ".")
 	if err == nil && etcErr == nil {
@@ -102,6 +104,13 @@ func readLoader(h Host) LoaderFacts {
 		}
 	}
 	return l
+}
+
+// loaderVariable returns a variable of the boot loader interface
+// (systemd.io/BOOT_LOADER_INTERFACE), or nothing.
+func loaderVariable(h Host, name string) string {
+	data, _ := fs.ReadFile(h.Sys, "firmware/efi/efivars/"+name+"-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f")
+	return efiText(data)
 }
 
 // readMenu returns what follows the kernel on the first line "linux".
@@ -144,6 +153,8 @@ func (f Facts) BootLoader() (Loader, string) {
 	grub, systemd := f.traces()
 	l := f.Loader
 	switch {
+	case l.Stub != "":
+		return LoaderUnknown, "EFI variable StubInfo: " + l.Stub + ": a unified kernel image holds its own arguments"
 	case grub != "" && systemd != "":
 		return LoaderUnknown, fmt.Sprintf("contradiction: %s, and %s", grub, systemd)
 	case systemd != "" && l.Synced == Yes:

@@ -24,9 +24,9 @@ type PrepareOptions struct {
 // built into the kernel, a kernel argument tells it the models.
 //
 // It refuses ([*RefusedError]) what [Facts.Bind] refuses except functions that
-// have no group yet, an edit by someone
-// else of our file, and other files that set the ids of vfio-pci. Its errors
-// match [ErrRefused] or, if the kernel's arguments must change and the boot
+// have no group yet, an edit by someone else of our file, other files that set
+// the ids of vfio-pci, and a kernel argument that turns the IOMMU off. Its
+// errors match [ErrRefused] or, if the kernel's arguments must change and the boot
 // loader is not known, [ErrLoader].
 func (f Facts) Prepare(addresses []Address, opts *PrepareOptions) (HostPlan, error) {
 	if opts == nil {
@@ -45,12 +45,17 @@ func (f Facts) Prepare(addresses []Address, opts *PrepareOptions) (HostPlan, err
 			continue
 		}
 		refused = append(refused, f.refuse(fn, opts.Allow)...)
+		if fn.VirtualOf != nil {
+			refused = append(refused, refusal("iommu.virtual-function", a, "physfn: "+fn.VirtualOf.String(),
+				"It is not there when the host starts, but only after sriov_numvfs is written.", "Let PVE bind it when the VM starts, or bind it at run time."))
+		}
 		if slices.Contains(theirs.ids, fn.Model.String()) {
 			continue // someone else keeps it already
 		}
 		k.functions = slices.DeleteFunc(k.functions, func(have keptFunction) bool { return have.address == a })
 		k.functions = append(k.functions, keptFunction{address: a, model: fn.Model, drivers: fn.drivers()})
 	}
+	refused = append(refused, f.refuseOff()...)
 	if len(refused) > 0 {
 		return HostPlan{}, &RefusedError{Findings: refused}
 	}
@@ -71,6 +76,17 @@ func (f Facts) GiveBack(addresses []Address) (HostPlan, error) {
 	k.functions = slices.DeleteFunc(k.functions, func(fn keptFunction) bool { return slices.Contains(addresses, fn.address) })
 	k.override = f.ambiguous(k.functions)
 	return f.planHost(k, nil)
+}
+
+// refuseOff says that no argument helps as long as another turns the IOMMU off
+// at the next start too.
+func (f Facts) refuseOff() []Finding {
+	configured, err := f.Configured()
+	findings := f.checkState()
+	if len(findings) == 0 || findings[0].ID != "iommu.off-by-argument" || err == nil && !configured.Has(f.offArgument()) {
+		return nil
+	}
+	return findings
 }
 
 // kept reads what the host is prepared for from our own file.

@@ -46,11 +46,21 @@ func (r *reader) function(address Address) Function {
 	}
 	if name, _, err := sysfs.Link(r.Sys, dir.file("driver")); err == nil {
 		fn.Driver, fn.DriverKnown = name, Yes
+		fn.Module, _, _ = sysfs.Link(r.Sys, dir.file("driver/module"))
 	} else {
 		r.unread("/sys/"+dir.file("driver"), err)
 	}
 	if override := dir.text("driver_override"); override != "(null)" {
 		fn.Override = override
+	}
+	if physical, ok, err := sysfs.Link(r.Sys, dir.file("physfn")); err == nil && ok {
+		if address, err := ParseAddress(physical); err == nil {
+			fn.VirtualOf = &address
+		}
+	}
+	// Documentation/ABI/testing/sysfs-devices-removable
+	if text := dir.text("removable"); text == "removable" || text == "fixed" {
+		fn.Removable = AnswerOf(text == "removable")
 	}
 	if text := dir.text("boot_vga"); text != "" {
 		fn.BootVGA = AnswerOf(text == "1")
@@ -65,6 +75,9 @@ func (r *reader) function(address Address) Function {
 	}
 	if fn.Class.IsBridge() {
 		fn.ACS = dir.acs()
+	}
+	if fn.Lost == Yes {
+		fn.Link = nil // its registers read ff too: 63 lanes
 	}
 	return fn
 }

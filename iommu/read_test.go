@@ -60,6 +60,7 @@ const wantCard = `{
 	"driver": "vfio-pci",
 	"parent": "0000:00:01.0",
 	"driverKnown": "yes",
+	"removable": "unknown",
 	"bootVGA": "no",
 	"resetMethods": [
 		"flr",

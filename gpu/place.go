@@ -1,0 +1,38 @@
+package gpu
+
+import (
+	"strings"
+
+	"github.com/proxstation/proxstation/iommu"
+)
+
+// virtual says what SR-IOV makes of the card (Documentation/PCI/pci-iov-howto.rst).
+func (j *judgement) virtual() {
+	if of := j.card.Display().VirtualOf; of != nil {
+		j.add(Finding{ID: "gpu.virtual-function", Severity: Info, Seen: "physfn: " + of.String(),
+			Why: "it is a part of " + of.String() + ", which stays with the host; it is there only after something has written sriov_numvfs",
+			Fix: "set sriov_numvfs at each start of the host before the VM starts, and pass " + j.card.Address().String() + " alone, not the slot"})
+		return
+	}
+	var parts []string
+	for _, f := range j.facts.Functions {
+		if f.VirtualOf != nil && contains(j.card.Functions, *f.VirtualOf) {
+			parts = append(parts, f.Address.String())
+		}
+	}
+	if len(parts) > 0 {
+		j.add(Finding{ID: "gpu.virtual-functions", Severity: Warning, Seen: "virtual functions: " + strings.Join(parts, ", "),
+			Why: "they are gone as soon as the host's driver lets go of the card: no guest can have one while another has the card",
+			Fix: "pass the virtual functions instead, or write 0 to sriov_numvfs before"})
+	}
+}
+
+// external says what a card in an enclosure behind Thunderbolt or USB4 takes.
+func (j *judgement) external() {
+	if j.card.Display().Removable != iommu.Yes {
+		return
+	}
+	j.add(Finding{ID: "gpu.external", Severity: Warning, Seen: "removable: removable",
+		Why: "the card is outside, behind Thunderbolt or USB4: it is there only once it is authorized, perhaps at another address, and pulling it while a guest has it can hang the host",
+		Fix: "have it authorized at each start of the host (boltctl enroll), start the VM with a delay, and switch the VM off before unplugging"})
+}
