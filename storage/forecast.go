@@ -8,7 +8,8 @@ type Outlook struct {
 	// Before and After are how full it is, from 0 to 1: now, and when the new
 	// disks are written to the last byte.
 	Before, After float64
-	// Added is the sum of the sizes of the new disks.
+	// Added is the sum of the sizes of the new disks, with those on other
+	// storages that take the same space.
 	Added Size
 }
 
@@ -23,14 +24,16 @@ const (
 func Forecast(choices []Choice, pools []Pool) ([]Outlook, []Finding) {
 	var outlooks []Outlook
 	var findings []Finding
+	own, added := map[string]Size{}, map[string]Size{} // by storage, by the space they take
+	for _, c := range choices {
+		own[c.Pool] += c.Request.Size
+	}
 	for _, pool := range pools {
-		o := Outlook{Pool: pool.Name}
-		for _, c := range choices {
-			if c.Pool == pool.Name {
-				o.Added += c.Request.Size
-			}
-		}
-		if o.Added == 0 || pool.Total == 0 {
+		added[pool.space()] += own[pool.Name]
+	}
+	for _, pool := range pools {
+		o := Outlook{Pool: pool.Name, Added: added[pool.space()]}
+		if own[pool.Name] == 0 || pool.Total == 0 {
 			continue
 		}
 		promised := pool.Used
@@ -40,9 +43,29 @@ func Forecast(choices []Choice, pools []Pool) ([]Outlook, []Finding) {
 		o.Before = float64(pool.Used) / float64(pool.Total)
 		o.After = float64(promised+o.Added) / float64(pool.Total)
 		outlooks = append(outlooks, o)
-		findings = append(findings, warn(o, pool)...)
+		findings = append(append(findings, warn(o, pool)...), warnOfMetadata(o, pool)...)
 	}
 	return outlooks, findings
+}
+
+// warnOfMetadata looks ahead at a thin pool's metadata, which grow with what
+// is written: at the rate at which they have grown so far.
+func warnOfMetadata(o Outlook, pool Pool) []Finding {
+	thin := pool.Thin
+	if thin == nil || thin.Used <= 0 || thin.MetadataSize <= 0 || pool.Used <= 0 {
+		return nil
+	}
+	now := float64(thin.MetadataUsed) / float64(thin.MetadataSize)
+	after := now * o.After / o.Before
+	if after < highFill || now >= highFill { // Check tells of what is full now
+		return nil
+	}
+	return []Finding{{
+		ID: "storage.metadata-filling", Severity: Warning, Subject: pool.Name,
+		Seen: fmt.Sprintf("metadata of thin pool %s/%s: %.0f %% now, about %.0f %% when the new disks are full", thin.Group, thin.Name, now*100, after*100),
+		Why:  "when a thin pool's data or metadata is full, every volume in it fails at once (lvmthin(7))",
+		Fix:  fmt.Sprintf("extend them before: lvextend --poolmetadatasize +1G %s/%s", thin.Group, thin.Name),
+	}}
 }
 
 func warn(o Outlook, pool Pool) []Finding {
@@ -65,17 +88,23 @@ func warn(o Outlook, pool Pool) []Finding {
 }
 
 // Check returns what is wrong with the pools as they are: disks that SMART
-// expects to fail, thin pools that fill up, tiers that are not known.
+// expects to fail or that are worn out, ZFS pools that lost disks, thin pools
+// that fill up, tiers that are not known.
 func Check(pools []Pool) []Finding {
 	var findings []Finding
+	told := map[string]bool{} // a disk under several storages is told of once
 	for _, pool := range pools {
 		for _, d := range pool.Disks {
-			if d.Failing() {
-				findings = append(findings, Finding{
-					ID: "storage.disk-failing", Severity: Warning, Subject: d.Path, Seen: "SMART health " + d.Health,
-					Why: "the disk under " + pool.Name + " is expected to fail", Fix: "replace it; until then put nothing new there",
-				})
+			if !told[d.Path] {
+				findings = append(findings, d.check(pool.Name)...)
 			}
+			told[d.Path] = true
+		}
+		if pool.Health != "" && pool.Health != "ONLINE" {
+			findings = append(findings, Finding{
+				ID: "storage.zpool-unhealthy", Severity: Warning, Subject: pool.Name, Seen: pool.space() + " is " + pool.Health,
+				Why: "it has lost a device: the next may take data with it, if the pool still works at all", Fix: "see zpool status, and replace what is broken",
+			})
 		}
 		findings = append(findings, checkThin(pool)...)
 		if pool.Tier == TierUnknown && len(pool.Disks)+len(pool.Why) > 0 && network[pool.Type] == "" {
@@ -84,6 +113,27 @@ func Check(pools []Pool) []Finding {
 				Why: "a disk that wants speed is not placed where none is known", Fix: "set the tier of this storage yourself",
 			})
 		}
+	}
+	return findings
+}
+
+// wornOut is how much of an SSD's life, in percent, is so little that it
+// should be replaced. Its maker promises nothing beyond.
+const wornOut = 10
+
+func (d Disk) check(pool string) []Finding {
+	var findings []Finding
+	if d.Failing() {
+		findings = append(findings, Finding{
+			ID: "storage.disk-failing", Severity: Warning, Subject: d.Path, Seen: "SMART health " + d.Health,
+			Why: "the disk under " + pool + " is expected to fail", Fix: "replace it; until then put nothing new there",
+		})
+	}
+	if d.LifeLeft != nil && *d.LifeLeft <= wornOut {
+		findings = append(findings, Finding{
+			ID: "storage.disk-worn", Severity: Warning, Subject: d.Path, Seen: fmt.Sprintf("%d %% of its life is left", *d.LifeLeft),
+			Why: "the disk under " + pool + " gets slower and fails when its flash is worn out", Fix: "plan to replace it; put what is written often elsewhere",
+		})
 	}
 	return findings
 }

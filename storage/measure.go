@@ -35,8 +35,8 @@ func (m Measurement) String() string {
 	return fmt.Sprintf("%s: %.0f random reads/s, %s/s in sequence", m.Path, m.RandomReads, Size(m.Sequential).Human())
 }
 
-// ErrMeasure means that nothing could be measured: the file is too small, or
-// its file system does not read past its cache.
+// ErrMeasure means that nothing could be measured: the file is too small, its
+// file system does not read past its cache, or the bounds are below zero.
 var ErrMeasure = errors.New("cannot be measured")
 
 const (
@@ -65,6 +65,9 @@ func Measure(ctx context.Context, path string, opts *MeasureOptions) (Measuremen
 	}
 	if p.opts.Time == 0 {
 		p.opts.Time = 5 * time.Second
+	}
+	if p.opts.Bytes < 0 || p.opts.Time < 0 {
+		return Measurement{}, fmt.Errorf("storage: %s: %w: bounds of %s and %s", path, ErrMeasure, p.opts.Bytes, p.opts.Time)
 	}
 	f, err := openDirect(path)
 	if err != nil {

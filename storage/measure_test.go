@@ -51,6 +51,9 @@ func TestMeasureRefuses(t *testing.T) {
 	if _, err := storage.Measure(t.Context(), filepath.Join(t.TempDir(), "none"), nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file that is not there: %v", err)
 	}
+	if _, err := storage.Measure(t.Context(), bigFile(t, 20<<20), &storage.MeasureOptions{Time: -1}); !errors.Is(err, storage.ErrMeasure) {
+		t.Errorf("a time below nothing: %v, want ErrMeasure", err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := storage.Measure(ctx, bigFile(t, 20<<20), nil); !errors.Is(err, context.Canceled) && !errors.Is(err, storage.ErrMeasure) {

@@ -137,7 +137,7 @@ func Place(requests []Request, pools []Pool, opts *PlaceOptions) ([]Choice, erro
 type placing struct {
 	pools []Pool
 	opts  PlaceOptions
-	taken map[string]Size            // by pool
+	taken map[string]Size            // by Pool.space
 	sets  map[string]map[string]bool // pools by set of disks
 }
 
@@ -157,14 +157,14 @@ func (p *placing) place(r Request) (Choice, error) {
 			refused = append(refused, Refusal{pool.Name, why})
 			continue
 		}
-		p.taken[pool.Name] += r.Size
+		p.taken[pool.space()] += r.Size
 		for _, set := range []string{"apart " + r.Apart, "together " + r.Together} {
 			if p.sets[set] == nil {
 				p.sets[set] = map[string]bool{}
 			}
 			p.sets[set][pool.Name] = true
 		}
-		return Choice{Request: r, Pool: pool.Name, Tier: pool.Tier, Why: explain(r, pool, want.prefer), Refused: refused}, nil
+		return Choice{Request: r, Pool: pool.Name, Tier: pool.Tier, Why: explain(r, pool, refused), Refused: refused}, nil
 	}
 	return Choice{}, &NoPlaceError{Request: r, Refused: refused}
 }
@@ -181,14 +181,19 @@ func distance(tier, prefer Tier) int {
 	return 10 + int(tier-prefer)
 }
 
-func explain(r Request, pool Pool, prefer Tier) string {
+func explain(r Request, pool Pool, refused []Refusal) string {
+	prefer := wants[r.Purpose].prefer
 	switch {
 	case r.Storage != "":
 		return "as asked for"
 	case pool.Tier == prefer:
 		return fmt.Sprintf("tier %s (%s), as %s wants", pool.Tier, pool.Tier.Media(), r.Purpose)
 	}
-	return fmt.Sprintf("tier %s (%s); %s would rather be on tier %s (%s)", pool.Tier, pool.Tier.Media(), r.Purpose, prefer, prefer.Media())
+	why := fmt.Sprintf("tier %s (%s); %s would rather be on tier %s (%s)", pool.Tier, pool.Tier.Media(), r.Purpose, prefer, prefer.Media())
+	if len(refused) > 0 {
+		why += fmt.Sprintf(", but %s: %s", refused[0].Pool, refused[0].Why)
+	}
+	return why
 }
 
 // refuse returns why a pool will not do, or "".
@@ -198,14 +203,22 @@ func (p *placing) refuse(r Request, pool Pool) string {
 	switch {
 	case want.content == "":
 		return fmt.Sprintf("purpose %q is not known", r.Purpose)
+	case r.Size < 0:
+		return fmt.Sprintf("%s is no size", r.Size)
 	case r.Storage != "" && r.Storage != pool.Name:
 		return "another storage was asked for"
 	case !pool.Active:
 		return "it is not reachable from the node"
 	case !pool.Holds(want.content):
 		return fmt.Sprintf("it does not take %s, only %s", want.content, strings.Join(pool.Content, ", "))
+	case !pool.works():
+		return "its ZFS pool is " + pool.Health
+	case r.Storage == "" && pool.Tier == TierUnknown && least != TierUnknown:
+		return fmt.Sprintf("its tier is not known, and tier %s is the least: %s", least, pool.Why)
 	case r.Storage == "" && !pool.Tier.meets(least):
 		return fmt.Sprintf("tier %s (%s) is slower than tier %s: %s", pool.Tier, pool.Tier.Media(), least, pool.Why)
+	case p.room(pool) < r.Size && pool.Total == 0:
+		return "its space is not known"
 	case p.room(pool) < r.Size:
 		return fmt.Sprintf("%s is left, %s is needed: %s would have to move away", p.room(pool).Human(), r.Size.Human(), (r.Size - p.room(pool)).Human())
 	case pool.Thin != nil && pool.Thin.MetadataSize > 0 && pool.Thin.MetadataUsed*10 > pool.Thin.MetadataSize*9:
@@ -235,5 +248,5 @@ func (p *placing) room(pool Pool) Size {
 			room = min(room, pool.Available)
 		}
 	}
-	return max(room-p.taken[pool.Name], 0)
+	return max(room-p.taken[pool.space()], 0)
 }

@@ -74,7 +74,10 @@ func TestPlaceRefuses(t *testing.T) {
 		says    string
 	}{
 		{"a slow tier for a system", ask(storage.Boot, storage.GiB), one(func(p *storage.Pool) { p.Tier = storage.Tier3 }), nil, "slower than tier 2"},
-		{"a tier that is not known", ask(storage.Boot, storage.GiB), one(func(p *storage.Pool) { p.Tier = storage.TierUnknown }), nil, "slower than tier 2"},
+		{"a tier that is not known", ask(storage.Boot, storage.GiB), one(func(p *storage.Pool) { p.Tier = storage.TierUnknown }), nil, "its tier is not known, and tier 2 is the least"},
+		{"a size below nothing", ask(storage.Boot, -1), one(func(*storage.Pool) {}), nil, "-1 is no size"},
+		{"space that is not known", ask(storage.Boot, 1), one(func(p *storage.Pool) { p.Total, p.Available = 0, 0 }), nil, "its space is not known"},
+		{"a ZFS pool that does not work", ask(storage.Boot, 1), one(func(p *storage.Pool) { p.Health = "SUSPENDED" }), nil, "its ZFS pool is SUSPENDED"},
 		{"the wrong content", ask(storage.Image, storage.GiB), one(func(*storage.Pool) {}), nil, "does not take iso, only images"},
 		{"not reachable", ask(storage.Boot, storage.GiB), one(func(p *storage.Pool) { p.Active = false }), nil, "not reachable"},
 		{"no room", ask(storage.Boot, 2*storage.TiB), one(func(*storage.Pool) {}), nil, "1.0 TiB is left, 2.0 TiB is needed"},
@@ -129,20 +132,89 @@ func TestForecastWarnsBeforeItHurts(t *testing.T) {
 	}
 }
 
+// Storages that share a thin pool, a volume group, a ZFS pool or a file system
+// share its space.
+func TestSpaceIsPromisedOnce(t *testing.T) {
+	t.Parallel()
+	twice := func(change func(*storage.Pool)) []storage.Pool {
+		a := pool("a", storage.Tier1, 100*storage.GiB)
+		change(&a)
+		b := a
+		b.Name = "b"
+		return []storage.Pool{a, b}
+	}
+	mounts := storage.Facts{Mounts: []storage.Mount{{Path: "/", Devices: []string{"/dev/sda1"}, Type: "ext4"}}}
+	for name, path := range map[string]string{"a": "/var/lib/vz", "b": "/srv"} {
+		mounts.Storages = append(mounts.Storages, storage.Storage{Name: name, Type: "dir", Path: path, Content: []string{"images"}, Active: true,
+			Total: 100 * storage.GiB, Available: 100 * storage.GiB})
+	}
+	tests := map[string]struct {
+		pools  []storage.Pool
+		shared bool
+	}{
+		"thin pool":     {twice(func(p *storage.Pool) { p.Type, p.Group, p.ThinPool = "lvmthin", "pve", "data" }), true},
+		"volume group":  {twice(func(p *storage.Pool) { p.Group = "pve" }), true},
+		"ZFS pool":      {twice(func(p *storage.Pool) { p.Type, p.ZPool = "zfspool", "tank/vms" }), true},
+		"file system":   {storage.Join(mounts, map[string]storage.Tier{"a": storage.Tier1, "b": storage.Tier1}), true},
+		"nothing known": {twice(func(*storage.Pool) {}), false},
+	}
+	requests := []storage.Request{ask(storage.Boot, 60*storage.GiB), ask(storage.Boot, 60*storage.GiB)}
+	for name, test := range tests {
+		choices, err := storage.Place(requests, test.pools, nil)
+		if test.shared != errors.Is(err, storage.ErrNoPlace) {
+			t.Errorf("%s: %+v, %v; shared %v", name, choices, err, test.shared)
+		}
+		both := []storage.Choice{{Request: requests[0], Pool: "a"}, {Request: requests[1], Pool: "b"}}
+		outlook, _ := storage.Forecast(both, test.pools)
+		if want := 60 * storage.GiB; len(outlook) != 2 || test.shared != (outlook[0].Added == 2*want) {
+			t.Errorf("%s: %+v", name, outlook)
+		}
+	}
+}
+
+func TestASecondBestPlaceIsExplained(t *testing.T) {
+	t.Parallel()
+	choices, err := storage.Place([]storage.Request{ask(storage.Games, 300*storage.GiB)}, three(), nil)
+	want := "tier 1 (NVMe); games would rather be on tier 2 (SSD), but ssd: 250.0 GiB is left, 300.0 GiB is needed: 50.0 GiB would have to move away"
+	if err != nil || choices[0].Why != want {
+		t.Errorf("%q, %v, want %q", choices[0].Why, err, want)
+	}
+}
+
+func TestForecastOfMetadata(t *testing.T) {
+	t.Parallel()
+	p := pool("thin", storage.Tier1, 90*storage.GiB)
+	p.Total, p.Used = 100*storage.GiB, 10*storage.GiB
+	for _, test := range []struct {
+		used storage.Size // of 100
+		want bool
+	}{{5, false}, {30, true}, {85, false}} {
+		p.Thin = &storage.ThinPool{Name: "data", Group: "pve", Size: p.Total, Used: p.Used, MetadataSize: 100, MetadataUsed: test.used}
+		_, findings := storage.Forecast([]storage.Choice{{Request: ask(storage.Boot, 20*storage.GiB), Pool: "thin"}}, []storage.Pool{p})
+		if got := len(findings) == 1 && findings[0].ID == "storage.metadata-filling" && strings.Contains(findings[0].Seen, "30 % now, about 90 %"); got != test.want {
+			t.Errorf("%d %% of the metadata used: %v, want a warning: %v", test.used, findings, test.want)
+		}
+	}
+}
+
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	p := pool("thin", storage.Tier1, storage.TiB)
-	p.Disks = []storage.Disk{{Path: "/dev/sda", Health: "FAILED!"}}
+	ten, fifty := 10, 50
+	p.Disks = []storage.Disk{{Path: "/dev/sda", Health: "FAILED!"}, {Path: "/dev/sdb", LifeLeft: &ten}, {Path: "/dev/sdc", LifeLeft: &fifty}}
 	p.Thin = &storage.ThinPool{Name: "data", Group: "pve", Size: 100, Used: 85, MetadataSize: 100, MetadataUsed: 81}
 	odd := pool("odd", storage.TierUnknown, storage.TiB)
 	odd.Why = "nothing tells"
 	nas := odd
 	nas.Name, nas.Type = "nas", "nfs"
 	var ids []string
-	for _, f := range storage.Check([]storage.Pool{p, odd, nas}) {
+	again, ill := pool("again", storage.Tier1, storage.TiB), pool("ill", storage.Tier3, storage.TiB)
+	again.Disks, ill.Health = p.Disks, "DEGRADED"
+	for _, f := range storage.Check([]storage.Pool{p, again, ill, odd, nas}) {
 		ids = append(ids, f.Subject+" "+f.ID)
 	}
-	want := "/dev/sda storage.disk-failing, thin storage.thin-data-full, thin storage.thin-metadata-full, odd storage.tier-unknown"
+	want := "/dev/sda storage.disk-failing, /dev/sdb storage.disk-worn, thin storage.thin-data-full, thin storage.thin-metadata-full, " +
+		"ill storage.zpool-unhealthy, odd storage.tier-unknown"
 	if strings.Join(ids, ", ") != want {
 		t.Errorf("findings %v, want %s", ids, want)
 	}

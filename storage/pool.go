@@ -22,6 +22,11 @@ type Pool struct {
 	Why string `json:"why"`
 	// Thin is the LVM thin pool, nil if it is none.
 	Thin *ThinPool `json:"thin,omitempty"`
+	// Health is that of the ZFS pool: "ONLINE", "DEGRADED" (zpoolconcepts(7));
+	// empty for other types, and where it is not known.
+	Health string `json:"health,omitempty"`
+
+	mount string // of a directory
 }
 
 // Holds reports whether the pool takes this content type, such as "images".
@@ -31,6 +36,29 @@ func (p Pool) Holds(content string) bool { return slices.Contains(p.Content, con
 // that more can be promised than is there.
 func (p Pool) Overcommits() bool {
 	return p.Thin != nil || p.Type == "lvmthin" || p.Type == "zfspool" && p.Sparse || p.Type == "dir" || p.Type == "btrfs"
+}
+
+// space names what a pool takes its space from. Storages may share it: two on
+// one thin pool, one ZFS pool, one volume group or one file system.
+func (p Pool) space() string {
+	zpool, _, _ := strings.Cut(p.ZPool, "/")
+	switch {
+	case p.Type == "lvmthin" && p.ThinPool != "":
+		return "thin pool " + p.Group + "/" + p.ThinPool
+	case p.Type == "lvm" && p.Group != "":
+		return "volume group " + p.Group
+	case p.Type == "zfspool" && zpool != "":
+		return "ZFS pool " + zpool
+	case p.mount != "":
+		return "file system at " + p.mount
+	}
+	return "storage " + p.Name
+}
+
+// works reports whether a ZFS pool can be written to; without a known health
+// it does.
+func (p Pool) works() bool {
+	return p.Health == "" || p.Health == "ONLINE" || p.Health == "DEGRADED"
 }
 
 // network holds the storage types that are not on this machine's disks.
@@ -80,12 +108,16 @@ func (f Facts) devices(pool *Pool) (data, helpers []string, chain string) {
 	case "zfspool":
 		name, _, _ := strings.Cut(s.ZPool, "/")
 		data, helpers = f.zpool(name)
+		if i := slices.IndexFunc(f.ZPools, func(z ZPool) bool { return z.Name == name }); i >= 0 {
+			pool.Health = f.ZPools[i].Health
+		}
 		return data, helpers, "ZFS pool " + name
 	case "dir", "btrfs":
 		mount := f.mount(s.Path)
 		if mount == nil {
 			return nil, nil, "directory " + s.Path
 		}
+		pool.mount = mount.Path
 		chain = fmt.Sprintf("directory %s on the %s at %s", s.Path, mount.Type, mount.Path)
 		if mount.How != "" {
 			chain += " (found " + mount.How + ")"

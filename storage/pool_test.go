@@ -85,6 +85,10 @@ func TestJoin(t *testing.T) {
 		{storage.Storage{Name: "one of two not known", Type: "lvm", Group: "half"}, storage.TierUnknown, "nvme0n1", "the disk of /dev/sdz1 is not known"},
 		{storage.Storage{Name: "no such group", Type: "lvmthin", Group: "gone", ThinPool: "x"}, storage.TierUnknown, "", "are not known"},
 		{storage.Storage{Name: "nas", Type: "nfs", Server: "10.0.0.2"}, storage.TierUnknown, "", "a network storage on NFS 10.0.0.2"},
+		{storage.Storage{Name: "share", Type: "cifs", Server: "nas"}, storage.TierUnknown, "", "a network storage on SMB nas"},
+		{storage.Storage{Name: "ceph", Type: "rbd"}, storage.TierUnknown, "", "a network storage on Ceph"},
+		{storage.Storage{Name: "files", Type: "cephfs"}, storage.TierUnknown, "", "a network storage on CephFS"},
+		{storage.Storage{Name: "luns", Type: "iscsi"}, storage.TierUnknown, "", "a network storage on iSCSI"},
 		{storage.Storage{Name: "backups", Type: "pbs", Server: "pbs"}, storage.TierUnknown, "", "Proxmox Backup Server"},
 		{storage.Storage{Name: "new", Type: "somefs"}, storage.TierUnknown, "", "storage type somefs"},
 	}

@@ -34,6 +34,24 @@ func TestTolerantDecoding(t *testing.T) {
 	}
 }
 
+func TestDisksBehindAController(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		vendor, model string
+		want          bool
+	}{
+		{"ATA", "PNY_250GB_SATA_SSD", false}, {"AVAGO", "MR9361-8i", true}, {"DELL", "PERC_H730_Mini", true}, {"HP", "LOGICAL_VOLUME", true},
+		{"HP", "EG0600FBDSR", false}, {"QEMU", "QEMU_HARDDISK", true}, {"", "", false}, {"unknown", "unknown", false},
+	} {
+		if got := hidesDisks(test.vendor, test.model); got != test.want {
+			t.Errorf("%s %s: %v, want %v", test.vendor, test.model, got, test.want)
+		}
+	}
+	if told("unknown") != "" || told("S1") != "S1" {
+		t.Error("what is not known is taken for a name")
+	}
+}
+
 func FuzzTolerantDecoding(f *testing.F) {
 	f.Add(`{"a":"N/A","b":1,"c":null}`)
 	f.Fuzz(func(t *testing.T, data string) {

@@ -54,10 +54,10 @@ func (c *Client) Storage(ctx context.Context) (storage.Facts, error) {
 // file system's type where it has one.
 func (c *Client) disks(ctx context.Context) ([]storage.Disk, []fileSystem, error) {
 	var entries []struct {
-		DevPath, Parent, Model, Serial, WWN, Type, Health, Used string
-		Size, RPM, Wearout                                      number
-		Mounted                                                 flag
-		ByID                                                    string `json:"by_id_link"`
+		DevPath, Parent, Vendor, Model, Serial, WWN, Type, Health, Used string
+		Size, RPM, Wearout                                              number
+		Mounted                                                         flag
+		ByID                                                            string `json:"by_id_link"`
 	}
 	if err := c.get(ctx, c.here("/disks/list"), url.Values{"include-partitions": {"1"}}, &entries); err != nil {
 		return nil, nil, err
@@ -71,20 +71,8 @@ func (c *Client) disks(ctx context.Context) ([]storage.Disk, []fileSystem, error
 		if e.Parent != "" {
 			continue
 		}
-		d := storage.Disk{Path: e.DevPath, ByID: e.ByID, Model: e.Model, Serial: e.Serial, Size: storage.Size(e.Size.value), Health: e.Health, Use: e.Used}
-		yes, no := true, false
-		switch {
-		case strings.HasPrefix(e.DevPath, "/dev/vd"):
-			d.Bus = storage.Virtio
-		case e.Type == "nvme":
-			d.Bus, d.Rotates = storage.NVMe, &no
-		case e.Type == "usb":
-			d.Bus = storage.USB
-		case e.Type == "ssd":
-			d.Rotates = &no
-		case e.Type == "hdd":
-			d.Rotates = &yes
-		}
+		d := storage.Disk{Path: e.DevPath, ByID: e.ByID, Model: told(e.Model), Serial: told(e.Serial), WWN: told(e.WWN), Size: storage.Size(e.Size.value), Health: e.Health, Use: e.Used}
+		d.Bus, d.Rotates = medium(e.DevPath, e.Type, hidesDisks(e.Vendor, e.Model))
 		if e.RPM.known && e.RPM.value > 0 {
 			rpm := int(e.RPM.value)
 			d.RPM = &rpm
@@ -101,6 +89,45 @@ func (c *Client) disks(ctx context.Context) ([]storage.Disk, []fileSystem, error
 		disks = append(disks, d)
 	}
 	return disks, systems, nil
+}
+
+// medium returns what a disk is connected by and whether it rotates, as far as
+// its name and PVE's type tell.
+func medium(path, kind string, hidden bool) (bus storage.Bus, rotates *bool) {
+	switch {
+	case strings.HasPrefix(path, "/dev/vd"):
+		return storage.Virtio, nil
+	case kind == "nvme":
+		return storage.NVMe, new(false)
+	case kind == "usb":
+		return storage.USB, nil
+	case hidden:
+		return storage.RAID, nil
+	case kind == "ssd" || kind == "hdd":
+		return "", new(kind == "hdd")
+	}
+	return "", nil
+}
+
+// told returns what a disk says of itself; for what it does not say, PVE puts
+// "unknown" (pve-storage PVE/Diskmanage.pm).
+func told(s string) string {
+	if s == "unknown" {
+		return ""
+	}
+	return s
+}
+
+// hidesDisks reports whether a disk is a volume of a RAID controller or a
+// hypervisor's, by its SCSI vendor and model. Dell and HP name disks of theirs
+// too, so of these the model decides.
+func hidesDisks(vendor, model string) bool {
+	for _, maker := range []string{"LSI", "AVAGO", "BROADCOM", "Adaptec", "ASR", "Areca", "QEMU", "VMware"} {
+		if strings.HasPrefix(vendor, maker) {
+			return true
+		}
+	}
+	return strings.HasPrefix(model, "PERC") || strings.HasPrefix(strings.ReplaceAll(model, "_", " "), "LOGICAL VOLUME")
 }
 
 // storages reads the configuration of the storages and, for this node, their
