@@ -50,11 +50,13 @@ func (db DualBoot) Advise(facts Facts) []Finding {
 	return findings
 }
 
-// adviseBackup names backups that stop or start a member: PVE stops the VM for
-// the backup and starts it afterwards, when another may have the card (PVE
-// manual, Backup Modes).
+// adviseBackup names backups that get into a switch's way. In modes stop and
+// suspend PVE takes the running VM away for a while (PVE manual, Backup Modes).
+// In every mode it starts QEMU, paused, for a VM that is off, and with it takes
+// the VM's PCI devices (qemu-server PVE/VZDump/QemuServer.pm,
+// enforce_vm_running_for_backup).
 func (db DualBoot) adviseBackup(job BackupJob) []Finding {
-	if !job.Enabled || job.Mode == "snapshot" {
+	if !job.Enabled {
 		return nil
 	}
 	var members []string
@@ -66,9 +68,16 @@ func (db DualBoot) adviseBackup(job BackupJob) []Finding {
 	if len(members) == 0 {
 		return nil
 	}
-	return []Finding{{ID: "switch.backup", Severity: finding.Warning, Subject: "backup job " + job.ID, Seen: fmt.Sprintf("mode %s, VMs %s, %s", job.Mode, strings.Join(members, ", "), job.Schedule),
-		Why: "it stops the VM, or starts one that is off for the time of the backup, whoever has the card",
-		Fix: "use mode snapshot for these VMs"}}
+	subject, seen := "backup job "+job.ID, fmt.Sprintf("mode %s, VMs %s, %s", job.Mode, strings.Join(members, ", "), job.Schedule)
+	findings := []Finding{{ID: "switch.backup-off", Severity: finding.Warning, Subject: subject, Seen: seen,
+		Why: "to back up a VM that is off PVE starts it, paused, with its card: that fails while another has the card, and keeps the others from it meanwhile",
+		Fix: "let the job run when all of them are off, or back each up while it runs"}}
+	if job.Mode != "snapshot" {
+		findings = append(findings, Finding{ID: "switch.backup", Severity: finding.Warning, Subject: subject, Seen: seen,
+			Why: "it takes the VM that runs away from who sits at it, and gives the card free for a moment",
+			Fix: "use mode snapshot for these VMs"})
+	}
+	return findings
 }
 
 // StartWithHost returns the plan that lets one member start with the host and

@@ -44,18 +44,21 @@ func TestAdvise(t *testing.T) {
 	delete(host.VMs[1].Config, "agent")
 	host.Backups = []pvetest.BackupJob{
 		{ID: "nightly", Schedule: "02:00", All: true, Mode: "stop", Enabled: true, Storage: "local"},
-		{ID: "good", Schedule: "03:00", VMIDs: "140", Mode: "snapshot", Enabled: true, Storage: "local"},
+		{ID: "snapshots", Schedule: "03:00", VMIDs: "140", Mode: "snapshot", Enabled: true, Storage: "local"},
 		{ID: "off", Schedule: "03:00", VMIDs: "140", Mode: "stop", Storage: "local"},
 		{ID: "others", Schedule: "03:00", VMIDs: "1400", Mode: "stop", Enabled: true, Storage: "local"},
 	}
 	findings := both.Advise(observe(t, pvetest.New(host, nil)))
-	if got := ids(findings); got != "gpu.onboot-race switch.backup switch.fast-startup switch.no-agent" {
+	if got := ids(findings); got != "gpu.onboot-race switch.backup switch.backup-off switch.fast-startup switch.no-agent" {
 		t.Errorf("findings %s", got)
 	}
+	jobs := map[string]string{}
 	for _, f := range findings {
-		if f.ID == "switch.backup" && f.Subject != "backup job nightly" {
-			t.Errorf("%s is reported", f.Subject)
-		}
+		jobs[f.Subject] += f.ID + " "
+	}
+	if jobs["backup job nightly"] != "switch.backup-off switch.backup " || jobs["backup job snapshots"] != "switch.backup-off " ||
+		jobs["backup job off"]+jobs["backup job others"] != "" {
+		t.Errorf("of the backup jobs: %v", jobs)
 	}
 }
 

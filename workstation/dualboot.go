@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/internal/finding"
 	"github.com/proxstation/proxstation/iommu"
+	"github.com/proxstation/proxstation/storage"
 )
 
 // A DualBoot is a set of VMs of one node that share a card and take turns.
@@ -92,6 +94,9 @@ func (db DualBoot) withDefaults(to int) (DualBoot, error) {
 	}
 	if to != 0 && !slices.Contains(db.Members, to) {
 		return db, &InvalidError{VMID: to, Field: "members", Value: fmt.Sprint(db.Members), Why: "the VM is not one of them"}
+	}
+	if db.Grace < 0 || db.Boot < 0 {
+		return db, &InvalidError{VMID: to, Field: "grace and boot", Value: fmt.Sprintf("%s and %s", db.Grace, db.Boot), Why: "no time is below zero"}
 	}
 	db.Grace, db.Boot = cmp.Or(db.Grace, 3*time.Minute), cmp.Or(db.Boot, 5*time.Minute)
 	if db.Owner == "" {
@@ -228,12 +233,20 @@ func preflightCards(db DualBoot, target VMFacts, facts Facts) []Finding {
 // preflightStorage checks that the storages of the target's drives are there.
 func preflightStorage(target VMFacts, facts Facts, subject string) []Finding {
 	var findings []Finding
-	for _, pool := range facts.Pools {
-		for _, key := range sortedKeys(target.Config) {
-			if used, _, _ := cutVolume(target.Config[key]); slotFormat.MatchString(key) && used == pool.Name && !pool.Active {
-				findings = append(findings, Finding{ID: "switch.storage-offline", Severity: finding.Blocker, Subject: subject,
-					Seen: fmt.Sprintf("%s is on %s, which is not reachable", key, pool.Name), Why: "the VM cannot start without its disk", Fix: "bring the storage back"})
-			}
+	for _, key := range sortedKeys(target.Config) {
+		used, _, ok := cutVolume(target.Config[key])
+		if !ok || !slotFormat.MatchString(key) || strings.HasPrefix(used, "/") {
+			continue
+		}
+		i := slices.IndexFunc(facts.Pools, func(p storage.Pool) bool { return p.Name == used })
+		switch {
+		case i < 0:
+			findings = append(findings, Finding{ID: "switch.no-storage", Severity: finding.Warning, Subject: subject,
+				Seen: fmt.Sprintf("%s is on %s, which is not among the storages that the login may see", key, used),
+				Why:  "the VM cannot start if it does not exist", Fix: "enable it on this node, or give the login Datastore.Audit"})
+		case !facts.Pools[i].Active:
+			findings = append(findings, Finding{ID: "switch.storage-offline", Severity: finding.Blocker, Subject: subject,
+				Seen: fmt.Sprintf("%s is on %s, which is not reachable", key, used), Why: "the VM cannot start without its disk", Fix: "bring the storage back"})
 		}
 	}
 	return findings

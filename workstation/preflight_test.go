@@ -1,0 +1,104 @@
+package workstation_test
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/pvetest"
+)
+
+// Every rule that is looked at before anybody loses their desktop, alone.
+func TestPreflight(t *testing.T) {
+	t.Parallel()
+	set := func(id int, key, value string) func(*workstation.Facts) {
+		return func(f *workstation.Facts) { f.VMs[id].Config[key] = value }
+	}
+	outsider := func(running bool) func(*workstation.Facts) {
+		return func(f *workstation.Facts) {
+			f.VMs[200] = workstation.VMFacts{ID: 200, Name: "other", Running: running, Config: map[string]string{"hostpci0": "0000:01:00"}}
+		}
+	}
+	pool := func(name string, change func(*storage.Pool)) func(*workstation.Facts) {
+		return func(f *workstation.Facts) {
+			i := slices.IndexFunc(f.Pools, func(p storage.Pool) bool { return p.Name == name })
+			change(&f.Pools[i])
+		}
+	}
+	tests := map[string]struct {
+		change func(*workstation.Facts)
+		want   string
+	}{
+		"all well":                     {func(*workstation.Facts) {}, ""},
+		"no such VM":                   {func(f *workstation.Facts) { delete(f.VMs, 141) }, "switch.no-vm"},
+		"a template":                   {set(141, "template", "1"), "switch.template"},
+		"no such mapping":              {set(141, "hostpci0", "mapping=nowhere,pcie=1"), "switch.no-mapping"},
+		"a rule of PVE's":              {set(141, "machine", "pc"), "switch.hostpci"},
+		"an outsider that runs":        {outsider(true), "switch.outsider"},
+		"an outsider that is off":      {outsider(false), ""},
+		"its storage is offline":       {pool("local-lvm", func(p *storage.Pool) { p.Active = false }), "switch.storage-offline"},
+		"its storage is not there":     {pool("local-lvm", func(p *storage.Pool) { p.Name = "renamed" }), "switch.no-storage"},
+		"another storage is offline":   {pool("media-pool", func(p *storage.Pool) { p.Active = false }), ""},
+		"a drive of the host's":        {set(141, "ide2", "/dev/sr0,media=cdrom"), ""},
+		"an empty drive":               {set(141, "ide2", "none,media=cdrom"), ""},
+		"huge pages":                   {set(141, "hugepages", "1024"), "switch.hugepages"},
+		"memory that the other frees":  {set(141, "memory", "24000"), ""},
+		"more than there is":           {set(141, "memory", "99999"), "switch.memory"},
+		"memory that may not be read":  {func(f *workstation.Facts) { f.MemoryTotal = 0; f.VMs[141].Config["memory"] = "99999" }, ""},
+		"high availability":            {func(f *workstation.Facts) { f.HA = []int{141} }, "switch.ha"},
+		"high availability of the one": {func(f *workstation.Facts) { f.HA = []int{140} }, "switch.holder-ha"},
+	}
+	host := pair()
+	original := observe(t, pvetest.New(host, nil))
+	original.MemoryFree = 10 * storage.GiB
+	for name, test := range tests {
+		facts := original
+		facts.Pools, facts.VMs = slices.Clone(original.Pools), maps.Clone(original.VMs)
+		for id, v := range facts.VMs {
+			v.Config = maps.Clone(v.Config)
+			facts.VMs[id] = v
+		}
+		test.change(&facts)
+		findings := workstation.Preflight(both, 141, facts)
+		if got := ids(findings); got != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+		for _, f := range findings {
+			if f.Subject == "" || f.Seen == "" || f.Why == "" || f.Fix == "" {
+				t.Errorf("%s: a finding that does not say all: %+v", name, f)
+			}
+		}
+	}
+}
+
+func TestADualBootThatIsNone(t *testing.T) {
+	t.Parallel()
+	sim := pvetest.New(pair(), nil)
+	node := open(sim)
+	tests := map[string]struct {
+		db   workstation.DualBoot
+		to   int
+		says string
+	}{
+		"nobody":              {workstation.DualBoot{}, 141, "two different VMs"},
+		"one":                 {workstation.DualBoot{Members: []int{141}}, 141, "two different VMs"},
+		"one twice":           {workstation.DualBoot{Members: []int{141, 141}}, 141, "two different VMs"},
+		"a stranger":          {both, 142, "not one of them"},
+		"a grace below zero":  {workstation.DualBoot{Members: both.Members, Grace: -time.Second}, 141, "below zero"},
+		"a patience below it": {workstation.DualBoot{Members: both.Members, Boot: -1}, 141, "below zero"},
+	}
+	for name, test := range tests {
+		err := node.Switch(t.Context(), test.db, test.to, nil)
+		if !errors.Is(err, workstation.ErrInvalid) || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: %v, want ErrInvalid and %q", name, err, test.says)
+		}
+	}
+	if writes := sim.Writes(); len(writes) > 0 {
+		t.Errorf("it writes: %v", writes)
+	}
+}
