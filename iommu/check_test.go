@@ -214,6 +214,23 @@ func TestUsesOfBondsAndVLANs(t *testing.T) {
 	}
 }
 
+// A machine that is reached over IPv6 alone.
+func TestUsesOfIPv6Routes(t *testing.T) {
+	t.Parallel()
+	const v6 = `file proc/net/route "Iface\n"
+file proc/net/ipv6_route
+| fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001    vmbr0
+| 00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003    %
+| 00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo`
+	for name, want := range map[string]iommu.Answer{"vmbr0": iommu.Yes, "lo": iommu.Unknown} {
+		facts := read(t, "reference", strings.Replace(v6, "%", name, 1))
+		use := iommu.Use{Address: address(t, "0000:00:1f.6"), Kind: iommu.UseNetwork, Seen: "default route on vmbr0 over eno1"}
+		if slices.Contains(facts.Uses, use) != (want == iommu.Yes) || facts.UsesKnown != want {
+			t.Errorf("route on %s: known %v, %v", name, facts.UsesKnown, facts.Uses)
+		}
+	}
+}
+
 // A default route through something that is no PCI device, such as Wi-Fi on
 // USB's own bus or a tunnel, is not taken for none.
 func TestUsesOfARouteThatLeadsNowhere(t *testing.T) {

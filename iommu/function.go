@@ -219,8 +219,8 @@ type Function struct {
 	// NUMANode is the memory node, nil if the kernel knows none (host only, numa_node).
 	NUMANode *int `json:"numaNode,omitempty"`
 	// ResetMethods are the ways the kernel would reset it, first tried first
-	// (host only, reset_method); nil: not known.
-	ResetMethods []string `json:"resetMethods,omitempty"`
+	// (host only, reset_method); nil: not known, empty: there is none.
+	ResetMethods []string `json:"resetMethods,omitzero"`
 	// Link is the PCIe link's state (host only); nil: not known.
 	Link *Link `json:"link,omitempty"`
 	// BARs are the memory regions (host only); nil: not known.

@@ -74,6 +74,12 @@ func TestInLabReading(t *testing.T) { //nolint:paralleltest // the machine is sh
 	if facts.ACPI.DMAR != want.dmar || facts.ACPI.IVRS != want.ivrs {
 		t.Errorf("ACPI %+v, want DMAR %s, IVRS %s", facts.ACPI, want.dmar, want.ivrs)
 	}
+	if facts.Virtual.Answer != iommu.Yes {
+		t.Errorf("the lab is a virtual machine: %+v", facts.Virtual)
+	}
+	if vfio, ok := facts.Module("vfio_pci"); !ok || vfio.BuiltIn {
+		t.Errorf("vfio_pci is loaded: %+v, %v", vfio, ok)
+	}
 	units := []string{}
 	for _, u := range facts.Units {
 		units = append(units, u.Name)

@@ -99,6 +99,21 @@ func TestOddPlaces(t *testing.T) {
 	}
 }
 
+// A function without the file has no reset if others have the file; where none
+// has it, the kernel may be one that knows none.
+func TestResetMethodsThatAreNotThere(t *testing.T) {
+	t.Parallel()
+	facts := read(t, "odd-laptop")
+	if audio, _ := facts.Function(address(t, "0000:06:00.1")); audio.ResetMethods == nil || len(audio.ResetMethods) != 0 {
+		t.Errorf("%q", audio.ResetMethods)
+	}
+	for _, fn := range read(t, "no-iommu", "remove sys/bus/pci/devices/0000:01:00.0/reset_method").Functions {
+		if fn.ResetMethods != nil {
+			t.Errorf("%s: %q", fn.Address, fn.ResetMethods)
+		}
+	}
+}
+
 // A unified kernel image has its arguments inside; what the other files say
 // counts for nothing, whoever started it.
 func TestUnifiedKernelImage(t *testing.T) {

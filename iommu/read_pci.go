@@ -30,6 +30,15 @@ func (r *reader) functions() {
 		r.Functions = append(r.Functions, r.function(address))
 	}
 	slices.SortFunc(r.Functions, func(a, b Function) int { return a.Address.Compare(b.Address) })
+	// Since Linux 5.15 a function without reset_method has no way to be reset.
+	// That the kernel is not older is seen by the others.
+	if slices.ContainsFunc(r.Functions, func(fn Function) bool { return fn.ResetMethods != nil }) {
+		for i := range r.Functions {
+			if r.Functions[i].ResetMethods == nil {
+				r.Functions[i].ResetMethods = []string{}
+			}
+		}
+	}
 }
 
 func (r *reader) function(address Address) Function {
@@ -163,8 +172,8 @@ func (d device) mdev() Answer {
 	return No
 }
 
-// resetMethods reads reset_method; the file is absent if there is none. That
-// is told from a kernel older than 5.15 by nothing, so it is nil too.
+// resetMethods reads reset_method; the file is absent if there is none, and
+// before Linux 5.15.
 func (d device) resetMethods() []string {
 	text, ok, err := sysfs.Optional(d.sys, d.file("reset_method"))
 	if err != nil || !ok {

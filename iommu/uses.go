@@ -52,18 +52,36 @@ func (r *reader) networkUses() {
 		r.unsure("default route", fmt.Sprintf("/proc/net/route: %v", reason(err)), "Check by hand which network card carries the management address.")
 		return
 	}
+	more, _ := r.procLines("net/ipv6_route") // absent without IPv6
 	found := false
-	for _, line := range lines[min(1, len(lines)):] {
-		fields := strings.Fields(line)
-		if len(fields) < 8 || fields[1] != "00000000" || fields[7] != "00000000" {
-			continue
-		}
-		found = r.interfaceUses(fields[0], "default route on "+fields[0], 0) || found
+	for _, name := range defaultRoutes(append(lines, more...)) {
+		found = r.interfaceUses(name, "default route on "+name, 0) || found
 	}
 	if !found {
-		r.unsure("default route", "/proc/net/route has no default route that leads to a PCI device",
+		r.unsure("default route", "neither /proc/net/route nor ipv6_route has a default route that leads to a PCI device",
 			"Check by hand which network card carries the management address.")
 	}
+}
+
+// defaultRoutes returns the interfaces of the default routes among lines of
+// /proc/net/route (interface, destination, …, mask in the eighth field) and of
+// /proc/net/ipv6_route (destination, its length, …, flags, interface). Those of
+// the latter on lo reject packets.
+func defaultRoutes(lines []string) []string {
+	var names []string
+	for _, line := range lines {
+		name, fields := "", strings.Fields(line)
+		switch {
+		case len(fields) == 10 && fields[0] == strings.Repeat("0", 32) && fields[1] == "00" && fields[9] != "lo":
+			name = fields[9]
+		case len(fields) >= 8 && fields[1] == "00000000" && fields[7] == "00000000":
+			name = fields[0]
+		}
+		if name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // interfaceUses follows a bridge, bond or VLAN down to network cards. The
