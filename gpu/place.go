@@ -27,6 +27,35 @@ func (j *judgement) virtual() {
 	}
 }
 
+// audio finds the sound of a card that has it in another slot: Intel's discrete
+// cards are a switch of their own with the display behind one port and the
+// audio controller (8086:4f90 and others) behind the next.
+func (j *judgement) audio() {
+	if j.card.Model().Vendor != Intel || j.card.Integrated() {
+		return
+	}
+	above := j.upstream(j.card.Address())
+	for _, f := range j.facts.Functions {
+		port := j.upstream(f.Address)
+		if f.Class.Sub() != 0x0403 || f.Model.Vendor != Intel || above == nil || port == nil || *above != *port || contains(j.card.Functions, f.Address) {
+			continue
+		}
+		j.add(Finding{ID: "gpu.separate-audio", Severity: Info, Seen: f.Address.String() + " (" + f.Model.String() + ") is below the card's own switch " + above.String(),
+			Why: "the sound of the card's connectors is a device of its own: the guest has none without it", Fix: "pass " + f.Address.Slot() + " too"})
+	}
+}
+
+// upstream returns the bridge above the port that a function is below, nil if
+// there is none or it is not known.
+func (j *judgement) upstream(a iommu.Address) *iommu.Address {
+	f, _ := j.facts.Function(a)
+	if f.Parent == nil {
+		return nil
+	}
+	port, _ := j.facts.Function(*f.Parent)
+	return port.Parent
+}
+
 // external says what a card in an enclosure behind Thunderbolt or USB4 takes.
 func (j *judgement) external() {
 	if j.card.Display().Removable != iommu.Yes {

@@ -16,7 +16,7 @@ import (
 // The IDs are those of [iommu.Facts.CheckDevice], and gpu.unsupported,
 // gpu.conditions, gpu.unknown-card, gpu.not-a-card, gpu.host-driver,
 // gpu.foreign-functions, gpu.virtual-functions, gpu.virtual-function,
-// gpu.external, gpu.boot-vga, gpu.framebuffer, gpu.disable-vga,
+// gpu.separate-audio, gpu.external, gpu.boot-vga, gpu.framebuffer, gpu.disable-vga,
 // gpu.reset, gpu.small-bar and gpu.host-only.
 func Ready(card Card, guest Guest, facts iommu.Facts) []Finding {
 	if len(card.Functions) == 0 {
@@ -32,6 +32,7 @@ func Ready(card Card, guest Guest, facts iommu.Facts) []Finding {
 	j.driver()
 	j.slot()
 	j.virtual()
+	j.audio()
 	j.external()
 	j.console()
 	j.reset()

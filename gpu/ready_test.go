@@ -54,6 +54,13 @@ func TestReadyOnHosts(t *testing.T) {
 		{"a card with virtual functions", "odd-laptop", "0000:00:02.0", gpu.Linux, nil, []string{"gpu.host-driver", "gpu.virtual-functions"}, gpu.Warning},
 		{"a virtual function", "odd-laptop", "0000:00:02.1", gpu.Linux, nil, []string{"gpu.host-driver", "gpu.virtual-function"}, gpu.Info},
 		{"another, bound", "odd-laptop", "0000:00:02.2", gpu.Linux, nil, []string{"gpu.virtual-function"}, gpu.Info},
+		{"an Arc A770, whose sound is another device", "server-bmc", "0000:1d:00.0", gpu.Linux, []string{
+			"function 0000:1b:00.0 class=060400 id=8086:4fa0 group=50 driver=pcieport parent=0000:16:00.0",
+			"function 0000:1c:01.0 class=060400 id=8086:4fa4 group=51 driver=pcieport parent=0000:1b:00.0",
+			"function 0000:1c:04.0 class=060400 id=8086:4fa4 group=52 driver=pcieport parent=0000:1b:00.0",
+			"function 0000:1d:00.0 class=030000 id=8086:56a0 group=53 driver=vfio-pci parent=0000:1c:01.0 bootvga=0 reset=bus bars=2:16G:p",
+			"function 0000:1e:00.0 class=040300 id=8086:4f90 group=54 driver=snd_hda_intel parent=0000:1c:04.0",
+			"function 0000:00:1f.3 class=040300 id=8086:a1f0 group=11 driver=snd_hda_intel"}, []string{"gpu.separate-audio"}, gpu.Info},
 		{"no IOMMU", "no-iommu", "0000:01:00.0", gpu.Windows11, nil, []string{"iommu.no-group", "gpu.host-driver"}, gpu.Blocker},
 		{"group 0", "group-holes-and-group-0", "0000:01:00.0", gpu.Windows11, nil, []string{"iommu.only-console", "gpu.host-driver", "gpu.boot-vga"}, gpu.Warning},
 	} {
