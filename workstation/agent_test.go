@@ -65,8 +65,8 @@ func TestAgentRunsAndMovesFiles(t *testing.T) {
 	}}
 	guests(t, guest, func(t *testing.T, _ *pvetest.Node, agent workstation.Agent) {
 		time.Sleep(time.Minute)
-		out, err := agent.Run(t.Context(), workstation.Command{Argv: []string{"a", "b"}, Input: "x"})
-		if err != nil || out != (workstation.Output{Code: 2, Stdout: "in: x", Stderr: "err"}) {
+		out, err := agent.Run(t.Context(), workstation.Command{Argv: []string{"a", "b"}, Input: "x, é, 日本 \xff"})
+		if err != nil || out != (workstation.Output{Code: 2, Stdout: "in: x, é, 日本 \xff", Stderr: "err"}) {
 			t.Errorf("Run = %+v, %v", out, err)
 		}
 		if _, err := agent.Run(t.Context(), workstation.Command{Argv: []string{"a"}, Timeout: time.Minute}); err == nil || !strings.Contains(err.Error(), "has not ended") {
@@ -79,8 +79,10 @@ func TestAgentRunsAndMovesFiles(t *testing.T) {
 				t.Errorf("writing %d bytes: %v", len(content), err)
 			}
 		}
-		if got, err := agent.ReadFile(t.Context(), "/text"); err != nil || !bytes.Equal(got, text) {
-			t.Errorf("read %d bytes, %v", len(got), err)
+		for path, content := range map[string][]byte{"/bin": data, "/text": text} {
+			if got, err := agent.ReadFile(t.Context(), path); err != nil || !bytes.Equal(got, content) {
+				t.Errorf("%s: read %d bytes, want %d; %v", path, len(got), len(content), err)
+			}
 		}
 		if err := agent.WriteFile(t.Context(), "/big", append(data, 1)); !errors.Is(err, workstation.ErrTooLarge) {
 			t.Errorf("writing too much: %v", err)

@@ -8,10 +8,11 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// scriptPaths are where a set-up script lies in a guest.
+// scriptPaths are where a set-up script lies in a guest: where only an
+// administrator can write, because it runs as one.
 var scriptPaths = map[rustdesk.OS]string{
 	rustdesk.Linux:   "/root/.proxstation-rustdesk.sh",
-	rustdesk.Windows: `C:\Windows\Temp\proxstation-rustdesk.ps1`,
+	rustdesk.Windows: `C:\Windows\proxstation-rustdesk.ps1`,
 	rustdesk.MacOS:   "/var/root/.proxstation-rustdesk.sh",
 }
 

@@ -1,6 +1,7 @@
 package workstation_test
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -95,5 +96,16 @@ func ExampleWays() {
 	}
 	// Output:
 	// SSH ssh://192.168.1.41
-	// Moonlight https://192.168.1.41:47990
+	// Moonlight 192.168.1.41
+}
+
+// Before there is an agent there is PVE's console.
+func TestWaysWithoutAnAgent(t *testing.T) {
+	t.Parallel()
+	host := pair()
+	host.Guests = map[int]pvetest.Guest{140: {NoAgent: true}}
+	ways, err := open(pvetest.New(host, nil)).Ways(t.Context(), 140)
+	if !errors.Is(err, workstation.ErrAgent) || len(ways) != 1 || ways[0].Name != "VNC" {
+		t.Errorf("ways %v, %v; want VNC and ErrAgent", ways, err)
+	}
 }

@@ -2,6 +2,7 @@ package workstation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -36,7 +37,7 @@ func Ways(v VMFacts, addresses []netip.Addr) []Way {
 			ways = append(ways, Way{"SSH", "ssh://" + host, "sshd in the guest"})
 		}
 		if len(v.HostPCI()) > 0 {
-			ways = append(ways, Way{"Moonlight", "https://" + host + ":47990", "Sunshine in the guest, and a display or dummy plug at the card"})
+			ways = append(ways, Way{"Moonlight", host, "Sunshine in the guest, paired at https://" + host + ":47990; and a display or dummy plug at the card"})
 		}
 	}
 	if vga, _ := parseProperties("vga", v.Config["vga"]).get("type"); vga != "none" {
@@ -49,17 +50,19 @@ func Ways(v VMFacts, addresses []netip.Addr) []Way {
 	return ways
 }
 
-// Ways returns the ways to reach a VM, with the addresses its agent tells.
+// Ways returns the ways to reach a VM, with the addresses its agent tells. If
+// that does not answer, the error matches [ErrAgent], beside the ways that need
+// no address: PVE's console, as long as the VM has an emulated display.
 func (n *Node) Ways(ctx context.Context, vmid int) ([]Way, error) {
 	config, err := n.pve.Config(ctx, vmid)
 	if err != nil {
 		return nil, err
 	}
 	addresses, err := n.pve.AgentAddresses(ctx, vmid)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrAgent) {
 		return nil, err
 	}
-	return Ways(VMFacts{ID: vmid, Config: config.Values}, addresses), nil
+	return Ways(VMFacts{ID: vmid, Config: config.Values}, addresses), err
 }
 
 func sortedIDs[V any](m map[int]V) []int { return slices.Sorted(maps.Keys(m)) }

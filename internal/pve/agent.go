@@ -20,7 +20,7 @@ func (c *Client) AgentPing(ctx context.Context, vmid int) error {
 func (c *Client) AgentExec(ctx context.Context, vmid int, argv []string, input string) (pid int, err error) {
 	params := map[string]any{"command": argv}
 	if input != "" {
-		params["input-data"] = input
+		params["input-data"] = characters(input)
 	}
 	var answer struct{ PID number }
 	err = c.post(ctx, c.vm(vmid, "/agent/exec"), params, &answer)
@@ -48,7 +48,7 @@ func (c *Client) AgentExecStatus(ctx context.Context, vmid, pid int) (ExecStatus
 		ErrTruncated      flag   `json:"err-truncated"`
 	}
 	err := c.get(ctx, c.vm(vmid, "/agent/exec-status"), url.Values{"pid": {strconv.Itoa(pid)}}, &s)
-	return ExecStatus{Exited: bool(s.Exited), Code: int(s.ExitCode.value), Stdout: s.Out, Stderr: s.Err,
+	return ExecStatus{Exited: bool(s.Exited), Code: int(s.ExitCode.value), Stdout: octets(s.Out), Stderr: octets(s.Err),
 		Truncated: bool(s.OutTruncated || s.ErrTruncated)}, err
 }
 
@@ -66,7 +66,33 @@ func (c *Client) AgentFileRead(ctx context.Context, vmid int, file string) (cont
 		Truncated flag
 	}
 	err = c.get(ctx, c.vm(vmid, "/agent/file-read"), url.Values{"file": {file}}, &answer)
-	return answer.Content, bool(answer.Truncated), err
+	return octets(answer.Content), bool(answer.Truncated), err
+}
+
+// octets returns the bytes behind text of a guest. PVE decodes it from base64,
+// but not from UTF-8, so each byte comes as one character (qemu-server
+// PVE/API2/Qemu/Agent.pm, file-read; PVE/QemuServer/Agent.pm,
+// qemu_exec_status). Text with characters that are no bytes is not PVE's and
+// stays as it is.
+func octets(text string) string {
+	data := make([]byte, 0, len(text))
+	for _, r := range text {
+		if r > 0xff {
+			return text
+		}
+		data = append(data, byte(r))
+	}
+	return string(data)
+}
+
+// characters is the way back: PVE makes a byte of each character of the input,
+// and has none for those beyond 0xff (encode_base64 in qemu_exec).
+func characters(data string) string {
+	runes := make([]rune, len(data))
+	for i := range len(data) {
+		runes[i] = rune(data[i])
+	}
+	return string(runes)
 }
 
 // AgentOS returns what the agent says of the guest's system, by the names of

@@ -64,6 +64,15 @@ func FuzzTolerantDecoding(f *testing.F) {
 	})
 }
 
+func FuzzOctets(f *testing.F) {
+	f.Add("é\x00\xff日本")
+	f.Fuzz(func(t *testing.T, data string) {
+		if back := octets(characters(data)); back != data {
+			t.Errorf("%q comes back as %q", data, back)
+		}
+	})
+}
+
 func FuzzUPID(f *testing.F) {
 	f.Add("UPID:pve:000004CC:6AD09660:386D43BC:qmshutdown:140:root@pam!lab:")
 	f.Fuzz(func(t *testing.T, s string) {

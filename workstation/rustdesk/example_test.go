@@ -22,7 +22,7 @@ func ExampleDiff() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(script.Command(`C:\Windows\Temp\rustdesk.ps1`)[0], "< stdin:", script.Stdin)
+	fmt.Println(script.Command(`C:\Windows\rustdesk.ps1`)[0], "< stdin:", script.Stdin)
 	// Output:
 	// + custom-rendezvous-server: "" -> "id.home.example"
 	// + key: "" -> "[secret]"
