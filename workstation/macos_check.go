@@ -85,6 +85,7 @@ func (d *differ) macOS() {
 			d.find(Finding{ID: id, Severity: severity, Subject: fmt.Sprintf("VM %d", vm.ID), Seen: seen, Why: why, Fix: fix})
 		}
 		d.macOSCPU(vm, tell)
+		d.macOSImages(vm, tell)
 		card := d.cardOf(vm)
 		if model := MacModel(vm.Guest, card); model != "" {
 			tell("macos.model", finding.Info, vm.Guest.String()+" is for Macs that Apple gives it to", "what OpenCore says it is decides; the VM's smbios1 does not",
@@ -111,12 +112,26 @@ func (d *differ) macOSCPU(vm VM, tell teller) {
 	}
 }
 
+// macOSImages says what may come of an image on LVM-thin: some found the first
+// MiB of the copy damaged (github.com/lucid-fabrics/osx-proxmox-next, pull
+// request 102).
+func (d *differ) macOSImages(vm VM, tell teller) {
+	choice, new := d.chosen[diskName(vm.ID, openCoreSlot)]
+	thin := slices.ContainsFunc(d.facts.Pools, func(p storage.Pool) bool { return p.Name == choice.Pool && p.Type == "lvmthin" })
+	if new && thin {
+		tell("macos.import", finding.Info, openCoreSlot+" on "+choice.Pool+", an LVM-thin storage", "the first MiB of an image that PVE copies there was found damaged by some: the firmware then sees no OpenCore",
+			"if it does not boot, write the image's first MiB to the volume again, with dd on the node")
+	}
+}
+
 // macOSCard says what an iGPU for the guest costs the host, and what it wants
 // there that no API tells.
 func (d *differ) macOSCard(vm VM, tell teller) {
 	tell("macos.console", finding.Warning, "the guest gets the host's integrated graphics",
 		"the host's console goes dark when the VM starts, and stays dark when it stops: PVE does not give the card back to its driver",
 		"reach the host over the network; for the console, bind 0000:00:02.0 to i915 again (iommu's Rebind)")
+	tell("macos.firmware", finding.Info, "no API tells the settings of the host's firmware", "macOS wants 128 MB for the iGPU, and its option ROM a host that started by UEFI",
+		"in the firmware: DVMT Pre-Allocated of 128 MB or more, the iGPU as primary display, no CSM")
 	h, err := gpu.ParseHostPCI(vm.Config["hostpci0"])
 	if err != nil || h.ROMFile == "" {
 		return

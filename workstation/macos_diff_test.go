@@ -81,10 +81,11 @@ func TestMacOSFindings(t *testing.T) {
 		findings string // IDs
 		says     string
 	}{
+		"an image on LVM-thin":  {mac(func(p *workstation.MacOS) { p.OpenCore = openCore }), "", nil, "macos.import macos.model", "sata4 on local-lvm"},
 		"a first stage":         {mac(func(*workstation.MacOS) {}), "", nil, "macos.model", "MacPro7,1"},
-		"on the card":           {mac(onCard), "", nil, "macos.console macos.model macos.rom", "cd71fe6a13c7e9db4eb6b2fe46bfd54a8235b3a655c8aa5288a8ff0fa0d218e6"},
-		"with a ROM of its own": {mac(func(p *workstation.MacOS) { onCard(p); p.ROM = "own.rom" }), "", nil, "gpu.igd-rom macos.console macos.model macos.rom", "compare its checksum with its publisher's"},
-		"beside the card":       {mac(func(p *workstation.MacOS) { onCard(p); p.Mode = workstation.IGPUHeadless }), "", nil, "gpu.igd-headless macos.console macos.model macos.rom", "iMac19,1"},
+		"on the card":           {mac(onCard), "", nil, "macos.console macos.firmware macos.model macos.rom", "cd71fe6a13c7e9db4eb6b2fe46bfd54a8235b3a655c8aa5288a8ff0fa0d218e6"},
+		"with a ROM of its own": {mac(func(p *workstation.MacOS) { onCard(p); p.ROM = "own.rom" }), "", nil, "gpu.igd-rom macos.console macos.firmware macos.model macos.rom", "compare its checksum with its publisher's"},
+		"beside the card":       {mac(func(p *workstation.MacOS) { onCard(p); p.Mode = workstation.IGPUHeadless }), "", nil, "gpu.igd-headless macos.console macos.firmware macos.model macos.rom", "iMac19,1"},
 		"on another processor":  {mac(func(*workstation.MacOS) {}), "AMD Ryzen 9 5950X 16-Core Processor", nil, "macos.cpu macos.model", "set MacOS.HostCPU to Facts.CPU"},
 		"on the one that is told": {mac(func(p *workstation.MacOS) { p.HostCPU = "12th Gen Intel(R) Core(TM) i5-12400" }), "12th Gen Intel(R) Core(TM) i5-12400", nil,
 			"macos.model", ""},
