@@ -16,6 +16,9 @@ func TestVirtualFunctions(t *testing.T) {
 	facts := read(t, "odd-laptop")
 	physical, virtual := address(t, "0000:00:02.0"), address(t, "0000:00:02.1")
 	fn, _ := facts.Function(virtual)
+	if fn.Lost != iommu.No {
+		t.Errorf("a virtual function is taken for lost: %v", fn.Lost)
+	}
 	if fn.VirtualOf == nil || *fn.VirtualOf != physical {
 		t.Fatalf("physfn is not read: %+v", fn)
 	}

@@ -127,14 +127,24 @@ func (d device) parent() *Address {
 	return &parent
 }
 
-// lost looks at vendor and device in the configuration space: a device that
-// does not answer reads as all ones (PCI Local Bus specification 6.1).
+// lost looks at the head of the configuration space.
 func (d device) lost() Answer {
-	head := d.config(4)
-	if len(head) < 4 {
+	head := d.config(lostBytes)
+	if len(head) < lostBytes {
 		return Unknown
 	}
-	return AnswerOf(head[0] == 0xff && head[1] == 0xff && head[2] == 0xff && head[3] == 0xff)
+	return AnswerOf(isLost(head))
+}
+
+// lostBytes is what tells a device that does not answer, which reads as all
+// ones (PCI Local Bus specification 6.1): vendor, device, command and status.
+// The first two are all ones in virtual functions that are well (PCI Express
+// Base specification, SR-IOV, Configuration Space Header).
+const lostBytes = 8
+
+// isLost reports whether the configuration space begins with ones only.
+func isLost(config []byte) bool {
+	return len(config) >= lostBytes && string(config[:lostBytes]) == "\xff\xff\xff\xff\xff\xff\xff\xff"
 }
 
 // config returns at most n bytes of the configuration space. All may read 64

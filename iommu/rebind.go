@@ -148,7 +148,7 @@ func (r Rebind) check(c core) error {
 	if err != nil {
 		return r.fail("config", err)
 	}
-	if len(head) >= 4 && string(head[:4]) == "\xff\xff\xff\xff" {
+	if isLost(head) {
 		return &RefusedError{Findings: []Finding{refusal("iommu.lost", r.Address, "its configuration space reads ffffffff",
 			"The device no longer answers on the bus.", "Switch the host off and on again.")}}
 	}

@@ -237,7 +237,7 @@ func TestBindChecksBeforeItTouchesAnything(t *testing.T) {
 		"another model":   {func(c *fakeCore) { c.devices["0000:0a:00.1"].model = "0x10de 0x0000" }, ErrStale},
 		"another driver":  {func(c *fakeCore) { c.devices["0000:0a:00.1"].driver = "nvidia" }, ErrStale},
 		"gone":            {func(c *fakeCore) { delete(c.devices, "0000:0a:00.1") }, fs.ErrNotExist},
-		"off the bus":     {func(c *fakeCore) { c.devices["0000:0a:00.1"].config = "\xff\xff\xff\xff" }, ErrRefused},
+		"off the bus":     {func(c *fakeCore) { c.devices["0000:0a:00.1"].config = strings.Repeat("\xff", 64) }, ErrRefused},
 		"no vfio-pci yet": {func(c *fakeCore) { delete(c.drivers, vfioPCI) }, ErrNoVFIO},
 	} {
 		c := newFakeCore()
@@ -245,6 +245,16 @@ func TestBindChecksBeforeItTouchesAnything(t *testing.T) {
 		if err := cards().apply(c); !errors.Is(err, test.want) || len(c.writes) > 0 {
 			t.Errorf("%s: %v, wrote %q", name, err, c.writes)
 		}
+	}
+}
+
+// Vendor and device of a virtual function read ffff though it answers.
+func TestBindVirtualFunction(t *testing.T) {
+	t.Parallel()
+	c := newFakeCore()
+	c.devices["0000:0a:00.1"].config = "\xff\xff\xff\xff\x07\x00\x10\x00"
+	if err := cards().apply(c); err != nil {
+		t.Error(err)
 	}
 }
 
