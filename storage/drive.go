@@ -35,7 +35,7 @@ func NewDrive(pool string, size Size) Drive {
 	return Drive{Volume: pool + ":" + amount}
 }
 
-// ParseDrive parses a drive value.
+// ParseDrive parses a drive value. The error matches [ErrDrive].
 func ParseDrive(s string) (Drive, error) {
 	var d Drive
 	for i, field := range strings.Split(s, ",") {

@@ -167,3 +167,21 @@ func ExampleParseConfig() {
 	}
 	// Output: local-lvm lvmthin pve data [images]
 }
+
+// From a host's own files to its tier table.
+func ExampleReadHost() {
+	tree, err := hosttree.Load("reference")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	facts := storage.ReadHost(storage.HostAt(tree)) // storage.Host{} is the machine at hand
+	for _, pool := range storage.Join(facts, nil) {
+		fmt.Println(pool.Tier, pool.Name)
+	}
+	// Output:
+	// 1 local
+	// 1 local-lvm
+	// 2 service-pool
+	// 3 media-pool
+}

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -19,6 +20,9 @@ const (
 	TiB Size = 1 << 40
 )
 
+// ErrSize means that a text is no size.
+var ErrSize = errors.New("not a size")
+
 // suffixes holds PVE's units, the largest first (pve-common
 // PVE/JSONSchema.pm, parse_size).
 var suffixes = []struct {
@@ -27,7 +31,7 @@ var suffixes = []struct {
 }{{"T", TiB}, {"G", GiB}, {"M", MiB}, {"K", KiB}}
 
 // ParseSize parses a size as PVE writes it: digits, perhaps with a fraction,
-// and K, M, G, T or nothing for bytes.
+// and K, M, G, T or nothing for bytes. The error matches [ErrSize].
 func ParseSize(s string) (Size, error) {
 	digits, unit := s, Size(1)
 	for _, suffix := range suffixes {
@@ -44,7 +48,7 @@ func ParseSize(s string) (Size, error) {
 			return Size(f * float64(unit)), nil
 		}
 	}
-	return 0, fmt.Errorf("storage: size %q: want digits and K, M, G or T", s)
+	return 0, fmt.Errorf("storage: size %q: %w: want digits and K, M, G or T", s, ErrSize)
 }
 
 func isDigits(s string) bool {

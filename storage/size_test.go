@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -29,8 +30,8 @@ func TestParseSize(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", "G", "-1", "+1", "1X", "1 G", "8388608T", "9223372036854775808", "1.", ".5G", "1e3", "99999999999.5T", "0x10", "1,5G"} {
-		if got, err := storage.ParseSize(text); err == nil {
-			t.Errorf("ParseSize(%q) = %d, want an error", text, got)
+		if got, err := storage.ParseSize(text); !errors.Is(err, storage.ErrSize) {
+			t.Errorf("ParseSize(%q) = %d, %v, want ErrSize", text, got, err)
 		}
 	}
 }
@@ -76,7 +77,7 @@ func TestTierText(t *testing.T) {
 			t.Errorf("%s comes back as %s, %v", tier, back, err)
 		}
 	}
-	if _, err := storage.ParseTier("4"); err == nil {
-		t.Error("there is no tier 4")
+	if _, err := storage.ParseTier("4"); !errors.Is(err, storage.ErrTier) {
+		t.Errorf("tier 4: %v, want ErrTier", err)
 	}
 }

@@ -1,6 +1,9 @@
 package storage
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // A Tier ranks media by speed. The zero Tier is unknown.
 type Tier uint8
@@ -34,14 +37,17 @@ func (t Tier) Media() string {
 	return media[t]
 }
 
-// ParseTier parses what [Tier.String] returns.
+// ErrTier means that a text is no tier.
+var ErrTier = errors.New("not a tier")
+
+// ParseTier parses what [Tier.String] returns. The error matches [ErrTier].
 func ParseTier(s string) (Tier, error) {
 	for i, name := range tierNames {
 		if name == s {
 			return Tier(i), nil
 		}
 	}
-	return 0, fmt.Errorf("storage: tier %q: want 1, 2, 3 or unknown", s)
+	return 0, fmt.Errorf("storage: tier %q: %w: want 1, 2, 3 or unknown", s, ErrTier)
 }
 
 // MarshalText implements [encoding.TextMarshaler].

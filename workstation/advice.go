@@ -107,10 +107,11 @@ func (db DualBoot) StartWithHost(facts Facts, vmid int) (Plan, error) {
 	return plan, nil
 }
 
-// Watch yields the status of a set again and again, every so often, until the
-// context ends or the caller stops. An error is yielded too, and the next
+// Watch yields the status of a set again and again, every so often but at most
+// once a second, until the context ends or the caller stops. An error is yielded too, and the next
 // status after it.
 func (n *Node) Watch(ctx context.Context, db DualBoot, every time.Duration) iter.Seq2[DualBootStatus, error] {
+	every = max(every, time.Second) // a status takes the node a dozen requests
 	return func(yield func(DualBootStatus, error) bool) {
 		for {
 			status, err := n.Status(ctx, db)

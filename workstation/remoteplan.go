@@ -41,11 +41,11 @@ func (p RemotePlan) Empty() bool { return len(p.Steps) == 0 }
 // String returns the plan as a diff.
 func (p RemotePlan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Plan for RustDesk: %d guests to change, %d not reached\n", len(p.Steps), len(p.Unreached))
+	fmt.Fprintf(&b, "Plan for RustDesk: %s to change, %d not reached\n", count(len(p.Steps), "guest"), len(p.Unreached))
 	for _, step := range p.Steps {
 		fmt.Fprintf(&b, "\n~ VM %d (%s)\n", step.Guest.VMID, step.Guest.OS)
 		for _, change := range step.Changes {
-			fmt.Fprintf(&b, "    ~ %s\n", change)
+			fmt.Fprintf(&b, "    %s\n", change)
 		}
 	}
 	for _, vmid := range sortedIDs(p.Unreached) {

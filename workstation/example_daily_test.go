@@ -1,0 +1,180 @@
+package workstation_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/proxstation/proxstation/internal/hosttree"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/pvetest"
+	"github.com/proxstation/proxstation/workstation/rustdesk"
+)
+
+// What a machine has, for programs. With nil it is the machine at hand.
+func ExampleReadInventory() {
+	tree, err := hosttree.Load("reference") // or os.DirFS of a captured tree
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	inventory, err := workstation.ReadInventory(tree)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	card, err := json.Marshal(inventory.GPUs[1])
+	fmt.Println(inventory.IOMMU.State, string(card), err)
+	// Output:
+	// on {"address":"0000:01:00.0","vendorID":"10de","deviceID":"2c05","name":"NVIDIA Blackwell 10de:2c05","family":"NVIDIA Blackwell","functions":["0000:01:00.0","0000:01:00.1"],"driver":"vfio-pci","group":1,"isolated":"yes","blockers":[]} <nil>
+}
+
+// Who has the card, and who could have it.
+func ExampleNode_Status() {
+	node, closeNode := embeddedNode(pair())
+	defer closeNode()
+	status, err := node.Status(context.Background(), both)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, m := range status.Members {
+		fmt.Println(m.VMID, m.Name, m.Running, m.CanStart)
+	}
+	// Output:
+	// 140 windows true yes
+	// 141 linux-ai false yes
+}
+
+// A program that looks on.
+func ExampleNode_Watch() {
+	node, closeNode := embeddedNode(pair())
+	defer closeNode()
+	for status, err := range node.Watch(context.Background(), both, 10*time.Second) {
+		if err != nil {
+			fmt.Println(err) // the next status may come
+			continue
+		}
+		fmt.Println(status.Running, "has the card")
+		break
+	}
+	// Output: 140 has the card
+}
+
+// A switch says how it failed, and what runs now.
+func ExampleSwitchError() {
+	host := pair()
+	host.Guests = map[int]pvetest.Guest{141: {NoAgent: true}} // it never says that it is up
+	node, closeNode := embeddedNode(host)
+	defer closeNode()
+	duo := workstation.DualBoot{Members: []int{140, 141}, Boot: 2 * time.Second}
+	err := node.Switch(context.Background(), duo, 141, nil)
+	if failed, ok := errors.AsType[*workstation.SwitchError](err); ok {
+		fmt.Println(failed.Phase, failed.Running, failed.Returned)
+	}
+	// Output: up 140 true
+}
+
+// The steps of a plan are data, for a program that approves by rules of its own.
+func ExamplePlan() {
+	node, closeNode := embeddedNode(pvetest.Reference())
+	defer closeNode()
+	facts, err := node.Observe(context.Background())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	plan, err := workstation.Diff(dualBootSpec(), facts)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, step := range plan.Steps {
+		switch s := step.(type) {
+		case workstation.PutMapping:
+			fmt.Println("a mapping:", s.Mapping.ID)
+		case workstation.CreateVM:
+			fmt.Println("a VM:", s.VMID, s.Config["scsi0"])
+		}
+		fmt.Println("  needs", step.Change().Needs[0])
+	}
+	fmt.Println(plan.Destroys())
+	// Output:
+	// a mapping: rtx5070ti
+	//   needs /mapping/pci Mapping.Modify
+	// a VM: 140 local-lvm:128,discard=on,iothread=1,ssd=1
+	//   needs /mapping/pci/rtx5070ti Mapping.Use
+	// a VM: 141 local-lvm:64,discard=on,iothread=1,ssd=1
+	//   needs /mapping/pci/rtx5070ti Mapping.Use
+	// false
+}
+
+// A VM goes only by a plan of its own, which names its disks.
+func ExampleDestroyPlan() {
+	node, closeNode := embeddedNode(pair())
+	defer closeNode()
+	facts, err := node.Observe(context.Background())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	plan, err := workstation.DestroyPlan(facts, 141)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(errors.Is(node.Apply(context.Background(), plan, nil), workstation.ErrDestructive))
+	fmt.Println(node.Apply(context.Background(), plan, &workstation.ApplyOptions{AllowDestroy: true}))
+	// Output:
+	// true
+	// <nil>
+}
+
+// A command in a guest, and a file out of it.
+func ExampleAgent() {
+	ctx := context.Background()
+	host := pair()
+	host.Guests = map[int]pvetest.Guest{140: {Files: map[string][]byte{"/etc/hostname": []byte("gaming\n")}}}
+	node, closeNode := embeddedNode(host)
+	defer closeNode()
+	agent := node.Agent(140)
+	if err := agent.Wait(ctx, time.Minute, nil); err != nil {
+		fmt.Println(err)
+		return
+	}
+	out, err := agent.Run(ctx, workstation.Command{Argv: []string{"false"}})
+	fmt.Println(out.Code, err) // a command that fails is an answer
+	name, err := agent.ReadFile(ctx, "/etc/hostname")
+	fmt.Printf("%s%v\n", name, err)
+	// Output:
+	// 1 <nil>
+	// gaming
+	// <nil>
+}
+
+// All workstations to a server of one's own.
+func ExampleNode_PlanRustDesk() {
+	own := rustdesk.Config{Server: rustdesk.Server{ID: "rd.example", Key: rustdesk.NewSecret("OeVuKk5nlHiXp+APNn0Y3pC1Iwpwn44JGqrQCsWqmBw=")}}
+	host := pair()
+	host.VMs[0].Running, host.VMs[1].Running = false, true
+	node, closeNode := embeddedNode(host)
+	defer closeNode()
+	if err := node.Agent(141).Wait(context.Background(), time.Minute, nil); err != nil {
+		fmt.Println(err)
+		return
+	}
+	plan, err := node.PlanRustDesk(context.Background(), []workstation.RemoteGuest{{VMID: 141, OS: rustdesk.Linux, Config: own}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Print(plan)
+	// Output:
+	// Plan for RustDesk: 1 guest to change, 0 not reached
+	//
+	// ~ VM 141 (linux)
+	//     + custom-rendezvous-server: "" -> "rd.example"
+	//     + key: "" -> "[secret]"
+}
