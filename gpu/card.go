@@ -118,6 +118,15 @@ func (c Card) Integrated() bool {
 	return c.Family() == AMDIntegrated
 }
 
+// foreign returns the functions in the card's slot that are not the card's.
+// Beside the display of AMD's processors are their security processor and USB
+// controllers of the board.
+func (c Card) foreign() []iommu.Function {
+	return slices.DeleteFunc(slices.Clone(c.Functions), func(f iommu.Function) bool {
+		return f.Class.IsDisplay() || f.Class.Sub() == 0x0403 || f.Class.Base() == 0x0c && !c.Integrated()
+	})
+}
+
 // virtual reports whether the card is an SR-IOV virtual function.
 func (c Card) virtual() bool { return c.Display().VirtualOf != nil }
 

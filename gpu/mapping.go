@@ -132,8 +132,11 @@ func (e MappingEntry) String() string {
 }
 
 // NewMapping returns a mapping of one card on one node, all its functions
-// together. It returns an error if the name or the node's is not one for PVE,
-// or the card has no function 0.
+// together. Of a virtual function, and of a slot that also holds what is not
+// the card's, such as USB controllers beside AMD's integrated graphics, it has
+// the display alone: PVE takes no entry of functions of several models
+// (assert_valid in pve-guest-common PVE/Mapping/PCI.pm). It returns an error if
+// the name or the node's is not one for PVE, or the card has no function 0.
 func NewMapping(id, node string, card Card) (Mapping, error) {
 	switch {
 	case !configID.MatchString(id):
@@ -145,7 +148,8 @@ func NewMapping(id, node string, card Card) (Mapping, error) {
 	}
 	first := card.Functions[0]
 	device := WholeDevice(first.Address)
-	if card.virtual() {
+	if card.virtual() || len(card.foreign()) > 0 {
+		first = card.Display()
 		device = Device{Address: first.Address}
 	} else if first.Address.Function() != 0 { // PVE takes a whole device by its function 0
 		return Mapping{}, fmt.Errorf("gpu: mapping %s: %s has no function 0", id, first.Address.Slot())

@@ -102,6 +102,11 @@ func TestNewMapping(t *testing.T) {
 	if m, err := gpu.NewMapping("igd", "pve", vgpu); err != nil || !m.MDev {
 		t.Errorf("a card with mediated devices: %+v, %v", m, err)
 	}
+	apu := gpu.Card{Functions: []iommu.Function{function("0000:0c:00.0", 0x030000, model(gpu.AMD, 0x164e), 20),
+		function("0000:0c:00.1", 0x040300, model(gpu.AMD, 0x1640), 21), function("0000:0c:00.3", 0x0c0330, model(0x1022, 0x15b6), 23)}}
+	if m, err := gpu.NewMapping("apu", "pve", apu); err != nil || m.Entries[0].String() != "id=1002:164e,iommugroup=20,node=pve,path=0000:0c:00.0,subsystem-id=1462:5317" {
+		t.Errorf("a card beside USB controllers: %+v, %v", m, err)
+	}
 	second := gpu.Card{Functions: []iommu.Function{function("0000:00:02.1", 0x030000, uhd630, 2)}}
 	for _, bad := range []struct {
 		id, node string

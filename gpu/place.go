@@ -1,10 +1,23 @@
 package gpu
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/proxstation/proxstation/iommu"
 )
+
+// slot says what else is in the card's slot.
+func (j *judgement) slot() {
+	var others []string
+	for _, f := range j.card.foreign() {
+		others = append(others, fmt.Sprintf("%s (class %04x)", f.Address, f.Class.Sub()))
+	}
+	if len(others) > 0 {
+		j.add(Finding{ID: "gpu.foreign-functions", Severity: Warning, Seen: "in the card's slot: " + strings.Join(others, ", "),
+			Why: "passing the whole device takes these from the host too", Fix: "pass the card's own functions one by one, each by a mapping of its own: " + j.card.Address().String()})
+	}
+}
 
 // virtual says what SR-IOV makes of the card (Documentation/PCI/pci-iov-howto.rst).
 func (j *judgement) virtual() {

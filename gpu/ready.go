@@ -97,22 +97,6 @@ func (j *judgement) driver() {
 	j.add(f)
 }
 
-// slot says what else is in the card's slot. Beside the display of AMD's
-// processors are their security processor and USB controllers of the board.
-func (j *judgement) slot() {
-	var others []string
-	for _, f := range j.card.Functions {
-		own := f.Class.IsDisplay() || f.Class.Sub() == 0x0403 || f.Class.Base() == 0x0c && !j.card.Integrated()
-		if !own {
-			others = append(others, fmt.Sprintf("%s (class %04x)", f.Address, f.Class.Sub()))
-		}
-	}
-	if len(others) > 0 {
-		j.add(Finding{ID: "gpu.foreign-functions", Severity: Warning, Seen: "in the card's slot: " + strings.Join(others, ", "),
-			Why: "passing the whole device takes these from the host too", Fix: "pass the card's own functions one by one: " + j.card.Address().String()})
-	}
-}
-
 // console says what the host's console has to do with the card. vfio-pci takes
 // the firmware's picture off a VGA function that it binds (vfio_pci_core since
 // Linux 6.0); one that is still there came after it, or the kernel is older.
