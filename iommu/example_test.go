@@ -237,3 +237,23 @@ func ExampleUndo() {
 	// undo: <nil>
 	// again: iommu: undo: nothing to undo
 }
+
+func ExampleVirtual() {
+	facts := captured("nested-vm")
+	fmt.Println(facts.Virtual.Answer, facts.Virtual.Vendor)
+	fmt.Println(facts.Check()[0].ID)
+	// Output:
+	// yes QEMU
+	// iommu.vm-without-iommu
+}
+
+func ExampleFunction_Console() {
+	for _, fn := range captured("server-bmc").Functions {
+		if fn.Class.IsDisplay() {
+			fmt.Printf("%s %q\n", fn.Address, fn.Console())
+		}
+	}
+	// Output:
+	// 0000:03:00.0 "Matrox G200eW3"
+	// 0000:19:00.0 ""
+}
