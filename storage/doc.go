@@ -11,5 +11,7 @@
 //   - [Place] chooses a pool for every [Request] and explains each choice and
 //     each refusal; [Forecast] says how full the pools will be. Pure.
 //
-// [Drive] reads and writes the drive values of a VM's configuration.
+// [Check] judges the pools as they are. [Measure] reads a disk to find out
+// whether it keeps what its tier promises. [Drive] reads and writes the drive
+// values of a VM's configuration.
 package storage

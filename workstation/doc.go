@@ -21,6 +21,18 @@
 // over as a transaction: never two VMs with one card, and the first one comes
 // back if the second one does not start.
 //
+// [Node.Status] and [Node.Watch] tell who has the card, [Preflight] and
+// [DualBoot.Advise] what is in the way of a switch.
+//
+// Inside a guest, an [Agent] runs commands and moves files.
+// [Node.SetUpRustDesk] and [Node.PlanRustDesk] make it reachable from
+// elsewhere, and [Ways] lists the other ways in. [Node.Upload] and
+// [Node.Download] bring images to the node; [FindOSXProxmox] finds those of a
+// checkout on the host.
+//
+// An [Inventory] is what a machine has, as one report; [ReadInventory] makes
+// one of any Linux machine, also without Proxmox VE.
+//
 // Everything can be tried without a node: package pvetest, below this one, is
 // a Proxmox VE node in the caller's process.
 package workstation

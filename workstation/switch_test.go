@@ -3,6 +3,7 @@ package workstation_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -251,5 +252,31 @@ func TestALeaseOfADeadControllerIsTakenOver(t *testing.T) {
 			t.Errorf("it took the lease over after %s, want its TTL of a minute and the boot", waited)
 		}
 		wantRunning(t, sim, 141)
+	})
+}
+
+// A set may have more than two members: whoever runs gives the card to whoever
+// is asked for, and gets it back.
+func TestSwitchAmongThree(t *testing.T) {
+	t.Parallel()
+	host := pair()
+	third := pvetest.VM{ID: 142, Config: maps.Clone(host.VMs[1].Config)}
+	third.Config["name"], third.Config["scsi0"] = "steamos", "local-lvm:vm-142-disk-0,size=64G"
+	host.VMs = append(host.VMs, third)
+	three := workstation.DualBoot{Members: []int{142, 140, 141}, Owner: "test"}
+	scenario(t, host, func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {
+		time.Sleep(time.Minute)
+		for _, to := range []int{142, 141, 140, 142} {
+			if err := node.Switch(t.Context(), three, to, nil); err != nil {
+				t.Fatal(err)
+			}
+			wantRunning(t, sim, to)
+		}
+		sim.SetGuest(141, pvetest.Guest{NoAgent: true})
+		var failed *workstation.SwitchError
+		if err := node.Switch(t.Context(), three, 141, nil); !errors.As(err, &failed) || !failed.Returned || failed.Running != 142 {
+			t.Errorf("a switch to a guest that does not come up: %v", err)
+		}
+		wantRunning(t, sim, 142)
 	})
 }

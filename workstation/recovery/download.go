@@ -42,7 +42,7 @@ func (c *Client) Download(ctx context.Context, asset Asset, dir string) (*Chunkl
 		return nil, err
 	}
 	image := filepath.Join(dir, ImageName)
-	if err := verifyFile(image, list); err != nil {
+	if err := verifyFile(ctx, image, list); err != nil {
 		if errors.Is(err, ErrImage) {
 			err = os.Rename(image, image+partial) // what is right in it is kept
 		}
@@ -80,13 +80,13 @@ func (c *Client) chunklist(ctx context.Context, asset Asset) (*Chunklist, error)
 	return list, nil
 }
 
-func verifyFile(name string, list *Chunklist) error {
+func verifyFile(ctx context.Context, name string, list *Chunklist) error {
 	file, err := os.Open(name)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	return list.VerifyImage(file)
+	return list.VerifyImage(cancelled{ctx, file})
 }
 
 // image fetches the image, and renames it when it is whole.
@@ -106,7 +106,7 @@ func (c *Client) image(ctx context.Context, asset Asset, list *Chunklist, name s
 		}
 	}()
 	c.report("verifying what is there", 0, list)
-	done, _ := list.verify(file, 0, io.Discard, func(n int64) { c.report("verifying what is there", n, list) })
+	done, _ := list.verify(cancelled{ctx, file}, 0, io.Discard, func(n int64) { c.report("verifying what is there", n, list) })
 	for {
 		before := done
 		done, err = c.more(ctx, asset, list, file, done)

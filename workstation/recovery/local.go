@@ -25,7 +25,7 @@ func Open(dir string, keys ...*rsa.PublicKey) (*Chunklist, error) {
 	if err := list.Verify(keys...); err != nil {
 		return nil, err
 	}
-	if err := verifyFile(filepath.Join(dir, ImageName), list); err != nil {
+	if err := verifyFile(context.Background(), filepath.Join(dir, ImageName), list); err != nil {
 		return nil, fmt.Errorf("recovery: %s: %w", ImageName, err)
 	}
 	return list, nil

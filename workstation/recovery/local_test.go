@@ -35,6 +35,9 @@ func TestOpenAndSaveDisk(t *testing.T) {
 	if err := list.SaveDisk(cancelledCtx, dir, name); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
+	if err := verifyFile(cancelledCtx, filepath.Join(dir, ImageName), list); !errors.Is(err, context.Canceled) {
+		t.Errorf("verifying, cancelled: %v", err)
+	}
 	wantFiles(t, out)
 	if err := list.SaveDisk(t.Context(), dir, name); err != nil {
 		t.Fatal(err)
