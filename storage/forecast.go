@@ -48,15 +48,23 @@ func Forecast(choices []Choice, pools []Pool) ([]Outlook, []Finding) {
 	return outlooks, findings
 }
 
-// warnOfMetadata looks ahead at a thin pool's metadata, which grow with what
-// is written: at the rate at which they have grown so far.
+// metadataOf is what a thin pool's metadata grow by with each 64 KiB, its
+// smallest block, that is written (Linux
+// Documentation/admin-guide/device-mapper/thin-provisioning.rst).
+const metadataOf, block = 48, 64 * KiB
+
+// warnOfMetadata looks ahead at a thin pool's metadata. How large its blocks
+// are PVE does not tell: so they grow at the rate at which they have grown so
+// far, but not by more than the smallest blocks would make them. In a pool that
+// is nearly empty there is no such rate yet.
 func warnOfMetadata(o Outlook, pool Pool) []Finding {
 	thin := pool.Thin
-	if thin == nil || thin.Used <= 0 || thin.MetadataSize <= 0 || pool.Used <= 0 {
+	if thin == nil || thin.MetadataSize <= 0 || o.Before < 0.1 {
 		return nil
 	}
-	now := float64(thin.MetadataUsed) / float64(thin.MetadataSize)
-	after := now * o.After / o.Before
+	size, used := float64(thin.MetadataSize), float64(thin.MetadataUsed)
+	growth := min(used*(o.After/o.Before-1), metadataOf*float64(o.Added)/float64(block))
+	now, after := used/size, (used+growth)/size
 	if after < highFill || now >= highFill { // Check tells of what is full now
 		return nil
 	}

@@ -184,15 +184,15 @@ func TestASecondBestPlaceIsExplained(t *testing.T) {
 func TestForecastOfMetadata(t *testing.T) {
 	t.Parallel()
 	p := pool("thin", storage.Tier1, 90*storage.GiB)
-	p.Total, p.Used = 100*storage.GiB, 10*storage.GiB
 	for _, test := range []struct {
-		used storage.Size // of 100
-		want bool
-	}{{5, false}, {30, true}, {85, false}} {
-		p.Thin = &storage.ThinPool{Name: "data", Group: "pve", Size: p.Total, Used: p.Used, MetadataSize: 100, MetadataUsed: test.used}
+		data, metadata, size storage.Size // used GiB of 100, used MiB of so many
+		want                 bool
+	}{{10, 1, 20, false}, {10, 6, 20, true}, {10, 17, 20, false}, {10, 600, 2000, false}, {9, 6, 20, false}} {
+		p.Total, p.Used = 100*storage.GiB, test.data*storage.GiB
+		p.Thin = &storage.ThinPool{Name: "data", Group: "pve", Size: p.Total, Used: p.Used, MetadataSize: test.size * storage.MiB, MetadataUsed: test.metadata * storage.MiB}
 		_, findings := storage.Forecast([]storage.Choice{{Request: ask(storage.Boot, 20*storage.GiB), Pool: "thin"}}, []storage.Pool{p})
 		if got := len(findings) == 1 && findings[0].ID == "storage.metadata-filling" && strings.Contains(findings[0].Seen, "30 % now, about 90 %"); got != test.want {
-			t.Errorf("%d %% of the metadata used: %v, want a warning: %v", test.used, findings, test.want)
+			t.Errorf("%+v: %v", test, findings)
 		}
 	}
 }

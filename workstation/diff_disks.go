@@ -40,7 +40,8 @@ func (d *differ) placeDisks() {
 	for _, c := range choices {
 		d.chosen[c.Request.Name] = c
 	}
-	_, findings := storage.Forecast(choices, d.facts.Pools)
+	outlook, findings := storage.Forecast(choices, d.facts.Pools)
+	d.plan.Outlook = outlook
 	d.plan.Findings = append(d.plan.Findings, findings...)
 }
 

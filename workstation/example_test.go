@@ -80,6 +80,9 @@ func ExampleDiff() {
 	// ~ VM 141 llm
 	//     ~ memory  32768 -> 49152
 	//     + tags    ai
+	//
+	// Storages, when the new disks are full
+	//     local-lvm  0 % -> 4 %  # 32.0 GiB more
 }
 
 func ExampleWindows11() {

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"text/tabwriter"
 	"unicode"
+
+	"github.com/proxstation/proxstation/storage"
 )
 
 // A Sign says what becomes of an object or a line; its value is what is
@@ -64,6 +67,9 @@ type Plan struct {
 	Node string
 	// Steps are done in order.
 	Steps []Step
+	// Outlook is how full the storages are now, and will be when the disks that
+	// the plan adds are written to the last byte.
+	Outlook []storage.Outlook
 	// Findings are what the caller should know before applying: warnings, and
 	// blockers, with which no apply begins.
 	Findings []Finding
@@ -97,6 +103,14 @@ func (p Plan) String() string {
 	}
 	for _, step := range p.Steps {
 		b.WriteString("\n" + step.Change().String())
+	}
+	if len(p.Outlook) > 0 {
+		b.WriteString("\nStorages, when the new disks are full\n")
+		w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+		for _, o := range p.Outlook {
+			fmt.Fprintf(w, "    %s\t%.0f %% -> %.0f %%\t# %s more\n", o.Pool, o.Before*100, o.After*100, o.Added.Human())
+		}
+		w.Flush()
 	}
 	for _, f := range p.Findings {
 		b.WriteString("\n" + f.String() + "\n")
