@@ -222,6 +222,18 @@ func argLines(have, want, note string) []Line {
 	return lines
 }
 
+// keyLines returns the line of args in which only the key of an SMC becomes
+// another: both are shown alike.
+func keyLines(args string) []Line {
+	var lines []Line
+	for _, arg := range splitArgs(args) {
+		if text := strings.Join(arg, " "); pve.OSKHidden(text) {
+			lines = append(lines, Line{Sign: Modify, Key: "args", Have: text, Want: text, Note: "another key"})
+		}
+	}
+	return lines
+}
+
 // shown returns a value of a configuration for people.
 func shown(key, value string) string {
 	if key == "args" {

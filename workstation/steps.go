@@ -119,7 +119,11 @@ func (s ChangeVM) Change() Change {
 	c := Change{Sign: Modify, Object: fmt.Sprintf("VM %d %s", s.VMID, s.Name)}
 	for _, key := range sortedKeys(s.Set) {
 		if key == "args" {
-			c.Lines = append(c.Lines, argLines(s.Have[key], s.Set[key], s.Notes[key])...)
+			lines := argLines(s.Have[key], s.Set[key], s.Notes[key])
+			if len(lines) == 0 {
+				lines = keyLines(s.Set[key])
+			}
+			c.Lines = append(c.Lines, lines...)
 			continue
 		}
 		line := Line{Sign: Modify, Key: key, Have: s.Have[key], Want: s.Set[key], Note: s.Notes[key]}
