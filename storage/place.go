@@ -153,6 +153,9 @@ func (p *placing) place(r Request) (Choice, error) {
 	})
 	var refused []Refusal
 	for _, pool := range order {
+		if r.Storage != "" && r.Storage != pool.Name {
+			continue
+		}
 		if why := p.refuse(r, pool); why != "" {
 			refused = append(refused, Refusal{pool.Name, why})
 			continue
@@ -165,6 +168,9 @@ func (p *placing) place(r Request) (Choice, error) {
 			p.sets[set][pool.Name] = true
 		}
 		return Choice{Request: r, Pool: pool.Name, Tier: pool.Tier, Why: explain(r, pool, refused), Refused: refused}, nil
+	}
+	if r.Storage != "" && len(refused) == 0 {
+		refused = []Refusal{{r.Storage, "the node has no such storage"}}
 	}
 	return Choice{}, &NoPlaceError{Request: r, Refused: refused}
 }
@@ -205,8 +211,6 @@ func (p *placing) refuse(r Request, pool Pool) string {
 		return fmt.Sprintf("purpose %q is not known", r.Purpose)
 	case r.Size < 0:
 		return fmt.Sprintf("%s is no size", r.Size)
-	case r.Storage != "" && r.Storage != pool.Name:
-		return "another storage was asked for"
 	case !pool.Active:
 		return "it is not reachable from the node"
 	case !pool.Holds(want.content):

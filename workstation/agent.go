@@ -80,10 +80,14 @@ type Output struct {
 // Run runs a command in the guest and waits until it has ended. A command
 // that ends with another code than 0 is no error: the code is in the Output.
 // If the answer to the start is lost the error matches [ErrNoAnswer], and the
-// command may be running; it is not started again.
+// command may be running; it is not started again. Without a program it matches
+// [ErrInvalid], with too much input [ErrTooLarge].
 func (a Agent) Run(ctx context.Context, c Command) (Output, error) {
-	if len(c.Argv) == 0 || len(c.Input) > maxInput {
-		return Output{}, fmt.Errorf("workstation: VM %d: a command needs a program, and at most %d bytes of input: %w", a.vmid, maxInput, ErrTooLarge)
+	if len(c.Argv) == 0 {
+		return Output{}, &InvalidError{VMID: a.vmid, Field: "command", Why: "it names no program"}
+	}
+	if len(c.Input) > maxInput {
+		return Output{}, fmt.Errorf("workstation: VM %d: %d bytes of input, %d are the most: %w", a.vmid, len(c.Input), maxInput, ErrTooLarge)
 	}
 	timeout := c.Timeout
 	if timeout == 0 {

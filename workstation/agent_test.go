@@ -72,6 +72,12 @@ func TestAgentRunsAndMovesFiles(t *testing.T) {
 		if _, err := agent.Run(t.Context(), workstation.Command{Argv: []string{"a"}, Timeout: time.Minute}); err == nil || !strings.Contains(err.Error(), "has not ended") {
 			t.Errorf("a command that takes too long: %v", err)
 		}
+		if _, err := agent.Run(t.Context(), workstation.Command{Input: "x"}); !errors.Is(err, workstation.ErrInvalid) {
+			t.Errorf("no command: %v, want ErrInvalid", err)
+		}
+		if _, err := agent.Run(t.Context(), workstation.Command{Argv: []string{"a"}, Input: strings.Repeat("x", 65<<10)}); !errors.Is(err, workstation.ErrTooLarge) {
+			t.Errorf("too much input: %v, want ErrTooLarge", err)
+		}
 		data := bytes.Repeat([]byte{0, 1, 'a', 0xff}, workstation.MaxGuestWrite/4)
 		text := []byte(strings.Repeat("text\n", 9000))
 		for path, content := range map[string][]byte{"/bin": data, "/text": text} {

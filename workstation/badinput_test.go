@@ -102,10 +102,13 @@ func TestDiffRefusesWhatCannotBe(t *testing.T) {
 		{"macOS with an RTX card", workstation.Spec{Mappings: card, VMs: []workstation.VM{edit(func(vm *workstation.VM) {
 			vm.Guest, vm.Config["hostpci0"] = gpu.MacOSSequoia, "mapping=rtx,pcie=1"
 		})}}, gpu.ErrUnsupported, "NVIDIA"},
-		{"a storage that is not there", workstation.Spec{VMs: []workstation.VM{edit(func(vm *workstation.VM) { vm.Disks[0].Storage = "nvme-pool" })}}, storage.ErrNoPlace, "another storage was asked for"},
+		{"a storage that is not there", workstation.Spec{VMs: []workstation.VM{edit(func(vm *workstation.VM) { vm.Disks[0].Storage = "nvme-pool" })}}, storage.ErrNoPlace, "nvme-pool: the node has no such storage"},
 		{"more than there is room for", workstation.Spec{VMs: []workstation.VM{workstation.Windows11{ID: 150, System: 20 * storage.TiB}.VM()}}, storage.ErrNoPlace, "is needed"},
 		{"no card at the address", workstation.Spec{Mappings: []workstation.CardMapping{{ID: "x1", Card: rtx.WithFunction(7)}, {ID: "x2", Card: iommu.Address{}}}}, workstation.ErrInvalid, "no graphics card"},
 		{"a mapping that nobody makes", workstation.Spec{VMs: []workstation.VM{workstation.Windows11{ID: 150, Card: "ghost"}.VM()}}, workstation.ErrInvalid, "no such resource mapping"},
+		{"processors and memory below nothing", workstation.Spec{VMs: []workstation.VM{workstation.LinuxAI{ID: 150, Cores: -1, Memory: -1}.VM()}}, workstation.ErrInvalid, `cores "-1": want a whole number, 1 at the least`},
+		{"a disk of games below nothing", workstation.Spec{VMs: []workstation.VM{workstation.Windows11{ID: 150, Games: -1}.VM()}}, workstation.ErrInvalid, "scsi1"},
+		{"memory that is none", workstation.Spec{VMs: []workstation.VM{edit(func(vm *workstation.VM) { vm.Config["memory"] = "16G" })}}, workstation.ErrInvalid, `memory "16G": want a whole number, 16`},
 		{"Windows 11 without a TPM", workstation.Spec{VMs: []workstation.VM{edit(func(vm *workstation.VM) { vm.Disks = vm.Disks[:2] })}}, workstation.ErrInvalid, "TPM 2.0"},
 		{"a VMID below 100", workstation.Spec{VMs: []workstation.VM{workstation.LinuxAI{ID: 7}.VM()}}, workstation.ErrInvalid, "100 to 999999999"},
 		{"a name that is none", workstation.Spec{VMs: []workstation.VM{workstation.LinuxAI{Name: "my vm"}.VM()}}, workstation.ErrInvalid, "DNS name"},

@@ -1,6 +1,8 @@
 package workstation
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/proxstation/proxstation/gpu"
@@ -12,6 +14,23 @@ const (
 	windows11Memory = 4 * storage.GiB
 	windows11Disk   = 64 * storage.GiB
 )
+
+// checkNumbers reports processors and memory that PVE would not take
+// (qm.conf manual page: cores, sockets; memory in MiB).
+func (vm VM) checkNumbers(problems *problems) {
+	for _, number := range []struct {
+		key   string
+		least int
+	}{{"cores", 1}, {"memory", 16}, {"sockets", 1}} {
+		text, there := vm.Config[number.key]
+		if there && number.key == "memory" {
+			text, _ = parseProperties("memory", text).get("current")
+		}
+		if n, err := strconv.Atoi(text); there && (err != nil || n < number.least) {
+			problems.add(vm, number.key, vm.Config[number.key], fmt.Sprintf("want a whole number, %d at the least", number.least))
+		}
+	}
+}
 
 // checkGuest reports what the guest's system would not run with, and
 // combinations that PVE refuses when the VM starts.

@@ -54,7 +54,7 @@ func (p LinuxAI) VM() VM {
 		{Slot: "scsi0", Purpose: storage.Boot, Size: cmp.Or(p.System, 64*storage.GiB), Import: p.Image},
 		{Slot: "efidisk0", Purpose: storage.Firmware, Options: map[string]string{"efitype": "4m", "pre-enrolled-keys": "0"}},
 	}
-	if p.Models > 0 {
+	if p.Models != 0 {
 		vm.Disks = append(vm.Disks, Disk{Slot: "scsi1", Purpose: storage.Models, Size: p.Models})
 	}
 	if p.Image != "" || !p.CloudInit.isZero() {

@@ -1,6 +1,7 @@
 package workstation_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -107,5 +108,38 @@ func TestWaysWithoutAnAgent(t *testing.T) {
 	ways, err := open(pvetest.New(host, nil)).Ways(t.Context(), 140)
 	if !errors.Is(err, workstation.ErrAgent) || len(ways) != 1 || ways[0].Name != "VNC" {
 		t.Errorf("ways %v, %v; want VNC and ErrAgent", ways, err)
+	}
+}
+
+// Whatever goes wrong on the way, no error and no event holds a secret.
+func TestFailuresOfASetupShowNoSecret(t *testing.T) {
+	t.Parallel()
+	const password, key = "correct-horse-battery", "OeVuKk5nlHiXp+APNn0Y3pC1Iwpwn44JGqrQCsWqmBw="
+	config := rustdesk.Unattended(rustdesk.Server{ID: "rd.example", Key: rustdesk.NewSecret(key)}, rustdesk.NewSecret(password))
+	setup := rustdesk.Setup{OS: rustdesk.Linux, Config: &config}
+	for _, kind := range []pvetest.FaultKind{pvetest.Refuse, pvetest.Forbid, pvetest.DropBefore, pvetest.DropAfter, pvetest.ErrorAfter,
+		pvetest.ProxyTimeout, pvetest.ProxyDown, pvetest.ExpireTicket, pvetest.HangAfter} {
+		for skip := range 4 {
+			synctest.Test(t, func(t *testing.T) {
+				host := pair()
+				host.Guests = map[int]pvetest.Guest{140: {Exec: func([]string, []byte) pvetest.Result {
+					return pvetest.Result{Code: 1, Stdout: []byte("rustdesk: error password refused\n")}
+				}}}
+				sim := pvetest.New(host, nil)
+				time.Sleep(time.Minute)
+				sim.Inject(pvetest.Fault{Path: "/nodes/.*", Kind: kind, Skip: skip})
+				var told strings.Builder
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				report, err := patient(sim, nil).SetUpRustDesk(ctx, 140, setup, func(e workstation.Event) { fmt.Fprintf(&told, "%+v\n", e) })
+				if err == nil {
+					t.Errorf("%s of request %d: no error", kind, skip)
+				}
+				shown := fmt.Sprintf("%s %v %+v %#v %+v %v", &told, err, err, err, report, sim.Trace())
+				if strings.Contains(shown, password) || strings.Contains(shown, key) {
+					t.Errorf("%s of request %d shows a secret: %s", kind, skip, shown)
+				}
+			})
+		}
 	}
 }

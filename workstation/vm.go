@@ -126,6 +126,7 @@ func (vm VM) Validate() error {
 		}
 	}
 	vm.checkAbsent(&problems)
+	vm.checkNumbers(&problems)
 	vm.checkGuest(&problems)
 	vm.checkMacOS(&problems)
 	vm.checkCloudInit(&problems)

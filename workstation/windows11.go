@@ -58,7 +58,7 @@ func (p Windows11) VM() VM {
 		{Slot: "efidisk0", Purpose: storage.Firmware, Options: map[string]string{"efitype": "4m", "pre-enrolled-keys": "1"}},
 		{Slot: "tpmstate0", Purpose: storage.Firmware, Options: map[string]string{"version": "v2.0"}},
 	}
-	if p.Games > 0 {
+	if p.Games != 0 {
 		vm.Disks = append(vm.Disks, Disk{Slot: "scsi1", Purpose: storage.Games, Size: p.Games})
 	}
 	vm.attach("ide2", p.Install)

@@ -73,7 +73,8 @@ func (e *ServiceError) Error() string {
 // Is reports whether target is [ErrService].
 func (e *ServiceError) Is(target error) bool { return target == ErrService }
 
-// Find asks the service for a release's recovery system.
+// Find asks the service for a release's recovery system. The error is
+// [ErrRelease], [ErrService] or the network's.
 func (c *Client) Find(ctx context.Context, release Release) (Asset, error) {
 	board, err := release.Board()
 	if err != nil {
@@ -83,7 +84,7 @@ func (c *Client) Find(ctx context.Context, release Release) (Asset, error) {
 }
 
 // FindBoard asks the service for what it gives to a Mac. The ids that a Mac
-// would send along are random.
+// would send along are random. The error is [ErrService] or the network's.
 func (c *Client) FindBoard(ctx context.Context, board Board) (Asset, error) {
 	session, err := c.session(ctx)
 	if err != nil {

@@ -62,6 +62,7 @@ func TestVersionHas(t *testing.T) {
 		{"1.2.1", SetsOptions, false}, {"1.2.2", SetsOptions, true}, {"2.0.0", SetsOptions, true},
 		{"1.4.1", KeepsSecrets, false}, {"1.4.2", KeepsSecrets, true}, {"1.10.0", KeepsSecrets, true},
 		{"1.4.6", AcknowledgesPassword, false}, {"1.4.7+58", AcknowledgesPassword, true},
+		{"1.4.9", 0, false}, {"1.4.9", 99, false},
 	} {
 		v, err := ParseVersion(test.version)
 		if err != nil || v.Has(test.feature) != test.want {

@@ -44,8 +44,12 @@ func (f Feature) Since() Version {
 	return Version{}
 }
 
-// Has reports whether the release has the feature.
-func (v Version) Has(f Feature) bool { return v.Compare(f.Since()) >= 0 }
+// Has reports whether the release has the feature. None has one that this
+// package does not know.
+func (v Version) Has(f Feature) bool {
+	since := f.Since()
+	return since != (Version{}) && v.Compare(since) >= 0
+}
 
 // ErrVersion is what errors of [ParseVersion] and of a release too old for
 // what is asked are.
