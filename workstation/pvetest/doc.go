@@ -7,7 +7,8 @@
 //
 //	node := pvetest.New(pvetest.Reference(), nil).Start()
 //	defer node.Close()
-//	client := proxmox.NewClient(node.URL(), proxmox.WithHTTPClient(node.HTTPClient()), ...)
+//	client := proxmox.NewClient(node.URL(), proxmox.WithHTTPClient(node.HTTPClient()),
+//		proxmox.WithCredentials(&proxmox.Credentials{Username: "root@pam", Password: "secret"}))
 //
 // It keeps what a node keeps: configurations with digests, pending changes and
 // locks, volumes and free space, running VMs, PCI reservations, resource

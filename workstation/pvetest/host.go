@@ -93,11 +93,12 @@ type VG struct {
 
 // A ThinPool is an LVM thin pool.
 type ThinPool struct {
-	Name, VG     string
-	Size         int64 `json:"size"`         // bytes
-	Used         int64 `json:"used"`         // bytes
-	MetadataSize int64 `json:"metadataSize"` // bytes
-	MetadataUsed int64 `json:"metadataUsed"` // bytes
+	Name         string `json:"name"`         // of the logical volume: "data"
+	VG           string `json:"vg"`           // its volume group
+	Size         int64  `json:"size"`         // bytes
+	Used         int64  `json:"used"`         // bytes
+	MetadataSize int64  `json:"metadataSize"` // bytes
+	MetadataUsed int64  `json:"metadataUsed"` // bytes
 }
 
 // A ZPool is a ZFS pool. Its devices stand under the vdev that holds them:

@@ -10,6 +10,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -216,8 +217,8 @@ func TestHostsAsJSON(t *testing.T) {
 		if err := json.Unmarshal(text, &again); err != nil || !reflect.DeepEqual(host, again) {
 			t.Errorf("%s: %v\n%s", name, err, text)
 		}
-		if strings.Contains(string(text), `:{"Name"`) || strings.Contains(string(text), `"VendorName"`) {
-			t.Errorf("%s: keys that are not lowerCamel", name)
+		if keys := regexp.MustCompile(`"[A-Z]\w*":`).FindAllString(string(text), -1); len(keys) > 0 {
+			t.Errorf("%s: keys that are not lowerCamel: %v", name, keys)
 		}
 	}
 }
