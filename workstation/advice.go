@@ -82,7 +82,8 @@ func (db DualBoot) adviseBackup(job BackupJob) []Finding {
 
 // StartWithHost returns the plan that lets one member start with the host and
 // keeps the others from it, so that none of them races for the card. A vmid of
-// 0 lets none of them start.
+// 0 lets none of them start. The error is an [InvalidError] for a set that is
+// none, and matches [ErrNotFound] for a member that does not exist.
 func (db DualBoot) StartWithHost(facts Facts, vmid int) (Plan, error) {
 	db, err := db.withDefaults(vmid)
 	if err != nil {

@@ -113,7 +113,10 @@ func (a Agent) Run(ctx context.Context, c Command) (Output, error) {
 	}
 }
 
-// WriteFile writes a file in the guest, in place of what is there.
+// WriteFile writes a file in the guest, in place of what is there. More than
+// [MaxGuestWrite] bytes is an error that matches [ErrTooLarge], and nothing is
+// written; a path that cannot be written is a [RequestError] with the agent's
+// words.
 func (a Agent) WriteFile(ctx context.Context, path string, data []byte) error {
 	if len(data) > MaxGuestWrite {
 		return fmt.Errorf("workstation: VM %d: %s: %d bytes: %w", a.vmid, path, len(data), ErrTooLarge)
@@ -122,7 +125,8 @@ func (a Agent) WriteFile(ctx context.Context, path string, data []byte) error {
 }
 
 // ReadFile reads a file in the guest. One that is larger than [MaxGuestRead]
-// is an error that matches [ErrTooLarge], never half a file.
+// is an error that matches [ErrTooLarge], never half a file; one that is not
+// there is a [RequestError] with the agent's words.
 func (a Agent) ReadFile(ctx context.Context, path string) ([]byte, error) {
 	content, truncated, err := a.node.pve.AgentFileRead(ctx, a.vmid, path)
 	if err == nil && truncated {
@@ -136,11 +140,13 @@ func (a Agent) ReadFile(ctx context.Context, path string) ([]byte, error) {
 
 // OS returns what the agent says of the guest's system, by the names of
 // guest-get-osinfo (QEMU guest agent protocol): "id", "pretty-name" and others.
+// A command that the guest's agent does not have is a [RequestError].
 func (a Agent) OS(ctx context.Context) (map[string]string, error) {
 	return a.node.pve.AgentOS(ctx, a.vmid)
 }
 
-// Addresses returns the guest's IP addresses, without loopback.
+// Addresses returns the guest's IP addresses, without loopback. A command that
+// the guest's agent does not have is a [RequestError].
 func (a Agent) Addresses(ctx context.Context) ([]netip.Addr, error) {
 	return a.node.pve.AgentAddresses(ctx, a.vmid)
 }

@@ -129,7 +129,9 @@ type MemberStatus struct {
 	Why      []Finding
 }
 
-// Status says who has the card, since when, and who could have it.
+// Status says who has the card, since when, and who could have it. A member
+// that does not exist is told of in its Why; the errors are those of
+// [Node.Observe], and an [InvalidError] for a set that is none.
 func (n *Node) Status(ctx context.Context, db DualBoot) (DualBootStatus, error) {
 	db, err := db.withDefaults(0)
 	if err != nil {

@@ -56,7 +56,9 @@ func (p RemotePlan) String() string {
 
 // PlanRustDesk reads the RustDesk configuration of every guest through its
 // agent, all at the same time, and returns what has to change. A guest whose
-// agent does not answer is in RemotePlan.Unreached and stops nobody else.
+// agent does not answer is in RemotePlan.Unreached and stops nobody else. The
+// error is for a configuration that RustDesk would misread
+// ([rustdesk.Config.Validate]), or a context that ended.
 func (n *Node) PlanRustDesk(ctx context.Context, guests []RemoteGuest) (RemotePlan, error) {
 	steps, failures := make([]RemoteStep, len(guests)), make([]error, len(guests))
 	var group errgroup.Group
@@ -103,7 +105,8 @@ func (n *Node) rustDeskConfig(ctx context.Context, g RemoteGuest) (rustdesk.Conf
 
 // ApplyRustDesk does what a plan says, one guest after the other, so that a
 // mistake does not lock the caller out of all of them at once. It stops at the
-// first that fails; the plan can be made again then, and goes on there.
+// first that fails, with the error of [Node.SetUpRustDesk] and the reports of
+// those before it; the plan can be made again then, and goes on there.
 func (n *Node) ApplyRustDesk(ctx context.Context, plan RemotePlan, progress func(Event)) (map[int]rustdesk.Report, error) {
 	reports := map[int]rustdesk.Report{}
 	for _, step := range plan.Steps {

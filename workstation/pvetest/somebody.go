@@ -15,13 +15,13 @@ import (
 // refusal.
 func (n *Node) PowerOn(id int) error { return n.act(id, n.powerOn) }
 
-// PowerOff ends a VM's process at once.
+// PowerOff ends a VM's process at once. The error is for a VM that there is not.
 func (n *Node) PowerOff(id int) error {
 	return n.act(id, func(v *vm) string { n.off(v); return "" })
 }
 
 // Edit changes a VM's configuration as root@pam does in the web
-// interface. An empty value deletes the key.
+// interface. An empty value deletes the key. The error is PVE's refusal.
 func (n *Node) Edit(id int, key, value string) error {
 	return n.act(id, func(v *vm) string {
 		ch := change{set: map[string]string{key: value}}
@@ -34,7 +34,7 @@ func (n *Node) Edit(id int, key, value string) error {
 }
 
 // Lock locks a VM as a backup ("backup") or a migration ("migrate") does; an
-// empty lock releases it.
+// empty lock releases it. The error is for a VM that there is not.
 func (n *Node) Lock(id int, lock string) error {
 	return n.act(id, func(v *vm) string {
 		delete(v.config, "lock")
@@ -45,7 +45,8 @@ func (n *Node) Lock(id int, lock string) error {
 	})
 }
 
-// DestroyVM takes a VM away, with its disks, whatever state it is in.
+// DestroyVM takes a VM away, with its disks, whatever state it is in. The error
+// is for a VM that there is not.
 func (n *Node) DestroyVM(id int) error {
 	return n.act(id, func(v *vm) string { n.off(v); n.erase(v, true); return "" })
 }

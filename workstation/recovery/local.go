@@ -32,7 +32,8 @@ func Open(dir string, keys ...*rsa.PublicKey) (*Chunklist, error) {
 }
 
 // SaveDisk writes the disk of [WriteDisk] for the image in dir to the file
-// named name, which appears only when it is whole.
+// named name, which appears only when it is whole. The error is that of
+// WriteDisk, the file system's, or ctx's.
 func (c *Chunklist) SaveDisk(ctx context.Context, dir, name string) (err error) {
 	image, err := os.Open(filepath.Join(dir, ImageName))
 	if err != nil {

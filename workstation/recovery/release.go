@@ -100,7 +100,7 @@ func (r Release) Version() string {
 	return known.version
 }
 
-// Board returns the Mac that is given this release.
+// Board returns the Mac that is given this release. The error is [ErrRelease].
 func (r Release) Board() (Board, error) {
 	known, ok := r.table()
 	if !ok {

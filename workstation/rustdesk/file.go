@@ -15,7 +15,7 @@ var ErrFile = errors.New("rustdesk: options file")
 // File returns the configuration as the [OptionsFile] of a guest on which
 // RustDesk has not yet run, such as an image being built. It contains the
 // server's key, not the password. On a guest where it runs, its memory would
-// overwrite the file: use a [Setup].
+// overwrite the file: use a [Setup]. The error is that of [Config.Validate].
 func (c Config) File() (Secret, error) {
 	if err := c.Validate(); err != nil {
 		return Secret{}, err

@@ -16,7 +16,7 @@ var ErrID = errors.New("rustdesk: id")
 
 // ParseID parses an id as RustDesk prints it or shows it, with spaces between
 // groups of digits. A chosen id is a letter and 5 to 15 letters, digits, _
-// or - (hbb_common src/lib.rs, is_valid_custom_id).
+// or - (hbb_common src/lib.rs, is_valid_custom_id). The error is [ErrID].
 func ParseID(s string) (ID, error) {
 	id := strings.ReplaceAll(strings.TrimSpace(s), " ", "")
 	digits := !strings.ContainsFunc(id, notIn("0123456789"))

@@ -33,7 +33,7 @@ const (
 // Path returns where a guest keeps the file. With the home directory "" it is
 // the service's: the one that counts, because the server of a user who logs
 // in takes over what the service has. With a home directory, such as
-// /home/ada, it is that user's.
+// /home/ada, it is that user's. The error is [ErrOS].
 //
 // Source: hbb_common src/config.rs, Config::path and patch; on Windows the
 // service's profile is LocalService even though it runs as LocalSystem.

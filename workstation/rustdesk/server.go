@@ -74,7 +74,7 @@ type configString struct {
 
 // ConfigString returns the server as the text that "rustdesk --config" and
 // the clients' "import server config" take: JSON, in base64 for URLs without
-// padding, backwards. It contains the key.
+// padding, backwards. It contains the key. The error is [ErrServer].
 func (s Server) ConfigString() (Secret, error) {
 	if err := s.Validate(); err != nil {
 		return Secret{}, err

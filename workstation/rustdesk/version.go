@@ -57,7 +57,7 @@ var ErrVersion = errors.New("rustdesk: version")
 
 // ParseVersion parses what "rustdesk --version" prints, or the version in a
 // package's name: "1.4.9". A build after "-" or "+", as in "1.2.3-2", is
-// accepted and dropped.
+// accepted and dropped. The error is [ErrVersion].
 func ParseVersion(s string) (Version, error) {
 	release, _, _ := strings.Cut(s, "-")
 	release, _, _ = strings.Cut(release, "+")
