@@ -43,6 +43,9 @@ type Storage struct {
 	// where it is not known.
 	Committed *Size `json:"committed,omitempty"`
 
+	// Volumes are the disk images on it; nil where they were not listed.
+	Volumes []Volume `json:"volumes,omitempty"`
+
 	Path     string `json:"path,omitempty"`     // of dir and btrfs
 	Group    string `json:"group,omitempty"`    // of lvm and lvmthin
 	ThinPool string `json:"thinPool,omitempty"` // of lvmthin
@@ -50,6 +53,13 @@ type Storage struct {
 	Server   string `json:"server,omitempty"`   // of network storages
 	// Sparse says whether a zfspool reserves no space for its volumes.
 	Sparse bool `json:"sparse,omitempty"`
+}
+
+// A Volume is a disk image on a storage.
+type Volume struct {
+	ID   string `json:"id"`             // "local-lvm:vm-140-disk-0"
+	Size Size   `json:"size"`           // as promised to the guest, written or not
+	VMID int    `json:"vmid,omitempty"` // whose it is; 0 where that is not known
 }
 
 // A VolumeGroup is an LVM volume group.

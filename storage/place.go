@@ -224,7 +224,8 @@ func (p *placing) refuse(r Request, pool Pool) string {
 	case p.room(pool) < r.Size && pool.Total == 0:
 		return "its space is not known"
 	case p.room(pool) < r.Size:
-		return fmt.Sprintf("%s is left, %s is needed: %s would have to move away", p.room(pool).Human(), r.Size.Human(), (r.Size - p.room(pool)).Human())
+		missing := r.Size - p.room(pool)
+		return fmt.Sprintf("%s is left, %s is needed: %s would have to move away%s", p.room(pool).Human(), r.Size.Human(), missing.Human(), pool.movable(missing))
 	case pool.Thin != nil && pool.Thin.MetadataSize > 0 && pool.Thin.MetadataUsed*10 > pool.Thin.MetadataSize*9:
 		return "its thin pool's metadata is more than 90 % full"
 	case r.Apart != "" && p.sets["apart "+r.Apart][pool.Name]:
@@ -236,6 +237,31 @@ func (p *placing) refuse(r Request, pool Pool) string {
 		return fmt.Sprintf("SMART expects %s to fail", pool.Disks[i].Path)
 	}
 	return ""
+}
+
+// movable names volumes that make room for so much when they move away: the
+// smallest that does it alone, or else the largest ones. It is empty where they
+// are not known, or all of them are not enough.
+func (p Pool) movable(missing Size) string {
+	volumes := slices.SortedFunc(slices.Values(p.Volumes), func(a, b Volume) int {
+		return cmp.Or(cmp.Compare(b.Size, a.Size), cmp.Compare(a.ID, b.ID))
+	})
+	if alone := slices.IndexFunc(volumes, func(v Volume) bool { return v.Size < missing }); alone > 0 {
+		volumes = volumes[alone-1:]
+	} else if alone < 0 && len(volumes) > 0 {
+		volumes = volumes[len(volumes)-1:]
+	}
+	var names []string
+	for _, v := range volumes {
+		if missing <= 0 {
+			break
+		}
+		names, missing = append(names, fmt.Sprintf("%s (%s)", v.ID, v.Size.Human())), missing-v.Size
+	}
+	if missing > 0 || len(names) == 0 {
+		return ""
+	}
+	return ", such as " + strings.Join(names, ", ")
 }
 
 // room returns how much may still be promised of a pool, never less than 0.

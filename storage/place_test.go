@@ -181,6 +181,33 @@ func TestASecondBestPlaceIsExplained(t *testing.T) {
 	}
 }
 
+func TestARefusalNamesWhatWouldHaveToMove(t *testing.T) {
+	t.Parallel()
+	volumes := []storage.Volume{{ID: "p:a", Size: 10 * storage.GiB}, {ID: "p:b", Size: 60 * storage.GiB}, {ID: "p:c", Size: 30 * storage.GiB}}
+	for _, test := range []struct {
+		size    storage.Size
+		volumes []storage.Volume
+		want    string
+	}{
+		{105 * storage.GiB, volumes, "5.0 GiB would have to move away, such as p:a (10.0 GiB)"},
+		{110 * storage.GiB, volumes, "such as p:a (10.0 GiB)"},
+		{120 * storage.GiB, volumes, "such as p:c (30.0 GiB)"},
+		{150 * storage.GiB, volumes, "such as p:b (60.0 GiB)"},
+		{165 * storage.GiB, volumes, "such as p:b (60.0 GiB), p:c (30.0 GiB)"},
+		{200 * storage.GiB, volumes, "such as p:b (60.0 GiB), p:c (30.0 GiB), p:a (10.0 GiB)"},
+		{201 * storage.GiB, volumes, "101.0 GiB would have to move away"},
+		{105 * storage.GiB, nil, "5.0 GiB would have to move away"},
+	} {
+		p := pool("p", storage.Tier1, 100*storage.GiB)
+		p.Volumes = test.volumes
+		_, err := storage.Place([]storage.Request{ask(storage.Boot, test.size)}, []storage.Pool{p}, nil)
+		var refused *storage.NoPlaceError
+		if !errors.As(err, &refused) || !strings.HasSuffix(refused.Refused[0].Why, test.want) {
+			t.Errorf("%s: %v, want %q", test.size, err, test.want)
+		}
+	}
+}
+
 func TestForecastOfMetadata(t *testing.T) {
 	t.Parallel()
 	p := pool("thin", storage.Tier1, 90*storage.GiB)

@@ -161,10 +161,12 @@ func (c *Client) storages(ctx context.Context) ([]storage.Storage, error) {
 	return storages, nil
 }
 
-// committed adds up the sizes of a storage's volumes, where they take space
-// only as they are written. Where they cannot be listed it stays unknown.
+// committed lists a storage's disk images, and adds up their sizes where they
+// take space only as they are written. Where they cannot be listed both stay
+// unknown.
 func (c *Client) committed(ctx context.Context, s storage.Storage) storage.Storage {
-	if !slices.Contains(s.Content, "images") || s.Type != "lvmthin" && s.Type != "zfspool" && s.Type != "dir" && s.Type != "btrfs" {
+	thick := s.Type == "lvm"
+	if !slices.Contains(s.Content, "images") || !thick && s.Type != "lvmthin" && s.Type != "zfspool" && s.Type != "dir" && s.Type != "btrfs" {
 		return s
 	}
 	volumes, err := c.Content(ctx, s.Name, "images")
@@ -172,10 +174,14 @@ func (c *Client) committed(ctx context.Context, s storage.Storage) storage.Stora
 		return s
 	}
 	var sum storage.Size
+	s.Volumes = []storage.Volume{}
 	for _, v := range volumes {
 		sum += v.Size
+		s.Volumes = append(s.Volumes, storage.Volume{ID: v.ID, Size: v.Size, VMID: v.VMID})
 	}
-	s.Committed = &sum
+	if !thick {
+		s.Committed = &sum
+	}
 	return s
 }
 
