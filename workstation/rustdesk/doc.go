@@ -15,6 +15,8 @@
 //     servers to an own one can be read before it is made.
 //   - [Setup] renders a [Script] for [Linux], [Windows] or [MacOS], and
 //     [ParseReport] reads what the script printed.
+//   - [ServerSetup] renders the one that makes a guest an own [Server], and
+//     reads its public key back for [Unattended].
 //   - [MacOSTasks] and [DisplayTasks] are what no script can do: the steps
 //     of a human, each with how to see that it was done.
 //   - [Link] is a rustdesk:// address to click on.
@@ -38,4 +40,5 @@
 // The facts were read in the sources of RustDesk 1.4.9 (src/core_main.rs,
 // src/custom_server.rs, src/ipc.rs, src/server.rs, res) and of its hbb_common
 // (src/config.rs), August 2026; facts about older versions in their history.
+// Those about the server are from rustdesk-server 1.1.17 (systemd, debian, src).
 package rustdesk

@@ -72,6 +72,44 @@ func ExampleSetup() {
 	// [/bin/sh /root/rustdesk.sh] <nil>
 }
 
+// A guest becomes an own server, and what its script printed the
+// configuration of the workstations.
+func ExampleServerSetup() {
+	version := rustdesk.Version{Major: 1, Minor: 1, Patch: 16}
+	setup := rustdesk.ServerSetup{
+		Host: "rd.home.example",
+		HBBS: rustdesk.Package{
+			Version: version,
+			URL:     rustdesk.ServerReleaseURL(version, "hbbs", "amd64"),
+			SHA256:  "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+		},
+		HBBR: rustdesk.Package{
+			Version: version,
+			URL:     rustdesk.ServerReleaseURL(version, "hbbr", "amd64"),
+			SHA256:  "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752",
+		},
+	}
+	script, err := setup.Script()
+	fmt.Println(script.Command("/root/server.sh"), err)
+
+	report, err := setup.ParseReport(`rustdesk: changed hbbs key
+rustdesk: changed hbbs package
+rustdesk: hbbs 1.1.16
+rustdesk: changed hbbr key
+rustdesk: changed hbbr package
+rustdesk: hbbr 1.1.16
+rustdesk: key OeVuKk5nlHiXp+APNn0Y3pC1Iwpwn44JGqrQCsWqmBw=
+rustdesk: done
+`)
+	fmt.Println(report.HBBS, report.Changed, err)
+	config := rustdesk.Unattended(report.Server, rustdesk.NewSecret("a long permanent password"))
+	fmt.Printf("%+v\n", config.Server)
+	// Output:
+	// [/bin/sh /root/server.sh] <nil>
+	// 1.1.16 [hbbs key hbbs package hbbr key hbbr package] <nil>
+	// {ID:rd.home.example Relay: API: Key:[secret]}
+}
+
 func ExampleServer_ConfigString() {
 	server := rustdesk.Server{ID: "id.home.example", Key: rustdesk.NewSecret("OeVuKk5nlHiXp=")}
 	text, err := server.ConfigString()

@@ -102,33 +102,45 @@ func (g *guest) install(version string) {
 
 // serve offers a package of a version at name, and returns what asks for it.
 func (g *guest) serve(name, version string) Package {
-	content := []byte(wrapper(g.dir, version))
+	return g.offer(name, version, wrapper(g.dir, version))
+}
+
+func (g *guest) offer(name, version, content string) Package {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if path.Base(r.URL.Path) != name {
 			http.NotFound(w, r)
 			return
 		}
-		_, _ = w.Write(content)
+		_, _ = w.Write([]byte(content))
 	}))
 	g.t.Cleanup(server.Close)
-	sum := sha256.Sum256(content)
+	sum := sha256.Sum256([]byte(content))
 	v, err := ParseVersion(version)
 	g.must(err)
 	return Package{Version: v, URL: server.URL + "/" + name, SHA256: hex.EncodeToString(sum[:])}
 }
 
 // run renders a setup, runs it in the guest and parses what it printed.
-func (g *guest) run(setup Setup) (Report, error) {
+func (g *guest) run(setup Setup) (report Report, err error) {
 	g.t.Helper()
 	setup.OS = g.os
 	script, err := setup.script(g.root)
 	g.must(err)
+	err = g.execute(script, func(output string) (err error) {
+		report, err = ParseReport(output)
+		return err
+	})
+	return report, err
+}
+
+// execute runs a script in the guest and returns what parse says of its output.
+func (g *guest) execute(script Script, parse func(output string) error) error {
+	g.t.Helper()
 	file := filepath.Join(g.tools, "..", "setup.sh")
 	g.must(os.WriteFile(file, []byte(script.Body), 0o600))
 	argv := script.Command(file)
-	cmd := exec.CommandContext(g.t.Context(), argv[0], argv[1:]...)
+	cmd := g.command(argv[0], argv[1:]...)
 	cmd.Stdin = strings.NewReader(script.Stdin.Reveal())
-	cmd.Env = []string{"PATH=" + g.tools + ":" + os.Getenv("PATH"), "TMPDIR=" + g.root}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	runErr := cmd.Run()
@@ -137,14 +149,21 @@ func (g *guest) run(setup Setup) (Report, error) {
 	if stderr.Len() > 0 {
 		g.t.Errorf("the script wrote to its standard error:\n%s", stderr.String())
 	}
-	report, err := ParseReport(stdout.String())
+	err := parse(stdout.String())
 	if (runErr == nil) != (err == nil) {
 		g.t.Errorf("exit status %v, but the report says %v", runErr, err)
 	}
 	if left, _ := filepath.Glob(g.root + "/tmp.*"); len(left) > 0 {
 		g.t.Errorf("the script left %v behind", left)
 	}
-	return report, err
+	return err
+}
+
+// command is a command that finds the guest's tools.
+func (g *guest) command(name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(g.t.Context(), name, args...)
+	cmd.Env = []string{"PATH=" + g.tools + ":" + os.Getenv("PATH"), "TMPDIR=" + g.root}
+	return cmd
 }
 
 func (g *guest) read(name string) string {

@@ -49,7 +49,8 @@ func (scriptInput) Acks() Version  { return AcknowledgesPassword.Since() }
 //go:embed scripts
 var scripts embed.FS
 
-func render(in scriptInput) (string, error) {
+// render executes the template of a name.
+func render(name string, in any) (string, error) {
 	set := template.New("").Funcs(template.FuncMap{
 		"sh": func(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" },
 		"ps": func(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" },
@@ -58,7 +59,7 @@ func render(in scriptInput) (string, error) {
 		return "", fmt.Errorf("rustdesk: script: %w", err)
 	}
 	var b bytes.Buffer
-	if err := set.ExecuteTemplate(&b, string(in.OS)+".tmpl", in); err != nil {
+	if err := set.ExecuteTemplate(&b, name+".tmpl", in); err != nil {
 		return "", fmt.Errorf("rustdesk: script: %w", err)
 	}
 	return b.String(), nil

@@ -41,8 +41,9 @@ var ErrSetup = errors.New("rustdesk: setup")
 // A SetupError says why a [Script] stopped. It is [ErrSetup].
 type SetupError struct {
 	// Stage is "privileges", "download", "checksum", "package", "service",
-	// "options", "secrets", "password", "id" or "script"; "report" if the script ended
-	// without a word, because it was killed or could not be run.
+	// "options", "secrets", "password", "id" or "script", of a server also "key"
+	// and "ports"; "report" if the script ended without a word, because it was
+	// killed or could not be run.
 	Stage string
 	// Reason says what was seen.
 	Reason string
@@ -67,14 +68,7 @@ func (e *SetupError) Is(target error) bool { return target == ErrSetup }
 // known so far.
 func ParseReport(output string) (Report, error) {
 	var r Report
-	var log []string
-	for line := range strings.Lines(output) {
-		line, ours := strings.CutPrefix(strings.TrimRight(line, "\r\n"), "rustdesk: ")
-		if !ours {
-			continue
-		}
-		word, rest, _ := strings.Cut(line, " ")
-		var err error
+	err := parseLines(output, func(word, rest string) (err error) {
 		switch word {
 		case "version":
 			r.Version, err = ParseVersion(rest)
@@ -86,19 +80,39 @@ func ParseReport(output string) (Report, error) {
 			r.Changed = append(r.Changed, rest)
 		case "password":
 			r.Password = PasswordState(rest)
+		}
+		return err
+	})
+	if err == nil {
+		err = r.check()
+	}
+	return r, err
+}
+
+// parseLines gives take every line of a report up to its end, as a word and
+// what comes after it. The error is a [*SetupError].
+func parseLines(output string, take func(word, rest string) error) error {
+	var log []string
+	for line := range strings.Lines(output) {
+		line, ours := strings.CutPrefix(strings.TrimRight(line, "\r\n"), "rustdesk: ")
+		if !ours {
+			continue
+		}
+		word, rest, _ := strings.Cut(line, " ")
+		switch word {
 		case "log":
 			log = append(log, rest)
 		case "error":
 			stage, reason, _ := strings.Cut(rest, " ")
-			return r, &SetupError{Stage: stage, Reason: reason, Log: log}
+			return &SetupError{Stage: stage, Reason: reason, Log: log}
 		case "done":
-			return r, r.check()
+			return nil
 		}
-		if err != nil {
-			return r, &SetupError{Stage: "report", Reason: fmt.Sprintf("%s: %v", word, err)}
+		if err := take(word, rest); err != nil {
+			return &SetupError{Stage: "report", Reason: fmt.Sprintf("%s: %v", word, err)}
 		}
 	}
-	return r, &SetupError{Stage: "report", Reason: `the script's output does not end in "done"`, Log: log}
+	return &SetupError{Stage: "report", Reason: `the script's output does not end in "done"`, Log: log}
 }
 
 func (r Report) check() error {

@@ -32,6 +32,13 @@ func allScripts(t *testing.T) map[string]Script {
 			all[string(system)+"-"+name+extension] = script
 		}
 	}
+	for name, pkg := range map[string]Package{"report": {}, "install": {Version{1, 1, 17}, ServerReleaseURL(Version{1, 1, 17}, "hbbs", "amd64"), strings.Repeat("ab", 32)}} {
+		script, err := ServerSetup{Host: "rd.example", HBBS: pkg, HBBR: pkg}.Script()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all["server-"+name+".sh"] = script
+	}
 	return all
 }
 

@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// A Package is an installer of RustDesk. The zero Package is none.
+// A Package is an installer of RustDesk, or of a program of its server. The
+// zero Package is none.
 type Package struct {
 	// Version is the release that is installed afterwards.
 	Version Version `json:"version"`
@@ -37,7 +38,8 @@ type Setup struct {
 
 // A Script is a program for a guest. Store Body there in a file, run
 // [Script.Command] as root or LocalSystem with Stdin as its standard input,
-// and give what it prints to [ParseReport], whatever its exit status is.
+// and give what it prints to [ParseReport] or [ServerSetup.ParseReport],
+// whatever its exit status is.
 type Script struct {
 	// OS is the guest's.
 	OS OS
@@ -86,7 +88,7 @@ func (s Setup) script(root string) (Script, error) {
 			in.Suffix = suffix
 		}
 	}
-	body, err := render(in)
+	body, err := render(string(s.OS), in)
 	return Script{OS: s.OS, Body: body, Stdin: NewSecret(stdin)}, err
 }
 
@@ -113,24 +115,31 @@ func (s Setup) validate(suffixes []string) error {
 	if s.Package == (Package{}) {
 		return nil
 	}
-	u, err := url.Parse(s.Package.URL)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ContainsFunc(s.Package.URL, unquotable) {
-		return fmt.Errorf("%w: want an URL with http or https", ErrPackage)
-	}
-	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return fmt.Errorf("%w: URL at %s: has credentials or a query", ErrPackage, u.Host)
-	}
-	if !slices.ContainsFunc(suffixes, func(suffix string) bool { return strings.HasSuffix(u.Path, suffix) }) {
-		return fmt.Errorf("%w: %s: a %s guest takes %s", ErrPackage, s.Package.URL, s.OS, strings.Join(suffixes, ", "))
-	}
-	if sum, err := hex.DecodeString(s.Package.SHA256); err != nil || len(sum) != 32 {
-		return fmt.Errorf("%w: %s: SHA256 %q: want 64 hexadecimal digits", ErrPackage, s.Package.URL, s.Package.SHA256)
+	if err := s.Package.validate(s.OS, suffixes); err != nil {
+		return err
 	}
 	if s.Config != nil && !s.Package.Version.Has(SetsOptions) {
 		return fmt.Errorf("%w %s: cannot be configured, want %s or newer", ErrVersion, s.Package.Version, SetsOptions.Since())
 	}
 	if secrets && !s.Package.Version.Has(KeepsSecrets) {
 		return fmt.Errorf("%w %s: writes passwords and keys to its log, want %s or newer", ErrVersion, s.Package.Version, KeepsSecrets.Since())
+	}
+	return nil
+}
+
+func (p Package) validate(system OS, suffixes []string) error {
+	u, err := url.Parse(p.URL)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ContainsFunc(p.URL, unquotable) {
+		return fmt.Errorf("%w: want an URL with http or https", ErrPackage)
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("%w: URL at %s: has credentials or a query", ErrPackage, u.Host)
+	}
+	if !slices.ContainsFunc(suffixes, func(suffix string) bool { return strings.HasSuffix(u.Path, suffix) }) {
+		return fmt.Errorf("%w: %s: a %s guest takes %s", ErrPackage, p.URL, system, strings.Join(suffixes, ", "))
+	}
+	if sum, err := hex.DecodeString(p.SHA256); err != nil || len(sum) != 32 {
+		return fmt.Errorf("%w: %s: SHA256 %q: want 64 hexadecimal digits", ErrPackage, p.URL, p.SHA256)
 	}
 	return nil
 }

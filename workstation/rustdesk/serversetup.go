@@ -1,0 +1,125 @@
+package rustdesk
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// A ServerSetup is what is to be done inside one guest that becomes an own
+// [Server]: hbbs and hbbr as services of one Debian or Ubuntu with systemd, a
+// virtual machine or a container. It can be run again at any time: what is as
+// wanted is left as it is.
+//
+// Both programs are started with "-k _", by a drop-in beside the packages'
+// units (rustdesk-hbbs.service.d/key.conf, rustdesk-hbbr.service.d/key.conf):
+// they serve only clients that have the key. Without it hbbr relays for
+// everybody who finds it, and hbbs before 1.1.11 serves everybody. Other
+// options go into the file .env in /var/lib/rustdesk-server, which both read
+// and the setup leaves alone; but the ports have to stay as they are.
+//
+// Source: rustdesk-server 1.1.17, systemd/*.service, src/main.rs, src/hbbr.rs
+// and docs/environment-variables.md.
+type ServerSetup struct {
+	// Host is the name or address by which clients reach the guest, as in
+	// [Server].ID. It is not looked up, nor is a port forwarding.
+	Host string `json:"host"`
+	// HBBS is the package of the ID server, HBBR that of the relay, both .deb;
+	// see [ServerReleaseURL]. A zero Package installs nothing and wants the
+	// program to be there as a package.
+	HBBS Package `json:"hbbs,omitzero"`
+	HBBR Package `json:"hbbr,omitzero"`
+}
+
+// A ServerReport is what the script of a [ServerSetup] found and did.
+type ServerReport struct {
+	// Server is the server for clients: the host and its public key. Clients
+	// look for the relay at the same host.
+	Server Server `json:"server"`
+	// HBBS and HBBR are the releases that are installed.
+	HBBS Version `json:"hbbs"`
+	HBBR Version `json:"hbbr"`
+	// Changed names what the script changed, in order, "hbbs package", "hbbs
+	// key" (its option) or "hbbs service", and the same of hbbr. Empty means
+	// that all was as wanted.
+	Changed []string `json:"changed,omitempty"`
+}
+
+// Script renders the setup, for [Linux]. Nothing secret goes in: its standard
+// input is empty lines. The script ends when both services run, the documented
+// ports listen (TCP 21115 to 21119, UDP 21116) and there is a public key; it
+// never reads the private one. Whether a firewall lets anybody in it does not
+// know. The error is [ErrServer] or [ErrPackage].
+func (s ServerSetup) Script() (Script, error) { return s.script("") }
+
+type program struct {
+	Name    string
+	Package Package
+}
+
+func (s ServerSetup) script(root string) (Script, error) {
+	server := Server{ID: s.Host}
+	if server.Public() {
+		return Script{}, fmt.Errorf("%w: no host for clients to find it at", ErrServer)
+	}
+	if err := server.Validate(); err != nil {
+		return Script{}, err
+	}
+	programs := []program{{"hbbs", s.HBBS}, {"hbbr", s.HBBR}}
+	for i, p := range programs {
+		if p.Package == (Package{}) {
+			continue
+		}
+		if err := p.Package.validate(Linux, []string{".deb"}); err != nil {
+			return Script{}, fmt.Errorf("%w (%s)", err, p.Name)
+		}
+		programs[i].Package.SHA256 = strings.ToLower(p.Package.SHA256)
+	}
+	body, err := render("server", struct {
+		scriptInput
+		Programs []program
+	}{scriptInput{Root: root}, programs})
+	return Script{OS: Linux, Body: body, Stdin: NewSecret("\n\n")}, err
+}
+
+// ParseReport parses what the setup's [Script] printed, as [ParseReport] does
+// for a client's. The error is a [*SetupError], beside what is known so far.
+func (s ServerSetup) ParseReport(output string) (ServerReport, error) {
+	r := ServerReport{Server: Server{ID: s.Host}}
+	err := parseLines(output, func(word, rest string) (err error) {
+		switch word {
+		case "hbbs":
+			r.HBBS, err = ParseVersion(rest)
+		case "hbbr":
+			r.HBBR, err = ParseVersion(rest)
+		case "changed":
+			r.Changed = append(r.Changed, rest)
+		case "key":
+			r.Server.Key, err = parsePublicKey(rest)
+		}
+		return err
+	})
+	if err == nil && (r.Server.Key.IsZero() || r.HBBS == Version{} || r.HBBR == Version{}) {
+		err = &SetupError{Stage: "report", Reason: "no key or no version"}
+	}
+	return r, err
+}
+
+// parsePublicKey checks the content of id_ed25519.pub (rustdesk-server
+// src/common.rs, gen_sk). The error does not repeat it: it may be another file.
+func parsePublicKey(text string) (Secret, error) {
+	if key, err := base64.StdEncoding.Strict().DecodeString(text); err != nil || len(key) != 32 {
+		return Secret{}, errors.New("not a public key: want 32 bytes in base64")
+	}
+	return NewSecret(text), nil
+}
+
+// ServerReleaseURL returns where RustDesk's makers publish the package of a
+// program of the server, "hbbs" or "hbbr", for an architecture by Debian's
+// name, "amd64" or "arm64". Its checksum is on the release's page.
+//
+// Source: rustdesk-server .github/workflows/build.yaml, deb-package.
+func ServerReleaseURL(v Version, program, arch string) string {
+	return fmt.Sprintf("https://github.com/rustdesk/rustdesk-server/releases/download/%s/rustdesk-server-%s_%[1]s_%[3]s.deb", v, program, arch)
+}
