@@ -72,7 +72,7 @@ func power(t *testing.T, config map[string]string) *booted {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	t.Cleanup(cancel)
 	said := &transcript{}
 	if config["tpmstate0"] != "" {
@@ -98,12 +98,12 @@ func power(t *testing.T, config map[string]string) *booted {
 		await("Press any key to enter the Boot Manager Menu", 1)
 		return m
 	}
-	await("Press ESC", 1) // which is not waited for
-	for i, command := range []string{"\x1b", "connect -r\r", "map -r\r"} {
+	await("Shell>", 1) // after five seconds in which it can be told to skip its script
+	for i, command := range []string{"connect -r\r", "map -r\r"} {
 		if _, err := io.WriteString(serial, command); err != nil {
 			t.Fatal(err)
 		}
-		await("Shell>", i+1)
+		await("Shell>", i+2)
 	}
 	return m
 }

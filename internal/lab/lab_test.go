@@ -26,6 +26,9 @@ func missing(t testing.TB, err error) {
 // of packages, whose paths it returns.
 func find(t testing.TB, packages ...string) (l Lab, init string, tests []string) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("boots kernels for minutes")
+	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +57,7 @@ func find(t testing.TB, packages ...string) (l Lab, init string, tests []string)
 
 // command runs the tests of a binary that are for the lab.
 func command(path, machine, run string) Command {
-	return Command{Name: filepath.Base(path), Path: path, Args: []string{"-test.v", "-test.timeout=90s", "-test.run=" + run},
+	return Command{Name: filepath.Base(path), Path: path, Args: []string{"-test.v", "-test.timeout=3m", "-test.run=" + run},
 		Env: []string{"PROXSTATION_IN_LAB=" + machine}}
 }
 
@@ -64,7 +67,7 @@ func turns(t *testing.T) func(*testing.T) context.Context {
 	turn := make(chan bool, 2)
 	return func(t *testing.T) context.Context {
 		turn <- true
-		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 		t.Cleanup(func() { cancel(); <-turn })
 		return ctx
 	}
