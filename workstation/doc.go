@@ -9,9 +9,10 @@
 //	fmt.Print(plan)                                 // the diff a person approves
 //	err = node.Apply(ctx, plan, nil)                // change, can be repeated
 //
-// A [Spec] says which VMs should exist. [Windows11], [LinuxAI] and [MacOS] are
-// profiles: a few typed fields that become a [VM] real PVE accepts and a guest
-// boots; every line of it can be changed before it goes into the Spec.
+// A [Spec] says which VMs should exist. [Windows11], [LinuxAI], [MacOS]
+// and [RustDeskServer] are profiles: a few typed fields that become a [VM] real
+// PVE accepts and a guest boots; every line of it can be changed before it goes
+// into the Spec.
 //
 // What a plan changes can be taken back: keep facts.Snapshot() before Apply,
 // and [RestorePlan] makes the plan that returns to it. No disk is touched by
@@ -26,7 +27,8 @@
 //
 // Inside a guest, an [Agent] runs commands and moves files.
 // [Node.SetUpRustDesk] and [Node.PlanRustDesk] make it reachable from
-// elsewhere, and [Ways] lists the other ways in. [Node.Upload] and
+// elsewhere, [Node.SetUpRustDeskServer] over a server of one's own, and [Ways]
+// lists the other ways in. [Node.Upload] and
 // [Node.Download] bring images to the node; [FindOSXProxmox] finds those of a
 // checkout on the host.
 //

@@ -63,6 +63,9 @@ func goldens() []golden {
 				"ssh-ed25519%20AAAAC3NzaC1lZDI1NTE5AAAAIHW0Sg0Dv1XoPZ5HHq9yqkFr3Kj6n2l0rJ7n3hZ3cQ0a%20me%40desk%2B2%0A"})},
 		{"Linux, a cloud image on IPv6", workstation.LinuxAI{Image: image, CloudInit: workstation.CloudInit{
 			Address: netip.MustParsePrefix("fd00::41/64"), Gateway: netip.MustParseAddr("fe80::1")}}.VM(), with(linux, cloud, map[string]string{"ipconfig0": "ip6=fd00::41/64,gw6=fe80::1"})},
+		{"A server for RustDesk", workstation.RustDeskServer{Image: image}.VM(), with(linux, cloud, map[string]string{"name": "rustdesk-server", "cores": "1", "memory": "1024",
+			"onboot": "1", "ipconfig0": "ip=dhcp", "efidisk0": "local-lvm:vm-120-disk-0,efitype=4m,pre-enrolled-keys=0,size=4M",
+			"scsi0": "local-lvm:vm-120-disk-1,discard=on,iothread=1,size=8G,ssd=1", "ide2": "local-lvm:vm-120-cloudinit,media=cdrom"})},
 		{"Linux, tuned", workstation.LinuxAI{Card: "rtx5070ti", Cores: 6, Tuning: tuning}.VM(), with(linux, tuned, map[string]string{"hostpci0": "mapping=rtx5070ti,pcie=1"})},
 	}
 }

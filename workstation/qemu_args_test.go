@@ -52,7 +52,7 @@ func qemuArgs(t *testing.T, config map[string]string, dir string) []string {
 		regexp.MustCompile(`^serial0$`):                   func(string, string) {}, // every machine has one here
 		// Together, below; or for cloud-init, the host's scheduler and the guest.
 		regexp.MustCompile(`^(agent|args|balloon|bios|boot|cores|cpu|efidisk0|hugepages|machine|memory|numa|ostype|scsihw|sockets|tablet|tpmstate0|vga)$`): func(string, string) {},
-		regexp.MustCompile(`^(affinity|name|ciuser|cipassword|ipconfig0|nameserver|searchdomain|sshkeys)$`):                                                func(string, string) {},
+		regexp.MustCompile(`^(affinity|name|onboot|ciuser|cipassword|ipconfig0|nameserver|searchdomain|sshkeys)$`):                                         func(string, string) {},
 	}
 	k.machine()
 	k.firmware()

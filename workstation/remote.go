@@ -1,8 +1,10 @@
 package workstation
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/proxstation/proxstation/workstation/rustdesk"
@@ -29,26 +31,56 @@ func (n *Node) SetUpRustDesk(ctx context.Context, vmid int, setup rustdesk.Setup
 	if err != nil {
 		return rustdesk.Report{}, err
 	}
-	agent := n.Agent(vmid)
-	if err := agent.Wait(ctx, 5*time.Minute, progress); err != nil {
-		return rustdesk.Report{}, err
-	}
-	path, known := scriptPaths[script.OS]
-	if !known {
-		return rustdesk.Report{}, fmt.Errorf("workstation: VM %d: no way to run a script on %q: %w", vmid, script.OS, ErrInvalid)
-	}
 	report := reporter{report: progress}
-	report.enter(PhaseApply, vmid, "setting RustDesk up in the guest, which may take minutes")
-	if err := agent.WriteFile(ctx, path, []byte(script.Body)); err != nil {
-		return rustdesk.Report{}, err
-	}
-	out, err := agent.Run(ctx, Command{Argv: script.Command(path), Input: script.Stdin.Reveal(), Timeout: 20 * time.Minute})
+	output, err := n.runScript(ctx, vmid, script, report)
 	if err != nil {
 		return rustdesk.Report{}, err
 	}
-	result, err := rustdesk.ParseReport(out.Stdout)
+	result, err := rustdesk.ParseReport(output)
 	if err == nil {
 		report.enter(PhaseDone, vmid, "RustDesk runs; its ID is "+string(result.ID))
 	}
 	return result, err
+}
+
+// SetUpRustDeskServer makes a guest an own RustDesk server through its agent
+// and returns it, ready for [rustdesk.Unattended] and [Node.PlanRustDesk]. It
+// can be repeated: what is as wanted is left alone. The last event says what
+// changed. For the VM see [RustDeskServer].
+//
+// The error is a [rustdesk.SetupError] if the script stopped.
+func (n *Node) SetUpRustDeskServer(ctx context.Context, vmid int, setup rustdesk.ServerSetup, progress func(Event)) (rustdesk.Server, error) {
+	script, err := setup.Script()
+	if err != nil {
+		return rustdesk.Server{}, err
+	}
+	report := reporter{report: progress}
+	output, err := n.runScript(ctx, vmid, script, report)
+	if err != nil {
+		return rustdesk.Server{}, err
+	}
+	result, err := setup.ParseReport(output)
+	if err != nil {
+		return rustdesk.Server{}, err
+	}
+	report.enter(PhaseDone, vmid, "RustDesk's server runs; changed: "+cmp.Or(strings.Join(result.Changed, ", "), "nothing"))
+	return result.Server, nil
+}
+
+// runScript runs a set-up script in a guest and returns what it printed.
+func (n *Node) runScript(ctx context.Context, vmid int, script rustdesk.Script, report reporter) (string, error) {
+	agent := n.Agent(vmid)
+	if err := agent.Wait(ctx, 5*time.Minute, report.report); err != nil {
+		return "", err
+	}
+	path, known := scriptPaths[script.OS]
+	if !known {
+		return "", fmt.Errorf("workstation: VM %d: no way to run a script on %q: %w", vmid, script.OS, ErrInvalid)
+	}
+	report.enter(PhaseApply, vmid, "setting RustDesk up in the guest, which may take minutes")
+	if err := agent.WriteFile(ctx, path, []byte(script.Body)); err != nil {
+		return "", err
+	}
+	out, err := agent.Run(ctx, Command{Argv: script.Command(path), Input: script.Stdin.Reveal(), Timeout: 20 * time.Minute})
+	return out.Stdout, err
 }

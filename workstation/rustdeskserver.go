@@ -1,0 +1,54 @@
+package workstation
+
+import (
+	"cmp"
+
+	"github.com/proxstation/proxstation/storage"
+)
+
+// RustDeskServer is the profile of a small VM for an own RustDesk server, on
+// which [Node.SetUpRustDeskServer] then installs it: a cloud image of Debian or
+// Ubuntu, without a card. It starts with the host (onboot). It has no startup
+// order, which would ask for Sys.Modify on / (qemu-server PVE/API2/Qemu.pm):
+// clients come back by themselves whenever the server is there.
+//
+// Cloud images have no guest agent inside, and without it nothing can be set
+// up. Either take an image it was put into (virt-customize -a IMAGE --install
+// qemu-guest-agent), or let cloud-init install it at the first boot: with a
+// snippet on the node, which PVE's API cannot upload,
+//
+//	#cloud-config
+//	packages: [qemu-guest-agent]
+//	runcmd: [systemctl start qemu-guest-agent]
+//
+// and Config["cicustom"] = "vendor=local:snippets/agent.yaml" in the VM.
+type RustDeskServer struct {
+	// ID is the VMID; 0 is 120.
+	ID int
+	// Name is the VM's name; empty is "rustdesk-server".
+	Name string
+	// Cores is the number of virtual CPUs; 0 is 1.
+	Cores int
+	// Memory is the guest's memory; 0 is 1 GiB.
+	Memory storage.Size
+	// System is the size of the disk; 0 is 8 GiB.
+	System storage.Size
+	// Bridge is the network bridge; empty is "vmbr0".
+	Bridge string
+	// Image is the volume of a cloud image ("local:import/...").
+	Image string
+	// CloudInit is what the image is told at its first boot. Clients have to
+	// find the server again: give it an Address of its own, or a lease that
+	// stays.
+	CloudInit CloudInit
+}
+
+// VM returns the VM that the profile stands for.
+func (p RustDeskServer) VM() VM {
+	vm := LinuxAI{
+		ID: cmp.Or(p.ID, 120), Name: cmp.Or(p.Name, "rustdesk-server"), Cores: cmp.Or(p.Cores, 1), Memory: cmp.Or(p.Memory, storage.GiB),
+		System: cmp.Or(p.System, 8*storage.GiB), Bridge: p.Bridge, Image: p.Image, CloudInit: p.CloudInit,
+	}.VM()
+	vm.Config["onboot"] = "1"
+	return vm
+}
