@@ -1,6 +1,7 @@
 package gpu
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -39,11 +40,14 @@ func (g Guest) String() string {
 	return guestNames[g]
 }
 
-// ParseGuest parses what [Guest.String] returns.
+// ErrGuest means that a text names no guest.
+var ErrGuest = errors.New("not a known guest")
+
+// ParseGuest parses what [Guest.String] returns. The error matches [ErrGuest].
 func ParseGuest(s string) (Guest, error) {
 	i := slices.Index(guestNames[:], s)
 	if i < 0 {
-		return AnyGuest, fmt.Errorf("gpu: guest %q is not known", s)
+		return AnyGuest, fmt.Errorf("gpu: guest %q: %w", s, ErrGuest)
 	}
 	return Guest(i), nil
 }

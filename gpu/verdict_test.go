@@ -197,7 +197,7 @@ func TestGuestText(t *testing.T) {
 		}
 	}
 	var g gpu.Guest
-	if err := g.UnmarshalText([]byte("BeOS")); err == nil || g != gpu.AnyGuest {
+	if err := g.UnmarshalText([]byte("BeOS")); !errors.Is(err, gpu.ErrGuest) || g != gpu.AnyGuest {
 		t.Errorf("BeOS is %s: %v", g, err)
 	}
 	if got := gpu.Guest(99).String(); got != "Guest(99)" {

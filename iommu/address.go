@@ -2,6 +2,7 @@ package iommu
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -17,30 +18,35 @@ type Address struct {
 	function uint8 // 3 bits
 }
 
+// ErrAddress means that a text is no PCI address.
+var ErrAddress = errors.New("not a PCI address")
+
 // ParseAddress parses an address as the kernel and PVE write it, such as
 // "0000:01:00.0", "01:00.0" (domain 0) or "10000:e1:00.0" (a domain wider
 // than 16 bits). It wants the function; see [ParseSlot] for addresses without.
+// The error matches [ErrAddress].
 func ParseAddress(s string) (Address, error) {
 	slot, function, found := strings.Cut(s, ".")
 	if !found {
-		return Address{}, fmt.Errorf("iommu: address %q: no function, want DOMAIN:BUS:DEVICE.FUNCTION", s)
+		return Address{}, fmt.Errorf("iommu: address %q: %w: no function, want DOMAIN:BUS:DEVICE.FUNCTION", s, ErrAddress)
 	}
 	a, err := ParseSlot(slot)
 	if err != nil {
-		return Address{}, fmt.Errorf("iommu: address %q: want DOMAIN:BUS:DEVICE.FUNCTION", s)
+		return Address{}, fmt.Errorf("iommu: address %q: %w: want DOMAIN:BUS:DEVICE.FUNCTION", s, ErrAddress)
 	}
 	if len(function) != 1 || function[0] < '0' || function[0] > '7' {
-		return Address{}, fmt.Errorf("iommu: address %q: function %q is not 0 to 7", s, function)
+		return Address{}, fmt.Errorf("iommu: address %q: %w: function %q is not 0 to 7", s, ErrAddress, function)
 	}
 	a.function = function[0] - '0'
 	return a, nil
 }
 
 // ParseSlot parses an address without its function, such as "0000:01:00" or
-// "01:00", and returns the address of its function 0.
+// "01:00", and returns the address of its function 0. The error matches
+// [ErrAddress].
 func ParseSlot(s string) (Address, error) {
 	bad := func() (Address, error) {
-		return Address{}, fmt.Errorf("iommu: slot %q: want DOMAIN:BUS:DEVICE", s)
+		return Address{}, fmt.Errorf("iommu: slot %q: %w: want DOMAIN:BUS:DEVICE", s, ErrAddress)
 	}
 	fields := strings.Split(s, ":")
 	if len(fields) == 2 {

@@ -2,6 +2,7 @@ package iommu_test
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -28,7 +29,7 @@ func TestParseAddress(t *testing.T) {
 		"", "0000:01:00", "0000:01:00.8", "0000:01:00.", "0000:01:00.00", "0000:01:20.0", "0000:100:00.0", "000:01:00.0",
 		"1ffffffff:00:00.0", "0000:01:00.0 ", " 01:00.0", "01.00.0", "+1:00.0", "0x1:00.0", "0000:0000:01:00.0", "0000:01:00.0.1", "1_0:00.0",
 	} {
-		if a, err := iommu.ParseAddress(text); err == nil || !strings.HasPrefix(err.Error(), "iommu: address") {
+		if a, err := iommu.ParseAddress(text); !errors.Is(err, iommu.ErrAddress) || !strings.HasPrefix(err.Error(), "iommu: address") {
 			t.Errorf("%q: %v, %v", text, a, err)
 		}
 	}
@@ -40,7 +41,7 @@ func TestParseSlot(t *testing.T) {
 	if err != nil || a.String() != "0000:01:00.0" || a.Slot() != "0000:01:00" {
 		t.Errorf("%v, %v", a, err)
 	}
-	if _, err := iommu.ParseSlot("01:00.0"); err == nil || !strings.Contains(err.Error(), "slot") {
+	if _, err := iommu.ParseSlot("01:00.0"); !errors.Is(err, iommu.ErrAddress) || !strings.Contains(err.Error(), "slot") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -118,7 +119,7 @@ func TestClasses(t *testing.T) {
 		t.Errorf("%v, %v", id, err)
 	}
 	for _, bad := range []string{"", "0x", "12345", "10d g"} {
-		if _, err := iommu.ParseID(bad); err == nil {
+		if _, err := iommu.ParseID(bad); !errors.Is(err, iommu.ErrID) {
 			t.Errorf("%q is no ID", bad)
 		}
 	}

@@ -1,6 +1,7 @@
 package iommu
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -113,8 +114,11 @@ func (g *GroupID) UnmarshalJSON(data []byte) error {
 // hexadecimal digits.
 type ID uint16
 
+// ErrID means that a text is no PCI vendor or device number.
+var ErrID = errors.New("not a PCI id")
+
 // ParseID parses a number of at most four hexadecimal digits, with or without
-// "0x" in front.
+// "0x" in front. The error matches [ErrID].
 func ParseID(s string) (ID, error) {
 	digits := s
 	if len(s) > 2 && (s[:2] == "0x" || s[:2] == "0X") {
@@ -122,7 +126,7 @@ func ParseID(s string) (ID, error) {
 	}
 	n, ok := parseHex(digits, 4, 16)
 	if !ok {
-		return 0, fmt.Errorf("iommu: PCI id %q: want up to four hexadecimal digits", s)
+		return 0, fmt.Errorf("iommu: id %q: %w: want up to four hexadecimal digits", s, ErrID)
 	}
 	return ID(n), nil
 }

@@ -141,7 +141,7 @@ func (p MacOS) VM() VM {
 		{Slot: system, Purpose: storage.Boot, Size: cmp.Or(p.System, 128*storage.GiB)},
 		{Slot: "efidisk0", Purpose: storage.Firmware, Options: map[string]string{"efitype": "4m", "pre-enrolled-keys": "0"}},
 	}
-	if p.Data > 0 {
+	if p.Data != 0 {
 		vm.Disks = append(vm.Disks, Disk{Slot: data, Purpose: storage.Data, Size: p.Data})
 	}
 	vm.Config["boot"] = "order=" + system

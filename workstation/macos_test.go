@@ -264,6 +264,7 @@ func TestMacOSRefuses(t *testing.T) {
 		"legacy-igd on q35":      {edit(mac(card(facts.Cards()[0])), func(vm *workstation.VM) { vm.Config["machine"] = "q35" }), workstation.ErrInvalid, "legacy-igd needs the machine type pc"},
 		"legacy-igd and a VGA":   {edit(mac(card(facts.Cards()[0])), func(vm *workstation.VM) { vm.Config["vga"] = "std" }), workstation.ErrInvalid, "legacy-igd needs vga: none"},
 		"SeaBIOS":                {edit(mac(func(*workstation.MacOS) {}), func(vm *workstation.VM) { delete(vm.Config, "bios") }), workstation.ErrInvalid, "macOS needs UEFI"},
+		"data below nothing":     {mac(func(p *workstation.MacOS) { p.Data = -1 }), workstation.ErrInvalid, "virtio1"},
 		"more than 8 processors": {mac(func(p *workstation.MacOS) { p.Cores = 16 }), workstation.ErrInvalid, "the host has 8 logical CPUs"},
 	} {
 		_, err := workstation.Diff(workstation.Spec{VMs: []workstation.VM{test.vm}, Mappings: igpuMapping}, facts)

@@ -14,6 +14,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -28,7 +29,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	s := &show{out: os.Stdout, release: recovery.Sequoia}
-	if err := s.run(ctx, os.Args[1:]); err != nil {
+	if err := s.run(ctx, os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "macos:", err)
 		os.Exit(1)
 	}
@@ -45,7 +46,7 @@ func (s *show) run(ctx context.Context, args []string) error {
 	set.StringVar(&s.mac.OpenCore, "opencore", "", "image of OpenCore: a volume of content type import, or a file of the node's own")
 	set.StringVar(&s.mac.Recovery, "recovery", "", "image of the recovery system, likewise; with -fetch, the volume that it becomes")
 	set.StringVar(&s.fetch, "fetch", "", "directory into which the recovery system is fetched from Apple, with -apply; it is verified, and brought to the node")
-	if err := set.Parse(args); err != nil {
+	if err := connect.Parse(set, args); err != nil {
 		return err
 	}
 	if !connect.Configured() {

@@ -67,6 +67,7 @@ func TestRealNode(t *testing.T) { //nolint:paralleltest // the environment is th
 		{"an unknown stage", []string{"-stage", "three"}, "want install or card", true, "none"},
 		{"an unknown mode", []string{"-mode", "vgpu"}, "want legacy or headless", true, "none"},
 		{"an unknown release", []string{"-release", "leopard"}, "unknown macOS release", true, "none"},
+		{"a word too many", []string{"apply"}, `"apply" is no flag`, true, "none"},
 		{"no such image", []string{"-recovery", "local:import/gone.raw", "-apply"}, "does not exist", true, "none"},
 		{"the first stage", append(recoveryVolume, "-apply"), "creating VM 130", false, ""},
 		{"the second, planned", []string{"-stage", "card"}, "Nothing was changed", false, ""},
