@@ -108,9 +108,9 @@ func (f Facts) Inventory() Inventory {
 }
 
 // ReadInventory reads the machine whose tree lies in root (root/sys, root/proc,
-// root/etc, root/boot), and the one the program runs on if root is nil. It
-// works without root's rights, a PCI names database, an IOMMU or disks, and
-// says what it could not find out. The error matches [iommu.ErrNothing] if
+// root/etc, root/boot, root/run), and the one the program runs on if root is
+// nil. It works without root's rights, a PCI names database, an IOMMU or disks,
+// and says what it could not find out. The error matches [iommu.ErrNothing] if
 // there is no machine at all.
 func ReadInventory(root fs.FS) (Inventory, error) {
 	source, host, disks := "this machine", iommu.Host{}, storage.Host{}
