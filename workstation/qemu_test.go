@@ -42,7 +42,7 @@ func TestFirmware(t *testing.T) {
 			t.Skip("no firmware is booted: ", err)
 		}
 	}
-	turn := make(chan bool, 2)
+	turn := make(chan bool, 3) // a machine waits a third of its time
 	for _, g := range slices.Concat(goldens(), macOSGoldens()) {
 		t.Run(g.name, func(t *testing.T) {
 			t.Parallel()

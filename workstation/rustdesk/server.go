@@ -115,7 +115,7 @@ func (s Server) FileName() (Secret, error) {
 // read. The error is [ErrServer] and does not repeat the text, which may hold
 // a key.
 func ParseServer(text string) (Server, error) {
-	lower := strings.ToLower(text)
+	lower := lowerASCII(text)
 	for range 2 {
 		if rest, ok := strings.CutSuffix(lower, ".exe"); ok {
 			lower, text = rest, text[:len(rest)]
@@ -130,6 +130,18 @@ func ParseServer(text string) (Server, error) {
 		return Server{}, fmt.Errorf("%w: neither a configuration string nor a name with host=", ErrServer)
 	}
 	return server, server.Validate()
+}
+
+// lowerASCII returns text in lower case, byte by byte: what [strings.ToLower]
+// returns can be longer or shorter.
+func lowerASCII(text string) string {
+	lower := []byte(text)
+	for i, c := range lower {
+		if 'A' <= c && c <= 'Z' {
+			lower[i] += 'a' - 'A'
+		}
+	}
+	return string(lower)
 }
 
 func parseFileName(text string) Server {
