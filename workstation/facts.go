@@ -27,8 +27,10 @@ type Facts struct {
 	Cores int
 	// Kernel is the running kernel's release.
 	Kernel string
-	// MemoryTotal and MemoryFree are in bytes; 0 where they may not be read.
-	MemoryTotal, MemoryFree storage.Size
+	// MemoryTotal is the host's memory, MemoryAvailable what of it a new VM
+	// could have without others being swapped out, by the kernel's estimate,
+	// for which ZFS's cache is in use. In bytes; 0 where they may not be read.
+	MemoryTotal, MemoryAvailable storage.Size
 	// IOMMU holds the PCI functions with their groups. What only the host
 	// itself knows is absent.
 	IOMMU iommu.Facts
@@ -118,7 +120,7 @@ func (n *Node) Observe(ctx context.Context) (Facts, error) {
 	group.Go(func() error {
 		status, err := n.pve.NodeStatus(ctx)
 		f.CPU, f.Cores, f.Kernel = status.CPU, status.Cores, status.Kernel
-		f.MemoryTotal, f.MemoryFree = status.MemoryTotal, status.MemoryFree
+		f.MemoryTotal, f.MemoryAvailable = status.MemoryTotal, status.MemoryAvailable
 		return o.tolerate("node status", "Sys.Audit on /nodes/"+n.name, err)
 	})
 	group.Go(func() error {

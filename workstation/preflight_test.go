@@ -2,12 +2,14 @@ package workstation_test
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/pvetest"
@@ -55,7 +57,7 @@ func TestPreflight(t *testing.T) {
 	}
 	host := pair()
 	original := observe(t, pvetest.New(host, nil))
-	original.MemoryFree = 10 * storage.GiB
+	original.MemoryAvailable = 10 * storage.GiB
 	for name, test := range tests {
 		facts := original
 		facts.Pools, facts.VMs = slices.Clone(original.Pools), maps.Clone(original.VMs)
@@ -72,6 +74,39 @@ func TestPreflight(t *testing.T) {
 			if f.Subject == "" || f.Seen == "" || f.Why == "" || f.Fix == "" {
 				t.Errorf("%s: a finding that does not say all: %+v", name, f)
 			}
+		}
+	}
+}
+
+// A host has 64 GiB; VM 140 runs with 16 GiB, and what else is available is as
+// the test says.
+func TestPreflightMemory(t *testing.T) {
+	t.Parallel()
+	original := observe(t, pvetest.New(pair(), nil))
+	for name, test := range map[string]struct {
+		need, available storage.Size
+		zfs             bool
+		want            iommu.Answer // that a switch begins
+		says            string
+	}{
+		"enough":                           {32, 16, false, iommu.Yes, ""},
+		"too little":                       {33, 16, false, iommu.No, "it needs 33.0 GiB, and 32.0 GiB will be available"},
+		"too little, but ZFS's cache goes": {33, 16, true, iommu.Yes, "zfs_arc_max"},
+		"more than the host has":           {65, 16, true, iommu.No, "65.0 GiB"},
+	} {
+		facts := original
+		facts.VMs, facts.MemoryAvailable = maps.Clone(original.VMs), test.available*storage.GiB
+		target := facts.VMs[141]
+		target.Config = maps.Clone(target.Config)
+		target.Config["memory"] = fmt.Sprint(int64(test.need * storage.GiB / storage.MiB))
+		facts.VMs[141] = target
+		if !test.zfs {
+			facts.Pools = slices.DeleteFunc(slices.Clone(facts.Pools), func(p storage.Pool) bool { return p.Type == "zfspool" })
+		}
+		findings := workstation.Preflight(both, 141, facts)
+		blocked := slices.ContainsFunc(findings, func(f workstation.Finding) bool { return f.Severity == iommu.Blocker })
+		if blocked == (test.want == iommu.Yes) || !strings.Contains(fmt.Sprint(findings), test.says) {
+			t.Errorf("%s: %v", name, findings)
 		}
 	}
 }

@@ -54,7 +54,7 @@ func TestReading(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, _ *pvetest.Node, c *pve.Client) {
 		ctx := t.Context()
-		if s, err := c.NodeStatus(ctx); err != nil || s.MemoryTotal != 64*storage.GiB || s.Cores != 8 || !strings.Contains(s.CPU, "i7") || s.Kernel == "" {
+		if s, err := c.NodeStatus(ctx); err != nil || s.MemoryTotal != 64*storage.GiB || s.MemoryAvailable != 58*storage.GiB || s.Cores != 8 || !strings.Contains(s.CPU, "i7") || s.Kernel == "" {
 			t.Errorf("NodeStatus = %+v, %v", s, err)
 		}
 		functions, err := c.PCI(ctx)

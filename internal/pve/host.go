@@ -14,11 +14,13 @@ import (
 
 // A NodeStatus is what a node says of itself.
 type NodeStatus struct {
-	CPU         string // model name
-	Cores       int    // logical CPUs
-	Kernel      string // uname -r
-	MemoryTotal storage.Size
-	MemoryFree  storage.Size
+	CPU    string // model name
+	Cores  int    // logical CPUs
+	Kernel string // uname -r
+	// MemoryAvailable is total less used. PVE counts as used what the kernel
+	// does not say is available; its "free" has no page cache in it, and its
+	// "available" came with PVE 9 (pve-common PVE/ProcFSTools.pm).
+	MemoryTotal, MemoryAvailable storage.Size
 }
 
 // NodeStatus returns the node's state. It needs Sys.Audit on the node.
@@ -32,12 +34,12 @@ func (c *Client) NodeStatus(ctx context.Context) (NodeStatus, error) {
 			CPUs  number `json:"cpus"`
 		} `json:"cpuinfo"`
 		Memory struct {
-			Total, Free number
+			Total, Used number
 		} `json:"memory"`
 	}
 	err := c.get(ctx, c.here("/status"), nil, &s)
 	return NodeStatus{CPU: s.CPU.Model, Cores: int(s.CPU.CPUs.value), Kernel: s.Kernel.Release,
-		MemoryTotal: storage.Size(s.Memory.Total.value), MemoryFree: storage.Size(s.Memory.Free.value)}, err
+		MemoryTotal: storage.Size(s.Memory.Total.value), MemoryAvailable: storage.Size(s.Memory.Total.value - s.Memory.Used.value)}, err
 }
 
 // Nodes returns the names of the cluster's nodes, in order.

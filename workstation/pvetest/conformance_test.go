@@ -370,7 +370,8 @@ func TestConformanceDisks(t *testing.T) {
 	}
 }
 
-// pve-common PVE/SysFSTools.pm, lspci; pve-storage PVE/API2/Storage/Status.pm.
+// pve-common PVE/SysFSTools.pm, lspci, and PVE/ProcFSTools.pm, read_meminfo;
+// pve-storage PVE/API2/Storage/Status.pm.
 func TestConformanceShapes(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -397,6 +398,13 @@ func TestConformanceShapes(t *testing.T) {
 				t.Errorf("%s of storage %v is %#v, want 0 or 1", key, s["storage"], v)
 			}
 		}
+	}
+	var node struct {
+		Memory struct{ Total, Used, Free, Available *int64 }
+	}
+	c.do(t, "GET", c.here("/status"), nil).into(t, &node)
+	if m := node.Memory; m.Total == nil || m.Used == nil || m.Free == nil || m.Available != nil && *m.Total-*m.Used != *m.Available {
+		t.Errorf("of memory, total less used is not what is available: %+v", m)
 	}
 	var next string
 	c.do(t, "GET", "/cluster/nextid", nil).into(t, &next)

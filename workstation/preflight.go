@@ -1,0 +1,135 @@
+package workstation
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation/storage"
+)
+
+// Preflight judges whether a switch to a member can succeed, before anybody
+// loses their desktop: the VM and its lock, its card and mapping, its
+// storages, the memory that will be free, other VMs with the card, HA. Pure.
+func Preflight(db DualBoot, to int, facts Facts) []Finding {
+	target, exists := facts.VMs[to]
+	subject := fmt.Sprintf("VM %d %s", to, target.Name)
+	var findings []Finding
+	block := func(id, seen, why, fix string) {
+		findings = append(findings, Finding{ID: id, Severity: finding.Blocker, Subject: subject, Seen: seen, Why: why, Fix: fix})
+	}
+	if !exists {
+		block("switch.no-vm", "no such VM on node "+facts.Node, "it cannot be started", "create it, or correct the members")
+		return findings
+	}
+	if target.Lock != "" {
+		block("switch.locked", "lock: "+target.Lock, "PVE does not start a locked VM", "wait for the "+target.Lock+" to end")
+	}
+	if target.Config["template"] == "1" {
+		block("switch.template", "template: 1", "a template cannot be started", "use a clone of it")
+	}
+	if slices.Contains(facts.HA, to) {
+		block("switch.ha", "it is under high availability", "the HA manager starts and stops it, and would undo the switch", "take it out: ha-manager remove vm:"+fmt.Sprint(to))
+	}
+	for _, id := range db.Members {
+		if v := facts.VMs[id]; v.Running && id != to && slices.Contains(facts.HA, id) {
+			block("switch.holder-ha", fmt.Sprintf("VM %d, which runs, is under high availability", id), "the HA manager would start it again", fmt.Sprintf("take it out: ha-manager remove vm:%d", id))
+		}
+		if v := facts.VMs[id]; id != to && v.Running && v.Lock != "" {
+			block("switch.holder-locked", fmt.Sprintf("VM %d has lock: %s", id, v.Lock), "PVE does not shut down a locked VM", "wait for the "+v.Lock+" to end")
+		}
+	}
+	findings = append(findings, preflightCards(db, target, facts)...)
+	findings = append(findings, preflightStorage(target, facts, subject)...)
+	return append(findings, preflightMemory(db, target, facts, subject)...)
+}
+
+// preflightCards checks that the target's devices are there, and that no VM
+// outside the set has them.
+func preflightCards(db DualBoot, target VMFacts, facts Facts) []Finding {
+	var findings []Finding
+	node, values := facts.PCI(), target.HostPCI()
+	for _, h := range values {
+		if h.Mapping == "" {
+			continue
+		}
+		if m, known := node.Mapping(h.Mapping); known {
+			findings = append(findings, node.Drift(m)...)
+		} else {
+			findings = append(findings, Finding{ID: "switch.no-mapping", Severity: finding.Warning, Subject: "mapping " + h.Mapping,
+				Seen: "not among the mappings that the login may see", Why: "PVE does not start the VM if it does not exist", Fix: "create it, or give the login Mapping.Audit"})
+		}
+	}
+	if err := gpu.CheckRules(values, target.Config["machine"], target.Config["vga"]); err != nil {
+		findings = append(findings, Finding{ID: "switch.hostpci", Severity: finding.Blocker, Subject: fmt.Sprintf("VM %d", target.ID),
+			Seen: "its hostpci values, machine and vga", Why: err.Error(), Fix: "correct the configuration"})
+	}
+	for _, c := range node.Conflicts(facts.Claims()) {
+		other := c.VMs[0]
+		if other == target.ID {
+			other = c.VMs[1]
+		}
+		if !slices.Contains(c.VMs[:], target.ID) || slices.Contains(db.Members, other) || !facts.VMs[other].Running {
+			continue
+		}
+		findings = append(findings, Finding{ID: "switch.outsider", Severity: finding.Blocker, Subject: fmt.Sprintf("VM %d %s", other, facts.VMs[other].Name),
+			Seen: "it is running, and " + c.String(), Why: "PVE gives the card to one VM at a time", Fix: "shut it down, or make it a member"})
+	}
+	return findings
+}
+
+// preflightStorage checks that the storages of the target's drives are there.
+func preflightStorage(target VMFacts, facts Facts, subject string) []Finding {
+	var findings []Finding
+	for _, key := range sortedKeys(target.Config) {
+		used, _, ok := cutVolume(target.Config[key])
+		if !ok || !slotFormat.MatchString(key) || strings.HasPrefix(used, "/") {
+			continue
+		}
+		i := slices.IndexFunc(facts.Pools, func(p storage.Pool) bool { return p.Name == used })
+		switch {
+		case i < 0:
+			findings = append(findings, Finding{ID: "switch.no-storage", Severity: finding.Warning, Subject: subject,
+				Seen: fmt.Sprintf("%s is on %s, which is not among the storages that the login may see", key, used),
+				Why:  "the VM cannot start if it does not exist", Fix: "enable it on this node, or give the login Datastore.Audit"})
+		case !facts.Pools[i].Active:
+			findings = append(findings, Finding{ID: "switch.storage-offline", Severity: finding.Blocker, Subject: subject,
+				Seen: fmt.Sprintf("%s is on %s, which is not reachable", key, used), Why: "the VM cannot start without its disk", Fix: "bring the storage back"})
+		}
+	}
+	return findings
+}
+
+// preflightMemory checks that the target's memory will be free once the
+// member that runs has given its own back.
+func preflightMemory(db DualBoot, target VMFacts, facts Facts, subject string) []Finding {
+	if facts.MemoryTotal == 0 || target.Running {
+		return nil
+	}
+	if pages := target.Config["hugepages"]; pages != "" {
+		return []Finding{{ID: "switch.hugepages", Severity: finding.Info, Subject: subject, Seen: "hugepages: " + pages,
+			Why: "how many huge pages are free the API does not tell; PVE makes them at the start, and fails if memory is too scattered",
+			Fix: "reserve them with the kernel argument hugepages="}}
+	}
+	available := facts.MemoryAvailable
+	for _, id := range db.Members {
+		if v := facts.VMs[id]; v.Running && id != target.ID {
+			available += configuredMemory(v)
+		}
+	}
+	need := configuredMemory(target)
+	if need <= available {
+		return nil
+	}
+	short := Finding{ID: "switch.memory", Severity: finding.Blocker, Subject: subject,
+		Seen: fmt.Sprintf("it needs %s, and %s will be available", need.Human(), available.Human()),
+		Why:  "with a passed-through card all memory is taken at the start", Fix: "shut down other VMs, or give this one less"}
+	if need <= facts.MemoryTotal && slices.ContainsFunc(facts.Pools, func(p storage.Pool) bool { return p.Type == "zfspool" }) {
+		short.Severity = finding.Warning
+		short.Why += "; ZFS's cache counts as used, and makes room as far as it can"
+		short.Fix += ", or bound the cache (zfs_arc_max)"
+	}
+	return []Finding{short}
+}
