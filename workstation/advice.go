@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"slices"
 	"strings"
 	"time"
 
@@ -61,14 +60,19 @@ func (db DualBoot) adviseBackup(job BackupJob) []Finding {
 	}
 	var members []string
 	for _, id := range db.Members {
-		if job.All || slices.Contains(strings.Split(job.VMIDs, ","), fmt.Sprint(id)) {
+		if job.Includes(id) {
 			members = append(members, fmt.Sprint(id))
 		}
+	}
+	subject := "backup job " + job.ID
+	if job.Pool != "" && len(job.VMs) == 0 {
+		return []Finding{{ID: "switch.backup-unknown", Severity: finding.Info, Subject: subject, Seen: "the login sees no VM in pool " + job.Pool,
+			Why: "it may back up VMs that share the card", Fix: "give the login Pool.Audit on /pool/" + job.Pool}}
 	}
 	if len(members) == 0 {
 		return nil
 	}
-	subject, seen := "backup job "+job.ID, fmt.Sprintf("mode %s, VMs %s, %s", job.Mode, strings.Join(members, ", "), job.Schedule)
+	seen := fmt.Sprintf("mode %s, VMs %s, %s", job.Mode, strings.Join(members, ", "), job.Schedule)
 	findings := []Finding{{ID: "switch.backup-off", Severity: finding.Warning, Subject: subject, Seen: seen,
 		Why: "to back up a VM that is off PVE starts it, paused, with its card: that fails while another has the card, and keeps the others from it meanwhile",
 		Fix: "let the job run when all of them are off, or back each up while it runs"}}

@@ -47,18 +47,27 @@ func TestAdvise(t *testing.T) {
 		{ID: "snapshots", Schedule: "03:00", VMIDs: "140", Mode: "snapshot", Enabled: true, Storage: "local"},
 		{ID: "off", Schedule: "03:00", VMIDs: "140", Mode: "stop", Storage: "local"},
 		{ID: "others", Schedule: "03:00", VMIDs: "1400", Mode: "stop", Enabled: true, Storage: "local"},
+		{ID: "all but", Schedule: "04:00", All: true, Exclude: "140 ,141", Mode: "stop", Enabled: true, Storage: "local"},
+		{ID: "elsewhere", Schedule: "04:00", All: true, Node: "pve2", Mode: "stop", Enabled: true, Storage: "local"},
+		{ID: "gamers", Schedule: "04:00", Pool: "gamers", Enabled: true, Storage: "local"},
+		{ID: "offices", Schedule: "04:00", Pool: "offices", Mode: "stop", Enabled: true, Storage: "local"},
+		{ID: "hidden", Schedule: "04:00", Pool: "hidden", Mode: "stop", Enabled: true, Storage: "local"},
 	}
+	host.VMs = append(host.VMs, pvetest.VM{ID: 150, Config: map[string]string{"name": "office", "ostype": "win11", "memory": "512"}})
+	host.Pools = map[string][]int{"gamers": {140}, "offices": {150}}
 	findings := both.Advise(observe(t, pvetest.New(host, nil)))
-	if got := ids(findings); got != "gpu.onboot-race switch.backup switch.backup-off switch.fast-startup switch.no-agent" {
+	if got := ids(findings); got != "gpu.onboot-race switch.backup switch.backup-off switch.backup-unknown switch.fast-startup switch.no-agent" {
 		t.Errorf("findings %s", got)
 	}
 	jobs := map[string]string{}
 	for _, f := range findings {
 		jobs[f.Subject] += f.ID + " "
 	}
-	if jobs["backup job nightly"] != "switch.backup-off switch.backup " || jobs["backup job snapshots"] != "switch.backup-off " ||
-		jobs["backup job off"]+jobs["backup job others"] != "" {
-		t.Errorf("of the backup jobs: %v", jobs)
+	for job, want := range map[string]string{"nightly": "switch.backup-off switch.backup ", "snapshots": "switch.backup-off ", "off": "", "others": "",
+		"all but": "", "elsewhere": "", "gamers": "switch.backup-off ", "offices": "", "hidden": "switch.backup-unknown "} {
+		if got := jobs["backup job "+job]; got != want {
+			t.Errorf("backup job %s: %q, want %q", job, got, want)
+		}
 	}
 }
 

@@ -54,7 +54,8 @@ type Facts struct {
 	permissions pve.Permissions
 }
 
-// A BackupJob is a scheduled backup: its ID, schedule, mode and VMs.
+// A BackupJob is a scheduled backup that the node takes part in: its ID,
+// schedule, mode and VMs.
 type BackupJob = pve.BackupJob
 
 // VMFacts are what is known of one VM.

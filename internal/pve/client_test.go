@@ -36,7 +36,7 @@ func host() pvetest.Host {
 		{ID: 140, Running: true, Config: map[string]string{"name": "windows", "memory": "4096", "agent": "1", "machine": "q35", "hostpci0": "0000:01:00,pcie=1", "scsi0": "local-lvm:vm-140-disk-0,size=64G"}},
 		{ID: 141, Config: map[string]string{"name": "linux", "memory": "4096", "machine": "q35", "hostpci0": "01:00.0,pcie=1", "scsi0": "local-lvm:vm-141-disk-0,size=32G", "onboot": "1", "description": "a b"}},
 	}
-	h.HA, h.Backups = []int{150}, []pvetest.BackupJob{{ID: "b", Schedule: "02:00", All: true, Mode: "stop", Enabled: true, Storage: "local"}}
+	h.HA, h.HAIgnored, h.Backups = []int{150}, []int{151}, []pvetest.BackupJob{{ID: "b", Schedule: "02:00", All: true, Mode: "stop", Enabled: true, Storage: "local"}}
 	return h
 }
 

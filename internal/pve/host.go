@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/proxstation/proxstation/gpu"
@@ -177,46 +176,4 @@ func entries(m gpu.Mapping) []string {
 		texts = append(texts, e.String())
 	}
 	return texts
-}
-
-// A BackupJob is a scheduled backup.
-type BackupJob struct {
-	ID       string
-	Schedule string // a calendar event: "02:00"
-	Mode     string // "snapshot", "suspend" or "stop"
-	VMIDs    string // "140,141"; empty with All
-	All      bool   // all VMs
-	Enabled  bool
-}
-
-// BackupJobs returns the cluster's scheduled backups.
-func (c *Client) BackupJobs(ctx context.Context) ([]BackupJob, error) {
-	var entries []struct {
-		ID, Schedule, Mode, VMID string
-		All, Enabled             flag
-	}
-	if err := c.get(ctx, "/cluster/backup", nil, &entries); err != nil {
-		return nil, err
-	}
-	jobs := make([]BackupJob, len(entries))
-	for i, e := range entries {
-		jobs[i] = BackupJob{ID: e.ID, Schedule: e.Schedule, Mode: e.Mode, VMIDs: e.VMID, All: bool(e.All), Enabled: bool(e.Enabled)}
-	}
-	return jobs, nil
-}
-
-// HAResources returns the VMs under high availability, which the HA manager
-// starts and stops, not whoever asks.
-func (c *Client) HAResources(ctx context.Context) ([]int, error) {
-	var entries []struct{ SID string }
-	if err := c.get(ctx, "/cluster/ha/resources", url.Values{"type": {"vm"}}, &entries); err != nil {
-		return nil, err
-	}
-	var ids []int
-	for _, e := range entries {
-		if id, err := strconv.Atoi(strings.TrimPrefix(e.SID, "vm:")); err == nil {
-			ids = append(ids, id)
-		}
-	}
-	return ids, nil
 }

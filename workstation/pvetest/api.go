@@ -3,6 +3,7 @@ package pvetest
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 )
 
@@ -139,7 +140,7 @@ func (n *Node) status(*call) answer {
 func (n *Node) memory() map[string]any {
 	available := n.freeMemory()
 	memory := map[string]any{"total": n.host.Memory, "free": available / 8, "used": n.host.Memory - available}
-	if !strings.HasPrefix(n.host.Release, "8.") { // it came with 9.0
+	if n.host.major() >= 9 {
 		memory["available"] = available
 	}
 	return memory
@@ -191,6 +192,11 @@ func (n *Node) resources(c *call) answer {
 		entry := n.vmStatus(n.vms[id])
 		delete(entry, "pid")
 		entry["id"] = fmt.Sprintf("qemu/%d", id)
+		for name, members := range n.host.Pools {
+			if slices.Contains(members, id) && c.who.may("/pool/"+name, "Pool.Audit") {
+				entry["pool"] = name
+			}
+		}
 		add("vm", vmPath(id), "VM.Audit", entry)
 	}
 	for _, entry := range list {
@@ -217,8 +223,12 @@ func (n *Node) clusterStatus(*call) answer {
 
 func (n *Node) haResources(*call) answer {
 	list := []map[string]any{}
-	for _, id := range n.host.HA {
-		list = append(list, map[string]any{"sid": fmt.Sprintf("vm:%d", id), "type": "vm", "state": "started"})
+	for _, id := range slices.Concat(n.host.HA, n.host.HAIgnored) {
+		state := "started"
+		if slices.Contains(n.host.HAIgnored, id) {
+			state = "ignored"
+		}
+		list = append(list, map[string]any{"sid": fmt.Sprintf("vm:%d", id), "type": "vm", "state": state})
 	}
 	return ok(list)
 }
@@ -229,8 +239,11 @@ func (n *Node) backups(*call) answer {
 		entry := map[string]any{"id": job.ID, "type": "vzdump", "schedule": job.Schedule, "mode": job.Mode, "storage": job.Storage, "enabled": bit(job.Enabled)}
 		if job.All {
 			entry["all"] = 1
-		} else {
-			entry["vmid"] = job.VMIDs
+		}
+		for key, value := range map[string]string{"vmid": job.VMIDs, "exclude": job.Exclude, "pool": job.Pool, "node": job.Node} {
+			if value != "" {
+				entry[key] = value
+			}
 		}
 		list = append(list, entry)
 	}

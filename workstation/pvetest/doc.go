@@ -51,7 +51,7 @@
 // pve-guest-common, pve-storage, pve-access-control, pve-http-server). It has
 // one node and no cluster, no containers, no migration, no clones, no restore
 // and no network traffic; what it does not serve answers 501. Privileges
-// propagate always, and there are no pools or groups. The conformance tests of
+// propagate always, there are no groups, and pools lend none. The conformance tests of
 // this package run against a real node too; see conformance_test.go.
 //
 // # Where things are

@@ -33,6 +33,8 @@ type Host struct {
 	RootTokens  []Token          `json:"rootTokens,omitempty"`  // of root@pam
 	Password    string           `json:"password,omitempty"`    // of root@pam; "" is "secret"
 	HA          []int            `json:"ha,omitempty"`          // VMs under high availability, by VMID
+	HAIgnored   []int            `json:"haIgnored,omitempty"`   // VMs that it is told to ignore
+	Pools       map[string][]int `json:"pools,omitempty"`       // VMs of resource pools
 	Backups     []BackupJob      `json:"backups,omitempty"`     //
 	Downloads   map[string]int64 `json:"downloads,omitempty"`   // bytes by URL, of what the node can fetch
 	Files       map[string]int64 `json:"files,omitempty"`       // bytes by absolute path, of disk images outside of storages
@@ -184,9 +186,12 @@ type Token struct {
 type BackupJob struct {
 	ID       string `json:"id"`
 	Schedule string `json:"schedule"`
-	VMIDs    string `json:"vmids"` // "140,141", or "" with All
+	VMIDs    string `json:"vmids"` // "140,141", or "" with All or Pool
 	All      bool   `json:"all"`
-	Mode     string `json:"mode"` // "stop", "suspend" or "snapshot"
+	Exclude  string `json:"exclude,omitempty"` // "150", with All
+	Pool     string `json:"pool,omitempty"`
+	Node     string `json:"node,omitempty"` // the only one that takes part
+	Mode     string `json:"mode"`           // "stop", "suspend" or "snapshot"
 	Enabled  bool   `json:"enabled"`
 	Storage  string `json:"storage"`
 }
