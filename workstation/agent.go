@@ -28,6 +28,11 @@ var ErrTooLarge = errors.New("too large for the guest agent")
 // An Agent speaks to the QEMU guest agent in a VM. Its errors match
 // [ErrAgent] where none is configured or none answers; PVE itself notices that
 // after three seconds. macOS's own agent answers a ping and little more.
+//
+// On /vms/VMID, PVE 9 wants VM.GuestAgent.Audit for Wait, OS and Addresses,
+// VM.GuestAgent.FileRead and FileWrite for files, and for Run
+// VM.GuestAgent.Unrestricted, which is enough for all of them; PVE 8 wants
+// VM.Monitor.
 type Agent struct {
 	node *Node
 	vmid int

@@ -21,7 +21,7 @@ var scriptPaths = map[rustdesk.OS]string{
 // SetUpRustDesk installs and configures RustDesk in a guest through its agent
 // and returns what it found, the guest's ID among it. It can be repeated: what
 // is as wanted is left alone. The password and the key go over the command's
-// input, and are in no file, event or error.
+// input, and are in no file, event or error. It needs what [Agent.Run] does.
 //
 // The error is a [rustdesk.SetupError] if the script stopped, beside what is
 // known so far. A macOS guest asks a human for its permissions: see
@@ -46,7 +46,7 @@ func (n *Node) SetUpRustDesk(ctx context.Context, vmid int, setup rustdesk.Setup
 // SetUpRustDeskServer makes a guest an own RustDesk server through its agent
 // and returns it, ready for [rustdesk.Unattended] and [Node.PlanRustDesk]. It
 // can be repeated: what is as wanted is left alone. The last event says what
-// changed. For the VM see [RustDeskServer].
+// changed. For the VM see [RustDeskServer]. It needs what [Agent.Run] does.
 //
 // The error is a [rustdesk.SetupError] if the script stopped.
 func (n *Node) SetUpRustDeskServer(ctx context.Context, vmid int, setup rustdesk.ServerSetup, progress func(Event)) (rustdesk.Server, error) {

@@ -58,7 +58,8 @@ func (p RemotePlan) String() string {
 // agent, all at the same time, and returns what has to change. A guest whose
 // agent does not answer is in RemotePlan.Unreached and stops nobody else. The
 // error is for a configuration that RustDesk would misread
-// ([rustdesk.Config.Validate]), or a context that ended.
+// ([rustdesk.Config.Validate]), or a context that ended. It needs what
+// [Agent.ReadFile] does.
 func (n *Node) PlanRustDesk(ctx context.Context, guests []RemoteGuest) (RemotePlan, error) {
 	steps, failures := make([]RemoteStep, len(guests)), make([]error, len(guests))
 	var group errgroup.Group

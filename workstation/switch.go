@@ -25,6 +25,10 @@ import (
 // that is told.
 //
 // A [BlockedError] means that nothing was changed.
+//
+// It needs what [Node.Observe] does and, on the members, VM.PowerMgmt,
+// VM.Config.Options unless db.NoLease is set, and what [Agent.Wait] does where
+// an agent is configured.
 func (n *Node) Switch(ctx context.Context, db DualBoot, to int, progress func(Event)) error {
 	db, err := db.withDefaults(to)
 	if err != nil {

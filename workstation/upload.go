@@ -79,10 +79,11 @@ type Download struct {
 }
 
 // Download makes the node fetch an image from a URL. A volume of that name that
-// is there already is taken for it. It needs Datastore.AllocateTemplate on the
-// storage, and Sys.Modify on / or Sys.AccessNetwork on the node. The error is an
-// [ImageError] for what cannot be, and a [TaskError] where the download failed
-// or has another checksum.
+// is there already is taken for it. The error is an [ImageError] for what cannot
+// be, and a [TaskError] where the download failed or has another checksum.
+//
+// It needs Datastore.AllocateTemplate on the storage, and Sys.AccessNetwork on
+// the node or both Sys.Audit and Sys.Modify on /.
 func (n *Node) Download(ctx context.Context, d Download, report func(Event)) error {
 	b := &bringing{node: n, volume: d.Volume, reporter: reporter{report: report}}
 	if sum, err := hex.DecodeString(d.SHA256); err != nil || len(sum) != sha256.Size {

@@ -110,7 +110,7 @@ func (r *lent) giveBack() {
 
 // Download makes the node fetch a file from a URL by itself. It refuses to
 // replace a file. It needs Datastore.AllocateTemplate on the storage, and
-// Sys.Modify on / or Sys.AccessNetwork on the node.
+// Sys.Audit and Sys.Modify on /, or Sys.AccessNetwork on the node.
 func (c *Client) Download(ctx context.Context, f File, source string) (task UPID, err error) {
 	params := map[string]any{"content": f.Content, "filename": f.Name, "url": source}
 	if f.SHA256 != "" {
