@@ -3,10 +3,13 @@ package pve
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/luthermonson/go-proxmox"
 )
@@ -15,10 +18,20 @@ import (
 type Client struct {
 	api  *proxmox.Client
 	node string
+	// One request alone is the first: with a password go-proxmox logs in at
+	// it, and fails those that are under way beside it.
+	first chan struct{}
+	ready atomic.Bool
 }
 
+// answerTime is how long a request may take. A node's own proxy gives up after
+// 30 seconds (pve-http-server PVE/APIServer/AnyEvent.pm, proxy_request).
+const answerTime = time.Minute
+
 // New returns a client for a node.
-func New(api *proxmox.Client, node string) *Client { return &Client{api: api, node: node} }
+func New(api *proxmox.Client, node string) *Client {
+	return &Client{api: api, node: node, first: make(chan struct{}, 1)}
+}
 
 // raw takes any data, and tells an answer without data from one with null.
 type raw struct {
@@ -44,7 +57,7 @@ func (c *Client) call(ctx context.Context, method, path string, params any, v an
 		}
 	}
 	var answer raw
-	if err := c.api.Req(ctx, method, path, body, &answer); err != nil {
+	if err := c.send(ctx, method, path, body, &answer); err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("pve: %s %s: %w", method, path, context.Cause(ctx))
 		}
@@ -57,6 +70,35 @@ func (c *Client) call(ctx context.Context, method, path string, params any, v an
 		return fmt.Errorf("pve: %s %s: unexpected answer: %w", method, path, err)
 	}
 	return nil
+}
+
+// send makes a request. One that go-proxmox failed because it logged in for
+// another meanwhile is made again.
+func (c *Client) send(ctx context.Context, method, path string, body []byte, answer *raw) error {
+	if !c.ready.Load() {
+		select {
+		case c.first <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if c.ready.Load() {
+			<-c.first
+		} else {
+			defer func() { <-c.first }()
+		}
+	}
+	limited, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	err := c.api.Req(limited, method, path, body, answer)
+	if errors.Is(err, proxmox.ErrNotAuthorized) && c.api.Session() != nil {
+		err = c.api.Req(limited, method, path, body, answer)
+	}
+	if err == nil {
+		c.ready.Store(true)
+	} else if limited.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("no answer in %s", answerTime)
+	}
+	return err
 }
 
 func (c *Client) get(ctx context.Context, path string, query url.Values, v any) error {

@@ -38,10 +38,20 @@ type Endpoint struct {
 }
 
 // String returns the URL and nothing that is secret.
-func (e Endpoint) String() string { return e.URL }
+func (e Endpoint) String() string {
+	u, err := url.Parse(e.URL)
+	if err != nil {
+		return "an address that is none"
+	}
+	return u.Redacted()
+}
 
 // GoString returns what String does, so that %#v shows no secret either.
-func (e Endpoint) GoString() string { return e.URL }
+func (e Endpoint) GoString() string { return e.String() }
+
+// MarshalText returns what String does, so that JSON and logs show no secret
+// either.
+func (e Endpoint) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
 
 // A CertificateError says that the node's certificate cannot be trusted.
 type CertificateError struct {
@@ -63,10 +73,13 @@ func (e *CertificateError) Unwrap() error { return e.cause }
 func Dial(e Endpoint) (*proxmox.Client, error) {
 	u, err := url.Parse(strings.TrimSuffix(strings.TrimSuffix(e.URL, "/"), "/api2/json"))
 	if err != nil || u.Host == "" {
-		return nil, fmt.Errorf("pve: endpoint %q: want https://HOST:8006", e.URL)
+		return nil, fmt.Errorf("pve: endpoint %q: want https://HOST:8006", e)
 	}
 	if u.Scheme != "https" {
-		return nil, fmt.Errorf("pve: endpoint %q: want https, because the login must not be readable on the way", e.URL)
+		return nil, fmt.Errorf("pve: endpoint %q: want https, because the login must not be readable on the way", e)
+	}
+	if u.User != nil {
+		return nil, fmt.Errorf("pve: endpoint %q: a user and a password belong into Username and Password", e)
 	}
 	transport := e.Transport
 	if transport == nil {
@@ -74,7 +87,8 @@ func Dial(e Endpoint) (*proxmox.Client, error) {
 			return nil, err
 		}
 	}
-	options := []proxmox.Option{proxmox.WithHTTPClient(&http.Client{Transport: Transport(transport)})}
+	address := u.String() + "/api2/json"
+	var options []proxmox.Option
 	id, secret, isToken := strings.Cut(e.Token, "=")
 	switch {
 	case isToken && strings.Contains(id, "!"):
@@ -82,11 +96,12 @@ func Dial(e Endpoint) (*proxmox.Client, error) {
 	case e.Token != "":
 		return nil, errors.New("pve: the API token is not of the form USER@REALM!ID=SECRET")
 	case e.Username != "" && e.Password != "":
-		options = append(options, proxmox.WithCredentials(&proxmox.Credentials{Username: e.Username, Password: e.Password}))
+		transport = &login{base: transport, address: address, username: e.Username, password: e.Password, turn: make(chan struct{}, 1)}
 	default:
 		return nil, errors.New("pve: no login: give an API token, or a user name and a password")
 	}
-	return proxmox.NewClient(u.String()+"/api2/json", options...), nil
+	options = append(options, proxmox.WithHTTPClient(&http.Client{Transport: Transport(transport)}))
+	return proxmox.NewClient(address, options...), nil
 }
 
 // verifying returns a transport that verifies the node by CA or fingerprint.

@@ -97,8 +97,15 @@ func TestPermissionsComeFromTheNearestPath(t *testing.T) {
 
 func TestEndpointHidesItsSecrets(t *testing.T) {
 	t.Parallel()
-	e := Endpoint{URL: "https://pve", Token: "u@pve!t=hush", Password: "hush"}
-	if shown := fmt.Sprintf("%v %+v %#v %s", e, e, e, e); strings.Contains(shown, "hush") {
-		t.Error(shown)
+	for _, address := range []string{"https://pve", "https://root:hush@pve", "http://root:hush@pve", "https://root:hush@pve:x", "hush\n"} {
+		e := Endpoint{URL: address, Token: "u@pve!t=hush", Password: "hush"}
+		text, err := json.Marshal(map[string]any{"endpoint": e, "at": &e})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = Dial(e)
+		if shown := fmt.Sprintf("%v %+v %#v %s %s %v", e, e, e, e, text, err); strings.Contains(shown, "hush") {
+			t.Error(shown)
+		}
 	}
 }

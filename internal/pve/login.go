@@ -1,0 +1,127 @@
+package pve
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// renewAfter is the age at which a ticket is replaced. PVE takes one for two
+// hours (PVE/AccessControl.pm).
+const renewAfter = time.Hour
+
+// A login is a transport that logs in with a password, and again when the node
+// no longer takes the ticket: a request refused with 401 had no effect, and is
+// made once more. go-proxmox's own sessions fail every request that is under
+// way at a login, and do not log in twice in an hour.
+type login struct {
+	base               http.RoundTripper
+	address            string // of the API
+	username, password string
+
+	turn         chan struct{} // whose holder may use the rest
+	ticket, csrf string
+	since        time.Time
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (l *login) RoundTrip(r *http.Request) (*http.Response, error) {
+	ticket, csrf, err := l.session(r, "")
+	if err != nil {
+		return refusal(r, err)
+	}
+	response, err := l.send(r, r.Body, ticket, csrf)
+	again := r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
+	if err != nil || response.StatusCode != http.StatusUnauthorized || !again {
+		return response, err
+	}
+	_ = response.Body.Close()
+	if ticket, csrf, err = l.session(r, ticket); err != nil {
+		return refusal(r, err)
+	}
+	body := r.Body
+	if r.GetBody != nil {
+		if body, err = r.GetBody(); err != nil {
+			return nil, err
+		}
+	}
+	return l.send(r, body, ticket, csrf)
+}
+
+func (l *login) send(r *http.Request, body io.ReadCloser, ticket, csrf string) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Body = body
+	r.Header.Set("Cookie", "PVEAuthCookie="+ticket)
+	r.Header.Set("CSRFPreventionToken", csrf)
+	return l.base.RoundTrip(r)
+}
+
+// session returns the ticket, or a new one if that is old or is refused.
+func (l *login) session(r *http.Request, refused string) (ticket, csrf string, err error) {
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-r.Context().Done():
+		return "", "", r.Context().Err()
+	}
+	if l.ticket != "" && l.ticket != refused && time.Since(l.since) < renewAfter {
+		return l.ticket, l.csrf, nil
+	}
+	form := url.Values{"username": {l.username}, "password": {l.password}}
+	request, err := http.NewRequestWithContext(r.Context(), http.MethodPost, l.address+"/access/ticket", strings.NewReader(form.Encode()))
+	if err != nil {
+		return "", "", err
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.Header.Set("User-Agent", r.Header.Get("User-Agent"))
+	response, err := l.base.RoundTrip(request)
+	if err != nil {
+		return "", "", err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return "", "", &loginError{response.StatusCode, response.Status}
+	}
+	var answer struct {
+		Data struct {
+			Ticket, CSRFPreventionToken string
+			NeedTFA                     flag
+		}
+	}
+	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&answer); err != nil {
+		return "", "", fmt.Errorf("no answer to a login: %w: %w", ErrNotPVE, err)
+	}
+	switch d := answer.Data; {
+	case bool(d.NeedTFA) || strings.HasPrefix(d.Ticket, "PVE:!tfa!"):
+		return "", "", fmt.Errorf("the account wants a second factor: use an API token: %w", ErrLogin)
+	case d.Ticket == "":
+		return "", "", fmt.Errorf("no answer to a login: %w", ErrNotPVE)
+	}
+	l.ticket, l.csrf, l.since = answer.Data.Ticket, answer.Data.CSRFPreventionToken, time.Now()
+	return l.ticket, l.csrf, nil
+}
+
+// A loginError is a node's refusal of a login.
+type loginError struct {
+	code   int
+	status string
+}
+
+// Error implements error.
+func (e *loginError) Error() string { return "login: " + e.status }
+
+// refusal answers a request as the node answered its login.
+func refusal(r *http.Request, err error) (*http.Response, error) {
+	var refused *loginError
+	if !errors.As(err, &refused) {
+		return nil, err
+	}
+	return &http.Response{StatusCode: refused.code, Status: cmp.Or(refused.status, fmt.Sprint(refused.code)), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+}
