@@ -154,6 +154,11 @@ func TestTickets(t *testing.T) {
 		if r := l.do("GET", "/version"); r.status != 401 {
 			t.Errorf("a void ticket: %d", r.status)
 		}
+		if r := l.do("POST", "/access/ticket", "username", "root", "password", "secret"); r.status != 401 {
+			t.Errorf("a user without a realm: %d", r.status)
+		}
+		first, _ := l.want("POST", "/access/ticket", "username", "root", "realm", "pam", "password", "secret").(map[string]any)
+		l.want("POST", "/access/ticket", "username", "root@pam", "password", fmt.Sprint(first["ticket"]))
 		if r := l.do("POST", "/access/ticket", "username", "root@pam", "password", "guess"); r.status != 401 || r.reason != "authentication failure" {
 			t.Errorf("a wrong password: %d %s", r.status, r.reason)
 		}

@@ -19,7 +19,10 @@ type Options struct {
 	// makes a request wait (a slow answer, a lock) waits in real time.
 	Now func() time.Time
 	// Speed is how much faster the node's time runs than the clock; 0 is 1.
-	// In a testing/synctest bubble leave it alone: time is free there.
+	// Its tickets end that much sooner too: at 100 after 72 seconds, and
+	// go-proxmox by itself logs in again only after an hour (Connect of package
+	// workstation does at once). In a testing/synctest bubble leave it alone:
+	// time is free there.
 	Speed float64
 	// Seed makes process IDs, tickets and MAC addresses repeat; 0 is 1.
 	Seed uint64
