@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 // could neither be safe to lose nor stop the other VM in time. Pressing Start
 // is refused by PVE itself while the card is in use.
 func (db DualBoot) Advise(facts Facts) []Finding {
+	db.Members = slices.Compact(slices.Sorted(slices.Values(db.Members)))
 	var findings []Finding
 	for _, f := range facts.PCI().CheckClaims(facts.Claims()) {
 		if f.ID == "gpu.onboot-race" || f.ID == "gpu.split-group" {
@@ -89,7 +91,10 @@ func (db DualBoot) adviseBackup(job BackupJob) []Finding {
 // 0 lets none of them start. The error is an [InvalidError] for a set that is
 // none, and matches [ErrNotFound] for a member that does not exist.
 func (db DualBoot) StartWithHost(facts Facts, vmid int) (Plan, error) {
-	db, err := db.withDefaults(vmid)
+	db, err := db.withDefaults()
+	if err == nil && vmid != 0 {
+		err = db.member(vmid)
+	}
 	if err != nil {
 		return Plan{}, err
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -34,8 +33,9 @@ type DualBoot struct {
 	// off the bus can take the host down. The PVE API cannot tell; a controller
 	// on the host can, with package iommu (Function.Lost). Nil is no check.
 	Healthy func(ctx context.Context) error
-	// Owner names this controller to others; empty is the host's name and the
-	// process ID. A controller of the same name is taken for this one.
+	// Owner names this controller to others; empty is the host's name, the
+	// process ID and a part that every [Node] has of its own. A controller of
+	// the same name is taken for this one, started anew.
 	Owner string
 	// NoLease leaves out the note in the members' description that keeps two
 	// controllers apart, for logins without VM.Config.Options. PVE's own
@@ -84,23 +84,30 @@ func (e *SwitchError) Unwrap() []error {
 }
 
 // withDefaults returns the set with its defaults, or an error if it is none.
-func (db DualBoot) withDefaults(to int) (DualBoot, error) {
+func (db DualBoot) withDefaults() (DualBoot, error) {
 	db.Members = slices.Sorted(slices.Values(db.Members))
-	if len(slices.Compact(slices.Clone(db.Members))) < 2 || len(slices.Compact(slices.Clone(db.Members))) != len(db.Members) {
-		return db, &InvalidError{VMID: to, Field: "members", Value: fmt.Sprint(db.Members), Why: "a DualBoot has two different VMs or more"}
+	invalid := func(field, value, why string) (DualBoot, error) {
+		return db, &InvalidError{Field: field, Value: value, Why: why}
 	}
-	if to != 0 && !slices.Contains(db.Members, to) {
-		return db, &InvalidError{VMID: to, Field: "members", Value: fmt.Sprint(db.Members), Why: "the VM is not one of them"}
-	}
-	if db.Grace < 0 || db.Boot < 0 {
-		return db, &InvalidError{VMID: to, Field: "grace and boot", Value: fmt.Sprintf("%s and %s", db.Grace, db.Boot), Why: "no time is below zero"}
+	distinct := len(slices.Compact(slices.Clone(db.Members)))
+	switch {
+	case distinct < 2 || distinct != len(db.Members):
+		return invalid("members", fmt.Sprint(db.Members), "a DualBoot has two different VMs or more")
+	case db.Members[0] < minVMID || db.Members[len(db.Members)-1] > maxVMID:
+		return invalid("members", fmt.Sprint(db.Members), "VMIDs go from 100 to 999999999")
+	case db.Grace < 0 || db.Boot < 0:
+		return invalid("grace and boot", fmt.Sprintf("%s and %s", db.Grace, db.Boot), "no time is below zero")
 	}
 	db.Grace, db.Boot = cmp.Or(db.Grace, 3*time.Minute), cmp.Or(db.Boot, 5*time.Minute)
-	if db.Owner == "" {
-		host, _ := os.Hostname() // without a name the process ID has to do
-		db.Owner = fmt.Sprintf("%s/%d", host, os.Getpid())
-	}
 	return db, nil
+}
+
+// member returns an error if a VM is no member of the set.
+func (db DualBoot) member(vmid int) error {
+	if !slices.Contains(db.Members, vmid) {
+		return &InvalidError{VMID: vmid, Field: "members", Value: fmt.Sprint(db.Members), Why: "the VM is not one of them"}
+	}
+	return nil
 }
 
 // A DualBootStatus says who has the card and who could have it.
@@ -130,7 +137,7 @@ type MemberStatus struct {
 // that does not exist is told of in its Why; the errors are those of
 // [Node.Observe], and an [InvalidError] for a set that is none.
 func (n *Node) Status(ctx context.Context, db DualBoot) (DualBootStatus, error) {
-	db, err := db.withDefaults(0)
+	db, err := db.withDefaults()
 	if err != nil {
 		return DualBootStatus{}, err
 	}

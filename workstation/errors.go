@@ -32,7 +32,7 @@ var (
 
 // An InvalidError says which part of a VM is impossible, and why.
 type InvalidError struct {
-	VMID  int
+	VMID  int    // 0 where it is not about one VM
 	Field string // the part of the VM, mostly a configuration key
 	Value string // what it says; empty where that is not the matter
 	Why   string // why it cannot be, and what to do
@@ -43,6 +43,9 @@ func (e *InvalidError) Error() string {
 	what := e.Field
 	if e.Value != "" {
 		what += fmt.Sprintf(" %q", e.Value)
+	}
+	if e.VMID == 0 {
+		return fmt.Sprintf("workstation: %s: %s", what, e.Why)
 	}
 	return fmt.Sprintf("workstation: VM %d: %s: %s", e.VMID, what, e.Why)
 }

@@ -198,7 +198,7 @@ func patient(sim *pvetest.Node, wrap func(http.RoundTripper) http.RoundTripper) 
 	if wrap != nil {
 		transport = wrap(transport)
 	}
-	client := proxmox.NewClient(sim.URL(), proxmox.WithHTTPClient(&http.Client{Transport: transport, Timeout: 30 * time.Second}),
+	client := proxmox.NewClient(sim.URL(), proxmox.WithHTTPClient(&http.Client{Transport: transport}),
 		proxmox.WithAPIToken(tokenID, tokenSecret))
 	return workstation.Open(client, "pve", &workstation.Options{RootTicket: iommu.No})
 }
@@ -231,16 +231,17 @@ func suffer(t *testing.T, op operation, faults []pvetest.Fault, wrap func(http.R
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
+		began := time.Now()
 		err := op.do(ctx, patient(sim, wrap))
 		sim.ClearFaults()
-		problem = errors.Join(sim.Check(), told(op, sim, err))
+		problem = errors.Join(sim.Check(), told(op, sim, err, began))
 		problem = errors.Join(problem, converge(t.Context(), op, sim))
 	})
 	return problem
 }
 
 // told checks that what the caller was told is the truth.
-func told(op operation, sim *pvetest.Node, err error) error {
+func told(op operation, sim *pvetest.Node, err error, began time.Time) error {
 	if err == nil {
 		return op.goal(sim)
 	}
@@ -249,6 +250,10 @@ func told(op operation, sim *pvetest.Node, err error) error {
 		running := append(sim.Running(), 0)
 		if running[0] != failed.Running {
 			return fmt.Errorf("told %w, but VM %d is running", err, running[0])
+		}
+		state, _ := sim.VM(failed.Running)
+		if again := state.Since.After(began) && failed.Running != failed.To; failed.Returned != again && failed.Running != 0 && failed.Return == nil {
+			return fmt.Errorf("told %w, but VM %d was started again: %v", err, failed.Running, again)
 		}
 	}
 	return nil

@@ -41,6 +41,11 @@ func (s *switching) acquire(ctx context.Context) error {
 			}
 		case !errors.Is(err, pve.ErrStale) && !errors.Is(err, ErrLocked) && !uncertain(err) || tries >= leaseTries:
 			return fmt.Errorf("workstation: taking the lease on VM %d: %w", s.place(), err)
+		case errors.Is(err, ErrLocked) && tries == 0: // what has it may be in the way of all else too
+			if _, err := s.check(ctx); errors.Is(err, ErrBlocked) {
+				return err
+			}
+			fallthrough
 		default:
 			tries++
 		}
@@ -106,7 +111,10 @@ func (s *switching) renew(ctx context.Context, phase Phase, lasts time.Duration)
 			return false, err
 		}
 		lease, held := readLease(config.Values["description"])
-		if !held || lease.ID != s.held.ID {
+		if !held {
+			return false, fmt.Errorf("workstation: %w: the lease was taken out of VM %d", ErrLeased, s.place())
+		}
+		if lease.ID != s.held.ID {
 			return false, fmt.Errorf("workstation: %w: the lease was lost to %s", ErrLeased, lease.Owner)
 		}
 		lease.Phase, lease.TTL, lease.From = phase, lasts+leaseSlack, s.from

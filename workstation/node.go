@@ -2,10 +2,13 @@ package workstation
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/luthermonson/go-proxmox"
 
@@ -48,9 +51,11 @@ var ErrNoNode = errors.New("no such node")
 
 // A Node is one PVE node. It is safe for concurrent use.
 type Node struct {
-	name string
-	pve  *pve.Client
-	opts Options
+	name  string
+	pve   *pve.Client
+	opts  Options
+	owner string   // of its leases, unless the caller names one
+	turns sync.Map // a chan struct{} by the place of a lease
 }
 
 // Options control a [Node]. Nil is fine.
@@ -74,7 +79,8 @@ func Open(client *proxmox.Client, node string, opts *Options) *Node {
 	if opts == nil {
 		opts = &Options{}
 	}
-	return &Node{name: node, pve: pve.New(client, node), opts: *opts}
+	host, _ := os.Hostname() // without a name the rest has to do
+	return &Node{name: node, pve: pve.New(client, node), opts: *opts, owner: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:4])}
 }
 
 // Connect logs in to an endpoint and returns its node. The node's name may be

@@ -20,6 +20,14 @@ func Preflight(db DualBoot, to int, facts Facts) []Finding {
 	block := func(id, seen, why, fix string) {
 		findings = append(findings, Finding{ID: id, Severity: finding.Blocker, Subject: subject, Seen: seen, Why: why, Fix: fix})
 	}
+	_, err := db.withDefaults()
+	if err == nil {
+		err = db.member(to)
+	}
+	if err != nil {
+		block("switch.members", fmt.Sprint(db.Members), err.Error(), "name two VMs or more, each once, and the target among them")
+		return findings
+	}
 	if !exists {
 		block("switch.no-vm", "no such VM on node "+facts.Node, "it cannot be started", "create it, or correct the members")
 		return findings
@@ -132,4 +140,15 @@ func preflightMemory(db DualBoot, target VMFacts, facts Facts, subject string) [
 		short.Fix += ", or bound the cache (zfs_arc_max)"
 	}
 	return []Finding{short}
+}
+
+func cutVolume(value string) (pool, volume string, ok bool) {
+	first, _, _ := strings.Cut(value, ",")
+	return strings.Cut(first, ":")
+}
+
+func configuredMemory(v VMFacts) storage.Size {
+	memory, _ := parseProperties("memory", v.Config["memory"]).get("current")
+	size, _ := storage.ParseSize(memory + "M") // 0 where it is not set
+	return size
 }

@@ -126,11 +126,16 @@ func TestADualBootThatIsNone(t *testing.T) {
 		"a stranger":          {both, 142, "not one of them"},
 		"a grace below zero":  {workstation.DualBoot{Members: both.Members, Grace: -time.Second}, 141, "below zero"},
 		"a patience below it": {workstation.DualBoot{Members: both.Members, Boot: -1}, 141, "below zero"},
+		"no target":           {both, 0, "not one of them"},
+		"no VMIDs":            {workstation.DualBoot{Members: []int{0, 140}}, 140, "VMIDs go from 100"},
 	}
 	for name, test := range tests {
 		err := node.Switch(t.Context(), test.db, test.to, nil)
 		if !errors.Is(err, workstation.ErrInvalid) || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: %v, want ErrInvalid and %q", name, err, test.says)
+		}
+		if got := ids(workstation.Preflight(test.db, test.to, observe(t, sim))); got != "switch.members" {
+			t.Errorf("%s: Preflight: %q", name, got)
 		}
 	}
 	if writes := sim.Writes(); len(writes) > 0 {

@@ -32,7 +32,7 @@ func (s *switching) goBack(ctx context.Context, phase Phase, cause error) error 
 		e.Return = errors.Join(e.Return, err)
 	case len(running) > 0:
 		e.Running = running[0]
-		e.Returned = e.Return == nil && running[0] == s.from && phase != PhaseStop
+		e.Returned = e.Return == nil && running[0] == s.from && s.begun
 	}
 	return e
 }
@@ -64,7 +64,7 @@ func (s *switching) stopTarget(ctx context.Context) error {
 	var last error
 	for range returnTries {
 		status, err := s.node.pve.Status(ctx, s.to)
-		if err == nil && !status.Running {
+		if err == nil && !status.Running || errors.Is(err, ErrNotFound) {
 			return nil
 		}
 		var task pve.UPID

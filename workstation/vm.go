@@ -93,12 +93,15 @@ var (
 	slotFormat = regexp.MustCompile(`^(ide[0-3]|sata[0-5]|scsi([0-9]|[12][0-9]|30)|virtio([0-9]|1[0-5])|efidisk0|tpmstate0)$`)
 )
 
+// The VMIDs that PVE takes (pve-common PVE/JSONSchema.pm, pve-vmid).
+const minVMID, maxVMID = 100, 999999999
+
 // Validate reports everything that makes the VM impossible on any node: an ID
 // or a slot that does not exist, a guest with less than it needs, a machine
 // type that forbids the card's mode. Each error is an [InvalidError].
 func (vm VM) Validate() error {
 	var problems problems
-	if vm.ID < 100 || vm.ID > 999999999 {
+	if vm.ID < minVMID || vm.ID > maxVMID {
 		problems.add(vm, "vmid", fmt.Sprint(vm.ID), "VMIDs go from 100 to 999999999")
 	}
 	if !nameFormat.MatchString(vm.Name) {

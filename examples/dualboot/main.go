@@ -41,7 +41,7 @@ func (s *show) run(ctx context.Context, args []string) error {
 	if err := connect.Parse(set, args); err != nil {
 		return err
 	}
-	s.duo = workstation.DualBoot{Members: []int{*windows, *linux}, Owner: "examples/dualboot"}
+	s.duo = workstation.DualBoot{Members: []int{*windows, *linux}}
 	if !connect.Configured() {
 		return s.embedded(ctx)
 	}

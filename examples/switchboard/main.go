@@ -47,7 +47,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err := connect.Parse(set, args); err != nil {
 		return err
 	}
-	duo := workstation.DualBoot{Owner: "examples/switchboard", Force: *force}
+	host, _ := os.Hostname() // a program that was ended goes on with its lease, one elsewhere does not
+	duo := workstation.DualBoot{Owner: "switchboard on " + host, Force: *force}
 	for field := range strings.SplitSeq(*members, ",") {
 		id, err := strconv.Atoi(strings.TrimSpace(field))
 		if err != nil {

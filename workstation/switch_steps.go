@@ -1,0 +1,197 @@
+package workstation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/proxstation/proxstation/internal/pve"
+)
+
+// errUnhealthy marks a card that must not be given to anybody.
+var errUnhealthy = errors.New("the card is not healthy")
+
+// healthy asks the caller's check of the card, where there is one.
+func (s *switching) healthy(ctx context.Context) error {
+	if s.db.Healthy == nil {
+		return nil
+	}
+	if err := s.db.Healthy(ctx); err != nil {
+		return fmt.Errorf("%w: %w", errUnhealthy, err)
+	}
+	return nil
+}
+
+// shutdown asks a guest to shut down. Whatever became of the request and of
+// its answer, what counts is whether the VM is gone.
+func (s *switching) shutdown(ctx context.Context, id int) error {
+	ask := func() error {
+		task, err := s.node.pve.Shutdown(ctx, id, s.db.Grace, s.db.Force)
+		if err == nil {
+			err = s.wait(ctx, id, task, s.db.Grace+leaseSlack)
+		}
+		return err
+	}
+	err := ask()
+	for tries := 1; uncertain(err) && tries < returnTries; tries++ {
+		if err := pve.Sleep(ctx, time.Second); err != nil {
+			return err
+		}
+		if moved, lookErr := s.moved(ctx, id); lookErr == nil && moved {
+			break
+		} else if lookErr != nil {
+			continue
+		}
+		if err := s.renew(ctx, PhaseStop, s.db.Grace); err != nil {
+			return err
+		}
+		err = ask() // the request did not arrive
+	}
+	if err != nil && !uncertain(err) {
+		if status, lookErr := s.node.pve.Status(ctx, id); lookErr == nil && !status.Running {
+			err = nil
+		}
+	}
+	if err != nil && !uncertain(err) {
+		return err
+	}
+	if err == nil {
+		s.enter(PhaseFree, id, fmt.Sprintf("waiting until VM %d is gone", id))
+	}
+	late := s.until(ctx, s.db.Grace, func(ctx context.Context) (bool, error) {
+		status, err := s.node.pve.Status(ctx, id)
+		return err == nil && !status.Running, err
+	})
+	if late != nil && err != nil {
+		return fmt.Errorf("%w: %w", late, err)
+	}
+	return late
+}
+
+// moved reports whether something came of a request to a VM that runs: it is
+// off now, or a task is at work on it.
+func (s *switching) moved(ctx context.Context, id int) (bool, error) {
+	status, err := s.node.pve.Status(ctx, id)
+	if err != nil || !status.Running {
+		return err == nil, err
+	}
+	tasks, err := s.node.pve.RunningTasks(ctx, id)
+	return len(tasks) > 0, err
+}
+
+// wait waits for a task, but not longer than its phase may take.
+func (s *switching) wait(ctx context.Context, id int, task pve.UPID, limit time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errDeadline)
+	defer cancel()
+	_, err := s.node.pve.Wait(ctx, task, func(p pve.TaskProgress) {
+		s.say(id, fmt.Sprintf("%s for %s", p.UPID.Type(), p.Elapsed.Round(time.Second)))
+	})
+	return err
+}
+
+// start starts the target, unless it runs already.
+func (s *switching) start(ctx context.Context) error {
+	if err := s.renew(ctx, PhaseStart, s.db.Boot); err != nil {
+		return err
+	}
+	s.enter(PhaseStart, s.to, fmt.Sprintf("starting VM %d", s.to))
+	return s.bringUp(ctx, s.to)
+}
+
+// bringUp starts a VM. An answer that got lost is looked for in the VM's state.
+func (s *switching) bringUp(ctx context.Context, id int) error {
+	if status, err := s.node.pve.Status(ctx, id); err == nil && status.Running {
+		return nil
+	}
+	task, err := s.node.pve.Start(ctx, id)
+	s.begun = s.begun || id == s.from && (err == nil || uncertain(err))
+	if err == nil {
+		err = s.wait(ctx, id, task, s.db.Boot)
+	}
+	if err == nil {
+		return nil
+	}
+	if uncertain(err) { // it may be starting: let its task end
+		s.settle(ctx, id, time.Minute)
+	}
+	if status, lookErr := s.node.pve.Status(ctx, id); lookErr == nil && status.Running {
+		return nil
+	}
+	return err
+}
+
+// awaitUp waits until the target's guest is up.
+func (s *switching) awaitUp(ctx context.Context) error {
+	s.enter(PhaseUp, s.to, fmt.Sprintf("waiting until the guest of VM %d is up", s.to))
+	var last error
+	err := s.until(ctx, s.db.Boot, func(ctx context.Context) (bool, error) {
+		err := s.up(ctx, s.to)
+		if ctx.Err() == nil {
+			last = err
+		}
+		if errors.Is(err, errGone) {
+			tasks, lookErr := s.node.pve.RunningTasks(ctx, s.to)
+			if lookErr == nil && len(tasks) == 0 { // nobody starts it again
+				return false, err
+			}
+		}
+		return err == nil, nil
+	})
+	if errors.Is(err, errDeadline) && last != nil {
+		return fmt.Errorf("%w: %w", errNotUp, last)
+	}
+	return err
+}
+
+// up returns nil if the guest of a VM is up.
+func (s *switching) up(ctx context.Context, id int) error {
+	if s.db.Up != nil {
+		return s.db.Up(ctx, id)
+	}
+	status, err := s.node.pve.Status(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !status.Running {
+		return fmt.Errorf("workstation: VM %d %w", id, errGone)
+	}
+	config, err := s.node.pve.Config(ctx, id)
+	if err != nil {
+		return err
+	}
+	if enabled, _ := parseProperties("agent", config.Values["agent"]).get("enabled"); normal(enabled) != "1" {
+		return nil
+	}
+	return s.node.pve.AgentPing(ctx, id)
+}
+
+var (
+	errDeadline = errors.New("it took too long")
+	errGone     = errors.New("is not running any more")
+)
+
+// until asks again, once a second, until done says so or the time is up.
+// Requests that got no answer are asked again.
+func (s *switching) until(ctx context.Context, limit time.Duration, done func(context.Context) (bool, error)) error {
+	inner, cancel := context.WithTimeoutCause(ctx, limit, errDeadline)
+	defer cancel()
+	for {
+		yes, err := done(inner)
+		switch {
+		case yes:
+			return nil
+		case err != nil && !uncertain(err) && inner.Err() == nil:
+			return err
+		}
+		if err := pve.Sleep(inner, time.Second); err != nil {
+			return err
+		}
+	}
+}
+
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}
