@@ -86,6 +86,11 @@ func (j *judgement) driver() {
 	f := Finding{ID: "gpu.host-driver", Severity: Warning, Seen: strings.Join(held, ", "),
 		Why: "PVE takes the card from this driver when the VM starts, which can hang the host if something uses it, and does not give it back when the VM stops",
 		Fix: "keep the card from the host: let iommu's host plan bind it to vfio-pci from the next start on"}
+	if kept := j.facts.Kept(); !slices.ContainsFunc(j.card.Functions, func(fn iommu.Function) bool {
+		return fn.Driver != "" && fn.Driver != "vfio-pci" && !slices.Contains(kept, fn.Address)
+	}) {
+		f.Fix = "restart the host, which keeps the card for guests from then on"
+	}
 	switch {
 	case j.card.virtual():
 		f.Severity, f.Why, f.Fix = Info, "PVE takes the virtual function from this driver when the VM starts; the host draws with the physical one", ""

@@ -1,11 +1,13 @@
 package gpu_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation/internal/hosttree"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -152,6 +154,51 @@ func TestReadyReset(t *testing.T) {
 		}
 		if got.Severity != test.severity || !strings.Contains(got.Fix, test.fix) {
 			t.Errorf("%s with %q: %v", test.name, test.methods, got)
+		}
+	}
+}
+
+// A card that a host plan keeps already wants the host's restart, and no plan.
+func TestReadyAfterAHostPlan(t *testing.T) {
+	t.Parallel()
+	tree, err := hosttree.Load("two-identical-cards", "dir var/lib")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := tree.WriteDir(dir); err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	for _, want := range []string{"let iommu's host plan bind it", "restart the host"} {
+		facts, err := iommu.Read(iommu.HostAt(root.FS()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		card := gpu.Cards(facts.Functions)[0]
+		var addresses []iommu.Address
+		for _, fn := range card.Functions {
+			addresses = append(addresses, fn.Address)
+		}
+		fix := ""
+		for _, f := range gpu.Ready(card, gpu.Linux, facts) {
+			if f.ID == "gpu.host-driver" {
+				fix = f.Fix
+			}
+		}
+		if !strings.Contains(fix, want) {
+			t.Errorf("fix %q, want %q", fix, want)
+		}
+		plan, err := facts.Prepare(addresses, nil)
+		if err == nil {
+			err = plan.Apply(t.Context(), root, nil)
+		}
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
 }

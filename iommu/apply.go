@@ -25,6 +25,9 @@ type Runner func(ctx context.Context, command []string) error
 // Exec is a [Runner] for the machine that the program runs on. Its error has
 // the end of the command's output.
 func Exec(ctx context.Context, command []string) error {
+	if len(command) == 0 {
+		return errors.New("iommu: a command without a program")
+	}
 	out, err := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out[max(0, len(out)-400):])))
@@ -48,6 +51,9 @@ func (p HostPlan) Apply(ctx context.Context, root *os.Root, run Runner) error {
 }
 
 func (p HostPlan) apply(ctx context.Context, d disk, run Runner) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	j, err := d.loadJournal()
 	if err != nil {
 		return err
@@ -74,7 +80,10 @@ func (p HostPlan) apply(ctx context.Context, d disk, run Runner) error {
 		return err
 	}
 	for _, file := range files {
-		if err := errors.Join(ctx.Err(), d.put(file, file.After)); err != nil {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := d.put(file, file.After); err != nil {
 			return err
 		}
 	}
@@ -166,6 +175,9 @@ func Undo(ctx context.Context, root *os.Root, run Runner) error {
 }
 
 func undo(ctx context.Context, d disk, run Runner) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	j, err := d.loadJournal()
 	if err != nil {
 		return err
@@ -190,7 +202,10 @@ func undo(ctx context.Context, d disk, run Runner) error {
 		}
 	}
 	for _, file := range slices.Backward(e.Files) {
-		if err := errors.Join(ctx.Err(), d.restore(file)); err != nil {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := d.restore(file); err != nil {
 			return err
 		}
 	}

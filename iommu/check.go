@@ -14,7 +14,7 @@ import (
 // iommu.off-by-argument, iommu.unknown, iommu.no-interrupt-remapping,
 // iommu.unsafe-interrupts, iommu.acs-override, iommu.virqfd-gone,
 // iommu.options-unread,
-// iommu.not-refreshed, iommu.not-booted, iommu.not-configured,
+// iommu.not-refreshed, iommu.not-booted, iommu.not-configured, iommu.not-bound,
 // iommu.loader-unknown, iommu.server-console, iommu.emulated-display,
 // iommu.uses-unknown and iommu.unread.
 func (f Facts) Check() []Finding {
@@ -25,6 +25,7 @@ func (f Facts) Check() []Finding {
 	findings = append(findings, f.checkModules()...)
 	findings = append(findings, f.checkOptions()...)
 	findings = append(findings, f.checkDrift()...)
+	findings = append(findings, f.checkKept()...)
 	for _, fn := range f.Functions {
 		for _, finding := range fn.checkConsole() {
 			finding.Severity = Info // nothing is asked of it
@@ -165,6 +166,20 @@ func (f Facts) checkDrift() []Finding {
 			Why:  "They are gone after the next restart.", Fix: "Configure them, or restart to see the machine as it will be."})
 	}
 	return findings
+}
+
+// checkKept says that functions that a host plan keeps are still the host's.
+func (f Facts) checkKept() []Finding {
+	var found []Finding
+	for _, a := range f.Kept() {
+		if fn, ok := f.Function(a); ok && fn.DriverKnown == Yes && fn.Driver != vfioPCI {
+			found = append(found, Finding{ID: "iommu.not-bound", Severity: Info, Subject: a.String(),
+				Seen: fmt.Sprintf("/%s keeps it for guests; its driver is %q", modprobeFile, fn.Driver),
+				Why:  "The host plan was applied, and the host has not been started since, or a driver was faster.",
+				Fix:  "Restart the host. If it says so after that too: update-initramfs -u -k all, and restart."})
+		}
+	}
+	return found
 }
 
 func (f Facts) refresh() string {

@@ -37,17 +37,40 @@ func TestACancelledContextStopsBetweenFiles(t *testing.T) {
 	t.Parallel()
 	dir, root := host(t)
 	before := snapshot(t, dir)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := threeFiles().Apply(ctx, root, nil); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
+	for looks := range 4 { // before anything, and before each file
+		if err := threeFiles().Apply(&cancelled{t.Context(), looks}, root, nil); !errors.Is(err, context.Canceled) {
+			t.Errorf("after %d: %v", looks, err)
+		}
+		if diff := compare(snapshot(t, dir), before); (diff == "") != (looks == 0) {
+			t.Errorf("after %d: %s", looks, diff)
+		}
+		if looks > 0 {
+			if err := Undo(&cancelled{t.Context(), looks}, root, nil); !errors.Is(err, context.Canceled) {
+				t.Errorf("undo after %d: %v", looks, err)
+			}
+			if err := Undo(t.Context(), root, nil); err != nil {
+				t.Error(err)
+			}
+		}
+		if diff := compare(snapshot(t, dir), before); diff != "" {
+			t.Errorf("after %d, undone: %s", looks, diff)
+		}
 	}
-	if err := Undo(t.Context(), root, nil); err != nil {
-		t.Error(err)
+}
+
+// A cancelled context is so from the second look at it on, or a later one.
+type cancelled struct {
+	context.Context
+
+	looks int
+}
+
+func (c *cancelled) Err() error {
+	c.looks--
+	if c.looks < 0 {
+		return context.Canceled
 	}
-	if diff := compare(snapshot(t, dir), before); diff != "" {
-		t.Error(diff)
-	}
+	return nil
 }
 
 // Only root can read what the files held.

@@ -9,7 +9,8 @@ import (
 // PrepareOptions are the choices of [Facts.Prepare].
 type PrepareOptions struct {
 	// Args are kernel arguments to have besides those that are needed, such
-	// as "iommu=pt".
+	// as "iommu=pt", without quotes and white space. Those of an earlier plan
+	// stay until [Facts.GiveBack].
 	Args []string
 	// Allow lists the uses that the caller knows of and gives up.
 	Allow []UseKind
@@ -25,9 +26,10 @@ type PrepareOptions struct {
 //
 // It refuses ([*RefusedError]) what [Facts.Bind] refuses except functions that
 // have no group yet, an edit by someone else of our file, other files that set
-// the ids of vfio-pci, and a kernel argument that turns the IOMMU off. Its
-// errors match [ErrRefused] or, if the kernel's arguments must change and the boot
-// loader is not known, [ErrLoader].
+// the ids of vfio-pci, a kernel argument that turns the IOMMU off or is none,
+// and to leave the host no display together with what is kept already. Its
+// errors match [ErrRefused] or, if the kernel's arguments must change and the
+// boot loader is not known, [ErrLoader].
 func (f Facts) Prepare(addresses []Address, opts *PrepareOptions) (HostPlan, error) {
 	if opts == nil {
 		opts = &PrepareOptions{}
@@ -37,7 +39,14 @@ func (f Facts) Prepare(addresses []Address, opts *PrepareOptions) (HostPlan, err
 		return HostPlan{}, err
 	}
 	theirs := f.foreign(k)
-	var refused []Finding
+	refused := refuseArgs(opts.Args)
+	taken := append(f.Kept(), addresses...)
+	for _, fn := range f.Functions {
+		if slices.Contains(theirs.ids, fn.Model.String()) {
+			taken = append(taken, fn.Address)
+		}
+	}
+	refused = append(refused, f.refuseConsole(addresses, taken, opts.Allow)...)
 	for _, a := range addresses {
 		fn, ok := f.Function(a)
 		if !ok {
@@ -62,7 +71,26 @@ func (f Facts) Prepare(addresses []Address, opts *PrepareOptions) (HostPlan, err
 	slices.SortFunc(k.functions, func(a, b keptFunction) int { return a.address.Compare(b.address) })
 	k.override = f.ambiguous(k.functions)
 	args := append(f.needed(), opts.Args...)
+	for _, arg := range k.args {
+		if !strings.HasPrefix(arg, idsArgument) {
+			args = append(args, arg)
+		}
+	}
 	return f.planHost(k, args)
+}
+
+// Kept returns the functions that an applied [HostPlan] keeps for guests, from
+// the host's next start on. What others keep is not among them.
+func (f Facts) Kept() []Address {
+	k, err := f.kept()
+	if err != nil {
+		return nil // somebody edited the file: planning refuses it
+	}
+	var addresses []Address
+	for _, fn := range k.functions {
+		addresses = append(addresses, fn.address)
+	}
+	return addresses
 }
 
 // GiveBack plans to no longer keep functions for guests. With the last one go
@@ -76,17 +104,6 @@ func (f Facts) GiveBack(addresses []Address) (HostPlan, error) {
 	k.functions = slices.DeleteFunc(k.functions, func(fn keptFunction) bool { return slices.Contains(addresses, fn.address) })
 	k.override = f.ambiguous(k.functions)
 	return f.planHost(k, nil)
-}
-
-// refuseOff says that no argument helps as long as another turns the IOMMU off
-// at the next start too.
-func (f Facts) refuseOff() []Finding {
-	configured, err := f.Configured()
-	findings := f.checkState()
-	if len(findings) == 0 || findings[0].ID != "iommu.off-by-argument" || err == nil && !configured.Has(f.offArgument()) {
-		return nil
-	}
-	return findings
 }
 
 // kept reads what the host is prepared for from our own file.
@@ -189,16 +206,16 @@ func (f Facts) rebootFor(p HostPlan, k kept) string {
 }
 
 // planArgs plans the change of the kernel's arguments: args are added, and the
-// ids if vfio-pci is built in. Those that we added before are removed with the
-// last function, or, if they are ids, when the functions change. It returns the
-// arguments that are ours from then on.
+// ids if vfio-pci is built in. Those that we added before and that are not
+// among args are removed with the last function, or, if they are ids, when the
+// functions change. It returns the arguments that are ours from then on.
 func (f Facts) planArgs(k kept, args []string) (*FileChange, []string, error) {
 	var missing, ours, gone []string
 	if k.builtIn {
 		args = append(args[:len(args):len(args)], idsArgument+k.ids())
 	}
 	for _, arg := range k.args {
-		if len(k.functions) == 0 || strings.HasPrefix(arg, idsArgument) && !slices.Contains(args, arg) {
+		if !slices.Contains(args, arg) && (len(k.functions) == 0 || strings.HasPrefix(arg, idsArgument)) {
 			gone = append(gone, arg)
 		} else {
 			ours = append(ours, arg)

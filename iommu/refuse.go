@@ -1,0 +1,123 @@
+package iommu
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// ErrRefused means that a change was not planned because of what it would
+// break. The error is a [*RefusedError].
+var ErrRefused = errors.New("iommu: refused")
+
+// A RefusedError says why a change was not planned. It matches [ErrRefused].
+type RefusedError struct {
+	Findings []Finding // at least one
+}
+
+// Error returns the first finding in a line.
+func (e *RefusedError) Error() string {
+	first := e.Findings[0]
+	more := ""
+	if len(e.Findings) > 1 {
+		more = fmt.Sprintf(" (and %d more)", len(e.Findings)-1)
+	}
+	return fmt.Sprintf("%v: %s: %s: %s%s", ErrRefused, first.Subject, first.Seen, first.Why, more)
+}
+
+// Is reports whether target is [ErrRefused].
+func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
+
+// refuseConsole says which functions must stay because the host has no display
+// left without those that are taken. A display that is its only one is among
+// its uses.
+func (f Facts) refuseConsole(asked, taken []Address, allow []UseKind) []Finding {
+	var draw, found []Finding
+	for _, fn := range f.Functions {
+		switch {
+		case slices.Contains(allow, UseConsole) || !fn.draws():
+		case !slices.Contains(taken, fn.Address):
+			return nil
+		default:
+			draw = append(draw, refusal("iommu.only-console", fn.Address, "with the others that are taken, the host has no display left",
+				"What the host says when it does not start would be seen by nobody.", "Leave one display to the host, or allow it and keep another way in, such as SSH."))
+		}
+	}
+	if len(draw) < 2 {
+		return nil
+	}
+	for _, finding := range draw {
+		if slices.ContainsFunc(asked, func(a Address) bool { return a.String() == finding.Subject }) {
+			found = append(found, finding)
+		}
+	}
+	return found
+}
+
+func refusal(id string, a Address, seen, why, fix string) Finding {
+	return Finding{ID: id, Severity: Blocker, Subject: a.String(), Seen: seen, Why: why, Fix: fix}
+}
+
+// refuse says why a function must stay with the host.
+func (f Facts) refuse(fn Function, allow []UseKind) []Finding {
+	var found []Finding
+	if fn.Class.Sub() == classPCIBridge {
+		found = append(found, refusal("iommu.bridge", fn.Address, "class "+fn.Class.String(),
+			"vfio-pci takes no bridges, and what is below would lose its way.", "Bind the devices below it."))
+	}
+	if fn.Lost == Yes {
+		found = append(found, refusal("iommu.lost", fn.Address, "its configuration space reads ffffffff",
+			"The device no longer answers on the bus.", "Switch the host off and on again."))
+	}
+	if fn.DriverKnown != Yes {
+		found = append(found, refusal("iommu.driver-unknown", fn.Address, "its driver is not known",
+			"The function could not be given back to it.", "Read the facts on the host itself."))
+	}
+	if _, bmc := managementDisplays[fn.Model]; bmc && !slices.Contains(allow, UseConsole) {
+		found = append(found, fn.checkConsole()...)
+	}
+	for _, use := range f.usesOf(fn.Address) {
+		if !slices.Contains(allow, use.Kind) {
+			finding := use.finding()
+			finding.Severity = Blocker
+			found = append(found, finding)
+		}
+	}
+	risky := map[uint8]UseKind{0x01: UseRoot, 0x02: UseNetwork}[fn.Class.Base()]
+	if f.UsesKnown != Yes && risky != "" && !slices.Contains(allow, risky) && fn.Driver != "" {
+		found = append(found, refusal("iommu.uses-unknown", fn.Address, "class "+fn.Class.String()+"; what the host lives on is not known",
+			"The host could lose its "+string(risky)+".", "Check by hand, then allow it."))
+	}
+	return found
+}
+
+// refuseArgs says which kernel arguments are none, or turn the IOMMU off.
+func refuseArgs(args []string) []Finding {
+	var found []Finding
+	refuse := func(id, arg, why string) {
+		found = append(found, Finding{ID: id, Severity: Blocker, Subject: "kernel arguments", Seen: fmt.Sprintf("%q", arg), Why: why, Fix: "Leave it out."})
+	}
+	for _, arg := range args {
+		if arg == "" || arg == "--" || strings.ContainsFunc(arg, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '"' || r == '\'' }) {
+			refuse("iommu.bad-argument", arg, "It is not one argument without quotes and white space.")
+			continue
+		}
+		line := Cmdline{}.With(arg)
+		if (Facts{Running: &line}).offArgument() != "" {
+			refuse("iommu.off-by-argument", arg, "It turns the IOMMU off, without which no function goes to a guest.")
+		}
+	}
+	return found
+}
+
+// refuseOff says that no argument helps as long as another turns the IOMMU off
+// at the next start too.
+func (f Facts) refuseOff() []Finding {
+	configured, err := f.Configured()
+	findings := f.checkState()
+	if len(findings) == 0 || findings[0].ID != "iommu.off-by-argument" || err == nil && !configured.Has(f.offArgument()) {
+		return nil
+	}
+	return findings
+}
