@@ -2,6 +2,7 @@ package storage
 
 import (
 	"path"
+	"regexp"
 	"strings"
 )
 
@@ -107,5 +108,22 @@ func (d Disk) holds(device string) bool {
 			return true
 		}
 	}
-	return false
+	return d.linked(device)
+}
+
+var partSuffix = regexp.MustCompile(`-part\d+$`)
+
+// linked reports whether a link in /dev/disk/by-id is to the disk or a part of
+// it: udev makes several, with the WWN, with model and serial, and for NVMe
+// with the namespace (60-persistent-storage.rules), and ZFS remembers another
+// one than PVE tells.
+func (d Disk) linked(device string) bool {
+	name, found := strings.CutPrefix(partSuffix.ReplaceAllString(device, ""), "/dev/disk/by-id/")
+	if !found {
+		return false
+	}
+	if strings.Trim(d.WWN, "0x.eui") != "" && (name == "wwn-"+d.WWN || name == "nvme-"+d.WWN) {
+		return true
+	}
+	return len(d.Serial) >= 6 && (strings.HasSuffix(name, "_"+d.Serial) || strings.HasSuffix(name, "_"+d.Serial+"_1"))
 }

@@ -40,7 +40,7 @@ type Storage struct {
 	Used      Size `json:"used"`
 	Available Size `json:"available"`
 	// Committed is the sum of the sizes of all volumes, written or not; nil
-	// where it is not known.
+	// where it is not known, as for a login that may not see all of them.
 	Committed *Size `json:"committed,omitempty"`
 
 	// Volumes are the disk images on it; nil where they were not listed.

@@ -76,14 +76,18 @@ type Command struct {
 
 // An Output is what a command left.
 type Output struct {
-	Code           int
+	Code int
+	// Signal is the number of the signal that ended the command, or of the
+	// exception on Windows; 0 where it ended by itself.
+	Signal         int
 	Stdout, Stderr string
 	// Truncated says that the agent kept only the first 16 MiB.
 	Truncated bool
 }
 
 // Run runs a command in the guest and waits until it has ended. A command
-// that ends with another code than 0 is no error: the code is in the Output.
+// that ends with another code than 0, or by a signal, is no error: that is in
+// the Output.
 // If the answer to the start is lost the error matches [ErrNoAnswer], and the
 // command may be running; it is not started again. Without a program it matches
 // [ErrInvalid], with too much input [ErrTooLarge].
@@ -108,7 +112,7 @@ func (a Agent) Run(ctx context.Context, c Command) (Output, error) {
 		s, err := a.node.pve.AgentExecStatus(ctx, a.vmid, pid)
 		switch {
 		case err == nil && s.Exited:
-			return Output{Code: s.Code, Stdout: s.Stdout, Stderr: s.Stderr, Truncated: s.Truncated}, nil
+			return Output{Code: s.Code, Signal: s.Signal, Stdout: s.Stdout, Stderr: s.Stderr, Truncated: s.Truncated}, nil
 		case err != nil && ctx.Err() == nil:
 			return Output{}, err
 		}

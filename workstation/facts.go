@@ -42,8 +42,12 @@ type Facts struct {
 	Mappings []gpu.Mapping
 	// VMs are the VMs that the caller may see, by VMID.
 	VMs map[int]VMFacts
-	// HA are the VMs under high availability.
-	HA []int
+	// Others are the containers, and the VMs of other nodes, whose VMIDs are
+	// taken too, with what they are: "container proxy on node pve".
+	Others map[int]string
+	// HA are the VMs under high availability, HAIgnored those that its manager
+	// is told to ignore.
+	HA, HAIgnored []int
 	// Backups are the cluster's scheduled backups.
 	Backups []BackupJob
 	// RootTicket says whether the login is root@pam with a password.
@@ -63,21 +67,41 @@ type VMFacts struct {
 	ID      int
 	Name    string
 	Running bool
+	// Paused says that it has a QEMU process, and so its devices, but the guest
+	// does not run: it is paused or asleep, or off and being backed up.
+	Paused bool
 	// Lock is why PVE refuses changes: "backup", "migrate"; empty for none.
 	Lock string
-	// Config is the configuration, with what waits for the next start.
+	// Config is the configuration, with what waits for the next start. args can
+	// hold the key of a Mac; it prints nowhere with its VM.
 	Config map[string]string
+	// InForce is the configuration that a running VM has until then; nil for
+	// one that is off.
+	InForce map[string]string
 	// Digest is of the configuration. A change of another digest is refused.
 	Digest string
 }
 
+// String returns the VM's ID and name, and nothing of its configuration.
+func (v VMFacts) String() string { return fmt.Sprintf("VM %d %s", v.ID, v.Name) }
+
 // HostPCI returns the VM's hostpci values. Values that this package cannot
 // read are left out.
-func (v VMFacts) HostPCI() []gpu.HostPCI {
+func (v VMFacts) HostPCI() []gpu.HostPCI { return hostPCI(v.Config) }
+
+// now returns what a VM has: what is in force for one that runs.
+func (v VMFacts) now() map[string]string {
+	if v.InForce != nil {
+		return v.InForce
+	}
+	return v.Config
+}
+
+func hostPCI(config map[string]string) []gpu.HostPCI {
 	var values []gpu.HostPCI
-	for _, key := range sortedKeys(v.Config) {
+	for _, key := range sortedKeys(config) {
 		if family(key) == "hostpci" {
-			if h, err := gpu.ParseHostPCI(v.Config[key]); err == nil {
+			if h, err := gpu.ParseHostPCI(config[key]); err == nil {
 				values = append(values, h)
 			}
 		}
@@ -144,7 +168,7 @@ func (n *Node) Observe(ctx context.Context) (Facts, error) {
 		return o.tolerate("resource mappings", "Mapping.Audit on /mapping/pci", err)
 	})
 	group.Go(func() (err error) {
-		f.HA, err = n.pve.HAResources(ctx)
+		f.HA, f.HAIgnored, err = n.pve.HAResources(ctx)
 		return o.tolerate("high availability", "Sys.Audit on /", err)
 	})
 	group.Go(func() (err error) {
@@ -155,11 +179,51 @@ func (n *Node) Observe(ctx context.Context) (Facts, error) {
 		f.permissions, err = n.pve.Permissions(ctx)
 		return err
 	})
+	group.Go(func() error {
+		guests, err := n.pve.Guests(ctx)
+		f.Others = n.others(guests)
+		return err
+	})
 	group.Go(func() error { return n.observeVMs(ctx, o) })
 	if err := group.Wait(); err != nil {
 		return Facts{}, fmt.Errorf("workstation: observing node %s: %w", n.name, err)
 	}
+	f.doubtCommitted()
 	return f, nil
+}
+
+// others returns what is no VM of this node.
+func (n *Node) others(guests []pve.Guest) map[int]string {
+	others := map[int]string{}
+	for _, g := range guests {
+		switch {
+		case g.Container:
+			others[g.VMID] = fmt.Sprintf("container %s on node %s", g.Name, g.Node)
+		case g.Node != n.name:
+			others[g.VMID] = fmt.Sprintf("VM %s on node %s", g.Name, g.Node)
+		}
+	}
+	return others
+}
+
+// doubtCommitted forgets what storages have promised where the login does not
+// see every disk: PVE leaves out those of VMs whose disks it may not change
+// (pve-storage PVE/API2/Storage/Content.pm).
+func (f *Facts) doubtCommitted() {
+	for i, pool := range f.Pools {
+		path := "/storage/" + pool.Name
+		sees := f.permissions.Allows("/vms", "VM.Config.Disk") && f.permissions.Allows(path, "Datastore.Audit")
+		for id := range f.VMs {
+			sees = sees && f.permissions.Allows(vmPath(id), "VM.Config.Disk")
+		}
+		if pool.Committed == nil || sees || f.permissions.Allows(path, "Datastore.Allocate") {
+			continue
+		}
+		f.Pools[i].Committed = nil
+		f.Unknown = append(f.Unknown, Finding{ID: "storage.committed-unknown", Severity: finding.Info, Subject: pool.Name,
+			Seen: "the login may not see every disk on it", Why: "what it has promised to others is not counted: thin disks could fill it",
+			Fix: "give the login VM.Config.Disk on /vms, or Datastore.Allocate on " + path})
+	}
 }
 
 // An observation gathers what several readers write.
@@ -185,7 +249,7 @@ func (o *observation) tolerate(what, privilege string, err error) error {
 }
 
 func (n *Node) observeVMs(ctx context.Context, o *observation) error {
-	list, err := n.pve.VMs(ctx)
+	list, err := n.pve.VMsInFull(ctx)
 	if err != nil {
 		return err
 	}
@@ -193,7 +257,7 @@ func (n *Node) observeVMs(ctx context.Context, o *observation) error {
 	group.SetLimit(8)
 	for _, status := range list {
 		group.Go(func() error {
-			config, err := n.pve.Config(ctx, status.VMID)
+			v, err := n.observeVM(ctx, status)
 			if errors.Is(err, ErrNotFound) {
 				return nil // removed since the list
 			}
@@ -202,10 +266,29 @@ func (n *Node) observeVMs(ctx context.Context, o *observation) error {
 			}
 			o.mu.Lock()
 			defer o.mu.Unlock()
-			o.facts.VMs[status.VMID] = VMFacts{ID: status.VMID, Name: status.Name, Running: status.Running, Lock: config.Values["lock"],
-				Config: config.Values, Digest: config.Digest}
+			o.facts.VMs[status.VMID] = v
 			return nil
 		})
 	}
 	return group.Wait()
+}
+
+// observeVM reads one VM, and of one that runs also what it has until its next
+// start.
+func (n *Node) observeVM(ctx context.Context, status pve.VMStatus) (VMFacts, error) {
+	var config pve.Config
+	var pending pve.Pending
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) { config, err = n.pve.Config(ctx, status.VMID); return err })
+	if status.Running {
+		group.Go(func() (err error) { pending, err = n.pve.Pending(ctx, status.VMID); return err })
+	}
+	if err := group.Wait(); err != nil {
+		return VMFacts{}, err
+	}
+	for _, key := range pending.Gone {
+		delete(config.Values, key)
+	}
+	return VMFacts{ID: status.VMID, Name: status.Name, Running: status.Running, Paused: status.Running && status.Paused, Lock: config.Values["lock"],
+		Config: config.Values, InForce: pending.InForce, Digest: config.Digest}, nil
 }

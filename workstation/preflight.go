@@ -2,6 +2,7 @@ package workstation
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -32,7 +33,11 @@ func Preflight(db DualBoot, to int, facts Facts) []Finding {
 		block("switch.no-vm", "no such VM on node "+facts.Node, "it cannot be started", "create it, or correct the members")
 		return findings
 	}
-	if target.Lock != "" {
+	resumes := target.Lock == "backup" && target.Running // PVE's start goes on in the backup's QEMU
+	if target.Paused && !resumes {
+		block("switch.paused", "it is paused, or asleep", "it has the card, and PVE does not start what has a process already", fmt.Sprintf("resume it: qm resume %d", to))
+	}
+	if target.Lock != "" && !resumes {
 		block("switch.locked", "lock: "+target.Lock, "PVE does not start a locked VM", "wait for the "+target.Lock+" to end")
 	}
 	if target.Config["template"] == "1" {
@@ -44,6 +49,10 @@ func Preflight(db DualBoot, to int, facts Facts) []Finding {
 	for _, id := range db.Members {
 		if v := facts.VMs[id]; v.Running && id != to && slices.Contains(facts.HA, id) {
 			block("switch.holder-ha", fmt.Sprintf("VM %d, which runs, is under high availability", id), "the HA manager would start it again", fmt.Sprintf("take it out: ha-manager remove vm:%d", id))
+		}
+		if v := facts.VMs[id]; id != to && v.Paused && !db.Force && v.Lock == "" {
+			block("switch.holder-paused", fmt.Sprintf("VM %d, which has the card, is paused or asleep", id), "PVE does not shut down a guest that does not run",
+				fmt.Sprintf("resume it: qm resume %d; or allow force", id))
 		}
 		if v := facts.VMs[id]; id != to && v.Running && v.Lock != "" {
 			block("switch.holder-locked", fmt.Sprintf("VM %d has lock: %s", id, v.Lock), "PVE does not shut down a locked VM", "wait for the "+v.Lock+" to end")
@@ -74,7 +83,7 @@ func preflightCards(db DualBoot, target VMFacts, facts Facts) []Finding {
 		findings = append(findings, Finding{ID: "switch.hostpci", Severity: finding.Blocker, Subject: fmt.Sprintf("VM %d", target.ID),
 			Seen: "its hostpci values, machine and vga", Why: err.Error(), Fix: "correct the configuration"})
 	}
-	for _, c := range node.Conflicts(facts.Claims()) {
+	for _, c := range node.Conflicts(facts.claimsNow(target.ID)) {
 		other := c.VMs[0]
 		if other == target.ID {
 			other = c.VMs[1]
@@ -86,6 +95,23 @@ func preflightCards(db DualBoot, target VMFacts, facts Facts) []Finding {
 			Seen: "it is running, and " + c.String(), Why: "PVE gives the card to one VM at a time", Fix: "shut it down, or make it a member"})
 	}
 	return findings
+}
+
+// claimsNow is Claims as they will be when a VM starts: its own configuration
+// with what waits for that, and what is in force of the VMs that run.
+func (f Facts) claimsNow(starts int) []gpu.Claim {
+	var claims []gpu.Claim
+	for _, id := range slices.Sorted(maps.Keys(f.VMs)) {
+		v := f.VMs[id]
+		config := v.now()
+		if id == starts {
+			config = v.Config
+		}
+		if values := hostPCI(config); len(values) > 0 {
+			claims = append(claims, gpu.Claim{VMID: id, Values: values})
+		}
+	}
+	return claims
 }
 
 // preflightStorage checks that the storages of the target's drives are there.
@@ -124,10 +150,10 @@ func preflightMemory(db DualBoot, target VMFacts, facts Facts, subject string) [
 	available := facts.MemoryAvailable
 	for _, id := range db.Members {
 		if v := facts.VMs[id]; v.Running && id != target.ID {
-			available += configuredMemory(v)
+			available += configuredMemory(v.now())
 		}
 	}
-	need := configuredMemory(target)
+	need := configuredMemory(target.Config)
 	if need <= available {
 		return nil
 	}
@@ -147,8 +173,8 @@ func cutVolume(value string) (pool, volume string, ok bool) {
 	return strings.Cut(first, ":")
 }
 
-func configuredMemory(v VMFacts) storage.Size {
-	memory, _ := parseProperties("memory", v.Config["memory"]).get("current")
+func configuredMemory(config map[string]string) storage.Size {
+	memory, _ := parseProperties("memory", config["memory"]).get("current")
 	size, _ := storage.ParseSize(memory + "M") // 0 where it is not set
 	return size
 }

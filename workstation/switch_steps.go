@@ -102,10 +102,10 @@ func (s *switching) start(ctx context.Context) error {
 
 // bringUp starts a VM. An answer that got lost is looked for in the VM's state.
 func (s *switching) bringUp(ctx context.Context, id int) error {
-	if status, err := s.node.pve.Status(ctx, id); err == nil && status.Running {
+	if status, err := s.node.pve.Status(ctx, id); err == nil && status.Running && !status.Paused {
 		return nil
 	}
-	task, err := s.node.pve.Start(ctx, id)
+	task, err := s.node.pve.Start(ctx, id) // of one that is paused for a backup too: the guest begins in its QEMU
 	s.begun = s.begun || id == s.from && (err == nil || uncertain(err))
 	if err == nil {
 		err = s.wait(ctx, id, task, s.db.Boot)
@@ -116,7 +116,7 @@ func (s *switching) bringUp(ctx context.Context, id int) error {
 	if uncertain(err) { // it may be starting: let its task end
 		s.settle(ctx, id, time.Minute)
 	}
-	if status, lookErr := s.node.pve.Status(ctx, id); lookErr == nil && status.Running {
+	if status, lookErr := s.node.pve.Status(ctx, id); lookErr == nil && status.Running && !status.Paused {
 		return nil
 	}
 	return err
@@ -156,6 +156,9 @@ func (s *switching) up(ctx context.Context, id int) error {
 	}
 	if !status.Running {
 		return fmt.Errorf("workstation: VM %d %w", id, errGone)
+	}
+	if status.Paused {
+		return fmt.Errorf("workstation: VM %d is paused", id)
 	}
 	config, err := s.node.pve.Config(ctx, id)
 	if err != nil {

@@ -3,6 +3,8 @@ package pve
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -31,6 +33,7 @@ func (c *Client) AgentExec(ctx context.Context, vmid int, argv []string, input s
 type ExecStatus struct {
 	Exited    bool
 	Code      int
+	Signal    int // that ended it, or a Windows exception; 0 for none
 	Stdout    string
 	Stderr    string
 	Truncated bool // more was written than the agent keeps
@@ -41,14 +44,14 @@ type ExecStatus struct {
 func (c *Client) AgentExecStatus(ctx context.Context, vmid, pid int) (ExecStatus, error) {
 	var s struct {
 		Exited, Truncated flag
-		ExitCode          number
+		ExitCode, Signal  number
 		Out               string `json:"out-data"`
 		Err               string `json:"err-data"`
 		OutTruncated      flag   `json:"out-truncated"`
 		ErrTruncated      flag   `json:"err-truncated"`
 	}
 	err := c.get(ctx, c.vm(vmid, "/agent/exec-status"), url.Values{"pid": {strconv.Itoa(pid)}}, &s)
-	return ExecStatus{Exited: bool(s.Exited), Code: int(s.ExitCode.value), Stdout: octets(s.Out), Stderr: octets(s.Err),
+	return ExecStatus{Exited: bool(s.Exited), Code: int(s.ExitCode.value), Signal: int(s.Signal.value), Stdout: octets(s.Out), Stderr: octets(s.Err),
 		Truncated: bool(s.OutTruncated || s.ErrTruncated)}, err
 }
 
@@ -95,15 +98,33 @@ func characters(data string) string {
 	return string(runes)
 }
 
+// askAgent makes one of the agent's plain requests. What the agent refuses PVE
+// passes on as a success whose result holds the error (PVE/QMPClient.pm).
+func (c *Client) askAgent(ctx context.Context, vmid int, command string, result any) error {
+	var answer struct{ Result json.RawMessage }
+	path := c.vm(vmid, "/agent/"+command)
+	if err := c.get(ctx, path, nil, &answer); err != nil {
+		return err
+	}
+	var refused struct{ Error struct{ Desc string } }
+	if json.Unmarshal(answer.Result, &refused) == nil && refused.Error.Desc != "" {
+		return &Error{Method: "GET", Path: path, Status: 500, Message: "Agent error: " + refused.Error.Desc}
+	}
+	if err := json.Unmarshal(answer.Result, result); err != nil {
+		return fmt.Errorf("pve: GET %s: unexpected answer: %w", path, err)
+	}
+	return nil
+}
+
 // AgentOS returns what the agent says of the guest's system, by the names of
 // guest-get-osinfo: "id", "pretty-name", "version-id".
 func (c *Client) AgentOS(ctx context.Context, vmid int) (map[string]string, error) {
-	var answer struct{ Result map[string]text }
-	if err := c.get(ctx, c.vm(vmid, "/agent/get-osinfo"), nil, &answer); err != nil {
+	var result map[string]text
+	if err := c.askAgent(ctx, vmid, "get-osinfo", &result); err != nil {
 		return nil, err
 	}
 	info := map[string]string{}
-	for key, value := range answer.Result {
+	for key, value := range result {
 		info[key] = string(value)
 	}
 	return info, nil
@@ -112,18 +133,16 @@ func (c *Client) AgentOS(ctx context.Context, vmid int) (map[string]string, erro
 // AgentAddresses returns the guest's IP addresses, without those of loopback
 // interfaces.
 func (c *Client) AgentAddresses(ctx context.Context, vmid int) ([]netip.Addr, error) {
-	var answer struct {
-		Result []struct {
-			Addresses []struct {
-				IP string `json:"ip-address"`
-			} `json:"ip-addresses"`
-		}
+	var interfaces []struct {
+		Addresses []struct {
+			IP string `json:"ip-address"`
+		} `json:"ip-addresses"`
 	}
-	if err := c.get(ctx, c.vm(vmid, "/agent/network-get-interfaces"), nil, &answer); err != nil {
+	if err := c.askAgent(ctx, vmid, "network-get-interfaces", &interfaces); err != nil {
 		return nil, err
 	}
 	var addresses []netip.Addr
-	for _, i := range answer.Result {
+	for _, i := range interfaces {
 		for _, a := range i.Addresses {
 			if addr, err := netip.ParseAddr(a.IP); err == nil && !addr.IsLoopback() {
 				addresses = append(addresses, addr)

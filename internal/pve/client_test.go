@@ -81,8 +81,8 @@ func TestReading(t *testing.T) {
 		if err != nil || config.Values["onboot"] != "1" || config.Values["memory"] != "4096" || config.Values["description"] != "a b" || len(config.Digest) != 40 || config.Values["digest"] != "" {
 			t.Errorf("Config = %+v, %v", config, err)
 		}
-		if ha, err := c.HAResources(ctx); err != nil || len(ha) != 1 || ha[0] != 150 {
-			t.Errorf("HAResources = %v, %v", ha, err)
+		if ha, ignored, err := c.HAResources(ctx); err != nil || len(ha) != 1 || ha[0] != 150 || len(ignored) != 1 || ignored[0] != 151 {
+			t.Errorf("HAResources = %v, %v, %v", ha, ignored, err)
 		}
 		if jobs, err := c.BackupJobs(ctx); err != nil || len(jobs) != 1 || !jobs[0].All || !jobs[0].Enabled || jobs[0].Mode != "stop" {
 			t.Errorf("BackupJobs = %+v, %v", jobs, err)

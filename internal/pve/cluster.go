@@ -41,7 +41,7 @@ func (c *Client) BackupJobs(ctx context.Context) ([]BackupJob, error) {
 		return nil, err
 	}
 	var jobs []BackupJob
-	var pools map[string][]int
+	var guests []Guest
 	for _, e := range entries {
 		if e.Node != "" && e.Node != c.node {
 			continue
@@ -49,13 +49,17 @@ func (c *Client) BackupJobs(ctx context.Context) ([]BackupJob, error) {
 		job := BackupJob{ID: e.ID, Schedule: e.Schedule, Mode: cmp.Or(e.Mode, "snapshot"), Enabled: bool(e.Enabled), Pool: e.Pool}
 		switch {
 		case e.Pool != "":
-			if pools == nil {
+			if guests == nil {
 				var err error
-				if pools, err = c.pools(ctx); err != nil {
+				if guests, err = c.Guests(ctx); err != nil {
 					return nil, err
 				}
 			}
-			job.VMs = pools[e.Pool]
+			for _, g := range guests {
+				if g.Pool == e.Pool {
+					job.VMs = append(job.VMs, g.VMID)
+				}
+			}
 		case e.VMID != "":
 			job.VMs = vmids(e.VMID)
 		default:
@@ -77,38 +81,48 @@ func vmids(list string) []int {
 	return ids
 }
 
-// pools returns the VMs of each resource pool, as far as the caller may see
-// them: that needs VM.Audit on them and Pool.Audit on the pool.
-func (c *Client) pools(ctx context.Context) (map[string][]int, error) {
+// A Guest is a VM or a container of the cluster.
+type Guest struct {
+	VMID      int
+	Name      string
+	Node      string
+	Container bool
+	Pool      string // its resource pool; empty without Pool.Audit
+}
+
+// Guests returns the cluster's VMs and containers that the caller may see.
+func (c *Client) Guests(ctx context.Context) ([]Guest, error) {
 	var entries []struct {
-		VMID number
-		Pool string
+		VMID                   number
+		Name, Node, Type, Pool string
 	}
 	if err := c.get(ctx, "/cluster/resources", url.Values{"type": {"vm"}}, &entries); err != nil {
 		return nil, err
 	}
-	pools := map[string][]int{}
-	for _, e := range entries {
-		if e.Pool != "" {
-			pools[e.Pool] = append(pools[e.Pool], int(e.VMID.value))
-		}
+	guests := make([]Guest, len(entries))
+	for i, e := range entries {
+		guests[i] = Guest{VMID: int(e.VMID.value), Name: e.Name, Node: e.Node, Container: e.Type == "lxc", Pool: e.Pool}
 	}
-	return pools, nil
+	return guests, nil
 }
 
 // HAResources returns the VMs under high availability, which the HA manager
-// starts and stops, not whoever asks. Those that it is told to ignore are not
-// among them (pve-ha-manager PVE/HA/Config.pm, vm_is_ha_managed).
-func (c *Client) HAResources(ctx context.Context) ([]int, error) {
+// starts and stops, not whoever asks, and those that it is told to ignore
+// (pve-ha-manager PVE/HA/Config.pm, vm_is_ha_managed).
+func (c *Client) HAResources(ctx context.Context) (managed, ignored []int, err error) {
 	var entries []struct{ SID, State string }
 	if err := c.get(ctx, "/cluster/ha/resources", url.Values{"type": {"vm"}}, &entries); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var ids []int
 	for _, e := range entries {
-		if id, err := strconv.Atoi(strings.TrimPrefix(e.SID, "vm:")); err == nil && e.State != "ignored" {
-			ids = append(ids, id)
+		id, err := strconv.Atoi(strings.TrimPrefix(e.SID, "vm:"))
+		switch {
+		case err != nil:
+		case e.State == "ignored":
+			ignored = append(ignored, id)
+		default:
+			managed = append(managed, id)
 		}
 	}
-	return ids, nil
+	return managed, ignored, nil
 }

@@ -72,7 +72,7 @@ var messages = []struct {
 	means   error
 }{
 	{regexp.MustCompile(`Configuration file '.*' does not exist|no such (task|VM)|mapping '.*' not found|storage '.*' does not exist|volume '.*' does not exist`), ErrNotFound},
-	{regexp.MustCompile(`detected modified configuration|checksum mismatch`), ErrStale},
+	{regexp.MustCompile(`detected modified configuration|checksum miss?match \(file change`), ErrStale},
 	{regexp.MustCompile(`is locked \(|can't lock file`), ErrLocked},
 	{regexp.MustCompile(`PCI device '.*' (already in use|is currently reserved)|could not find a free device for 'hostpci`), ErrInUse},
 	{regexp.MustCompile(`already exists|already defined`), ErrExists},

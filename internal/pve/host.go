@@ -1,7 +1,9 @@
 package pve
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -55,8 +57,9 @@ func (c *Client) Nodes(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// Permissions are the caller's privileges by path, as PVE computed them. A
-// path that is not there has those of the nearest one above it.
+// Permissions are the caller's privileges by path, as PVE computed them, and
+// whether each holds below its path too. A path that is not there has those
+// that the nearest one above it hands down.
 type Permissions map[string]map[string]flag
 
 // Permissions returns the caller's privileges.
@@ -67,19 +70,18 @@ func (c *Client) Permissions(ctx context.Context) (Permissions, error) {
 
 // Allows reports whether the caller has a privilege on a path.
 func (p Permissions) Allows(path, privilege string) bool {
-	for {
-		if privileges, there := p[path]; there {
-			_, has := privileges[privilege]
-			return has
-		}
-		if path == "/" || path == "" {
-			return false
-		}
-		path = path[:strings.LastIndex(path, "/")]
-		if path == "" {
-			path = "/"
+	if privileges, there := p[path]; there {
+		_, has := privileges[privilege]
+		return has
+	}
+	for path != "/" && path != "" {
+		path = cmp.Or(path[:strings.LastIndex(path, "/")], "/")
+		privileges, there := p[path]
+		if there && (len(privileges) == 0 || slices.Contains(slices.Collect(maps.Values(privileges)), true)) {
+			return bool(privileges[privilege])
 		}
 	}
+	return false
 }
 
 // PCI returns the PCI functions of the node, bridges too. Drivers, reset

@@ -72,7 +72,7 @@ func (c *Client) disks(ctx context.Context) ([]storage.Disk, []fileSystem, error
 			continue
 		}
 		d := storage.Disk{Path: e.DevPath, ByID: e.ByID, Model: told(e.Model), Serial: told(e.Serial), WWN: told(e.WWN), Size: storage.Size(e.Size.value), Health: e.Health, Use: e.Used}
-		d.Bus, d.Rotates = medium(e.DevPath, e.Type, hidesDisks(e.Vendor, e.Model))
+		d.Bus, d.Rotates = medium(e.DevPath, e.Type, e.ByID, hidesDisks(e.Vendor, e.Model))
 		if e.RPM.known && e.RPM.value > 0 {
 			rpm := int(e.RPM.value)
 			d.RPM = &rpm
@@ -92,11 +92,15 @@ func (c *Client) disks(ctx context.Context) ([]storage.Disk, []fileSystem, error
 }
 
 // medium returns what a disk is connected by and whether it rotates, as far as
-// its name and PVE's type tell.
-func medium(path, kind string, hidden bool) (bus storage.Bus, rotates *bool) {
+// its name, its link and PVE's type tell. PVE says "usb" only of disks that say
+// that they rotate; for those that say they do not it has no link, because it
+// looks for ata, scsi and nvme alone.
+func medium(path, kind, link string, hidden bool) (bus storage.Bus, rotates *bool) {
 	switch {
 	case strings.HasPrefix(path, "/dev/vd"):
 		return storage.Virtio, nil
+	case kind == "ssd" && link == "" && strings.HasPrefix(path, "/dev/sd"):
+		return storage.USB, nil
 	case kind == "nvme":
 		return storage.NVMe, new(false)
 	case kind == "usb":
@@ -136,6 +140,7 @@ func (c *Client) storages(ctx context.Context) ([]storage.Storage, error) {
 	type entry struct {
 		Storage, Type, Content, Path, VGName, ThinPool, Pool, Server string
 		Shared, Active, Sparse                                       flag
+		Enabled                                                      number // 0 on nodes that it is not for
 		Total, Used, Avail                                           number
 	}
 	var configured, here []entry
@@ -145,6 +150,7 @@ func (c *Client) storages(ctx context.Context) ([]storage.Storage, error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+	here = slices.DeleteFunc(here, func(e entry) bool { return e.Enabled.known && e.Enabled.value == 0 })
 	storages := make([]storage.Storage, len(here))
 	for i, h := range here {
 		s := storage.Storage{Name: h.Storage, Type: h.Type, Content: strings.Split(h.Content, ","), Shared: bool(h.Shared), Active: bool(h.Active),
@@ -161,15 +167,20 @@ func (c *Client) storages(ctx context.Context) ([]storage.Storage, error) {
 	return storages, nil
 }
 
-// committed lists a storage's disk images, and adds up their sizes where they
-// take space only as they are written. Where they cannot be listed both stay
-// unknown.
+// committed lists a storage's disk images, those of containers too, and adds up
+// their sizes where they take space only as they are written. Where they cannot
+// be listed both stay unknown.
 func (c *Client) committed(ctx context.Context, s storage.Storage) storage.Storage {
 	thick := s.Type == "lvm"
 	if !slices.Contains(s.Content, "images") || !thick && s.Type != "lvmthin" && s.Type != "zfspool" && s.Type != "dir" && s.Type != "btrfs" {
 		return s
 	}
 	volumes, err := c.Content(ctx, s.Name, "images")
+	if err == nil && slices.Contains(s.Content, "rootdir") {
+		var more []Volume
+		more, err = c.Content(ctx, s.Name, "rootdir")
+		volumes = append(volumes, more...)
+	}
 	if err != nil {
 		return s
 	}
@@ -262,7 +273,8 @@ func (c *Client) zpools(ctx context.Context) ([]storage.ZPool, error) {
 	for i, e := range entries {
 		group.Go(func() error {
 			var tree zdevice
-			if err := c.get(ctx, c.here("/disks/zfs/%s", url.PathEscape(e.Name)), nil, &tree); err != nil {
+			err := c.get(ctx, c.here("/disks/zfs/%s", url.PathEscape(e.Name)), nil, &tree)
+			if err != nil && !errors.Is(err, ErrInvalid) { // a name such as "z" is none that this takes
 				return fmt.Errorf("ZFS pool %s: %w", e.Name, err)
 			}
 			pools[i] = storage.ZPool{Name: e.Name, Health: e.Health, Devices: tree.devices("data")}

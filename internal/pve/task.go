@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -148,12 +149,13 @@ type Task struct {
 	User string
 }
 
-// RunningTasks returns the tasks at work on a VM.
+// RunningTasks returns the tasks at work on a VM. An open console is a task
+// too, and does nothing to it (qemu-server PVE/API2/Qemu.pm, vncproxy).
 func (c *Client) RunningTasks(ctx context.Context, vmid int) ([]Task, error) {
 	var entries []Task
 	query := url.Values{"source": {"active"}, "vmid": {strconv.Itoa(vmid)}}
 	err := c.get(ctx, c.here("/tasks"), query, &entries)
-	return entries, err
+	return slices.DeleteFunc(entries, func(t Task) bool { return t.Type == "vncproxy" }), err
 }
 
 // StopTask aborts a task.

@@ -18,8 +18,12 @@ type VMStatus struct {
 	Lock     string
 	Tags     string
 	Template bool
-	Uptime   time.Duration
-	Memory   storage.Size // configured
+	// Paused says that QEMU runs and the guest does not: paused, asleep, or not
+	// begun because QEMU was started for a backup. Of the lists, only
+	// [Client.VMsInFull] tells.
+	Paused bool
+	Uptime time.Duration
+	Memory storage.Size // configured
 	// HA says whether the VM is under high availability. Only [Client.Status]
 	// tells.
 	HA bool
@@ -29,6 +33,7 @@ type vmStatus struct {
 	VMID     number `json:"vmid"`
 	Name     string `json:"name"`
 	Status   string `json:"status"`
+	QMP      string `json:"qmpstatus"`
 	Lock     string `json:"lock"`
 	Tags     string `json:"tags"`
 	Template flag   `json:"template"`
@@ -42,14 +47,23 @@ type vmStatus struct {
 func (s vmStatus) public() VMStatus {
 	return VMStatus{VMID: int(s.VMID.value), Name: s.Name, Running: s.Status == "running", Lock: s.Lock, Tags: s.Tags,
 		Template: bool(s.Template), Uptime: time.Duration(s.Uptime.value) * time.Second, Memory: storage.Size(s.MaxMem.value),
-		HA: bool(s.HA.Managed)}
+		HA: bool(s.HA.Managed), Paused: s.QMP == "paused" || s.QMP == "suspended" || s.QMP == "prelaunch"}
 }
 
 // VMs returns the VMs of the node that the caller may see, in the order PVE
 // has them.
 func (c *Client) VMs(ctx context.Context) ([]VMStatus, error) {
+	return c.list(ctx, nil)
+}
+
+// VMsInFull is VMs, for which PVE asks QEMU about each that runs.
+func (c *Client) VMsInFull(ctx context.Context) ([]VMStatus, error) {
+	return c.list(ctx, url.Values{"full": {"1"}})
+}
+
+func (c *Client) list(ctx context.Context, query url.Values) ([]VMStatus, error) {
 	var entries []vmStatus
-	if err := c.get(ctx, c.here("/qemu"), nil, &entries); err != nil {
+	if err := c.get(ctx, c.here("/qemu"), query, &entries); err != nil {
 		return nil, err
 	}
 	list := make([]VMStatus, len(entries))
@@ -99,6 +113,36 @@ func (c *Client) config(ctx context.Context, vmid int, query url.Values) (Config
 		config.Values[key] = string(value)
 	}
 	return config, nil
+}
+
+// A Pending is what of a configuration waits for the next start.
+type Pending struct {
+	InForce map[string]string // the configuration until then
+	Gone    []string          // keys that it has, and that go then
+}
+
+// Pending returns what of a configuration waits for the next start. Config
+// leaves out what goes then, but not where the value is 0 (pve-guest-common
+// PVE/AbstractConfig.pm, load_current_config).
+func (c *Client) Pending(ctx context.Context, vmid int) (Pending, error) {
+	var entries []struct {
+		Key    string
+		Value  *text
+		Delete number
+	}
+	if err := c.get(ctx, c.vm(vmid, "/pending"), nil, &entries); err != nil {
+		return Pending{}, err
+	}
+	p := Pending{InForce: map[string]string{}}
+	for _, e := range entries {
+		if e.Value != nil && e.Key != "digest" {
+			p.InForce[e.Key] = string(*e.Value)
+		}
+		if e.Delete.value != 0 {
+			p.Gone = append(p.Gone, e.Key)
+		}
+	}
+	return p, nil
 }
 
 // Create begins to make a VM.

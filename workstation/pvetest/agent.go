@@ -70,6 +70,17 @@ func (n *Node) agentInfo(*vm, *call) answer {
 	}})
 }
 
+// lacks returns a request that an agent may not know: its error comes in a
+// success.
+func lacks(request string, work func(n *Node, v *vm, c *call) answer) func(n *Node, v *vm, c *call) answer {
+	return func(n *Node, v *vm, c *call) answer {
+		if slices.Contains(n.guest(v.id).Lacks, request) {
+			return result(map[string]any{"error": map[string]any{"class": "CommandNotFound", "desc": "The command " + request + " has not been found"}})
+		}
+		return work(n, v, c)
+	}
+}
+
 func (n *Node) agentOS(v *vm, _ *call) answer {
 	os := n.guest(v.id).OS
 	if os == nil {
@@ -160,7 +171,12 @@ func (n *Node) agentExecStatus(v *vm, c *call) answer {
 		return ok(map[string]any{"exited": 0})
 	}
 	delete(v.commands, c.number("pid")) // the agent forgets a result that was read
-	status := map[string]any{"exited": 1, "exitcode": cmd.result.Code}
+	status := map[string]any{"exited": 1}
+	if cmd.result.Signal != 0 {
+		status["signal"] = cmd.result.Signal
+	} else {
+		status["exitcode"] = cmd.result.Code
+	}
 	for key, data := range map[string][]byte{"out": cmd.result.Stdout, "err": cmd.result.Stderr} {
 		if len(data) > 0 {
 			status[key+"-data"] = latin1(data[:min(len(data), maxOutput)])

@@ -33,6 +33,12 @@ func (n *Node) getConfig(c *call) answer {
 		config = v.snaps[i].config
 	case c.get("current") == "1":
 		config = v.config
+	default:
+		for key := range v.drop { // which PVE does for what Perl takes for true (PVE/AbstractConfig.pm, load_current_config)
+			if v.config[key] == "0" {
+				config[key] = "0"
+			}
+		}
 	}
 	object := map[string]any{"digest": v.digest()}
 	for key, value := range config {

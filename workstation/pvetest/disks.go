@@ -1,6 +1,7 @@
 package pvetest
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -19,7 +20,7 @@ func (n *Node) listDisks(c *call) answer {
 		}
 		entry := map[string]any{
 			"devpath": d.Path, "model": d.Model, "serial": d.Serial, "size": d.Size, "type": d.Type, "vendor": vendor,
-			"wwn": "unknown", "gpt": 1, "osdid": -1, "osdid-list": nil, "rpm": d.RPM, "health": d.Health, "wearout": "N/A",
+			"wwn": cmp.Or(d.WWN, "unknown"), "gpt": 1, "osdid": -1, "osdid-list": nil, "rpm": d.RPM, "health": d.Health, "wearout": "N/A",
 		}
 		if d.Type == "hdd" {
 			entry["rpm"] = strconv.Itoa(d.RPM) // what udev says comes as text, PVE's own 0 as a number

@@ -23,6 +23,9 @@ type Guest struct {
 	Hang bool `json:"hang,omitempty"`
 	// Panic is set for a guest that powers off as soon as it has booted.
 	Panic bool `json:"panic,omitempty"`
+	// Lacks are requests that the agent does not know, such as
+	// "guest-get-osinfo" where it is macOS's own.
+	Lacks []string `json:"lacks,omitempty"`
 	// OS is what guest-get-osinfo answers; nil has a Linux.
 	OS map[string]string `json:"os,omitempty"`
 	// Addresses are the guest's IP addresses with prefix length.
@@ -36,7 +39,9 @@ type Guest struct {
 
 // A Result is what a command in a guest left.
 type Result struct {
-	Code   int
+	Code int
+	// Signal is what ended the command in place of a Code; 0 for none.
+	Signal int
 	Stdout []byte
 	Stderr []byte
 	// After is how long the command runs.

@@ -29,6 +29,7 @@ type Host struct {
 	Bridges     []string         `json:"bridges,omitempty"`     // network bridges
 	Mappings    []Mapping        `json:"mappings,omitempty"`    // PCI resource mappings
 	VMs         []VM             `json:"vms,omitempty"`         // that exist at the start
+	Containers  map[int]string   `json:"containers,omitempty"`  // names of containers, by VMID; of them there is no more than that
 	Users       []User           `json:"users,omitempty"`       // beside root@pam
 	RootTokens  []Token          `json:"rootTokens,omitempty"`  // of root@pam
 	Password    string           `json:"password,omitempty"`    // of root@pam; "" is "secret"
@@ -74,6 +75,7 @@ type Disk struct {
 	Health     string      `json:"health"`  // "PASSED", "OK", "FAILED", "UNKNOWN"
 	Used       string      `json:"used"`    // "LVM", "ZFS", "partitions", "mounted", "" for nothing
 	ByID       string      `json:"byID"`    // "/dev/disk/by-id/..."
+	WWN        string      `json:"wwn,omitempty"`
 	Partitions []Partition `json:"partitions,omitempty"`
 }
 
@@ -129,15 +131,17 @@ type Directory struct {
 
 // A Storage is an entry of storage.cfg and what it holds.
 type Storage struct {
-	Name     string            `json:"name"`
-	Type     string            `json:"type"`    // "lvmthin", "dir", "zfspool", ...
-	Content  string            `json:"content"` // "images,rootdir"
-	Total    int64             `json:"total"`   // bytes
-	Used     int64             `json:"used"`    // bytes, of the volumes below and of others
-	Shared   bool              `json:"shared,omitempty"`
-	Inactive bool              `json:"inactive,omitempty"` // enabled, but not reachable
-	Config   map[string]string `json:"config,omitempty"`   // "path", "vgname", "thinpool", "pool", "server", ...
-	Volumes  []Volume          `json:"volumes,omitempty"`  // ISO images, templates, snippets
+	Name     string `json:"name"`
+	Type     string `json:"type"`    // "lvmthin", "dir", "zfspool", ...
+	Content  string `json:"content"` // "images,rootdir"
+	Total    int64  `json:"total"`   // bytes
+	Used     int64  `json:"used"`    // bytes, of the volumes below and of others
+	Shared   bool   `json:"shared,omitempty"`
+	Inactive bool   `json:"inactive,omitempty"` // enabled, but not reachable
+	// Elsewhere is set for a storage that is limited to other nodes.
+	Elsewhere bool              `json:"elsewhere,omitempty"`
+	Config    map[string]string `json:"config,omitempty"`  // "path", "vgname", "thinpool", "pool", "server", ...
+	Volumes   []Volume          `json:"volumes,omitempty"` // ISO images, templates, snippets
 }
 
 // A Volume is something that lies on a [Storage].

@@ -22,7 +22,7 @@ func AMD() Host {
 		},
 		Disks: amdDisks(),
 		ZPools: []ZPool{
-			{Name: "rpool", Size: 996_432_412_672, Used: 120_000_000_000, Health: "ONLINE", VDevs: []VDev{mirror("mirror-0", "/dev/nvme0n1p3", "/dev/nvme1n1p3")}},
+			{Name: "rpool", Size: 996_432_412_672, Used: 120_000_000_000, Health: "ONLINE", VDevs: []VDev{mirror("mirror-0", "/dev/disk/by-id/nvme-eui.0025385b91500001-part3", "/dev/disk/by-id/nvme-eui.0025385b91500002-part3")}},
 			{Name: "tank", Size: 24_500_000_000_000, Used: 3_000_000_000_000, Health: "DEGRADED", VDevs: []VDev{
 				{Name: "raidz1-0", Children: []VDev{{Name: "/dev/sda1"}, {Name: "/dev/sdb1"}, {Name: "/dev/sdc1"}}},
 				{Name: "special", Children: []VDev{mirror("mirror-1", "/dev/sdd1", "/dev/sde1")}},
@@ -51,7 +51,7 @@ func amdDisks() []Disk {
 		return Disk{Path: path, Model: model, Serial: serial, Size: size, Type: kind, RPM: rpm, Wearout: 98, Health: "PASSED", Used: "ZFS",
 			ByID: "/dev/disk/by-id/" + model + "_" + serial}
 	}
-	return []Disk{
+	disks := []Disk{
 		disk("/dev/nvme0n1", "nvme-Samsung_SSD_970_EVO_Plus_1TB", "S4EWNX0R000001", "nvme", 1_000_204_886_016),
 		disk("/dev/nvme1n1", "nvme-Samsung_SSD_970_EVO_Plus_1TB", "S4EWNX0R000002", "nvme", 1_000_204_886_016),
 		disk("/dev/sda", "ata-ST8000VN004", "WKD00001", "hdd", 8_001_563_222_016),
@@ -60,6 +60,8 @@ func amdDisks() []Disk {
 		disk("/dev/sdd", "ata-CT500MX500SSD1", "2033E0000001", "ssd", 500_107_862_016),
 		disk("/dev/sde", "ata-CT500MX500SSD1", "2033E0000002", "ssd", 500_107_862_016),
 	}
+	disks[0].WWN, disks[1].WWN = "eui.0025385b91500001", "eui.0025385b91500002" // by which PVE's installer names them
+	return disks
 }
 
 func mirror(name string, devices ...string) VDev {

@@ -45,6 +45,47 @@ func (n *Node) Lock(id int, lock string) error {
 	})
 }
 
+// BeginBackup locks a VM as a backup job does, and starts QEMU for one that is
+// off: paused, with its devices, until somebody starts the VM or the backup ends
+// (qemu-server PVE/VZDump/QemuServer.pm, enforce_vm_running_for_backup). The
+// error is PVE's refusal.
+func (n *Node) BeginBackup(id int) error {
+	return n.act(id, func(v *vm) string {
+		if !v.running {
+			if problem := n.powerOn(v); problem != "" {
+				return problem
+			}
+			v.paused, v.waiting = true, true
+		}
+		v.config["lock"] = "backup"
+		return ""
+	})
+}
+
+// EndBackup ends what BeginBackup began. A VM that nobody started meanwhile is
+// off again. The error is for a VM that there is not.
+func (n *Node) EndBackup(id int) error {
+	return n.act(id, func(v *vm) string {
+		delete(v.config, "lock")
+		if v.waiting {
+			n.off(v)
+		}
+		return ""
+	})
+}
+
+// Suspend pauses a VM's guest, as a person does, or as it does itself when it
+// falls asleep. The error is for a VM that there is not.
+func (n *Node) Suspend(id int) error {
+	return n.act(id, func(v *vm) string { v.paused = v.running; return "" })
+}
+
+// OpenConsole looks at a VM in the web interface: a task that runs until
+// [Node.EndTasks]. The error is for a VM that there is not.
+func (n *Node) OpenConsole(id int) error {
+	return n.act(id, func(v *vm) string { n.fork("vncproxy", text(v.id), "root@pam"); return "" })
+}
+
 // DestroyVM takes a VM away, with its disks, whatever state it is in. The error
 // is for a VM that there is not.
 func (n *Node) DestroyVM(id int) error {
@@ -137,7 +178,7 @@ func (n *Node) Restart() {
 	var boot []int
 	for _, id := range sortedIDs(n.vms) {
 		v := n.vms[id]
-		v.running, v.paused, v.closing, v.reboot, v.pid, v.devices, v.commands = false, false, false, false, 0, nil, nil
+		v.running, v.paused, v.waiting, v.closing, v.reboot, v.pid, v.devices, v.commands = false, false, false, false, false, 0, nil, nil
 		if v.config["onboot"] == "1" {
 			boot = append(boot, id)
 		}

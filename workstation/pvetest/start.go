@@ -45,7 +45,10 @@ func (n *Node) startTask(id int, user string) *task {
 	n.withLock(t, id, func() {
 		v := n.vms[id]
 		if v != nil && v.running && v.config["lock"] == "backup" { // QEMU runs for the backup: the guest goes on in it
-			v.paused = false
+			if v.waiting {
+				n.boot(v)
+			}
+			v.paused, v.waiting = false, false
 			n.finish(t, "")
 			return
 		}
@@ -153,7 +156,7 @@ func (n *Node) launch(v *vm, t *task, chosen []PCI) string {
 		return "start failed: QEMU exited with code 1"
 	}
 	v.running, v.pid, v.started, v.devices = true, n.pid(), n.now, chosen
-	v.closing, v.paused, v.commands = false, false, map[int]*command{}
+	v.closing, v.paused, v.waiting, v.commands = false, false, false, map[int]*command{}
 	n.settle(v)
 	n.boot(v)
 	if v.config["lock"] == "suspended" {

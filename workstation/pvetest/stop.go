@@ -17,7 +17,7 @@ func (n *Node) quit(v *vm, pid int) {
 	if !v.running || v.pid != pid {
 		return
 	}
-	v.running, v.paused, v.closing, v.pid, v.devices, v.commands = false, false, false, 0, nil, nil
+	v.running, v.paused, v.waiting, v.closing, v.pid, v.devices, v.commands = false, false, false, false, 0, nil, nil
 	n.after(cleanupTime, func() { n.cleanup(v) })
 }
 
@@ -261,7 +261,10 @@ func (n *Node) resume(c *call) answer {
 		if problem := locked(v); problem != "" {
 			return problem
 		}
-		v.paused = false
+		if v.waiting {
+			n.boot(v)
+		}
+		v.paused, v.waiting = false, false
 		return ""
 	}})
 }

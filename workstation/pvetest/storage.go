@@ -165,8 +165,8 @@ func (who identity) maySee(storage string) bool {
 }
 
 func (s *storage) object() map[string]any {
-	object := map[string]any{"storage": s.Name, "type": s.Type, "content": s.Content, "enabled": 1, "active": bit(!s.Inactive), "shared": bit(s.Shared)}
-	if !s.Inactive {
+	object := map[string]any{"storage": s.Name, "type": s.Type, "content": s.Content, "enabled": bit(!s.Elsewhere), "active": bit(!s.Inactive && !s.Elsewhere), "shared": bit(s.Shared)}
+	if !s.Inactive && !s.Elsewhere {
 		object["total"], object["used"], object["avail"] = s.Total, s.used(), s.Total-s.used()
 		object["used_fraction"] = float64(s.used()) / float64(max(s.Total, 1))
 	}

@@ -24,6 +24,7 @@ type vm struct {
 
 	running  bool
 	paused   bool
+	waiting  bool // paused since QEMU started, for a backup: prelaunch
 	closing  bool // the guest is shutting down
 	reboot   bool // it is to start again when it is off
 	pid      int
@@ -83,7 +84,11 @@ func (n *Node) listVMs(c *call) answer {
 	list := []map[string]any{}
 	for _, id := range slices.Sorted(maps.Keys(n.vms)) {
 		if c.who.may(fmt.Sprintf("/vms/%d", id), "VM.Audit") {
-			list = append(list, n.vmStatus(n.vms[id]))
+			status := n.vmStatus(n.vms[id])
+			if c.get("full") == "1" {
+				status["qmpstatus"] = n.vms[id].qmpStatus()
+			}
+			list = append(list, status)
 		}
 	}
 	return ok(list)
@@ -116,6 +121,19 @@ func (n *Node) vmStatus(v *vm) map[string]any {
 	return status
 }
 
+// qmpStatus is what QEMU says of the guest, where there is a QEMU.
+func (v *vm) qmpStatus() string {
+	switch {
+	case !v.running:
+		return "stopped"
+	case v.waiting:
+		return "prelaunch"
+	case v.paused:
+		return "paused"
+	}
+	return "running"
+}
+
 func (v *vm) bootDisk() string {
 	for device := range strings.SplitSeq(strings.TrimPrefix(v.config["boot"], "order="), ";") {
 		if d := parseDrive(v.config[device]); isDrive(device) && d.media() != "cdrom" {
@@ -131,10 +149,7 @@ func (n *Node) currentStatus(c *call) answer {
 		return refused
 	}
 	status := n.vmStatus(v)
-	status["qmpstatus"] = status["status"]
-	if v.paused {
-		status["qmpstatus"] = "paused"
-	}
+	status["qmpstatus"] = v.qmpStatus()
 	status["ha"] = map[string]any{"managed": 0}
 	if slices.Contains(n.host.HA, v.id) {
 		state := "stopped"
