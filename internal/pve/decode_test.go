@@ -2,6 +2,7 @@ package pve
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -85,12 +86,26 @@ func FuzzUPID(f *testing.F) {
 
 func TestPermissionsComeFromTheNearestPath(t *testing.T) {
 	t.Parallel()
-	p := Permissions{"/": {"A": true}, "/vms": {"B": true}, "/vms/140": {}}
-	for path, want := range map[string]string{"/": "A", "/storage/x": "A", "/vms": "B", "/vms/141": "B", "/vms/140": "", "/vms/140/x": ""} {
+	p := Permissions{"/": {"A": true}, "/vms": {"B": true}, "/vms/140": {}, "/storage/x": {"B": false}}
+	for path, want := range map[string]string{"/": "A", "/storage": "A", "/vms": "B", "/vms/141": "B", "/vms/140": "", "/vms/140/x": "",
+		"/storage/x": "B", "/storage/x/y": "A"} { // what is not handed down leaves that of above
 		for _, privilege := range []string{"A", "B"} {
 			if got := p.Allows(path, privilege); got != (privilege == want) {
 				t.Errorf("Allows(%s, %s) = %v", path, privilege, got)
 			}
+		}
+	}
+}
+
+func TestStaleIsNoWrongChecksum(t *testing.T) {
+	t.Parallel()
+	for message, want := range map[string]bool{
+		"checksum missmatch (file change by other user?)":                  true, // until qemu-server 8.2.4
+		"detected modified configuration - file changed by other user? Tr": true,
+		"checksum mismatch: got 'a' != expect 'b'":                         false, // of a download
+	} {
+		if got := errors.Is(&Error{Status: 500, Message: message}, ErrStale); got != want {
+			t.Errorf("%q: stale %v", message, got)
 		}
 	}
 }
