@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -111,6 +112,9 @@ func (e *NoPlaceError) Error() string {
 // Is makes the error match [ErrNoPlace].
 func (e *NoPlaceError) Is(target error) bool { return target == ErrNoPlace }
 
+// ErrOvercommit means that [PlaceOptions].Overcommit is no ratio above 0.
+var ErrOvercommit = errors.New("not a ratio by which storages may be overcommitted")
+
 // Place chooses a pool for every request, in order. The same input gives the
 // same answer. If requests find no place, the error joins a [NoPlaceError] for
 // each, and the choices that were found are returned beside it.
@@ -120,6 +124,9 @@ func Place(requests []Request, pools []Pool, opts *PlaceOptions) ([]Choice, erro
 	}
 	p := &placing{pools: pools, opts: *opts, taken: map[string]Size{}, sets: map[string]map[string]bool{}}
 	p.opts.Overcommit = cmp.Or(p.opts.Overcommit, 1)
+	if !(p.opts.Overcommit > 0) || math.IsInf(p.opts.Overcommit, 1) { // no number is not above 0 either
+		return nil, fmt.Errorf("storage: %w: %v", ErrOvercommit, opts.Overcommit)
+	}
 	var choices []Choice
 	var problems []error
 	for _, r := range requests {

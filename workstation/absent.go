@@ -49,6 +49,8 @@ func (vm VM) checkAbsent(problems *problems) {
 		switch {
 		case slotFormat.MatchString(key):
 			problems.add(vm, name, "", "drives belong in Disks, so that none is dropped by accident")
+		case key == "name" || slices.Contains(noSettings, key):
+			problems.add(vm, name, "", "it is no setting that could go")
 		case holds(vm.Config, name):
 			problems.add(vm, name, "", "both wanted and absent")
 		}

@@ -151,11 +151,27 @@ func (a *applier) verify(ctx context.Context, vmid int, want outcome) error {
 		return err
 	}
 	a.digests[vmid] = config.Digest
-	if unmet := want.unmet(config); len(unmet) > 0 {
+	unmet, err := a.unmet(ctx, vmid, want, config)
+	if err != nil {
+		return err
+	}
+	if len(unmet) > 0 {
 		return fmt.Errorf("workstation: VM %d: PVE took the change, but %q is not as asked: have %q",
 			vmid, unmet[0], shown(unmet[0], config.Values[unmet[0]]))
 	}
 	return nil
+}
+
+// unmet is [outcome.unmet], but for keys with the value 0 that go at the next
+// start: PVE's configuration still has them until then.
+func (a *applier) unmet(ctx context.Context, vmid int, want outcome, config pve.Config) ([]string, error) {
+	keys := want.unmet(config)
+	zero := func(key string) bool { return slices.Contains(want.absent, key) && config.Values[key] == "0" }
+	if !slices.ContainsFunc(keys, zero) {
+		return keys, nil
+	}
+	pending, err := a.pve.Pending(ctx, vmid)
+	return slices.DeleteFunc(keys, func(key string) bool { return zero(key) && slices.Contains(pending.Gone, key) }), err
 }
 
 // unmet returns the keys whose value does not say what was wanted, or that

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/proxstation/proxstation/internal/finding"
 	"github.com/proxstation/proxstation/internal/pve"
 	"github.com/proxstation/proxstation/storage"
 )
@@ -19,17 +21,26 @@ type DestroyVM struct {
 }
 
 // DestroyPlan returns the plan that removes VMs with all their disks. It is an
-// error for a VM that does not exist; one that runs is a blocker.
+// error for a VM that does not exist; one that runs, is protected or is under
+// high availability is a blocker.
 func DestroyPlan(facts Facts, vmids ...int) (Plan, error) {
 	plan := Plan{Node: facts.Node}
-	for _, id := range vmids {
+	for _, id := range slices.Compact(slices.Sorted(slices.Values(vmids))) {
 		v, exists := facts.VMs[id]
 		if !exists {
 			return Plan{}, fmt.Errorf("workstation: VM %d on node %s: %w", id, facts.Node, ErrNotFound)
 		}
+		block := func(id, seen, why, fix string) {
+			plan.Findings = append(plan.Findings, Finding{ID: id, Severity: finding.Blocker, Subject: v.String(), Seen: seen, Why: why, Fix: fix})
+		}
 		if v.Running {
-			plan.Findings = append(plan.Findings, Finding{ID: "workstation.running", Severity: 3, Subject: fmt.Sprintf("VM %d %s", id, v.Name),
-				Seen: "it is running", Why: "PVE does not remove a running VM", Fix: "shut it down first"})
+			block("workstation.running", "it is running", "PVE does not remove a running VM", "shut it down first")
+		}
+		if v.Config["protection"] == "1" {
+			block("workstation.protected", "protection: 1", "PVE does not remove it", "take the protection out first, if it is meant")
+		}
+		if slices.Contains(facts.HA, id) || slices.Contains(facts.HAIgnored, id) {
+			block("workstation.ha", "it is under high availability", "PVE does not remove it", fmt.Sprintf("take it out: ha-manager remove vm:%d", id))
 		}
 		plan.Steps = append(plan.Steps, DestroyVM{VMID: id, Name: v.Name, Digest: v.Digest, Config: v.Config})
 	}

@@ -19,10 +19,13 @@ import (
 // [storage.NoPlaceError], [gpu.UnsupportedError], all of them joined. What
 // should be known before an apply is among the plan's findings.
 func Diff(spec Spec, facts Facts) (Plan, error) {
-	d := &differ{spec: spec, facts: facts, plan: Plan{Node: facts.Node}}
+	d := &differ{spec: spec.withPurposes(), facts: facts, plan: Plan{Node: facts.Node}}
+	if d.named(spec); len(d.problems) > 0 {
+		return Plan{}, d.problems.err()
+	}
 	d.mappings()
 	d.placeDisks()
-	for _, vm := range spec.VMs {
+	for _, vm := range d.spec.VMs {
 		d.vm(vm)
 	}
 	d.conflicts()
@@ -45,6 +48,23 @@ type differ struct {
 	chosen map[string]storage.Choice // by VM and slot
 }
 
+// named reports what is named twice, of which only one could come true.
+func (d *differ) named(spec Spec) {
+	vms, cards := map[int]bool{}, map[string]iommu.Address{}
+	for _, vm := range spec.VMs {
+		if vms[vm.ID] {
+			d.problems.add(vm, "vmid", fmt.Sprint(vm.ID), "two VMs of the Spec have it")
+		}
+		vms[vm.ID] = true
+	}
+	for _, m := range spec.Mappings {
+		if card, twice := cards[m.ID]; twice && !card.SameSlot(m.Card) {
+			d.problems = append(d.problems, &InvalidError{Field: "mapping", Value: m.ID, Why: fmt.Sprintf("it is for %s and for %s", card.Slot(), m.Card.Slot())})
+		}
+		cards[m.ID] = m.Card
+	}
+}
+
 func (d *differ) find(f Finding) { d.plan.Findings = append(d.plan.Findings, f) }
 
 // vm plans one VM: create it, or change what differs.
@@ -56,7 +76,11 @@ func (d *differ) vm(vm VM) {
 	d.checkCards(vm)
 	d.checkHost(vm)
 	have, exists := d.facts.VMs[vm.ID]
+	other, taken := d.facts.Others[vm.ID]
 	switch {
+	case !exists && taken:
+		d.problems = append(d.problems, &TakenError{VMID: vm.ID, Want: vm.Name, Have: other})
+		return
 	case !exists:
 		config, notes := d.wanted(vm, nil)
 		config["name"] = vm.Name

@@ -57,7 +57,7 @@ func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
 type TakenError struct {
 	VMID int
 	Want string // the name in the Spec
-	Have string // the name of the VM on the node
+	Have string // the name of the VM on the node, or what else has the VMID
 }
 
 // Error implements error.

@@ -179,11 +179,7 @@ func (n *Node) Observe(ctx context.Context) (Facts, error) {
 		f.permissions, err = n.pve.Permissions(ctx)
 		return err
 	})
-	group.Go(func() error {
-		guests, err := n.pve.Guests(ctx)
-		f.Others = n.others(guests)
-		return err
-	})
+	group.Go(func() (err error) { f.Others, err = n.others(ctx); return err })
 	group.Go(func() error { return n.observeVMs(ctx, o) })
 	if err := group.Wait(); err != nil {
 		return Facts{}, fmt.Errorf("workstation: observing node %s: %w", n.name, err)
@@ -193,7 +189,8 @@ func (n *Node) Observe(ctx context.Context) (Facts, error) {
 }
 
 // others returns what is no VM of this node.
-func (n *Node) others(guests []pve.Guest) map[int]string {
+func (n *Node) others(ctx context.Context) (map[int]string, error) {
+	guests, err := n.pve.Guests(ctx)
 	others := map[int]string{}
 	for _, g := range guests {
 		switch {
@@ -203,7 +200,7 @@ func (n *Node) others(guests []pve.Guest) map[int]string {
 			others[g.VMID] = fmt.Sprintf("VM %s on node %s", g.Name, g.Node)
 		}
 	}
-	return others
+	return others, err
 }
 
 // doubtCommitted forgets what storages have promised where the login does not

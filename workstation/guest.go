@@ -26,7 +26,7 @@ func (vm VM) checkNumbers(problems *problems) {
 		if there && number.key == "memory" {
 			text, _ = parseProperties("memory", text).get("current")
 		}
-		if n, err := strconv.Atoi(text); there && (err != nil || n < number.least) {
+		if n, err := strconv.Atoi(text); there && (err != nil || n < number.least || text[0] == '+') {
 			problems.add(vm, number.key, vm.Config[number.key], fmt.Sprintf("want a whole number, %d at the least", number.least))
 		}
 	}

@@ -129,7 +129,7 @@ func (d *differ) macOSImages(vm VM, tell teller) {
 func (d *differ) macOSCard(vm VM, tell teller) {
 	tell("macos.console", finding.Warning, "the guest gets the host's integrated graphics",
 		"the host's console goes dark when the VM starts, and stays dark when it stops: PVE does not give the card back to its driver",
-		"reach the host over the network; for the console, bind 0000:00:02.0 to i915 again (iommu's Rebind)")
+		"reach the host over the network; for the console, bind 0000:00:02.0 to i915 again (iommu's Binding.Release)")
 	tell("macos.firmware", finding.Info, "no API tells the settings of the host's firmware", "macOS wants 128 MB for the iGPU, and its option ROM a host that started by UEFI",
 		"in the firmware: DVMT Pre-Allocated of 128 MB or more, the iGPU as primary display, no CSM")
 	h, err := gpu.ParseHostPCI(vm.Config["hostpci0"])

@@ -92,7 +92,7 @@ func (p Plan) Destroys() bool {
 func (p Plan) String() string {
 	var b strings.Builder
 	if p.Empty() {
-		fmt.Fprintf(&b, "Plan for node %s: nothing to do, everything is as specified\n", p.Node)
+		fmt.Fprintf(&b, "Plan for node %s: nothing to do\n", p.Node)
 	} else {
 		count := map[Sign]int{}
 		for _, step := range p.Steps {

@@ -74,12 +74,23 @@ func equal(key, a, b string) bool {
 		return true
 	case key == "sshkeys":
 		return slices.Equal(sshKeys(a), sshKeys(b))
+	case key == "tags": // which PVE sorts, and writes in lower case (pve-guest-common PVE/GuestHelpers.pm)
+		return slices.Equal(tags(a), tags(b))
+	case key == "description":
+		return strings.TrimRight(a, " \t\n") == strings.TrimRight(b, " \t\n")
 	case key == "affinity":
 		one, errOne := parseCPUs(a)
 		two, errTwo := parseCPUs(b)
 		return errOne == nil && errTwo == nil && slices.Equal(one, two)
 	}
 	return false
+}
+
+// tags returns the tags of a list, each once, in order.
+func tags(list string) []string {
+	fields := strings.FieldsFunc(strings.ToLower(list), func(r rune) bool { return strings.ContainsRune(",; ", r) })
+	slices.Sort(fields)
+	return slices.Compact(fields)
 }
 
 // sameValue reports whether two values of a key say the same, with nothing

@@ -148,7 +148,11 @@ func (s ChangeVM) apply(ctx context.Context, a *applier) error {
 	if err != nil {
 		return err
 	}
-	if len(s.outcome().unmet(config)) == 0 {
+	unmet, err := a.unmet(ctx, s.VMID, s.outcome(), config)
+	if err != nil {
+		return err
+	}
+	if len(unmet) == 0 {
 		a.digests[s.VMID] = config.Digest
 		return nil
 	}

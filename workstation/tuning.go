@@ -86,10 +86,17 @@ func (vm VM) checkTuning(problems *problems) {
 		}
 	}
 	vm.checkHugePages(problems)
+	devices := map[string]bool{}
 	for _, key := range sortedKeys(vm.Config) {
-		if family(key) == "usb" {
-			vm.checkUSB(problems, key)
+		if family(key) != "usb" {
+			continue
 		}
+		vm.checkUSB(problems, key)
+		host, _ := parseProperties(key, vm.Config[key]).get("host")
+		if devices[host] && host != "" && host != "spice" {
+			problems.add(vm, key, host, "the VM has this device already")
+		}
+		devices[host] = true
 	}
 }
 

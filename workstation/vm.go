@@ -3,6 +3,7 @@ package workstation
 import (
 	"fmt"
 	"regexp"
+	"slices"
 
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/iommu"
@@ -60,34 +61,6 @@ type VM struct {
 	Password Secret
 }
 
-// A Disk is one drive of a VM.
-type Disk struct {
-	// Slot is the configuration key: "scsi0", "efidisk0", "tpmstate0", "ide2".
-	Slot string
-	// Purpose says what is on it; it decides the tier.
-	Purpose storage.Purpose
-	// Size is the least size. A disk that is larger stays as it is, a smaller
-	// one grows, none shrinks. Ignored with Volume.
-	Size storage.Size
-	// Tier is the least tier; unset, the Purpose decides.
-	Tier storage.Tier
-	// Storage is where the disk goes; empty, it is placed.
-	Storage string
-	// Volume is an existing volume to attach instead of a new disk, such as
-	// "local:iso/virtio-win.iso", or "none" for an empty drive, or
-	// [CloudInitDrive]. It takes the place of another CD, never that of a disk.
-	Volume string
-	// Import is a volume whose content the new disk gets, such as
-	// "local:import/recovery.raw". It grows to Size afterwards.
-	Import string
-	// Options are drive options that must be so ("cache=writeback"); the rest
-	// is chosen for the media when the disk is made and left alone later.
-	Options map[string]string
-}
-
-// allocates reports whether the disk is one that PVE makes.
-func (d Disk) allocates() bool { return d.Volume == "" }
-
 var (
 	nameFormat = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,61}[a-zA-Z0-9])?$`)
 	slotFormat = regexp.MustCompile(`^(ide[0-3]|sata[0-5]|scsi([0-9]|[12][0-9]|30)|virtio([0-9]|1[0-5])|efidisk0|tpmstate0)$`)
@@ -95,6 +68,15 @@ var (
 
 // The VMIDs that PVE takes (pve-common PVE/JSONSchema.pm, pve-vmid).
 const minVMID, maxVMID = 100, 999999999
+
+// noSettings are what may not stand in a Config: parameters with which PVE is
+// told what to do (of POST qemu and PUT config in its API description), and
+// keys that it alone writes.
+var noSettings = []string{
+	"archive", "background_delay", "bwlimit", "cdrom", "delete", "digest", "force", "ha-managed", "import-working-storage", "live-restore", "node", "pool",
+	"revert", "skiplock", "start", "storage", "unique", "vmid",
+	"lock", "meta", "parent", "running-nets-host-mtu", "runningcpu", "runningmachine", "snaptime", "template", "vmstate",
+}
 
 // Validate reports everything that makes the VM impossible on any node: an ID
 // or a slot that does not exist, a guest with less than it needs, a machine
@@ -119,14 +101,25 @@ func (vm VM) Validate() error {
 			problems.add(vm, "disk", disk.Slot, "named twice")
 		}
 		seen[disk.Slot] = disk
+		disk.check(vm, &problems)
 		if disk.allocates() && disk.Size <= 0 && disk.Import == "" && disk.Slot != "efidisk0" && disk.Slot != "tpmstate0" {
 			problems.add(vm, disk.Slot, disk.Size.String(), "a new disk needs a size")
 		}
 	}
-	for key := range vm.Config {
-		if slotFormat.MatchString(key) {
+	for _, key := range sortedKeys(vm.Config) {
+		switch {
+		case slotFormat.MatchString(key):
 			problems.add(vm, key, "", "drives belong in Disks, so that none is dropped by accident")
+		case key == "name":
+			problems.add(vm, key, vm.Config[key], "the name belongs in Name")
+		case slices.Contains(noSettings, key):
+			problems.add(vm, key, vm.Config[key], "it is no setting of a VM, but tells PVE what to do, or is PVE's own")
+		case vm.Config[key] == "":
+			problems.add(vm, key, "", "it has no value: to have a key go, name it in Absent")
 		}
+	}
+	if _, err := gpu.ParseGuest(vm.Guest.String()); err != nil {
+		problems.add(vm, "guest", vm.Guest.String(), "no such guest")
 	}
 	vm.checkAbsent(&problems)
 	vm.checkNumbers(&problems)

@@ -1,10 +1,12 @@
 package workstation
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation/internal/finding"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -32,9 +34,20 @@ func (d *differ) wanted(vm VM, have map[string]string) (config, notes map[string
 			}
 		default:
 			config[disk.Slot], notes[disk.Slot] = d.newDisk(vm, disk)
+			d.checkUnused(vm, disk, have)
 		}
 	}
 	return config, notes
+}
+
+// checkUnused tells of disks that were detached, where a new one is to be made.
+func (d *differ) checkUnused(vm VM, disk Disk, have map[string]string) {
+	for _, key := range sortedKeys(have) {
+		if family(key) == "unused" {
+			d.find(Finding{ID: "workstation.unused", Severity: finding.Warning, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: key + ": " + have[key],
+				Why: "a disk that was detached keeps its data, and " + disk.Slot + " would be a new, empty one", Fix: "to have it back, attach it by hand or name it as the Disk's Volume"})
+		}
+	}
 }
 
 // checkReplaced refuses to put a volume in place of a disk. PVE would keep the
@@ -49,6 +62,9 @@ func (d *differ) checkReplaced(vm VM, disk Disk, value string) {
 // existing returns the value for a volume that is there.
 func existing(disk Disk) string {
 	drive := storage.Drive{Volume: disk.Volume}
+	if disk.isCD() {
+		drive = drive.With("media", "cdrom") // which PVE wants to be said
+	}
 	for _, key := range slices.Sorted(maps.Keys(disk.Options)) {
 		drive = drive.With(key, disk.Options[key])
 	}

@@ -3,7 +3,6 @@ package pve
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -254,48 +253,4 @@ func (c *Client) thinPools(ctx context.Context) ([]storage.ThinPool, error) {
 			MetadataSize: storage.Size(e.MetadataSize.value), MetadataUsed: storage.Size(e.MetadataUsed.value)})
 	}
 	return pools, err
-}
-
-// zdevice is a node of the tree that zfs/{name} answers.
-type zdevice struct {
-	Name     string
-	Leaf     flag
-	Children []zdevice
-}
-
-func (c *Client) zpools(ctx context.Context) ([]storage.ZPool, error) {
-	var entries []struct{ Name, Health string }
-	if err := c.get(ctx, c.here("/disks/zfs"), nil, &entries); err != nil {
-		return nil, err
-	}
-	pools := make([]storage.ZPool, len(entries))
-	var group errgroup.Group
-	for i, e := range entries {
-		group.Go(func() error {
-			var tree zdevice
-			err := c.get(ctx, c.here("/disks/zfs/%s", url.PathEscape(e.Name)), nil, &tree)
-			if err != nil && !errors.Is(err, ErrInvalid) { // a name such as "z" is none that this takes
-				return fmt.Errorf("ZFS pool %s: %w", e.Name, err)
-			}
-			pools[i] = storage.ZPool{Name: e.Name, Health: e.Health, Devices: tree.devices("data")}
-			return nil
-		})
-	}
-	return pools, group.Wait()
-}
-
-// devices returns the leaves below a node, with the class they are in.
-func (z zdevice) devices(role string) []storage.ZDevice {
-	switch z.Name {
-	case "special", "cache", "logs", "spares", "dedup":
-		role = z.Name
-	}
-	if len(z.Children) == 0 && strings.HasPrefix(z.Name, "/") {
-		return []storage.ZDevice{{Path: z.Name, Role: role}}
-	}
-	var devices []storage.ZDevice
-	for _, child := range z.Children {
-		devices = append(devices, child.devices(role)...)
-	}
-	return devices
 }

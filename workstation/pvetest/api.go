@@ -202,6 +202,12 @@ func (n *Node) resources(c *call) answer {
 	for _, entry := range list {
 		entry["type"] = "qemu" // which is not what it is asked for by
 	}
+	for _, id := range slices.Sorted(maps.Keys(n.host.Containers)) {
+		add("vm", vmPath(id), "VM.Audit", map[string]any{"vmid": id, "id": fmt.Sprintf("lxc/%d", id), "name": n.host.Containers[id], "status": "running", "template": 0})
+		if last := len(list) - 1; last >= 0 && list[last]["vmid"] == id {
+			list[last]["type"] = "lxc"
+		}
+	}
 	add("node", "/nodes/"+n.host.Name, "Sys.Audit", map[string]any{
 		"id": "node/" + n.host.Name, "status": "online", "maxcpu": n.host.Cores, "maxmem": n.host.Memory,
 		"mem": n.host.Memory - n.freeMemory(), "level": "", "cgroup-mode": 2,

@@ -47,8 +47,8 @@ func (n *Node) create(c *call) answer {
 	if !validKeys(settings["sshkeys"]) {
 		return fail(http.StatusInternalServerError, "SSH public key validation error")
 	}
-	if _, taken := n.vms[id]; taken {
-		return fail(http.StatusInternalServerError, "unable to create VM %d - VM %d already exists on node '%s'", id, id, n.host.Name)
+	if kind := n.guestKind(id); kind != "" {
+		return fail(http.StatusInternalServerError, "unable to create VM %d - %s %d already exists on node '%s'", id, kind, id, n.host.Name)
 	}
 	v := newVM(id)
 	v.config["lock"] = "create"

@@ -33,7 +33,8 @@ const (
 // A Fault is something that goes wrong once, or as often as Times says.
 type Fault struct {
 	// Method and Path select requests; an empty Method is all, and Path is a
-	// regular expression for the whole path below /api2/json.
+	// regular expression for the whole path below /api2/json, such as
+	// ".*/141/status/start". One that never matches never strikes.
 	Method, Path string
 	// Task selects tasks by type ("qmstart") and VMID 0 is every VM; with it,
 	// Method and Path are not looked at.

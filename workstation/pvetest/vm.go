@@ -193,14 +193,26 @@ func (n *Node) machine(v *vm) string {
 
 func (n *Node) nextID(c *call) answer {
 	if c.has("vmid") {
-		if _, taken := n.vms[c.number("vmid")]; taken {
+		if n.guestKind(c.number("vmid")) != "" {
 			return invalid(map[string]string{"vmid": fmt.Sprintf("VM %s already exists", c.get("vmid"))})
 		}
 		return ok(c.get("vmid"))
 	}
 	for id := 100; ; id++ {
-		if _, taken := n.vms[id]; !taken {
+		if n.guestKind(id) == "" {
 			return ok(text(id))
 		}
 	}
+}
+
+// guestKind returns what has a VMID, in PVE's words: a "VM" or a "CT"; "" for
+// nothing.
+func (n *Node) guestKind(id int) string {
+	if _, container := n.host.Containers[id]; container {
+		return "CT"
+	}
+	if _, vm := n.vms[id]; vm {
+		return "VM"
+	}
+	return ""
 }

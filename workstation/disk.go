@@ -1,0 +1,77 @@
+package workstation
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation/storage"
+)
+
+// A Disk is one drive of a VM.
+type Disk struct {
+	// Slot is the configuration key: "scsi0", "efidisk0", "tpmstate0", "ide2".
+	Slot string
+	// Purpose says what is on it; it decides the tier. Unset, it is data, and
+	// firmware for efidisk0 and tpmstate0.
+	Purpose storage.Purpose
+	// Size is the least size. A disk that is larger stays as it is, a smaller
+	// one grows, none shrinks. Ignored with Volume.
+	Size storage.Size
+	// Tier is the least tier; unset, the Purpose decides.
+	Tier storage.Tier
+	// Storage is where the disk goes; empty, it is placed.
+	Storage string
+	// Volume is an existing volume to attach instead of a new disk, such as
+	// "local:iso/virtio-win.iso", or "none" for an empty CD drive, or
+	// [CloudInitDrive]. It takes the place of another CD, never that of a disk.
+	Volume string
+	// Import is a volume whose content the new disk gets, such as
+	// "local:import/recovery.raw". It grows to Size afterwards. Not beside
+	// Volume.
+	Import string
+	// Options are drive options that must be so ("cache=writeback"); the rest
+	// is chosen for the media when the disk is made and left alone later.
+	Options map[string]string
+}
+
+// allocates reports whether the disk is one that PVE makes.
+func (d Disk) allocates() bool { return d.Volume == "" }
+
+// isCD reports whether the volume is one that PVE takes for a CD only: an ISO
+// image, the host's own drive, or none (qemu-server PVE/API2/Qemu.pm).
+func (d Disk) isCD() bool {
+	return d.Volume == "none" || d.Volume == "cdrom" || strings.Contains(d.Volume, ":iso/")
+}
+
+// check reports what contradicts itself.
+func (d Disk) check(vm VM, problems *problems) {
+	prefer, _ := d.Purpose.Tiers()
+	switch media := d.Options["media"]; {
+	case d.Purpose != "" && prefer == storage.TierUnknown:
+		problems.add(vm, d.Slot, string(d.Purpose), "no such purpose")
+	case strings.Contains(d.Volume, ","):
+		problems.add(vm, d.Slot, d.Volume, "options belong in Options")
+	case d.Volume != "" && d.Import != "":
+		problems.add(vm, d.Slot, d.Import, "a new disk is made from Import, and Volume is one that is there: want one of them")
+	case d.isCD() && media != "" && media != "cdrom":
+		problems.add(vm, d.Slot, d.Volume, "it is a CD, and no other medium")
+	}
+}
+
+// withPurposes returns the Spec with the purpose of every disk said.
+func (s Spec) withPurposes() Spec {
+	s.VMs = slices.Clone(s.VMs)
+	for i, vm := range s.VMs {
+		s.VMs[i].Disks = slices.Clone(vm.Disks)
+		for j, disk := range vm.Disks {
+			switch {
+			case disk.Purpose != "":
+			case disk.Slot == "efidisk0" || disk.Slot == "tpmstate0":
+				s.VMs[i].Disks[j].Purpose = storage.Firmware
+			default:
+				s.VMs[i].Disks[j].Purpose = storage.Data
+			}
+		}
+	}
+	return s
+}
