@@ -137,7 +137,8 @@ func (f Facts) Claims() []gpu.Claim {
 // Observe reads the facts of the node, with independent requests at the same
 // time. What the login may not read is named in Facts.Unknown; an answer that
 // does not come is an error. To see all it needs Sys.Audit, Datastore.Audit,
-// VM.Audit and Mapping.Audit on /.
+// VM.Audit and Mapping.Audit on /; and VM.Config.Disk on /vms, without which PVE
+// does not tell what thin storages have promised to others' disks.
 func (n *Node) Observe(ctx context.Context) (Facts, error) {
 	f := Facts{Node: n.name, VMs: map[int]VMFacts{}, RootTicket: n.opts.RootTicket}
 	group, ctx := errgroup.WithContext(ctx)

@@ -68,7 +68,8 @@ type Plan struct {
 	// Steps are done in order.
 	Steps []Step
 	// Outlook is how full the storages are now, and will be when the disks that
-	// the plan adds are written to the last byte.
+	// the plan adds are written to the last byte. What is imported and has no
+	// Size of its own is not in it: only PVE knows how large its image is.
 	Outlook []storage.Outlook
 	// Findings are what the caller should know before applying: warnings, and
 	// blockers, with which no apply begins.

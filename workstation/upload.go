@@ -53,6 +53,9 @@ func (n *Node) Upload(ctx context.Context, volume string, image io.ReadSeeker, r
 		return fmt.Errorf("workstation: %s: %w", volume, err)
 	}
 	b := &bringing{node: n, volume: volume, reporter: reporter{report: report}}
+	if size == 0 {
+		return b.problem("the image is empty")
+	}
 	b.enter(PhaseUpload, 0, "looking what is there")
 	if there, err := b.look(ctx, storage.Size(size)); there || err != nil {
 		return err
