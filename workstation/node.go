@@ -73,8 +73,9 @@ type Options struct {
 // Open returns a node that is reached with the caller's client, which brings
 // URL, login, TLS and proxy. It makes no request.
 //
-// A client of [Connect] tells more when the node refuses something: go-proxmox
-// by itself drops the message of a 403, and takes a 595 with data for success.
+// A client of [Connect] does more: go-proxmox by itself drops the message of a
+// 403, takes a 595 with data for success, and with a password logs in at most
+// once an hour, also when the node no longer takes its ticket.
 func Open(client *proxmox.Client, node string, opts *Options) *Node {
 	if opts == nil {
 		opts = &Options{}
