@@ -31,9 +31,10 @@
 // plain retry gets there. [Guest] does the same for what is inside a VM.
 //
 // Let somebody else act: [Node.PowerOn], [Node.PowerOff], [Node.Edit],
-// [Node.Lock], [Node.DestroyVM], [Node.LoseCard], [Node.MoveCard],
-// [Node.FillStorage], [Node.Restart], at any time, or between two requests of
-// your client with Options.OnRequest.
+// [Node.Lock], [Node.BeginBackup], [Node.Suspend], [Node.OpenConsole],
+// [Node.DestroyVM], [Node.LoseCard], [Node.MoveCard], [Node.FillStorage],
+// [Node.Restart], at any time, or between two requests of your client with
+// Options.OnRequest.
 //
 // Say that nothing is written twice: [Node.Writes] is empty for a second run.
 //
