@@ -156,7 +156,7 @@ func ExampleHostPlan() {
 
 	// Output:
 	// --- /dev/null
-	// +++ b/etc/modprobe.d/proxstation.conf
+	// +++ b/etc/modprobe.d/00-proxstation.conf
 	// @@ -0,0 +1,8 @@
 	// +# Written by proxstation: keeps these PCI functions for guests. Do not edit.
 	// +# function 0000:0a:00.0 1002:67df amdgpu,radeon

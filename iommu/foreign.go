@@ -1,14 +1,16 @@
 package iommu
 
 import (
+	"path"
 	"slices"
 	"strings"
 )
 
 // foreign is what others than us set for vfio-pci.
 type foreign struct {
-	ids  []string // models, "10de:2c05"
-	seen []string // the lines
+	ids   []string // models, "10de:2c05"
+	seen  []string // the lines
+	order []string // lines that order it, which switch off commands to load it
 }
 
 func (f Facts) foreign(k kept) foreign {
@@ -23,14 +25,17 @@ func (f Facts) foreign(k kept) foreign {
 		if f.vfioBuiltIn() {
 			break // no options and no commands of modprobe.d are for it
 		}
-		for line := range strings.Lines(file.Text) {
+		for _, line := range modprobeLines(file) {
 			fields := strings.Fields(line)
 			if file.Path == modprobeFile || len(fields) < 3 || !sameName(fields[1], vfioPCI) {
 				continue
 			}
-			seen := "/" + file.Path + ": " + strings.TrimSpace(line)
-			if fields[0] == "install" {
+			seen := "/" + file.Path + ": " + line
+			switch fields[0] {
+			case "install":
 				add(seen, "")
+			case "softdep":
+				theirs.order = append(theirs.order, seen)
 			}
 			for _, option := range fields[2:] {
 				if ids, ok := strings.CutPrefix(option, "ids="); ok && fields[0] == "options" {
@@ -39,7 +44,11 @@ func (f Facts) foreign(k kept) foreign {
 			}
 		}
 	}
-	if configured, err := f.Configured(); err == nil {
+	configured, err := f.Configured()
+	if err != nil && f.Running != nil {
+		configured = *f.Running
+	}
+	if err == nil || f.Running != nil {
 		for _, ids := range configured.Values("vfio-pci.ids") {
 			if slices.Contains(k.args, idsArgument+ids) {
 				continue
@@ -50,10 +59,67 @@ func (f Facts) foreign(k kept) foreign {
 	return theirs
 }
 
+// ordered returns the lines that let vfio-pci come before modules. Of several
+// softdeps for a module kmod takes the first, which ours are by their file's
+// name, so what others wrote for it is in them; and a softdep switches off a
+// command to load the module (modprobe.d(5)), such as Debian's "install nvidia
+// modprobe -i nvidia-current": there the module that it loads is ordered, and
+// for "install nouveau /bin/false" none.
+func (f Facts) ordered(modules []string) []string {
+	var lines []string
+	for _, module := range modules {
+		name, rest := module, ""
+		for _, file := range f.Modprobe {
+			for _, line := range modprobeLines(file) {
+				fields := strings.Fields(line)
+				if file.Path == modprobeFile || len(fields) < 3 || !sameName(fields[1], module) {
+					continue
+				}
+				switch {
+				case fields[0] == "softdep" && rest == "":
+					rest = " " + strings.Join(fields[2:], " ")
+				case fields[0] == "install":
+					name = loads(fields[2:], module)
+				}
+			}
+		}
+		if name == "" {
+			continue
+		}
+		if before, more, found := strings.Cut(rest, "pre:"); found {
+			lines = append(lines, "softdep "+name+strings.TrimRight(before, " ")+" pre: vfio-pci"+more)
+		} else {
+			lines = append(lines, "softdep "+name+" pre: vfio-pci"+rest)
+		}
+	}
+	return unique(lines)
+}
+
+// loads returns the module that a command to install another one loads in its
+// place, or "" for none.
+func loads(command []string, module string) string {
+	for i, word := range command {
+		if path.Base(word) != "modprobe" {
+			continue
+		}
+		for _, next := range command[i+1:] {
+			if !strings.HasPrefix(next, "-") && !strings.HasPrefix(next, "$") && !sameName(next, module) {
+				return strings.ReplaceAll(strings.TrimRight(next, ";&|"), "-", "_")
+			}
+		}
+	}
+	return ""
+}
+
 // refuseForeign refuses where others set the ids of vfio-pci: of several
 // settings the module would only see one.
 func (f Facts) refuseForeign(k kept) error {
 	theirs := f.foreign(k)
+	if k.override && len(theirs.order) > 0 {
+		return &RefusedError{Findings: []Finding{{ID: "iommu.foreign-order", Severity: Blocker, Subject: vfioPCI, Seen: strings.Join(theirs.order, "; "),
+			Why: "Other functions have the same model, so that a command has to tell the addresses before the module is loaded; a softdep switches commands off (modprobe.d(5)).",
+			Fix: "Remove the line, and prepare again."}}}
+	}
 	if len(theirs.seen) == 0 {
 		return nil
 	}

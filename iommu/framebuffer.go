@@ -79,6 +79,16 @@ func pciPath(sys fs.FS, name string) []Address {
 	if err != nil {
 		return nil
 	}
+	if before, _, ok := strings.Cut(place, "/nvme-subsystem/"); ok && strings.HasSuffix(before, "virtual") {
+		parts := strings.Split(place, "/")
+		subsystem := strings.Join(parts[:slices.Index(parts, "nvme-subsystem")+2], "/")
+		entries, _ := sysfs.Names(sys, subsystem)
+		for _, entry := range entries { // nvme0, a link to the controller; every path to the disk counts
+			if real, err := sysfs.Real(sys, subsystem+"/"+entry); err == nil && !strings.HasPrefix(real, subsystem) && strings.HasPrefix(entry, "nvme") {
+				return pciPath(sys, subsystem+"/"+entry)
+			}
+		}
+	}
 	var found []Address
 	for element := range strings.SplitSeq(place, "/") {
 		if address, err := ParseAddress(element); err == nil && strings.Count(element, ":") == 2 {

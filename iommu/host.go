@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"slices"
 	"strings"
 
@@ -129,6 +130,9 @@ func (r *reader) configuration(patterns ...string) []File {
 		names, _ := fs.Glob(r.Etc, pattern)
 		slices.Sort(names)
 		for _, name := range names {
+			if strings.HasPrefix(path.Base(name), ".") {
+				continue // kmod, systemd and grub-mkconfig pass over them
+			}
 			data, err := fs.ReadFile(r.Etc, name)
 			if err != nil {
 				r.unread("/etc/"+name, err)

@@ -9,7 +9,7 @@ import (
 
 // Our own files, from the root of the machine.
 const (
-	modprobeFile = "etc/modprobe.d/proxstation.conf"
+	modprobeFile = "etc/modprobe.d/00-proxstation.conf" // before those of others: kmod takes the first softdep for a module
 	modulesFile  = "etc/modules-load.d/proxstation.conf"
 	grubFile     = "etc/default/grub.d/proxstation.cfg"
 	cmdlineFile  = "etc/kernel/cmdline"
@@ -24,6 +24,7 @@ type kept struct {
 	args      []string       // kernel arguments that we added
 	override  bool           // by address, since other functions have the same model
 	builtIn   bool           // by kernel argument, since vfio-pci is no module
+	order     []string       // the lines that let vfio-pci come first
 }
 
 // idsArgument is the kernel argument that tells vfio-pci the models.
@@ -58,10 +59,8 @@ func (k kept) String() string {
 	}
 	var b strings.Builder
 	b.WriteString(keptHead)
-	var drivers []string
 	for _, fn := range k.functions {
 		fmt.Fprintf(&b, "# function %s %s %s\n", fn.address, fn.model, strings.Join(fn.drivers, ","))
-		drivers = append(drivers, fn.drivers...)
 	}
 	for _, arg := range k.args {
 		fmt.Fprintf(&b, "# argument %s\n", arg)
@@ -82,10 +81,32 @@ func (k kept) String() string {
 	default:
 		fmt.Fprintf(&b, "options vfio-pci ids=%s\n", k.ids())
 	}
-	for _, driver := range unique(drivers) {
-		fmt.Fprintf(&b, "softdep %s pre: vfio-pci\n", driver)
+	for _, line := range k.order {
+		b.WriteString(line + "\n")
 	}
 	return b.String()
+}
+
+// keep adds a function. One that is there already keeps the modules that it was
+// taken from: by now it may have vfio-pci.
+func (k *kept) keep(fn Function) {
+	drivers := fn.drivers()
+	k.functions = slices.DeleteFunc(k.functions, func(have keptFunction) bool {
+		if have.address == fn.Address && have.model == fn.Model {
+			drivers = append(drivers, have.drivers...)
+		}
+		return have.address == fn.Address
+	})
+	k.functions = append(k.functions, keptFunction{address: fn.Address, model: fn.Model, drivers: unique(drivers)})
+}
+
+// modules returns the modules that must not be first.
+func (k kept) modules() []string {
+	var modules []string
+	for _, fn := range k.functions {
+		modules = append(modules, fn.drivers...)
+	}
+	return unique(modules)
 }
 
 // unique returns the strings without repetitions, in order.
@@ -105,6 +126,9 @@ func parseKept(text string) (kept, error) {
 		}
 		k.builtIn = k.builtIn || line+"\n" == builtInNote
 		k.override = k.override || strings.HasPrefix(line, "install ")
+		if strings.HasPrefix(line, "softdep ") {
+			k.order = append(k.order, line)
+		}
 		rest, ok := strings.CutPrefix(line, "# function ")
 		if !ok {
 			continue
@@ -158,6 +182,10 @@ func (fn Function) drivers() []string {
 		modules = append(modules, "i2c_nvidia_gpu")
 	case fn.Class.Sub() == 0x0403: // HD audio
 		modules = append(modules, "snd_hda_intel")
+	case fn.Class.Sub() == 0x0108:
+		modules = append(modules, "nvme")
+	case fn.Class == 0x010601:
+		modules = append(modules, "ahci")
 	case !fn.Class.IsDisplay():
 	case fn.Model.Vendor == 0x10de:
 		modules = append(modules, "nouveau", "nova_core", "nvidia", "nvidia_drm")

@@ -14,12 +14,24 @@ func (f Facts) checkModules() []Finding {
 		return nil
 	}
 	for _, file := range f.ModulesLoad {
-		if slices.Contains(strings.Fields(file.Text), "vfio_virqfd") {
+		if slices.Contains(modprobeLines(file), "vfio_virqfd") {
 			return []Finding{{ID: "iommu.virqfd-gone", Severity: Info, Subject: "/" + file.Path, Seen: "/" + file.Path + ": vfio_virqfd",
 				Why: "The module is gone since Linux 6.2; loading it fails at each start, without harm.", Fix: "Remove the line."}}
 		}
 	}
 	return nil
+}
+
+// modprobeLines returns the lines of a file as modprobe.d(5) has them: one that
+// ends in a backslash goes on in the next, and comments are none.
+func modprobeLines(file File) []string {
+	var lines []string
+	for line := range strings.Lines(strings.ReplaceAll(file.Text, "\\\n", "")) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 // vfioBuiltIn reports whether vfio-pci is part of the kernel.
@@ -33,7 +45,7 @@ func (f Facts) vfioBuiltIn() bool {
 func (f Facts) checkOptions() []Finding {
 	var findings []Finding
 	for _, file := range f.Modprobe {
-		for line := range strings.Lines(file.Text) {
+		for _, line := range modprobeLines(file) {
 			fields := strings.Fields(line)
 			if len(fields) < 3 || fields[0] != "options" || !slices.ContainsFunc(f.Modules, func(m Module) bool { return m.BuiltIn && sameName(m.Name, fields[1]) }) {
 				continue

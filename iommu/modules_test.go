@@ -51,7 +51,7 @@ func TestPrepareWithBuiltInDriver(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `--- /dev/null
-+++ b/etc/modprobe.d/proxstation.conf
++++ b/etc/modprobe.d/00-proxstation.conf
 @@ -0,0 +1,5 @@
 +# Written by proxstation: keeps these PCI functions for guests. Do not edit.
 +# function 0000:0c:00.0 1002:73df amdgpu,radeon

@@ -61,8 +61,7 @@ func (f Facts) Prepare(addresses []Address, opts *PrepareOptions) (HostPlan, err
 		if slices.Contains(theirs.ids, fn.Model.String()) {
 			continue // someone else keeps it already
 		}
-		k.functions = slices.DeleteFunc(k.functions, func(have keptFunction) bool { return have.address == a })
-		k.functions = append(k.functions, keptFunction{address: a, model: fn.Model, drivers: fn.drivers()})
+		k.keep(fn)
 	}
 	refused = append(refused, f.refuseOff()...)
 	if len(refused) > 0 {
@@ -166,6 +165,9 @@ func (f Facts) planHost(k kept, args []string) (HostPlan, error) {
 		return HostPlan{}, err
 	}
 	k.args = added
+	if k.order = nil; !k.builtIn {
+		k.order = f.ordered(k.modules())
+	}
 	p.change(modprobeFile, content(f.Modprobe, modprobeFile), k.String())
 	modules := ""
 	if len(k.functions) > 0 {
@@ -240,10 +242,9 @@ func (f Facts) planArgs(k kept, args []string) (*FileChange, []string, error) {
 	}
 	var p HostPlan
 	if loader, _ := f.BootLoader(); loader == SystemdBoot {
-		line, rest, more := strings.Cut(*f.Loader.KernelCmdline, "\n")
-		after := ParseCmdline(line).Without(gone...).With(missing...).String()
-		if more {
-			after += "\n" + rest
+		after, err := editCmdline(*f.Loader.KernelCmdline, gone, missing)
+		if err != nil {
+			return nil, nil, err
 		}
 		p.change(cmdlineFile, f.Loader.KernelCmdline, after)
 	} else {
@@ -256,31 +257,4 @@ func (f Facts) planArgs(k kept, args []string) (*FileChange, []string, error) {
 		return nil, ours, nil
 	}
 	return &p.Changes[0], ours, nil
-}
-
-// grubSnippet is our own file in /etc/default/grub.d, which Debian's
-// grub-mkconfig reads after /etc/default/grub.
-func grubSnippet(args []string) string {
-	if len(args) == 0 {
-		return ""
-	}
-	value := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`").Replace(Cmdline{}.With(args...).String())
-	return "# Written by proxstation.\n" + grubDefault + `="$` + grubDefault + ` ` + value + "\"\n"
-}
-
-// effective sees to it that no later file takes our arguments away again.
-func (f Facts) effective(args []string) error {
-	files := slices.DeleteFunc(slices.Clone(f.Loader.Defaults), func(file File) bool { return file.Path == grubFile })
-	files = append(files, File{Path: grubFile, Text: grubSnippet(args)})
-	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
-	result, err := grubCmdline(files)
-	if err != nil {
-		return err
-	}
-	for _, arg := range args {
-		if !result.Has(arg) {
-			return fmt.Errorf("%w: a file after /%s in /etc/default/grub.d sets %s anew, without %s", ErrLoader, grubFile, grubDefault, arg)
-		}
-	}
-	return nil
 }

@@ -29,7 +29,7 @@ func TestPrepareOnSystemdBoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `--- /dev/null
-+++ b/etc/modprobe.d/proxstation.conf
++++ b/etc/modprobe.d/00-proxstation.conf
 @@ -0,0 +1,8 @@
 +# Written by proxstation: keeps these PCI functions for guests. Do not edit.
 +# function 0000:0c:00.0 1002:73df amdgpu,radeon
@@ -134,7 +134,7 @@ func TestPrepareRefuses(t *testing.T) {
 		"ids of others":     {"two-identical-cards", `file etc/modprobe.d/x.conf "options vfio_pci disable_vga=1 ids=8086:1234\n"`, "0000:0b:00.0", "iommu.foreign-ids"},
 		"install of others": {"two-identical-cards", `file etc/modprobe.d/x.conf "install vfio-pci /bin/true\n"`, "0000:0b:00.0", "iommu.foreign-ids"},
 		"ids as argument":   {"two-identical-cards", `file etc/default/grub "GRUB_CMDLINE_LINUX_DEFAULT=vfio-pci.ids=1:2\n"`, "0000:0b:00.0", "iommu.foreign-ids"},
-		"our file edited":   {"two-identical-cards", `file etc/modprobe.d/proxstation.conf "# mine\n"`, "0000:0b:00.0", "iommu.foreign-edit"},
+		"our file edited":   {"two-identical-cards", `file etc/modprobe.d/00-proxstation.conf "# mine\n"`, "0000:0b:00.0", "iommu.foreign-edit"},
 		"root disk":         {"reference", "", "0000:02:00.0", "iommu.in-use"},
 		"the only console":  {"single-gpu", "", "0000:01:00.0", "iommu.only-console"},
 		"no such device":    {"reference", "", "0000:7f:00.0", "iommu.no-device"},
@@ -209,7 +209,7 @@ func TestPrepareAndGiveBackOnDisk(t *testing.T) {
 	if cmdline() != before {
 		t.Errorf("all given back: %q, was %q", cmdline(), before)
 	}
-	for _, file := range []string{"etc/modprobe.d/proxstation.conf", "etc/modules-load.d/proxstation.conf"} {
+	for _, file := range []string{"etc/modprobe.d/00-proxstation.conf", "etc/modules-load.d/proxstation.conf"} {
 		if _, err := root.Stat(file); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s: %v", file, err)
 		}

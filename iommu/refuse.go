@@ -66,6 +66,13 @@ func (f Facts) refuse(fn Function, allow []UseKind) []Finding {
 		found = append(found, refusal("iommu.bridge", fn.Address, "class "+fn.Class.String(),
 			"vfio-pci takes no bridges, and what is below would lose its way.", "Bind the devices below it."))
 	}
+	for _, other := range f.Functions {
+		if other.VirtualOf != nil && *other.VirtualOf == fn.Address && other.Driver != "" {
+			found = append(found, refusal("iommu.virtual-functions", fn.Address, fmt.Sprintf("its virtual function %s has %s", other.Address, other.Driver),
+				"Virtual functions are gone when their physical one loses its driver.", "Take them back first (sriov_numvfs)."))
+			break
+		}
+	}
 	if fn.Lost == Yes {
 		found = append(found, refusal("iommu.lost", fn.Address, "its configuration space reads ffffffff",
 			"The device no longer answers on the bus.", "Switch the host off and on again."))

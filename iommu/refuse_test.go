@@ -107,7 +107,7 @@ func TestArgumentsStay(t *testing.T) {
 		err = plan.Apply(t.Context(), root, nil)
 	}
 	after, _ := root.ReadFile("etc/kernel/cmdline")
-	if _, left := root.Stat("etc/modprobe.d/proxstation.conf"); err != nil || string(after) != string(before) || !errors.Is(left, os.ErrNotExist) {
+	if _, left := root.Stat("etc/modprobe.d/00-proxstation.conf"); err != nil || string(after) != string(before) || !errors.Is(left, os.ErrNotExist) {
 		t.Errorf("given back: %v, %q, was %q", err, after, before)
 	}
 }

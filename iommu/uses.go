@@ -2,6 +2,7 @@ package iommu
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -57,10 +58,28 @@ func (r *reader) networkUses() {
 	for _, name := range defaultRoutes(append(lines, more...)) {
 		found = r.interfaceUses(name, "default route on "+name, 0) || found
 	}
+	r.portUses()
 	if !found {
 		r.unsure("default route", "neither /proc/net/route nor ipv6_route has a default route that leads to a PCI device",
 			"Check by hand which network card carries the management address.")
 	}
+}
+
+// portUses notes the network cards below bridges: guests reach the network
+// through them. Those that are known to be in use need no other reason.
+func (r *reader) portUses() {
+	names, _ := sysfs.Names(r.Sys, "class/net") // without it nothing led to a card
+	known := slices.Clone(r.Uses)
+	for _, name := range names {
+		_, err := sysfs.Names(r.Sys, "class/net/"+name+"/brport")
+		bridge, masterErr := sysfs.Real(r.Sys, "class/net/"+name+"/master")
+		if err == nil && masterErr == nil {
+			r.interfaceUses(name, "port "+name+" of bridge "+path.Base(bridge), 0)
+		}
+	}
+	r.Uses = slices.DeleteFunc(r.Uses, func(u Use) bool {
+		return !slices.Contains(known, u) && slices.ContainsFunc(known, func(k Use) bool { return k.Address == u.Address })
+	})
 }
 
 // defaultRoutes returns the interfaces of the default routes among lines of

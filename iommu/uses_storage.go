@@ -67,6 +67,7 @@ func (r *reader) storageUses() {
 	if !root {
 		r.unsure("/", "/proc/self/mountinfo does not list /", "Check by hand which controller holds the root disk.")
 	}
+	r.bootUses(blocks)
 	r.swapUses(blocks)
 	r.poolUses(blocks, lines)
 	r.volumeUses(blocks)
@@ -103,6 +104,18 @@ func (r *reader) disks(b blocks, m mount) []string {
 		}
 	}
 	return nil
+}
+
+// bootUses notes the disks that proxmox-boot-tool keeps kernels and the boot
+// loader on. It mounts them only to write.
+func (r *reader) bootUses(b blocks) {
+	text, _, _ := sysfs.Optional(r.Etc, "kernel/proxmox-boot-uuids")
+	for _, number := range slices.Sorted(maps.Keys(b.byNumber)) {
+		record, ok := sysfs.UdevBlock(r.Run, number)
+		if uuid := record.Properties["ID_FS_UUID"]; ok && uuid != "" && slices.Contains(strings.Fields(text), uuid) {
+			r.diskUses(b.byNumber[number], UseRoot, "boot partition "+uuid+" of proxmox-boot-tool on "+b.byNumber[number], 0)
+		}
+	}
 }
 
 func (r *reader) swapUses(b blocks) {
@@ -168,6 +181,9 @@ func (r *reader) blocks() blocks {
 func (r *reader) members(b blocks, pool string) []string {
 	var members []string
 	for number, name := range b.byNumber {
+		if strings.HasPrefix(name, "zd") || strings.HasPrefix(name, "loop") {
+			continue // a guest's disk with a pool of its own
+		}
 		if record, ok := sysfs.UdevBlock(r.Run, number); ok && pool != "" && record.ZPool() == pool {
 			members = append(members, name)
 		}

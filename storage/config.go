@@ -1,6 +1,9 @@
 package storage
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // ParseConfig parses PVE's storage configuration, /etc/pve/storage.cfg: blocks
 // of "type: name" with indented "key value" lines (PVE manual, Storage
@@ -17,24 +20,47 @@ func ParseConfig(text string) []Storage {
 			if len(storages) > 0 {
 				s := &storages[len(storages)-1]
 				key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-				if key == "disable" && strings.TrimSpace(value) != "0" {
-					disabled[s.Name] = true
+				if key == "disable" {
+					disabled[s.Name] = isTrue(strings.TrimSpace(value))
 				}
 				s.set(key, strings.TrimSpace(value))
 			}
 		default:
 			if kind, name, found := strings.Cut(line, ":"); found && strings.TrimSpace(name) != "" {
-				storages = append(storages, Storage{Name: strings.TrimSpace(name), Type: strings.TrimSpace(kind), Active: true})
+				storages = append(storages, Storage{Name: strings.TrimSpace(name), Type: strings.ToLower(strings.TrimSpace(kind)), Active: true})
 			}
 		}
 	}
 	var enabled []Storage
 	for _, s := range storages {
-		if !disabled[s.Name] {
-			enabled = append(enabled, s)
+		if disabled[s.Name] {
+			continue
 		}
+		if s.Content == nil {
+			s.Content = slices.Clone(contents[s.Type])
+		}
+		enabled = append(enabled, s)
 	}
 	return enabled
+}
+
+// contents are the content types of a storage that says none (pve-storage,
+// plugindata of each type).
+var contents = map[string][]string{
+	"dir": {"images", "rootdir"}, "btrfs": {"images", "rootdir"}, "lvmthin": {"images", "rootdir"}, "zfspool": {"images", "rootdir"},
+	"lvm": {"images"}, "nfs": {"images"}, "cifs": {"images"}, "rbd": {"images"}, "iscsi": {"images"}, "iscsidirect": {"images"}, "zfs": {"images"},
+	"pbs": {"backup"}, "cephfs": {"backup"}, "esxi": {"import"},
+}
+
+// isTrue reads a boolean as PVE does (pve-common PVE/JSONSchema.pm,
+// parse_boolean); a key alone is one.
+func isTrue(value string) bool {
+	return value == "" || slices.Contains([]string{"1", "on", "yes", "true"}, strings.ToLower(value))
+}
+
+// list splits a list as PVE does (pve-common PVE/Tools.pm, split_list).
+func list(value string) []string {
+	return strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(",; \t", r) })
 }
 
 func (s *Storage) set(key, value string) {
@@ -50,12 +76,17 @@ func (s *Storage) set(key, value string) {
 	case "server":
 		s.Server = value
 	case "sparse":
-		s.Sparse = value == "1" || value == ""
+		s.Sparse = isTrue(value)
 	case "shared":
-		s.Shared = value == "1" || value == ""
-	case "content":
-		for content := range strings.SplitSeq(value, ",") {
-			s.Content = append(s.Content, strings.TrimSpace(content))
+		s.Shared = isTrue(value)
+	case "nodes":
+		s.Nodes = list(value)
+	case "is_mountpoint":
+		if s.MountPoint = value; !strings.HasPrefix(value, "/") {
+			s.MountPoint = ""
+			s.mountsPath = isTrue(value)
 		}
+	case "content":
+		s.Content = append(s.Content, list(value)...)
 	}
 }

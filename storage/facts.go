@@ -46,6 +46,14 @@ type Storage struct {
 	// Volumes are the disk images on it; nil where they were not listed.
 	Volumes []Volume `json:"volumes,omitempty"`
 
+	// Nodes are those that it is limited to; nil for all. From a node's own API
+	// only its own storages come.
+	Nodes []string `json:"nodes,omitempty"`
+	// MountPoint is what must be mounted for it to be there (is_mountpoint);
+	// empty for nothing.
+	MountPoint string `json:"mountPoint,omitempty"`
+	mountsPath bool   // it is Path
+
 	Path     string `json:"path,omitempty"`     // of dir and btrfs
 	Group    string `json:"group,omitempty"`    // of lvm and lvmthin
 	ThinPool string `json:"thinPool,omitempty"` // of lvmthin

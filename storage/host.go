@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -73,8 +74,9 @@ func ReadHost(h Host) Facts {
 	}
 	f.ZPools = zpools(records)
 	f.Groups, f.ThinPools = h.lvm(names)
-	if f.Mounts, err = h.mounts(names, f.ZPools); err != nil {
-		f.unknown("storage.no-mounts", "/proc/self/mountinfo", err, "directories cannot be joined to disks")
+	mountsErr := error(nil)
+	if f.Mounts, mountsErr = h.mounts(names, f.ZPools); mountsErr != nil {
+		f.unknown("storage.no-mounts", "/proc/self/mountinfo", mountsErr, "directories cannot be joined to disks")
 	}
 	config, err := fs.ReadFile(h.Etc, "pve/storage.cfg")
 	switch {
@@ -82,9 +84,33 @@ func ReadHost(h Host) Facts {
 	case err != nil:
 		f.unknown("storage.no-config", "/etc/pve/storage.cfg", err, "the machine's storages are not known")
 	default:
-		f.Storages = ParseConfig(string(config))
+		f.Storages = h.own(ParseConfig(string(config)), f.Mounts, mountsErr == nil)
 	}
 	return f
+}
+
+// own returns the storages that are for this node, those that are not mounted
+// as such, and "local", which PVE makes where nobody does.
+func (h Host) own(storages []Storage, mounts []Mount, mountsKnown bool) []Storage {
+	name, _, _ := sysfs.Optional(h.Etc, "hostname")
+	name, _, _ = strings.Cut(strings.TrimSpace(name), ".")
+	var own []Storage
+	for _, s := range storages {
+		if len(s.Nodes) > 0 && name != "" && s.Name != "local" && !slices.Contains(s.Nodes, name) {
+			continue
+		}
+		if s.mountsPath {
+			s.MountPoint = s.Path
+		}
+		if s.MountPoint != "" && mountsKnown {
+			s.Active = slices.ContainsFunc(mounts, func(m Mount) bool { return m.Path == path.Clean(s.MountPoint) })
+		}
+		own = append(own, s)
+	}
+	if !slices.ContainsFunc(storages, func(s Storage) bool { return s.Name == "local" }) {
+		own = append(own, Storage{Name: "local", Type: "dir", Path: "/var/lib/vz", Active: true, Content: []string{"images", "rootdir", "vztmpl", "iso", "snippets", "backup"}})
+	}
+	return own
 }
 
 func (f *Facts) unknown(id, subject string, err error, why string) {

@@ -138,14 +138,35 @@ func TestReadHostSaysWhatItCouldNotRead(t *testing.T) {
 func TestParseConfig(t *testing.T) {
 	t.Parallel()
 	got := storage.ParseConfig("# comment\nzfspool: tank\n\tpool rpool/data\n\tsparse\n\tcontent images, rootdir\n\nnfs: nas\n\tserver 10.0.0.2\n\tshared 1\n" +
-		"dir: off\n\tpath /x\n\tdisable 1\ngarbage\n  stray value\n: \nlvm: vg\n\tvgname my-vg\n")
+		"dir: off\n\tpath /x\n\tdisable 1\ngarbage\n  stray value\n: \nLVM: vg\n\tvgname my-vg\n" +
+		"zfspool: a\n\tpool a\n\tsparse Yes\n\tdisable no\n\tcontent images;iso backup\n\tnodes one, two\n" +
+		"dir: usb\n\tpath /mnt/usb\n\tis_mountpoint /mnt\n")
 	want := []storage.Storage{
 		{Name: "tank", Type: "zfspool", ZPool: "rpool/data", Sparse: true, Active: true, Content: []string{"images", "rootdir"}},
-		{Name: "nas", Type: "nfs", Server: "10.0.0.2", Shared: true, Active: true},
-		{Name: "vg", Type: "lvm", Group: "my-vg", Active: true},
+		{Name: "nas", Type: "nfs", Server: "10.0.0.2", Shared: true, Active: true, Content: []string{"images"}},
+		{Name: "vg", Type: "lvm", Group: "my-vg", Active: true, Content: []string{"images"}},
+		{Name: "a", Type: "zfspool", ZPool: "a", Sparse: true, Active: true, Content: []string{"images", "iso", "backup"}, Nodes: []string{"one", "two"}},
+		{Name: "usb", Type: "dir", Path: "/mnt/usb", MountPoint: "/mnt", Active: true, Content: []string{"images", "rootdir"}},
 	}
 	if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// What is for other nodes, or not mounted, is not taken for a place.
+func TestStoragesThatAreNotHere(t *testing.T) {
+	t.Parallel()
+	tree, err := hosttree.Load("reference", `file etc/hostname "pve.lan\n"`,
+		`file etc/pve/storage.cfg "dir: here\n\tpath /\n\tnodes pve,other\n\ndir: there\n\tpath /\n\tnodes other\n\ndir: usb\n\tpath /mnt/pve/usb\n\tis_mountpoint 1\n\ndir: root\n\tpath /\n\tis_mountpoint yes\n"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range storage.Join(storage.ReadHost(storage.HostAt(tree)), nil) {
+		got = append(got, fmt.Sprint(p.Name, " ", p.Active, " ", p.Tier, " ", len(p.Disks) > 0))
+	}
+	if want := "here true 1 true, usb false unknown false, root true 1 true, local true 1 true"; strings.Join(got, ", ") != want {
+		t.Errorf("got %s, want %s", strings.Join(got, ", "), want)
 	}
 }
 

@@ -92,6 +92,9 @@ func Join(facts Facts, override map[string]Tier) []Pool {
 // help, and the way there in words. It sets the pool's thin pool.
 func (f Facts) devices(pool *Pool) (data, helpers []string, chain string) {
 	s := pool.Storage
+	if s.MountPoint != "" && !s.Active {
+		return nil, nil, "nothing is mounted at " + s.MountPoint
+	}
 	if what, remote := network[s.Type]; remote {
 		return nil, nil, strings.TrimSpace("a network storage on " + what + " " + s.Server)
 	}

@@ -1,0 +1,48 @@
+package iommu
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// editCmdline edits the first line of /etc/kernel/cmdline, which alone counts
+// and must have root= (proxmox-kernel-helper, zz-proxmox-boot).
+func editCmdline(text string, gone, missing []string) (string, error) {
+	line, rest, more := strings.Cut(text, "\n")
+	if len(ParseCmdline(line).Values("root")) == 0 {
+		return "", fmt.Errorf("%w: the first line of /%s, which alone counts, has no root=: %q", ErrLoader, cmdlineFile, line)
+	}
+	after := ParseCmdline(line).Without(gone...).With(missing...).String()
+	if more {
+		after += "\n" + rest
+	}
+	return after, nil
+}
+
+// grubSnippet is our own file in /etc/default/grub.d, which Debian's
+// grub-mkconfig reads after /etc/default/grub.
+func grubSnippet(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	value := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`").Replace(Cmdline{}.With(args...).String())
+	return "# Written by proxstation.\n" + grubDefault + `="$` + grubDefault + ` ` + value + "\"\n"
+}
+
+// effective sees to it that no later file takes our arguments away again.
+func (f Facts) effective(args []string) error {
+	files := slices.DeleteFunc(slices.Clone(f.Loader.Defaults), func(file File) bool { return file.Path == grubFile })
+	files = append(files, File{Path: grubFile, Text: grubSnippet(args)})
+	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	result, err := grubCmdline(files)
+	if err != nil {
+		return err
+	}
+	for _, arg := range args {
+		if !result.Has(arg) {
+			return fmt.Errorf("%w: a file after /%s in /etc/default/grub.d sets %s anew, without %s", ErrLoader, grubFile, grubDefault, arg)
+		}
+	}
+	return nil
+}
