@@ -1,6 +1,7 @@
 package iommu
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -17,6 +18,7 @@ var (
 	grubMention    = regexp.MustCompile(`\bGRUB_CMDLINE_LINUX(_DEFAULT)?\b`)
 	grubAssignment = regexp.MustCompile(`^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$`)
 	grubControl    = regexp.MustCompile(`^\s*(if|for|while|until|case|function|source|\.|\{|\(|eval|unset|\w+\s*\(\))(\s|$)`)
+	grubGoesOn     = regexp.MustCompile(`<<|\\\s*$`)
 	grubVariable   = regexp.MustCompile(`^\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})`)
 )
 
@@ -24,17 +26,24 @@ var (
 // assignments. Anything cleverer that touches the two variables is an error
 // that matches [ErrLoader], not a guess.
 func grubCmdline(files []File) (Cmdline, error) {
-	variables := map[string]string{}
+	v := shell{values: map[string]string{}, unknown: map[string]bool{}}
 	for _, file := range files {
-		if err := evaluate(file, variables); err != nil {
+		if err := v.evaluate(file); err != nil {
 			return Cmdline{}, err
 		}
 	}
-	return ParseCmdline(strings.TrimSpace(variables[grubLinux] + " " + variables[grubDefault])), nil
+	return ParseCmdline(strings.TrimSpace(v.values[grubLinux] + " " + v.values[grubDefault])), nil
+}
+
+// shell holds variables; of the unknown ones a value was set that only a shell
+// can tell.
+type shell struct {
+	values  map[string]string
+	unknown map[string]bool
 }
 
 // evaluate adds a file's assignments to the variables.
-func evaluate(file File, variables map[string]string) error {
+func (v shell) evaluate(file File) error {
 	touches := false
 	control := ""
 	for number, line := range strings.Split(file.Text, "\n") {
@@ -42,7 +51,7 @@ func evaluate(file File, variables map[string]string) error {
 		if trimmed == "" || strings.HasPrefix(trimmed, "#") {
 			continue
 		}
-		if grubControl.MatchString(line) {
+		if grubControl.MatchString(line) || grubGoesOn.MatchString(line) {
 			control = trimmed
 		}
 		mentions := grubMention.MatchString(line)
@@ -54,13 +63,14 @@ func evaluate(file File, variables map[string]string) error {
 			}
 			continue
 		}
-		value, err := shellWord(m[2], variables)
+		value, err := v.word(m[2])
 		if err != nil && mentions {
 			return fmt.Errorf("%w: /%s line %d: %w", ErrLoader, file.Path, number+1, err)
 		}
-		if err == nil {
-			variables[m[1]] = value
+		if errors.Is(err, errGoesOn) {
+			control = trimmed
 		}
+		v.values[m[1]], v.unknown[m[1]] = value, err != nil
 	}
 	if touches && control != "" {
 		return fmt.Errorf("%w: /%s is a program, not a list of assignments: %s", ErrLoader, file.Path, control)
@@ -68,9 +78,12 @@ func evaluate(file File, variables map[string]string) error {
 	return nil
 }
 
-// shellWord evaluates what stands after "=": text, 'text', "text" with
-// variables, and a comment after it.
-func shellWord(s string, variables map[string]string) (string, error) {
+// errGoesOn means that a word does not end with its line.
+var errGoesOn = errors.New("goes on in the next line")
+
+// word evaluates what stands after "=": text, 'text', "text" with variables, and
+// a comment after it.
+func (v shell) word(s string) (string, error) {
 	var b strings.Builder
 	quote := byte(0)
 	for i := 0; i < len(s); i++ {
@@ -85,7 +98,7 @@ func shellWord(s string, variables map[string]string) (string, error) {
 				quote = 0
 			}
 		case c == '\\' && i+1 == len(s):
-			return "", fmt.Errorf("goes on in the next line")
+			return "", errGoesOn
 		case c == '\\':
 			i++
 			if quote == '"' && !strings.ContainsRune("\"\\$`", rune(s[i])) {
@@ -96,7 +109,10 @@ func shellWord(s string, variables map[string]string) (string, error) {
 			return "", fmt.Errorf("runs a program or needs a shell: %s", s)
 		case c == '$':
 			m := grubVariable.FindStringSubmatch(s[i:])
-			b.WriteString(variables[m[1]+m[2]])
+			if name := m[1] + m[2]; v.unknown[name] {
+				return "", fmt.Errorf("uses %s, whose value needs a shell", name)
+			}
+			b.WriteString(v.values[m[1]+m[2]])
 			i += len(m[0]) - 1
 		case quote == 0 && strings.IndexByte(" \t\r", c) >= 0:
 			rest := strings.TrimSpace(s[i:])
@@ -111,7 +127,7 @@ func shellWord(s string, variables map[string]string) (string, error) {
 		}
 	}
 	if quote != 0 {
-		return "", fmt.Errorf("quote goes on in the next line: %s", s)
+		return "", fmt.Errorf("quote %w: %s", errGoesOn, s)
 	}
 	return b.String(), nil
 }

@@ -1,6 +1,7 @@
 package iommu_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -135,6 +136,10 @@ func TestModprobeFilesAsKmodReadsThem(t *testing.T) {
 	}
 	_, err := read(t, "amd-desktop", `file etc/kernel/cmdline "# ours\nroot=ZFS=rpool/ROOT/pve-1\n"`).Prepare(addresses(t, "0000:0c:00.0"),
 		&iommu.PrepareOptions{Args: []string{"iommu=pt"}, Allow: []iommu.UseKind{iommu.UseConsole}})
+	_, dracutErr := read(t, "two-identical-cards", "dir etc/dracut.conf.d").Prepare(addresses(t, "0000:0b:00.0"), nil)
+	if !errors.Is(dracutErr, iommu.ErrLoader) || !strings.Contains(errText(dracutErr), "dracut") {
+		t.Errorf("dracut: %v", dracutErr)
+	}
 	if !strings.Contains(errText(err), "has no root=") {
 		t.Errorf("a command line that begins with a comment: %v", err)
 	}

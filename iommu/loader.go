@@ -61,6 +61,9 @@ type LoaderFacts struct {
 	// StubInfo (systemd-stub(7)), such as "systemd-stub 257": it holds kernel,
 	// initramfs and arguments in one signed file.
 	Stub string `json:"stub,omitempty"`
+	// Dracut says that dracut makes the initramfs, not initramfs-tools, which
+	// PVE has: its configuration is in /etc, and not that of the other.
+	Dracut bool `json:"dracut,omitempty"`
 	// KernelCmdline is /etc/kernel/cmdline, nil if it is not there.
 	KernelCmdline *string `json:"kernelCmdline,omitempty"`
 	// Menu is the first kernel's command line in /boot/grub/grub.cfg, nil if
@@ -85,6 +88,9 @@ func readLoader(h Host) LoaderFacts {
 	} else if _, err := fs.Stat(h.Sys, "firmware"); err == nil {
 		l.UEFI = No
 	}
+	_, dracutErr := fs.Stat(h.Etc, "dracut.conf.d")
+	_, toolsErr := fs.Stat(h.Etc, "initramfs-tools")
+	l.Dracut = dracutErr == nil && errors.Is(toolsErr, fs.ErrNotExist)
 	l.Info, l.Stub = loaderVariable(h, "LoaderInfo"), loaderVariable(h, "StubInfo")
 	text, ok, err := sysfs.Optional(h.Etc, "kernel/proxmox-boot-uuids")
 	_, etcErr := fs.Stat(h.Etc, ".")

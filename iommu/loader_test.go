@@ -84,6 +84,7 @@ var plainDefaults = map[string]string{
 	"GRUB_DISTRIBUTOR=`lsb_release -i`\nGRUB_CMDLINE_LINUX_DEFAULT=quiet":                        "quiet",
 	"#GRUB_CMDLINE_LINUX_DEFAULT=\"a\"\nGRUB_CMDLINE_LINUX_RECOVERY=$(x)":                        "",
 	"if [ -e /x ]; then\n GRUB_TIMEOUT=1\nfi":                                                    "",
+	"A=$(x)\nA=b\nGRUB_CMDLINE_LINUX_DEFAULT=\"a $A $B\"":                                        "a b",
 }
 
 func TestGRUBDefaults(t *testing.T) {
@@ -95,16 +96,20 @@ func TestGRUBDefaults(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"GRUB_CMDLINE_LINUX_DEFAULT=\"$(cat /x)\"":        "line 1: runs a program",
-		"GRUB_CMDLINE_LINUX_DEFAULT=`x`":                  "runs a program",
-		"\nGRUB_CMDLINE_LINUX_DEFAULT=\"a\nb\"":           "line 2: quote goes on",
-		"GRUB_CMDLINE_LINUX_DEFAULT=a\\":                  "goes on in the next line",
-		"GRUB_CMDLINE_LINUX_DEFAULT=\"${A:-b}\"":          "needs a shell",
-		"GRUB_CMDLINE_LINUX_DEFAULT=a b":                  "more than one word",
-		"GRUB_CMDLINE_LINUX_DEFAULT=a;b":                  "more than an assignment",
-		"GRUB_CMDLINE_LINUX_DEFAULT+=a":                   "not a plain assignment",
-		"if true; then\nGRUB_CMDLINE_LINUX_DEFAULT=a\nfi": "is a program",
-		"[ -e /x ] && GRUB_CMDLINE_LINUX_DEFAULT=a":       "not a plain assignment",
+		"GRUB_CMDLINE_LINUX_DEFAULT=\"$(cat /x)\"":         "line 1: runs a program",
+		"GRUB_CMDLINE_LINUX_DEFAULT=`x`":                   "runs a program",
+		"\nGRUB_CMDLINE_LINUX_DEFAULT=\"a\nb\"":            "line 2: quote goes on",
+		"GRUB_CMDLINE_LINUX_DEFAULT=a\\":                   "goes on in the next line",
+		"GRUB_CMDLINE_LINUX_DEFAULT=\"${A:-b}\"":           "needs a shell",
+		"GRUB_CMDLINE_LINUX_DEFAULT=a b":                   "more than one word",
+		"GRUB_CMDLINE_LINUX_DEFAULT=a;b":                   "more than an assignment",
+		"GRUB_CMDLINE_LINUX_DEFAULT+=a":                    "not a plain assignment",
+		"if true; then\nGRUB_CMDLINE_LINUX_DEFAULT=a\nfi":  "is a program",
+		"[ -e /x ] && GRUB_CMDLINE_LINUX_DEFAULT=a":        "not a plain assignment",
+		"A=$(cat /x)\nGRUB_CMDLINE_LINUX_DEFAULT=\"a $A\"": "uses A, whose value needs a shell",
+		"A=\"a\nGRUB_CMDLINE_LINUX_DEFAULT=evil\n\"":       "is a program",
+		"cat <<E\nGRUB_CMDLINE_LINUX_DEFAULT=evil\nE":      "is a program",
+		"false && \\\nGRUB_CMDLINE_LINUX_DEFAULT=evil":     "is a program",
 	} {
 		if got, err := configured(text); !errors.Is(err, iommu.ErrLoader) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %q, %v; want %q", text, got, err, want)

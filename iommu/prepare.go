@@ -151,6 +151,9 @@ func (f Facts) needed() []string {
 // planHost plans the files for what is to be kept.
 func (f Facts) planHost(k kept, args []string) (HostPlan, error) {
 	var p HostPlan
+	if f.Loader.Dracut {
+		return HostPlan{}, fmt.Errorf("%w: dracut makes the initramfs (/etc/dracut.conf.d), and a plan here is for initramfs-tools", ErrLoader)
+	}
 	k.builtIn = f.vfioBuiltIn() && len(k.functions) > 0
 	if k.builtIn && k.override {
 		return HostPlan{}, &RefusedError{Findings: []Finding{f.refuseBuiltIn()}}

@@ -186,7 +186,7 @@ func (h Host) bus(name string) Bus {
 		}
 	}
 	vendor, _ := sysfs.Attr(h.Sys, "block/"+name+"/device/vendor")
-	if slices.ContainsFunc([]string{"LSI", "AVAGO", "DELL", "HP", "Adaptec", "PERC", "Areca", "QEMU", "VMware"}, func(v string) bool {
+	if slices.ContainsFunc([]string{"LSI", "AVAGO", "BROADCOM", "ASR", "DELL", "HP", "Adaptec", "PERC", "Areca", "QEMU", "VMware"}, func(v string) bool {
 		return strings.HasPrefix(vendor, v)
 	}) {
 		return RAID
