@@ -51,12 +51,12 @@ func (v shell) evaluate(file File) error {
 		if trimmed == "" || strings.HasPrefix(trimmed, "#") {
 			continue
 		}
-		if grubControl.MatchString(line) || grubGoesOn.MatchString(line) {
+		m := grubAssignment.FindStringSubmatch(line)
+		if grubControl.MatchString(line) || m == nil && grubGoesOn.MatchString(line) {
 			control = trimmed
 		}
 		mentions := grubMention.MatchString(line)
 		touches = touches || mentions
-		m := grubAssignment.FindStringSubmatch(line)
 		if m == nil {
 			if mentions {
 				return fmt.Errorf("%w: /%s line %d is not a plain assignment: %s", ErrLoader, file.Path, number+1, trimmed)

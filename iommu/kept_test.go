@@ -53,6 +53,7 @@ func FuzzKept(f *testing.F) {
 func FuzzGRUBSnippet(f *testing.F) {
 	f.Add("quiet", "iommu=pt")
 	f.Add("a $b", "x=\"y z\"")
+	f.Add("a", "b\\<<0")
 	f.Fuzz(func(t *testing.T, before, arg string) {
 		if arg == "" || arg == "--" || strings.ContainsAny(before+arg, "\n\r'\"") || strings.TrimSpace(arg) != arg || strings.ContainsFunc(arg, isSpace) {
 			return
