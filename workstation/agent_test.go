@@ -109,7 +109,7 @@ func TestSetUpRustDesk(t *testing.T) {
 	var stdin string
 	guest := pvetest.Guest{Exec: func(argv []string, input []byte) pvetest.Result {
 		ran, stdin = argv, string(input)
-		return pvetest.Result{Stdout: []byte("rustdesk: version 1.4.7\nrustdesk: changed service\nrustdesk: running\nrustdesk: id 123456789\nrustdesk: password stored\nrustdesk: done\n"), After: time.Minute}
+		return pvetest.Result{Stdout: []byte("rustdesk: version 1.4.7\nrustdesk: changed service\nrustdesk: service running\nrustdesk: id 123456789\nrustdesk: password stored\nrustdesk: done\n"), After: time.Minute}
 	}}
 	guests(t, guest, func(t *testing.T, sim *pvetest.Node, _ workstation.Agent) {
 		config := rustdesk.Unattended(rustdesk.Server{}, rustdesk.NewSecret(password))
@@ -135,4 +135,23 @@ func TestSetUpRustDesk(t *testing.T) {
 			t.Error("the password is in an event, a trace, a file or a String")
 		}
 	})
+}
+
+func TestSetUpRustDeskSaysWhatRuns(t *testing.T) {
+	t.Parallel()
+	for state, want := range map[string]string{
+		"running": "RustDesk runs; its ID is 123456789",
+		"stopped": "RustDesk is there and does not run; its ID is 123456789",
+	} {
+		guest := pvetest.Guest{Exec: func([]string, []byte) pvetest.Result {
+			return pvetest.Result{Stdout: []byte("rustdesk: version 1.4.7\nrustdesk: id 123456789\nrustdesk: service " + state + "\nrustdesk: done\n")}
+		}}
+		guests(t, guest, func(t *testing.T, sim *pvetest.Node, _ workstation.Agent) {
+			last := ""
+			_, err := open(sim).SetUpRustDesk(t.Context(), 140, rustdesk.Setup{OS: rustdesk.Linux}, func(e workstation.Event) { last = e.Message })
+			if err != nil || last != want {
+				t.Errorf("%s: %q, %v; want %q", state, last, err, want)
+			}
+		})
+	}
 }

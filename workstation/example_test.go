@@ -153,7 +153,7 @@ func ExampleDualBoot_Advise() {
 func ExampleNode_SetUpRustDesk() {
 	host := pair()
 	host.Guests = map[int]pvetest.Guest{140: {Exec: func([]string, []byte) pvetest.Result { // a guest in which it is installed already
-		return pvetest.Result{Stdout: []byte("rustdesk: version 1.4.7\nrustdesk: running\nrustdesk: id 123456789\nrustdesk: done\n")}
+		return pvetest.Result{Stdout: []byte("rustdesk: version 1.4.7\nrustdesk: service running\nrustdesk: id 123456789\nrustdesk: done\n")}
 	}}}
 	node, closeNode := embeddedNode(host)
 	defer closeNode()

@@ -38,7 +38,11 @@ func (n *Node) SetUpRustDesk(ctx context.Context, vmid int, setup rustdesk.Setup
 	}
 	result, err := rustdesk.ParseReport(output)
 	if err == nil {
-		report.enter(PhaseDone, vmid, "RustDesk runs; its ID is "+string(result.ID))
+		state := "runs"
+		if !result.Running {
+			state = "is there and does not run"
+		}
+		report.enter(PhaseDone, vmid, "RustDesk "+state+"; its ID is "+string(result.ID))
 	}
 	return result, err
 }

@@ -22,7 +22,7 @@ func TestMoveToAnOwnRustDeskServer(t *testing.T) {
 		own := rustdesk.Config{Server: rustdesk.Server{ID: "rd.example", Relay: "rd.example", Key: rustdesk.NewSecret(key)}}
 		host := pair()
 		host.Guests = map[int]pvetest.Guest{140: {Exec: func([]string, []byte) pvetest.Result {
-			return pvetest.Result{Stdout: []byte("rustdesk: version 1.4.7\nrustdesk: running\nrustdesk: id 123456789\nrustdesk: done\n")}
+			return pvetest.Result{Stdout: []byte("rustdesk: version 1.4.7\nrustdesk: service running\nrustdesk: id 123456789\nrustdesk: done\n")}
 		}}}
 		sim := pvetest.New(host, nil)
 		node := open(sim)

@@ -18,7 +18,8 @@ type Config struct {
 	Password Secret `json:"password,omitzero"`
 	// Other holds options this package has no field for, by RustDesk's names
 	// (hbb_common src/config.rs, KEYS_SETTINGS). Options of the guest that
-	// are not named here are left as they are.
+	// are not named here are left as they are, but for stop-service: with it
+	// the service would not run.
 	Other map[string]string `json:"other,omitempty"`
 }
 
@@ -117,6 +118,9 @@ func validateOther(other map[string]string) error {
 	for name, value := range other {
 		if name == "" || strings.ContainsFunc(name, notIn(letters+"-_")) {
 			return fmt.Errorf("%w: option %q: no name RustDesk has", ErrConfig, name)
+		}
+		if name == stopService {
+			return fmt.Errorf("%w: option %q: the service is to run", ErrConfig, name)
 		}
 		if _, ours := defaults()[name]; ours {
 			return fmt.Errorf("%w: option %q: has a field of its own", ErrConfig, name)

@@ -51,6 +51,10 @@ func TestParseFile(t *testing.T) {
 	if config, err := ParseFile("[options]\nwhitelist = '10.0.0.1,0.0.0.0'\n"); err != nil || config.Access.From != nil {
 		t.Errorf("0.0.0.0 lets everyone in: %v, %v", config.Access.From, err)
 	}
+	stopped, err := ParseFile("[options]\nstop-service = 'Y'\n")
+	if changes := Diff(stopped, Config{}); err != nil || len(changes) != 1 || changes[0] != (Change{stopService, "Y", ""}) {
+		t.Errorf("a service that stops itself: %v, %v", changes, err)
+	}
 	for text, want := range map[string]error{
 		"[options]\nkey":                             ErrFile,
 		"[options]\nkey = ":                          ErrFile,
@@ -83,6 +87,7 @@ func TestConfigThatRustDeskWouldMisread(t *testing.T) {
 		"backslash":             {Password: NewSecret(`hunter2\`)},
 		"not ASCII":             {Password: NewSecret("hunter2ü")},
 		"other: own field":      {Other: map[string]string{"key": "hunter2"}},
+		"other: no service":     {Other: map[string]string{stopService: "Y"}},
 		"other: name":           {Other: map[string]string{"a b": "hunter2"}},
 		"other: quote in value": {Other: map[string]string{"a": `hunter2"`}},
 	} {

@@ -38,8 +38,12 @@ var tools = map[string]string{
 [ ! -e "$D/apt-broken" ] || { echo "E: Unmet dependencies."; exit 100; }
 cp "$f" "$R/usr/bin/rustdesk"; chmod 755 "$R/usr/bin/rustdesk"; touch "$D/active"`,
 	"systemctl": `case $1 in
-is-active) [ -e "$D/active" ] && echo active || { echo inactive; exit 3; } ;;
-enable|restart) [ -e "$D/dead" ] || touch "$D/active" ;;
+is-active)
+	[ -e "$D/active" ] && echo active || { echo inactive; exit 3; }
+	[ ! -e "$D/stopping" ] || rm "$D/stopping" "$D/active" ;;
+enable|restart)
+	[ -e "$D/dead" ] || touch "$D/active"
+	[ "$(cat "$D/options/stop-service" 2>/dev/null)" != Y ] && [ ! -e "$D/weary" ] || touch "$D/stopping" ;;
 esac`,
 	"hdiutil": `case $1 in
 attach) mkdir -p "$5/RustDesk.app/Contents/MacOS"; cp "$6" "$5/RustDesk.app/Contents/MacOS/RustDesk"; chmod 755 "$5/RustDesk.app/Contents/MacOS/RustDesk" ;;

@@ -8,15 +8,19 @@ import (
 	"strings"
 )
 
-// defaults returns every option that has a field, with the value that
-// RustDesk takes for "not set".
+// stopService makes RustDesk's service stop itself right after every start
+// (src/platform/linux.rs, check_if_stop_service).
+const stopService = "stop-service"
+
+// defaults returns every option that has a field, and the one that no guest
+// may have, with the value that RustDesk takes for "not set".
 func defaults() map[string]string {
 	return map[string]string{
 		"custom-rendezvous-server": "", "relay-server": "", "api-server": "", "key": "",
 		"approve-mode": "", "verification-method": "",
 		"direct-server": "", "direct-access-port": "",
 		"allow-remote-config-modification": "", "enable-lan-discovery": "",
-		"allow-auto-update": "", "whitelist": "",
+		"allow-auto-update": "", "whitelist": "", stopService: "",
 	}
 }
 
@@ -83,7 +87,7 @@ func fromOptions(o map[string]string) (Config, error) {
 	}
 	ours := defaults()
 	for name, value := range o {
-		if _, known := ours[name]; !known && value != "" {
+		if _, known := ours[name]; (!known || name == stopService) && value != "" {
 			if c.Other == nil {
 				c.Other = map[string]string{}
 			}

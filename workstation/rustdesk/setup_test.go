@@ -126,6 +126,7 @@ func TestSetupSaysWhyItStopped(t *testing.T) {
 			s.Package.Version = Version{1, 4, 9}
 		}, "package"},
 		{"service does not start", func(g *guest, _ *Setup) { g.install("1.4.9"); g.mark("dead") }, "service"},
+		{"service stops itself", func(g *guest, s *Setup) { g.install("1.4.9"); g.mark("weary"); s.Config = &Config{} }, "service"},
 		{"RustDesk thinks it has no privileges", func(g *guest, _ *Setup) { g.install("1.4.9"); g.mark("unprivileged") }, "options"},
 		{"locked by policy", func(g *guest, _ *Setup) { g.install("1.4.9"); g.mark("policy") }, "options"},
 		{"options are not kept", func(g *guest, _ *Setup) { g.install("1.4.9"); g.mark("deaf-options") }, "options"},
@@ -215,6 +216,30 @@ func TestSetupMovesAGuestToAnotherServerAndBack(t *testing.T) {
 		}
 	}
 	noSecrets(t, g, nil)
+}
+
+// A user has clicked "Stop service".
+func TestSetupStartsWhatAUserStopped(t *testing.T) {
+	t.Parallel()
+	config := Unattended(Server{}, Secret{})
+	for name, setup := range map[string]func(g *guest) Setup{
+		"configured": func(*guest) Setup { return Setup{Config: &config} },
+		"installed":  func(g *guest) Setup { return Setup{Package: g.serve("r.deb", "1.4.9")} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newGuest(t, Linux)
+			g.install("1.4.9")
+			setOptions(t, g.dir, map[string]string{stopService: "Y"})
+			report, err := g.run(setup(g))
+			if err != nil || !report.Running || g.read("options/stop-service") != "" {
+				t.Errorf("%+v, %v", report, err)
+			}
+			if again, err := g.run(setup(g)); err != nil || len(again.Changed) != 0 || !again.Running {
+				t.Errorf("again: %+v, %v", again, err)
+			}
+		})
+	}
 }
 
 func TestReportOnlyChangesNothing(t *testing.T) {
