@@ -30,10 +30,15 @@ type guest struct {
 // The tools do what the real ones do to the files the script looks at, and
 // note every call.
 var tools = map[string]string{
-	"id":    `[ -e "$D/notroot" ] && echo 1000 || echo 0`,
-	"sleep": `:`,
+	"id":         `[ -e "$D/notroot" ] && echo 1000 || echo 0`,
+	"sleep":      `:`,
+	"cloud-init": `:`,
 	"apt-get": `for f; do :; done
-[ "$1" != update ] || { rm -f "$D/no-lists"; exit 0; }
+if [ "$1" = update ]; then
+	[ ! -e "$D/no-network" ] || { echo "E: The repository is not signed."; exit 100; }
+	[ ! -s "$D/lists-locked" ] || { sed -i 1d "$D/lists-locked"; echo "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 812 (apt-get)"; exit 100; }
+	rm -f "$D/no-lists"; exit 0
+fi
 [ ! -e "$D/no-lists" ] || { echo "E: Unable to locate package libxdo3"; exit 100; }
 [ ! -e "$D/apt-broken" ] || { echo "E: Unmet dependencies."; exit 100; }
 cp "$f" "$R/usr/bin/rustdesk"; chmod 755 "$R/usr/bin/rustdesk"; touch "$D/active"`,

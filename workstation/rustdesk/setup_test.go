@@ -265,6 +265,43 @@ func TestSetupOnAFreshImage(t *testing.T) {
 	}
 }
 
+// In its first minutes a cloud image updates itself.
+func TestSetupWhileTheImageUpdatesItself(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		lines   int
+		network bool
+		want    string // of the error
+		updates int
+	}{
+		{"for a while", 40, true, "", 41},
+		{"for ever", 900, true, "apt-get failed: E: Could not get lock", 61},
+		{"fails otherwise", 0, false, "apt-get failed: E: The repository", 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			g := newGuest(t, Linux)
+			g.mark("no-lists")
+			g.must(os.WriteFile(filepath.Join(g.dir, "lists-locked"), []byte(strings.Repeat("\n", test.lines)), 0o600))
+			if !test.network {
+				g.mark("no-network")
+			}
+			_, err := g.run(Setup{Package: g.serve("r.deb", "1.4.9")})
+			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v, want %q", err, test.want)
+			}
+			calls := g.read("calls")
+			if n := strings.Count(calls, "apt-get update"); n != test.updates {
+				t.Errorf("%d updates, want %d", n, test.updates)
+			}
+			if wait := strings.Index(calls, "cloud-init status --wait"); wait < 0 || wait > strings.Index(calls, "apt-get update") {
+				t.Errorf("cloud-init was not waited for before:\n%s", calls)
+			}
+		})
+	}
+}
+
 func TestSetupReportsWhatTheInstallerSaid(t *testing.T) {
 	t.Parallel()
 	g := newGuest(t, Linux)
