@@ -33,6 +33,7 @@ var tools = map[string]string{
 	"id":         `[ -e "$D/notroot" ] && echo 1000 || echo 0`,
 	"sleep":      `:`,
 	"cloud-init": `:`,
+	"dpkg":       `case "$*" in *"--configure -a") rm -f "$D/interrupted" ;; esac`,
 	"apt-get": `for f; do :; done
 if [ "$1" = update ]; then
 	[ ! -e "$D/no-network" ] || { echo "E: The repository is not signed."; exit 100; }
@@ -40,6 +41,7 @@ if [ "$1" = update ]; then
 	rm -f "$D/no-lists"; exit 0
 fi
 [ ! -e "$D/no-lists" ] || { echo "E: Unable to locate package libxdo3"; exit 100; }
+[ ! -e "$D/interrupted" ] || { echo "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem."; exit 100; }
 [ ! -e "$D/apt-broken" ] || { echo "E: Unmet dependencies."; exit 100; }
 cp "$f" "$R/usr/bin/rustdesk"; chmod 755 "$R/usr/bin/rustdesk"; touch "$D/active"`,
 	"systemctl": `case $1 in

@@ -255,13 +255,15 @@ func TestReportOnlyChangesNothing(t *testing.T) {
 	}
 }
 
-func TestSetupOnAFreshImage(t *testing.T) {
+func TestSetupOnAFreshOrInterruptedImage(t *testing.T) {
 	t.Parallel()
-	g := newGuest(t, Linux)
-	g.mark("no-lists")
-	report, err := g.run(Setup{Package: g.serve("r.deb", "1.4.9")})
-	if err != nil || !slices.Equal(report.Changed, []string{"package"}) || !report.Running {
-		t.Errorf("%+v, %v", report, err)
+	for _, state := range []string{"no-lists", "interrupted"} {
+		g := newGuest(t, Linux)
+		g.mark(state)
+		report, err := g.run(Setup{Package: g.serve("r.deb", "1.4.9")})
+		if err != nil || !slices.Equal(report.Changed, []string{"package"}) || !report.Running {
+			t.Errorf("%s: %+v, %v", state, report, err)
+		}
 	}
 }
 
