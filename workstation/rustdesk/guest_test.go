@@ -50,6 +50,7 @@ is-active)
 	[ ! -e "$D/stopping" ] || rm "$D/stopping" "$D/active" ;;
 enable|restart)
 	[ -e "$D/dead" ] || touch "$D/active"
+	[ ! -s "$D/forgetful" ] || { sed -i 1d "$D/forgetful"; rm -f "$D/options/approve-mode"; }
 	[ "$(cat "$D/options/stop-service" 2>/dev/null)" != Y ] && [ ! -e "$D/weary" ] || touch "$D/stopping" ;;
 esac`,
 	"hdiutil": `case $1 in

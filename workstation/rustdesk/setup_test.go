@@ -194,6 +194,42 @@ func TestSetupWaitsForTheServerToAnswer(t *testing.T) {
 	noSecrets(t, g, err)
 }
 
+// A user's server that has just started hands over what it had before.
+func TestSetupSetsAgainWhatWasLost(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name     string
+		restarts int // that lose an option
+		stage    string
+		want     int // restarts
+	}{
+		{"never", 0, "", 1},
+		{"once", 1, "", 2},
+		{"twice", 2, "", 3},
+		{"always", 9, "options", 3},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			g := newGuest(t, Linux)
+			g.install("1.4.9")
+			g.mark("active")
+			g.must(os.WriteFile(filepath.Join(g.dir, "forgetful"), []byte(strings.Repeat("\n", test.restarts)), 0o600))
+			report, err := g.run(Setup{Config: &Config{Access: Access{Approve: ApprovePassword, Verify: VerifyPermanent}}})
+			if test.stage != "" {
+				wantStage(t, err, test.stage)
+			} else if err != nil || g.read("options/approve-mode") != "password" {
+				t.Errorf("%v", err)
+			}
+			if want := []string{"approve-mode", "verification-method"}; !slices.Equal(report.Changed, want) {
+				t.Errorf("changed %v, want %v", report.Changed, want)
+			}
+			if n := strings.Count(g.read("calls"), "systemctl restart"); n != test.want {
+				t.Errorf("%d restarts, want %d", n, test.want)
+			}
+		})
+	}
+}
+
 func TestSetupMovesAGuestToAnotherServerAndBack(t *testing.T) {
 	t.Parallel()
 	g := newGuest(t, Linux)
