@@ -15,7 +15,8 @@ import (
 // Both programs are started with "-k _", by a drop-in beside the packages'
 // units (rustdesk-hbbs.service.d/key.conf, rustdesk-hbbr.service.d/key.conf):
 // they serve only clients that have the key. Without it hbbr relays for
-// everybody who finds it, and hbbs before 1.1.11 serves everybody. Other
+// everybody who finds it, and hbbs before 1.1.11 serves everybody. What they
+// write, the private key among it, only root reads. Other
 // options go into the file .env in /var/lib/rustdesk-server, which both read
 // and the setup leaves alone; but the ports have to stay as they are.
 //

@@ -25,7 +25,7 @@ systemctl enable --now "rustdesk-$p"`,
 [ -e "$D/dpkg-$4" ] || { echo "dpkg-query: no packages found matching $4" >&2; exit 1; }
 echo "installed $(cat "$D/dpkg-$4")"`,
 	"ss": `[ -e "$D/listens$2-${3#sport = :}" ] && echo "LISTEN 0 128 *:${3#*:} *:*" || true`,
-	"make-key": `keys="$R/var/lib/rustdesk-server"
+	"make-key": `keys="$R/var/lib/rustdesk-server"; umask 022
 [ ! -e "$D/no-key" ] && [ ! -e "$keys/id_ed25519" ] || exit 0
 mkdir -p "$keys"; printf %s "$1" >"$keys/id_ed25519.pub"; echo PRIVATE >"$keys/id_ed25519"`,
 	"sleep": `[ ! -e "$D/starting" ] || make-key ` + testKey,
@@ -93,6 +93,19 @@ func TestServerIsSetUpAndThenLeftAlone(t *testing.T) {
 	}
 	if got := g.read("starts"); got != "hbbs -k _\nhbbr -k _\n" {
 		t.Errorf("started: %q; want hbbs first, and neither without the key", got)
+	}
+	key, err := os.Stat(g.root + "/var/lib/rustdesk-server/id_ed25519")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key.Mode().Perm() != 0o600 {
+		t.Errorf("the private key has mode %v", key.Mode())
+	}
+	for _, program := range []string{"hbbs", "hbbr"} {
+		conf, err := os.ReadFile(g.root + "/etc/systemd/system/rustdesk-" + program + ".service.d/key.conf")
+		if err != nil || !strings.Contains(string(conf), "\nUMask=0077\n") {
+			t.Errorf("%s makes files that everybody reads: %q, %v", program, conf, err)
+		}
 	}
 	if strings.Contains(g.output.String(), "PRIVATE") {
 		t.Error("the private key was read")
