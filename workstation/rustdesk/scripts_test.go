@@ -59,6 +59,23 @@ func TestScriptsHoldNoSecret(t *testing.T) {
 	}
 }
 
+// No PowerShell runs in the tests: what matters is that it is asked, and first.
+func TestWindowsScriptAsksInOrder(t *testing.T) {
+	t.Parallel()
+	body := allScripts(t)["windows-install.msi.ps1"].Body
+	at := 0
+	for _, step := range []string{
+		`\RustDesk\InstallState\RustDesk`, `\Uninstall\RustDesk`, "[version]$version -gt [version]'1.4.9'", "'msiexec.exe'",
+		"@('--option', 'stop-service', '')", "Start-Service", "$round -le 3", "'stopped itself'",
+	} {
+		i := strings.Index(body[at:], step)
+		if i < 0 {
+			t.Errorf("no %q after the steps before it", step)
+		}
+		at += max(i, 0)
+	}
+}
+
 func TestShellScriptsPassShellcheck(t *testing.T) {
 	t.Parallel()
 	shellcheck, err := exec.LookPath("shellcheck")

@@ -30,7 +30,8 @@ type Setup struct {
 	// OS is the guest's.
 	OS OS `json:"os"`
 	// Package is installed if the guest has none, or another version; the
-	// zero Package installs nothing and wants RustDesk to be there.
+	// zero Package installs nothing and wants RustDesk to be there. Windows'
+	// installer takes no older version than the one that is there.
 	Package Package `json:"package,omitzero"`
 	// Config is what it should have; nil changes nothing and only reports.
 	Config *Config `json:"config,omitempty"`
