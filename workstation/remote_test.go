@@ -143,3 +143,38 @@ func TestFailuresOfASetupShowNoSecret(t *testing.T) {
 		}
 	}
 }
+
+// Windows says in its own language why a file cannot be opened.
+func TestPlanForAWindowsGuestWithoutRustDesksFile(t *testing.T) {
+	t.Parallel()
+	const german = `Agent error: failed to open file 'C:\Windows\RustDesk2.toml': Das System kann die angegebene Datei nicht finden. `
+	for _, test := range []struct {
+		name, said, answer string
+		os                 rustdesk.OS
+		reached            bool
+	}{
+		{"no file", german, "no\r\n", rustdesk.Windows, true},
+		{"a file that is locked", german, "yes\r\n", rustdesk.Windows, false},
+		{"no answer", german, "", rustdesk.Windows, false},
+		{"something else", "Agent error: The handle is invalid", "no\r\n", rustdesk.Windows, false},
+		{"on Linux", "Agent error: failed to open file '/root/x' (mode: 'r'): Permission denied", "no\n", rustdesk.Linux, false},
+	} {
+		var ran []string
+		guest := pvetest.Guest{Exec: func(argv []string, _ []byte) pvetest.Result {
+			ran = argv
+			return pvetest.Result{Stdout: []byte(test.answer)}
+		}}
+		guests(t, guest, func(t *testing.T, sim *pvetest.Node, _ workstation.Agent) {
+			time.Sleep(time.Minute)
+			sim.Inject(pvetest.Fault{Path: ".*/140/agent/file-read", Kind: pvetest.Refuse, Message: test.said})
+			own := rustdesk.Config{Server: rustdesk.Server{ID: "rd.example"}}
+			plan, err := open(sim).PlanRustDesk(t.Context(), []workstation.RemoteGuest{{VMID: 140, OS: test.os, Config: own}})
+			if err != nil || (len(plan.Steps) == 1) != test.reached || (plan.Unreached[140] == nil) != test.reached {
+				t.Errorf("%s: %v\n%s", test.name, err, plan)
+			}
+			if command := strings.Join(ran, " "); test.reached && (!strings.HasPrefix(command, `cmd.exe /c if exist C:\`) || strings.ContainsRune(command, '"')) {
+				t.Errorf("%s: asked with %q", test.name, command)
+			}
+		})
+	}
+}

@@ -59,7 +59,8 @@ func (p RemotePlan) String() string {
 // agent does not answer is in RemotePlan.Unreached and stops nobody else. The
 // error is for a configuration that RustDesk would misread
 // ([rustdesk.Config.Validate]), or a context that ended. It needs what
-// [Agent.ReadFile] does.
+// [Agent.ReadFile] does; for a Windows guest without RustDesk's file, what
+// [Agent.Run] does.
 func (n *Node) PlanRustDesk(ctx context.Context, guests []RemoteGuest) (RemotePlan, error) {
 	steps, failures := make([]RemoteStep, len(guests)), make([]error, len(guests))
 	var group errgroup.Group
@@ -94,14 +95,33 @@ func (n *Node) rustDeskConfig(ctx context.Context, g RemoteGuest) (rustdesk.Conf
 		return rustdesk.Config{}, err
 	}
 	text, err := n.Agent(g.VMID).ReadFile(ctx, path)
-	var refused *RequestError
-	if errors.As(err, &refused) && !errors.Is(err, ErrAgent) && strings.Contains(strings.ToLower(refused.Message), "no such file") {
-		return rustdesk.Config{}, nil
-	}
 	if err != nil {
+		if n.noSuchFile(ctx, g, path, err) {
+			err = nil
+		}
 		return rustdesk.Config{}, err
 	}
 	return rustdesk.ParseFile(string(text))
+}
+
+// noSuchFile reports whether a file could not be read because there is none.
+// On Windows the agent says why in the guest's language
+// (qga/commands-win32.c), so that the guest is asked. The path has no blanks:
+// quotes would not reach cmd.exe as it reads them.
+func (n *Node) noSuchFile(ctx context.Context, g RemoteGuest, path string, err error) bool {
+	var refused *RequestError
+	if !errors.As(err, &refused) || errors.Is(err, ErrAgent) {
+		return false
+	}
+	message := strings.ToLower(refused.Message)
+	if strings.Contains(message, "no such file") {
+		return true
+	}
+	if g.OS != rustdesk.Windows || !strings.Contains(message, "failed to open file") {
+		return false
+	}
+	out, err := n.Agent(g.VMID).Run(ctx, Command{Argv: []string{"cmd.exe", "/c", "if", "exist", path, "(echo", "yes)", "else", "echo", "no"}})
+	return err == nil && out.Code == 0 && strings.TrimSpace(out.Stdout) == "no"
 }
 
 // ApplyRustDesk does what a plan says, one guest after the other, so that a
