@@ -74,6 +74,10 @@ func TestWays(t *testing.T) {
 		{map[string]string{"ostype": "win11", "vga": "none", "hostpci0": "mapping=rtx"}, "RDP Moonlight RDP Moonlight"},
 		{map[string]string{"ostype": "l26", "vga": "std"}, "SSH SSH VNC"},
 		{map[string]string{"ostype": "l26", "vga": "qxl,memory=32"}, "SSH SSH SPICE"},
+		{map[string]string{"ostype": "l26", "vga": "type=qxl4"}, "SSH SSH SPICE"},
+		{map[string]string{"ostype": "l26", "vga": "virtio"}, "SSH SSH VNC"},
+		{map[string]string{"ostype": "l26", "vga": "virtio-gl,clipboard=vnc"}, "SSH SSH VNC"},
+		{map[string]string{"ostype": "l26", "vga": "serial0"}, "SSH SSH serial console"},
 		{map[string]string{"ostype": "other"}, "SSH SSH VNC"},
 	}
 	for _, test := range tests {

@@ -6,13 +6,15 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 )
 
 // A Way is a way to reach a workstation from elsewhere.
 type Way struct {
-	// Name is what it is: "RDP", "SSH", "Moonlight", "VNC".
+	// Name is what it is: "RDP", "SSH", "Moonlight", "VNC", "SPICE", "serial
+	// console".
 	Name string
 	// Address opens it, or says where to point the program.
 	Address string
@@ -40,15 +42,22 @@ func Ways(v VMFacts, addresses []netip.Addr) []Way {
 			ways = append(ways, Way{"Moonlight", host, "Sunshine in the guest, paired at https://" + host + ":47990; and a display or dummy plug at the card"})
 		}
 	}
-	if vga, _ := parseProperties("vga", v.Config["vga"]).get("type"); vga != "none" {
-		name := "VNC"
-		if strings.HasPrefix(vga, "qxl") || strings.HasPrefix(vga, "virtio") {
-			name = "SPICE"
-		}
-		ways = append(ways, Way{name, "PVE's console of VM " + fmt.Sprint(v.ID), "shows the emulated display, not the card's"})
+	vga, _ := parseProperties("vga", v.Config["vga"]).get("type")
+	console := Way{"VNC", "PVE's console of VM " + fmt.Sprint(v.ID), "shows the emulated display, not the card's"}
+	switch {
+	case vga == "none":
+		return ways
+	case spice.MatchString(vga):
+		console.Name = "SPICE"
+	case strings.HasPrefix(vga, "serial"):
+		console.Name, console.Needs = "serial console", "a login on the guest's serial port; it shows text only"
 	}
-	return ways
+	return append(ways, console)
 }
+
+// spice are the displays that PVE shows over SPICE (qemu-server
+// PVE/QemuServer.pm, vga_conf_has_spice).
+var spice = regexp.MustCompile(`^qxl[234]?$`)
 
 // Ways returns the ways to reach a VM, with the addresses its agent tells. If
 // that does not answer, the error matches [ErrAgent], beside the ways that need
