@@ -52,7 +52,7 @@ func TestMacOSCPU(t *testing.T) {
 	for model, want := range map[string]string{
 		"": "host", "Intel(R) Core(TM) i7-9700K CPU @ 3.60GHz": "host", "Intel(R) Core(TM)2 Duo CPU E8400": "host", "11th Gen Intel(R) Core(TM) i7-11700": "host", "Intel(R) Xeon(R) CPU E3-1245 v5": "host",
 		"12th Gen Intel(R) Core(TM) i5-12400": "Cascadelake-Server", "13th Gen Intel(R) Core(TM) i9-13900K": "Cascadelake-Server", "Intel(R) Core(TM) i7-14700K": "Cascadelake-Server",
-		"Intel(R) Core(TM) Ultra 7 155H": "Cascadelake-Server", "Intel(R) Core(TM) 7 150U": "Cascadelake-Server", "Intel(R) N100": "Cascadelake-Server", "AMD Ryzen 9 5950X 16-Core Processor": "Cascadelake-Server",
+		"Intel(R) Core(TM) Ultra 7 155H": "Cascadelake-Server", "Intel(R) Core(TM) 7 150U": "Cascadelake-Server", "Intel(R) N100": "Cascadelake-Server", "Intel(R) Core(TM) i3-N305": "Cascadelake-Server", "AMD Ryzen 9 5950X 16-Core Processor": "Cascadelake-Server",
 	} {
 		args := workstation.MacOS{HostCPU: model}.VM().Config["args"]
 		if !strings.Contains(args, "-cpu "+want+",") {
