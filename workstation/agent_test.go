@@ -4,6 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -102,15 +106,27 @@ func TestAgentRunsAndMovesFiles(t *testing.T) {
 	})
 }
 
+// scripted is a guest that takes a set-up script and then does what run says.
+func scripted(run func(argv []string, input []byte, body string) pvetest.Result) pvetest.Guest {
+	body := ""
+	return pvetest.Guest{Exec: func(argv []string, input []byte) pvetest.Result {
+		if len(argv) == 5 && argv[0] == "/bin/sh" && argv[1] == "-c" && argv[4] == "/root/.proxstation-rustdesk.sh" {
+			body = string(input)
+			return pvetest.Result{}
+		}
+		return run(argv, input, body)
+	}}
+}
+
 func TestSetUpRustDesk(t *testing.T) {
 	t.Parallel()
 	const password = "correct horse battery"
 	var ran []string
-	var stdin string
-	guest := pvetest.Guest{Exec: func(argv []string, input []byte) pvetest.Result {
-		ran, stdin = argv, string(input)
+	var stdin, script string
+	guest := scripted(func(argv []string, input []byte, body string) pvetest.Result {
+		ran, stdin, script = argv, string(input), body
 		return pvetest.Result{Stdout: []byte("rustdesk: version 1.4.7\nrustdesk: changed service\nrustdesk: service running\nrustdesk: id 123456789\nrustdesk: password stored\nrustdesk: done\n"), After: time.Minute}
-	}}
+	})
 	guests(t, guest, func(t *testing.T, sim *pvetest.Node, _ workstation.Agent) {
 		config := rustdesk.Unattended(rustdesk.Server{}, rustdesk.NewSecret(password))
 		var told strings.Builder
@@ -121,17 +137,14 @@ func TestSetUpRustDesk(t *testing.T) {
 		if len(ran) != 2 || ran[0] != "/bin/sh" || !strings.Contains(stdin, password) {
 			t.Errorf("ran %q with %d bytes of input", ran, len(stdin))
 		}
-		if script := string(sim.Guest(140).Files[ran[1]]); !strings.Contains(script, "--get-id") {
+		if !strings.Contains(script, "--get-id") {
 			t.Errorf("the script in the guest is %q", script)
 		}
 		shown := told.String() + fmt.Sprint(sim.Trace()) + fmt.Sprintf("%v %+v %#v", report, config, config)
 		for _, request := range sim.Trace() {
 			shown += fmt.Sprint(request.Params)
 		}
-		for _, file := range sim.Guest(140).Files {
-			shown += string(file)
-		}
-		if strings.Contains(shown, password) {
+		if strings.Contains(shown+script, password) {
 			t.Error("the password is in an event, a trace, a file or a String")
 		}
 	})
@@ -153,5 +166,44 @@ func TestSetUpRustDeskSaysWhatRuns(t *testing.T) {
 				t.Errorf("%s: %q, %v; want %q", state, last, err, want)
 			}
 		})
+	}
+}
+
+// The agent's own files are for everybody to write, and the script runs as root.
+func TestScriptsAreRootsAlone(t *testing.T) {
+	t.Parallel()
+	var place []string
+	guest := pvetest.Guest{Exec: func(argv []string, _ []byte) pvetest.Result {
+		place = argv
+		return pvetest.Result{Code: 1, Stderr: []byte("sh: 1: cannot create: Read-only file system\n")}
+	}}
+	guests(t, guest, func(t *testing.T, sim *pvetest.Node, _ workstation.Agent) {
+		_, err := open(sim).SetUpRustDesk(t.Context(), 140, rustdesk.Setup{OS: rustdesk.Linux}, nil)
+		if !errors.Is(err, rustdesk.ErrSetup) || !strings.Contains(err.Error(), "Read-only file system") || len(sim.Guest(140).Files) != 0 {
+			t.Errorf("%v", err)
+		}
+	})
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("no shell")
+	}
+	if len(place) != 5 {
+		t.Fatalf("placed with %q", place)
+	}
+	file := filepath.Join(t.TempDir(), "it's a script")
+	if err := os.WriteFile(file, []byte("a longer script, which was there before"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), shell, append(slices.Clone(place[1:4]), file)...)
+	cmd.Stdin = strings.NewReader("body\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(file); err != nil || string(text) != "body\n" || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %q, %v", info.Mode(), text, err)
 	}
 }

@@ -82,9 +82,24 @@ func (n *Node) runScript(ctx context.Context, vmid int, script rustdesk.Script, 
 		return "", fmt.Errorf("workstation: VM %d: no way to run a script on %q: %w", vmid, script.OS, ErrInvalid)
 	}
 	report.enter(PhaseApply, vmid, "setting RustDesk up in the guest, which may take minutes")
-	if err := agent.WriteFile(ctx, path, []byte(script.Body)); err != nil {
+	if err := agent.placeScript(ctx, path, script); err != nil {
 		return "", err
 	}
 	out, err := agent.Run(ctx, Command{Argv: script.Command(path), Input: script.Stdin.Reveal(), Timeout: 20 * time.Minute})
 	return out.Stdout, err
+}
+
+// placeScript writes a script where [scriptPaths] says. The agent itself makes
+// files that everybody may write (qemu qga/commands-posix.c,
+// safe_open_or_create), and this one runs as root.
+func (a Agent) placeScript(ctx context.Context, path string, script rustdesk.Script) error {
+	if script.OS == rustdesk.Windows { // files there have the rights of their directory
+		return a.WriteFile(ctx, path, []byte(script.Body))
+	}
+	write := []string{"/bin/sh", "-c", `umask 077 && rm -f "$1" && cat >"$1"`, "sh", path}
+	out, err := a.Run(ctx, Command{Argv: write, Input: script.Body})
+	if err == nil && out.Code != 0 {
+		err = &rustdesk.SetupError{Stage: "script", Reason: "cannot write " + path + ": " + strings.TrimSpace(out.Stderr)}
+	}
+	return err
 }

@@ -123,12 +123,12 @@ func TestFailuresOfASetupShowNoSecret(t *testing.T) {
 	setup := rustdesk.Setup{OS: rustdesk.Linux, Config: &config}
 	for _, kind := range []pvetest.FaultKind{pvetest.Refuse, pvetest.Forbid, pvetest.DropBefore, pvetest.DropAfter, pvetest.ErrorAfter,
 		pvetest.ProxyTimeout, pvetest.ProxyDown, pvetest.ExpireTicket, pvetest.HangAfter} {
-		for skip := range 4 {
+		for skip := range 5 {
 			synctest.Test(t, func(t *testing.T) {
 				host := pair()
-				host.Guests = map[int]pvetest.Guest{140: {Exec: func([]string, []byte) pvetest.Result {
+				host.Guests = map[int]pvetest.Guest{140: scripted(func([]string, []byte, string) pvetest.Result {
 					return pvetest.Result{Code: 1, Stdout: []byte("rustdesk: error password refused\n")}
-				}}}
+				})}
 				sim := pvetest.New(host, nil)
 				time.Sleep(time.Minute)
 				sim.Inject(pvetest.Fault{Path: "/nodes/.*", Kind: kind, Skip: skip})

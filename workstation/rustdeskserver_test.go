@@ -19,12 +19,12 @@ const serverKey = "OeVuKk5nlHiXp+APNn0Y3pC1Iwpwn44JGqrQCsWqmBw="
 // serverHost is the reference host, where the script in VM 120 prints output.
 func serverHost(output string) pvetest.Host {
 	host := pvetest.Reference()
-	host.Guests = map[int]pvetest.Guest{120: {Exec: func(argv []string, input []byte) pvetest.Result {
+	host.Guests = map[int]pvetest.Guest{120: scripted(func(argv []string, input []byte, _ string) pvetest.Result {
 		if !slices.Equal(argv, []string{"/bin/sh", "/root/.proxstation-rustdesk.sh"}) || string(input) != "\n\n" {
 			return pvetest.Result{Code: 127, Stderr: fmt.Appendf(nil, "%q < %q", argv, input)}
 		}
 		return pvetest.Result{Stdout: []byte(output), After: time.Second}
-	}}}
+	})}
 	return host
 }
 

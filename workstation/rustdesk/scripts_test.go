@@ -53,6 +53,9 @@ func TestScriptsHoldNoSecret(t *testing.T) {
 		if strings.ContainsFunc(script.Body, func(r rune) bool { return r > '~' || r < ' ' && r != '\n' && r != '\t' }) {
 			t.Errorf("%s is not plain ASCII: Windows PowerShell would read it in the code page of its machine", name)
 		}
+		if len(script.Body) > 45<<10 {
+			t.Errorf("%s has %d bytes: no guest agent takes it", name, len(script.Body))
+		}
 		if !strings.HasSuffix(script.Stdin.Reveal(), "\n") || strings.Count(script.Stdin.Reveal(), "\n") != 2 {
 			t.Errorf("%s: standard input is not two lines", name)
 		}
