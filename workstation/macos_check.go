@@ -86,6 +86,10 @@ func (d *differ) macOS() {
 		}
 		d.macOSCPU(vm, tell)
 		d.macOSImages(vm, tell)
+		if vm.has(recoverySlot) {
+			tell("macos.scan-policy", finding.Info, recoverySlot+" boots the recovery system; as recovery.WriteDisk makes it, it is FAT without GPT", "OpenCore's own ScanPolicy looks at APFS only: its menu then has no recovery system",
+				"let ScanPolicy be 0 in Misc, Security of OpenCore's config.plist")
+		}
 		card := d.cardOf(vm)
 		if model := MacModel(vm.Guest, card); model != "" {
 			tell("macos.model", finding.Info, vm.Guest.String()+" is for Macs that Apple gives it to", "what OpenCore says it is decides; the VM's smbios1 does not",

@@ -91,7 +91,7 @@ func TestMacOSFindings(t *testing.T) {
 			"macos.model", ""},
 		"another machine":    {mac(func(p *workstation.MacOS) { p.OSK = workstation.Secret{} }), "", map[string]string{"name": "macos", "machine": "q35", "args": "-device isa-applesmc,osk=" + dummyOSK}, "macos.machine macos.model", "machine: q35 becomes pc"},
 		"the machine it has": {mac(func(*workstation.MacOS) {}), "", map[string]string{"name": "macos", "machine": "pc-i440fx-10.1"}, "macos.model", ""},
-		"from a file of the host": {mac(func(p *workstation.MacOS) { p.Recovery = "/var/lib/vz/template/iso/recovery-high sierra.iso" }), "", nil, "macos.model",
+		"from a file of the host": {mac(func(p *workstation.MacOS) { p.Recovery = "/var/lib/vz/template/iso/recovery-high sierra.iso" }), "", nil, "macos.model macos.scan-policy",
 			"sata5 (a file of the host; a volume of content type import needs only Datastore.Audit)"},
 	} {
 		host := pvetest.Reference()

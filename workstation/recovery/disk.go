@@ -16,7 +16,9 @@ const Folder = "com.apple.recovery.boot"
 // disk; it is an [*ImageError] for an image that is another.
 //
 // The disk goes into PVE as a disk, not as a CD-ROM: OpenCore does not look
-// for this folder on those.
+// for this folder on those. Nor does it look at a disk without GPT unless its
+// Misc > Security > ScanPolicy is 0, or allows this file system (OpenCore
+// Configuration; unset, it allows APFS only).
 func WriteDisk(w io.Writer, list *Chunklist, image io.Reader) error {
 	v := newVolume(list)
 	if v.files[0].size > maxImage {
