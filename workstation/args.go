@@ -219,8 +219,15 @@ func argLines(have, want, note string) []Line {
 	for _, w := range left {
 		lines = append(lines, Line{Sign: Add, Key: "args", Want: strings.Join(w, " "), Note: note})
 	}
+	if len(lines) > 0 && pve.OSKHidden(want) {
+		lines[0].Note = strings.TrimPrefix(note+"; "+keyLogged, "; ")
+	}
 	return lines
 }
+
+// keyLogged is what a change of args does with the key of an SMC in them, see
+// [MacOS].OSK.
+const keyLogged = "PVE logs all of args, the key too"
 
 // keyLines returns the line of args in which only the key of an SMC becomes
 // another: both are shown alike.
@@ -228,7 +235,7 @@ func keyLines(args string) []Line {
 	var lines []Line
 	for _, arg := range splitArgs(args) {
 		if text := strings.Join(arg, " "); pve.OSKHidden(text) {
-			lines = append(lines, Line{Sign: Modify, Key: "args", Have: text, Want: text, Note: "another key"})
+			lines = append(lines, Line{Sign: Modify, Key: "args", Have: text, Want: text, Note: "another key; " + keyLogged})
 		}
 	}
 	return lines

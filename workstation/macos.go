@@ -73,6 +73,11 @@ type MacOS struct {
 	// OSK is the key that macOS asks the system management controller for, 64
 	// characters; it is the property of whoever owns a Mac, and is in no code
 	// of ours. It appears in no plan and no error. Unset, the VM keeps its own.
+	//
+	// On the node it is no secret: every change of args puts it into the VM's
+	// configuration, QEMU's command line in the list of processes, and the logs
+	// of PVE's tasks and cluster (qemu-server PVE/API2/Qemu.pm logs all
+	// parameters but cipassword). Nothing over the API can prevent that.
 	OSK Secret
 	// OpenCore and Recovery are the images of the boot loader and of the
 	// recovery system: volumes of content type import ("local:import/..."), a

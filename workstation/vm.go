@@ -54,7 +54,7 @@ type VM struct {
 	Disks []Disk
 	// OSK is the key that macOS asks the system management controller for. It
 	// is sent in place of "osk=[secret]" in Config["args"]; unset, the one that
-	// the VM has stays.
+	// the VM has stays. [MacOS].OSK says who sees it.
 	OSK Secret
 	// Password is the one that cloud-init gives the guest's user. It is set
 	// when the VM has none: PVE never tells it, so it cannot be compared.
