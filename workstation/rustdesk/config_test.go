@@ -55,6 +55,9 @@ func TestParseFile(t *testing.T) {
 	if changes := Diff(stopped, Config{}); err != nil || len(changes) != 1 || changes[0] != (Change{stopService, "Y", ""}) {
 		t.Errorf("a service that stops itself: %v, %v", changes, err)
 	}
+	if running, err := ParseFile("[options]\nstop-service = 'N'\n"); err != nil || running.Validate() != nil {
+		t.Errorf("a service that runs: %v, %v", running.Validate(), err)
+	}
 	for text, want := range map[string]error{
 		"[options]\nkey":                             ErrFile,
 		"[options]\nkey = ":                          ErrFile,

@@ -87,7 +87,7 @@ func fromOptions(o map[string]string) (Config, error) {
 	}
 	ours := defaults()
 	for name, value := range o {
-		if _, known := ours[name]; (!known || name == stopService) && value != "" {
+		if _, known := ours[name]; (!known || name == stopService && value == "Y") && value != "" {
 			if c.Other == nil {
 				c.Other = map[string]string{}
 			}
