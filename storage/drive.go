@@ -30,7 +30,7 @@ func NewDrive(pool string, size Size) Drive {
 	mib := (size + MiB - 1) / MiB
 	amount := fmt.Sprint(int64(mib) / 1024)
 	if mib%1024 != 0 {
-		amount = strings.TrimRight(fmt.Sprintf("%.6f", float64(mib)/1024), "0")
+		amount = strings.TrimRight(fmt.Sprintf("%.10f", float64(mib)/1024), "0")
 	}
 	return Drive{Volume: pool + ":" + amount}
 }

@@ -66,7 +66,7 @@ func FuzzParseDrive(f *testing.F) {
 
 func TestNewDrive(t *testing.T) {
 	t.Parallel()
-	for size, want := range map[storage.Size]string{64 * storage.GiB: "p:64", 1536 * storage.MiB: "p:1.5", 512 * storage.MiB: "p:0.5", 1: "p:0.000977", 2 * storage.TiB: "p:2048"} {
+	for size, want := range map[storage.Size]string{64 * storage.GiB: "p:64", 1536 * storage.MiB: "p:1.5", 512 * storage.MiB: "p:0.5", 1: "p:0.0009765625", 2 * storage.TiB: "p:2048"} {
 		if got := storage.NewDrive("p", size).String(); got != want {
 			t.Errorf("NewDrive(%s) = %s, want %s", size, got, want)
 		}

@@ -63,7 +63,7 @@ func (s ChangeVM) unlessEmpty() []ChangeVM {
 // start.
 func (s ChangeVM) noteLater(v VMFacts) {
 	for _, key := range slices.Concat(sortedKeys(s.Set), s.Delete) {
-		if v.Running && !hotPlugged(key, v.Config) {
+		if v.Running && !hotPlugged(key, v.now(), s.Set[key]) {
 			s.Notes[key] = strings.TrimPrefix(s.Notes[key]+"; at the next start", "; ")
 		}
 	}

@@ -69,6 +69,11 @@ func TestHotPlugged(t *testing.T) {
 		{"scsi1", "", true},
 		{"scsi1", "scsi1=local-lvm:vm-140-disk-1", false},
 		{"sata0", "", false},
+		{"ide2", "ide2=none,media=cdrom", true},
+		{"ide3", "", false},
+		{"cpulimit", "", true},
+		{"tablet", "", true},
+		{"tablet", "hotplug=disk", false},
 	}
 	for _, test := range tests {
 		config := map[string]string{}
@@ -76,7 +81,7 @@ func TestHotPlugged(t *testing.T) {
 			key, value, _ := strings.Cut(field, "=")
 			config[key] = value
 		}
-		if got := hotPlugged(test.key, config); got != test.want {
+		if got := hotPlugged(test.key, config, "local:iso/a.iso,media=cdrom"); got != test.want {
 			t.Errorf("%s with %q: %v, want %v", test.key, test.config, got, test.want)
 		}
 	}

@@ -143,15 +143,22 @@ func (d *differ) changes(steps []ChangeVM, have VMFacts) {
 
 // hotPlugged reports whether a change of a key takes effect in a running VM
 // (qemu-server PVE/QemuServer.pm, $fast_plug_option and hotplug, which is
-// network, disk and usb where it is not set).
-func hotPlugged(key string, config map[string]string) bool {
+// network, disk and usb where it is not set). config is what it has.
+func hotPlugged(key string, config map[string]string, want string) bool {
 	plugs := func(kind string) bool {
 		setting := cmp.Or(config["hotplug"], "1")
 		return setting == "1" || slices.Contains(strings.Split(setting, ","), kind)
 	}
+	have, haveErr := storage.ParseDrive(config[key])
+	drive, err := storage.ParseDrive(want)
+	if slotFormat.MatchString(key) && haveErr == nil && err == nil && have.IsCDROM() && drive.IsCDROM() {
+		return true // the medium of a CD drive
+	}
 	switch family(key) {
-	case "description", "hookscript", "name", "onboot", "protection", "startup", "tags", "shares":
+	case "cpulimit", "cpuunits", "description", "hookscript", "name", "onboot", "protection", "startup", "tags", "shares":
 		return true
+	case "tablet":
+		return plugs("usb")
 	case "net":
 		return plugs("network")
 	case "usb":

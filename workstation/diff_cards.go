@@ -46,8 +46,10 @@ func (d *differ) mapping(want gpu.Mapping, card gpu.Card) {
 	}
 	m.Entries = slices.DeleteFunc(slices.Clone(m.Entries), func(e gpu.MappingEntry) bool { return e.Node == d.facts.Node })
 	m.Entries = append(m.Entries, want.Entries...)
+	haveMDev := m.MDev
+	m.MDev = want.MDev
 	d.after[i] = m
-	d.plan.Steps = append(d.plan.Steps, PutMapping{Mapping: m, Node: d.facts.Node, Note: card.Name(), Have: entryText(have)})
+	d.plan.Steps = append(d.plan.Steps, PutMapping{Mapping: m, Node: d.facts.Node, Note: card.Name(), Have: entryText(have), HaveMDev: haveMDev})
 }
 
 // entryText returns the entries of one node as PVE writes them.

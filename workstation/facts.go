@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -107,11 +106,6 @@ func hostPCI(config map[string]string) []gpu.HostPCI {
 		}
 	}
 	return values
-}
-
-// allows reports whether the login has a privilege, or one of several.
-func (f Facts) allows(p Privilege) bool {
-	return slices.ContainsFunc(strings.Split(p.Name, "|"), func(name string) bool { return f.permissions.Allows(p.Path, name) })
 }
 
 // Cards returns the node's graphics cards.

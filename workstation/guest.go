@@ -18,6 +18,9 @@ const (
 // checkNumbers reports processors and memory that PVE would not take
 // (qm.conf manual page: cores, sockets; memory in MiB).
 func (vm VM) checkNumbers(problems *problems) {
+	if n, err := strconv.Atoi(vm.Config["cpuunits"]); err == nil && n > 10000 {
+		problems.add(vm, "cpuunits", vm.Config["cpuunits"], "PVE keeps 10000 at the most (pve-common PVE/CGroup.pm, for cgroup v2)")
+	}
 	for _, number := range []struct {
 		key   string
 		least int

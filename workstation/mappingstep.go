@@ -17,20 +17,32 @@ type PutMapping struct {
 	Have    string // the node's entry before, empty if there is none
 	Note    string
 	New     bool
+	// HaveMDev is whether it was for mediated devices before.
+	HaveMDev bool
 }
 
 // Change implements [Step].
 func (s PutMapping) Change() Change {
 	c := Change{Sign: Modify, Object: "mapping " + s.Mapping.ID,
 		Lines: []Line{{Sign: Modify, Key: s.Node, Have: s.Have, Want: entryText(s.Mapping.On(s.Node)), Note: s.Note}},
-		Needs: []Privilege{{"/mapping/pci", "Mapping.Modify"}}}
+		Needs: []Privilege{{"/mapping/pci/" + s.Mapping.ID, "Mapping.Modify"}}}
 	if s.New {
-		c.Sign = Add
+		c.Sign, c.Needs[0].Path = Add, "/mapping/pci"
 	}
 	if s.Have == "" {
 		c.Lines[0].Sign = Add
 	}
+	if s.Mapping.MDev != s.HaveMDev {
+		c.Lines = append(c.Lines, Line{Sign: Modify, Key: "mdev", Have: mdevText(s.HaveMDev), Want: mdevText(s.Mapping.MDev)})
+	}
 	return c
+}
+
+func mdevText(mdev bool) string {
+	if mdev {
+		return "1"
+	}
+	return "0"
 }
 
 func (s PutMapping) apply(ctx context.Context, a *applier) error {
@@ -62,7 +74,7 @@ func (s PutMapping) done(ctx context.Context, a *applier) (bool, error) {
 	}
 	for _, m := range mappings {
 		if m.ID == s.Mapping.ID {
-			return entryText(m.On(s.Node)) == entryText(s.Mapping.On(s.Node)), nil
+			return entryText(m.On(s.Node)) == entryText(s.Mapping.On(s.Node)) && m.MDev == s.Mapping.MDev, nil
 		}
 	}
 	return false, nil

@@ -2,6 +2,7 @@ package workstation
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -49,16 +50,21 @@ func keyPrivilege(key, value string) (names []string, ok bool) {
 
 // privileges returns what PVE asks of somebody who sets values, and changes or
 // deletes old ones: it looks at both.
-func privileges(vmid int, set, old map[string]string) []Privilege {
+//
+// Of somebody who makes a VM it wants no privilege for drives but those on
+// their storages.
+func privileges(vmid int, set, old map[string]string, makes bool) []Privilege {
 	need := map[Privilege]bool{}
 	for _, values := range []map[string]string{set, old} {
 		for key, value := range values {
 			names, ok := keyPrivilege(key, value)
 			for _, name := range names {
-				need[Privilege{vmPath(vmid), name}] = ok
+				if !makes || !slotFormat.MatchString(key) {
+					need[Privilege{vmPath(vmid), name}] = ok
+				}
 			}
 			if _, isSet := set[key]; isSet && value == set[key] || !slotFormat.MatchString(key) {
-				for _, p := range elsewhere(key, value) {
+				for _, p := range elsewhere(vmid, key, value) {
 					need[p] = true
 				}
 			}
@@ -70,35 +76,66 @@ func privileges(vmid int, set, old map[string]string) []Privilege {
 	})
 }
 
-// ownVolume is a disk of a VM, which its owner may use (pve-storage
-// PVE/Storage.pm, check_volume_access).
-var ownVolume = regexp.MustCompile(`^(\d+/)?vm-\d+-`)
+// volumeOwner finds whose disk a volume is, a linked clone's too
+// ("base-9000-disk-0/vm-141-disk-0").
+var volumeOwner = regexp.MustCompile(`(?:^|/)vm-(\d+)-[^/]*$`)
+
+// volumePrivileges are what somebody needs who uses a volume in a VM: nothing
+// for its own (pve-storage PVE/Storage.pm, check_volume_access).
+func volumePrivileges(vmid int, pool, volume string) (needs []Privilege, owned bool) {
+	owner := volumeOwner.FindStringSubmatch(volume)
+	if owner == nil || owner[1] == fmt.Sprint(vmid) {
+		return nil, owner != nil
+	}
+	return []Privilege{{"/storage/" + pool, "Datastore.Audit"}, {"/vms/" + owner[1], "VM.Config.Disk"}}, true
+}
+
+// driveElsewhere returns what a drive asks for on storages and of other VMs.
+func driveElsewhere(vmid int, value string) []Privilege {
+	props := parseProperties("scsi0", value)
+	pool, volume, found := strings.Cut(value, ":")
+	if !found && value != "cdrom" && !strings.HasPrefix(value, "cdrom,") {
+		return nil
+	}
+	media, _ := props.get("media")
+	switch {
+	case isCloudInit(value): // PVE asks for nothing there
+		return nil
+	case value == "cdrom" || strings.HasPrefix(value, "cdrom,"): // the host's own drive
+		return []Privilege{{"/", "Sys.Console"}}
+	case media == "cdrom":
+		return []Privilege{{"/storage/" + pool, "Datastore.Audit|Datastore.AllocateSpace"}}
+	}
+	name, _, _ := strings.Cut(volume, ",")
+	if needs, owned := volumePrivileges(vmid, pool, name); owned {
+		return needs
+	}
+	needs := []Privilege{{"/storage/" + pool, "Datastore.AllocateSpace"}}
+	if source, imports := props.get("import-from"); imports && !strings.HasPrefix(source, "/") {
+		from, name, _ := cutVolume(source)
+		if owner := volumeOwner.FindStringSubmatch(name); owner != nil {
+			return append(needs, Privilege{"/vms/" + owner[1], "VM.Clone"})
+		}
+		needs = append(needs, Privilege{"/storage/" + from, "Datastore.Audit|Datastore.AllocateSpace"})
+	}
+	return needs
+}
 
 // elsewhere returns what a value asks for outside the VM: on the storage, the
 // bridge or the mapping that it names.
-func elsewhere(key, value string) []Privilege {
+func elsewhere(vmid int, key, value string) []Privilege {
 	props := parseProperties(key, value)
-	if pool, volume, found := strings.Cut(value, ":"); found && slotFormat.MatchString(key) {
-		media, _ := props.get("media")
-		switch {
-		case isCloudInit(value): // PVE asks for nothing there
-			return nil
-		case media == "cdrom":
-			return []Privilege{{"/storage/" + pool, "Datastore.Audit|Datastore.AllocateSpace"}}
-		case ownVolume.MatchString(volume):
-			return nil
-		}
-		needs := []Privilege{{"/storage/" + pool, "Datastore.AllocateSpace"}}
-		if source, imports := props.get("import-from"); imports && !strings.HasPrefix(source, "/") {
-			from, _, _ := cutVolume(source)
-			needs = append(needs, Privilege{"/storage/" + from, "Datastore.Audit|Datastore.AllocateSpace"})
-		}
-		return needs
+	if slotFormat.MatchString(key) {
+		return driveElsewhere(vmid, value)
 	}
 	switch fam := family(key); fam {
 	case "net":
 		if bridge, ok := props.get("bridge"); ok {
-			return []Privilege{{"/sdn/zones/localnetwork/" + bridge, "SDN.Use"}}
+			path := "/sdn/zones/localnetwork/" + bridge
+			if tag, tagged := props.get("tag"); tagged {
+				path += "/" + tag
+			}
+			return []Privilege{{path, "SDN.Use"}}
 		}
 	case "hostpci", "usb":
 		if mapping, ok := props.get("mapping"); ok {
@@ -106,6 +143,19 @@ func elsewhere(key, value string) []Privilege {
 		}
 	case "startup":
 		return []Privilege{{"/", "Sys.Modify"}}
+	case "virtiofs":
+		name, _, _ := strings.Cut(strings.TrimPrefix(value, "dirid="), ",")
+		return []Privilege{{"/mapping/dir/" + name, "Mapping.Use"}}
+	case "rng":
+		if source, _ := props.get("source"); source == "/dev/hwrng" {
+			return []Privilege{{"/mapping/hwrng", "Mapping.Use"}}
+		}
+	case "cpu":
+		if model, _ := props.get("cputype"); strings.HasPrefix(model, "custom-") {
+			return []Privilege{{"/mapping/cpu/" + strings.TrimPrefix(model, "custom-"), "Mapping.Use"}}
+		}
+	case "vmstatestorage":
+		return []Privilege{{"/storage/" + value, "Datastore.AllocateSpace"}}
 	}
 	return nil
 }
@@ -149,4 +199,22 @@ func rootValue(key, value string) (reason string, only bool) {
 	}
 	_, known := keyPrivilege(key, value)
 	return "", !known
+}
+
+// allows reports whether the login has a privilege, or one of several.
+func (f Facts) allows(p Privilege) bool {
+	return slices.ContainsFunc(strings.Split(p.Name, "|"), func(name string) bool { return f.permissions.Allows(p.Path, name) || f.allowsVNet(p.Path, name) })
+}
+
+// allowsVNet reports whether the login has a privilege on what may be a virtual
+// network of a zone: which of the zones it is in only PVE knows here.
+func (f Facts) allowsVNet(path, name string) bool {
+	vnet, local := strings.CutPrefix(path, "/sdn/zones/localnetwork/")
+	for other := range f.permissions {
+		rest, inZone := strings.CutPrefix(other, "/sdn/zones/")
+		if zone, _, _ := strings.Cut(rest, "/"); local && inZone && f.permissions.Allows("/sdn/zones/"+zone+"/"+vnet, name) {
+			return true
+		}
+	}
+	return false
 }

@@ -3,6 +3,8 @@ package workstation
 import (
 	"slices"
 	"strings"
+
+	"github.com/proxstation/proxstation/gpu"
 )
 
 // properties is a PVE property string, such as "virtio=BC:24:11:00:00:01,
@@ -29,8 +31,11 @@ var structured = map[string]bool{
 var whole = map[string]bool{"boot": true, "startup": true}
 
 // netModels are network models, which PVE also writes as a key whose value is
-// the MAC address: "virtio=BC:24:11:00:00:01".
-var netModels = []string{"e1000", "e1000e", "rtl8139", "virtio", "vmxnet3"}
+// the MAC address: "virtio=BC:24:11:00:00:01" (qemu-server
+// PVE/QemuServer/Network.pm, $nic_model_list).
+var netModels = []string{
+	"e1000", "e1000-82540em", "e1000-82544gc", "e1000-82545em", "e1000e", "i82551", "i82557b", "i82559er", "ne2k_isa", "ne2k_pci", "pcnet", "rtl8139", "virtio", "vmxnet3",
+}
 
 // family returns a key without its number: "scsi" for "scsi0".
 func family(key string) string { return strings.TrimRight(key, "0123456789") }
@@ -74,6 +79,12 @@ func equal(key, a, b string) bool {
 		return true
 	case key == "sshkeys":
 		return slices.Equal(sshKeys(a), sshKeys(b))
+	case key == "vmgenid" && b == "1": // "make one", of which PVE makes another each time
+		return a != ""
+	case family(key) == "hostpci":
+		one, errOne := gpu.ParseHostPCI(a)
+		two, errTwo := gpu.ParseHostPCI(b)
+		return errOne == nil && errTwo == nil && len(one.Devices) > 0 && slices.Equal(one.Devices, two.Devices)
 	case key == "tags": // which PVE sorts, and writes in lower case (pve-guest-common PVE/GuestHelpers.pm)
 		return slices.Equal(tags(a), tags(b))
 	case key == "description":
@@ -165,6 +176,9 @@ func mergeValue(key, have, want string) (merged string, ok bool) {
 	}
 	p, changed := parseProperties(key, have), false
 	for _, w := range parseProperties(key, want) {
+		if have != "" && w.key == "format" && slotFormat.MatchString(key) {
+			continue // of a new volume, which PVE does not keep
+		}
 		if value, found := p.get(w.key); found && (equal(key, value, w.value) || pinned(key, value, w.value)) {
 			continue
 		}

@@ -2,6 +2,8 @@ package workstation
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/proxstation/proxstation/internal/finding"
@@ -51,6 +53,21 @@ func asked(old storage.Drive) storage.Drive {
 	return old
 }
 
+// asBuilt returns a firmware drive with what is said of its volume now: that
+// PVE has written to it since is not taken back, and ms-cert, set anew, would
+// have PVE write to it once more (qemu-server PVE/QemuServer/OVMF.pm,
+// drive_change).
+func asBuilt(old, have storage.Drive) storage.Drive {
+	keys := append(slices.Collect(maps.Keys(builtWith)), "ms-cert")
+	old.Options = slices.DeleteFunc(slices.Clone(old.Options), func(o storage.Option) bool { return slices.Contains(keys, o.Key) })
+	for _, o := range have.Options {
+		if slices.Contains(keys, o.Key) {
+			old.Options = append(old.Options, o)
+		}
+	}
+	return old
+}
+
 // options restores what is said beside a disk that is where it was. Its size
 // is the one it has now.
 func (r *restoring) options(key string, old, have storage.Drive) {
@@ -59,7 +76,10 @@ func (r *restoring) options(key string, old, have storage.Drive) {
 		r.tell("restore.disk-grown", Finding{Severity: finding.Info, Seen: fmt.Sprintf("%s has %s, in the snapshot %s", key, size, before),
 			Why: "a disk is never made smaller"})
 	}
-	if !sameDrive(r.old[key], r.vm.Config[key]) {
+	if key == "efidisk0" || key == "tpmstate0" {
+		old = asBuilt(old, have)
+	}
+	if !sameDrive(old.String(), r.vm.Config[key]) {
 		value := asked(old)
 		if sized {
 			value = value.With("size", have.Get("size"))

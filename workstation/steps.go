@@ -41,7 +41,7 @@ func (s CreateVM) Change() Change {
 		}
 	}
 	c.Lines = append(c.Lines, passwordLines(s.Password)...)
-	c.Needs = append(privileges(s.VMID, s.Config, nil), Privilege{vmPath(s.VMID), "VM.Allocate"})
+	c.Needs = append(privileges(s.VMID, s.Config, nil, true), Privilege{vmPath(s.VMID), "VM.Allocate"})
 	c.RootTicket = rootOnly(s.Config, nil)
 	return c
 }
@@ -138,7 +138,7 @@ func (s ChangeVM) Change() Change {
 	c.Lines = append(c.Lines, passwordLines(s.Password)...)
 	old := maps.Clone(s.Have)
 	maps.DeleteFunc(old, func(_, value string) bool { return value == "" })
-	c.Needs = privileges(s.VMID, s.Set, old)
+	c.Needs = privileges(s.VMID, s.Set, old, false)
 	c.RootTicket = rootOnly(s.Set, old)
 	return c
 }

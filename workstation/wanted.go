@@ -1,6 +1,7 @@
 package workstation
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -29,7 +30,8 @@ func (d *differ) wanted(vm VM, have map[string]string) (config, notes map[string
 			config[disk.Slot] = existing(disk)
 			d.checkReplaced(vm, disk, value)
 		case there:
-			if options := optionText(disk); options != "" {
+			d.checkMedium(vm, disk, value)
+			if options := optionText(d.changeable(vm, disk, value)); options != "" {
 				config[disk.Slot] = options
 			}
 		default:
@@ -69,6 +71,41 @@ func existing(disk Disk) string {
 		drive = drive.With(key, disk.Options[key])
 	}
 	return drive.String()
+}
+
+// builtWith are options of a firmware volume that say how it was made, with what
+// counts where they are not said. PVE takes them for a description of the
+// volume, and changes nothing in it (qemu-server PVE/QemuServer/OVMF.pm,
+// PVE/QemuServer/Drive.pm).
+var builtWith = map[string]string{"efitype": "2m", "pre-enrolled-keys": "0", "version": "v1.2"}
+
+// changeable returns a disk without options that its volume, which is there,
+// cannot be given, and tells of those that it lacks.
+func (d *differ) changeable(vm VM, disk Disk, value string) Disk {
+	if disk.Slot != "efidisk0" && disk.Slot != "tpmstate0" {
+		return disk
+	}
+	have, _ := storage.ParseDrive(value) // one that is none has no options
+	disk.Options = maps.Clone(disk.Options)
+	for _, key := range sortedKeys(disk.Options) {
+		without, made := builtWith[key]
+		if !made {
+			continue
+		}
+		if is := cmp.Or(have.Get(key), without); normal(is) != normal(disk.Options[key]) {
+			d.find(Finding{ID: "workstation.firmware", Severity: finding.Warning, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: fmt.Sprintf("%s was made with %s %s, not %s", disk.Slot, key, is, disk.Options[key]),
+				Why: "a volume that is there stays as it is", Fix: "with the VM off, remove it and have it made anew; Secure Boot and BitLocker start anew with it"})
+		}
+		delete(disk.Options, key)
+	}
+	return disk
+}
+
+// checkMedium refuses a CD where a disk is wanted.
+func (d *differ) checkMedium(vm VM, disk Disk, value string) {
+	if have, err := storage.ParseDrive(value); err == nil && have.IsCDROM() {
+		d.problems.add(vm, disk.Slot, value, "a CD drive is there, and a disk is wanted: choose another slot")
+	}
 }
 
 // optionText returns only the options that were asked for, for a disk that is
@@ -131,7 +168,7 @@ func satisfies(key, have, want string) bool {
 		return false
 	}
 	for _, o := range drive.Options {
-		if o.Key != "import-from" && o.Key != "size" && normal(existing.Get(o.Key)) != normal(o.Value) {
+		if o.Key != "import-from" && o.Key != "size" && o.Key != "format" && normal(existing.Get(o.Key)) != normal(o.Value) {
 			return false
 		}
 	}

@@ -165,7 +165,10 @@ func (c *Client) CreateMapping(ctx context.Context, m gpu.Mapping) error {
 // UpdateMapping replaces the entries of a mapping, unless the configuration
 // is no longer the one with the mapping's digest.
 func (c *Client) UpdateMapping(ctx context.Context, m gpu.Mapping) error {
-	params := map[string]any{"map": entries(m)}
+	params := map[string]any{"map": entries(m), "mdev": 0}
+	if m.MDev {
+		params["mdev"] = 1
+	}
 	if m.Digest != "" {
 		params["digest"] = m.Digest
 	}
