@@ -9,10 +9,10 @@ import (
 
 // Check judges a hostpci value for a guest against the node's devices: what
 // would keep the VM from starting, and what the guest would miss. slot is the
-// key, such as "hostpci0". The IDs are gpu.no-device, gpu.console-display, gpu.partial-card,
-// gpu.device-id, gpu.igd-refused, gpu.igd-rom, gpu.igd-lpc, gpu.igd-qemu and
-// gpu.igd-headless, and for a mapping those of [Node.Drift]. Rules that hold on
-// any node are for [CheckRules].
+// key, such as "hostpci0". The IDs are gpu.no-device, gpu.console-display,
+// gpu.partial-card, gpu.device-id, gpu.mdev-functions, gpu.igd-refused,
+// gpu.igd-rom, gpu.igd-lpc, gpu.igd-qemu and gpu.igd-headless, and for a mapping
+// those of [Node.Drift]. Rules that hold on any node are for [CheckRules].
 func (n Node) Check(slot string, h HostPCI, guest Guest) []Finding {
 	var findings []Finding
 	if h.Mapping != "" {
@@ -36,6 +36,10 @@ func (n Node) Check(slot string, h HostPCI, guest Guest) []Finding {
 				findings = append(findings, checkDeviceID(slot, h, Judge(guest, card))...)
 				findings = append(findings, checkIGD(slot, h, card)...)
 			}
+		}
+		if h.MDev != "" && len(set) > 1 {
+			findings = append(findings, Finding{ID: "gpu.mdev-functions", Severity: Blocker, Subject: slot, Seen: fmt.Sprint(h, " means ", set),
+				Why: "the VM does not start: " + string(RuleMDevOneFunction), Fix: "name the function that has the mediated devices"})
 		}
 		if h.LegacyIGD && len(n.Functions) > 0 && (len(set) != 1 || set[0] != igdAddress) {
 			findings = append(findings, Finding{ID: "gpu.igd-refused", Severity: Blocker, Subject: slot, Seen: fmt.Sprint(h, " means ", set),

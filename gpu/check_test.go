@@ -41,6 +41,8 @@ func TestNodeCheck(t *testing.T) {
 		{"legacy mode by a mapping", reference, "mapping=igd,legacy-igd=1" + rom, gpu.MacOSSequoia, nil},
 		{"legacy mode without ROM", reference, "00:02.0,legacy-igd=1", gpu.MacOSSequoia, []string{"gpu.igd-rom"}},
 		{"legacy mode with another ROM", reference, "00:02.0,legacy-igd=1,romfile=my.rom", gpu.MacOSSequoia, []string{"gpu.igd-rom"}},
+		{"a mediated device of a whole card", reference, "0000:01:00,mdev=nvidia-47", gpu.Windows11, []string{"gpu.mdev-functions"}},
+		{"a mediated device of a function", reference, "0000:01:00.0,mdev=nvidia-47", gpu.Windows11, nil},
 		{"legacy mode of another card", reference, "mapping=rtx,legacy-igd=1", gpu.Windows11, []string{"gpu.igd-refused"}},
 		{"legacy mode of a card with virtual functions", virtual, "00:02,legacy-igd=1,romfile=RKL_TGL_ADL_RPL_GOPv17.1_igd.rom", gpu.Windows11,
 			[]string{"gpu.igd-refused", "gpu.igd-lpc"}},
