@@ -1,6 +1,7 @@
 package pvetest
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -83,6 +84,9 @@ func (n *Node) driveValue(v *vm, config map[string]string, key, value string) (r
 		return "", fmt.Sprintf("storage '%s' does not exist", pool)
 	case !there:
 		return "", fmt.Sprintf("volume %s does not exist", d.volume)
+	}
+	if old := parseDrive(config[key]); key == "tpmstate0" && old.volume == d.volume && cmp.Or(old.options["version"], "v1.2") != cmp.Or(d.options["version"], "v1.2") {
+		return "", "cannot change TPM state version after creation"
 	}
 	d.options["size"] = printSize(s.volumes[name].Size)
 	return d.String(), ""

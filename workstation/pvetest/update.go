@@ -183,6 +183,8 @@ func (n *Node) set(who identity, v *vm, key string, ch change) (answer, bool) {
 		value = n.network(value)
 	case key == "tags":
 		value = tags(value)
+	case key == "cpuunits" && atoi(value, 0) > 10000: // clamp_cpu_shares in pve-common PVE/CGroup.pm
+		value = "10000"
 	case key == "vmgenid" && value == "1":
 		value = n.uuid()
 	case key == "ostype" && ch.set["machine"] == "" && !slices.Contains(ch.remove, "machine"):

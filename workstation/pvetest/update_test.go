@@ -35,6 +35,7 @@ func TestUpdateStoppedVM(t *testing.T) {
 		"EFI variables on LVM":         {[]string{"efidisk0", "local-lvm:1,efitype=4m,pre-enrolled-keys=1"}, map[string]string{"efidisk0": "local-lvm:vm-140-disk-1,efitype=4m,pre-enrolled-keys=1,size=4M"}},
 		"EFI variables on ZFS":         {[]string{"efidisk0", "media-pool:1,efitype=4m"}, map[string]string{"efidisk0": "media-pool:vm-140-disk-0,efitype=4m,size=1M"}},
 		"EFI variables in a file":      {[]string{"efidisk0", "files:1,efitype=4m"}, map[string]string{"efidisk0": "files:140/vm-140-disk-0.raw,efitype=4m,size=528K"}},
+		"more CPU units than cgroups":  {[]string{"cpuunits", "20000"}, map[string]string{"cpuunits": "10000"}},
 		"TPM":                          {[]string{"tpmstate0", "local-lvm:1,version=v2.0"}, map[string]string{"tpmstate0": "local-lvm:vm-140-disk-1,size=4M,version=v2.0"}},
 		"import":                       {[]string{"scsi1", "local-lvm:0,import-from=local:import/opencore-osx-proxmox-vm.raw"}, map[string]string{"scsi1": "local-lvm:vm-140-disk-1,size=150M"}},
 		"cloud-init":                   {[]string{"ide0", "local-lvm:cloudinit"}, map[string]string{"ide0": "local-lvm:vm-140-cloudinit,media=cdrom", "boot": "order=scsi0;ide2"}},
@@ -218,6 +219,19 @@ func TestUpdateInATask(t *testing.T) {
 			if exit := l.task("POST", configPath, tt[0], tt[1]); exit != tt[2] {
 				t.Errorf("%s=%s: %q, want %q", tt[0], tt[1], exit, tt[2])
 			}
+		}
+	})
+}
+
+// A TPM's state is of one version, and PVE does not say that it is of another.
+func TestTPMStateKeepsItsVersion(t *testing.T) {
+	t.Parallel()
+	inBubble(t, machines(vm(140, "name:=win")), func(l *lab) {
+		l.want("PUT", configPath, "tpmstate0", "local-lvm:1,version=v2.0")
+		state, _ := l.VM(140)
+		l.want("PUT", configPath, "tpmstate0", state.Config["tpmstate0"])
+		if r := l.do("PUT", configPath, "tpmstate0", strings.Replace(state.Config["tpmstate0"], ",version=v2.0", "", 1)); r.status != 500 || r.reason != "cannot change TPM state version after creation" {
+			t.Errorf("%d %s", r.status, r.reason)
 		}
 	})
 }
