@@ -2,6 +2,7 @@ package iommu
 
 import (
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -95,6 +96,8 @@ func (f Facts) ordered(modules []string) []string {
 	return unique(lines)
 }
 
+var moduleName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]*$`)
+
 // loads returns the module that a command to install another one loads in its
 // place, or "" for none.
 func loads(command []string, module string) string {
@@ -103,8 +106,12 @@ func loads(command []string, module string) string {
 			continue
 		}
 		for _, next := range command[i+1:] {
-			if !strings.HasPrefix(next, "-") && !strings.HasPrefix(next, "$") && !sameName(next, module) {
-				return strings.ReplaceAll(strings.TrimRight(next, ";&|"), "-", "_")
+			name := strings.TrimRight(next, ";&|")
+			if moduleName.MatchString(name) && !sameName(name, module) {
+				return strings.ReplaceAll(name, "-", "_")
+			}
+			if name != next || strings.ContainsAny(next, ";&|<>") {
+				return "" // of what else it does nothing is known
 			}
 		}
 	}

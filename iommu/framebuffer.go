@@ -83,11 +83,13 @@ func pciPath(sys fs.FS, name string) []Address {
 		parts := strings.Split(place, "/")
 		subsystem := strings.Join(parts[:slices.Index(parts, "nvme-subsystem")+2], "/")
 		entries, _ := sysfs.Names(sys, subsystem)
+		var found []Address
 		for _, entry := range entries { // nvme0, a link to the controller; every path to the disk counts
 			if real, err := sysfs.Real(sys, subsystem+"/"+entry); err == nil && !strings.HasPrefix(real, subsystem) && strings.HasPrefix(entry, "nvme") {
-				return pciPath(sys, subsystem+"/"+entry)
+				found = append(found, pciPath(sys, subsystem+"/"+entry)...)
 			}
 		}
+		return found
 	}
 	var found []Address
 	for element := range strings.SplitSeq(place, "/") {

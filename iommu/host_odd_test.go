@@ -63,9 +63,11 @@ func TestOrderBesideOthers(t *testing.T) {
 		"nothing of others": {"", []string{"softdep nouveau pre: vfio-pci", "softdep nvidia pre: vfio-pci"}, nil},
 		"Debian's nvidia": {"install nvidia modprobe -i nvidia-current $CMDLINE_OPTS\nalias nvidia-drm nvidia-current-drm\n",
 			[]string{"softdep nvidia_current pre: vfio-pci", "softdep nouveau pre: vfio-pci"}, []string{"softdep nvidia pre"}},
-		"nouveau kept away":   {"install nouveau /bin/false\n", []string{"softdep nvidia pre: vfio-pci"}, []string{"softdep nouveau"}},
-		"a softdep of others": {"softdep nvidia post: nvidia-uvm nvidia-drm\n", []string{"softdep nvidia pre: vfio-pci post: nvidia-uvm nvidia-drm"}, nil},
-		"over two lines":      {"softdep nvidia \\\\\n pre: drm post: nvidia-uvm\n", []string{"softdep nvidia pre: vfio-pci drm post: nvidia-uvm"}, nil},
+		"nouveau kept away":     {"install nouveau /bin/false\n", []string{"softdep nvidia pre: vfio-pci"}, []string{"softdep nouveau"}},
+		"a command with more":   {"install nouveau modprobe -i nouveau 2>/dev/null\n", []string{"softdep nvidia pre: vfio-pci"}, []string{"softdep 2", "softdep nouveau"}},
+		"a command with a path": {"install nouveau /sbin/modprobe -C /etc/x.conf -i nouveau; modprobe other\n", []string{"softdep nvidia pre: vfio-pci"}, []string{"softdep /etc", "softdep other"}},
+		"a softdep of others":   {"softdep nvidia post: nvidia-uvm nvidia-drm\n", []string{"softdep nvidia pre: vfio-pci post: nvidia-uvm nvidia-drm"}, nil},
+		"over two lines":        {"softdep nvidia \\\\\n pre: drm post: nvidia-uvm\n", []string{"softdep nvidia pre: vfio-pci drm post: nvidia-uvm"}, nil},
 	} {
 		lines := []string{}
 		if test.file != "" {
@@ -139,6 +141,9 @@ func TestModprobeFilesAsKmodReadsThem(t *testing.T) {
 	_, dracutErr := read(t, "two-identical-cards", "dir etc/dracut.conf.d").Prepare(addresses(t, "0000:0b:00.0"), nil)
 	if !errors.Is(dracutErr, iommu.ErrLoader) || !strings.Contains(errText(dracutErr), "dracut") {
 		t.Errorf("dracut: %v", dracutErr)
+	}
+	if plan, err := read(t, "two-identical-cards", "dir etc/dracut.conf.d").GiveBack(addresses(t, "0000:0b:00.0")); err != nil || !plan.Empty() {
+		t.Errorf("dracut, given back what is not kept: %v, %s", err, plan)
 	}
 	if !strings.Contains(errText(err), "has no root=") {
 		t.Errorf("a command line that begins with a comment: %v", err)

@@ -29,7 +29,7 @@ type PrepareOptions struct {
 // the ids of vfio-pci, a kernel argument that turns the IOMMU off or is none,
 // and to leave the host no display together with what is kept already. Its
 // errors match [ErrRefused] or, if the kernel's arguments must change and the
-// boot loader is not known, [ErrLoader].
+// boot loader is not known, or if dracut makes the initramfs, [ErrLoader].
 func (f Facts) Prepare(addresses []Address, opts *PrepareOptions) (HostPlan, error) {
 	if opts == nil {
 		opts = &PrepareOptions{}
@@ -151,9 +151,6 @@ func (f Facts) needed() []string {
 // planHost plans the files for what is to be kept.
 func (f Facts) planHost(k kept, args []string) (HostPlan, error) {
 	var p HostPlan
-	if f.Loader.Dracut {
-		return HostPlan{}, fmt.Errorf("%w: dracut makes the initramfs (/etc/dracut.conf.d), and a plan here is for initramfs-tools", ErrLoader)
-	}
 	k.builtIn = f.vfioBuiltIn() && len(k.functions) > 0
 	if k.builtIn && k.override {
 		return HostPlan{}, &RefusedError{Findings: []Finding{f.refuseBuiltIn()}}
@@ -180,6 +177,9 @@ func (f Facts) planHost(k kept, args []string) (HostPlan, error) {
 		modules = "# Written by proxstation.\nvfio_iommu_type1\n"
 	}
 	p.change(modulesFile, content(f.ModulesLoad, modulesFile), modules)
+	if len(p.Changes) > 0 && f.Loader.Dracut {
+		return HostPlan{}, fmt.Errorf("%w: dracut makes the initramfs (/etc/dracut.conf.d), and a plan here is for initramfs-tools", ErrLoader)
+	}
 	if len(p.Changes) > 0 {
 		p.Commands = append(p.Commands, []string{"update-initramfs", "-u", "-k", "all"})
 	}

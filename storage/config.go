@@ -10,8 +10,14 @@ import (
 // Configuration). Storages that are disabled are left out; lines that are
 // neither are passed over, as PVE does it.
 func ParseConfig(text string) []Storage {
+	enabled, _ := parseConfig(text)
+	return enabled
+}
+
+// parseConfig returns the enabled storages, and which there are disabled.
+func parseConfig(text string) (enabled []Storage, disabled map[string]bool) {
 	var storages []Storage
-	disabled := map[string]bool{}
+	disabled = map[string]bool{}
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, " \t\r\n")
 		switch {
@@ -31,7 +37,6 @@ func ParseConfig(text string) []Storage {
 			}
 		}
 	}
-	var enabled []Storage
 	for _, s := range storages {
 		if disabled[s.Name] {
 			continue
@@ -41,7 +46,7 @@ func ParseConfig(text string) []Storage {
 		}
 		enabled = append(enabled, s)
 	}
-	return enabled
+	return enabled, disabled
 }
 
 // contents are the content types of a storage that says none (pve-storage,

@@ -84,14 +84,15 @@ func ReadHost(h Host) Facts {
 	case err != nil:
 		f.unknown("storage.no-config", "/etc/pve/storage.cfg", err, "the machine's storages are not known")
 	default:
-		f.Storages = h.own(ParseConfig(string(config)), f.Mounts, mountsErr == nil)
+		f.Storages = h.own(string(config), f.Mounts, mountsErr == nil)
 	}
 	return f
 }
 
 // own returns the storages that are for this node, those that are not mounted
 // as such, and "local", which PVE makes where nobody does.
-func (h Host) own(storages []Storage, mounts []Mount, mountsKnown bool) []Storage {
+func (h Host) own(config string, mounts []Mount, mountsKnown bool) []Storage {
+	storages, disabled := parseConfig(config)
 	name, _, _ := sysfs.Optional(h.Etc, "hostname")
 	name, _, _ = strings.Cut(strings.TrimSpace(name), ".")
 	var own []Storage
@@ -107,7 +108,7 @@ func (h Host) own(storages []Storage, mounts []Mount, mountsKnown bool) []Storag
 		}
 		own = append(own, s)
 	}
-	if !slices.ContainsFunc(storages, func(s Storage) bool { return s.Name == "local" }) {
+	if !disabled["local"] && !slices.ContainsFunc(storages, func(s Storage) bool { return s.Name == "local" }) {
 		own = append(own, Storage{Name: "local", Type: "dir", Path: "/var/lib/vz", Active: true, Content: []string{"images", "rootdir", "vztmpl", "iso", "snippets", "backup"}})
 	}
 	return own

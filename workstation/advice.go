@@ -30,6 +30,9 @@ func (db DualBoot) Advise(facts Facts) []Finding {
 		}
 	}
 	for _, job := range facts.Backups {
+		if audit := (Privilege{"/pool/" + job.Pool, "Pool.Audit"}); job.Pool != "" && len(job.VMs) == 0 && facts.permissions != nil && facts.allows(audit) {
+			continue // it is empty
+		}
 		findings = append(findings, db.adviseBackup(job)...)
 	}
 	for _, id := range db.Members {

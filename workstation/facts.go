@@ -72,7 +72,7 @@ type VMFacts struct {
 	// Lock is why PVE refuses changes: "backup", "migrate"; empty for none.
 	Lock string
 	// Config is the configuration, with what waits for the next start. args can
-	// hold the key of a Mac; it prints nowhere with its VM.
+	// hold the key of a Mac: it does not print with its VM, but is in JSON.
 	Config map[string]string
 	// InForce is the configuration that a running VM has until then; nil for
 	// one that is off.
@@ -83,6 +83,9 @@ type VMFacts struct {
 
 // String returns the VM's ID and name, and nothing of its configuration.
 func (v VMFacts) String() string { return fmt.Sprintf("VM %d %s", v.ID, v.Name) }
+
+// GoString returns what String does.
+func (v VMFacts) GoString() string { return v.String() }
 
 // HostPCI returns the VM's hostpci values. Values that this package cannot
 // read are left out.
@@ -174,28 +177,37 @@ func (n *Node) Observe(ctx context.Context) (Facts, error) {
 		f.permissions, err = n.pve.Permissions(ctx)
 		return err
 	})
-	group.Go(func() (err error) { f.Others, err = n.others(ctx); return err })
+	var guests []pve.Guest
+	group.Go(func() (err error) { guests, err = n.pve.Guests(ctx); return err })
 	group.Go(func() error { return n.observeVMs(ctx, o) })
 	if err := group.Wait(); err != nil {
 		return Facts{}, fmt.Errorf("workstation: observing node %s: %w", n.name, err)
 	}
-	f.doubtCommitted()
+	f.settle(n.name, guests)
 	return f, nil
 }
 
-// others returns what is no VM of this node.
-func (n *Node) others(ctx context.Context) (map[int]string, error) {
-	guests, err := n.pve.Guests(ctx)
+// settle adds what follows from several answers.
+func (f *Facts) settle(node string, guests []pve.Guest) {
+	f.Others = others(node, guests)
+	for i, job := range f.Backups {
+		f.Backups[i] = job.Of(guests)
+	}
+	f.doubtCommitted()
+}
+
+// others returns what is no VM of a node.
+func others(node string, guests []pve.Guest) map[int]string {
 	others := map[int]string{}
 	for _, g := range guests {
 		switch {
 		case g.Container:
 			others[g.VMID] = fmt.Sprintf("container %s on node %s", g.Name, g.Node)
-		case g.Node != n.name:
+		case g.Node != node:
 			others[g.VMID] = fmt.Sprintf("VM %s on node %s", g.Name, g.Node)
 		}
 	}
-	return others, err
+	return others
 }
 
 // doubtCommitted forgets what storages have promised where the login does not

@@ -99,32 +99,40 @@ func (s *switching) write(ctx context.Context, config pve.Config, lease Lease) e
 	return err
 }
 
+// errOvertaken means that another controller is at work now.
+var errOvertaken = errors.New("it is at work now")
+
 // renew makes the lease last through the next phase. It fails if another
 // controller took it over, before anything is done that it might not expect.
 func (s *switching) renew(ctx context.Context, phase Phase, lasts time.Duration) error {
 	if s.held == nil {
 		return nil
 	}
-	return s.until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
-		config, err := s.node.pve.Config(ctx, s.place())
-		if err != nil {
-			return false, err
-		}
-		lease, held := readLease(config.Values["description"])
-		if !held {
-			return false, fmt.Errorf("workstation: %w: the lease was taken out of VM %d", ErrLeased, s.place())
-		}
-		if lease.ID != s.held.ID {
-			return false, fmt.Errorf("workstation: %w: the lease was lost to %s", ErrLeased, lease.Owner)
-		}
-		lease.Phase, lease.TTL, lease.From = phase, lasts+leaseSlack, s.from
-		err = s.write(ctx, config, lease)
-		if errors.Is(err, pve.ErrStale) || errors.Is(err, ErrLocked) {
-			err = nil // somebody edited it, or a task has it: again
-			return false, err
-		}
-		return err == nil, err
-	})
+	return s.until(ctx, time.Minute, func(ctx context.Context) (bool, error) { return s.renewNow(ctx, phase, lasts) })
+}
+
+// renewNow is one try of renew.
+func (s *switching) renewNow(ctx context.Context, phase Phase, lasts time.Duration) (done bool, err error) {
+	if s.held == nil {
+		return true, nil
+	}
+	config, err := s.node.pve.Config(ctx, s.place())
+	if err != nil {
+		return false, err
+	}
+	lease, held := readLease(config.Values["description"])
+	if !held {
+		return false, fmt.Errorf("workstation: %w: the lease was taken out of VM %d", ErrLeased, s.place())
+	}
+	if lease.ID != s.held.ID {
+		return false, fmt.Errorf("workstation: %w: the lease was lost to %s: %w", ErrLeased, lease.Owner, errOvertaken)
+	}
+	lease.Phase, lease.TTL, lease.From = phase, lasts+leaseSlack, s.from
+	err = s.write(ctx, config, lease)
+	if errors.Is(err, pve.ErrStale) || errors.Is(err, ErrLocked) {
+		return false, nil // somebody edited it, or a task has it: again
+	}
+	return err == nil, err
 }
 
 // tidy takes out a lease of our own that an earlier switch could not.

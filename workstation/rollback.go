@@ -21,7 +21,7 @@ func (s *switching) goBack(ctx context.Context, phase Phase, cause error) error 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), returnTime)
 	defer cancel()
 	e := &SwitchError{Phase: phase, To: s.to, Cause: cause}
-	if s.from != 0 && !errors.Is(cause, errUnhealthy) {
+	if s.from != 0 && !errors.Is(cause, errUnhealthy) && !errors.Is(cause, errOvertaken) {
 		s.enter(PhaseRollback, s.from, fmt.Sprintf("returning to VM %d: %v", s.from, firstLine(cause)))
 		e.Return = s.restore(ctx)
 	}
@@ -40,6 +40,9 @@ func (s *switching) goBack(ctx context.Context, phase Phase, cause error) error 
 // restore makes the member that ran before the one that runs: the target,
 // which did not come up, gives the card back first.
 func (s *switching) restore(ctx context.Context) error {
+	if _, err := s.renewNow(ctx, PhaseRollback, s.stopTime()+s.db.Boot); errors.Is(err, errOvertaken) {
+		return err // the other decides what runs
+	}
 	for _, id := range []int{s.from, s.to} {
 		s.settle(ctx, id, s.db.Grace+leaseSlack)
 	}

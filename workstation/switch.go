@@ -141,7 +141,7 @@ func (s *switching) stopOthers(ctx context.Context) error {
 		if id == s.to {
 			continue
 		}
-		if err := s.renew(ctx, PhaseStop, s.db.Grace); err != nil {
+		if err := s.renew(ctx, PhaseStop, s.stopTime()); err != nil {
 			return err
 		}
 		s.enter(PhaseStop, id, fmt.Sprintf("shutting down VM %d, which may take %s", id, s.db.Grace))

@@ -44,7 +44,7 @@ func (s *switching) shutdown(ctx context.Context, id int) error {
 		} else if lookErr != nil {
 			continue
 		}
-		if err := s.renew(ctx, PhaseStop, s.db.Grace); err != nil {
+		if err := s.renew(ctx, PhaseStop, s.stopTime()); err != nil {
 			return err
 		}
 		err = ask() // the request did not arrive
@@ -70,6 +70,11 @@ func (s *switching) shutdown(ctx context.Context, id int) error {
 	return late
 }
 
+// stopTime is how long a shutdown may take, from the request, whose answer may
+// get lost, until the VM is gone. The lease must last for all of it: the task
+// has the VM's lock, and with it perhaps the lease's place.
+func (s *switching) stopTime() time.Duration { return 2*s.db.Grace + time.Minute + leaseSlack }
+
 // moved reports whether something came of a request to a VM that runs: it is
 // off now, or a task is at work on it.
 func (s *switching) moved(ctx context.Context, id int) (bool, error) {
@@ -93,7 +98,7 @@ func (s *switching) wait(ctx context.Context, id int, task pve.UPID, limit time.
 
 // start starts the target, unless it runs already.
 func (s *switching) start(ctx context.Context) error {
-	if err := s.renew(ctx, PhaseStart, s.db.Boot); err != nil {
+	if err := s.renew(ctx, PhaseStart, 2*s.db.Boot); err != nil { // to start, and to be up
 		return err
 	}
 	s.enter(PhaseStart, s.to, fmt.Sprintf("starting VM %d", s.to))

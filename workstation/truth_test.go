@@ -211,7 +211,7 @@ func TestDiffRefusesWhatContradictsItself(t *testing.T) {
 		"options in a volume":          {workstation.Spec{VMs: []workstation.VM{disk(workstation.Disk{Slot: "ide2", Volume: "none,media=disk"})}}, workstation.ErrInvalid, "belong in Options"},
 		"an ISO that is a disk":        {workstation.Spec{VMs: []workstation.VM{disk(workstation.Disk{Slot: "ide2", Volume: "local:iso/a.iso", Options: map[string]string{"media": "disk"}})}}, workstation.ErrInvalid, "it is a CD"},
 		"a volume and an import":       {workstation.Spec{VMs: []workstation.VM{disk(workstation.Disk{Slot: "scsi1", Volume: "local-lvm:vm-300-disk-7", Import: "local:import/a.raw"})}}, workstation.ErrInvalid, "want one of them"},
-		"a USB device twice":           {workstation.Spec{VMs: []workstation.VM{vm(func(vm *workstation.VM) { vm.Config["usb0"], vm.Config["usb1"] = "host=046d:c52b", "host=046d:c52b" })}}, workstation.ErrInvalid, "046d:c52b"},
+		"a USB port twice":             {workstation.Spec{VMs: []workstation.VM{vm(func(vm *workstation.VM) { vm.Config["usb0"], vm.Config["usb1"] = "host=1-2.3", "host=1-2.3" })}}, workstation.ErrInvalid, "1-2.3"},
 		"storages filled by nothing":   {workstation.Spec{VMs: []workstation.VM{plain}, Place: &storage.PlaceOptions{Overcommit: -1}}, storage.ErrOvercommit, "-1"},
 		"storages filled by no number": {workstation.Spec{VMs: []workstation.VM{plain}, Place: &storage.PlaceOptions{Overcommit: nan()}}, storage.ErrOvercommit, "NaN"},
 	} {
@@ -324,7 +324,7 @@ func TestFactsPrintNoConfiguration(t *testing.T) {
 	host := pair()
 	host.VMs[0].Config["args"] = "-device isa-applesmc,osk=hush"
 	facts := observe(t, pvetest.New(host, nil))
-	if shown := fmt.Sprintf("%v %+v %s", facts, facts, facts.VMs[140]); strings.Contains(shown, "hush") {
+	if shown := fmt.Sprintf("%v %+v %#v %s", facts, facts, facts, facts.VMs[140]); strings.Contains(shown, "hush") {
 		t.Error(shown)
 	}
 }

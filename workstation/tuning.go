@@ -93,8 +93,8 @@ func (vm VM) checkTuning(problems *problems) {
 		}
 		vm.checkUSB(problems, key)
 		host, _ := parseProperties(key, vm.Config[key]).get("host")
-		if devices[host] && host != "" && host != "spice" {
-			problems.add(vm, key, host, "the VM has this device already")
+		if devices[host] && strings.Contains(host, "-") { // of two with the same IDs QEMU takes one each
+			problems.add(vm, key, host, "the VM has what is plugged in there already")
 		}
 		devices[host] = true
 	}

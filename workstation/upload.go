@@ -45,7 +45,7 @@ var imageVolume = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9._-]*):(?:(iso)/([A-Za
 // read twice. PVE cannot go on with half an upload: after a failure Upload
 // begins anew. It ends with its context.
 //
-// It needs Datastore.AllocateTemplate on the storage, and space in the node's
+// It needs Datastore.AllocateTemplate and Audit on the storage, and space in the node's
 // /var/tmp for the time.
 func (n *Node) Upload(ctx context.Context, volume string, image io.ReadSeeker, report func(Event)) error {
 	size, err := image.Seek(0, io.SeekEnd)
@@ -85,8 +85,8 @@ type Download struct {
 // is there already is taken for it. The error is an [ImageError] for what cannot
 // be, and a [TaskError] where the download failed or has another checksum.
 //
-// It needs Datastore.AllocateTemplate on the storage, and Sys.AccessNetwork on
-// the node or both Sys.Audit and Sys.Modify on /.
+// It needs Datastore.AllocateTemplate and Audit on the storage, and
+// Sys.AccessNetwork on the node or both Sys.Audit and Sys.Modify on /.
 func (n *Node) Download(ctx context.Context, d Download, report func(Event)) error {
 	b := &bringing{node: n, volume: d.Volume, reporter: reporter{report: report}}
 	if sum, err := hex.DecodeString(d.SHA256); err != nil || len(sum) != sha256.Size {

@@ -19,6 +19,7 @@ func (d *differ) wanted(vm VM, have map[string]string) (config, notes map[string
 	if config == nil {
 		config = map[string]string{}
 	}
+	fresh := "" // the first slot that gets a new disk
 	for _, disk := range vm.Disks {
 		value, there := have[disk.Slot]
 		switch {
@@ -36,18 +37,21 @@ func (d *differ) wanted(vm VM, have map[string]string) (config, notes map[string
 			}
 		default:
 			config[disk.Slot], notes[disk.Slot] = d.newDisk(vm, disk)
-			d.checkUnused(vm, disk, have)
+			if disk.Purpose != storage.Firmware && fresh == "" {
+				fresh = disk.Slot
+				d.checkUnused(vm, fresh, have)
+			}
 		}
 	}
 	return config, notes
 }
 
 // checkUnused tells of disks that were detached, where a new one is to be made.
-func (d *differ) checkUnused(vm VM, disk Disk, have map[string]string) {
+func (d *differ) checkUnused(vm VM, slot string, have map[string]string) {
 	for _, key := range sortedKeys(have) {
 		if family(key) == "unused" {
 			d.find(Finding{ID: "workstation.unused", Severity: finding.Warning, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: key + ": " + have[key],
-				Why: "a disk that was detached keeps its data, and " + disk.Slot + " would be a new, empty one", Fix: "to have it back, attach it by hand or name it as the Disk's Volume"})
+				Why: "a disk that was detached keeps its data, and " + slot + " would be a new, empty one", Fix: "to have it back, attach it by hand or name it as the Disk's Volume"})
 		}
 	}
 }

@@ -2,7 +2,6 @@ package workstation
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -60,17 +59,15 @@ func Ways(v VMFacts, addresses []netip.Addr) []Way {
 var spice = regexp.MustCompile(`^qxl[234]?$`)
 
 // Ways returns the ways to reach a VM, with the addresses its agent tells. If
-// that does not answer, the error matches [ErrAgent], beside the ways that need
-// no address: PVE's console, as long as the VM has an emulated display.
+// that tells none the error says why, and matches [ErrAgent] where it does not
+// answer, beside the ways that need no address: PVE's console, as long as the VM
+// has an emulated display.
 func (n *Node) Ways(ctx context.Context, vmid int) ([]Way, error) {
 	config, err := n.pve.Config(ctx, vmid)
 	if err != nil {
 		return nil, err
 	}
 	addresses, err := n.pve.AgentAddresses(ctx, vmid)
-	if err != nil && !errors.Is(err, ErrAgent) {
-		return nil, err
-	}
 	return Ways(VMFacts{ID: vmid, Config: config.Values}, addresses), err
 }
 

@@ -75,11 +75,13 @@ func (c *Client) call(ctx context.Context, method, path string, params any, v an
 // send makes a request. One that go-proxmox failed because it logged in for
 // another meanwhile is made again.
 func (c *Client) send(ctx context.Context, method, path string, body []byte, answer *raw) error {
+	limited, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
 	if !c.ready.Load() {
 		select {
 		case c.first <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
+		case <-limited.Done():
+			return errNoAnswer
 		}
 		if c.ready.Load() {
 			<-c.first
@@ -87,19 +89,20 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte, ans
 			defer func() { <-c.first }()
 		}
 	}
-	limited, cancel := context.WithTimeout(ctx, answerTime)
-	defer cancel()
 	err := c.api.Req(limited, method, path, body, answer)
 	if errors.Is(err, proxmox.ErrNotAuthorized) && c.api.Session() != nil {
 		err = c.api.Req(limited, method, path, body, answer)
 	}
-	if err == nil {
-		c.ready.Store(true)
-	} else if limited.Err() != nil && ctx.Err() == nil {
-		return fmt.Errorf("no answer in %s", answerTime)
+	switch {
+	case err == nil || statusText.MatchString(err.Error()) || badRequest.MatchString(err.Error()):
+		c.ready.Store(true) // it answers, and knows who asks
+	case limited.Err() != nil && ctx.Err() == nil:
+		return errNoAnswer
 	}
 	return err
 }
+
+var errNoAnswer = fmt.Errorf("no answer in %s", answerTime)
 
 func (c *Client) get(ctx context.Context, path string, query url.Values, v any) error {
 	if len(query) > 0 {

@@ -18,10 +18,20 @@ type BackupJob struct {
 	// Pool is the resource pool that it is for, empty for none. VMs are those
 	// that it names or, as far as the login may see them, those of its pool.
 	Pool string
-	VMs  []int
+	VMs  []int // with [BackupJob.Of]
 	// All says that it is for all VMs but those of Exclude.
 	All     bool
 	Exclude []int
+}
+
+// Of returns the job with the VMs of its pool.
+func (j BackupJob) Of(guests []Guest) BackupJob {
+	for _, g := range guests {
+		if j.Pool != "" && g.Pool == j.Pool {
+			j.VMs = append(j.VMs, g.VMID)
+		}
+	}
+	return j
 }
 
 // Includes reports whether the job is for a VM (pve-manager PVE/VZDump.pm,
@@ -31,7 +41,7 @@ func (j BackupJob) Includes(vmid int) bool {
 }
 
 // BackupJobs returns the cluster's scheduled backups, without those that are
-// for other nodes only.
+// for other nodes only, and without the VMs of pools.
 func (c *Client) BackupJobs(ctx context.Context) ([]BackupJob, error) {
 	var entries []struct {
 		ID, Schedule, Mode, VMID, Exclude, Pool, Node string
@@ -41,7 +51,6 @@ func (c *Client) BackupJobs(ctx context.Context) ([]BackupJob, error) {
 		return nil, err
 	}
 	var jobs []BackupJob
-	var guests []Guest
 	for _, e := range entries {
 		if e.Node != "" && e.Node != c.node {
 			continue
@@ -49,17 +58,6 @@ func (c *Client) BackupJobs(ctx context.Context) ([]BackupJob, error) {
 		job := BackupJob{ID: e.ID, Schedule: e.Schedule, Mode: cmp.Or(e.Mode, "snapshot"), Enabled: bool(e.Enabled), Pool: e.Pool}
 		switch {
 		case e.Pool != "":
-			if guests == nil {
-				var err error
-				if guests, err = c.Guests(ctx); err != nil {
-					return nil, err
-				}
-			}
-			for _, g := range guests {
-				if g.Pool == e.Pool {
-					job.VMs = append(job.VMs, g.VMID)
-				}
-			}
 		case e.VMID != "":
 			job.VMs = vmids(e.VMID)
 		default:

@@ -40,7 +40,7 @@ type Endpoint struct {
 // String returns the URL and nothing that is secret.
 func (e Endpoint) String() string {
 	u, err := url.Parse(e.URL)
-	if err != nil {
+	if err != nil || u.Host == "" { // what is in it may be a password
 		return "an address that is none"
 	}
 	return u.Redacted()

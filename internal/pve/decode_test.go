@@ -112,7 +112,7 @@ func TestStaleIsNoWrongChecksum(t *testing.T) {
 
 func TestEndpointHidesItsSecrets(t *testing.T) {
 	t.Parallel()
-	for _, address := range []string{"https://pve", "https://root:hush@pve", "http://root:hush@pve", "https://root:hush@pve:x", "hush\n"} {
+	for _, address := range []string{"https://pve", "https://root:hush@pve", "http://root:hush@pve", "https://root:hush@pve:x", "root:hush@pve:8006", "https:root:hush@pve:8006", "hush\n"} {
 		e := Endpoint{URL: address, Token: "u@pve!t=hush", Password: "hush"}
 		text, err := json.Marshal(map[string]any{"endpoint": e, "at": &e})
 		if err != nil {

@@ -2,6 +2,7 @@ package pve
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,6 +35,9 @@ type login struct {
 func (l *login) RoundTrip(r *http.Request) (*http.Response, error) {
 	ticket, csrf, err := l.session(r, "")
 	if err != nil {
+		if r.Body != nil {
+			_ = r.Body.Close()
+		}
 		return refusal(r, err)
 	}
 	response, err := l.send(r, r.Body, ticket, csrf)
@@ -73,8 +77,10 @@ func (l *login) session(r *http.Request, refused string) (ticket, csrf string, e
 	if l.ticket != "" && l.ticket != refused && time.Since(l.since) < renewAfter {
 		return l.ticket, l.csrf, nil
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), answerTime) // an upload has no end of its own
+	defer cancel()
 	form := url.Values{"username": {l.username}, "password": {l.password}}
-	request, err := http.NewRequestWithContext(r.Context(), http.MethodPost, l.address+"/access/ticket", strings.NewReader(form.Encode()))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, l.address+"/access/ticket", strings.NewReader(form.Encode()))
 	if err != nil {
 		return "", "", err
 	}

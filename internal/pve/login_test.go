@@ -136,6 +136,38 @@ func TestLoginThatFails(t *testing.T) {
 	}
 }
 
+// A login that is never answered is given up, so that the next one may work.
+func TestALoginThatHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		sim := pvetest.New(host(), nil)
+		c := ours(t, sim)
+		sim.Inject(pvetest.Fault{Path: "/access/ticket", Kind: pvetest.HangAfter})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := c.Upload(ctx, pve.File{Storage: "local", Content: "iso", Name: "a.iso"}, strings.NewReader("a disk"), 6); err == nil {
+			t.Error("an upload without a login")
+		}
+		time.Sleep(2 * time.Minute)
+		if err := many(t.Context(), c); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The first requests, of which one alone goes ahead, are not waited for without
+// end either.
+func TestASilentNode(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, sim *pvetest.Node, c *pve.Client) {
+		sim.Inject(pvetest.Fault{Path: ".*", Kind: pvetest.HangAfter, Times: -1})
+		began := time.Now()
+		if err := many(t.Context(), c); !errors.Is(err, pve.ErrNoAnswer) || time.Since(began) != time.Minute {
+			t.Errorf("%v after %s", err, time.Since(began))
+		}
+	})
+}
+
 // A request is not waited for without end.
 func TestNoAnswer(t *testing.T) {
 	t.Parallel()

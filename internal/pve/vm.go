@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,8 +19,9 @@ type VMStatus struct {
 	Lock     string
 	Tags     string
 	Template bool
-	// Paused says that QEMU runs and the guest does not: paused, asleep, or not
-	// begun because QEMU was started for a backup. Of the lists, only
+	// Paused says that QEMU runs and the guest does not: paused, asleep, halted
+	// by an error of its disk or its own, or not begun because QEMU was started
+	// for a backup. Of the lists, only
 	// [Client.VMsInFull] tells.
 	Paused bool
 	Uptime time.Duration
@@ -44,10 +46,14 @@ type vmStatus struct {
 	} `json:"ha"`
 }
 
+// halted are QEMU's states in which there is a process, and no guest runs (QEMU
+// QMP reference, RunState).
+var halted = []string{"paused", "suspended", "prelaunch", "io-error", "internal-error", "guest-panicked"}
+
 func (s vmStatus) public() VMStatus {
 	return VMStatus{VMID: int(s.VMID.value), Name: s.Name, Running: s.Status == "running", Lock: s.Lock, Tags: s.Tags,
 		Template: bool(s.Template), Uptime: time.Duration(s.Uptime.value) * time.Second, Memory: storage.Size(s.MaxMem.value),
-		HA: bool(s.HA.Managed), Paused: s.QMP == "paused" || s.QMP == "suspended" || s.QMP == "prelaunch"}
+		HA: bool(s.HA.Managed), Paused: slices.Contains(halted, s.QMP)}
 }
 
 // VMs returns the VMs of the node that the caller may see, in the order PVE

@@ -50,10 +50,11 @@
 //
 // Its truth is PVE's API schema and the sources of PVE 9.1 (qemu-server 9.2,
 // pve-guest-common, pve-storage, pve-access-control, pve-http-server). It has
-// one node and no cluster, no containers, no migration, no clones, no restore
-// and no network traffic; what it does not serve answers 501. Privileges
-// propagate always, there are no groups, and pools lend none. The conformance tests of
-// this package run against a real node too; see conformance_test.go.
+// one node and no cluster, containers by name only, no migration, no clones, no
+// restore and no network traffic; what it does not serve answers 501.
+// Privileges propagate always, there are no groups, and pools lend none. The
+// conformance tests of this package run against a real node too; see
+// conformance_test.go.
 //
 // # Where things are
 //
