@@ -75,9 +75,11 @@ func (j *judgement) guest(v Verdict) {
 // them there (pci_dev_group_bind_to_vfio in pve-common PVE/SysFSTools.pm).
 func (j *judgement) driver() {
 	var held []string
+	kept, prepared := j.facts.Kept(), true
 	for _, f := range j.card.Functions {
 		if f.Driver != "" && f.Driver != "vfio-pci" {
 			held = append(held, f.Address.String()+" by "+f.Driver)
+			prepared = prepared && slices.Contains(kept, f.Address)
 		}
 	}
 	if len(held) == 0 {
@@ -86,9 +88,7 @@ func (j *judgement) driver() {
 	f := Finding{ID: "gpu.host-driver", Severity: Warning, Seen: strings.Join(held, ", "),
 		Why: "PVE takes the card from this driver when the VM starts, which can hang the host if something uses it, and does not give it back when the VM stops",
 		Fix: "keep the card from the host: let iommu's host plan bind it to vfio-pci from the next start on"}
-	if kept := j.facts.Kept(); !slices.ContainsFunc(j.card.Functions, func(fn iommu.Function) bool {
-		return fn.Driver != "" && fn.Driver != "vfio-pci" && !slices.Contains(kept, fn.Address)
-	}) {
+	if prepared {
 		f.Fix = "restart the host, which keeps the card for guests from then on"
 	}
 	switch {

@@ -13,10 +13,10 @@ import (
 // The IDs are iommu.off, iommu.firmware-off, iommu.vm-without-iommu,
 // iommu.off-by-argument, iommu.unknown, iommu.no-interrupt-remapping,
 // iommu.unsafe-interrupts, iommu.acs-override, iommu.virqfd-gone,
-// iommu.options-unread,
-// iommu.not-refreshed, iommu.not-booted, iommu.not-configured, iommu.not-bound,
-// iommu.loader-unknown, iommu.server-console, iommu.emulated-display,
-// iommu.uses-unknown and iommu.unread.
+// iommu.options-unread, iommu.not-refreshed, iommu.not-booted,
+// iommu.not-configured, iommu.not-bound, iommu.loader-unknown,
+// iommu.server-console, iommu.emulated-display, iommu.uses-unknown and
+// iommu.unread.
 func (f Facts) Check() []Finding {
 	var findings []Finding
 	findings = append(findings, f.checkState()...)

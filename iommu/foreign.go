@@ -22,25 +22,19 @@ func (f Facts) foreign(k kept) foreign {
 			theirs.ids = append(theirs.ids, strings.ToLower(id))
 		}
 	}
-	for _, file := range f.Modprobe {
+	for _, c := range f.commands(vfioPCI) {
 		if f.vfioBuiltIn() {
 			break // no options and no commands of modprobe.d are for it
 		}
-		for _, line := range modprobeLines(file) {
-			fields := strings.Fields(line)
-			if file.Path == modprobeFile || len(fields) < 3 || !sameName(fields[1], vfioPCI) {
-				continue
-			}
-			seen := "/" + file.Path + ": " + line
-			switch fields[0] {
-			case "install":
-				add(seen, "")
-			case "softdep":
-				theirs.order = append(theirs.order, seen)
-			}
-			for _, option := range fields[2:] {
-				if ids, ok := strings.CutPrefix(option, "ids="); ok && fields[0] == "options" {
-					add(seen, ids)
+		switch c.name {
+		case "install":
+			add(c.line, "")
+		case "softdep":
+			theirs.order = append(theirs.order, c.line)
+		case "options":
+			for _, option := range c.words {
+				if ids, ok := strings.CutPrefix(option, "ids="); ok {
+					add(c.line, ids)
 				}
 			}
 		}
@@ -70,18 +64,12 @@ func (f Facts) ordered(modules []string) []string {
 	var lines []string
 	for _, module := range modules {
 		name, rest := module, ""
-		for _, file := range f.Modprobe {
-			for _, line := range modprobeLines(file) {
-				fields := strings.Fields(line)
-				if file.Path == modprobeFile || len(fields) < 3 || !sameName(fields[1], module) {
-					continue
-				}
-				switch {
-				case fields[0] == "softdep" && rest == "":
-					rest = " " + strings.Join(fields[2:], " ")
-				case fields[0] == "install":
-					name = loads(fields[2:], module)
-				}
+		for _, c := range f.commands(module) {
+			switch {
+			case c.name == "softdep" && rest == "":
+				rest = " " + strings.Join(c.words, " ")
+			case c.name == "install":
+				name = loads(c.words, module)
 			}
 		}
 		if name == "" {

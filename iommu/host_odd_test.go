@@ -2,7 +2,9 @@ package iommu_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -39,17 +41,10 @@ func TestUsesThatHide(t *testing.T) {
 	} {
 		facts := read(t, "reference", test.lines...)
 		_, err := facts.Bind(addresses(t, test.address), nil)
-		if got := refusedFor(err); test.want != "" && got != test.want || test.want == "" && err != nil || !strings.Contains(errText(err), test.seen) {
+		if got := refusedFor(err); test.want != "" && got != test.want || test.want == "" && err != nil || !strings.Contains(fmt.Sprint(err), test.seen) {
 			t.Errorf("%s: %v, want %s and %q", name, err, test.want, test.seen)
 		}
 	}
-}
-
-func errText(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
 }
 
 // The order that vfio-pci comes first holds with what others wrote, and breaks
@@ -67,11 +62,11 @@ func TestOrderBesideOthers(t *testing.T) {
 		"a command with more":   {"install nouveau modprobe -i nouveau 2>/dev/null\n", []string{"softdep nvidia pre: vfio-pci"}, []string{"softdep 2", "softdep nouveau"}},
 		"a command with a path": {"install nouveau /sbin/modprobe -C /etc/x.conf -i nouveau; modprobe other\n", []string{"softdep nvidia pre: vfio-pci"}, []string{"softdep /etc", "softdep other"}},
 		"a softdep of others":   {"softdep nvidia post: nvidia-uvm nvidia-drm\n", []string{"softdep nvidia pre: vfio-pci post: nvidia-uvm nvidia-drm"}, nil},
-		"over two lines":        {"softdep nvidia \\\\\n pre: drm post: nvidia-uvm\n", []string{"softdep nvidia pre: vfio-pci drm post: nvidia-uvm"}, nil},
+		"over two lines":        {"softdep nvidia \\\n pre: drm post: nvidia-uvm\n", []string{"softdep nvidia pre: vfio-pci drm post: nvidia-uvm"}, nil},
 	} {
 		lines := []string{}
 		if test.file != "" {
-			lines = append(lines, "file etc/modprobe.d/nvidia.conf "+quoted(test.file))
+			lines = append(lines, "file etc/modprobe.d/nvidia.conf "+strconv.Quote(test.file))
 		}
 		plan, err := read(t, "two-identical-cards", lines...).Prepare(addresses(t, "0000:0b:00.0", "0000:0b:00.1"), nil)
 		if err != nil {
@@ -94,8 +89,6 @@ func TestOrderBesideOthers(t *testing.T) {
 	}
 }
 
-func quoted(text string) string { return `"` + strings.ReplaceAll(text, "\n", `\n`) + `"` }
-
 // What was prepared once stays so when it is prepared again after a restart.
 func TestPreparedAgainAfterARestart(t *testing.T) {
 	t.Parallel()
@@ -108,7 +101,7 @@ func TestPreparedAgainAfterARestart(t *testing.T) {
 	}
 	lines := []string{"file etc/modprobe.d/vfio.conf", host("vfio-pci")}
 	for _, change := range plan.Changes {
-		lines = append(lines, "file "+change.Path+" "+quoted(*change.After))
+		lines = append(lines, "file "+change.Path+" "+strconv.Quote(*change.After))
 	}
 	again, err := read(t, "reference", lines...).Prepare(addresses(t, "0000:0e:00.0"), nil)
 	if err != nil || !again.Empty() || again.Reboot != "" {
@@ -139,13 +132,13 @@ func TestModprobeFilesAsKmodReadsThem(t *testing.T) {
 	_, err := read(t, "amd-desktop", `file etc/kernel/cmdline "# ours\nroot=ZFS=rpool/ROOT/pve-1\n"`).Prepare(addresses(t, "0000:0c:00.0"),
 		&iommu.PrepareOptions{Args: []string{"iommu=pt"}, Allow: []iommu.UseKind{iommu.UseConsole}})
 	_, dracutErr := read(t, "two-identical-cards", "dir etc/dracut.conf.d").Prepare(addresses(t, "0000:0b:00.0"), nil)
-	if !errors.Is(dracutErr, iommu.ErrLoader) || !strings.Contains(errText(dracutErr), "dracut") {
+	if !errors.Is(dracutErr, iommu.ErrLoader) || !strings.Contains(fmt.Sprint(dracutErr), "dracut") {
 		t.Errorf("dracut: %v", dracutErr)
 	}
 	if plan, err := read(t, "two-identical-cards", "dir etc/dracut.conf.d").GiveBack(addresses(t, "0000:0b:00.0")); err != nil || !plan.Empty() {
 		t.Errorf("dracut, given back what is not kept: %v, %s", err, plan)
 	}
-	if !strings.Contains(errText(err), "has no root=") {
+	if !strings.Contains(fmt.Sprint(err), "has no root=") {
 		t.Errorf("a command line that begins with a comment: %v", err)
 	}
 }

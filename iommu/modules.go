@@ -34,6 +34,27 @@ func modprobeLines(file File) []string {
 	return lines
 }
 
+// A command is a line of modprobe.d about a module: options, install, softdep.
+type command struct {
+	line  string   // with its file, as it is told of
+	name  string   // "options"
+	words []string // after the module's name
+}
+
+// commands returns what others than us wrote in modprobe.d about a module.
+func (f Facts) commands(module string) []command {
+	var commands []command
+	for _, file := range f.Modprobe {
+		for _, line := range modprobeLines(file) {
+			fields := strings.Fields(line)
+			if file.Path != modprobeFile && len(fields) > 2 && sameName(fields[1], module) {
+				commands = append(commands, command{"/" + file.Path + ": " + line, fields[0], fields[2:]})
+			}
+		}
+	}
+	return commands
+}
+
 // vfioBuiltIn reports whether vfio-pci is part of the kernel.
 func (f Facts) vfioBuiltIn() bool {
 	m, _ := f.Module("vfio_pci")

@@ -41,6 +41,13 @@ func parseConfig(text string) (enabled []Storage, disabled map[string]bool) {
 		if disabled[s.Name] {
 			continue
 		}
+		switch { // a path, or a boolean that is about the storage's own
+		case s.MountPoint == "" || strings.HasPrefix(s.MountPoint, "/"):
+		case isTrue(s.MountPoint):
+			s.MountPoint = s.Path
+		default:
+			s.MountPoint = ""
+		}
 		if s.Content == nil {
 			s.Content = slices.Clone(contents[s.Type])
 		}
@@ -87,10 +94,7 @@ func (s *Storage) set(key, value string) {
 	case "nodes":
 		s.Nodes = list(value)
 	case "is_mountpoint":
-		if s.MountPoint = value; !strings.HasPrefix(value, "/") {
-			s.MountPoint = ""
-			s.mountsPath = isTrue(value)
-		}
+		s.MountPoint = value
 	case "content":
 		s.Content = append(s.Content, list(value)...)
 	}

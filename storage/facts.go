@@ -52,7 +52,6 @@ type Storage struct {
 	// MountPoint is what must be mounted for it to be there (is_mountpoint);
 	// empty for nothing.
 	MountPoint string `json:"mountPoint,omitempty"`
-	mountsPath bool   // it is Path
 
 	Path     string `json:"path,omitempty"`     // of dir and btrfs
 	Group    string `json:"group,omitempty"`    // of lvm and lvmthin

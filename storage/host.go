@@ -100,9 +100,6 @@ func (h Host) own(config string, mounts []Mount, mountsKnown bool) []Storage {
 		if len(s.Nodes) > 0 && name != "" && s.Name != "local" && !slices.Contains(s.Nodes, name) {
 			continue
 		}
-		if s.mountsPath {
-			s.MountPoint = s.Path
-		}
 		if s.MountPoint != "" && mountsKnown {
 			s.Active = slices.ContainsFunc(mounts, func(m Mount) bool { return m.Path == path.Clean(s.MountPoint) })
 		}
@@ -187,10 +184,16 @@ func (h Host) bus(name string) Bus {
 		}
 	}
 	vendor, _ := sysfs.Attr(h.Sys, "block/"+name+"/device/vendor")
-	if slices.ContainsFunc([]string{"LSI", "AVAGO", "BROADCOM", "ASR", "DELL", "HP", "Adaptec", "PERC", "Areca", "QEMU", "VMware"}, func(v string) bool {
-		return strings.HasPrefix(vendor, v)
-	}) {
+	if HidesDisks(vendor) || slices.ContainsFunc([]string{"DELL", "HP", "PERC"}, func(v string) bool { return strings.HasPrefix(vendor, v) }) {
 		return RAID
 	}
 	return ""
+}
+
+// HidesDisks reports whether what has this SCSI vendor is a volume of a RAID
+// controller or of a hypervisor's.
+func HidesDisks(vendor string) bool {
+	return slices.ContainsFunc([]string{"LSI", "AVAGO", "BROADCOM", "Adaptec", "ASR", "Areca", "QEMU", "VMware"}, func(maker string) bool {
+		return strings.HasPrefix(vendor, maker)
+	})
 }

@@ -41,12 +41,12 @@ func (db DualBoot) Advise(facts Facts) []Finding {
 			continue
 		}
 		if strings.HasPrefix(v.Config["ostype"], "win") {
-			findings = append(findings, Finding{ID: "switch.fast-startup", Severity: finding.Info, Subject: fmt.Sprintf("VM %d %s", id, v.Name), Seen: "ostype: " + v.Config["ostype"],
+			findings = append(findings, Finding{ID: "switch.fast-startup", Severity: finding.Info, Subject: v.String(), Seen: "ostype: " + v.Config["ostype"],
 				Why: "with fast startup Windows does not shut down but hibernates, and comes back with the card's driver in an old state",
 				Fix: "in the guest, as administrator: powercfg /h off"})
 		}
 		if enabled, _ := parseProperties("agent", v.Config["agent"]).get("enabled"); normal(enabled) != "1" {
-			findings = append(findings, Finding{ID: "switch.no-agent", Severity: finding.Warning, Subject: fmt.Sprintf("VM %d %s", id, v.Name), Seen: "agent: " + v.Config["agent"],
+			findings = append(findings, Finding{ID: "switch.no-agent", Severity: finding.Warning, Subject: v.String(), Seen: "agent: " + v.Config["agent"],
 				Why: "without the guest agent a shutdown goes by the power button, which guests may ignore, and nobody can tell when it is up",
 				Fix: "install qemu-guest-agent in the guest and set agent: 1"})
 		}
@@ -94,15 +94,15 @@ func (db DualBoot) adviseBackup(job BackupJob) []Finding {
 // 0 lets none of them start. The error is an [InvalidError] for a set that is
 // none, and matches [ErrNotFound] for a member that does not exist.
 func (db DualBoot) StartWithHost(facts Facts, vmid int) (Plan, error) {
-	db, err := db.withDefaults()
-	if err == nil && vmid != 0 {
-		err = db.member(vmid)
+	set, err := db.withDefaults()
+	if vmid != 0 {
+		set, err = db.withTarget(vmid)
 	}
 	if err != nil {
 		return Plan{}, err
 	}
 	plan := Plan{Node: facts.Node}
-	for _, id := range db.Members {
+	for _, id := range set.Members {
 		v, exists := facts.VMs[id]
 		if !exists {
 			return Plan{}, fmt.Errorf("workstation: VM %d on node %s: %w", id, facts.Node, ErrNotFound)

@@ -149,9 +149,7 @@ func hotPlugged(key string, config map[string]string, want string) bool {
 		setting := cmp.Or(config["hotplug"], "1")
 		return setting == "1" || slices.Contains(strings.Split(setting, ","), kind)
 	}
-	have, haveErr := storage.ParseDrive(config[key])
-	drive, err := storage.ParseDrive(want)
-	if slotFormat.MatchString(key) && haveErr == nil && err == nil && have.IsCDROM() && drive.IsCDROM() {
+	if slotFormat.MatchString(key) && isCD(config[key]) && isCD(want) {
 		return true // the medium of a CD drive
 	}
 	switch family(key) {

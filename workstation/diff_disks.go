@@ -50,7 +50,7 @@ func diskName(vmid int, slot string) string { return fmt.Sprintf("VM %d %s", vmi
 // growth returns the request for the room that a disk grows by.
 func growth(vm VM, disk Disk, value string) (r storage.Request, grows bool) {
 	size, err := volumeSize(value)
-	if drive, driveErr := storage.ParseDrive(value); err != nil || size >= disk.Size || disk.Purpose == storage.Firmware || driveErr == nil && drive.IsCDROM() {
+	if err != nil || size >= disk.Size || disk.Purpose == storage.Firmware || isCD(value) {
 		return r, false // grow tells of the error
 	}
 	pool, _, _ := cutVolume(value)
@@ -87,7 +87,7 @@ func (d *differ) elsewhere(vm VM, disk Disk, value string) {
 func (d *differ) grow(vm VM, have VMFacts) {
 	for _, disk := range vm.Disks {
 		value, there := have.Config[disk.Slot]
-		if drive, err := storage.ParseDrive(value); !there || !disk.allocates() || disk.Purpose == storage.Firmware || err == nil && drive.IsCDROM() {
+		if !there || !disk.allocates() || disk.Purpose == storage.Firmware || isCD(value) {
 			continue
 		}
 		size, err := volumeSize(value)

@@ -34,6 +34,9 @@ type Disk struct {
 	Options map[string]string
 }
 
+// isFirmware reports whether a slot is for what the firmware or the TPM keeps.
+func isFirmware(slot string) bool { return slot == "efidisk0" || slot == "tpmstate0" }
+
 // allocates reports whether the disk is one that PVE makes.
 func (d Disk) allocates() bool { return d.Volume == "" }
 
@@ -66,7 +69,7 @@ func (s Spec) withPurposes() Spec {
 		for j, disk := range vm.Disks {
 			switch {
 			case disk.Purpose != "":
-			case disk.Slot == "efidisk0" || disk.Slot == "tpmstate0":
+			case isFirmware(disk.Slot):
 				s.VMs[i].Disks[j].Purpose = storage.Firmware
 			default:
 				s.VMs[i].Disks[j].Purpose = storage.Data

@@ -102,12 +102,13 @@ func (db DualBoot) withDefaults() (DualBoot, error) {
 	return db, nil
 }
 
-// member returns an error if a VM is no member of the set.
-func (db DualBoot) member(vmid int) error {
-	if !slices.Contains(db.Members, vmid) {
-		return &InvalidError{VMID: vmid, Field: "members", Value: fmt.Sprint(db.Members), Why: "the VM is not one of them"}
+// withTarget is withDefaults for a VM that must be a member.
+func (db DualBoot) withTarget(vmid int) (DualBoot, error) {
+	db, err := db.withDefaults()
+	if err == nil && !slices.Contains(db.Members, vmid) {
+		err = &InvalidError{VMID: vmid, Field: "members", Value: fmt.Sprint(db.Members), Why: "the VM is not one of them"}
 	}
-	return nil
+	return db, err
 }
 
 // A DualBootStatus says who has the card and who could have it.

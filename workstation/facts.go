@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -82,7 +83,7 @@ type VMFacts struct {
 }
 
 // String returns the VM's ID and name, and nothing of its configuration.
-func (v VMFacts) String() string { return fmt.Sprintf("VM %d %s", v.ID, v.Name) }
+func (v VMFacts) String() string { return strings.TrimSpace(fmt.Sprintf("VM %d %s", v.ID, v.Name)) }
 
 // GoString returns what String does.
 func (v VMFacts) GoString() string { return v.String() }
@@ -121,10 +122,14 @@ func (f Facts) PCI() gpu.Node {
 
 // Claims returns what the node's VMs want of its PCI devices.
 func (f Facts) Claims() []gpu.Claim {
+	return f.claims(func(v VMFacts) map[string]string { return v.Config })
+}
+
+func (f Facts) claims(config func(VMFacts) map[string]string) []gpu.Claim {
 	var claims []gpu.Claim
 	for _, id := range slices.Sorted(maps.Keys(f.VMs)) {
 		v := f.VMs[id]
-		if values := v.HostPCI(); len(values) > 0 {
+		if values := hostPCI(config(v)); len(values) > 0 {
 			claims = append(claims, gpu.Claim{VMID: id, Values: values, OnBoot: v.Config["onboot"] == "1"})
 		}
 	}
@@ -139,7 +144,6 @@ func (f Facts) Claims() []gpu.Claim {
 func (n *Node) Observe(ctx context.Context) (Facts, error) {
 	f := Facts{Node: n.name, VMs: map[int]VMFacts{}, RootTicket: n.opts.RootTicket}
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(8)
 	o := &observation{facts: &f}
 	group.Go(func() error {
 		status, err := n.pve.NodeStatus(ctx)
@@ -190,9 +194,7 @@ func (n *Node) Observe(ctx context.Context) (Facts, error) {
 // settle adds what follows from several answers.
 func (f *Facts) settle(node string, guests []pve.Guest) {
 	f.Others = others(node, guests)
-	for i, job := range f.Backups {
-		f.Backups[i] = job.Of(guests)
-	}
+	pve.FillPools(f.Backups, guests)
 	f.doubtCommitted()
 }
 

@@ -2,7 +2,6 @@ package workstation
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -21,11 +20,7 @@ func Preflight(db DualBoot, to int, facts Facts) []Finding {
 	block := func(id, seen, why, fix string) {
 		findings = append(findings, Finding{ID: id, Severity: finding.Blocker, Subject: subject, Seen: seen, Why: why, Fix: fix})
 	}
-	_, err := db.withDefaults()
-	if err == nil {
-		err = db.member(to)
-	}
-	if err != nil {
+	if _, err := db.withTarget(to); err != nil {
 		block("switch.members", fmt.Sprint(db.Members), err.Error(), "name two VMs or more, each once, and the target among them")
 		return findings
 	}
@@ -91,7 +86,7 @@ func preflightCards(db DualBoot, target VMFacts, facts Facts) []Finding {
 		if !slices.Contains(c.VMs[:], target.ID) || slices.Contains(db.Members, other) || !facts.VMs[other].Running {
 			continue
 		}
-		findings = append(findings, Finding{ID: "switch.outsider", Severity: finding.Blocker, Subject: fmt.Sprintf("VM %d %s", other, facts.VMs[other].Name),
+		findings = append(findings, Finding{ID: "switch.outsider", Severity: finding.Blocker, Subject: facts.VMs[other].String(),
 			Seen: "it is running, and " + c.String(), Why: "PVE gives the card to one VM at a time", Fix: "shut it down, or make it a member"})
 	}
 	return findings
@@ -100,18 +95,12 @@ func preflightCards(db DualBoot, target VMFacts, facts Facts) []Finding {
 // claimsNow is Claims as they will be when a VM starts: its own configuration
 // with what waits for that, and what is in force of the VMs that run.
 func (f Facts) claimsNow(starts int) []gpu.Claim {
-	var claims []gpu.Claim
-	for _, id := range slices.Sorted(maps.Keys(f.VMs)) {
-		v := f.VMs[id]
-		config := v.now()
-		if id == starts {
-			config = v.Config
+	return f.claims(func(v VMFacts) map[string]string {
+		if v.ID == starts {
+			return v.Config
 		}
-		if values := hostPCI(config); len(values) > 0 {
-			claims = append(claims, gpu.Claim{VMID: id, Values: values})
-		}
-	}
-	return claims
+		return v.now()
+	})
 }
 
 // preflightStorage checks that the storages of the target's drives are there.

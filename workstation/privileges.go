@@ -93,21 +93,17 @@ func volumePrivileges(vmid int, pool, volume string) (needs []Privilege, owned b
 // driveElsewhere returns what a drive asks for on storages and of other VMs.
 func driveElsewhere(vmid int, value string) []Privilege {
 	props := parseProperties("scsi0", value)
-	pool, volume, found := strings.Cut(value, ":")
-	if !found && value != "cdrom" && !strings.HasPrefix(value, "cdrom,") {
-		return nil
-	}
+	pool, volume, found := cutVolume(value)
 	media, _ := props.get("media")
 	switch {
-	case isCloudInit(value): // PVE asks for nothing there
-		return nil
-	case value == "cdrom" || strings.HasPrefix(value, "cdrom,"): // the host's own drive
+	case pool == "cdrom": // the host's own drive
 		return []Privilege{{"/", "Sys.Console"}}
+	case !found, isCloudInit(value): // PVE asks for nothing there
+		return nil
 	case media == "cdrom":
 		return []Privilege{{"/storage/" + pool, "Datastore.Audit|Datastore.AllocateSpace"}}
 	}
-	name, _, _ := strings.Cut(volume, ",")
-	if needs, owned := volumePrivileges(vmid, pool, name); owned {
+	if needs, owned := volumePrivileges(vmid, pool, volume); owned {
 		return needs
 	}
 	needs := []Privilege{{"/storage/" + pool, "Datastore.AllocateSpace"}}

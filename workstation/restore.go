@@ -41,7 +41,7 @@ func RestorePlan(before Snapshot, facts Facts) (Plan, error) {
 	}
 	for _, id := range before.Missing {
 		if v, there := facts.VMs[id]; there {
-			d.find(Finding{ID: "restore.made", Severity: finding.Info, Subject: vmSubject(v), Seen: "it was made since the snapshot",
+			d.find(Finding{ID: "restore.made", Severity: finding.Info, Subject: v.String(), Seen: "it was made since the snapshot",
 				Why: "restoring destroys nothing", Fix: "remove it with a DestroyPlan if it is not wanted"})
 		}
 	}
@@ -50,12 +50,8 @@ func RestorePlan(before Snapshot, facts Facts) (Plan, error) {
 	return d.plan, nil
 }
 
-func vmSubject(v VMFacts) string { return strings.TrimSpace(fmt.Sprintf("VM %d %s", v.ID, v.Name)) }
-
-// keptKeys have no way back (qemu-server PVE/QemuServer.pm,
-// json_config_properties, for those that nobody may set).
-var keptKeys = []string{"digest", "lock", "meta", "vmgenid", "template", "parent", "snaptime", "snapstate", "vmstate",
-	"runningmachine", "runningcpu", "running-nets-host-mtu"}
+// keptKeys have no way back.
+var keptKeys = append([]string{"vmgenid"}, ownKeys...)
 
 // restore plans the way back of one VM.
 func (d *differ) restore(id int, old map[string]string) {
@@ -66,7 +62,7 @@ func (d *differ) restore(id int, old map[string]string) {
 			Why: "a configuration is nothing without its disks", Fix: "restore the VM from a backup, or leave it out of the snapshot"})
 		return
 	case old["meta"] != "" && v.Config["meta"] != "" && old["meta"] != v.Config["meta"]:
-		d.find(Finding{ID: "restore.another", Severity: finding.Blocker, Subject: vmSubject(v), Seen: fmt.Sprintf("meta: %s, in the snapshot %s", v.Config["meta"], old["meta"]),
+		d.find(Finding{ID: "restore.another", Severity: finding.Blocker, Subject: v.String(), Seen: fmt.Sprintf("meta: %s, in the snapshot %s", v.Config["meta"], old["meta"]),
 			Why: "the VM was destroyed and made anew: its disks are others", Fix: "leave it out of the snapshot"})
 		return
 	}
@@ -112,7 +108,7 @@ func (r *restoring) remove(key string) {
 
 func (r *restoring) tell(id string, f Finding) {
 	f.ID = id
-	f.Subject = vmSubject(r.vm)
+	f.Subject = r.vm.String()
 	r.find(f)
 }
 

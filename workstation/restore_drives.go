@@ -76,7 +76,7 @@ func (r *restoring) options(key string, old, have storage.Drive) {
 		r.tell("restore.disk-grown", Finding{Severity: finding.Info, Seen: fmt.Sprintf("%s has %s, in the snapshot %s", key, size, before),
 			Why: "a disk is never made smaller"})
 	}
-	if key == "efidisk0" || key == "tpmstate0" {
+	if isFirmware(key) {
 		old = asBuilt(old, have)
 	}
 	if !sameDrive(old.String(), r.vm.Config[key]) {

@@ -26,10 +26,7 @@ import (
 // VM.Config.Options unless db.NoLease is set, and what [Agent.Wait] does where
 // an agent is configured.
 func (n *Node) Switch(ctx context.Context, db DualBoot, to int, progress func(Event)) error {
-	db, err := db.withDefaults()
-	if err == nil {
-		err = db.member(to)
-	}
+	db, err := db.withTarget(to)
 	if err != nil {
 		return err
 	}

@@ -69,14 +69,19 @@ var (
 // The VMIDs that PVE takes (pve-common PVE/JSONSchema.pm, pve-vmid).
 const minVMID, maxVMID = 100, 999999999
 
-// noSettings are what may not stand in a Config: parameters with which PVE is
-// told what to do (of POST qemu and PUT config in its API description), and
-// keys that it alone writes.
-var noSettings = []string{
-	"archive", "background_delay", "bwlimit", "cdrom", "delete", "digest", "force", "ha-managed", "import-working-storage", "live-restore", "node", "pool",
-	"revert", "skiplock", "start", "storage", "unique", "vmid",
-	"lock", "meta", "parent", "running-nets-host-mtu", "runningcpu", "runningmachine", "snaptime", "template", "vmstate",
+// ownKeys are keys that PVE alone writes (qemu-server PVE/QemuServer.pm,
+// json_config_properties, for those that nobody may set).
+var ownKeys = []string{
+	"digest", "lock", "meta", "parent", "running-nets-host-mtu", "runningcpu", "runningmachine", "snapstate", "snaptime", "template", "vmstate",
 }
+
+// noSettings are what may not stand in a Config: ownKeys, and parameters with
+// which PVE is told what to do (of POST qemu and PUT config in its API
+// description).
+var noSettings = append([]string{
+	"archive", "background_delay", "bwlimit", "cdrom", "delete", "force", "ha-managed", "import-working-storage", "live-restore", "node", "pool",
+	"revert", "skiplock", "start", "storage", "unique", "vmid",
+}, ownKeys...)
 
 // Validate reports everything that makes the VM impossible on any node: an ID
 // or a slot that does not exist, a guest with less than it needs, a machine
@@ -102,7 +107,7 @@ func (vm VM) Validate() error {
 		}
 		seen[disk.Slot] = disk
 		disk.check(vm, &problems)
-		if disk.allocates() && disk.Size <= 0 && disk.Import == "" && disk.Slot != "efidisk0" && disk.Slot != "tpmstate0" {
+		if disk.allocates() && disk.Size <= 0 && disk.Import == "" && !isFirmware(disk.Slot) {
 			problems.add(vm, disk.Slot, disk.Size.String(), "a new disk needs a size")
 		}
 	}

@@ -86,7 +86,7 @@ var builtWith = map[string]string{"efitype": "2m", "pre-enrolled-keys": "0", "ve
 // changeable returns a disk without options that its volume, which is there,
 // cannot be given, and tells of those that it lacks.
 func (d *differ) changeable(vm VM, disk Disk, value string) Disk {
-	if disk.Slot != "efidisk0" && disk.Slot != "tpmstate0" {
+	if !isFirmware(disk.Slot) {
 		return disk
 	}
 	have, _ := storage.ParseDrive(value) // one that is none has no options
@@ -107,7 +107,7 @@ func (d *differ) changeable(vm VM, disk Disk, value string) Disk {
 
 // checkMedium refuses a CD where a disk is wanted.
 func (d *differ) checkMedium(vm VM, disk Disk, value string) {
-	if have, err := storage.ParseDrive(value); err == nil && have.IsCDROM() {
+	if isCD(value) {
 		d.problems.add(vm, disk.Slot, value, "a CD drive is there, and a disk is wanted: choose another slot")
 	}
 }

@@ -18,20 +18,21 @@ type BackupJob struct {
 	// Pool is the resource pool that it is for, empty for none. VMs are those
 	// that it names or, as far as the login may see them, those of its pool.
 	Pool string
-	VMs  []int // with [BackupJob.Of]
+	VMs  []int
 	// All says that it is for all VMs but those of Exclude.
 	All     bool
 	Exclude []int
 }
 
-// Of returns the job with the VMs of its pool.
-func (j BackupJob) Of(guests []Guest) BackupJob {
-	for _, g := range guests {
-		if j.Pool != "" && g.Pool == j.Pool {
-			j.VMs = append(j.VMs, g.VMID)
+// FillPools gives jobs that are for a pool the VMs of it.
+func FillPools(jobs []BackupJob, guests []Guest) {
+	for i, job := range jobs {
+		for _, g := range guests {
+			if job.Pool != "" && g.Pool == job.Pool {
+				jobs[i].VMs = append(jobs[i].VMs, g.VMID)
+			}
 		}
 	}
-	return j
 }
 
 // Includes reports whether the job is for a VM (pve-manager PVE/VZDump.pm,
@@ -41,7 +42,7 @@ func (j BackupJob) Includes(vmid int) bool {
 }
 
 // BackupJobs returns the cluster's scheduled backups, without those that are
-// for other nodes only, and without the VMs of pools.
+// for other nodes only, and without the VMs of pools, which [FillPools] adds.
 func (c *Client) BackupJobs(ctx context.Context) ([]BackupJob, error) {
 	var entries []struct {
 		ID, Schedule, Mode, VMID, Exclude, Pool, Node string

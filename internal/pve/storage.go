@@ -125,12 +125,7 @@ func told(s string) string {
 // hypervisor's, by its SCSI vendor and model. Dell and HP name disks of theirs
 // too, so of these the model decides.
 func hidesDisks(vendor, model string) bool {
-	for _, maker := range []string{"LSI", "AVAGO", "BROADCOM", "Adaptec", "ASR", "Areca", "QEMU", "VMware"} {
-		if strings.HasPrefix(vendor, maker) {
-			return true
-		}
-	}
-	return strings.HasPrefix(model, "PERC") || strings.HasPrefix(strings.ReplaceAll(model, "_", " "), "LOGICAL VOLUME")
+	return storage.HidesDisks(vendor) || strings.HasPrefix(model, "PERC") || strings.HasPrefix(strings.ReplaceAll(model, "_", " "), "LOGICAL VOLUME")
 }
 
 // storages reads the configuration of the storages and, for this node, their
@@ -174,18 +169,18 @@ func (c *Client) committed(ctx context.Context, s storage.Storage) storage.Stora
 	if !slices.Contains(s.Content, "images") || !thick && s.Type != "lvmthin" && s.Type != "zfspool" && s.Type != "dir" && s.Type != "btrfs" {
 		return s
 	}
-	volumes, err := c.Content(ctx, s.Name, "images")
-	if err == nil && slices.Contains(s.Content, "rootdir") {
-		var more []Volume
-		more, err = c.Content(ctx, s.Name, "rootdir")
-		volumes = append(volumes, more...)
+	var images, containers []Volume
+	var group errgroup.Group
+	group.Go(func() (err error) { images, err = c.Content(ctx, s.Name, "images"); return err })
+	if slices.Contains(s.Content, "rootdir") {
+		group.Go(func() (err error) { containers, err = c.Content(ctx, s.Name, "rootdir"); return err })
 	}
-	if err != nil {
+	if group.Wait() != nil {
 		return s
 	}
 	var sum storage.Size
 	s.Volumes = []storage.Volume{}
-	for _, v := range volumes {
+	for _, v := range slices.Concat(images, containers) {
 		sum += v.Size
 		s.Volumes = append(s.Volumes, storage.Volume{ID: v.ID, Size: v.Size, VMID: v.VMID})
 	}

@@ -21,8 +21,7 @@ type VMStatus struct {
 	Template bool
 	// Paused says that QEMU runs and the guest does not: paused, asleep, halted
 	// by an error of its disk or its own, or not begun because QEMU was started
-	// for a backup. Of the lists, only
-	// [Client.VMsInFull] tells.
+	// for a backup. Of the lists, only [Client.VMsInFull] tells.
 	Paused bool
 	Uptime time.Duration
 	Memory storage.Size // configured

@@ -184,14 +184,17 @@ func (n *Node) resources(c *call) answer {
 	list := []map[string]any{}
 	add := func(kind, path, privilege string, entry map[string]any) {
 		if (!c.has("type") || c.get("type") == kind) && c.who.may(path, privilege) {
-			entry["node"], entry["type"] = n.host.Name, kind
+			if _, said := entry["type"]; !said {
+				entry["type"] = kind
+			}
+			entry["node"] = n.host.Name
 			list = append(list, entry)
 		}
 	}
 	for _, id := range sortedIDs(n.vms) {
 		entry := n.vmStatus(n.vms[id])
 		delete(entry, "pid")
-		entry["id"] = fmt.Sprintf("qemu/%d", id)
+		entry["id"], entry["type"] = fmt.Sprintf("qemu/%d", id), "qemu" // which is not what it is asked for by
 		for name, members := range n.host.Pools {
 			if slices.Contains(members, id) && c.who.may("/pool/"+name, "Pool.Audit") {
 				entry["pool"] = name
@@ -199,14 +202,8 @@ func (n *Node) resources(c *call) answer {
 		}
 		add("vm", vmPath(id), "VM.Audit", entry)
 	}
-	for _, entry := range list {
-		entry["type"] = "qemu" // which is not what it is asked for by
-	}
 	for _, id := range slices.Sorted(maps.Keys(n.host.Containers)) {
-		add("vm", vmPath(id), "VM.Audit", map[string]any{"vmid": id, "id": fmt.Sprintf("lxc/%d", id), "name": n.host.Containers[id], "status": "running", "template": 0})
-		if last := len(list) - 1; last >= 0 && list[last]["vmid"] == id {
-			list[last]["type"] = "lxc"
-		}
+		add("vm", vmPath(id), "VM.Audit", map[string]any{"vmid": id, "id": fmt.Sprintf("lxc/%d", id), "type": "lxc", "name": n.host.Containers[id], "status": "running", "template": 0})
 	}
 	add("node", "/nodes/"+n.host.Name, "Sys.Audit", map[string]any{
 		"id": "node/" + n.host.Name, "status": "online", "maxcpu": n.host.Cores, "maxmem": n.host.Memory,

@@ -45,10 +45,7 @@ func (n *Node) startTask(id int, user string) *task {
 	n.withLock(t, id, func() {
 		v := n.vms[id]
 		if v != nil && v.running && v.config["lock"] == "backup" { // QEMU runs for the backup: the guest goes on in it
-			if v.waiting {
-				n.boot(v)
-			}
-			v.paused, v.waiting = false, false
+			n.unpause(v)
 			n.finish(t, "")
 			return
 		}
@@ -196,6 +193,14 @@ func oldMachine(machine string) (version string, is bool) {
 	}
 	major, _, _ := strings.Cut(number, ".")
 	return strings.TrimPrefix(strings.TrimPrefix(kind, "pc-q35-"), "pc-i440fx-"), pinned && atoi(major, 99) < 7
+}
+
+// unpause lets a guest go on, or begin.
+func (n *Node) unpause(v *vm) {
+	if v.waiting {
+		n.boot(v)
+	}
+	v.paused, v.waiting = false, false
 }
 
 // boot lets the guest come up.

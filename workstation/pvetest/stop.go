@@ -261,10 +261,7 @@ func (n *Node) resume(c *call) answer {
 		if problem := locked(v); problem != "" {
 			return problem
 		}
-		if v.waiting {
-			n.boot(v)
-		}
-		v.paused, v.waiting = false, false
+		n.unpause(v)
 		return ""
 	}})
 }
