@@ -26,6 +26,7 @@
 // read_pci.go, read_kernel.go, virtual.go, framebuffer.go, uses.go,
 // uses_storage.go, console.go and loader.go. state.go, isolation.go, modules.go
 // and check.go judge. cmdline.go and grub.go understand kernel arguments.
-// bind.go and rebind.go are the run time, prepare.go, edit.go, refuse.go,
-// foreign.go, kept.go, hostplan.go, apply.go and journal.go the next start.
+// bind.go and rebind.go are the run time, prepare.go, loader_edit.go,
+// refuse.go, foreign.go, kept.go, hostplan.go, apply.go and journal.go the next
+// start.
 package iommu

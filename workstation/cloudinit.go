@@ -117,12 +117,6 @@ func isCloudInit(value string) bool {
 	return err == nil && cloudInitVolume.MatchString(drive.Volume)
 }
 
-// isCD reports whether a drive is a CD drive.
-func isCD(value string) bool {
-	drive, err := storage.ParseDrive(value)
-	return err == nil && drive.IsCDROM()
-}
-
 func (d Disk) cloudInit() bool { return d.Volume == CloudInitDrive }
 
 // encodeKeys writes public keys as PVE wants them: one to a line, and escaped

@@ -37,6 +37,12 @@ type Disk struct {
 // isFirmware reports whether a slot is for what the firmware or the TPM keeps.
 func isFirmware(slot string) bool { return slot == "efidisk0" || slot == "tpmstate0" }
 
+// isCD reports whether a drive value is that of a CD drive.
+func isCD(value string) bool {
+	drive, err := storage.ParseDrive(value)
+	return err == nil && drive.IsCDROM()
+}
+
 // allocates reports whether the disk is one that PVE makes.
 func (d Disk) allocates() bool { return d.Volume == "" }
 
