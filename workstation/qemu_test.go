@@ -122,15 +122,23 @@ func run(ctx context.Context, t *testing.T, said *transcript, name string, args 
 	})
 }
 
+// wait waits until a program listens on a socket: its file is there a moment
+// before it takes connections. /proc/net/unix marks a listening socket with
+// __SO_ACCEPTCON (the kernel's net/unix/af_unix.c).
 func wait(ctx context.Context, t *testing.T, path string, said *transcript) {
 	t.Helper()
+	listens := regexp.MustCompile(`(?m)^\S+: \S+ \S+ 00010000 .* ` + regexp.QuoteMeta(path) + `$`)
 	for {
-		if _, err := os.Stat(path); err == nil {
+		sockets, err := os.ReadFile("/proc/net/unix")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if listens.Match(sockets) {
 			return
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("%s does not come: %s", path, said.text())
+			t.Fatalf("nothing listens on %s: %s", path, said.text())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
