@@ -22,41 +22,42 @@ const module = "github.com/proxstation/proxstation"
 // third party's module. Imports of tests are free: a test may use the embedded
 // node or the lab.
 var arrows = map[string][]string{
-	"": {},
-	// The leaves: vocabulary and file access, nothing above them.
-	"internal/finding":  {},
+	// The shared vocabulary: Finding, Answer, Secret. It knows no other package
+	// of ours than the one that prints and parses the names of enums.
+	"": {"internal/enum"},
+	// The leaves: names and file access, nothing above them.
+	"internal/enum":     {},
 	"internal/sysfs":    {},
 	"internal/hosttree": {},
 	// The lab boots kernels; its init loads modules and reports as the lab reads.
 	"internal/lab":      {},
 	"internal/lab/init": {"internal/lab", "golang.org/x/sys"},
 
-	"iommu": {"internal/finding", "internal/sysfs", "golang.org/x/sys"},
-	"gpu":   {"iommu", "internal/finding", "internal/sysfs"},
+	"iommu": {"", "internal/enum", "internal/sysfs"},
+	"gpu":   {"", "iommu", "internal/enum"},
 	// storage knows neither PCI nor PVE, so that it can be used without them.
-	"storage": {"internal/finding", "internal/sysfs", "golang.org/x/sys"},
+	"storage": {"", "internal/enum", "internal/sysfs", "golang.org/x/sys"},
 
 	// The one place that speaks to a node. Nothing else decodes an answer.
-	"internal/pve": {"iommu", "gpu", "storage", "internal/finding",
+	"internal/pve": {"", "iommu", "gpu", "storage",
 		"github.com/luthermonson/go-proxmox", "golang.org/x/sync"},
 
 	// The only package that knows all others. It imports go-proxmox for the
 	// constructor that takes the caller's client.
-	"workstation": {"iommu", "gpu", "storage", "internal/finding", "internal/pve",
+	"workstation": {"", "iommu", "gpu", "storage", "internal/pve",
 		"workstation/rustdesk", "github.com/luthermonson/go-proxmox", "github.com/jaypipes/ghw", "golang.org/x/sync"},
-	"workstation/rustdesk": {"internal/finding"},
-	"workstation/recovery": {"internal/finding"},
+	"workstation/rustdesk": {""},
+	"workstation/recovery": {},
 
 	// The embedded node must not share a parser with the code it tests.
-	"internal/pveschema":     {},
-	"internal/pveschema/gen": {"internal/pveschema"},
-	"workstation/pvetest":    {"internal/pveschema"},
+	"internal/pveschema":  {},
+	"workstation/pvetest": {"internal/pveschema"},
 }
 
 // examples may import what a user may import, and each other's shared door.
 func allowed(pkg string) []string {
 	if strings.HasPrefix(pkg, "examples/") {
-		return []string{"iommu", "gpu", "storage", "workstation", "workstation/pvetest",
+		return []string{"", "iommu", "gpu", "storage", "workstation", "workstation/pvetest",
 			"workstation/rustdesk", "workstation/recovery", "examples/internal/connect",
 			"internal/hosttree", "github.com/luthermonson/go-proxmox"}
 	}
@@ -65,22 +66,39 @@ func allowed(pkg string) []string {
 
 func TestImportsFlowOneWay(t *testing.T) {
 	t.Parallel()
+	used, seen := map[string]bool{}, map[string]bool{}
 	for _, pkg := range listPackages(t) {
 		name := strings.TrimPrefix(strings.TrimPrefix(pkg.ImportPath, module), "/")
+		seen[name] = true
 		if _, known := arrows[name]; !known && !strings.HasPrefix(name, "examples/") {
 			t.Errorf("%s: not in the map of packages; add it to arrows with its reason", name)
 			continue
 		}
 		for _, path := range pkg.Imports {
-			if ours, ok := strings.CutPrefix(path, module+"/"); ok {
+			if path == module {
+				path = ""
+			} else if ours, ok := strings.CutPrefix(path, module+"/"); ok {
 				path = ours
 			} else if !strings.Contains(strings.Split(path, "/")[0], ".") {
 				continue // the standard library
 			}
-			if !slices.ContainsFunc(allowed(name), func(a string) bool {
+			arrow := slices.IndexFunc(allowed(name), func(a string) bool {
 				return path == a || strings.Contains(a, ".") && strings.HasPrefix(path, a+"/")
-			}) {
+			})
+			if arrow < 0 {
 				t.Errorf("%s imports %s, which the map of arrows does not allow", name, path)
+				continue
+			}
+			used[name+" "+allowed(name)[arrow]] = true
+		}
+	}
+	for name, targets := range arrows {
+		if !seen[name] {
+			t.Errorf("%s is in the map of arrows and not in the tree", name)
+		}
+		for _, target := range targets {
+			if !used[name+" "+target] {
+				t.Errorf("%s may import %q and does not: delete the arrow", name, target)
 			}
 		}
 	}

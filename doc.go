@@ -2,11 +2,13 @@
 // Proxmox VE: a macOS guest on the Intel iGPU, and a Windows and a Linux guest
 // that take turns on one NVIDIA card.
 //
-// The work is done by its packages; this one holds no code:
+// This package holds the vocabulary that all others share: a [Finding] is what
+// a judgement returns, an [Answer] is what a probe returns, and a [Secret]
+// never shows its text. The work is done by these packages:
 //
-//   - [github.com/proxstation/proxstation/iommu] tells the truth about the
-//     host: PCI functions, IOMMU groups, interrupt remapping, boot loader; and
-//     changes it as a plan with a way back.
+//   - [github.com/proxstation/proxstation/iommu] reads the host's PCI
+//     functions, IOMMU groups, interrupt remapping and boot loader; it changes
+//     the host as a plan with a way back.
 //   - [github.com/proxstation/proxstation/gpu] finds graphics cards, says
 //     which guest can use which, and reads and writes hostpci values.
 //   - [github.com/proxstation/proxstation/storage] joins storages to the disks

@@ -3,19 +3,8 @@ package gpu
 import (
 	"slices"
 
-	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/iommu"
-)
-
-// A Finding is one thing a judgement found: a stable ID, a severity, what was
-// seen, why it matters and what to do.
-type Finding = finding.Finding
-
-// The severities of findings.
-const (
-	Info    = finding.Info    // worth knowing, nothing to do
-	Warning = finding.Warning // works, with a risk or a cost
-	Blocker = finding.Blocker // does not work until it is fixed
 )
 
 // The PCI vendors that make graphics cards.
@@ -144,18 +133,18 @@ func (c Card) Groups() []iommu.GroupID {
 
 // Lost says whether a function of the card no longer answers on the bus: its
 // configuration space reads ff until the host is switched off and on.
-func (c Card) Lost() iommu.Answer {
-	lost := iommu.No
+func (c Card) Lost() proxstation.Answer {
+	lost := proxstation.No
 	for _, f := range c.Functions {
 		switch {
-		case f.Lost == iommu.Yes:
-			return iommu.Yes
-		case f.Lost == iommu.Unknown:
-			lost = iommu.Unknown
+		case f.Lost == proxstation.Yes:
+			return proxstation.Yes
+		case f.Lost == proxstation.Unknown:
+			lost = proxstation.Unknown
 		}
 	}
 	if len(c.Functions) == 0 {
-		return iommu.Unknown
+		return proxstation.Unknown
 	}
 	return lost
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/iommu"
 )
@@ -126,7 +127,7 @@ func TestCardGroups(t *testing.T) {
 
 func TestCardLost(t *testing.T) {
 	t.Parallel()
-	with := func(answers ...iommu.Answer) gpu.Card {
+	with := func(answers ...proxstation.Answer) gpu.Card {
 		var c gpu.Card
 		for _, a := range answers {
 			c.Functions = append(c.Functions, iommu.Function{Lost: a})
@@ -135,9 +136,9 @@ func TestCardLost(t *testing.T) {
 	}
 	for _, test := range []struct {
 		card gpu.Card
-		want iommu.Answer
+		want proxstation.Answer
 	}{
-		{with(), iommu.Unknown}, {with(iommu.No, iommu.No), iommu.No}, {with(iommu.No, iommu.Unknown), iommu.Unknown}, {with(iommu.Unknown, iommu.Yes), iommu.Yes},
+		{with(), proxstation.Unknown}, {with(proxstation.No, proxstation.No), proxstation.No}, {with(proxstation.No, proxstation.Unknown), proxstation.Unknown}, {with(proxstation.Unknown, proxstation.Yes), proxstation.Yes},
 	} {
 		if got := test.card.Lost(); got != test.want {
 			t.Errorf("Lost() of %v = %s, want %s", test.card.Functions, got, test.want)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -13,8 +14,8 @@ import (
 // gpu.partial-card, gpu.device-id, gpu.mdev-functions, gpu.igd-refused,
 // gpu.igd-rom, gpu.igd-lpc, gpu.igd-qemu and gpu.igd-headless, and for a mapping
 // those of [Node.Drift]. Rules that hold on any node are for [CheckRules].
-func (n Node) Check(slot string, h HostPCI, guest Guest) []Finding {
-	var findings []Finding
+func (n Node) Check(slot string, h HostPCI, guest Guest) []proxstation.Finding {
+	var findings []proxstation.Finding
 	if h.Mapping != "" {
 		m, _ := n.Mapping(h.Mapping)
 		m.ID = h.Mapping
@@ -22,7 +23,7 @@ func (n Node) Check(slot string, h HostPCI, guest Guest) []Finding {
 	}
 	for _, d := range h.Devices {
 		if len(n.Functions) > 0 && len(n.covered(d)) == 0 {
-			findings = append(findings, Finding{ID: "gpu.no-device", Severity: Blocker, Subject: slot, Seen: fmt.Sprintf("no PCI device found for '%s'", d),
+			findings = append(findings, proxstation.Finding{ID: "gpu.no-device", Severity: proxstation.Blocker, Subject: slot, Seen: fmt.Sprintf("no PCI device found for '%s'", d),
 				Why: "the VM does not start", Fix: "choose a device that the node has; addresses move when cards do"})
 		}
 	}
@@ -38,11 +39,11 @@ func (n Node) Check(slot string, h HostPCI, guest Guest) []Finding {
 			}
 		}
 		if h.MDev != "" && len(set) > 1 {
-			findings = append(findings, Finding{ID: "gpu.mdev-functions", Severity: Blocker, Subject: slot, Seen: fmt.Sprint(h, " means ", set),
+			findings = append(findings, proxstation.Finding{ID: "gpu.mdev-functions", Severity: proxstation.Blocker, Subject: slot, Seen: fmt.Sprint(h, " means ", set),
 				Why: "the VM does not start: " + string(RuleMDevOneFunction), Fix: "name the function that has the mediated devices"})
 		}
 		if h.LegacyIGD && len(n.Functions) > 0 && (len(set) != 1 || set[0] != igdAddress) {
-			findings = append(findings, Finding{ID: "gpu.igd-refused", Severity: Blocker, Subject: slot, Seen: fmt.Sprint(h, " means ", set),
+			findings = append(findings, proxstation.Finding{ID: "gpu.igd-refused", Severity: proxstation.Blocker, Subject: slot, Seen: fmt.Sprint(h, " means ", set),
 				Why: "the VM does not start: " + string(RuleIGDAlone) + ", " + string(RuleIGDAddress), Fix: "pass 0000:00:02.0 alone"})
 		}
 	}
@@ -50,12 +51,12 @@ func (n Node) Check(slot string, h HostPCI, guest Guest) []Finding {
 }
 
 // checkConsole says that a display is no graphics card.
-func checkConsole(slot string, card Card) []Finding {
+func checkConsole(slot string, card Card) []proxstation.Finding {
 	name := card.Display().Console()
 	if name == "" {
 		return nil
 	}
-	return []Finding{{ID: "gpu.console-display", Severity: Warning, Subject: slot, Seen: card.Address().String() + " is " + name,
+	return []proxstation.Finding{{ID: "gpu.console-display", Severity: proxstation.Warning, Subject: slot, Seen: card.Address().String() + " is " + name,
 		Why: "it shows the node's own console and draws nothing in 3D: the guest gains nothing, and the console is gone", Fix: "choose a graphics card"}}
 }
 
@@ -74,7 +75,7 @@ func (c Card) taken(set []iommu.Address) []iommu.Function {
 
 // checkPart says what a guest misses of a card. The functions beside an iGPU
 // are the processor's, so that a part of it is all of it.
-func checkPart(slot string, card Card, taken []iommu.Function) []Finding {
+func checkPart(slot string, card Card, taken []iommu.Function) []proxstation.Finding {
 	if len(taken) == len(card.Functions) || card.Integrated() {
 		return nil
 	}
@@ -84,7 +85,7 @@ func checkPart(slot string, card Card, taken []iommu.Function) []Finding {
 			left = append(left, f.Address.String())
 		}
 	}
-	return []Finding{{ID: "gpu.partial-card", Severity: Warning, Subject: slot,
+	return []proxstation.Finding{{ID: "gpu.partial-card", Severity: proxstation.Warning, Subject: slot,
 		Seen: fmt.Sprintf("%d of the %d functions of %s; left: %s", len(taken), len(card.Functions), card.Address().Slot(), strings.Join(left, ", ")),
 		Why:  "nobody else can use the rest, the guest has no sound over the card's connectors, and its functions cannot be reset together",
 		Fix:  "pass the whole device: " + card.Address().Slot()}}
@@ -99,7 +100,7 @@ func contains(functions []iommu.Function, a iommu.Address) bool {
 	return false
 }
 
-func checkDeviceID(slot string, h HostPCI, v Verdict) []Finding {
+func checkDeviceID(slot string, h HostPCI, v Verdict) []proxstation.Finding {
 	if v.DeviceID == nil || h.DeviceID != nil && *h.DeviceID == *v.DeviceID {
 		return nil
 	}
@@ -107,38 +108,38 @@ func checkDeviceID(slot string, h HostPCI, v Verdict) []Finding {
 	if h.DeviceID != nil {
 		seen = "device-id=0x" + h.DeviceID.String()
 	}
-	return []Finding{{ID: "gpu.device-id", Severity: Warning, Subject: slot, Seen: seen + " for " + v.Card,
+	return []proxstation.Finding{{ID: "gpu.device-id", Severity: proxstation.Warning, Subject: slot, Seen: seen + " for " + v.Card,
 		Why: v.Guest.String() + " does not know this device number (" + v.Source + ")", Fix: "set device-id=0x" + v.DeviceID.String()}}
 }
 
 // checkIGD says what Intel's integrated graphics lack for the way in which they
 // are passed through.
-func checkIGD(slot string, h HostPCI, card Card) []Finding {
+func checkIGD(slot string, h HostPCI, card Card) []proxstation.Finding {
 	igd, ok := card.Family().IGD()
 	if !ok || !card.Integrated() || card.virtual() || h.MDev != "" {
 		return nil
 	}
-	var findings []Finding
-	add := func(id string, severity iommu.Severity, seen, why, fix string) {
-		findings = append(findings, Finding{ID: id, Severity: severity, Subject: slot, Seen: seen, Why: why, Fix: fix})
+	var findings []proxstation.Finding
+	add := func(id string, severity proxstation.Severity, seen, why, fix string) {
+		findings = append(findings, proxstation.Finding{ID: id, Severity: severity, Subject: slot, Seen: seen, Why: why, Fix: fix})
 	}
 	if !h.LegacyIGD {
-		add("gpu.igd-headless", Info, "no legacy-igd", "it computes and draws, but its connectors stay dark until the guest's driver has loaded",
+		add("gpu.igd-headless", proxstation.Info, "no legacy-igd", "it computes and draws, but its connectors stay dark until the guest's driver has loaded",
 			"see the guest by screen sharing, or set legacy-igd=1 with romfile="+igd.ROM+" on machine: pc with vga: none")
 		return findings
 	}
 	if h.ROMFile == "" {
-		add("gpu.igd-rom", Warning, "no romfile", "without an option ROM with a display driver, OVMF shows no picture",
+		add("gpu.igd-rom", proxstation.Warning, "no romfile", "without an option ROM with a display driver, OVMF shows no picture",
 			"put "+igd.ROM+" in /usr/share/kvm and set romfile="+igd.ROM)
 	} else if h.ROMFile != igd.ROM {
-		add("gpu.igd-rom", Info, "romfile="+h.ROMFile, "the one that is known for "+card.Family().String()+" is "+igd.ROM, "if the screen stays dark, set romfile="+igd.ROM)
+		add("gpu.igd-rom", proxstation.Info, "romfile="+h.ROMFile, "the one that is known for "+card.Family().String()+" is "+igd.ROM, "if the screen stays dark, set romfile="+igd.ROM)
 	}
 	if igd.LPC {
-		add("gpu.igd-lpc", Warning, card.Family().String()+" with legacy-igd", "QEMU 10.1 and newer keeps from Ice Lake on to legacy mode only if it is told to",
+		add("gpu.igd-lpc", proxstation.Warning, card.Family().String()+" with legacy-igd", "QEMU 10.1 and newer keeps from Ice Lake on to legacy mode only if it is told to",
 			"set args: "+igd.LPCArgument(slot))
 	}
 	if igd.QEMU != "" {
-		add("gpu.igd-qemu", Warning, card.Family().String()+" with legacy-igd", "QEMU before "+igd.QEMU+" does not know this generation", "use QEMU "+igd.QEMU+" or newer")
+		add("gpu.igd-qemu", proxstation.Warning, card.Family().String()+" with legacy-igd", "QEMU before "+igd.QEMU+" does not know this generation", "use QEMU "+igd.QEMU+" or newer")
 	}
 	return findings
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -149,24 +150,24 @@ func (n Node) choose(claim Claim, held use) (got use, taken []iommu.Address) {
 // gpu.assigned-twice for a VM that names a device twice, gpu.shared-card and
 // gpu.split-group for two VMs that cannot run together, and gpu.onboot-race
 // where both start with the host.
-func (n Node) CheckClaims(claims []Claim) []Finding {
-	var findings []Finding
+func (n Node) CheckClaims(claims []Claim) []proxstation.Finding {
+	var findings []proxstation.Finding
 	onBoot := map[int]bool{}
 	for _, c := range claims {
 		onBoot[c.VMID] = c.OnBoot
 		findings = append(findings, n.checkTwice(c)...)
 	}
 	for _, c := range n.Conflicts(claims) {
-		f := Finding{ID: "gpu.shared-card", Severity: Info, Subject: fmt.Sprintf("VMs %d and %d", c.VMs[0], c.VMs[1]), Seen: c.String(),
+		f := proxstation.Finding{ID: "gpu.shared-card", Severity: proxstation.Info, Subject: fmt.Sprintf("VMs %d and %d", c.VMs[0], c.VMs[1]), Seen: c.String(),
 			Why: "they run one at a time: the start of the second fails with PCI device '…' already in use by VMID"}
 		if hasGroupID(c) {
-			f.ID, f.Severity = "gpu.split-group", Warning
+			f.ID, f.Severity = "gpu.split-group", proxstation.Warning
 			f.Why = "the kernel gives an IOMMU group to one VM as a whole: PVE lets the second start and QEMU fails"
 			f.Fix = "give both devices to one VM, or put one in a slot with a group of its own"
 		}
 		findings = append(findings, f)
 		if onBoot[c.VMs[0]] && onBoot[c.VMs[1]] {
-			f.ID, f.Severity = "gpu.onboot-race", Warning
+			f.ID, f.Severity = "gpu.onboot-race", proxstation.Warning
 			f.Seen = "onboot: 1 on both, and " + f.Seen
 			f.Why = "when the host starts, one of them has the card and the other's start fails"
 			f.Fix = "set onboot on one of them only"
@@ -177,8 +178,8 @@ func (n Node) CheckClaims(claims []Claim) []Finding {
 }
 
 // checkTwice finds functions that a VM's values name more than once.
-func (n Node) checkTwice(claim Claim) []Finding {
-	var findings []Finding
+func (n Node) checkTwice(claim Claim) []proxstation.Finding {
+	var findings []proxstation.Finding
 	seen := map[iommu.Address]bool{}
 	for _, h := range claim.Values {
 		alternatives := n.Resolve(h)
@@ -187,7 +188,7 @@ func (n Node) checkTwice(claim Claim) []Finding {
 		}
 		for _, a := range alternatives[0] {
 			if seen[a] {
-				findings = append(findings, Finding{ID: "gpu.assigned-twice", Severity: Blocker, Subject: fmt.Sprint("VM ", claim.VMID),
+				findings = append(findings, proxstation.Finding{ID: "gpu.assigned-twice", Severity: proxstation.Blocker, Subject: fmt.Sprint("VM ", claim.VMID),
 					Seen: fmt.Sprintf("device '%s' assigned more than once", a), Why: "the VM does not start", Fix: "remove " + h.String()})
 			}
 			seen[a] = true

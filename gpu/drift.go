@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -14,14 +15,14 @@ import (
 // gpu.mapping-not-here, gpu.mapping-gone, gpu.mapping-model,
 // gpu.mapping-subsystem, gpu.mapping-group and gpu.mapping-mdev. On a node
 // without known functions or without groups there is nothing to compare.
-func (n Node) Drift(m Mapping) []Finding {
+func (n Node) Drift(m Mapping) []proxstation.Finding {
 	entries := m.On(n.Name)
 	if len(entries) == 0 {
-		return []Finding{{ID: "gpu.mapping-not-here", Severity: Blocker, Subject: "mapping " + m.ID,
+		return []proxstation.Finding{{ID: "gpu.mapping-not-here", Severity: proxstation.Blocker, Subject: "mapping " + m.ID,
 			Seen: fmt.Sprintf("PCI device mapping not found for '%s' on node %s", m.ID, n.Name),
 			Why:  "VMs with it do not start on this node", Fix: "add an entry for the node's card"}}
 	}
-	var findings []Finding
+	var findings []proxstation.Finding
 	for _, e := range entries {
 		for i, d := range e.Devices {
 			if len(n.Functions) > 0 {
@@ -33,10 +34,10 @@ func (n Node) Drift(m Mapping) []Finding {
 }
 
 // drift compares one device of an entry, the i-th.
-func (n Node) drift(m Mapping, e MappingEntry, i int, d Device) []Finding {
-	var findings []Finding
+func (n Node) drift(m Mapping, e MappingEntry, i int, d Device) []proxstation.Finding {
+	var findings []proxstation.Finding
 	add := func(id, seen, fix string) {
-		findings = append(findings, Finding{ID: id, Severity: Blocker, Subject: "mapping " + m.ID,
+		findings = append(findings, proxstation.Finding{ID: id, Severity: proxstation.Blocker, Subject: "mapping " + m.ID,
 			Seen: "PCI device mapping invalid (hardware probably changed): " + seen,
 			Why:  "VMs with it do not start on node " + n.Name, Fix: fix})
 	}
@@ -62,8 +63,8 @@ func (n Node) drift(m Mapping, e MappingEntry, i int, d Device) []Finding {
 	if i == 0 && slices.ContainsFunc(n.Functions, hasGroup) {
 		compare("gpu.mapping-group", "iommugroup", groupText(f.Group), groupText(e.Group), anew+"groups move with firmware, kernel and slots")
 	}
-	if f.MDev != iommu.Unknown {
-		compare("gpu.mapping-mdev", "mdev", flag(f.MDev == iommu.Yes), flag(m.MDev), anew+"it must say whether the device offers mediated devices")
+	if f.MDev != proxstation.Unknown {
+		compare("gpu.mapping-mdev", "mdev", flag(f.MDev == proxstation.Yes), flag(m.MDev), anew+"it must say whether the device offers mediated devices")
 	}
 	subsystem := ""
 	if e.Subsystem != nil {

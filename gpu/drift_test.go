@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/iommu"
 )
@@ -25,9 +26,9 @@ func TestDrift(t *testing.T) {
 	otherBoard := slices.Clone(reference)
 	otherBoard[2].Subsystem = model(0x1043, 0x89ee)
 	mediated := slices.Clone(reference)
-	mediated[2].MDev = iommu.Yes
+	mediated[2].MDev = proxstation.Yes
 	unknownMDev := slices.Clone(reference)
-	unknownMDev[2].MDev = iommu.Unknown
+	unknownMDev[2].MDev = proxstation.Unknown
 	const invalid = "PCI device mapping invalid (hardware probably changed): "
 	entries := func(texts ...string) gpu.Mapping {
 		m := gpu.Mapping{ID: "rtx"}
@@ -72,7 +73,7 @@ func TestDrift(t *testing.T) {
 			continue
 		}
 		wantIDs(t, got, test.id)
-		if len(got) != 1 || got[0].Seen != test.seen || !strings.Contains(got[0].Fix, test.fix) || got[0].Severity != gpu.Blocker {
+		if len(got) != 1 || got[0].Seen != test.seen || !strings.Contains(got[0].Fix, test.fix) || got[0].Severity != proxstation.Blocker {
 			t.Errorf("%s: %v", test.name, got)
 		}
 	}

@@ -1,9 +1,9 @@
 package gpu
 
 import (
-	"fmt"
-	"slices"
+	"errors"
 
+	"github.com/proxstation/proxstation/internal/enum"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -57,7 +57,10 @@ const (
 	NVIDIABlackwell         // RTX 5000
 )
 
-var familyNames = [...]string{
+// ErrFamily reports a text that names no family of graphics cards.
+var ErrFamily = errors.New("gpu: unknown family")
+
+var familyNames = []string{
 	"unknown", "Intel Sandy Bridge", "Intel Ivy Bridge", "Intel Haswell", "Intel Broadwell", "Intel Skylake",
 	"Intel Kaby Lake", "Intel Coffee Lake", "Intel Comet Lake", "Intel Gemini Lake", "Intel Ice Lake",
 	"Intel Jasper Lake", "Intel Tiger Lake", "Intel Rocket Lake", "Intel Alder Lake", "Intel Alder Lake-P",
@@ -69,24 +72,15 @@ var familyNames = [...]string{
 }
 
 // String returns the family's name with its vendor: "NVIDIA Blackwell".
-func (f Family) String() string {
-	if int(f) >= len(familyNames) {
-		return fmt.Sprintf("Family(%d)", uint8(f))
-	}
-	return familyNames[f]
-}
+func (f Family) String() string { return enum.Name(familyNames, f) }
 
 // MarshalText implements [encoding.TextMarshaler].
 func (f Family) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 
-// UnmarshalText implements [encoding.TextUnmarshaler].
+// UnmarshalText implements [encoding.TextUnmarshaler]. The error matches
+// [ErrFamily].
 func (f *Family) UnmarshalText(text []byte) error {
-	i := slices.Index(familyNames[:], string(text))
-	if i < 0 {
-		return fmt.Errorf("gpu: family %q is not known", text)
-	}
-	*f = Family(i)
-	return nil
+	return enum.Unmarshal(f, familyNames, string(text), ErrFamily)
 }
 
 // FamilyOf returns the family of a display controller's model, and

@@ -2,8 +2,8 @@ package gpu
 
 import (
 	"errors"
-	"fmt"
-	"slices"
+
+	"github.com/proxstation/proxstation/internal/enum"
 )
 
 // A Guest is a system that runs in a VM. The zero Guest is unspecified, and
@@ -27,42 +27,30 @@ const (
 	MacOSTahoe      // 26, the last for Intel processors
 )
 
-var guestNames = [...]string{
+var guestNames = []string{
 	"any", "Linux", "Windows 10", "Windows 11", "macOS High Sierra", "macOS Mojave", "macOS Catalina", "macOS Big Sur",
 	"macOS Monterey", "macOS Ventura", "macOS Sonoma", "macOS Sequoia", "macOS Tahoe",
 }
 
 // String returns the guest's name: "macOS Sequoia".
-func (g Guest) String() string {
-	if int(g) >= len(guestNames) {
-		return fmt.Sprintf("Guest(%d)", uint8(g))
-	}
-	return guestNames[g]
-}
+func (g Guest) String() string { return enum.Name(guestNames, g) }
 
-// ErrGuest means that a text names no guest.
-var ErrGuest = errors.New("not a known guest")
+// ErrGuest reports a text that names no guest.
+var ErrGuest = errors.New("gpu: unknown guest")
 
 // ParseGuest parses what [Guest.String] returns. The error matches [ErrGuest].
 func ParseGuest(s string) (Guest, error) {
-	i := slices.Index(guestNames[:], s)
-	if i < 0 {
-		return AnyGuest, fmt.Errorf("gpu: guest %q: %w", s, ErrGuest)
-	}
-	return Guest(i), nil
+	var g Guest
+	return g, enum.Unmarshal(&g, guestNames, s, ErrGuest)
 }
 
 // MarshalText implements [encoding.TextMarshaler].
 func (g Guest) MarshalText() ([]byte, error) { return []byte(g.String()), nil }
 
-// UnmarshalText implements [encoding.TextUnmarshaler].
+// UnmarshalText implements [encoding.TextUnmarshaler]. The error matches
+// [ErrGuest].
 func (g *Guest) UnmarshalText(text []byte) error {
-	parsed, err := ParseGuest(string(text))
-	if err != nil {
-		return err
-	}
-	*g = parsed
-	return nil
+	return enum.Unmarshal(g, guestNames, string(text), ErrGuest)
 }
 
 // IsMacOS reports whether the guest is a release of macOS.

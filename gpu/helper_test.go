@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/internal/hosttree"
 	"github.com/proxstation/proxstation/iommu"
@@ -23,7 +24,7 @@ func model(vendor, device iommu.ID) iommu.Model { return iommu.Model{Vendor: ven
 // function returns a function with a group, as sysfs or the API gives it.
 func function(at string, class iommu.Class, m iommu.Model, group int) iommu.Function {
 	return iommu.Function{Address: address(at), Class: class, Model: m,
-		Subsystem: model(0x1462, 0x5317), Group: iommu.Group(group), MDev: iommu.No}
+		Subsystem: model(0x1462, 0x5317), Group: iommu.Group(group), MDev: proxstation.No}
 }
 
 // card returns a card of one function.
@@ -89,7 +90,7 @@ func cardAt(t *testing.T, functions []iommu.Function, at string) gpu.Card {
 }
 
 // ids returns what was found, in order.
-func ids(findings []gpu.Finding) []string {
+func ids(findings []proxstation.Finding) []string {
 	found := []string{}
 	for _, f := range findings {
 		found = append(found, f.ID)
@@ -99,7 +100,7 @@ func ids(findings []gpu.Finding) []string {
 
 // wantIDs compares the IDs of findings, whatever their order, and wants every
 // finding to say what was seen and why it matters.
-func wantIDs(t *testing.T, findings []gpu.Finding, want ...string) {
+func wantIDs(t *testing.T, findings []proxstation.Finding, want ...string) {
 	t.Helper()
 	got := ids(findings)
 	slices.Sort(got)
@@ -111,7 +112,7 @@ func wantIDs(t *testing.T, findings []gpu.Finding, want ...string) {
 		if f.Severity == 0 || f.Subject == "" || f.Seen == "" || f.Why == "" {
 			t.Errorf("%s does not say enough:\n%s", f.ID, f)
 		}
-		if f.Severity != gpu.Info && f.Fix == "" {
+		if f.Severity != proxstation.Info && f.Fix == "" {
 			t.Errorf("%s does not say what to do:\n%s", f.ID, f)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -154,7 +155,7 @@ func NewMapping(id, node string, card Card) (Mapping, error) {
 	} else if first.Address.Function() != 0 { // PVE takes a whole device by its function 0
 		return Mapping{}, fmt.Errorf("gpu: mapping %s: %s has no function 0", id, first.Address.Slot())
 	}
-	return Mapping{ID: id, MDev: first.MDev == iommu.Yes, Entries: []MappingEntry{{
+	return Mapping{ID: id, MDev: first.MDev == proxstation.Yes, Entries: []MappingEntry{{
 		Node: node, Devices: []Device{device},
 		Model: first.Model, Subsystem: &first.Subsystem, Group: first.Group,
 	}}}, nil

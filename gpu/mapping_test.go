@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/iommu"
 )
@@ -98,7 +99,7 @@ func TestNewMapping(t *testing.T) {
 		t.Errorf("%+v, %v; want %+v", m, err, rtxMapping)
 	}
 	vgpu := card(gpu.Intel, 0x5912)
-	vgpu.Functions[0].MDev = iommu.Yes
+	vgpu.Functions[0].MDev = proxstation.Yes
 	if m, err := gpu.NewMapping("igd", "pve", vgpu); err != nil || !m.MDev {
 		t.Errorf("a card with mediated devices: %+v, %v", m, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -14,7 +15,7 @@ func (j *judgement) slot() {
 		others = append(others, fmt.Sprintf("%s (class %04x)", f.Address, f.Class.Sub()))
 	}
 	if len(others) > 0 {
-		j.add(Finding{ID: "gpu.foreign-functions", Severity: Warning, Seen: "in the card's slot: " + strings.Join(others, ", "),
+		j.add(proxstation.Finding{ID: "gpu.foreign-functions", Severity: proxstation.Warning, Seen: "in the card's slot: " + strings.Join(others, ", "),
 			Why: "passing the whole device takes these from the host too", Fix: "pass the card's own functions one by one, each by a mapping of its own: " + j.card.Address().String()})
 	}
 }
@@ -22,7 +23,7 @@ func (j *judgement) slot() {
 // virtual says what SR-IOV makes of the card (Documentation/PCI/pci-iov-howto.rst).
 func (j *judgement) virtual() {
 	if of := j.card.Display().VirtualOf; of != nil {
-		j.add(Finding{ID: "gpu.virtual-function", Severity: Info, Seen: "physfn: " + of.String(),
+		j.add(proxstation.Finding{ID: "gpu.virtual-function", Severity: proxstation.Info, Seen: "physfn: " + of.String(),
 			Why: "it is a part of " + of.String() + ", which stays with the host; it is there only after something has written sriov_numvfs",
 			Fix: "set sriov_numvfs at each start of the host before the VM starts, and pass " + j.card.Address().String() + " alone, not the slot"})
 		return
@@ -34,7 +35,7 @@ func (j *judgement) virtual() {
 		}
 	}
 	if len(parts) > 0 {
-		j.add(Finding{ID: "gpu.virtual-functions", Severity: Warning, Seen: "virtual functions: " + strings.Join(parts, ", "),
+		j.add(proxstation.Finding{ID: "gpu.virtual-functions", Severity: proxstation.Warning, Seen: "virtual functions: " + strings.Join(parts, ", "),
 			Why: "they are gone as soon as the host's driver lets go of the card: no guest can have one while another has the card",
 			Fix: "pass the virtual functions instead, or write 0 to sriov_numvfs before"})
 	}
@@ -53,7 +54,7 @@ func (j *judgement) audio() {
 		if f.Class.Sub() != 0x0403 || f.Model.Vendor != Intel || above == nil || port == nil || *above != *port || contains(j.card.Functions, f.Address) {
 			continue
 		}
-		j.add(Finding{ID: "gpu.separate-audio", Severity: Info, Seen: f.Address.String() + " (" + f.Model.String() + ") is below the card's own switch " + above.String(),
+		j.add(proxstation.Finding{ID: "gpu.separate-audio", Severity: proxstation.Info, Seen: f.Address.String() + " (" + f.Model.String() + ") is below the card's own switch " + above.String(),
 			Why: "the sound of the card's connectors is a device of its own: the guest has none without it", Fix: "pass " + f.Address.Slot() + " too"})
 	}
 }
@@ -71,10 +72,10 @@ func (j *judgement) upstream(a iommu.Address) *iommu.Address {
 
 // external says what a card in an enclosure behind Thunderbolt or USB4 takes.
 func (j *judgement) external() {
-	if j.card.Display().Removable != iommu.Yes {
+	if j.card.Display().Removable != proxstation.Yes {
 		return
 	}
-	j.add(Finding{ID: "gpu.external", Severity: Warning, Seen: "removable: removable",
+	j.add(proxstation.Finding{ID: "gpu.external", Severity: proxstation.Warning, Seen: "removable: removable",
 		Why: "the card is outside, behind Thunderbolt or USB4: it is there only once it is authorized, perhaps at another address, and pulling it while a guest has it can hang the host",
 		Fix: "have it authorized at each start of the host (boltctl enroll), start the VM with a delay, and switch the VM off before unplugging"})
 }

@@ -5,12 +5,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/iommu"
 )
 
 // Ready judges whether a card can be handed to a guest on a host. It says what
 // is in the way and what to expect; a card is ready if no finding is a
-// [Blocker]. What the facts do not hold, such as reset methods in what the PVE
+// [proxstation.Blocker]. What the facts do not hold, such as reset methods in what the PVE
 // API tells, is not guessed: gpu.host-only names it.
 //
 // The IDs are those of [iommu.Facts.CheckDevice], and gpu.unsupported,
@@ -18,9 +19,9 @@ import (
 // gpu.foreign-functions, gpu.virtual-functions, gpu.virtual-function,
 // gpu.separate-audio, gpu.external, gpu.boot-vga, gpu.framebuffer, gpu.disable-vga,
 // gpu.reset, gpu.small-bar and gpu.host-only.
-func Ready(card Card, guest Guest, facts iommu.Facts) []Finding {
+func Ready(card Card, guest Guest, facts iommu.Facts) []proxstation.Finding {
 	if len(card.Functions) == 0 {
-		return []Finding{{ID: "gpu.not-a-card", Severity: Blocker, Subject: "card", Seen: "no PCI functions",
+		return []proxstation.Finding{{ID: "gpu.not-a-card", Severity: proxstation.Blocker, Subject: "card", Seen: "no PCI functions",
 			Why: "there is nothing to hand over", Fix: "choose one of the host's cards"}}
 	}
 	j := judgement{card: card, facts: facts}
@@ -45,10 +46,10 @@ func Ready(card Card, guest Guest, facts iommu.Facts) []Finding {
 type judgement struct {
 	card     Card
 	facts    iommu.Facts
-	findings []Finding
+	findings []proxstation.Finding
 }
 
-func (j *judgement) add(f Finding) {
+func (j *judgement) add(f proxstation.Finding) {
 	if f.Subject == "" {
 		f.Subject = j.card.Address().String()
 	}
@@ -60,12 +61,12 @@ func (j *judgement) guest(v Verdict) {
 	source := " (" + v.Source + ")"
 	switch {
 	case v.Support == Unsupported:
-		j.add(Finding{ID: "gpu.unsupported", Severity: Blocker, Seen: seen, Why: v.Why + source, Fix: v.Instead})
+		j.add(proxstation.Finding{ID: "gpu.unsupported", Severity: proxstation.Blocker, Seen: seen, Why: v.Why + source, Fix: v.Instead})
 	case v.Support == Conditional:
-		j.add(Finding{ID: "gpu.conditions", Severity: Warning, Seen: seen, Why: v.Why + source,
+		j.add(proxstation.Finding{ID: "gpu.conditions", Severity: proxstation.Warning, Seen: seen, Why: v.Why + source,
 			Fix: "it takes " + strings.Join(v.Conditions, "; and ")})
 	case v.Support == SupportUnknown && v.Guest != AnyGuest:
-		j.add(Finding{ID: "gpu.unknown-card", Severity: Warning, Seen: seen, Why: "whether the guest can use it is not known: " + v.Why,
+		j.add(proxstation.Finding{ID: "gpu.unknown-card", Severity: proxstation.Warning, Seen: seen, Why: "whether the guest can use it is not known: " + v.Why,
 			Fix: "look for the card's drivers"})
 	}
 }
@@ -85,7 +86,7 @@ func (j *judgement) driver() {
 	if len(held) == 0 {
 		return
 	}
-	f := Finding{ID: "gpu.host-driver", Severity: Warning, Seen: strings.Join(held, ", "),
+	f := proxstation.Finding{ID: "gpu.host-driver", Severity: proxstation.Warning, Seen: strings.Join(held, ", "),
 		Why: "PVE takes the card from this driver when the VM starts, which can hang the host if something uses it, and does not give it back when the VM stops",
 		Fix: "keep the card from the host: let iommu's host plan bind it to vfio-pci from the next start on"}
 	if prepared {
@@ -93,9 +94,9 @@ func (j *judgement) driver() {
 	}
 	switch {
 	case j.card.virtual():
-		f.Severity, f.Why, f.Fix = Info, "PVE takes the virtual function from this driver when the VM starts; the host draws with the physical one", ""
+		f.Severity, f.Why, f.Fix = proxstation.Info, "PVE takes the virtual function from this driver when the VM starts; the host draws with the physical one", ""
 	case j.card.Integrated():
-		f.Severity = Info
+		f.Severity = proxstation.Info
 		f.Why = "PVE takes the iGPU from this driver when the VM starts: the host's console goes dark, and comes back only when the card is bound to the driver again"
 		f.Fix = "bind it to the driver again after the VM has stopped, if the console is wanted"
 	}
@@ -112,20 +113,20 @@ func (j *judgement) console() {
 	})
 	switch {
 	case firmware >= 0 && d.Driver == "vfio-pci":
-		j.add(Finding{ID: "gpu.framebuffer", Severity: Warning, Seen: j.facts.Framebuffers[firmware].Seen,
+		j.add(proxstation.Finding{ID: "gpu.framebuffer", Severity: proxstation.Warning, Seen: j.facts.Framebuffers[firmware].Seen,
 			Why: "the firmware's picture holds the card's memory although vfio-pci has the card: the guest gets no display (BAR 0: can't reserve)",
 			Fix: "make another card the firmware's primary display, or add initcall_blacklist=sysfb_init to the kernel's arguments"})
 	case firmware >= 0:
-		j.add(Finding{ID: "gpu.framebuffer", Severity: Info, Seen: j.facts.Framebuffers[firmware].Seen,
+		j.add(proxstation.Finding{ID: "gpu.framebuffer", Severity: proxstation.Info, Seen: j.facts.Framebuffers[firmware].Seen,
 			Why: "the host's console is the firmware's picture in the card's memory; vfio-pci removes it when it takes the card (Linux 6.0 and newer)"})
-	case d.BootVGA == iommu.Yes && !j.card.Integrated():
-		j.add(Finding{ID: "gpu.boot-vga", Severity: Info, Seen: "boot_vga: 1",
+	case d.BootVGA == proxstation.Yes && !j.card.Integrated():
+		j.add(proxstation.Finding{ID: "gpu.boot-vga", Severity: proxstation.Info, Seen: "boot_vga: 1",
 			Why: "the firmware has used the card: the guest may find its option ROM changed and show no picture",
 			Fix: "make another card the firmware's primary display, or give the guest a copy of the ROM (romfile)"})
 	}
 	module, _ := j.facts.Module("vfio_pci")
 	if j.card.Model().Vendor == Intel && j.card.Integrated() && module.Parameters["disable_vga"] == "Y" {
-		j.add(Finding{ID: "gpu.disable-vga", Severity: Warning, Seen: "/sys/module/vfio_pci/parameters/disable_vga: Y",
+		j.add(proxstation.Finding{ID: "gpu.disable-vga", Severity: proxstation.Warning, Seen: "/sys/module/vfio_pci/parameters/disable_vga: Y",
 			Why: "legacy-igd does not work: the guest cannot reach the VGA registers", Fix: "remove disable_vga=1 from /etc/modprobe.d and the kernel's arguments, and restart"})
 	}
 }
@@ -134,14 +135,14 @@ func (j *judgement) console() {
 // resize; the guest sees the size that the host set.
 func (j *judgement) bar() {
 	where := "the firmware's set-up"
-	if j.facts.Virtual.Answer == iommu.Yes {
+	if j.facts.Virtual.Answer == proxstation.Yes {
 		where += " of the machine that this VM runs on"
 	}
 	for _, bar := range j.card.Display().BARs {
 		if len(bar.Resizable) == 0 || slices.Max(bar.Resizable) <= bar.Bytes {
 			continue
 		}
-		j.add(Finding{ID: "gpu.small-bar", Severity: Info,
+		j.add(proxstation.Finding{ID: "gpu.small-bar", Severity: proxstation.Info,
 			Seen: fmt.Sprintf("BAR %d is %d MiB and could be %d MiB", bar.Index, bar.Bytes>>20, slices.Max(bar.Resizable)>>20),
 			Why:  "the guest reaches the card's memory through this window; games gain from a large one",
 			Fix:  "turn on Above 4G Decoding and Resizable BAR in " + where})
@@ -155,9 +156,9 @@ func (j *judgement) hostOnly() {
 		name   string
 		absent func(iommu.Function) bool
 	}{
-		{"driver", func(f iommu.Function) bool { return f.Driver == "" && f.DriverKnown != iommu.Yes }},
+		{"driver", func(f iommu.Function) bool { return f.Driver == "" && f.DriverKnown != proxstation.Yes }},
 		{"reset methods", func(f iommu.Function) bool { return f.ResetMethods == nil }},
-		{"whether it answers", func(f iommu.Function) bool { return f.Lost == iommu.Unknown }},
+		{"whether it answers", func(f iommu.Function) bool { return f.Lost == proxstation.Unknown }},
 		{"BAR sizes", func(f iommu.Function) bool { return f.BARs == nil }},
 	} {
 		if part.absent(j.card.Display()) {
@@ -165,7 +166,7 @@ func (j *judgement) hostOnly() {
 		}
 	}
 	if len(missing) > 0 {
-		j.add(Finding{ID: "gpu.host-only", Severity: Info, Seen: "not known: " + strings.Join(missing, ", "),
+		j.add(proxstation.Finding{ID: "gpu.host-only", Severity: proxstation.Info, Seen: "not known: " + strings.Join(missing, ", "),
 			Why: "the judgement is of the rest only", Fix: "judge it on the host itself, as root"})
 	}
 }

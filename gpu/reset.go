@@ -3,6 +3,8 @@ package gpu
 import (
 	"slices"
 	"strings"
+
+	"github.com/proxstation/proxstation"
 )
 
 // reset advises on how the card is reset between two guests, which differs by
@@ -15,7 +17,7 @@ func (j *judgement) reset() {
 		return // not known from here
 	}
 	has := func(method string) bool { return slices.Contains(methods, method) }
-	f := Finding{ID: "gpu.reset", Severity: Warning, Seen: "reset_method: " + strings.Join(methods, " ")}
+	f := proxstation.Finding{ID: "gpu.reset", Severity: proxstation.Warning, Seen: "reset_method: " + strings.Join(methods, " ")}
 	file := "/sys/bus/pci/devices/" + j.card.Address().String() + "/reset_method"
 	vendorReset := j.card.is(AMDPolaris, AMDVega10, AMDVega20, AMDNavi10, AMDNavi12, AMDNavi14)
 	switch chip := j.card.Chip(); {
@@ -39,7 +41,7 @@ func (j *judgement) reset() {
 		f.Why = "the kernel tries another reset before the one that works for " + j.card.Family().String()
 		f.Fix = "write device_specific to " + file
 	case j.card.is(AMDNavi3x, AMDNavi4x):
-		f.Severity = Info
+		f.Severity = proxstation.Info
 		f.Why = "some of these cards do not come back from a reset, depending on firmware and kernel, and vendor-reset does not know them"
 		f.Fix = "try a second start of the VM before relying on it"
 	case len(methods) == 0:

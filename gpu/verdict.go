@@ -3,8 +3,8 @@ package gpu
 import (
 	"errors"
 	"fmt"
-	"slices"
 
+	"github.com/proxstation/proxstation/internal/enum"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -20,27 +20,21 @@ const (
 	Unsupported            // never
 )
 
-var supportNames = [...]string{"unknown", "supported", "conditional", "unsupported"}
+// ErrSupport reports a text that names no kind of support.
+var ErrSupport = errors.New("gpu: unknown support")
+
+var supportNames = []string{"unknown", "supported", "conditional", "unsupported"}
 
 // String returns "unknown", "supported", "conditional" or "unsupported".
-func (s Support) String() string {
-	if int(s) >= len(supportNames) {
-		return fmt.Sprintf("Support(%d)", uint8(s))
-	}
-	return supportNames[s]
-}
+func (s Support) String() string { return enum.Name(supportNames, s) }
 
 // MarshalText implements [encoding.TextMarshaler].
 func (s Support) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText implements [encoding.TextUnmarshaler].
+// UnmarshalText implements [encoding.TextUnmarshaler]. The error matches
+// [ErrSupport].
 func (s *Support) UnmarshalText(text []byte) error {
-	i := slices.Index(supportNames[:], string(text))
-	if i < 0 {
-		return fmt.Errorf("gpu: support %q is not known", text)
-	}
-	*s = Support(i)
-	return nil
+	return enum.Unmarshal(s, supportNames, string(text), ErrSupport)
 }
 
 // A Verdict says whether a guest can use a card, and why.

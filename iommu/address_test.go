@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -72,7 +73,7 @@ func TestWithFunctionPanics(t *testing.T) {
 func TestTextOfValues(t *testing.T) {
 	t.Parallel()
 	in := iommu.Function{Address: address(t, "10000:e1:00.0"), Class: 0x030200, Model: iommu.Model{Vendor: 0x10de, Device: 0x2c05},
-		Group: iommu.Group(0), DriverKnown: iommu.Yes, Lost: iommu.No}
+		Group: iommu.Group(0), DriverKnown: proxstation.Yes, Lost: proxstation.No}
 	text, err := json.Marshal(in)
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/proxstation/proxstation"
 )
 
 // BindOptions are the choices of [Facts.Bind].
@@ -50,7 +52,7 @@ func (f Facts) Bind(addresses []Address, opts *BindOptions) (Binding, error) {
 			continue
 		}
 		refused = append(refused, f.refuse(fn, opts.Allow)...)
-		if _, grouped := fn.Group.Int(); !grouped && f.GroupsKnown == Yes {
+		if _, grouped := fn.Group.Int(); !grouped && f.GroupsKnown == proxstation.Yes {
 			refused = append(refused, refusal("iommu.no-group", a, "no IOMMU group",
 				"vfio-pci takes no function that no IOMMU stands in front of.", "Turn on the IOMMU."))
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/proxstation/proxstation"
 )
 
 // Check judges the machine as a whole: is the IOMMU on, are interrupts
@@ -17,8 +19,8 @@ import (
 // iommu.not-configured, iommu.not-bound, iommu.loader-unknown,
 // iommu.server-console, iommu.emulated-display, iommu.uses-unknown and
 // iommu.unread.
-func (f Facts) Check() []Finding {
-	var findings []Finding
+func (f Facts) Check() []proxstation.Finding {
+	var findings []proxstation.Finding
 	findings = append(findings, f.checkState()...)
 	findings = append(findings, f.checkInterrupts()...)
 	findings = append(findings, f.checkOverride()...)
@@ -28,29 +30,29 @@ func (f Facts) Check() []Finding {
 	findings = append(findings, f.checkKept()...)
 	for _, fn := range f.Functions {
 		for _, finding := range fn.checkConsole() {
-			finding.Severity = Info // nothing is asked of it
+			finding.Severity = proxstation.Info // nothing is asked of it
 			findings = append(findings, finding)
 		}
 	}
 	return append(findings, f.Findings...)
 }
 
-func (f Facts) checkState() []Finding {
+func (f Facts) checkState() []proxstation.Finding {
 	state, seen := f.State()
-	finding := Finding{Severity: Blocker, Subject: "IOMMU", Seen: seen,
+	finding := proxstation.Finding{Severity: proxstation.Blocker, Subject: "IOMMU", Seen: seen,
 		Why: "Without an IOMMU no device can be handed to a guest."}
 	switch {
 	case state == On:
 		return nil
 	case state == StateUnknown:
-		finding.ID, finding.Severity = "iommu.unknown", Warning
+		finding.ID, finding.Severity = "iommu.unknown", proxstation.Warning
 		finding.Why = "Whether devices can be handed to guests is not known."
 		finding.Fix = "Look on the host: ls /sys/class/iommu /sys/kernel/iommu_groups."
-	case f.ACPI.DMAR == No && f.ACPI.IVRS == No && f.Virtual.Answer == Yes:
+	case f.ACPI.DMAR == proxstation.No && f.ACPI.IVRS == proxstation.No && f.Virtual.Answer == proxstation.Yes:
 		finding.ID = "iommu.vm-without-iommu"
 		finding.Seen = f.Virtual.Seen + "; /sys/firmware/acpi/tables has neither DMAR nor IVRS; " + seen
 		finding.Fix = f.Virtual.giveIOMMU()
-	case f.ACPI.DMAR == No && f.ACPI.IVRS == No:
+	case f.ACPI.DMAR == proxstation.No && f.ACPI.IVRS == proxstation.No:
 		finding.ID = "iommu.firmware-off"
 		finding.Seen = "/sys/firmware/acpi/tables has neither DMAR nor IVRS; " + seen
 		finding.Fix = "Turn on VT-d (Intel) or IOMMU (AMD) in the firmware's set-up. Kernel arguments cannot replace it."
@@ -62,7 +64,7 @@ func (f Facts) checkState() []Finding {
 		finding.ID = "iommu.off"
 		finding.Fix = f.turnOn()
 	}
-	return []Finding{finding}
+	return []proxstation.Finding{finding}
 }
 
 // offArgument returns the kernel argument that turns the IOMMU off
@@ -83,34 +85,34 @@ func (f Facts) offArgument() string {
 func (f Facts) turnOn() string {
 	intel := "add intel_iommu=on to the kernel's arguments and restart (PVE kernels from 6.8 need no argument)"
 	switch {
-	case f.ACPI.DMAR == Yes && f.Running != nil && slices.Contains(f.Running.Options("intel_iommu"), "on"):
+	case f.ACPI.DMAR == proxstation.Yes && f.Running != nil && slices.Contains(f.Running.Options("intel_iommu"), "on"):
 		return "The tables and the kernel's arguments are right; look for DMAR errors in the kernel log and update the " +
 			f.firmware("firmware", "hypervisor") + "."
-	case f.ACPI.DMAR == Yes:
+	case f.ACPI.DMAR == proxstation.Yes:
 		return strings.ToUpper(intel[:1]) + intel[1:] + "."
-	case f.ACPI.IVRS == Yes:
+	case f.ACPI.IVRS == proxstation.Yes:
 		return "Look for AMD-Vi errors in the kernel log and update the " + f.firmware("firmware", "hypervisor") + "."
 	}
 	return f.firmware("Turn on VT-d (Intel) or IOMMU (AMD) in the firmware's set-up; for Intel "+intel+".", f.Virtual.giveIOMMU())
 }
 
-func (f Facts) checkInterrupts() []Finding {
-	var findings []Finding
+func (f Facts) checkInterrupts() []proxstation.Finding {
+	var findings []proxstation.Finding
 	state, _ := f.State()
 	answer, seen := f.InterruptRemapping()
-	if state == On && answer == No {
-		findings = append(findings, Finding{ID: "iommu.no-interrupt-remapping", Severity: Blocker, Subject: "interrupt remapping", Seen: seen,
+	if state == On && answer == proxstation.No {
+		findings = append(findings, proxstation.Finding{ID: "iommu.no-interrupt-remapping", Severity: proxstation.Blocker, Subject: "interrupt remapping", Seen: seen,
 			Why: "vfio refuses to hand out devices: a guest could raise any interrupt of the host.",
 			Fix: f.firmware("Turn on x2APIC or interrupt remapping in the firmware's set-up and update it.", f.Virtual.giveIOMMU()) +
 				" allow_unsafe_interrupts only hides the hole."})
 	}
 	module, _ := f.Module("vfio_iommu_type1")
 	if module.Parameters["allow_unsafe_interrupts"] == "Y" {
-		severity := Warning
-		if answer == Yes {
-			severity = Info
+		severity := proxstation.Warning
+		if answer == proxstation.Yes {
+			severity = proxstation.Info
 		}
-		findings = append(findings, Finding{ID: "iommu.unsafe-interrupts", Severity: severity, Subject: "vfio_iommu_type1",
+		findings = append(findings, proxstation.Finding{ID: "iommu.unsafe-interrupts", Severity: severity, Subject: "vfio_iommu_type1",
 			Seen: "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts: Y",
 			Why:  "vfio would hand out devices even where a guest can raise any interrupt of the host.",
 			Fix:  "Remove allow_unsafe_interrupts=1 from /etc/modprobe.d and the kernel's arguments, and run update-initramfs -u -k all."})
@@ -118,19 +120,19 @@ func (f Facts) checkInterrupts() []Finding {
 	return findings
 }
 
-func (f Facts) checkOverride() []Finding {
+func (f Facts) checkOverride() []proxstation.Finding {
 	if f.Running == nil || len(f.Running.Values("pcie_acs_override")) == 0 {
 		return nil
 	}
 	value := strings.Join(f.Running.Values("pcie_acs_override"), ",")
-	return []Finding{{ID: "iommu.acs-override", Severity: Warning, Subject: "IOMMU groups",
+	return []proxstation.Finding{{ID: "iommu.acs-override", Severity: proxstation.Warning, Subject: "IOMMU groups",
 		Seen: "/proc/cmdline: pcie_acs_override=" + value,
 		Why:  "The groups are what the argument says, not what the hardware keeps apart: a guest's device may reach others' memory.",
 		Fix:  "Use a slot that hangs off the processor, and remove the argument."}}
 }
 
 // checkDrift compares the arguments in force with those for the next boot.
-func (f Facts) checkDrift() []Finding {
+func (f Facts) checkDrift() []proxstation.Finding {
 	if f.Running == nil {
 		return nil
 	}
@@ -140,28 +142,28 @@ func (f Facts) checkDrift() []Finding {
 		if f.Loader.Stub != "" {
 			fix = "Give the arguments to what builds the image (/etc/kernel/cmdline for kernel-install and ukify), and build it anew."
 		}
-		return []Finding{{ID: "iommu.loader-unknown", Severity: Info, Subject: "kernel arguments", Seen: strings.TrimPrefix(err.Error(), "iommu: "),
+		return []proxstation.Finding{{ID: "iommu.loader-unknown", Severity: proxstation.Info, Subject: "kernel arguments", Seen: strings.TrimPrefix(err.Error(), "iommu: "),
 			Why: "Whether the arguments in force will be there after a restart is not known, and none can be added.", Fix: fix}}
 	}
 	missing, extra := Drift(*f.Running, configured)
-	var findings []Finding
+	var findings []proxstation.Finding
 	restart := "Run " + f.refresh() + " and restart."
 	if loader, _ := f.BootLoader(); loader == GRUB && f.Loader.Menu != nil {
 		restart = "Restart."
 		if stale, _ := Drift(*f.Loader.Menu, configured); len(stale) > 0 {
 			restart = "Run update-grub and restart."
-			findings = append(findings, Finding{ID: "iommu.not-refreshed", Severity: Warning, Subject: "kernel arguments",
+			findings = append(findings, proxstation.Finding{ID: "iommu.not-refreshed", Severity: proxstation.Warning, Subject: "kernel arguments",
 				Seen: "configured, but not in /boot/grub/grub.cfg: " + strings.Join(stale, " "),
 				Why:  "They will not be there after the next restart either.", Fix: "Run update-grub."})
 		}
 	}
 	if len(missing) > 0 {
-		findings = append(findings, Finding{ID: "iommu.not-booted", Severity: Warning, Subject: "kernel arguments",
+		findings = append(findings, proxstation.Finding{ID: "iommu.not-booted", Severity: proxstation.Warning, Subject: "kernel arguments",
 			Seen: "configured, but not on /proc/cmdline: " + strings.Join(missing, " "),
 			Why:  "They do nothing yet.", Fix: restart})
 	}
 	if len(extra) > 0 {
-		findings = append(findings, Finding{ID: "iommu.not-configured", Severity: Warning, Subject: "kernel arguments",
+		findings = append(findings, proxstation.Finding{ID: "iommu.not-configured", Severity: proxstation.Warning, Subject: "kernel arguments",
 			Seen: "on /proc/cmdline, but not configured: " + strings.Join(extra, " "),
 			Why:  "They are gone after the next restart.", Fix: "Configure them, or restart to see the machine as it will be."})
 	}
@@ -169,11 +171,11 @@ func (f Facts) checkDrift() []Finding {
 }
 
 // checkKept says that functions that a host plan keeps are still the host's.
-func (f Facts) checkKept() []Finding {
-	var found []Finding
+func (f Facts) checkKept() []proxstation.Finding {
+	var found []proxstation.Finding
 	for _, a := range f.Kept() {
-		if fn, ok := f.Function(a); ok && fn.DriverKnown == Yes && fn.Driver != vfioPCI {
-			found = append(found, Finding{ID: "iommu.not-bound", Severity: Info, Subject: a.String(),
+		if fn, ok := f.Function(a); ok && fn.DriverKnown == proxstation.Yes && fn.Driver != vfioPCI {
+			found = append(found, proxstation.Finding{ID: "iommu.not-bound", Severity: proxstation.Info, Subject: a.String(),
 				Seen: fmt.Sprintf("/%s keeps it for guests; its driver is %q", modprobeFile, fn.Driver),
 				Why:  "The host plan was applied, and the host has not been started since, or a driver was faster.",
 				Fix:  "Restart the host. If it says so after that too: update-initramfs -u -k all, and restart."})
@@ -215,14 +217,14 @@ func byLoader(arg string) bool {
 // are iommu.no-device, iommu.shared-group, iommu.no-group,
 // iommu.group-unknown, iommu.lost, iommu.in-use, iommu.only-console,
 // iommu.server-console and iommu.emulated-display.
-func (f Facts) CheckDevice(a Address) []Finding {
-	var findings []Finding
+func (f Facts) CheckDevice(a Address) []proxstation.Finding {
+	var findings []proxstation.Finding
 	if finding, ok := f.checkIsolation(a); ok {
 		findings = append(findings, finding)
 	}
 	for _, fn := range f.Slot(a) {
-		if fn.Lost == Yes {
-			findings = append(findings, Finding{ID: "iommu.lost", Severity: Blocker, Subject: fn.Address.String(),
+		if fn.Lost == proxstation.Yes {
+			findings = append(findings, proxstation.Finding{ID: "iommu.lost", Severity: proxstation.Blocker, Subject: fn.Address.String(),
 				Seen: "/sys/bus/pci/devices/" + fn.Address.String() + "/config: ffffffff",
 				Why:  "The device no longer answers on the bus: the next start of a guest with it fails or hangs the host.",
 				Fix:  "Switch the host off and on again; a warm restart may not be enough."})
@@ -235,9 +237,9 @@ func (f Facts) CheckDevice(a Address) []Finding {
 	return findings
 }
 
-func (f Facts) checkIsolation(a Address) (Finding, bool) {
+func (f Facts) checkIsolation(a Address) (proxstation.Finding, bool) {
 	err := f.Isolated(a)
-	finding := Finding{Severity: Blocker, Subject: a.Slot()}
+	finding := proxstation.Finding{Severity: proxstation.Blocker, Subject: a.Slot()}
 	if err == nil {
 		return finding, false
 	}
@@ -261,7 +263,7 @@ func (f Facts) checkIsolation(a Address) (Finding, bool) {
 	case errors.Is(err, ErrNoDevice):
 		finding.ID, finding.Why, finding.Fix = "iommu.no-device", "There is nothing to hand out.", "Choose one of the devices that the host has; addresses move when cards do."
 	default:
-		finding.ID, finding.Severity = "iommu.group-unknown", Warning
+		finding.ID, finding.Severity = "iommu.group-unknown", proxstation.Warning
 		finding.Why, finding.Fix = "Whether other devices would go with it is not known.", "Look on the host: ls -l /sys/bus/pci/devices/*/iommu_group."
 	}
 	return finding, true
@@ -274,16 +276,16 @@ func (f Facts) cause(e *SharedError) string {
 		return f.firmware(", or turn on ACS in the firmware's set-up", "")
 	}
 	bridge, _ := f.Function(*e.Above)
-	acs := map[Answer]string{Yes: "has ACS, so one below it lacks it", No: "lacks ACS", Unknown: "lacks ACS, or one below it does"}[bridge.ACS]
+	acs := map[proxstation.Answer]string{proxstation.Yes: "has ACS, so one below it lacks it", proxstation.No: "lacks ACS", proxstation.Unknown: "lacks ACS, or one below it does"}[bridge.ACS]
 	return fmt.Sprintf("; these come together below the bridge %s, which %s", *e.Above, acs)
 }
 
-func (u Use) finding() Finding {
-	finding := Finding{ID: "iommu.in-use", Severity: Blocker, Subject: u.Address.String(), Seen: u.Seen,
+func (u Use) finding() proxstation.Finding {
+	finding := proxstation.Finding{ID: "iommu.in-use", Severity: proxstation.Blocker, Subject: u.Address.String(), Seen: u.Seen,
 		Why: "The host lives on it: it would lose its " + string(u.Kind) + ".", Fix: "Leave it to the host, or move what the host has on it."}
 	switch u.Kind {
 	case UseConsole:
-		finding.ID, finding.Severity = "iommu.only-console", Warning
+		finding.ID, finding.Severity = "iommu.only-console", proxstation.Warning
 		finding.Why = "The host has no picture any more while a guest has it."
 		finding.Fix = "Make sure that the host is reached over the network, or give it another display."
 	case UseStorage:

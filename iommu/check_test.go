@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -16,25 +17,25 @@ func cmdline(s string) *iommu.Cmdline {
 
 func TestCheckSaysWhyItIsOff(t *testing.T) {
 	t.Parallel()
-	off := iommu.Facts{GroupsKnown: iommu.Yes, UnitsKnown: iommu.Yes}
-	acpi := func(dmar, ivrs iommu.Answer) iommu.ACPI { return iommu.ACPI{DMAR: dmar, IVRS: ivrs} }
+	off := iommu.Facts{GroupsKnown: proxstation.Yes, UnitsKnown: proxstation.Yes}
+	acpi := func(dmar, ivrs proxstation.Answer) iommu.ACPI { return iommu.ACPI{DMAR: dmar, IVRS: ivrs} }
 	for name, test := range map[string]struct {
 		acpi    iommu.ACPI
 		running *iommu.Cmdline
 		id, fix string
 	}{
-		"firmware, argument in vain": {acpi(iommu.No, iommu.No), cmdline("intel_iommu=on"), "iommu.firmware-off", "firmware's set-up"},
-		"intel without argument":     {acpi(iommu.Yes, iommu.No), cmdline("quiet"), "iommu.off", "Add intel_iommu=on"},
-		"intel with argument":        {acpi(iommu.Yes, iommu.No), cmdline("intel_iommu=sm_on,on"), "iommu.off", "DMAR errors"},
-		"intel told off":             {acpi(iommu.Yes, iommu.No), cmdline("intel_iommu=off"), "iommu.off-by-argument", "Remove intel_iommu=off"},
-		"all told off":               {acpi(iommu.No, iommu.Yes), cmdline("iommu=off"), "iommu.off-by-argument", "Remove iommu=off"},
-		"amd":                        {acpi(iommu.No, iommu.Yes), cmdline(""), "iommu.off", "AMD-Vi errors"},
-		"tables not known":           {acpi(iommu.Unknown, iommu.Unknown), nil, "iommu.off", "Turn on VT-d (Intel) or IOMMU (AMD)"},
+		"firmware, argument in vain": {acpi(proxstation.No, proxstation.No), cmdline("intel_iommu=on"), "iommu.firmware-off", "firmware's set-up"},
+		"intel without argument":     {acpi(proxstation.Yes, proxstation.No), cmdline("quiet"), "iommu.off", "Add intel_iommu=on"},
+		"intel with argument":        {acpi(proxstation.Yes, proxstation.No), cmdline("intel_iommu=sm_on,on"), "iommu.off", "DMAR errors"},
+		"intel told off":             {acpi(proxstation.Yes, proxstation.No), cmdline("intel_iommu=off"), "iommu.off-by-argument", "Remove intel_iommu=off"},
+		"all told off":               {acpi(proxstation.No, proxstation.Yes), cmdline("iommu=off"), "iommu.off-by-argument", "Remove iommu=off"},
+		"amd":                        {acpi(proxstation.No, proxstation.Yes), cmdline(""), "iommu.off", "AMD-Vi errors"},
+		"tables not known":           {acpi(proxstation.Unknown, proxstation.Unknown), nil, "iommu.off", "Turn on VT-d (Intel) or IOMMU (AMD)"},
 	} {
 		facts := off
 		facts.ACPI, facts.Running = test.acpi, test.running
 		findings := facts.Check()
-		if len(findings) == 0 || findings[0].ID != test.id || !strings.Contains(findings[0].Fix, test.fix) || findings[0].Severity != iommu.Blocker {
+		if len(findings) == 0 || findings[0].ID != test.id || !strings.Contains(findings[0].Fix, test.fix) || findings[0].Severity != proxstation.Blocker {
 			t.Errorf("%s: %v", name, findings)
 		}
 	}
@@ -46,15 +47,15 @@ func TestCheckSaysWhyItIsOff(t *testing.T) {
 func TestCheckRules(t *testing.T) {
 	t.Parallel()
 	groups, units := some()
-	grub := iommu.LoaderFacts{Synced: iommu.No, Defaults: []iommu.File{{Path: "etc/default/grub", Text: `GRUB_CMDLINE_LINUX_DEFAULT="quiet iommu=pt"`}}}
-	on := iommu.Facts{Groups: groups, Units: units, GroupsKnown: iommu.Yes, UnitsKnown: iommu.Yes, Loader: grub,
+	grub := iommu.LoaderFacts{Synced: proxstation.No, Defaults: []iommu.File{{Path: "etc/default/grub", Text: `GRUB_CMDLINE_LINUX_DEFAULT="quiet iommu=pt"`}}}
+	on := iommu.Facts{Groups: groups, Units: units, GroupsKnown: proxstation.Yes, UnitsKnown: proxstation.Yes, Loader: grub,
 		Running: cmdline("BOOT_IMAGE=/boot/vmlinuz root=/dev/sda1 ro quiet iommu=pt")}
 	for name, test := range map[string]struct {
 		change func(*iommu.Facts)
 		want   string
 	}{
 		"nothing to say": {func(*iommu.Facts) {}, ""},
-		"no remapping":   {func(f *iommu.Facts) { f.Interrupts.Remapped = iommu.No }, "iommu.no-interrupt-remapping"},
+		"no remapping":   {func(f *iommu.Facts) { f.Interrupts.Remapped = proxstation.No }, "iommu.no-interrupt-remapping"},
 		"unsafe": {func(f *iommu.Facts) {
 			f.Modules = []iommu.Module{{Name: "vfio_iommu_type1", Parameters: map[string]string{"allow_unsafe_interrupts": "Y"}}}
 		}, "iommu.unsafe-interrupts"},
@@ -106,7 +107,7 @@ func TestCheckDevice(t *testing.T) {
 			t.Errorf("%s %s: %v, want %q", test.host, test.address, findings, test.want)
 		}
 	}
-	facts := iommu.Facts{Functions: []iommu.Function{{Lost: iommu.Yes}}}
+	facts := iommu.Facts{Functions: []iommu.Function{{Lost: proxstation.Yes}}}
 	if got := ids(facts.CheckDevice(iommu.Address{})); !slices.Equal(got, []string{"iommu.group-unknown", "iommu.lost"}) {
 		t.Errorf("a lost device: %v", got)
 	}
@@ -129,7 +130,7 @@ func TestUses(t *testing.T) {
 	}
 	// Of a mirror, one half of which cannot be followed, the other is known.
 	half := read(t, "shared-group", "link sys/devices/virtual/block/dm-1/slaves/sdz1 ../../../../gone")
-	if half.UsesKnown != iommu.Unknown || !slices.ContainsFunc(half.Uses, func(u iommu.Use) bool { return u.Kind == iommu.UseRoot }) {
+	if half.UsesKnown != proxstation.Unknown || !slices.ContainsFunc(half.Uses, func(u iommu.Use) bool { return u.Kind == iommu.UseRoot }) {
 		t.Errorf("half of root: uses known: %v, %v", half.UsesKnown, half.Uses)
 	}
 	mirror := read(t, "reference", "file proc/self/mountinfo\n| 30 1 0:40 / / rw - btrfs /dev/sdb1 rw",
@@ -154,20 +155,20 @@ func TestUsesOfZFS(t *testing.T) {
 	for name, test := range map[string]struct {
 		host  string
 		lines []string
-		known iommu.Answer
+		known proxstation.Answer
 		want  []string // uses of storage: address, kind, way
 	}{
-		"a mirror on two controllers": {"server-bmc", nil, iommu.Yes, []string{
+		"a mirror on two controllers": {"server-bmc", nil, proxstation.Yes, []string{
 			"0000:00:11.5 root / on sda3 on sda", "0000:00:17.0 root / on sdb3 on sdb"}},
-		"a pool without mounts": {"server-bmc", []string{"dir proc/spl/kstat/zfs/tank", "file proc/spl/kstat/zfs/arcstats \"\""}, iommu.Yes, []string{
+		"a pool without mounts": {"server-bmc", []string{"dir proc/spl/kstat/zfs/tank", "file proc/spl/kstat/zfs/arcstats \"\""}, proxstation.Yes, []string{
 			"0000:00:11.5 root / on sda3 on sda", "0000:00:17.0 root / on sdb3 on sdb", "0000:1a:00.0 storage ZFS pool tank on nvme0n1p1 on nvme0n1"}},
-		"a pool of which nothing is noted": {"server-bmc", []string{"dir proc/spl/kstat/zfs/backup"}, iommu.Unknown, []string{
+		"a pool of which nothing is noted": {"server-bmc", []string{"dir proc/spl/kstat/zfs/backup"}, proxstation.Unknown, []string{
 			"0000:00:11.5 root / on sda3 on sda", "0000:00:17.0 root / on sdb3 on sdb"}},
-		"no records at all":         {"server-bmc", []string{"remove run"}, iommu.Unknown, nil},
-		"a desktop without records": {"amd-desktop", nil, iommu.Unknown, nil},
-		"and with them":             {"amd-desktop", []string{fmt.Sprintf(member, "259:3", "rpool")}, iommu.Yes, []string{"0000:01:00.0 root / on nvme0n1p3 on nvme0n1"}},
-		"records of another pool":   {"amd-desktop", []string{fmt.Sprintf(member, "259:3", "tank")}, iommu.Unknown, nil},
-		"volumes without mounts": {"vmd-domain", []string{"block sda at=0000:00:1f.6/ata1 dev=8:0", "block dm-9 slaves=sda dm/name=vg-vm--140--disk--0 dev=252:9"}, iommu.Yes, []string{
+		"no records at all":         {"server-bmc", []string{"remove run"}, proxstation.Unknown, nil},
+		"a desktop without records": {"amd-desktop", nil, proxstation.Unknown, nil},
+		"and with them":             {"amd-desktop", []string{fmt.Sprintf(member, "259:3", "rpool")}, proxstation.Yes, []string{"0000:01:00.0 root / on nvme0n1p3 on nvme0n1"}},
+		"records of another pool":   {"amd-desktop", []string{fmt.Sprintf(member, "259:3", "tank")}, proxstation.Unknown, nil},
+		"volumes without mounts": {"vmd-domain", []string{"block sda at=0000:00:1f.6/ata1 dev=8:0", "block dm-9 slaves=sda dm/name=vg-vm--140--disk--0 dev=252:9"}, proxstation.Yes, []string{
 			"0000:00:0e.0 root / on dm-1 on nvme0n1p3 on nvme0n1", "0000:00:1f.6 storage volumes (dm-9) on sda", "10000:e1:00.0 root / on dm-1 on nvme0n1p3 on nvme0n1"}},
 	} {
 		facts := read(t, test.host, test.lines...)
@@ -180,7 +181,7 @@ func TestUsesOfZFS(t *testing.T) {
 		if !slices.Equal(got, test.want) || facts.UsesKnown != test.known {
 			t.Errorf("%s: known %v\ngot  %q\nwant %q", name, facts.UsesKnown, got, test.want)
 		}
-		if said := slices.Contains(ids(facts.Check()), "iommu.uses-unknown"); said != (test.known == iommu.Unknown) {
+		if said := slices.Contains(ids(facts.Check()), "iommu.uses-unknown"); said != (test.known == proxstation.Unknown) {
 			t.Errorf("%s: %v", name, facts.Findings)
 		}
 	}
@@ -211,7 +212,7 @@ func TestUsesOfBondsAndVLANs(t *testing.T) {
 			t.Errorf("the card without the route: %v", u)
 		}
 	}
-	if facts.UsesKnown != iommu.Yes {
+	if facts.UsesKnown != proxstation.Yes {
 		t.Errorf("uses known: %v", facts.UsesKnown)
 	}
 }
@@ -224,10 +225,10 @@ file proc/net/ipv6_route
 | fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001    vmbr0
 | 00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003    %
 | 00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo`
-	for name, want := range map[string]iommu.Answer{"vmbr0": iommu.Yes, "lo": iommu.Unknown} {
+	for name, want := range map[string]proxstation.Answer{"vmbr0": proxstation.Yes, "lo": proxstation.Unknown} {
 		facts := read(t, "reference", strings.Replace(v6, "%", name, 1))
 		use := iommu.Use{Address: address(t, "0000:00:1f.6"), Kind: iommu.UseNetwork, Seen: "default route on vmbr0 over eno1"}
-		if slices.Contains(facts.Uses, use) != (want == iommu.Yes) || facts.UsesKnown != want {
+		if slices.Contains(facts.Uses, use) != (want == proxstation.Yes) || facts.UsesKnown != want {
 			t.Errorf("route on %s: known %v, %v", name, facts.UsesKnown, facts.Uses)
 		}
 	}
@@ -238,7 +239,7 @@ file proc/net/ipv6_route
 func TestUsesOfARouteThatLeadsNowhere(t *testing.T) {
 	t.Parallel()
 	facts := read(t, "reference", "net wg0", "file proc/net/route\n| Iface\n| wg0 00000000 00000000 0001 0 0 0 00000000 0 0 0")
-	if facts.UsesKnown != iommu.Unknown || !slices.Contains(ids(facts.Findings), "iommu.uses-unknown") {
+	if facts.UsesKnown != proxstation.Unknown || !slices.Contains(ids(facts.Findings), "iommu.uses-unknown") {
 		t.Errorf("uses known: %v, findings %v", facts.UsesKnown, facts.Findings)
 	}
 	if _, err := facts.Bind(addresses(t, "0000:00:1f.6"), nil); err == nil {

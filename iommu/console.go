@@ -1,6 +1,10 @@
 package iommu
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/proxstation/proxstation"
+)
 
 // managementDisplays are displays of servers' management controllers (BMC), by
 // the drivers that Linux has for them in drivers/gpu/drm: ast, mgag200 (all but
@@ -34,13 +38,13 @@ func (fn Function) Console() string {
 }
 
 // checkConsole says that a display is no graphics card.
-func (fn Function) checkConsole() []Finding {
-	finding := Finding{ID: "iommu.server-console", Severity: Blocker, Subject: fn.Address.String(),
+func (fn Function) checkConsole() []proxstation.Finding {
+	finding := proxstation.Finding{ID: "iommu.server-console", Severity: proxstation.Blocker, Subject: fn.Address.String(),
 		Seen: fmt.Sprintf("%s is %s, the display of the server's management controller (BMC)", fn.Model, fn.Console()),
 		Why:  "It is the host's console, also that of its remote management. It draws nothing in 3D: no guest gains by it.",
 		Fix:  "Leave it to the host and choose a graphics card."}
 	if _, emulated := emulatedDisplays[fn.Model]; emulated {
-		finding.ID, finding.Severity = "iommu.emulated-display", Warning
+		finding.ID, finding.Severity = "iommu.emulated-display", proxstation.Warning
 		finding.Seen = fmt.Sprintf("%s is %s, which the hypervisor emulates for this virtual machine", fn.Model, fn.Console())
 		finding.Why = "It is this machine's console. There is no card behind it: no guest gains by it."
 		finding.Fix = "Leave it, and pass a graphics card to this virtual machine first."
@@ -48,7 +52,7 @@ func (fn Function) checkConsole() []Finding {
 	if fn.Console() == "" {
 		return nil
 	}
-	return []Finding{finding}
+	return []proxstation.Finding{finding}
 }
 
 // draws reports whether a display may show the machine's console. One with
@@ -56,12 +60,12 @@ func (fn Function) checkConsole() []Finding {
 // (class 0302), nor a virtual function, nor one that neither the firmware used nor a driver has.
 func (fn Function) draws() bool {
 	switch {
-	case !fn.Class.IsDisplay(), fn.Class.Sub() == 0x0302, fn.Lost == Yes, fn.VirtualOf != nil, fn.Driver == vfioPCI, fn.Driver == "pci-stub":
+	case !fn.Class.IsDisplay(), fn.Class.Sub() == 0x0302, fn.Lost == proxstation.Yes, fn.VirtualOf != nil, fn.Driver == vfioPCI, fn.Driver == "pci-stub":
 		return false
 	case fn.Driver != "":
 		return true
 	}
-	return fn.BootVGA == Yes || fn.BootVGA == Unknown && fn.Class.Sub() == 0x0300
+	return fn.BootVGA == proxstation.Yes || fn.BootVGA == proxstation.Unknown && fn.Class.Sub() == 0x0300
 }
 
 // consoleUses notes the display that is the machine's only one.

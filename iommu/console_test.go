@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -67,15 +68,15 @@ func TestConsoleDisplays(t *testing.T) {
 // What the PVE API tells is enough to know a BMC's display.
 func TestConsoleDisplayIsNoCard(t *testing.T) {
 	t.Parallel()
-	bmc := iommu.Facts{GroupsKnown: iommu.Yes, Functions: []iommu.Function{{Address: address(t, "0000:03:00.0"), Class: 0x030000,
+	bmc := iommu.Facts{GroupsKnown: proxstation.Yes, Functions: []iommu.Function{{Address: address(t, "0000:03:00.0"), Class: 0x030000,
 		Model: iommu.Model{Vendor: 0x1a03, Device: 0x2000}, Group: iommu.Group(1)}}}
 	found := bmc.CheckDevice(address(t, "0000:03:00.0"))
-	if len(found) != 1 || found[0].ID != "iommu.server-console" || found[0].Severity != iommu.Blocker || !strings.Contains(found[0].Seen, "BMC") {
+	if len(found) != 1 || found[0].ID != "iommu.server-console" || found[0].Severity != proxstation.Blocker || !strings.Contains(found[0].Seen, "BMC") {
 		t.Errorf("%v", found)
 	}
 	facts := read(t, "server-bmc")
-	i := slices.IndexFunc(facts.Check(), func(f iommu.Finding) bool { return f.ID == "iommu.server-console" })
-	if i < 0 || facts.Check()[i].Severity != iommu.Info || facts.Check()[i].Subject != "0000:03:00.0" {
+	i := slices.IndexFunc(facts.Check(), func(f proxstation.Finding) bool { return f.ID == "iommu.server-console" })
+	if i < 0 || facts.Check()[i].Severity != proxstation.Info || facts.Check()[i].Subject != "0000:03:00.0" {
 		t.Errorf("nothing is said of the machine's BMC: %v", facts.Check())
 	}
 	_, err := facts.Bind(addresses(t, "0000:03:00.0"), nil)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/hosttree"
 	"github.com/proxstation/proxstation/iommu"
 )
@@ -97,7 +98,7 @@ func TestNoVerdictGetsBetterByNotKnowing(t *testing.T) {
 				if err := facts.Isolated(address(t, want.card)); err == nil {
 					t.Errorf("without %s the card looks isolated", name)
 				}
-				if answer, seen := facts.InterruptRemapping(); answer == iommu.Yes && host == "no-iommu" {
+				if answer, seen := facts.InterruptRemapping(); answer == proxstation.Yes && host == "no-iommu" {
 					t.Errorf("without %s interrupts look remapped: %s", name, seen)
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/hosttree"
 	"github.com/proxstation/proxstation/iommu"
 )
@@ -186,7 +187,7 @@ func ExampleHostPlan() {
 // enough to judge isolation.
 func ExampleFacts() {
 	card := slot("01:00")
-	facts := iommu.Facts{GroupsKnown: iommu.Yes, Functions: []iommu.Function{
+	facts := iommu.Facts{GroupsKnown: proxstation.Yes, Functions: []iommu.Function{
 		{Address: card, Class: 0x030000, Model: iommu.Model{Vendor: 0x10de, Device: 0x2c05}, Group: iommu.Group(1)},
 		{Address: card.WithFunction(1), Class: 0x040300, Model: iommu.Model{Vendor: 0x10de, Device: 0x22e9}, Group: iommu.Group(1)},
 		{Address: slot("02:00"), Class: 0x010802, Group: iommu.Group(2)},

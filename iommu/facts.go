@@ -1,10 +1,14 @@
 package iommu
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/proxstation/proxstation"
+)
 
 // Facts are what could be observed of a machine. [Read] fills them from the
 // machine itself; from elsewhere, such as the PVE API, they can be put
-// together from Functions alone: what is not there stays [Unknown].
+// together from Functions alone: what is not there stays [proxstation.Unknown].
 type Facts struct {
 	// Functions are all PCI functions, in the order of their addresses.
 	Functions []Function `json:"functions"`
@@ -13,11 +17,11 @@ type Facts struct {
 	Groups []GroupFacts `json:"groups"`
 	// GroupsKnown is Yes if Groups, or the Group of each function, is the
 	// truth: then a function without a group has none.
-	GroupsKnown Answer `json:"groupsKnown"`
+	GroupsKnown proxstation.Answer `json:"groupsKnown"`
 	// Units are the IOMMUs in use, from /sys/class/iommu.
 	Units []Unit `json:"units"`
 	// UnitsKnown is Yes if Units is the truth.
-	UnitsKnown Answer `json:"unitsKnown"`
+	UnitsKnown proxstation.Answer `json:"unitsKnown"`
 	// ACPI is what the firmware says of the IOMMU.
 	ACPI ACPI `json:"acpi"`
 	// Interrupts is what the kernel says of interrupt remapping.
@@ -46,9 +50,9 @@ type Facts struct {
 	// Uses are the functions that the machine itself lives on.
 	Uses []Use `json:"uses,omitempty"`
 	// UsesKnown is not Yes if Uses may lack some; the findings say which.
-	UsesKnown Answer `json:"usesKnown"`
+	UsesKnown proxstation.Answer `json:"usesKnown"`
 	// Findings say what could not be read.
-	Findings []Finding `json:"findings,omitempty"`
+	Findings []proxstation.Finding `json:"findings,omitempty"`
 }
 
 // Function returns the function at an address.
@@ -121,8 +125,8 @@ type Unit struct {
 
 // ACPI is what the firmware's tables say, from /sys/firmware/acpi/tables.
 type ACPI struct {
-	DMAR Answer `json:"dmar"` // Intel's table is there: VT-d is on in the firmware
-	IVRS Answer `json:"ivrs"` // AMD's table is there
+	DMAR proxstation.Answer `json:"dmar"` // Intel's table is there: VT-d is on in the firmware
+	IVRS proxstation.Answer `json:"ivrs"` // AMD's table is there
 	// Flags are DMAR's: bit 0 says that the platform can remap interrupts
 	// (VT-d specification 8.1). Only root can read them; nil if not known.
 	Flags *uint8 `json:"flags,omitempty"`
@@ -131,8 +135,8 @@ type ACPI struct {
 // Interrupts is what /proc/interrupts says of interrupt remapping: the names
 // of the chips begin with "IR-" where it is on.
 type Interrupts struct {
-	Remapped Answer `json:"remapped"`
-	Seen     string `json:"seen,omitempty"` // a line of the file
+	Remapped proxstation.Answer `json:"remapped"`
+	Seen     string             `json:"seen,omitempty"` // a line of the file
 }
 
 // A Module is a kernel module that is loaded or built in.

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/proxstation/proxstation"
 )
 
 // foreign is what others than us set for vfio-pci.
@@ -111,14 +113,14 @@ func loads(command []string, module string) string {
 func (f Facts) refuseForeign(k kept) error {
 	theirs := f.foreign(k)
 	if k.override && len(theirs.order) > 0 {
-		return &RefusedError{Findings: []Finding{{ID: "iommu.foreign-order", Severity: Blocker, Subject: vfioPCI, Seen: strings.Join(theirs.order, "; "),
+		return &RefusedError{Findings: []proxstation.Finding{{ID: "iommu.foreign-order", Severity: proxstation.Blocker, Subject: vfioPCI, Seen: strings.Join(theirs.order, "; "),
 			Why: "Other functions have the same model, so that a command has to tell the addresses before the module is loaded; a softdep switches commands off (modprobe.d(5)).",
 			Fix: "Remove the line, and prepare again."}}}
 	}
 	if len(theirs.seen) == 0 {
 		return nil
 	}
-	return &RefusedError{Findings: []Finding{{ID: "iommu.foreign-ids", Severity: Blocker, Subject: vfioPCI, Seen: strings.Join(theirs.seen, "; "),
+	return &RefusedError{Findings: []proxstation.Finding{{ID: "iommu.foreign-ids", Severity: proxstation.Blocker, Subject: vfioPCI, Seen: strings.Join(theirs.seen, "; "),
 		Why: "The module takes one list of ids: theirs and ours would push each other out.",
 		Fix: "Keep the functions there (" + k.ids() + "), or remove it and prepare again."}}}
 }

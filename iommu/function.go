@@ -5,67 +5,8 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation"
 )
-
-// A Finding is one thing a judgement found: a stable ID, a severity, what was
-// seen, why it matters and what to do. Its fields are ID, Severity, Subject,
-// Seen, Why and Fix.
-type Finding = finding.Finding
-
-// A Severity says how much a [Finding] matters: Info, Warning or Blocker.
-type Severity = finding.Severity
-
-// The severities of findings.
-const (
-	Info    = finding.Info    // worth knowing, nothing to do
-	Warning = finding.Warning // works, with a risk or a cost
-	Blocker = finding.Blocker // does not work until it is fixed
-)
-
-// An Answer is what a probe found: yes, no, or that it could not find out.
-// The zero Answer is Unknown.
-type Answer uint8
-
-// The answers of a probe.
-const (
-	Unknown Answer = iota
-	No
-	Yes
-)
-
-// AnswerOf returns Yes or No.
-func AnswerOf(yes bool) Answer {
-	if yes {
-		return Yes
-	}
-	return No
-}
-
-// String returns "unknown", "no" or "yes".
-func (a Answer) String() string {
-	switch a {
-	case No:
-		return "no"
-	case Yes:
-		return "yes"
-	}
-	return "unknown"
-}
-
-// MarshalText implements [encoding.TextMarshaler].
-func (a Answer) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
-
-// UnmarshalText implements [encoding.TextUnmarshaler].
-func (a *Answer) UnmarshalText(text []byte) error {
-	for _, answer := range []Answer{Unknown, No, Yes} {
-		if answer.String() == string(text) {
-			*a = answer
-			return nil
-		}
-	}
-	return fmt.Errorf("iommu: answer %q: want yes, no or unknown", text)
-}
 
 // A GroupID is the number of an IOMMU group, or none. The zero GroupID is
 // none: group 0 is a group. In JSON it is a number or null.
@@ -192,7 +133,7 @@ func (c *Class) UnmarshalText(text []byte) error {
 }
 
 // A Function is one PCI function, as sysfs or the PVE API describes it. What
-// the API cannot know is absent: empty, nil or [Unknown].
+// the API cannot know is absent: empty, nil or [proxstation.Unknown].
 type Function struct {
 	Address   Address  `json:"address"`
 	Class     Class    `json:"class"`
@@ -206,7 +147,7 @@ type Function struct {
 
 	// DriverKnown is No or Unknown where an empty Driver does not mean that
 	// no driver is bound: the PVE API does not tell.
-	DriverKnown Answer `json:"driverKnown"`
+	DriverKnown proxstation.Answer `json:"driverKnown"`
 	// Module is the driver's module with underscores, which may have another
 	// name: i2c_nvidia_gpu of nvidia-gpu (host only); empty: not known.
 	Module string `json:"module,omitempty"`
@@ -215,11 +156,11 @@ type Function struct {
 	VirtualOf *Address `json:"virtualOf,omitempty"`
 	// Removable is Yes if it is outside the machine, behind Thunderbolt or USB4
 	// (host only, removable; since Linux 5.14).
-	Removable Answer `json:"removable"`
+	Removable proxstation.Answer `json:"removable"`
 	// Override is driver_override, empty if not set (host only).
 	Override string `json:"override,omitempty"`
 	// BootVGA says whether the firmware used this display (host only, boot_vga).
-	BootVGA Answer `json:"bootVGA"`
+	BootVGA proxstation.Answer `json:"bootVGA"`
 	// NUMANode is the memory node, nil if the kernel knows none (host only, numa_node).
 	NUMANode *int `json:"numaNode,omitempty"`
 	// ResetMethods are the ways the kernel would reset it, first tried first
@@ -230,13 +171,13 @@ type Function struct {
 	// BARs are the memory regions (host only); nil: not known.
 	BARs []BAR `json:"bars,omitempty"`
 	// MDev says whether the function offers mediated devices (mdev_supported_types).
-	MDev Answer `json:"mdev"`
+	MDev proxstation.Answer `json:"mdev"`
 	// ACS says whether a bridge keeps what is below it apart with Access
 	// Control Services (host only, and only root can read it).
-	ACS Answer `json:"acs"`
+	ACS proxstation.Answer `json:"acs"`
 	// Lost is Yes if the config space reads ff: the device fell off the bus
 	// and stays lost until the host restarts (host only).
-	Lost Answer `json:"lost"`
+	Lost proxstation.Answer `json:"lost"`
 }
 
 // A Link is the state of a function's PCIe link.

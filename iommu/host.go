@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
@@ -52,7 +53,7 @@ func (h Host) complete() Host {
 	return h
 }
 
-// Read reads all facts of a machine. What cannot be read stays [Unknown] and
+// Read reads all facts of a machine. What cannot be read stays [proxstation.Unknown] and
 // is a finding with the ID iommu.unread; it never costs the rest. The only
 // error is [ErrNothing].
 func Read(h Host) (Facts, error) {
@@ -67,7 +68,7 @@ func Read(h Host) (Facts, error) {
 	r.modules()
 	r.framebuffers()
 	r.uses()
-	if len(r.Functions) == 0 && r.Running == nil && r.GroupsKnown == Unknown && r.UnitsKnown == Unknown {
+	if len(r.Functions) == 0 && r.Running == nil && r.GroupsKnown == proxstation.Unknown && r.UnitsKnown == proxstation.Unknown {
 		return Facts{}, fmt.Errorf("%w: neither sys/bus/pci/devices nor proc/cmdline is there", ErrNothing)
 	}
 	r.Loader = readLoader(r.Host)
@@ -100,8 +101,8 @@ func (r *reader) unread(file string, err error) {
 	if errors.Is(err, fs.ErrPermission) {
 		fix = "Run as root."
 	}
-	r.Findings = append(r.Findings, Finding{
-		ID: "iommu.unread", Severity: Info, Subject: file, Seen: seen,
+	r.Findings = append(r.Findings, proxstation.Finding{
+		ID: "iommu.unread", Severity: proxstation.Info, Subject: file, Seen: seen,
 		Why: "What it says stays unknown; unknown is not taken for good.", Fix: fix,
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -60,13 +61,13 @@ func TestInLabReading(t *testing.T) { //nolint:paralleltest // the machine is sh
 	want := map[string]struct {
 		state      iommu.State
 		unit       string
-		dmar, ivrs iommu.Answer
+		dmar, ivrs proxstation.Answer
 		kind       string // of the groups; QEMU's caching mode makes DMA strict
 	}{
-		"intel":       {iommu.On, "dmar0", iommu.Yes, iommu.No, "identity"},
-		"amd":         {iommu.On, "ivhd0", iommu.No, iommu.Yes, "identity"},
-		"intel-quiet": {iommu.On, "dmar0", iommu.Yes, iommu.No, "DMA"},
-		"none":        {iommu.Off, "", iommu.No, iommu.No, ""},
+		"intel":       {iommu.On, "dmar0", proxstation.Yes, proxstation.No, "identity"},
+		"amd":         {iommu.On, "ivhd0", proxstation.No, proxstation.Yes, "identity"},
+		"intel-quiet": {iommu.On, "dmar0", proxstation.Yes, proxstation.No, "DMA"},
+		"none":        {iommu.Off, "", proxstation.No, proxstation.No, ""},
 	}[machine]
 	if state, why := facts.State(); state != want.state {
 		t.Errorf("State() = %s (%s), want %s", state, why, want.state)
@@ -74,7 +75,7 @@ func TestInLabReading(t *testing.T) { //nolint:paralleltest // the machine is sh
 	if facts.ACPI.DMAR != want.dmar || facts.ACPI.IVRS != want.ivrs {
 		t.Errorf("ACPI %+v, want DMAR %s, IVRS %s", facts.ACPI, want.dmar, want.ivrs)
 	}
-	if facts.Virtual.Answer != iommu.Yes {
+	if facts.Virtual.Answer != proxstation.Yes {
 		t.Errorf("the lab is a virtual machine: %+v", facts.Virtual)
 	}
 	if vfio, ok := facts.Module("vfio_pci"); !ok || vfio.BuiltIn {
@@ -106,7 +107,7 @@ func TestInLabReading(t *testing.T) { //nolint:paralleltest // the machine is sh
 			}
 		}
 	}
-	if answer, why := facts.InterruptRemapping(); machine == "intel" && answer != iommu.Yes {
+	if answer, why := facts.InterruptRemapping(); machine == "intel" && answer != proxstation.Yes {
 		t.Errorf("interrupt remapping %s (%s), want yes", answer, why)
 	}
 }
@@ -124,7 +125,7 @@ func TestInLabIsolation(t *testing.T) { //nolint:paralleltest // the machine is 
 	if err := facts.Isolated(one.Address); err != nil {
 		t.Errorf("the card with its audio function: %v", err)
 	}
-	if answer := facts.IsIsolated(two.Address); answer != iommu.No {
+	if answer := facts.IsIsolated(two.Address); answer != proxstation.No {
 		t.Errorf("the card beside a network card is isolated: %s (%v)", answer, facts.Isolated(two.Address))
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/proxstation/proxstation"
 )
 
 // vfioPCI is the driver that hands a function to a guest.
@@ -71,9 +73,9 @@ func (fn Function) letsGo() bool {
 // driver_managed_dma; iommu_group_claim_dma_owner in drivers/iommu/iommu.c,
 // since Linux 5.18). It is Unknown for a group without known functions, or
 // whose drivers are not known.
-func (f Facts) Viable(group GroupID) (Answer, []Function) {
+func (f Facts) Viable(group GroupID) (proxstation.Answer, []Function) {
 	var blocking []Function
-	answer := Unknown
+	answer := proxstation.Unknown
 	for _, fn := range f.Functions {
 		if _, grouped := fn.Group.Int(); !grouped || fn.Group != group {
 			continue
@@ -81,13 +83,13 @@ func (f Facts) Viable(group GroupID) (Answer, []Function) {
 		switch {
 		case !fn.letsGo():
 			blocking = append(blocking, fn)
-		case fn.DriverKnown != Yes:
-			return Unknown, nil
+		case fn.DriverKnown != proxstation.Yes:
+			return proxstation.Unknown, nil
 		}
-		answer = Yes
+		answer = proxstation.Yes
 	}
 	if len(blocking) > 0 {
-		answer = No
+		answer = proxstation.No
 	}
 	return answer, blocking
 }
@@ -105,7 +107,7 @@ func (f Facts) Isolated(a Address) error {
 	for _, fn := range own {
 		n, ok := fn.Group.Int()
 		switch {
-		case !ok && f.GroupsKnown == Yes:
+		case !ok && f.GroupsKnown == proxstation.Yes:
 			return fmt.Errorf("iommu: %s: %w", fn.Address, ErrNoGroup)
 		case !ok:
 			return fmt.Errorf("iommu: %s: %w", fn.Address, ErrUnknown)
@@ -129,12 +131,12 @@ func (f Facts) Isolated(a Address) error {
 
 // IsIsolated is [Facts.Isolated] as an answer: Unknown where the groups are
 // not known or there is no such device.
-func (f Facts) IsIsolated(a Address) Answer {
+func (f Facts) IsIsolated(a Address) proxstation.Answer {
 	err := f.Isolated(a)
 	if errors.Is(err, ErrUnknown) || errors.Is(err, ErrNoDevice) {
-		return Unknown
+		return proxstation.Unknown
 	}
-	return AnswerOf(err == nil)
+	return proxstation.AnswerOf(err == nil)
 }
 
 func (f Facts) noIOMMU(n int) bool {

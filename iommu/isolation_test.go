@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -39,17 +40,17 @@ func TestIsolated(t *testing.T) {
 	for _, test := range []struct {
 		host, address string
 		want          error
-		answer        iommu.Answer
+		answer        proxstation.Answer
 	}{
-		{"reference", "0000:01:00.0", nil, iommu.Yes},
-		{"reference", "0000:01:00.1", nil, iommu.Yes},
-		{"reference", "0000:00:1f.3", nil, iommu.Yes}, // siblings go together; CheckDevice names the NIC among them
-		{"reference", "0000:7f:00.0", iommu.ErrNoDevice, iommu.Unknown},
-		{"amd-desktop", "0000:0c:00.0", nil, iommu.Yes}, // two functions in two groups
-		{"group-holes-and-group-0", "0000:01:00.0", nil, iommu.Yes},
-		{"group-holes-and-group-0", "0000:00:1f.2", iommu.ErrNoGroup, iommu.No},
-		{"shared-group", "0000:04:00.0", iommu.ErrShared, iommu.No},
-		{"no-iommu", "0000:01:00.0", iommu.ErrNoGroup, iommu.No},
+		{"reference", "0000:01:00.0", nil, proxstation.Yes},
+		{"reference", "0000:01:00.1", nil, proxstation.Yes},
+		{"reference", "0000:00:1f.3", nil, proxstation.Yes}, // siblings go together; CheckDevice names the NIC among them
+		{"reference", "0000:7f:00.0", iommu.ErrNoDevice, proxstation.Unknown},
+		{"amd-desktop", "0000:0c:00.0", nil, proxstation.Yes}, // two functions in two groups
+		{"group-holes-and-group-0", "0000:01:00.0", nil, proxstation.Yes},
+		{"group-holes-and-group-0", "0000:00:1f.2", iommu.ErrNoGroup, proxstation.No},
+		{"shared-group", "0000:04:00.0", iommu.ErrShared, proxstation.No},
+		{"no-iommu", "0000:01:00.0", iommu.ErrNoGroup, proxstation.No},
 	} {
 		facts := read(t, test.host)
 		a := address(t, test.address)
@@ -97,26 +98,26 @@ func TestAMemberOfWhichNothingIsKnownIsAnotherDevice(t *testing.T) {
 
 func TestViable(t *testing.T) {
 	t.Parallel()
-	fn := func(driver string, known iommu.Answer) iommu.Function {
+	fn := func(driver string, known proxstation.Answer) iommu.Function {
 		return iommu.Function{Group: iommu.Group(0), Driver: driver, DriverKnown: known}
 	}
 	for name, test := range map[string]struct {
 		functions []iommu.Function
-		want      iommu.Answer
+		want      proxstation.Answer
 		blocking  int
 	}{
-		"all let go":        {[]iommu.Function{fn("vfio-pci", iommu.Yes), fn("", iommu.Yes), fn("pcieport", iommu.Yes), fn("pci-stub", iommu.Yes)}, iommu.Yes, 0},
-		"one half bound":    {[]iommu.Function{fn("vfio-pci", iommu.Yes), fn("snd_hda_intel", iommu.Yes)}, iommu.No, 1},
-		"a bridge's helper": {[]iommu.Function{fn("shpchp", iommu.Yes)}, iommu.No, 1},
-		"driver not known":  {[]iommu.Function{fn("vfio-pci", iommu.Yes), fn("", iommu.Unknown)}, iommu.Unknown, 0},
-		"empty group":       {nil, iommu.Unknown, 0},
+		"all let go":        {[]iommu.Function{fn("vfio-pci", proxstation.Yes), fn("", proxstation.Yes), fn("pcieport", proxstation.Yes), fn("pci-stub", proxstation.Yes)}, proxstation.Yes, 0},
+		"one half bound":    {[]iommu.Function{fn("vfio-pci", proxstation.Yes), fn("snd_hda_intel", proxstation.Yes)}, proxstation.No, 1},
+		"a bridge's helper": {[]iommu.Function{fn("shpchp", proxstation.Yes)}, proxstation.No, 1},
+		"driver not known":  {[]iommu.Function{fn("vfio-pci", proxstation.Yes), fn("", proxstation.Unknown)}, proxstation.Unknown, 0},
+		"empty group":       {nil, proxstation.Unknown, 0},
 	} {
-		facts := iommu.Facts{Functions: append(test.functions, iommu.Function{Driver: "nvme", DriverKnown: iommu.Yes})}
+		facts := iommu.Facts{Functions: append(test.functions, iommu.Function{Driver: "nvme", DriverKnown: proxstation.Yes})}
 		if got, blocking := facts.Viable(iommu.Group(0)); got != test.want || len(blocking) != test.blocking {
 			t.Errorf("%s: %v, %v", name, got, blocking)
 		}
 	}
-	if got, _ := (iommu.Facts{Functions: []iommu.Function{{DriverKnown: iommu.Yes}}}).Viable(iommu.GroupID{}); got != iommu.Unknown {
+	if got, _ := (iommu.Facts{Functions: []iommu.Function{{DriverKnown: proxstation.Yes}}}).Viable(iommu.GroupID{}); got != proxstation.Unknown {
 		t.Errorf("no group: %v", got)
 	}
 }

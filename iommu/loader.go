@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode/utf16"
 
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/enum"
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
@@ -25,38 +27,32 @@ const (
 	SystemdBoot          // /etc/kernel/cmdline, then proxmox-boot-tool refresh
 )
 
-var loaders = [...]string{"unknown", "grub", "grub under proxmox-boot-tool", "systemd-boot under proxmox-boot-tool"}
+// ErrLoaderName reports a text that names no boot loader.
+var ErrLoaderName = errors.New("iommu: unknown boot loader")
+
+var loaders = []string{"unknown", "grub", "grub under proxmox-boot-tool", "systemd-boot under proxmox-boot-tool"}
 
 // String returns "grub", "grub under proxmox-boot-tool", "systemd-boot under
 // proxmox-boot-tool" or "unknown".
-func (l Loader) String() string {
-	if int(l) >= len(loaders) {
-		return fmt.Sprintf("Loader(%d)", uint8(l))
-	}
-	return loaders[l]
-}
+func (l Loader) String() string { return enum.Name(loaders, l) }
 
 // MarshalText implements [encoding.TextMarshaler].
 func (l Loader) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
 
-// UnmarshalText implements [encoding.TextUnmarshaler].
+// UnmarshalText implements [encoding.TextUnmarshaler]. The error matches
+// [ErrLoaderName].
 func (l *Loader) UnmarshalText(text []byte) error {
-	i := slices.Index(loaders[:], string(text))
-	if i < 0 {
-		return fmt.Errorf("iommu: boot loader %q", text)
-	}
-	*l = Loader(i)
-	return nil
+	return enum.Unmarshal(l, loaders, string(text), ErrLoaderName)
 }
 
 // LoaderFacts are what is known of the boot loader and its configuration.
 type LoaderFacts struct {
-	UEFI Answer `json:"uefi"` // /sys/firmware/efi is there
+	UEFI proxstation.Answer `json:"uefi"` // /sys/firmware/efi is there
 	// Info is the name that the loader left in the EFI variable LoaderInfo,
 	// such as "systemd-boot 252".
 	Info string `json:"info,omitempty"`
 	// Synced is Yes if /etc/kernel/proxmox-boot-uuids lists partitions.
-	Synced Answer `json:"synced"`
+	Synced proxstation.Answer `json:"synced"`
 	// Stub is the name that a unified kernel image left in the EFI variable
 	// StubInfo (systemd-stub(7)), such as "systemd-stub 257": it holds kernel,
 	// initramfs and arguments in one signed file.
@@ -84,9 +80,9 @@ type File struct {
 func readLoader(h Host) LoaderFacts {
 	var l LoaderFacts
 	if _, err := fs.Stat(h.Sys, "firmware/efi"); err == nil {
-		l.UEFI = Yes
+		l.UEFI = proxstation.Yes
 	} else if _, err := fs.Stat(h.Sys, "firmware"); err == nil {
-		l.UEFI = No
+		l.UEFI = proxstation.No
 	}
 	_, dracutErr := fs.Stat(h.Etc, "dracut.conf.d")
 	_, toolsErr := fs.Stat(h.Etc, "initramfs-tools")
@@ -95,7 +91,7 @@ func readLoader(h Host) LoaderFacts {
 	text, ok, err := sysfs.Optional(h.Etc, "kernel/proxmox-boot-uuids")
 	_, etcErr := fs.Stat(h.Etc, ".")
 	if err == nil && etcErr == nil {
-		l.Synced = AnswerOf(ok && text != "")
+		l.Synced = proxstation.AnswerOf(ok && text != "")
 	}
 	if data, err := fs.ReadFile(h.Etc, "kernel/cmdline"); err == nil {
 		cmdline := string(data)
@@ -163,19 +159,19 @@ func (f Facts) BootLoader() (Loader, string) {
 		return LoaderUnknown, "EFI variable StubInfo: " + l.Stub + ": a unified kernel image holds its own arguments"
 	case grub != "" && systemd != "":
 		return LoaderUnknown, fmt.Sprintf("contradiction: %s, and %s", grub, systemd)
-	case systemd != "" && l.Synced == Yes:
+	case systemd != "" && l.Synced == proxstation.Yes:
 		return SystemdBoot, systemd + "; /etc/kernel/proxmox-boot-uuids lists partitions"
 	case systemd != "":
 		return LoaderUnknown, systemd + ", but not by proxmox-boot-tool: /etc/kernel/proxmox-boot-uuids lists nothing"
-	case grub == "" && l.UEFI == No:
+	case grub == "" && l.UEFI == proxstation.No:
 		grub = "no /sys/firmware/efi: a BIOS machine, which only GRUB boots"
 	case grub == "":
 		return LoaderUnknown, "neither BOOT_IMAGE= nor initrd=\\EFI\\ on /proc/cmdline, no EFI variable LoaderInfo"
 	}
 	switch l.Synced {
-	case Yes:
+	case proxstation.Yes:
 		return SyncedGRUB, grub + "; /etc/kernel/proxmox-boot-uuids lists partitions"
-	case No:
+	case proxstation.No:
 		return GRUB, grub + "; no /etc/kernel/proxmox-boot-uuids"
 	}
 	return LoaderUnknown, grub + ", but /etc/kernel/proxmox-boot-uuids cannot be read"

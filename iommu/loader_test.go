@@ -9,17 +9,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/iommu"
 )
 
 func TestBootLoader(t *testing.T) {
 	t.Parallel()
 	const grub, stub = "BOOT_IMAGE=/boot/vmlinuz root=/dev/sda1", `initrd=\EFI\proxmox\6.8\initrd.img root=ZFS=rpool`
-	yes, no, unknown := iommu.Yes, iommu.No, iommu.Unknown
+	yes, no, unknown := proxstation.Yes, proxstation.No, proxstation.Unknown
 	for name, test := range map[string]struct {
 		running      string
 		info         string
-		uefi, synced iommu.Answer
+		uefi, synced proxstation.Answer
 		want         iommu.Loader
 		says         string
 	}{
@@ -140,7 +141,7 @@ func TestGRUBDefaultsAsTheShellReadsThem(t *testing.T) {
 // configured evaluates a text as /etc/default/grub.
 func configured(text string) (string, error) {
 	facts := iommu.Facts{Running: cmdline("BOOT_IMAGE=/x"),
-		Loader: iommu.LoaderFacts{Synced: iommu.No, Defaults: []iommu.File{{Path: "etc/default/grub", Text: text}}}}
+		Loader: iommu.LoaderFacts{Synced: proxstation.No, Defaults: []iommu.File{{Path: "etc/default/grub", Text: text}}}}
 	c, err := facts.Configured()
 	return c.String(), err
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -29,7 +30,7 @@ func TestOptionsOfBuiltInModules(t *testing.T) {
 	t.Parallel()
 	lines := append(slices.Clone(builtIn), `file etc/modprobe.d/vfio.conf "options vfio-pci ids=1002:73df disable_vga=1\noptions kvm ignore_msrs=1\nsoftdep amdgpu pre: vfio-pci\n"`)
 	facts := read(t, "amd-desktop", lines...)
-	i := slices.IndexFunc(facts.Check(), func(f iommu.Finding) bool { return f.ID == "iommu.options-unread" })
+	i := slices.IndexFunc(facts.Check(), func(f proxstation.Finding) bool { return f.ID == "iommu.options-unread" })
 	if i < 0 || !strings.Contains(facts.Check()[i].Fix, "vfio-pci.ids=1002:73df vfio-pci.disable_vga=1") {
 		t.Fatalf("%v", facts.Check())
 	}

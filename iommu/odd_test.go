@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -16,7 +17,7 @@ func TestVirtualFunctions(t *testing.T) {
 	facts := read(t, "odd-laptop")
 	physical, virtual := address(t, "0000:00:02.0"), address(t, "0000:00:02.1")
 	fn, _ := facts.Function(virtual)
-	if fn.Lost != iommu.No {
+	if fn.Lost != proxstation.No {
 		t.Errorf("a virtual function is taken for lost: %v", fn.Lost)
 	}
 	if fn.VirtualOf == nil || *fn.VirtualOf != physical {
@@ -86,7 +87,7 @@ func TestPrepareCardOfFourFunctions(t *testing.T) {
 func TestOddPlaces(t *testing.T) {
 	t.Parallel()
 	facts := read(t, "odd-laptop")
-	if card, _ := facts.Function(address(t, "0000:06:00.0")); card.Removable != iommu.Yes || card.Module != "" {
+	if card, _ := facts.Function(address(t, "0000:06:00.0")); card.Removable != proxstation.Yes || card.Module != "" {
 		t.Errorf("the card outside: %+v", card)
 	}
 	if found := facts.CheckDevice(address(t, "10000:e1:00.0")); len(found) == 0 || !strings.Contains(found[0].Fix, "Turn VMD off") {
@@ -97,7 +98,7 @@ func TestOddPlaces(t *testing.T) {
 		t.Errorf("behind a switch: %v", err)
 	}
 	lost, _ := read(t, "odd-laptop", "function 0000:06:00.0 class=030000 id=10de:1f02 group=22 parent=0000:05:01.0 lost=1 link=2.5x63").Function(address(t, "0000:06:00.0"))
-	if lost.Lost != iommu.Yes || lost.Link != nil {
+	if lost.Lost != proxstation.Yes || lost.Link != nil {
 		t.Errorf("a lost card has a link: %+v", lost)
 	}
 }
@@ -128,7 +129,7 @@ func TestUnifiedKernelImage(t *testing.T) {
 	if _, err := facts.Prepare(addresses(t, "0000:06:00.0"), &iommu.PrepareOptions{Args: []string{"iommu=pt"}}); !errors.Is(err, iommu.ErrLoader) {
 		t.Errorf("an argument is planned: %v", err)
 	}
-	i := slices.IndexFunc(facts.Check(), func(f iommu.Finding) bool { return f.ID == "iommu.loader-unknown" })
+	i := slices.IndexFunc(facts.Check(), func(f proxstation.Finding) bool { return f.ID == "iommu.loader-unknown" })
 	if i < 0 || !strings.Contains(facts.Check()[i].Fix, "build it anew") {
 		t.Errorf("%v", facts.Check())
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/proxstation/proxstation"
 )
 
 // PrepareOptions are the choices of [Facts.Prepare].
@@ -113,7 +115,7 @@ func (f Facts) kept() (kept, error) {
 	}
 	k, err := parseKept(*text)
 	if err != nil {
-		return kept{}, &RefusedError{Findings: []Finding{{ID: "iommu.foreign-edit", Severity: Blocker, Subject: "/" + modprobeFile,
+		return kept{}, &RefusedError{Findings: []proxstation.Finding{{ID: "iommu.foreign-edit", Severity: proxstation.Blocker, Subject: "/" + modprobeFile,
 			Seen: strings.TrimPrefix(err.Error(), "iommu: "), Why: "The edit would be lost.", Fix: "Move the edit to a file of its own and restore ours, or remove ours."}}}
 	}
 	return k, nil
@@ -142,7 +144,7 @@ func (f Facts) ambiguous(functions []keptFunction) bool {
 
 // needed returns the kernel arguments without which the IOMMU stays off.
 func (f Facts) needed() []string {
-	if state, _ := f.State(); state == Off && f.ACPI.DMAR == Yes {
+	if state, _ := f.State(); state == Off && f.ACPI.DMAR == proxstation.Yes {
 		return []string{"intel_iommu=on"}
 	}
 	return nil
@@ -153,7 +155,7 @@ func (f Facts) planHost(k kept, args []string) (HostPlan, error) {
 	var p HostPlan
 	k.builtIn = f.vfioBuiltIn() && len(k.functions) > 0
 	if k.builtIn && k.override {
-		return HostPlan{}, &RefusedError{Findings: []Finding{f.refuseBuiltIn()}}
+		return HostPlan{}, &RefusedError{Findings: []proxstation.Finding{f.refuseBuiltIn()}}
 	}
 	if len(k.functions) > 0 {
 		if err := f.refuseForeign(k); err != nil {

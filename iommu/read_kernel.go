@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
@@ -19,7 +20,7 @@ func (r *reader) groups() {
 		r.unread("/sys/"+dir, err)
 		return
 	}
-	r.GroupsKnown = Yes
+	r.GroupsKnown = proxstation.Yes
 	for _, name := range names {
 		n, err := strconv.Atoi(name)
 		if err != nil || n < 0 {
@@ -39,7 +40,7 @@ func (r *reader) group(n int, dir string) GroupFacts {
 	members, err := sysfs.Names(r.Sys, dir+"/devices")
 	if err != nil {
 		r.unread("/sys/"+dir+"/devices", err)
-		r.GroupsKnown = Unknown
+		r.GroupsKnown = proxstation.Unknown
 	}
 	for _, member := range members {
 		address, err := ParseAddress(member)
@@ -71,7 +72,7 @@ func (r *reader) units() {
 		r.unread("/sys/class/iommu", err)
 		return
 	}
-	r.UnitsKnown = Yes
+	r.UnitsKnown = proxstation.Yes
 	for _, name := range names {
 		unit := Unit{Name: name}
 		text, _, _ := sysfs.Optional(r.Sys, "class/iommu/"+name+"/intel-iommu/ecap")
@@ -91,9 +92,9 @@ func (r *reader) acpi() {
 		r.unread("/sys/"+dir, err)
 		return
 	}
-	r.ACPI.DMAR = AnswerOf(slices.Contains(names, "DMAR"))
-	r.ACPI.IVRS = AnswerOf(slices.Contains(names, "IVRS"))
-	if r.ACPI.DMAR != Yes {
+	r.ACPI.DMAR = proxstation.AnswerOf(slices.Contains(names, "DMAR"))
+	r.ACPI.IVRS = proxstation.AnswerOf(slices.Contains(names, "IVRS"))
+	if r.ACPI.DMAR != proxstation.Yes {
 		return
 	}
 	table, err := fs.ReadFile(r.Sys, dir+"/DMAR")
@@ -119,12 +120,12 @@ func (r *reader) interrupts() {
 	for _, line := range lines {
 		for _, word := range strings.Fields(line) {
 			if strings.HasPrefix(word, "IR-") {
-				r.Interrupts = Interrupts{Remapped: Yes, Seen: strings.Join(strings.Fields(line), " ")}
+				r.Interrupts = Interrupts{Remapped: proxstation.Yes, Seen: strings.Join(strings.Fields(line), " ")}
 				return
 			}
 			plain := strings.HasPrefix(word, "PCI-MSI") || strings.HasPrefix(word, "IO-APIC")
-			if plain && r.Interrupts.Remapped == Unknown {
-				r.Interrupts = Interrupts{Remapped: No, Seen: strings.Join(strings.Fields(line), " ")}
+			if plain && r.Interrupts.Remapped == proxstation.Unknown {
+				r.Interrupts = Interrupts{Remapped: proxstation.No, Seen: strings.Join(strings.Fields(line), " ")}
 			}
 		}
 	}

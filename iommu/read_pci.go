@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
@@ -44,7 +45,7 @@ func (r *reader) functions() {
 func (r *reader) function(address Address) Function {
 	dir := device{sys: r.Sys, dir: pciDevices + "/" + address.String()}
 	fn := Function{Address: address, Parent: dir.parent(), Lost: dir.lost(), MDev: dir.mdev(),
-		ResetMethods: dir.resetMethods(), Link: dir.link(), BARs: dir.bars(), BootVGA: Unknown}
+		ResetMethods: dir.resetMethods(), Link: dir.link(), BARs: dir.bars(), BootVGA: proxstation.Unknown}
 	id := func(name string) ID { return ID(r.number(dir, name, 16)) }
 	fn.Class = Class(r.number(dir, "class", 24))
 	fn.Model = Model{Vendor: id("vendor"), Device: id("device")}
@@ -54,7 +55,7 @@ func (r *reader) function(address Address) Function {
 		fn.Revision = &revision
 	}
 	if name, _, err := sysfs.Link(r.Sys, dir.file("driver")); err == nil {
-		fn.Driver, fn.DriverKnown = name, Yes
+		fn.Driver, fn.DriverKnown = name, proxstation.Yes
 		fn.Module, _, _ = sysfs.Link(r.Sys, dir.file("driver/module"))
 	} else {
 		r.unread("/sys/"+dir.file("driver"), err)
@@ -69,10 +70,10 @@ func (r *reader) function(address Address) Function {
 	}
 	// Documentation/ABI/testing/sysfs-devices-removable
 	if text := dir.text("removable"); text == "removable" || text == "fixed" {
-		fn.Removable = AnswerOf(text == "removable")
+		fn.Removable = proxstation.AnswerOf(text == "removable")
 	}
 	if text := dir.text("boot_vga"); text != "" {
-		fn.BootVGA = AnswerOf(text == "1")
+		fn.BootVGA = proxstation.AnswerOf(text == "1")
 	}
 	if node, err := strconv.Atoi(dir.text("numa_node")); err == nil && node >= 0 {
 		fn.NUMANode = &node
@@ -85,7 +86,7 @@ func (r *reader) function(address Address) Function {
 	if fn.Class.IsBridge() {
 		fn.ACS = dir.acs()
 	}
-	if fn.Lost == Yes {
+	if fn.Lost == proxstation.Yes {
 		fn.Link = nil // its registers read ff too: 63 lanes
 	}
 	return fn
@@ -128,12 +129,12 @@ func (d device) parent() *Address {
 }
 
 // lost looks at the head of the configuration space.
-func (d device) lost() Answer {
+func (d device) lost() proxstation.Answer {
 	head := d.config(lostBytes)
 	if len(head) < lostBytes {
-		return Unknown
+		return proxstation.Unknown
 	}
-	return AnswerOf(isLost(head))
+	return proxstation.AnswerOf(isLost(head))
 }
 
 // lostBytes is what tells a device that does not answer, which reads as all
@@ -169,17 +170,17 @@ func (d device) config(n int) []byte {
 
 // mdev looks for mediated devices where PVE does (PVE::SysFSTools): types, or
 // NVIDIA's own directory since kernel 6.8.
-func (d device) mdev() Answer {
+func (d device) mdev() proxstation.Answer {
 	for _, name := range []string{"mdev_supported_types", "nvidia"} {
 		info, err := fs.Stat(d.sys, d.file(name))
 		if err == nil && info.IsDir() {
-			return Yes
+			return proxstation.Yes
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return Unknown
+			return proxstation.Unknown
 		}
 	}
-	return No
+	return proxstation.No
 }
 
 // resetMethods reads reset_method; the file is absent if there is none, and
@@ -254,18 +255,18 @@ func (d device) sizes(bar int) []uint64 {
 // (PCI Express Base specification 7.7.11) and says whether those are on that
 // the kernel wants for separate groups: source validation, request and
 // completion redirect, upstream forwarding (REQ_ACS_FLAGS in drivers/iommu).
-func (d device) acs() Answer {
+func (d device) acs() proxstation.Answer {
 	const want = 1<<0 | 1<<2 | 1<<3 | 1<<4
 	space := d.config(4096)
 	if len(space) < 4096 {
-		return Unknown
+		return proxstation.Unknown
 	}
 	for at, hops := 0x100, 0; at >= 0x100 && at+8 <= len(space) && hops < 480; hops++ {
 		id := uint16(space[at]) | uint16(space[at+1])<<8
 		if id == 0x000d {
-			return AnswerOf(space[at+6]&want == want)
+			return proxstation.AnswerOf(space[at+6]&want == want)
 		}
 		at = int(uint16(space[at+2])|uint16(space[at+3])<<8) >> 4
 	}
-	return No
+	return proxstation.No
 }

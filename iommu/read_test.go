@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/hosttree"
 	"github.com/proxstation/proxstation/iommu"
 )
@@ -35,7 +36,7 @@ func read(t *testing.T, name string, lines ...string) iommu.Facts {
 	return facts
 }
 
-func ids(findings []iommu.Finding) []string {
+func ids(findings []proxstation.Finding) []string {
 	var ids []string
 	for _, f := range findings {
 		ids = append(ids, f.ID)
@@ -134,7 +135,7 @@ func TestReadGroupsWithHoles(t *testing.T) {
 	for _, g := range facts.Groups {
 		got = append(got, g.ID)
 	}
-	if !slices.Equal(got, []int{0, 1, 3, 7, 8}) || facts.GroupsKnown != iommu.Yes {
+	if !slices.Equal(got, []int{0, 1, 3, 7, 8}) || facts.GroupsKnown != proxstation.Yes {
 		t.Errorf("groups %v, known %v", got, facts.GroupsKnown)
 	}
 	if g := facts.Groups[2]; len(g.Devices) != 0 || g.Type != "DMA" {
@@ -161,11 +162,11 @@ func TestReadOddities(t *testing.T) {
 		t.Errorf("override %q, driver %q", card.Override, card.Driver)
 	}
 	lost, _ := facts.Function(address(t, "0000:0b:00.0"))
-	if lost.Lost != iommu.Yes || lost.MDev != iommu.Yes || lost.NUMANode == nil || *lost.NUMANode != 1 || lost.Driver != "" {
+	if lost.Lost != proxstation.Yes || lost.MDev != proxstation.Yes || lost.NUMANode == nil || *lost.NUMANode != 1 || lost.Driver != "" {
 		t.Errorf("%+v", lost)
 	}
 	ghost, ok := facts.Function(address(t, "0000:0c:00.0"))
-	if n, _ := ghost.Group.Int(); !ok || n != 41 || ghost.Lost != iommu.Unknown || ghost.DriverKnown != iommu.Unknown {
+	if n, _ := ghost.Group.Int(); !ok || n != 41 || ghost.Lost != proxstation.Unknown || ghost.DriverKnown != proxstation.Unknown {
 		t.Errorf("a member that is no known function: %+v", ghost)
 	}
 	if g := facts.Groups[len(facts.Groups)-1]; g.ID != 42 || !g.NoIOMMU {
@@ -183,7 +184,7 @@ func TestReadAccessControlServices(t *testing.T) {
 		b, _ := json.Marshal(string(space)) // all ASCII
 		return "file sys/bus/pci/devices/0000:00:01.0/config " + string(b)
 	}
-	for control, want := range map[byte]iommu.Answer{0x1d: iommu.Yes, 0x05: iommu.No} {
+	for control, want := range map[byte]proxstation.Answer{0x1d: proxstation.Yes, 0x05: proxstation.No} {
 		port, _ := read(t, "reference", config(control)).Function(address(t, "0000:00:01.0"))
 		if port.ACS != want {
 			t.Errorf("control %#x: %v", control, port.ACS)
@@ -205,14 +206,14 @@ func TestReadKernel(t *testing.T) {
 		t.Errorf("vfio_pci %+v", module)
 	}
 	// Only root may read the table; that it is there is seen by all.
-	if facts.ACPI.DMAR != iommu.Yes || facts.ACPI.Flags == nil || *facts.ACPI.Flags != 1 {
+	if facts.ACPI.DMAR != proxstation.Yes || facts.ACPI.Flags == nil || *facts.ACPI.Flags != 1 {
 		t.Errorf("ACPI %+v", facts.ACPI)
 	}
 	denied := read(t, "reference", "deny sys/firmware/acpi/tables/DMAR")
-	if denied.ACPI.DMAR != iommu.Yes || denied.ACPI.Flags != nil {
+	if denied.ACPI.DMAR != proxstation.Yes || denied.ACPI.Flags != nil {
 		t.Errorf("ACPI without root %+v", denied.ACPI)
 	}
-	i := slices.IndexFunc(denied.Findings, func(f iommu.Finding) bool { return strings.HasSuffix(f.Subject, "DMAR") })
+	i := slices.IndexFunc(denied.Findings, func(f proxstation.Finding) bool { return strings.HasSuffix(f.Subject, "DMAR") })
 	if i < 0 || denied.Findings[i].Fix != "Run as root." {
 		t.Errorf("findings %v", denied.Findings)
 	}
@@ -267,7 +268,7 @@ func TestPartialTreesGivePartialFacts(t *testing.T) {
 			}
 		}
 	}
-	if facts := read(t, "reference", "remove sys/kernel"); facts.GroupsKnown != iommu.Unknown {
+	if facts := read(t, "reference", "remove sys/kernel"); facts.GroupsKnown != proxstation.Unknown {
 		t.Errorf("groups known to be %v without sys/kernel", facts.GroupsKnown)
 	}
 }

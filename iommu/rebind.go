@@ -9,6 +9,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/proxstation/proxstation"
 )
 
 // The reasons why a binding cannot be applied or released.
@@ -149,7 +151,7 @@ func (r Rebind) check(c core) error {
 		return r.fail("config", err)
 	}
 	if isLost(head) {
-		return &RefusedError{Findings: []Finding{refusal("iommu.lost", r.Address, "its configuration space reads ffffffff",
+		return &RefusedError{Findings: []proxstation.Finding{refusal("iommu.lost", r.Address, "its configuration space reads ffffffff",
 			"The device no longer answers on the bus.", "Switch the host off and on again.")}}
 	}
 	driver, err := r.driver(c)

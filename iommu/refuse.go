@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/proxstation/proxstation"
 )
 
 // ErrRefused means that a change was not planned because of what it would
@@ -13,7 +15,7 @@ var ErrRefused = errors.New("iommu: refused")
 
 // A RefusedError says why a change was not planned. It matches [ErrRefused].
 type RefusedError struct {
-	Findings []Finding // at least one
+	Findings []proxstation.Finding // at least one
 }
 
 // Error returns the first finding in a line.
@@ -32,8 +34,8 @@ func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
 // refuseConsole says which functions must stay because the host has no display
 // left without those that are taken. A display that is its only one is among
 // its uses.
-func (f Facts) refuseConsole(asked, taken []Address, allow []UseKind) []Finding {
-	var draw, found []Finding
+func (f Facts) refuseConsole(asked, taken []Address, allow []UseKind) []proxstation.Finding {
+	var draw, found []proxstation.Finding
 	for _, fn := range f.Functions {
 		switch {
 		case slices.Contains(allow, UseConsole) || !fn.draws():
@@ -55,13 +57,13 @@ func (f Facts) refuseConsole(asked, taken []Address, allow []UseKind) []Finding 
 	return found
 }
 
-func refusal(id string, a Address, seen, why, fix string) Finding {
-	return Finding{ID: id, Severity: Blocker, Subject: a.String(), Seen: seen, Why: why, Fix: fix}
+func refusal(id string, a Address, seen, why, fix string) proxstation.Finding {
+	return proxstation.Finding{ID: id, Severity: proxstation.Blocker, Subject: a.String(), Seen: seen, Why: why, Fix: fix}
 }
 
 // refuse says why a function must stay with the host.
-func (f Facts) refuse(fn Function, allow []UseKind) []Finding {
-	var found []Finding
+func (f Facts) refuse(fn Function, allow []UseKind) []proxstation.Finding {
+	var found []proxstation.Finding
 	if fn.Class.Sub() == classPCIBridge {
 		found = append(found, refusal("iommu.bridge", fn.Address, "class "+fn.Class.String(),
 			"vfio-pci takes no bridges, and what is below would lose its way.", "Bind the devices below it."))
@@ -73,11 +75,11 @@ func (f Facts) refuse(fn Function, allow []UseKind) []Finding {
 			break
 		}
 	}
-	if fn.Lost == Yes {
+	if fn.Lost == proxstation.Yes {
 		found = append(found, refusal("iommu.lost", fn.Address, "its configuration space reads ffffffff",
 			"The device no longer answers on the bus.", "Switch the host off and on again."))
 	}
-	if fn.DriverKnown != Yes {
+	if fn.DriverKnown != proxstation.Yes {
 		found = append(found, refusal("iommu.driver-unknown", fn.Address, "its driver is not known",
 			"The function could not be given back to it.", "Read the facts on the host itself."))
 	}
@@ -87,12 +89,12 @@ func (f Facts) refuse(fn Function, allow []UseKind) []Finding {
 	for _, use := range f.usesOf(fn.Address) {
 		if !slices.Contains(allow, use.Kind) {
 			finding := use.finding()
-			finding.Severity = Blocker
+			finding.Severity = proxstation.Blocker
 			found = append(found, finding)
 		}
 	}
 	risky := map[uint8]UseKind{0x01: UseRoot, 0x02: UseNetwork}[fn.Class.Base()]
-	if f.UsesKnown != Yes && risky != "" && !slices.Contains(allow, risky) && fn.Driver != "" {
+	if f.UsesKnown != proxstation.Yes && risky != "" && !slices.Contains(allow, risky) && fn.Driver != "" {
 		found = append(found, refusal("iommu.uses-unknown", fn.Address, "class "+fn.Class.String()+"; what the host lives on is not known",
 			"The host could lose its "+string(risky)+".", "Check by hand, then allow it."))
 	}
@@ -100,10 +102,10 @@ func (f Facts) refuse(fn Function, allow []UseKind) []Finding {
 }
 
 // refuseArgs says which kernel arguments are none, or turn the IOMMU off.
-func refuseArgs(args []string) []Finding {
-	var found []Finding
+func refuseArgs(args []string) []proxstation.Finding {
+	var found []proxstation.Finding
 	refuse := func(id, arg, why string) {
-		found = append(found, Finding{ID: id, Severity: Blocker, Subject: "kernel arguments", Seen: fmt.Sprintf("%q", arg), Why: why, Fix: "Leave it out."})
+		found = append(found, proxstation.Finding{ID: id, Severity: proxstation.Blocker, Subject: "kernel arguments", Seen: fmt.Sprintf("%q", arg), Why: why, Fix: "Leave it out."})
 	}
 	for _, arg := range args {
 		if arg == "" || arg == "--" || strings.ContainsFunc(arg, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '"' || r == '\'' }) {
@@ -120,7 +122,7 @@ func refuseArgs(args []string) []Finding {
 
 // refuseOff says that no argument helps as long as another turns the IOMMU off
 // at the next start too.
-func (f Facts) refuseOff() []Finding {
+func (f Facts) refuseOff() []proxstation.Finding {
 	configured, err := f.Configured()
 	findings := f.checkState()
 	if len(findings) == 0 || findings[0].ID != "iommu.off-by-argument" || err == nil && !configured.Has(f.offArgument()) {

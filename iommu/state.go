@@ -1,9 +1,12 @@
 package iommu
 
 import (
+	"errors"
 	"fmt"
-	"slices"
 	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/enum"
 )
 
 // A State says whether the IOMMU is in use.
@@ -16,27 +19,21 @@ const (
 	On
 )
 
-var states = [...]string{"unknown", "off", "on"}
+// ErrState reports a text that names no state of an IOMMU.
+var ErrState = errors.New("iommu: unknown state")
+
+var states = []string{"unknown", "off", "on"}
 
 // String returns "on", "off" or "unknown".
-func (s State) String() string {
-	if int(s) >= len(states) {
-		return fmt.Sprintf("State(%d)", uint8(s))
-	}
-	return states[s]
-}
+func (s State) String() string { return enum.Name(states, s) }
 
 // MarshalText implements [encoding.TextMarshaler].
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText implements [encoding.TextUnmarshaler].
+// UnmarshalText implements [encoding.TextUnmarshaler]. The error matches
+// [ErrState].
 func (s *State) UnmarshalText(text []byte) error {
-	i := slices.Index(states[:], string(text))
-	if i < 0 {
-		return fmt.Errorf("iommu: state %q: want on, off or unknown", text)
-	}
-	*s = State(i)
-	return nil
+	return enum.Unmarshal(s, states, string(text), ErrState)
 }
 
 // State says whether the IOMMU is in use, and what says so. What the kernel
@@ -58,11 +55,11 @@ func (f Facts) State() (State, string) {
 	units, unitsSeen := f.unitsFound()
 	evidence := seen + "; " + unitsSeen
 	switch {
-	case groups == Yes && units == No:
+	case groups == proxstation.Yes && units == proxstation.No:
 		return StateUnknown, evidence + ": they contradict each other"
-	case groups == Yes:
+	case groups == proxstation.Yes:
 		return On, evidence
-	case groups == No, units == No:
+	case groups == proxstation.No, units == proxstation.No:
 		return Off, evidence
 	}
 	return StateUnknown, evidence
@@ -70,7 +67,7 @@ func (f Facts) State() (State, string) {
 
 // grouped says whether functions have groups. The groups that VFIO makes up
 // where there is no IOMMU do not count.
-func (f Facts) grouped() (Answer, string) {
+func (f Facts) grouped() (proxstation.Answer, string) {
 	number, members := 0, 0
 	fake := map[int]bool{}
 	for _, g := range f.Groups {
@@ -81,54 +78,54 @@ func (f Facts) grouped() (Answer, string) {
 		}
 	}
 	if number > 0 {
-		return Yes, fmt.Sprintf("/sys/kernel/iommu_groups: %d groups with %d devices", number, members)
+		return proxstation.Yes, fmt.Sprintf("/sys/kernel/iommu_groups: %d groups with %d devices", number, members)
 	}
 	for _, fn := range f.Functions {
 		if n, ok := fn.Group.Int(); ok && !fake[n] {
-			return Yes, fmt.Sprintf("%s is in group %d", fn.Address, n)
+			return proxstation.Yes, fmt.Sprintf("%s is in group %d", fn.Address, n)
 		}
 	}
 	switch {
-	case f.GroupsKnown != Yes:
-		return Unknown, "the groups are not known"
+	case f.GroupsKnown != proxstation.Yes:
+		return proxstation.Unknown, "the groups are not known"
 	case len(fake) > 0:
-		return No, "/sys/kernel/iommu_groups: no group with a device behind an IOMMU"
+		return proxstation.No, "/sys/kernel/iommu_groups: no group with a device behind an IOMMU"
 	}
-	return No, "/sys/kernel/iommu_groups is empty"
+	return proxstation.No, "/sys/kernel/iommu_groups is empty"
 }
 
-func (f Facts) unitsFound() (Answer, string) {
+func (f Facts) unitsFound() (proxstation.Answer, string) {
 	switch {
 	case len(f.Units) > 0:
 		var names []string
 		for _, unit := range f.Units {
 			names = append(names, unit.Name)
 		}
-		return Yes, "/sys/class/iommu: " + strings.Join(names, ", ")
-	case f.UnitsKnown == Yes:
-		return No, "/sys/class/iommu is empty"
+		return proxstation.Yes, "/sys/class/iommu: " + strings.Join(names, ", ")
+	case f.UnitsKnown == proxstation.Yes:
+		return proxstation.No, "/sys/class/iommu is empty"
 	}
-	return Unknown, "/sys/class/iommu is not known"
+	return proxstation.Unknown, "/sys/class/iommu is not known"
 }
 
 // InterruptRemapping says whether the IOMMU keeps a guest's device from
 // raising other interrupts than its own, and what says so. Without it vfio
 // refuses to hand out devices. The kernel's interrupt chips decide; where they
 // are not known, the lack of the ability does.
-func (f Facts) InterruptRemapping() (Answer, string) {
-	if f.Interrupts.Remapped != Unknown {
+func (f Facts) InterruptRemapping() (proxstation.Answer, string) {
+	if f.Interrupts.Remapped != proxstation.Unknown {
 		return f.Interrupts.Remapped, "/proc/interrupts: " + f.Interrupts.Seen
 	}
 	if f.ACPI.Flags != nil && *f.ACPI.Flags&1 == 0 {
-		return No, fmt.Sprintf("/sys/firmware/acpi/tables/DMAR: flags %#02x without bit 0, interrupt remapping", *f.ACPI.Flags)
+		return proxstation.No, fmt.Sprintf("/sys/firmware/acpi/tables/DMAR: flags %#02x without bit 0, interrupt remapping", *f.ACPI.Flags)
 	}
 	for _, unit := range f.Units {
 		if unit.Extended != nil && *unit.Extended>>3&1 == 0 {
-			return No, fmt.Sprintf("/sys/class/iommu/%s/intel-iommu/ecap: %x without bit 3, interrupt remapping", unit.Name, *unit.Extended)
+			return proxstation.No, fmt.Sprintf("/sys/class/iommu/%s/intel-iommu/ecap: %x without bit 3, interrupt remapping", unit.Name, *unit.Extended)
 		}
 	}
 	if state, seen := f.State(); state == Off {
-		return No, seen
+		return proxstation.No, seen
 	}
-	return Unknown, "/proc/interrupts names no chip of a known kind"
+	return proxstation.Unknown, "/proc/interrupts names no chip of a known kind"
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -17,9 +18,9 @@ func some() ([]iommu.GroupFacts, []iommu.Unit) {
 func TestState(t *testing.T) {
 	t.Parallel()
 	groups, units := some()
-	no, yes, unknown := iommu.No, iommu.Yes, iommu.Unknown
+	no, yes, unknown := proxstation.No, proxstation.Yes, proxstation.Unknown
 	for _, test := range []struct {
-		groups, units iommu.Answer
+		groups, units proxstation.Answer
 		want          iommu.State
 		says          string
 	}{
@@ -63,7 +64,7 @@ func TestStateFromFunctionsAlone(t *testing.T) {
 	if got, _ := without.State(); got != iommu.StateUnknown {
 		t.Errorf("functions whose groups are not known: %v", got)
 	}
-	without.GroupsKnown = iommu.Yes // as PVE's iommugroup: -1 says
+	without.GroupsKnown = proxstation.Yes // as PVE's iommugroup: -1 says
 	if got, _ := without.State(); got != iommu.Off {
 		t.Errorf("functions that have no group: %v", got)
 	}
@@ -71,13 +72,13 @@ func TestStateFromFunctionsAlone(t *testing.T) {
 
 func TestGroupsThatVFIOMakesUpDoNotCount(t *testing.T) {
 	t.Parallel()
-	facts := iommu.Facts{GroupsKnown: iommu.Yes, UnitsKnown: iommu.Yes,
+	facts := iommu.Facts{GroupsKnown: proxstation.Yes, UnitsKnown: proxstation.Yes,
 		Functions: []iommu.Function{{Group: iommu.Group(0)}},
 		Groups:    []iommu.GroupFacts{{ID: 0, NoIOMMU: true, Devices: []iommu.Address{{}}}}}
 	if got, why := facts.State(); got != iommu.Off {
 		t.Errorf("%v, %q", got, why)
 	}
-	if got := facts.IsIsolated(iommu.Address{}); got != iommu.No {
+	if got := facts.IsIsolated(iommu.Address{}); got != proxstation.No {
 		t.Errorf("isolated: %v", got)
 	}
 }
@@ -89,16 +90,16 @@ func TestInterruptRemapping(t *testing.T) {
 	ecap := func(n uint64) []iommu.Unit { return []iommu.Unit{{Name: "dmar0", Extended: &n}} }
 	for name, test := range map[string]struct {
 		facts iommu.Facts
-		want  iommu.Answer
+		want  proxstation.Answer
 		says  string
 	}{
-		"remapped chips":       {iommu.Facts{Interrupts: iommu.Interrupts{Remapped: iommu.Yes, Seen: "IR-PCI-MSI"}}, iommu.Yes, "IR-PCI-MSI"},
-		"plain chips":          {iommu.Facts{Interrupts: iommu.Interrupts{Remapped: iommu.No, Seen: "PCI-MSI"}, Units: ecap(8)}, iommu.No, "PCI-MSI"},
-		"firmware says no":     {iommu.Facts{ACPI: iommu.ACPI{Flags: flags(4)}, Groups: groups}, iommu.No, "flags 0x04"},
-		"hardware cannot":      {iommu.Facts{Units: ecap(0xf7), Groups: groups}, iommu.No, "ecap: f7"},
-		"able is not in force": {iommu.Facts{Units: ecap(0xf8), ACPI: iommu.ACPI{Flags: flags(1)}, Groups: groups}, iommu.Unknown, "names no chip"},
-		"no IOMMU":             {iommu.Facts{GroupsKnown: iommu.Yes}, iommu.No, "empty"},
-		"nothing known":        {iommu.Facts{}, iommu.Unknown, "names no chip"},
+		"remapped chips":       {iommu.Facts{Interrupts: iommu.Interrupts{Remapped: proxstation.Yes, Seen: "IR-PCI-MSI"}}, proxstation.Yes, "IR-PCI-MSI"},
+		"plain chips":          {iommu.Facts{Interrupts: iommu.Interrupts{Remapped: proxstation.No, Seen: "PCI-MSI"}, Units: ecap(8)}, proxstation.No, "PCI-MSI"},
+		"firmware says no":     {iommu.Facts{ACPI: iommu.ACPI{Flags: flags(4)}, Groups: groups}, proxstation.No, "flags 0x04"},
+		"hardware cannot":      {iommu.Facts{Units: ecap(0xf7), Groups: groups}, proxstation.No, "ecap: f7"},
+		"able is not in force": {iommu.Facts{Units: ecap(0xf8), ACPI: iommu.ACPI{Flags: flags(1)}, Groups: groups}, proxstation.Unknown, "names no chip"},
+		"no IOMMU":             {iommu.Facts{GroupsKnown: proxstation.Yes}, proxstation.No, "empty"},
+		"nothing known":        {iommu.Facts{}, proxstation.Unknown, "names no chip"},
 	} {
 		if got, why := test.facts.InterruptRemapping(); got != test.want || !strings.Contains(why, test.says) {
 			t.Errorf("%s: %v, %q; want %v, %q", name, got, why, test.want, test.says)
@@ -110,18 +111,18 @@ func TestVerdictsOnHosts(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]struct {
 		state    iommu.State
-		remapped iommu.Answer
+		remapped proxstation.Answer
 		findings string
 	}{
-		"reference":               {iommu.On, iommu.Yes, ""},
-		"amd-desktop":             {iommu.On, iommu.Yes, "iommu.uses-unknown"},
-		"two-identical-cards":     {iommu.On, iommu.Yes, ""},
-		"vmd-domain":              {iommu.On, iommu.Yes, ""},
-		"group-holes-and-group-0": {iommu.On, iommu.No, "iommu.no-interrupt-remapping"},
-		"held-by-vfio":            {iommu.On, iommu.Yes, ""},
-		"no-iommu":                {iommu.Off, iommu.No, "iommu.firmware-off"},
-		"single-gpu":              {iommu.On, iommu.Yes, ""},
-		"shared-group":            {iommu.On, iommu.Yes, ""},
+		"reference":               {iommu.On, proxstation.Yes, ""},
+		"amd-desktop":             {iommu.On, proxstation.Yes, "iommu.uses-unknown"},
+		"two-identical-cards":     {iommu.On, proxstation.Yes, ""},
+		"vmd-domain":              {iommu.On, proxstation.Yes, ""},
+		"group-holes-and-group-0": {iommu.On, proxstation.No, "iommu.no-interrupt-remapping"},
+		"held-by-vfio":            {iommu.On, proxstation.Yes, ""},
+		"no-iommu":                {iommu.Off, proxstation.No, "iommu.firmware-off"},
+		"single-gpu":              {iommu.On, proxstation.Yes, ""},
+		"shared-group":            {iommu.On, proxstation.Yes, ""},
 	} {
 		facts := read(t, name)
 		state, why := facts.State()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
@@ -13,7 +14,7 @@ import (
 // file systems and swap, the network card of the default route, the only
 // display.
 func (r *reader) uses() {
-	r.UsesKnown = Yes
+	r.UsesKnown = proxstation.Yes
 	r.storageUses()
 	r.networkUses()
 	r.consoleUses()
@@ -22,11 +23,11 @@ func (r *reader) uses() {
 
 // unsure notes that uses may be missing, once for each subject.
 func (r *reader) unsure(subject, seen, fix string) {
-	r.UsesKnown = Unknown
-	if slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.ID == "iommu.uses-unknown" && f.Subject == subject }) {
+	r.UsesKnown = proxstation.Unknown
+	if slices.ContainsFunc(r.Findings, func(f proxstation.Finding) bool { return f.ID == "iommu.uses-unknown" && f.Subject == subject }) {
 		return
 	}
-	r.Findings = append(r.Findings, Finding{ID: "iommu.uses-unknown", Severity: Warning, Subject: subject, Seen: seen,
+	r.Findings = append(r.Findings, proxstation.Finding{ID: "iommu.uses-unknown", Severity: proxstation.Warning, Subject: subject, Seen: seen,
 		Why: "A controller or network card that the machine lives on could be taken from it without warning.", Fix: fix})
 }
 

@@ -6,13 +6,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
 // Virtual says whether the machine is a virtual machine itself. In one, the
 // hypervisor gives what a firmware's set-up turns on elsewhere.
 type Virtual struct {
-	Answer Answer `json:"answer"`
+	Answer proxstation.Answer `json:"answer"`
 	// Vendor is the maker that the firmware names, such as "QEMU" or
 	// "VMware, Inc." (/sys/class/dmi/id/sys_vendor); empty if it is not known.
 	Vendor string `json:"vendor,omitempty"`
@@ -33,11 +34,11 @@ func (r *reader) virtual() {
 	isVendor := func(prefix string) bool { return strings.HasPrefix(r.Virtual.Vendor, prefix) }
 	switch {
 	case slices.Contains(strings.Fields(flags), "hypervisor"):
-		r.Virtual.Answer, r.Virtual.Seen = Yes, "/proc/cpuinfo: flag hypervisor"
+		r.Virtual.Answer, r.Virtual.Seen = proxstation.Yes, "/proc/cpuinfo: flag hypervisor"
 	case slices.ContainsFunc(virtualVendors, isVendor):
-		r.Virtual.Answer, r.Virtual.Seen = Yes, "/sys/class/dmi/id/sys_vendor: "+r.Virtual.Vendor
+		r.Virtual.Answer, r.Virtual.Seen = proxstation.Yes, "/sys/class/dmi/id/sys_vendor: "+r.Virtual.Vendor
 	case known:
-		r.Virtual.Answer = No
+		r.Virtual.Answer = proxstation.No
 	}
 }
 
@@ -55,7 +56,7 @@ func (r *reader) processor(key string) (value string, ok bool) {
 // firmware returns what the firmware's set-up is to do, or, for a virtual
 // machine, what its hypervisor is to do.
 func (f Facts) firmware(machine, hypervisor string) string {
-	if f.Virtual.Answer == Yes {
+	if f.Virtual.Answer == proxstation.Yes {
 		return hypervisor
 	}
 	return machine

@@ -1,17 +1,6 @@
 package storage
 
-import "github.com/proxstation/proxstation/internal/finding"
-
-// A Finding is one thing a judgement found: a stable ID, a severity, what was
-// seen, why it matters and what to do.
-type Finding = finding.Finding
-
-// The severities of findings.
-const (
-	Info    = finding.Info    // worth knowing, nothing to do
-	Warning = finding.Warning // works, with a risk or a cost
-	Blocker = finding.Blocker // does not work until it is fixed
-)
+import "github.com/proxstation/proxstation"
 
 // Facts are what is known of a machine's storage, from either vantage point.
 type Facts struct {
@@ -22,7 +11,7 @@ type Facts struct {
 	ZPools    []ZPool       `json:"zpools,omitempty"`
 	Mounts    []Mount       `json:"mounts,omitempty"`
 	// Unknown says what could not be found out, and why.
-	Unknown []Finding `json:"unknown,omitempty"`
+	Unknown []proxstation.Finding `json:"unknown,omitempty"`
 }
 
 // A Storage is an entry of PVE's storage configuration (/etc/pve/storage.cfg;

@@ -1,6 +1,10 @@
 package storage
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/proxstation/proxstation"
+)
 
 // An Outlook is what a pool will look like.
 type Outlook struct {
@@ -21,9 +25,9 @@ const (
 
 // Forecast returns the outlook of every pool that gets a disk, in the order of
 // pools, and warns before it hurts.
-func Forecast(choices []Choice, pools []Pool) ([]Outlook, []Finding) {
+func Forecast(choices []Choice, pools []Pool) ([]Outlook, []proxstation.Finding) {
 	var outlooks []Outlook
-	var findings []Finding
+	var findings []proxstation.Finding
 	own, added := map[string]Size{}, map[string]Size{} // by storage, by the space they take
 	for _, c := range choices {
 		own[c.Pool] += c.Request.Size
@@ -57,7 +61,7 @@ const metadataOf, block = 48, 64 * KiB
 // are PVE does not tell: so they grow at the rate at which they have grown so
 // far, but not by more than the smallest blocks would make them. In a pool that
 // is nearly empty there is no such rate yet.
-func warnOfMetadata(o Outlook, pool Pool) []Finding {
+func warnOfMetadata(o Outlook, pool Pool) []proxstation.Finding {
 	thin := pool.Thin
 	if thin == nil || thin.MetadataSize <= 0 || o.Before < 0.1 {
 		return nil
@@ -68,38 +72,38 @@ func warnOfMetadata(o Outlook, pool Pool) []Finding {
 	if after < highFill || now >= highFill { // Check tells of what is full now
 		return nil
 	}
-	return []Finding{{
-		ID: "storage.metadata-filling", Severity: Warning, Subject: pool.Name,
+	return []proxstation.Finding{{
+		ID: "storage.metadata-filling", Severity: proxstation.Warning, Subject: pool.Name,
 		Seen: fmt.Sprintf("metadata of thin pool %s/%s: %.0f %% now, about %.0f %% when the new disks are full", thin.Group, thin.Name, now*100, after*100),
 		Why:  "when a thin pool's data or metadata is full, every volume in it fails at once (lvmthin(7))",
 		Fix:  fmt.Sprintf("extend them before: lvextend --poolmetadatasize +1G %s/%s", thin.Group, thin.Name),
 	}}
 }
 
-func warn(o Outlook, pool Pool) []Finding {
+func warn(o Outlook, pool Pool) []proxstation.Finding {
 	if o.After < highFill {
 		return nil
 	}
-	f := Finding{
-		ID: "storage.filling", Severity: Info, Subject: pool.Name,
+	f := proxstation.Finding{
+		ID: "storage.filling", Severity: proxstation.Info, Subject: pool.Name,
 		Seen: fmt.Sprintf("%.0f %% full now, %.0f %% when the new disks are full", o.Before*100, o.After*100),
 		Why:  "a full storage stops every VM that writes to it",
 		Fix:  "watch it, move a disk to another storage, or make the new disks smaller",
 	}
 	if o.After >= fullFill {
-		f.Severity = Warning
+		f.Severity = proxstation.Warning
 	}
 	if pool.Thin != nil {
 		f.Why = "when a thin pool's data or metadata is full, every volume in it fails at once (lvmthin(7))"
 	}
-	return []Finding{f}
+	return []proxstation.Finding{f}
 }
 
 // Check returns what is wrong with the pools as they are: disks that SMART
 // expects to fail or that are worn out, ZFS pools that lost disks, thin pools
 // that fill up, tiers that are not known.
-func Check(pools []Pool) []Finding {
-	var findings []Finding
+func Check(pools []Pool) []proxstation.Finding {
+	var findings []proxstation.Finding
 	told := map[string]bool{} // a disk under several storages is told of once
 	for _, pool := range pools {
 		for _, d := range pool.Disks {
@@ -109,15 +113,15 @@ func Check(pools []Pool) []Finding {
 			told[d.Path] = true
 		}
 		if pool.Health != "" && pool.Health != "ONLINE" {
-			findings = append(findings, Finding{
-				ID: "storage.zpool-unhealthy", Severity: Warning, Subject: pool.Name, Seen: pool.space() + " is " + pool.Health,
+			findings = append(findings, proxstation.Finding{
+				ID: "storage.zpool-unhealthy", Severity: proxstation.Warning, Subject: pool.Name, Seen: pool.space() + " is " + pool.Health,
 				Why: "it has lost a device: the next may take data with it, if the pool still works at all", Fix: "see zpool status, and replace what is broken",
 			})
 		}
 		findings = append(findings, checkThin(pool)...)
 		if pool.Tier == TierUnknown && len(pool.Disks)+len(pool.Why) > 0 && network[pool.Type] == "" {
-			findings = append(findings, Finding{
-				ID: "storage.tier-unknown", Severity: Info, Subject: pool.Name, Seen: pool.Why,
+			findings = append(findings, proxstation.Finding{
+				ID: "storage.tier-unknown", Severity: proxstation.Info, Subject: pool.Name, Seen: pool.Why,
 				Why: "a disk that wants speed is not placed where none is known", Fix: "set the tier of this storage yourself",
 			})
 		}
@@ -129,29 +133,29 @@ func Check(pools []Pool) []Finding {
 // should be replaced. Its maker promises nothing beyond.
 const wornOut = 10
 
-func (d Disk) check(pool string) []Finding {
-	var findings []Finding
+func (d Disk) check(pool string) []proxstation.Finding {
+	var findings []proxstation.Finding
 	if d.Failing() {
-		findings = append(findings, Finding{
-			ID: "storage.disk-failing", Severity: Warning, Subject: d.Path, Seen: "SMART health " + d.Health,
+		findings = append(findings, proxstation.Finding{
+			ID: "storage.disk-failing", Severity: proxstation.Warning, Subject: d.Path, Seen: "SMART health " + d.Health,
 			Why: "the disk under " + pool + " is expected to fail", Fix: "replace it; until then put nothing new there",
 		})
 	}
 	if d.LifeLeft != nil && *d.LifeLeft <= wornOut {
-		findings = append(findings, Finding{
-			ID: "storage.disk-worn", Severity: Warning, Subject: d.Path, Seen: fmt.Sprintf("%d %% of its life is left", *d.LifeLeft),
+		findings = append(findings, proxstation.Finding{
+			ID: "storage.disk-worn", Severity: proxstation.Warning, Subject: d.Path, Seen: fmt.Sprintf("%d %% of its life is left", *d.LifeLeft),
 			Why: "the disk under " + pool + " gets slower and fails when its flash is worn out", Fix: "plan to replace it; put what is written often elsewhere",
 		})
 	}
 	return findings
 }
 
-func checkThin(pool Pool) []Finding {
+func checkThin(pool Pool) []proxstation.Finding {
 	thin := pool.Thin
 	if thin == nil {
 		return nil
 	}
-	var findings []Finding
+	var findings []proxstation.Finding
 	for _, part := range []struct {
 		name       string
 		used, size Size
@@ -159,8 +163,8 @@ func checkThin(pool Pool) []Finding {
 		if part.size == 0 || float64(part.used) < highFill*float64(part.size) {
 			continue
 		}
-		findings = append(findings, Finding{
-			ID: "storage.thin-" + part.name + "-full", Severity: Warning, Subject: pool.Name,
+		findings = append(findings, proxstation.Finding{
+			ID: "storage.thin-" + part.name + "-full", Severity: proxstation.Warning, Subject: pool.Name,
 			Seen: fmt.Sprintf("%s of thin pool %s/%s: %s of %s", part.name, thin.Group, thin.Name, part.used.Human(), part.size.Human()),
 			Why:  "when it is full, every volume in the pool fails at once (lvmthin(7))",
 			Fix:  "extend the pool (lvextend), or remove volumes and run fstrim in the guests",

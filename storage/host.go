@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
@@ -112,7 +113,7 @@ func (h Host) own(config string, mounts []Mount, mountsKnown bool) []Storage {
 }
 
 func (f *Facts) unknown(id, subject string, err error, why string) {
-	f.Unknown = append(f.Unknown, Finding{ID: id, Severity: Info, Subject: subject, Seen: err.Error(), Why: why,
+	f.Unknown = append(f.Unknown, proxstation.Finding{ID: id, Severity: proxstation.Info, Subject: subject, Seen: err.Error(), Why: why,
 		Fix: "run where it can be read, on the host and as root"})
 }
 

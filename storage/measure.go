@@ -8,6 +8,8 @@ import (
 	"os"
 	"time"
 	"unsafe"
+
+	"github.com/proxstation/proxstation"
 )
 
 // MeasureOptions bound a [Measure]. Nil is fine.
@@ -141,14 +143,14 @@ var promises = map[Tier]struct{ randomReads, sequential float64 }{
 
 // Compare says where a measurement stays below what a tier promises: a worn
 // SSD, an SSD behind a USB bridge, a disk that is busy.
-func (m Measurement) Compare(tier Tier) []Finding {
+func (m Measurement) Compare(tier Tier) []proxstation.Finding {
 	promise, known := promises[tier]
 	if !known {
 		return nil
 	}
-	var findings []Finding
+	var findings []proxstation.Finding
 	add := func(id, seen string) {
-		findings = append(findings, Finding{ID: id, Severity: Warning, Subject: m.Path, Seen: seen,
+		findings = append(findings, proxstation.Finding{ID: id, Severity: proxstation.Warning, Subject: m.Path, Seen: seen,
 			Why: fmt.Sprintf("it is slower than tier %s (%s) should be: worn, busy, or behind a slow bridge", tier, tier.Media()),
 			Fix: "measure again when nothing else uses it; check its wear and its cable; else set a slower tier for its storage"})
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -121,7 +122,7 @@ func TestForecastWarnsBeforeItHurts(t *testing.T) {
 	t.Parallel()
 	p := pool("ssd", storage.Tier2, 90*storage.GiB)
 	p.Total, p.Used, p.Thin = 100*storage.GiB, 10*storage.GiB, &storage.ThinPool{}
-	for size, want := range map[storage.Size]storage.Finding{50 * storage.GiB: {}, 75 * storage.GiB: {Severity: storage.Info}, 88 * storage.GiB: {Severity: storage.Warning}} {
+	for size, want := range map[storage.Size]proxstation.Finding{50 * storage.GiB: {}, 75 * storage.GiB: {Severity: proxstation.Info}, 88 * storage.GiB: {Severity: proxstation.Warning}} {
 		outlook, findings := storage.Forecast([]storage.Choice{{Request: storage.Request{Size: size}, Pool: "ssd"}}, []storage.Pool{p})
 		if len(outlook) != 1 || outlook[0].Added != size || outlook[0].Before != 0.1 {
 			t.Errorf("%s more: %+v", size, outlook)

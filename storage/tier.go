@@ -2,7 +2,8 @@ package storage
 
 import (
 	"errors"
-	"fmt"
+
+	"github.com/proxstation/proxstation/internal/enum"
 )
 
 // A Tier ranks media by speed. The zero Tier is unknown.
@@ -16,51 +17,33 @@ const (
 	Tier3            // hard disk: bulk, backups, media
 )
 
-var tierNames = [...]string{"unknown", "1", "2", "3"}
+var tierNames = []string{"unknown", "1", "2", "3"}
 
 // media says what a tier is made of, for people.
-var media = [...]string{"unknown", "NVMe", "SSD", "HDD"}
+var media = []string{"unknown", "NVMe", "SSD", "HDD"}
 
 // String returns "1", "2", "3" or "unknown".
-func (t Tier) String() string {
-	if int(t) >= len(tierNames) {
-		return fmt.Sprintf("Tier(%d)", uint8(t))
-	}
-	return tierNames[t]
-}
+func (t Tier) String() string { return enum.Name(tierNames, t) }
 
 // Media returns what the tier is made of: "NVMe", "SSD", "HDD" or "unknown".
-func (t Tier) Media() string {
-	if int(t) >= len(media) {
-		return t.String()
-	}
-	return media[t]
-}
+func (t Tier) Media() string { return enum.Name(media, t) }
 
-// ErrTier means that a text is no tier.
-var ErrTier = errors.New("not a tier")
+// ErrTier reports a text that names no tier.
+var ErrTier = errors.New("storage: unknown tier")
 
 // ParseTier parses what [Tier.String] returns. The error matches [ErrTier].
 func ParseTier(s string) (Tier, error) {
-	for i, name := range tierNames {
-		if name == s {
-			return Tier(i), nil
-		}
-	}
-	return 0, fmt.Errorf("storage: tier %q: %w: want 1, 2, 3 or unknown", s, ErrTier)
+	var t Tier
+	return t, enum.Unmarshal(&t, tierNames, s, ErrTier)
 }
 
 // MarshalText implements [encoding.TextMarshaler].
 func (t Tier) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// UnmarshalText implements [encoding.TextUnmarshaler].
+// UnmarshalText implements [encoding.TextUnmarshaler]. The error matches
+// [ErrTier].
 func (t *Tier) UnmarshalText(text []byte) error {
-	parsed, err := ParseTier(string(text))
-	if err != nil {
-		return err
-	}
-	*t = parsed
-	return nil
+	return enum.Unmarshal(t, tierNames, string(text), ErrTier)
 }
 
 // slower returns the slower of two tiers; unknown is the slowest, because

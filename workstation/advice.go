@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
@@ -21,9 +21,9 @@ import (
 // missing on the node, and runs it while it holds the VM's lock, so that it
 // could neither be safe to lose nor stop the other VM in time. Pressing Start
 // is refused by PVE itself while the card is in use.
-func (db DualBoot) Advise(facts Facts) []Finding {
+func (db DualBoot) Advise(facts Facts) []proxstation.Finding {
 	db.Members = slices.Compact(slices.Sorted(slices.Values(db.Members)))
-	var findings []Finding
+	var findings []proxstation.Finding
 	for _, f := range facts.PCI().CheckClaims(facts.Claims()) {
 		if f.ID == "gpu.onboot-race" || f.ID == "gpu.split-group" {
 			findings = append(findings, f)
@@ -41,12 +41,12 @@ func (db DualBoot) Advise(facts Facts) []Finding {
 			continue
 		}
 		if strings.HasPrefix(v.Config["ostype"], "win") {
-			findings = append(findings, Finding{ID: "switch.fast-startup", Severity: finding.Info, Subject: v.String(), Seen: "ostype: " + v.Config["ostype"],
+			findings = append(findings, proxstation.Finding{ID: "switch.fast-startup", Severity: proxstation.Info, Subject: v.String(), Seen: "ostype: " + v.Config["ostype"],
 				Why: "with fast startup Windows does not shut down but hibernates, and comes back with the card's driver in an old state",
 				Fix: "in the guest, as administrator: powercfg /h off"})
 		}
 		if enabled, _ := parseProperties("agent", v.Config["agent"]).get("enabled"); normal(enabled) != "1" {
-			findings = append(findings, Finding{ID: "switch.no-agent", Severity: finding.Warning, Subject: v.String(), Seen: "agent: " + v.Config["agent"],
+			findings = append(findings, proxstation.Finding{ID: "switch.no-agent", Severity: proxstation.Warning, Subject: v.String(), Seen: "agent: " + v.Config["agent"],
 				Why: "without the guest agent a shutdown goes by the power button, which guests may ignore, and nobody can tell when it is up",
 				Fix: "install qemu-guest-agent in the guest and set agent: 1"})
 		}
@@ -59,7 +59,7 @@ func (db DualBoot) Advise(facts Facts) []Finding {
 // In every mode it starts QEMU, paused, for a VM that is off, and with it takes
 // the VM's PCI devices (qemu-server PVE/VZDump/QemuServer.pm,
 // enforce_vm_running_for_backup).
-func (db DualBoot) adviseBackup(job BackupJob) []Finding {
+func (db DualBoot) adviseBackup(job BackupJob) []proxstation.Finding {
 	if !job.Enabled {
 		return nil
 	}
@@ -71,18 +71,18 @@ func (db DualBoot) adviseBackup(job BackupJob) []Finding {
 	}
 	subject := "backup job " + job.ID
 	if job.Pool != "" && len(job.VMs) == 0 {
-		return []Finding{{ID: "switch.backup-unknown", Severity: finding.Info, Subject: subject, Seen: "the login sees no VM in pool " + job.Pool,
+		return []proxstation.Finding{{ID: "switch.backup-unknown", Severity: proxstation.Info, Subject: subject, Seen: "the login sees no VM in pool " + job.Pool,
 			Why: "it may back up VMs that share the card", Fix: "give the login Pool.Audit on /pool/" + job.Pool}}
 	}
 	if len(members) == 0 {
 		return nil
 	}
 	seen := fmt.Sprintf("mode %s, VMs %s, %s", job.Mode, strings.Join(members, ", "), job.Schedule)
-	findings := []Finding{{ID: "switch.backup-off", Severity: finding.Warning, Subject: subject, Seen: seen,
+	findings := []proxstation.Finding{{ID: "switch.backup-off", Severity: proxstation.Warning, Subject: subject, Seen: seen,
 		Why: "to back up a VM that is off PVE starts it, paused, with its card: that fails while another has the card, and keeps the others from it meanwhile",
 		Fix: "let the job run when all of them are off, or back each up while it runs"}}
 	if job.Mode != "snapshot" {
-		findings = append(findings, Finding{ID: "switch.backup", Severity: finding.Warning, Subject: subject, Seen: seen,
+		findings = append(findings, proxstation.Finding{ID: "switch.backup", Severity: proxstation.Warning, Subject: subject, Seen: seen,
 			Why: "it takes the VM that runs away from who sits at it, and gives the card free for a moment",
 			Fix: "use mode snapshot for these VMs"})
 	}

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
@@ -23,7 +24,7 @@ func observe(t *testing.T, sim *pvetest.Node) workstation.Facts {
 	return facts
 }
 
-func ids(findings []workstation.Finding) string {
+func ids(findings []proxstation.Finding) string {
 	var list []string
 	for _, f := range findings {
 		list = append(list, f.ID)

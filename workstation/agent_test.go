@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/pvetest"
 	"github.com/proxstation/proxstation/workstation/rustdesk"
@@ -128,7 +129,7 @@ func TestSetUpRustDesk(t *testing.T) {
 		return pvetest.Result{Stdout: []byte("rustdesk: version 1.4.7\nrustdesk: changed service\nrustdesk: service running\nrustdesk: id 123456789\nrustdesk: password stored\nrustdesk: done\n"), After: time.Minute}
 	})
 	guests(t, guest, func(t *testing.T, sim *pvetest.Node, _ workstation.Agent) {
-		config := rustdesk.Unattended(rustdesk.Server{}, rustdesk.NewSecret(password))
+		config := rustdesk.Unattended(rustdesk.Server{}, proxstation.NewSecret(password))
 		var told strings.Builder
 		report, err := open(sim).SetUpRustDesk(t.Context(), 140, rustdesk.Setup{OS: rustdesk.Linux, Config: &config}, func(e workstation.Event) { fmt.Fprintf(&told, "%+v\n", e) })
 		if err != nil || report.ID != "123456789" {

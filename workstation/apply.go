@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
@@ -38,7 +38,7 @@ func (n *Node) Apply(ctx context.Context, plan Plan, opts *ApplyOptions) error {
 	if plan.Node != n.name {
 		return fmt.Errorf("workstation: the plan is for node %q, this is %q: %w", plan.Node, n.name, ErrInvalid)
 	}
-	if finding.Worst(plan.Findings) == finding.Blocker {
+	if proxstation.Worst(plan.Findings) == proxstation.Blocker {
 		return &BlockedError{What: "the plan", Findings: plan.Findings}
 	}
 	if plan.Destroys() && !opts.AllowDestroy {

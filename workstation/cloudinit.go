@@ -10,15 +10,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/storage"
-	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
 // A Secret is text that prints as "[secret]" everywhere, in JSON too.
-type Secret = rustdesk.Secret
+type Secret = proxstation.Secret
 
 // NewSecret returns the secret that text is, and the zero Secret for "".
-func NewSecret(text string) Secret { return rustdesk.NewSecret(text) }
+func NewSecret(text string) Secret { return proxstation.NewSecret(text) }
 
 // CloudInitDrive is the Volume of a [Disk] that is the drive of cloud-init: PVE
 // makes it, 4 MiB on a storage for disks, and writes it anew from the

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
-	"github.com/proxstation/proxstation/internal/finding"
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
 )
@@ -65,7 +65,7 @@ func (d *differ) named(spec Spec) {
 	}
 }
 
-func (d *differ) find(f Finding) { d.plan.Findings = append(d.plan.Findings, f) }
+func (d *differ) find(f proxstation.Finding) { d.plan.Findings = append(d.plan.Findings, f) }
 
 // vm plans one VM: create it, or change what differs.
 func (d *differ) vm(vm VM) {
@@ -99,7 +99,7 @@ func (d *differ) vm(vm VM) {
 
 func (d *differ) checkLock(v VMFacts) {
 	if v.Lock != "" {
-		d.find(Finding{ID: "workstation.locked", Severity: finding.Warning, Subject: fmt.Sprintf("VM %d", v.ID), Seen: "lock: " + v.Lock,
+		d.find(proxstation.Finding{ID: "workstation.locked", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d", v.ID), Seen: "lock: " + v.Lock,
 			Why: "PVE refuses changes while it is locked", Fix: "wait for the " + v.Lock + " to end; if it died, qm unlock"})
 	}
 }
@@ -180,16 +180,16 @@ func (d *differ) privileges() {
 		c := step.Change()
 		var missing []string
 		for _, p := range c.Needs {
-			if d.facts.permissions != nil && !d.facts.allows(p) && d.facts.RootTicket != iommu.Yes {
+			if d.facts.permissions != nil && !d.facts.allows(p) && d.facts.RootTicket != proxstation.Yes {
 				missing = append(missing, p.String())
 			}
 		}
 		if len(missing) > 0 {
-			d.find(Finding{ID: "workstation.privilege", Severity: finding.Blocker, Subject: c.Object, Seen: "the login lacks " + strings.Join(missing, ", "),
+			d.find(proxstation.Finding{ID: "workstation.privilege", Severity: proxstation.Blocker, Subject: c.Object, Seen: "the login lacks " + strings.Join(missing, ", "),
 				Why: "PVE would refuse this step", Fix: "add them to the login's role (PVE manual, User Management)"})
 		}
-		if len(c.RootTicket) > 0 && d.facts.RootTicket == iommu.No {
-			d.find(Finding{ID: "workstation.root-only", Severity: finding.Blocker, Subject: c.Object, Seen: strings.Join(c.RootTicket, ", "),
+		if len(c.RootTicket) > 0 && d.facts.RootTicket == proxstation.No {
+			d.find(proxstation.Finding{ID: "workstation.root-only", Severity: proxstation.Blocker, Subject: c.Object, Seen: strings.Join(c.RootTicket, ", "),
 				Why: "PVE lets only root@pam set them, logged in with a password; no API token may",
 				Fix: "log in as root@pam with a password, or use a resource mapping instead of an address"})
 		}

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
-	"github.com/proxstation/proxstation/internal/finding"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -101,7 +101,7 @@ func (d *differ) checkCard(vm VM, choices [][]iommu.Address) {
 			d.problems = append(d.problems, fmt.Errorf("workstation: VM %d: %w", vm.ID, err))
 		}
 		if verdict.Support == gpu.Conditional {
-			d.find(Finding{ID: "gpu.conditions", Severity: finding.Info, Subject: fmt.Sprintf("VM %d", vm.ID), Seen: card.Name() + " for " + vm.Guest.String(),
+			d.find(proxstation.Finding{ID: "gpu.conditions", Severity: proxstation.Info, Subject: fmt.Sprintf("VM %d", vm.ID), Seen: card.Name() + " for " + vm.Guest.String(),
 				Why: verdict.Why, Fix: strings.Join(verdict.Conditions, "; ")})
 		}
 	}

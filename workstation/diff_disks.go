@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -77,7 +77,7 @@ func (d *differ) elsewhere(vm VM, disk Disk, value string) {
 	default:
 		return
 	}
-	d.find(Finding{ID: "workstation.disk-elsewhere", Severity: finding.Warning, Subject: diskName(vm.ID, disk.Slot),
+	d.find(proxstation.Finding{ID: "workstation.disk-elsewhere", Severity: proxstation.Warning, Subject: diskName(vm.ID, disk.Slot),
 		Seen: fmt.Sprintf("it is on %s, tier %s (%s)", name, pool.Tier, pool.Tier.Media()), Why: why + "; a disk with data is not moved by a plan",
 		Fix: fmt.Sprintf("move it: qm disk move %d %s %s", vm.ID, disk.Slot, target)})
 }

@@ -8,8 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/proxstation/proxstation/internal/finding"
-	"github.com/proxstation/proxstation/iommu"
+	"github.com/proxstation/proxstation"
 )
 
 // A DualBoot is a set of VMs of one node that share a card and take turns.
@@ -130,8 +129,8 @@ type MemberStatus struct {
 	Running bool
 	// CanStart says whether a switch to it would begin; Why holds what is in
 	// the way, and warnings.
-	CanStart iommu.Answer
-	Why      []Finding
+	CanStart proxstation.Answer
+	Why      []proxstation.Finding
 }
 
 // Status says who has the card, since when, and who could have it. A member
@@ -150,7 +149,7 @@ func (n *Node) Status(ctx context.Context, db DualBoot) (DualBootStatus, error) 
 	for _, id := range db.Members {
 		v, exists := facts.VMs[id]
 		m := MemberStatus{VMID: id, Name: v.Name, Running: v.Running, Why: Preflight(db, id, facts)}
-		m.CanStart = iommu.AnswerOf(exists && finding.Worst(m.Why) < finding.Blocker)
+		m.CanStart = proxstation.AnswerOf(exists && proxstation.Worst(m.Why) < proxstation.Blocker)
 		status.Members = append(status.Members, m)
 		if v.Running {
 			status.Running = id

@@ -5,13 +5,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation"
 )
-
-// A Finding is one thing a judgement found: a stable ID, a severity, what was
-// seen, why it matters and what to do. It is the Finding of packages iommu,
-// gpu and storage.
-type Finding = finding.Finding
 
 // Errors to branch on with [errors.Is]. The errors that match them explain
 // what was seen and what to do.
@@ -72,7 +67,7 @@ func (e *TakenError) Is(target error) bool { return target == ErrTaken }
 // A BlockedError carries the findings for which nothing was begun.
 type BlockedError struct {
 	What     string // what was asked for
-	Findings []Finding
+	Findings []proxstation.Finding
 }
 
 // Error implements error.
@@ -80,7 +75,7 @@ func (e *BlockedError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "workstation: %s is blocked", e.What)
 	for _, f := range e.Findings {
-		if f.Severity == finding.Blocker {
+		if f.Severity == proxstation.Blocker {
 			fmt.Fprintf(&b, "\n%s", f)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/hosttree"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/pvetest"
@@ -156,7 +157,7 @@ func ExampleAgent() {
 
 // All workstations to a server of one's own.
 func ExampleNode_PlanRustDesk() {
-	own := rustdesk.Config{Server: rustdesk.Server{ID: "rd.example", Key: rustdesk.NewSecret("OeVuKk5nlHiXp+APNn0Y3pC1Iwpwn44JGqrQCsWqmBw=")}}
+	own := rustdesk.Config{Server: rustdesk.Server{ID: "rd.example", Key: proxstation.NewSecret("OeVuKk5nlHiXp+APNn0Y3pC1Iwpwn44JGqrQCsWqmBw=")}}
 	host := pair()
 	host.VMs[0].Running, host.VMs[1].Running = false, true
 	node, closeNode := embeddedNode(host)

@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
-	"github.com/proxstation/proxstation/internal/finding"
 	"github.com/proxstation/proxstation/internal/pve"
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
@@ -51,9 +51,9 @@ type Facts struct {
 	// Backups are the cluster's scheduled backups.
 	Backups []BackupJob
 	// RootTicket says whether the login is root@pam with a password.
-	RootTicket iommu.Answer
+	RootTicket proxstation.Answer
 	// Unknown says what could not be read, and why.
-	Unknown []Finding
+	Unknown []proxstation.Finding
 
 	permissions pve.Permissions
 }
@@ -153,9 +153,9 @@ func (n *Node) Observe(ctx context.Context) (Facts, error) {
 	})
 	group.Go(func() error {
 		functions, err := n.pve.PCI(ctx)
-		f.IOMMU = iommu.Facts{Functions: functions, GroupsKnown: iommu.AnswerOf(err == nil), Kernel: f.IOMMU.Kernel}
+		f.IOMMU = iommu.Facts{Functions: functions, GroupsKnown: proxstation.AnswerOf(err == nil), Kernel: f.IOMMU.Kernel}
 		if err != nil {
-			f.IOMMU.GroupsKnown = iommu.Unknown
+			f.IOMMU.GroupsKnown = proxstation.Unknown
 		}
 		return o.tolerate("PCI devices", "Sys.Audit on /", err)
 	})
@@ -226,7 +226,7 @@ func (f *Facts) doubtCommitted() {
 			continue
 		}
 		f.Pools[i].Committed = nil
-		f.Unknown = append(f.Unknown, Finding{ID: "storage.committed-unknown", Severity: finding.Info, Subject: pool.Name,
+		f.Unknown = append(f.Unknown, proxstation.Finding{ID: "storage.committed-unknown", Severity: proxstation.Info, Subject: pool.Name,
 			Seen: "the login may not see every disk on it", Why: "what it has promised to others is not counted: thin disks could fill it",
 			Fix: "give the login VM.Config.Disk on /vms, or Datastore.Allocate on " + path})
 	}
@@ -238,7 +238,7 @@ type observation struct {
 	facts *Facts
 }
 
-func (o *observation) note(findings ...Finding) {
+func (o *observation) note(findings ...proxstation.Finding) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.facts.Unknown = append(o.facts.Unknown, findings...)
@@ -249,7 +249,7 @@ func (o *observation) tolerate(what, privilege string, err error) error {
 	if !errors.Is(err, ErrPermission) {
 		return err
 	}
-	o.note(Finding{ID: "workstation.unread", Severity: finding.Info, Subject: what, Seen: err.Error(),
+	o.note(proxstation.Finding{ID: "workstation.unread", Severity: proxstation.Info, Subject: what, Seen: err.Error(),
 		Why: "what depends on it is not judged", Fix: "give the login " + privilege})
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 
 	"github.com/luthermonson/go-proxmox"
 
-	"github.com/proxstation/proxstation/iommu"
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/pvetest"
@@ -201,7 +201,7 @@ func patient(sim *pvetest.Node, wrap func(http.RoundTripper) http.RoundTripper) 
 	}
 	client := proxmox.NewClient(sim.URL(), proxmox.WithHTTPClient(&http.Client{Transport: transport}),
 		proxmox.WithAPIToken(tokenID, tokenSecret))
-	return workstation.Open(client, "pve", &workstation.Options{RootTicket: iommu.No})
+	return workstation.Open(client, "pve", &workstation.Options{RootTicket: proxstation.No})
 }
 
 // rehearse returns how many requests an operation makes, and its tasks.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jaypipes/ghw"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
@@ -30,7 +31,7 @@ type Inventory struct {
 	Pools []PoolInventory `json:"pools"`
 	// Findings are what is in the way, what is a risk, and what could not be
 	// found out. Their IDs are stable too.
-	Findings []Finding `json:"findings"`
+	Findings []proxstation.Finding `json:"findings"`
 }
 
 // An IOMMUInventory is the verdict on the IOMMU.
@@ -39,7 +40,7 @@ type IOMMUInventory struct {
 	State string `json:"state"`
 	Why   string `json:"why"`
 	// InterruptRemapping is "yes", "no" or "unknown".
-	InterruptRemapping iommu.Answer `json:"interruptRemapping"`
+	InterruptRemapping proxstation.Answer `json:"interruptRemapping"`
 	// Groups are the groups, in the order of their numbers.
 	Groups []GroupInventory `json:"groups"`
 }
@@ -69,8 +70,8 @@ type GPUInventory struct {
 	Group iommu.GroupID `json:"group"`
 	// Isolated says whether the card can go to a guest without other devices:
 	// "yes", "no" or "unknown". Blockers are those devices.
-	Isolated iommu.Answer    `json:"isolated"`
-	Blockers []iommu.Address `json:"blockers"`
+	Isolated proxstation.Answer `json:"isolated"`
+	Blockers []iommu.Address    `json:"blockers"`
 }
 
 // A DiskInventory is one physical disk.
@@ -148,7 +149,7 @@ func newInventory(source string, facts iommu.Facts, disks []storage.Disk, pools 
 	state, why := facts.State()
 	remapping, _ := facts.InterruptRemapping()
 	i := Inventory{Source: source, IOMMU: IOMMUInventory{State: state.String(), Why: why, InterruptRemapping: remapping, Groups: groups(facts)},
-		GPUs: []GPUInventory{}, Disks: []DiskInventory{}, Pools: []PoolInventory{}, Findings: []Finding{}}
+		GPUs: []GPUInventory{}, Disks: []DiskInventory{}, Pools: []PoolInventory{}, Findings: []proxstation.Finding{}}
 	for _, card := range gpu.Cards(facts.Functions) {
 		i.GPUs = append(i.GPUs, gpuInventory(card, facts))
 		i.Findings = append(i.Findings, gpu.Ready(card, gpu.AnyGuest, facts)...)
@@ -185,7 +186,7 @@ func gpuInventory(card gpu.Card, facts iommu.Facts) GPUInventory {
 	d := card.Display()
 	g := GPUInventory{Address: d.Address, VendorID: d.Model.Vendor, DeviceID: d.Model.Device, Name: card.Name(), Family: card.Family(),
 		Functions: []iommu.Address{}, Group: d.Group, Isolated: facts.IsIsolated(d.Address), Blockers: []iommu.Address{}}
-	if d.DriverKnown == iommu.Yes || d.Driver != "" {
+	if d.DriverKnown == proxstation.Yes || d.Driver != "" {
 		g.Driver = &d.Driver
 	}
 	for _, f := range card.Functions {

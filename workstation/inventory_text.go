@@ -5,7 +5,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -98,11 +98,11 @@ func with(g GPUInventory) string {
 	return ", shared with " + strings.Join(others, ", ")
 }
 
-func verdict(findings []Finding) string {
-	switch worst := finding.Worst(findings); worst {
-	case finding.Blocker:
+func verdict(findings []proxstation.Finding) string {
+	switch worst := proxstation.Worst(findings); worst {
+	case proxstation.Blocker:
 		return "something has to be fixed before passthrough can work"
-	case finding.Warning:
+	case proxstation.Warning:
 		return "it works, with the risks above"
 	}
 	return "nothing is in the way"

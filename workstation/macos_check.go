@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
-	"github.com/proxstation/proxstation/internal/finding"
 	"github.com/proxstation/proxstation/internal/pve"
 	"github.com/proxstation/proxstation/storage"
 )
@@ -81,23 +81,23 @@ func (d *differ) macOS() {
 		if !vm.Guest.IsMacOS() || !planned {
 			continue
 		}
-		tell := func(id string, severity finding.Severity, seen, why, fix string) {
-			d.find(Finding{ID: id, Severity: severity, Subject: fmt.Sprintf("VM %d", vm.ID), Seen: seen, Why: why, Fix: fix})
+		tell := func(id string, severity proxstation.Severity, seen, why, fix string) {
+			d.find(proxstation.Finding{ID: id, Severity: severity, Subject: fmt.Sprintf("VM %d", vm.ID), Seen: seen, Why: why, Fix: fix})
 		}
 		d.macOSCPU(vm, tell)
 		d.macOSImages(vm, tell)
 		if vm.has(recoverySlot) {
-			tell("macos.scan-policy", finding.Info, recoverySlot+" boots the recovery system; as recovery.WriteDisk makes it, it is FAT without GPT", "OpenCore's own ScanPolicy looks at APFS only: its menu then has no recovery system",
+			tell("macos.scan-policy", proxstation.Info, recoverySlot+" boots the recovery system; as recovery.WriteDisk makes it, it is FAT without GPT", "OpenCore's own ScanPolicy looks at APFS only: its menu then has no recovery system",
 				"let ScanPolicy be 0 in Misc, Security of OpenCore's config.plist")
 		}
 		card := d.cardOf(vm)
 		if model := MacModel(vm.Guest, card); model != "" {
-			tell("macos.model", finding.Info, vm.Guest.String()+" is for Macs that Apple gives it to", "what OpenCore says it is decides; the VM's smbios1 does not",
+			tell("macos.model", proxstation.Info, vm.Guest.String()+" is for Macs that Apple gives it to", "what OpenCore says it is decides; the VM's smbios1 does not",
 				"let SystemProductName be "+model+" in PlatformInfo, Generic of OpenCore's config.plist")
 		}
 		have := d.facts.VMs[vm.ID].Config["machine"]
 		if want := vm.Config["machine"]; have != "" && want != have && !pinned("machine", have, want) {
-			tell("macos.machine", finding.Warning, fmt.Sprintf("machine: %s becomes %s", have, want), "every device of the guest gets another place; the boot loader must know this machine",
+			tell("macos.machine", proxstation.Warning, fmt.Sprintf("machine: %s becomes %s", have, want), "every device of the guest gets another place; the boot loader must know this machine",
 				"have OpenCore support it before, and keep the virtual display until macOS has booted there")
 		}
 		if card.Integrated() {
@@ -106,12 +106,12 @@ func (d *differ) macOS() {
 	}
 }
 
-type teller func(id string, severity finding.Severity, seen, why, fix string)
+type teller func(id string, severity proxstation.Severity, seen, why, fix string)
 
 func (d *differ) macOSCPU(vm VM, tell teller) {
 	emulated := !strings.Contains(vm.Config["args"], "-cpu host")
 	if d.facts.CPU != "" && !knowsCPU(d.facts.CPU) && !emulated {
-		tell("macos.cpu", finding.Warning, "-cpu host on "+d.facts.CPU, "macOS does not know this processor and stops at once",
+		tell("macos.cpu", proxstation.Warning, "-cpu host on "+d.facts.CPU, "macOS does not know this processor and stops at once",
 			"set MacOS.HostCPU to Facts.CPU, so that a processor of a Mac is emulated")
 	}
 }
@@ -123,7 +123,7 @@ func (d *differ) macOSImages(vm VM, tell teller) {
 	choice, new := d.chosen[diskName(vm.ID, openCoreSlot)]
 	thin := slices.ContainsFunc(d.facts.Pools, func(p storage.Pool) bool { return p.Name == choice.Pool && p.Type == "lvmthin" })
 	if new && thin {
-		tell("macos.import", finding.Info, openCoreSlot+" on "+choice.Pool+", an LVM-thin storage", "the first MiB of an image that PVE copies there was found damaged by some: the firmware then sees no OpenCore",
+		tell("macos.import", proxstation.Info, openCoreSlot+" on "+choice.Pool+", an LVM-thin storage", "the first MiB of an image that PVE copies there was found damaged by some: the firmware then sees no OpenCore",
 			"if it does not boot, write the image's first MiB to the volume again, with dd on the node")
 	}
 }
@@ -131,10 +131,10 @@ func (d *differ) macOSImages(vm VM, tell teller) {
 // macOSCard says what an iGPU for the guest costs the host, and what it wants
 // there that no API tells.
 func (d *differ) macOSCard(vm VM, tell teller) {
-	tell("macos.console", finding.Warning, "the guest gets the host's integrated graphics",
+	tell("macos.console", proxstation.Warning, "the guest gets the host's integrated graphics",
 		"the host's console goes dark when the VM starts, and stays dark when it stops: PVE does not give the card back to its driver",
 		"reach the host over the network; for the console, bind 0000:00:02.0 to i915 again (iommu's Binding.Release)")
-	tell("macos.firmware", finding.Info, "no API tells the settings of the host's firmware", "macOS wants 128 MB for the iGPU, and its option ROM a host that started by UEFI",
+	tell("macos.firmware", proxstation.Info, "no API tells the settings of the host's firmware", "macOS wants 128 MB for the iGPU, and its option ROM a host that started by UEFI",
 		"in the firmware: DVMT Pre-Allocated of 128 MB or more, the iGPU as primary display, no CSM")
 	h, err := gpu.ParseHostPCI(vm.Config["hostpci0"])
 	if err != nil || h.ROMFile == "" {
@@ -145,7 +145,7 @@ func (d *differ) macOSCard(vm VM, tell teller) {
 	if known {
 		fix = fmt.Sprintf("put it there from %s; sha256sum must say %s (gpu.CheckROM)", gpu.ROMRelease, sum)
 	}
-	tell("macos.rom", finding.Info, "romfile="+h.ROMFile, "QEMU reads /usr/share/kvm/"+h.ROMFile+" on the node and does not start without it; no API tells whether it is there", fix)
+	tell("macos.rom", proxstation.Info, "romfile="+h.ROMFile, "QEMU reads /usr/share/kvm/"+h.ROMFile+" on the node and does not start without it; no API tells whether it is there", fix)
 }
 
 // cardOf returns the node's card that a VM's hostpci0 means.

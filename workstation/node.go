@@ -12,8 +12,8 @@ import (
 
 	"github.com/luthermonson/go-proxmox"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/pve"
-	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -64,7 +64,7 @@ type Options struct {
 	// password, which alone may set raw PCI addresses, args and romfile. PVE
 	// has no way to ask; [Connect] knows. Unknown, the plan says which steps
 	// need it.
-	RootTicket iommu.Answer
+	RootTicket proxstation.Answer
 	// Tiers are tiers of storages that the caller knows better than the
 	// disks tell, by the storage's name.
 	Tiers map[string]storage.Tier
@@ -109,8 +109,8 @@ func Connect(ctx context.Context, e Endpoint, node string, opts *Options) (*Node
 		return nil, fmt.Errorf("workstation: %w: %q is not among the nodes %s", ErrNoNode, node, strings.Join(names, ", "))
 	}
 	n := Open(client, node, opts)
-	if n.opts.RootTicket == iommu.Unknown {
-		n.opts.RootTicket = iommu.AnswerOf(e.Token == "" && e.Username == "root@pam")
+	if n.opts.RootTicket == proxstation.Unknown {
+		n.opts.RootTicket = proxstation.AnswerOf(e.Token == "" && e.Username == "root@pam")
 	}
 	return n, nil
 }

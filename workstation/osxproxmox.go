@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
-	"github.com/proxstation/proxstation/internal/finding"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -36,7 +36,7 @@ type OSXProxmox struct {
 	// it has made on the storages.
 	Images []MacImage
 	// Findings say what is in the way of using it, and what it did to the host.
-	Findings []Finding
+	Findings []proxstation.Finding
 }
 
 // A MacImage is a disk image on the host, for [MacOS].OpenCore or
@@ -113,28 +113,28 @@ func (o *OSXProxmox) look(root fs.FS, scriptDir string) {
 		o.images(root, dir+"/import/*.raw", s.Name)
 		o.images(root, dir+"/template/iso/*.i[sm][og]", "")
 	}
-	add := func(id string, severity finding.Severity, seen, why, fix string) {
-		o.Findings = append(o.Findings, Finding{ID: id, Severity: severity, Subject: o.Dir, Seen: seen, Why: why, Fix: fix})
+	add := func(id string, severity proxstation.Severity, seen, why, fix string) {
+		o.Findings = append(o.Findings, proxstation.Finding{ID: id, Severity: severity, Subject: o.Dir, Seen: seen, Why: why, Fix: fix})
 	}
 	if scriptDir != "" && scriptDir != o.Dir {
-		add("osxproxmox.script-dir", finding.Warning, "its script says SCRIPT_DIR="+scriptDir, "its menu looks for images and tools there, not where it is",
+		add("osxproxmox.script-dir", proxstation.Warning, "its script says SCRIPT_DIR="+scriptDir, "its menu looks for images and tools there, not where it is",
 			"set SCRIPT_DIR in "+o.Dir+"/setup to "+o.Dir+", if its menu is wanted")
 	}
 	if len(o.Missing) > 0 {
-		add("osxproxmox.missing", finding.Info, "not installed: "+strings.Join(o.Missing, ", "), "its menu wants them; the macOS profile does not",
+		add("osxproxmox.missing", proxstation.Info, "not installed: "+strings.Join(o.Missing, ", "), "its menu wants them; the macOS profile does not",
 			"apt-get install "+strings.Join(o.Missing, " ")+", if its menu is wanted")
 	}
 	if !slices.ContainsFunc(o.Images, func(i MacImage) bool { return i.Release == gpu.AnyGuest }) {
-		add("osxproxmox.no-opencore", finding.Warning, "no OpenCore image in "+o.Dir+"/EFI, nor on a storage", "macOS does not boot without it", "fetch the checkout again, or bring an OpenCore image of another source")
+		add("osxproxmox.no-opencore", proxstation.Warning, "no OpenCore image in "+o.Dir+"/EFI, nor on a storage", "macOS does not boot without it", "fetch the checkout again, or bring an OpenCore image of another source")
 	}
 	o.traces(root, add)
 }
 
 // traces says what its set-up has left on the host, and what macOS wants there.
-func (o *OSXProxmox) traces(root fs.FS, add func(id string, severity finding.Severity, seen, why, fix string)) {
+func (o *OSXProxmox) traces(root fs.FS, add func(id string, severity proxstation.Severity, seen, why, fix string)) {
 	ran := exists(root, "etc/pve/qemu-server/.osx-proxmox")
 	if !ran {
-		add("osxproxmox.setup", finding.Info, "its set-up did not run", "it is not needed, and takes the host's graphics drivers away for good",
+		add("osxproxmox.setup", proxstation.Info, "its set-up did not run", "it is not needed, and takes the host's graphics drivers away for good",
 			"leave its first menu alone: let iommu's host plan prepare the host")
 	}
 	for file, why := range map[string]string{
@@ -143,12 +143,12 @@ func (o *OSXProxmox) traces(root fs.FS, add func(id string, severity finding.Sev
 	} {
 		text, err := fs.ReadFile(root, file)
 		if ran && err == nil && (strings.Contains(string(text), "allow_unsafe_interrupts=1") || strings.Contains(string(text), "blacklist amdgpu")) {
-			add("osxproxmox.setup-ran", finding.Warning, "/"+file+", as its set-up writes it", why, "remove what this host does not need of it, and let iommu's host plan do the rest")
+			add("osxproxmox.setup-ran", proxstation.Warning, "/"+file+", as its set-up writes it", why, "remove what this host does not need of it, and let iommu's host plan do the rest")
 		}
 	}
-	slices.SortStableFunc(o.Findings, func(a, b Finding) int { return strings.Compare(a.ID+a.Seen, b.ID+b.Seen) })
+	slices.SortStableFunc(o.Findings, func(a, b proxstation.Finding) int { return strings.Compare(a.ID+a.Seen, b.ID+b.Seen) })
 	if value, err := fs.ReadFile(root, "sys/module/kvm/parameters/ignore_msrs"); err == nil && strings.TrimSpace(string(value)) == "N" {
-		add("macos.ignore-msrs", finding.Warning, "/sys/module/kvm/parameters/ignore_msrs: N", "macOS reads registers that KVM does not know, and restarts without end",
+		add("macos.ignore-msrs", proxstation.Warning, "/sys/module/kvm/parameters/ignore_msrs: N", "macOS reads registers that KVM does not know, and restarts without end",
 			`echo Y > /sys/module/kvm/parameters/ignore_msrs, and "options kvm ignore_msrs=Y report_ignored_msrs=0" in /etc/modprobe.d for the next start`)
 	}
 }

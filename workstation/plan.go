@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"unicode"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -73,7 +74,7 @@ type Plan struct {
 	Outlook []storage.Outlook
 	// Findings are what the caller should know before applying: warnings, and
 	// blockers, with which no apply begins.
-	Findings []Finding
+	Findings []proxstation.Finding
 }
 
 // Empty reports whether nothing has to be done.

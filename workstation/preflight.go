@@ -5,20 +5,20 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
-	"github.com/proxstation/proxstation/internal/finding"
 	"github.com/proxstation/proxstation/storage"
 )
 
 // Preflight judges whether a switch to a member can succeed, before anybody
 // loses their desktop: the VM and its lock, its card and mapping, its
 // storages, the memory that will be free, other VMs with the card, HA. Pure.
-func Preflight(db DualBoot, to int, facts Facts) []Finding {
+func Preflight(db DualBoot, to int, facts Facts) []proxstation.Finding {
 	target, exists := facts.VMs[to]
 	subject := fmt.Sprintf("VM %d %s", to, target.Name)
-	var findings []Finding
+	var findings []proxstation.Finding
 	block := func(id, seen, why, fix string) {
-		findings = append(findings, Finding{ID: id, Severity: finding.Blocker, Subject: subject, Seen: seen, Why: why, Fix: fix})
+		findings = append(findings, proxstation.Finding{ID: id, Severity: proxstation.Blocker, Subject: subject, Seen: seen, Why: why, Fix: fix})
 	}
 	if _, err := db.withTarget(to); err != nil {
 		block("switch.members", fmt.Sprint(db.Members), err.Error(), "name two VMs or more, each once, and the target among them")
@@ -60,8 +60,8 @@ func Preflight(db DualBoot, to int, facts Facts) []Finding {
 
 // preflightCards checks that the target's devices are there, and that no VM
 // outside the set has them.
-func preflightCards(db DualBoot, target VMFacts, facts Facts) []Finding {
-	var findings []Finding
+func preflightCards(db DualBoot, target VMFacts, facts Facts) []proxstation.Finding {
+	var findings []proxstation.Finding
 	node, values := facts.PCI(), target.HostPCI()
 	for _, h := range values {
 		if h.Mapping == "" {
@@ -70,12 +70,12 @@ func preflightCards(db DualBoot, target VMFacts, facts Facts) []Finding {
 		if m, known := node.Mapping(h.Mapping); known {
 			findings = append(findings, node.Drift(m)...)
 		} else {
-			findings = append(findings, Finding{ID: "switch.no-mapping", Severity: finding.Warning, Subject: "mapping " + h.Mapping,
+			findings = append(findings, proxstation.Finding{ID: "switch.no-mapping", Severity: proxstation.Warning, Subject: "mapping " + h.Mapping,
 				Seen: "not among the mappings that the login may see", Why: "PVE does not start the VM if it does not exist", Fix: "create it, or give the login Mapping.Audit"})
 		}
 	}
 	if err := gpu.CheckRules(values, target.Config["machine"], target.Config["vga"]); err != nil {
-		findings = append(findings, Finding{ID: "switch.hostpci", Severity: finding.Blocker, Subject: fmt.Sprintf("VM %d", target.ID),
+		findings = append(findings, proxstation.Finding{ID: "switch.hostpci", Severity: proxstation.Blocker, Subject: fmt.Sprintf("VM %d", target.ID),
 			Seen: "its hostpci values, machine and vga", Why: err.Error(), Fix: "correct the configuration"})
 	}
 	for _, c := range node.Conflicts(facts.claimsNow(target.ID)) {
@@ -86,7 +86,7 @@ func preflightCards(db DualBoot, target VMFacts, facts Facts) []Finding {
 		if !slices.Contains(c.VMs[:], target.ID) || slices.Contains(db.Members, other) || !facts.VMs[other].Running {
 			continue
 		}
-		findings = append(findings, Finding{ID: "switch.outsider", Severity: finding.Blocker, Subject: facts.VMs[other].String(),
+		findings = append(findings, proxstation.Finding{ID: "switch.outsider", Severity: proxstation.Blocker, Subject: facts.VMs[other].String(),
 			Seen: "it is running, and " + c.String(), Why: "PVE gives the card to one VM at a time", Fix: "shut it down, or make it a member"})
 	}
 	return findings
@@ -104,8 +104,8 @@ func (f Facts) claimsNow(starts int) []gpu.Claim {
 }
 
 // preflightStorage checks that the storages of the target's drives are there.
-func preflightStorage(target VMFacts, facts Facts, subject string) []Finding {
-	var findings []Finding
+func preflightStorage(target VMFacts, facts Facts, subject string) []proxstation.Finding {
+	var findings []proxstation.Finding
 	for _, key := range sortedKeys(target.Config) {
 		used, _, ok := cutVolume(target.Config[key])
 		if !ok || !slotFormat.MatchString(key) || strings.HasPrefix(used, "/") {
@@ -114,11 +114,11 @@ func preflightStorage(target VMFacts, facts Facts, subject string) []Finding {
 		i := slices.IndexFunc(facts.Pools, func(p storage.Pool) bool { return p.Name == used })
 		switch {
 		case i < 0:
-			findings = append(findings, Finding{ID: "switch.no-storage", Severity: finding.Warning, Subject: subject,
+			findings = append(findings, proxstation.Finding{ID: "switch.no-storage", Severity: proxstation.Warning, Subject: subject,
 				Seen: fmt.Sprintf("%s is on %s, which is not among the storages that the login may see", key, used),
 				Why:  "the VM cannot start if it does not exist", Fix: "enable it on this node, or give the login Datastore.Audit"})
 		case !facts.Pools[i].Active:
-			findings = append(findings, Finding{ID: "switch.storage-offline", Severity: finding.Blocker, Subject: subject,
+			findings = append(findings, proxstation.Finding{ID: "switch.storage-offline", Severity: proxstation.Blocker, Subject: subject,
 				Seen: fmt.Sprintf("%s is on %s, which is not reachable", key, used), Why: "the VM cannot start without its disk", Fix: "bring the storage back"})
 		}
 	}
@@ -127,12 +127,12 @@ func preflightStorage(target VMFacts, facts Facts, subject string) []Finding {
 
 // preflightMemory checks that the target's memory will be free once the
 // member that runs has given its own back.
-func preflightMemory(db DualBoot, target VMFacts, facts Facts, subject string) []Finding {
+func preflightMemory(db DualBoot, target VMFacts, facts Facts, subject string) []proxstation.Finding {
 	if facts.MemoryTotal == 0 || target.Running {
 		return nil
 	}
 	if pages := target.Config["hugepages"]; pages != "" {
-		return []Finding{{ID: "switch.hugepages", Severity: finding.Info, Subject: subject, Seen: "hugepages: " + pages,
+		return []proxstation.Finding{{ID: "switch.hugepages", Severity: proxstation.Info, Subject: subject, Seen: "hugepages: " + pages,
 			Why: "how many huge pages are free the API does not tell; PVE makes them at the start, and fails if memory is too scattered",
 			Fix: "reserve them with the kernel argument hugepages="}}
 	}
@@ -146,15 +146,15 @@ func preflightMemory(db DualBoot, target VMFacts, facts Facts, subject string) [
 	if need <= available {
 		return nil
 	}
-	short := Finding{ID: "switch.memory", Severity: finding.Blocker, Subject: subject,
+	short := proxstation.Finding{ID: "switch.memory", Severity: proxstation.Blocker, Subject: subject,
 		Seen: fmt.Sprintf("it needs %s, and %s will be available", need.Human(), available.Human()),
 		Why:  "with a passed-through card all memory is taken at the start", Fix: "shut down other VMs, or give this one less"}
 	if need <= facts.MemoryTotal && slices.ContainsFunc(facts.Pools, func(p storage.Pool) bool { return p.Type == "zfspool" }) {
-		short.Severity = finding.Warning
+		short.Severity = proxstation.Warning
 		short.Why += "; ZFS's cache counts as used, and makes room as far as it can"
 		short.Fix += ", or bound the cache (zfs_arc_max)"
 	}
-	return []Finding{short}
+	return []proxstation.Finding{short}
 }
 
 func cutVolume(value string) (pool, volume string, ok bool) {

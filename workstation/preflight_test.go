@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/proxstation/proxstation/iommu"
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/pvetest"
@@ -86,13 +86,13 @@ func TestPreflightMemory(t *testing.T) {
 	for name, test := range map[string]struct {
 		need, available storage.Size
 		zfs             bool
-		want            iommu.Answer // that a switch begins
+		want            proxstation.Answer // that a switch begins
 		says            string
 	}{
-		"enough":                           {32, 16, false, iommu.Yes, ""},
-		"too little":                       {33, 16, false, iommu.No, "it needs 33.0 GiB, and 32.0 GiB will be available"},
-		"too little, but ZFS's cache goes": {33, 16, true, iommu.Yes, "zfs_arc_max"},
-		"more than the host has":           {65, 16, true, iommu.No, "65.0 GiB"},
+		"enough":                           {32, 16, false, proxstation.Yes, ""},
+		"too little":                       {33, 16, false, proxstation.No, "it needs 33.0 GiB, and 32.0 GiB will be available"},
+		"too little, but ZFS's cache goes": {33, 16, true, proxstation.Yes, "zfs_arc_max"},
+		"more than the host has":           {65, 16, true, proxstation.No, "65.0 GiB"},
 	} {
 		facts := original
 		facts.VMs, facts.MemoryAvailable = maps.Clone(original.VMs), test.available*storage.GiB
@@ -104,8 +104,8 @@ func TestPreflightMemory(t *testing.T) {
 			facts.Pools = slices.DeleteFunc(slices.Clone(facts.Pools), func(p storage.Pool) bool { return p.Type == "zfspool" })
 		}
 		findings := workstation.Preflight(both, 141, facts)
-		blocked := slices.ContainsFunc(findings, func(f workstation.Finding) bool { return f.Severity == iommu.Blocker })
-		if blocked == (test.want == iommu.Yes) || !strings.Contains(fmt.Sprint(findings), test.says) {
+		blocked := slices.ContainsFunc(findings, func(f proxstation.Finding) bool { return f.Severity == proxstation.Blocker })
+		if blocked == (test.want == proxstation.Yes) || !strings.Contains(fmt.Sprint(findings), test.says) {
 			t.Errorf("%s: %v", name, findings)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/pvetest"
 	"github.com/proxstation/proxstation/workstation/rustdesk"
@@ -19,7 +20,7 @@ func TestMoveToAnOwnRustDeskServer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const key = "a-key-of-the-server"
-		own := rustdesk.Config{Server: rustdesk.Server{ID: "rd.example", Relay: "rd.example", Key: rustdesk.NewSecret(key)}}
+		own := rustdesk.Config{Server: rustdesk.Server{ID: "rd.example", Relay: "rd.example", Key: proxstation.NewSecret(key)}}
 		host := pair()
 		host.Guests = map[int]pvetest.Guest{140: {Exec: func([]string, []byte) pvetest.Result {
 			return pvetest.Result{Stdout: []byte("rustdesk: version 1.4.7\nrustdesk: service running\nrustdesk: id 123456789\nrustdesk: done\n")}
@@ -119,7 +120,7 @@ func TestWaysWithoutAnAgent(t *testing.T) {
 func TestFailuresOfASetupShowNoSecret(t *testing.T) {
 	t.Parallel()
 	const password, key = "correct-horse-battery", "OeVuKk5nlHiXp+APNn0Y3pC1Iwpwn44JGqrQCsWqmBw="
-	config := rustdesk.Unattended(rustdesk.Server{ID: "rd.example", Key: rustdesk.NewSecret(key)}, rustdesk.NewSecret(password))
+	config := rustdesk.Unattended(rustdesk.Server{ID: "rd.example", Key: proxstation.NewSecret(key)}, proxstation.NewSecret(password))
 	setup := rustdesk.Setup{OS: rustdesk.Linux, Config: &config}
 	for _, kind := range []pvetest.FaultKind{pvetest.Refuse, pvetest.Forbid, pvetest.DropBefore, pvetest.DropAfter, pvetest.ErrorAfter,
 		pvetest.ProxyTimeout, pvetest.ProxyDown, pvetest.ExpireTicket, pvetest.HangAfter} {

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
-	"github.com/proxstation/proxstation/internal/finding"
 )
 
 // RestorePlan returns the plan that brings VMs back to the configurations of a
@@ -41,7 +41,7 @@ func RestorePlan(before Snapshot, facts Facts) (Plan, error) {
 	}
 	for _, id := range before.Missing {
 		if v, there := facts.VMs[id]; there {
-			d.find(Finding{ID: "restore.made", Severity: finding.Info, Subject: v.String(), Seen: "it was made since the snapshot",
+			d.find(proxstation.Finding{ID: "restore.made", Severity: proxstation.Info, Subject: v.String(), Seen: "it was made since the snapshot",
 				Why: "restoring destroys nothing", Fix: "remove it with a DestroyPlan if it is not wanted"})
 		}
 	}
@@ -58,11 +58,11 @@ func (d *differ) restore(id int, old map[string]string) {
 	v, there := d.facts.VMs[id]
 	switch {
 	case !there:
-		d.find(Finding{ID: "restore.gone", Severity: finding.Blocker, Subject: fmt.Sprintf("VM %d %s", id, old["name"]), Seen: "there is no such VM",
+		d.find(proxstation.Finding{ID: "restore.gone", Severity: proxstation.Blocker, Subject: fmt.Sprintf("VM %d %s", id, old["name"]), Seen: "there is no such VM",
 			Why: "a configuration is nothing without its disks", Fix: "restore the VM from a backup, or leave it out of the snapshot"})
 		return
 	case old["meta"] != "" && v.Config["meta"] != "" && old["meta"] != v.Config["meta"]:
-		d.find(Finding{ID: "restore.another", Severity: finding.Blocker, Subject: v.String(), Seen: fmt.Sprintf("meta: %s, in the snapshot %s", v.Config["meta"], old["meta"]),
+		d.find(proxstation.Finding{ID: "restore.another", Severity: proxstation.Blocker, Subject: v.String(), Seen: fmt.Sprintf("meta: %s, in the snapshot %s", v.Config["meta"], old["meta"]),
 			Why: "the VM was destroyed and made anew: its disks are others", Fix: "leave it out of the snapshot"})
 		return
 	}
@@ -106,7 +106,7 @@ func (r *restoring) remove(key string) {
 	r.step.Delete, r.step.Have[key] = append(r.step.Delete, key), r.vm.Config[key]
 }
 
-func (r *restoring) tell(id string, f Finding) {
+func (r *restoring) tell(id string, f proxstation.Finding) {
 	f.ID = id
 	f.Subject = r.vm.String()
 	r.find(f)
@@ -146,7 +146,7 @@ func (r *restoring) password() {
 	case !had:
 		r.remove(passwordKey)
 	case !has:
-		r.tell("restore.password", Finding{Severity: finding.Warning, Seen: "the password of cloud-init is gone",
+		r.tell("restore.password", proxstation.Finding{Severity: proxstation.Warning, Seen: "the password of cloud-init is gone",
 			Why: "PVE never told it, so it is not in the snapshot", Fix: "set cipassword again"})
 	}
 }

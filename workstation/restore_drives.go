@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -73,7 +73,7 @@ func asBuilt(old, have storage.Drive) storage.Drive {
 func (r *restoring) options(key string, old, have storage.Drive) {
 	size, sized := have.Size()
 	if before, known := old.Size(); known && sized && before < size {
-		r.tell("restore.disk-grown", Finding{Severity: finding.Info, Seen: fmt.Sprintf("%s has %s, in the snapshot %s", key, size, before),
+		r.tell("restore.disk-grown", proxstation.Finding{Severity: proxstation.Info, Seen: fmt.Sprintf("%s has %s, in the snapshot %s", key, size, before),
 			Why: "a disk is never made smaller"})
 	}
 	if isFirmware(key) {
@@ -99,11 +99,11 @@ func (r *restoring) lostDrive(key string, old storage.Drive) {
 		r.set(key, asked(old).String())
 		return
 	}
-	r.tell("restore.disk-gone", Finding{Severity: finding.Warning, Seen: fmt.Sprintf("%s is empty, and %s is not among the unused disks", key, old.Volume),
+	r.tell("restore.disk-gone", proxstation.Finding{Severity: proxstation.Warning, Seen: fmt.Sprintf("%s is empty, and %s is not among the unused disks", key, old.Volume),
 		Why: "it was moved or destroyed since the snapshot", Fix: "attach it by hand, or restore it from a backup"})
 }
 
 func (r *restoring) keptDisk(id, key, why string) {
-	r.tell(id, Finding{Severity: finding.Info, Seen: key + ": " + r.vm.Config[key], Why: why + "; restoring takes no disk away",
+	r.tell(id, proxstation.Finding{Severity: proxstation.Info, Seen: key + ": " + r.vm.Config[key], Why: why + "; restoring takes no disk away",
 		Fix: fmt.Sprintf("to detach it, shut the VM down and qm disk unlink %d --idlist %s, which keeps it as unused", r.vm.ID, key)})
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/proxstation/proxstation/iommu"
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/workstation"
 )
 
@@ -55,7 +55,7 @@ func TestRestoreRules(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			facts := workstation.Facts{Node: "pve", RootTicket: iommu.No, VMs: map[int]workstation.VMFacts{140: {ID: 140, Name: "a", Digest: "d1", Config: values(test.now)}}}
+			facts := workstation.Facts{Node: "pve", RootTicket: proxstation.No, VMs: map[int]workstation.VMFacts{140: {ID: 140, Name: "a", Digest: "d1", Config: values(test.now)}}}
 			facts.VMs[140] = locked(facts.VMs[140])
 			p, err := workstation.RestorePlan(workstation.Snapshot{Node: "pve", Configs: map[int]map[string]string{140: values(test.old)}}, facts)
 			if err != nil {

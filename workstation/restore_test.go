@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/pvetest"
@@ -123,7 +124,7 @@ func TestRestoreBringsBackWhatAnApplyChanged(t *testing.T) {
 
 func hasFindings(p workstation.Plan, ids ...string) bool {
 	for _, id := range ids {
-		if !slices.ContainsFunc(p.Findings, func(f workstation.Finding) bool { return f.ID == id }) {
+		if !slices.ContainsFunc(p.Findings, func(f proxstation.Finding) bool { return f.ID == id }) {
 			return false
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/pvetest"
 	"github.com/proxstation/proxstation/workstation/rustdesk"
@@ -85,7 +86,7 @@ func ExampleNode_SetUpRustDeskServer() {
 	setup := rustdesk.ServerSetup{Host: "192.168.1.20"} // and HBBS and HBBR, to install them
 	server, err := node.SetUpRustDeskServer(ctx, vm.ID, setup, nil)
 	fmt.Printf("%+v %v\n", server, err)
-	config := rustdesk.Unattended(server, rustdesk.NewSecret("a long permanent password")) // for PlanRustDesk
+	config := rustdesk.Unattended(server, proxstation.NewSecret("a long permanent password")) // for PlanRustDesk
 	fmt.Println(config.Validate())
 	// Output:
 	// {ID:192.168.1.20 Relay: API: Key:[secret]} <nil>

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation"
 )
 
 // Switch gives the card to one member of a set, as a transaction: it checks
@@ -93,7 +93,7 @@ func (s *switching) check(ctx context.Context) (Facts, error) {
 		return Facts{}, err
 	}
 	findings := Preflight(s.db, s.to, facts)
-	if finding.Worst(findings) == finding.Blocker {
+	if proxstation.Worst(findings) == proxstation.Blocker {
 		return Facts{}, &BlockedError{What: fmt.Sprintf("the switch to VM %d", s.to), Findings: findings}
 	}
 	return facts, nil

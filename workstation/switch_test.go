@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
@@ -189,7 +190,7 @@ func TestSwitchIsBlockedBeforeAnybodyLosesTheirDesktop(t *testing.T) {
 				if !errors.As(err, &blocked) {
 					t.Fatalf("error %v, want a BlockedError", err)
 				}
-				if !slices.ContainsFunc(blocked.Findings, func(f workstation.Finding) bool { return f.ID == test.id }) {
+				if !slices.ContainsFunc(blocked.Findings, func(f proxstation.Finding) bool { return f.ID == test.id }) {
 					t.Errorf("findings %v, want %s", blocked.Findings, test.id)
 				}
 				wantRunning(t, sim, 140)

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -163,16 +163,16 @@ func (d *differ) checkHost(vm VM) {
 		case i >= 0:
 			d.problems.add(vm, "affinity", cpuList(pinned[i:]), fmt.Sprintf("the host has logical CPUs 0 to %d", d.facts.Cores-1))
 		case len(pinned) < count:
-			d.find(Finding{ID: "workstation.pinned-few", Severity: finding.Warning, Subject: fmt.Sprintf("VM %d", vm.ID),
+			d.find(proxstation.Finding{ID: "workstation.pinned-few", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d", vm.ID),
 				Seen: fmt.Sprintf("%d virtual CPUs, pinned to %d of the host's (%s)", count, len(pinned), cpuList(pinned)),
 				Why:  "virtual CPUs wait for each other, which stutters more than no pinning", Fix: "pin to more CPUs, or give the VM fewer"})
 		case known && len(pinned) == d.facts.Cores:
-			d.find(Finding{ID: "workstation.pinned-all", Severity: finding.Info, Subject: fmt.Sprintf("VM %d", vm.ID),
+			d.find(proxstation.Finding{ID: "workstation.pinned-all", Severity: proxstation.Info, Subject: fmt.Sprintf("VM %d", vm.ID),
 				Seen: "pinned to all CPUs of the host", Why: "that is what the scheduler does by itself", Fix: "leave affinity out"})
 		}
 	}
 	if vm.Config["hugepages"] == "1024" {
-		d.find(Finding{ID: "workstation.huge-pages", Severity: finding.Info, Subject: fmt.Sprintf("VM %d", vm.ID), Seen: "hugepages: 1024",
+		d.find(proxstation.Finding{ID: "workstation.huge-pages", Severity: proxstation.Info, Subject: fmt.Sprintf("VM %d", vm.ID), Seen: "hugepages: 1024",
 			Why: "when the VM starts, the host has to have that much memory in pieces of 1 GiB, which it seldom has after some time",
 			Fix: fmt.Sprintf("reserve them when the host boots: hugepagesz=1G hugepages=%s on its kernel command line", gibibytes(vm.Config["memory"]))})
 	}

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -50,7 +50,7 @@ func (d *differ) wanted(vm VM, have map[string]string) (config, notes map[string
 func (d *differ) checkUnused(vm VM, slot string, have map[string]string) {
 	for _, key := range sortedKeys(have) {
 		if family(key) == "unused" {
-			d.find(Finding{ID: "workstation.unused", Severity: finding.Warning, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: key + ": " + have[key],
+			d.find(proxstation.Finding{ID: "workstation.unused", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: key + ": " + have[key],
 				Why: "a disk that was detached keeps its data, and " + slot + " would be a new, empty one", Fix: "to have it back, attach it by hand or name it as the Disk's Volume"})
 		}
 	}
@@ -97,7 +97,7 @@ func (d *differ) changeable(vm VM, disk Disk, value string) Disk {
 			continue
 		}
 		if is := cmp.Or(have.Get(key), without); normal(is) != normal(disk.Options[key]) {
-			d.find(Finding{ID: "workstation.firmware", Severity: finding.Warning, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: fmt.Sprintf("%s was made with %s %s, not %s", disk.Slot, key, is, disk.Options[key]),
+			d.find(proxstation.Finding{ID: "workstation.firmware", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: fmt.Sprintf("%s was made with %s %s, not %s", disk.Slot, key, is, disk.Options[key]),
 				Why: "a volume that is there stays as it is", Fix: "with the VM off, remove it and have it made anew; Secure Boot and BitLocker start anew with it"})
 		}
 		delete(disk.Options, key)

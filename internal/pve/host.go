@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
@@ -110,7 +111,7 @@ func (c *Client) PCI(ctx context.Context) ([]iommu.Function, error) {
 		if err != nil {
 			continue // a device that no VM can name
 		}
-		f := iommu.Function{Address: address, Name: strings.TrimSpace(e.VendorName + " " + e.DeviceName), MDev: iommu.AnswerOf(bool(e.MDev))}
+		f := iommu.Function{Address: address, Name: strings.TrimSpace(e.VendorName + " " + e.DeviceName), MDev: proxstation.AnswerOf(bool(e.MDev))}
 		_ = f.Class.UnmarshalText([]byte(strings.TrimPrefix(e.Class, "0x"))) // 0 where it is not given
 		for id, s := range map[*iommu.ID]text{&f.Model.Vendor: e.Vendor, &f.Model.Device: e.Device,
 			&f.Subsystem.Vendor: e.SubsystemVendor, &f.Subsystem.Device: e.SubsystemDevice} {

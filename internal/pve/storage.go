@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/proxstation/proxstation/internal/finding"
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -20,12 +20,12 @@ func (c *Client) Storage(ctx context.Context) (storage.Facts, error) {
 	var f storage.Facts
 	var systems []fileSystem
 	var group errgroup.Group
-	missing := make(chan storage.Finding, 8)
+	missing := make(chan proxstation.Finding, 8)
 	read := func(what string, work func() error) {
 		group.Go(func() error {
 			err := work()
 			if errors.Is(err, ErrPermission) {
-				missing <- storage.Finding{ID: "storage.unread", Severity: finding.Info, Subject: what, Seen: err.Error(),
+				missing <- proxstation.Finding{ID: "storage.unread", Severity: proxstation.Info, Subject: what, Seen: err.Error(),
 					Why: "storages that lie on it cannot be joined to their disks", Fix: "give the caller Sys.Audit and Datastore.Audit on /"}
 				return nil
 			}
@@ -44,7 +44,7 @@ func (c *Client) Storage(ctx context.Context) (storage.Facts, error) {
 	for m := range missing {
 		f.Unknown = append(f.Unknown, m)
 	}
-	slices.SortFunc(f.Unknown, func(a, b storage.Finding) int { return strings.Compare(a.Subject, b.Subject) })
+	slices.SortFunc(f.Unknown, func(a, b proxstation.Finding) int { return strings.Compare(a.Subject, b.Subject) })
 	return f, err
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"github.com/proxstation/proxstation"
 )
 
 // A Config is what a guest's RustDesk should have.
@@ -15,7 +17,7 @@ type Config struct {
 	Access Access `json:"access"`
 	// Password is the permanent password; none leaves the guest's as it is.
 	// It is never read back: RustDesk keeps only a hash.
-	Password Secret `json:"password,omitzero"`
+	Password proxstation.Secret `json:"password,omitzero"`
 	// Other holds options this package has no field for, by RustDesk's names
 	// (hbb_common src/config.rs, KEYS_SETTINGS). Options of the guest that
 	// are not named here are left as they are, but for stop-service: with it
@@ -68,7 +70,7 @@ const (
 
 // Unattended returns the configuration of a workstation nobody sits at: on
 // server, entered with the permanent password only.
-func Unattended(server Server, password Secret) Config {
+func Unattended(server Server, password proxstation.Secret) Config {
 	return Config{
 		Server:   server,
 		Access:   Access{Approve: ApprovePassword, Verify: VerifyPermanent},

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/proxstation/proxstation"
 )
 
 func TestFileIsReadBack(t *testing.T) {
@@ -12,7 +14,7 @@ func TestFileIsReadBack(t *testing.T) {
 	for name, config := range map[string]Config{
 		"nothing set": {},
 		"everything":  wanted(),
-		"unattended":  Unattended(Server{ID: "id.example"}, Secret{}),
+		"unattended":  Unattended(Server{ID: "id.example"}, proxstation.Secret{}),
 		"default port": {Access: Access{DirectPort: DefaultDirectPort, RemoteConfig: true, AutoUpdate: true,
 			Approve: ApproveClick, Verify: VerifyTemporary}},
 	} {
@@ -24,7 +26,7 @@ func TestFileIsReadBack(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		config.Password = Secret{}
+		config.Password = proxstation.Secret{}
 		if changes := Diff(got, config); len(changes) > 0 {
 			t.Errorf("%s: %v", name, changes)
 		}
@@ -83,12 +85,12 @@ func TestConfigThatRustDeskWouldMisread(t *testing.T) {
 		"approve mode":          {Access: Access{Approve: "always"}},
 		"verification method":   {Access: Access{Verify: "none"}},
 		"network":               {Access: Access{From: []netip.Prefix{{}}}},
-		"short password":        {Password: NewSecret("12345")},
-		"long password":         {Password: NewSecret(strings.Repeat("x", 129))},
-		"line break":            {Password: NewSecret("hunter2\nhunter2")},
-		"double quote":          {Password: NewSecret(`hunter2"hunter2`)},
-		"backslash":             {Password: NewSecret(`hunter2\`)},
-		"not ASCII":             {Password: NewSecret("hunter2ü")},
+		"short password":        {Password: proxstation.NewSecret("12345")},
+		"long password":         {Password: proxstation.NewSecret(strings.Repeat("x", 129))},
+		"line break":            {Password: proxstation.NewSecret("hunter2\nhunter2")},
+		"double quote":          {Password: proxstation.NewSecret(`hunter2"hunter2`)},
+		"backslash":             {Password: proxstation.NewSecret(`hunter2\`)},
+		"not ASCII":             {Password: proxstation.NewSecret("hunter2ü")},
 		"other: own field":      {Other: map[string]string{"key": "hunter2"}},
 		"other: no service":     {Other: map[string]string{stopService: "Y"}},
 		"other: name":           {Other: map[string]string{"a b": "hunter2"}},

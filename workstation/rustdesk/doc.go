@@ -23,7 +23,7 @@
 //
 // # Secrets
 //
-// The permanent password and the server's key are of type [Secret], which
+// The permanent password and the server's key are of type [proxstation.Secret], which
 // prints as "[secret]" everywhere. A script's body never contains them: it
 // reads them from its standard input. They have to pass through RustDesk's
 // own command line (it takes them from nowhere else), where processes of the

@@ -3,16 +3,17 @@ package rustdesk_test
 import (
 	"fmt"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
 // A workstation leaves the public servers for an own one: first what would
 // change, then the script that changes it.
 func ExampleDiff() {
-	password := rustdesk.NewSecret("a long permanent password")
+	password := proxstation.NewSecret("a long permanent password")
 	today := rustdesk.Unattended(rustdesk.Server{}, password)
-	own := rustdesk.Server{ID: "id.home.example", Relay: "relay.home.example", Key: rustdesk.NewSecret("OeVuKk5nlHiXp=")}
-	tomorrow := rustdesk.Unattended(own, rustdesk.Secret{}) // the password stays
+	own := rustdesk.Server{ID: "id.home.example", Relay: "relay.home.example", Key: proxstation.NewSecret("OeVuKk5nlHiXp=")}
+	tomorrow := rustdesk.Unattended(own, proxstation.Secret{}) // the password stays
 
 	for _, change := range rustdesk.Diff(today, tomorrow) {
 		fmt.Println(change)
@@ -51,7 +52,7 @@ rustdesk: done
 }
 
 func ExampleSetup() {
-	config := rustdesk.Unattended(rustdesk.Server{}, rustdesk.NewSecret("hunter2"))
+	config := rustdesk.Unattended(rustdesk.Server{}, proxstation.NewSecret("hunter2"))
 	setup := rustdesk.Setup{
 		OS: rustdesk.Linux,
 		Package: rustdesk.Package{
@@ -102,7 +103,7 @@ rustdesk: key OeVuKk5nlHiXp+APNn0Y3pC1Iwpwn44JGqrQCsWqmBw=
 rustdesk: done
 `)
 	fmt.Println(report.HBBS, report.Changed, err)
-	config := rustdesk.Unattended(report.Server, rustdesk.NewSecret("a long permanent password"))
+	config := rustdesk.Unattended(report.Server, proxstation.NewSecret("a long permanent password"))
 	fmt.Printf("%+v\n", config.Server)
 	// Output:
 	// [/bin/sh /root/server.sh] <nil>
@@ -111,7 +112,7 @@ rustdesk: done
 }
 
 func ExampleServer_ConfigString() {
-	server := rustdesk.Server{ID: "id.home.example", Key: rustdesk.NewSecret("OeVuKk5nlHiXp=")}
+	server := rustdesk.Server{ID: "id.home.example", Key: proxstation.NewSecret("OeVuKk5nlHiXp=")}
 	text, err := server.ConfigString()
 	fmt.Println(text, err)
 	fmt.Println(text.Reveal())
@@ -124,7 +125,7 @@ func ExampleServer_ConfigString() {
 }
 
 func ExampleConfig_File() {
-	config := rustdesk.Unattended(rustdesk.Server{}, rustdesk.NewSecret("hunter2"))
+	config := rustdesk.Unattended(rustdesk.Server{}, proxstation.NewSecret("hunter2"))
 	config.Access.DirectPort = rustdesk.DefaultDirectPort
 	text, err := config.File()
 	fmt.Print(text.Reveal())

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/proxstation/proxstation"
 )
 
 // ErrFile is what a file that is not an [OptionsFile] is.
@@ -16,9 +18,9 @@ var ErrFile = errors.New("rustdesk: options file")
 // RustDesk has not yet run, such as an image being built. It contains the
 // server's key, not the password. On a guest where it runs, its memory would
 // overwrite the file: use a [Setup]. The error is that of [Config.Validate].
-func (c Config) File() (Secret, error) {
+func (c Config) File() (proxstation.Secret, error) {
 	if err := c.Validate(); err != nil {
-		return Secret{}, err
+		return proxstation.Secret{}, err
 	}
 	options := c.options()
 	var b strings.Builder
@@ -28,7 +30,7 @@ func (c Config) File() (Secret, error) {
 			fmt.Fprintf(&b, "%s = %s\n", name, quoteTOML(value))
 		}
 	}
-	return NewSecret(b.String()), nil
+	return proxstation.NewSecret(b.String()), nil
 }
 
 // quoteTOML quotes text without control characters, as RustDesk's own writer

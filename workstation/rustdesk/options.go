@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/proxstation/proxstation"
 )
 
 // stopService makes RustDesk's service stop itself right after every start
@@ -60,7 +62,7 @@ func (c Config) options() map[string]string {
 // not know is the default.
 func fromOptions(o map[string]string) (Config, error) {
 	c := Config{
-		Server: Server{ID: o["custom-rendezvous-server"], Relay: o["relay-server"], API: o["api-server"], Key: NewSecret(o["key"])},
+		Server: Server{ID: o["custom-rendezvous-server"], Relay: o["relay-server"], API: o["api-server"], Key: proxstation.NewSecret(o["key"])},
 		Access: Access{
 			RemoteConfig: o["allow-remote-config-modification"] == "Y",
 			HideFromLAN:  o["enable-lan-discovery"] == "N",

@@ -6,13 +6,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/proxstation/proxstation"
 )
 
 // allScripts renders one script of every kind, by the name of its file.
 func allScripts(t *testing.T) map[string]Script {
 	t.Helper()
 	config, move := wanted(), wanted()
-	move.Password = Secret{}
+	move.Password = proxstation.Secret{}
 	all := map[string]Script{}
 	for _, system := range []OS{Linux, MacOS, Windows} {
 		extension := ".sh"

@@ -7,20 +7,22 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+
+	"github.com/proxstation/proxstation"
 )
 
-func TestSecretIsNeverPrinted(t *testing.T) {
+func TestSecretsOfAConfigAreNeverPrinted(t *testing.T) {
 	t.Parallel()
 	const text = "hunter2-hunter2"
-	s := NewSecret(text)
+	s := proxstation.NewSecret(text)
 	config := Unattended(Server{ID: "id.example", Key: s}, s)
 	script, err := Setup{OS: Linux, Config: &config}.Script()
 	if err != nil {
 		t.Fatal(err)
 	}
-	hidden := struct{ inner Secret }{s}
+	hidden := struct{ inner proxstation.Secret }{s}
 	var out bytes.Buffer
-	for _, value := range []any{s, &s, config, &config, script, &script, hidden, &hidden, []Secret{s}, map[string]Secret{"a": s}, Diff(Config{}, config)} {
+	for _, value := range []any{s, &s, config, &config, script, &script, hidden, &hidden, []proxstation.Secret{s}, map[string]proxstation.Secret{"a": s}, Diff(Config{}, config)} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t"} {
 			_, _ = fmt.Fprintf(&out, verb+"\n", value)
 		}
@@ -36,11 +38,5 @@ func TestSecretIsNeverPrinted(t *testing.T) {
 		if strings.Contains(out.String(), form) {
 			t.Errorf("the secret was printed as %s", form)
 		}
-	}
-	if s.Reveal() != text || !s.Equal(NewSecret(text)) || s.IsZero() || !NewSecret("").IsZero() {
-		t.Error("Reveal, Equal or IsZero")
-	}
-	if err := json.Unmarshal([]byte(`"[secret]"`), &s); err == nil {
-		t.Error("a mask was read as a secret")
 	}
 }

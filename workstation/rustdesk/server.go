@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/proxstation/proxstation"
 )
 
 // A Server is the infrastructure a RustDesk client uses to be found and
@@ -24,7 +26,7 @@ type Server struct {
 	// Key is the ID server's public key (id_ed25519.pub), without which a
 	// client does not encrypt. hbbs started with "-k _" serves only who knows
 	// it, so it is kept like a password.
-	Key Secret `json:"key,omitzero"`
+	Key proxstation.Secret `json:"key,omitzero"`
 }
 
 // ErrServer is what a server that RustDesk would misread is.
@@ -75,17 +77,17 @@ type configString struct {
 // ConfigString returns the server as the text that "rustdesk --config" and
 // the clients' "import server config" take: JSON, in base64 for URLs without
 // padding, backwards. It contains the key. The error is [ErrServer].
-func (s Server) ConfigString() (Secret, error) {
+func (s Server) ConfigString() (proxstation.Secret, error) {
 	if err := s.Validate(); err != nil {
-		return Secret{}, err
+		return proxstation.Secret{}, err
 	}
 	text, err := json.Marshal(configString{s.Key.Reveal(), s.ID, s.API, s.Relay})
 	if err != nil {
-		return Secret{}, fmt.Errorf("%w: %w", ErrServer, err)
+		return proxstation.Secret{}, fmt.Errorf("%w: %w", ErrServer, err)
 	}
 	encoded := []byte(base64.RawURLEncoding.EncodeToString(text))
 	slices.Reverse(encoded)
-	return NewSecret(string(encoded)), nil
+	return proxstation.NewSecret(string(encoded)), nil
 }
 
 // FileName returns the name under which Windows' portable client takes its
@@ -93,9 +95,9 @@ func (s Server) ConfigString() (Secret, error) {
 // the "(1)" apart that browsers add. It contains the key. An address or key
 // with a character that file names cannot have (a port's colon, a URL, a
 // slash) is an error that is [ErrServer]; use [Server.ConfigString] then.
-func (s Server) FileName() (Secret, error) {
+func (s Server) FileName() (proxstation.Secret, error) {
 	if err := s.Validate(); err != nil {
-		return Secret{}, err
+		return proxstation.Secret{}, err
 	}
 	name := "rustdesk-host=" + s.ID + ","
 	for _, part := range []struct{ name, value string }{{"key", s.Key.Reveal()}, {"api", s.API}, {"relay", s.Relay}} {
@@ -104,9 +106,9 @@ func (s Server) FileName() (Secret, error) {
 		}
 	}
 	if strings.ContainsAny(name, `/\:*?"<>|`) {
-		return Secret{}, fmt.Errorf("%w: has a character that a file name cannot have", ErrServer)
+		return proxstation.Secret{}, fmt.Errorf("%w: has a character that a file name cannot have", ErrServer)
 	}
-	return NewSecret(name + ".exe"), nil
+	return proxstation.NewSecret(name + ".exe"), nil
 }
 
 // ParseServer parses what RustDesk reads a server from: a configuration
@@ -152,7 +154,7 @@ func parseFileName(text string) Server {
 		case "host":
 			server.ID = value
 		case "key":
-			server.Key = NewSecret(value)
+			server.Key = proxstation.NewSecret(value)
 		case "api":
 			server.API = value
 		case "relay":
@@ -177,7 +179,7 @@ func parseConfigStrings(text string) (Server, bool) {
 			if err != nil || json.Unmarshal(decoded, &c) != nil {
 				continue
 			}
-			return Server{ID: c.Host, Relay: c.Relay, API: c.API, Key: NewSecret(c.Key)}, true
+			return Server{ID: c.Host, Relay: c.Relay, API: c.API, Key: proxstation.NewSecret(c.Key)}, true
 		}
 	}
 	return Server{}, false

@@ -4,13 +4,15 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/proxstation/proxstation"
 )
 
 func TestParseServerReadsWhatRustDeskReads(t *testing.T) {
 	t.Parallel()
-	licensed := Server{ID: "1.1.1.1", Key: NewSecret("5Qbwsde3unUcJBtrx9ZkvUmwFNoExHzpryHuPUdqlWM=")}
+	licensed := Server{ID: "1.1.1.1", Key: proxstation.NewSecret("5Qbwsde3unUcJBtrx9ZkvUmwFNoExHzpryHuPUdqlWM=")}
 	const text = "0nI900VsFHZVBVdIlncwpHS4V0bOZ0dtVldrpVO4JHdCp0YV5WdzUGZzdnYRVjI6ISeltmIsISMuEjLx4SMiojI0N3boJye"
-	named := Server{ID: "server.example.net", Key: NewSecret("Zm9vYmFyLiwyCg==")}
+	named := Server{ID: "server.example.net", Key: proxstation.NewSecret("Zm9vYmFyLiwyCg==")}
 	relayed := named
 	relayed.Relay = "relay.example.net"
 	// The strings are those of RustDesk's own tests (src/custom_server.rs).
@@ -51,12 +53,12 @@ func TestServerThatRustDeskWouldMisread(t *testing.T) {
 	t.Parallel()
 	for name, server := range map[string]Server{
 		"relay without id":    {Relay: "relay.example"},
-		"key without id":      {Key: NewSecret("abc")},
+		"key without id":      {Key: proxstation.NewSecret("abc")},
 		"comma in host":       {ID: "a,key=b"},
 		"space in host":       {ID: "a b"},
 		"quote in relay":      {ID: "a", Relay: `b"`},
 		"api is no URL":       {ID: "a", API: "api.example"},
-		"key with line break": {ID: "a", Key: NewSecret("abc\ndef")},
+		"key with line break": {ID: "a", Key: proxstation.NewSecret("abc\ndef")},
 	} {
 		err := server.Validate()
 		if !errors.Is(err, ErrServer) {
@@ -69,7 +71,7 @@ func TestServerThatRustDeskWouldMisread(t *testing.T) {
 			t.Errorf("%s: FileName: %v, want ErrServer", name, err)
 		}
 	}
-	for _, server := range []Server{{ID: "a:21116"}, {ID: "a", API: "https://b"}, {ID: "a", Key: NewSecret("x/y=")}} {
+	for _, server := range []Server{{ID: "a:21116"}, {ID: "a", API: "https://b"}, {ID: "a", Key: proxstation.NewSecret("x/y=")}} {
 		if name, err := server.FileName(); !errors.Is(err, ErrServer) {
 			t.Errorf("%+v: file name %q, %v, want ErrServer", server, name.Reveal(), err)
 		}

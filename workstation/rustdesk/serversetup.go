@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/proxstation/proxstation"
 )
 
 // A ServerSetup is what is to be done inside one guest that becomes an own
@@ -81,7 +83,7 @@ func (s ServerSetup) script(root string) (Script, error) {
 		scriptInput
 		Programs []program
 	}{scriptInput{Root: root}, programs})
-	return Script{OS: Linux, Body: body, Stdin: NewSecret("\n\n")}, err
+	return Script{OS: Linux, Body: body, Stdin: proxstation.NewSecret("\n\n")}, err
 }
 
 // ParseReport parses what the setup's [Script] printed, as [ParseReport] does
@@ -109,11 +111,11 @@ func (s ServerSetup) ParseReport(output string) (ServerReport, error) {
 
 // parsePublicKey checks the content of id_ed25519.pub (rustdesk-server
 // src/common.rs, gen_sk). The error does not repeat it: it may be another file.
-func parsePublicKey(text string) (Secret, error) {
+func parsePublicKey(text string) (proxstation.Secret, error) {
 	if key, err := base64.StdEncoding.Strict().DecodeString(text); err != nil || len(key) != 32 {
-		return Secret{}, errors.New("not a public key: want 32 bytes in base64")
+		return proxstation.Secret{}, errors.New("not a public key: want 32 bytes in base64")
 	}
-	return NewSecret(text), nil
+	return proxstation.NewSecret(text), nil
 }
 
 // ServerReleaseURL returns where RustDesk's makers publish the package of a

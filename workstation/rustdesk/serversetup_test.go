@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/proxstation/proxstation"
 )
 
 // serverTools are the tools of a Debian, and hbbs and hbbr as far as files and
@@ -85,10 +87,10 @@ func TestServerIsSetUpAndThenLeftAlone(t *testing.T) {
 	if want := []string{"hbbs key", "hbbs package", "hbbr key", "hbbr package"}; !slices.Equal(report.Changed, want) {
 		t.Errorf("changed %v, want %v", report.Changed, want)
 	}
-	if report.HBBS != (Version{1, 1, 17}) || report.HBBR != report.HBBS || !sameServer(report.Server, Server{ID: "rd.example", Key: NewSecret(testKey)}) {
+	if report.HBBS != (Version{1, 1, 17}) || report.HBBR != report.HBBS || !sameServer(report.Server, Server{ID: "rd.example", Key: proxstation.NewSecret(testKey)}) {
 		t.Errorf("%+v, key %q: want the one that hbbs made", report, report.Server.Key.Reveal())
 	}
-	if err := Unattended(report.Server, NewSecret(testPassword)).Validate(); err != nil {
+	if err := Unattended(report.Server, proxstation.NewSecret(testPassword)).Validate(); err != nil {
 		t.Errorf("clients cannot use it: %v", err)
 	}
 	if got := g.read("starts"); got != "hbbs -k _\nhbbr -k _\n" {

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/proxstation/proxstation"
 )
 
 // A Package is an installer of RustDesk, or of a program of its server. The
@@ -48,7 +50,7 @@ type Script struct {
 	Body string
 	// Stdin is what it reads: the password and the server's key, one line
 	// each, empty if there is none. It must always be given, and end.
-	Stdin Secret
+	Stdin proxstation.Secret
 }
 
 // ErrPackage is what a [Package] that cannot be installed is.
@@ -90,7 +92,7 @@ func (s Setup) script(root string) (Script, error) {
 		}
 	}
 	body, err := render(string(s.OS), in)
-	return Script{OS: s.OS, Body: body, Stdin: NewSecret(stdin)}, err
+	return Script{OS: s.OS, Body: body, Stdin: proxstation.NewSecret(stdin)}, err
 }
 
 func formats(os OS) (suffixes []string, known bool) {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/proxstation/proxstation"
 )
 
 const (
@@ -17,11 +19,11 @@ const (
 )
 
 func ownServer() Server {
-	return Server{ID: "id.example:21116", Relay: "relay.example", API: "https://api.example", Key: NewSecret(testKey)}
+	return Server{ID: "id.example:21116", Relay: "relay.example", API: "https://api.example", Key: proxstation.NewSecret(testKey)}
 }
 
 func wanted() Config {
-	c := Unattended(ownServer(), NewSecret(testPassword))
+	c := Unattended(ownServer(), proxstation.NewSecret(testPassword))
 	c.Access.DirectPort = 21200
 	c.Access.HideFromLAN = true
 	c.Access.From = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
@@ -62,7 +64,7 @@ func TestSetupInstallsConfiguresAndThenChangesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := config
-			want.Password = Secret{}
+			want.Password = proxstation.Secret{}
 			if changes := Diff(got, want); len(changes) > 0 {
 				t.Errorf("RustDesk has another configuration: %v", changes)
 			}
@@ -237,7 +239,7 @@ func TestSetupMovesAGuestToAnotherServerAndBack(t *testing.T) {
 	g.mark("active")
 	setOptions(t, g.dir, map[string]string{"enable-audio": "N", "approve-mode": "password"})
 	own, public := wanted(), Config{}
-	own.Password, own.Other = Secret{}, nil
+	own.Password, own.Other = proxstation.Secret{}, nil
 	for _, move := range []Config{own, public} {
 		report, err := g.run(Setup{Config: &move})
 		if err != nil || report.Password != PasswordNone {
@@ -257,7 +259,7 @@ func TestSetupMovesAGuestToAnotherServerAndBack(t *testing.T) {
 // A user has clicked "Stop service".
 func TestSetupStartsWhatAUserStopped(t *testing.T) {
 	t.Parallel()
-	config := Unattended(Server{}, Secret{})
+	config := Unattended(Server{}, proxstation.Secret{})
 	for name, setup := range map[string]func(g *guest) Setup{
 		"configured": func(*guest) Setup { return Setup{Config: &config} },
 		"installed":  func(g *guest) Setup { return Setup{Package: g.serve("r.deb", "1.4.9")} },
@@ -374,7 +376,7 @@ func TestScriptRefuses(t *testing.T) {
 		return Setup{OS: Linux, Package: p, Config: &config}
 	}
 	bad := wanted()
-	bad.Password = NewSecret("short")
+	bad.Password = proxstation.NewSecret("short")
 	for _, test := range []struct {
 		name  string
 		setup Setup

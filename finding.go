@@ -1,17 +1,17 @@
-// Package finding holds what every judgement of proxstation returns. Public
-// packages give it to their callers as an alias (iommu.Finding, gpu.Finding,
-// storage.Finding), so that findings of different packages mix in one list.
-package finding
+package proxstation
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/proxstation/proxstation/internal/enum"
 )
 
 // A Severity says how much a [Finding] matters.
 type Severity uint8
 
-// The severities, from what is only told to what stops the work.
+// The severities, from the least to the most serious.
 const (
 	Unspecified Severity = iota
 	Info                 // worth knowing, nothing to do
@@ -19,33 +19,25 @@ const (
 	Blocker              // does not work until it is fixed
 )
 
-var severities = [...]string{"unspecified", "info", "warning", "blocker"}
+var severities = []string{"unspecified", "info", "warning", "blocker"}
 
-// String returns the severity as it stands in JSON: "info", "warning" or
-// "blocker".
-func (s Severity) String() string {
-	if int(s) >= len(severities) {
-		return fmt.Sprintf("Severity(%d)", uint8(s))
-	}
-	return severities[s]
-}
+// ErrSeverity reports a text that names no severity.
+var ErrSeverity = errors.New("proxstation: unknown severity")
+
+// String returns the severity as JSON has it: "info", "warning" or "blocker".
+func (s Severity) String() string { return enum.Name(severities, s) }
 
 // MarshalText implements [encoding.TextMarshaler].
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText implements [encoding.TextUnmarshaler].
+// UnmarshalText implements [encoding.TextUnmarshaler]. The error matches
+// [ErrSeverity].
 func (s *Severity) UnmarshalText(text []byte) error {
-	for i, name := range severities {
-		if name == string(text) {
-			*s = Severity(i)
-			return nil
-		}
-	}
-	return fmt.Errorf("unknown severity %q", text)
+	return enum.Unmarshal(s, severities, string(text), ErrSeverity)
 }
 
-// A Finding is one thing a judgement found: what was seen, why it matters and
-// what to do about it.
+// A Finding is one thing that a judgement found: what was seen, why it matters
+// and what to do about it.
 type Finding struct {
 	// ID names the rule, not the occurrence: "iommu.off", "gpu.shared-group".
 	// It is stable across releases; programs branch on it.
@@ -74,8 +66,8 @@ func (f Finding) String() string {
 	return b.String()
 }
 
-// Worst returns the highest severity among the findings, and Unspecified if
-// there are none.
+// Worst returns the highest severity among the findings, and [Unspecified] for
+// an empty list.
 func Worst(findings []Finding) Severity {
 	worst := Unspecified
 	for _, f := range findings {

@@ -1,4 +1,4 @@
-package rustdesk
+package proxstation
 
 import (
 	"fmt"
@@ -45,7 +45,7 @@ func (s Secret) String() string {
 }
 
 // GoString implements [fmt.GoStringer]; it hides the text as String does.
-func (s Secret) GoString() string { return fmt.Sprintf("rustdesk.Secret(%q)", s.String()) }
+func (s Secret) GoString() string { return fmt.Sprintf("proxstation.Secret(%q)", s.String()) }
 
 // Format implements [fmt.Formatter]; every verb prints what String returns,
 // except %#v, which prints what GoString returns.
