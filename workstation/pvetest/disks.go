@@ -3,7 +3,6 @@ package pvetest
 import (
 	"cmp"
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 )
@@ -11,7 +10,7 @@ import (
 // The shapes are those of pve-storage PVE/Diskmanage.pm and
 // PVE/API2/Disks/*.pm, numbers as text where real nodes send text.
 
-func (n *Node) listDisks(c *call) answer {
+func (n *Node) listDisks(c *call) (any, error) {
 	list := []map[string]any{}
 	for _, d := range n.host.Disks {
 		vendor := "ATA     "
@@ -48,10 +47,10 @@ func (n *Node) listDisks(c *call) answer {
 			}
 		}
 	}
-	return ok(list)
+	return list, nil
 }
 
-func (n *Node) listVGs(*call) answer {
+func (n *Node) listVGs(*call) (any, error) {
 	groups := []map[string]any{}
 	for _, vg := range n.host.Groups {
 		children := []map[string]any{}
@@ -60,33 +59,33 @@ func (n *Node) listVGs(*call) answer {
 		}
 		groups = append(groups, map[string]any{"name": vg.Name, "size": vg.Size, "free": vg.Free, "lvcount": 3, "leaf": 0, "children": children})
 	}
-	return ok(map[string]any{"leaf": 0, "children": groups})
+	return map[string]any{"leaf": 0, "children": groups}, nil
 }
 
-func (n *Node) listThin(*call) answer {
+func (n *Node) listThin(*call) (any, error) {
 	list := []map[string]any{}
 	for _, p := range n.host.ThinPools {
 		list = append(list, map[string]any{"lv": p.Name, "vg": p.VG, "lv_size": p.Size, "used": p.Used, "metadata_size": p.MetadataSize, "metadata_used": p.MetadataUsed})
 	}
-	return ok(list)
+	return list, nil
 }
 
-func (n *Node) listZFS(*call) answer {
+func (n *Node) listZFS(*call) (any, error) {
 	list := []map[string]any{}
 	for _, z := range n.host.ZPools {
 		list = append(list, map[string]any{"name": z.Name, "size": z.Size, "alloc": z.Used, "free": z.Size - z.Used, "frag": 3, "dedup": 1.0, "health": z.Health})
 	}
-	return ok(list)
+	return list, nil
 }
 
-func (n *Node) oneZFS(c *call) answer {
+func (n *Node) oneZFS(c *call) (any, error) {
 	i := slices.IndexFunc(n.host.ZPools, func(z ZPool) bool { return z.Name == c.get("name") })
 	if i < 0 {
-		return fail(http.StatusInternalServerError, "command '/sbin/zpool status %s' failed: exit code 1", c.get("name"))
+		return nil, refuse("command '/sbin/zpool status %s' failed: exit code 1", c.get("name"))
 	}
 	z := n.host.ZPools[i]
 	root := map[string]any{"name": z.Name, "state": z.Health, "leaf": 0, "children": vdevs(z.VDevs)}
-	return ok(map[string]any{"name": z.Name, "state": z.Health, "scan": "none requested", "errors": "No known data errors", "children": []any{root}})
+	return map[string]any{"name": z.Name, "state": z.Health, "scan": "none requested", "errors": "No known data errors", "children": []any{root}}, nil
 }
 
 func vdevs(list []VDev) []map[string]any {
@@ -101,24 +100,24 @@ func vdevs(list []VDev) []map[string]any {
 	return objects
 }
 
-func (n *Node) listDirectories(*call) answer {
+func (n *Node) listDirectories(*call) (any, error) {
 	list := []map[string]any{}
 	for _, d := range n.host.Directories {
 		list = append(list, map[string]any{"path": d.Path, "device": d.Device, "type": d.Type, "options": "defaults",
 			"unitfile": fmt.Sprintf("/etc/systemd/system/%s.mount", d.Path)})
 	}
-	return ok(list)
+	return list, nil
 }
 
-func (n *Node) smart(c *call) answer {
+func (n *Node) smart(c *call) (any, error) {
 	i := slices.IndexFunc(n.host.Disks, func(d Disk) bool { return d.Path == c.get("disk") })
 	if i < 0 {
-		return fail(http.StatusInternalServerError, "not a valid block device")
+		return nil, refuse("not a valid block device")
 	}
 	d := n.host.Disks[i]
 	object := map[string]any{"health": d.Health, "type": "text", "text": ""}
 	if d.Wearout >= 0 && d.Type != "hdd" {
 		object["wearout"] = d.Wearout
 	}
-	return ok(object)
+	return object, nil
 }

@@ -58,13 +58,15 @@
 //
 // # Where things are
 //
-//	host.go guest.go reference.go others.go    descriptions
-//	node.go serve.go request.go api.go         time, HTTP, what all requests go through, the routes
-//	auth.go configperm.go                      who is it, and what may they change
-//	tasks.go lock.go faults.go                 work in the background, and what goes wrong
-//	create.go config.go update.go pending.go   VMs and their configuration
-//	start.go stop.go snapshot.go agent.go      VMs that run
-//	hostpci.go pci.go reservation.go mapping.go
-//	storage.go drives.go content.go disks.go
-//	truth.go invariants.go somebody.go         for tests
+//	host*.go                          descriptions
+//	serve.go request.go parameters.go answer.go routes.go    from a request to a handler and back
+//	call.go refusal.go identity.go account.go   what a handler gets, how it says no, who asks
+//	base.go node.go new.go            time, and the parts of a node
+//	task*.go fault.go                 work in the background, the lock, what goes wrong
+//	storage*.go disks.go              storages, volumes, physical disks
+//	pci*.go                           devices, hostpci values, mappings, reservations
+//	vm_rights.go vm_config.go vm_create.go vm_change.go vm_drive.go vm_boot.go vm_pending.go   what a VM may be
+//	vm_start.go vm_stop.go vm_pause.go vm_disk.go vm_snapshot.go vm_agent.go vm_destroy.go     what is done with one
+//	api*.go vm_status.go              answers that only show
+//	truth.go invariants.go somebody.go          for tests
 package pvetest

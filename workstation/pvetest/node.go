@@ -1,36 +1,11 @@
 package pvetest
 
 import (
-	"cmp"
 	"context"
-	"fmt"
-	"maps"
-	"math/rand/v2"
 	"net/http/httptest"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 )
-
-// Options control a [Node]. Nil is fine.
-type Options struct {
-	// Now is the clock that the node's time follows; nil is time.Now. What
-	// makes a request wait (a slow answer, a lock) waits in real time.
-	Now func() time.Time
-	// Speed is how much faster the node's time runs than the clock; 0 is 1.
-	// Its tickets end that much sooner too: at 100 after 72 seconds, and
-	// go-proxmox by itself logs in again only after an hour (Connect of package
-	// workstation does at once). In a testing/synctest bubble leave it alone:
-	// time is free there.
-	Speed float64
-	// Seed makes process IDs, tickets and MAC addresses repeat; 0 is 1.
-	Seed uint64
-	// OnRequest is called with each request before the node looks at it. It
-	// may call the methods of the node: to let somebody else act between two
-	// requests of the client under test.
-	OnRequest func(Request)
-}
 
 // A Node is a PVE node in this process. It is an [http.Handler] for the API
 // below /api2/json; [Node.Start] serves it as a node does, with TLS on a port
@@ -47,125 +22,25 @@ type Node struct {
 	handlers  map[string]handler
 	server    *httptest.Server
 
-	mu       sync.Mutex
-	host     Host
-	random   *rand.Rand
-	now      time.Time // the node's time
-	due      []event
-	sequence int
-	pids     int
-	vms      map[int]*vm
-	tasks    []*task
-	storages map[string]*storage
-	mappings map[string]*Mapping
-	tickets  map[string]*ticket
-	reserved map[string]reservation // by PCI address
-	locks    map[int]*task          // who holds the lock of a VM's configuration file
-	faults   []*Fault
-	trace    []Request
-	lost     map[string]bool // PCI functions that fell off the bus
-	taken    []string        // functions that the host needed and a VM took
+	mu    sync.Mutex
+	trace []Request
+	*base
+	accounts
+	hardware
+	store
+	workers
 }
 
-// An event is something that will happen in the node.
-type event struct {
-	at       time.Time
-	sequence int
-	happen   func()
-}
-
-// New returns a node that is as the host describes. It panics if the
-// description contradicts itself: a VM whose disk is on no storage.
-func New(host Host, opts *Options) *Node {
-	if opts == nil {
-		opts = &Options{}
-	}
-	n := &Node{
-		clock: opts.Now, speed: cmp.Or(opts.Speed, 1), onRequest: opts.OnRequest, handlers: handlers(), host: host.clone(),
-		random: rand.New(rand.NewPCG(cmp.Or(opts.Seed, 1), 0)), pids: 1200,
-		vms: map[int]*vm{}, storages: map[string]*storage{}, mappings: map[string]*Mapping{}, locks: map[int]*task{},
-		tickets: map[string]*ticket{}, reserved: map[string]reservation{}, lost: map[string]bool{},
-	}
-	if n.clock == nil {
-		n.clock = time.Now
-	}
-	n.began = n.clock()
-	n.now = n.began
-	for _, s := range n.host.Storages {
-		n.storages[s.Name] = newStorage(s)
-	}
-	for _, m := range n.host.Mappings {
-		n.mappings[m.ID] = &m
-	}
-	for _, v := range n.host.VMs {
-		n.adopt(v)
-	}
-	for _, v := range n.host.VMs {
-		if !v.Running {
-			continue
-		}
-		machine := n.vms[v.ID]
-		delete(machine.config, "lock") // which came later than the start
-		if problem := n.powerOn(machine); problem != "" {
-			panic(fmt.Sprintf("pvetest: VM %d cannot run: %s", v.ID, problem))
-		}
-		if lock := v.Config["lock"]; lock != "" {
-			machine.config["lock"] = lock
-		}
-	}
-	return n
-}
-
-// adopt makes a VM of the description, with its volumes.
-func (n *Node) adopt(v VM) {
-	machine := newVM(v.ID)
-	maps.Copy(machine.config, v.Config)
-	n.vms[v.ID] = machine
-	for _, key := range sorted(v.Config) {
-		drive := parseDrive(v.Config[key])
-		if !isDrive(key) && !strings.HasPrefix(key, "unused") || drive.media() == "cdrom" || drive.volume == "none" {
-			continue
-		}
-		s, name, there := n.volume(drive.volume)
-		if s == nil {
-			panic(fmt.Sprintf("pvetest: VM %d: %s is on no storage of the host", v.ID, key))
-		}
-		if !there {
-			s.volumes[name] = &Volume{Name: name, Size: parseSize(drive.options["size"]), VMID: v.ID, Format: "raw"}
-		}
-	}
-}
-
-// after lets something happen d from now.
-func (n *Node) after(d time.Duration, happen func()) {
-	n.sequence++
-	n.due = append(n.due, event{n.now.Add(d), n.sequence, happen})
-}
-
-// advance lets everything happen that is due, each at its own time.
+// advance lets everything happen that was due since the last request.
 func (n *Node) advance() {
-	until := n.began.Add(time.Duration(float64(n.clock().Sub(n.began)) * n.speed))
-	for len(n.due) > 0 {
-		next := slices.MinFunc(n.due, func(a, b event) int {
-			return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.sequence, b.sequence))
-		})
-		if next.at.After(until) {
-			break
-		}
-		n.due = slices.DeleteFunc(n.due, func(e event) bool { return e.sequence == next.sequence })
-		n.now = next.at
-		next.happen()
-	}
-	if until.After(n.now) { // a clock may be set back
-		n.now = until
-	}
+	n.advanceTo(n.began.Add(time.Duration(float64(n.clock().Sub(n.began)) * n.speed)))
 }
 
 // pause lets d of the node's time pass within a request, in which others go
 // on. It returns false if the client has gone.
 func (n *Node) pause(ctx context.Context, d time.Duration) bool {
 	n.mu.Unlock()
-	timer := time.NewTimer(time.Duration(float64(d) / n.speed))
+	timer := time.NewTimer(n.real(d))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -176,8 +51,38 @@ func (n *Node) pause(ctx context.Context, d time.Duration) bool {
 	return ctx.Err() == nil
 }
 
-// pid returns the process ID of a new process.
-func (n *Node) pid() int {
-	n.pids += 1 + n.random.IntN(40)
-	return n.pids
+// real returns how long a time of the node is in real time.
+func (n *Node) real(d time.Duration) time.Duration { return time.Duration(float64(d) / n.speed) }
+
+// await waits within a request until nobody holds the lock of a VM's
+// configuration file.
+func (n *Node) await(c *call, vmid int) error {
+	for waited := time.Duration(0); n.locks[vmid] != nil; waited += lockPoll {
+		if waited >= lockTimeout {
+			return lockProblem(vmid)
+		}
+		if !n.pause(c.context, lockPoll) {
+			return errGone
+		}
+	}
+	return nil
+}
+
+// onVM is what the methods of one VM have in common: the VM must be there.
+func onVM(work func(n *Node, c *call, v *vm) (any, error)) handler {
+	return func(n *Node, c *call) (any, error) {
+		v, err := n.vmOf(c)
+		if err != nil {
+			return nil, err
+		}
+		return work(n, c, v)
+	}
+}
+
+// vmOf returns the VM that a call is about.
+func (n *Node) vmOf(c *call) (*vm, error) {
+	if v, exists := n.vms[c.number("vmid")]; exists {
+		return v, nil
+	}
+	return nil, n.noConfig(c.number("vmid"))
 }

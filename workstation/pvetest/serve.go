@@ -4,78 +4,13 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"time"
 )
-
-// An answer is what the node sends back.
-type answer struct {
-	status int
-	reason string // the words in the status line, where PVE puts its message
-	body   []byte
-	errors map[string]string
-	drop   bool          // close the connection instead
-	hang   bool          // never answer
-	delay  time.Duration // real time
-}
-
-// ok is an answer with data.
-func ok(data any) answer {
-	body, err := json.Marshal(map[string]any{"data": data})
-	if err != nil {
-		return fail(http.StatusInternalServerError, "%v", err)
-	}
-	return answer{status: http.StatusOK, reason: "OK", body: body}
-}
-
-// fail is an answer of PVE's with a message: data is null, and the message
-// stands in the status line, as far as its first line, and since PVE 8 in the
-// body (pve-http-server PVE/APIServer/Formatter/Standard.pm).
-func fail(status int, format string, args ...any) answer {
-	message := strings.TrimRight(fmt.Sprintf(format, args...), "\n")
-	body, _ := json.Marshal(map[string]any{"data": nil, "message": message + "\n"}) // a map of texts
-	reason, _, _ := strings.Cut(message, "\n")
-	return answer{status: status, reason: reason, body: body}
-}
-
-// invalid is the answer to wrong parameters.
-func invalid(problems map[string]string) answer {
-	a := fail(http.StatusBadRequest, "Parameter verification failed.")
-	a.body, _ = json.Marshal(map[string]any{"data": nil, "errors": problems, "message": "Parameter verification failed.\n"})
-	a.errors = problems
-	return a
-}
-
-// refused is the answer to who may not come in at all: no body, after three
-// seconds.
-func (n *Node) refused(reason string) answer {
-	return answer{status: http.StatusUnauthorized, reason: reason, delay: n.real(3 * time.Second)}
-}
-
-// real returns how long a time of the node is in real time.
-func (n *Node) real(d time.Duration) time.Duration { return time.Duration(float64(d) / n.speed) }
-
-// problem returns what becomes of a refusal that a task meets: PVE writes
-// exceptions with their code in front.
-func (a answer) problem(good bool) string {
-	switch {
-	case good:
-		return ""
-	case a.status == http.StatusInternalServerError:
-		return a.reason
-	}
-	text := fmt.Sprintf("%d %s", a.status, a.reason)
-	for _, name := range sorted(a.errors) {
-		text += "\n" + name + ": " + a.errors[name]
-	}
-	return text
-}
 
 // Start serves the node with TLS on a port of the loopback interface, until
 // [Node.Close].
@@ -148,24 +83,6 @@ func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(buffered, "HTTP/1.1 %d %s\r\nContent-Type: application/json;charset=UTF-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
 		a.status, a.reason, len(a.body), a.body) // likewise
 	_ = buffered.Flush()
-}
-
-// wait lets the answer take its time, and reports whether there is one.
-func (a answer) wait(r *http.Request) bool {
-	if a.delay > 0 || a.hang {
-		timer := time.NewTimer(a.delay)
-		defer timer.Stop()
-		expired := timer.C
-		if a.hang {
-			expired = nil
-		}
-		select {
-		case <-expired:
-		case <-r.Context().Done():
-			return false
-		}
-	}
-	return !a.drop && r.Context().Err() == nil
 }
 
 // Transport returns a transport that reaches the node without a network. It

@@ -1,9 +1,9 @@
 package pvetest
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
-	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -17,31 +17,30 @@ func (n *Node) PowerOn(id int) error { return n.act(id, n.powerOn) }
 
 // PowerOff ends a VM's process at once. The error is for a VM that there is not.
 func (n *Node) PowerOff(id int) error {
-	return n.act(id, func(v *vm) string { n.off(v); return "" })
+	return n.act(id, func(v *vm) error { n.off(v); return nil })
 }
 
 // Edit changes a VM's configuration as root@pam does in the web
 // interface. An empty value deletes the key. The error is PVE's refusal.
 func (n *Node) Edit(id int, key, value string) error {
-	return n.act(id, func(v *vm) string {
+	return n.act(id, func(v *vm) error {
 		ch := change{set: map[string]string{key: value}}
 		if value == "" {
 			ch = change{remove: []string{key}}
 		}
-		a, good := n.update(identity{user: "root@pam", all: true}, v, ch)
-		return a.problem(good)
+		return n.update(identity{user: "root@pam", all: true}, v, ch)
 	})
 }
 
 // Lock locks a VM as a backup ("backup") or a migration ("migrate") does; an
 // empty lock releases it. The error is for a VM that there is not.
 func (n *Node) Lock(id int, lock string) error {
-	return n.act(id, func(v *vm) string {
+	return n.act(id, func(v *vm) error {
 		delete(v.config, "lock")
 		if lock != "" {
 			v.config["lock"] = lock
 		}
-		return ""
+		return nil
 	})
 }
 
@@ -50,49 +49,49 @@ func (n *Node) Lock(id int, lock string) error {
 // (qemu-server PVE/VZDump/QemuServer.pm, enforce_vm_running_for_backup). The
 // error is PVE's refusal.
 func (n *Node) BeginBackup(id int) error {
-	return n.act(id, func(v *vm) string {
+	return n.act(id, func(v *vm) error {
 		if !v.running {
-			if problem := n.powerOn(v); problem != "" {
-				return problem
+			if err := n.powerOn(v); err != nil {
+				return err
 			}
 			v.paused, v.waiting = true, true
 		}
 		v.config["lock"] = "backup"
-		return ""
+		return nil
 	})
 }
 
 // EndBackup ends what BeginBackup began. A VM that nobody started meanwhile is
 // off again. The error is for a VM that there is not.
 func (n *Node) EndBackup(id int) error {
-	return n.act(id, func(v *vm) string {
+	return n.act(id, func(v *vm) error {
 		delete(v.config, "lock")
 		if v.waiting {
 			n.off(v)
 		}
-		return ""
+		return nil
 	})
 }
 
 // Suspend pauses a VM's guest, as a person does, or as it does itself when it
 // falls asleep. The error is for a VM that there is not.
 func (n *Node) Suspend(id int) error {
-	return n.act(id, func(v *vm) string { v.paused = v.running; return "" })
+	return n.act(id, func(v *vm) error { v.paused = v.running; return nil })
 }
 
 // OpenConsole looks at a VM in the web interface: a task that runs until
 // [Node.EndTasks]. The error is for a VM that there is not.
 func (n *Node) OpenConsole(id int) error {
-	return n.act(id, func(v *vm) string { n.fork("vncproxy", text(v.id), "root@pam"); return "" })
+	return n.act(id, func(v *vm) error { n.fork("vncproxy", text(v.id), "root@pam"); return nil })
 }
 
 // DestroyVM takes a VM away, with its disks, whatever state it is in. The error
 // is for a VM that there is not.
 func (n *Node) DestroyVM(id int) error {
-	return n.act(id, func(v *vm) string { n.off(v); n.erase(v, true); return "" })
+	return n.act(id, func(v *vm) error { n.off(v); n.erase(v, true); return nil })
 }
 
-func (n *Node) act(id int, work func(*vm) string) error {
+func (n *Node) act(id int, work func(*vm) error) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.advance()
@@ -100,8 +99,8 @@ func (n *Node) act(id int, work func(*vm) string) error {
 	if v == nil {
 		return fmt.Errorf("pvetest: no VM %d", id)
 	}
-	if problem := work(v); problem != "" {
-		return errors.New("pvetest: " + problem)
+	if err := work(v); err != nil {
+		return fmt.Errorf("pvetest: %w", err)
 	}
 	return nil
 }
@@ -193,4 +192,26 @@ func (n *Node) bootOrder(id int) int {
 	return atoi(strings.TrimPrefix(n.vms[id].config["startup"], "order="), 1<<20)
 }
 
-func sortedIDs(vms map[int]*vm) []int { return slices.Sorted(maps.Keys(vms)) }
+// SetGuest changes how the guest of a VM behaves from now on.
+func (n *Node) SetGuest(id int, guest Guest) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.advance()
+	n.keepGuest(id, guest)
+}
+
+// Inject plans a fault. It panics if Path is no regular expression.
+func (n *Node) Inject(fault Fault) {
+	fault.pattern = regexp.MustCompile(`^(?:` + cmp.Or(fault.Path, ".*") + `)$`)
+	fault.Times = cmp.Or(fault.Times, 1)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.faults = append(n.faults, &fault)
+}
+
+// ClearFaults forgets all faults that did not strike yet.
+func (n *Node) ClearFaults() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.faults = nil
+}

@@ -1,9 +1,6 @@
 package pvetest
 
 import (
-	"fmt"
-	"maps"
-	"net/http"
 	"slices"
 	"strings"
 )
@@ -49,38 +46,62 @@ func (s *storage) holds(content string) bool {
 	return slices.Contains(strings.Split(s.Content, ","), content)
 }
 
-// noSpace returns what a storage says that has no room for a new volume
+// noSpace returns PVE's message for a storage that has no room for a new volume
 // (pve-storage PVE/Storage/LVMPlugin.pm, ZFSPoolPlugin.pm).
-func (s *storage) noSpace(name string, size int64) string {
+func (s *storage) noSpace(name string, size int64) error {
 	free := s.Total - s.used()
 	switch {
 	case size <= free || !s.thick():
-		return ""
+		return nil
 	case s.Type == "lvm":
-		return fmt.Sprintf("not enough free space (%d < %d)", free>>10, size>>10)
+		return refuse("not enough free space (%d < %d)", free>>10, size>>10)
 	}
-	return fmt.Sprintf("zfs error: cannot create '%s/%s': out of space", s.Config["pool"], name)
+	return refuse("zfs error: cannot create '%s/%s': out of space", s.Config["pool"], name)
 }
 
-// noRoomToGrow returns what a storage says that cannot make a volume larger.
-func (s *storage) noRoomToGrow(name string, more int64) string {
+// noRoomToGrow returns PVE's message for a storage that is too full to grow a
+// volume.
+func (s *storage) noRoomToGrow(name string, more int64) error {
 	const extent = 4 << 20
 	free := s.Total - s.used()
 	switch {
 	case more <= free || !s.thick():
-		return ""
+		return nil
 	case s.Type == "lvm":
-		return fmt.Sprintf("error resizing volume '/dev/%s/%s':   Insufficient free space: %d extents needed, but only %d available",
+		return refuse("error resizing volume '/dev/%s/%s':   Insufficient free space: %d extents needed, but only %d available",
 			s.Config["vgname"], name, (more+extent-1)/extent, free/extent)
 	}
-	return fmt.Sprintf("zfs error: cannot set property for '%s/%s': size is greater than available space", s.Config["pool"], name)
+	return refuse("zfs error: cannot set property for '%s/%s': size is greater than available space", s.Config["pool"], name)
+}
+
+// store is the node's storages.
+type store struct {
+	*base
+	storages map[string]*storage
+}
+
+// find returns a storage by its name.
+func (st *store) find(name string) (*storage, error) {
+	if s := st.storages[name]; s != nil {
+		return s, nil
+	}
+	return nil, refuse("storage '%s' does not exist", name)
+}
+
+// online returns a storage that can be used.
+func (st *store) online(name string) (*storage, error) {
+	s, err := st.find(name)
+	if err == nil && s.Inactive {
+		err = refuse("storage '%s' is not online", name)
+	}
+	return s, err
 }
 
 // volume splits a volume ID. there is false if there is no such volume; the
 // storage is nil if there is not even that.
-func (n *Node) volume(id string) (s *storage, name string, there bool) {
+func (st *store) volume(id string) (s *storage, name string, there bool) {
 	pool, name, _ := strings.Cut(id, ":")
-	s = n.storages[pool]
+	s = st.storages[pool]
 	if s == nil {
 		return nil, name, false
 	}
@@ -88,22 +109,20 @@ func (n *Node) volume(id string) (s *storage, name string, there bool) {
 	return s, name, there
 }
 
-func (n *Node) free(id string) {
-	if s, name, there := n.volume(id); there {
+func (st *store) free(id string) {
+	if s, name, there := st.volume(id); there {
 		delete(s.volumes, name)
 	}
 }
 
 // allocate makes a volume; a name that ends in "-" gets the first free number.
-func (n *Node) allocate(pool, name string, size int64, vmid int) (id, problem string) {
-	s := n.storages[pool]
+func (st *store) allocate(pool, name string, size int64, vmid int) (id string, err error) {
+	s, err := st.online(pool)
 	switch {
-	case s == nil:
-		return "", fmt.Sprintf("storage '%s' does not exist", pool)
-	case s.Inactive:
-		return "", fmt.Sprintf("storage '%s' is not online", pool)
+	case err != nil:
+		return "", err
 	case !s.holds("images"):
-		return "", fmt.Sprintf("storage '%s' does not support content-type 'images'", pool)
+		return "", refuse("storage '%s' does not support content-type 'images'", pool)
 	}
 	prefix, suffix := "", ""
 	if s.files() {
@@ -119,79 +138,35 @@ func (n *Node) allocate(pool, name string, size int64, vmid int) (id, problem st
 		}
 		name += text(i)
 	}
-	if problem := s.noSpace(name, size); problem != "" {
-		return "", problem
+	if err := s.noSpace(name, size); err != nil {
+		return "", err
 	}
 	name = prefix + name + suffix
 	if s.volumes[name] != nil {
-		return "", fmt.Sprintf("disk image '%s' already exists", name)
+		return "", refuse("disk image '%s' already exists", name)
 	}
 	s.volumes[name] = &Volume{Name: name, Size: size, VMID: vmid, Format: "raw"}
-	return pool + ":" + name, ""
+	return pool + ":" + name, nil
 }
 
-func (s *storage) configObject() map[string]any {
-	object := map[string]any{"storage": s.Name, "type": s.Type, "content": s.Content, "digest": "da39a3ee5e6b4b0d3255bfef95601890afd80709"}
-	for key, value := range s.Config {
-		object[key] = value
+// mayUseVolume checks access to a volume (pve-storage PVE/Storage.pm,
+// check_volume_access).
+func (st *store) mayUseVolume(who identity, id int, volume string) error {
+	pool, _, found := strings.Cut(volume, ":")
+	if !found {
+		return refuse("Only root can pass arbitrary filesystem paths.")
 	}
-	if s.Shared {
-		object["shared"] = 1
-	}
-	return object
-}
-
-// storageConfigs is GET /storage: storage.cfg as far as the caller may see it.
-func (n *Node) storageConfigs(c *call) answer {
-	list := []map[string]any{}
-	for _, name := range sorted(n.storages) {
-		if s := n.storages[name]; c.who.maySee(name) && (!c.has("type") || c.get("type") == s.Type) {
-			list = append(list, s.configObject())
+	s, name, there := st.volume(volume)
+	switch {
+	case who.may("/storage/"+pool, "Datastore.Allocate"), !there:
+		return nil
+	case s.volumes[name].VMID == id:
+		return nil // its owner
+	case s.volumes[name].VMID != 0:
+		if err := who.needs("/storage/"+pool, "Datastore.Audit"); err != nil {
+			return err
 		}
+		return who.needs(vmPath(s.volumes[name].VMID), "VM.Config.Disk")
 	}
-	return ok(list)
-}
-
-func (n *Node) storageConfig(c *call) answer {
-	s := n.storages[c.get("storage")]
-	if s == nil {
-		return fail(http.StatusInternalServerError, "storage '%s' does not exist", c.get("storage"))
-	}
-	return ok(s.configObject())
-}
-
-func (who identity) maySee(storage string) bool {
-	return who.may("/storage/"+storage, "Datastore.Audit") || who.may("/storage/"+storage, "Datastore.AllocateSpace")
-}
-
-func (s *storage) object() map[string]any {
-	object := map[string]any{"storage": s.Name, "type": s.Type, "content": s.Content, "enabled": bit(!s.Elsewhere), "active": bit(!s.Inactive && !s.Elsewhere), "shared": bit(s.Shared)}
-	if !s.Inactive && !s.Elsewhere {
-		object["total"], object["used"], object["avail"] = s.Total, s.used(), s.Total-s.used()
-		object["used_fraction"] = float64(s.used()) / float64(max(s.Total, 1))
-	}
-	return object
-}
-
-func (n *Node) listStorages(c *call) answer {
-	list := []map[string]any{}
-	for _, name := range slices.Sorted(maps.Keys(n.storages)) {
-		s := n.storages[name]
-		wanted := !c.has("content") || slices.ContainsFunc(strings.Split(c.get("content"), ","), s.holds)
-		if c.who.maySee(name) && wanted && (!c.has("storage") || c.get("storage") == name) {
-			list = append(list, s.object())
-		}
-	}
-	return ok(list)
-}
-
-func (n *Node) storageStatus(c *call) answer {
-	s := n.storages[c.get("storage")]
-	if s == nil {
-		return fail(http.StatusInternalServerError, "storage '%s' does not exist", c.get("storage"))
-	}
-	object := s.object()
-	delete(object, "storage")
-	delete(object, "used_fraction")
-	return ok(object)
+	return who.seesStorage(pool)
 }

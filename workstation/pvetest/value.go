@@ -4,8 +4,10 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -151,3 +153,26 @@ func bit(b bool) int {
 	}
 	return 0
 }
+
+// device returns which device of the host a value names, and by which mapping.
+func device(value string) (host, mapping string) {
+	host, mapping = property(value, "host"), property(value, "mapping")
+	if first, _, _ := strings.Cut(value, ","); !strings.Contains(first, "=") {
+		host = first
+	}
+	return host, mapping
+}
+
+// property returns the value of a key in a property string, or "".
+func property(value, key string) string {
+	for field := range strings.SplitSeq(value, ",") {
+		if text, found := strings.CutPrefix(field, key+"="); found {
+			return text
+		}
+	}
+	return ""
+}
+
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+func sortedIDs[V any](m map[int]V) []int { return slices.Sorted(maps.Keys(m)) }

@@ -1,8 +1,6 @@
 package pvetest
 
 import (
-	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -17,21 +15,21 @@ const (
 
 // start is POST status/start. PVE answers with a task whatever the state of
 // the VM; even for one that does not exist.
-func (n *Node) start(c *call) answer {
+func (n *Node) start(c *call) (any, error) {
 	id := c.number("vmid")
 	if slices.Contains(n.host.HA, id) {
 		return n.byHA(c, "start", func() { n.startTask(id, "root@pam") })
 	}
-	return ok(n.startTask(id, c.who.user).upid)
+	return n.startTask(id, c.who.user).upid, nil
 }
 
 // byHA answers as PVE does for a VM under high availability: the task only
 // tells the HA manager, which acts some seconds later.
-func (n *Node) byHA(c *call, what string, act func()) answer {
-	return n.do(c, job{kind: "ha" + what, id: c.get("vmid"), takes: time.Second, work: func(t *task) string {
+func (n *Node) byHA(c *call, what string, act func()) (any, error) {
+	return n.do(c, job{kind: "ha" + what, id: c.get("vmid"), takes: time.Second, work: func(t *task) error {
 		t.say("Requesting HA %s for VM %s", what, c.get("vmid"))
 		n.after(haTime, act)
-		return ""
+		return nil
 	}})
 }
 
@@ -46,19 +44,19 @@ func (n *Node) startTask(id int, user string) *task {
 		v := n.vms[id]
 		if v != nil && v.running && v.config["lock"] == "backup" { // QEMU runs for the backup: the guest goes on in it
 			n.unpause(v)
-			n.finish(t, "")
+			n.finish(t, nil)
 			return
 		}
-		if problem := n.mayStart(v, id); problem != "" {
-			n.finish(t, problem)
+		if err := n.mayStart(v, id); err != nil {
+			n.finish(t, err)
 			return
 		}
 		t.cancel = func() { n.unreserve(id) }
 		n.step(t, reserveTime, func() {
-			chosen, problem := n.readyToStart(v, t)
-			if problem != "" {
+			chosen, err := n.readyToStart(v, t)
+			if err != nil {
 				n.unreserveStopped(v)
-				n.finish(t, problem)
+				n.finish(t, err)
 				return
 			}
 			n.step(t, launchTime, func() { n.finish(t, n.launch(v, t, chosen)) })
@@ -67,40 +65,43 @@ func (n *Node) startTask(id int, user string) *task {
 	return t
 }
 
-func (n *Node) mayStart(v *vm, id int) string {
+func (n *Node) mayStart(v *vm, id int) error {
 	switch {
 	case v == nil:
 		return n.noConfig(id)
 	case v.config["template"] == "1":
-		return "you can't start a vm if it's a template"
+		return refuse("you can't start a vm if it's a template")
 	case v.config["lock"] != "" && v.config["lock"] != "suspended":
 		return locked(v)
 	case v.running:
-		return fmt.Sprintf("VM %d already running", id)
+		return refuse("VM %d already running", id)
 	}
-	return ""
+	return nil
 }
 
 // readyToStart does what comes before QEMU. What was pending is in force from
 // here on, even if the VM does not come up.
-func (n *Node) readyToStart(v *vm, t *task) (chosen []PCI, problem string) {
+func (n *Node) readyToStart(v *vm, t *task) (chosen []PCI, err error) {
 	n.applyPending(v)
 	if hook := v.config["hookscript"]; hook != "" {
 		if _, _, there := n.volume(hook); !there {
-			return nil, fmt.Sprintf("hookscript error for %d on pre-start: script '%s' does not exist\n", v.id, hook)
+			return nil, refuse("hookscript error for %d on pre-start: script '%s' does not exist", v.id, hook)
 		}
 	}
-	if problem := n.activate(v.config); problem != "" {
-		return nil, problem
+	if err := n.activate(v.config); err != nil {
+		return nil, err
 	}
-	devices, problem := n.hostPCI(v.config)
-	if problem == "" {
-		chosen, problem = n.choose(v, t, devices)
+	devices, err := n.hostPCI(v.config)
+	if err == nil {
+		chosen, err = n.choose(v, t.say, devices)
 	}
-	if problem == "" {
-		problem = n.reserve(v, t, addresses(chosen), n.now.Add(startTimeout(v)))
+	if err == nil {
+		err = n.reserve(v, t.say, addresses(chosen), n.now.Add(startTimeout(v)))
 	}
-	return chosen, cmp.Or(problem, n.prepare(t, chosen))
+	if err == nil {
+		err = n.prepare(t.say, chosen)
+	}
+	return chosen, err
 }
 
 // startTimeout is how long PVE waits for QEMU, and keeps a reservation:
@@ -111,7 +112,7 @@ func startTimeout(v *vm) time.Duration {
 }
 
 // activate returns what keeps the VM's volumes from being used.
-func (n *Node) activate(config map[string]string) string {
+func (n *Node) activate(config map[string]string) error {
 	for _, key := range sorted(config) {
 		d := parseDrive(config[key])
 		if !isDrive(key) || d.volume == "none" || d.volume == "cdrom" || strings.HasPrefix(d.volume, "/") {
@@ -121,36 +122,34 @@ func (n *Node) activate(config map[string]string) string {
 		pool, _, _ := strings.Cut(d.volume, ":")
 		switch {
 		case s == nil:
-			return fmt.Sprintf("storage '%s' does not exist", pool)
+			return refuse("storage '%s' does not exist", pool)
 		case s.Inactive:
-			return fmt.Sprintf("storage '%s' is not online", pool)
+			return refuse("storage '%s' is not online", pool)
 		case !there && s.files():
-			return fmt.Sprintf("volume '%s' does not exist", d.volume)
+			return refuse("volume '%s' does not exist", d.volume)
 		case !there && s.Type == "zfspool":
-			return fmt.Sprintf("timeout: no zvol device link for '%s' found after 300 sec.", name)
+			return refuse("timeout: no zvol device link for '%s' found after 300 sec.", name)
 		case !there:
-			return fmt.Sprintf("no such logical volume %s/%s", s.Config["vgname"], name)
+			return refuse("no such logical volume %s/%s", s.Config["vgname"], name)
 		}
 	}
-	return ""
+	return nil
 }
 
 // launch runs QEMU.
-func (n *Node) launch(v *vm, t *task, chosen []PCI) string {
-	if problem := n.startable(v.config); problem != "" {
+func (n *Node) launch(v *vm, t *task, chosen []PCI) error {
+	if err := n.startable(v.config); err != nil {
 		n.unreserve(v.id)
-		return problem
+		return err
 	}
 	said := n.launchable(v, chosen)
 	if want := int64(atoi(v.config["memory"], 512)) << 20; want > n.freeMemory() {
-		said = "kvm: cannot set up guest memory 'pc.ram': Cannot allocate memory"
+		said = refuse("kvm: cannot set up guest memory 'pc.ram': Cannot allocate memory")
 	}
-	if said != "" {
-		if t != nil {
-			t.say("%s", said)
-		}
+	if said != nil {
+		t.say("%v", said)
 		n.unreserve(v.id)
-		return "start failed: QEMU exited with code 1"
+		return refuse("start failed: QEMU exited with code 1")
 	}
 	v.running, v.pid, v.started, v.devices = true, n.pid(), n.now, chosen
 	v.closing, v.paused, v.waiting, v.commands = false, false, false, map[int]*command{}
@@ -159,28 +158,28 @@ func (n *Node) launch(v *vm, t *task, chosen []PCI) string {
 	if v.config["lock"] == "suspended" {
 		delete(v.config, "lock")
 	}
-	if old, is := oldMachine(v.config["machine"]); is && t != nil {
+	if old, is := oldMachine(v.config["machine"]); is {
 		t.warn("current machine version '%s' is deprecated - see the documentation and change to a newer one", old)
 	}
-	return ""
+	return nil
 }
 
 // startable returns what PVE finds wrong when it writes QEMU's command line
 // (qemu-server PVE/QemuServer.pm, config_to_command; PVE/QemuServer/Memory.pm).
-func (n *Node) startable(config map[string]string) string {
+func (n *Node) startable(config map[string]string) error {
 	memory, sockets := atoi(config["memory"], 512), atoi(config["sockets"], 1)
 	page := map[string]int{"2": 2, "1024": 1024, "any": 2}[config["hugepages"]]
 	switch cores := sockets * atoi(config["cores"], 1); {
 	case cores > n.host.Cores && n.host.Cores > 0:
-		return fmt.Sprintf("MAX %d vcpus allowed per VM on this node", n.host.Cores)
+		return refuse("MAX %d vcpus allowed per VM on this node", n.host.Cores)
 	case page == 0:
-		return ""
+		return nil
 	case config["numa"] != "1":
-		return "numa needs to be enabled to use hugepages"
+		return refuse("numa needs to be enabled to use hugepages")
 	case memory/sockets%page != 0:
-		return fmt.Sprintf("Memory size %d is not a multiple of the requested hugepages size %d", memory/sockets, page)
+		return refuse("Memory size %d is not a multiple of the requested hugepages size %d", memory/sockets, page)
 	}
-	return ""
+	return nil
 }
 
 // oldMachine reports whether QEMU calls a pinned machine version deprecated,
@@ -213,14 +212,14 @@ func (n *Node) boot(v *vm) {
 }
 
 // powerOn starts a VM at once, or returns PVE's refusal.
-func (n *Node) powerOn(v *vm) string {
-	if problem := n.mayStart(v, v.id); problem != "" {
-		return problem
+func (n *Node) powerOn(v *vm) error {
+	if err := n.mayStart(v, v.id); err != nil {
+		return err
 	}
-	chosen, problem := n.readyToStart(v, nil)
-	if problem != "" {
+	chosen, err := n.readyToStart(v, nil)
+	if err != nil {
 		n.unreserveStopped(v)
-		return problem
+		return err
 	}
 	return n.launch(v, nil, chosen)
 }
@@ -230,14 +229,4 @@ func (n *Node) unreserveStopped(v *vm) {
 	if v == nil || !v.running {
 		n.unreserve(v.id)
 	}
-}
-
-func (n *Node) freeMemory() int64 {
-	free := n.host.Memory - 2<<30 // what the host itself uses
-	for _, v := range n.vms {
-		if v.running {
-			free -= int64(atoi(v.config["memory"], 512)) << 20
-		}
-	}
-	return free
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/sha1"
 	"fmt"
 	"maps"
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,37 +11,37 @@ import (
 
 // mapped returns the paths behind a mapping on this node, or PVE's words if
 // there is none or the hardware is not what it was.
-func (n *Node) mapped(id string) (paths []string, problem string) {
-	m := n.mappings[id]
+func (h *hardware) mapped(id string) (paths []string, err error) {
+	m := h.mappings[id]
 	if m != nil {
 		for _, entry := range m.Map {
-			if property(entry, "node") != n.host.Name {
+			if property(entry, "node") != h.host.Name {
 				continue
 			}
-			if problem := n.drift(id, entry, m.MDev); problem != "" {
-				return nil, "PCI device mapping invalid (hardware probably changed): " + problem
+			if err := h.drift(id, entry, m.MDev); err != nil {
+				return nil, refuse("PCI device mapping invalid (hardware probably changed): %v", err)
 			}
 			paths = append(paths, property(entry, "path"))
 		}
 	}
 	if len(paths) == 0 {
-		return nil, fmt.Sprintf("PCI device mapping not found for '%s'", id)
+		return nil, refuse("PCI device mapping not found for '%s'", id)
 	}
-	return paths, ""
+	return paths, nil
 }
 
 // drift returns in what a device is not what its mapping says (pve-guest-common
 // PVE/Mapping/PCI.pm, assert_valid).
-func (n *Node) drift(id, entry string, mdev bool) string {
+func (h *hardware) drift(id, entry string, mdev bool) error {
 	for i, path := range strings.Split(property(entry, "path"), ";") {
 		if !strings.Contains(path, ".") {
 			path += ".0"
 		}
-		found := n.functions(path)
+		found := h.functions(path)
 		if len(found) == 0 {
-			return fmt.Sprintf("pci device '%s' not found", path)
+			return refuse("pci device '%s' not found", path)
 		}
-		for _, p := range n.properties(found[0], mdev) {
+		for _, p := range h.properties(found[0], mdev) {
 			if p.name == "iommugroup" && i > 0 {
 				continue
 			}
@@ -53,24 +52,24 @@ func (n *Node) drift(id, entry string, mdev bool) string {
 			switch have = strings.ReplaceAll(have, "0x", ""); {
 			case have == p.want:
 			case have == "":
-				return fmt.Sprintf("missing expected property '%s' for device '%s'", p.name, path)
+				return refuse("missing expected property '%s' for device '%s'", p.name, path)
 			case p.want == "":
-				return fmt.Sprintf("unexpected property '%s' configured for device '%s'", p.name, path)
+				return refuse("unexpected property '%s' configured for device '%s'", p.name, path)
 			default:
-				return fmt.Sprintf("'%s' does not match for '%s' (%s != %s)", p.name, id, p.want, have)
+				return refuse("'%s' does not match for '%s' (%s != %s)", p.name, id, p.want, have)
 			}
 		}
 	}
-	return ""
+	return nil
 }
 
 type expected struct{ name, want, have string }
 
 // properties returns what a mapping must say of a function, in the order in
 // which PVE looks.
-func (n *Node) properties(f PCI, mdev bool) []expected {
+func (h *hardware) properties(f PCI, mdev bool) []expected {
 	group := ""
-	if f.Group >= 0 && !n.host.NoIOMMU {
+	if f.Group >= 0 && !h.host.NoIOMMU {
 		group = text(f.Group)
 	}
 	return []expected{
@@ -82,79 +81,79 @@ func (n *Node) properties(f PCI, mdev bool) []expected {
 }
 
 // mappingDigest is the SHA-1 of the cluster's mapping configuration.
-func (n *Node) mappingDigest() string {
+func (h *hardware) mappingDigest() string {
 	var file strings.Builder
-	for _, id := range slices.Sorted(maps.Keys(n.mappings)) {
-		fmt.Fprintf(&file, "%s %v\n%s\n", id, n.mappings[id].MDev, strings.Join(n.mappings[id].Map, "\n"))
+	for _, id := range slices.Sorted(maps.Keys(h.mappings)) {
+		fmt.Fprintf(&file, "%s %v\n%s\n", id, h.mappings[id].MDev, strings.Join(h.mappings[id].Map, "\n"))
 	}
 	return fmt.Sprintf("%x", sha1.Sum([]byte(file.String())))
 }
 
-func (n *Node) mappingObject(m *Mapping) map[string]any {
-	object := map[string]any{"type": "pci", "map": m.Map, "digest": n.mappingDigest()}
+func (h *hardware) mappingObject(m *Mapping) map[string]any {
+	object := map[string]any{"type": "pci", "map": m.Map, "digest": h.mappingDigest()}
 	if m.MDev {
 		object["mdev"] = 1
 	}
 	return object
 }
 
-func (n *Node) listMappings(c *call) answer {
-	if node := c.get("check-node"); node != "" && node != "localhost" && node != n.host.Name {
-		return fail(http.StatusInternalServerError, "wrong node to check - %s != %s", node, n.host.Name)
+func (h *hardware) listMappings(c *call) (any, error) {
+	if node := c.get("check-node"); node != "" && node != "localhost" && node != h.host.Name {
+		return nil, refuse("wrong node to check - %s != %s", node, h.host.Name)
 	}
 	list := []map[string]any{}
-	for _, id := range slices.Sorted(maps.Keys(n.mappings)) {
+	for _, id := range slices.Sorted(maps.Keys(h.mappings)) {
 		path := "/mapping/pci/" + id
 		if !c.who.may(path, "Mapping.Modify") && !c.who.may(path, "Mapping.Use") && !c.who.may(path, "Mapping.Audit") {
 			continue
 		}
-		object := n.mappingObject(n.mappings[id])
+		object := h.mappingObject(h.mappings[id])
 		object["id"] = id
 		if c.has("check-node") {
-			object["checks"] = n.checkMapping(n.mappings[id])
+			object["checks"] = h.checkMapping(h.mappings[id])
 		}
 		list = append(list, object)
 	}
-	return ok(list)
+	return list, nil
 }
 
-func (n *Node) checkMapping(m *Mapping) []map[string]any {
+func (h *hardware) checkMapping(m *Mapping) []map[string]any {
 	checks, here := []map[string]any{}, 0
 	for _, entry := range m.Map {
-		if property(entry, "node") != n.host.Name {
+		if property(entry, "node") != h.host.Name {
 			continue
 		}
 		here++
-		if problem := n.drift(m.ID, entry, m.MDev); problem != "" {
-			checks = append(checks, map[string]any{"severity": "error", "message": "Invalid configuration: " + problem + "\n"})
+		if err := h.drift(m.ID, entry, m.MDev); err != nil {
+			checks = append(checks, map[string]any{"severity": "error", "message": "Invalid configuration: " + err.Error() + "\n"})
 		}
 	}
 	if here == 0 {
-		checks = append(checks, map[string]any{"severity": "warning", "message": fmt.Sprintf("No mapping for node %s.", n.host.Name)})
+		checks = append(checks, map[string]any{"severity": "warning", "message": fmt.Sprintf("No mapping for node %s.", h.host.Name)})
 	}
 	return checks
 }
 
-func (n *Node) getMapping(c *call) answer {
-	m := n.mappings[c.get("id")]
+func (h *hardware) getMapping(c *call) (any, error) {
+	m := h.mappings[c.get("id")]
 	if m == nil {
-		return fail(http.StatusInternalServerError, "mapping '%s' not found", c.get("id"))
+		return nil, refuse("mapping '%s' not found", c.get("id"))
 	}
-	return ok(n.mappingObject(m))
+	return h.mappingObject(m), nil
 }
 
 // createMapping does not look at the hardware: a wrong mapping is found when a
 // VM starts with it.
-func (n *Node) createMapping(c *call) answer {
+func (h *hardware) createMapping(c *call) (any, error) {
 	id := c.get("id")
-	if n.mappings[id] != nil {
-		return fail(http.StatusInternalServerError, "create hardware mapping failed: pci ID '%s' already defined", id)
+	if h.mappings[id] != nil {
+		return nil, refuse("create hardware mapping failed: pci ID '%s' already defined", id)
 	}
 	if problems := badEntries(c.values["map"]); len(problems) > 0 {
-		return invalid(problems)
+		return nil, invalid(problems)
 	}
-	n.mappings[id] = &Mapping{ID: id, Map: slices.Clone(c.values["map"]), MDev: c.get("mdev") == "1"}
-	return ok(nil)
+	h.mappings[id] = &Mapping{ID: id, Map: slices.Clone(c.values["map"]), MDev: c.get("mdev") == "1"}
+	return null()
 }
 
 var mappingKey = regexp.MustCompile(`^(description=.*|id=[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}|iommugroup=\d+|` +
@@ -179,27 +178,27 @@ func badEntries(entries []string) map[string]string {
 	return problems
 }
 
-func (n *Node) updateMapping(c *call) answer {
-	m := n.mappings[c.get("id")]
+func (h *hardware) updateMapping(c *call) (any, error) {
+	m := h.mappings[c.get("id")]
 	switch {
-	case c.has("digest") && c.get("digest") != n.mappingDigest():
-		return fail(http.StatusInternalServerError, "update hardware mapping failed: %s", modified)
+	case c.has("digest") && c.get("digest") != h.mappingDigest():
+		return nil, refuse("update hardware mapping failed: %s", modified)
 	case m == nil:
-		return fail(http.StatusInternalServerError, "update hardware mapping failed: pci ID '%s' does not exist", c.get("id"))
+		return nil, refuse("update hardware mapping failed: pci ID '%s' does not exist", c.get("id"))
 	case !c.has("map"):
-		return fail(http.StatusInternalServerError, "missing value for required option 'map'")
+		return nil, refuse("missing value for required option 'map'")
 	}
 	if problems := badEntries(c.values["map"]); len(problems) > 0 {
-		return invalid(problems)
+		return nil, invalid(problems)
 	}
 	m.Map = slices.Clone(c.values["map"])
 	if c.has("mdev") {
 		m.MDev = c.get("mdev") == "1"
 	}
-	return ok(nil)
+	return null()
 }
 
-func (n *Node) deleteMapping(c *call) answer {
-	delete(n.mappings, c.get("id"))
-	return ok(nil)
+func (h *hardware) deleteMapping(c *call) (any, error) {
+	delete(h.mappings, c.get("id"))
+	return null()
 }

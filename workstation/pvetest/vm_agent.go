@@ -2,9 +2,8 @@ package pvetest
 
 import (
 	"encoding/base64"
-	"fmt"
+	"errors"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -18,52 +17,42 @@ const (
 	maxOutput = 16 << 20 // bytes
 )
 
-// A command is one that runs in a guest, or ran.
-type command struct {
-	result Result
-	done   time.Time
-}
-
 // agentProblem returns PVE's complaint if no agent answers in a VM.
-func (n *Node) agentProblem(v *vm) string {
+func (n *Node) agentProblem(v *vm) error {
 	guest := n.guest(v.id)
 	switch {
 	case v.config["agent"] == "":
-		return "No QEMU guest agent configured"
+		return refuse("No QEMU guest agent configured")
 	case !v.running:
-		return fmt.Sprintf("VM %d is not running", v.id)
+		return refuse("VM %d is not running", v.id)
 	case !enabled(v.config["agent"]), guest.NoAgent, v.paused, v.closing && guest.Hang, n.now.Before(v.answers):
-		return noAgent
+		return errNoAgent
 	}
-	return ""
+	return nil
 }
 
 // agentCall returns a handler that asks the agent. PVE waits three seconds for
 // one that does not answer.
-func agentCall(work func(n *Node, v *vm, c *call) answer) handler {
-	return func(n *Node, c *call) answer {
-		v, refused := n.vmOf(c)
-		if v == nil {
-			return refused
+func agentCall(work func(n *Node, c *call, v *vm) (any, error)) handler {
+	return onVM(func(n *Node, c *call, v *vm) (any, error) {
+		err := n.agentProblem(v)
+		if errors.Is(err, errNoAgent) && n.pause(c.context, 3*time.Second) {
+			err = n.agentProblem(v) // it may have come up meanwhile
 		}
-		problem := n.agentProblem(v)
-		if problem == noAgent && n.pause(c.context, 3*time.Second) {
-			problem = n.agentProblem(v) // it may have come up meanwhile
+		if err != nil {
+			return nil, err
 		}
-		if problem != "" {
-			return fail(http.StatusInternalServerError, "%s", problem)
-		}
-		return work(n, v, c)
-	}
+		return work(n, c, v)
+	})
 }
 
-const noAgent = "QEMU guest agent is not running"
+var errNoAgent = refuse("QEMU guest agent is not running")
 
-func result(data any) answer { return ok(map[string]any{"result": data}) }
+func result(data any) (any, error) { return map[string]any{"result": data}, nil }
 
-func (n *Node) agentPing(*vm, *call) answer { return result(map[string]any{}) }
+func (n *Node) agentPing(*call, *vm) (any, error) { return result(map[string]any{}) }
 
-func (n *Node) agentInfo(*vm, *call) answer {
+func (n *Node) agentInfo(*call, *vm) (any, error) {
 	return result(map[string]any{"version": "7.2.19", "supported_commands": []map[string]any{
 		{"name": "guest-ping", "enabled": true, "success-response": true},
 		{"name": "guest-exec", "enabled": true, "success-response": true},
@@ -72,16 +61,16 @@ func (n *Node) agentInfo(*vm, *call) answer {
 
 // lacks returns a request that an agent may not know: its error comes in a
 // success.
-func lacks(request string, work func(n *Node, v *vm, c *call) answer) func(n *Node, v *vm, c *call) answer {
-	return func(n *Node, v *vm, c *call) answer {
+func lacks(request string, work func(n *Node, c *call, v *vm) (any, error)) func(n *Node, c *call, v *vm) (any, error) {
+	return func(n *Node, c *call, v *vm) (any, error) {
 		if slices.Contains(n.guest(v.id).Lacks, request) {
 			return result(map[string]any{"error": map[string]any{"class": "CommandNotFound", "desc": "The command " + request + " has not been found"}})
 		}
-		return work(n, v, c)
+		return work(n, c, v)
 	}
 }
 
-func (n *Node) agentOS(v *vm, _ *call) answer {
+func (n *Node) agentOS(_ *call, v *vm) (any, error) {
 	os := n.guest(v.id).OS
 	if os == nil {
 		os = map[string]string{"id": "ubuntu", "name": "Ubuntu", "pretty-name": "Ubuntu 24.04.3 LTS", "version-id": "24.04",
@@ -90,11 +79,11 @@ func (n *Node) agentOS(v *vm, _ *call) answer {
 	return result(os)
 }
 
-func (n *Node) agentHost(v *vm, _ *call) answer {
+func (n *Node) agentHost(_ *call, v *vm) (any, error) {
 	return result(map[string]any{"host-name": v.name()})
 }
 
-func (n *Node) agentNetwork(v *vm, _ *call) answer {
+func (n *Node) agentNetwork(_ *call, v *vm) (any, error) {
 	addresses := []map[string]any{}
 	for _, address := range n.guest(v.id).Addresses {
 		ip, prefix, _ := strings.Cut(address, "/")
@@ -116,27 +105,27 @@ func (n *Node) agentNetwork(v *vm, _ *call) answer {
 	})
 }
 
-func (n *Node) agentExec(v *vm, c *call) answer {
+func (n *Node) agentExec(c *call, v *vm) (any, error) {
 	argv := c.values["command"]
 	if len(argv) == 0 && !c.has("input-data") {
-		return fail(http.StatusInternalServerError, "command or input-data (or both) required")
+		return nil, refuse("command or input-data (or both) required")
 	}
 	guest := n.guest(v.id)
 	run := guest.Exec
 	if run == nil {
 		run = guest.simple
 	}
-	input, problem := toBytes(c.get("input-data"), "QemuServer/Agent.pm line 135")
-	if problem != "" {
-		return fail(http.StatusInternalServerError, "%s", problem)
+	input, err := toBytes(c.get("input-data"), "QemuServer/Agent.pm line 135")
+	if err != nil {
+		return nil, err
 	}
 	done := run(slices.Clone(argv), input)
 	if done.Code == notFound {
-		return fail(http.StatusInternalServerError, "Agent error: Guest agent command failed, error was 'Failed to execute child process “%s” (No such file or directory)'", strings.Join(argv, " "))
+		return nil, refuse("Agent error: Guest agent command failed, error was 'Failed to execute child process “%s” (No such file or directory)'", strings.Join(argv, " "))
 	}
 	pid := n.pid()
 	v.commands[pid] = &command{done, n.now.Add(done.After)}
-	return ok(map[string]any{"pid": pid})
+	return map[string]any{"pid": pid}, nil
 }
 
 // notFound is the exit code of a command that does not exist.
@@ -162,13 +151,13 @@ func (g Guest) simple(argv []string, _ []byte) Result {
 	return NotFound()
 }
 
-func (n *Node) agentExecStatus(v *vm, c *call) answer {
+func (n *Node) agentExecStatus(c *call, v *vm) (any, error) {
 	cmd := v.commands[c.number("pid")]
 	if cmd == nil {
-		return fail(http.StatusInternalServerError, "Agent error: PID %s does not exist", c.get("pid"))
+		return nil, refuse("Agent error: PID %s does not exist", c.get("pid"))
 	}
 	if n.now.Before(cmd.done) {
-		return ok(map[string]any{"exited": 0})
+		return map[string]any{"exited": 0}, nil
 	}
 	delete(v.commands, c.number("pid")) // the agent forgets a result that was read
 	status := map[string]any{"exited": 1}
@@ -185,7 +174,7 @@ func (n *Node) agentExecStatus(v *vm, c *call) answer {
 			status[key+"-truncated"] = 1
 		}
 	}
-	return ok(status)
+	return status, nil
 }
 
 // latin1 returns bytes as PVE sends them: decoded from base64 and never from
@@ -204,20 +193,20 @@ func latin1(data []byte) string {
 // toBytes returns what PVE makes of text on its way to base64: a byte for each
 // character, which for most of Unicode there is not. Clients that mean UTF-8
 // encode it themselves.
-func toBytes(text, where string) (data []byte, problem string) {
+func toBytes(text, where string) (data []byte, err error) {
 	for _, r := range text {
 		if r > 0xff {
-			return nil, "Wide character in subroutine entry at /usr/share/perl5/PVE/" + where + "."
+			return nil, refuse("Wide character in subroutine entry at /usr/share/perl5/PVE/%s.", where)
 		}
 		data = append(data, byte(r))
 	}
-	return data, ""
+	return data, nil
 }
 
-func (n *Node) agentRead(v *vm, c *call) answer {
+func (n *Node) agentRead(c *call, v *vm) (any, error) {
 	data, there := n.guest(v.id).Files[c.get("file")]
 	if !there {
-		return fail(http.StatusInternalServerError, "Agent error: failed to open file '%s' (mode: 'r'): No such file or directory", c.get("file"))
+		return nil, refuse("Agent error: failed to open file '%s' (mode: 'r'): No such file or directory", c.get("file"))
 	}
 	limit := maxRead
 	if c.has("count") {
@@ -232,20 +221,18 @@ func (n *Node) agentRead(v *vm, c *call) answer {
 	if len(data) >= limit { // the end of the file was not seen
 		object["truncated"] = 1
 	}
-	return ok(object)
+	return object, nil
 }
 
-func (n *Node) agentWrite(v *vm, c *call) answer {
-	content, problem := toBytes(c.get("content"), "API2/Qemu/Agent.pm line 624")
+func (n *Node) agentWrite(c *call, v *vm) (any, error) {
+	content, err := toBytes(c.get("content"), "API2/Qemu/Agent.pm line 624")
 	if c.get("encode") == "0" {
-		decoded, err := base64.StdEncoding.DecodeString(c.get("content"))
-		if problem = ""; err != nil {
-			problem = "Agent error: Guest agent command failed, error was 'Invalid base64 data'"
+		if content, err = base64.StdEncoding.DecodeString(c.get("content")); err != nil {
+			return nil, refuse("Agent error: Guest agent command failed, error was 'Invalid base64 data'")
 		}
-		content = decoded
 	}
-	if problem != "" {
-		return fail(http.StatusInternalServerError, "%s", problem)
+	if err != nil {
+		return nil, err
 	}
 	guest := n.host.Guests[v.id]
 	guest.Files = maps.Clone(guest.Files)
@@ -254,5 +241,5 @@ func (n *Node) agentWrite(v *vm, c *call) answer {
 	}
 	guest.Files[c.get("file")] = content
 	n.keepGuest(v.id, guest)
-	return ok(nil)
+	return null()
 }

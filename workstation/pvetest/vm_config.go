@@ -15,20 +15,16 @@ import (
 
 // getConfig is GET config: numbers are numbers, the rest is text, and what
 // waits for the next start is in force unless current is asked for.
-func (n *Node) getConfig(c *call) answer {
-	v, refused := n.vmOf(c)
-	if v == nil {
-		return refused
-	}
+func (n *Node) getConfig(c *call, v *vm) (any, error) {
 	config := v.next()
 	switch name := c.get("snapshot"); {
 	case name != "" && c.get("current") == "1":
 		const both = "cannot use 'snapshot' parameter with 'current'"
-		return invalid(map[string]string{"snapshot": both, "current": both})
+		return nil, invalid(map[string]string{"snapshot": both, "current": both})
 	case name != "":
 		i := slices.IndexFunc(v.snaps, func(s snapshot) bool { return s.name == name })
 		if i < 0 {
-			return fail(http.StatusInternalServerError, "snapshot '%s' does not exist", name)
+			return nil, refuse("snapshot '%s' does not exist", name)
 		}
 		config = v.snaps[i].config
 	case c.get("current") == "1":
@@ -44,7 +40,7 @@ func (n *Node) getConfig(c *call) answer {
 	for key, value := range config {
 		object[key] = typed(key, value)
 	}
-	return ok(object)
+	return object, nil
 }
 
 // typed gives a value the form in which PVE sends it: integers and booleans
@@ -112,11 +108,7 @@ func (c *call) settings() map[string]string {
 	return settings
 }
 
-func (n *Node) getPending(c *call) answer {
-	v, refused := n.vmOf(c)
-	if v == nil {
-		return refused
-	}
+func (n *Node) getPending(_ *call, v *vm) (any, error) {
 	list := []map[string]any{{"key": "digest", "value": v.digest()}}
 	keys := slices.Concat(slices.Collect(maps.Keys(v.config)), slices.Collect(maps.Keys(v.pending)))
 	slices.Sort(keys)
@@ -133,7 +125,7 @@ func (n *Node) getPending(c *call) answer {
 		}
 		list = append(list, entry)
 	}
-	return ok(list)
+	return list, nil
 }
 
 // network writes a network value as PVE does: the model with its MAC address
@@ -180,37 +172,25 @@ func (n *Node) pinned(machine, ostype string) string {
 	return kind
 }
 
-// defaultBoot returns the boot order of a new VM: its first disk, CD and
-// network card.
-func defaultBoot(config map[string]string) string {
-	var order []string
-	for _, cdrom := range []bool{false, true} {
-		if first := firstDrive(config, cdrom); first != "" {
-			order = append(order, first)
-		}
-	}
-	for i := range 32 {
-		if config["net"+text(i)] != "" {
-			order = append(order, "net"+text(i))
-			break
-		}
-	}
-	if len(order) == 0 {
-		return " " // PVE writes an empty order
-	}
-	return "order=" + strings.Join(order, ";")
+// A change is a wanted change of a VM's configuration.
+type change struct {
+	set    map[string]string
+	remove []string
+	force  bool // destroy disks that are removed instead of keeping them unused
 }
 
-func firstDrive(config map[string]string, cdrom bool) string {
-	for _, bus := range []string{"ide", "scsi", "virtio", "sata"} {
-		for i := range 31 {
-			key := bus + text(i)
-			if value := config[key]; value != "" && (parseDrive(value).media() == "cdrom") == cdrom {
-				return key
-			}
-		}
+// String writes a change as PVE logs it.
+func (ch change) String() string {
+	var fields []string
+	if len(ch.remove) > 0 {
+		fields = append(fields, "-delete "+strings.Join(ch.remove, ","))
 	}
-	return ""
+	for _, key := range sorted(ch.set) {
+		value := ch.set[key]
+		if key == "cipassword" {
+			value = "<hidden>"
+		}
+		fields = append(fields, "-"+key+" "+value)
+	}
+	return strings.Join(fields, " ")
 }
-
-func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

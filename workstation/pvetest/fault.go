@@ -2,10 +2,7 @@ package pvetest
 
 import (
 	"cmp"
-	"net/http"
 	"regexp"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -55,82 +52,3 @@ type Fault struct {
 }
 
 func (f *Fault) message() string { return cmp.Or(f.Message, "injected fault: "+string(f.Kind)) }
-
-// Inject plans a fault. It panics if Path is no regular expression.
-func (n *Node) Inject(fault Fault) {
-	fault.pattern = regexp.MustCompile(`^(?:` + cmp.Or(fault.Path, ".*") + `)$`)
-	fault.Times = cmp.Or(fault.Times, 1)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.faults = append(n.faults, &fault)
-}
-
-// ClearFaults forgets all faults that did not strike yet.
-func (n *Node) ClearFaults() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.faults = nil
-}
-
-// strike returns the fault that hits, and counts it.
-func (n *Node) strike(hits func(*Fault) bool) *Fault {
-	for i, f := range n.faults {
-		if !hits(f) {
-			continue
-		}
-		if f.Skip > 0 {
-			f.Skip--
-			continue
-		}
-		if f.Times--; f.Times == 0 {
-			n.faults = slices.Delete(n.faults, i, i+1)
-		}
-		return f
-	}
-	return nil
-}
-
-func (n *Node) taskFault(t *task) *Fault {
-	return n.strike(func(f *Fault) bool {
-		return f.Task == t.kind && (f.VMID == 0 || strings.TrimLeft(t.id, "0") == text(f.VMID))
-	})
-}
-
-// faulty answers a request, wrongly if that is planned.
-func (n *Node) faulty(r *http.Request, path string, work func() answer) answer {
-	f := n.strike(func(f *Fault) bool {
-		return f.Task == "" && (f.Method == "" || f.Method == r.Method) && f.pattern.MatchString(path)
-	})
-	if f == nil {
-		return work()
-	}
-	switch f.Kind {
-	case Refuse:
-		return fail(http.StatusInternalServerError, "%s", f.message())
-	case Forbid:
-		return fail(http.StatusForbidden, "%s", cmp.Or(f.Message, "Permission check failed"))
-	case DropBefore:
-		return answer{drop: true}
-	case ProxyDown:
-		return answer{status: 595, reason: cmp.Or(f.Message, "Connection refused")}
-	case ExpireTicket:
-		clear(n.tickets)
-		a := n.refused(n.authFailure("permission denied - invalid PVE ticket"))
-		a.reason = cmp.Or(f.Message, a.reason)
-		return a
-	}
-	a := work()
-	switch f.Kind {
-	case DropAfter:
-		a.drop = true
-	case ErrorAfter:
-		return fail(http.StatusInternalServerError, "%s", f.message())
-	case ProxyTimeout:
-		return answer{status: 596, reason: cmp.Or(f.Message, "Broken pipe")}
-	case Slow:
-		a.delay = f.Delay
-	case HangAfter:
-		a.hang = true
-	}
-	return a
-}

@@ -1,30 +1,16 @@
 package pvetest
 
 import (
-	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
-	"time"
 )
-
-type snapshot struct {
-	name, description string
-	taken             time.Time
-	ram               bool
-	config            map[string]string
-}
 
 func (v *vm) snapshot(name string) int {
 	return slices.IndexFunc(v.snaps, func(s snapshot) bool { return s.name == name })
 }
 
-func (n *Node) listSnapshots(c *call) answer {
-	v, refused := n.vmOf(c)
-	if v == nil {
-		return refused
-	}
+func (n *Node) listSnapshots(_ *call, v *vm) (any, error) {
 	list, parent := []map[string]any{}, ""
 	for _, s := range v.snaps {
 		entry := map[string]any{"name": s.name, "description": s.description, "snaptime": s.taken.Unix(), "vmstate": bit(s.ram)}
@@ -37,38 +23,32 @@ func (n *Node) listSnapshots(c *call) answer {
 	if parent != "" {
 		current["parent"] = parent
 	}
-	return ok(append(list, current))
+	return append(list, current), nil
 }
 
 // takeSnapshot is POST snapshot. One with RAM fails in QEMU if the VM has a
 // device of the host, whose state nobody can read.
-func (n *Node) takeSnapshot(c *call) answer {
-	v, refused := n.vmOf(c)
-	if v == nil {
-		return refused
-	}
+func (n *Node) takeSnapshot(c *call, v *vm) (any, error) {
 	name := c.get("snapname")
 	if name == "current" || strings.EqualFold(name, "pending") {
-		return fail(http.StatusInternalServerError, "unable to use snapshot name '%s' (reserved name)", name)
+		return nil, refuse("unable to use snapshot name '%s' (reserved name)", name)
 	}
 	ram := c.get("vmstate") == "1"
-	return n.do(c, job{kind: "qmsnapshot", vmid: v.id, takes: n.taskTime(), work: func(t *task) string {
+	return n.doVM(c, v, "qmsnapshot", func(t *task) error {
 		switch {
-		case locked(v) != "":
-			return locked(v)
 		case v.snapshot(name) >= 0:
-			return fmt.Sprintf("snapshot name '%s' already used", name)
+			return refuse("snapshot name '%s' already used", name)
 		case !n.canSnapshot(v):
-			return "snapshot feature is not available"
+			return refuse("snapshot feature is not available")
 		case ram && v.running && len(v.devices) > 0:
 			t.say("snapshot create failed: starting cleanup")
-			return fmt.Sprintf("VM %d qmp command 'savevm-start' failed - %s: VFIO migration is not supported in kernel", v.id, v.devices[0].Address)
+			return refuse("VM %d qmp command 'savevm-start' failed - %s: VFIO migration is not supported in kernel", v.id, v.devices[0].Address)
 		}
 		config := maps.Clone(v.config)
 		v.snaps = append(v.snaps, snapshot{name, c.get("description"), n.now, ram && v.running, config})
 		v.config["parent"] = name
-		return ""
-	}})
+		return nil
+	})
 }
 
 // canSnapshot reports whether all of a VM's disks are on storages with
@@ -84,26 +64,20 @@ func (n *Node) canSnapshot(v *vm) bool {
 	return true
 }
 
-func (n *Node) deleteSnapshot(c *call) answer {
-	v, refused := n.vmOf(c)
-	if v == nil {
-		return refused
-	}
-	return n.do(c, job{kind: "qmdelsnapshot", vmid: v.id, takes: n.taskTime(), work: func(*task) string {
+func (n *Node) deleteSnapshot(c *call, v *vm) (any, error) {
+	return n.doVM(c, v, "qmdelsnapshot", func(*task) error {
 		i := v.snapshot(c.get("snapname"))
 		switch {
-		case locked(v) != "":
-			return locked(v)
 		case i < 0:
-			return fmt.Sprintf("snapshot '%s' does not exist", c.get("snapname"))
+			return refuse("snapshot '%s' does not exist", c.get("snapname"))
 		}
 		v.snaps = slices.Delete(v.snaps, i, i+1)
 		delete(v.config, "parent")
 		if len(v.snaps) > 0 {
 			v.config["parent"] = v.snaps[len(v.snaps)-1].name
 		}
-		return ""
-	}})
+		return nil
+	})
 }
 
 // holds returns the snapshot that still needs a volume, or "".

@@ -1,9 +1,6 @@
 package pvetest
 
-import (
-	"cmp"
-	"time"
-)
+import "time"
 
 // A Guest says how the system inside a VM behaves. The zero Guest boots in ten
 // seconds, answers to its agent if one is configured, and shuts down in five
@@ -46,26 +43,4 @@ type Result struct {
 	Stderr []byte
 	// After is how long the command runs.
 	After time.Duration
-}
-
-// guest returns the behaviour of a VM's guest, its defaults filled in.
-func (n *Node) guest(vmid int) Guest {
-	g := n.host.Guests[vmid]
-	g.Boot, g.Shutdown = cmp.Or(g.Boot, 10*time.Second), cmp.Or(g.Shutdown, 5*time.Second)
-	return g
-}
-
-// SetGuest changes how the guest of a VM behaves from now on.
-func (n *Node) SetGuest(id int, guest Guest) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.advance()
-	n.keepGuest(id, guest)
-}
-
-func (n *Node) keepGuest(id int, guest Guest) {
-	if n.host.Guests == nil {
-		n.host.Guests = map[int]Guest{}
-	}
-	n.host.Guests[id] = guest
 }

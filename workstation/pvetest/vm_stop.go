@@ -1,10 +1,7 @@
 package pvetest
 
 import (
-	"fmt"
-	"net/http"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -44,7 +41,7 @@ func (n *Node) off(v *vm) {
 }
 
 // stop is POST status/stop: QEMU quits.
-func (n *Node) stop(c *call) answer {
+func (n *Node) stop(c *call) (any, error) {
 	id := c.number("vmid")
 	if slices.Contains(n.host.HA, id) {
 		return n.byHA(c, "stop", func() { n.endTask("qmstop", id, "root@pam", ending{}) })
@@ -57,17 +54,17 @@ func (n *Node) stop(c *call) answer {
 			}
 		}
 	}
-	return ok(n.endTask("qmstop", id, c.who.user, e).upid)
+	return n.endTask("qmstop", id, c.who.user, e).upid, nil
 }
 
 // shutdown is POST status/shutdown: the guest is asked, through its agent or
 // by ACPI, and waited for.
-func (n *Node) shutdown(c *call) answer {
+func (n *Node) shutdown(c *call) (any, error) {
 	id := c.number("vmid")
 	e := ending{ask: true, patience: seconds(c, 60), force: c.get("forceStop") == "1"}
 	if v := n.vms[id]; v != nil && v.paused {
 		if !e.force {
-			return fail(http.StatusInternalServerError, "VM is paused - cannot shutdown")
+			return nil, refuse("VM is paused - cannot shutdown")
 		}
 		e.ask = false
 	}
@@ -80,22 +77,19 @@ func (n *Node) shutdown(c *call) answer {
 		e.force = true
 		return n.byHA(c, "stop", func() { n.endTask("qmshutdown", id, "root@pam", e) })
 	}
-	return ok(n.endTask("qmshutdown", id, c.who.user, e).upid)
+	return n.endTask("qmshutdown", id, c.who.user, e).upid, nil
 }
 
 // reboot is POST status/reboot: the task shuts down, and the VM is started
 // again by another one. In between, another VM may take its devices.
-func (n *Node) reboot(c *call) answer {
-	v, refused := n.vmOf(c)
+func (n *Node) reboot(c *call, v *vm) (any, error) {
 	switch {
-	case v == nil:
-		return refused
 	case v.paused:
-		return fail(http.StatusInternalServerError, "VM is paused - cannot shutdown")
+		return nil, refuse("VM is paused - cannot shutdown")
 	case !v.running:
-		return fail(http.StatusInternalServerError, "VM %d not running", v.id)
+		return nil, refuse("VM %d not running", v.id)
 	}
-	return ok(n.endTask("qmreboot", v.id, c.who.user, ending{ask: true, again: true, patience: seconds(c, 60)}).upid)
+	return n.endTask("qmreboot", v.id, c.who.user, ending{ask: true, again: true, patience: seconds(c, 60)}).upid, nil
 }
 
 func seconds(c *call, otherwise int) time.Duration {
@@ -121,10 +115,10 @@ func (n *Node) endTask(kind string, id int, user string, e ending) *task {
 		v := n.vms[id]
 		switch {
 		case v == nil:
-			n.finish(t, fmt.Sprintf("unable to find configuration file for VM %d - no such machine", id))
+			n.finish(t, refuse("unable to find configuration file for VM %d - no such machine", id))
 		case !v.running:
-			n.finish(t, "")
-		case locked(v) != "":
+			n.finish(t, nil)
+		case locked(v) != nil:
 			n.finish(t, locked(v))
 		default:
 			v.reboot = e.again
@@ -143,7 +137,7 @@ func (n *Node) end(t *task, v *vm, e ending) {
 	case !n.ask(v):
 		if !e.force {
 			v.reboot = false
-			n.finish(t, "VM quit/powerdown failed")
+			n.finish(t, refuse("VM quit/powerdown failed"))
 			return
 		}
 		t.say("VM quit/powerdown failed - terminating now with SIGTERM")
@@ -156,7 +150,7 @@ func (n *Node) end(t *task, v *vm, e ending) {
 // the agent answers with an error.
 func (n *Node) ask(v *vm) bool {
 	guest, pid := n.guest(v.id), v.pid
-	byAgent := enabled(v.config["agent"]) && n.agentProblem(v) == ""
+	byAgent := enabled(v.config["agent"]) && n.agentProblem(v) == nil
 	switch {
 	case byAgent && guest.Refuse:
 		return false
@@ -178,7 +172,7 @@ func (n *Node) watch(t *task, v *vm, e ending) {
 		switch {
 		case v.pid != pid || !v.running:
 			n.cleanup(v)
-			n.finish(t, "")
+			n.finish(t, nil)
 			return
 		case left > 0 || forced:
 		case e.force:
@@ -187,81 +181,11 @@ func (n *Node) watch(t *task, v *vm, e ending) {
 			forced = true
 		default:
 			v.reboot = false
-			n.finish(t, "VM quit/powerdown failed - got timeout")
+			n.finish(t, refuse("VM quit/powerdown failed - got timeout"))
 			return
 		}
 		left -= time.Second
 		n.step(t, time.Second, look)
 	}
 	look()
-}
-
-func (n *Node) reset(c *call) answer {
-	v, refused := n.runningVM(c)
-	if v == nil {
-		return refused
-	}
-	return n.do(c, job{kind: "qmreset", vmid: v.id, takes: n.taskTime(), work: func(*task) string {
-		if problem := locked(v); problem != "" {
-			return problem
-		}
-		v.closing, v.commands = false, map[int]*command{}
-		n.boot(v)
-		return ""
-	}})
-}
-
-func (n *Node) runningVM(c *call) (*vm, answer) {
-	v, refused := n.vmOf(c)
-	if v != nil && !v.running {
-		return nil, fail(http.StatusInternalServerError, "VM %d not running", v.id)
-	}
-	return v, refused
-}
-
-// suspend pauses a VM, or writes it to disk, which passed-through devices do
-// not survive.
-func (n *Node) suspend(c *call) answer {
-	v, refused := n.runningVM(c)
-	if v == nil {
-		return refused
-	}
-	toDisk, kind := c.get("todisk") == "1", "qmpause"
-	if toDisk {
-		kind = "qmsuspend"
-		for key := range v.config {
-			if strings.HasPrefix(key, "hostpci") {
-				return fail(http.StatusInternalServerError, "cannot suspend VM to disk due to passed-through PCI device(s), which lack the possibility to save/restore their internal state")
-			}
-		}
-	}
-	return n.do(c, job{kind: kind, vmid: v.id, takes: n.taskTime(), work: func(*task) string {
-		if problem := locked(v); problem != "" {
-			return problem
-		}
-		if v.paused = true; toDisk {
-			n.off(v)
-			v.config["lock"] = "suspended"
-		}
-		return ""
-	}})
-}
-
-func (n *Node) resume(c *call) answer {
-	v, refused := n.vmOf(c)
-	switch {
-	case v == nil:
-		return refused
-	case v.config["lock"] == "suspended":
-		return ok(n.startTask(v.id, c.who.user).upid)
-	case !v.running:
-		return fail(http.StatusInternalServerError, "VM %d not running", v.id)
-	}
-	return n.do(c, job{kind: "qmresume", vmid: v.id, takes: n.taskTime(), work: func(*task) string {
-		if problem := locked(v); problem != "" {
-			return problem
-		}
-		n.unpause(v)
-		return ""
-	}})
 }

@@ -1,0 +1,175 @@
+package pvetest
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// ticketLife is how long a ticket is good for (PVE/AccessControl.pm).
+const ticketLife = 2 * time.Hour
+
+// A ticket is what a login with a password gives.
+type ticket struct {
+	user    string
+	csrf    string
+	expires time.Time
+}
+
+// accounts is who may use the node.
+type accounts struct {
+	*base
+	tickets map[string]*ticket
+}
+
+// authenticate returns who a request comes from, or PVE's refusal.
+func (a *accounts) authenticate(r *http.Request, anybody bool) (who identity, err error) {
+	cookie, err := r.Cookie("PVEAuthCookie")
+	header, byToken := strings.CutPrefix(r.Header.Get("Authorization"), "PVEAPIToken=")
+	switch {
+	case anybody:
+		return identity{token: byToken && err != nil}, nil
+	case err != nil && byToken:
+		return a.byToken(header)
+	case err != nil:
+		return identity{}, unauthorized("No ticket")
+	}
+	t, known := a.tickets[cookie.Value]
+	switch {
+	case !known || !t.expires.After(a.now):
+		return identity{}, a.authFailure("permission denied - invalid PVE ticket")
+	case r.Method != http.MethodGet && r.Header.Get("CSRFPreventionToken") != t.csrf:
+		return identity{}, unauthorized("Permission denied - invalid csrf token")
+	}
+	return a.identity(t.user), nil
+}
+
+// authFailure returns what a client learns of a wrong ticket or token: since
+// PVE 9 no longer why.
+func (a *accounts) authFailure(why string) error {
+	if a.host.major() < 9 {
+		return unauthorized(why)
+	}
+	return unauthorized("Authentication failed!")
+}
+
+func (a *accounts) identity(user string) identity {
+	who := identity{user: user, all: user == "root@pam", legacy: a.host.major() < 9}
+	for _, u := range a.host.Users {
+		if u.ID == user && !who.all {
+			who.grants = []map[string][]string{u.Privileges}
+		}
+	}
+	return who
+}
+
+func (a *accounts) byToken(header string) (who identity, err error) {
+	name, secret, _ := strings.Cut(header, "=")
+	user, id, _ := strings.Cut(name, "!")
+	var tokens []Token
+	if user == "root@pam" {
+		tokens = a.host.RootTokens
+	}
+	for _, u := range a.host.Users {
+		if u.ID == user {
+			tokens = u.Tokens
+		}
+	}
+	i := slices.IndexFunc(tokens, func(t Token) bool { return t.ID == id })
+	switch {
+	case i < 0:
+		return identity{}, a.authFailure(fmt.Sprintf("no such token '%s' for user '%s'", id, user))
+	case tokens[i].Secret != secret:
+		return identity{}, a.authFailure("invalid token value!")
+	}
+	who = a.identity(user)
+	who.user, who.token = name, true
+	if own := tokens[i].Privileges; own != nil {
+		who.all, who.grants = false, append(who.grants, own)
+	}
+	return who, nil
+}
+
+// login is POST /access/ticket. A ticket that is good is as good as a password,
+// root@pam's for anybody (PVE/API2/AccessControl.pm, create_ticket).
+func (a *accounts) login(c *call) (any, error) {
+	user := c.get("username")
+	if realm := c.get("realm"); realm != "" {
+		user += "@" + realm
+	}
+	password, known := cmp.Or(a.host.Password, "secret"), user == "root@pam"
+	for _, u := range a.host.Users {
+		if u.ID == user && u.Password != "" {
+			password, known = u.Password, true
+		}
+	}
+	old, isTicket := a.tickets[c.get("password")]
+	isTicket = isTicket && !a.now.After(old.expires) && (old.user == user || old.user == "root@pam")
+	if !known || c.get("password") != password && !isTicket {
+		return nil, refuseWith(http.StatusUnauthorized, "authentication failure")
+	}
+	t := &ticket{user: user, csrf: fmt.Sprintf("%08X:csrf%d", a.now.Unix(), a.random.Uint64()), expires: a.now.Add(ticketLife)}
+	name := fmt.Sprintf("PVE:%s:%08X::%x", user, a.now.Unix(), a.random.Uint64())
+	a.tickets[name] = t
+	return map[string]any{"username": user, "ticket": name, "CSRFPreventionToken": t.csrf, "clustername": ""}, nil
+}
+
+// topPaths are those of which access/permissions always speaks.
+var topPaths = []string{"/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms"}
+
+// permissions is GET /access/permissions: every path with its privileges,
+// inherited ones included; paths without any are left out.
+func (a *accounts) permissions(c *call) (any, error) {
+	who := c.who
+	if user := c.get("userid"); user != "" && user != who.user {
+		if err := who.needs("/access", "Sys.Audit"); err != nil {
+			return nil, err
+		}
+		who = a.identity(user)
+	}
+	paths := slices.Clone(topPaths)
+	for _, grant := range who.grants {
+		paths = append(paths, sorted(grant)...)
+	}
+	if c.has("path") {
+		paths = []string{c.get("path")}
+	}
+	tree := map[string]map[string]int{}
+	for _, path := range paths {
+		for _, privilege := range a.privileges() {
+			if who.may(path, privilege) {
+				if tree[path] == nil {
+					tree[path] = map[string]int{}
+				}
+				tree[path][privilege] = 1
+			}
+		}
+	}
+	return tree, nil
+}
+
+// privileges returns those that the node's version of PVE knows. PVE 9 has
+// several for the guest agent where PVE 8 had VM.Monitor.
+func (a *accounts) privileges() []string {
+	if a.host.major() >= 9 {
+		return allPrivileges
+	}
+	old := slices.DeleteFunc(slices.Clone(allPrivileges), func(p string) bool { return strings.HasPrefix(p, "VM.GuestAgent.") })
+	return append(old, "VM.Monitor")
+}
+
+// allPrivileges are those of the role Administrator (PVE manual, User
+// Management, Privileges).
+var allPrivileges = []string{
+	"Datastore.Allocate", "Datastore.AllocateSpace", "Datastore.AllocateTemplate", "Datastore.Audit",
+	"Group.Allocate", "Mapping.Audit", "Mapping.Modify", "Mapping.Use", "Permissions.Modify", "Pool.Allocate",
+	"Pool.Audit", "Realm.Allocate", "Realm.AllocateUser", "SDN.Allocate", "SDN.Audit", "SDN.Use", "Sys.AccessNetwork",
+	"Sys.Audit", "Sys.Console", "Sys.Incoming", "Sys.Modify", "Sys.PowerMgmt", "Sys.Syslog", "User.Modify",
+	"VM.Allocate", "VM.Audit", "VM.Backup", "VM.Clone", "VM.Config.CDROM", "VM.Config.CPU", "VM.Config.Cloudinit",
+	"VM.Config.Disk", "VM.Config.HWType", "VM.Config.Memory", "VM.Config.Network", "VM.Config.Options", "VM.Console",
+	"VM.GuestAgent.Audit", "VM.GuestAgent.FileRead", "VM.GuestAgent.FileSystemMgmt", "VM.GuestAgent.FileWrite",
+	"VM.GuestAgent.Unrestricted", "VM.Migrate", "VM.PowerMgmt", "VM.Replicate", "VM.Snapshot", "VM.Snapshot.Rollback",
+}

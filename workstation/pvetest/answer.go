@@ -1,0 +1,106 @@
+package pvetest
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// An answer is what the node sends back.
+type answer struct {
+	status int
+	reason string // the words in the status line, where PVE puts its message
+	body   []byte
+	drop   bool          // close the connection instead
+	hang   bool          // never answer
+	delay  time.Duration // real time
+}
+
+// respond gives the result of a method the form that PVE gives it. With
+// a refusal data is null, and the message stands in the status line, as far as
+// its first line, and since PVE 8 in the body (pve-http-server
+// PVE/APIServer/Formatter/Standard.pm). Who may not come in at all gets no
+// body, after three seconds.
+func (n *Node) respond(data any, err error) answer {
+	var no *refusal
+	switch {
+	case errors.Is(err, errGone):
+		return answer{drop: true}
+	case errors.As(err, &no):
+		reason, _, _ := strings.Cut(no.message, "\n")
+		if no.stranger {
+			return answer{status: no.status, reason: reason, delay: n.real(3 * time.Second)}
+		}
+		object := map[string]any{"data": nil, "message": no.message + "\n"}
+		if no.errors != nil {
+			object["errors"] = no.errors
+		}
+		body, _ := json.Marshal(object) // texts only
+		return answer{status: no.status, reason: reason, body: body}
+	}
+	body, err := json.Marshal(map[string]any{"data": data})
+	if err != nil {
+		return n.respond(nil, refuse("%v", err))
+	}
+	return answer{status: http.StatusOK, reason: "OK", body: body}
+}
+
+// wait lets the answer take its time, and reports whether there is one.
+func (a answer) wait(r *http.Request) bool {
+	if a.delay > 0 || a.hang {
+		timer := time.NewTimer(a.delay)
+		defer timer.Stop()
+		expired := timer.C
+		if a.hang {
+			expired = nil
+		}
+		select {
+		case <-expired:
+		case <-r.Context().Done():
+			return false
+		}
+	}
+	return !a.drop && r.Context().Err() == nil
+}
+
+// faulty answers a request, wrongly if that is planned.
+func (n *Node) faulty(r *http.Request, path string, work func() answer) answer {
+	f := n.strike(func(f *Fault) bool {
+		return f.Task == "" && (f.Method == "" || f.Method == r.Method) && f.pattern.MatchString(path)
+	})
+	if f == nil {
+		return work()
+	}
+	switch f.Kind {
+	case Refuse:
+		return n.respond(nil, refuse("%s", f.message()))
+	case Forbid:
+		return n.respond(nil, refuseWith(http.StatusForbidden, "%s", cmp.Or(f.Message, "Permission check failed")))
+	case DropBefore:
+		return answer{drop: true}
+	case ProxyDown:
+		return answer{status: 595, reason: cmp.Or(f.Message, "Connection refused")}
+	case ExpireTicket:
+		clear(n.tickets)
+		a := n.respond(nil, n.authFailure("permission denied - invalid PVE ticket"))
+		a.reason = cmp.Or(f.Message, a.reason)
+		return a
+	}
+	a := work()
+	switch f.Kind {
+	case DropAfter:
+		a.drop = true
+	case ErrorAfter:
+		return n.respond(nil, refuse("%s", f.message()))
+	case ProxyTimeout:
+		return answer{status: 596, reason: cmp.Or(f.Message, "Broken pipe")}
+	case Slow:
+		a.delay = f.Delay
+	case HangAfter:
+		a.hang = true
+	}
+	return a
+}

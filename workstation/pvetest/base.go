@@ -1,0 +1,113 @@
+package pvetest
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// A base is what all parts of a node stand on: its description, its time, its
+// chance, and the VMs.
+type base struct {
+	host     Host
+	random   *rand.Rand
+	now      time.Time // the node's time
+	due      []event
+	sequence int
+	pids     int
+	vms      map[int]*vm
+}
+
+// An event is something that will happen in the node.
+type event struct {
+	at       time.Time
+	sequence int
+	happen   func()
+}
+
+// after lets something happen d from now.
+func (b *base) after(d time.Duration, happen func()) {
+	b.sequence++
+	b.due = append(b.due, event{b.now.Add(d), b.sequence, happen})
+}
+
+// advanceTo lets everything happen that is due until then, each at its own time.
+func (b *base) advanceTo(until time.Time) {
+	for len(b.due) > 0 {
+		next := slices.MinFunc(b.due, func(a, b event) int {
+			return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.sequence, b.sequence))
+		})
+		if next.at.After(until) {
+			break
+		}
+		b.due = slices.DeleteFunc(b.due, func(e event) bool { return e.sequence == next.sequence })
+		b.now = next.at
+		next.happen()
+	}
+	if until.After(b.now) { // a clock may be set back
+		b.now = until
+	}
+}
+
+// pid returns the process ID of a new process.
+func (b *base) pid() int {
+	b.pids += 1 + b.random.IntN(40)
+	return b.pids
+}
+
+func (b *base) uuid() string {
+	r := b.random
+	return fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", r.Uint32(), r.IntN(1<<16), r.IntN(1<<12), r.IntN(1<<12), r.Uint64()>>16)
+}
+
+// guest returns the behaviour of a VM's guest, its defaults filled in.
+func (b *base) guest(vmid int) Guest {
+	g := b.host.Guests[vmid]
+	g.Boot, g.Shutdown = cmp.Or(g.Boot, 10*time.Second), cmp.Or(g.Shutdown, 5*time.Second)
+	return g
+}
+
+func (b *base) keepGuest(id int, guest Guest) {
+	if b.host.Guests == nil {
+		b.host.Guests = map[int]Guest{}
+	}
+	b.host.Guests[id] = guest
+}
+
+// guestKind returns what has a VMID, in PVE's words: a "VM" or a "CT"; "" for
+// nothing.
+func (b *base) guestKind(id int) string {
+	if _, container := b.host.Containers[id]; container {
+		return "CT"
+	}
+	if _, vm := b.vms[id]; vm {
+		return "VM"
+	}
+	return ""
+}
+
+// noConfig is PVE's refusal of a VM that does not exist.
+func (b *base) noConfig(vmid int) error {
+	return refuse("Configuration file 'nodes/%s/qemu-server/%d.conf' does not exist", b.host.Name, vmid)
+}
+
+// qemu returns the version of QEMU that the node's PVE has.
+func (b *base) qemu() string {
+	if b.host.major() < 9 {
+		return "9.2.0"
+	}
+	return "10.1.2"
+}
+
+// freeMemory returns the bytes that the host and the running VMs leave.
+func (b *base) freeMemory() int64 {
+	free := b.host.Memory - 2<<30 // what the host itself uses
+	for _, v := range b.vms {
+		if v.running {
+			free -= int64(atoi(v.config["memory"], 512)) << 20
+		}
+	}
+	return free
+}

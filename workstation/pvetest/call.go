@@ -1,0 +1,44 @@
+package pvetest
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/proxstation/proxstation/internal/pveschema"
+)
+
+// A call is a request that has a method: who wants what.
+type call struct {
+	context  context.Context
+	endpoint *pveschema.Endpoint
+	path     string
+	values   pveschema.Values
+	uploaded uploaded
+	who      identity
+}
+
+// An uploaded file is what is left of one: its length and checksum.
+type uploaded struct {
+	size   int64
+	sha256 string
+}
+
+func (c *call) get(name string) string { return c.values.Get(name) }
+func (c *call) has(name string) bool   { _, there := c.values[name]; return there }
+func (c *call) number(name string) int { n, _ := strconv.Atoi(c.get(name)); return n }
+
+// A Request is one that the node got, for tests that count round trips or go
+// through every point at which something can fail. Values that are secret
+// (passwords, what is written into a guest) are left out.
+type Request struct {
+	Method string
+	Path   string            // below /api2/json
+	Params map[string]string // without secrets
+	Status int               // 0 while it is being answered, and if it was dropped
+}
+
+// String returns the request's method and path.
+func (r Request) String() string { return r.Method + " " + r.Path }
+
+// A handler serves one method of the API.
+type handler func(n *Node, c *call) (any, error)

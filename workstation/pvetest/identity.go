@@ -1,0 +1,129 @@
+package pvetest
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation/internal/pveschema"
+)
+
+// An identity is who a request comes from.
+type identity struct {
+	user  string // "root@pam", or "ops@pve!automation" for a token
+	token bool
+	// all is set for root@pam and for its tokens without own privileges.
+	all bool
+	// grants are privileges by path, of the user and of the token: what all of
+	// them grant is allowed.
+	grants []map[string][]string
+	legacy bool // of a PVE before 9
+}
+
+// root reports whether PVE takes the identity for root@pam itself, which it
+// does for no token.
+func (who identity) root() bool { return who.user == "root@pam" }
+
+// may reports whether the identity has a privilege on a path: whether each of
+// its grants has it.
+func (who identity) may(path, privilege string) bool {
+	if who.all {
+		return true
+	}
+	for _, grant := range who.grants {
+		if !slices.Contains(nearest(grant, path), privilege) {
+			return false
+		}
+	}
+	return len(who.grants) > 0
+}
+
+// nearest returns the privileges that hold on a path: its own, or else those
+// of the nearest path above it (pve-access-control PVE/AccessControl.pm, roles).
+func nearest(grant map[string][]string, path string) []string {
+	for {
+		if privileges, there := grant[cmp.Or(path, "/")]; there {
+			return privileges
+		}
+		if path == "" || path == "/" {
+			return nil
+		}
+		path = path[:strings.LastIndex(path, "/")]
+	}
+}
+
+// needs refuses the identity unless it has the privilege.
+func (who identity) needs(path, privilege string) error {
+	if who.may(path, privilege) {
+		return nil
+	}
+	return forbid(path, privilege)
+}
+
+// lacks returns the check of an endpoint that fails, as PVE names it, or "".
+func (who identity) lacks(check pveschema.Check, names map[string]string) string {
+	if len(check) == 0 || who.all {
+		return ""
+	}
+	switch check[0] {
+	case "and", "or":
+		failed := ""
+		for _, inner := range check[1:] {
+			list, _ := inner.([]any)
+			missing := who.lacks(list, names)
+			if check[0] == "or" && missing == "" {
+				return ""
+			}
+			failed = cmp.Or(failed, missing)
+		}
+		return failed
+	case "perm":
+		return who.lacksPerm(check, names)
+	}
+	return ""
+}
+
+// lacksPerm checks ["perm", path, [privileges], "any", 1].
+func (who identity) lacksPerm(check pveschema.Check, names map[string]string) string {
+	path, _ := check[1].(string)
+	for name, value := range names {
+		path = strings.ReplaceAll(path, "{"+name+"}", value)
+	}
+	wanted, _ := check[2].([]any)
+	some := len(check) > 3 && check[3] == "any"
+	var missing, all []string
+	for _, w := range wanted {
+		privilege, _ := w.(string)
+		if who.legacy && strings.HasPrefix(privilege, "VM.GuestAgent.") {
+			privilege = "VM.Monitor"
+		}
+		all = append(all, privilege)
+		if !who.may(path, privilege) {
+			missing = append(missing, privilege)
+		}
+	}
+	switch {
+	case len(missing) == 0 || some && len(missing) < len(all):
+		return ""
+	case some:
+		return path + ", " + strings.Join(all, "|")
+	}
+	return path + ", " + missing[0]
+}
+
+// needsAny refuses the identity unless it has one of the privileges.
+func (who identity) needsAny(path string, privileges ...string) error {
+	if slices.ContainsFunc(privileges, func(p string) bool { return who.may(path, p) }) {
+		return nil
+	}
+	return forbid(path, strings.Join(privileges, "|"))
+}
+
+func (who identity) maySee(storage string) bool { return who.seesStorage(storage) == nil }
+
+// seesStorage refuses the identity unless a storage's content is its business.
+func (who identity) seesStorage(storage string) error {
+	return who.needsAny("/storage/"+storage, "Datastore.AllocateSpace", "Datastore.Audit")
+}
+
+func vmPath(id int) string { return "/vms/" + text(id) }

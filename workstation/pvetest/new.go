@@ -1,0 +1,93 @@
+package pvetest
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"strings"
+	"time"
+)
+
+// Options control a [Node]. Nil is fine.
+type Options struct {
+	// Now is the clock that the node's time follows; nil is time.Now. What
+	// makes a request wait (a slow answer, a lock) waits in real time.
+	Now func() time.Time
+	// Speed is how much faster the node's time runs than the clock; 0 is 1.
+	// Its tickets end that much sooner too: at 100 after 72 seconds, and
+	// go-proxmox by itself logs in again only after an hour (Connect of package
+	// workstation does at once). In a testing/synctest bubble leave it alone:
+	// time is free there.
+	Speed float64
+	// Seed makes process IDs, tickets and MAC addresses repeat; 0 is 1.
+	Seed uint64
+	// OnRequest is called with each request before the node looks at it. It
+	// may call the methods of the node: to let somebody else act between two
+	// requests of the client under test.
+	OnRequest func(Request)
+}
+
+// New returns a node that is as the host describes. It panics if the
+// description contradicts itself: a VM whose disk is on no storage.
+func New(host Host, opts *Options) *Node {
+	if opts == nil {
+		opts = &Options{}
+	}
+	b := &base{host: host.clone(), random: rand.New(rand.NewPCG(cmp.Or(opts.Seed, 1), 0)), pids: 1200, vms: map[int]*vm{}}
+	n := &Node{
+		clock: opts.Now, speed: cmp.Or(opts.Speed, 1), onRequest: opts.OnRequest, handlers: handlers(), base: b,
+		accounts: accounts{base: b, tickets: map[string]*ticket{}},
+		hardware: hardware{base: b, mappings: map[string]*Mapping{}, reserved: map[string]reservation{}, lost: map[string]bool{}},
+		store:    store{base: b, storages: map[string]*storage{}},
+		workers:  workers{base: b, locks: map[int]*task{}},
+	}
+	if n.clock == nil {
+		n.clock = time.Now
+	}
+	n.began = n.clock()
+	n.now = n.began
+	for _, s := range n.host.Storages {
+		n.storages[s.Name] = newStorage(s)
+	}
+	for _, m := range n.host.Mappings {
+		n.mappings[m.ID] = &m
+	}
+	for _, v := range n.host.VMs {
+		n.adopt(v)
+	}
+	for _, v := range n.host.VMs {
+		if !v.Running {
+			continue
+		}
+		machine := n.vms[v.ID]
+		delete(machine.config, "lock") // which came later than the start
+		if err := n.powerOn(machine); err != nil {
+			panic(fmt.Sprintf("pvetest: VM %d cannot run: %v", v.ID, err))
+		}
+		if lock := v.Config["lock"]; lock != "" {
+			machine.config["lock"] = lock
+		}
+	}
+	return n
+}
+
+// adopt makes a VM of the description, with its volumes.
+func (n *Node) adopt(v VM) {
+	machine := newVM(v.ID)
+	maps.Copy(machine.config, v.Config)
+	n.vms[v.ID] = machine
+	for _, key := range sorted(v.Config) {
+		drive := parseDrive(v.Config[key])
+		if !isDrive(key) && !strings.HasPrefix(key, "unused") || drive.media() == "cdrom" || drive.volume == "none" {
+			continue
+		}
+		s, name, there := n.volume(drive.volume)
+		if s == nil {
+			panic(fmt.Sprintf("pvetest: VM %d: %s is on no storage of the host", v.ID, key))
+		}
+		if !there {
+			s.volumes[name] = &Volume{Name: name, Size: parseSize(drive.options["size"]), VMID: v.ID, Format: "raw"}
+		}
+	}
+}

@@ -1,0 +1,179 @@
+package pvetest
+
+import (
+	"cmp"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// kind returns the content type of a volume by its name: "iso", "images".
+func (v *Volume) kind() string {
+	if first, _, found := strings.Cut(v.Name, "/"); found && first != text(v.VMID) {
+		return first
+	}
+	return "images"
+}
+
+// content is GET content: what the caller may see of what lies on a storage.
+func (n *Node) content(c *call) (any, error) {
+	s, err := n.online(c.get("storage"))
+	if err != nil {
+		return nil, err
+	}
+	list := []map[string]any{}
+	for _, name := range sorted(s.volumes) {
+		v := s.volumes[name]
+		if c.has("content") && c.get("content") != v.kind() || c.has("vmid") && c.number("vmid") != v.VMID {
+			continue
+		}
+		if v.VMID != 0 && !c.who.may("/storage/"+s.Name, "Datastore.Allocate") &&
+			!(c.who.may("/storage/"+s.Name, "Datastore.Audit") && c.who.may(vmPath(v.VMID), "VM.Config.Disk")) {
+			continue
+		}
+		entry := map[string]any{"volid": s.Name + ":" + name, "content": v.kind(), "format": cmp.Or(v.Format, "raw"), "size": v.Size, "ctime": n.began.Unix()}
+		if v.VMID != 0 {
+			entry["vmid"] = v.VMID
+		}
+		list = append(list, entry)
+	}
+	return list, nil
+}
+
+// volumeOf returns the volume of a call, named in full or within its storage.
+func (n *Node) volumeOf(c *call) (s *storage, v *Volume, err error) {
+	id := c.get("volume")
+	if !strings.Contains(id, ":") {
+		id = c.get("storage") + ":" + id
+	}
+	s, name, there := n.volume(id)
+	switch {
+	case s == nil:
+		return nil, nil, refuse("storage '%s' does not exist", c.get("storage"))
+	case !there:
+		return s, nil, refuse("volume '%s' does not exist", id)
+	}
+	return s, s.volumes[name], nil
+}
+
+func (n *Node) oneVolume(c *call) (any, error) {
+	s, v, err := n.volumeOf(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.who.seesStorage(s.Name); err != nil {
+		return nil, err
+	}
+	path := cmp.Or(s.Config["path"], "/dev/"+cmp.Or(s.Config["vgname"], s.Config["pool"])) + "/" + v.Name
+	return map[string]any{"path": path, "size": v.Size, "used": v.Size, "format": cmp.Or(v.Format, "raw")}, nil
+}
+
+func (n *Node) allocateVolume(c *call) (any, error) {
+	size := parseSize(c.get("size"))
+	if !strings.ContainsAny(c.get("size"), "MG") {
+		size <<= 10 // PVE takes a plain number for KiB
+	}
+	id, err := n.allocate(c.get("storage"), strings.TrimSuffix(c.get("filename"), ".raw"), size, c.number("vmid"))
+	if err != nil {
+		return nil, err
+	}
+	return id, nil
+}
+
+// deleteVolume is DELETE content/{volume}. PVE does not look whether a VM
+// still names it.
+func (n *Node) deleteVolume(c *call) (any, error) {
+	s, v, err := n.volumeOf(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.who.needs("/storage/"+s.Name, "Datastore.Allocate"); err != nil {
+		return nil, err
+	}
+	id := s.Name
+	if v.VMID != 0 {
+		id = text(v.VMID) + "@" + s.Name
+	}
+	return n.do(c, job{kind: "imgdel", id: id, takes: n.taskTime(), work: func(t *task) error {
+		delete(s.volumes, v.Name)
+		t.say("Removed volume '%s:%s'", s.Name, v.Name)
+		return nil
+	}})
+}
+
+var extensions = map[string]*regexp.Regexp{
+	"iso":    regexp.MustCompile(`(?i)\.(iso|img)$`),
+	"vztmpl": regexp.MustCompile(`(?i)\.tar\.(gz|xz|zst|bz2)$`),
+	"import": regexp.MustCompile(`(?i)\.(ova|ovf|qcow2|raw|vmdk|img)$`),
+}
+
+// newFile checks a file that is to be written to a storage.
+func (n *Node) newFile(c *call) (*storage, error) {
+	s, content, name := n.storages[c.get("storage")], c.get("content"), c.get("filename")
+	switch {
+	case s == nil:
+		return nil, refuse("storage '%s' does not exist", c.get("storage"))
+	case !s.files():
+		return nil, refuse("can't upload to storage type '%s'", s.Type)
+	case !extensions[content].MatchString(name) || strings.Contains(name, "/"):
+		return nil, wrong("filename", "wrong file extension")
+	case !s.holds(content):
+		return nil, refuse("storage '%s' does not support '%s' content", s.Name, content)
+	}
+	return s, nil
+}
+
+func (s *storage) keep(content, name string, size int64) {
+	format := content
+	if content == "import" {
+		format = name[strings.LastIndex(name, ".")+1:]
+	}
+	s.volumes[content+"/"+name] = &Volume{Name: content + "/" + name, Size: size, Format: format}
+}
+
+// upload is POST upload. What is in the file is not kept, only how long it is.
+func (n *Node) upload(c *call) (any, error) {
+	s, err := n.newFile(c)
+	if err != nil {
+		return nil, err
+	}
+	sum, size := c.get("checksum"), c.uploaded.size
+	if c.get("checksum-algorithm") == "sha256" && sum != "" && sum != c.uploaded.sha256 {
+		return n.do(c, job{kind: "imgcopy", takes: n.taskTime(), work: func(*task) error {
+			return refuse("checksum mismatch: got '%s' != expect '%s'", c.uploaded.sha256, sum)
+		}})
+	}
+	return n.do(c, job{kind: "imgcopy", takes: n.taskTime(), work: func(t *task) error {
+		if size > s.Total-s.used() {
+			return refuse("import failed: No space left on device")
+		}
+		s.keep(c.get("content"), c.get("filename"), size)
+		t.say("finished file import successfully")
+		return nil
+	}})
+}
+
+// download is POST download-url: the node fetches what the host's description
+// has under Downloads.
+func (n *Node) download(c *call) (any, error) {
+	s, err := n.newFile(c)
+	if err != nil {
+		return nil, err
+	}
+	name := c.get("filename")
+	return n.do(c, job{kind: "download", id: name, takes: 20 * time.Second, work: func(t *task) error {
+		size, known := n.host.Downloads[c.get("url")]
+		switch {
+		case s.volumes[c.get("content")+"/"+name] != nil:
+			return refuse("refusing to override existing file '%s'", name)
+		case !known:
+			t.say("ERROR 404: Not Found.")
+			return refuse("download failed: command '/usr/bin/wget' failed: exit code 8")
+		case size > s.Total-s.used():
+			return refuse("download failed: No space left on device")
+		}
+		s.keep(c.get("content"), name, size)
+		t.say("download of '%s' to '%s' finished", c.get("url"), name)
+		return nil
+	}})
+}

@@ -1,0 +1,193 @@
+package pvetest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A task is work that PVE does in the background (pve-common
+// PVE/RESTEnvironment.pm, fork_worker).
+type task struct {
+	upid   string
+	kind   string // "qmstart"
+	id     string // what it is about, mostly a VMID
+	user   string
+	pid    int
+	start  time.Time
+	end    time.Time // zero while it runs
+	exit   string    // "OK", or why not
+	log    []string
+	warns  int
+	fault  *Fault // planned failure, if any
+	cancel func() // undoes what is under way, on DELETE
+}
+
+func (t *task) running() bool { return t.end.IsZero() }
+
+func (t *task) pstart() int64 { return t.start.UnixMilli() / 10 & 0xfffffff }
+
+// workers is the node's work in the background.
+type workers struct {
+	*base
+	tasks  []*task
+	locks  map[int]*task // who holds the lock of a VM's configuration file
+	faults []*Fault
+}
+
+// fork makes a task that is running.
+func (w *workers) fork(kind, id, user string) *task {
+	t := &task{kind: kind, id: id, user: user, pid: w.pid(), start: w.now}
+	t.upid = fmt.Sprintf("UPID:%s:%08X:%08X:%08X:%s:%s:%s:", w.host.Name, t.pid, t.pstart(), w.now.Unix(), kind, id, user)
+	t.fault = w.taskFault(t)
+	w.tasks = append(w.tasks, t)
+	return t
+}
+
+// say adds to the task's log what PVE prints. It is for no task too: for what
+// somebody does at the host, nobody keeps a log.
+func (t *task) say(format string, args ...any) {
+	if t == nil {
+		return
+	}
+	t.log = append(t.log, strings.Split(strings.TrimRight(fmt.Sprintf(format, args...), "\n"), "\n")...)
+}
+
+// warn adds a warning that counts (log_warn; what Perl's own warn prints is a
+// line of the log like others).
+func (t *task) warn(format string, args ...any) {
+	if t == nil {
+		return
+	}
+	t.warns++
+	t.say("WARN: "+format, args...)
+}
+
+// step lets a task go on after d, if it still runs then.
+func (w *workers) step(t *task, d time.Duration, work func()) {
+	w.after(d, func() {
+		if t.running() {
+			work()
+		}
+	})
+}
+
+// taskTime is how long the node's short work takes.
+func (w *workers) taskTime() time.Duration {
+	return 300*time.Millisecond + time.Duration(w.random.IntN(400))*time.Millisecond
+}
+
+// A job is a task that does its work in one step.
+type job struct {
+	kind  string
+	vmid  int    // whose configuration it locks, if any
+	id    string // what the task is about, if it is no VM
+	takes time.Duration
+	work  func(t *task) error
+}
+
+// do begins a job and answers with its UPID.
+func (w *workers) do(c *call, j job) (any, error) {
+	id := j.id
+	if id == "" && j.vmid != 0 {
+		id = text(j.vmid)
+	}
+	t := w.fork(j.kind, id, c.who.user)
+	w.withLock(t, j.vmid, func() {
+		w.step(t, j.takes, func() { w.finish(t, j.work(t)) })
+	})
+	return t.upid, nil
+}
+
+// doVM is do for a job on a VM, which fails if the VM is gone or locked when the
+// job begins.
+func (w *workers) doVM(c *call, v *vm, kind string, work func(t *task) error) (any, error) {
+	return w.do(c, job{kind: kind, vmid: v.id, takes: w.taskTime(), work: func(t *task) error {
+		if w.vms[v.id] != v {
+			return w.noConfig(v.id)
+		}
+		if err := locked(v); err != nil {
+			return err
+		}
+		return work(t)
+	}})
+}
+
+// spoiled lets the task's planned fault strike before it does anything.
+func (w *workers) spoiled(t *task) bool {
+	switch {
+	case t.fault == nil:
+	case t.fault.Kind == TaskFails:
+		if t.cancel != nil {
+			t.cancel()
+		}
+		w.finish(t, refuse("%s", t.fault.message()))
+		return true
+	case t.fault.Kind == TaskHangs:
+		return true
+	}
+	return false
+}
+
+// finish ends a task; nil is success.
+func (w *workers) finish(t *task, err error) {
+	if !t.running() {
+		return
+	}
+	if err == nil && t.fault != nil {
+		switch t.fault.Kind {
+		case TaskFailsLate:
+			err = refuse("%s", t.fault.message())
+		case TaskWarns:
+			t.warn("%s", t.fault.message())
+		}
+	}
+	switch {
+	case err != nil:
+		t.exit = strings.ReplaceAll(strings.TrimRight(err.Error(), "\n"), "\n", " ")
+		t.say("TASK ERROR: %s", t.exit)
+	case t.warns > 0:
+		t.exit = fmt.Sprintf("WARNINGS: %d", t.warns)
+		t.say("TASK %s", t.exit)
+	default:
+		t.exit = "OK"
+		t.say("TASK OK")
+	}
+	t.end = w.now
+	w.unlock(t)
+}
+
+// interrupt ends a task in the middle.
+func (w *workers) interrupt(t *task) {
+	if t.running() {
+		if t.cancel != nil {
+			t.cancel()
+		}
+		w.finish(t, refuse("received interrupt"))
+	}
+}
+
+// strike returns the fault that hits, and counts it.
+func (w *workers) strike(hits func(*Fault) bool) *Fault {
+	for i, f := range w.faults {
+		if !hits(f) {
+			continue
+		}
+		if f.Skip > 0 {
+			f.Skip--
+			continue
+		}
+		if f.Times--; f.Times == 0 {
+			w.faults = slices.Delete(w.faults, i, i+1)
+		}
+		return f
+	}
+	return nil
+}
+
+func (w *workers) taskFault(t *task) *Fault {
+	return w.strike(func(f *Fault) bool {
+		return f.Task == t.kind && (f.VMID == 0 || strings.TrimLeft(t.id, "0") == text(f.VMID))
+	})
+}

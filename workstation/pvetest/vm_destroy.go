@@ -1,0 +1,65 @@
+package pvetest
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// destroy is DELETE qemu/{vmid}.
+func (n *Node) destroy(c *call, v *vm) (any, error) {
+	purge := c.get("purge") == "1"
+	refusal := func() error {
+		switch {
+		case n.vms[v.id] != v:
+			return n.noConfig(v.id)
+		case v.config["protection"] == "1":
+			return refuse("can't remove VM %d - protection mode enabled", v.id)
+		case slices.Contains(n.host.HA, v.id) && !purge:
+			return refuse("unable to remove VM %d - used in HA resources and purge parameter not set.", v.id)
+		case v.running:
+			return refuse("VM %d is running - destroy failed", v.id)
+		}
+		return nil
+	}
+	if err := refusal(); err != nil {
+		return nil, err
+	}
+	return n.do(c, job{kind: "qmdestroy", vmid: v.id, takes: n.taskTime(), work: func(*task) error {
+		if err := cmp.Or(refusal(), locked(v)); err != nil {
+			return err
+		}
+		n.erase(v, c.get("destroy-unreferenced-disks") == "1")
+		if purge {
+			n.purge(v.id)
+		}
+		return nil
+	}})
+}
+
+// erase takes a VM and its volumes out of the world: those that it names, and
+// on demand all that bear its number.
+func (n *Node) erase(v *vm, all bool) {
+	for _, section := range []map[string]string{v.config, v.pending} {
+		for _, value := range section {
+			if s, name, there := n.volume(parseDrive(value).volume); there && s.volumes[name].VMID == v.id {
+				delete(s.volumes, name)
+			}
+		}
+	}
+	for _, s := range n.storages {
+		maps.DeleteFunc(s.volumes, func(_ string, volume *Volume) bool { return all && volume.VMID == v.id })
+	}
+	n.unreserve(v.id)
+	delete(n.vms, v.id)
+}
+
+// purge takes a VM out of HA and backup jobs.
+func (n *Node) purge(id int) {
+	n.host.HA = slices.DeleteFunc(n.host.HA, func(other int) bool { return other == id })
+	for i, job := range n.host.Backups {
+		left := slices.DeleteFunc(strings.Split(job.VMIDs, ","), func(other string) bool { return other == text(id) })
+		n.host.Backups[i].VMIDs = strings.Join(left, ",")
+	}
+}
