@@ -1,15 +1,11 @@
 package workstation
 
 import (
-	"context"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/proxstation/proxstation"
-	"github.com/proxstation/proxstation/internal/pve"
 )
 
 // Advise judges what is around a set of VMs that share a card: what starts or
@@ -118,22 +114,4 @@ func (db DualBoot) StartWithHost(facts Facts, vmid int) (Plan, error) {
 			Have: map[string]string{"onboot": v.Config["onboot"]}, Notes: map[string]string{"onboot": "one of the VMs that share the card"}})
 	}
 	return plan, nil
-}
-
-// Watch yields the status of a set again and again, every so often but at most
-// once a second, until the context ends or the caller stops. An error is yielded too, and the next
-// status after it.
-func (n *Node) Watch(ctx context.Context, db DualBoot, every time.Duration) iter.Seq2[DualBootStatus, error] {
-	every = max(every, time.Second) // a status takes the node a dozen requests
-	return func(yield func(DualBootStatus, error) bool) {
-		for {
-			status, err := n.Status(ctx, db)
-			if ctx.Err() != nil || !yield(status, err) {
-				return
-			}
-			if pve.Sleep(ctx, every) != nil {
-				return
-			}
-		}
-	}
 }

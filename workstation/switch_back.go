@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/proxstation/proxstation/internal/pve"
@@ -85,21 +86,7 @@ func (s *switching) stopTarget(ctx context.Context) error {
 	return last
 }
 
-// settle waits until no task is at work on a VM, so that what it does is not
-// mistaken for its state, and ends tasks that take too long.
-func (s *switching) settle(ctx context.Context, id int, limit time.Duration) {
-	var tasks []pve.Task
-	err := s.until(ctx, limit, func(ctx context.Context) (bool, error) {
-		found, err := s.node.pve.RunningTasks(ctx, id)
-		if err == nil {
-			tasks = found
-		}
-		return err == nil && len(tasks) == 0, nil // a refusal now may be an answer later
-	})
-	if err == nil {
-		return
-	}
-	for _, task := range tasks {
-		_ = s.node.pve.StopTask(ctx, task.UPID) // whether it ended shows in the VM's state
-	}
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
 }

@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// errUnhealthy marks a card that must not be given to anybody.
-var errUnhealthy = errors.New("the card is not healthy")
+var (
+	// errUnhealthy marks a card that must not be given to anybody.
+	errUnhealthy = errors.New("the card is not healthy")
+	errGone      = errors.New("is not running any more")
+	errNotUp     = errors.New("the guest is not up in time")
+)
 
 // healthy asks the caller's check of the card, where there is one.
 func (s *switching) healthy(ctx context.Context) error {
@@ -74,27 +77,6 @@ func (s *switching) shutdown(ctx context.Context, id int) error {
 // get lost, until the VM is gone. The lease must last for all of it: the task
 // has the VM's lock, and with it perhaps the lease's place.
 func (s *switching) stopTime() time.Duration { return 2*s.db.Grace + time.Minute + leaseSlack }
-
-// moved reports whether something came of a request to a VM that runs: it is
-// off now, or a task is at work on it.
-func (s *switching) moved(ctx context.Context, id int) (bool, error) {
-	status, err := s.node.pve.Status(ctx, id)
-	if err != nil || !status.Running {
-		return err == nil, err
-	}
-	tasks, err := s.node.pve.RunningTasks(ctx, id)
-	return len(tasks) > 0, err
-}
-
-// wait waits for a task, but not longer than its phase may take.
-func (s *switching) wait(ctx context.Context, id int, task pve.UPID, limit time.Duration) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, errDeadline)
-	defer cancel()
-	_, err := s.node.pve.Wait(ctx, task, func(p pve.TaskProgress) {
-		s.say(id, fmt.Sprintf("%s for %s", p.UPID.Type(), p.Elapsed.Round(time.Second)))
-	})
-	return err
-}
 
 // start starts the target, unless it runs already.
 func (s *switching) start(ctx context.Context) error {
@@ -173,33 +155,4 @@ func (s *switching) up(ctx context.Context, id int) error {
 		return nil
 	}
 	return s.node.pve.AgentPing(ctx, id)
-}
-
-var (
-	errDeadline = errors.New("it took too long")
-	errGone     = errors.New("is not running any more")
-)
-
-// until asks again, once a second, until done says so or the time is up.
-// Requests that got no answer are asked again.
-func (s *switching) until(ctx context.Context, limit time.Duration, done func(context.Context) (bool, error)) error {
-	inner, cancel := context.WithTimeoutCause(ctx, limit, errDeadline)
-	defer cancel()
-	for {
-		yes, err := done(inner)
-		switch {
-		case yes:
-			return nil
-		case err != nil && !uncertain(err) && inner.Err() == nil:
-			return err
-		}
-		if err := pve.Sleep(inner, time.Second); err != nil {
-			return err
-		}
-	}
-}
-
-func firstLine(err error) string {
-	line, _, _ := strings.Cut(err.Error(), "\n")
-	return line
 }

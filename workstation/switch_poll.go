@@ -1,0 +1,71 @@
+package workstation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/proxstation/proxstation/internal/pve"
+)
+
+var errDeadline = errors.New("it took too long")
+
+// until asks again, once a second, until done says so or the time is up.
+// Requests that got no answer are asked again.
+func (s *switching) until(ctx context.Context, limit time.Duration, done func(context.Context) (bool, error)) error {
+	inner, cancel := context.WithTimeoutCause(ctx, limit, errDeadline)
+	defer cancel()
+	for {
+		yes, err := done(inner)
+		switch {
+		case yes:
+			return nil
+		case err != nil && !uncertain(err) && inner.Err() == nil:
+			return err
+		}
+		if err := pve.Sleep(inner, time.Second); err != nil {
+			return err
+		}
+	}
+}
+
+// wait waits for a task, but not longer than its phase may take.
+func (s *switching) wait(ctx context.Context, id int, task pve.UPID, limit time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errDeadline)
+	defer cancel()
+	_, err := s.node.pve.Wait(ctx, task, func(p pve.TaskProgress) {
+		s.say(id, fmt.Sprintf("%s for %s", p.UPID.Type(), p.Elapsed.Round(time.Second)))
+	})
+	return err
+}
+
+// moved reports whether something came of a request to a VM that runs: it is
+// off now, or a task is at work on it.
+func (s *switching) moved(ctx context.Context, id int) (bool, error) {
+	status, err := s.node.pve.Status(ctx, id)
+	if err != nil || !status.Running {
+		return err == nil, err
+	}
+	tasks, err := s.node.pve.RunningTasks(ctx, id)
+	return len(tasks) > 0, err
+}
+
+// settle waits until no task is at work on a VM, so that what it does is not
+// mistaken for its state, and ends tasks that take too long.
+func (s *switching) settle(ctx context.Context, id int, limit time.Duration) {
+	var tasks []pve.Task
+	err := s.until(ctx, limit, func(ctx context.Context) (bool, error) {
+		found, err := s.node.pve.RunningTasks(ctx, id)
+		if err == nil {
+			tasks = found
+		}
+		return err == nil && len(tasks) == 0, nil // a refusal now may be an answer later
+	})
+	if err == nil {
+		return
+	}
+	for _, task := range tasks {
+		_ = s.node.pve.StopTask(ctx, task.UPID) // whether it ended shows in the VM's state
+	}
+}
