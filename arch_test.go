@@ -45,7 +45,7 @@ var arrows = map[string][]string{
 	// The only package that knows all others. It imports go-proxmox for the
 	// constructor that takes the caller's client.
 	"workstation": {"", "iommu", "gpu", "storage", "internal/pve",
-		"workstation/rustdesk", "github.com/luthermonson/go-proxmox", "github.com/jaypipes/ghw", "golang.org/x/sync"},
+		"github.com/luthermonson/go-proxmox", "github.com/jaypipes/ghw", "golang.org/x/sync"},
 	"workstation/rustdesk": {""},
 	"workstation/recovery": {},
 

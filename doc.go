@@ -3,8 +3,9 @@
 // that take turns on one NVIDIA card.
 //
 // This package holds the vocabulary that all others share: a [Finding] is what
-// a judgement returns, an [Answer] is what a probe returns, and a [Secret]
-// never shows its text. The work is done by these packages:
+// a judgement returns, an [Answer] is what a probe returns, a [Secret] never
+// shows its text, and a [GuestCommand] runs inside a guest. The work is done by
+// these packages:
 //
 //   - [github.com/proxstation/proxstation/iommu] reads the host's PCI
 //     functions, IOMMU groups, interrupt remapping and boot loader; it changes

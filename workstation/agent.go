@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
+	"strings"
 	"time"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
@@ -41,13 +44,11 @@ type Agent struct {
 // Agent returns the guest agent of a VM. It makes no request.
 func (n *Node) Agent(vmid int) Agent { return Agent{n, vmid} }
 
-// Wait waits until the agent answers, at most for a while, and reports
-// progress. What the agent said last is part of the error.
-func (a Agent) Wait(ctx context.Context, atMost time.Duration, progress func(Event)) error {
+// Wait waits until the agent answers, but no longer than atMost. The error
+// matches [ErrAgent] if the agent did not answer in that time.
+func (a Agent) Wait(ctx context.Context, atMost time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, atMost, errDeadline)
 	defer cancel()
-	report := reporter{report: progress}
-	report.enter(PhaseUp, a.vmid, "waiting for the guest agent")
 	for {
 		err := a.node.pve.AgentPing(ctx, a.vmid)
 		if err == nil {
@@ -59,44 +60,24 @@ func (a Agent) Wait(ctx context.Context, atMost time.Duration, progress func(Eve
 		if sleepErr := pve.Sleep(ctx, time.Second); sleepErr != nil {
 			return fmt.Errorf("workstation: VM %d: %w: %w", a.vmid, ErrAgent, sleepErr)
 		}
-		report.say(a.vmid, "waiting for the guest agent")
 	}
 }
 
-// A Command is a program to run in a guest.
-type Command struct {
-	// Argv is the program and its arguments; no shell comes between.
-	Argv []string
-	// Input is given on standard input, at most 64 KiB. It is never shown.
-	Input string
-	// Timeout bounds the wait; 0 is five minutes. The program is not ended:
-	// the agent cannot.
-	Timeout time.Duration
-}
-
-// An Output is what a command left.
-type Output struct {
-	Code int
-	// Signal is the number of the signal that ended the command, or of the
-	// exception on Windows; 0 where it ended by itself.
-	Signal         int
-	Stdout, Stderr string
-	// Truncated says that the agent kept only the first 16 MiB.
-	Truncated bool
-}
-
-// Run runs a command in the guest and waits until it has ended. A command
-// that ends with another code than 0, or by a signal, is no error: that is in
-// the Output.
-// If the answer to the start is lost the error matches [ErrNoAnswer], and the
-// command may be running; it is not started again. Without a program it matches
-// [ErrInvalid], with too much input [ErrTooLarge].
-func (a Agent) Run(ctx context.Context, c Command) (Output, error) {
+// Run runs a command in the guest and waits until the command has ended. An
+// exit code other than 0, or a signal, is not an error; both are in the output,
+// of which the agent keeps the first 16 MiB. The command's input is at most 64
+// KiB. A command that takes longer than its timeout goes on in the guest: the
+// agent cannot end it.
+//
+// If the answer to the start is lost, the error matches [ErrNoAnswer]: the
+// command may be running, and it is not started again. Without a program the
+// error matches [ErrInvalid], with too much input [ErrTooLarge].
+func (a Agent) Run(ctx context.Context, c proxstation.GuestCommand) (proxstation.GuestOutput, error) {
 	if len(c.Argv) == 0 {
-		return Output{}, &InvalidError{VMID: a.vmid, Field: "command", Why: "it names no program"}
+		return proxstation.GuestOutput{}, &InvalidError{VMID: a.vmid, Field: "command", Why: "it names no program"}
 	}
 	if len(c.Input) > maxInput {
-		return Output{}, fmt.Errorf("workstation: VM %d: %d bytes of input, %d are the most: %w", a.vmid, len(c.Input), maxInput, ErrTooLarge)
+		return proxstation.GuestOutput{}, fmt.Errorf("workstation: VM %d: %d bytes of input, %d are the most: %w", a.vmid, len(c.Input), maxInput, ErrTooLarge)
 	}
 	timeout := c.Timeout
 	if timeout == 0 {
@@ -106,18 +87,18 @@ func (a Agent) Run(ctx context.Context, c Command) (Output, error) {
 	defer cancel()
 	pid, err := a.node.pve.AgentExec(ctx, a.vmid, c.Argv, c.Input)
 	if err != nil {
-		return Output{}, err
+		return proxstation.GuestOutput{}, err
 	}
 	for pause := 100 * time.Millisecond; ; pause = min(pause*2, 2*time.Second) {
 		s, err := a.node.pve.AgentExecStatus(ctx, a.vmid, pid)
 		switch {
 		case err == nil && s.Exited:
-			return Output{Code: s.Code, Signal: s.Signal, Stdout: s.Stdout, Stderr: s.Stderr, Truncated: s.Truncated}, nil
+			return proxstation.GuestOutput{Code: s.Code, Signal: s.Signal, Stdout: s.Stdout, Stderr: s.Stderr, Truncated: s.Truncated}, nil
 		case err != nil && ctx.Err() == nil:
-			return Output{}, err
+			return proxstation.GuestOutput{}, err
 		}
 		if err := pve.Sleep(ctx, pause); err != nil {
-			return Output{}, fmt.Errorf("workstation: VM %d: %s has not ended: %w", a.vmid, c.Argv[0], err)
+			return proxstation.GuestOutput{}, fmt.Errorf("workstation: VM %d: %s has not ended: %w", a.vmid, c.Argv[0], err)
 		}
 	}
 }
@@ -133,18 +114,32 @@ func (a Agent) WriteFile(ctx context.Context, path string, data []byte) error {
 	return a.node.pve.AgentFileWrite(ctx, a.vmid, path, data)
 }
 
-// ReadFile reads a file in the guest. One that is larger than [MaxGuestRead]
-// is an error that matches [ErrTooLarge], never half a file; one that is not
-// there is a [RequestError] with the agent's words.
+// ReadFile reads a file in the guest. A file larger than [MaxGuestRead] is an
+// error that matches [ErrTooLarge], never half a file.
+//
+// The error for a file that does not exist is a [RequestError] with the agent's
+// words. It matches [fs.ErrNotExist] where those words are English, as on Linux
+// and macOS; Windows answers in the guest's language (qga/commands-win32.c), so
+// that there a missing file cannot be told from other failures.
 func (a Agent) ReadFile(ctx context.Context, path string) ([]byte, error) {
 	content, truncated, err := a.node.pve.AgentFileRead(ctx, a.vmid, path)
 	if err == nil && truncated {
 		err = fmt.Errorf("workstation: VM %d: %s: %w", a.vmid, path, ErrTooLarge)
 	}
 	if err != nil {
-		return nil, err
+		return nil, notExist(err)
 	}
 	return []byte(content), nil
+}
+
+// notExist makes the agent's refusal to open a missing file match
+// [fs.ErrNotExist].
+func notExist(err error) error {
+	var refused *RequestError
+	if errors.As(err, &refused) && !errors.Is(err, ErrAgent) && strings.Contains(strings.ToLower(refused.Message), "no such file") {
+		return fmt.Errorf("%w: %w", err, fs.ErrNotExist)
+	}
+	return err
 }
 
 // OS returns what the agent says of the guest's system, by the names of

@@ -25,10 +25,10 @@
 // [Node.Status] and [Node.Watch] tell who has the card, [Preflight] and
 // [DualBoot.Advise] what is in the way of a switch.
 //
-// Inside a guest, an [Agent] runs commands and moves files.
-// [Node.SetUpRustDesk] and [Node.PlanRustDesk] make it reachable from
-// elsewhere, [Node.SetUpRustDeskServer] over a server of one's own, and [Ways]
-// lists the other ways in. [Node.Upload] and
+// Inside a guest, an [Agent] runs commands and moves files. It is what package
+// rustdesk needs to make the guest reachable from elsewhere (SetUp, PlanFor) or
+// to make it an own server (SetUpServer). [WaysIn] lists the other ways to reach
+// a VM. [Node.Upload] and
 // [Node.Download] bring images to the node; [FindOSXProxmox] finds those of a
 // checkout on the host.
 //

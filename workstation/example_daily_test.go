@@ -141,11 +141,11 @@ func ExampleAgent() {
 	node, closeNode := embeddedNode(host)
 	defer closeNode()
 	agent := node.Agent(140)
-	if err := agent.Wait(ctx, time.Minute, nil); err != nil {
+	if err := agent.Wait(ctx, time.Minute); err != nil {
 		fmt.Println(err)
 		return
 	}
-	out, err := agent.Run(ctx, workstation.Command{Argv: []string{"false"}})
+	out, err := agent.Run(ctx, proxstation.GuestCommand{Argv: []string{"false"}})
 	fmt.Println(out.Code, err) // a command that fails is an answer
 	name, err := agent.ReadFile(ctx, "/etc/hostname")
 	fmt.Printf("%s%v\n", name, err)
@@ -156,17 +156,18 @@ func ExampleAgent() {
 }
 
 // All workstations to a server of one's own.
-func ExampleNode_PlanRustDesk() {
+func ExampleAgent_rustDesk() {
 	own := rustdesk.Config{Server: rustdesk.Server{ID: "rd.example", Key: proxstation.NewSecret("OeVuKk5nlHiXp+APNn0Y3pC1Iwpwn44JGqrQCsWqmBw=")}}
 	host := pair()
 	host.VMs[0].Running, host.VMs[1].Running = false, true
 	node, closeNode := embeddedNode(host)
 	defer closeNode()
-	if err := node.Agent(141).Wait(context.Background(), time.Minute, nil); err != nil {
+	agent := node.Agent(141)
+	if err := agent.Wait(context.Background(), time.Minute); err != nil {
 		fmt.Println(err)
 		return
 	}
-	plan, err := node.PlanRustDesk(context.Background(), []workstation.RemoteGuest{{VMID: 141, OS: rustdesk.Linux, Config: own}})
+	plan, err := rustdesk.PlanFor(context.Background(), []rustdesk.Target{{Name: "VM 141", Guest: agent, OS: rustdesk.Linux, Config: own}})
 	if err != nil {
 		fmt.Println(err)
 		return

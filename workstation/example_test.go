@@ -150,14 +150,14 @@ func ExampleDualBoot_Advise() {
 	// Output: switch.fast-startup - in the guest, as administrator: powercfg /h off
 }
 
-func ExampleNode_SetUpRustDesk() {
+func ExampleNode_Agent() {
 	host := pair()
 	host.Guests = map[int]pvetest.Guest{140: {Exec: func([]string, []byte) pvetest.Result { // a guest in which it is installed already
 		return pvetest.Result{Stdout: []byte("rustdesk: version 1.4.7\nrustdesk: service running\nrustdesk: id 123456789\nrustdesk: done\n")}
 	}}}
 	node, closeNode := embeddedNode(host)
 	defer closeNode()
-	report, err := node.SetUpRustDesk(context.Background(), 140, rustdesk.Setup{OS: rustdesk.Linux}, nil)
+	report, err := rustdesk.SetUp(context.Background(), node.Agent(140), rustdesk.Setup{OS: rustdesk.Linux}, nil)
 	fmt.Println(report.Link(), err)
 	// Output: rustdesk://connect/123456789 <nil>
 }

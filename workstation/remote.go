@@ -1,105 +1,72 @@
 package workstation
 
 import (
-	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"net/netip"
+	"regexp"
+	"slices"
 	"strings"
-	"time"
-
-	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// scriptPaths are where a set-up script lies in a guest: where only an
-// administrator can write, because it runs as one.
-var scriptPaths = map[rustdesk.OS]string{
-	rustdesk.Linux:   "/root/.proxstation-rustdesk.sh",
-	rustdesk.Windows: `C:\Windows\proxstation-rustdesk.ps1`,
-	rustdesk.MacOS:   "/var/root/.proxstation-rustdesk.sh",
+// A WayIn is a way to reach a workstation from elsewhere.
+type WayIn struct {
+	// Name is "RDP", "SSH", "Moonlight", "VNC", "SPICE" or "serial console".
+	Name string
+	// Address opens the way in, or says where to point the program.
+	Address string
+	// Needs is what has to be true in the guest or on the host.
+	Needs string
 }
 
-// SetUpRustDesk installs and configures RustDesk in a guest through its agent
-// and returns what it found, the guest's ID among it. It can be repeated: what
-// is as wanted is left alone. The password and the key go over the command's
-// input, and are in no file, event or error. It needs what [Agent.Run] does.
-//
-// The error is a [rustdesk.SetupError] if the script stopped, beside what is
-// known so far. A macOS guest asks a human for its permissions: see
-// [rustdesk.MacOSTasks].
-func (n *Node) SetUpRustDesk(ctx context.Context, vmid int, setup rustdesk.Setup, progress func(Event)) (rustdesk.Report, error) {
-	script, err := setup.Script()
-	if err != nil {
-		return rustdesk.Report{}, err
-	}
-	report := reporter{report: progress}
-	output, err := n.runScript(ctx, vmid, script, report)
-	if err != nil {
-		return rustdesk.Report{}, err
-	}
-	result, err := rustdesk.ParseReport(output)
-	if err == nil {
-		state := "runs"
-		if !result.Running {
-			state = "is there and does not run"
+// WaysIn returns the ways to reach a VM beside RustDesk, judged by its
+// configuration and its addresses. It does not know whether the program at the
+// other end runs. It is pure.
+func WaysIn(v VMFacts, addresses []netip.Addr) []WayIn {
+	var ways []WayIn
+	for _, a := range addresses {
+		if a.IsLinkLocalUnicast() {
+			continue
 		}
-		report.enter(PhaseDone, vmid, "RustDesk "+state+"; its ID is "+string(result.ID))
+		host := strings.TrimSuffix(netip.AddrPortFrom(a, 0).String(), ":0") // an IPv6 address gets its brackets
+		if strings.HasPrefix(v.Config["ostype"], "win") {
+			ways = append(ways, WayIn{"RDP", "rdp://full%20address=s:" + host + ":3389", "Remote Desktop allowed (Windows Pro); it draws without the card's display"})
+		} else {
+			ways = append(ways, WayIn{"SSH", "ssh://" + host, "sshd in the guest"})
+		}
+		if len(v.HostPCI()) > 0 {
+			ways = append(ways, WayIn{"Moonlight", host, "Sunshine in the guest, paired at https://" + host + ":47990; and a display or dummy plug at the card"})
+		}
 	}
-	return result, err
+	vga, _ := parseProperties("vga", v.Config["vga"]).get("type")
+	console := WayIn{"VNC", "PVE's console of VM " + fmt.Sprint(v.ID), "shows the emulated display, not the card's"}
+	switch {
+	case vga == "none":
+		return ways
+	case spice.MatchString(vga):
+		console.Name = "SPICE"
+	case strings.HasPrefix(vga, "serial"):
+		console.Name, console.Needs = "serial console", "a login on the guest's serial port; it shows text only"
+	}
+	return append(ways, console)
 }
 
-// SetUpRustDeskServer makes a guest an own RustDesk server through its agent
-// and returns it, ready for [rustdesk.Unattended] and [Node.PlanRustDesk]. It
-// can be repeated: what is as wanted is left alone. The last event says what
-// changed. For the VM see [RustDeskServer]. It needs what [Agent.Run] does.
-//
-// The error is a [rustdesk.SetupError] if the script stopped.
-func (n *Node) SetUpRustDeskServer(ctx context.Context, vmid int, setup rustdesk.ServerSetup, progress func(Event)) (rustdesk.Server, error) {
-	script, err := setup.Script()
+// spice matches the displays that PVE shows over SPICE (qemu-server
+// PVE/QemuServer.pm, vga_conf_has_spice).
+var spice = regexp.MustCompile(`^qxl[234]?$`)
+
+// WaysIn returns the ways to reach a VM, with the addresses that the guest
+// agent reports. If the agent reports no addresses, the error says why, and the
+// ways that need no address come beside it: PVE's console, as long as the VM
+// has an emulated display. The error matches [ErrAgent] if no agent answers.
+func (n *Node) WaysIn(ctx context.Context, vmid int) ([]WayIn, error) {
+	config, err := n.pve.Config(ctx, vmid)
 	if err != nil {
-		return rustdesk.Server{}, err
+		return nil, err
 	}
-	report := reporter{report: progress}
-	output, err := n.runScript(ctx, vmid, script, report)
-	if err != nil {
-		return rustdesk.Server{}, err
-	}
-	result, err := setup.ParseReport(output)
-	if err != nil {
-		return rustdesk.Server{}, err
-	}
-	report.enter(PhaseDone, vmid, "RustDesk's server runs; changed: "+cmp.Or(strings.Join(result.Changed, ", "), "nothing"))
-	return result.Server, nil
+	addresses, err := n.pve.AgentAddresses(ctx, vmid)
+	return WaysIn(VMFacts{ID: vmid, Config: config.Values}, addresses), err
 }
 
-// runScript runs a set-up script in a guest and returns what it printed.
-func (n *Node) runScript(ctx context.Context, vmid int, script rustdesk.Script, report reporter) (string, error) {
-	agent := n.Agent(vmid)
-	if err := agent.Wait(ctx, 5*time.Minute, report.report); err != nil {
-		return "", err
-	}
-	path, known := scriptPaths[script.OS]
-	if !known {
-		return "", fmt.Errorf("workstation: VM %d: no way to run a script on %q: %w", vmid, script.OS, ErrInvalid)
-	}
-	report.enter(PhaseApply, vmid, "setting RustDesk up in the guest, which may take minutes")
-	if err := agent.placeScript(ctx, path, script); err != nil {
-		return "", err
-	}
-	out, err := agent.Run(ctx, Command{Argv: script.Command(path), Input: script.Stdin.Reveal(), Timeout: 20 * time.Minute})
-	return out.Stdout, err
-}
-
-// placeScript writes a script where [scriptPaths] says. The agent itself makes
-// files that everybody may write (qemu qga/commands-posix.c,
-// safe_open_or_create), and this one runs as root.
-func (a Agent) placeScript(ctx context.Context, path string, script rustdesk.Script) error {
-	if script.OS == rustdesk.Windows { // files there have the rights of their directory
-		return a.WriteFile(ctx, path, []byte(script.Body))
-	}
-	write := []string{"/bin/sh", "-c", `umask 077 && rm -f "$1" && cat >"$1"`, "sh", path}
-	out, err := a.Run(ctx, Command{Argv: write, Input: script.Body})
-	if err == nil && out.Code != 0 {
-		err = &rustdesk.SetupError{Stage: "script", Reason: "cannot write " + path + ": " + strings.TrimSpace(out.Stderr)}
-	}
-	return err
-}
+func sortedIDs[V any](m map[int]V) []int { return slices.Sorted(maps.Keys(m)) }

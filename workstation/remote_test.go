@@ -28,12 +28,15 @@ func TestMoveToAnOwnRustDeskServer(t *testing.T) {
 		sim := pvetest.New(host, nil)
 		node := open(sim)
 		time.Sleep(time.Minute)
-		guests := []workstation.RemoteGuest{{VMID: 140, OS: rustdesk.Linux, Config: own}, {VMID: 141, OS: rustdesk.Linux, Config: own}}
-		plan, err := node.PlanRustDesk(t.Context(), guests)
+		targets := []rustdesk.Target{
+			{Name: "VM 140", Guest: node.Agent(140), OS: rustdesk.Linux, Config: own},
+			{Name: "VM 141", Guest: node.Agent(141), OS: rustdesk.Linux, Config: own},
+		}
+		plan, err := rustdesk.PlanFor(t.Context(), targets)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(plan.Steps) != 1 || plan.Steps[0].Guest.VMID != 140 || plan.Unreached[141] == nil {
+		if len(plan.Steps) != 1 || plan.Steps[0].Target.Name != "VM 140" || len(plan.Unreached) != 1 || plan.Unreached[0].Name != "VM 141" {
 			t.Fatalf("plan %s", plan) // 141 is off
 		}
 		for _, want := range []string{"custom-rendezvous-server", "rd.example", "? VM 141"} {
@@ -44,8 +47,8 @@ func TestMoveToAnOwnRustDeskServer(t *testing.T) {
 		if shown := plan.String() + fmt.Sprintf("%+v", plan); strings.Contains(shown, key) {
 			t.Error("the plan shows the key")
 		}
-		reports, err := node.ApplyRustDesk(t.Context(), plan, nil)
-		if err != nil || reports[140].ID != "123456789" {
+		reports, err := plan.Apply(t.Context(), nil)
+		if err != nil || len(reports) != 1 || reports[0].ID != "123456789" {
 			t.Errorf("reports %v, %v", reports, err)
 		}
 		file, err := own.File()
@@ -59,13 +62,13 @@ func TestMoveToAnOwnRustDeskServer(t *testing.T) {
 		if err := node.Agent(140).WriteFile(t.Context(), path, []byte(file.Reveal())); err != nil { // as the real program would
 			t.Fatal(err)
 		}
-		if again, err := node.PlanRustDesk(t.Context(), guests[:1]); err != nil || !again.Empty() {
+		if again, err := rustdesk.PlanFor(t.Context(), targets[:1]); err != nil || !again.Empty() {
 			t.Errorf("again: %s, %v", again, err)
 		}
 	})
 }
 
-func TestWays(t *testing.T) {
+func TestWaysIn(t *testing.T) {
 	t.Parallel()
 	address := []netip.Addr{netip.MustParseAddr("10.0.0.4"), netip.MustParseAddr("fe80::1"), netip.MustParseAddr("fd00::4")}
 	tests := []struct {
@@ -83,7 +86,7 @@ func TestWays(t *testing.T) {
 	}
 	for _, test := range tests {
 		var names []string
-		for _, way := range workstation.Ways(workstation.VMFacts{ID: 140, Config: test.config}, address) {
+		for _, way := range workstation.WaysIn(workstation.VMFacts{ID: 140, Config: test.config}, address) {
 			names = append(names, way.Name)
 			if way.Address == "" || way.Needs == "" {
 				t.Errorf("%+v lacks a part", way)
@@ -95,9 +98,9 @@ func TestWays(t *testing.T) {
 	}
 }
 
-func ExampleWays() {
+func ExampleWaysIn() {
 	v := workstation.VMFacts{ID: 141, Config: map[string]string{"ostype": "l26", "vga": "none", "hostpci0": "mapping=rtx"}}
-	for _, way := range workstation.Ways(v, []netip.Addr{netip.MustParseAddr("192.168.1.41")}) {
+	for _, way := range workstation.WaysIn(v, []netip.Addr{netip.MustParseAddr("192.168.1.41")}) {
 		fmt.Println(way.Name, way.Address)
 	}
 	// Output:
@@ -106,11 +109,11 @@ func ExampleWays() {
 }
 
 // Before there is an agent there is PVE's console.
-func TestWaysWithoutAnAgent(t *testing.T) {
+func TestWaysInWithoutAnAgent(t *testing.T) {
 	t.Parallel()
 	host := pair()
 	host.Guests = map[int]pvetest.Guest{140: {NoAgent: true}}
-	ways, err := open(pvetest.New(host, nil)).Ways(t.Context(), 140)
+	ways, err := open(pvetest.New(host, nil)).WaysIn(t.Context(), 140)
 	if !errors.Is(err, workstation.ErrAgent) || len(ways) != 1 || ways[0].Name != "VNC" {
 		t.Errorf("ways %v, %v; want VNC and ErrAgent", ways, err)
 	}
@@ -136,7 +139,7 @@ func TestFailuresOfASetupShowNoSecret(t *testing.T) {
 				var told strings.Builder
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
-				report, err := patient(sim, nil).SetUpRustDesk(ctx, 140, setup, func(e workstation.Event) { fmt.Fprintf(&told, "%+v\n", e) })
+				report, err := rustdesk.SetUp(ctx, patient(sim, nil).Agent(140), setup, func(e rustdesk.Event) { fmt.Fprintf(&told, "%+v\n", e) })
 				if err == nil {
 					t.Errorf("%s of request %d: no error", kind, skip)
 				}
@@ -161,7 +164,7 @@ func TestPlanForAWindowsGuestWithoutRustDesksFile(t *testing.T) {
 		{"no file", german, "no\r\n", rustdesk.Windows, true},
 		{"a file that is locked", german, "yes\r\n", rustdesk.Windows, false},
 		{"no answer", german, "", rustdesk.Windows, false},
-		{"something else", "Agent error: The handle is invalid", "no\r\n", rustdesk.Windows, false},
+		{"whatever the agent says", "Agent error: The handle is invalid", "no\r\n", rustdesk.Windows, true},
 		{"on Linux", "Agent error: failed to open file '/root/x' (mode: 'r'): Permission denied", "no\n", rustdesk.Linux, false},
 	} {
 		var ran []string
@@ -173,8 +176,9 @@ func TestPlanForAWindowsGuestWithoutRustDesksFile(t *testing.T) {
 			time.Sleep(time.Minute)
 			sim.Inject(pvetest.Fault{Path: ".*/140/agent/file-read", Kind: pvetest.Refuse, Message: test.said})
 			own := rustdesk.Config{Server: rustdesk.Server{ID: "rd.example"}}
-			plan, err := open(sim).PlanRustDesk(t.Context(), []workstation.RemoteGuest{{VMID: 140, OS: test.os, Config: own}})
-			if err != nil || (len(plan.Steps) == 1) != test.reached || (plan.Unreached[140] == nil) != test.reached {
+			target := rustdesk.Target{Name: "VM 140", Guest: open(sim).Agent(140), OS: test.os, Config: own}
+			plan, err := rustdesk.PlanFor(t.Context(), []rustdesk.Target{target})
+			if err != nil || (len(plan.Steps) == 1) != test.reached || (len(plan.Unreached) == 0) != test.reached {
 				t.Errorf("%s: %v\n%s", test.name, err, plan)
 			}
 			if command := strings.Join(ran, " "); test.reached && (!strings.HasPrefix(command, `cmd.exe /c if exist C:\`) || strings.ContainsRune(command, '"')) {

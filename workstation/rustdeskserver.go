@@ -7,7 +7,7 @@ import (
 )
 
 // RustDeskServer is the profile of a small VM for an own RustDesk server, on
-// which [Node.SetUpRustDeskServer] then installs it: a cloud image of Debian or
+// which rustdesk.SetUpServer then installs it: a cloud image of Debian or
 // Ubuntu, without a card. It starts with the host (onboot). It has no startup
 // order, which would ask for Sys.Modify on / (qemu-server PVE/API2/Qemu.pm):
 // clients come back by themselves whenever the server is there.

@@ -49,10 +49,11 @@ func TestSetUpRustDeskServer(t *testing.T) {
 			host.VMs = []pvetest.VM{{ID: 120, Running: true, Config: map[string]string{"name": "rustdesk-server", "agent": "enabled=1"}}}
 			sim := pvetest.New(host, nil)
 			last := ""
-			server, err := open(sim).SetUpRustDeskServer(t.Context(), 120, test.setup, func(e workstation.Event) { last = e.Message })
+			report, err := rustdesk.SetUpServer(t.Context(), open(sim).Agent(120), test.setup, func(e rustdesk.Event) { last = e.Message })
 			if !errors.Is(err, test.is) || last != test.want {
 				t.Errorf("%s: %v, %q; want %v, %q", test.name, err, last, test.is, test.want)
 			}
+			server := report.Server
 			if made := server.ID == "rd.example" && server.Key.Reveal() == serverKey; made != (test.is == nil) {
 				t.Errorf("%s: server %+v", test.name, server)
 			}
@@ -61,7 +62,7 @@ func TestSetUpRustDeskServer(t *testing.T) {
 }
 
 // A VM for an own server, the server in it, and what its clients get.
-func ExampleNode_SetUpRustDeskServer() {
+func ExampleRustDeskServer() {
 	ctx := context.Background()
 	node, closeNode := embeddedNode(serverHost(serverMade))
 	defer closeNode()
@@ -84,9 +85,9 @@ func ExampleNode_SetUpRustDeskServer() {
 		return
 	}
 	setup := rustdesk.ServerSetup{Host: "192.168.1.20"} // and HBBS and HBBR, to install them
-	server, err := node.SetUpRustDeskServer(ctx, vm.ID, setup, nil)
-	fmt.Printf("%+v %v\n", server, err)
-	config := rustdesk.Unattended(server, proxstation.NewSecret("a long permanent password")) // for PlanRustDesk
+	report, err := rustdesk.SetUpServer(ctx, node.Agent(vm.ID), setup, nil)
+	fmt.Printf("%+v %v\n", report.Server, err)
+	config := rustdesk.Unattended(report.Server, proxstation.NewSecret("a long permanent password")) // for PlanFor
 	fmt.Println(config.Validate())
 	// Output:
 	// {ID:192.168.1.20 Relay: API: Key:[secret]} <nil>

@@ -54,7 +54,7 @@ func TestParseFile(t *testing.T) {
 		t.Errorf("0.0.0.0 lets everyone in: %v, %v", config.Access.From, err)
 	}
 	stopped, err := ParseFile("[options]\nstop-service = 'Y'\n")
-	if changes := Diff(stopped, Config{}); err != nil || len(changes) != 1 || changes[0] != (Change{stopService, "Y", ""}) {
+	if changes := Diff(stopped, Config{}); err != nil || len(changes) != 1 || changes[0] != (OptionChange{stopService, "Y", ""}) {
 		t.Errorf("a service that stops itself: %v, %v", changes, err)
 	}
 	if running, err := ParseFile("[options]\nstop-service = 'N'\n"); err != nil || running.Validate() != nil {

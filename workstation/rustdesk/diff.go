@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// A Change is one option that is to become another. Values of the option
+// An OptionChange is one option that gets another value. Values of the option
 // "key" are hidden, as is the password.
-type Change struct {
+type OptionChange struct {
 	// Option is RustDesk's name, or "password".
 	Option string `json:"option"`
 	// From and To are the values, "" for not set.
@@ -18,7 +18,7 @@ type Change struct {
 
 // String returns the change as a line of a diff, such as
 // `~ relay-server: "" -> "relay.example"`.
-func (c Change) String() string {
+func (c OptionChange) String() string {
 	sign := "~"
 	switch {
 	case c.From == "":
@@ -34,16 +34,15 @@ func (c Change) String() string {
 // have.Other that want does not name are left alone. A password in want is
 // always a change, the last one: what a guest has cannot be read.
 //
-// A move of guests from the public servers to an own one is a Diff for each,
-// and a [Setup] without a [Package] for each in which it is not empty.
-func Diff(have, want Config) []Change {
+// [PlanFor] does this for many guests.
+func Diff(have, want Config) []OptionChange {
 	from, to := have.options(), want.options()
-	var changes []Change
+	var changes []OptionChange
 	for _, name := range slices.Sorted(maps.Keys(to)) {
 		if from[name] == to[name] {
 			continue
 		}
-		change := Change{Option: name, From: from[name], To: to[name]}
+		change := OptionChange{Option: name, From: from[name], To: to[name]}
 		if name == "key" {
 			change.From, change.To = hide(change.From, "[secret]"), hide(change.To, "[secret]")
 			if change.From == change.To {
@@ -53,7 +52,7 @@ func Diff(have, want Config) []Change {
 		changes = append(changes, change)
 	}
 	if !want.Password.IsZero() {
-		changes = append(changes, Change{Option: "password", To: want.Password.String()})
+		changes = append(changes, OptionChange{Option: "password", To: want.Password.String()})
 	}
 	return changes
 }

@@ -1,7 +1,6 @@
-// Package rustdesk holds RustDesk as typed configuration, and makes the
-// scripts that install and configure it inside a guest. It does no I/O and
-// knows nothing of Proxmox VE: who runs a [Script], and how, is the caller's
-// matter.
+// Package rustdesk holds RustDesk as typed configuration, and installs and
+// configures it inside guests. It knows nothing of Proxmox VE: a [Guest] is any
+// way into a guest, such as the guest agent of package workstation, or SSH.
 //
 // A map for newcomers:
 //
@@ -11,11 +10,12 @@
 //   - [Config.File] and [ParseFile] speak RustDesk2.toml, [File.Path] says
 //     where it lies; [Server.ConfigString], [Server.FileName] and
 //     [ParseServer] speak the two forms RustDesk takes servers in.
-//   - [Diff] says which options differ, so that a move from the public
+//   - [Diff] says which options differ. [PlanFor] reads many guests and
+//     returns their differences as a [Plan], so that a move from the public
 //     servers to an own one can be read before it is made.
-//   - [Setup] renders a [Script] for [Linux], [Windows] or [MacOS], and
-//     [ParseReport] reads what the script printed.
-//   - [ServerSetup] renders the one that makes a guest an own [Server], and
+//   - [SetUp] brings one guest to what a [Setup] says: it runs a [Script] for
+//     [Linux], [Windows] or [MacOS] and returns a [Report].
+//   - [SetUpServer] makes a guest an own [Server] by a [ServerSetup], and
 //     reads its public key back for [Unattended].
 //   - [MacOSTasks] and [DisplayTasks] are what no script can do: the steps
 //     of a human, each with how to see that it was done.

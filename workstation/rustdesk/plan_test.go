@@ -1,0 +1,154 @@
+package rustdesk_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/workstation/rustdesk"
+)
+
+// A machine is a guest whose commands run does, and which has one file.
+type machine struct {
+	file string // what the options file holds; "" means that there is none
+	fail error  // of every request
+	run  func(proxstation.GuestCommand) proxstation.GuestOutput
+	// ran are the programs that were run.
+	ran []string
+}
+
+func (m *machine) Wait(context.Context, time.Duration) error { return m.fail }
+
+func (m *machine) Run(_ context.Context, c proxstation.GuestCommand) (proxstation.GuestOutput, error) {
+	m.ran = append(m.ran, strings.Join(c.Argv, " "))
+	if m.fail != nil || m.run == nil {
+		return proxstation.GuestOutput{}, m.fail
+	}
+	return m.run(c), nil
+}
+
+func (m *machine) ReadFile(context.Context, string) ([]byte, error) {
+	switch {
+	case m.fail != nil:
+		return nil, m.fail
+	case m.file == "":
+		return nil, fmt.Errorf("no file: %w", fs.ErrNotExist)
+	}
+	return []byte(m.file), nil
+}
+
+func (m *machine) WriteFile(context.Context, string, []byte) error { return m.fail }
+
+const reported = "rustdesk: version 1.4.9\nrustdesk: service running\nrustdesk: id 123456789\nrustdesk: done\n"
+
+func installed(file string) *machine {
+	return &machine{file: file, run: func(proxstation.GuestCommand) proxstation.GuestOutput {
+		return proxstation.GuestOutput{Stdout: reported}
+	}}
+}
+
+var ownID = rustdesk.Config{Server: rustdesk.Server{ID: "rd.example"}}
+
+func TestPlanTouchesOnlyGuestsThatDiffer(t *testing.T) {
+	t.Parallel()
+	off := errors.New("switched off")
+	there, fresh, gone := installed("[options]\ncustom-rendezvous-server = 'rd.example'\n"), installed(""), &machine{fail: off}
+	plan, err := rustdesk.PlanFor(t.Context(), []rustdesk.Target{
+		{Name: "there", Guest: there, OS: rustdesk.Linux, Config: ownID},
+		{Name: "fresh", Guest: fresh, OS: rustdesk.MacOS, Config: ownID},
+		{Name: "gone", Guest: gone, OS: rustdesk.Linux, Config: ownID},
+		{Name: "gone too", Guest: gone, OS: rustdesk.Windows, Config: ownID},
+	})
+	if err != nil || plan.Empty() || len(plan.Steps) != 1 || plan.Steps[0].Target.Name != "fresh" || len(plan.Unreached) != 2 {
+		t.Fatalf("%v\n%s", err, plan)
+	}
+	for i, name := range []string{"gone", "gone too"} {
+		if u := plan.Unreached[i]; u.Name != name || !errors.Is(u.Err, off) {
+			t.Errorf("unreached: %+v, want %s", u, name)
+		}
+	}
+	var told []string
+	reports, err := plan.Apply(t.Context(), func(e rustdesk.Event) { told = append(told, e.Guest) })
+	if err != nil || len(reports) != 1 || reports[0].ID != "123456789" || len(there.ran) != 0 || len(fresh.ran) == 0 {
+		t.Errorf("%+v, %v; ran %v", reports, err, there.ran)
+	}
+	if len(told) == 0 || slices.ContainsFunc(told, func(name string) bool { return name != "fresh" }) {
+		t.Errorf("events of %q", told)
+	}
+}
+
+func TestPlanRefusesBeforeItAsks(t *testing.T) {
+	t.Parallel()
+	bad := rustdesk.Config{Server: rustdesk.Server{Relay: "relay.example"}}
+	_, err := rustdesk.PlanFor(t.Context(), []rustdesk.Target{{Name: "first", Guest: nil, OS: rustdesk.Linux, Config: ownID}, {Name: "second", Config: bad}})
+	if !errors.Is(err, rustdesk.ErrServer) || !strings.Contains(err.Error(), "second") {
+		t.Errorf("%v", err)
+	}
+	plan, err := rustdesk.PlanFor(t.Context(), []rustdesk.Target{{Name: "plan 9", Guest: installed(""), OS: "plan9", Config: ownID}})
+	if err != nil || len(plan.Unreached) != 1 || !errors.Is(plan.Unreached[0].Err, rustdesk.ErrOS) {
+		t.Errorf("%+v, %v", plan, err)
+	}
+}
+
+func TestApplyStopsAtTheFirstThatFails(t *testing.T) {
+	t.Parallel()
+	broken := &machine{run: func(proxstation.GuestCommand) proxstation.GuestOutput {
+		return proxstation.GuestOutput{Stdout: "rustdesk: error service does not run\n"}
+	}}
+	last := installed("")
+	var targets []rustdesk.Target
+	for i, m := range []*machine{installed(""), broken, last} {
+		targets = append(targets, rustdesk.Target{Name: fmt.Sprint("guest ", i), Guest: m, OS: rustdesk.Linux, Config: ownID})
+	}
+	plan, err := rustdesk.PlanFor(t.Context(), targets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reports, err := plan.Apply(t.Context(), nil)
+	if !errors.Is(err, rustdesk.ErrSetup) || !strings.Contains(err.Error(), "guest 1") || len(reports) != 1 || len(last.ran) != 0 {
+		t.Errorf("%+v, %v; the last guest ran %v", reports, err, last.ran)
+	}
+}
+
+// All workstations move to an own server.
+func ExamplePlanFor() {
+	own := rustdesk.Config{Server: rustdesk.Server{ID: "rd.example", Key: proxstation.NewSecret("OeVuKk5nlHiXp+APNn0Y3pC1Iwpwn44JGqrQCsWqmBw=")}}
+	gaming, ai := installed(""), &machine{fail: errors.New("the guest is off")} // or node.Agent(140) and node.Agent(141)
+	plan, err := rustdesk.PlanFor(context.Background(), []rustdesk.Target{
+		{Name: "gaming", Guest: gaming, OS: rustdesk.Windows, Config: own},
+		{Name: "ai", Guest: ai, OS: rustdesk.Linux, Config: own},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Print(plan)
+	reports, err := plan.Apply(context.Background(), nil)
+	fmt.Println(reports[0].Link(), err)
+	// Output:
+	// Plan for RustDesk: 1 guest to change, 1 not reached
+	//
+	// ~ gaming (windows)
+	//     + custom-rendezvous-server: "" -> "rd.example"
+	//     + key: "" -> "[secret]"
+	//
+	// ? ai: rustdesk: /root/.config/rustdesk/RustDesk2.toml: the guest is off
+	// rustdesk://connect/123456789 <nil>
+}
+
+func ExampleSetUp() {
+	guest := installed("") // or an agent: node.Agent(140)
+	report, err := rustdesk.SetUp(context.Background(), guest, rustdesk.Setup{OS: rustdesk.Linux}, func(e rustdesk.Event) { fmt.Println(e.Message) })
+	fmt.Println(report.ID, err)
+	// Output:
+	// waiting until the guest takes commands
+	// setting RustDesk up in the guest, which may take minutes
+	// RustDesk runs; its ID is 123456789
+	// 123456789 <nil>
+}
