@@ -39,13 +39,19 @@ var arrows = map[string][]string{
 	"storage": {"", "internal/enum", "internal/sysfs", "golang.org/x/sys"},
 
 	// The one place that speaks to a node. Nothing else decodes an answer.
-	"internal/pve": {"", "iommu", "gpu", "storage",
+	"internal/pve": {"", "iommu", "gpu", "storage", "internal/macos",
 		"github.com/luthermonson/go-proxmox", "golang.org/x/sync"},
 
 	// The only package that knows all others. It imports go-proxmox for the
 	// constructor that takes the caller's client.
-	"workstation": {"", "iommu", "gpu", "storage", "internal/pve",
+	"workstation": {"", "iommu", "gpu", "storage", "internal/pve", "internal/macos", "internal/qmconf",
 		"github.com/luthermonson/go-proxmox", "github.com/jaypipes/ghw", "golang.org/x/sync"},
+	// What macOS expects of a VM, and PVE's notation of configurations: pure, for
+	// the profiles and for the plan alike.
+	"internal/macos":  {},
+	"internal/qmconf": {"gpu", "storage"},
+	// A profile turns a few typed fields into a VM; it speaks to no node.
+	"workstation/profile":  {"", "gpu", "storage", "workstation", "internal/macos", "internal/qmconf"},
 	"workstation/rustdesk": {""},
 	"workstation/recovery": {},
 
@@ -58,7 +64,7 @@ var arrows = map[string][]string{
 func allowed(pkg string) []string {
 	if strings.HasPrefix(pkg, "examples/") {
 		return []string{"", "iommu", "gpu", "storage", "workstation", "workstation/pvetest",
-			"workstation/rustdesk", "workstation/recovery", "examples/internal/connect",
+			"workstation/rustdesk", "workstation/recovery", "workstation/profile", "examples/internal/connect",
 			"internal/hosttree", "github.com/luthermonson/go-proxmox"}
 	}
 	return arrows[pkg]

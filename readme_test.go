@@ -36,6 +36,7 @@ import (
 	"` + module + `/iommu"
 	"` + module + `/storage"
 	"` + module + `/workstation"
+	"` + module + `/workstation/profile"
 )
 
 func main() { _ = program("", "") }

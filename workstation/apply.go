@@ -10,6 +10,7 @@ import (
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/pve"
+	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
 // ApplyOptions control [Node.Apply]. Nil is fine.
@@ -180,12 +181,12 @@ func (o outcome) unmet(config pve.Config) []string {
 	var keys []string
 	for _, key := range slices.Sorted(maps.Keys(o.set)) {
 		have, there := config.Values[key]
-		if !there || o.exact && !sameValue(key, have, o.set[key]) || !satisfies(key, have, o.set[key]) {
+		if !there || o.exact && !qmconf.Same(key, have, o.set[key]) || !qmconf.Satisfies(key, have, o.set[key]) {
 			keys = append(keys, key)
 		}
 	}
 	for _, name := range o.absent {
-		if key, _ := cutAbsent(name); holds(config.Values, name) {
+		if key, _ := qmconf.CutAbsent(name); qmconf.Holds(config.Values, name) {
 			keys = append(keys, key)
 		}
 	}

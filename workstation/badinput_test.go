@@ -14,6 +14,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/profile"
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
@@ -88,7 +89,7 @@ func TestDiffRefusesWhatCannotBe(t *testing.T) {
 	}
 	card := []workstation.CardMapping{{ID: "rtx", Card: rtx}}
 	edit := func(change func(*workstation.VM)) workstation.VM {
-		vm := workstation.Windows11{ID: 150}.VM()
+		vm := profile.Windows11{ID: 150}.VM()
 		change(&vm)
 		return vm
 	}
@@ -98,26 +99,26 @@ func TestDiffRefusesWhatCannotBe(t *testing.T) {
 		is   error
 		says string
 	}{
-		{"a VMID of somebody else's", workstation.Spec{VMs: []workstation.VM{workstation.Windows11{}.VM()}}, workstation.ErrTaken, `VM 140 is "mail-server"`},
+		{"a VMID of somebody else's", workstation.Spec{VMs: []workstation.VM{profile.Windows11{}.VM()}}, workstation.ErrTaken, `VM 140 is "mail-server"`},
 		{"macOS with an RTX card", workstation.Spec{Mappings: card, VMs: []workstation.VM{edit(func(vm *workstation.VM) {
 			vm.Guest, vm.Config["hostpci0"] = gpu.MacOSSequoia, "mapping=rtx,pcie=1"
 		})}}, gpu.ErrUnsupported, "NVIDIA"},
 		{"a storage that is not there", workstation.Spec{VMs: []workstation.VM{edit(func(vm *workstation.VM) { vm.Disks[0].Storage = "nvme-pool" })}}, storage.ErrNoPlace, "nvme-pool: the node has no such storage"},
-		{"more than there is room for", workstation.Spec{VMs: []workstation.VM{workstation.Windows11{ID: 150, System: 20 * storage.TiB}.VM()}}, storage.ErrNoPlace, "is needed"},
+		{"more than there is room for", workstation.Spec{VMs: []workstation.VM{profile.Windows11{ID: 150, System: 20 * storage.TiB}.VM()}}, storage.ErrNoPlace, "is needed"},
 		{"no card at the address", workstation.Spec{Mappings: []workstation.CardMapping{{ID: "x1", Card: rtx.WithFunction(7)}, {ID: "x2", Card: iommu.Address{}}}}, workstation.ErrInvalid, "no graphics card"},
-		{"a mapping that nobody makes", workstation.Spec{VMs: []workstation.VM{workstation.Windows11{ID: 150, Card: "ghost"}.VM()}}, workstation.ErrInvalid, "no such resource mapping"},
-		{"processors and memory below nothing", workstation.Spec{VMs: []workstation.VM{workstation.LinuxAI{ID: 150, Cores: -1, Memory: -1}.VM()}}, workstation.ErrInvalid, `cores "-1": want a whole number, 1 at the least`},
-		{"a disk of games below nothing", workstation.Spec{VMs: []workstation.VM{workstation.Windows11{ID: 150, Games: -1}.VM()}}, workstation.ErrInvalid, "scsi1"},
+		{"a mapping that nobody makes", workstation.Spec{VMs: []workstation.VM{profile.Windows11{ID: 150, Card: "ghost"}.VM()}}, workstation.ErrInvalid, "no such resource mapping"},
+		{"processors and memory below nothing", workstation.Spec{VMs: []workstation.VM{profile.LinuxAI{ID: 150, Cores: -1, Memory: -1}.VM()}}, workstation.ErrInvalid, `cores "-1": want a whole number, 1 at the least`},
+		{"a disk of games below nothing", workstation.Spec{VMs: []workstation.VM{profile.Windows11{ID: 150, Games: -1}.VM()}}, workstation.ErrInvalid, "scsi1"},
 		{"memory that is none", workstation.Spec{VMs: []workstation.VM{edit(func(vm *workstation.VM) { vm.Config["memory"] = "16G" })}}, workstation.ErrInvalid, `memory "16G": want a whole number, 16`},
 		{"Windows 11 without a TPM", workstation.Spec{VMs: []workstation.VM{edit(func(vm *workstation.VM) { vm.Disks = vm.Disks[:2] })}}, workstation.ErrInvalid, "TPM 2.0"},
-		{"a VMID below 100", workstation.Spec{VMs: []workstation.VM{workstation.LinuxAI{ID: 7}.VM()}}, workstation.ErrInvalid, "100 to 999999999"},
-		{"a name that is none", workstation.Spec{VMs: []workstation.VM{workstation.LinuxAI{Name: "my vm"}.VM()}}, workstation.ErrInvalid, "DNS name"},
+		{"a VMID below 100", workstation.Spec{VMs: []workstation.VM{profile.LinuxAI{ID: 7}.VM()}}, workstation.ErrInvalid, "100 to 999999999"},
+		{"a name that is none", workstation.Spec{VMs: []workstation.VM{profile.LinuxAI{Name: "my vm"}.VM()}}, workstation.ErrInvalid, "DNS name"},
 		{"pcie without q35", workstation.Spec{Mappings: card, VMs: []workstation.VM{edit(func(vm *workstation.VM) {
 			vm.Guest, vm.Config["machine"], vm.Config["hostpci0"] = gpu.Linux, "pc", "mapping=rtx,pcie=1"
 		})}}, workstation.ErrInvalid, "q35"},
 		{"a drive among the keys", workstation.Spec{VMs: []workstation.VM{edit(func(vm *workstation.VM) { vm.Config["scsi3"] = "local-lvm:8" })}}, workstation.ErrInvalid, "drives belong in Disks"},
 		{"an ISO in place of a disk", workstation.Spec{VMs: []workstation.VM{replaced}}, workstation.ErrInvalid, "a disk is there, and local:iso/a.iso would take its place"},
-		{"more memory than the host has", workstation.Spec{VMs: []workstation.VM{workstation.LinuxAI{Memory: 512 * storage.GiB}.VM()}}, workstation.ErrInvalid, "the host has only"},
+		{"more memory than the host has", workstation.Spec{VMs: []workstation.VM{profile.LinuxAI{Memory: 512 * storage.GiB}.VM()}}, workstation.ErrInvalid, "the host has only"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

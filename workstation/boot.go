@@ -1,9 +1,12 @@
 package workstation
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -23,9 +26,9 @@ func (s ChangeVM) bootAfter(boot string) (after string, certain bool) {
 	order := strings.Split(list, ";")
 	order = slices.DeleteFunc(order, func(device string) bool { return slices.Contains(s.Delete, device) })
 	came := 0
-	for _, key := range sortedKeys(s.Set) {
+	for _, key := range slices.Sorted(maps.Keys(s.Set)) {
 		drive, err := storage.ParseDrive(s.Set[key])
-		if slotFormat.MatchString(key) && err == nil && drive.IsCDROM() && !isCloudInit(s.Set[key]) && !slices.Contains(order, key) {
+		if qmconf.IsSlot(key) && err == nil && drive.IsCDROM() && !qmconf.IsCloudInit(s.Set[key]) && !slices.Contains(order, key) {
 			order, came = append(order, key), came+1
 		}
 	}
@@ -46,7 +49,7 @@ func (s ChangeVM) withBoot(want, have string) []ChangeVM {
 		return s.unlessEmpty()
 	}
 	second := s
-	second.Delete, second.Dropped, second.Password = nil, nil, Secret{}
+	second.Delete, second.Dropped, second.Password = nil, nil, proxstation.Secret{}
 	second.Set, second.Have = map[string]string{"boot": want}, map[string]string{"boot": after}
 	second.Notes = map[string]string{"boot": "PVE puts a new CD drive at its end"}
 	return append(s.unlessEmpty(), second)
@@ -62,8 +65,8 @@ func (s ChangeVM) unlessEmpty() []ChangeVM {
 // noteLater says of each key that a running VM takes it over only at its next
 // start.
 func (s ChangeVM) noteLater(v VMFacts) {
-	for _, key := range slices.Concat(sortedKeys(s.Set), s.Delete) {
-		if v.Running && !hotPlugged(key, v.now(), s.Set[key]) {
+	for _, key := range slices.Concat(slices.Sorted(maps.Keys(s.Set)), s.Delete) {
+		if v.Running && !qmconf.HotPlugs(key, v.now(), s.Set[key]) {
 			s.Notes[key] = strings.TrimPrefix(s.Notes[key]+"; at the next start", "; ")
 		}
 	}

@@ -1,6 +1,8 @@
 package workstation
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -37,7 +39,7 @@ func TestWithBoot(t *testing.T) {
 			var steps []string
 			last := test.have
 			for _, s := range step.withBoot(test.want, test.have) {
-				steps = append(steps, strings.Join(append(sortedKeys(s.Set), s.Delete...), ","))
+				steps = append(steps, strings.Join(append(slices.Sorted(maps.Keys(s.Set)), s.Delete...), ","))
 				if boot, sets := s.Set["boot"]; sets {
 					last = boot
 				} else {
@@ -48,41 +50,5 @@ func TestWithBoot(t *testing.T) {
 				t.Errorf("steps %q, which leave %q; want %q and %q", got, last, test.steps, test.want)
 			}
 		})
-	}
-}
-
-func TestHotPlugged(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		key, config string // "key=value key=value"
-		want        bool
-	}{
-		{"tags", "", true},
-		{"memory", "", false},
-		{"net0", "", true},
-		{"net0", "hotplug=disk,usb", false},
-		{"net0", "hotplug=0", false},
-		{"usb0", "ostype=win11", true},
-		{"usb0", "ostype=l26 hotplug=network,usb", true},
-		{"usb0", "ostype=l26 hotplug=network", false},
-		{"usb0", "ostype=other", false},
-		{"scsi1", "", true},
-		{"scsi1", "scsi1=local-lvm:vm-140-disk-1", false},
-		{"sata0", "", false},
-		{"ide2", "ide2=none,media=cdrom", true},
-		{"ide3", "", false},
-		{"cpulimit", "", true},
-		{"tablet", "", true},
-		{"tablet", "hotplug=disk", false},
-	}
-	for _, test := range tests {
-		config := map[string]string{}
-		for field := range strings.FieldsSeq(test.config) {
-			key, value, _ := strings.Cut(field, "=")
-			config[key] = value
-		}
-		if got := hotPlugged(test.key, config, "local:iso/a.iso,media=cdrom"); got != test.want {
-			t.Errorf("%s with %q: %v, want %v", test.key, test.config, got, test.want)
-		}
 	}
 }

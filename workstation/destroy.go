@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/pve"
+	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -50,9 +52,9 @@ func DestroyPlan(facts Facts, vmids ...int) (Plan, error) {
 // Change implements [Step].
 func (s DestroyVM) Change() Change {
 	c := Change{Sign: Destroy, Object: fmt.Sprintf("VM %d %s", s.VMID, s.Name), Needs: []Privilege{{vmPath(s.VMID), "VM.Allocate"}}}
-	for _, key := range sortedKeys(s.Config) {
+	for _, key := range slices.Sorted(maps.Keys(s.Config)) {
 		drive, err := storage.ParseDrive(s.Config[key])
-		if err != nil || !slotFormat.MatchString(key) && family(key) != "unused" || drive.IsCDROM() {
+		if err != nil || !qmconf.IsSlot(key) && qmconf.Family(key) != "unused" || drive.IsCDROM() {
 			continue
 		}
 		c.Lines = append(c.Lines, Line{Sign: Destroy, Key: key, Have: s.Config[key], Note: "the disk and all that is on it"})

@@ -3,11 +3,13 @@ package workstation
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
 )
@@ -110,8 +112,8 @@ func (d *differ) change(vm VM, have VMFacts) {
 	want, osk := d.checkOSK(vm, want, have.Config["args"])
 	want = revealOSK(want, osk)
 	step := ChangeVM{VMID: vm.ID, Name: vm.Name, Digest: have.Digest, Set: map[string]string{}, Have: map[string]string{}, Notes: notes}
-	for _, key := range sortedKeys(want) {
-		merged, same := mergeValue(key, have.Config[key], want[key])
+	for _, key := range slices.Sorted(maps.Keys(want)) {
+		merged, same := qmconf.Merge(key, have.Config[key], want[key])
 		if have.Config[key] == "" {
 			merged, same = want[key], false
 		}
@@ -139,32 +141,6 @@ func (d *differ) changes(steps []ChangeVM, have VMFacts) {
 		step.noteLater(have)
 		d.plan.Steps = append(d.plan.Steps, step)
 	}
-}
-
-// hotPlugged reports whether a change of a key takes effect in a running VM
-// (qemu-server PVE/QemuServer.pm, $fast_plug_option and hotplug, which is
-// network, disk and usb where it is not set). config is what it has.
-func hotPlugged(key string, config map[string]string, want string) bool {
-	plugs := func(kind string) bool {
-		setting := cmp.Or(config["hotplug"], "1")
-		return setting == "1" || slices.Contains(strings.Split(setting, ","), kind)
-	}
-	if slotFormat.MatchString(key) && isCD(config[key]) && isCD(want) {
-		return true // the medium of a CD drive
-	}
-	switch family(key) {
-	case "cpulimit", "cpuunits", "description", "hookscript", "name", "onboot", "protection", "startup", "tags", "shares":
-		return true
-	case "tablet":
-		return plugs("usb")
-	case "net":
-		return plugs("network")
-	case "usb":
-		return plugs("usb") && modernUSB(config["ostype"])
-	case "scsi", "virtio":
-		return plugs("disk") && config[key] == ""
-	}
-	return false
 }
 
 func (d *differ) checkMemory(vm VM, memory string) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -65,8 +66,8 @@ func entryText(entries []gpu.MappingEntry) string {
 // devices that the node does not have.
 func (d *differ) checkCards(vm VM) {
 	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions, Mappings: d.after}
-	for _, key := range sortedKeys(vm.Config) {
-		if family(key) != "hostpci" {
+	for _, key := range slices.Sorted(maps.Keys(vm.Config)) {
+		if qmconf.Family(key) != "hostpci" {
 			continue
 		}
 		h, err := gpu.ParseHostPCI(vm.Config[key])

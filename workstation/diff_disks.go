@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -18,7 +19,7 @@ func (d *differ) placeDisks() {
 		for _, disk := range vm.Disks {
 			value, there := d.facts.VMs[vm.ID].Config[disk.Slot]
 			switch {
-			case !disk.allocates() && (!disk.cloudInit() || isCloudInit(value)):
+			case !disk.allocates() && (!disk.cloudInit() || qmconf.IsCloudInit(value)):
 			case there && !disk.cloudInit():
 				if r, grows := growth(vm, disk, value); grows {
 					requests = append(requests, r)
@@ -50,17 +51,17 @@ func diskName(vmid int, slot string) string { return fmt.Sprintf("VM %d %s", vmi
 // growth returns the request for the room that a disk grows by.
 func growth(vm VM, disk Disk, value string) (r storage.Request, grows bool) {
 	size, err := volumeSize(value)
-	if err != nil || size >= disk.Size || disk.Purpose == storage.Firmware || isCD(value) {
+	if err != nil || size >= disk.Size || disk.Purpose == storage.Firmware || qmconf.IsCD(value) {
 		return r, false // grow tells of the error
 	}
-	pool, _, _ := cutVolume(value)
+	pool, _, _ := qmconf.CutVolume(value)
 	return storage.Request{Name: diskName(vm.ID, disk.Slot) + " growing", Purpose: disk.Purpose, Size: disk.Size - size, Storage: pool}, true
 }
 
 // elsewhere tells of a disk that is not where the Spec would have it: no disk
 // is ever moved.
 func (d *differ) elsewhere(vm VM, disk Disk, value string) {
-	name, _, _ := cutVolume(value)
+	name, _, _ := qmconf.CutVolume(value)
 	i := slices.IndexFunc(d.facts.Pools, func(p storage.Pool) bool { return p.Name == name })
 	if i < 0 {
 		return
@@ -87,7 +88,7 @@ func (d *differ) elsewhere(vm VM, disk Disk, value string) {
 func (d *differ) grow(vm VM, have VMFacts) {
 	for _, disk := range vm.Disks {
 		value, there := have.Config[disk.Slot]
-		if !there || !disk.allocates() || disk.Purpose == storage.Firmware || isCD(value) {
+		if !there || !disk.allocates() || disk.Purpose == storage.Firmware || qmconf.IsCD(value) {
 			continue
 		}
 		size, err := volumeSize(value)
@@ -96,7 +97,7 @@ func (d *differ) grow(vm VM, have VMFacts) {
 			continue
 		}
 		d.elsewhere(vm, disk, value)
-		if pool, _, _ := cutVolume(value); size < disk.Size {
+		if pool, _, _ := qmconf.CutVolume(value); size < disk.Size {
 			d.plan.Steps = append(d.plan.Steps, GrowDisk{VMID: vm.ID, Name: vm.Name, Slot: disk.Slot, Storage: pool, Digest: have.Digest, From: size, To: disk.Size})
 		}
 	}

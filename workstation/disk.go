@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -32,15 +33,6 @@ type Disk struct {
 	// Options are drive options that must be so ("cache=writeback"); the rest
 	// is chosen for the media when the disk is made and left alone later.
 	Options map[string]string
-}
-
-// isFirmware reports whether a slot is for what the firmware or the TPM keeps.
-func isFirmware(slot string) bool { return slot == "efidisk0" || slot == "tpmstate0" }
-
-// isCD reports whether a drive value is that of a CD drive.
-func isCD(value string) bool {
-	drive, err := storage.ParseDrive(value)
-	return err == nil && drive.IsCDROM()
 }
 
 // allocates reports whether the disk is one that PVE makes.
@@ -75,7 +67,7 @@ func (s Spec) withPurposes() Spec {
 		for j, disk := range vm.Disks {
 			switch {
 			case disk.Purpose != "":
-			case isFirmware(disk.Slot):
+			case qmconf.IsFirmware(disk.Slot):
 				s.VMs[i].Disks[j].Purpose = storage.Firmware
 			default:
 				s.VMs[i].Disks[j].Purpose = storage.Data

@@ -6,16 +6,18 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/profile"
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
 // A Linux VM from a cloud image, that can be logged in to after its first boot.
 func ExampleCloudInit() {
-	vm := workstation.LinuxAI{
+	vm := profile.LinuxAI{
 		Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2",
-		CloudInit: workstation.CloudInit{
+		CloudInit: profile.CloudInit{
 			User:    "ai",
 			SSHKeys: []string{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHW0Sg0Dv1XoPZ5HHq9yqkFr3Kj6n2l0rJ7n3hZ3cQ0a me@desk"},
 			Address: netip.MustParsePrefix("192.168.1.41/24"),
@@ -33,9 +35,9 @@ func ExampleCloudInit() {
 
 // A gaming VM on the P-cores of a 14900K, with the desk's keyboard.
 func ExampleTuning() {
-	vm := workstation.Windows11{
+	vm := profile.Windows11{
 		Card: "rtx5070ti", Cores: 14,
-		Tuning: workstation.Tuning{Pin: "2-15", HugePages: storage.GiB, USB: []string{"keyboard", "046d:c52b"}},
+		Tuning: profile.Tuning{Pin: "2-15", HugePages: storage.GiB, USB: []string{"keyboard", "046d:c52b"}},
 	}.VM()
 	for _, key := range []string{"affinity", "hugepages", "numa", "usb0", "usb1"} {
 		fmt.Println(key, vm.Config[key])
@@ -49,7 +51,7 @@ func ExampleTuning() {
 }
 
 func ExampleNewSecret() {
-	vm := workstation.LinuxAI{CloudInit: workstation.CloudInit{Password: workstation.NewSecret("hunter2")}}.VM()
+	vm := profile.LinuxAI{CloudInit: profile.CloudInit{Password: proxstation.NewSecret("hunter2")}}.VM()
 	fmt.Println(vm.Password)
 	fmt.Printf("%+v\n", workstation.ChangeVM{Password: vm.Password}.Change().Lines[0])
 	// Output:

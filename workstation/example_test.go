@@ -10,6 +10,7 @@ import (
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/profile"
 	"github.com/proxstation/proxstation/workstation/pvetest"
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
@@ -37,7 +38,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	spec := workstation.Spec{VMs: []workstation.VM{workstation.LinuxAI{Models: 80 * storage.GiB}.VM()}}
+	spec := workstation.Spec{VMs: []workstation.VM{profile.LinuxAI{Models: 80 * storage.GiB}.VM()}}
 	plan, err := workstation.Diff(spec, facts)
 	if err != nil {
 		fmt.Println(err)
@@ -58,7 +59,7 @@ func Example() {
 }
 
 func ExampleDiff() {
-	vm := workstation.LinuxAI{ID: 141, Name: "llm", Memory: 48 * storage.GiB}.VM()
+	vm := profile.LinuxAI{ID: 141, Name: "llm", Memory: 48 * storage.GiB}.VM()
 	vm.Config["tags"] = "ai"
 	pools := []storage.Pool{{Tier: storage.Tier1, Storage: storage.Storage{Name: "local-lvm", Type: "lvmthin", Content: []string{"images"}, Active: true, Total: 800 * storage.GiB, Available: 700 * storage.GiB}}}
 	facts := workstation.Facts{Node: "pve", Pools: pools, VMs: map[int]workstation.VMFacts{141: {ID: 141, Name: "llm", Digest: "d1", Config: map[string]string{
@@ -86,7 +87,7 @@ func ExampleDiff() {
 }
 
 func ExampleWindows11() {
-	vm := workstation.Windows11{Card: "rtx5070ti", Games: 100 * storage.GiB}.VM()
+	vm := profile.Windows11{Card: "rtx5070ti", Games: 100 * storage.GiB}.VM()
 	for _, key := range []string{"bios", "machine", "memory", "hostpci0", "vga"} {
 		fmt.Println(key, vm.Config[key])
 	}
@@ -108,13 +109,13 @@ func ExampleWindows11() {
 }
 
 func ExampleLinuxAI() {
-	vm := workstation.LinuxAI{Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2", Card: "rtx5070ti"}.VM()
+	vm := profile.LinuxAI{Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2", Card: "rtx5070ti"}.VM()
 	fmt.Println(vm.ID, vm.Name, vm.Config["hostpci0"], vm.Config["vga"], vm.Disks[0].Import)
 	// Output: 141 linux-ai mapping=rtx5070ti,pcie=1 std local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2
 }
 
 func ExampleVM_Validate() {
-	vm := workstation.Windows11{}.VM()
+	vm := profile.Windows11{}.VM()
 	vm.Guest, vm.Config["hostpci0"] = gpu.MacOSSequoia, "0000:00:02.0,legacy-igd=1"
 	err := vm.Validate()
 	fmt.Println(errors.Is(err, workstation.ErrInvalid), strings.Contains(err.Error(), "legacy-igd needs the machine type pc (i440fx)"))

@@ -14,6 +14,7 @@ import (
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/internal/pve"
+	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
 )
@@ -102,8 +103,8 @@ func (v VMFacts) now() map[string]string {
 
 func hostPCI(config map[string]string) []gpu.HostPCI {
 	var values []gpu.HostPCI
-	for _, key := range sortedKeys(config) {
-		if family(key) == "hostpci" {
+	for _, key := range slices.Sorted(maps.Keys(config)) {
+		if qmconf.Family(key) == "hostpci" {
 			if h, err := gpu.ParseHostPCI(config[key]); err == nil {
 				values = append(values, h)
 			}

@@ -20,6 +20,7 @@ import (
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/profile"
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
@@ -124,8 +125,8 @@ var made = sync.OnceValue(func() func() pvetest.Host {
 
 // clouded is a VM from a cloud image, which is made and then grown.
 func clouded() workstation.Spec {
-	return workstation.Spec{VMs: []workstation.VM{workstation.LinuxAI{Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2",
-		CloudInit: workstation.CloudInit{Password: workstation.NewSecret("hunter2")}}.VM()}}
+	return workstation.Spec{VMs: []workstation.VM{profile.LinuxAI{Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2",
+		CloudInit: profile.CloudInit{Password: proxstation.NewSecret("hunter2")}}.VM()}}
 }
 
 // original is the snapshot of made, and tampered that host when others have

@@ -8,8 +8,10 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/profile"
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
@@ -36,37 +38,37 @@ func goldens() []golden {
 		"name": "linux-ai", "net0": "virtio=MAC,bridge=vmbr0", "ostype": "l26", "scsihw": "virtio-scsi-single", "sockets": "1", "vga": "std",
 		"efidisk0": "local-lvm:vm-141-disk-0,efitype=4m,pre-enrolled-keys=0,size=4M",
 		"scsi0":    "local-lvm:vm-141-disk-1,discard=on,iothread=1,size=64G,ssd=1"}
-	tuning := workstation.Tuning{Pin: "2-7", HugePages: storage.GiB, USB: []string{"keyboard", "046d:c52b", "1-2.3"}, Audio: true}
+	tuning := profile.Tuning{Pin: "2-7", HugePages: storage.GiB, USB: []string{"keyboard", "046d:c52b", "1-2.3"}, Audio: true}
 	tuned := map[string]string{"affinity": "2-7", "hugepages": "1024", "numa": "1", "cores": "6", "usb0": "mapping=keyboard", "usb1": "host=046d:c52b",
 		"usb2": "host=1-2.3", "audio0": "device=ich9-intel-hda,driver=none"}
 	cloud := map[string]string{"ide2": "local-lvm:vm-141-cloudinit,media=cdrom", "serial0": "socket"}
 	return []golden{
-		{"Windows 11", workstation.Windows11{}.VM(), windows},
-		{"Windows 11, being installed", workstation.Windows11{Card: "rtx5070ti", Install: installer, Drivers: drivers}.VM(), with(windows, map[string]string{
+		{"Windows 11", profile.Windows11{}.VM(), windows},
+		{"Windows 11, being installed", profile.Windows11{Card: "rtx5070ti", Install: installer, Drivers: drivers}.VM(), with(windows, map[string]string{
 			"boot": "order=scsi0;ide2", "hostpci0": "mapping=rtx5070ti,pcie=1",
 			"ide0": drivers + ",media=cdrom,size=771485K", "ide2": installer + ",media=cdrom,size=7554810K"})},
-		{"Windows 11, for games", workstation.Windows11{Card: "rtx5070ti", Games: 100 * storage.GiB}.VM(), with(windows, map[string]string{
+		{"Windows 11, for games", profile.Windows11{Card: "rtx5070ti", Games: 100 * storage.GiB}.VM(), with(windows, map[string]string{
 			"hostpci0": "mapping=rtx5070ti,pcie=1,x-vga=1", "vga": "none", "scsi1": "service-pool:vm-140-disk-0,discard=on,iothread=1,size=100G,ssd=1"})},
-		{"Windows 11, tuned", workstation.Windows11{Card: "rtx5070ti", Cores: 6, Tuning: tuning}.VM(), with(windows, tuned, map[string]string{
+		{"Windows 11, tuned", profile.Windows11{Card: "rtx5070ti", Cores: 6, Tuning: tuning}.VM(), with(windows, tuned, map[string]string{
 			"hostpci0": "mapping=rtx5070ti,pcie=1,x-vga=1", "vga": "none"})},
-		{"Linux", workstation.LinuxAI{}.VM(), linux},
-		{"Linux, being installed", workstation.LinuxAI{Card: "rtx5070ti", Install: ubuntu}.VM(), with(linux, map[string]string{
+		{"Linux", profile.LinuxAI{}.VM(), linux},
+		{"Linux, being installed", profile.LinuxAI{Card: "rtx5070ti", Install: ubuntu}.VM(), with(linux, map[string]string{
 			"boot": "order=scsi0;ide2", "hostpci0": "mapping=rtx5070ti,pcie=1", "ide2": ubuntu + ",media=cdrom,size=3226020K"})},
-		{"Linux, a cloud image", workstation.LinuxAI{Image: image}.VM(), with(linux, cloud, map[string]string{"ipconfig0": "ip=dhcp"})},
-		{"Linux, a cloud image that is told all", workstation.LinuxAI{Image: image, Card: "rtx5070ti", Models: 80 * storage.GiB, CloudInit: workstation.CloudInit{
-			User: "ai", Password: workstation.NewSecret("hunter2"), SSHKeys: []string{publicKey, publicKey + "+2"}, Domain: "home.arpa",
+		{"Linux, a cloud image", profile.LinuxAI{Image: image}.VM(), with(linux, cloud, map[string]string{"ipconfig0": "ip=dhcp"})},
+		{"Linux, a cloud image that is told all", profile.LinuxAI{Image: image, Card: "rtx5070ti", Models: 80 * storage.GiB, CloudInit: profile.CloudInit{
+			User: "ai", Password: proxstation.NewSecret("hunter2"), SSHKeys: []string{publicKey, publicKey + "+2"}, Domain: "home.arpa",
 			Address: netip.MustParsePrefix("192.168.1.41/24"), Gateway: netip.MustParseAddr("192.168.1.1"),
 			DNS: []netip.Addr{netip.MustParseAddr("192.168.1.1"), netip.MustParseAddr("9.9.9.9")}}}.VM(), with(linux, cloud, map[string]string{
 			"hostpci0": "mapping=rtx5070ti,pcie=1", "scsi1": "service-pool:vm-141-disk-0,discard=on,iothread=1,size=80G,ssd=1",
 			"ciuser": "ai", "cipassword": "hunter2", "ipconfig0": "ip=192.168.1.41/24,gw=192.168.1.1", "nameserver": "192.168.1.1 9.9.9.9", "searchdomain": "home.arpa",
 			"sshkeys": "ssh-ed25519%20AAAAC3NzaC1lZDI1NTE5AAAAIHW0Sg0Dv1XoPZ5HHq9yqkFr3Kj6n2l0rJ7n3hZ3cQ0a%20me%40desk%0A" +
 				"ssh-ed25519%20AAAAC3NzaC1lZDI1NTE5AAAAIHW0Sg0Dv1XoPZ5HHq9yqkFr3Kj6n2l0rJ7n3hZ3cQ0a%20me%40desk%2B2%0A"})},
-		{"Linux, a cloud image on IPv6", workstation.LinuxAI{Image: image, CloudInit: workstation.CloudInit{
+		{"Linux, a cloud image on IPv6", profile.LinuxAI{Image: image, CloudInit: profile.CloudInit{
 			Address: netip.MustParsePrefix("fd00::41/64"), Gateway: netip.MustParseAddr("fe80::1")}}.VM(), with(linux, cloud, map[string]string{"ipconfig0": "ip6=fd00::41/64,gw6=fe80::1"})},
-		{"A server for RustDesk", workstation.RustDeskServer{Image: image}.VM(), with(linux, cloud, map[string]string{"name": "rustdesk-server", "cores": "1", "memory": "1024",
+		{"A server for RustDesk", profile.RustDeskServer{Image: image}.VM(), with(linux, cloud, map[string]string{"name": "rustdesk-server", "cores": "1", "memory": "1024",
 			"onboot": "1", "ipconfig0": "ip=dhcp", "efidisk0": "local-lvm:vm-120-disk-0,efitype=4m,pre-enrolled-keys=0,size=4M",
 			"scsi0": "local-lvm:vm-120-disk-1,discard=on,iothread=1,size=8G,ssd=1", "ide2": "local-lvm:vm-120-cloudinit,media=cdrom"})},
-		{"Linux, tuned", workstation.LinuxAI{Card: "rtx5070ti", Cores: 6, Tuning: tuning}.VM(), with(linux, tuned, map[string]string{"hostpci0": "mapping=rtx5070ti,pcie=1"})},
+		{"Linux, tuned", profile.LinuxAI{Card: "rtx5070ti", Cores: 6, Tuning: tuning}.VM(), with(linux, tuned, map[string]string{"hostpci0": "mapping=rtx5070ti,pcie=1"})},
 	}
 }
 

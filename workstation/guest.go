@@ -2,10 +2,13 @@ package workstation
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -27,7 +30,7 @@ func (vm VM) checkNumbers(problems *problems) {
 	}{{"cores", 1}, {"memory", 16}, {"sockets", 1}} {
 		text, there := vm.Config[number.key]
 		if there && number.key == "memory" {
-			text, _ = parseProperties("memory", text).get("current")
+			text, _ = qmconf.Parse("memory", text).Get("current")
 		}
 		if n, err := strconv.Atoi(text); there && (err != nil || n < number.least || text[0] == '+') {
 			problems.add(vm, number.key, vm.Config[number.key], fmt.Sprintf("want a whole number, %d at the least", number.least))
@@ -39,8 +42,8 @@ func (vm VM) checkNumbers(problems *problems) {
 // combinations that PVE refuses when the VM starts.
 func (vm VM) checkGuest(problems *problems) {
 	var values []gpu.HostPCI
-	for _, key := range sortedKeys(vm.Config) {
-		if family(key) != "hostpci" || vm.Config[key] == "" && vm.Guest.IsMacOS() {
+	for _, key := range slices.Sorted(maps.Keys(vm.Config)) {
+		if qmconf.Family(key) != "hostpci" || vm.Config[key] == "" && vm.Guest.IsMacOS() {
 			continue // checkMacOS says of an empty one what is missing
 		}
 		h, err := gpu.ParseHostPCI(vm.Config[key])

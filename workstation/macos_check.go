@@ -8,7 +8,8 @@ import (
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
-	"github.com/proxstation/proxstation/internal/pve"
+	"github.com/proxstation/proxstation/internal/macos"
+	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -42,7 +43,7 @@ func (vm VM) checkMacOS(problems *problems) {
 	if vm.Config["bios"] != "ovmf" || !vm.has("efidisk0") {
 		problems.add(vm, "bios", vm.Config["bios"], "macOS needs UEFI: bios ovmf and an EFI disk")
 	}
-	if model, _ := parseProperties("net0", vm.Config["net0"]).get("model"); model == string(VirtIONetwork) && vm.Guest < gpu.MacOSBigSur {
+	if model, _ := qmconf.Parse("net0", vm.Config["net0"]).Get("model"); model == "virtio" && vm.Guest < gpu.MacOSBigSur {
 		problems.add(vm, "net0", vm.Config["net0"], vm.Guest.String()+" has no driver for it: use vmxnet3")
 	}
 	if value, there := vm.Config["hostpci0"]; there && value == "" {
@@ -52,17 +53,17 @@ func (vm VM) checkMacOS(problems *problems) {
 
 // checkOSK takes the SMC's key out of a configuration and returns it: the one
 // that is given, or else the one that the VM has.
-func (d *differ) checkOSK(vm VM, config map[string]string, have string) (hidden map[string]string, osk Secret) {
+func (d *differ) checkOSK(vm VM, config map[string]string, have string) (hidden map[string]string, osk proxstation.Secret) {
 	args := config["args"]
 	osk = vm.OSK
 	for _, known := range []string{args, have} {
 		if osk.IsZero() {
-			osk = NewSecret(pve.OSK(known))
+			osk = proxstation.NewSecret(macos.OSK(known))
 		}
 	}
-	args = pve.HideOSK(args)
-	if !pve.OSKHidden(args) {
-		return config, Secret{}
+	args = macos.HideOSK(args)
+	if !macos.OSKHidden(args) {
+		return config, proxstation.Secret{}
 	}
 	if osk.IsZero() {
 		d.problems.add(vm, "osk", "", "macOS does not boot without the key of its system management controller: read it from a Mac of yours, and supply it")
@@ -86,17 +87,17 @@ func (d *differ) macOS() {
 		}
 		d.macOSCPU(vm, tell)
 		d.macOSImages(vm, tell)
-		if vm.has(recoverySlot) {
-			tell("macos.scan-policy", proxstation.Info, recoverySlot+" boots the recovery system; as recovery.WriteDisk makes it, it is FAT without GPT", "OpenCore's own ScanPolicy looks at APFS only: its menu then has no recovery system",
+		if vm.has(macos.RecoverySlot) {
+			tell("macos.scan-policy", proxstation.Info, macos.RecoverySlot+" boots the recovery system; as recovery.WriteDisk makes it, it is FAT without GPT", "OpenCore's own ScanPolicy looks at APFS only: its menu then has no recovery system",
 				"let ScanPolicy be 0 in Misc, Security of OpenCore's config.plist")
 		}
 		card := d.cardOf(vm)
-		if model := MacModel(vm.Guest, card); model != "" {
+		if model := gpu.MacModel(vm.Guest, card); model != "" {
 			tell("macos.model", proxstation.Info, vm.Guest.String()+" is for Macs that Apple gives it to", "what OpenCore says it is decides; the VM's smbios1 does not",
 				"let SystemProductName be "+model+" in PlatformInfo, Generic of OpenCore's config.plist")
 		}
 		have := d.facts.VMs[vm.ID].Config["machine"]
-		if want := vm.Config["machine"]; have != "" && want != have && !pinned("machine", have, want) {
+		if want := vm.Config["machine"]; have != "" && want != have && !qmconf.PinsMachine("machine", have, want) {
 			tell("macos.machine", proxstation.Warning, fmt.Sprintf("machine: %s becomes %s", have, want), "every device of the guest gets another place; the boot loader must know this machine",
 				"have OpenCore support it before, and keep the virtual display until macOS has booted there")
 		}
@@ -110,7 +111,7 @@ type teller func(id string, severity proxstation.Severity, seen, why, fix string
 
 func (d *differ) macOSCPU(vm VM, tell teller) {
 	emulated := !strings.Contains(vm.Config["args"], "-cpu host")
-	if d.facts.CPU != "" && !knowsCPU(d.facts.CPU) && !emulated {
+	if d.facts.CPU != "" && !macos.KnowsCPU(d.facts.CPU) && !emulated {
 		tell("macos.cpu", proxstation.Warning, "-cpu host on "+d.facts.CPU, "macOS does not know this processor and stops at once",
 			"set MacOS.HostCPU to Facts.CPU, so that a processor of a Mac is emulated")
 	}
@@ -120,10 +121,10 @@ func (d *differ) macOSCPU(vm VM, tell teller) {
 // MiB of the copy damaged (github.com/lucid-fabrics/osx-proxmox-next, pull
 // request 102).
 func (d *differ) macOSImages(vm VM, tell teller) {
-	choice, new := d.chosen[diskName(vm.ID, openCoreSlot)]
+	choice, new := d.chosen[diskName(vm.ID, macos.OpenCoreSlot)]
 	thin := slices.ContainsFunc(d.facts.Pools, func(p storage.Pool) bool { return p.Name == choice.Pool && p.Type == "lvmthin" })
 	if new && thin {
-		tell("macos.import", proxstation.Info, openCoreSlot+" on "+choice.Pool+", an LVM-thin storage", "the first MiB of an image that PVE copies there was found damaged by some: the firmware then sees no OpenCore",
+		tell("macos.import", proxstation.Info, macos.OpenCoreSlot+" on "+choice.Pool+", an LVM-thin storage", "the first MiB of an image that PVE copies there was found damaged by some: the firmware then sees no OpenCore",
 			"if it does not boot, write the image's first MiB to the volume again, with dd on the node")
 	}
 }

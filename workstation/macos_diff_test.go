@@ -10,9 +10,11 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/profile"
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
@@ -34,13 +36,13 @@ func TestMacModel(t *testing.T) {
 		if test.device != 0 {
 			card = cardOf(igpu, gpu.Intel, test.device)
 		}
-		if have := workstation.MacModel(test.release, card); have != test.want {
+		if have := gpu.MacModel(test.release, card); have != test.want {
 			t.Errorf("%s on %x: %q, want %q", test.release, test.device, have, test.want)
 		}
 	}
 	for release := gpu.MacOSHighSierra; release <= gpu.MacOSTahoe; release++ {
 		for _, device := range []iommu.ID{0, 0x0166, 0x0412, 0x1612, 0x1912, 0x5912, 0x3e92, 0x9bc5, 0x8a52, 0x2c05} {
-			if workstation.MacModel(release, cardOf(igpu, gpu.Intel, device)) == "" {
+			if gpu.MacModel(release, cardOf(igpu, gpu.Intel, device)) == "" {
 				t.Errorf("%s on %x: no Mac", release, device)
 			}
 		}
@@ -54,11 +56,11 @@ func TestMacOSCPU(t *testing.T) {
 		"12th Gen Intel(R) Core(TM) i5-12400": "Cascadelake-Server", "13th Gen Intel(R) Core(TM) i9-13900K": "Cascadelake-Server", "Intel(R) Core(TM) i7-14700K": "Cascadelake-Server",
 		"Intel(R) Core(TM) Ultra 7 155H": "Cascadelake-Server", "Intel(R) Core(TM) 7 150U": "Cascadelake-Server", "Intel(R) N100": "Cascadelake-Server", "Intel(R) Core(TM) i3-N305": "Cascadelake-Server", "AMD Ryzen 9 5950X 16-Core Processor": "Cascadelake-Server",
 	} {
-		args := workstation.MacOS{HostCPU: model}.VM().Config["args"]
+		args := profile.MacOS{HostCPU: model}.VM().Config["args"]
 		if !strings.Contains(args, "-cpu "+want+",") {
 			t.Errorf("%q: %s, want %s", model, args, want)
 		}
-		old := workstation.MacOS{HostCPU: model, Release: gpu.MacOSMonterey}.VM().Config["args"]
+		old := profile.MacOS{HostCPU: model, Release: gpu.MacOSMonterey}.VM().Config["args"]
 		if want != "host" && !strings.Contains(old, "-cpu Penryn,") {
 			t.Errorf("%q before Ventura: %s", model, old)
 		}
@@ -68,12 +70,12 @@ func TestMacOSCPU(t *testing.T) {
 // What the plan of a macOS VM says beside its steps.
 func TestMacOSFindings(t *testing.T) {
 	t.Parallel()
-	mac := func(change func(*workstation.MacOS)) workstation.VM {
-		p := workstation.MacOS{OSK: workstation.NewSecret(dummyOSK), Card: uhd630, Mapping: "igpu"}
+	mac := func(change func(*profile.MacOS)) workstation.VM {
+		p := profile.MacOS{OSK: proxstation.NewSecret(dummyOSK), Card: uhd630, Mapping: "igpu"}
 		change(&p)
 		return p.VM()
 	}
-	onCard := func(p *workstation.MacOS) { p.Stage = workstation.MacOnCard }
+	onCard := func(p *profile.MacOS) { p.Stage = profile.MacOnCard }
 	for name, test := range map[string]struct {
 		vm       workstation.VM
 		cpu      string // of the host; empty is its own
@@ -81,17 +83,17 @@ func TestMacOSFindings(t *testing.T) {
 		findings string // IDs
 		says     string
 	}{
-		"an image on LVM-thin":  {mac(func(p *workstation.MacOS) { p.OpenCore = openCore }), "", nil, "macos.import macos.model", "sata4 on local-lvm"},
-		"a first stage":         {mac(func(*workstation.MacOS) {}), "", nil, "macos.model", "MacPro7,1"},
+		"an image on LVM-thin":  {mac(func(p *profile.MacOS) { p.OpenCore = openCore }), "", nil, "macos.import macos.model", "sata4 on local-lvm"},
+		"a first stage":         {mac(func(*profile.MacOS) {}), "", nil, "macos.model", "MacPro7,1"},
 		"on the card":           {mac(onCard), "", nil, "macos.console macos.firmware macos.model macos.rom", "cd71fe6a13c7e9db4eb6b2fe46bfd54a8235b3a655c8aa5288a8ff0fa0d218e6"},
-		"with a ROM of its own": {mac(func(p *workstation.MacOS) { onCard(p); p.ROM = "own.rom" }), "", nil, "gpu.igd-rom macos.console macos.firmware macos.model macos.rom", "compare its checksum with its publisher's"},
-		"beside the card":       {mac(func(p *workstation.MacOS) { onCard(p); p.Mode = workstation.IGPUHeadless }), "", nil, "gpu.igd-headless macos.console macos.firmware macos.model macos.rom", "iMac19,1"},
-		"on another processor":  {mac(func(*workstation.MacOS) {}), "AMD Ryzen 9 5950X 16-Core Processor", nil, "macos.cpu macos.model", "set MacOS.HostCPU to Facts.CPU"},
-		"on the one that is told": {mac(func(p *workstation.MacOS) { p.HostCPU = "12th Gen Intel(R) Core(TM) i5-12400" }), "12th Gen Intel(R) Core(TM) i5-12400", nil,
+		"with a ROM of its own": {mac(func(p *profile.MacOS) { onCard(p); p.ROM = "own.rom" }), "", nil, "gpu.igd-rom macos.console macos.firmware macos.model macos.rom", "compare its checksum with its publisher's"},
+		"beside the card":       {mac(func(p *profile.MacOS) { onCard(p); p.Mode = profile.IGPUHeadless }), "", nil, "gpu.igd-headless macos.console macos.firmware macos.model macos.rom", "iMac19,1"},
+		"on another processor":  {mac(func(*profile.MacOS) {}), "AMD Ryzen 9 5950X 16-Core Processor", nil, "macos.cpu macos.model", "set MacOS.HostCPU to Facts.CPU"},
+		"on the one that is told": {mac(func(p *profile.MacOS) { p.HostCPU = "12th Gen Intel(R) Core(TM) i5-12400" }), "12th Gen Intel(R) Core(TM) i5-12400", nil,
 			"macos.model", ""},
-		"another machine":    {mac(func(p *workstation.MacOS) { p.OSK = workstation.Secret{} }), "", map[string]string{"name": "macos", "machine": "q35", "args": "-device isa-applesmc,osk=" + dummyOSK}, "macos.machine macos.model", "machine: q35 becomes pc"},
-		"the machine it has": {mac(func(*workstation.MacOS) {}), "", map[string]string{"name": "macos", "machine": "pc-i440fx-10.1"}, "macos.model", ""},
-		"from a file of the host": {mac(func(p *workstation.MacOS) { p.Recovery = "/var/lib/vz/template/iso/recovery-high sierra.iso" }), "", nil, "macos.model macos.scan-policy",
+		"another machine":    {mac(func(p *profile.MacOS) { p.OSK = proxstation.Secret{} }), "", map[string]string{"name": "macos", "machine": "q35", "args": "-device isa-applesmc,osk=" + dummyOSK}, "macos.machine macos.model", "machine: q35 becomes pc"},
+		"the machine it has": {mac(func(*profile.MacOS) {}), "", map[string]string{"name": "macos", "machine": "pc-i440fx-10.1"}, "macos.model", ""},
+		"from a file of the host": {mac(func(p *profile.MacOS) { p.Recovery = "/var/lib/vz/template/iso/recovery-high sierra.iso" }), "", nil, "macos.model macos.scan-policy",
 			"sata5 (a file of the host; a volume of content type import needs only Datastore.Audit)"},
 	} {
 		host := pvetest.Reference()
@@ -132,7 +134,7 @@ func TestMacOSKeepsTheKeyAndOtherArguments(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := facts.Snapshot(130)
-		madeAs(t, sim, node, workstation.Spec{VMs: []workstation.VM{workstation.MacOS{Card: uhd630, Stage: workstation.MacOnCard, Mapping: "igpu"}.VM()}, Mappings: igpuMapping})
+		madeAs(t, sim, node, workstation.Spec{VMs: []workstation.VM{profile.MacOS{Card: uhd630, Stage: profile.MacOnCard, Mapping: "igpu"}.VM()}, Mappings: igpuMapping})
 		state, _ := sim.VM(130)
 		for _, want := range []string{`-no-reboot -device isa-applesmc,osk="` + dummyOSK + `" -smbios type=2 -cpu host,kvm=on,`, `-smbios 'type=0,vendor=A B' -device qemu-xhci`} {
 			if !strings.Contains(state.Config["args"], want) {
@@ -166,7 +168,7 @@ func TestMacOSFromFilesOfTheHost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		host := pvetest.Reference()
-		mac := workstation.MacOS{OSK: workstation.NewSecret(dummyOSK), OpenCore: "/root/macos-install/EFI/opencore-osx-proxmox-vm.iso", Recovery: "/var/lib/vz/template/iso/recovery-high sierra.iso"}
+		mac := profile.MacOS{OSK: proxstation.NewSecret(dummyOSK), OpenCore: "/root/macos-install/EFI/opencore-osx-proxmox-vm.iso", Recovery: "/var/lib/vz/template/iso/recovery-high sierra.iso"}
 		host.Files = map[string]int64{mac.OpenCore: 96 << 20, mac.Recovery: 800 << 20}
 		sim := pvetest.New(host, nil)
 		spec := workstation.Spec{VMs: []workstation.VM{mac.VM()}}
@@ -202,12 +204,12 @@ func TestErrorsDoNotShowTheKey(t *testing.T) {
 // A discrete card that macOS has drivers for is the guest's display on q35.
 func TestMacOSOnADiscreteCard(t *testing.T) {
 	t.Parallel()
-	vm := workstation.MacOS{Card: cardOf(rtx, gpu.AMD, 0x73ff), Stage: workstation.MacOnCard, Mode: workstation.IGPULegacy}.VM()
+	vm := profile.MacOS{Card: cardOf(rtx, gpu.AMD, 0x73ff), Stage: profile.MacOnCard, Mode: profile.IGPULegacy}.VM()
 	if have := []string{vm.Config["machine"], vm.Config["vga"], vm.Config["hostpci0"]}; !slices.Equal(have, []string{"q35", "none", "0000:01:00,pcie=1,x-vga=1"}) {
 		t.Errorf("it has %s", have)
 	}
 	// Ice Lake wants to be told that the LPC bridge may be another's.
-	vm = workstation.MacOS{Card: cardOf(igpu, gpu.Intel, 0x8a52), Stage: workstation.MacOnCard}.VM()
+	vm = profile.MacOS{Card: cardOf(igpu, gpu.Intel, 0x8a52), Stage: profile.MacOnCard}.VM()
 	if !strings.HasSuffix(vm.Config["args"], " -set device.hostpci0.x-igd-lpc=on") || vm.Config["hostpci0"] != "0000:00:02.0,legacy-igd=1,romfile=ICL_GOPv14_igd.rom" {
 		t.Errorf("it has %s and %s", vm.Config["args"], vm.Config["hostpci0"])
 	}
@@ -215,16 +217,16 @@ func TestMacOSOnADiscreteCard(t *testing.T) {
 
 // The stages of a macOS VM: the second is a small change of the first.
 func ExampleMacOS() {
-	mac := workstation.MacOS{OSK: workstation.NewSecret(dummyOSK), OpenCore: openCore, Recovery: sequoia, Card: uhd630, Mapping: "igpu"}
+	mac := profile.MacOS{OSK: proxstation.NewSecret(dummyOSK), OpenCore: openCore, Recovery: sequoia, Card: uhd630, Mapping: "igpu"}
 	first := mac.VM()
-	mac.Stage = workstation.MacOnCard
+	mac.Stage = profile.MacOnCard
 	second := mac.VM()
 	for _, key := range slices.Sorted(maps.Keys(second.Config)) {
 		if first.Config[key] != second.Config[key] {
 			fmt.Printf("%s: %q -> %q\n", key, first.Config[key], second.Config[key])
 		}
 	}
-	fmt.Println(strings.Fields(second.Config["args"])[:2], workstation.MacModel(second.Guest, uhd630))
+	fmt.Println(strings.Fields(second.Config["args"])[:2], gpu.MacModel(second.Guest, uhd630))
 	// Output:
 	// hostpci0: "" -> "mapping=igpu,legacy-igd=1,romfile=CFL_CML_GOPv9.1_igd.rom"
 	// vga: "vmware" -> "none"
@@ -232,6 +234,6 @@ func ExampleMacOS() {
 }
 
 func ExampleMacModel() {
-	fmt.Println(workstation.MacModel(gpu.MacOSSequoia, uhd630), workstation.MacModel(gpu.MacOSSequoia, gpu.Card{}))
+	fmt.Println(gpu.MacModel(gpu.MacOSSequoia, uhd630), gpu.MacModel(gpu.MacOSSequoia, gpu.Card{}))
 	// Output: iMac19,1 MacPro7,1
 }

@@ -8,10 +8,12 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/profile"
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
@@ -53,8 +55,8 @@ func macOSGoldens() []golden {
 	args := func(parts ...string) string {
 		return strings.ReplaceAll(common+strings.Join(parts, ""), "OSK", dummyOSK)
 	}
-	mac := func(change func(*workstation.MacOS)) workstation.VM {
-		p := workstation.MacOS{OSK: workstation.NewSecret(dummyOSK), OpenCore: openCore, Mapping: "igpu"}
+	mac := func(change func(*profile.MacOS)) workstation.VM {
+		p := profile.MacOS{OSK: proxstation.NewSecret(dummyOSK), OpenCore: openCore, Mapping: "igpu"}
 		change(&p)
 		return p.VM()
 	}
@@ -65,28 +67,28 @@ func macOSGoldens() []golden {
 	recovery := map[string]string{"sata5": "service-pool:vm-130-disk-0,discard=on,media=disk,size=1400M,ssd=1"}
 	legacy := map[string]string{"machine": "pc", "args": args(host)}
 	return []golden{
-		{"macOS, being installed", mac(func(p *workstation.MacOS) { p.Recovery = sequoia }), with(plain, recovery)},
-		{"macOS, being installed for the iGPU", mac(func(p *workstation.MacOS) { p.Recovery, p.Card = sequoia, uhd630 }), with(plain, recovery, legacy)},
-		{"macOS on the iGPU", mac(func(p *workstation.MacOS) { p.Card, p.Stage = uhd630, workstation.MacOnCard }), with(plain, legacy, map[string]string{
+		{"macOS, being installed", mac(func(p *profile.MacOS) { p.Recovery = sequoia }), with(plain, recovery)},
+		{"macOS, being installed for the iGPU", mac(func(p *profile.MacOS) { p.Recovery, p.Card = sequoia, uhd630 }), with(plain, recovery, legacy)},
+		{"macOS on the iGPU", mac(func(p *profile.MacOS) { p.Card, p.Stage = uhd630, profile.MacOnCard }), with(plain, legacy, map[string]string{
 			"vga": "none", "hostpci0": "mapping=igpu,legacy-igd=1,romfile=CFL_CML_GOPv9.1_igd.rom"})},
-		{"macOS on the iGPU by its address", mac(func(p *workstation.MacOS) {
-			p.Card, p.Stage, p.Mapping, p.ROM = uhd630, workstation.MacOnCard, "", "own.rom"
+		{"macOS on the iGPU by its address", mac(func(p *profile.MacOS) {
+			p.Card, p.Stage, p.Mapping, p.ROM = uhd630, profile.MacOnCard, "", "own.rom"
 		}), with(plain, legacy, map[string]string{
 			"vga": "none", "hostpci0": "0000:00:02.0,legacy-igd=1,romfile=own.rom"})},
-		{"macOS beside the iGPU", mac(func(p *workstation.MacOS) {
-			p.Card, p.Stage, p.Mode = uhd630, workstation.MacOnCard, workstation.IGPUHeadless
+		{"macOS beside the iGPU", mac(func(p *profile.MacOS) {
+			p.Card, p.Stage, p.Mode = uhd630, profile.MacOnCard, profile.IGPUHeadless
 		}), with(plain, map[string]string{
 			"args": args(host, q35, upt), "hostpci0": "mapping=igpu,romfile=Universal_noGOP_igd.rom"})},
-		{"macOS High Sierra on the iGPU", mac(func(p *workstation.MacOS) {
-			p.Release, p.Card, p.Stage, p.Data = gpu.MacOSHighSierra, uhd630, workstation.MacOnCard, 20*storage.GiB
+		{"macOS High Sierra on the iGPU", mac(func(p *profile.MacOS) {
+			p.Release, p.Card, p.Stage, p.Data = gpu.MacOSHighSierra, uhd630, profile.MacOnCard, 20*storage.GiB
 		}), without(with(plain, legacy, map[string]string{
 			"boot": "order=sata4;sata0", "vga": "none", "hostpci0": "mapping=igpu,legacy-igd=1,romfile=CFL_CML_GOPv9.1_igd.rom,device-id=0x5912",
 			"sata0": "local-lvm:vm-130-disk-1,discard=on,size=128G,ssd=1", "sata1": "service-pool:vm-130-disk-0,discard=on,size=20G,ssd=1",
 			"sata4": "local-lvm:vm-130-disk-2,discard=on,media=disk,size=150M,ssd=1"}), "virtio0")},
-		{"macOS on an AMD processor", mac(func(p *workstation.MacOS) {
-			p.HostCPU, p.Screen, p.Network = "AMD Ryzen 9 5950X 16-Core Processor", workstation.VirtIOGPU, workstation.VirtIONetwork
+		{"macOS on an AMD processor", mac(func(p *profile.MacOS) {
+			p.HostCPU, p.Screen, p.Network = "AMD Ryzen 9 5950X 16-Core Processor", profile.VirtIOGPU, profile.VirtIONetwork
 		}), with(plain, map[string]string{"args": args(zen, q35), "vga": "virtio", "net0": "virtio=MAC,bridge=vmbr0"})},
-		{"macOS without OpenCore, with a processor of one's own", mac(func(p *workstation.MacOS) { p.OpenCore, p.CPU, p.Cores = "", "Skylake-Client-v4,model=158", 8 }), without(with(plain, map[string]string{
+		{"macOS without OpenCore, with a processor of one's own", mac(func(p *profile.MacOS) { p.OpenCore, p.CPU, p.Cores = "", "Skylake-Client-v4,model=158", 8 }), without(with(plain, map[string]string{
 			"args": args(" -cpu Skylake-Client-v4,model=158", q35), "boot": "order=virtio0", "cores": "8", "virtio0": "local-lvm:vm-130-disk-1,discard=on,iothread=1,size=128G"}), "sata4")},
 	}
 }
@@ -160,16 +162,16 @@ func madeAs(t *testing.T, sim *pvetest.Node, node *workstation.Node, spec workst
 func TestMacOSEveryWay(t *testing.T) {
 	t.Parallel()
 	for release := gpu.MacOSHighSierra; release <= gpu.MacOSTahoe; release++ {
-		for _, mode := range []workstation.IGPUMode{workstation.IGPULegacy, workstation.IGPUHeadless} {
+		for _, mode := range []profile.IGPUMode{profile.IGPULegacy, profile.IGPUHeadless} {
 			t.Run(release.String()+" "+mode.String(), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					sim := pvetest.New(pvetest.Reference(), nil)
 					node := asRoot(t, sim)
-					mac := workstation.MacOS{Release: release, OSK: workstation.NewSecret(dummyOSK), OpenCore: openCore, Recovery: sequoia, Card: uhd630, Mapping: "igpu", Mode: mode}
+					mac := profile.MacOS{Release: release, OSK: proxstation.NewSecret(dummyOSK), OpenCore: openCore, Recovery: sequoia, Card: uhd630, Mapping: "igpu", Mode: mode}
 					madeAs(t, sim, node, workstation.Spec{VMs: []workstation.VM{mac.VM()}, Mappings: igpuMapping})
 					first, _ := sim.VM(130)
-					mac.Stage = workstation.MacOnCard
+					mac.Stage = profile.MacOnCard
 					spec := workstation.Spec{VMs: []workstation.VM{mac.VM()}, Mappings: igpuMapping}
 					change := changed(plan(t, node, spec))
 					if len(change) < 2 {
@@ -181,13 +183,13 @@ func TestMacOSEveryWay(t *testing.T) {
 						}
 					}
 					madeAs(t, sim, node, spec)
-					mac.Stage = workstation.MacInstall
+					mac.Stage = profile.MacInstall
 					madeAs(t, sim, node, workstation.Spec{VMs: []workstation.VM{mac.VM()}, Mappings: igpuMapping})
 					if back, _ := sim.VM(130); !maps.Equal(back.Config, first.Config) {
 						t.Errorf("the way back leads to\n%s\nnot\n%s", lines(back.Config), lines(first.Config))
 					}
-					mac.Stage = workstation.MacOnCard
-					for _, mac.Mode = range []workstation.IGPUMode{workstation.IGPULegacy, workstation.IGPUHeadless, workstation.IGPULegacy} {
+					mac.Stage = profile.MacOnCard
+					for _, mac.Mode = range []profile.IGPUMode{profile.IGPULegacy, profile.IGPUHeadless, profile.IGPULegacy} {
 						madeAs(t, sim, node, workstation.Spec{VMs: []workstation.VM{mac.VM()}, Mappings: igpuMapping})
 					}
 				})
@@ -220,7 +222,7 @@ func TestMacOSRefusesAReleaseTheCardCannotDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	for release, refused := range map[gpu.Guest]bool{gpu.MacOSMonterey: false, gpu.MacOSVentura: true} {
-		mac := workstation.MacOS{Release: release, OSK: workstation.NewSecret(dummyOSK), Card: facts.Cards()[0], Mapping: "igpu", Stage: workstation.MacOnCard}
+		mac := profile.MacOS{Release: release, OSK: proxstation.NewSecret(dummyOSK), Card: facts.Cards()[0], Mapping: "igpu", Stage: profile.MacOnCard}
 		_, err = workstation.Diff(workstation.Spec{VMs: []workstation.VM{mac.VM()}, Mappings: igpuMapping}, facts)
 		if errors.Is(err, gpu.ErrUnsupported) != refused {
 			t.Errorf("%s: %v", release, err)
@@ -234,8 +236,8 @@ func TestMacOSRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mac := func(change func(*workstation.MacOS)) workstation.VM {
-		p := workstation.MacOS{OSK: workstation.NewSecret(dummyOSK), OpenCore: openCore, Recovery: sequoia}
+	mac := func(change func(*profile.MacOS)) workstation.VM {
+		p := profile.MacOS{OSK: proxstation.NewSecret(dummyOSK), OpenCore: openCore, Recovery: sequoia}
 		change(&p)
 		return p.VM()
 	}
@@ -243,29 +245,29 @@ func TestMacOSRefuses(t *testing.T) {
 		change(&vm)
 		return vm
 	}
-	card := func(c gpu.Card) func(*workstation.MacOS) {
-		return func(p *workstation.MacOS) { p.Card, p.Stage = c, workstation.MacOnCard }
+	card := func(c gpu.Card) func(*profile.MacOS) {
+		return func(p *profile.MacOS) { p.Card, p.Stage = c, profile.MacOnCard }
 	}
 	for name, test := range map[string]struct {
 		vm   workstation.VM
 		is   error
 		says string
 	}{
-		"no OSK":                 {mac(func(p *workstation.MacOS) { p.OSK = workstation.Secret{} }), workstation.ErrInvalid, "osk: macOS does not boot without the key"},
-		"half an OSK":            {mac(func(p *workstation.MacOS) { p.OSK = workstation.NewSecret(dummyOSK[:32]) }), workstation.ErrInvalid, "osk: the key has 64 characters"},
-		"an OSK with a quote":    {mac(func(p *workstation.MacOS) { p.OSK = workstation.NewSecret(dummyOSK[:63] + `"`) }), workstation.ErrInvalid, "osk: the key has 64 characters"},
-		"too little memory":      {mac(func(p *workstation.MacOS) { p.Memory = 2 * storage.GiB }), workstation.ErrInvalid, `memory "2048": macOS needs 4.0 GiB`},
+		"no OSK":                 {mac(func(p *profile.MacOS) { p.OSK = proxstation.Secret{} }), workstation.ErrInvalid, "osk: macOS does not boot without the key"},
+		"half an OSK":            {mac(func(p *profile.MacOS) { p.OSK = proxstation.NewSecret(dummyOSK[:32]) }), workstation.ErrInvalid, "osk: the key has 64 characters"},
+		"an OSK with a quote":    {mac(func(p *profile.MacOS) { p.OSK = proxstation.NewSecret(dummyOSK[:63] + `"`) }), workstation.ErrInvalid, "osk: the key has 64 characters"},
+		"too little memory":      {mac(func(p *profile.MacOS) { p.Memory = 2 * storage.GiB }), workstation.ErrInvalid, `memory "2048": macOS needs 4.0 GiB`},
 		"an RTX card":            {mac(card(facts.Cards()[1])), gpu.ErrUnsupported, "RTX"},
 		"no card":                {mac(card(gpu.Card{})), workstation.ErrInvalid, "hostpci0: the second stage needs the Card"},
-		"no card but a mapping":  {mac(func(p *workstation.MacOS) { card(gpu.Card{})(p); p.Mapping = "igpu" }), workstation.ErrInvalid, "hostpci0: the second stage needs the Card"},
-		"a release of another":   {mac(func(p *workstation.MacOS) { p.Release = gpu.Linux }), workstation.ErrInvalid, `guest "Linux": an Apple SMC is for macOS`},
-		"virtio on Mojave":       {mac(func(p *workstation.MacOS) { p.Release, p.Network = gpu.MacOSMojave, workstation.VirtIONetwork }), workstation.ErrInvalid, "use vmxnet3"},
-		"an image for CDs":       {mac(func(p *workstation.MacOS) { p.Recovery = "local:iso/recovery-sequoia.iso" }), workstation.ErrInvalid, "content type import, not iso"},
+		"no card but a mapping":  {mac(func(p *profile.MacOS) { card(gpu.Card{})(p); p.Mapping = "igpu" }), workstation.ErrInvalid, "hostpci0: the second stage needs the Card"},
+		"a release of another":   {mac(func(p *profile.MacOS) { p.Release = gpu.Linux }), workstation.ErrInvalid, `guest "Linux": an Apple SMC is for macOS`},
+		"virtio on Mojave":       {mac(func(p *profile.MacOS) { p.Release, p.Network = gpu.MacOSMojave, profile.VirtIONetwork }), workstation.ErrInvalid, "use vmxnet3"},
+		"an image for CDs":       {mac(func(p *profile.MacOS) { p.Recovery = "local:iso/recovery-sequoia.iso" }), workstation.ErrInvalid, "content type import, not iso"},
 		"legacy-igd on q35":      {edit(mac(card(facts.Cards()[0])), func(vm *workstation.VM) { vm.Config["machine"] = "q35" }), workstation.ErrInvalid, "legacy-igd needs the machine type pc"},
 		"legacy-igd and a VGA":   {edit(mac(card(facts.Cards()[0])), func(vm *workstation.VM) { vm.Config["vga"] = "std" }), workstation.ErrInvalid, "legacy-igd needs vga: none"},
-		"SeaBIOS":                {edit(mac(func(*workstation.MacOS) {}), func(vm *workstation.VM) { delete(vm.Config, "bios") }), workstation.ErrInvalid, "macOS needs UEFI"},
-		"data below nothing":     {mac(func(p *workstation.MacOS) { p.Data = -1 }), workstation.ErrInvalid, "virtio1"},
-		"more than 8 processors": {mac(func(p *workstation.MacOS) { p.Cores = 16 }), workstation.ErrInvalid, "the host has 8 logical CPUs"},
+		"SeaBIOS":                {edit(mac(func(*profile.MacOS) {}), func(vm *workstation.VM) { delete(vm.Config, "bios") }), workstation.ErrInvalid, "macOS needs UEFI"},
+		"data below nothing":     {mac(func(p *profile.MacOS) { p.Data = -1 }), workstation.ErrInvalid, "virtio1"},
+		"more than 8 processors": {mac(func(p *profile.MacOS) { p.Cores = 16 }), workstation.ErrInvalid, "the host has 8 logical CPUs"},
 	} {
 		_, err := workstation.Diff(workstation.Spec{VMs: []workstation.VM{test.vm}, Mappings: igpuMapping}, facts)
 		if !errors.Is(err, test.is) || err != nil && !strings.Contains(err.Error(), test.says) {

@@ -10,18 +10,20 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/profile"
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
 func TestValidateOptions(t *testing.T) {
 	t.Parallel()
 	const image, iso = "local:import/a.qcow2", "local:iso/a.iso"
-	cloud := func(c workstation.CloudInit) workstation.VM {
-		return workstation.LinuxAI{Image: image, CloudInit: c}.VM()
+	cloud := func(c profile.CloudInit) workstation.VM {
+		return profile.LinuxAI{Image: image, CloudInit: c}.VM()
 	}
-	tuned := func(tuning workstation.Tuning) workstation.VM { return workstation.Windows11{Tuning: tuning}.VM() }
+	tuned := func(tuning profile.Tuning) workstation.VM { return profile.Windows11{Tuning: tuning}.VM() }
 	edit := func(vm workstation.VM, change func(*workstation.VM)) workstation.VM {
 		change(&vm)
 		return vm
@@ -31,43 +33,43 @@ func TestValidateOptions(t *testing.T) {
 		vm   workstation.VM
 		says string // "" if it is fine
 	}{
-		"nothing":                         {cloud(workstation.CloudInit{}), ""},
-		"an installer and a cloud image":  {workstation.LinuxAI{Image: image, Install: iso}.VM(), `disk "ide2": an installer and cloud-init want it`},
-		"an installer and cloud-init":     {workstation.LinuxAI{Install: iso, CloudInit: workstation.CloudInit{User: "ai"}}.VM(), `disk "ide2": an installer and cloud-init want it`},
-		"keys without a drive":            {edit(workstation.LinuxAI{}.VM(), func(vm *workstation.VM) { vm.Config["ciuser"] = "ai" }), "ciuser: without a drive of cloud-init"},
-		"a password without a drive":      {edit(workstation.LinuxAI{}.VM(), func(vm *workstation.VM) { vm.Password = workstation.NewSecret("hunter2") }), "cipassword: without a drive"},
-		"a password among the keys":       {edit(cloud(workstation.CloudInit{}), func(vm *workstation.VM) { vm.Config["cipassword"] = "hunter2" }), "cipassword: a password belongs in VM.Password"},
-		"a password to set and take away": {edit(cloud(workstation.CloudInit{Password: workstation.NewSecret("x")}), func(vm *workstation.VM) { vm.Absent = []string{"cipassword"} }), "both wanted and absent"},
-		"two drives of cloud-init": {edit(cloud(workstation.CloudInit{}), func(vm *workstation.VM) {
+		"nothing":                         {cloud(profile.CloudInit{}), ""},
+		"an installer and a cloud image":  {profile.LinuxAI{Image: image, Install: iso}.VM(), `disk "ide2": an installer and cloud-init want it`},
+		"an installer and cloud-init":     {profile.LinuxAI{Install: iso, CloudInit: profile.CloudInit{User: "ai"}}.VM(), `disk "ide2": an installer and cloud-init want it`},
+		"keys without a drive":            {edit(profile.LinuxAI{}.VM(), func(vm *workstation.VM) { vm.Config["ciuser"] = "ai" }), "ciuser: without a drive of cloud-init"},
+		"a password without a drive":      {edit(profile.LinuxAI{}.VM(), func(vm *workstation.VM) { vm.Password = proxstation.NewSecret("hunter2") }), "cipassword: without a drive"},
+		"a password among the keys":       {edit(cloud(profile.CloudInit{}), func(vm *workstation.VM) { vm.Config["cipassword"] = "hunter2" }), "cipassword: a password belongs in VM.Password"},
+		"a password to set and take away": {edit(cloud(profile.CloudInit{Password: proxstation.NewSecret("x")}), func(vm *workstation.VM) { vm.Absent = []string{"cipassword"} }), "both wanted and absent"},
+		"two drives of cloud-init": {edit(cloud(profile.CloudInit{}), func(vm *workstation.VM) {
 			vm.Disks = append(vm.Disks, workstation.Disk{Slot: "ide0", Volume: workstation.CloudInitDrive})
 		}), "one drive of cloud-init"},
-		"a public key":             {cloud(workstation.CloudInit{SSHKeys: []string{publicKey + "\n"}}), ""},
-		"a key with options":       {cloud(workstation.CloudInit{SSHKeys: []string{`no-pty,from="10.0.0.1" ` + publicKey}}), ""},
-		"half a key":               {cloud(workstation.CloudInit{SSHKeys: []string{publicKey, publicKey[:40]}}), "sshkeys, key 2: not a public key"},
-		"a private key":            {cloud(workstation.CloudInit{SSHKeys: []string{"-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2"}}), "that is a private key"},
-		"a gateway alone":          {cloud(workstation.CloudInit{Gateway: own.Addr()}), "gw needs ip with an address of its own"},
-		"a gateway elsewhere":      {cloud(workstation.CloudInit{Address: own, Gateway: netip.MustParseAddr("10.0.1.1")}), "gw is not in the network of ip"},
-		"a gateway of another age": {cloud(workstation.CloudInit{Address: own, Gateway: netip.MustParseAddr("fe80::1")}), "gw is no such address"},
-		"an address without length": {edit(cloud(workstation.CloudInit{}), func(vm *workstation.VM) { vm.Config["ipconfig0"] = "ip=10.0.0.5" }),
+		"a public key":             {cloud(profile.CloudInit{SSHKeys: []string{publicKey + "\n"}}), ""},
+		"a key with options":       {cloud(profile.CloudInit{SSHKeys: []string{`no-pty,from="10.0.0.1" ` + publicKey}}), ""},
+		"half a key":               {cloud(profile.CloudInit{SSHKeys: []string{publicKey, publicKey[:40]}}), "sshkeys, key 2: not a public key"},
+		"a private key":            {cloud(profile.CloudInit{SSHKeys: []string{"-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2"}}), "that is a private key"},
+		"a gateway alone":          {cloud(profile.CloudInit{Gateway: own.Addr()}), "gw needs ip with an address of its own"},
+		"a gateway elsewhere":      {cloud(profile.CloudInit{Address: own, Gateway: netip.MustParseAddr("10.0.1.1")}), "gw is not in the network of ip"},
+		"a gateway of another age": {cloud(profile.CloudInit{Address: own, Gateway: netip.MustParseAddr("fe80::1")}), "gw is no such address"},
+		"an address without length": {edit(cloud(profile.CloudInit{}), func(vm *workstation.VM) { vm.Config["ipconfig0"] = "ip=10.0.0.5" }),
 			"ip wants an address with the length of its network"},
-		"SLAAC": {edit(cloud(workstation.CloudInit{}), func(vm *workstation.VM) { vm.Config["ipconfig1"] = "ip=dhcp,ip6=auto" }), ""},
+		"SLAAC": {edit(cloud(profile.CloudInit{}), func(vm *workstation.VM) { vm.Config["ipconfig1"] = "ip=dhcp,ip6=auto" }), ""},
 
-		"pinned":                      {tuned(workstation.Tuning{Pin: "0-3, 8"}), ""},
-		"pinned backwards":            {tuned(workstation.Tuning{Pin: "4-2"}), `affinity "4-2": "4-2" is no range of CPUs`},
-		"pinned to a word":            {tuned(workstation.Tuning{Pin: "P-cores"}), "is no CPU and no range of CPUs"},
-		"pinned beyond every machine": {tuned(workstation.Tuning{Pin: "0-999999"}), "is no range of CPUs"},
-		"pages of 2 MiB":              {tuned(workstation.Tuning{HugePages: 2 * storage.MiB}), ""},
-		"pages of 4 MiB":              {tuned(workstation.Tuning{HugePages: 4 * storage.MiB}), `hugepages "4": pages are of 2 MiB or 1 GiB`},
-		"memory of broken pages":      {workstation.Windows11{Memory: 9*storage.GiB + 512*storage.MiB, Tuning: workstation.Tuning{HugePages: storage.GiB}}.VM(), `memory "9728": it is no multiple of the huge pages`},
-		"sockets of broken pages": {edit(workstation.Windows11{Memory: 9 * storage.GiB, Tuning: workstation.Tuning{HugePages: storage.GiB}}.VM(), func(vm *workstation.VM) { vm.Config["sockets"] = "2" }),
+		"pinned":                      {tuned(profile.Tuning{Pin: "0-3, 8"}), ""},
+		"pinned backwards":            {tuned(profile.Tuning{Pin: "4-2"}), `affinity "4-2": "4-2" is no range of CPUs`},
+		"pinned to a word":            {tuned(profile.Tuning{Pin: "P-cores"}), "is no CPU and no range of CPUs"},
+		"pinned beyond every machine": {tuned(profile.Tuning{Pin: "0-999999"}), "is no range of CPUs"},
+		"pages of 2 MiB":              {tuned(profile.Tuning{HugePages: 2 * storage.MiB}), ""},
+		"pages of 4 MiB":              {tuned(profile.Tuning{HugePages: 4 * storage.MiB}), `hugepages "4": pages are of 2 MiB or 1 GiB`},
+		"memory of broken pages":      {profile.Windows11{Memory: 9*storage.GiB + 512*storage.MiB, Tuning: profile.Tuning{HugePages: storage.GiB}}.VM(), `memory "9728": it is no multiple of the huge pages`},
+		"sockets of broken pages": {edit(profile.Windows11{Memory: 9 * storage.GiB, Tuning: profile.Tuning{HugePages: storage.GiB}}.VM(), func(vm *workstation.VM) { vm.Config["sockets"] = "2" }),
 			"1.0 GiB for each socket"},
-		"pages without NUMA":           {edit(tuned(workstation.Tuning{HugePages: storage.GiB}), func(vm *workstation.VM) { delete(vm.Config, "numa") }), "PVE wants numa: 1"},
-		"USB by all names":             {tuned(workstation.Tuning{USB: []string{"keyboard", "0x046d:0xc52b", "1-2.3", "2-1"}}), ""},
-		"USB by no name":               {tuned(workstation.Tuning{USB: []string{"046d"}}), `usb0 "046d": not a USB device`},
-		"USB with more to say":         {tuned(workstation.Tuning{USB: []string{"046d:c52b,usb3=1"}}), ""},
-		"15 USB devices":               {tuned(workstation.Tuning{USB: slices.Repeat([]string{"046d:c52b"}, 15)}), "usb14: PVE has usb0 to usb13"},
-		"6 USB devices for another OS": {edit(workstation.LinuxAI{Tuning: workstation.Tuning{USB: slices.Repeat([]string{"1-2"}, 6)}}.VM(), func(vm *workstation.VM) { vm.Config["ostype"] = "other" }), "usb5: PVE has"},
-		"USB of nothing":               {edit(tuned(workstation.Tuning{}), func(vm *workstation.VM) { vm.Config["usb0"] = "usb3=1" }), "want either a device of the host or a mapping"},
+		"pages without NUMA":           {edit(tuned(profile.Tuning{HugePages: storage.GiB}), func(vm *workstation.VM) { delete(vm.Config, "numa") }), "PVE wants numa: 1"},
+		"USB by all names":             {tuned(profile.Tuning{USB: []string{"keyboard", "0x046d:0xc52b", "1-2.3", "2-1"}}), ""},
+		"USB by no name":               {tuned(profile.Tuning{USB: []string{"046d"}}), `usb0 "046d": not a USB device`},
+		"USB with more to say":         {tuned(profile.Tuning{USB: []string{"046d:c52b,usb3=1"}}), ""},
+		"15 USB devices":               {tuned(profile.Tuning{USB: slices.Repeat([]string{"046d:c52b"}, 15)}), "usb14: PVE has usb0 to usb13"},
+		"6 USB devices for another OS": {edit(profile.LinuxAI{Tuning: profile.Tuning{USB: slices.Repeat([]string{"1-2"}, 6)}}.VM(), func(vm *workstation.VM) { vm.Config["ostype"] = "other" }), "usb5: PVE has"},
+		"USB of nothing":               {edit(tuned(profile.Tuning{}), func(vm *workstation.VM) { vm.Config["usb0"] = "usb3=1" }), "want either a device of the host or a mapping"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -88,25 +90,25 @@ func TestDiffJudgesOptionsByTheHost(t *testing.T) {
 	facts := observe(t, pvetest.New(pvetest.Reference(), nil)) // 8 logical CPUs
 	tests := map[string]struct {
 		cores   int
-		tuning  workstation.Tuning
+		tuning  profile.Tuning
 		says    string // of an error
 		finding string
 	}{
-		"nothing":             {8, workstation.Tuning{}, "", ""},
-		"too many cores":      {9, workstation.Tuning{}, `cores "9": the host has 8 logical CPUs`, ""},
-		"pinned":              {6, workstation.Tuning{Pin: "2-7"}, "", ""},
-		"pinned beyond":       {2, workstation.Tuning{Pin: "6-9,12"}, `affinity "8-9,12": the host has logical CPUs 0 to 7`, ""},
-		"pinned to few":       {6, workstation.Tuning{Pin: "4-7"}, "", "workstation.pinned-few"},
-		"pinned to all":       {8, workstation.Tuning{Pin: "0-7"}, "", "workstation.pinned-all"},
-		"pages of 1 GiB":      {8, workstation.Tuning{HugePages: storage.GiB}, "", "workstation.huge-pages"},
-		"pages of 2 MiB":      {8, workstation.Tuning{HugePages: 2 * storage.MiB}, "", ""},
-		"USB by its mapping":  {8, workstation.Tuning{USB: []string{"keyboard"}}, "", ""},
-		"USB, a token logged": {8, workstation.Tuning{USB: []string{"1-2"}}, "", "workstation.root-only"},
+		"nothing":             {8, profile.Tuning{}, "", ""},
+		"too many cores":      {9, profile.Tuning{}, `cores "9": the host has 8 logical CPUs`, ""},
+		"pinned":              {6, profile.Tuning{Pin: "2-7"}, "", ""},
+		"pinned beyond":       {2, profile.Tuning{Pin: "6-9,12"}, `affinity "8-9,12": the host has logical CPUs 0 to 7`, ""},
+		"pinned to few":       {6, profile.Tuning{Pin: "4-7"}, "", "workstation.pinned-few"},
+		"pinned to all":       {8, profile.Tuning{Pin: "0-7"}, "", "workstation.pinned-all"},
+		"pages of 1 GiB":      {8, profile.Tuning{HugePages: storage.GiB}, "", "workstation.huge-pages"},
+		"pages of 2 MiB":      {8, profile.Tuning{HugePages: 2 * storage.MiB}, "", ""},
+		"USB by its mapping":  {8, profile.Tuning{USB: []string{"keyboard"}}, "", ""},
+		"USB, a token logged": {8, profile.Tuning{USB: []string{"1-2"}}, "", "workstation.root-only"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, err := workstation.Diff(workstation.Spec{VMs: []workstation.VM{workstation.Windows11{Cores: test.cores, Tuning: test.tuning}.VM()}}, facts)
+			p, err := workstation.Diff(workstation.Spec{VMs: []workstation.VM{profile.Windows11{Cores: test.cores, Tuning: test.tuning}.VM()}}, facts)
 			if test.says == "" && err != nil || test.says != "" && (!errors.Is(err, workstation.ErrInvalid) || !strings.Contains(err.Error(), test.says)) {
 				t.Errorf("error %v, want %q", err, test.says)
 			}
@@ -124,7 +126,7 @@ func TestAPasswordIsSeenNowhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := pvetest.New(pvetest.Reference(), nil)
 		node := open(sim)
-		vm := workstation.LinuxAI{Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2"}.VM()
+		vm := profile.LinuxAI{Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2"}.VM()
 		spec := func() workstation.Spec { return workstation.Spec{VMs: []workstation.VM{vm}} }
 		seen := ""
 		apply := func() {
@@ -142,18 +144,18 @@ func TestAPasswordIsSeenNowhere(t *testing.T) {
 		}
 		password := func() string { state, _ := sim.VM(141); return state.Config["cipassword"] }
 		apply()
-		vm.Password = workstation.NewSecret("hunter2")
+		vm.Password = proxstation.NewSecret("hunter2")
 		apply() // added to a VM that has none
 		if password() != "hunter2" || !strings.Contains(seen, "+ cipassword  [secret]") {
 			t.Errorf("the password is %q; seen: %s", password(), seen)
 		}
-		vm.Password = workstation.NewSecret("hunter3")
+		vm.Password = proxstation.NewSecret("hunter3")
 		if p := plan(t, node, spec()); !p.Empty() {
 			t.Errorf("another password makes a plan, which could not know: %s", p)
 		}
-		vm.Password, vm.Absent = workstation.Secret{}, []string{"cipassword"}
+		vm.Password, vm.Absent = proxstation.Secret{}, []string{"cipassword"}
 		apply() // the documented way to another
-		vm.Password, vm.Absent = workstation.NewSecret("hunter4"), nil
+		vm.Password, vm.Absent = proxstation.NewSecret("hunter4"), nil
 		apply()
 		if password() != "hunter4" {
 			t.Errorf("the password is %q, want the other one", password())
@@ -170,7 +172,7 @@ func TestAPasswordIsSeenNowhere(t *testing.T) {
 // The keys that PVE keeps are compared as keys, whatever the escaping.
 func TestSSHKeysAreComparedAsKeys(t *testing.T) {
 	t.Parallel()
-	vm := workstation.LinuxAI{Image: "local:import/a.qcow2", CloudInit: workstation.CloudInit{SSHKeys: []string{publicKey}}}.VM()
+	vm := profile.LinuxAI{Image: "local:import/a.qcow2", CloudInit: profile.CloudInit{SSHKeys: []string{publicKey}}}.VM()
 	for have, same := range map[string]bool{
 		vm.Config["sshkeys"]: true,
 		strings.ReplaceAll(strings.TrimSuffix(vm.Config["sshkeys"], "%0A"), "%40", "@"): true,
@@ -192,7 +194,7 @@ func TestSSHKeysAreComparedAsKeys(t *testing.T) {
 
 func TestDriveOfCloudInitHasItsPlace(t *testing.T) {
 	t.Parallel()
-	vm := workstation.LinuxAI{CloudInit: workstation.CloudInit{User: "ai"}}.VM()
+	vm := profile.LinuxAI{CloudInit: profile.CloudInit{User: "ai"}}.VM()
 	for name, test := range map[string]struct{ ide0, ide2, says, plan string }{
 		"none yet":              {"", "", "", "+ ide2"},
 		"there":                 {"", "local-lvm:vm-141-cloudinit,media=cdrom,size=4M", "", ""},

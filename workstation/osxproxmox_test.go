@@ -10,8 +10,10 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/profile"
 )
 
 const osxSetup = "#!/bin/bash\nSCRIPT_DIR=\"/root/OSX-PROXMOX\"\nHACKPXVERSION=\"2025.07.23\"\nOCVERSION=\"1.0.4\"\n"
@@ -117,7 +119,7 @@ func ExampleFindOSXProxmox() {
 		return
 	}
 	fmt.Println(o.Dir, o.Version, "with OpenCore", o.OpenCore)
-	mac := workstation.MacOS{OSK: workstation.NewSecret(dummyOSK)}
+	mac := profile.MacOS{OSK: proxstation.NewSecret(dummyOSK)}
 	for _, image := range slices.Backward(o.Images) {
 		if image.Release == gpu.AnyGuest {
 			mac.OpenCore = image.Source()

@@ -12,6 +12,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/profile"
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
@@ -28,8 +29,8 @@ func dualBootSpec() workstation.Spec {
 	return workstation.Spec{
 		Mappings: []workstation.CardMapping{{ID: "rtx5070ti", Card: rtx}},
 		VMs: []workstation.VM{
-			workstation.Windows11{Card: "rtx5070ti", Games: 100 * storage.GiB}.VM(),
-			workstation.LinuxAI{Card: "rtx5070ti", Models: 80 * storage.GiB}.VM(),
+			profile.Windows11{Card: "rtx5070ti", Games: 100 * storage.GiB}.VM(),
+			profile.LinuxAI{Card: "rtx5070ti", Models: 80 * storage.GiB}.VM(),
 		},
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
 // keyPrivileges holds the privilege on /vms/{vmid} that a change of each key
@@ -35,15 +37,15 @@ var keyPrivileges = func() map[string]string {
 // keyPrivilege returns the privileges for a key with a value; ok is false if
 // only root@pam may set it. "A|B" is either of two.
 func keyPrivilege(key, value string) (names []string, ok bool) {
-	if slotFormat.MatchString(key) && isCloudInit(value) {
+	if qmconf.IsSlot(key) && qmconf.IsCloudInit(value) {
 		return []string{"VM.Config.Cloudinit", "VM.Config.CDROM"}, true
 	}
-	if media, _ := parseProperties(key, value).get("media"); media == "cdrom" {
+	if media, _ := qmconf.Parse(key, value).Get("media"); media == "cdrom" {
 		return []string{"VM.Config.CDROM"}, true
 	}
 	name, ok := keyPrivileges[key]
 	if !ok {
-		name, ok = keyPrivileges[family(key)]
+		name, ok = keyPrivileges[qmconf.Family(key)]
 	}
 	return []string{name}, ok
 }
@@ -59,11 +61,11 @@ func privileges(vmid int, set, old map[string]string, makes bool) []Privilege {
 		for key, value := range values {
 			names, ok := keyPrivilege(key, value)
 			for _, name := range names {
-				if !makes || !slotFormat.MatchString(key) {
+				if !makes || !qmconf.IsSlot(key) {
 					need[Privilege{vmPath(vmid), name}] = ok
 				}
 			}
-			if _, isSet := set[key]; isSet && value == set[key] || !slotFormat.MatchString(key) {
+			if _, isSet := set[key]; isSet && value == set[key] || !qmconf.IsSlot(key) {
 				for _, p := range elsewhere(vmid, key, value) {
 					need[p] = true
 				}
@@ -92,13 +94,13 @@ func volumePrivileges(vmid int, pool, volume string) (needs []Privilege, owned b
 
 // driveElsewhere returns what a drive asks for on storages and of other VMs.
 func driveElsewhere(vmid int, value string) []Privilege {
-	props := parseProperties("scsi0", value)
-	pool, volume, found := cutVolume(value)
-	media, _ := props.get("media")
+	props := qmconf.Parse("scsi0", value)
+	pool, volume, found := qmconf.CutVolume(value)
+	media, _ := props.Get("media")
 	switch {
 	case pool == "cdrom": // the host's own drive
 		return []Privilege{{"/", "Sys.Console"}}
-	case !found, isCloudInit(value): // PVE asks for nothing there
+	case !found, qmconf.IsCloudInit(value): // PVE asks for nothing there
 		return nil
 	case media == "cdrom":
 		return []Privilege{{"/storage/" + pool, "Datastore.Audit|Datastore.AllocateSpace"}}
@@ -107,8 +109,8 @@ func driveElsewhere(vmid int, value string) []Privilege {
 		return needs
 	}
 	needs := []Privilege{{"/storage/" + pool, "Datastore.AllocateSpace"}}
-	if source, imports := props.get("import-from"); imports && !strings.HasPrefix(source, "/") {
-		from, name, _ := cutVolume(source)
+	if source, imports := props.Get("import-from"); imports && !strings.HasPrefix(source, "/") {
+		from, name, _ := qmconf.CutVolume(source)
 		if owner := volumeOwner.FindStringSubmatch(name); owner != nil {
 			return append(needs, Privilege{"/vms/" + owner[1], "VM.Clone"})
 		}
@@ -120,21 +122,21 @@ func driveElsewhere(vmid int, value string) []Privilege {
 // elsewhere returns what a value asks for outside the VM: on the storage, the
 // bridge or the mapping that it names.
 func elsewhere(vmid int, key, value string) []Privilege {
-	props := parseProperties(key, value)
-	if slotFormat.MatchString(key) {
+	props := qmconf.Parse(key, value)
+	if qmconf.IsSlot(key) {
 		return driveElsewhere(vmid, value)
 	}
-	switch fam := family(key); fam {
+	switch fam := qmconf.Family(key); fam {
 	case "net":
-		if bridge, ok := props.get("bridge"); ok {
+		if bridge, ok := props.Get("bridge"); ok {
 			path := "/sdn/zones/localnetwork/" + bridge
-			if tag, tagged := props.get("tag"); tagged {
+			if tag, tagged := props.Get("tag"); tagged {
 				path += "/" + tag
 			}
 			return []Privilege{{path, "SDN.Use"}}
 		}
 	case "hostpci", "usb":
-		if mapping, ok := props.get("mapping"); ok {
+		if mapping, ok := props.Get("mapping"); ok {
 			return []Privilege{{"/mapping/" + strings.TrimPrefix(fam, "host") + "/" + mapping, "Mapping.Use"}}
 		}
 	case "startup":
@@ -143,11 +145,11 @@ func elsewhere(vmid int, key, value string) []Privilege {
 		name, _, _ := strings.Cut(strings.TrimPrefix(value, "dirid="), ",")
 		return []Privilege{{"/mapping/dir/" + name, "Mapping.Use"}}
 	case "rng":
-		if source, _ := props.get("source"); source == "/dev/hwrng" {
+		if source, _ := props.Get("source"); source == "/dev/hwrng" {
 			return []Privilege{{"/mapping/hwrng", "Mapping.Use"}}
 		}
 	case "cpu":
-		if model, _ := props.get("cputype"); strings.HasPrefix(model, "custom-") {
+		if model, _ := props.Get("cputype"); strings.HasPrefix(model, "custom-") {
 			return []Privilege{{"/mapping/cpu/" + strings.TrimPrefix(model, "custom-"), "Mapping.Use"}}
 		}
 	case "vmstatestorage":
@@ -168,18 +170,18 @@ func rootOnly(set, old map[string]string) []string {
 		}
 	}
 	var keys []string
-	for _, key := range sortedKeys(why) {
+	for _, key := range slices.Sorted(maps.Keys(why)) {
 		keys = append(keys, key+why[key])
 	}
 	return keys
 }
 
 func rootValue(key, value string) (reason string, only bool) {
-	props := parseProperties(key, value)
-	host, raw := props.get("host")
-	_, rom := props.get("romfile")
-	source, _ := props.get("import-from")
-	switch fam := family(key); {
+	props := qmconf.Parse(key, value)
+	host, raw := props.Get("host")
+	_, rom := props.Get("romfile")
+	source, _ := props.Get("import-from")
+	switch fam := qmconf.Family(key); {
 	case fam == "hostpci" && raw:
 		return " (an address; a mapping needs only Mapping.Use)", true
 	case fam == "hostpci" && rom:
@@ -188,9 +190,9 @@ func rootValue(key, value string) (reason string, only bool) {
 		return " (a port or device of the host; a mapping needs only Mapping.Use)", true
 	case fam == "serial" && value != "socket":
 		return " (a device of the host)", true
-	case slotFormat.MatchString(key) && strings.HasPrefix(source, "/"):
+	case qmconf.IsSlot(key) && strings.HasPrefix(source, "/"):
 		return " (a file of the host; a volume of content type import needs only Datastore.Audit)", true
-	case slotFormat.MatchString(key) && strings.HasPrefix(value, "/"):
+	case qmconf.IsSlot(key) && strings.HasPrefix(value, "/"):
 		return " (a path of the host)", true
 	}
 	_, known := keyPrivilege(key, value)

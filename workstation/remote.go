@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
 // A WayIn is a way to reach a workstation from elsewhere.
@@ -39,7 +41,7 @@ func WaysIn(v VMFacts, addresses []netip.Addr) []WayIn {
 			ways = append(ways, WayIn{"Moonlight", host, "Sunshine in the guest, paired at https://" + host + ":47990; and a display or dummy plug at the card"})
 		}
 	}
-	vga, _ := parseProperties("vga", v.Config["vga"]).get("type")
+	vga, _ := qmconf.Parse("vga", v.Config["vga"]).Get("type")
 	console := WayIn{"VNC", "PVE's console of VM " + fmt.Sprint(v.ID), "shows the emulated display, not the card's"}
 	switch {
 	case vga == "none":

@@ -8,6 +8,7 @@ import (
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
 // RestorePlan returns the plan that brings VMs back to the configurations of a
@@ -78,10 +79,10 @@ func (d *differ) restore(id int, old map[string]string) {
 	slices.Sort(keys)
 	for _, key := range keys {
 		switch {
-		case slices.Contains(keptKeys, key), key == "boot", family(key) == "unused":
+		case slices.Contains(keptKeys, key), key == "boot", qmconf.Family(key) == "unused":
 		case key == passwordKey:
 			r.password()
-		case slotFormat.MatchString(key):
+		case qmconf.IsSlot(key):
 			r.drive(key)
 		default:
 			r.key(key)
@@ -126,12 +127,12 @@ func (r *restoring) key(key string) {
 		}
 	}
 	switch {
-	case had && has && sameValue(key, have, old), !had && !has:
+	case had && has && qmconf.Same(key, have, old), !had && !has:
 	case !had:
 		r.remove(key)
 	default:
 		r.set(key, old)
-		if h, err := gpu.ParseHostPCI(old); family(key) == "hostpci" && err == nil {
+		if h, err := gpu.ParseHostPCI(old); qmconf.Family(key) == "hostpci" && err == nil {
 			r.plan.Findings = append(r.plan.Findings, r.facts.PCI().Check(key, h, gpu.AnyGuest)...)
 		}
 	}

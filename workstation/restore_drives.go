@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -27,7 +28,7 @@ func (r *restoring) drive(key string) {
 	case !has:
 		r.lostDrive(key, old)
 	case old.IsCDROM() && have.IsCDROM():
-		if !sameDrive(r.old[key], r.vm.Config[key]) {
+		if !qmconf.SameDrive(r.old[key], r.vm.Config[key]) {
 			r.set(key, asked(old).String())
 		}
 	case old.Volume == have.Volume:
@@ -40,7 +41,7 @@ func (r *restoring) drive(key string) {
 // asked returns a drive as it is asked for again: PVE makes that of cloud-init
 // anew, and says the sizes of volumes itself.
 func asked(old storage.Drive) storage.Drive {
-	if pool, ok := old.Pool(); ok && isCloudInit(old.String()) {
+	if pool, ok := old.Pool(); ok && qmconf.IsCloudInit(old.String()) {
 		old.Volume = pool + ":" + CloudInitDrive
 	}
 	var options []storage.Option
@@ -58,7 +59,7 @@ func asked(old storage.Drive) storage.Drive {
 // have PVE write to it once more (qemu-server PVE/QemuServer/OVMF.pm,
 // drive_change).
 func asBuilt(old, have storage.Drive) storage.Drive {
-	keys := append(slices.Collect(maps.Keys(builtWith)), "ms-cert")
+	keys := append(slices.Collect(maps.Keys(qmconf.BuiltWith)), "ms-cert")
 	old.Options = slices.DeleteFunc(slices.Clone(old.Options), func(o storage.Option) bool { return slices.Contains(keys, o.Key) })
 	for _, o := range have.Options {
 		if slices.Contains(keys, o.Key) {
@@ -76,10 +77,10 @@ func (r *restoring) options(key string, old, have storage.Drive) {
 		r.tell("restore.disk-grown", proxstation.Finding{Severity: proxstation.Info, Seen: fmt.Sprintf("%s has %s, in the snapshot %s", key, size, before),
 			Why: "a disk is never made smaller"})
 	}
-	if isFirmware(key) {
+	if qmconf.IsFirmware(key) {
 		old = asBuilt(old, have)
 	}
-	if !sameDrive(old.String(), r.vm.Config[key]) {
+	if !qmconf.SameDrive(old.String(), r.vm.Config[key]) {
 		value := asked(old)
 		if sized {
 			value = value.With("size", have.Get("size"))
@@ -93,7 +94,7 @@ func (r *restoring) options(key string, old, have storage.Drive) {
 func (r *restoring) lostDrive(key string, old storage.Drive) {
 	unused := false
 	for other, value := range r.vm.Config {
-		unused = unused || family(other) == "unused" && value == old.Volume
+		unused = unused || qmconf.Family(other) == "unused" && value == old.Volume
 	}
 	if old.IsCDROM() || unused || strings.HasPrefix(old.Volume, "/") {
 		r.set(key, asked(old).String())

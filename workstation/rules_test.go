@@ -7,6 +7,7 @@ import (
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/profile"
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
@@ -23,7 +24,7 @@ func TestFirmwareStaysAsItWasMade(t *testing.T) {
 	host := taken(map[string]string{"name": "windows", "memory": "8192", "cores": "4", "bios": "ovmf", "machine": "pc-q35-9.0", "ostype": "win11", "scsihw": "virtio-scsi-single",
 		"efidisk0": "local-lvm:vm-300-disk-0,size=4M", "tpmstate0": "local-lvm:vm-300-disk-1,size=4M", "scsi0": "local-lvm:vm-300-disk-2,size=128G"})
 	sim := pvetest.New(host, nil)
-	vm := workstation.Windows11{ID: 300, Name: "windows"}.VM()
+	vm := profile.Windows11{ID: 300, Name: "windows"}.VM()
 	plan, err := workstation.Diff(workstation.Spec{VMs: []workstation.VM{vm}}, observe(t, sim))
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/profile"
 	"github.com/proxstation/proxstation/workstation/pvetest"
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
@@ -66,7 +67,7 @@ func ExampleRustDeskServer() {
 	ctx := context.Background()
 	node, closeNode := embeddedNode(serverHost(serverMade))
 	defer closeNode()
-	vm := workstation.RustDeskServer{Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2"}.VM()
+	vm := profile.RustDeskServer{Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2"}.VM()
 	vm.Config["cicustom"] = "vendor=local:snippets/agent.yaml" // which installs the guest agent
 	facts, err := node.Observe(ctx)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/pve"
 	"github.com/proxstation/proxstation/storage"
 )
@@ -19,9 +20,9 @@ type CreateVM struct {
 	Config map[string]string // the configuration as PVE is asked for it
 	Notes  map[string]string // why a key has its value
 	// Password is sent beside Config, as cipassword; none is not sent.
-	Password Secret
+	Password proxstation.Secret
 	// OSK is sent in place of "osk=[secret]" in args.
-	OSK Secret
+	OSK proxstation.Secret
 }
 
 func (s CreateVM) outcome() outcome {
@@ -31,7 +32,7 @@ func (s CreateVM) outcome() outcome {
 // Change implements [Step].
 func (s CreateVM) Change() Change {
 	c := Change{Sign: Add, Object: fmt.Sprintf("VM %d %s", s.VMID, s.Name)}
-	for _, key := range sortedKeys(s.Config) {
+	for _, key := range slices.Sorted(maps.Keys(s.Config)) {
 		switch key {
 		case "name":
 		case "args":
@@ -105,9 +106,9 @@ type ChangeVM struct {
 	// Otherwise the step is done when each value says what Set says.
 	Exact bool
 	// Password is sent beside Set, as cipassword; none is not sent.
-	Password Secret
+	Password proxstation.Secret
 	// OSK is sent in place of "osk=[secret]" in args.
-	OSK Secret
+	OSK proxstation.Secret
 }
 
 func (s ChangeVM) outcome() outcome {
@@ -117,7 +118,7 @@ func (s ChangeVM) outcome() outcome {
 // Change implements [Step].
 func (s ChangeVM) Change() Change {
 	c := Change{Sign: Modify, Object: fmt.Sprintf("VM %d %s", s.VMID, s.Name)}
-	for _, key := range sortedKeys(s.Set) {
+	for _, key := range slices.Sorted(maps.Keys(s.Set)) {
 		if key == "args" {
 			lines := argLines(s.Have[key], s.Set[key], s.Notes[key])
 			if len(lines) == 0 {
@@ -159,7 +160,7 @@ func (s ChangeVM) apply(ctx context.Context, a *applier) error {
 	if err := a.fresh(s.VMID, s.Digest, config); err != nil {
 		return err
 	}
-	a.say(s.VMID, "changing %s of VM %d", strings.Join(append(sortedKeys(s.Set), s.Delete...), ", "), s.VMID)
+	a.say(s.VMID, "changing %s of VM %d", strings.Join(append(slices.Sorted(maps.Keys(s.Set)), s.Delete...), ", "), s.VMID)
 	task, err := a.pve.ChangeConfig(ctx, s.VMID, pve.Change{Set: withPassword(revealOSK(s.Set, s.OSK), s.Password), Delete: s.Delete, Digest: config.Digest})
 	if err == nil && task != "" {
 		err = a.wait(ctx, s.VMID, task)
@@ -240,7 +241,5 @@ func (s GrowDisk) size(ctx context.Context, a *applier) (storage.Size, error) {
 	}
 	return volumeSize(value)
 }
-
-func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
 
 func vmPath(vmid int) string { return fmt.Sprintf("/vms/%d", vmid) }

@@ -2,11 +2,13 @@ package workstation
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -106,9 +108,9 @@ func (f Facts) claimsNow(starts int) []gpu.Claim {
 // preflightStorage checks that the storages of the target's drives are there.
 func preflightStorage(target VMFacts, facts Facts, subject string) []proxstation.Finding {
 	var findings []proxstation.Finding
-	for _, key := range sortedKeys(target.Config) {
-		used, _, ok := cutVolume(target.Config[key])
-		if !ok || !slotFormat.MatchString(key) || strings.HasPrefix(used, "/") {
+	for _, key := range slices.Sorted(maps.Keys(target.Config)) {
+		used, _, ok := qmconf.CutVolume(target.Config[key])
+		if !ok || !qmconf.IsSlot(key) || strings.HasPrefix(used, "/") {
 			continue
 		}
 		i := slices.IndexFunc(facts.Pools, func(p storage.Pool) bool { return p.Name == used })
@@ -157,13 +159,8 @@ func preflightMemory(db DualBoot, target VMFacts, facts Facts, subject string) [
 	return []proxstation.Finding{short}
 }
 
-func cutVolume(value string) (pool, volume string, ok bool) {
-	first, _, _ := strings.Cut(value, ",")
-	return strings.Cut(first, ":")
-}
-
 func configuredMemory(config map[string]string) storage.Size {
-	memory, _ := parseProperties("memory", config["memory"]).get("current")
+	memory, _ := qmconf.Parse("memory", config["memory"]).Get("current")
 	size, _ := storage.ParseSize(memory + "M") // 0 where it is not set
 	return size
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/proxstation/proxstation/internal/pve"
+	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
 var (
@@ -151,7 +152,7 @@ func (s *switching) up(ctx context.Context, id int) error {
 	if err != nil {
 		return err
 	}
-	if enabled, _ := parseProperties("agent", config.Values["agent"]).get("enabled"); normal(enabled) != "1" {
+	if enabled, _ := qmconf.Parse("agent", config.Values["agent"]).Get("enabled"); qmconf.Normal(enabled) != "1" {
 		return nil
 	}
 	return s.node.pve.AgentPing(ctx, id)

@@ -2,10 +2,13 @@ package workstation
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
 )
@@ -55,15 +58,14 @@ type VM struct {
 	// OSK is the key that macOS asks the system management controller for. It
 	// is sent in place of "osk=[secret]" in Config["args"]; unset, the one that
 	// the VM has stays. [MacOS].OSK says who sees it.
-	OSK Secret
+	OSK proxstation.Secret
 	// Password is the one that cloud-init gives the guest's user. It is set
 	// when the VM has none: PVE never tells it, so it cannot be compared.
-	Password Secret
+	Password proxstation.Secret
 }
 
 var (
 	nameFormat = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,61}[a-zA-Z0-9])?$`)
-	slotFormat = regexp.MustCompile(`^(ide[0-3]|sata[0-5]|scsi([0-9]|[12][0-9]|30)|virtio([0-9]|1[0-5])|efidisk0|tpmstate0)$`)
 )
 
 // The VMIDs that PVE takes (pve-common PVE/JSONSchema.pm, pve-vmid).
@@ -96,7 +98,7 @@ func (vm VM) Validate() error {
 	}
 	seen := map[string]Disk{}
 	for _, disk := range vm.Disks {
-		if !slotFormat.MatchString(disk.Slot) {
+		if !qmconf.IsSlot(disk.Slot) {
 			problems.add(vm, "disk", disk.Slot, "PVE has no such drive")
 		}
 		switch other, twice := seen[disk.Slot]; {
@@ -107,13 +109,13 @@ func (vm VM) Validate() error {
 		}
 		seen[disk.Slot] = disk
 		disk.check(vm, &problems)
-		if disk.allocates() && disk.Size <= 0 && disk.Import == "" && !isFirmware(disk.Slot) {
+		if disk.allocates() && disk.Size <= 0 && disk.Import == "" && !qmconf.IsFirmware(disk.Slot) {
 			problems.add(vm, disk.Slot, disk.Size.String(), "a new disk needs a size")
 		}
 	}
-	for _, key := range sortedKeys(vm.Config) {
+	for _, key := range slices.Sorted(maps.Keys(vm.Config)) {
 		switch {
-		case slotFormat.MatchString(key):
+		case qmconf.IsSlot(key):
 			problems.add(vm, key, "", "drives belong in Disks, so that none is dropped by accident")
 		case key == "name":
 			problems.add(vm, key, vm.Config[key], "the name belongs in Name")

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -23,7 +24,7 @@ func (d *differ) wanted(vm VM, have map[string]string) (config, notes map[string
 	for _, disk := range vm.Disks {
 		value, there := have[disk.Slot]
 		switch {
-		case disk.cloudInit() && isCloudInit(value):
+		case disk.cloudInit() && qmconf.IsCloudInit(value):
 		case disk.cloudInit():
 			d.checkNewCloudInit(vm, disk.Slot, have)
 			config[disk.Slot], notes[disk.Slot] = d.newDisk(vm, disk)
@@ -48,8 +49,8 @@ func (d *differ) wanted(vm VM, have map[string]string) (config, notes map[string
 
 // checkUnused tells of disks that were detached, where a new one is to be made.
 func (d *differ) checkUnused(vm VM, slot string, have map[string]string) {
-	for _, key := range sortedKeys(have) {
-		if family(key) == "unused" {
+	for _, key := range slices.Sorted(maps.Keys(have)) {
+		if qmconf.Family(key) == "unused" {
 			d.find(proxstation.Finding{ID: "workstation.unused", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: key + ": " + have[key],
 				Why: "a disk that was detached keeps its data, and " + slot + " would be a new, empty one", Fix: "to have it back, attach it by hand or name it as the Disk's Volume"})
 		}
@@ -77,26 +78,20 @@ func existing(disk Disk) string {
 	return drive.String()
 }
 
-// builtWith are options of a firmware volume that say how it was made, with what
-// counts where they are not said. PVE takes them for a description of the
-// volume, and changes nothing in it (qemu-server PVE/QemuServer/OVMF.pm,
-// PVE/QemuServer/Drive.pm).
-var builtWith = map[string]string{"efitype": "2m", "pre-enrolled-keys": "0", "version": "v1.2"}
-
 // changeable returns a disk without options that its volume, which is there,
 // cannot be given, and tells of those that it lacks.
 func (d *differ) changeable(vm VM, disk Disk, value string) Disk {
-	if !isFirmware(disk.Slot) {
+	if !qmconf.IsFirmware(disk.Slot) {
 		return disk
 	}
 	have, _ := storage.ParseDrive(value) // one that is none has no options
 	disk.Options = maps.Clone(disk.Options)
-	for _, key := range sortedKeys(disk.Options) {
-		without, made := builtWith[key]
+	for _, key := range slices.Sorted(maps.Keys(disk.Options)) {
+		without, made := qmconf.BuiltWith[key]
 		if !made {
 			continue
 		}
-		if is := cmp.Or(have.Get(key), without); normal(is) != normal(disk.Options[key]) {
+		if is := cmp.Or(have.Get(key), without); qmconf.Normal(is) != qmconf.Normal(disk.Options[key]) {
 			d.find(proxstation.Finding{ID: "workstation.firmware", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: fmt.Sprintf("%s was made with %s %s, not %s", disk.Slot, key, is, disk.Options[key]),
 				Why: "a volume that is there stays as it is", Fix: "with the VM off, remove it and have it made anew; Secure Boot and BitLocker start anew with it"})
 		}
@@ -107,7 +102,7 @@ func (d *differ) changeable(vm VM, disk Disk, value string) Disk {
 
 // checkMedium refuses a CD where a disk is wanted.
 func (d *differ) checkMedium(vm VM, disk Disk, value string) {
-	if isCD(value) {
+	if qmconf.IsCD(value) {
 		d.problems.add(vm, disk.Slot, value, "a CD drive is there, and a disk is wanted: choose another slot")
 	}
 }
@@ -145,57 +140,4 @@ func (d *differ) newDisk(vm VM, disk Disk) (value, note string) {
 	i := slices.IndexFunc(d.facts.Pools, func(p storage.Pool) bool { return p.Name == choice.Pool })
 	drive, why := drive.Suit(disk.Slot, d.facts.Pools[i])
 	return drive.String(), strings.Join(slices.DeleteFunc([]string{choice.Why, why}, func(s string) bool { return s == "" }), "; ")
-}
-
-// satisfies reports whether a value says what was asked for. A drive that was
-// asked for as a new disk is satisfied by any disk on that storage.
-func satisfies(key, have, want string) bool {
-	drive, err := storage.ParseDrive(want)
-	if !slotFormat.MatchString(key) || err != nil {
-		_, same := mergeValue(key, have, want)
-		return same
-	}
-	if isCloudInit(want) {
-		return sameDrive(have, want)
-	}
-	existing, err := storage.ParseDrive(have)
-	if err != nil {
-		return false
-	}
-	pool, _ := drive.Pool()
-	havePool, _ := existing.Pool()
-	if _, amount, _ := strings.Cut(drive.Volume, ":"); amount != "" && strings.Trim(amount, "0123456789.") == "" {
-		if pool != havePool {
-			return false
-		}
-	} else if drive.Volume != existing.Volume {
-		return false
-	}
-	for _, o := range drive.Options {
-		if o.Key != "import-from" && o.Key != "size" && o.Key != "format" && normal(existing.Get(o.Key)) != normal(o.Value) {
-			return false
-		}
-	}
-	return true
-}
-
-// sameDrive reports whether two drive values say the same. The size is PVE's to
-// say, and two drives of cloud-init on one storage are the same.
-func sameDrive(a, b string) bool {
-	one, errOne := storage.ParseDrive(a)
-	two, errTwo := storage.ParseDrive(b)
-	if errOne != nil || errTwo != nil {
-		return a == b
-	}
-	if isCloudInit(a) && isCloudInit(b) {
-		onePool, _ := one.Pool()
-		twoPool, _ := two.Pool()
-		return onePool == twoPool
-	}
-	lacks := func(x, y storage.Drive) bool {
-		return slices.ContainsFunc(x.Options, func(o storage.Option) bool {
-			return o.Key != "size" && normal(y.Get(o.Key)) != normal(o.Value)
-		})
-	}
-	return one.Volume == two.Volume && !lacks(one, two) && !lacks(two, one)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/profile"
 )
 
 // A show is one run of the example.
@@ -124,8 +125,8 @@ func (s *show) spec(facts workstation.Facts) (workstation.Spec, error) {
 	return workstation.Spec{
 		Mappings: []workstation.CardMapping{{ID: name, Card: card.Address()}},
 		VMs: []workstation.VM{
-			workstation.Windows11{ID: s.duo.Members[0], Card: name, Games: s.games}.VM(),
-			workstation.LinuxAI{ID: s.duo.Members[1], Card: name, Models: s.models}.VM(),
+			profile.Windows11{ID: s.duo.Members[0], Card: name, Games: s.games}.VM(),
+			profile.LinuxAI{ID: s.duo.Members[1], Card: name, Models: s.models}.VM(),
 		},
 	}, nil
 }

@@ -7,9 +7,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/examples/internal/connect"
 	"github.com/proxstation/proxstation/gpu"
-	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/profile"
 )
 
 // embedded goes through both stages on a node in this process, over real
@@ -23,17 +24,17 @@ func (s *show) embedded(ctx context.Context) error {
 	}
 	defer sim.Close()
 	s.node, s.apply, s.fetch = node, true, ""
-	s.mac.OSK = workstation.NewSecret(strings.Repeat("x", 64)) // the embedded node boots no macOS
+	s.mac.OSK = proxstation.NewSecret(strings.Repeat("x", 64)) // the embedded node boots no macOS
 	s.mac.OpenCore, s.mac.Recovery = "local:import/opencore-osx-proxmox-vm.raw", "local:import/recovery-sequoia.raw"
 	for _, act := range []struct {
 		title string
 		play  func(context.Context) error
 	}{
 		{"Not on the NVIDIA card", s.onNVIDIA},
-		{"The first stage: to install macOS, on a virtual display", func(ctx context.Context) error { return s.to(ctx, workstation.MacInstall) }},
+		{"The first stage: to install macOS, on a virtual display", func(ctx context.Context) error { return s.to(ctx, profile.MacInstall) }},
 		{"macOS is installed", s.installed},
-		{"The second stage: a small change", func(ctx context.Context) error { return s.to(ctx, workstation.MacOnCard) }},
-		{"The same again", func(ctx context.Context) error { return s.to(ctx, workstation.MacOnCard) }},
+		{"The second stage: a small change", func(ctx context.Context) error { return s.to(ctx, profile.MacOnCard) }},
+		{"The same again", func(ctx context.Context) error { return s.to(ctx, profile.MacOnCard) }},
 		{"macOS starts on the iGPU", func(ctx context.Context) error { return s.start(ctx) }},
 	} {
 		s.title(act.title)
@@ -44,7 +45,7 @@ func (s *show) embedded(ctx context.Context) error {
 	return sim.Check()
 }
 
-func (s *show) to(ctx context.Context, stage workstation.MacStage) error {
+func (s *show) to(ctx context.Context, stage profile.MacStage) error {
 	s.mac.Stage = stage
 	return s.stage(ctx)
 }
@@ -60,7 +61,7 @@ func (s *show) onNVIDIA(ctx context.Context) error {
 		return err
 	}
 	asked := *s
-	asked.mac.Stage = workstation.MacOnCard
+	asked.mac.Stage = profile.MacOnCard
 	if _, err := asked.plan(facts, nvidia); !errors.Is(err, gpu.ErrUnsupported) {
 		return errors.Join(errors.New("macOS on an NVIDIA card has to be refused"), err)
 	} else {

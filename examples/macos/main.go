@@ -20,8 +20,9 @@ import (
 	"os"
 	"os/signal"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/examples/internal/connect"
-	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/profile"
 	"github.com/proxstation/proxstation/workstation/recovery"
 )
 
@@ -56,7 +57,7 @@ func (s *show) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	s.node, s.mac.OSK = node, workstation.NewSecret(os.Getenv("MACOS_OSK"))
+	s.node, s.mac.OSK = node, proxstation.NewSecret(os.Getenv("MACOS_OSK"))
 	if s.fetch != "" && s.mac.Recovery == "" {
 		s.mac.Recovery = "local:import/" + imageName(s.release)
 	}
@@ -66,9 +67,9 @@ func (s *show) run(ctx context.Context, args []string) error {
 func (s *show) setStage(text string) error {
 	switch text {
 	case "install":
-		s.mac.Stage = workstation.MacInstall
+		s.mac.Stage = profile.MacInstall
 	case "card":
-		s.mac.Stage = workstation.MacOnCard
+		s.mac.Stage = profile.MacOnCard
 	default:
 		return fmt.Errorf("want install or card")
 	}
@@ -77,12 +78,12 @@ func (s *show) setStage(text string) error {
 
 func (s *show) setMode(text string) error {
 	switch text {
-	case workstation.IGPULegacy.String():
-		s.mac.Mode = workstation.IGPULegacy
-	case workstation.IGPUHeadless.String():
-		s.mac.Mode = workstation.IGPUHeadless
+	case profile.IGPULegacy.String():
+		s.mac.Mode = profile.IGPULegacy
+	case profile.IGPUHeadless.String():
+		s.mac.Mode = profile.IGPUHeadless
 	default:
-		return fmt.Errorf("want %s or %s", workstation.IGPULegacy, workstation.IGPUHeadless)
+		return fmt.Errorf("want %s or %s", profile.IGPULegacy, profile.IGPUHeadless)
 	}
 	return nil
 }

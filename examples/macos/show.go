@@ -9,6 +9,7 @@ import (
 	"github.com/proxstation/proxstation/examples/internal/connect"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/profile"
 	"github.com/proxstation/proxstation/workstation/recovery"
 )
 
@@ -20,7 +21,7 @@ type show struct {
 	release recovery.Release
 	fetch   string          // directory, "" for a recovery system that is there
 	service recovery.Client // Apple's, if it is zero
-	mac     workstation.MacOS
+	mac     profile.MacOS
 }
 
 // stage plans one stage of the VM, and makes it so.
@@ -47,7 +48,7 @@ func (s *show) stage(ctx context.Context) error {
 	}
 	progress := connect.Progress(s.out)
 	fmt.Fprintln(s.out)
-	if s.fetch != "" && s.mac.Stage == workstation.MacInstall {
+	if s.fetch != "" && s.mac.Stage == profile.MacInstall {
 		if err := s.bring(ctx, progress); err != nil {
 			return err
 		}

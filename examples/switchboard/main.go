@@ -26,6 +26,7 @@ import (
 
 	"github.com/proxstation/proxstation/examples/internal/connect"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/profile"
 )
 
 func main() {
@@ -97,7 +98,7 @@ func twoVMs(ctx context.Context, node *workstation.Node, duo workstation.DualBoo
 	const card = "workstation-gpu"
 	spec := workstation.Spec{
 		Mappings: []workstation.CardMapping{{ID: card, Card: facts.Cards()[1].Address()}},
-		VMs:      []workstation.VM{workstation.Windows11{ID: duo.Members[0], Card: card}.VM(), workstation.LinuxAI{ID: duo.Members[1], Card: card}.VM()},
+		VMs:      []workstation.VM{profile.Windows11{ID: duo.Members[0], Card: card}.VM(), profile.LinuxAI{ID: duo.Members[1], Card: card}.VM()},
 	}
 	plan, err := workstation.Diff(spec, facts)
 	if err != nil {

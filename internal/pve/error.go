@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/luthermonson/go-proxmox"
+	"github.com/proxstation/proxstation/internal/macos"
 )
 
 // Errors to branch on with [errors.Is].
@@ -101,7 +102,7 @@ func wrap(method, path string, err error) error {
 		return nil
 	}
 	e := &Error{Method: method, Path: path}
-	text := HideOSK(err.Error())
+	text := macos.HideOSK(err.Error())
 	switch match := statusText.FindStringSubmatch(text); {
 	case errors.Is(err, proxmox.ErrNotAuthorized):
 		// go-proxmox has one error for 401 and 403 and drops the message.

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/proxstation/proxstation/internal/macos"
 )
 
 // A UPID names a task: "UPID:pve:0003F8A2:...:qmstart:140:root@pam:".
@@ -114,7 +116,7 @@ func (c *Client) ended(ctx context.Context, task UPID, exit string) (TaskResult,
 		return TaskResult{Warnings: max(warnings, 1)}, nil
 	}
 	lines, _ := c.log(ctx, task, 0) // the exit says why; the log only more
-	return TaskResult{}, &TaskError{UPID: task, Exit: HideOSK(exit), Log: lines[max(0, len(lines)-10):]}
+	return TaskResult{}, &TaskError{UPID: task, Exit: macos.HideOSK(exit), Log: lines[max(0, len(lines)-10):]}
 }
 
 // newLine returns the last line of the log if there are more than before.
@@ -136,7 +138,7 @@ func (c *Client) log(ctx context.Context, task UPID, start int) ([]string, error
 	var lines []string
 	for _, e := range entries {
 		if e.T != "no content" {
-			lines = append(lines, HideOSK(e.T))
+			lines = append(lines, macos.HideOSK(e.T))
 		}
 	}
 	return lines, err

@@ -1,11 +1,13 @@
-package workstation
+package profile
 
 import (
 	"cmp"
 	"fmt"
 
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation"
 )
 
 // Windows11 is the profile of a gaming VM: UEFI with Secure Boot keys, a TPM
@@ -47,50 +49,48 @@ type Windows11 struct {
 }
 
 // VM returns the VM that the profile stands for.
-func (p Windows11) VM() VM {
+func (p Windows11) VM() workstation.VM {
 	vm := base(cmp.Or(p.ID, 140), cmp.Or(p.Name, "windows"), gpu.Windows11)
 	vm.Config["ostype"] = "win11"
 	vm.Config["cores"] = fmt.Sprint(cmp.Or(p.Cores, 8))
-	vm.Config["memory"] = mebibytes(cmp.Or(p.Memory, 16*storage.GiB))
+	vm.Config["memory"] = qmconf.MiB(cmp.Or(p.Memory, 16*storage.GiB))
 	vm.Config["net0"] = "model=virtio,bridge=" + cmp.Or(p.Bridge, "vmbr0")
-	vm.Disks = []Disk{
+	vm.Disks = []workstation.Disk{
 		{Slot: "scsi0", Purpose: storage.Boot, Size: cmp.Or(p.System, 128*storage.GiB)},
 		{Slot: "efidisk0", Purpose: storage.Firmware, Options: map[string]string{"efitype": "4m", "pre-enrolled-keys": "1"}},
 		{Slot: "tpmstate0", Purpose: storage.Firmware, Options: map[string]string{"version": "v2.0"}},
 	}
 	if p.Games != 0 {
-		vm.Disks = append(vm.Disks, Disk{Slot: "scsi1", Purpose: storage.Games, Size: p.Games})
+		vm.Disks = append(vm.Disks, workstation.Disk{Slot: "scsi1", Purpose: storage.Games, Size: p.Games})
 	}
-	vm.attach("ide2", p.Install)
-	vm.attach("ide0", p.Drivers)
+	attach(&vm, "ide2", p.Install)
+	attach(&vm, "ide0", p.Drivers)
 	if p.Install != "" {
 		vm.Config["boot"] = "order=scsi0;ide2"
 	}
-	vm.passthrough(p.Card, p.Install != "", "x-vga=1")
+	passthrough(&vm, p.Card, p.Install != "", "x-vga=1")
 	p.into(&vm)
 	return vm
 }
 
 // base returns what all workstations have in common.
-func base(id int, name string, guest gpu.Guest) VM {
-	return VM{ID: id, Name: name, Guest: guest, Config: map[string]string{
+func base(id int, name string, guest gpu.Guest) workstation.VM {
+	return workstation.VM{ID: id, Name: name, Guest: guest, Config: map[string]string{
 		"bios": "ovmf", "machine": "q35", "cpu": "host", "sockets": "1", "balloon": "0",
 		"scsihw": "virtio-scsi-single", "agent": "enabled=1", "boot": "order=scsi0",
 	}}
 }
 
-func mebibytes(size storage.Size) string { return fmt.Sprint(int64(size / storage.MiB)) }
-
 // attach puts an image into a CD drive; an empty volume is no drive.
-func (vm *VM) attach(slot, volume string) {
+func attach(vm *workstation.VM, slot, volume string) {
 	if volume != "" {
-		vm.Disks = append(vm.Disks, Disk{Slot: slot, Purpose: storage.Image, Volume: volume, Options: map[string]string{"media": "cdrom"}})
+		vm.Disks = append(vm.Disks, workstation.Disk{Slot: slot, Purpose: storage.Image, Volume: volume, Options: map[string]string{"media": "cdrom"}})
 	}
 }
 
 // passthrough gives the VM a card. While it is being installed the emulated
 // display stays the first.
-func (vm *VM) passthrough(mapping string, installing bool, primary string) {
+func passthrough(vm *workstation.VM, mapping string, installing bool, primary string) {
 	vm.Config["vga"] = "std"
 	if mapping == "" {
 		return

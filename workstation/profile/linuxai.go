@@ -1,11 +1,13 @@
-package workstation
+package profile
 
 import (
 	"cmp"
 	"fmt"
 
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation"
 )
 
 // LinuxAI is the profile of a VM that runs models on the card: UEFI without
@@ -44,28 +46,28 @@ type LinuxAI struct {
 }
 
 // VM returns the VM that the profile stands for.
-func (p LinuxAI) VM() VM {
+func (p LinuxAI) VM() workstation.VM {
 	vm := base(cmp.Or(p.ID, 141), cmp.Or(p.Name, "linux-ai"), gpu.Linux)
 	vm.Config["ostype"] = "l26"
 	vm.Config["cores"] = fmt.Sprint(cmp.Or(p.Cores, 8))
-	vm.Config["memory"] = mebibytes(cmp.Or(p.Memory, 32*storage.GiB))
+	vm.Config["memory"] = qmconf.MiB(cmp.Or(p.Memory, 32*storage.GiB))
 	vm.Config["net0"] = "model=virtio,bridge=" + cmp.Or(p.Bridge, "vmbr0")
-	vm.Disks = []Disk{
+	vm.Disks = []workstation.Disk{
 		{Slot: "scsi0", Purpose: storage.Boot, Size: cmp.Or(p.System, 64*storage.GiB), Import: p.Image},
 		{Slot: "efidisk0", Purpose: storage.Firmware, Options: map[string]string{"efitype": "4m", "pre-enrolled-keys": "0"}},
 	}
 	if p.Models != 0 {
-		vm.Disks = append(vm.Disks, Disk{Slot: "scsi1", Purpose: storage.Models, Size: p.Models})
+		vm.Disks = append(vm.Disks, workstation.Disk{Slot: "scsi1", Purpose: storage.Models, Size: p.Models})
 	}
 	if p.Image != "" || !p.CloudInit.isZero() {
 		p.CloudInit.into(&vm, "ide2")
 		vm.Config["serial0"] = "socket" // many cloud images want one (PVE manual, Cloud-Init Support)
 	}
-	vm.attach("ide2", p.Install)
+	attach(&vm, "ide2", p.Install)
 	if p.Install != "" {
 		vm.Config["boot"] = "order=scsi0;ide2"
 	}
 	p.into(&vm)
-	vm.passthrough(p.Card, p.Install != "", "")
+	passthrough(&vm, p.Card, p.Install != "", "")
 	return vm
 }

@@ -1,4 +1,4 @@
-package workstation
+package qmconf
 
 import (
 	"slices"
@@ -7,12 +7,15 @@ import (
 	"github.com/proxstation/proxstation/gpu"
 )
 
-// properties is a PVE property string, such as "virtio=BC:24:11:00:00:01,
+// Properties is a PVE property string, such as "virtio=BC:24:11:00:00:01,
 // bridge=vmbr0", in the order it was written. Configuration keys that are no
 // property strings are one property without a key.
-type properties []property
+type Properties []Property
 
-type property struct{ key, value string }
+// A Property is one part of a property string. Key is the default key of the
+// format where the string leaves the key out, and "" where the whole value is
+// one text.
+type Property struct{ Key, Value string }
 
 // defaultKeys names the key that a property string leaves out (qemu-server
 // PVE/QemuServer.pm, default_key of each format).
@@ -37,32 +40,33 @@ var netModels = []string{
 	"e1000", "e1000-82540em", "e1000-82544gc", "e1000-82545em", "e1000e", "i82551", "i82557b", "i82559er", "ne2k_isa", "ne2k_pci", "pcnet", "rtl8139", "virtio", "vmxnet3",
 }
 
-// family returns a key without its number: "scsi" for "scsi0".
-func family(key string) string { return strings.TrimRight(key, "0123456789") }
+// Family returns a key without its number: "scsi" for "scsi0".
+func Family(key string) string { return strings.TrimRight(key, "0123456789") }
 
-func parseProperties(key, value string) properties {
-	fam := family(key)
+// Parse splits the value of a configuration key into its properties.
+func Parse(key, value string) Properties {
+	fam := Family(key)
 	byDefault, known := defaultKeys[fam]
 	if (!known && !structured[fam]) || whole[fam] {
-		return properties{{"", value}}
+		return Properties{{"", value}}
 	}
-	var p properties
+	var p Properties
 	for field := range strings.SplitSeq(value, ",") {
 		name, text, found := strings.Cut(field, "=")
 		switch {
 		case !found:
 			name, text = byDefault, field
 		case fam == "net" && slices.Contains(netModels, name):
-			p, name = append(p, property{"model", name}), "macaddr"
+			p, name = append(p, Property{"model", name}), "macaddr"
 		}
-		p = append(p, property{name, text})
+		p = append(p, Property{name, text})
 	}
 	return p
 }
 
-// normal gives PVE's spellings of a boolean one form, to compare them. What is
+// Normal gives PVE's spellings of a boolean one form, to compare them. What is
 // written keeps its own: discard=on is no boolean.
-func normal(value string) string {
+func Normal(value string) string {
 	switch value {
 	case "yes", "on", "true":
 		return "1"
@@ -75,13 +79,13 @@ func normal(value string) string {
 // equal reports whether two values of a property say the same.
 func equal(key, a, b string) bool {
 	switch {
-	case normal(a) == normal(b):
+	case Normal(a) == Normal(b):
 		return true
 	case key == "sshkeys":
-		return slices.Equal(sshKeys(a), sshKeys(b))
+		return slices.Equal(SSHKeys(a), SSHKeys(b))
 	case key == "vmgenid" && b == "1": // "make one", of which PVE makes another each time
 		return a != ""
-	case family(key) == "hostpci":
+	case Family(key) == "hostpci":
 		one, errOne := gpu.ParseHostPCI(a)
 		two, errTwo := gpu.ParseHostPCI(b)
 		return errOne == nil && errTwo == nil && len(one.Devices) > 0 && slices.Equal(one.Devices, two.Devices)
@@ -90,8 +94,8 @@ func equal(key, a, b string) bool {
 	case key == "description":
 		return strings.TrimRight(a, " \t\n") == strings.TrimRight(b, " \t\n")
 	case key == "affinity":
-		one, errOne := parseCPUs(a)
-		two, errTwo := parseCPUs(b)
+		one, errOne := ParseCPUs(a)
+		two, errTwo := ParseCPUs(b)
 		return errOne == nil && errTwo == nil && slices.Equal(one, two)
 	}
 	return false
@@ -104,52 +108,55 @@ func tags(list string) []string {
 	return slices.Compact(fields)
 }
 
-// sameValue reports whether two values of a key say the same, with nothing
+// Same reports whether two values of a key say the same, with nothing
 // beside it in either.
-func sameValue(key, a, b string) bool {
-	if slotFormat.MatchString(key) {
-		return sameDrive(a, b)
+func Same(key, a, b string) bool {
+	if IsSlot(key) {
+		return SameDrive(a, b)
 	}
-	p, q := parseProperties(key, a), parseProperties(key, b)
-	return len(p) == len(q) && !slices.ContainsFunc(p, func(have property) bool {
-		value, found := q.get(have.key)
-		return !found || !equal(key, have.value, value)
+	p, q := Parse(key, a), Parse(key, b)
+	return len(p) == len(q) && !slices.ContainsFunc(p, func(have Property) bool {
+		value, found := q.Get(have.Key)
+		return !found || !equal(key, have.Value, value)
 	})
 }
 
-func (p properties) get(key string) (string, bool) {
+// Get returns the value of a property, and whether the string has it.
+func (p Properties) Get(key string) (string, bool) {
 	for _, have := range p {
-		if have.key == key {
-			return have.value, true
+		if have.Key == key {
+			return have.Value, true
 		}
 	}
 	return "", false
 }
 
-func (p properties) set(key, value string) properties {
+// Set returns the properties with one of them changed, or added at the end.
+func (p Properties) Set(key, value string) Properties {
 	for i := range p {
-		if p[i].key == key {
-			p[i].value = value
+		if p[i].Key == key {
+			p[i].Value = value
 			return p
 		}
 	}
-	return append(p, property{key, value})
+	return append(p, Property{key, value})
 }
 
-func (p properties) drop(key string) properties {
-	return slices.DeleteFunc(p, func(have property) bool { return have.key == key })
+// Drop returns the properties without those of a key.
+func (p Properties) Drop(key string) Properties {
+	return slices.DeleteFunc(p, func(have Property) bool { return have.Key == key })
 }
 
-// text writes the properties as PVE does, the default key's value first.
-func (p properties) text(key string) string {
-	byDefault := defaultKeys[family(key)]
+// Text writes the properties as PVE does, the default key's value first.
+func (p Properties) Text(key string) string {
+	byDefault := defaultKeys[Family(key)]
 	var fields []string
 	for _, have := range p {
-		field := have.key + "=" + have.value
-		if have.key == byDefault || have.key == "" {
-			field = have.value
+		field := have.Key + "=" + have.Value
+		if have.Key == byDefault || have.Key == "" {
+			field = have.Value
 		}
-		if have.key == byDefault {
+		if have.Key == byDefault {
 			fields = slices.Insert(fields, 0, field)
 		} else {
 			fields = append(fields, field)
@@ -162,37 +169,37 @@ func (p properties) text(key string) string {
 // address and a resource mapping say the same of a hostpci and a usb value.
 var exclusive = map[string]string{"host": "mapping", "mapping": "host"}
 
-// pinned reports whether a machine type is a version of the wanted one: PVE
+// PinsMachine reports whether a machine type is a version of the wanted one: PVE
 // pins q35 to pc-q35-10.1 for Windows guests.
-func pinned(key, have, want string) bool {
+func PinsMachine(key, have, want string) bool {
 	return key == "machine" && (want == "q35" && strings.HasPrefix(have, "pc-q35-") || want == "pc" && strings.HasPrefix(have, "pc-i440fx-"))
 }
 
-// mergeValue returns what a key's value must become so that it says what want
+// Merge returns what a key's value must become so that it says what want
 // says and keeps what it says beside it. ok is true if it says so already.
-func mergeValue(key, have, want string) (merged string, ok bool) {
+func Merge(key, have, want string) (merged string, ok bool) {
 	if key == "args" {
-		return mergeArgs(have, want)
+		return MergeArgs(have, want)
 	}
-	p, changed := parseProperties(key, have), false
-	for _, w := range parseProperties(key, want) {
-		if have != "" && w.key == "format" && slotFormat.MatchString(key) {
+	p, changed := Parse(key, have), false
+	for _, w := range Parse(key, want) {
+		if have != "" && w.Key == "format" && IsSlot(key) {
 			continue // of a new volume, which PVE does not keep
 		}
-		if value, found := p.get(w.key); found && (equal(key, value, w.value) || pinned(key, value, w.value)) {
+		if value, found := p.Get(w.Key); found && (equal(key, value, w.Value) || PinsMachine(key, value, w.Value)) {
 			continue
 		}
 		changed = true
-		switch fam := family(key); {
+		switch fam := Family(key); {
 		case fam == "hostpci", fam == "usb":
-			p = p.drop(exclusive[w.key])
-		case w.key == "file":
-			p = p.drop("size") // of the volume that was there
+			p = p.Drop(exclusive[w.Key])
+		case w.Key == "file":
+			p = p.Drop("size") // of the volume that was there
 		}
-		p = p.set(w.key, w.value)
+		p = p.Set(w.Key, w.Value)
 	}
 	if !changed {
 		return have, true
 	}
-	return p.text(key), false
+	return p.Text(key), false
 }

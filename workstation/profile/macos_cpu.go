@@ -1,10 +1,8 @@
-package workstation
+package profile
 
 import (
-	"regexp"
-	"strings"
-
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/macos"
 )
 
 // What macOS sees as its processor. PVE puts its own -cpu in front; QEMU takes
@@ -22,21 +20,11 @@ const (
 		"+xsave,+xsaveopt,check"
 )
 
-// hybridIntel is the model name of an Intel processor with two kinds of cores,
-// or only with the small ones (N100, i3-N305): from the 12th generation on.
-// macOS takes their topology for a fault (osx-proxmox-next, planner.py).
-var hybridIntel = regexp.MustCompile(`\b1[2-9]th Gen\b|\bi[3579]-(1[2-9]\d{3}|N\d{3})|\bCore\(TM\) (Ultra|[3579] )|\bIntel\(R\) (Processor )?N\d+`)
-
-// knowsCPU reports whether macOS knows the processor of a model name.
-func knowsCPU(model string) bool {
-	return !strings.Contains(model, "AMD") && !hybridIntel.MatchString(model)
-}
-
 func (p MacOS) cpuArgs() []string {
 	cpu := p.CPU
 	switch {
 	case cpu != "":
-	case knowsCPU(p.HostCPU):
+	case macos.KnowsCPU(p.HostCPU):
 		cpu = hostCPU
 	case p.release() >= gpu.MacOSVentura:
 		cpu = cascadeLake

@@ -1,13 +1,16 @@
-package workstation
+package profile
 
 import (
 	"cmp"
 	"fmt"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
-	"github.com/proxstation/proxstation/internal/pve"
+	"github.com/proxstation/proxstation/internal/macos"
+	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation"
 )
 
 // MacOS is the profile of a macOS VM on an Intel iGPU. The OSK and the two
@@ -16,10 +19,10 @@ import (
 // It is built in two stages, of which the second is a small change of the
 // first: macOS is installed on a virtual display, then gets its card.
 //
-//	mac := workstation.MacOS{OSK: osk, OpenCore: "local:import/opencore.raw", Recovery: "local:import/recovery-sequoia.raw",
+//	mac := MacOS{OSK: osk, OpenCore: "local:import/opencore.raw", Recovery: "local:import/recovery-sequoia.raw",
 //		HostCPU: facts.CPU, Card: card, Mapping: "igpu"} // card is one of facts.Cards()
 //	spec.VMs = append(spec.VMs, mac.VM())                // the first stage
-//	mac.Stage = workstation.MacOnCard                    // later
+//	mac.Stage = MacOnCard                    // later
 //
 // OpenCore boots macOS, and its config.plist decides as which Mac: the
 // smbios1 that PVE gives the VM is what the firmware says before, and OpenCore
@@ -78,7 +81,7 @@ type MacOS struct {
 	// configuration, QEMU's command line in the list of processes, and the logs
 	// of PVE's tasks and cluster (qemu-server PVE/API2/Qemu.pm logs all
 	// parameters but cipassword). Nothing over the API can prevent that.
-	OSK Secret
+	OSK proxstation.Secret
 	// OpenCore and Recovery are the images of the boot loader and of the
 	// recovery system: volumes of content type import ("local:import/..."), a
 	// file of the node's own ("/var/lib/vz/template/iso/...", for root@pam with
@@ -117,24 +120,17 @@ const (
 	VirtIOGPU  MacScreen = "virtio"
 )
 
-// The drives. macOS has drivers for AHCI on both machine types, for the IDE of
-// i440fx it has none; for virtio disks from Catalina on (OSX-PROXMOX's setup).
-const (
-	openCoreSlot = "sata4"
-	recoverySlot = "sata5"
-)
-
 func (p MacOS) release() gpu.Guest { return cmp.Or(p.Release, gpu.MacOSSequoia) }
 
 // VM returns the VM that the profile stands for.
-func (p MacOS) VM() VM {
+func (p MacOS) VM() workstation.VM {
 	vm := base(cmp.Or(p.ID, 130), cmp.Or(p.Name, "macos"), p.release())
 	mode := p.mode()
 	vm.OSK = p.OSK
 	vm.Config["ostype"] = "other"
 	vm.Config["machine"] = mode.machine()
 	vm.Config["cores"] = fmt.Sprint(cmp.Or(p.Cores, 4))
-	vm.Config["memory"] = mebibytes(cmp.Or(p.Memory, 16*storage.GiB))
+	vm.Config["memory"] = qmconf.MiB(cmp.Or(p.Memory, 16*storage.GiB))
 	vm.Config["net0"] = fmt.Sprintf("model=%s,bridge=%s", cmp.Or(p.Network, VMXNET3), cmp.Or(p.Bridge, "vmbr0"))
 	vm.Config["vga"] = string(cmp.Or(p.Screen, VMwareSVGA))
 	vm.Config["tablet"] = "0" // args have one where macOS sees it
@@ -142,22 +138,22 @@ func (p MacOS) VM() VM {
 	if p.release() < gpu.MacOSCatalina {
 		system, data = "sata0", "sata1"
 	}
-	vm.Disks = []Disk{
+	vm.Disks = []workstation.Disk{
 		{Slot: system, Purpose: storage.Boot, Size: cmp.Or(p.System, 128*storage.GiB)},
 		{Slot: "efidisk0", Purpose: storage.Firmware, Options: map[string]string{"efitype": "4m", "pre-enrolled-keys": "0"}},
 	}
 	if p.Data != 0 {
-		vm.Disks = append(vm.Disks, Disk{Slot: data, Purpose: storage.Data, Size: p.Data})
+		vm.Disks = append(vm.Disks, workstation.Disk{Slot: data, Purpose: storage.Data, Size: p.Data})
 	}
 	vm.Config["boot"] = "order=" + system
 	if p.OpenCore != "" {
-		vm.Config["boot"] = "order=" + openCoreSlot + ";" + system
-		vm.insert(openCoreSlot, storage.Firmware, p.OpenCore)
+		vm.Config["boot"] = "order=" + macos.OpenCoreSlot + ";" + system
+		insert(&vm, macos.OpenCoreSlot, storage.Firmware, p.OpenCore)
 	}
 	if p.Recovery != "" {
-		vm.insert(recoverySlot, storage.Scratch, p.Recovery)
+		insert(&vm, macos.RecoverySlot, storage.Scratch, p.Recovery)
 	}
-	args := []string{pve.HideOSK("-device isa-applesmc,osk="), "-smbios type=2",
+	args := []string{macos.HideOSK("-device isa-applesmc,osk="), "-smbios type=2",
 		"-device qemu-xhci,id=mac-xhci", "-device usb-kbd,id=mac-kbd,bus=mac-xhci.0", "-device usb-tablet,id=mac-tablet,bus=mac-xhci.0"}
 	args = append(args, p.cpuArgs()...)
 	if mode.machine() == "q35" {
@@ -172,9 +168,9 @@ func (p MacOS) VM() VM {
 
 // insert adds an image as a disk: the VM's own disk as it is, all else as a
 // copy.
-func (vm *VM) insert(slot string, purpose storage.Purpose, image string) {
-	disk := Disk{Slot: slot, Purpose: purpose, Options: map[string]string{"media": "disk"}}
-	_, volume, _ := cutVolume(image)
+func insert(vm *workstation.VM, slot string, purpose storage.Purpose, image string) {
+	disk := workstation.Disk{Slot: slot, Purpose: purpose, Options: map[string]string{"media": "disk"}}
+	_, volume, _ := qmconf.CutVolume(image)
 	if strings.HasPrefix(volume[strings.LastIndex(volume, "/")+1:], fmt.Sprintf("vm-%d-", vm.ID)) {
 		disk.Volume = image
 	} else {

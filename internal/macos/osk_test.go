@@ -1,10 +1,10 @@
-package pve_test
+package macos_test
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/proxstation/proxstation/internal/pve"
+	"github.com/proxstation/proxstation/internal/macos"
 )
 
 func TestHideOSK(t *testing.T) {
@@ -19,12 +19,12 @@ func TestHideOSK(t *testing.T) {
 		{`-drive desk=1,cosk=2`, "", `-drive desk=1,cosk=2`},
 		{"", "", ""},
 	} {
-		key, hidden := pve.OSK(test.text), pve.HideOSK(test.text)
-		if key != test.key || hidden != test.hidden || pve.OSKHidden(hidden) != strings.Contains(hidden, "[secret]") {
+		key, hidden := macos.OSK(test.text), macos.HideOSK(test.text)
+		if key != test.key || hidden != test.hidden || macos.OSKHidden(hidden) != strings.Contains(hidden, "[secret]") {
 			t.Errorf("%s: %q, %s; want %q, %s", test.text, key, hidden, test.key, test.hidden)
 		}
-		if key != "" && pve.RevealOSK(hidden, key) != test.text {
-			t.Errorf("%s: revealed it is %s", test.text, pve.RevealOSK(hidden, key))
+		if key != "" && macos.RevealOSK(hidden, key) != test.text {
+			t.Errorf("%s: revealed it is %s", test.text, macos.RevealOSK(hidden, key))
 		}
 	}
 }
@@ -32,11 +32,11 @@ func TestHideOSK(t *testing.T) {
 func FuzzOSK(f *testing.F) {
 	f.Add(`-device isa-applesmc,osk="a b" osk='x'`)
 	f.Fuzz(func(t *testing.T, args string) {
-		hidden := pve.HideOSK(args)
-		if key := pve.OSK(hidden); key != "" || pve.HideOSK(hidden) != hidden {
+		hidden := macos.HideOSK(args)
+		if key := macos.OSK(hidden); key != "" || macos.HideOSK(hidden) != hidden {
 			t.Errorf("%q shows %q", hidden, key)
 		}
-		if key := pve.OSK(args); key != "" && strings.Count(args, "osk=") == 1 && pve.RevealOSK(hidden, key) != args {
+		if key := macos.OSK(args); key != "" && strings.Count(args, "osk=") == 1 && macos.RevealOSK(hidden, key) != args {
 			t.Errorf("%q is not revealed from %q", args, hidden)
 		}
 	})

@@ -1,4 +1,4 @@
-package workstation
+package qmconf
 
 import (
 	"fmt"
@@ -13,9 +13,9 @@ const mostCPUs = 8192
 
 var cpuRange = regexp.MustCompile(`^\s*(\d{1,6})(?:-(\d{1,6}))?\s*$`)
 
-// parseCPUs parses a list of logical CPUs, "0-3,8", as PVE's affinity takes it
+// ParseCPUs parses a list of logical CPUs, "0-3,8", as PVE's affinity takes it
 // (pve-common PVE/CpuSet.pm, parse_cpuset): in order, each once.
-func parseCPUs(list string) ([]int, error) {
+func ParseCPUs(list string) ([]int, error) {
 	var cpus []int
 	for part := range strings.SplitSeq(list, ",") {
 		match := cpuRange.FindStringSubmatch(part)
@@ -38,8 +38,8 @@ func parseCPUs(list string) ([]int, error) {
 	return slices.Compact(cpus), nil
 }
 
-// cpuList writes CPUs as a list, in ranges where they follow each other.
-func cpuList(cpus []int) string {
+// FormatCPUs writes CPUs as a list, in ranges where they follow each other.
+func FormatCPUs(cpus []int) string {
 	var ranges []string
 	for i := 0; i < len(cpus); {
 		j := i

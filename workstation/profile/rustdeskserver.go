@@ -1,9 +1,10 @@
-package workstation
+package profile
 
 import (
 	"cmp"
 
 	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation"
 )
 
 // RustDeskServer is the profile of a small VM for an own RustDesk server, on
@@ -44,7 +45,7 @@ type RustDeskServer struct {
 }
 
 // VM returns the VM that the profile stands for.
-func (p RustDeskServer) VM() VM {
+func (p RustDeskServer) VM() workstation.VM {
 	vm := LinuxAI{
 		ID: cmp.Or(p.ID, 120), Name: cmp.Or(p.Name, "rustdesk-server"), Cores: cmp.Or(p.Cores, 1), Memory: cmp.Or(p.Memory, storage.GiB),
 		System: cmp.Or(p.System, 8*storage.GiB), Bridge: p.Bridge, Image: p.Image, CloudInit: p.CloudInit,

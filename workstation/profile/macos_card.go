@@ -1,11 +1,12 @@
-package workstation
+package profile
 
 import (
 	"cmp"
 	"fmt"
-	"slices"
 
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/qmconf"
+	"github.com/proxstation/proxstation/workstation"
 )
 
 // An IGPUMode is how an Intel iGPU is passed through. It decides the machine
@@ -59,7 +60,7 @@ func (p MacOS) mode() cardMode {
 
 // giveCard gives the VM its card in the second stage, and sees in the first
 // that it has none. It returns what it takes of QEMU's arguments.
-func (p MacOS) giveCard(vm *VM, mode cardMode) (args []string) {
+func (p MacOS) giveCard(vm *workstation.VM, mode cardMode) (args []string) {
 	if p.Stage == MacInstall {
 		if mode != noCard {
 			vm.Absent = append(vm.Absent, "hostpci0")
@@ -95,68 +96,8 @@ func (p MacOS) giveCard(vm *VM, mode cardMode) (args []string) {
 		h.PCIe, h.PrimaryVGA = true, true
 	}
 	vm.Config[slot] = h.String()
-	vm.Absent = append(vm.Absent, absentUnless(slot, h.String(), "legacy-igd", "pcie", "x-vga")...) // of another mode
+	vm.Absent = append(vm.Absent, qmconf.AbsentUnless(slot, h.String(), "legacy-igd", "pcie", "x-vga")...) // of another mode
 	return args
-}
-
-// A macModel is a Mac with the releases that it runs (OpenCorePkg AppleModels,
-// MinimumOSVersion and MaximumOSVersion, April 2026).
-type macModel struct {
-	name        string
-	first, last gpu.Guest
-}
-
-// macIGPUs are Macs whose display is an Intel iGPU, by its family, the oldest
-// first.
-var macIGPUs = []struct {
-	family gpu.Family
-	macModel
-}{
-	{gpu.IntelIvyBridge, macModel{"iMac13,1", gpu.MacOSHighSierra, gpu.MacOSCatalina}},
-	{gpu.IntelHaswell, macModel{"iMac14,4", gpu.MacOSHighSierra, gpu.MacOSBigSur}},
-	{gpu.IntelBroadwell, macModel{"iMac16,2", gpu.MacOSHighSierra, gpu.MacOSMonterey}},
-	{gpu.IntelSkylake, macModel{"iMac17,1", gpu.MacOSHighSierra, gpu.MacOSMonterey}},
-	{gpu.IntelKabyLake, macModel{"iMac18,1", gpu.MacOSHighSierra, gpu.MacOSVentura}},
-	{gpu.IntelCoffeeLake, macModel{"iMac19,1", gpu.MacOSMojave, gpu.MacOSSequoia}},
-	{gpu.IntelCometLake, macModel{"iMac20,1", gpu.MacOSCatalina, gpu.MacOSTahoe}},
-	{gpu.IntelIceLake, macModel{"MacBookPro16,2", gpu.MacOSCatalina, gpu.MacOSTahoe}},
-}
-
-// macPros are Macs without an iGPU, the preferred first.
-var macPros = []macModel{
-	{"MacPro7,1", gpu.MacOSCatalina, gpu.MacOSTahoe},
-	{"iMacPro1,1", gpu.MacOSHighSierra, gpu.MacOSSequoia},
-}
-
-func (m macModel) runs(release gpu.Guest) bool { return release >= m.first && release <= m.last }
-
-// MacModel returns the Mac that OpenCore should say it is (config.plist,
-// PlatformInfo, Generic, SystemProductName): one that Apple gives the release,
-// with an iGPU of the card's family or the nearest. The zero Card stands for a
-// virtual display. It returns "" for a guest that is not macOS.
-func MacModel(release gpu.Guest, card gpu.Card) string {
-	at := slices.IndexFunc(macIGPUs, func(m struct {
-		family gpu.Family
-		macModel
-	}) bool {
-		return m.family == card.Family()
-	})
-	if at < 0 {
-		for _, m := range macPros {
-			if m.runs(release) {
-				return m.name
-			}
-		}
-		return ""
-	}
-	for distance := range len(macIGPUs) { // the newer first, then the older
-		for _, i := range []int{at + distance, at - distance} {
-			if i >= 0 && i < len(macIGPUs) && macIGPUs[i].runs(release) {
-				return macIGPUs[i].name
-			}
-		}
-	}
-	return ""
 }
 
 // String returns the stage's name.

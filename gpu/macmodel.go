@@ -1,0 +1,63 @@
+package gpu
+
+import "slices"
+
+// A macModel is a Mac with the releases that it runs (OpenCorePkg AppleModels,
+// MinimumOSVersion and MaximumOSVersion, April 2026).
+type macModel struct {
+	name        string
+	first, last Guest
+}
+
+// macIGPUs are Macs whose display is an Intel iGPU, by its family, the oldest
+// first.
+var macIGPUs = []struct {
+	family Family
+	macModel
+}{
+	{IntelIvyBridge, macModel{"iMac13,1", MacOSHighSierra, MacOSCatalina}},
+	{IntelHaswell, macModel{"iMac14,4", MacOSHighSierra, MacOSBigSur}},
+	{IntelBroadwell, macModel{"iMac16,2", MacOSHighSierra, MacOSMonterey}},
+	{IntelSkylake, macModel{"iMac17,1", MacOSHighSierra, MacOSMonterey}},
+	{IntelKabyLake, macModel{"iMac18,1", MacOSHighSierra, MacOSVentura}},
+	{IntelCoffeeLake, macModel{"iMac19,1", MacOSMojave, MacOSSequoia}},
+	{IntelCometLake, macModel{"iMac20,1", MacOSCatalina, MacOSTahoe}},
+	{IntelIceLake, macModel{"MacBookPro16,2", MacOSCatalina, MacOSTahoe}},
+}
+
+// macPros are Macs without an iGPU, the preferred first.
+var macPros = []macModel{
+	{"MacPro7,1", MacOSCatalina, MacOSTahoe},
+	{"iMacPro1,1", MacOSHighSierra, MacOSSequoia},
+}
+
+func (m macModel) runs(release Guest) bool { return release >= m.first && release <= m.last }
+
+// MacModel returns the Mac that OpenCore should say it is (config.plist,
+// PlatformInfo, Generic, SystemProductName): one that Apple gives the release,
+// with an iGPU of the card's family or the nearest. The zero Card stands for a
+// virtual display. It returns "" for a guest that is not macOS.
+func MacModel(release Guest, card Card) string {
+	at := slices.IndexFunc(macIGPUs, func(m struct {
+		family Family
+		macModel
+	}) bool {
+		return m.family == card.Family()
+	})
+	if at < 0 {
+		for _, m := range macPros {
+			if m.runs(release) {
+				return m.name
+			}
+		}
+		return ""
+	}
+	for distance := range len(macIGPUs) { // the newer first, then the older
+		for _, i := range []int{at + distance, at - distance} {
+			if i >= 0 && i < len(macIGPUs) && macIGPUs[i].runs(release) {
+				return macIGPUs[i].name
+			}
+		}
+	}
+	return ""
+}

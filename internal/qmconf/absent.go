@@ -1,0 +1,38 @@
+package qmconf
+
+import (
+	"slices"
+	"strings"
+)
+
+// CutAbsent splits a name of VM.Absent into a key and a property of its
+// value; without a property it is the key that must not be there.
+func CutAbsent(name string) (key, property string) {
+	key, property, _ = strings.Cut(name, ".")
+	return key, property
+}
+
+// Holds reports whether a configuration has what a name of VM.Absent names.
+func Holds(config map[string]string, name string) bool {
+	key, property := CutAbsent(name)
+	value, there := config[key]
+	if property == "" || !there {
+		return there
+	}
+	_, there = Parse(key, value).Get(property)
+	return there
+}
+
+// AbsentUnless returns names of properties for VM.Absent: those of a key
+// that its value does not have.
+func AbsentUnless(key, value string, names ...string) []string {
+	has := Parse(key, value)
+	names = slices.DeleteFunc(names, func(name string) bool {
+		_, there := has.Get(name)
+		return there
+	})
+	for i, name := range names {
+		names[i] = key + "." + name
+	}
+	return names
+}

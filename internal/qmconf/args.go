@@ -1,0 +1,147 @@
+package qmconf
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// An Arg is one option of QEMU's command line with its values, as written.
+type Arg []string
+
+// Text returns the argument without quotes, to compare.
+func (a Arg) Text() string { return quotes.Replace(strings.Join(a, " ")) }
+
+// Kind returns the key under which two arguments replace each other.
+func (a Arg) Kind() string {
+	option := "-" + strings.TrimLeft(a[0], "-") // QEMU takes two dashes too
+	value := quotes.Replace(strings.Join(a[1:], " "))
+	switch option {
+	case "-cpu", "-m", "-smp", "-machine", "-M", "-accel", "-vga", "-display", "-rtc":
+		return option
+	case "-global", "-set":
+		value, _, _ = strings.Cut(value, "=")
+	case "-device":
+		return option + " " + device(value)
+	default:
+		value, _, _ = strings.Cut(value, ",")
+	}
+	return option + " " + value
+}
+
+// SplitArgs splits a value of args into options. Quotes keep words together,
+// as in a shell (PVE::Tools::split_args is Perl's shellwords).
+func SplitArgs(args string) []Arg {
+	var list []Arg
+	for _, word := range shellWords(args) {
+		if len(list) == 0 || strings.HasPrefix(word, "-") {
+			list = append(list, nil)
+		}
+		list[len(list)-1] = append(list[len(list)-1], word)
+	}
+	return list
+}
+
+// JoinArgs writes options as a value of args.
+func JoinArgs(list []Arg) string {
+	var words []string
+	for _, arg := range list {
+		words = append(words, arg...)
+	}
+	return strings.Join(words, " ")
+}
+
+// shellWords returns the words of a line with their quotes.
+func shellWords(line string) []string {
+	var words []string
+	var word strings.Builder
+	quote, escaped := rune(0), false
+	for _, r := range line {
+		switch {
+		case escaped:
+			escaped = false
+		case r == '\\' && quote != '\'':
+			escaped = true
+		case quote != 0:
+			if r == quote {
+				quote = 0
+			}
+		case r == '"' || r == '\'':
+			quote = r
+		case r == ' ' || r == '\t' || r == '\n' || r == '\r':
+			if word.Len() > 0 {
+				words = append(words, word.String())
+				word.Reset()
+			}
+			continue
+		}
+		word.WriteRune(r)
+	}
+	if word.Len() > 0 {
+		words = append(words, word.String())
+	}
+	return words
+}
+
+var quotes = strings.NewReplacer(`"`, "", "'", "")
+
+// device returns the driver of a -device, with its ID if it has one.
+func device(value string) string {
+	driver, rest, _ := strings.Cut(value, ",")
+	for option := range strings.SplitSeq(rest, ",") {
+		if id, found := strings.CutPrefix(option, "id="); found {
+			return driver + " " + id
+		}
+	}
+	return driver
+}
+
+// ownSet is -set of a property that a passed-through Intel iGPU needs.
+var ownSet = regexp.MustCompile(`^-set device\.hostpci\d+\.(bus|addr|x-igd-opregion|x-igd-lpc)$`)
+
+// MergeArgs returns what args must become to say what want says; same is true
+// if it says so already.
+func MergeArgs(have, want string) (merged string, same bool) {
+	list, wanted := SplitArgs(have), map[string][]Arg{}
+	var kinds []string // in the order they are wanted
+	for _, arg := range SplitArgs(want) {
+		kind := arg.Kind()
+		if wanted[kind] == nil {
+			kinds = append(kinds, kind)
+		}
+		wanted[kind] = append(wanted[kind], arg)
+	}
+	for _, arg := range list {
+		if kind := arg.Kind(); wanted[kind] == nil && ownSet.MatchString(kind) && !slices.Contains(kinds, kind) {
+			kinds = append(kinds, kind) // of which none is wanted
+		}
+	}
+	same = true
+	for _, kind := range kinds {
+		changed := false
+		list, changed = replaceKind(list, kind, wanted[kind])
+		same = same && !changed
+	}
+	if same {
+		return have, true
+	}
+	return JoinArgs(list), false
+}
+
+// replaceKind makes the arguments of one kind those that are wanted, in their
+// places as far as there are.
+func replaceKind(list []Arg, kind string, wanted []Arg) (replaced []Arg, changed bool) {
+	for _, arg := range list {
+		switch {
+		case arg.Kind() != kind:
+			replaced = append(replaced, arg)
+		case len(wanted) == 0:
+			changed = true
+		case arg.Text() == wanted[0].Text():
+			replaced, wanted = append(replaced, arg), wanted[1:]
+		default:
+			replaced, wanted, changed = append(replaced, wanted[0]), wanted[1:], true
+		}
+	}
+	return append(replaced, wanted...), changed || len(wanted) > 0
+}

@@ -1,0 +1,62 @@
+package qmconf
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestMergeArgs(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		have, want, merged string // merged "" if have says it all
+	}{
+		"nothing there":               {"", "-cpu host -smbios type=2", "-cpu host -smbios type=2"},
+		"all there":                   {"-smbios type=2  -cpu host", "-cpu host -smbios type=2", ""},
+		"all there, in quotes":        {`-device isa-applesmc,osk="key" -foo`, "-device isa-applesmc,osk=key", ""},
+		"others stay in their places": {"-no-reboot -cpu qemu64 -device vmcoreinfo", "-cpu host", "-no-reboot -cpu host -device vmcoreinfo"},
+		"two types of SMBIOS":         {"-smbios 'type=0,vendor=A B' -smbios type=2,product=X", "-smbios type=2", "-smbios 'type=0,vendor=A B' -smbios type=2"},
+		"another driver is another":   {"-device usb-mouse", "-device usb-kbd", "-device usb-mouse -device usb-kbd"},
+		"another ID is another":       {"-device usb-kbd,id=mine", "-device usb-kbd,id=mac-kbd,bus=b", "-device usb-kbd,id=mine -device usb-kbd,id=mac-kbd,bus=b"},
+		"the same ID is the same":     {"-device usb-kbd,bus=a,id=mac-kbd", "-device usb-kbd,id=mac-kbd,bus=b", "-device usb-kbd,id=mac-kbd,bus=b"},
+		"the last of a kind counts":   {"-cpu host -cpu qemu64", "-cpu host", "-cpu host"},
+		"a global":                    {"-global A.x=off -global A.y=on", "-global A.y=off", "-global A.x=off -global A.y=off"},
+		"-set that nobody wants":      {"-set device.hostpci0.addr=2.0 -set device.net0.mtu=1 -cpu host", "-cpu host", "-set device.net0.mtu=1 -cpu host"},
+		"-set that is wanted":         {"-cpu host", "-cpu host -set device.hostpci0.x-igd-lpc=on", "-cpu host -set device.hostpci0.x-igd-lpc=on"},
+		"another key":                 {"-device isa-applesmc,osk=old -x", "-device isa-applesmc,osk=new", "-device isa-applesmc,osk=new -x"},
+		"two dashes":                  {"--cpu host", "-cpu max", "-cpu max"},
+		"values before any option":    {"stray -cpu host", "-cpu host", ""},
+		"an escaped blank":            {`-smbios type=0,vendor=A\ B`, "-cpu host", `-smbios type=0,vendor=A\ B -cpu host`},
+	}
+	for name, test := range tests {
+		merged, same := MergeArgs(test.have, test.want)
+		if want := test.merged; want == "" && (!same || merged != test.have) || want != "" && (same || merged != want) {
+			t.Errorf("%s: %q, %v; want %q", name, merged, same, test.merged)
+		}
+	}
+}
+
+// Whatever is merged says what was wanted, so that a second plan is empty.
+func FuzzMergeArgs(f *testing.F) {
+	f.Add("-cpu host -no-reboot", "-cpu max -device a,id=b")
+	f.Add(`-smbios 'type=0,vendor=F O' "x`, `-a "-b" \`)
+	f.Add("-set device.hostpci0.addr=2.0", "-set device.hostpci0.bus=pci.0 -set device.hostpci0.bus=pci.1")
+	f.Fuzz(func(t *testing.T, have, want string) {
+		if strings.ContainsAny(have+want, `'"\`) || !strings.HasPrefix(want, "-") { // unbalanced quotes swallow what comes after them
+			_, _ = MergeArgs(have, want)
+			return
+		}
+		merged, same := MergeArgs(have, want)
+		if again, now := MergeArgs(merged, want); !now || again != merged || same && merged != have {
+			t.Errorf("have %q, want %q: merged %q (%v), then %q (%v)", have, want, merged, same, again, now)
+		}
+		wanted := map[string]bool{}
+		for _, arg := range SplitArgs(want) {
+			wanted[arg.Kind()] = true
+		}
+		for _, arg := range SplitArgs(have) {
+			if !wanted[arg.Kind()] && !strings.HasPrefix(arg.Kind(), "-set ") && !strings.Contains(merged, strings.Join(arg, " ")) {
+				t.Errorf("have %q, want %q: %q is gone from %q", have, want, arg, merged)
+			}
+		}
+	})
+}

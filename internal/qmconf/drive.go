@@ -1,0 +1,103 @@
+package qmconf
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/proxstation/proxstation/storage"
+)
+
+var slotFormat = regexp.MustCompile(`^(ide[0-3]|sata[0-5]|scsi([0-9]|[12][0-9]|30)|virtio([0-9]|1[0-5])|efidisk0|tpmstate0)$`)
+
+// IsSlot reports whether a configuration key is that of a drive (qemu-server
+// PVE/QemuServer/Drive.pm).
+func IsSlot(key string) bool { return slotFormat.MatchString(key) }
+
+// BuiltWith are options of a firmware volume that say how it was made, with what
+// counts where they are not said. PVE takes them for a description of the
+// volume, and changes nothing in it (qemu-server PVE/QemuServer/OVMF.pm,
+// PVE/QemuServer/Drive.pm).
+var BuiltWith = map[string]string{"efitype": "2m", "pre-enrolled-keys": "0", "version": "v1.2"}
+
+// Satisfies reports whether a value says what was asked for. A drive that was
+// asked for as a new disk is satisfied by any disk on that storage.
+func Satisfies(key, have, want string) bool {
+	drive, err := storage.ParseDrive(want)
+	if !IsSlot(key) || err != nil {
+		_, same := Merge(key, have, want)
+		return same
+	}
+	if IsCloudInit(want) {
+		return SameDrive(have, want)
+	}
+	existing, err := storage.ParseDrive(have)
+	if err != nil {
+		return false
+	}
+	pool, _ := drive.Pool()
+	havePool, _ := existing.Pool()
+	if _, amount, _ := strings.Cut(drive.Volume, ":"); amount != "" && strings.Trim(amount, "0123456789.") == "" {
+		if pool != havePool {
+			return false
+		}
+	} else if drive.Volume != existing.Volume {
+		return false
+	}
+	for _, o := range drive.Options {
+		if o.Key != "import-from" && o.Key != "size" && o.Key != "format" && Normal(existing.Get(o.Key)) != Normal(o.Value) {
+			return false
+		}
+	}
+	return true
+}
+
+// SameDrive reports whether two drive values say the same. The size is PVE's to
+// say, and two drives of cloud-init on one storage are the same.
+func SameDrive(a, b string) bool {
+	one, errOne := storage.ParseDrive(a)
+	two, errTwo := storage.ParseDrive(b)
+	if errOne != nil || errTwo != nil {
+		return a == b
+	}
+	if IsCloudInit(a) && IsCloudInit(b) {
+		onePool, _ := one.Pool()
+		twoPool, _ := two.Pool()
+		return onePool == twoPool
+	}
+	lacks := func(x, y storage.Drive) bool {
+		return slices.ContainsFunc(x.Options, func(o storage.Option) bool {
+			return o.Key != "size" && Normal(y.Get(o.Key)) != Normal(o.Value)
+		})
+	}
+	return one.Volume == two.Volume && !lacks(one, two) && !lacks(two, one)
+}
+
+// IsFirmware reports whether a slot is for what the firmware or the TPM keeps.
+func IsFirmware(slot string) bool { return slot == "efidisk0" || slot == "tpmstate0" }
+
+// IsCD reports whether a drive value is that of a CD drive.
+func IsCD(value string) bool {
+	drive, err := storage.ParseDrive(value)
+	return err == nil && drive.IsCDROM()
+}
+
+// cloudInitVolume is a drive of cloud-init, made or asked for (qemu-server
+// PVE/QemuServer/Drive.pm, drive_is_cloudinit).
+var cloudInitVolume = regexp.MustCompile(`[:/](vm-\d+-)?cloudinit(\.(raw|qcow2|vmdk))?$`)
+
+// IsCloudInit reports whether a drive value is the drive of cloud-init.
+func IsCloudInit(value string) bool {
+	drive, err := storage.ParseDrive(value)
+	return err == nil && cloudInitVolume.MatchString(drive.Volume)
+}
+
+// CutVolume splits the volume of a drive value into its storage and its name.
+func CutVolume(value string) (pool, volume string, ok bool) {
+	first, _, _ := strings.Cut(value, ",")
+	return strings.Cut(first, ":")
+}
+
+// MiB writes a size as the number of MiB that memory and balloon take.
+func MiB(size storage.Size) string { return strconv.FormatInt(int64(size/storage.MiB), 10) }

@@ -1,0 +1,39 @@
+package qmconf
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// HotPlugs reports whether a change of a key takes effect in a running VM
+// (qemu-server PVE/QemuServer.pm, $fast_plug_option and hotplug, which is
+// network, disk and usb where it is not set). config is what it has.
+func HotPlugs(key string, config map[string]string, want string) bool {
+	plugs := func(kind string) bool {
+		setting := cmp.Or(config["hotplug"], "1")
+		return setting == "1" || slices.Contains(strings.Split(setting, ","), kind)
+	}
+	if IsSlot(key) && IsCD(config[key]) && IsCD(want) {
+		return true // the medium of a CD drive
+	}
+	switch Family(key) {
+	case "cpulimit", "cpuunits", "description", "hookscript", "name", "onboot", "protection", "startup", "tags", "shares":
+		return true
+	case "tablet":
+		return plugs("usb")
+	case "net":
+		return plugs("network")
+	case "usb":
+		return plugs("usb") && ModernUSB(config["ostype"])
+	case "scsi", "virtio":
+		return plugs("disk") && config[key] == ""
+	}
+	return false
+}
+
+// ModernUSB reports whether guests of this type get a controller with 14
+// ports, to which devices can be joined while they run.
+func ModernUSB(ostype string) bool {
+	return slices.Contains([]string{"l26", "win8", "win10", "win11"}, ostype)
+}

@@ -1,0 +1,71 @@
+package profile
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/qmconf"
+	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation"
+)
+
+// A CloudInit is what a cloud image is told at its first boot (PVE manual,
+// Cloud-Init Support). Nothing set, the guest asks DHCP for an address and has
+// no user that could log in. What else cloud-init can do goes into VM.Config,
+// as cicustom with the volumes of snippets.
+type CloudInit struct {
+	// User is the login; empty is the image's own ("ubuntu", "debian").
+	User string
+	// Password is the login's password. SSHKeys are better: PVE keeps a
+	// password in the VM's configuration and on the drive. PVE never tells it,
+	// so one that is there is left alone: put "cipassword" into VM.Absent once
+	// to have another set.
+	Password proxstation.Secret
+	// SSHKeys are the public keys that may log in, each a line as in
+	// id_ed25519.pub.
+	SSHKeys []string
+	// Address is the guest's own address with the length of its network,
+	// "192.168.1.41/24"; unset, DHCP. Gateway goes with it.
+	Address netip.Prefix
+	Gateway netip.Addr
+	// DNS are name servers, Domain the search domain; without both the guest
+	// gets the host's.
+	DNS    []netip.Addr
+	Domain string
+}
+
+func (c CloudInit) isZero() bool {
+	return c.User == "" && c.Password.IsZero() && len(c.SSHKeys) == 0 && !c.Address.IsValid() && !c.Gateway.IsValid() && len(c.DNS) == 0 && c.Domain == ""
+}
+
+// into gives the VM the drive of cloud-init and what is to be on it.
+func (c CloudInit) into(vm *workstation.VM, slot string) {
+	vm.Disks = append(vm.Disks, workstation.Disk{Slot: slot, Purpose: storage.Firmware, Volume: workstation.CloudInitDrive})
+	vm.Password = c.Password
+	set := func(key, value string) {
+		if value != "" {
+			vm.Config[key] = value
+		}
+	}
+	ip, gw := "ip", "gw"
+	if c.Address.Addr().Is6() {
+		ip, gw = "ip6", "gw6"
+	}
+	address := ip + "=dhcp"
+	if c.Address.IsValid() {
+		address = ip + "=" + c.Address.String()
+	}
+	if c.Gateway.IsValid() {
+		address += "," + gw + "=" + c.Gateway.String()
+	}
+	var servers []string
+	for _, server := range c.DNS {
+		servers = append(servers, server.String())
+	}
+	set("ipconfig0", address)
+	set("ciuser", c.User)
+	set("sshkeys", qmconf.EncodeSSHKeys(c.SSHKeys))
+	set("nameserver", strings.Join(servers, " "))
+	set("searchdomain", c.Domain)
+}
