@@ -45,15 +45,19 @@ var arrows = map[string][]string{
 	// The only package that knows all others. It imports go-proxmox for the
 	// constructor that takes the caller's client.
 	"workstation": {"", "iommu", "gpu", "storage", "internal/pve", "internal/macos", "internal/qmconf",
-		"github.com/luthermonson/go-proxmox", "github.com/jaypipes/ghw", "golang.org/x/sync"},
+		"github.com/luthermonson/go-proxmox", "golang.org/x/sync"},
 	// What macOS expects of a VM, and PVE's notation of configurations: pure, for
 	// the profiles and for the plan alike.
 	"internal/macos":  {},
 	"internal/qmconf": {"gpu", "storage"},
 	// A profile turns a few typed fields into a VM; it speaks to no node.
-	"workstation/profile":  {"", "gpu", "storage", "workstation", "internal/macos", "internal/qmconf"},
-	"workstation/rustdesk": {""},
-	"workstation/recovery": {},
+	"workstation/profile": {"", "gpu", "storage", "workstation", "internal/macos", "internal/qmconf"},
+	// A report on a machine, for whoever wants nothing else: it speaks to no
+	// node, and no other package imports ghw.
+	"workstation/inventory":  {"", "iommu", "gpu", "storage", "github.com/jaypipes/ghw"},
+	"workstation/osxproxmox": {"", "gpu", "storage"},
+	"workstation/rustdesk":   {""},
+	"workstation/recovery":   {},
 
 	// The embedded node must not share a parser with the code it tests.
 	"internal/pveschema":  {},
@@ -64,7 +68,7 @@ var arrows = map[string][]string{
 func allowed(pkg string) []string {
 	if strings.HasPrefix(pkg, "examples/") {
 		return []string{"", "iommu", "gpu", "storage", "workstation", "workstation/pvetest",
-			"workstation/rustdesk", "workstation/recovery", "workstation/profile", "examples/internal/connect",
+			"workstation/rustdesk", "workstation/recovery", "workstation/profile", "workstation/inventory", "examples/internal/connect",
 			"internal/hosttree", "github.com/luthermonson/go-proxmox"}
 	}
 	return arrows[pkg]

@@ -88,7 +88,7 @@ func argLines(have, want, note string) []Line {
 }
 
 // keyLogged is what a change of args does with the key of an SMC in them, see
-// [MacOS].OSK.
+// MacOS.OSK of package profile.
 const keyLogged = "PVE logs all of args, the key too"
 
 // keyLines returns the line of args in which only the key of an SMC becomes

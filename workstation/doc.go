@@ -9,8 +9,8 @@
 //	fmt.Print(plan)                                 // the diff a person approves
 //	err = node.Apply(ctx, plan, nil)                // change, can be repeated
 //
-// A [Spec] says which VMs should exist. [Windows11], [LinuxAI], [MacOS]
-// and [RustDeskServer] are profiles: a few typed fields that become a [VM] real
+// A [Spec] says which VMs should exist. Package profile
+// makes them from a few typed fields, for Windows, Linux and macOS: a [VM] is real
 // PVE accepts and a guest boots; every line of it can be changed before it goes
 // into the Spec.
 //
@@ -28,12 +28,7 @@
 // Inside a guest, an [Agent] runs commands and moves files. It is what package
 // rustdesk needs to make the guest reachable from elsewhere (SetUp, PlanFor) or
 // to make it an own server (SetUpServer). [WaysIn] lists the other ways to reach
-// a VM. [Node.Upload] and
-// [Node.Download] bring images to the node; [FindOSXProxmox] finds those of a
-// checkout on the host.
-//
-// An [Inventory] is what a machine has, as one report; [ReadInventory] makes
-// one of any Linux machine, also without Proxmox VE.
+// a VM. [Node.Upload] and [Node.Download] bring images to the node.
 //
 // Everything can be tried without a node: package pvetest, below this one, is
 // a Proxmox VE node in the caller's process.

@@ -2,35 +2,15 @@ package workstation_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/proxstation/proxstation"
-	"github.com/proxstation/proxstation/internal/hosttree"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/pvetest"
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
-
-// What a machine has, for programs. With nil it is the machine at hand.
-func ExampleReadInventory() {
-	tree, err := hosttree.Load("reference") // or os.DirFS of a captured tree
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	inventory, err := workstation.ReadInventory(tree)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	card, err := json.Marshal(inventory.GPUs[1])
-	fmt.Println(inventory.IOMMU.State, string(card), err)
-	// Output:
-	// on {"address":"0000:01:00.0","vendorID":"10de","deviceID":"2c05","name":"NVIDIA Blackwell 10de:2c05","family":"NVIDIA Blackwell","functions":["0000:01:00.0","0000:01:00.1"],"driver":"vfio-pci","group":1,"isolated":"yes","blockers":[]} <nil>
-}
 
 // Who has the card, and who could have it.
 func ExampleNode_Status() {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 
@@ -14,7 +12,6 @@ import (
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/internal/pve"
-	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
 )
@@ -89,52 +86,12 @@ func (v VMFacts) String() string { return strings.TrimSpace(fmt.Sprintf("VM %d %
 // GoString returns what String does.
 func (v VMFacts) GoString() string { return v.String() }
 
-// HostPCI returns the VM's hostpci values. Values that this package cannot
-// read are left out.
-func (v VMFacts) HostPCI() []gpu.HostPCI { return hostPCI(v.Config) }
-
 // now returns what a VM has: what is in force for one that runs.
 func (v VMFacts) now() map[string]string {
 	if v.InForce != nil {
 		return v.InForce
 	}
 	return v.Config
-}
-
-func hostPCI(config map[string]string) []gpu.HostPCI {
-	var values []gpu.HostPCI
-	for _, key := range slices.Sorted(maps.Keys(config)) {
-		if qmconf.Family(key) == "hostpci" {
-			if h, err := gpu.ParseHostPCI(config[key]); err == nil {
-				values = append(values, h)
-			}
-		}
-	}
-	return values
-}
-
-// Cards returns the node's graphics cards.
-func (f Facts) Cards() []gpu.Card { return gpu.Cards(f.IOMMU.Functions) }
-
-// PCI returns what is known of the node's PCI devices and their mappings.
-func (f Facts) PCI() gpu.Node {
-	return gpu.Node{Name: f.Node, Functions: f.IOMMU.Functions, Mappings: f.Mappings}
-}
-
-// Claims returns what the node's VMs want of its PCI devices.
-func (f Facts) Claims() []gpu.Claim {
-	return f.claims(func(v VMFacts) map[string]string { return v.Config })
-}
-
-func (f Facts) claims(config func(VMFacts) map[string]string) []gpu.Claim {
-	var claims []gpu.Claim
-	for _, id := range slices.Sorted(maps.Keys(f.VMs)) {
-		v := f.VMs[id]
-		if values := hostPCI(config(v)); len(values) > 0 {
-			claims = append(claims, gpu.Claim{VMID: id, Values: values, OnBoot: v.Config["onboot"] == "1"})
-		}
-	}
-	return claims
 }
 
 // Observe reads the facts of the node, with independent requests at the same

@@ -35,8 +35,8 @@ type CardMapping struct {
 	Card iommu.Address
 }
 
-// A VM is what one virtual machine should be. Profiles such as [Windows11]
-// make it; every part can be changed afterwards.
+// A VM is what one virtual machine should be. The profiles of package
+// profile make it; every part can be changed afterwards.
 type VM struct {
 	// ID is the VMID, 100 to 999999999.
 	ID int
@@ -57,7 +57,7 @@ type VM struct {
 	Disks []Disk
 	// OSK is the key that macOS asks the system management controller for. It
 	// is sent in place of "osk=[secret]" in Config["args"]; unset, the one that
-	// the VM has stays. [MacOS].OSK says who sees it.
+	// the VM has stays. MacOS.OSK of package profile says who sees it.
 	OSK proxstation.Secret
 	// Password is the one that cloud-init gives the guest's user. It is set
 	// when the VM has none: PVE never tells it, so it cannot be compared.

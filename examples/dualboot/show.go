@@ -11,6 +11,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/inventory"
 	"github.com/proxstation/proxstation/workstation/profile"
 )
 
@@ -32,7 +33,7 @@ func (s *show) play(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(s.out, facts.Inventory())
+	fmt.Fprint(s.out, inventory.Of("node "+facts.Node, facts.IOMMU, facts.Disks, facts.Pools, facts.Unknown...))
 	spec, err := s.spec(facts)
 	if err != nil {
 		return err

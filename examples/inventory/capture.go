@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/inventory"
 )
 
 // capture writes into a new directory what an inventory reads of a machine:
@@ -20,7 +20,7 @@ import (
 // be read, which have mode 0 in the capture.
 func capture(machine fs.FS, dir string) (denied []string, err error) {
 	t := &tape{machine: machine, seen: map[string]*taken{}}
-	if _, err := workstation.ReadInventory(t); err != nil {
+	if _, err := inventory.Read(t); err != nil {
 		return nil, err
 	}
 	if err := os.Mkdir(dir, 0o755); err != nil {

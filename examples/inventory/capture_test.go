@@ -10,12 +10,12 @@ import (
 	"testing"
 
 	"github.com/proxstation/proxstation/internal/hosttree"
-	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/inventory"
 )
 
 func jsonOf(t *testing.T, machine fs.FS) string {
 	t.Helper()
-	inventory, err := workstation.ReadInventory(machine)
+	inventory, err := inventory.Read(machine)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestCapturingThisMachine(t *testing.T) {
 	if !strings.Contains(out.String(), dir) {
 		t.Errorf("it says %q", &out)
 	}
-	if have, want := inventory(t, "-root", dir).IOMMU.State, inventory(t).IOMMU.State; have != want {
+	if have, want := readBack(t, "-root", dir).IOMMU.State, readBack(t).IOMMU.State; have != want {
 		t.Errorf("IOMMU %s in the capture, %s here", have, want)
 	}
 	if err := run(t.Context(), []string{"-capture", dir}, &out); err == nil {

@@ -13,7 +13,7 @@
 //
 // # JSON
 //
-// With -json it prints a [workstation.Inventory], whose documentation says
+// With -json it prints a [inventory.Inventory], whose documentation says
 // what every field means and how it is when it is not known:
 //
 //	source
@@ -45,6 +45,7 @@ import (
 	"github.com/proxstation/proxstation/examples/internal/connect"
 	"github.com/proxstation/proxstation/internal/hosttree"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/inventory"
 )
 
 func main() {
@@ -76,50 +77,50 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 		return err
 	}
-	inventory, err := read(ctx, *root, *embedded, node)
+	report, err := read(ctx, *root, *embedded, node)
 	if err != nil {
 		return err
 	}
 	if !*asJSON {
-		_, err := fmt.Fprint(out, inventory)
+		_, err := fmt.Fprint(out, report)
 		return err
 	}
 	encoder := json.NewEncoder(out)
 	encoder.SetIndent("", "  ")
-	return encoder.Encode(inventory)
+	return encoder.Encode(report)
 }
 
-func read(ctx context.Context, root string, embedded bool, flags *connect.Flags) (workstation.Inventory, error) {
+func read(ctx context.Context, root string, embedded bool, flags *connect.Flags) (inventory.Inventory, error) {
 	switch {
 	case root != "":
 		tree, err := openTree(root)
 		if err != nil {
-			return workstation.Inventory{}, err
+			return inventory.Inventory{}, err
 		}
-		return workstation.ReadInventory(tree)
+		return inventory.Read(tree)
 	case embedded:
 		node, sim, err := connect.Embedded(ctx, 1)
 		if err != nil {
-			return workstation.Inventory{}, err
+			return inventory.Inventory{}, err
 		}
 		defer sim.Close()
 		return observe(ctx, node)
 	case connect.Configured():
 		node, err := flags.Open(ctx)
 		if err != nil {
-			return workstation.Inventory{}, err
+			return inventory.Inventory{}, err
 		}
 		return observe(ctx, node)
 	}
-	return workstation.ReadInventory(nil)
+	return inventory.Read(nil)
 }
 
-func observe(ctx context.Context, node *workstation.Node) (workstation.Inventory, error) {
+func observe(ctx context.Context, node *workstation.Node) (inventory.Inventory, error) {
 	facts, err := node.Observe(ctx)
 	if err != nil {
-		return workstation.Inventory{}, err
+		return inventory.Inventory{}, err
 	}
-	return facts.Inventory(), nil
+	return inventory.Of("node "+facts.Node, facts.IOMMU, facts.Disks, facts.Pools, facts.Unknown...), nil
 }
 
 func openTree(root string) (fs.FS, error) {

@@ -31,7 +31,7 @@ type report struct {
 	Findings []struct{ ID, Severity, Subject, Seen, Why, Fix string }
 }
 
-func inventory(t *testing.T, args ...string) report {
+func readBack(t *testing.T, args ...string) report {
 	t.Helper()
 	var out bytes.Buffer
 	if err := run(t.Context(), append(args, "-json"), &out); err != nil {
@@ -65,8 +65,8 @@ func TestEveryDescribedHost(t *testing.T) {
 			if err := tree.WriteDir(dir); err != nil {
 				t.Fatal(err)
 			}
-			described := inventory(t, "-root", filepath.Join("..", "..", "internal", "hosttree", "hosts", name+".txt"))
-			r := inventory(t, "-root", dir)
+			described := readBack(t, "-root", filepath.Join("..", "..", "internal", "hosttree", "hosts", name+".txt"))
+			r := readBack(t, "-root", dir)
 			if len(r.GPUs) == 0 || len(r.GPUs) != len(described.GPUs) {
 				t.Errorf("%d cards in the folder, %d in the description", len(r.GPUs), len(described.GPUs))
 			}
@@ -90,7 +90,7 @@ func TestThisMachine(t *testing.T) {
 	if _, err := os.Stat("/sys/bus/pci/devices"); err != nil {
 		t.Skip("this machine has no PCI bus: ", err)
 	}
-	if r := inventory(t); !slices.Contains([]string{"on", "off", "unknown"}, r.IOMMU.State) {
+	if r := readBack(t); !slices.Contains([]string{"on", "off", "unknown"}, r.IOMMU.State) {
 		t.Errorf("IOMMU state %q", r.IOMMU.State)
 	}
 }
@@ -107,7 +107,7 @@ func TestTiersOfTheReferenceHost(t *testing.T) {
 	t.Parallel()
 	for _, source := range [][]string{{"-embedded"}, {"-root", "../../internal/hosttree/hosts/reference.txt"}} {
 		tiers := map[string]string{}
-		for _, p := range inventory(t, source...).Pools {
+		for _, p := range readBack(t, source...).Pools {
 			tiers[p.Name] = p.Tier
 		}
 		if tiers["local-lvm"] != "1" || tiers["service-pool"] != "2" || tiers["media-pool"] != "3" {

@@ -1,4 +1,4 @@
-package workstation
+package osxproxmox
 
 import (
 	"errors"
@@ -14,16 +14,16 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// ErrNoOSXProxmox means that no checkout of OSX-PROXMOX was found.
-var ErrNoOSXProxmox = errors.New("no checkout of OSX-PROXMOX")
+// ErrNone means that no checkout of OSX-PROXMOX was found.
+var ErrNone = errors.New("no checkout of OSX-PROXMOX")
 
-// An OSXProxmox is a checkout of OSX-PROXMOX (github.com/luchina-gabriel/OSX-PROXMOX,
+// An Checkout is a checkout of OSX-PROXMOX (github.com/luchina-gabriel/OSX-PROXMOX,
 // all rights reserved) on a host, as far as the [MacOS] profile makes use of
 // it: its images. Its VM is replaced by the profile, which can do legacy-igd
 // and rewrites no configuration file; its set-up is not run, because it
 // overwrites modprobe files, keeps the host from every graphics card and
 // restarts it. Package iommu's host plan prepares a host, with a way back.
-type OSXProxmox struct {
+type Checkout struct {
 	// Dir is where it is: "/root/macos-install".
 	Dir string
 	// Version is its own, OpenCore that of the boot loader that it brings;
@@ -34,14 +34,14 @@ type OSXProxmox struct {
 	Missing []string
 	// Images are what a VM can be made with, the checkout's own and those that
 	// it has made on the storages.
-	Images []MacImage
+	Images []Image
 	// Findings say what is in the way of using it, and what it did to the host.
 	Findings []proxstation.Finding
 }
 
-// A MacImage is a disk image on the host, for [MacOS].OpenCore or
+// A Image is a disk image on the host, for [MacOS].OpenCore or
 // [MacOS].Recovery.
-type MacImage struct {
+type Image struct {
 	// Path is where it is. As a source of a disk it is for root@pam with a
 	// password.
 	Path string
@@ -54,7 +54,7 @@ type MacImage struct {
 }
 
 // Source returns what a disk is made from: the volume, or else the path.
-func (i MacImage) Source() string {
+func (i Image) Source() string {
 	if i.Volume != "" {
 		return i.Volume
 	}
@@ -72,19 +72,19 @@ var setupValue = regexp.MustCompile(`(?m)^(HACKPXVERSION|OCVERSION|SCRIPT_DIR)="
 // tools/macrecovery).
 var wants = [][2]string{{"jq", "jq"}, {"xmlstarlet", "xmlstarlet"}, {"python3", "python3"}, {"xxd", "xxd"}, {"mkfs.msdos", "dosfstools"}, {"wget", "wget"}, {"git", "git"}}
 
-// FindOSXProxmox looks for a checkout below a host's root directory: in the
+// Find looks for a checkout below a host's root directory: in the
 // folder macos-install in root's home, then in other usual places. The error
-// is [ErrNoOSXProxmox], or the file system's. Nothing is run or changed.
-func FindOSXProxmox(root fs.FS) (OSXProxmox, error) {
+// is [ErrNone], or the file system's. Nothing is run or changed.
+func Find(root fs.FS) (Checkout, error) {
 	for _, pattern := range checkouts {
 		scripts, err := fs.Glob(root, pattern+"/setup")
 		if err != nil {
-			return OSXProxmox{}, fmt.Errorf("workstation: %w", err)
+			return Checkout{}, fmt.Errorf("workstation: %w", err)
 		}
 		for _, script := range scripts {
 			text, err := fs.ReadFile(root, script)
 			if errors.Is(err, fs.ErrPermission) {
-				return OSXProxmox{}, fmt.Errorf("workstation: %w", err)
+				return Checkout{}, fmt.Errorf("workstation: %w", err)
 			}
 			values := map[string]string{}
 			for _, match := range setupValue.FindAllStringSubmatch(string(text), -1) {
@@ -93,15 +93,15 @@ func FindOSXProxmox(root fs.FS) (OSXProxmox, error) {
 			if values["HACKPXVERSION"] == "" {
 				continue
 			}
-			o := OSXProxmox{Dir: "/" + path.Dir(script), Version: values["HACKPXVERSION"], OpenCore: values["OCVERSION"]}
+			o := Checkout{Dir: "/" + path.Dir(script), Version: values["HACKPXVERSION"], OpenCore: values["OCVERSION"]}
 			o.look(root, values["SCRIPT_DIR"])
 			return o, nil
 		}
 	}
-	return OSXProxmox{}, fmt.Errorf("workstation: %w in root's home, /opt, /srv, /usr/local/src and /home", ErrNoOSXProxmox)
+	return Checkout{}, fmt.Errorf("workstation: %w in root's home, /opt, /srv, /usr/local/src and /home", ErrNone)
 }
 
-func (o *OSXProxmox) look(root fs.FS, scriptDir string) {
+func (o *Checkout) look(root fs.FS, scriptDir string) {
 	for _, want := range wants {
 		if !slices.ContainsFunc([]string{"usr/bin", "usr/sbin", "bin", "sbin", "usr/local/bin", "usr/local/sbin"}, func(dir string) bool { return exists(root, dir+"/"+want[0]) }) {
 			o.Missing = append(o.Missing, want[1])
@@ -124,14 +124,14 @@ func (o *OSXProxmox) look(root fs.FS, scriptDir string) {
 		add("osxproxmox.missing", proxstation.Info, "not installed: "+strings.Join(o.Missing, ", "), "its menu wants them; the macOS profile does not",
 			"apt-get install "+strings.Join(o.Missing, " ")+", if its menu is wanted")
 	}
-	if !slices.ContainsFunc(o.Images, func(i MacImage) bool { return i.Release == gpu.AnyGuest }) {
+	if !slices.ContainsFunc(o.Images, func(i Image) bool { return i.Release == gpu.AnyGuest }) {
 		add("osxproxmox.no-opencore", proxstation.Warning, "no OpenCore image in "+o.Dir+"/EFI, nor on a storage", "macOS does not boot without it", "fetch the checkout again, or bring an OpenCore image of another source")
 	}
 	o.traces(root, add)
 }
 
 // traces says what its set-up has left on the host, and what macOS wants there.
-func (o *OSXProxmox) traces(root fs.FS, add func(id string, severity proxstation.Severity, seen, why, fix string)) {
+func (o *Checkout) traces(root fs.FS, add func(id string, severity proxstation.Severity, seen, why, fix string)) {
 	ran := exists(root, "etc/pve/qemu-server/.osx-proxmox")
 	if !ran {
 		add("osxproxmox.setup", proxstation.Info, "its set-up did not run", "it is not needed, and takes the host's graphics drivers away for good",
@@ -154,7 +154,7 @@ func (o *OSXProxmox) traces(root fs.FS, add func(id string, severity proxstation
 }
 
 // images adds the images that match a pattern; of a storage, they have volumes.
-func (o *OSXProxmox) images(root fs.FS, pattern, pool string) {
+func (o *Checkout) images(root fs.FS, pattern, pool string) {
 	names, _ := fs.Glob(root, pattern) // the patterns are well-formed
 	for _, name := range names {
 		info, err := fs.Stat(root, name)
@@ -162,7 +162,7 @@ func (o *OSXProxmox) images(root fs.FS, pattern, pool string) {
 		if err != nil || !known || info.Size() == 0 {
 			continue
 		}
-		image := MacImage{Path: "/" + name, Size: storage.Size(info.Size()), Release: release}
+		image := Image{Path: "/" + name, Size: storage.Size(info.Size()), Release: release}
 		if pool != "" {
 			image.Volume = pool + ":import/" + path.Base(name)
 		}

@@ -1,4 +1,4 @@
-package workstation
+package inventory
 
 import (
 	"errors"
@@ -21,38 +21,38 @@ import (
 // or null for what is no word.
 type Inventory struct {
 	// Source is where it comes from: "this machine", "captured tree", "node pve".
-	Source string         `json:"source"`
-	IOMMU  IOMMUInventory `json:"iommu"`
+	Source string `json:"source"`
+	IOMMU  IOMMU  `json:"iommu"`
 	// GPUs are the graphics cards, in the order of their addresses.
-	GPUs []GPUInventory `json:"gpus"`
+	GPUs []GPU `json:"gpus"`
 	// Disks are the physical disks, in the order of their names.
-	Disks []DiskInventory `json:"disks"`
+	Disks []Disk `json:"disks"`
 	// Pools are PVE's storages, the fastest first.
-	Pools []PoolInventory `json:"pools"`
+	Pools []Pool `json:"pools"`
 	// Findings are what is in the way, what is a risk, and what could not be
 	// found out. Their IDs are stable too.
 	Findings []proxstation.Finding `json:"findings"`
 }
 
-// An IOMMUInventory is the verdict on the IOMMU.
-type IOMMUInventory struct {
+// An IOMMU is the verdict on the IOMMU.
+type IOMMU struct {
 	// State is "on", "off" or "unknown", Why what says so.
 	State string `json:"state"`
 	Why   string `json:"why"`
 	// InterruptRemapping is "yes", "no" or "unknown".
 	InterruptRemapping proxstation.Answer `json:"interruptRemapping"`
 	// Groups are the groups, in the order of their numbers.
-	Groups []GroupInventory `json:"groups"`
+	Groups []Group `json:"groups"`
 }
 
-// A GroupInventory is one IOMMU group.
-type GroupInventory struct {
+// A Group is one IOMMU group.
+type Group struct {
 	ID      int             `json:"id"`
 	Devices []iommu.Address `json:"devices"`
 }
 
-// A GPUInventory is one graphics card.
-type GPUInventory struct {
+// A GPU is one graphics card.
+type GPU struct {
 	// Address is that of the display controller: "0000:01:00.0".
 	Address iommu.Address `json:"address"`
 	// VendorID and DeviceID are four hexadecimal digits each: "10de", "2c05".
@@ -74,8 +74,8 @@ type GPUInventory struct {
 	Blockers []iommu.Address    `json:"blockers"`
 }
 
-// A DiskInventory is one physical disk.
-type DiskInventory struct {
+// A Disk is one physical disk.
+type Disk struct {
 	Name  string      `json:"name"` // "nvme0n1"
 	Model string      `json:"model"`
 	Size  int64       `json:"size"` // bytes
@@ -86,8 +86,8 @@ type DiskInventory struct {
 	Why  string       `json:"why"`
 }
 
-// A PoolInventory is one storage.
-type PoolInventory struct {
+// A Pool is one storage.
+type Pool struct {
 	Name string `json:"name"` // "local-lvm"
 	Type string `json:"type"` // "lvmthin", "dir", "zfspool" ...
 	// Tier is that of the slowest disk that holds its data, Why what says so.
@@ -101,19 +101,12 @@ type PoolInventory struct {
 	Why       string `json:"why"`
 }
 
-// Inventory returns the report on a node.
-func (f Facts) Inventory() Inventory {
-	i := newInventory("node "+f.Node, f.IOMMU, f.Disks, f.Pools)
-	i.Findings = append(i.Findings, f.Unknown...)
-	return i
-}
-
-// ReadInventory reads the machine whose tree lies in root (root/sys, root/proc,
+// Read reads the machine whose tree lies in root (root/sys, root/proc,
 // root/etc, root/boot, root/run), and the one the program runs on if root is
 // nil. It works without root's rights, a PCI names database, an IOMMU or disks,
 // and says what it could not find out. The error matches [iommu.ErrNothing] if
 // there is no machine at all.
-func ReadInventory(root fs.FS) (Inventory, error) {
+func Read(root fs.FS) (Inventory, error) {
 	source, host, disks := "this machine", iommu.Host{}, storage.Host{}
 	if root != nil {
 		source, host, disks = "captured tree", iommu.HostAt(root), storage.HostAt(root)
@@ -126,9 +119,7 @@ func ReadInventory(root fs.FS) (Inventory, error) {
 		nameFunctions(facts.Functions)
 	}
 	stored := storage.ReadHost(disks)
-	i := newInventory(source, facts, stored.Disks, storage.Join(stored, nil))
-	i.Findings = append(i.Findings, stored.Unknown...)
-	return i, nil
+	return Of(source, facts, stored.Disks, storage.Join(stored, nil), stored.Unknown...), nil
 }
 
 // nameFunctions looks the functions up in the machine's PCI names database. A
@@ -145,32 +136,34 @@ func nameFunctions(functions []iommu.Function) {
 	}
 }
 
-func newInventory(source string, facts iommu.Facts, disks []storage.Disk, pools []storage.Pool) Inventory {
+// Of returns the report on a machine from what was read of it elsewhere, such
+// as over the PVE API. The findings say what could not be read.
+func Of(source string, facts iommu.Facts, disks []storage.Disk, pools []storage.Pool, unread ...proxstation.Finding) Inventory {
 	state, why := facts.State()
 	remapping, _ := facts.InterruptRemapping()
-	i := Inventory{Source: source, IOMMU: IOMMUInventory{State: state.String(), Why: why, InterruptRemapping: remapping, Groups: groups(facts)},
-		GPUs: []GPUInventory{}, Disks: []DiskInventory{}, Pools: []PoolInventory{}, Findings: []proxstation.Finding{}}
+	i := Inventory{Source: source, IOMMU: IOMMU{State: state.String(), Why: why, InterruptRemapping: remapping, Groups: groups(facts)},
+		GPUs: []GPU{}, Disks: []Disk{}, Pools: []Pool{}, Findings: []proxstation.Finding{}}
 	for _, card := range gpu.Cards(facts.Functions) {
 		i.GPUs = append(i.GPUs, gpuInventory(card, facts))
 		i.Findings = append(i.Findings, gpu.Ready(card, gpu.AnyGuest, facts)...)
 	}
 	for _, d := range disks {
 		tier, why := d.Tier()
-		i.Disks = append(i.Disks, DiskInventory{Name: d.Name(), Model: d.Model, Size: int64(d.Size), Bus: d.Bus, Tier: tier, Why: why})
+		i.Disks = append(i.Disks, Disk{Name: d.Name(), Model: d.Model, Size: int64(d.Size), Bus: d.Bus, Tier: tier, Why: why})
 	}
 	for _, p := range pools {
 		names := []string{}
 		for _, d := range p.Disks {
 			names = append(names, d.Name())
 		}
-		pool := PoolInventory{Name: p.Name, Type: p.Type, Tier: p.Tier, Disks: names, Why: p.Why}
+		pool := Pool{Name: p.Name, Type: p.Type, Tier: p.Tier, Disks: names, Why: p.Why}
 		if p.Total > 0 {
 			pool.Total, pool.Available = new(int64(p.Total)), new(int64(p.Available))
 		}
 		i.Pools = append(i.Pools, pool)
 	}
-	slices.SortStableFunc(i.Pools, func(a, b PoolInventory) int { return rank(a.Tier) - rank(b.Tier) })
-	i.Findings = append(append(i.Findings, facts.Check()...), storage.Check(pools)...)
+	slices.SortStableFunc(i.Pools, func(a, b Pool) int { return rank(a.Tier) - rank(b.Tier) })
+	i.Findings = slices.Concat(i.Findings, facts.Check(), storage.Check(pools), unread)
 	return i
 }
 
@@ -182,9 +175,9 @@ func rank(t storage.Tier) int {
 	return int(t)
 }
 
-func gpuInventory(card gpu.Card, facts iommu.Facts) GPUInventory {
+func gpuInventory(card gpu.Card, facts iommu.Facts) GPU {
 	d := card.Display()
-	g := GPUInventory{Address: d.Address, VendorID: d.Model.Vendor, DeviceID: d.Model.Device, Name: card.Name(), Family: card.Family(),
+	g := GPU{Address: d.Address, VendorID: d.Model.Vendor, DeviceID: d.Model.Device, Name: card.Name(), Family: card.Family(),
 		Functions: []iommu.Address{}, Group: d.Group, Isolated: facts.IsIsolated(d.Address), Blockers: []iommu.Address{}}
 	if d.DriverKnown == proxstation.Yes || d.Driver != "" {
 		g.Driver = &d.Driver
@@ -203,10 +196,10 @@ func gpuInventory(card gpu.Card, facts iommu.Facts) GPUInventory {
 
 // groups returns the IOMMU groups, put together from the functions where only
 // they are known.
-func groups(facts iommu.Facts) []GroupInventory {
-	list := []GroupInventory{}
+func groups(facts iommu.Facts) []Group {
+	list := []Group{}
 	for _, g := range facts.Groups {
-		list = append(list, GroupInventory{ID: g.ID, Devices: append([]iommu.Address{}, g.Devices...)})
+		list = append(list, Group{ID: g.ID, Devices: append([]iommu.Address{}, g.Devices...)})
 	}
 	if len(facts.Groups) > 0 {
 		return list
@@ -216,12 +209,12 @@ func groups(facts iommu.Facts) []GroupInventory {
 		if !ok {
 			continue
 		}
-		at := slices.IndexFunc(list, func(g GroupInventory) bool { return g.ID == id })
+		at := slices.IndexFunc(list, func(g Group) bool { return g.ID == id })
 		if at < 0 {
-			list, at = append(list, GroupInventory{ID: id}), len(list)
+			list, at = append(list, Group{ID: id}), len(list)
 		}
 		list[at].Devices = append(list[at].Devices, f.Address)
 	}
-	slices.SortFunc(list, func(a, b GroupInventory) int { return a.ID - b.ID })
+	slices.SortFunc(list, func(a, b Group) int { return a.ID - b.ID })
 	return list
 }

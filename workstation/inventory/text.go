@@ -1,4 +1,4 @@
-package workstation
+package inventory
 
 import (
 	"fmt"
@@ -77,7 +77,7 @@ func count(n int, thing string) string {
 	return fmt.Sprintf("%d %s", n, thing)
 }
 
-func driver(g GPUInventory) string {
+func driver(g GPU) string {
 	switch {
 	case g.Driver == nil:
 		return "not known"
@@ -87,7 +87,7 @@ func driver(g GPUInventory) string {
 	return *g.Driver
 }
 
-func with(g GPUInventory) string {
+func with(g GPU) string {
 	if len(g.Blockers) == 0 {
 		return ""
 	}

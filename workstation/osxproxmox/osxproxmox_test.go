@@ -1,4 +1,4 @@
-package workstation_test
+package osxproxmox_test
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
-	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/osxproxmox"
 	"github.com/proxstation/proxstation/workstation/profile"
 )
 
@@ -68,7 +68,7 @@ func TestFindOSXProxmox(t *testing.T) {
 			"/root/macos-install/EFI/opencore-osx-proxmox-vm.iso 96, local:import/recovery-big-sur.raw 1 macOS Big Sur", "osxproxmox.script-dir osxproxmox.setup"},
 	}
 	for name, test := range tests {
-		o, err := workstation.FindOSXProxmox(test.host)
+		o, err := osxproxmox.Find(test.host)
 		if err != nil || o.Dir != test.dir || o.Version != "2025.07.23" || o.OpenCore != "1.0.4" || strings.Join(o.Missing, " ") != test.missing {
 			t.Errorf("%s: %s, version %s, OpenCore %s, missing %s, %v", name, o.Dir, o.Version, o.OpenCore, o.Missing, err)
 		}
@@ -87,10 +87,10 @@ func TestFindOSXProxmox(t *testing.T) {
 			t.Errorf("%s: images\n%s\nwant\n%s\nfindings %s, want %s", name, strings.Join(images, ", "), test.images, findings, test.findings)
 		}
 	}
-	if _, err := workstation.FindOSXProxmox(fstest.MapFS{"root/other/setup": {Data: []byte("x")}}); !errors.Is(err, workstation.ErrNoOSXProxmox) {
+	if _, err := osxproxmox.Find(fstest.MapFS{"root/other/setup": {Data: []byte("x")}}); !errors.Is(err, osxproxmox.ErrNone) {
 		t.Errorf("nowhere: %v", err)
 	}
-	if _, err := workstation.FindOSXProxmox(denied{osxHost(dir, nil)}); !errors.Is(err, fs.ErrPermission) {
+	if _, err := osxproxmox.Find(denied{osxHost(dir, nil)}); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("where it may not be read: %v", err)
 	}
 }
@@ -111,15 +111,15 @@ func (d denied) ReadFile(name string) ([]byte, error) {
 }
 
 // What lies on a host becomes a VM without a copy on the way.
-func ExampleFindOSXProxmox() {
+func ExampleFind() {
 	host := osxHost("root/macos-install", map[string]string{"var/lib/vz/template/iso/recovery-sequoia.iso": "a recovery system"}) // os.DirFS("/")
-	o, err := workstation.FindOSXProxmox(host)
+	o, err := osxproxmox.Find(host)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	fmt.Println(o.Dir, o.Version, "with OpenCore", o.OpenCore)
-	mac := profile.MacOS{OSK: proxstation.NewSecret(dummyOSK)}
+	mac := profile.MacOS{OSK: proxstation.NewSecret(strings.Repeat("x", 64))}
 	for _, image := range slices.Backward(o.Images) {
 		if image.Release == gpu.AnyGuest {
 			mac.OpenCore = image.Source()
