@@ -9,10 +9,9 @@
 //	fmt.Print(plan)                                 // the diff a person approves
 //	err = node.Apply(ctx, plan, nil)                // change, can be repeated
 //
-// A [Spec] says which VMs should exist. Package profile
-// makes them from a few typed fields, for Windows, Linux and macOS: a [VM] is real
-// PVE accepts and a guest boots; every line of it can be changed before it goes
-// into the Spec.
+// A [Spec] says which VMs should exist. Package profile makes a [VM] from a few
+// typed fields, for Windows, Linux and macOS; every part of it can be changed
+// before it goes into the Spec.
 //
 // What a plan changes can be taken back: keep facts.Snapshot() before Apply,
 // and [RestorePlan] makes the plan that returns to it. No disk is touched by
