@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 // Values are the parameters of a request as text. Arrays have one value per
@@ -21,9 +22,14 @@ func (v Values) Get(name string) string {
 	return v[name][0]
 }
 
-// Verify returns what PVE answers in "errors" to such a request: the name of
-// each wrong parameter and why, in PVE's words. It is empty if PVE takes it.
-func (e *Endpoint) Verify(values Values) map[string]string {
+// Verify returns what the newest PVE answers in "errors" to such a request: the
+// name of each wrong parameter and why, in PVE's words and with its line feeds.
+// It is empty if PVE takes the request.
+func (e *Endpoint) Verify(values Values) map[string]string { return e.VerifyAt(Version{}, values) }
+
+// VerifyAt is Verify for a version of PVE, which does not know parameters and
+// keys that came later.
+func (e *Endpoint) VerifyAt(at Version, values Values) map[string]string {
 	problems := map[string]string{}
 	for i := range e.Params {
 		p := &e.Params[i]
@@ -31,45 +37,56 @@ func (e *Endpoint) Verify(values Values) map[string]string {
 			continue
 		}
 		if _, there := values[p.Name]; !there {
-			problems[p.Name] = "property is missing and it is not optional"
+			problems[p.Name] = missing
 		}
 	}
 	for name, list := range values {
-		p := e.param(name)
-		if p == nil {
+		p := find(e.Params, name)
+		switch {
+		case p == nil || at.before(p.Since):
 			if !e.Open {
-				problems[name] = "property is not defined in schema and the schema does not allow additional properties"
+				problems[name] = undefined
 			}
-			continue
-		}
-		for _, value := range list {
-			if problem := p.verify(value); problem != "" {
+		case p.Kind == Array:
+			for i, value := range list {
+				path := fmt.Sprintf("%s[%d]", name, i)
+				if problem := p.verify(at, path, value); problem != "" {
+					problems[path] = problem
+				}
+			}
+		case len(list) > 1:
+			problems[name] = fmt.Sprintf("type check ('%s') failed - got ARRAY", p.Kind)
+		default:
+			if problem := p.verify(at, name, list[0]); problem != "" {
 				problems[name] = problem
 			}
+		}
+		if p != nil && p.Requires != "" && values[p.Requires] == nil {
+			problems[p.Requires] = fmt.Sprintf("missing property required by '%s'", name)
 		}
 	}
 	return problems
 }
 
-// verify returns what is wrong with a value, or "".
-func (p *Param) verify(value string) string {
-	switch p.Kind {
-	case Boolean:
-		if value != "0" && value != "1" {
-			return fmt.Sprintf("type check ('boolean') failed - got '%s'", value)
-		}
-	case Integer:
-		if !integer.MatchString(value) {
-			return fmt.Sprintf("type check ('integer') failed - got '%s'", value)
-		}
-	case Number:
-		if !number.MatchString(value) {
-			return fmt.Sprintf("type check ('number') failed - got '%s'", value)
-		}
+// What PVE says of parameters and of keys (PVE/JSONSchema.pm).
+const (
+	missing   = "property is missing and it is not optional"
+	undefined = "property is not defined in schema and the schema does not allow additional properties"
+)
+
+// verify returns what is wrong with a value, or "". The path is how PVE names
+// where it stands: "scsi0", "map[0]", "scsi0.file" (check_prop of
+// PVE/JSONSchema.pm).
+func (p *Param) verify(at Version, path, value string) string {
+	switch {
+	case p.Kind == Boolean && value != "0" && value != "1",
+		p.Kind == Integer && !integer.MatchString(value),
+		p.Kind == Number && !number.MatchString(value):
+		return fmt.Sprintf("type check ('%s') failed - got '%s'", p.Kind, value)
 	}
 	if p.Format != "" {
-		if err := checkFormat(p.Format, value); err != nil {
-			return "invalid format - " + err.Error()
+		if err := checkFormat(at, p.Format, path, value); err != nil {
+			return "invalid format - " + err.Error() + "\n"
 		}
 	}
 	if p.Pattern != "" && !compile(p.Pattern).MatchString(value) {
@@ -85,10 +102,11 @@ func (p *Param) verify(value string) string {
 }
 
 func (p *Param) bounds(value string) string {
-	if p.MaxLength != nil && len(value) > *p.MaxLength {
+	length := utf8.RuneCountInString(value)
+	if p.MaxLength != nil && length > *p.MaxLength {
 		return fmt.Sprintf("value may only be %d characters long", *p.MaxLength)
 	}
-	if p.MinLength != nil && len(value) < *p.MinLength {
+	if p.MinLength != nil && length < *p.MinLength {
 		return fmt.Sprintf("value must be at least %d characters long", *p.MinLength)
 	}
 	n, err := strconv.ParseFloat(value, 64)
@@ -107,121 +125,24 @@ func (p *Param) bounds(value string) string {
 func text(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
 
 var (
-	integer = regexp.MustCompile(`^[+-]?\d+$`)
-	number  = regexp.MustCompile(`^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$`)
+	integer = regexp.MustCompile(`^[+-]?\d+\n?$`)
+	number  = regexp.MustCompile(`^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\n?$`)
 )
 
 var patterns sync.Map // of patterns compiled so far
 
-// compile compiles a pattern of the API description, which is Perl's and
-// anchored at both ends. A pattern that Go cannot compile accepts everything;
-// a test names those.
+// compile compiles a pattern of the API description. It is Perl's, between ^ and
+// $ without a group, so that the anchors belong to the first and the last
+// alternative only. A pattern that Go cannot compile accepts everything; a test
+// names those.
 func compile(pattern string) *regexp.Regexp {
 	if known, ok := patterns.Load(pattern); ok {
 		return known.(*regexp.Regexp)
 	}
-	re, err := regexp.Compile(`^(?s:` + strings.ReplaceAll(pattern, "(?^:", "(?:") + `)$`)
+	re, err := regexp.Compile(`^` + strings.NewReplacer("(?^:", "(?:", "{,", "{0,").Replace(pattern) + `\n?$`)
 	if err != nil {
 		re = regexp.MustCompile(``)
 	}
 	patterns.Store(pattern, re)
 	return re
-}
-
-// ParseProperties parses a property string in the named format. It returns the
-// value of each key, and PVE's words where the string is wrong.
-func ParseProperties(format, value string) (map[string]string, error) {
-	f, ok := loaded().formats[format]
-	if !ok {
-		return nil, fmt.Errorf("undefined format '%s'", format)
-	}
-	return f.parse(value)
-}
-
-func (f *Format) parse(data string) (map[string]string, error) {
-	res := map[string]string{}
-	for part := range strings.SplitSeq(data, ",") {
-		if strings.TrimSpace(part) == "" {
-			continue
-		}
-		key, value, found := strings.Cut(part, "=")
-		if !found {
-			key, value = f.defaultKey(), part
-			if key == "" {
-				return nil, fmt.Errorf("value without key, but schema does not define a default key")
-			}
-		}
-		if key == "" || value == "" {
-			return nil, fmt.Errorf("missing key in comma-separated list property")
-		}
-		if err := f.put(res, key, value); err != nil {
-			return nil, err
-		}
-	}
-	return res, f.verify(res)
-}
-
-func (f *Format) put(res map[string]string, key, value string) error {
-	p := find(f.Keys, key)
-	if p == nil {
-		return fmt.Errorf("invalid key in comma-separated list property: %s", key)
-	}
-	if p.Alias != "" {
-		if p.KeyAlias != "" {
-			if _, twice := res[p.KeyAlias]; twice {
-				return fmt.Errorf("key alias '%s' is already defined", p.KeyAlias)
-			}
-			res[p.KeyAlias] = key
-		}
-		key = p.Alias
-		p = find(f.Keys, key)
-	}
-	if _, twice := res[key]; twice {
-		return fmt.Errorf("duplicate key in comma-separated list property: %s", key)
-	}
-	if p != nil && p.Kind == Boolean {
-		value = boolean(value)
-	}
-	res[key] = value
-	return nil
-}
-
-func (f *Format) verify(res map[string]string) error {
-	for i := range f.Keys {
-		p := &f.Keys[i]
-		value, there := res[p.Name]
-		switch {
-		case p.Alias != "":
-		case !there && !p.Optional:
-			return fmt.Errorf("format error\n%s: property is missing and it is not optional", p.Name)
-		case there && p.Requires != "" && res[p.Requires] == "":
-			return fmt.Errorf("format error\n%s: missing property required by '%s'", p.Requires, p.Name)
-		case there:
-			if problem := p.verify(value); problem != "" {
-				return fmt.Errorf("format error\n%s: %s", p.Name, problem)
-			}
-		}
-	}
-	return nil
-}
-
-func (f *Format) defaultKey() string {
-	for i := range f.Keys {
-		if f.Keys[i].Default {
-			return f.Keys[i].Name
-		}
-	}
-	return ""
-}
-
-// boolean gives the spellings of a boolean in a property string one form
-// (parse_boolean of PVE/JSONSchema.pm).
-func boolean(value string) string {
-	switch strings.ToLower(value) {
-	case "1", "on", "yes", "true":
-		return "1"
-	case "0", "off", "no", "false":
-		return "0"
-	}
-	return value
 }

@@ -12,7 +12,14 @@ import (
 // A verifier says what is wrong with a value of a named format.
 type verifier func(string) error
 
-var dnsName = matches(`(([a-zA-Z0-9]([a-zA-Z0-9\-]*[a-zA-Z0-9])?)\.)*([A-Za-z0-9]([A-Za-z0-9\-]*[A-Za-z0-9])?)`, "value does not look like a valid DNS name")
+// Patterns that several formats share.
+const (
+	storage = `(?i:[a-z][a-z0-9\-_.]*[a-z0-9])`
+	volume  = storage + `:.+`
+	domain  = `(([a-zA-Z0-9]([a-zA-Z0-9\-]*[a-zA-Z0-9])?)\.)*([A-Za-z0-9]([A-Za-z0-9\-]*[A-Za-z0-9])?)`
+)
+
+var dnsName = matches(domain, "value does not look like a valid DNS name")
 
 // named holds the formats whose name is all that the API description tells,
 // with the rule from the source file beside each. Formats in neither this map
@@ -21,54 +28,72 @@ var named = map[string]verifier{
 	// pve-common PVE/JSONSchema.pm
 	"pve-node":        matches(`[a-zA-Z0-9]([a-zA-Z0-9\-]*[a-zA-Z0-9])?`, "value does not look like a valid node name"),
 	"pve-vmid":        matches(`[1-9][0-9]{2,8}`, "value does not look like a valid VM ID"),
-	"pve-storage-id":  matches(`(?i:[a-z][a-z0-9\-_.]*[a-z0-9])`, "storage ID '%s' contains illegal characters"),
+	"pve-storage-id":  all(longer(1, "storage ID '%s' cannot be shorter than 2 characters"), matches(storage, "storage ID '%s' contains illegal characters")),
 	"pve-bridge-id":   matches(`[-_.\w\d]+`, "invalid bridge ID '%s'"),
 	"pve-configid":    matches(`(?i:[a-z][a-z0-9_-]+)`, "invalid configuration ID '%s'"),
 	"mac-addr":        matches(`(?i:[a-f0-9][02468ace](:[a-f0-9]{2}){5})`, "value does not look like a valid unicast MAC address"),
 	"dns-name":        dnsName,
-	"disk-size":       matches(`\d+(\.\d+)?[KMGT]?`, "value does not look like a valid disk size: %s"),
+	"disk-size":       matches(`\d+(\.\d+)?([KMGT](iB)?)?`, "value does not look like a valid disk size: %s"),
 	"pve-tag":         matches(`(?i:[a-z0-9_][a-z0-9_\-+.]*)`, "invalid characters in tag"),
-	"urlencoded":      matches(`[-%a-zA-Z0-9_.!~*'()]*`, "invalid urlencoded string"),
+	"urlencoded":      matches(`[-%a-zA-Z0-9_.!~*'()]*`, "invalid urlencoded string: %s"),
 	"pve-poolid":      matches(`[A-Za-z0-9.\-_]+(/[A-Za-z0-9.\-_]+){0,2}`, "value does not look like a valid pool name"),
-	"ip":              address,
-	"ipv4":            address,
-	"ipv6":            address,
+	"ip":              address("IP"),
+	"ipv4":            address("IPv4"),
+	"ipv6":            address("IPv6"),
 	"address":         host,
 	"pve-ipv4-config": network("ipv4", "dhcp", "manual"),
 	"pve-ipv6-config": network("ipv6", "dhcp", "manual", "auto"),
-	// pve-storage PVE/Storage.pm
-	"pve-volume-id":                  matches(`[^:\s]+:\S+`, "unable to parse volume ID '%s'"),
-	"pve-volume-id-or-qm-path":       matches(`(none|cdrom|/.+|[^:\s]+:\S+)`, "unable to parse volume ID '%s'"),
-	"pve-volume-id-or-absolute-path": matches(`(/.+|[^:\s]+:\S+)`, "unable to parse volume ID '%s'"),
+	// pve-storage PVE/Storage/Plugin.pm
+	"pve-volume-id":       matches(volume, "unable to parse volume ID '%s'"),
+	"pve-storage-content": matches(`images|rootdir|vztmpl|iso|backup|snippets|none|import`, "invalid content type '%s'"),
 	// qemu-server PVE/QemuServer.pm
-	"pve-qm-bootdisk":   matches(`(ide|sata|scsi|virtio|efidisk|tpmstate)\d+`, "invalid boot disk '%s'"),
-	"pve-startup-order": startup,
-	"pve-cpuset":        cpuset,
-	// qemu-server PVE/QemuServer/PCI.pm
-	"pve-qm-hostpci-host": each(";", matches(`(?i:([0-9a-f]{4,}:)?[0-9a-f]{2}:[0-9a-f]{2}(\.[0-9a-f])?)`, "value does not look like a PCI address: %s")),
+	"pve-volume-id-or-qm-path":       matches(`none|cdrom|/(?s:.*)|`+volume, "unable to parse volume ID '%s'"),
+	"pve-volume-id-or-absolute-path": matches(`/(?s:.*)|`+volume, "unable to parse volume ID '%s'"),
+	"pve-qm-bootdisk":                matches(drives+`|efidisk0|tpmstate0`, "invalid boot disk '%s'"),
+	"pve-qm-bootdev":                 matches(drives+`|net([12]?\d|3[01])|usb(\d|1[0-3])|hostpci(\d|1[0-5])`, "invalid boot device '%s'"),
+	"pve-hotplug-features":           hotplug,
+	"pve-startup-order":              startup,
+	"pve-cpuset":                     cpuset,
+	// qemu-server PVE/QemuServer/CPUConfig.pm
+	"pve-phys-bits": matches(`host|0?[89]|[1-5]\d|6[0-4]`, "value must be an integer between 8 and 64 or 'host'"),
 }
 
-// lists are formats that hold several values of another (the "-list" ending
-// of PVE/JSONSchema.pm, split_list).
-func checkFormat(name, value string) error {
+const drives = `ide[0-3]|sata[0-5]|scsi([12]?\d|30)|virtio(\d|1[0-5])`
+
+// validators hold what is checked of a property string as a whole, by format.
+var validators = map[string]func(map[string]string) error{"pve-vm-cpu-conf": checkCPU}
+
+// checkFormat checks a value by a format's name. A "-list" holds several values
+// of another format, an "-opt" may be empty (check_format of
+// PVE/JSONSchema.pm).
+func checkFormat(at Version, name, path, value string) error {
 	if f, ok := loaded().formats[name]; ok {
-		_, err := f.parse(value)
+		_, err := f.parse(at, path, value)
 		return err
 	}
 	if check, ok := named[name]; ok {
 		return check(value)
 	}
 	if element, ok := strings.CutSuffix(name, "-list"); ok {
-		for _, item := range strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(" ,;\x00", r) }) {
-			if err := checkFormat(element, item); err != nil {
+		for _, item := range SplitList(value) {
+			if err := checkFormat(at, element, path, item); err != nil {
 				return err
 			}
 		}
 	}
 	if inner, ok := strings.CutSuffix(name, "-opt"); ok && value != "" {
-		return checkFormat(inner, value)
+		return checkFormat(at, inner, path, value)
 	}
 	return nil
+}
+
+// SplitList splits a list as PVE does: at commas, semicolons and white space
+// (split_list of pve-common PVE/Tools.pm), or at NUL where there is one.
+func SplitList(value string) []string {
+	if strings.Contains(value, "\x00") {
+		return strings.FieldsFunc(value, func(r rune) bool { return r == 0 })
+	}
+	return strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(",; \t\r\n\f", r) })
 }
 
 func matches(pattern, complaint string) verifier {
@@ -84,10 +109,11 @@ func matches(pattern, complaint string) verifier {
 	}
 }
 
-func each(separator string, check verifier) verifier {
+// all checks a value by several verifiers in turn.
+func all(checks ...verifier) verifier {
 	return func(value string) error {
-		for item := range strings.SplitSeq(value, separator) {
-			if err := check(item); err != nil {
+		for _, check := range checks {
+			if err := check(value); err != nil {
 				return err
 			}
 		}
@@ -95,15 +121,28 @@ func each(separator string, check verifier) verifier {
 	}
 }
 
-func address(value string) error {
-	if _, err := netip.ParseAddr(value); err != nil {
-		return fmt.Errorf("value does not look like a valid IP address")
+func longer(than int, complaint string) verifier {
+	return func(value string) error {
+		if len(value) <= than {
+			return fmt.Errorf(complaint, value)
+		}
+		return nil
 	}
-	return nil
+}
+
+// address checks an address of a family: "IP", "IPv4" or "IPv6".
+func address(family string) verifier {
+	return func(value string) error {
+		a, err := netip.ParseAddr(value)
+		if err != nil || family == "IPv4" && !a.Is4() || family == "IPv6" && !a.Is6() {
+			return fmt.Errorf("value does not look like a valid %s address", family)
+		}
+		return nil
+	}
 }
 
 func host(value string) error {
-	if address(value) != nil && dnsName(value) != nil {
+	if address("IP")(value) != nil && dnsName(value) != nil {
 		return fmt.Errorf("value does not look like a valid address: %s", value)
 	}
 	return nil
@@ -137,12 +176,26 @@ func cpuset(value string) error {
 	return nil
 }
 
-var startupField = regexp.MustCompile(`^(order=\d+|\d+|up=\d+|down=\d+)$`)
+var startupField = regexp.MustCompile(`^((order=)?\d+|up=\d+|down=\d+|\s*)$`)
 
 func startup(value string) error {
 	for field := range strings.SplitSeq(value, ",") {
-		if !startupField.MatchString(strings.TrimSpace(field)) {
+		if value == "0" || value == "" || !startupField.MatchString(field) { // which Perl takes for false
 			return fmt.Errorf("unable to parse startup options")
+		}
+	}
+	return nil
+}
+
+var hotplugFeature = regexp.MustCompile(`^(network|disk|cpu|memory|usb|cloudinit)$`)
+
+func hotplug(value string) error {
+	if value == "0" || value == "1" {
+		return nil
+	}
+	for _, feature := range SplitList(value) {
+		if !hotplugFeature.MatchString(feature) {
+			return fmt.Errorf("invalid hotplug feature '%s'", feature)
 		}
 	}
 	return nil

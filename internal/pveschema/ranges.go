@@ -25,17 +25,16 @@ func family(name string) string {
 	return stem + "[n]"
 }
 
-// param returns the description of a parameter by the name a caller uses.
-func (e *Endpoint) param(name string) *Param { return find(e.Params, name) }
-
+// find returns a parameter by the name that a caller uses.
 func find(params []Param, name string) *Param {
+	if strings.HasSuffix(name, "[n]") {
+		return nil
+	}
+	fam := family(name)
 	for i := range params {
-		if params[i].Name == name {
+		if params[i].Name == name || params[i].Name == fam {
 			return &params[i]
 		}
-	}
-	if fam := family(name); fam != name {
-		return find(params, fam)
 	}
 	return nil
 }

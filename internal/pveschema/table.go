@@ -39,6 +39,7 @@ type Param struct {
 	KeyAlias  string // "model": the key itself is the value of model
 	Alias     string // "macaddr": the value belongs to macaddr
 	Requires  string // another key that must be there too
+	Since     Version
 }
 
 // A Format is a property string: its keys.
@@ -129,6 +130,9 @@ func parseParam(line string) (Param, error) {
 			p.Default = true
 		case "enum":
 			p.Enum = strings.Split(value, "|")
+			if value == "@reported-models" {
+				p.Enum = reportedModels()
+			}
 		case "format":
 			p.Format = value
 		case "keyalias":
@@ -137,6 +141,8 @@ func parseParam(line string) (Param, error) {
 			p.Requires = value
 		case "alias":
 			p.Alias = value
+		case "since":
+			p.Since = ParseVersion(value)
 		case "min":
 			p.Min, err = parseNumber(value)
 		case "max":

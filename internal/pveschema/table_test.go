@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -104,7 +105,7 @@ GET /cluster/backup
 const hand = `
 # qemu-server PVE/QemuServer/PCI.pm, $hostpci_fmt
 format pve-qm-hostpci
- host string optional default format=pve-qm-hostpci-host
+ host string optional default pattern=(?:[a-f0-9]{4,}:)?[a-f0-9]{2}:[a-f0-9]{2}(?:\.[a-f0-9])?(;(?:[a-f0-9]{4,}:)?[a-f0-9]{2}:[a-f0-9]{2}(?:\.[a-f0-9])?)*
  mapping string optional format=pve-configid
  rombar boolean optional
  romfile string optional pattern=[^,;]+
@@ -112,10 +113,10 @@ format pve-qm-hostpci
  x-vga boolean optional
  legacy-igd boolean optional
  mdev string optional pattern=[^/\.:]+
- vendor-id string optional pattern=0x[0-9a-fA-F]{4}
- device-id string optional pattern=0x[0-9a-fA-F]{4}
- sub-vendor-id string optional pattern=0x[0-9a-fA-F]{4}
- sub-device-id string optional pattern=0x[0-9a-fA-F]{4}
+ vendor-id string optional pattern=^0x[0-9a-fA-F]{4}$
+ device-id string optional pattern=^0x[0-9a-fA-F]{4}$
+ sub-vendor-id string optional pattern=^0x[0-9a-fA-F]{4}$
+ sub-device-id string optional pattern=^0x[0-9a-fA-F]{4}$
  driver string optional enum=vfio|keep
 
 # qemu-server PVE/QemuServer/Network.pm, $ipconfig_fmt
@@ -131,7 +132,69 @@ format pve-qm-cicustom
  network string optional format=pve-volume-id
  user string optional format=pve-volume-id
  vendor string optional format=pve-volume-id
+
+# qemu-server PVE/QemuServer.pm, $boot_fmt
+format pve-qm-boot
+ legacy string optional default pattern=[acdn]{1,4}
+ order string optional format=pve-qm-bootdev-list
+
+# qemu-server PVE/QemuServer.pm, $smbios1_fmt
+format pve-qm-smbios1
+ base64 boolean optional
+ family string optional pattern=[A-Za-z0-9+\/]+={0,2}
+ manufacturer string optional pattern=[A-Za-z0-9+\/]+={0,2}
+ product string optional pattern=[A-Za-z0-9+\/]+={0,2}
+ serial string optional pattern=[A-Za-z0-9+\/]+={0,2}
+ sku string optional pattern=[A-Za-z0-9+\/]+={0,2}
+ uuid string optional pattern=[a-fA-F0-9]{8}(?:-[a-fA-F0-9]{4}){3}-[a-fA-F0-9]{12}
+ version string optional pattern=[A-Za-z0-9+\/]+={0,2}
+
+# qemu-server PVE/QemuServer.pm, $watchdog_fmt
+format pve-qm-watchdog
+ action string optional enum=reset|shutdown|poweroff|pause|debug|none
+ model string optional default enum=i6300esb|ib700
+
+# qemu-server PVE/QemuServer/RNG.pm, $rng_fmt
+format pve-qm-rng
+ max_bytes integer optional
+ period integer optional
+ source string default enum=/dev/urandom|/dev/random|/dev/hwrng
+
+# qemu-server PVE/QemuServer/CPUConfig.pm, $cpu_fmt; what a VM may say of it is in cpu.go
+format pve-vm-cpu-conf
+ cputype string optional default
+ flags string optional pattern=([+-])([a-zA-Z0-9\-_\.]+)(;([+-])([a-zA-Z0-9\-_\.]+))*
+ guest-phys-bits integer optional min=32 max=64
+ hidden boolean optional
+ hv-vendor-id string optional pattern=[a-zA-Z0-9]{1,12}
+ level integer optional min=0 max=4294967295 since=9.2
+ phys-bits string optional format=pve-phys-bits
+ reported-model string optional enum=@reported-models
+
+# qemu-server PVE/QemuServer/CPUConfig.pm, $sev_fmt
+format pve-qemu-sev-fmt
+ allow-smt boolean optional
+ kernel-hashes boolean optional
+ no-debug boolean optional
+ no-key-sharing boolean optional
+ type string default enum=std|es|snp maxlength=3
+
+# qemu-server PVE/QemuServer/CPUConfig.pm, $tdx_fmt
+format pve-qemu-tdx-fmt
+ attestation boolean
+ type string default enum=tdx
+ vsock-cid integer optional min=2
+ vsock-port integer optional min=0
+
 `
+
+// newer holds what qemu-server 9.2.6 has and the description of PVE 9.1 has not:
+// a line that takes the place of the description's of that name, or comes beside
+// them, by the name of a parameter or of a format.
+var newer = map[string][]string{
+	"serial[n]": {"serial[n] string optional pattern=(/dev/[^,]+|socket)"}, // PVE/QemuServer.pm, $serialdesc
+	"@net[n]":   {"host-tunnel boolean optional since=9.2"},                // PVE/QemuServer/Network.pm, $net_fmt
+}
 
 type apiParam struct {
 	Type      any              `json:"type"`
@@ -148,6 +211,7 @@ type apiParam struct {
 	Alias     string           `json:"alias"`
 	Items     *json.RawMessage `json:"items"`
 	TypeText  string           `json:"typetext"`
+	Requires  any              `json:"requires"`
 }
 
 type apiEndpoint struct {
@@ -206,7 +270,7 @@ func TestTableSaysWhatTheDescriptionSays(t *testing.T) {
 			t.Errorf("%s has %d parameters, PVE's %d", key, len(e.Params), len(described.Parameters.Properties))
 		}
 		for name, a := range described.Parameters.Properties {
-			p := find(e.Params, name)
+			p := find(e.Params, strings.Replace(name, "[n]", "0", 1))
 			if p == nil {
 				t.Errorf("%s: no parameter %s", key, name)
 				continue
@@ -278,7 +342,13 @@ type writer struct {
 	formats map[string]string
 }
 
-func (w *writer) param(name string, a apiParam) { w.out.WriteString(w.line(name, a)) }
+func (w *writer) param(name string, a apiParam) {
+	if lines := newer[name]; len(lines) > 0 {
+		w.out.WriteString(" " + strings.Join(lines, "\n ") + "\n")
+		return
+	}
+	w.out.WriteString(w.line(name, a))
+}
 
 func (w *writer) line(name string, a apiParam) string {
 	fields := []string{name, string(kindOf(a))}
@@ -307,6 +377,15 @@ func (w *writer) line(name string, a apiParam) string {
 	slices.Sort(fields[2:])
 	add("keyalias", a.KeyAlias)
 	add("alias", a.Alias)
+	if requires, isName := a.Requires.(string); isName {
+		add("requires", requires)
+	}
+	if a.Items != nil {
+		var items apiParam
+		if json.Unmarshal(*a.Items, &items) == nil {
+			add("format", w.format(name+"[]", items.Format))
+		}
+	}
 	add("format", w.format(name, a.Format))
 	line := " " + strings.Join(fields, " ")
 	if a.Pattern != "" {
@@ -329,6 +408,9 @@ func (w *writer) format(name string, raw json.RawMessage) string {
 	var block strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		block.WriteString(w.line(key, keys[key]))
+	}
+	for _, line := range newer["@"+name] {
+		block.WriteString(" " + line + "\n")
 	}
 	for n := 1; ; n++ {
 		candidate := "@" + name
@@ -369,19 +451,26 @@ func truth(v any) bool {
 func TestHandWrittenFormats(t *testing.T) {
 	t.Parallel()
 	api := readDescription(t)
-	for param, name := range map[string]string{"hostpci[n]": "pve-qm-hostpci", "ipconfig[n]": "pve-qm-ipconfig", "cicustom": "pve-qm-cicustom"} {
+	for param, name := range map[string]string{
+		"hostpci[n]": "pve-qm-hostpci", "ipconfig[n]": "pve-qm-ipconfig", "cicustom": "pve-qm-cicustom", "boot": "pve-qm-boot",
+		"smbios1": "pve-qm-smbios1", "watchdog": "pve-qm-watchdog", "rng0": "pve-qm-rng", "cpu": "pve-vm-cpu-conf",
+		"amd-sev": "pve-qemu-sev-fmt", "intel-tdx": "pve-qemu-tdx-fmt",
+	} {
 		typetext := api["POST /nodes/{node}/qemu"].Parameters.Properties[param].TypeText
 		format := loaded().formats[name]
-		for _, p := range format.Keys {
+		keys := slices.DeleteFunc(slices.Clone(format.Keys), func(p Param) bool { return p.Since != (Version{}) })
+		for _, p := range keys {
 			if !strings.Contains(typetext, p.Name+"=") && !strings.Contains(typetext, "["+p.Name+"=]") {
 				t.Errorf("PVE's %s has no key %q: %s", param, p.Name, typetext)
 			}
 		}
-		if n := strings.Count(typetext, ",") + 1; n != len(format.Keys) {
-			t.Errorf("PVE's %s has %d keys, ours %d: %s", param, n, len(format.Keys), typetext)
+		if n := len(keyInText.FindAllString(typetext, -1)); n != len(keys) {
+			t.Errorf("PVE's %s has %d keys, ours %d: %s", param, n, len(keys), typetext)
 		}
 	}
 }
+
+var keyInText = regexp.MustCompile(`[\w-]+=`)
 
 func TestPatternsCompile(t *testing.T) {
 	t.Parallel()

@@ -4,7 +4,6 @@ import (
 	"crypto/sha1"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -149,33 +148,8 @@ func (h *hardware) createMapping(c *call) (any, error) {
 	if h.mappings[id] != nil {
 		return nil, refuse("create hardware mapping failed: pci ID '%s' already defined", id)
 	}
-	if problems := badEntries(c.values["map"]); len(problems) > 0 {
-		return nil, invalid(problems)
-	}
 	h.mappings[id] = &Mapping{ID: id, Map: slices.Clone(c.values["map"]), MDev: c.get("mdev") == "1"}
 	return null()
-}
-
-var mappingKey = regexp.MustCompile(`^(description=.*|id=[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}|iommugroup=\d+|` +
-	`node=[a-zA-Z0-9-]+|path=([a-f0-9]{4,}:[a-f0-9]{2}:[a-f0-9]{2}(\.[a-f0-9])?;?)+|subsystem-id=[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4})$`)
-
-// badEntries says what is wrong with entries as text.
-func badEntries(entries []string) map[string]string {
-	problems := map[string]string{}
-	for i, entry := range entries {
-		where := fmt.Sprintf("map[%d]", i)
-		for field := range strings.SplitSeq(entry, ",") {
-			if key, _, _ := strings.Cut(field, "="); !mappingKey.MatchString(field) {
-				problems[where] = "invalid format - format error\n" + key + ": value does not match the regex pattern"
-			}
-		}
-		for _, key := range []string{"id", "node", "path"} {
-			if property(entry, key) == "" {
-				problems[where] = "invalid format - format error\n" + key + ": property is missing and it is not optional"
-			}
-		}
-	}
-	return problems
 }
 
 func (h *hardware) updateMapping(c *call) (any, error) {
@@ -187,9 +161,6 @@ func (h *hardware) updateMapping(c *call) (any, error) {
 		return nil, refuse("update hardware mapping failed: pci ID '%s' does not exist", c.get("id"))
 	case !c.has("map"):
 		return nil, refuse("missing value for required option 'map'")
-	}
-	if problems := badEntries(c.values["map"]); len(problems) > 0 {
-		return nil, invalid(problems)
 	}
 	m.Map = slices.Clone(c.values["map"])
 	if c.has("mdev") {

@@ -145,7 +145,7 @@ func TestUpload(t *testing.T) {
 		"no ISO":          {"local", "iso", "x.exe", "", "400 Parameter verification failed. filename: wrong file extension"},
 		"no files there":  {"local-lvm", "iso", "x.iso", "", "500 can't upload to storage type 'lvmthin'"},
 		"no such storage": {"nowhere", "iso", "x.iso", "", "500 storage 'nowhere' does not exist"},
-		"unknown content": {"local", "music", "x.iso", "", "400 Parameter verification failed. content: value 'music' does not have a value in the enumeration 'iso, vztmpl, import'"},
+		"unknown content": {"local", "music", "x.iso", "", "400 Parameter verification failed. content: invalid format - invalid content type 'music'"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

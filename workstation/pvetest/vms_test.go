@@ -199,9 +199,9 @@ func TestMappings(t *testing.T) {
 			t.Errorf("twice: %s", got)
 		}
 		for entry, want := range map[string]string{
-			"node=pve,path=0000:01:00":                  "id: property is missing and it is not optional",
-			"node=pve,path=01:00,id=10de:2c05":          "path: value does not match the regex pattern",
-			"node=pve,path=0000:01:00,id=10de:2c05,x=1": "x: value does not match the regex pattern",
+			"node=pve,path=0000:01:00":                  "map[0].id: property is missing and it is not optional",
+			"node=pve,path=01:00,id=10de:2c05":          "map[0].path: value does not match the regex pattern",
+			"node=pve,path=0000:01:00,id=10de:2c05,x=1": "map[0].x: property is not defined in schema",
 		} {
 			if r := l.do("POST", path, "id", "bad", "map", entry); r.status != 400 || !strings.Contains(fmt.Sprint(r.errors["map[0]"]), want) {
 				t.Errorf("%s: %v", entry, r)

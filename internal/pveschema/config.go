@@ -1,0 +1,189 @@
+package pveschema
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// ErrUnknownKey reports a key that no VM's configuration may have.
+var ErrUnknownKey = errors.New("unknown option")
+
+// CheckConfig returns what PVE refuses of one key of a VM's configuration and
+// its value, in PVE's words, whoever writes it and whatever else the
+// configuration holds; nil if it takes them. It matches [ErrUnknownKey] for
+// a key that does not exist. The rules are those of PVE 9.2. What only the node
+// knows (whether a storage, a bridge, a mapping, a custom CPU model exists) is
+// not checked.
+func CheckConfig(key, value string) error {
+	p := Key(key)
+	if p == nil {
+		return fmt.Errorf("%w '%s'", ErrUnknownKey, key)
+	}
+	if err := checkFormat(Version{}, p.Format, key, value); errors.Is(err, errCustomModel) {
+		return nil
+	}
+	if problem := p.verify(Version{}, key, value); problem != "" {
+		return errors.New(strings.TrimSpace(problem))
+	}
+	for _, check := range []func(key, value string) error{CheckDrive, CheckMachine, CheckDisplay, CheckStored} {
+		if err := check(key, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Key returns the description of a key of a VM's configuration, nil if there is
+// no such key.
+func Key(name string) *Param {
+	if steering[name] {
+		return nil
+	}
+	endpoint, _, _ := Lookup("POST", "/nodes/pve/qemu/100/config")
+	return find(endpoint.Params, name)
+}
+
+// steering are parameters of a change that are no keys of the configuration.
+var steering = map[string]bool{
+	"node": true, "vmid": true, "digest": true, "delete": true, "revert": true, "skiplock": true, "force": true,
+	"background_delay": true, "import-working-storage": true,
+}
+
+// CheckStored returns what PVE refuses of a value when it writes the
+// configuration file, which is narrower than what a request may hold (check_type
+// of qemu-server PVE/QemuServer.pm). A key without type there is taken.
+func CheckStored(key, value string) error {
+	p := Key(key)
+	problem := ""
+	switch {
+	case p == nil || key == "description":
+		return nil
+	case strings.ContainsAny(value, "\r\n"):
+		problem = "property contains a line feed"
+	case p.Kind == Integer && !storedInteger.MatchString(value), p.Kind == Number && !storedNumber.MatchString(value):
+		problem = fmt.Sprintf("type check ('%s') failed - got '%s'", p.Kind, value)
+	}
+	if problem == "" {
+		return nil
+	}
+	return fmt.Errorf("unable to parse value of '%s' - %s", key, problem)
+}
+
+var (
+	storedInteger = regexp.MustCompile(`^\d+$`)
+	storedNumber  = regexp.MustCompile(`^\d+(\.\d+)?$`)
+)
+
+// CheckMachine returns what PVE refuses of a machine's vIOMMU
+// (assert_valid_machine_property of qemu-server PVE/QemuServer/Machine.pm).
+func CheckMachine(key, value string) error {
+	if key != "machine" {
+		return nil
+	}
+	keys, err := ParseProperties("@machine", value)
+	if err != nil {
+		return err
+	}
+	bits, _ := strconv.ParseFloat(keys["aw-bits"], 64)
+	switch {
+	case keys["viommu"] == "intel" && !strings.Contains(keys["type"], "q35"):
+		return errors.New("to use Intel vIOMMU please set the machine type to q35")
+	case keys["viommu"] == "intel" && bits != 0 && bits != 39 && bits != 48:
+		return errors.New("Intel vIOMMU supports only 39 or 48 bits as address width") //nolint:staticcheck // PVE's words
+	case bits != 0 && keys["viommu"] == "":
+		return errors.New("cannot set aw-bits if no vIOMMU is configured")
+	}
+	return nil
+}
+
+var clipboardDisplay = regexp.MustCompile(`^(std|cirrus|vmware|virtio|qxl)`)
+
+// CheckDisplay returns what PVE refuses of a display with a clipboard
+// (assert_clipboard_config of qemu-server PVE/QemuServer.pm).
+func CheckDisplay(key, value string) error {
+	if key != "vga" {
+		return nil
+	}
+	keys, err := ParseProperties("@vga", value)
+	if err != nil {
+		return err
+	}
+	if kind := keys["type"]; keys["clipboard"] == "vnc" && kind != "" && !clipboardDisplay.MatchString(kind) {
+		return fmt.Errorf("vga type %s is not compatible with VNC clipboard", kind)
+	}
+	return nil
+}
+
+// limits are options of a drive that need another one (parse_drive of
+// qemu-server PVE/QemuServer/Drive.pm).
+var limits = map[string]string{
+	"mbps_max": "mbps", "mbps_rd_max": "mbps_rd", "mbps_wr_max": "mbps_wr",
+	"bps_max_length": "mbps_max", "bps_rd_max_length": "mbps_rd_max", "bps_wr_max_length": "mbps_wr_max",
+	"iops_max_length": "iops_max", "iops_rd_max_length": "iops_rd_max", "iops_wr_max_length": "iops_wr_max",
+}
+
+// CheckDrive returns PVE's refusal of a drive whose options contradict each
+// other (parse_drive of qemu-server PVE/QemuServer/Drive.pm), or what it
+// imports.
+func CheckDrive(key, value string) error {
+	if !IsDrive(key) {
+		return nil
+	}
+	keys, err := ParseProperties(Key(key).Format, value)
+	bad := err != nil
+	set := func(name string) bool { return keys[name] != "" && keys[name] != "0" }
+	for _, name := range []string{"bps", "bps_rd", "bps_wr"} {
+		if _, there := keys[name]; there {
+			_, twice := keys["m"+name]
+			bad = bad || twice
+			keys["m"+name] = "1"
+		}
+	}
+	for option, needs := range limits {
+		bad = bad || set(option) && !set(needs)
+	}
+	for _, kind := range []string{"mbps", "iops"} {
+		bad = bad || set(kind) && (set(kind+"_rd") || set(kind+"_wr"))
+	}
+	if keys["media"] == "cdrom" {
+		bad = bad || set("snapshot") || set("format") || strings.HasPrefix(key, "virtio")
+	}
+	if bad {
+		return errors.New("unable to parse drive options")
+	}
+	return checkSource(key, keys)
+}
+
+// checkSource checks where a drive's content comes from ($check_drive_param of
+// qemu-server PVE/API2/Qemu.pm).
+func checkSource(key string, keys map[string]string) error {
+	_, efitype := keys["efitype"]
+	_, enrolled := keys["pre-enrolled-keys"]
+	_, version := keys["version"]
+	source, imports := keys["import-from"]
+	_, name, _ := strings.Cut(keys["file"], ":")
+	switch {
+	case imports && source != "" && !emptyDisk.MatchString(keys["file"]):
+		return errors.New("'import-from' requires special syntax - use <storage ID>:0,import-from=<source>")
+	case imports && key == "efidisk0" && !efitype:
+		return errors.New("need to specify 'efitype' when using 'import-from'")
+	case imports && key == "efidisk0" && !enrolled:
+		return errors.New("need to specify 'pre-enrolled-keys' when using 'import-from'")
+	case imports && key == "tpmstate0" && !version:
+		return errors.New("need to specify 'version' when using 'import-from'")
+	case strings.HasPrefix(name, "iso/") && keys["media"] != "cdrom":
+		return errors.New("explicit 'media=cdrom' is required for iso images")
+	}
+	return nil
+}
+
+var emptyDisk = regexp.MustCompile(`^([^/:\s]+:)?0+(\.0+)?$`)
+
+var driveName = regexp.MustCompile(`^(` + drives + `|efidisk0|tpmstate0)$`)
+
+// IsDrive reports whether a key of a configuration is a drive: not an unused
+// one, whose volume is attached to nothing.
+func IsDrive(key string) bool { return driveName.MatchString(key) }

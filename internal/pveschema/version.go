@@ -1,0 +1,24 @@
+package pveschema
+
+import (
+	"cmp"
+	"fmt"
+)
+
+// A Version is a release of PVE: 9.2. The zero Version is the newest.
+type Version struct{ Major, Minor int }
+
+// ParseVersion reads "9.2.11" as far as the second number. What is no version
+// is the zero Version.
+func ParseVersion(s string) (v Version) {
+	_, _ = fmt.Sscanf(s, "%d.%d", &v.Major, &v.Minor) // the numbers before a mistake are kept
+	return v
+}
+
+// before reports whether something that came with a release is not in v yet.
+func (v Version) before(since Version) bool {
+	if v == (Version{}) || since == (Version{}) {
+		return false
+	}
+	return cmp.Or(cmp.Compare(v.Major, since.Major), cmp.Compare(v.Minor, since.Minor)) < 0
+}
