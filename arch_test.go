@@ -33,7 +33,8 @@ var arrows = map[string][]string{
 	"internal/lab":      {},
 	"internal/lab/init": {"internal/lab", "golang.org/x/sys"},
 
-	"iommu": {"", "internal/enum", "internal/sysfs"},
+	// iommu replaces files of a host with all they have: owners, ACLs, locks (golang.org/x/sys).
+	"iommu": {"", "internal/enum", "internal/sysfs", "golang.org/x/sys"},
 	"gpu":   {"", "iommu", "internal/enum"},
 	// storage knows neither PCI nor PVE, so that it can be used without them.
 	"storage": {"", "internal/enum", "internal/sysfs", "golang.org/x/sys"},

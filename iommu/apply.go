@@ -1,22 +1,27 @@
 package iommu
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path"
 	"slices"
 	"strings"
 )
 
 // The reasons why a host plan cannot be applied or undone.
 var (
-	// ErrForeignEdit means that a file was edited by someone else since.
+	// ErrForeignEdit reports a file that somebody else edited after a plan
+	// changed it.
 	ErrForeignEdit = errors.New("edited by someone else since")
-	// ErrNothingToUndo means that no applied plan is left.
+	// ErrNothingToUndo reports that no applied plan is left.
 	ErrNothingToUndo = errors.New("nothing to undo")
+	// ErrIrreplaceable reports a file that would lose something if it were
+	// replaced: a link its target, a file with several hard links its other
+	// names. The error says what to do about it.
+	ErrIrreplaceable = errors.New("cannot be replaced without a loss")
 )
 
 // A Runner runs a command of a plan on the host and waits for it.
@@ -36,24 +41,42 @@ func Exec(ctx context.Context, command []string) error {
 }
 
 // Apply makes the plan's changes below root, the host's root directory, and
-// then runs its commands; with a nil run they are the caller's to run. Each
-// file is replaced at once, so that a power cut leaves it old or new, and what
-// it was is remembered for [Undo] before. Applied again, after an error or a
-// power cut too, it goes on where it was; applied to a host that matches, it
-// writes nothing and runs nothing. A file that is neither as the plan found it
-// nor as the plan wants it is an error that matches [ErrStale], and nothing is
-// changed. It needs root.
+// then runs its commands; if run is nil, the caller runs the commands. It
+// needs root.
+//
+// Each file is replaced at once: after a power cut it is the old file or the
+// new one. What the file was is stored before it changes, for [Undo]. The new
+// file has the owner, the mode and the extended attributes of the old file.
+//
+// Apply can be called again, also after an error or a power cut: it goes on
+// where it was. On a host that matches the plan it writes nothing and runs
+// nothing. Only one Apply or Undo works on a host at a time; the others wait
+// for it until ctx ends.
+//
+// Before anything changes, Apply returns an error that matches [ErrStale] if a
+// file is neither as the plan found it nor as the plan wants it, and one that
+// matches [ErrIrreplaceable] if a file is a link or has several hard links.
 func (p HostPlan) Apply(ctx context.Context, root *os.Root, run Runner) error {
-	if err := p.apply(ctx, disk{root: root}, run); err != nil {
-		return fmt.Errorf("iommu: apply: %w", err)
+	return alone(ctx, "apply", rootFiles{root}, func(d disk) error { return p.apply(ctx, d, run) })
+}
+
+// alone runs change while no other change of the same machine runs.
+func alone(ctx context.Context, name string, files fileSystem, change func(disk) error) error {
+	err := ctx.Err()
+	if err == nil {
+		var unlock func()
+		if unlock, err = files.Lock(ctx); err == nil {
+			defer unlock()
+			err = change(disk{files})
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("iommu: %s: %w", name, err)
 	}
 	return nil
 }
 
 func (p HostPlan) apply(ctx context.Context, d disk, run Runner) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	j, err := d.loadJournal()
 	if err != nil {
 		return err
@@ -70,8 +93,13 @@ func (p HostPlan) apply(ctx context.Context, d disk, run Runner) error {
 		j.Entries = append(j.Entries, entry{})
 	}
 	e := &j.Entries[len(j.Entries)-1]
+	if err := d.clearAll(e.Files); err != nil {
+		return err
+	}
 	if len(files) > 0 {
-		e.add(files, p.Commands, d)
+		if err := e.add(files, p.Commands, d); err != nil {
+			return err
+		}
 		if err := d.begin(&j); err != nil {
 			return err
 		}
@@ -87,6 +115,9 @@ func (p HostPlan) apply(ctx context.Context, d disk, run Runner) error {
 			return err
 		}
 	}
+	if left, err := p.pending(d); err != nil || len(left) > 0 { // read back
+		return cmp.Or(err, ErrForeignEdit)
+	}
 	if err := runAll(ctx, e.Commands, run); err != nil {
 		return err
 	}
@@ -94,22 +125,11 @@ func (p HostPlan) apply(ctx context.Context, d disk, run Runner) error {
 	return d.saveJournal(j)
 }
 
-// begin writes the journal before anything else changes, for which its
-// directory may have to be made.
-func (d disk) begin(j *journal) error {
-	made := d.missing(journalFile)
-	j.Made = append(j.Made, made...)
-	if err := d.mkdirs(made); err != nil {
-		return err
-	}
-	return d.saveJournal(*j)
-}
-
 // pending returns the changes that are not made yet.
 func (p HostPlan) pending(d disk) ([]saved, error) {
 	var files []saved
 	for _, c := range p.Changes {
-		now, s, err := d.look(c.Path)
+		s, now, err := d.look(c.Path)
 		if err != nil {
 			return nil, err
 		}
@@ -117,7 +137,7 @@ func (p HostPlan) pending(d disk) ([]saved, error) {
 		switch {
 		case equal(now, after):
 		case equal(now, before):
-			s.Path, s.Before, s.After = c.Path, before, after
+			s.Before, s.After = before, after
 			files = append(files, s)
 		default:
 			return nil, fmt.Errorf("/%s: %w", c.Path, ErrStale)
@@ -127,8 +147,8 @@ func (p HostPlan) pending(d disk) ([]saved, error) {
 }
 
 // add adds files to an entry. A file that is in it already keeps what it was
-// before all.
-func (e *entry) add(files []saved, commands [][]string, d disk) {
+// before the first of the plans.
+func (e *entry) add(files []saved, commands [][]string, d disk) error {
 	for _, file := range files {
 		i := slices.IndexFunc(e.Files, func(s saved) bool { return s.Path == file.Path })
 		if i >= 0 {
@@ -136,7 +156,11 @@ func (e *entry) add(files []saved, commands [][]string, d disk) {
 			continue
 		}
 		e.Files = append(e.Files, file)
-		for _, dir := range d.missing(file.Path) {
+		missing, err := d.missing(file.Path)
+		if err != nil {
+			return err
+		}
+		for _, dir := range missing {
 			if !slices.Contains(e.Made, dir) {
 				e.Made = append(e.Made, dir)
 			}
@@ -147,6 +171,7 @@ func (e *entry) add(files []saved, commands [][]string, d disk) {
 			e.Commands = append(e.Commands, command)
 		}
 	}
+	return nil
 }
 
 func runAll(ctx context.Context, commands [][]string, run Runner) error {
@@ -154,6 +179,9 @@ func runAll(ctx context.Context, commands [][]string, run Runner) error {
 		return nil
 	}
 	for _, command := range commands {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := run(ctx, command); err != nil {
 			return fmt.Errorf("%s: %w", strings.Join(command, " "), err)
 		}
@@ -161,23 +189,20 @@ func runAll(ctx context.Context, commands [][]string, run Runner) error {
 	return nil
 }
 
-// Undo takes back the plan that was applied last below root, also one that was
-// applied in part: every file it changed gets back its bytes, its mode and its
-// owner, or is gone again, and so are directories that were made. The plan's
-// commands are run again, so that they see the files. It is an error that
-// matches [ErrForeignEdit] if one of the files is not as the plan left it, and
-// then nothing is changed; [ErrNothingToUndo] if there is no plan.
+// Undo takes back the plan that was applied last below root, also a plan that
+// was applied in part. Every file that the plan changed gets back its bytes,
+// mode, owner and extended attributes, or is removed if it was not there;
+// directories that were made are removed if they are empty. The plan's
+// commands are run again, so that they see the files.
+//
+// The error matches [ErrForeignEdit] if one of the files is not as the plan
+// left it, and then nothing is changed. It matches [ErrNothingToUndo] if there
+// is no plan to take back. Like [HostPlan.Apply], Undo waits for others.
 func Undo(ctx context.Context, root *os.Root, run Runner) error {
-	if err := undo(ctx, disk{root: root}, run); err != nil {
-		return fmt.Errorf("iommu: undo: %w", err)
-	}
-	return nil
+	return alone(ctx, "undo", rootFiles{root}, func(d disk) error { return undo(ctx, d, run) })
 }
 
 func undo(ctx context.Context, d disk, run Runner) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	j, err := d.loadJournal()
 	if err != nil {
 		return err
@@ -187,7 +212,7 @@ func undo(ctx context.Context, d disk, run Runner) error {
 	}
 	e := j.Entries[len(j.Entries)-1]
 	for _, file := range e.Files {
-		now, _, err := d.look(file.Path)
+		_, now, err := d.look(file.Path)
 		if err != nil {
 			return err
 		}
@@ -195,7 +220,7 @@ func undo(ctx context.Context, d disk, run Runner) error {
 			return fmt.Errorf("/%s: %w", file.Path, ErrForeignEdit)
 		}
 	}
-	if e.Done { // from here on Apply would go on with it
+	if e.Done { // until all is restored, Apply would go on with this entry
 		j.Entries[len(j.Entries)-1].Done = false
 		if err := d.saveJournal(j); err != nil {
 			return err
@@ -217,33 +242,4 @@ func undo(ctx context.Context, d disk, run Runner) error {
 	}
 	j.Entries = j.Entries[:len(j.Entries)-1]
 	return d.saveJournal(j)
-}
-
-// restore gives a file back what it was before, and clears away what a power
-// cut left beside it.
-func (d disk) restore(file saved) error {
-	if slices.Contains(d.missing(file.Path), path.Dir(file.Path)) {
-		return nil // its directory was never made, or is gone again
-	}
-	now, s, err := d.look(file.Path)
-	if err != nil {
-		return err
-	}
-	if err := d.clear(file.Path); err != nil {
-		return err
-	}
-	if equal(now, file.Before) && (now == nil || s.Mode == file.Mode && s.Owner == file.Owner) {
-		return nil
-	}
-	return d.put(file, file.Before)
-}
-
-func (d disk) clear(name string) error {
-	if err := d.step("clear %s", name); err != nil {
-		return err
-	}
-	if _, err := d.root.Lstat(tempName(name)); err != nil {
-		return nil
-	}
-	return d.root.Remove(tempName(name))
 }

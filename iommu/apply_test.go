@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // snapshot returns every file below dir with its mode, and every directory.
@@ -221,19 +222,131 @@ func TestPlansAreUndoneOneByOne(t *testing.T) {
 	}
 }
 
-func TestLinksAreNotReplaced(t *testing.T) {
+// What a new file could not be is refused by name, with what to do, and
+// nothing is changed.
+func TestFilesThatCannotBeReplaced(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		make func(dir string) error
+		want string
+	}{
+		"a link": {func(dir string) error { return os.Symlink("elsewhere", filepath.Join(dir, modprobeFile)) },
+			"/etc/modprobe.d/00-proxstation.conf cannot be replaced without a loss: it is a symbolic link to /etc/modprobe.d/elsewhere. " +
+				"To have the file itself there: cp -p --remove-destination /etc/modprobe.d/elsewhere /etc/modprobe.d/00-proxstation.conf"},
+		"a directory": {func(dir string) error { return os.Mkdir(filepath.Join(dir, modprobeFile), 0o755) }, "it is not a regular file"},
+		"a hard link": {func(dir string) error { return os.Link(filepath.Join(dir, cmdlineFile), filepath.Join(dir, "other")) },
+			"it has 2 hard links (find / -xdev -samefile /etc/kernel/cmdline)"},
+		"a directory that links out": {func(dir string) error { return os.Symlink("/elsewhere", filepath.Join(dir, "etc/default")) },
+			"the directory /etc/default is a link to /elsewhere"},
+		"a planted link": {func(dir string) error { return os.Symlink("../../victim", filepath.Join(dir, tempName(cmdlineFile))) },
+			"/etc/kernel/.cmdline.proxstation is in the way and not ours: remove it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir, root := host(t)
+			if err := os.WriteFile(filepath.Join(dir, "victim"), []byte("precious"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := test.make(dir); err != nil {
+				t.Fatal(err)
+			}
+			before := snapshot(t, dir)
+			err := threeFiles().Apply(t.Context(), root, nil)
+			if err == nil || !strings.Contains(err.Error(), test.want) || errors.Is(err, ErrIrreplaceable) == (name == "a planted link") {
+				t.Errorf("got %v", err)
+			}
+			if diff := compare(snapshot(t, dir), before); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestPlansStayBelowTheRoot(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"../outside", "/etc/passwd", "", ".", "etc/../../x"} {
+		_, root := host(t)
+		plan := HostPlan{Changes: []FileChange{{Path: path, After: text("x")}}}
+		if err := plan.Apply(t.Context(), root, nil); err == nil {
+			t.Errorf("%q was written", path)
+		}
+	}
+}
+
+// What a killed run left beside a file is removed by the next run, whatever
+// it does.
+func TestLeftoversAreRemoved(t *testing.T) {
 	t.Parallel()
 	dir, root := host(t)
-	if err := os.Symlink("elsewhere", filepath.Join(dir, modprobeFile)); err != nil {
+	before := snapshot(t, dir)
+	leave := func() {
+		for _, name := range []string{tempName(cmdlineFile), tempName(journalFile)} {
+			err := errors.Join(os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o755), os.WriteFile(filepath.Join(dir, name), []byte("half"), 0o600))
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	leave()
+	if err := threeFiles().Apply(t.Context(), root, nil); err != nil {
 		t.Fatal(err)
 	}
-	err := threeFiles().Apply(t.Context(), root, nil)
-	if err == nil || !strings.Contains(err.Error(), "not a regular file") {
-		t.Errorf("got %v", err)
+	leave()
+	if err := Undo(t.Context(), root, nil); err != nil {
+		t.Fatal(err)
 	}
-	outside := HostPlan{Changes: []FileChange{{Path: "../outside", After: text("x")}}}
-	if err := outside.Apply(t.Context(), root, nil); err == nil {
-		t.Error("a plan left the root")
+	if diff := compare(snapshot(t, dir), before); diff != "" {
+		t.Error(diff)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(journalFile)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := Undo(t.Context(), root, nil); !errors.Is(err, ErrNothingToUndo) {
+		t.Error(err)
+	}
+	if diff := compare(snapshot(t, dir), before); diff != "" {
+		t.Errorf("the journal's directory: %s", diff)
+	}
+}
+
+// A second plan waits for the first one, and for its commands; it does not
+// wait longer than its context.
+func TestOnePlanAtATime(t *testing.T) {
+	t.Parallel()
+	dir, root := host(t)
+	before := snapshot(t, dir)
+	other, err := os.OpenRoot(dir) // as another process has it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	second := HostPlan{Changes: []FileChange{{Path: modulesFile, After: text("vfio-pci\n")}}}
+	done := make(chan error, 1)
+	err = threeFiles().Apply(t.Context(), root, func(_ context.Context, command []string) error {
+		if command[0] != "update-grub" {
+			return nil
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { done <- second.Apply(t.Context(), other, nil) }()
+		time.AfterFunc(time.Millisecond, cancel)
+		if err := Undo(ctx, other, nil); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "another process is changing this host") {
+			t.Errorf("undo while a plan is applied: %v", err)
+		}
+		if _, err := root.Stat(modulesFile); err == nil {
+			t.Error("the second plan did not wait")
+		}
+		return nil
+	})
+	if err := errors.Join(err, <-done); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := Undo(t.Context(), root, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	if diff := compare(snapshot(t, dir), before); diff != "" {
+		t.Error(diff)
 	}
 }
 

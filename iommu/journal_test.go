@@ -3,6 +3,7 @@ package iommu
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -102,5 +103,84 @@ func TestUndoLeavesTheFilesOfOthers(t *testing.T) {
 	}
 	if _, err := os.Stat(theirs); err != nil {
 		t.Error(err)
+	}
+}
+
+// What a killed run left is removed by the next plan, also if that plan is
+// about other files.
+func TestAnotherPlanRemovesLeftovers(t *testing.T) {
+	t.Parallel()
+	v := newVolatile()
+	r := recorder{fail: errors.New("no space left")}
+	if err := threeFiles().apply(t.Context(), disk{v}, r.run); !errors.Is(err, r.fail) {
+		t.Fatal(err)
+	}
+	v.now[tempName(cmdlineFile)] = &inode{fileInfo: fileInfo{Mode: 0o600, Names: 1}}
+	other := HostPlan{Changes: []FileChange{{Path: modulesFile, After: text("x")}}}
+	v.now["etc/modules-load.d"] = &inode{fileInfo: fileInfo{Mode: fs.ModeDir | 0o755}}
+	if err := other.apply(t.Context(), disk{v}, nil); err != nil || v.now[tempName(cmdlineFile)] != nil {
+		t.Errorf("%v, leftover %v", err, v.now[tempName(cmdlineFile)])
+	}
+}
+
+// A file that has its bytes again, but not its mode or owner, gets these too.
+func TestUndoRestoresModeAndOwnerAlone(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*inode){
+		"mode": func(i *inode) { i.Mode = 0o600 }, "owner": func(i *inode) { i.Owner = [2]int{0, 0} }, "attributes": func(i *inode) { i.Attrs = nil },
+	} {
+		v := newVolatile()
+		before := v.snapshot()
+		if err := threeFiles().apply(t.Context(), disk{v}, nil); err != nil {
+			t.Fatal(err)
+		}
+		i := v.now[cmdlineFile]
+		i.data = newVolatile().now[cmdlineFile].data
+		change(i)
+		if err := undo(t.Context(), disk{v}, nil); err != nil {
+			t.Error(err)
+		}
+		if diff := compare(v.snapshot(), before); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+// A lying file system says that it replaced a file, and did not.
+type lying struct{ *volatile }
+
+func (l lying) Rename(from, to string) error {
+	if to == cmdlineFile {
+		return l.Remove(from)
+	}
+	return l.volatile.Rename(from, to)
+}
+
+func TestWhatWasWrittenIsReadBack(t *testing.T) {
+	t.Parallel()
+	var r recorder
+	if err := threeFiles().apply(t.Context(), disk{lying{newVolatile()}}, r.run); !errors.Is(err, ErrForeignEdit) || len(r.ran) > 0 {
+		t.Errorf("got %v, ran %q", err, r.ran)
+	}
+}
+
+// A temporary file is new, whoever put something in its place a moment ago.
+func TestTemporaryFilesAreExclusive(t *testing.T) {
+	t.Parallel()
+	dir, root := host(t)
+	for name, plant := range map[string]func(string) error{
+		"file": func(name string) error { return os.WriteFile(name, []byte("theirs"), 0o666) },
+		"link": func(name string) error { return os.Symlink(filepath.Base(cmdlineFile), name) },
+	} {
+		if err := plant(filepath.Join(dir, "etc/kernel", name)); err != nil {
+			t.Fatal(err)
+		}
+		before := snapshot(t, dir)
+		if _, err := (rootFiles{root}).Create("etc/kernel/" + name); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if diff := compare(snapshot(t, dir), before); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
 	}
 }

@@ -1,107 +1,191 @@
 package iommu
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 )
 
-var errPowerCut = errors.New("power cut")
-
-// The power is cut at every step in turn. Whatever was done by then, each file
-// is old or new; Apply goes on to the end, and Undo returns every byte.
-func TestPowerCutAtEveryStep(t *testing.T) {
-	t.Parallel()
-	for _, name := range []string{"apply again", "undo"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			for cut := 0; ; cut++ {
-				dir, root := host(t)
-				before := snapshot(t, dir)
-				steps, r := 0, recorder{}
-				err := threeFiles().apply(t.Context(), disk{root, func(string) error {
-					if steps++; steps > cut {
-						return errPowerCut
-					}
-					return nil
-				}}, r.run)
-				if err == nil {
-					if cut < 20 {
-						t.Errorf("only %d steps were seen", cut)
-					}
-					return
-				}
-				if !errors.Is(err, errPowerCut) {
-					t.Fatalf("step %d: %v", cut, err)
-				}
-				oldOrNew(t, dir, before, cut)
-				if name == "apply again" {
-					if err := threeFiles().Apply(t.Context(), root, r.run); err != nil || len(r.ran) < 2 {
-						t.Fatalf("step %d: again: %v, ran %q", cut, err, r.ran)
-					}
-					if got := snapshot(t, dir)[cmdlineFile]; got != `-rw-r----- "root=\xff\x00 quiet iommu=pt"` {
-						t.Fatalf("step %d: again: %s", cut, got)
-					}
-				}
-				err = Undo(t.Context(), root, r.run)
-				if err != nil && !errors.Is(err, ErrNothingToUndo) {
-					t.Fatalf("step %d: undo: %v", cut, err)
-				}
-				after := snapshot(t, dir)
-				if errors.Is(err, ErrNothingToUndo) { // the cut came before the journal: only its directory may be left
-					delete(after, "var/lib/proxstation")
-					delete(after, tempName(journalFile))
-				}
-				if diff := compare(after, before); diff != "" {
-					t.Fatalf("step %d: undo: %s", cut, diff)
-				}
+// oldOrNew wants each file of the plan to be as it was or as it shall be, with
+// the owner, mode and attributes that it had.
+func oldOrNew(t *testing.T, v *volatile, before map[string]string) {
+	t.Helper()
+	for _, change := range threeFiles().Changes {
+		i := v.now[change.Path]
+		if i == nil {
+			if before[change.Path] != "" {
+				t.Errorf("%s is gone", change.Path)
 			}
+			continue
+		}
+		now := i.String()
+		fresh := &inode{fileInfo: fileInfo{Mode: 0o644, Attrs: map[string][]byte{"system.posix_acl_access": {1}}}}
+		if change.Before != nil {
+			fresh = newVolatile().now[change.Path]
+		}
+		fresh.data = []byte(*change.After)
+		if now != before[change.Path] && now != fresh.String() {
+			t.Errorf("%s is neither old nor new: %s", change.Path, now)
+		}
+	}
+}
+
+func undoAll(t *testing.T, v *volatile) {
+	t.Helper()
+	for range 10 {
+		switch err := undo(t.Context(), disk{v}, nil); {
+		case errors.Is(err, ErrNothingToUndo):
+			return
+		case err != nil:
+			t.Errorf("undo: %v", err)
+			return
+		}
+	}
+	t.Error("undo does not end")
+}
+
+// The power is cut before every operation in turn, and what was not synced is
+// lost or not. Each file is old or new, Apply goes on to the end, and Undo
+// returns every byte.
+func TestPowerCutWhileApplying(t *testing.T) {
+	t.Parallel()
+	for _, again := range []bool{false, true} {
+		t.Run(fmt.Sprintf("applied again %v", again), func(t *testing.T) {
+			t.Parallel()
+			everyCut(t, 30, func(t *testing.T, v *volatile, survives func(string) bool) bool {
+				t.Helper()
+				before := newVolatile().snapshot()
+				err := threeFiles().apply(t.Context(), disk{v}, nil)
+				if err != nil && !errors.Is(err, errPowerCut) {
+					t.Error(err)
+				}
+				after := v.restart(survives)
+				oldOrNew(t, after, before)
+				if again {
+					var r recorder
+					if err := threeFiles().apply(t.Context(), disk{after}, r.run); err != nil {
+						t.Errorf("again: %v", err)
+					}
+					after = after.restart(survives)
+					if got := string(after.now[cmdlineFile].data); got != "root=\xff\x00 quiet iommu=pt" {
+						t.Errorf("again: %q", got)
+					}
+				}
+				undoAll(t, after)
+				if diff := compare(after.restart(survives).snapshot(), before); diff != "" {
+					t.Errorf("undone: %s", diff)
+				}
+				return err == nil
+			})
 		})
 	}
 }
 
-func oldOrNew(t *testing.T, dir string, before map[string]string, cut int) {
-	t.Helper()
-	now := snapshot(t, dir)
-	for _, change := range threeFiles().Changes {
-		got, old := now[change.Path], before[change.Path]
-		if got != old && !strings.HasSuffix(got, fmt.Sprintf(" %q", *change.After)) {
-			t.Fatalf("step %d: %s is neither old nor new: %s", cut, change.Path, got)
-		}
+// The same while Undo runs. What comes after is another Undo, or first an
+// Apply, which goes on with the plan that was being taken back.
+func TestPowerCutWhileUndoing(t *testing.T) {
+	t.Parallel()
+	for _, again := range []bool{false, true} {
+		t.Run(fmt.Sprintf("applied again %v", again), func(t *testing.T) {
+			t.Parallel()
+			everyCut(t, 15, func(t *testing.T, v *volatile, survives func(string) bool) bool {
+				t.Helper()
+				before, cut := v.snapshot(), v.cut
+				v.cut = -1
+				if err := threeFiles().apply(t.Context(), disk{v}, nil); err != nil {
+					t.Error(err)
+				}
+				v.cut = len(v.ops) + cut
+				err := undo(t.Context(), disk{v}, nil)
+				after := v.restart(survives)
+				oldOrNew(t, after, before)
+				if again {
+					if err := threeFiles().apply(t.Context(), disk{after}, nil); err != nil {
+						t.Errorf("applied again: %v", err)
+					}
+				}
+				undoAll(t, after)
+				if diff := compare(after.restart(survives).snapshot(), before); diff != "" {
+					t.Errorf("undone: %s", diff)
+				}
+				return err == nil
+			})
+		})
 	}
 }
 
-func TestPowerCutDuringUndo(t *testing.T) {
+// An Undo that was cut short is still one plan: Apply goes on with it, and one
+// Undo takes it back.
+func TestAnUndoThatWasCutShortStaysOnePlan(t *testing.T) {
 	t.Parallel()
-	for cut := 0; ; cut++ {
-		dir, root := host(t)
-		before := snapshot(t, dir)
-		if err := threeFiles().Apply(t.Context(), root, nil); err != nil {
+	v := newVolatile()
+	before := v.snapshot()
+	if err := threeFiles().apply(t.Context(), disk{v}, nil); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	stop := func(context.Context, []string) error { cancel(); return context.Canceled }
+	if err := undo(ctx, disk{v}, stop); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := threeFiles().apply(t.Context(), disk{v}, nil); err != nil {
 			t.Fatal(err)
 		}
-		steps := 0
-		err := undo(t.Context(), disk{root, func(string) error {
-			if steps++; steps > cut {
-				return errPowerCut
-			}
-			return nil
-		}}, nil)
-		oldOrNew(t, dir, before, cut)
-		if err == nil {
-			return
+	}
+	if err := undo(t.Context(), disk{v}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if diff := compare(v.snapshot(), before); diff != "" {
+		t.Errorf("after one undo: %s", diff)
+	}
+}
+
+// A plan that failed and the plan that came after it are taken back together:
+// what the file was before both is restored.
+func TestASecondPlanKeepsWhatWasBeforeTheFirst(t *testing.T) {
+	t.Parallel()
+	v := newVolatile()
+	before := v.snapshot()
+	r := recorder{fail: errors.New("no space left")}
+	if err := threeFiles().apply(t.Context(), disk{v}, r.run); !errors.Is(err, r.fail) {
+		t.Fatal(err)
+	}
+	second := HostPlan{Changes: []FileChange{{Path: cmdlineFile, Before: threeFiles().Changes[2].After, After: text("root=/dev/sda1")}}}
+	if err := second.apply(t.Context(), disk{v}, nil); err != nil || string(v.now[cmdlineFile].data) != "root=/dev/sda1" {
+		t.Fatalf("%v, %s", err, v.now[cmdlineFile])
+	}
+	if err := undo(t.Context(), disk{v}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if diff := compare(v.snapshot(), before); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Each operation fails in turn, as on a disk that is full. The error is told,
+// and nothing is left behind once the plan is undone.
+func TestEveryFailureIsTold(t *testing.T) {
+	t.Parallel()
+	full := errors.New("no space left on device")
+	clean := newVolatile()
+	if err := errors.Join(threeFiles().apply(t.Context(), disk{clean}, nil), undo(t.Context(), disk{clean}, nil)); err != nil {
+		t.Fatal(err)
+	}
+	for _, op := range clean.ops {
+		v := newVolatile()
+		before := v.snapshot()
+		v.fail[op] = full
+		err := threeFiles().apply(t.Context(), disk{v}, nil)
+		undoErr := undo(t.Context(), disk{v}, nil)
+		if !errors.Is(err, full) && !errors.Is(undoErr, full) {
+			t.Errorf("%s failed: apply %v, undo %v", op, err, undoErr)
 		}
-		err = Undo(t.Context(), root, nil)
-		if err != nil && !errors.Is(err, ErrNothingToUndo) {
-			t.Fatalf("step %d: %v", cut, err)
-		}
-		after := snapshot(t, dir)
-		if errors.Is(err, ErrNothingToUndo) { // after the journal went, its directory may be left
-			delete(after, "var/lib/proxstation")
-			delete(after, tempName(journalFile))
-		}
-		if diff := compare(after, before); diff != "" {
-			t.Fatalf("step %d: %s", cut, diff)
+		delete(v.fail, op)
+		undoAll(t, v)
+		if diff := compare(v.snapshot(), before); diff != "" {
+			t.Errorf("%s failed: %s", op, diff)
 		}
 	}
 }

@@ -1,0 +1,287 @@
+package iommu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// A fileSystem is a machine's files, named from its root directory. A power
+// cut may take back whatever was not synced: what a file holds and is until
+// its own Sync, a name made, changed or removed until Sync of its directory.
+type fileSystem interface {
+	// Lock waits until no other process works on the machine's files.
+	Lock(ctx context.Context) (unlock func(), err error)
+	// Stat returns what a name is, without following it if it is a link.
+	Stat(name string) (fileInfo, error)
+	ReadFile(name string) ([]byte, error)
+	// Create makes a file that was not there, which only its owner can read.
+	Create(name string) (newFile, error)
+	Rename(from, to string) error
+	Remove(name string) error
+	Mkdir(name string) error
+	Sync(dir string) error
+}
+
+// A newFile is a file that is being written.
+type newFile interface {
+	io.WriteCloser
+	Chown(uid, gid int) error
+	Chmod(mode fs.FileMode) error
+	// SetAttrs gives the file these extended attributes and no others.
+	SetAttrs(attrs map[string][]byte) error
+	Sync() error
+}
+
+// A fileInfo is all there is of a file besides its content.
+type fileInfo struct {
+	Mode   fs.FileMode
+	Owner  [2]int            // user and group
+	Names  int               // hard links
+	Attrs  map[string][]byte // extended attributes
+	Target string            // where a symbolic link leads to
+	Fixed  bool              // chattr(1) forbids to replace it
+}
+
+// keptMode is what a new file takes over from the mode of the file before.
+const keptMode = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
+
+// A disk makes changes that a power cut leaves done or not done.
+type disk struct{ fileSystem }
+
+// look returns a file as it is now; its content is nil if it is not there. It
+// is an error if the file, or a leftover beside it, cannot be replaced.
+func (d disk) look(name string) (saved, []byte, error) {
+	s := saved{Path: name, Mode: 0o644}
+	if !fs.ValidPath(name) || name == "." {
+		return s, nil, fmt.Errorf("%q is no path from the root of the machine", name)
+	}
+	info, err := d.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil, d.checkLeftover(name)
+	}
+	if err != nil {
+		return s, nil, d.explain(name, err)
+	}
+	if err := info.replaceable(name); err != nil {
+		return s, nil, err
+	}
+	content, err := d.ReadFile(name)
+	if err != nil {
+		return s, nil, err
+	}
+	s.Mode, s.Owner, s.Attrs = info.Mode&keptMode, info.Owner, info.Attrs
+	return s, append([]byte{}, content...), d.checkLeftover(name)
+}
+
+// replaceable returns an error that matches [ErrIrreplaceable] if a new file
+// in place of this one would not be all that this one is.
+func (i fileInfo) replaceable(name string) error {
+	switch {
+	case i.Mode.Type() == fs.ModeSymlink:
+		target := i.Target
+		if !path.IsAbs(target) {
+			target = path.Join("/"+path.Dir(name), target)
+		}
+		return fmt.Errorf("/%[1]s %[2]w: it is a symbolic link to %[3]s. To have the file itself there: cp -p --remove-destination %[3]s /%[1]s", name, ErrIrreplaceable, target)
+	case !i.Mode.IsRegular():
+		return fmt.Errorf("/%s %w: it is not a regular file", name, ErrIrreplaceable)
+	case i.Names > 1:
+		return fmt.Errorf("/%[1]s %[2]w: it has %[3]d hard links (find / -xdev -samefile /%[1]s). To part it from the others: cp -a /%[1]s /%[1]s.copy && mv /%[1]s.copy /%[1]s",
+			name, ErrIrreplaceable, i.Names)
+	case i.Fixed:
+		return fmt.Errorf("/%[1]s %[2]w: it is immutable or append-only. To allow it: chattr -i -a /%[1]s", name, ErrIrreplaceable)
+	}
+	return nil
+}
+
+// explain says which link above a file leads out of the root directory, for
+// which the system's own error names no cause.
+func (d disk) explain(name string, err error) error {
+	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+		info, statErr := d.Stat(dir)
+		isLink := statErr == nil && info.Mode.Type() == fs.ModeSymlink
+		if isLink && (path.IsAbs(info.Target) || !fs.ValidPath(path.Join(path.Dir(dir), info.Target))) {
+			return fmt.Errorf("/%s %w: the directory /%s is a link to %s. Make that link relative (ln -sfnr)", name, ErrIrreplaceable, dir, info.Target)
+		}
+	}
+	return err
+}
+
+// tempName is in the same directory and has an ending that neither modprobe
+// nor grub-mkconfig reads. One name is enough, since one process writes.
+func tempName(name string) string {
+	return path.Join(path.Dir(name), "."+path.Base(name)+".proxstation")
+}
+
+// checkLeftover returns an error if the name of the temporary file is taken by
+// something else than a leftover of ours.
+func (d disk) checkLeftover(name string) error {
+	info, err := d.Stat(tempName(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && !info.Mode.IsRegular() {
+		return fmt.Errorf("/%s is in the way and not ours: remove it", tempName(name))
+	}
+	return err
+}
+
+// clear removes what a killed run left beside a file.
+func (d disk) clear(name string) error {
+	if err := d.checkLeftover(name); err != nil {
+		return err
+	}
+	err := d.Remove(tempName(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return d.Sync(path.Dir(name))
+}
+
+func (d disk) clearAll(files []saved) error {
+	for _, file := range files {
+		if err := d.clear(file.Path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put makes the file have content, or not be there. Its directory must exist.
+func (d disk) put(s saved, content []byte) error {
+	if content == nil {
+		if err := d.Remove(s.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return d.Sync(path.Dir(s.Path))
+	}
+	if err := d.clear(s.Path); err != nil {
+		return err
+	}
+	temp := tempName(s.Path)
+	err := d.write(temp, content, s)
+	if err == nil {
+		err = d.Rename(temp, s.Path)
+	}
+	if err != nil {
+		return errors.Join(err, d.clear(s.Path))
+	}
+	return d.Sync(path.Dir(s.Path))
+}
+
+// write writes a new file, which then is as s was before: a file that was not
+// there keeps the owner and the attributes that the system gives it.
+func (d disk) write(name string, content []byte, s saved) error {
+	f, err := d.Create(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.Write(content); err != nil {
+		return err
+	}
+	if s.Before != nil { // before the mode: a change of owner takes setuid away
+		if err := f.Chown(s.Owner[0], s.Owner[1]); err != nil {
+			return err
+		}
+	}
+	if err := f.Chmod(s.Mode); err != nil {
+		return err
+	}
+	if s.Before != nil {
+		if err := f.SetAttrs(s.Attrs); err != nil {
+			return err
+		}
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// restore gives a file back what it was before, and removes what a killed run
+// left beside it.
+func (d disk) restore(file saved) error {
+	missing, err := d.missing(file.Path)
+	if err != nil || slices.Contains(missing, path.Dir(file.Path)) {
+		return err // nothing is there to restore: the directory was not made, or is gone again
+	}
+	s, now, err := d.look(file.Path)
+	if err != nil {
+		return err
+	}
+	if err := d.clear(file.Path); err != nil {
+		return err
+	}
+	as := s.Mode == file.Mode && s.Owner == file.Owner && maps.EqualFunc(s.Attrs, file.Attrs, slices.Equal)
+	if equal(now, file.Before) && (now == nil || as) {
+		return nil
+	}
+	return d.put(file, file.Before)
+}
+
+// missing returns the directories above a file that are not there, the
+// outermost first.
+func (d disk) missing(name string) ([]string, error) {
+	dirs := strings.Split(path.Dir(name), "/")
+	for i := range dirs {
+		_, err := d.Stat(strings.Join(dirs[:i+1], "/"))
+		if errors.Is(err, fs.ErrNotExist) {
+			var missing []string
+			for ; i < len(dirs); i++ {
+				missing = append(missing, strings.Join(dirs[:i+1], "/"))
+			}
+			return missing, nil
+		}
+		if err != nil {
+			return nil, d.explain(name, err)
+		}
+	}
+	return nil, nil
+}
+
+func (d disk) mkdirs(dirs []string) error {
+	for _, dir := range dirs {
+		if err := d.Mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err := d.Sync(path.Dir(dir)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rmdirs removes directories that we made, the innermost first, unless others
+// have put something there.
+func (d disk) rmdirs(dirs []string) error {
+	for _, dir := range slices.Backward(dirs) {
+		info, err := d.Stat(dir)
+		if err == nil && !info.Mode.IsDir() {
+			return nil // somebody put something else there
+		}
+		if err == nil {
+			err = d.Remove(dir)
+		}
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, fs.ErrExist):
+			return nil
+		case err != nil:
+			return err
+		}
+		if err := d.Sync(path.Dir(dir)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
