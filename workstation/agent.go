@@ -47,7 +47,7 @@ func (n *Node) Agent(vmid int) Agent { return Agent{n, vmid} }
 // Wait waits until the agent answers, but no longer than atMost. The error
 // matches [ErrAgent] if the agent did not answer in that time.
 func (a Agent) Wait(ctx context.Context, atMost time.Duration) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, atMost, errDeadline)
+	ctx, cancel := context.WithTimeoutCause(ctx, atMost, ErrTimeout)
 	defer cancel()
 	for {
 		err := a.node.pve.AgentPing(ctx, a.vmid)
@@ -83,7 +83,7 @@ func (a Agent) Run(ctx context.Context, c proxstation.GuestCommand) (proxstation
 	if timeout == 0 {
 		timeout = 5 * time.Minute
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errDeadline)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, ErrTimeout)
 	defer cancel()
 	pid, err := a.node.pve.AgentExec(ctx, a.vmid, c.Argv, c.Input)
 	if err != nil {

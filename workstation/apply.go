@@ -197,4 +197,4 @@ func (o outcome) unmet(config pve.Config) []string {
 }
 
 // uncertain reports whether an error leaves open if the request had effect.
-func uncertain(err error) bool { return errors.Is(err, pve.ErrNoAnswer) }
+func uncertain(err error) bool { return errors.Is(err, ErrNoAnswer) }

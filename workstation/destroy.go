@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/proxstation/proxstation"
-	"github.com/proxstation/proxstation/internal/pve"
 	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
 )
@@ -64,7 +63,7 @@ func (s DestroyVM) Change() Change {
 
 func (s DestroyVM) apply(ctx context.Context, a *applier) error {
 	config, err := a.current(ctx, s.VMID)
-	if errors.Is(err, pve.ErrNotFound) {
+	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	if err != nil {
@@ -81,7 +80,7 @@ func (s DestroyVM) apply(ctx context.Context, a *applier) error {
 	if err != nil && !uncertain(err) {
 		return err
 	}
-	if _, lookErr := a.current(ctx, s.VMID); !errors.Is(lookErr, pve.ErrNotFound) {
+	if _, lookErr := a.current(ctx, s.VMID); !errors.Is(lookErr, ErrNotFound) {
 		return errors.Join(err, lookErr, fmt.Errorf("workstation: VM %d is still there", s.VMID))
 	}
 	return nil

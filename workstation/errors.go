@@ -8,20 +8,23 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// Errors to branch on with [errors.Is]. The errors that match them explain
-// what was seen and what to do.
+// Errors to branch on with [errors.Is]. The errors that match them say what was
+// seen and what to do.
 var (
-	// ErrInvalid means that a Spec cannot be met on any node.
+	// ErrInvalid reports a Spec that no node can meet, or parameters that a
+	// node does not take.
 	ErrInvalid = errors.New("invalid specification")
-	// ErrTaken means that a VMID belongs to a VM of another name.
+	// ErrTaken reports a VMID that belongs to a VM of another name.
 	ErrTaken = errors.New("VMID is taken")
-	// ErrBlocked means that a check found a reason not to begin.
+	// ErrBlocked reports work that was not begun, because a check found that it
+	// would fail.
 	ErrBlocked = errors.New("blocked")
-	// ErrStale means that what a plan was made from has changed since.
+	// ErrStale reports a VM or mapping that changed after a plan was made.
 	ErrStale = errors.New("plan is stale")
-	// ErrDestructive means that a plan destroys something and nobody allowed it.
+	// ErrDestructive reports a plan that destroys something, which
+	// [ApplyOptions] did not allow.
 	ErrDestructive = errors.New("plan destroys data")
-	// ErrLeased means that another controller is switching the same VMs.
+	// ErrLeased reports another controller that is switching the same VMs.
 	ErrLeased = errors.New("another controller is at work")
 )
 
@@ -29,7 +32,7 @@ var (
 type InvalidError struct {
 	VMID  int    // 0 where it is not about one VM
 	Field string // the part of the VM, mostly a configuration key
-	Value string // what it says; empty where that is not the matter
+	Value string // what it says; empty where its value does not matter
 	Why   string // why it cannot be, and what to do
 }
 

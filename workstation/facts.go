@@ -56,10 +56,6 @@ type Facts struct {
 	permissions pve.Permissions
 }
 
-// A BackupJob is a scheduled backup that the node takes part in: its ID,
-// schedule, mode and VMs.
-type BackupJob = pve.BackupJob
-
 // VMFacts are what is known of one VM.
 type VMFacts struct {
 	ID      int
@@ -132,7 +128,7 @@ func (n *Node) Observe(ctx context.Context) (Facts, error) {
 		return o.tolerate("high availability", "Sys.Audit on /", err)
 	})
 	group.Go(func() (err error) {
-		f.Backups, err = n.pve.BackupJobs(ctx)
+		f.Backups, err = n.backups(ctx)
 		return o.tolerate("backup jobs", "Sys.Audit on /", err)
 	})
 	group.Go(func() (err error) {
@@ -152,7 +148,7 @@ func (n *Node) Observe(ctx context.Context) (Facts, error) {
 // settle adds what follows from several answers.
 func (f *Facts) settle(node string, guests []pve.Guest) {
 	f.Others = others(node, guests)
-	pve.FillPools(f.Backups, guests)
+	f.fillPools(guests)
 	f.doubtCommitted()
 }
 

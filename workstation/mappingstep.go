@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/proxstation/proxstation/gpu"
-	"github.com/proxstation/proxstation/internal/pve"
 )
 
 // PutMapping is the step that makes a PCI resource mapping, or corrects its
@@ -56,7 +55,7 @@ func (s PutMapping) apply(ctx context.Context, a *applier) error {
 	} else {
 		err = a.pve.UpdateMapping(ctx, s.Mapping)
 	}
-	if err != nil && !uncertain(err) && !errors.Is(err, pve.ErrExists) {
+	if err != nil && !uncertain(err) && !errors.Is(err, ErrExists) {
 		return err
 	}
 	done, lookErr := s.done(ctx, a)

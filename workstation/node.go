@@ -3,8 +3,10 @@ package workstation
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -17,36 +19,38 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// An Endpoint is where a node's API is and how to log in: URL, and Token or
-// Username and Password; RootCAs or Fingerprint for a certificate that the
-// system does not trust. It prints as its URL, never with its secrets.
-type Endpoint = pve.Endpoint
+// An Endpoint says where a node's API is and how to log in: with Token, or with
+// Username and Password. It prints as its URL, never with its secrets.
+type Endpoint struct {
+	// URL is the address of the node: "https://pve.example:8006".
+	URL string
+	// Token is an API token: "user@realm!id=secret".
+	Token string
+	// Username is an account with its realm: "root@pam".
+	Username string
+	Password string
+	// RootCAs verify the node's certificate; nil means the system's CAs.
+	RootCAs *x509.CertPool
+	// Fingerprint is the SHA-256 fingerprint of the node's certificate, as
+	// PVE's web interface prints it. If it is set, only this certificate is
+	// good.
+	Fingerprint string
+	// Transport replaces the network and the verification of the certificate,
+	// for tests; nil is the network.
+	Transport http.RoundTripper
+}
 
-// Errors of a node, to branch on with [errors.Is].
-var (
-	ErrNotFound   = pve.ErrNotFound   // no such VM, storage or task
-	ErrPermission = pve.ErrPermission // a privilege is missing
-	ErrLogin      = pve.ErrLogin      // the node refuses the login
-	ErrNotPVE     = pve.ErrNotPVE     // the endpoint is something else
-	ErrLocked     = pve.ErrLocked     // another task or a backup has the VM
-	ErrInUse      = pve.ErrInUse      // another VM has the PCI device
-	ErrNoAnswer   = pve.ErrNoAnswer   // the answer got lost: it may have had effect
-	ErrAgent      = pve.ErrAgent      // the guest agent does not answer
-)
+// String returns the URL without a password.
+func (e Endpoint) String() string { return pve.Endpoint(e).String() }
 
-type (
-	// A TaskError is a task that PVE began and that failed: its UPID, PVE's
-	// last words and the end of its log.
-	TaskError = pve.TaskError
-	// A RequestError is a refusal of the node: method, path, status and PVE's
-	// message.
-	RequestError = pve.Error
-	// A CertificateError says that the node's certificate cannot be trusted,
-	// with the fingerprint that was seen.
-	CertificateError = pve.CertificateError
-)
+// GoString returns what String does, so that %#v shows no secret either.
+func (e Endpoint) GoString() string { return e.String() }
 
-// ErrNoNode means that the cluster has no node of that name.
+// MarshalText returns what String does, so that JSON and logs show no secret
+// either.
+func (e Endpoint) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
+
+// ErrNoNode reports a node that the cluster does not have.
 var ErrNoNode = errors.New("no such node")
 
 // A Node is one PVE node. It is safe for concurrent use.
@@ -77,28 +81,34 @@ type Options struct {
 // 403, takes a 595 with data for success, and with a password logs in at most
 // once an hour, also when the node no longer takes its ticket.
 func Open(client *proxmox.Client, node string, opts *Options) *Node {
+	return open(pve.New(client, node), node, opts)
+}
+
+func open(client *pve.Client, node string, opts *Options) *Node {
 	if opts == nil {
 		opts = &Options{}
 	}
-	host, _ := os.Hostname() // without a name the rest has to do
-	return &Node{name: node, pve: pve.New(client, node), opts: *opts, owner: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:4])}
+	client.Explain = explain
+	host, _ := os.Hostname() // without it, process and chance tell owners apart
+	return &Node{name: node, pve: client, opts: *opts, owner: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:4])}
 }
 
 // Connect logs in to an endpoint and returns its node. The node's name may be
-// empty where there is only one. TLS is verified, by the system's CAs, by
+// empty if the cluster has only one. TLS is verified, by the system's CAs, by
 // RootCAs, or by Fingerprint.
 //
-// The errors are [CertificateError], and those that match [ErrNotPVE],
-// [ErrLogin] and [ErrNoNode].
+// The errors are [CertificateError], and those that match [ErrInvalid] for an
+// endpoint that cannot be used, [ErrNotPVE], [ErrLogin] and [ErrNoNode].
 func Connect(ctx context.Context, e Endpoint, node string, opts *Options) (*Node, error) {
-	client, err := pve.Dial(e)
+	client, err := pve.Dial(pve.Endpoint(e))
 	if err != nil {
+		return nil, explain(err)
+	}
+	client.Explain = explain
+	if _, err := client.Probe(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := pve.Probe(ctx, client); err != nil {
-		return nil, err
-	}
-	names, err := pve.New(client, "").Nodes(ctx)
+	names, err := client.Nodes(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +118,7 @@ func Connect(ctx context.Context, e Endpoint, node string, opts *Options) (*Node
 	if !slices.Contains(names, node) {
 		return nil, fmt.Errorf("workstation: %w: %q is not among the nodes %s", ErrNoNode, node, strings.Join(names, ", "))
 	}
-	n := Open(client, node, opts)
+	n := open(client.On(node), node, opts)
 	if n.opts.RootTicket == proxstation.Unknown {
 		n.opts.RootTicket = proxstation.AnswerOf(e.Token == "" && e.Username == "root@pam")
 	}

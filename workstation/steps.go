@@ -75,7 +75,7 @@ func (s CreateVM) apply(ctx context.Context, a *applier) error {
 func (s CreateVM) done(ctx context.Context, a *applier) (bool, error) {
 	config, err := a.current(ctx, s.VMID)
 	switch {
-	case errors.Is(err, pve.ErrNotFound):
+	case errors.Is(err, ErrNotFound):
 		return false, nil
 	case err != nil:
 		return false, err

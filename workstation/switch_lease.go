@@ -39,7 +39,7 @@ func (s *switching) acquire(ctx context.Context) error {
 				watched, since = other.lease, time.Now()
 				s.enter(PhaseLease, s.place(), other.lease.String())
 			}
-		case !errors.Is(err, pve.ErrStale) && !errors.Is(err, ErrLocked) && !uncertain(err) || tries >= leaseTries:
+		case !errors.Is(err, ErrStale) && !errors.Is(err, ErrLocked) && !uncertain(err) || tries >= leaseTries:
 			return fmt.Errorf("workstation: taking the lease on VM %d: %w", s.place(), err)
 		case errors.Is(err, ErrLocked) && tries == 0: // what has it may be in the way of all else too
 			if _, err := s.check(ctx); errors.Is(err, ErrBlocked) {
@@ -129,7 +129,7 @@ func (s *switching) renewNow(ctx context.Context, phase Phase, lasts time.Durati
 	}
 	lease.Phase, lease.TTL, lease.From = phase, lasts+leaseSlack, s.from
 	err = s.write(ctx, config, lease)
-	if errors.Is(err, pve.ErrStale) || errors.Is(err, ErrLocked) {
+	if errors.Is(err, ErrStale) || errors.Is(err, ErrLocked) {
 		return false, nil // somebody edited it, or a task has it: again
 	}
 	return err == nil, err
@@ -174,7 +174,7 @@ func (s *switching) release(ctx context.Context) error {
 			change.Delete = []string{"description"}
 		}
 		err = s.node.pve.SetConfig(ctx, s.place(), change)
-		if errors.Is(err, pve.ErrStale) || errors.Is(err, ErrLocked) {
+		if errors.Is(err, ErrStale) || errors.Is(err, ErrLocked) {
 			return false, nil
 		}
 		return err == nil, err

@@ -2,19 +2,16 @@ package workstation
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-var errDeadline = errors.New("it took too long")
-
 // until asks again, once a second, until done says so or the time is up.
 // Requests that got no answer are asked again.
 func (s *switching) until(ctx context.Context, limit time.Duration, done func(context.Context) (bool, error)) error {
-	inner, cancel := context.WithTimeoutCause(ctx, limit, errDeadline)
+	inner, cancel := context.WithTimeoutCause(ctx, limit, ErrTimeout)
 	defer cancel()
 	for {
 		yes, err := done(inner)
@@ -32,7 +29,7 @@ func (s *switching) until(ctx context.Context, limit time.Duration, done func(co
 
 // wait waits for a task, but not longer than its phase may take.
 func (s *switching) wait(ctx context.Context, id int, task pve.UPID, limit time.Duration) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, errDeadline)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, ErrTimeout)
 	defer cancel()
 	_, err := s.node.pve.Wait(ctx, task, func(p pve.TaskProgress) {
 		s.say(id, fmt.Sprintf("%s for %s", p.UPID.Type(), p.Elapsed.Round(time.Second)))

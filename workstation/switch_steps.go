@@ -13,9 +13,17 @@ import (
 var (
 	// errUnhealthy marks a card that must not be given to anybody.
 	errUnhealthy = errors.New("the card is not healthy")
-	errGone      = errors.New("is not running any more")
-	errNotUp     = errors.New("the guest is not up in time")
+	errGone      = fmt.Errorf("is %w any more", ErrNotRunning)
+	errNotUp     = lateError("the guest is not up in time")
 )
+
+// A lateError says what was not done in time.
+type lateError string
+
+func (e lateError) Error() string { return string(e) }
+
+// Is makes the error match [ErrTimeout].
+func (e lateError) Is(target error) bool { return target == ErrTimeout }
 
 // healthy asks the caller's check of the card, where there is one.
 func (s *switching) healthy(ctx context.Context) error {
@@ -127,7 +135,7 @@ func (s *switching) awaitUp(ctx context.Context) error {
 		}
 		return err == nil, nil
 	})
-	if errors.Is(err, errDeadline) && last != nil {
+	if errors.Is(err, ErrTimeout) && last != nil {
 		return fmt.Errorf("%w: %w", errNotUp, last)
 	}
 	return err

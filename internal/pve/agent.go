@@ -108,7 +108,7 @@ func (c *Client) askAgent(ctx context.Context, vmid int, command string, result 
 	}
 	var refused struct{ Error struct{ Desc string } }
 	if json.Unmarshal(answer.Result, &refused) == nil && refused.Error.Desc != "" {
-		return &Error{Method: "GET", Path: path, Status: 500, Message: "Agent error: " + refused.Error.Desc}
+		return c.explain(&Error{Method: "GET", Path: path, Status: 500, Message: "Agent error: " + refused.Error.Desc})
 	}
 	if err := json.Unmarshal(answer.Result, result); err != nil {
 		return fmt.Errorf("pve: GET %s: unexpected answer: %w", path, err)

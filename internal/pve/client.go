@@ -16,21 +16,41 @@ import (
 
 // A Client speaks to one node. It is safe for concurrent use.
 type Client struct {
+	// Explain returns the error that a caller of the client gets for an error
+	// of this package: workstation makes its own types of ours. Nil returns
+	// the error as it is.
+	Explain func(error) error
+
 	api  *proxmox.Client
 	node string
-	// One request alone is the first: with a password go-proxmox logs in at
-	// it, and fails those that are under way beside it.
+	// The first request goes alone: with a password go-proxmox logs in at it,
+	// and fails the requests that are under way beside it.
 	first chan struct{}
-	ready atomic.Bool
+	ready *atomic.Bool
 }
 
 // answerTime is how long a request may take. A node's own proxy gives up after
 // 30 seconds (pve-http-server PVE/APIServer/AnyEvent.pm, proxy_request).
 const answerTime = time.Minute
 
-// New returns a client for a node.
+// New returns a client for a node that is reached with the caller's client.
 func New(api *proxmox.Client, node string) *Client {
-	return &Client{api: api, node: node, first: make(chan struct{}, 1)}
+	return &Client{api: api, node: node, first: make(chan struct{}, 1), ready: new(atomic.Bool)}
+}
+
+// On returns the same client for another node of the cluster.
+func (c *Client) On(node string) *Client {
+	other := *c
+	other.node = node
+	return &other
+}
+
+// explain is the one place that errors pass on their way to a caller.
+func (c *Client) explain(err error) error {
+	if err == nil || c.Explain == nil {
+		return err
+	}
+	return c.Explain(err)
 }
 
 // raw takes any data, and tells an answer without data from one with null.
@@ -61,7 +81,7 @@ func (c *Client) call(ctx context.Context, method, path string, params any, v an
 		if ctx.Err() != nil {
 			return fmt.Errorf("pve: %s %s: %w", method, path, context.Cause(ctx))
 		}
-		return wrap(method, path, err)
+		return c.explain(wrap(method, path, err))
 	}
 	if v == nil || !answer.there {
 		return nil

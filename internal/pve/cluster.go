@@ -4,45 +4,25 @@ import (
 	"cmp"
 	"context"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 )
 
-// A BackupJob is a scheduled backup that this node takes part in.
+// A BackupJob is a scheduled backup that this node takes part in. The fields are
+// those of workstation.BackupJob.
 type BackupJob struct {
 	ID       string
 	Schedule string // a calendar event: "02:00"
 	Mode     string // "snapshot", "suspend" or "stop"
 	Enabled  bool
-	// Pool is the resource pool that it is for, empty for none. VMs are those
-	// that it names or, as far as the login may see them, those of its pool.
-	Pool string
-	VMs  []int
-	// All says that it is for all VMs but those of Exclude.
-	All     bool
-	Exclude []int
-}
-
-// FillPools gives jobs that are for a pool the VMs of it.
-func FillPools(jobs []BackupJob, guests []Guest) {
-	for i, job := range jobs {
-		for _, g := range guests {
-			if job.Pool != "" && g.Pool == job.Pool {
-				jobs[i].VMs = append(jobs[i].VMs, g.VMID)
-			}
-		}
-	}
-}
-
-// Includes reports whether the job is for a VM (pve-manager PVE/VZDump.pm,
-// get_included_guests).
-func (j BackupJob) Includes(vmid int) bool {
-	return slices.Contains(j.VMs, vmid) || j.All && !slices.Contains(j.Exclude, vmid)
+	Pool     string // the resource pool that the job names, empty for none
+	VMs      []int  // the VMs that the job names; those of its pool are not read here
+	All      bool   // the job is for all VMs but those of Exclude
+	Exclude  []int
 }
 
 // BackupJobs returns the cluster's scheduled backups, without those that are
-// for other nodes only, and without the VMs of pools, which [FillPools] adds.
+// for other nodes only.
 func (c *Client) BackupJobs(ctx context.Context) ([]BackupJob, error) {
 	var entries []struct {
 		ID, Schedule, Mode, VMID, Exclude, Pool, Node string

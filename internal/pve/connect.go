@@ -18,68 +18,64 @@ import (
 	"github.com/luthermonson/go-proxmox"
 )
 
-// An Endpoint is where a node's API is and how to log in. Either Token, or
-// Username and Password.
+// An Endpoint says where a node's API is and how to log in, with a token or
+// with a user name and a password. The fields are those of workstation.Endpoint.
 type Endpoint struct {
-	// URL is the address of the node: "https://pve.example:8006".
-	URL string
-	// Token is an API token: "user@realm!id=secret".
-	Token string
-	// Username is an account with its realm: "root@pam".
-	Username string
-	Password string
-	// RootCAs verify the node's certificate; nil means the system's.
-	RootCAs *x509.CertPool
-	// Fingerprint is the SHA-256 fingerprint of the node's certificate, as
-	// PVE's web interface shows it. With it, exactly this certificate is good.
-	Fingerprint string
-	// Transport replaces the network, for tests; nil is the network.
-	Transport http.RoundTripper
+	URL         string
+	Token       string // "user@realm!id=secret"
+	Username    string // "root@pam"
+	Password    string
+	RootCAs     *x509.CertPool    // nil means the system's
+	Fingerprint string            // of the node's certificate, SHA-256
+	Transport   http.RoundTripper // in place of the network
 }
 
 // String returns the URL and nothing that is secret.
 func (e Endpoint) String() string {
 	u, err := url.Parse(e.URL)
-	if err != nil || u.Host == "" { // what is in it may be a password
-		return "an address that is none"
+	if err != nil || u.Host == "" { // there may be a password in it
+		return "not a valid address"
 	}
 	return u.Redacted()
 }
 
-// GoString returns what String does, so that %#v shows no secret either.
-func (e Endpoint) GoString() string { return e.String() }
+// An inputError reports an endpoint that cannot be used.
+type inputError string
 
-// MarshalText returns what String does, so that JSON and logs show no secret
-// either.
-func (e Endpoint) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
+// Error implements error.
+func (e inputError) Error() string { return "pve: " + string(e) }
 
-// A CertificateError says that the node's certificate cannot be trusted.
+// Is makes the error match [ErrInvalid].
+func (e inputError) Is(target error) bool { return target == ErrInvalid }
+
+// A CertificateError reports a node whose certificate cannot be trusted.
 type CertificateError struct {
 	Host        string
-	Fingerprint string // SHA-256 of the certificate that was shown
+	Fingerprint string // SHA-256 of the certificate that the node showed
+	Why         string // what the verification says
 	cause       error
 }
 
 // Error implements error.
 func (e *CertificateError) Error() string {
-	return fmt.Sprintf("pve: the certificate of %s cannot be verified (%v): give the CA of the node (/etc/pve/pve-root-ca.pem), or, "+
-		"after comparing it with the one in PVE's web interface (node, Certificates), the fingerprint %s", e.Host, e.cause, e.Fingerprint)
+	return fmt.Sprintf("pve: the certificate of %s cannot be verified (%s): give the CA of the node (/etc/pve/pve-root-ca.pem), or, "+
+		"after comparing it with the one in PVE's web interface (node, Certificates), the fingerprint %s", e.Host, e.Why, e.Fingerprint)
 }
 
-// Unwrap returns the verifier's reason.
+// Unwrap returns the verifier's error.
 func (e *CertificateError) Unwrap() error { return e.cause }
 
-// Dial returns a client of the endpoint. It makes no request.
-func Dial(e Endpoint) (*proxmox.Client, error) {
+// Dial returns a client of the endpoint that names no node yet. It makes no
+// request. The errors match [ErrInvalid].
+func Dial(e Endpoint) (*Client, error) {
 	u, err := url.Parse(strings.TrimSuffix(strings.TrimSuffix(e.URL, "/"), "/api2/json"))
-	if err != nil || u.Host == "" {
-		return nil, fmt.Errorf("pve: endpoint %q: want https://HOST:8006", e)
-	}
-	if u.Scheme != "https" {
-		return nil, fmt.Errorf("pve: endpoint %q: want https, because the login must not be readable on the way", e)
-	}
-	if u.User != nil {
-		return nil, fmt.Errorf("pve: endpoint %q: a user and a password belong into Username and Password", e)
+	switch {
+	case err != nil || u.Host == "":
+		return nil, inputError(fmt.Sprintf("endpoint %q: want https://HOST:8006", e))
+	case u.Scheme != "https":
+		return nil, inputError(fmt.Sprintf("endpoint %q: want https, because the login must not be readable on the way", e))
+	case u.User != nil:
+		return nil, inputError(fmt.Sprintf("endpoint %q: a user and a password belong into Username and Password", e))
 	}
 	transport := e.Transport
 	if transport == nil {
@@ -94,21 +90,23 @@ func Dial(e Endpoint) (*proxmox.Client, error) {
 	case isToken && strings.Contains(id, "!"):
 		options = append(options, proxmox.WithAPIToken(id, secret))
 	case e.Token != "":
-		return nil, errors.New("pve: the API token is not of the form USER@REALM!ID=SECRET")
+		return nil, inputError("the API token is not of the form USER@REALM!ID=SECRET")
 	case e.Username != "" && e.Password != "":
 		transport = &login{base: transport, address: address, username: e.Username, password: e.Password, turn: make(chan struct{}, 1)}
 	default:
-		return nil, errors.New("pve: no login: give an API token, or a user name and a password")
+		return nil, inputError("no login: give an API token, or a user name and a password")
 	}
 	options = append(options, proxmox.WithHTTPClient(&http.Client{Transport: Transport(transport)}))
-	return proxmox.NewClient(address, options...), nil
+	c := New(proxmox.NewClient(address, options...), "")
+	c.ready.Store(true) // a token needs no login, and ours can be asked for by many requests at once
+	return c, nil
 }
 
 // verifying returns a transport that verifies the node by CA or fingerprint.
 func verifying(host string, e Endpoint) (http.RoundTripper, error) {
 	want, err := hex.DecodeString(strings.ReplaceAll(e.Fingerprint, ":", ""))
 	if err != nil || len(want) != 0 && len(want) != sha256.Size {
-		return nil, fmt.Errorf("pve: fingerprint %q: want the 32 bytes of a SHA-256 in hexadecimal", e.Fingerprint)
+		return nil, inputError(fmt.Sprintf("fingerprint %q: want the 32 bytes of a SHA-256 in hexadecimal", e.Fingerprint))
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 16 // what is read at once is asked again on the same connections
@@ -126,7 +124,7 @@ func verify(host string, want []byte, roots *x509.CertPool, state tls.Connection
 		if bytes.Equal(want, seen[:]) {
 			return nil
 		}
-		problem.cause = errors.New("its fingerprint is another")
+		problem.Why = "its fingerprint is another"
 		return problem
 	}
 	options := x509.VerifyOptions{Roots: roots, DNSName: host, Intermediates: x509.NewCertPool()}
@@ -134,6 +132,7 @@ func verify(host string, want []byte, roots *x509.CertPool, state tls.Connection
 		options.Intermediates.AddCert(certificate)
 	}
 	if _, problem.cause = leaf.Verify(options); problem.cause != nil {
+		problem.Why = problem.cause.Error()
 		return problem
 	}
 	return nil
@@ -170,25 +169,24 @@ func (f faithful) RoundTrip(r *http.Request) (*http.Response, error) {
 // Probe asks for the version, which everybody who is logged in may know, and
 // explains what is in the way: the certificate, the login, or that the
 // endpoint is something else.
-func Probe(ctx context.Context, api *proxmox.Client) (release string, err error) {
+func (c *Client) Probe(ctx context.Context) (release string, err error) {
 	var version struct {
 		Version, Release string
 	}
-	c := New(api, "")
 	err = c.get(ctx, "/version", nil, &version)
 	var certificate *CertificateError
 	switch {
 	case errors.As(err, &certificate):
-		return "", certificate
+		return "", c.explain(certificate)
 	case errors.Is(err, proxmox.ErrNotAuthorized), errors.Is(err, ErrPermission), errors.Is(err, ErrLogin):
-		return "", fmt.Errorf("pve: the node refuses the login: %w", ErrLogin)
+		return "", c.explain(fmt.Errorf("pve: the node refuses the login: %w", ErrLogin))
 	case err == nil && version.Release == "":
-		return "", fmt.Errorf("pve: %w", ErrNotPVE)
+		return "", c.explain(fmt.Errorf("pve: %w", ErrNotPVE))
 	}
 	var syntax *json.SyntaxError
 	var status *Error
 	if errors.As(err, &syntax) || errors.As(err, &status) && (status.Status == 404 || status.Status == 405) {
-		return "", fmt.Errorf("pve: %w: %w", ErrNotPVE, err)
+		return "", c.explain(fmt.Errorf("pve: %w: %w", ErrNotPVE, err))
 	}
 	return version.Version, err
 }

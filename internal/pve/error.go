@@ -28,27 +28,24 @@ var (
 	ErrTimeout    = errors.New("the guest did not shut down in time")  //
 )
 
-// An Error is a refusal of a node.
+// An Error is a request that did not do what it was made for: the node refused
+// it, or gave no answer.
 type Error struct {
 	Method, Path string
 	Status       int    // 0 where there was no answer
-	Message      string // PVE's words
+	Message      string // PVE's words, or the HTTP client's where there was no answer
 	cause        error
 }
 
 // Error implements error.
 func (e *Error) Error() string {
-	message := e.Message
-	if message == "" && e.cause != nil {
-		message = e.cause.Error()
-	}
 	if e.Status == 0 {
-		return fmt.Sprintf("pve: %s %s: %s", e.Method, e.Path, message)
+		return fmt.Sprintf("pve: %s %s: %s", e.Method, e.Path, e.Message)
 	}
-	return fmt.Sprintf("pve: %s %s: %d %s", e.Method, e.Path, e.Status, message)
+	return fmt.Sprintf("pve: %s %s: %d %s", e.Method, e.Path, e.Status, e.Message)
 }
 
-// Unwrap returns what the HTTP client said, if that was it.
+// Unwrap returns the HTTP client's error where there was no answer.
 func (e *Error) Unwrap() error { return e.cause }
 
 // Is makes the error match the sentinels by status and message.
@@ -117,7 +114,7 @@ func wrap(method, path string, err error) error {
 	case badRequest.MatchString(text):
 		e.Status, e.Message = 400, badRequest.FindStringSubmatch(text)[1]
 	default:
-		e.cause = err
+		e.Message, e.cause = text, err
 	}
 	return e
 }

@@ -22,11 +22,11 @@ import (
 // own sessions.
 func ours(t *testing.T, sim *pvetest.Node) *pve.Client {
 	t.Helper()
-	api, err := pve.Dial(pve.Endpoint{URL: sim.URL(), Username: "root@pam", Password: "secret", Transport: sim.Transport()})
+	c, err := pve.Dial(pve.Endpoint{URL: sim.URL(), Username: "root@pam", Password: "secret", Transport: sim.Transport()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pve.New(api, "pve")
+	return c.On("pve")
 }
 
 func theirs(_ *testing.T, sim *pvetest.Node) *pve.Client {
@@ -126,11 +126,11 @@ func TestLoginThatFails(t *testing.T) {
 		"no ticket":         {answer(200, `{"data":{}}`), pve.ErrNotPVE},
 		"a node in between": {answer(595, "Connection refused"), pve.ErrNoAnswer},
 	} {
-		api, err := pve.Dial(pve.Endpoint{URL: "https://pve:8006", Username: "root@pam", Password: "wrong", Transport: test.transport})
+		c, err := pve.Dial(pve.Endpoint{URL: "https://pve:8006", Username: "root@pam", Password: "wrong", Transport: test.transport})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := pve.Probe(t.Context(), api); !errors.Is(err, test.is) || strings.Contains(err.Error(), "wrong") {
+		if _, err := c.Probe(t.Context()); !errors.Is(err, test.is) || strings.Contains(err.Error(), "wrong") {
 			t.Errorf("%s: %v, want %v", name, err, test.is)
 		}
 	}

@@ -116,7 +116,7 @@ func (c *Client) ended(ctx context.Context, task UPID, exit string) (TaskResult,
 		return TaskResult{Warnings: max(warnings, 1)}, nil
 	}
 	lines, _ := c.log(ctx, task, 0) // the exit says why; the log only more
-	return TaskResult{}, &TaskError{UPID: task, Exit: macos.HideOSK(exit), Log: lines[max(0, len(lines)-10):]}
+	return TaskResult{}, c.explain(&TaskError{UPID: task, Exit: macos.HideOSK(exit), Log: lines[max(0, len(lines)-10):]})
 }
 
 // newLine returns the last line of the log if there are more than before.

@@ -2,7 +2,6 @@ package pve
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -75,9 +74,9 @@ func (c *Client) Upload(ctx context.Context, f File, content io.Reader, size int
 	case ctx.Err() != nil:
 		return "", fmt.Errorf("pve: POST %s: %w", path, context.Cause(ctx))
 	case err != nil:
-		return "", wrap("POST", path, err)
-	case task == "": // as go-proxmox takes a refusal for success
-		return "", &Error{Method: "POST", Path: path, cause: errors.New("the answer names no task")}
+		return "", c.explain(wrap("POST", path, err))
+	case task == "": // go-proxmox takes a refusal for success
+		return "", c.explain(&Error{Method: "POST", Path: path, Message: "the answer names no task"})
 	}
 	return task, nil
 }

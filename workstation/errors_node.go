@@ -1,0 +1,164 @@
+package workstation
+
+import (
+	"errors"
+
+	"github.com/proxstation/proxstation/internal/pve"
+)
+
+// Errors of a node, to branch on with [errors.Is]. The errors that match them
+// are a [RequestError] or a [TaskError], with PVE's words. [ErrInvalid] and
+// [ErrStale] match a node's errors too: parameters that PVE does not take, and
+// a configuration that changed before the write arrived.
+var (
+	// ErrNotFound reports a VM, storage, volume, mapping or task that does not
+	// exist.
+	ErrNotFound = errors.New("not found")
+	// ErrExists reports a VMID, mapping or file that exists already.
+	ErrExists = errors.New("exists already")
+	// ErrPermission reports a privilege that the login lacks, or a setting that
+	// only root@pam may change.
+	ErrPermission = errors.New("permission denied")
+	// ErrLogin reports a login that the node refuses.
+	ErrLogin = errors.New("not logged in")
+	// ErrNotPVE reports an endpoint that is not the API of a PVE node.
+	ErrNotPVE = errors.New("the endpoint is not a Proxmox VE API")
+	// ErrLocked reports a VM whose configuration a task or a backup holds.
+	ErrLocked = errors.New("locked")
+	// ErrInUse reports a PCI device that another VM has.
+	ErrInUse = errors.New("PCI device in use")
+	// ErrNotRunning reports a VM that is not running.
+	ErrNotRunning = errors.New("not running")
+	// ErrAgent reports a guest agent that is not configured or does not answer.
+	ErrAgent = errors.New("guest agent does not answer")
+	// ErrNoAnswer reports a request without a usable answer. The request may
+	// have had effect.
+	ErrNoAnswer = errors.New("no answer: it may have had effect")
+	// ErrTimeout reports work that was not done in the time it was given: a
+	// guest that did not shut down or come up, a command that has not ended.
+	ErrTimeout = errors.New("it took too long")
+)
+
+// meanings relates our sentinels to those of internal/pve.
+var meanings = map[error]error{
+	ErrNotFound: pve.ErrNotFound, ErrExists: pve.ErrExists, ErrPermission: pve.ErrPermission, ErrLogin: pve.ErrLogin, ErrNotPVE: pve.ErrNotPVE,
+	ErrLocked: pve.ErrLocked, ErrInUse: pve.ErrInUse, ErrNotRunning: pve.ErrNotRunning, ErrAgent: pve.ErrAgent, ErrNoAnswer: pve.ErrNoAnswer,
+	ErrTimeout: pve.ErrTimeout, ErrStale: pve.ErrStale, ErrInvalid: pve.ErrInvalid,
+}
+
+// means reports whether an error of internal/pve means one of our sentinels.
+func means(err, sentinel error) bool {
+	meaning, ours := meanings[sentinel]
+	return ours && errors.Is(err, meaning)
+}
+
+// A RequestError is a request that did not do what it was made for: the node
+// refused it, or gave no answer. It matches the sentinels by status and message.
+type RequestError struct {
+	// Method and Path are those of the request, the path without the API's
+	// prefix: "GET", "/nodes/pve/qemu/140/config".
+	Method, Path string
+	// Status is the HTTP status of the answer, 0 where there was no answer.
+	Status int
+	// Message holds PVE's words, or those of the HTTP client where there was no
+	// answer.
+	Message string
+
+	cause error
+}
+
+// Error implements error.
+func (e *RequestError) Error() string { return e.plain().Error() }
+
+// Is makes the error match the sentinels.
+func (e *RequestError) Is(target error) bool {
+	return means(e.plain(), target) || means(e.cause, target) // go-proxmox's one error for 401 and 403 is in the cause
+}
+
+// Unwrap returns what lies below: a [CertificateError], or an error of the HTTP
+// client.
+func (e *RequestError) Unwrap() error { return e.cause }
+
+func (e *RequestError) plain() error {
+	return &pve.Error{Method: e.Method, Path: e.Path, Status: e.Status, Message: e.Message}
+}
+
+// A TaskError is a task that PVE began and that failed. It matches the
+// sentinels by PVE's words.
+type TaskError struct {
+	// UPID is PVE's name of the task, under which the node keeps its log.
+	UPID string
+	// Exit is the last thing the task said.
+	Exit string
+	// Log holds the last lines of the task's log, at most ten.
+	Log []string
+
+	cause error
+}
+
+// Error implements error.
+func (e *TaskError) Error() string { return e.plain().Error() }
+
+// Is makes the error match the sentinels.
+func (e *TaskError) Is(target error) bool { return means(e.plain(), target) }
+
+// Unwrap returns the error that this one was made from.
+func (e *TaskError) Unwrap() error { return e.cause }
+
+// Type returns what the task did: "qmstart". It is empty if the UPID is not
+// valid.
+func (e *TaskError) Type() string { return pve.UPID(e.UPID).Type() }
+
+// VMID returns the VM that the task was about, 0 if it was not about a VM.
+func (e *TaskError) VMID() int { return pve.UPID(e.UPID).VMID() }
+
+func (e *TaskError) plain() error {
+	return &pve.TaskError{UPID: pve.UPID(e.UPID), Exit: e.Exit, Log: e.Log}
+}
+
+// A CertificateError reports a node whose certificate cannot be trusted.
+type CertificateError struct {
+	// Host is the name or address that the certificate is not good for.
+	Host string
+	// Fingerprint is the SHA-256 fingerprint of the certificate that the node
+	// showed, as PVE's web interface prints it.
+	Fingerprint string
+	// Why is what the verification says.
+	Why string
+
+	cause error
+}
+
+// Error implements error.
+func (e *CertificateError) Error() string {
+	return (&pve.CertificateError{Host: e.Host, Fingerprint: e.Fingerprint, Why: e.Why}).Error()
+}
+
+// Unwrap returns the verifier's error.
+func (e *CertificateError) Unwrap() error { return e.cause }
+
+// A nodeError gives any other error of internal/pve our sentinels.
+type nodeError struct{ error }
+
+func (e nodeError) Is(target error) bool { return means(e.error, target) }
+
+func (e nodeError) Unwrap() error { return e.error }
+
+// explain makes an error of internal/pve one of this package. Every error of a
+// node comes through here.
+func explain(err error) error {
+	switch e := err.(type) { //nolint:errorlint // internal/pve hands over what it made, not what wraps it
+	case *pve.Error:
+		public := &RequestError{Method: e.Method, Path: e.Path, Status: e.Status, Message: e.Message, cause: e}
+		var shown *pve.CertificateError
+		if errors.As(e, &shown) {
+			public.cause = &CertificateError{Host: shown.Host, Fingerprint: shown.Fingerprint, Why: shown.Why, cause: e}
+		}
+		return public
+	case *pve.TaskError:
+		return &TaskError{UPID: string(e.UPID), Exit: e.Exit, Log: e.Log, cause: e}
+	case *pve.CertificateError:
+		return &CertificateError{Host: e.Host, Fingerprint: e.Fingerprint, Why: e.Why, cause: e}
+	}
+	return nodeError{err}
+}
