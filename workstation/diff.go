@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
@@ -99,13 +98,6 @@ func (d *differ) vm(vm VM) {
 	d.change(vm, have)
 }
 
-func (d *differ) checkLock(v VMFacts) {
-	if v.Lock != "" {
-		d.find(proxstation.Finding{ID: "workstation.locked", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d", v.ID), Seen: "lock: " + v.Lock,
-			Why: "PVE refuses changes while it is locked", Fix: "wait for the " + v.Lock + " to end; if it died, qm unlock"})
-	}
-}
-
 // change plans what differs on a VM that exists.
 func (d *differ) change(vm VM, have VMFacts) {
 	want, notes := d.wanted(vm, have.Config)
@@ -140,34 +132,5 @@ func (d *differ) changes(steps []ChangeVM, have VMFacts) {
 		step = step.hideOSK()
 		step.noteLater(have)
 		d.plan.Steps = append(d.plan.Steps, step)
-	}
-}
-
-func (d *differ) checkMemory(vm VM, memory string) {
-	size, err := storage.ParseSize(memory + "M")
-	if err == nil && d.facts.MemoryTotal > 0 && size > d.facts.MemoryTotal {
-		d.problems.add(vm, "memory", memory, "the host has only "+d.facts.MemoryTotal.Human())
-	}
-}
-
-// privileges says which steps the login may not do.
-func (d *differ) privileges() {
-	for _, step := range d.plan.Steps {
-		c := step.Change()
-		var missing []string
-		for _, p := range c.Needs {
-			if d.facts.permissions != nil && !d.facts.allows(p) && d.facts.RootTicket != proxstation.Yes {
-				missing = append(missing, p.String())
-			}
-		}
-		if len(missing) > 0 {
-			d.find(proxstation.Finding{ID: "workstation.privilege", Severity: proxstation.Blocker, Subject: c.Object, Seen: "the login lacks " + strings.Join(missing, ", "),
-				Why: "PVE would refuse this step", Fix: "add them to the login's role (PVE manual, User Management)"})
-		}
-		if len(c.RootTicket) > 0 && d.facts.RootTicket == proxstation.No {
-			d.find(proxstation.Finding{ID: "workstation.root-only", Severity: proxstation.Blocker, Subject: c.Object, Seen: strings.Join(c.RootTicket, ", "),
-				Why: "PVE lets only root@pam set them, logged in with a password; no API token may",
-				Fix: "log in as root@pam with a password, or use a resource mapping instead of an address"})
-		}
 	}
 }

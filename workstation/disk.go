@@ -76,3 +76,10 @@ func (s Spec) withPurposes() Spec {
 	}
 	return s
 }
+
+// CloudInitDrive is the Volume of a [Disk] that is the drive of cloud-init: PVE
+// makes it, 4 MiB on a storage for disks, and writes it anew from the
+// configuration at every start (PVE manual, Cloud-Init Support).
+const CloudInitDrive = "cloudinit"
+
+func (d Disk) cloudInit() bool { return d.Volume == CloudInitDrive }

@@ -141,3 +141,33 @@ func (d *differ) newDisk(vm VM, disk Disk) (value, note string) {
 	drive, why := drive.Suit(disk.Slot, d.facts.Pools[i])
 	return drive.String(), strings.Join(slices.DeleteFunc([]string{choice.Why, why}, func(s string) bool { return s == "" }), "; ")
 }
+
+// drop plans that what must not be there goes from a configuration.
+func (s *ChangeVM) drop(absent []string, config map[string]string) {
+	for _, name := range absent {
+		key, property := qmconf.CutAbsent(name)
+		value, changes := s.Set[key]
+		if !changes {
+			value = config[key]
+		}
+		switch {
+		case !qmconf.Holds(map[string]string{key: value}, name) || value == "":
+		case property == "":
+			s.Delete, s.Have[key] = append(s.Delete, key), value
+		default:
+			s.Set[key], s.Have[key] = qmconf.Parse(key, value).Drop(property).Text(key), config[key]
+			s.Dropped = append(s.Dropped, name)
+		}
+	}
+}
+
+// checkNewCloudInit refuses a drive of cloud-init in place of a disk, and a
+// second one, which PVE refuses.
+func (d *differ) checkNewCloudInit(vm VM, slot string, have map[string]string) {
+	d.checkReplaced(vm, Disk{Slot: slot, Volume: CloudInitDrive}, have[slot])
+	for _, key := range slices.Sorted(maps.Keys(have)) {
+		if qmconf.IsSlot(key) && qmconf.IsCloudInit(have[key]) {
+			d.problems.add(vm, slot, "", "the VM has its drive of cloud-init at "+key)
+		}
+	}
+}

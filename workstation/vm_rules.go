@@ -5,17 +5,9 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/internal/qmconf"
-	"github.com/proxstation/proxstation/storage"
-)
-
-// What Windows 11 asks of a PC (Microsoft, Windows 11 specifications).
-const (
-	windows11Memory = 4 * storage.GiB
-	windows11Disk   = 64 * storage.GiB
 )
 
 // checkNumbers reports processors and memory that PVE would not take
@@ -55,25 +47,8 @@ func (vm VM) checkGuest(problems *problems) {
 	if err := gpu.CheckRules(values, vm.Config["machine"], vm.Config["vga"]); err != nil {
 		problems.add(vm, "hostpci", "", err.Error())
 	}
-	if vm.Guest != gpu.Windows11 {
-		return
-	}
-	if !vm.has("tpmstate0") {
-		problems.add(vm, "tpmstate0", "", "Windows 11 needs a TPM 2.0")
-	}
-	if vm.Config["bios"] != "ovmf" || !vm.has("efidisk0") {
-		problems.add(vm, "bios", vm.Config["bios"], "Windows 11 needs UEFI: bios ovmf and an EFI disk")
-	}
-	if !strings.Contains(vm.Config["machine"], "q35") {
-		problems.add(vm, "machine", vm.Config["machine"], "Windows 11 wants q35 for Secure Boot and PCIe")
-	}
-	if size, err := storage.ParseSize(vm.Config["memory"] + "M"); err != nil || size < windows11Memory {
-		problems.add(vm, "memory", vm.Config["memory"], "Windows 11 needs "+windows11Memory.Human())
-	}
-	for _, disk := range vm.Disks {
-		if disk.Purpose == storage.Boot && disk.Size < windows11Disk {
-			problems.add(vm, disk.Slot, disk.Size.String(), "Windows 11 needs "+windows11Disk.Human())
-		}
+	if vm.Guest == gpu.Windows11 {
+		vm.checkWindows(problems)
 	}
 }
 
@@ -85,4 +60,19 @@ func (vm VM) has(slot string) bool {
 		}
 	}
 	return false
+}
+
+// checkAbsent reports what is both wanted and absent, and drives.
+func (vm VM) checkAbsent(problems *problems) {
+	for _, name := range vm.Absent {
+		key, _ := qmconf.CutAbsent(name)
+		switch {
+		case qmconf.IsSlot(key):
+			problems.add(vm, name, "", "drives belong in Disks, so that none is dropped by accident")
+		case key == "name" || slices.Contains(noSettings, key):
+			problems.add(vm, name, "", "it is no setting that could go")
+		case qmconf.Holds(vm.Config, name):
+			problems.add(vm, name, "", "both wanted and absent")
+		}
+	}
 }

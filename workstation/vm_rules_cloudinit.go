@@ -6,39 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
-
-// CloudInitDrive is the Volume of a [Disk] that is the drive of cloud-init: PVE
-// makes it, 4 MiB on a storage for disks, and writes it anew from the
-// configuration at every start (PVE manual, Cloud-Init Support).
-const CloudInitDrive = "cloudinit"
-
-// passwordKey is the key that PVE tells as "**********" (qemu-server
-// PVE/API2/Qemu.pm).
-const passwordKey = "cipassword"
-
-// withPassword returns the values with the password among them, to send.
-func withPassword(values map[string]string, password proxstation.Secret) map[string]string {
-	if password.IsZero() {
-		return values
-	}
-	sent := map[string]string{passwordKey: password.Reveal()}
-	for key, value := range values {
-		sent[key] = value
-	}
-	return sent
-}
-
-func passwordLines(password proxstation.Secret) []Line {
-	if password.IsZero() {
-		return nil
-	}
-	return []Line{{Sign: Add, Key: passwordKey, Want: password.String()}}
-}
-
-func (d Disk) cloudInit() bool { return d.Volume == CloudInitDrive }
 
 // checkCloudInit reports what cloud-init could make nothing of.
 func (vm VM) checkCloudInit(problems *problems) {
@@ -75,17 +44,6 @@ func (vm VM) checkCloudInit(problems *problems) {
 	for i, key := range qmconf.SSHKeys(vm.Config["sshkeys"]) {
 		if why := qmconf.PublicKeyProblem(key); why != "" {
 			problems.add(vm, fmt.Sprintf("sshkeys, key %d", i+1), "", why)
-		}
-	}
-}
-
-// checkNewCloudInit refuses a drive of cloud-init in place of a disk, and a
-// second one, which PVE refuses.
-func (d *differ) checkNewCloudInit(vm VM, slot string, have map[string]string) {
-	d.checkReplaced(vm, Disk{Slot: slot, Volume: CloudInitDrive}, have[slot])
-	for _, key := range slices.Sorted(maps.Keys(have)) {
-		if qmconf.IsSlot(key) && qmconf.IsCloudInit(have[key]) {
-			d.problems.add(vm, slot, "", "the VM has its drive of cloud-init at "+key)
 		}
 	}
 }

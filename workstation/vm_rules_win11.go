@@ -1,0 +1,34 @@
+package workstation
+
+import (
+	"strings"
+
+	"github.com/proxstation/proxstation/storage"
+)
+
+// What Windows 11 asks of a PC (Microsoft, Windows 11 specifications).
+const (
+	windows11Memory = 4 * storage.GiB
+	windows11Disk   = 64 * storage.GiB
+)
+
+// checkWindows reports what Windows 11 would not run with.
+func (vm VM) checkWindows(problems *problems) {
+	if !vm.has("tpmstate0") {
+		problems.add(vm, "tpmstate0", "", "Windows 11 needs a TPM 2.0")
+	}
+	if vm.Config["bios"] != "ovmf" || !vm.has("efidisk0") {
+		problems.add(vm, "bios", vm.Config["bios"], "Windows 11 needs UEFI: bios ovmf and an EFI disk")
+	}
+	if !strings.Contains(vm.Config["machine"], "q35") {
+		problems.add(vm, "machine", vm.Config["machine"], "Windows 11 wants q35 for Secure Boot and PCIe")
+	}
+	if size, err := storage.ParseSize(vm.Config["memory"] + "M"); err != nil || size < windows11Memory {
+		problems.add(vm, "memory", vm.Config["memory"], "Windows 11 needs "+windows11Memory.Human())
+	}
+	for _, disk := range vm.Disks {
+		if disk.Purpose == storage.Boot && disk.Size < windows11Disk {
+			problems.add(vm, disk.Slot, disk.Size.String(), "Windows 11 needs "+windows11Disk.Human())
+		}
+	}
+}
