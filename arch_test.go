@@ -57,7 +57,7 @@ var arrows = map[string][]string{
 	// node, and no other package imports ghw.
 	"workstation/inventory":  {"", "iommu", "gpu", "storage", "github.com/jaypipes/ghw"},
 	"workstation/osxproxmox": {"", "gpu", "storage"},
-	"workstation/rustdesk":   {""},
+	"workstation/rustdesk":   {"", "github.com/pelletier/go-toml"}, // RustDesk's files are TOML
 	"workstation/recovery":   {},
 
 	// The embedded node must not share a parser with the code it tests.

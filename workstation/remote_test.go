@@ -19,7 +19,7 @@ import (
 func TestMoveToAnOwnRustDeskServer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		const key = "a-key-of-the-server"
+		const key = "OeVuKk5nlHiXp+APNn0Y3pC1Iwpwn44JGqrQCsWqmBw="
 		own := rustdesk.Config{Server: rustdesk.Server{ID: "rd.example", Relay: "rd.example", Key: proxstation.NewSecret(key)}}
 		host := pair()
 		host.Guests = map[int]pvetest.Guest{140: {Exec: func([]string, []byte) pvetest.Result {

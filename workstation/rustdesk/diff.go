@@ -32,11 +32,15 @@ func (c OptionChange) String() string {
 // Diff returns what has to change in a guest that has one configuration, so
 // that it has another, in the order of the options' names. Options in
 // have.Other that want does not name are left alone. A password in want is
-// always a change, the last one: what a guest has cannot be read.
+// always a change, the last one: the password that a guest has cannot be read.
+//
+// What [ParseFile] or [ReadConfig] returned is compared word for word, as the
+// script of a [Setup] compares it: an option that says the same in other words,
+// such as a direct-access-port of 21118, is a change for both.
 //
 // [PlanFor] does this for many guests.
 func Diff(have, want Config) []OptionChange {
-	from, to := have.options(), want.options()
+	from, to := have.found(), want.options()
 	var changes []OptionChange
 	for _, name := range slices.Sorted(maps.Keys(to)) {
 		if from[name] == to[name] {

@@ -12,7 +12,7 @@ import (
 func ExampleDiff() {
 	password := proxstation.NewSecret("a long permanent password")
 	today := rustdesk.Unattended(rustdesk.Server{}, password)
-	own := rustdesk.Server{ID: "id.home.example", Relay: "relay.home.example", Key: proxstation.NewSecret("OeVuKk5nlHiXp=")}
+	own := rustdesk.Server{ID: "id.home.example", Relay: "relay.home.example", Key: proxstation.NewSecret("OeVuKk5nlHiXp+APNn0Y3pC1Iwpwn44JGqrQCsWqmBw=")}
 	tomorrow := rustdesk.Unattended(own, proxstation.Secret{}) // the password stays
 
 	for _, change := range rustdesk.Diff(today, tomorrow) {
@@ -112,16 +112,33 @@ rustdesk: done
 }
 
 func ExampleServer_ConfigString() {
-	server := rustdesk.Server{ID: "id.home.example", Key: proxstation.NewSecret("OeVuKk5nlHiXp=")}
+	server := rustdesk.Server{ID: "id.home.example", Key: proxstation.NewSecret("OeVuKk5nlHiXp+APNn0Y3pC1Iwpwn44JGqrQCsWqmBw=")}
 	text, err := server.ConfigString()
 	fmt.Println(text, err)
 	fmt.Println(text.Reveal())
-	back, err := rustdesk.ParseServer(text.Reveal())
-	fmt.Printf("%+v %v\n", back, err)
 	// Output:
 	// [secret] <nil>
-	// 9JiI6ISehxWZyJCLiIiOikGchJCLiUGbw1WY4VmLl12bo5CZpJiOiQ3cvhmIsISPwhVaIxmb1s2S1ZVZPJiOikXZrJye
+	// 9JiI6ISehxWZyJCLiIiOikGchJCLiUGbw1WY4VmLl12bo5CZpJiOiQ3cvhmIsISP3JUbxd1cDFlcxdkS0Qjb3B3dJFzQwNTWw4mTQF0KwhVaIxmb1s2S1ZVZPJiOikXZrJye
+}
+
+// A person has copied the server from the window of a client: "Export server
+// config".
+func ExampleParseServer() {
+	server, err := rustdesk.ParseServer("9JiI6ISehxWZyJCLiIiOikGchJCLiUGbw1WY4VmLl12bo5CZpJiOiQ3cvhmIsISP3JUbxd1cDFlcxdkS0Qjb3B3dJFzQwNTWw4mTQF0KwhVaIxmb1s2S1ZVZPJiOikXZrJye")
+	fmt.Printf("%+v %v\n", server, err)
+
+	_, err = rustdesk.ParseServer("rustdesk.exe")
+	fmt.Println(err)
+	// Output:
 	// {ID:id.home.example Relay: API: Key:[secret]} <nil>
+	// rustdesk: server: neither a configuration string nor a name with host=
+}
+
+// The portable client for a visitor: its file name is its configuration.
+func ExampleServer_FileName() {
+	name, err := rustdesk.Server{ID: "rd.home.example"}.FileName()
+	fmt.Println(name.Reveal(), err)
+	// Output: rustdesk-host=rd.home.example,.exe <nil>
 }
 
 func ExampleConfig_File() {
@@ -170,12 +187,15 @@ func ExampleLink() {
 	fmt.Println(rustdesk.Link{ID: "123456789"})
 	link, err := rustdesk.ParseLink("rustdesk://file-transfer/123456789?relay=true")
 	fmt.Println(link.ID, link.Action, link.Relay, err)
+	link, err = rustdesk.ParseLink("rustdesk://connect/192.168.1.40:21118")
+	fmt.Println(link.Address, err)
 	_, err = rustdesk.ParseLink("rustdesk://123456789?password=hunter2")
 	fmt.Println(err)
 	// Output:
 	// rustdesk://connect/123456789
 	// 123456789 file-transfer true <nil>
-	// rustdesk: link: holds a secret, or a query that cannot be read
+	// 192.168.1.40:21118 <nil>
+	// rustdesk: link: holds a secret
 }
 
 func ExampleVersion() {

@@ -3,94 +3,160 @@ package rustdesk
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
-// An ID is the name under which a guest is reached: digits its client was
-// given, or a name its owner chose.
-type ID string
+// A LinkAction is what a [Link] opens.
+type LinkAction string
 
-// ErrID is text that is no [ID].
-var ErrID = errors.New("rustdesk: id")
-
-// ParseID parses an id as RustDesk prints it or shows it, with spaces between
-// groups of digits. A chosen id is a letter and 5 to 15 letters, digits, _
-// or - (hbb_common src/lib.rs, is_valid_custom_id). The error is [ErrID].
-func ParseID(s string) (ID, error) {
-	id := strings.ReplaceAll(strings.TrimSpace(s), " ", "")
-	digits := !strings.ContainsFunc(id, notIn("0123456789"))
-	chosen := id != "" && !strings.ContainsAny(id[:1], "0123456789_-") && !strings.ContainsFunc(id, notIn(letters+"-_"))
-	if n := len(id); n < 6 || n > 16 || !digits && !chosen {
-		return "", fmt.Errorf("%w %q: want 6 to 16 digits, or letters, digits, _ and -", ErrID, s)
-	}
-	return ID(id), nil
-}
-
-// An Action is what a [Link] opens.
-type Action string
-
-// The actions of a client (flutter/lib/common.dart, urlLinkToCmdArgs).
+// The actions of a client (rustdesk flutter/lib/common.dart, urlLinkToCmdArgs).
 const (
-	Desktop      Action = "connect"
-	FileTransfer Action = "file-transfer"
-	Terminal     Action = "terminal"
-	PortForward  Action = "port-forward"
-	RDP          Action = "rdp"
-	Camera       Action = "view-camera"
+	OpenDesktop       LinkAction = "connect"
+	OpenFileTransfer  LinkAction = "file-transfer"
+	OpenTerminal      LinkAction = "terminal"
+	OpenAdminTerminal LinkAction = "terminal-admin"
+	OpenPortForward   LinkAction = "port-forward"
+	OpenRDP           LinkAction = "rdp"
+	OpenCamera        LinkAction = "view-camera"
+	OpenPlay          LinkAction = "play" // the desktop, in older links
 )
 
+// linkActions are all actions.
+var linkActions = map[LinkAction]bool{
+	OpenDesktop: true, OpenFileTransfer: true, OpenTerminal: true, OpenAdminTerminal: true,
+	OpenPortForward: true, OpenRDP: true, OpenCamera: true, OpenPlay: true,
+}
+
 // A Link is a rustdesk:// address that opens a connection on a machine with a
-// client. It never holds a password or key: RustDesk asks for the password,
-// and the client that opens it has its own server's key.
+// client. A program that sets guests up shows it to the person who connects
+// ([Report.Link]).
+//
+// A Link never holds a password or key: RustDesk asks for the password, and the
+// client that opens the link has its own server's key.
 type Link struct {
-	// ID is the guest.
+	// ID is the guest's ID. It is "" if Address is set.
 	ID ID
-	// Action is what to open; "" is [Desktop].
-	Action Action
-	// Relay asks for the relay even where a direct way exists.
+	// Address reaches a guest without an ID server ([Access].DirectPort): an IP
+	// address with or without a port, or DOMAIN:PORT.
+	Address string
+	// Server is the ID server if it is not the client's own: HOST or HOST:PORT,
+	// or "public" for RustDesk's.
+	Server string
+	// Action is what to open; "" is [OpenDesktop].
+	Action LinkAction
+	// Relay asks for the relay even where a direct connection is possible.
 	Relay bool
 }
 
-// ErrLink is text that is no [Link].
+// ErrLink reports text that is not a [Link].
 var ErrLink = errors.New("rustdesk: link")
 
 // String returns the address: "rustdesk://connect/123456789".
 func (l Link) String() string {
-	u := url.URL{Scheme: "rustdesk", Host: orDefault(string(l.Action), string(Desktop)), Path: "/" + string(l.ID)}
+	peer := orDefault(string(l.ID), l.Address)
+	if l.Server != "" {
+		peer += "@" + l.Server
+	}
+	u := url.URL{Scheme: "rustdesk", Host: orDefault(string(l.Action), string(OpenDesktop)), Path: "/" + peer}
 	if l.Relay {
 		u.RawQuery = "relay=true"
 	}
 	return u.String()
 }
 
-// ParseLink parses an address in the form of [Link.String] or the short
-// "rustdesk://123456789", with "/r" for the relay. A password or key in it is
-// an error, which does not repeat the text.
+// ParseLink parses the addresses that a client opens: the form of
+// [Link.String], "connection/new/ID", the short "rustdesk://ID", and "/r" and
+// "@SERVER" after the ID of any of them. A password or key in the address is an
+// error, which does not repeat the text.
 func ParseLink(s string) (Link, error) {
 	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "rustdesk" || u.User != nil {
+	if err != nil || u.Scheme != "rustdesk" {
 		return Link{}, fmt.Errorf("%w: want rustdesk://ACTION/ID", ErrLink)
 	}
 	query, err := url.ParseQuery(u.RawQuery)
-	if err != nil || query.Has("password") || query.Has("key") {
-		return Link{}, fmt.Errorf("%w: holds a secret, or a query that cannot be read", ErrLink)
+	if err != nil {
+		return Link{}, fmt.Errorf("%w: its query cannot be read", ErrLink)
 	}
-	link := Link{Action: Action(u.Host), Relay: query.Has("relay")}
-	id := strings.TrimPrefix(u.Path, "/")
-	switch link.Action {
-	case Desktop, FileTransfer, Terminal, PortForward, RDP, Camera:
-	default:
-		link.Action, link.Relay = Desktop, link.Relay || id == "r"
-		if id != "" && id != "r" {
-			return Link{}, fmt.Errorf("%w: action %q: unknown", ErrLink, u.Host)
+	link := Link{}
+	for name := range query {
+		switch strings.ToLower(name) { // as RustDesk does
+		case "password", "key":
+			return Link{}, fmt.Errorf("%w: holds a secret", ErrLink)
+		case "relay":
+			link.Relay = true
 		}
-		id = u.Host
 	}
-	if link.ID, err = ParseID(id); err != nil {
-		return Link{}, fmt.Errorf("%w: %w", ErrLink, err)
+	peer, err := link.cutAction(u)
+	if err != nil {
+		return Link{}, err
 	}
-	return link, nil
+	return link, link.parsePeer(peer)
+}
+
+// cutAction sets the link's action and returns what names the guest.
+func (l *Link) cutAction(u *url.URL) (peer string, err error) {
+	path := strings.TrimPrefix(u.Path, "/")
+	rest, older := strings.CutPrefix(path, "new/")
+	switch action := LinkAction(u.Host); {
+	case u.User != nil: // rustdesk://ID@SERVER
+		if _, secret := u.User.Password(); secret || path != "" {
+			return "", fmt.Errorf("%w: want rustdesk://ID@SERVER without a password", ErrLink)
+		}
+		return u.User.Username() + "@" + u.Host, nil
+	case linkActions[action]:
+		if action != OpenDesktop {
+			l.Action = action
+		}
+		return path, nil
+	case u.Host == "connection" && older:
+		return rest, nil
+	case path != "" && path != "r" && !strings.HasPrefix(path, "r@"):
+		return "", fmt.Errorf("%w: action %q: unknown", ErrLink, u.Host)
+	case path == "":
+		return u.Host, nil
+	}
+	return u.Host + "/" + path, nil
+}
+
+// domainPort is hbb_common src/lib.rs, is_domain_port_str.
+var domainPort = regexp.MustCompile(`(?i)^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z-]{0,61}[a-z]:\d{1,5}$`)
+
+// parsePeer sets the link's guest and server from ID, ID/r, ID@SERVER or
+// ID/r@SERVER (rustdesk src/client.rs, LoginConfigHandler::initialize), where an
+// address may take the ID's place.
+func (l *Link) parsePeer(text string) (err error) {
+	defer func() {
+		if err != nil {
+			*l = Link{}
+		}
+	}()
+	peer, server, other := strings.Cut(text, "@")
+	if other && !isHostPort(server) {
+		return fmt.Errorf("%w: server after the @: want HOST or HOST:PORT", ErrLink)
+	}
+	peer, relay := strings.CutSuffix(peer, "/r")
+	l.Server, l.Relay = server, l.Relay || relay
+	if isAddress(peer) {
+		l.Address = peer
+		return nil
+	}
+	if l.ID, err = ParseID(peer); err != nil {
+		return fmt.Errorf("%w: %w", ErrLink, err)
+	}
+	return nil
+}
+
+// isAddress reports what a client takes for an address instead of an ID.
+func isAddress(text string) bool {
+	if !isHostPort(text) {
+		return false
+	}
+	_, err := netip.ParseAddr(text)
+	_, errPort := netip.ParseAddrPort(text)
+	return err == nil || errPort == nil || domainPort.MatchString(text)
 }
 
 // MarshalText implements [encoding.TextMarshaler].

@@ -9,22 +9,41 @@ import (
 func TestParseLink(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]Link{
-		"rustdesk://123456789":                            {"123456789", Desktop, false},
-		"rustdesk://123456789/":                           {"123456789", Desktop, false},
-		"rustdesk://123456789/r":                          {"123456789", Desktop, true},
-		"rustdesk://connect/my-mac_01":                    {"my-mac_01", Desktop, false},
-		"rustdesk://file-transfer/123456789?relay=true":   {"123456789", FileTransfer, true},
-		"rustdesk://terminal/123456789?switch_uuid=other": {"123456789", Terminal, false},
+		"rustdesk://123456789":                            {ID: "123456789"},
+		"rustdesk://123456789/":                           {ID: "123456789"},
+		"rustdesk://123456789/r":                          {ID: "123456789", Relay: true},
+		"rustdesk://123456789/r@rd.example":               {ID: "123456789", Relay: true, Server: "rd.example"},
+		"rustdesk://123456789@rd.example:21116":           {ID: "123456789", Server: "rd.example:21116"},
+		"rustdesk://connection/new/123456789":             {ID: "123456789"},
+		"rustdesk://connect/my-mac_01":                    {ID: "my-mac_01"},
+		"rustdesk://connect/mein-m\u00e4c":                {ID: "mein-m\u00e4c"},
+		"rustdesk://connect/42":                           {ID: "42"},
+		"rustdesk://connect/10.0.0.4":                     {Address: "10.0.0.4"},
+		"rustdesk://connect/10.0.0.4:21118":               {Address: "10.0.0.4:21118"},
+		"rustdesk://connect/[fd00::4]:21118":              {Address: "[fd00::4]:21118"},
+		"rustdesk://connect/gaming.home.example:21118":    {Address: "gaming.home.example:21118"},
+		"rustdesk://connect/123456789@public":             {ID: "123456789", Server: "public"},
+		"rustdesk://connect/123456789/r@rd.example":       {ID: "123456789", Server: "rd.example", Relay: true},
+		"rustdesk://file-transfer/123456789?relay=true":   {ID: "123456789", Action: OpenFileTransfer, Relay: true},
+		"rustdesk://file-transfer/123456789?RELAY=":       {ID: "123456789", Action: OpenFileTransfer, Relay: true},
+		"rustdesk://terminal/123456789?switch_uuid=other": {ID: "123456789", Action: OpenTerminal},
+		"rustdesk://terminal-admin/123456789":             {ID: "123456789", Action: OpenAdminTerminal},
 	} {
-		if got, err := ParseLink(text); err != nil || got != want {
+		got, err := ParseLink(text)
+		if err != nil || got != want {
 			t.Errorf("%s: %+v, %v, want %+v", text, got, err, want)
+		}
+		if again, err := ParseLink(got.String()); err != nil || again != got {
+			t.Errorf("%s: became %s, which is %+v, %v", text, got, again, err)
 		}
 	}
 	for _, text := range []string{
-		"", "123456789", "http://123456789", "rustdesk://", "rustdesk://connect/", "rustdesk://123", "rustdesk://launch/123456789",
-		"rustdesk://123456789?password=hunter2", "rustdesk://123456789?key=hunter2", "rustdesk://hunter2@host/", "rustdesk://123456789?%zz",
+		"", "123456789", "http://123456789", "rustdesk://", "rustdesk://connect/", "rustdesk://launch/123456789", "rustdesk://connection/123456789",
+		"rustdesk://123456789?password=hunter2", "rustdesk://123456789?key=hunter2", "rustdesk://123456789?Key=hunter2", "rustdesk://hunter2:hunter2@host",
+		"rustdesk://123456789?%zz", "rustdesk://connect/123456789@rd.example:0", "rustdesk://connect/123456789@", "rustdesk://connect/10.0.0.4:99999",
+		"rustdesk://connect/123456789@rd.example?key=hunter2", "rustdesk://12345678901234567", "rustdesk://config/hunter2",
 	} {
-		if link, err := ParseLink(text); !errors.Is(err, ErrLink) {
+		if link, err := ParseLink(text); !errors.Is(err, ErrLink) || link != (Link{}) {
 			t.Errorf("%s: %+v, %v, want ErrLink", text, link, err)
 		} else if strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("the error repeats a secret: %v", err)
@@ -35,6 +54,8 @@ func TestParseLink(t *testing.T) {
 func FuzzParseLink(f *testing.F) {
 	f.Add("rustdesk://connect/123456789?relay=true")
 	f.Add("rustdesk://my-mac_01/r")
+	f.Add("rustdesk://123456789/r@rd.example")
+	f.Add("rustdesk://connect/10.0.0.4:21118")
 	f.Fuzz(func(t *testing.T, text string) {
 		link, err := ParseLink(text)
 		if err != nil {
@@ -48,16 +69,37 @@ func FuzzParseLink(f *testing.F) {
 
 func TestParseID(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]ID{"123456789\n": "123456789", " 1 234 567 890": "1234567890", "my-mac_01": "my-mac_01"} {
+	for text, want := range map[string]ID{
+		"123456789\n": "123456789", " 1 234 567 890": "1234567890", "my-mac_01": "my-mac_01",
+		"7": "7", "4711": "4711", // of a network card whose address ends in zeros
+		"mein-m\u00e4c": "mein-m\u00e4c", "a\u65e5\u672c\u8a9e\u540d\u524d": "a\u65e5\u672c\u8a9e\u540d\u524d",
+	} {
 		if got, err := ParseID(text); err != nil || got != want {
 			t.Errorf("%q: %q, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "12345", "1my-mac", "-my-mac", "mein-mäc", "12345678901234567", "Installation and administrative privileges required!"} {
+	for _, text := range []string{
+		"", " ", "1my-mac", "-my-mac", "\u00e4mein-mac", "my-ma", "my mac 01", "my-mac-012345678901", "my-mac.01", "12345678901234567",
+		"Installation and administrative privileges required!",
+	} {
 		if id, err := ParseID(text); !errors.Is(err, ErrID) {
 			t.Errorf("%q: %q, %v, want ErrID", text, id, err)
 		}
 	}
+}
+
+func FuzzParseID(f *testing.F) {
+	f.Add("123 456 789")
+	f.Add("mein-m\u00e4c")
+	f.Fuzz(func(t *testing.T, text string) {
+		id, err := ParseID(text)
+		if err != nil {
+			return
+		}
+		if again, err := ParseID(string(id)); err != nil || again != id {
+			t.Errorf("%q became %q, %v", id, again, err)
+		}
+	})
 }
 
 func FuzzParseVersion(f *testing.F) {

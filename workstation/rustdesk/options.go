@@ -1,9 +1,7 @@
 package rustdesk
 
 import (
-	"fmt"
 	"maps"
-	"net/netip"
 	"strconv"
 	"strings"
 
@@ -14,8 +12,8 @@ import (
 // (src/platform/linux.rs, check_if_stop_service).
 const stopService = "stop-service"
 
-// defaults returns every option that has a field, and the one that no guest
-// may have, with the value that RustDesk takes for "not set".
+// defaults returns every option that has a field, and stop-service, which no
+// guest may have. The value "" is RustDesk's "not set".
 func defaults() map[string]string {
 	return map[string]string{
 		"custom-rendezvous-server": "", "relay-server": "", "api-server": "", "key": "",
@@ -58,12 +56,13 @@ func (c Config) options() map[string]string {
 	return o
 }
 
-// fromOptions is the way back. It reads values as RustDesk does: what it does
-// not know is the default.
-func fromOptions(o map[string]string) (Config, error) {
+// fromOptions is the way back. It reads values as RustDesk does: a value that
+// RustDesk does not know is the default.
+func fromOptions(o map[string]string) Config {
 	c := Config{
 		Server: Server{ID: o["custom-rendezvous-server"], Relay: o["relay-server"], API: o["api-server"], Key: proxstation.NewSecret(o["key"])},
 		Access: Access{
+			From:         parseWhitelist(o["whitelist"]),
 			RemoteConfig: o["allow-remote-config-modification"] == "Y",
 			HideFromLAN:  o["enable-lan-discovery"] == "N",
 			AutoUpdate:   o["allow-auto-update"] == "Y",
@@ -83,12 +82,12 @@ func fromOptions(o map[string]string) (Config, error) {
 			c.Access.DirectPort = uint16(port)
 		}
 	}
-	var err error
-	if c.Access.From, err = parseWhitelist(o["whitelist"]); err != nil {
-		return Config{}, err
-	}
 	ours := defaults()
+	c.read = map[string]string{}
 	for name, value := range o {
+		if name != "key" {
+			c.read[name] = value
+		}
 		if _, known := ours[name]; (!known || name == stopService && value == "Y") && value != "" {
 			if c.Other == nil {
 				c.Other = map[string]string{}
@@ -96,28 +95,16 @@ func fromOptions(o map[string]string) (Config, error) {
 			c.Other[name] = value
 		}
 	}
-	return c, nil
+	return c
 }
 
-// parseWhitelist parses addresses and networks between commas. An entry
-// 0.0.0.0 lets everyone in (src/server/connection.rs, check_whitelist).
-func parseWhitelist(text string) ([]netip.Prefix, error) {
-	var prefixes []netip.Prefix
-	for field := range strings.SplitSeq(text, ",") {
-		if field == "" {
-			continue
-		}
-		if field == "0.0.0.0" {
-			return nil, nil
-		}
-		prefix, err := netip.ParsePrefix(field)
-		if addr, addrErr := netip.ParseAddr(field); addrErr == nil && addr.Zone() == "" {
-			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%w: whitelist: %q is no address and no network", ErrConfig, field)
-		}
-		prefixes = append(prefixes, prefix)
+// found returns the options that a guest has: word for word if they were read
+// from the guest, because a script compares them so.
+func (c Config) found() map[string]string {
+	if c.read == nil {
+		return c.options()
 	}
-	return prefixes, nil
+	o := maps.Clone(c.read)
+	o["key"] = c.Server.Key.Reveal()
+	return o
 }

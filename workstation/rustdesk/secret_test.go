@@ -15,7 +15,7 @@ func TestSecretsOfAConfigAreNeverPrinted(t *testing.T) {
 	t.Parallel()
 	const text = "hunter2-hunter2"
 	s := proxstation.NewSecret(text)
-	config := Unattended(Server{ID: "id.example", Key: s}, s)
+	config := Unattended(Server{ID: "id.example", Key: proxstation.NewSecret(testKey)}, s)
 	script, err := Setup{OS: Linux, Config: &config}.Script()
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +34,12 @@ func TestSecretsOfAConfigAreNeverPrinted(t *testing.T) {
 		slog.New(slog.NewTextHandler(&out, nil)).Info("x", "value", value)
 		slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "value", value)
 	}
-	for _, form := range []string{text, fmt.Sprintf("%x", text), fmt.Sprintf("%X", text), fmt.Sprint([]byte(text))} {
+	parsed, err := ParseFile("[options]\nkey = '" + testKey + "'\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = fmt.Fprintf(&out, "%+v %#v", parsed, parsed)
+	for _, form := range []string{text, testKey, fmt.Sprintf("%x", text), fmt.Sprintf("%X", text), fmt.Sprint([]byte(text))} {
 		if strings.Contains(out.String(), form) {
 			t.Errorf("the secret was printed as %s", form)
 		}

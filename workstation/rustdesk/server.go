@@ -5,7 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
+	"net/url"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/proxstation/proxstation"
@@ -17,48 +21,84 @@ type Server struct {
 	// ID is the ID server (hbbs), also called rendezvous server: HOST or
 	// HOST:PORT, port 21116 if none is given.
 	ID string `json:"id,omitempty"`
-	// Relay is the relay server (hbbr), HOST or HOST:PORT. Empty means what
-	// the ID server tells, else the ID server's host on port 21117.
+	// Relay is the relay server (hbbr), HOST or HOST:PORT. Empty means the relay
+	// that the ID server names, else the ID server's host on port 21117.
 	Relay string `json:"relay,omitempty"`
-	// API is the URL of the API server (Pro). Empty means none, or the ID
-	// server's host on port 21114.
+	// API is the URL of the API server (Pro). Empty means the ID server's host
+	// on port 21114, if anything listens there.
 	API string `json:"api,omitempty"`
-	// Key is the ID server's public key (id_ed25519.pub), without which a
-	// client does not encrypt. hbbs started with "-k _" serves only who knows
-	// it, so it is kept like a password.
+	// Key is the ID server's public key (id_ed25519.pub): 32 bytes in base64. A
+	// client without it does not encrypt. hbbs started with "-k _" serves only
+	// clients that have the key, so it is kept like a password.
 	Key proxstation.Secret `json:"key,omitzero"`
 }
 
-// ErrServer is what a server that RustDesk would misread is.
+// ErrServer reports a server that RustDesk would misread or could not use.
 var ErrServer = errors.New("rustdesk: server")
 
 // Public reports whether the server is RustDesk's public infrastructure.
 func (s Server) Public() bool { return s.ID == "" }
 
-// Validate returns an error that is [ErrServer] if RustDesk would read
-// something else than what is meant.
+// Validate returns an error that matches [ErrServer] if RustDesk would read
+// something else than what is meant, or could not use it.
 func (s Server) Validate() error {
 	if s.Public() && (s.Relay != "" || s.API != "" || !s.Key.IsZero()) {
 		return fmt.Errorf("%w: a relay, API or key needs an ID server", ErrServer)
 	}
-	for _, part := range []struct{ name, value string }{{"id", s.ID}, {"relay", s.Relay}, {"api", s.API}} {
-		if i := strings.IndexFunc(part.value, notIn(hostBytes)); i >= 0 {
-			return fmt.Errorf("%w: %s %q: has %q", ErrServer, part.name, part.value, part.value[i:i+1])
+	for _, part := range []struct{ name, value string }{{"id", s.ID}, {"relay", s.Relay}} {
+		if part.value != "" && !isHostPort(part.value) {
+			return fmt.Errorf("%w: %s %q: want HOST or HOST:PORT with a port from 1 to 65535; an IPv6 address with a port in brackets", ErrServer, part.name, part.value)
 		}
 	}
-	if s.API != "" && !strings.HasPrefix(s.API, "https://") && !strings.HasPrefix(s.API, "http://") {
-		return fmt.Errorf("%w: api %q: want a URL with http or https", ErrServer, s.API)
+	if err := validateAPI(s.API); err != nil {
+		return err
 	}
-	if strings.ContainsFunc(s.Key.Reveal(), notIn(keyBytes)) {
-		return fmt.Errorf("%w: key: has a character that no key has", ErrServer)
+	if _, err := parsePublicKey(s.Key.Reveal()); !s.Key.IsZero() && err != nil {
+		return fmt.Errorf("%w: key: %w", ErrServer, err)
 	}
 	return nil
 }
 
+func validateAPI(api string) error {
+	if api == "" {
+		return nil
+	}
+	u, err := url.Parse(api)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || strings.ContainsFunc(api, notIn(urlBytes)) {
+		return fmt.Errorf("%w: api: want a URL with http or https and without credentials", ErrServer)
+	}
+	return nil
+}
+
+// The addresses that RustDesk can use (hbb_common src/socket_client.rs,
+// check_port, and src/lib.rs, is_ipv6_str): an IPv6 address in brackets needs
+// its port, and one that begins with a colon is not taken for an IPv6 address.
+var (
+	hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?(:[0-9]+)?$`)
+	hostIPv6 = regexp.MustCompile(`^(([a-fA-F0-9]{1,4}:{1,2})+[a-fA-F0-9]{1,4}|\[([a-fA-F0-9]{1,4}:{1,2})+[a-fA-F0-9]{1,4}\]:[0-9]+)$`)
+)
+
+func isHostPort(text string) bool {
+	port := ""
+	switch {
+	case hostIPv6.MatchString(text):
+		address, rest, _ := strings.Cut(strings.TrimPrefix(text, "["), "]")
+		port = strings.TrimPrefix(rest, ":")
+		if _, err := netip.ParseAddr(address); err != nil {
+			return false
+		}
+	case hostName.MatchString(text) && !strings.Contains(text, ".."):
+		_, port, _ = strings.Cut(text, ":")
+	default:
+		return false
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && n > 0
+}
+
 const (
-	letters   = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-	hostBytes = letters + ".-_:/[]"
-	keyBytes  = letters + "+/=-_"
+	letters  = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	urlBytes = letters + ".-_~:/[]%"
 )
 
 func notIn(allowed string) func(rune) bool {
@@ -111,11 +151,14 @@ func (s Server) FileName() (proxstation.Secret, error) {
 	return proxstation.NewSecret(name + ".exe"), nil
 }
 
-// ParseServer parses what RustDesk reads a server from: a configuration
-// string or a client's file name in either form, with or without ".exe" and
-// what browsers add to names. Strings signed by RustDesk's makers are not
-// read. The error is [ErrServer] and does not repeat the text, which may hold
-// a key.
+// ParseServer parses the texts from which RustDesk reads a server: a
+// configuration string or a client's file name in either form, with or without
+// ".exe" and what browsers add to names. A person copies such a text from a
+// client's window ("Export server config"), to move guests to the server that
+// the client uses. Strings signed by RustDesk's makers are not read.
+//
+// The server is what RustDesk would read, which [Server.Validate] may refuse.
+// The error is [ErrServer] and does not repeat the text, which may hold a key.
 func ParseServer(text string) (Server, error) {
 	lower := lowerASCII(text)
 	for range 2 {
@@ -131,7 +174,7 @@ func ParseServer(text string) (Server, error) {
 	} else {
 		return Server{}, fmt.Errorf("%w: neither a configuration string nor a name with host=", ErrServer)
 	}
-	return server, server.Validate()
+	return server, nil
 }
 
 // lowerASCII returns text in lower case, byte by byte: what [strings.ToLower]

@@ -110,10 +110,15 @@ func (s ServerSetup) ParseReport(output string) (ServerReport, error) {
 }
 
 // parsePublicKey checks the content of id_ed25519.pub (rustdesk-server
-// src/common.rs, gen_sk). The error does not repeat it: it may be another file.
+// src/common.rs, gen_sk; rustdesk src/common.rs, get_rs_pk). The error does not
+// repeat the text, which may be another file.
 func parsePublicKey(text string) (proxstation.Secret, error) {
-	if key, err := base64.StdEncoding.Strict().DecodeString(text); err != nil || len(key) != 32 {
-		return proxstation.Secret{}, errors.New("not a public key: want 32 bytes in base64")
+	key, err := base64.StdEncoding.Strict().DecodeString(text)
+	switch {
+	case err == nil && len(key) == 64:
+		return proxstation.Secret{}, errors.New("is a private key, which stays on the server: want the content of id_ed25519.pub")
+	case err != nil || len(key) != 32 || strings.ContainsAny(text, "\r\n"):
+		return proxstation.Secret{}, errors.New("is not a public key: want 32 bytes in base64, the content of id_ed25519.pub")
 	}
 	return proxstation.NewSecret(text), nil
 }

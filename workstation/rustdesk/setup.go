@@ -53,7 +53,7 @@ type Script struct {
 	Stdin proxstation.Secret
 }
 
-// ErrPackage is what a [Package] that cannot be installed is.
+// ErrPackage reports a [Package] that cannot be installed.
 var ErrPackage = errors.New("rustdesk: package")
 
 // Command returns how to run the script when its body is in the file named
@@ -132,7 +132,7 @@ func (s Setup) validate(suffixes []string) error {
 
 func (p Package) validate(system OS, suffixes []string) error {
 	u, err := url.Parse(p.URL)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ContainsFunc(p.URL, unquotable) {
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ContainsFunc(p.URL, unprintable) || strings.ContainsAny(p.URL, `"\`) {
 		return fmt.Errorf("%w: want an URL with http or https", ErrPackage)
 	}
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
@@ -148,14 +148,17 @@ func (p Package) validate(system OS, suffixes []string) error {
 }
 
 // ReleaseURL returns where RustDesk's makers publish a package of a release
-// for a guest, by its suffix (".deb" and so on; see [Package]) and its
-// architecture, "x86_64" or "aarch64". Its checksum is on the release's page.
+// for a guest, by the package's suffix (".deb" and so on; see [Package]) and the
+// guest's architecture, "x86_64" or "aarch64". The suffix "-suse.rpm" names the
+// package for openSUSE and SLE: ".rpm" is Fedora's, whose dependencies have
+// other names there. The checksum is on the release's page.
 //
-// Source: .github/workflows/flutter-build.yml, res/rpm.spec and res/PKGBUILD.
+// Source: .github/workflows/flutter-build.yml, res/rpm-flutter.spec, res/rpm-flutter-suse.spec
+// and res/PKGBUILD.
 func ReleaseURL(v Version, suffix, arch string) string {
 	name := "rustdesk-" + v.String()
 	switch suffix {
-	case ".rpm":
+	case ".rpm", "-suse.rpm":
 		name += "-0." + arch
 	case ".pkg.tar.zst":
 		name += "-0-" + arch
