@@ -14,7 +14,10 @@ import (
 type Claim struct {
 	VMID   int
 	Values []HostPCI // in the order of their slots, hostpci0 first
-	OnBoot bool      // the VM starts with the host
+	// Unread are hostpci values that this package cannot read, with their keys:
+	// "hostpci0: card0". Which devices they mean is not known.
+	Unread []string
+	OnBoot bool // the VM starts with the host
 }
 
 // A Conflict is an edge of the graph of VMs that cannot run together: whichever
@@ -147,6 +150,7 @@ func (n Node) choose(claim Claim, held use) (got use, taken []iommu.Address) {
 }
 
 // CheckClaims judges the VMs of the node together. The IDs are
+// gpu.hostpci-unread for a value that cannot be read as a whole,
 // gpu.assigned-twice for a VM that names a device twice, gpu.shared-card and
 // gpu.split-group for two VMs that cannot run together, and gpu.onboot-race
 // where both start with the host.
@@ -155,6 +159,7 @@ func (n Node) CheckClaims(claims []Claim) []proxstation.Finding {
 	onBoot := map[int]bool{}
 	for _, c := range claims {
 		onBoot[c.VMID] = c.OnBoot
+		findings = append(findings, c.CheckUnread()...)
 		findings = append(findings, n.checkTwice(c)...)
 	}
 	for _, c := range n.Conflicts(claims) {
@@ -172,6 +177,27 @@ func (n Node) CheckClaims(claims []Claim) []proxstation.Finding {
 			f.Why = "when the host starts, one of them has the card and the other's start fails"
 			f.Fix = "set onboot on one of them only"
 			findings = append(findings, f)
+		}
+	}
+	return findings
+}
+
+// CheckUnread reports what could not be read of the VM's hostpci values. The ID
+// is gpu.hostpci-unread.
+func (c Claim) CheckUnread() []proxstation.Finding {
+	var findings []proxstation.Finding
+	subject := fmt.Sprint("VM ", c.VMID)
+	for _, text := range c.Unread {
+		findings = append(findings, proxstation.Finding{ID: "gpu.hostpci-unread", Severity: proxstation.Warning, Subject: subject, Seen: text,
+			Why: "which PCI device the VM has is not known, so a conflict with another VM can be missed",
+			Fix: fmt.Sprintf("correct the value: qm config %d shows it, qm set %d changes it", c.VMID, c.VMID)})
+	}
+	for _, h := range c.Values {
+		if len(h.Unread) > 0 {
+			findings = append(findings, proxstation.Finding{ID: "gpu.hostpci-unread", Severity: proxstation.Warning, Subject: subject,
+				Seen: fmt.Sprintf("%s, of which %s is not understood", h, strings.Join(h.Unread, " and ")),
+				Why:  "PVE starts no VM whose hostpci value has a part that it does not know; its device is taken into account all the same",
+				Fix:  fmt.Sprintf("correct the value, unless this PVE is newer than the program: qm config %d shows it, qm set %d changes it", c.VMID, c.VMID)})
 		}
 	}
 	return findings

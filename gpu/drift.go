@@ -13,22 +13,41 @@ import (
 // and says, in PVE's own words, why a VM that uses the mapping would not start
 // (assert_valid in pve-guest-common PVE/Mapping/PCI.pm). The IDs are
 // gpu.mapping-not-here, gpu.mapping-gone, gpu.mapping-model,
-// gpu.mapping-subsystem, gpu.mapping-group and gpu.mapping-mdev. On a node
-// without known functions or without groups there is nothing to compare.
+// gpu.mapping-subsystem, gpu.mapping-group and gpu.mapping-mdev; a warning is
+// gpu.mapping-unread. On a node without known functions or without groups there
+// is nothing to compare.
 func (n Node) Drift(m Mapping) []proxstation.Finding {
-	entries := m.On(n.Name)
+	entries, unread := m.On(n.Name), n.unread(m)
+	if len(entries) == 0 && len(m.Unread) > 0 {
+		return unread // one of these may be the node's
+	}
 	if len(entries) == 0 {
 		return []proxstation.Finding{{ID: "gpu.mapping-not-here", Severity: proxstation.Blocker, Subject: "mapping " + m.ID,
 			Seen: fmt.Sprintf("PCI device mapping not found for '%s' on node %s", m.ID, n.Name),
 			Why:  "VMs with it do not start on this node", Fix: "add an entry for the node's card"}}
 	}
-	var findings []proxstation.Finding
+	findings := unread
 	for _, e := range entries {
 		for i, d := range e.Devices {
 			if len(n.Functions) > 0 {
 				findings = append(findings, n.drift(m, e, i, d)...)
 			}
 		}
+	}
+	return findings
+}
+
+// unread reports what could not be read of a mapping's entries for the node.
+func (n Node) unread(m Mapping) []proxstation.Finding {
+	var texts []string
+	for _, e := range m.On(n.Name) {
+		texts = append(texts, e.Unread...)
+	}
+	var findings []proxstation.Finding
+	for _, text := range append(texts, m.Unread...) {
+		findings = append(findings, proxstation.Finding{ID: "gpu.mapping-unread", Severity: proxstation.Warning, Subject: "mapping " + m.ID,
+			Seen: text + " is not understood", Why: "what the mapping means on a node is not known in full, so a conflict or a changed device can be missed",
+			Fix: "compare it with Datacenter, Resource Mappings, and save it there anew: /etc/pve/mapping/pci.cfg holds it"})
 	}
 	return findings
 }

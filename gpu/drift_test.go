@@ -84,3 +84,17 @@ func TestDrift(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// An entry of a newer PVE still says which device it is; one that cannot be
+// read at all is not taken for a missing one.
+func TestDriftReportsWhatItCannotRead(t *testing.T) {
+	t.Parallel()
+	m := rtxMapping
+	m.Entries = slices.Clone(m.Entries)
+	m.Entries[0].Unread = []string{"speed=16"}
+	n := node()
+	n.Mappings = []gpu.Mapping{m}
+	wantIDs(t, n.Drift(m), "gpu.mapping-unread")
+	wantIDs(t, n.Drift(gpu.Mapping{ID: "rtx", Unread: []string{"node=pve,path=card0,id=10de:2c05"}}), "gpu.mapping-unread")
+	wantIDs(t, n.Drift(gpu.Mapping{ID: "rtx"}), "gpu.mapping-not-here")
+}

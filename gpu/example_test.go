@@ -133,11 +133,13 @@ func ExampleHostPCI() {
 func ExampleParseHostPCI() {
 	h, err := gpu.ParseHostPCI("01:00,x-vga=on,pcie=1,rombar=1")
 	fmt.Println(h, err)
-	_, err = gpu.ParseHostPCI("01:00,pci=1")
-	fmt.Println(err)
+	h, err = gpu.ParseHostPCI("01:00,pci=1") // the device is read all the same
+	fmt.Println(h.Devices, h.Unread, err)
+	fmt.Println(h.Validate())
 	// Output:
 	// 0000:01:00,pcie=1,x-vga=1 <nil>
-	// gpu: hostpci "01:00,pci=1": not a valid hostpci value: PVE has no key "pci"
+	// [0000:01:00] [pci=1] <nil>
+	// gpu: hostpci "0000:01:00,pci=1": not a valid hostpci value: PVE has no key "pci"
 }
 
 func ExampleCheckRules() {

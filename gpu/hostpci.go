@@ -10,7 +10,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// ErrHostPCI means that a text or a value is no hostpci value of PVE.
+// ErrHostPCI reports a text or a value that is not a hostpci value of PVE.
 var ErrHostPCI = errors.New("not a valid hostpci value")
 
 // A HostPCI is the value of a hostpciN key of a VM's configuration, N from 0
@@ -42,6 +42,10 @@ type HostPCI struct {
 	// VendorID, DeviceID, SubVendorID and SubDeviceID replace what the guest
 	// sees of the first function; nil leaves it.
 	VendorID, DeviceID, SubVendorID, SubDeviceID *iommu.ID
+	// Unread are the parts of the value that this package does not understand,
+	// such as a key that a newer PVE brought, as they were written. They stay
+	// in the value; [HostPCI.Validate] says what is wrong with them.
+	Unread []string
 }
 
 // The formats of keys (qemu-server PVE/QemuServer/PCI.pm; pve-configid and
@@ -54,23 +58,46 @@ var (
 	overrideID = regexp.MustCompile(`^0x[0-9a-fA-F]{4}$`)
 )
 
-// ParseHostPCI parses a hostpci value. Like PVE it refuses keys that it does
-// not know, keys that are there twice and values that have not the right form;
-// the error matches [ErrHostPCI].
+// ParseHostPCI parses a hostpci value. What it does not understand beside the
+// host device or the mapping is kept in Unread, so that a value of a newer PVE
+// still says which device a VM has. The error matches [ErrHostPCI]: the value
+// names neither a host device nor a mapping that can be read, or both.
 func ParseHostPCI(s string) (HostPCI, error) {
-	var h HostPCI
-	if err := parseProperties(s, "host", h.set); err != nil {
-		return HostPCI{}, fmt.Errorf("gpu: hostpci %q: %w: %w", s, ErrHostPCI, err)
-	}
+	h, err := parseHostPCI(s)
 	if (len(h.Devices) == 0) == (h.Mapping == "") {
-		return HostPCI{}, fmt.Errorf("gpu: hostpci %q: %w: want either a host device or a mapping", s, ErrHostPCI)
+		err = errors.Join(errors.New("want either a host device or a mapping"), err)
+		return HostPCI{}, fmt.Errorf("gpu: hostpci %q: %w: %w", s, ErrHostPCI, err)
 	}
 	return h, nil
 }
 
+func parseHostPCI(s string) (h HostPCI, err error) {
+	h.Unread, err = parseProperties(s, "host", h.set)
+	return h, err
+}
+
+// Validate reports what PVE would refuse in the value: keys that it does not
+// know, keys that are there twice, values of a wrong form. The error matches
+// [ErrHostPCI].
+func (h HostPCI) Validate() error {
+	text := h.String()
+	parsed, err := ParseHostPCI(text)
+	if err != nil {
+		return err
+	}
+	if _, err := parseHostPCI(text); err != nil {
+		return fmt.Errorf("gpu: hostpci %q: %w: %w", text, ErrHostPCI, err)
+	}
+	if !reflect.DeepEqual(parsed, h) {
+		return fmt.Errorf("gpu: hostpci %q: %w: a text holds a comma, or a whole device an address with a function", text, ErrHostPCI)
+	}
+	return nil
+}
+
 // parseProperties splits a property string into its keys (parse_property_string
 // in pve-common PVE/JSONSchema.pm). A value without a key is the default key's.
-func parseProperties(s, defaultKey string, set func(key, value string) error) error {
+// It returns the parts that it does not understand, with the reasons.
+func parseProperties(s, defaultKey string, set func(key, value string) error) (unread []string, err error) {
 	seen := map[string]bool{}
 	for part := range strings.SplitSeq(s, ",") {
 		if strings.TrimSpace(part) == "" {
@@ -80,20 +107,23 @@ func parseProperties(s, defaultKey string, set func(key, value string) error) er
 		if !found {
 			key, value = defaultKey, part
 		}
+		var wrong error
 		switch {
 		case key == "":
-			return fmt.Errorf("%q has no key", part)
+			wrong = fmt.Errorf("%q has no key", part)
 		case value == "":
-			return fmt.Errorf("key %q has no value", key)
+			wrong = fmt.Errorf("key %q has no value", key)
 		case seen[key]:
-			return fmt.Errorf("key %q is there twice", key)
+			wrong = fmt.Errorf("key %q is there twice", key)
+		default:
+			seen[key] = true
+			wrong = set(key, value)
 		}
-		seen[key] = true
-		if err := set(key, value); err != nil {
-			return err
+		if wrong != nil {
+			unread, err = append(unread, part), errors.Join(err, wrong)
 		}
 	}
-	return nil
+	return unread, err
 }
 
 func (h *HostPCI) set(key, value string) (err error) {
@@ -115,7 +145,7 @@ func (h *HostPCI) set(key, value string) (err error) {
 	case "rombar":
 		var shown bool
 		shown, err = parseBool(key, value)
-		h.NoROMBar = !shown
+		h.NoROMBar = err == nil && !shown
 	case "driver":
 		h.KeepDriver = value == "keep"
 		if value != "vfio" && value != "keep" {
@@ -159,7 +189,10 @@ func parseOverride(key, s string) (*iommu.ID, error) {
 		return nil, fmt.Errorf("%s %q: want 0x and four hexadecimal digits", key, s)
 	}
 	id, err := iommu.ParseID(s)
-	return &id, err
+	if err != nil {
+		return nil, err
+	}
+	return &id, nil
 }
 
 // String returns the value as PVE takes it: the devices first, with their
@@ -188,16 +221,17 @@ func (h HostPCI) String() string {
 			fields = append(fields, o.key+"=0x"+o.id.String())
 		}
 	}
-	return strings.Join(fields, ",")
+	return strings.Join(append(fields, h.Unread...), ",")
 }
 
-// MarshalText implements [encoding.TextMarshaler]. A value that PVE would not
-// take is an error that matches [ErrHostPCI].
+// MarshalText implements [encoding.TextMarshaler]. What was read from a text
+// can be written; another value that PVE would refuse is an error that matches
+// [ErrHostPCI].
 func (h HostPCI) MarshalText() ([]byte, error) {
 	text := h.String()
 	parsed, err := ParseHostPCI(text)
 	if err == nil && !reflect.DeepEqual(parsed, h) {
-		err = fmt.Errorf("gpu: hostpci %q: %w: a text holds a comma, or a whole device an address with a function", text, ErrHostPCI)
+		err = h.Validate()
 	}
 	if err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// ErrMapping means that a text is no entry of a PCI resource mapping.
+// ErrMapping reports a text that is not an entry of a PCI resource mapping.
 var ErrMapping = errors.New("not a valid mapping entry")
 
 // A Mapping is a PCI resource mapping of a cluster: a name for a device that
@@ -30,6 +30,9 @@ type Mapping struct {
 	// Entries are the devices. Several of one node are alternatives: a VM gets
 	// the first that is free.
 	Entries []MappingEntry `json:"entries"`
+	// Unread are entries that this package cannot read, as PVE gave them: what
+	// the mapping means on their nodes is not known.
+	Unread []string `json:"unread,omitempty"`
 	// Digest is of the cluster's whole mapping configuration.
 	Digest string `json:"-"`
 }
@@ -46,6 +49,9 @@ type MappingEntry struct {
 	Group     iommu.GroupID `json:"group"`               // of the first device; none: not given
 	// Description is for people.
 	Description string `json:"description,omitempty"`
+	// Unread are parts of the entry that this package does not understand, such
+	// as a key that a newer PVE brought, as they were written.
+	Unread []string `json:"unread,omitempty"`
 }
 
 var (
@@ -56,20 +62,22 @@ var (
 
 // ParseMappingEntry parses an entry as PVE writes it:
 // "id=10de:2c05,iommugroup=12,node=pve,path=0000:01:00,subsystem-id=1462:5315".
-// Errors match [ErrMapping].
+// What it does not understand beside the node, the devices and their model is
+// kept in Unread. The error matches [ErrMapping]: one of these three is missing
+// or cannot be read.
 func ParseMappingEntry(s string) (MappingEntry, error) {
 	var e MappingEntry
 	given := map[string]bool{}
-	err := parseProperties(s, "", func(key, value string) error {
-		given[key] = true
-		return e.set(key, value)
+	unread, err := parseProperties(s, "", func(key, value string) error {
+		wrong := e.set(key, value)
+		given[key] = wrong == nil
+		return wrong
 	})
-	if err != nil {
-		return MappingEntry{}, fmt.Errorf("gpu: mapping entry %q: %w: %w", s, ErrMapping, err)
-	}
+	e.Unread = unread
 	for _, key := range []string{"node", "path", "id"} {
 		if !given[key] {
-			return MappingEntry{}, fmt.Errorf("gpu: mapping entry %q: %w: no %s", s, ErrMapping, key)
+			err = errors.Join(fmt.Errorf("no %s", key), err)
+			return MappingEntry{}, fmt.Errorf("gpu: mapping entry %q: %w: %w", s, ErrMapping, err)
 		}
 	}
 	return e, nil
@@ -89,8 +97,9 @@ func (e *MappingEntry) set(key, value string) (err error) {
 		e.Model, err = parseModel(key, value)
 	case "subsystem-id":
 		var m iommu.Model
-		m, err = parseModel(key, value)
-		e.Subsystem = &m
+		if m, err = parseModel(key, value); err == nil {
+			e.Subsystem = &m
+		}
 	case "iommugroup":
 		var n int
 		n, err = strconv.Atoi(value)
@@ -129,7 +138,7 @@ func (e MappingEntry) String() string {
 	if e.Subsystem != nil {
 		fields = append(fields, "subsystem-id="+e.Subsystem.String())
 	}
-	return strings.Join(fields, ",")
+	return strings.Join(append(fields, e.Unread...), ",")
 }
 
 // NewMapping returns a mapping of one card on one node, all its functions

@@ -8,20 +8,24 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
-// HostPCI returns the VM's hostpci values. Values that this package cannot
-// read are left out.
-func (v VMFacts) HostPCI() []gpu.HostPCI { return hostPCI(v.Config) }
+// HostPCI returns the VM's hostpci values. [Facts.Claims] also has those that
+// cannot be read.
+func (v VMFacts) HostPCI() []gpu.HostPCI { return v.claim(v.Config).Values }
 
-func hostPCI(config map[string]string) []gpu.HostPCI {
-	var values []gpu.HostPCI
+// claim returns what the VM wants with a configuration.
+func (v VMFacts) claim(config map[string]string) gpu.Claim {
+	claim := gpu.Claim{VMID: v.ID, OnBoot: v.Config["onboot"] == "1"}
 	for _, key := range slices.Sorted(maps.Keys(config)) {
-		if qmconf.Family(key) == "hostpci" {
-			if h, err := gpu.ParseHostPCI(config[key]); err == nil {
-				values = append(values, h)
-			}
+		if qmconf.Family(key) != "hostpci" {
+			continue
+		}
+		if h, err := gpu.ParseHostPCI(config[key]); err == nil {
+			claim.Values = append(claim.Values, h)
+		} else {
+			claim.Unread = append(claim.Unread, key+": "+config[key])
 		}
 	}
-	return values
+	return claim
 }
 
 // Cards returns the node's graphics cards.
@@ -41,8 +45,9 @@ func (f Facts) claims(config func(VMFacts) map[string]string) []gpu.Claim {
 	var claims []gpu.Claim
 	for _, id := range slices.Sorted(maps.Keys(f.VMs)) {
 		v := f.VMs[id]
-		if values := hostPCI(config(v)); len(values) > 0 {
-			claims = append(claims, gpu.Claim{VMID: id, Values: values, OnBoot: v.Config["onboot"] == "1"})
+		v.ID = id
+		if claim := v.claim(config(v)); len(claim.Values)+len(claim.Unread) > 0 {
+			claims = append(claims, claim)
 		}
 	}
 	return claims

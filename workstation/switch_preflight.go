@@ -80,7 +80,13 @@ func preflightCards(db DualBoot, target VMFacts, facts Facts) []proxstation.Find
 		findings = append(findings, proxstation.Finding{ID: "switch.hostpci", Severity: proxstation.Blocker, Subject: fmt.Sprintf("VM %d", target.ID),
 			Seen: "its hostpci values, machine and vga", Why: err.Error(), Fix: "correct the configuration"})
 	}
-	for _, c := range node.Conflicts(facts.claimsNow(target.ID)) {
+	claims := facts.claimsNow(target.ID)
+	for _, c := range claims {
+		if c.VMID == target.ID || facts.VMs[c.VMID].Running {
+			findings = append(findings, c.CheckUnread()...)
+		}
+	}
+	for _, c := range node.Conflicts(claims) {
 		other := c.VMs[0]
 		if other == target.ID {
 			other = c.VMs[1]

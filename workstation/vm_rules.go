@@ -39,6 +39,9 @@ func (vm VM) checkGuest(problems *problems) {
 			continue // checkMacOS says of an empty one what is missing
 		}
 		h, err := gpu.ParseHostPCI(vm.Config[key])
+		if err == nil {
+			err = h.Validate()
+		}
 		if err != nil {
 			problems.add(vm, key, vm.Config[key], err.Error())
 		}

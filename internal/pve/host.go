@@ -127,7 +127,7 @@ func (c *Client) PCI(ctx context.Context) ([]iommu.Function, error) {
 }
 
 // Mappings returns the cluster's PCI resource mappings that the caller may see.
-// Entries that cannot be read are left out.
+// Entries that cannot be read are kept as text, in Unread.
 func (c *Client) Mappings(ctx context.Context) ([]gpu.Mapping, error) {
 	var entries []struct {
 		ID          string   `json:"id"`
@@ -144,9 +144,12 @@ func (c *Client) Mappings(ctx context.Context) ([]gpu.Mapping, error) {
 	for _, e := range entries {
 		m := gpu.Mapping{ID: e.ID, Digest: e.Digest, Description: e.Description, MDev: bool(e.MDev), LiveMigration: bool(e.Migrates)}
 		for _, text := range e.Map {
-			if entry, err := gpu.ParseMappingEntry(text); err == nil {
-				m.Entries = append(m.Entries, entry)
+			entry, err := gpu.ParseMappingEntry(text)
+			if err != nil {
+				m.Unread = append(m.Unread, text)
+				continue
 			}
+			m.Entries = append(m.Entries, entry)
 		}
 		mappings = append(mappings, m)
 	}
