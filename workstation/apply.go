@@ -136,6 +136,17 @@ func (a *applier) fresh(vmid int, planned string, config pve.Config) error {
 	return nil
 }
 
+// refused returns the error of a write that PVE refused. If it refused the
+// digest, the configuration changed after it was read, and the error is a
+// StaleError.
+func (a *applier) refused(ctx context.Context, vmid int, digest string, err error) error {
+	if !errors.Is(err, ErrStale) {
+		return err
+	}
+	now, _ := a.pve.Config(ctx, vmid) // without it the digest stays unknown
+	return &StaleError{VMID: vmid, Want: digest, Have: now.Digest, Cause: err}
+}
+
 // An outcome is what a step makes of a configuration.
 type outcome struct {
 	set map[string]string

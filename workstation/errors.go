@@ -1,6 +1,7 @@
 package workstation
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -88,18 +89,29 @@ func (e *BlockedError) Error() string {
 // Is makes the error match [ErrBlocked].
 func (e *BlockedError) Is(target error) bool { return target == ErrBlocked }
 
-// A StaleError says that a VM changed after the plan was made. Observe again
+// A StaleError reports a VM that changed after the plan was made. Observe again
 // and make a new plan.
 type StaleError struct {
-	VMID       int
-	Want, Have string // digests of the configuration
+	VMID int
+	// Want is the digest of the configuration that was to be changed, Have the
+	// digest of the one that was seen instead, empty if it could not be read.
+	Want, Have string
+	// Cause is PVE's refusal of a write, nil if nothing was written.
+	Cause error
 }
 
 // Error implements error.
 func (e *StaleError) Error() string {
-	return fmt.Sprintf("workstation: the configuration of VM %d changed since the plan was made (digest %.8s, now %.8s): observe and plan again",
-		e.VMID, e.Want, e.Have)
+	text := fmt.Sprintf("workstation: the configuration of VM %d changed since the plan was made (digest %.8s, now %.8s): observe and plan again",
+		e.VMID, e.Want, cmp.Or(e.Have, "unknown"))
+	if e.Cause != nil {
+		text += fmt.Sprintf(": %v", e.Cause)
+	}
+	return text
 }
+
+// Unwrap returns PVE's refusal.
+func (e *StaleError) Unwrap() error { return e.Cause }
 
 // Is makes the error match [ErrStale].
 func (e *StaleError) Is(target error) bool { return target == ErrStale }

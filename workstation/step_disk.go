@@ -51,7 +51,7 @@ func (s GrowDisk) apply(ctx context.Context, a *applier) error {
 		err = a.wait(ctx, s.VMID, task)
 	}
 	if err != nil && !uncertain(err) {
-		return err
+		return a.refused(ctx, s.VMID, config.Digest, err)
 	}
 	config, lookErr := a.current(ctx, s.VMID)
 	if lookErr != nil {

@@ -55,7 +55,10 @@ func (s PutMapping) apply(ctx context.Context, a *applier) error {
 	} else {
 		err = a.pve.UpdateMapping(ctx, s.Mapping)
 	}
-	if err != nil && !uncertain(err) && !errors.Is(err, ErrExists) {
+	switch {
+	case errors.Is(err, ErrStale):
+		return fmt.Errorf("workstation: the mappings changed since the plan was made: observe and plan again: %w", err)
+	case err != nil && !uncertain(err) && !errors.Is(err, ErrExists):
 		return err
 	}
 	done, lookErr := s.done(ctx, a)

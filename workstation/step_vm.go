@@ -165,7 +165,7 @@ func (s ChangeVM) apply(ctx context.Context, a *applier) error {
 		err = a.wait(ctx, s.VMID, task)
 	}
 	if err != nil && !uncertain(err) {
-		return err
+		return a.refused(ctx, s.VMID, config.Digest, err)
 	}
 	if verifyErr := a.verify(ctx, s.VMID, s.outcome()); verifyErr != nil {
 		return errors.Join(err, verifyErr)
