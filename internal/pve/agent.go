@@ -40,7 +40,7 @@ type ExecStatus struct {
 }
 
 // AgentExecStatus returns the state of a command. The agent forgets a command
-// whose end it has told.
+// whose end it has told, so that a lost answer cannot be asked for again.
 func (c *Client) AgentExecStatus(ctx context.Context, vmid, pid int) (ExecStatus, error) {
 	var s struct {
 		Exited, Truncated flag
@@ -50,7 +50,7 @@ func (c *Client) AgentExecStatus(ctx context.Context, vmid, pid int) (ExecStatus
 		OutTruncated      flag   `json:"out-truncated"`
 		ErrTruncated      flag   `json:"err-truncated"`
 	}
-	err := c.get(ctx, c.vm(vmid, "/agent/exec-status"), url.Values{"pid": {strconv.Itoa(pid)}}, &s)
+	err := c.poll(ctx, c.vm(vmid, "/agent/exec-status"), url.Values{"pid": {strconv.Itoa(pid)}}, &s)
 	return ExecStatus{Exited: bool(s.Exited), Code: int(s.ExitCode.value), Signal: int(s.Signal.value), Stdout: octets(s.Out), Stderr: octets(s.Err),
 		Truncated: bool(s.OutTruncated || s.ErrTruncated)}, err
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -66,8 +68,8 @@ func (r *raw) UnmarshalJSON(data []byte) error {
 }
 
 // call makes a request and decodes its data into v, which may be nil. An
-// answer that is no JSON is an error, whatever its status: go-proxmox would
-// take a 595 for success.
+// answer that is not JSON is an error, whatever its status: go-proxmox would
+// take a 595 for success. A GET whose answer gets lost is made again.
 func (c *Client) call(ctx context.Context, method, path string, params any, v any) error {
 	var body []byte
 	if params != nil {
@@ -76,13 +78,57 @@ func (c *Client) call(ctx context.Context, method, path string, params any, v an
 			return err
 		}
 	}
-	var answer raw
-	if err := c.send(ctx, method, path, body, &answer); err != nil {
-		if ctx.Err() != nil {
-			return fmt.Errorf("pve: %s %s: %w", method, path, context.Cause(ctx))
-		}
-		return c.explain(wrap(method, path, err))
+	answer, err := c.ask(ctx, method, path, body)
+	for tries := 0; method == http.MethodGet && tries < len(pauses) && lost(err) && Sleep(ctx, pauses[tries]) == nil; tries++ {
+		answer, err = c.ask(ctx, method, path, body)
 	}
+	if err != nil {
+		return err
+	}
+	return decode(method, path, answer, v)
+}
+
+// poll is a GET whose answer is asked for again by the caller, or cannot be.
+func (c *Client) poll(ctx context.Context, path string, query url.Values, v any) error {
+	path = withQuery(path, query)
+	answer, err := c.ask(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	return decode(http.MethodGet, path, answer, v)
+}
+
+// ask makes a request once.
+func (c *Client) ask(ctx context.Context, method, path string, body []byte) (answer raw, err error) {
+	err = c.send(ctx, method, path, body, &answer)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return raw{}, fmt.Errorf("pve: %s %s: %w", method, path, context.Cause(ctx))
+	case err != nil:
+		return raw{}, c.explain(wrap(method, path, err))
+	}
+	return answer, nil
+}
+
+// pauses are those before a GET is made again whose answer got lost. PVE's own
+// proxy loses answers when the node is busy: 595 to 599 (pve-http-server
+// PVE/APIServer/AnyEvent.pm, proxy_request).
+var pauses = []time.Duration{200 * time.Millisecond, 600 * time.Millisecond, 1800 * time.Millisecond}
+
+// lost reports whether an answer was lost on its way: a proxy says so, or the
+// connection was closed. A node that cannot be reached, or is silent, will not
+// be there a moment later.
+func lost(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	var broken *net.OpError
+	return e.Status != 0 && errors.Is(e, ErrNoAnswer) || errors.Is(e.cause, io.EOF) || errors.Is(e.cause, io.ErrUnexpectedEOF) ||
+		errors.As(e.cause, &broken) && (broken.Op == "read" || broken.Op == "write")
+}
+
+func decode(method, path string, answer raw, v any) error {
 	if v == nil || !answer.there {
 		return nil
 	}
@@ -125,21 +171,22 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte, ans
 var errNoAnswer = fmt.Errorf("no answer in %s", answerTime)
 
 func (c *Client) get(ctx context.Context, path string, query url.Values, v any) error {
-	if len(query) > 0 {
-		path += "?" + query.Encode()
-	}
-	return c.call(ctx, http.MethodGet, path, nil, v)
+	return c.call(ctx, http.MethodGet, withQuery(path, query), nil, v)
 }
 
 func (c *Client) post(ctx context.Context, path string, params, v any) error {
 	return c.call(ctx, http.MethodPost, path, params, v)
 }
 
-func (c *Client) delete(ctx context.Context, path string, query url.Values, v any) error {
-	if len(query) > 0 {
-		path += "?" + query.Encode()
-	}
+func (c *Client) delete(ctx context.Context, path string, v any) error {
 	return c.call(ctx, http.MethodDelete, path, nil, v)
+}
+
+func withQuery(path string, query url.Values) string {
+	if len(query) == 0 {
+		return path
+	}
+	return path + "?" + query.Encode()
 }
 
 // here returns a path below the node.

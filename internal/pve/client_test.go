@@ -187,8 +187,8 @@ func TestErrorsByTheirSentinels(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, sim *pvetest.Node, c *pve.Client) {
 		ctx := t.Context()
-		inject := func(kind pvetest.FaultKind, message string) {
-			sim.Inject(pvetest.Fault{Path: "/nodes/pve/qemu", Kind: kind, Message: message})
+		inject := func(kind pvetest.FaultKind, times int) {
+			sim.Inject(pvetest.Fault{Path: "/nodes/pve/qemu", Kind: kind, Times: times})
 		}
 		vms := func() error { _, err := c.VMs(ctx); return err }
 		startErr := func() error {
@@ -214,12 +214,12 @@ func TestErrorsByTheirSentinels(t *testing.T) {
 			{"a parameter that is none", nil, func() error { return c.SetConfig(ctx, 141, pve.Change{Set: map[string]string{"colour": "red"}}) }, pve.ErrInvalid},
 			{"what only root may", nil, func() error { return c.SetConfig(ctx, 141, pve.Change{Set: map[string]string{"args": "-x"}}) }, pve.ErrPermission},
 			{"an agent that is not configured", nil, func() error { return c.AgentPing(ctx, 141) }, pve.ErrAgent},
-			{"403", func() { inject(pvetest.Forbid, "") }, vms, pve.ErrPermission},
-			{"401", func() { inject(pvetest.ExpireTicket, "") }, vms, pve.ErrLogin},
-			{"595", func() { inject(pvetest.ProxyDown, "") }, vms, pve.ErrNoAnswer},
-			{"596", func() { inject(pvetest.ProxyTimeout, "") }, vms, pve.ErrNoAnswer},
-			{"a dropped connection", func() { inject(pvetest.DropAfter, "") }, vms, pve.ErrNoAnswer},
-			{"a hang", func() { inject(pvetest.HangAfter, "") }, vms, pve.ErrNoAnswer},
+			{"403", func() { inject(pvetest.Forbid, 1) }, vms, pve.ErrPermission},
+			{"401", func() { inject(pvetest.ExpireTicket, 1) }, vms, pve.ErrLogin},
+			{"595", func() { inject(pvetest.ProxyDown, 4) }, vms, pve.ErrNoAnswer},
+			{"596", func() { inject(pvetest.ProxyTimeout, 4) }, vms, pve.ErrNoAnswer},
+			{"a dropped connection", func() { inject(pvetest.DropAfter, 4) }, vms, pve.ErrNoAnswer},
+			{"a hang", func() { inject(pvetest.HangAfter, 1) }, vms, pve.ErrNoAnswer},
 		}
 		for _, test := range tests {
 			if test.prepare != nil {

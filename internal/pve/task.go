@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -73,7 +72,7 @@ func (c *Client) Wait(ctx context.Context, task UPID, progress func(TaskProgress
 		var status struct {
 			Status, ExitStatus string
 		}
-		err := c.get(ctx, c.here("/tasks/%s/status", url.PathEscape(string(task))), nil, &status)
+		err := c.poll(ctx, c.here("/tasks/%s/status", url.PathEscape(string(task))), nil, &status)
 		switch {
 		case errors.Is(err, ErrNoAnswer) && ctx.Err() == nil && lost < patience:
 			lost++
@@ -162,5 +161,5 @@ func (c *Client) RunningTasks(ctx context.Context, vmid int) ([]Task, error) {
 
 // StopTask aborts a task.
 func (c *Client) StopTask(ctx context.Context, task UPID) error {
-	return c.call(ctx, http.MethodDelete, c.here("/tasks/%s", url.PathEscape(string(task))), nil, nil)
+	return c.delete(ctx, c.here("/tasks/%s", url.PathEscape(string(task))), nil)
 }

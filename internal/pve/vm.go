@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/proxstation/proxstation/storage"
@@ -215,7 +214,7 @@ func (c *Client) Resize(ctx context.Context, vmid int, r Resize) (task UPID, err
 
 // Destroy begins to remove a VM with the disks that its configuration names.
 func (c *Client) Destroy(ctx context.Context, vmid int) (task UPID, err error) {
-	return task, c.delete(ctx, "/nodes/"+url.PathEscape(c.node)+"/qemu/"+strconv.Itoa(vmid), nil, &task)
+	return task, c.delete(ctx, c.vm(vmid, ""), &task)
 }
 
 // Start begins to start a VM.
