@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -66,6 +67,11 @@ type VMFacts struct {
 	Paused bool
 	// Lock is why PVE refuses changes: "backup", "migrate"; empty for none.
 	Lock string
+	// Uptime is how long the VM has been running, in whole seconds.
+	Uptime time.Duration
+	// PID is that of the VM's QEMU process, 0 for a VM that is off. A VM with
+	// another PID was started anew.
+	PID int
 	// Config is the configuration, with what waits for the next start. args can
 	// hold the key of a Mac: it does not print with its VM, but is in JSON.
 	Config map[string]string
@@ -198,14 +204,32 @@ func (o *observation) note(findings ...proxstation.Finding) {
 	o.facts.Unknown = append(o.facts.Unknown, findings...)
 }
 
-// tolerate makes a refusal a finding.
+// tolerate makes a finding of a part that the login may not read, or for which
+// no answer comes.
 func (o *observation) tolerate(what, privilege string, err error) error {
+	if !errors.Is(err, ErrNoAnswer) {
+		return o.needs(what, privilege, err)
+	}
+	o.note(unread(what, err, "the part of the node that this request asks hangs or is overloaded",
+		"look on the host at what hangs: journalctl -b -u pvedaemon -u pveproxy -u pvestatd"))
+	return nil
+}
+
+// needs makes a finding of a part that the login may not read.
+func (o *observation) needs(what, privilege string, err error) error {
 	if !errors.Is(err, ErrPermission) {
 		return err
 	}
-	o.note(proxstation.Finding{ID: "workstation.unread", Severity: proxstation.Info, Subject: what, Seen: err.Error(),
-		Why: "what depends on it is not judged", Fix: "give the login " + privilege})
+	o.note(unread(what, err, "nothing that depends on it is judged", "give the login "+privilege))
 	return nil
+}
+
+// idUnread is the ID of the findings of unread.
+const idUnread = "workstation.unread"
+
+// unread is the finding about a part of a node that could not be read.
+func unread(what string, err error, why, fix string) proxstation.Finding {
+	return proxstation.Finding{ID: idUnread, Severity: proxstation.Info, Subject: what, Seen: err.Error(), Why: why, Fix: fix}
 }
 
 func (n *Node) observeVMs(ctx context.Context, o *observation) error {
@@ -249,6 +273,7 @@ func (n *Node) observeVM(ctx context.Context, status pve.VMStatus) (VMFacts, err
 	for _, key := range pending.Gone {
 		delete(config.Values, key)
 	}
-	return VMFacts{ID: status.VMID, Name: status.Name, Running: status.Running, Paused: status.Running && status.Paused, Lock: config.Values["lock"],
+	return VMFacts{ID: status.VMID, Name: status.Name, Running: status.Running, Paused: status.Running && status.Paused, Uptime: status.Uptime, PID: status.PID,
+		Lock:   config.Values["lock"],
 		Config: config.Values, InForce: pending.InForce, Digest: config.Digest}, nil
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/proxstation/proxstation"
 )
@@ -41,7 +40,7 @@ func (n *Node) Switch(ctx context.Context, db DualBoot, to int, progress func(Ev
 	if err != nil {
 		return err
 	}
-	if slices.Equal(running, []int{to}) && s.up(ctx, to) == nil {
+	if len(running) == 1 && running[0].VMID == to && s.up(ctx, to) == nil {
 		s.enter(PhaseDone, to, "it is running already")
 		return s.tidy(ctx)
 	}
@@ -62,9 +61,8 @@ type switching struct {
 	db   DualBoot
 	to   int
 	from int // the member that ran before, 0 if none did
+	pid  int // of from at that time, 0 if it did not run any more
 	held *Lease
-	// begun says that a start of from was asked for.
-	begun bool
 }
 
 // turn waits until no other switch of this set is under way on the same Node,
@@ -88,7 +86,7 @@ func (s *switching) turn(ctx context.Context) (done func(), err error) {
 // check observes the node and judges whether the switch can succeed.
 func (s *switching) check(ctx context.Context) (Facts, error) {
 	s.enter(PhaseCheck, s.to, "checking everything that could fail later")
-	facts, err := s.node.Observe(ctx)
+	facts, err := s.node.observeSet(ctx, s.db)
 	if err != nil {
 		return Facts{}, err
 	}
@@ -105,8 +103,8 @@ func (s *switching) run(ctx context.Context) error {
 		return err
 	}
 	for _, id := range s.db.Members {
-		if facts.VMs[id].Running && id != s.to {
-			s.from = id
+		if v := facts.VMs[id]; v.Running && id != s.to {
+			s.from, s.pid = id, v.PID
 		}
 	}
 	if s.from == 0 && s.held != nil {
@@ -134,7 +132,8 @@ func (s *switching) stopOthers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, id := range running {
+	for _, v := range running {
+		id := v.VMID
 		if id == s.to {
 			continue
 		}

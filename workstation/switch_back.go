@@ -32,8 +32,8 @@ func (s *switching) goBack(ctx context.Context, phase Phase, cause error) error 
 		e.Running = -1
 		e.Return = errors.Join(e.Return, err)
 	case len(running) > 0:
-		e.Running = running[0]
-		e.Returned = e.Return == nil && running[0] == s.from && s.begun
+		e.Running = running[0].VMID
+		e.Returned = e.Return == nil && e.Running == s.from && running[0].PID != s.pid
 	}
 	return e
 }

@@ -55,6 +55,7 @@ func Preflight(db DualBoot, to int, facts Facts) []proxstation.Finding {
 			block("switch.holder-locked", fmt.Sprintf("VM %d has lock: %s", id, v.Lock), "PVE does not shut down a locked VM", "wait for the "+v.Lock+" to end")
 		}
 	}
+	findings = append(findings, facts.unreadFor(target)...)
 	findings = append(findings, preflightCards(db, target, facts)...)
 	findings = append(findings, preflightStorage(target, facts, subject)...)
 	return append(findings, preflightMemory(db, target, facts, subject)...)
@@ -111,12 +112,49 @@ func (f Facts) claimsNow(starts int) []gpu.Claim {
 	})
 }
 
+// unreadFor returns what could not be read and decides about a switch to a VM.
+func (f Facts) unreadFor(target VMFacts) []proxstation.Finding {
+	decides := []string{subjectPCI, subjectStatus, subjectCluster, "high availability"}
+	if slices.ContainsFunc(target.HostPCI(), func(h gpu.HostPCI) bool { return h.Mapping != "" }) {
+		decides = append(decides, subjectMappings)
+	}
+	for _, name := range usedStorages(target.Config) {
+		decides = append(decides, storageSubject(name))
+	}
+	var findings []proxstation.Finding
+	for _, u := range f.Unknown {
+		if u.ID == idUnread && (slices.Contains(decides, u.Subject) || strings.HasPrefix(u.Subject, "VM ")) {
+			findings = append(findings, u)
+		}
+	}
+	return findings
+}
+
+// unread reports whether a part of the node could not be read.
+func (f Facts) unread(subject string) bool {
+	return slices.ContainsFunc(f.Unknown, func(u proxstation.Finding) bool { return u.ID == idUnread && u.Subject == subject })
+}
+
+// usedStorages returns the storages that a VM's drives are on, each once.
+func usedStorages(config map[string]string) []string {
+	var names []string
+	for _, key := range slices.Sorted(maps.Keys(config)) {
+		if used, _, ok := qmconf.CutVolume(config[key]); ok && qmconf.IsSlot(key) && !strings.HasPrefix(used, "/") && !slices.Contains(names, used) {
+			names = append(names, used)
+		}
+	}
+	return names
+}
+
 // preflightStorage checks that the storages of the target's drives are there.
 func preflightStorage(target VMFacts, facts Facts, subject string) []proxstation.Finding {
+	if facts.unread(subjectCluster) {
+		return nil // which is a finding of its own
+	}
 	var findings []proxstation.Finding
 	for _, key := range slices.Sorted(maps.Keys(target.Config)) {
 		used, _, ok := qmconf.CutVolume(target.Config[key])
-		if !ok || !qmconf.IsSlot(key) || strings.HasPrefix(used, "/") {
+		if !ok || !qmconf.IsSlot(key) || strings.HasPrefix(used, "/") || facts.unread(storageSubject(used)) {
 			continue
 		}
 		i := slices.IndexFunc(facts.Pools, func(p storage.Pool) bool { return p.Name == used })

@@ -27,58 +27,57 @@ type MemberStatus struct {
 	VMID    int
 	Name    string
 	Running bool
-	// CanStart says whether a switch to it would begin; Why holds what is in
-	// the way, and warnings.
+	// CanStart says whether a switch to the VM would begin, and is Unknown if
+	// something that decides about it could not be read. Why holds what is in
+	// the way, what could not be read, and warnings.
 	CanStart proxstation.Answer
 	Why      []proxstation.Finding
 }
 
-// Status says who has the card, since when, and who could have it. A member
-// that does not exist is told of in its Why; the errors are those of
-// [Node.Observe], and an [InvalidError] for a set that is none.
+// Status says who has the card, since when, and who could have it. It reads no
+// more than a switch judges: on a node where only members run, seven requests
+// at once. A member that does not exist is named in its Why; an error names the
+// request that was not answered, or is an [InvalidError] for Members that are
+// no set.
 func (n *Node) Status(ctx context.Context, db DualBoot) (DualBootStatus, error) {
 	db, err := db.withDefaults()
 	if err != nil {
 		return DualBootStatus{}, err
 	}
-	facts, err := n.Observe(ctx)
+	facts, err := n.observeSet(ctx, db)
 	if err != nil {
 		return DualBootStatus{}, err
 	}
+	return db.status(facts), nil
+}
+
+// status judges facts.
+func (db DualBoot) status(facts Facts) DualBootStatus {
 	var status DualBootStatus
 	for _, id := range db.Members {
-		v, exists := facts.VMs[id]
+		v := facts.VMs[id]
 		m := MemberStatus{VMID: id, Name: v.Name, Running: v.Running, Why: Preflight(db, id, facts)}
-		m.CanStart = proxstation.AnswerOf(exists && proxstation.Worst(m.Why) < proxstation.Blocker)
+		switch unread := slices.ContainsFunc(m.Why, func(f proxstation.Finding) bool { return f.ID == idUnread }); {
+		case proxstation.Worst(m.Why) == proxstation.Blocker:
+			m.CanStart = proxstation.No
+		case !unread:
+			m.CanStart = proxstation.Yes
+		}
 		status.Members = append(status.Members, m)
 		if v.Running {
-			status.Running = id
-			live, err := n.pve.Status(ctx, id)
-			if err != nil {
-				return DualBootStatus{}, err
-			}
-			status.For = live.Uptime
+			status.Running, status.For = id, v.Uptime
 		}
 	}
 	if lease, held := readLease(facts.VMs[db.Members[0]].Config["description"]); held {
 		status.Lease = &lease
 	}
-	return status, nil
+	return status
 }
 
 // running returns the members that run.
-func (n *Node) running(ctx context.Context, db DualBoot) ([]int, error) {
+func (n *Node) running(ctx context.Context, db DualBoot) ([]pve.VMStatus, error) {
 	list, err := n.pve.VMs(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var running []int
-	for _, v := range list {
-		if v.Running && slices.Contains(db.Members, v.VMID) {
-			running = append(running, v.VMID)
-		}
-	}
-	return running, nil
+	return slices.DeleteFunc(list, func(v pve.VMStatus) bool { return !v.Running || !slices.Contains(db.Members, v.VMID) }), err
 }
 
 // Watch yields the status of a set again and again, every so often but at most

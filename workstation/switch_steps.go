@@ -102,7 +102,6 @@ func (s *switching) bringUp(ctx context.Context, id int) error {
 		return nil
 	}
 	task, err := s.node.pve.Start(ctx, id) // of one that is paused for a backup too: the guest begins in its QEMU
-	s.begun = s.begun || id == s.from && (err == nil || uncertain(err))
 	if err == nil {
 		err = s.wait(ctx, id, task, s.db.Boot)
 	}

@@ -24,15 +24,27 @@ func (c *Client) Storage(ctx context.Context) (storage.Facts, error) {
 	read := func(what string, work func() error) {
 		group.Go(func() error {
 			err := work()
-			if errors.Is(err, ErrPermission) {
-				missing <- proxstation.Finding{ID: "storage.unread", Severity: proxstation.Info, Subject: what, Seen: err.Error(),
-					Why: "storages that lie on it cannot be joined to their disks", Fix: "give the caller Sys.Audit and Datastore.Audit on /"}
-				return nil
+			unread := proxstation.Finding{ID: "storage.unread", Severity: proxstation.Info, Subject: what,
+				Why: "storages that lie on it cannot be joined to their disks", Fix: "give the login Sys.Audit and Datastore.Audit on /"}
+			switch {
+			case errors.Is(err, ErrNoAnswer):
+				unread.Fix = "on the host, find the disk or the network storage that hangs (dmesg | tail; pvesm status), and bring it back or disable it"
+			case !errors.Is(err, ErrPermission):
+				return err
 			}
-			return err
+			unread.Seen = err.Error()
+			missing <- unread
+			return nil
 		})
 	}
-	read("disks", func() (err error) { f.Disks, systems, err = c.disks(ctx); return err })
+	read("disks", func() (err error) {
+		f.Disks, systems, err = c.disks(ctx, false)
+		if errors.Is(err, ErrNoAnswer) {
+			missing <- smartHung(err)
+			f.Disks, systems, err = c.disks(ctx, true)
+		}
+		return err
+	})
 	read("storages", func() (err error) { f.Storages, err = c.storages(ctx); return err })
 	read("volume groups", func() (err error) { f.Groups, err = c.groups(ctx); return err })
 	read("thin pools", func() (err error) { f.ThinPools, err = c.thinPools(ctx); return err })
@@ -48,17 +60,29 @@ func (c *Client) Storage(ctx context.Context) (storage.Facts, error) {
 	return f, err
 }
 
+// smartHung is the finding about a list of disks that did not come while PVE
+// asked the disks for their SMART data.
+func smartHung(err error) proxstation.Finding {
+	return proxstation.Finding{ID: "storage.smart-hung", Severity: proxstation.Warning, Subject: "disks", Seen: err.Error(),
+		Why: "a disk or a USB enclosure hangs when it is asked for its SMART data: health and wear of the disks are unknown",
+		Fix: "on the host, run timeout 10 smartctl -H on each of /dev/sd? and /dev/nvme?n1, and replace or unplug the disk that does not answer"}
+}
+
 // disks reads /disks/list (pve-storage PVE/Diskmanage.pm). Its types are
 // "nvme", "ssd", "hdd", "usb" and "unknown". What a device is used for is its
 // file system's type where it has one.
-func (c *Client) disks(ctx context.Context) ([]storage.Disk, []fileSystem, error) {
+func (c *Client) disks(ctx context.Context, skipSMART bool) ([]storage.Disk, []fileSystem, error) {
 	var entries []struct {
 		DevPath, Parent, Vendor, Model, Serial, WWN, Type, Health, Used string
 		Size, RPM, Wearout                                              number
 		Mounted                                                         flag
 		ByID                                                            string `json:"by_id_link"`
 	}
-	if err := c.get(ctx, c.here("/disks/list"), url.Values{"include-partitions": {"1"}}, &entries); err != nil {
+	query := url.Values{"include-partitions": {"1"}}
+	if skipSMART {
+		query.Set("skipsmart", "1")
+	}
+	if err := c.get(ctx, c.here("/disks/list"), query, &entries); err != nil {
 		return nil, nil, err
 	}
 	var disks []storage.Disk

@@ -23,6 +23,7 @@ type VMStatus struct {
 	// for a backup. Of the lists, only [Client.VMsInFull] tells.
 	Paused bool
 	Uptime time.Duration
+	PID    int          // of the QEMU process, 0 for a VM that is off
 	Memory storage.Size // configured
 	// HA says whether the VM is under high availability. Only [Client.Status]
 	// tells.
@@ -38,6 +39,7 @@ type vmStatus struct {
 	Tags     string `json:"tags"`
 	Template flag   `json:"template"`
 	Uptime   number `json:"uptime"`
+	PID      number `json:"pid"`
 	MaxMem   number `json:"maxmem"`
 	HA       struct {
 		Managed flag `json:"managed"`
@@ -50,7 +52,7 @@ var halted = []string{"paused", "suspended", "prelaunch", "io-error", "internal-
 
 func (s vmStatus) public() VMStatus {
 	return VMStatus{VMID: int(s.VMID.value), Name: s.Name, Running: s.Status == "running", Lock: s.Lock, Tags: s.Tags,
-		Template: bool(s.Template), Uptime: time.Duration(s.Uptime.value) * time.Second, Memory: storage.Size(s.MaxMem.value),
+		Template: bool(s.Template), Uptime: time.Duration(s.Uptime.value) * time.Second, PID: int(s.PID.value), Memory: storage.Size(s.MaxMem.value),
 		HA: bool(s.HA.Managed), Paused: slices.Contains(halted, s.QMP)}
 }
 

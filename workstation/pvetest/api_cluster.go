@@ -23,6 +23,12 @@ func (n *Node) resources(c *call) (any, error) {
 		entry := n.vmStatus(n.vms[id])
 		delete(entry, "pid")
 		entry["id"], entry["type"] = fmt.Sprintf("qemu/%d", id), "qemu" // which is not what it is asked for by
+		switch running := n.vms[id].running; {
+		case slices.Contains(n.host.HAIgnored, id):
+			entry["hastate"] = "ignored"
+		case slices.Contains(n.host.HA, id):
+			entry["hastate"] = map[bool]string{true: "started", false: "stopped"}[running]
+		}
 		for name, members := range n.host.Pools {
 			if slices.Contains(members, id) && c.who.may("/pool/"+name, "Pool.Audit") {
 				entry["pool"] = name

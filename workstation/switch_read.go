@@ -1,0 +1,233 @@
+package workstation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/pve"
+	"github.com/proxstation/proxstation/iommu"
+	"github.com/proxstation/proxstation/storage"
+)
+
+// sideTime is how long a switch waits for an answer that it can do without.
+const sideTime = 10 * time.Second
+
+// A setReader reads what [Preflight] judges of a set of VMs, and nothing else:
+// no disk, no SMART data, no storage.
+type setReader struct {
+	node *Node
+	db   DualBoot
+	o    *observation
+
+	list       []pve.VMStatus
+	resources  pve.Resources
+	noMappings error // why the mappings are unknown
+}
+
+// observeSet reads the facts that a switch needs, in two round trips: the
+// members, the mappings, the PCI functions, the VMs of the node that run, and
+// what the cluster remembers of its guests and storages. A request that is
+// needed and gets no answer is the error. What a switch can do without is named
+// in Facts.Unknown.
+func (n *Node) observeSet(ctx context.Context, db DualBoot) (Facts, error) {
+	f := Facts{Node: n.name, VMs: map[int]VMFacts{}, RootTicket: n.opts.RootTicket}
+	r := &setReader{node: n, db: db, o: &observation{facts: &f}}
+	group, inner := errgroup.WithContext(ctx)
+	for _, read := range []func(context.Context) error{r.vms, r.pci, r.mappings, r.memory, r.remembered} {
+		group.Go(func() error { return read(inner) })
+	}
+	for _, id := range db.Members {
+		group.Go(func() error { return r.member(inner, id) })
+	}
+	err := group.Wait()
+	if err == nil {
+		err = r.mapped()
+	}
+	if err != nil {
+		return Facts{}, fmt.Errorf("workstation: reading the VMs that share the card on node %s: %w", n.name, err)
+	}
+	r.join()
+	r.storages(ctx)
+	return f, nil
+}
+
+// vms reads which VMs run, and what those that are no members claim.
+func (r *setReader) vms(ctx context.Context) (err error) {
+	if r.list, err = r.node.pve.VMsInFull(ctx); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for _, v := range r.list {
+		if !v.Running || slices.Contains(r.db.Members, v.VMID) {
+			continue
+		}
+		group.Go(func() error {
+			err := r.config(ctx, v.VMID)
+			if err == nil || errors.Is(err, ErrNotFound) {
+				return nil // or removed since the list
+			}
+			if ctx.Err() != nil {
+				return err
+			}
+			r.o.note(unread(fmt.Sprintf("VM %d %s", v.VMID, v.Name), err, "the VM runs, and may have the card", "see why PVE cannot read the VM: qm config "+fmt.Sprint(v.VMID)))
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// member reads the configuration of a member, if there is such a VM.
+func (r *setReader) member(ctx context.Context, id int) error {
+	err := r.config(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return r.o.needs(fmt.Sprintf("VM %d", id), fmt.Sprintf("VM.Audit on /vms/%d", id), err)
+}
+
+func (r *setReader) config(ctx context.Context, id int) error {
+	config, err := r.node.pve.WholeConfig(ctx, id)
+	if err != nil {
+		return err
+	}
+	r.o.mu.Lock()
+	defer r.o.mu.Unlock()
+	r.o.facts.VMs[id] = VMFacts{ID: id, Lock: config.Next["lock"], Config: config.Next, InForce: config.InForce, Digest: config.Digest}
+	return nil
+}
+
+func (r *setReader) pci(ctx context.Context) error {
+	functions, err := r.node.pve.PCI(ctx)
+	known := proxstation.Yes
+	if err != nil {
+		known = proxstation.Unknown
+	}
+	r.o.facts.IOMMU = iommu.Facts{Functions: functions, GroupsKnown: known}
+	return r.o.needs(subjectPCI, "Sys.Audit on /", err)
+}
+
+func (r *setReader) mappings(ctx context.Context) error {
+	r.o.facts.Mappings, r.noMappings = r.node.pve.Mappings(ctx)
+	if r.noMappings != nil && ctx.Err() != nil {
+		return r.noMappings
+	}
+	return nil
+}
+
+// mapped returns why the mappings are unknown if a member needs them.
+func (r *setReader) mapped() error {
+	used := false
+	for _, id := range r.db.Members {
+		for _, h := range r.o.facts.VMs[id].HostPCI() {
+			used = used || h.Mapping != ""
+		}
+	}
+	const privilege = "Mapping.Audit on /mapping/pci"
+	if used {
+		return r.o.needs(subjectMappings, privilege, r.noMappings)
+	}
+	return r.o.tolerate(subjectMappings, privilege, r.noMappings)
+}
+
+func (r *setReader) memory(ctx context.Context) error {
+	side, cancel := context.WithTimeoutCause(ctx, sideTime, errSlow)
+	defer cancel()
+	status, err := r.node.pve.NodeStatus(side)
+	r.o.facts.MemoryTotal, r.o.facts.MemoryAvailable = status.MemoryTotal, status.MemoryAvailable
+	return r.o.tolerate(subjectStatus, "Sys.Audit on /nodes/"+r.node.name, err)
+}
+
+// remembered reads what the cluster knows of guests and storages without
+// asking them.
+func (r *setReader) remembered(ctx context.Context) (err error) {
+	side, cancel := context.WithTimeoutCause(ctx, sideTime, errSlow)
+	defer cancel()
+	r.resources, err = r.node.pve.Resources(side)
+	return r.o.tolerate(subjectCluster, "Datastore.Audit and VM.Audit on /", err)
+}
+
+// errSlow is the cause of an answer that was not waited for any longer.
+var errSlow = fmt.Errorf("%w in %s", ErrNoAnswer, sideTime)
+
+// join puts the answers together.
+func (r *setReader) join() {
+	f := r.o.facts
+	for _, status := range r.list {
+		v, read := f.VMs[status.VMID]
+		if !read {
+			continue
+		}
+		v.Name, v.Running, v.Paused = status.Name, status.Running, status.Running && status.Paused
+		v.Uptime, v.PID = status.Uptime, status.PID
+		if !v.Running {
+			v.InForce = nil
+		}
+		f.VMs[status.VMID] = v
+	}
+	for _, g := range r.resources.Guests {
+		switch {
+		case g.Container || g.Node != f.Node || g.HA == "":
+		case g.HA == "ignored":
+			f.HAIgnored = append(f.HAIgnored, g.VMID)
+		default:
+			f.HA = append(f.HA, g.VMID)
+		}
+	}
+}
+
+// storages judges which of the members' storages can be used. PVE can look at
+// all storages or at one: a storage that was not heard of lately is asked for
+// what it holds, alone (pve-storage PVE/Storage.pm, storage_info and
+// vdisk_list).
+func (r *setReader) storages(ctx context.Context) {
+	used := map[string]bool{}
+	for _, id := range r.db.Members {
+		for _, name := range usedStorages(r.o.facts.VMs[id].Config) {
+			used[name] = true
+		}
+	}
+	var group errgroup.Group
+	for _, s := range r.resources.Storages {
+		pool := storage.Pool{Storage: storage.Storage{Name: s.Name, Type: s.Type, Active: s.Available}}
+		if s.Available || !used[s.Name] {
+			r.pool(pool)
+			continue
+		}
+		group.Go(func() error {
+			side, cancel := context.WithTimeoutCause(ctx, sideTime, errSlow)
+			defer cancel()
+			err := r.node.pve.LookAtStorage(side, s.Name)
+			if errors.Is(err, ErrNoAnswer) || errors.Is(err, ErrPermission) {
+				r.o.note(unread(storageSubject(s.Name), err, "a VM with a disk on it may not start", "look at it on the host: pvesm status --storage "+s.Name))
+				return nil
+			}
+			pool.Active = err == nil
+			r.pool(pool)
+			return nil
+		})
+	}
+	_ = group.Wait() // what could not be read is noted
+}
+
+func (r *setReader) pool(pool storage.Pool) {
+	r.o.mu.Lock()
+	defer r.o.mu.Unlock()
+	r.o.facts.Pools = append(r.o.facts.Pools, pool)
+}
+
+// The subjects of what could not be read, by which [Preflight] finds it.
+const (
+	subjectPCI      = "PCI devices"
+	subjectMappings = "resource mappings"
+	subjectStatus   = "node status"
+	subjectCluster  = "storages and high availability"
+)
+
+func storageSubject(name string) string { return "storage " + name }
