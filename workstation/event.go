@@ -31,6 +31,9 @@ type Event struct {
 	VMID int
 	// Message says what is happening, for people.
 	Message string
+	// Warnings are the lines of a task's log with which PVE warned of
+	// something and went on: a card that could not be reset, for instance.
+	Warnings []string
 	// Elapsed is the time since the phase began.
 	Elapsed time.Duration
 }

@@ -3,6 +3,7 @@ package workstation_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"time"
 
@@ -55,7 +56,19 @@ func ExampleSwitchError() {
 	if failed, ok := errors.AsType[*workstation.SwitchError](err); ok {
 		fmt.Println(failed.Phase, failed.Running, failed.Returned)
 	}
-	// Output: up 140 true
+	// Output: up 141 false
+}
+
+// A program takes the choice from a flag.
+func ExampleNotUp() {
+	duo := workstation.DualBoot{Members: []int{140, 141}}
+	flags := flag.NewFlagSet("play", flag.ContinueOnError)
+	flags.TextVar(&duo.NotUp, "not-up", workstation.NotUpKeep, "what becomes of a VM that is not up in time: keep or return")
+	if err := flags.Parse([]string{"-not-up", "return"}); err != nil {
+		fmt.Println(err)
+	}
+	fmt.Println(duo.NotUp, duo.NotUp == workstation.NotUpReturn)
+	// Output: return true
 }
 
 // The steps of a plan are data, for a program that approves by rules of its own.

@@ -12,7 +12,10 @@ import (
 // everything that can be known, shuts down the member that runs, waits until
 // that is gone, starts the other and waits until it is up. If that fails at any
 // point, it returns to the member that ran before, or says in a [SwitchError]
-// exactly what state the VMs are in.
+// exactly what state the VMs are in. A guest that has started and is not up in
+// time keeps the card, unless db.NotUp says otherwise. No guest is stopped as by
+// pulling the plug unless db.Force is set. Nothing is started with a card that
+// is gone.
 //
 // It can be repeated: asked for what already runs and is up, it does nothing,
 // and what an earlier switch or a person left half-way it takes as it is. With
@@ -30,7 +33,7 @@ func (n *Node) Switch(ctx context.Context, db DualBoot, to int, progress func(Ev
 		return err
 	}
 	db.Owner = cmp.Or(db.Owner, n.owner)
-	s := &switching{node: n, db: db, to: to, reporter: reporter{report: progress}}
+	s := &switching{node: n, db: db, to: to, asked: map[int]int{}, reporter: reporter{report: progress}}
 	done, err := s.turn(ctx)
 	if err != nil {
 		return err
@@ -63,6 +66,9 @@ type switching struct {
 	from int // the member that ran before, 0 if none did
 	pid  int // of from at that time, 0 if it did not run any more
 	held *Lease
+	// asked holds the PIDs of the VMs that were asked to shut down.
+	asked map[int]int
+	facts Facts // those that were judged
 }
 
 // turn waits until no other switch of this set is under way on the same Node,
@@ -94,6 +100,7 @@ func (s *switching) check(ctx context.Context) (Facts, error) {
 	if proxstation.Worst(findings) == proxstation.Blocker {
 		return Facts{}, &BlockedError{What: fmt.Sprintf("the switch to VM %d", s.to), Findings: findings}
 	}
+	s.facts = facts
 	return facts, nil
 }
 
@@ -141,7 +148,7 @@ func (s *switching) stopOthers(ctx context.Context) error {
 			return err
 		}
 		s.enter(PhaseStop, id, fmt.Sprintf("shutting down VM %d, which may take %s", id, s.db.Grace))
-		if err := s.shutdown(ctx, id); err != nil {
+		if err := s.shutdown(ctx, v); err != nil {
 			return err
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
-	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
 // Advise judges what is around a set of VMs that share a card: what starts or
@@ -37,12 +36,12 @@ func (db DualBoot) Advise(facts Facts) []proxstation.Finding {
 		if !exists {
 			continue
 		}
-		if strings.HasPrefix(v.Config["ostype"], "win") {
+		if windows(v.Config) {
 			findings = append(findings, proxstation.Finding{ID: "switch.fast-startup", Severity: proxstation.Info, Subject: v.String(), Seen: "ostype: " + v.Config["ostype"],
 				Why: "with fast startup Windows does not shut down but hibernates, and comes back with the card's driver in an old state",
 				Fix: "in the guest, as administrator: powercfg /h off"})
 		}
-		if enabled, _ := qmconf.Parse("agent", v.Config["agent"]).Get("enabled"); qmconf.Normal(enabled) != "1" {
+		if !agentEnabled(v.Config) {
 			findings = append(findings, proxstation.Finding{ID: "switch.no-agent", Severity: proxstation.Warning, Subject: v.String(), Seen: "agent: " + v.Config["agent"],
 				Why: "without the guest agent a shutdown goes by the power button, which guests may ignore, and nobody can tell when it is up",
 				Fix: "install qemu-guest-agent in the guest and set agent: 1"})

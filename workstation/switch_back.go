@@ -17,14 +17,18 @@ const (
 	returnTries = 5
 )
 
+// errKeeps means that the target runs, and that nobody allowed to end it.
+var errKeeps = errors.New("the VM that was started keeps the card")
+
 // goBack returns to the member that ran before, and says what came of it.
 func (s *switching) goBack(ctx context.Context, phase Phase, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), returnTime)
 	defer cancel()
 	e := &SwitchError{Phase: phase, To: s.to, Cause: cause}
-	if s.from != 0 && !errors.Is(cause, errUnhealthy) && !errors.Is(cause, errOvertaken) {
-		s.enter(PhaseRollback, s.from, fmt.Sprintf("returning to VM %d: %v", s.from, firstLine(cause)))
-		e.Return = s.restore(ctx)
+	if s.from != 0 && !s.hopeless(cause) {
+		if e.Return = s.restore(ctx, cause); errors.Is(e.Return, errKeeps) {
+			e.Return = nil // as the caller wants it
+		}
 	}
 	running, err := s.node.running(ctx, s.db)
 	switch {
@@ -33,57 +37,74 @@ func (s *switching) goBack(ctx context.Context, phase Phase, cause error) error 
 		e.Return = errors.Join(e.Return, err)
 	case len(running) > 0:
 		e.Running = running[0].VMID
+		same := running[0].PID == s.asked[e.Running]
 		e.Returned = e.Return == nil && e.Running == s.from && running[0].PID != s.pid
+		e.Closing = same && !refused(cause) && !refused(e.Return)
 	}
+	e.Advice = s.db.advise(e, s.facts)
 	return e
+}
+
+// hopeless reports whether nothing may be started after a failure.
+func (s *switching) hopeless(cause error) bool {
+	_, gone := lostCard(cause)
+	return gone || errors.Is(cause, errUnhealthy) || errors.Is(cause, errOvertaken)
 }
 
 // restore makes the member that ran before the one that runs: the target,
 // which did not come up, gives the card back first.
-func (s *switching) restore(ctx context.Context) error {
-	if _, err := s.renewNow(ctx, PhaseRollback, s.stopTime()+s.db.Boot); errors.Is(err, errOvertaken) {
-		return err // the other decides what runs
-	}
+func (s *switching) restore(ctx context.Context, cause error) error {
 	for _, id := range []int{s.from, s.to} {
 		s.settle(ctx, id, s.db.Grace+leaseSlack)
 	}
-	if err := s.stopTarget(ctx); err != nil {
+	if _, err := s.renewNow(ctx, PhaseRollback, s.stopTime()+s.db.Boot); errors.Is(err, errOvertaken) {
+		return err // the other decides what runs
+	}
+	if err := s.clearTarget(ctx); err != nil {
 		return err
 	}
-	var last error
-	for range returnTries {
-		if last = s.bringUp(ctx, s.from); last == nil {
-			return nil
+	s.enter(PhaseRollback, s.from, fmt.Sprintf("returning to VM %d: %v", s.from, firstLine(cause)))
+	for tries := 1; ; tries++ {
+		err := s.again(ctx)
+		if err == nil || s.hopeless(err) {
+			return err
 		}
-		if err := pve.Sleep(ctx, 5*time.Second); err != nil {
-			break
+		if tries == returnTries || pve.Sleep(ctx, 5*time.Second) != nil {
+			s.settle(ctx, s.from, time.Minute)
+			return err
 		}
+		s.say(s.from, fmt.Sprintf("VM %d did not start (%s): trying again, %d of %d", s.from, firstLine(err), tries+1, returnTries))
 	}
-	s.settle(ctx, s.from, time.Minute)
-	return last
 }
 
-// stopTarget ends the target, which did not come up and may have the card.
-func (s *switching) stopTarget(ctx context.Context) error {
-	var last error
-	for range returnTries {
-		status, err := s.node.pve.Status(ctx, s.to)
-		if err == nil && !status.Running || errors.Is(err, ErrNotFound) {
-			return nil
-		}
-		var task pve.UPID
-		if err == nil {
-			task, err = s.node.pve.Stop(ctx, s.to)
-		}
-		if err == nil {
-			err = s.wait(ctx, s.to, task, time.Minute)
-		}
-		last = err
-		if err := pve.Sleep(ctx, time.Second); err != nil {
-			break
-		}
+// again starts the member that ran before, if it does not run any more.
+func (s *switching) again(ctx context.Context) error {
+	if status, err := s.node.pve.Status(ctx, s.from); err == nil && status.Running {
+		return s.bringUp(ctx, s.from)
 	}
-	return last
+	if err := s.healthy(ctx); err != nil {
+		return err
+	}
+	return s.bringUp(ctx, s.from)
+}
+
+// clearTarget makes the target, which did not come up, give the card back, if
+// the caller wants that.
+func (s *switching) clearTarget(ctx context.Context) error {
+	var target pve.VMStatus
+	err := s.until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
+		status, err := s.node.pve.Status(ctx, s.to)
+		target = status
+		return err == nil || errors.Is(err, ErrNotFound), nil
+	})
+	switch {
+	case err != nil || !target.Running:
+		return err
+	case s.db.NotUp == NotUpKeep:
+		return errKeeps
+	}
+	s.enter(PhaseRollback, s.to, fmt.Sprintf("shutting down VM %d, which is not up", s.to))
+	return s.shutdown(ctx, target)
 }
 
 func firstLine(err error) string {

@@ -3,6 +3,7 @@ package workstation
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/proxstation/proxstation/internal/pve"
@@ -31,9 +32,13 @@ func (s *switching) until(ctx context.Context, limit time.Duration, done func(co
 func (s *switching) wait(ctx context.Context, id int, task pve.UPID, limit time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, ErrTimeout)
 	defer cancel()
-	_, err := s.node.pve.Wait(ctx, task, func(p pve.TaskProgress) {
+	result, err := s.node.pve.Wait(ctx, task, func(p pve.TaskProgress) {
 		s.say(id, fmt.Sprintf("%s for %s", p.UPID.Type(), p.Elapsed.Round(time.Second)))
 	})
+	if err == nil && result.Warnings > 0 && s.report != nil {
+		message := fmt.Sprintf("%s of VM %d ended with %s: %s", task.Type(), id, warnings(result.Warnings), strings.Join(result.Log, "; "))
+		s.report(Event{Phase: s.phase, VMID: id, Message: message, Warnings: result.Log, Elapsed: time.Since(s.began)})
+	}
 	return err
 }
 
@@ -65,4 +70,11 @@ func (s *switching) settle(ctx context.Context, id int, limit time.Duration) {
 	for _, task := range tasks {
 		_ = s.node.pve.StopTask(ctx, task.UPID) // whether it ended shows in the VM's state
 	}
+}
+
+func warnings(n int) string {
+	if n == 1 {
+		return "a warning"
+	}
+	return fmt.Sprintf("%d warnings", n)
 }

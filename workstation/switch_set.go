@@ -15,10 +15,14 @@ type DualBoot struct {
 	// Grace is how long a guest may take to shut down; 0 is three minutes.
 	Grace time.Duration
 	// Force lets a guest that did not shut down in that time be stopped as by
-	// pulling the plug. Without it the switch fails and the guest goes on.
+	// pulling the plug, on the way back too. Without it no guest is stopped in
+	// this way: the switch fails and the guest goes on.
 	Force bool
 	// Boot is how long the next guest may take to be up; 0 is five minutes.
 	Boot time.Duration
+	// NotUp says what becomes of a guest that has started and is not up in that
+	// time. The zero value leaves the card with it.
+	NotUp NotUp
 	// Up reports, by returning nil, that a guest is up. It is called again
 	// until it does. Nil asks the guest agent where one is configured, and
 	// otherwise takes a running VM for one that is up.
@@ -39,46 +43,6 @@ type DualBoot struct {
 	NoLease bool
 }
 
-// A SwitchError says in which phase a switch failed, and what state the VMs
-// are in now.
-type SwitchError struct {
-	Phase Phase
-	To    int
-	// Running is the member that runs now, 0 if none does, -1 if the node does
-	// not tell.
-	Running int
-	// Returned says that the VM that ran before runs again.
-	Returned bool
-	// Cause is what failed; Return what failed on the way back, if that did.
-	Cause, Return error
-}
-
-// Error implements error.
-func (e *SwitchError) Error() string {
-	now := fmt.Sprintf("VM %d is running", e.Running)
-	switch {
-	case e.Returned:
-		now = fmt.Sprintf("VM %d runs again", e.Running)
-	case e.Running == 0:
-		now = "none of the VMs is running"
-	case e.Running < 0:
-		now = "which VM is running could not be found out"
-	}
-	text := fmt.Sprintf("workstation: switch to VM %d failed (%s): %v; %s", e.To, e.Phase, e.Cause, now)
-	if e.Return != nil {
-		text += fmt.Sprintf("; the way back failed too: %v", e.Return)
-	}
-	return text
-}
-
-// Unwrap returns what failed.
-func (e *SwitchError) Unwrap() []error {
-	if e.Return == nil {
-		return []error{e.Cause}
-	}
-	return []error{e.Cause, e.Return}
-}
-
 // withDefaults returns the set with its defaults, or an error if it is none.
 func (db DualBoot) withDefaults() (DualBoot, error) {
 	db.Members = slices.Sorted(slices.Values(db.Members))
@@ -93,6 +57,9 @@ func (db DualBoot) withDefaults() (DualBoot, error) {
 		return invalid("members", fmt.Sprint(db.Members), "VMIDs go from 100 to 999999999")
 	case db.Grace < 0 || db.Boot < 0:
 		return invalid("grace and boot", fmt.Sprintf("%s and %s", db.Grace, db.Boot), "no time is below zero")
+	}
+	if int(db.NotUp) >= len(notUpNames) {
+		return invalid("not up", db.NotUp.String(), "the choices are NotUpKeep and NotUpReturn")
 	}
 	db.Grace, db.Boot = cmp.Or(db.Grace, 3*time.Minute), cmp.Or(db.Boot, 5*time.Minute)
 	return db, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/proxstation/proxstation/internal/pve"
@@ -38,9 +39,13 @@ func (s *switching) healthy(ctx context.Context) error {
 
 // shutdown asks a guest to shut down. Whatever became of the request and of
 // its answer, what counts is whether the VM is gone.
-func (s *switching) shutdown(ctx context.Context, id int) error {
+func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
+	id := v.VMID
 	ask := func() error {
 		task, err := s.node.pve.Shutdown(ctx, id, s.db.Grace, s.db.Force)
+		if err == nil || uncertain(err) {
+			s.asked[id] = v.PID
+		}
 		if err == nil {
 			err = s.wait(ctx, id, task, s.db.Grace+leaseSlack)
 		}
@@ -69,7 +74,7 @@ func (s *switching) shutdown(ctx context.Context, id int) error {
 	if err != nil && !uncertain(err) {
 		return err
 	}
-	if err == nil {
+	if err == nil && s.phase == PhaseStop {
 		s.enter(PhaseFree, id, fmt.Sprintf("waiting until VM %d is gone", id))
 	}
 	late := s.until(ctx, s.db.Grace, func(ctx context.Context) (bool, error) {
@@ -159,8 +164,17 @@ func (s *switching) up(ctx context.Context, id int) error {
 	if err != nil {
 		return err
 	}
-	if enabled, _ := qmconf.Parse("agent", config.Values["agent"]).Get("enabled"); qmconf.Normal(enabled) != "1" {
+	if !agentEnabled(config.Values) {
 		return nil
 	}
 	return s.node.pve.AgentPing(ctx, id)
 }
+
+// agentEnabled reports whether a VM has a guest agent.
+func agentEnabled(config map[string]string) bool {
+	enabled, _ := qmconf.Parse("agent", config["agent"]).Get("enabled")
+	return qmconf.Normal(enabled) == "1"
+}
+
+// windows reports whether a VM is one of Windows'.
+func windows(config map[string]string) bool { return strings.HasPrefix(config["ostype"], "win") }

@@ -124,7 +124,7 @@ func TestAnOpenConsoleIsInNobodysWay(t *testing.T) {
 		sim.SetGuest(141, pvetest.Guest{NoAgent: true})
 		began := time.Now()
 		var failed *workstation.SwitchError
-		if err := node.Switch(t.Context(), both, 141, nil); !errors.As(err, &failed) || !failed.Returned || time.Since(began) > 8*time.Minute {
+		if err := node.Switch(t.Context(), returning, 141, nil); !errors.As(err, &failed) || !failed.Returned || time.Since(began) > 8*time.Minute {
 			t.Errorf("%v after %s", err, time.Since(began))
 		}
 		wantRunning(t, sim, 140)

@@ -38,10 +38,11 @@ func (s *show) run(ctx context.Context, args []string) error {
 	set.TextVar(&s.models, "models", 80*storage.GiB, "size of the disk for models")
 	windows := set.Int("windows", 140, "VMID of the Windows VM")
 	linux := set.Int("linux", 141, "VMID of the Linux VM")
+	set.TextVar(&s.duo.NotUp, "not-up", workstation.NotUpKeep, "what becomes of a VM that has started and is not up in time: keep leaves the card with it, return goes back")
 	if err := connect.Parse(set, args); err != nil {
 		return err
 	}
-	s.duo = workstation.DualBoot{Members: []int{*windows, *linux}}
+	s.duo.Members = []int{*windows, *linux}
 	if !connect.Configured() {
 		return s.embedded(ctx)
 	}

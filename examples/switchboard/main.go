@@ -45,11 +45,13 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	name := set.String("name", "", "host name by which the page may be asked for, besides localhost and addresses")
 	members := set.String("members", "140,141", "VMIDs of the VMs that share the card")
 	force := set.Bool("force", false, "stop a guest that does not shut down, as by pulling the plug")
+	var duo workstation.DualBoot
+	set.TextVar(&duo.NotUp, "not-up", workstation.NotUpKeep, "what becomes of a VM that has started and is not up in time: keep leaves the card with it, return goes back")
 	if err := connect.Parse(set, args); err != nil {
 		return err
 	}
 	host, _ := os.Hostname() // a program that was ended goes on with its lease, one elsewhere does not
-	duo := workstation.DualBoot{Owner: "switchboard on " + host, Force: *force}
+	duo.Owner, duo.Force = "switchboard on "+host, *force
 	for field := range strings.SplitSeq(*members, ",") {
 		id, err := strconv.Atoi(strings.TrimSpace(field))
 		if err != nil {

@@ -46,7 +46,8 @@ type TaskProgress struct {
 
 // TaskResult is the end of a task that did its work.
 type TaskResult struct {
-	Warnings int // "WARNINGS: n"
+	Warnings int      // "WARNINGS: n"
+	Log      []string // the lines of the log with the warnings
 }
 
 // The pace of polling: short first, because most tasks are, then slower.
@@ -112,7 +113,9 @@ func (c *Client) ended(ctx context.Context, task UPID, exit string) (TaskResult,
 	}
 	if n, found := strings.CutPrefix(exit, "WARNINGS: "); found {
 		warnings, _ := strconv.Atoi(n) // one at least, it says
-		return TaskResult{Warnings: max(warnings, 1)}, nil
+		log, _ := c.log(ctx, task, 0)  // what the warnings were is less than that the task did its work
+		log = slices.DeleteFunc(log, func(line string) bool { return !strings.HasPrefix(line, "WARN") && !strings.Contains(line, "warning") })
+		return TaskResult{Warnings: max(warnings, 1), Log: log}, nil
 	}
 	lines, _ := c.log(ctx, task, 0) // the exit says why; the log only more
 	return TaskResult{}, c.explain(&TaskError{UPID: task, Exit: macos.HideOSK(exit), Log: lines[max(0, len(lines)-10):]})

@@ -1,0 +1,154 @@
+package workstation
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+)
+
+// A SwitchError says in which phase a switch failed, and what state the VMs
+// are in now.
+type SwitchError struct {
+	Phase Phase
+	To    int
+	// Running is the member that runs now, 0 if none does, -1 if the node does
+	// not tell.
+	Running int
+	// Returned says that the VM that ran before was started again.
+	Returned bool
+	// Closing says that the guest of Running was asked to shut down, which
+	// nobody can take back: the VM may be off later.
+	Closing bool
+	// Cause is what failed; Return what failed on the way back, if that did.
+	Cause, Return error
+	// Advice says what probably happened, and what to do.
+	Advice []proxstation.Finding
+}
+
+// Error implements error.
+func (e *SwitchError) Error() string {
+	now := fmt.Sprintf("VM %d is running", e.Running)
+	switch {
+	case e.Returned:
+		now = fmt.Sprintf("VM %d runs again", e.Running)
+	case e.Closing:
+		now = fmt.Sprintf("VM %d is still running, but was asked to shut down and may be off later", e.Running)
+	case e.Running == e.To:
+		now = fmt.Sprintf("VM %d is running and keeps the card", e.Running)
+	case e.Running == 0:
+		now = "none of the VMs is running"
+	case e.Running < 0:
+		now = "which VM is running could not be found out"
+	}
+	text := fmt.Sprintf("workstation: switch to VM %d failed (%s): %v; %s", e.To, e.Phase, e.Cause, now)
+	if e.Return != nil {
+		text += fmt.Sprintf("; the way back failed too: %v", e.Return)
+	}
+	for _, f := range e.Advice {
+		text += "; " + f.Why + ": " + f.Fix
+	}
+	return text
+}
+
+// Unwrap returns what failed.
+func (e *SwitchError) Unwrap() []error {
+	if e.Return == nil {
+		return []error{e.Cause}
+	}
+	return []error{e.Cause, e.Return}
+}
+
+// advise judges a failed switch: it names the probable reason and the way out.
+func (db DualBoot) advise(e *SwitchError, facts Facts) []proxstation.Finding {
+	var findings []proxstation.Finding
+	if e.Closing {
+		findings = append(findings, db.adviseClosing(facts.VMs[e.Running]))
+	}
+	if e.Running == e.To && errors.Is(e.Cause, errNotUp) {
+		findings = append(findings, db.adviseNotUp(facts.VMs[e.To], e.Cause))
+	}
+	seen, lost := lostCard(e.Cause)
+	if !lost {
+		seen, lost = lostCard(e.Return)
+	}
+	switch {
+	case lost:
+		findings = append(findings, adviseLost(proxstation.Blocker, seen, "the card does not answer any more, and no VM can start with it"))
+	case errors.Is(e.Cause, errUnhealthy):
+		findings = append(findings, adviseLost(proxstation.Blocker, e.Cause.Error(), "the card is not fit to be handed on"))
+	case qemuFailed(e.Cause) && qemuFailed(e.Return):
+		findings = append(findings, adviseLost(proxstation.Warning, e.Cause.Error(), "both VMs fail to start in QEMU, as they do when the card is gone"))
+	}
+	return findings
+}
+
+func (db DualBoot) adviseClosing(v VMFacts) proxstation.Finding {
+	f := proxstation.Finding{ID: "switch.closing", Severity: proxstation.Warning, Subject: v.String(),
+		Seen: fmt.Sprintf("the guest was asked to shut down, and is not off after %s", db.Grace),
+		Why:  "the guest may still be on its way down",
+		Fix:  fmt.Sprintf("wait until VM %d is off and switch again, or give it a longer Grace", v.ID)}
+	switch {
+	case windows(v.Config):
+		f.Why = "Windows may be installing updates as it shuts down, and turns off when it is done"
+	case !agentEnabled(v.Config):
+		f.Why = "a guest that sleeps, or in which nobody answers a dialogue, ignores the power button"
+		f.Fix += fmt.Sprintf("; look at its console, and set up the guest agent (qm set %d --agent 1)", v.ID)
+	}
+	return f
+}
+
+func (db DualBoot) adviseNotUp(v VMFacts, cause error) proxstation.Finding {
+	f := proxstation.Finding{ID: "switch.not-up", Severity: proxstation.Warning, Subject: v.String(),
+		Seen: fmt.Sprintf("%s after the start: %v", db.Boot, cause),
+		Why:  "the guest may only be slow",
+		Fix:  fmt.Sprintf("look at the screen on the card, or at the console of VM %d; to give the card back, switch to the other VM", v.ID)}
+	if windows(v.Config) {
+		f.Why = "Windows may be installing updates as it starts"
+	}
+	return f
+}
+
+func adviseLost(severity proxstation.Severity, seen, why string) proxstation.Finding {
+	return proxstation.Finding{ID: "switch.card-lost", Severity: severity, Subject: "the card", Seen: seen, Why: why,
+		Fix: "power the host off (poweroff), wait ten seconds, and switch it on: a reboot keeps the card under power and may not bring it back"}
+}
+
+// lost are the words of QEMU, of vfio-pci and of the kernel's PCI code for a
+// device that does not come out of a reset or of a power state, or whose
+// configuration space reads ff (QEMU hw/vfio/pci.c; Linux drivers/pci/pci.c,
+// drivers/vfio/pci). PVE's "failed to reset PCI device" is not among them: PVE
+// goes on after it, and so do most cards.
+var lost = regexp.MustCompile(`(?i)stuck in D3|change power state from D3|not ready \d+ms after|device inaccessible|` +
+	`header type '?(127|0?x?7f)|expecting 0xaa55, got 0xffff|config(uration)? space.*\bf{2,}\b|reads? (all )?(0x)?f{2,}\b|` +
+	`device from group \d+: (Input/output error|No such device)|vfio.*(reset failed|failed to reset|failed reset)|fell off the bus|fallen off the bus`)
+
+// lostCard returns the line that says that a start failed because the card is
+// gone.
+func lostCard(err error) (line string, gone bool) {
+	var task *TaskError
+	if !errors.As(err, &task) {
+		return "", false
+	}
+	for _, line := range append(strings.Split(task.Exit, "\n"), task.Log...) {
+		if lost.MatchString(line) {
+			return line, true
+		}
+	}
+	return "", false
+}
+
+// qemuFailed reports whether PVE could not start QEMU.
+func qemuFailed(err error) bool {
+	var task *TaskError
+	return errors.As(err, &task) && strings.Contains(task.Exit, "QEMU exited")
+}
+
+// refused reports whether a guest answered a request to shut down with an
+// error, so that it is not on its way down.
+func refused(err error) bool {
+	var task *TaskError
+	return errors.As(err, &task) && strings.Contains(task.Exit, "powerdown failed") && !strings.Contains(task.Exit, "timeout")
+}
