@@ -37,7 +37,7 @@ var arrows = map[string][]string{
 	"iommu": {"", "internal/enum", "internal/sysfs", "golang.org/x/sys"},
 	"gpu":   {"", "iommu", "internal/enum"},
 	// storage knows neither PCI nor PVE, so that it can be used without them.
-	"storage": {"", "internal/enum", "internal/sysfs", "golang.org/x/sys"},
+	"storage": {"", "internal/enum", "internal/sysfs"},
 
 	// The one place that speaks to a node. Nothing else decodes an answer.
 	"internal/pve": {"", "iommu", "gpu", "storage", "internal/macos",

@@ -11,13 +11,13 @@ import (
 )
 
 // host reads one of the hosts that the tests have. On the machine itself it is
-// iommu.Read(iommu.Host{}).
+// iommu.Read(nil).
 func host(name string) iommu.Facts {
 	tree, err := hosttree.Load(name)
 	if err != nil {
 		panic(err)
 	}
-	facts, err := iommu.Read(iommu.HostAt(tree))
+	facts, err := iommu.Read(tree)
 	if err != nil {
 		panic(err)
 	}

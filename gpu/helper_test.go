@@ -73,7 +73,7 @@ func captured(t *testing.T, name string, lines ...string) iommu.Facts {
 	if err != nil {
 		t.Fatal(err)
 	}
-	facts, err := iommu.Read(iommu.HostAt(tree))
+	facts, err := iommu.Read(tree)
 	if err != nil {
 		t.Fatal(err)
 	}

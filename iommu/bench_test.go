@@ -32,7 +32,7 @@ func written(b *testing.B) string {
 func BenchmarkRead(b *testing.B) {
 	dir := written(b)
 	for b.Loop() {
-		facts, err := iommu.Read(iommu.HostAt(os.DirFS(dir)))
+		facts, err := iommu.Read(os.DirFS(dir))
 		if err != nil || len(facts.Functions) != 13 {
 			b.Fatal(len(facts.Functions), err)
 		}

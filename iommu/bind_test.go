@@ -87,7 +87,7 @@ func TestApplyReadsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer sys.Close()
-	facts, err := iommu.Read(iommu.HostAt(os.DirFS(dir)))
+	facts, err := iommu.Read(os.DirFS(dir))
 	if err != nil {
 		t.Fatal(err)
 	}

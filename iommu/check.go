@@ -145,12 +145,12 @@ func (f Facts) checkDrift() []proxstation.Finding {
 		return []proxstation.Finding{{ID: "iommu.loader-unknown", Severity: proxstation.Info, Subject: "kernel arguments", Seen: strings.TrimPrefix(err.Error(), "iommu: "),
 			Why: "Whether the arguments in force will be there after a restart is not known, and none can be added.", Fix: fix}}
 	}
-	missing, extra := Drift(*f.Running, configured)
+	missing, extra := argumentDrift(*f.Running, configured)
 	var findings []proxstation.Finding
 	restart := "Run " + f.refresh() + " and restart."
 	if loader, _ := f.BootLoader(); loader == GRUB && f.Loader.Menu != nil {
 		restart = "Restart."
-		if stale, _ := Drift(*f.Loader.Menu, configured); len(stale) > 0 {
+		if stale, _ := argumentDrift(*f.Loader.Menu, configured); len(stale) > 0 {
 			restart = "Run update-grub and restart."
 			findings = append(findings, proxstation.Finding{ID: "iommu.not-refreshed", Severity: proxstation.Warning, Subject: "kernel arguments",
 				Seen: "configured, but not in /boot/grub/grub.cfg: " + strings.Join(stale, " "),
@@ -191,9 +191,9 @@ func (f Facts) refresh() string {
 	return "proxmox-boot-tool refresh"
 }
 
-// Drift returns the configured arguments that are not in force, and those in
+// argumentDrift returns the configured arguments that are not in force, and those in
 // force that are not configured. What the boot loader adds does not count.
-func Drift(running, configured Cmdline) (missing, extra []string) {
+func argumentDrift(running, configured Cmdline) (missing, extra []string) {
 	for _, arg := range configured.Args() {
 		if !running.Has(arg) && !byLoader(arg) {
 			missing = append(missing, arg)

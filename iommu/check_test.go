@@ -47,7 +47,7 @@ func TestCheckSaysWhyItIsOff(t *testing.T) {
 func TestCheckRules(t *testing.T) {
 	t.Parallel()
 	groups, units := some()
-	grub := iommu.LoaderFacts{Synced: proxstation.No, Defaults: []iommu.File{{Path: "etc/default/grub", Text: `GRUB_CMDLINE_LINUX_DEFAULT="quiet iommu=pt"`}}}
+	grub := iommu.LoaderFacts{Synced: proxstation.No, Defaults: []iommu.HostFile{{Path: "etc/default/grub", Text: `GRUB_CMDLINE_LINUX_DEFAULT="quiet iommu=pt"`}}}
 	on := iommu.Facts{Groups: groups, Units: units, GroupsKnown: proxstation.Yes, UnitsKnown: proxstation.Yes, Loader: grub,
 		Running: cmdline("BOOT_IMAGE=/boot/vmlinuz root=/dev/sda1 ro quiet iommu=pt")}
 	for name, test := range map[string]struct {
@@ -65,10 +65,10 @@ func TestCheckRules(t *testing.T) {
 		"not refreshed": {func(f *iommu.Facts) { f.Loader.Menu = cmdline("root=/dev/sda1 ro quiet") }, "iommu.not-refreshed"},
 		"refreshed":     {func(f *iommu.Facts) { f.Loader.Menu = cmdline("root=/dev/sda1 ro quiet iommu=pt") }, ""},
 		"old guide": {func(f *iommu.Facts) {
-			f.Kernel, f.ModulesLoad = "6.8.12-10-pve", []iommu.File{{Path: "etc/modules", Text: "vfio\nvfio_virqfd\n"}}
+			f.Kernel, f.ModulesLoad = "6.8.12-10-pve", []iommu.HostFile{{Path: "etc/modules", Text: "vfio\nvfio_virqfd\n"}}
 		}, "iommu.virqfd-gone"},
 		"old kernel": {func(f *iommu.Facts) {
-			f.Kernel, f.ModulesLoad = "6.1.0", []iommu.File{{Path: "etc/modules", Text: "vfio_virqfd\n"}}
+			f.Kernel, f.ModulesLoad = "6.1.0", []iommu.HostFile{{Path: "etc/modules", Text: "vfio_virqfd\n"}}
 		}, ""},
 		"no loader": {func(f *iommu.Facts) { f.Running = cmdline("quiet iommu=pt") }, "iommu.loader-unknown"},
 	} {

@@ -88,7 +88,7 @@ func TestNoVerdictGetsBetterByNotKnowing(t *testing.T) {
 				t.Fatalf("only %d names", len(names))
 			}
 			for _, name := range names {
-				facts, err := iommu.Read(iommu.HostAt(deniedFS{tree, name}))
+				facts, err := iommu.Read(deniedFS{tree, name})
 				if err != nil {
 					t.Fatalf("without %s: %v", name, err)
 				}
@@ -116,7 +116,7 @@ func TestTheRootDiskStaysWhateverIsNotKnown(t *testing.T) {
 	}
 	controller := []iommu.Address{address(t, "0000:01:00.1")}
 	for _, name := range everyName(t, tree) {
-		facts, err := iommu.Read(iommu.HostAt(deniedFS{tree, name}))
+		facts, err := iommu.Read(deniedFS{tree, name})
 		if err != nil {
 			t.Fatalf("without %s: %v", name, err)
 		}

@@ -3,7 +3,7 @@
 //
 // It is made of three parts that do not mix:
 //
-//   - Reading: [Read] turns a [Host] (the running machine, or a captured tree)
+//   - Reading: [Read] turns a machine (the running one, or a captured tree)
 //     into [Facts]. What it cannot read stays [proxstation.Unknown]. The PVE API gives the
 //     same types with less in them.
 //   - Judging, without any I/O: [Facts.State], [Facts.InterruptRemapping],

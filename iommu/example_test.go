@@ -13,13 +13,13 @@ import (
 )
 
 // captured reads one of the hosts that the tests have. On the machine itself
-// it is iommu.Read(iommu.Host{}).
+// it is iommu.Read(nil).
 func captured(name string) iommu.Facts {
 	tree, err := hosttree.Load(name)
 	if err != nil {
 		panic(err)
 	}
-	facts, err := iommu.Read(iommu.HostAt(tree))
+	facts, err := iommu.Read(tree)
 	if err != nil {
 		panic(err)
 	}
@@ -46,7 +46,7 @@ func ExampleRead() {
 		fmt.Println(err)
 		return
 	}
-	facts, err := iommu.Read(iommu.HostAt(tree))
+	facts, err := iommu.Read(tree)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -42,9 +42,9 @@ type Facts struct {
 	// their parameters (/sys/module).
 	Modules []Module `json:"modules,omitempty"`
 	// Modprobe are /etc/modprobe.d/*.conf in the order of modprobe.d(5).
-	Modprobe []File `json:"modprobe,omitempty"`
+	Modprobe []HostFile `json:"modprobe,omitempty"`
 	// ModulesLoad are /etc/modules and /etc/modules-load.d/*.conf.
-	ModulesLoad []File `json:"modulesLoad,omitempty"`
+	ModulesLoad []HostFile `json:"modulesLoad,omitempty"`
 	// Framebuffers are the ones on PCI functions.
 	Framebuffers []Framebuffer `json:"framebuffers,omitempty"`
 	// Uses are the functions that the machine itself lives on.

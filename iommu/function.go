@@ -167,7 +167,7 @@ type Function struct {
 	// (host only, reset_method); nil: not known, empty: there is none.
 	ResetMethods []string `json:"resetMethods,omitzero"`
 	// Link is the PCIe link's state (host only); nil: not known.
-	Link *Link `json:"link,omitempty"`
+	Link *PCIeLink `json:"link,omitempty"`
 	// BARs are the memory regions (host only); nil: not known.
 	BARs []BAR `json:"bars,omitempty"`
 	// MDev says whether the function offers mediated devices (mdev_supported_types).
@@ -180,8 +180,8 @@ type Function struct {
 	Lost proxstation.Answer `json:"lost"`
 }
 
-// A Link is the state of a function's PCIe link.
-type Link struct {
+// A PCIeLink is the state of a function's PCIe link.
+type PCIeLink struct {
 	Speed    string `json:"speed"`    // current_link_speed, such as "16.0 GT/s PCIe"
 	MaxSpeed string `json:"maxSpeed"` // max_link_speed
 	Width    int    `json:"width"`    // lanes, current_link_width

@@ -25,7 +25,7 @@ var (
 // grubCmdline evaluates the files as the shell would, as far as they are plain
 // assignments. Anything cleverer that touches the two variables is an error
 // that matches [ErrLoader], not a guess.
-func grubCmdline(files []File) (Cmdline, error) {
+func grubCmdline(files []HostFile) (Cmdline, error) {
 	v := shell{values: map[string]string{}, unknown: map[string]bool{}}
 	for _, file := range files {
 		if err := v.evaluate(file); err != nil {
@@ -43,7 +43,7 @@ type shell struct {
 }
 
 // evaluate adds a file's assignments to the variables.
-func (v shell) evaluate(file File) error {
+func (v shell) evaluate(file HostFile) error {
 	touches := false
 	control := ""
 	for number, line := range strings.Split(file.Text, "\n") {

@@ -13,51 +13,33 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// ErrNothing means that a tree holds nothing that [Read] could read: it is
+// ErrNothing reports a tree that holds nothing that [Read] could read: it is
 // not the root of a machine.
 var ErrNothing = errors.New("iommu: nothing to read")
 
-// A Host is a machine whose files can be read. The zero Host is the machine
-// the program runs on.
-type Host struct {
-	Sys  fs.FS // sysfs; nil means /sys
-	Proc fs.FS // procfs; nil means /proc
-	Etc  fs.FS // configuration; nil means /etc
-	Boot fs.FS // kernels; nil means /boot
-	Run  fs.FS // state, with udev/data; nil means /run
+// A tree is a machine whose files can be read.
+type tree struct {
+	Sys, Proc fs.FS
+	Etc       fs.FS // configuration
+	Boot      fs.FS // kernels
+	Run       fs.FS // state, with udev/data
 }
 
-// HostAt returns the machine whose root directory is given, with sys, proc,
-// etc, boot and run below it. Those that are missing are only not known.
-func HostAt(root fs.FS) Host {
-	sub := func(dir string) fs.FS {
-		fsys, err := fs.Sub(root, dir)
-		if err != nil {
-			panic(err) // dir is valid
-		}
-		return fsys
+// treeAt returns the machine whose root directory is given, and the one that
+// the program runs on for nil.
+func treeAt(root fs.FS) tree {
+	if root == nil {
+		return tree{Sys: os.DirFS("/sys"), Proc: os.DirFS("/proc"), Etc: os.DirFS("/etc"), Boot: os.DirFS("/boot"), Run: os.DirFS("/run")}
 	}
-	return Host{Sys: sub("sys"), Proc: sub("proc"), Etc: sub("etc"), Boot: sub("boot"), Run: sub("run")}
+	return tree{Sys: sysfs.Sub(root, "sys"), Proc: sysfs.Sub(root, "proc"), Etc: sysfs.Sub(root, "etc"), Boot: sysfs.Sub(root, "boot"), Run: sysfs.Sub(root, "run")}
 }
 
-// complete returns the host with the running machine's files in place of nil.
-func (h Host) complete() Host {
-	for _, f := range []struct {
-		fsys *fs.FS
-		dir  string
-	}{{&h.Sys, "/sys"}, {&h.Proc, "/proc"}, {&h.Etc, "/etc"}, {&h.Boot, "/boot"}, {&h.Run, "/run"}} {
-		if *f.fsys == nil {
-			*f.fsys = os.DirFS(f.dir)
-		}
-	}
-	return h
-}
-
-// Read reads all facts of a machine. What cannot be read stays [proxstation.Unknown] and
-// is a finding with the ID iommu.unread; it never costs the rest. The only
-// error is [ErrNothing].
-func Read(h Host) (Facts, error) {
-	r := reader{Host: h.complete()}
+// Read reads all facts of the machine whose root directory is given, with sys,
+// proc, etc, boot and run below it, and of the machine that the program runs on
+// for nil. What cannot be read stays [proxstation.Unknown] and is a finding with
+// the ID iommu.unread; it never costs the rest. The only error is [ErrNothing].
+func Read(root fs.FS) (Facts, error) {
+	r := reader{tree: treeAt(root)}
 	r.functions()
 	r.groups()
 	r.units()
@@ -71,7 +53,7 @@ func Read(h Host) (Facts, error) {
 	if len(r.Functions) == 0 && r.Running == nil && r.GroupsKnown == proxstation.Unknown && r.UnitsKnown == proxstation.Unknown {
 		return Facts{}, fmt.Errorf("%w: neither sys/bus/pci/devices nor proc/cmdline is there", ErrNothing)
 	}
-	r.Loader = readLoader(r.Host)
+	r.Loader = readLoader(r.tree)
 	r.Modprobe = r.configuration("modprobe.d/*.conf")
 	r.ModulesLoad = r.configuration("modules", "modules-load.d/*.conf")
 	for i, fn := range r.Functions {
@@ -86,7 +68,7 @@ func Read(h Host) (Facts, error) {
 
 // A reader reads into facts.
 type reader struct {
-	Host
+	tree
 	Facts
 }
 
@@ -125,8 +107,8 @@ func (r *reader) procLines(name string) ([]string, error) {
 }
 
 // configuration reads files below /etc, in the order of their names.
-func (r *reader) configuration(patterns ...string) []File {
-	var files []File
+func (r *reader) configuration(patterns ...string) []HostFile {
+	var files []HostFile
 	for _, pattern := range patterns {
 		names, _ := fs.Glob(r.Etc, pattern)
 		slices.Sort(names)
@@ -139,7 +121,7 @@ func (r *reader) configuration(patterns ...string) []File {
 				r.unread("/etc/"+name, err)
 				continue
 			}
-			files = append(files, File{Path: "etc/" + name, Text: string(data)})
+			files = append(files, HostFile{Path: "etc/" + name, Text: string(data)})
 		}
 	}
 	return files

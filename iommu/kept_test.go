@@ -58,8 +58,8 @@ func FuzzGRUBSnippet(f *testing.F) {
 		if arg == "" || arg == "--" || strings.ContainsAny(before+arg, "\n\r'\"") || strings.TrimSpace(arg) != arg || strings.ContainsFunc(arg, isSpace) {
 			return
 		}
-		defaults := File{Path: "etc/default/grub", Text: grubDefault + "='" + before + "'\n"}
-		got, err := grubCmdline([]File{defaults, {Path: grubFile, Text: grubSnippet([]string{arg})}})
+		defaults := HostFile{Path: "etc/default/grub", Text: grubDefault + "='" + before + "'\n"}
+		got, err := grubCmdline([]HostFile{defaults, {Path: grubFile, Text: grubSnippet([]string{arg})}})
 		if err != nil || !got.Has(arg) && !strings.Contains(before, "--") {
 			t.Fatalf("%q with %q: %q, %v", before, arg, got, err)
 		}

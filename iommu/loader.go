@@ -67,17 +67,17 @@ type LoaderFacts struct {
 	Menu *Cmdline `json:"menu,omitempty"`
 	// Defaults are /etc/default/grub and /etc/default/grub.d/*.cfg in the
 	// order in which grub-mkconfig reads them.
-	Defaults []File `json:"defaults,omitempty"`
+	Defaults []HostFile `json:"defaults,omitempty"`
 }
 
-// A File is a file's path from the root of the machine, without a slash in
+// A HostFile is a file's path from the root of the machine, without a slash in
 // front, and its content.
-type File struct {
+type HostFile struct {
 	Path string `json:"path"`
 	Text string `json:"text"`
 }
 
-func readLoader(h Host) LoaderFacts {
+func readLoader(h tree) LoaderFacts {
 	var l LoaderFacts
 	if _, err := fs.Stat(h.Sys, "firmware/efi"); err == nil {
 		l.UEFI = proxstation.Yes
@@ -102,7 +102,7 @@ func readLoader(h Host) LoaderFacts {
 	slices.Sort(snippets)
 	for _, name := range append([]string{"default/grub"}, snippets...) {
 		if data, err := fs.ReadFile(h.Etc, name); err == nil {
-			l.Defaults = append(l.Defaults, File{Path: "etc/" + name, Text: string(data)})
+			l.Defaults = append(l.Defaults, HostFile{Path: "etc/" + name, Text: string(data)})
 		}
 	}
 	return l
@@ -110,7 +110,7 @@ func readLoader(h Host) LoaderFacts {
 
 // loaderVariable returns a variable of the boot loader interface
 // (systemd.io/BOOT_LOADER_INTERFACE), or nothing.
-func loaderVariable(h Host, name string) string {
+func loaderVariable(h tree, name string) string {
 	data, _ := fs.ReadFile(h.Sys, "firmware/efi/efivars/"+name+"-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f")
 	return efiText(data)
 }

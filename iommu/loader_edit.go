@@ -32,9 +32,9 @@ func grubSnippet(args []string) string {
 
 // effective sees to it that no later file takes our arguments away again.
 func (f Facts) effective(args []string) error {
-	files := slices.DeleteFunc(slices.Clone(f.Loader.Defaults), func(file File) bool { return file.Path == grubFile })
-	files = append(files, File{Path: grubFile, Text: grubSnippet(args)})
-	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	files := slices.DeleteFunc(slices.Clone(f.Loader.Defaults), func(file HostFile) bool { return file.Path == grubFile })
+	files = append(files, HostFile{Path: grubFile, Text: grubSnippet(args)})
+	slices.SortFunc(files, func(a, b HostFile) int { return strings.Compare(a.Path, b.Path) })
 	result, err := grubCmdline(files)
 	if err != nil {
 		return err

@@ -141,7 +141,7 @@ func TestGRUBDefaultsAsTheShellReadsThem(t *testing.T) {
 // configured evaluates a text as /etc/default/grub.
 func configured(text string) (string, error) {
 	facts := iommu.Facts{Running: cmdline("BOOT_IMAGE=/x"),
-		Loader: iommu.LoaderFacts{Synced: proxstation.No, Defaults: []iommu.File{{Path: "etc/default/grub", Text: text}}}}
+		Loader: iommu.LoaderFacts{Synced: proxstation.No, Defaults: []iommu.HostFile{{Path: "etc/default/grub", Text: text}}}}
 	c, err := facts.Configured()
 	return c.String(), err
 }

@@ -14,7 +14,7 @@ func TestReadThisMachine(t *testing.T) {
 	if _, err := os.Stat("/sys/bus/pci/devices"); err != nil {
 		t.Skip("this machine has no /sys/bus/pci")
 	}
-	facts, err := iommu.Read(iommu.Host{})
+	facts, err := iommu.Read(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func (f Facts) checkModules() []proxstation.Finding {
 
 // modprobeLines returns the lines of a file as modprobe.d(5) has them: one that
 // ends in a backslash goes on in the next, and comments are none.
-func modprobeLines(file File) []string {
+func modprobeLines(file HostFile) []string {
 	var lines []string
 	for line := range strings.Lines(strings.ReplaceAll(file.Text, "\\\n", "")) {
 		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {

@@ -96,7 +96,7 @@ func TestBuiltInIDsFollowOnDisk(t *testing.T) {
 		before, _ := root.ReadFile(file)
 		read := func() string { text, _ := root.ReadFile(file); return string(text) }
 		facts := func() iommu.Facts {
-			facts, err := iommu.Read(iommu.HostAt(root.FS()))
+			facts, err := iommu.Read(root.FS())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -121,7 +121,7 @@ func (f Facts) kept() (kept, error) {
 	return k, nil
 }
 
-func content(files []File, path string) *string {
+func content(files []HostFile, path string) *string {
 	for _, file := range files {
 		if file.Path == path {
 			return &file.Text

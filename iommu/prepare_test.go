@@ -172,7 +172,7 @@ func TestPrepareAndGiveBackOnDisk(t *testing.T) {
 	t.Parallel()
 	root := onDisk(t, "amd-desktop", "function 0000:0d:00.0 class=0c0330 id=1b21:2142 driver=xhci_hcd group=30", "dir var/lib")
 	now := func() iommu.Facts {
-		facts, err := iommu.Read(iommu.HostAt(root.FS()))
+		facts, err := iommu.Read(root.FS())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -193,11 +193,11 @@ func (d device) resetMethods() []string {
 	return strings.Fields(text)
 }
 
-func (d device) link() *Link {
-	l := Link{Speed: d.text("current_link_speed"), MaxSpeed: d.text("max_link_speed")}
+func (d device) link() *PCIeLink {
+	l := PCIeLink{Speed: d.text("current_link_speed"), MaxSpeed: d.text("max_link_speed")}
 	l.Width, _ = strconv.Atoi(d.text("current_link_width"))
 	l.MaxWidth, _ = strconv.Atoi(d.text("max_link_width"))
-	if l == (Link{}) {
+	if l == (PCIeLink{}) {
 		return nil
 	}
 	return &l

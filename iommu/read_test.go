@@ -29,7 +29,7 @@ func read(t *testing.T, name string, lines ...string) iommu.Facts {
 	if err != nil {
 		t.Fatal(err)
 	}
-	facts, err := iommu.Read(iommu.HostAt(tree))
+	facts, err := iommu.Read(tree)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +275,7 @@ func TestPartialTreesGivePartialFacts(t *testing.T) {
 
 func TestReadNothing(t *testing.T) {
 	t.Parallel()
-	_, err := iommu.Read(iommu.HostAt(fstest.MapFS{"README": &fstest.MapFile{}}))
+	_, err := iommu.Read(fstest.MapFS{"README": &fstest.MapFile{}})
 	if !errors.Is(err, iommu.ErrNothing) {
 		t.Errorf("got %v", err)
 	}

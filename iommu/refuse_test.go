@@ -26,7 +26,7 @@ func TestOneDisplayStays(t *testing.T) {
 	t.Parallel()
 	root := onDisk(t, "two-identical-cards", "dir var/lib")
 	now := func() iommu.Facts {
-		facts, err := iommu.Read(iommu.HostAt(root.FS()))
+		facts, err := iommu.Read(root.FS())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,7 +86,7 @@ func TestArgumentsStay(t *testing.T) {
 	card := addresses(t, "0000:01:00.0", "0000:01:00.1")
 	before, _ := root.ReadFile("etc/kernel/cmdline")
 	for i, args := range [][]string{{"pci=noaer"}, {"pci=noaer"}, nil, {"quiet"}} {
-		facts, err := iommu.Read(iommu.HostAt(root.FS()))
+		facts, err := iommu.Read(root.FS())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +98,7 @@ func TestArgumentsStay(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	facts, err := iommu.Read(iommu.HostAt(root.FS()))
+	facts, err := iommu.Read(root.FS())
 	if err != nil {
 		t.Fatal(err)
 	}

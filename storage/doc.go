@@ -5,13 +5,12 @@
 //
 //   - Facts: [Disk], [Storage] and what lies between them ([VolumeGroup],
 //     [ThinPool], [ZPool], [Mount]), read from the running machine with
-//     [ReadHost] or from the PVE API by package workstation.
+//     [Read] or from the PVE API by package workstation.
 //   - [Join] makes [Pool]s of them: every storage with its disks, its [Tier]
 //     and the evidence. Pure.
-//   - [Place] chooses a pool for every [Request] and explains each choice and
+//   - [Place] chooses a pool for every [DiskRequest] and explains each choice and
 //     each refusal; [Forecast] says how full the pools will be. Pure.
 //
-// [Check] judges the pools as they are. [Measure] reads a disk to find out
-// whether it keeps what its tier promises. [Drive] reads and writes the drive
-// values of a VM's configuration.
+// [Check] judges the pools as they are. [Drive] reads and writes the drive values
+// of a VM's configuration.
 package storage

@@ -18,11 +18,11 @@ type Drive struct {
 	// disk of 64 GiB.
 	Volume string
 	// Options are the rest, in the order they were written.
-	Options []Option
+	Options []DriveOption
 }
 
-// An Option is one option of a [Drive].
-type Option struct{ Key, Value string }
+// A DriveOption is one option of a [Drive].
+type DriveOption struct{ Key, Value string }
 
 // NewDrive returns the value that asks PVE for a new disk. PVE takes whole
 // gibibytes and fractions of them; the size is rounded up to a mebibyte.
@@ -46,7 +46,7 @@ func ParseDrive(s string) (Drive, error) {
 		case found && key == "file" && d.Volume == "":
 			d.Volume = value
 		case found && key != "" && value != "" && key != "file" && !d.Has(key):
-			d.Options = append(d.Options, Option{key, value})
+			d.Options = append(d.Options, DriveOption{key, value})
 		default:
 			return Drive{}, fmt.Errorf("storage: drive %q: %q: %w", s, field, ErrDrive)
 		}
@@ -84,7 +84,7 @@ func (d Drive) Has(key string) bool { return d.Get(key) != "" }
 
 // With returns the drive with an option set.
 func (d Drive) With(key, value string) Drive {
-	options := make([]Option, 0, len(d.Options)+1)
+	options := make([]DriveOption, 0, len(d.Options)+1)
 	set := false
 	for _, o := range d.Options {
 		if o.Key == key {
@@ -93,7 +93,7 @@ func (d Drive) With(key, value string) Drive {
 		options = append(options, o)
 	}
 	if !set {
-		options = append(options, Option{key, value})
+		options = append(options, DriveOption{key, value})
 	}
 	d.Options = options
 	return d

@@ -25,7 +25,7 @@ const (
 
 // Forecast returns the outlook of every pool that gets a disk, in the order of
 // pools, and warns before it hurts.
-func Forecast(choices []Choice, pools []Pool) ([]Outlook, []proxstation.Finding) {
+func Forecast(choices []DiskChoice, pools []Pool) ([]Outlook, []proxstation.Finding) {
 	var outlooks []Outlook
 	var findings []proxstation.Finding
 	own, added := map[string]Size{}, map[string]Size{} // by storage, by the space they take

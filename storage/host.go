@@ -15,52 +15,39 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// A Host is a machine whose disks and storages can be read. The zero Host is
-// the machine the program runs on.
-type Host struct {
-	Sys  fs.FS // the machine's sysfs; nil means /sys
-	Proc fs.FS // its procfs; nil means /proc
-	Etc  fs.FS // its configuration, with pve/storage.cfg; nil means /etc
-	Run  fs.FS // its state, with udev/data; nil means /run
+// A host is a machine whose disks and storages can be read.
+type host struct {
+	sys, proc fs.FS
+	etc       fs.FS // with pve/storage.cfg
+	run       fs.FS // with udev/data
 }
 
-// HostAt returns the machine whose tree lies in root: root/sys, root/proc and
-// root/etc, and, if it was captured, root/run.
-func HostAt(root fs.FS) Host {
-	sub := func(name string) fs.FS {
-		inner, err := fs.Sub(root, name)
-		if err != nil { // only for an invalid name
-			return root
-		}
-		return inner
+// hostAt returns the machine whose root directory is given, and the one that
+// the program runs on for nil.
+func hostAt(root fs.FS) host {
+	if root == nil {
+		return host{sys: os.DirFS("/sys"), proc: os.DirFS("/proc"), etc: os.DirFS("/etc"), run: os.DirFS("/run")}
 	}
-	return Host{Sys: sub("sys"), Proc: sub("proc"), Etc: sub("etc"), Run: sub("run")}
+	return host{sys: sysfs.Sub(root, "sys"), proc: sysfs.Sub(root, "proc"), etc: sysfs.Sub(root, "etc"), run: sysfs.Sub(root, "run")}
 }
 
-func (h Host) orRunning() Host {
-	if h.Sys == nil {
-		h.Sys = os.DirFS("/sys")
-	}
-	if h.Proc == nil {
-		h.Proc = os.DirFS("/proc")
-	}
-	if h.Etc == nil {
-		h.Etc = os.DirFS("/etc")
-	}
-	if h.Run == nil {
-		h.Run = os.DirFS("/run")
-	}
-	return h
-}
+// ErrNothing reports a tree that is not the root of a machine: it has neither
+// sys nor proc nor etc.
+var ErrNothing = errors.New("storage: nothing to read")
 
-// ReadHost reads disks, LVM, mounts and PVE's storage configuration from the
-// machine itself. What cannot be read is named in Facts.Unknown; a machine
-// without disks or without PVE is no error. Sizes and fill of storages, health
-// and wear are not in these files: the PVE API has them.
-func ReadHost(h Host) Facts {
-	h = h.orRunning()
+// Read reads disks, LVM, mounts and PVE's storage configuration of the machine
+// whose root directory is given, with sys, proc, etc and run below it, and of
+// the machine that the program runs on for nil. Facts.Unknown names what cannot
+// be read; a machine without disks or without PVE is not an error. The only
+// error is [ErrNothing]. Sizes and fill of storages, health and wear are not in
+// these files: the PVE API has them.
+func Read(root fs.FS) (Facts, error) {
+	if root != nil && !sysfs.HasAny(root, "sys", "proc", "etc") {
+		return Facts{}, ErrNothing
+	}
+	h := hostAt(root)
 	var f Facts
-	names, err := sysfs.Names(h.Sys, "block")
+	names, err := sysfs.Names(h.sys, "block")
 	if err != nil {
 		f.unknown("storage.no-block-devices", "/sys/block", err, "no disk can be named")
 	}
@@ -79,7 +66,7 @@ func ReadHost(h Host) Facts {
 	if f.Mounts, mountsErr = h.mounts(names, f.ZPools); mountsErr != nil {
 		f.unknown("storage.no-mounts", "/proc/self/mountinfo", mountsErr, "directories cannot be joined to disks")
 	}
-	config, err := fs.ReadFile(h.Etc, "pve/storage.cfg")
+	config, err := fs.ReadFile(h.etc, "pve/storage.cfg")
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -87,14 +74,14 @@ func ReadHost(h Host) Facts {
 	default:
 		f.Storages = h.own(string(config), f.Mounts, mountsErr == nil)
 	}
-	return f
+	return f, nil
 }
 
 // own returns the storages that are for this node, those that are not mounted
 // as such, and "local", which PVE makes where nobody does.
-func (h Host) own(config string, mounts []Mount, mountsKnown bool) []Storage {
+func (h host) own(config string, mounts []Mount, mountsKnown bool) []Storage {
 	storages, disabled := parseConfig(config)
-	name, _, _ := sysfs.Optional(h.Etc, "hostname")
+	name, _, _ := sysfs.Optional(h.etc, "hostname")
 	name, _, _ = strings.Cut(strings.TrimSpace(name), ".")
 	var own []Storage
 	for _, s := range storages {
@@ -125,11 +112,11 @@ func physical(name string) bool { return !virtual.MatchString(name) }
 
 // disk reads one disk (Linux Documentation/ABI/stable/sysfs-block: size in
 // 512-byte sectors, queue/rotational).
-func (h Host) disk(name string) Disk {
+func (h host) disk(name string) Disk {
 	dir := "block/" + name
 	text := func(files ...string) string {
 		for _, file := range files {
-			if value, ok, _ := sysfs.Optional(h.Sys, dir+"/"+file); ok && value != "" {
+			if value, ok, _ := sysfs.Optional(h.sys, dir+"/"+file); ok && value != "" {
 				return value
 			}
 		}
@@ -139,16 +126,16 @@ func (h Host) disk(name string) Disk {
 		Path: "/dev/" + name, Model: text("device/model"), Serial: text("device/serial", "serial"),
 		WWN: text("wwid", "device/wwid"), Bus: h.bus(name),
 	}
-	if sectors, err := sysfs.Uint(h.Sys, dir+"/size", 54); err == nil {
+	if sectors, err := sysfs.Uint(h.sys, dir+"/size", 54); err == nil {
 		d.Size = Size(sectors) * 512
 	}
 	if rotates := text("queue/rotational"); rotates != "" {
 		yes := rotates == "1"
 		d.Rotates = &yes
 	}
-	entries, _ := sysfs.Names(h.Sys, dir) // an unreadable disk has no partitions
+	entries, _ := sysfs.Names(h.sys, dir) // an unreadable disk has no partitions
 	for _, entry := range entries {
-		if _, ok, _ := sysfs.Optional(h.Sys, dir+"/"+entry+"/partition"); ok {
+		if _, ok, _ := sysfs.Optional(h.sys, dir+"/"+entry+"/partition"); ok {
 			d.Partitions = append(d.Partitions, "/dev/"+entry)
 		}
 	}
@@ -166,13 +153,13 @@ func (d *Disk) note(r sysfs.Udev) {
 
 // bus tells what a disk is connected by, from its name and its place in the
 // device tree.
-func (h Host) bus(name string) Bus {
+func (h host) bus(name string) Bus {
 	for prefix, bus := range map[string]Bus{"nvme": NVMe, "vd": Virtio, "mmcblk": MMC} {
 		if strings.HasPrefix(name, prefix) {
 			return bus
 		}
 	}
-	place, err := sysfs.Real(h.Sys, "block/"+name)
+	place, err := sysfs.Real(h.sys, "block/"+name)
 	if err != nil {
 		return ""
 	}
@@ -184,7 +171,7 @@ func (h Host) bus(name string) Bus {
 			return hint.bus
 		}
 	}
-	vendor, _ := sysfs.Attr(h.Sys, "block/"+name+"/device/vendor")
+	vendor, _ := sysfs.Attr(h.sys, "block/"+name+"/device/vendor")
 	if HidesDisks(vendor) || slices.ContainsFunc([]string{"DELL", "HP", "PERC"}, func(v string) bool { return strings.HasPrefix(vendor, v) }) {
 		return RAID
 	}

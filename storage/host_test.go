@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -12,7 +13,23 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-func TestReadHost(t *testing.T) {
+func read(t *testing.T, root fs.FS) storage.Facts {
+	t.Helper()
+	facts, err := storage.Read(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return facts
+}
+
+func TestReadOfNoMachine(t *testing.T) {
+	t.Parallel()
+	if _, err := storage.Read(fstest.MapFS{"README": {}}); !errors.Is(err, storage.ErrNothing) {
+		t.Errorf("%v, want ErrNothing", err)
+	}
+}
+
+func TestRead(t *testing.T) {
 	t.Parallel()
 	tree, err := hosttree.Load("reference",
 		"file etc/pve/storage.cfg", "| dir: local", "| \tpath /var/lib/vz", "| \tcontent iso,backup", "|", "| lvmthin: local-lvm",
@@ -22,7 +39,7 @@ func TestReadHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	facts := storage.ReadHost(storage.HostAt(tree))
+	facts := read(t, tree)
 	var disks []string
 	for _, d := range facts.Disks {
 		tier, _ := d.Tier()
@@ -50,7 +67,7 @@ func TestReadHost(t *testing.T) {
 }
 
 // What a mount stands on is followed down to disks, through whatever is between.
-func TestReadHostFollowsStacks(t *testing.T) {
+func TestReadFollowsStacks(t *testing.T) {
 	t.Parallel()
 	tree, err := hosttree.Load("reference",
 		"block md0 slaves=sdb,sdc size=1024", "block dm-7 slaves=md0 dm/name=luks-x dm/uuid=CRYPT-LUKS2-1 size=1024",
@@ -66,7 +83,7 @@ func TestReadHostFollowsStacks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	facts := storage.ReadHost(storage.HostAt(tree))
+	facts := read(t, tree)
 	want := map[string]struct {
 		tier  storage.Tier
 		disks string
@@ -98,10 +115,10 @@ func TestReadHostFollowsStacks(t *testing.T) {
 func TestDisksOfTheNetwork(t *testing.T) {
 	t.Parallel()
 	tree := fstest.MapFS{
-		"block/sdx": {Mode: fs.ModeSymlink, Data: []byte("../devices/platform/host6/session1/target6:0:0/6:0:0:1/block/sdx")},
-		"devices/platform/host6/session1/target6:0:0/6:0:0:1/block/sdx/queue/rotational": {Data: []byte("0\n")},
+		"sys/block/sdx": {Mode: fs.ModeSymlink, Data: []byte("../devices/platform/host6/session1/target6:0:0/6:0:0:1/block/sdx")},
+		"sys/devices/platform/host6/session1/target6:0:0/6:0:0:1/block/sdx/queue/rotational": {Data: []byte("0\n")},
 	}
-	disks := storage.ReadHost(storage.Host{Sys: tree, Proc: fstest.MapFS{}, Etc: fstest.MapFS{}, Run: fstest.MapFS{}}).Disks
+	disks := read(t, tree).Disks
 	if len(disks) != 1 || disks[0].Bus != storage.Network {
 		t.Fatalf("disks %+v", disks)
 	}
@@ -117,13 +134,13 @@ func (denied) Open(name string) (fs.File, error) {
 	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}
 }
 
-func TestReadHostSaysWhatItCouldNotRead(t *testing.T) {
+func TestReadSaysWhatItCouldNotRead(t *testing.T) {
 	t.Parallel()
-	for name, host := range map[string]storage.Host{
-		"empty":  {Sys: fstest.MapFS{}, Proc: fstest.MapFS{}, Etc: fstest.MapFS{}},
-		"denied": {Sys: denied{}, Proc: denied{}, Etc: denied{}},
+	for name, root := range map[string]fs.FS{
+		"empty":  fstest.MapFS{"etc/hostname": {Data: []byte("pve\n")}},
+		"denied": denied{},
 	} {
-		facts := storage.ReadHost(host)
+		facts := read(t, root)
 		if len(facts.Disks) != 0 || len(facts.Unknown) < 2 {
 			t.Errorf("%s: %d disks, unknown %v", name, len(facts.Disks), facts.Unknown)
 		}
@@ -162,7 +179,7 @@ func TestStoragesThatAreNotHere(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, p := range storage.Join(storage.ReadHost(storage.HostAt(tree)), nil) {
+	for _, p := range storage.Join(read(t, tree), nil) {
 		got = append(got, fmt.Sprint(p.Name, " ", p.Active, " ", p.Tier, " ", len(p.Disks) > 0))
 	}
 	if want := "here true 1 true, usb false unknown false, root true 1 true, local true 1 true"; strings.Join(got, ", ") != want {
@@ -190,13 +207,17 @@ func ExampleParseConfig() {
 }
 
 // From a host's own files to its tier table.
-func ExampleReadHost() {
+func ExampleRead() {
 	tree, err := hosttree.Load("reference")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	facts := storage.ReadHost(storage.HostAt(tree)) // storage.Host{} is the machine at hand
+	facts, err := storage.Read(tree) // nil is the machine at hand
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	for _, pool := range storage.Join(facts, nil) {
 		fmt.Println(pool.Tier, pool.Name)
 	}

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/proxstation/proxstation/storage"
@@ -24,7 +23,7 @@ func TestInLabDisks(t *testing.T) { //nolint:paralleltest // the machine is shar
 		t.Skip("not inside the lab; see internal/lab")
 	}
 	want := map[string]storage.Tier{} // by what tells the disk
-	for _, d := range storage.ReadHost(storage.Host{}).Disks {
+	for _, d := range read(t, nil).Disks {
 		tier, why := d.Tier()
 		t.Logf("%s: bus %q, tier %s (%s), %s", d.Path, d.Bus, tier, why, d.Size)
 		switch d.Bus {
@@ -83,7 +82,7 @@ func TestInLabPools(t *testing.T) { //nolint:paralleltest // the machine is shar
 		t.Skip("not inside the lab; see internal/lab")
 	}
 	device := map[storage.Bus]string{}
-	for _, d := range storage.ReadHost(storage.Host{}).Disks {
+	for _, d := range read(t, nil).Disks {
 		bus := d.Bus
 		if bus == storage.SATA && *d.Rotates {
 			bus = "hdd"
@@ -105,7 +104,13 @@ func TestInLabPools(t *testing.T) { //nolint:paralleltest // the machine is shar
 
 	config := "dir: files\n\tpath " + dir + "/ext4/images\nbtrfs: cow\n\tpath " + dir + "/btrfs\nlvm: wide\n\tvgname mixed\n" +
 		"lvmthin: thin\n\tvgname fast-vg\n\tthinpool data\ndir: memory\n\tpath /proc/x\n"
-	facts := storage.ReadHost(storage.Host{Etc: fstest.MapFS{"pve/storage.cfg": {Data: []byte(config)}}})
+	if err := os.MkdirAll("/etc/pve", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("/etc/pve/storage.cfg", []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	facts := read(t, nil)
 	want := map[string]struct {
 		tier  storage.Tier
 		disks []string
@@ -128,28 +133,4 @@ func TestInLabPools(t *testing.T) { //nolint:paralleltest // the machine is shar
 		}
 		t.Logf("%s: %s", p.Name, p.Why)
 	}
-}
-
-// TestInLabMeasure reads a device past the cache, and writes nothing.
-func TestInLabMeasure(t *testing.T) { //nolint:paralleltest // the machine is shared
-	if os.Getenv("PROXSTATION_IN_LAB") == "" {
-		t.Skip("not inside the lab; see internal/lab")
-	}
-	written := func() string { // Linux Documentation/block/stat.rst: write I/Os are the fifth field
-		stat, err := os.ReadFile("/sys/block/nvme0n1/stat")
-		if fields := strings.Fields(string(stat)); err == nil && len(fields) > 5 {
-			return fields[4]
-		}
-		t.Fatalf("%q, %v", stat, err)
-		return ""
-	}
-	before := written()
-	m, err := storage.Measure(t.Context(), "/dev/nvme0n1", &storage.MeasureOptions{Bytes: 16 * storage.MiB, Time: 2 * time.Second})
-	if err != nil || m.RandomReads <= 0 || m.Sequential <= 0 {
-		t.Errorf("%v, %v", m, err)
-	}
-	if after := written(); after != before {
-		t.Errorf("%s writes before, %s after", before, after)
-	}
-	t.Log(m)
 }

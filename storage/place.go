@@ -48,8 +48,8 @@ var wants = map[Purpose]struct {
 // that will do; unknown for any. Both are unknown for an unknown purpose.
 func (p Purpose) Tiers() (prefer, least Tier) { return wants[p].prefer, wants[p].least }
 
-// A Request asks for a place for one disk.
-type Request struct {
+// A DiskRequest asks for a place for one disk.
+type DiskRequest struct {
 	// Name is what the disk is called in the answer: "VM 140 scsi0".
 	Name    string
 	Purpose Purpose
@@ -75,27 +75,27 @@ type PlaceOptions struct {
 	Failing bool
 }
 
-// A Choice is the place found for a [Request].
-type Choice struct {
-	Request Request
+// A DiskChoice is the place found for a [DiskRequest].
+type DiskChoice struct {
+	Request DiskRequest
 	Pool    string
 	Tier    Tier
 	// Why says why this pool, for people.
 	Why string
 	// Refused says why no better pool was taken.
-	Refused []Refusal
+	Refused []PoolRefusal
 }
 
-// A Refusal says why a pool was not taken.
-type Refusal struct{ Pool, Why string }
+// A PoolRefusal says why a pool was not taken.
+type PoolRefusal struct{ Pool, Why string }
 
 // ErrNoPlace means that no pool will do for a request.
 var ErrNoPlace = errors.New("no storage will do")
 
 // A NoPlaceError explains, pool by pool, why a request found no place.
 type NoPlaceError struct {
-	Request Request
-	Refused []Refusal
+	Request DiskRequest
+	Refused []PoolRefusal
 }
 
 // Error implements error.
@@ -118,7 +118,7 @@ var ErrOvercommit = errors.New("not a ratio by which storages may be overcommitt
 // Place chooses a pool for every request, in order. The same input gives the
 // same answer. If requests find no place, the error joins a [NoPlaceError] for
 // each, and the choices that were found are returned beside it.
-func Place(requests []Request, pools []Pool, opts *PlaceOptions) ([]Choice, error) {
+func Place(requests []DiskRequest, pools []Pool, opts *PlaceOptions) ([]DiskChoice, error) {
 	if opts == nil {
 		opts = &PlaceOptions{}
 	}
@@ -127,7 +127,7 @@ func Place(requests []Request, pools []Pool, opts *PlaceOptions) ([]Choice, erro
 	if !(p.opts.Overcommit > 0) || math.IsInf(p.opts.Overcommit, 1) { // no number is not above 0 either
 		return nil, fmt.Errorf("storage: %w: %v", ErrOvercommit, opts.Overcommit)
 	}
-	var choices []Choice
+	var choices []DiskChoice
 	var problems []error
 	for _, r := range requests {
 		choice, err := p.place(r)
@@ -148,7 +148,7 @@ type placing struct {
 	sets  map[string]map[string]bool // pools by set of disks
 }
 
-func (p *placing) place(r Request) (Choice, error) {
+func (p *placing) place(r DiskRequest) (DiskChoice, error) {
 	want := wants[r.Purpose]
 	order := slices.Clone(p.pools)
 	slices.SortStableFunc(order, func(a, b Pool) int {
@@ -158,13 +158,13 @@ func (p *placing) place(r Request) (Choice, error) {
 			cmp.Compare(a.Name, b.Name),
 		)
 	})
-	var refused []Refusal
+	var refused []PoolRefusal
 	for _, pool := range order {
 		if r.Storage != "" && r.Storage != pool.Name {
 			continue
 		}
 		if why := p.refuse(r, pool); why != "" {
-			refused = append(refused, Refusal{pool.Name, why})
+			refused = append(refused, PoolRefusal{pool.Name, why})
 			continue
 		}
 		p.taken[pool.space()] += r.Size
@@ -174,12 +174,12 @@ func (p *placing) place(r Request) (Choice, error) {
 			}
 			p.sets[set][pool.Name] = true
 		}
-		return Choice{Request: r, Pool: pool.Name, Tier: pool.Tier, Why: explain(r, pool, refused), Refused: refused}, nil
+		return DiskChoice{Request: r, Pool: pool.Name, Tier: pool.Tier, Why: explain(r, pool, refused), Refused: refused}, nil
 	}
 	if r.Storage != "" && len(refused) == 0 {
-		refused = []Refusal{{r.Storage, "the node has no such storage"}}
+		refused = []PoolRefusal{{r.Storage, "the node has no such storage"}}
 	}
-	return Choice{}, &NoPlaceError{Request: r, Refused: refused}
+	return DiskChoice{}, &NoPlaceError{Request: r, Refused: refused}
 }
 
 // distance ranks tiers for a purpose: the preferred one, then faster ones from
@@ -194,7 +194,7 @@ func distance(tier, prefer Tier) int {
 	return 10 + int(tier-prefer)
 }
 
-func explain(r Request, pool Pool, refused []Refusal) string {
+func explain(r DiskRequest, pool Pool, refused []PoolRefusal) string {
 	prefer := wants[r.Purpose].prefer
 	switch {
 	case r.Storage != "":
@@ -210,7 +210,7 @@ func explain(r Request, pool Pool, refused []Refusal) string {
 }
 
 // refuse returns why a pool will not do, or "".
-func (p *placing) refuse(r Request, pool Pool) string {
+func (p *placing) refuse(r DiskRequest, pool Pool) string {
 	want := wants[r.Purpose]
 	least := cmp.Or(r.Least, want.least)
 	switch {

@@ -19,8 +19,8 @@ func three() []storage.Pool {
 	return []storage.Pool{pool("bulk", storage.Tier3, 10*storage.TiB), pool("fast", storage.Tier1, storage.TiB), pool("ssd", storage.Tier2, 250*storage.GiB)}
 }
 
-func ask(purpose storage.Purpose, size storage.Size) storage.Request {
-	return storage.Request{Name: string(purpose), Purpose: purpose, Size: size}
+func ask(purpose storage.Purpose, size storage.Size) storage.DiskRequest {
+	return storage.DiskRequest{Name: string(purpose), Purpose: purpose, Size: size}
 }
 
 func TestPlacePrefers(t *testing.T) {
@@ -28,7 +28,7 @@ func TestPlacePrefers(t *testing.T) {
 	with := func(change func([]storage.Pool)) []storage.Pool { pools := three(); change(pools); return pools }
 	tests := []struct {
 		name    string
-		request storage.Request
+		request storage.DiskRequest
 		pools   []storage.Pool
 		want    string
 	}{
@@ -42,12 +42,12 @@ func TestPlacePrefers(t *testing.T) {
 		{"boot on SSD without NVMe", ask(storage.Boot, 64*storage.GiB), with(func(p []storage.Pool) { p[1].Active = false }), "ssd"},
 		{"of two equal pools the roomier", ask(storage.Boot, 64*storage.GiB), append(three(), pool("faster", storage.Tier1, 2*storage.TiB)), "faster"},
 		{"of two the same the first by name", ask(storage.Boot, 64*storage.GiB), append(three(), pool("a-fast", storage.Tier1, storage.TiB)), "a-fast"},
-		{"a storage that was asked for, whatever its tier", storage.Request{Purpose: storage.Boot, Size: storage.GiB, Storage: "bulk"}, three(), "bulk"},
+		{"a storage that was asked for, whatever its tier", storage.DiskRequest{Purpose: storage.Boot, Size: storage.GiB, Storage: "bulk"}, three(), "bulk"},
 		{"an unknown tier is the last resort", ask(storage.Games, 100*storage.GiB), []storage.Pool{pool("odd", storage.TierUnknown, storage.TiB), pool("slow", storage.Tier3, storage.TiB)}, "slow"},
 	}
 	for _, test := range tests {
 		for range 2 { // the same answer twice
-			choices, err := storage.Place([]storage.Request{test.request}, test.pools, nil)
+			choices, err := storage.Place([]storage.DiskRequest{test.request}, test.pools, nil)
 			if err != nil || len(choices) != 1 || choices[0].Pool != test.want || choices[0].Why == "" {
 				t.Errorf("%s: %+v, %v, want %s", test.name, choices, err, test.want)
 			}
@@ -69,7 +69,7 @@ func TestPlaceRefuses(t *testing.T) {
 	committed := 900 * storage.GiB
 	tests := []struct {
 		name    string
-		request storage.Request
+		request storage.DiskRequest
 		pools   []storage.Pool
 		opts    *storage.PlaceOptions
 		says    string
@@ -85,12 +85,12 @@ func TestPlaceRefuses(t *testing.T) {
 		{"promised already", ask(storage.Boot, 200*storage.GiB), one(func(p *storage.Pool) { thin(p); p.Committed = &committed }), nil, "124.0 GiB is left"},
 		{"full metadata", ask(storage.Boot, storage.GiB), one(func(p *storage.Pool) { thin(p); p.Thin.MetadataUsed = 95 }), nil, "metadata is more than 90 % full"},
 		{"a failing disk", ask(storage.Boot, storage.GiB), one(func(p *storage.Pool) { p.Disks = []storage.Disk{{Path: "/dev/sda", Health: "FAILED!"}} }), nil, "SMART expects /dev/sda to fail"},
-		{"another storage", storage.Request{Purpose: storage.Boot, Size: 1, Storage: "q"}, one(func(*storage.Pool) {}), nil, "the node has no such storage"},
+		{"another storage", storage.DiskRequest{Purpose: storage.Boot, Size: 1, Storage: "q"}, one(func(*storage.Pool) {}), nil, "the node has no such storage"},
 		{"a purpose that is none", ask("fun", 1), one(func(*storage.Pool) {}), nil, `purpose "fun" is not known`},
-		{"a least tier", storage.Request{Purpose: storage.Games, Size: 1, Least: storage.Tier1}, one(func(p *storage.Pool) { p.Tier = storage.Tier2 }), nil, "slower than tier 1"},
+		{"a least tier", storage.DiskRequest{Purpose: storage.Games, Size: 1, Least: storage.Tier1}, one(func(p *storage.Pool) { p.Tier = storage.Tier2 }), nil, "slower than tier 1"},
 	}
 	for _, test := range tests {
-		_, err := storage.Place([]storage.Request{test.request}, test.pools, test.opts)
+		_, err := storage.Place([]storage.DiskRequest{test.request}, test.pools, test.opts)
 		var refused *storage.NoPlaceError
 		if !errors.As(err, &refused) || !errors.Is(err, storage.ErrNoPlace) || len(refused.Refused) != 1 || !strings.Contains(refused.Refused[0].Why, test.says) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.says)
@@ -103,14 +103,14 @@ func TestPlaceCountsWhatItPromised(t *testing.T) {
 	committed := 100 * storage.GiB
 	thin := pool("thin", storage.Tier1, 200*storage.GiB)
 	thin.Type, thin.Committed = "lvmthin", &committed
-	requests := []storage.Request{ask(storage.Boot, 60*storage.GiB), ask(storage.Boot, 60*storage.GiB)}
+	requests := []storage.DiskRequest{ask(storage.Boot, 60*storage.GiB), ask(storage.Boot, 60*storage.GiB)}
 	if choices, err := storage.Place(requests, []storage.Pool{thin}, nil); len(choices) != 1 || !errors.Is(err, storage.ErrNoPlace) {
 		t.Errorf("two of 60 GiB where 100 GiB are left: %v, %v", choices, err)
 	}
 	if choices, err := storage.Place(requests, []storage.Pool{thin}, &storage.PlaceOptions{Overcommit: 1.5}); len(choices) != 2 || err != nil {
 		t.Errorf("with one and a half times as much promised: %v, %v", choices, err)
 	}
-	sets := []storage.Request{{Purpose: storage.Data, Size: 1, Apart: "raid"}, {Purpose: storage.Data, Size: 1, Apart: "raid"},
+	sets := []storage.DiskRequest{{Purpose: storage.Data, Size: 1, Apart: "raid"}, {Purpose: storage.Data, Size: 1, Apart: "raid"},
 		{Purpose: storage.Boot, Size: 1, Together: "vm"}, {Purpose: storage.Bulk, Size: 1, Together: "vm"}}
 	choices, err := storage.Place(sets, three(), nil)
 	if err != nil || choices[0].Pool == choices[1].Pool || choices[2].Pool != choices[3].Pool {
@@ -123,7 +123,7 @@ func TestForecastWarnsBeforeItHurts(t *testing.T) {
 	p := pool("ssd", storage.Tier2, 90*storage.GiB)
 	p.Total, p.Used, p.Thin = 100*storage.GiB, 10*storage.GiB, &storage.ThinPool{}
 	for size, want := range map[storage.Size]proxstation.Finding{50 * storage.GiB: {}, 75 * storage.GiB: {Severity: proxstation.Info}, 88 * storage.GiB: {Severity: proxstation.Warning}} {
-		outlook, findings := storage.Forecast([]storage.Choice{{Request: storage.Request{Size: size}, Pool: "ssd"}}, []storage.Pool{p})
+		outlook, findings := storage.Forecast([]storage.DiskChoice{{Request: storage.DiskRequest{Size: size}, Pool: "ssd"}}, []storage.Pool{p})
 		if len(outlook) != 1 || outlook[0].Added != size || outlook[0].Before != 0.1 {
 			t.Errorf("%s more: %+v", size, outlook)
 		}
@@ -159,13 +159,13 @@ func TestSpaceIsPromisedOnce(t *testing.T) {
 		"file system":   {storage.Join(mounts, map[string]storage.Tier{"a": storage.Tier1, "b": storage.Tier1}), true},
 		"nothing known": {twice(func(*storage.Pool) {}), false},
 	}
-	requests := []storage.Request{ask(storage.Boot, 60*storage.GiB), ask(storage.Boot, 60*storage.GiB)}
+	requests := []storage.DiskRequest{ask(storage.Boot, 60*storage.GiB), ask(storage.Boot, 60*storage.GiB)}
 	for name, test := range tests {
 		choices, err := storage.Place(requests, test.pools, nil)
 		if test.shared != errors.Is(err, storage.ErrNoPlace) {
 			t.Errorf("%s: %+v, %v; shared %v", name, choices, err, test.shared)
 		}
-		both := []storage.Choice{{Request: requests[0], Pool: "a"}, {Request: requests[1], Pool: "b"}}
+		both := []storage.DiskChoice{{Request: requests[0], Pool: "a"}, {Request: requests[1], Pool: "b"}}
 		outlook, _ := storage.Forecast(both, test.pools)
 		if want := 60 * storage.GiB; len(outlook) != 2 || test.shared != (outlook[0].Added == 2*want) {
 			t.Errorf("%s: %+v", name, outlook)
@@ -175,7 +175,7 @@ func TestSpaceIsPromisedOnce(t *testing.T) {
 
 func TestASecondBestPlaceIsExplained(t *testing.T) {
 	t.Parallel()
-	choices, err := storage.Place([]storage.Request{ask(storage.Games, 300*storage.GiB)}, three(), nil)
+	choices, err := storage.Place([]storage.DiskRequest{ask(storage.Games, 300*storage.GiB)}, three(), nil)
 	want := "tier 1 (NVMe); games would rather be on tier 2 (SSD), but ssd: 250.0 GiB is left, 300.0 GiB is needed: 50.0 GiB would have to move away"
 	if err != nil || choices[0].Why != want {
 		t.Errorf("%q, %v, want %q", choices[0].Why, err, want)
@@ -201,7 +201,7 @@ func TestARefusalNamesWhatWouldHaveToMove(t *testing.T) {
 	} {
 		p := pool("p", storage.Tier1, 100*storage.GiB)
 		p.Volumes = test.volumes
-		_, err := storage.Place([]storage.Request{ask(storage.Boot, test.size)}, []storage.Pool{p}, nil)
+		_, err := storage.Place([]storage.DiskRequest{ask(storage.Boot, test.size)}, []storage.Pool{p}, nil)
 		var refused *storage.NoPlaceError
 		if !errors.As(err, &refused) || !strings.HasSuffix(refused.Refused[0].Why, test.want) {
 			t.Errorf("%s: %v, want %q", test.size, err, test.want)
@@ -218,7 +218,7 @@ func TestForecastOfMetadata(t *testing.T) {
 	}{{10, 1, 20, false}, {10, 6, 20, true}, {10, 17, 20, false}, {10, 600, 2000, false}, {9, 6, 20, false}} {
 		p.Total, p.Used = 100*storage.GiB, test.data*storage.GiB
 		p.Thin = &storage.ThinPool{Name: "data", Group: "pve", Size: p.Total, Used: p.Used, MetadataSize: test.size * storage.MiB, MetadataUsed: test.metadata * storage.MiB}
-		_, findings := storage.Forecast([]storage.Choice{{Request: ask(storage.Boot, 20*storage.GiB), Pool: "thin"}}, []storage.Pool{p})
+		_, findings := storage.Forecast([]storage.DiskChoice{{Request: ask(storage.Boot, 20*storage.GiB), Pool: "thin"}}, []storage.Pool{p})
 		if got := len(findings) == 1 && findings[0].ID == "storage.metadata-filling" && strings.Contains(findings[0].Seen, "30 % now, about 90 %"); got != test.want {
 			t.Errorf("%+v: %v", test, findings)
 		}
@@ -249,7 +249,7 @@ func TestCheck(t *testing.T) {
 }
 
 func ExamplePlace() {
-	requests := []storage.Request{
+	requests := []storage.DiskRequest{
 		{Name: "C:", Purpose: storage.Boot, Size: 128 * storage.GiB},
 		{Name: "D:", Purpose: storage.Games, Size: 200 * storage.GiB},
 		{Name: "films", Purpose: storage.Bulk, Size: 2 * storage.TiB},
@@ -267,7 +267,7 @@ func ExamplePlace() {
 }
 
 func ExampleForecast() {
-	choices, _ := storage.Place([]storage.Request{{Name: "D:", Purpose: storage.Games, Size: 240 * storage.GiB}}, three(), nil)
+	choices, _ := storage.Place([]storage.DiskRequest{{Name: "D:", Purpose: storage.Games, Size: 240 * storage.GiB}}, three(), nil)
 	outlook, findings := storage.Forecast(choices, three())
 	fmt.Printf("%s: %.0f %% full\n%s\n", outlook[0].Pool, outlook[0].After*100, findings[0].Severity)
 	// Output:

@@ -14,12 +14,12 @@ import (
 // a logical volume's device starts with that of its group, and what it stands
 // on are the physical volumes (Linux Documentation/ABI/testing/sysfs-block-dm).
 // A group of which no volume is active is not seen.
-func (h Host) lvm(names []string) ([]VolumeGroup, []ThinPool) {
+func (h host) lvm(names []string) ([]VolumeGroup, []ThinPool) {
 	devices := map[string][]string{} // by group
 	var pools []ThinPool
 	for _, name := range names {
-		uuid, _, _ := sysfs.Optional(h.Sys, "block/"+name+"/dm/uuid")
-		full, ok, _ := sysfs.Optional(h.Sys, "block/"+name+"/dm/name")
+		uuid, _, _ := sysfs.Optional(h.sys, "block/"+name+"/dm/uuid")
+		full, ok, _ := sysfs.Optional(h.sys, "block/"+name+"/dm/name")
 		group, volume := splitMapper(full)
 		if !ok || !strings.HasPrefix(uuid, "LVM-") || volume == "" {
 			continue
@@ -30,7 +30,7 @@ func (h Host) lvm(names []string) ([]VolumeGroup, []ThinPool) {
 			}
 		}
 		if strings.HasSuffix(uuid, "-tpool") {
-			sectors, _ := sysfs.Uint(h.Sys, "block/"+name+"/size", 54)
+			sectors, _ := sysfs.Uint(h.sys, "block/"+name+"/size", 54)
 			pools = append(pools, ThinPool{Name: strings.TrimSuffix(volume, "-tpool"), Group: group, Size: Size(sectors) * 512})
 		}
 	}
@@ -45,8 +45,8 @@ func (h Host) lvm(names []string) ([]VolumeGroup, []ThinPool) {
 // leaves follows a block device down to what stands on nothing else: through
 // LVM, encryption, software RAID and bcache. Stacks are a few levels deep; the
 // bound is for a tree that points at itself.
-func (h Host) leaves(name string, depth int) []string {
-	slaves, _ := sysfs.Names(h.Sys, "block/"+name+"/slaves") // partitions have none
+func (h host) leaves(name string, depth int) []string {
+	slaves, _ := sysfs.Names(h.sys, "block/"+name+"/slaves") // partitions have none
 	if len(slaves) == 0 || depth > 16 {
 		return []string{"/dev/" + name}
 	}
@@ -78,14 +78,14 @@ func splitMapper(name string) (group, volume string) {
 // is the fifth field, type and device stand behind a lone hyphen. A mount that
 // is on no block device, such as one of a network, has no Devices: what lies
 // below it must not be taken for a part of the root file system.
-func (h Host) mounts(names []string, zpools []ZPool) ([]Mount, error) {
-	text, err := sysfs.Attr(h.Proc, "self/mountinfo")
+func (h host) mounts(names []string, zpools []ZPool) ([]Mount, error) {
+	text, err := sysfs.Attr(h.proc, "self/mountinfo")
 	if err != nil {
 		return nil, err
 	}
 	mapped := map[string]string{} // block devices by their names in the device mapper
 	for _, name := range names {
-		if full, ok, _ := sysfs.Optional(h.Sys, "block/"+name+"/dm/name"); ok {
+		if full, ok, _ := sysfs.Optional(h.sys, "block/"+name+"/dm/name"); ok {
 			mapped["/dev/mapper/"+full] = name
 		}
 	}
@@ -121,11 +121,11 @@ func (h Host) mounts(names []string, zpools []ZPool) ([]Mount, error) {
 
 // btrfs returns the devices of each mounted Btrfs by each of them: mountinfo
 // names only one (Linux fs/btrfs/sysfs.c: /sys/fs/btrfs/UUID/devices).
-func (h Host) btrfs() map[string][]string {
+func (h host) btrfs() map[string][]string {
 	members := map[string][]string{}
-	systems, _ := sysfs.Names(h.Sys, "fs/btrfs") // not there without one
+	systems, _ := sysfs.Names(h.sys, "fs/btrfs") // not there without one
 	for _, id := range systems {
-		devices, _ := sysfs.Names(h.Sys, "fs/btrfs/"+id+"/devices") // "features" has none
+		devices, _ := sysfs.Names(h.sys, "fs/btrfs/"+id+"/devices") // "features" has none
 		for _, device := range devices {
 			members[device] = devices
 		}

@@ -11,11 +11,11 @@ import (
 
 // records returns udev's records of the disks and partitions, by their names.
 // There are none without udev.
-func (h Host) records(disks []Disk) map[string]sysfs.Udev {
+func (h host) records(disks []Disk) map[string]sysfs.Udev {
 	records := map[string]sysfs.Udev{}
 	note := func(name, attribute string) {
-		number, _, _ := sysfs.Optional(h.Sys, attribute)
-		if record, ok := sysfs.UdevBlock(h.Run, number); ok {
+		number, _, _ := sysfs.Optional(h.sys, attribute)
+		if record, ok := sysfs.UdevBlock(h.run, number); ok {
 			records[name] = record
 		}
 	}

@@ -46,7 +46,7 @@ type differ struct {
 	problems problems
 	// after holds the mappings as they will be.
 	after  []gpu.Mapping
-	chosen map[string]storage.Choice // by VM and slot
+	chosen map[string]storage.DiskChoice // by VM and slot
 }
 
 // named reports what is named twice, of which only one could come true.

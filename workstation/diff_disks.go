@@ -14,7 +14,7 @@ import (
 // for those that grow, for all VMs together, so that they do not take each
 // other's space.
 func (d *differ) placeDisks() {
-	var requests []storage.Request
+	var requests []storage.DiskRequest
 	for _, vm := range d.spec.VMs {
 		for _, disk := range vm.Disks {
 			value, there := d.facts.VMs[vm.ID].Config[disk.Slot]
@@ -25,7 +25,7 @@ func (d *differ) placeDisks() {
 					requests = append(requests, r)
 				}
 			default:
-				r := storage.Request{Name: diskName(vm.ID, disk.Slot), Purpose: disk.Purpose, Size: disk.Size, Least: disk.Tier, Storage: disk.Storage}
+				r := storage.DiskRequest{Name: diskName(vm.ID, disk.Slot), Purpose: disk.Purpose, Size: disk.Size, Least: disk.Tier, Storage: disk.Storage}
 				if r.Purpose == storage.Firmware || r.Purpose == storage.Boot {
 					r.Together = fmt.Sprint(vm.ID)
 				}
@@ -37,7 +37,7 @@ func (d *differ) placeDisks() {
 	if err != nil {
 		d.problems = append(d.problems, err)
 	}
-	d.chosen = map[string]storage.Choice{}
+	d.chosen = map[string]storage.DiskChoice{}
 	for _, c := range choices {
 		d.chosen[c.Request.Name] = c
 	}
@@ -49,13 +49,13 @@ func (d *differ) placeDisks() {
 func diskName(vmid int, slot string) string { return fmt.Sprintf("VM %d %s", vmid, slot) }
 
 // growth returns the request for the room that a disk grows by.
-func growth(vm VM, disk Disk, value string) (r storage.Request, grows bool) {
+func growth(vm VM, disk Disk, value string) (r storage.DiskRequest, grows bool) {
 	size, err := volumeSize(value)
 	if err != nil || size >= disk.Size || disk.Purpose == storage.Firmware || qmconf.IsCD(value) {
 		return r, false // grow tells of the error
 	}
 	pool, _, _ := qmconf.CutVolume(value)
-	return storage.Request{Name: diskName(vm.ID, disk.Slot) + " growing", Purpose: disk.Purpose, Size: disk.Size - size, Storage: pool}, true
+	return storage.DiskRequest{Name: diskName(vm.ID, disk.Slot) + " growing", Purpose: disk.Purpose, Size: disk.Size - size, Storage: pool}, true
 }
 
 // elsewhere tells of a disk that is not where the Spec would have it: no disk

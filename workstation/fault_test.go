@@ -202,7 +202,7 @@ func patient(sim *pvetest.Node, wrap func(http.RoundTripper) http.RoundTripper) 
 	}
 	client := proxmox.NewClient(sim.URL(), proxmox.WithHTTPClient(&http.Client{Transport: transport}),
 		proxmox.WithAPIToken(tokenID, tokenSecret))
-	return workstation.Open(client, "pve", &workstation.Options{RootTicket: proxstation.No})
+	return workstation.Open(client, "pve", &workstation.NodeOptions{RootTicket: proxstation.No})
 }
 
 // rehearse returns how many requests an operation makes, and its tasks.

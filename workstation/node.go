@@ -57,13 +57,13 @@ var ErrNoNode = errors.New("no such node")
 type Node struct {
 	name  string
 	pve   *pve.Client
-	opts  Options
+	opts  NodeOptions
 	owner string   // of its leases, unless the caller names one
 	turns sync.Map // a chan struct{} by the place of a lease
 }
 
-// Options control a [Node]. Nil is fine.
-type Options struct {
+// NodeOptions control a [Node]. Nil is fine.
+type NodeOptions struct {
 	// RootTicket says whether the client is logged in as root@pam with a
 	// password, which alone may set raw PCI addresses, args and romfile. PVE
 	// has no way to ask; [Connect] knows. Unknown, the plan says which steps
@@ -80,13 +80,13 @@ type Options struct {
 // A client of [Connect] does more: go-proxmox by itself drops the message of a
 // 403, takes a 595 with data for success, and with a password logs in at most
 // once an hour, also when the node no longer takes its ticket.
-func Open(client *proxmox.Client, node string, opts *Options) *Node {
+func Open(client *proxmox.Client, node string, opts *NodeOptions) *Node {
 	return open(pve.New(client, node), node, opts)
 }
 
-func open(client *pve.Client, node string, opts *Options) *Node {
+func open(client *pve.Client, node string, opts *NodeOptions) *Node {
 	if opts == nil {
-		opts = &Options{}
+		opts = &NodeOptions{}
 	}
 	client.Explain = explain
 	host, _ := os.Hostname() // without it, process and chance tell owners apart
@@ -99,7 +99,7 @@ func open(client *pve.Client, node string, opts *Options) *Node {
 //
 // The errors are [CertificateError], and those that match [ErrInvalid] for an
 // endpoint that cannot be used, [ErrNotPVE], [ErrLogin] and [ErrNoNode].
-func Connect(ctx context.Context, e Endpoint, node string, opts *Options) (*Node, error) {
+func Connect(ctx context.Context, e Endpoint, node string, opts *NodeOptions) (*Node, error) {
 	client, err := pve.Dial(pve.Endpoint(e))
 	if err != nil {
 		return nil, explain(err)

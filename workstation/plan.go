@@ -18,13 +18,13 @@ type Sign rune
 
 // The signs of a plan.
 const (
-	Add     Sign = '+'
-	Modify  Sign = '~'
-	Destroy Sign = '-'
+	SignAdd     Sign = '+'
+	SignModify  Sign = '~'
+	SignDestroy Sign = '-'
 )
 
-// A Line is one attribute of a [Change].
-type Line struct {
+// A StepLine is one attribute of a [StepChange].
+type StepLine struct {
 	Sign Sign
 	Key  string
 	// Have is the value now, Want the value after; empty where there is none.
@@ -34,11 +34,11 @@ type Line struct {
 	Note string
 }
 
-// A Change is what a step does, as data for people and programs.
-type Change struct {
+// A StepChange is what a step does, as data for people and programs.
+type StepChange struct {
 	Sign   Sign
 	Object string // what is changed: "VM 140 windows", "mapping rtx5070ti"
-	Lines  []Line
+	Lines  []StepLine
 	// Needs are the privileges PVE wants for it.
 	Needs []Privilege
 	// RootTicket names the keys that only root@pam may set, logged in with a
@@ -57,7 +57,7 @@ func (p Privilege) String() string { return p.Path + " " + p.Name }
 // [CreateVM], [ChangeVM], [GrowDisk] and [DestroyVM].
 type Step interface {
 	// Change says what the step does.
-	Change() Change
+	Change() StepChange
 	apply(ctx context.Context, a *applier) error
 }
 
@@ -83,7 +83,7 @@ func (p Plan) Empty() bool { return len(p.Steps) == 0 }
 // Destroys reports whether a step of the plan destroys data.
 func (p Plan) Destroys() bool {
 	for _, step := range p.Steps {
-		if step.Change().Sign == Destroy {
+		if step.Change().Sign == SignDestroy {
 			return true
 		}
 	}
@@ -101,7 +101,7 @@ func (p Plan) String() string {
 			count[step.Change().Sign]++
 		}
 		fmt.Fprintf(&b, "Plan for node %s: %d to add, %d to change, %d to destroy\n",
-			p.Node, count[Add], count[Modify], count[Destroy])
+			p.Node, count[SignAdd], count[SignModify], count[SignDestroy])
 	}
 	for _, step := range p.Steps {
 		b.WriteString("\n" + step.Change().String())
@@ -121,7 +121,7 @@ func (p Plan) String() string {
 }
 
 // String returns the change as the part of a diff.
-func (c Change) String() string {
+func (c StepChange) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%c %s\n", c.Sign, c.Object)
 	width := 0
@@ -137,7 +137,7 @@ func (c Change) String() string {
 	return b.String()
 }
 
-func (l Line) text() string {
+func (l StepLine) text() string {
 	have, want := oneLine(l.Have), oneLine(l.Want)
 	text := want
 	switch {

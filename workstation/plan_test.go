@@ -40,7 +40,7 @@ const tokenID, tokenSecret = "root@pam!lab", "11111111-2222-3333-4444-5555555555
 
 func open(node *pvetest.Node) *workstation.Node {
 	client := proxmox.NewClient(node.URL(), proxmox.WithHTTPClient(node.HTTPClient()), proxmox.WithAPIToken(tokenID, tokenSecret))
-	return workstation.Open(client, "pve", &workstation.Options{RootTicket: proxstation.No})
+	return workstation.Open(client, "pve", &workstation.NodeOptions{RootTicket: proxstation.No})
 }
 
 func plan(t *testing.T, node *workstation.Node, spec workstation.Spec) workstation.Plan {

@@ -44,7 +44,7 @@ func asked(old storage.Drive) storage.Drive {
 	if pool, ok := old.Pool(); ok && qmconf.IsCloudInit(old.String()) {
 		old.Volume = pool + ":" + CloudInitDrive
 	}
-	var options []storage.Option
+	var options []storage.DriveOption
 	for _, o := range old.Options {
 		if o.Key != "size" {
 			options = append(options, o)
@@ -60,7 +60,7 @@ func asked(old storage.Drive) storage.Drive {
 // drive_change).
 func asBuilt(old, have storage.Drive) storage.Drive {
 	keys := append(slices.Collect(maps.Keys(qmconf.BuiltWith)), "ms-cert")
-	old.Options = slices.DeleteFunc(slices.Clone(old.Options), func(o storage.Option) bool { return slices.Contains(keys, o.Key) })
+	old.Options = slices.DeleteFunc(slices.Clone(old.Options), func(o storage.DriveOption) bool { return slices.Contains(keys, o.Key) })
 	for _, o := range have.Options {
 		if slices.Contains(keys, o.Key) {
 			old.Options = append(old.Options, o)

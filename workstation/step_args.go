@@ -59,8 +59,8 @@ func (s ChangeVM) hideOSK() ChangeVM {
 
 // argLines returns a change of args as lines of a plan, one for each argument
 // that comes, goes or becomes another.
-func argLines(have, want, note string) []Line {
-	var lines []Line
+func argLines(have, want, note string) []StepLine {
+	var lines []StepLine
 	left := qmconf.SplitArgs(want)
 	take := func(is func(qmconf.Arg) bool) (arg qmconf.Arg) {
 		if i := slices.IndexFunc(left, is); i >= 0 {
@@ -72,14 +72,14 @@ func argLines(have, want, note string) []Line {
 		if take(func(w qmconf.Arg) bool { return w.Text() == h.Text() }) != nil {
 			continue
 		}
-		line := Line{Sign: Destroy, Key: "args", Have: strings.Join(h, " "), Note: note}
+		line := StepLine{Sign: SignDestroy, Key: "args", Have: strings.Join(h, " "), Note: note}
 		if w := take(func(w qmconf.Arg) bool { return w.Kind() == h.Kind() }); w != nil {
-			line.Sign, line.Want = Modify, strings.Join(w, " ")
+			line.Sign, line.Want = SignModify, strings.Join(w, " ")
 		}
 		lines = append(lines, line)
 	}
 	for _, w := range left {
-		lines = append(lines, Line{Sign: Add, Key: "args", Want: strings.Join(w, " "), Note: note})
+		lines = append(lines, StepLine{Sign: SignAdd, Key: "args", Want: strings.Join(w, " "), Note: note})
 	}
 	if len(lines) > 0 && macos.OSKHidden(want) {
 		lines[0].Note = strings.TrimPrefix(note+"; "+keyLogged, "; ")
@@ -93,11 +93,11 @@ const keyLogged = "PVE logs all of args, the key too"
 
 // keyLines returns the line of args in which only the key of an SMC becomes
 // another: both are shown alike.
-func keyLines(args string) []Line {
-	var lines []Line
+func keyLines(args string) []StepLine {
+	var lines []StepLine
 	for _, arg := range qmconf.SplitArgs(args) {
 		if text := strings.Join(arg, " "); macos.OSKHidden(text) {
-			lines = append(lines, Line{Sign: Modify, Key: "args", Have: text, Want: text, Note: "another key; " + keyLogged})
+			lines = append(lines, StepLine{Sign: SignModify, Key: "args", Have: text, Want: text, Note: "another key; " + keyLogged})
 		}
 	}
 	return lines

@@ -49,14 +49,14 @@ func DestroyPlan(facts Facts, vmids ...int) (Plan, error) {
 }
 
 // Change implements [Step].
-func (s DestroyVM) Change() Change {
-	c := Change{Sign: Destroy, Object: fmt.Sprintf("VM %d %s", s.VMID, s.Name), Needs: []Privilege{{vmPath(s.VMID), "VM.Allocate"}}}
+func (s DestroyVM) Change() StepChange {
+	c := StepChange{Sign: SignDestroy, Object: fmt.Sprintf("VM %d %s", s.VMID, s.Name), Needs: []Privilege{{vmPath(s.VMID), "VM.Allocate"}}}
 	for _, key := range slices.Sorted(maps.Keys(s.Config)) {
 		drive, err := storage.ParseDrive(s.Config[key])
 		if err != nil || !qmconf.IsSlot(key) && qmconf.Family(key) != "unused" || drive.IsCDROM() {
 			continue
 		}
-		c.Lines = append(c.Lines, Line{Sign: Destroy, Key: key, Have: s.Config[key], Note: "the disk and all that is on it"})
+		c.Lines = append(c.Lines, StepLine{Sign: SignDestroy, Key: key, Have: s.Config[key], Note: "the disk and all that is on it"})
 	}
 	return c
 }

@@ -22,13 +22,13 @@ type GrowDisk struct {
 }
 
 // Change implements [Step].
-func (s GrowDisk) Change() Change {
-	line := Line{Sign: Modify, Key: s.Slot, Have: s.From.String(), Want: s.To.String(), Note: "the guest has to grow its file system"}
+func (s GrowDisk) Change() StepChange {
+	line := StepLine{Sign: SignModify, Key: s.Slot, Have: s.From.String(), Want: s.To.String(), Note: "the guest has to grow its file system"}
 	if s.From == 0 {
 		line.Have, line.Note = "", "from its image's size; cloud-init grows the file system"
 	}
-	return Change{
-		Sign: Modify, Object: fmt.Sprintf("VM %d %s", s.VMID, s.Name), Lines: []Line{line},
+	return StepChange{
+		Sign: SignModify, Object: fmt.Sprintf("VM %d %s", s.VMID, s.Name), Lines: []StepLine{line},
 		Needs: []Privilege{{"/storage/" + s.Storage, "Datastore.AllocateSpace"}, {vmPath(s.VMID), "VM.Config.Disk"}},
 	}
 }

@@ -21,18 +21,18 @@ type PutMapping struct {
 }
 
 // Change implements [Step].
-func (s PutMapping) Change() Change {
-	c := Change{Sign: Modify, Object: "mapping " + s.Mapping.ID,
-		Lines: []Line{{Sign: Modify, Key: s.Node, Have: s.Have, Want: entryText(s.Mapping.On(s.Node)), Note: s.Note}},
+func (s PutMapping) Change() StepChange {
+	c := StepChange{Sign: SignModify, Object: "mapping " + s.Mapping.ID,
+		Lines: []StepLine{{Sign: SignModify, Key: s.Node, Have: s.Have, Want: entryText(s.Mapping.On(s.Node)), Note: s.Note}},
 		Needs: []Privilege{{"/mapping/pci/" + s.Mapping.ID, "Mapping.Modify"}}}
 	if s.New {
-		c.Sign, c.Needs[0].Path = Add, "/mapping/pci"
+		c.Sign, c.Needs[0].Path = SignAdd, "/mapping/pci"
 	}
 	if s.Have == "" {
-		c.Lines[0].Sign = Add
+		c.Lines[0].Sign = SignAdd
 	}
 	if s.Mapping.MDev != s.HaveMDev {
-		c.Lines = append(c.Lines, Line{Sign: Modify, Key: "mdev", Have: mdevText(s.HaveMDev), Want: mdevText(s.Mapping.MDev)})
+		c.Lines = append(c.Lines, StepLine{Sign: SignModify, Key: "mdev", Have: mdevText(s.HaveMDev), Want: mdevText(s.Mapping.MDev)})
 	}
 	return c
 }

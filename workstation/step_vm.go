@@ -29,15 +29,15 @@ func (s CreateVM) outcome() outcome {
 }
 
 // Change implements [Step].
-func (s CreateVM) Change() Change {
-	c := Change{Sign: Add, Object: fmt.Sprintf("VM %d %s", s.VMID, s.Name)}
+func (s CreateVM) Change() StepChange {
+	c := StepChange{Sign: SignAdd, Object: fmt.Sprintf("VM %d %s", s.VMID, s.Name)}
 	for _, key := range slices.Sorted(maps.Keys(s.Config)) {
 		switch key {
 		case "name":
 		case "args":
 			c.Lines = append(c.Lines, argLines("", s.Config[key], s.Notes[key])...)
 		default:
-			c.Lines = append(c.Lines, Line{Sign: Add, Key: key, Want: s.Config[key], Note: s.Notes[key]})
+			c.Lines = append(c.Lines, StepLine{Sign: SignAdd, Key: key, Want: s.Config[key], Note: s.Notes[key]})
 		}
 	}
 	c.Lines = append(c.Lines, passwordLines(s.Password)...)
@@ -115,8 +115,8 @@ func (s ChangeVM) outcome() outcome {
 }
 
 // Change implements [Step].
-func (s ChangeVM) Change() Change {
-	c := Change{Sign: Modify, Object: fmt.Sprintf("VM %d %s", s.VMID, s.Name)}
+func (s ChangeVM) Change() StepChange {
+	c := StepChange{Sign: SignModify, Object: fmt.Sprintf("VM %d %s", s.VMID, s.Name)}
 	for _, key := range slices.Sorted(maps.Keys(s.Set)) {
 		if key == "args" {
 			lines := argLines(s.Have[key], s.Set[key], s.Notes[key])
@@ -126,14 +126,14 @@ func (s ChangeVM) Change() Change {
 			c.Lines = append(c.Lines, lines...)
 			continue
 		}
-		line := Line{Sign: Modify, Key: key, Have: s.Have[key], Want: s.Set[key], Note: s.Notes[key]}
+		line := StepLine{Sign: SignModify, Key: key, Have: s.Have[key], Want: s.Set[key], Note: s.Notes[key]}
 		if line.Have == "" {
-			line.Sign = Add
+			line.Sign = SignAdd
 		}
 		c.Lines = append(c.Lines, line)
 	}
 	for _, key := range s.Delete {
-		c.Lines = append(c.Lines, Line{Sign: Destroy, Key: key, Have: s.Have[key], Note: s.Notes[key]})
+		c.Lines = append(c.Lines, StepLine{Sign: SignDestroy, Key: key, Have: s.Have[key], Note: s.Notes[key]})
 	}
 	c.Lines = append(c.Lines, passwordLines(s.Password)...)
 	old := maps.Clone(s.Have)
@@ -191,9 +191,9 @@ func withPassword(values map[string]string, password proxstation.Secret) map[str
 	return sent
 }
 
-func passwordLines(password proxstation.Secret) []Line {
+func passwordLines(password proxstation.Secret) []StepLine {
 	if password.IsZero() {
 		return nil
 	}
-	return []Line{{Sign: Add, Key: passwordKey, Want: password.String()}}
+	return []StepLine{{Sign: SignAdd, Key: passwordKey, Want: password.String()}}
 }

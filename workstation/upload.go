@@ -70,8 +70,8 @@ func (n *Node) Upload(ctx context.Context, volume string, image io.ReadSeeker, r
 	return b.finish(ctx, task, err, storage.Size(size))
 }
 
-// A Download is a file that the node fetches by itself.
-type Download struct {
+// An ImageDownload is a file that the node fetches by itself.
+type ImageDownload struct {
 	// Volume is where it goes; see [Node.Upload].
 	Volume string
 	// URL is where it is.
@@ -87,7 +87,7 @@ type Download struct {
 //
 // It needs Datastore.AllocateTemplate and Audit on the storage, and
 // Sys.AccessNetwork on the node or both Sys.Audit and Sys.Modify on /.
-func (n *Node) Download(ctx context.Context, d Download, report func(Event)) error {
+func (n *Node) Download(ctx context.Context, d ImageDownload, report func(Event)) error {
 	b := &bringing{node: n, volume: d.Volume, reporter: reporter{report: report}}
 	if sum, err := hex.DecodeString(d.SHA256); err != nil || len(sum) != sha256.Size {
 		return &ImageError{Volume: d.Volume, Why: "a download wants the SHA-256 checksum of what is to be fetched, 64 hexadecimal digits"}

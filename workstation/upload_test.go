@@ -152,7 +152,7 @@ func TestDownload(t *testing.T) {
 		host.Downloads = map[string]int64{source: 1 << 20}
 		sim := pvetest.New(host, nil)
 		node := open(sim)
-		good := workstation.Download{Volume: "local:import/OpenCore.raw", URL: source, SHA256: strings.Repeat("ab", 32)}
+		good := workstation.ImageDownload{Volume: "local:import/OpenCore.raw", URL: source, SHA256: strings.Repeat("ab", 32)}
 		for range 2 {
 			if err := node.Download(t.Context(), good, nil); err != nil {
 				t.Error(err)

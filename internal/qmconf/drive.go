@@ -67,7 +67,7 @@ func SameDrive(a, b string) bool {
 		return onePool == twoPool
 	}
 	lacks := func(x, y storage.Drive) bool {
-		return slices.ContainsFunc(x.Options, func(o storage.Option) bool {
+		return slices.ContainsFunc(x.Options, func(o storage.DriveOption) bool {
 			return o.Key != "size" && Normal(y.Get(o.Key)) != Normal(o.Value)
 		})
 	}

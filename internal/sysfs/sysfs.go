@@ -100,3 +100,23 @@ func Real(fsys fs.FS, name string) (string, error) {
 	}
 	return done, nil
 }
+
+// Sub returns the part of a tree below a directory, whether it is there or not.
+func Sub(root fs.FS, dir string) fs.FS {
+	sub, err := fs.Sub(root, dir)
+	if err != nil {
+		panic(err) // the callers' names are valid
+	}
+	return sub
+}
+
+// HasAny reports whether a tree has one of the names. A name that may not be
+// looked at counts as one that is there.
+func HasAny(root fs.FS, names ...string) bool {
+	for _, name := range names {
+		if _, err := fs.Stat(root, name); !errors.Is(err, fs.ErrNotExist) {
+			return true
+		}
+	}
+	return false
+}

@@ -107,18 +107,21 @@ type Pool struct {
 // and says what it could not find out. The error matches [iommu.ErrNothing] if
 // there is no machine at all.
 func Read(root fs.FS) (Inventory, error) {
-	source, host, disks := "this machine", iommu.Host{}, storage.Host{}
+	source := "this machine"
 	if root != nil {
-		source, host, disks = "captured tree", iommu.HostAt(root), storage.HostAt(root)
+		source = "captured tree"
 	}
-	facts, err := iommu.Read(host)
+	facts, err := iommu.Read(root)
 	if err != nil {
 		return Inventory{}, err
 	}
 	if root == nil {
 		nameFunctions(facts.Functions)
 	}
-	stored := storage.ReadHost(disks)
+	stored, err := storage.Read(root)
+	if err != nil {
+		return Inventory{}, err
+	}
 	return Of(source, facts, stored.Disks, storage.Join(stored, nil), stored.Unknown...), nil
 }
 

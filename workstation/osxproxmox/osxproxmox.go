@@ -72,10 +72,10 @@ var setupValue = regexp.MustCompile(`(?m)^(HACKPXVERSION|OCVERSION|SCRIPT_DIR)="
 // tools/macrecovery).
 var wants = [][2]string{{"jq", "jq"}, {"xmlstarlet", "xmlstarlet"}, {"python3", "python3"}, {"xxd", "xxd"}, {"mkfs.msdos", "dosfstools"}, {"wget", "wget"}, {"git", "git"}}
 
-// Find looks for a checkout below a host's root directory: in the
+// Read looks for a checkout below a host's root directory: in the
 // folder macos-install in root's home, then in other usual places. The error
 // is [ErrNone], or the file system's. Nothing is run or changed.
-func Find(root fs.FS) (Checkout, error) {
+func Read(root fs.FS) (Checkout, error) {
 	for _, pattern := range checkouts {
 		scripts, err := fs.Glob(root, pattern+"/setup")
 		if err != nil {

@@ -40,7 +40,7 @@ func osxHost(dir string, more map[string]string) fstest.MapFS {
 	return host
 }
 
-func TestFindOSXProxmox(t *testing.T) {
+func TestRead(t *testing.T) {
 	t.Parallel()
 	const dir = "root/macos-install"
 	tests := map[string]struct {
@@ -68,7 +68,7 @@ func TestFindOSXProxmox(t *testing.T) {
 			"/root/macos-install/EFI/opencore-osx-proxmox-vm.iso 96, local:import/recovery-big-sur.raw 1 macOS Big Sur", "osxproxmox.script-dir osxproxmox.setup"},
 	}
 	for name, test := range tests {
-		o, err := osxproxmox.Find(test.host)
+		o, err := osxproxmox.Read(test.host)
 		if err != nil || o.Dir != test.dir || o.Version != "2025.07.23" || o.OpenCore != "1.0.4" || strings.Join(o.Missing, " ") != test.missing {
 			t.Errorf("%s: %s, version %s, OpenCore %s, missing %s, %v", name, o.Dir, o.Version, o.OpenCore, o.Missing, err)
 		}
@@ -87,10 +87,10 @@ func TestFindOSXProxmox(t *testing.T) {
 			t.Errorf("%s: images\n%s\nwant\n%s\nfindings %s, want %s", name, strings.Join(images, ", "), test.images, findings, test.findings)
 		}
 	}
-	if _, err := osxproxmox.Find(fstest.MapFS{"root/other/setup": {Data: []byte("x")}}); !errors.Is(err, osxproxmox.ErrNone) {
+	if _, err := osxproxmox.Read(fstest.MapFS{"root/other/setup": {Data: []byte("x")}}); !errors.Is(err, osxproxmox.ErrNone) {
 		t.Errorf("nowhere: %v", err)
 	}
-	if _, err := osxproxmox.Find(denied{osxHost(dir, nil)}); !errors.Is(err, fs.ErrPermission) {
+	if _, err := osxproxmox.Read(denied{osxHost(dir, nil)}); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("where it may not be read: %v", err)
 	}
 }
@@ -111,9 +111,9 @@ func (d denied) ReadFile(name string) ([]byte, error) {
 }
 
 // What lies on a host becomes a VM without a copy on the way.
-func ExampleFind() {
+func ExampleRead() {
 	host := osxHost("root/macos-install", map[string]string{"var/lib/vz/template/iso/recovery-sequoia.iso": "a recovery system"}) // os.DirFS("/")
-	o, err := osxproxmox.Find(host)
+	o, err := osxproxmox.Read(host)
 	if err != nil {
 		fmt.Println(err)
 		return
