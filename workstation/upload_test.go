@@ -29,7 +29,7 @@ func TestUpload(t *testing.T) {
 		"another that is there":     {"local:import/small.raw", "123456789", withSmall, workstation.ErrImage, "a file of 8 bytes has this name, the image has 9"},
 		"a storage without imports": {"local:import/a.raw", "image", func(h *pvetest.Host) { h.Storages[0].Content = "iso,backup" }, workstation.ErrImage, "pvesm set local --content iso,backup,import"},
 		"a full storage":            {"local:import/a.raw", "image", func(h *pvetest.Host) { h.Storages[0].Used = h.Storages[0].Total }, workstation.ErrImage, "the storage 0 B left"},
-		"a storage that is not":     {"ghost:import/a.raw", "image", nil, workstation.ErrNotFound, "'ghost' does not exist"},
+		"a storage that is not":     {"ghost:import/a.raw", "image", nil, workstation.ErrNotFound, "No such storage"},
 		"nothing":                   {"local:import/a.raw", "", nil, workstation.ErrImage, "the image is empty"},
 		"no volume":                 {"/root/a.raw", "image", nil, workstation.ErrImage, "want STORAGE:import/NAME.raw"},
 		"an ISO among imports":      {"local:import/a.iso", "image", nil, workstation.ErrImage, "want STORAGE:import/NAME.raw"},

@@ -69,7 +69,7 @@ var messages = []struct {
 	pattern *regexp.Regexp
 	means   error
 }{
-	{regexp.MustCompile(`Configuration file '.*' does not exist|unable to find configuration file for VM|no such (task|VM|logical volume|resource)|mapping '.*' not found|mapping not found for '|(storage|volume|snapshot|disk) '.*' does not exist`), ErrNotFound},
+	{regexp.MustCompile(`Configuration file '.*' does not exist|unable to find configuration file for VM|[Nn]o such (task|VM|logical volume|resource|storage)|mapping '.*' not found|mapping not found for '|(storage|volume|snapshot|disk) '.*' does not exist|volume_size_info on '.*' failed - no format`), ErrNotFound},
 	{regexp.MustCompile(`detected modified configuration|checksum miss?match \(file change`), ErrStale},
 	{regexp.MustCompile(`is locked \(|can't lock file`), ErrLocked},
 	{regexp.MustCompile(`PCI device '.*' (already in use|is currently reserved)|could not find a free device for 'hostpci`), ErrInUse},

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
 // A base is what all parts of a node stand on: its description, its time, its
@@ -93,6 +95,12 @@ func (b *base) noConfig(vmid int) error {
 	return refuse("Configuration file 'nodes/%s/qemu-server/%d.conf' does not exist", b.host.Name, vmid)
 }
 
+// olderThan reports whether the node's PVE is older than a release.
+func (b *base) olderThan(major, minor int) bool {
+	v := pveschema.ParseVersion(b.host.Version)
+	return cmp.Or(cmp.Compare(v.Major, major), cmp.Compare(v.Minor, minor)) < 0
+}
+
 // qemu returns the version of QEMU that the node's PVE has.
 func (b *base) qemu() string {
 	if b.host.major() < 9 {
@@ -110,4 +118,12 @@ func (b *base) freeMemory() int64 {
 		}
 	}
 	return free
+}
+
+// bridgeExists refuses a network card on a bridge that the node does not have.
+func (b *base) bridgeExists(bridge string) error {
+	if bridge == "" || slices.Contains(b.host.Bridges, bridge) {
+		return nil
+	}
+	return refuse("bridge '%s' does not exist", bridge)
 }

@@ -157,6 +157,9 @@ type Mapping struct {
 	ID   string   `json:"id"`
 	Map  []string `json:"map"` // "node=pve,path=0000:01:00,id=10de:2c05,..."
 	MDev bool     `json:"mdev,omitempty"`
+	// LiveMigration is set for devices that are said to survive a live migration.
+	LiveMigration bool   `json:"liveMigration,omitempty"`
+	Description   string `json:"description,omitempty"`
 }
 
 // A VM is a virtual machine that exists at the start. Its disks must be named

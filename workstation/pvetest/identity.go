@@ -2,6 +2,7 @@ package pvetest
 
 import (
 	"cmp"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -19,6 +20,9 @@ type identity struct {
 	grants []map[string][]string
 	legacy bool // of a PVE before 9
 }
+
+// rootUser is root@pam, for what the node does by itself.
+var rootUser = identity{user: "root@pam", all: true}
 
 // root reports whether PVE takes the identity for root@pam itself, which it
 // does for no token.
@@ -60,31 +64,35 @@ func (who identity) needs(path, privilege string) error {
 	return forbid(path, privilege)
 }
 
-// lacks returns the check of an endpoint that fails, as PVE names it, or "".
-func (who identity) lacks(check pveschema.Check, names map[string]string) string {
+// lacks refuses the identity unless it passes the check of an endpoint. Where one
+// of several would do, PVE does not say which.
+func (who identity) lacks(check pveschema.Check, names map[string]string) error {
 	if len(check) == 0 || who.all {
-		return ""
+		return nil
 	}
 	switch check[0] {
-	case "and", "or":
-		failed := ""
+	case "and":
 		for _, inner := range check[1:] {
 			list, _ := inner.([]any)
-			missing := who.lacks(list, names)
-			if check[0] == "or" && missing == "" {
-				return ""
+			if err := who.lacks(list, names); err != nil {
+				return err
 			}
-			failed = cmp.Or(failed, missing)
 		}
-		return failed
+	case "or":
+		for _, inner := range check[1:] {
+			if list, _ := inner.([]any); who.lacks(list, names) == nil {
+				return nil
+			}
+		}
+		return refuseWith(http.StatusForbidden, "Permission check failed")
 	case "perm":
-		return who.lacksPerm(check, names)
+		return who.lacksPrivileges(check, names)
 	}
-	return ""
+	return nil
 }
 
-// lacksPerm checks ["perm", path, [privileges], "any", 1].
-func (who identity) lacksPerm(check pveschema.Check, names map[string]string) string {
+// lacksPrivileges checks ["perm", path, [privileges], "any", 1].
+func (who identity) lacksPrivileges(check pveschema.Check, names map[string]string) error {
 	path, _ := check[1].(string)
 	for name, value := range names {
 		path = strings.ReplaceAll(path, "{"+name+"}", value)
@@ -104,11 +112,11 @@ func (who identity) lacksPerm(check pveschema.Check, names map[string]string) st
 	}
 	switch {
 	case len(missing) == 0 || some && len(missing) < len(all):
-		return ""
+		return nil
 	case some:
-		return path + ", " + strings.Join(all, "|")
+		return forbid(path, strings.Join(all, "|"))
 	}
-	return path + ", " + missing[0]
+	return forbid(path, missing[0])
 }
 
 // needsAny refuses the identity unless it has one of the privileges.

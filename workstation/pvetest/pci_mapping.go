@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
 // mapped returns the paths behind a mapping on this node, or PVE's words if
@@ -83,7 +85,8 @@ func (h *hardware) properties(f PCI, mdev bool) []expected {
 func (h *hardware) mappingDigest() string {
 	var file strings.Builder
 	for _, id := range slices.Sorted(maps.Keys(h.mappings)) {
-		fmt.Fprintf(&file, "%s %v\n%s\n", id, h.mappings[id].MDev, strings.Join(h.mappings[id].Map, "\n"))
+		m := h.mappings[id]
+		fmt.Fprintf(&file, "%s %v %v %q\n%s\n", id, m.MDev, m.LiveMigration, m.Description, strings.Join(m.Map, "\n"))
 	}
 	return fmt.Sprintf("%x", sha1.Sum([]byte(file.String())))
 }
@@ -92,6 +95,12 @@ func (h *hardware) mappingObject(m *Mapping) map[string]any {
 	object := map[string]any{"type": "pci", "map": m.Map, "digest": h.mappingDigest()}
 	if m.MDev {
 		object["mdev"] = 1
+	}
+	if m.LiveMigration {
+		object["live-migration-capable"] = 1
+	}
+	if m.Description != "" {
+		object["description"] = m.Description
 	}
 	return object
 }
@@ -148,24 +157,55 @@ func (h *hardware) createMapping(c *call) (any, error) {
 	if h.mappings[id] != nil {
 		return nil, refuse("create hardware mapping failed: pci ID '%s' already defined", id)
 	}
-	h.mappings[id] = &Mapping{ID: id, Map: slices.Clone(c.values["map"]), MDev: c.get("mdev") == "1"}
+	h.mappings[id] = &Mapping{ID: id}
+	h.mappings[id].take(c)
 	return null()
 }
 
-func (h *hardware) updateMapping(c *call) (any, error) {
-	m := h.mappings[c.get("id")]
-	switch {
-	case c.has("digest") && c.get("digest") != h.mappingDigest():
-		return nil, refuse("update hardware mapping failed: %s", modified)
-	case m == nil:
-		return nil, refuse("update hardware mapping failed: pci ID '%s' does not exist", c.get("id"))
-	case !c.has("map"):
-		return nil, refuse("missing value for required option 'map'")
-	}
+// take sets what a call says of a mapping.
+func (m *Mapping) take(c *call) {
 	m.Map = slices.Clone(c.values["map"])
 	if c.has("mdev") {
 		m.MDev = c.get("mdev") == "1"
 	}
+	if c.has("live-migration-capable") {
+		m.LiveMigration = c.get("live-migration-capable") == "1"
+	}
+	if c.has("description") {
+		m.Description = c.get("description")
+	}
+}
+
+// updateMapping is PUT cluster/mapping/pci/{id}. PVE wants the entries even of
+// who changes something else.
+func (h *hardware) updateMapping(c *call) (any, error) {
+	const failed = "update hardware mapping failed: "
+	m := h.mappings[c.get("id")]
+	switch {
+	case c.has("digest") && c.get("digest") != h.mappingDigest():
+		return nil, refuse(failed + modified)
+	case m == nil:
+		return nil, refuse(failed+"pci ID '%s' does not exist", c.get("id"))
+	case !c.has("map"):
+		return nil, refuse(failed + "missing value for required option 'map'")
+	}
+	for _, key := range pveschema.SplitList(c.get("delete")) {
+		switch {
+		case c.has(key):
+			return nil, refuse(failed+"cannot set and delete property '%s' at the same time!", key)
+		case key == "map":
+			return nil, refuse(failed + "unable to delete required option 'map'")
+		case key == "mdev":
+			m.MDev = false
+		case key == "live-migration-capable":
+			m.LiveMigration = false
+		case key == "description":
+			m.Description = ""
+		default:
+			return nil, refuse(failed+"no such option '%s'", key)
+		}
+	}
+	m.take(c)
 	return null()
 }
 

@@ -69,6 +69,15 @@ func unauthorized(reason string) error {
 	return &refusal{status: http.StatusUnauthorized, message: reason, stranger: true}
 }
 
+// asRefusal makes a refusal of what a rule of the schema says.
+func asRefusal(err error) error {
+	var no *refusal
+	if err == nil || errors.As(err, &no) {
+		return err
+	}
+	return refuse("%v", err)
+}
+
 // null is the answer of a method that returns nothing.
 func null() (any, error) { return nil, nil } //nolint:nilnil // PVE's data is null
 

@@ -58,14 +58,17 @@ func (n *Node) dispatch(r *http.Request, c *call) (any, error) {
 	if endpoint.NoToken && who.token {
 		return nil, refuseWith(http.StatusForbidden, "Permission check failed (URI '%s' not available with API token, need proper ticket.", c.path)
 	}
-	if missing := who.lacks(endpoint.Check, names); missing != "" {
-		return nil, refuseWith(http.StatusForbidden, "Permission check failed (%s)", missing)
+	if err := who.lacks(endpoint.Check, names); err != nil {
+		return nil, err
 	}
 	if node, inPath := names["node"]; inPath && node != n.host.Name && node != "localhost" {
 		return nil, refuse("hostname lookup '%s' failed - failed to get address info for: %s: Name or service not known", node, node)
 	}
-	if problems := endpoint.Verify(c.values); len(problems) > 0 {
+	if problems := endpoint.VerifyAt(pveschema.ParseVersion(n.host.Version), c.values); len(problems) > 0 {
 		return nil, invalid(problems)
+	}
+	if c.get("skiplock") == "1" && !who.root() {
+		return nil, wrong("skiplock", "Only root may use this option.")
 	}
 	handle, served := n.handlers[endpoint.Method+" "+endpoint.Path]
 	if !served {

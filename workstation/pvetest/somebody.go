@@ -28,7 +28,7 @@ func (n *Node) Edit(id int, key, value string) error {
 		if value == "" {
 			ch = change{remove: []string{key}}
 		}
-		return n.update(identity{user: "root@pam", all: true}, v, ch)
+		return n.update(rootUser, v, ch)
 	})
 }
 
@@ -184,7 +184,7 @@ func (n *Node) Restart() {
 	}
 	slices.SortStableFunc(boot, func(a, b int) int { return n.bootOrder(a) - n.bootOrder(b) })
 	for _, id := range boot {
-		n.startTask(id, "root@pam")
+		n.startTask(id, "root@pam", false)
 	}
 }
 

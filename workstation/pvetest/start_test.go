@@ -127,7 +127,7 @@ func TestStartMeetsTheNode(t *testing.T) {
 		"a zvol is gone":                      {vms: []pvetest.VM{vm(140, "scsi0:=media-pool:vm-140-disk-0,size=8G")}, act: lose("media-pool:vm-140-disk-0"), exit: "timeout: no zvol device link for 'vm-140-disk-0' found after 300 sec."},
 		"a logical volume is gone":            {vms: []pvetest.VM{vm(140, "scsi0:=local-lvm:vm-140-disk-0,size=8G")}, act: lose("local-lvm:vm-140-disk-0"), exit: "no such logical volume pve/vm-140-disk-0"},
 		"more virtual CPUs than the host has": {vms: []pvetest.VM{vm(140, "sockets:=2 cores:=8")}, exit: "MAX 8 vcpus allowed per VM on this node"},
-		"huge pages without NUMA":             {vms: []pvetest.VM{vm(140, "hugepages:=2 memory:=2048")}, exit: "numa needs to be enabled to use hugepages"},
+		"huge pages without NUMA":             {vms: []pvetest.VM{vm(140, "hugepages:=2 memory:=2048")}, exit: "numa needs to be enabled to use hugepages at /usr/share/perl5/PVE/QemuServer/Memory.pm line 388."},
 		"memory of broken pages":              {vms: []pvetest.VM{vm(140, "hugepages:=1024 numa:=1 memory:=2560")}, exit: "Memory size 2560 is not a multiple of the requested hugepages size 1024"},
 		"huge pages":                          {vms: []pvetest.VM{vm(140, "hugepages:=1024 numa:=1 memory:=2048")}, exit: "OK"},
 		"an image is gone":                    {vms: []pvetest.VM{vm(140, "ide2:=local:iso/gone.iso,media=cdrom")}, exit: "volume 'local:iso/gone.iso' does not exist"},

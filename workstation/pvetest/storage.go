@@ -1,6 +1,8 @@
 package pvetest
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -115,8 +117,9 @@ func (st *store) free(id string) {
 	}
 }
 
-// allocate makes a volume; a name that ends in "-" gets the first free number.
-func (st *store) allocate(pool, name string, size int64, vmid int) (id string, err error) {
+// allocate makes a volume; a name that ends in "-" gets the first free number. The
+// format "" is the storage's own.
+func (st *store) allocate(pool, name, format string, size int64, vmid int) (id string, err error) {
 	s, err := st.online(pool)
 	switch {
 	case err != nil:
@@ -124,12 +127,15 @@ func (st *store) allocate(pool, name string, size int64, vmid int) (id string, e
 	case !s.holds("images"):
 		return "", refuse("storage '%s' does not support content-type 'images'", pool)
 	}
+	if err := cmp.Or(s.badFormat(format), s.badName(name, vmid)); err != nil {
+		return "", err
+	}
 	prefix, suffix := "", ""
 	if s.files() {
-		prefix, suffix = text(vmid)+"/", ".raw"
-	}
-	if s.files() && strings.HasSuffix(name, "-cloudinit") {
-		suffix = ".qcow2"
+		if strings.HasSuffix(name, "-cloudinit") {
+			format = cmp.Or(format, "qcow2")
+		}
+		prefix, suffix = text(vmid)+"/", "."+cmp.Or(format, "raw")
 	}
 	if strings.HasSuffix(name, "-") {
 		i := 0
@@ -143,30 +149,38 @@ func (st *store) allocate(pool, name string, size int64, vmid int) (id string, e
 	}
 	name = prefix + name + suffix
 	if s.volumes[name] != nil {
-		return "", refuse("disk image '%s' already exists", name)
+		return "", s.exists(name)
 	}
-	s.volumes[name] = &Volume{Name: name, Size: size, VMID: vmid, Format: "raw"}
+	s.volumes[name] = &Volume{Name: name, Size: size, VMID: vmid, Format: cmp.Or(format, "raw")}
 	return pool + ":" + name, nil
 }
 
-// mayUseVolume checks access to a volume (pve-storage PVE/Storage.pm,
-// check_volume_access).
-func (st *store) mayUseVolume(who identity, id int, volume string) error {
-	pool, _, found := strings.Cut(volume, ":")
-	if !found {
-		return refuse("Only root can pass arbitrary filesystem paths.")
+// exists is what a storage says of a name that is taken.
+func (s *storage) exists(name string) error {
+	switch s.Type {
+	case "lvm", "lvmthin":
+		vg := s.Config["vgname"]
+		return refuse("lvcreate '%s/%s' error:   Logical Volume \"%s\" already exists in volume group \"%s\"", vg, name, name, vg)
+	case "zfspool":
+		return refuse("zfs error: cannot create '%s/%s': dataset already exists", s.Config["pool"], name)
 	}
-	s, name, there := st.volume(volume)
-	switch {
-	case who.may("/storage/"+pool, "Datastore.Allocate"), !there:
+	return refuse("disk image '%s/images/%s' already exists", s.Config["path"], name)
+}
+
+// badFormat is what a storage says of an image format that it has not.
+func (s *storage) badFormat(format string) error {
+	lines := map[string]string{"lvm": "LVMPlugin.pm line 690", "lvmthin": "LvmThinPlugin.pm line 102", "zfspool": "ZFSPoolPlugin.pm line 283"}
+	where, blocks := lines[s.Type]
+	if format == "" || format == "raw" || !blocks {
 		return nil
-	case s.volumes[name].VMID == id:
-		return nil // its owner
-	case s.volumes[name].VMID != 0:
-		if err := who.needs("/storage/"+pool, "Datastore.Audit"); err != nil {
-			return err
-		}
-		return who.needs(vmPath(s.volumes[name].VMID), "VM.Config.Disk")
 	}
-	return who.seesStorage(pool)
+	return refuse("unsupported format '%s' at /usr/share/perl5/PVE/Storage/%s.", format, where)
+}
+
+// badName is what a storage says of a name that is not one of the VM's.
+func (s *storage) badName(name string, vmid int) error {
+	if s.files() || strings.HasPrefix(name, fmt.Sprintf("vm-%d-", vmid)) {
+		return nil
+	}
+	return refuse("illegal name '%s' - should be 'vm-%d-*'", name, vmid)
 }

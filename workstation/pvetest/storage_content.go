@@ -40,32 +40,37 @@ func (n *Node) content(c *call) (any, error) {
 	return list, nil
 }
 
-// volumeOf returns the volume of a call, named in full or within its storage.
-func (n *Node) volumeOf(c *call) (s *storage, v *Volume, err error) {
+// volumeOf returns which volume a call is about, named in full or within its
+// storage, whether there is one or not.
+func (n *Node) volumeOf(c *call) (s *storage, name string, err error) {
 	id := c.get("volume")
 	if !strings.Contains(id, ":") {
 		id = c.get("storage") + ":" + id
 	}
-	s, name, there := n.volume(id)
-	switch {
-	case s == nil:
-		return nil, nil, refuse("storage '%s' does not exist", c.get("storage"))
-	case !there:
-		return s, nil, refuse("volume '%s' does not exist", id)
+	pool, name, _ := strings.Cut(id, ":")
+	if pool != c.get("storage") && c.has("storage") {
+		return nil, "", wrong("storage", "storage ID missmatch")
 	}
-	return s, s.volumes[name], nil
+	if s, err = n.find(pool); err != nil {
+		return nil, "", err
+	}
+	_, _, err = s.parseName(name)
+	return s, name, err
 }
 
 func (n *Node) oneVolume(c *call) (any, error) {
-	s, v, err := n.volumeOf(c)
+	s, name, err := n.volumeOf(c)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.who.seesStorage(s.Name); err != nil {
+	if err := n.mayUseVolume(c.who, 0, s.Name+":"+name, ""); err != nil {
 		return nil, err
 	}
-	path := cmp.Or(s.Config["path"], "/dev/"+cmp.Or(s.Config["vgname"], s.Config["pool"])) + "/" + v.Name
-	return map[string]any{"path": path, "size": v.Size, "used": v.Size, "format": cmp.Or(v.Format, "raw")}, nil
+	v := s.volumes[name]
+	if v == nil {
+		return nil, refuse("volume_size_info on '%s:%s' failed - no format", s.Name, name)
+	}
+	return map[string]any{"path": s.path(name), "size": v.Size, "used": v.Size, "format": cmp.Or(v.Format, "raw")}, nil
 }
 
 func (n *Node) allocateVolume(c *call) (any, error) {
@@ -73,30 +78,38 @@ func (n *Node) allocateVolume(c *call) (any, error) {
 	if !strings.ContainsAny(c.get("size"), "MG") {
 		size <<= 10 // PVE takes a plain number for KiB
 	}
-	id, err := n.allocate(c.get("storage"), strings.TrimSuffix(c.get("filename"), ".raw"), size, c.number("vmid"))
+	id, err := n.allocate(c.get("storage"), strings.TrimSuffix(c.get("filename"), ".raw"), c.get("format"), size, c.number("vmid"))
 	if err != nil {
 		return nil, err
 	}
 	return id, nil
 }
 
-// deleteVolume is DELETE content/{volume}. PVE does not look whether a VM
-// still names it.
+// deleteVolume is DELETE content/{volume}. PVE does not look whether a VM still
+// names it, nor whether it is there.
 func (n *Node) deleteVolume(c *call) (any, error) {
-	s, v, err := n.volumeOf(c)
+	s, name, err := n.volumeOf(c)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.who.needs("/storage/"+s.Name, "Datastore.Allocate"); err != nil {
+	kind, owner := n.kindOf(s.Name + ":" + name)
+	if kind == "backup" && owner != 0 {
+		if err = c.who.needs("/storage/"+s.Name, "Datastore.AllocateSpace"); err == nil {
+			err = c.who.needs(vmPath(owner), "VM.Backup")
+		}
+	} else {
+		err = c.who.needs("/storage/"+s.Name, "Datastore.Allocate")
+	}
+	if err != nil {
 		return nil, err
 	}
 	id := s.Name
-	if v.VMID != 0 {
-		id = text(v.VMID) + "@" + s.Name
+	if owner != 0 {
+		id = text(owner) + "@" + s.Name
 	}
 	return n.do(c, job{kind: "imgdel", id: id, takes: n.taskTime(), work: func(t *task) error {
-		delete(s.volumes, v.Name)
-		t.say("Removed volume '%s:%s'", s.Name, v.Name)
+		delete(s.volumes, name)
+		t.say("Removed volume '%s:%s'", s.Name, name)
 		return nil
 	}})
 }

@@ -58,9 +58,9 @@ func (st *store) listStorages(c *call) (any, error) {
 }
 
 func (st *store) storageStatus(c *call) (any, error) {
-	s, err := st.find(c.get("storage"))
-	if err != nil {
-		return nil, err
+	s := st.storages[c.get("storage")]
+	if s == nil {
+		return nil, wrong("storage", "No such storage.")
 	}
 	object := s.object()
 	delete(object, "storage")

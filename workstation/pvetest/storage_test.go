@@ -65,21 +65,23 @@ func TestContent(t *testing.T) {
 				t.Errorf("%d of %s, want %d", got, kind, n)
 			}
 		}
-		if got := l.object(nodes + "local/content/iso/virtio-win-0.1.285.iso"); got["path"] != "/var/lib/vz/iso/virtio-win-0.1.285.iso" || got["format"] != "iso" {
+		if got := l.object(nodes + "local/content/iso/virtio-win-0.1.285.iso"); got["path"] != "/var/lib/vz/template/iso/virtio-win-0.1.285.iso" || got["format"] != "iso" {
 			t.Errorf("an image: %v", got)
 		}
 		for path, want := range map[string]string{
 			nodes + "media-pool/content":           "storage 'media-pool' is not online",
 			nodes + "nowhere/content":              "storage 'nowhere' does not exist",
-			nodes + "nowhere/status":               "storage 'nowhere' does not exist",
 			"/storage/nowhere":                     "storage 'nowhere' does not exist",
-			nodes + "local/content/iso/gone.iso":   "volume 'local:iso/gone.iso' does not exist",
+			nodes + "local/content/iso/gone.iso":   "volume_size_info on 'local:iso/gone.iso' failed - no format",
 			"/nodes/pve/disks/zfs/nothing":         "command '/sbin/zpool status nothing' failed: exit code 1",
 			"/nodes/pve/hardware/pci/nothing/mdev": "mapping 'nothing' not found",
 		} {
 			if r := l.do("GET", path); r.status != 500 || r.reason != want {
 				t.Errorf("%s: %d %s, want %s", path, r.status, r.reason, want)
 			}
+		}
+		if r := l.do("GET", nodes+"nowhere/status"); r.status != 400 || r.errors["storage"] != "No such storage." {
+			t.Errorf("the status of no storage: %v", r)
 		}
 		if got := l.object("/storage/local-lvm"); got["thinpool"] != "data" || got["type"] != "lvmthin" {
 			t.Errorf("configuration: %v", got)
@@ -114,7 +116,7 @@ func TestVolumesOfOthers(t *testing.T) {
 		"an ISO he may see":    {value: "local:iso/virtio-win-0.1.285.iso,media=cdrom"},
 		"an ISO he may not":    {value: "local:iso/virtio-win-0.1.285.iso,media=cdrom", grant: map[string][]string{"/storage/local": {}}, reason: "Permission check failed (/storage/local, Datastore.AllocateSpace|Datastore.Audit)"},
 		"an import he may not": {value: "local-lvm:0,import-from=local:import/recovery-sequoia.raw", grant: map[string][]string{"/storage/local": {}}, reason: "Permission check failed (/storage/local, Datastore.AllocateSpace|Datastore.Audit)"},
-		"a path":               {value: "/dev/sdb", reason: "Only root can pass arbitrary filesystem paths."},
+		"a path":               {value: "/dev/sdb", reason: "Only root can pass arbitrary filesystem paths. at /usr/share/perl5/PVE/Storage.pm line 651."},
 		"the host's drive":     {value: "cdrom,media=cdrom", reason: "Permission check failed (/, Sys.Console)"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -107,7 +107,7 @@ func (w *workers) doVM(c *call, v *vm, kind string, work func(t *task) error) (a
 		if w.vms[v.id] != v {
 			return w.noConfig(v.id)
 		}
-		if err := locked(v); err != nil {
+		if err := c.locked(v); err != nil {
 			return err
 		}
 		return work(t)

@@ -94,7 +94,7 @@ func TestUpdateRefused(t *testing.T) {
 		"import of nothing":              {[]string{"scsi1", "local-lvm:0,import-from=local:import/gone.raw"}, "500 cannot import from 'local:import/gone.raw' - volume 'local:import/gone.raw' does not exist"},
 		"disk where no disks may be":     {[]string{"scsi1", "local:4"}, "400 Parameter verification failed. storage: storage 'local' does not support vm images"},
 		"no such storage":                {[]string{"scsi1", "nowhere:4"}, "500 storage 'nowhere' does not exist"},
-		"no such volume":                 {[]string{"scsi1", "local-lvm:vm-140-disk-7"}, "500 volume local-lvm:vm-140-disk-7 does not exist"},
+		"no such volume":                 {[]string{"scsi1", "local-lvm:vm-140-disk-7"}, "500 no such logical volume pve/vm-140-disk-7"},
 		"volume group full":              {[]string{"scsi1", "thick:40"}, "500 not enough free space (33554432 < 41943040)"},
 		"ZFS full":                       {[]string{"scsi1", "zfs:40"}, "500 zfs error: cannot create 'tank/vm-140-disk-0': out of space"},
 		"boot from nothing":              {[]string{"boot", "order=scsi3"}, "500 invalid bootorder: device 'scsi3' does not exist'"},
@@ -193,7 +193,7 @@ func TestUpdateFailsHalfWay(t *testing.T) {
 	inBubble(t, machines(vm(140, disks)), func(l *lab) {
 		partly := 0
 		for range 20 {
-			l.do("PUT", configPath, "scsi1", "nowhere:1", "cores", "7", "sockets", "2")
+			l.do("PUT", configPath, "scsi1", "local-lvm:vm-140-disk-7", "cores", "7", "sockets", "2")
 			if state, _ := l.VM(140); len(state.Pending) > 0 {
 				partly++
 			}
@@ -211,7 +211,8 @@ func TestUpdateInATask(t *testing.T) {
 	inBubble(t, machines(vm(140, disks)), func(l *lab) {
 		for _, tt := range [][3]string{
 			{"cores", "4", "OK"},
-			{"scsi1", "nowhere:1", "storage 'nowhere' does not exist"},
+			{"scsi1", "nowhere:1", "500 storage 'nowhere' does not exist"},
+			{"scsi1", "local-lvm:vm-140-disk-7", "no such logical volume pve/vm-140-disk-7"},
 			{"hostpci0", "0000:01:00", "only root can set 'hostpci0' config for non-mapped devices"},
 			{"hostpci0", "mapping=card,romfile=x", "400 Parameter verification failed. hostpci0: only root@pam can set 'romfile' option"},
 			{"args", "-S", "500 only root can set 'args' config"},

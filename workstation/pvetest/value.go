@@ -1,6 +1,7 @@
 package pvetest
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
 // The embedded node reads values with code of its own, so that a mistake in
@@ -176,3 +179,17 @@ func property(value, key string) string {
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 func sortedIDs[V any](m map[int]V) []int { return slices.Sorted(maps.Keys(m)) }
+
+// stored returns a value as it comes back from the configuration file: without
+// white space around it and quotes, and as a blank if nothing is left
+// (parse_vm_config and check_type of qemu-server PVE/QemuServer.pm).
+func stored(key, value string) string {
+	if key == "description" {
+		return value
+	}
+	value = strings.Trim(value, " \t")
+	if p := pveschema.Key(key); p != nil && p.Kind == pveschema.String && p.Format == "" && len(value) > 1 && value[0] == '"' && value[len(value)-1] == '"' {
+		value = value[1 : len(value)-1]
+	}
+	return cmp.Or(value, " ")
+}

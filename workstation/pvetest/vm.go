@@ -106,3 +106,18 @@ func locked(v *vm) error {
 	}
 	return nil
 }
+
+// cleanPending forgets changes that would change nothing (cleanup_pending of
+// pve-guest-common PVE/AbstractConfig.pm).
+func (v *vm) cleanPending() {
+	for key, value := range v.pending {
+		if v.config[key] == value {
+			delete(v.pending, key)
+		}
+	}
+	for key := range v.drop {
+		if _, there := v.config[key]; !there {
+			delete(v.drop, key)
+		}
+	}
+}

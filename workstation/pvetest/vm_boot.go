@@ -3,28 +3,71 @@ package pvetest
 import (
 	"slices"
 	"strings"
+
+	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// badBoot returns PVE's refusal of a boot order with a device that will not be
-// there.
-func badBoot(v *vm, value string, ch change) error {
-	next := v.next()
-	for device := range strings.FieldsFuncSeq(strings.TrimPrefix(value, "order="), func(r rune) bool { return strings.ContainsRune(" ,;", r) }) {
-		if strings.HasPrefix(value, "order=") && next[device] == "" && ch.set[device] == "" || slices.Contains(ch.remove, device) {
-			return refuse("invalid bootorder: device '%s' does not exist'", device)
+// setBoot returns a boot order as PVE writes it, and refuses one with a device
+// that will not be there.
+func (v *vm) setBoot(value string, ch change) (string, error) {
+	order := bootOrder(value)
+	if len(order) == 0 {
+		return value, nil
+	}
+	for _, device := range order {
+		_, now := v.config[device]
+		_, waits := v.pending[device]
+		_, comes := ch.set[device]
+		if !now && !waits && !comes || slices.Contains(ch.remove, device) {
+			return "", refuse("invalid bootorder: device '%s' does not exist'", device)
 		}
 	}
-	return nil
+	if _, there := v.config["bootdisk"]; there {
+		v.drop["bootdisk"] = false
+	}
+	return printBoot(order), nil
 }
 
-// appendBoot puts a new CD at the end of the boot order. The drive of
-// cloud-init is none of those (PVE/QemuServer/Drive.pm, drive_is_cdrom).
-func (v *vm) appendBoot(key, value string) {
-	order, listed := strings.CutPrefix(v.next()["boot"], "order=")
-	d := parseDrive(value)
-	if listed && d.media() == "cdrom" && !d.cloudinit() && !slices.Contains(strings.Split(order, ";"), key) {
-		v.pending["boot"] = "order=" + order + ";" + key
+// bootOrder returns the devices of a boot value, none of a legacy one.
+func bootOrder(value string) []string {
+	keys, err := pveschema.ParseProperties("pve-qm-boot", value)
+	if err != nil {
+		return nil
 	}
+	return pveschema.SplitList(keys["order"])
+}
+
+// printBoot writes a boot order; without devices PVE writes nothing, which
+// comes back as a blank.
+func printBoot(order []string) string {
+	if len(order) == 0 {
+		return " "
+	}
+	return "order=" + strings.Join(order, ";")
+}
+
+// appendBoot puts a new CD at the end of the boot order, and reports whether it
+// did. The drive of cloud-init is not a CD for that (PVE/QemuServer/Drive.pm,
+// drive_is_cdrom).
+func (v *vm) appendBoot(key, value string) bool {
+	order := bootOrder(v.next()["boot"])
+	d := parseDrive(value)
+	if len(order) == 0 || d.media() != "cdrom" || d.cloudinit() || slices.Contains(order, key) {
+		return false
+	}
+	v.pending["boot"] = printBoot(append(order, key))
+	return true
+}
+
+// leaveBoot takes a device that is removed out of the boot order, and reports
+// whether it was there.
+func (v *vm) leaveBoot(key string) bool {
+	order := bootOrder(v.next()["boot"])
+	if !slices.Contains(order, key) {
+		return false
+	}
+	v.pending["boot"] = printBoot(slices.DeleteFunc(order, func(device string) bool { return device == key }))
+	return true
 }
 
 // defaultBoot returns the boot order of a new VM: its first disk, CD and
@@ -42,10 +85,7 @@ func defaultBoot(config map[string]string) string {
 			break
 		}
 	}
-	if len(order) == 0 {
-		return " " // PVE writes an empty order
-	}
-	return "order=" + strings.Join(order, ";")
+	return printBoot(order)
 }
 
 func firstDrive(config map[string]string, cdrom bool) string {

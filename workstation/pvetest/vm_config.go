@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
@@ -52,7 +50,8 @@ func typed(key, value string) any {
 		return "**********"
 	case key == "description":
 		return strings.TrimRight(value, " \t\r\n")
-	case keys()[family(key)]:
+	}
+	if p := pveschema.Key(key); p != nil && (p.Kind == pveschema.Integer || p.Kind == pveschema.Boolean) {
 		if n, err := strconv.Atoi(value); err == nil {
 			return n
 		}
@@ -60,36 +59,8 @@ func typed(key, value string) any {
 	return value
 }
 
-// keys holds the keys that a configuration may have, and whether they are
-// integers or booleans. "scsi[n]" stands for scsi0 and so on.
-var keys = sync.OnceValue(func() map[string]bool {
-	endpoint, _, _ := pveschema.Lookup(http.MethodPost, "/nodes/pve/qemu/100/config")
-	known := map[string]bool{}
-	for _, p := range endpoint.Params {
-		if !slices.Contains(steering, p.Name) {
-			known[p.Name] = p.Kind == pveschema.Integer || p.Kind == pveschema.Boolean
-		}
-	}
-	return known
-})
-
-// family returns the name under which the schema has a key.
-func family(key string) string {
-	switch key {
-	case "efidisk0", "tpmstate0", "audio0", "rng0", "smbios1":
-		return key
-	}
-	if stem := strings.TrimRight(key, "0123456789"); stem != key {
-		return stem + "[n]"
-	}
-	return key
-}
-
 // exists reports whether a configuration may have a key.
-func exists(key string) bool {
-	_, known := keys()[family(key)]
-	return known
-}
+func exists(key string) bool { return pveschema.Key(key) != nil }
 
 // steering are parameters of a change that are no keys of the configuration.
 var steering = []string{
@@ -176,7 +147,8 @@ func (n *Node) pinned(machine, ostype string) string {
 type change struct {
 	set    map[string]string
 	remove []string
-	force  bool // destroy disks that are removed instead of keeping them unused
+	revert []string // keys that are to be as they are in the running VM
+	force  bool     // destroy disks that are removed instead of keeping them unused
 }
 
 // String writes a change as PVE logs it.
@@ -190,7 +162,7 @@ func (ch change) String() string {
 		if key == "cipassword" {
 			value = "<hidden>"
 		}
-		fields = append(fields, "-"+key+" "+value)
+		fields = append(fields, fmt.Sprintf("-%s %s", key, value))
 	}
 	return strings.Join(fields, " ")
 }

@@ -4,46 +4,34 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
+
+	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
 // create is POST qemu. What PVE can see at once it refuses at once; the VM
-// then exists, locked, while a task makes its disks.
+// then exists, locked, while a task makes its disks (qemu-server
+// PVE/API2/Qemu.pm, create_vm).
 func (n *Node) create(c *call) (any, error) {
-	id := c.number("vmid")
-	settings := c.settings()
+	id, settings := c.number("vmid"), c.settings()
+	if !validKeys(settings["sshkeys"]) {
+		return nil, refuse("SSH public key validation error")
+	}
+	if err := n.mayCreate(c, id); err != nil {
+		return nil, err
+	}
+	aliasCDROM(settings)
 	for _, check := range []func() error{
-		func() error {
-			if c.has("storage") {
-				return c.who.needs("/storage/"+c.get("storage"), "Datastore.AllocateSpace")
-			}
-			return nil
-		},
-		func() error {
-			if c.get("start") == "1" {
-				return c.who.needs(vmPath(id), "VM.PowerMgmt")
-			}
-			return nil
-		},
-		func() error {
-			if !c.who.may(vmPath(id), "VM.Allocate") {
-				return refuseWith(http.StatusForbidden, "Permission check failed")
-			}
-			return nil
-		},
-		func() error { return n.mayChange(c, change{set: settings}) },
-		func() error { return n.maySetValues(c.who, id, settings) },
+		func() error { return n.mayUseStorages(c.who, id, settings) },
+		func() error { return mayTouch(c.who, id, sorted(settings)) },
+		func() error { return mayMake(c.who, id, settings) },
+		func() error { return mayUseBridges(c.who, settings) },
+		func() error { return n.checkDrives(settings) },
+		func() error { return n.completeSettings(settings) },
 	} {
 		if err := check(); err != nil {
 			return nil, err
 		}
-	}
-	if problems := n.badDrives(settings); len(problems) > 0 {
-		return nil, invalid(problems)
-	}
-	if !validKeys(settings["sshkeys"]) {
-		return nil, refuse("SSH public key validation error")
 	}
 	if kind := n.guestKind(id); kind != "" {
 		return nil, refuse("unable to create VM %d - %s %d already exists on node '%s'", id, kind, id, n.host.Name)
@@ -59,42 +47,85 @@ func (n *Node) create(c *call) (any, error) {
 	return t.upid, nil
 }
 
+// mayCreate checks what does not depend on the configuration.
+func (n *Node) mayCreate(c *call, id int) error {
+	if _, there := n.host.Pools[c.get("pool")]; c.has("pool") && !there {
+		return refuseWith(http.StatusForbidden, "Permission check failed (pool '%s' does not exist)", c.get("pool"))
+	}
+	if c.has("storage") {
+		if err := c.who.needs("/storage/"+c.get("storage"), "Datastore.AllocateSpace"); err != nil {
+			return err
+		}
+	}
+	if c.get("ha-managed") == "1" {
+		if err := c.who.needs("/", "Sys.Console"); err != nil {
+			return err
+		}
+	}
+	if c.get("start") == "1" {
+		if err := c.who.needs(vmPath(id), "VM.PowerMgmt"); err != nil {
+			return err
+		}
+	}
+	if !c.who.may(vmPath(id), "VM.Allocate") && !(c.has("pool") && c.who.may("/pool/"+c.get("pool"), "VM.Allocate")) {
+		return refuseWith(http.StatusForbidden, "Permission check failed")
+	}
+	return nil
+}
+
 // createNow is the work of the task: all disks, or none and no VM.
 func (n *Node) createNow(c *call, t *task, v *vm, settings map[string]string) {
-	config := map[string]string{}
-	for _, key := range sorted(settings) {
-		value, err := settings[key], error(nil)
-		switch {
-		case isDrive(key):
-			if value, err = n.driveValue(v, settings, key, value); err == nil {
-				t.say("%s: successfully created disk '%s'", key, value)
+	config, err := n.newConfig(t, v, settings)
+	if err != nil {
+		for made, value := range config {
+			if isDrive(made) && parseDrive(settings[made]).volume != parseDrive(value).volume {
+				n.free(parseDrive(value).volume)
 			}
-		case strings.HasPrefix(key, "net"):
-			value = n.network(value)
-		case key == "tags":
-			value = tags(value)
 		}
-		if err != nil {
-			for made, value := range config {
-				if isDrive(made) && parseDrive(settings[made]).volume != parseDrive(value).volume {
-					n.free(parseDrive(value).volume)
-				}
-			}
-			delete(n.vms, v.id)
-			n.finish(t, refuse("unable to create VM %d - %v", v.id, err))
-			return
-		}
-		config[key] = value
+		delete(n.vms, v.id)
+		n.finish(t, refuse("unable to create VM %d - %v", v.id, err))
+		return
 	}
-	n.fillIn(t, config)
 	v.config = config
+	if pool := c.get("pool"); pool != "" {
+		n.host.Pools[pool] = append(n.host.Pools[pool], v.id)
+	}
 	if c.get("ha-managed") == "1" {
 		n.host.HA = append(n.host.HA, v.id)
 	}
 	n.finish(t, nil)
 	if c.get("start") == "1" {
-		n.startTask(v.id, c.who.user)
+		n.startTask(v.id, c.who.user, false)
 	}
+}
+
+// newConfig makes the disks of a new VM and returns its configuration, as far
+// as it got.
+func (n *Node) newConfig(t *task, v *vm, settings map[string]string) (map[string]string, error) {
+	config := map[string]string{}
+	for _, key := range sorted(settings) {
+		value := settings[key]
+		switch {
+		case isDrive(key):
+			made, err := n.driveValue(v, settings, key, value)
+			if err != nil {
+				return config, err
+			}
+			t.say("%s: successfully created disk '%s'", key, made)
+			value = made
+		case key == "tags":
+			value = tags(value)
+		}
+		if err := pveschema.CheckStored(key, value); err != nil {
+			return config, asRefusal(err)
+		}
+		config[key] = stored(key, value)
+	}
+	if err := cmp.Or(pveschema.CheckDisplay("vga", config["vga"]), pveschema.CheckMachine("machine", config["machine"])); err != nil {
+		return config, asRefusal(err)
+	}
+	n.fillIn(t, config)
+	return config, nil
 }
 
 // fillIn adds what PVE adds to every new VM.

@@ -27,7 +27,7 @@ func (n *Node) destroy(c *call, v *vm) (any, error) {
 		return nil, err
 	}
 	return n.do(c, job{kind: "qmdestroy", vmid: v.id, takes: n.taskTime(), work: func(*task) error {
-		if err := cmp.Or(refusal(), locked(v)); err != nil {
+		if err := cmp.Or(refusal(), c.locked(v)); err != nil {
 			return err
 		}
 		n.erase(v, c.get("destroy-unreferenced-disks") == "1")
@@ -41,7 +41,11 @@ func (n *Node) destroy(c *call, v *vm) (any, error) {
 // erase takes a VM and its volumes out of the world: those that it names, and
 // on demand all that bear its number.
 func (n *Node) erase(v *vm, all bool) {
-	for _, section := range []map[string]string{v.config, v.pending} {
+	sections := []map[string]string{v.config, v.pending}
+	for _, s := range v.snaps {
+		sections = append(sections, s.config)
+	}
+	for _, section := range sections {
 		for _, value := range section {
 			if s, name, there := n.volume(parseDrive(value).volume); there && s.volumes[name].VMID == v.id {
 				delete(s.volumes, name)

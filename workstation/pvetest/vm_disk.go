@@ -79,7 +79,7 @@ func (n *Node) moveDisk(c *call, v *vm) (any, error) {
 		d := parseDrive(v.config[disk])
 		source := d.volume
 		from, name, _ := n.volume(source)
-		volume, err := n.allocate(c.get("storage"), fmt.Sprintf("vm-%d-disk-", v.id), from.volumes[name].Size, v.id)
+		volume, err := n.allocate(c.get("storage"), fmt.Sprintf("vm-%d-disk-", v.id), "", from.volumes[name].Size, v.id)
 		if err != nil {
 			return refuse("storage migration failed: %v", err)
 		}

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
 // newVolume is "storage:GIGABYTES" (qemu-server PVE/QemuServer/Drive.pm,
@@ -14,49 +16,65 @@ var newVolume = regexp.MustCompile(`^([^:\s/]+):(\d+(?:\.\d+)?)$`)
 
 func isNew(volume string) bool { return newVolume.MatchString(volume) }
 
-// badDrives returns what is wrong with drive values before anything is done
-// (qemu-server PVE/API2/Qemu.pm, $check_drive_param).
-func (n *Node) badDrives(settings map[string]string) map[string]string {
-	problems := map[string]string{}
-	for key, value := range settings {
-		d := parseDrive(value)
-		pool, name, _ := strings.Cut(d.volume, ":")
-		switch {
-		case key == "hookscript":
-			if err := n.badHook(value); err != nil {
-				problems[key] = err.Error()
-			}
-		case !isDrive(key):
-		case d.options["import-from"] != "" && (!isNew(d.volume) || parseSize(name) != 0):
-			problems[key] = "'import-from' requires special syntax - use <storage ID>:0,import-from=<source>"
-		case strings.Contains(d.options["import-from"], ":iso/"): // $check_storage_access
-			problems[key] = d.options["import-from"] + " has wrong type 'iso' - needs to be 'images' or 'import'"
-		case d.options["import-from"] != "" && key == "efidisk0" && d.options["efitype"] == "":
-			problems[key] = "need to specify 'efitype' when using 'import-from'"
-		case strings.HasPrefix(name, "iso/") && d.media() != "cdrom":
-			problems[key] = "explicit 'media=cdrom' is required for iso images"
-		case isNew(d.volume) && n.storages[pool] != nil && !n.storages[pool].holds("images"):
-			problems["storage"] = fmt.Sprintf("storage '%s' does not support vm images", pool)
+// readDrive gives a drive value PVE's form: keys by their real names, booleans as
+// digits, megabytes for bytes, an image by its volume ID (parse_drive of
+// PVE/QemuServer/Drive.pm, cleanup_drive_path of PVE/QemuServer.pm).
+func (n *Node) readDrive(key, value string) (drive, error) {
+	options, err := pveschema.ParseProperties(pveschema.Key(key).Format, value)
+	if err != nil {
+		return drive{}, wrong(key, "unable to parse drive options")
+	}
+	d := drive{volume: options["file"], options: options}
+	delete(options, "file")
+	for _, name := range []string{"bps", "bps_rd", "bps_wr"} {
+		if bytes, err := strconv.ParseFloat(options[name], 64); err == nil {
+			delete(options, name)
+			options["m"+name] = fmt.Sprintf("%.3f", bytes/(1<<20))
 		}
 	}
-	return problems
+	if size := options["size"]; size != "" {
+		options["size"] = printSize(parseSize(strings.TrimSuffix(size, "iB")))
+	}
+	if strings.HasPrefix(d.volume, "/") && !strings.HasPrefix(d.volume, "/dev/") {
+		kind, id := n.volumeOfPath(d.volume)
+		if kind == "" {
+			return d, wrong(key, "unable to associate path '%s' to any storage", d.volume)
+		}
+		d.volume = id
+		if d.media() == "" && kind == "iso" {
+			options["media"] = "cdrom"
+		}
+		if want := map[string]string{"disk": "images", "cdrom": "iso"}[d.media()]; want != "" && want != kind {
+			return d, wrong(key, "unexpected media type (%s != %s)", kind, want)
+		}
+	}
+	if d.media() == "" && (d.volume == "none" || d.volume == "cdrom") {
+		options["media"] = "cdrom"
+	}
+	return d, nil
 }
 
-func (n *Node) badHook(value string) error {
-	s, name, there := n.volume(value)
-	switch {
-	case s == nil:
-		return refuse("storage '%s' does not exist", strings.SplitN(value, ":", 2)[0])
-	case !strings.HasPrefix(name, "snippets/"):
-		return refuse("'%s' is not in the snippets directory", value)
-	case !there:
-		return refuse("script '%s' does not exist", value)
+// volumeOfPath returns the kind and the ID of the volume of a storage that a path
+// leads to.
+func (st *store) volumeOfPath(path string) (kind, id string) {
+	for _, name := range sorted(st.storages) {
+		for kind, dir := range directories {
+			base := st.storages[name].Config["path"]
+			rest, inside := strings.CutPrefix(path, base+dir)
+			if base == "" || !inside || strings.Contains(rest, "/") != (kind == "images") {
+				continue
+			}
+			if kind != "images" {
+				rest = kind + "/" + rest
+			}
+			return kind, name + ":" + rest
+		}
 	}
-	return nil
+	return "", ""
 }
 
 // driveValue returns what becomes of a drive value: a new volume is made, an
-// existing one must be there.
+// existing one must be there (create_disks).
 func (n *Node) driveValue(v *vm, config map[string]string, key, value string) (result string, err error) {
 	d := parseDrive(value)
 	pool, name, _ := strings.Cut(d.volume, ":")
@@ -64,29 +82,61 @@ func (n *Node) driveValue(v *vm, config map[string]string, key, value string) (r
 	case d.volume == "none" || d.volume == "cdrom":
 		delete(d.options, "size")
 		return d.String(), nil
+	case name == "cloudinit":
+		if err := otherCloudInit(config, key); err != nil {
+			return "", err
+		}
+		d.volume, err = n.allocate(pool, fmt.Sprintf("vm-%d-cloudinit", v.id), d.options["format"], 4<<20, v.id)
+		d.options["media"] = "cdrom"
+		delete(d.options, "format")
+		return d.String(), err
 	case match != nil:
 		return n.newDrive(v, key, d, match)
-	case name == "cloudinit":
-		for other, have := range config {
-			if other != key && isDrive(other) && parseDrive(have).cloudinit() {
-				return "", refuse("%s - cloud-init drive is already attached at '%s'", key, other)
-			}
+	}
+	if strings.HasPrefix(d.volume, "/") {
+		size, there := n.host.Files[d.volume]
+		if !there {
+			return "", refuse("volume %s does not exist", d.volume)
 		}
-		d.volume, err = n.allocate(pool, fmt.Sprintf("vm-%d-cloudinit", v.id), 4<<20, v.id)
-		d.options["media"] = "cdrom"
-		return d.String(), err
+		d.options["size"] = printSize(size)
+		return d.String(), nil
 	}
-	s, name, there := n.volume(d.volume)
-	switch {
-	case s == nil:
-		return "", refuse("storage '%s' does not exist", pool)
-	case !there:
-		return "", refuse("volume %s does not exist", d.volume)
+	return n.oldDrive(config, key, d)
+}
+
+func otherCloudInit(config map[string]string, key string) error {
+	for _, other := range sorted(config) {
+		d := parseDrive(config[other])
+		if _, name, _ := strings.Cut(d.volume, ":"); other != key && isDrive(other) && d.cloudinit() && name != "cloudinit" {
+			return refuse("%s - cloud-init drive is already attached at '%s'", key, other)
+		}
 	}
-	if old := parseDrive(config[key]); key == "tpmstate0" && old.volume == d.volume && cmp.Or(old.options["version"], "v1.2") != cmp.Or(d.options["version"], "v1.2") {
-		return "", refuse("cannot change TPM state version after creation")
+	return nil
+}
+
+// oldDrive attaches a volume that exists.
+func (n *Node) oldDrive(config map[string]string, key string, d drive) (string, error) {
+	s, err := n.online(strings.SplitN(d.volume, ":", 2)[0])
+	if err != nil {
+		return "", err
 	}
-	d.options["size"] = printSize(s.volumes[name].Size)
+	_, name, there := n.volume(d.volume)
+	if _, _, err := s.parseName(name); err != nil {
+		return "", err
+	}
+	if d.cloudinit() {
+		if err := otherCloudInit(config, key); err != nil {
+			return "", err
+		}
+	}
+	if !there {
+		return "", s.missing(name)
+	}
+	volume := s.volumes[name]
+	if format, said := d.options["format"], cmp.Or(volume.Format, "raw"); format != "" && format != said && volume.kind() == "images" {
+		return "", refuse("drive '%s' - volume '%s' - 'format=%s' option different from storage format '%s'", key, d.volume, format, said)
+	}
+	d.options["size"] = printSize(volume.Size)
 	return d.String(), nil
 }
 
@@ -95,37 +145,55 @@ func (n *Node) driveValue(v *vm, config map[string]string, key, value string) (r
 func (n *Node) newDrive(v *vm, key string, d drive, match []string) (value string, err error) {
 	gigabytes, _ := strconv.ParseFloat(match[2], 64)
 	size := int64(gigabytes * (1 << 30))
-	s := n.storages[match[1]]
+	s, err := n.find(match[1])
+	if err != nil {
+		return "", err
+	}
 	switch source := d.options["import-from"]; {
-	case s == nil:
-		return "", refuse("storage '%s' does not exist", match[1])
-	case strings.HasPrefix(source, "/"): // abs_filesystem_path in pve-storage PVE/Storage.pm
-		there := false
-		if size, there = n.host.Files[source]; !there {
-			return "", refuse("can't find file '%s'", source)
-		}
-		delete(d.options, "import-from")
 	case source != "":
-		from, name, there := n.volume(source)
-		if !there {
-			return "", refuse("cannot import from '%s' - volume '%s' does not exist", source, source)
+		if size, err = n.imported(source); err != nil {
+			return "", err
 		}
-		size = from.volumes[name].Size
 		delete(d.options, "import-from")
 	case key == "efidisk0":
-		size = s.round(540672)
-		if d.options["efitype"] != "4m" {
-			size = s.round(128 << 10)
+		if size = s.round(128 << 10); d.options["efitype"] == "4m" {
+			size = s.round(540672)
+			n.enrol(d)
 		}
 	case key == "tpmstate0":
 		size = 4 << 20
 	case size == 0:
 		return "", refuse("unable to create image: size of '%s' is 0", key)
 	}
-	d.volume, err = n.allocate(match[1], fmt.Sprintf("vm-%d-disk-", v.id), size, v.id)
+	d.volume, err = n.allocate(match[1], fmt.Sprintf("vm-%d-disk-", v.id), d.options["format"], size, v.id)
 	d.options["size"] = printSize(size)
 	delete(d.options, "format")
 	return d.String(), err
+}
+
+// imported returns the size of what a new disk is made from.
+func (n *Node) imported(source string) (int64, error) {
+	if strings.HasPrefix(source, "/") { // abs_filesystem_path in pve-storage PVE/Storage.pm
+		size, there := n.host.Files[source]
+		if !there {
+			return 0, refuse("can't find file '%s'", source)
+		}
+		return size, nil
+	}
+	from, name, there := n.volume(source)
+	if !there {
+		return 0, refuse("cannot import from '%s' - volume '%s' does not exist", source, source)
+	}
+	return from.volumes[name].Size, nil
+}
+
+// enrol marks the EFI variables of a version of PVE whose template has
+// Microsoft's certificates of 2023 (create_efidisk of PVE/QemuServer/OVMF.pm,
+// since qemu-server 9.1.4).
+func (n *Node) enrol(d drive) {
+	if d.options["pre-enrolled-keys"] == "1" && !n.olderThan(9, 2) {
+		d.options["ms-cert"] = "2023k"
+	}
 }
 
 // round returns the size that a small volume gets: whole extents of LVM, whole

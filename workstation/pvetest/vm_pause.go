@@ -49,7 +49,7 @@ func (n *Node) suspend(c *call, v *vm) (any, error) {
 func (n *Node) resume(c *call, v *vm) (any, error) {
 	switch {
 	case v.config["lock"] == "suspended":
-		return n.startTask(v.id, c.who.user).upid, nil
+		return n.startTask(v.id, c.who.user, c.get("skiplock") == "1").upid, nil
 	case !v.running:
 		return nil, refuse("VM %d not running", v.id)
 	}

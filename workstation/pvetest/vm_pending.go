@@ -1,113 +1,208 @@
 package pvetest
 
 import (
+	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
 // fast are keys that take effect at once in a running VM (qemu-server
 // PVE/QemuServer.pm, $fast_plug_option, with those of cloud-init).
 var fast = []string{"description", "hookscript", "lock", "migrate_downtime", "migrate_speed", "name", "onboot", "protection",
 	"shares", "startup", "tags", "vmstatestorage", "cicustom", "cipassword", "citype", "ciuser", "ciupgrade", "nameserver",
-	"searchdomain", "sshkeys", "ipconfig", "cpuunits", "cpulimit"}
+	"searchdomain", "sshkeys", "ipconfig"}
 
-// hotplugs reports whether a running VM takes changes of a kind of device.
+// hotplugs reports whether a running VM takes changes of a kind of device
+// (parse_hotplug_features).
 func (v *vm) hotplugs(kind string) bool {
-	switch value := v.config["hotplug"]; value {
-	case "", "1":
-		return kind == "disk" || kind == "network" || kind == "usb"
-	default:
-		return slices.Contains(strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(" ,;", r) }), kind)
+	value := v.config["hotplug"]
+	if value == "" || value == "1" {
+		value = "network,disk,usb"
+	}
+	return slices.Contains(pveschema.SplitList(value), kind)
+}
+
+// hotplugsUSB reports whether a running VM takes USB devices: only a Linux or
+// a Windows newer than 7 does.
+func (v *vm) hotplugsUSB() bool {
+	ostype := v.config["ostype"]
+	return v.hotplugs("usb") && (ostype == "l26" || ostype == "win8" || ostype == "win10" || ostype == "win11")
+}
+
+var cpuOrMemory = regexp.MustCompile(`cpu|memory`)
+
+// hotplug applies what a running VM takes of the keys that were modified, and
+// what takes effect at once of all (vmconfig_hotplug_pending).
+func (n *Node) hotplug(who identity, v *vm, modified map[string]bool, problems map[string]string) {
+	for _, key := range sorted(v.pending) {
+		if isFast(key) {
+			n.putIn(v, key)
+		}
+	}
+	for _, key := range sorted(v.drop) {
+		if !modified[key] || !v.gives(key) {
+			continue
+		}
+		if err := n.takeOut(who, v, key); err != nil {
+			problems[key] = "hotplug problem - " + err.Error() + "\n"
+		}
+	}
+	for _, key := range sorted(v.pending) {
+		if !modified[key] {
+			continue
+		}
+		takes, err := n.takes(v, key, v.pending[key])
+		switch {
+		case err != nil:
+			problems[key] = "hotplug problem - " + err.Error() + "\n"
+		case takes:
+			n.putIn(v, key)
+		}
 	}
 }
 
-// takes reports whether a new value of a key takes effect at once in a running
-// VM (vmconfig_hotplug_pending).
-func (v *vm) takes(key, value string) bool {
+func isFast(key string) bool {
+	return slices.Contains(fast, key) || slices.Contains(fast, strings.TrimRight(key, "0123456789"))
+}
+
+// gives reports whether a running VM gives a key up at once.
+func (v *vm) gives(key string) bool {
 	switch stem := strings.TrimRight(key, "0123456789"); {
-	case slices.Contains(fast, key), slices.Contains(fast, stem):
+	case isFast(key), key == "cpuunits", key == "cpulimit":
 		return true
+	case isDrive(key):
+		return v.hotplugs("disk") && (stem == "scsi" || stem == "virtio")
 	case stem == "net":
 		return v.hotplugs("network")
 	case stem == "usb":
-		return v.hotplugs("usb") && (v.config["ostype"] == "l26" || strings.HasPrefix(v.config["ostype"], "win"))
+		return v.hotplugsUSB()
+	case key == "tablet":
+		return v.hotplugs("usb")
+	case key == "hotplug":
+		return !cpuOrMemory.MatchString(v.config[key])
+	case key == "vcpus":
+		return v.hotplugs("cpu")
+	case key == "memory":
+		return v.hotplugs("memory")
 	case key == "balloon":
-		return (v.config[key] == "0") == (value == "0")
+		return v.config[key] != "0"
+	}
+	return false
+}
+
+// takes reports whether a new value of a key takes effect at once in a running
+// VM. The error is for a device that QEMU does not take.
+func (n *Node) takes(v *vm, key, value string) (bool, error) {
+	switch stem := strings.TrimRight(key, "0123456789"); {
+	case key == "cpuunits", key == "cpulimit":
+		return true, nil
+	case key == "hotplug":
+		return !cpuOrMemory.MatchString(v.config[key] + value), nil
+	case key == "tablet":
+		return v.hotplugs("usb"), nil
+	case key == "vcpus":
+		return v.hotplugs("cpu"), nil
+	case key == "memory":
+		return v.hotplugs("memory"), nil
+	case stem == "net":
+		return n.takesNetwork(v, v.config[key], value)
+	case stem == "usb":
+		return v.hotplugsUSB(), nil
+	case key == "balloon":
+		return (v.config[key] == "0") == (value == "0"), nil
+	case key == "agent":
+		return v.config[key] != "" && sameAgent(v.config[key], value), nil
 	case isDrive(key):
 		return v.takesDrive(key, value)
 	}
-	return false
+	return false, nil
+}
+
+// takesNetwork reports whether a network card changes at once: its bridge, VLAN
+// and limits do even without hot-plug (vmconfig_update_net).
+func (n *Node) takesNetwork(v *vm, have, want string) (bool, error) {
+	old, _ := pveschema.ParseProperties("@net[n]", have)
+	change, _ := pveschema.ParseProperties("@net[n]", want)
+	same := have != "" && old["bridge"] != "" && change["bridge"] != ""
+	for _, key := range []string{"model", "macaddr", "queues", "mtu"} {
+		same = same && old[key] == change[key]
+	}
+	if !same && !v.hotplugs("network") {
+		return false, nil
+	}
+	return true, n.bridgeExists(change["bridge"])
+}
+
+// sameAgent reports whether two agent values differ in nothing that QEMU would
+// have to know (vmconfig_update_agent).
+func sameAgent(have, want string) bool {
+	old, _ := pveschema.ParseProperties("@agent", have)
+	change, _ := pveschema.ParseProperties("@agent", want)
+	delete(old, "fstrim_cloned_disks")
+	delete(change, "fstrim_cloned_disks")
+	return maps.Equal(old, change)
 }
 
 // coldOptions are options of a drive that a running VM does not take over
 // (vmconfig_update_disk).
 var coldOptions = []string{"aio", "discard", "iothread", "queues", "product", "cache", "ssd", "vendor", "ro"}
 
-func (v *vm) takesDrive(key, value string) bool {
+func (v *vm) takesDrive(key, value string) (bool, error) {
 	have, want := parseDrive(v.config[key]), parseDrive(value)
+	_, attached := v.config[key]
+	plugs := v.hotplugs("disk") && !strings.HasPrefix(key, "ide") && !strings.HasPrefix(key, "sata")
 	switch {
 	case key == "efidisk0", key == "tpmstate0", want.cloudinit():
-		return false
-	case v.config[key] == "":
-		return v.hotplugs("disk") && !strings.HasPrefix(key, "ide") && !strings.HasPrefix(key, "sata")
-	case want.media() == "cdrom":
-		return have.media() == "cdrom"
+		return false, nil
+	case !attached:
+		return plugs, nil
+	case (want.media() == "cdrom") != (have.media() == "cdrom"):
+		return false, refuse("unable to change media type")
+	case have.media() == "cdrom":
+		return true, nil
 	case have.volume != want.volume:
-		return v.hotplugs("disk") && !strings.HasPrefix(key, "ide") && !strings.HasPrefix(key, "sata")
+		return plugs, nil
 	}
-	return !slices.ContainsFunc(coldOptions, func(option string) bool { return have.options[option] != want.options[option] })
+	return !slices.ContainsFunc(coldOptions, func(option string) bool { return have.options[option] != want.options[option] }), nil
 }
 
-// gives reports whether a running VM gives a key up at once.
-func (v *vm) gives(key string) bool {
-	switch stem := strings.TrimRight(key, "0123456789"); {
-	case isDrive(key):
-		return v.hotplugs("disk") && (stem == "scsi" || stem == "virtio")
-	case key == "balloon":
-		return v.config[key] != "0"
-	default:
-		return v.takes(key, "")
-	}
-}
-
-// hotplug applies what a running VM takes.
-func (n *Node) hotplug(v *vm) {
+// applyPending applies everything to a VM that does not run
+// (vmconfig_apply_pending).
+func (n *Node) applyPending(who identity, v *vm, problems map[string]string) {
 	for _, key := range sorted(v.drop) {
-		if v.gives(key) {
-			n.takeOut(v, key)
+		if err := n.takeOut(who, v, key); err != nil {
+			problems[key] = fmt.Sprintf("unable to apply pending change %s : %v\n", key, err)
 		}
 	}
-	for _, key := range sorted(v.pending) {
-		if v.takes(key, v.pending[key]) {
-			n.putIn(v, key)
-		}
-	}
-}
-
-// applyPending applies everything to a VM that does not run.
-func (n *Node) applyPending(v *vm) {
-	for _, key := range sorted(v.drop) {
-		n.takeOut(v, key)
-	}
+	v.cleanPending()
 	for _, key := range sorted(v.pending) {
 		n.putIn(v, key)
 	}
 }
 
 // takeOut takes a key out. A disk is kept as unused, or destroyed if that was
-// asked for.
-func (n *Node) takeOut(v *vm, key string) {
-	d, force := parseDrive(v.config[key]), v.drop[key]
+// asked for (vmconfig_delete_or_detach_drive).
+func (n *Node) takeOut(who identity, v *vm, key string) error {
+	d := parseDrive(v.config[key])
+	if isDrive(key) && v.drop[key] {
+		if err := who.needs(vmPath(v.id), "VM.Config.Disk"); err != nil {
+			return err
+		}
+		if err := n.deallocate(who, v, key, d); err != nil {
+			return err
+		}
+	}
+	keep := isDrive(key) && !v.drop[key]
 	delete(v.config, key)
 	delete(v.drop, key)
-	switch {
-	case !isDrive(key):
-	case force && d.media() != "cdrom":
-		n.free(d.volume)
-	default:
+	if keep {
 		n.setAside(v, d)
 	}
+	return nil
 }
 
 func (n *Node) putIn(v *vm, key string) {
@@ -137,10 +232,12 @@ func (v *vm) dropUsed() {
 func (n *Node) setAside(v *vm, d drive) {
 	s, name, there := n.volume(d.volume)
 	switch {
-	case !there || s.volumes[name].VMID != v.id:
+	case s == nil || s.owner(name) != v.id:
 		return
 	case d.cloudinit():
 		delete(s.volumes, name)
+		return
+	case d.media() == "cdrom", !there:
 		return
 	}
 	for i := range 256 {
@@ -150,4 +247,34 @@ func (n *Node) setAside(v *vm, d drive) {
 			return
 		}
 	}
+}
+
+// deallocate destroys the volume of a drive, unless it is not the VM's own
+// (try_deallocate_drive).
+func (n *Node) deallocate(who identity, v *vm, key string, d drive) error {
+	s, name, there := n.volume(d.volume)
+	if d.media() == "cdrom" && !d.cloudinit() || s == nil || s.owner(name) != v.id {
+		return nil
+	}
+	if err := who.needs("/storage/"+s.Name, "Datastore.AllocateSpace"); err != nil {
+		return err
+	}
+	if v.uses(d.volume, key) {
+		return refuse("unable to delete '%s' - volume is still in use (snapshot?)", d.volume)
+	}
+	if there {
+		delete(s.volumes, name)
+	}
+	return nil
+}
+
+// uses reports whether another drive of the VM, or one of a snapshot, has
+// a volume (is_volume_in_use of PVE/QemuServer/Drive.pm).
+func (v *vm) uses(volume, but string) bool {
+	for key, value := range v.config {
+		if d := parseDrive(value); key != but && isDrive(key) && d.media() != "cdrom" && d.volume == volume {
+			return true
+		}
+	}
+	return v.holds(volume) != ""
 }

@@ -3,6 +3,8 @@ package pvetest
 import (
 	"slices"
 	"strings"
+
+	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
 // rights holds the privilege that each key of a configuration wants, in the
@@ -15,52 +17,40 @@ var rights = map[string]string{
 	"agent": "Options", "autostart": "Options", "bios": "Options", "description": "Options", "keyboard": "Options",
 	"localtime": "Options", "migrate_downtime": "Options", "migrate_speed": "Options", "name": "Options", "onboot": "Options",
 	"ostype": "Options", "protection": "Options", "reboot": "Options", "startdate": "Options", "startup": "Options",
-	"tdf": "Options", "template": "Options", "tags": "Options",
+	"tdf": "Options", "template": "Options",
 	"boot": "Disk", "bootdisk": "Disk", "vmstatestorage": "Disk",
 }
 
 // cloudinit are the keys of cloud-init, for which either of two privileges
 // will do.
-var cloudinit = []string{"cicustom", "cipassword", "citype", "ciuser", "ciupgrade", "nameserver", "searchdomain", "sshkeys", "ipconfig"}
+var cloudinit = []string{"cicustom", "cipassword", "citype", "ciuser", "ciupgrade", "nameserver", "searchdomain", "sshkeys"}
 
-// mayChange checks what PVE checks before it does anything: every key by its
-// kind, the storages and the bridges ($check_vm_modify_config_perm,
-// $check_storage_access, check_bridge_access).
-func (n *Node) mayChange(c *call, ch change) error {
-	if c.who.root() {
+// mayTouch checks keys whatever their values ($check_vm_modify_config_perm).
+func mayTouch(who identity, id int, keys []string) error {
+	if who.root() {
 		return nil
 	}
-	id := c.number("vmid")
-	for _, key := range append(slices.Clone(ch.remove), sorted(ch.set)...) {
-		if err := mayTouch(c.who, id, key); err != nil {
+	for _, key := range keys {
+		if err := mayTouchKey(who, id, key); err != nil {
 			return err
-		}
-	}
-	for _, key := range sorted(ch.set) {
-		if err := n.mayUseStorage(c.who, id, key, ch.set[key]); err != nil {
-			return err
-		}
-		if bridge := property(ch.set[key], "bridge"); bridge != "" && strings.HasPrefix(key, "net") {
-			if err := c.who.needs("/sdn/zones/localnetwork/"+bridge, "SDN.Use"); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
 }
 
-// mayTouch checks a key whatever its value.
-func mayTouch(who identity, id int, key string) error {
+func mayTouchKey(who identity, id int, key string) error {
 	stem := strings.TrimRight(key, "0123456789")
 	switch {
-	case isDrive(key), slices.Contains([]string{"unused", "serial", "usb", "hostpci", "virtiofs"}, stem):
+	case isDrive(key), key == "tags", slices.Contains([]string{"unused", "serial", "usb", "hostpci", "virtiofs"}, stem) && stem != key:
 		return nil // as their values say
-	case slices.Contains(cloudinit, key), slices.Contains(cloudinit, stem):
+	case slices.Contains(cloudinit, key), stem == "ipconfig":
 		return who.needsAny(vmPath(id), "VM.Config.Cloudinit", "VM.Config.Network")
-	case stem == "net":
+	case stem == "net" && stem != key:
 		return who.needs(vmPath(id), "VM.Config.Network")
-	case stem == "numa":
+	case stem == "numa" && stem != key:
 		return who.needs(vmPath(id), "VM.Config.CPU")
+	case key == "freeze":
+		return who.needs(vmPath(id), "VM.PowerMgmt")
 	}
 	right, known := rights[key]
 	if !known {
@@ -72,66 +62,174 @@ func mayTouch(who identity, id int, key string) error {
 	return who.needs("/", "Sys.Modify")
 }
 
-// mayUseStorage checks what a drive asks of the storage that it names.
-func (n *Node) mayUseStorage(who identity, id int, key, value string) error {
-	d := parseDrive(value)
-	pool, name, _ := strings.Cut(d.volume, ":")
-	switch {
-	case key == "vmstatestorage":
-		return who.needs("/storage/"+value, "Datastore.AllocateSpace")
-	case !isDrive(key) && !strings.HasPrefix(key, "unused"), d.volume == "none", name == "cloudinit":
-		return nil
-	case d.volume == "cdrom":
-		return who.needs("/", "Sys.Console")
-	case isNew(d.volume):
-		if err := who.needs("/storage/"+pool, "Datastore.AllocateSpace"); err != nil || d.options["import-from"] == "" {
-			return err
+// mayUseStorages checks what drives ask of the storages that they name
+// ($check_storage_access). It also finds out whether these exist.
+func (n *Node) mayUseStorages(who identity, id int, settings map[string]string) error {
+	for _, key := range sorted(settings) {
+		switch {
+		case isDrive(key):
+			if err := n.mayUseDrive(who, id, key, parseDrive(settings[key])); err != nil {
+				return err
+			}
+		case strings.HasPrefix(key, "unused"):
+			if err := n.mayUseVolume(who, id, parseDrive(settings[key]).volume, "images"); err != nil {
+				return err
+			}
 		}
-		return n.mayUseVolume(who, id, d.options["import-from"])
 	}
-	return n.mayUseVolume(who, id, d.volume)
+	if pool, set := settings["vmstatestorage"]; set {
+		return who.needs("/storage/"+pool, "Datastore.AllocateSpace")
+	}
+	return nil
 }
 
-// maySetValues checks every value of a new VM.
-func (n *Node) maySetValues(who identity, id int, settings map[string]string) error {
-	for _, key := range sorted(settings) {
-		if isDrive(key) {
-			continue // VM.Allocate covers the disks of a new VM
-		}
-		if err := n.maySetValue(who, id, key, settings[key]); err != nil {
+func (n *Node) mayUseDrive(who identity, id int, key string, d drive) error {
+	pool, name, _ := strings.Cut(d.volume, ":")
+	switch {
+	case d.volume == "none", name == "cloudinit":
+	case d.volume == "cdrom" && d.media() == "cdrom":
+		return who.needs("/", "Sys.Console")
+	case isNew(d.volume) && d.media() != "cdrom":
+		if err := who.needs("/storage/"+pool, "Datastore.AllocateSpace"); err != nil {
 			return err
+		}
+		s, err := n.find(pool)
+		if err != nil {
+			return err
+		}
+		if !s.holds("images") {
+			return wrong("storage", "storage '%s' does not support vm images", pool)
+		}
+	default:
+		if err := n.mayUseVolume(who, id, d.volume, ""); err != nil {
+			return err
+		}
+		if kind, _ := n.kindOf(d.volume); kind != "" && kind != "images" && kind != "iso" {
+			return wrong(key, "content type needs to be 'images' or 'iso'")
+		}
+	}
+	source, imports := d.options["import-from"]
+	if !imports {
+		return nil
+	}
+	kind, owner := n.kindOf(source)
+	switch {
+	case kind != "" && kind != "images" && kind != "import":
+		return wrong(key, "%s has wrong type '%s' - needs to be 'images' or 'import'", source, kind)
+	case owner != 0:
+		return who.needs(vmPath(owner), "VM.Clone")
+	}
+	return n.mayUseVolume(who, id, source, "")
+}
+
+// mayUseBridges checks the networks that cards are on (check_bridge_access).
+func mayUseBridges(who identity, settings map[string]string) error {
+	for _, key := range sorted(settings) {
+		if bridge := property(settings[key], "bridge"); bridge != "" && strings.HasPrefix(key, "net") && !who.root() {
+			if err := who.needs("/sdn/zones/localnetwork/"+bridge, "SDN.Use"); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// maySetValue checks what depends on the value: drives, and devices of the
-// host. PVE does so for the old value too.
-func (n *Node) maySetValue(who identity, id int, key, value string) error {
-	if who.root() {
-		return nil
+// mayMake checks the values of a new VM's devices; VM.Allocate covers its disks.
+func mayMake(who identity, id int, settings map[string]string) error {
+	for _, stem := range []string{"serial", "usb", "hostpci", "rng", "virtiofs"} {
+		for _, key := range sorted(settings) {
+			if strings.TrimRight(key, "0123456789") != stem || key == stem {
+				continue
+			}
+			if err := mayHaveDevice(who, id, key, settings[key]); err != nil {
+				return err
+			}
+		}
 	}
-	d := parseDrive(value)
+	return nil
+}
+
+// maySetValue checks what depends on the value: drives, networks, and devices
+// of the host. PVE does so for the old value too.
+func (n *Node) maySetValue(who identity, v *vm, key, old, value string) error {
 	switch stem := strings.TrimRight(key, "0123456789"); {
-	case isDrive(key) && d.cloudinit():
+	case who.root():
+		return nil
+	case isDrive(key):
+		if old != "" {
+			if err := mayHaveDrive(who, v.id, old); err != nil {
+				return err
+			}
+		}
+		return mayHaveDrive(who, v.id, value)
+	case stem == "serial" && stem != key:
+		if (old == "" || old == "socket") && value == "socket" {
+			return who.needs(vmPath(v.id), "VM.Config.HWType")
+		}
+		return refuse("only root can modify '%s' config for real devices", key)
+	case key == "tags":
+		return who.needs(vmPath(v.id), "VM.Config.Options")
+	case stem == "net" && old != "":
+		return mayUseBridges(who, map[string]string{key: old})
+	}
+	if old != "" {
+		if err := mayHaveDevice(who, v.id, key, old); err != nil {
+			return err
+		}
+	}
+	return mayHaveDevice(who, v.id, key, value)
+}
+
+// mayRemoveValue checks a device that is to be taken out.
+func (n *Node) mayRemoveValue(who identity, id int, key, value string) error {
+	if strings.HasPrefix(key, "serial") && value != "socket" && !who.root() {
+		return refuse("only root can delete '%s' config for real devices", key)
+	}
+	return mayHaveDevice(who, id, key, value)
+}
+
+// mayHaveDrive checks a drive by what it is.
+func mayHaveDrive(who identity, id int, value string) error {
+	switch d := parseDrive(value); {
+	case d.cloudinit():
 		if err := who.needs(vmPath(id), "VM.Config.Cloudinit"); err != nil {
 			return err
 		}
 		return who.needs(vmPath(id), "VM.Config.CDROM")
-	case isDrive(key) && d.media() == "cdrom":
+	case d.media() == "cdrom":
 		return who.needs(vmPath(id), "VM.Config.CDROM")
-	case isDrive(key), stem == "unused", stem == "virtiofs":
-		return who.needs(vmPath(id), "VM.Config.Disk")
-	case stem == "serial" && value == "socket":
-		return who.needs(vmPath(id), "VM.Config.HWType")
-	case stem == "serial":
-		return refuse("only root can modify '%s' config for real devices", key)
-	case stem == "usb":
+	}
+	return who.needs(vmPath(id), "VM.Config.Disk")
+}
+
+// mayHaveDevice checks a device of the host. Other keys are taken.
+func mayHaveDevice(who identity, id int, key, value string) error {
+	if who.root() {
+		return nil
+	}
+	switch strings.TrimRight(key, "0123456789") {
+	case "serial":
+		if value == "socket" {
+			return who.needs(vmPath(id), "VM.Config.HWType")
+		}
+		return refuse("only root can set '%s' config for real devices", key)
+	case "usb":
 		return maySetUSB(who, id, key, value)
-	case stem == "hostpci":
+	case "hostpci":
 		return maySetHostPCI(who, id, key, value)
-	case key == "rng0" && property(value, "source") == "/dev/hwrng":
-		return who.needs("/mapping/hwrng", "Mapping.Use")
+	case "rng":
+		if err := who.needs(vmPath(id), "VM.Config.HWType"); err != nil {
+			return err
+		}
+		if source, _, _ := strings.Cut(value, ","); strings.TrimPrefix(source, "source=") == "/dev/hwrng" {
+			return who.needs("/mapping/hwrng", "Mapping.Use")
+		}
+	case "virtiofs":
+		if err := who.needs(vmPath(id), "VM.Config.Disk"); err != nil {
+			return err
+		}
+		keys, _ := pveschema.ParseProperties("@virtiofs[n]", value)
+		return who.needs("/mapping/dir/"+keys["dirid"], "Mapping.Use")
 	}
 	return nil
 }

@@ -34,8 +34,14 @@ func (n *Node) takeSnapshot(c *call, v *vm) (any, error) {
 		return nil, refuse("unable to use snapshot name '%s' (reserved name)", name)
 	}
 	ram := c.get("vmstate") == "1"
-	return n.doVM(c, v, "qmsnapshot", func(t *task) error {
+	return n.do(c, job{kind: "qmsnapshot", vmid: v.id, takes: n.taskTime(), work: func(t *task) error {
 		switch {
+		case n.vms[v.id] != v:
+			return n.noConfig(v.id)
+		case v.config["template"] == "1":
+			return refuse("you can't take a snapshot if it's a template")
+		case locked(v) != nil:
+			return locked(v)
 		case v.snapshot(name) >= 0:
 			return refuse("snapshot name '%s' already used", name)
 		case !n.canSnapshot(v):
@@ -48,7 +54,7 @@ func (n *Node) takeSnapshot(c *call, v *vm) (any, error) {
 		v.snaps = append(v.snaps, snapshot{name, c.get("description"), n.now, ram && v.running, config})
 		v.config["parent"] = name
 		return nil
-	})
+	}})
 }
 
 // canSnapshot reports whether all of a VM's disks are on storages with
@@ -65,11 +71,16 @@ func (n *Node) canSnapshot(v *vm) bool {
 }
 
 func (n *Node) deleteSnapshot(c *call, v *vm) (any, error) {
-	return n.doVM(c, v, "qmdelsnapshot", func(*task) error {
-		i := v.snapshot(c.get("snapname"))
+	name := c.get("snapname")
+	return n.do(c, job{kind: "qmdelsnapshot", vmid: v.id, takes: n.taskTime(), work: func(*task) error {
+		i := v.snapshot(name)
 		switch {
-		case i < 0:
-			return refuse("snapshot '%s' does not exist", c.get("snapname"))
+		case i < 0 || n.vms[v.id] != v:
+			return refuse("snapshot '%s' does not exist", name)
+		case locked(v) != nil:
+			return locked(v)
+		case v.config["template"] == "1":
+			return refuse("you can't delete a snapshot if vm is a template")
 		}
 		v.snaps = slices.Delete(v.snaps, i, i+1)
 		delete(v.config, "parent")
@@ -77,7 +88,7 @@ func (n *Node) deleteSnapshot(c *call, v *vm) (any, error) {
 			v.config["parent"] = v.snaps[len(v.snaps)-1].name
 		}
 		return nil
-	})
+	}})
 }
 
 // holds returns the snapshot that still needs a volume, or "".

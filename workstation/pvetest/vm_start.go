@@ -18,9 +18,9 @@ const (
 func (n *Node) start(c *call) (any, error) {
 	id := c.number("vmid")
 	if slices.Contains(n.host.HA, id) {
-		return n.byHA(c, "start", func() { n.startTask(id, "root@pam") })
+		return n.byHA(c, "start", func() { n.startTask(id, "root@pam", false) })
 	}
-	return n.startTask(id, c.who.user).upid, nil
+	return n.startTask(id, c.who.user, c.get("skiplock") == "1").upid, nil
 }
 
 // byHA answers as PVE does for a VM under high availability: the task only
@@ -38,7 +38,7 @@ const haTime = 8 * time.Second
 
 // startTask begins a start task: lock, checks, hookscript, reservation,
 // binding, QEMU, in the order of PVE (qemu-server PVE/QemuServer.pm, vm_start).
-func (n *Node) startTask(id int, user string) *task {
+func (n *Node) startTask(id int, user string, skipLock bool) *task {
 	t := n.fork("qmstart", text(id), user)
 	n.withLock(t, id, func() {
 		v := n.vms[id]
@@ -47,7 +47,7 @@ func (n *Node) startTask(id int, user string) *task {
 			n.finish(t, nil)
 			return
 		}
-		if err := n.mayStart(v, id); err != nil {
+		if err := n.mayStart(v, id, skipLock); err != nil {
 			n.finish(t, err)
 			return
 		}
@@ -65,13 +65,13 @@ func (n *Node) startTask(id int, user string) *task {
 	return t
 }
 
-func (n *Node) mayStart(v *vm, id int) error {
+func (n *Node) mayStart(v *vm, id int, skipLock bool) error {
 	switch {
 	case v == nil:
 		return n.noConfig(id)
 	case v.config["template"] == "1":
 		return refuse("you can't start a vm if it's a template")
-	case v.config["lock"] != "" && v.config["lock"] != "suspended":
+	case v.config["lock"] != "" && v.config["lock"] != "suspended" && !skipLock:
 		return locked(v)
 	case v.running:
 		return refuse("VM %d already running", id)
@@ -82,7 +82,7 @@ func (n *Node) mayStart(v *vm, id int) error {
 // readyToStart does what comes before QEMU. What was pending is in force from
 // here on, even if the VM does not come up.
 func (n *Node) readyToStart(v *vm, t *task) (chosen []PCI, err error) {
-	n.applyPending(v)
+	n.applyPending(rootUser, v, map[string]string{}) // what goes wrong stays pending
 	if hook := v.config["hookscript"]; hook != "" {
 		if _, _, there := n.volume(hook); !there {
 			return nil, refuse("hookscript error for %d on pre-start: script '%s' does not exist", v.id, hook)
@@ -125,12 +125,8 @@ func (n *Node) activate(config map[string]string) error {
 			return refuse("storage '%s' does not exist", pool)
 		case s.Inactive:
 			return refuse("storage '%s' is not online", pool)
-		case !there && s.files():
-			return refuse("volume '%s' does not exist", d.volume)
-		case !there && s.Type == "zfspool":
-			return refuse("timeout: no zvol device link for '%s' found after 300 sec.", name)
 		case !there:
-			return refuse("no such logical volume %s/%s", s.Config["vgname"], name)
+			return s.missing(name)
 		}
 	}
 	return nil
@@ -173,11 +169,20 @@ func (n *Node) startable(config map[string]string) error {
 	case cores > n.host.Cores && n.host.Cores > 0:
 		return refuse("MAX %d vcpus allowed per VM on this node", n.host.Cores)
 	case page == 0:
-		return nil
+		return n.bridgesExist(config)
 	case config["numa"] != "1":
-		return refuse("numa needs to be enabled to use hugepages")
+		return refuse("numa needs to be enabled to use hugepages at /usr/share/perl5/PVE/QemuServer/Memory.pm line 388.")
 	case memory/sockets%page != 0:
 		return refuse("Memory size %d is not a multiple of the requested hugepages size %d", memory/sockets, page)
+	}
+	return n.bridgesExist(config)
+}
+
+func (n *Node) bridgesExist(config map[string]string) error {
+	for i := range 32 {
+		if err := n.bridgeExists(property(config["net"+text(i)], "bridge")); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -213,7 +218,7 @@ func (n *Node) boot(v *vm) {
 
 // powerOn starts a VM at once, or returns PVE's refusal.
 func (n *Node) powerOn(v *vm) error {
-	if err := n.mayStart(v, v.id); err != nil {
+	if err := n.mayStart(v, v.id, false); err != nil {
 		return err
 	}
 	chosen, err := n.readyToStart(v, nil)

@@ -25,10 +25,10 @@ func (n *Node) cleanup(v *vm) {
 		return
 	}
 	n.unreserve(v.id)
-	n.applyPending(v)
+	n.applyPending(rootUser, v, map[string]string{})
 	if v.reboot {
 		v.reboot = false
-		n.startTask(v.id, "root@pam")
+		n.startTask(v.id, "root@pam", false)
 	}
 }
 
@@ -46,7 +46,7 @@ func (n *Node) stop(c *call) (any, error) {
 	if slices.Contains(n.host.HA, id) {
 		return n.byHA(c, "stop", func() { n.endTask("qmstop", id, "root@pam", ending{}) })
 	}
-	e := ending{patience: seconds(c, 60), force: true}
+	e := ending{patience: seconds(c, 60), force: true, skipLock: c.get("skiplock") == "1"}
 	if c.get("overrule-shutdown") == "1" {
 		for _, t := range n.tasks {
 			if t.running() && t.kind == "qmshutdown" && t.id == text(id) {
@@ -61,7 +61,7 @@ func (n *Node) stop(c *call) (any, error) {
 // by ACPI, and waited for.
 func (n *Node) shutdown(c *call) (any, error) {
 	id := c.number("vmid")
-	e := ending{ask: true, patience: seconds(c, 60), force: c.get("forceStop") == "1"}
+	e := ending{ask: true, patience: seconds(c, 60), force: c.get("forceStop") == "1", skipLock: c.get("skiplock") == "1"}
 	if v := n.vms[id]; v != nil && v.paused {
 		if !e.force {
 			return nil, refuse("VM is paused - cannot shutdown")
@@ -105,6 +105,7 @@ type ending struct {
 	force    bool          // SIGTERM when patience is over
 	again    bool          // start once more
 	patience time.Duration // how long to wait
+	skipLock bool          // whatever the key "lock" says
 }
 
 // endTask begins a task that ends a VM (qemu-server PVE/QemuServer.pm,
@@ -118,7 +119,7 @@ func (n *Node) endTask(kind string, id int, user string, e ending) *task {
 			n.finish(t, refuse("unable to find configuration file for VM %d - no such machine", id))
 		case !v.running:
 			n.finish(t, nil)
-		case locked(v) != nil:
+		case locked(v) != nil && !e.skipLock:
 			n.finish(t, locked(v))
 		default:
 			v.reboot = e.again
