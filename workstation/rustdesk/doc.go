@@ -17,6 +17,7 @@
 //     [Linux], [Windows] or [MacOS] and returns a [Report].
 //   - [SetUpServer] makes a guest an own [Server] by a [ServerSetup], and
 //     reads its public key back for [Unattended].
+//   - [Report.Picture] judges what a person who connects would see.
 //   - [MacOSTasks] and [DisplayTasks] are what no script can do: the steps
 //     of a human, each with how to see that it was done.
 //   - [Link] is a rustdesk:// address to click on.
@@ -27,9 +28,9 @@
 // prints as "[secret]" everywhere. A script's body never contains them: it
 // reads them from its standard input. They have to pass through RustDesk's
 // own command line (it takes them from nowhere else), where processes of the
-// guest can see them for the second or so that command takes. RustDesk before
-// 1.4.2 also wrote its command line to its log; neither is set there (see
-// [KeepsSecrets]).
+// guest can see them for the second or so that the command takes. RustDesk
+// before 1.4.2 also wrote its command line to its log; the scripts set neither
+// secret there (see [KeepsSecrets]).
 //
 // # Success
 //

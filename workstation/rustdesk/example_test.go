@@ -174,13 +174,41 @@ func ExampleMacOSTasks() {
 	// true false
 }
 
-func ExampleDisplayTasks() {
-	for _, task := range rustdesk.DisplayTasks(rustdesk.Windows) {
-		fmt.Println(task.Title)
+// What a person who connects would see, from what a script found.
+func ExampleReport_Picture() {
+	report, err := rustdesk.ParseReport(`rustdesk: version 1.4.9
+rustdesk: registered yes
+rustdesk: id 123456789
+rustdesk: service running
+rustdesk: system linux
+rustdesk: session wayland user ada sway
+rustdesk: login none
+rustdesk: done
+`)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	picture := report.Picture()
+	fmt.Println(picture.Visible, "-", picture.Sees)
+	for _, f := range picture.Findings {
+		fmt.Println(f.Severity, f.ID, "-", f.Seen)
 	}
 	// Output:
-	// Install RustDesk's virtual display driver
-	// Put a dummy plug into the card
+	// no - a wait: somebody at the guest's screen is asked what to share
+	// blocker rustdesk.session-wayland - loginctl: Type=wayland, Desktop=sway
+}
+
+func ExampleDisplayTasks() {
+	for _, task := range rustdesk.DisplayTasks(rustdesk.Linux) {
+		fmt.Println(task.Title, task.Required)
+	}
+	// Output:
+	// Use an X11 session true
+	// Use a login screen on X11 true
+	// Put a dummy plug into the card false
+	// Tell the kernel that a monitor is there false
+	// Let Xorg start on an NVIDIA card without a monitor false
 }
 
 func ExampleLink() {

@@ -30,8 +30,9 @@ type scriptInput struct {
 	Root     string
 	Suffix   string
 	Options  []option
-	Password bool // one is to be set
+	Password bool // a password is to be set
 	Secrets  bool // a password or a key is
+	Ports    []ServerPort
 }
 
 // Active reports whether the service is to run; a setup that only reports

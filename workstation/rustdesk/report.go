@@ -3,12 +3,17 @@ package rustdesk
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+
+	"github.com/proxstation/proxstation"
 )
 
-// A Report is what a [Script] found and did.
+// A Report is what the [Script] of a [Setup] found and did.
 type Report struct {
-	// ID is the guest's id.
+	// OS is the guest's operating system.
+	OS OS `json:"os"`
+	// ID is the guest's ID.
 	ID ID `json:"id"`
 	// Version is the release that is installed.
 	Version Version `json:"version"`
@@ -19,26 +24,48 @@ type Report struct {
 	Changed []string `json:"changed,omitempty"`
 	// Password says what is known of the password that was given.
 	Password PasswordState `json:"password,omitempty"`
+	// Registered says whether RustDesk has noted that its ID server took its
+	// key (RustDesk.toml, keys_confirmed, which RustDesk sets when the server
+	// confirms: rustdesk src/rendezvous_mediator.rs, RegisterPkResponse). Until
+	// then the ID may still change, and nobody reaches the guest by it. The
+	// server itself tells whether the guest is there now: [Server.Online].
+	Registered proxstation.Answer `json:"registered,omitzero"`
+	// Ports says which ports of an own server the guest reached, in the order
+	// ID server, its second port, relay.
+	Ports []ServerPort `json:"ports,omitempty"`
+	// Keeps are homes of users on Linux or macOS whose own options RustDesk will
+	// use, and give to the service, when they log in. Repeat the set-up while
+	// they are logged in.
+	Keeps []string `json:"keeps,omitempty"`
+	// Screen is what decides on the picture; see [Report.Picture].
+	Screen Screen `json:"screen,omitzero"`
+}
+
+// A ServerPort is a TCP port of a server, as a guest sees it.
+type ServerPort struct {
+	Host    string             `json:"host"`
+	Port    uint16             `json:"port"`
+	Reached proxstation.Answer `json:"reached"`
 }
 
 // A PasswordState is how far a permanent password got.
 type PasswordState string
 
 // The states. RustDesk takes the same password again without a change, and
-// never tells which one it has.
+// never tells which password it has.
 const (
-	PasswordNone   PasswordState = ""       // none was given
-	PasswordSent   PasswordState = "sent"   // given to the server, which before 1.4.7 does not answer
-	PasswordStored PasswordState = "stored" // the server said that it has it
+	PasswordNone   PasswordState = ""       // no password was given
+	PasswordSent   PasswordState = "sent"   // given to RustDesk, which does not answer before 1.4.7
+	PasswordStored PasswordState = "stored" // RustDesk said that it has stored the password
 )
 
 // Link returns the address that opens the guest's desktop.
 func (r Report) Link() Link { return Link{ID: r.ID} }
 
-// ErrSetup is what a [SetupError] is.
+// ErrSetup is what every [SetupError] matches.
 var ErrSetup = errors.New("rustdesk: setup")
 
-// A SetupError says why a [Script] stopped. It is [ErrSetup].
+// A SetupError says why a [Script] stopped. It matches [ErrSetup].
 type SetupError struct {
 	// Stage is "privileges", "download", "checksum", "package", "service",
 	// "options", "secrets", "password", "id" or "script", of a server also "key"
@@ -80,6 +107,16 @@ func ParseReport(output string) (Report, error) {
 			r.Changed = append(r.Changed, rest)
 		case "password":
 			r.Password = PasswordState(rest)
+		case "system":
+			r.OS = OS(rest)
+		case "registered":
+			r.Registered = parseAnswer(rest)
+		case "keeps":
+			r.Keeps = append(r.Keeps, rest)
+		case "port":
+			r.Ports = append(r.Ports, parsePort(rest))
+		default:
+			r.Screen.take(word, rest)
 		}
 		return err
 	})
@@ -87,6 +124,14 @@ func ParseReport(output string) (Report, error) {
 		err = r.check()
 	}
 	return r, err
+}
+
+// parsePort parses "PORT ANSWER HOST".
+func parsePort(text string) ServerPort {
+	port, rest, _ := strings.Cut(text, " ")
+	answer, host, _ := strings.Cut(rest, " ")
+	n, _ := strconv.ParseUint(port, 10, 16)
+	return ServerPort{Host: host, Port: uint16(n), Reached: parseAnswer(answer)}
 }
 
 // parseLines gives take every line of a report up to its end, as a word and

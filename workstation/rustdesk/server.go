@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -57,6 +58,34 @@ func (s Server) Validate() error {
 		return fmt.Errorf("%w: key: %w", ErrServer, err)
 	}
 	return nil
+}
+
+// The ports of a server unless others are set (hbb_common src/config.rs,
+// RENDEZVOUS_PORT and RELAY_PORT). An ID server also has the port below its own
+// (rustdesk-server src/rendezvous_server.rs), which tests the guest's NAT.
+const (
+	idPort    = 21116
+	relayPort = 21117
+)
+
+// ports returns the TCP ports of an own server that a guest has to reach.
+func (s Server) ports() []ServerPort {
+	if s.Public() {
+		return nil
+	}
+	host, port := splitHostPort(s.ID, idPort)
+	relay, second := splitHostPort(orDefault(s.Relay, host), relayPort)
+	return []ServerPort{{Host: host, Port: port}, {Host: host, Port: port - 1}, {Host: relay, Port: second}}
+}
+
+// splitHostPort splits what [isHostPort] takes.
+func splitHostPort(text string, port uint16) (string, uint16) {
+	host, given, err := net.SplitHostPort(text)
+	if err != nil {
+		return text, port
+	}
+	n, _ := strconv.ParseUint(given, 10, 16)
+	return host, uint16(n)
 }
 
 func validateAPI(api string) error {

@@ -83,6 +83,7 @@ func (s Setup) script(root string) (Script, error) {
 	stdin := "\n\n"
 	if s.Config != nil {
 		in.Options = optionList(*s.Config)
+		in.Ports = s.Config.Server.ports()
 		in.Password, in.Secrets = !s.Config.Password.IsZero(), s.Config.secrets()
 		stdin = s.Config.Password.Reveal() + "\n" + s.Config.Server.Key.Reveal() + "\n"
 	}

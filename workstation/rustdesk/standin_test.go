@@ -8,12 +8,18 @@ import (
 )
 
 // standIn is RustDesk's command line as core_main.rs has it, as the content
-// of a package; it keeps its state in the directory $D. Tests say by files
-// there what stands in its way: "unprivileged", "policy", "nosession",
-// "deaf-options", and in "deaf" how often its server does not answer. It
-// exits with 0 whatever happens, and before 1.4.2 logs its command line.
+// of a package. It keeps its state in the directory $D, and its files where
+// the service's are, below $C. Tests say by files in $D what stands in its way:
+// "unprivileged", "policy", "nosession", "refuses", "deaf-options",
+// "unregistered" (no key pair either), and in "deaf" how often its server does
+// not answer; "id" is its ID. It exits with 0 whatever happens, and before 1.4.2
+// logs its command line.
 const standIn = `#!/bin/sh
-D='%DIR%' VERSION='%VERSION%'
+D='%DIR%' VERSION='%VERSION%' C='%CONFIG%'
+mkdir -p "$C"
+if [ ! -e "$C/RustDesk.toml" ] && [ ! -e "$D/unregistered" ]; then
+	printf "enc_id = '00abc'\npassword = ''\nkey_pair = [\n    [\n    1,\n    2,\n],\n    [3],\n]\nkey_confirmed = true\n\n[keys_confirmed]\nid = true\n\"10.0.0.2:21116\" = true\n" >"$C/RustDesk.toml"
+fi
 case $VERSION in 1.4.[01]|1.[0-3].*) echo "main start args: $*" >>"$D/rustdesk.log" ;; esac
 store() { # RustDesk2.toml as serde writes it
 	echo "rendezvous_server = 'rs-ny.rustdesk.com:21116'"
@@ -21,13 +27,13 @@ store() { # RustDesk2.toml as serde writes it
 	for f in "$D"/options/*; do
 		[ -e "$f" ] || continue
 		v=$(cat "$f")
-		case $v in *"'"*) echo "${f##*/} = \"$v\"" ;; *) echo "${f##*/} = '$v'" ;; esac
+		case $v in *"'"*) printf "%s = '''%s'''\n" "${f##*/}" "$v" ;; *) printf "%s = '%s'\n" "${f##*/}" "$v" ;; esac
 	done
 }
 mkdir -p "$D/options"
 case $1:$# in
 --version:1) echo "$VERSION"; exit 0 ;;
---get-id:1) echo 123456789; exit 0 ;;
+--get-id:1) cat "$D/id" 2>/dev/null || echo 123456789; exit 0 ;;
 esac
 [ ! -e "$D/policy" ] || { echo "Settings are disabled!"; exit 0; }
 [ ! -e "$D/unprivileged" ] || { echo "Installation and administrative privileges required!"; exit 0; }
@@ -36,8 +42,10 @@ case $1:$# in
 --option:3)
 	[ ! -e "$D/deaf-options" ] || exit 0
 	if [ -n "$3" ]; then printf %s "$3" >"$D/options/$2"; else rm -f "$D/options/$2"; fi
-	store >"$D/RustDesk2.toml" ;;
+	store >"$D/RustDesk2.toml"
+	cp "$D/RustDesk2.toml" "$C/RustDesk2.toml" ;;
 --password:2)
+	[ ! -e "$D/refuses" ] || { echo >>"$D/refusals"; echo "Changing permanent password was rejected by daemon"; exit 0; }
 	[ ! -e "$D/nosession" ] || { echo "Connection refused (os error 111)"; exit 0; }
 	if [ -s "$D/deaf" ]; then sed -i 1d "$D/deaf"; echo "No such file or directory (os error 2)"; exit 0; fi
 	if [ "$(cat "$D/password" 2>/dev/null)" != "$2" ]; then printf %s "$2" >"$D/password"; echo >>"$D/passwords"; fi
@@ -46,9 +54,16 @@ esac
 exit 0
 `
 
-// wrapper is the content of a package of a version.
-func wrapper(dir, version string) string {
-	return strings.NewReplacer("%DIR%", dir, "%VERSION%", version).Replace(standIn)
+// wrapper is the content of a package of a version for the guest.
+func (g *guest) wrapper(version string) string {
+	return strings.NewReplacer("%DIR%", g.dir, "%VERSION%", version, "%CONFIG%", g.config()).Replace(standIn)
+}
+
+// config is where the service keeps its files.
+func (g *guest) config() string {
+	path, err := MainFile.Path(g.os, "")
+	g.must(err)
+	return g.root + filepath.Dir(path)
 }
 
 // setOptions gives the stand-in options that it has had before.

@@ -13,6 +13,8 @@ type Task struct {
 	Title string `json:"title"`
 	// Why says what does not work without it.
 	Why string `json:"why"`
+	// Required says that nobody gets a picture without it, whatever else is done.
+	Required bool `json:"required,omitempty"`
 	// Do are the steps, in order.
 	Do []string `json:"do"`
 	// Verify is a command in the guest that shows whether it was done; nil
@@ -92,9 +94,15 @@ func permission(id, pane, service, why string) Task {
 	}
 }
 
-// DisplayTasks returns the ways to give a guest a picture when its graphics
-// card has no monitor, the best first; one of them is enough. A card without
-// a monitor offers no display, so there is nothing for RustDesk to show.
+// DisplayTasks returns what a person does so that a guest shows a picture when
+// its graphics card has no monitor, in the order in which to do it. First come
+// the required tasks; the rest are alternatives, the best first, of which one is
+// enough. Without a monitor a card offers no display that RustDesk could show.
+// What is still to do in a guest says [Report.Picture].
+//
+// On Windows 10 2004 and newer nothing has to be done: RustDesk from 1.2.4 on
+// plugs in a virtual display of its own when somebody connects
+// ([PlugsInDisplay]).
 func DisplayTasks(os OS) []Task {
 	plug := Task{
 		ID:    "display.dummy-plug",
@@ -107,33 +115,57 @@ func DisplayTasks(os OS) []Task {
 	}
 	switch os {
 	case Windows:
-		return []Task{virtualDisplay(), plug}
+		return []Task{plug}
 	case Linux:
 		plug.Verify, plug.Expect = []string{"sh", "-c", "cat /sys/class/drm/card*-*/status | sort -u | head -n 1"}, "connected"
-		return []Task{plug, edidFirmware(), nvidiaXorg()}
+		return []Task{x11Session(), x11Login(), plug, edidFirmware(), nvidiaXorg()}
 	case MacOS:
 		plug.Verify, plug.Expect = []string{"sh", "-c", "system_profiler SPDisplaysDataType | grep -c -m 1 Resolution"}, "1"
 		return []Task{plug, {
 			ID:    "display.keep-virtual",
 			Title: "Keep the VM's virtual display beside the card",
-			Why:   "macOS has no virtual display of RustDesk's; with PVE's own one (vga: std or vmware) there is a picture, and the card still accelerates what is drawn",
+			Why:   "RustDesk has no virtual display for macOS; with PVE's own one (vga: std or vmware) there is a picture, and the card still accelerates what is drawn",
 			Do:    []string{"Leave the VM's display as it is and pass the card through as the second one"},
 		}}
 	}
 	return nil
 }
 
-func virtualDisplay() Task {
+func x11Session() Task {
 	return Task{
-		ID:    "display.idd",
-		Title: "Install RustDesk's virtual display driver",
-		Why:   "Windows 10 2004 (build 19041) and newer can have a display without hardware; RustDesk then plugs one in when somebody connects and there is none",
+		ID:       "linux.x11-session",
+		Title:    "Use an X11 session",
+		Why:      "in a Wayland session somebody at the guest's screen is asked before RustDesk shows anything (rustdesk 1.4.9 src/lang/en.rs:130)",
+		Required: true,
 		Do: []string{
-			`As an administrator: & "$env:ProgramFiles\RustDesk\RustDesk.exe" --install-idd`,
-			"It prints nothing either way: look for the adapter afterwards",
+			"Xfce, Cinnamon, MATE, LXQt: their usual session is X11; choose it at the login screen",
+			"GNOME to version 48: install gnome-session-xsession, choose \"GNOME on Xorg\" at the login screen",
+			"Plasma to version 6.7: install plasma-session-x11 (Ubuntu), plasma-workspace-x11 (Fedora) or plasma-x11-session (Arch), choose \"Plasma (X11)\"",
+			"Newer GNOME and Plasma, COSMIC, sway, Hyprland and others have no X11 session: take " + otherWays,
 		},
-		Verify: []string{"powershell.exe", "-NoProfile", "-Command",
-			"if (Get-CimInstance Win32_VideoController | Where-Object Name -like '*RustDesk*') { 'yes' }"},
+		Verify: []string{"sh", "-c", `loginctl show-session "$(loginctl show-seat seat0 -p ActiveSession --value)" -p Type --value`},
+		Expect: "x11",
+	}
+}
+
+func x11Login() Task {
+	return Task{
+		ID:       "linux.x11-login",
+		Title:    "Use a login screen on X11",
+		Why:      "RustDesk refuses connections while a Wayland login screen is shown (rustdesk 1.4.9 src/server/connection.rs:1789)",
+		Required: true,
+		Do: []string{
+			"LightDM: nothing to do",
+			"GDM: WaylandEnable=false below [daemon] in /etc/gdm3/daemon.conf (Debian), /etc/gdm3/custom.conf (Ubuntu) or /etc/gdm/custom.conf (others)",
+			"SDDM: DisplayServer=x11 below [General] in /etc/sddm.conf.d/x11.conf",
+			"GDM 49 and newer without X11, greetd, Plasma's and COSMIC's own: install LightDM in their place",
+			"Restart",
+		},
+		Verify: []string{"sh", "-c", `case $(readlink /etc/systemd/system/display-manager.service) in
+*gdm*) grep -qis '^ *WaylandEnable *= *false' /etc/gdm3/daemon.conf /etc/gdm3/custom.conf /etc/gdm/custom.conf && echo yes ;;
+*sddm*) cat /usr/lib/sddm/sddm.conf.d/*.conf /etc/sddm.conf.d/*.conf /etc/sddm.conf 2>/dev/null | grep -i '^ *DisplayServer *=' | tail -n 1 | grep -qi wayland || echo yes ;;
+*lightdm* | *lxdm* | *xdm*) echo yes ;;
+esac`},
 		Expect: "yes",
 	}
 }
@@ -157,11 +189,10 @@ func nvidiaXorg() Task {
 	return Task{
 		ID:    "display.nvidia-xorg",
 		Title: "Let Xorg start on an NVIDIA card without a monitor",
-		Why:   "RustDesk shows an X11 session best, and NVIDIA's driver starts one without a monitor when told to",
+		Why:   "NVIDIA's driver starts an X11 session without a monitor when it is told to",
 		Do: []string{
 			`In /etc/X11/xorg.conf.d/20-nvidia-headless.conf, a Section "Screen" with: Option "AllowEmptyInitialConfiguration" "true"`,
 			`For a fixed size, an EDID: Option "ConnectedMonitor" "DFP-0" and Option "CustomEDID" "DFP-0:/etc/X11/edid.bin"`,
-			"Use an X11 session: WaylandEnable=false in the display manager's configuration",
 		},
 		Verify: []string{"sh", "-c", "for x in /tmp/.X11-unix/X*; do test -S \"$x\" && echo yes && break; done"},
 		Expect: "yes",

@@ -1,7 +1,9 @@
 package rustdesk
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -11,8 +13,11 @@ func TestTasks(t *testing.T) {
 	all := MacOSTasks()
 	for _, os := range []OS{Windows, Linux, MacOS} {
 		tasks := DisplayTasks(os)
-		if len(tasks) < 2 {
-			t.Errorf("%s: %d ways to a picture", os, len(tasks))
+		if len(tasks) == 0 || slices.IndexFunc(tasks, func(t Task) bool { return !t.Required }) < 0 {
+			t.Errorf("%s: no way to a picture", os)
+		}
+		if !slices.IsSortedFunc(tasks, func(a, b Task) int { return cmp.Compare(order(a), order(b)) }) {
+			t.Errorf("%s: what is required does not come first", os)
 		}
 		all = append(all, tasks...)
 	}
@@ -30,6 +35,13 @@ func TestTasks(t *testing.T) {
 			t.Errorf("%s: Done", task.ID)
 		}
 	}
+}
+
+func order(t Task) int {
+	if t.Required {
+		return 0
+	}
+	return 1
 }
 
 func TestParseReport(t *testing.T) {

@@ -28,10 +28,14 @@ const (
 	// server has stored it (before, only that it was sent), and the root
 	// user's commands reach the server of the user who is logged in.
 	AcknowledgesPassword
+	// PlugsInDisplay: on Windows, RustDesk brings a virtual display (Amyuni's
+	// usbmmidd) and plugs it in when somebody connects and there is no display
+	// (src/virtual_display_manager.rs:8).
+	PlugsInDisplay
 )
 
-// Since returns the first release with the feature, the zero Version for no
-// known feature.
+// Since returns the first release with the feature, and the zero Version for a
+// feature that this package does not know.
 func (f Feature) Since() Version {
 	switch f {
 	case SetsOptions:
@@ -40,19 +44,21 @@ func (f Feature) Since() Version {
 		return Version{1, 4, 2}
 	case AcknowledgesPassword:
 		return Version{1, 4, 7}
+	case PlugsInDisplay:
+		return Version{1, 2, 4}
 	}
 	return Version{}
 }
 
-// Has reports whether the release has the feature. None has one that this
-// package does not know.
+// Has reports whether the release has the feature. It is false for a feature
+// that this package does not know.
 func (v Version) Has(f Feature) bool {
 	since := f.Since()
 	return since != (Version{}) && v.Compare(since) >= 0
 }
 
-// ErrVersion is what errors of [ParseVersion] and of a release too old for
-// what is asked are.
+// ErrVersion reports text that is not a version, and a release that is too old
+// for what is asked of it.
 var ErrVersion = errors.New("rustdesk: version")
 
 // ParseVersion parses what "rustdesk --version" prints, or the version in a

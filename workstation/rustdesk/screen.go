@@ -1,0 +1,110 @@
+package rustdesk
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+)
+
+// A Screen is what decides on the picture that a person who connects sees. A
+// field that the guest's system does not have, or that could not be read, is
+// zero.
+type Screen struct {
+	// Session is the type of the active session on seat0 (logind): "x11",
+	// "wayland", "tty", "none" without a session, "" if nobody could say. On
+	// macOS it is "aqua".
+	Session string `json:"session,omitempty"`
+	// Class is "user", or "greeter" for a login screen.
+	Class string `json:"class,omitempty"`
+	// User is the session's user, and Desktop the desktop by the name that
+	// logind was told, else by a process of it: "ubuntu", "KDE", "sway".
+	User    string `json:"user,omitempty"`
+	Desktop string `json:"desktop,omitempty"`
+	// Login is the type of the login screen, by its configuration unless it is
+	// shown: "x11", "wayland", "none" without a display manager, "" if unknown.
+	// Manager is the display manager: "gdm3".
+	Login   string `json:"login,omitempty"`
+	Manager string `json:"manager,omitempty"`
+	// XSessions are the X11 sessions that can be chosen at the login screen
+	// (/usr/share/xsessions).
+	XSessions []string `json:"xSessions,omitempty"`
+	// Outputs are the outputs of the graphics cards (/sys/class/drm).
+	Outputs []ScreenOutput `json:"outputs,omitempty"`
+	// Drivers are the kernel drivers of the graphics cards; on Windows the
+	// adapters' names.
+	Drivers []string `json:"drivers,omitempty"`
+	// Monitors is how many monitors the window system shows; nil if it could
+	// not be asked.
+	Monitors *int `json:"monitors,omitempty"`
+	// ScreenRecording and Accessibility are the permissions of macOS.
+	ScreenRecording proxstation.Answer `json:"screenRecording,omitzero"`
+	Accessibility   proxstation.Answer `json:"accessibility,omitzero"`
+	// Build is the build number of Windows, and VirtualDisplay whether
+	// RustDesk's own virtual display (usbmmidd_v2) is beside the program.
+	Build          int                `json:"build,omitempty"`
+	VirtualDisplay proxstation.Answer `json:"virtualDisplay,omitzero"`
+}
+
+// A ScreenOutput is one output of a graphics card.
+type ScreenOutput struct {
+	// Name is the card's number and the connector: "1-HDMI-A-1".
+	Name string `json:"name"`
+	// Connected says whether a monitor, a dummy plug or a forced EDID is there.
+	Connected bool `json:"connected"`
+	// EDID is the size of the monitor's description in bytes; 0 is none.
+	EDID int `json:"edid,omitempty"`
+}
+
+// take reads one line of a report, and reports whether the line was the
+// screen's.
+func (s *Screen) take(word, rest string) bool {
+	fields := strings.Fields(rest)
+	field := func(i int) string {
+		if i >= len(fields) || fields[i] == "-" || fields[i] == "unknown" {
+			return ""
+		}
+		return fields[i]
+	}
+	switch word {
+	case "session":
+		s.Session, s.Class, s.User, s.Desktop = field(0), field(1), field(2), field(3)
+	case "login":
+		s.Login, s.Manager = field(0), field(1)
+	case "xsession":
+		s.XSessions = append(s.XSessions, rest)
+	case "output":
+		size, _ := strconv.Atoi(field(3))
+		s.Outputs = append(s.Outputs, ScreenOutput{Name: field(0), Connected: field(1) == "connected", EDID: size})
+	case "driver":
+		s.Drivers = append(s.Drivers, rest)
+	case "monitors":
+		if n, err := strconv.Atoi(rest); err == nil {
+			s.Monitors = &n
+		}
+	case "permission":
+		if field(0) == "accessibility" {
+			s.Accessibility = parseAnswer(field(1))
+		} else {
+			s.ScreenRecording = parseAnswer(field(1))
+		}
+	case "build":
+		s.Build, _ = strconv.Atoi(rest)
+	case "virtual":
+		s.VirtualDisplay = parseAnswer(rest)
+	default:
+		return false
+	}
+	return true
+}
+
+// parseAnswer parses a script's answer; whatever it is not sure of is Unknown.
+func parseAnswer(text string) proxstation.Answer {
+	switch text {
+	case "yes":
+		return proxstation.Yes
+	case "no":
+		return proxstation.No
+	}
+	return proxstation.Unknown
+}
