@@ -75,13 +75,13 @@ func (a *applier) say(vmid int, format string, args ...any) {
 	}
 }
 
-// wait waits for a task and passes its progress on.
+// wait waits for a task and passes on what its log says.
 func (a *applier) wait(ctx context.Context, vmid int, task pve.UPID) error {
-	result, err := a.pve.Wait(ctx, task, func(p pve.TaskProgress) {
-		if p.LastLine != "" {
-			a.say(vmid, "%s", p.LastLine)
-		}
-	})
+	var tell func(string)
+	if a.opts.Progress != nil {
+		tell = func(line string) { a.say(vmid, "%s", line) }
+	}
+	result, err := a.pve.Follow(ctx, task, tell)
 	if err == nil && result.Warnings > 0 {
 		a.say(vmid, "done with %d warnings", result.Warnings)
 	}
@@ -89,8 +89,8 @@ func (a *applier) wait(ctx context.Context, vmid int, task pve.UPID) error {
 }
 
 // current returns the VM's configuration once nobody else is at work on it.
-func (a *applier) current(ctx context.Context, vmid int) (pve.Config, error) {
-	ctx, cancel := context.WithTimeout(ctx, a.opts.Settle)
+func (a *applier) current(ctx context.Context, vmid int) (pve.WholeConfig, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, a.opts.Settle, ErrTimeout)
 	defer cancel()
 	for told := ""; ; {
 		config, busy, err := a.look(ctx, vmid)
@@ -102,30 +102,30 @@ func (a *applier) current(ctx context.Context, vmid int) (pve.Config, error) {
 			told = busy
 		}
 		if err := pve.Sleep(ctx, time.Second); err != nil {
-			return pve.Config{}, fmt.Errorf("workstation: VM %d: %s: %w", vmid, busy, err)
+			return pve.WholeConfig{}, fmt.Errorf("workstation: VM %d: %s: %w", vmid, busy, err)
 		}
 	}
 }
 
 // look returns the configuration, and who else is at work on the VM.
-func (a *applier) look(ctx context.Context, vmid int) (config pve.Config, busy string, err error) {
+func (a *applier) look(ctx context.Context, vmid int) (config pve.WholeConfig, busy string, err error) {
 	tasks, err := a.pve.RunningTasks(ctx, vmid)
 	if err != nil {
-		return pve.Config{}, "", err
+		return pve.WholeConfig{}, "", err
 	}
 	if len(tasks) > 0 {
-		return pve.Config{}, fmt.Sprintf("task %s is running", tasks[0].Type), nil
+		return pve.WholeConfig{}, fmt.Sprintf("task %s is running", tasks[0].Type), nil
 	}
-	config, err = a.pve.Config(ctx, vmid)
-	if err == nil && config.Values["lock"] != "" {
-		return config, fmt.Sprintf("locked (%s)", config.Values["lock"]), nil
+	config, err = a.pve.WholeConfig(ctx, vmid)
+	if err == nil && config.Next["lock"] != "" {
+		return config, fmt.Sprintf("locked (%s)", config.Next["lock"]), nil
 	}
 	return config, "", err
 }
 
 // fresh reports a StaleError unless the configuration is the one the plan was
 // made from, or the one our own last change left.
-func (a *applier) fresh(vmid int, planned string, config pve.Config) error {
+func (a *applier) fresh(vmid int, planned string, config pve.WholeConfig) error {
 	want := planned
 	if ours, ok := a.digests[vmid]; ok {
 		want = ours
@@ -163,45 +163,29 @@ func (a *applier) verify(ctx context.Context, vmid int, want outcome) error {
 		return err
 	}
 	a.digests[vmid] = config.Digest
-	unmet, err := a.unmet(ctx, vmid, want, config)
-	if err != nil {
-		return err
-	}
-	if len(unmet) > 0 {
+	if unmet := want.unmet(config); len(unmet) > 0 {
 		return fmt.Errorf("workstation: VM %d: PVE took the change, but %q is not as asked: have %q",
-			vmid, unmet[0], shown(unmet[0], config.Values[unmet[0]]))
+			vmid, unmet[0], shown(unmet[0], config.Next[unmet[0]]))
 	}
 	return nil
 }
 
-// unmet is [outcome.unmet], but for keys with the value 0 that go at the next
-// start: PVE's configuration still has them until then.
-func (a *applier) unmet(ctx context.Context, vmid int, want outcome, config pve.Config) ([]string, error) {
-	keys := want.unmet(config)
-	zero := func(key string) bool { return slices.Contains(want.absent, key) && config.Values[key] == "0" }
-	if !slices.ContainsFunc(keys, zero) {
-		return keys, nil
-	}
-	pending, err := a.pve.Pending(ctx, vmid)
-	return slices.DeleteFunc(keys, func(key string) bool { return zero(key) && slices.Contains(pending.Gone, key) }), err
-}
-
 // unmet returns the keys whose value does not say what was wanted, or that
 // should be absent, in order.
-func (o outcome) unmet(config pve.Config) []string {
+func (o outcome) unmet(config pve.WholeConfig) []string {
 	var keys []string
 	for _, key := range slices.Sorted(maps.Keys(o.set)) {
-		have, there := config.Values[key]
+		have, there := config.Next[key]
 		if !there || o.exact && !qmconf.Same(key, have, o.set[key]) || !qmconf.Satisfies(key, have, o.set[key]) {
 			keys = append(keys, key)
 		}
 	}
 	for _, name := range o.absent {
-		if key, _ := qmconf.CutAbsent(name); qmconf.Holds(config.Values, name) {
+		if key, _ := qmconf.CutAbsent(name); qmconf.Holds(config.Next, name) {
 			keys = append(keys, key)
 		}
 	}
-	if _, there := config.Values[passwordKey]; o.password && !there {
+	if _, there := config.Next[passwordKey]; o.password && !there {
 		keys = append(keys, passwordKey)
 	}
 	return keys

@@ -238,7 +238,6 @@ func (n *Node) observeVMs(ctx context.Context, o *observation) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(8)
 	for _, status := range list {
 		group.Go(func() error {
 			v, err := n.observeVM(ctx, status)
@@ -257,23 +256,17 @@ func (n *Node) observeVMs(ctx context.Context, o *observation) error {
 	return group.Wait()
 }
 
-// observeVM reads one VM, and of one that runs also what it has until its next
-// start.
+// observeVM reads one VM. What one that runs has until its next start is in the
+// same answer as what it has then.
 func (n *Node) observeVM(ctx context.Context, status pve.VMStatus) (VMFacts, error) {
-	var config pve.Config
-	var pending pve.Pending
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() (err error) { config, err = n.pve.Config(ctx, status.VMID); return err })
-	if status.Running {
-		group.Go(func() (err error) { pending, err = n.pve.Pending(ctx, status.VMID); return err })
+	v := VMFacts{ID: status.VMID, Name: status.Name, Running: status.Running, Paused: status.Running && status.Paused,
+		Uptime: status.Uptime, PID: status.PID}
+	if !v.Running {
+		config, err := n.pve.Config(ctx, v.ID)
+		v.Config, v.Lock, v.Digest = config.Values, config.Values["lock"], config.Digest
+		return v, err
 	}
-	if err := group.Wait(); err != nil {
-		return VMFacts{}, err
-	}
-	for _, key := range pending.Gone {
-		delete(config.Values, key)
-	}
-	return VMFacts{ID: status.VMID, Name: status.Name, Running: status.Running, Paused: status.Running && status.Paused, Uptime: status.Uptime, PID: status.PID,
-		Lock:   config.Values["lock"],
-		Config: config.Values, InForce: pending.InForce, Digest: config.Digest}, nil
+	whole, err := n.pve.WholeConfig(ctx, v.ID)
+	v.Config, v.InForce, v.Lock, v.Digest = whole.Next, whole.InForce, whole.Next["lock"], whole.Digest
+	return v, err
 }

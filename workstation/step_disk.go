@@ -38,7 +38,7 @@ func (s GrowDisk) apply(ctx context.Context, a *applier) error {
 	if err != nil {
 		return err
 	}
-	if size, err := s.size(ctx, a); err != nil || size >= s.To {
+	if size, err := s.size(config); err != nil || size >= s.To {
 		a.digests[s.VMID] = config.Digest
 		return err
 	}
@@ -58,19 +58,15 @@ func (s GrowDisk) apply(ctx context.Context, a *applier) error {
 		return errors.Join(err, lookErr)
 	}
 	a.digests[s.VMID] = config.Digest
-	if size, sizeErr := s.size(ctx, a); sizeErr != nil || size < s.To {
+	if size, sizeErr := s.size(config); sizeErr != nil || size < s.To {
 		return errors.Join(err, sizeErr, fmt.Errorf("workstation: VM %d: %s is still %s", s.VMID, s.Slot, size))
 	}
 	return nil
 }
 
 // size returns the size that the disk has now.
-func (s GrowDisk) size(ctx context.Context, a *applier) (storage.Size, error) {
-	config, err := a.pve.ConfigInForce(ctx, s.VMID)
-	if err != nil {
-		return 0, err
-	}
-	value, inForce := config.Values[s.Slot]
+func (s GrowDisk) size(config pve.WholeConfig) (storage.Size, error) {
+	value, inForce := config.InForce[s.Slot]
 	if !inForce {
 		return 0, fmt.Errorf("workstation: VM %d: %s is there from the next start on, and cannot grow before: shut the VM down and apply again", s.VMID, s.Slot)
 	}

@@ -56,18 +56,16 @@ func (s CreateVM) apply(ctx context.Context, a *applier) error {
 	if err == nil {
 		err = a.wait(ctx, s.VMID, task)
 	}
-	if err != nil && !uncertain(err) {
+	switch {
+	case err == nil:
+		return a.verify(ctx, s.VMID, s.outcome())
+	case !uncertain(err):
 		return err
 	}
-	switch done, lookErr := s.done(ctx, a); {
-	case lookErr != nil:
+	if done, lookErr := s.done(ctx, a); done || lookErr != nil {
 		return lookErr
-	case !done && err != nil:
-		return err
-	case !done:
-		return fmt.Errorf("workstation: VM %d: PVE's task ended well, but there is no such VM", s.VMID)
 	}
-	return a.verify(ctx, s.VMID, s.outcome())
+	return err
 }
 
 // done reports whether the VM is there as this step makes it.
@@ -78,12 +76,12 @@ func (s CreateVM) done(ctx context.Context, a *applier) (bool, error) {
 		return false, nil
 	case err != nil:
 		return false, err
-	case config.Values["name"] != s.Name:
-		return false, &TakenError{VMID: s.VMID, Want: s.Name, Have: config.Values["name"]}
+	case config.Next["name"] != s.Name:
+		return false, &TakenError{VMID: s.VMID, Want: s.Name, Have: config.Next["name"]}
 	}
 	if keys := s.outcome().unmet(config); len(keys) > 0 {
 		return false, fmt.Errorf("workstation: VM %d exists, and its %s is %q, not as planned: observe and plan again: %w",
-			s.VMID, keys[0], shown(keys[0], config.Values[keys[0]]), ErrStale)
+			s.VMID, keys[0], shown(keys[0], config.Next[keys[0]]), ErrStale)
 	}
 	a.digests[s.VMID] = config.Digest
 	return true, nil
@@ -148,11 +146,7 @@ func (s ChangeVM) apply(ctx context.Context, a *applier) error {
 	if err != nil {
 		return err
 	}
-	unmet, err := a.unmet(ctx, s.VMID, s.outcome(), config)
-	if err != nil {
-		return err
-	}
-	if len(unmet) == 0 {
+	if len(s.outcome().unmet(config)) == 0 {
 		a.digests[s.VMID] = config.Digest
 		return nil
 	}

@@ -32,8 +32,8 @@ func (s *switching) until(ctx context.Context, limit time.Duration, done func(co
 func (s *switching) wait(ctx context.Context, id int, task pve.UPID, limit time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, ErrTimeout)
 	defer cancel()
-	result, err := s.node.pve.Wait(ctx, task, func(p pve.TaskProgress) {
-		s.say(id, fmt.Sprintf("%s for %s", p.UPID.Type(), p.Elapsed.Round(time.Second)))
+	result, err := s.node.pve.Wait(ctx, task, func(elapsed time.Duration) {
+		s.say(id, fmt.Sprintf("%s for %s", task.Type(), elapsed.Round(time.Second)))
 	})
 	if err == nil && result.Warnings > 0 && s.report != nil {
 		message := fmt.Sprintf("%s of VM %d ended with %s: %s", task.Type(), id, warnings(result.Warnings), strings.Join(result.Log, "; "))

@@ -169,11 +169,11 @@ func (b *bringing) sum(ctx context.Context, image io.ReadSeeker, size int64) (st
 func (b *bringing) finish(ctx context.Context, task pve.UPID, err error, size storage.Size) error {
 	if err == nil {
 		b.say(0, "the node checks it and puts it in its place")
-		_, err = b.node.pve.Wait(ctx, task, func(p pve.TaskProgress) {
-			if p.LastLine != "" {
-				b.say(0, p.LastLine)
-			}
-		})
+		var tell func(string)
+		if b.report != nil {
+			tell = func(line string) { b.say(0, line) }
+		}
+		_, err = b.node.pve.Follow(ctx, task, tell)
 	}
 	if err != nil && (task != "" || !uncertain(err)) {
 		return err

@@ -29,7 +29,13 @@ type Client struct {
 	// and fails the requests that are under way beside it.
 	first chan struct{}
 	ready *atomic.Bool
+	slots chan struct{} // of the requests in flight
 }
+
+// inFlight is how many requests a client has under way at once. It is enough
+// for a node with sixteen VMs to be read in two rounds, and as many connections
+// stay open between them.
+const inFlight = 32
 
 // answerTime is how long a request may take. A node's own proxy gives up after
 // 30 seconds (pve-http-server PVE/APIServer/AnyEvent.pm, proxy_request).
@@ -37,7 +43,7 @@ const answerTime = time.Minute
 
 // New returns a client for a node that is reached with the caller's client.
 func New(api *proxmox.Client, node string) *Client {
-	return &Client{api: api, node: node, first: make(chan struct{}, 1), ready: new(atomic.Bool)}
+	return &Client{api: api, node: node, first: make(chan struct{}, 1), ready: new(atomic.Bool), slots: make(chan struct{}, inFlight)}
 }
 
 // On returns the same client for another node of the cluster.
@@ -141,6 +147,12 @@ func decode(method, path string, answer raw, v any) error {
 // send makes a request. One that go-proxmox failed because it logged in for
 // another meanwhile is made again.
 func (c *Client) send(ctx context.Context, method, path string, body []byte, answer *raw) error {
+	select {
+	case c.slots <- struct{}{}:
+		defer func() { <-c.slots }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	limited, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	if !c.ready.Load() {

@@ -109,7 +109,7 @@ func verifying(host string, e Endpoint) (http.RoundTripper, error) {
 		return nil, inputError(fmt.Sprintf("fingerprint %q: want the 32 bytes of a SHA-256 in hexadecimal", e.Fingerprint))
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = 16 // what is read at once is asked again on the same connections
+	transport.MaxIdleConnsPerHost = inFlight // no connection is closed that the next round would open again
 	// Verification is ours, below, so that its error can show the fingerprint.
 	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true, //nolint:gosec // VerifyConnection verifies
 		VerifyConnection: func(state tls.ConnectionState) error { return verify(host, want, e.RootCAs, state) }}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -58,8 +57,8 @@ func TestStorageOfOddNodes(t *testing.T) {
 			{"storage": "z", "type": "zfspool", "content": "images", "active": 1, "enabled": 1}, {"storage": "tank", "type": "zfspool", "content": "images", "active": 1},
 			{"storage": "elsewhere", "type": "lvmthin", "content": "images", "active": 0, "enabled": 0},
 		},
-		"/nodes/pve/storage/local-zfs/content?content=images":  []object{{"volid": "local-zfs:vm-140-disk-0", "size": 64 << 30, "vmid": 140}},
-		"/nodes/pve/storage/local-zfs/content?content=rootdir": []object{{"volid": "local-zfs:subvol-200-disk-0", "size": 8 << 30, "vmid": "200"}},
+		"/nodes/pve/storage/local-zfs/content": []object{{"volid": "local-zfs:vm-140-disk-0", "content": "images", "size": 64 << 30, "vmid": 140},
+			{"volid": "local-zfs:subvol-200-disk-0", "content": "rootdir", "size": 8 << 30, "vmid": "200"}, {"volid": "local-zfs:iso/x.iso", "content": "iso", "size": 1 << 30}},
 	})
 	facts, err := c.Storage(t.Context())
 	if err != nil {
@@ -150,10 +149,14 @@ func TestPending(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		p, err := c.Pending(t.Context(), 140)
-		slices.Sort(p.Gone)
-		if err != nil || p.InForce["memory"] != "8192" || !strings.Contains(p.InForce["hostpci0"], "01:00") || !slices.Equal(p.Gone, []string{"balloon", "hostpci0"}) {
+		p, err := c.WholeConfig(t.Context(), 140)
+		_, card := p.Next["hostpci0"]
+		_, balloon := p.Next["balloon"]
+		if err != nil || p.InForce["memory"] != "8192" || p.InForce["balloon"] != "0" || !strings.Contains(p.InForce["hostpci0"], "01:00") || card || balloon || p.Next["memory"] != "2048" {
 			t.Errorf("%+v, %v", p, err)
+		}
+		if config, err := c.Config(t.Context(), 140); err != nil || p.Digest != config.Digest || len(p.Digest) != 40 || p.InForce["digest"] != "" {
+			t.Errorf("digests %q and %q, %v", p.Digest, config.Digest, err)
 		}
 		// which PVE's configuration tells of one key only
 		if config, err := c.Config(t.Context(), 140); err != nil || config.Values["balloon"] != "0" || config.Values["hostpci0"] != "" || config.Values["memory"] != "2048" {

@@ -1,6 +1,7 @@
 package pve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/url"
@@ -193,20 +194,21 @@ func (c *Client) committed(ctx context.Context, s storage.Storage) storage.Stora
 	if !slices.Contains(s.Content, "images") || !thick && s.Type != "lvmthin" && s.Type != "zfspool" && s.Type != "dir" && s.Type != "btrfs" {
 		return s
 	}
-	var images, containers []Volume
-	var group errgroup.Group
-	group.Go(func() (err error) { images, err = c.Content(ctx, s.Name, "images"); return err })
+	content := "images"
 	if slices.Contains(s.Content, "rootdir") {
-		group.Go(func() (err error) { containers, err = c.Content(ctx, s.Name, "rootdir"); return err })
+		content = "" // in one request: for each of the two PVE lists all images again
 	}
-	if group.Wait() != nil {
+	volumes, err := c.Content(ctx, s.Name, content)
+	if err != nil {
 		return s
 	}
 	var sum storage.Size
 	s.Volumes = []storage.Volume{}
-	for _, v := range slices.Concat(images, containers) {
-		sum += v.Size
-		s.Volumes = append(s.Volumes, storage.Volume{ID: v.ID, Size: v.Size, VMID: v.VMID})
+	for _, v := range volumes {
+		if v.Content == "images" || v.Content == "rootdir" {
+			sum += v.Size
+			s.Volumes = append(s.Volumes, storage.Volume{ID: v.ID, Size: v.Size, VMID: v.VMID})
+		}
 	}
 	if !thick {
 		s.Committed = &sum
@@ -216,23 +218,28 @@ func (c *Client) committed(ctx context.Context, s storage.Storage) storage.Stora
 
 // A Volume is something that lies on a storage.
 type Volume struct {
-	ID   string
-	Size storage.Size
-	VMID int
+	ID      string
+	Content string // "images", "rootdir", "iso", "import"
+	Size    storage.Size
+	VMID    int
 }
 
-// Content lists the volumes of one content type: "images", "iso", "import".
+// Content lists the volumes of one content type, or of all for "".
 func (c *Client) Content(ctx context.Context, name, content string) ([]Volume, error) {
 	var entries []struct {
-		VolID      string
-		Size, VMID number
+		VolID, Content string
+		Size, VMID     number
 	}
-	if err := c.get(ctx, c.here("/storage/%s/content", url.PathEscape(name)), url.Values{"content": {content}}, &entries); err != nil {
+	query := url.Values{}
+	if content != "" {
+		query.Set("content", content)
+	}
+	if err := c.get(ctx, c.here("/storage/%s/content", url.PathEscape(name)), query, &entries); err != nil {
 		return nil, err
 	}
 	volumes := make([]Volume, len(entries))
 	for i, e := range entries {
-		volumes[i] = Volume{ID: e.VolID, Size: storage.Size(e.Size.value), VMID: int(e.VMID.value)}
+		volumes[i] = Volume{ID: e.VolID, Content: cmp.Or(e.Content, content), Size: storage.Size(e.Size.value), VMID: int(e.VMID.value)}
 	}
 	return volumes, nil
 }

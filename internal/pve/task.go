@@ -37,38 +37,36 @@ func (u UPID) VMID() int {
 	return id
 }
 
-// TaskProgress is what a running task has said.
-type TaskProgress struct {
-	UPID     UPID
-	Elapsed  time.Duration
-	LastLine string // of its log, empty if there is nothing new
-}
-
-// TaskResult is the end of a task that did its work.
+// A TaskResult is the end of a task that did its work.
 type TaskResult struct {
 	Warnings int      // "WARNINGS: n"
 	Log      []string // the lines of the log with the warnings
 }
 
-// The pace of polling: short first, because most tasks are, then slower.
+// The pace of polling. Most tasks are short, and whatever waits for the end of
+// a long one should see it soon: four requests a second, of which PVE answers
+// each from one file (pve-common PVE/ProcFSTools.pm, RESTEnvironment).
 const (
 	firstPoll = 100 * time.Millisecond
-	lastPoll  = time.Second
-	// patience is how many polls in a row may fail for lack of an answer.
+	lastPoll  = 250 * time.Millisecond
+	// tellEvery is how often a caller is told, and a log read for it.
+	tellEvery = time.Second
+	// patience is how many polls in a row, a second apart, may get no answer.
 	patience = 20
 )
 
-// Wait waits until the task has ended or the context is done. A task that did
-// not do its work is a [TaskError]. Answers that get lost on the way are asked
-// for again.
-func (c *Client) Wait(ctx context.Context, task UPID, progress func(TaskProgress)) (TaskResult, error) {
+// Wait waits until the task has ended or the context is done, and calls tick,
+// which may be nil, about once a second with the time since then. It reads no
+// log of a task that ends well. A task that did not do its work is a
+// [TaskError]. Answers that get lost on the way are asked for again.
+func (c *Client) Wait(ctx context.Context, task UPID, tick func(elapsed time.Duration)) (TaskResult, error) {
 	if task == "" {
 		return TaskResult{}, nil
 	}
 	if task.Type() == "" {
-		return TaskResult{}, fmt.Errorf("pve: %q is no task", task)
+		return TaskResult{}, c.explain(&Error{Method: "GET", Path: "/tasks", Message: "the node names a task that cannot be"})
 	}
-	began, lost, lines := time.Now(), 0, 0
+	began, told, lost := time.Now(), time.Time{}, 0
 	for pause := firstPoll; ; pause = min(pause*3/2, lastPoll) {
 		var status struct {
 			Status, ExitStatus string
@@ -77,22 +75,40 @@ func (c *Client) Wait(ctx context.Context, task UPID, progress func(TaskProgress
 		switch {
 		case errors.Is(err, ErrNoAnswer) && ctx.Err() == nil && lost < patience:
 			lost++
+			pause = time.Second
 		case err != nil:
 			return TaskResult{}, err
 		case status.Status == "stopped":
 			return c.ended(ctx, task, status.ExitStatus)
+		case tick != nil && time.Since(told) >= tellEvery:
+			told = time.Now()
+			tick(time.Since(began))
+			fallthrough
 		default:
 			lost = 0
-			if progress != nil {
-				var line string
-				line, lines = c.newLine(ctx, task, lines)
-				progress(TaskProgress{UPID: task, Elapsed: time.Since(began), LastLine: line})
-			}
 		}
 		if err := Sleep(ctx, pause); err != nil {
 			return TaskResult{}, fmt.Errorf("pve: waiting for task %s of %s: %w", task.Type(), task.ID(), err)
 		}
 	}
+}
+
+// Follow is Wait for a caller who wants to see the log: line is called with the
+// last line of it, about once a second, if there is a new one. With nil it is
+// Wait.
+func (c *Client) Follow(ctx context.Context, task UPID, line func(string)) (TaskResult, error) {
+	if line == nil {
+		return c.Wait(ctx, task, nil)
+	}
+	seen := 0
+	return c.Wait(ctx, task, func(time.Duration) {
+		log, err := c.log(ctx, task, seen)
+		if err != nil || len(log) == 0 {
+			return // the task's end will tell
+		}
+		seen += len(log)
+		line(log[len(log)-1])
+	})
 }
 
 // Sleep waits for d, or until the context is done and then returns its cause.
@@ -117,18 +133,12 @@ func (c *Client) ended(ctx context.Context, task UPID, exit string) (TaskResult,
 		log = slices.DeleteFunc(log, func(line string) bool { return !strings.HasPrefix(line, "WARN") && !strings.Contains(line, "warning") })
 		return TaskResult{Warnings: max(warnings, 1), Log: log}, nil
 	}
-	lines, _ := c.log(ctx, task, 0) // the exit says why; the log only more
+	lines, _ := c.Log(ctx, task) // the exit says why, the log only more
 	return TaskResult{}, c.explain(&TaskError{UPID: task, Exit: macos.HideOSK(exit), Log: lines[max(0, len(lines)-10):]})
 }
 
-// newLine returns the last line of the log if there are more than before.
-func (c *Client) newLine(ctx context.Context, task UPID, before int) (line string, lines int) {
-	log, err := c.log(ctx, task, before)
-	if err != nil || len(log) == 0 {
-		return "", before
-	}
-	return log[len(log)-1], before + len(log)
-}
+// Log returns the lines of a task's log, the first 500.
+func (c *Client) Log(ctx context.Context, task UPID) ([]string, error) { return c.log(ctx, task, 0) }
 
 func (c *Client) log(ctx context.Context, task UPID, start int) ([]string, error) {
 	var entries []struct {

@@ -94,61 +94,20 @@ type Config struct {
 	Digest string
 }
 
-// Config returns a VM's configuration.
+// Config returns a VM's configuration. Of what goes at the next start, PVE leaves
+// in a value of 0 (pve-guest-common PVE/AbstractConfig.pm, load_current_config);
+// [Client.WholeConfig] does not.
 func (c *Client) Config(ctx context.Context, vmid int) (Config, error) {
-	return c.config(ctx, vmid, nil)
-}
-
-// ConfigInForce returns a VM's configuration without what waits for the next
-// start. A drive that waits keeps the size that its disk had when it was set.
-func (c *Client) ConfigInForce(ctx context.Context, vmid int) (Config, error) {
-	return c.config(ctx, vmid, url.Values{"current": {"1"}})
-}
-
-func (c *Client) config(ctx context.Context, vmid int, query url.Values) (Config, error) {
 	values := map[string]text{}
-	if err := c.get(ctx, c.vm(vmid, "/config"), query, &values); err != nil {
+	if err := c.get(ctx, c.vm(vmid, "/config"), nil, &values); err != nil {
 		return Config{}, err
 	}
-	config := Config{Values: map[string]string{}}
+	config := Config{Values: map[string]string{}, Digest: string(values["digest"])}
+	delete(values, "digest")
 	for key, value := range values {
-		if key == "digest" {
-			config.Digest = string(value)
-			continue
-		}
 		config.Values[key] = string(value)
 	}
 	return config, nil
-}
-
-// A Pending is what of a configuration waits for the next start.
-type Pending struct {
-	InForce map[string]string // the configuration until then
-	Gone    []string          // keys that it has, and that go then
-}
-
-// Pending returns what of a configuration waits for the next start. Config
-// leaves out what goes then, but not where the value is 0 (pve-guest-common
-// PVE/AbstractConfig.pm, load_current_config).
-func (c *Client) Pending(ctx context.Context, vmid int) (Pending, error) {
-	var entries []struct {
-		Key    string
-		Value  *text
-		Delete number
-	}
-	if err := c.get(ctx, c.vm(vmid, "/pending"), nil, &entries); err != nil {
-		return Pending{}, err
-	}
-	p := Pending{InForce: map[string]string{}}
-	for _, e := range entries {
-		if e.Value != nil && e.Key != "digest" {
-			p.InForce[e.Key] = string(*e.Value)
-		}
-		if e.Delete.value != 0 {
-			p.Gone = append(p.Gone, e.Key)
-		}
-	}
-	return p, nil
 }
 
 // Create begins to make a VM.

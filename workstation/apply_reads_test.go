@@ -1,0 +1,56 @@
+package workstation_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/pvetest"
+)
+
+// Apply reads nothing twice: once before and once after each write, and no log
+// unless somebody wants to see it.
+func TestApplyReadsNothingTwice(t *testing.T) {
+	t.Parallel()
+	for name, progress := range map[string]func(workstation.Event){"silent": nil, "watched": func(workstation.Event) {}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				sim := pvetest.New(pair(), nil)
+				time.Sleep(time.Minute)
+				node := patient(sim, nil)
+				facts, err := node.Observe(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				before := len(sim.Trace())
+				config := map[string]string{"name": "new", "memory": "512", "scsi0": "local-lvm:1"}
+				plan := workstation.Plan{Node: "pve", Steps: []workstation.Step{
+					workstation.CreateVM{VMID: 200, Name: "new", Config: config},
+					workstation.ChangeVM{VMID: 141, Digest: facts.VMs[141].Digest, Set: map[string]string{"cores": "2"}, Have: map[string]string{}},
+				}}
+				if err := node.Apply(t.Context(), plan, &workstation.ApplyOptions{Progress: progress}); err != nil {
+					t.Fatal(err)
+				}
+				reads, logs := map[string]int{}, 0 // since the last write
+				for _, r := range sim.Trace()[before:] {
+					switch {
+					case r.Method != "GET":
+						clear(reads)
+					case strings.HasSuffix(r.Path, "/log"):
+						logs++
+					case !strings.Contains(r.Path, "/tasks/"):
+						if reads[r.Path]++; r.Path != "/nodes/pve/tasks" && reads[r.Path] > 1 || reads[r.Path] > 2 { // of the VM before and of the one after
+							t.Errorf("%s is read again", r.Path)
+						}
+					}
+				}
+				if (logs > 0) != (progress != nil) {
+					t.Errorf("%d logs were read", logs)
+				}
+			})
+		})
+	}
+}
