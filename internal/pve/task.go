@@ -133,13 +133,11 @@ func (c *Client) ended(ctx context.Context, task UPID, exit string) (TaskResult,
 		log = slices.DeleteFunc(log, func(line string) bool { return !strings.HasPrefix(line, "WARN") && !strings.Contains(line, "warning") })
 		return TaskResult{Warnings: max(warnings, 1), Log: log}, nil
 	}
-	lines, _ := c.Log(ctx, task) // the exit says why, the log only more
+	lines, _ := c.log(ctx, task, 0) // the exit says why, the log only more
 	return TaskResult{}, c.explain(&TaskError{UPID: task, Exit: macos.HideOSK(exit), Log: lines[max(0, len(lines)-10):]})
 }
 
-// Log returns the lines of a task's log, the first 500.
-func (c *Client) Log(ctx context.Context, task UPID) ([]string, error) { return c.log(ctx, task, 0) }
-
+// log returns up to 500 lines of a task's log, from a line on.
 func (c *Client) log(ctx context.Context, task UPID, start int) ([]string, error) {
 	var entries []struct {
 		N int
