@@ -23,18 +23,20 @@ const module = "github.com/proxstation/proxstation"
 // node or the lab.
 var arrows = map[string][]string{
 	// The shared vocabulary: Finding, Answer, Secret. It knows no other package
-	// of ours than the one that prints and parses the names of enums.
-	"": {"internal/enum"},
+	// of ours than those for the names of enums and for terminals.
+	"": {"internal/enum", "internal/printable"},
 	// The leaves: names and file access, nothing above them.
-	"internal/enum":     {},
-	"internal/sysfs":    {},
-	"internal/hosttree": {},
+	"internal/enum":      {},
+	"internal/printable": {},
+	// sysfs keeps paths within a captured tree in one system call (golang.org/x/sys).
+	"internal/sysfs":    {"golang.org/x/sys"},
+	"internal/hosttree": {"internal/sysfs"},
 	// The lab boots kernels; its init loads modules and reports as the lab reads.
 	"internal/lab":      {},
 	"internal/lab/init": {"internal/lab", "golang.org/x/sys"},
 
 	// iommu replaces files of a host with all they have: owners, ACLs, locks (golang.org/x/sys).
-	"iommu": {"", "internal/enum", "internal/sysfs", "golang.org/x/sys"},
+	"iommu": {"", "internal/enum", "internal/printable", "internal/sysfs", "golang.org/x/sys"},
 	"gpu":   {"", "iommu", "internal/enum"},
 	// storage knows neither PCI nor PVE, so that it can be used without them.
 	"storage": {"", "internal/enum", "internal/sysfs"},
@@ -55,7 +57,7 @@ var arrows = map[string][]string{
 	"workstation/profile": {"", "gpu", "storage", "workstation", "internal/macos", "internal/qmconf"},
 	// A report on a machine, for whoever wants nothing else: it speaks to no
 	// node, and no other package imports ghw.
-	"workstation/inventory":  {"", "iommu", "gpu", "storage", "github.com/jaypipes/ghw"},
+	"workstation/inventory":  {"", "iommu", "gpu", "storage", "internal/printable", "github.com/jaypipes/ghw"},
 	"workstation/osxproxmox": {"", "gpu", "storage"},
 	"workstation/rustdesk":   {"", "github.com/pelletier/go-toml"}, // RustDesk's files are TOML
 	"workstation/recovery":   {},
@@ -70,7 +72,7 @@ func allowed(pkg string) []string {
 	if strings.HasPrefix(pkg, "examples/") {
 		return []string{"", "iommu", "gpu", "storage", "workstation", "workstation/pvetest",
 			"workstation/rustdesk", "workstation/recovery", "workstation/profile", "workstation/inventory", "examples/internal/connect",
-			"internal/hosttree", "github.com/luthermonson/go-proxmox"}
+			"internal/hosttree", "internal/printable", "github.com/luthermonson/go-proxmox"}
 	}
 	return arrows[pkg]
 }

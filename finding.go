@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation/internal/enum"
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // A Severity says how much a [Finding] matters.
@@ -54,13 +55,14 @@ type Finding struct {
 	Fix string `json:"fix"`
 }
 
-// String returns the finding as a paragraph for people.
+// String returns the finding as a paragraph for people. What does not print on
+// a terminal is quoted.
 func (f Finding) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s (%s)", f.Severity, f.Subject, f.ID)
+	fmt.Fprintf(&b, "%s: %s (%s)", f.Severity, printable.Line(f.Subject), f.ID)
 	for _, part := range []struct{ label, text string }{{"seen", f.Seen}, {"why", f.Why}, {"fix", f.Fix}} {
 		if part.text != "" {
-			fmt.Fprintf(&b, "\n  %-5s %s", part.label+":", part.text)
+			fmt.Fprintf(&b, "\n  %-5s %s", part.label+":", printable.Line(part.text))
 		}
 	}
 	return b.String()

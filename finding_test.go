@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/proxstation/proxstation"
@@ -48,6 +49,16 @@ func TestWorst(t *testing.T) {
 	}
 	if got := proxstation.Worst(nil); got != proxstation.Unspecified {
 		t.Errorf("Worst of an empty list = %s", got)
+	}
+}
+
+// What a disk or a driver is called must not reach the terminal as it is.
+func TestFindingsOnlyPrint(t *testing.T) {
+	t.Parallel()
+	const evil = "sda\x1b[2J\r\nall is well\u202e"
+	text := proxstation.Finding{Severity: proxstation.Info, Subject: evil, Seen: evil, Why: evil, Fix: evil}.String()
+	if strings.ContainsAny(text, "\x1b\r\u202e") || strings.Count(text, "\n") != 3 {
+		t.Errorf("got %q", text)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // BindOptions are the choices of [Facts.Bind].
@@ -76,7 +77,7 @@ func (b Binding) String() string {
 		if driver == "" {
 			driver = "no driver"
 		}
-		fmt.Fprintf(&text, "%s %s %s  %s -> %s\n", sign, r.Address, r.Model, driver, vfioPCI)
+		fmt.Fprintf(&text, "%s %s %s  %s -> %s\n", sign, r.Address, r.Model, printable.Line(driver), vfioPCI)
 	}
 	return text.String()
 }

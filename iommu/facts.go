@@ -53,11 +53,13 @@ type Facts struct {
 	UsesKnown proxstation.Answer `json:"usesKnown"`
 	// Findings say what could not be read.
 	Findings []proxstation.Finding `json:"findings,omitempty"`
+
+	index *index
 }
 
 // Function returns the function at an address.
 func (f Facts) Function(a Address) (Function, bool) {
-	i := slices.IndexFunc(f.Functions, func(fn Function) bool { return fn.Address == a })
+	i := f.position(a)
 	if i < 0 {
 		return Function{}, false
 	}
@@ -71,8 +73,8 @@ func (f Facts) Slot(a Address) []Function {
 		return []Function{fn}
 	}
 	var functions []Function
-	for _, fn := range f.Functions {
-		if fn.Address.SameSlot(a) && fn.VirtualOf == nil {
+	for _, i := range f.slot(a) {
+		if fn := f.Functions[i]; fn.VirtualOf == nil {
 			functions = append(functions, fn)
 		}
 	}

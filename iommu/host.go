@@ -38,6 +38,9 @@ func treeAt(root fs.FS) tree {
 // proc, etc, boot and run below it, and of the machine that the program runs on
 // for nil. What cannot be read stays [proxstation.Unknown] and is a finding with
 // the ID iommu.unread; it never costs the rest. The only error is [ErrNothing].
+//
+// Of a tree that is given it opens no device or pipe, and no file of more than
+// 16 MiB. Links do not lead out of the tree if root is that of [os.Root.FS].
 func Read(root fs.FS) (Facts, error) {
 	r := reader{tree: treeAt(root)}
 	r.functions()
@@ -53,6 +56,7 @@ func Read(root fs.FS) (Facts, error) {
 	if len(r.Functions) == 0 && r.Running == nil && r.GroupsKnown == proxstation.Unknown && r.UnitsKnown == proxstation.Unknown {
 		return Facts{}, fmt.Errorf("%w: neither sys/bus/pci/devices nor proc/cmdline is there", ErrNothing)
 	}
+	r.index = newIndex(r.Functions)
 	r.Loader = readLoader(r.tree)
 	r.Modprobe = r.configuration("modprobe.d/*.conf")
 	r.ModulesLoad = r.configuration("modules", "modules-load.d/*.conf")
@@ -70,6 +74,8 @@ func Read(root fs.FS) (Facts, error) {
 type reader struct {
 	tree
 	Facts
+
+	strays []Function // members of groups that are no known functions
 }
 
 // unread notes that something could not be read. An err of nil or one that

@@ -3,6 +3,8 @@ package iommu
 import (
 	"fmt"
 	"strings"
+
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // A HostPlan is a plan to change files of the host and what to run after it.
@@ -48,7 +50,7 @@ func (p HostPlan) String() string {
 		b.WriteString(c.String())
 	}
 	for _, command := range p.Commands {
-		fmt.Fprintf(&b, "$ %s\n", strings.Join(command, " "))
+		fmt.Fprintf(&b, "$ %s\n", printable.Line(strings.Join(command, " ")))
 	}
 	if p.Reboot != "" {
 		fmt.Fprintf(&b, "restart the host: %s\n", p.Reboot)
@@ -57,7 +59,7 @@ func (p HostPlan) String() string {
 }
 
 // String returns the change as a unified diff with one hunk, which patch(1)
-// understands.
+// understands unless the lines hold what does not print, which is quoted.
 func (c FileChange) String() string {
 	before, after := lines(c.Before), lines(c.After)
 	name := func(prefix string, text *string) string {
@@ -81,7 +83,7 @@ func (c FileChange) String() string {
 	fmt.Fprintf(&b, "@@ -%s +%s @@\n", hunk(from, len(before)-tail), hunk(from, len(after)-tail))
 	write := func(sign string, lines []string) {
 		for _, line := range lines {
-			b.WriteString(sign + line)
+			b.WriteString(printable.Text(sign + line))
 			if !strings.HasSuffix(line, "\n") {
 				b.WriteString("\n\\ No newline at end of file\n")
 			}

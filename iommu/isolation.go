@@ -153,8 +153,8 @@ func (f Facts) others(group GroupID, own []Function) []Function {
 		})
 	}
 	var others []Function
-	for _, fn := range f.Functions {
-		if fn.Group == group && !isOwn(fn) && !fn.IsHarmlessBridge() {
+	for _, i := range f.inGroup(group) {
+		if fn := f.Functions[i]; !isOwn(fn) && !fn.IsHarmlessBridge() {
 			others = append(others, fn)
 		}
 	}

@@ -21,6 +21,7 @@ func (r *reader) groups() {
 		return
 	}
 	r.GroupsKnown = proxstation.Yes
+	r.index = newIndex(r.Functions)
 	for _, name := range names {
 		n, err := strconv.Atoi(name)
 		if err != nil || n < 0 {
@@ -29,6 +30,11 @@ func (r *reader) groups() {
 		r.Groups = append(r.Groups, r.group(n, dir+"/"+name))
 	}
 	slices.SortFunc(r.Groups, func(a, b GroupFacts) int { return a.ID - b.ID })
+	if len(r.strays) > 0 {
+		r.Functions = append(r.Functions, r.strays...)
+		slices.SortStableFunc(r.Functions, func(a, b Function) int { return a.Address.Compare(b.Address) })
+		r.Functions = slices.CompactFunc(r.Functions, func(a, b Function) bool { return a.Address == b.Address })
+	}
 }
 
 func (r *reader) group(n int, dir string) GroupFacts {
@@ -56,13 +62,11 @@ func (r *reader) group(n int, dir string) GroupFacts {
 
 // member sees to it that the function at an address is known to be in group n.
 func (r *reader) member(address Address, n int) {
-	i := slices.IndexFunc(r.Functions, func(fn Function) bool { return fn.Address == address })
-	if i >= 0 {
+	if i := r.position(address); i >= 0 {
 		r.Functions[i].Group = Group(n)
 		return
 	}
-	r.Functions = append(r.Functions, Function{Address: address, Group: Group(n)})
-	slices.SortFunc(r.Functions, func(a, b Function) int { return a.Address.Compare(b.Address) })
+	r.strays = append(r.strays, Function{Address: address, Group: Group(n)})
 }
 
 // units reads /sys/class/iommu.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // ErrRefused means that a change was not planned because of what it would
@@ -18,14 +19,14 @@ type RefusedError struct {
 	Findings []proxstation.Finding // at least one
 }
 
-// Error returns the first finding in a line.
+// Error returns the first finding in a line. What does not print is quoted.
 func (e *RefusedError) Error() string {
 	first := e.Findings[0]
 	more := ""
 	if len(e.Findings) > 1 {
 		more = fmt.Sprintf(" (and %d more)", len(e.Findings)-1)
 	}
-	return fmt.Sprintf("%v: %s: %s: %s%s", ErrRefused, first.Subject, first.Seen, first.Why, more)
+	return fmt.Sprintf("%v: %s%s", ErrRefused, printable.Line(first.Subject+": "+first.Seen+": "+first.Why), more)
 }
 
 // Is reports whether target is [ErrRefused].

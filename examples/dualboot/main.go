@@ -8,11 +8,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
-	"fmt"
-	"os"
-	"os/signal"
+	"io"
 
 	"github.com/proxstation/proxstation/examples/internal/connect"
 	"github.com/proxstation/proxstation/storage"
@@ -20,13 +17,9 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	s := &show{out: os.Stdout}
-	if err := s.run(ctx, os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "dualboot:", err)
-		os.Exit(1)
-	}
+	connect.Main("dualboot", func(ctx context.Context, args []string, out io.Writer) error {
+		return (&show{out: out}).run(ctx, args)
+	})
 }
 
 func (s *show) run(ctx context.Context, args []string) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,13 +13,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation/internal/hosttree"
 	"github.com/proxstation/proxstation/workstation/inventory"
 )
 
 // capture writes into a new directory what an inventory reads of a machine:
 // those files and links, and nothing else. It returns the files that could not
-// be read, which have mode 0 in the capture.
-func capture(machine fs.FS, dir string) (denied []string, err error) {
+// be read, which have mode 0 in the capture. A capture that was cut off, by an
+// error or by the end of ctx, says so to whoever opens it.
+func capture(ctx context.Context, machine fs.FS, dir string) (denied []string, err error) {
 	t := &tape{machine: machine, seen: map[string]*taken{}}
 	if _, err := inventory.Read(t); err != nil {
 		return nil, err
@@ -31,7 +34,13 @@ func capture(machine fs.FS, dir string) (denied []string, err error) {
 		return nil, err
 	}
 	defer root.Close()
+	if err := hosttree.Begin(root); err != nil {
+		return nil, err
+	}
 	for _, name := range slices.Sorted(maps.Keys(t.seen)) {
+		if err := ctx.Err(); err != nil {
+			return denied, err
+		}
 		file := t.seen[name]
 		if file.denied {
 			denied = append(denied, name)
@@ -40,7 +49,7 @@ func capture(machine fs.FS, dir string) (denied []string, err error) {
 			return denied, err
 		}
 	}
-	return denied, nil
+	return denied, hosttree.End(root)
 }
 
 // A tape is a file system that remembers what is read of it.
@@ -68,6 +77,16 @@ func (t *tape) Open(name string) (fs.File, error) {
 	}
 	t.seen[name] = &taken{File: file}
 	return t.seen[name], nil
+}
+
+// Stat implements [fs.StatFS]: to look at a pipe or a device is not to open it.
+func (t *tape) Stat(name string) (fs.FileInfo, error) {
+	info, err := fs.Stat(t.machine, name)
+	if errors.Is(err, fs.ErrPermission) {
+		t.seen[name] = &taken{denied: true}
+	}
+	t.note(name, err)
+	return info, err
 }
 
 // Lstat implements [fs.ReadLinkFS].

@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -38,12 +41,19 @@ func TestACaptureSaysWhatTheHostSays(t *testing.T) {
 				t.Fatal(err)
 			}
 			dir := filepath.Join(t.TempDir(), "captured")
-			denied, err := capture(tree, dir)
+			denied, err := capture(t.Context(), tree, dir)
 			if err != nil || len(denied) > 0 {
 				t.Fatalf("denied %v, %v", denied, err)
 			}
 			if want, have := jsonOf(t, tree), jsonOf(t, os.DirFS(dir)); have != want {
 				t.Errorf("the capture says\n%s\nthe host\n%s", have, want)
+			}
+			opened, err := hosttree.Open(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want, have := jsonOf(t, tree), jsonOf(t, opened); have != want {
+				t.Errorf("opened, the capture says\n%s\nthe host\n%s", have, want)
 			}
 		})
 	}
@@ -57,7 +67,7 @@ func TestACaptureNamesWhatOnlyRootMayRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "captured")
-	denied, err := capture(tree, dir)
+	denied, err := capture(t.Context(), tree, dir)
 	if err != nil || len(denied) != 1 || denied[0] != table {
 		t.Errorf("denied %v, %v; want %s", denied, err, table)
 	}
@@ -85,5 +95,34 @@ func TestCapturingThisMachine(t *testing.T) {
 	}
 	if err := run(t.Context(), []string{"-capture", dir}, &out); err == nil {
 		t.Error("a directory that is there is written into")
+	}
+}
+
+// A capture that was cut off, or copied in part, is not taken for a machine.
+func TestACaptureThatIsNotCompleteSaysSo(t *testing.T) {
+	t.Parallel()
+	tree, err := hosttree.Load("reference")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "captured")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := capture(ctx, tree, dir); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	if _, err := hosttree.Open(dir); !errors.Is(err, hosttree.ErrIncomplete) || !strings.Contains(err.Error(), "cut off") {
+		t.Errorf("cut off: %v", err)
+	}
+	whole := filepath.Join(t.TempDir(), "captured")
+	if _, err := capture(t.Context(), tree, whole); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(whole, "proc/cmdline"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	err = run(t.Context(), []string{"-root", whole}, io.Discard)
+	if !errors.Is(err, hosttree.ErrIncomplete) || !strings.Contains(err.Error(), "copy it again") {
+		t.Errorf("copied in part: %v", err)
 	}
 }

@@ -37,10 +37,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"os/signal"
-	"strings"
 
 	"github.com/proxstation/proxstation/examples/internal/connect"
 	"github.com/proxstation/proxstation/internal/hosttree"
@@ -48,14 +45,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/inventory"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "inventory:", err)
-		os.Exit(1)
-	}
-}
+func main() { connect.Main("inventory", run) }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	set := flag.NewFlagSet("inventory", flag.ContinueOnError)
@@ -71,7 +61,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return errors.New("-embedded, -root and -capture exclude each other")
 	}
 	if *into != "" {
-		denied, err := capture(os.DirFS("/"), *into)
+		denied, err := capture(ctx, os.DirFS("/"), *into)
 		if err == nil {
 			tell(out, *into, denied)
 		}
@@ -93,7 +83,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 func read(ctx context.Context, root string, embedded bool, flags *connect.Flags) (inventory.Inventory, error) {
 	switch {
 	case root != "":
-		tree, err := openTree(root)
+		tree, err := hosttree.Open(root)
 		if err != nil {
 			return inventory.Inventory{}, err
 		}
@@ -121,18 +111,4 @@ func observe(ctx context.Context, node *workstation.Node) (inventory.Inventory, 
 		return inventory.Inventory{}, err
 	}
 	return inventory.Of("node "+facts.Node, facts.IOMMU, facts.Disks, facts.Pools, facts.Unknown...), nil
-}
-
-func openTree(root string) (fs.FS, error) {
-	if strings.HasSuffix(root, ".txt") {
-		description, err := os.ReadFile(root)
-		if err != nil {
-			return nil, err
-		}
-		return hosttree.Parse(description)
-	}
-	if _, err := os.Stat(root); err != nil {
-		return nil, err
-	}
-	return os.DirFS(root), nil
 }

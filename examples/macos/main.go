@@ -14,11 +14,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
-	"os/signal"
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/examples/internal/connect"
@@ -27,13 +26,9 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	s := &show{out: os.Stdout, release: recovery.Sequoia}
-	if err := s.run(ctx, os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "macos:", err)
-		os.Exit(1)
-	}
+	connect.Main("macos", func(ctx context.Context, args []string, out io.Writer) error {
+		return (&show{out: out, release: recovery.Sequoia}).run(ctx, args)
+	})
 }
 
 func (s *show) run(ctx context.Context, args []string) error {

@@ -19,7 +19,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
 	"time"
@@ -29,14 +28,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/profile"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "switchboard:", err)
-		os.Exit(1)
-	}
-}
+func main() { connect.Main("switchboard", run) }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	set := flag.NewFlagSet("switchboard", flag.ContinueOnError)

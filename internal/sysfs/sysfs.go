@@ -101,9 +101,10 @@ func Real(fsys fs.FS, name string) (string, error) {
 	return done, nil
 }
 
-// Sub returns the part of a tree below a directory, whether it is there or not.
+// Sub returns the part of a tree below a directory, whether it is there or not,
+// guarded as [Guard] does.
 func Sub(root fs.FS, dir string) fs.FS {
-	sub, err := fs.Sub(root, dir)
+	sub, err := fs.Sub(Guard(root), dir)
 	if err != nil {
 		panic(err) // the callers' names are valid
 	}

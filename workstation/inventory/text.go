@@ -6,17 +6,18 @@ import (
 	"text/tabwriter"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/storage"
 )
 
 // String returns the report for people.
 func (i Inventory) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Inventory of %s\n\nIOMMU: %s (%s)\n", i.Source, i.IOMMU.State, i.IOMMU.Why)
+	fmt.Fprintf(&b, "Inventory of %s\n\nIOMMU: %s (%s)\n", printable.Line(i.Source), i.IOMMU.State, printable.Line(i.IOMMU.Why))
 	fmt.Fprintf(&b, "       %s, interrupt remapping: %s\n", count(len(i.IOMMU.Groups), "group"), i.IOMMU.InterruptRemapping)
 	b.WriteString("\nGraphics cards\n")
 	for _, g := range i.GPUs {
-		fmt.Fprintf(&b, "  %s  %s:%s  %s (%s)\n", g.Address, g.VendorID, g.DeviceID, g.Name, g.Family)
+		fmt.Fprintf(&b, "  %s  %s:%s  %s (%s)\n", g.Address, g.VendorID, g.DeviceID, printable.Line(g.Name), g.Family)
 		fmt.Fprintf(&b, "      %s, driver %s, group %s, isolated: %s%s\n", count(len(g.Functions), "function"), driver(g), g.Group, g.Isolated, with(g))
 	}
 	if len(i.GPUs) == 0 {
@@ -24,12 +25,12 @@ func (i Inventory) String() string {
 	}
 	table(&b, "Storages", len(i.Pools), "TIER\tSTORAGE\tTYPE\tFREE\tDISKS", func(w *tabwriter.Writer) {
 		for _, p := range i.Pools {
-			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", tierName(p.Tier), p.Name, p.Type, known(p.Available), strings.Join(p.Disks, " "))
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", tierName(p.Tier), printable.Line(p.Name), printable.Line(p.Type), known(p.Available), printable.Line(strings.Join(p.Disks, " ")))
 		}
 	})
 	table(&b, "Disks", len(i.Disks), "TIER\tDISK\tSIZE\tMODEL\tBECAUSE", func(w *tabwriter.Writer) {
 		for _, d := range i.Disks {
-			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", tierName(d.Tier), d.Name, storage.Size(d.Size).Human(), d.Model, d.Why)
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", tierName(d.Tier), printable.Line(d.Name), storage.Size(d.Size).Human(), printable.Line(d.Model), printable.Line(d.Why))
 		}
 	})
 	b.WriteString("\nFindings\n")
@@ -84,7 +85,7 @@ func driver(g GPU) string {
 	case *g.Driver == "":
 		return "none"
 	}
-	return *g.Driver
+	return printable.Line(*g.Driver)
 }
 
 func with(g GPU) string {

@@ -1,0 +1,65 @@
+// Package printable is the one place that quotes text for a terminal. Names,
+// models, logs and files come from others, and a terminal obeys what is hidden
+// in them: escape sequences, carriage returns, marks that reverse the order of
+// letters.
+//
+// A character that does not print is written as JSON escapes it, such as
+// \u001b, so that a JSON text stays the same JSON. A byte that is not UTF-8 is
+// written as \xff.
+package printable
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Line returns s as one line that only shows: everything but letters, marks,
+// numbers, punctuation, symbols and the ASCII space is quoted, line ends too.
+func Line(s string) string { return quote(s, "") }
+
+// Text is [Line] for a text of several lines: line ends and tabs stay.
+func Text(s string) string { return quote(s, "\n\t") }
+
+func quote(s, stays string) string {
+	quoted := func(r rune) bool {
+		return r == utf8.RuneError || !unicode.IsPrint(r) && !strings.ContainsRune(stays, r)
+	}
+	if strings.IndexFunc(s, quoted) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		r, size := utf8.DecodeRuneInString(s)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[0])
+		case !quoted(r) || r == utf8.RuneError:
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+		s = s[size:]
+	}
+	return b.String()
+}
+
+// Writer returns a writer for a terminal: what is written to it reaches w as
+// [Text]. A character must not be split between two writes.
+func Writer(w io.Writer) io.Writer { return writer{w} }
+
+type writer struct{ w io.Writer }
+
+// Write implements [io.Writer].
+func (w writer) Write(p []byte) (int, error) {
+	if _, err := io.WriteString(w.w, Text(string(p))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}

@@ -1,0 +1,77 @@
+package iommu
+
+import "slices"
+
+// An index finds functions of a machine that has thousands of them. [Read]
+// makes it. It counts for the functions that it was made from only: facts that
+// were put together elsewhere, or whose functions were replaced, are searched.
+type index struct {
+	first     *Function
+	n         int
+	positions map[Address]int
+	groups    map[GroupID][]int
+}
+
+func newIndex(functions []Function) *index {
+	if len(functions) == 0 {
+		return nil
+	}
+	x := &index{first: &functions[0], n: len(functions), positions: make(map[Address]int, len(functions)), groups: map[GroupID][]int{}}
+	for i := range functions {
+		x.positions[functions[i].Address] = i
+		x.groups[functions[i].Group] = append(x.groups[functions[i].Group], i)
+	}
+	return x
+}
+
+// of returns the index if it was made from these functions.
+func (x *index) of(functions []Function) *index {
+	if x == nil || len(functions) != x.n || &functions[0] != x.first {
+		return nil
+	}
+	return x
+}
+
+// position returns where the function at an address is, or -1.
+func (f Facts) position(a Address) int {
+	if x := f.index.of(f.Functions); x != nil {
+		if i, ok := x.positions[a]; ok {
+			return i
+		}
+		return -1
+	}
+	return slices.IndexFunc(f.Functions, func(fn Function) bool { return fn.Address == a })
+}
+
+// slot returns where the functions in the slot of an address are, in order.
+func (f Facts) slot(a Address) []int {
+	var positions []int
+	if f.index.of(f.Functions) != nil {
+		for function := range 8 {
+			if i := f.position(a.WithFunction(function)); i >= 0 {
+				positions = append(positions, i)
+			}
+		}
+		return positions
+	}
+	for i := range f.Functions {
+		if f.Functions[i].Address.SameSlot(a) {
+			positions = append(positions, i)
+		}
+	}
+	return positions
+}
+
+// inGroup returns where the functions of a group are, in order.
+func (f Facts) inGroup(group GroupID) []int {
+	if x := f.index.of(f.Functions); x != nil {
+		return x.groups[group]
+	}
+	var positions []int
+	for i := range f.Functions {
+		if f.Functions[i].Group == group {
+			positions = append(positions, i)
+		}
+	}
+	return positions
+}

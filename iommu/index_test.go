@@ -1,0 +1,44 @@
+package iommu
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/proxstation/proxstation/internal/hosttree"
+)
+
+// The index answers as a search does, and no longer once the functions are
+// others.
+func TestTheIndexAnswersAsASearchDoes(t *testing.T) {
+	t.Parallel()
+	for _, name := range hosttree.Names() {
+		tree, err := hosttree.Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		indexed, err := Read(tree)
+		if err != nil {
+			t.Fatal(err)
+		}
+		searched := indexed
+		searched.index = nil
+		if indexed.index.of(indexed.Functions) == nil {
+			t.Errorf("%s: there is no index", name)
+		}
+		for _, fn := range append(indexed.Functions, Function{Address: mustAddress("ffff:1f:00.0")}) {
+			for what, pair := range map[string][2]any{
+				"position": {indexed.position(fn.Address), searched.position(fn.Address)},
+				"slot":     {indexed.Slot(fn.Address), searched.Slot(fn.Address)},
+				"group":    {indexed.inGroup(fn.Group), searched.inGroup(fn.Group)},
+			} {
+				if !reflect.DeepEqual(pair[0], pair[1]) {
+					t.Errorf("%s, %s, %s: %v with the index, %v without", name, fn.Address, what, pair[0], pair[1])
+				}
+			}
+		}
+		indexed.Functions = append(indexed.Functions, Function{Address: mustAddress("ffff:1f:00.0")})
+		if _, ok := indexed.Function(mustAddress("ffff:1f:00.0")); !ok {
+			t.Errorf("%s: a function that came later is not found", name)
+		}
+	}
+}
