@@ -139,7 +139,7 @@ func compile(pattern string) *regexp.Regexp {
 	if known, ok := patterns.Load(pattern); ok {
 		return known.(*regexp.Regexp)
 	}
-	re, err := regexp.Compile(`^` + strings.NewReplacer("(?^:", "(?:", "{,", "{0,").Replace(pattern) + `\n?$`)
+	re, err := regexp.Compile(`^` + strings.NewReplacer("(?^:", "(?:", "(?^i:", "(?i:", "{,", "{0,", "{0,4096}", "*").Replace(pattern) + `\n?$`)
 	if err != nil {
 		re = regexp.MustCompile(``)
 	}

@@ -43,6 +43,12 @@ var named = map[string]verifier{
 	"address":         host,
 	"pve-ipv4-config": network("ipv4", "dhcp", "manual"),
 	"pve-ipv6-config": network("ipv6", "dhcp", "manual", "auto"),
+	// pve-access-control PVE/AccessControl.pm and PVE/Auth/Plugin.pm
+	"pve-userid":  matches(`[^\s:/]+@[A-Za-z][A-Za-z0-9.\-_]+`, "value '%s' does not look like a valid user name"),
+	"pve-realm":   matches(`[A-Za-z][A-Za-z0-9.\-_]+`, "value does not look like a valid realm"),
+	"pve-groupid": matches(`[A-Za-z0-9.\-_]+`, "group name '%s' contains invalid characters"),
+	"pve-roleid":  matches(`[A-Za-z0-9.\-_]+`, "role name '%s' contains invalid characters"),
+	"pve-tokenid": matches(`[^\s:/]+@[A-Za-z][A-Za-z0-9.\-_]+![A-Za-z][A-Za-z0-9.\-_]+`, "value '%s' does not look like a valid token ID"),
 	// pve-storage PVE/Storage/Plugin.pm
 	"pve-volume-id":       matches(volume, "unable to parse volume ID '%s'"),
 	"pve-storage-content": matches(`images|rootdir|vztmpl|iso|backup|snippets|none|import`, "invalid content type '%s'"),

@@ -68,6 +68,7 @@ type Endpoint struct {
 
 type table struct {
 	endpoints []*Endpoint
+	others    []*Endpoint // of which only method and path are known
 	formats   map[string]*Format
 }
 
@@ -100,6 +101,11 @@ func parseTable(text string) (*table, error) {
 		if head == "format" {
 			format := &Format{Name: rest}
 			t.formats[rest], params = format, &format.Keys
+			continue
+		}
+		if head == "other" {
+			method, path, _ := strings.Cut(rest, " ")
+			t.others = append(t.others, &Endpoint{Method: method, Path: path})
 			continue
 		}
 		endpoint, err := parseEndpoint(head, rest)
@@ -185,13 +191,28 @@ func Lookup(method, path string) (endpoint *Endpoint, names map[string]string, o
 	return nil, nil, false
 }
 
+// Exists reports whether PVE has a method on a path, be it in the table or not.
+func Exists(method, path string) bool {
+	t := loaded()
+	return slices.ContainsFunc(slices.Concat(t.endpoints, t.others), func(e *Endpoint) bool {
+		_, match := e.match(path)
+		return match && e.Method == method
+	})
+}
+
 // Endpoints returns all endpoints of the table.
 func Endpoints() []*Endpoint { return slices.Clone(loaded().endpoints) }
+
+// fragments splits a path as PVE does: empty fragments do not count
+// (PVE/RESTHandler.pm, find_handler).
+func fragments(path string) []string {
+	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
+}
 
 // match compares the path with the endpoint's. A volume may hold slashes, so
 // the last name takes what is left.
 func (e *Endpoint) match(path string) (map[string]string, bool) {
-	want, have := strings.Split(e.Path, "/"), strings.Split(path, "/")
+	want, have := fragments(e.Path), fragments(path)
 	if strings.HasSuffix(e.Path, "/{volume}") && len(have) > len(want) {
 		have = append(have[:len(want)-1:len(want)-1], strings.Join(have[len(want)-1:], "/"))
 	}
@@ -200,7 +221,7 @@ func (e *Endpoint) match(path string) (map[string]string, bool) {
 	}
 	names := map[string]string{}
 	for i, part := range want {
-		if name, found := strings.CutPrefix(part, "{"); found && have[i] != "" {
+		if name, found := strings.CutPrefix(part, "{"); found {
 			names[strings.TrimSuffix(name, "}")] = have[i]
 		} else if part != have[i] {
 			return nil, false

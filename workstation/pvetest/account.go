@@ -27,17 +27,16 @@ type accounts struct {
 
 // authenticate returns who a request comes from, or PVE's refusal.
 func (a *accounts) authenticate(r *http.Request, anybody bool) (who identity, err error) {
-	cookie, err := r.Cookie("PVEAuthCookie")
-	header, byToken := strings.CutPrefix(r.Header.Get("Authorization"), "PVEAPIToken=")
+	cookie, token := credentials(r)
 	switch {
 	case anybody:
-		return identity{token: byToken && err != nil}, nil
-	case err != nil && byToken:
-		return a.byToken(header)
-	case err != nil:
+		return identity{token: token != ""}, nil
+	case token != "":
+		return a.byToken(token)
+	case cookie == "":
 		return identity{}, unauthorized("No ticket")
 	}
-	t, known := a.tickets[cookie.Value]
+	t, known := a.tickets[cookie]
 	switch {
 	case !known || !t.expires.After(a.now):
 		return identity{}, a.authFailure("permission denied - invalid PVE ticket")

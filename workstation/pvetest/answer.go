@@ -14,6 +14,7 @@ type answer struct {
 	status int
 	reason string // the words in the status line, where PVE puts its message
 	body   []byte
+	kind   string        // of content; "" is JSON
 	drop   bool          // close the connection instead
 	hang   bool          // never answer
 	delay  time.Duration // real time
@@ -30,16 +31,7 @@ func (n *Node) respond(data any, err error) answer {
 	case errors.Is(err, errGone):
 		return answer{drop: true}
 	case errors.As(err, &no):
-		reason, _, _ := strings.Cut(no.message, "\n")
-		if no.stranger {
-			return answer{status: no.status, reason: reason, delay: n.real(3 * time.Second)}
-		}
-		object := map[string]any{"data": nil, "message": no.message + "\n"}
-		if no.errors != nil {
-			object["errors"] = no.errors
-		}
-		body, _ := json.Marshal(object) // texts only
-		return answer{status: no.status, reason: reason, body: body}
+		return n.refused(no)
 	}
 	body, err := json.Marshal(map[string]any{"data": data})
 	if err != nil {
@@ -47,6 +39,45 @@ func (n *Node) respond(data any, err error) answer {
 	}
 	return answer{status: http.StatusOK, reason: "OK", body: body}
 }
+
+// refused returns the answer to a request that is refused.
+func (n *Node) refused(no *refusal) answer {
+	reason, _, _ := strings.Cut(no.message, "\n")
+	switch {
+	case no.stranger:
+		return answer{status: no.status, reason: reason, delay: n.real(3 * time.Second)}
+	case no.plain:
+		return answer{status: no.status, reason: reason, body: []byte(no.message + "\n"), kind: "text/plain"}
+	}
+	object := map[string]any{"data": nil, "message": no.message + "\n"}
+	if no.status == http.StatusNotImplemented {
+		object["message"] = no.message
+	}
+	if no.errors != nil {
+		object["errors"] = no.errors
+	}
+	body, _ := json.Marshal(object) // texts only
+	return answer{status: no.status, reason: reason, body: body}
+}
+
+// extjs gives an answer the form of /api2/extjs, which PVE's web interface asks
+// for: the status is always 200, and the object says how it went
+// (PVE/APIServer/Formatter/Standard.pm, prepare_response_data).
+func (a answer) extjs() answer {
+	var object map[string]any
+	if a.drop || json.Unmarshal(a.body, &object) != nil {
+		return a
+	}
+	object["success"] = bit(a.status == http.StatusOK)
+	if a.status != http.StatusOK {
+		object["status"], a.status, a.reason = text(a.status), http.StatusOK, "OK"
+	}
+	a.body, _ = json.Marshal(object) // it came from JSON
+	return a
+}
+
+// contentType returns the answer's header of that name.
+func (a answer) contentType() string { return cmp.Or(a.kind, "application/json;charset=UTF-8") }
 
 // wait lets the answer take its time, and reports whether there is one.
 func (a answer) wait(r *http.Request) bool {

@@ -15,6 +15,9 @@ type call struct {
 	values   pveschema.Values
 	uploaded uploaded
 	who      identity
+	// malformed is why the parameters cannot be read. PVE says so only to callers
+	// that it knows.
+	malformed error
 }
 
 // An uploaded file is what is left of one: its length and checksum.

@@ -36,7 +36,8 @@ func FuzzRequest(f *testing.F) {
 		}
 		defer response.Body.Close()
 		body, err := io.ReadAll(response.Body)
-		if err != nil || response.StatusCode != 401 && !strings.HasPrefix(string(body), `{"data":`) && !strings.Contains(string(body), `"data":`) {
+		before := response.StatusCode == 401 || response.StatusCode == 501 || response.StatusCode == 506 // the API
+		if err != nil || !before && !strings.HasPrefix(string(body), `{"data":`) && !strings.Contains(string(body), `"data":`) {
 			t.Errorf("%d %s: %s %v", response.StatusCode, response.Status, body, err)
 		}
 		if strings.ContainsAny(response.Status, "\r\n") {

@@ -26,6 +26,9 @@ type Options struct {
 	// may call the methods of the node: to let somebody else act between two
 	// requests of the client under test.
 	OnRequest func(Request)
+	// TraceLimit is how many requests [Node.Trace] remembers, for nodes that run
+	// for days: the newest. 0 is all.
+	TraceLimit int
 }
 
 // New returns a node that is as the host describes. It panics if the
@@ -36,7 +39,7 @@ func New(host Host, opts *Options) *Node {
 	}
 	b := &base{host: host.clone(), random: rand.New(rand.NewPCG(cmp.Or(opts.Seed, 1), 0)), pids: 1200, vms: map[int]*vm{}}
 	n := &Node{
-		clock: opts.Now, speed: cmp.Or(opts.Speed, 1), onRequest: opts.OnRequest, handlers: handlers(), base: b,
+		clock: opts.Now, speed: cmp.Or(opts.Speed, 1), onRequest: opts.OnRequest, handlers: handlers(), base: b, trace: trace{limit: opts.TraceLimit},
 		accounts: accounts{base: b, tickets: map[string]*ticket{}},
 		hardware: hardware{base: b, mappings: map[string]*Mapping{}, reserved: map[string]reservation{}, lost: map[string]bool{}},
 		store:    store{base: b, storages: map[string]*storage{}},

@@ -23,7 +23,7 @@ type Node struct {
 	server    *httptest.Server
 
 	mu    sync.Mutex
-	trace []Request
+	trace trace
 	*base
 	accounts
 	hardware

@@ -4,51 +4,121 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"io"
-	"maps"
-	"mime"
 	"mime/multipart"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// parameters reads the query, and a body in either of the two forms that PVE
-// takes: a form, or JSON.
+// parameters reads the query, and a body in one of the two forms that PVE takes:
+// a form, or JSON. What the query says counts more. The refusals are those of
+// pve-http-server PVE/APIServer/AnyEvent.pm.
 func parameters(r *http.Request) (values pveschema.Values, file uploaded, err error) {
-	values = pveschema.Values(r.URL.Query())
-	kind, options, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if kind == "multipart/form-data" {
-		file, err = multipartForm(r.Body, options["boundary"], values)
-		return values, file, err
+	query := decodeForm(r.URL.RawQuery)
+	kind, boundary := contentType(r.Header.Get("Content-Type"))
+	writes := r.Method == http.MethodPost || r.Method == http.MethodPut
+	switch {
+	case r.ProtoMajor == 1 && len(r.TransferEncoding) > 0:
+		return query, file, plainly(http.StatusNotImplemented, "chunked transfer encoding not supported")
+	case kind == "multipart/form-data" && boundary != "" && strings.HasSuffix(strings.TrimRight(r.URL.Path, "/"), "/upload"):
+		file, err = multipartForm(r.Body, boundary, query)
+		return query, file, err
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	switch {
 	case err != nil:
-		return values, file, err
+		return query, file, err
+	case len(body) == 0:
+		return query, file, nil
+	case !writes:
+		return query, file, plainly(http.StatusNotImplemented, "Unexpected content for method '"+r.Method+"'")
 	case len(body) > maxBody:
-		return values, file, fmt.Errorf("for data too large")
-	case r.Method != http.MethodPost && r.Method != http.MethodPut:
-		return values, file, nil // PVE looks into no other body
-	case kind == "application/json" && len(body) > 0:
-		var object map[string]any
-		if err := json.Unmarshal(body, &object); err != nil {
-			return values, file, fmt.Errorf("unable to decode JSON parameters: %w", err)
+		return query, file, plainly(http.StatusNotImplemented, "for data too large")
+	case kind == "application/json":
+		values, err = decodeJSON(body)
+	case kind == "" || kind == "application/x-www-form-urlencoded":
+		values = decodeForm(string(body))
+	default:
+		return query, file, plainly(506, "upload 'Content-Type '"+r.Header.Get("Content-Type")+"' not implemented")
+	}
+	for name, value := range query {
+		values[name] = value
+	}
+	return values, file, err
+}
+
+// contentType splits a header Content-Type (parse_content_type).
+func contentType(header string) (kind, boundary string) {
+	fields := strings.FieldsFunc(header, func(r rune) bool { return r == ';' || r == ',' })
+	for i, field := range fields {
+		field = strings.TrimSpace(field)
+		if i == 0 {
+			kind = field
+		} else if name, value, found := strings.Cut(field, "="); found && strings.TrimSpace(name) == "boundary" {
+			boundary = strings.Trim(strings.TrimSpace(value), `"`)
 		}
-		for name, value := range object {
-			if value != nil {
-				values[name] = texts(value)
+	}
+	return kind, boundary
+}
+
+// decodeForm reads a query or a form as PVE does (decode_urlencoded): what
+// stands behind a second "=" is lost, a ";" separates like a "&", and a "%"
+// without two digits stands for itself.
+//
+// PVE takes a name without a value for an absent parameter. Here an empty value
+// after "=" is kept, because clients that send JSON mean it.
+func decodeForm(data string) pveschema.Values {
+	values := pveschema.Values{}
+	for pair := range strings.FieldsFuncSeq(data, func(r rune) bool { return r == '&' || r == ';' }) {
+		parts := strings.Split(pair, "=")
+		name := unescape(strings.ReplaceAll(parts[0], "+", " "))
+		if len(parts) == 1 || name == "_dc" { // which is there to pass a cache
+			continue
+		}
+		value := unescape(strings.ReplaceAll(parts[1], "+", " "))
+		values[name] = append(values[name], strings.ToValidUTF8(value, "\uFFFD"))
+	}
+	return values
+}
+
+// unescape replaces "%2f" by what it stands for, and leaves every other "%"
+// alone.
+func unescape(s string) string {
+	var out strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				out.WriteByte(byte(n))
+				i += 2
+				continue
 			}
 		}
-		return values, file, nil
+		out.WriteByte(s[i])
 	}
-	form, err := url.ParseQuery(string(body))
-	maps.Copy(values, form)
-	return values, file, err
+	return out.String()
+}
+
+func decodeJSON(body []byte) (pveschema.Values, error) {
+	values := pveschema.Values{}
+	var object map[string]any
+	if err := json.Unmarshal(body, &object); err != nil {
+		at := len(body)
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			at = int(syntax.Offset)
+		}
+		return values, plainly(http.StatusInternalServerError, "malformed JSON string, at character offset "+text(at)+" ("+err.Error()+")")
+	}
+	for name, value := range object {
+		if value != nil {
+			values[name] = texts(value)
+		}
+	}
+	return values, nil
 }
 
 // maxBody is the largest body of a request that is no upload (pve-http-server

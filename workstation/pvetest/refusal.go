@@ -15,6 +15,7 @@ type refusal struct {
 	message  string            // PVE shows its first line in the status line
 	errors   map[string]string // by parameter
 	stranger bool              // who is not known gets no body, and that late
+	plain    bool              // the server itself refuses, with the message alone in the body
 }
 
 // Error returns the refusal as the task shows it that meets it: PVE writes
@@ -55,10 +56,20 @@ func wrong(name, format string, args ...any) error {
 	return invalid(map[string]string{name: fmt.Sprintf(format, args...)})
 }
 
-// unimplemented returns the refusal of a method that PVE does not have, or that
-// the embedded node does not serve.
+// unimplemented returns PVE's refusal of a method that PVE does not have.
 func unimplemented(method, path string) error {
 	return refuseWith(http.StatusNotImplemented, "Method '%s %s' not implemented", method, path)
+}
+
+// unserved returns the refusal of a method that PVE has and the embedded node has
+// not, in words that PVE never says.
+func unserved(method, path string) error {
+	return refuseWith(http.StatusNotImplemented, "PVE has '%s %s', the embedded node does not serve it", method, path)
+}
+
+// plainly returns a refusal of the HTTP server, which comes before the API.
+func plainly(status int, message string) error {
+	return &refusal{status: status, message: message, plain: true}
 }
 
 // errGone reports a client that went away while the node made it wait.

@@ -1,7 +1,10 @@
 package pvetest
 
 import (
+	"cmp"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/proxstation/proxstation/internal/pveschema"
@@ -10,31 +13,49 @@ import (
 // answer takes a request through the node as PVE does: who is it, is there
 // such a method, may they, are the parameters right, and only then the work.
 func (n *Node) answer(r *http.Request) answer {
-	path, isAPI := strings.CutPrefix(r.URL.Path, "/api2/json")
+	match := apiPath.FindStringSubmatch(r.URL.Path)
+	isAPI := match != nil
+	format, raw := "", r.URL.Path
+	if isAPI {
+		format, raw = match[1], cmp.Or(match[2], "/")
+	}
 	values, file, err := parameters(r)
-	seen := Request{Method: r.Method, Path: path, Params: public(path, values)}
+	seen := Request{Method: r.Method, Path: clean(raw), Params: public(raw, values)}
 	if n.onRequest != nil {
 		n.onRequest(seen)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.advance()
-	entry := len(n.trace)
-	n.trace = append(n.trace, seen)
+	entry := n.note(seen)
 	var a answer
 	switch {
+	case !slices.Contains([]string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete}, r.Method):
+		a = answer{status: http.StatusNotImplemented, reason: "method '" + r.Method + "' not available"}
 	case !isAPI:
-		a = n.respond(nil, refuseWith(http.StatusNotImplemented, "no such uri"))
-	case err != nil:
-		a = n.respond(nil, refuseWith(http.StatusBadRequest, "%v", err))
+		a = n.respond(nil, plainly(http.StatusNotImplemented, "no such uri"))
+	case format != "json" && format != "extjs":
+		a = n.respond(nil, plainly(http.StatusNotImplemented, "no formatter for uri "+raw+", "+format))
 	default:
-		c := &call{context: r.Context(), path: path, values: values, uploaded: file}
-		a = n.faulty(r, path, func() answer { return n.respond(n.dispatch(r, c)) })
+		c := &call{context: r.Context(), path: raw, values: values, uploaded: file, malformed: err}
+		a = n.faulty(r, seen.Path, func() answer { return n.respond(n.dispatch(r, c)) })
+	}
+	if format == "extjs" {
+		a = a.extjs()
 	}
 	if !a.drop {
-		n.trace[entry].Status = a.status
+		n.answered(entry, a.status)
 	}
 	return a
+}
+
+// apiPath splits the path of a request into the form of the answer and the path
+// of the method (pve-http-server PVE/APIServer/AnyEvent.pm, $split_abs_uri).
+var apiPath = regexp.MustCompile(`^/api2/+([a-z][a-z0-9]+)(/.*)?$`)
+
+// clean returns a path without its empty fragments.
+func clean(path string) string {
+	return "/" + strings.Join(strings.FieldsFunc(path, func(r rune) bool { return r == '/' }), "/")
 }
 
 // dispatch does what PVE does for all methods, in its order (pve-manager
@@ -45,6 +66,12 @@ func (n *Node) dispatch(r *http.Request, c *call) (any, error) {
 	switch {
 	case err != nil:
 		return nil, err
+	case c.malformed != nil:
+		return nil, c.malformed
+	case !found && r.Method == http.MethodGet && clean(c.path) == root.path:
+		return root.list(), nil
+	case !found && pveschema.Exists(r.Method, c.path):
+		return nil, unserved(r.Method, c.path)
 	case !found:
 		return nil, unimplemented(r.Method, c.path)
 	}
@@ -58,7 +85,11 @@ func (n *Node) dispatch(r *http.Request, c *call) (any, error) {
 	if endpoint.NoToken && who.token {
 		return nil, refuseWith(http.StatusForbidden, "Permission check failed (URI '%s' not available with API token, need proper ticket.", c.path)
 	}
-	if err := who.lacks(endpoint.Check, names); err != nil {
+	check, err := c.resolve(endpoint.Check)
+	if err != nil {
+		return nil, err
+	}
+	if err := who.lacks(check, names); err != nil {
 		return nil, err
 	}
 	if node, inPath := names["node"]; inPath && node != n.host.Name && node != "localhost" {
@@ -72,7 +103,7 @@ func (n *Node) dispatch(r *http.Request, c *call) (any, error) {
 	}
 	handle, served := n.handlers[endpoint.Method+" "+endpoint.Path]
 	if !served {
-		return nil, unimplemented(r.Method, c.path)
+		return nil, unserved(r.Method, c.path)
 	}
 	return handle(n, c)
 }

@@ -8,6 +8,7 @@ func handlers() map[string]handler {
 	all := nodeHandlers()
 	maps.Copy(all, vmHandlers())
 	maps.Copy(all, clusterHandlers())
+	maps.Copy(all, indexHandlers())
 	return all
 }
 

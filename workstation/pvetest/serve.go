@@ -1,12 +1,14 @@
 package pvetest
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -63,26 +65,35 @@ func (n *Node) HTTPClient() *http.Client {
 
 // ServeHTTP implements [http.Handler]. It takes the connection over for
 // answers that are no success, because only so the message gets into the
-// status line, where PVE puts it.
+// status line, where PVE puts it. Where there is no connection to take over (a
+// [httptest.ResponseRecorder], HTTP/2), the body alone has the message.
 func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := n.answer(r)
 	if !a.wait(r) {
 		panic(http.ErrAbortHandler) // which closes the connection and logs nothing
 	}
-	if a.status == http.StatusOK {
-		w.Header().Set("Content-Type", "application/json;charset=UTF-8")
-		_, _ = w.Write(a.body) // the client is gone: nobody to tell
-		return
+	if a.status != http.StatusOK {
+		if conn, buffered, err := http.NewResponseController(w).Hijack(); err == nil {
+			a.writeTo(conn, buffered)
+			return
+		}
 	}
-	conn, buffered, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		http.Error(w, a.reason, a.status)
-		return
+	if len(a.body) > 0 {
+		w.Header().Set("Content-Type", a.contentType())
 	}
+	w.WriteHeader(a.status)
+	_, _ = w.Write(a.body) // the client is gone: nobody to tell
+}
+
+// writeTo writes an answer with its reason to a connection, and closes it.
+func (a answer) writeTo(conn net.Conn, w *bufio.ReadWriter) {
 	defer conn.Close()
-	_, _ = fmt.Fprintf(buffered, "HTTP/1.1 %d %s\r\nContent-Type: application/json;charset=UTF-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
-		a.status, a.reason, len(a.body), a.body) // likewise
-	_ = buffered.Flush()
+	kind := ""
+	if len(a.body) > 0 {
+		kind = "Content-Type: " + a.contentType() + "\r\n"
+	}
+	_, _ = fmt.Fprintf(w, "HTTP/1.1 %d %s\r\n%sContent-Length: %d\r\nConnection: close\r\n\r\n%s", a.status, a.reason, kind, len(a.body), a.body) // likewise
+	_ = w.Flush()
 }
 
 // Transport returns a transport that reaches the node without a network. It
@@ -112,7 +123,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{ // the caller closes its body
 		Status: fmt.Sprintf("%d %s", a.status, a.reason), StatusCode: a.status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{"Content-Type": {"application/json;charset=UTF-8"}},
+		Header: http.Header{"Content-Type": {a.contentType()}},
 		Body:   io.NopCloser(bytes.NewReader(a.body)), ContentLength: int64(len(a.body)), Request: r,
 	}, nil
 }

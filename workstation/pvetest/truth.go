@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -121,21 +120,6 @@ func (n *Node) Idle() bool {
 	defer n.mu.Unlock()
 	n.advance()
 	return !slices.ContainsFunc(n.tasks, (*task).running)
-}
-
-// Trace returns the requests so far, in order.
-func (n *Node) Trace() []Request {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return slices.Clone(n.trace)
-}
-
-// Writes returns the requests so far that could change something: all but
-// those with GET, and a login.
-func (n *Node) Writes() []Request {
-	return slices.DeleteFunc(n.Trace(), func(r Request) bool {
-		return r.Method == "GET" || r.Path == "/access/ticket" || strings.HasSuffix(r.Path, "/agent/ping")
-	})
 }
 
 // String returns the task's type, what it is about and how it ended.

@@ -1,0 +1,66 @@
+package pvetest
+
+import (
+	"net/http"
+	"strings"
+)
+
+// An index is an answer of names: what stands below a path.
+type index struct{ path, key, names string }
+
+// indexes are the directories of PVE's API. Which key has the name differs from
+// one to the next, and some list less than there is (the methods "index" of
+// pve-manager PVE/API2 and of the packages below it).
+var indexes = []index{
+	{"/access", "subdir", "acl domains groups openid password roles tfa ticket users"},
+	{"/cluster", "name", "acme backup backup-info bulk-action ceph config firewall ha jobs log mapping metrics nextid notifications options qemu replication resources sdn status tasks"},
+	{"/cluster/backup-info", "subdir", "not-backed-up"},
+	{"/cluster/config", "name", "apiversion join nodes qdevice totem"},
+	{"/cluster/firewall", "name", "aliases groups ipset macros options refs rules"},
+	{"/cluster/ha", "id", "groups resources rules status"},
+	{"/cluster/ha/status", "name", "current manager_status"},
+	{"/cluster/mapping", "name", "dir pci usb"},
+	{"/cluster/sdn", "id", "controllers dns fabrics ipams vnets zones"},
+	{"/nodes/{node}", "name", "aplinfo apt capabilities ceph certificates config disks dns firewall hardware hosts journal lxc migrateall netstat network qemu query-oci-repo-tags query-url-metadata replication report rrd rrddata scan sdn services spiceshell startall status stopall storage subscription suspendall syslog tasks termproxy time version vncshell vzdump wakeonlan"},
+	{"/nodes/{node}/apt", "id", "changelog repositories update versions"},
+	{"/nodes/{node}/capabilities", "name", "qemu"},
+	{"/nodes/{node}/capabilities/qemu", "name", "cpu cpu-flags machines migration"},
+	{"/nodes/{node}/certificates", "name", "acme custom info"},
+	{"/nodes/{node}/disks", "name", "directory initgpt list lvm lvmthin smart wipedisk zfs"},
+	{"/nodes/{node}/firewall", "name", "log options rules"},
+	{"/nodes/{node}/hardware", "type", "pci usb"},
+	{"/nodes/{node}/storage/{storage}", "subdir", "content download-url file-restore identity import-metadata oci-registry-pull prunebackups rrd rrddata status upload"},
+	{"/nodes/{node}/tasks/{upid}", "name", "log status"},
+}
+
+// indexesOfVMs are those below a VM, which must be there.
+var indexesOfVMs = []index{
+	{"", "subdir", "agent cloudinit config firewall migrate monitor move mtunnel pending remote_migrate resize rrd rrddata sendkey snapshot spiceproxy status termproxy unlink vncproxy"},
+	{"/agent", "name", "exec exec-status file-read file-write fsfreeze-freeze fsfreeze-status fsfreeze-thaw fstrim get-fsinfo get-host-name get-memory-block-info get-memory-blocks get-osinfo get-time get-timezone get-users get-vcpus info network-get-interfaces ping set-user-password shutdown suspend-disk suspend-hybrid suspend-ram"},
+	{"/firewall", "name", "aliases ipset options refs rules"},
+	{"/snapshot/{snapname}", "cmd", "config rollback"},
+	{"/status", "subdir", "current reboot reset resume shutdown start stop suspend"},
+}
+
+// root is what stands below /api2/json itself. PVE's description of its API does
+// not have that path.
+var root = index{"/", "subdir", "access cluster nodes pools storage version"}
+
+func (i index) list() []map[string]any {
+	list := []map[string]any{}
+	for name := range strings.FieldsSeq(i.names) {
+		list = append(list, map[string]any{i.key: name})
+	}
+	return list
+}
+
+func indexHandlers() map[string]handler {
+	all := map[string]handler{}
+	for _, i := range indexes {
+		all[http.MethodGet+" "+i.path] = func(*Node, *call) (any, error) { return i.list(), nil }
+	}
+	for _, i := range indexesOfVMs {
+		all[http.MethodGet+" /nodes/{node}/qemu/{vmid}"+i.path] = onVM(func(*Node, *call, *vm) (any, error) { return i.list(), nil })
+	}
+	return all
+}

@@ -1,0 +1,104 @@
+package pvetest
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+
+	"github.com/proxstation/proxstation/internal/pveschema"
+)
+
+// aclPath is what a path of PVE's access control may consist of
+// (pve-access-control PVE/AccessControl.pm, normalize_path).
+var aclPath = regexp.MustCompile(`^[A-Za-z0-9.\-_/]+$`)
+
+// resolve returns what an endpoint asks of its callers, in terms of privileges on
+// paths: the parameters of the call are in the paths, and what holds already or
+// does not apply is left out (pve-access-control PVE/RPCEnvironment.pm,
+// exec_api2_perm_check).
+func (c *call) resolve(check pveschema.Check) (pveschema.Check, error) {
+	if len(check) == 0 {
+		return check, nil
+	}
+	switch kind, _ := check[0].(string); kind {
+	case "and", "or":
+		resolved := pveschema.Check{kind}
+		for _, inner := range check[1:] {
+			list, _ := inner.([]any)
+			each, err := c.resolve(list)
+			switch {
+			case err != nil:
+				return nil, err
+			case len(each) > 0:
+				resolved = append(resolved, []any(each))
+			case kind == "or":
+				return nil, nil //nolint:nilnil // nothing is asked
+			}
+		}
+		return resolved, nil
+	case "perm":
+		return c.resolvePath(check)
+	}
+	return c.resolveUser(check)
+}
+
+// never is a check that only root@pam passes.
+var never = pveschema.Check{"perm", "/", []any{"-"}}
+
+// resolvePath puts the parameters into the path of ["perm", path, ...].
+func (c *call) resolvePath(check pveschema.Check) (pveschema.Check, error) {
+	path, _ := check[1].(string)
+	for name := range c.values {
+		path = strings.ReplaceAll(path, "{"+name+"}", c.get(name))
+	}
+	for i, option := range check {
+		if option == "require_param" && !c.has(check[i+1].(string)) {
+			return never, nil
+		}
+	}
+	if !aclPath.MatchString(path) && !strings.Contains(path, "{") {
+		privileges, _ := check[2].([]any)
+		first, _ := privileges[0].(string)
+		return nil, refuseWith(http.StatusForbidden, "Permission check failed (, %s)", first)
+	}
+	resolved := append(pveschema.Check{}, check...)
+	resolved[1] = path
+	return resolved, nil
+}
+
+// resolveUser resolves the checks about users and their realms. Groups lend no
+// rights here, so that of all groups is asked for.
+func (c *call) resolveUser(check pveschema.Check) (pveschema.Check, error) {
+	user := c.get("userid")
+	_, realm, found := strings.Cut(user, "@")
+	if !found && check[0] != "perm-modify" {
+		return nil, refuse("value '%s' does not look like a valid user name", user)
+	}
+	switch check[0] {
+	case "userid-param":
+		if check[1] != "self" {
+			return pveschema.Check{"perm", "/access/realm/" + realm, []any{check[1]}}, nil
+		}
+		if user == c.who.user {
+			return nil, nil //nolint:nilnil // nothing is asked
+		}
+		return never, nil
+	case "userid-group":
+		return pveschema.Check{"perm", "/access/groups", check[1], "any", 1.0}, nil
+	}
+	return pveschema.Check{"perm", c.get("path"), modifiers(c.get("path")), "any", 1.0}, nil
+}
+
+// modifiers returns the privileges of which each allows to hand out rights on a
+// path (check_perm_modify).
+func modifiers(path string) []any {
+	switch {
+	case strings.HasPrefix(path, "/storage"):
+		return []any{"Permissions.Modify", "Datastore.Allocate"}
+	case strings.HasPrefix(path, "/vms"):
+		return []any{"Permissions.Modify", "VM.Allocate"}
+	case strings.HasPrefix(path, "/pool"):
+		return []any{"Permissions.Modify", "Pool.Allocate"}
+	}
+	return []any{"Permissions.Modify"}
+}
