@@ -15,8 +15,8 @@ const (
 )
 
 // A Card is a graphics card: all functions of a slot of which at least one is
-// a display controller, or one SR-IOV virtual function that is such a controller (PCI class 03, which 3D controllers without a
-// connector have too). Processing accelerators (class 12, the NPU beside an
+// a display controller (PCI class 03, which 3D controllers without a connector
+// have too), or one SR-IOV virtual function that is such a controller. Processing accelerators (class 12, the NPU beside an
 // iGPU) are no cards: no guest draws with them.
 type Card struct {
 	// Functions are all functions of the slot in order: display, audio, USB.
@@ -108,12 +108,29 @@ func (c Card) Integrated() bool {
 }
 
 // foreign returns the functions in the card's slot that are not the card's.
-// Beside the display of AMD's processors are their security processor and USB
-// controllers of the board.
+// Beside the display of AMD's processors are their security processor, USB
+// controllers and sound of the board: of another vendor number than the card.
 func (c Card) foreign() []iommu.Function {
 	return slices.DeleteFunc(slices.Clone(c.Functions), func(f iommu.Function) bool {
+		if c.Integrated() && f.Model.Vendor != c.Model().Vendor {
+			return false
+		}
 		return f.Class.IsDisplay() || f.Class.Sub() == 0x0403 || f.Class.Base() == 0x0c && !c.Integrated()
 	})
+}
+
+// Own returns the addresses of the card's own functions, which go to a guest
+// together: display, sound and USB port of a card, without what only shares
+// its slot.
+func (c Card) Own() []iommu.Address {
+	var own []iommu.Address
+	foreign := c.foreign()
+	for _, f := range c.Functions {
+		if !contains(foreign, f.Address) {
+			own = append(own, f.Address)
+		}
+	}
+	return own
 }
 
 // virtual reports whether the card is an SR-IOV virtual function.

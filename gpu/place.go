@@ -1,6 +1,7 @@
 package gpu
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -8,15 +9,26 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// slot says what else is in the card's slot.
+// slot says what else is in the card's slot. What is in the card's groups goes
+// with it anyway, and was told as iommu.shared-group.
 func (j *judgement) slot() {
+	groups := map[iommu.GroupID]bool{}
+	var own []string
+	for _, a := range j.card.Own() {
+		f, _ := j.facts.Function(a)
+		groups[f.Group] = true
+		own = append(own, a.String())
+	}
 	var others []string
 	for _, f := range j.card.foreign() {
-		others = append(others, fmt.Sprintf("%s (class %04x)", f.Address, f.Class.Sub()))
+		if _, known := f.Group.Int(); !known || !groups[f.Group] {
+			others = append(others, fmt.Sprintf("%s (class %04x)", f.Address, f.Class.Sub()))
+		}
 	}
 	if len(others) > 0 {
-		j.add(proxstation.Finding{ID: "gpu.foreign-functions", Severity: proxstation.Warning, Seen: "in the card's slot: " + strings.Join(others, ", "),
-			Why: "passing the whole device takes these from the host too", Fix: "pass the card's own functions one by one, each by a mapping of its own: " + j.card.Address().String()})
+		j.add(proxstation.Finding{ID: "gpu.foreign-functions", Severity: proxstation.Info, Seen: "in the card's slot, in other groups: " + strings.Join(others, ", "),
+			Why: "they are the host's, and passing the whole slot would take them from it",
+			Fix: "pass the card's own functions one by one (hostpci0: " + strings.Join(own, ", hostpci1: ") + "), never " + j.card.Address().Slot()})
 	}
 }
 
@@ -28,14 +40,8 @@ func (j *judgement) virtual() {
 			Fix: "set sriov_numvfs at each start of the host before the VM starts, and pass " + j.card.Address().String() + " alone, not the slot"})
 		return
 	}
-	var parts []string
-	for _, f := range j.facts.Functions {
-		if f.VirtualOf != nil && contains(j.card.Functions, *f.VirtualOf) {
-			parts = append(parts, f.Address.String())
-		}
-	}
-	if len(parts) > 0 {
-		j.add(proxstation.Finding{ID: "gpu.virtual-functions", Severity: proxstation.Warning, Seen: "virtual functions: " + strings.Join(parts, ", "),
+	if parts := j.parts(); parts != "" {
+		j.add(proxstation.Finding{ID: "gpu.virtual-functions", Severity: proxstation.Warning, Seen: "virtual functions: " + parts,
 			Why: "they are gone as soon as the host's driver lets go of the card: no guest can have one while another has the card",
 			Fix: "pass the virtual functions instead, or write 0 to sriov_numvfs before"})
 	}
@@ -45,6 +51,9 @@ func (j *judgement) virtual() {
 // cards are a switch of their own with the display behind one port and the
 // audio controller (8086:4f90 and others) behind the next.
 func (j *judgement) audio() {
+	if j.card.Model().Vendor == Intel && j.card.Integrated() && j.card.Display().Driver == "vfio-pci" {
+		j.boardAudio()
+	}
 	if j.card.Model().Vendor != Intel || j.card.Integrated() {
 		return
 	}
@@ -56,6 +65,26 @@ func (j *judgement) audio() {
 		}
 		j.add(proxstation.Finding{ID: "gpu.separate-audio", Severity: proxstation.Info, Seen: f.Address.String() + " (" + f.Model.String() + ") is below the card's own switch " + above.String(),
 			Why: "the sound of the card's connectors is a device of its own: the guest has none without it", Fix: "pass " + f.Address.Slot() + " too"})
+	}
+}
+
+// boardAudio says that the board's sound, which also is that of the iGPU's
+// connectors, cannot go to the guest with it.
+func (j *judgement) boardAudio() {
+	for _, f := range j.facts.Functions {
+		var shared *iommu.SharedError
+		audio := f.Class.Sub() == 0x0403 || f.Class.Sub() == 0x0401
+		if !audio || f.Parent != nil || f.Model.Vendor != Intel || !errors.As(j.facts.IsolatedTogether(f.Address), &shared) {
+			continue
+		}
+		var others []string
+		for _, o := range shared.Others {
+			others = append(others, o.Address.String())
+		}
+		j.add(proxstation.Finding{ID: "gpu.board-audio", Severity: proxstation.Info, Subject: f.Address.String(),
+			Seen: fmt.Sprintf("group %s holds %s and %s", f.Group, f.Address, strings.Join(others, ", ")),
+			Why:  "the board's sound, which the iGPU's connectors use too, cannot go to a guest without these: PVE would take them from the host",
+			Fix:  "leave it to the host, and give the guest emulated sound (audio0) or a USB sound card"})
 	}
 }
 

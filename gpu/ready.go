@@ -17,15 +17,17 @@ import (
 // The IDs are those of [iommu.Facts.CheckDevice], and gpu.unsupported,
 // gpu.conditions, gpu.unknown-card, gpu.not-a-card, gpu.host-driver,
 // gpu.foreign-functions, gpu.virtual-functions, gpu.virtual-function,
-// gpu.separate-audio, gpu.external, gpu.boot-vga, gpu.framebuffer, gpu.disable-vga,
-// gpu.reset, gpu.small-bar and gpu.host-only.
+// gpu.physical-taken, gpu.sriov-driver, gpu.gvt-gone, gpu.separate-audio,
+// gpu.board-audio,// gpu.external, gpu.boot-vga, gpu.not-primary, gpu.framebuffer,
+// gpu.disable-vga, gpu.reset, gpu.reset-hang, gpu.power, gpu.small-bar,
+// gpu.large-bar and gpu.host-only.
 func Ready(card Card, guest Guest, facts iommu.Facts) []proxstation.Finding {
 	if len(card.Functions) == 0 {
 		return []proxstation.Finding{{ID: "gpu.not-a-card", Severity: proxstation.Blocker, Subject: "card", Seen: "no PCI functions",
 			Why: "there is nothing to hand over", Fix: "choose one of the host's cards"}}
 	}
 	j := judgement{card: card, facts: facts}
-	j.findings = facts.CheckDevice(card.Address())
+	j.findings = facts.CheckFunctions(card.Own()...)
 	if card.Display().Console() != "" {
 		return j.findings // no card: whether it would be ready is not the question
 	}
@@ -33,10 +35,13 @@ func Ready(card Card, guest Guest, facts iommu.Facts) []proxstation.Finding {
 	j.driver()
 	j.slot()
 	j.virtual()
+	j.sriov()
 	j.audio()
 	j.external()
 	j.console()
+	j.primary()
 	j.reset()
+	j.power()
 	j.bar()
 	j.hostOnly()
 	return j.findings
@@ -74,11 +79,19 @@ func (j *judgement) guest(v Verdict) {
 // driver says who has the card now. When the VM starts, PVE takes all functions
 // of the card's groups from their drivers, binds them to vfio-pci and leaves
 // them there (pci_dev_group_bind_to_vfio in pve-common PVE/SysFSTools.pm).
+// Where no IOMMU is on, or the driver that was faster is told of already, there
+// is nothing to add.
 func (j *judgement) driver() {
+	state, _ := j.facts.State()
+	told := slices.ContainsFunc(j.findings, func(f proxstation.Finding) bool { return f.ID == "iommu.driver-first" })
+	if state == iommu.Off || told {
+		return
+	}
 	var held []string
 	kept, prepared := j.facts.Kept(), true
+	own := j.card.Own()
 	for _, f := range j.card.Functions {
-		if f.Driver != "" && f.Driver != "vfio-pci" {
+		if f.Driver != "" && f.Driver != "vfio-pci" && slices.Contains(own, f.Address) {
 			held = append(held, f.Address.String()+" by "+f.Driver)
 			prepared = prepared && slices.Contains(kept, f.Address)
 		}
@@ -88,7 +101,11 @@ func (j *judgement) driver() {
 	}
 	f := proxstation.Finding{ID: "gpu.host-driver", Severity: proxstation.Warning, Seen: strings.Join(held, ", "),
 		Why: "PVE takes the card from this driver when the VM starts, which can hang the host if something uses it, and does not give it back when the VM stops",
-		Fix: "keep the card from the host: let iommu's host plan bind it to vfio-pci from the next start on"}
+		Fix: "keep the card from the host from its next start on: go run ./examples/host -keep " + j.card.Address().Slot() + " -apply"}
+	if j.busy() {
+		f.Why = "programs use the card's driver (nvidia-persistenced, a desktop, a container): PVE waits for them when it takes the card, so that the start of the VM hangs"
+		f.Fix += "; or stop them first: systemctl disable --now nvidia-persistenced, and take /dev/nvidia* and /dev/dri out of the containers"
+	}
 	if prepared {
 		f.Fix = "restart the host, which keeps the card for guests from then on"
 	}
@@ -103,32 +120,12 @@ func (j *judgement) driver() {
 	j.add(f)
 }
 
-// console says what the host's console has to do with the card. vfio-pci takes
-// the firmware's picture off a VGA function that it binds (vfio_pci_core since
-// Linux 6.0); one that is still there came after it, or the kernel is older.
-func (j *judgement) console() {
-	d := j.card.Display()
-	firmware := slices.IndexFunc(j.facts.Framebuffers, func(fb iommu.Framebuffer) bool {
-		return fb.Firmware && fb.Address.SameSlot(d.Address)
-	})
-	switch {
-	case firmware >= 0 && d.Driver == "vfio-pci":
-		j.add(proxstation.Finding{ID: "gpu.framebuffer", Severity: proxstation.Warning, Seen: j.facts.Framebuffers[firmware].Seen,
-			Why: "the firmware's picture holds the card's memory although vfio-pci has the card: the guest gets no display (BAR 0: can't reserve)",
-			Fix: "make another card the firmware's primary display, or add initcall_blacklist=sysfb_init to the kernel's arguments"})
-	case firmware >= 0:
-		j.add(proxstation.Finding{ID: "gpu.framebuffer", Severity: proxstation.Info, Seen: j.facts.Framebuffers[firmware].Seen,
-			Why: "the host's console is the firmware's picture in the card's memory; vfio-pci removes it when it takes the card (Linux 6.0 and newer)"})
-	case d.BootVGA == proxstation.Yes && !j.card.Integrated():
-		j.add(proxstation.Finding{ID: "gpu.boot-vga", Severity: proxstation.Info, Seen: "boot_vga: 1",
-			Why: "the firmware has used the card: the guest may find its option ROM changed and show no picture",
-			Fix: "make another card the firmware's primary display, or give the guest a copy of the ROM (romfile)"})
-	}
-	module, _ := j.facts.Module("vfio_pci")
-	if j.card.Model().Vendor == Intel && j.card.Integrated() && module.Parameters["disable_vga"] == "Y" {
-		j.add(proxstation.Finding{ID: "gpu.disable-vga", Severity: proxstation.Warning, Seen: "/sys/module/vfio_pci/parameters/disable_vga: Y",
-			Why: "legacy-igd does not work: the guest cannot reach the VGA registers", Fix: "remove disable_vga=1 from /etc/modprobe.d and the kernel's arguments, and restart"})
-	}
+// busy reports whether something uses the driver of an NVIDIA card: the
+// reference count of nvidia beside the modules that build on it
+// (/sys/module/nvidia/refcnt).
+func (j *judgement) busy() bool {
+	nvidia, loaded := j.facts.Module("nvidia")
+	return loaded && j.card.Display().Driver == "nvidia" && nvidia.Users > 0
 }
 
 // bar says whether the guest can reach the card's memory at once. QEMU does not
@@ -167,6 +164,6 @@ func (j *judgement) hostOnly() {
 	}
 	if len(missing) > 0 {
 		j.add(proxstation.Finding{ID: "gpu.host-only", Severity: proxstation.Info, Seen: "not known: " + strings.Join(missing, ", "),
-			Why: "the judgement is of the rest only", Fix: "judge it on the host itself, as root"})
+			Why: "only the rest was judged", Fix: "judge it on the host itself, as root"})
 	}
 }

@@ -29,9 +29,9 @@ func TestReadyOnHosts(t *testing.T) {
 		{"bus only", "reference", "0000:01:00.0", gpu.Windows11, []string{vfio + "reset=bus"}, []string{"gpu.reset"}, proxstation.Warning},
 		{"lost", "reference", "0000:01:00.0", gpu.Windows11, []string{vfio + "reset=flr lost=1"}, []string{"iommu.lost"}, proxstation.Blocker},
 		{"on the host's driver", "reference", "0000:01:00.0", gpu.Windows11,
-			[]string{strings.Replace(vfio, "vfio-pci", "nouveau", 1) + "reset=flr"}, []string{"gpu.host-driver"}, proxstation.Warning},
+			[]string{strings.Replace(vfio, "vfio-pci", "nouveau", 1) + "reset=flr"}, []string{"iommu.driver-first"}, proxstation.Warning},
 		{"the audio on the host's driver", "reference", "0000:01:00.0", gpu.Windows11,
-			[]string{vfio + "reset=flr", "function 0000:01:00.1 class=040300 id=10de:22e9 group=1 driver=snd_hda_intel parent=0000:00:01.0"}, []string{"gpu.host-driver"}, proxstation.Warning},
+			[]string{vfio + "reset=flr", "function 0000:01:00.1 class=040300 id=10de:22e9 group=1 driver=snd_hda_intel parent=0000:00:01.0"}, []string{"iommu.driver-first"}, proxstation.Warning},
 		{"the UHD 630 for macOS", "reference", "0000:00:02.0", gpu.MacOSSequoia, nil, []string{"iommu.only-console", "gpu.host-driver"}, proxstation.Warning},
 		{"and with disable_vga", "reference", "0000:00:02.0", gpu.MacOSSequoia, []string{"module vfio_pci disable_vga=Y"},
 			[]string{"iommu.only-console", "gpu.host-driver", "gpu.disable-vga"}, proxstation.Warning},
@@ -41,7 +41,7 @@ func TestReadyOnHosts(t *testing.T) {
 			[]string{"iommu.only-console", "gpu.host-driver", "gpu.framebuffer", "gpu.reset"}, proxstation.Warning},
 		{"the picture is still there", "single-gpu", "0000:01:00.0", gpu.Windows11,
 			[]string{"function 0000:01:00.0 class=030000 id=10de:2b85 group=10 driver=vfio-pci parent=0000:00:01.1 bootvga=1 reset=bus bars=1:32G:p",
-				"function 0000:01:00.1 class=040300 id=10de:22e8 group=10 driver=vfio-pci parent=0000:00:01.1"}, []string{"gpu.framebuffer"}, proxstation.Warning},
+				"function 0000:01:00.1 class=040300 id=10de:22e8 group=10 driver=vfio-pci parent=0000:00:01.1"}, []string{"gpu.framebuffer"}, proxstation.Blocker},
 		{"a shared group", "shared-group", "0000:04:00.0", gpu.Windows11, nil,
 			[]string{"iommu.shared-group", "iommu.only-console", "gpu.host-driver", "gpu.boot-vga"}, proxstation.Blocker},
 		{"RX 580", "held-by-vfio", "0000:0a:00.0", gpu.MacOSSequoia, nil, []string{"gpu.reset"}, proxstation.Warning},
@@ -49,7 +49,7 @@ func TestReadyOnHosts(t *testing.T) {
 			[]string{"iommu.only-console", "iommu.server-console"}, proxstation.Blocker},
 		{"another BMC's, for whatever", "server-bmc", "0000:03:00.0", gpu.AnyGuest, nil, []string{"iommu.server-console"}, proxstation.Blocker},
 		{"the card beside it is not the only console", "server-bmc", "0000:19:00.0", gpu.Windows11, nil, []string{"gpu.host-driver", "gpu.small-bar"}, proxstation.Warning},
-		{"a hypervisor's display", "nested-vm", "0000:00:02.0", gpu.Linux, nil, []string{"iommu.no-group", "iommu.emulated-display"}, proxstation.Blocker},
+		{"a hypervisor's display", "nested-vm", "0000:00:02.0", gpu.Linux, nil, []string{"iommu.vm-without-iommu", "iommu.emulated-display"}, proxstation.Blocker},
 		{"a card outside, of four functions", "odd-laptop", "0000:06:00.0", gpu.Windows11, nil, []string{"gpu.host-driver", "gpu.external"}, proxstation.Warning},
 		{"its USB-C port is the card too", "odd-laptop", "0000:06:00.3", gpu.Windows11, nil, []string{"gpu.host-driver", "gpu.external"}, proxstation.Warning},
 		{"a card with virtual functions", "odd-laptop", "0000:00:02.0", gpu.Linux, nil, []string{"gpu.host-driver", "gpu.virtual-functions"}, proxstation.Warning},
@@ -62,7 +62,7 @@ func TestReadyOnHosts(t *testing.T) {
 			"function 0000:1d:00.0 class=030000 id=8086:56a0 group=53 driver=vfio-pci parent=0000:1c:01.0 bootvga=0 reset=bus bars=2:16G:p",
 			"function 0000:1e:00.0 class=040300 id=8086:4f90 group=54 driver=snd_hda_intel parent=0000:1c:04.0",
 			"function 0000:00:1f.3 class=040300 id=8086:a1f0 group=11 driver=snd_hda_intel"}, []string{"gpu.separate-audio"}, proxstation.Info},
-		{"no IOMMU", "no-iommu", "0000:01:00.0", gpu.Windows11, nil, []string{"iommu.no-group", "gpu.host-driver"}, proxstation.Blocker},
+		{"no IOMMU", "no-iommu", "0000:01:00.0", gpu.Windows11, nil, []string{"iommu.firmware-off"}, proxstation.Blocker},
 		{"group 0", "group-holes-and-group-0", "0000:01:00.0", gpu.Windows11, nil, []string{"iommu.only-console", "gpu.host-driver", "gpu.boot-vga"}, proxstation.Warning},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -137,7 +137,7 @@ func TestReadyReset(t *testing.T) {
 		{"RX 580", gpu.AMD, 0x67df, "bus", proxstation.Warning, "vendor-reset"},
 		{"Vega 64", gpu.AMD, 0x687f, "pm bus", proxstation.Warning, "vendor-reset"},
 		{"RX 5700, vendor-reset", gpu.AMD, 0x731f, "device_specific bus", 0, ""},
-		{"RX 5700, vendor-reset second", gpu.AMD, 0x731f, "bus device_specific", proxstation.Warning, "write device_specific to"},
+		{"RX 5700, vendor-reset second", gpu.AMD, 0x731f, "bus device_specific", proxstation.Warning, `ATTR{reset_method}="device_specific"`},
 		{"RX 6600", gpu.AMD, 0x73ff, "bus", 0, ""},
 		{"RX 7900 XTX", gpu.AMD, 0x744c, "bus", proxstation.Info, "try"},
 		{"RX 9070", gpu.AMD, 0x7550, "bus", proxstation.Info, "try"},
@@ -161,7 +161,7 @@ func TestReadyReset(t *testing.T) {
 func TestReadyAfterAHostPlan(t *testing.T) {
 	t.Parallel()
 	var planned []string // lines that describe the files of the plan
-	for _, want := range []string{"let iommu's host plan bind it", "restart the host"} {
+	for _, want := range []string{"go run ./examples/host -keep 0000:0a:00 -apply", "restart the host"} {
 		facts := captured(t, "two-identical-cards", planned...)
 		card := gpu.Cards(facts.Functions)[0]
 		var addresses []iommu.Address

@@ -94,7 +94,7 @@ func TestCheckDevice(t *testing.T) {
 		{"reference", "0000:7f:00.0", "iommu.no-device"},
 		{"vmd-domain", "10000:e1:00.0", "iommu.shared-group iommu.in-use"},
 		{"vmd-domain", "0000:00:0e.0", "iommu.shared-group iommu.in-use"},
-		{"no-iommu", "0000:01:00.0", "iommu.no-group"},
+		{"no-iommu", "0000:01:00.0", "iommu.firmware-off"},
 		{"single-gpu", "0000:01:00.0", "iommu.only-console"},
 		{"shared-group", "0000:01:00.1", "iommu.shared-group iommu.in-use"},
 		{"amd-desktop", "0000:0c:00.0", "iommu.only-console"},

@@ -41,10 +41,23 @@ type Facts struct {
 	// Modules are the loaded modules of VFIO and of graphics drivers, with
 	// their parameters (/sys/module).
 	Modules []Module `json:"modules,omitempty"`
-	// Modprobe are /etc/modprobe.d/*.conf in the order of modprobe.d(5).
+	// Modprobe are the files of /etc/modprobe.d, /run/modprobe.d,
+	// /usr/local/lib/modprobe.d and /usr/lib/modprobe.d that kmod reads, in the
+	// order in which it reads them (modprobe.d(5)).
 	Modprobe []HostFile `json:"modprobe,omitempty"`
+	// ModprobeUnread are files of /etc/modprobe.d that kmod passes over because
+	// their names do not end in ".conf". Backup copies are left out.
+	ModprobeUnread []HostFile `json:"modprobeUnread,omitempty"`
 	// ModulesLoad are /etc/modules and /etc/modules-load.d/*.conf.
 	ModulesLoad []HostFile `json:"modulesLoad,omitempty"`
+	// Initramfs are /etc/initramfs-tools/modules, whose modules are loaded
+	// before the root file system is mounted.
+	Initramfs []HostFile `json:"initramfs,omitempty"`
+	// NewerThanInitramfs are the files among those above that were changed after
+	// the running kernel's initramfs was made (/boot/initrd.img-RELEASE).
+	NewerThanInitramfs []string `json:"newerThanInitramfs,omitempty"`
+	// Network is what is known of network interfaces.
+	Network Network `json:"network"`
 	// Framebuffers are the ones on PCI functions.
 	Framebuffers []Framebuffer `json:"framebuffers,omitempty"`
 	// Uses are the functions that the machine itself lives on.
@@ -112,6 +125,9 @@ type GroupFacts struct {
 	// NoIOMMU is set for the groups that VFIO makes where there is no IOMMU:
 	// they isolate nothing (module parameter enable_unsafe_noiommu_mode).
 	NoIOMMU bool `json:"noIOMMU,omitempty"`
+	// Direct is a line of reserved_regions of the type "direct": memory that the
+	// firmware keeps for the group's devices; empty if there is none.
+	Direct string `json:"direct,omitempty"`
 	// Devices are the members, in order.
 	Devices []Address `json:"devices"`
 }
@@ -145,6 +161,9 @@ type Interrupts struct {
 type Module struct {
 	Name       string            `json:"name"`                 // with underscores
 	Parameters map[string]string `json:"parameters,omitempty"` // those that can be read
+	// Users counts the open files and other users of the module, without the
+	// modules that build on it (refcnt less holders); 0 if it is not known.
+	Users int `json:"users,omitempty"`
 	// BuiltIn is set if it is part of the kernel: it has no initstate, which
 	// loaded modules have (Documentation/ABI/testing/sysfs-module). It takes
 	// its parameters from the kernel's arguments, none from /etc/modprobe.d.
@@ -160,7 +179,8 @@ type Framebuffer struct {
 	// Firmware is set if it is the one that the firmware left, which holds
 	// the memory without being the function's driver.
 	Firmware bool   `json:"firmware"`
-	Seen     string `json:"seen"` // the file
+	BAR      *int   `json:"bar,omitempty"` // the base address register that it lies in; nil: not known
+	Seen     string `json:"seen"`          // the file
 }
 
 // A UseKind says what a machine needs a function for.
@@ -172,6 +192,7 @@ const (
 	UseStorage UseKind = "storage" // holds another mounted file system or active volume
 	UseNetwork UseKind = "network" // carries the default route
 	UseConsole UseKind = "console" // is the only display of the machine
+	UseInput   UseKind = "input"   // has the keyboard
 )
 
 // A Use says that the machine itself lives on a function.

@@ -24,19 +24,19 @@ func (f Facts) foreign(k kept) foreign {
 			theirs.ids = append(theirs.ids, strings.ToLower(id))
 		}
 	}
-	for _, c := range f.commands(vfioPCI) {
-		if f.vfioBuiltIn() {
-			break // no options and no commands of modprobe.d are for it
+	for _, d := range f.modconf(true).directives {
+		if f.vfioBuiltIn() || d.file == "" || d.module != "vfio_pci" {
+			continue // no options and no commands of modprobe.d are for what is built in
 		}
-		switch c.name {
+		switch d.verb {
 		case "install":
-			add(c.line, "")
+			add(d.where(), "")
 		case "softdep":
-			theirs.order = append(theirs.order, c.line)
+			theirs.order = append(theirs.order, d.where())
 		case "options":
-			for _, option := range c.words {
+			for _, option := range strings.Fields(d.rest) {
 				if ids, ok := strings.CutPrefix(option, "ids="); ok {
-					add(c.line, ids)
+					add(d.where(), ids)
 				}
 			}
 		}
@@ -64,15 +64,14 @@ func (f Facts) foreign(k kept) foreign {
 // for "install nouveau /bin/false" none.
 func (f Facts) ordered(modules []string) []string {
 	var lines []string
+	c := f.modconf(true)
 	for _, module := range modules {
 		name, rest := module, ""
-		for _, c := range f.commands(module) {
-			switch {
-			case c.name == "softdep" && rest == "":
-				rest = " " + strings.Join(c.words, " ")
-			case c.name == "install":
-				name = loads(c.words, module)
-			}
+		if order := c.of("softdep", module); len(order) > 0 {
+			rest = " " + strings.Join(strings.Fields(order[0].rest), " ")
+		}
+		if install := c.of("install", module); len(install) > 0 {
+			name = loads(strings.Fields(install[len(install)-1].rest), module)
 		}
 		if name == "" {
 			continue

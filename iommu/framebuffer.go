@@ -3,6 +3,7 @@ package iommu
 import (
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/proxstation/proxstation/internal/sysfs"
@@ -17,7 +18,7 @@ var firmwareFramebuffers = []string{"efifb", "vesafb", "simplefb", "BOOTFB", "si
 // /proc/iomem inside a function's, and the devices of /sys/class/graphics.
 func (r *reader) framebuffers() {
 	if lines, err := r.procLines("iomem"); err == nil {
-		r.Framebuffers = iomemFramebuffers(lines)
+		r.Framebuffers = r.iomemFramebuffers(lines)
 	} else {
 		r.unread("/proc/iomem", err)
 	}
@@ -38,30 +39,79 @@ func (r *reader) framebuffers() {
 	}
 }
 
+// A region is a line of /proc/iomem.
+type region struct {
+	start, end uint64 // both zero where only root may know
+	name       string
+}
+
+// parseRegion parses a line, and returns how deep it is indented.
+func parseRegion(line string) (r region, depth int, ok bool) {
+	bounds, name, ok := strings.Cut(line, " : ")
+	depth = (len(bounds) - len(strings.TrimLeft(bounds, " "))) / 2
+	first, last, _ := strings.Cut(strings.TrimSpace(bounds), "-")
+	r.name = name
+	r.start, _ = strconv.ParseUint(first, 16, 64)
+	r.end, _ = strconv.ParseUint(last, 16, 64)
+	return r, depth, ok
+}
+
 // iomemFramebuffers walks the tree of regions, which is written by
 // indentation. Without root the addresses read as zero; the names are there.
-func iomemFramebuffers(lines []string) []Framebuffer {
+// Of regions within each other the innermost is the driver's.
+func (r *reader) iomemFramebuffers(lines []string) []Framebuffer {
 	var found []Framebuffer
-	var above []string
+	var above []region
 	for _, line := range lines {
-		region, name, ok := strings.Cut(line, " : ")
-		depth := (len(region) - len(strings.TrimLeft(region, " "))) / 2
+		here, depth, ok := parseRegion(line)
 		if !ok || depth > len(above) {
 			continue
 		}
-		above = append(above[:depth], name)
-		if !slices.Contains(firmwareFramebuffers, name) {
+		above = append(above[:depth], here)
+		if !slices.Contains(firmwareFramebuffers, here.name) {
 			continue
 		}
 		for _, owner := range slices.Backward(above[:depth]) {
-			if address, err := ParseAddress(owner); err == nil {
-				found = append(found, Framebuffer{Address: address, Name: name, Firmware: true,
-					Seen: "/proc/iomem: " + name + " in the memory of " + owner})
-				break
+			address, err := ParseAddress(owner.name)
+			if err != nil {
+				continue
 			}
+			fb := Framebuffer{Address: address, Name: here.name, Firmware: true, BAR: r.barAt(address, owner),
+				Seen: "/proc/iomem: " + here.name + " in the memory of " + owner.name}
+			if last := len(found) - 1; depth > 0 && last >= 0 && found[last].Address == address && slices.Contains(firmwareFramebuffers, above[depth-1].name) {
+				fb.Seen += ", in " + found[last].Name
+				found[last] = fb
+			} else {
+				found = append(found, fb)
+			}
+			break
 		}
 	}
 	return found
+}
+
+// barAt returns the number of the base address register that a region is, nil
+// if that is not known: by its start, else by its size.
+func (r *reader) barAt(a Address, at region) *int {
+	fn, _ := r.Function(a)
+	if at.end == 0 {
+		return nil
+	}
+	for _, bar := range fn.BARs {
+		if bar.Start == at.start && !bar.IO {
+			return &bar.Index
+		}
+	}
+	var same []int
+	for _, bar := range fn.BARs {
+		if bar.Bytes == at.end-at.start+1 && !bar.IO {
+			same = append(same, bar.Index)
+		}
+	}
+	if len(same) != 1 {
+		return nil
+	}
+	return &same[0]
 }
 
 // pciOf returns the PCI function that a device of sysfs is, or is below.

@@ -175,6 +175,11 @@ type Function struct {
 	// ACS says whether a bridge keeps what is below it apart with Access
 	// Control Services (host only, and only root can read it).
 	ACS proxstation.Answer `json:"acs"`
+	// Power is the function's power state (host only); nil: not known.
+	Power *Power `json:"power,omitempty"`
+	// SRIOV says how many virtual functions it has (host only); nil: it is not
+	// capable of any, or that is not known.
+	SRIOV *SRIOV `json:"sriov,omitempty"`
 	// Lost is Yes if the config space reads ff: the device fell off the bus
 	// and stays lost until the host restarts (host only).
 	Lost proxstation.Answer `json:"lost"`
@@ -188,10 +193,26 @@ type PCIeLink struct {
 	MaxWidth int    `json:"maxWidth"` // lanes, max_link_width
 }
 
+// Power is the power state of a function
+// (Documentation/ABI/testing/sysfs-bus-pci).
+type Power struct {
+	State         string             `json:"state"`             // power_state: "D0", "D3hot", "D3cold", "unknown", "error"
+	Runtime       string             `json:"runtime,omitempty"` // power/runtime_status: "active", "suspended", "error"
+	D3ColdAllowed proxstation.Answer `json:"d3coldAllowed"`     // d3cold_allowed
+}
+
+// SRIOV is what a physical function makes of itself
+// (Documentation/PCI/pci-iov-howto.rst).
+type SRIOV struct {
+	Total int `json:"total"` // sriov_totalvfs: the most it can make
+	Now   int `json:"now"`   // sriov_numvfs: those there are
+}
+
 // A BAR is a base address register: a region of memory or I/O ports that the
 // function answers at.
 type BAR struct {
 	Index        int      `json:"index"`               // 0 to 5
+	Start        uint64   `json:"-"`                   // the first bus address; 0 where it is not known
 	Bytes        uint64   `json:"bytes"`               // size in bytes
 	IO           bool     `json:"io,omitempty"`        // I/O ports, not memory
 	Prefetchable bool     `json:"prefetchable"`        //

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
-	"slices"
 	"strings"
 
 	"github.com/proxstation/proxstation"
@@ -23,19 +21,20 @@ type tree struct {
 	Etc       fs.FS // configuration
 	Boot      fs.FS // kernels
 	Run       fs.FS // state, with udev/data
+	Usr       fs.FS // the system's own files, with lib/modprobe.d
 }
 
 // treeAt returns the machine whose root directory is given, and the one that
 // the program runs on for nil.
 func treeAt(root fs.FS) tree {
 	if root == nil {
-		return tree{Sys: os.DirFS("/sys"), Proc: os.DirFS("/proc"), Etc: os.DirFS("/etc"), Boot: os.DirFS("/boot"), Run: os.DirFS("/run")}
+		return tree{Sys: os.DirFS("/sys"), Proc: os.DirFS("/proc"), Etc: os.DirFS("/etc"), Boot: os.DirFS("/boot"), Run: os.DirFS("/run"), Usr: os.DirFS("/usr")}
 	}
-	return tree{Sys: sysfs.Sub(root, "sys"), Proc: sysfs.Sub(root, "proc"), Etc: sysfs.Sub(root, "etc"), Boot: sysfs.Sub(root, "boot"), Run: sysfs.Sub(root, "run")}
+	return tree{Sys: sysfs.Sub(root, "sys"), Proc: sysfs.Sub(root, "proc"), Etc: sysfs.Sub(root, "etc"), Boot: sysfs.Sub(root, "boot"), Run: sysfs.Sub(root, "run"), Usr: sysfs.Sub(root, "usr")}
 }
 
 // Read reads all facts of the machine whose root directory is given, with sys,
-// proc, etc, boot and run below it, and of the machine that the program runs on
+// proc, etc, boot, run and usr below it, and of the machine that the program runs on
 // for nil. What cannot be read stays [proxstation.Unknown] and is a finding with
 // the ID iommu.unread; it never costs the rest. The only error is [ErrNothing].
 //
@@ -58,8 +57,8 @@ func Read(root fs.FS) (Facts, error) {
 	}
 	r.index = newIndex(r.Functions)
 	r.Loader = readLoader(r.tree)
-	r.Modprobe = r.configuration("modprobe.d/*.conf")
-	r.ModulesLoad = r.configuration("modules", "modules-load.d/*.conf")
+	r.configurations()
+	r.network()
 	for i, fn := range r.Functions {
 		if fn.Parent != nil {
 			if _, ok := r.Function(*fn.Parent); !ok {
@@ -110,27 +109,6 @@ func (r *reader) procLines(name string) ([]string, error) {
 		return nil, err
 	}
 	return strings.Split(strings.TrimRight(string(data), "\n"), "\n"), nil
-}
-
-// configuration reads files below /etc, in the order of their names.
-func (r *reader) configuration(patterns ...string) []HostFile {
-	var files []HostFile
-	for _, pattern := range patterns {
-		names, _ := fs.Glob(r.Etc, pattern)
-		slices.Sort(names)
-		for _, name := range names {
-			if strings.HasPrefix(path.Base(name), ".") {
-				continue // kmod, systemd and grub-mkconfig pass over them
-			}
-			data, err := fs.ReadFile(r.Etc, name)
-			if err != nil {
-				r.unread("/etc/"+name, err)
-				continue
-			}
-			files = append(files, HostFile{Path: "etc/" + name, Text: string(data)})
-		}
-	}
-	return files
 }
 
 // kernel reads the release, the processor's vendor and the command line.

@@ -53,7 +53,8 @@ func (e *SharedError) Is(target error) bool { return target == ErrShared }
 // IsHarmlessBridge reports whether a bridge may stay with the host while a
 // guest has the rest of its group. vfio-pci takes no function whose header is
 // not that of an endpoint (drivers/vfio/pci), and a bridge does no harm to
-// VFIO as long as its driver lets the group go (see [Facts.Viable]). Host, ISA, EISA, PCI, CardBus and semi-transparent bridges are such. Other
+// VFIO as long as its driver lets the group go (see [Facts.Viable]). Host, ISA,
+// EISA, PCI, CardBus and semi-transparent bridges are such bridges. Other
 // bridges (0680) are not: network and NVLink devices have that class.
 func (fn Function) IsHarmlessBridge() bool {
 	if !slices.Contains([]uint16{0x0600, 0x0601, 0x0602, classPCIBridge, 0x0607, 0x0609}, fn.Class.Sub()) {
@@ -103,7 +104,31 @@ func (f Facts) Isolated(a Address) error {
 	if len(own) == 0 {
 		return fmt.Errorf("iommu: %s: %w", a.Slot(), ErrNoDevice)
 	}
-	shared := &SharedError{Address: a.WithFunction(0)}
+	return f.isolated(own)
+}
+
+// IsolatedTogether is [Facts.Isolated] for functions that are passed one by
+// one. When a guest starts, PVE takes every function of their groups from the
+// host, bridges aside (pci_dev_group_bind_to_vfio in pve-common
+// PVE/SysFSTools.pm); functions of other groups stay, also those in the same
+// slot.
+func (f Facts) IsolatedTogether(passed ...Address) error {
+	var own []Function
+	for _, a := range passed {
+		fn, ok := f.Function(a)
+		if !ok {
+			return fmt.Errorf("iommu: %s: %w", a, ErrNoDevice)
+		}
+		own = append(own, fn)
+	}
+	if len(own) == 0 {
+		return fmt.Errorf("iommu: no functions: %w", ErrNoDevice)
+	}
+	return f.isolated(own)
+}
+
+func (f Facts) isolated(own []Function) error {
+	shared := &SharedError{Address: own[0].Address.WithFunction(0)}
 	for _, fn := range own {
 		n, ok := fn.Group.Int()
 		switch {

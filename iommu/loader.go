@@ -68,6 +68,9 @@ type LoaderFacts struct {
 	// Defaults are /etc/default/grub and /etc/default/grub.d/*.cfg in the
 	// order in which grub-mkconfig reads them.
 	Defaults []HostFile `json:"defaults,omitempty"`
+	// Entries are the boot entries of systemd-boot in /boot/loader/entries and
+	// /boot/efi/loader/entries.
+	Entries []HostFile `json:"entries,omitempty"`
 }
 
 // A HostFile is a file's path from the root of the machine, without a slash in
@@ -98,6 +101,7 @@ func readLoader(h tree) LoaderFacts {
 		l.KernelCmdline = &cmdline
 	}
 	l.Menu = readMenu(h.Boot)
+	l.Entries = entries(h.Boot)
 	snippets, _ := fs.Glob(h.Etc, "default/grub.d/*.cfg")
 	slices.Sort(snippets)
 	for _, name := range append([]string{"default/grub"}, snippets...) {

@@ -8,53 +8,52 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// checkModules looks for a module that old guides name: vfio_virqfd became
-// part of vfio in Linux 6.2.
+// atLeast reports whether the running kernel is of a version or newer; false
+// where the version is not known.
+func (f Facts) atLeast(major, minor int) bool {
+	var haveMajor, haveMinor int
+	if n, _ := fmt.Sscanf(f.Kernel, "%d.%d", &haveMajor, &haveMinor); n < 2 {
+		return false
+	}
+	return haveMajor > major || haveMajor == major && haveMinor >= minor
+}
+
+// vfioModules are the modules of VFIO that /etc/modules may name.
+var vfioModules = []string{"vfio", "vfio_pci", "vfio_pci_core", "vfio_iommu_type1", "vfio_virqfd", "vfio_mdev"}
+
+// checkModules looks at the modules that are loaded by name: vfio_virqfd became
+// part of vfio in Linux 6.2; a line of /etc/modules is a name and nothing else
+// (systemd's modules-load.c), while the initramfs takes options after it.
 func (f Facts) checkModules() []proxstation.Finding {
-	var major, minor int
-	if n, _ := fmt.Sscanf(f.Kernel, "%d.%d", &major, &minor); n < 2 || major < 6 || major == 6 && minor < 2 {
-		return nil
-	}
-	for _, file := range f.ModulesLoad {
-		if slices.Contains(modprobeLines(file), "vfio_virqfd") {
-			return []proxstation.Finding{{ID: "iommu.virqfd-gone", Severity: proxstation.Info, Subject: "/" + file.Path, Seen: "/" + file.Path + ": vfio_virqfd",
-				Why: "The module is gone since Linux 6.2; loading it fails at each start, without harm.", Fix: "Remove the line."}}
-		}
-	}
-	return nil
-}
-
-// modprobeLines returns the lines of a file as modprobe.d(5) has them: one that
-// ends in a backslash goes on in the next, and comments are none.
-func modprobeLines(file HostFile) []string {
-	var lines []string
-	for line := range strings.Lines(strings.ReplaceAll(file.Text, "\\\n", "")) {
-		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
-			lines = append(lines, line)
-		}
-	}
-	return lines
-}
-
-// A command is a line of modprobe.d about a module: options, install, softdep.
-type command struct {
-	line  string   // with its file, as it is told of
-	name  string   // "options"
-	words []string // after the module's name
-}
-
-// commands returns what others than us wrote in modprobe.d about a module.
-func (f Facts) commands(module string) []command {
-	var commands []command
-	for _, file := range f.Modprobe {
-		for _, line := range modprobeLines(file) {
-			fields := strings.Fields(line)
-			if file.Path != modprobeFile && len(fields) > 2 && sameName(fields[1], module) {
-				commands = append(commands, command{"/" + file.Path + ": " + line, fields[0], fields[2:]})
+	var found []proxstation.Finding
+	for _, file := range slices.Concat(f.ModulesLoad, f.Initramfs) {
+		for i, line := range strings.Split(file.Text, "\n") {
+			line = strings.TrimSpace(line)
+			words := strings.Fields(line)
+			if len(words) == 0 || strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";") {
+				continue
 			}
+			name := strings.ReplaceAll(words[0], "-", "_")
+			finding := proxstation.Finding{ID: "iommu.modules-load", Severity: proxstation.Warning, Subject: "/" + file.Path,
+				Seen: fmt.Sprintf("/%s line %d: %s", file.Path, i+1, line)}
+			early := strings.Contains(file.Path, "initramfs")
+			near := nearest(strings.TrimRight(name, ",;"), vfioModules, 2)
+			switch known := slices.Contains(vfioModules, name); {
+			case name == "vfio_virqfd" && f.atLeast(6, 2):
+				finding.ID, finding.Severity = "iommu.virqfd-gone", proxstation.Info
+				finding.Why, finding.Fix = "The module is gone since Linux 6.2; loading it fails at each start, without harm.", "Remove the line."
+			case known && len(words) > 1 && !early && !strings.HasPrefix(words[1], "#"):
+				finding.Why = "Nothing is loaded: a line of this file is the name of a module, and options make it a name that no module has."
+				finding.Fix = fmt.Sprintf("Write the line as %q, and %q in /etc/modprobe.d/vfio.conf; then run update-initramfs -u -k all, and restart.", words[0], "options "+strings.Join(words, " "))
+			case !known && near != "":
+				finding.Why, finding.Fix = "Nothing is loaded: no module is called "+words[0]+".", fmt.Sprintf("Write the line as %q.", dashed(near))
+			default:
+				continue
+			}
+			found = append(found, finding)
 		}
 	}
-	return commands
+	return found
 }
 
 // vfioBuiltIn reports whether vfio-pci is part of the kernel.
@@ -63,27 +62,69 @@ func (f Facts) vfioBuiltIn() bool {
 	return m.BuiltIn
 }
 
-// checkOptions looks for options in /etc/modprobe.d of modules that are built
-// into the kernel, which modprobe never loads.
+// checkOptions compares the options in modprobe.d with the modules as they are:
+// modprobe never loads what is built into the kernel, and what was changed
+// after the initramfs was made is not in force.
 func (f Facts) checkOptions() []proxstation.Finding {
 	var findings []proxstation.Finding
-	for _, file := range f.Modprobe {
-		for _, line := range modprobeLines(file) {
-			fields := strings.Fields(line)
-			if len(fields) < 3 || fields[0] != "options" || !slices.ContainsFunc(f.Modules, func(m Module) bool { return m.BuiltIn && sameName(m.Name, fields[1]) }) {
+	c := f.modconf(false)
+	for _, d := range c.directives {
+		m, loaded := f.Module(d.module)
+		if d.verb != "options" || d.file == "" || !loaded {
+			continue
+		}
+		if m.BuiltIn {
+			var args []string
+			for _, option := range strings.Fields(d.rest) {
+				args = append(args, dashed(d.module)+"."+option)
+			}
+			findings = append(findings, proxstation.Finding{ID: "iommu.options-unread", Severity: proxstation.Warning, Subject: "/" + d.file,
+				Seen: fmt.Sprintf("%s; %s is built into the kernel (/sys/module/%s has no initstate)", d.where(), dashed(d.module), d.module),
+				Why:  "The options do nothing: they are read when a module is loaded.",
+				Fix:  sentence(f.Advise(args...))})
+			continue
+		}
+		for _, word := range strings.Fields(d.rest) {
+			option, _, _ := strings.Cut(word, "=")
+			values, lines := c.options(d.module, option)
+			have, known := m.Parameters[option]
+			if len(values) == 0 || lines[len(lines)-1] != d || !known || option == "ids" || sameValue(values[len(values)-1], have) {
 				continue
 			}
-			var args []string
-			for _, option := range fields[2:] {
-				args = append(args, fields[1]+"."+option)
-			}
-			findings = append(findings, proxstation.Finding{ID: "iommu.options-unread", Severity: proxstation.Warning, Subject: "/" + file.Path,
-				Seen: fmt.Sprintf("%s; %s is built into the kernel (/sys/module/%s has no initstate)", strings.TrimSpace(line), fields[1], strings.ReplaceAll(fields[1], "-", "_")),
-				Why:  "The options do nothing: they are read when a module is loaded.",
-				Fix:  "Give them as kernel arguments: " + strings.Join(args, " ") + "."})
+			findings = append(findings, proxstation.Finding{ID: "iommu.options-not-applied", Severity: proxstation.Warning, Subject: "/" + d.file,
+				Seen: fmt.Sprintf("%s; /sys/module/%s/parameters/%s: %s", d.where(), d.module, option, have),
+				Why:  "The option is not in force: the module was loaded before the line was there, or from an initramfs that was made before.",
+				Fix:  "Run update-initramfs -u -k all, and restart."})
 		}
 	}
-	return findings
+	return append(findings, f.checkInitramfs(c)...)
+}
+
+// sameValue compares an option with what sysfs shows of it; truth values have
+// many forms (kstrtobool in lib/kstrtox.c).
+func sameValue(want, have string) bool {
+	truth := map[string]string{"1": "Y", "y": "Y", "Y": "Y", "on": "Y", "0": "N", "n": "N", "N": "N", "off": "N"}
+	if have == "Y" || have == "N" {
+		return truth[want] == have
+	}
+	return want == have
+}
+
+// checkInitramfs finds files that the running kernel's initramfs does not have
+// as they are now.
+func (f Facts) checkInitramfs(c modconf) []proxstation.Finding {
+	var files []string
+	for _, name := range f.NewerThanInitramfs {
+		if slices.ContainsFunc(c.directives, func(d directive) bool { return "/"+d.file == name && ours(d) }) || strings.Contains(name, "initramfs-tools") {
+			files = append(files, name)
+		}
+	}
+	if len(files) == 0 {
+		return nil
+	}
+	return []proxstation.Finding{{ID: "iommu.initramfs-old", Severity: proxstation.Warning, Subject: "/boot/initrd.img-" + f.Kernel,
+		Seen: list(files) + " changed after /boot/initrd.img-" + f.Kernel + " was made",
+		Why:  "Drivers that the initramfs loads follow the old files.", Fix: "Run update-initramfs -u -k all, and restart."}}
 }
 
 // refuseBuiltIn says why a card cannot be kept by address: nothing runs before

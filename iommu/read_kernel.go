@@ -43,6 +43,12 @@ func (r *reader) group(n int, dir string) GroupFacts {
 	if name, _, _ := sysfs.Optional(r.Sys, dir+"/name"); name == "vfio-noiommu" {
 		g.NoIOMMU = true
 	}
+	regions, _, _ := sysfs.Optional(r.Sys, dir+"/reserved_regions")
+	for line := range strings.Lines(regions) {
+		if fields := strings.Fields(line); len(fields) == 3 && fields[2] == "direct" {
+			g.Direct = strings.Join(fields, " ")
+		}
+	}
 	members, err := sysfs.Names(r.Sys, dir+"/devices")
 	if err != nil {
 		r.unread("/sys/"+dir+"/devices", err)
@@ -137,7 +143,7 @@ func (r *reader) interrupts() {
 
 // watched are the modules whose state decides about passthrough.
 var watched = []string{"vfio", "vfio_pci", "vfio_pci_core", "vfio_iommu_type1", "vfio_virqfd", "iommufd",
-	"pci_stub", "nvidia", "nvidia_drm", "nouveau", "nova_core", "amdgpu", "radeon", "i915", "xe", "snd_hda_intel"}
+	"pci_stub", "vendor_reset", "nvidia", "nvidia_drm", "nvidia_uvm", "nouveau", "nova_core", "amdgpu", "radeon", "i915", "xe", "snd_hda_intel"}
 
 // modules reads /sys/module. Built-in modules are there only if they have
 // parameters.
@@ -148,6 +154,10 @@ func (r *reader) modules() {
 		}
 		_, loaded, err := sysfs.Optional(r.Sys, "module/"+name+"/initstate")
 		m := Module{Name: name, BuiltIn: !loaded && err == nil}
+		if count, err := sysfs.Uint(r.Sys, "module/"+name+"/refcnt", 31); err == nil {
+			holders, _ := sysfs.Names(r.Sys, "module/"+name+"/holders")
+			m.Users = max(0, int(count)-len(holders))
+		}
 		parameters, _ := sysfs.Names(r.Sys, "module/"+name+"/parameters")
 		for _, parameter := range parameters {
 			if value, ok, err := sysfs.Optional(r.Sys, "module/"+name+"/parameters/"+parameter); ok && err == nil {

@@ -2,7 +2,6 @@ package iommu
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -44,7 +43,7 @@ func (r *reader) functions() {
 
 func (r *reader) function(address Address) Function {
 	dir := device{sys: r.Sys, dir: pciDevices + "/" + address.String()}
-	fn := Function{Address: address, Parent: dir.parent(), Lost: dir.lost(), MDev: dir.mdev(),
+	fn := Function{Address: address, Parent: dir.parent(), Lost: dir.lost(), MDev: dir.mdev(), Power: dir.power(), SRIOV: dir.sriov(),
 		ResetMethods: dir.resetMethods(), Link: dir.link(), BARs: dir.bars(), BootVGA: proxstation.Unknown}
 	id := func(name string) ID { return ID(r.number(dir, name, 16)) }
 	fn.Class = Class(r.number(dir, "class", 24))
@@ -201,54 +200,6 @@ func (d device) link() *PCIeLink {
 		return nil
 	}
 	return &l
-}
-
-// Flags of a line of the file resource (include/linux/ioport.h).
-const (
-	resourceIO       = 0x00000100
-	resourceMemory   = 0x00000200
-	resourcePrefetch = 0x00002000
-)
-
-// bars reads the first six lines of the file resource: start, end and flags
-// of the base address registers.
-func (d device) bars() []BAR {
-	text, ok, err := sysfs.Optional(d.sys, d.file("resource"))
-	if err != nil || !ok {
-		return nil
-	}
-	bars := []BAR{}
-	for i, line := range strings.Split(text, "\n") {
-		var start, end, flags uint64
-		if i > 5 {
-			break
-		}
-		if _, err := fmt.Sscanf(line, "0x%x 0x%x 0x%x", &start, &end, &flags); err != nil {
-			return nil
-		}
-		if flags&(resourceIO|resourceMemory) == 0 || end <= start {
-			continue
-		}
-		bars = append(bars, BAR{Index: i, Bytes: end - start + 1, IO: flags&resourceIO != 0,
-			Prefetchable: flags&resourcePrefetch != 0, Resizable: d.sizes(i)})
-	}
-	return bars
-}
-
-// sizes reads resourceN_resize: bit n is set if 2^n MiB is possible.
-func (d device) sizes(bar int) []uint64 {
-	text := d.text(fmt.Sprintf("resource%d_resize", bar))
-	mask, err := strconv.ParseUint(text, 16, 64)
-	if err != nil {
-		return nil
-	}
-	var sizes []uint64
-	for bit := range 44 {
-		if mask>>bit&1 == 1 {
-			sizes = append(sizes, 1<<(20+bit))
-		}
-	}
-	return sizes
 }
 
 // acs looks for Access Control Services in the extended configuration space

@@ -88,7 +88,7 @@ func (f Facts) refuse(fn Function, allow []UseKind) []proxstation.Finding {
 		found = append(found, fn.checkConsole()...)
 	}
 	for _, use := range f.usesOf(fn.Address) {
-		if !slices.Contains(allow, use.Kind) {
+		if !slices.Contains(allow, use.Kind) && use.Kind != UseInput { // a keyboard is plugged in elsewhere
 			finding := use.finding()
 			finding.Severity = proxstation.Blocker
 			found = append(found, finding)

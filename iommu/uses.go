@@ -18,6 +18,7 @@ func (r *reader) uses() {
 	r.storageUses()
 	r.networkUses()
 	r.consoleUses()
+	r.inputUses()
 	slices.SortStableFunc(r.Uses, func(a, b Use) int { return a.Address.Compare(b.Address) })
 }
 
@@ -119,4 +120,32 @@ func (r *reader) interfaceUses(name, seen string, depth int) bool {
 		}
 	}
 	return found
+}
+
+// inputUses notes the controllers that keyboards hang off, by the kernel's list
+// of input devices: a keyboard has the handlers kbd and sysrq and shows more
+// keys than a power button (Documentation/input/input.rst).
+func (r *reader) inputUses() {
+	lines, err := r.procLines("bus/input/devices")
+	if err != nil {
+		return // nothing rests on it but a warning
+	}
+	name, place := "", ""
+	for _, line := range lines {
+		switch kind, value, _ := strings.Cut(line, ": "); {
+		case line == "":
+			name, place = "", ""
+		case kind == "N":
+			name = strings.Trim(strings.TrimPrefix(value, "Name="), `"`)
+		case kind == "S":
+			place = strings.TrimPrefix(value, "Sysfs=")
+		case kind == "H" && strings.Contains(value, "kbd") && strings.Contains(value, "leds"):
+			for element := range strings.SplitSeq(place, "/") {
+				address, err := ParseAddress(element)
+				if fn, ok := r.Function(address); err == nil && ok && fn.Class.Base() == 0x0c {
+					r.Uses = append(r.Uses, Use{Address: address, Kind: UseInput, Seen: "/proc/bus/input/devices: keyboard " + name})
+				}
+			}
+		}
+	}
 }

@@ -166,8 +166,20 @@ func Of(source string, facts iommu.Facts, disks []storage.Disk, pools []storage.
 		i.Pools = append(i.Pools, pool)
 	}
 	slices.SortStableFunc(i.Pools, func(a, b Pool) int { return rank(a.Tier) - rank(b.Tier) })
-	i.Findings = slices.Concat(i.Findings, facts.Check(), storage.Check(pools), unread)
+	i.Findings = distinct(slices.Concat(i.Findings, facts.Check(), storage.Check(pools), unread))
 	return i
+}
+
+// distinct returns the findings without repetitions: a cause that several
+// judgements met is one finding.
+func distinct(findings []proxstation.Finding) []proxstation.Finding {
+	kept := []proxstation.Finding{}
+	for _, f := range findings {
+		if !slices.Contains(kept, f) {
+			kept = append(kept, f)
+		}
+	}
+	return kept
 }
 
 // rank orders tiers from the fastest; what is not known comes last.

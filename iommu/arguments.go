@@ -1,0 +1,248 @@
+package iommu
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+)
+
+// knownOptions are the arguments that passthrough is about, with the options
+// that each takes (Documentation/admin-guide/kernel-parameters.txt of Linux
+// 6.18, drivers/iommu; pcie_acs_override is a patch that PVE's kernels have).
+// nil: any value.
+var knownOptions = map[string][]string{
+	"intel_iommu": {"on", "off", "igfx_off", "forcedac", "strict", "nobounce", "sp_off", "sm_on", "sm_off", "tboot_noforce"},
+	"amd_iommu": {"on", "fullflush", "off", "force_isolation", "force_enable", "pgtbl_v1", "pgtbl_v2", "irtcachedis", "nohugepages",
+		"v2_pgsizes_only", "nohaft"},
+	"iommu": {"on", "off", "force", "noforce", "biomerge", "panic", "nopanic", "merge", "nomerge", "forcesac", "allowdac", "nodac", "usedac",
+		"soft", "pt", "nopt", "fullflush", "group_mf"},
+	"intremap":          {"on", "off", "nosid", "no_x2apic_optout", "nopost", "posted_msi"},
+	"pcie_acs_override": {"downstream", "multifunction"}, "iommu.passthrough": nil, "iommu.strict": nil,
+	"initcall_blacklist": nil, "module_blacklist": nil, "modprobe.blacklist": nil, "nomodeset": nil, "pci-stub.ids": nil,
+}
+
+// knownParameters are the parameters of VFIO's modules (drivers/vfio of Linux
+// 6.18; disable_vga is there where CONFIG_VFIO_PCI_VGA is).
+var knownParameters = map[string][]string{
+	"vfio_pci":         {"ids", "nointxmask", "disable_vga", "disable_idle_d3", "enable_sriov", "disable_denylist"},
+	"vfio_iommu_type1": {"allow_unsafe_interrupts", "disable_hugepages", "dma_entry_limit"},
+	"vfio":             {"enable_unsafe_noiommu_mode"},
+}
+
+// relevant reports whether an argument has to do with passthrough.
+func relevant(arg string) bool {
+	name, _, _ := strings.Cut(arg, "=")
+	plain := strings.ReplaceAll(name, "-", "_")
+	for known := range knownOptions {
+		if sameName(known, name) {
+			return true
+		}
+	}
+	return slices.ContainsFunc([]string{"vfio", "i915.", "xe.", "kvm", "pci_stub", "nouveau.", "amdgpu.", "nvidia"}, func(prefix string) bool { return strings.HasPrefix(plain, prefix) }) ||
+		name == "video" && strings.Contains(arg, "fb") || name == "pcie_aspm" || name == "pcie_port_pm"
+}
+
+// misspelt says what is wrong with an argument that is like one of VFIO's, the
+// IOMMU's or a framebuffer's and is not known to the kernel. right is what to
+// write instead.
+func misspelt(arg string) (why, right string) {
+	name, value, hasValue := strings.Cut(arg, "=")
+	with := func(name string) string {
+		if hasValue {
+			return name + "=" + value
+		}
+		return name
+	}
+	if strings.ContainsFunc(name, isSpace) {
+		return "the quotes make one argument of several", strings.TrimSpace(arg)
+	}
+	plain := strings.ToLower(strings.ReplaceAll(name, "-", "_"))
+	if module, parameter, dotted := strings.Cut(plain, "."); dotted && knownParameters[module] != nil {
+		if slices.Contains(knownParameters[module], parameter) && strings.ToLower(name) == name {
+			return "", ""
+		}
+	}
+	for known, options := range knownOptions {
+		if sameName(known, name) {
+			return wrongOption(known, options, value, hasValue)
+		}
+	}
+	var names []string
+	for known := range knownOptions {
+		names = append(names, strings.ReplaceAll(known, "-", "_"))
+	}
+	for module, parameters := range knownParameters {
+		for _, parameter := range parameters {
+			names = append(names, module+"."+parameter)
+		}
+	}
+	slices.Sort(names)
+	limit := 2
+	if len(plain) < 8 {
+		limit = 1
+	}
+	near := nearest(plain, names, limit)
+	switch squashed := strings.NewReplacer("_", "", ".", "").Replace(plain); {
+	case near == "" && plain == "blacklist" || plain == "modprobe.d.blacklist":
+		near = "modprobe.blacklist"
+	case near == "" && strings.HasPrefix(squashed, "vfio") && strings.HasPrefix(value, "ids="):
+		return "no part of the kernel knows it", spelt("vfio_pci.ids") + "=" + strings.TrimPrefix(value, "ids=")
+	case near == "" && (strings.HasPrefix(squashed, "vfio") || strings.HasPrefix(squashed, "vifo")) && !builtinName(plain):
+		near = nearestSquashed(squashed, names)
+	}
+	if near == "" || near == plain && strings.ToLower(name) == name {
+		return "", ""
+	}
+	return "no part of the kernel knows it", with(spelt(near))
+}
+
+// builtinName reports whether a name is a parameter of another module of VFIO,
+// of which nothing is known here.
+func builtinName(name string) bool {
+	module, _, dotted := strings.Cut(name, ".")
+	_, ours := knownParameters[module]
+	return dotted && !ours && (strings.HasPrefix(module, "vfio_") && module != "vfio_pci_ids")
+}
+
+// nearestSquashed compares names without their marks: "vfiopciids".
+func nearestSquashed(squashed string, names []string) string {
+	best, least := "", 6
+	for _, name := range names {
+		d := distance(squashed, strings.NewReplacer("_", "", ".", "").Replace(name))
+		if strings.HasPrefix(name, "vfio") && d < least {
+			best, least = name, d
+		}
+	}
+	return best
+}
+
+// spelt returns a name as people write it: vfio-pci.ids.
+func spelt(name string) string { return strings.Replace(name, "vfio_pci.", "vfio-pci.", 1) }
+
+// wrongOption says which option of an argument the kernel does not know.
+func wrongOption(name string, options []string, value string, hasValue bool) (why, right string) {
+	if options == nil {
+		return "", ""
+	}
+	if !hasValue || value == "" {
+		return "it has no value", name + "=" + options[0]
+	}
+	for option := range strings.SplitSeq(value, ",") {
+		known := slices.Contains(options, option) || strings.HasPrefix(option, "id:") || name == "intel_iommu" && strings.HasPrefix(option, "on_")
+		if known {
+			continue
+		}
+		why = fmt.Sprintf("%s has no option %q", name, option)
+		if near := nearest(strings.ToLower(option), options, 2); near != "" {
+			return why, name + "=" + strings.Replace(value, option, near, 1)
+		}
+		if at := strings.IndexAny(value, ",;"); at > 0 && strings.Contains(value[at:], "=") {
+			return why, name + "=" + value[:at] + " " + strings.TrimSpace(value[at+1:])
+		}
+		return why, name + "=" + options[0]
+	}
+	return "", ""
+}
+
+// A misspelling is an argument that does nothing.
+type misspelling struct {
+	seen, why, fix string
+	right          string // what to write instead
+}
+
+// misspelt finds arguments, in force or configured, that the kernel does not
+// know although they look like what passthrough takes.
+func (f Facts) misspelt() []misspelling {
+	var args []string
+	if f.Running != nil {
+		args = f.Running.Args()
+	}
+	at := map[string]string{}
+	for _, line := range f.written() {
+		for _, arg := range line.args {
+			if line.counts {
+				args = append(args, arg)
+			}
+			if line.counts || at[arg] == "" {
+				at[arg] = line.where
+			}
+		}
+	}
+	var found []misspelling
+	for i, arg := range args {
+		why, right := misspelt(arg)
+		if why == "" || slices.Contains(args[:i], arg) {
+			continue
+		}
+		seen := "/proc/cmdline: " + arg
+		if at[arg] != "" {
+			seen = at[arg] + ": " + arg
+		}
+		place := f.Place()
+		fix := fmt.Sprintf("Write %s for %s in %s", right, arg, place.Edit)
+		if place.Command != "" {
+			fix += ", run " + place.Command
+		}
+		found = append(found, misspelling{seen: seen, why: why, fix: fix + ", and restart.", right: right})
+	}
+	return found
+}
+
+// checkArguments reports arguments that the kernel does not know.
+func (f Facts) checkArguments() []proxstation.Finding {
+	told := f.checkState() // names the one that would turn the IOMMU on
+	var found []proxstation.Finding
+	for _, wrong := range f.misspelt() {
+		if len(told) > 0 && strings.Contains(told[0].Seen, wrong.seen) {
+			continue
+		}
+		found = append(found, proxstation.Finding{ID: "iommu.unknown-argument", Severity: proxstation.Warning, Subject: "kernel arguments",
+			Seen: wrong.seen, Why: "The argument does nothing: " + wrong.why + ".", Fix: wrong.fix})
+	}
+	return found
+}
+
+// elsewhere returns the arguments for passthrough that stand where they do not
+// count, with their lines, and are not in force.
+func (f Facts) elsewhere() []writing {
+	configured, err := f.Configured()
+	var found []writing
+	for _, line := range f.written() {
+		lost := slices.DeleteFunc(slices.Clone(line.args), func(arg string) bool {
+			why, _ := misspelt(arg)
+			return !relevant(arg) || why != "" || f.Running != nil && f.Running.Has(arg) || err == nil && configured.Has(arg)
+		})
+		if line.counts && err == nil && len(lost) > 0 {
+			line.counts, line.why = false, "a later line or file sets the variable anew"
+		}
+		if loader, _ := f.BootLoader(); len(lost) > 0 && !line.counts && loader != LoaderUnknown {
+			line.args = lost
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+// checkElsewhere says which arguments do not count because of where they stand.
+func (f Facts) checkElsewhere() []proxstation.Finding {
+	told := f.checkState() // names those that would turn the IOMMU on
+	var found []proxstation.Finding
+	for _, line := range f.elsewhere() {
+		if len(told) > 0 && strings.Contains(told[0].Seen, line.where) {
+			continue
+		}
+		found = append(found, proxstation.Finding{ID: "iommu.other-loader", Severity: proxstation.Warning, Subject: "kernel arguments",
+			Seen: line.where + ": " + strings.Join(line.args, " "), Why: "They do nothing: " + line.why + ".", Fix: sentence(f.Advise(line.args...))})
+	}
+	return found
+}
+
+// sentence makes a sentence of an instruction.
+func sentence(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strings.ToUpper(s[:1]) + s[1:] + "."
+}

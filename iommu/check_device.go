@@ -1,0 +1,139 @@
+package iommu
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+)
+
+// CheckDevice judges whether the device that a is a function of can leave the
+// host: is it isolated, does it answer, does the machine live on it, did the
+// driver take it that shall have it. The IDs are iommu.no-device,
+// iommu.shared-group, iommu.no-group, iommu.igfx-off, iommu.group-unknown,
+// iommu.reserved-memory, iommu.lost, iommu.in-use, iommu.only-console,
+// iommu.server-console, iommu.emulated-display, iommu.driver-first and
+// iommu.driver-override; where there is no IOMMU, what [Facts.Check] says of it.
+func (f Facts) CheckDevice(a Address) []proxstation.Finding {
+	var passed []Address
+	for _, fn := range f.Slot(a) {
+		passed = append(passed, fn.Address)
+	}
+	if len(passed) == 0 {
+		passed = []Address{a}
+	}
+	return f.CheckFunctions(passed...)
+}
+
+// CheckFunctions is [Facts.CheckDevice] for functions that are passed one by
+// one, such as the display and the audio function of an integrated card whose
+// slot holds other devices of the board too.
+func (f Facts) CheckFunctions(passed ...Address) []proxstation.Finding {
+	findings := f.checkIsolation(passed)
+	for _, a := range passed {
+		fn, ok := f.Function(a)
+		if !ok {
+			continue
+		}
+		if fn.Lost == proxstation.Yes {
+			findings = append(findings, proxstation.Finding{ID: "iommu.lost", Severity: proxstation.Blocker, Subject: a.String(),
+				Seen: "/sys/bus/pci/devices/" + a.String() + "/config: ffffffff",
+				Why:  "The device no longer answers on the bus: the next start of a guest with it fails or hangs the host.",
+				Fix:  "Switch the host off and on again; a warm restart may not be enough."})
+		}
+		findings = append(findings, fn.checkConsole()...)
+		findings = append(findings, fn.checkOverride()...)
+		for _, use := range f.usesOf(a) {
+			findings = append(findings, use.finding())
+		}
+	}
+	findings = append(findings, f.checkReserved(passed)...)
+	return append(findings, f.checkDriverFirst(passed)...)
+}
+
+// checkIsolation judges the groups of functions that are passed together.
+func (f Facts) checkIsolation(passed []Address) []proxstation.Finding {
+	err := f.IsolatedTogether(passed...)
+	if err == nil {
+		return nil
+	}
+	finding := proxstation.Finding{Severity: proxstation.Blocker, Subject: passed[0].Slot(), Seen: strings.TrimPrefix(err.Error(), "iommu: ")}
+	shared, isShared := errors.AsType[*SharedError](err)
+	switch {
+	case isShared:
+		return []proxstation.Finding{f.sharedGroup(passed, shared)}
+	case errors.Is(err, ErrNoGroup):
+		if machine := f.checkState(); len(machine) > 0 {
+			return machine // one cause, one finding
+		}
+		finding.ID, finding.Why = "iommu.no-group", "No IOMMU stands between the device and the host's memory."
+		finding.Fix = "Choose another device: the IOMMU does not cover this one."
+		if fn, _ := f.Function(passed[0]); f.Running != nil && fn.Parent == nil && fn.Class.IsDisplay() && slices.Contains(f.Running.Options("intel_iommu"), "igfx_off") {
+			finding.ID = "iommu.igfx-off"
+			finding.Seen += "; /proc/cmdline: intel_iommu with igfx_off"
+			finding.Why = "The argument turns the IOMMU off for the integrated graphics alone: no guest can have them."
+			finding.Fix = "Take igfx_off out of intel_iommu= in " + f.Place().Edit + strings.TrimSuffix(", run "+f.Place().Command, ", run ") + ", and restart."
+		}
+	case errors.Is(err, ErrNoDevice):
+		finding.ID, finding.Why, finding.Fix = "iommu.no-device", "There is nothing to hand out.", "Choose one of the devices that the host has; addresses move when cards do."
+	default:
+		finding.ID, finding.Severity = "iommu.group-unknown", proxstation.Warning
+		finding.Why, finding.Fix = "Whether other devices would go with it is not known.", "Look on the host: ls -l /sys/bus/pci/devices/*/iommu_group."
+	}
+	return []proxstation.Finding{finding}
+}
+
+// checkOverride says that a function is reserved for another driver than
+// vfio-pci, which PVE does not change.
+func (fn Function) checkOverride() []proxstation.Finding {
+	if fn.Override == "" || fn.Override == vfioPCI {
+		return nil
+	}
+	file := "/sys/bus/pci/devices/" + fn.Address.String() + "/driver_override"
+	return []proxstation.Finding{{ID: "iommu.driver-override", Severity: proxstation.Blocker, Subject: fn.Address.String(), Seen: file + ": " + fn.Override,
+		Why: "The kernel binds the function to that driver alone: a start ends with \"Cannot bind " + fn.Address.String() + " to vfio\".",
+		Fix: "Run echo > " + file + ", and take away what writes it at each start of the host."}}
+}
+
+// checkReserved finds memory that the firmware keeps for a device: the kernel
+// refuses to give such a device to a guest (reserved_regions in
+// Documentation/ABI/testing/sysfs-kernel-iommu_groups; VT-d's RMRR).
+func (f Facts) checkReserved(passed []Address) []proxstation.Finding {
+	var found []proxstation.Finding
+	told := map[int]bool{}
+	for _, a := range passed {
+		fn, _ := f.Function(a)
+		for _, g := range f.Groups {
+			if n, ok := fn.Group.Int(); !ok || n != g.ID || g.Direct == "" || told[n] {
+				continue
+			}
+			told[g.ID] = true
+			found = append(found, proxstation.Finding{ID: "iommu.reserved-memory", Severity: proxstation.Blocker, Subject: a.Slot(),
+				Seen: fmt.Sprintf("/sys/kernel/iommu_groups/%d/reserved_regions: %s", g.ID, g.Direct),
+				Why:  "The firmware keeps this memory for the device (RMRR), and the kernel gives such a device to no guest.",
+				Fix: "Turn off what the firmware uses the device for (legacy USB support, the remote console of HP servers: conrep), update the firmware, " +
+					"or put the card in another slot."})
+		}
+	}
+	return found
+}
+
+func (u Use) finding() proxstation.Finding {
+	finding := proxstation.Finding{ID: "iommu.in-use", Severity: proxstation.Blocker, Subject: u.Address.String(), Seen: u.Seen,
+		Why: "The host lives on it: it would lose its " + string(u.Kind) + ".", Fix: "Leave it to the host, or move what the host has on it."}
+	switch u.Kind {
+	case UseConsole:
+		finding.ID, finding.Severity = "iommu.only-console", proxstation.Warning
+		finding.Why = "The host has no picture any more while a guest has it."
+		finding.Fix = "Make sure that the host is reached over the network, or give it another display."
+	case UseStorage:
+		finding.Why = "The host has a file system on it, which would be cut off."
+	case UseInput:
+		finding.Severity = proxstation.Warning
+		finding.Why = "The host has no keyboard any more while a guest has it."
+		finding.Fix = "Make sure that the host is reached over the network, or plug the keyboard into a port of another controller."
+	}
+	return finding
+}

@@ -1,0 +1,193 @@
+package iommu
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+)
+
+// checkModprobe finds lines of modprobe.d that do not do what their author
+// meant, and files that kmod does not read.
+func (f Facts) checkModprobe() []proxstation.Finding {
+	c := f.modconf(true)
+	var found []proxstation.Finding
+	for _, line := range slices.Concat(c.ignored, c.inVain()) {
+		if !ours(line.directive) {
+			continue
+		}
+		fix := fmt.Sprintf("Remove line %d of /%s", line.number, line.file)
+		if line.fix != "" {
+			fix = fmt.Sprintf("Write line %d of /%s as %q", line.number, line.file, strings.TrimSpace(line.fix))
+		}
+		found = append(found, proxstation.Finding{ID: "iommu.modprobe-ignored", Severity: proxstation.Warning, Subject: "/" + line.file, Seen: line.where(),
+			Why: "The line does nothing: " + line.why + ".", Fix: fix + ", run update-initramfs -u -k all, and restart."})
+	}
+	for _, file := range f.ModprobeUnread {
+		directives, _ := parseModprobe(file)
+		if i := slices.IndexFunc(directives, ours); i >= 0 {
+			found = append(found, proxstation.Finding{ID: "iommu.modprobe-unread", Severity: proxstation.Warning, Subject: "/" + file.Path, Seen: directives[i].where(),
+				Why: "kmod reads only files whose names end in .conf, so that the file does nothing.",
+				Fix: fmt.Sprintf("Run mv /%s /%s.conf and update-initramfs -u -k all, and restart.", file.Path, strings.TrimSuffix(file.Path, ".txt"))})
+		}
+	}
+	return append(found, c.forbidden()...)
+}
+
+// drivers are the modules that passthrough is about.
+var drivers = []string{"vfio", "vfio_pci", "vfio_iommu_type1", "nouveau", "nova_core", "nvidia", "nvidiafb", "nvidia_drm", "nvidia_uvm",
+	"nvidia_modeset", "amdgpu", "radeon", "radeonfb", "i915", "xe", "snd_hda_intel", "snd_hda_codec_hdmi", "xhci_pci", "xhci_hcd", "i2c_nvidia_gpu", "nvme", "ahci"}
+
+// ours reports whether a line has to do with passthrough, by the modules that
+// it names or almost names.
+func ours(d directive) bool {
+	plain := strings.ToLower(strings.ReplaceAll(d.text, "-", "_"))
+	return strings.Contains(plain, "vfio") || strings.Contains(plain, "ids=") ||
+		slices.ContainsFunc(strings.FieldsFunc(plain, func(r rune) bool { return strings.ContainsRune(" \t=,:", r) }), func(word string) bool {
+			word = strings.TrimRight(word, "\r*")
+			return slices.Contains(drivers, word) || nearDriver(word) != "" || nearest(word, []string{"vfio_pci"}, 2) != ""
+		})
+}
+
+// nearDriver returns the module that a name is a misspelling of, or "".
+func nearDriver(name string) string {
+	if slices.Contains(drivers, name) {
+		return ""
+	}
+	var long, short []string
+	for _, driver := range drivers {
+		if len(driver) >= 6 {
+			long = append(long, driver)
+		} else {
+			short = append(short, driver)
+		}
+	}
+	limit := 2
+	if len(name) < 6 {
+		limit = 1
+	}
+	if near := nearest(name, long, limit); near != "" {
+		return near
+	}
+	if len(name) < 5 {
+		return ""
+	}
+	return nearest(name, short, 1)
+}
+
+// inVain finds lines that kmod reads and that do not do what they are for.
+func (c modconf) inVain() []ignoredLine {
+	var found []ignoredLine
+	for _, d := range c.directives {
+		if d.file == "" {
+			continue
+		}
+		add := func(why, fix string) { found = append(found, ignoredLine{d, why, fix}) }
+		name := strings.TrimRight(d.module, "\r")
+		rest := strings.Fields(d.rest)
+		near := nearDriver(name)
+		switch {
+		case name != d.module && d.verb != "options" && d.verb != "softdep":
+			add("the line ends with a carriage return (a file of Windows), which kmod takes for a part of the name "+name, d.verb+" "+name)
+		case d.verb == "blacklist" && strings.ContainsAny(name, "*?"):
+			add("kmod compares names letter by letter, and no module is called "+name, "blacklist "+strings.TrimRight(name, "*?"))
+		case d.verb == "blacklist" && len(rest) > 0 && !strings.HasPrefix(rest[0], "#"):
+			add("a blacklist line takes one name, so that "+list(rest)+" is not blacklisted", "blacklist "+name+"\nblacklist "+strings.Join(rest, "\nblacklist "))
+		case near != "" && d.verb != "alias":
+			add("no module is called "+name, strings.Replace(d.text, strings.Fields(d.text)[1], dashed(near), 1))
+		case d.verb == "softdep":
+			found = append(found, c.softdepInVain(d)...)
+		case d.verb == "install" && d.forbids() && len(c.of("softdep", d.module)) > 0:
+			add("the module has a softdep ("+c.of("softdep", d.module)[0].where()+"), for which kmod passes over install lines", "blacklist "+dashed(name))
+		case d.verb == "options":
+			found = append(found, optionInVain(d)...)
+		}
+	}
+	return found
+}
+
+// dashed returns a module's name as people write it.
+func dashed(module string) string {
+	if module == "vfio_pci" {
+		return "vfio-pci"
+	}
+	return module
+}
+
+// softdepInVain says why a softdep orders nothing, or the wrong way round.
+func (c modconf) softdepInVain(d directive) []ignoredLine {
+	pre := d.softdep()
+	all := c.of("softdep", d.module)
+	fault := ignoredLine{directive: d}
+	mentions := strings.Contains(strings.ReplaceAll(d.rest, "-", "_"), "vfio")
+	switch wrong := slices.IndexFunc(pre, func(m string) bool {
+		return m != "vfio_pci" && nearest(strings.Trim(m, ",;"), []string{"vfio_pci"}, 2) != ""
+	}); {
+	case d.module == "vfio_pci" && len(pre) > 0:
+		fault.why = "it loads " + list(pre) + " before vfio-pci, which is the wrong way round"
+		fault.fix = "softdep " + pre[0] + " pre: vfio-pci"
+	case wrong >= 0:
+		fault.why, fault.fix = "no module is called "+pre[wrong], "softdep "+d.module+" pre: vfio-pci"
+	case mentions && len(pre) == 0 && !strings.Contains(d.rest, "post: "):
+		fault.why = `a softdep orders only what follows the word "pre:", which stands by itself`
+		fault.fix = "softdep " + d.module + " pre: vfio-pci"
+	case len(all) > 1 && all[0] != d && slices.Contains(pre, "vfio_pci") && !slices.Contains(all[0].softdep(), "vfio_pci"):
+		fault.why = "kmod takes the first softdep of a module, which is " + all[0].where()
+	default:
+		return nil
+	}
+	return []ignoredLine{fault}
+}
+
+// optionInVain says which option VFIO's modules do not know.
+func optionInVain(d directive) []ignoredLine {
+	known := knownParameters[d.module]
+	if known == nil {
+		return nil
+	}
+	for _, word := range strings.Fields(d.rest) {
+		name, value, hasValue := strings.Cut(word, "=")
+		if slices.Contains(known, strings.ReplaceAll(name, "-", "_")) || !hasValue {
+			continue
+		}
+		near := nearest(strings.ReplaceAll(name, "-", "_"), known, 3)
+		if near == "" && name == "id" {
+			near = "ids"
+		}
+		fix := ""
+		if near != "" {
+			fix = strings.Replace(d.text, word, near+"="+value, 1)
+		}
+		return []ignoredLine{{d, fmt.Sprintf("%s has no parameter %q", dashed(d.module), name), fix}}
+	}
+	return nil
+}
+
+// forbidden finds lines for which vfio-pci cannot be loaded at all: PVE runs
+// modprobe vfio-pci when a guest starts.
+func (c modconf) forbidden() []proxstation.Finding {
+	var found []proxstation.Finding
+	add := func(d directive, why, fix string) {
+		found = append(found, proxstation.Finding{ID: "iommu.vfio-forbidden", Severity: proxstation.Blocker, Subject: "/" + d.file, Seen: d.where(), Why: why, Fix: fix})
+	}
+	for _, d := range c.of("install", "vfio_pci") {
+		if d.forbids() && len(c.of("softdep", "vfio_pci")) == 0 {
+			add(d, "vfio-pci is never loaded, so that a start ends with \"Cannot find vfio-pci module!\".", fmt.Sprintf("Remove line %d of /%s.", d.number, d.file))
+		}
+	}
+	for _, d := range c.of("options", "vfio_pci") {
+		words := strings.Fields(d.rest)
+		if i := slices.Index(words, "ids"); i >= 0 {
+			add(d, "The parameter ids has no value here, and the kernel refuses to load the module: a start ends with \"Cannot find vfio-pci module!\".",
+				fmt.Sprintf("Write line %d of /%s as %q, without blanks around the equals sign, and run update-initramfs -u -k all.", d.number, d.file,
+					"options vfio-pci ids="+strings.Trim(strings.Join(words[i+1:], ""), "=")))
+		}
+		for _, word := range words {
+			if value, ok := strings.CutPrefix(word, "ids="); ok && len(value) > 1023 {
+				add(d, "The list of ids is longer than 1023 letters, and the kernel refuses to load the module.", "Keep cards by their addresses: go run ./examples/host -keep ADDRESS -apply.")
+			}
+		}
+	}
+	return found
+}

@@ -1,0 +1,90 @@
+package iommu
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+)
+
+// checkDrift compares the arguments in force with those for the next boot.
+func (f Facts) checkDrift() []proxstation.Finding {
+	if f.Running == nil {
+		return nil
+	}
+	configured, err := f.Configured()
+	if err != nil {
+		fix := "See \"Determine which Bootloader is Used\" in the PVE Administration Guide."
+		if f.Loader.Stub != "" {
+			fix = "Give the arguments to what builds the image (/etc/kernel/cmdline for kernel-install and ukify), and build it anew."
+		}
+		return []proxstation.Finding{{ID: "iommu.loader-unknown", Severity: proxstation.Info, Subject: "kernel arguments", Seen: strings.TrimPrefix(err.Error(), "iommu: "),
+			Why: "Whether the arguments in force will be there after a restart is not known, and none can be added.", Fix: fix}}
+	}
+	missing, extra := argumentDrift(*f.Running, configured)
+	var findings []proxstation.Finding
+	restart := "Run " + f.refresh() + " and restart."
+	if loader, _ := f.BootLoader(); loader == GRUB && f.Loader.Menu != nil {
+		restart = "Restart."
+		if stale, _ := argumentDrift(*f.Loader.Menu, configured); len(stale) > 0 {
+			restart = "Run update-grub and restart."
+			findings = append(findings, proxstation.Finding{ID: "iommu.not-refreshed", Severity: proxstation.Warning, Subject: "kernel arguments",
+				Seen: "configured, but not in /boot/grub/grub.cfg: " + strings.Join(stale, " "),
+				Why:  "They will not be there after the next restart either.", Fix: "Run update-grub."})
+		}
+	}
+	if len(missing) > 0 {
+		findings = append(findings, proxstation.Finding{ID: "iommu.not-booted", Severity: proxstation.Warning, Subject: "kernel arguments",
+			Seen: "configured, but not on /proc/cmdline: " + strings.Join(missing, " "),
+			Why:  "They do nothing yet.", Fix: restart})
+	}
+	if len(extra) > 0 {
+		findings = append(findings, proxstation.Finding{ID: "iommu.not-configured", Severity: proxstation.Warning, Subject: "kernel arguments",
+			Seen: "on /proc/cmdline, but not configured: " + strings.Join(extra, " "),
+			Why:  "They are gone after the next restart.", Fix: "Configure them, or restart to see the machine as it will be."})
+	}
+	return findings
+}
+
+// checkKept says that functions that a host plan keeps are still the host's.
+func (f Facts) checkKept() []proxstation.Finding {
+	var found []proxstation.Finding
+	for _, a := range f.Kept() {
+		if fn, ok := f.Function(a); ok && fn.DriverKnown == proxstation.Yes && fn.Driver != vfioPCI {
+			found = append(found, proxstation.Finding{ID: "iommu.not-bound", Severity: proxstation.Info, Subject: a.String(),
+				Seen: fmt.Sprintf("/%s keeps it for guests; its driver is %q", modprobeFile, fn.Driver),
+				Why:  "The host plan was applied, and the host has not been started since, or a driver was faster.",
+				Fix:  "Restart the host. If it says so after that too: update-initramfs -u -k all, and restart."})
+		}
+	}
+	return found
+}
+
+func (f Facts) refresh() string {
+	if loader, _ := f.BootLoader(); loader == GRUB {
+		return "update-grub"
+	}
+	return "proxmox-boot-tool refresh"
+}
+
+// argumentDrift returns the configured arguments that are not in force, and
+// those in force that are not configured. What the boot loader adds does not count.
+func argumentDrift(running, configured Cmdline) (missing, extra []string) {
+	for _, arg := range configured.Args() {
+		if !running.Has(arg) && !byLoader(arg) {
+			missing = append(missing, arg)
+		}
+	}
+	for _, arg := range running.Args() {
+		if !configured.Has(arg) && !byLoader(arg) {
+			extra = append(extra, arg)
+		}
+	}
+	return missing, extra
+}
+
+func byLoader(arg string) bool {
+	key, _, _ := strings.Cut(arg, "=")
+	return slices.Contains([]string{"BOOT_IMAGE", "initrd", "root", "ro", "rw", "recovery", "--"}, key)
+}

@@ -1,0 +1,39 @@
+package iommu
+
+// nearest returns the name that a text is most like, if at most limit letters
+// are added, lost, changed or swapped with their neighbour, else "".
+func nearest(text string, names []string, limit int) string {
+	best := ""
+	for _, name := range names {
+		if d := distance(text, name); d <= limit && d < len(name)/2 {
+			best, limit = name, d-1
+		}
+	}
+	return best
+}
+
+// distance returns the least number of letters to add, remove, change or swap
+// with their neighbour that makes one text of the other (optimal string
+// alignment).
+func distance(a, b string) int {
+	before, last := []int(nil), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row := make([]int, len(b)+1)
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last = last, row
+	}
+	return last[len(b)]
+}

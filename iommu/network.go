@@ -1,0 +1,128 @@
+package iommu
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+)
+
+// A port is a network interface that /etc/network/interfaces wants: a port of
+// a bridge or bond, what a VLAN is on, or one with an address of its own.
+type port struct {
+	name, of string // of is the bridge, or "" for an interface by itself
+	where    string // the line
+	file     string
+}
+
+// physical are the names that the kernel and udev give to network cards
+// (systemd.net-naming-scheme(7)), and PVE's pinned ones.
+var physical = regexp.MustCompile(`^(en|eth|wl|ww|ib|nic)[a-z0-9]+$`)
+
+// ports returns what the configuration wants of network cards (interfaces(5)).
+func (n Network) ports() []port {
+	var ports []port
+	for _, file := range n.Config {
+		block := ""
+		for i, line := range strings.Split(file.Text, "\n") {
+			words := strings.Fields(line)
+			if len(words) < 2 || strings.HasPrefix(words[0], "#") {
+				continue
+			}
+			where := fmt.Sprintf("/%s line %d: %s", file.Path, i+1, strings.Join(words, " "))
+			var names []string
+			of := block
+			switch strings.ReplaceAll(words[0], "_", "-") {
+			case "iface":
+				block, of = words[1], ""
+				if len(words) > 3 && (words[3] == "static" || words[3] == "dhcp") {
+					names = words[1:2]
+				}
+			case "bridge-ports", "bond-slaves", "slaves", "vlan-raw-device":
+				names = words[1:]
+			}
+			for _, name := range names {
+				name, _, _ = strings.Cut(name, ".") // a VLAN of it
+				if physical.MatchString(name) && !slices.ContainsFunc(ports, func(p port) bool { return p.name == name }) {
+					ports = append(ports, port{name: name, of: of, where: where, file: "/" + file.Path})
+				}
+			}
+		}
+	}
+	return ports
+}
+
+// has reports whether there is an interface of that name.
+func (n Network) has(name string) bool {
+	return slices.ContainsFunc(n.Interfaces, func(i Interface) bool { return i.Name == name || slices.Contains(i.Names, name) })
+}
+
+// checkNetwork finds network cards that the configuration wants by a name that
+// none has. The names of many begin with the number of their bus, which moves
+// when a card is put in or taken out.
+func (f Facts) checkNetwork() []proxstation.Finding {
+	n := f.Network
+	if len(n.Interfaces) == 0 {
+		return nil // not known
+	}
+	wanted := n.ports()
+	var idle []string
+	for _, i := range n.Interfaces {
+		unwanted := !slices.ContainsFunc(wanted, func(p port) bool { return p.name == i.Name || slices.Contains(i.Names, p.name) })
+		if i.Address != nil && i.Master == "" && unwanted {
+			idle = append(idle, fmt.Sprintf("%s (%s)", i.Name, *i.Address))
+		}
+	}
+	var found []proxstation.Finding
+	for _, p := range wanted {
+		if n.has(p.name) {
+			continue
+		}
+		finding := proxstation.Finding{ID: "iommu.nic-renamed", Severity: proxstation.Blocker, Subject: p.name,
+			Seen: p.where + "; /sys/class/net has no " + p.name,
+			Why:  "The host is not reached over this card, and guests on its bridge are off the network.",
+			Fix:  "Look for the card's name now (ip -br link), write it in " + p.file + " and run ifreload -a."}
+		if p.of != "" {
+			finding.Seen = fmt.Sprintf("%s wants %s (%s), and /sys/class/net has no %s", p.of, p.name, p.where, p.name)
+		}
+		switch fn, taken := f.takenCard(p.name); {
+		case taken:
+			finding.Seen += fmt.Sprintf("; %s (%s) has the driver %s", fn.Address, fn.what(), fn.Driver)
+			finding.Fix = "Give " + fn.Address.String() + " back to its driver: take its model out of the ids of vfio-pci, or run " + backCommand(fn.Address) + "."
+		case len(idle) > 0:
+			finding.Seen += "; " + strings.Join(idle, ", ") + " has no bridge"
+			name, _, _ := strings.Cut(idle[0], " ")
+			finding.Why += " The name says on which bus a card was, and buses get new numbers when a card is put in or moved."
+			finding.Fix = fmt.Sprintf("Write %s for %s in %s and run ifreload -a; or pin names to MAC addresses, so that they stay: "+
+				"pve-network-interface-pinning generate (PVE 9), or a file in /etc/systemd/network with MACAddress= and Name= (older).", name, p.name, p.file)
+		}
+		found = append(found, finding)
+	}
+	return found
+}
+
+var byPath = regexp.MustCompile(`^(?:en|wl)p(\d+)s(\d+)(?:f(\d+))?`)
+
+// takenCard returns the function that an interface's name means, if that is on
+// vfio-pci: then the interface is gone because a guest has the card.
+func (f Facts) takenCard(name string) (Function, bool) {
+	m := byPath.FindStringSubmatch(name)
+	if m == nil {
+		return Function{}, false
+	}
+	bus, _ := strconv.ParseUint(m[1], 10, 8)
+	slot, _ := strconv.ParseUint(m[2], 10, 8)
+	function := m[3]
+	if function == "" {
+		function = "0"
+	}
+	a, err := ParseAddress(fmt.Sprintf("0000:%02x:%02x.%s", bus, slot, function))
+	if err != nil {
+		return Function{}, false
+	}
+	fn, ok := f.Function(a)
+	return fn, ok && fn.Class.Base() == 0x02 && fn.Driver == vfioPCI
+}

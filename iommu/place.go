@@ -1,0 +1,165 @@
+package iommu
+
+import (
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+)
+
+// A Place says where a host's kernel arguments are configured, and which
+// command brings them to the boot loader.
+type Place struct {
+	Loader  Loader `json:"loader"`
+	File    string `json:"file"`    // "/etc/default/grub"; empty if it is not known
+	Edit    string `json:"edit"`    // what to change: "GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub"
+	Command string `json:"command"` // "update-grub"; empty if none is needed or known
+	Why     string `json:"why"`     // what says so
+}
+
+// Place returns where this host's kernel arguments are configured. Boot loaders
+// that PVE does not set up are named too, as far as they left traces.
+func (f Facts) Place() Place {
+	loader, why := f.BootLoader()
+	p := Place{Loader: loader, Why: why}
+	switch {
+	case loader == SystemdBoot:
+		p.File, p.Command = "/"+cmdlineFile, "proxmox-boot-tool refresh"
+		p.Edit = "the first line of /" + cmdlineFile
+	case loader == GRUB:
+		p.File, p.Command = "/etc/default/grub", "update-grub"
+		p.Edit = grubDefault + " in /etc/default/grub"
+	case loader == SyncedGRUB:
+		p.File, p.Command = "/etc/default/grub", "proxmox-boot-tool refresh"
+		p.Edit = grubDefault + " in /etc/default/grub"
+	case f.Loader.Stub != "":
+		p.File, p.Edit = "/"+cmdlineFile, "/"+cmdlineFile
+		p.Command = "the command that builds the unified kernel image (ukify, kernel-install or mkinitcpio -P)"
+	case len(f.Loader.Entries) > 0:
+		p.File = "/" + f.Loader.Entries[0].Path
+		p.Edit = "the line options of the boot entry /" + f.Loader.Entries[0].Path
+	default:
+		p.Edit = "the kernel's arguments (for GRUB: " + grubDefault + " in /etc/default/grub, then update-grub; for systemd-boot on Proxmox VE: " +
+			"the first line of /" + cmdlineFile + ", then proxmox-boot-tool refresh)"
+	}
+	return p
+}
+
+// entries reads the boot entries of systemd-boot where it is not under
+// proxmox-boot-tool (the Boot Loader Specification's type 1).
+func entries(boot fs.FS) []HostFile {
+	var files []HostFile
+	for _, dir := range []string{"", "efi/"} {
+		names, _ := fs.Glob(boot, dir+"loader/entries/*.conf")
+		for _, name := range names {
+			if data, err := fs.ReadFile(boot, name); err == nil {
+				files = append(files, HostFile{Path: "boot/" + name, Text: string(data)})
+			}
+		}
+	}
+	return files
+}
+
+// Advise says how to have kernel arguments on this host: which file to edit and
+// which command to run. Those in force are left out, and for those that are
+// configured only the restart is missing. It returns "" if all are in force.
+func (f Facts) Advise(args ...string) string {
+	configured, err := f.Configured()
+	var missing, waiting []string
+	for _, arg := range args {
+		switch {
+		case f.Running != nil && f.Running.Has(arg):
+		case err == nil && configured.Has(arg):
+			waiting = append(waiting, arg)
+		default:
+			missing = append(missing, arg)
+		}
+	}
+	p := f.Place()
+	run := ""
+	if p.Command != "" {
+		run = ", run " + p.Command
+	}
+	switch {
+	case len(missing) > 0:
+		return fmt.Sprintf("add %s to %s%s, and restart", strings.Join(missing, " "), p.Edit, run)
+	case len(waiting) > 0:
+		return fmt.Sprintf("%s is configured in %s already%s, and restart", strings.Join(waiting, " "), p.File, run)
+	}
+	return ""
+}
+
+// Option returns the value of a module's option that counts, and the line or
+// kernel argument that sets it; where is "" if none does.
+func (f Facts) Option(module, option string) (value, where string) {
+	values, lines := f.modconf(false).options(module, option)
+	if len(values) == 0 {
+		return "", ""
+	}
+	return values[len(values)-1], lines[len(lines)-1].where()
+}
+
+// removing says how to be rid of a kernel argument on this host.
+func (f Facts) removing(arg string) string {
+	p := f.Place()
+	where := p.Edit
+	for _, at := range f.written() {
+		if at.counts && slices.ContainsFunc(at.args, func(have string) bool { return sameArg(have, arg) }) {
+			where = at.where
+		}
+	}
+	run := ""
+	if p.Command != "" {
+		run = ", run " + p.Command
+	}
+	return fmt.Sprintf("remove %s from %s%s, and restart", arg, where, run)
+}
+
+// A writing is a line of a boot loader's configuration with kernel arguments.
+type writing struct {
+	where  string // "/etc/default/grub line 4"
+	args   []string
+	counts bool   // the loader that starts this host reads the line
+	why    string // why it does not count
+}
+
+// written returns the lines of all loaders' files that hold kernel arguments,
+// whether or not the loader that starts this host reads them.
+func (f Facts) written() []writing {
+	loader, why := f.BootLoader()
+	isGRUB := loader == GRUB || loader == SyncedGRUB
+	grubIdle := "GRUB does not start this host: " + why
+	var lines []writing
+	for _, file := range f.Loader.Defaults {
+		for i, line := range strings.Split(file.Text, "\n") {
+			m := grubAssignment.FindStringSubmatch(line)
+			if m == nil || m[1] != grubLinux && m[1] != grubDefault {
+				continue
+			}
+			value, err := shell{values: map[string]string{}, unknown: map[string]bool{}}.word(m[2])
+			if err == nil {
+				lines = append(lines, writing{fmt.Sprintf("/%s line %d", file.Path, i+1), ParseCmdline(value).Args(), isGRUB, grubIdle})
+			}
+		}
+	}
+	if f.Loader.KernelCmdline != nil {
+		for i, line := range strings.Split(*f.Loader.KernelCmdline, "\n") {
+			at := writing{where: fmt.Sprintf("/%s line %d", cmdlineFile, i+1), args: ParseCmdline(line).Args(), counts: loader == SystemdBoot && i == 0 || f.Loader.Stub != ""}
+			switch {
+			case loader == SystemdBoot:
+				at.why = "proxmox-boot-tool reads the first line of the file alone"
+			default:
+				at.why = "this host does not start by what reads the file: " + why
+			}
+			lines = append(lines, at)
+		}
+	}
+	for _, file := range f.Loader.Entries {
+		for i, line := range strings.Split(file.Text, "\n") {
+			if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "options"); ok {
+				lines = append(lines, writing{fmt.Sprintf("/%s line %d", file.Path, i+1), ParseCmdline(rest).Args(), loader == LoaderUnknown, "this host does not start by the entry: " + why})
+			}
+		}
+	}
+	return lines
+}

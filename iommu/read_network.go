@@ -1,0 +1,65 @@
+package iommu
+
+import (
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/proxstation/proxstation/internal/sysfs"
+)
+
+// Network is what is known of network interfaces and of their configuration.
+type Network struct {
+	// Interfaces are those of /sys/class/net.
+	Interfaces []Interface `json:"interfaces,omitempty"`
+	// Config are /etc/network/interfaces and the files of interfaces.d that it
+	// includes.
+	Config []HostFile `json:"config,omitempty"`
+}
+
+// An Interface is a network interface.
+type Interface struct {
+	Name string `json:"name"`
+	// Address is the PCI function, nil for an interface that is virtual or on
+	// another bus.
+	Address *Address `json:"address,omitempty"`
+	MAC     string   `json:"mac,omitempty"`    // address in /sys/class/net/NAME
+	Master  string   `json:"master,omitempty"` // the bridge or bond that it is a port of
+	// Names are the other names that udev knows for it (ID_NET_NAME_PATH and
+	// the like in /run/udev/data), which newer systems accept too.
+	Names []string `json:"names,omitempty"`
+}
+
+// network reads the interfaces and what /etc/network/interfaces wants of them.
+func (r *reader) network() {
+	names, _ := sysfs.Names(r.Sys, "class/net") // what is missing is told by networkUses
+	for _, name := range names {
+		dir := "class/net/" + name
+		link := Interface{Name: name}
+		if address, ok := pciOf(r.Sys, dir+"/device"); ok {
+			link.Address = &address
+		}
+		link.MAC, _, _ = sysfs.Optional(r.Sys, dir+"/address")
+		if master, err := sysfs.Real(r.Sys, dir+"/master"); err == nil {
+			link.Master = path.Base(master)
+		}
+		if index, ok, _ := sysfs.Optional(r.Sys, dir+"/ifindex"); ok {
+			link.Names = r.udevNames(index)
+		}
+		r.Network.Interfaces = append(r.Network.Interfaces, link)
+	}
+	r.Network.Config = r.configuration(r.Etc, "etc/", "network/interfaces", "network/interfaces.d/*")
+}
+
+// udevNames returns the names that udev has for an interface's index.
+func (r *reader) udevNames(index string) []string {
+	data, _ := fs.ReadFile(r.Run, "udev/data/n"+index)
+	var names []string
+	for line := range strings.Lines(string(data)) {
+		key, value, ok := strings.Cut(strings.TrimSpace(line), "=")
+		if ok && strings.HasPrefix(key, "E:ID_NET_NAME") {
+			names = append(names, value)
+		}
+	}
+	return names
+}

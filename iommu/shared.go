@@ -1,0 +1,168 @@
+package iommu
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+)
+
+// sharedGroup says what would go to a guest with the functions that are passed,
+// and what can be done about it on this board.
+func (f Facts) sharedGroup(passed []Address, shared *SharedError) proxstation.Finding {
+	var groups, others []string
+	for _, g := range shared.Groups {
+		groups = append(groups, g.String())
+	}
+	for _, fn := range shared.Others {
+		others = append(others, f.describe(fn))
+	}
+	finding := proxstation.Finding{ID: "iommu.shared-group", Severity: proxstation.Blocker, Subject: passed[0].Slot(),
+		Seen: fmt.Sprintf("%s %s %s with %s", passed[0].Slot(), ErrShared, strings.Join(groups, ", "), list(others)),
+		Why:  "A group goes to one guest as a whole: PVE takes all these devices from the host when the guest starts.",
+		Fix:  f.part(passed, shared)}
+	if f.free(shared) {
+		finding.Severity = proxstation.Warning
+		finding.Why = "A group goes to one guest as a whole. No driver of the host has the others, so that the guest starts; nobody else can have them meanwhile."
+	}
+	return finding
+}
+
+// free reports whether no driver of the host holds any other device of the
+// groups, so that VFIO lets a guest have its part.
+func (f Facts) free(shared *SharedError) bool {
+	for _, g := range shared.Groups {
+		answer, blocking := f.Viable(g)
+		mine := slices.DeleteFunc(blocking, func(fn Function) bool {
+			return !slices.ContainsFunc(shared.Others, func(o Function) bool { return o.Address == fn.Address })
+		})
+		if answer == proxstation.Unknown || len(mine) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// part says how devices of one group can be told apart on this board.
+func (f Facts) part(passed []Address, shared *SharedError) string {
+	if slices.ContainsFunc(shared.Others, func(fn Function) bool { return fn.Driver == "vmd" }) {
+		// The devices of such a domain do DMA as their controller (drivers/pci/controller/vmd.c).
+		return "Turn VMD off in the firmware's set-up, if the disks are no Intel RAID: all that is behind its controller is one group with it."
+	}
+	if f.Virtual.Answer == proxstation.Yes {
+		return "This is a virtual machine: outside, give the device a PCIe root port of its own (pcie=1 on q35)."
+	}
+	first, _ := f.Function(passed[0])
+	var ways []string
+	slots := f.otherPorts(shared)
+	switch {
+	case f.soldered(first):
+		ways = append(ways, "The device is part of the processor or the board and cannot be moved to another slot.")
+	case len(slots) > 0:
+		ways = append(ways, fmt.Sprintf("Put the card, or what shares the group with it, in a slot below another port (in other groups: %s)%s.", list(slots), f.cause(shared)))
+	default:
+		ways = append(ways, "No slot of this board is in another group, so that moving the card does not help"+f.cause(shared)+".")
+	}
+	ways = append(ways, "Turn on ACS in the firmware's set-up if it has the switch (AMD boards: together with AER), and update the firmware: newer versions part groups on some boards.")
+	ways = append(ways, f.override(passed, shared))
+	if !slices.ContainsFunc(shared.Others, func(fn Function) bool { return len(f.usesOf(fn.Address)) > 0 }) {
+		var whole []string
+		for _, fn := range shared.Others {
+			whole = append(whole, fn.Address.String())
+		}
+		ways = append(ways, "Or give the whole group to the guest, if the host can do without "+list(whole)+".")
+	}
+	return strings.Join(ways, " ")
+}
+
+// soldered reports whether a function cannot be moved: it is on the root bus,
+// where the devices of processor and chipset are, or in a slot with a security
+// processor, which only processors have, or a display of AMD's processors.
+func (f Facts) soldered(fn Function) bool {
+	if fn.Parent == nil {
+		return slices.ContainsFunc(f.Functions, func(o Function) bool { return o.Parent != nil }) // places are known
+	}
+	return slices.ContainsFunc(f.Slot(fn.Address), func(o Function) bool { return o.Class.Sub() == 0x1080 })
+}
+
+// otherPorts returns the root ports that are in none of the shared groups: what
+// is below them is another group.
+func (f Facts) otherPorts(shared *SharedError) []string {
+	var ports []string
+	for _, fn := range f.Functions {
+		if _, grouped := fn.Group.Int(); fn.Class.Sub() == classPCIBridge && fn.Parent == nil && grouped && !slices.Contains(shared.Groups, fn.Group) {
+			ports = append(ports, fmt.Sprintf("%s, group %s", fn.Address, fn.Group))
+		}
+	}
+	return ports
+}
+
+// override says what pcie_acs_override can do, and that it is a risk.
+func (f Facts) override(passed []Address, shared *SharedError) string {
+	value := "downstream"
+	for _, fn := range shared.Others {
+		if slices.ContainsFunc(passed, func(a Address) bool { return a.SameSlot(fn.Address) }) {
+			value = "downstream,multifunction" // functions of one slot
+		}
+	}
+	const risk = " It only claims that the devices are apart: the guest may reach the memory of the others."
+	switch {
+	case f.Running != nil && f.Running.Has("pcie_acs_override="+value):
+		return "pcie_acs_override=" + value + " is in force and does not part them."
+	case f.hasOverride() || f.Kernel == "":
+		return "As the last resort, " + f.Advise("pcie_acs_override="+value) + "." + risk
+	}
+	return "As the last resort, use a kernel with the ACS override patch, which Proxmox VE's kernels have and " + f.Kernel + " may lack, and " +
+		f.Advise("pcie_acs_override="+value) + "." + risk
+}
+
+// cause says where the devices come together and what is known of Access
+// Control Services there.
+func (f Facts) cause(e *SharedError) string {
+	if e.Above == nil {
+		return ""
+	}
+	bridge, _ := f.Function(*e.Above)
+	acs := map[proxstation.Answer]string{proxstation.Yes: "has ACS, so one below it lacks it", proxstation.No: "lacks ACS", proxstation.Unknown: "lacks ACS, or one below it does"}[bridge.ACS]
+	return fmt.Sprintf("; these come together below the bridge %s, which %s", *e.Above, acs)
+}
+
+// checkTaken judges the devices that are meant for guests and are no graphics
+// cards, which are judged by themselves: those on vfio-pci, and those whose
+// models its ids name.
+func (f Facts) checkTaken() []proxstation.Finding {
+	var found []proxstation.Finding
+	var told []string
+	for _, fn := range f.Functions {
+		if !f.meant(fn) || fn.VirtualOf != nil || fn.Class.Sub() == classPCIBridge || slices.Contains(told, fn.Address.Slot()) {
+			continue
+		}
+		told = append(told, fn.Address.Slot())
+		var passed []Address
+		display := false
+		for _, o := range f.Slot(fn.Address) {
+			display = display || o.Class.IsDisplay()
+			if f.meant(o) {
+				passed = append(passed, o.Address)
+			}
+		}
+		if !display {
+			found = append(found, f.checkIsolation(passed)...)
+			found = append(found, f.checkReserved(passed)...)
+		}
+	}
+	return found
+}
+
+// meant reports whether a function is meant for guests.
+func (f Facts) meant(fn Function) bool {
+	ids, _ := f.modconf(false).effectiveIDs(f.vfioBuiltIn())
+	for _, wrong := range f.misspelt() {
+		if value, ok := strings.CutPrefix(wrong.right, idsArgument); ok {
+			more, _ := parseIDs(value)
+			ids = append(ids, more...)
+		}
+	}
+	return fn.Driver == vfioPCI || slices.Contains(ids, fn.Model)
+}
