@@ -153,6 +153,9 @@ func ExampleAgent_rustDesk() {
 	own := rustdesk.Config{Server: rustdesk.Server{ID: "rd.example", Key: proxstation.NewSecret("OeVuKk5nlHiXp+APNn0Y3pC1Iwpwn44JGqrQCsWqmBw=")}}
 	host := pair()
 	host.VMs[0].Running, host.VMs[1].Running = false, true
+	host.Guests = map[int]pvetest.Guest{141: {Exec: func([]string, []byte) pvetest.Result { // rustdesk --get-id
+		return pvetest.Result{Stdout: []byte("123456789\n")}
+	}}}
 	node, closeNode := embeddedNode(host)
 	defer closeNode()
 	agent := node.Agent(141)

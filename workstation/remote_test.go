@@ -169,7 +169,9 @@ func TestPlanForAWindowsGuestWithoutRustDesksFile(t *testing.T) {
 	} {
 		var ran []string
 		guest := pvetest.Guest{Exec: func(argv []string, _ []byte) pvetest.Result {
-			ran = argv
+			if argv[0] == "cmd.exe" {
+				ran = argv
+			}
 			return pvetest.Result{Stdout: []byte(test.answer)}
 		}}
 		guests(t, guest, func(t *testing.T, sim *pvetest.Node, _ workstation.Agent) {

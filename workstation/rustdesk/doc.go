@@ -13,6 +13,7 @@
 //   - [Diff] says which options differ. [PlanFor] reads many guests and
 //     returns their differences as a [Plan], so that a move from the public
 //     servers to an own one can be read before it is made.
+//     A plan also finds guests that share an ID, because they are clones.
 //   - [SetUp] brings one guest to what a [Setup] says: it runs a [Script] for
 //     [Linux], [Windows] or [MacOS] and returns a [Report].
 //   - [SetUpServer] makes a guest an own [Server] by a [ServerSetup], and

@@ -200,3 +200,22 @@ func (g *guest) read(name string) string {
 	}
 	return string(text)
 }
+
+// put writes a file of the guest.
+func (g *guest) put(path, text string) {
+	g.t.Helper()
+	g.must(os.MkdirAll(filepath.Dir(g.root+path), 0o755))
+	g.must(os.WriteFile(g.root+path, []byte(text), 0o600))
+}
+
+// state writes a file that the guest's tools look at.
+func (g *guest) state(name, text string) {
+	g.t.Helper()
+	g.must(os.WriteFile(filepath.Join(g.dir, name), []byte(text), 0o600))
+}
+
+func (g *guest) manager(name string) {
+	g.t.Helper()
+	g.must(os.MkdirAll(g.root+"/etc/systemd/system", 0o755))
+	g.must(os.Symlink("/usr/lib/systemd/system/"+name+".service", g.root+"/etc/systemd/system/display-manager.service"))
+}

@@ -17,6 +17,9 @@ type Target struct {
 	OS OS `json:"os"`
 	// Config is what the guest should have.
 	Config Config `json:"config"`
+	// Clone says that the guest was cloned from another target with RustDesk in
+	// it: it gets a new ID if its ID is that of another target.
+	Clone bool `json:"clone,omitempty"`
 }
 
 // A Plan is what has to change in the RustDesk of some guests, such as to move
@@ -29,15 +32,25 @@ type Plan struct {
 	// Unreached are the guests whose configuration could not be read. Nothing
 	// is planned for them.
 	Unreached []Unreached `json:"unreached,omitempty"`
+	// NoID are the guests that were reached and whose ID could not be read, such
+	// as guests without RustDesk: nobody knows whether they are clones.
+	NoID []Unreached `json:"noID,omitempty"`
+	// Clones are guests that share an ID and are to keep it. Apply refuses a
+	// plan with any.
+	Clones []*CloneError `json:"clones,omitempty"`
 }
 
 // A PlanStep is the change of one guest.
 type PlanStep struct {
 	Target  Target         `json:"target"`
 	Changes []OptionChange `json:"changes"`
+	// ID is the guest's ID, "" if it is unknown. NewID says that the guest gets
+	// another.
+	ID    ID   `json:"id,omitempty"`
+	NewID bool `json:"newID,omitempty"`
 }
 
-// An Unreached is a guest whose configuration could not be read.
+// An Unreached is a guest of which something could not be read.
 type Unreached struct {
 	Name string `json:"name"`
 	Err  error  `json:"-"` // the reason
@@ -56,6 +69,9 @@ func (p Plan) String() string {
 	fmt.Fprintf(&b, "Plan for RustDesk: %d %s to change, %d not reached\n", len(p.Steps), guests, len(p.Unreached))
 	for _, step := range p.Steps {
 		fmt.Fprintf(&b, "\n~ %s (%s)\n", step.Target.Name, step.Target.OS)
+		if step.NewID {
+			fmt.Fprintf(&b, "    ~ id: %q -> a new one\n", string(step.ID))
+		}
 		for _, change := range step.Changes {
 			fmt.Fprintf(&b, "    %s\n", change)
 		}
@@ -63,11 +79,17 @@ func (p Plan) String() string {
 	for _, u := range p.Unreached {
 		fmt.Fprintf(&b, "\n? %s: %v\n", u.Name, u.Err)
 	}
+	for _, u := range p.NoID {
+		fmt.Fprintf(&b, "\n? %s: its ID is unknown: %v\n", u.Name, u.Err)
+	}
+	for _, clones := range p.Clones {
+		fmt.Fprintf(&b, "\n! %v\n", clones)
+	}
 	return b.String()
 }
 
-// PlanFor reads the configuration of every target, all at the same time, and
-// returns what has to change. A guest that does not answer is in
+// PlanFor reads the configuration and the ID of every target, all at the same
+// time, and returns what has to change. A guest that does not answer is in
 // Plan.Unreached and does not keep the others from being planned. The error is
 // that of [Config.Validate], before any guest is asked, or that of a context
 // that ended.
@@ -77,18 +99,30 @@ func PlanFor(ctx context.Context, targets []Target) (Plan, error) {
 			return Plan{}, fmt.Errorf("%w (%s)", err, t.Name)
 		}
 	}
-	have, failures := make([]Config, len(targets)), make([]error, len(targets))
+	have, ids := make([]Config, len(targets)), make([]ID, len(targets))
+	failures, noID := make([]error, len(targets)), make([]error, len(targets))
 	var group sync.WaitGroup
 	for i, t := range targets {
-		group.Go(func() { have[i], failures[i] = ReadConfig(ctx, t.Guest, t.OS) })
+		group.Go(func() {
+			if have[i], failures[i] = ReadConfig(ctx, t.Guest, t.OS); failures[i] == nil {
+				ids[i], noID[i] = ReadID(ctx, t.Guest, t.OS)
+			}
+		})
 	}
 	group.Wait()
-	var plan Plan
+	plan := Plan{Clones: unresolved(targets, ids)}
+	same := shared(targets, ids)
 	for i, t := range targets {
 		if failures[i] != nil {
 			plan.Unreached = append(plan.Unreached, Unreached{t.Name, failures[i]})
-		} else if changes := Diff(have[i], t.Config); len(changes) > 0 {
-			plan.Steps = append(plan.Steps, PlanStep{t, changes})
+			continue
+		}
+		if noID[i] != nil {
+			plan.NoID = append(plan.NoID, Unreached{t.Name, noID[i]})
+		}
+		step := PlanStep{Target: t, Changes: Diff(have[i], t.Config), ID: ids[i], NewID: t.Clone && same[i] != nil}
+		if len(step.Changes) > 0 || step.NewID {
+			plan.Steps = append(plan.Steps, step)
 		}
 	}
 	return plan, context.Cause(ctx)
@@ -98,8 +132,15 @@ func PlanFor(ctx context.Context, targets []Target) (Plan, error) {
 // does not lock the caller out of all of them at once. It stops at the first
 // guest that fails, with the error of [SetUp], and returns the reports of the
 // guests before it in the order of the steps. A new plan then goes on there.
+//
+// The error matches [ErrClone] if guests share an ID: before anything is changed
+// if the plan says so, else beside the report that has the ID.
 func (p Plan) Apply(ctx context.Context, progress func(Event)) ([]Report, error) {
+	if len(p.Clones) > 0 {
+		return nil, p.Clones[0]
+	}
 	var reports []Report
+	names := map[ID]string{}
 	for _, step := range p.Steps {
 		t := step.Target
 		named := func(e Event) {
@@ -108,11 +149,15 @@ func (p Plan) Apply(ctx context.Context, progress func(Event)) ([]Report, error)
 				progress(e)
 			}
 		}
-		report, err := SetUp(ctx, t.Guest, Setup{OS: t.OS, Config: &t.Config}, named)
+		report, err := SetUp(ctx, t.Guest, Setup{OS: t.OS, Config: &t.Config, NewID: step.NewID}, named)
 		if err != nil {
 			return reports, fmt.Errorf("%w (%s)", err, t.Name)
 		}
 		reports = append(reports, report)
+		if other, taken := names[report.ID]; taken {
+			return reports, &CloneError{report.ID, []string{other, t.Name}}
+		}
+		names[report.ID] = t.Name
 	}
 	return reports, nil
 }

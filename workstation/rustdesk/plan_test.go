@@ -45,12 +45,32 @@ func (m *machine) ReadFile(context.Context, string) ([]byte, error) {
 
 func (m *machine) WriteFile(context.Context, string, []byte) error { return m.fail }
 
-const reported = "rustdesk: version 1.4.9\nrustdesk: service running\nrustdesk: id 123456789\nrustdesk: done\n"
+func installed(file string) *machine { return withID(file, "123456789") }
 
-func installed(file string) *machine {
-	return &machine{file: file, run: func(proxstation.GuestCommand) proxstation.GuestOutput {
-		return proxstation.GuestOutput{Stdout: reported}
-	}}
+// withID is a machine whose RustDesk has an ID, which a set-up may change.
+func withID(file, id string) *machine {
+	m := &machine{file: file}
+	m.run = func(c proxstation.GuestCommand) proxstation.GuestOutput {
+		switch {
+		case slices.Contains(c.Argv, "--get-id"):
+			return proxstation.GuestOutput{Stdout: "a warning\n" + id + "\n"}
+		case strings.Contains(c.Input, "new_id="):
+			id = "1" + id
+		}
+		return proxstation.GuestOutput{Stdout: "rustdesk: version 1.4.9\nrustdesk: service running\nrustdesk: id " + id + "\nrustdesk: done\n"}
+	}
+	return m
+}
+
+// scripts is how many set-up scripts a machine has run.
+func (m *machine) scripts() int {
+	n := 0
+	for _, command := range m.ran {
+		if strings.HasPrefix(command, "/bin/sh /root/") {
+			n++
+		}
+	}
+	return n
 }
 
 var ownID = rustdesk.Config{Server: rustdesk.Server{ID: "rd.example"}}
@@ -58,7 +78,7 @@ var ownID = rustdesk.Config{Server: rustdesk.Server{ID: "rd.example"}}
 func TestPlanTouchesOnlyGuestsThatDiffer(t *testing.T) {
 	t.Parallel()
 	off := errors.New("switched off")
-	there, fresh, gone := installed("[options]\ncustom-rendezvous-server = 'rd.example'\n"), installed(""), &machine{fail: off}
+	there, fresh, gone := withID("[options]\ncustom-rendezvous-server = 'rd.example'\n", "111111111"), installed(""), &machine{fail: off}
 	plan, err := rustdesk.PlanFor(t.Context(), []rustdesk.Target{
 		{Name: "there", Guest: there, OS: rustdesk.Linux, Config: ownID},
 		{Name: "fresh", Guest: fresh, OS: rustdesk.MacOS, Config: ownID},
@@ -75,7 +95,7 @@ func TestPlanTouchesOnlyGuestsThatDiffer(t *testing.T) {
 	}
 	var told []string
 	reports, err := plan.Apply(t.Context(), func(e rustdesk.Event) { told = append(told, e.Guest) })
-	if err != nil || len(reports) != 1 || reports[0].ID != "123456789" || len(there.ran) != 0 || len(fresh.ran) == 0 {
+	if err != nil || len(reports) != 1 || reports[0].ID != "123456789" || there.scripts() != 0 || len(fresh.ran) < 2 {
 		t.Errorf("%+v, %v; ran %v", reports, err, there.ran)
 	}
 	if len(told) == 0 || slices.ContainsFunc(told, func(name string) bool { return name != "fresh" }) {
@@ -98,10 +118,13 @@ func TestPlanRefusesBeforeItAsks(t *testing.T) {
 
 func TestApplyStopsAtTheFirstThatFails(t *testing.T) {
 	t.Parallel()
-	broken := &machine{run: func(proxstation.GuestCommand) proxstation.GuestOutput {
+	broken := &machine{run: func(c proxstation.GuestCommand) proxstation.GuestOutput {
+		if slices.Contains(c.Argv, "--get-id") {
+			return proxstation.GuestOutput{Stdout: "222222222\n"}
+		}
 		return proxstation.GuestOutput{Stdout: "rustdesk: error service does not run\n"}
 	}}
-	last := installed("")
+	last := withID("", "333333333")
 	var targets []rustdesk.Target
 	for i, m := range []*machine{installed(""), broken, last} {
 		targets = append(targets, rustdesk.Target{Name: fmt.Sprint("guest ", i), Guest: m, OS: rustdesk.Linux, Config: ownID})
@@ -111,8 +134,66 @@ func TestApplyStopsAtTheFirstThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	reports, err := plan.Apply(t.Context(), nil)
-	if !errors.Is(err, rustdesk.ErrSetup) || !strings.Contains(err.Error(), "guest 1") || len(reports) != 1 || len(last.ran) != 0 {
+	if !errors.Is(err, rustdesk.ErrSetup) || !strings.Contains(err.Error(), "guest 1") || len(reports) != 1 || last.scripts() != 0 {
 		t.Errorf("%+v, %v; the last guest ran %v", reports, err, last.ran)
+	}
+}
+
+func TestClonesAreFoundAndRefused(t *testing.T) {
+	t.Parallel()
+	targets := func(clone ...int) ([]rustdesk.Target, []*machine) {
+		machines := []*machine{withID("[options]\n", "111111111"), withID("[options]\n", "222222222"), withID("[options]\n", "111111111"), withID("[options]\n", "111111111")}
+		var targets []rustdesk.Target
+		for i, m := range machines {
+			targets = append(targets, rustdesk.Target{Name: fmt.Sprint("guest ", i), Guest: m, OS: rustdesk.Linux, Clone: slices.Contains(clone, i)})
+		}
+		return targets, machines
+	}
+	list, machines := targets(3)
+	plan, err := rustdesk.PlanFor(t.Context(), list)
+	if err != nil || len(plan.Clones) != 1 || plan.Clones[0].ID != "111111111" || !slices.Equal(plan.Clones[0].Names, []string{"guest 0", "guest 2"}) {
+		t.Fatalf("%v\n%s", err, plan)
+	}
+	if !strings.Contains(plan.String(), "! rustdesk: guests share an ID 111111111: guest 0, guest 2") {
+		t.Errorf("the plan does not say so:\n%s", plan)
+	}
+	if reports, err := plan.Apply(t.Context(), nil); !errors.Is(err, rustdesk.ErrClone) || len(reports) != 0 || machines[3].scripts() != 0 {
+		t.Errorf("%+v, %v", reports, err)
+	}
+
+	list, _ = targets(1, 2, 3) // 1 is not a clone of any target
+	plan, err = rustdesk.PlanFor(t.Context(), list)
+	if err != nil || len(plan.Clones) != 0 || len(plan.Steps) != 2 || !plan.Steps[0].NewID || plan.Steps[1].Target.Name != "guest 3" {
+		t.Fatalf("%v\n%s", err, plan)
+	}
+	reports, err := plan.Apply(t.Context(), nil)
+	if !errors.Is(err, rustdesk.ErrClone) || len(reports) != 2 { // this machine's new IDs are not random
+		t.Errorf("two guests that got one ID: %+v, %v", reports, err)
+	}
+	list, _ = targets(2)
+	list = list[:3]
+	plan, err = rustdesk.PlanFor(t.Context(), list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reports, err := plan.Apply(t.Context(), nil); err != nil || len(reports) != 1 || reports[0].ID != "1111111111" {
+		t.Errorf("%+v, %v", reports, err)
+	}
+	if again, err := rustdesk.PlanFor(t.Context(), list); err != nil || !again.Empty() || len(again.Clones) != 0 {
+		t.Errorf("again: %v\n%s", err, again)
+	}
+}
+
+func TestPlanNamesGuestsWithoutAnID(t *testing.T) {
+	t.Parallel()
+	bare := &machine{run: func(proxstation.GuestCommand) proxstation.GuestOutput {
+		return proxstation.GuestOutput{Code: 127}
+	}}
+	plan, err := rustdesk.PlanFor(t.Context(), []rustdesk.Target{
+		{Name: "a", Guest: bare, OS: rustdesk.Linux, Config: ownID}, {Name: "b", Guest: bare, OS: rustdesk.Linux, Config: ownID},
+	})
+	if err != nil || len(plan.NoID) != 2 || !errors.Is(plan.NoID[0].Err, rustdesk.ErrID) || len(plan.Clones) != 0 || !strings.Contains(plan.String(), "? a: its ID is unknown") {
+		t.Errorf("%v\n%s", err, plan)
 	}
 }
 

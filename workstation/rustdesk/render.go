@@ -37,7 +37,7 @@ type scriptInput struct {
 
 // Active reports whether the service is to run; a setup that only reports
 // starts nothing.
-func (in scriptInput) Active() bool { return in.Suffix != "" || in.Config != nil }
+func (in scriptInput) Active() bool { return in.Suffix != "" || in.Config != nil || in.NewID }
 
 // SHA256Lower is the checksum as the guests' tools print it.
 func (in scriptInput) SHA256Lower() string { return strings.ToLower(in.Package.SHA256) }

@@ -21,10 +21,10 @@ func allScripts(t *testing.T) map[string]Script {
 		if system == Windows {
 			extension = ".ps1"
 		}
-		setups := map[string]Setup{"report": {OS: system}, "configure": {OS: system, Config: &config}, "move": {OS: system, Config: &move}}
+		setups := map[string]Setup{"report": {OS: system}, "configure": {OS: system, Config: &config}, "move": {OS: system, Config: &move}, "clone": {OS: system, NewID: true}}
 		suffixes, _ := formats(system)
 		for _, suffix := range suffixes {
-			setups["install"+suffix] = Setup{system, Package{Version{1, 4, 9}, ReleaseURL(Version{1, 4, 9}, suffix, "x86_64"), strings.Repeat("ab", 32)}, &config}
+			setups["install"+suffix] = Setup{OS: system, Package: Package{Version{1, 4, 9}, ReleaseURL(Version{1, 4, 9}, suffix, "x86_64"), strings.Repeat("ab", 32)}, Config: &config}
 		}
 		for name, setup := range setups {
 			script, err := setup.Script()

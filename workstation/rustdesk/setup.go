@@ -37,6 +37,10 @@ type Setup struct {
 	Package Package `json:"package,omitzero"`
 	// Config is what it should have; nil changes nothing and only reports.
 	Config *Config `json:"config,omitempty"`
+	// NewID gives the guest a random new ID and new keys, every time: for a guest
+	// that was cloned with RustDesk in it. Its password and options stay. It
+	// needs an installed RustDesk, or a Package.
+	NewID bool `json:"newID,omitempty"`
 }
 
 // A Script is a program for a guest. Store Body there in a file, run

@@ -33,7 +33,11 @@ store() { # RustDesk2.toml as serde writes it
 mkdir -p "$D/options"
 case $1:$# in
 --version:1) echo "$VERSION"; exit 0 ;;
---get-id:1) cat "$D/id" 2>/dev/null || echo 123456789; exit 0 ;;
+--get-id:1)
+	cat "$D/id" 2>/dev/null && exit 0
+	plain=$(sed -n "s/^id = '\(.*\)'/\1/p" "$C/RustDesk.toml" 2>/dev/null)
+	echo "${plain:-123456789}"
+	exit 0 ;;
 esac
 [ ! -e "$D/policy" ] || { echo "Settings are disabled!"; exit 0; }
 [ ! -e "$D/unprivileged" ] || { echo "Installation and administrative privileges required!"; exit 0; }

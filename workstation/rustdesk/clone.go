@@ -1,0 +1,87 @@
+package rustdesk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+)
+
+// ErrClone is what every [CloneError] matches.
+var ErrClone = errors.New("rustdesk: guests share an ID")
+
+// A CloneError says which guests share an ID: they were cloned from one another
+// with RustDesk in them, and whoever connects reaches one of them by chance. The
+// ID server does not notice, because clones also share the machine's ID and
+// RustDesk's keys (rustdesk-server src/rendezvous_server.rs:357). It matches
+// [ErrClone].
+type CloneError struct {
+	ID    ID
+	Names []string // as in [Target].Name
+}
+
+// Error implements error.
+func (e *CloneError) Error() string {
+	return fmt.Sprintf("%v %s: %s: say which of them are clones (Target.Clone, or Setup.NewID), so that they get new IDs", ErrClone, e.ID, strings.Join(e.Names, ", "))
+}
+
+// Is reports whether target is [ErrClone].
+func (e *CloneError) Is(target error) bool { return target == ErrClone }
+
+// programs are where RustDesk's installers put the program.
+var programs = map[OS]string{
+	Linux:   "/usr/bin/rustdesk",
+	Windows: `C:\Program Files\RustDesk\RustDesk.exe`,
+	MacOS:   "/Applications/RustDesk.app/Contents/MacOS/RustDesk",
+}
+
+// ReadID asks the RustDesk in a guest for its ID. The error is that of the
+// guest, [ErrOS], or [ErrID] if RustDesk is there and has no ID.
+func ReadID(ctx context.Context, guest Guest, system OS) (ID, error) {
+	program, known := programs[system]
+	if !known {
+		return "", fmt.Errorf("%w %q", ErrOS, string(system))
+	}
+	out, err := guest.Run(ctx, proxstation.GuestCommand{Argv: []string{program, "--get-id"}})
+	if err != nil {
+		return "", fmt.Errorf("rustdesk: %s --get-id: %w", program, err)
+	}
+	lines := strings.Split(strings.TrimSpace(out.Stdout), "\n")
+	return ParseID(lines[len(lines)-1])
+}
+
+// shared returns, for every target, the targets that have the same ID, itself
+// among them; nil for a target whose ID nobody else has, or whose ID is "".
+func shared(targets []Target, ids []ID) [][]int {
+	same := make([][]int, len(targets))
+	for i, id := range ids {
+		for j := range ids {
+			if id != "" && ids[j] == id {
+				same[i] = append(same[i], j)
+			}
+		}
+		if len(same[i]) < 2 {
+			same[i] = nil
+		}
+	}
+	return same
+}
+
+// unresolved returns an error for every ID that more than one target would keep.
+func unresolved(targets []Target, ids []ID) []*CloneError {
+	var clones []*CloneError
+	for i, group := range shared(targets, ids) {
+		var keep []string
+		for _, j := range group {
+			if !targets[j].Clone {
+				keep = append(keep, targets[j].Name)
+			}
+		}
+		if len(group) > 0 && group[0] == i && len(keep) > 1 {
+			clones = append(clones, &CloneError{ids[i], keep})
+		}
+	}
+	return clones
+}
