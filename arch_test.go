@@ -27,6 +27,7 @@ var arrows = map[string][]string{
 	"": {"internal/enum", "internal/printable"},
 	// The leaves: names and file access, nothing above them.
 	"internal/enum":      {},
+	"internal/slow":      {},
 	"internal/printable": {},
 	// sysfs keeps paths within a captured tree in one system call (golang.org/x/sys).
 	"internal/sysfs":    {"golang.org/x/sys"},

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/proxstation/proxstation/internal/slow"
 )
 
 const ovmf = "/usr/share/OVMF" // Debian's package ovmf
@@ -43,7 +45,8 @@ func TestFirmware(t *testing.T) {
 		}
 	}
 	turn := make(chan bool, 3) // a machine waits a third of its time
-	for _, g := range slices.Concat(goldens(), macOSGoldens()) {
+	all := slices.Concat(macOSGoldens(), goldens())
+	for _, g := range slow.Pick(t, 2, all, func(g golden) string { return g.name }) {
 		t.Run(g.name, func(t *testing.T) {
 			t.Parallel()
 			turn <- true

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/proxstation/proxstation/internal/slow"
 )
 
 // missing skips, or fails where the lab is required.
@@ -91,7 +94,7 @@ func TestBoots(t *testing.T) {
 		missing(t, err)
 	}
 	turn := turns(t)
-	for _, m := range Machines() {
+	for _, m := range slow.Pick(t, 1, Machines(), func(m Machine) string { return m.Name }) {
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()
 			ctx, began := turn(t), time.Now()
@@ -137,7 +140,9 @@ func TestEndings(t *testing.T) {
 	t.Parallel()
 	l, init, tests := find(t, ".")
 	turn := turns(t)
-	for ending, want := range map[string]error{"Panic": ErrPanic, "Hang": ErrHang, "Off": ErrUnfinished} {
+	endings := map[string]error{"Panic": ErrPanic, "Hang": ErrHang, "Off": ErrUnfinished}
+	for _, ending := range slow.Pick(t, 1, slices.Sorted(maps.Keys(endings)), func(name string) string { return name }) {
+		want := endings[ending]
 		t.Run(ending, func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancel(turn(t))
