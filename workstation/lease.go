@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // A Lease says which controller is at work on a set of VMs that share a card.
@@ -31,20 +34,36 @@ type Lease struct {
 	TTL time.Duration `json:"ttl"`
 }
 
-// String describes the lease for people.
+// String describes the lease for people. What others wrote into it reaches a
+// terminal as characters that only show.
 func (l Lease) String() string {
-	return fmt.Sprintf("%s is switching to VM %d (phase %s)", l.Owner, l.To, l.Phase)
+	if l.To == 0 {
+		return printable.Line(l.Owner) + " has the lease"
+	}
+	return printable.Line(fmt.Sprintf("%s is switching to VM %d (phase %s)", l.Owner, l.To, l.Phase))
 }
+
+// The bounds of a TTL, whatever a lease says: nobody waits for a lease of years,
+// and nobody takes a lease over before its owner can have renewed it.
+const (
+	minTTL = 30 * time.Second
+	maxTTL = 2 * time.Hour
+)
 
 var leaseLine = regexp.MustCompile(`\n?<!-- proxstation-lease (\{.*?\}) -->`)
 
-// readLease returns the lease in a VM's description, or ok false.
+// readLease returns the lease in a VM's description, or ok false. A lease that
+// cannot be read is somebody's all the same, for a short while.
 func readLease(description string) (lease Lease, ok bool) {
 	match := leaseLine.FindStringSubmatch(description)
-	if match == nil || json.Unmarshal([]byte(match[1]), &lease) != nil {
+	if match == nil {
 		return Lease{}, false
 	}
-	return lease, lease.ID != ""
+	if err := json.Unmarshal([]byte(match[1]), &lease); err != nil || lease.ID == "" {
+		return Lease{Owner: "a controller whose lease cannot be read", ID: match[1], TTL: minTTL}, true
+	}
+	lease.TTL = min(max(lease.TTL, minTTL), maxTTL)
+	return lease, true
 }
 
 // writeLease returns the description with the lease in place of any other.
@@ -56,4 +75,31 @@ func writeLease(description string, lease Lease) string {
 // withoutLease returns the description as its author wrote it.
 func withoutLease(description string) string {
 	return strings.TrimRight(leaseLine.ReplaceAllString(description, ""), "\n")
+}
+
+// leases remembers since when a [Node] has seen the leases of others, by the
+// VMID of their place.
+type leases struct {
+	mu   sync.Mutex
+	seen map[int]seenLease
+}
+
+type seenLease struct {
+	id    string
+	since time.Time
+}
+
+// left returns for how long a lease counts if nobody renews it: its TTL less
+// the time for which this Node has seen it unchanged. No clock of another
+// machine is asked.
+func (l *leases) left(place int, lease Lease) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.seen == nil {
+		l.seen = map[int]seenLease{}
+	}
+	if l.seen[place].id != lease.ID {
+		l.seen[place] = seenLease{id: lease.ID, since: time.Now()}
+	}
+	return max(lease.TTL-time.Since(l.seen[place].since), 0)
 }

@@ -55,11 +55,12 @@ var ErrNoNode = errors.New("no such node")
 
 // A Node is one PVE node. It is safe for concurrent use.
 type Node struct {
-	name  string
-	pve   *pve.Client
-	opts  NodeOptions
-	owner string   // of its leases, unless the caller names one
-	turns sync.Map // a chan struct{} by the place of a lease
+	name   string
+	pve    *pve.Client
+	opts   NodeOptions
+	owner  string   // of its leases, unless the caller names one
+	turns  sync.Map // a *turn by the place of a lease
+	leases leases
 }
 
 // NodeOptions control a [Node]. Nil is fine.

@@ -119,11 +119,11 @@ func (r *restoring) key(key string) {
 	have, has := r.vm.Config[key]
 	if key == "description" {
 		// A controller that is at work keeps its lease.
-		lease, held := readLease(have)
+		lease := leaseLine.FindString(have)
 		have = withoutLease(have)
 		had, has = withoutLease(old) != "", have != ""
-		if old = withoutLease(old); held && old != have {
-			old, had = writeLease(old, lease), true
+		if old = withoutLease(old); lease != "" && old != have {
+			old, had = old+lease, true
 		}
 	}
 	switch {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"sync/atomic"
 
 	"github.com/proxstation/proxstation"
 )
@@ -71,22 +73,31 @@ type switching struct {
 	facts Facts // those that were judged
 }
 
+// A turn is what the switches of one set on one [Node] wait for: they share a
+// lease.
+type turn struct {
+	free chan struct{}
+	to   atomic.Int64 // the VM that the switch under way is to
+}
+
 // turn waits until no other switch of this set is under way on the same Node,
 // which has one lease for all of them. The caller calls done.
 func (s *switching) turn(ctx context.Context) (done func(), err error) {
-	value, _ := s.node.turns.LoadOrStore(s.place(), make(chan struct{}, 1))
-	turn, _ := value.(chan struct{})
+	value, _ := s.node.turns.LoadOrStore(s.place(), &turn{free: make(chan struct{}, 1)})
+	t, _ := value.(*turn)
 	select {
-	case turn <- struct{}{}:
+	case t.free <- struct{}{}:
 	default:
-		s.enter(PhaseLease, s.place(), "waiting for another switch of this program")
+		other := fmt.Sprintf("this program's switch to VM %d", t.to.Load())
+		s.enter(PhaseLease, s.place(), "waiting for "+other)
 		select {
-		case turn <- struct{}{}:
+		case t.free <- struct{}{}:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("workstation: %w: another switch of this program: %w", ErrLeased, context.Cause(ctx))
+			return nil, fmt.Errorf("workstation: %w: %s: %w", ErrLeased, other, context.Cause(ctx))
 		}
 	}
-	return func() { <-turn }, nil
+	t.to.Store(int64(s.to))
+	return func() { <-t.free }, nil
 }
 
 // check observes the node and judges whether the switch can succeed.
@@ -114,7 +125,7 @@ func (s *switching) run(ctx context.Context) error {
 			s.from, s.pid = id, v.PID
 		}
 	}
-	if s.from == 0 && s.held != nil {
+	if s.from == 0 && s.held != nil && s.held.From != s.to && slices.Contains(s.db.Members, s.held.From) {
 		s.from = s.held.From // what a switch that died had stopped
 	}
 	for _, step := range []struct {
@@ -144,7 +155,7 @@ func (s *switching) stopOthers(ctx context.Context) error {
 		if id == s.to {
 			continue
 		}
-		if err := s.renew(ctx, PhaseStop, s.stopTime()); err != nil {
+		if err := s.renew(ctx, PhaseStop, s.db.stopTime()); err != nil {
 			return err
 		}
 		s.enter(PhaseStop, id, fmt.Sprintf("shutting down VM %d, which may take %s", id, s.db.Grace))

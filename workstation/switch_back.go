@@ -48,17 +48,21 @@ func (s *switching) goBack(ctx context.Context, phase Phase, cause error) error 
 // hopeless reports whether nothing may be started after a failure.
 func (s *switching) hopeless(cause error) bool {
 	_, gone := lostCard(cause)
-	return gone || errors.Is(cause, errUnhealthy) || errors.Is(cause, errOvertaken)
+	return gone || errors.Is(cause, errUnhealthy)
 }
 
 // restore makes the member that ran before the one that runs: the target,
 // which did not come up, gives the card back first.
 func (s *switching) restore(ctx context.Context, cause error) error {
+	s.phase = PhaseRollback
+	if err := s.hold(ctx); err != nil { // another controller decides what runs
+		return err
+	}
 	for _, id := range []int{s.from, s.to} {
 		s.settle(ctx, id, s.db.Grace+leaseSlack)
 	}
-	if _, err := s.renewNow(ctx, PhaseRollback, s.stopTime()+s.db.Boot); errors.Is(err, errOvertaken) {
-		return err // the other decides what runs
+	if err := s.hold(ctx); err != nil {
+		return err
 	}
 	if err := s.clearTarget(ctx); err != nil {
 		return err
@@ -71,6 +75,9 @@ func (s *switching) restore(ctx context.Context, cause error) error {
 		}
 		if tries == returnTries || pve.Sleep(ctx, 5*time.Second) != nil {
 			s.settle(ctx, s.from, time.Minute)
+			return err
+		}
+		if err := s.hold(ctx); err != nil {
 			return err
 		}
 		s.say(s.from, fmt.Sprintf("VM %d did not start (%s): trying again, %d of %d", s.from, firstLine(err), tries+1, returnTries))
@@ -86,6 +93,11 @@ func (s *switching) again(ctx context.Context) error {
 		return err
 	}
 	return s.bringUp(ctx, s.from)
+}
+
+// hold makes the lease last for the way back.
+func (s *switching) hold(ctx context.Context) error {
+	return s.renew(ctx, PhaseRollback, s.db.stopTime()+s.db.Boot)
 }
 
 // clearTarget makes the target, which did not come up, give the card back, if

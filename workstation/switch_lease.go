@@ -20,24 +20,26 @@ const leaseTries = 60
 // place is the member whose description holds the lease.
 func (s *switching) place() int { return s.db.Members[0] }
 
-// acquire takes the lease. That of another controller is waited for, and
-// taken over once it was watched unchanged for its whole TTL.
+// acquire takes the lease. The lease of another controller is waited for, and
+// taken over when this Node has seen it unchanged for its whole TTL, or at once
+// if the caller asks for that.
 func (s *switching) acquire(ctx context.Context) error {
 	if s.db.NoLease {
 		return nil
 	}
-	var watched Lease
-	var since time.Time
+	var told string
+	var other *leasedError // the last one that was waited for
 	for tries := 0; ; {
-		err := s.take(ctx, watched, since)
-		var other *leasedError
+		err := s.take(ctx)
 		switch {
 		case err == nil:
 			return nil
+		case other != nil && ctx.Err() != nil:
+			return fmt.Errorf("workstation: %w: %w: %w", ErrLeased, other, context.Cause(ctx))
 		case errors.As(err, &other):
-			if other.lease.ID != watched.ID {
-				watched, since = other.lease, time.Now()
-				s.enter(PhaseLease, s.place(), other.lease.String())
+			if message := other.waiting(); message != told {
+				told = message
+				s.enter(PhaseLease, s.place(), message)
 			}
 		case !errors.Is(err, ErrStale) && !errors.Is(err, ErrLocked) && !uncertain(err) || tries >= leaseTries:
 			return fmt.Errorf("workstation: taking the lease on VM %d: %w", s.place(), err)
@@ -51,31 +53,46 @@ func (s *switching) acquire(ctx context.Context) error {
 		}
 		if err := pve.Sleep(ctx, time.Second); err != nil {
 			if other != nil {
-				return fmt.Errorf("workstation: %w: %s: %w", ErrLeased, other.lease, err)
+				return fmt.Errorf("workstation: %w: %w: %w", ErrLeased, other, err)
 			}
 			return err
 		}
 	}
 }
 
-// A leasedError says that another controller has the lease.
-type leasedError struct{ lease Lease }
+// A leasedError says that another controller has the lease, and for how long.
+type leasedError struct {
+	lease Lease
+	left  time.Duration
+}
 
-func (e *leasedError) Error() string { return e.lease.String() }
+// Error implements error.
+func (e *leasedError) Error() string {
+	return fmt.Sprintf("%s: its lease counts for %s more if it is not renewed", e.lease, e.left.Round(time.Second))
+}
+
+// waiting describes the wait for people, anew every ten seconds.
+func (e *leasedError) waiting() string {
+	return fmt.Sprintf("waiting for another controller, %s at most unless it goes on: %s", (e.left + 9*time.Second).Truncate(10*time.Second), e.lease)
+}
 
 // take writes our lease if there is none, or one that counts no longer.
-func (s *switching) take(ctx context.Context, watched Lease, since time.Time) error {
+func (s *switching) take(ctx context.Context) error {
 	config, err := s.node.pve.Config(ctx, s.place())
 	if err != nil {
 		return err
 	}
 	mine := Lease{Owner: s.db.Owner, To: s.to, Phase: PhaseCheck, TTL: time.Minute + leaseSlack}
 	if lease, held := readLease(config.Values["description"]); held {
-		expired := lease.ID == watched.ID && time.Since(since) >= lease.TTL
-		if lease.Owner != s.db.Owner && !expired {
-			return &leasedError{lease}
+		left := s.node.leases.left(s.place(), lease)
+		switch {
+		case lease.Owner == s.db.Owner || left == 0 || lease.ID == s.db.TakeOver:
+			mine.From = lease.From
+		case s.db.TakeOver != "":
+			return fmt.Errorf("%w: the lease is not the one to be taken over, so its owner is alive: %v", ErrLeased, &leasedError{lease, left}) //nolint:errorlint // it is not to be waited for
+		default:
+			return &leasedError{lease, left}
 		}
-		mine.From = lease.From
 	}
 	return s.write(ctx, config, mine)
 }
@@ -121,15 +138,21 @@ func (s *switching) renewNow(ctx context.Context, phase Phase, lasts time.Durati
 		return false, err
 	}
 	lease, held := readLease(config.Values["description"])
-	if !held {
+	if !held && phase != PhaseRollback { // on the way back it is put in again
 		return false, fmt.Errorf("workstation: %w: the lease was taken out of VM %d", ErrLeased, s.place())
+	}
+	if !held {
+		lease = *s.held
 	}
 	if lease.ID != s.held.ID {
 		return false, fmt.Errorf("workstation: %w: the lease was lost to %s: %w", ErrLeased, lease.Owner, errOvertaken)
 	}
 	lease.Phase, lease.TTL, lease.From = phase, lasts+leaseSlack, s.from
 	err = s.write(ctx, config, lease)
-	if errors.Is(err, ErrStale) || errors.Is(err, ErrLocked) {
+	switch {
+	case errors.Is(err, ErrLocked) && held && phase == PhaseRollback:
+		return true, nil // by the task that is to be ended; the lease counts still
+	case errors.Is(err, ErrStale), errors.Is(err, ErrLocked):
 		return false, nil // somebody edited it, or a task has it: again
 	}
 	return err == nil, err

@@ -3,6 +3,7 @@ package workstation
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,8 +54,13 @@ func (s *switching) moved(ctx context.Context, id int) (bool, error) {
 	return len(tasks) > 0, err
 }
 
+// ended are the tasks that a switch ends if they take too long: those that it
+// begins. Tasks of others, such as a backup, end by themselves.
+var ended = []string{"qmstart", "qmshutdown", "qmstop", "qmreboot"}
+
 // settle waits until no task is at work on a VM, so that what it does is not
-// mistaken for its state, and ends tasks that take too long.
+// mistaken for its state, and ends tasks that take too long, if the lease is
+// ours.
 func (s *switching) settle(ctx context.Context, id int, limit time.Duration) {
 	var tasks []pve.Task
 	err := s.until(ctx, limit, func(ctx context.Context) (bool, error) {
@@ -64,10 +70,13 @@ func (s *switching) settle(ctx context.Context, id int, limit time.Duration) {
 		}
 		return err == nil && len(tasks) == 0, nil // a refusal now may be an answer later
 	})
-	if err == nil {
+	if err == nil || len(tasks) == 0 || s.renew(ctx, s.phase, s.db.stopTime()) != nil {
 		return
 	}
 	for _, task := range tasks {
+		if !slices.Contains(ended, task.Type) {
+			continue
+		}
 		_ = s.node.pve.StopTask(ctx, task.UPID) // whether it ended shows in the VM's state
 	}
 }

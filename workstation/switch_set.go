@@ -37,6 +37,11 @@ type DualBoot struct {
 	// process ID and a part that every [Node] has of its own. A controller of
 	// the same name is taken for this one, started anew.
 	Owner string
+	// TakeOver is the ID of another controller's lease that is taken over at
+	// once, because a person knows that its owner is dead: [Lease].ID of
+	// [DualBootStatus].Lease. An owner that is alive renews its lease with
+	// another ID, which is an error that matches [ErrLeased].
+	TakeOver string
 	// NoLease leaves out the note in the members' description that keeps two
 	// controllers apart, for logins without VM.Config.Options. PVE's own
 	// reservation still keeps two VMs from having the card at once.
@@ -58,10 +63,13 @@ func (db DualBoot) withDefaults() (DualBoot, error) {
 	case db.Grace < 0 || db.Boot < 0:
 		return invalid("grace and boot", fmt.Sprintf("%s and %s", db.Grace, db.Boot), "no time is below zero")
 	}
+	db.Grace, db.Boot = cmp.Or(db.Grace, 3*time.Minute), cmp.Or(db.Boot, 5*time.Minute)
+	if longest := max(db.stopTime()+db.Boot, 2*db.Boot) + leaseSlack; longest > maxTTL || max(db.Grace, db.Boot) > maxTTL {
+		return invalid("grace and boot", fmt.Sprintf("%s and %s", db.Grace, db.Boot), fmt.Sprintf("a switch must not take longer than its lease may count, %s", maxTTL))
+	}
 	if int(db.NotUp) >= len(notUpNames) {
 		return invalid("not up", db.NotUp.String(), "the choices are NotUpKeep and NotUpReturn")
 	}
-	db.Grace, db.Boot = cmp.Or(db.Grace, 3*time.Minute), cmp.Or(db.Boot, 5*time.Minute)
 	return db, nil
 }
 

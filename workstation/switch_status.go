@@ -20,6 +20,10 @@ type DualBootStatus struct {
 	Members []MemberStatus
 	// Lease is that of a controller at work, nil if there is none.
 	Lease *Lease
+	// LeaseLeft is for how long the lease counts at most if its owner does not
+	// renew it. It begins with the TTL when this [Node] first sees the lease,
+	// and is 0 when the next switch may take it over.
+	LeaseLeft time.Duration
 }
 
 // A MemberStatus is the state of one member of a [DualBoot].
@@ -48,7 +52,11 @@ func (n *Node) Status(ctx context.Context, db DualBoot) (DualBootStatus, error) 
 	if err != nil {
 		return DualBootStatus{}, err
 	}
-	return db.status(facts), nil
+	status := db.status(facts)
+	if status.Lease != nil {
+		status.LeaseLeft = n.leases.left(db.Members[0], *status.Lease)
+	}
+	return status, nil
 }
 
 // status judges facts.

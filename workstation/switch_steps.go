@@ -61,7 +61,7 @@ func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
 		} else if lookErr != nil {
 			continue
 		}
-		if err := s.renew(ctx, PhaseStop, s.stopTime()); err != nil {
+		if err := s.renew(ctx, PhaseStop, s.db.stopTime()); err != nil {
 			return err
 		}
 		err = ask() // the request did not arrive
@@ -90,7 +90,7 @@ func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
 // stopTime is how long a shutdown may take, from the request, whose answer may
 // get lost, until the VM is gone. The lease must last for all of it: the task
 // has the VM's lock, and with it perhaps the lease's place.
-func (s *switching) stopTime() time.Duration { return 2*s.db.Grace + time.Minute + leaseSlack }
+func (db DualBoot) stopTime() time.Duration { return 2*db.Grace + time.Minute + leaseSlack }
 
 // start starts the target, unless it runs already.
 func (s *switching) start(ctx context.Context) error {
