@@ -20,17 +20,28 @@ import (
 // [storage.NoPlaceError], [gpu.UnsupportedError], all of them joined. What
 // should be known before an apply is among the plan's findings.
 func Diff(spec Spec, facts Facts) (Plan, error) {
-	d := &differ{spec: spec.withPurposes(), facts: facts, plan: Plan{Node: facts.Node}}
+	d := &differ{spec: spec, facts: facts, plan: Plan{Node: facts.Node}}
 	if d.named(spec); len(d.problems) > 0 {
 		return Plan{}, d.problems.err()
 	}
 	d.mappings()
+	d.spec.VMs = slices.Clone(spec.VMs)
+	for i, vm := range spec.VMs {
+		d.spec.VMs[i] = d.meant(vm)
+	}
+	d.spec = d.spec.withPurposes()
 	d.placeDisks()
 	for _, vm := range d.spec.VMs {
 		d.vm(vm)
 	}
-	d.conflicts()
-	d.macOS()
+	after := d.facts.applied(d.plan.Steps)
+	for _, vm := range d.spec.VMs {
+		if will := after.VMs[vm.ID]; will.Name == vm.Name && len(vm.checkForm()) == 0 {
+			d.judge(vm, will)
+		}
+	}
+	d.conflicts(after)
+	d.macOS(after)
 	d.privileges()
 	if err := d.problems.err(); err != nil {
 		return Plan{}, err
@@ -70,32 +81,34 @@ func (d *differ) find(f proxstation.Finding) { d.plan.Findings = append(d.plan.F
 
 // vm plans one VM: create it, or change what differs.
 func (d *differ) vm(vm VM) {
-	if err := vm.Validate(); err != nil {
-		d.problems = append(d.problems, err)
+	if form := vm.checkForm(); len(form) > 0 {
+		d.problems = append(d.problems, form...)
 		return
 	}
-	d.checkCards(vm)
-	d.checkHost(vm)
 	have, exists := d.facts.VMs[vm.ID]
 	other, taken := d.facts.Others[vm.ID]
 	switch {
 	case !exists && taken:
 		d.problems = append(d.problems, &TakenError{VMID: vm.ID, Want: vm.Name, Have: other})
-		return
 	case !exists:
-		config, notes := d.wanted(vm, nil)
-		config["name"] = vm.Name
-		d.checkMemory(vm, config["memory"])
-		config, osk := d.checkOSK(vm, config, "")
-		d.plan.Steps = append(d.plan.Steps, CreateVM{VMID: vm.ID, Name: vm.Name, Config: config, Notes: notes, Password: vm.Password, OSK: osk})
-		d.growImported(vm, have)
-		return
+		d.create(vm)
 	case have.Name != vm.Name:
 		d.problems = append(d.problems, &TakenError{VMID: vm.ID, Want: vm.Name, Have: have.Name})
-		return
+	default:
+		d.checkLock(have)
+		d.checkCards(vm, have.Config)
+		d.change(vm, have)
 	}
-	d.checkLock(have)
-	d.change(vm, have)
+}
+
+// create plans a VM that is new.
+func (d *differ) create(vm VM) {
+	d.checkCards(vm, nil)
+	config, notes := d.wanted(vm, nil)
+	config["name"] = vm.Name
+	config, osk := d.checkOSK(vm, config, "")
+	d.plan.Steps = append(d.plan.Steps, CreateVM{VMID: vm.ID, Name: vm.Name, Config: config, Notes: notes, Password: vm.Password, OSK: osk})
+	d.growImported(vm, VMFacts{})
 }
 
 // change plans what differs on a VM that exists.
@@ -104,6 +117,9 @@ func (d *differ) change(vm VM, have VMFacts) {
 	want, osk := d.checkOSK(vm, want, have.Config["args"])
 	want = revealOSK(want, osk)
 	step := ChangeVM{VMID: vm.ID, Name: vm.Name, Digest: have.Digest, Set: map[string]string{}, Have: map[string]string{}, Notes: notes}
+	if vm.Guest.IsMacOS() && have.Config["args"] != "" && vm.namesHostPCI() {
+		want = withValue(want, "args", want["args"]) // what only another card needed goes
+	}
 	for _, key := range slices.Sorted(maps.Keys(want)) {
 		merged, same := qmconf.Merge(key, have.Config[key], want[key])
 		if have.Config[key] == "" {

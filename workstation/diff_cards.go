@@ -63,8 +63,9 @@ func entryText(entries []gpu.MappingEntry) string {
 }
 
 // checkCards refuses guests that cannot use the card they are to have, and
-// devices that the node does not have.
-func (d *differ) checkCards(vm VM) {
+// devices that the node does not have. Of what a VM has as the Spec wants it,
+// the plan only tells.
+func (d *differ) checkCards(vm VM, have map[string]string) {
 	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions, Mappings: d.after}
 	for _, key := range slices.Sorted(maps.Keys(vm.Config)) {
 		if qmconf.Family(key) != "hostpci" {
@@ -72,9 +73,11 @@ func (d *differ) checkCards(vm VM) {
 		}
 		h, err := gpu.ParseHostPCI(vm.Config[key])
 		if err != nil {
-			continue // Validate said so
+			continue // checkForm said so
 		}
-		if _, known := node.Mapping(h.Mapping); h.Mapping != "" && !known {
+		_, same := qmconf.Merge(key, have[key], vm.Config[key])
+		same = same && have[key] != ""
+		if _, known := node.Mapping(h.Mapping); h.Mapping != "" && !known && !same {
 			d.problems.add(vm, key, h.Mapping, "no such resource mapping on the cluster, and the Spec makes none")
 			continue
 		}
@@ -84,12 +87,13 @@ func (d *differ) checkCards(vm VM) {
 			}
 			d.find(f)
 		}
-		d.checkCard(vm, node.Resolve(h))
+		d.checkCard(vm, node.Resolve(h), same)
 	}
 }
 
-// checkCard refuses cards that the guest has no driver for.
-func (d *differ) checkCard(vm VM, choices [][]iommu.Address) {
+// checkCard refuses cards that the guest has no driver for; one that the VM has
+// already is told.
+func (d *differ) checkCard(vm VM, choices [][]iommu.Address, has bool) {
 	judged := map[iommu.Address]bool{}
 	for _, a := range slices.Concat(choices...) {
 		card, ok := gpu.CardAt(d.facts.IOMMU.Functions, a)
@@ -98,7 +102,10 @@ func (d *differ) checkCard(vm VM, choices [][]iommu.Address) {
 		}
 		judged[card.Address()] = true
 		verdict := gpu.Judge(vm.Guest, card)
-		if err := verdict.Err(); err != nil {
+		if err := verdict.Err(); err != nil && has {
+			d.find(proxstation.Finding{ID: "gpu.unsupported", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d", vm.ID), Seen: card.Name() + " for " + vm.Guest.String(),
+				Why: verdict.Why, Fix: strings.Join(verdict.Conditions, "; ")})
+		} else if err != nil {
 			d.problems = append(d.problems, fmt.Errorf("workstation: VM %d: %w", vm.ID, err))
 		}
 		if verdict.Support == gpu.Conditional {
@@ -108,18 +115,9 @@ func (d *differ) checkCard(vm VM, choices [][]iommu.Address) {
 	}
 }
 
-// conflicts refuses what PVE would refuse to start once the plan is applied,
-// beside what others set, and says which VMs cannot run together then.
-func (d *differ) conflicts() {
+// conflicts says which VMs cannot run together once the plan is applied.
+func (d *differ) conflicts(after Facts) {
 	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions, Mappings: d.after}
-	after := d.facts.applied(d.plan.Steps)
-	for _, vm := range d.spec.VMs {
-		will := after.VMs[vm.ID]
-		err := gpu.CheckRules(will.HostPCI(), will.Config["machine"], will.Config["vga"])
-		if err != nil && vm.Validate() == nil { // otherwise it has been refused already
-			d.problems.add(vm, "hostpci", "", err.Error())
-		}
-	}
 	d.plan.Findings = append(d.plan.Findings, node.CheckClaims(after.Claims())...)
 }
 

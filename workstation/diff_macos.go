@@ -33,45 +33,41 @@ func (d *differ) checkOSK(vm VM, config map[string]string, have string) (hidden 
 }
 
 // macOS says what should be known of macOS VMs that the plan makes or changes.
-func (d *differ) macOS() {
+func (d *differ) macOS(after Facts) {
 	for _, vm := range d.spec.VMs {
-		planned := slices.ContainsFunc(d.plan.Steps, func(s Step) bool {
-			create, creates := s.(CreateVM)
-			change, changes := s.(ChangeVM)
-			return creates && create.VMID == vm.ID || changes && change.VMID == vm.ID
-		})
-		if !vm.Guest.IsMacOS() || !planned {
+		if !vm.Guest.IsMacOS() || !d.plans(vm.ID) {
 			continue
 		}
+		will := after.VMs[vm.ID].Config
 		tell := func(id string, severity proxstation.Severity, seen, why, fix string) {
 			d.find(proxstation.Finding{ID: id, Severity: severity, Subject: fmt.Sprintf("VM %d", vm.ID), Seen: seen, Why: why, Fix: fix})
 		}
-		d.macOSCPU(vm, tell)
+		d.macOSCPU(will, tell)
 		d.macOSImages(vm, tell)
-		if vm.has(macos.RecoverySlot) {
+		if will[macos.RecoverySlot] != "" {
 			tell("macos.scan-policy", proxstation.Info, macos.RecoverySlot+" boots the recovery system; as recovery.WriteDisk makes it, it is FAT without GPT", "OpenCore's own ScanPolicy looks at APFS only: its menu then has no recovery system",
 				"let ScanPolicy be 0 in Misc, Security of OpenCore's config.plist")
 		}
-		card := d.cardOf(vm)
+		card := d.cardOf(will)
 		if model := gpu.MacModel(vm.Guest, card); model != "" {
 			tell("macos.model", proxstation.Info, vm.Guest.String()+" is for Macs that Apple gives it to", "what OpenCore says it is decides; the VM's smbios1 does not",
 				"let SystemProductName be "+model+" in PlatformInfo, Generic of OpenCore's config.plist")
 		}
 		have := d.facts.VMs[vm.ID].Config["machine"]
-		if want := vm.Config["machine"]; have != "" && want != have && !qmconf.PinsMachine("machine", have, want) {
+		if want := will["machine"]; have != "" && want != have && !qmconf.PinsMachine("machine", have, want) {
 			tell("macos.machine", proxstation.Warning, fmt.Sprintf("machine: %s becomes %s", have, want), "every device of the guest gets another place; the boot loader must know this machine",
 				"have OpenCore support it before, and keep the virtual display until macOS has booted there")
 		}
 		if card.Integrated() {
-			d.macOSCard(vm, tell)
+			d.macOSCard(will, tell)
 		}
 	}
 }
 
 type teller func(id string, severity proxstation.Severity, seen, why, fix string)
 
-func (d *differ) macOSCPU(vm VM, tell teller) {
-	emulated := !strings.Contains(vm.Config["args"], "-cpu host")
+func (d *differ) macOSCPU(config map[string]string, tell teller) {
+	emulated := !strings.Contains(config["args"], "-cpu host")
 	if d.facts.CPU != "" && !macos.KnowsCPU(d.facts.CPU) && !emulated {
 		tell("macos.cpu", proxstation.Warning, "-cpu host on "+d.facts.CPU, "macOS does not know this processor and stops at once",
 			"set MacOS.HostCPU to Facts.CPU, so that a processor of a Mac is emulated")
@@ -92,13 +88,13 @@ func (d *differ) macOSImages(vm VM, tell teller) {
 
 // macOSCard says what an iGPU for the guest costs the host, and what it wants
 // there that no API tells.
-func (d *differ) macOSCard(vm VM, tell teller) {
+func (d *differ) macOSCard(config map[string]string, tell teller) {
 	tell("macos.console", proxstation.Warning, "the guest gets the host's integrated graphics",
 		"the host's console goes dark when the VM starts, and stays dark when it stops: PVE does not give the card back to its driver",
 		"reach the host over the network; for the console, bind 0000:00:02.0 to i915 again (iommu's Binding.Release)")
 	tell("macos.firmware", proxstation.Info, "no API tells the settings of the host's firmware", "macOS wants 128 MB for the iGPU, and its option ROM a host that started by UEFI",
 		"in the firmware: DVMT Pre-Allocated of 128 MB or more, the iGPU as primary display, no CSM")
-	h, err := gpu.ParseHostPCI(vm.Config["hostpci0"])
+	h, err := gpu.ParseHostPCI(config["hostpci0"])
 	if err != nil || h.ROMFile == "" {
 		return
 	}
@@ -110,15 +106,11 @@ func (d *differ) macOSCard(vm VM, tell teller) {
 	tell("macos.rom", proxstation.Info, "romfile="+h.ROMFile, "QEMU reads /usr/share/kvm/"+h.ROMFile+" on the node and does not start without it; no API tells whether it is there", fix)
 }
 
-// cardOf returns the node's card that a VM's hostpci0 means.
-func (d *differ) cardOf(vm VM) gpu.Card {
+// cardOf returns the first card of the node that a VM has.
+func (d *differ) cardOf(config map[string]string) gpu.Card {
 	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions, Mappings: d.after}
-	h, err := gpu.ParseHostPCI(vm.Config["hostpci0"])
-	if err != nil {
-		return gpu.Card{}
-	}
-	for _, set := range node.Resolve(h) {
-		for _, a := range set {
+	for _, h := range (VMFacts{Config: config}).HostPCI() {
+		for _, a := range slices.Concat(node.Resolve(h)...) {
 			if card, ok := gpu.CardAt(d.facts.IOMMU.Functions, a); ok {
 				return card
 			}

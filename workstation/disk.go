@@ -10,14 +10,21 @@ import (
 
 // A Disk is one drive of a VM.
 type Disk struct {
-	// Slot is the configuration key: "scsi0", "efidisk0", "tpmstate0", "ide2".
+	// Slot is the configuration key: "scsi0", "efidisk0", "tpmstate0", "ide2". On
+	// a VM that exists, a disk of purpose boot is the one that the VM starts
+	// from, a volume that the VM has is meant where it is, and what needs a slot
+	// that is taken gets a free one.
 	Slot string
 	// Purpose says what is on it; it decides the tier. Unset, it is data, and
-	// firmware for efidisk0 and tpmstate0.
+	// firmware for efidisk0 and tpmstate0. A drive of purpose firmware in another
+	// slot holds a boot loader, which the firmware has to start first.
 	Purpose storage.Purpose
 	// Size is the least size. A disk that is larger stays as it is, a smaller
 	// one grows, none shrinks. Ignored with Volume.
 	Size storage.Size
+	// NewSize is the size that a new VM's disk has where Size is not set. A VM
+	// that exists has the disk in whatever size, or stays without it.
+	NewSize storage.Size
 	// Tier is the least tier; unset, the Purpose decides.
 	Tier storage.Tier
 	// Storage is where the disk goes; empty, it is placed.
@@ -34,6 +41,9 @@ type Disk struct {
 	// is chosen for the media when the disk is made and left alone later.
 	Options map[string]string
 }
+
+// isDefault reports whether nobody asked for the disk: only a new VM gets it.
+func (d Disk) isDefault() bool { return d.Size == 0 && d.NewSize > 0 }
 
 // allocates reports whether the disk is one that PVE makes.
 func (d Disk) allocates() bool { return d.Volume == "" }
@@ -54,6 +64,8 @@ func (d Disk) check(vm VM, problems *problems) {
 		problems.add(vm, d.Slot, d.Volume, "options belong in Options")
 	case d.Volume != "" && d.Import != "":
 		problems.add(vm, d.Slot, d.Import, "a new disk is made from Import, and Volume is one that is there: want one of them")
+	case strings.Contains(d.Import, ":iso/"):
+		problems.add(vm, d.Slot, d.Import, "PVE makes disks of volumes of content type import, not iso: bring the file there as .raw, or name its path on the node, as root@pam with a password")
 	case d.isCD() && media != "" && media != "cdrom":
 		problems.add(vm, d.Slot, d.Volume, "it is a CD, and no other medium")
 	}

@@ -59,7 +59,7 @@ func Example() {
 }
 
 func ExampleDiff() {
-	vm := profile.LinuxAI{ID: 141, Name: "llm", Memory: 48 * storage.GiB}.VM()
+	vm := profile.LinuxAI{ID: 141, Name: "llm", Memory: 48 * storage.GiB, System: 64 * storage.GiB}.VM()
 	vm.Config["tags"] = "ai"
 	pools := []storage.Pool{{Tier: storage.Tier1, Storage: storage.Storage{Name: "local-lvm", Type: "lvmthin", Content: []string{"images"}, Active: true, Total: 800 * storage.GiB, Available: 700 * storage.GiB}}}
 	facts := workstation.Facts{Node: "pve", Pools: pools, VMs: map[int]workstation.VMFacts{141: {ID: 141, Name: "llm", Digest: "d1", Config: map[string]string{
@@ -87,7 +87,7 @@ func ExampleDiff() {
 }
 
 func ExampleWindows11() {
-	vm := profile.Windows11{Card: "rtx5070ti", Games: 100 * storage.GiB}.VM()
+	vm := profile.Windows11{Card: "rtx5070ti", Games: 100 * storage.GiB}.VM().AsNew()
 	for _, key := range []string{"bios", "machine", "memory", "hostpci0", "vga"} {
 		fmt.Println(key, vm.Config[key])
 	}
@@ -109,7 +109,7 @@ func ExampleWindows11() {
 }
 
 func ExampleLinuxAI() {
-	vm := profile.LinuxAI{Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2", Card: "rtx5070ti"}.VM()
+	vm := profile.LinuxAI{Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2", Card: "rtx5070ti"}.VM().AsNew()
 	fmt.Println(vm.ID, vm.Name, vm.Config["hostpci0"], vm.Config["vga"], vm.Disks[0].Import)
 	// Output: 141 linux-ai mapping=rtx5070ti,pcie=1 std local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2
 }

@@ -41,7 +41,7 @@ type operation struct {
 func operations() []operation {
 	grown := dualBootSpec()
 	grown.VMs[0].Config["memory"] = "20480"
-	grown.VMs[0].Disks[0].Size += 10 * storage.GiB
+	grown.VMs[0].Disks[0].Size = 138 * storage.GiB
 	grown.VMs[1].Disks = append(grown.VMs[1].Disks, workstation.Disk{Slot: "scsi2", Purpose: storage.Scratch, Size: 8 * storage.GiB})
 	apply := func(spec workstation.Spec) func(context.Context, *workstation.Node) error {
 		return func(ctx context.Context, node *workstation.Node) error {

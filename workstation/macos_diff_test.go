@@ -56,11 +56,11 @@ func TestMacOSCPU(t *testing.T) {
 		"12th Gen Intel(R) Core(TM) i5-12400": "Cascadelake-Server", "13th Gen Intel(R) Core(TM) i9-13900K": "Cascadelake-Server", "Intel(R) Core(TM) i7-14700K": "Cascadelake-Server",
 		"Intel(R) Core(TM) Ultra 7 155H": "Cascadelake-Server", "Intel(R) Core(TM) 7 150U": "Cascadelake-Server", "Intel(R) N100": "Cascadelake-Server", "Intel(R) Core(TM) i3-N305": "Cascadelake-Server", "AMD Ryzen 9 5950X 16-Core Processor": "Cascadelake-Server",
 	} {
-		args := profile.MacOS{HostCPU: model}.VM().Config["args"]
+		args := profile.MacOS{HostCPU: model}.VM().Defaults["args"]
 		if !strings.Contains(args, "-cpu "+want+",") {
 			t.Errorf("%q: %s, want %s", model, args, want)
 		}
-		old := profile.MacOS{HostCPU: model, Release: gpu.MacOSMonterey}.VM().Config["args"]
+		old := profile.MacOS{HostCPU: model, Release: gpu.MacOSMonterey}.VM().Defaults["args"]
 		if want != "host" && !strings.Contains(old, "-cpu Penryn,") {
 			t.Errorf("%q before Ventura: %s", model, old)
 		}
@@ -91,7 +91,7 @@ func TestMacOSFindings(t *testing.T) {
 		"on another processor":  {mac(func(*profile.MacOS) {}), "AMD Ryzen 9 5950X 16-Core Processor", nil, "macos.cpu macos.model", "set MacOS.HostCPU to Facts.CPU"},
 		"on the one that is told": {mac(func(p *profile.MacOS) { p.HostCPU = "12th Gen Intel(R) Core(TM) i5-12400" }), "12th Gen Intel(R) Core(TM) i5-12400", nil,
 			"macos.model", ""},
-		"another machine":    {mac(func(p *profile.MacOS) { p.OSK = proxstation.Secret{} }), "", map[string]string{"name": "macos", "machine": "q35", "args": "-device isa-applesmc,osk=" + dummyOSK}, "macos.machine macos.model", "machine: q35 becomes pc"},
+		"another machine":    {mac(func(p *profile.MacOS) { onCard(p); p.OSK = proxstation.Secret{} }), "", map[string]string{"name": "macos", "machine": "q35", "args": "-device isa-applesmc,osk=" + dummyOSK}, "macos.console macos.firmware macos.machine macos.model macos.rom", "machine: q35 becomes pc"},
 		"the machine it has": {mac(func(*profile.MacOS) {}), "", map[string]string{"name": "macos", "machine": "pc-i440fx-10.1"}, "macos.model", ""},
 		"from a file of the host": {mac(func(p *profile.MacOS) { p.Recovery = "/var/lib/vz/template/iso/recovery-high sierra.iso" }), "", nil, "macos.model macos.scan-policy",
 			"sata5 (a file of the host; a volume of content type import needs only Datastore.Audit)"},
@@ -134,9 +134,9 @@ func TestMacOSKeepsTheKeyAndOtherArguments(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := facts.Snapshot(130)
-		madeAs(t, sim, node, workstation.Spec{VMs: []workstation.VM{profile.MacOS{Card: uhd630, Stage: profile.MacOnCard, Mapping: "igpu"}.VM()}, Mappings: igpuMapping})
+		madeAs(t, sim, node, workstation.Spec{VMs: []workstation.VM{profile.MacOS{Card: uhd630, Stage: profile.MacOnCard, Mapping: "igpu", CPU: "host,kvm=on"}.VM()}, Mappings: igpuMapping})
 		state, _ := sim.VM(130)
-		for _, want := range []string{`-no-reboot -device isa-applesmc,osk="` + dummyOSK + `" -smbios type=2 -cpu host,kvm=on,`, `-smbios 'type=0,vendor=A B' -device qemu-xhci`} {
+		for _, want := range []string{`-no-reboot -device isa-applesmc,osk="` + dummyOSK + `" -smbios type=2 -cpu host,kvm=on -smbios 'type=0,vendor=A B'`} {
 			if !strings.Contains(state.Config["args"], want) {
 				t.Errorf("args are %s, want %s in it", state.Config["args"], want)
 			}
@@ -204,12 +204,12 @@ func TestErrorsDoNotShowTheKey(t *testing.T) {
 // A discrete card that macOS has drivers for is the guest's display on q35.
 func TestMacOSOnADiscreteCard(t *testing.T) {
 	t.Parallel()
-	vm := profile.MacOS{Card: cardOf(rtx, gpu.AMD, 0x73ff), Stage: profile.MacOnCard, Mode: profile.IGPULegacy}.VM()
-	if have := []string{vm.Config["machine"], vm.Config["vga"], vm.Config["hostpci0"]}; !slices.Equal(have, []string{"q35", "none", "0000:01:00,pcie=1,x-vga=1"}) {
+	vm := profile.MacOS{Card: cardOf(rtx, gpu.AMD, 0x73ff), Stage: profile.MacOnCard, Mode: profile.IGPULegacy}.VM().AsNew()
+	if have := []string{vm.Config["machine"], vm.Config["vga"], vm.Config["hostpci0"]}; !slices.Equal(have, []string{"q35", "none", "0000:01:00,x-vga=1,pcie=1"}) {
 		t.Errorf("it has %s", have)
 	}
 	// Ice Lake wants to be told that the LPC bridge may be another's.
-	vm = profile.MacOS{Card: cardOf(igpu, gpu.Intel, 0x8a52), Stage: profile.MacOnCard}.VM()
+	vm = profile.MacOS{Card: cardOf(igpu, gpu.Intel, 0x8a52), Stage: profile.MacOnCard}.VM().AsNew()
 	if !strings.HasSuffix(vm.Config["args"], " -set device.hostpci0.x-igd-lpc=on") || vm.Config["hostpci0"] != "0000:00:02.0,legacy-igd=1,romfile=ICL_GOPv14_igd.rom" {
 		t.Errorf("it has %s and %s", vm.Config["args"], vm.Config["hostpci0"])
 	}
@@ -226,10 +226,11 @@ func ExampleMacOS() {
 			fmt.Printf("%s: %q -> %q\n", key, first.Config[key], second.Config[key])
 		}
 	}
-	fmt.Println(strings.Fields(second.Config["args"])[:2], gpu.MacModel(second.Guest, uhd630))
+	fmt.Println(strings.Fields(second.Defaults["args"])[:2], gpu.MacModel(second.Guest, uhd630))
 	// Output:
 	// hostpci0: "" -> "mapping=igpu,legacy-igd=1,romfile=CFL_CML_GOPv9.1_igd.rom"
-	// vga: "vmware" -> "none"
+	// machine: "" -> "pc"
+	// vga: "" -> "none"
 	// [-device isa-applesmc,osk=[secret]] iMac19,1
 }
 

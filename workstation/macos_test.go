@@ -183,12 +183,12 @@ func TestMacOSEveryWay(t *testing.T) {
 						}
 					}
 					madeAs(t, sim, node, spec)
-					mac.Stage = profile.MacInstall
+					mac.Stage = profile.MacOffCard
 					madeAs(t, sim, node, workstation.Spec{VMs: []workstation.VM{mac.VM()}, Mappings: igpuMapping})
 					if back, _ := sim.VM(130); !maps.Equal(back.Config, first.Config) {
 						t.Errorf("the way back leads to\n%s\nnot\n%s", lines(back.Config), lines(first.Config))
 					}
-					mac.Stage = profile.MacOnCard
+					mac.Stage, mac.Screen = profile.MacOnCard, profile.VMwareSVGA
 					for _, mac.Mode = range []profile.IGPUMode{profile.IGPULegacy, profile.IGPUHeadless, profile.IGPULegacy} {
 						madeAs(t, sim, node, workstation.Spec{VMs: []workstation.VM{mac.VM()}, Mappings: igpuMapping})
 					}
@@ -265,7 +265,7 @@ func TestMacOSRefuses(t *testing.T) {
 		"an image for CDs":       {mac(func(p *profile.MacOS) { p.Recovery = "local:iso/recovery-sequoia.iso" }), workstation.ErrInvalid, "content type import, not iso"},
 		"legacy-igd on q35":      {edit(mac(card(facts.Cards()[0])), func(vm *workstation.VM) { vm.Config["machine"] = "q35" }), workstation.ErrInvalid, "legacy-igd needs the machine type pc"},
 		"legacy-igd and a VGA":   {edit(mac(card(facts.Cards()[0])), func(vm *workstation.VM) { vm.Config["vga"] = "std" }), workstation.ErrInvalid, "legacy-igd needs vga: none"},
-		"SeaBIOS":                {edit(mac(func(*profile.MacOS) {}), func(vm *workstation.VM) { delete(vm.Config, "bios") }), workstation.ErrInvalid, "macOS needs UEFI"},
+		"SeaBIOS":                {edit(mac(func(*profile.MacOS) {}), func(vm *workstation.VM) { delete(vm.Defaults, "bios") }), workstation.ErrInvalid, "macOS needs UEFI"},
 		"data below nothing":     {mac(func(p *profile.MacOS) { p.Data = -1 }), workstation.ErrInvalid, "virtio1"},
 		"more than 8 processors": {mac(func(p *profile.MacOS) { p.Cores = 16 }), workstation.ErrInvalid, "the host has 8 logical CPUs"},
 	} {

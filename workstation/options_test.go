@@ -196,11 +196,11 @@ func TestDriveOfCloudInitHasItsPlace(t *testing.T) {
 	t.Parallel()
 	vm := profile.LinuxAI{CloudInit: profile.CloudInit{User: "ai"}}.VM()
 	for name, test := range map[string]struct{ ide0, ide2, says, plan string }{
-		"none yet":              {"", "", "", "+ ide2"},
-		"there":                 {"", "local-lvm:vm-141-cloudinit,media=cdrom,size=4M", "", ""},
-		"in place of a CD":      {"", "local:iso/a.iso,media=cdrom,size=3G", "", "local-lvm:cloudinit,media=cdrom   #"},
-		"not in place of disks": {"", "local-lvm:vm-141-disk-7,size=8G", "a disk is there, and cloudinit would take its place", ""},
-		"in another slot":       {"local-lvm:vm-141-cloudinit,media=cdrom", "", "the VM has its drive of cloud-init at ide0", ""},
+		"none yet":         {"", "", "", "+ ide2"},
+		"there":            {"", "local-lvm:vm-141-cloudinit,media=cdrom,size=4M", "", ""},
+		"in place of a CD": {"", "local:iso/a.iso,media=cdrom,size=3G", "", "local-lvm:cloudinit,media=cdrom   #"},
+		"beside a disk":    {"", "local-lvm:vm-141-disk-7,size=8G", "", "+ ide0"},
+		"in another slot":  {"local-lvm:vm-141-cloudinit,media=cdrom", "", "", ""},
 	} {
 		facts := observe(t, pvetest.New(pvetest.Reference(), nil))
 		config := with(vm.Config, map[string]string{"scsi0": "local-lvm:vm-141-disk-0,size=64G", "efidisk0": "local-lvm:vm-141-disk-1,efitype=4m,pre-enrolled-keys=0,size=4M"})
@@ -258,7 +258,7 @@ func TestTheSamePlanGoesOn(t *testing.T) {
 		sim := pvetest.New(made(), nil)
 		node := open(sim)
 		spec := dualBootSpec()
-		spec.VMs[0].Disks[0].Size += 10 * storage.GiB
+		spec.VMs[0].Disks[0].Size = 138 * storage.GiB
 		spec.VMs[0].Config["memory"] = "20480"
 		p := plan(t, node, spec)
 		sim.Inject(pvetest.Fault{Task: "qmconfig", Kind: pvetest.TaskFails})

@@ -46,7 +46,7 @@ func RestorePlan(before Snapshot, facts Facts) (Plan, error) {
 				Why: "restoring destroys nothing", Fix: "remove it with a DestroyPlan if it is not wanted"})
 		}
 	}
-	d.conflicts()
+	d.conflicts(d.facts.applied(d.plan.Steps))
 	d.privileges()
 	return d.plan, nil
 }

@@ -64,7 +64,7 @@ func meddled() workstation.Spec {
 	maps.Copy(vm.Config, map[string]string{"memory": "20480", "cores": "4", "description": "by a plan", "tags": "new;plan", "vga": "std",
 		"net0": "model=e1000e,bridge=vmbr0", "audio0": "device=ich9-intel-hda,driver=none", "boot": "order=scsi0;ide0"})
 	vm.Absent = []string{"onboot", "startup"}
-	vm.Disks[0].Size += 10 * storage.GiB
+	vm.Disks[0].Size = 138 * storage.GiB
 	vm.Disks[0].Options = map[string]string{"cache": "writeback"}
 	vm.Disks = append(vm.Disks, workstation.Disk{Slot: "scsi2", Purpose: storage.Scratch, Size: 8 * storage.GiB},
 		workstation.Disk{Slot: "ide0", Purpose: storage.Image, Volume: "local:iso/virtio-win-0.1.285.iso", Options: map[string]string{"media": "cdrom"}},

@@ -49,6 +49,11 @@ type VM struct {
 	// (qm.conf manual page). A property string names only what is wanted:
 	// what others set beside it stays. Keys that are not here stay too.
 	Config map[string]string
+	// Defaults are values, in the notation of Config, for keys that Config does
+	// not name. They are for a VM that is made: a VM that exists keeps what it
+	// has. A property string completes that of Config, "pcie=1" the
+	// "mapping=rtx" of the same key, also in a key that an existing VM gets anew.
+	Defaults map[string]string
 	// Absent are keys that must not be in the configuration: the way to detach
 	// a card. "hostpci0.legacy-igd" is a property that must not be in a key's
 	// value. Keys that hold a disk are refused here.
@@ -87,8 +92,17 @@ var noSettings = append([]string{
 
 // Validate reports everything that makes the VM impossible on any node: an ID
 // or a slot that does not exist, a guest with less than it needs, a machine
-// type that forbids the card's mode. Each error is an [InvalidError].
+// type that forbids the card's mode. Each error is an [InvalidError]. The VM is
+// judged as a new one, with its Defaults; [Diff] judges a VM that exists with
+// the configuration that it will have.
 func (vm VM) Validate() error {
+	vm = vm.AsNew()
+	problems := vm.checkForm()
+	return append(problems, vm.checkRules(vm.whole())...).err()
+}
+
+// checkForm reports what PVE could make nothing of, whatever the VM has.
+func (vm VM) checkForm() problems {
 	var problems problems
 	if vm.ID < minVMID || vm.ID > maxVMID {
 		problems.add(vm, "vmid", fmt.Sprint(vm.ID), "VMIDs go from 100 to 999999999")
@@ -96,6 +110,20 @@ func (vm VM) Validate() error {
 	if !nameFormat.MatchString(vm.Name) {
 		problems.add(vm, "name", vm.Name, "a VM's name is a DNS name")
 	}
+	if _, err := gpu.ParseGuest(vm.Guest.String()); err != nil {
+		problems.add(vm, "guest", vm.Guest.String(), "no such guest")
+	}
+	vm.checkDisks(&problems)
+	vm.checkKeys(&problems)
+	vm.checkAbsent(&problems)
+	vm.checkNumbers(&problems)
+	vm.checkHostPCI(&problems)
+	vm.checkSecrets(&problems)
+	return problems
+}
+
+// checkDisks reports slots that do not exist or are named twice.
+func (vm VM) checkDisks(problems *problems) {
 	seen := map[string]Disk{}
 	for _, disk := range vm.Disks {
 		if !qmconf.IsSlot(disk.Slot) {
@@ -108,11 +136,15 @@ func (vm VM) Validate() error {
 			problems.add(vm, "disk", disk.Slot, "named twice")
 		}
 		seen[disk.Slot] = disk
-		disk.check(vm, &problems)
-		if disk.allocates() && disk.Size <= 0 && disk.Import == "" && !qmconf.IsFirmware(disk.Slot) {
+		disk.check(vm, problems)
+		if disk.allocates() && disk.Size <= 0 && !disk.isDefault() && disk.Import == "" && !qmconf.IsFirmware(disk.Slot) {
 			problems.add(vm, disk.Slot, disk.Size.String(), "a new disk needs a size")
 		}
 	}
+}
+
+// checkKeys reports keys that are no settings.
+func (vm VM) checkKeys(problems *problems) {
 	for _, key := range slices.Sorted(maps.Keys(vm.Config)) {
 		switch {
 		case qmconf.IsSlot(key):
@@ -125,14 +157,4 @@ func (vm VM) Validate() error {
 			problems.add(vm, key, "", "it has no value: to have a key go, name it in Absent")
 		}
 	}
-	if _, err := gpu.ParseGuest(vm.Guest.String()); err != nil {
-		problems.add(vm, "guest", vm.Guest.String(), "no such guest")
-	}
-	vm.checkAbsent(&problems)
-	vm.checkNumbers(&problems)
-	vm.checkGuest(&problems)
-	vm.checkMacOS(&problems)
-	vm.checkCloudInit(&problems)
-	vm.checkTuning(&problems)
-	return problems.err()
 }

@@ -10,6 +10,46 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
+// checkRules reports what the guest would not run with, and what PVE would
+// refuse when the VM starts. config is the whole configuration, drives and all.
+func (vm VM) checkRules(config map[string]string) problems {
+	var problems problems
+	values := vm.readHostPCI(config, &problems)
+	if err := gpu.CheckRules(values, config["machine"], config["vga"]); err != nil {
+		problems.add(vm, "hostpci", "", err.Error())
+	}
+	switch {
+	case vm.Guest == gpu.Windows11:
+		vm.checkWindows(config, &problems)
+	case vm.Guest.IsMacOS():
+		vm.checkMacOS(config, &problems)
+	}
+	vm.checkSMC(config, &problems)
+	vm.checkCloudInit(config, &problems)
+	vm.checkTuning(config, &problems)
+	return problems
+}
+
+// readHostPCI returns the values of a configuration and reports what PVE would
+// not understand in them.
+func (vm VM) readHostPCI(config map[string]string, problems *problems) []gpu.HostPCI {
+	var values []gpu.HostPCI
+	for _, key := range slices.Sorted(maps.Keys(config)) {
+		if qmconf.Family(key) != "hostpci" {
+			continue
+		}
+		h, err := gpu.ParseHostPCI(config[key])
+		if err != nil {
+			continue // checkForm said so
+		}
+		if err := h.Validate(); err != nil {
+			problems.add(vm, key, config[key], err.Error())
+		}
+		values = append(values, h)
+	}
+	return values
+}
+
 // checkNumbers reports processors and memory that PVE would not take
 // (qm.conf manual page: cores, sockets; memory in MiB).
 func (vm VM) checkNumbers(problems *problems) {
@@ -30,39 +70,19 @@ func (vm VM) checkNumbers(problems *problems) {
 	}
 }
 
-// checkGuest reports what the guest's system would not run with, and
-// combinations that PVE refuses when the VM starts.
-func (vm VM) checkGuest(problems *problems) {
-	var values []gpu.HostPCI
+// checkHostPCI reports values that PVE cannot read.
+func (vm VM) checkHostPCI(problems *problems) {
 	for _, key := range slices.Sorted(maps.Keys(vm.Config)) {
 		if qmconf.Family(key) != "hostpci" || vm.Config[key] == "" && vm.Guest.IsMacOS() {
-			continue // checkMacOS says of an empty one what is missing
+			continue // an empty one is what MacOS makes of a stage without its card
 		}
-		h, err := gpu.ParseHostPCI(vm.Config[key])
-		if err == nil {
-			err = h.Validate()
-		}
-		if err != nil {
+		if _, err := gpu.ParseHostPCI(vm.Config[key]); err != nil {
 			problems.add(vm, key, vm.Config[key], err.Error())
 		}
-		values = append(values, h)
 	}
-	if err := gpu.CheckRules(values, vm.Config["machine"], vm.Config["vga"]); err != nil {
-		problems.add(vm, "hostpci", "", err.Error())
+	if value, there := vm.Config["hostpci0"]; there && value == "" && vm.Guest.IsMacOS() {
+		problems.add(vm, "hostpci0", "", "the second stage needs the Card, one of Facts.Cards")
 	}
-	if vm.Guest == gpu.Windows11 {
-		vm.checkWindows(problems)
-	}
-}
-
-// has reports whether the VM is to have a drive.
-func (vm VM) has(slot string) bool {
-	for _, disk := range vm.Disks {
-		if disk.Slot == slot {
-			return true
-		}
-	}
-	return false
 }
 
 // checkAbsent reports what is both wanted and absent, and drives.

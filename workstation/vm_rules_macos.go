@@ -1,7 +1,9 @@
 package workstation
 
 import (
+	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/proxstation/proxstation/gpu"
@@ -18,31 +20,40 @@ const macOSMemory = 4 * storage.GiB
 var oskFormat = regexp.MustCompile(`^[!#-&(-+.-\[\]-~-]{64}$`)
 
 // checkMacOS reports what macOS would not run with.
-func (vm VM) checkMacOS(problems *problems) {
-	for _, disk := range vm.Disks {
-		if strings.Contains(disk.Import, ":iso/") {
-			problems.add(vm, disk.Slot, disk.Import, "PVE makes disks of volumes of content type import, not iso: bring the file there as .raw, or name its path on the node, as root@pam with a password")
-		}
+func (vm VM) checkMacOS(config map[string]string, problems *problems) {
+	if size, known := memoryOf(config); known && size < macOSMemory {
+		problems.add(vm, "memory", config["memory"], "macOS needs "+macOSMemory.Human())
 	}
+	if config["bios"] != "ovmf" || config["efidisk0"] == "" {
+		problems.add(vm, "bios", config["bios"], "macOS needs UEFI: bios ovmf and an EFI disk")
+	}
+	if model, _ := qmconf.Parse("net0", config["net0"]).Get("model"); model == "virtio" && vm.Guest < gpu.MacOSBigSur {
+		problems.add(vm, "net0", config["net0"], vm.Guest.String()+" has no driver for it: use vmxnet3")
+	}
+}
+
+// checkSMC reports an Apple SMC for another guest.
+func (vm VM) checkSMC(config map[string]string, problems *problems) {
+	if !vm.Guest.IsMacOS() && vm.Guest != gpu.AnyGuest && strings.Contains(config["args"], "isa-applesmc") {
+		problems.add(vm, "guest", vm.Guest.String(), "an Apple SMC is for macOS: choose one of its releases")
+	}
+}
+
+// checkSecrets reports secrets that are none, or stand where they would be
+// seen.
+func (vm VM) checkSecrets(problems *problems) {
 	if !vm.OSK.IsZero() && !oskFormat.MatchString(vm.OSK.Reveal()) {
 		problems.add(vm, "osk", "", "the key has 64 characters, none of them a blank, a comma, a quote or a backslash")
 	}
-	if !vm.Guest.IsMacOS() {
-		if strings.Contains(vm.Config["args"], "isa-applesmc") {
-			problems.add(vm, "guest", vm.Guest.String(), "an Apple SMC is for macOS: choose one of its releases")
+	if _, there := vm.Config[passwordKey]; there {
+		problems.add(vm, passwordKey, "", "a password belongs in VM.Password, so that no plan shows it")
+	}
+	if !vm.Password.IsZero() && slices.Contains(vm.Absent, passwordKey) {
+		problems.add(vm, passwordKey, "", "both wanted and absent")
+	}
+	for i, key := range qmconf.SSHKeys(vm.Config["sshkeys"]) {
+		if why := qmconf.PublicKeyProblem(key); why != "" {
+			problems.add(vm, fmt.Sprintf("sshkeys, key %d", i+1), "", why)
 		}
-		return
-	}
-	if size, err := storage.ParseSize(vm.Config["memory"] + "M"); err != nil || size < macOSMemory {
-		problems.add(vm, "memory", vm.Config["memory"], "macOS needs "+macOSMemory.Human())
-	}
-	if vm.Config["bios"] != "ovmf" || !vm.has("efidisk0") {
-		problems.add(vm, "bios", vm.Config["bios"], "macOS needs UEFI: bios ovmf and an EFI disk")
-	}
-	if model, _ := qmconf.Parse("net0", vm.Config["net0"]).Get("model"); model == "virtio" && vm.Guest < gpu.MacOSBigSur {
-		problems.add(vm, "net0", vm.Config["net0"], vm.Guest.String()+" has no driver for it: use vmxnet3")
-	}
-	if value, there := vm.Config["hostpci0"]; there && value == "" {
-		problems.add(vm, "hostpci0", "", "the second stage needs the Card, one of Facts.Cards")
 	}
 }

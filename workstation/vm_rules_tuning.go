@@ -18,20 +18,20 @@ var (
 )
 
 // checkTuning reports options that PVE refuses, at once or when the VM starts.
-func (vm VM) checkTuning(problems *problems) {
-	if list, set := vm.Config["affinity"]; set {
+func (vm VM) checkTuning(config map[string]string, problems *problems) {
+	if list, set := config["affinity"]; set {
 		if _, err := qmconf.ParseCPUs(list); err != nil {
 			problems.add(vm, "affinity", list, err.Error())
 		}
 	}
-	vm.checkHugePages(problems)
+	vm.checkHugePages(config, problems)
 	devices := map[string]bool{}
-	for _, key := range slices.Sorted(maps.Keys(vm.Config)) {
+	for _, key := range slices.Sorted(maps.Keys(config)) {
 		if qmconf.Family(key) != "usb" {
 			continue
 		}
-		vm.checkUSB(problems, key)
-		host, _ := qmconf.Parse(key, vm.Config[key]).Get("host")
+		vm.checkUSB(config, key, problems)
+		host, _ := qmconf.Parse(key, config[key]).Get("host")
 		if devices[host] && strings.Contains(host, "-") { // of two with the same IDs QEMU takes one each
 			problems.add(vm, key, host, "the VM has what is plugged in there already")
 		}
@@ -41,8 +41,8 @@ func (vm VM) checkTuning(problems *problems) {
 
 // checkHugePages keeps the rules of qemu-server PVE/QemuServer/Memory.pm: NUMA
 // is on, and each socket's share of the memory is a number of whole pages.
-func (vm VM) checkHugePages(problems *problems) {
-	value, set := vm.Config["hugepages"]
+func (vm VM) checkHugePages(config map[string]string, problems *problems) {
+	value, set := config["hugepages"]
 	if !set {
 		return
 	}
@@ -51,24 +51,24 @@ func (vm VM) checkHugePages(problems *problems) {
 		problems.add(vm, "hugepages", value, "pages are of 2 MiB or 1 GiB: want 2, 1024 or any")
 		return
 	}
-	if vm.Config["numa"] != "1" {
+	if config["numa"] != "1" {
 		problems.add(vm, "hugepages", value, "PVE wants numa: 1 with it")
 	}
-	memory, err := storage.ParseSize(vm.Config["memory"] + "M")
-	sockets, _ := strconv.ParseInt(vm.Config["sockets"], 10, 64)
-	if err == nil && int64(memory)%(int64(page)*max(sockets, 1)) != 0 {
-		problems.add(vm, "memory", vm.Config["memory"], "it is no multiple of the huge pages, "+page.Human()+" for each socket")
+	memory, known := memoryOf(config)
+	sockets, _ := strconv.ParseInt(config["sockets"], 10, 64)
+	if known && int64(memory)%(int64(page)*max(sockets, 1)) != 0 {
+		problems.add(vm, "memory", config["memory"], "it is no multiple of the huge pages, "+page.Human()+" for each socket")
 	}
 }
 
 // checkUSB keeps the rules of qemu-server PVE/QemuServer/USB.pm.
-func (vm VM) checkUSB(problems *problems, key string) {
-	value := vm.Config[key]
+func (vm VM) checkUSB(config map[string]string, key string, problems *problems) {
+	value := config[key]
 	props := qmconf.Parse(key, value)
 	host, byHost := props.Get("host")
 	mapping, byMapping := props.Get("mapping")
 	switch slot, err := strconv.Atoi(strings.TrimPrefix(key, "usb")); {
-	case err != nil || slot > 13 || slot > 4 && !qmconf.ModernUSB(vm.Config["ostype"]):
+	case err != nil || slot > 13 || slot > 4 && !qmconf.ModernUSB(config["ostype"]):
 		problems.add(vm, key, "", "PVE has usb0 to usb13, and only usb0 to usb4 for an ostype other than l26, win8, win10 and win11")
 	case byHost == byMapping:
 		problems.add(vm, key, value, "want either a device of the host or a mapping")

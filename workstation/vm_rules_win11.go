@@ -13,18 +13,18 @@ const (
 )
 
 // checkWindows reports what Windows 11 would not run with.
-func (vm VM) checkWindows(problems *problems) {
-	if !vm.has("tpmstate0") {
+func (vm VM) checkWindows(config map[string]string, problems *problems) {
+	if config["tpmstate0"] == "" {
 		problems.add(vm, "tpmstate0", "", "Windows 11 needs a TPM 2.0")
 	}
-	if vm.Config["bios"] != "ovmf" || !vm.has("efidisk0") {
-		problems.add(vm, "bios", vm.Config["bios"], "Windows 11 needs UEFI: bios ovmf and an EFI disk")
+	if config["bios"] != "ovmf" || config["efidisk0"] == "" {
+		problems.add(vm, "bios", config["bios"], "Windows 11 needs UEFI: bios ovmf and an EFI disk")
 	}
-	if !strings.Contains(vm.Config["machine"], "q35") {
-		problems.add(vm, "machine", vm.Config["machine"], "Windows 11 wants q35 for Secure Boot and PCIe")
+	if !strings.Contains(config["machine"], "q35") {
+		problems.add(vm, "machine", config["machine"], "Windows 11 wants q35 for Secure Boot and PCIe")
 	}
-	if size, err := storage.ParseSize(vm.Config["memory"] + "M"); err != nil || size < windows11Memory {
-		problems.add(vm, "memory", vm.Config["memory"], "Windows 11 needs "+windows11Memory.Human())
+	if size, known := memoryOf(config); known && size < windows11Memory {
+		problems.add(vm, "memory", config["memory"], "Windows 11 needs "+windows11Memory.Human())
 	}
 	for _, disk := range vm.Disks {
 		if disk.Purpose == storage.Boot && disk.Size < windows11Disk {

@@ -37,7 +37,7 @@ func (s *show) run(ctx context.Context, args []string) error {
 	set.BoolVar(&s.apply, "apply", false, "change the real node; without it the plan is only shown")
 	set.IntVar(&s.mac.ID, "vm", 130, "VMID")
 	set.TextVar(&s.release, "release", s.release, "release of macOS, by name or version")
-	set.Func("stage", "on a real node: install, or card", s.setStage)
+	set.Func("stage", "on a real node: install, card, or off the card again", s.setStage)
 	set.Func("mode", "how the iGPU is passed through: legacy, as the only display, or headless, beside a virtual one; chosen if it is not given", s.setMode)
 	set.StringVar(&s.mac.OpenCore, "opencore", "", "image of OpenCore: a volume of content type import, or a file of the node's own")
 	set.StringVar(&s.mac.Recovery, "recovery", "", "image of the recovery system, likewise; with -fetch, the volume that it becomes")
@@ -65,8 +65,10 @@ func (s *show) setStage(text string) error {
 		s.mac.Stage = profile.MacInstall
 	case "card":
 		s.mac.Stage = profile.MacOnCard
+	case "off":
+		s.mac.Stage = profile.MacOffCard
 	default:
-		return fmt.Errorf("want install or card")
+		return fmt.Errorf("want install, card or off")
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ func TestRealNode(t *testing.T) { //nolint:paralleltest // the environment is th
 		hostpci string // afterwards; "none" for no VM
 	}{
 		{"a plan", recoveryVolume, "Nothing was changed", false, "none"},
-		{"an unknown stage", []string{"-stage", "three"}, "want install or card", true, "none"},
+		{"an unknown stage", []string{"-stage", "three"}, "want install, card or off", true, "none"},
 		{"an unknown mode", []string{"-mode", "vgpu"}, "want legacy or headless", true, "none"},
 		{"an unknown release", []string{"-release", "leopard"}, "unknown macOS release", true, "none"},
 		{"a word too many", []string{"apply"}, `"apply" is no flag`, true, "none"},
@@ -73,7 +73,7 @@ func TestRealNode(t *testing.T) { //nolint:paralleltest // the environment is th
 		{"the second, planned", []string{"-stage", "card"}, "Nothing was changed", false, ""},
 		{"the second", []string{"-stage", "card", "-apply"}, "changing hostpci0", false, "mapping=macos-gpu,legacy-igd=1,romfile=CFL_CML_GOPv9.1_igd.rom"},
 		{"beside a virtual display", []string{"-stage", "card", "-mode", "headless", "-apply"}, "changing args", false, "mapping=macos-gpu,romfile=Universal_noGOP_igd.rom"},
-		{"back to the first", []string{"-apply"}, "- hostpci0", false, ""},
+		{"back to the first", []string{"-stage", "off", "-apply"}, "- hostpci0", false, ""},
 	} {
 		var out bytes.Buffer
 		err := (&show{out: &out, release: recovery.Sequoia}).run(t.Context(), append(slices.Clone(flags), step.args...))

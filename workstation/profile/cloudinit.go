@@ -11,8 +11,8 @@ import (
 )
 
 // A CloudInit is what a cloud image is told at its first boot (PVE manual,
-// Cloud-Init Support). Nothing set, the guest asks DHCP for an address and has
-// no user that could log in. What else cloud-init can do goes into VM.Config,
+// Cloud-Init Support). Nothing set, a new guest asks DHCP for an address and
+// has no user that could log in; a VM that exists keeps what it has of each. What else cloud-init can do goes into VM.Config,
 // as cicustom with the volumes of snippets.
 type CloudInit struct {
 	// User is the login; empty is the image's own ("ubuntu", "debian").
@@ -41,7 +41,11 @@ func (c CloudInit) isZero() bool {
 
 // into gives the VM the drive of cloud-init and what is to be on it.
 func (c CloudInit) into(vm *workstation.VM, slot string) {
-	vm.Disks = append(vm.Disks, workstation.Disk{Slot: slot, Purpose: storage.Firmware, Volume: workstation.CloudInitDrive})
+	drive := workstation.Disk{Slot: slot, Purpose: storage.Firmware, Volume: workstation.CloudInitDrive}
+	if c.isZero() {
+		drive.NewSize = firmwareSize
+	}
+	vm.Disks = append(vm.Disks, drive)
 	vm.Password = c.Password
 	set := func(key, value string) {
 		if value != "" {
@@ -49,21 +53,23 @@ func (c CloudInit) into(vm *workstation.VM, slot string) {
 		}
 	}
 	ip, gw := "ip", "gw"
-	if c.Address.Addr().Is6() {
+	if c.Address.Addr().Is6() || !c.Address.IsValid() && c.Gateway.Is6() {
 		ip, gw = "ip6", "gw6"
 	}
-	address := ip + "=dhcp"
+	var network []string
 	if c.Address.IsValid() {
-		address = ip + "=" + c.Address.String()
+		network = append(network, ip+"="+c.Address.String())
+	} else {
+		vm.Defaults["ipconfig0"] = ip + "=dhcp"
 	}
 	if c.Gateway.IsValid() {
-		address += "," + gw + "=" + c.Gateway.String()
+		network = append(network, gw+"="+c.Gateway.String())
 	}
 	var servers []string
 	for _, server := range c.DNS {
 		servers = append(servers, server.String())
 	}
-	set("ipconfig0", address)
+	set("ipconfig0", strings.Join(network, ","))
 	set("ciuser", c.User)
 	set("sshkeys", qmconf.EncodeSSHKeys(c.SSHKeys))
 	set("nameserver", strings.Join(servers, " "))

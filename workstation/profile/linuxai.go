@@ -2,10 +2,8 @@ package profile
 
 import (
 	"cmp"
-	"fmt"
 
 	"github.com/proxstation/proxstation/gpu"
-	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
 )
@@ -15,6 +13,8 @@ import (
 // models on the second tier. The emulated display stays, because the card
 // computes and PVE's console is worth having. The memory does not balloon: a
 // passed-through card writes to it, so it is pinned.
+//
+// On a VM that exists, a field that is not set leaves what the VM has.
 //
 // The guest wants a driver that knows the card: for Blackwell (RTX 50) only
 // NVIDIA's open kernel modules do, from version 570 on. [Diff] has that among
@@ -48,24 +48,23 @@ type LinuxAI struct {
 // VM returns the VM that the profile stands for.
 func (p LinuxAI) VM() workstation.VM {
 	vm := base(cmp.Or(p.ID, 141), cmp.Or(p.Name, "linux-ai"), gpu.Linux)
-	vm.Config["ostype"] = "l26"
-	vm.Config["cores"] = fmt.Sprint(cmp.Or(p.Cores, 8))
-	vm.Config["memory"] = qmconf.MiB(cmp.Or(p.Memory, 32*storage.GiB))
-	vm.Config["net0"] = "model=virtio,bridge=" + cmp.Or(p.Bridge, "vmbr0")
+	vm.Defaults["ostype"] = "l26"
+	size(&vm, p.Cores, 8, p.Memory, 32*storage.GiB)
+	network(&vm, "virtio", p.Bridge)
 	vm.Disks = []workstation.Disk{
-		{Slot: "scsi0", Purpose: storage.Boot, Size: cmp.Or(p.System, 64*storage.GiB), Import: p.Image},
-		{Slot: "efidisk0", Purpose: storage.Firmware, Options: map[string]string{"efitype": "4m", "pre-enrolled-keys": "0"}},
+		{Slot: "scsi0", Purpose: storage.Boot, Size: p.System, NewSize: 64 * storage.GiB, Import: p.Image},
+		{Slot: "efidisk0", Purpose: storage.Firmware, Options: map[string]string{"efitype": "4m", "pre-enrolled-keys": "0"}, NewSize: firmwareSize},
 	}
 	if p.Models != 0 {
 		vm.Disks = append(vm.Disks, workstation.Disk{Slot: "scsi1", Purpose: storage.Models, Size: p.Models})
 	}
 	if p.Image != "" || !p.CloudInit.isZero() {
 		p.CloudInit.into(&vm, "ide2")
-		vm.Config["serial0"] = "socket" // many cloud images want one (PVE manual, Cloud-Init Support)
+		vm.Defaults["serial0"] = "socket" // many cloud images want one (PVE manual, Cloud-Init Support)
 	}
 	attach(&vm, "ide2", p.Install)
 	if p.Install != "" {
-		vm.Config["boot"] = "order=scsi0;ide2"
+		vm.Defaults["boot"] = "order=scsi0;ide2"
 	}
 	p.into(&vm)
 	passthrough(&vm, p.Card, p.Install != "", "")

@@ -16,6 +16,9 @@ import (
 // MacOS is the profile of a macOS VM on an Intel iGPU. The OSK and the two
 // images are what only the caller can supply; all else is sane unset.
 //
+// On a VM that exists, a field that is not set leaves what the VM has: its slots,
+// its arguments, its virtual display.
+//
 // It is built in two stages, of which the second is a small change of the
 // first: macOS is installed on a virtual display, then gets its card.
 //
@@ -40,7 +43,8 @@ type MacOS struct {
 	Name string
 	// Release is the release of macOS; unset, Sequoia.
 	Release gpu.Guest
-	// Stage is how far the VM is; unset, MacInstall.
+	// Stage is how far the VM is; unset, MacInstall, which leaves a VM that has
+	// a card as it is.
 	Stage MacStage
 	// Cores is the number of virtual CPUs; 0 is 4. OSX-PROXMOX allows powers of
 	// two only.
@@ -100,6 +104,7 @@ type MacStage uint8
 const (
 	MacInstall MacStage = iota // macOS is being installed, on a virtual display
 	MacOnCard                  // it has its graphics card
+	MacOffCard                 // it is on a virtual display again, without the card
 )
 
 // A MacNetwork is a network card that macOS has a driver for.
@@ -127,33 +132,52 @@ func (p MacOS) VM() workstation.VM {
 	vm := base(cmp.Or(p.ID, 130), cmp.Or(p.Name, "macos"), p.release())
 	mode := p.mode()
 	vm.OSK = p.OSK
-	vm.Config["ostype"] = "other"
-	vm.Config["machine"] = mode.machine()
-	vm.Config["cores"] = fmt.Sprint(cmp.Or(p.Cores, 4))
-	vm.Config["memory"] = qmconf.MiB(cmp.Or(p.Memory, 16*storage.GiB))
-	vm.Config["net0"] = fmt.Sprintf("model=%s,bridge=%s", cmp.Or(p.Network, VMXNET3), cmp.Or(p.Bridge, "vmbr0"))
-	vm.Config["vga"] = string(cmp.Or(p.Screen, VMwareSVGA))
-	vm.Config["tablet"] = "0" // args have one where macOS sees it
+	vm.Defaults["ostype"] = "other"
+	vm.Defaults["machine"] = mode.machine()
+	size(&vm, p.Cores, 4, p.Memory, 16*storage.GiB)
+	network(&vm, string(cmp.Or(p.Network, VMXNET3)), p.Bridge)
+	if p.Network != "" {
+		vm.Config["net0"] = strings.TrimSuffix("model="+string(p.Network)+","+vm.Config["net0"], ",")
+	}
+	vm.Defaults["vga"] = string(VMwareSVGA)
+	if p.Screen != "" {
+		vm.Config["vga"] = string(p.Screen)
+	}
+	vm.Defaults["tablet"] = "0" // args have one where macOS sees it
+	p.disks(&vm)
+	p.args(&vm, mode)
+	p.into(&vm)
+	return vm
+}
+
+// disks gives the VM its disks and images.
+func (p MacOS) disks(vm *workstation.VM) {
 	system, data := "virtio0", "virtio1"
 	if p.release() < gpu.MacOSCatalina {
 		system, data = "sata0", "sata1"
 	}
 	vm.Disks = []workstation.Disk{
-		{Slot: system, Purpose: storage.Boot, Size: cmp.Or(p.System, 128*storage.GiB)},
-		{Slot: "efidisk0", Purpose: storage.Firmware, Options: map[string]string{"efitype": "4m", "pre-enrolled-keys": "0"}},
+		{Slot: system, Purpose: storage.Boot, Size: p.System, NewSize: 128 * storage.GiB},
+		{Slot: "efidisk0", Purpose: storage.Firmware, Options: map[string]string{"efitype": "4m", "pre-enrolled-keys": "0"}, NewSize: firmwareSize},
 	}
 	if p.Data != 0 {
 		vm.Disks = append(vm.Disks, workstation.Disk{Slot: data, Purpose: storage.Data, Size: p.Data})
 	}
-	vm.Config["boot"] = "order=" + system
+	vm.Defaults["boot"] = "order=" + system
 	if p.OpenCore != "" {
-		vm.Config["boot"] = "order=" + macos.OpenCoreSlot + ";" + system
-		insert(&vm, macos.OpenCoreSlot, storage.Firmware, p.OpenCore)
+		vm.Defaults["boot"] = "order=" + macos.OpenCoreSlot + ";" + system
+		insert(vm, macos.OpenCoreSlot, storage.Firmware, p.OpenCore)
 	}
 	if p.Recovery != "" {
-		insert(&vm, macos.RecoverySlot, storage.Scratch, p.Recovery)
+		insert(vm, macos.RecoverySlot, storage.Scratch, p.Recovery)
 	}
-	args := []string{macos.HideOSK("-device isa-applesmc,osk="), "-smbios type=2",
+}
+
+// args gives the VM QEMU's arguments. All that macOS wants of them is for a new
+// VM; one that exists gets those that a field asks for.
+func (p MacOS) args(vm *workstation.VM, mode cardMode) {
+	smc := macos.HideOSK("-device isa-applesmc,osk=")
+	args := []string{smc, "-smbios type=2",
 		"-device qemu-xhci,id=mac-xhci", "-device usb-kbd,id=mac-kbd,bus=mac-xhci.0", "-device usb-tablet,id=mac-tablet,bus=mac-xhci.0"}
 	args = append(args, p.cpuArgs()...)
 	if mode.machine() == "q35" {
@@ -161,9 +185,18 @@ func (p MacOS) VM() workstation.VM {
 		// its devices for ones that may be pulled out.
 		args = append(args, "-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off")
 	}
-	vm.Config["args"] = strings.Join(append(args, p.giveCard(&vm, mode)...), " ")
-	p.into(&vm)
-	return vm
+	card := p.giveCard(vm, mode)
+	vm.Defaults["args"] = strings.Join(append(args, card...), " ")
+	var asked []string
+	if !p.OSK.IsZero() {
+		asked = append(asked, smc)
+	}
+	if p.CPU != "" {
+		asked = append(asked, p.cpuArgs()...)
+	}
+	if asked = append(asked, card...); len(asked) > 0 {
+		vm.Config["args"] = strings.Join(asked, " ")
+	}
 }
 
 // insert adds an image as a disk: the VM's own disk as it is, all else as a

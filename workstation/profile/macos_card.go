@@ -3,6 +3,7 @@ package profile
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/internal/qmconf"
@@ -58,16 +59,18 @@ func (p MacOS) mode() cardMode {
 	return headlessIGPU
 }
 
-// giveCard gives the VM its card in the second stage, and sees in the first
-// that it has none. It returns what it takes of QEMU's arguments.
+// giveCard gives the VM its card in the second stage, and takes it away in the
+// last. It returns what the card
+// takes of QEMU's arguments.
 func (p MacOS) giveCard(vm *workstation.VM, mode cardMode) (args []string) {
-	if p.Stage == MacInstall {
-		if mode != noCard {
-			vm.Absent = append(vm.Absent, "hostpci0")
-		}
+	switch {
+	case p.Stage == MacInstall:
 		return nil
-	}
-	if mode == noCard {
+	case p.Stage == MacOffCard:
+		vm.Absent = append(vm.Absent, "hostpci0")
+		vm.Config["vga"] = string(cmp.Or(p.Screen, VMwareSVGA))
+		return nil
+	case mode == noCard:
 		vm.Config["hostpci0"] = "" // Validate says what is missing
 		return nil
 	}
@@ -81,23 +84,30 @@ func (p MacOS) giveCard(vm *workstation.VM, mode cardMode) (args []string) {
 	const slot = "hostpci0"
 	switch mode {
 	case legacyIGPU:
-		vm.Config["vga"] = "none"
+		vm.Config["vga"], vm.Config["machine"] = "none", mode.machine()
 		h.LegacyIGD, h.ROMFile = true, cmp.Or(p.ROM, igd.ROM)
 		if argument := igd.LPCArgument(slot); argument != "" {
 			args = append(args, argument)
 		}
 	case headlessIGPU: // intel-igpu-passthru README, UPT mode; pcie.0 is q35's root bus
+		vm.Config["machine"] = mode.machine()
 		h.ROMFile = cmp.Or(p.ROM, gpu.UniversalROM)
 		for _, property := range []string{"bus=pcie.0", "addr=2.0", "x-igd-opregion=on"} {
 			args = append(args, "-set device."+slot+"."+property)
 		}
 	case discreteCard:
 		vm.Config["vga"] = "none"
-		h.PCIe, h.PrimaryVGA = true, true
+		h.PrimaryVGA = true
+		vm.Defaults[slot] = "pcie=1" // where the VM's machine has it
 	}
 	vm.Config[slot] = h.String()
-	vm.Absent = append(vm.Absent, qmconf.AbsentUnless(slot, h.String(), "legacy-igd", "pcie", "x-vga")...) // of another mode
+	vm.Absent = append(vm.Absent, qmconf.AbsentUnless(slot, h.String(), slices.Clone(others[mode])...)...)
 	return args
+}
+
+// others are the properties of a hostpci value that belong to other modes.
+var others = map[cardMode][]string{
+	legacyIGPU: {"pcie", "x-vga"}, headlessIGPU: {"legacy-igd", "pcie", "x-vga"}, discreteCard: {"legacy-igd"},
 }
 
 // String returns the stage's name.
@@ -107,6 +117,8 @@ func (s MacStage) String() string {
 		return "install"
 	case MacOnCard:
 		return "on card"
+	case MacOffCard:
+		return "off card"
 	}
 	return fmt.Sprintf("MacStage(%d)", uint8(s))
 }

@@ -3,6 +3,7 @@ package profile
 import (
 	"cmp"
 
+	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
 )
@@ -46,10 +47,9 @@ type RustDeskServer struct {
 
 // VM returns the VM that the profile stands for.
 func (p RustDeskServer) VM() workstation.VM {
-	vm := LinuxAI{
-		ID: cmp.Or(p.ID, 120), Name: cmp.Or(p.Name, "rustdesk-server"), Cores: cmp.Or(p.Cores, 1), Memory: cmp.Or(p.Memory, storage.GiB),
-		System: cmp.Or(p.System, 8*storage.GiB), Bridge: p.Bridge, Image: p.Image, CloudInit: p.CloudInit,
-	}.VM()
-	vm.Config["onboot"] = "1"
+	vm := LinuxAI{ID: cmp.Or(p.ID, 120), Name: cmp.Or(p.Name, "rustdesk-server"), Cores: p.Cores, Memory: p.Memory, System: p.System,
+		Bridge: p.Bridge, Image: p.Image, CloudInit: p.CloudInit}.VM()
+	vm.Defaults["cores"], vm.Defaults["memory"], vm.Defaults["onboot"] = "1", qmconf.MiB(storage.GiB), "1"
+	vm.Disks[0].NewSize = 8 * storage.GiB
 	return vm
 }

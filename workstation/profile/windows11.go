@@ -14,6 +14,8 @@ import (
 // 2.0, q35 and virtio devices; the memory does not balloon, because a
 // passed-through card writes to it.
 //
+// On a VM that exists, a field that is not set leaves what the VM has.
+//
 // Hyper-V enlightenments need no option: for this ostype PVE switches on what
 // QEMU has of them (relaxed, vapic, time, spinlocks, vpindex, synic, stimer,
 // ipi and more; qemu-server PVE/QemuServer/CPUConfig.pm,
@@ -39,10 +41,13 @@ type Windows11 struct {
 	// Bridge is the network bridge; empty is "vmbr0".
 	Bridge string
 	// Install is the volume of the Windows image, and Drivers of virtio-win
-	// (both "local:iso/..."). As long as Install is set, the VM keeps an
-	// emulated display to install on; without it and with a Card, the card is
-	// the only display.
+	// (both "local:iso/..."). A VM that is made with Install has an emulated
+	// display to install on; without it and with a Card, the card is the only
+	// display.
 	Install, Drivers string
+	// OnlyDisplay makes the Card the only display of a VM that exists: set it
+	// once Windows and the card's driver are installed.
+	OnlyDisplay bool
 	// Tuning is what makes it faster or joins devices to it: pinned cores,
 	// huge pages, USB.
 	Tuning
@@ -51,14 +56,13 @@ type Windows11 struct {
 // VM returns the VM that the profile stands for.
 func (p Windows11) VM() workstation.VM {
 	vm := base(cmp.Or(p.ID, 140), cmp.Or(p.Name, "windows"), gpu.Windows11)
-	vm.Config["ostype"] = "win11"
-	vm.Config["cores"] = fmt.Sprint(cmp.Or(p.Cores, 8))
-	vm.Config["memory"] = qmconf.MiB(cmp.Or(p.Memory, 16*storage.GiB))
-	vm.Config["net0"] = "model=virtio,bridge=" + cmp.Or(p.Bridge, "vmbr0")
+	vm.Defaults["ostype"] = "win11"
+	size(&vm, p.Cores, 8, p.Memory, 16*storage.GiB)
+	network(&vm, "virtio", p.Bridge)
 	vm.Disks = []workstation.Disk{
-		{Slot: "scsi0", Purpose: storage.Boot, Size: cmp.Or(p.System, 128*storage.GiB)},
-		{Slot: "efidisk0", Purpose: storage.Firmware, Options: map[string]string{"efitype": "4m", "pre-enrolled-keys": "1"}},
-		{Slot: "tpmstate0", Purpose: storage.Firmware, Options: map[string]string{"version": "v2.0"}},
+		{Slot: "scsi0", Purpose: storage.Boot, Size: p.System, NewSize: 128 * storage.GiB},
+		{Slot: "efidisk0", Purpose: storage.Firmware, Options: map[string]string{"efitype": "4m", "pre-enrolled-keys": "1"}, NewSize: firmwareSize},
+		{Slot: "tpmstate0", Purpose: storage.Firmware, Options: map[string]string{"version": "v2.0"}, NewSize: firmwareSize},
 	}
 	if p.Games != 0 {
 		vm.Disks = append(vm.Disks, workstation.Disk{Slot: "scsi1", Purpose: storage.Games, Size: p.Games})
@@ -66,19 +70,45 @@ func (p Windows11) VM() workstation.VM {
 	attach(&vm, "ide2", p.Install)
 	attach(&vm, "ide0", p.Drivers)
 	if p.Install != "" {
-		vm.Config["boot"] = "order=scsi0;ide2"
+		vm.Defaults["boot"] = "order=scsi0;ide2"
 	}
 	passthrough(&vm, p.Card, p.Install != "", "x-vga=1")
+	if p.OnlyDisplay && p.Card != "" {
+		vm.Config["hostpci0"], vm.Config["vga"] = "mapping="+p.Card+",x-vga=1", "none"
+	}
 	p.into(&vm)
 	return vm
 }
 
-// base returns what all workstations have in common.
+// base returns what all workstations have in common, none of it asked for.
 func base(id int, name string, guest gpu.Guest) workstation.VM {
-	return workstation.VM{ID: id, Name: name, Guest: guest, Config: map[string]string{
+	return workstation.VM{ID: id, Name: name, Guest: guest, Config: map[string]string{}, Defaults: map[string]string{
 		"bios": "ovmf", "machine": "q35", "cpu": "host", "sockets": "1", "balloon": "0",
 		"scsihw": "virtio-scsi-single", "agent": "enabled=1", "boot": "order=scsi0",
 	}}
+}
+
+// firmwareSize is about what PVE makes of volumes for the firmware, the TPM and
+// cloud-init.
+const firmwareSize = 4 * storage.MiB
+
+// size sets processors and memory: those that were asked for, and defaults.
+func size(vm *workstation.VM, cores, defaultCores int, memory, defaultMemory storage.Size) {
+	vm.Defaults["cores"], vm.Defaults["memory"] = fmt.Sprint(defaultCores), qmconf.MiB(defaultMemory)
+	if cores != 0 {
+		vm.Config["cores"] = fmt.Sprint(cores)
+	}
+	if memory != 0 {
+		vm.Config["memory"] = qmconf.MiB(memory)
+	}
+}
+
+// network gives the VM a network card.
+func network(vm *workstation.VM, model, bridge string) {
+	vm.Defaults["net0"] = "model=" + model + ",bridge=vmbr0"
+	if bridge != "" {
+		vm.Config["net0"] = "bridge=" + bridge
+	}
 }
 
 // attach puts an image into a CD drive; an empty volume is no drive.
@@ -91,13 +121,13 @@ func attach(vm *workstation.VM, slot, volume string) {
 // passthrough gives the VM a card. While it is being installed the emulated
 // display stays the first.
 func passthrough(vm *workstation.VM, mapping string, installing bool, primary string) {
-	vm.Config["vga"] = "std"
+	vm.Defaults["vga"] = "std"
 	if mapping == "" {
 		return
 	}
-	vm.Config["hostpci0"] = "mapping=" + mapping + ",pcie=1"
+	vm.Config["hostpci0"], vm.Defaults["hostpci0"] = "mapping="+mapping, "pcie=1"
 	if !installing && primary != "" {
-		vm.Config["hostpci0"] += "," + primary
-		vm.Config["vga"] = "none"
+		vm.Defaults["hostpci0"] += "," + primary
+		vm.Defaults["vga"] = "none"
 	}
 }

@@ -1,0 +1,100 @@
+package qmconf
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Slots returns the drive slots that a configuration uses, in the order in
+// which PVE looks for a first disk (qemu-server PVE/QemuServer/Drive.pm,
+// valid_drive_names).
+func Slots(config map[string]string) []string {
+	var slots []string
+	for _, bus := range []struct {
+		name  string
+		count int
+	}{{"ide", 4}, {"scsi", 31}, {"virtio", 16}, {"sata", 6}, {"efidisk", 1}, {"tpmstate", 1}} {
+		for i := range bus.count {
+			if slot := fmt.Sprint(bus.name, i); config[slot] != "" {
+				slots = append(slots, slot)
+			}
+		}
+	}
+	return slots
+}
+
+// BootOrder returns the devices from which the firmware may start the VM, in
+// its order. Beside "order=scsi0;net0" it reads the letters that PVE wrote
+// before version 6.3, of which c is the bootdisk, d are the CD drives and n is
+// the network (qemu-server PVE/QemuServer.pm, bootorder_from_legacy).
+func BootOrder(config map[string]string) []string {
+	for field := range strings.SplitSeq(config["boot"], ",") {
+		if order, found := strings.CutPrefix(field, "order="); found {
+			return strings.FieldsFunc(order, func(r rune) bool { return r == ';' })
+		}
+	}
+	letters := strings.TrimPrefix(config["boot"], "legacy=")
+	if letters == "" {
+		letters = "cdn"
+	}
+	var order []string
+	for _, letter := range letters {
+		switch letter {
+		case 'c':
+			order = append(order, bootDisk(config)...)
+		case 'd':
+			order = append(order, drives(config, IsCD)...)
+		case 'n':
+			for _, key := range slices.Sorted(maps.Keys(config)) {
+				if Family(key) == "net" {
+					order = append(order, key)
+				}
+			}
+		}
+	}
+	return order
+}
+
+// bootDisk returns the disk that the letter c means: the bootdisk, or else the
+// first disk, which the firmware finds by itself.
+func bootDisk(config map[string]string) []string {
+	if disk := config["bootdisk"]; config[disk] != "" {
+		return []string{disk}
+	}
+	disks := drives(config, func(value string) bool { return !IsCD(value) })
+	return disks[:min(1, len(disks))]
+}
+
+// drives returns the slots of drives whose values are such; the volumes of the
+// firmware are not among them.
+func drives(config map[string]string, such func(value string) bool) []string {
+	return slices.DeleteFunc(Slots(config), func(slot string) bool { return IsFirmware(slot) || !such(config[slot]) })
+}
+
+// IsDisk reports whether a drive value is that of a disk of the guest's, and
+// not of a CD drive, which the drive of cloud-init is too.
+func IsDisk(slot, value string) bool {
+	return IsSlot(slot) && !IsFirmware(slot) && value != "" && !IsCD(value) && !IsCloudInit(value)
+}
+
+// Disks returns the slots that hold disks of the guest's.
+func Disks(config map[string]string) []string {
+	return drives(config, func(value string) bool { return IsDisk("scsi0", value) })
+}
+
+// FreeSlot returns a slot that no configuration uses, in the family of the
+// given slot first and then in the others, and "" if all are used.
+func FreeSlot(like string, families []string, used ...map[string]string) string {
+	most := map[string]int{"ide": 4, "sata": 6, "scsi": 31, "virtio": 16, "hostpci": 16}
+	for _, family := range append([]string{Family(like)}, families...) {
+		for i := range most[family] {
+			slot := fmt.Sprint(family, i)
+			if !slices.ContainsFunc(used, func(config map[string]string) bool { _, there := config[slot]; return there }) {
+				return slot
+			}
+		}
+	}
+	return ""
+}

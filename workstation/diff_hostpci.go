@@ -1,0 +1,163 @@
+package workstation
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/qmconf"
+	"github.com/proxstation/proxstation/iommu"
+)
+
+// onItsCard returns the VM with the devices that the Spec passes through in the
+// hostpci keys that an existing VM has for them. Where a key holds another
+// device, a card takes the place of a card; what is no card, such as a disk
+// controller that the VM may start from, stays, and the card gets a free key.
+func (d *differ) onItsCard(vm VM, have VMFacts) VM {
+	for _, key := range slices.Sorted(maps.Keys(vm.Config)) {
+		if qmconf.Family(key) != "hostpci" {
+			continue
+		}
+		h, err := gpu.ParseHostPCI(vm.Config[key])
+		wanted := d.functions(h)
+		if err != nil || len(wanted) == 0 {
+			continue
+		}
+		holders := d.holders(vm, have, key, wanted)
+		slot := key
+		switch {
+		case slices.Contains(holders, key):
+		case len(holders) > 0:
+			slot = holders[0]
+		case have.Config[key] != "" && !d.holdsCard(have.Config[key]):
+			slot = qmconf.FreeSlot(key, nil, have.Config, vm.Config)
+		case have.Config[key] != "":
+			vm.Absent = append(slices.Clone(vm.Absent), otherProperties(key, have.Config[key], vm.Config[key])...)
+		}
+		if slot != key && slot != "" {
+			vm = vm.moveHostPCI(key, slot)
+		}
+		if len(holders) > 1 {
+			d.keepSplit(vm, have, slot, holders)
+		}
+		d.fitMachine(vm, have, slot)
+	}
+	return vm
+}
+
+// namesHostPCI reports whether the Spec says which devices a VM has, or has not.
+func (vm VM) namesHostPCI() bool {
+	hostpci := func(key string) bool { return qmconf.Family(key) == "hostpci" }
+	return slices.ContainsFunc(vm.Absent, hostpci) || slices.ContainsFunc(slices.Collect(maps.Keys(vm.Config)), hostpci)
+}
+
+// functions returns the node's functions that a value means first.
+func (d *differ) functions(h gpu.HostPCI) []iommu.Address {
+	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions, Mappings: d.after}
+	if sets := node.Resolve(h); len(sets) > 0 {
+		return sets[0]
+	}
+	return nil
+}
+
+// holders returns the keys of a VM that hold some of the functions that the Spec
+// wants in one key, and that the Spec neither gives to others nor takes away.
+func (d *differ) holders(vm VM, have VMFacts, in string, wanted []iommu.Address) []string {
+	var keys []string
+	for _, key := range slices.Sorted(maps.Keys(have.Config)) {
+		h, err := gpu.ParseHostPCI(have.Config[key])
+		if other, named := vm.Config[key]; named && key != in {
+			h, err = gpu.ParseHostPCI(other)
+		}
+		if qmconf.Family(key) != "hostpci" || err != nil || h.MDev != "" || slices.Contains(vm.Absent, key) {
+			continue
+		}
+		has := d.functions(h)
+		if slices.ContainsFunc(has, func(a iommu.Address) bool { return slices.Contains(wanted, a) }) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// holdsCard reports whether a hostpci value is of a graphics card.
+func (d *differ) holdsCard(value string) bool {
+	h, err := gpu.ParseHostPCI(value)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(d.functions(h), func(a iommu.Address) bool {
+		_, card := gpu.CardAt(d.facts.IOMMU.Functions, a)
+		return card
+	})
+}
+
+// moveHostPCI returns the VM with a value under another key, and the arguments
+// that name it.
+func (vm VM) moveHostPCI(from, to string) VM {
+	vm.Config[to] = vm.Config[from]
+	delete(vm.Config, from)
+	vm.Defaults = maps.Clone(vm.Defaults)
+	if value, there := vm.Defaults[from]; there {
+		vm.Defaults[to] = value
+		delete(vm.Defaults, from)
+	}
+	vm.Absent = slices.Clone(vm.Absent)
+	for i, name := range vm.Absent {
+		if property, of := strings.CutPrefix(name, from+"."); of {
+			vm.Absent[i] = to + "." + property
+		}
+	}
+	if args, there := vm.Config["args"]; there {
+		vm.Config["args"] = strings.ReplaceAll(args, "device."+from+".", "device."+to+".")
+	}
+	return vm
+}
+
+// otherProperties returns, as names for VM.Absent, what an old value says beside
+// its device: an option ROM or a mode is of the card that goes.
+func otherProperties(key, have, want string) []string {
+	wanted := qmconf.Parse(key, want)
+	var names []string
+	for _, p := range qmconf.Parse(key, have) {
+		if _, there := wanted.Get(p.Key); !there && p.Key != "host" && p.Key != "mapping" && p.Key != "pcie" {
+			names = append(names, key+"."+p.Key)
+		}
+	}
+	return names
+}
+
+// keepSplit leaves a card alone that the VM has in several keys, one for each
+// function: with a mapping of the whole card in one of them, PVE would find a
+// function assigned twice.
+func (d *differ) keepSplit(vm VM, have VMFacts, slot string, holders []string) {
+	properties, device := qmconf.Parse(slot, vm.Config[slot]), vm.Config[slot]
+	for _, p := range qmconf.Parse(slot, have.Config[slot]) {
+		if p.Key == "host" || p.Key == "mapping" {
+			vm.Config[slot] = properties.Drop("mapping").Drop("host").Set(p.Key, p.Value).Text(slot)
+		}
+	}
+	others := slices.DeleteFunc(slices.Clone(holders), func(key string) bool { return key == slot })
+	var seen []string
+	for _, key := range holders {
+		seen = append(seen, key+": "+have.Config[key])
+	}
+	d.find(proxstation.Finding{ID: "workstation.card-split", Severity: proxstation.Warning, Subject: have.String(), Seen: strings.Join(seen, "; "),
+		Why: fmt.Sprintf("the VM has this card already, a function in each key: with %s in %s PVE would find a function assigned twice and not start the VM, so they stay", device, slot),
+		Fix: fmt.Sprintf("to name the card as the Spec does, shut the VM down, run qm set %d --delete %s on the node, and plan again", vm.ID, strings.Join(others, ","))})
+}
+
+// fitMachine takes pcie=1 out of what completes a value where the machine that
+// the VM keeps has no PCIe: PVE would not start it.
+func (d *differ) fitMachine(vm VM, have VMFacts, key string) {
+	machine, set := vm.Config["machine"]
+	if !set {
+		machine = have.Config["machine"]
+	}
+	if defaults, there := vm.Defaults[key]; there && !strings.Contains(machine, "q35") {
+		vm.Defaults[key] = qmconf.Parse(key, defaults).Drop("pcie").Text(key)
+	}
+}

@@ -1,0 +1,161 @@
+package workstation
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/qmconf"
+	"github.com/proxstation/proxstation/storage"
+)
+
+// meant returns a VM of the Spec as it is meant on this node. A new VM gets the
+// defaults. A VM that exists keeps what it has where the Spec is silent, and its
+// disks and cards keep their slots.
+func (d *differ) meant(vm VM) VM {
+	have, exists := d.facts.VMs[vm.ID]
+	switch {
+	case !exists:
+		return vm.AsNew()
+	case have.Name != vm.Name:
+		return vm // of somebody else, and refused
+	}
+	vm.Config, vm.Defaults = cloned(vm.Config), cloned(vm.Defaults)
+	vm = d.inItsSlots(vm, have)
+	vm = d.onItsCard(vm, have)
+	for key, value := range vm.Config {
+		if family := qmconf.Family(key); have.Config[key] == "" && (family == "hostpci" || family == "net") {
+			vm.Config[key] = completed(key, value, vm.Defaults[key])
+		}
+	}
+	vm.Defaults = nil
+	return vm
+}
+
+// AsNew returns the VM as it is made where there is none of its ID: the defaults
+// are in Config and in the sizes of the disks.
+func (vm VM) AsNew() VM {
+	config := cloned(vm.Defaults)
+	for key, value := range vm.Config {
+		if key == "args" {
+			config[key], _ = qmconf.MergeArgs(config[key], value)
+			continue
+		}
+		config[key] = completed(key, value, config[key])
+	}
+	for _, name := range vm.Absent {
+		if key, property := qmconf.CutAbsent(name); property == "" && vm.Config[key] == "" {
+			delete(config, key)
+		}
+	}
+	vm.Config, vm.Defaults = config, nil
+	vm.Disks = slices.Clone(vm.Disks)
+	for i, disk := range vm.Disks {
+		if vm.Disks[i].NewSize = 0; disk.Purpose != storage.Firmware { // PVE sizes those
+			vm.Disks[i].Size = cmp.Or(disk.Size, disk.NewSize)
+		}
+	}
+	return vm
+}
+
+func cloned(values map[string]string) map[string]string {
+	if values == nil {
+		return map[string]string{}
+	}
+	return maps.Clone(values)
+}
+
+// completed returns a property string with those properties of another that it
+// lacks.
+func completed(key, value, defaults string) string {
+	if value == "" || defaults == "" {
+		return value
+	}
+	properties, added := qmconf.Parse(key, value), []string{value}
+	for _, p := range qmconf.Parse(key, defaults) {
+		if _, there := properties.Get(p.Key); !there && p.Key != "" {
+			added = append(added, p.Key+"="+p.Value)
+		}
+	}
+	return strings.Join(added, ",")
+}
+
+// whole returns the configuration that a new VM gets, with a value for every
+// drive.
+func (vm VM) whole() map[string]string {
+	config := maps.Clone(vm.Config)
+	for _, disk := range vm.Disks {
+		drive := storage.Drive{Volume: disk.Volume}
+		switch {
+		case disk.cloudInit():
+			drive = storage.Drive{Volume: "storage:" + CloudInitDrive}.With("media", "cdrom")
+		case disk.allocates():
+			drive = storage.NewDrive("storage", disk.Size)
+		case disk.isCD():
+			drive = drive.With("media", "cdrom")
+		}
+		config[disk.Slot] = drive.String()
+	}
+	return config
+}
+
+// judge reports what a VM cannot be once the plan is applied. What an existing
+// VM lacks today is no fault of the plan's: it is told.
+func (d *differ) judge(vm VM, will VMFacts) {
+	d.adviseHost(vm, will.Config)
+	have, exists := d.facts.VMs[vm.ID]
+	broken := append(vm.checkRules(will.Config), d.checkHost(vm, will.Config)...)
+	if !exists {
+		d.problems = append(d.problems, broken...)
+		return
+	}
+	before := map[string]bool{}
+	for _, p := range append(vm.checkRules(have.Config), d.checkHost(vm, have.Config)...) {
+		before[rule(p)] = true
+	}
+	for _, p := range broken {
+		if !before[rule(p)] {
+			d.problems = append(d.problems, p)
+			continue
+		}
+		invalid, _ := p.(*InvalidError) // checkRules and checkHost add no others
+		d.find(proxstation.Finding{ID: "workstation.rule", Severity: proxstation.Warning, Subject: have.String(), Seen: strings.TrimSuffix(invalid.Field+": "+shown(invalid.Field, invalid.Value), ": "),
+			Why: "the VM is so today, and the plan leaves it so: " + invalid.Why, Fix: fmt.Sprintf("set it in the Spec, or with qm set %d --%s", vm.ID, strings.Fields(invalid.Field)[0])})
+	}
+}
+
+// rule returns what two problems of one rule have in common.
+func rule(problem error) string {
+	invalid, ok := problem.(*InvalidError)
+	if !ok {
+		return problem.Error()
+	}
+	return invalid.Field + "\n" + invalid.Why
+}
+
+// memoryOf returns the memory that a configuration gives a guest; PVE's default
+// is 512 MiB. It is unknown where the value is no number of MiB.
+func memoryOf(config map[string]string) (size storage.Size, known bool) {
+	text := "512"
+	if value := config["memory"]; value != "" {
+		text, _ = qmconf.Parse("memory", value).Get("current")
+	}
+	size, err := storage.ParseSize(text + "M")
+	return size, err == nil
+}
+
+// plans reports whether the steps planned so far make or change a VM.
+func (d *differ) plans(vmid int) bool {
+	return slices.ContainsFunc(d.plan.Steps, func(s Step) bool {
+		switch step := s.(type) {
+		case CreateVM:
+			return step.VMID == vmid
+		case ChangeVM:
+			return step.VMID == vmid
+		}
+		return false
+	})
+}

@@ -1,0 +1,249 @@
+package workstation
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/qmconf"
+	"github.com/proxstation/proxstation/storage"
+)
+
+// A VM that somebody made has its disks where that person put them. A Spec that
+// says "the system disk, 256 GiB" means the disk that the VM starts from today,
+// in whatever slot, and never a second one.
+
+// inItsSlots returns the VM with its disks in the slots that an existing VM has
+// for them, without the disks that nobody asked for. A boot order in Config
+// follows.
+func (d *differ) inItsSlots(vm VM, have VMFacts) VM {
+	m := matching{vm: vm, have: have.Config, system: systemDisk(have.Config), slots: map[int]string{}}
+	for _, match := range []func(Disk) string{m.byVolume, m.byPurpose, m.bySlot, m.byRoom} {
+		for i, disk := range vm.Disks {
+			if _, found := m.slots[i]; found {
+				continue
+			}
+			if slot := match(disk); slot != "" && !m.taken(slot) {
+				m.slots[i] = slot
+			}
+		}
+	}
+	var disks []Disk
+	renamed := map[string]string{}
+	for i, disk := range vm.Disks {
+		slot, found := m.slots[i]
+		value, there := have.Config[slot]
+		switch {
+		case disk.isDefault() && !there:
+			continue
+		case found && there:
+			disk = disk.asItIs(value)
+		}
+		if found && slot != disk.Slot {
+			d.tellSlot(have, disk, slot)
+			renamed[disk.Slot], disk.Slot = slot, slot
+		}
+		disks = append(disks, disk)
+	}
+	vm.Disks = disks
+	if order, ordered := strings.CutPrefix(vm.Config["boot"], "order="); ordered {
+		devices := strings.Split(order, ";")
+		for i, device := range devices {
+			if slot, moved := renamed[device]; moved {
+				devices[i] = slot
+			}
+		}
+		vm.Config["boot"] = "order=" + strings.Join(devices, ";")
+	}
+	return d.withLoaderFirst(vm, have)
+}
+
+// tellSlot says which of an existing VM's drives a disk of the Spec is taken for.
+func (d *differ) tellSlot(have VMFacts, disk Disk, slot string) {
+	if value, there := have.Config[slot]; there && !disk.isDefault() {
+		d.find(proxstation.Finding{ID: "workstation.slot", Severity: proxstation.Info, Subject: have.String(), Seen: slot + ": " + value,
+			Why: "the Spec's " + disk.Slot + " is taken for this drive, which the VM has", Fix: "if another drive is meant, name its slot in the Spec"})
+	}
+}
+
+// asItIs returns the disk for a drive that is there: a volume that the VM has is
+// not imported again, and a disk need not say that it is no CD.
+func (d Disk) asItIs(value string) Disk {
+	drive, err := storage.ParseDrive(value)
+	if err != nil {
+		return d
+	}
+	if d.Import != "" && d.Import == drive.Volume {
+		d.Volume, d.Import = d.Import, ""
+	}
+	if !drive.IsCDROM() && d.Options["media"] == "disk" {
+		d.Options = maps.Clone(d.Options)
+		delete(d.Options, "media")
+	}
+	return d
+}
+
+// A matching finds the slots of a Spec's disks on a VM that exists.
+type matching struct {
+	vm     VM
+	have   map[string]string
+	system string         // the slot of the system disk, if there is one
+	slots  map[int]string // by the number of the disk
+}
+
+func (m matching) taken(slot string) bool {
+	return slices.Contains(slices.Collect(maps.Values(m.slots)), slot)
+}
+
+// byVolume finds a volume that the VM has already: it is never attached twice.
+func (m matching) byVolume(disk Disk) string {
+	for _, slot := range qmconf.Slots(m.have) {
+		drive, err := storage.ParseDrive(m.have[slot])
+		switch {
+		case err != nil:
+		case disk.cloudInit() && qmconf.IsCloudInit(m.have[slot]):
+			return slot
+		case drive.Volume != "none" && drive.Volume != "cdrom" && (drive.Volume == disk.Volume || drive.Volume == disk.Import):
+			return slot
+		}
+	}
+	return ""
+}
+
+// byPurpose finds the system disk and the boot loader's.
+func (m matching) byPurpose(disk Disk) string {
+	switch {
+	case disk.Volume != "" || qmconf.IsFirmware(disk.Slot):
+		return ""
+	case disk.Purpose == storage.Boot && (m.system == "" || slices.Contains(qmconf.BootOrder(m.have), disk.Slot)):
+		return ""
+	case disk.Purpose == storage.Boot && !m.named(m.system):
+		return m.system
+	case disk.isLoader() && m.have[disk.Slot] == "":
+		return loaderOf(m.have)
+	}
+	return ""
+}
+
+// named reports whether the Spec has another disk for a slot by its name.
+func (m matching) named(slot string) bool {
+	return slices.ContainsFunc(m.vm.Disks, func(disk Disk) bool { return disk.Slot == slot && disk.Purpose == storage.Boot })
+}
+
+// bySlot keeps the slot that the Spec names, unless the VM has there what the
+// disk cannot be: a disk where a CD is wanted, or its system disk where another
+// is.
+func (m matching) bySlot(disk Disk) string {
+	value := m.have[disk.Slot]
+	switch {
+	case disk.isCD() && disk.Purpose == storage.Image && qmconf.IsDisk(disk.Slot, value),
+		disk.cloudInit() && value != "" && !qmconf.IsCD(value),
+		m.another(disk, storage.Boot) && disk.Slot == m.system,
+		m.another(disk, storage.Firmware) && disk.Slot == loaderOf(m.have):
+		return ""
+	}
+	return disk.Slot
+}
+
+// another reports whether the disk is a new one of another purpose than this,
+// for which the Spec has a disk of its own.
+func (m matching) another(disk Disk, purpose storage.Purpose) bool {
+	return disk.allocates() && disk.Purpose != purpose &&
+		slices.ContainsFunc(m.vm.Disks, func(d Disk) bool { return d.Purpose == purpose && !qmconf.IsFirmware(d.Slot) })
+}
+
+// byRoom finds a free slot.
+func (m matching) byRoom(disk Disk) string {
+	used := map[string]string{}
+	for _, other := range m.vm.Disks {
+		used[other.Slot] = ""
+	}
+	for _, slot := range m.slots {
+		used[slot] = ""
+	}
+	var others []string
+	if disk.isCD() || disk.cloudInit() {
+		others = []string{"ide", "sata"}
+	}
+	return qmconf.FreeSlot(disk.Slot, others, m.have, used)
+}
+
+// withLoaderFirst returns the VM with a boot order that begins with a boot
+// loader's drive which the Spec asks for and the VM does not start from: OVMF
+// never tries a drive that is not in the order.
+func (d *differ) withLoaderFirst(vm VM, have VMFacts) VM {
+	if vm.Config["boot"] != "" {
+		return vm
+	}
+	order := qmconf.BootOrder(have.Config)
+	for _, disk := range vm.Disks {
+		if disk.isLoader() && !slices.Contains(order, disk.Slot) {
+			order = append([]string{disk.Slot}, order...)
+			vm.Config["boot"] = "order=" + strings.Join(order, ";")
+		}
+	}
+	return vm
+}
+
+// isLoader reports whether the disk holds a boot loader.
+func (d Disk) isLoader() bool {
+	return d.Purpose == storage.Firmware && !qmconf.IsFirmware(d.Slot) && !d.cloudInit()
+}
+
+var (
+	loaderName   = regexp.MustCompile(`(?i)opencore|clover|refind|efi[-_.]?boot`)
+	recoveryName = regexp.MustCompile(`(?i)recovery|basesystem`)
+)
+
+// loaderOf returns the slot of the disk with a boot loader such as OpenCore, ""
+// if there is none: one of that name, or the only small disk in the boot order
+// of a VM that has a large one.
+func loaderOf(config map[string]string) string {
+	var small []string
+	for _, slot := range qmconf.Disks(config) {
+		drive, _ := storage.ParseDrive(config[slot])
+		size, known := drive.Size()
+		switch {
+		case loaderName.MatchString(drive.Volume):
+			return slot
+		case known && size <= 2*storage.GiB && !recoveryName.MatchString(drive.Volume) && slices.Contains(qmconf.BootOrder(config), slot):
+			small = append(small, slot)
+		}
+	}
+	if len(small) == 1 && len(qmconf.Disks(config)) > 1 {
+		return small[0]
+	}
+	return ""
+}
+
+// systemDisk returns the slot of the disk that the guest's system is on, "" if
+// it has none: the first of the boot order that holds neither a boot loader nor
+// an image to install from, or else the largest such disk. A VM that starts from
+// a controller of its own has none.
+func systemDisk(config map[string]string) string {
+	order, loader := qmconf.BootOrder(config), loaderOf(config)
+	if len(order) > 0 && qmconf.Family(order[0]) == "hostpci" {
+		return ""
+	}
+	holds := func(slot string) bool {
+		return qmconf.IsDisk(slot, config[slot]) && slot != loader && !strings.Contains(config[slot], ":iso/") && !recoveryName.MatchString(config[slot])
+	}
+	candidates := slices.DeleteFunc(slices.Clone(order), func(slot string) bool { return !holds(slot) })
+	if loader == "" && len(candidates) > 0 {
+		return candidates[0]
+	}
+	// Beside a boot loader, what comes first may be a recovery system.
+	if len(candidates) == 0 {
+		candidates = slices.DeleteFunc(qmconf.Disks(config), func(slot string) bool { return !holds(slot) })
+	}
+	system, largest := "", storage.Size(-1)
+	for _, slot := range candidates {
+		drive, _ := storage.ParseDrive(config[slot])
+		if size, _ := drive.Size(); size > largest {
+			system, largest = slot, size
+		}
+	}
+	return system
+}
