@@ -216,6 +216,14 @@ func TestMappings(t *testing.T) {
 				t.Errorf("checks of %v: %s", m["id"], got)
 			}
 		}
+		l.want("PUT", path+"/other", "map", cardMap, "description", "spare", "live-migration-capable", "1")
+		l.want("PUT", path+"/other", "map", cardMap, "delete", "live-migration-capable")
+		if got := l.object(path + "/other"); got["description"] != "spare" || got["live-migration-capable"] != nil {
+			t.Errorf("described: %v", got)
+		}
+		if got := l.task("PUT", path+"/other", "description", "x"); got != "500 update hardware mapping failed: missing value for required option 'map'" {
+			t.Errorf("without entries: %s", got)
+		}
 		digest := fmt.Sprint(l.object(path + "/card")["digest"])
 		l.want("PUT", path+"/card", "map", cardMap, "mdev", "1", "digest", digest)
 		if got := l.task("PUT", path+"/card", "map", cardMap, "digest", digest); !strings.HasSuffix(got, "file changed by other user? Try again.") {
