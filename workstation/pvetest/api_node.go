@@ -1,7 +1,10 @@
 package pvetest
 
 import (
-	"strings"
+	"maps"
+	"slices"
+
+	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
 func (n *Node) version(*call) (any, error) {
@@ -43,29 +46,77 @@ func (n *Node) time(*call) (any, error) {
 	return map[string]any{"time": n.now.Unix(), "localtime": n.now.Unix(), "timezone": "Etc/UTC"}, nil
 }
 
-func (n *Node) listBridges(*call) (any, error) {
+// listNetwork is GET nodes/{node}/network: the host's bridges, and a card below
+// the first (pve-manager PVE/API2/Network.pm).
+func (n *Node) listNetwork(c *call) (any, error) {
 	list := []map[string]any{}
-	for _, bridge := range n.host.Bridges {
-		list = append(list, map[string]any{"iface": bridge, "type": "bridge", "active": 1, "autostart": 1, "method": "static"})
+	for i, bridge := range n.host.Bridges {
+		entry := map[string]any{
+			"iface": bridge, "type": "bridge", "active": 1, "autostart": 1, "method": "manual", "method6": "manual", "families": []string{"inet"},
+			"priority": 4 + i, "bridge_ports": "", "bridge_stp": "off", "bridge_fd": "0",
+		}
+		if i == 0 {
+			maps.Copy(entry, map[string]any{"method": "static", "bridge_ports": hostCard,
+				"address": "192.168.1.2", "netmask": "24", "cidr": "192.168.1.2/24", "gateway": "192.168.1.1"})
+		}
+		list = append(list, entry)
 	}
-	return list, nil
+	if len(list) > 0 {
+		list = append(list, map[string]any{"iface": hostCard, "type": "eth", "active": 1, "exists": 1, "method": "manual", "method6": "manual",
+			"families": []string{"inet"}, "priority": 3})
+	}
+	return slices.DeleteFunc(list, func(entry map[string]any) bool {
+		kind := c.get("type")
+		switch kind {
+		case "any_bridge", "any_local_bridge":
+			kind = "bridge"
+		case "include_sdn":
+			kind = ""
+		}
+		return kind != "" && entry["type"] != kind
+	}), nil
 }
+
+// hostCard is the network card of every host here.
+const hostCard = "eno1"
 
 func (n *Node) listUSB(*call) (any, error) { return []any{}, nil }
 
+// listCPUs is GET capabilities/qemu/cpu.
 func (n *Node) listCPUs(*call) (any, error) {
 	list := []map[string]any{}
-	for _, name := range []string{"host", "max", "kvm64", "qemu64", "x86-64-v2-AES", "x86-64-v3", "Skylake-Client-v4", "Cascadelake-Server"} {
-		list = append(list, map[string]any{"name": name, "vendor": "default", "custom": 0})
+	for name, vendor := range pveschema.Models() {
+		entry := map[string]any{"name": name, "vendor": vendor, "custom": 0}
+		if pveschema.Abstract(name) {
+			entry["abstract"] = 1
+		}
+		list = append(list, entry)
 	}
 	return list, nil
 }
 
+// machineVersions are those of QEMU that a VM may be pinned to, as of QEMU 10.1;
+// the second column is what PVE changed in a revision of its own
+// (PVE/QemuServer/Machine.pm, PVE_MACHINE_VERSION).
+var machineVersions = [][2]string{
+	{"10.1"}, {"10.0"}, {"10.0+pve1", "MTU of network cards for migrations"}, {"9.2"}, {"9.2+pve1", "no S3 and S4 by default"}, {"9.1"}, {"9.0"},
+	{"8.2"}, {"8.1"}, {"8.0"}, {"7.2"}, {"7.1"}, {"7.0"}, {"6.2"}, {"6.1"}, {"6.0"}, {"5.2"}, {"5.1"}, {"5.0"}, {"4.2"}, {"4.1"},
+}
+
+// listMachines is GET capabilities/qemu/machines.
 func (n *Node) listMachines(*call) (any, error) {
 	list := []map[string]any{}
-	for _, version := range []string{n.qemu()[:strings.LastIndex(n.qemu(), ".")], "9.0", "8.1"} {
+	newest := pveschema.ParseVersion(n.qemu())
+	for _, each := range machineVersions {
+		if v := pveschema.ParseVersion(each[0]); v.Major > newest.Major || v.Major == newest.Major && v.Minor > newest.Minor {
+			continue
+		}
 		for _, kind := range []string{"i440fx", "q35"} {
-			list = append(list, map[string]any{"id": "pc-" + kind + "-" + version, "type": kind, "version": version})
+			entry := map[string]any{"id": "pc-" + kind + "-" + each[0], "type": kind, "version": each[0]}
+			if each[1] != "" {
+				entry["changes"] = each[1]
+			}
+			list = append(list, entry)
 		}
 	}
 	return list, nil

@@ -39,7 +39,7 @@ func (n *Node) listDisks(c *call) (any, error) {
 		list = append(list, entry)
 		if c.get("include-partitions") == "1" {
 			for _, p := range d.Partitions {
-				part := map[string]any{"devpath": p.Path, "parent": d.Path, "size": p.Size, "type": "partition", "gpt": 1, "osdid": -1, "used": p.Used}
+				part := map[string]any{"devpath": p.Path, "parent": d.Path, "size": p.Size, "type": "partition", "gpt": 1, "osdid": -1, "osdid-list": nil, "used": p.Used}
 				if p.Mounted {
 					part["mounted"] = 1
 				}
@@ -65,7 +65,8 @@ func (n *Node) listVGs(*call) (any, error) {
 func (n *Node) listThin(*call) (any, error) {
 	list := []map[string]any{}
 	for _, p := range n.host.ThinPools {
-		list = append(list, map[string]any{"lv": p.Name, "vg": p.VG, "lv_size": p.Size, "used": p.Used, "metadata_size": p.MetadataSize, "metadata_used": p.MetadataUsed})
+		list = append(list, map[string]any{"lv": p.Name, "vg": p.VG, "lv_size": p.Size, "used": p.Used, "metadata_size": p.MetadataSize, "metadata_used": p.MetadataUsed,
+			"lv_type": "t", "lv_state": "a", "ctime": text(int(n.began.Unix()))})
 	}
 	return list, nil
 }
@@ -84,8 +85,8 @@ func (n *Node) oneZFS(c *call) (any, error) {
 		return nil, refuse("command '/sbin/zpool status %s' failed: exit code 1", c.get("name"))
 	}
 	z := n.host.ZPools[i]
-	root := map[string]any{"name": z.Name, "state": z.Health, "leaf": 0, "children": vdevs(z.VDevs)}
-	return map[string]any{"name": z.Name, "state": z.Health, "scan": "none requested", "errors": "No known data errors", "children": []any{root}}, nil
+	root := map[string]any{"name": z.Name, "state": z.Health, "leaf": 0, "msg": "", "read": 0, "write": 0, "cksum": 0, "children": vdevs(z.VDevs)}
+	return map[string]any{"name": z.Name, "leaf": 0, "state": z.Health, "scan": "none requested", "errors": "No known data errors", "children": []any{root}}, nil
 }
 
 func vdevs(list []VDev) []map[string]any {
@@ -115,9 +116,20 @@ func (n *Node) smart(c *call) (any, error) {
 		return nil, refuse("not a valid block device")
 	}
 	d := n.host.Disks[i]
-	object := map[string]any{"health": d.Health, "type": "text", "text": ""}
-	if d.Wearout >= 0 && d.Type != "hdd" {
-		object["wearout"] = d.Wearout
+	if d.Type == "nvme" {
+		object := map[string]any{"health": d.Health, "type": "text", "text": fmt.Sprintf("\nSMART overall-health self-assessment test result: %s\n", d.Health)}
+		if d.Wearout >= 0 {
+			object["wearout"] = d.Wearout
+			object["text"] = fmt.Sprintf("%vPercentage Used:                    %d%%\n", object["text"], 100-d.Wearout)
+		}
+		return object, nil
 	}
-	return object, nil
+	attribute := func(id, name string, value int, raw string) map[string]any {
+		return map[string]any{"id": id, "name": name, "flags": "-O--CK", "value": value, "normalized": value, "worst": value, "threshold": 0, "fail": "-", "raw": raw}
+	}
+	attributes := []map[string]any{attribute("  5", "Reallocated_Sector_Ct", 100, "0"), attribute("  9", "Power_On_Hours", 98, "8760")}
+	if d.Wearout >= 0 {
+		attributes = append(attributes, attribute("231", "SSD_Life_Left", d.Wearout, text(d.Wearout)))
+	}
+	return map[string]any{"health": d.Health, "type": "ata", "attributes": attributes}, nil
 }

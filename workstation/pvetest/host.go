@@ -54,6 +54,8 @@ type PCI struct {
 	MDev       bool   `json:"mdev,omitempty"`
 	VendorName string `json:"vendorName,omitempty"` // as in pci.ids
 	DeviceName string `json:"deviceName,omitempty"` // as in pci.ids
+	// SubVendorName is the name of the board's maker, as in pci.ids.
+	SubVendorName string `json:"subVendorName,omitempty"`
 	// HostUses is set for what the host itself runs on: the controller of its
 	// disks, its network card. If a VM starts that takes it away, the node has
 	// failed; [Node.Check] says so.

@@ -36,7 +36,7 @@ func Reference() Host {
 
 func referencePCI() []PCI {
 	const intel, nvidia, msi = 0x8086, 0x10de, 0x1462
-	return []PCI{
+	functions := []PCI{
 		{Address: "0000:00:00.0", Class: 0x060000, Vendor: intel, Device: 0x3ec2, SubVendor: msi, SubDevice: 0x7b98, Group: 0, VendorName: "Intel Corporation", DeviceName: "8th Gen Core 8-core Desktop Processor Host Bridge/DRAM Registers"},
 		{Address: "0000:00:01.0", Class: 0x060400, Vendor: intel, Device: 0x1901, SubVendor: msi, SubDevice: 0x7b98, Group: 1, VendorName: "Intel Corporation", DeviceName: "6th-10th Gen Core Processor PCIe Controller (x16)"},
 		{Address: "0000:00:02.0", Class: 0x030000, Vendor: intel, Device: 0x3e92, SubVendor: msi, SubDevice: 0x7b98, Group: 2, VendorName: "Intel Corporation", DeviceName: "CoffeeLake-S GT2 [UHD Graphics 630]"},
@@ -52,6 +52,10 @@ func referencePCI() []PCI {
 		{Address: "0000:01:00.1", Class: 0x040300, Vendor: nvidia, Device: 0x22e9, SubVendor: msi, SubDevice: 0x5315, Group: 12, VendorName: "NVIDIA Corporation", DeviceName: "GB203 High Definition Audio Controller"},
 		{Address: "0000:02:00.0", Class: 0x010802, Vendor: 0x126f, Device: 0x2262, SubVendor: 0x126f, SubDevice: 0x2262, Group: 13, HostUses: true, VendorName: "Silicon Motion, Inc.", DeviceName: "SM2262/SM2262EN SSD Controller"},
 	}
+	for i, f := range functions {
+		functions[i].SubVendorName = map[int]string{msi: "Micro-Star International Co., Ltd. [MSI]", 0x126f: "Silicon Motion, Inc."}[f.SubVendor]
+	}
+	return functions
 }
 
 func referenceDisks() []Disk {

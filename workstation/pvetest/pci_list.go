@@ -42,7 +42,7 @@ func (h *hardware) pciObject(f PCI, verbose bool) map[string]any {
 		return entry
 	}
 	entry["subsystem_vendor"], entry["subsystem_device"] = hexID(f.SubVendor), hexID(f.SubDevice)
-	for key, name := range map[string]string{"vendor_name": f.VendorName, "device_name": f.DeviceName} {
+	for key, name := range map[string]string{"vendor_name": f.VendorName, "device_name": f.DeviceName, "subsystem_vendor_name": f.SubVendorName} {
 		if name != "" { // what pci.ids does not know is absent
 			entry[key] = name
 		}

@@ -31,7 +31,14 @@ func (n *Node) content(c *call) (any, error) {
 			!(c.who.may("/storage/"+s.Name, "Datastore.Audit") && c.who.may(vmPath(v.VMID), "VM.Config.Disk")) {
 			continue
 		}
-		entry := map[string]any{"volid": s.Name + ":" + name, "content": v.kind(), "format": cmp.Or(v.Format, "raw"), "size": v.Size, "ctime": n.began.Unix()}
+		entry := map[string]any{"volid": s.Name + ":" + name, "content": v.kind(), "format": cmp.Or(v.Format, "raw"), "size": v.Size}
+		switch s.Type { // LVM's comes as text, ZFS tells none
+		case "lvm", "lvmthin":
+			entry["ctime"] = text(int(n.began.Unix()))
+		case "zfspool":
+		default:
+			entry["ctime"] = n.began.Unix()
+		}
 		if v.VMID != 0 {
 			entry["vmid"] = v.VMID
 		}

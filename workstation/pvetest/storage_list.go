@@ -6,10 +6,16 @@ import (
 	"strings"
 )
 
+// switches are keys of storage.cfg that are booleans, which PVE sends as numbers.
+var switches = []string{"sparse", "shared", "disable", "saferemove", "tagged_only", "mkdir", "is_mountpoint", "snapshot-as-volume-chain", "nocow", "krbd"}
+
 func (s *storage) configObject() map[string]any {
 	object := map[string]any{"storage": s.Name, "type": s.Type, "content": s.Content, "digest": "da39a3ee5e6b4b0d3255bfef95601890afd80709"}
 	for key, value := range s.Config {
 		object[key] = value
+		if slices.Contains(switches, key) {
+			object[key] = atoi(value, 0)
+		}
 	}
 	if s.Shared {
 		object["shared"] = 1

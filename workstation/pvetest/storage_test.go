@@ -92,7 +92,8 @@ func TestContent(t *testing.T) {
 				t.Errorf("storages with %q: %d, want %d", filter, got, n)
 			}
 		}
-		for path, want := range map[string]string{"/nodes/pve/disks/smart?disk=/dev/sda": "map[health:PASSED text: type:text wearout:88]", "/nodes/pve/hardware/pci/0000:01:00.0": "[map[method:mdev]]", "/nodes/pve/hardware/pci/0000:01:00.0/mdev": "[]"} {
+		for path, want := range map[string]string{"/nodes/pve/disks/smart?disk=/dev/nvme0n1": "map[health:PASSED text:\nSMART overall-health self-assessment test result: PASSED\nPercentage Used:                    7%\n type:text wearout:93]",
+			"/nodes/pve/hardware/pci/0000:01:00.0": "[map[method:mdev]]", "/nodes/pve/hardware/pci/0000:01:00.0/mdev": "[]"} {
 			path, query, _ := strings.Cut(path, "?")
 			key, value, _ := strings.Cut(query, "=")
 			if got := fmt.Sprint(l.want("GET", path, map[bool][]string{true: {key, value}, false: nil}[query != ""]...)); got != want {

@@ -128,6 +128,10 @@ func (w *workers) clusterTasks(c *call) (any, error) {
 		if t := w.tasks[i]; t.user == c.who.user || c.who.may("/nodes/"+w.host.Name, "Sys.Audit") {
 			object := t.listObject(w.host.Name)
 			object["saved"] = text(bit(!t.running()))
+			delete(object, "pstart")
+			if !t.running() {
+				delete(object, "pid")
+			}
 			list = append(list, object)
 		}
 	}

@@ -2,37 +2,52 @@ package pvetest
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
 
 func (n *Node) listVMs(c *call) (any, error) {
 	list := []map[string]any{}
-	for _, id := range slices.Sorted(maps.Keys(n.vms)) {
-		if c.who.may(fmt.Sprintf("/vms/%d", id), "VM.Audit") {
-			status := n.vmStatus(n.vms[id])
-			if c.get("full") == "1" {
-				status["qmpstatus"] = n.vms[id].qmpStatus()
-			}
-			list = append(list, status)
+	for _, id := range sortedIDs(n.vms) {
+		if !c.who.may(vmPath(id), "VM.Audit") {
+			continue
 		}
+		status := n.vmStatus(n.vms[id])
+		if c.get("full") == "1" {
+			n.askQEMU(n.vms[id], status)
+		}
+		list = append(list, status)
 	}
 	return list, nil
 }
 
-// vmStatus is what the list and status/current have in common.
+// vmStatus is what the host knows of a VM (qemu-server PVE/QemuServer.pm,
+// vmstatus).
 func (n *Node) vmStatus(v *vm) map[string]any {
 	memory := int64(atoi(v.config["memory"], 512)) << 20
+	cpus := min(atoi(v.config["cores"], 1)*atoi(v.config["sockets"], 1), max(n.host.Cores, 1))
 	status := map[string]any{
-		"vmid": v.id, "name": v.name(), "status": "stopped", "cpus": atoi(v.config["cores"], 1) * atoi(v.config["sockets"], 1),
-		"maxmem": memory, "mem": 0, "memhost": 0, "cpu": 0, "uptime": 0, "disk": 0, "netin": 0, "netout": 0,
-		"maxdisk": parseSize(parseDrive(v.config[v.bootDisk()]).options["size"]), "diskread": 0, "diskwrite": 0,
+		"vmid": v.id, "name": v.name(), "status": "stopped", "cpus": atoi(v.config["vcpus"], cpus),
+		"maxmem": memory, "mem": 0, "cpu": 0, "uptime": 0, "netin": 0, "netout": 0,
+		"disk": 0, "maxdisk": parseSize(parseDrive(v.config[v.bootDisk()]).options["size"]),
+	}
+	modern := !n.olderThan(9, 0) // pressures and the host's view of memory came with PVE 9.0
+	if modern {
+		status["memhost"] = 0
+	}
+	if balloon := atoi(v.config["balloon"], 0); balloon > 0 {
+		status["balloon_min"], status["shares"] = int64(balloon)<<20, atoi(v.config["shares"], 1000)
 	}
 	if v.running {
 		status["status"], status["pid"] = "running", v.pid
 		status["uptime"] = int64(n.now.Sub(v.started).Seconds())
-		status["mem"], status["memhost"], status["cpu"] = memory/2, memory/2, 0.0123456789
+		status["mem"], status["cpu"] = memory/2, 0.0123456789
+	}
+	if v.running && modern {
+		status["memhost"] = memory / 2
+		for _, what := range []string{"cpu", "io", "memory"} {
+			status["pressure"+what+"some"], status["pressure"+what+"full"] = 0, 0
+		}
 	}
 	for _, key := range []string{"lock", "tags"} {
 		if v.config[key] != "" {
@@ -48,9 +63,33 @@ func (n *Node) vmStatus(v *vm) map[string]any {
 	return status
 }
 
+// askQEMU adds what only the running QEMU knows.
+func (n *Node) askQEMU(v *vm, status map[string]any) {
+	status["qmpstatus"] = v.qmpStatus()
+	if !v.running {
+		return
+	}
+	status["diskread"], status["diskwrite"] = 0, 0
+	status["running-machine"], status["running-qemu"] = n.machine(v)+"+pve0", n.qemu()
+	status["proxmox-support"] = map[string]any{"pbs-dirty-bitmap": true}
+	if v.config["balloon"] != "0" {
+		memory := status["maxmem"]
+		status["balloon"], status["ballooninfo"] = memory, map[string]any{"actual": memory, "max_mem": memory}
+	}
+	nics := map[string]any{}
+	for i := range 32 {
+		if v.config["net"+text(i)] != "" {
+			nics[fmt.Sprintf("tap%di%d", v.id, i)] = map[string]any{"netin": 0, "netout": 0}
+		}
+	}
+	if len(nics) > 0 {
+		status["nics"] = nics
+	}
+}
+
 func (n *Node) currentStatus(_ *call, v *vm) (any, error) {
 	status := n.vmStatus(v)
-	status["qmpstatus"] = v.qmpStatus()
+	n.askQEMU(v, status)
 	status["ha"] = map[string]any{"managed": 0}
 	if slices.Contains(n.host.HA, v.id) {
 		state := "stopped"
@@ -64,9 +103,6 @@ func (n *Node) currentStatus(_ *call, v *vm) (any, error) {
 	}
 	if vga, _, _ := strings.Cut(v.config["vga"], ","); strings.HasPrefix(vga, "qxl") || strings.HasPrefix(vga, "virtio") {
 		status["spice"] = 1
-	}
-	if v.running {
-		status["running-machine"], status["running-qemu"] = n.machine(v)+"+pve0", n.qemu()
 	}
 	return status, nil
 }
