@@ -60,8 +60,8 @@ var arrows = map[string][]string{
 	// node, and no other package imports ghw.
 	"workstation/inventory":  {"", "iommu", "gpu", "storage", "internal/printable", "github.com/jaypipes/ghw"},
 	"workstation/osxproxmox": {"", "gpu", "storage"},
-	"workstation/rustdesk":   {"", "github.com/pelletier/go-toml"}, // RustDesk's files are TOML
-	"workstation/recovery":   {},
+	"workstation/rustdesk":   {"", "gpu", "github.com/pelletier/go-toml"}, // RustDesk's files are TOML
+	"workstation/recovery":   {"gpu"},                                     // a release is one of its guests
 
 	// The embedded node must not share a parser with the code it tests.
 	"internal/pveschema":  {},

@@ -58,12 +58,8 @@ func (s *show) stage(ctx context.Context) error {
 
 // plan returns what it takes to have the VM with a card in its present stage.
 func (s *show) plan(facts workstation.Facts, card gpu.Card) (workstation.Plan, error) {
-	release, err := gpu.ParseGuest("macOS " + s.release.String())
-	if err != nil {
-		return workstation.Plan{}, err
-	}
 	mac := s.mac
-	mac.Release, mac.HostCPU, mac.Card, mac.Mapping = release, facts.CPU, card, "macos-gpu"
+	mac.Release, mac.HostCPU, mac.Card, mac.Mapping = s.release.Guest(), facts.CPU, card, "macos-gpu"
 	return workstation.Diff(workstation.Spec{
 		Mappings: []workstation.CardMapping{{ID: mac.Mapping, Card: card.Address()}},
 		VMs:      []workstation.VM{mac.VM()},

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/proxstation/proxstation/gpu"
 )
 
 // A Release is a release of macOS whose recovery system Apple still serves to
@@ -98,6 +100,24 @@ func (r Release) String() string {
 func (r Release) Version() string {
 	known, _ := r.table()
 	return known.version
+}
+
+// Guest returns the guest that runs the release, and gpu.AnyGuest for an
+// unknown release.
+func (r Release) Guest() gpu.Guest {
+	if _, known := r.table(); !known {
+		return gpu.AnyGuest
+	}
+	return gpu.MacOSHighSierra + gpu.Guest(r-HighSierra)
+}
+
+// ReleaseOf returns the release that a guest runs. It reports false for a guest
+// that is not macOS.
+func ReleaseOf(guest gpu.Guest) (Release, bool) {
+	if !guest.IsMacOS() {
+		return 0, false
+	}
+	return HighSierra + Release(guest-gpu.MacOSHighSierra), true
 }
 
 // Board returns the Mac that is given this release. The error is [ErrRelease].

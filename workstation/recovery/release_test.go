@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"testing"
+
+	"github.com/proxstation/proxstation/gpu"
 )
 
 func TestParseRelease(t *testing.T) {
@@ -52,4 +54,26 @@ func FuzzParseRelease(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+// Both packages list the releases in order: a release that one of them lacks
+// shows here.
+func TestReleasesAreGuests(t *testing.T) {
+	t.Parallel()
+	for r := HighSierra; r <= Tahoe; r++ {
+		if got := r.Guest().String(); got != "macOS "+r.String() {
+			t.Errorf("%s is the guest %s", r, got)
+		}
+		if back, ok := ReleaseOf(r.Guest()); !ok || back != r {
+			t.Errorf("%s comes back as %s, %v", r, back, ok)
+		}
+	}
+	if guest := Release(0).Guest(); guest != gpu.AnyGuest {
+		t.Errorf("an unknown release is %s", guest)
+	}
+	for _, guest := range []gpu.Guest{gpu.AnyGuest, gpu.Linux, gpu.Windows11, gpu.MacOSTahoe + 1} {
+		if r, ok := ReleaseOf(guest); ok {
+			t.Errorf("%s is %s", guest, r)
+		}
+	}
 }

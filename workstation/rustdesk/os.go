@@ -3,6 +3,8 @@ package rustdesk
 import (
 	"errors"
 	"fmt"
+
+	"github.com/proxstation/proxstation/gpu"
 )
 
 // An OS is a guest's operating system.
@@ -14,6 +16,20 @@ const (
 	Windows OS = "windows"
 	MacOS   OS = "macos"
 )
+
+// OSOf returns the operating system of a guest. It reports false for a guest
+// whose system is not known.
+func OSOf(guest gpu.Guest) (OS, bool) {
+	switch {
+	case guest == gpu.Linux:
+		return Linux, true
+	case guest.IsWindows():
+		return Windows, true
+	case guest.IsMacOS():
+		return MacOS, true
+	}
+	return "", false
+}
 
 // ErrOS reports an operating system on which RustDesk is not set up here.
 var ErrOS = errors.New("rustdesk: unknown operating system")
