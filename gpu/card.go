@@ -79,6 +79,24 @@ func (c Card) Display() iommu.Function {
 // Address returns the address of the card's display controller.
 func (c Card) Address() iommu.Address { return c.Display().Address }
 
+// Addresses returns the addresses of all functions of the card.
+func (c Card) Addresses() []iommu.Address {
+	var addresses []iommu.Address
+	for _, f := range c.Functions {
+		addresses = append(addresses, f.Address)
+	}
+	return addresses
+}
+
+// String returns the card's name and place: "GeForce RTX 5070 Ti at
+// 0000:01:00.0".
+func (c Card) String() string {
+	if len(c.Functions) == 0 {
+		return "no card"
+	}
+	return c.Name() + " at " + c.Address().String()
+}
+
 // Model returns the vendor and device number of the display controller.
 func (c Card) Model() iommu.Model { return c.Display().Model }
 

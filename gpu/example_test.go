@@ -35,10 +35,14 @@ func ExampleCards() {
 
 func ExampleCard() {
 	card := gpu.Cards(host("amd-desktop").Functions)[0]
+	fmt.Println(card)
+	fmt.Println(card.Addresses())
 	for _, f := range card.Functions {
 		fmt.Println(f.Address, f.Model, "class", f.Class, "group", f.Group)
 	}
 	// Output:
+	// AMD Navi 22 1002:73df at 0000:0c:00.0
+	// [0000:0c:00.0 0000:0c:00.1]
 	// 0000:0c:00.0 1002:73df class 030000 group 22
 	// 0000:0c:00.1 1002:ab28 class 040300 group 23
 }
@@ -84,8 +88,11 @@ func ExampleJudge() {
 func ExampleVerdict() {
 	card, _ := gpu.CardAt(host("reference").Functions, address("0000:01:00.0"))
 	verdict := gpu.Judge(gpu.Linux, card)
-	fmt.Println(verdict.Support, verdict.Conditions, verdict.Err())
-	// Output: conditional [NVIDIA's open kernel modules, version 570 or newer] <nil>
+	fmt.Println(verdict)
+	fmt.Println(verdict.Support, verdict.Err())
+	// Output:
+	// Linux and NVIDIA Blackwell 10de:2c05: conditional, NVIDIA's proprietary kernel modules do not know Blackwell; it takes NVIDIA's open kernel modules, version 570 or newer
+	// conditional <nil>
 }
 
 func ExampleSupport() {

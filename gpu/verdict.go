@@ -3,6 +3,7 @@ package gpu
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/proxstation/proxstation/internal/enum"
 	"github.com/proxstation/proxstation/iommu"
@@ -53,6 +54,19 @@ type Verdict struct {
 	Instead string `json:"instead,omitempty"`
 	// Source is who says so.
 	Source string `json:"source,omitempty"`
+}
+
+// String returns the verdict in one line: "macOS Sequoia and UHD Graphics 630:
+// supported, Apple's drivers know it".
+func (v Verdict) String() string {
+	text := fmt.Sprintf("%s and %s: %s, %s", v.Guest, v.Card, v.Support, v.Why)
+	if len(v.Conditions) > 0 {
+		text += "; it takes " + strings.Join(v.Conditions, " and ")
+	}
+	if v.Instead != "" {
+		text += "; instead: " + v.Instead
+	}
+	return text
 }
 
 // Err returns an [*UnsupportedError] if the guest cannot use the card, else nil.

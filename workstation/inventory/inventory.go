@@ -193,12 +193,9 @@ func rank(t storage.Tier) int {
 func gpuInventory(card gpu.Card, facts iommu.Facts) GPU {
 	d := card.Display()
 	g := GPU{Address: d.Address, VendorID: d.Model.Vendor, DeviceID: d.Model.Device, Name: card.Name(), Family: card.Family(),
-		Functions: []iommu.Address{}, Group: d.Group, Isolated: facts.IsIsolated(d.Address), Blockers: []iommu.Address{}}
+		Functions: card.Addresses(), Group: d.Group, Isolated: facts.IsIsolated(d.Address), Blockers: []iommu.Address{}}
 	if d.DriverKnown == proxstation.Yes || d.Driver != "" {
 		g.Driver = &d.Driver
-	}
-	for _, f := range card.Functions {
-		g.Functions = append(g.Functions, f.Address)
 	}
 	var shared *iommu.SharedError
 	if errors.As(facts.Isolated(d.Address), &shared) {
