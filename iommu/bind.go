@@ -21,6 +21,9 @@ type BindOptions struct {
 // of it survives a restart of the machine.
 type Binding struct {
 	Functions []Rebind `json:"functions"`
+	// Findings say what a person should know before: what a shared group takes
+	// along when the guest starts.
+	Findings []proxstation.Finding `json:"findings,omitempty"`
 }
 
 // A Rebind is one function of a [Binding] and what it was before.
@@ -62,6 +65,7 @@ func (f Facts) Bind(addresses []Address, opts *BindOptions) (Binding, error) {
 	if len(refused) > 0 {
 		return Binding{}, &RefusedError{Findings: refused}
 	}
+	b.Findings = f.along(addresses)
 	return b, nil
 }
 
@@ -79,5 +83,5 @@ func (b Binding) String() string {
 		}
 		fmt.Fprintf(&text, "%s %s %s  %s -> %s\n", sign, r.Address, r.Model, printable.Line(driver), vfioPCI)
 	}
-	return text.String()
+	return text.String() + notes(b.Findings)
 }

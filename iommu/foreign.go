@@ -11,32 +11,34 @@ import (
 
 // foreign is what others than us set for vfio-pci.
 type foreign struct {
-	ids   []string // models, "10de:2c05"
-	seen  []string // the lines
+	ids   []string // the models that count, "10de:2c05"
+	file  string   // where they stand; "" for the kernel's arguments
+	seen  []string // all lines
 	order []string // lines that order it, which switch off commands to load it
 }
 
 func (f Facts) foreign(k kept) foreign {
 	var theirs foreign
-	add := func(seen, ids string) {
-		theirs.seen = append(theirs.seen, seen)
-		for id := range strings.SplitSeq(ids, ",") {
-			theirs.ids = append(theirs.ids, strings.ToLower(id))
+	c := f.modconf(true)
+	models, line := c.effectiveIDs(f.vfioBuiltIn())
+	for _, m := range models {
+		if !slices.ContainsFunc(k.args, func(arg string) bool { return sameArg(arg, line.text) }) {
+			theirs.ids, theirs.file = append(theirs.ids, m.String()), line.file
 		}
 	}
-	for _, d := range f.modconf(true).directives {
+	for _, d := range c.directives {
 		if f.vfioBuiltIn() || d.file == "" || d.module != "vfio_pci" {
 			continue // no options and no commands of modprobe.d are for what is built in
 		}
 		switch d.verb {
 		case "install":
-			add(d.where(), "")
+			theirs.seen = append(theirs.seen, d.where())
 		case "softdep":
 			theirs.order = append(theirs.order, d.where())
 		case "options":
 			for _, option := range strings.Fields(d.rest) {
-				if ids, ok := strings.CutPrefix(option, "ids="); ok {
-					add(d.where(), ids)
+				if strings.HasPrefix(option, "ids=") || option == "ids" {
+					theirs.seen = append(theirs.seen, d.where())
 				}
 			}
 		}
@@ -50,7 +52,10 @@ func (f Facts) foreign(k kept) foreign {
 			if slices.Contains(k.args, idsArgument+ids) {
 				continue
 			}
-			add("kernel arguments: vfio-pci.ids="+ids, ids)
+			theirs.seen = append(theirs.seen, "kernel arguments: vfio-pci.ids="+ids)
+			for id := range strings.SplitSeq(ids, ",") {
+				theirs.ids = append(theirs.ids, strings.ToLower(id))
+			}
 		}
 	}
 	return theirs
@@ -119,7 +124,11 @@ func (f Facts) refuseForeign(k kept) error {
 	if len(theirs.seen) == 0 {
 		return nil
 	}
+	fix := "Add the functions there (" + k.ids() + "), or remove the line and prepare again."
+	if _, line := f.modconf(true).effectiveIDs(f.vfioBuiltIn()); line.text != "" {
+		all, _ := parseIDs(strings.Join(append(slices.Clone(theirs.ids), k.ids()), ","))
+		fix = f.rewrite(line, line.idsLine(all)) + " Or remove the line and prepare again."
+	}
 	return &RefusedError{Findings: []proxstation.Finding{{ID: "iommu.foreign-ids", Severity: proxstation.Blocker, Subject: vfioPCI, Seen: strings.Join(theirs.seen, "; "),
-		Why: "The module takes one list of ids: theirs and ours would push each other out.",
-		Fix: "Keep the functions there (" + k.ids() + "), or remove it and prepare again."}}}
+		Why: "The module takes one list of ids: theirs and ours would push each other out.", Fix: fix}}}
 }

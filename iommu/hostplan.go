@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
@@ -16,6 +17,10 @@ type HostPlan struct {
 	// Reboot says why the host must be restarted for the plan to count; it is
 	// empty if it need not be.
 	Reboot string `json:"reboot,omitempty"`
+	// Findings say what the plan does not change and a person should know before
+	// it is applied: what a shared group takes along, network cards that lost
+	// their names.
+	Findings []proxstation.Finding `json:"findings,omitempty"`
 }
 
 // A FileChange is a file before and after; nil means that it is not there.
@@ -54,6 +59,15 @@ func (p HostPlan) String() string {
 	}
 	if p.Reboot != "" {
 		fmt.Fprintf(&b, "restart the host: %s\n", p.Reboot)
+	}
+	return b.String() + notes(p.Findings)
+}
+
+// notes writes findings as lines below a plan.
+func notes(findings []proxstation.Finding) string {
+	var b strings.Builder
+	for _, f := range findings {
+		fmt.Fprintf(&b, "note: %s\n", printable.Line(f.Seen+": "+f.Why))
 	}
 	return b.String()
 }

@@ -24,6 +24,7 @@ type kept struct {
 	args      []string       // kernel arguments that we added
 	override  bool           // by address, since other functions have the same model
 	builtIn   bool           // by kernel argument, since vfio-pci is no module
+	idsIn     string         // the file of others that tells vfio-pci the models; "" if ours does
 	order     []string       // the lines that let vfio-pci come first
 }
 
@@ -32,6 +33,9 @@ const idsArgument = "vfio-pci.ids="
 
 // builtInNote is the line that says why there are no options.
 const builtInNote = "# vfio-pci is built into the kernel, which is told the ids by an argument\n"
+
+// idsNote begins the line that says who tells vfio-pci the models.
+const idsNote = "# the ids are in /"
 
 // ids returns the models as vfio-pci takes them.
 func (k kept) ids() string {
@@ -70,6 +74,8 @@ func (k kept) String() string {
 	case k.builtIn:
 		b.WriteString(builtInNote)
 		return b.String()
+	case k.idsIn != "":
+		b.WriteString(idsNote + k.idsIn + "\n")
 	case k.override:
 		b.WriteString("install vfio-pci ")
 		for _, fn := range k.functions {
@@ -123,6 +129,9 @@ func parseKept(text string) (kept, error) {
 		line = strings.TrimSuffix(line, "\n")
 		if arg, ok := strings.CutPrefix(line, "# argument "); ok {
 			k.args = append(k.args, arg)
+		}
+		if file, ok := strings.CutPrefix(line, idsNote); ok {
+			k.idsIn = file
 		}
 		k.builtIn = k.builtIn || line+"\n" == builtInNote
 		k.override = k.override || strings.HasPrefix(line, "install ")

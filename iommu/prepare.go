@@ -1,7 +1,6 @@
 package iommu
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -49,22 +48,8 @@ func (f Facts) Prepare(addresses []Address, opts *PrepareOptions) (HostPlan, err
 		}
 	}
 	refused = append(refused, f.refuseConsole(addresses, taken, opts.Allow)...)
-	for _, a := range addresses {
-		fn, ok := f.Function(a)
-		if !ok {
-			refused = append(refused, refusal("iommu.no-device", a, "no such PCI function", "There is nothing to keep.", "Choose a function that the host has."))
-			continue
-		}
-		refused = append(refused, f.refuse(fn, opts.Allow)...)
-		if fn.VirtualOf != nil {
-			refused = append(refused, refusal("iommu.virtual-function", a, "physfn: "+fn.VirtualOf.String(),
-				"It is not there when the host starts, but only after sriov_numvfs is written.", "Let PVE bind it when the VM starts, or bind it at run time."))
-		}
-		if slices.Contains(theirs.ids, fn.Model.String()) {
-			continue // someone else keeps it already
-		}
-		k.keep(fn)
-	}
+	more, waiting := f.keepEach(&k, theirs, addresses, opts.Allow)
+	refused = append(refused, more...)
 	refused = append(refused, f.refuseOff()...)
 	if len(refused) > 0 {
 		return HostPlan{}, &RefusedError{Findings: refused}
@@ -77,7 +62,85 @@ func (f Facts) Prepare(addresses []Address, opts *PrepareOptions) (HostPlan, err
 			args = append(args, arg)
 		}
 	}
-	return f.planHost(k, args)
+	p, err := f.planHost(k, args)
+	if err != nil {
+		return HostPlan{}, err
+	}
+	if waiting && len(p.Commands) == 0 {
+		p.Commands, p.Reboot = [][]string{makeInitramfs}, "lines of modprobe.d are not in force yet"
+	}
+	p.Findings = f.along(addresses)
+	return p, nil
+}
+
+// keepEach adds functions to what is kept, except those that others keep. It
+// returns why some must stay with the host, and whether the files of others
+// are right and not in force.
+func (f Facts) keepEach(k *kept, theirs foreign, addresses []Address, allow []UseKind) (refused []proxstation.Finding, waiting bool) {
+	for _, a := range addresses {
+		fn, ok := f.Function(a)
+		if !ok {
+			refused = append(refused, refusal("iommu.no-device", a, "no such PCI function", "There is nothing to keep.", "Choose a function that the host has."))
+			continue
+		}
+		refused = append(refused, f.refuse(fn, allow)...)
+		if fn.VirtualOf != nil {
+			refused = append(refused, refusal("iommu.virtual-function", a, "physfn: "+fn.VirtualOf.String(),
+				"It is not there when the host starts, but only after sriov_numvfs is written.", "Let PVE bind it when the VM starts, or bind it at run time."))
+		}
+		switch theirs := slices.Contains(theirs.ids, fn.Model.String()); {
+		case theirs && fn.Driver == vfioPCI: // someone else keeps it already
+			refused = append(refused, f.refuseIdentical(fn, allow)...)
+		case theirs && f.ordersFirst(fn):
+			waiting = true
+		default:
+			k.keep(fn)
+		}
+	}
+	return refused, waiting
+}
+
+// makeInitramfs is the command that brings /etc/modprobe.d to the initramfs of
+// all kernels.
+var makeInitramfs = []string{"update-initramfs", "-u", "-k", "all"}
+
+// along returns what goes to a guest with functions because it is in their
+// groups, and network cards whose names do not fit their configuration: both
+// are better known before the host changes.
+func (f Facts) along(addresses []Address) []proxstation.Finding {
+	var found []proxstation.Finding
+	for _, finding := range f.checkIsolation(addresses) {
+		if finding.ID == "iommu.shared-group" {
+			found = append(found, finding)
+		}
+	}
+	return append(found, f.checkNetwork()...)
+}
+
+// ordersFirst reports whether the files of others let vfio-pci come before the
+// driver that has a function now.
+func (f Facts) ordersFirst(fn Function) bool {
+	first, _ := f.modconf(true).firstSoftdep(fn.holder())
+	return fn.Driver != "" && slices.Contains(first.softdep(), "vfio_pci")
+}
+
+// refuseIdentical refuses to keep one card for guests where the ids of others
+// take every card of its model, and the host has no display left.
+func (f Facts) refuseIdentical(fn Function, allow []UseKind) []proxstation.Finding {
+	if !fn.Class.IsDisplay() || slices.Contains(allow, UseConsole) {
+		return nil
+	}
+	found := slices.DeleteFunc(f.checkIdentical([]Model{fn.Model}, f.idsLine()), func(finding proxstation.Finding) bool { return finding.Severity < proxstation.Warning })
+	for i := range found {
+		found[i].Severity = proxstation.Blocker
+	}
+	return found
+}
+
+// idsLine returns the line that tells vfio-pci the models that count.
+func (f Facts) idsLine() directive {
+	_, line := f.modconf(true).effectiveIDs(f.vfioBuiltIn())
+	return line
 }
 
 // Kept returns the functions that an applied [HostPlan] keeps for guests, from
@@ -148,118 +211,4 @@ func (f Facts) needed() []string {
 		return []string{"intel_iommu=on"}
 	}
 	return nil
-}
-
-// planHost plans the files for what is to be kept.
-func (f Facts) planHost(k kept, args []string) (HostPlan, error) {
-	var p HostPlan
-	k.builtIn = f.vfioBuiltIn() && len(k.functions) > 0
-	if k.builtIn && k.override {
-		return HostPlan{}, &RefusedError{Findings: []proxstation.Finding{f.refuseBuiltIn()}}
-	}
-	if len(k.functions) > 0 {
-		if err := f.refuseForeign(k); err != nil {
-			return HostPlan{}, err
-		}
-	}
-	loaderChange, added, err := f.planArgs(k, args)
-	if err != nil {
-		return HostPlan{}, err
-	}
-	k.args = added
-	if k.order = nil; !k.builtIn {
-		k.order = f.ordered(k.modules())
-	}
-	p.change(modprobeFile, content(f.Modprobe, modprobeFile), k.String())
-	modules := ""
-	if len(k.functions) > 0 {
-		modules = "# Written by proxstation.\nvfio-pci\nvfio_iommu_type1\n"
-	}
-	if k.builtIn {
-		modules = "# Written by proxstation.\nvfio_iommu_type1\n"
-	}
-	p.change(modulesFile, content(f.ModulesLoad, modulesFile), modules)
-	if len(p.Changes) > 0 && f.Loader.Dracut {
-		return HostPlan{}, fmt.Errorf("%w: dracut makes the initramfs (/etc/dracut.conf.d), and a plan here is for initramfs-tools", ErrLoader)
-	}
-	if len(p.Changes) > 0 {
-		p.Commands = append(p.Commands, []string{"update-initramfs", "-u", "-k", "all"})
-	}
-	if loaderChange != nil {
-		p.Changes = append(p.Changes, *loaderChange)
-		p.Commands = append(p.Commands, strings.Fields(f.refresh()))
-	}
-	p.Reboot = f.rebootFor(p, k)
-	return p, nil
-}
-
-// rebootFor says why a restart is needed, or nothing: kernel arguments only
-// count from then on, and so does which driver is first.
-func (f Facts) rebootFor(p HostPlan, k kept) string {
-	for _, change := range p.Changes {
-		if change.Path == grubFile || change.Path == cmdlineFile {
-			return "kernel arguments change"
-		}
-	}
-	for _, want := range k.functions {
-		if fn, _ := f.Function(want.address); fn.Driver != vfioPCI {
-			return fmt.Sprintf("%s is not on vfio-pci yet", want.address)
-		}
-	}
-	if len(k.functions) == 0 && len(p.Changes) > 0 {
-		return "the functions are given back to their drivers"
-	}
-	return ""
-}
-
-// planArgs plans the change of the kernel's arguments: args are added, and the
-// ids if vfio-pci is built in. Those that we added before and that are not
-// among args are removed with the last function, or, if they are ids, when the
-// functions change. It returns the arguments that are ours from then on.
-func (f Facts) planArgs(k kept, args []string) (*FileChange, []string, error) {
-	var missing, ours, gone []string
-	if k.builtIn {
-		args = append(args[:len(args):len(args)], idsArgument+k.ids())
-	}
-	for _, arg := range k.args {
-		if !slices.Contains(args, arg) && (len(k.functions) == 0 || strings.HasPrefix(arg, idsArgument)) {
-			gone = append(gone, arg)
-		} else {
-			ours = append(ours, arg)
-		}
-	}
-	configured, err := f.Configured()
-	for _, arg := range append(ours[:len(ours):len(ours)], args...) {
-		inForce := err != nil && f.Running != nil && f.Running.Has(arg)
-		if configured.Has(arg) || inForce {
-			continue
-		}
-		missing = append(missing, arg)
-		if !slices.Contains(ours, arg) {
-			ours = append(ours, arg)
-		}
-	}
-	if len(missing) == 0 && slices.Equal(ours, k.args) {
-		return nil, ours, nil
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	var p HostPlan
-	if loader, _ := f.BootLoader(); loader == SystemdBoot {
-		after, err := editCmdline(*f.Loader.KernelCmdline, gone, missing)
-		if err != nil {
-			return nil, nil, err
-		}
-		p.change(cmdlineFile, f.Loader.KernelCmdline, after)
-	} else {
-		p.change(grubFile, content(f.Loader.Defaults, grubFile), grubSnippet(ours))
-		if err := f.effective(ours); err != nil {
-			return nil, nil, err
-		}
-	}
-	if len(p.Changes) == 0 {
-		return nil, ours, nil
-	}
-	return &p.Changes[0], ours, nil
 }

@@ -94,7 +94,7 @@ func (b Binding) apply(c core) error {
 	}
 	for i, r := range b.Functions {
 		if err := r.bind(c); err != nil {
-			undone := Binding{b.Functions[:i+1]}
+			undone := Binding{Functions: b.Functions[:i+1]}
 			if rollback := undone.release(c); rollback != nil {
 				return fmt.Errorf("%w; and not given back: %w", err, rollback)
 			}
