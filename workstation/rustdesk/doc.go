@@ -17,7 +17,8 @@
 //   - [SetUp] brings one guest to what a [Setup] says: it runs a [Script] for
 //     [Linux], [Windows] or [MacOS] and returns a [Report].
 //   - [SetUpServer] makes a guest an own [Server] by a [ServerSetup], and
-//     reads its public key back for [Unattended].
+//     reads its public key back for [Unattended]. [ReadServerHealth] looks at it
+//     later, and [Server.Online] asks it which guests are there.
 //   - [Report.Picture] judges what a person who connects would see.
 //   - [MacOSTasks] and [DisplayTasks] are what no script can do: the steps
 //     of a human, each with how to see that it was done.

@@ -111,6 +111,19 @@ rustdesk: done
 	// {ID:rd.home.example Relay: API: Key:[secret]}
 }
 
+// An own server whose relay has stopped.
+func ExampleServerHealth_Judge() {
+	fine := rustdesk.ServerProgram{Version: rustdesk.Version{Major: 1, Minor: 1, Patch: 17}, Active: proxstation.Yes, Enabled: proxstation.Yes, Keyed: proxstation.Yes}
+	stopped := fine
+	stopped.Active = proxstation.No
+	key := proxstation.NewSecret("OeVuKk5nlHiXp+APNn0Y3pC1Iwpwn44JGqrQCsWqmBw=")
+	health := rustdesk.ServerHealth{HBBS: fine, HBBR: stopped, Key: key, PrivateMode: 0o600} // or ReadServerHealth(ctx, node.Agent(120))
+	for _, f := range health.Judge(rustdesk.Server{ID: "rd.home.example", Key: key}) {
+		fmt.Println(f.Severity, f.Subject, "-", f.Fix)
+	}
+	// Output: blocker hbbr - systemctl start rustdesk-hbbr; then see journalctl -u rustdesk-hbbr
+}
+
 func ExampleServer_ConfigString() {
 	server := rustdesk.Server{ID: "id.home.example", Key: proxstation.NewSecret("OeVuKk5nlHiXp+APNn0Y3pC1Iwpwn44JGqrQCsWqmBw=")}
 	text, err := server.ConfigString()

@@ -41,6 +41,11 @@ func allScripts(t *testing.T) map[string]Script {
 		}
 		all["server-"+name+".sh"] = script
 	}
+	script, err := healthScript("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all["server-health.sh"] = script
 	return all
 }
 

@@ -35,6 +35,11 @@ mkdir -p "$keys"; printf %s "$1" >"$keys/id_ed25519.pub"; echo PRIVATE >"$keys/i
 p=${u#rustdesk-}
 listen() { for port; do [ -e "$D/silent-$port" ] || touch "$D/listens-$port"; done; }
 case $1 in
+show)
+	if [ -e "$D/active-$p" ]; then
+		options=$(sed -n "s|^ExecStart=/usr/bin/$p||p" "$D/units/rustdesk-$p.service.d/key.conf" 2>/dev/null)
+		echo "ExecStart={ path=/usr/bin/$p ; argv[]=/usr/bin/$p$options ; ignore_errors=no }"
+	fi ;;
 is-active|is-enabled) [ -e "$D/${1#is-}-$p" ] && echo "${1#is-}" || { echo no; exit 3; } ;;
 daemon-reload) rm -rf "$D/units"; cp -R "$R/etc/systemd/system" "$D/units" ;;
 stop) rm -f "$D/active-$p" ;;
@@ -231,6 +236,69 @@ func TestServerSetupRefuses(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "BEGIN") {
 			t.Errorf("the error repeats what may be another file: %v", err)
 		}
+	}
+}
+
+// health reads the server's health in the guest.
+func (g *guest) health() (h ServerHealth, err error) {
+	g.t.Helper()
+	script, err := healthScript(g.root)
+	g.must(err)
+	err = g.execute(script, func(output string) (err error) {
+		h, err = parseServerHealth(output)
+		return err
+	})
+	return h, err
+}
+
+func TestServerHealth(t *testing.T) {
+	t.Parallel()
+	g, setup := newServerGuest(t)
+	g.tool("stat", `exec /usr/bin/stat "$@"`)
+	g.tool("sqlite3", `[ "$1 $3" = "-readonly select count(*) from peer" ] && cat "$D/peers"`)
+	clients := Server{ID: "rd.example", Key: proxstation.NewSecret(testKey)}
+	judge := func(when string, want ...string) ServerHealth {
+		t.Helper()
+		h, err := g.health()
+		var ids []string
+		for _, f := range h.Judge(clients) {
+			ids = append(ids, strings.TrimPrefix(f.ID, "rustdesk.server-")+" "+f.Subject)
+			if f.Severity == proxstation.Unspecified || f.Seen == "" || f.Why == "" || f.Fix == "" {
+				t.Errorf("%+v lacks a part", f)
+			}
+		}
+		if err != nil || !slices.Equal(ids, want) {
+			t.Errorf("%s: %q, %v, want %q", when, ids, err, want)
+		}
+		return h
+	}
+	judge("nothing there", "missing hbbs", "missing hbbr", "port tcp port 21115", "port tcp port 21116", "port tcp port 21117",
+		"port tcp port 21118", "port tcp port 21119", "port udp port 21116", "no-key key")
+	if _, err := g.runServer(setup); err != nil {
+		t.Fatal(err)
+	}
+	g.state("peers", "3\n")
+	h := judge("set up")
+	if h.Peers == nil || *h.Peers != 3 || h.HBBS.Version != (Version{1, 1, 17}) || h.PrivateMode != 0o600 || !h.Key.Equal(clients.Key) {
+		t.Errorf("%+v", h)
+	}
+	calls := g.read("calls")
+	judge("again")
+	if more := strings.TrimPrefix(g.read("calls"), calls); strings.Contains(more, "enable --now") || strings.Contains(more, "restart") || strings.Contains(more, "apt-get") {
+		t.Errorf("it changes something:\n%s", more)
+	}
+	clients.Key = proxstation.NewSecret("AAAAC3NzaC1lZDI1NTE5AAAAIJ8gsAAAAAAAAAAAAAA=")
+	judge("clients of another server", "other-key key")
+	clients = Server{}
+	g.must(os.Remove(g.dir + "/active-hbbr"))
+	g.must(os.Remove(g.dir + "/listens-t-21117"))
+	g.must(os.Remove(g.dir + "/enabled-hbbs"))
+	g.must(os.Remove(g.dir + "/units/rustdesk-hbbs.service.d/key.conf"))
+	g.must(os.Chmod(g.root+"/var/lib/rustdesk-server/id_ed25519", 0o644))
+	g.must(os.Remove(g.dir + "/peers"))
+	h = judge("ill", "disabled hbbs", "open hbbs", "stopped hbbr", "open hbbr", "port tcp port 21117", "private-key key")
+	if h.Peers != nil {
+		t.Errorf("%d peers, and nobody could look", *h.Peers)
 	}
 }
 

@@ -1,0 +1,142 @@
+package rustdesk
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+)
+
+// A ServerHealth is what there is of an own server in its guest.
+type ServerHealth struct {
+	// HBBS and HBBR are the two programs: the ID server and the relay.
+	HBBS ServerProgram `json:"hbbs"`
+	HBBR ServerProgram `json:"hbbr"`
+	// Ports are the ports they should listen on, with what the kernel says (ss).
+	Ports []ListeningPort `json:"ports"`
+	// Key is the public key, the zero Secret if there is none.
+	Key proxstation.Secret `json:"key,omitzero"`
+	// PrivateMode is the mode of the private key, 0 if there is none.
+	PrivateMode fs.FileMode `json:"privateMode,omitempty"`
+	// Peers is how many guests ever registered (the table peer in db_v2.sqlite3);
+	// nil if the guest has no sqlite3 to look. Who is registered now tells
+	// [Server.Online].
+	Peers *int `json:"peers,omitempty"`
+}
+
+// A ServerProgram is one program of a server.
+type ServerProgram struct {
+	// Version is the installed package's; the zero Version if there is none.
+	Version Version `json:"version"`
+	// Active and Enabled are what systemd says of the service.
+	Active  proxstation.Answer `json:"active"`
+	Enabled proxstation.Answer `json:"enabled"`
+	// Keyed says whether the service is started with -k, without which it serves
+	// clients that do not have the key.
+	Keyed proxstation.Answer `json:"keyed"`
+}
+
+// A ListeningPort is a port of a server, as its own machine sees it.
+type ListeningPort struct {
+	Protocol string             `json:"protocol"` // "tcp" or "udp"
+	Port     uint16             `json:"port"`
+	Listens  proxstation.Answer `json:"listens"`
+}
+
+// ReadServerHealth looks at the own server in a guest and changes nothing. The
+// error is a [SetupError] if the script stopped.
+func ReadServerHealth(ctx context.Context, guest Guest) (ServerHealth, error) {
+	script, err := healthScript("")
+	if err != nil {
+		return ServerHealth{}, err
+	}
+	output, err := runScript(ctx, guest, script, nil)
+	if err != nil {
+		return ServerHealth{}, err
+	}
+	return parseServerHealth(output)
+}
+
+func healthScript(root string) (Script, error) {
+	body, err := render("health", scriptInput{Root: root})
+	return Script{OS: Linux, Body: body, Stdin: proxstation.NewSecret("\n\n")}, err
+}
+
+func parseServerHealth(output string) (ServerHealth, error) {
+	var h ServerHealth
+	err := parseLines(output, func(word, rest string) (err error) {
+		fields := append(strings.Fields(rest), "", "", "", "", "")
+		switch word {
+		case "program":
+			p := ServerProgram{Active: parseAnswer(fields[2]), Enabled: parseAnswer(fields[3]), Keyed: parseAnswer(fields[4])}
+			if fields[1] != "-" {
+				p.Version, err = ParseVersion(fields[1])
+			}
+			if fields[0] == "hbbs" {
+				h.HBBS = p
+			} else {
+				h.HBBR = p
+			}
+		case "listens":
+			port, _ := strconv.ParseUint(fields[1], 10, 16)
+			h.Ports = append(h.Ports, ListeningPort{fields[0], uint16(port), parseAnswer(fields[2])})
+		case "key":
+			h.Key, err = parsePublicKey(rest)
+		case "private":
+			mode, _ := strconv.ParseUint(fields[0], 8, 32)
+			h.PrivateMode = fs.FileMode(mode)
+		case "peers":
+			if n, err := strconv.Atoi(fields[0]); err == nil {
+				h.Peers = &n
+			}
+		}
+		return err
+	})
+	return h, err
+}
+
+// Judge returns what is wrong with the server for clients that are configured
+// for it. It is pure.
+func (h ServerHealth) Judge(clients Server) []proxstation.Finding {
+	var findings []proxstation.Finding
+	add := func(severity proxstation.Severity, id, subject, seen, why, fix string) {
+		findings = append(findings, proxstation.Finding{ID: "rustdesk.server-" + id, Severity: severity, Subject: subject, Seen: seen, Why: why, Fix: fix})
+	}
+	for _, p := range []struct {
+		name string
+		ServerProgram
+	}{{"hbbs", h.HBBS}, {"hbbr", h.HBBR}} {
+		service := "rustdesk-" + p.name
+		switch {
+		case p.Version == Version{}:
+			add(proxstation.Blocker, "missing", p.name, "dpkg-query: rustdesk-server-"+p.name+" is not installed", "clients find nobody to ask", "set the server up again with the package of "+p.name)
+			continue
+		case p.Active != proxstation.Yes:
+			add(proxstation.Blocker, "stopped", p.name, "systemctl is-active "+service+": "+p.Active.String(), "clients find nobody to ask", "systemctl start "+service+"; then see journalctl -u "+service)
+		case p.Enabled != proxstation.Yes:
+			add(proxstation.Warning, "disabled", p.name, "systemctl is-enabled "+service+": "+p.Enabled.String(), "the server is gone after the next restart", "systemctl enable "+service)
+		}
+		if p.Keyed != proxstation.Yes {
+			add(proxstation.Warning, "open", p.name, "systemctl show "+service+": ExecStart has no -k", "it serves everybody who finds it", "set the server up again, which adds the option")
+		}
+	}
+	for _, port := range h.Ports {
+		if port.Listens == proxstation.No {
+			add(proxstation.Blocker, "port", fmt.Sprintf("%s port %d", port.Protocol, port.Port), "ss: nothing listens there", "clients ask there and get no answer",
+				fmt.Sprintf("see who has the port (ss -lnp 'sport = :%d'), and what is in /var/lib/rustdesk-server/.env", port.Port))
+		}
+	}
+	switch {
+	case h.Key.IsZero():
+		add(proxstation.Blocker, "no-key", "key", "/var/lib/rustdesk-server/id_ed25519.pub: is missing or empty", "clients cannot be given a key, and do not encrypt", "restart rustdesk-hbbs, which makes the keys if both files are gone")
+	case !clients.Public() && !h.Key.Equal(clients.Key):
+		add(proxstation.Blocker, "other-key", "key", "/var/lib/rustdesk-server/id_ed25519.pub: is not the key that the clients have", "the server turns the clients away", "give the clients the server's key, or bring back the key files that the server had")
+	}
+	if h.PrivateMode.Perm()&0o077 != 0 {
+		add(proxstation.Warning, "private-key", "key", fmt.Sprintf("/var/lib/rustdesk-server/id_ed25519: mode %o", h.PrivateMode.Perm()), "other users of the guest can pretend to be the server", "chmod 600 /var/lib/rustdesk-server/id_ed25519")
+	}
+	return findings
+}
