@@ -28,12 +28,19 @@ var (
 type Runner func(ctx context.Context, command []string) error
 
 // Exec is a [Runner] for the machine that the program runs on. Its error has
-// the end of the command's output.
+// the end of the command's output. A command that has begun runs to its end,
+// also when ctx ends or somebody presses Ctrl-C: half an initramfs might not
+// start the host.
 func Exec(ctx context.Context, command []string) error {
 	if len(command) == 0 {
 		return errors.New("iommu: a command without a program")
 	}
-	out, err := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), command[0], command[1:]...)
+	apart(cmd)
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out[max(0, len(out)-400):])))
 	}
@@ -187,59 +194,4 @@ func runAll(ctx context.Context, commands [][]string, run Runner) error {
 		}
 	}
 	return nil
-}
-
-// Undo takes back the plan that was applied last below root, also a plan that
-// was applied in part. Every file that the plan changed gets back its bytes,
-// mode, owner and extended attributes, or is removed if it was not there;
-// directories that were made are removed if they are empty. The plan's
-// commands are run again, so that they see the files.
-//
-// The error matches [ErrForeignEdit] if one of the files is not as the plan
-// left it, and then nothing is changed. It matches [ErrNothingToUndo] if there
-// is no plan to take back. Like [HostPlan.Apply], Undo waits for others.
-func Undo(ctx context.Context, root *os.Root, run Runner) error {
-	return alone(ctx, "undo", rootFiles{root}, func(d disk) error { return undo(ctx, d, run) })
-}
-
-func undo(ctx context.Context, d disk, run Runner) error {
-	j, err := d.loadJournal()
-	if err != nil {
-		return err
-	}
-	if len(j.Entries) == 0 {
-		return ErrNothingToUndo
-	}
-	e := j.Entries[len(j.Entries)-1]
-	for _, file := range e.Files {
-		_, now, err := d.look(file.Path)
-		if err != nil {
-			return err
-		}
-		if !equal(now, file.After) && !equal(now, file.Before) {
-			return fmt.Errorf("/%s: %w", file.Path, ErrForeignEdit)
-		}
-	}
-	if e.Done { // until all is restored, Apply would go on with this entry
-		j.Entries[len(j.Entries)-1].Done = false
-		if err := d.saveJournal(j); err != nil {
-			return err
-		}
-	}
-	for _, file := range slices.Backward(e.Files) {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := d.restore(file); err != nil {
-			return err
-		}
-	}
-	if err := d.rmdirs(e.Made); err != nil {
-		return err
-	}
-	if err := runAll(ctx, e.Commands, run); err != nil {
-		return err
-	}
-	j.Entries = j.Entries[:len(j.Entries)-1]
-	return d.saveJournal(j)
 }

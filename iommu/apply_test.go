@@ -350,6 +350,37 @@ func TestOnePlanAtATime(t *testing.T) {
 	}
 }
 
+// A command that has begun is not cut off.
+func TestExecRunsToTheEnd(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("sh"); err != nil {
+		t.Skip("no shell here")
+	}
+	dir := t.TempDir()
+	begun, end := filepath.Join(dir, "begun"), filepath.Join(dir, "end")
+	if err := exec.Command("mkfifo", begun, end).Run(); err != nil {
+		t.Skip("no pipes here: ", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- Exec(ctx, []string{"sh", "-c", "echo > " + begun + "; read line < " + end + "; touch " + end + ".reached"})
+	}()
+	if _, err := os.ReadFile(begun); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := os.WriteFile(end, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(end + ".reached"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestExec(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("sh"); err != nil {
@@ -357,6 +388,11 @@ func TestExec(t *testing.T) {
 	}
 	if err := Exec(t.Context(), []string{"true"}); err != nil {
 		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := Exec(ctx, []string{"true"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("begun after its context ended: %v", err)
 	}
 	err := Exec(t.Context(), []string{"sh", "-c", "echo why; exit 3"})
 	if err == nil || err.Error() != "exit status 3: why" {

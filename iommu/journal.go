@@ -47,22 +47,39 @@ func raw(text *string) []byte {
 	return append([]byte{}, *text...)
 }
 
+// unraw returns bytes as a text, as a change of a plan has it.
+func unraw(content []byte) *string {
+	if content == nil {
+		return nil
+	}
+	text := string(content)
+	return &text
+}
+
 func equal(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }
 
 // loadJournal reads the journal, and removes what a killed run left of it.
 func (d disk) loadJournal() (journal, error) {
-	var j journal
-	s, data, err := d.look(journalFile)
-	if err == nil && data == nil {
-		err = d.clearJournal(nil)
+	j, err := d.readJournal()
+	switch {
+	case err != nil:
+		return j, err
+	case len(j.Entries) == 0:
+		return j, d.clearJournal(nil)
 	}
+	return j, d.clear(journalFile)
+}
+
+func (d disk) readJournal() (journal, error) {
+	var j journal
+	_, data, err := d.look(journalFile)
 	if err != nil || data == nil {
 		return j, err
 	}
 	if err := json.Unmarshal(data, &j); err != nil {
-		return j, fmt.Errorf("/%s: %w", s.Path, err)
+		return j, fmt.Errorf("/%s: %w", journalFile, err)
 	}
-	return j, d.clear(journalFile)
+	return j, nil
 }
 
 // clearJournal removes the journal's directory, and directories that were made

@@ -184,3 +184,38 @@ func TestTemporaryFilesAreExclusive(t *testing.T) {
 		}
 	}
 }
+
+// PlanUndo shows what Undo does, and changes nothing.
+func TestPlanUndo(t *testing.T) {
+	t.Parallel()
+	dir, root := host(t)
+	before := snapshot(t, dir)
+	if _, err := PlanUndo(t.Context(), root); !errors.Is(err, ErrNothingToUndo) {
+		t.Errorf("nothing applied: %v", err)
+	}
+	if diff := compare(snapshot(t, dir), before); diff != "" {
+		t.Error(diff)
+	}
+	if err := threeFiles().Apply(t.Context(), root, nil); err != nil {
+		t.Fatal(err)
+	}
+	applied := snapshot(t, dir)
+	plan, err := PlanUndo(t.Context(), root)
+	if err != nil || len(plan.Changes) != 3 || len(plan.Commands) != 2 || plan.Reboot == "" {
+		t.Fatalf("%+v, %v", plan, err)
+	}
+	for i, c := range threeFiles().Changes {
+		if back := plan.Changes[i]; back.Path != c.Path || !same(back.Before, c.After) || !same(back.After, c.Before) {
+			t.Errorf("%s, planned back as %s", c, back)
+		}
+	}
+	if diff := compare(snapshot(t, dir), applied); diff != "" {
+		t.Error(diff)
+	}
+	if err := os.WriteFile(filepath.Join(dir, cmdlineFile), []byte("theirs"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := PlanUndo(t.Context(), root); !errors.Is(err, ErrForeignEdit) {
+		t.Errorf("edited: %v", err)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"time"
@@ -115,3 +116,6 @@ func (f systemFile) SetAttrs(want map[string][]byte) error {
 	}
 	return nil
 }
+
+// apart keeps signals of the terminal away from a command.
+func apart(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/hosttree"
+	"github.com/proxstation/proxstation/iommu"
+)
+
+// A machine is the host that is prepared.
+type machine struct {
+	tree  fs.FS    // nil: the running machine
+	files *os.Root // its root directory
+	run   iommu.Runner
+	clean func() error // removes what was made for it
+	out   io.Writer
+}
+
+// openMachine opens the machine that the program runs on, a directory that is
+// the root of one, or a described host, which it writes to a temporary
+// directory.
+func openMachine(root string) (*machine, error) {
+	m := &machine{clean: func() error { return nil }}
+	m.run = func(ctx context.Context, command []string) error {
+		m.say("$ %s", strings.Join(command, " "))
+		return iommu.Exec(ctx, command)
+	}
+	dir := "/"
+	if root != "" {
+		m.run = func(_ context.Context, command []string) error {
+			m.say("$ %s   (shown, not run)", strings.Join(command, " "))
+			return nil
+		}
+		dir = root
+	}
+	if strings.HasSuffix(root, ".txt") {
+		description, err := os.ReadFile(root)
+		if err != nil {
+			return nil, err
+		}
+		if dir, err = m.write(description); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if root != "" {
+		m.tree, err = hosttree.Open(dir)
+	}
+	if err == nil {
+		m.files, err = os.OpenRoot(dir)
+	}
+	if err != nil {
+		return nil, errors.Join(err, m.clean())
+	}
+	return m, nil
+}
+
+// write writes a described host to a temporary directory.
+func (m *machine) write(description []byte) (dir string, err error) {
+	tree, err := hosttree.Parse(description)
+	if err != nil {
+		return "", err
+	}
+	if dir, err = os.MkdirTemp("", "host-"); err != nil {
+		return "", err
+	}
+	m.clean = func() error { return os.RemoveAll(dir) }
+	if err := tree.WriteDir(dir); err != nil {
+		return "", errors.Join(err, m.clean())
+	}
+	return dir, nil
+}
+
+func (m *machine) close() error { return errors.Join(m.files.Close(), m.clean()) }
+
+func (m *machine) say(format string, args ...any) { fmt.Fprintf(m.out, format+"\n", args...) }
+
+func (m *machine) facts() (iommu.Facts, error) { return iommu.Read(m.tree) }
+
+// do shows what is asked for and, with -apply, does it.
+func (m *machine) do(ctx context.Context, r request) error {
+	if r.apply && m.tree == nil && os.Geteuid() != 0 {
+		return errors.New("only root may change the host: run it with sudo, or as root")
+	}
+	facts, err := m.facts()
+	if err != nil {
+		return err
+	}
+	addresses, err := functions(facts, r.addresses)
+	if err != nil {
+		return err
+	}
+	switch {
+	case r.keep:
+		return m.keep(ctx, facts, addresses, r)
+	case r.giveBack:
+		if len(addresses) == 0 {
+			addresses = facts.Kept()
+		}
+		plan, err := facts.GiveBack(addresses)
+		return m.carryOut(ctx, plan, err, r.apply)
+	case r.undo:
+		plan, err := iommu.PlanUndo(ctx, m.files)
+		if err != nil || !r.apply {
+			return m.carryOut(ctx, plan, err, false)
+		}
+		m.say("%s", plan)
+		return m.undo(ctx)
+	case r.bind:
+		return m.bind(facts, addresses, r)
+	}
+	return m.release(addresses, r)
+}
+
+func (m *machine) keep(ctx context.Context, facts iommu.Facts, addresses []iommu.Address, r request) error {
+	m.verdict(facts, addresses)
+	plan, err := facts.Prepare(addresses, &iommu.PrepareOptions{Args: r.args, Allow: r.allow})
+	if err := m.carryOut(ctx, plan, err, r.apply); err != nil || !r.apply {
+		return err
+	}
+	after, err := m.facts()
+	if err != nil {
+		return err
+	}
+	m.restart(facts, after)
+	return nil
+}
+
+// carryOut shows a plan and, if that is wanted, applies it.
+func (m *machine) carryOut(ctx context.Context, plan iommu.HostPlan, err error, apply bool) error {
+	if err != nil {
+		return m.refused(err)
+	}
+	if plan.Empty() {
+		m.say("Nothing has to change.")
+		return nil
+	}
+	m.say("%s", plan)
+	if !apply {
+		m.say("Nothing was changed. To do it, call the same with -apply, as root.")
+		return nil
+	}
+	if err := plan.Apply(ctx, m.files, m.run); err != nil {
+		return fmt.Errorf("%w. Called again, it goes on; -undo -apply takes it back", err)
+	}
+	m.say("Done. To take it back: go run ./examples/host -undo -apply")
+	return nil
+}
+
+// refused shows why something is not planned.
+func (m *machine) refused(err error) error {
+	refused, ok := errors.AsType[*iommu.RefusedError](err)
+	if !ok {
+		return err
+	}
+	for _, finding := range refused.Findings {
+		m.say("%s\n", finding)
+	}
+	return fmt.Errorf("%w for the reasons above; nothing was changed", iommu.ErrRefused)
+}
+
+func (m *machine) undo(ctx context.Context) error {
+	if err := iommu.Undo(ctx, m.files, m.run); err != nil {
+		return err
+	}
+	m.say("Every file is as it was. Restart the host for it to count.")
+	return nil
+}
+
+// functions returns what addresses mean: a graphics card all its functions, a
+// slot all functions in it.
+func functions(facts iommu.Facts, names []string) ([]iommu.Address, error) {
+	var addresses []iommu.Address
+	add := func(found ...iommu.Function) {
+		for _, fn := range found {
+			if !slices.Contains(addresses, fn.Address) {
+				addresses = append(addresses, fn.Address)
+			}
+		}
+	}
+	for _, name := range names {
+		a, err := iommu.ParseAddress(name)
+		whole := err != nil
+		if whole {
+			if a, err = iommu.ParseSlot(name); err != nil {
+				return nil, err
+			}
+		}
+		fn, ok := facts.Function(a)
+		if !ok && len(facts.Slot(a)) == 0 {
+			return nil, fmt.Errorf("%s: %w; go run ./examples/inventory shows the cards", name, iommu.ErrNoDevice)
+		}
+		card := slices.ContainsFunc(gpu.Cards(facts.Functions), func(c gpu.Card) bool { return c.Address().SameSlot(a) })
+		if fn.VirtualOf == nil && (whole || card) {
+			add(facts.Slot(a)...)
+		} else {
+			add(fn)
+		}
+	}
+	return addresses, nil
+}
