@@ -43,7 +43,7 @@ var arrows = map[string][]string{
 	"storage": {"", "internal/enum", "internal/sysfs"},
 
 	// The one place that speaks to a node. Nothing else decodes an answer.
-	"internal/pve": {"", "iommu", "gpu", "storage", "internal/macos",
+	"internal/pve": {"", "internal/printable", "iommu", "gpu", "storage", "internal/macos",
 		"github.com/luthermonson/go-proxmox", "golang.org/x/sync"},
 
 	// The only package that knows all others. It imports go-proxmox for the

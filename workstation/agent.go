@@ -25,9 +25,6 @@ const (
 	maxInput = 64 << 10
 )
 
-// ErrTooLarge means that something does not fit through the guest agent.
-var ErrTooLarge = errors.New("too large for the guest agent")
-
 // An Agent speaks to the QEMU guest agent in a VM. Its errors match
 // [ErrAgent] where none is configured or none answers; PVE itself notices that
 // after three seconds. macOS's own agent answers a ping and little more.

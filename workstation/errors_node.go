@@ -34,6 +34,9 @@ var (
 	// ErrNoAnswer reports a request without a usable answer. The request may
 	// have had effect.
 	ErrNoAnswer = errors.New("no answer: it may have had effect")
+	// ErrTooLarge reports what does not fit through the guest agent, or an
+	// answer that is larger or nested deeper than those of PVE.
+	ErrTooLarge = errors.New("too large")
 	// ErrTimeout reports work that was not done in the time it was given: a
 	// guest that did not shut down or come up, a command that has not ended.
 	ErrTimeout = errors.New("it took too long")
@@ -43,7 +46,7 @@ var (
 var meanings = map[error]error{
 	ErrNotFound: pve.ErrNotFound, ErrExists: pve.ErrExists, ErrPermission: pve.ErrPermission, ErrLogin: pve.ErrLogin, ErrNotPVE: pve.ErrNotPVE,
 	ErrLocked: pve.ErrLocked, ErrInUse: pve.ErrInUse, ErrNotRunning: pve.ErrNotRunning, ErrAgent: pve.ErrAgent, ErrNoAnswer: pve.ErrNoAnswer,
-	ErrTimeout: pve.ErrTimeout, ErrStale: pve.ErrStale, ErrInvalid: pve.ErrInvalid,
+	ErrTimeout: pve.ErrTimeout, ErrStale: pve.ErrStale, ErrInvalid: pve.ErrInvalid, ErrTooLarge: pve.ErrTooLarge,
 }
 
 // means reports whether an error of internal/pve means one of our sentinels.

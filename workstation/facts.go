@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -102,9 +103,10 @@ func (v VMFacts) now() map[string]string {
 // VM.Audit and Mapping.Audit on /; and VM.Config.Disk on /vms, without which PVE
 // does not tell what thin storages have promised to others' disks.
 func (n *Node) Observe(ctx context.Context) (Facts, error) {
-	f := Facts{Node: n.name, VMs: map[int]VMFacts{}, RootTicket: n.opts.RootTicket}
+	f := Facts{Node: n.name, VMs: map[int]VMFacts{}, Others: map[int]string{}, RootTicket: n.opts.RootTicket}
 	group, ctx := errgroup.WithContext(ctx)
 	o := &observation{facts: &f}
+	ctx = pve.WithOdd(ctx, o.odd)
 	group.Go(func() error {
 		status, err := n.pve.NodeStatus(ctx)
 		f.CPU, f.Cores, f.Kernel = status.CPU, status.Cores, status.Kernel
@@ -153,7 +155,7 @@ func (n *Node) Observe(ctx context.Context) (Facts, error) {
 
 // settle adds what follows from several answers.
 func (f *Facts) settle(node string, guests []pve.Guest) {
-	f.Others = others(node, guests)
+	maps.Copy(f.Others, others(node, guests))
 	f.fillPools(guests)
 	f.doubtCommitted()
 }
@@ -215,6 +217,14 @@ func (o *observation) tolerate(what, privilege string, err error) error {
 	return nil
 }
 
+// odd makes a finding of a value that is not what PVE's API says it is.
+func (o *observation) odd(v pve.Odd) {
+	path, _, _ := strings.Cut(v.Path, "?")
+	o.note(proxstation.Finding{ID: "workstation.odd-value", Severity: proxstation.Warning, Subject: v.Method + " " + path, Seen: v.Value,
+		Why: "the value is not what PVE's API describes, and was left out: nothing that depends on it is judged",
+		Fix: "on the host, look at the answer with pvesh get " + path + " and at the version with pveversion, and report both"})
+}
+
 // needs makes a finding of a part that the login may not read.
 func (o *observation) needs(what, privilege string, err error) error {
 	if !errors.Is(err, ErrPermission) {
@@ -241,15 +251,19 @@ func (n *Node) observeVMs(ctx context.Context, o *observation) error {
 	for _, status := range list {
 		group.Go(func() error {
 			v, err := n.observeVM(ctx, status)
-			if errors.Is(err, ErrNotFound) {
-				return nil // removed since the list
-			}
-			if err != nil {
-				return err
-			}
 			o.mu.Lock()
 			defer o.mu.Unlock()
-			o.facts.VMs[status.VMID] = v
+			switch {
+			case errors.Is(err, ErrNotFound): // removed since the list
+			case errors.Is(err, pve.ErrAnswer):
+				o.facts.Unknown = append(o.facts.Unknown, unread(v.String(), err, "the VM is left out, and with it what it has of the node's devices and storages",
+					fmt.Sprintf("on the host, look at it with qm config %d", v.ID)))
+				o.facts.Others[v.ID] = v.String() + ", whose configuration could not be read"
+			case err != nil:
+				return err
+			default:
+				o.facts.VMs[v.ID] = v
+			}
 			return nil
 		})
 	}

@@ -78,9 +78,16 @@ type NodeOptions struct {
 // Open returns a node that is reached with the caller's client, which brings
 // URL, login, TLS and proxy. It makes no request.
 //
-// A client of [Connect] does more: go-proxmox by itself drops the message of a
-// 403, takes a 595 with data for success, and with a password logs in at most
-// once an hour, also when the node no longer takes its ticket.
+// A client of [Connect] does more. go-proxmox by itself drops the message of a
+// 403, takes a 595 with data for success, reads answers of any size, closes
+// connections that the next round of requests opens again, and with a password
+// logs in at most once an hour, also when the node no longer takes its ticket.
+// It also follows redirects, with the login and the body: a request that would
+// go to another host, or on without TLS, is ended before anything is sent. Where
+// that cannot be seen, which is with a transport that is not an
+// [http.Transport], with a redirect to the same host and port, and in an upload,
+// the redirect is followed. Give the client's http.Client a [Transport], and
+// none of this but the login is left.
 func Open(client *proxmox.Client, node string, opts *NodeOptions) *Node {
 	return open(pve.New(client, node), node, opts)
 }
@@ -92,6 +99,23 @@ func open(client *pve.Client, node string, opts *NodeOptions) *Node {
 	client.Explain = explain
 	host, _ := os.Hostname() // without it, process and chance tell owners apart
 	return &Node{name: node, pve: client, opts: *opts, owner: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:4])}
+}
+
+// Transport returns a transport for the http.Client of a caller's own
+// proxmox.Client, as the clients of [Connect] have it: messages of the node are
+// kept, answers are bounded, and no redirect is followed. If base is an
+// [http.Transport], it is cloned and keeps as many connections open as are used
+// at once; nil stands for the default transport.
+func Transport(base http.RoundTripper) http.RoundTripper {
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	if network, ok := base.(*http.Transport); ok {
+		network = network.Clone()
+		network.MaxIdleConnsPerHost = max(network.MaxIdleConnsPerHost, pve.InFlight)
+		base = network
+	}
+	return pve.Transport(base)
 }
 
 // Connect logs in to an endpoint and returns its node. The node's name may be

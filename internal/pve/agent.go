@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -45,13 +45,13 @@ func (c *Client) AgentExecStatus(ctx context.Context, vmid, pid int) (ExecStatus
 	var s struct {
 		Exited, Truncated flag
 		ExitCode, Signal  number
-		Out               string `json:"out-data"`
-		Err               string `json:"err-data"`
-		OutTruncated      flag   `json:"out-truncated"`
-		ErrTruncated      flag   `json:"err-truncated"`
+		Out               text `json:"out-data"`
+		Err               text `json:"err-data"`
+		OutTruncated      flag `json:"out-truncated"`
+		ErrTruncated      flag `json:"err-truncated"`
 	}
 	err := c.poll(ctx, c.vm(vmid, "/agent/exec-status"), url.Values{"pid": {strconv.Itoa(pid)}}, &s)
-	return ExecStatus{Exited: bool(s.Exited), Code: int(s.ExitCode.value), Signal: int(s.Signal.value), Stdout: octets(s.Out), Stderr: octets(s.Err),
+	return ExecStatus{Exited: bool(s.Exited), Code: int(s.ExitCode.value), Signal: int(s.Signal.value), Stdout: octets(string(s.Out)), Stderr: octets(string(s.Err)),
 		Truncated: bool(s.OutTruncated || s.ErrTruncated)}, err
 }
 
@@ -65,11 +65,11 @@ func (c *Client) AgentFileWrite(ctx context.Context, vmid int, file string, data
 // AgentFileRead reads a file in the guest, at most 16 MiB of it.
 func (c *Client) AgentFileRead(ctx context.Context, vmid int, file string) (content string, truncated bool, err error) {
 	var answer struct {
-		Content   string
+		Content   text
 		Truncated flag
 	}
 	err = c.get(ctx, c.vm(vmid, "/agent/file-read"), url.Values{"file": {file}}, &answer)
-	return octets(answer.Content), bool(answer.Truncated), err
+	return octets(string(answer.Content)), bool(answer.Truncated), err
 }
 
 // octets returns the bytes behind text of a guest. PVE decodes it from base64,
@@ -101,19 +101,20 @@ func characters(data string) string {
 // askAgent makes one of the agent's plain requests. What the agent refuses PVE
 // passes on as a success whose result holds the error (PVE/QMPClient.pm).
 func (c *Client) askAgent(ctx context.Context, vmid int, command string, result any) error {
-	var answer struct{ Result json.RawMessage }
+	var answer struct{ Result any }
 	path := c.vm(vmid, "/agent/"+command)
 	if err := c.get(ctx, path, nil, &answer); err != nil {
 		return err
 	}
+	data, err := json.Marshal(answer.Result)
+	if err != nil {
+		return err
+	}
 	var refused struct{ Error struct{ Desc string } }
-	if json.Unmarshal(answer.Result, &refused) == nil && refused.Error.Desc != "" {
-		return c.explain(&Error{Method: "GET", Path: path, Status: 500, Message: "Agent error: " + refused.Error.Desc})
+	if decode(ctx, http.MethodGet, path, data, &refused) == nil && refused.Error.Desc != "" {
+		return c.explain(&Error{Method: http.MethodGet, Path: path, Status: 500, Message: "Agent error: " + refused.Error.Desc})
 	}
-	if err := json.Unmarshal(answer.Result, result); err != nil {
-		return fmt.Errorf("pve: GET %s: unexpected answer: %w", path, err)
-	}
-	return nil
+	return c.take(ctx, http.MethodGet, path, raw{data: data, there: true}, result)
 }
 
 // AgentOS returns what the agent says of the guest's system, by the names of

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -30,12 +29,15 @@ type Client struct {
 	first chan struct{}
 	ready *atomic.Bool
 	slots chan struct{} // of the requests in flight
+	// foreign says that the client is a caller's: see guard.
+	foreign bool
+	secrets *secrets
 }
 
-// inFlight is how many requests a client has under way at once. It is enough
+// InFlight is how many requests a client has under way at once. It is enough
 // for a node with sixteen VMs to be read in two rounds, and as many connections
 // stay open between them.
-const inFlight = 32
+const InFlight = 32
 
 // answerTime is how long a request may take. A node's own proxy gives up after
 // 30 seconds (pve-http-server PVE/APIServer/AnyEvent.pm, proxy_request).
@@ -43,7 +45,7 @@ const answerTime = time.Minute
 
 // New returns a client for a node that is reached with the caller's client.
 func New(api *proxmox.Client, node string) *Client {
-	return &Client{api: api, node: node, first: make(chan struct{}, 1), ready: new(atomic.Bool), slots: make(chan struct{}, inFlight)}
+	return &Client{api: api, node: node, first: make(chan struct{}, 1), ready: new(atomic.Bool), slots: make(chan struct{}, InFlight), foreign: true, secrets: new(secrets)}
 }
 
 // On returns the same client for another node of the cluster.
@@ -53,8 +55,19 @@ func (c *Client) On(node string) *Client {
 	return &other
 }
 
-// explain is the one place that errors pass on their way to a caller.
-func (c *Client) explain(err error) error {
+// explain is the one place that errors pass on their way to a caller. It hides
+// what must not be seen: the secrets that the client knows and, in passing, those
+// of this request.
+func (c *Client) explain(err error, passing ...string) error {
+	if session := c.api.Session(); session != nil {
+		c.secrets.add(session.Ticket, session.CSRFPreventionToken)
+	}
+	switch e := err.(type) { //nolint:errorlint // what wraps an error of ours holds one that came through here
+	case *Error:
+		e.Message, e.cause = c.secrets.clean(e.Message, passing...), c.secrets.hush(e.cause, passing...)
+	case *TaskError:
+		e.Exit = c.secrets.clean(e.Exit)
+	}
 	if err == nil || c.Explain == nil {
 		return err
 	}
@@ -77,6 +90,7 @@ func (r *raw) UnmarshalJSON(data []byte) error {
 // answer that is not JSON is an error, whatever its status: go-proxmox would
 // take a 595 for success. A GET whose answer gets lost is made again.
 func (c *Client) call(ctx context.Context, method, path string, params any, v any) error {
+	passing := c.secrets.learn(params)
 	var body []byte
 	if params != nil {
 		var err error
@@ -84,36 +98,51 @@ func (c *Client) call(ctx context.Context, method, path string, params any, v an
 			return err
 		}
 	}
-	answer, err := c.ask(ctx, method, path, body)
+	answer, err := c.ask(ctx, method, path, body, passing)
 	for tries := 0; method == http.MethodGet && tries < len(pauses) && lost(err) && Sleep(ctx, pauses[tries]) == nil; tries++ {
-		answer, err = c.ask(ctx, method, path, body)
+		answer, err = c.ask(ctx, method, path, body, passing)
 	}
 	if err != nil {
 		return err
 	}
-	return decode(method, path, answer, v)
+	return c.take(ctx, method, path, answer, v)
 }
 
 // poll is a GET whose answer is asked for again by the caller, or cannot be.
 func (c *Client) poll(ctx context.Context, path string, query url.Values, v any) error {
 	path = withQuery(path, query)
-	answer, err := c.ask(ctx, http.MethodGet, path, nil)
+	answer, err := c.ask(ctx, http.MethodGet, path, nil, nil)
 	if err != nil {
 		return err
 	}
-	return decode(http.MethodGet, path, answer, v)
+	return c.take(ctx, http.MethodGet, path, answer, v)
 }
 
 // ask makes a request once.
-func (c *Client) ask(ctx context.Context, method, path string, body []byte) (answer raw, err error) {
+func (c *Client) ask(ctx context.Context, method, path string, body []byte, passing []string) (answer raw, err error) {
 	err = c.send(ctx, method, path, body, &answer)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return raw{}, fmt.Errorf("pve: %s %s: %w", method, path, context.Cause(ctx))
 	case err != nil:
-		return raw{}, c.explain(wrap(method, path, err))
+		return raw{}, c.explain(wrap(method, path, err), passing...)
 	}
 	return answer, nil
+}
+
+// take decodes an answer into v, which may be nil.
+func (c *Client) take(ctx context.Context, method, path string, answer raw, v any) error {
+	if v == nil || !answer.there {
+		return nil
+	}
+	err := decode(ctx, method, path, answer.data, v)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return fmt.Errorf("pve: %s %s: %w", method, path, err)
+	case err != nil:
+		return c.explain(wrap(method, path, err))
+	}
+	return nil
 }
 
 // pauses are those before a GET is made again whose answer got lost. PVE's own
@@ -132,16 +161,6 @@ func lost(err error) bool {
 	var broken *net.OpError
 	return e.Status != 0 && errors.Is(e, ErrNoAnswer) || errors.Is(e.cause, io.EOF) || errors.Is(e.cause, io.ErrUnexpectedEOF) ||
 		errors.As(e.cause, &broken) && (broken.Op == "read" || broken.Op == "write")
-}
-
-func decode(method, path string, answer raw, v any) error {
-	if v == nil || !answer.there {
-		return nil
-	}
-	if err := json.Unmarshal(answer.data, v); err != nil {
-		return fmt.Errorf("pve: %s %s: unexpected answer: %w", method, path, err)
-	}
-	return nil
 }
 
 // send makes a request. One that go-proxmox failed because it logged in for
@@ -167,15 +186,28 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte, ans
 			defer func() { <-c.first }()
 		}
 	}
-	err := c.api.Req(limited, method, path, body, answer)
+	err := c.req(limited, method, path, body, answer)
 	if errors.Is(err, proxmox.ErrNotAuthorized) && c.api.Session() != nil {
-		err = c.api.Req(limited, method, path, body, answer)
+		err = c.req(limited, method, path, body, answer)
 	}
 	switch {
 	case err == nil || statusText.MatchString(err.Error()) || badRequest.MatchString(err.Error()):
 		c.ready.Store(true) // it answers, and knows who asks
 	case limited.Err() != nil && ctx.Err() == nil:
 		return errNoAnswer
+	}
+	return err
+}
+
+func (c *Client) req(ctx context.Context, method, path string, body []byte, answer *raw) error {
+	if !c.foreign {
+		return c.api.Req(ctx, method, path, body, answer)
+	}
+	var g guard
+	err := c.api.Req(g.watch(ctx), method, path, body, answer)
+	g.stop()
+	if where := g.elsewhere(); where != "" {
+		return fmt.Errorf("%w: the request is sent on to %s, where nothing was sent", ErrNotPVE, where)
 	}
 	return err
 }
@@ -207,54 +239,3 @@ func (c *Client) here(format string, args ...any) string {
 }
 
 func (c *Client) vm(vmid int, rest string) string { return c.here("/qemu/%d%s", vmid, rest) }
-
-// text is a JSON value in the form that PVE's configuration files have.
-type text string
-
-// UnmarshalJSON implements [json.Unmarshaler].
-func (t *text) UnmarshalJSON(data []byte) error {
-	var s string
-	switch {
-	case string(data) == "null":
-	case data[0] == '"':
-		if err := json.Unmarshal(data, &s); err != nil {
-			return err
-		}
-	case string(data) == "true":
-		s = "1"
-	case string(data) == "false":
-		s = "0"
-	default:
-		s = string(data)
-	}
-	*t = text(s)
-	return nil
-}
-
-// number is a number that PVE sends as a number, as text, or as "N/A".
-type number struct {
-	value int64
-	known bool
-}
-
-// UnmarshalJSON implements [json.Unmarshaler].
-func (n *number) UnmarshalJSON(data []byte) error {
-	digits := strings.Trim(string(data), `"`)
-	var f float64
-	if err := json.Unmarshal([]byte(digits), &f); err == nil && digits != "null" {
-		n.value, n.known = int64(f), true
-	}
-	return nil
-}
-
-// flag is a boolean that PVE sends as 0 or 1, as text, or leaves out.
-type flag bool
-
-// UnmarshalJSON implements [json.Unmarshaler].
-func (f *flag) UnmarshalJSON(data []byte) error {
-	switch strings.Trim(string(data), `"`) {
-	case "1", "true", "yes":
-		*f = true
-	}
-	return nil
-}

@@ -78,9 +78,11 @@ func (c *Client) Guests(ctx context.Context) ([]Guest, error) {
 	if err := c.get(ctx, "/cluster/resources", url.Values{"type": {"vm"}}, &entries); err != nil {
 		return nil, err
 	}
-	guests := make([]Guest, len(entries))
-	for i, e := range entries {
-		guests[i] = Guest{VMID: int(e.VMID.value), Name: e.Name, Node: e.Node, Container: e.Type == "lxc", Pool: e.Pool}
+	var guests []Guest
+	for _, e := range entries {
+		if e.VMID.known {
+			guests = append(guests, Guest{VMID: int(e.VMID.value), Name: e.Name, Node: e.Node, Container: e.Type == "lxc", Pool: e.Pool})
+		}
 	}
 	return guests, nil
 }

@@ -7,10 +7,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -85,19 +83,23 @@ func Dial(e Endpoint) (*Client, error) {
 	}
 	address := u.String() + "/api2/json"
 	var options []proxmox.Option
+	known := new(secrets)
 	id, secret, isToken := strings.Cut(e.Token, "=")
 	switch {
 	case isToken && strings.Contains(id, "!"):
+		known.add(secret)
 		options = append(options, proxmox.WithAPIToken(id, secret))
 	case e.Token != "":
 		return nil, inputError("the API token is not of the form USER@REALM!ID=SECRET")
 	case e.Username != "" && e.Password != "":
-		transport = &login{base: transport, address: address, username: e.Username, password: e.Password, turn: make(chan struct{}, 1)}
+		known.add(e.Password)
+		transport = &login{base: transport, address: address, username: e.Username, password: e.Password, secrets: known, turn: make(chan struct{}, 1)}
 	default:
 		return nil, inputError("no login: give an API token, or a user name and a password")
 	}
 	options = append(options, proxmox.WithHTTPClient(&http.Client{Transport: Transport(transport)}))
 	c := New(proxmox.NewClient(address, options...), "")
+	c.secrets, c.foreign = known, false
 	c.ready.Store(true) // a token needs no login, and ours can be asked for by many requests at once
 	return c, nil
 }
@@ -109,7 +111,7 @@ func verifying(host string, e Endpoint) (http.RoundTripper, error) {
 		return nil, inputError(fmt.Sprintf("fingerprint %q: want the 32 bytes of a SHA-256 in hexadecimal", e.Fingerprint))
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = inFlight // no connection is closed that the next round would open again
+	transport.MaxIdleConnsPerHost = InFlight // no connection is closed that the next round would open again
 	// Verification is ours, below, so that its error can show the fingerprint.
 	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true, //nolint:gosec // VerifyConnection verifies
 		VerifyConnection: func(state tls.ConnectionState) error { return verify(host, want, e.RootCAs, state) }}
@@ -138,34 +140,6 @@ func verify(host string, want []byte, roots *x509.CertPool, state tls.Connection
 	return nil
 }
 
-// Transport keeps PVE's words where go-proxmox would lose them: it makes every
-// refusal but 400 and 401 a 500 whose status line holds the status and the
-// message that the node sent.
-func Transport(base http.RoundTripper) http.RoundTripper { return faithful{base} }
-
-type faithful struct{ base http.RoundTripper }
-
-// RoundTrip implements [http.RoundTripper].
-func (f faithful) RoundTrip(r *http.Request) (*http.Response, error) {
-	response, err := f.base.RoundTrip(r)
-	if err != nil || response.StatusCode < 400 || response.StatusCode == 400 || response.StatusCode == 401 {
-		return response, err
-	}
-	defer response.Body.Close()
-	message := strings.TrimSpace(strings.TrimPrefix(response.Status, fmt.Sprint(response.StatusCode)))
-	var body struct {
-		Message string `json:"message"`
-	}
-	data, _ := io.ReadAll(io.LimitReader(response.Body, 1<<20)) // the status line says enough
-	if json.Unmarshal(data, &body) == nil && strings.TrimSpace(body.Message) != "" {
-		message = strings.TrimSpace(body.Message)
-	}
-	response.Status = fmt.Sprintf("500 %d %s", response.StatusCode, message)
-	response.StatusCode = http.StatusInternalServerError
-	response.Body = http.NoBody
-	return response, nil
-}
-
 // Probe asks for the version, which everybody who is logged in may know, and
 // explains what is in the way: the certificate, the login, or that the
 // endpoint is something else.
@@ -183,9 +157,8 @@ func (c *Client) Probe(ctx context.Context) (release string, err error) {
 	case err == nil && version.Release == "":
 		return "", c.explain(fmt.Errorf("pve: %w", ErrNotPVE))
 	}
-	var syntax *json.SyntaxError
 	var status *Error
-	if errors.As(err, &syntax) || errors.As(err, &status) && (status.Status == 404 || status.Status == 405) {
+	if errors.As(err, &status) && (status.Status == 404 || status.Status == 405) {
 		return "", c.explain(fmt.Errorf("pve: %w: %w", ErrNotPVE, err))
 	}
 	return version.Version, err

@@ -1,14 +1,15 @@
 package pve
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/luthermonson/go-proxmox"
-	"github.com/proxstation/proxstation/internal/macos"
 )
 
 // Errors to branch on with [errors.Is].
@@ -26,7 +27,11 @@ var (
 	ErrInvalid    = errors.New("PVE does not take these parameters")   // 400
 	ErrNotPVE     = errors.New("the endpoint is not a Proxmox VE API") //
 	ErrTimeout    = errors.New("the guest did not shut down in time")  //
+	ErrTooLarge   = errors.New("the answer is larger than PVE's are")  // or nested deeper
+	ErrAnswer     = errors.New("the answer cannot be used")            // it is another kind of value
 )
+
+var errNotJSON = fmt.Errorf("%w: the answer is not JSON", ErrNotPVE)
 
 // An Error is a request that did not do what it was made for: the node refused
 // it, or gave no answer.
@@ -57,6 +62,8 @@ func (e *Error) Is(target error) bool {
 		return e.Status == 403 || errors.Is(e.cause, proxmox.ErrNotAuthorized) || strings.Contains(e.Message, "only root can set") || strings.Contains(e.Message, "only root@pam can set")
 	case ErrInvalid:
 		return e.Status == 400
+	case ErrNotPVE:
+		return e.Status >= 300 && e.Status < 400
 	case ErrNoAnswer:
 		return e.Status == 0 || e.Status >= 595 && e.Status <= 599 || e.Status == 502 || e.Status == 503 || e.Status == 504
 	}
@@ -89,17 +96,17 @@ func says(message string, target error) bool {
 }
 
 var (
-	statusText = regexp.MustCompile(`^(\d{3}) ?(.*)$`)
+	statusText = regexp.MustCompile(`(?s)^(\d{3}) ?(.*)$`)
 	badRequest = regexp.MustCompile(`(?s)^bad request: 400 (.*)$`)
 )
 
 // wrap gives an error of go-proxmox its parts back.
 func wrap(method, path string, err error) error {
-	if err == nil {
-		return nil
-	}
 	e := &Error{Method: method, Path: path}
-	text := macos.HideOSK(err.Error())
+	text := err.Error()
+	var request *url.Error
+	var syntax *json.SyntaxError
+	var unfit *json.UnmarshalTypeError
 	switch match := statusText.FindStringSubmatch(text); {
 	case errors.Is(err, proxmox.ErrNotAuthorized):
 		// go-proxmox has one error for 401 and 403 and drops the message.
@@ -112,11 +119,30 @@ func wrap(method, path string, err error) error {
 			e.Message = inner[2]
 		}
 	case badRequest.MatchString(text):
-		e.Status, e.Message = 400, badRequest.FindStringSubmatch(text)[1]
+		e.Status, e.Message = 400, plainWords(badRequest.FindStringSubmatch(text)[1])
+	case errors.As(err, &syntax), errors.As(err, &unfit): // of go-proxmox, which decodes first
+		e.Message, e.cause = errNotJSON.Error(), errNotJSON
+	case errors.As(err, &request): // its method and URL are here already
+		e.Message, e.cause = request.Err.Error(), err
 	default:
 		e.Message, e.cause = text, err
 	}
 	return e
+}
+
+// plainWords returns the words of a 400 that came without [Transport]: the
+// reason, and in JSON the body or only its errors.
+func plainWords(text string) string {
+	reason, body, _ := strings.Cut(text, " - ")
+	var said map[string]any
+	if json.Unmarshal([]byte(body), &said) != nil {
+		return text
+	}
+	_, whole := said["data"]
+	if _, message := said["message"]; whole || message {
+		return words(reason, []byte(body))
+	}
+	return words(reason, []byte(`{"errors":`+body+`}`))
 }
 
 // A TaskError is a task that PVE began and that failed.

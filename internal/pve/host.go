@@ -3,7 +3,9 @@ package pve
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -102,14 +104,16 @@ func (c *Client) PCI(ctx context.Context) ([]iommu.Function, error) {
 		MDev            flag   `json:"mdev"`
 	}
 	// An empty blacklist: otherwise PVE leaves bridges and memory out.
-	if err := c.get(ctx, c.here("/hardware/pci"), url.Values{"pci-class-blacklist": {""}}, &entries); err != nil {
+	path := c.here("/hardware/pci")
+	if err := c.get(ctx, path, url.Values{"pci-class-blacklist": {""}}, &entries); err != nil {
 		return nil, err
 	}
 	var functions []iommu.Function
 	for _, e := range entries {
 		address, err := iommu.ParseAddress(e.ID)
-		if err != nil {
-			continue // a device that no VM can name
+		if err != nil { // no VM can name the device
+			odd(ctx, http.MethodGet, path, fmt.Sprintf("id %q: not a PCI address", e.ID))
+			continue
 		}
 		f := iommu.Function{Address: address, Name: strings.TrimSpace(e.VendorName + " " + e.DeviceName), MDev: proxstation.AnswerOf(bool(e.MDev))}
 		_ = f.Class.UnmarshalText([]byte(strings.TrimPrefix(e.Class, "0x"))) // 0 where it is not given
@@ -130,23 +134,23 @@ func (c *Client) PCI(ctx context.Context) ([]iommu.Function, error) {
 // Entries that cannot be read are kept as text, in Unread.
 func (c *Client) Mappings(ctx context.Context) ([]gpu.Mapping, error) {
 	var entries []struct {
-		ID          string   `json:"id"`
-		Map         []string `json:"map"`
-		Digest      string   `json:"digest"`
-		Description string   `json:"description"`
-		MDev        flag     `json:"mdev"`
-		Migrates    flag     `json:"live-migration-capable"`
+		ID          string `json:"id"`
+		Map         []text `json:"map"`
+		Digest      string `json:"digest"`
+		Description text   `json:"description"`
+		MDev        flag   `json:"mdev"`
+		Migrates    flag   `json:"live-migration-capable"`
 	}
 	if err := c.get(ctx, "/cluster/mapping/pci", nil, &entries); err != nil {
 		return nil, err
 	}
 	var mappings []gpu.Mapping
 	for _, e := range entries {
-		m := gpu.Mapping{ID: e.ID, Digest: e.Digest, Description: e.Description, MDev: bool(e.MDev), LiveMigration: bool(e.Migrates)}
-		for _, text := range e.Map {
-			entry, err := gpu.ParseMappingEntry(text)
+		m := gpu.Mapping{ID: e.ID, Digest: e.Digest, Description: string(e.Description), MDev: bool(e.MDev), LiveMigration: bool(e.Migrates)}
+		for _, line := range e.Map {
+			entry, err := gpu.ParseMappingEntry(string(line))
 			if err != nil {
-				m.Unread = append(m.Unread, text)
+				m.Unread = append(m.Unread, string(line))
 				continue
 			}
 			m.Entries = append(m.Entries, entry)

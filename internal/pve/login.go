@@ -3,7 +3,6 @@ package pve
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +24,7 @@ type login struct {
 	base               http.RoundTripper
 	address            string // of the API
 	username, password string
+	secrets            *secrets // gets the tickets
 
 	turn         chan struct{} // whose holder may use the rest
 	ticket, csrf string
@@ -94,23 +94,29 @@ func (l *login) session(r *http.Request, refused string) (ticket, csrf string, e
 	if response.StatusCode != http.StatusOK {
 		return "", "", &loginError{response.StatusCode, response.Status}
 	}
-	var answer struct {
-		Data struct {
-			Ticket, CSRFPreventionToken string
-			NeedTFA                     flag
-		}
-	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&answer); err != nil {
-		return "", "", fmt.Errorf("no answer to a login: %w: %w", ErrNotPVE, err)
+	var answer struct{ Data granted }
+	data, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err == nil {
+		err = decode(ctx, http.MethodPost, "/access/ticket", data, &answer)
 	}
 	switch d := answer.Data; {
-	case bool(d.NeedTFA) || strings.HasPrefix(d.Ticket, "PVE:!tfa!"):
+	case err != nil:
+		return "", "", fmt.Errorf("no answer to a login: %w", errNotJSON)
+	case bool(d.NeedTFA) || strings.HasPrefix(string(d.Ticket), "PVE:!tfa!"):
 		return "", "", fmt.Errorf("the account wants a second factor: use an API token: %w", ErrLogin)
 	case d.Ticket == "":
 		return "", "", fmt.Errorf("no answer to a login: %w", ErrNotPVE)
 	}
-	l.ticket, l.csrf, l.since = answer.Data.Ticket, answer.Data.CSRFPreventionToken, time.Now()
+	l.ticket, l.csrf, l.since = string(answer.Data.Ticket), string(answer.Data.CSRF), time.Now()
+	l.secrets.add(l.ticket, l.csrf)
 	return l.ticket, l.csrf, nil
+}
+
+// Granted is PVE's answer to a login.
+type granted struct {
+	Ticket  text
+	CSRF    text `json:"CSRFPreventionToken"`
+	NeedTFA flag `json:"NeedTFA"`
 }
 
 // A loginError is a node's refusal of a login.

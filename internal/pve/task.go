@@ -5,24 +5,25 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/proxstation/proxstation/internal/macos"
 )
 
 // A UPID names a task: "UPID:pve:0003F8A2:...:qmstart:140:root@pam:".
 type UPID string
 
-// part returns a field of the UPID, "" where it has too few.
+// upidFormat is PVE's (pve-common PVE/Tools.pm, upid_decode).
+var upidFormat = regexp.MustCompile(`^UPID:[\w.-]+(?::[0-9A-Fa-f]{8,9}){3}:[^:\s]+:[^:\s]*:[^:\s]+:$`)
+
+// part returns a field of the UPID, "" if it is not valid.
 func (u UPID) part(i int) string {
-	fields := strings.Split(string(u), ":")
-	if len(fields) != 9 {
+	if !upidFormat.MatchString(string(u)) {
 		return ""
 	}
-	return fields[i]
+	return strings.Split(string(u), ":")[i]
 }
 
 // Type returns what the task does: "qmstart".
@@ -134,21 +135,20 @@ func (c *Client) ended(ctx context.Context, task UPID, exit string) (TaskResult,
 		return TaskResult{Warnings: max(warnings, 1), Log: log}, nil
 	}
 	lines, _ := c.log(ctx, task, 0) // the exit says why, the log only more
-	return TaskResult{}, c.explain(&TaskError{UPID: task, Exit: macos.HideOSK(exit), Log: lines[max(0, len(lines)-10):]})
+	return TaskResult{}, c.explain(&TaskError{UPID: task, Exit: exit, Log: lines[max(0, len(lines)-10):]})
 }
 
 // log returns up to 500 lines of a task's log, from a line on.
 func (c *Client) log(ctx context.Context, task UPID, start int) ([]string, error) {
 	var entries []struct {
-		N int
-		T string
+		T text
 	}
 	query := url.Values{"start": {strconv.Itoa(start)}, "limit": {"500"}}
 	err := c.get(ctx, c.here("/tasks/%s/log", url.PathEscape(string(task))), query, &entries)
 	var lines []string
 	for _, e := range entries {
 		if e.T != "no content" {
-			lines = append(lines, macos.HideOSK(e.T))
+			lines = append(lines, c.secrets.clean(string(e.T)))
 		}
 	}
 	return lines, err

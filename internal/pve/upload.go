@@ -54,20 +54,22 @@ func (c *Client) Upload(ctx context.Context, f File, content io.Reader, size int
 		fields["checksum"], fields["checksum-algorithm"] = f.SHA256, "sha256"
 	}
 	type answer struct {
-		task UPID
-		err  error
+		raw
+		err error
 	}
 	done := make(chan answer, 1)
 	body := &lent{ctx: ctx, from: content}
 	defer body.giveBack()
 	go func() {
 		var a answer
-		a.err = c.api.UploadReader(path, fields, f.Name, body, size, &a.task)
+		a.err = c.api.UploadReader(path, fields, f.Name, body, size, &a.raw)
 		done <- a
 	}()
 	select {
 	case a := <-done:
-		task, err = a.task, a.err
+		if err = a.err; err == nil {
+			_ = c.take(ctx, "POST", path, a.raw, &task) // what names no task is said below
+		}
 	case <-ctx.Done():
 	}
 	switch {

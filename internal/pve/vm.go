@@ -2,6 +2,7 @@ package pve
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -72,9 +73,16 @@ func (c *Client) list(ctx context.Context, query url.Values) ([]VMStatus, error)
 	if err := c.get(ctx, c.here("/qemu"), query, &entries); err != nil {
 		return nil, err
 	}
-	list := make([]VMStatus, len(entries))
-	for i, e := range entries {
-		list[i] = e.public()
+	var list []VMStatus
+	for _, e := range entries {
+		switch {
+		case !e.VMID.known:
+			odd(ctx, http.MethodGet, c.here("/qemu"), fmt.Sprintf("VM %q: no VMID", e.Name))
+			continue
+		case e.Status != "running" && e.Status != "stopped":
+			odd(ctx, http.MethodGet, c.here("/qemu"), fmt.Sprintf("VM %d: status %q", e.VMID.value, e.Status))
+		}
+		list = append(list, e.public())
 	}
 	return list, nil
 }
@@ -82,10 +90,16 @@ func (c *Client) list(ctx context.Context, query url.Values) ([]VMStatus, error)
 // Status returns the state of one VM.
 func (c *Client) Status(ctx context.Context, vmid int) (VMStatus, error) {
 	var s vmStatus
-	err := c.get(ctx, c.vm(vmid, "/status/current"), nil, &s)
+	path := c.vm(vmid, "/status/current")
+	if err := c.get(ctx, path, nil, &s); err != nil {
+		return VMStatus{}, err
+	}
+	if s.Status != "running" && s.Status != "stopped" { // a VM of which nothing is known must not be taken for one that is off
+		return VMStatus{}, c.explain(wrap(http.MethodGet, path, fmt.Errorf("%w: it does not say whether the VM is running", ErrAnswer)))
+	}
 	status := s.public()
 	status.VMID = vmid
-	return status, err
+	return status, nil
 }
 
 // A Config is a VM's configuration, what waits for the next start included.

@@ -1,0 +1,270 @@
+package pve
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/proxstation/proxstation/internal/printable"
+)
+
+// The bounds of an answer. PVE's largest, the resources of a cluster of 5,000
+// guests, has 5 MB and 200,000 values; its deepest, the tree of a ZFS pool, has
+// six levels. A file of a guest may have 16 MiB, of which JSON makes up to six
+// times as many, and a command has two outputs.
+const (
+	maxAnswer      = 16 << 20
+	maxAgentAnswer = 200 << 20
+	maxDepth       = 64
+	maxValues      = 1 << 20
+)
+
+func answerBound(path string) int64 {
+	if strings.Contains(path, "/agent/") {
+		return maxAgentAnswer
+	}
+	return maxAnswer
+}
+
+// An Odd is a value of an answer that is not of the type it should be. The value
+// is taken for absent.
+type Odd struct {
+	Method, Path string // of the request
+	Value        string // where it is in the answer, and what it is: "[3].maxmem: a list"
+}
+
+type oddKey struct{}
+
+// WithOdd returns a context whose requests report odd values to report, which
+// must be safe for concurrent use.
+func WithOdd(ctx context.Context, report func(Odd)) context.Context {
+	return context.WithValue(ctx, oddKey{}, report)
+}
+
+// odd reports values of an answer that cannot be used.
+func odd(ctx context.Context, method, path string, values ...string) {
+	report, _ := ctx.Value(oddKey{}).(func(Odd))
+	for _, value := range values {
+		if report != nil {
+			report(Odd{Method: method, Path: path, Value: value})
+		}
+	}
+}
+
+// decode puts an answer into what v points at, as far as the values fit. It
+// ends with its context. An answer that is another kind of value altogether is
+// an error.
+func decode(ctx context.Context, method, path string, data []byte, v any) error {
+	if err := measure(ctx, data, answerBound(path)); err != nil {
+		return err
+	}
+	d := decoder{ctx: ctx}
+	if err := d.all(data, reflect.ValueOf(v).Elem()); err != nil {
+		return err
+	}
+	odd(ctx, method, path, d.odd...)
+	return nil
+}
+
+// measure returns an error for an answer beyond the bounds, before memory is
+// taken for its values.
+func measure(ctx context.Context, data []byte, bound int64) error {
+	if int64(len(data)) > bound {
+		return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, bound)
+	}
+	depth, values, inString := 0, 0, false
+	for i := 0; i < len(data); i++ {
+		switch b := data[i]; {
+		case inString && b == '\\':
+			i++
+		case b == '"':
+			inString = !inString
+		case inString:
+		case b == '[' || b == '{':
+			depth++
+		case b == ']' || b == '}':
+			depth--
+		case b == ',':
+			values++
+		}
+		switch {
+		case depth > maxDepth:
+			return fmt.Errorf("%w: nested more than %d deep", ErrTooLarge, maxDepth)
+		case values > maxValues:
+			return fmt.Errorf("%w: more than %d values", ErrTooLarge, maxValues)
+		case i%(1<<20) == 0 && ctx.Err() != nil:
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// maxOdd is how many odd values of one answer are reported.
+const maxOdd = 20
+
+// A decoder puts JSON into Go values. Unlike package json it goes on after a
+// value of a wrong type, and says which it was in words that are not Go's.
+type decoder struct {
+	ctx context.Context
+	odd []string
+}
+
+// all decodes an answer. A long list is decoded one by one, so that this ends
+// with the context.
+func (d *decoder) all(data []byte, to reflect.Value) error {
+	from := json.NewDecoder(bytes.NewReader(data))
+	from.UseNumber()
+	if to.Kind() != reflect.Slice || !bytes.HasPrefix(bytes.TrimSpace(data), []byte("[")) {
+		var value any
+		if err := from.Decode(&value); err != nil {
+			return errNotJSON
+		}
+		if !d.put("", value, to) {
+			return fmt.Errorf("%w: %s in place of %s", ErrAnswer, kind(value), wanted(to))
+		}
+		return nil
+	}
+	_, _ = from.Token() // the bracket
+	for i := 0; from.More(); i++ {
+		var value any
+		if err := from.Decode(&value); err != nil {
+			return errNotJSON
+		}
+		if err := d.ctx.Err(); err != nil {
+			return context.Cause(d.ctx)
+		}
+		d.add(fmt.Sprintf("[%d]", i), value, to)
+	}
+	return nil
+}
+
+// A taker takes what it can of a JSON value, and reports whether it is one.
+type taker interface{ take(value any) bool }
+
+// put puts a value where it belongs, and reports whether it is of the kind that
+// is wanted. Null is absent, and PVE's empty list may be an empty object.
+func (d *decoder) put(at string, value any, to reflect.Value) bool {
+	if value == nil {
+		return true
+	}
+	if t, ok := to.Addr().Interface().(taker); ok {
+		return t.take(value)
+	}
+	switch to.Kind() {
+	case reflect.Pointer:
+		held := reflect.New(to.Type().Elem())
+		if !d.put(at, value, held.Elem()) {
+			return false
+		}
+		to.Set(held)
+		return true
+	case reflect.Interface:
+		to.Set(reflect.ValueOf(value))
+		return true
+	case reflect.String:
+		var t text
+		fits := t.take(value)
+		to.SetString(printable.Line(string(t)))
+		return fits
+	case reflect.Slice:
+		list, fits := value.([]any)
+		for i, element := range list {
+			d.add(fmt.Sprintf("%s[%d]", at, i), element, to)
+		}
+		return fits || empty(value)
+	case reflect.Map, reflect.Struct:
+		object, fits := value.(map[string]any)
+		if fits && to.Kind() == reflect.Map {
+			d.fill(at, object, to)
+		} else if fits {
+			d.fields(at, object, to)
+		}
+		return fits || empty(value)
+	}
+	return false
+}
+
+// add appends a value to a list, if it fits.
+func (d *decoder) add(at string, value any, to reflect.Value) {
+	element := reflect.New(to.Type().Elem()).Elem()
+	if !d.put(at, value, element) {
+		d.note(at, value)
+		return
+	}
+	to.Set(reflect.Append(to, element))
+}
+
+func (d *decoder) fill(at string, object map[string]any, to reflect.Value) {
+	if to.IsNil() {
+		to.Set(reflect.MakeMap(to.Type()))
+	}
+	for key, value := range object {
+		element := reflect.New(to.Type().Elem()).Elem()
+		if !d.put(at+"."+key, value, element) {
+			d.note(at+"."+key, value)
+			continue
+		}
+		to.SetMapIndex(reflect.ValueOf(key), element)
+	}
+}
+
+// fields fills a struct. A field's name in JSON is its tag, or its Go name in
+// small letters, as PVE's are.
+func (d *decoder) fields(at string, object map[string]any, to reflect.Value) {
+	for i := range to.NumField() {
+		field := to.Type().Field(i)
+		name := field.Tag.Get("json")
+		if name == "" {
+			name = strings.ToLower(field.Name)
+		}
+		if value := object[name]; !d.put(at+"."+name, value, to.Field(i)) {
+			d.note(at+"."+name, value)
+		}
+	}
+}
+
+func (d *decoder) note(at string, value any) {
+	if len(d.odd) < maxOdd {
+		d.odd = append(d.odd, printable.Line(strings.TrimPrefix(at, "."))+": "+kind(value))
+	}
+}
+
+func empty(value any) bool {
+	switch v := value.(type) {
+	case []any:
+		return len(v) == 0
+	case map[string]any:
+		return len(v) == 0
+	}
+	return false
+}
+
+// kind names a JSON value for people.
+func kind(value any) string {
+	switch v := value.(type) {
+	case map[string]any:
+		return "an object"
+	case []any:
+		return "a list"
+	case bool:
+		return "true or false"
+	case json.Number:
+		return "the number " + v.String()
+	case nil:
+		return "nothing"
+	}
+	return "a text"
+}
+
+func wanted(to reflect.Value) string {
+	switch to.Kind() {
+	case reflect.Slice:
+		return "a list"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	}
+	return "a text"
+}

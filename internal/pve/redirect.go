@@ -1,0 +1,64 @@
+package pve
+
+import (
+	"context"
+	"crypto/tls"
+	"net/http/httptrace"
+	"sync"
+)
+
+// A guard keeps the requests of a caller's own client with the node. The client
+// follows redirects, and go-proxmox has no way to tell it not to; the guard
+// sees where a request's connections lead, and ends the request before anything
+// is sent to another host, or to the same one without TLS.
+//
+// It sees nothing where the caller's transport is not an [http.Transport], of a
+// redirect to the same host and port, and of an upload, which go-proxmox makes
+// without a context. [Transport] has no such gaps.
+type guard struct {
+	mu     sync.Mutex
+	stop   context.CancelFunc
+	host   string // of the first connection
+	secure bool   // the first connection has TLS
+	left   string // where the node sent the request, empty for nowhere
+}
+
+// watch returns a context for one request.
+func (g *guard) watch(ctx context.Context) context.Context {
+	ctx, g.stop = context.WithCancel(ctx)
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GetConn: g.getConn, GotConn: g.gotConn})
+}
+
+func (g *guard) getConn(host string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch g.host {
+	case "":
+		g.host = host
+	case host:
+	default:
+		g.left = host
+		g.stop()
+	}
+}
+
+func (g *guard) gotConn(info httptrace.GotConnInfo) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_, secure := info.Conn.(*tls.Conn)
+	if g.secure && !secure && g.left == "" {
+		g.left = g.host + " without TLS"
+		g.stop()
+	}
+	g.secure = g.secure || secure
+	if g.left != "" {
+		_ = info.Conn.Close() // nothing is written to it
+	}
+}
+
+// elsewhere returns where the node sent the request, empty for nowhere.
+func (g *guard) elsewhere() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.left
+}

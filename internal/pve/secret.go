@@ -1,0 +1,185 @@
+package pve
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html"
+	"io"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/proxstation/proxstation/internal/macos"
+	"github.com/proxstation/proxstation/internal/printable"
+)
+
+// hidden stands where a secret stood.
+const hidden = "[secret]"
+
+// maxSecrets is how many secrets are remembered: the login's and those of the
+// latest VMs.
+const maxSecrets = 64
+
+// longestText is the most of a node's message that is kept, in bytes.
+const longestText = 4096
+
+// Secrets are texts that a client sent to its node. A node that echoes them, in
+// a message, a log or in place of an answer, must not bring them before people:
+// they are hidden in every error and log line, in each form that they may take
+// on their way. Safe for concurrent use.
+type secrets struct {
+	mu    sync.Mutex
+	known []string
+}
+
+func (s *secrets) add(texts ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, text := range texts {
+		if text != "" && !slices.Contains(s.known, text) {
+			s.known = append(s.known, text)
+		}
+	}
+	s.known = s.known[max(0, len(s.known)-maxSecrets):]
+}
+
+// clean returns a text of the node's as people may see it: without secrets,
+// those of this request included, on one line, and not longer than a message.
+func (s *secrets) clean(text string, passing ...string) string {
+	s.mu.Lock()
+	all := slices.Concat(s.known, passing)
+	s.mu.Unlock()
+	var pairs []string
+	for _, form := range forms(all) {
+		pairs = append(pairs, form, hidden)
+	}
+	text = macos.HideOSK(strings.NewReplacer(pairs...).Replace(text))
+	text = printable.Line(strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\r' || r == '\t' {
+			return ' '
+		}
+		return r
+	}, strings.TrimSpace(text)))
+	if len(text) > longestText {
+		text = text[:longestText] + " ..."
+	}
+	return text
+}
+
+// forms returns the forms that texts may take in an echo, the longest first:
+// escaped in up to two ways, one upon the other.
+func forms(texts []string) []string {
+	all := map[string]bool{}
+	for _, text := range texts {
+		if text == "" {
+			continue
+		}
+		all[text] = true
+		for _, once := range escapes(text) {
+			all[once] = true
+			for _, twice := range escapes(once) {
+				all[twice] = true
+			}
+		}
+	}
+	list := make([]string, 0, len(all))
+	for form := range all {
+		list = append(list, form)
+	}
+	slices.SortFunc(list, func(a, b string) int {
+		if len(a) != len(b) {
+			return len(b) - len(a)
+		}
+		return strings.Compare(a, b)
+	})
+	return list
+}
+
+// escapes returns a text as JSON, Go, URLs and HTML write it, and in base64.
+func escapes(text string) []string {
+	var plain strings.Builder
+	encoder := json.NewEncoder(&plain)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(text) // a text can always be encoded
+	safe, _ := json.Marshal(text)
+	inner := func(quoted string) string {
+		quoted = strings.TrimSpace(quoted)
+		return quoted[1 : len(quoted)-1]
+	}
+	return []string{inner(plain.String()), inner(string(safe)), inner(strconv.Quote(text)), inner(strconv.QuoteToASCII(text)),
+		strings.ReplaceAll(inner(plain.String()), "/", `\/`), url.QueryEscape(text), url.PathEscape(text), html.EscapeString(text),
+		base64.StdEncoding.EncodeToString([]byte(text))}
+}
+
+// learn remembers the secrets among the parameters of a request, and returns
+// those that only this request has: what goes to a guest.
+func (s *secrets) learn(params any) (passing []string) {
+	values, _ := params.(map[string]any)
+	for key, value := range values {
+		text, _ := value.(string)
+		switch key {
+		case "cipassword", "password":
+			s.add(text)
+		case "args":
+			s.add(macos.OSK(text))
+		case "input-data", "content":
+			passing = append(passing, pieces(text)...)
+			passing = append(passing, pieces(octets(text))...)
+			if data, err := base64.StdEncoding.DecodeString(text); err == nil {
+				passing = append(passing, pieces(string(data))...)
+			}
+		case "command":
+			argv, _ := value.([]string)
+			for _, argument := range argv[min(1, len(argv)):] {
+				if len(argument) > 5 && !strings.HasPrefix(argument, "-") {
+					passing = append(passing, argument)
+				}
+			}
+		}
+	}
+	return passing
+}
+
+// pieces returns a text, and its longer lines, in case a node echoes only part.
+func pieces(text string) []string {
+	list := []string{text}
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); len(line) > 7 && line != text {
+			list = append(list, line)
+		}
+	}
+	return list
+}
+
+// hush returns an error whose text is clean, and which still matches what err
+// does. What cannot be shown cannot be unwrapped either.
+func (s *secrets) hush(err error, passing ...string) error {
+	if err == nil {
+		return nil
+	}
+	if text := s.clean(err.Error(), passing...); text != err.Error() {
+		return hushed{text, err}
+	}
+	return err
+}
+
+type hushed struct {
+	text string
+	err  error
+}
+
+// Error implements error.
+func (e hushed) Error() string { return e.text }
+
+// Is matches what the error below does.
+func (e hushed) Is(target error) bool { return errors.Is(e.err, target) }
+
+// As finds what the error below is made of.
+func (e hushed) As(target any) bool { return errors.As(e.err, target) }
+
+// Format implements [fmt.Formatter]: no verb shows the error below.
+func (e hushed) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.text) }

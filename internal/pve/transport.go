@@ -1,0 +1,92 @@
+package pve
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Transport keeps PVE's words where go-proxmox would lose them, and keeps the
+// caller's credentials with the node. It makes every refusal but 401 a 500
+// whose status line holds the status and the message that the node sent. A
+// redirect is such a refusal too, and followed by nobody: PVE never sends one.
+// The body of an answer ends with [ErrTooLarge] beyond a bound.
+func Transport(base http.RoundTripper) http.RoundTripper { return faithful{base} }
+
+type faithful struct{ base http.RoundTripper }
+
+// RoundTrip implements [http.RoundTripper].
+func (f faithful) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := f.base.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode < 300 || response.StatusCode == http.StatusUnauthorized {
+		response.Body = &bounded{response.Body, answerBound(r.URL.Path)}
+		return response, nil
+	}
+	defer response.Body.Close()
+	message := strings.TrimSpace(strings.TrimPrefix(response.Status, fmt.Sprint(response.StatusCode)))
+	if response.StatusCode < 400 {
+		message = elsewhere(response.Header.Get("Location"))
+	} else {
+		data, _ := io.ReadAll(io.LimitReader(response.Body, 1<<20)) // the status line says enough
+		message = words(message, data)
+	}
+	response.Status = fmt.Sprintf("500 %d %s", response.StatusCode, message)
+	response.StatusCode = http.StatusInternalServerError
+	response.Body = http.NoBody
+	response.Header.Del("Location")
+	return response, nil
+}
+
+// elsewhere says where a redirect leads, without what may be secret in it.
+func elsewhere(location string) string {
+	where := "an address that is not valid"
+	if u, err := url.Parse(location); err == nil {
+		where = (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+	}
+	return "the request is sent on to " + where + ", where nothing was sent"
+}
+
+// words returns what a node says in a refusal: the message of its body, or else
+// the reason of its status line, and for each parameter what is wrong with it.
+func words(reason string, body []byte) string {
+	var said struct {
+		Message any            `json:"message"`
+		Errors  map[string]any `json:"errors"`
+	}
+	_ = json.Unmarshal(body, &said) // what is not JSON says nothing more
+	if message, ok := said.Message.(string); ok && strings.TrimSpace(message) != "" {
+		reason = strings.TrimSpace(message)
+	}
+	var wrong []string
+	for _, name := range slices.Sorted(maps.Keys(said.Errors)) {
+		wrong = append(wrong, strings.TrimSpace(fmt.Sprintf("%s: %v", name, said.Errors[name])))
+	}
+	if len(wrong) > 0 {
+		reason = strings.TrimSuffix(reason, ".") + ": " + strings.Join(wrong, "; ")
+	}
+	return reason
+}
+
+// A bounded body ends with an error instead of going on for ever. It counts
+// what comes out of a decompression, not what goes in.
+type bounded struct {
+	io.ReadCloser
+	left int64
+}
+
+// Read implements [io.Reader].
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left+1)])
+	if b.left -= int64(n); b.left < 0 {
+		return 0, ErrTooLarge
+	}
+	return n, err
+}
