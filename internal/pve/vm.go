@@ -57,8 +57,8 @@ func (s vmStatus) public() VMStatus {
 		HA: bool(s.HA.Managed), Paused: slices.Contains(halted, s.QMP)}
 }
 
-// VMs returns the VMs of the node that the caller may see, in the order PVE
-// has them.
+// VMs returns the VMs of the node that the caller may see, by VMID. PVE's own
+// order is that of a hash.
 func (c *Client) VMs(ctx context.Context) ([]VMStatus, error) {
 	return c.list(ctx, nil)
 }
@@ -84,6 +84,7 @@ func (c *Client) list(ctx context.Context, query url.Values) ([]VMStatus, error)
 		}
 		list = append(list, e.public())
 	}
+	slices.SortFunc(list, func(a, b VMStatus) int { return a.VMID - b.VMID })
 	return list, nil
 }
 

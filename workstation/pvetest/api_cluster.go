@@ -51,7 +51,7 @@ func (n *Node) resources(c *call) (any, error) {
 			"status": status, "shared": bit(s.Shared), "maxdisk": s.Total, "disk": s.used(),
 		})
 	}
-	return list, nil
+	return n.anyOrder(list), nil
 }
 
 func (n *Node) clusterStatus(*call) (any, error) {

@@ -85,14 +85,15 @@ func (n *Node) listUSB(*call) (any, error) { return []any{}, nil }
 // listCPUs is GET capabilities/qemu/cpu.
 func (n *Node) listCPUs(*call) (any, error) {
 	list := []map[string]any{}
-	for name, vendor := range pveschema.Models() {
-		entry := map[string]any{"name": name, "vendor": vendor, "custom": 0}
+	models := pveschema.Models()
+	for _, name := range sorted(models) {
+		entry := map[string]any{"name": name, "vendor": models[name], "custom": 0}
 		if pveschema.Abstract(name) {
 			entry["abstract"] = 1
 		}
 		list = append(list, entry)
 	}
-	return list, nil
+	return n.anyOrder(list), nil
 }
 
 // machineVersions are those of QEMU that a VM may be pinned to, as of QEMU 10.1;

@@ -15,7 +15,8 @@ import (
 type base struct {
 	host     Host
 	random   *rand.Rand
-	now      time.Time // the node's time
+	order    *rand.Rand // of lists
+	now      time.Time  // the node's time
 	due      []event
 	sequence int
 	pids     int
@@ -62,6 +63,13 @@ func (b *base) pid() int {
 func (b *base) uuid() string {
 	r := b.random
 	return fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", r.Uint32(), r.IntN(1<<16), r.IntN(1<<12), r.IntN(1<<12), r.Uint64()>>16)
+}
+
+// anyOrder returns a list in another order each time, as PVE does where its
+// lists are the keys of a hash: a client that takes the first is wrong.
+func (b *base) anyOrder(list []map[string]any) []map[string]any {
+	b.order.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	return list
 }
 
 // guest returns the behaviour of a VM's guest, its defaults filled in.

@@ -37,7 +37,8 @@ func New(host Host, opts *Options) *Node {
 	if opts == nil {
 		opts = &Options{}
 	}
-	b := &base{host: host.clone(), random: rand.New(rand.NewPCG(cmp.Or(opts.Seed, 1), 0)), pids: 1200, vms: map[int]*vm{}}
+	b := &base{host: host.clone(), random: rand.New(rand.NewPCG(cmp.Or(opts.Seed, 1), 0)),
+		order: rand.New(rand.NewPCG(cmp.Or(opts.Seed, 1), 1)), pids: 1200, vms: map[int]*vm{}}
 	n := &Node{
 		clock: opts.Now, speed: cmp.Or(opts.Speed, 1), onRequest: opts.OnRequest, handlers: handlers(), base: b, trace: trace{limit: opts.TraceLimit},
 		accounts: accounts{base: b, tickets: map[string]*ticket{}},

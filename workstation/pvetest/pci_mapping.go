@@ -122,7 +122,7 @@ func (h *hardware) listMappings(c *call) (any, error) {
 		}
 		list = append(list, object)
 	}
-	return list, nil
+	return h.anyOrder(list), nil
 }
 
 func (h *hardware) checkMapping(m *Mapping) []map[string]any {

@@ -31,7 +31,7 @@ func (st *store) storageConfigs(c *call) (any, error) {
 			list = append(list, s.configObject())
 		}
 	}
-	return list, nil
+	return st.anyOrder(list), nil
 }
 
 func (st *store) storageConfig(c *call) (any, error) {
@@ -60,7 +60,7 @@ func (st *store) listStorages(c *call) (any, error) {
 			list = append(list, s.object())
 		}
 	}
-	return list, nil
+	return st.anyOrder(list), nil
 }
 
 func (st *store) storageStatus(c *call) (any, error) {

@@ -96,7 +96,7 @@ func (n *Node) getPending(_ *call, v *vm) (any, error) {
 		}
 		list = append(list, entry)
 	}
-	return list, nil
+	return n.anyOrder(list), nil
 }
 
 // network writes a network value as PVE does: the model with its MAC address

@@ -18,7 +18,7 @@ func (n *Node) listVMs(c *call) (any, error) {
 		}
 		list = append(list, status)
 	}
-	return list, nil
+	return n.anyOrder(list), nil
 }
 
 // vmStatus is what the host knows of a VM (qemu-server PVE/QemuServer.pm,
