@@ -12,14 +12,19 @@ import (
 // would keep the VM from starting, and what the guest would miss. slot is the
 // key, such as "hostpci0". The IDs are gpu.no-device, gpu.console-display,
 // gpu.partial-card, gpu.device-id, gpu.mdev-functions, gpu.igd-refused,
-// gpu.igd-rom, gpu.igd-lpc, gpu.igd-qemu and gpu.igd-headless, and for a mapping
-// those of [Node.Drift]. Rules that hold on any node are for [CheckRules].
+// gpu.igd-rom, gpu.igd-lpc, gpu.igd-qemu, gpu.igd-headless, gpu.rombar,
+// gpu.physical-taken and gpu.takes-along, and for a mapping those of
+// [Node.Drift]. Rules that hold on any node are for [CheckRules].
 func (n Node) Check(slot string, h HostPCI, guest Guest) []proxstation.Finding {
 	var findings []proxstation.Finding
 	if h.Mapping != "" {
 		m, _ := n.Mapping(h.Mapping)
 		m.ID = h.Mapping
 		findings = n.Drift(m)
+	}
+	if h.NoROMBar && h.ROMFile != "" {
+		findings = append(findings, proxstation.Finding{ID: "gpu.rombar", Severity: proxstation.Warning, Subject: slot, Seen: "rombar=0, romfile=" + h.ROMFile,
+			Why: "rombar=0 hides the option ROM from the guest's firmware, so that the romfile does nothing and the screen stays dark", Fix: "remove rombar=0"})
 	}
 	for _, d := range h.Devices {
 		if len(n.Functions) > 0 && len(n.covered(d)) == 0 {
@@ -36,8 +41,10 @@ func (n Node) Check(slot string, h HostPCI, guest Guest) []proxstation.Finding {
 				}
 				findings = append(findings, checkDeviceID(slot, h, Judge(guest, card))...)
 				findings = append(findings, checkIGD(slot, h, card)...)
+				findings = append(findings, checkPhysical(slot, h, card, taken)...)
 			}
 		}
+		findings = append(findings, n.checkAlong(slot, set)...)
 		if h.MDev != "" && len(set) > 1 {
 			findings = append(findings, proxstation.Finding{ID: "gpu.mdev-functions", Severity: proxstation.Blocker, Subject: slot, Seen: fmt.Sprint(h, " means ", set),
 				Why: "the VM does not start: " + string(RuleMDevOneFunction), Fix: "name the function that has the mediated devices"})
@@ -122,6 +129,11 @@ func checkIGD(slot string, h HostPCI, card Card) []proxstation.Finding {
 	var findings []proxstation.Finding
 	add := func(id string, severity proxstation.Severity, seen, why, fix string) {
 		findings = append(findings, proxstation.Finding{ID: id, Severity: severity, Subject: slot, Seen: seen, Why: why, Fix: fix})
+	}
+	if wish := h.PrimaryVGA || strings.Contains(h.ROMFile, "GOP"); !h.LegacyIGD && wish {
+		add("gpu.igd-headless", proxstation.Warning, h.String(), "x-vga=1 and a ROM with a display driver do not make the iGPU a guest's boot display: the monitor stays dark until the guest's driver has loaded",
+			"set legacy-igd=1 in place of x-vga=1, with romfile="+igd.ROM+", machine: pc (i440fx) and vga: none")
+		return findings
 	}
 	if !h.LegacyIGD {
 		add("gpu.igd-headless", proxstation.Info, "no legacy-igd", "it computes and draws, but its connectors stay dark until the guest's driver has loaded",

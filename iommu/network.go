@@ -90,7 +90,7 @@ func (f Facts) checkNetwork() []proxstation.Finding {
 		}
 		switch fn, taken := f.takenCard(p.name); {
 		case taken:
-			finding.Seen += fmt.Sprintf("; %s (%s) has the driver %s", fn.Address, fn.what(), fn.Driver)
+			finding.Seen += fmt.Sprintf("; %s (%s) has the driver %s", fn.Address, fn.Kind(), fn.Driver)
 			finding.Fix = "Give " + fn.Address.String() + " back to its driver: take its model out of the ids of vfio-pci, or run " + backCommand(fn.Address) + "."
 		case len(idle) > 0:
 			finding.Seen += "; " + strings.Join(idle, ", ") + " has no bridge"

@@ -16,8 +16,9 @@ var classes = map[uint16]string{
 	0x1200: "accelerator",
 }
 
-// what returns what kind of device a function is.
-func (fn Function) what() string {
+// Kind returns what kind of device a function is, for people: "NVMe disk",
+// "USB controller", or its class.
+func (fn Function) Kind() string {
 	if name, ok := classes[fn.Class.Sub()]; ok {
 		return name
 	}
@@ -27,7 +28,7 @@ func (fn Function) what() string {
 // describe returns a function with its kind, its driver and what the host has
 // on it: "0000:04:00.3 (USB controller 1022:1639, driver xhci_hcd)".
 func (f Facts) describe(fn Function) string {
-	text := fmt.Sprintf("%s (%s %s", fn.Address, fn.what(), fn.Model)
+	text := fmt.Sprintf("%s (%s %s", fn.Address, fn.Kind(), fn.Model)
 	if fn.Driver != "" {
 		text += ", driver " + fn.Driver
 	}

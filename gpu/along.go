@@ -1,0 +1,59 @@
+package gpu
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/iommu"
+)
+
+// checkAlong says what PVE takes from the host with the functions of a value,
+// because it is in their groups. The rest of a card is told by
+// gpu.partial-card.
+func (n Node) checkAlong(slot string, set []iommu.Address) []proxstation.Finding {
+	facts := iommu.Facts{Functions: n.Functions, GroupsKnown: proxstation.Unknown}
+	known := slices.DeleteFunc(slices.Clone(set), func(a iommu.Address) bool { _, ok := facts.Function(a); return !ok })
+	var shared *iommu.SharedError
+	if !errors.As(facts.IsolatedTogether(known...), &shared) {
+		return nil
+	}
+	var along []string
+	for _, f := range shared.Others {
+		card, isCard := CardAt(n.Functions, f.Address)
+		if isCard && !card.Integrated() && len(card.taken(set)) > 0 {
+			continue
+		}
+		along = append(along, f.Address.String()+" ("+f.Kind()+")")
+	}
+	if len(along) == 0 {
+		return nil
+	}
+	return []proxstation.Finding{{ID: "gpu.takes-along", Severity: proxstation.Warning, Subject: slot,
+		Seen: "the same IOMMU group holds " + strings.Join(along, ", "),
+		Why:  "PVE takes all devices of the group from the host when the VM starts: what the host has on them is cut off",
+		Fix:  "see on the host what is on them (lsblk, ip -br link, lsusb -t), and choose a device with a group of its own, or a slot of another group"}}
+}
+
+// checkPhysical says that a value takes a physical function beside its virtual
+// ones, which are gone then. The API does not tell them apart: on an Intel iGPU
+// the other displays of the slot with the same model are virtual.
+func checkPhysical(slot string, h HostPCI, card Card, taken []iommu.Function) []proxstation.Finding {
+	if !card.Integrated() || card.Model().Vendor != Intel || card.virtual() {
+		return nil
+	}
+	var parts []string
+	for _, f := range card.Functions {
+		if f.Address.Function() != 0 && isDisplay(f) && f.Model == card.Model() {
+			parts = append(parts, f.Address.String())
+		}
+	}
+	first := slices.ContainsFunc(taken, func(f iommu.Function) bool { return f.Address.Function() == 0 })
+	if len(parts) == 0 || !first {
+		return nil
+	}
+	return []proxstation.Finding{{ID: "gpu.physical-taken", Severity: proxstation.Blocker, Subject: slot, Seen: fmt.Sprintf("%s takes %s, and the node has %s", h, card.Address(), strings.Join(parts, ", ")),
+		Why: "the virtual functions are gone as soon as the VM has the physical one: no VM finds them until the host restarts", Fix: "pass one virtual function alone: hostpci with " + parts[0]}}
+}
