@@ -34,6 +34,7 @@ func Diff(spec Spec, facts Facts) (Plan, error) {
 	for _, vm := range d.spec.VMs {
 		d.vm(vm)
 	}
+	d.settings()
 	after := d.facts.applied(d.plan.Steps)
 	for _, vm := range d.spec.VMs {
 		if will := after.VMs[vm.ID]; will.Name == vm.Name && len(vm.checkForm()) == 0 {

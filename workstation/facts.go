@@ -38,6 +38,10 @@ type Facts struct {
 	Pools []storage.Pool
 	// Disks are the physical disks.
 	Disks []storage.Disk
+	// Bridges are the bridges and vnets that the login may give to a VM, CPUModels
+	// the CPU models that PVE brings or the cluster defines ("custom-…"). Nil
+	// means that they could not be read.
+	Bridges, CPUModels []string
 	// Mappings are the cluster's PCI resource mappings.
 	Mappings []gpu.Mapping
 	// VMs are the VMs that the caller may see, by VMID.
@@ -131,6 +135,7 @@ func (n *Node) Observe(ctx context.Context) (Facts, error) {
 		f.Mappings, err = n.pve.Mappings(ctx)
 		return o.tolerate("resource mappings", "Mapping.Audit on /mapping/pci", err)
 	})
+	group.Go(func() error { return n.observeOffers(ctx, o) })
 	group.Go(func() (err error) {
 		f.HA, f.HAIgnored, err = n.pve.HAResources(ctx)
 		return o.tolerate("high availability", "Sys.Audit on /", err)
@@ -151,6 +156,20 @@ func (n *Node) Observe(ctx context.Context) (Facts, error) {
 	}
 	f.settle(n.name, guests)
 	return f, nil
+}
+
+// observeOffers reads what the node can give to a VM.
+func (n *Node) observeOffers(ctx context.Context, o *observation) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		o.facts.Bridges, err = n.pve.Bridges(ctx)
+		return o.tolerate("bridges", "Sys.Audit on /", err)
+	})
+	group.Go(func() (err error) {
+		o.facts.CPUModels, err = n.pve.CPUModels(ctx)
+		return o.tolerate("CPU models", "Sys.Audit on /", err)
+	})
+	return group.Wait()
 }
 
 // settle adds what follows from several answers.

@@ -1,0 +1,37 @@
+package pve
+
+import "context"
+
+// Bridges returns the names of the bridges and vnets that the login may give to
+// a VM: PVE leaves out the others (pve-manager PVE/API2/Network.pm). Any login
+// may ask.
+func (c *Client) Bridges(ctx context.Context) ([]string, error) {
+	var entries []struct {
+		Name string `json:"iface"`
+	}
+	if err := c.get(ctx, c.here("/network?type=any_bridge"), nil, &entries); err != nil {
+		return nil, err
+	}
+	names := []string{}
+	for _, e := range entries {
+		names = append(names, e.Name)
+	}
+	return names, nil
+}
+
+// CPUModels returns the CPU models that a VM can have, those of the cluster with
+// "custom-" in front (qemu-server PVE/API2/Qemu/CPU.pm). Any login may ask; PVE
+// leaves out custom models without Sys.Audit on /nodes.
+func (c *Client) CPUModels(ctx context.Context) ([]string, error) {
+	var entries []struct {
+		Name string `json:"name"`
+	}
+	if err := c.get(ctx, c.here("/capabilities/qemu/cpu"), nil, &entries); err != nil {
+		return nil, err
+	}
+	names := []string{}
+	for _, e := range entries {
+		names = append(names, e.Name)
+	}
+	return names, nil
+}

@@ -1,0 +1,54 @@
+package workstation
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/pveschema"
+	"github.com/proxstation/proxstation/internal/qmconf"
+)
+
+// settings judges every value that the steps write: by PVE's own rules, which
+// hold on any node, and by the bridges and CPU models that this node has.
+func (d *differ) settings() {
+	for _, step := range d.plan.Steps {
+		vm, values := VM{}, map[string]string(nil)
+		switch s := step.(type) {
+		case CreateVM:
+			vm, values = VM{ID: s.VMID, Name: s.Name}, s.Config
+		case ChangeVM:
+			vm, values = VM{ID: s.VMID, Name: s.Name}, s.Set
+		}
+		for _, key := range slices.Sorted(maps.Keys(values)) {
+			if err := pveschema.CheckConfig(key, values[key]); err != nil {
+				d.problems.add(vm, key, shown(key, values[key]), "PVE refuses it: "+err.Error())
+				continue
+			}
+			d.onNode(vm, key, values[key])
+		}
+	}
+}
+
+// onNode judges a value by what the node has.
+func (d *differ) onNode(vm VM, key, value string) {
+	block := func(id, seen, why, fix string) {
+		d.find(proxstation.Finding{ID: id, Severity: proxstation.Blocker, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: key + ": " + seen, Why: why, Fix: fix})
+	}
+	switch qmconf.Family(key) {
+	case "net":
+		bridge, asked := qmconf.Parse(key, value).Get("bridge")
+		if have := d.facts.Bridges; asked && have != nil && !slices.Contains(have, bridge) {
+			block("workstation.bridge", "bridge="+bridge, "the node has no such bridge that the login may use, and the VM would not start without it",
+				"choose one of "+strings.Join(have, ", ")+"; or make the bridge on the node, under System, Network")
+		}
+	case "cpu":
+		model, _ := qmconf.Parse(key, value).Get("cputype")
+		if have := d.facts.CPUModels; have != nil && strings.HasPrefix(model, "custom-") && !slices.Contains(have, model) {
+			block("workstation.cpu-model", model, "the cluster has no such CPU model, and the VM would not start with it",
+				"define it in /etc/pve/virtual-guest/cpu-models.conf, or choose a model that PVE brings")
+		}
+	}
+}
