@@ -1,0 +1,174 @@
+package workstation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/pve"
+	"github.com/proxstation/proxstation/iommu"
+	"github.com/proxstation/proxstation/storage"
+	"golang.org/x/sync/errgroup"
+)
+
+// observeOffers reads what the node can give to a VM.
+func (n *Node) observeOffers(ctx context.Context, o *observation) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		o.facts.Mappings, err = n.pve.Mappings(ctx)
+		return o.tolerate("resource mappings", "Mapping.Audit on /mapping/pci", err)
+	})
+	group.Go(func() (err error) {
+		o.facts.Bridges, err = n.pve.Bridges(ctx)
+		return o.tolerate("bridges", "Sys.Audit on /", err)
+	})
+	group.Go(func() (err error) {
+		o.facts.CPUModels, err = n.pve.CPUModels(ctx)
+		return o.tolerate("CPU models", "Sys.Audit on /", err)
+	})
+	return group.Wait()
+}
+
+// An observation gathers what several readers write.
+type observation struct {
+	mu    sync.Mutex
+	facts *Facts
+}
+
+func (o *observation) note(findings ...proxstation.Finding) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.facts.Unknown = append(o.facts.Unknown, findings...)
+}
+
+// tolerate makes a finding of a part that the login may not read, or for which
+// no answer comes.
+func (o *observation) tolerate(what, privilege string, err error) error {
+	if !errors.Is(err, ErrNoAnswer) {
+		return o.needs(what, privilege, err)
+	}
+	o.note(unread(what, err, "the part of the node that this request asks hangs or is overloaded",
+		"look on the host at what hangs: journalctl -b -u pvedaemon -u pveproxy -u pvestatd"))
+	return nil
+}
+
+// odd makes a finding of a value that is not what PVE's API says it is.
+func (o *observation) odd(v pve.Odd) {
+	path, _, _ := strings.Cut(v.Path, "?")
+	o.note(proxstation.Finding{ID: "workstation.odd-value", Severity: proxstation.Warning, Subject: v.Method + " " + path, Seen: v.Value,
+		Why: "the value is not what PVE's API describes, and was left out: nothing that depends on it is judged",
+		Fix: "on the host, look at the answer with pvesh get " + path + " and at the version with pveversion, and report both"})
+}
+
+// needs makes a finding of a part that the login may not read.
+func (o *observation) needs(what, privilege string, err error) error {
+	if !errors.Is(err, ErrPermission) {
+		return err
+	}
+	o.note(unread(what, err, "nothing that depends on it is judged", "give the login "+privilege))
+	return nil
+}
+
+func (n *Node) observeVMs(ctx context.Context, o *observation) error {
+	list, err := n.pve.VMsInFull(ctx)
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, status := range list {
+		group.Go(func() error {
+			v, err := n.observeVM(ctx, status)
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			switch {
+			case errors.Is(err, ErrNotFound): // removed since the list
+			case errors.Is(err, pve.ErrAnswer):
+				o.facts.Unknown = append(o.facts.Unknown, unread(v.String(), err, "the VM is left out, and with it what it has of the node's devices and storages",
+					fmt.Sprintf("on the host, look at it with qm config %d", v.ID)))
+				o.facts.Others[v.ID] = v.String() + ", whose configuration could not be read"
+			case err != nil:
+				return err
+			default:
+				o.facts.VMs[v.ID] = v
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// observeVM reads one VM. What one that runs has until its next start is in the
+// same answer as what it has then.
+func (n *Node) observeVM(ctx context.Context, status pve.VMStatus) (VMFacts, error) {
+	v := VMFacts{ID: status.VMID, Name: status.Name, Running: status.Running, Paused: status.Running && status.Paused,
+		Uptime: status.Uptime, PID: status.PID}
+	if !v.Running {
+		config, err := n.pve.Config(ctx, v.ID)
+		v.Config, v.Lock, v.Digest = config.Values, config.Values["lock"], config.Digest
+		return v, err
+	}
+	whole, err := n.pve.WholeConfig(ctx, v.ID)
+	v.Config, v.InForce, v.Lock, v.Digest = whole.Next, whole.InForce, whole.Next["lock"], whole.Digest
+	return v, err
+}
+
+// Observe reads the facts of the node, with independent requests at the same
+// time. What the login may not read is named in Facts.Unknown; an answer that
+// does not come is an error. To see all it needs Sys.Audit, Datastore.Audit,
+// VM.Audit and Mapping.Audit on /; and VM.Config.Disk on /vms, without which PVE
+// does not tell what thin storages have promised to others' disks.
+func (n *Node) Observe(ctx context.Context) (Facts, error) {
+	f := Facts{Node: n.name, VMs: map[int]VMFacts{}, Others: map[int]string{}, RootTicket: n.opts.RootTicket}
+	group, ctx := errgroup.WithContext(ctx)
+	o := &observation{facts: &f}
+	ctx = pve.WithOdd(ctx, o.odd)
+	group.Go(func() error {
+		status, err := n.pve.NodeStatus(ctx)
+		f.CPU, f.Cores, f.Kernel = status.CPU, status.Cores, status.Kernel
+		f.MemoryTotal, f.MemoryAvailable = status.MemoryTotal, status.MemoryAvailable
+		return o.tolerate("node status", "Sys.Audit on /nodes/"+n.name, err)
+	})
+	group.Go(func() error {
+		functions, err := n.pve.PCI(ctx)
+		f.IOMMU = iommu.Facts{Functions: functions, GroupsKnown: proxstation.AnswerOf(err == nil), Kernel: f.IOMMU.Kernel}
+		if err != nil {
+			f.IOMMU.GroupsKnown = proxstation.Unknown
+		}
+		return o.tolerate("PCI devices", "Sys.Audit on /", err)
+	})
+	group.Go(func() error {
+		facts, err := n.pve.Storage(ctx)
+		f.Disks, f.Pools = facts.Disks, storage.Join(facts, n.opts.Tiers)
+		o.note(facts.Unknown...)
+		return err
+	})
+	group.Go(func() error { return n.observeOffers(ctx, o) })
+	group.Go(func() (err error) {
+		f.HA, f.HAIgnored, err = n.pve.HAResources(ctx)
+		return o.tolerate("high availability", "Sys.Audit on /", err)
+	})
+	group.Go(func() (err error) {
+		f.Backups, err = n.backups(ctx)
+		return o.tolerate("backup jobs", "Sys.Audit on /", err)
+	})
+	group.Go(func() (err error) {
+		f.permissions, err = n.pve.Permissions(ctx)
+		return err
+	})
+	var guests []pve.Guest
+	group.Go(func() (err error) { guests, err = n.pve.Guests(ctx); return err })
+	group.Go(func() error { return n.observeVMs(ctx, o) })
+	if err := group.Wait(); err != nil {
+		return Facts{}, fmt.Errorf("workstation: observing node %s: %w", n.name, err)
+	}
+	f.settle(n.name, guests)
+	return f, nil
+}
+
+// unread is the finding about a part of a node that could not be read.
+func unread(what string, err error, why, fix string) proxstation.Finding {
+	return proxstation.Finding{ID: idUnread, Severity: proxstation.Info, Subject: what, Seen: err.Error(), Why: why, Fix: fix}
+}
