@@ -121,9 +121,13 @@ func FuzzParseVersion(f *testing.F) {
 
 func FuzzParseReport(f *testing.F) {
 	f.Add("noise\nrustdesk: version 1.4.9\nrustdesk: changed package\nrustdesk: id 123456789\nrustdesk: done\n")
+	f.Add("rustdesk: version 1.4.9\nrustdesk: system linux\nrustdesk: session x11 user ada -\nrustdesk: output 0-DP-1 connected enabled 256\nrustdesk: monitors 1\nrustdesk: id 7\nrustdesk: done\n")
 	f.Add("rustdesk: log E: no space\nrustdesk: error package apt-get failed\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		report, err := ParseReport(text)
+		if picture := report.Picture(); picture.Sees == "" {
+			t.Errorf("%+v: nothing is said", report)
+		}
 		if err == nil && (report.ID == "" || !strings.Contains(text, "rustdesk: done")) {
 			t.Errorf("%+v passed for a success", report)
 		}

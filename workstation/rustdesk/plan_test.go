@@ -1,9 +1,12 @@
 package rustdesk_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"image"
+	"image/png"
 	"io/fs"
 	"slices"
 	"strings"
@@ -221,6 +224,19 @@ func ExamplePlanFor() {
 	//
 	// ? ai: rustdesk: /root/.config/rustdesk/RustDesk2.toml: the guest is off
 	// rustdesk://connect/123456789 <nil>
+}
+
+// The proof that there is something to see.
+func ExampleCapture() {
+	var screen bytes.Buffer
+	if err := png.Encode(&screen, image.NewGray(image.Rect(0, 0, 1920, 1080))); err != nil {
+		fmt.Println(err)
+		return
+	}
+	guest := installed(screen.String()) // or an agent: node.Agent(141)
+	frame, err := rustdesk.Capture(context.Background(), guest, rustdesk.Linux)
+	fmt.Println(frame.Width, frame.Height, "blank:", frame.Blank, err)
+	// Output: 1920 1080 blank: true <nil>
 }
 
 func ExampleSetUp() {

@@ -68,9 +68,9 @@ var ErrSetup = errors.New("rustdesk: setup")
 // A SetupError says why a [Script] stopped. It matches [ErrSetup].
 type SetupError struct {
 	// Stage is "privileges", "download", "checksum", "package", "service",
-	// "options", "secrets", "password", "id" or "script", of a server also "key"
-	// and "ports"; "report" if the script ended without a word, because it was
-	// killed or could not be run.
+	// "options", "secrets", "password", "id" or "script"; of a server also "key"
+	// and "ports", of [Capture] "frame"; "report" if the script ended without a
+	// word, because it was killed or could not be run.
 	Stage string
 	// Reason says what was seen.
 	Reason string

@@ -46,6 +46,11 @@ func allScripts(t *testing.T) map[string]Script {
 		t.Fatal(err)
 	}
 	all["server-health.sh"] = script
+	for _, system := range []OS{Linux, MacOS} {
+		if all[string(system)+"-frame.sh"], err = frameScript(system, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return all
 }
 
