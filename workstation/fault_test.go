@@ -7,7 +7,11 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
+	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -36,6 +40,8 @@ type operation struct {
 	do   func(ctx context.Context, node *workstation.Node) error
 	// goal returns nil if the node is as the operation wants it.
 	goal func(sim *pvetest.Node) error
+	// leased says that the operation must not act without the lease.
+	leased bool
 }
 
 func operations() []operation {
@@ -57,8 +63,8 @@ func operations() []operation {
 		}
 	}
 	return []operation{
-		{"create", pvetest.Reference, apply(dualBootSpec()), matches(dualBootSpec())},
-		{"change", made, apply(grown), matches(grown)},
+		{"create", pvetest.Reference, apply(dualBootSpec()), matches(dualBootSpec()), false},
+		{"change", made, apply(grown), matches(grown), false},
 		{"restore", tampered, func(ctx context.Context, node *workstation.Node) error {
 			facts, err := node.Observe(ctx)
 			if err != nil {
@@ -78,9 +84,10 @@ func operations() []operation {
 				return fmt.Errorf("the node differs from the snapshot: %w\n%s", err, plan)
 			}
 			return nil
-		}},
-		{"switch", pair, func(ctx context.Context, node *workstation.Node) error { return node.Switch(ctx, both, 141, nil) }, runs(141)},
-		{"cloud image", pvetest.Reference, apply(clouded()), matches(clouded())},
+		}, false},
+		{"switch", pair, func(ctx context.Context, node *workstation.Node) error { return node.Switch(ctx, both, 141, nil) }, runs(141), true},
+		{"switch that goes back", pair, func(ctx context.Context, node *workstation.Node) error { return node.Switch(ctx, returning, 141, nil) }, runs(141), true},
+		{"cloud image", pvetest.Reference, apply(clouded()), matches(clouded()), false},
 		{"destroy", made, func(ctx context.Context, node *workstation.Node) error {
 			facts, err := node.Observe(ctx)
 			if _, there := facts.VMs[140]; err != nil || !there {
@@ -96,7 +103,7 @@ func operations() []operation {
 				return errors.New("VM 140 is still there")
 			}
 			return nil
-		}},
+		}, false},
 	}
 }
 
@@ -234,9 +241,18 @@ func suffer(t *testing.T, op operation, faults []pvetest.Fault, wrap func(http.R
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		began := time.Now()
-		err := op.do(ctx, patient(sim, wrap))
+		watch, leaseless := guarded(sim, both.Owner)
+		err := op.do(ctx, patient(sim, func(base http.RoundTripper) http.RoundTripper {
+			if op.leased {
+				base = watch(base)
+			}
+			if wrap != nil {
+				base = wrap(base)
+			}
+			return base
+		}))
 		sim.ClearFaults()
-		problem = errors.Join(sim.Check(), told(op, sim, err, began))
+		problem = errors.Join(sim.Check(), told(op, sim, err, began), leaseless())
 		problem = errors.Join(problem, converge(t.Context(), op, sim))
 	})
 	return problem
@@ -246,6 +262,9 @@ func suffer(t *testing.T, op operation, faults []pvetest.Fault, wrap func(http.R
 func told(op operation, sim *pvetest.Node, err error, began time.Time) error {
 	if err == nil {
 		return op.goal(sim)
+	}
+	if problem := truthful(sim, err); problem != nil {
+		return problem
 	}
 	var failed *workstation.SwitchError
 	if errors.As(err, &failed) && failed.Running >= 0 {
@@ -259,6 +278,42 @@ func told(op operation, sim *pvetest.Node, err error, began time.Time) error {
 		}
 	}
 	return nil
+}
+
+// truthful compares what an error says of tasks, answers and digests with the
+// node's truth.
+func truthful(sim *pvetest.Node, err error) error {
+	var task *workstation.TaskError
+	if errors.As(err, &task) && !slices.ContainsFunc(sim.Tasks(), func(t pvetest.Task) bool { return t.UPID == task.UPID && t.Exit == task.Exit }) {
+		return fmt.Errorf("told %w, but no task ended like this: %v", err, sim.Tasks())
+	}
+	var request *workstation.RequestError
+	if errors.As(err, &request) && request.Status != 0 && !slices.ContainsFunc(sim.Trace(), func(r pvetest.Request) bool {
+		path, _, _ := strings.Cut(request.Path, "?")
+		path, _ = url.PathUnescape(path)
+		forbidden := r.Status == http.StatusForbidden && request.Status == http.StatusUnauthorized // a plain client cannot tell
+		return r.Method == request.Method && r.Path == path && (r.Status == request.Status || forbidden)
+	}) {
+		return fmt.Errorf("told %w, but the node did not answer so", err)
+	}
+	var stale *workstation.StaleError
+	if errors.As(err, &stale) {
+		if state, _ := sim.VM(stale.VMID); state.Digest == stale.Want || stale.Have != "" && state.Digest != stale.Have {
+			return fmt.Errorf("told %w, but the digest is %s", err, state.Digest)
+		}
+	}
+	var blocked *workstation.BlockedError
+	if errors.As(err, &blocked) && len(changes(sim)) > 0 {
+		return fmt.Errorf("told %w, but it wrote %v", err, changes(sim))
+	}
+	return nil
+}
+
+// changes are the requests so far that changed more than a lease.
+func changes(sim *pvetest.Node) []pvetest.Request {
+	return slices.DeleteFunc(sim.Writes(), func(r pvetest.Request) bool {
+		return r.Method == http.MethodPut && strings.HasSuffix(r.Path, "/config") && (r.Params["description"] != "" || r.Params["delete"] == "description")
+	})
 }
 
 // converge repeats the operation plainly until it succeeds. Hung tasks are
@@ -419,9 +474,13 @@ func race(t *testing.T, seed uint64) {
 		db.Owner = owner
 		group.Go(func() {
 			time.Sleep(delay)
-			err := patient(sim, nil).Switch(t.Context(), db, to, nil)
+			watch, leaseless := guarded(sim, owner)
+			err := patient(sim, watch).Switch(t.Context(), db, to, nil)
 			if err != nil {
 				t.Logf("seed %d: %s to %d: %v", seed, owner, to, err)
+			}
+			if err := leaseless(); err != nil {
+				t.Errorf("seed %d: %v", seed, err)
 			}
 		})
 	}
@@ -439,7 +498,72 @@ func race(t *testing.T, seed uint64) {
 	if running := sim.Running(); len(running) != 1 {
 		t.Errorf("seed %d: running: %v, want one of the two", seed, running)
 	}
-	if err := converge(t.Context(), operations()[3], sim); err != nil {
+	if err := converge(t.Context(), operation{name: "switch", do: func(ctx context.Context, node *workstation.Node) error { return node.Switch(ctx, both, 141, nil) }, goal: runs(141)}, sim); err != nil {
 		t.Errorf("seed %d: %v", seed, err)
 	}
+}
+
+// TestFaultSecondWriter lets somebody else change a VM between the read and
+// each write of an operation. A plan that was made of what the VM was before is
+// stale, and what the other wrote is there in the end.
+func TestFaultSecondWriter(t *testing.T) {
+	t.Parallel()
+	count(t)
+	for _, op := range operations() {
+		t.Run(op.name, func(t *testing.T) {
+			t.Parallel()
+			for i := 0; ; i++ {
+				cases.Add(1)
+				more := false
+				synctest.Test(t, func(t *testing.T) { more = meddle(t, op, i) })
+				if !more {
+					return
+				}
+			}
+		})
+	}
+}
+
+var ofVM = regexp.MustCompile(`^/nodes/pve/qemu/(\d+)/(config|resize)$`)
+
+// meddle changes a VM right before the operation's write number i, and reports
+// whether there was one.
+func meddle(t *testing.T, op operation, i int) (found bool) {
+	var sim *pvetest.Node
+	writes, edited := 0, 0
+	const theirs = "written by somebody else"
+	sim = pvetest.New(op.host(), &pvetest.Options{OnRequest: func(r pvetest.Request) {
+		match := ofVM.FindStringSubmatch(r.Path)
+		if match == nil || r.Method == http.MethodGet || r.Params["digest"] == "" {
+			return
+		}
+		if writes++; writes != i+1 {
+			return
+		}
+		edited, _ = strconv.Atoi(match[1])
+		state, _ := sim.VM(edited)
+		if err := sim.Edit(edited, "description", theirs+" "+state.Config["description"]); err != nil {
+			t.Errorf("%s, write %d: %v", op.name, i, err)
+		}
+	}})
+	time.Sleep(time.Minute)
+	watch, leaseless := guarded(sim, both.Owner)
+	if !op.leased {
+		watch = nil
+	}
+	err := op.do(t.Context(), patient(sim, watch))
+	if edited == 0 {
+		return false
+	}
+	if err == nil != op.leased || err != nil && !errors.Is(err, workstation.ErrStale) {
+		t.Errorf("%s, write %d: %v", op.name, i, err)
+	}
+	if err := errors.Join(truthful(sim, err), leaseless(), sim.Check()); err != nil {
+		t.Errorf("%s, write %d: %v", op.name, i, err)
+	}
+	state, _ := sim.VM(edited)
+	if !strings.HasPrefix(state.Config["description"], theirs) || strings.Contains(state.Config["description"], "proxstation-lease") {
+		t.Errorf("%s, write %d: the description is %q", op.name, i, state.Config["description"])
+	}
+	return true
 }

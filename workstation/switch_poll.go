@@ -2,6 +2,7 @@ package workstation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,13 +30,20 @@ func (s *switching) until(ctx context.Context, limit time.Duration, done func(co
 	}
 }
 
-// wait waits for a task, but not longer than its phase may take.
+// wait waits for a task, but not longer than its phase may take. That a node
+// refuses to say how far the task is says nothing about the task: it is asked
+// again.
 func (s *switching) wait(ctx context.Context, id int, task pve.UPID, limit time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, ErrTimeout)
 	defer cancel()
-	result, err := s.node.pve.Wait(ctx, task, func(elapsed time.Duration) {
+	tick := func(elapsed time.Duration) {
 		s.say(id, fmt.Sprintf("%s for %s", task.Type(), elapsed.Round(time.Second)))
-	})
+	}
+	result, err := s.node.pve.Wait(ctx, task, tick)
+	for tries := 1; tries < returnTries && err != nil && ctx.Err() == nil && !errors.As(err, new(*TaskError)); tries++ {
+		_ = pve.Sleep(ctx, time.Second) // the next Wait says that the context is done
+		result, err = s.node.pve.Wait(ctx, task, tick)
+	}
 	if err == nil && result.Warnings > 0 && s.report != nil {
 		message := fmt.Sprintf("%s of VM %d ended with %s: %s", task.Type(), id, warnings(result.Warnings), strings.Join(result.Log, "; "))
 		s.report(Event{Phase: s.phase, VMID: id, Message: message, Warnings: result.Log, Elapsed: time.Since(s.began)})
