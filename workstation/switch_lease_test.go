@@ -215,6 +215,9 @@ func TestTheHeirOfADeadControllerReturns(t *testing.T) {
 			if err := node.Switch(t.Context(), both, 141, nil); !errors.As(err, &failed) || failed.Running != want || failed.Returned != (want != 0) {
 				t.Errorf("from %d: %v", from, err)
 			}
+			if n := starts(sim); want == 0 && n != 1 {
+				t.Errorf("from %d: %d starts, want one", from, n)
+			}
 		})
 	}
 }
