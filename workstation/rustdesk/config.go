@@ -72,8 +72,8 @@ const (
 	VerifyPermanent VerificationMethod = "use-permanent-password"
 )
 
-// Unattended returns the configuration of a workstation nobody sits at: on
-// server, entered with the permanent password only.
+// Unattended returns the configuration of a workstation that nobody sits at: it
+// is found through the server, and the permanent password is the only way in.
 func Unattended(server Server, password proxstation.Secret) Config {
 	return Config{
 		Server:   server,

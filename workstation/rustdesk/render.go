@@ -42,7 +42,8 @@ func (in scriptInput) Active() bool { return in.Suffix != "" || in.Config != nil
 // SHA256Lower is the checksum as the guests' tools print it.
 func (in scriptInput) SHA256Lower() string { return strings.ToLower(in.Package.SHA256) }
 
-// Sets, Keeps and Acks are the releases the scripts compare with.
+// Sets, Keeps and Acks are the first releases with a feature, with which the
+// scripts compare.
 func (scriptInput) Sets() Version  { return SetsOptions.Since() }
 func (scriptInput) Keeps() Version { return KeepsSecrets.Since() }
 func (scriptInput) Acks() Version  { return AcknowledgesPassword.Since() }

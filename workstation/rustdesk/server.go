@@ -16,11 +16,11 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// A Server is the infrastructure a RustDesk client uses to be found and
-// reached. The zero Server is RustDesk's public one.
+// A Server is the infrastructure through which a guest is found and reached. The
+// zero Server is RustDesk's public infrastructure.
 type Server struct {
-	// ID is the ID server (hbbs), also called rendezvous server: HOST or
-	// HOST:PORT, port 21116 if none is given.
+	// ID is the ID server (hbbs), also called rendezvous server: HOST, which
+	// means port 21116, or HOST:PORT.
 	ID string `json:"id,omitempty"`
 	// Relay is the relay server (hbbr), HOST or HOST:PORT. Empty means the relay
 	// that the ID server names, else the ID server's host on port 21117.
@@ -78,7 +78,7 @@ func (s Server) ports() []ServerPort {
 	return []ServerPort{{Host: host, Port: port}, {Host: host, Port: port - 1}, {Host: relay, Port: second}}
 }
 
-// splitHostPort splits what [isHostPort] takes.
+// splitHostPort splits an address that isHostPort accepts; port is the default.
 func splitHostPort(text string, port uint16) (string, uint16) {
 	host, given, err := net.SplitHostPort(text)
 	if err != nil {
@@ -101,7 +101,7 @@ func validateAPI(api string) error {
 
 // The addresses that RustDesk can use (hbb_common src/socket_client.rs,
 // check_port, and src/lib.rs, is_ipv6_str): an IPv6 address in brackets needs
-// its port, and one that begins with a colon is not taken for an IPv6 address.
+// its port, and a text that begins with a colon is not taken for an address.
 var (
 	hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?(:[0-9]+)?$`)
 	hostIPv6 = regexp.MustCompile(`^(([a-fA-F0-9]{1,4}:{1,2})+[a-fA-F0-9]{1,4}|\[([a-fA-F0-9]{1,4}:{1,2})+[a-fA-F0-9]{1,4}\]:[0-9]+)$`)
@@ -160,10 +160,10 @@ func (s Server) ConfigString() (proxstation.Secret, error) {
 }
 
 // FileName returns the name under which Windows' portable client takes its
-// server from itself: "rustdesk-host=HOST,key=KEY,.exe". The last comma keeps
-// the "(1)" apart that browsers add. It contains the key. An address or key
-// with a character that file names cannot have (a port's colon, a URL, a
-// slash) is an error that is [ErrServer]; use [Server.ConfigString] then.
+// server from itself: "rustdesk-host=HOST,key=KEY,.exe". The last comma separates
+// the "(1)" that browsers add. The name contains the key. The error is
+// [ErrServer] for an address or key with a character that file names cannot have
+// (a port's colon, a URL, a slash); use [Server.ConfigString] for such a server.
 func (s Server) FileName() (proxstation.Secret, error) {
 	if err := s.Validate(); err != nil {
 		return proxstation.Secret{}, err

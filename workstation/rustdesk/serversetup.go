@@ -9,28 +9,29 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// A ServerSetup is what is to be done inside one guest that becomes an own
-// [Server]: hbbs and hbbr as services of one Debian or Ubuntu with systemd, a
-// virtual machine or a container. It can be run again at any time: what is as
-// wanted is left as it is.
+// A ServerSetup says what to do inside a guest that becomes an own [Server]: a
+// virtual machine or a container with Debian or Ubuntu, in which hbbs and hbbr
+// run as services of systemd. It can be run again at any time: what is already
+// as wanted is left as it is.
 //
 // Both programs are started with "-k _", by a drop-in beside the packages'
 // units (rustdesk-hbbs.service.d/key.conf, rustdesk-hbbr.service.d/key.conf):
 // they serve only clients that have the key. Without it hbbr relays for
-// everybody who finds it, and hbbs before 1.1.11 serves everybody. What they
-// write, the private key among it, only root reads. Other
-// options go into the file .env in /var/lib/rustdesk-server, which both read
-// and the setup leaves alone; but the ports have to stay as they are.
+// everybody who finds it, and hbbs before 1.1.11 serves everybody. Only root
+// reads what the programs write, such as the private key.
+//
+// Other options go into the file /var/lib/rustdesk-server/.env, which both
+// programs read and the setup leaves alone. It must not change the ports.
 //
 // Source: rustdesk-server 1.1.17, systemd/*.service, src/main.rs, src/hbbr.rs
 // and docs/environment-variables.md.
 type ServerSetup struct {
 	// Host is the name or address by which clients reach the guest, as in
-	// [Server].ID. It is not looked up, nor is a port forwarding.
+	// [Server].ID. The setup neither looks it up nor checks a port forwarding.
 	Host string `json:"host"`
 	// HBBS is the package of the ID server, HBBR that of the relay, both .deb;
-	// see [ServerReleaseURL]. A zero Package installs nothing and wants the
-	// program to be there as a package.
+	// see [ServerReleaseURL]. A zero Package installs nothing and expects the
+	// program to be installed as a package.
 	HBBS Package `json:"hbbs,omitzero"`
 	HBBR Package `json:"hbbr,omitzero"`
 }
@@ -49,11 +50,11 @@ type ServerReport struct {
 	Changed []string `json:"changed,omitempty"`
 }
 
-// Script renders the setup, for [Linux]. Nothing secret goes in: its standard
-// input is empty lines. The script ends when both services run, the documented
-// ports listen (TCP 21115 to 21119, UDP 21116) and there is a public key; it
-// never reads the private one. Whether a firewall lets anybody in it does not
-// know. The error is [ErrServer] or [ErrPackage].
+// Script renders the setup, for [Linux]. Its standard input is two empty lines:
+// no secret goes in. The script ends when both services run, the documented
+// ports listen (TCP 21115 to 21119, UDP 21116) and there is a public key. It
+// never reads the private key, and does not know whether a firewall lets anybody
+// in. The error is [ErrServer] or [ErrPackage].
 func (s ServerSetup) Script() (Script, error) { return s.script("") }
 
 type program struct {

@@ -12,7 +12,7 @@ import (
 )
 
 // A Package is an installer of RustDesk, or of a program of its server. The
-// zero Package is none.
+// zero Package stands for no package.
 type Package struct {
 	// Version is the release that is installed afterwards.
 	Version Version `json:"version"`
@@ -20,22 +20,22 @@ type Package struct {
 	// credentials. Its path ends in .deb, .rpm or .pkg.tar.zst for Linux,
 	// .msi for Windows, .dmg for macOS. See [ReleaseURL].
 	URL string `json:"url"`
-	// SHA256 is the checksum in hexadecimal. A download that has another is
-	// thrown away and nothing is installed.
+	// SHA256 is the checksum in hexadecimal. A download with another checksum is
+	// thrown away, and nothing is installed.
 	SHA256 string `json:"sha256"`
 }
 
-// A Setup is what is to be done inside one guest. It can be run again at any
-// time: what is as wanted is left as it is. If an option changes, RustDesk's
-// service is restarted, which ends the connections there are.
+// A Setup says what to do inside one guest. It can be run again at any time:
+// what is already as wanted is left as it is. If an option changes, RustDesk's
+// service is restarted, which ends all open connections.
 type Setup struct {
-	// OS is the guest's.
+	// OS is the guest's operating system.
 	OS OS `json:"os"`
-	// Package is installed if the guest has none, or another version; the
-	// zero Package installs nothing and wants RustDesk to be there. Windows'
-	// installer takes no older version than the one that is there.
+	// Package is installed if the guest has no RustDesk, or another version of
+	// it. The zero Package installs nothing and expects RustDesk to be there.
+	// Windows' installer refuses a version older than the installed one.
 	Package Package `json:"package,omitzero"`
-	// Config is what it should have; nil changes nothing and only reports.
+	// Config is what the guest's RustDesk should have; nil changes no option.
 	Config *Config `json:"config,omitempty"`
 	// NewID gives the guest a random new ID and new keys, every time: for a guest
 	// that was cloned with RustDesk in it. Its password and options stay. It
@@ -48,12 +48,13 @@ type Setup struct {
 // and give what it prints to [ParseReport] or [ServerSetup.ParseReport],
 // whatever its exit status is.
 type Script struct {
-	// OS is the guest's.
+	// OS is the guest's operating system.
 	OS OS
 	// Body is the program; it contains no secret.
 	Body string
-	// Stdin is what it reads: the password and the server's key, one line
-	// each, empty if there is none. It must always be given, and end.
+	// Stdin is the program's standard input: a line with the password and a line
+	// with the server's key, each empty if nothing of the kind is to be set. It
+	// must always be given, and must end.
 	Stdin proxstation.Secret
 }
 
@@ -73,8 +74,8 @@ func (s Script) Command(path string) []string {
 // [ErrServer] or [ErrVersion].
 func (s Setup) Script() (Script, error) { return s.script("") }
 
-// script renders with all of the guest's paths below root, "" being the
-// guest itself.
+// script renders the setup with all of the guest's paths below root, which is ""
+// for the guest itself.
 func (s Setup) script(root string) (Script, error) {
 	suffixes, known := formats(s.OS)
 	if !known {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A Task is something a human does once, because no program may.
+// A Task is something that a human does once, because no program may do it.
 type Task struct {
 	// ID names the task: "macos.screen-recording". It is stable.
 	ID string `json:"id"`
@@ -22,7 +22,7 @@ type Task struct {
 	Verify []string `json:"verify,omitempty"`
 	// Expect is what Verify prints when it was done.
 	Expect string `json:"expect,omitempty"`
-	// Needs says what Verify needs, without which its answer is no answer.
+	// Needs says what Verify needs; without it, what Verify prints means nothing.
 	Needs string `json:"needs,omitempty"`
 }
 
@@ -42,8 +42,8 @@ func (t Task) String() string {
 	return b.String()
 }
 
-// Done reports whether the output of Verify says that the task was done. It
-// is false, too, where the output says nothing.
+// Done reports whether the output of Verify says that the task was done. It is
+// false also for an output that does not say.
 func (t Task) Done(output string) bool {
 	return len(t.Verify) > 0 && strings.TrimSpace(output) == t.Expect
 }
@@ -98,7 +98,7 @@ func permission(id, pane, service, why string) Task {
 // its graphics card has no monitor, in the order in which to do it. First come
 // the required tasks; the rest are alternatives, the best first, of which one is
 // enough. Without a monitor a card offers no display that RustDesk could show.
-// What is still to do in a guest says [Report.Picture].
+// [Report.Picture] says what is still to do in a guest.
 //
 // On Windows 10 2004 and newer nothing has to be done: RustDesk from 1.2.4 on
 // plugs in a virtual display of its own when somebody connects
