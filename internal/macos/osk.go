@@ -9,8 +9,9 @@ import (
 const hidden = "[secret]"
 
 // oskOption is the key's option of QEMU's device isa-applesmc, with the quotes
-// that a shell's words may have (QEMU hw/misc/applesmc.c).
-var oskOption = regexp.MustCompile(`\bosk=(?:"[^"]*"|'[^']*'|[^\s,"']*)`)
+// that a shell's words may have, also escaped as in JSON (QEMU
+// hw/misc/applesmc.c).
+var oskOption = regexp.MustCompile(`\bosk=(?:\\*"[^"]*"|\\*'[^']*'|[^\s,"']*)`)
 
 // HideOSK returns a text with the key of every emulated Apple SMC hidden: a
 // value of args, or a message of PVE's, which shows QEMU's whole command line
@@ -46,8 +47,12 @@ func OSKHidden(args string) bool { return RevealOSK(args, "") != args }
 func putOSK(text string, put func(key string) string) string {
 	return oskOption.ReplaceAllStringFunc(text, func(option string) string {
 		key, quote := strings.TrimPrefix(option, "osk="), ""
-		if n := len(key); n > 1 && (key[0] == '"' || key[0] == '\'') {
-			key, quote = key[1:n-1], key[:1]
+		if n := strings.IndexAny(key, `"'`); n >= 0 {
+			quote = key[:n+1]
+			key = strings.TrimSuffix(key[n+1:], quote)
+			if len(quote)+len(key)+len(quote) != len(option)-len("osk=") { // it is opened escaped and closed plain
+				return "osk=" + put(option[len("osk="):])
+			}
 		}
 		return "osk=" + quote + put(key) + quote
 	})

@@ -15,6 +15,8 @@ func TestHideOSK(t *testing.T) {
 		{`-device 'isa-applesmc,osk=dummy' -x`, "dummy", `-device 'isa-applesmc,osk=[secret]' -x`},
 		{`kvm: -device isa-applesmc,osk=dummy: no`, "dummy:", `kvm: -device isa-applesmc,osk=[secret] no`},
 		{`osk='[secret]'`, "", `osk='[secret]'`},
+		{`{"args":"-device isa-applesmc,osk=\"dummy (c) key\" -x"}`, "dummy (c) key", `{"args":"-device isa-applesmc,osk=\"[secret]\" -x"}`},
+		{`osk=\\\"dummy, key\\\"`, "dummy, key", `osk=\\\"[secret]\\\"`},
 		{`osk="`, "", `osk=[secret]"`},
 		{`-drive desk=1,cosk=2`, "", `-drive desk=1,cosk=2`},
 		{"", "", ""},
