@@ -153,7 +153,9 @@ func failing() map[string]func(context.Context, *workstation.Node, func(workstat
 		"write a file": func(ctx context.Context, node *workstation.Node, _ func(workstation.Event)) error {
 			return node.Agent(140).WriteFile(ctx, "/x", []byte(markedFile))
 		},
-		"start": func(ctx context.Context, node *workstation.Node, _ func(workstation.Event)) error { return node.Start(ctx, 141) },
+		"start": func(ctx context.Context, node *workstation.Node, _ func(workstation.Event)) error {
+			return node.Start(ctx, 141)
+		},
 		"observe": func(ctx context.Context, node *workstation.Node, _ func(workstation.Event)) error {
 			_, err := node.Observe(ctx)
 			return err
