@@ -30,9 +30,9 @@ const (
 	markedFile     = "MARK-file \x00\xff data"
 )
 
-// An echo is a node that fails, and brings back what it was sent: the body and
+// A parrot is a node that fails, and brings back what it was sent: the body and
 // the headers, in the way of its mode.
-type echo struct {
+type parrot struct {
 	base http.RoundTripper
 	mode string
 	skip func(*http.Request) bool
@@ -41,7 +41,7 @@ type echo struct {
 }
 
 // say returns what a request holds, as a node might print it.
-func (e *echo) say(r *http.Request, body []byte) string {
+func (e *parrot) say(r *http.Request, body []byte) string {
 	text := string(body)
 	var values map[string]any
 	if json.Unmarshal(body, &values) == nil {
@@ -58,7 +58,7 @@ func (e *echo) say(r *http.Request, body []byte) string {
 	return text
 }
 
-func (e *echo) RoundTrip(r *http.Request) (*http.Response, error) {
+func (e *parrot) RoundTrip(r *http.Request) (*http.Response, error) {
 	var body []byte
 	if r.Body != nil {
 		body, _ = io.ReadAll(r.Body)
@@ -181,7 +181,7 @@ func TestNoSecretComesBack(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						sim := pvetest.New(pair(), nil)
 						time.Sleep(time.Minute)
-						e := &echo{base: sim.Transport(), mode: mode}
+						e := &parrot{base: sim.Transport(), mode: mode}
 						e.skip = func(r *http.Request) bool {
 							return r.Method == "GET" && name != "observe" && name != "start" || strings.HasSuffix(r.URL.Path, "/access/ticket") || r.URL.Path == "/api2/json/version" || r.URL.Path == "/api2/json/nodes"
 						}
