@@ -37,6 +37,19 @@ func (n Node) checkAlong(slot string, set []iommu.Address) []proxstation.Finding
 		Fix:  "see on the host what is on them (lsblk, ip -br link, lsusb -t), and choose a device with a group of its own, or a slot of another group"}}
 }
 
+// checkROM says that an AMD iGPU has no option ROM of its own: the firmware
+// keeps it in the ACPI table VFCT, and the guest gets it as a file
+// (github.com/isc30/ryzen-gpu-passthrough-proxmox).
+func checkROM(slot string, h HostPCI, card Card) []proxstation.Finding {
+	if !card.is(AMDIntegrated) || h.ROMFile != "" || h.MDev != "" {
+		return nil
+	}
+	return []proxstation.Finding{{ID: "gpu.no-rom", Severity: proxstation.Warning, Subject: slot, Seen: h.String() + " without romfile",
+		Why: "AMD's iGPUs carry no option ROM: without one the guest's driver finds no BIOS and stops (code 43, \"Unable to locate a BIOS ROM\")",
+		Fix: "take it from the ACPI table VFCT (/sys/firmware/acpi/tables/VFCT without its head, as the guide isc30/ryzen-gpu-passthrough-proxmox shows), " +
+			"put it in /usr/share/kvm and set romfile=NAME"}}
+}
+
 // checkPhysical says that a value takes a physical function beside its virtual
 // ones, which are gone then. The API does not tell them apart: on an Intel iGPU
 // the other displays of the slot with the same model are virtual.

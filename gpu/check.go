@@ -12,7 +12,7 @@ import (
 // would keep the VM from starting, and what the guest would miss. slot is the
 // key, such as "hostpci0". The IDs are gpu.no-device, gpu.console-display,
 // gpu.partial-card, gpu.device-id, gpu.mdev-functions, gpu.igd-refused,
-// gpu.igd-rom, gpu.igd-lpc, gpu.igd-qemu, gpu.igd-headless, gpu.rombar,
+// gpu.igd-rom, gpu.igd-lpc, gpu.igd-qemu, gpu.igd-headless, gpu.rombar, gpu.no-rom,
 // gpu.physical-taken and gpu.takes-along, and for a mapping those of
 // [Node.Drift]. Rules that hold on any node are for [CheckRules].
 func (n Node) Check(slot string, h HostPCI, guest Guest) []proxstation.Finding {
@@ -42,6 +42,7 @@ func (n Node) Check(slot string, h HostPCI, guest Guest) []proxstation.Finding {
 				findings = append(findings, checkDeviceID(slot, h, Judge(guest, card))...)
 				findings = append(findings, checkIGD(slot, h, card)...)
 				findings = append(findings, checkPhysical(slot, h, card, taken)...)
+				findings = append(findings, checkROM(slot, h, card)...)
 			}
 		}
 		findings = append(findings, n.checkAlong(slot, set)...)

@@ -13,7 +13,7 @@ import (
 // 6.18, drivers/iommu; pcie_acs_override is a patch that PVE's kernels have).
 // nil: any value.
 var knownOptions = map[string][]string{
-	"intel_iommu": {"on", "off", "igfx_off", "forcedac", "strict", "nobounce", "sp_off", "sm_on", "sm_off", "tboot_noforce"},
+	"intel_iommu": {"on", "off", "igfx_off", "forcedac", "strict", "nobounce", "sp_off", "sm_on", "sm_off", "tboot_noforce", "relax_rmrr"},
 	"amd_iommu": {"on", "fullflush", "off", "force_isolation", "force_enable", "pgtbl_v1", "pgtbl_v2", "irtcachedis", "nohugepages",
 		"v2_pgsizes_only", "nohaft"},
 	"iommu": {"pt", "on", "off", "force", "noforce", "biomerge", "panic", "nopanic", "merge", "nomerge", "forcesac", "allowdac", "nodac", "usedac",

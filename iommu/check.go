@@ -21,13 +21,14 @@ import (
 // iommu.vfio-forbidden, iommu.options-unread, iommu.options-not-applied,
 // iommu.initramfs-old, iommu.modules-load, iommu.virqfd-gone,
 // iommu.shared-group, iommu.nic-renamed, iommu.kernel-known-bad,
+// iommu.kernel-gone, iommu.address-width,
 // iommu.not-refreshed, iommu.not-booted, iommu.not-configured,
 // iommu.not-bound, iommu.loader-unknown, iommu.server-console,
 // iommu.emulated-display, iommu.uses-unknown and iommu.unread.
 func (f Facts) Check() []proxstation.Finding {
 	findings := slices.Concat(f.checkState(), f.checkInterrupts(), f.checkOverride(), f.checkArguments(), f.checkElsewhere(),
 		f.checkModprobe(), f.checkIDs(), f.checkDrivers(), f.checkModules(), f.checkOptions(), f.checkTaken(),
-		f.checkNetwork(), f.checkKernel(), f.checkDrift(), f.checkKept())
+		f.checkNetwork(), f.checkKernel(), f.checkWidth(), f.checkDrift(), f.checkKept())
 	for _, fn := range f.Functions {
 		for _, finding := range fn.checkConsole() {
 			finding.Severity = proxstation.Info // nothing is asked of it
@@ -117,6 +118,22 @@ func (f Facts) turnOn(evidence string) (seen, fix string) {
 		note = " amd_iommu is for AMD processors; this one is Intel's."
 	}
 	return evidence, sentence(f.Advise(slices.Compact(unique(add))...)) + note
+}
+
+// checkWidth finds an IOMMU that translates fewer address bits than the
+// processor has: a guest that is told of all puts memory where it cannot be
+// reached (VFIO_MAP_DMA: Invalid argument).
+func (f Facts) checkWidth() []proxstation.Finding {
+	for _, unit := range f.Units {
+		if unit.AddressBits == 0 || unit.AddressBits >= f.AddressBits {
+			continue
+		}
+		return []proxstation.Finding{{ID: "iommu.address-width", Severity: proxstation.Info, Subject: unit.Name,
+			Seen: fmt.Sprintf("/sys/class/iommu/%s/intel-iommu/cap: %d bits; /proc/cpuinfo: %d bits physical", unit.Name, unit.AddressBits, f.AddressBits),
+			Why:  "A guest with cpu: host may place its devices' memory above what the IOMMU reaches: its start ends with \"VFIO_MAP_DMA failed: Invalid argument\".",
+			Fix:  fmt.Sprintf("If a start ends so, set the guest's address width: qm set VMID --cpu host,phys-bits=%d.", unit.AddressBits)}}
+	}
+	return nil
 }
 
 func (f Facts) checkOverride() []proxstation.Finding {

@@ -13,7 +13,7 @@ import (
 // host: is it isolated, does it answer, does the machine live on it, did the
 // driver take it that shall have it. The IDs are iommu.no-device,
 // iommu.shared-group, iommu.no-group, iommu.igfx-off, iommu.group-unknown,
-// iommu.reserved-memory, iommu.lost, iommu.in-use, iommu.only-console,
+// iommu.reserved-memory, iommu.denylist, iommu.no-room, iommu.lost, iommu.in-use, iommu.only-console,
 // iommu.server-console, iommu.emulated-display, iommu.driver-first and
 // iommu.driver-override; where there is no IOMMU, what [Facts.Check] says of it.
 func (f Facts) CheckDevice(a Address) []proxstation.Finding {
@@ -44,7 +44,7 @@ func (f Facts) CheckFunctions(passed ...Address) []proxstation.Finding {
 				Fix:  "Switch the host off and on again; a warm restart may not be enough."})
 		}
 		findings = append(findings, fn.checkConsole()...)
-		findings = append(findings, fn.checkOverride()...)
+		findings = append(findings, slices.Concat(fn.checkOverride(), fn.checkRoom(), f.checkDenied(fn))...)
 		for _, use := range f.usesOf(a) {
 			findings = append(findings, use.finding())
 		}
@@ -112,12 +112,51 @@ func (f Facts) checkReserved(passed []Address) []proxstation.Finding {
 			told[g.ID] = true
 			found = append(found, proxstation.Finding{ID: "iommu.reserved-memory", Severity: proxstation.Blocker, Subject: a.Slot(),
 				Seen: fmt.Sprintf("/sys/kernel/iommu_groups/%d/reserved_regions: %s", g.ID, g.Direct),
-				Why:  "The firmware keeps this memory for the device (RMRR), and the kernel gives such a device to no guest.",
-				Fix: "Turn off what the firmware uses the device for (legacy USB support, the remote console of HP servers: conrep), update the firmware, " +
-					"or put the card in another slot."})
+				Why:  "The firmware demands that the device keeps this memory (Intel RMRR, AMD IVMD), and the kernel gives such a device to no guest: \"Firmware has requested this device have a 1:1 IOMMU mapping\".",
+				Fix:  f.freeMemory()})
 		}
 	}
 	return found
+}
+
+// freeMemory says what makes the firmware let go of memory on this machine.
+func (f Facts) freeMemory() string {
+	switch {
+	case f.ACPI.IVRS == proxstation.Yes:
+		return "Turn off Pre-boot DMA Protection (Kernel DMA Protection) in the firmware's set-up, which some boards show only with IOMMU set to Enabled, and update the firmware."
+	case strings.Contains(f.Kernel, "pve"):
+		return "Exclude the slot from the firmware's shared memory (HPE: conrep or RBSU), update the firmware, or put the card in another slot. " +
+			"Proxmox VE's kernels also take intel_iommu=on,relax_rmrr; then the firmware may write into the guest's memory: " + f.Advise("intel_iommu=on,relax_rmrr") + "."
+	}
+	return "Exclude the slot from the firmware's shared memory (HPE: conrep or RBSU), update the firmware, or put the card in another slot."
+}
+
+// denied are the models that vfio-pci refuses by itself: Intel's QuickAssist
+// DH895XCC, C3XXX and C62X (vfio_pci_is_denylisted in drivers/vfio/pci/vfio_pci.c).
+var denied = []ID{0x0435, 0x0443, 0x19e2, 0x19e3, 0x37c8, 0x37c9}
+
+// checkDenied says that vfio-pci takes a function only if it is told to.
+func (f Facts) checkDenied(fn Function) []proxstation.Finding {
+	module, _ := f.Module("vfio_pci")
+	if fn.Model.Vendor != 0x8086 || !slices.Contains(denied, fn.Model.Device) || module.Parameters["disable_denylist"] == "Y" {
+		return nil
+	}
+	return []proxstation.Finding{{ID: "iommu.denylist", Severity: proxstation.Blocker, Subject: fn.Address.String(), Seen: fn.Model.String() + " is in vfio-pci's list of devices that it denies",
+		Why: "vfio-pci does not take the device, because Intel's errata let a guest harm the host with it.",
+		Fix: "Pass another device; or, at that risk, write \"options vfio-pci disable_denylist=1\" in /etc/modprobe.d/vfio.conf, run update-initramfs -u -k all, and restart."}}
+}
+
+// checkRoom says that the kernel found no address for a function's memory.
+func (fn Function) checkRoom() []proxstation.Finding {
+	for _, bar := range fn.BARs {
+		if bar.Unset && !bar.IO {
+			return []proxstation.Finding{{ID: "iommu.no-room", Severity: proxstation.Blocker, Subject: fn.Address.String(),
+				Seen: fmt.Sprintf("/sys/bus/pci/devices/%s/resource: BAR %d (%d MiB) has no address", fn.Address, bar.Index, bar.Bytes>>20),
+				Why:  "The firmware left no room for the card's memory: the guest cannot use it (Windows: code 12).",
+				Fix:  "Turn on Above 4G Decoding in the firmware's set-up, with UEFI and without CSM; else add pci=realloc to the kernel's arguments."}}
+		}
+	}
+	return nil
 }
 
 func (u Use) finding() proxstation.Finding {

@@ -19,7 +19,12 @@ func (f Facts) checkDrift() []proxstation.Finding {
 		if f.Loader.Stub != "" {
 			fix = "Give the arguments to what builds the image (/etc/kernel/cmdline for kernel-install and ukify), and build it anew."
 		}
-		return []proxstation.Finding{{ID: "iommu.loader-unknown", Severity: proxstation.Info, Subject: "kernel arguments", Seen: strings.TrimPrefix(err.Error(), "iommu: "),
+		severity := proxstation.Info
+		if loader, _ := f.BootLoader(); loader != LoaderUnknown {
+			severity = proxstation.Warning
+			fix = "Correct the line: one assignment with plain double quotes around all arguments and no blanks beside the equals sign; then run " + f.Place().Command + "."
+		}
+		return []proxstation.Finding{{ID: "iommu.loader-unknown", Severity: severity, Subject: "kernel arguments", Seen: strings.TrimPrefix(err.Error(), "iommu: "),
 			Why: "Whether the arguments in force will be there after a restart is not known, and none can be added.", Fix: fix}}
 	}
 	missing, extra := argumentDrift(*f.Running, configured)

@@ -28,6 +28,12 @@ type Facts struct {
 	Interrupts Interrupts `json:"interrupts"`
 	// Kernel is the running kernel's release (/proc/sys/kernel/osrelease).
 	Kernel string `json:"kernel,omitempty"`
+	// KernelModules says whether the running kernel's modules are there
+	// (/usr/lib/modules/RELEASE); Unknown where no modules are to be seen.
+	KernelModules proxstation.Answer `json:"kernelModules"`
+	// AddressBits is the width of physical addresses in bits ("address sizes" in
+	// /proc/cpuinfo), 0 if it is not known.
+	AddressBits int `json:"addressBits,omitempty"`
 	// Vendor is the processor's vendor_id in /proc/cpuinfo: "GenuineIntel",
 	// "AuthenticAMD" or empty.
 	Vendor string `json:"vendor,omitempty"`
@@ -139,6 +145,9 @@ type Unit struct {
 	// none: bit 3 says that it can remap interrupts (VT-d specification
 	// 11.4.3; intel-iommu/ecap).
 	Extended *uint64 `json:"extended,omitempty"`
+	// AddressBits is the widest address that it translates (Intel's capability
+	// register, bits 16 to 21, and one; intel-iommu/cap); 0: not known.
+	AddressBits int `json:"addressBits,omitempty"`
 }
 
 // ACPI is what the firmware's tables say, from /sys/firmware/acpi/tables.

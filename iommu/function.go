@@ -214,6 +214,7 @@ type BAR struct {
 	Index        int      `json:"index"`               // 0 to 5
 	Start        uint64   `json:"-"`                   // the first bus address; 0 where it is not known
 	Bytes        uint64   `json:"bytes"`               // size in bytes
+	Unset        bool     `json:"unset,omitempty"`     // the kernel found no room for it
 	IO           bool     `json:"io,omitempty"`        // I/O ports, not memory
 	Prefetchable bool     `json:"prefetchable"`        //
 	Resizable    []uint64 `json:"resizable,omitempty"` // sizes in bytes it could be given (resourceN_resize); nil: not resizable or not known

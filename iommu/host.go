@@ -115,6 +115,12 @@ func (r *reader) procLines(name string) ([]string, error) {
 func (r *reader) kernel() {
 	r.Kernel, _, _ = sysfs.Optional(r.Proc, "sys/kernel/osrelease")
 	r.Vendor, _ = r.processor("vendor_id")
+	sizes, _ := r.processor("address sizes")
+	_, _ = fmt.Sscanf(sizes, "%d bits physical", &r.AddressBits)
+	if installed, err := fs.ReadDir(r.Usr, "lib/modules"); err == nil && len(installed) > 0 && r.Kernel != "" {
+		_, err := fs.Stat(r.Usr, "lib/modules/"+r.Kernel)
+		r.KernelModules = proxstation.AnswerOf(err == nil)
+	}
 	text, err := sysfs.Attr(r.Proc, "cmdline")
 	if err != nil {
 		r.unread("/proc/cmdline", err)

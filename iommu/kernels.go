@@ -9,34 +9,56 @@ import (
 // A badKernel is a release with a fault that keeps guests from starting.
 type badKernel struct {
 	release string
-	what    string // what fails
-	instead string // the release before the fault
-	source  string // who says so, with the date
+	meets   func(Function) bool // whether a function has the fault
+	what    string              // what fails
+	instead string              // a release without the fault
+	source  string              // who says so, with the date
 }
 
-// badKernels have a fault that is known. Both came with the same change to
-// VFIO's check of a virtual function's physical one, and the next releases have
-// it no more.
+// isVirtual reports whether a function has to do with SR-IOV.
+func isVirtual(fn Function) bool { return fn.VirtualOf != nil || fn.SRIOV != nil && fn.SRIOV.Now > 0 }
+
+// isOldIGD reports whether a function is an iGPU of Skylake to Comet Lake.
+func isOldIGD(fn Function) bool {
+	d := fn.Model.Device
+	return fn.Model.Vendor == 0x8086 && fn.Parent == nil && fn.Class.IsDisplay() &&
+		(d >= 0x1902 && d <= 0x193d || d >= 0x5902 && d <= 0x593b || d >= 0x3e90 && d <= 0x3ea9 || d >= 0x9b21 && d <= 0x9bf6)
+}
+
+// badKernels have a fault that is known. PVE's changelogs name the releases that
+// have it no more.
 var badKernels = []badKernel{
-	{"6.8.12-12-pve", "virtual functions (SR-IOV)", "6.8.12-11-pve", "github.com/strongtz/i915-sriov-dkms issues 321 and 322, July 2025"},
-	{"6.14.8-1-pve", "virtual functions (SR-IOV)", "6.14.5-1-bpo12-pve", "github.com/strongtz/i915-sriov-dkms issue 322, July 2025"},
+	{"6.8.12-12-pve", isVirtual, "virtual functions (SR-IOV): a start ends with \"error getting device from group: Permission denied\"", "6.8.12-11-pve",
+		"github.com/strongtz/i915-sriov-dkms issues 321 and 322, July 2025"},
+	{"6.14.8-1-pve", isVirtual, "virtual functions (SR-IOV): a start ends with \"error getting device from group: Permission denied\"", "6.14.8-2-pve",
+		"changelog of proxmox-kernel-6.14.8-2, 22 July 2025"},
+	{"6.11.0-1-pve", isOldIGD, "integrated graphics of Skylake to Comet Lake: the IOMMU is off for them", "6.11.0-2-pve",
+		"changelog of proxmox-kernel-6.11.0-2, 2024"},
+	{"7.0.14-1-pve", func(fn Function) bool { return fn.Driver == "amdgpu" }, "amdgpu: taking a card from it never ends, and the VM's start hangs", "7.0.14-3-pve",
+		"changelog of proxmox-kernel-7.0.14-3, 3 July 2026"},
+	{"7.0.14-2-pve", func(fn Function) bool { return fn.Driver == "amdgpu" }, "amdgpu: taking a card from it never ends, and the VM's start hangs", "7.0.14-3-pve",
+		"changelog of proxmox-kernel-7.0.14-3, 3 July 2026"},
 }
 
 // checkKernel finds a release that is known not to start guests with what this
-// host has for them.
+// host has for them, and one whose modules an update took away.
 func (f Facts) checkKernel() []proxstation.Finding {
+	var found []proxstation.Finding
+	if _, loaded := f.Module("vfio_pci"); f.KernelModules == proxstation.No && !loaded {
+		found = append(found, proxstation.Finding{ID: "iommu.kernel-gone", Severity: proxstation.Blocker, Subject: "kernel " + f.Kernel,
+			Seen: "/usr/lib/modules has no " + f.Kernel, Why: "An update removed the running kernel's modules: vfio-pci cannot be loaded until the host runs a kernel that is installed.",
+			Fix: "Restart the host."})
+	}
 	for _, bad := range badKernels {
 		for _, fn := range f.Functions {
-			wanted := fn.VirtualOf != nil || fn.SRIOV != nil && fn.SRIOV.Now > 0
-			if f.Kernel != bad.release || !wanted {
+			if f.Kernel != bad.release || !bad.meets(fn) {
 				continue
 			}
-			return []proxstation.Finding{{ID: "iommu.kernel-known-bad", Severity: proxstation.Blocker, Subject: "kernel " + f.Kernel,
-				Seen: fmt.Sprintf("/proc/sys/kernel/osrelease: %s; %s has to do with %s", f.Kernel, fn.Address, bad.what),
-				Why: "This release has a fault with " + bad.what + ": a start ends with \"error getting device from group: Permission denied\" (" + bad.source + ")." +
-					" Nothing on the host is set wrong.",
-				Fix: "Run proxmox-boot-tool kernel pin " + bad.instead + ", or install a newer kernel, and restart."}}
+			return append(found, proxstation.Finding{ID: "iommu.kernel-known-bad", Severity: proxstation.Blocker, Subject: "kernel " + f.Kernel,
+				Seen: fmt.Sprintf("/proc/sys/kernel/osrelease: %s; %s (%s %s)", f.Kernel, fn.Address, fn.Kind(), fn.Model),
+				Why:  "This release has a fault with " + bad.what + " (" + bad.source + "). Nothing on the host is set wrong.",
+				Fix:  "Install a newer kernel (apt update && apt full-upgrade), or run proxmox-boot-tool kernel pin " + bad.instead + "; then restart."})
 		}
 	}
-	return nil
+	return found
 }

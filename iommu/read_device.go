@@ -14,6 +14,7 @@ const (
 	resourceIO       = 0x00000100
 	resourceMemory   = 0x00000200
 	resourcePrefetch = 0x00002000
+	resourceUnset    = 0x20000000 // IORESOURCE_UNSET: no address was found
 )
 
 // bars reads the first six lines of the file resource: start, end and flags
@@ -35,7 +36,7 @@ func (d device) bars() []BAR {
 		if flags&(resourceIO|resourceMemory) == 0 || end <= start {
 			continue
 		}
-		bars = append(bars, BAR{Index: i, Start: start, Bytes: end - start + 1, IO: flags&resourceIO != 0,
+		bars = append(bars, BAR{Unset: flags&resourceUnset != 0, Index: i, Start: start, Bytes: end - start + 1, IO: flags&resourceIO != 0,
 			Prefetchable: flags&resourcePrefetch != 0, Resizable: d.sizes(i)})
 	}
 	return bars

@@ -89,6 +89,10 @@ func (r *reader) units() {
 		if n, err := strconv.ParseUint(text, 16, 64); err == nil {
 			unit.Extended = &n
 		}
+		text, _, _ = sysfs.Optional(r.Sys, "class/iommu/"+name+"/intel-iommu/cap")
+		if n, err := strconv.ParseUint(text, 16, 64); err == nil {
+			unit.AddressBits = int(n>>16&0x3f) + 1
+		}
 		r.Units = append(r.Units, unit)
 	}
 }
