@@ -185,6 +185,9 @@ GET /nodes/{node}/query-url-metadata
 GET /nodes/{node}/replication
 GET /nodes/{node}/rrddata
 GET /nodes/{node}/services
+GET /nodes/{node}/syslog
+GET /nodes/{node}/scan
+GET /nodes/{node}/capabilities/qemu/cpu-flags
 GET /nodes/{node}/subscription
 GET /nodes/{node}/tasks/{upid}
 POST /nodes/{node}/vzdump

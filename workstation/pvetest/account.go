@@ -1,7 +1,6 @@
 package pvetest
 
 import (
-	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -22,6 +21,7 @@ type ticket struct {
 // accounts is who may use the node.
 type accounts struct {
 	*base
+	*directory
 	tickets map[string]*ticket
 }
 
@@ -55,39 +55,27 @@ func (a *accounts) authFailure(why string) error {
 	return unauthorized("Authentication failed!")
 }
 
-func (a *accounts) identity(user string) identity {
-	who := identity{user: user, all: user == "root@pam", legacy: a.host.major() < 9}
-	for _, u := range a.host.Users {
-		if u.ID == user && !who.all {
-			who.grants = []map[string][]string{u.Privileges}
-		}
-	}
-	return who
-}
-
+// byToken returns who an API token stands for: "user@realm!token=secret".
 func (a *accounts) byToken(header string) (who identity, err error) {
 	name, secret, _ := strings.Cut(header, "=")
 	user, id, _ := strings.Cut(name, "!")
-	var tokens []Token
-	if user == "root@pam" {
-		tokens = a.host.RootTokens
-	}
-	for _, u := range a.host.Users {
-		if u.ID == user {
-			tokens = u.Tokens
-		}
-	}
-	i := slices.IndexFunc(tokens, func(t Token) bool { return t.ID == id })
-	switch {
-	case i < 0:
+	u := a.users[user]
+	if u == nil || u.tokens[id] == nil {
 		return identity{}, a.authFailure(fmt.Sprintf("no such token '%s' for user '%s'", id, user))
-	case tokens[i].Secret != secret:
+	}
+	t := u.tokens[id]
+	switch {
+	case t.secret != secret:
 		return identity{}, a.authFailure("invalid token value!")
+	case !u.enabled || !lives(u.expire, a.now):
+		return identity{}, a.authFailure(fmt.Sprintf("user '%s' is disabled", user))
+	case !lives(t.expire, a.now):
+		return identity{}, a.authFailure(fmt.Sprintf("token '%s' access expired", name))
 	}
 	who = a.identity(user)
 	who.user, who.token = name, true
-	if own := tokens[i].Privileges; own != nil {
-		who.all, who.grants = false, append(who.grants, own)
+	if t.separate {
+		who.all, who.grants = false, append(who.grants, a.granted(t.privileges, "token", name))
 	}
 	return who, nil
 }
@@ -99,15 +87,10 @@ func (a *accounts) login(c *call) (any, error) {
 	if realm := c.get("realm"); realm != "" {
 		user += "@" + realm
 	}
-	password, known := cmp.Or(a.host.Password, "secret"), user == "root@pam"
-	for _, u := range a.host.Users {
-		if u.ID == user && u.Password != "" {
-			password, known = u.Password, true
-		}
-	}
+	u := a.users[user]
 	old, isTicket := a.tickets[c.get("password")]
 	isTicket = isTicket && !a.now.After(old.expires) && (old.user == user || old.user == "root@pam")
-	if !known || c.get("password") != password && !isTicket {
+	if u == nil || !u.enabled || !lives(u.expire, a.now) || !isTicket && (u.password == "" || c.get("password") != u.password) {
 		return nil, refuseWith(http.StatusUnauthorized, "authentication failure")
 	}
 	t := &ticket{user: user, csrf: fmt.Sprintf("%08X:csrf%d", a.now.Unix(), a.random.Uint64()), expires: a.now.Add(ticketLife)}
@@ -129,15 +112,15 @@ func (a *accounts) permissions(c *call) (any, error) {
 		}
 		who = a.identity(user)
 	}
-	paths := slices.Clone(topPaths)
+	list := slices.Clone(topPaths)
 	for _, grant := range who.grants {
-		paths = append(paths, sorted(grant)...)
+		list = append(list, paths(grant)...)
 	}
 	if c.has("path") {
-		paths = []string{c.get("path")}
+		list = []string{c.get("path")}
 	}
 	tree := map[string]map[string]int{}
-	for _, path := range paths {
+	for _, path := range list {
 		for _, privilege := range a.privileges() {
 			if who.may(path, privilege) {
 				if tree[path] == nil {

@@ -6,56 +6,128 @@ import (
 	"slices"
 )
 
-// resources is GET /cluster/resources: what the caller may see of VMs, the
+// resources is GET /cluster/resources: what the caller may see of guests, the
 // node and the storages.
 func (n *Node) resources(c *call) (any, error) {
 	list := []map[string]any{}
-	add := func(kind, path, privilege string, entry map[string]any) {
-		if (!c.has("type") || c.get("type") == kind) && c.who.may(path, privilege) {
-			if _, said := entry["type"]; !said {
-				entry["type"] = kind
-			}
-			entry["node"] = n.host.Name
-			list = append(list, entry)
-		}
+	wanted := func(kind string) bool { return !c.has("type") || c.get("type") == kind }
+	if wanted("vm") {
+		list = n.guestResources(c)
 	}
-	for _, id := range sortedIDs(n.vms) {
-		entry := n.vmStatus(n.vms[id])
-		delete(entry, "pid")
-		entry["id"], entry["type"] = fmt.Sprintf("qemu/%d", id), "qemu" // which is not what it is asked for by
-		switch running := n.vms[id].running; {
-		case slices.Contains(n.host.HAIgnored, id):
-			entry["hastate"] = "ignored"
-		case slices.Contains(n.host.HA, id):
-			entry["hastate"] = map[bool]string{true: "started", false: "stopped"}[running]
-		}
-		for name, members := range n.host.Pools {
-			if slices.Contains(members, id) && c.who.may("/pool/"+name, "Pool.Audit") {
-				entry["pool"] = name
-			}
-		}
-		add("vm", vmPath(id), "VM.Audit", entry)
+	if wanted("node") && c.who.may("/nodes/"+n.host.Name, "Sys.Audit") {
+		node := n.nodeResource()
+		node["cgroup-mode"] = 2
+		list = append(list, node)
 	}
-	for _, id := range slices.Sorted(maps.Keys(n.host.Containers)) {
-		add("vm", vmPath(id), "VM.Audit", map[string]any{"vmid": id, "id": fmt.Sprintf("lxc/%d", id), "type": "lxc", "name": n.host.Containers[id], "status": "running", "template": 0})
-	}
-	add("node", "/nodes/"+n.host.Name, "Sys.Audit", map[string]any{
-		"id": "node/" + n.host.Name, "status": "online", "maxcpu": n.host.Cores, "maxmem": n.host.Memory,
-		"mem": n.host.Memory - n.freeMemory(), "level": "", "cgroup-mode": 2,
-	})
 	for _, name := range sorted(n.storages) {
-		s := n.storages[name]
-		status := map[bool]string{true: "unknown", false: "available"}[s.Inactive]
-		add("storage", "/storage/"+name, "Datastore.Audit", map[string]any{
-			"id": "storage/" + n.host.Name + "/" + name, "storage": name, "plugintype": s.Type, "content": s.Content,
-			"status": status, "shared": bit(s.Shared), "maxdisk": s.Total, "disk": s.used(),
-		})
+		if wanted("storage") && c.who.may("/storage/"+name, "Datastore.Audit") {
+			list = append(list, n.storageResource(n.storages[name]))
+		}
 	}
 	return n.anyOrder(list), nil
 }
 
+func (n *Node) guestResources(c *call) []map[string]any {
+	pools := map[int]string{}
+	for name, members := range n.host.Pools {
+		for _, id := range members {
+			if c.who.may("/pool/"+name, "Pool.Audit") {
+				pools[id] = name
+			}
+		}
+	}
+	list := []map[string]any{}
+	for _, id := range slices.Sorted(maps.Keys(n.guests())) {
+		if !c.who.may(vmPath(id), "VM.Audit") {
+			continue
+		}
+		resource := n.guestResource(id)
+		switch v := n.vms[id]; {
+		case slices.Contains(n.host.HAIgnored, id):
+			resource["hastate"] = "ignored"
+		case slices.Contains(n.host.HA, id):
+			resource["hastate"] = map[bool]string{true: "started", false: "stopped"}[v != nil && v.running]
+		}
+		if v := n.vms[id]; v != nil {
+			for _, key := range []string{"lock", "tags"} {
+				if v.config[key] != "" {
+					resource[key] = v.config[key]
+				}
+			}
+		}
+		if pools[id] != "" {
+			resource["pool"] = pools[id]
+		}
+		list = append(list, resource)
+	}
+	return list
+}
+
+// guests returns the numbers of all VMs and containers.
+func (n *Node) guests() map[int]bool {
+	all := map[int]bool{}
+	for id := range n.vms {
+		all[id] = true
+	}
+	for id := range n.host.Containers {
+		all[id] = true
+	}
+	return all
+}
+
+// guestResource returns what the cluster knows of a guest, and nil for none
+// (pve-manager PVE/API2Tools.pm, extract_vm_stats).
+func (n *Node) guestResource(id int) map[string]any {
+	if name, there := n.host.Containers[id]; there {
+		return map[string]any{"id": fmt.Sprintf("lxc/%d", id), "vmid": id, "type": "lxc", "node": n.host.Name, "name": name, "status": "running", "template": 0}
+	}
+	v := n.vms[id]
+	if v == nil {
+		return nil
+	}
+	status := n.vmStatus(v)
+	resource := map[string]any{
+		"id": fmt.Sprintf("qemu/%d", id), "type": "qemu", "node": n.host.Name,
+		"maxcpu": status["cpus"], "template": bit(v.config["template"] == "1"),
+	}
+	for _, key := range []string{"vmid", "name", "status", "uptime", "cpu", "maxmem", "mem", "memhost", "maxdisk", "disk", "netin", "netout", "diskread", "diskwrite"} {
+		resource[key] = status[key]
+	}
+	if n.host.major() < 9 {
+		delete(resource, "memhost")
+	}
+	return resource
+}
+
+// nodeResource returns what the cluster knows of the node (extract_node_stats).
+func (n *Node) nodeResource() map[string]any {
+	total, used := n.rootDisk()
+	return map[string]any{
+		"id": "node/" + n.host.Name, "node": n.host.Name, "type": "node", "status": "online", "level": "",
+		"uptime": n.uptime(), "cpu": nodeLoad, "maxcpu": n.host.Cores, "mem": n.host.Memory - n.freeMemory(), "maxmem": n.host.Memory,
+		"disk": used, "maxdisk": total,
+	}
+}
+
+// storageResource returns what the cluster knows of a storage
+// (extract_storage_stats).
+func (n *Node) storageResource(s *storage) map[string]any {
+	resource := map[string]any{
+		"id": "storage/" + n.host.Name + "/" + s.Name, "storage": s.Name, "node": n.host.Name, "type": "storage",
+		"plugintype": s.Type, "content": s.Content, "shared": bit(s.Shared), "status": "unknown",
+	}
+	if !s.Inactive {
+		resource["status"], resource["maxdisk"], resource["disk"] = "available", s.Total, s.used()
+	}
+	return resource
+}
+
+// clusterStatus is GET /cluster/status on a node without a cluster.
 func (n *Node) clusterStatus(*call) (any, error) {
-	return []map[string]any{{"id": "node/" + n.host.Name, "name": n.host.Name, "type": "node", "online": 1, "local": 1, "nodeid": 0, "level": ""}}, nil
+	return []map[string]any{{
+		"id": "node/" + n.host.Name, "name": n.host.Name, "type": "node", "ip": n.host.address(),
+		"online": 1, "local": 1, "nodeid": 0, "level": "",
+	}}, nil
 }
 
 func (n *Node) haResources(*call) (any, error) {
@@ -73,18 +145,23 @@ func (n *Node) haResources(*call) (any, error) {
 func (n *Node) backups(*call) (any, error) {
 	list := []map[string]any{}
 	for _, job := range n.host.Backups {
-		entry := map[string]any{"id": job.ID, "type": "vzdump", "schedule": job.Schedule, "mode": job.Mode, "storage": job.Storage, "enabled": bit(job.Enabled)}
-		if job.All {
-			entry["all"] = 1
-		}
-		for key, value := range map[string]string{"vmid": job.VMIDs, "exclude": job.Exclude, "pool": job.Pool, "node": job.Node} {
-			if value != "" {
-				entry[key] = value
-			}
-		}
-		list = append(list, entry)
+		list = append(list, job.object())
 	}
 	return list, nil
+}
+
+// object shows a job as PVE shows it.
+func (job BackupJob) object() map[string]any {
+	object := map[string]any{"id": job.ID, "type": "vzdump", "schedule": job.Schedule, "mode": job.Mode, "storage": job.Storage, "enabled": bit(job.Enabled)}
+	if job.All {
+		object["all"] = 1
+	}
+	for key, value := range map[string]string{"vmid": job.VMIDs, "exclude": job.Exclude, "pool": job.Pool, "node": job.Node} {
+		if value != "" {
+			object[key] = value
+		}
+	}
+	return object
 }
 
 func (n *Node) nextID(c *call) (any, error) {

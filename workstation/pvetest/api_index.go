@@ -29,6 +29,7 @@ var indexes = []index{
 	{"/nodes/{node}/disks", "name", "directory initgpt list lvm lvmthin smart wipedisk zfs"},
 	{"/nodes/{node}/firewall", "name", "log options rules"},
 	{"/nodes/{node}/hardware", "type", "pci usb"},
+	{"/nodes/{node}/scan", "method", "cifs iscsi lvm lvmthin nfs pbs zfs"},
 	{"/nodes/{node}/storage/{storage}", "subdir", "content download-url file-restore identity import-metadata oci-registry-pull prunebackups rrd rrddata status upload"},
 	{"/nodes/{node}/tasks/{upid}", "name", "log status"},
 }

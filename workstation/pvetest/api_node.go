@@ -2,6 +2,7 @@ package pvetest
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 
 	"github.com/proxstation/proxstation/internal/pveschema"
@@ -12,21 +13,42 @@ func (n *Node) version(*call) (any, error) {
 }
 
 func (n *Node) nodes(*call) (any, error) {
-	return []map[string]any{{
-		"node": n.host.Name, "id": "node/" + n.host.Name, "type": "node", "status": "online", "maxcpu": n.host.Cores,
-		"maxmem": n.host.Memory, "mem": n.host.Memory - n.freeMemory(), "uptime": int64(n.now.Sub(n.began).Seconds()) + 86400,
-		"level": "", "ssl_fingerprint": "00:11",
-	}}, nil
+	node := n.nodeResource()
+	node["ssl_fingerprint"] = n.Fingerprint()
+	return []map[string]any{node}, nil
+}
+
+// nodeLoad is how busy the node's processors are.
+const nodeLoad = 0.0163265306122449
+
+// uptime returns the seconds since the host was started: a day before the node
+// began.
+func (n *Node) uptime() int64 { return int64(n.now.Sub(n.began).Seconds()) + 86400 }
+
+// rootDisk returns the bytes of the host's own file system, which is where the
+// storage of type "dir" lies.
+func (n *Node) rootDisk() (total, used int64) {
+	for _, s := range n.storages {
+		if s.Type == "dir" {
+			return s.Total, s.used()
+		}
+	}
+	return 94 << 30, 20 << 30
 }
 
 func (n *Node) status(*call) (any, error) {
+	total, used := n.rootDisk()
 	return map[string]any{
-		"pveversion": "pve-manager/" + n.host.Version, "kversion": "Linux " + n.host.Kernel + " #1 SMP PREEMPT_DYNAMIC PMX",
+		"pveversion": "pve-manager/" + n.host.Version + "/6b8b6f8a", "kversion": "Linux " + n.host.Kernel + " #1 SMP PREEMPT_DYNAMIC PMX",
 		"current-kernel": map[string]any{"sysname": "Linux", "release": n.host.Kernel, "machine": "x86_64", "version": "#1 SMP"},
 		"boot-info":      map[string]any{"mode": "efi", "secureboot": 0},
-		"cpuinfo":        map[string]any{"model": n.host.CPU, "cpus": n.host.Cores, "cores": n.host.Cores / 2, "sockets": 1, "mhz": "3600.000", "hvm": "1", "user_hz": 100},
-		"memory":         n.memory(),
-		"loadavg":        []string{"0.12", "0.20", "0.18"}, "uptime": int64(n.now.Sub(n.began).Seconds()) + 86400,
+		"cpuinfo": map[string]any{"model": n.host.CPU, "cpus": n.host.Cores, "cores": n.host.Cores / 2, "sockets": 1, "mhz": "3600.000",
+			"hvm": "1", "user_hz": 100, "flags": "vmx svm"},
+		"cpu": nodeLoad, "wait": 0.0001, "idle": 0,
+		"memory": n.memory(), "ksm": map[string]any{"shared": 0},
+		"swap":    map[string]any{"total": int64(8 * gib), "used": 0, "free": int64(8 * gib)},
+		"rootfs":  map[string]any{"total": total, "used": used, "free": total - used, "avail": total - used},
+		"loadavg": []string{"0.12", "0.20", "0.18"}, "uptime": n.uptime(),
 	}, nil
 }
 
@@ -46,26 +68,9 @@ func (n *Node) time(*call) (any, error) {
 	return map[string]any{"time": n.now.Unix(), "localtime": n.now.Unix(), "timezone": "Etc/UTC"}, nil
 }
 
-// listNetwork is GET nodes/{node}/network: the host's bridges, and a card below
-// the first (pve-manager PVE/API2/Network.pm).
+// listNetwork is GET nodes/{node}/network (pve-manager PVE/API2/Network.pm).
 func (n *Node) listNetwork(c *call) (any, error) {
-	list := []map[string]any{}
-	for i, bridge := range n.host.Bridges {
-		entry := map[string]any{
-			"iface": bridge, "type": "bridge", "active": 1, "autostart": 1, "method": "manual", "method6": "manual", "families": []string{"inet"},
-			"priority": 4 + i, "bridge_ports": "", "bridge_stp": "off", "bridge_fd": "0",
-		}
-		if i == 0 {
-			maps.Copy(entry, map[string]any{"method": "static", "bridge_ports": hostCard,
-				"address": "192.168.1.2", "netmask": "24", "cidr": "192.168.1.2/24", "gateway": "192.168.1.1"})
-		}
-		list = append(list, entry)
-	}
-	if len(list) > 0 {
-		list = append(list, map[string]any{"iface": hostCard, "type": "eth", "active": 1, "exists": 1, "method": "manual", "method6": "manual",
-			"families": []string{"inet"}, "priority": 3})
-	}
-	return slices.DeleteFunc(list, func(entry map[string]any) bool {
+	return slices.DeleteFunc(n.interfaces(), func(entry map[string]any) bool {
 		kind := c.get("type")
 		switch kind {
 		case "any_bridge", "any_local_bridge":
@@ -75,6 +80,47 @@ func (n *Node) listNetwork(c *call) (any, error) {
 		}
 		return kind != "" && entry["type"] != kind
 	}), nil
+}
+
+// interfaces returns the host's bridges, of which the first has the node's
+// address, and a card below that.
+func (n *Node) interfaces() []map[string]any {
+	list := []map[string]any{}
+	for i, bridge := range n.host.Bridges {
+		entry := map[string]any{
+			"iface": bridge, "type": "bridge", "active": 1, "autostart": 1, "method": "manual", "method6": "manual", "families": []string{"inet"},
+			"priority": 4 + i, "bridge_ports": "", "bridge_stp": "off", "bridge_fd": "0",
+		}
+		if i == 0 {
+			prefix, _ := netip.ParsePrefix(n.host.cidr()) // a gateway of nonsense is nonsense
+			maps.Copy(entry, map[string]any{"method": "static", "bridge_ports": hostCard, "address": n.host.address(),
+				"netmask": text(prefix.Bits()), "cidr": n.host.cidr(), "gateway": n.gateway()})
+		}
+		list = append(list, entry)
+	}
+	if len(list) > 0 {
+		list = append(list, map[string]any{"iface": hostCard, "type": "eth", "active": 1, "exists": 1, "method": "manual", "method6": "manual",
+			"families": []string{"inet"}, "priority": 3})
+	}
+	return list
+}
+
+// gateway returns the first address of the node's network.
+func (n *Node) gateway() string {
+	prefix, _ := netip.ParsePrefix(n.host.cidr())
+	return prefix.Masked().Addr().Next().String()
+}
+
+func (n *Node) oneInterface(c *call) (any, error) {
+	for _, entry := range n.interfaces() {
+		if entry["iface"] == c.get("iface") {
+			for _, key := range []string{"iface", "active", "exists"} {
+				delete(entry, key)
+			}
+			return entry, nil
+		}
+	}
+	return nil, wrong("iface", "interface does not exist")
 }
 
 // hostCard is the network card of every host here.

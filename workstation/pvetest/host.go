@@ -1,6 +1,7 @@
 package pvetest
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ type Host struct {
 	Cores   int    `json:"cores"`   // logical CPUs
 	Memory  int64  `json:"memory"`  // bytes
 	NoIOMMU bool   `json:"noIOMMU,omitempty"`
+	Address string `json:"address,omitempty"` // of the node, with prefix length; "" is 192.168.1.10/24
 
 	PCI         []PCI            `json:"pci,omitempty"`
 	Disks       []Disk           `json:"disks,omitempty"`
@@ -211,6 +213,15 @@ func (h Host) major() int {
 	return atoi(major, 9)
 }
 
+// address returns the node's IP address.
+func (h Host) address() string {
+	address, _, _ := strings.Cut(h.cidr(), "/")
+	return address
+}
+
+// cidr returns the node's IP address with its prefix length.
+func (h Host) cidr() string { return cmp.Or(h.Address, "192.168.1.10/24") }
+
 // clone returns a copy that shares nothing that a node changes.
 func (h Host) clone() Host {
 	h.PCI, h.Storages, h.VMs = slices.Clone(h.PCI), slices.Clone(h.Storages), slices.Clone(h.VMs)
@@ -219,6 +230,11 @@ func (h Host) clone() Host {
 	for i, m := range h.Mappings {
 		h.Mappings[i].Map = slices.Clone(m.Map)
 	}
+	pools := map[string][]int{}
+	for name, guests := range h.Pools {
+		pools[name] = slices.Clone(guests)
+	}
+	h.Pools = pools
 	for id, g := range h.Guests {
 		g.Files = maps.Clone(g.Files)
 		h.Guests[id] = g

@@ -25,8 +25,12 @@ type Guest struct {
 	Lacks []string `json:"lacks,omitempty"`
 	// OS is what guest-get-osinfo answers; nil has a Linux.
 	OS map[string]string `json:"os,omitempty"`
-	// Addresses are the guest's IP addresses with prefix length.
+	// Addresses are the guest's IP addresses with prefix length. Without any, a
+	// guest with net0 has the address of ipconfig0, or one of its own in the
+	// network 192.168.1.0/24.
 	Addresses []string `json:"addresses,omitempty"`
+	// NoAddress is set for a guest that never gets an address.
+	NoAddress bool `json:"noAddress,omitempty"`
 	// Files are the files in the guest, by path.
 	Files map[string][]byte `json:"files,omitempty"`
 	// Exec runs a command in the guest; nil knows "true", "false" and "cat" of

@@ -45,6 +45,9 @@ func (who identity) may(path, privilege string) bool {
 // nearest returns the privileges that hold on a path: its own, or else those
 // of the nearest path above it (pve-access-control PVE/AccessControl.pm, roles).
 func nearest(grant map[string][]string, path string) []string {
+	if privileges, there := grant[exact+cmp.Or(path, "/")]; there {
+		return privileges
+	}
 	for {
 		if privileges, there := grant[cmp.Or(path, "/")]; there {
 			return privileges

@@ -2,6 +2,7 @@ package pvetest
 
 import (
 	"cmp"
+	"crypto/tls"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -26,6 +27,9 @@ type Options struct {
 	// may call the methods of the node: to let somebody else act between two
 	// requests of the client under test.
 	OnRequest func(Request)
+	// Certificate is what the node shows to its clients, with its key and the
+	// certificates behind it; nil makes a new one with an authority of its own.
+	Certificate *tls.Certificate
 	// TraceLimit is how many requests [Node.Trace] remembers, for nodes that run
 	// for days: the newest. 0 is all.
 	TraceLimit int
@@ -41,11 +45,12 @@ func New(host Host, opts *Options) *Node {
 		order: rand.New(rand.NewPCG(cmp.Or(opts.Seed, 1), 1)), pids: 1200, vms: map[int]*vm{}}
 	n := &Node{
 		clock: opts.Now, speed: cmp.Or(opts.Speed, 1), onRequest: opts.OnRequest, handlers: handlers(), base: b, trace: trace{limit: opts.TraceLimit},
-		accounts: accounts{base: b, tickets: map[string]*ticket{}},
+		accounts: accounts{base: b, directory: newDirectory(b.host), tickets: map[string]*ticket{}},
 		hardware: hardware{base: b, mappings: map[string]*Mapping{}, reserved: map[string]reservation{}, lost: map[string]bool{}},
 		store:    store{base: b, storages: map[string]*storage{}},
 		workers:  workers{base: b, locks: map[int]*task{}},
 	}
+	n.pki.given, n.pki.name = opts.Certificate, b.host.Name
 	if n.clock == nil {
 		n.clock = time.Now
 	}

@@ -21,9 +21,13 @@ type Node struct {
 	onRequest func(Request)
 	handlers  map[string]handler
 	server    *httptest.Server
+	pki       pki
 
 	mu    sync.Mutex
 	trace trace
+	// consoles is how many were asked for, for their ports.
+	consoles int
+	cluster  cluster
 	*base
 	accounts
 	hardware

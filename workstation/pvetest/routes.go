@@ -5,10 +5,12 @@ import "maps"
 // handlers serve the endpoints. Everything that PVE checks for all of them
 // has been checked when one is called.
 func handlers() map[string]handler {
-	all := nodeHandlers()
-	maps.Copy(all, vmHandlers())
-	maps.Copy(all, clusterHandlers())
-	maps.Copy(all, indexHandlers())
+	all := map[string]handler{}
+	for _, part := range []func() map[string]handler{
+		nodeHandlers, vmHandlers, agentHandlers, moreVMHandlers, clusterHandlers, accessHandlers, datacenterHandlers, constantHandlers, indexHandlers,
+	} {
+		maps.Copy(all, part())
+	}
 	return all
 }
 
@@ -72,35 +74,30 @@ func nodeHandlers() map[string]handler {
 func vmHandlers() map[string]handler {
 	const qemu = "/nodes/{node}/qemu/{vmid}"
 	return map[string]handler{
-		"GET /nodes/{node}/qemu":                        (*Node).listVMs,
-		"POST /nodes/{node}/qemu":                       (*Node).create,
-		"DELETE " + qemu:                                onVM((*Node).destroy),
-		"GET " + qemu + "/config":                       onVM((*Node).getConfig),
-		"PUT " + qemu + "/config":                       (*Node).putConfig,
-		"POST " + qemu + "/config":                      (*Node).putConfig,
-		"GET " + qemu + "/pending":                      onVM((*Node).getPending),
-		"PUT " + qemu + "/resize":                       (*Node).resize,
-		"PUT " + qemu + "/unlink":                       (*Node).unlink,
-		"GET " + qemu + "/status/current":               onVM((*Node).currentStatus),
-		"POST " + qemu + "/status/start":                (*Node).start,
-		"POST " + qemu + "/status/stop":                 (*Node).stop,
-		"POST " + qemu + "/status/shutdown":             (*Node).shutdown,
-		"POST " + qemu + "/status/reboot":               onVM((*Node).reboot),
-		"POST " + qemu + "/status/reset":                onVM((*Node).reset),
-		"POST " + qemu + "/status/suspend":              onVM((*Node).suspend),
-		"POST " + qemu + "/status/resume":               onVM((*Node).resume),
-		"POST " + qemu + "/move_disk":                   onVM((*Node).moveDisk),
-		"GET " + qemu + "/snapshot":                     onVM((*Node).listSnapshots),
-		"POST " + qemu + "/snapshot":                    onVM((*Node).takeSnapshot),
-		"DELETE " + qemu + "/snapshot/{snapname}":       onVM((*Node).deleteSnapshot),
-		"POST " + qemu + "/agent/ping":                  agentCall((*Node).agentPing),
-		"GET " + qemu + "/agent/info":                   agentCall((*Node).agentInfo),
-		"GET " + qemu + "/agent/get-osinfo":             agentCall(lacks("guest-get-osinfo", (*Node).agentOS)),
-		"GET " + qemu + "/agent/get-host-name":          agentCall(lacks("guest-get-host-name", (*Node).agentHost)),
-		"GET " + qemu + "/agent/network-get-interfaces": agentCall(lacks("guest-network-get-interfaces", (*Node).agentNetwork)),
-		"POST " + qemu + "/agent/exec":                  agentCall((*Node).agentExec),
-		"GET " + qemu + "/agent/exec-status":            agentCall((*Node).agentExecStatus),
-		"GET " + qemu + "/agent/file-read":              agentCall((*Node).agentRead),
-		"POST " + qemu + "/agent/file-write":            agentCall((*Node).agentWrite),
+		"GET /nodes/{node}/qemu":                  (*Node).listVMs,
+		"POST /nodes/{node}/qemu":                 (*Node).create,
+		"DELETE " + qemu:                          onVM((*Node).destroy),
+		"GET " + qemu + "/config":                 onVM((*Node).getConfig),
+		"PUT " + qemu + "/config":                 (*Node).putConfig,
+		"POST " + qemu + "/config":                (*Node).putConfig,
+		"GET " + qemu + "/pending":                onVM((*Node).getPending),
+		"PUT " + qemu + "/resize":                 (*Node).resize,
+		"PUT " + qemu + "/unlink":                 (*Node).unlink,
+		"GET " + qemu + "/status/current":         onVM((*Node).currentStatus),
+		"POST " + qemu + "/status/start":          (*Node).start,
+		"POST " + qemu + "/status/stop":           (*Node).stop,
+		"POST " + qemu + "/status/shutdown":       (*Node).shutdown,
+		"POST " + qemu + "/status/reboot":         onVM((*Node).reboot),
+		"POST " + qemu + "/status/reset":          onVM((*Node).reset),
+		"POST " + qemu + "/status/suspend":        onVM((*Node).suspend),
+		"POST " + qemu + "/status/resume":         onVM((*Node).resume),
+		"POST " + qemu + "/move_disk":             onVM((*Node).moveDisk),
+		"GET " + qemu + "/snapshot":               onVM((*Node).listSnapshots),
+		"POST " + qemu + "/snapshot":              onVM((*Node).takeSnapshot),
+		"DELETE " + qemu + "/snapshot/{snapname}": onVM((*Node).deleteSnapshot),
+		"POST " + qemu + "/agent/exec":            agentCall((*Node).agentExec),
+		"GET " + qemu + "/agent/exec-status":      agentCall((*Node).agentExecStatus),
+		"GET " + qemu + "/agent/file-read":        agentCall((*Node).agentRead),
+		"POST " + qemu + "/agent/file-write":      agentCall((*Node).agentWrite),
 	}
 }

@@ -3,24 +3,39 @@ package pvetest
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha256"
-	"crypto/x509"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 )
 
 // Start serves the node with TLS on a port of the loopback interface, until
-// [Node.Close].
+// [Node.Close]. It panics if there is no free port.
 func (n *Node) Start() *Node {
+	if err := n.StartAt("127.0.0.1:0"); err != nil {
+		panic(err)
+	}
+	return n
+}
+
+// StartAt is Start for an address of the caller's choice, such as
+// "127.0.0.1:8006". The error is that of [net.Listen].
+func (n *Node) StartAt(address string) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("pvetest: %w", err)
+	}
+	n.pki.make()
 	n.server = httptest.NewUnstartedServer(n)
+	_ = n.server.Listener.Close() // it has one of its own
+	n.server.Listener = listener
+	n.server.TLS = &tls.Config{Certificates: []tls.Certificate{n.pki.leaf}, MinVersion: tls.VersionTLS12}
 	n.server.Config.ErrorLog = log.New(io.Discard, "", 0) // connections that Close cuts are no news
 	n.server.StartTLS()
-	return n
+	return nil
 }
 
 // Close ends what [Node.Start] began.
@@ -39,28 +54,17 @@ func (n *Node) URL() string {
 	return n.server.URL + "/api2/json"
 }
 
-// CertPool returns a pool with the certificate of a started node; before
-// [Node.Start] there is none, and it panics.
-func (n *Node) CertPool() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(n.server.Certificate())
-	return pool
-}
-
-// Fingerprint returns the SHA-256 fingerprint of a started node's certificate
-// as PVE's web interface shows it: hexadecimal bytes with colons.
-func (n *Node) Fingerprint() string {
-	sum := sha256.Sum256(n.server.Certificate().Raw)
-	return strings.ReplaceAll(strings.ToUpper(fmt.Sprintf("% x", sum[:])), " ", ":")
-}
-
 // HTTPClient returns a client that trusts a started node, or one that reaches
 // it through [Node.Transport].
 func (n *Node) HTTPClient() *http.Client {
 	if n.server == nil {
 		return &http.Client{Transport: n.Transport()}
 	}
-	return n.server.Client()
+	client := n.server.Client()
+	if transport, ok := client.Transport.(*http.Transport); ok {
+		transport.TLSClientConfig.RootCAs = n.CertPool()
+	}
+	return client
 }
 
 // ServeHTTP implements [http.Handler]. It takes the connection over for

@@ -22,6 +22,7 @@ type vm struct {
 	waiting  bool // paused since QEMU started, for a backup: prelaunch
 	closing  bool // the guest is shutting down
 	reboot   bool // it is to start again when it is off
+	frozen   bool // the guest's file systems are
 	pid      int
 	started  time.Time
 	answers  time.Time // when the agent answers, if it ever does

@@ -3,6 +3,7 @@ package pvetest
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -83,9 +84,26 @@ func (n *Node) agentHost(_ *call, v *vm) (any, error) {
 	return result(map[string]any{"host-name": v.name()})
 }
 
+// addressesOf returns the IP addresses of a VM's guest, with prefix length.
+func (n *Node) addressesOf(v *vm) []string {
+	guest := n.guest(v.id)
+	static := property(v.config["ipconfig0"], "ip")
+	switch {
+	case guest.NoAddress:
+		return nil
+	case len(guest.Addresses) > 0:
+		return guest.Addresses
+	case v.config["net0"] == "":
+		return nil
+	case strings.Contains(static, "/"):
+		return []string{static}
+	}
+	return []string{fmt.Sprintf("192.168.1.%d/24", 20+v.id%230)}
+}
+
 func (n *Node) agentNetwork(_ *call, v *vm) (any, error) {
 	addresses := []map[string]any{}
-	for _, address := range n.guest(v.id).Addresses {
+	for _, address := range n.addressesOf(v) {
 		ip, prefix, _ := strings.Cut(address, "/")
 		kind := "ipv4"
 		if strings.Contains(ip, ":") {
@@ -93,16 +111,17 @@ func (n *Node) agentNetwork(_ *call, v *vm) (any, error) {
 		}
 		addresses = append(addresses, map[string]any{"ip-address": ip, "ip-address-type": kind, "prefix": atoi(prefix, 24)})
 	}
-	mac, _, _ := strings.Cut(v.config["net0"], ",")
-	_, mac, _ = strings.Cut(mac, "=")
+	lo := map[string]any{"name": "lo", "hardware-address": "00:00:00:00:00:00",
+		"ip-addresses": []map[string]any{{"ip-address": "127.0.0.1", "ip-address-type": "ipv4", "prefix": 8}}}
+	mac := networkMAC.FindString(v.config["net0"])
+	if mac == "" && len(addresses) == 0 {
+		return result([]map[string]any{lo})
+	}
 	card := map[string]any{"name": "ens18", "hardware-address": strings.ToLower(mac)}
 	if len(addresses) > 0 { // one without addresses does not have the key
 		card["ip-addresses"] = addresses
 	}
-	return result([]map[string]any{
-		{"name": "lo", "hardware-address": "00:00:00:00:00:00", "ip-addresses": []map[string]any{{"ip-address": "127.0.0.1", "ip-address-type": "ipv4", "prefix": 8}}},
-		card,
-	})
+	return result([]map[string]any{lo, card})
 }
 
 func (n *Node) agentExec(c *call, v *vm) (any, error) {

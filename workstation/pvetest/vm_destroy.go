@@ -27,7 +27,7 @@ func (n *Node) destroy(c *call, v *vm) (any, error) {
 		return nil, err
 	}
 	return n.do(c, job{kind: "qmdestroy", vmid: v.id, takes: n.taskTime(), work: func(*task) error {
-		if err := cmp.Or(refusal(), c.locked(v)); err != nil {
+		if err := cmp.Or(refusal(), c.locked(v), n.usedBases(v)); err != nil {
 			return err
 		}
 		n.erase(v, c.get("destroy-unreferenced-disks") == "1")
@@ -56,6 +56,7 @@ func (n *Node) erase(v *vm, all bool) {
 		maps.DeleteFunc(s.volumes, func(_ string, volume *Volume) bool { return all && volume.VMID == v.id })
 	}
 	n.unreserve(v.id)
+	n.leavePool(v.id)
 	delete(n.vms, v.id)
 }
 

@@ -60,7 +60,7 @@ func (n *Node) grow(v *vm, disk string, volume *Volume, wanted string) error {
 func (n *Node) moveDisk(c *call, v *vm) (any, error) {
 	switch {
 	case c.has("target-vmid"):
-		return nil, unimplemented("POST", c.path)
+		return nil, unserved("POST", c.path+" target-vmid")
 	case !c.has("storage"):
 		const missing = "both 'storage' and 'target-vmid' missing, either needs to be set"
 		return nil, invalid(map[string]string{"target-vmid": missing, "storage": missing})

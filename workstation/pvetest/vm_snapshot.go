@@ -11,16 +11,16 @@ func (v *vm) snapshot(name string) int {
 }
 
 func (n *Node) listSnapshots(_ *call, v *vm) (any, error) {
-	list, parent := []map[string]any{}, ""
+	list := []map[string]any{}
 	for _, s := range v.snaps {
 		entry := map[string]any{"name": s.name, "description": s.description, "snaptime": s.taken.Unix(), "vmstate": bit(s.ram)}
-		if parent != "" {
+		if parent := s.config["parent"]; parent != "" {
 			entry["parent"] = parent
 		}
-		list, parent = append(list, entry), s.name
+		list = append(list, entry)
 	}
 	current := map[string]any{"name": "current", "description": "You are here!", "digest": v.digest(), "running": bit(v.running)}
-	if parent != "" {
+	if parent := v.config["parent"]; parent != "" {
 		current["parent"] = parent
 	}
 	return append(list, current), nil
@@ -51,6 +51,7 @@ func (n *Node) takeSnapshot(c *call, v *vm) (any, error) {
 			return refuse("VM %d qmp command 'savevm-start' failed - %s: VFIO migration is not supported in kernel", v.id, v.devices[0].Address)
 		}
 		config := maps.Clone(v.config)
+		maps.DeleteFunc(config, notInSnapshot)
 		v.snaps = append(v.snaps, snapshot{name, c.get("description"), n.now, ram && v.running, config})
 		v.config["parent"] = name
 		return nil
@@ -82,13 +83,24 @@ func (n *Node) deleteSnapshot(c *call, v *vm) (any, error) {
 		case v.config["template"] == "1":
 			return refuse("you can't delete a snapshot if vm is a template")
 		}
+		gone := v.snaps[i].config["parent"]
 		v.snaps = slices.Delete(v.snaps, i, i+1)
-		delete(v.config, "parent")
-		if len(v.snaps) > 0 {
-			v.config["parent"] = v.snaps[len(v.snaps)-1].name
+		for _, config := range append([]map[string]string{v.config}, v.snapshotConfigs()...) {
+			if config["parent"] == name {
+				if config["parent"] = gone; gone == "" {
+					delete(config, "parent")
+				}
+			}
 		}
 		return nil
 	}})
+}
+
+func (v *vm) snapshotConfigs() (list []map[string]string) {
+	for _, s := range v.snaps {
+		list = append(list, s.config)
+	}
+	return list
 }
 
 // holds returns the snapshot that still needs a volume, or "".

@@ -1,0 +1,150 @@
+package pvetest
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A directory is what PVE keeps in user.cfg and beside it: users with their
+// tokens, groups, roles, and who has which role where.
+type directory struct {
+	users  map[string]*account // root@pam too
+	groups map[string]string   // comments
+	roles  map[string][]string // privileges of roles that somebody made
+	acl    []entry
+	pools  map[string]*pool
+}
+
+// An account is a user. Privileges come from the host's description, beside
+// those that the access control list gives.
+type account struct {
+	password   string
+	enabled    bool
+	expire     int               // seconds since 1970; 0 is never
+	texts      map[string]string // "comment", "email", "firstname", "lastname", "keys"
+	groups     []string
+	privileges map[string][]string
+	tokens     map[string]*apiToken
+}
+
+// An apiToken is an API token of a user.
+type apiToken struct {
+	secret     string
+	separate   bool                // has privileges of its own
+	privileges map[string][]string // from the host's description
+	expire     int                 // seconds since 1970; 0 is never
+	comment    string
+}
+
+// An entry of the access control list says which role somebody has on a path.
+type entry struct {
+	path, role, kind, who string // kind is "user", "group" or "token"
+	propagate             bool
+}
+
+// newDirectory returns the directory that a host's description stands for.
+func newDirectory(h Host) *directory {
+	d := &directory{users: map[string]*account{}, groups: map[string]string{}, roles: map[string][]string{}, pools: map[string]*pool{}}
+	d.users["root@pam"] = newAccount(User{Password: h.Password, Tokens: h.RootTokens})
+	if h.Password == "" {
+		d.users["root@pam"].password = "secret"
+	}
+	for _, u := range h.Users {
+		d.users[u.ID] = newAccount(u)
+	}
+	for name := range h.Pools {
+		d.pools[name] = &pool{}
+	}
+	return d
+}
+
+func newAccount(u User) *account {
+	a := &account{password: u.Password, enabled: true, texts: map[string]string{}, privileges: u.Privileges, tokens: map[string]*apiToken{}}
+	for _, t := range u.Tokens {
+		a.tokens[t.ID] = &apiToken{secret: t.Secret, separate: t.Privileges != nil, privileges: t.Privileges}
+	}
+	return a
+}
+
+// lives reports whether an account or a token that expires is still good.
+func lives(expire int, now time.Time) bool { return expire == 0 || now.Unix() < int64(expire) }
+
+// privilegesOf returns what a user may do, by path. What stands at a path for
+// the user replaces what stands there for the user's groups (pve-access-control
+// PVE/AccessControl.pm, roles).
+func (a *accounts) privilegesOf(user string) map[string][]string {
+	u := a.users[user]
+	if u == nil {
+		return nil
+	}
+	all := a.granted(u.privileges, "user", user)
+	for _, group := range u.groups {
+		for path, privileges := range a.granted(nil, "group", group) {
+			if !slices.ContainsFunc(a.acl, func(e entry) bool {
+				return e.kind == "user" && e.who == user && e.path == strings.TrimPrefix(path, exact)
+			}) && u.privileges[path] == nil {
+				all[path] = append(all[path], privileges...)
+			}
+		}
+	}
+	return all
+}
+
+// exact stands before the path of a grant that does not hold below the path.
+const exact = "="
+
+// granted adds to privileges what the access control list gives to somebody.
+func (a *accounts) granted(privileges map[string][]string, kind, who string) map[string][]string {
+	all := map[string][]string{}
+	for path, list := range privileges {
+		all[path] = slices.Clone(list)
+	}
+	none := map[string]bool{}
+	for _, e := range a.acl {
+		if e.kind != kind || e.who != who {
+			continue
+		}
+		list := a.rolePrivileges(e.role)
+		if e.propagate {
+			all[e.path] = append(all[e.path], list...)
+		} else if all[exact+e.path] == nil {
+			all[exact+e.path] = slices.Clone(all[e.path])
+		}
+		if here, there := all[exact+e.path]; there || !e.propagate {
+			all[exact+e.path] = append(here, list...)
+		}
+		none[e.path] = none[e.path] || e.role == "NoAccess"
+	}
+	for path := range none {
+		if none[path] { // which takes everything else away
+			all[path] = nil
+			delete(all, exact+path)
+		}
+	}
+	return all
+}
+
+// identity returns a user with the privileges of now.
+func (a *accounts) identity(user string) identity {
+	who := identity{user: user, all: user == "root@pam", legacy: a.host.major() < 9}
+	if grant := a.privilegesOf(user); grant != nil && !who.all {
+		who.grants = []map[string][]string{grant}
+	}
+	return who
+}
+
+// forget takes somebody out of the access control list.
+func (a *accounts) forget(kind, who string) {
+	a.acl = slices.DeleteFunc(a.acl, func(e entry) bool { return e.kind == kind && e.who == who })
+}
+
+// paths returns the paths of which a grant speaks, each once.
+func paths(grant map[string][]string) []string {
+	list := map[string]bool{}
+	for path := range grant {
+		list[strings.TrimPrefix(path, exact)] = true
+	}
+	return slices.Sorted(maps.Keys(list))
+}

@@ -1,0 +1,236 @@
+package pvetest
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A cluster is what belongs to the datacenter rather than to the node.
+type cluster struct {
+	options map[string]string // datacenter.cfg
+}
+
+// clusterOptions is GET /cluster/options: datacenter.cfg, and what of it is
+// everybody's business.
+func (n *Node) clusterOptions(c *call) (any, error) {
+	object := map[string]any{"allowed-tags": n.tags(c)}
+	if c.who.may("/", "Sys.Audit") {
+		object["description"], object["mac_prefix"] = "", "BC:24:11"
+		for key, value := range n.cluster.options {
+			object[key] = value
+		}
+	}
+	return object, nil
+}
+
+// tags returns the tags of all VMs that the caller may see, each once.
+func (n *Node) tags(c *call) []string {
+	all := map[string]bool{}
+	for id, v := range n.vms {
+		if c.who.may(vmPath(id), "VM.Audit") {
+			for _, tag := range splitList(v.config["tags"]) {
+				all[tag] = true
+			}
+		}
+	}
+	return append([]string{}, slices.Sorted(maps.Keys(all))...)
+}
+
+func (n *Node) setClusterOptions(c *call) (any, error) {
+	if n.cluster.options == nil {
+		n.cluster.options = map[string]string{}
+	}
+	for _, key := range splitList(c.get("delete")) {
+		delete(n.cluster.options, key)
+	}
+	for name := range c.values {
+		if name != "delete" {
+			n.cluster.options[name] = c.get(name)
+		}
+	}
+	return null()
+}
+
+// backupJob returns the job of a call.
+func (n *Node) backupJob(c *call) (int, error) {
+	i := slices.IndexFunc(n.host.Backups, func(job BackupJob) bool { return job.ID == c.get("id") })
+	if i < 0 {
+		return i, wrong("id", "No such job '%s'", c.get("id"))
+	}
+	return i, nil
+}
+
+func (n *Node) getBackup(c *call) (any, error) {
+	i, err := n.backupJob(c)
+	if err != nil {
+		return nil, err
+	}
+	return n.host.Backups[i].object(), nil
+}
+
+func (n *Node) createBackup(c *call) (any, error) {
+	id := cmp.Or(c.get("id"), "backup-"+n.uuid()[:13])
+	if slices.ContainsFunc(n.host.Backups, func(job BackupJob) bool { return job.ID == id }) {
+		return nil, refuse("Job '%s' already exists", id)
+	}
+	if !c.has("vmid") && c.get("all") != "1" && !c.has("pool") {
+		return nil, wrong("vmid", "property is missing and it is not optional")
+	}
+	job := BackupJob{ID: id, Enabled: true, Mode: "snapshot", Storage: "local"}
+	job.take(c)
+	n.host.Backups = append(n.host.Backups, job)
+	return null()
+}
+
+func (n *Node) updateBackup(c *call) (any, error) {
+	i, err := n.backupJob(c)
+	if err != nil {
+		return nil, err
+	}
+	n.host.Backups[i].take(c)
+	return null()
+}
+
+func (n *Node) deleteBackup(c *call) (any, error) {
+	i, err := n.backupJob(c)
+	if err != nil {
+		return nil, err
+	}
+	n.host.Backups = slices.Delete(n.host.Backups, i, i+1)
+	return null()
+}
+
+// take takes over what a call says of a job.
+func (job *BackupJob) take(c *call) {
+	for name, field := range map[string]*string{
+		"schedule": &job.Schedule, "vmid": &job.VMIDs, "exclude": &job.Exclude, "pool": &job.Pool, "node": &job.Node,
+		"mode": &job.Mode, "storage": &job.Storage,
+	} {
+		if c.has(name) || slices.Contains(splitList(c.get("delete")), name) {
+			*field = c.get(name)
+		}
+	}
+	if c.has("all") {
+		job.All = c.get("all") == "1"
+	}
+	if c.has("enabled") {
+		job.Enabled = c.get("enabled") == "1"
+	}
+}
+
+// notBackedUp is GET /cluster/backup-info/not-backed-up: guests that no job names.
+func (n *Node) notBackedUp(c *call) (any, error) {
+	list := []map[string]any{}
+	for _, id := range sortedIDs(n.guests()) {
+		covered := slices.ContainsFunc(n.host.Backups, func(job BackupJob) bool {
+			return job.All && !slices.Contains(splitList(job.Exclude), text(id)) || slices.Contains(splitList(job.VMIDs), text(id)) ||
+				job.Pool != "" && n.poolOf(id) == job.Pool
+		})
+		if !covered && c.who.may(vmPath(id), "VM.Audit") {
+			guest := n.guestResource(id)
+			list = append(list, map[string]any{"vmid": id, "type": guest["type"], "name": guest["name"]})
+		}
+	}
+	return list, nil
+}
+
+// service returns the VM that a call about high availability is about: "vm:100",
+// or "100".
+func service(c *call) int { return atoi(strings.TrimPrefix(c.get("sid"), "vm:"), 0) }
+
+func (n *Node) haGroups(*call) (any, error) {
+	if n.host.major() >= 9 {
+		return nil, refuse("cannot index groups: ha groups have been migrated to rules")
+	}
+	return []any{}, nil
+}
+
+func (n *Node) haCurrent(*call) (any, error) {
+	list := []map[string]any{{"id": "quorum", "type": "quorum", "node": n.host.Name, "status": "OK", "quorate": 1}}
+	if !n.olderThan(9, 2) { // ha-manager 5.1
+		list = append(list, map[string]any{"id": "fencing", "type": "fencing", "node": n.host.Name, "armed-state": "standby", "status": "standby (CRM watchdog standby)"})
+	}
+	resources, _ := n.haResources(nil)
+	for _, r := range resources.([]map[string]any) {
+		r["id"], r["type"], r["node"], r["status"] = "service:"+r["sid"].(string), "service", n.host.Name, r["state"]
+		list = append(list, r)
+	}
+	return list, nil
+}
+
+func (n *Node) haResource(c *call) (any, error) {
+	resources, _ := n.haResources(nil)
+	for _, r := range resources.([]map[string]any) {
+		if r["sid"] == "vm:"+text(service(c)) {
+			r["digest"] = emptyDigest
+			return r, nil
+		}
+	}
+	return nil, refuse("no such resource '%s'", c.get("sid"))
+}
+
+// setHA is POST and PUT of a resource.
+func (n *Node) setHA(c *call) (any, error) {
+	id := service(c)
+	managed := slices.Contains(n.host.HA, id) || slices.Contains(n.host.HAIgnored, id)
+	switch create := c.endpoint.Method == "POST"; {
+	case create && n.vms[id] == nil:
+		return nil, refuse("resource 'vm:%d' does not exist in cluster", id)
+	case create && managed:
+		return nil, refuse("resource ID 'vm:%d' already defined", id)
+	case !create && !managed:
+		return nil, refuse("no such resource '%s'", c.get("sid"))
+	}
+	n.leaveHA(id)
+	if c.get("state") == "ignored" {
+		n.host.HAIgnored = append(n.host.HAIgnored, id)
+		return null()
+	}
+	n.host.HA = append(n.host.HA, id)
+	if state := cmp.Or(c.get("state"), "started"); state == "started" || state == "enabled" {
+		n.after(10*time.Second, func() { // which is how long the manager takes
+			if v := n.vms[id]; v != nil && !v.running && slices.Contains(n.host.HA, id) {
+				n.startTask(id, "root@pam", false)
+			}
+		})
+	}
+	return null()
+}
+
+func (n *Node) deleteHA(c *call) (any, error) {
+	id := service(c)
+	if !slices.Contains(n.host.HA, id) && !slices.Contains(n.host.HAIgnored, id) {
+		return nil, refuse("cannot delete service '%s', not HA managed!", c.get("sid"))
+	}
+	n.leaveHA(id)
+	return null()
+}
+
+func (n *Node) leaveHA(id int) {
+	other := func(managed int) bool { return managed == id }
+	n.host.HA, n.host.HAIgnored = slices.DeleteFunc(n.host.HA, other), slices.DeleteFunc(n.host.HAIgnored, other)
+}
+
+// migrationCheck is GET migrate: there is no other node.
+func (n *Node) migrationCheck(_ *call, v *vm) (any, error) {
+	disks := []map[string]any{}
+	for _, key := range sorted(v.config) {
+		d := parseDrive(v.config[key])
+		if s, name, there := n.volume(d.volume); isDrive(key) && there && d.media() != "cdrom" && !s.Shared {
+			disks = append(disks, map[string]any{"volid": d.volume, "drivename": key, "size": s.volumes[name].Size, "shared": 0, "cdrom": 0,
+				"is_attached": 1, "is_unused": 0, "is_vmstate": 0, "is_cloudinit": 0, "is_tpmstate": bit(key == "tpmstate0"), "replicate": 1})
+		}
+	}
+	return map[string]any{"running": bit(v.running), "allowed_nodes": []any{}, "not_allowed_nodes": map[string]any{}, "local_disks": disks,
+		"local_resources": []any{}, "mapped-resources": []any{}, "mapped-resource-info": map[string]any{}, "has-dbus-vmstate": 1}, nil
+}
+
+func (n *Node) migrate(c *call, _ *vm) (any, error) {
+	if target := c.get("target"); target != n.host.Name && target != "localhost" {
+		return nil, refuse("no such cluster node '%s'", target)
+	}
+	return nil, wrong("target", "target is local node.")
+}

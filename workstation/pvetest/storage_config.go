@@ -1,0 +1,107 @@
+package pvetest
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// steeringStorage are parameters that are no keys of storage.cfg.
+var steeringStorage = []string{"storage", "type", "content", "shared", "delete", "digest", "disable", "nodes", "password", "username"}
+
+// neededByStorage are the keys without which PVE does not take a storage (options
+// of pve-storage PVE/Storage/*.pm).
+var neededByStorage = map[string][]string{
+	"dir": {"path"}, "btrfs": {"path"}, "lvm": {"vgname"}, "lvmthin": {"thinpool", "vgname"}, "zfspool": {"pool"},
+	"nfs": {"server", "export"}, "cifs": {"server", "share"}, "pbs": {"server", "datastore"},
+}
+
+// defaultContent is what a storage holds if nobody says.
+var defaultContent = map[string]string{
+	"dir": "images,rootdir,vztmpl,iso,snippets,backup,import", "nfs": "images,rootdir,vztmpl,iso,snippets,backup",
+	"cifs": "images,rootdir,vztmpl,iso,snippets,backup", "btrfs": "images,rootdir", "pbs": "backup",
+}
+
+// newStorageSize is how large a storage is that a client makes.
+const newStorageSize = 500 << 30
+
+func (st *store) createStorage(c *call) (any, error) {
+	name, kind := c.get("storage"), c.get("type")
+	if st.storages[name] != nil {
+		return nil, refuse("create storage failed: storage ID '%s' already defined", name)
+	}
+	problems := map[string]string{}
+	for _, key := range neededByStorage[kind] {
+		if !c.has(key) {
+			problems[key] = "missing value for required option '" + key + "'"
+		}
+	}
+	if len(problems) > 0 {
+		return nil, invalid(problems)
+	}
+	s := Storage{Name: name, Type: kind, Content: defaultContent[kind], Total: newStorageSize, Config: map[string]string{}}
+	if s.Content == "" {
+		s.Content = "images,rootdir"
+	}
+	st.storages[name] = newStorage(s)
+	st.storages[name].take(c, st.host.Name)
+	return map[string]any{"storage": name, "type": kind}, nil
+}
+
+// take takes over what a call says of a storage.
+func (s *storage) take(c *call, node string) {
+	for name := range c.values {
+		if !slices.Contains(steeringStorage, name) {
+			s.Config[name] = c.get(name)
+		}
+	}
+	if c.has("content") {
+		s.Content = strings.Join(splitList(c.get("content")), ",")
+	}
+	if c.has("shared") {
+		s.Shared = c.get("shared") == "1"
+	}
+	if c.has("nodes") {
+		s.Config["nodes"] = c.get("nodes")
+	}
+	if c.has("disable") {
+		delete(s.Config, "disable")
+		if c.get("disable") == "1" {
+			s.Config["disable"] = "1"
+		}
+	}
+	s.Elsewhere = s.Config["disable"] == "1" || s.Config["nodes"] != "" && !slices.Contains(splitList(s.Config["nodes"]), node)
+}
+
+func (st *store) updateStorage(c *call) (any, error) {
+	s := st.storages[c.get("storage")]
+	if s == nil {
+		return nil, refuse("update storage failed: storage '%s' does not exist", c.get("storage"))
+	}
+	s.Config = maps.Clone(s.Config)
+	if s.Config == nil {
+		s.Config = map[string]string{}
+	}
+	for _, key := range splitList(c.get("delete")) {
+		switch key {
+		case "content":
+			s.Content = "none"
+		case "shared":
+			s.Shared = false
+		default:
+			delete(s.Config, key)
+		}
+	}
+	s.take(c, st.host.Name)
+	return map[string]any{"storage": s.Name, "type": s.Type}, nil
+}
+
+// deleteStorage is DELETE /storage/{storage}: the entry goes, what lies there
+// stays where it is.
+func (st *store) deleteStorage(c *call) (any, error) {
+	if st.storages[c.get("storage")] == nil {
+		return nil, refuse("delete storage failed: storage '%s' does not exist", c.get("storage"))
+	}
+	delete(st.storages, c.get("storage"))
+	return null()
+}

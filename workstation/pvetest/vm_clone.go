@@ -1,0 +1,293 @@
+package pvetest
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// A duplicate is a clone that was asked for, as far as it could be checked.
+type duplicate struct {
+	source *vm
+	config map[string]string // what is copied: of the VM, or of a snapshot
+	full   bool
+	lists  []string // the drives with volumes, in order
+}
+
+// clone is POST clone: everything is checked before the task begins, and again
+// in it (qemu-server PVE/API2/Qemu.pm, clone_vm).
+func (n *Node) clone(c *call) (any, error) {
+	if _, err := n.checkClone(c); err != nil {
+		return nil, err
+	}
+	id := c.number("vmid")
+	t := n.fork("qmclone", text(id), c.who.user)
+	n.withLock(t, id, func() {
+		what, err := n.checkClone(c)
+		if err != nil {
+			n.finish(t, err)
+			return
+		}
+		made := newVM(c.number("newid"))
+		made.config["lock"] = "clone"
+		n.vms[made.id] = made
+		t.cancel = func() { n.erase(made, true) }
+		t.say("creating a clone of VM %d with ID %d", id, made.id)
+		n.step(t, 5*n.taskTime(), func() { n.finish(t, n.cloneNow(c, t, what, made)) })
+	})
+	return t.upid, nil
+}
+
+func (n *Node) checkClone(c *call) (what duplicate, err error) {
+	id, newID, name := c.number("vmid"), c.number("newid"), c.get("snapname")
+	storage := n.storages[c.get("storage")]
+	v := n.vms[id]
+	switch {
+	case c.has("pool") && n.pools[c.get("pool")] == nil:
+		return what, refuseWith(http.StatusForbidden, "Permission check failed (pool '%s' does not exist)", c.get("pool"))
+	case c.has("target") && c.get("target") != n.host.Name && c.get("target") != "localhost":
+		return what, refuse("no such cluster node '%s'", c.get("target"))
+	case c.has("storage") && storage == nil:
+		return what, refuse("storage '%s' does not exist", c.get("storage"))
+	case c.has("storage") && !storage.holds("images"):
+		return what, wrong("storage", "storage '%s' does not support vm images", storage.Name)
+	case v == nil:
+		return what, refuse("unable to find configuration file for VM %d on node '%s'", id, n.host.Name)
+	case locked(v) != nil:
+		return what, locked(v)
+	case name != "" && v.snapshot(name) < 0:
+		return what, refuse("snapshot '%s' does not exist", name)
+	}
+	what = duplicate{source: v, config: v.config, full: v.config["template"] != "1"}
+	if c.has("full") {
+		what.full = c.get("full") == "1"
+	}
+	for _, key := range []string{"storage", "format"} {
+		if c.has(key) && !what.full {
+			return what, refuse("parameter '%s' not allowed for linked clones", key)
+		}
+	}
+	if name != "" {
+		what.config = v.snaps[v.snapshot(name)].config
+	}
+	if err := n.mayClone(c, what.config); err != nil {
+		return what, err
+	}
+	if n.guestKind(newID) != "" {
+		return what, refuse("unable to create VM %d: config file already exists", newID)
+	}
+	what.lists, err = n.cloneable(what, name)
+	return what, err
+}
+
+// mayClone checks what the copy will use: storages, mapped devices, bridges
+// ($check_storage_access_clone, check_mapping_access, check_bridge_access).
+func (n *Node) mayClone(c *call, config map[string]string) error {
+	for _, key := range sorted(config) {
+		if !isDrive(key) {
+			continue
+		}
+		d := parseDrive(config[key])
+		switch pool, _, _ := strings.Cut(d.volume, ":"); {
+		case d.volume == "cdrom":
+			if err := c.who.needs("/", "Sys.Console"); err != nil {
+				return err
+			}
+		case d.media() != "cdrom" || d.cloudinit():
+			if err := c.who.needs("/storage/"+cmp.Or(c.get("storage"), pool), "Datastore.AllocateSpace"); err != nil {
+				return err
+			}
+		}
+	}
+	if c.who.root() {
+		return nil
+	}
+	for _, key := range sorted(config) {
+		if err := mayCopyDevice(c.who, key, config[key]); err != nil {
+			return err
+		}
+	}
+	return mayUseBridges(c.who, config)
+}
+
+// mayCopyDevice checks a device of the host: only by its mapping can anybody
+// but root have a second VM with it.
+func mayCopyDevice(who identity, key, value string) error {
+	stem := strings.TrimRight(key, "0123456789")
+	host, mapping := device(value)
+	switch {
+	case stem == "rng" && property(value, "source") == "/dev/hwrng":
+		return who.needs("/mapping/hwrng", "Mapping.Use")
+	case stem == "virtiofs":
+		dir, _, _ := strings.Cut(value, ",")
+		return who.needs("/mapping/dir/"+strings.TrimPrefix(dir, "dirid="), "Mapping.Use")
+	case stem != "usb" && stem != "hostpci", stem == "usb" && strings.EqualFold(host, "spice"):
+		return nil
+	case host != "" && stem == "usb":
+		return refuse("only root can set '%s' config for real devices", key)
+	case host != "":
+		return refuse("only root can set '%s' config for non-mapped devices", key)
+	case mapping == "":
+		return refuse("either 'host' or 'mapping' must be set.")
+	}
+	return who.needs("/mapping/"+strings.TrimPrefix(stem, "host")+"/"+mapping, "Mapping.Use")
+}
+
+// cloneable returns the drives whose volumes are to be copied or linked, and an
+// error for a volume whose storage cannot.
+func (n *Node) cloneable(what duplicate, snapshot string) (drives []string, err error) {
+	of := ""
+	if snapshot != "" {
+		of = " a snapshot of"
+	}
+	for _, key := range sorted(what.config) {
+		d := parseDrive(what.config[key])
+		if !isDrive(key) || d.media() == "cdrom" && !d.cloudinit() {
+			continue
+		}
+		if key == "tpmstate0" && what.full && what.source.running && snapshot == "" {
+			return nil, refuse("cannot clone TPM state while VM is running")
+		}
+		feature, kind := "clone", "Linked"
+		if what.full || d.cloudinit() || key == "tpmstate0" {
+			feature, kind = "copy", "Full"
+		}
+		if !n.hasFeature(feature, d.volume, snapshot != "") {
+			return nil, refuse("%s clone feature is not supported for%s '%s' (%s)", kind, of, d.volume, key)
+		}
+		drives = append(drives, key)
+	}
+	return drives, nil
+}
+
+// notCopied are the keys that a clone does not have from its source.
+var notCopied = regexp.MustCompile(`^(unused\d+|parent|snaptime|vmstate|snapstate|runningcpu|runningmachine|lock|template)$`)
+
+// cloneNow makes the copy: all volumes, or none and no VM.
+func (n *Node) cloneNow(c *call, t *task, what duplicate, made *vm) error {
+	config := maps.Clone(what.config)
+	maps.DeleteFunc(config, func(key, _ string) bool { return notCopied.MatchString(key) })
+	for _, key := range what.lists {
+		volume, err := n.cloneVolume(c, what, made.id, key)
+		if err != nil {
+			n.erase(made, true)
+			return refuse("clone failed: %v", err)
+		}
+		d := parseDrive(config[key])
+		t.say("create full clone of drive %s (%s)", key, d.volume)
+		d.volume = volume
+		config[key] = d.String()
+		made.config[key] = config[key]
+	}
+	for key, value := range config {
+		if strings.HasPrefix(key, "net") {
+			config[key] = n.newMAC(value)
+		}
+	}
+	smbios := property(config["smbios1"], "uuid")
+	config["smbios1"] = strings.Trim(strings.ReplaceAll(config["smbios1"], "uuid="+smbios, "")+",uuid="+n.uuid(), ",")
+	if config["vmgenid"] != "" {
+		config["vmgenid"] = n.uuid()
+	}
+	config["name"] = cmp.Or(c.get("name"), "Copy-of-VM-"+cmp.Or(what.config["name"], text(what.source.id)))
+	if c.get("description") != "" {
+		config["description"] = c.get("description")
+	}
+	made.config = config
+	if pool := c.get("pool"); pool != "" {
+		n.host.Pools[pool] = append(n.host.Pools[pool], made.id)
+	}
+	return nil
+}
+
+// cloneVolume copies the volume of a drive, or makes one that stands on it.
+func (n *Node) cloneVolume(c *call, what duplicate, id int, key string) (string, error) {
+	d := parseDrive(what.config[key])
+	s, name, there := n.volume(d.volume)
+	if !there {
+		return "", refuse("volume '%s' does not exist", d.volume)
+	}
+	old, pool, format := s.volumes[name], cmp.Or(c.get("storage"), s.Name), c.get("format")
+	to, err := n.online(pool)
+	switch {
+	case err != nil:
+		return "", err
+	case !to.files():
+		format = ""
+	case to == s && format == "":
+		format = old.Format
+	}
+	if d.cloudinit() {
+		return n.allocate(pool, fmt.Sprintf("vm-%d-cloudinit", id), format, old.Size, id)
+	}
+	if what.full || key == "tpmstate0" {
+		return n.allocate(pool, fmt.Sprintf("vm-%d-disk-", id), format, old.Size, id)
+	}
+	if s.files() {
+		format = "qcow2" // which stands on its base
+	}
+	volume, err := n.allocate(pool, fmt.Sprintf("vm-%d-disk-", id), format, old.Size, id)
+	if err != nil || s.Type == "lvmthin" { // LVM does not tell by the name
+		return volume, err
+	}
+	_, short, _ := strings.Cut(volume, ":")
+	linked := s.volumes[short]
+	delete(s.volumes, short)
+	linked.Name = name + "/" + short
+	s.volumes[linked.Name] = linked
+	return s.Name + ":" + linked.Name, nil
+}
+
+var networkMAC = regexp.MustCompile(`(?i)[0-9a-f]{2}(:[0-9a-f]{2}){5}`)
+
+// newMAC gives a network value another address.
+func (n *Node) newMAC(value string) string {
+	r := n.random
+	return networkMAC.ReplaceAllString(value, fmt.Sprintf("BC:24:11:%02X:%02X:%02X", r.IntN(256), r.IntN(256), r.IntN(256)))
+}
+
+// features is what storages can do with a volume, by the kind of storage and of
+// volume: one in use, the base of clones, a snapshot (volume_has_feature of
+// pve-storage PVE/Storage/*.pm). For directories it holds for qcow2.
+var features = map[string]map[string]string{
+	"lvmthin": {"snapshot": "current", "clone": "base snap", "template": "current", "copy": "base current snap"},
+	"zfspool": {"snapshot": "current snap", "clone": "base", "template": "current", "copy": "base current"},
+	"lvm":     {"copy": "base current"},
+	"dir":     {"snapshot": "current snap", "clone": "base", "template": "current", "copy": "base current snap"},
+}
+
+// rawFeatures is what a directory can do with a raw file.
+var rawFeatures = map[string]string{"clone": "base", "template": "current", "copy": "base current"}
+
+// hasFeature reports whether a storage can do something with a volume.
+func (n *Node) hasFeature(feature, volume string, snapshot bool) bool {
+	s, name, there := n.volume(volume)
+	if !there {
+		return false
+	}
+	list := features[s.Type]
+	if s.files() {
+		list = features["dir"]
+		if s.volumes[name].Format != "qcow2" {
+			list = rawFeatures
+		}
+	}
+	state := "current"
+	switch {
+	case snapshot:
+		state = "snap"
+	case isBase(name):
+		state = "base"
+	}
+	return slices.Contains(strings.Fields(list[feature]), state)
+}
+
+var baseName = regexp.MustCompile(`^(\d+/)?base-\d+-[^/]+$`)
+
+// isBase reports whether a volume is what a template became, on which linked
+// clones stand.
+func isBase(name string) bool { return baseName.MatchString(name) }

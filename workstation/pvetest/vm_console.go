@@ -1,0 +1,67 @@
+package pvetest
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// consoleTime is how long PVE waits for somebody who wants to see a console
+// (qemu-server PVE/API2/Qemu.pm, vncproxy).
+const consoleTime = 10 * time.Second
+
+// vncProxy is POST vncproxy: a port and a ticket for a console that nobody serves.
+// Its task fails as PVE's does when nobody comes.
+func (n *Node) vncProxy(c *call, v *vm) (any, error) {
+	t, port := n.console(c, v)
+	vga, _, _ := strings.Cut(v.config["vga"], ",")
+	object := map[string]any{"port": text(port), "upid": t.upid, "user": c.who.user, "cert": string(n.authority()), "ticket": n.consoleTicket(c)}
+	if c.get("generate-password") == "1" || c.get("websocket") == "1" || !strings.HasPrefix(vga, "serial") {
+		password := n.uuid()[:8]
+		object["ticket"], object["password"] = password+":"+fmt.Sprint(object["ticket"]), password
+	}
+	return object, nil
+}
+
+// termProxy is POST termproxy, the same for a serial terminal.
+func (n *Node) termProxy(c *call, v *vm) (any, error) {
+	t, port := n.console(c, v)
+	return map[string]any{"port": text(port), "upid": t.upid, "user": c.who.user, "ticket": n.consoleTicket(c)}, nil
+}
+
+// console begins the task of a console.
+func (n *Node) console(c *call, v *vm) (*task, int) {
+	t := n.fork("vncproxy", text(v.id), c.who.user)
+	n.step(t, consoleTime, func() { n.finish(t, refuse("connection timed out")) })
+	n.consoles++
+	return t, 5900 + n.consoles%100
+}
+
+func (n *Node) consoleTicket(c *call) string {
+	return fmt.Sprintf("PVEVNC:%08X::%x", n.now.Unix(), c.number("vmid")+int(n.random.Uint32()))
+}
+
+func (n *Node) sendKey(_ *call, v *vm) (any, error) {
+	if err := mustRun(v); err != nil {
+		return nil, err
+	}
+	return null()
+}
+
+// monitor is POST monitor: QEMU's answers are not imitated, a running VM only
+// says how it is.
+func (n *Node) monitor(c *call, v *vm) (any, error) {
+	if err := mustRun(v); err != nil {
+		return nil, err
+	}
+	switch command := c.get("command"); command {
+	case "info status":
+		return "VM status: " + v.qmpStatus() + "\r\n", nil
+	case "info version":
+		return n.qemu() + "pve-qemu-kvm_" + n.qemu() + "\r\n", nil
+	case "info name":
+		return v.name() + "\r\n", nil
+	default:
+		return "", nil
+	}
+}
