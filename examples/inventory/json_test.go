@@ -20,7 +20,9 @@ import (
 // fields holds every field of the JSON with the forms of its value. Programs
 // rely on them: add to it, and change nothing that is there.
 var fields = map[string]string{
-	"source": `string`, "iommu": `object`, "gpus": `list`, "disks": `list`, "pools": `list`, "findings": `list`,
+	"source": `string`, "iommu": `object`, "boot": `object`, "gpus": `list`, "disks": `list`, "pools": `list`, "findings": `list`,
+
+	"boot.loader": `unknown|grub|grub under proxmox-boot-tool|systemd-boot under proxmox-boot-tool`, "boot.why": `string`, "boot.file": `string`, "boot.command": `string`,
 
 	"iommu.state": `on|off|unknown`, "iommu.why": `string`, "iommu.interruptRemapping": `yes|no|unknown`,
 	"iommu.groups": `list`, "iommu.groups[].id": `number`, "iommu.groups[].devices": `list`, "iommu.groups[].devices[]": address,

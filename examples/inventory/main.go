@@ -17,6 +17,7 @@
 // what every field means and how it is when it is not known:
 //
 //	source
+//	boot.loader boot.why boot.file boot.command
 //	iommu.state iommu.why iommu.interruptRemapping
 //	iommu.groups[].id .devices[]
 //	gpus[].address .vendorID .deviceID .name .family .functions[] .driver .group .isolated .blockers[]

@@ -23,6 +23,8 @@ type Inventory struct {
 	// Source is where it comes from: "this machine", "captured tree", "node pve".
 	Source string `json:"source"`
 	IOMMU  IOMMU  `json:"iommu"`
+	// Boot is where the host's kernel arguments are configured.
+	Boot Boot `json:"boot"`
 	// GPUs are the graphics cards, in the order of their addresses.
 	GPUs []GPU `json:"gpus"`
 	// Disks are the physical disks, in the order of their names.
@@ -49,6 +51,23 @@ type IOMMU struct {
 type Group struct {
 	ID      int             `json:"id"`
 	Devices []iommu.Address `json:"devices"`
+}
+
+// A Boot says where a host's kernel arguments are configured.
+type Boot struct {
+	// Loader is "grub", "grub under proxmox-boot-tool", "systemd-boot under
+	// proxmox-boot-tool" or "unknown", Why what says so.
+	Loader iommu.Loader `json:"loader"`
+	Why    string       `json:"why"`
+	// File holds the arguments, and Command brings them to the boot loader; both
+	// are "" where they are not known.
+	File    string `json:"file"`
+	Command string `json:"command"`
+}
+
+func boot(facts iommu.Facts) Boot {
+	place := facts.Place()
+	return Boot{Loader: place.Loader, Why: place.Why, File: place.File, Command: place.Command}
 }
 
 // A GPU is one graphics card.
@@ -144,7 +163,7 @@ func nameFunctions(functions []iommu.Function) {
 func Of(source string, facts iommu.Facts, disks []storage.Disk, pools []storage.Pool, unread ...proxstation.Finding) Inventory {
 	state, why := facts.State()
 	remapping, _ := facts.InterruptRemapping()
-	i := Inventory{Source: source, IOMMU: IOMMU{State: state.String(), Why: why, InterruptRemapping: remapping, Groups: groups(facts)},
+	i := Inventory{Source: source, IOMMU: IOMMU{State: state.String(), Why: why, InterruptRemapping: remapping, Groups: groups(facts)}, Boot: boot(facts),
 		GPUs: []GPU{}, Disks: []Disk{}, Pools: []Pool{}, Findings: []proxstation.Finding{}}
 	for _, card := range gpu.Cards(facts.Functions) {
 		i.GPUs = append(i.GPUs, gpuInventory(card, facts))
@@ -192,13 +211,18 @@ func rank(t storage.Tier) int {
 
 func gpuInventory(card gpu.Card, facts iommu.Facts) GPU {
 	d := card.Display()
+	err := facts.IsolatedTogether(card.Own()...)
+	isolated := proxstation.AnswerOf(err == nil)
+	if errors.Is(err, iommu.ErrUnknown) {
+		isolated = proxstation.Unknown
+	}
 	g := GPU{Address: d.Address, VendorID: d.Model.Vendor, DeviceID: d.Model.Device, Name: card.Name(), Family: card.Family(),
-		Functions: card.Addresses(), Group: d.Group, Isolated: facts.IsIsolated(d.Address), Blockers: []iommu.Address{}}
+		Functions: card.Addresses(), Group: d.Group, Isolated: isolated, Blockers: []iommu.Address{}}
 	if d.DriverKnown == proxstation.Yes || d.Driver != "" {
 		g.Driver = &d.Driver
 	}
 	var shared *iommu.SharedError
-	if errors.As(facts.Isolated(d.Address), &shared) {
+	if errors.As(err, &shared) {
 		for _, other := range shared.Others {
 			g.Blockers = append(g.Blockers, other.Address)
 		}

@@ -15,6 +15,7 @@ func (i Inventory) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Inventory of %s\n\nIOMMU: %s (%s)\n", printable.Line(i.Source), i.IOMMU.State, printable.Line(i.IOMMU.Why))
 	fmt.Fprintf(&b, "       %s, interrupt remapping: %s\n", count(len(i.IOMMU.Groups), "group"), i.IOMMU.InterruptRemapping)
+	fmt.Fprintf(&b, "Kernel arguments: %s\n", printable.Line(i.Boot.String()))
 	b.WriteString("\nGraphics cards\n")
 	for _, g := range i.GPUs {
 		fmt.Fprintf(&b, "  %s  %s:%s  %s (%s)\n", g.Address, g.VendorID, g.DeviceID, printable.Line(g.Name), g.Family)
@@ -42,6 +43,18 @@ func (i Inventory) String() string {
 	}
 	fmt.Fprintf(&b, "\nThe worst of it: %s\n", verdict(i.Findings))
 	return b.String()
+}
+
+// String says where the kernel's arguments are configured.
+func (b Boot) String() string {
+	text := "boot loader " + b.Loader.String() + " (" + b.Why + ")"
+	if b.File != "" {
+		text += ", " + b.File
+	}
+	if b.Command != "" {
+		text += ", then " + b.Command
+	}
+	return text
 }
 
 func table(b *strings.Builder, title string, rows int, head string, fill func(*tabwriter.Writer)) {
