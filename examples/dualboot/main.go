@@ -32,6 +32,7 @@ func (s *show) run(ctx context.Context, args []string) error {
 	windows := set.Int("windows", 140, "VMID of the Windows VM")
 	linux := set.Int("linux", 141, "VMID of the Linux VM")
 	set.TextVar(&s.duo.NotUp, "not-up", workstation.NotUpKeep, "what becomes of a VM that has started and is not up in time: keep leaves the card with it, return goes back")
+	set.BoolVar(&s.takeOver, "take-over", false, "take over the lease of another controller at once: only if you know that it is dead")
 	if err := connect.Parse(set, args); err != nil {
 		return err
 	}

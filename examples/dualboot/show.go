@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/proxstation/proxstation/examples/internal/connect"
 	"github.com/proxstation/proxstation/gpu"
@@ -23,6 +24,7 @@ type show struct {
 	card          string // address, "" for the first NVIDIA card
 	games, models storage.Size
 	duo           workstation.DualBoot
+	takeOver      bool
 	sabotage      func(vmid int) // keeps a guest from coming up; nil on a real node
 }
 
@@ -63,7 +65,7 @@ func (s *show) play(ctx context.Context) error {
 func (s *show) turns(ctx context.Context) error {
 	windows, linux := s.duo.Members[0], s.duo.Members[1]
 	s.title("Windows starts")
-	if err := s.node.Switch(ctx, s.duo, windows, connect.Progress(s.out)); err != nil {
+	if err := s.start(ctx, windows); err != nil {
 		return err
 	}
 	s.title("Starting Linux beside it, without a switch")
@@ -85,6 +87,23 @@ func (s *show) turns(ctx context.Context) error {
 		}
 	}
 	return s.status(ctx)
+}
+
+// start gives the card to the first VM. A lease that another controller left is
+// shown, and taken over if the user said so.
+func (s *show) start(ctx context.Context, vmid int) error {
+	status, err := s.node.Status(ctx, s.duo)
+	if err != nil {
+		return err
+	}
+	duo := s.duo
+	if l := status.Lease; l != nil {
+		fmt.Fprintf(s.out, "  %s; its lease counts for %s more if it is not renewed\n", l, status.LeaseLeft.Round(time.Second))
+		if s.takeOver {
+			duo.TakeOver = l.ID
+		}
+	}
+	return s.node.Switch(ctx, duo, vmid, connect.Progress(s.out))
 }
 
 // fail shows a switch to a guest that does not come up, and the way back.

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -23,7 +24,12 @@ type board struct {
 	node *workstation.Node
 	duo  workstation.DualBoot
 	name string
+	out  io.Writer // where the end of each switch is told
 	work sync.WaitGroup
+
+	asking sync.Mutex // one status at a time, for however many pages
+	last   view
+	seen   time.Time // when last was made
 
 	mu   sync.Mutex
 	busy int      // the VM that is switched to, 0 for none
@@ -33,9 +39,16 @@ type board struct {
 // A view is what the page shows.
 type view struct {
 	Members []member `json:"members"`
+	Lease   *lease   `json:"lease,omitempty"`
 	Busy    int      `json:"busy,omitempty"`
 	Log     []string `json:"log"`
 	Error   string   `json:"error,omitempty"`
+}
+
+// A lease is what another controller, or one that died, left in the VMs.
+type lease struct {
+	ID   string `json:"id"`
+	Text string `json:"text"`
 }
 
 // A member is a button: the VM behind it, and what is in its way.
@@ -48,8 +61,8 @@ type member struct {
 	Why      []string `json:"why,omitempty"`
 }
 
-func newBoard(ctx context.Context, node *workstation.Node, duo workstation.DualBoot, name string) *board {
-	return &board{ctx: ctx, node: node, duo: duo, name: name, log: []string{}}
+func newBoard(ctx context.Context, node *workstation.Node, duo workstation.DualBoot, name string, out io.Writer) *board {
+	return &board{ctx: ctx, node: node, duo: duo, name: name, out: out, log: []string{}}
 }
 
 func (b *board) handler() http.Handler {
@@ -79,28 +92,53 @@ func (b *board) ours(next http.Handler) http.Handler {
 func (b *board) status(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 20*time.Second)
 	defer cancel()
-	status, err := b.node.Status(ctx, b.duo)
-	b.mu.Lock()
-	v := view{Busy: b.busy, Log: b.log, Members: []member{}}
-	b.mu.Unlock()
-	if err != nil {
-		v.Error = err.Error()
-	}
-	for _, m := range status.Members {
-		shown := member{VMID: m.VMID, Name: m.Name, Running: m.Running, CanStart: m.CanStart.String()}
-		if m.Running {
-			shown.Since = time.Now().Add(-status.For).Format(time.DateTime)
-		}
-		for _, f := range m.Why {
-			shown.Why = append(shown.Why, f.String())
-		}
-		v.Members = append(v.Members, shown)
-	}
+	v := b.look(ctx)
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(v) // a reader that has gone needs no answer
 }
 
-// toggle begins a switch and does not wait for it.
+// look returns what the page shows. The node is asked once a second at most.
+func (b *board) look(ctx context.Context) view {
+	b.asking.Lock()
+	defer b.asking.Unlock()
+	if time.Since(b.seen) > time.Second && ctx.Err() == nil {
+		status, err := b.node.Status(ctx, b.duo)
+		b.last, b.seen = shown(status, err), time.Now()
+	}
+	v := b.last
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	v.Busy, v.Log = b.busy, b.log
+	if v.Busy != 0 {
+		v.Lease = nil // it is this page's own, or the log says who is waited for
+	}
+	return v
+}
+
+// shown makes a view of a status.
+func shown(status workstation.DualBootStatus, err error) view {
+	v := view{Members: []member{}}
+	if err != nil {
+		v.Error = err.Error()
+	}
+	for _, m := range status.Members {
+		one := member{VMID: m.VMID, Name: m.Name, Running: m.Running, CanStart: m.CanStart.String()}
+		if m.Running {
+			one.Since = time.Now().Add(-status.For).Format(time.DateTime)
+		}
+		for _, f := range m.Why {
+			one.Why = append(one.Why, f.String())
+		}
+		v.Members = append(v.Members, one)
+	}
+	if l := status.Lease; l != nil {
+		v.Lease = &lease{ID: l.ID, Text: fmt.Sprintf("%s; its lease counts for %s more if it is not renewed", l, status.LeaseLeft.Round(time.Second))}
+	}
+	return v
+}
+
+// toggle begins a switch and does not wait for it. The parameter takeOver is the
+// ID of a lease that a person wants to take over.
 func (b *board) toggle(w http.ResponseWriter, r *http.Request) {
 	vmid, err := strconv.Atoi(r.PathValue("vmid"))
 	if err != nil {
@@ -114,15 +152,23 @@ func (b *board) toggle(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	b.busy, b.log = vmid, []string{}
-	b.work.Go(func() { b.do(vmid) })
+	duo := b.duo
+	duo.TakeOver = r.FormValue("takeOver")
+	b.work.Go(func() { b.do(duo, vmid) })
 	w.WriteHeader(http.StatusAccepted)
 }
 
-func (b *board) do(vmid int) {
-	err := b.node.Switch(b.ctx, b.duo, vmid, func(e workstation.Event) { b.say(string(e.Phase) + ": " + e.Message) })
+func (b *board) do(duo workstation.DualBoot, vmid int) {
+	err := b.node.Switch(b.ctx, duo, vmid, func(e workstation.Event) { b.say(string(e.Phase) + ": " + e.Message) })
 	if err != nil {
 		b.say(err.Error())
+		fmt.Fprintln(b.out, err)
+	} else {
+		fmt.Fprintf(b.out, "VM %d has the card\n", vmid)
 	}
+	b.asking.Lock()
+	b.seen = time.Time{} // what was seen is over
+	b.asking.Unlock()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.busy = 0

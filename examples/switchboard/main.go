@@ -59,7 +59,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if _, err := node.Status(ctx, duo); err != nil {
 		return err // rather than a page that can only say so
 	}
-	return serve(ctx, out, *listen, newBoard(ctx, node, duo, *name))
+	return serve(ctx, out, *listen, newBoard(ctx, node, duo, *name, out))
 }
 
 // open connects to the node that the environment names, or makes the VMs on an

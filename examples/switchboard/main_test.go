@@ -23,7 +23,7 @@ func testBoard(t *testing.T) *httptest.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newBoard(t.Context(), node, duo, "cards.lan")
+	b := newBoard(t.Context(), node, duo, "cards.lan", io.Discard)
 	server := httptest.NewServer(b.handler())
 	t.Cleanup(func() { server.Close(); b.work.Wait(); closeNode() })
 	return server

@@ -1,0 +1,100 @@
+// Package stopped lets a test stop an example in the middle of its work, as a
+// service manager or a closed terminal does.
+package stopped
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/proxstation/proxstation/workstation/pvetest"
+)
+
+const asProgram = "PROXSTATION_RUN_AS_PROGRAM"
+
+// Main is a TestMain for a package whose test binary is the program too.
+func Main(m *testing.M, main func()) {
+	if os.Getenv(asProgram) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// A Program is an example that runs against an embedded node.
+type Program struct {
+	Node *pvetest.Node
+	// Lines are what the program prints.
+	Lines *bufio.Scanner
+
+	cmd  *exec.Cmd
+	said strings.Builder
+}
+
+// Start starts the program against a node of its own, whose time runs twenty
+// times as fast.
+func Start(t *testing.T, host pvetest.Host, args ...string) *Program {
+	t.Helper()
+	p := &Program{Node: pvetest.New(host, &pvetest.Options{Speed: 20}).Start()}
+	t.Cleanup(p.Node.Close)
+	p.cmd = exec.CommandContext(t.Context(), os.Args[0], append([]string{"-fingerprint", p.Node.Fingerprint()}, args...)...) //nolint:gosec // it is the test itself
+	p.cmd.Env = append(os.Environ(), asProgram+"=1", "PROXMOX_VE_ENDPOINT="+p.Node.URL(),
+		"PROXMOX_VE_API_TOKEN=root@pam!"+host.RootTokens[0].ID+"="+host.RootTokens[0].Secret)
+	out, err := p.cmd.StdoutPipe()
+	if err == nil {
+		p.cmd.Stderr = p.cmd.Stdout
+		err = p.cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Lines = bufio.NewScanner(io.TeeReader(out, &p.said))
+	return p
+}
+
+// Until reads what the program prints until a line holds a text, and returns
+// the line.
+func (p *Program) Until(t *testing.T, text string) string {
+	t.Helper()
+	for p.Lines.Scan() {
+		if strings.Contains(p.Lines.Text(), text) {
+			return p.Lines.Text()
+		}
+	}
+	t.Fatalf("the program does not say %q:\n%s", text, p.said.String())
+	return ""
+}
+
+// End sends a signal and checks what is left: a VM that runs, no lease, and a
+// program that says so before it ends.
+func (p *Program) End(t *testing.T, signal syscall.Signal, running int, says string) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(time.Minute, func() { _ = p.cmd.Process.Kill() })
+	defer timer.Stop()
+	for p.Lines.Scan() {
+	}
+	_ = p.cmd.Wait() // whether the end was good is in what it says
+	if said := p.said.String(); !strings.Contains(said, says) {
+		t.Errorf("it does not say %q:\n%s", says, said)
+	}
+	if got := p.Node.Running(); !slices.Equal(got, []int{running}) {
+		t.Errorf("running: %v, want VM %d", got, running)
+	}
+	for _, id := range p.Node.VMs() {
+		if state, _ := p.Node.VM(id); strings.Contains(state.Config["description"], "lease") {
+			t.Errorf("VM %d is left with %q", id, state.Config["description"])
+		}
+	}
+	if err := p.Node.Check(); err != nil {
+		t.Error(err)
+	}
+}
