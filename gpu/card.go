@@ -14,18 +14,18 @@ const (
 	NVIDIA iommu.ID = 0x10de
 )
 
-// A Card is a graphics card: all functions of a slot of which at least one is
-// a display controller (PCI class 03, which 3D controllers without a connector
-// have too), or one SR-IOV virtual function that is such a controller. Processing accelerators (class 12, the NPU beside an
-// iGPU) are no cards: no guest draws with them.
+// A Card is a graphics card: all functions of a slot that has a display
+// controller (PCI class 03, which 3D controllers without a connector have too),
+// or one SR-IOV virtual function with a display. Processing accelerators (class
+// 12, such as the NPU beside an iGPU) are not cards: no guest draws with them.
 type Card struct {
 	// Functions are all functions of the slot in order: display, audio, USB.
 	Functions []iommu.Function `json:"functions"`
 }
 
 // Cards finds the cards among PCI functions, in the order of their addresses.
-// Displays that are there for the host's own picture alone, such as that of a
-// server's management controller ([iommu.Function.Console]), are none.
+// It leaves out displays that only show the host's own picture, such as that of
+// a server's management controller ([iommu.Function.Console]).
 func Cards(functions []iommu.Function) []Card {
 	return slices.DeleteFunc(displays(functions), func(c Card) bool { return c.Display().Console() != "" })
 }
@@ -51,8 +51,9 @@ func displays(functions []iommu.Function) []Card {
 	return cards
 }
 
-// CardAt returns the card that an address is a function of; ok is false if
-// there is none. It also finds what [Cards] leaves out, for [Ready] to say why.
+// CardAt returns the card that has a function at the address, and false if no
+// card has. It also finds the displays that [Cards] leaves out, so that [Ready]
+// can say why.
 func CardAt(functions []iommu.Function, a iommu.Address) (card Card, ok bool) {
 	for _, c := range displays(functions) {
 		switch {

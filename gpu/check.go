@@ -58,7 +58,7 @@ func (n Node) Check(slot string, h HostPCI, guest Guest) []proxstation.Finding {
 	return findings
 }
 
-// checkConsole says that a display is no graphics card.
+// checkConsole reports a display that is not a graphics card.
 func checkConsole(slot string, card Card) []proxstation.Finding {
 	name := card.Display().Console()
 	if name == "" {

@@ -85,8 +85,8 @@ func TestDrift(t *testing.T) {
 	}
 }
 
-// An entry of a newer PVE still says which device it is; one that cannot be
-// read at all is not taken for a missing one.
+// An entry of a newer PVE still says which device it means. An entry that
+// cannot be read at all does not count as missing.
 func TestDriftReportsWhatItCannotRead(t *testing.T) {
 	t.Parallel()
 	m := rtxMapping

@@ -6,8 +6,8 @@ import (
 	"github.com/proxstation/proxstation/internal/enum"
 )
 
-// A Guest is a system that runs in a VM. The zero Guest is unspecified, and
-// nothing is said of what it can use.
+// A Guest is an operating system that runs in a VM. The zero Guest is
+// unspecified: which cards it can use is not judged.
 type Guest uint8
 
 // The guests. The releases of macOS are in order.

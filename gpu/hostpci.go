@@ -42,9 +42,10 @@ type HostPCI struct {
 	// VendorID, DeviceID, SubVendorID and SubDeviceID replace what the guest
 	// sees of the first function; nil leaves it.
 	VendorID, DeviceID, SubVendorID, SubDeviceID *iommu.ID
-	// Unread are the parts of the value that this package does not understand,
-	// such as a key that a newer PVE brought, as they were written. They stay
-	// in the value; [HostPCI.Validate] says what is wrong with them.
+	// Unread holds the parts of the value that this package does not
+	// understand, as they were written: a key that a newer PVE brought, for
+	// example. They stay in the value; [HostPCI.Validate] says what is wrong
+	// with them.
 	Unread []string
 }
 

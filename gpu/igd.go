@@ -51,8 +51,8 @@ var igds = map[Family]IGD{
 	IntelLunarLake:   {ROM: "LNL_GOPv2X_igd.rom", LPC: true, QEMU: "10.1"},
 }
 
-// IGD returns what the family takes to be a guest's boot display; ok is false
-// if it is none of Intel's integrated graphics.
+// IGD returns what the family needs to be a guest's boot display. It reports
+// false for a family that is not Intel's integrated graphics.
 func (f Family) IGD() (igd IGD, ok bool) {
 	igd, ok = igds[f]
 	return igd, ok

@@ -33,10 +33,11 @@ var macPros = []macModel{
 
 func (m macModel) runs(release Guest) bool { return release >= m.first && release <= m.last }
 
-// MacModel returns the Mac that OpenCore should say it is (config.plist,
-// PlatformInfo, Generic, SystemProductName): one that Apple gives the release,
-// with an iGPU of the card's family or the nearest. The zero Card stands for a
-// virtual display. It returns "" for a guest that is not macOS.
+// MacModel returns the name of the Mac that OpenCore should pretend to be
+// (config.plist, PlatformInfo, Generic, SystemProductName): a Mac for which
+// Apple offers the release, with an iGPU of the card's family or of the nearest
+// family. The zero Card stands for a virtual display. The name is "" for a
+// guest that is not macOS.
 func MacModel(release Guest, card Card) string {
 	at := slices.IndexFunc(macIGPUs, func(m struct {
 		family Family

@@ -22,8 +22,8 @@ type Mapping struct {
 	// ID is the name: a letter, then letters, digits, "-" and "_".
 	ID          string `json:"id"`
 	Description string `json:"description,omitempty"`
-	// MDev marks the devices as ones that offer mediated devices. PVE wants it
-	// to be so if and only if they do.
+	// MDev says that the devices offer mediated devices. PVE starts no VM with
+	// the mapping when this is wrong.
 	MDev bool `json:"mdev,omitempty"`
 	// LiveMigration marks the devices as able to migrate (live-migration-capable).
 	LiveMigration bool `json:"liveMigration,omitempty"`
@@ -141,12 +141,13 @@ func (e MappingEntry) String() string {
 	return strings.Join(append(fields, e.Unread...), ",")
 }
 
-// NewMapping returns a mapping of one card on one node, all its functions
-// together. Of a virtual function, and of a slot that also holds what is not
-// the card's, such as USB controllers beside AMD's integrated graphics, it has
-// the display alone: PVE takes no entry of functions of several models
-// (assert_valid in pve-guest-common PVE/Mapping/PCI.pm). It returns an error if
-// the name or the node's is not one for PVE, or the card has no function 0.
+// NewMapping returns a mapping of one card on one node, with all its functions.
+// The mapping has the display alone for a virtual function, and for a slot that
+// also holds functions of others, such as the USB controllers beside AMD's
+// integrated graphics, because PVE refuses an entry with functions of several
+// models (assert_valid in pve-guest-common PVE/Mapping/PCI.pm). The error says
+// that PVE would not take the name or the node's name, or that the card has no
+// function 0.
 func NewMapping(id, node string, card Card) (Mapping, error) {
 	switch {
 	case !configID.MatchString(id):

@@ -6,15 +6,17 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// A Node is what is known of the PCI devices of one PVE node. With it, values
-// that name the same device in different ways are seen as what they are.
+// A Node holds what is known of the PCI devices of one PVE node. With it,
+// values that name the same device in different ways are recognised as the
+// same.
 type Node struct {
 	Name      string
 	Functions []iommu.Function // all of them, bridges too
 	Mappings  []Mapping        // the cluster's
 }
 
-// Mapping returns the mapping with an ID; ok is false if there is none.
+// Mapping returns the mapping with an ID, and false if there is no such
+// mapping.
 func (n Node) Mapping(id string) (mapping Mapping, ok bool) {
 	i := slices.IndexFunc(n.Mappings, func(m Mapping) bool { return m.ID == id })
 	if i < 0 {
@@ -23,12 +25,12 @@ func (n Node) Mapping(id string) (mapping Mapping, ok bool) {
 	return n.Mappings[i], true
 }
 
-// Resolve returns the functions that a value means on the node, whatever the
-// way it names them: short and long addresses, single functions, whole devices,
-// a mapping. There is more than one set only for a mapping with alternatives,
-// of which a start takes the first that is free. A device that the node is not
-// known to have stands for itself; a mapping that does not exist, or has
-// nothing for the node, means nothing.
+// Resolve returns the functions that a value means on the node. The value may
+// name them by short or long addresses, as single functions, as whole devices
+// or by a mapping. Only a mapping with alternatives gives more than one set: a
+// start takes the first set that is free. A device that is not among the node's
+// functions stands for itself. A mapping that does not exist, or has no entry
+// for the node, gives no set.
 func (n Node) Resolve(h HostPCI) [][]iommu.Address {
 	if h.Mapping == "" {
 		return [][]iommu.Address{n.functions(h.Devices)}

@@ -68,8 +68,8 @@ func (j *judgement) audio() {
 	}
 }
 
-// boardAudio says that the board's sound, which also is that of the iGPU's
-// connectors, cannot go to the guest with it.
+// boardAudio reports a sound function of the board that shares the iGPU's
+// connectors but cannot go to the guest with it.
 func (j *judgement) boardAudio() {
 	for _, f := range j.facts.Functions {
 		var shared *iommu.SharedError
@@ -88,8 +88,8 @@ func (j *judgement) boardAudio() {
 	}
 }
 
-// upstream returns the bridge above the port that a function is below, nil if
-// there is none or it is not known.
+// upstream returns the bridge above the port to which a function is connected.
+// It is nil if there is no such bridge, or if it is not known.
 func (j *judgement) upstream(a iommu.Address) *iommu.Address {
 	f, _ := j.facts.Function(a)
 	if f.Parent == nil {

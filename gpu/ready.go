@@ -146,7 +146,7 @@ func (j *judgement) bar() {
 	}
 }
 
-// hostOnly names what is not known of the card.
+// hostOnly reports facts of the card that only the host can read.
 func (j *judgement) hostOnly() {
 	var missing []string
 	for _, part := range []struct {

@@ -27,7 +27,7 @@ const (
 	RuleDeviceAssignedTwice Rule = "a device can be assigned to a VM once"
 )
 
-// ErrRule means that a VM's hostpci values break one of PVE's rules.
+// ErrRule reports hostpci values that break one of PVE's rules.
 var ErrRule = errors.New("PVE refuses to start the VM")
 
 // A RuleError says which value breaks which of PVE's rules. It matches

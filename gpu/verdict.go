@@ -45,7 +45,7 @@ type Verdict struct {
 	Support Support `json:"support"`
 	// Why is the reason.
 	Why string `json:"why"`
-	// Conditions are what it takes, if Support is [Conditional].
+	// Conditions lists what has to be done first, if Support is [Conditional].
 	Conditions []string `json:"conditions,omitempty"`
 	// DeviceID is the device number that the guest must see instead of the
 	// card's own, for [HostPCI].DeviceID; nil if it may see its own.
@@ -77,7 +77,7 @@ func (v Verdict) Err() error {
 	return &UnsupportedError{v}
 }
 
-// ErrUnsupported means that a guest cannot use a card.
+// ErrUnsupported reports a guest that cannot use a card.
 var ErrUnsupported = errors.New("the guest has no driver for this card")
 
 // An UnsupportedError refuses a card to a guest. It matches [ErrUnsupported].
@@ -117,9 +117,10 @@ func Judge(guest Guest, card Card) Verdict {
 	return v
 }
 
-// judgeLinuxNVIDIA says which of NVIDIA's kernel modules know the card. Open
-// ones are for Turing and later, the only ones that know Blackwell, from 570
-// on; the last releases for older cards are the 470 and 580 branches.
+// judgeLinuxNVIDIA says which of NVIDIA's kernel modules know the card. The
+// open modules know cards from Turing on, and only they know Blackwell, from
+// version 570 on. The last releases for older cards are the 470 and 580
+// branches.
 func (v *Verdict) judgeLinuxNVIDIA(card Card) {
 	v.Support, v.Source = Supported, "NVIDIA open-gpu-kernel-modules README"
 	v.Why = "NVIDIA's open and proprietary kernel modules know it"

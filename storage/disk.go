@@ -45,8 +45,8 @@ type Disk struct {
 	// Health is SMART's verdict: "PASSED", "OK" or "FAILED"; empty or
 	// "UNKNOWN" where it is not known.
 	Health string `json:"health,omitempty"`
-	// Use is what it is used for: "LVM", "ZFS", "partitions"; empty for
-	// nothing, or where it is not known.
+	// Use says what the disk is used for: "LVM", "ZFS", "partitions". It is
+	// empty for an unused disk, and where the use is not known.
 	Use string `json:"use,omitempty"`
 	// Partitions are its parts: "/dev/nvme0n1p3".
 	Partitions []string `json:"partitions,omitempty"`

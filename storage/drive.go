@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// ErrDrive means that a text is no drive value.
+// ErrDrive reports a text that is not a drive value.
 var ErrDrive = errors.New("not a drive value")
 
 // A Drive is the value of a drive key of a VM's configuration: scsi0, sata0,
 // virtio0, ide0, efidisk0, tpmstate0 (qm.conf manual page). Options that this
 // package does not know are kept as they are.
 type Drive struct {
-	// Volume is what is attached: a volume ID ("local-lvm:vm-140-disk-0"), a
-	// device path, "none" or "cdrom"; or, in a request, "local-lvm:64", a new
-	// disk of 64 GiB.
+	// Volume is a volume ID ("local-lvm:vm-140-disk-0"), a device path, "none"
+	// or "cdrom". In a request it can also be "local-lvm:64", for a new disk of
+	// 64 GiB.
 	Volume string
 	// Options are the rest, in the order they were written.
 	Options []DriveOption

@@ -35,11 +35,12 @@ type Storage struct {
 	// Volumes are the disk images on it; nil where they were not listed.
 	Volumes []Volume `json:"volumes,omitempty"`
 
-	// Nodes are those that it is limited to; nil for all. From a node's own API
-	// only its own storages come.
+	// Nodes lists the nodes that may use the storage; nil means all nodes. A
+	// node's own API lists only the storages of that node.
 	Nodes []string `json:"nodes,omitempty"`
-	// MountPoint is what must be mounted for it to be there (is_mountpoint);
-	// empty for nothing.
+	// MountPoint is the directory that must be mounted before PVE uses the
+	// storage (is_mountpoint). It is empty for a storage without that
+	// condition.
 	MountPoint string `json:"mountPoint,omitempty"`
 
 	Path     string `json:"path,omitempty"`     // of dir and btrfs

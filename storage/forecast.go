@@ -57,10 +57,10 @@ func Forecast(choices []DiskChoice, pools []Pool) ([]Outlook, []proxstation.Find
 // Documentation/admin-guide/device-mapper/thin-provisioning.rst).
 const metadataOf, block = 48, 64 * KiB
 
-// warnOfMetadata looks ahead at a thin pool's metadata. How large its blocks
-// are PVE does not tell: so they grow at the rate at which they have grown so
-// far, but not by more than the smallest blocks would make them. In a pool that
-// is nearly empty there is no such rate yet.
+// warnOfMetadata looks ahead at a thin pool's metadata. PVE does not report the
+// size of the metadata's blocks. So the metadata is expected to grow at the
+// rate at which it has grown so far, but not faster than with the smallest
+// blocks. A pool that is nearly empty has no such rate yet.
 func warnOfMetadata(o Outlook, pool Pool) []proxstation.Finding {
 	thin := pool.Thin
 	if thin == nil || thin.MetadataSize <= 0 || o.Before < 0.1 {
@@ -99,9 +99,9 @@ func warn(o Outlook, pool Pool) []proxstation.Finding {
 	return []proxstation.Finding{f}
 }
 
-// Check returns what is wrong with the pools as they are: disks that SMART
-// expects to fail or that are worn out, ZFS pools that lost disks, thin pools
-// that fill up, tiers that are not known.
+// Check judges the pools as they are: it reports disks that SMART expects to
+// fail, worn disks, ZFS pools that lost disks, thin pools that fill up, and
+// tiers that are not known.
 func Check(pools []Pool) []proxstation.Finding {
 	var findings []proxstation.Finding
 	told := map[string]bool{} // a disk under several storages is told of once

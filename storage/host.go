@@ -22,8 +22,8 @@ type host struct {
 	run       fs.FS // with udev/data
 }
 
-// hostAt returns the machine whose root directory is given, and the one that
-// the program runs on for nil.
+// hostAt returns the machine whose root directory is given. For nil it returns
+// the machine that the program runs on.
 func hostAt(root fs.FS) host {
 	if root == nil {
 		return host{sys: os.DirFS("/sys"), proc: os.DirFS("/proc"), etc: os.DirFS("/etc"), run: os.DirFS("/run")}
@@ -104,8 +104,9 @@ func (f *Facts) unknown(id, subject string, err error, why string) {
 		Fix: "run where it can be read, on the host and as root"})
 }
 
-// virtual matches block devices that are no disks: loop devices, RAM disks,
-// device mapper, software RAID, optical drives, network block devices.
+// virtual matches the names of block devices that are not disks: loop devices,
+// RAM disks, device mapper, software RAID, optical drives, network block
+// devices.
 var virtual = regexp.MustCompile(`^(loop|ram|zram|dm-|md|sr|fd|nbd|zd|rbd|drbd|bcache)[0-9]|^nvme[0-9]+c[0-9]+n|boot[0-9]$|rpmb$`)
 
 func physical(name string) bool { return !virtual.MatchString(name) }
@@ -178,8 +179,8 @@ func (h host) bus(name string) Bus {
 	return ""
 }
 
-// HidesDisks reports whether what has this SCSI vendor is a volume of a RAID
-// controller or of a hypervisor's.
+// HidesDisks reports whether a SCSI vendor name is that of a RAID controller or
+// a hypervisor, whose volumes hide the disks behind them.
 func HidesDisks(vendor string) bool {
 	return slices.ContainsFunc([]string{"LSI", "AVAGO", "BROADCOM", "Adaptec", "ASR", "Areca", "QEMU", "VMware"}, func(maker string) bool {
 		return strings.HasPrefix(vendor, maker)

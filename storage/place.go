@@ -56,10 +56,10 @@ type DiskRequest struct {
 	Size    Size
 	// Least is the slowest tier that will do; unknown leaves it to the Purpose.
 	Least Tier
-	// Storage is the only storage that will do; empty for any.
+	// Storage is the only storage that will do; empty allows any storage.
 	Storage string
-	// Apart names a set of disks of which no two may be on the same pool;
-	// empty for no such set.
+	// Apart names a set of disks that must all be on different pools; empty
+	// means no such condition.
 	Apart string
 	// Together names a set of disks that must be on the same pool.
 	Together string
@@ -112,12 +112,12 @@ func (e *NoPlaceError) Error() string {
 // Is makes the error match [ErrNoPlace].
 func (e *NoPlaceError) Is(target error) bool { return target == ErrNoPlace }
 
-// ErrOvercommit means that [PlaceOptions].Overcommit is no ratio above 0.
+// ErrOvercommit reports a [PlaceOptions].Overcommit that is not above 0.
 var ErrOvercommit = errors.New("not a ratio by which storages may be overcommitted")
 
 // Place chooses a pool for every request, in order. The same input gives the
-// same answer. If requests find no place, the error joins a [NoPlaceError] for
-// each, and the choices that were found are returned beside it.
+// same answer. For each request without a place the error joins a
+// [NoPlaceError]; the choices for the other requests are returned beside it.
 func Place(requests []DiskRequest, pools []Pool, opts *PlaceOptions) ([]DiskChoice, error) {
 	if opts == nil {
 		opts = &PlaceOptions{}

@@ -10,20 +10,21 @@ import (
 // A Pool is a storage joined to the disks under it.
 type Pool struct {
 	Storage
-	// Disks are the disks that hold its data, in order; empty for a network
-	// storage and where they are not known.
+	// Disks are the disks that hold the pool's data, in order. The list is
+	// empty for a network storage, and where the disks are not known.
 	Disks []Disk `json:"disks,omitempty"`
 	// Helpers are disks that only speed it up: special, cache and log devices.
 	Helpers []Disk `json:"helpers,omitempty"`
-	// Tier is that of the slowest disk that holds data.
+	// Tier is the tier of the slowest disk that holds data.
 	Tier Tier `json:"tier"`
 	// Why is the evidence from the storage down to the disks; for an unknown
 	// tier, what is not known.
 	Why string `json:"why"`
-	// Thin is the LVM thin pool, nil if it is none.
+	// Thin is the LVM thin pool; nil for a storage of another type.
 	Thin *ThinPool `json:"thin,omitempty"`
-	// Health is that of the ZFS pool: "ONLINE", "DEGRADED" (zpoolconcepts(7));
-	// empty for other types, and where it is not known.
+	// Health is the state of the ZFS pool: "ONLINE", "DEGRADED"
+	// (zpoolconcepts(7)). It is empty for other types, and where it is not
+	// known.
 	Health string `json:"health,omitempty"`
 
 	mount string // of a directory

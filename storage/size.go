@@ -20,7 +20,7 @@ const (
 	TiB Size = 1 << 40
 )
 
-// ErrSize means that a text is no size.
+// ErrSize reports a text that is not a size.
 var ErrSize = errors.New("not a size")
 
 // suffixes holds PVE's units, the largest first (pve-common

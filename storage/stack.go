@@ -10,10 +10,11 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// lvm reads volume groups and thin pools from the device mapper: the name of
-// a logical volume's device starts with that of its group, and what it stands
-// on are the physical volumes (Linux Documentation/ABI/testing/sysfs-block-dm).
-// A group of which no volume is active is not seen.
+// lvm reads volume groups and thin pools from the device mapper. The name of a
+// logical volume's device starts with the group's name, and the devices below
+// it are the group's physical volumes (Linux
+// Documentation/ABI/testing/sysfs-block-dm). A group without an active volume
+// is not seen.
 func (h host) lvm(names []string) ([]VolumeGroup, []ThinPool) {
 	devices := map[string][]string{} // by group
 	var pools []ThinPool
@@ -42,9 +43,9 @@ func (h host) lvm(names []string) ([]VolumeGroup, []ThinPool) {
 	return groups, pools
 }
 
-// leaves follows a block device down to what stands on nothing else: through
-// LVM, encryption, software RAID and bcache. Stacks are a few levels deep; the
-// bound is for a tree that points at itself.
+// leaves follows a block device down to the devices below which there is
+// nothing: through LVM, encryption, software RAID and bcache. Stacks are a few
+// levels deep; the bound is for a tree that points at itself.
 func (h host) leaves(name string, depth int) []string {
 	slaves, _ := sysfs.Names(h.sys, "block/"+name+"/slaves") // partitions have none
 	if len(slaves) == 0 || depth > 16 {

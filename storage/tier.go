@@ -56,7 +56,7 @@ func slower(a, b Tier) Tier {
 }
 
 // meets reports whether the tier is at least as fast as wanted. Every tier
-// meets unknown, and unknown meets only that.
+// meets an unknown one; an unknown tier meets nothing else.
 func (t Tier) meets(want Tier) bool {
 	return want == TierUnknown || t != TierUnknown && t <= want
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// records returns udev's records of the disks and partitions, by their names.
-// There are none without udev.
+// records returns udev's records of the disks and partitions, by their names. A
+// machine without udev has no records.
 func (h host) records(disks []Disk) map[string]sysfs.Udev {
 	records := map[string]sysfs.Udev{}
 	note := func(name, attribute string) {
@@ -30,8 +30,9 @@ func (h host) records(disks []Disk) map[string]sysfs.Udev {
 	return records
 }
 
-// byID returns the link that stays with the disk (60-persistent-storage.rules):
-// the one with model and serial number rather than one that is a number only.
+// byID returns the link that stays with the disk (60-persistent-storage.rules).
+// It prefers the link with model and serial number to a link with a bare
+// number.
 func byID(record sysfs.Udev) string {
 	links := slices.DeleteFunc(slices.Clone(record.Links), func(link string) bool { return !strings.HasPrefix(link, "/dev/disk/by-id/") })
 	if len(links) == 0 {

@@ -51,7 +51,8 @@ type lease struct {
 	Text string `json:"text"`
 }
 
-// A member is a button: the VM behind it, and what is in its way.
+// A member is a button: the VM behind it, and what keeps the VM from being
+// started.
 type member struct {
 	VMID     int      `json:"vmid"`
 	Name     string   `json:"name"`

@@ -50,7 +50,8 @@ func ask(t *testing.T, method, url string, change func(*http.Request)) (status i
 	return response.StatusCode, string(data)
 }
 
-// until asks for the status until it is as wanted.
+// until asks for the status again and again, and returns when it is as
+// expected.
 func until(t *testing.T, url string, want func(view) bool) view {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {

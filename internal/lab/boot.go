@@ -148,8 +148,8 @@ func (o *Outcome) note(e Event) {
 	}
 }
 
-// verdict tells how the machine ended. A panic is one even if the machine did
-// not stop at it.
+// verdict says how the machine ended. A panic counts as a panic even if the
+// machine went on.
 func (o *Outcome) verdict(ctx, qemu error) error {
 	switch {
 	case strings.Contains(o.Console, "Kernel panic - not syncing"):

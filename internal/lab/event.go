@@ -43,8 +43,8 @@ type Event struct {
 	Tainted string `json:"tainted,omitempty"`
 }
 
-// readEvents calls f for each event. Other lines, such as one that a machine
-// did not come to write whole, are none.
+// readEvents calls f for each event. It passes over other lines, such as a line
+// that a machine did not finish.
 func readEvents(r io.Reader, f func(Event)) error {
 	lines := bufio.NewReader(r)
 	for {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// These tests end a machine of [TestEndings]. They are no tests outside.
+// These tests end a machine of [TestEndings]. Outside the lab they do nothing.
 
 func inLab(t *testing.T) {
 	t.Helper()

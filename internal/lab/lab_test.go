@@ -134,8 +134,9 @@ func judge(t *testing.T, o Outcome) {
 	}
 }
 
-// TestEndings tells a test that fails from a kernel that panics, a machine
-// that hangs and one that is switched off: all of them really happen.
+// TestEndings tells four endings apart: a test that fails, a kernel that
+// panics, a machine that hangs, and a machine that is switched off. All four
+// really happen.
 func TestEndings(t *testing.T) {
 	t.Parallel()
 	l, init, tests := find(t, ".")

@@ -29,8 +29,8 @@ func RevealOSK(args, key string) string {
 	})
 }
 
-// OSK returns the key in a value of args. It is empty if there is none, or if
-// it is hidden.
+// OSK returns the key in a value of args. It is empty for args without a key,
+// and for a hidden key.
 func OSK(args string) (key string) {
 	putOSK(args, func(have string) string {
 		if have != hidden && key == "" {

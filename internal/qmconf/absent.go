@@ -23,8 +23,8 @@ func Holds(config map[string]string, name string) bool {
 	return there
 }
 
-// AbsentUnless returns names of properties for VM.Absent: those of a key
-// that its value does not have.
+// AbsentUnless returns names for VM.Absent: each of the properties that the
+// value of the key does not have.
 func AbsentUnless(key, value string, names ...string) []string {
 	has := Parse(key, value)
 	names = slices.DeleteFunc(names, func(name string) bool {

@@ -73,8 +73,8 @@ func drives(config map[string]string, such func(value string) bool) []string {
 	return slices.DeleteFunc(Slots(config), func(slot string) bool { return IsFirmware(slot) || !such(config[slot]) })
 }
 
-// IsDisk reports whether a drive value is that of a disk of the guest's, and
-// not of a CD drive, which the drive of cloud-init is too.
+// IsDisk reports whether a drive value is a disk of the guest. CD drives and
+// the drive of cloud-init are not.
 func IsDisk(slot, value string) bool {
 	return IsSlot(slot) && !IsFirmware(slot) && value != "" && !IsCD(value) && !IsCloudInit(value)
 }

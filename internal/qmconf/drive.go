@@ -15,10 +15,10 @@ var slotFormat = regexp.MustCompile(`^(ide[0-3]|sata[0-5]|scsi([0-9]|[12][0-9]|3
 // PVE/QemuServer/Drive.pm).
 func IsSlot(key string) bool { return slotFormat.MatchString(key) }
 
-// BuiltWith are options of a firmware volume that say how it was made, with what
-// counts where they are not said. PVE takes them for a description of the
-// volume, and changes nothing in it (qemu-server PVE/QemuServer/OVMF.pm,
-// PVE/QemuServer/Drive.pm).
+// BuiltWith holds the options that describe how a firmware volume was made,
+// with the value that counts for a volume without the option. PVE only
+// describes the volume with them and changes nothing in it (qemu-server
+// PVE/QemuServer/OVMF.pm, PVE/QemuServer/Drive.pm).
 var BuiltWith = map[string]string{"efitype": "2m", "pre-enrolled-keys": "0", "version": "v1.2"}
 
 // Satisfies reports whether a value says what was asked for. A drive that was

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// IPConfigProblem returns what is wrong with a value of ipconfig, or "" (qemu-server
-// PVE/QemuServer/Network.pm, parse_ipconfig; PVE only warns of some of it and
-// then ignores the value).
+// IPConfigProblem says what is wrong with a value of ipconfig, and returns ""
+// for a good value (qemu-server PVE/QemuServer/Network.pm, parse_ipconfig). PVE
+// only warns of some of these mistakes and then ignores the whole value.
 func IPConfigProblem(value string) string {
 	p := Parse("ipconfig0", value)
 	for _, v := range []struct{ ip, gateway, words string }{{"ip", "gw", "dhcp manual"}, {"ip6", "gw6", "dhcp auto manual"}} {

@@ -8,8 +8,8 @@ import (
 )
 
 // Properties is a PVE property string, such as "virtio=BC:24:11:00:00:01,
-// bridge=vmbr0", in the order it was written. Configuration keys that are no
-// property strings are one property without a key.
+// bridge=vmbr0", in the order it was written. The value of a key that does not
+// take a property string is one property without a key.
 type Properties []Property
 
 // A Property is one part of a property string. Key is the default key of the
@@ -64,8 +64,9 @@ func Parse(key, value string) Properties {
 	return p
 }
 
-// Normal gives PVE's spellings of a boolean one form, to compare them. What is
-// written keeps its own: discard=on is no boolean.
+// Normal returns "1" or "0" for any of PVE's spellings of a boolean, and other
+// values as they are, so that values can be compared. It is not for values to
+// be written: discard=on is not a boolean.
 func Normal(value string) string {
 	switch value {
 	case "yes", "on", "true":
@@ -108,8 +109,8 @@ func tags(list string) []string {
 	return slices.Compact(fields)
 }
 
-// Same reports whether two values of a key say the same, with nothing
-// beside it in either.
+// Same reports whether two values of a key say the same, and neither says
+// anything more.
 func Same(key, a, b string) bool {
 	if IsSlot(key) {
 		return SameDrive(a, b)
@@ -165,8 +166,8 @@ func (p Properties) Text(key string) string {
 	return strings.Join(fields, ",")
 }
 
-// exclusive names properties of which one replaces the other: the host's own
-// address and a resource mapping say the same of a hostpci and a usb value.
+// exclusive names pairs of properties that replace each other: a hostpci or usb
+// value names either an address of the host or a resource mapping.
 var exclusive = map[string]string{"host": "mapping", "mapping": "host"}
 
 // PinsMachine reports whether a machine type is a version of the wanted one: PVE
@@ -175,8 +176,8 @@ func PinsMachine(key, have, want string) bool {
 	return key == "machine" && (want == "q35" && strings.HasPrefix(have, "pc-q35-") || want == "pc" && strings.HasPrefix(have, "pc-i440fx-"))
 }
 
-// Merge returns what a key's value must become so that it says what want
-// says and keeps what it says beside it. ok is true if it says so already.
+// Merge returns the value that says what want says and keeps whatever else have
+// says. It reports true, and returns have, if have says so already.
 func Merge(key, have, want string) (merged string, ok bool) {
 	if key == "args" {
 		return MergeArgs(have, want)

@@ -35,8 +35,9 @@ func EncodeSSHKeys(keys []string) string {
 	return strings.ReplaceAll(url.QueryEscape(lines), "+", "%20")
 }
 
-// PublicKeyProblem returns what is wrong with a line that should be a public key, or "".
-// It never shows the line: people paste private keys by mistake.
+// PublicKeyProblem says what is wrong with a line that should be a public key,
+// and returns "" for a good key. It never shows the line: people paste private
+// keys by mistake.
 func PublicKeyProblem(line string) string {
 	if strings.Contains(line, "PRIVATE KEY") {
 		return "that is a private key: give the one in the .pub file"
@@ -51,8 +52,9 @@ func PublicKeyProblem(line string) string {
 	return "not a public key: want a line such as ssh-ed25519 AAAA... name"
 }
 
-// sshStrings splits a public key into its strings, the first of which says its
-// type (RFC 4253, section 6.6; RFC 4251, section 5); nil if it is none.
+// sshStrings splits a public key into its strings, the first of which is its
+// type (RFC 4253, section 6.6; RFC 4251, section 5). It returns nil for
+// anything else.
 func sshStrings(blob []byte) []string {
 	var parts []string
 	for len(blob) > 0 {

@@ -13,12 +13,12 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// An Inventory is what a machine has, as one report for people (String) and
-// for programs (JSON). It comes from the machine itself or from the PVE API.
+// An Inventory is a report on a machine, for people (String) and for programs
+// (JSON). It comes from the machine itself or from the PVE API.
 //
-// The JSON is stable: fields may come, none goes or changes its meaning, and
-// all are always there. Lists are never null. What is not known is "unknown",
-// or null for what is no word.
+// The JSON is stable: fields may be added, no field goes or changes its
+// meaning, and every field is always there. Lists are never null. A value that
+// is not known is "unknown", or null where the field does not hold a word.
 type Inventory struct {
 	// Source is where it comes from: "this machine", "captured tree", "node pve".
 	Source string `json:"source"`
@@ -31,8 +31,8 @@ type Inventory struct {
 	Disks []Disk `json:"disks"`
 	// Pools are PVE's storages, the fastest first.
 	Pools []Pool `json:"pools"`
-	// Findings are what is in the way, what is a risk, and what could not be
-	// found out. Their IDs are stable too.
+	// Findings say what is in the way, what is a risk, and what could not be
+	// read. Their IDs are stable too.
 	Findings []proxstation.Finding `json:"findings"`
 }
 
@@ -72,7 +72,7 @@ func boot(facts iommu.Facts) Boot {
 
 // A GPU is one graphics card.
 type GPU struct {
-	// Address is that of the display controller: "0000:01:00.0".
+	// Address is the address of the display controller: "0000:01:00.0".
 	Address iommu.Address `json:"address"`
 	// VendorID and DeviceID are four hexadecimal digits each: "10de", "2c05".
 	VendorID iommu.ID `json:"vendorID"`
@@ -85,7 +85,8 @@ type GPU struct {
 	// Driver is what the display controller is bound to: "" for nothing, nil
 	// where it is not known, as over the PVE API.
 	Driver *string `json:"driver"`
-	// Group is a number; null is no group, or one that is not known.
+	// Group is the number of the IOMMU group. Null stands for a card without a
+	// group, or with an unknown group.
 	Group iommu.GroupID `json:"group"`
 	// Isolated says whether the card can go to a guest without other devices:
 	// "yes", "no" or "unknown". Blockers are those devices.
@@ -99,8 +100,8 @@ type Disk struct {
 	Model string      `json:"model"`
 	Size  int64       `json:"size"` // bytes
 	Bus   storage.Bus `json:"bus"`  // "nvme", "sata" ...; "" where it is not known
-	// Tier is "1" (NVMe), "2" (SSD), "3" (hard disk) or "unknown", Why what
-	// says so.
+	// Tier is the tier of the slowest disk that holds the data. Why is the
+	// evidence.
 	Tier storage.Tier `json:"tier"`
 	Why  string       `json:"why"`
 }
@@ -120,11 +121,11 @@ type Pool struct {
 	Why       string `json:"why"`
 }
 
-// Read reads the machine whose tree lies in root (root/sys, root/proc,
-// root/etc, root/boot, root/run), and the one the program runs on if root is
-// nil. It works without root's rights, a PCI names database, an IOMMU or disks,
-// and says what it could not find out. The error matches [iommu.ErrNothing] if
-// there is no machine at all.
+// Read reads the machine whose root directory is given (root/sys, root/proc,
+// root/etc, root/boot, root/run). For nil it reads the machine that the program
+// runs on. It works without root's rights, a PCI names database, an IOMMU or
+// disks, and says what it could not read. The error matches [iommu.ErrNothing]
+// if root is not the root of a machine.
 func Read(root fs.FS) (Inventory, error) {
 	source := "this machine"
 	if root != nil {
@@ -201,7 +202,8 @@ func distinct(findings []proxstation.Finding) []proxstation.Finding {
 	return kept
 }
 
-// rank orders tiers from the fastest; what is not known comes last.
+// rank orders tiers from the fastest to the slowest; an unknown tier comes
+// last.
 func rank(t storage.Tier) int {
 	if t == storage.TierUnknown {
 		return 100

@@ -26,8 +26,8 @@ var ErrNone = errors.New("no checkout of OSX-PROXMOX")
 type Checkout struct {
 	// Dir is where it is: "/root/macos-install".
 	Dir string
-	// Version is its own, OpenCore that of the boot loader that it brings;
-	// empty where it does not tell.
+	// Version is the version of the checkout, OpenCore that of the boot loader
+	// it brings. Each is empty where the checkout does not say.
 	Version, OpenCore string
 	// Missing are the packages of Debian's that its menu wants and the host
 	// does not have. The profile wants none of them.
@@ -35,7 +35,8 @@ type Checkout struct {
 	// Images are what a VM can be made with, the checkout's own and those that
 	// it has made on the storages.
 	Images []Image
-	// Findings say what is in the way of using it, and what it did to the host.
+	// Findings say what keeps the checkout from being used, and what it changed
+	// on the host.
 	Findings []proxstation.Finding
 }
 

@@ -14,10 +14,11 @@ import (
 
 // Errors of a chunklist and of an image that does not match it.
 var (
-	// ErrChunklist is a file that is no chunklist, or one of an unknown kind.
+	// ErrChunklist reports a file that is not a chunklist, or a chunklist of an
+	// unknown kind.
 	ErrChunklist = errors.New("recovery: malformed chunklist")
-	// ErrSignature is a chunklist that none of the trusted keys has signed:
-	// it was changed, or is somebody else's.
+	// ErrSignature reports a chunklist that was not signed with a trusted key:
+	// it was changed, or it comes from somebody else.
 	ErrSignature = errors.New("recovery: the chunklist's signature is not Apple's")
 	// ErrUnsigned is a chunklist that has a checksum where the signature
 	// should be. Anyone can make one.
@@ -121,9 +122,9 @@ func (c *Chunklist) Size() int64 {
 	return size
 }
 
-// Verify returns nil if one of the keys has signed the chunklist, which is an
-// RSA signature of 2048 bits over its SHA-256 (PKCS #1 v1.5). Without keys,
-// those of [AppleKeys] count. The error is [ErrSignature] or [ErrUnsigned].
+// Verify checks the chunklist's signature, an RSA signature of 2048 bits over
+// its SHA-256 (PKCS #1 v1.5), against the keys, or against [AppleKeys] if no
+// keys are given. The error is [ErrSignature] or [ErrUnsigned].
 func (c *Chunklist) Verify(keys ...*rsa.PublicKey) error {
 	if c.signature == nil {
 		return ErrUnsigned

@@ -9,7 +9,7 @@ import (
 )
 
 // A Release is a release of macOS whose recovery system Apple still serves to
-// Intel Macs. The zero Release is none.
+// Intel Macs. The zero Release is not a release.
 type Release uint8
 
 // The releases, the oldest first.
@@ -35,8 +35,8 @@ type Board struct {
 	// none; with 11 zeros, a product code and 2 zeros it names a model, and
 	// the service answers with the oldest system of that model.
 	Serial string
-	// Latest asks for the newest system there is instead of the newest one
-	// that suits the board's age.
+	// Latest asks for the newest system of all. Otherwise the service gives the
+	// newest system that suits the board's age.
 	Latest bool
 }
 
@@ -47,10 +47,10 @@ type release struct {
 	board         Board
 }
 
-// table returns what is known of a release. The boards are those that macrecovery's
-// recovery_urls.txt and boards.json name for each release (April 2026). What
-// a board is given can change when Apple publishes updates: compare the
-// product or the disk's version with what was wanted.
+// table returns the facts of a release. The boards are those that macrecovery's
+// recovery_urls.txt and boards.json name for each release (April 2026). Apple
+// can give a board another system when it publishes updates: compare the
+// product or the disk's version with the release you asked for.
 func (r Release) table() (release, bool) {
 	table := [...]release{
 		HighSierra: {"High Sierra", "10.13", Board{ID: "Mac-7BA5B2D9E42DDD94", Serial: "00000000000J80300"}},
@@ -69,7 +69,7 @@ func (r Release) table() (release, bool) {
 	return table[r], true
 }
 
-// ErrRelease is a release that is none of the above.
+// ErrRelease reports an unknown release.
 var ErrRelease = errors.New("recovery: unknown macOS release")
 
 // ParseRelease parses a name or version: "Sequoia", "high-sierra", "10.13",

@@ -18,8 +18,8 @@ const DefaultURL = "http://osrecovery.apple.com"
 
 // A Client speaks to a recovery service. The zero Client speaks to Apple's.
 type Client struct {
-	// HTTP makes the requests; nil is [http.DefaultClient]. A Timeout in it
-	// would count for the whole download.
+	// HTTP makes the requests; nil means [http.DefaultClient]. A Timeout in it
+	// would limit the whole download.
 	HTTP *http.Client
 	// URL is where the service is; "" is [DefaultURL].
 	URL string
