@@ -50,7 +50,7 @@ func New(host Host, opts *Options) *Node {
 		store:    store{base: b, storages: map[string]*storage{}},
 		workers:  workers{base: b, locks: map[int]*task{}},
 	}
-	n.pki.given, n.pki.name = opts.Certificate, b.host.Name
+	n.pki.given, n.pki.name, n.pki.address = opts.Certificate, b.host.Name, b.host.address()
 	if n.clock == nil {
 		n.clock = time.Now
 	}

@@ -13,29 +13,14 @@ import (
 )
 
 // Start serves the node with TLS on a port of the loopback interface, until
-// [Node.Close]. It panics if there is no free port.
+// [Node.Close]. For another address, be it a server of your own: a node is an
+// [http.Handler] and has a [Node.Certificate].
 func (n *Node) Start() *Node {
-	if err := n.StartAt("127.0.0.1:0"); err != nil {
-		panic(err)
-	}
-	return n
-}
-
-// StartAt is Start for an address of the caller's choice, such as
-// "127.0.0.1:8006". The error is that of [net.Listen].
-func (n *Node) StartAt(address string) error {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return fmt.Errorf("pvetest: %w", err)
-	}
-	n.pki.make()
 	n.server = httptest.NewUnstartedServer(n)
-	_ = n.server.Listener.Close() // it has one of its own
-	n.server.Listener = listener
-	n.server.TLS = &tls.Config{Certificates: []tls.Certificate{n.pki.leaf}, MinVersion: tls.VersionTLS12}
+	n.server.TLS = &tls.Config{Certificates: []tls.Certificate{n.Certificate()}, MinVersion: tls.VersionTLS12}
 	n.server.Config.ErrorLog = log.New(io.Discard, "", 0) // connections that Close cuts are no news
 	n.server.StartTLS()
-	return nil
+	return n
 }
 
 // Close ends what [Node.Start] began.

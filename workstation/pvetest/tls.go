@@ -22,6 +22,7 @@ type pki struct {
 	once      sync.Once
 	given     *tls.Certificate
 	name      string
+	address   string
 	leaf      tls.Certificate
 	authority []byte // DER
 }
@@ -47,7 +48,7 @@ func (p *pki) make() {
 			SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: p.name + ".local", Organization: []string{"Proxmox Virtual Environment"}},
 			NotBefore: now.AddDate(0, 0, -1), NotAfter: now.AddDate(2, 0, 0), KeyUsage: x509.KeyUsageDigitalSignature,
 			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, BasicConstraintsValid: true,
-			DNSNames: []string{"localhost", p.name, p.name + ".local"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+			DNSNames: []string{"localhost", p.name, p.name + ".local"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback, net.ParseIP(p.address)},
 		}
 		leafKey, signed := sign(leaf, authority, key)
 		p.leaf = tls.Certificate{Certificate: [][]byte{signed, p.authority}, PrivateKey: leafKey}
@@ -81,6 +82,12 @@ func (n *Node) authority() []byte {
 // CA returns the certificate authority that has signed the node's certificate, in
 // PEM, as it stands in /etc/pve/pve-root-ca.pem. Each node has its own.
 func (n *Node) CA() []byte { return n.authority() }
+
+// Certificate returns the node's certificate with its key.
+func (n *Node) Certificate() tls.Certificate {
+	n.pki.make()
+	return n.pki.leaf
+}
 
 // CertPool returns a pool with the node's certificate authority.
 func (n *Node) CertPool() *x509.CertPool {

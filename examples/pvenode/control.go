@@ -1,0 +1,96 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+
+	"github.com/proxstation/proxstation/workstation/pvetest"
+)
+
+// control serves what a test does behind its client's back. It asks nobody who
+// they are.
+//
+//	GET    /control/trace             the newest requests, as JSON
+//	GET    /control/check             200 if nothing is that must never be, else 409 and what
+//	POST   /control/faults            plans a fault: a pvetest.Fault as JSON, such as
+//	                                  {"method": "POST", "path": ".*/140/status/start", "kind": "596", "times": 2}
+//	DELETE /control/faults            forgets all faults
+//	POST   /control/vms/140/on        also off, suspend, console, destroy, backup, endbackup
+//	POST   /control/vms/140/lock?lock=backup    an empty lock releases it
+//	POST   /control/logout            makes every ticket void
+//	POST   /control/restart           cuts the host's power, and gives it back
+func control(node *pvetest.Node) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /control/trace", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(node.Trace()) // the client is gone: nobody to tell
+	})
+	mux.HandleFunc("GET /control/check", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, node.Check(), http.StatusConflict)
+	})
+	mux.HandleFunc("POST /control/faults", func(w http.ResponseWriter, r *http.Request) { answer(w, plan(node, r), http.StatusBadRequest) })
+	mux.HandleFunc("DELETE /control/faults", func(w http.ResponseWriter, _ *http.Request) { node.ClearFaults(); answer(w, nil, 0) })
+	mux.HandleFunc("POST /control/logout", func(w http.ResponseWriter, _ *http.Request) { node.Logout(); answer(w, nil, 0) })
+	mux.HandleFunc("POST /control/restart", func(w http.ResponseWriter, _ *http.Request) { node.Restart(); answer(w, nil, 0) })
+	mux.HandleFunc("POST /control/vms/{id}/{deed}", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, act(node, r), http.StatusBadRequest)
+	})
+	return mux
+}
+
+// answer answers nothing, or an error.
+func answer(w http.ResponseWriter, err error, status int) {
+	if err != nil {
+		http.Error(w, err.Error(), status)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// faultKinds are the kinds that a fault can have.
+var faultKinds = map[pvetest.FaultKind]bool{
+	pvetest.Refuse: true, pvetest.Forbid: true, pvetest.DropBefore: true, pvetest.DropAfter: true, pvetest.ErrorAfter: true,
+	pvetest.ProxyTimeout: true, pvetest.ProxyDown: true, pvetest.ExpireTicket: true, pvetest.Slow: true, pvetest.HangAfter: true,
+	pvetest.TaskFails: true, pvetest.TaskFailsLate: true, pvetest.TaskHangs: true, pvetest.TaskWarns: true,
+}
+
+// plan plans the fault that a request describes.
+func plan(node *pvetest.Node, r *http.Request) error {
+	var fault pvetest.Fault
+	decoder := json.NewDecoder(r.Body)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&fault); err != nil {
+		return err
+	}
+	if _, err := regexp.Compile(fault.Path); err != nil {
+		return err
+	}
+	if !faultKinds[fault.Kind] {
+		return fmt.Errorf("%q is no kind of fault", fault.Kind)
+	}
+	node.Inject(fault)
+	return nil
+}
+
+// act does something to a VM, as somebody else does.
+func act(node *pvetest.Node, r *http.Request) error {
+	id, err := strconv.Atoi(r.PathValue("id"))
+	if err != nil {
+		return fmt.Errorf("%q is no VMID", r.PathValue("id"))
+	}
+	if r.PathValue("deed") == "lock" {
+		return node.Lock(id, r.URL.Query().Get("lock"))
+	}
+	deeds := map[string]func(int) error{
+		"on": node.PowerOn, "off": node.PowerOff, "suspend": node.Suspend, "console": node.OpenConsole, "destroy": node.DestroyVM,
+		"backup": node.BeginBackup, "endbackup": node.EndBackup,
+	}
+	deed, known := deeds[r.PathValue("deed")]
+	if !known {
+		return fmt.Errorf("%q is nothing that can be done to a VM", r.PathValue("deed"))
+	}
+	return deed(id)
+}

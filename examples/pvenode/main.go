@@ -1,0 +1,189 @@
+// Pvenode serves the embedded Proxmox VE node on an address, for clients in any
+// language:
+//
+//	go run ./examples/pvenode -listen 127.0.0.1:8006 -host reference -speed 10 -ca /tmp/pve-ca.pem
+//
+// It says where the node is and who may log in, and serves until Ctrl-C or
+// SIGTERM. Clients trust the node with the file that -ca writes
+// (REQUESTS_CA_BUNDLE, curl --cacert, NODE_EXTRA_CA_CERTS). Each node makes an
+// authority of its own; -cert and -key give it a certificate instead.
+//
+// -host is a kind of node (reference, amd, shared), or a file that describes one
+// in JSON, with the fields of pvetest.Host. -print shows the description of a
+// kind, to begin with:
+//
+//	go run ./examples/pvenode -host reference -print > host.json
+//
+// What a test does behind its client's back is done below /control/, see
+// control.go.
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/proxstation/proxstation/examples/internal/connect"
+	"github.com/proxstation/proxstation/workstation/pvetest"
+)
+
+func main() { connect.Main("pvenode", run) }
+
+// options are what the command line says.
+type options struct {
+	listen, host, ca, cert, key string
+	speed                       float64
+	trace                       int
+	print                       bool
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	var o options
+	set := flag.NewFlagSet("pvenode", flag.ContinueOnError)
+	set.StringVar(&o.listen, "listen", "127.0.0.1:8006", "address of the API; port 0 takes a free one")
+	set.StringVar(&o.host, "host", "reference", "reference, amd, shared, or a file that describes a host in JSON")
+	set.StringVar(&o.ca, "ca", "", "file for the certificate authority, in PEM")
+	set.StringVar(&o.cert, "cert", "", "file with the certificate to show, in PEM; with -key")
+	set.StringVar(&o.key, "key", "", "file with the certificate's key, in PEM")
+	set.Float64Var(&o.speed, "speed", 1, "how much faster than real time the node's tasks and guests run")
+	set.IntVar(&o.trace, "trace", 1000, "how many of the newest requests /control/trace remembers")
+	set.BoolVar(&o.print, "print", false, "print the description of the host, and serve nothing")
+	if err := connect.Parse(set, args); err != nil {
+		return err
+	}
+	host, err := describe(o.host)
+	switch {
+	case err != nil:
+		return err
+	case o.print:
+		encoder := json.NewEncoder(out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(host)
+	}
+	node, err := o.node(host)
+	if err != nil {
+		return err
+	}
+	if o.ca != "" {
+		if err := os.WriteFile(o.ca, node.CA(), 0o644); err != nil { //nolint:gosec // a certificate is public
+			return err
+		}
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.listen)
+	if err != nil {
+		return err
+	}
+	introduce(out, host, node, listener.Addr().String(), o)
+	return serve(ctx, listener, node)
+}
+
+// describe returns the host that a name or a file stands for.
+func describe(name string) (host pvetest.Host, err error) {
+	switch name {
+	case "reference":
+		return pvetest.Reference(), nil
+	case "amd":
+		return pvetest.AMD(), nil
+	case "shared":
+		return pvetest.SharedGroup(), nil
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return host, fmt.Errorf("-host is reference, amd, shared or a file: %w", err)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&host); err != nil {
+		return host, fmt.Errorf("%s: %w", name, err)
+	}
+	if host.Name == "" || host.Version == "" {
+		return host, fmt.Errorf("%s: a host needs a name and a version of PVE", name)
+	}
+	return host, nil
+}
+
+// node makes the node. What contradicts itself in a description is an error.
+func (o options) node(host pvetest.Host) (node *pvetest.Node, err error) {
+	opts := &pvetest.Options{Speed: o.speed, TraceLimit: o.trace}
+	if o.cert != "" || o.key != "" {
+		certificate, err := tls.LoadX509KeyPair(o.cert, o.key)
+		if err != nil {
+			return nil, err
+		}
+		opts.Certificate = &certificate
+	}
+	defer func() {
+		if problem := recover(); problem != nil {
+			err = fmt.Errorf("%s: %v", o.host, problem)
+		}
+	}()
+	return pvetest.New(host, opts), nil
+}
+
+// introduce says where the node is, and who may log in.
+func introduce(out io.Writer, host pvetest.Host, node *pvetest.Node, address string, o options) {
+	fmt.Fprintf(out, "node         %s, PVE %s, at %g times the speed\n", host.Name, host.Version, o.speed)
+	fmt.Fprintf(out, "URL          https://%s/api2/json\n", address)
+	fmt.Fprintf(out, "control      https://%s/control/\n", address)
+	fmt.Fprintf(out, "fingerprint  %s\n", node.Fingerprint())
+	if o.ca != "" {
+		fmt.Fprintf(out, "CA           %s\n", o.ca)
+	}
+	password := host.Password
+	if password == "" {
+		password = "secret"
+	}
+	for _, user := range append([]pvetest.User{{ID: "root@pam", Password: password, Tokens: host.RootTokens}}, host.Users...) {
+		var ways []string
+		if user.Password != "" {
+			ways = append(ways, "password "+user.Password)
+		}
+		for _, token := range user.Tokens {
+			ways = append(ways, fmt.Sprintf("token %s!%s=%s", user.ID, token.ID, token.Secret))
+		}
+		fmt.Fprintf(out, "login        %s: %s\n", user.ID, strings.Join(ways, ", "))
+	}
+}
+
+// serve serves the node until the context ends. Requests that run then have two
+// seconds to end.
+func serve(ctx context.Context, listener net.Listener, node *pvetest.Node) error {
+	mux := http.NewServeMux()
+	mux.Handle("/control/", control(node))
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true) // PVE's own, and the only one with a status line for its messages
+	server := &http.Server{
+		Protocols: protocols, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0),
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{node.Certificate()}, MinVersion: tls.VersionTLS12},
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.URL.Path, "/control/") {
+				mux.ServeHTTP(w, r)
+				return
+			}
+			node.ServeHTTP(w, r) // not through a mux, which would redirect paths like //version
+		}),
+	}
+	ended := context.AfterFunc(ctx, func() {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		if server.Shutdown(last) != nil {
+			_ = server.Close() // whoever hangs now was asked to hang
+		}
+	})
+	defer ended()
+	if err := server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
