@@ -65,7 +65,7 @@ func (s *secrets) clean(text string, passing ...string) string {
 		return r
 	}, strings.TrimSpace(text)))
 	if len(text) > longestText {
-		text = text[:longestText] + " ..."
+		text = strings.ToValidUTF8(text[:longestText], "") + " ..." // not half a character
 	}
 	return text
 }
