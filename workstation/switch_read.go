@@ -38,6 +38,7 @@ type setReader struct {
 func (n *Node) observeSet(ctx context.Context, db DualBoot) (Facts, error) {
 	f := Facts{Node: n.name, VMs: map[int]VMFacts{}, RootTicket: n.opts.RootTicket}
 	r := &setReader{node: n, db: db, o: &observation{facts: &f}}
+	ctx = pve.WithOdd(ctx, r.o.odd)
 	group, inner := errgroup.WithContext(ctx)
 	for _, read := range []func(context.Context) error{r.vms, r.pci, r.mappings, r.memory, r.remembered} {
 		group.Go(func() error { return read(inner) })
@@ -63,7 +64,6 @@ func (r *setReader) vms(ctx context.Context) (err error) {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(8)
 	for _, v := range r.list {
 		if !v.Running || slices.Contains(r.db.Members, v.VMID) {
 			continue
