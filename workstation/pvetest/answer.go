@@ -33,7 +33,7 @@ func (n *Node) respond(data any, err error) answer {
 	case errors.As(err, &no):
 		return n.refused(no)
 	}
-	body, err := json.Marshal(map[string]any{"data": data})
+	body, err := encode(map[string]any{"data": data})
 	if err != nil {
 		return n.respond(nil, refuse("%v", err))
 	}

@@ -2,6 +2,7 @@ package pvetest
 
 import (
 	"cmp"
+	"container/heap"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -14,13 +15,15 @@ import (
 // chance, and the VMs.
 type base struct {
 	host     Host
+	release  pveschema.Version
 	random   *rand.Rand
 	order    *rand.Rand // of lists
 	now      time.Time  // the node's time
-	due      []event
+	due      events
 	sequence int
 	pids     int
 	vms      map[int]*vm
+	inUse    int64 // bytes of memory that running VMs have
 }
 
 // An event is something that will happen in the node.
@@ -30,22 +33,32 @@ type event struct {
 	happen   func()
 }
 
+// events is a heap: the next one comes first.
+type events []event
+
+func (e events) Len() int { return len(e) }
+func (e events) Less(i, j int) bool {
+	return cmp.Or(e[i].at.Compare(e[j].at), cmp.Compare(e[i].sequence, e[j].sequence)) < 0
+}
+func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
+func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
+func (e *events) Pop() any {
+	last := len(*e) - 1
+	next := (*e)[last]
+	*e = (*e)[:last]
+	return next
+}
+
 // after lets something happen d from now.
 func (b *base) after(d time.Duration, happen func()) {
 	b.sequence++
-	b.due = append(b.due, event{b.now.Add(d), b.sequence, happen})
+	heap.Push(&b.due, event{b.now.Add(d), b.sequence, happen})
 }
 
 // advanceTo lets everything happen that is due until then, each at its own time.
 func (b *base) advanceTo(until time.Time) {
-	for len(b.due) > 0 {
-		next := slices.MinFunc(b.due, func(a, b event) int {
-			return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.sequence, b.sequence))
-		})
-		if next.at.After(until) {
-			break
-		}
-		b.due = slices.DeleteFunc(b.due, func(e event) bool { return e.sequence == next.sequence })
+	for len(b.due) > 0 && !b.due[0].at.After(until) {
+		next, _ := heap.Pop(&b.due).(event)
 		b.now = next.at
 		next.happen()
 	}
@@ -105,8 +118,7 @@ func (b *base) noConfig(vmid int) error {
 
 // olderThan reports whether the node's PVE is older than a release.
 func (b *base) olderThan(major, minor int) bool {
-	v := pveschema.ParseVersion(b.host.Version)
-	return cmp.Or(cmp.Compare(v.Major, major), cmp.Compare(v.Minor, minor)) < 0
+	return cmp.Or(cmp.Compare(b.release.Major, major), cmp.Compare(b.release.Minor, minor)) < 0
 }
 
 // qemu returns the version of QEMU that the node's PVE has.
@@ -118,15 +130,7 @@ func (b *base) qemu() string {
 }
 
 // freeMemory returns the bytes that the host and the running VMs leave.
-func (b *base) freeMemory() int64 {
-	free := b.host.Memory - 2<<30 // what the host itself uses
-	for _, v := range b.vms {
-		if v.running {
-			free -= int64(atoi(v.config["memory"], 512)) << 20
-		}
-	}
-	return free
-}
+func (b *base) freeMemory() int64 { return b.host.Memory - 2<<30 - b.inUse } // 2 GiB are the host's own
 
 // bridgeExists refuses a network card on a bridge that the node does not have.
 func (b *base) bridgeExists(bridge string) error {

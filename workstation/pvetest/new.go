@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"time"
+
+	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
 // Options control a [Node]. Nil is fine.
@@ -41,14 +43,14 @@ func New(host Host, opts *Options) *Node {
 	if opts == nil {
 		opts = &Options{}
 	}
-	b := &base{host: host.clone(), random: rand.New(rand.NewPCG(cmp.Or(opts.Seed, 1), 0)),
+	b := &base{host: host.clone(), release: pveschema.ParseVersion(host.Version), random: rand.New(rand.NewPCG(cmp.Or(opts.Seed, 1), 0)),
 		order: rand.New(rand.NewPCG(cmp.Or(opts.Seed, 1), 1)), pids: 1200, vms: map[int]*vm{}}
 	n := &Node{
 		clock: opts.Now, speed: cmp.Or(opts.Speed, 1), onRequest: opts.OnRequest, handlers: handlers(), base: b, trace: trace{limit: opts.TraceLimit},
 		accounts: accounts{base: b, directory: newDirectory(b.host), tickets: map[string]*ticket{}},
 		hardware: hardware{base: b, mappings: map[string]*Mapping{}, reserved: map[string]reservation{}, lost: map[string]bool{}},
 		store:    store{base: b, storages: map[string]*storage{}},
-		workers:  workers{base: b, locks: map[int]*task{}},
+		workers:  workers{base: b, locks: map[int]*task{}, byUPID: map[string]*task{}},
 	}
 	n.pki.given, n.pki.name, n.pki.address = opts.Certificate, b.host.Name, b.host.address()
 	if n.clock == nil {

@@ -169,11 +169,12 @@ func (h *hardware) launchable(v *vm, chosen []PCI) error {
 			return refuse("%s", "kvm: vfio: Unable to power on device, stuck in D3\n"+
 				"kvm: ../hw/pci/pci.c:1654: pci_irq_handler: Assertion `0 <= irq_num && irq_num < PCI_NUM_PINS' failed.")
 		}
-		for _, other := range h.vms {
-			if other == v || !other.running {
+		for address, r := range h.reserved {
+			other := h.vms[r.vmid]
+			if other == nil || other == v || !other.running || other.pid != r.pid {
 				continue
 			}
-			if slices.ContainsFunc(other.devices, func(have PCI) bool { return have.Group == f.Group }) {
+			if slices.ContainsFunc(h.functions(address), func(have PCI) bool { return have.Group == f.Group }) {
 				return refuse("kvm: -device vfio-pci,host=%s: vfio %s: failed to open /dev/vfio/%d: Device or resource busy", f.Address, f.Address, f.Group)
 			}
 		}

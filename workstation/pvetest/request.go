@@ -95,7 +95,7 @@ func (n *Node) dispatch(r *http.Request, c *call) (any, error) {
 	if node, inPath := names["node"]; inPath && node != n.host.Name && node != "localhost" {
 		return nil, refuse("hostname lookup '%s' failed - failed to get address info for: %s: Name or service not known", node, node)
 	}
-	if problems := endpoint.VerifyAt(pveschema.ParseVersion(n.host.Version), c.values); len(problems) > 0 {
+	if problems := endpoint.VerifyAt(n.release, c.values); len(problems) > 0 {
 		return nil, invalid(problems)
 	}
 	if c.get("skiplock") == "1" && !who.root() {

@@ -170,7 +170,7 @@ func (n *Node) Restart() {
 			t.end, t.exit = n.now, "unexpected status"
 		}
 	}
-	n.due = nil
+	n.due, n.inUse = nil, 0
 	clear(n.locks)
 	clear(n.reserved)
 	clear(n.lost)

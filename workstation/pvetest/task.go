@@ -31,8 +31,9 @@ func (t *task) pstart() int64 { return t.start.UnixMilli() / 10 & 0xfffffff }
 // workers is the node's work in the background.
 type workers struct {
 	*base
-	tasks  []*task
-	locks  map[int]*task // who holds the lock of a VM's configuration file
+	tasks  []*task          // in order of their beginning
+	byUPID map[string]*task // the same
+	locks  map[int]*task    // who holds the lock of a VM's configuration file
 	faults []*Fault
 }
 
@@ -41,7 +42,7 @@ func (w *workers) fork(kind, id, user string) *task {
 	t := &task{kind: kind, id: id, user: user, pid: w.pid(), start: w.now}
 	t.upid = fmt.Sprintf("UPID:%s:%08X:%08X:%08X:%s:%s:%s:", w.host.Name, t.pid, t.pstart(), w.now.Unix(), kind, id, user)
 	t.fault = w.taskFault(t)
-	w.tasks = append(w.tasks, t)
+	w.tasks, w.byUPID[t.upid] = append(w.tasks, t), t
 	return t
 }
 

@@ -7,22 +7,13 @@ import (
 
 var upid = regexp.MustCompile(`^UPID:[a-zA-Z0-9-]+:[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:[^:\s]+:[^:\s]*:[^:\s]+:$`)
 
-func (w *workers) task(name string) *task {
-	for _, t := range w.tasks {
-		if t.upid == name {
-			return t
-		}
-	}
-	return nil
-}
-
 // taskOf returns the task of a call, which its owner may see and change, and
 // others with a privilege on the node.
 func (w *workers) taskOf(c *call, privilege string) (*task, error) {
 	if !upid.MatchString(c.get("upid")) {
 		return nil, wrong("upid", "unable to parse worker upid")
 	}
-	t := w.task(c.get("upid"))
+	t := w.byUPID[c.get("upid")]
 	if t == nil {
 		return nil, wrong("upid", "no such task")
 	}

@@ -24,6 +24,7 @@ type vm struct {
 	reboot   bool // it is to start again when it is off
 	frozen   bool // the guest's file systems are
 	pid      int
+	memory   int64 // bytes that its process has
 	started  time.Time
 	answers  time.Time // when the agent answers, if it ever does
 	devices  []PCI     // that its process has
@@ -79,7 +80,7 @@ func (v *vm) qmpStatus() string {
 
 func (v *vm) bootDisk() string {
 	for device := range strings.SplitSeq(strings.TrimPrefix(v.config["boot"], "order="), ";") {
-		if d := parseDrive(v.config[device]); isDrive(device) && d.media() != "cdrom" {
+		if isDrive(device) && property(v.config[device], "media") != "cdrom" {
 			return device
 		}
 	}

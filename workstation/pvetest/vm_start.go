@@ -139,7 +139,8 @@ func (n *Node) launch(v *vm, t *task, chosen []PCI) error {
 		return err
 	}
 	said := n.launchable(v, chosen)
-	if want := int64(atoi(v.config["memory"], 512)) << 20; want > n.freeMemory() {
+	want := int64(atoi(v.config["memory"], 512)) << 20
+	if want > n.freeMemory() {
 		said = refuse("kvm: cannot set up guest memory 'pc.ram': Cannot allocate memory")
 	}
 	if said != nil {
@@ -147,7 +148,8 @@ func (n *Node) launch(v *vm, t *task, chosen []PCI) error {
 		n.unreserve(v.id)
 		return refuse("start failed: QEMU exited with code 1")
 	}
-	v.running, v.pid, v.started, v.devices = true, n.pid(), n.now, chosen
+	v.running, v.pid, v.started, v.devices, v.memory = true, n.pid(), n.now, chosen, want
+	n.inUse += want
 	v.closing, v.paused, v.waiting, v.commands = false, false, false, map[int]*command{}
 	n.settle(v)
 	n.boot(v)

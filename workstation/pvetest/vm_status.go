@@ -29,7 +29,7 @@ func (n *Node) vmStatus(v *vm) map[string]any {
 	status := map[string]any{
 		"vmid": v.id, "name": v.name(), "status": "stopped", "cpus": atoi(v.config["vcpus"], cpus),
 		"maxmem": memory, "mem": 0, "cpu": 0, "uptime": 0, "netin": 0, "netout": 0,
-		"disk": 0, "maxdisk": parseSize(parseDrive(v.config[v.bootDisk()]).options["size"]),
+		"disk": 0, "maxdisk": parseSize(property(v.config[v.bootDisk()], "size")),
 	}
 	modern := !n.olderThan(9, 0) // pressures and the host's view of memory came with PVE 9.0
 	if modern {
