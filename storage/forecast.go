@@ -99,8 +99,8 @@ func warn(o Outlook, pool Pool) []proxstation.Finding {
 	return []proxstation.Finding{f}
 }
 
-// Check judges the pools as they are: it reports disks that SMART expects to
-// fail, worn disks, ZFS pools that lost disks, thin pools that fill up, and
+// Check judges the pools as they are: it reports storages that are offline,
+// disks that SMART expects to fail, worn disks, ZFS pools that lost disks, thin pools that fill up, and
 // tiers that are not known.
 func Check(pools []Pool) []proxstation.Finding {
 	var findings []proxstation.Finding
@@ -111,6 +111,12 @@ func Check(pools []Pool) []proxstation.Finding {
 				findings = append(findings, d.check(pool.Name)...)
 			}
 			told[d.Path] = true
+		}
+		if !pool.Active {
+			findings = append(findings, proxstation.Finding{
+				ID: "storage.offline", Severity: proxstation.Warning, Subject: pool.Name, Seen: "PVE says that it is not active",
+				Why: "nothing is placed on it, and a VM with a disk on it does not start", Fix: "see what pvesm status says of it on the node, and whether its server or mount is there",
+			})
 		}
 		if pool.Health != "" && pool.Health != "ONLINE" {
 			findings = append(findings, proxstation.Finding{

@@ -234,7 +234,7 @@ func TestCheck(t *testing.T) {
 	odd := pool("odd", storage.TierUnknown, storage.TiB)
 	odd.Why = "nothing tells"
 	nas := odd
-	nas.Name, nas.Type = "nas", "nfs"
+	nas.Name, nas.Type, nas.Active = "nas", "nfs", false
 	var ids []string
 	again, ill := pool("again", storage.Tier1, storage.TiB), pool("ill", storage.Tier3, storage.TiB)
 	again.Disks, ill.Health = p.Disks, "DEGRADED"
@@ -242,7 +242,7 @@ func TestCheck(t *testing.T) {
 		ids = append(ids, f.Subject+" "+f.ID)
 	}
 	want := "/dev/sda storage.disk-failing, /dev/sdb storage.disk-worn, thin storage.thin-data-full, thin storage.thin-metadata-full, " +
-		"ill storage.zpool-unhealthy, odd storage.tier-unknown"
+		"ill storage.zpool-unhealthy, odd storage.tier-unknown, nas storage.offline"
 	if strings.Join(ids, ", ") != want {
 		t.Errorf("findings %v, want %s", ids, want)
 	}

@@ -20,7 +20,7 @@ import (
 // [storage.NoPlaceError], [gpu.UnsupportedError], all of them joined. What
 // should be known before an apply is among the plan's findings.
 func Diff(spec Spec, facts Facts) (Plan, error) {
-	d := &differ{spec: spec, facts: facts, plan: Plan{Node: facts.Node}}
+	d := &differ{spec: spec, facts: facts, plan: Plan{Node: facts.Node}, split: map[string]bool{}}
 	if d.named(spec); len(d.problems) > 0 {
 		return Plan{}, d.problems.err()
 	}
@@ -37,7 +37,7 @@ func Diff(spec Spec, facts Facts) (Plan, error) {
 	d.settings()
 	after := d.facts.applied(d.plan.Steps)
 	for _, vm := range d.spec.VMs {
-		if will := after.VMs[vm.ID]; will.Name == vm.Name && len(vm.checkForm()) == 0 {
+		if will := after.VMs[vm.ID]; will.Name == vm.Name {
 			d.judge(vm, will)
 		}
 	}
@@ -59,6 +59,7 @@ type differ struct {
 	// after holds the mappings as they will be.
 	after  []gpu.Mapping
 	chosen map[string]storage.DiskChoice // by VM and slot
+	split  map[string]bool               // by VM and hostpci key: a card of which other keys have the rest
 }
 
 // named reports what is named twice, of which only one could come true.
@@ -82,11 +83,15 @@ func (d *differ) find(f proxstation.Finding) { d.plan.Findings = append(d.plan.F
 
 // vm plans one VM: create it, or change what differs.
 func (d *differ) vm(vm VM) {
-	if form := vm.checkForm(); len(form) > 0 {
+	have, exists := d.facts.VMs[vm.ID]
+	form := vm.checkForm()
+	if exists && have.Name == vm.Name { // PVE shows a VM without a name as "VM 140"
+		form = slices.DeleteFunc(form, func(err error) bool { return rule(err) == "name\n"+notDNS })
+	}
+	if len(form) > 0 {
 		d.problems = append(d.problems, form...)
 		return
 	}
-	have, exists := d.facts.VMs[vm.ID]
 	other, taken := d.facts.Others[vm.ID]
 	switch {
 	case !exists && taken:
@@ -105,6 +110,7 @@ func (d *differ) vm(vm VM) {
 // create plans a VM that is new.
 func (d *differ) create(vm VM) {
 	d.checkCards(vm, nil)
+	d.checkSeen(vm)
 	config, notes := d.wanted(vm, nil)
 	config["name"] = vm.Name
 	config, osk := d.checkOSK(vm, config, "")

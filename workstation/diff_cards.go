@@ -85,6 +85,9 @@ func (d *differ) checkCards(vm VM, have map[string]string) {
 			if f.ID == "gpu.igd-lpc" && strings.Contains(vm.Config["args"], "device."+key+".x-igd-lpc=on") {
 				continue // it is set
 			}
+			if f.ID == "gpu.partial-card" && d.split[fmt.Sprint(vm.ID, key)] {
+				continue // other keys have the rest
+			}
 			d.find(f)
 		}
 		d.checkCard(vm, node.Resolve(h), same)
@@ -118,7 +121,13 @@ func (d *differ) checkCard(vm VM, choices [][]iommu.Address, has bool) {
 // conflicts says which VMs cannot run together once the plan is applied.
 func (d *differ) conflicts(after Facts) {
 	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions, Mappings: d.after}
-	d.plan.Findings = append(d.plan.Findings, node.CheckClaims(after.Claims())...)
+	now := d.facts.PCI().CheckClaims(d.facts.Claims())
+	for _, f := range node.CheckClaims(after.Claims()) {
+		if f.Severity == proxstation.Blocker && slices.Contains(now, f) {
+			f.Severity, f.Why = proxstation.Warning, "it is so today: "+f.Why
+		}
+		d.find(f)
+	}
 }
 
 // applied returns the facts with the configurations that the steps leave, as

@@ -40,10 +40,13 @@ func (d *differ) onItsCard(vm VM, have VMFacts) VM {
 		if slot != key && slot != "" {
 			vm = vm.moveHostPCI(key, slot)
 		}
-		if len(holders) > 1 {
+		switch {
+		case len(holders) > 1:
 			d.keepSplit(vm, have, slot, holders)
+		case len(holders) == 0 || otherMode(have.Config[slot], vm.Config[slot]):
+			d.fitMachine(vm, have, slot)
+			vm.Config[slot] = completed(slot, vm.Config[slot], vm.Defaults[slot])
 		}
-		d.fitMachine(vm, have, slot)
 	}
 	return vm
 }
@@ -52,6 +55,14 @@ func (d *differ) onItsCard(vm VM, have VMFacts) VM {
 func (vm VM) namesHostPCI() bool {
 	hostpci := func(key string) bool { return qmconf.Family(key) == "hostpci" }
 	return slices.ContainsFunc(vm.Absent, hostpci) || slices.ContainsFunc(slices.Collect(maps.Keys(vm.Config)), hostpci)
+}
+
+// otherMode reports whether a card is given in another mode than it was: an
+// option ROM is of one of them.
+func otherMode(have, want string) bool {
+	one, errOne := gpu.ParseHostPCI(have)
+	two, errTwo := gpu.ParseHostPCI(want)
+	return errOne == nil && errTwo == nil && one.LegacyIGD != two.LegacyIGD
 }
 
 // functions returns the node's functions that a value means first.
@@ -140,6 +151,7 @@ func (d *differ) keepSplit(vm VM, have VMFacts, slot string, holders []string) {
 			vm.Config[slot] = properties.Drop("mapping").Drop("host").Set(p.Key, p.Value).Text(slot)
 		}
 	}
+	d.split[fmt.Sprint(vm.ID, slot)] = true
 	others := slices.DeleteFunc(slices.Clone(holders), func(key string) bool { return key == slot })
 	var seen []string
 	for _, key := range holders {

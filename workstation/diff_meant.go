@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
 )
@@ -27,11 +29,14 @@ func (d *differ) meant(vm VM) VM {
 	vm = d.inItsSlots(vm, have)
 	vm = d.onItsCard(vm, have)
 	for key, value := range vm.Config {
-		if family := qmconf.Family(key); have.Config[key] == "" && (family == "hostpci" || family == "net") {
+		if have.Config[key] == "" && qmconf.Family(key) == "net" {
 			vm.Config[key] = completed(key, value, vm.Defaults[key])
 		}
 	}
 	vm.Defaults = nil
+	if vm.Guest == gpu.Windows11 && cmp.Or(vm.Config["ostype"], have.Config["ostype"]) == "win10" {
+		vm.Guest = gpu.Windows10 // which wants less
+	}
 	return vm
 }
 
@@ -112,6 +117,10 @@ func (d *differ) judge(vm VM, will VMFacts) {
 		d.problems = append(d.problems, broken...)
 		return
 	}
+	if d.plans(vm.ID) {
+		d.checkBoot(vm, have, will.Config)
+		d.checkMachine(vm, have, will.Config)
+	}
 	before := map[string]bool{}
 	for _, p := range append(vm.checkRules(have.Config), d.checkHost(vm, have.Config)...) {
 		before[rule(p)] = true
@@ -122,10 +131,17 @@ func (d *differ) judge(vm VM, will VMFacts) {
 			continue
 		}
 		invalid, _ := p.(*InvalidError) // checkRules and checkHost add no others
-		d.find(proxstation.Finding{ID: "workstation.rule", Severity: proxstation.Warning, Subject: have.String(), Seen: strings.TrimSuffix(invalid.Field+": "+shown(invalid.Field, invalid.Value), ": "),
-			Why: "the VM is so today, and the plan leaves it so: " + invalid.Why, Fix: fmt.Sprintf("set it in the Spec, or with qm set %d --%s", vm.ID, strings.Fields(invalid.Field)[0])})
+		seen := invalid.Field + ": " + shown(invalid.Field, invalid.Value)
+		if invalid.Value == "" {
+			seen = invalid.Field + " is not set as it should be"
+		}
+		d.find(proxstation.Finding{ID: "workstation.rule", Severity: proxstation.Warning, Subject: have.String(), Seen: seen,
+			Why: "the VM is so today, and the plan leaves it so: " + invalid.Why, Fix: fmt.Sprintf("name it in the Spec, or with the VM off change it on the node: qm set %d", vm.ID)})
 	}
 }
+
+// quotedHostPCI is the value that an error of package gpu is about.
+var quotedHostPCI = regexp.MustCompile(`hostpci "[^"]*"`)
 
 // rule returns what two problems of one rule have in common.
 func rule(problem error) string {
@@ -133,7 +149,7 @@ func rule(problem error) string {
 	if !ok {
 		return problem.Error()
 	}
-	return invalid.Field + "\n" + invalid.Why
+	return invalid.Field + "\n" + quotedHostPCI.ReplaceAllString(invalid.Why, "")
 }
 
 // memoryOf returns the memory that a configuration gives a guest; PVE's default

@@ -1,10 +1,22 @@
 package workstation
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/proxstation/proxstation"
 )
+
+// checkSeen refuses to make a VM that the login could not see: PVE lists only the
+// VMs that a login may audit, so the VM may be there, and what is made could not
+// be read back.
+func (d *differ) checkSeen(vm VM) {
+	audit := Privilege{vmPath(vm.ID), "VM.Audit"}
+	if d.facts.permissions != nil && d.facts.RootTicket != proxstation.Yes && !d.facts.allows(audit) {
+		d.find(proxstation.Finding{ID: "workstation.vm-unseen", Severity: proxstation.Blocker, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: "the login lacks " + audit.String(),
+			Why: "PVE lists only the VMs that a login may see: this VM may be there already, and Apply could not read back what it made", Fix: "give the login's role VM.Audit on /vms (PVE manual, User Management), and observe again"})
+	}
+}
 
 // privileges says which steps the login may not do.
 func (d *differ) privileges() {

@@ -57,7 +57,22 @@ func (d *differ) inItsSlots(vm VM, have VMFacts) VM {
 		}
 		vm.Config["boot"] = "order=" + strings.Join(devices, ";")
 	}
-	return d.withLoaderFirst(vm, have)
+	return d.withLoaderFirst(vm.inItsOrder(have), have)
+}
+
+// inItsOrder returns the VM with the boot order that it has today, where PVE's
+// old notation leaves it to the firmware and a new disk would come first.
+func (vm VM) inItsOrder(have VMFacts) VM {
+	config, order := maps.Clone(have.Config), qmconf.BootOrder(have.Config)
+	for _, disk := range vm.Disks {
+		if config[disk.Slot] == "" && disk.allocates() {
+			config[disk.Slot] = storage.NewDrive("storage", disk.Size).String()
+		}
+	}
+	if vm.Config["boot"] == "" && len(order) > 0 && !slices.Equal(order, qmconf.BootOrder(config)) {
+		vm.Config["boot"] = "order=" + strings.Join(order, ";")
+	}
+	return vm
 }
 
 // tellSlot says which of an existing VM's drives a disk of the Spec is taken for.
@@ -69,7 +84,7 @@ func (d *differ) tellSlot(have VMFacts, disk Disk, slot string) {
 }
 
 // asItIs returns the disk for a drive that is there: a volume that the VM has is
-// not imported again, and a disk need not say that it is no CD.
+// not imported again, and stays the medium that it is.
 func (d Disk) asItIs(value string) Disk {
 	drive, err := storage.ParseDrive(value)
 	if err != nil {
@@ -78,7 +93,7 @@ func (d Disk) asItIs(value string) Disk {
 	if d.Import != "" && d.Import == drive.Volume {
 		d.Volume, d.Import = d.Import, ""
 	}
-	if !drive.IsCDROM() && d.Options["media"] == "disk" {
+	if d.isIn(value) && d.Options["media"] != "" || !drive.IsCDROM() && d.Options["media"] == "disk" {
 		d.Options = maps.Clone(d.Options)
 		delete(d.Options, "media")
 	}
@@ -139,12 +154,19 @@ func (m matching) bySlot(disk Disk) string {
 	value := m.have[disk.Slot]
 	switch {
 	case disk.isCD() && disk.Purpose == storage.Image && qmconf.IsDisk(disk.Slot, value),
-		disk.cloudInit() && value != "" && !qmconf.IsCD(value),
+		disk.cloudInit() && value != "" && (!qmconf.IsCD(value) || m.startsFrom(disk.Slot)),
+		disk.Purpose != "" && disk.allocates() && qmconf.IsCD(value),
 		m.another(disk, storage.Boot) && disk.Slot == m.system,
 		m.another(disk, storage.Firmware) && disk.Slot == loaderOf(m.have):
 		return ""
 	}
 	return disk.Slot
+}
+
+// startsFrom reports whether a drive is the first that the VM starts from.
+func (m matching) startsFrom(slot string) bool {
+	order := slices.DeleteFunc(qmconf.BootOrder(m.have), func(device string) bool { return !startsFrom(m.have, device) })
+	return len(order) > 0 && order[0] == slot
 }
 
 // another reports whether the disk is a new one of another purpose than this,
@@ -174,10 +196,10 @@ func (m matching) byRoom(disk Disk) string {
 // loader's drive which the Spec asks for and the VM does not start from: OVMF
 // never tries a drive that is not in the order.
 func (d *differ) withLoaderFirst(vm VM, have VMFacts) VM {
-	if vm.Config["boot"] != "" {
+	order := qmconf.BootOrder(have.Config)
+	if boot := vm.Config["boot"]; boot != "" && boot != "order="+strings.Join(order, ";") {
 		return vm
 	}
-	order := qmconf.BootOrder(have.Config)
 	for _, disk := range vm.Disks {
 		if disk.isLoader() && !slices.Contains(order, disk.Slot) {
 			order = append([]string{disk.Slot}, order...)

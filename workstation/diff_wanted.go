@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
 )
@@ -28,6 +29,10 @@ func (d *differ) wanted(vm VM, have map[string]string) (config, notes map[string
 		case disk.cloudInit():
 			d.checkNewCloudInit(vm, disk.Slot, have)
 			config[disk.Slot], notes[disk.Slot] = d.newDisk(vm, disk)
+		case !disk.allocates() && disk.isIn(value):
+			if options := optionText(disk); options != "" {
+				config[disk.Slot] = options
+			}
 		case !disk.allocates():
 			config[disk.Slot] = existing(disk)
 			d.checkReplaced(vm, disk, value)
@@ -45,6 +50,13 @@ func (d *differ) wanted(vm VM, have map[string]string) (config, notes map[string
 		}
 	}
 	return config, notes
+}
+
+// isIn reports whether a drive that is there, and is no CD drive, has the disk's
+// volume: an image may be attached as a disk.
+func (d Disk) isIn(value string) bool {
+	drive, err := storage.ParseDrive(value)
+	return err == nil && drive.Volume == d.Volume && !drive.IsCDROM()
 }
 
 // checkUnused tells of disks that were detached, where a new one is to be made.
@@ -92,12 +104,34 @@ func (d *differ) changeable(vm VM, disk Disk, value string) Disk {
 			continue
 		}
 		if is := cmp.Or(have.Get(key), without); qmconf.Normal(is) != qmconf.Normal(disk.Options[key]) {
+			if key == "pre-enrolled-keys" && qmconf.Normal(is) == "1" && d.checkSecureBoot(vm, value) {
+				delete(disk.Options, key)
+				continue
+			}
 			d.find(proxstation.Finding{ID: "workstation.firmware", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: fmt.Sprintf("%s was made with %s %s, not %s", disk.Slot, key, is, disk.Options[key]),
 				Why: "a volume that is there stays as it is", Fix: "with the VM off, remove it and have it made anew; Secure Boot and BitLocker start anew with it"})
 		}
 		delete(disk.Options, key)
 	}
 	return disk
+}
+
+// checkSecureBoot tells what Secure Boot keeps from starting in a guest whose
+// firmware has its keys enrolled; told is false for a guest that wants them.
+func (d *differ) checkSecureBoot(vm VM, value string) (told bool) {
+	f := proxstation.Finding{ID: "workstation.secure-boot", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: "efidisk0: " + value}
+	const off = "in the VM's firmware (Esc when it starts), Device Manager, Secure Boot Configuration: take the tick from Attempt Secure Boot"
+	switch {
+	case vm.Guest == gpu.Linux:
+		f.Why = "Secure Boot is on with Microsoft's keys: the kernel refuses modules that nobody signed, NVIDIA's driver among them (Key was rejected by service)"
+		f.Fix = off + "; or sign the modules with a key of your own and enroll it in the guest: mokutil --import"
+	case vm.Guest.IsMacOS():
+		f.Why, f.Fix = "Secure Boot is on with Microsoft's keys: the firmware does not start OpenCore, which they did not sign", off
+	default:
+		return false
+	}
+	d.find(f)
+	return true
 }
 
 // checkMedium refuses a CD where a disk is wanted.

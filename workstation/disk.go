@@ -14,32 +14,32 @@ type Disk struct {
 	// a VM that exists, a disk of purpose boot is the one that the VM starts
 	// from, a volume that the VM has is meant where it is, and what needs a slot
 	// that is taken gets a free one.
-	Slot string
+	Slot string `json:"slot"`
 	// Purpose says what is on it; it decides the tier. Unset, it is data, and
 	// firmware for efidisk0 and tpmstate0. A drive of purpose firmware in another
 	// slot holds a boot loader, which the firmware has to start first.
-	Purpose storage.Purpose
+	Purpose storage.Purpose `json:"purpose,omitempty"`
 	// Size is the least size. A disk that is larger stays as it is, a smaller
 	// one grows, none shrinks. Ignored with Volume.
-	Size storage.Size
+	Size storage.Size `json:"size,omitempty"`
 	// NewSize is the size that a new VM's disk has where Size is not set. A VM
 	// that exists has the disk in whatever size, or stays without it.
-	NewSize storage.Size
+	NewSize storage.Size `json:"newSize,omitempty"`
 	// Tier is the least tier; unset, the Purpose decides.
-	Tier storage.Tier
+	Tier storage.Tier `json:"tier,omitempty"`
 	// Storage is where the disk goes; empty, it is placed.
-	Storage string
+	Storage string `json:"storage,omitempty"`
 	// Volume is an existing volume to attach instead of a new disk, such as
 	// "local:iso/virtio-win.iso", or "none" for an empty CD drive, or
 	// [CloudInitDrive]. It takes the place of another CD, never that of a disk.
-	Volume string
+	Volume string `json:"volume,omitempty"`
 	// Import is a volume whose content the new disk gets, such as
 	// "local:import/recovery.raw". It grows to Size afterwards. Not beside
 	// Volume.
-	Import string
+	Import string `json:"import,omitempty"`
 	// Options are drive options that must be so ("cache=writeback"); the rest
 	// is chosen for the media when the disk is made and left alone later.
-	Options map[string]string
+	Options map[string]string `json:"options,omitempty"`
 }
 
 // isDefault reports whether nobody asked for the disk: only a new VM gets it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 
@@ -63,8 +64,14 @@ func (o *observation) odd(v pve.Odd) {
 		Fix: "on the host, look at the answer with pvesh get " + path + " and at the version with pveversion, and report both"})
 }
 
-// needs makes a finding of a part that the login may not read.
+// needs makes a finding of a part that the login may not read, or that this
+// version of PVE does not have.
 func (o *observation) needs(what, privilege string, err error) error {
+	var refused *RequestError
+	if errors.As(err, &refused) && refused.Status == http.StatusNotImplemented {
+		o.note(unread(what, err, "this PVE does not know the request, and nothing that depends on it is judged", "update the node: PVE 8 and newer have it"))
+		return nil
+	}
 	if !errors.Is(err, ErrPermission) {
 		return err
 	}

@@ -218,19 +218,18 @@ func TestMacOSOnADiscreteCard(t *testing.T) {
 // The stages of a macOS VM: the second is a small change of the first.
 func ExampleMacOS() {
 	mac := profile.MacOS{OSK: proxstation.NewSecret(dummyOSK), OpenCore: openCore, Recovery: sequoia, Card: uhd630, Mapping: "igpu"}
-	first := mac.VM()
+	first := mac.VM().AsNew()
 	mac.Stage = profile.MacOnCard
-	second := mac.VM()
+	second := mac.VM().AsNew()
 	for _, key := range slices.Sorted(maps.Keys(second.Config)) {
 		if first.Config[key] != second.Config[key] {
 			fmt.Printf("%s: %q -> %q\n", key, first.Config[key], second.Config[key])
 		}
 	}
-	fmt.Println(strings.Fields(second.Defaults["args"])[:2], gpu.MacModel(second.Guest, uhd630))
+	fmt.Println(strings.Fields(second.Config["args"])[:2], gpu.MacModel(second.Guest, uhd630))
 	// Output:
 	// hostpci0: "" -> "mapping=igpu,legacy-igd=1,romfile=CFL_CML_GOPv9.1_igd.rom"
-	// machine: "" -> "pc"
-	// vga: "" -> "none"
+	// vga: "vmware" -> "none"
 	// [-device isa-applesmc,osk=[secret]] iMac19,1
 }
 

@@ -82,7 +82,7 @@ func macOSGoldens() []golden {
 		{"macOS High Sierra on the iGPU", mac(func(p *profile.MacOS) {
 			p.Release, p.Card, p.Stage, p.Data = gpu.MacOSHighSierra, uhd630, profile.MacOnCard, 20*storage.GiB
 		}), without(with(plain, legacy, map[string]string{
-			"boot": "order=sata4;sata0", "vga": "none", "hostpci0": "mapping=igpu,legacy-igd=1,romfile=CFL_CML_GOPv9.1_igd.rom,device-id=0x5912",
+			"boot": "order=sata4;sata0", "vga": "none", "hostpci0": "mapping=igpu,legacy-igd=1,device-id=0x5912,romfile=CFL_CML_GOPv9.1_igd.rom",
 			"sata0": "local-lvm:vm-130-disk-1,discard=on,size=128G,ssd=1", "sata1": "service-pool:vm-130-disk-0,discard=on,size=20G,ssd=1",
 			"sata4": "local-lvm:vm-130-disk-2,discard=on,media=disk,size=150M,ssd=1"}), "virtio0")},
 		{"macOS on an AMD processor", mac(func(p *profile.MacOS) {

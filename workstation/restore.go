@@ -36,7 +36,7 @@ func RestorePlan(before Snapshot, facts Facts) (Plan, error) {
 	if before.Node != facts.Node {
 		return Plan{}, fmt.Errorf("workstation: the snapshot is of node %q, the facts are of %q: %w", before.Node, facts.Node, ErrInvalid)
 	}
-	d := &differ{facts: facts, plan: Plan{Node: facts.Node}, after: facts.Mappings}
+	d := &differ{facts: facts, split: map[string]bool{}, plan: Plan{Node: facts.Node}, after: facts.Mappings}
 	for _, id := range sortedIDs(before.Configs) {
 		d.restore(id, before.Configs[id])
 	}

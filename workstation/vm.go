@@ -16,12 +16,12 @@ import (
 // A Spec is what should exist on a node. What it does not name is left alone.
 type Spec struct {
 	// Mappings are PCI resource mappings, by which VMs name a card.
-	Mappings []CardMapping
+	Mappings []CardMapping `json:"mappings,omitempty"`
 	// VMs are the virtual machines.
-	VMs []VM
+	VMs []VM `json:"vms,omitempty"`
 	// Place says how far storages may be filled; nil promises no more than
 	// there is.
-	Place *storage.PlaceOptions
+	Place *storage.PlaceOptions `json:"place,omitempty"`
 }
 
 // A CardMapping is a PCI resource mapping for a whole card. A VM that names
@@ -30,48 +30,50 @@ type Spec struct {
 // Resource Mapping).
 type CardMapping struct {
 	// ID is the mapping's name: a letter, then letters, digits, "-" and "_".
-	ID string
+	ID string `json:"id"`
 	// Card is the address of any function of the card.
-	Card iommu.Address
+	Card iommu.Address `json:"card"`
 }
 
 // A VM is what one virtual machine should be. The profiles of package
 // profile make it; every part can be changed afterwards.
 type VM struct {
 	// ID is the VMID, 100 to 999999999.
-	ID int
+	ID int `json:"id"`
 	// Name is the VM's name, a DNS name. A VM that has this ID and another
 	// name is taken for somebody else's and refused with a [TakenError].
-	Name string
+	Name string `json:"name"`
 	// Guest is the system that runs inside; it decides which cards it can use.
-	Guest gpu.Guest
+	Guest gpu.Guest `json:"guest"`
 	// Config holds the keys of PVE's VM configuration in PVE's own notation
 	// (qm.conf manual page). A property string names only what is wanted:
 	// what others set beside it stays. Keys that are not here stay too.
-	Config map[string]string
+	Config map[string]string `json:"config,omitempty"`
 	// Defaults are values, in the notation of Config, for keys that Config does
 	// not name. They are for a VM that is made: a VM that exists keeps what it
 	// has. A property string completes that of Config, "pcie=1" the
 	// "mapping=rtx" of the same key, also in a key that an existing VM gets anew.
-	Defaults map[string]string
+	Defaults map[string]string `json:"defaults,omitempty"`
 	// Absent are keys that must not be in the configuration: the way to detach
 	// a card. "hostpci0.legacy-igd" is a property that must not be in a key's
 	// value. Keys that hold a disk are refused here.
-	Absent []string
+	Absent []string `json:"absent,omitempty"`
 	// Disks are the drives.
-	Disks []Disk
+	Disks []Disk `json:"disks,omitempty"`
 	// OSK is the key that macOS asks the system management controller for. It
 	// is sent in place of "osk=[secret]" in Config["args"]; unset, the one that
 	// the VM has stays. MacOS.OSK of package profile says who sees it.
-	OSK proxstation.Secret
+	OSK proxstation.Secret `json:"-"`
 	// Password is the one that cloud-init gives the guest's user. It is set
 	// when the VM has none: PVE never tells it, so it cannot be compared.
-	Password proxstation.Secret
+	Password proxstation.Secret `json:"-"`
 }
 
 var (
 	nameFormat = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,61}[a-zA-Z0-9])?$`)
 )
+
+const notDNS = "a VM's name is a DNS name"
 
 // The VMIDs that PVE takes (pve-common PVE/JSONSchema.pm, pve-vmid).
 const minVMID, maxVMID = 100, 999999999
@@ -108,7 +110,7 @@ func (vm VM) checkForm() problems {
 		problems.add(vm, "vmid", fmt.Sprint(vm.ID), "VMIDs go from 100 to 999999999")
 	}
 	if !nameFormat.MatchString(vm.Name) {
-		problems.add(vm, "name", vm.Name, "a VM's name is a DNS name")
+		problems.add(vm, "name", vm.Name, notDNS)
 	}
 	if _, err := gpu.ParseGuest(vm.Guest.String()); err != nil {
 		problems.add(vm, "guest", vm.Guest.String(), "no such guest")

@@ -27,7 +27,7 @@ func (vm VM) checkWindows(config map[string]string, problems *problems) {
 		problems.add(vm, "memory", config["memory"], "Windows 11 needs "+windows11Memory.Human())
 	}
 	for _, disk := range vm.Disks {
-		if disk.Purpose == storage.Boot && disk.Size < windows11Disk {
+		if disk.Purpose == storage.Boot && disk.Size > 0 && disk.Size < windows11Disk {
 			problems.add(vm, disk.Slot, disk.Size.String(), "Windows 11 needs "+windows11Disk.Human())
 		}
 	}

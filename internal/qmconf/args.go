@@ -29,6 +29,33 @@ func (a Arg) Kind() string {
 	return option + " " + value
 }
 
+// Name returns the option with one dash: "-device". It is empty for words that
+// stand before the first option.
+func (a Arg) Name() string {
+	if !strings.HasPrefix(a[0], "-") {
+		return ""
+	}
+	return "-" + strings.TrimLeft(a[0], "-")
+}
+
+// Value returns what follows the option, without quotes.
+func (a Arg) Value() string {
+	if a.Name() == "" {
+		return a.Text()
+	}
+	return quotes.Replace(strings.Join(a[1:], " "))
+}
+
+// Option returns the value of a property, the bus of "-device usb-kbd,bus=b".
+func (a Arg) Option(key string) string {
+	for field := range strings.SplitSeq(a.Value(), ",") {
+		if name, value, found := strings.Cut(field, "="); found && strings.TrimSpace(name) == key {
+			return value
+		}
+	}
+	return ""
+}
+
 // SplitArgs splits a value of args into options. Quotes keep words together,
 // as in a shell (PVE::Tools::split_args is Perl's shellwords).
 func SplitArgs(args string) []Arg {

@@ -85,13 +85,13 @@ func (p MacOS) giveCard(vm *workstation.VM, mode cardMode) (args []string) {
 	switch mode {
 	case legacyIGPU:
 		vm.Config["vga"], vm.Config["machine"] = "none", mode.machine()
-		h.LegacyIGD, h.ROMFile = true, cmp.Or(p.ROM, igd.ROM)
+		h.LegacyIGD, vm.Defaults[slot] = true, "romfile="+igd.ROM
 		if argument := igd.LPCArgument(slot); argument != "" {
 			args = append(args, argument)
 		}
 	case headlessIGPU: // intel-igpu-passthru README, UPT mode; pcie.0 is q35's root bus
 		vm.Config["machine"] = mode.machine()
-		h.ROMFile = cmp.Or(p.ROM, gpu.UniversalROM)
+		vm.Defaults[slot] = "romfile=" + gpu.UniversalROM
 		for _, property := range []string{"bus=pcie.0", "addr=2.0", "x-igd-opregion=on"} {
 			args = append(args, "-set device."+slot+"."+property)
 		}

@@ -1,0 +1,149 @@
+package workstation
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/qmconf"
+	"github.com/proxstation/proxstation/storage"
+)
+
+// A startup is what a VM starts from, now and after the plan.
+type startup struct {
+	*differ
+	vm           VM
+	have         VMFacts
+	now, will    map[string]string // the configurations
+	order, after []string          // the devices with something to start from
+}
+
+// checkBoot refuses a plan after which a VM would not start from what it starts
+// from today, and tells of one that starts from another device because the Spec
+// says so.
+func (d *differ) checkBoot(vm VM, have VMFacts, will map[string]string) {
+	s := startup{differ: d, vm: vm, have: have, now: have.Config, will: will}
+	s.order = slices.DeleteFunc(qmconf.BootOrder(have.Config), func(device string) bool { return !startsFrom(have.Config, device) })
+	s.after = slices.DeleteFunc(qmconf.BootOrder(will), func(device string) bool { return !startsFrom(will, device) })
+	if len(s.order) == 0 {
+		return
+	}
+	s.emptyFirst()
+	s.lost()
+	s.another()
+	s.firmware()
+	s.controller()
+}
+
+// startsFrom reports whether there may be something to start from in a device:
+// a disk, a CD with a medium, a device of the host.
+func startsFrom(config map[string]string, device string) bool {
+	value := config[device]
+	drive, err := storage.ParseDrive(value)
+	switch {
+	case value == "" || qmconf.Family(device) == "net":
+		return false
+	case qmconf.IsSlot(device) && err == nil:
+		return drive.Volume != "none" && !qmconf.IsCloudInit(value)
+	}
+	return true
+}
+
+func (s startup) tell(id string, severity proxstation.Severity, seen, why, fix string) {
+	s.find(proxstation.Finding{ID: id, Severity: severity, Subject: s.have.String(), Seen: seen, Why: why, Fix: fix})
+}
+
+// empty reports whether a device is a new disk with nothing on it.
+func (s startup) empty(device string) bool {
+	i := slices.IndexFunc(s.vm.Disks, func(disk Disk) bool { return disk.Slot == device })
+	return s.now[device] == "" && i >= 0 && s.vm.Disks[i].allocates() && s.vm.Disks[i].Import == ""
+}
+
+// emptyFirst refuses to start from a new disk that is empty before one that is
+// not.
+func (s startup) emptyFirst() {
+	for i, device := range s.after {
+		if s.empty(device) && slices.ContainsFunc(s.after[i:], func(other string) bool { return !s.empty(other) }) {
+			s.tell("workstation.boot-empty", proxstation.Blocker, "boot: "+s.will["boot"]+", and "+device+" is a new disk",
+				"there is nothing to start from on a disk that is just made", "name "+s.order[0]+" first in boot, or leave boot out of the Spec: the VM then starts as it does today")
+			return
+		}
+	}
+}
+
+// lost refuses an order without the device that the VM starts from today, or
+// without its boot loader's, unless the Spec names another that is not empty.
+func (s startup) lost() {
+	full := slices.ContainsFunc(s.after, func(device string) bool { return !s.empty(device) })
+	if first := s.order[0]; !slices.Contains(s.after, first) && !full {
+		s.tell("workstation.boot-lost", proxstation.Blocker, fmt.Sprintf("the VM starts from %s (%s); after the plan boot is %q", first, s.now[first], s.will["boot"]),
+			"nothing in that order has a system on it", "keep "+first+" in boot, or leave boot out of the Spec")
+	}
+	if loader := loaderOf(s.now); loader != "" && slices.Contains(s.order, loader) && !slices.Contains(s.after, loader) {
+		s.tell("workstation.boot-loader", proxstation.Blocker, fmt.Sprintf("%s (%s) holds the boot loader; after the plan boot is %q", loader, s.now[loader], s.will["boot"]),
+			"the firmware never tries a drive that is not in the order, and the guest does not start without its loader",
+			fmt.Sprintf("keep %s in boot; if the loader is on the system disk by now, take it out by hand: qm set %d --boot '%s'", loader, s.vm.ID, s.will["boot"]))
+	}
+}
+
+// another tells of a VM that will start from another device, or from another
+// medium in the same.
+func (s startup) another() {
+	first := s.order[0]
+	if len(s.after) > 0 && s.after[0] != first && !s.empty(s.after[0]) {
+		s.tell("workstation.boot-changed", proxstation.Warning, fmt.Sprintf("the VM starts from %s today, and from %s after the plan", first, s.after[0]),
+			"the guest that starts may be another", fmt.Sprintf("if that is not meant, leave boot out of the Spec; the way back: qm set %d --boot 'order=%s'", s.vm.ID, strings.Join(s.order, ";")))
+	}
+	if s.will[first] == "" || !slices.Contains(s.after, first) {
+		return
+	}
+	if qmconf.Family(first) == "hostpci" {
+		now, errNow := gpu.ParseHostPCI(s.now[first])
+		will, errWill := gpu.ParseHostPCI(s.will[first])
+		if errNow == nil && errWill == nil && !slices.Equal(s.functions(now), s.functions(will)) {
+			s.tell("workstation.boot-lost", proxstation.Blocker, fmt.Sprintf("the VM starts from %s: %s, which becomes %s", first, s.now[first], s.will[first]),
+				"the system is on a disk of that controller", "name the new device under another hostpci key")
+		}
+		return
+	}
+	now, errNow := storage.ParseDrive(s.now[first])
+	will, errWill := storage.ParseDrive(s.will[first])
+	if errNow == nil && errWill == nil && now.Volume != will.Volume && !qmconf.IsCloudInit(s.now[first]) {
+		s.tell("workstation.boot-changed", proxstation.Warning, fmt.Sprintf("the VM starts from %s, where %s takes the place of %s", first, will.Volume, now.Volume),
+			"the guest that starts may be another", "if that is not meant, name another slot for "+will.Volume)
+	}
+}
+
+// firmware refuses another firmware for a system that is installed.
+func (s startup) firmware() {
+	kind := func(config map[string]string) string {
+		if config["bios"] == "ovmf" {
+			return "ovmf"
+		}
+		return "seabios"
+	}
+	if now, will := kind(s.now), kind(s.will); now != will {
+		s.tell("workstation.boot-firmware", proxstation.Blocker, fmt.Sprintf("bios: %s becomes %s, and %s was installed under %s", now, will, s.order[0], now),
+			"a system that was installed for BIOS has no EFI boot loader, and the other way round",
+			fmt.Sprintf("leave bios out of the Spec; if the disk is converted (mbr2gpt in Windows), set it by hand: qm set %d --bios %s", s.vm.ID, will))
+	}
+}
+
+// controller tells of a disk controller that the guest may have no driver for.
+func (s startup) controller() {
+	first := s.order[0]
+	now, will := s.now["scsihw"], s.will["scsihw"]
+	if now == will || qmconf.Family(first) != "scsi" || strings.HasPrefix(now, "virtio") && strings.HasPrefix(will, "virtio") {
+		return
+	}
+	severity, fix := proxstation.Warning, "see that the guest's initial RAM disk has virtio_scsi before"
+	if s.vm.Guest.IsWindows() {
+		severity = proxstation.Blocker
+		fix = fmt.Sprintf("leave scsihw out of the Spec; or first add a small disk on that controller, let Windows install the driver, and change it by hand: qm set %d --scsihw %s", s.vm.ID, will)
+	}
+	s.tell("workstation.boot-controller", severity, fmt.Sprintf("scsihw: %s becomes %s, and the system is on %s", cmp.Or(now, "lsi"), cmp.Or(will, "lsi"), first),
+		"a system without the new controller's driver stops while it starts", fix)
+}

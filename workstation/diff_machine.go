@@ -1,0 +1,175 @@
+package workstation
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/qmconf"
+)
+
+// isQ35 reports whether a configuration has the machine type q35; PVE's default
+// is i440fx.
+func isQ35(config map[string]string) bool { return strings.Contains(config["machine"], "q35") }
+
+// checkMachine tells what another machine type changes for the guest, and
+// refuses arguments and disks that the new machine cannot have.
+func (d *differ) checkMachine(vm VM, have VMFacts, will map[string]string) {
+	for _, p := range d.argProblems(will) {
+		if !slices.Contains(d.argProblems(have.Config), p) {
+			d.find(proxstation.Finding{ID: "workstation.args", Severity: proxstation.Blocker, Subject: have.String(), Seen: "args: " + shown("args", p.arg), Why: p.why + ": QEMU does not start",
+				Fix: fmt.Sprintf("on the node as root, take it out of the line args of /etc/pve/qemu-server/%d.conf, or name it as the new machine wants it, and plan again", vm.ID)})
+		}
+	}
+	if isQ35(have.Config) == isQ35(will) {
+		return
+	}
+	seen := fmt.Sprintf("machine: %s becomes %s", orDefault(have.Config["machine"]), orDefault(will["machine"]))
+	if !vm.Guest.IsMacOS() { // of which macOS says more
+		why := "every device of the guest gets another place: network interfaces get other names, and an address that was set for one is lost"
+		if vm.Guest.IsWindows() {
+			why = "every device of the guest gets another place: Windows may want to be activated again, and takes its network adapter for a new one, without the address that was set"
+		}
+		d.find(proxstation.Finding{ID: "workstation.machine", Severity: proxstation.Warning, Subject: have.String(), Seen: seen, Why: why,
+			Fix: "leave machine out of the Spec to keep it; else have PVE's console at hand for the first start"})
+	}
+	d.checkIDE(vm, have, will)
+}
+
+func orDefault(machine string) string {
+	if machine == "" {
+		return "pc (not set)"
+	}
+	return machine
+}
+
+// checkIDE looks at disks in IDE slots, which are ports of an AHCI controller on
+// q35 and of a PIIX controller on i440fx. macOS has no driver for the second,
+// and Windows starts only with the driver that it was installed with.
+func (d *differ) checkIDE(vm VM, have VMFacts, will map[string]string) {
+	system, order := systemDisk(will), qmconf.BootOrder(will)
+	for _, slot := range qmconf.Disks(will) {
+		if qmconf.Family(slot) != "ide" || slot != system && !slices.Contains(order, slot) {
+			continue
+		}
+		f := proxstation.Finding{ID: "workstation.boot-ide", Severity: proxstation.Warning, Subject: have.String(), Seen: slot + ": " + will[slot] + ", machine: " + orDefault(will["machine"])}
+		free := qmconf.FreeSlot("sata0", nil, have.Config, will)
+		move := fmt.Sprintf("shut the VM down, and on the node as root rename the key %s to %s in /etc/pve/qemu-server/%d.conf, in the line boot too; then plan again", slot, free, vm.ID)
+		switch {
+		case vm.Guest.IsMacOS() && isQ35(will), vm.Guest == gpu.Linux, vm.Guest == gpu.AnyGuest:
+			continue
+		case slot == system && vm.Guest.IsMacOS():
+			f.Severity, f.Why, f.Fix = proxstation.Blocker, "macOS has no driver for the IDE controller of i440fx, and its system is on that disk", move
+		case slot == system:
+			f.Severity, f.Why, f.Fix = proxstation.Blocker, "on the new machine the slot is of another controller, for which Windows did not load a driver when it was installed there: it stops while it starts", move
+		case vm.Guest.IsMacOS():
+			f.Why, f.Fix = "the firmware still starts the boot loader from there, but macOS has no driver for the IDE controller of i440fx and never sees that disk: nothing on it can be updated or installed from", move
+		default:
+			continue
+		}
+		d.find(f)
+	}
+}
+
+// An argProblem is an argument of QEMU's that a configuration does not go with.
+type argProblem struct{ arg, why string }
+
+var (
+	// q35Bus are buses that PVE's q35 has and its i440fx has not (qemu-server
+	// pve-q35-4.0.cfg).
+	q35Bus = regexp.MustCompile(`^(pcie\.0|pcidmi|ich9-pcie-port-\d+|ide\.[2-5]|ehci\.0|uhci-\d\.0)$`)
+	// i440fxBus are those that only i440fx has.
+	i440fxBus = regexp.MustCompile(`^uhci\.0$`)
+	// pcieDevice are devices that need a PCIe bus.
+	pcieDevice = regexp.MustCompile(`^(pcie-root-port|ioh3420|pcie-pci-bridge|x3130-upstream|xio3130-downstream)\b`)
+	setDevice  = regexp.MustCompile(`^(?:hostpci|net|scsi|sata|virtio|ide)\d+`)
+)
+
+// argProblems returns the arguments of a configuration that QEMU would stop at.
+func (d *differ) argProblems(config map[string]string) []argProblem {
+	var problems []argProblem
+	made := map[string]bool{} // buses that args make themselves
+	list := qmconf.SplitArgs(config["args"])
+	for _, arg := range list {
+		if id := arg.Option("id"); id != "" {
+			made[id] = true
+		}
+	}
+	for _, arg := range list {
+		if why := d.argProblem(arg, config, made); why != "" {
+			problems = append(problems, argProblem{strings.Join(arg, " "), why})
+		}
+	}
+	return problems
+}
+
+func (d *differ) argProblem(arg qmconf.Arg, config map[string]string, made map[string]bool) string {
+	q35, value := isQ35(config), arg.Value()
+	bus := arg.Option("bus")
+	busOf, _, _ := strings.Cut(bus, ".")
+	switch arg.Name() {
+	case "-device":
+		hasEHCI := slices.ContainsFunc(usbKeys(config), func(value string) bool { return !strings.Contains(value, "usb3=1") })
+		switch {
+		case made[bus] || made[busOf]:
+		case !q35 && q35Bus.MatchString(bus) && !(bus == "ehci.0" && hasEHCI):
+			return "the bus " + bus + " is one of q35, and the machine is " + orDefault(config["machine"])
+		case q35 && i440fxBus.MatchString(bus):
+			return "the bus " + bus + " is one of i440fx, and the machine is " + config["machine"]
+		case q35 && strings.HasPrefix(bus, "ide.") && arg.Option("unit") == "1":
+			return "a port of q35's AHCI controller takes one drive, unit 0"
+		case !q35 && pcieDevice.MatchString(value):
+			return "it needs PCIe, and the machine is " + orDefault(config["machine"])
+		}
+	case "-set":
+		name := strings.TrimPrefix(value, "device.")
+		if key := setDevice.FindString(name); key != "" && strings.HasPrefix(value, "device.") {
+			return d.setProblem(key, name[len(key):], config)
+		}
+	case "-machine", "-M":
+		if kind := strings.Contains(value, "q35"); strings.Contains(value, "pc") && kind != q35 {
+			return "it names another machine type than the key machine, " + orDefault(config["machine"])
+		}
+	case "-drive", "-pflash":
+		if (arg.Name() == "-pflash" || arg.Option("if") == "pflash") && config["bios"] == "ovmf" {
+			return "bios: ovmf gives the VM its firmware already, and a second one has no place"
+		}
+		if slot, ours := strings.CutPrefix(arg.Option("id"), "drive-"); ours && config[slot] != "" {
+			return "PVE gives the drive of " + slot + " the same ID"
+		}
+	}
+	return ""
+}
+
+// setProblem returns why -set cannot set a property of a device: it is not
+// there, or it has another ID because it is one of several functions.
+func (d *differ) setProblem(key, rest string, config map[string]string) string {
+	if config[key] == "" {
+		return "the VM has no " + key
+	}
+	h, err := gpu.ParseHostPCI(config[key])
+	if qmconf.Family(key) != "hostpci" || err != nil {
+		return ""
+	}
+	numbered := regexp.MustCompile(`^\.\d+\.`).MatchString(rest)
+	switch several := len(d.functions(h)) > 1; {
+	case several && !numbered:
+		return key + " has several functions, which PVE numbers: the first is " + key + ".0"
+	case !several && numbered && len(d.functions(h)) == 1:
+		return key + " has one function, which PVE does not number"
+	}
+	return ""
+}
+
+func usbKeys(config map[string]string) []string {
+	var values []string
+	for key, value := range config {
+		if qmconf.Family(key) == "usb" {
+			values = append(values, value)
+		}
+	}
+	return values
+}
