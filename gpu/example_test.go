@@ -120,6 +120,7 @@ func ExampleReady() {
 	}
 	// Output:
 	// warning iommu.only-console - the only display that shows the host's console; driver "", boot_vga yes
+	// info gpu.large-bar - the BARs are 32 GiB together
 	// warning gpu.host-driver - 0000:01:00.1 by snd_hda_intel
 	// info gpu.framebuffer - /proc/iomem: efifb in the memory of 0000:01:00.0, BAR 1
 	// warning gpu.reset - reset_method: flr bus

@@ -20,7 +20,7 @@ import (
 // gpu.physical-taken, gpu.sriov-driver, gpu.gvt-gone, gpu.separate-audio,
 // gpu.board-audio,// gpu.external, gpu.boot-vga, gpu.not-primary, gpu.framebuffer,
 // gpu.disable-vga, gpu.reset, gpu.reset-hang, gpu.power, gpu.small-bar,
-// gpu.large-bar and gpu.host-only.
+// gpu.rebar, gpu.large-bar and gpu.host-only.
 func Ready(card Card, guest Guest, facts iommu.Facts) []proxstation.Finding {
 	if len(card.Functions) == 0 {
 		return []proxstation.Finding{{ID: "gpu.not-a-card", Severity: proxstation.Blocker, Subject: "card", Seen: "no PCI functions",
@@ -32,6 +32,7 @@ func Ready(card Card, guest Guest, facts iommu.Facts) []proxstation.Finding {
 		return j.findings // no card: whether it would be ready is not the question
 	}
 	j.guest(Judge(guest, card))
+	j.resized(guest)
 	j.driver()
 	j.slot()
 	j.virtual()
@@ -106,6 +107,9 @@ func (j *judgement) driver() {
 		f.Why = "programs use the card's driver (nvidia-persistenced, a desktop, a container): PVE waits for them when it takes the card, so that the start of the VM hangs"
 		f.Fix += "; or stop them first: systemctl disable --now nvidia-persistenced, and take /dev/nvidia* and /dev/dri out of the containers"
 	}
+	if _, where := j.facts.Option("vfio_pci", "ids"); where != "" && j.card.Display().Driver == "vfio-pci" {
+		f.Fix = "add the models of these functions to the ids too (" + where + "), run update-initramfs -u -k all, and restart"
+	}
 	if prepared {
 		f.Fix = "restart the host, which keeps the card for guests from then on"
 	}
@@ -143,6 +147,26 @@ func (j *judgement) bar() {
 			Seen: fmt.Sprintf("BAR %d is %d MiB and could be %d MiB", bar.Index, bar.Bytes>>20, slices.Max(bar.Resizable)>>20),
 			Why:  "the guest reaches the card's memory through this window; games gain from a large one",
 			Fix:  "turn on Above 4G Decoding and Resizable BAR in " + where})
+	}
+}
+
+// resized says that a large BAR 0 keeps macOS from starting on an AMD card
+// (OpenCore's ResizeAppleGpuBars; Dortania's GPU guide), and that a guest's
+// firmware needs room for very large BARs: OVMF sizes its 64-bit window by the
+// processor's address width, which only cpu: host shows.
+func (j *judgement) resized(guest Guest) {
+	var sum uint64
+	for _, bar := range j.card.Display().BARs {
+		sum += bar.Bytes
+		if guest.IsMacOS() && j.card.Model().Vendor == AMD && bar.Index == 0 && bar.Bytes > 256<<20 {
+			j.add(proxstation.Finding{ID: "gpu.rebar", Severity: proxstation.Warning, Seen: fmt.Sprintf("BAR 0 is %d MiB", bar.Bytes>>20),
+				Why: "macOS hangs at its logo with a resized BAR", Fix: "turn off Resizable BAR in the firmware's set-up, or set ResizeAppleGpuBars to 0 in OpenCore's config.plist"})
+		}
+	}
+	if sum >= 32<<30 {
+		j.add(proxstation.Finding{ID: "gpu.large-bar", Severity: proxstation.Info, Seen: fmt.Sprintf("the BARs are %d GiB together", sum>>30),
+			Why: "with another processor type than host, OVMF has no room for them and the guest finds the card without its memory",
+			Fix: "set cpu: host; if the memory is missing all the same, args: -fw_cfg name=opt/ovmf/X-PciMmio64Mb,string=131072"})
 	}
 }
 

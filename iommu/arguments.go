@@ -69,16 +69,10 @@ func misspelt(arg string) (why, right string) {
 			return wrongOption(known, options, value, hasValue)
 		}
 	}
-	var names []string
-	for known := range knownOptions {
-		names = append(names, strings.ReplaceAll(known, "-", "_"))
+	names := knownNames()
+	if right := bare(plain, value); right != "" {
+		return "no part of the kernel knows it", right
 	}
-	for module, parameters := range knownParameters {
-		for _, parameter := range parameters {
-			names = append(names, module+"."+parameter)
-		}
-	}
-	slices.Sort(names)
 	limit := 2
 	if len(plain) < 8 {
 		limit = 1
@@ -96,6 +90,40 @@ func misspelt(arg string) (why, right string) {
 		return "", ""
 	}
 	return "no part of the kernel knows it", with(spelt(near))
+}
+
+// knownNames returns the names of all arguments that are known here, with
+// underscores.
+func knownNames() []string {
+	var names []string
+	for known := range knownOptions {
+		names = append(names, strings.ReplaceAll(known, "-", "_"))
+	}
+	for module, parameters := range knownParameters {
+		for _, parameter := range parameters {
+			names = append(names, module+"."+parameter)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// bare returns what is meant by the part of an argument that stands alone: the
+// value of iommu= or video=, or a parameter of vfio-pci without the module.
+func bare(name, value string) string {
+	switch {
+	case name == "pt":
+		return "iommu=pt"
+	case name == "efifb:off" || name == "vesafb:off" || name == "simplefb:off":
+		return "video=" + name
+	case name == "video" && strings.Contains(value, "fb:eek:ff"): // a forum's smiley for ":o"
+		return "video=" + strings.ReplaceAll(value, ":eek:ff", ":off")
+	case name == "ids" || slices.Contains([]string{"disable_vga", "disable_idle_d3"}, name):
+		return "vfio-pci." + name + "=" + value
+	case name == "allow_unsafe_interrupts":
+		return "vfio_iommu_type1." + name + "=" + value
+	}
+	return ""
 }
 
 // builtinName reports whether a name is a parameter of another module of VFIO,

@@ -25,6 +25,7 @@ func TestMisspeltArguments(t *testing.T) {
 		"intel_iommu=on,iommu=pt": "intel_iommu=on iommu=pt", "iomu=pt": "iommu=pt", "iommu=tp": "iommu=pt", "pci_acs_override=downstream": "pcie_acs_override=downstream",
 		"pcie_acs_overide=downstream": "pcie_acs_override=downstream", "pcie_acs_override=downsteam": "pcie_acs_override=downstream",
 		"initcal_blacklist=sysfb_init": "initcall_blacklist=sysfb_init", "blacklist=nouveau": "modprobe.blacklist=nouveau", "modprobe.blacklists=nouveau": "modprobe.blacklist=nouveau",
+		"pt=on": "iommu=pt", "efifb:off": "video=efifb:off", "video=efifb:eek:ff": "video=efifb:off", "disable_idle_d3=1": "vfio-pci.disable_idle_d3=1",
 		`"quiet intel_iommu=on"`: "quiet intel_iommu=on",
 	} {
 		facts := iommu.Facts{Running: cmdline("BOOT_IMAGE=/vmlinuz " + arg)}

@@ -92,6 +92,13 @@ func (d *differ) checkCards(vm VM, have map[string]string) {
 		}
 		d.checkCard(vm, node.Resolve(h), same)
 	}
+	config := map[string]string{}
+	maps.Copy(config, have)
+	maps.Copy(config, vm.Config)
+	for _, f := range node.CheckConfig(config) {
+		f.Subject = fmt.Sprintf("VM %d %s", vm.ID, f.Subject)
+		d.find(f)
+	}
 }
 
 // checkCard refuses cards that the guest has no driver for; one that the VM has
