@@ -60,8 +60,10 @@ var arrows = map[string][]string{
 	// node, and no other package imports ghw.
 	"workstation/inventory":  {"", "iommu", "gpu", "storage", "internal/printable", "github.com/jaypipes/ghw"},
 	"workstation/osxproxmox": {"", "gpu", "storage"},
-	"workstation/rustdesk":   {"", "gpu", "github.com/pelletier/go-toml"}, // RustDesk's files are TOML
-	"workstation/recovery":   {"gpu"},                                     // a release is one of its guests
+	// The other ways into a guest, over any way to run a command there.
+	"workstation/access":   {""},
+	"workstation/rustdesk": {"", "gpu", "github.com/pelletier/go-toml"}, // RustDesk's files are TOML
+	"workstation/recovery": {"gpu"},                                     // a release is one of its guests
 
 	// The embedded node must not share a parser with the code it tests.
 	"internal/pveschema":  {},
@@ -72,7 +74,7 @@ var arrows = map[string][]string{
 func allowed(pkg string) []string {
 	if strings.HasPrefix(pkg, "examples/") {
 		return []string{"", "iommu", "gpu", "storage", "workstation", "workstation/pvetest",
-			"workstation/rustdesk", "workstation/recovery", "workstation/profile", "workstation/inventory", "examples/internal/connect",
+			"workstation/access", "workstation/rustdesk", "workstation/recovery", "workstation/profile", "workstation/inventory", "examples/internal/connect",
 			"internal/hosttree", "internal/printable", "github.com/luthermonson/go-proxmox"}
 	}
 	return arrows[pkg]

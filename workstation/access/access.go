@@ -1,0 +1,123 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+)
+
+// A Guest runs commands in a guest, with the rights of root or LocalSystem.
+type Guest interface {
+	// Run runs a command and waits for its end. An exit code other than 0 is
+	// not an error.
+	Run(ctx context.Context, command proxstation.GuestCommand) (proxstation.GuestOutput, error)
+}
+
+// A Way is a way into a guest as it should be: [SSH], [RDP] or [Sunshine].
+type Way interface {
+	// Plan reads the guest and returns what has to change. The error matches
+	// [ErrInvalid] if the way asks for something impossible, before the guest is
+	// asked, and [ErrGuest] if the guest cannot have the way.
+	Plan(ctx context.Context, guest Guest) (Plan, error)
+
+	apply(ctx context.Context, guest Guest, steps []string) error
+}
+
+// A Plan is what has to change in a guest for a [Way]. It holds no secret.
+type Plan struct {
+	// Way is "SSH", "RDP" or "Sunshine".
+	Way string `json:"way"`
+	// Changes are in the order in which they are made.
+	Changes []Change `json:"changes"`
+}
+
+// A Change is one thing in a guest that becomes another.
+type Change struct {
+	What string `json:"what"` // "service", "key of ada"
+	From string `json:"from"` // as it is
+	To   string `json:"to"`   // as it will be
+
+	step string // the script's word for it
+}
+
+// Empty reports whether nothing has to change.
+func (p Plan) Empty() bool { return len(p.Changes) == 0 }
+
+// String returns the plan as a diff.
+func (p Plan) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Plan for %s: %d to change\n", p.Way, len(p.Changes))
+	for _, c := range p.Changes {
+		fmt.Fprintf(&b, "  ~ %s: %s -> %s\n", c.What, c.From, c.To)
+	}
+	return b.String()
+}
+
+// add adds a change unless what is asked for is as it should be.
+func (p *Plan) add(done bool, step, what, from, to string) {
+	if !done {
+		p.Changes = append(p.Changes, Change{What: what, From: from, To: to, step: step})
+	}
+}
+
+var (
+	// ErrInvalid reports a way that asks for something impossible.
+	ErrInvalid = errors.New("access: invalid")
+	// ErrGuest reports a guest that cannot have a way, or that refused a step.
+	ErrGuest = errors.New("access: the guest refuses")
+	// ErrNotTaken reports that a guest is not as it should be after all steps.
+	ErrNotTaken = errors.New("access: not taken")
+)
+
+// Apply does what the plan says and reads the guest again. An empty plan writes
+// nothing. The error is that of the way's Plan; it matches [ErrGuest] if a step
+// failed, and [ErrNotTaken] if the guest still differs afterwards.
+func Apply(ctx context.Context, guest Guest, way Way, plan Plan) error {
+	if plan.Empty() {
+		return nil
+	}
+	var steps []string
+	for _, c := range plan.Changes {
+		steps = append(steps, c.step)
+	}
+	if err := way.apply(ctx, guest, steps); err != nil {
+		return err
+	}
+	after, err := way.Plan(ctx, guest)
+	if err == nil && !after.Empty() {
+		c := after.Changes[0]
+		err = fmt.Errorf("%w: %s: %s is %s, want %s", ErrNotTaken, after.Way, c.What, c.From, c.To)
+	}
+	return err
+}
+
+// lines are the words that a script reported, with what came after each.
+type lines map[string]string
+
+// runScript runs a script, which reports lines of "access: WORD TEXT" and ends
+// with "access: done" or "access: error TEXT".
+func runScript(ctx context.Context, guest Guest, command proxstation.GuestCommand) (lines, error) {
+	out, err := guest.Run(ctx, command)
+	if err != nil {
+		return nil, fmt.Errorf("access: %w", err)
+	}
+	found := lines{}
+	for line := range strings.Lines(out.Stdout) {
+		line, ours := strings.CutPrefix(strings.TrimRight(line, "\r\n"), "access: ")
+		if !ours {
+			continue
+		}
+		word, text, _ := strings.Cut(line, " ")
+		switch word {
+		case "error":
+			return nil, fmt.Errorf("%w: %s", ErrGuest, text)
+		case "done":
+			return found, nil
+		}
+		found[word] = text
+	}
+	return nil, fmt.Errorf("%w: the script ended without a word (exit code %d)", ErrGuest, out.Code)
+}

@@ -1,0 +1,111 @@
+package access
+
+import (
+	"context"
+	_ "embed"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf16"
+
+	"github.com/proxstation/proxstation"
+)
+
+// RDP is the way into a Windows guest by Remote Desktop, with network level
+// authentication. Home editions of Windows do not have it. It draws without the
+// graphics card's display, so that it works without a monitor too.
+type RDP struct {
+	// User is a local user who may connect; "" leaves the users as they are.
+	// Administrators may connect anyway.
+	User string
+	// Password is given to the User, who is made if there is none; the zero
+	// Secret leaves the user's as it is. Windows lets nobody in from elsewhere
+	// whose password is empty.
+	Password proxstation.Secret
+}
+
+//go:embed scripts/rdp.ps1
+var rdpScript string
+
+// localUser are the names of Windows' local users (New-LocalUser): at most 20
+// characters, without some signs.
+var localUser = regexp.MustCompile(`^[^"/\\\[\]:;|=,+*?<>@\x00-\x1f]{1,20}$`)
+
+func (r RDP) validate() error {
+	password := r.Password.Reveal()
+	switch {
+	case r.User == "" && password != "":
+		return fmt.Errorf("%w: a password needs a user", ErrInvalid)
+	case r.User != "" && (!localUser.MatchString(r.User) || strings.Trim(r.User, ". ") != r.User):
+		return fmt.Errorf("%w: user %q: want 1 to 20 characters without signs, as Windows' local users have", ErrInvalid, r.User)
+	case strings.ContainsAny(password, "\r\n\x00") || len(password) > 127:
+		return fmt.Errorf("%w: password: want at most 127 characters in one line", ErrInvalid)
+	}
+	return nil
+}
+
+// Plan implements [Way].
+func (r RDP) Plan(ctx context.Context, guest Guest) (Plan, error) {
+	if err := r.validate(); err != nil {
+		return Plan{}, err
+	}
+	found, err := r.run(ctx, guest, nil)
+	if err != nil {
+		return Plan{}, err
+	}
+	return r.judge(found)
+}
+
+// judge compares what a guest has with what it should have. It is pure.
+func (r RDP) judge(found lines) (Plan, error) {
+	// The editions whose name begins with Core are Home (EditionID).
+	if edition := found["edition"]; strings.HasPrefix(edition, "Core") {
+		return Plan{}, fmt.Errorf("%w: Windows of edition %s (Home) takes no Remote Desktop connections: use RustDesk, or another edition", ErrGuest, edition)
+	}
+	p := Plan{Way: "RDP"}
+	p.add(found["allowed"] == "yes", "allow", "Remote Desktop", "off", "on")
+	p.add(found["nla"] == "yes", "nla", "network level authentication", "not required", "required")
+	p.add(found["firewall"] == "yes", "firewall", "firewall rules of Remote Desktop", "off", "on")
+	if r.User == "" {
+		return p, nil
+	}
+	switch {
+	case found["user"] != "yes" && r.Password.IsZero():
+		return Plan{}, fmt.Errorf("%w: it has no user %q, who is made only with a password", ErrGuest, r.User)
+	case found["user"] != "yes":
+		p.add(false, "user", "user "+r.User, "absent", "there")
+	case !r.Password.IsZero():
+		p.add(found["password"] == "yes", "password", "password of "+r.User, "another", "[secret]")
+	}
+	p.add(found["member"] == "yes", "member", "user "+r.User, "may not connect", "may connect")
+	return p, nil
+}
+
+func (r RDP) apply(ctx context.Context, guest Guest, steps []string) error {
+	_, err := r.run(ctx, guest, steps)
+	return err
+}
+
+func (r RDP) run(ctx context.Context, guest Guest, steps []string) (lines, error) {
+	return runScript(ctx, guest, powerShell(rdpScript, strings.Join(steps, " "), r.User, r.Password.Reveal()))
+}
+
+// powerShell returns the command that runs a script with lines on its standard
+// input, as UTF-8 in base64, because Windows reads input in the code page of the
+// machine. -EncodedCommand takes the script as base64 of UTF-16.
+func powerShell(script string, input ...string) proxstation.GuestCommand {
+	var encoded []byte
+	for _, unit := range utf16.Encode([]rune(script)) {
+		encoded = binary.LittleEndian.AppendUint16(encoded, unit)
+	}
+	var stdin strings.Builder
+	for _, line := range input {
+		stdin.WriteString(base64.StdEncoding.EncodeToString([]byte(line)) + "\n")
+	}
+	return proxstation.GuestCommand{
+		Argv:  []string{"powershell.exe", "-NoProfile", "-NonInteractive", "-EncodedCommand", base64.StdEncoding.EncodeToString(encoded)},
+		Input: stdin.String(),
+	}
+}

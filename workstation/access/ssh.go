@@ -1,0 +1,114 @@
+package access
+
+import (
+	"context"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/proxstation/proxstation"
+)
+
+// SSH is the way into a Linux guest by the OpenSSH server. A system with
+// systemd and apt, dnf, zypper or pacman is expected.
+type SSH struct {
+	// User is whom the key lets in. The user has to exist.
+	User string
+	// Key is a public key as a line of authorized_keys, without options:
+	// "ssh-ed25519 AAAA... ada@laptop". It is added to those that are there.
+	Key string
+	// KeysOnly refuses passwords, for everybody. It needs a Key, so that somebody
+	// still gets in.
+	KeysOnly bool
+}
+
+//go:embed scripts/ssh.sh
+var sshScript string
+
+// guestUser are the names that useradd takes (shadow-utils, NAME_REGEX).
+var guestUser = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
+
+// publicKey is a line of authorized_keys without options (sshd manual page).
+var publicKey = regexp.MustCompile(`^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com) ([A-Za-z0-9+/]+={0,2})( [!-~ ]*)?$`)
+
+func (s SSH) validate() error {
+	if !guestUser.MatchString(s.User) {
+		return fmt.Errorf("%w: user %q: want a name of small letters, digits, _ and -", ErrInvalid, s.User)
+	}
+	if s.Key == "" {
+		if s.KeysOnly {
+			return fmt.Errorf("%w: KeysOnly without a Key: nobody could get in", ErrInvalid)
+		}
+		return nil
+	}
+	match := publicKey.FindStringSubmatch(s.Key)
+	if match == nil {
+		return fmt.Errorf("%w: key: want the line of a public key file, such as ssh-ed25519 AAAA... ada@laptop", ErrInvalid)
+	}
+	blob, err := base64.StdEncoding.DecodeString(match[3])
+	if err != nil || !strings.Contains(string(blob), match[1]) {
+		return fmt.Errorf("%w: key: its base64 is not a key of type %s", ErrInvalid, match[1])
+	}
+	return nil
+}
+
+// Plan implements [Way].
+func (s SSH) Plan(ctx context.Context, guest Guest) (Plan, error) {
+	if err := s.validate(); err != nil {
+		return Plan{}, err
+	}
+	found, err := s.run(ctx, guest, nil)
+	if err != nil {
+		return Plan{}, err
+	}
+	return s.judge(found)
+}
+
+// judge compares what a guest has with what it should have. It is pure.
+func (s SSH) judge(found lines) (Plan, error) {
+	p := Plan{Way: "SSH"}
+	if found["user"] != "yes" {
+		return Plan{}, fmt.Errorf("%w: it has no user %q", ErrGuest, s.User)
+	}
+	p.add(found["installed"] == "yes", "install", "server", "not installed", "installed")
+	p.add(found["running"] == "yes", "enable", "service", "does not run, or not at start", "runs at start")
+	if s.Key != "" {
+		fields := strings.SplitN(s.Key, " ", 3)
+		p.add(found["key"] == "yes", "key", "key of "+s.User, "absent", strings.TrimSpace(fields[0]+" "+strings.Join(fields[2:], "")))
+	}
+	if s.KeysOnly {
+		p.add(found["passwords"] == "no", "passwords", "passwords", "accepted, or unknown", "refused")
+	}
+	return p, nil
+}
+
+func (s SSH) apply(ctx context.Context, guest Guest, steps []string) error {
+	_, err := s.run(ctx, guest, steps)
+	return err
+}
+
+// run does the steps and returns what the guest has then.
+func (s SSH) run(ctx context.Context, guest Guest, steps []string) (lines, error) {
+	return runScript(ctx, guest, proxstation.GuestCommand{
+		Argv:    []string{"/bin/sh", "-c", sshScript},
+		Input:   strings.Join(steps, " ") + "\n" + s.User + "\n" + s.Key + "\n",
+		Timeout: 15 * time.Minute, // a package may be installed
+	})
+}
+
+// HostKey returns the fingerprint of the guest's ed25519 host key, "SHA256:...",
+// for the first connection: a client that shows another one speaks to another
+// machine. The error matches [ErrGuest] if there is no such key.
+func (s SSH) HostKey(ctx context.Context, guest Guest) (string, error) {
+	if err := s.validate(); err != nil {
+		return "", err
+	}
+	found, err := s.run(ctx, guest, nil)
+	if err == nil && !strings.HasPrefix(found["hostkey"], "SHA256:") {
+		err = fmt.Errorf("%w: it has no ed25519 host key", ErrGuest)
+	}
+	return found["hostkey"], err
+}
