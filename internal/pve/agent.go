@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -25,7 +26,10 @@ func (c *Client) AgentExec(ctx context.Context, vmid int, argv []string, input s
 		params["input-data"] = characters(input)
 	}
 	var answer struct{ PID number }
-	err = c.post(ctx, c.vm(vmid, "/agent/exec"), params, &answer)
+	path := c.vm(vmid, "/agent/exec")
+	if err = c.post(ctx, path, params, &answer); err == nil && !answer.PID.known {
+		err = c.unusable(http.MethodPost, path, "it names no process")
+	}
 	return int(answer.PID.value), err
 }
 
@@ -39,8 +43,8 @@ type ExecStatus struct {
 	Truncated bool // more was written than the agent keeps
 }
 
-// AgentExecStatus returns the state of a command. The agent forgets a command
-// whose end it has told, so that a lost answer cannot be asked for again.
+// AgentExecStatus returns the state of a command. The agent reports the end of a
+// command once, so that a lost answer cannot be asked for again.
 func (c *Client) AgentExecStatus(ctx context.Context, vmid, pid int) (ExecStatus, error) {
 	var s struct {
 		Exited, Truncated flag
@@ -50,9 +54,18 @@ func (c *Client) AgentExecStatus(ctx context.Context, vmid, pid int) (ExecStatus
 		OutTruncated      flag `json:"out-truncated"`
 		ErrTruncated      flag `json:"err-truncated"`
 	}
-	err := c.poll(ctx, c.vm(vmid, "/agent/exec-status"), url.Values{"pid": {strconv.Itoa(pid)}}, &s)
+	path := c.vm(vmid, "/agent/exec-status")
+	err := c.poll(ctx, path, url.Values{"pid": {strconv.Itoa(pid)}}, &s)
+	if err == nil && bool(s.Exited) && !s.ExitCode.known && !s.Signal.known {
+		err = c.unusable(http.MethodGet, path, "the command has ended, and it does not say how")
+	}
 	return ExecStatus{Exited: bool(s.Exited), Code: int(s.ExitCode.value), Signal: int(s.Signal.value), Stdout: octets(string(s.Out)), Stderr: octets(string(s.Err)),
 		Truncated: bool(s.OutTruncated || s.ErrTruncated)}, err
+}
+
+// unusable is the error about an answer that does not hold what it must.
+func (c *Client) unusable(method, path, why string) error {
+	return c.explain(wrap(method, path, fmt.Errorf("%w: %s", ErrAnswer, why)))
 }
 
 // AgentFileWrite writes a file in the guest. PVE takes at most 60 KiB of
@@ -65,18 +78,24 @@ func (c *Client) AgentFileWrite(ctx context.Context, vmid int, file string, data
 // AgentFileRead reads a file in the guest, at most 16 MiB of it.
 func (c *Client) AgentFileRead(ctx context.Context, vmid int, file string) (content string, truncated bool, err error) {
 	var answer struct {
-		Content   text
+		Content   *text
 		Truncated flag
 	}
-	err = c.get(ctx, c.vm(vmid, "/agent/file-read"), url.Values{"file": {file}}, &answer)
-	return octets(string(answer.Content)), bool(answer.Truncated), err
+	path := c.vm(vmid, "/agent/file-read")
+	if err := c.get(ctx, path, url.Values{"file": {file}}, &answer); err != nil {
+		return "", false, err
+	}
+	if answer.Content == nil {
+		return "", false, c.unusable(http.MethodGet, path, "it has no content")
+	}
+	return octets(string(*answer.Content)), bool(answer.Truncated), nil
 }
 
-// octets returns the bytes behind text of a guest. PVE decodes it from base64,
-// but not from UTF-8, so each byte comes as one character (qemu-server
+// octets returns the bytes of a guest's text. PVE decodes the text from base64,
+// but not from UTF-8, so that each byte comes as one character (qemu-server
 // PVE/API2/Qemu/Agent.pm, file-read; PVE/QemuServer/Agent.pm,
-// qemu_exec_status). Text with characters that are no bytes is not PVE's and
-// stays as it is.
+// qemu_exec_status). Text with characters beyond 0xff does not come from
+// PVE and stays as it is.
 func octets(text string) string {
 	data := make([]byte, 0, len(text))
 	for _, r := range text {
@@ -88,8 +107,8 @@ func octets(text string) string {
 	return string(data)
 }
 
-// characters is the way back: PVE makes a byte of each character of the input,
-// and has none for those beyond 0xff (encode_base64 in qemu_exec).
+// characters is the inverse of octets: PVE makes a byte of each character of the
+// input, and fails on characters beyond 0xff (encode_base64 in qemu_exec).
 func characters(data string) string {
 	runes := make([]rune, len(data))
 	for i := range len(data) {
@@ -98,8 +117,8 @@ func characters(data string) string {
 	return string(runes)
 }
 
-// askAgent makes one of the agent's plain requests. What the agent refuses PVE
-// passes on as a success whose result holds the error (PVE/QMPClient.pm).
+// askAgent makes one of the agent's plain requests. PVE passes an error of the
+// agent on as a success whose result holds the error (PVE/QMPClient.pm).
 func (c *Client) askAgent(ctx context.Context, vmid int, command string, result any) error {
 	var answer struct{ Result any }
 	path := c.vm(vmid, "/agent/"+command)
@@ -111,7 +130,7 @@ func (c *Client) askAgent(ctx context.Context, vmid int, command string, result 
 		return err
 	}
 	var refused struct{ Error struct{ Desc string } }
-	if decode(ctx, http.MethodGet, path, data, &refused) == nil && refused.Error.Desc != "" {
+	if _, err := decode(ctx, path, data, &refused); err == nil && refused.Error.Desc != "" {
 		return c.explain(&Error{Method: http.MethodGet, Path: path, Status: 500, Message: "Agent error: " + refused.Error.Desc})
 	}
 	return c.take(ctx, http.MethodGet, path, raw{data: data, there: true}, result)

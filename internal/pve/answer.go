@@ -44,29 +44,16 @@ func WithOdd(ctx context.Context, report func(Odd)) context.Context {
 	return context.WithValue(ctx, oddKey{}, report)
 }
 
-// odd reports values of an answer that cannot be used.
-func odd(ctx context.Context, method, path string, values ...string) {
-	report, _ := ctx.Value(oddKey{}).(func(Odd))
-	for _, value := range values {
-		if report != nil {
-			report(Odd{Method: method, Path: path, Value: value})
-		}
-	}
-}
-
-// decode puts an answer into what v points at, as far as the values fit. It
-// ends with its context. An answer that is another kind of value altogether is
-// an error.
-func decode(ctx context.Context, method, path string, data []byte, v any) error {
+// decode puts an answer into what v points at, as far as the values fit, and
+// returns where values do not fit. It ends with its context. An answer that is
+// another kind of value altogether is an error.
+func decode(ctx context.Context, path string, data []byte, v any) (odd []string, err error) {
 	if err := measure(ctx, data, answerBound(path)); err != nil {
-		return err
+		return nil, err
 	}
 	d := decoder{ctx: ctx}
-	if err := d.all(data, reflect.ValueOf(v).Elem()); err != nil {
-		return err
-	}
-	odd(ctx, method, path, d.odd...)
-	return nil
+	err = d.all(data, reflect.ValueOf(v).Elem())
+	return d.odd, err
 }
 
 // measure returns an error for an answer beyond the bounds, before memory is
@@ -105,8 +92,9 @@ func measure(ctx context.Context, data []byte, bound int64) error {
 // maxOdd is how many odd values of one answer are reported.
 const maxOdd = 20
 
-// A decoder puts JSON into Go values. Unlike package json it goes on after a
-// value of a wrong type, and says which it was in words that are not Go's.
+// A decoder puts JSON into Go values. After a value of a wrong type it goes on,
+// and keeps where the value is, in words that are not Go's. Package json does
+// neither for types that decode themselves.
 type decoder struct {
 	ctx context.Context
 	odd []string

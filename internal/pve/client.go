@@ -74,7 +74,7 @@ func (c *Client) explain(err error, passing ...string) error {
 	return c.Explain(err)
 }
 
-// raw takes any data, and tells an answer without data from one with null.
+// raw takes any data. It keeps apart an answer without data and one with null.
 type raw struct {
 	data  json.RawMessage
 	there bool
@@ -108,7 +108,7 @@ func (c *Client) call(ctx context.Context, method, path string, params any, v an
 	return c.take(ctx, method, path, answer, v)
 }
 
-// poll is a GET whose answer is asked for again by the caller, or cannot be.
+// poll is a GET that is made once: its caller makes it again, or must not.
 func (c *Client) poll(ctx context.Context, path string, query url.Values, v any) error {
 	path = withQuery(path, query)
 	answer, err := c.ask(ctx, http.MethodGet, path, nil, nil)
@@ -135,7 +135,8 @@ func (c *Client) take(ctx context.Context, method, path string, answer raw, v an
 	if v == nil || !answer.there {
 		return nil
 	}
-	err := decode(ctx, method, path, answer.data, v)
+	odd, err := decode(ctx, path, answer.data, v)
+	c.odd(ctx, method, path, odd...)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return fmt.Errorf("pve: %s %s: %w", method, path, err)
@@ -145,8 +146,18 @@ func (c *Client) take(ctx context.Context, method, path string, answer raw, v an
 	return nil
 }
 
-// pauses are those before a GET is made again whose answer got lost. PVE's own
-// proxy loses answers when the node is busy: 595 to 599 (pve-http-server
+// odd reports values of an answer that cannot be used.
+func (c *Client) odd(ctx context.Context, method, path string, values ...string) {
+	report, _ := ctx.Value(oddKey{}).(func(Odd))
+	for _, value := range values {
+		if report != nil {
+			report(Odd{Method: method, Path: path, Value: c.secrets.clean(value)})
+		}
+	}
+}
+
+// pauses are the times before a GET whose answer got lost is made again. PVE's
+// own proxy loses answers when the node is busy: 595 to 599 (pve-http-server
 // PVE/APIServer/AnyEvent.pm, proxy_request).
 var pauses = []time.Duration{200 * time.Millisecond, 600 * time.Millisecond, 1800 * time.Millisecond}
 
@@ -163,8 +174,8 @@ func lost(err error) bool {
 		errors.As(e.cause, &broken) && (broken.Op == "read" || broken.Op == "write")
 }
 
-// send makes a request. One that go-proxmox failed because it logged in for
-// another meanwhile is made again.
+// send makes a request. If go-proxmox fails it because it logged in for another
+// request meanwhile, send makes it again.
 func (c *Client) send(ctx context.Context, method, path string, body []byte, answer *raw) error {
 	select {
 	case c.slots <- struct{}{}:

@@ -87,8 +87,8 @@ func (c *Client) Guests(ctx context.Context) ([]Guest, error) {
 	return guests, nil
 }
 
-// HAResources returns the VMs under high availability, which the HA manager
-// starts and stops, not whoever asks, and those that it is told to ignore
+// HAResources returns the VMs under high availability, which only the HA manager
+// starts and stops, and the VMs that the HA manager is told to ignore
 // (pve-ha-manager PVE/HA/Config.pm, vm_is_ha_managed).
 func (c *Client) HAResources(ctx context.Context) (managed, ignored []int, err error) {
 	var entries []struct{ SID, State string }

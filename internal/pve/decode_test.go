@@ -24,7 +24,7 @@ func TestTolerantDecoding(t *testing.T) {
 		var f flag
 		var s text
 		for _, v := range []any{&n, &f, &s} {
-			_ = decode(t.Context(), "GET", "/x", []byte(test.json), v)
+			_, _ = decode(t.Context(), "/x", []byte(test.json), v)
 		}
 		if got := fmt.Sprint(n.value, n.known); got != test.number || bool(f) != test.flag || string(s) != test.text {
 			t.Errorf("%s is number %s, flag %v, text %q; want %s, %v, %q", test.json, got, f, s, test.number, test.flag, test.text)

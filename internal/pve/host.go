@@ -42,8 +42,11 @@ func (c *Client) NodeStatus(ctx context.Context) (NodeStatus, error) {
 		} `json:"memory"`
 	}
 	err := c.get(ctx, c.here("/status"), nil, &s)
-	return NodeStatus{CPU: s.CPU.Model, Cores: int(s.CPU.CPUs.value), Kernel: s.Kernel.Release,
-		MemoryTotal: storage.Size(s.Memory.Total.value), MemoryAvailable: storage.Size(s.Memory.Total.value - s.Memory.Used.value)}, err
+	status := NodeStatus{CPU: s.CPU.Model, Cores: int(s.CPU.CPUs.value), Kernel: s.Kernel.Release}
+	if s.Memory.Total.known && s.Memory.Used.known {
+		status.MemoryTotal, status.MemoryAvailable = storage.Size(s.Memory.Total.value), storage.Size(s.Memory.Total.value-s.Memory.Used.value)
+	}
+	return status, err
 }
 
 // Nodes returns the names of the cluster's nodes, in order.
@@ -61,8 +64,8 @@ func (c *Client) Nodes(ctx context.Context) ([]string, error) {
 }
 
 // Permissions are the caller's privileges by path, as PVE computed them, and
-// whether each holds below its path too. A path that is not there has those
-// that the nearest one above it hands down.
+// whether each holds below its path too. A path that is not listed has the
+// privileges that the nearest listed path above it hands down.
 type Permissions map[string]map[string]flag
 
 // Permissions returns the caller's privileges.
@@ -112,7 +115,7 @@ func (c *Client) PCI(ctx context.Context) ([]iommu.Function, error) {
 	for _, e := range entries {
 		address, err := iommu.ParseAddress(e.ID)
 		if err != nil { // no VM can name the device
-			odd(ctx, http.MethodGet, path, fmt.Sprintf("id %q: not a PCI address", e.ID))
+			c.odd(ctx, http.MethodGet, path, fmt.Sprintf("id %q: not a PCI address", e.ID))
 			continue
 		}
 		f := iommu.Function{Address: address, Name: strings.TrimSpace(e.VendorName + " " + e.DeviceName), MDev: proxstation.AnswerOf(bool(e.MDev))}

@@ -286,3 +286,32 @@ func (d drip) Read(p []byte) (int, error) {
 	p[0] = ' '
 	return 1, nil
 }
+
+// What a guest's answer does not say is not taken for success or emptiness.
+func TestAnswersOfAGuestThatLack(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		data string
+		do   func(context.Context, *pve.Client) error
+	}{
+		"no process": {`{}`, func(ctx context.Context, c *pve.Client) error {
+			_, err := c.AgentExec(ctx, 140, []string{"x"}, "")
+			return err
+		}},
+		"an exit without a code": {`{"exited":1,"exitcode":[]}`, func(ctx context.Context, c *pve.Client) error {
+			_, err := c.AgentExecStatus(ctx, 140, 1)
+			return err
+		}},
+		"a file without content": {`{"content":{},"truncated":0}`, func(ctx context.Context, c *pve.Client) error {
+			_, _, err := c.AgentFileRead(ctx, 140, "/x")
+			return err
+		}},
+	} {
+		if err := test.do(t.Context(), saying("200 OK", `{"data":`+test.data+`}`)); !errors.Is(err, pve.ErrAnswer) || !errors.Is(err, pve.ErrNoAnswer) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if s, err := saying("200 OK", `{"data":{"memory":{"total":"64","used":[]},"cpuinfo":{"cpus":8}}}`).NodeStatus(t.Context()); err != nil || s.MemoryTotal != 0 || s.MemoryAvailable != 0 || s.Cores != 8 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// renewAfter is the age at which a ticket is replaced. PVE takes one for two
-// hours (PVE/AccessControl.pm).
+// renewAfter is the age at which a ticket is replaced. PVE takes a ticket for
+// two hours (PVE/AccessControl.pm).
 const renewAfter = time.Hour
 
 // A login is a transport that logs in with a password, and again when the node
@@ -66,7 +66,7 @@ func (l *login) send(r *http.Request, body io.ReadCloser, ticket, csrf string) (
 	return l.base.RoundTrip(r)
 }
 
-// session returns the ticket, or a new one if that is old or is refused.
+// session returns the ticket, or a new ticket if that is old or was refused.
 func (l *login) session(r *http.Request, refused string) (ticket, csrf string, err error) {
 	select {
 	case l.turn <- struct{}{}:
@@ -96,9 +96,10 @@ func (l *login) session(r *http.Request, refused string) (ticket, csrf string, e
 	}
 	var answer struct{ Data granted }
 	data, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	if err == nil {
-		err = decode(ctx, http.MethodPost, "/access/ticket", data, &answer)
+	if err != nil {
+		return "", "", err
 	}
+	_, err = decode(ctx, "/access/ticket", data, &answer) // what does not fit is not there
 	switch d := answer.Data; {
 	case err != nil:
 		return "", "", fmt.Errorf("no answer to a login: %w", errNotJSON)
@@ -112,7 +113,7 @@ func (l *login) session(r *http.Request, refused string) (ticket, csrf string, e
 	return l.ticket, l.csrf, nil
 }
 
-// Granted is PVE's answer to a login.
+// A granted is PVE's answer to a login.
 type granted struct {
 	Ticket  text
 	CSRF    text `json:"CSRFPreventionToken"`

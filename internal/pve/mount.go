@@ -13,8 +13,8 @@ type fileSystem struct {
 	size         storage.Size
 }
 
-// mounts reads the file systems that PVE mounts with units of its own. Others,
-// such as the root file system, the API does not tell.
+// mounts reads the file systems that PVE mounts with units of its own. The API
+// does not report others, such as the root file system.
 func (c *Client) mounts(ctx context.Context) ([]storage.Mount, error) {
 	var entries []struct{ Path, Device, Type string }
 	err := c.get(ctx, c.here("/disks/directory"), nil, &entries)
@@ -28,7 +28,7 @@ func (c *Client) mounts(ctx context.Context) ([]storage.Mount, error) {
 // locate finds the devices of mounts that PVE names by a UUID, as it does for
 // all it made itself (pve-storage PVE/API2/Disks/Directory.pm), while its list
 // of disks has no UUIDs: the only mounted file system of that type, a little
-// larger than the storage on it. Where several fit, none is taken.
+// larger than the storage on it. If several fit, no device is taken.
 func locate(mounts []storage.Mount, storages []storage.Storage, systems []fileSystem) {
 	for i, m := range mounts {
 		if !strings.HasPrefix(m.Devices[0], "/dev/disk/by-uuid/") {

@@ -8,13 +8,13 @@ import (
 )
 
 // A guard keeps the requests of a caller's own client with the node. The client
-// follows redirects, and go-proxmox has no way to tell it not to; the guard
-// sees where a request's connections lead, and ends the request before anything
-// is sent to another host, or to the same one without TLS.
+// follows redirects, and go-proxmox offers no way to stop that. The guard sees
+// where the connections of a request lead, and ends the request before anything
+// is sent to another host, or to the same host without TLS.
 //
-// It sees nothing where the caller's transport is not an [http.Transport], of a
-// redirect to the same host and port, and of an upload, which go-proxmox makes
-// without a context. [Transport] has no such gaps.
+// The guard sees nothing if the caller's transport is not an [http.Transport], if
+// a redirect leads to the same host and port, and in an upload, which go-proxmox
+// makes without a context. [Transport] has no such gaps.
 type guard struct {
 	mu     sync.Mutex
 	stop   context.CancelFunc

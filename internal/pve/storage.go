@@ -115,10 +115,10 @@ func (c *Client) disks(ctx context.Context, skipSMART bool) ([]storage.Disk, []f
 	return disks, systems, nil
 }
 
-// medium returns what a disk is connected by and whether it rotates, as far as
-// its name, its link and PVE's type tell. PVE says "usb" only of disks that say
-// that they rotate; for those that say they do not it has no link, because it
-// looks for ata, scsi and nvme alone.
+// medium returns a disk's bus and whether it rotates, by its name, its link and
+// PVE's type. The type is "usb" only for USB disks that report that they rotate.
+// Other USB disks have type "ssd" and no link, because PVE looks only for the
+// links of ata, scsi and nvme disks.
 func medium(path, kind, link string, hidden bool) (bus storage.Bus, rotates *bool) {
 	switch {
 	case strings.HasPrefix(path, "/dev/vd"):
@@ -137,8 +137,8 @@ func medium(path, kind, link string, hidden bool) (bus storage.Bus, rotates *boo
 	return "", nil
 }
 
-// told returns what a disk says of itself; for what it does not say, PVE puts
-// "unknown" (pve-storage PVE/Diskmanage.pm).
+// told returns what a disk reports. PVE writes "unknown" where a disk reports
+// nothing (pve-storage PVE/Diskmanage.pm).
 func told(s string) string {
 	if s == "unknown" {
 		return ""
@@ -147,8 +147,8 @@ func told(s string) string {
 }
 
 // hidesDisks reports whether a disk is a volume of a RAID controller or a
-// hypervisor's, by its SCSI vendor and model. Dell and HP name disks of theirs
-// too, so of these the model decides.
+// hypervisor's, by its SCSI vendor and model. Dell and HP are vendors
+// of single disks too, so for them the model decides.
 func hidesDisks(vendor, model string) bool {
 	return storage.HidesDisks(vendor) || strings.HasPrefix(model, "PERC") || strings.HasPrefix(strings.ReplaceAll(model, "_", " "), "LOGICAL VOLUME")
 }
@@ -187,8 +187,8 @@ func (c *Client) storages(ctx context.Context) ([]storage.Storage, error) {
 }
 
 // committed lists a storage's disk images, those of containers too, and adds up
-// their sizes where they take space only as they are written. Where they cannot
-// be listed both stay unknown.
+// their sizes where they take space only as they are written. If the images
+// cannot be listed, both stay unknown.
 func (c *Client) committed(ctx context.Context, s storage.Storage) storage.Storage {
 	thick := s.Type == "lvm"
 	if !slices.Contains(s.Content, "images") || !thick && s.Type != "lvmthin" && s.Type != "zfspool" && s.Type != "dir" && s.Type != "btrfs" {

@@ -29,12 +29,12 @@ func (u UPID) part(i int) string {
 // Type returns what the task does: "qmstart".
 func (u UPID) Type() string { return u.part(5) }
 
-// ID returns what it is about, mostly a VMID.
+// ID returns what the task is about, mostly a VMID.
 func (u UPID) ID() string { return u.part(6) }
 
-// VMID returns the VM the task is about, 0 if it is about none.
+// VMID returns the VM the task is about, 0 if it is not about a VM.
 func (u UPID) VMID() int {
-	id, _ := strconv.Atoi(u.ID()) // what is no number is no VM
+	id, _ := strconv.Atoi(u.ID()) // an ID that is not a number is not a VM's
 	return id
 }
 
@@ -65,7 +65,7 @@ func (c *Client) Wait(ctx context.Context, task UPID, tick func(elapsed time.Dur
 		return TaskResult{}, nil
 	}
 	if task.Type() == "" {
-		return TaskResult{}, c.explain(&Error{Method: "GET", Path: "/tasks", Message: "the node names a task that cannot be"})
+		return TaskResult{}, c.explain(&Error{Method: "GET", Path: "/tasks", Message: "the answer is not the name of a task"})
 	}
 	began, told, lost := time.Now(), time.Time{}, 0
 	for pause := firstPoll; ; pause = min(pause*3/2, lastPoll) {
@@ -94,8 +94,8 @@ func (c *Client) Wait(ctx context.Context, task UPID, tick func(elapsed time.Dur
 	}
 }
 
-// Follow is Wait for a caller who wants to see the log: line is called with the
-// last line of it, about once a second, if there is a new one. With nil it is
+// Follow is Wait for a caller who wants to see the log: about once a second, line
+// is called with the log's last line if there are new lines. A nil line makes it
 // Wait.
 func (c *Client) Follow(ctx context.Context, task UPID, line func(string)) (TaskResult, error) {
 	if line == nil {
@@ -129,7 +129,7 @@ func (c *Client) ended(ctx context.Context, task UPID, exit string) (TaskResult,
 		return TaskResult{}, nil
 	}
 	if n, found := strings.CutPrefix(exit, "WARNINGS: "); found {
-		warnings, _ := strconv.Atoi(n) // one at least, it says
+		warnings, _ := strconv.Atoi(n) // if n is not a number, there is one at least
 		log, _ := c.log(ctx, task, 0)  // what the warnings were is less than that the task did its work
 		log = slices.DeleteFunc(log, func(line string) bool { return !strings.HasPrefix(line, "WARN") && !strings.Contains(line, "warning") })
 		return TaskResult{Warnings: max(warnings, 1), Log: log}, nil
@@ -154,7 +154,7 @@ func (c *Client) log(ctx context.Context, task UPID, start int) ([]string, error
 	return lines, err
 }
 
-// A Task is one that runs or ran.
+// A Task is a task that runs.
 type Task struct {
 	UPID UPID
 	Type string

@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// A File is one that is brought to a storage.
+// A File is a file to put on a storage.
 type File struct {
 	Storage string
 	Content string // "iso" or "import"
@@ -44,9 +44,9 @@ func (c *Client) StorageState(ctx context.Context, name string) (StorageState, e
 }
 
 // Upload sends a file of a known size and begins to put it on its storage,
-// over a file of that name if there is one. It ends with its context, although
-// go-proxmox's own upload knows none; content is not read after that. The
-// login must have made a request before: go-proxmox does not log in here.
+// over a file of that name if there is one. It ends with its context, which
+// go-proxmox's own upload does not take; content is not read after that. The
+// client must have made a request before: go-proxmox does not log in here.
 func (c *Client) Upload(ctx context.Context, f File, content io.Reader, size int64) (task UPID, err error) {
 	path := c.here("/storage/%s/upload", url.PathEscape(f.Storage))
 	fields := map[string]string{"content": f.Content}
@@ -77,14 +77,14 @@ func (c *Client) Upload(ctx context.Context, f File, content io.Reader, size int
 		return "", fmt.Errorf("pve: POST %s: %w", path, context.Cause(ctx))
 	case err != nil:
 		return "", c.explain(wrap("POST", path, err))
-	case task == "": // go-proxmox takes a refusal for success
+	case task == "": // go-proxmox takes some refusals for success
 		return "", c.explain(&Error{Method: "POST", Path: path, Message: "the answer names no task"})
 	}
 	return task, nil
 }
 
 // A lent reader ends with its context, or when it is given back: net/http may
-// go on reading a body after the answer is there.
+// still read the body of a request after its answer is there.
 type lent struct {
 	ctx  context.Context
 	mu   sync.Mutex

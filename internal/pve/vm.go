@@ -11,7 +11,7 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// A VMStatus is what the list of VMs tells of one.
+// A VMStatus is the state of a VM, as PVE's list of VMs has it.
 type VMStatus struct {
 	VMID     int
 	Name     string
@@ -63,7 +63,7 @@ func (c *Client) VMs(ctx context.Context) ([]VMStatus, error) {
 	return c.list(ctx, nil)
 }
 
-// VMsInFull is VMs, for which PVE asks QEMU about each that runs.
+// VMsInFull is VMs with Paused: PVE asks QEMU about every VM that runs.
 func (c *Client) VMsInFull(ctx context.Context) ([]VMStatus, error) {
 	return c.list(ctx, url.Values{"full": {"1"}})
 }
@@ -77,10 +77,10 @@ func (c *Client) list(ctx context.Context, query url.Values) ([]VMStatus, error)
 	for _, e := range entries {
 		switch {
 		case !e.VMID.known:
-			odd(ctx, http.MethodGet, c.here("/qemu"), fmt.Sprintf("VM %q: no VMID", e.Name))
+			c.odd(ctx, http.MethodGet, c.here("/qemu"), fmt.Sprintf("VM %q: no VMID", e.Name))
 			continue
 		case e.Status != "running" && e.Status != "stopped":
-			odd(ctx, http.MethodGet, c.here("/qemu"), fmt.Sprintf("VM %d: status %q", e.VMID.value, e.Status))
+			c.odd(ctx, http.MethodGet, c.here("/qemu"), fmt.Sprintf("VM %d: status %q", e.VMID.value, e.Status))
 		}
 		list = append(list, e.public())
 	}
@@ -96,7 +96,7 @@ func (c *Client) Status(ctx context.Context, vmid int) (VMStatus, error) {
 		return VMStatus{}, err
 	}
 	if s.Status != "running" && s.Status != "stopped" { // a VM of which nothing is known must not be taken for one that is off
-		return VMStatus{}, c.explain(wrap(http.MethodGet, path, fmt.Errorf("%w: it does not say whether the VM is running", ErrAnswer)))
+		return VMStatus{}, c.unusable(http.MethodGet, path, "it does not say whether the VM is running")
 	}
 	status := s.public()
 	status.VMID = vmid
@@ -138,8 +138,8 @@ func (c *Client) Create(ctx context.Context, vmid int, values map[string]string)
 type Change struct {
 	Set    map[string]string
 	Delete []string
-	// Digest is of the configuration that is to be changed; the change is
-	// refused with [ErrStale] if it is another by then.
+	// Digest is that of the configuration to change. If the configuration has
+	// changed since, PVE refuses the change, with [ErrStale].
 	Digest string
 }
 
@@ -167,7 +167,7 @@ func (c *Client) ChangeConfig(ctx context.Context, vmid int, change Change) (tas
 	return task, c.post(ctx, c.vm(vmid, "/config"), change.params(), &task)
 }
 
-// SetConfig changes a configuration at once. It is for keys that take no time.
+// SetConfig changes a configuration at once, for keys whose change takes no time.
 func (c *Client) SetConfig(ctx context.Context, vmid int, change Change) error {
 	return c.call(ctx, http.MethodPut, c.vm(vmid, "/config"), change.params(), nil)
 }
