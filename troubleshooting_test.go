@@ -1,0 +1,65 @@
+package proxstation_test
+
+import (
+	"go/ast"
+	"go/token"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// notFindings are texts of the code that look like the ID of a finding:
+// kernel arguments.
+var notFindings = []string{"iommu.passthrough", "iommu.strict"}
+
+// Every finding of iommu and gpu has its place in the troubleshooting page,
+// with cause, evidence and fix, and the page names no other.
+func TestTroubleshootingHasEveryFinding(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("docs/troubleshooting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := map[string]string{}
+	for _, section := range strings.Split(string(page), "\n### ")[1:] {
+		id, text, _ := strings.Cut(section, "\n")
+		if _, twice := sections[id]; twice {
+			t.Errorf("the page has %s twice", id)
+		}
+		sections[id], _, _ = strings.Cut(text, "\n## ")
+	}
+	known := map[string]bool{}
+	id := regexp.MustCompile(`^(iommu|gpu)\.[a-z][a-z0-9-]*[a-z0-9]$`)
+	eachFile(t, func(path string, _ *token.FileSet, file *ast.File, _ int) {
+		if strings.HasSuffix(path, "_test.go") || !strings.HasPrefix(path, "iommu/") && !strings.HasPrefix(path, "gpu/") {
+			return
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if literal, ok := n.(*ast.BasicLit); ok && literal.Kind == token.STRING {
+				if text, _ := strconv.Unquote(literal.Value); id.MatchString(text) && !slices.Contains(notFindings, text) {
+					known[text] = true
+				}
+			}
+			return true
+		})
+	})
+	if len(known) < 100 {
+		t.Fatalf("found only %d IDs in the code", len(known))
+	}
+	for finding := range known {
+		text, there := sections[finding]
+		for _, part := range []string{"**Cause**", "**Evidence**", "**Fix**"} {
+			if !there || !strings.Contains(text, part) {
+				t.Errorf("the page has no %s of %s", part, finding)
+			}
+		}
+	}
+	for section := range sections {
+		if !known[section] {
+			t.Errorf("the page has %s, which no code finds", section)
+		}
+	}
+}
