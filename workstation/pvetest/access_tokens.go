@@ -81,12 +81,7 @@ func (a *accounts) updateToken(c *call) (any, error) {
 		}
 		t.comment = ""
 	}
-	object := t.object()
-	if c.get("regenerate") == "1" {
-		t.secret = a.uuid()
-		object["value"], object["full-tokenid"] = t.secret, c.get("userid")+"!"+c.get("tokenid")
-	}
-	return object, nil
+	return t.object(), nil
 }
 
 func (a *accounts) deleteToken(c *call) (any, error) {

@@ -90,7 +90,7 @@ func (n *Node) adopt(v VM) {
 	n.vms[v.ID] = machine
 	for _, key := range sorted(v.Config) {
 		drive := parseDrive(v.Config[key])
-		if !isDrive(key) && !strings.HasPrefix(key, "unused") || drive.media() == "cdrom" || drive.volume == "none" {
+		if !isDrive(key) && !strings.HasPrefix(key, "unused") || drive.media() == "cdrom" && !drive.cloudinit() || drive.volume == "none" {
 			continue
 		}
 		s, name, there := n.volume(drive.volume)
