@@ -92,9 +92,6 @@ func (a *accounts) privilegesOf(user string) map[string][]string {
 	return all
 }
 
-// exact stands before the path of a grant that does not hold below the path.
-const exact = "="
-
 // granted adds to privileges what the access control list gives to somebody.
 func (a *accounts) granted(privileges map[string][]string, kind, who string) map[string][]string {
 	all := map[string][]string{}

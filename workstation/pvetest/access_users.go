@@ -27,9 +27,6 @@ func (a *accounts) getRealm(c *call) (any, error) {
 	return map[string]any{"type": realm, "comment": realms[realm], "digest": emptyDigest}, nil
 }
 
-// emptyDigest is the SHA-1 of nothing: the digest of a file that is not there.
-const emptyDigest = "da39a3ee5e6b4b0d3255bfef95601890afd80709"
-
 // user returns the account of a call (check_user_exist).
 func (a *accounts) user(c *call) (*account, error) {
 	if u := a.users[c.get("userid")]; u != nil {
@@ -170,9 +167,4 @@ func (a *accounts) changePassword(c *call) (any, error) {
 	}
 	u.password = c.get("password")
 	return null()
-}
-
-// splitList splits a list as PVE does (pve-common PVE/Tools.pm, split_list).
-func splitList(list string) []string {
-	return strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune(" ,;\t\n\x00", r) })
 }

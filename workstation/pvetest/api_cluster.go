@@ -171,9 +171,5 @@ func (n *Node) nextID(c *call) (any, error) {
 		}
 		return c.get("vmid"), nil
 	}
-	for id := 100; ; id++ {
-		if n.guestKind(id) == "" {
-			return text(id), nil
-		}
-	}
+	return text(n.freeID()), nil
 }

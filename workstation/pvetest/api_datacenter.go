@@ -8,11 +8,6 @@ import (
 	"time"
 )
 
-// A cluster is what belongs to the datacenter rather than to the node.
-type cluster struct {
-	options map[string]string // datacenter.cfg
-}
-
 // clusterOptions is GET /cluster/options: datacenter.cfg, and what of it is
 // everybody's business.
 func (n *Node) clusterOptions(c *call) (any, error) {

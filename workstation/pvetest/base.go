@@ -24,6 +24,7 @@ type base struct {
 	pids     int
 	vms      map[int]*vm
 	inUse    int64 // bytes of memory that running VMs have
+	lowest   int   // below it no VMID is free
 }
 
 // An event is something that will happen in the node.
@@ -65,6 +66,23 @@ func (b *base) advanceTo(until time.Time) {
 	if until.After(b.now) { // a clock may be set back
 		b.now = until
 	}
+}
+
+// addVM and removeVM are how VMs come and go.
+func (b *base) addVM(v *vm) { b.vms[v.id] = v }
+
+func (b *base) removeVM(id int) {
+	delete(b.vms, id)
+	b.lowest = min(b.lowest, id)
+}
+
+// freeID returns the lowest VMID that is free.
+func (b *base) freeID() int {
+	b.lowest = max(b.lowest, 100)
+	for b.guestKind(b.lowest) != "" {
+		b.lowest++
+	}
+	return b.lowest
 }
 
 // pid returns the process ID of a new process.

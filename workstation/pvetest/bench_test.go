@@ -16,7 +16,7 @@ func crowded(vms int) pvetest.Host {
 	host := pvetest.Reference()
 	host.Memory = 1 << 50
 	for i := range vms {
-		id := 1000 + i
+		id := 100 + i
 		host.VMs = append(host.VMs, pvetest.VM{ID: id, Running: i%2 == 0, Config: map[string]string{
 			"name": fmt.Sprintf("vm%d", id), "memory": "4096", "cores": "2", "net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0",
 			"scsi0": fmt.Sprintf("local-lvm:vm-%d-disk-0,size=32G", id), "boot": "order=scsi0;net0", "ostype": "l26",
@@ -32,9 +32,9 @@ func BenchmarkRequests(b *testing.B) {
 	for _, vms := range []int{10, 1000, 10000} {
 		node := pvetest.New(crowded(vms), nil)
 		for _, request := range []string{
-			"GET /nodes/pve/qemu", "GET /cluster/resources", "GET /nodes/pve/qemu/1001/config", "GET /nodes/pve/qemu/1000/status/current",
-			"GET /nodes/pve/status", "GET /nodes", "GET /nodes/pve/storage", "GET /cluster/nextid", "PUT /nodes/pve/qemu/1001/config?cores=2",
-			"POST /nodes/pve/qemu/1001/snapshot?snapname=current", "GET /nodes/pve/tasks?limit=1",
+			"GET /nodes/pve/qemu", "GET /cluster/resources", "GET /nodes/pve/qemu/101/config", "GET /nodes/pve/qemu/100/status/current",
+			"GET /nodes/pve/status", "GET /nodes", "GET /nodes/pve/storage", "GET /cluster/nextid", "PUT /nodes/pve/qemu/101/config?cores=2",
+			"POST /nodes/pve/qemu/101/snapshot?snapname=current", "GET /nodes/pve/tasks?limit=1",
 		} {
 			method, path, _ := strings.Cut(request, " ")
 			b.Run(fmt.Sprintf("%s of %d VMs", path[:min(len(path), 40)], vms), func(b *testing.B) {

@@ -138,3 +138,6 @@ func (who identity) seesStorage(storage string) error {
 }
 
 func vmPath(id int) string { return "/vms/" + text(id) }
+
+// exact stands before the path of a grant that does not hold below the path.
+const exact = "="

@@ -87,7 +87,7 @@ func New(host Host, opts *Options) *Node {
 func (n *Node) adopt(v VM) {
 	machine := newVM(v.ID)
 	maps.Copy(machine.config, v.Config)
-	n.vms[v.ID] = machine
+	n.addVM(machine)
 	for _, key := range sorted(v.Config) {
 		drive := parseDrive(v.Config[key])
 		if !isDrive(key) && !strings.HasPrefix(key, "unused") || drive.media() == "cdrom" && !drive.cloudinit() || drive.volume == "none" {
@@ -98,7 +98,7 @@ func (n *Node) adopt(v VM) {
 			panic(fmt.Sprintf("pvetest: VM %d: %s is on no storage of the host", v.ID, key))
 		}
 		if !there {
-			s.volumes[name] = &Volume{Name: name, Size: parseSize(drive.options["size"]), VMID: v.ID, Format: "raw"}
+			s.put(&Volume{Name: name, Size: parseSize(drive.options["size"]), VMID: v.ID, Format: "raw"})
 		}
 	}
 }

@@ -2,6 +2,7 @@ package pvetest
 
 import (
 	"context"
+	"crypto/tls"
 	"net/http/httptest"
 	"sync"
 	"time"
@@ -89,4 +90,26 @@ func (n *Node) vmOf(c *call) (*vm, error) {
 		return v, nil
 	}
 	return nil, n.noConfig(c.number("vmid"))
+}
+
+// A pki is the certificate of a node and the authority behind it.
+type pki struct {
+	once      sync.Once
+	given     *tls.Certificate
+	name      string
+	address   string
+	leaf      tls.Certificate
+	authority []byte // DER
+}
+
+// A trace is the requests that the node got, or the newest of them.
+type trace struct {
+	limit    int // 0 is none
+	requests []Request
+	dropped  int // before those
+}
+
+// A cluster is what belongs to the datacenter rather than to the node.
+type cluster struct {
+	options map[string]string // datacenter.cfg
 }

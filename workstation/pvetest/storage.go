@@ -10,17 +10,58 @@ import (
 // A storage is a storage with what lies on it now.
 type storage struct {
 	Storage
-	volumes map[string]*Volume
-	others  int64 // bytes used by what is no volume we know
+	volumes map[string]*Volume         // changed by put, drop and resize only
+	owned   map[int]map[string]*Volume // the same by their VMs
+	written int64                      // bytes of those that take them
+	others  int64                      // bytes used by what is no volume we know
 }
 
 func newStorage(s Storage) *storage {
-	kept := &storage{Storage: s, volumes: map[string]*Volume{}}
+	kept := &storage{Storage: s, volumes: map[string]*Volume{}, owned: map[int]map[string]*Volume{}}
 	for _, v := range s.Volumes {
-		kept.volumes[v.Name] = &v
+		kept.put(&v)
 	}
 	kept.others = max(s.Used-kept.used(), 0)
 	return kept
+}
+
+// put keeps a volume.
+func (s *storage) put(v *Volume) {
+	s.drop(v.Name)
+	s.volumes[v.Name] = v
+	if s.owned[v.VMID] == nil {
+		s.owned[v.VMID] = map[string]*Volume{}
+	}
+	s.owned[v.VMID][v.Name] = v
+	s.written += s.takes(v)
+}
+
+// drop destroys a volume, if it is there.
+func (s *storage) drop(name string) {
+	v := s.volumes[name]
+	if v == nil {
+		return
+	}
+	s.written -= s.takes(v)
+	delete(s.volumes, name)
+	if delete(s.owned[v.VMID], name); len(s.owned[v.VMID]) == 0 {
+		delete(s.owned, v.VMID)
+	}
+}
+
+// resize gives a volume another size.
+func (s *storage) resize(v *Volume, size int64) {
+	s.written -= s.takes(v)
+	v.Size = size
+	s.written += s.takes(v)
+}
+
+// takes returns the bytes that a volume takes of its storage.
+func (s *storage) takes(v *Volume) int64 {
+	if s.thick() || v.VMID == 0 {
+		return v.Size
+	}
+	return 0
 }
 
 // thick reports whether a volume takes its whole size when it is made. Files
@@ -34,15 +75,7 @@ func (s *storage) files() bool {
 	return slices.Contains([]string{"dir", "nfs", "cifs", "btrfs", "cephfs"}, s.Type)
 }
 
-func (s *storage) used() int64 {
-	used := s.others
-	for _, v := range s.volumes {
-		if s.thick() || v.VMID == 0 {
-			used += v.Size
-		}
-	}
-	return min(used, s.Total)
-}
+func (s *storage) used() int64 { return min(s.others+s.written, s.Total) }
 
 func (s *storage) holds(content string) bool {
 	return slices.Contains(strings.Split(s.Content, ","), content)
@@ -113,7 +146,7 @@ func (st *store) volume(id string) (s *storage, name string, there bool) {
 
 func (st *store) free(id string) {
 	if s, name, there := st.volume(id); there {
-		delete(s.volumes, name)
+		s.drop(name)
 	}
 }
 
@@ -151,7 +184,7 @@ func (st *store) allocate(pool, name, format string, size int64, vmid int) (id s
 	if s.volumes[name] != nil {
 		return "", s.exists(name)
 	}
-	s.volumes[name] = &Volume{Name: name, Size: size, VMID: vmid, Format: cmp.Or(format, "raw")}
+	s.put(&Volume{Name: name, Size: size, VMID: vmid, Format: cmp.Or(format, "raw")})
 	return pool + ":" + name, nil
 }
 

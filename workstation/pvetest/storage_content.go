@@ -115,7 +115,7 @@ func (n *Node) deleteVolume(c *call) (any, error) {
 		id = text(owner) + "@" + s.Name
 	}
 	return n.do(c, job{kind: "imgdel", id: id, takes: n.taskTime(), work: func(t *task) error {
-		delete(s.volumes, name)
+		s.drop(name)
 		t.say("Removed volume '%s:%s'", s.Name, name)
 		return nil
 	}})
@@ -148,7 +148,7 @@ func (s *storage) keep(content, name string, size int64) {
 	if content == "import" {
 		format = name[strings.LastIndex(name, ".")+1:]
 	}
-	s.volumes[content+"/"+name] = &Volume{Name: content + "/" + name, Size: size, Format: format}
+	s.put(&Volume{Name: content + "/" + name, Size: size, Format: format})
 }
 
 // upload is POST upload. What is in the file is not kept, only how long it is.

@@ -13,19 +13,8 @@ import (
 	"math/big"
 	"net"
 	"strings"
-	"sync"
 	"time"
 )
-
-// A pki is the certificate of a node and the authority behind it.
-type pki struct {
-	once      sync.Once
-	given     *tls.Certificate
-	name      string
-	address   string
-	leaf      tls.Certificate
-	authority []byte // DER
-}
 
 // make makes an authority and a certificate that it has signed, as PVE does at
 // its installation (pve-manager PVE/Cluster/Setup.pm), or takes what was given.

@@ -5,13 +5,6 @@ import (
 	"strings"
 )
 
-// A trace is the requests that the node got, or the newest of them.
-type trace struct {
-	limit    int // 0 is none
-	requests []Request
-	dropped  int // before those
-}
-
 // note remembers a request and returns its number.
 func (n *Node) note(r Request) int {
 	t := &n.trace

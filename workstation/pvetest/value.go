@@ -193,3 +193,11 @@ func stored(key, value string) string {
 	}
 	return cmp.Or(value, " ")
 }
+
+// splitList splits a list as PVE does (pve-common PVE/Tools.pm, split_list).
+func splitList(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune(" ,;\t\n\x00", r) })
+}
+
+// emptyDigest is the SHA-1 of nothing: the digest of a file that is not there.
+const emptyDigest = "da39a3ee5e6b4b0d3255bfef95601890afd80709"

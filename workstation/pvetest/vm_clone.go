@@ -34,7 +34,7 @@ func (n *Node) clone(c *call) (any, error) {
 		}
 		made := newVM(c.number("newid"))
 		made.config["lock"] = "clone"
-		n.vms[made.id] = made
+		n.addVM(made)
 		t.cancel = func() { n.erase(made, true) }
 		t.say("creating a clone of VM %d with ID %d", id, made.id)
 		n.step(t, 5*n.taskTime(), func() { n.finish(t, n.cloneNow(c, t, what, made)) })
@@ -236,9 +236,9 @@ func (n *Node) cloneVolume(c *call, what duplicate, id int, key string) (string,
 	}
 	_, short, _ := strings.Cut(volume, ":")
 	linked := s.volumes[short]
-	delete(s.volumes, short)
+	s.drop(short)
 	linked.Name = name + "/" + short
-	s.volumes[linked.Name] = linked
+	s.put(linked)
 	return s.Name + ":" + linked.Name, nil
 }
 

@@ -38,9 +38,9 @@ func (n *Node) create(c *call) (any, error) {
 	}
 	v := newVM(id)
 	v.config["lock"] = "create"
-	n.vms[id] = v
+	n.addVM(v)
 	t := n.fork("qmcreate", text(id), c.who.user)
-	t.cancel = func() { delete(n.vms, id) } // the worker removes what it had
+	t.cancel = func() { n.removeVM(id) } // the worker removes what it had
 	n.withLock(t, id, func() {
 		n.step(t, time.Second+n.taskTime(), func() { n.createNow(c, t, v, settings) })
 	})
@@ -82,7 +82,7 @@ func (n *Node) createNow(c *call, t *task, v *vm, settings map[string]string) {
 				n.free(parseDrive(value).volume)
 			}
 		}
-		delete(n.vms, v.id)
+		n.removeVM(v.id)
 		n.finish(t, refuse("unable to create VM %d - %v", v.id, err))
 		return
 	}

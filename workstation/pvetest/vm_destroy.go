@@ -2,7 +2,6 @@ package pvetest
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -48,16 +47,20 @@ func (n *Node) erase(v *vm, all bool) {
 	for _, section := range sections {
 		for _, value := range section {
 			if s, name, there := n.volume(parseDrive(value).volume); there && s.volumes[name].VMID == v.id {
-				delete(s.volumes, name)
+				s.drop(name)
 			}
 		}
 	}
 	for _, s := range n.storages {
-		maps.DeleteFunc(s.volumes, func(_ string, volume *Volume) bool { return all && volume.VMID == v.id })
+		for _, name := range sorted(s.owned[v.id]) {
+			if all {
+				s.drop(name)
+			}
+		}
 	}
 	n.unreserve(v.id)
 	n.leavePool(v.id)
-	delete(n.vms, v.id)
+	n.removeVM(v.id)
 }
 
 // purge takes a VM out of HA and backup jobs.

@@ -50,7 +50,8 @@ func (n *Node) grow(v *vm, disk string, volume *Volume, wanted string) error {
 	if err := s.noRoomToGrow(volume.Name, size-volume.Size); err != nil {
 		return err
 	}
-	volume.Size, d.options["size"] = size, printSize(size)
+	s.resize(volume, size)
+	d.options["size"] = printSize(size)
 	v.config[disk] = d.String()
 	return nil
 }

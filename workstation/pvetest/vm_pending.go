@@ -235,7 +235,7 @@ func (n *Node) setAside(v *vm, d drive) {
 	case s == nil || s.owner(name) != v.id:
 		return
 	case d.cloudinit():
-		delete(s.volumes, name)
+		s.drop(name)
 		return
 	case d.media() == "cdrom", !there:
 		return
@@ -263,7 +263,7 @@ func (n *Node) deallocate(who identity, v *vm, key string, d drive) error {
 		return refuse("unable to delete '%s' - volume is still in use (snapshot?)", d.volume)
 	}
 	if there {
-		delete(s.volumes, name)
+		s.drop(name)
 	}
 	return nil
 }

@@ -5,12 +5,6 @@ import (
 	"strings"
 )
 
-// notInSnapshot reports whether a key of the configuration is left out of its
-// snapshots (pve-guest-common PVE/AbstractConfig.pm, __snapshot_copy_config).
-func notInSnapshot(key, _ string) bool {
-	return key == "lock" || key == "description" || strings.HasPrefix(key, "unused")
-}
-
 // rollback is POST snapshot/{snapname}/rollback: the VM is stopped, and is again
 // what it was. Disks that came later are kept as unused.
 func (n *Node) rollback(c *call, v *vm) (any, error) {

@@ -114,3 +114,9 @@ func (v *vm) holds(volume string) string {
 	}
 	return ""
 }
+
+// notInSnapshot reports whether a key of the configuration is left out of its
+// snapshots (pve-guest-common PVE/AbstractConfig.pm, __snapshot_copy_config).
+func notInSnapshot(key, _ string) bool {
+	return key == "lock" || key == "description" || strings.HasPrefix(key, "unused")
+}

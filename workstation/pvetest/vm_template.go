@@ -46,13 +46,13 @@ func (n *Node) template(c *call, v *vm) (any, error) {
 func (n *Node) makeBase(id string) string {
 	s, name, _ := n.volume(id)
 	v := s.volumes[name]
-	delete(s.volumes, name)
+	s.drop(name)
 	dir, file := "", name
 	if i := strings.LastIndex(name, "/"); i >= 0 {
 		dir, file = name[:i+1], name[i+1:]
 	}
 	v.Name = dir + "base-" + strings.TrimPrefix(file, "vm-")
-	s.volumes[v.Name] = v
+	s.put(v)
 	return s.Name + ":" + v.Name
 }
 

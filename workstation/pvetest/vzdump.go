@@ -146,7 +146,7 @@ func (n *Node) keepBackup(t *task, s *storage, v *vm) error {
 		return refuse("No space left on device")
 	}
 	name := fmt.Sprintf("backup/vzdump-qemu-%d-%s.vma.zst", v.id, n.now.UTC().Format("2006_01_02-15_04_05"))
-	s.volumes[name] = &Volume{Name: name, Size: size, Format: "vma.zst"}
+	s.put(&Volume{Name: name, Size: size, Format: "vma.zst"})
 	t.say("INFO: creating vzdump archive '%s/dump/%s'", strings.TrimRight(s.Config["path"], "/"), strings.TrimPrefix(name, "backup/"))
 	t.say("INFO: Finished Backup of VM %d (00:00:10)", v.id)
 	return nil
