@@ -1,6 +1,7 @@
 package workstation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,18 +17,18 @@ import (
 // The limits of what goes through PVE to a guest agent (qemu-server
 // PVE/API2/Qemu/Agent.pm).
 const (
-	// MaxGuestWrite is the most that [Agent.WriteFile] writes: PVE takes 60
-	// KiB of base64.
+	// MaxGuestWrite is the most that [Agent.WriteFile] writes, in bytes: PVE
+	// takes 60 KiB of base64.
 	MaxGuestWrite = 45 << 10
-	// MaxGuestRead is the most that [Agent.ReadFile] reads.
+	// MaxGuestRead is the most that [Agent.ReadFile] reads, in bytes.
 	MaxGuestRead = 16 << 20
 	// maxInput is the most that a command may be given on its input.
 	maxInput = 64 << 10
 )
 
-// An Agent speaks to the QEMU guest agent in a VM. Its errors match
-// [ErrAgent] where none is configured or none answers; PVE itself notices that
-// after three seconds. macOS's own agent answers a ping and little more.
+// An Agent speaks to the QEMU guest agent in a VM. Its errors match [ErrAgent] if
+// the VM has no agent configured, or the agent does not answer, which PVE itself
+// notices after three seconds. macOS's own agent answers a ping and little more.
 //
 // On /vms/VMID, PVE 9 wants VM.GuestAgent.Audit for Wait, OS and Addresses,
 // VM.GuestAgent.FileRead and FileWrite for files, and for Run
@@ -67,8 +68,10 @@ func (a Agent) Wait(ctx context.Context, atMost time.Duration) error {
 // agent cannot end it.
 //
 // If the answer to the start is lost, the error matches [ErrNoAnswer]: the
-// command may be running, and it is not started again. Without a program the
-// error matches [ErrInvalid], with too much input [ErrTooLarge].
+// command may be running, and it is not started again. The error also matches
+// [ErrNoAnswer] if the answer that says how the command ended is lost: the agent
+// gives it once. Without a program the error matches [ErrInvalid], with too much
+// input [ErrTooLarge], and after the timeout [ErrTimeout].
 func (a Agent) Run(ctx context.Context, c proxstation.GuestCommand) (proxstation.GuestOutput, error) {
 	if len(c.Argv) == 0 {
 		return proxstation.GuestOutput{}, &InvalidError{VMID: a.vmid, Field: "command", Why: "it names no program"}
@@ -86,16 +89,34 @@ func (a Agent) Run(ctx context.Context, c proxstation.GuestCommand) (proxstation
 	if err != nil {
 		return proxstation.GuestOutput{}, err
 	}
-	for pause := 100 * time.Millisecond; ; pause = min(pause*2, 2*time.Second) {
+	s, err := a.ended(ctx, pid)
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("workstation: VM %d: %s has not ended: %w", a.vmid, c.Argv[0], context.Cause(ctx))
+	}
+	return proxstation.GuestOutput{Code: s.Code, Signal: s.Signal, Stdout: s.Stdout, Stderr: s.Stderr, Truncated: s.Truncated}, err
+}
+
+// maxLost is how many polls of a command in a row may get no answer.
+const maxLost = 20
+
+// ended waits until a command has ended.
+func (a Agent) ended(ctx context.Context, pid int) (pve.ExecStatus, error) {
+	var lost error // of the polls since the last answer
+	for pause, polls := 100*time.Millisecond, 0; ; pause = min(pause*2, 2*time.Second) {
 		s, err := a.node.pve.AgentExecStatus(ctx, a.vmid, pid)
 		switch {
 		case err == nil && s.Exited:
-			return proxstation.GuestOutput{Code: s.Code, Signal: s.Signal, Stdout: s.Stdout, Stderr: s.Stderr, Truncated: s.Truncated}, nil
-		case err != nil && ctx.Err() == nil:
-			return proxstation.GuestOutput{}, err
+			return s, nil
+		case err == nil:
+			lost, polls = nil, 0
+		case uncertain(err) && polls < maxLost:
+			lost = err
+			polls++
+		default:
+			return pve.ExecStatus{}, cmp.Or(lost, err) // after a lost answer the agent may know the command no more
 		}
 		if err := pve.Sleep(ctx, pause); err != nil {
-			return proxstation.GuestOutput{}, fmt.Errorf("workstation: VM %d: %s has not ended: %w", a.vmid, c.Argv[0], err)
+			return pve.ExecStatus{}, err
 		}
 	}
 }

@@ -208,3 +208,37 @@ func TestScriptsAreRootsAlone(t *testing.T) {
 		t.Errorf("%v, %q, %v", info.Mode(), text, err)
 	}
 }
+
+// A poll whose answer is lost is made again; the answer that says how a command
+// ended comes once.
+func TestAgentRunOfALostPoll(t *testing.T) {
+	t.Parallel()
+	const path = "/nodes/pve/qemu/140/agent/exec-status"
+	for kind, want := range map[pvetest.FaultKind]error{pvetest.DropBefore: nil, pvetest.ProxyDown: nil, pvetest.DropAfter: workstation.ErrNoAnswer} {
+		exec := func([]string, []byte) pvetest.Result { return pvetest.Result{Code: 3} }
+		guests(t, pvetest.Guest{Exec: exec}, func(t *testing.T, sim *pvetest.Node, agent workstation.Agent) {
+			if err := agent.Wait(t.Context(), 5*time.Minute); err != nil {
+				t.Fatal(err)
+			}
+			sim.Inject(pvetest.Fault{Path: path, Kind: kind})
+			out, err := agent.Run(t.Context(), proxstation.GuestCommand{Argv: []string{"x"}})
+			if !errors.Is(err, want) || (want == nil) != (out.Code == 3) {
+				t.Errorf("%s: code %d, %v", kind, out.Code, err)
+			}
+		})
+	}
+}
+
+func TestAgentRunTimesOut(t *testing.T) {
+	t.Parallel()
+	exec := func([]string, []byte) pvetest.Result { return pvetest.Result{After: time.Hour} }
+	guests(t, pvetest.Guest{Exec: exec}, func(t *testing.T, _ *pvetest.Node, agent workstation.Agent) {
+		if err := agent.Wait(t.Context(), 5*time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		_, err := agent.Run(t.Context(), proxstation.GuestCommand{Argv: []string{"x"}, Timeout: time.Minute})
+		if !errors.Is(err, workstation.ErrTimeout) || !strings.Contains(err.Error(), "x has not ended") {
+			t.Errorf("%v", err)
+		}
+	})
+}

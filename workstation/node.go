@@ -66,28 +66,30 @@ type Node struct {
 // NodeOptions control a [Node]. Nil is fine.
 type NodeOptions struct {
 	// RootTicket says whether the client is logged in as root@pam with a
-	// password, which alone may set raw PCI addresses, args and romfile. PVE
-	// has no way to ask; [Connect] knows. Unknown, the plan says which steps
-	// need it.
+	// password: only that login may set raw PCI addresses, args and romfile.
+	// PVE's API cannot be asked for it. [Connect] knows by itself; otherwise, if
+	// it stays unknown, the plan says which steps need such a login.
 	RootTicket proxstation.Answer
-	// Tiers are tiers of storages that the caller knows better than the
-	// disks tell, by the storage's name.
+	// Tiers are the tiers of storages by name, for those that the caller knows
+	// better than the disks show.
 	Tiers map[string]storage.Tier
 }
 
 // Open returns a node that is reached with the caller's client, which brings
 // URL, login, TLS and proxy. It makes no request.
 //
-// A client of [Connect] does more. go-proxmox by itself drops the message of a
+// The client of [Connect] does more. go-proxmox by itself drops the message of a
 // 403, takes a 595 with data for success, reads answers of any size, closes
 // connections that the next round of requests opens again, and with a password
-// logs in at most once an hour, also when the node no longer takes its ticket.
-// It also follows redirects, with the login and the body: a request that would
-// go to another host, or on without TLS, is ended before anything is sent. Where
-// that cannot be seen, which is with a transport that is not an
-// [http.Transport], with a redirect to the same host and port, and in an upload,
-// the redirect is followed. Give the client's http.Client a [Transport], and
-// none of this but the login is left.
+// logs in at most once an hour, even if the node no longer takes the ticket.
+//
+// go-proxmox also follows redirects, with the login and the body. Node ends a
+// request that would go to another host, or on without TLS, before anything is
+// sent. It cannot do so if the client's transport is not an [http.Transport], if
+// the redirect leads to the same host and port, or in an upload.
+//
+// A client whose http.Client has a transport made by [Transport] lacks only the
+// better login.
 func Open(client *proxmox.Client, node string, opts *NodeOptions) *Node {
 	return open(pve.New(client, node), node, opts)
 }
@@ -97,7 +99,7 @@ func open(client *pve.Client, node string, opts *NodeOptions) *Node {
 		opts = &NodeOptions{}
 	}
 	client.Explain = explain
-	host, _ := os.Hostname() // without it, process and chance tell owners apart
+	host, _ := os.Hostname() // if it is not known, the rest tells owners apart
 	return &Node{name: node, pve: client, opts: *opts, owner: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:4])}
 }
 

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Start starts a VM and waits until PVE has. A VM whose card another one has
-// is a [TaskError] that matches [ErrInUse]; [Node.Switch] is the way to hand
-// the card over. It needs VM.PowerMgmt on the VM.
+// Start starts a VM and waits until QEMU runs. If another VM has the card, the
+// error is a [TaskError] that matches [ErrInUse]; [Node.Switch] hands the card
+// over. Start needs VM.PowerMgmt on the VM.
 func (n *Node) Start(ctx context.Context, vmid int) error {
 	task, err := n.pve.Start(ctx, vmid)
 	if err != nil {
@@ -19,8 +19,8 @@ func (n *Node) Start(ctx context.Context, vmid int) error {
 
 // Shutdown shuts a guest down, through its agent or ACPI, and waits until the
 // VM is off. A guest that takes longer than patience goes on running, and the
-// error is a [TaskError]; patience of 0 is three minutes. It needs VM.PowerMgmt
-// on the VM.
+// error is a [TaskError] that matches [ErrTimeout]. A patience of 0 is three
+// minutes. Shutdown needs VM.PowerMgmt on the VM.
 func (n *Node) Shutdown(ctx context.Context, vmid int, patience time.Duration) error {
 	if patience == 0 {
 		patience = 3 * time.Minute

@@ -14,8 +14,8 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// ErrImage means that an image cannot be brought to its place. The error is
-// an [ImageError].
+// ErrImage reports an image that cannot be brought to its place. The error is an
+// [ImageError].
 var ErrImage = errors.New("image cannot be brought to its place")
 
 // An ImageError says what is in the way of an image. Nothing was changed.
@@ -35,18 +35,18 @@ func (e *ImageError) Is(target error) bool { return target == ErrImage }
 var imageVolume = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9._-]*):(?:(iso)/([A-Za-z0-9._-]+\.(?:iso|img))|(import)/([A-Za-z0-9.+=_-]+\.(?:raw|qcow2|vmdk)))$`)
 
 // Upload brings an image to the node, as a volume such as
-// "local:import/recovery-sequoia.raw" or "local:iso/virtio-win.iso". Import is
-// what disks are made from (content type import, PVE 8.4 and newer); a raw
-// image must be whole, because PVE looks at it.
+// "local:import/recovery-sequoia.raw" or "local:iso/virtio-win.iso". Disks are
+// made from volumes of content type import (PVE 8.4 and newer); a raw image must
+// be complete, because PVE examines it.
 //
-// A volume of that name and size that is there already is taken for the image,
-// because no API tells a checksum; of another size, it is an [ImageError].
-// What arrives is compared with the image by SHA-256, for which the image is
-// read twice. PVE cannot go on with half an upload: after a failure Upload
-// begins anew. It ends with its context.
+// If a volume of that name and size exists, Upload takes it for the image,
+// because no API returns a checksum. If its size differs, the error is an
+// [ImageError]. Upload reads the image twice: PVE compares what arrives with the
+// image's SHA-256. PVE cannot resume an upload, so after a failure Upload begins
+// anew. It ends with its context.
 //
-// It needs Datastore.AllocateTemplate and Audit on the storage, and space in the node's
-// /var/tmp for the time.
+// It needs Datastore.AllocateTemplate and Datastore.Audit on the storage, and
+// room for the image in the node's /var/tmp meanwhile.
 func (n *Node) Upload(ctx context.Context, volume string, image io.ReadSeeker, report func(Event)) error {
 	size, err := image.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -56,7 +56,7 @@ func (n *Node) Upload(ctx context.Context, volume string, image io.ReadSeeker, r
 	if size == 0 {
 		return b.problem("the image is empty")
 	}
-	b.enter(PhaseUpload, 0, "looking what is there")
+	b.enter(PhaseUpload, 0, "looking for the volume")
 	if there, err := b.look(ctx, storage.Size(size)); there || err != nil {
 		return err
 	}
@@ -72,18 +72,19 @@ func (n *Node) Upload(ctx context.Context, volume string, image io.ReadSeeker, r
 
 // An ImageDownload is a file that the node fetches by itself.
 type ImageDownload struct {
-	// Volume is where it goes; see [Node.Upload].
+	// Volume is where the file goes; see [Node.Upload].
 	Volume string
-	// URL is where it is.
+	// URL is where the node finds the file.
 	URL string
-	// SHA256 is its checksum in hexadecimal, without which nobody knows what
-	// was fetched.
+	// SHA256 is the file's checksum in hexadecimal. It must be given: without
+	// it, nobody knows what was fetched.
 	SHA256 string
 }
 
-// Download makes the node fetch an image from a URL. A volume of that name that
-// is there already is taken for it. The error is an [ImageError] for what cannot
-// be, and a [TaskError] where the download failed or has another checksum.
+// Download makes the node fetch an image from a URL. If a volume of that name
+// exists, Download takes it for the image. The error is an [ImageError] for a
+// download that cannot begin, and a [TaskError] for one that failed or whose
+// checksum differs.
 //
 // It needs Datastore.AllocateTemplate and Audit on the storage, and
 // Sys.AccessNetwork on the node or both Sys.Audit and Sys.Modify on /.
@@ -92,7 +93,7 @@ func (n *Node) Download(ctx context.Context, d ImageDownload, report func(Event)
 	if sum, err := hex.DecodeString(d.SHA256); err != nil || len(sum) != sha256.Size {
 		return &ImageError{Volume: d.Volume, Why: "a download wants the SHA-256 checksum of what is to be fetched, 64 hexadecimal digits"}
 	}
-	b.enter(PhaseUpload, 0, "looking what is there")
+	b.enter(PhaseUpload, 0, "looking for the volume")
 	if there, err := b.look(ctx, 0); there || err != nil {
 		return err
 	}
@@ -113,8 +114,8 @@ func (b *bringing) problem(format string, args ...any) error {
 	return &ImageError{Volume: b.volume, Why: fmt.Sprintf(format, args...)}
 }
 
-// look sees whether the volume is there, and whether its storage would take
-// it: PVE itself says so only after it has received all of it.
+// look reports whether the volume is there. Its error says why the storage would
+// not take the volume: PVE itself refuses it only after it has received all.
 func (b *bringing) look(ctx context.Context, size storage.Size) (there bool, err error) {
 	match := imageVolume.FindStringSubmatch(b.volume)
 	if match == nil {
@@ -164,7 +165,7 @@ func (b *bringing) sum(ctx context.Context, image io.ReadSeeker, size int64) (st
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// finish waits for the task, and looks what came of it: an answer may get lost
+// finish waits for the task, and looks for the volume: an answer may get lost
 // although the work was done.
 func (b *bringing) finish(ctx context.Context, task pve.UPID, err error, size storage.Size) error {
 	if err == nil {
