@@ -65,6 +65,9 @@ type VMFacts struct {
 	// Paused says that it has a QEMU process, and so its devices, but the guest
 	// does not run: it is paused or asleep, or off and being backed up.
 	Paused bool
+	// Asleep says that the guest of a VM that is Paused sleeps (S3): PVE does
+	// not ask it to shut down, but can wake it.
+	Asleep bool
 	// Lock is why PVE refuses changes: "backup", "migrate"; empty for none.
 	Lock string
 	// Uptime is how long the VM has been running, in whole seconds.

@@ -68,6 +68,7 @@ type switching struct {
 	from int // the member that ran before, 0 if none did
 	pid  int // of from at that time, 0 if it did not run any more
 	held *Lease
+	at   int // the member whose description holds it, 0 before
 	// asked holds the PIDs of the VMs that were asked to shut down.
 	asked map[int]int
 	facts Facts // those that were judged

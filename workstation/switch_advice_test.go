@@ -126,6 +126,21 @@ func TestSwitchStartsNothingWithACardThatIsNotHealthy(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 		wantRunning(t, sim)
+		db.Healthy = nil
+		if err := node.Switch(t.Context(), db, 140, nil); err != nil {
+			t.Fatal(err)
+		}
+		asked := 0
+		db.Healthy = func(context.Context) error { // a card that answers again is not trusted
+			if asked++; asked == 1 {
+				return errors.New("config space reads ff")
+			}
+			return nil
+		}
+		if err := node.Switch(t.Context(), db, 141, nil); !errors.As(err, &failed) || failed.Running != 0 {
+			t.Errorf("a card that answers again: %v", err)
+		}
+		wantRunning(t, sim)
 	})
 }
 

@@ -1,6 +1,7 @@
 package workstation
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -17,8 +18,9 @@ const leaseSlack = 30 * time.Second
 // found the VM changed or locked.
 const leaseTries = 60
 
-// place is the member whose description holds the lease.
-func (s *switching) place() int { return s.db.Members[0] }
+// place is the member whose description holds the lease: the first one, unless
+// PVE lets nobody change it because it is hibernated.
+func (s *switching) place() int { return cmp.Or(s.at, s.db.Members[0]) }
 
 // acquire takes the lease. The lease of another controller is waited for, and
 // taken over when this Node has seen it unchanged for its whole TTL, or at once
@@ -76,25 +78,48 @@ func (e *leasedError) waiting() string {
 	return fmt.Sprintf("waiting for another controller, %s at most unless it goes on: %s", (e.left + 9*time.Second).Truncate(10*time.Second), e.lease)
 }
 
-// take writes our lease if there is none, or one that counts no longer.
+// take writes our lease if no member holds a lease, or one that counts no
+// longer.
 func (s *switching) take(ctx context.Context) error {
-	config, err := s.node.pve.Config(ctx, s.place())
-	if err != nil {
-		return err
-	}
 	mine := Lease{Owner: s.db.Owner, To: s.to, Phase: PhaseCheck, TTL: time.Minute + leaseSlack}
-	if lease, held := readLease(config.Values["description"]); held {
-		left := s.node.leases.left(s.place(), lease)
-		switch {
-		case lease.Owner == s.db.Owner || left == 0 || lease.ID == s.db.TakeOver:
+	var at pve.Config
+	s.at = 0
+	for _, id := range s.db.Members {
+		config, err := s.node.pve.Config(ctx, id)
+		if errors.Is(err, ErrNotFound) && id != s.db.Members[0] {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		lease, held := readLease(config.Values["description"])
+		if held {
+			if err := s.outlived(id, lease); err != nil {
+				return err
+			}
 			mine.From = lease.From
-		case s.db.TakeOver != "":
-			return fmt.Errorf("%w: the lease is not the one to be taken over, so its owner is alive: %v", ErrLeased, &leasedError{lease, left}) //nolint:errorlint // it is not to be waited for
-		default:
-			return &leasedError{lease, left}
+		}
+		if changeable := config.Values["lock"] != "suspended"; changeable && (held || s.at == 0) || id == s.db.Members[0] {
+			at = config
+			if changeable {
+				s.at = id
+			}
 		}
 	}
-	return s.write(ctx, config, mine)
+	return s.write(ctx, at, mine)
+}
+
+// outlived returns nil if the lease in a member is to be replaced: it is of
+// this controller, or counts no longer, or the caller wants to take it over.
+func (s *switching) outlived(id int, lease Lease) error {
+	left := s.node.leases.left(id, lease)
+	switch {
+	case lease.Owner == s.db.Owner || left == 0 || lease.ID == s.db.TakeOver:
+		return nil
+	case s.db.TakeOver != "":
+		return fmt.Errorf("%w: the lease is not the one to be taken over, so its owner is alive: %v", ErrLeased, &leasedError{lease, left}) //nolint:errorlint // it is not to be waited for
+	}
+	return &leasedError{lease, left}
 }
 
 // write puts a lease in place of the one in config, if that is still what the
@@ -163,12 +188,14 @@ func (s *switching) tidy(ctx context.Context) error {
 	if s.db.NoLease {
 		return nil
 	}
-	config, err := s.node.pve.Config(ctx, s.place())
-	if err != nil {
-		return err
-	}
-	if lease, held := readLease(config.Values["description"]); held && lease.Owner == s.db.Owner {
-		s.held = &lease
+	for _, id := range s.db.Members {
+		config, err := s.node.pve.Config(ctx, id)
+		if err != nil {
+			return err
+		}
+		if lease, held := readLease(config.Values["description"]); held && lease.Owner == s.db.Owner {
+			s.held, s.at = &lease, id
+		}
 	}
 	return s.release(ctx)
 }

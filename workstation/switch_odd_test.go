@@ -151,3 +151,34 @@ func TestWatchGoesOn(t *testing.T) {
 		}
 	})
 }
+
+// A lease stands in another member while the first one is hibernated, and is
+// heeded there.
+func TestALeaseBesideAHibernatedVM(t *testing.T) {
+	t.Parallel()
+	for _, other := range []bool{false, true} {
+		host := pair()
+		host.VMs[0].Running, host.VMs[0].Config["lock"] = false, "suspended"
+		scenario(t, host, func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {
+			began := time.Now()
+			if other {
+				if err := sim.Edit(141, "description", leaseOf("other", "x", 0, 140, time.Minute)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			held := false
+			if err := node.Switch(t.Context(), both, 140, func(workstation.Event) {
+				state, _ := sim.VM(141)
+				held = held || strings.Contains(state.Config["description"], `"owner":"test"`)
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if !held || (time.Since(began) > time.Minute) != other {
+				t.Errorf("beside another %v: it held the lease: %v, and took %s", other, held, time.Since(began))
+			}
+			if status, err := node.Status(t.Context(), both); err != nil || status.Running != 140 || status.Lease != nil {
+				t.Errorf("%+v, %v", status, err)
+			}
+		})
+	}
+}

@@ -31,10 +31,16 @@ func Preflight(db DualBoot, to int, facts Facts) []proxstation.Finding {
 		return findings
 	}
 	resumes := target.Lock == "backup" && target.Running // PVE's start goes on in the backup's QEMU
-	if target.Paused && !resumes {
-		block("switch.paused", "it is paused, or asleep", "it has the card, and PVE does not start what has a process already", fmt.Sprintf("resume it: qm resume %d", to))
+	switch {
+	case target.Asleep && !db.Wake:
+		block("switch.paused", "its guest sleeps", "it has the card, and PVE does not start what has a process already", fmt.Sprintf("wake it: qm resume %d; or allow Wake", to))
+	case target.Paused && !target.Asleep && !resumes:
+		block("switch.paused", "it is paused", "it has the card, and PVE does not start what has a process already", fmt.Sprintf("resume it: qm resume %d", to))
 	}
-	if target.Lock != "" && !resumes {
+	switch {
+	case target.Lock == "suspended":
+		findings = append(findings, hibernated(target))
+	case target.Lock != "" && !resumes:
 		block("switch.locked", "lock: "+target.Lock, "PVE does not start a locked VM", "wait for the "+target.Lock+" to end")
 	}
 	if target.Config["template"] == "1" {
@@ -47,9 +53,12 @@ func Preflight(db DualBoot, to int, facts Facts) []proxstation.Finding {
 		if v := facts.VMs[id]; v.Running && id != to && slices.Contains(facts.HA, id) {
 			block("switch.holder-ha", fmt.Sprintf("VM %d, which runs, is under high availability", id), "the HA manager would start it again", fmt.Sprintf("take it out: ha-manager remove vm:%d", id))
 		}
-		if v := facts.VMs[id]; id != to && v.Paused && !db.Force && v.Lock == "" {
-			block("switch.holder-paused", fmt.Sprintf("VM %d, which has the card, is paused or asleep", id), "PVE does not shut down a guest that does not run",
-				fmt.Sprintf("resume it: qm resume %d; or allow force", id))
+		if v := facts.VMs[id]; id != to && v.Paused && !db.Force && v.Lock == "" && !(v.Asleep && db.Wake) {
+			state, fix := "paused", fmt.Sprintf("resume it: qm resume %d; or allow Force", id)
+			if v.Asleep {
+				state, fix = "asleep", fmt.Sprintf("wake it: qm resume %d; or allow Wake", id)
+			}
+			block("switch.holder-paused", fmt.Sprintf("VM %d, which has the card, is %s", id, state), "PVE does not shut down a guest that does not run", fix)
 		}
 		if v := facts.VMs[id]; id != to && v.Running && v.Lock != "" {
 			block("switch.holder-locked", fmt.Sprintf("VM %d has lock: %s", id, v.Lock), "PVE does not shut down a locked VM", "wait for the "+v.Lock+" to end")
@@ -59,6 +68,20 @@ func Preflight(db DualBoot, to int, facts Facts) []proxstation.Finding {
 	findings = append(findings, preflightCards(db, target, facts)...)
 	findings = append(findings, preflightStorage(target, facts, subject)...)
 	return append(findings, preflightMemory(db, target, facts, subject)...)
+}
+
+// hibernated is the finding about a VM whose state PVE has written to disk. Its
+// start resumes it (qemu-server PVE/QemuServer.pm, vm_start).
+func hibernated(v VMFacts) proxstation.Finding {
+	f := proxstation.Finding{ID: "switch.hibernated", Severity: proxstation.Info, Subject: v.String(), Seen: "lock: suspended, vmstate: " + v.Config["vmstate"],
+		Why: "the VM is hibernated: its start resumes it where it was",
+		Fix: fmt.Sprintf("switch to it; to begin anew instead, discard its state: qm unlock %d; qm set %d --delete vmstate", v.ID, v.ID)}
+	if len(v.HostPCI()) > 0 {
+		f.Severity = proxstation.Warning
+		f.Why = "the VM is hibernated, and PVE hibernates no VM with a passed-through device: the card came later, and the state may not resume with it"
+		f.Fix = fmt.Sprintf("if it does not resume, discard its state, which is as if its plug were pulled: qm unlock %d; qm set %d --delete vmstate", v.ID, v.ID)
+	}
+	return f
 }
 
 // preflightCards checks that the target's devices are there, and that no VM

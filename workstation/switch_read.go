@@ -165,7 +165,7 @@ func (r *setReader) join() {
 			continue
 		}
 		v.Name, v.Running, v.Paused = status.Name, status.Running, status.Running && status.Paused
-		v.Uptime, v.PID = status.Uptime, status.PID
+		v.Asleep, v.Uptime, v.PID = status.Running && status.Asleep, status.Uptime, status.PID
 		if !v.Running {
 			v.InForce = nil
 		}

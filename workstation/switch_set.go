@@ -18,6 +18,10 @@ type DualBoot struct {
 	// pulling the plug, on the way back too. Without it no guest is stopped in
 	// this way: the switch fails and the guest goes on.
 	Force bool
+	// Wake lets a guest that sleeps (S3) be woken, so that it can be asked to
+	// shut down, or is up if it is the one that is switched to. Without it such
+	// a guest is in the way, unless Force allows to pull its plug.
+	Wake bool
 	// Boot is how long the next guest may take to be up; 0 is five minutes.
 	Boot time.Duration
 	// NotUp says what becomes of a guest that has started and is not up in that

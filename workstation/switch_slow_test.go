@@ -259,3 +259,20 @@ func TestWarningsOfAStartAreTold(t *testing.T) {
 		}
 	})
 }
+
+// A card that is found to be gone on the way back is left alone from then on.
+func TestACardThatIsGoneOnTheWayBack(t *testing.T) {
+	t.Parallel()
+	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {
+		time.Sleep(time.Minute)
+		sim.Inject(pvetest.Fault{Task: "qmstart", VMID: 141, Kind: pvetest.TaskFails, Message: "no"})
+		sim.Inject(pvetest.Fault{Task: "qmstart", VMID: 140, Kind: pvetest.TaskFails, Times: -1, Message: "kvm: vfio: Unable to power on device, stuck in D3"})
+		var failed *workstation.SwitchError
+		if err := node.Switch(t.Context(), both, 141, nil); !errors.As(err, &failed) || failed.Running != 0 || ids(failed.Advice) != "switch.card-lost" {
+			t.Errorf("%v", err)
+		}
+		if n := starts(sim); n != 2 {
+			t.Errorf("%d starts, want 2", n)
+		}
+	})
+}

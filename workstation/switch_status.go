@@ -53,8 +53,10 @@ func (n *Node) Status(ctx context.Context, db DualBoot) (DualBootStatus, error) 
 		return DualBootStatus{}, err
 	}
 	status := db.status(facts)
-	if status.Lease != nil {
-		status.LeaseLeft = n.leases.left(db.Members[0], *status.Lease)
+	for _, id := range db.Members {
+		if lease, held := readLease(facts.VMs[id].Config["description"]); held && status.Lease == nil {
+			status.Lease, status.LeaseLeft = &lease, n.leases.left(id, lease)
+		}
 	}
 	return status, nil
 }
@@ -75,9 +77,6 @@ func (db DualBoot) status(facts Facts) DualBootStatus {
 		if v.Running {
 			status.Running, status.For = id, v.Uptime
 		}
-	}
-	if lease, held := readLease(facts.VMs[db.Members[0]].Config["description"]); held {
-		status.Lease = &lease
 	}
 	return status
 }

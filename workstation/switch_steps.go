@@ -41,6 +41,9 @@ func (s *switching) healthy(ctx context.Context) error {
 // its answer, what counts is whether the VM is gone.
 func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
 	id := v.VMID
+	if err := s.wake(ctx, id); err != nil {
+		return err
+	}
 	ask := func() error {
 		task, err := s.node.pve.Shutdown(ctx, id, s.db.Grace, s.db.Force)
 		if err == nil || uncertain(err) {
@@ -101,8 +104,34 @@ func (s *switching) start(ctx context.Context) error {
 	return s.bringUp(ctx, s.to)
 }
 
+// wake wakes a guest that sleeps, if the caller wants that.
+func (s *switching) wake(ctx context.Context, id int) error {
+	if !s.db.Wake {
+		return nil
+	}
+	status, err := s.node.pve.Status(ctx, id)
+	if err != nil || !status.Asleep {
+		return nil //nolint:nilerr // what comes next asks again
+	}
+	s.say(id, fmt.Sprintf("waking the guest of VM %d, which sleeps", id))
+	task, err := s.node.pve.Resume(ctx, id)
+	if err == nil {
+		err = s.wait(ctx, id, task, time.Minute)
+	}
+	if err != nil && !uncertain(err) {
+		return err
+	}
+	return s.until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
+		status, err := s.node.pve.Status(ctx, id)
+		return err == nil && !status.Asleep, err
+	})
+}
+
 // bringUp starts a VM. An answer that got lost is looked for in the VM's state.
 func (s *switching) bringUp(ctx context.Context, id int) error {
+	if err := s.wake(ctx, id); err != nil {
+		return err
+	}
 	if status, err := s.node.pve.Status(ctx, id); err == nil && status.Running && !status.Paused {
 		return nil
 	}

@@ -17,6 +17,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
+// waking is both, for guests that sleep.
+var waking = workstation.DualBoot{Members: both.Members, Owner: both.Owner, Wake: true}
+
 // A VM whose QEMU runs without its guest has the card, and is not up.
 func TestSwitchAroundPausedVMs(t *testing.T) {
 	t.Parallel()
@@ -28,9 +31,15 @@ func TestSwitchAroundPausedVMs(t *testing.T) {
 		blocked string // the findings; "" for a switch that works
 		running int
 	}{
-		"the holder sleeps":                   {before: func(sim *pvetest.Node) error { return sim.Suspend(140) }, db: both, to: 141, blocked: "switch.holder-paused", running: 140},
-		"the holder sleeps, force is allowed": {before: func(sim *pvetest.Node) error { return sim.Suspend(140) }, db: workstation.DualBoot{Members: both.Members, Force: true}, to: 141, running: 141},
-		"the target sleeps":                   {before: func(sim *pvetest.Node) error { return sim.Suspend(140) }, db: both, to: 140, blocked: "switch.paused", running: 140},
+		"the holder is paused":                {before: func(sim *pvetest.Node) error { return sim.Suspend(140) }, db: both, to: 141, blocked: "switch.holder-paused", running: 140},
+		"the holder is paused, and not woken": {before: func(sim *pvetest.Node) error { return sim.Suspend(140) }, db: waking, to: 141, blocked: "switch.holder-paused", running: 140},
+		"the holder sleeps":                   {before: func(sim *pvetest.Node) error { return sim.Sleep(140) }, db: both, to: 141, blocked: "switch.holder-paused", running: 140},
+		"the holder sleeps, wake is allowed":  {before: func(sim *pvetest.Node) error { return sim.Sleep(140) }, db: waking, to: 141, running: 141},
+		"the holder sleeps, force is allowed": {before: func(sim *pvetest.Node) error { return sim.Sleep(140) }, db: workstation.DualBoot{Members: both.Members, Force: true}, to: 141, running: 141},
+		"the target is paused":                {before: func(sim *pvetest.Node) error { return sim.Suspend(140) }, db: both, to: 140, blocked: "switch.paused", running: 140},
+		"the target sleeps":                   {before: func(sim *pvetest.Node) error { return sim.Sleep(140) }, db: both, to: 140, blocked: "switch.paused", running: 140},
+		"the target sleeps, wake is allowed":  {before: func(sim *pvetest.Node) error { return sim.Sleep(140) }, db: waking, to: 140, running: 140},
+		"the target is hibernated":            {before: func(sim *pvetest.Node) error { return sim.Lock(141, "suspended") }, db: both, to: 141, running: 141},
 		"the target is off and backed up": {host: func(h *pvetest.Host) { h.VMs[0].Running = false }, before: func(sim *pvetest.Node) error { return sim.BeginBackup(141) },
 			db: workstation.DualBoot{Members: both.Members, NoLease: true}, to: 141, running: 141},
 		"the holder is off and backed up": {host: func(h *pvetest.Host) { h.VMs[0].Running = false }, before: func(sim *pvetest.Node) error { return sim.BeginBackup(140) },
@@ -56,7 +65,10 @@ func TestSwitchAroundPausedVMs(t *testing.T) {
 					t.Errorf("%v, want %q", err, test.blocked)
 				}
 				wantRunning(t, sim, test.running)
-				if test.blocked == "" {
+				if test.db.Wake {
+					wantNoPlugPulled(t, sim)
+				}
+				if state, _ := sim.VM(test.running); test.blocked == "" && state.Config["lock"] == "backup" {
 					if err := sim.EndBackup(test.running); err != nil {
 						t.Fatal(err)
 					}

@@ -23,6 +23,9 @@ type VMStatus struct {
 	// by an error of its disk or its own, or not begun because QEMU was started
 	// for a backup. Of the lists, only [Client.VMsInFull] tells.
 	Paused bool
+	// Asleep says that the guest of a VM that is Paused sleeps (S3), and can be
+	// woken.
+	Asleep bool
 	Uptime time.Duration
 	PID    int          // of the QEMU process, 0 for a VM that is off
 	Memory storage.Size // configured
@@ -54,7 +57,7 @@ var halted = []string{"paused", "suspended", "prelaunch", "io-error", "internal-
 func (s vmStatus) public() VMStatus {
 	return VMStatus{VMID: int(s.VMID.value), Name: s.Name, Running: s.Status == "running", Lock: s.Lock, Tags: s.Tags,
 		Template: bool(s.Template), Uptime: time.Duration(s.Uptime.value) * time.Second, PID: int(s.PID.value), Memory: storage.Size(s.MaxMem.value),
-		HA: bool(s.HA.Managed), Paused: slices.Contains(halted, s.QMP)}
+		HA: bool(s.HA.Managed), Paused: slices.Contains(halted, s.QMP), Asleep: s.QMP == "suspended"}
 }
 
 // VMs returns the VMs of the node that the caller may see, by VMID. PVE's own
@@ -211,4 +214,10 @@ func (c *Client) Shutdown(ctx context.Context, vmid int, timeout time.Duration, 
 // Stop begins to end a VM at once, as pulling the plug does.
 func (c *Client) Stop(ctx context.Context, vmid int) (task UPID, err error) {
 	return task, c.post(ctx, c.vm(vmid, "/status/stop"), map[string]any{}, &task)
+}
+
+// Resume begins to let a VM's guest go on, and wakes a guest that sleeps
+// (qemu-server PVE/QemuServer/RunState.pm, vm_resume).
+func (c *Client) Resume(ctx context.Context, vmid int) (task UPID, err error) {
+	return task, c.post(ctx, c.vm(vmid, "/status/resume"), map[string]any{}, &task)
 }

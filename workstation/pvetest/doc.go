@@ -31,7 +31,7 @@
 // plain retry gets there. [Guest] does the same for what is inside a VM.
 //
 // Let somebody else act: [Node.PowerOn], [Node.PowerOff], [Node.Edit],
-// [Node.Lock], [Node.BeginBackup], [Node.Suspend], [Node.OpenConsole],
+// [Node.Lock], [Node.BeginBackup], [Node.Suspend], [Node.Sleep], [Node.OpenConsole],
 // [Node.DestroyVM], [Node.LoseCard], [Node.MoveCard], [Node.FillStorage],
 // [Node.Restart], at any time, or between two requests of your client with
 // Options.OnRequest.

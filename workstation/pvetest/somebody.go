@@ -73,10 +73,16 @@ func (n *Node) EndBackup(id int) error {
 	})
 }
 
-// Suspend pauses a VM's guest, as a person does, or as it does itself when it
-// falls asleep. The error is for a VM that there is not.
+// Suspend pauses a VM's guest, as a person does. The error is for a VM that
+// there is not.
 func (n *Node) Suspend(id int) error {
 	return n.act(id, func(v *vm) error { v.paused = v.running; return nil })
+}
+
+// Sleep lets a VM's guest fall asleep (S3). The error is for a VM that there is
+// not.
+func (n *Node) Sleep(id int) error {
+	return n.act(id, func(v *vm) error { v.paused, v.asleep = v.running, v.running; return nil })
 }
 
 // OpenConsole looks at a VM in the web interface: a task that runs until
@@ -177,7 +183,7 @@ func (n *Node) Restart() {
 	var boot []int
 	for _, id := range sortedIDs(n.vms) {
 		v := n.vms[id]
-		v.running, v.paused, v.waiting, v.closing, v.reboot, v.pid, v.devices, v.commands = false, false, false, false, false, 0, nil, nil
+		v.running, v.paused, v.asleep, v.waiting, v.closing, v.reboot, v.pid, v.devices, v.commands = false, false, false, false, false, false, 0, nil, nil
 		if v.config["onboot"] == "1" {
 			boot = append(boot, id)
 		}

@@ -19,6 +19,7 @@ type vm struct {
 
 	running  bool
 	paused   bool
+	asleep   bool // paused by the guest itself
 	waiting  bool // paused since QEMU started, for a backup: prelaunch
 	closing  bool // the guest is shutting down
 	reboot   bool // it is to start again when it is off
@@ -72,6 +73,8 @@ func (v *vm) qmpStatus() string {
 		return "stopped"
 	case v.waiting:
 		return "prelaunch"
+	case v.asleep:
+		return "suspended"
 	case v.paused:
 		return "paused"
 	}

@@ -150,7 +150,7 @@ func (n *Node) launch(v *vm, t *task, chosen []PCI) error {
 	}
 	v.running, v.pid, v.started, v.devices, v.memory = true, n.pid(), n.now, chosen, want
 	n.inUse += want
-	v.closing, v.paused, v.waiting, v.commands = false, false, false, map[int]*command{}
+	v.closing, v.paused, v.asleep, v.waiting, v.commands = false, false, false, false, map[int]*command{}
 	n.settle(v)
 	n.boot(v)
 	if v.config["lock"] == "suspended" {
@@ -206,7 +206,7 @@ func (n *Node) unpause(v *vm) {
 	if v.waiting {
 		n.boot(v)
 	}
-	v.paused, v.waiting = false, false
+	v.paused, v.asleep, v.waiting = false, false, false
 }
 
 // boot lets the guest come up.

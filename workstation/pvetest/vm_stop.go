@@ -15,7 +15,7 @@ func (n *Node) quit(v *vm, pid int) {
 		return
 	}
 	n.inUse -= v.memory
-	v.running, v.paused, v.waiting, v.closing, v.pid, v.devices, v.commands = false, false, false, false, 0, nil, nil
+	v.running, v.paused, v.asleep, v.waiting, v.closing, v.pid, v.devices, v.commands = false, false, false, false, false, 0, nil, nil
 	n.after(cleanupTime, func() { n.cleanup(v) })
 }
 
