@@ -17,25 +17,41 @@ import (
 // storages, the memory that will be free, other VMs with the card, HA. Pure.
 func Preflight(db DualBoot, to int, facts Facts) []proxstation.Finding {
 	target, exists := facts.VMs[to]
-	subject := fmt.Sprintf("VM %d %s", to, target.Name)
-	var findings []proxstation.Finding
-	block := func(id, seen, why, fix string) {
-		findings = append(findings, proxstation.Finding{ID: id, Severity: proxstation.Blocker, Subject: subject, Seen: seen, Why: why, Fix: fix})
-	}
 	if _, err := db.withTarget(to); err != nil {
-		block("switch.members", fmt.Sprint(db.Members), err.Error(), "name two VMs or more, each once, and the target among them")
-		return findings
+		return []proxstation.Finding{blocker("switch.members", fmt.Sprintf("VM %d", to), fmt.Sprint(db.Members), err.Error(), "name two VMs or more, each once, and the target among them")}
 	}
 	if !exists {
-		block("switch.no-vm", "no such VM on node "+facts.Node, "it cannot be started", "create it, or correct the members")
-		return findings
+		return []proxstation.Finding{blocker("switch.no-vm", fmt.Sprintf("VM %d", to), "no such VM on node "+facts.Node, "the VM cannot be started", "create it, or correct the members")}
+	}
+	findings := preflightTarget(db, target, facts)
+	for _, id := range db.Members {
+		if id != to {
+			findings = append(findings, preflightHolder(db, facts.VMs[id], facts)...)
+		}
+	}
+	findings = append(findings, facts.unreadFor(target)...)
+	findings = append(findings, preflightCards(db, target, facts)...)
+	findings = append(findings, preflightStorage(target, facts, target.String())...)
+	return append(findings, preflightMemory(db, target, facts, target.String())...)
+}
+
+// blocker is a finding for which a switch does not begin.
+func blocker(id, subject, seen, why, fix string) proxstation.Finding {
+	return proxstation.Finding{ID: id, Severity: proxstation.Blocker, Subject: subject, Seen: seen, Why: why, Fix: fix}
+}
+
+// preflightTarget judges whether PVE would start the target.
+func preflightTarget(db DualBoot, target VMFacts, facts Facts) []proxstation.Finding {
+	var findings []proxstation.Finding
+	block := func(id, seen, why, fix string) {
+		findings = append(findings, blocker(id, target.String(), seen, why, fix))
 	}
 	resumes := target.Lock == "backup" && target.Running // PVE's start goes on in the backup's QEMU
 	switch {
 	case target.Asleep && !db.Wake:
-		block("switch.paused", "its guest sleeps", "it has the card, and PVE does not start what has a process already", fmt.Sprintf("wake it: qm resume %d; or allow Wake", to))
+		block("switch.paused", "its guest sleeps", "it has the card, and PVE does not start what has a process already", fmt.Sprintf("wake it: qm resume %d; or allow Wake", target.ID))
 	case target.Paused && !target.Asleep && !resumes:
-		block("switch.paused", "it is paused", "it has the card, and PVE does not start what has a process already", fmt.Sprintf("resume it: qm resume %d", to))
+		block("switch.paused", "it is paused", "it has the card, and PVE does not start what has a process already", fmt.Sprintf("resume it: qm resume %d", target.ID))
 	}
 	switch {
 	case target.Lock == "suspended":
@@ -46,28 +62,34 @@ func Preflight(db DualBoot, to int, facts Facts) []proxstation.Finding {
 	if target.Config["template"] == "1" {
 		block("switch.template", "template: 1", "a template cannot be started", "use a clone of it")
 	}
-	if slices.Contains(facts.HA, to) {
-		block("switch.ha", "it is under high availability", "the HA manager starts and stops it, and would undo the switch", "take it out: ha-manager remove vm:"+fmt.Sprint(to))
+	if slices.Contains(facts.HA, target.ID) {
+		block("switch.ha", "it is under high availability", "the HA manager starts and stops it, and would undo the switch", fmt.Sprintf("take it out: ha-manager remove vm:%d", target.ID))
 	}
-	for _, id := range db.Members {
-		if v := facts.VMs[id]; v.Running && id != to && slices.Contains(facts.HA, id) {
-			block("switch.holder-ha", fmt.Sprintf("VM %d, which runs, is under high availability", id), "the HA manager would start it again", fmt.Sprintf("take it out: ha-manager remove vm:%d", id))
-		}
-		if v := facts.VMs[id]; id != to && v.Paused && !db.Force && v.Lock == "" && !(v.Asleep && db.Wake) {
-			state, fix := "paused", fmt.Sprintf("resume it: qm resume %d; or allow Force", id)
-			if v.Asleep {
-				state, fix = "asleep", fmt.Sprintf("wake it: qm resume %d; or allow Wake", id)
-			}
-			block("switch.holder-paused", fmt.Sprintf("VM %d, which has the card, is %s", id, state), "PVE does not shut down a guest that does not run", fix)
-		}
-		if v := facts.VMs[id]; id != to && v.Running && v.Lock != "" {
-			block("switch.holder-locked", fmt.Sprintf("VM %d has lock: %s", id, v.Lock), "PVE does not shut down a locked VM", "wait for the "+v.Lock+" to end")
-		}
+	return findings
+}
+
+// preflightHolder judges whether a member gives the card up when it is asked.
+func preflightHolder(db DualBoot, v VMFacts, facts Facts) []proxstation.Finding {
+	if !v.Running {
+		return nil
 	}
-	findings = append(findings, facts.unreadFor(target)...)
-	findings = append(findings, preflightCards(db, target, facts)...)
-	findings = append(findings, preflightStorage(target, facts, subject)...)
-	return append(findings, preflightMemory(db, target, facts, subject)...)
+	var findings []proxstation.Finding
+	block := func(id, seen, why, fix string) {
+		findings = append(findings, blocker(id, v.String(), seen, why, fix))
+	}
+	if slices.Contains(facts.HA, v.ID) {
+		block("switch.holder-ha", "it runs, and is under high availability", "the HA manager would start it again", fmt.Sprintf("take it out: ha-manager remove vm:%d", v.ID))
+	}
+	switch {
+	case v.Lock != "":
+		block("switch.holder-locked", "it has the card, and lock: "+v.Lock, "PVE does not shut down a locked VM", "wait for the "+v.Lock+" to end")
+	case !v.Paused || db.Force || v.Asleep && db.Wake:
+	case v.Asleep:
+		block("switch.holder-paused", "it has the card, and its guest sleeps", "PVE does not shut down a guest that does not run", fmt.Sprintf("wake it: qm resume %d; or allow Wake", v.ID))
+	default:
+		block("switch.holder-paused", "it has the card, and is paused", "PVE does not shut down a guest that does not run", fmt.Sprintf("resume it: qm resume %d; or allow Force", v.ID))
+	}
+	return findings
 }
 
 // hibernated is the finding about a VM whose state PVE has written to disk. Its
