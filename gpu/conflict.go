@@ -14,7 +14,14 @@ import (
 type Claim struct {
 	VMID   int
 	Values []HostPCI // in the order of their slots, hostpci0 first
-	// Unread are hostpci values that this package cannot read, with their keys:
+	Keys   []string  // the keys of Values, "hostpci0"; may be left out
+	// ByArgs are devices that QEMU gets by the key args, of which PVE knows
+	// nothing: it does not reserve them.
+	ByArgs []HostPCI
+	// UUID is the one that args give the VM, by which the driver of a vGPU tells
+	// VMs apart; empty for PVE's own.
+	UUID string
+	// Unread are values that this package cannot read, with their keys:
 	// "hostpci0: card0". Which devices they mean is not known.
 	Unread []string
 	OnBoot bool // the VM starts with the host
@@ -32,6 +39,11 @@ type Conflict struct {
 	// to one VM as a whole, which PVE's reservations do not see: the second
 	// start fails only in QEMU.
 	Group iommu.GroupID `json:"group"`
+	// ByArgs says that one of them has the devices by args, which PVE does not
+	// see: the second start fails in QEMU, or takes the card from the first.
+	ByArgs bool `json:"byArgs,omitempty"`
+	// UUID is set where both have mediated devices and one UUID in args.
+	UUID string `json:"uuid,omitempty"`
 }
 
 // String describes the conflict for people.
@@ -41,6 +53,9 @@ func (c Conflict) String() string {
 		devices = append(devices, d.String())
 	}
 	what := strings.Join(devices, ", ")
+	if c.UUID != "" {
+		what = "a mediated device under the UUID " + c.UUID
+	}
 	if _, ok := c.Group.Int(); ok {
 		what = fmt.Sprintf("parts of IOMMU group %s (%s)", c.Group, what)
 	}
@@ -59,6 +74,7 @@ func (n Node) Conflicts(claims []Claim) []Conflict {
 			conflict, found := n.either(a, b)
 			if found {
 				conflict.VMs = [2]int{a.VMID, b.VMID}
+				conflict.ByArgs = n.byArgs(a, conflict) || n.byArgs(b, conflict)
 				conflicts = append(conflicts, conflict)
 			}
 		}
@@ -80,6 +96,13 @@ func (n Node) either(a, b Claim) (Conflict, bool) {
 	return one, true
 }
 
+// byArgs reports whether a VM has a device of a conflict by args.
+func (n Node) byArgs(claim Claim, c Conflict) bool {
+	return slices.ContainsFunc(claim.ByArgs, func(h HostPCI) bool {
+		return slices.ContainsFunc(n.functions(h.Devices), func(a iommu.Address) bool { return slices.Contains(c.Devices, a) })
+	})
+}
+
 func union(sets ...[]iommu.Address) []iommu.Address {
 	return slices.Compact(slices.SortedFunc(slices.Values(slices.Concat(sets...)), iommu.Address.Compare))
 }
@@ -93,8 +116,11 @@ type use map[iommu.Address]bool // true: mediated
 func (n Node) after(first, second Claim) (Conflict, bool) {
 	held, _ := n.choose(first, nil)
 	wanted, taken := n.choose(second, held)
-	if len(taken) > 0 {
+	switch mediated := func(h HostPCI) bool { return h.MDev != "" }; {
+	case len(taken) > 0:
 		return Conflict{Devices: union(taken)}, true
+	case first.UUID != "" && first.UUID == second.UUID && slices.ContainsFunc(first.Values, mediated) && slices.ContainsFunc(second.Values, mediated):
+		return Conflict{UUID: first.UUID}, true
 	}
 	for _, a := range slices.SortedFunc(maps.Keys(wanted), iommu.Address.Compare) {
 		group := n.group(a)
@@ -125,7 +151,7 @@ func (n Node) after(first, second Claim) (Conflict, bool) {
 // PVE/QemuServer/PCI.pm).
 func (n Node) choose(claim Claim, held use) (got use, taken []iommu.Address) {
 	got = use{}
-	for _, h := range claim.Values {
+	for _, h := range slices.Concat(claim.Values, claim.ByArgs) {
 		mediated := h.MDev != ""
 		inTheWay := func(a iommu.Address) bool {
 			byOther, ok := held[a]
@@ -151,9 +177,9 @@ func (n Node) choose(claim Claim, held use) (got use, taken []iommu.Address) {
 
 // CheckClaims judges the VMs of the node together. The IDs are
 // gpu.hostpci-unread for a value that cannot be read as a whole,
-// gpu.assigned-twice for a VM that names a device twice, gpu.shared-card and
-// gpu.split-group for two VMs that cannot run together, and gpu.onboot-race
-// where both start with the host.
+// gpu.assigned-twice for a VM that names a device twice; gpu.shared-card,
+// gpu.split-group, gpu.args-card and gpu.same-uuid for two VMs that cannot run
+// together; and gpu.onboot-race where both start with the host.
 func (n Node) CheckClaims(claims []Claim) []proxstation.Finding {
 	var findings []proxstation.Finding
 	onBoot := map[int]bool{}
@@ -169,6 +195,16 @@ func (n Node) CheckClaims(claims []Claim) []proxstation.Finding {
 			f.ID, f.Severity = "gpu.split-group", proxstation.Warning
 			f.Why = "the kernel gives an IOMMU group to one VM as a whole: PVE lets the second start and QEMU fails"
 			f.Fix = "give both devices to one VM, or put one in a slot with a group of its own"
+		}
+		switch {
+		case c.UUID != "":
+			f.ID, f.Severity = "gpu.same-uuid", proxstation.Warning
+			f.Why = "the vGPU driver tells VMs apart by their UUID: the second does not start"
+			f.Fix = fmt.Sprintf("give VM %d a UUID of its own in its args: qm config %d shows them", c.VMs[1], c.VMs[1])
+		case c.ByArgs:
+			f.ID, f.Severity = "gpu.args-card", proxstation.Warning
+			f.Why = "one of them has it by args, which PVE does not see: it starts the second VM all the same, and QEMU fails or the first VM loses its card"
+			f.Fix = "give the card by a hostpci key instead of -device vfio-pci, so that PVE reserves it; until then never start both"
 		}
 		findings = append(findings, f)
 		if onBoot[c.VMs[0]] && onBoot[c.VMs[1]] {
@@ -203,11 +239,22 @@ func (c Claim) CheckUnread() []proxstation.Finding {
 	return findings
 }
 
+// fixTwice says how to take the value away that names a device again.
+func (c Claim) fixTwice(i int, h HostPCI) string {
+	switch {
+	case i < len(c.Keys):
+		return fmt.Sprintf("take %s away (%s): qm set %d --delete %s", c.Keys[i], h, c.VMID, c.Keys[i])
+	case i < len(c.Values):
+		return "remove " + h.String()
+	}
+	return fmt.Sprintf("take -device vfio-pci with %s out of the line args of /etc/pve/qemu-server/%d.conf", h, c.VMID)
+}
+
 // checkTwice finds functions that a VM's values name more than once.
 func (n Node) checkTwice(claim Claim) []proxstation.Finding {
 	var findings []proxstation.Finding
 	seen := map[iommu.Address]bool{}
-	for _, h := range claim.Values {
+	for i, h := range slices.Concat(claim.Values, claim.ByArgs) {
 		alternatives := n.Resolve(h)
 		if h.MDev != "" || len(alternatives) != 1 {
 			continue
@@ -215,7 +262,7 @@ func (n Node) checkTwice(claim Claim) []proxstation.Finding {
 		for _, a := range alternatives[0] {
 			if seen[a] {
 				findings = append(findings, proxstation.Finding{ID: "gpu.assigned-twice", Severity: proxstation.Blocker, Subject: fmt.Sprint("VM ", claim.VMID),
-					Seen: fmt.Sprintf("device '%s' assigned more than once", a), Why: "the VM does not start", Fix: "remove " + h.String()})
+					Seen: fmt.Sprintf("device '%s' assigned more than once", a), Why: "the VM does not start", Fix: claim.fixTwice(i, h)})
 			}
 			seen[a] = true
 		}

@@ -139,3 +139,37 @@ func TestCheckClaims(t *testing.T) {
 		})
 	}
 }
+
+// A device that args name takes part, though PVE knows nothing of it; two VMs
+// with mediated devices and one UUID do not run together.
+func TestClaimsByArgs(t *testing.T) {
+	t.Parallel()
+	byArgs := func(vmid int, texts ...string) gpu.Claim { return gpu.Claim{VMID: vmid, ByArgs: values(texts...)} }
+	twin := func(vmid int, uuid, value string) gpu.Claim {
+		return gpu.Claim{VMID: vmid, UUID: uuid, Values: values(value)}
+	}
+	keys := claim(140, "mapping=rtx", "01:00.1")
+	keys.Keys = []string{"hostpci0", "hostpci2"}
+	both := claim(140, "0000:01:00")
+	both.ByArgs = values("01:00.1")
+	for name, test := range map[string]struct {
+		claims []gpu.Claim
+		want   []string
+		says   string
+	}{
+		"one by args, one by key":    {[]gpu.Claim{byArgs(130, "0000:01:00.0", "0000:01:00.1"), claim(140, "mapping=rtx")}, []string{"gpu.args-card"}, "VMs 130 and 140 want 0000:01:00.0"},
+		"both by args":               {[]gpu.Claim{byArgs(130, "0000:01:00.0"), byArgs(131, "0000:01:00.0")}, []string{"gpu.args-card"}, "by args"},
+		"other cards":                {[]gpu.Claim{byArgs(130, "0000:03:00.0"), claim(140, "mapping=rtx")}, nil, ""},
+		"of one group":               {[]gpu.Claim{byArgs(130, "0000:04:00.0"), claim(140, "0000:05:00")}, []string{"gpu.args-card"}, "parts of IOMMU group 40"},
+		"twins":                      {[]gpu.Claim{twin(100, "a", "01:00.0,mdev=nvidia-63"), twin(101, "a", "01:00.0,mdev=nvidia-63")}, []string{"gpu.same-uuid"}, "under the UUID a"},
+		"twins with devices whole":   {[]gpu.Claim{twin(100, "a", "01:00.0"), twin(101, "a", "03:00.0")}, nil, ""},
+		"UUIDs of their own":         {[]gpu.Claim{twin(100, "a", "01:00.0,mdev=nvidia-63"), twin(101, "b", "01:00.0,mdev=nvidia-63")}, nil, ""},
+		"twice in one, by keys":      {[]gpu.Claim{keys}, []string{"gpu.assigned-twice"}, "qm set 140 --delete hostpci2"},
+		"twice in one, by args once": {[]gpu.Claim{both}, []string{"gpu.assigned-twice"}, "out of the line args of /etc/pve/qemu-server/140.conf"},
+	} {
+		findings := node().CheckClaims(test.claims)
+		if !slices.Equal(ids(findings), test.want) || len(findings) > 0 && !strings.Contains(findings[0].String(), test.says) {
+			t.Errorf("%s: %v, want %s and %q", name, findings, test.want, test.says)
+		}
+	}
+}

@@ -278,6 +278,14 @@ var rights = map[string]right{
 	"48-unset-fields-shrink-a-vm":    {"", "", "sata0", "cores memory args cpu hostpci0", "", ""},
 }
 
+// claims are findings about the VMs of a case together.
+var claims = map[string]string{
+	"03-mdev-i440fx":     "gpu.shared-card VMs 100 and 102",
+	"19-vfio-in-args":    "gpu.args-card VMs 130 and 140",
+	"38-args-uuid-twins": "gpu.same-uuid VMs 100 and 101",
+	"39-three-gpus-hive": "gpu.shared-card VMs 150 and 151",
+}
+
 // TestCases plans, applies, plans again and restores what people have, and looks
 // at what the folder's README calls right.
 func TestCases(t *testing.T) {
@@ -312,6 +320,9 @@ func (c vmCase) play(t *testing.T) {
 		c.adopts(t, facts, id)
 	}
 	right, known := rights[filepath.Base(c.dir)]
+	if want := claims[filepath.Base(c.dir)]; want != "" && !slices.ContainsFunc(facts.PCI().CheckClaims(facts.Claims()), func(f proxstation.Finding) bool { return f.ID+" "+f.Subject == want }) {
+		t.Errorf("%v, want %s", facts.PCI().CheckClaims(facts.Claims()), want)
+	}
 	spec := c.spec(t, facts)
 	if len(spec.VMs) == 0 {
 		return

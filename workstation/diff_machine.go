@@ -94,7 +94,7 @@ func (d *differ) argProblems(config map[string]string) []argProblem {
 	made := map[string]bool{} // buses that args make themselves
 	list := qmconf.SplitArgs(config["args"])
 	for _, arg := range list {
-		if id := arg.Option("id"); id != "" {
+		if id := arg.Property("id"); id != "" {
 			made[id] = true
 		}
 	}
@@ -108,7 +108,7 @@ func (d *differ) argProblems(config map[string]string) []argProblem {
 
 func (d *differ) argProblem(arg qmconf.Arg, config map[string]string, made map[string]bool) string {
 	q35, value := isQ35(config), arg.Value()
-	bus := arg.Option("bus")
+	bus := arg.Property("bus")
 	busOf, _, _ := strings.Cut(bus, ".")
 	switch arg.Name() {
 	case "-device":
@@ -119,7 +119,7 @@ func (d *differ) argProblem(arg qmconf.Arg, config map[string]string, made map[s
 			return "the bus " + bus + " is one of q35, and the machine is " + orDefault(config["machine"])
 		case q35 && i440fxBus.MatchString(bus):
 			return "the bus " + bus + " is one of i440fx, and the machine is " + config["machine"]
-		case q35 && strings.HasPrefix(bus, "ide.") && arg.Option("unit") == "1":
+		case q35 && strings.HasPrefix(bus, "ide.") && arg.Property("unit") == "1":
 			return "a port of q35's AHCI controller takes one drive, unit 0"
 		case !q35 && pcieDevice.MatchString(value):
 			return "it needs PCIe, and the machine is " + orDefault(config["machine"])
@@ -134,10 +134,10 @@ func (d *differ) argProblem(arg qmconf.Arg, config map[string]string, made map[s
 			return "it names another machine type than the key machine, " + orDefault(config["machine"])
 		}
 	case "-drive", "-pflash":
-		if (arg.Name() == "-pflash" || arg.Option("if") == "pflash") && config["bios"] == "ovmf" {
+		if (arg.Name() == "-pflash" || arg.Property("if") == "pflash") && config["bios"] == "ovmf" {
 			return "bios: ovmf gives the VM its firmware already, and a second one has no place"
 		}
-		if slot, ours := strings.CutPrefix(arg.Option("id"), "drive-"); ours && config[slot] != "" {
+		if slot, ours := strings.CutPrefix(arg.Property("id"), "drive-"); ours && config[slot] != "" {
 			return "PVE gives the drive of " + slot + " the same ID"
 		}
 	}

@@ -12,7 +12,7 @@ import (
 // cannot be read.
 func (v VMFacts) HostPCI() []gpu.HostPCI { return v.claim(v.Config).Values }
 
-// claim returns what the VM wants with a configuration.
+// claim returns what the VM wants with a configuration, by args too.
 func (v VMFacts) claim(config map[string]string) gpu.Claim {
 	claim := gpu.Claim{VMID: v.ID, OnBoot: v.Config["onboot"] == "1"}
 	for _, key := range slices.Sorted(maps.Keys(config)) {
@@ -20,11 +20,14 @@ func (v VMFacts) claim(config map[string]string) gpu.Claim {
 			continue
 		}
 		if h, err := gpu.ParseHostPCI(config[key]); err == nil {
-			claim.Values = append(claim.Values, h)
+			claim.Values, claim.Keys = append(claim.Values, h), append(claim.Keys, key)
 		} else {
 			claim.Unread = append(claim.Unread, key+": "+config[key])
 		}
 	}
+	var unread []string
+	claim.ByArgs, unread = qmconf.ArgDevices(config["args"])
+	claim.Unread, claim.UUID = append(claim.Unread, unread...), qmconf.ArgUUID(config["args"])
 	return claim
 }
 
@@ -46,7 +49,7 @@ func (f Facts) claims(config func(VMFacts) map[string]string) []gpu.Claim {
 	for _, id := range slices.Sorted(maps.Keys(f.VMs)) {
 		v := f.VMs[id]
 		v.ID = id
-		if claim := v.claim(config(v)); len(claim.Values)+len(claim.Unread) > 0 {
+		if claim := v.claim(config(v)); len(claim.Values)+len(claim.ByArgs)+len(claim.Unread) > 0 {
 			claims = append(claims, claim)
 		}
 	}

@@ -46,11 +46,20 @@ func (a Arg) Value() string {
 	return quotes.Replace(strings.Join(a[1:], " "))
 }
 
-// Option returns the value of a property, the bus of "-device usb-kbd,bus=b".
-func (a Arg) Option(key string) string {
-	for field := range strings.SplitSeq(a.Value(), ",") {
-		if name, value, found := strings.Cut(field, "="); found && strings.TrimSpace(name) == key {
-			return value
+// Property returns the value of a property, the bus of "-device usb-kbd,bus=b".
+// The driver is what the value begins with. It reads JSON of one level too.
+func (a Arg) Property(key string) string {
+	value, separator := a.Value(), "="
+	if inside, isJSON := strings.CutPrefix(value, "{"); isJSON {
+		value, separator = strings.TrimSuffix(inside, "}"), ":"
+	}
+	for i, field := range strings.Split(value, ",") {
+		name, value, found := strings.Cut(field, separator)
+		switch {
+		case found && strings.TrimSpace(name) == key:
+			return strings.TrimSpace(value)
+		case !found && i == 0 && key == "driver":
+			return strings.TrimSpace(field)
 		}
 	}
 	return ""

@@ -1,0 +1,45 @@
+package qmconf
+
+import (
+	"path"
+	"strings"
+
+	"github.com/proxstation/proxstation/gpu"
+)
+
+// ArgDevices returns the PCI devices of the host that args give a VM past PVE,
+// "-device vfio-pci,host=0000:01:00.0", which PVE neither binds to vfio-pci nor
+// reserves. unread are those that cannot be read, such as a mediated device.
+// QEMU takes the host's address, or the device's directory in sysfs, and all of
+// it as JSON too (QEMU hw/vfio/pci.c).
+func ArgDevices(args string) (devices []gpu.HostPCI, unread []string) {
+	for _, arg := range SplitArgs(args) {
+		driver := arg.Property("driver")
+		if arg.Name() != "-device" || driver != "vfio-pci" && driver != "vfio-pci-nohotplug" {
+			continue
+		}
+		host := arg.Property("host")
+		if dir := arg.Property("sysfsdev"); host == "" && !strings.Contains(dir, "mdev") {
+			host = path.Base(dir)
+		}
+		h, err := gpu.ParseHostPCI(host)
+		if err != nil || len(h.Devices) != 1 || h.String() == "" {
+			unread = append(unread, "args: "+arg.Text())
+			continue
+		}
+		devices = append(devices, h)
+	}
+	return devices, unread
+}
+
+// ArgUUID returns the UUID that args give a VM, "-uuid 0000…", in lower case. A
+// vGPU's driver tells VMs apart by it.
+func ArgUUID(args string) string {
+	uuid := ""
+	for _, arg := range SplitArgs(args) {
+		if arg.Name() == "-uuid" {
+			uuid = strings.ToLower(arg.Value())
+		}
+	}
+	return uuid
+}
