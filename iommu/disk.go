@@ -187,7 +187,7 @@ func (d disk) write(name string, content []byte, s saved) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // a second time, unless an error came first
 	if _, err := f.Write(content); err != nil {
 		return err
 	}

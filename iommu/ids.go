@@ -161,7 +161,7 @@ func (f Facts) checkModels(c modconf) []proxstation.Finding {
 		subject = "/" + d.file
 	}
 	var nobody, beyond []string
-	var away, keep []Model
+	var keep []Model
 	var found []proxstation.Finding
 	for _, m := range models {
 		functions := f.ofModel(m)
@@ -173,7 +173,6 @@ func (f Facts) checkModels(c modconf) []proxstation.Finding {
 		case len(functions) == 0 && len(f.Functions) > 0:
 			nobody = append(nobody, m.String())
 		case len(taken) > 0:
-			away = append(away, m)
 			for _, fn := range taken {
 				beyond = append(beyond, f.describe(fn))
 			}

@@ -1,6 +1,7 @@
 package workstation
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -40,7 +41,7 @@ func Adopt(facts Facts, vmid int) (Spec, error) {
 		}
 	}
 	for _, p := range vm.checkForm() {
-		if invalid, ok := p.(*InvalidError); ok {
+		if invalid, ok := errors.AsType[*InvalidError](p); ok {
 			key, _, _ := strings.Cut(invalid.Field, ",") // "sshkeys, key 1"
 			delete(vm.Config, key)
 		}

@@ -143,7 +143,8 @@ func (c *vmCase) addVolumes(config map[string]string) {
 		if !slices.ContainsFunc(volumes, func(v pvetest.Volume) bool { return v.Name == name }) {
 			drive, _ := storage.ParseDrive(config[key]) // a value that is none has no size
 			size, _ := drive.Size()
-			c.host.Storages[i].Volumes = append(volumes, pvetest.Volume{Name: name, Size: int64(size), Format: "iso"})
+			volumes = append(volumes, pvetest.Volume{Name: name, Size: int64(size), Format: "iso"})
+			c.host.Storages[i].Volumes = volumes
 		}
 	}
 }

@@ -2,6 +2,7 @@ package workstation
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -130,7 +131,11 @@ func (d *differ) judge(vm VM, will VMFacts) {
 			d.problems = append(d.problems, p)
 			continue
 		}
-		invalid, _ := p.(*InvalidError) // checkRules and checkHost add no others
+		invalid, ok := errors.AsType[*InvalidError](p)
+		if !ok { // checkRules and checkHost add no others
+			d.problems = append(d.problems, p)
+			continue
+		}
 		seen := invalid.Field + ": " + shown(invalid.Field, invalid.Value)
 		if invalid.Value == "" {
 			seen = invalid.Field + " is not set as it should be"
@@ -145,7 +150,7 @@ var quotedHostPCI = regexp.MustCompile(`hostpci "[^"]*"`)
 
 // rule returns what two problems of one rule have in common.
 func rule(problem error) string {
-	invalid, ok := problem.(*InvalidError)
+	invalid, ok := errors.AsType[*InvalidError](problem)
 	if !ok {
 		return problem.Error()
 	}

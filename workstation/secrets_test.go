@@ -121,7 +121,7 @@ func everything(err error) string {
 			return
 		}
 		fmt.Fprintf(&b, "%v\n%+v\n%#v\n%q\n", err, err, err, err)
-		switch u := err.(type) {
+		switch u := err.(type) { //nolint:errorlint // it walks the whole tree of errors itself
 		case interface{ Unwrap() error }:
 			walk(u.Unwrap())
 		case interface{ Unwrap() []error }:

@@ -52,7 +52,7 @@ func start(t *testing.T, args ...string) *served {
 		t.Fatal(lines.Err())
 	}
 	s.output += lines.Text() + "\n"
-	go io.Copy(io.Discard, reader) //nolint:errcheck // more logins
+	go io.Copy(io.Discard, reader) // more logins
 	pool := x509.NewCertPool()
 	data, err := os.ReadFile(ca)
 	if err != nil || !pool.AppendCertsFromPEM(data) {

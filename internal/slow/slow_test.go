@@ -8,7 +8,7 @@ import (
 	"github.com/proxstation/proxstation/internal/slow"
 )
 
-func TestPick(t *testing.T) { //nolint:paralleltest // it sets the environment
+func TestPick(t *testing.T) {
 	cases := []string{"a", "b", "c"}
 	name := func(s string) string { return s }
 	t.Setenv("PROXSTATION_WHOLE", "")
@@ -24,7 +24,7 @@ func TestPick(t *testing.T) { //nolint:paralleltest // it sets the environment
 	}
 }
 
-func TestDrawn(t *testing.T) { //nolint:paralleltest // it sets the environment
+func TestDrawn(t *testing.T) {
 	count := func() (drawn int) {
 		for i := range 1600 {
 			if slow.Drawn(fmt.Sprint("case ", i), 16) {

@@ -209,7 +209,7 @@ func TestSSHThatCannotBe(t *testing.T) {
 		if plan, err := g.set(test.way); !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: %v, %v, want %v with %q", name, plan, err, test.want, test.says)
 		}
-		if test.want == ErrInvalid && len(g.commands) > 0 {
+		if errors.Is(test.want, ErrInvalid) && len(g.commands) > 0 {
 			t.Errorf("%s: the guest was asked", name)
 		}
 	}

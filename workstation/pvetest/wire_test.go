@@ -147,11 +147,11 @@ func TestErrorsWithoutStatusLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer overHTTP2.Body.Close()
 	if overHTTP2.ProtoMajor != 2 {
 		t.Fatalf("%s", overHTTP2.Proto)
 	}
 	for _, response := range []*http.Response{recorder.Result(), overHTTP2} {
-		defer response.Body.Close()
 		var object struct{ Errors map[string]string }
 		if err := json.NewDecoder(response.Body).Decode(&object); err != nil || response.StatusCode != 400 || object.Errors["vmid"] == "" {
 			t.Errorf("%s: %d %v %v", response.Proto, response.StatusCode, object, err)
