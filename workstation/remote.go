@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
@@ -43,9 +44,10 @@ func WaysIn(v VMFacts, addresses []netip.Addr) []WayIn {
 	}
 	vga, _ := qmconf.Parse("vga", v.Config["vga"]).Get("type")
 	console := WayIn{"VNC", "PVE's console of VM " + fmt.Sprint(v.ID), "shows the emulated display, not the card's"}
+	_, set := v.Config["vga"]
 	switch {
-	case vga == "none":
-		return ways
+	case vga == "none", !set && slices.ContainsFunc(v.HostPCI(), func(h gpu.HostPCI) bool { return h.PrimaryVGA }):
+		return ways // with x-vga PVE leaves the display out (qemu-server PVE/QemuServer/PCI.pm, print_hostpci_devices)
 	case spice.MatchString(vga):
 		console.Name = "SPICE"
 	case strings.HasPrefix(vga, "serial"):

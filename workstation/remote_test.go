@@ -83,6 +83,9 @@ func TestWaysIn(t *testing.T) {
 		{map[string]string{"ostype": "l26", "vga": "virtio-gl,clipboard=vnc"}, "SSH SSH VNC"},
 		{map[string]string{"ostype": "l26", "vga": "serial0"}, "SSH SSH serial console"},
 		{map[string]string{"ostype": "other"}, "SSH SSH VNC"},
+		{map[string]string{"ostype": "l26", "hostpci0": "mapping=rtx,x-vga=1"}, "SSH Moonlight SSH Moonlight"},
+		{map[string]string{"ostype": "l26", "hostpci0": "mapping=rtx,x-vga=1", "vga": "std"}, "SSH Moonlight SSH Moonlight VNC"},
+		{map[string]string{"ostype": "l26", "hostpci0": "mapping=rtx"}, "SSH Moonlight SSH Moonlight VNC"},
 	}
 	for _, test := range tests {
 		var names []string

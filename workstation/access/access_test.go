@@ -481,3 +481,21 @@ func FuzzSSHKey(f *testing.F) {
 		}
 	})
 }
+
+func FuzzScriptReport(f *testing.F) {
+	f.Add("access: user yes\r\naccess: done\n")
+	f.Add("noise\naccess: error no\n")
+	f.Fuzz(func(t *testing.T, output string) {
+		found, err := runScript(t.Context(), said(output), proxstation.GuestCommand{})
+		if (err == nil) == errors.Is(err, ErrGuest) || err == nil && !strings.Contains(output, "access: done") {
+			t.Errorf("%v, %v", found, err)
+		}
+	})
+}
+
+// said is a guest whose commands print a text.
+type said string
+
+func (s said) Run(context.Context, proxstation.GuestCommand) (proxstation.GuestOutput, error) {
+	return proxstation.GuestOutput{Stdout: string(s)}, nil
+}

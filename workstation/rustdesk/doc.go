@@ -19,8 +19,8 @@
 //   - [SetUpServer] makes a guest an own [Server] by a [ServerSetup], and
 //     reads its public key back for [Unattended]. [ReadServerHealth] looks at it
 //     later, and [Server.Online] asks it which guests are there.
-//   - [Report.Picture] judges what a person who connects would see, and
-//     [Capture] takes a picture of it.
+//   - [Report.Judge] says what is in the way of a person who connects,
+//     [Report.Picture] what the person would see; [Capture] takes a picture.
 //   - [MacOSTasks] and [DisplayTasks] are what no script can do: the steps
 //     of a human, each with how to see that it was done.
 //   - [Link] is a rustdesk:// address to click on.

@@ -57,7 +57,8 @@ var scriptPaths = map[OS]string{
 // in no file, event or error. A nil progress is fine.
 //
 // The error is a [SetupError] if the script stopped; the report then holds what
-// is known so far. On macOS a human has to grant permissions afterwards: see
+// is known so far. [Report.Judge] says what is in the way of a person who
+// connects. On macOS a human has to grant permissions afterwards: see
 // [MacOSTasks].
 func SetUp(ctx context.Context, guest Guest, setup Setup, progress func(Event)) (Report, error) {
 	script, err := setup.Script()
@@ -74,7 +75,11 @@ func SetUp(ctx context.Context, guest Guest, setup Setup, progress func(Event)) 
 		if !report.Running {
 			state = "is there and does not run"
 		}
-		say(progress, "RustDesk "+state+"; its ID is "+string(report.ID))
+		message := "RustDesk " + state + "; its ID is " + string(report.ID)
+		if report.Registered == proxstation.No {
+			message += ", which its server has not confirmed"
+		}
+		say(progress, message)
 	}
 	return report, err
 }

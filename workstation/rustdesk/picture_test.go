@@ -74,6 +74,34 @@ func TestPicture(t *testing.T) {
 	}
 }
 
+func TestReportJudges(t *testing.T) {
+	t.Parallel()
+	seen := Screen{Session: "x11", Class: "user", Login: "x11", Monitors: count(1)}
+	port := ServerPort{"rd.example", 21117, proxstation.No}
+	for name, test := range map[string]struct {
+		r    Report
+		want string
+	}{
+		"fine":         {Report{OS: Linux, Running: true, Registered: proxstation.Yes, Ports: []ServerPort{{"rd.example", 21116, proxstation.Yes}, {"rd.example", 21115, proxstation.Unknown}}, Screen: seen}, ""},
+		"stopped":      {Report{OS: Linux, Registered: proxstation.Yes, Screen: seen}, "blocker rustdesk.stopped"},
+		"not known":    {Report{OS: Linux, Running: true, Registered: proxstation.No, Ports: []ServerPort{port}, Screen: seen}, "blocker rustdesk.unregistered, warning rustdesk.port"},
+		"cannot tell":  {Report{OS: Linux, Running: true, Screen: seen}, "info rustdesk.unregistered"},
+		"user's own":   {Report{OS: Linux, Running: true, Registered: proxstation.Yes, Keeps: []string{"/home/bob"}, Screen: seen}, "warning rustdesk.keeps"},
+		"nothing seen": {Report{OS: Linux, Running: true, Registered: proxstation.Yes, Screen: Screen{Session: "none"}}, "blocker rustdesk.no-session"},
+	} {
+		var got []string
+		for _, f := range test.r.Judge() {
+			got = append(got, fmt.Sprint(f.Severity, " ", f.ID))
+			if f.Subject == "" || f.Seen == "" || f.Why == "" || f.Fix == "" {
+				t.Errorf("%s: %+v lacks a part", name, f)
+			}
+		}
+		if text := strings.Join(got, ", "); text != test.want {
+			t.Errorf("%s: %s, want %s", name, text, test.want)
+		}
+	}
+}
+
 func TestLinuxReportsItsScreen(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

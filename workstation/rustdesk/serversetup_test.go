@@ -318,3 +318,13 @@ func FuzzServerReport(f *testing.F) {
 		}
 	})
 }
+
+func FuzzServerHealth(f *testing.F) {
+	f.Add("rustdesk: program hbbs 1.1.17 yes yes no\nrustdesk: listens tcp 21115 no\nrustdesk: key " + testKey + "\nrustdesk: private 644\nrustdesk: peers 3\nrustdesk: done\n")
+	f.Fuzz(func(t *testing.T, output string) {
+		h, err := parseServerHealth(output)
+		if err == nil && len(h.Judge(Server{})) == 0 && h.Key.IsZero() {
+			t.Errorf("nothing is wrong with %+v", h)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package rustdesk
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -39,4 +40,19 @@ func TestWhitelistIsReadAsRustDeskReadsIt(t *testing.T) {
 			t.Errorf("%q: %s, want %s", text, got, want)
 		}
 	}
+}
+
+func FuzzWhitelist(f *testing.F) {
+	f.Add("10.0.0.0/8,192.168,fd00::/8")
+	f.Add("10.0.0.0/255.0.0.0,nonsense")
+	f.Fuzz(func(t *testing.T, text string) {
+		prefixes := parseWhitelist(text)
+		c := Config{Access: Access{From: prefixes}}
+		if c.Validate() != nil {
+			return
+		}
+		if again := parseWhitelist(c.options()["whitelist"]); !slices.Equal(again, prefixes) {
+			t.Errorf("%v became %v", prefixes, again)
+		}
+	})
 }
