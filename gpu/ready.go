@@ -102,7 +102,7 @@ func (j *judgement) driver() {
 	}
 	f := proxstation.Finding{ID: "gpu.host-driver", Severity: proxstation.Warning, Seen: strings.Join(held, ", "),
 		Why: "PVE takes the card from this driver when the VM starts, which can hang the host if something uses it, and does not give it back when the VM stops",
-		Fix: "keep the card from the host from its next start on: go run ./examples/host -keep " + j.card.Address().Slot() + " -apply"}
+		Fix: "keep the card from the host from its next start on: go run ./examples/host -keep " + j.card.Address().String() + " -apply"}
 	if j.busy() {
 		f.Why = "programs use the card's driver (nvidia-persistenced, a desktop, a container): PVE waits for them when it takes the card, so that the start of the VM hangs"
 		f.Fix += "; or stop them first: systemctl disable --now nvidia-persistenced, and take /dev/nvidia* and /dev/dri out of the containers"

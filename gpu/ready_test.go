@@ -161,7 +161,7 @@ func TestReadyReset(t *testing.T) {
 func TestReadyAfterAHostPlan(t *testing.T) {
 	t.Parallel()
 	var planned []string // lines that describe the files of the plan
-	for _, want := range []string{"go run ./examples/host -keep 0000:0a:00 -apply", "restart the host"} {
+	for _, want := range []string{"go run ./examples/host -keep 0000:0a:00.0 -apply", "restart the host"} {
 		facts := captured(t, "two-identical-cards", planned...)
 		card := gpu.Cards(facts.Functions)[0]
 		var addresses []iommu.Address

@@ -210,6 +210,9 @@ func (f Facts) misspelt() []misspelling {
 		}
 		place := f.Place()
 		fix := fmt.Sprintf("Write %s for %s in %s", right, arg, place.Edit)
+		if right == arg { // with quotes around it
+			fix = fmt.Sprintf("Remove the quotes around %q in %s", arg, place.Edit)
+		}
 		if place.Command != "" {
 			fix += ", run " + place.Command
 		}

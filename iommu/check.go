@@ -109,7 +109,7 @@ func (f Facts) turnOn(evidence string) (seen, fix string) {
 		}
 	}
 	for _, wrong := range f.misspelt() {
-		if strings.HasPrefix(wrong.right, argument) {
+		if right := ParseCmdline(wrong.right); right.Has(argument) || slices.Contains(right.Options("intel_iommu"), "on") {
 			return evidence + "; " + wrong.seen + ": " + wrong.why, wrong.fix
 		}
 	}

@@ -20,6 +20,9 @@ func (f Facts) checkDrift() []proxstation.Finding {
 			fix = "Give the arguments to what builds the image (/etc/kernel/cmdline for kernel-install and ukify), and build it anew."
 		}
 		severity := proxstation.Info
+		if place := f.Place(); len(f.Loader.Entries) > 0 && f.Loader.Stub == "" {
+			fix = "To add arguments, write them in " + place.Edit + ", and restart."
+		}
 		if loader, _ := f.BootLoader(); loader != LoaderUnknown {
 			severity = proxstation.Warning
 			fix = "Correct the line: one assignment with plain double quotes around all arguments and no blanks beside the equals sign; then run " + f.Place().Command + "."
@@ -28,6 +31,7 @@ func (f Facts) checkDrift() []proxstation.Finding {
 			Why: "Whether the arguments in force will be there after a restart is not known, and none can be added.", Fix: fix}}
 	}
 	missing, extra := argumentDrift(*f.Running, configured)
+	missing = slices.DeleteFunc(missing, func(arg string) bool { why, _ := misspelt(arg); return why != "" }) // told
 	var findings []proxstation.Finding
 	restart := "Run " + f.refresh() + " and restart."
 	if loader, _ := f.BootLoader(); loader == GRUB && f.Loader.Menu != nil {

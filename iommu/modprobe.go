@@ -41,7 +41,7 @@ var verbs = map[string]int{"alias": 3, "blacklist": 2, "options": 3, "install": 
 // at; words are parted by blanks and tabs; module names have underscores.
 func parseModprobe(file HostFile) (directives []directive, ignored []ignoredLine) {
 	number := 0
-	for joined := range strings.SplitSeq(strings.ReplaceAll(file.Text, "\\\n", "\x00"), "\n") {
+	for joined := range strings.SplitSeq(unescaped(file.Text), "\n") {
 		d := directive{file: file.Path, number: number + 1, text: strings.TrimSpace(strings.ReplaceAll(joined, "\x00", ""))}
 		number += 1 + strings.Count(joined, "\x00")
 		if comment, rest, more := strings.Cut(joined, "\x00"); more && strings.HasPrefix(comment, "#") {
@@ -67,6 +67,26 @@ func parseModprobe(file HostFile) (directives []directive, ignored []ignoredLine
 		directives = append(directives, d)
 	}
 	return directives, ignored
+}
+
+// unescaped returns a text without its backslashes: one at the end of a line
+// joins it with the next, which a zero marks, and every other one is dropped
+// (freadline_wrapped in kmod's shared/util.c).
+func unescaped(text string) string {
+	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		if c == '\\' {
+			if i++; i == len(text) {
+				break
+			}
+			if c = text[i]; c == '\n' {
+				c = 0
+			}
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
 }
 
 // fields splits a line at blanks and tabs only: to kmod a carriage return is a

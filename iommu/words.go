@@ -39,11 +39,11 @@ func (f Facts) describe(fn Function) string {
 }
 
 // keepCommand returns the command that keeps a device for guests.
-func keepCommand(a Address) string { return "go run ./examples/host -keep " + a.Slot() + " -apply" }
+func keepCommand(a Address) string { return "go run ./examples/host -keep " + a.String() + " -apply" }
 
 // backCommand returns the command that gives a device back to the host.
 func backCommand(a Address) string {
-	return "go run ./examples/host -give-back " + a.Slot() + " -apply"
+	return "go run ./examples/host -give-back " + a.String() + " -apply"
 }
 
 // list returns things with commas, and "and" before the last.

@@ -198,10 +198,16 @@ func functions(facts iommu.Facts, names []string) ([]iommu.Address, error) {
 		if !ok && len(facts.Slot(a)) == 0 {
 			return nil, fmt.Errorf("%s: %w; go run ./examples/inventory shows the cards", name, iommu.ErrNoDevice)
 		}
-		card := slices.ContainsFunc(gpu.Cards(facts.Functions), func(c gpu.Card) bool { return c.Address().SameSlot(a) })
-		if fn.VirtualOf == nil && (whole || card) {
+		card, ok := gpu.CardAt(facts.Functions, a)
+		switch own := card.Own(); {
+		case fn.VirtualOf == nil && whole:
 			add(facts.Slot(a)...)
-		} else {
+		case ok && slices.Contains(own, a): // without what only shares the slot
+			for _, other := range own {
+				fn, _ := facts.Function(other)
+				add(fn)
+			}
+		default:
 			add(fn)
 		}
 	}

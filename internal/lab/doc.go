@@ -30,5 +30,6 @@
 // All have the same devices: a card and its audio function alone (root port
 // 00:03.0), a card of the same model behind a PCI bridge with a network card
 // (root port 00:04.0), and an NVMe, a SATA SSD, a SATA HDD, a virtio and a USB
-// disk, all empty. The tools of LVM, Btrfs and ext4 are in /bin.
+// disk, all empty; and an NVMe controller without a disk that makes virtual
+// functions (root port 00:08.0). The tools of LVM, Btrfs and ext4 are in /bin.
 package lab

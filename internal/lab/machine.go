@@ -44,12 +44,15 @@ var workstation = []string{
 	"pcie-root-port,id=rp1,chassis=1,slot=1,bus=pcie.0,addr=3.0",
 	"pcie-root-port,id=rp2,chassis=2,slot=2,bus=pcie.0,addr=4.0",
 	"pcie-root-port,id=rp3,chassis=3,slot=3,bus=pcie.0,addr=5.0",
+	"pcie-root-port,id=rp4,chassis=4,slot=4,bus=pcie.0,addr=8.0",
 	"secondary-vga,bus=rp1,addr=0.0,multifunction=on",
 	"ich9-intel-hda,bus=rp1,addr=0.1",
 	"pcie-pci-bridge,id=br1,bus=rp2",
 	"secondary-vga,bus=br1,addr=1.0",
 	"e1000,bus=br1,addr=2.0",
 	"qemu-xhci,id=usb,bus=pcie.0,addr=7.0",
+	"nvme-subsys,id=sub1", // an NVMe controller that makes virtual functions, without a disk
+	"nvme,serial=SRIOV1,subsys=sub1,bus=rp4,sriov_max_vfs=2,sriov_vq_flexible=4,sriov_vi_flexible=2,max_ioqpairs=6,msix_qsize=7",
 }
 
 // Btrfs makes no file system below 109 MiB.
