@@ -48,25 +48,28 @@
 //
 // # How far it goes
 //
-// Its truth is PVE's API schema and the sources of PVE 9.1 (qemu-server 9.2,
-// pve-guest-common, pve-storage, pve-access-control, pve-http-server). It has
-// one node and no cluster, containers by name only, no migration, no clones, no
-// restore and no network traffic; what it does not serve answers 501.
-// Privileges propagate always, there are no groups, and pools lend none. The
+// Its truth is PVE's API schema and the sources of PVE 9.2 (pve-manager,
+// qemu-server, pve-guest-common, pve-storage, pve-access-control,
+// pve-http-server). It has one node and no cluster, containers by name only, no
+// migration, no restore and no network traffic. Pools lend no privileges.
+// [Served] lists the methods that it serves; every other method of PVE answers
+// 501, and says that it is PVE's. README.md has the list with notes on how far
+// each answer goes, and how to serve a node to clients outside Go. The
 // conformance tests of this package run against a real node too; see
 // conformance_test.go.
 //
 // # Where things are
 //
 //	host*.go                          descriptions
-//	serve.go request.go parameters.go answer.go routes.go    from a request to a handler and back
-//	call.go refusal.go identity.go account.go   what a handler gets, how it says no, who asks
+//	serve.go tls.go request.go parameters.go answer.go routes*.go served.go   from a request to a handler and back
+//	call.go refusal.go check.go       what a handler gets, how it says no, what it asks of callers
+//	identity.go account.go credentials.go access*.go pools.go   who asks, and what they may do
 //	base.go node.go new.go            time, and the parts of a node
-//	task*.go fault.go                 work in the background, the lock, what goes wrong
+//	task*.go fault.go vzdump.go       work in the background, the lock, what goes wrong
 //	storage*.go disks.go              storages, volumes, physical disks
 //	pci*.go                           devices, hostpci values, mappings, reservations
-//	vm_rights.go vm_config.go vm_create.go vm_change.go vm_drive.go vm_boot.go vm_pending.go   what a VM may be
-//	vm_start.go vm_stop.go vm_pause.go vm_disk.go vm_snapshot.go vm_agent.go vm_destroy.go     what is done with one
+//	vm_rights.go vm_request.go vm_config.go vm_create.go vm_change.go vm_drive.go vm_boot.go vm_pending.go   what a VM may be
+//	vm_*.go                           the other files: what is done with a VM
 //	api*.go vm_status.go              answers that only show
-//	truth.go invariants.go somebody.go          for tests
+//	truth.go trace.go invariants.go somebody.go          for tests
 package pvetest

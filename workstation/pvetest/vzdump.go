@@ -123,7 +123,10 @@ func (n *Node) backUp(c *call, t *task, s *storage, ids []int, failed []string) 
 		return
 	case c.get("mode") == "stop" && v.running:
 		n.off(v)
-		defer n.after(0, func() { _ = n.powerOn(v) }) // it goes on while it is saved
+		if err := n.powerOn(v); err != nil { // it goes on while it is saved
+			next(err)
+			return
+		}
 	}
 	v.config["lock"] = "backup"
 	t.cancel = func() { delete(v.config, "lock") }
