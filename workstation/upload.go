@@ -47,12 +47,12 @@ var imageVolume = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9._-]*):(?:(iso)/([A-Za
 //
 // It needs Datastore.AllocateTemplate and Datastore.Audit on the storage, and
 // room for the image in the node's /var/tmp meanwhile.
-func (n *Node) Upload(ctx context.Context, volume string, image io.ReadSeeker, report func(Event)) error {
+func (n *Node) Upload(ctx context.Context, volume string, image io.ReadSeeker, progress func(Event)) error {
 	size, err := image.Seek(0, io.SeekEnd)
 	if err != nil {
 		return fmt.Errorf("workstation: %s: %w", volume, err)
 	}
-	b := &bringing{node: n, volume: volume, reporter: reporter{report: report}}
+	b := &bringing{node: n, volume: volume, reporter: reporter{report: progress}}
 	if size == 0 {
 		return b.problem("the image is empty")
 	}
@@ -88,8 +88,8 @@ type ImageDownload struct {
 //
 // It needs Datastore.AllocateTemplate and Audit on the storage, and
 // Sys.AccessNetwork on the node or both Sys.Audit and Sys.Modify on /.
-func (n *Node) Download(ctx context.Context, d ImageDownload, report func(Event)) error {
-	b := &bringing{node: n, volume: d.Volume, reporter: reporter{report: report}}
+func (n *Node) Download(ctx context.Context, d ImageDownload, progress func(Event)) error {
+	b := &bringing{node: n, volume: d.Volume, reporter: reporter{report: progress}}
 	if sum, err := hex.DecodeString(d.SHA256); err != nil || len(sum) != sha256.Size {
 		return &ImageError{Volume: d.Volume, Why: "a download wants the SHA-256 checksum of what is to be fetched, 64 hexadecimal digits"}
 	}
