@@ -112,7 +112,7 @@ func TestPreparedAgainAfterARestart(t *testing.T) {
 func TestModprobeFilesAsKmodReadsThem(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ line, want string }{
-		"options over two lines":    {`file etc/modprobe.d/x.conf "options vfio-pci \\\\\n ids=8086:1234\n"`, "iommu.foreign-ids"},
+		"options over two lines":    {`file etc/modprobe.d/x.conf "options vfio-pci \\\n ids=8086:1234\n"`, "iommu.foreign-ids"},
 		"a file that is not read":   {`file etc/modprobe.d/.x.conf "options vfio-pci ids=8086:1234\n"`, "<nil>"},
 		"ids of the running kernel": {"cmdline quiet vfio-pci.ids=8086:1234", "iommu.foreign-ids"},
 	} {
