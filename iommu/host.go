@@ -74,7 +74,8 @@ type reader struct {
 	tree
 	Facts
 
-	strays []Function // members of groups that are no known functions
+	strays  []Function        // members of groups that are no known functions
+	drivers map[string]string // drivers to their modules
 }
 
 // unread notes that something could not be read. An err of nil or one that

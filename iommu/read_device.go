@@ -1,7 +1,6 @@
 package iommu
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -24,27 +23,43 @@ func (d device) bars() []BAR {
 	if err != nil || !ok {
 		return nil
 	}
+	return parseResource(text, d.sizes)
+}
+
+// parseResource reads the text of the file; sizes returns the sizes that a BAR
+// could be given.
+func parseResource(text string, sizes func(bar int) []uint64) []BAR {
 	bars := []BAR{}
 	for i, line := range strings.Split(text, "\n") {
-		var start, end, flags uint64
 		if i > 5 {
 			break
 		}
-		if _, err := fmt.Sscanf(line, "0x%x 0x%x 0x%x", &start, &end, &flags); err != nil {
+		start, rest, ok1 := hexField(line)
+		end, rest, ok2 := hexField(rest)
+		flags, _, ok3 := hexField(rest)
+		if !ok1 || !ok2 || !ok3 {
 			return nil
 		}
 		if flags&(resourceIO|resourceMemory) == 0 || end <= start {
 			continue
 		}
 		bars = append(bars, BAR{Unset: flags&resourceUnset != 0, Index: i, Start: start, Bytes: end - start + 1, IO: flags&resourceIO != 0,
-			Prefetchable: flags&resourcePrefetch != 0, Resizable: d.sizes(i)})
+			Prefetchable: flags&resourcePrefetch != 0, Resizable: sizes(i)})
 	}
 	return bars
 }
 
+// hexField takes a number such as "0x0000000084000000" from the front of a line.
+func hexField(line string) (n uint64, rest string, ok bool) {
+	field, rest, _ := strings.Cut(strings.TrimLeft(line, " "), " ")
+	digits, ok := strings.CutPrefix(field, "0x")
+	n, err := strconv.ParseUint(digits, 16, 64)
+	return n, rest, ok && err == nil
+}
+
 // sizes reads resourceN_resize: bit n is set if 2^n MiB is possible.
 func (d device) sizes(bar int) []uint64 {
-	text := d.text(fmt.Sprintf("resource%d_resize", bar))
+	text := d.text("resource" + strconv.Itoa(bar) + "_resize")
 	mask, err := strconv.ParseUint(text, 16, 64)
 	if err != nil {
 		return nil

@@ -39,11 +39,16 @@ func (r *reader) groups() {
 
 func (r *reader) group(n int, dir string) GroupFacts {
 	g := GroupFacts{ID: n, Devices: []Address{}}
-	g.Type, _, _ = sysfs.Optional(r.Sys, dir+"/type")
-	if name, _, _ := sysfs.Optional(r.Sys, dir+"/name"); name == "vfio-noiommu" {
-		g.NoIOMMU = true
+	entries, listErr := sysfs.Names(r.Sys, dir)
+	text := func(name string) string {
+		if listErr == nil && !slices.Contains(entries, name) {
+			return ""
+		}
+		value, _, _ := sysfs.Optional(r.Sys, dir+"/"+name)
+		return value
 	}
-	regions, _, _ := sysfs.Optional(r.Sys, dir+"/reserved_regions")
+	g.Type, g.NoIOMMU = text("type"), text("name") == "vfio-noiommu"
+	regions := text("reserved_regions")
 	for line := range strings.Lines(regions) {
 		if fields := strings.Fields(line); len(fields) == 3 && fields[2] == "direct" {
 			g.Direct = strings.Join(fields, " ")

@@ -42,27 +42,27 @@ func (r *reader) functions() {
 }
 
 func (r *reader) function(address Address) Function {
-	dir := device{sys: r.Sys, dir: pciDevices + "/" + address.String()}
+	dir := newDevice(r.Sys, address)
 	fn := Function{Address: address, Parent: dir.parent(), Lost: dir.lost(), MDev: dir.mdev(), Power: dir.power(), SRIOV: dir.sriov(),
 		ResetMethods: dir.resetMethods(), Link: dir.link(), BARs: dir.bars(), BootVGA: proxstation.Unknown}
 	id := func(name string) ID { return ID(r.number(dir, name, 16)) }
 	fn.Class = Class(r.number(dir, "class", 24))
 	fn.Model = Model{Vendor: id("vendor"), Device: id("device")}
 	fn.Subsystem = Model{Vendor: id("subsystem_vendor"), Device: id("subsystem_device")}
-	if n, err := sysfs.Uint(r.Sys, dir.file("revision"), 8); err == nil {
+	if n, err := strconv.ParseUint(dir.text("revision"), 0, 8); err == nil {
 		revision := uint8(n)
 		fn.Revision = &revision
 	}
-	if name, _, err := sysfs.Link(r.Sys, dir.file("driver")); err == nil {
+	if name, err := dir.target("driver"); err == nil {
 		fn.Driver, fn.DriverKnown = name, proxstation.Yes
-		fn.Module, _, _ = sysfs.Link(r.Sys, dir.file("driver/module"))
+		fn.Module = r.moduleOf(dir, name)
 	} else {
-		r.unread("/sys/"+dir.file("driver"), err)
+		r.unread("/sys/"+dir.dir+"/driver", err)
 	}
 	if override := dir.text("driver_override"); override != "(null)" {
 		fn.Override = override
 	}
-	if physical, ok, err := sysfs.Link(r.Sys, dir.file("physfn")); err == nil && ok {
+	if physical, _ := dir.target("physfn"); physical != "" {
 		if address, err := ParseAddress(physical); err == nil {
 			fn.VirtualOf = &address
 		}
@@ -77,10 +77,9 @@ func (r *reader) function(address Address) Function {
 	if node, err := strconv.Atoi(dir.text("numa_node")); err == nil && node >= 0 {
 		fn.NUMANode = &node
 	}
-	if group, ok, err := sysfs.Link(r.Sys, dir.file("iommu_group")); err == nil && ok {
-		if n, err := strconv.Atoi(group); err == nil {
-			fn.Group = Group(n)
-		}
+	group, _ := dir.target("iommu_group")
+	if n, err := strconv.Atoi(group); err == nil {
+		fn.Group = Group(n)
 	}
 	if fn.Class.IsBridge() {
 		fn.ACS = dir.acs()
@@ -95,30 +94,91 @@ func (r *reader) function(address Address) Function {
 func (r *reader) number(d device, name string, bits int) uint64 {
 	n, err := sysfs.Uint(r.Sys, d.file(name), bits)
 	if err != nil {
-		r.unread("/sys/"+d.file(name), err)
+		r.unread("/sys/"+d.dir+"/"+name, err)
 	}
 	return n
+}
+
+// moduleOf returns the module of the driver that a function has, or nothing. It
+// reads each driver's once.
+func (r *reader) moduleOf(d device, driver string) string {
+	if driver == "" {
+		return ""
+	}
+	module, known := r.drivers[driver]
+	if !known {
+		module, _, _ = sysfs.Link(r.Sys, d.file("driver/module"))
+		if r.drivers == nil {
+			r.drivers = map[string]string{}
+		}
+		r.drivers[driver] = module
+	}
+	return module
 }
 
 // A device is a function's directory.
 type device struct {
 	sys fs.FS
 	dir string
+	// place is the directory that dir, which is a link, leads to.
+	place string
+	// entries are the names in the directory; nil if they could not be listed.
+	// One list spares looking for each of the attributes that functions may
+	// lack.
+	entries map[string]bool
 }
 
-func (d device) file(name string) string { return d.dir + "/" + name }
+func newDevice(sys fs.FS, address Address) device {
+	d := device{sys: sys, dir: pciDevices + "/" + address.String()}
+	d.place = d.dir
+	if target, err := fs.ReadLink(sys, d.dir); err == nil && fs.ValidPath(path.Join(pciDevices, target)) {
+		d.place = path.Join(pciDevices, target)
+	}
+	if entries, err := fs.ReadDir(sys, d.place); err == nil {
+		d.entries = make(map[string]bool, len(entries))
+		for _, entry := range entries {
+			d.entries[entry.Name()] = true
+		}
+	}
+	return d
+}
+
+// file returns the path of an attribute.
+func (d device) file(name string) string { return d.place + "/" + name }
+
+// has reports whether the function may have an attribute.
+func (d device) has(name string) bool {
+	name, _, _ = strings.Cut(name, "/")
+	return d.entries == nil || d.entries[name]
+}
 
 // text returns an attribute that functions may lack, or nothing.
 func (d device) text(name string) string {
+	if !d.has(name) {
+		return ""
+	}
 	text, _, _ := sysfs.Optional(d.sys, d.file(name))
 	return text
 }
 
+// target returns the last element of where a link leads to, or nothing if the
+// function has no such link.
+func (d device) target(name string) (string, error) {
+	if !d.has(name) {
+		return "", nil
+	}
+	target, _, err := sysfs.Link(d.sys, d.file(name))
+	return target, err
+}
+
 // parent returns the function above: the directory of the device in.
 func (d device) parent() *Address {
-	place, err := sysfs.Real(d.sys, d.dir)
-	if err != nil {
-		return nil
+	place := d.place
+	if place == d.dir { // not a link, or one that could not be read
+		var err error
+		if place, err = sysfs.Real(d.sys, d.dir); err != nil {
+			return nil
+		}
 	}
 	parent, err := ParseAddress(path.Base(path.Dir(place)))
 	if err != nil {
@@ -127,50 +187,13 @@ func (d device) parent() *Address {
 	return &parent
 }
 
-// lost looks at the head of the configuration space.
-func (d device) lost() proxstation.Answer {
-	head := d.config(lostBytes)
-	if len(head) < lostBytes {
-		return proxstation.Unknown
-	}
-	return proxstation.AnswerOf(isLost(head))
-}
-
-// lostBytes is what tells a device that does not answer, which reads as all
-// ones (PCI Local Bus specification 6.1): vendor, device, command and status.
-// The first two are all ones in virtual functions that are well (PCI Express
-// Base specification, SR-IOV, Configuration Space Header).
-const lostBytes = 8
-
-// isLost reports whether the configuration space begins with ones only.
-func isLost(config []byte) bool {
-	return len(config) >= lostBytes && string(config[:lostBytes]) == "\xff\xff\xff\xff\xff\xff\xff\xff"
-}
-
-// config returns at most n bytes of the configuration space. All may read 64
-// of them, root all.
-func (d device) config(n int) []byte {
-	f, err := d.sys.Open(d.file("config"))
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	space := make([]byte, n)
-	got := 0
-	for got < n {
-		k, err := f.Read(space[got:])
-		got += k
-		if err != nil || k == 0 {
-			break
-		}
-	}
-	return space[:got]
-}
-
 // mdev looks for mediated devices where PVE does (PVE::SysFSTools): types, or
 // NVIDIA's own directory since kernel 6.8.
 func (d device) mdev() proxstation.Answer {
 	for _, name := range []string{"mdev_supported_types", "nvidia"} {
+		if !d.has(name) {
+			continue
+		}
 		info, err := fs.Stat(d.sys, d.file(name))
 		if err == nil && info.IsDir() {
 			return proxstation.Yes
@@ -185,6 +208,9 @@ func (d device) mdev() proxstation.Answer {
 // resetMethods reads reset_method; the file is absent if there is none, and
 // before Linux 5.15.
 func (d device) resetMethods() []string {
+	if !d.has("reset_method") {
+		return nil
+	}
 	text, ok, err := sysfs.Optional(d.sys, d.file("reset_method"))
 	if err != nil || !ok {
 		return nil
@@ -200,24 +226,4 @@ func (d device) link() *PCIeLink {
 		return nil
 	}
 	return &l
-}
-
-// acs looks for Access Control Services in the extended configuration space
-// (PCI Express Base specification 7.7.11) and says whether those are on that
-// the kernel wants for separate groups: source validation, request and
-// completion redirect, upstream forwarding (REQ_ACS_FLAGS in drivers/iommu).
-func (d device) acs() proxstation.Answer {
-	const want = 1<<0 | 1<<2 | 1<<3 | 1<<4
-	space := d.config(4096)
-	if len(space) < 4096 {
-		return proxstation.Unknown
-	}
-	for at, hops := 0x100, 0; at >= 0x100 && at+8 <= len(space) && hops < 480; hops++ {
-		id := uint16(space[at]) | uint16(space[at+1])<<8
-		if id == 0x000d {
-			return proxstation.AnswerOf(space[at+6]&want == want)
-		}
-		at = int(uint16(space[at+2])|uint16(space[at+3])<<8) >> 4
-	}
-	return proxstation.No
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path"
+	"sync/atomic"
 )
 
 // MaxFile is the largest file that is read of a tree that others made, in
@@ -29,10 +31,26 @@ func Guard(fsys fs.FS) fs.FS {
 	if _, ok := fsys.(interface{ guards() }); ok {
 		return fsys
 	}
-	return guarded{fsys}
+	return guarded{fsys, new(atomic.Pointer[listing])}
 }
 
-type guarded struct{ fsys fs.FS }
+type guarded struct {
+	fsys fs.FS
+	last *atomic.Pointer[listing]
+}
+
+// A listing is the directory that was listed last. Its files are read next: what
+// they are is known, and need not be asked for each of them.
+type listing struct {
+	dir   string
+	files map[string]bool // regular files
+}
+
+// isListed reports whether a name is known to be a regular file.
+func (g guarded) isListed(name string) bool {
+	last := g.last.Load()
+	return last != nil && last.dir == path.Dir(name) && last.files[path.Base(name)]
+}
 
 func (g guarded) guards() {}
 
@@ -51,22 +69,37 @@ func admissible(op, name string, info fs.FileInfo) error {
 
 // Open implements [fs.FS].
 func (g guarded) Open(name string) (fs.File, error) {
-	info, err := fs.Stat(g.fsys, name)
-	if err != nil {
-		return nil, err
-	}
-	if err := admissible("open", name, info); err != nil {
-		return nil, err
+	if !g.isListed(name) {
+		info, err := fs.Stat(g.fsys, name)
+		if err != nil {
+			return nil, err
+		}
+		if err := admissible("open", name, info); err != nil {
+			return nil, err
+		}
+		if info.IsDir() {
+			return g.fsys.Open(name)
+		}
 	}
 	f, err := g.fsys.Open(name)
-	if err != nil || info.IsDir() {
-		return f, err
+	if err != nil {
+		return nil, err
 	}
 	return &bounded{f, name, MaxFile}, nil
 }
 
 // ReadDir implements [fs.ReadDirFS].
-func (g guarded) ReadDir(name string) ([]fs.DirEntry, error) { return fs.ReadDir(g.fsys, name) }
+func (g guarded) ReadDir(name string) ([]fs.DirEntry, error) {
+	entries, err := fs.ReadDir(g.fsys, name)
+	last := &listing{name, make(map[string]bool, len(entries))}
+	for _, entry := range entries {
+		if entry.Type().IsRegular() {
+			last.files[entry.Name()] = true
+		}
+	}
+	g.last.Store(last)
+	return entries, err
+}
 
 // Stat implements [fs.StatFS].
 func (g guarded) Stat(name string) (fs.FileInfo, error) { return fs.Stat(g.fsys, name) }
@@ -83,7 +116,7 @@ func (g guarded) Sub(dir string) (fs.FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	return guarded{sub}, nil
+	return guarded{sub, new(atomic.Pointer[listing])}, nil
 }
 
 // A bounded file ends with an error if it goes on beyond left bytes: what Stat

@@ -5,21 +5,38 @@ package sysfs
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Attr returns the file's content without surrounding white space. A file
 // that is absent is an error that matches [fs.ErrNotExist].
 func Attr(fsys fs.FS, name string) (string, error) {
-	data, err := fs.ReadFile(fsys, name)
+	f, err := fsys.Open(name)
 	if err != nil {
 		return "", err
 	}
-	return strings.TrimSpace(string(data)), nil
+	defer f.Close()
+	page, _ := pages.Get().(*[]byte)
+	defer pages.Put(page)
+	// An attribute has no size before it is read, and a page at most.
+	n, err := io.ReadFull(f, *page)
+	text := strings.TrimSpace(string((*page)[:n]))
+	switch {
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return text, nil
+	case err != nil:
+		return "", err
+	}
+	rest, err := io.ReadAll(f)
+	return strings.TrimSpace(string(*page) + string(rest)), err
 }
+
+var pages = sync.Pool{New: func() any { return new(make([]byte, 4096)) }}
 
 // Optional is [Attr] for a file that may be absent: ok is false if it is, and
 // err is set only if the file is there and cannot be read.
