@@ -54,3 +54,20 @@ func TestApplyReadsNothingTwice(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkApply makes a VM on a distant node and changes it.
+func BenchmarkApply(b *testing.B) {
+	sim := pvetest.New(pair(), &pvetest.Options{Speed: 1000})
+	node, d := far(b, sim)
+	vmid := 1000
+	for b.Loop() {
+		vmid++
+		plan := workstation.Plan{Node: "pve", Steps: []workstation.Step{
+			workstation.CreateVM{VMID: vmid, Name: "new", Config: map[string]string{"name": "new", "memory": "512"}},
+		}}
+		if err := node.Apply(b.Context(), plan, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(d.total())/float64(b.N), "requests/op")
+}
