@@ -64,6 +64,8 @@ type Endpoint struct {
 	Open bool
 	// NoToken reports whether API tokens are refused.
 	NoToken bool
+
+	parts []string // of Path
 }
 
 type table struct {
@@ -105,13 +107,14 @@ func parseTable(text string) (*table, error) {
 		}
 		if head == "other" {
 			method, path, _ := strings.Cut(rest, " ")
-			t.others = append(t.others, &Endpoint{Method: method, Path: path})
+			t.others = append(t.others, &Endpoint{Method: method, Path: path, parts: fragments(path)})
 			continue
 		}
 		endpoint, err := parseEndpoint(head, rest)
 		if err != nil {
 			return nil, fmt.Errorf("pveschema: table line %d: %w", i+1, err)
 		}
+		endpoint.parts = fragments(endpoint.Path)
 		t.endpoints, params = append(t.endpoints, endpoint), &endpoint.Params
 	}
 	return t, nil
@@ -180,24 +183,24 @@ func parseLength(s string) (*int, error) {
 // Lookup returns the endpoint that answers a request and the values of the
 // names in its path. ok is false if the table has none.
 func Lookup(method, path string) (endpoint *Endpoint, names map[string]string, ok bool) {
-	for _, e := range loaded().endpoints {
-		if e.Method != method {
-			continue
-		}
-		if names, ok := e.match(path); ok {
-			return e, names, true
-		}
-	}
-	return nil, nil, false
+	return lookup(loaded().endpoints, method, fragments(path))
 }
 
 // Exists reports whether PVE has a method on a path, be it in the table or not.
 func Exists(method, path string) bool {
-	t := loaded()
-	return slices.ContainsFunc(slices.Concat(t.endpoints, t.others), func(e *Endpoint) bool {
-		_, match := e.match(path)
-		return match && e.Method == method
-	})
+	parts := fragments(path)
+	_, _, known := lookup(loaded().endpoints, method, parts)
+	_, _, other := lookup(loaded().others, method, parts)
+	return known || other
+}
+
+func lookup(endpoints []*Endpoint, method string, parts []string) (endpoint *Endpoint, names map[string]string, ok bool) {
+	for _, e := range endpoints {
+		if e.Method == method && e.match(parts) {
+			return e, e.names(parts), true
+		}
+	}
+	return nil, nil, false
 }
 
 // Endpoints returns all endpoints of the table.
@@ -209,23 +212,31 @@ func fragments(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 }
 
-// match compares the path with the endpoint's. A volume may hold slashes, so
-// the last name takes what is left.
-func (e *Endpoint) match(path string) (map[string]string, bool) {
-	want, have := fragments(e.Path), fragments(path)
-	if strings.HasSuffix(e.Path, "/{volume}") && len(have) > len(want) {
-		have = append(have[:len(want)-1:len(want)-1], strings.Join(have[len(want)-1:], "/"))
+// match reports whether a path, in its fragments, is the endpoint's. A volume may
+// hold slashes, so the last name takes what is left.
+func (e *Endpoint) match(have []string) bool {
+	last := len(e.parts) - 1
+	if len(have) != len(e.parts) && !(len(have) > len(e.parts) && e.parts[last] == "{volume}") {
+		return false
 	}
-	if len(want) != len(have) {
-		return nil, false
-	}
-	names := map[string]string{}
-	for i, part := range want {
-		if name, found := strings.CutPrefix(part, "{"); found {
-			names[strings.TrimSuffix(name, "}")] = have[i]
-		} else if part != have[i] {
-			return nil, false
+	for i, part := range e.parts {
+		if part != have[i] && part[0] != '{' {
+			return false
 		}
 	}
-	return names, true
+	return true
+}
+
+// names returns what stands in a path for the names in the endpoint's.
+func (e *Endpoint) names(have []string) map[string]string {
+	names := map[string]string{}
+	for i, part := range e.parts {
+		if name, found := strings.CutPrefix(part, "{"); found {
+			names[strings.TrimSuffix(name, "}")] = have[i]
+		}
+	}
+	if last := len(e.parts) - 1; len(have) > len(e.parts) {
+		names["volume"] = strings.Join(have[last:], "/")
+	}
+	return names
 }

@@ -20,6 +20,9 @@ func (n *Node) Start() *Node {
 	n.server.TLS = &tls.Config{Certificates: []tls.Certificate{n.Certificate()}, MinVersion: tls.VersionTLS12}
 	n.server.Config.ErrorLog = log.New(io.Discard, "", 0) // connections that Close cuts are no news
 	n.server.StartTLS()
+	if transport, ok := n.server.Client().Transport.(*http.Transport); ok {
+		transport.TLSClientConfig.RootCAs = n.CertPool()
+	}
 	return n
 }
 
@@ -45,11 +48,7 @@ func (n *Node) HTTPClient() *http.Client {
 	if n.server == nil {
 		return &http.Client{Transport: n.Transport()}
 	}
-	client := n.server.Client()
-	if transport, ok := client.Transport.(*http.Transport); ok {
-		transport.TLSClientConfig.RootCAs = n.CertPool()
-	}
-	return client
+	return n.server.Client()
 }
 
 // ServeHTTP implements [http.Handler]. It takes the connection over for

@@ -1,6 +1,7 @@
 package pvetest_test
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/proxstation/proxstation/workstation/pvetest"
@@ -170,5 +172,65 @@ func TestTraceLimit(t *testing.T) {
 	requests := node.Trace()
 	if len(requests) != 3 || requests[2].Path != "/nodes/pve/qemu/119/config" || requests[2].Status != 500 {
 		t.Errorf("%v", requests)
+	}
+}
+
+// Each node has an authority of its own, which its clients need and no other's.
+func TestCertificates(t *testing.T) {
+	t.Parallel()
+	one, other := pvetest.New(machines(), nil), pvetest.New(machines(), nil)
+	for _, node := range []*pvetest.Node{one, other} {
+		certificate := node.Certificate()
+		leaf, err := x509.ParseCertificate(certificate.Certificate[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"127.0.0.1", "localhost", "pve", "192.168.1.10"} {
+			if _, err := leaf.Verify(x509.VerifyOptions{Roots: node.CertPool(), DNSName: name}); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	certificate := one.Certificate()
+	leaf, err := x509.ParseCertificate(certificate.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: other.CertPool()}); err == nil || one.Fingerprint() == other.Fingerprint() {
+		t.Error("two nodes share an authority")
+	}
+	given := pvetest.New(machines(), &pvetest.Options{Certificate: &certificate})
+	if given.Fingerprint() != one.Fingerprint() || string(given.CA()) != string(one.CA()) {
+		t.Error("the certificate that was given is not shown")
+	}
+}
+
+// Twenty clients at once make VMs, look at all of them, and destroy their own.
+func TestManyClients(t *testing.T) {
+	t.Parallel()
+	node := pvetest.New(machines(), &pvetest.Options{Speed: 1e4}).Start()
+	t.Cleanup(node.Close)
+	var clients sync.WaitGroup
+	for i := range 20 {
+		clients.Go(func() {
+			l := &lab{Node: node, t: t, login: withToken(rootToken)}
+			id := fmt.Sprint(200 + i)
+			for _, step := range []func() string{
+				func() string {
+					return l.task("POST", "/nodes/pve/qemu", "vmid", id, "memory", "64", "scsi0", "local-lvm:1")
+				},
+				func() string { return l.task("POST", "/nodes/pve/qemu/"+id+"/clone", "newid", fmt.Sprint(300+i)) },
+				func() string { return l.task("DELETE", "/nodes/pve/qemu/"+id) },
+			} {
+				l.want("GET", "/cluster/resources")
+				if exit := step(); exit != "OK" {
+					t.Errorf("client %d: %s", i, exit)
+				}
+			}
+		})
+	}
+	clients.Wait()
+	if err := node.Check(); err != nil || len(node.VMs()) != 20 {
+		t.Errorf("%v %v", node.VMs(), err)
 	}
 }
