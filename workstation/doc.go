@@ -27,7 +27,8 @@
 // Inside a guest, an [Agent] runs commands and moves files. It is what package
 // rustdesk needs to make the guest reachable from elsewhere (SetUp, PlanFor) or
 // to make it an own server (SetUpServer). [WaysIn] lists the other ways to reach
-// a VM; package access sets them up inside the guest. [Node.Upload] and [Node.Download] bring images to the node.
+// a VM; package access sets them up inside the guest. [Node.Upload] and
+// [Node.Download] bring images to the node.
 //
 // Everything can be tried without a node: package pvetest, below this one, is
 // a Proxmox VE node in the caller's process.
