@@ -132,6 +132,9 @@ func everything(err error) string {
 		}
 	}
 	walk(err)
+	if inner := new(url.Error); errors.As(err, &inner) {
+		fmt.Fprintf(&b, "%v\n", inner)
+	}
 	return b.String()
 }
 

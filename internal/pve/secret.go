@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"net"
 	"net/url"
 	"slices"
 	"strconv"
@@ -178,8 +179,14 @@ func (e hushed) Error() string { return e.text }
 // Is matches what the error below does.
 func (e hushed) Is(target error) bool { return errors.Is(e.err, target) }
 
-// As finds what the error below is made of.
-func (e hushed) As(target any) bool { return errors.As(e.err, target) }
+// As finds what of the error below shows no text of the node's.
+func (e hushed) As(target any) bool {
+	switch target.(type) {
+	case **CertificateError, **net.OpError:
+		return errors.As(e.err, target)
+	}
+	return false
+}
 
 // Format implements [fmt.Formatter]: no verb shows the error below.
 func (e hushed) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.text) }
