@@ -3,6 +3,7 @@ package iommu
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/proxstation/proxstation"
@@ -19,7 +20,11 @@ func (f Facts) checkModprobe() []proxstation.Finding {
 		}
 		fix := fmt.Sprintf("Remove line %d of /%s", line.number, line.file)
 		if line.fix != "" {
-			fix = fmt.Sprintf("Write line %d of /%s as %q", line.number, line.file, strings.TrimSpace(line.fix))
+			var lines []string
+			for text := range strings.SplitSeq(strings.TrimSpace(line.fix), "\n") {
+				lines = append(lines, strconv.Quote(text))
+			}
+			fix = fmt.Sprintf("Write line %d of /%s as %s", line.number, line.file, list(lines))
 		}
 		found = append(found, proxstation.Finding{ID: "iommu.modprobe-ignored", Severity: proxstation.Warning, Subject: "/" + line.file, Seen: line.where(),
 			Why: "The line does nothing: " + line.why + ".", Fix: fix + ", run update-initramfs -u -k all, and restart."})

@@ -68,6 +68,36 @@ var cases = map[string]struct {
 		{"gpu.reset", "vendor_reset is loaded", []string{"udev/rules.d", "device_specific"}}}, []string{"install the module vendor-reset", "blocker"}},
 }
 
+// described are hosts of internal/hosttree that guides and moved cards left in
+// a state that people report.
+var described = map[string][]want{
+	"guide-nvidia-first": {
+		{"iommu.driver-first", "has the driver nvidia", []string{`"softdep nvidia pre: vfio-pci"`}},
+		{"iommu.unknown-argument", "vfio_pci_ids=", []string{"Write vfio-pci.ids=10de:2484,10de:228b", "update-grub"}},
+		{"iommu.modprobe-ignored", "blacklist nouveau nvidia", []string{`"blacklist nouveau" and "blacklist nvidia"`}},
+		{"iommu.modules-load", "vfio_pci ids=10de:2484", []string{"/etc/modprobe.d/vfio.conf"}},
+		{"iommu.nic-renamed", "enp7s0", []string{"Write enp8s0 for enp7s0"}}},
+	"guide-wrong-loader": {{"iommu.off", "/etc/default/grub line 2", []string{"first line of /etc/kernel/cmdline", "proxmox-boot-tool refresh"}}},
+	"apu-one-group": {
+		{"iommu.shared-group", "keyboard Some Keyboard", []string{"cannot be moved to another slot"}},
+		{"gpu.framebuffer", "simplefb", []string{"module_blacklist=simpledrm", "simple-framebuffer.0"}},
+		{"gpu.reset", "vendor_reset is loaded", []string{"RadeonResetBugFix"}}},
+	"igpu-virtual-functions-gone": {
+		{"gpu.physical-taken", "xe.max_vfs=7", []string{"0000:00:02.1"}},
+		{"gpu.board-audio", "0000:00:1f.3", []string{"leave it to the host"}},
+		{"iommu.address-width", "39 bits", []string{"phys-bits=39"}}},
+}
+
+func TestDescribedHosts(t *testing.T) {
+	t.Parallel()
+	for name, wants := range described {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			wantFindings(t, findingsOf(t, filepath.Join("..", "..", "internal", "hosttree", "hosts", name+".txt")), wants, nil)
+		})
+	}
+}
+
 // sharedCases returns a folder of cases that are kept outside of the
 // repository, and skips where there are none.
 func sharedCases(t *testing.T, name string) string {

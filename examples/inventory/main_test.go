@@ -53,6 +53,7 @@ func TestEveryDescribedHost(t *testing.T) {
 		"reference": {"on", 2}, "amd-desktop": {"on", 1}, "no-iommu": {"off", 2}, "two-identical-cards": {"on", 2},
 		"single-gpu": {"on", 1}, "held-by-vfio": {"on", 1}, "vmd-domain": {"on", 1}, "group-holes-and-group-0": {"on", 1}, "shared-group": {"on", 1},
 		"nested-vm": {"off", 1}, "server-bmc": {"on", 1}, "odd-laptop": {"on", 4},
+		"guide-nvidia-first": {"on", 2}, "guide-wrong-loader": {"off", 2}, "apu-one-group": {"on", 1}, "igpu-virtual-functions-gone": {"on", 1},
 	}
 	for _, name := range hosttree.Names() {
 		t.Run(name, func(t *testing.T) {
