@@ -43,7 +43,7 @@ func (e *Endpoint) VerifyAt(at Version, values Values) map[string]string {
 	for name, list := range values {
 		p := find(e.Params, name)
 		switch {
-		case p == nil || at.before(p.Since):
+		case p == nil || !p.known(at):
 			if !e.Open {
 				problems[name] = undefined
 			}

@@ -3,6 +3,7 @@ package pveschema
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"strconv"
 	"strings"
@@ -117,6 +118,28 @@ func CheckDisplay(key, value string) error {
 	return nil
 }
 
+// ParseDrive parses the value of a drive. What drives could say of their geometry
+// until PVE 9.0 is taken as it is: a version that does not know it has refused
+// the request before.
+func ParseDrive(key, value string) (map[string]string, error) {
+	var fields []string
+	old := map[string]string{}
+	for field := range strings.SplitSeq(value, ",") {
+		name, text, _ := strings.Cut(field, "=")
+		if p := find(loaded().formats[Key(key).Format].Keys, name); p != nil && p.Until != (Version{}) {
+			old[name] = text
+			continue
+		}
+		fields = append(fields, field)
+	}
+	keys, err := ParseProperties(Key(key).Format, strings.Join(fields, ","))
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(keys, old)
+	return keys, nil
+}
+
 // limits are options of a drive that need another one (parse_drive of
 // qemu-server PVE/QemuServer/Drive.pm).
 var limits = map[string]string{
@@ -132,7 +155,7 @@ func CheckDrive(key, value string) error {
 	if !IsDrive(key) {
 		return nil
 	}
-	keys, err := ParseProperties(Key(key).Format, value)
+	keys, err := ParseDrive(key, value)
 	bad := err != nil
 	set := func(name string) bool { return keys[name] != "" && keys[name] != "0" }
 	for _, name := range []string{"bps", "bps_rd", "bps_wr"} {

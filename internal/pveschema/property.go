@@ -114,7 +114,7 @@ func (f *Format) verify(at Version, path string, res map[string]string) error {
 	for key := range res {
 		p := find(f.Keys, key)
 		switch {
-		case p == nil || at.before(p.Since):
+		case p == nil || !p.known(at):
 			problems[name(key)] = undefined
 		case p.Requires != "" && res[p.Requires] == "":
 			problems[name(p.Requires)] = fmt.Sprintf("missing property required by '%s'", name(key))

@@ -34,12 +34,13 @@ type Param struct {
 	MinLength *int
 	MaxLength *int
 	Pattern   string
-	Format    string // the name of a format, PVE's or the table's own ("@net[n]")
-	Default   bool   // a property string may leave its key out
-	KeyAlias  string // "model": the key itself is the value of model
-	Alias     string // "macaddr": the value belongs to macaddr
-	Requires  string // another key that must be there too
-	Since     Version
+	Format    string  // the name of a format, PVE's or the table's own ("@net[n]")
+	Default   bool    // a property string may leave its key out
+	KeyAlias  string  // "model": the key itself is the value of model
+	Alias     string  // "macaddr": the value belongs to macaddr
+	Requires  string  // another key that must be there too
+	Since     Version // the first that has it; zero for all
+	Until     Version // the first that has it no more; zero for none
 }
 
 // A Format is a property string: its keys.
@@ -152,6 +153,8 @@ func parseParam(line string) (Param, error) {
 			p.Alias = value
 		case "since":
 			p.Since = ParseVersion(value)
+		case "until":
+			p.Until = ParseVersion(value)
 		case "min":
 			p.Min, err = parseNumber(value)
 		case "max":

@@ -252,7 +252,7 @@ format pve-qm-hostpci
  device-id string optional pattern=^0x[0-9a-fA-F]{4}$
  sub-vendor-id string optional pattern=^0x[0-9a-fA-F]{4}$
  sub-device-id string optional pattern=^0x[0-9a-fA-F]{4}$
- driver string optional enum=vfio|keep
+ driver string optional enum=vfio|keep since=9.1
 
 # qemu-server PVE/QemuServer/Network.pm, $ipconfig_fmt
 format pve-qm-ipconfig
@@ -299,7 +299,7 @@ format pve-qm-rng
 format pve-vm-cpu-conf
  cputype string optional default
  flags string optional pattern=([+-])([a-zA-Z0-9\-_\.]+)(;([+-])([a-zA-Z0-9\-_\.]+))*
- guest-phys-bits integer optional min=32 max=64
+ guest-phys-bits integer optional min=32 max=64 since=9.0
  hidden boolean optional
  hv-vendor-id string optional pattern=[a-zA-Z0-9]{1,12}
  level integer optional min=0 max=4294967295 since=9.2
@@ -323,12 +323,30 @@ format pve-qemu-tdx-fmt
 
 `
 
-// newer holds what qemu-server 9.2.6 has and the description of PVE 9.1 has not:
-// a line that takes the place of the description's of that name, or comes beside
-// them, by the name of a parameter or of a format.
+// geometry is what drives could say of cylinders, heads and sectors until PVE 9.0
+// (PVE/QemuServer/Drive.pm of qemu-server 8.3.12, %drivedesc_base).
+var geometry = []string{"cyls integer optional until=9.0", "heads integer optional until=9.0", "secs integer optional until=9.0", "trans string enum=none|lba|auto optional until=9.0"}
+
+// newer holds what qemu-server 9.2.6 or 8.3.12 has and the description of PVE
+// 9.1 has not: lines that take the place of the description's of that name, or
+// come beside them, by the name of a parameter or of a format.
 var newer = map[string][]string{
-	"serial[n]": {"serial[n] string optional pattern=(/dev/[^,]+|socket)"}, // PVE/QemuServer.pm, $serialdesc
-	"@net[n]":   {"host-tunnel boolean optional since=9.2"},                // PVE/QemuServer/Network.pm, $net_fmt
+	"serial[n]":  {"serial[n] string optional pattern=(/dev/[^,]+|socket)"}, // PVE/QemuServer.pm, $serialdesc
+	"@net[n]":    {"host-tunnel boolean optional since=9.2"},                // PVE/QemuServer/Network.pm, $net_fmt
+	"@ide[n]":    geometry,
+	"@sata[n]":   geometry,
+	"@scsi[n]":   geometry,
+	"@virtio[n]": geometry,
+}
+
+// since holds what PVE 8.4 has not, by parameter or by format and key: the first
+// release of PVE whose qemu-server has it (debian/changelog and git log of
+// qemu-server).
+var since = map[string]string{
+	"allow-ksm":         "9.1", // qemu-server 9.0.27
+	"intel-tdx":         "9.1", // qemu-server 9.0.25
+	"@efidisk0 ms-cert": "9.1", // qemu-server 9.0.27
+	"@machine aw-bits":  "9.0", // qemu-server 9.0.21
 }
 
 type apiParam struct {
@@ -487,10 +505,10 @@ func (w *writer) param(name string, a apiParam) {
 		w.out.WriteString(" " + strings.Join(lines, "\n ") + "\n")
 		return
 	}
-	w.out.WriteString(w.line(name, a))
+	w.out.WriteString(w.line("", name, a))
 }
 
-func (w *writer) line(name string, a apiParam) string {
+func (w *writer) line(format, name string, a apiParam) string {
 	fields := []string{name, string(kindOf(a))}
 	add := func(flag, value string) {
 		if value != "" {
@@ -515,6 +533,7 @@ func (w *writer) line(name string, a apiParam) string {
 		}
 	}
 	slices.Sort(fields[2:])
+	add("since", since[strings.TrimSpace(format+" "+name)])
 	add("keyalias", a.KeyAlias)
 	add("alias", a.Alias)
 	if requires, isName := a.Requires.(string); isName {
@@ -547,7 +566,7 @@ func (w *writer) format(name string, raw json.RawMessage) string {
 	}
 	var block strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
-		block.WriteString(w.line(key, keys[key]))
+		block.WriteString(w.line("@"+name, key, keys[key]))
 	}
 	for _, line := range newer["@"+name] {
 		block.WriteString(" " + line + "\n")
@@ -598,7 +617,7 @@ func TestHandWrittenFormats(t *testing.T) {
 	} {
 		typetext := api["POST /nodes/{node}/qemu"].Parameters.Properties[param].TypeText
 		format := loaded().formats[name]
-		keys := slices.DeleteFunc(slices.Clone(format.Keys), func(p Param) bool { return p.Since != (Version{}) })
+		keys := slices.DeleteFunc(slices.Clone(format.Keys), func(p Param) bool { return (Version{9, 1}).before(p.Since) })
 		for _, p := range keys {
 			if !strings.Contains(typetext, p.Name+"=") && !strings.Contains(typetext, "["+p.Name+"=]") {
 				t.Errorf("PVE's %s has no key %q: %s", param, p.Name, typetext)

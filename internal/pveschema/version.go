@@ -15,6 +15,12 @@ func ParseVersion(s string) (v Version) {
 	return v
 }
 
+// known reports whether a version of PVE has a parameter.
+func (p *Param) known(at Version) bool {
+	dropped := p.Until != (Version{}) && (at == (Version{}) || !at.before(p.Until))
+	return !at.before(p.Since) && !dropped
+}
+
 // before reports whether something that came with a release is not in v yet.
 func (v Version) before(since Version) bool {
 	if v == (Version{}) || since == (Version{}) {

@@ -142,11 +142,11 @@ func (n *Node) listCPUs(*call) (any, error) {
 	return n.anyOrder(list), nil
 }
 
-// machineVersions are those of QEMU that a VM may be pinned to, as of QEMU 10.1;
+// machineVersions are those of QEMU that a VM may be pinned to, as of QEMU 11.0;
 // the second column is what PVE changed in a revision of its own
 // (PVE/QemuServer/Machine.pm, PVE_MACHINE_VERSION).
 var machineVersions = [][2]string{
-	{"10.1"}, {"10.0"}, {"10.0+pve1", "MTU of network cards for migrations"}, {"9.2"}, {"9.2+pve1", "no S3 and S4 by default"}, {"9.1"}, {"9.0"},
+	{"11.0"}, {"11.0+pve1", "no GSO over UDP tunnels"}, {"11.0+pve2", "enlightened VMCS for new Windows guests"}, {"10.2"}, {"10.1"}, {"10.0"}, {"10.0+pve1", "MTU of network cards for migrations"}, {"9.2"}, {"9.2+pve1", "no S3 and S4 by default"}, {"9.1"}, {"9.0"},
 	{"8.2"}, {"8.1"}, {"8.0"}, {"7.2"}, {"7.1"}, {"7.0"}, {"6.2"}, {"6.1"}, {"6.0"}, {"5.2"}, {"5.1"}, {"5.0"}, {"4.2"}, {"4.1"},
 }
 

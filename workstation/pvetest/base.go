@@ -139,12 +139,16 @@ func (b *base) olderThan(major, minor int) bool {
 	return cmp.Or(cmp.Compare(b.release.Major, major), cmp.Compare(b.release.Minor, minor)) < 0
 }
 
-// qemu returns the version of QEMU that the node's PVE has.
+// qemu returns the version of QEMU that the node's PVE has (release notes of PVE
+// 8.4, 9.1 and 9.2).
 func (b *base) qemu() string {
-	if b.host.major() < 9 {
+	switch {
+	case b.olderThan(9, 0):
 		return "9.2.0"
+	case b.olderThan(9, 2):
+		return "10.1.2"
 	}
-	return "10.1.2"
+	return "11.0.0"
 }
 
 // freeMemory returns the bytes that the host and the running VMs leave.

@@ -57,12 +57,13 @@ func (n *Node) mayCreate(c *call, id int) error {
 			return err
 		}
 	}
-	if c.get("ha-managed") == "1" {
+	strict := !n.olderThan(9, 2) // both checks came in April 2026 (git log of qemu-server PVE/API2/Qemu.pm)
+	if strict && c.get("ha-managed") == "1" {
 		if err := c.who.needs("/", "Sys.Console"); err != nil {
 			return err
 		}
 	}
-	if c.get("start") == "1" {
+	if strict && c.get("start") == "1" {
 		if err := c.who.needs(vmPath(id), "VM.PowerMgmt"); err != nil {
 			return err
 		}

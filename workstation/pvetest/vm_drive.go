@@ -20,7 +20,7 @@ func isNew(volume string) bool { return newVolume.MatchString(volume) }
 // digits, megabytes for bytes, an image by its volume ID (parse_drive of
 // PVE/QemuServer/Drive.pm, cleanup_drive_path of PVE/QemuServer.pm).
 func (n *Node) readDrive(key, value string) (drive, error) {
-	options, err := pveschema.ParseProperties(pveschema.Key(key).Format, value)
+	options, err := pveschema.ParseDrive(key, value)
 	if err != nil {
 		return drive{}, wrong(key, "unable to parse drive options")
 	}
@@ -187,9 +187,10 @@ func (n *Node) imported(source string) (int64, error) {
 	return from.volumes[name].Size, nil
 }
 
-// enrol marks the EFI variables of a version of PVE whose template has
-// Microsoft's certificates of 2023 (create_efidisk of PVE/QemuServer/OVMF.pm,
-// since qemu-server 9.1.4).
+// enrol marks EFI variables whose template has Microsoft's certificates of 2023
+// with the key exchange key (create_efidisk of PVE/QemuServer/OVMF.pm, since
+// qemu-server 9.1.5). Whether templates of PVE 9.1 have the certificates is
+// a matter of its firmware package; here they do not.
 func (n *Node) enrol(d drive) {
 	if d.options["pre-enrolled-keys"] == "1" && !n.olderThan(9, 2) {
 		d.options["ms-cert"] = "2023k"
