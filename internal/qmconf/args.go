@@ -14,6 +14,9 @@ func (a Arg) Text() string { return quotes.Replace(strings.Join(a, " ")) }
 
 // Kind returns the key under which two arguments replace each other.
 func (a Arg) Kind() string {
+	if a.Name() == "" {
+		return a.Text()
+	}
 	option := "-" + strings.TrimLeft(a[0], "-") // QEMU takes two dashes too
 	value := quotes.Replace(strings.Join(a[1:], " "))
 	switch option {
@@ -65,12 +68,13 @@ func (a Arg) Property(key string) string {
 	return ""
 }
 
-// SplitArgs splits a value of args into options. Quotes keep words together,
+// SplitArgs splits a value of args into options. A word before the first option
+// stands for itself. Quotes keep words together,
 // as in a shell (PVE::Tools::split_args is Perl's shellwords).
 func SplitArgs(args string) []Arg {
 	var list []Arg
 	for _, word := range shellWords(args) {
-		if len(list) == 0 || strings.HasPrefix(word, "-") {
+		if len(list) == 0 || strings.HasPrefix(word, "-") || list[len(list)-1].Name() == "" {
 			list = append(list, nil)
 		}
 		list[len(list)-1] = append(list[len(list)-1], word)
@@ -91,8 +95,9 @@ func JoinArgs(list []Arg) string {
 func shellWords(line string) []string {
 	var words []string
 	var word strings.Builder
-	quote, escaped := rune(0), false
-	for _, r := range line {
+	quote, escaped := byte(0), false
+	for i := range len(line) { // bytes: what is no UTF-8 stays as it is
+		r := line[i]
 		switch {
 		case escaped:
 			escaped = false
@@ -111,7 +116,7 @@ func shellWords(line string) []string {
 			}
 			continue
 		}
-		word.WriteRune(r)
+		word.WriteByte(r)
 	}
 	if word.Len() > 0 {
 		words = append(words, word.String())
@@ -178,6 +183,9 @@ func replaceKind(list []Arg, kind string, wanted []Arg) (replaced []Arg, changed
 		default:
 			replaced, wanted, changed = append(replaced, wanted[0]), wanted[1:], true
 		}
+	}
+	if len(wanted) > 0 && wanted[0].Name() == "" { // behind an option it would be that option's value
+		return append(slices.Clone(wanted), replaced...), true
 	}
 	return append(replaced, wanted...), changed || len(wanted) > 0
 }

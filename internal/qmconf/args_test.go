@@ -1,6 +1,7 @@
 package qmconf
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -25,6 +26,8 @@ func TestMergeArgs(t *testing.T) {
 		"another key":                 {"-device isa-applesmc,osk=old -x", "-device isa-applesmc,osk=new", "-device isa-applesmc,osk=new -x"},
 		"two dashes":                  {"--cpu host", "-cpu max", "-cpu max"},
 		"values before any option":    {"stray -cpu host", "-cpu host", ""},
+		"words without a dash":        {"0 -cpu host", "a b", "b a 0 -cpu host"},
+		"words that are there":        {"b a -cpu host", "a b", ""},
 		"an escaped blank":            {`-smbios type=0,vendor=A\ B`, "-cpu host", `-smbios type=0,vendor=A\ B -cpu host`},
 	}
 	for name, test := range tests {
@@ -40,8 +43,10 @@ func FuzzMergeArgs(f *testing.F) {
 	f.Add("-cpu host -no-reboot", "-cpu max -device a,id=b")
 	f.Add(`-smbios 'type=0,vendor=F O' "x`, `-a "-b" \`)
 	f.Add("-set device.hostpci0.addr=2.0", "-set device.hostpci0.bus=pci.0 -set device.hostpci0.bus=pci.1")
+	f.Add("0", "\xa7\xae\x99\xed\xa0\xf3\xf3\xf3")
+	f.Add("0 -a", "b c")
 	f.Fuzz(func(t *testing.T, have, want string) {
-		if strings.ContainsAny(have+want, `'"\`) || !strings.HasPrefix(want, "-") { // unbalanced quotes swallow what comes after them
+		if strings.ContainsAny(have+want, `'"\`) { // unbalanced quotes swallow what comes after them
 			_, _ = MergeArgs(have, want)
 			return
 		}
@@ -54,9 +59,28 @@ func FuzzMergeArgs(f *testing.F) {
 			wanted[arg.Kind()] = true
 		}
 		for _, arg := range SplitArgs(have) {
-			if !wanted[arg.Kind()] && !strings.HasPrefix(arg.Kind(), "-set ") && !strings.Contains(merged, strings.Join(arg, " ")) {
+			if !wanted[arg.Kind()] && !strings.HasPrefix(arg.Kind(), "-set ") && !slices.ContainsFunc(SplitArgs(merged), func(kept Arg) bool { return slices.Equal(kept, arg) }) {
 				t.Errorf("have %q, want %q: %q is gone from %q", have, want, arg, merged)
 			}
+		}
+	})
+}
+
+// What is split and joined is split alike again.
+func FuzzSplitArgs(f *testing.F) {
+	f.Add(`-smbios 'type=0,vendor=A B' -device a,id=b stray`)
+	f.Add(`0 "x\" y' \ -a`)
+	f.Fuzz(func(t *testing.T, args string) {
+		list := SplitArgs(args)
+		again := SplitArgs(JoinArgs(list))
+		if JoinArgs(again) != JoinArgs(list) || len(again) != len(list) {
+			t.Errorf("%q is %q, joined and split %q", args, list, again)
+		}
+		for _, arg := range list {
+			if len(arg) == 0 || arg[0] == "" {
+				t.Errorf("%q has an empty argument: %q", args, list)
+			}
+			_, _, _ = arg.Kind(), arg.Value(), arg.Property("id")
 		}
 	})
 }
