@@ -34,6 +34,9 @@ type Storage struct {
 
 	// Volumes are the disk images on it; nil where they were not listed.
 	Volumes []Volume `json:"volumes,omitempty"`
+	// Images are the images to install or import from; nil where they were not
+	// listed.
+	Images []Volume `json:"images,omitempty"`
 
 	// Nodes lists the nodes that may use the storage; nil means all nodes. A
 	// node's own API lists only the storages of that node.

@@ -103,6 +103,7 @@ func (d *differ) vm(vm VM) {
 	default:
 		d.checkLock(have)
 		d.checkCards(vm, have.Config)
+		d.checkImages(vm, have)
 		d.change(vm, have)
 	}
 }
@@ -110,6 +111,7 @@ func (d *differ) vm(vm VM) {
 // create plans a VM that is new.
 func (d *differ) create(vm VM) {
 	d.checkCards(vm, nil)
+	d.checkImages(vm, VMFacts{})
 	d.checkSeen(vm)
 	config, notes := d.wanted(vm, nil)
 	config["name"] = vm.Name

@@ -27,6 +27,12 @@ type show struct {
 // stage plans one stage of the VM, and makes it so.
 func (s *show) stage(ctx context.Context) error {
 	facts, err := s.node.Observe(ctx)
+	if _, made := facts.VMs[s.mac.ID]; err == nil && !made && s.apply && s.fetch != "" {
+		if err := s.bring(ctx, connect.Progress(s.out)); err != nil { // a plan is blocked without its images
+			return err
+		}
+		facts, err = s.node.Observe(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -48,11 +54,6 @@ func (s *show) stage(ctx context.Context) error {
 	}
 	progress := connect.Progress(s.out)
 	fmt.Fprintln(s.out)
-	if s.fetch != "" && s.mac.Stage == profile.MacInstall {
-		if err := s.bring(ctx, progress); err != nil {
-			return err
-		}
-	}
 	return s.node.Apply(ctx, plan, &workstation.ApplyOptions{Progress: progress})
 }
 

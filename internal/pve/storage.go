@@ -1,7 +1,6 @@
 package pve
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/url"
@@ -184,64 +183,6 @@ func (c *Client) storages(ctx context.Context) ([]storage.Storage, error) {
 	_ = group.Wait() // they return nothing
 	slices.SortFunc(storages, func(a, b storage.Storage) int { return strings.Compare(a.Name, b.Name) })
 	return storages, nil
-}
-
-// committed lists a storage's disk images, those of containers too, and adds up
-// their sizes where they take space only as they are written. If the images
-// cannot be listed, both stay unknown.
-func (c *Client) committed(ctx context.Context, s storage.Storage) storage.Storage {
-	thick := s.Type == "lvm"
-	if !slices.Contains(s.Content, "images") || !thick && s.Type != "lvmthin" && s.Type != "zfspool" && s.Type != "dir" && s.Type != "btrfs" {
-		return s
-	}
-	content := "images"
-	if slices.Contains(s.Content, "rootdir") {
-		content = "" // in one request: for each of the two PVE lists all images again
-	}
-	volumes, err := c.Content(ctx, s.Name, content)
-	if err != nil {
-		return s
-	}
-	var sum storage.Size
-	s.Volumes = []storage.Volume{}
-	for _, v := range volumes {
-		if v.Content == "images" || v.Content == "rootdir" {
-			sum += v.Size
-			s.Volumes = append(s.Volumes, storage.Volume{ID: v.ID, Size: v.Size, VMID: v.VMID})
-		}
-	}
-	if !thick {
-		s.Committed = &sum
-	}
-	return s
-}
-
-// A Volume is something that lies on a storage.
-type Volume struct {
-	ID      string
-	Content string // "images", "rootdir", "iso", "import"
-	Size    storage.Size
-	VMID    int
-}
-
-// Content lists the volumes of one content type, or of all for "".
-func (c *Client) Content(ctx context.Context, name, content string) ([]Volume, error) {
-	var entries []struct {
-		VolID, Content string
-		Size, VMID     number
-	}
-	query := url.Values{}
-	if content != "" {
-		query.Set("content", content)
-	}
-	if err := c.get(ctx, c.here("/storage/%s/content", url.PathEscape(name)), query, &entries); err != nil {
-		return nil, err
-	}
-	volumes := make([]Volume, len(entries))
-	for i, e := range entries {
-		volumes[i] = Volume{ID: e.VolID, Content: cmp.Or(e.Content, content), Size: storage.Size(e.Size.value), VMID: int(e.VMID.value)}
-	}
-	return volumes, nil
 }
 
 func (c *Client) groups(ctx context.Context) ([]storage.VolumeGroup, error) {

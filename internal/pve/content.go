@@ -1,0 +1,92 @@
+package pve
+
+import (
+	"cmp"
+	"context"
+	"net/url"
+	"slices"
+
+	"github.com/proxstation/proxstation/storage"
+)
+
+// committed lists a storage's images: those to install from, and the disks of VMs
+// and containers. It adds up the disks' sizes where they take space only as they
+// are written. If the images cannot be listed, all of that stays unknown.
+func (c *Client) committed(ctx context.Context, s storage.Storage) storage.Storage {
+	thick := s.Type == "lvm"
+	content, asked := listed(s)
+	if !asked {
+		return s
+	}
+	volumes, err := c.Content(ctx, s.Name, content)
+	if err != nil {
+		return s
+	}
+	if slices.Contains(s.Content, "iso") || slices.Contains(s.Content, "import") {
+		s.Images = []storage.Volume{}
+		for _, v := range volumes {
+			if v.Content == "iso" || v.Content == "import" {
+				s.Images = append(s.Images, storage.Volume{ID: v.ID, Size: v.Size})
+			}
+		}
+	}
+	if !slices.Contains(s.Content, "images") {
+		return s
+	}
+	var sum storage.Size
+	s.Volumes = []storage.Volume{}
+	for _, v := range volumes {
+		if v.Content == "images" || v.Content == "rootdir" {
+			sum += v.Size
+			s.Volumes = append(s.Volumes, storage.Volume{ID: v.ID, Size: v.Size, VMID: v.VMID})
+		}
+	}
+	if !thick {
+		s.Committed = &sum
+	}
+	return s
+}
+
+// listed returns the content of a storage to ask for, in one request: for each of
+// several PVE lists all images again. asked is false for a storage whose content
+// decides nothing, and for one that is offline, where PVE would try to mount it.
+func listed(s storage.Storage) (content string, asked bool) {
+	local := slices.Contains([]string{"lvm", "lvmthin", "zfspool", "dir", "btrfs"}, s.Type)
+	images := slices.Contains(s.Content, "images") && local
+	files := (slices.Contains(s.Content, "iso") || slices.Contains(s.Content, "import")) && s.Active
+	switch {
+	case images && !files && !slices.Contains(s.Content, "rootdir"):
+		return "images", true
+	case files && !images && !slices.Contains(s.Content, "import"):
+		return "iso", true
+	}
+	return "", images || files
+}
+
+// A Volume is something that lies on a storage.
+type Volume struct {
+	ID      string
+	Content string // "images", "rootdir", "iso", "import"
+	Size    storage.Size
+	VMID    int
+}
+
+// Content lists the volumes of one content type, or of all for "".
+func (c *Client) Content(ctx context.Context, name, content string) ([]Volume, error) {
+	var entries []struct {
+		VolID, Content string
+		Size, VMID     number
+	}
+	query := url.Values{}
+	if content != "" {
+		query.Set("content", content)
+	}
+	if err := c.get(ctx, c.here("/storage/%s/content", url.PathEscape(name)), query, &entries); err != nil {
+		return nil, err
+	}
+	volumes := make([]Volume, len(entries))
+	for i, e := range entries {
+		volumes[i] = Volume{ID: e.VolID, Content: cmp.Or(e.Content, content), Size: storage.Size(e.Size.value), VMID: int(e.VMID.value)}
+	}
+	return volumes, nil
+}

@@ -1,0 +1,69 @@
+package workstation
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/qmconf"
+	"github.com/proxstation/proxstation/storage"
+)
+
+// checkImages refuses volumes that are not on the node, before a step that wants
+// them ends half-way, and tells of a new VM with nothing to start from.
+func (d *differ) checkImages(vm VM, have VMFacts) {
+	startable := false
+	for _, disk := range vm.Disks {
+		value, there := have.Config[disk.Slot]
+		volume := disk.Volume
+		if disk.allocates() {
+			volume = disk.Import
+		}
+		startable = startable || volume != "" && volume != "none" && !disk.cloudInit()
+		if there && (disk.allocates() || disk.isIn(value) || strings.HasPrefix(value, volume+",")) {
+			continue
+		}
+		if why := d.missing(volume); why != "" {
+			d.find(proxstation.Finding{ID: "workstation.image-missing", Severity: proxstation.Blocker, Subject: diskName(vm.ID, disk.Slot), Seen: volume + ": " + why,
+				Why: "PVE would refuse the step that wants it", Fix: "bring it there (in the web interface: the storage, ISO Images or Import, Upload), or name one that pvesm list shows on the node"})
+		}
+	}
+	if len(have.Config) > 0 || startable || vm.Guest == gpu.AnyGuest {
+		return
+	}
+	f := proxstation.Finding{ID: "workstation.no-system", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: "a new VM with an empty disk and no image",
+		Why: "there is nothing on it to start from", Fix: "name an installer (Install) or a cloud image (Image) in the profile, or put one into its CD drive before the first start"}
+	switch {
+	case vm.Guest.IsMacOS():
+		f.Why, f.Fix = "macOS starts by a boot loader such as OpenCore, and there is none", "name its image in MacOS.OpenCore, and the recovery system in MacOS.Recovery"
+	case vm.Guest.IsWindows():
+		f.Fix = "name Microsoft's image in Windows11.Install and virtio-win in Windows11.Drivers, or put them into its CD drives before the first start"
+	}
+	d.find(f)
+}
+
+// missing returns why a volume cannot be had, "" if it can or nobody knows.
+func (d *differ) missing(volume string) string {
+	name, file, pooled := qmconf.CutVolume(volume)
+	if !pooled || strings.HasPrefix(volume, "/") || len(d.facts.Pools) == 0 {
+		return ""
+	}
+	i := slices.IndexFunc(d.facts.Pools, func(p storage.Pool) bool { return p.Name == name })
+	if i < 0 {
+		return "the node has no storage " + name + ", or the login may not see it"
+	}
+	pool := d.facts.Pools[i]
+	listed := pool.Volumes
+	if strings.HasPrefix(file, "iso/") || strings.HasPrefix(file, "import/") {
+		listed = pool.Images
+	}
+	switch {
+	case !pool.Active:
+		return "the storage " + name + " is offline"
+	case listed == nil || slices.ContainsFunc(listed, func(v storage.Volume) bool { return v.ID == volume }):
+		return ""
+	}
+	return "the volume does not exist"
+}
