@@ -55,6 +55,7 @@ type Facts struct {
 	Unknown []proxstation.Finding
 
 	permissions pve.Permissions
+	ports       []string // of the host's bridges, and cards with an address of their own
 }
 
 // VMFacts are what is known of one VM.

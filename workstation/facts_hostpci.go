@@ -31,6 +31,12 @@ func (v VMFacts) claim(config map[string]string) gpu.Claim {
 	return claim
 }
 
+// devices returns the VM's hostpci values and the devices that its args name.
+func (v VMFacts) devices() []gpu.HostPCI {
+	claim := v.claim(v.Config)
+	return slices.Concat(claim.Values, claim.ByArgs)
+}
+
 // Cards returns the node's graphics cards.
 func (f Facts) Cards() []gpu.Card { return gpu.Cards(f.IOMMU.Functions) }
 

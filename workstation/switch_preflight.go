@@ -111,16 +111,24 @@ func hibernated(v VMFacts) proxstation.Finding {
 func preflightCards(db DualBoot, target VMFacts, facts Facts) []proxstation.Finding {
 	var findings []proxstation.Finding
 	node, values := facts.PCI(), target.HostPCI()
-	for _, h := range values {
-		if h.Mapping == "" {
+	for _, key := range slices.Sorted(maps.Keys(target.Config)) {
+		h, err := gpu.ParseHostPCI(target.Config[key])
+		if qmconf.Family(key) != "hostpci" || err != nil {
 			continue
 		}
-		if m, known := node.Mapping(h.Mapping); known {
-			findings = append(findings, node.Drift(m)...)
-		} else {
+		if _, known := node.Mapping(h.Mapping); h.Mapping != "" && !known {
 			findings = append(findings, proxstation.Finding{ID: "switch.no-mapping", Severity: proxstation.Warning, Subject: "mapping " + h.Mapping,
 				Seen: "not among the mappings that the login may see", Why: "PVE does not start the VM if it does not exist", Fix: "create it, or give the login Mapping.Audit"})
+			continue
 		}
+		for _, f := range node.Check(key, h, gpu.AnyGuest) {
+			f.Subject = fmt.Sprintf("%s %s", target, f.Subject)
+			findings = append(findings, f)
+		}
+		findings = append(findings, facts.checkHandover(target, key, h)...)
+	}
+	for _, h := range target.claim(target.Config).ByArgs {
+		findings = append(findings, facts.checkHandover(target, "args", h)...)
 	}
 	if err := gpu.CheckRules(values, target.Config["machine"], target.Config["vga"]); err != nil {
 		findings = append(findings, proxstation.Finding{ID: "switch.hostpci", Severity: proxstation.Blocker, Subject: fmt.Sprintf("VM %d", target.ID),

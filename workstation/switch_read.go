@@ -54,7 +54,10 @@ func (n *Node) observeSet(ctx context.Context, db DualBoot) (Facts, error) {
 		return Facts{}, fmt.Errorf("workstation: reading the VMs that share the card on node %s: %w", n.name, err)
 	}
 	r.join()
-	r.storages(ctx)
+	var last errgroup.Group
+	last.Go(func() error { r.storages(ctx); return nil })
+	last.Go(func() error { r.needs(ctx); return nil })
+	_ = last.Wait() // what could not be read is noted
 	return f, nil
 }
 
@@ -214,6 +217,27 @@ func (r *setReader) storages(ctx context.Context) {
 		})
 	}
 	_ = group.Wait() // what could not be read is noted
+}
+
+// needs reads what the host runs on, if a member would take a controller of the
+// kind: its disks, without SMART data, and the ports of its bridges.
+func (r *setReader) needs(ctx context.Context) {
+	var taken []iommu.Function
+	for _, id := range r.db.Members {
+		values := r.o.facts.VMs[id].devices()
+		for _, h := range values {
+			taken = append(taken, r.o.facts.handover(h, values, id).taken...)
+		}
+	}
+	side, cancel := context.WithTimeoutCause(ctx, sideTime, errSlow)
+	defer cancel()
+	// These reads are for a warning: without them a warning is all there is.
+	if len(of(isStorage, taken))+len(of(isUSB, taken)) > 0 {
+		r.o.facts.Disks, _ = r.node.pve.Disks(side)
+	}
+	if len(of(isNetwork, taken)) > 0 {
+		r.o.facts.ports, _ = r.node.pve.Ports(side)
+	}
 }
 
 func (r *setReader) pool(pool storage.Pool) {

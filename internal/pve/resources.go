@@ -3,6 +3,10 @@ package pve
 import (
 	"context"
 	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation/storage"
 )
 
 // Resources are the cluster's guests and this node's storages, as the cluster
@@ -62,4 +66,41 @@ func (c *Client) Resources(ctx context.Context) (Resources, error) {
 // this storage and no other. It needs Datastore.Audit on the storage.
 func (c *Client) LookAtStorage(ctx context.Context, name string) error {
 	return c.get(ctx, c.here("/storage/%s/content", url.PathEscape(name)), url.Values{"content": {"images"}}, nil)
+}
+
+// Ports returns the network interfaces by which the node is on the network: the
+// ports of its bridges and bonds, and cards with an address of their own, each
+// with its other names. It needs Sys.Audit on the node.
+func (c *Client) Ports(ctx context.Context) ([]string, error) {
+	var entries []struct {
+		Iface, Type, Address string
+		BridgePorts          string `json:"bridge_ports"`
+		Slaves               string
+		OVSPorts             string `json:"ovs_ports"`
+		OVSBonds             string `json:"ovs_bonds"`
+		AltNames             []string
+	}
+	if err := c.get(ctx, c.here("/network"), nil, &entries); err != nil {
+		return nil, err
+	}
+	var ports []string
+	other := map[string][]string{}
+	for _, e := range entries {
+		other[e.Iface] = e.AltNames
+		ports = append(ports, strings.Fields(e.BridgePorts+" "+e.Slaves+" "+e.OVSPorts+" "+e.OVSBonds)...)
+		if e.Type == "eth" && e.Address != "" {
+			ports = append(ports, e.Iface)
+		}
+	}
+	for _, name := range slices.Clone(ports) {
+		ports = append(ports, other[name]...)
+	}
+	return ports, nil
+}
+
+// Disks returns the disks of the node without their SMART data, which no disk is
+// asked for. It needs Sys.Audit on /.
+func (c *Client) Disks(ctx context.Context) ([]storage.Disk, error) {
+	disks, _, err := c.disks(ctx, true)
+	return disks, err
 }
