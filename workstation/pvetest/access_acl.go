@@ -23,9 +23,9 @@ func (a *accounts) listACL(c *call) (any, error) {
 	return list, nil
 }
 
-// described returns the entries that stand for the privileges in the host's
-// description, each with the role that has just those, or one named after the
-// user.
+// described returns the privileges of the host's description as entries of the
+// list. An entry has the role with exactly these privileges, or a role that is
+// named after the user.
 func (a *accounts) described() (list []entry) {
 	roles := a.specialRoles()
 	add := func(kind, who string, privileges map[string][]string) {
@@ -89,7 +89,7 @@ func (a *accounts) changeACL(c *call) (any, error) {
 	return null()
 }
 
-// mayGive refuses callers who would hand out more than they have.
+// mayGive refuses a caller who would hand out more privileges than the caller has.
 func (a *accounts) mayGive(c *call, path, role string) error {
 	privileges, there := a.allRoles()[role]
 	if !there {
@@ -113,7 +113,7 @@ func (a *accounts) mayGive(c *call, path, role string) error {
 	return nil
 }
 
-// known refuses somebody who does not exist.
+// known returns PVE's refusal of a user, group or token that does not exist.
 func (a *accounts) known(kind, id string) error {
 	user, token, _ := strings.Cut(id, "!")
 	switch kind {

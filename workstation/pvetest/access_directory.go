@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A directory is what PVE keeps in user.cfg and beside it: users with their
-// tokens, groups, roles, and who has which role where.
+// A directory holds what PVE keeps in user.cfg and in the files beside it: users
+// with their tokens, groups, roles, and the access control list.
 type directory struct {
 	users  map[string]*account // root@pam too
 	groups map[string]string   // comments
@@ -17,8 +17,8 @@ type directory struct {
 	pools  map[string]*pool
 }
 
-// An account is a user. Privileges come from the host's description, beside
-// those that the access control list gives.
+// An account is a user. Its privileges come from the host's description; the
+// access control list adds others.
 type account struct {
 	password   string
 	enabled    bool
@@ -44,7 +44,7 @@ type entry struct {
 	propagate             bool
 }
 
-// newDirectory returns the directory that a host's description stands for.
+// newDirectory returns the directory of a host's description.
 func newDirectory(h Host) *directory {
 	d := &directory{users: map[string]*account{}, groups: map[string]string{}, roles: map[string][]string{}, pools: map[string]*pool{}}
 	d.users["root@pam"] = newAccount(User{Password: h.Password, Tokens: h.RootTokens})
@@ -71,9 +71,9 @@ func newAccount(u User) *account {
 // lives reports whether an account or a token that expires is still good.
 func lives(expire int, now time.Time) bool { return expire == 0 || now.Unix() < int64(expire) }
 
-// privilegesOf returns what a user may do, by path. What stands at a path for
-// the user replaces what stands there for the user's groups (pve-access-control
-// PVE/AccessControl.pm, roles).
+// privilegesOf returns the privileges of a user, by path. An entry for the user
+// replaces the entries that the user's groups have on the same path
+// (pve-access-control PVE/AccessControl.pm, roles).
 func (a *accounts) privilegesOf(user string) map[string][]string {
 	u := a.users[user]
 	if u == nil {
@@ -92,7 +92,8 @@ func (a *accounts) privilegesOf(user string) map[string][]string {
 	return all
 }
 
-// granted adds to privileges what the access control list gives to somebody.
+// granted returns privileges, with those added that the access control list gives
+// to a user, group or token.
 func (a *accounts) granted(privileges map[string][]string, kind, who string) map[string][]string {
 	all := map[string][]string{}
 	for path, list := range privileges {
@@ -123,7 +124,7 @@ func (a *accounts) granted(privileges map[string][]string, kind, who string) map
 	return all
 }
 
-// identity returns a user with the privileges of now.
+// identity returns a user with the privileges that the user has now.
 func (a *accounts) identity(user string) identity {
 	who := identity{user: user, all: user == "root@pam", legacy: a.host.major() < 9}
 	if grant := a.privilegesOf(user); grant != nil && !who.all {
@@ -132,12 +133,12 @@ func (a *accounts) identity(user string) identity {
 	return who
 }
 
-// forget takes somebody out of the access control list.
+// forget removes a user, group or token from the access control list.
 func (a *accounts) forget(kind, who string) {
 	a.acl = slices.DeleteFunc(a.acl, func(e entry) bool { return e.kind == kind && e.who == who })
 }
 
-// paths returns the paths of which a grant speaks, each once.
+// paths returns the paths that a grant names, each once.
 func paths(grant map[string][]string) []string {
 	list := map[string]bool{}
 	for path := range grant {

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// A tier is how much a privilege is: PVE makes its roles of these (pve-access-control
+// A tier sorts the privileges of one kind by who needs them: administrators, users
+// or auditors. PVE makes its own roles from the tiers (pve-access-control
 // PVE/AccessControl.pm, $privgroups and create_roles).
 type tier struct{ admin, user, audit string }
 
@@ -86,7 +87,7 @@ func (a *accounts) getRole(c *call) (any, error) {
 	return object, nil
 }
 
-// setRole is POST and PUT of a role.
+// setRole is POST /access/roles and PUT /access/roles/{roleid}.
 func (a *accounts) setRole(c *call) (any, error) {
 	role, verb := c.get("roleid"), "update"
 	_, there := a.allRoles()[role]

@@ -46,8 +46,8 @@ func (a *accounts) getToken(c *call) (any, error) {
 	return t.object(), nil
 }
 
-// createToken is POST token/{tokenid}: a token has privileges of its own, so
-// none at first, unless the caller says otherwise.
+// createToken is POST token/{tokenid}. Unless the caller sets privsep=0, a new
+// token has no privileges until the access control list gives it some.
 func (a *accounts) createToken(c *call) (any, error) {
 	u, err := a.user(c)
 	switch {

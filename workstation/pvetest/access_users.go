@@ -35,7 +35,7 @@ func (a *accounts) user(c *call) (*account, error) {
 	return nil, refuse("no such user ('%s')", c.get("userid"))
 }
 
-// object shows an account as far as PVE shows it in lists.
+// object returns the fields that PVE shows of an account in lists.
 func (u *account) object() map[string]any {
 	object := map[string]any{"enable": bit(u.enabled), "expire": u.expire}
 	for key, value := range u.texts {
@@ -116,7 +116,7 @@ func (a *accounts) updateUser(c *call) (any, error) {
 	return null()
 }
 
-// fill takes over what a call says of an account.
+// fill sets the fields of an account that a call names.
 func (a *accounts) fill(u *account, c *call) error {
 	if c.has("enable") {
 		u.enabled = c.get("enable") == "1"

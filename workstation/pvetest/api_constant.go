@@ -2,17 +2,16 @@ package pvetest
 
 import "path"
 
-// A constant is an answer that is the same on every node that the embedded node
-// imitates.
+// constant returns a handler that gives the same answer on every node.
 func constant(answer any) handler {
 	return func(*Node, *call) (any, error) { return answer, nil }
 }
 
 func empty() handler { return constant([]any{}) }
 
-// constantHandlers serve what clients look at and what does not change here: a
-// node without subscription, cluster, firewall, replication and software-defined
-// network.
+// constantHandlers answer for the parts of PVE that the embedded node does not
+// have: subscription, cluster, firewall, replication, software-defined network.
+// Clients ask for them all the same.
 func constantHandlers() map[string]handler {
 	const node, qemu = "/nodes/{node}", "/nodes/{node}/qemu/{vmid}"
 	firewall := map[string]any{"digest": emptyDigest}
@@ -64,7 +63,7 @@ var backupDefaults = map[string]any{
 	"quiet": 0, "remove": 1, "stdexcludes": 1, "stop": 0, "stopwait": 10, "storage": "local", "zstd": 1,
 }
 
-// listFlags is GET cpu-flags: flags that a VM may switch (qemu-server
+// listFlags is GET cpu-flags: the CPU flags that a VM may switch (qemu-server
 // PVE/QemuServer/CPUConfig.pm, $supported_vm_specific_cpu_flags_by_arch).
 func (n *Node) listFlags(*call) (any, error) {
 	list := []map[string]any{}
@@ -74,7 +73,7 @@ func (n *Node) listFlags(*call) (any, error) {
 	return list, nil
 }
 
-// packages is GET apt/versions: the few that clients look for.
+// packages is GET apt/versions: the three packages that clients look for.
 func (n *Node) packages(*call) (any, error) {
 	list := []map[string]any{}
 	for name, version := range map[string]string{"pve-manager": n.host.Version, "qemu-server": n.host.Version, "pve-qemu-kvm": n.qemu()} {
@@ -110,8 +109,7 @@ func (n *Node) services(*call) (any, error) {
 	return list, nil
 }
 
-// urlMetadata is GET query-url-metadata, of what the host's description has under
-// Downloads.
+// urlMetadata is GET query-url-metadata. The files are those of Host.Downloads.
 func (n *Node) urlMetadata(c *call) (any, error) {
 	url := c.get("url")
 	size, known := n.host.Downloads[url]
@@ -121,8 +119,7 @@ func (n *Node) urlMetadata(c *call) (any, error) {
 	return map[string]any{"size": size, "filename": path.Base(url), "mimetype": "application/octet-stream"}, nil
 }
 
-// history is GET rrddata: samples without values, as of a node that nobody
-// measured.
+// history is GET rrddata: it has the times of 70 samples, and no values.
 func (n *Node) history(*call) (any, error) {
 	list := []map[string]any{}
 	for i := range 70 {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// clusterOptions is GET /cluster/options: datacenter.cfg, and what of it is
-// everybody's business.
+// clusterOptions is GET /cluster/options. Callers without Sys.Audit see the tags
+// alone.
 func (n *Node) clusterOptions(c *call) (any, error) {
 	object := map[string]any{"allowed-tags": n.tags(c)}
 	if c.who.may("/", "Sys.Audit") {
@@ -98,7 +98,7 @@ func (n *Node) deleteBackup(c *call) (any, error) {
 	return null()
 }
 
-// take takes over what a call says of a job.
+// take sets the fields of a job that a call names.
 func (job *BackupJob) take(c *call) {
 	for name, field := range map[string]*string{
 		"schedule": &job.Schedule, "vmid": &job.VMIDs, "exclude": &job.Exclude, "pool": &job.Pool, "node": &job.Node,
@@ -116,7 +116,8 @@ func (job *BackupJob) take(c *call) {
 	}
 }
 
-// notBackedUp is GET /cluster/backup-info/not-backed-up: guests that no job names.
+// notBackedUp is GET /cluster/backup-info/not-backed-up: the guests that no backup
+// job includes.
 func (n *Node) notBackedUp(c *call) (any, error) {
 	list := []map[string]any{}
 	for _, id := range sortedIDs(n.guests()) {
@@ -132,8 +133,8 @@ func (n *Node) notBackedUp(c *call) (any, error) {
 	return list, nil
 }
 
-// service returns the VM that a call about high availability is about: "vm:100",
-// or "100".
+// service returns the VM of a call about high availability, which names it
+// "vm:100" or "100".
 func service(c *call) int { return atoi(strings.TrimPrefix(c.get("sid"), "vm:"), 0) }
 
 func (n *Node) haGroups(*call) (any, error) {
@@ -167,7 +168,7 @@ func (n *Node) haResource(c *call) (any, error) {
 	return nil, refuse("no such resource '%s'", c.get("sid"))
 }
 
-// setHA is POST and PUT of a resource.
+// setHA is POST and PUT /cluster/ha/resources.
 func (n *Node) setHA(c *call) (any, error) {
 	id := service(c)
 	managed := slices.Contains(n.host.HA, id) || slices.Contains(n.host.HAIgnored, id)
@@ -209,7 +210,7 @@ func (n *Node) leaveHA(id int) {
 	n.host.HA, n.host.HAIgnored = slices.DeleteFunc(n.host.HA, other), slices.DeleteFunc(n.host.HAIgnored, other)
 }
 
-// migrationCheck is GET migrate: there is no other node.
+// migrationCheck is GET migrate: it lists the local disks, and no node to go to.
 func (n *Node) migrationCheck(_ *call, v *vm) (any, error) {
 	disks := []map[string]any{}
 	for _, key := range sorted(v.config) {

@@ -12,9 +12,8 @@ import (
 // (pve-access-control PVE/AccessControl.pm, normalize_path).
 var aclPath = regexp.MustCompile(`^[A-Za-z0-9.\-_/]+$`)
 
-// resolve returns what an endpoint asks of its callers, in terms of privileges on
-// paths: the parameters of the call are in the paths, and what holds already or
-// does not apply is left out (pve-access-control PVE/RPCEnvironment.pm,
+// resolve returns the check of an endpoint with the parameters of the call in its
+// paths. Conditions that are met already, or do not apply, are left out (pve-access-control PVE/RPCEnvironment.pm,
 // exec_api2_perm_check).
 func (c *call) resolve(check pveschema.Check) (pveschema.Check, error) {
 	if len(check) == 0 {
@@ -66,8 +65,9 @@ func (c *call) resolvePath(check pveschema.Check) (pveschema.Check, error) {
 	return resolved, nil
 }
 
-// resolveUser resolves the checks about users and their realms. Groups lend no
-// rights here, so that of all groups is asked for.
+// resolveUser turns a check about a user into a check of privileges. PVE also
+// accepts the privilege on one of the user's groups; here it must be held on
+// /access/groups.
 func (c *call) resolveUser(check pveschema.Check) (pveschema.Check, error) {
 	user := c.get("userid")
 	_, realm, found := strings.Cut(user, "@")
@@ -89,8 +89,8 @@ func (c *call) resolveUser(check pveschema.Check) (pveschema.Check, error) {
 	return pveschema.Check{"perm", c.get("path"), modifiers(c.get("path")), "any", 1.0}, nil
 }
 
-// modifiers returns the privileges of which each allows to hand out rights on a
-// path (check_perm_modify).
+// modifiers returns the privileges that allow changes of the access control list
+// on a path; one of them is enough (check_perm_modify).
 func modifiers(path string) []any {
 	switch {
 	case strings.HasPrefix(path, "/storage"):

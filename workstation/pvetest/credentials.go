@@ -5,17 +5,17 @@ import (
 	"regexp"
 )
 
-// Credentials stand in the header Cookie or Authorization, the name of their kind
-// in front of them with "=" or a blank between (pve-http-server
+// The patterns of a ticket and of an API token in a header. A "=" or a blank
+// separates the name from the value (pve-http-server
 // PVE/APIServer/Formatter.pm, extract_auth_value).
 var (
 	ticketInHeader = regexp.MustCompile(`(?:^|\s)PVEAuthCookie[= ]([^;]*)`)
 	tokenInHeader  = regexp.MustCompile(`(?:^|\s)PVEAPIToken[= ]([^;]*)`)
 )
 
-// credentials returns the ticket or the API token of a request, not both: a
-// ticket counts more, and one in a cookie most (PVE/APIServer/AnyEvent.pm,
-// authenticate_and_handle_request).
+// credentials returns the ticket of a request, or else its API token. PVE looks
+// for a ticket in the cookie first, then in the header Authorization
+// (PVE/APIServer/AnyEvent.pm, authenticate_and_handle_request).
 func credentials(r *http.Request) (ticket, token string) {
 	authorization := r.Header.Get("Authorization")
 	for _, header := range []string{r.Header.Get("Cookie"), authorization} {

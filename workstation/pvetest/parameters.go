@@ -14,9 +14,9 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// parameters reads the query, and a body in one of the two forms that PVE takes:
-// a form, or JSON. What the query says counts more. The refusals are those of
-// pve-http-server PVE/APIServer/AnyEvent.pm.
+// parameters reads the query and the body, which is a form or JSON. A parameter of
+// the query replaces one of the body. The refusals are those of pve-http-server
+// PVE/APIServer/AnyEvent.pm.
 func parameters(r *http.Request) (values pveschema.Values, file uploaded, err error) {
 	query := decodeForm(r.URL.RawQuery)
 	kind, boundary := contentType(r.Header.Get("Content-Type"))
@@ -65,12 +65,12 @@ func contentType(header string) (kind, boundary string) {
 	return kind, boundary
 }
 
-// decodeForm reads a query or a form as PVE does (decode_urlencoded): what
-// stands behind a second "=" is lost, a ";" separates like a "&", and a "%"
-// without two digits stands for itself.
+// decodeForm reads a query or a form as PVE does (decode_urlencoded): text behind
+// a second "=" is lost, ";" separates parameters as "&" does, and a "%" without
+// two digits stays as it is.
 //
-// PVE takes a name without a value for an absent parameter. Here an empty value
-// after "=" is kept, because clients that send JSON mean it.
+// One thing differs: PVE ignores a parameter with an empty value in a form, and
+// decodeForm keeps it.
 func decodeForm(data string) pveschema.Values {
 	values := pveschema.Values{}
 	for pair := range strings.FieldsFuncSeq(data, func(r rune) bool { return r == '&' || r == ';' }) {
@@ -85,8 +85,7 @@ func decodeForm(data string) pveschema.Values {
 	return values
 }
 
-// unescape replaces "%2f" by what it stands for, and leaves every other "%"
-// alone.
+// unescape decodes "%2f" and the like, and leaves every other "%" alone.
 func unescape(s string) string {
 	var out strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -150,7 +149,7 @@ func public(path string, values pveschema.Values) map[string]string {
 	shown := map[string]string{}
 	for name := range values {
 		shown[name] = values.Get(name)
-		if strings.Contains(name, "password") || strings.Contains(path, "/agent/") || name == "sshkeys" {
+		if strings.Contains(name, "password") || strings.Contains(path, "/agent/") || name == "sshkeys" || name == "encryption-key" {
 			shown[name] = "..."
 		}
 	}

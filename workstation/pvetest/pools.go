@@ -6,14 +6,13 @@ import (
 	"strings"
 )
 
-// A pool is what a resource pool has beside its guests, which stand in
-// Host.Pools.
+// A pool is a resource pool without its guests, which are in Host.Pools.
 type pool struct {
 	comment  string
 	storages []string
 }
 
-// poolOf returns the pool that a guest is in, or "".
+// poolOf returns the name of a guest's pool, or "".
 func (n *Node) poolOf(id int) string {
 	for name, guests := range n.host.Pools {
 		if slices.Contains(guests, id) {
@@ -23,15 +22,15 @@ func (n *Node) poolOf(id int) string {
 	return ""
 }
 
-// leavePool takes a guest out of the pool that it is in.
+// leavePool removes a guest from its pool.
 func (n *Node) leavePool(id int) {
 	if name := n.poolOf(id); name != "" {
 		n.host.Pools[name] = slices.DeleteFunc(n.host.Pools[name], func(other int) bool { return other == id })
 	}
 }
 
-// listPools is GET /pools: the names of all pools that the caller may see, or
-// one with its members.
+// listPools is GET /pools: the names of all pools that the caller may see, or one
+// pool with its members.
 func (n *Node) listPools(c *call) (any, error) {
 	if c.has("poolid") {
 		object, err := n.poolObject(c)
@@ -114,7 +113,7 @@ func (n *Node) createPool(c *call) (any, error) {
 	return null()
 }
 
-// updatePool is PUT: a comment, and members that come or go.
+// updatePool is PUT: it changes the comment, and adds or removes members.
 func (n *Node) updatePool(c *call) (any, error) {
 	name := c.get("poolid")
 	p := n.pools[name]

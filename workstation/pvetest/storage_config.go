@@ -6,23 +6,24 @@ import (
 	"strings"
 )
 
-// steeringStorage are parameters that are no keys of storage.cfg.
+// steeringStorage are parameters that have fields of their own in [Storage], or are
+// not kept.
 var steeringStorage = []string{"storage", "type", "content", "shared", "delete", "digest", "disable", "nodes", "password", "username"}
 
-// neededByStorage are the keys without which PVE does not take a storage (options
-// of pve-storage PVE/Storage/*.pm).
+// neededByStorage are the keys that each type of storage must have (options of
+// pve-storage PVE/Storage/*.pm).
 var neededByStorage = map[string][]string{
 	"dir": {"path"}, "btrfs": {"path"}, "lvm": {"vgname"}, "lvmthin": {"thinpool", "vgname"}, "zfspool": {"pool"},
 	"nfs": {"server", "export"}, "cifs": {"server", "share"}, "pbs": {"server", "datastore"},
 }
 
-// defaultContent is what a storage holds if nobody says.
+// defaultContent is the content of a storage for which the caller names none.
 var defaultContent = map[string]string{
 	"dir": "images,rootdir,vztmpl,iso,snippets,backup,import", "nfs": "images,rootdir,vztmpl,iso,snippets,backup",
 	"cifs": "images,rootdir,vztmpl,iso,snippets,backup", "btrfs": "images,rootdir", "pbs": "backup",
 }
 
-// newStorageSize is how large a storage is that a client makes.
+// newStorageSize is the size, in bytes, of every storage that a client adds.
 const newStorageSize = 500 << 30
 
 func (st *store) createStorage(c *call) (any, error) {
@@ -48,7 +49,7 @@ func (st *store) createStorage(c *call) (any, error) {
 	return map[string]any{"storage": name, "type": kind}, nil
 }
 
-// take takes over what a call says of a storage.
+// take sets the fields of a storage that a call names.
 func (s *storage) take(c *call, node string) {
 	for name := range c.values {
 		if !slices.Contains(steeringStorage, name) {
@@ -96,8 +97,8 @@ func (st *store) updateStorage(c *call) (any, error) {
 	return map[string]any{"storage": s.Name, "type": s.Type}, nil
 }
 
-// deleteStorage is DELETE /storage/{storage}: the entry goes, what lies there
-// stays where it is.
+// deleteStorage is DELETE /storage/{storage}. PVE deletes the entry and leaves the
+// volumes alone.
 func (st *store) deleteStorage(c *call) (any, error) {
 	if st.storages[c.get("storage")] == nil {
 		return nil, refuse("delete storage failed: storage '%s' does not exist", c.get("storage"))

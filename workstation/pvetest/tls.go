@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// make makes an authority and a certificate that it has signed, as PVE does at
-// its installation (pve-manager PVE/Cluster/Setup.pm), or takes what was given.
+// make makes a certificate authority, and a certificate that the authority signs,
+// as PVE's installer does. If the caller gave a certificate, make keeps that one.
 func (p *pki) make() {
 	p.once.Do(func() {
 		if p.given != nil {
@@ -44,9 +44,9 @@ func (p *pki) make() {
 	})
 }
 
-// sign makes a key and a certificate for it; without a parent's key the
-// certificate signs itself. What is signed here is ours, so that an error is a
-// mistake of ours.
+// sign makes a key and a certificate for the key. Without a parent's key the
+// certificate is self-signed. All inputs are the package's own, so an error is a
+// bug and panics.
 func sign(certificate, parent *x509.Certificate, by *ecdsa.PrivateKey) (*ecdsa.PrivateKey, []byte) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -16,7 +16,7 @@ func (n *Node) note(r Request) int {
 	return t.dropped + len(t.requests) - 1
 }
 
-// answered keeps how a request was answered, unless it is forgotten already.
+// answered keeps the status of a request that is still remembered.
 func (n *Node) answered(number, status int) {
 	if i := number - n.trace.dropped; i >= 0 {
 		n.trace.requests[i].Status = status

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// agentCommands are the commands without parameters, with what a Linux guest
-// answers and the name under which an agent may not know it (qemu-server
-// PVE/API2/Qemu/Agent.pm, $guest_agent_commands).
+// agentCommands holds the agent's commands that take no parameters, with the
+// answer of a Linux guest (qemu-server PVE/API2/Qemu/Agent.pm,
+// $guest_agent_commands).
 var agentCommands = map[string]func(n *Node, c *call, v *vm) (any, error){
 	"ping":                   (*Node).agentPing,
 	"info":                   (*Node).agentInfo,
@@ -28,12 +28,12 @@ var agentCommands = map[string]func(n *Node, c *call, v *vm) (any, error){
 	"shutdown":               (*Node).agentShutdown,
 }
 
-// always returns a command with a constant answer.
+// always returns a command that gives the same answer each time.
 func always(answer any) func(*Node, *call, *vm) (any, error) {
 	return func(*Node, *call, *vm) (any, error) { return result(answer) }
 }
 
-// agentByName is POST agent, PVE's old way: the command is a parameter.
+// agentByName is POST agent, an older way to ask: the command is a parameter.
 func (n *Node) agentByName(c *call, v *vm) (any, error) {
 	command, served := agentCommands[c.get("command")]
 	if !served {
@@ -77,7 +77,8 @@ func (n *Node) agentCPUs(_ *call, v *vm) (any, error) {
 
 func (n *Node) agentTime(*call, *vm) (any, error) { return result(n.now.UnixNano()) }
 
-// agentPassword takes note of nothing: nobody can log in to the guest.
+// agentPassword succeeds and keeps nothing, because nobody can log in to the
+// guest.
 func (n *Node) agentPassword(*call, *vm) (any, error) { return result(map[string]any{}) }
 
 func (n *Node) agentFrozen(_ *call, v *vm) (any, error) {

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// A duplicate is a clone that was asked for, as far as it could be checked.
+// A duplicate describes a clone that passed its checks.
 type duplicate struct {
 	source *vm
 	config map[string]string // what is copied: of the VM, or of a snapshot
@@ -18,8 +18,8 @@ type duplicate struct {
 	lists  []string // the drives with volumes, in order
 }
 
-// clone is POST clone: everything is checked before the task begins, and again
-// in it (qemu-server PVE/API2/Qemu.pm, clone_vm).
+// clone is POST clone. PVE makes all checks before the task begins, and makes them
+// again in the task (qemu-server PVE/API2/Qemu.pm, clone_vm).
 func (n *Node) clone(c *call) (any, error) {
 	if _, err := n.checkClone(c); err != nil {
 		return nil, err
@@ -84,8 +84,9 @@ func (n *Node) checkClone(c *call) (what duplicate, err error) {
 	return what, err
 }
 
-// mayClone checks what the copy will use: storages, mapped devices, bridges
-// ($check_storage_access_clone, check_mapping_access, check_bridge_access).
+// mayClone checks the caller's rights on everything that the copy will use:
+// storages, mapped devices and bridges ($check_storage_access_clone,
+// check_mapping_access, check_bridge_access).
 func (n *Node) mayClone(c *call, config map[string]string) error {
 	for _, key := range sorted(config) {
 		if !isDrive(key) {
@@ -114,8 +115,8 @@ func (n *Node) mayClone(c *call, config map[string]string) error {
 	return mayUseBridges(c.who, config)
 }
 
-// mayCopyDevice checks a device of the host: only by its mapping can anybody
-// but root have a second VM with it.
+// mayCopyDevice checks a device of the host. Callers other than root@pam can copy
+// a mapped device only.
 func mayCopyDevice(who identity, key, value string) error {
 	stem := strings.TrimRight(key, "0123456789")
 	host, mapping := device(value)
@@ -137,8 +138,8 @@ func mayCopyDevice(who identity, key, value string) error {
 	return who.needs("/mapping/"+strings.TrimPrefix(stem, "host")+"/"+mapping, "Mapping.Use")
 }
 
-// cloneable returns the drives whose volumes are to be copied or linked, and an
-// error for a volume whose storage cannot.
+// cloneable returns the drives whose volumes the clone copies or links. The error
+// names a volume that its storage cannot copy or link.
 func (n *Node) cloneable(what duplicate, snapshot string) (drives []string, err error) {
 	of := ""
 	if snapshot != "" {
@@ -164,10 +165,10 @@ func (n *Node) cloneable(what duplicate, snapshot string) (drives []string, err 
 	return drives, nil
 }
 
-// notCopied are the keys that a clone does not have from its source.
+// notCopied matches the keys that a clone does not take over from its source.
 var notCopied = regexp.MustCompile(`^(unused\d+|parent|snaptime|vmstate|snapstate|runningcpu|runningmachine|lock|template)$`)
 
-// cloneNow makes the copy: all volumes, or none and no VM.
+// cloneNow makes the copy. If a volume fails, neither the VM nor any volume stays.
 func (n *Node) cloneNow(c *call, t *task, what duplicate, made *vm) error {
 	config := maps.Clone(what.config)
 	maps.DeleteFunc(config, func(key, _ string) bool { return notCopied.MatchString(key) })
@@ -204,7 +205,7 @@ func (n *Node) cloneNow(c *call, t *task, what duplicate, made *vm) error {
 	return nil
 }
 
-// cloneVolume copies the volume of a drive, or makes one that stands on it.
+// cloneVolume copies the volume of a drive, or links a new volume to it.
 func (n *Node) cloneVolume(c *call, what duplicate, id int, key string) (string, error) {
 	d := parseDrive(what.config[key])
 	s, name, there := n.volume(d.volume)
@@ -244,15 +245,16 @@ func (n *Node) cloneVolume(c *call, what duplicate, id int, key string) (string,
 
 var networkMAC = regexp.MustCompile(`(?i)[0-9a-f]{2}(:[0-9a-f]{2}){5}`)
 
-// newMAC gives a network value another address.
+// newMAC returns a network value with another MAC address.
 func (n *Node) newMAC(value string) string {
 	r := n.random
 	return networkMAC.ReplaceAllString(value, fmt.Sprintf("BC:24:11:%02X:%02X:%02X", r.IntN(256), r.IntN(256), r.IntN(256)))
 }
 
-// features is what storages can do with a volume, by the kind of storage and of
-// volume: one in use, the base of clones, a snapshot (volume_has_feature of
-// pve-storage PVE/Storage/*.pm). For directories it holds for qcow2.
+// features lists what each kind of storage can do, and with which volumes: a
+// volume in use ("current"), the base of clones ("base") or a snapshot ("snap").
+// The entry "dir" holds for qcow2 files (volume_has_feature of pve-storage
+// PVE/Storage/*.pm).
 var features = map[string]map[string]string{
 	"lvmthin": {"snapshot": "current", "clone": "base snap", "template": "current", "copy": "base current snap"},
 	"zfspool": {"snapshot": "current snap", "clone": "base", "template": "current", "copy": "base current"},
@@ -260,7 +262,7 @@ var features = map[string]map[string]string{
 	"dir":     {"snapshot": "current snap", "clone": "base", "template": "current", "copy": "base current snap"},
 }
 
-// rawFeatures is what a directory can do with a raw file.
+// rawFeatures lists what a directory can do with a raw file.
 var rawFeatures = map[string]string{"clone": "base", "template": "current", "copy": "base current"}
 
 // hasFeature reports whether a storage can do something with a volume.
@@ -288,6 +290,6 @@ func (n *Node) hasFeature(feature, volume string, snapshot bool) bool {
 
 var baseName = regexp.MustCompile(`^(\d+/)?base-\d+-[^/]+$`)
 
-// isBase reports whether a volume is what a template became, on which linked
-// clones stand.
+// isBase reports whether a volume belongs to a template, so that clones can be
+// linked to it.
 func isBase(name string) bool { return baseName.MatchString(name) }

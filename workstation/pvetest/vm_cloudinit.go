@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// cloudInitKeys are the keys that the image of cloud-init is made of.
+// cloudInitKeys are the keys whose values go into the cloud-init image.
 var cloudInitKeys = []string{"cicustom", "cipassword", "citype", "ciupgrade", "ciuser", "name", "nameserver", "searchdomain", "sshkeys"}
 
-// pendingCloudInit is GET cloudinit: the values in the image, and those that wait
-// for a new one.
+// pendingCloudInit is GET cloudinit: it lists the values of the cloud-init image,
+// and the values that the next image will have.
 func (n *Node) pendingCloudInit(_ *call, v *vm) (any, error) {
 	list := []map[string]any{}
 	if v.cloudInitDrive() == "" {
@@ -38,7 +38,7 @@ func isCloudInit(key string) bool {
 	return strings.HasPrefix(key, "ipconfig") || strings.HasPrefix(key, "net") && key != "nets"
 }
 
-// cloudInitDrive returns the key of the VM's drive with cloud-init's image, or "".
+// cloudInitDrive returns the key of the VM's cloud-init drive, or "".
 func (v *vm) cloudInitDrive() string {
 	for _, key := range sorted(v.config) {
 		if isDrive(key) && parseDrive(v.config[key]).cloudinit() {
@@ -48,10 +48,12 @@ func (v *vm) cloudInitDrive() string {
 	return ""
 }
 
-// makeCloudInit is PUT cloudinit: the image is made again.
+// makeCloudInit is PUT cloudinit. PVE makes the image again; here there is no
+// image to make.
 func (n *Node) makeCloudInit(*call, *vm) (any, error) { return null() }
 
-// dumpCloudInit is GET cloudinit/dump, as far as most guests look (qemu-server
+// dumpCloudInit is GET cloudinit/dump. User data are complete; the network's
+// configuration is a frame without values (qemu-server
 // PVE/QemuServer/Cloudinit.pm).
 func (n *Node) dumpCloudInit(c *call, v *vm) (any, error) {
 	switch c.get("type") {

@@ -10,8 +10,8 @@ import (
 // (qemu-server PVE/API2/Qemu.pm, vncproxy).
 const consoleTime = 10 * time.Second
 
-// vncProxy is POST vncproxy: a port and a ticket for a console that nobody serves.
-// Its task fails as PVE's does when nobody comes.
+// vncProxy is POST vncproxy: it answers with a port and a ticket, but nothing
+// listens at the port. The task fails, as it does at PVE when no viewer connects.
 func (n *Node) vncProxy(c *call, v *vm) (any, error) {
 	t, port := n.console(c, v)
 	vga, _, _ := strings.Cut(v.config["vga"], ",")
@@ -23,7 +23,7 @@ func (n *Node) vncProxy(c *call, v *vm) (any, error) {
 	return object, nil
 }
 
-// termProxy is POST termproxy, the same for a serial terminal.
+// termProxy is POST termproxy: as vncproxy, for a serial terminal.
 func (n *Node) termProxy(c *call, v *vm) (any, error) {
 	t, port := n.console(c, v)
 	return map[string]any{"port": text(port), "upid": t.upid, "user": c.who.user, "ticket": n.consoleTicket(c)}, nil
@@ -48,8 +48,8 @@ func (n *Node) sendKey(_ *call, v *vm) (any, error) {
 	return null()
 }
 
-// monitor is POST monitor: QEMU's answers are not imitated, a running VM only
-// says how it is.
+// monitor is POST monitor. It answers three commands of QEMU's monitor; the others
+// get an empty answer.
 func (n *Node) monitor(c *call, v *vm) (any, error) {
 	if err := mustRun(v); err != nil {
 		return nil, err

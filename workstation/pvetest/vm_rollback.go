@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// rollback is POST snapshot/{snapname}/rollback: the VM is stopped, and is again
-// what it was. Disks that came later are kept as unused.
+// rollback is POST snapshot/{snapname}/rollback: it stops the VM and brings the
+// configuration of the snapshot back. Disks that were added since are kept as
+// unused.
 func (n *Node) rollback(c *call, v *vm) (any, error) {
 	name, start := c.get("snapname"), c.get("start") == "1"
 	if start {
@@ -50,7 +51,8 @@ func (n *Node) mayRollBack(v *vm, name string) error {
 	return locked(v)
 }
 
-// restore makes a VM what it was at a snapshot, as far as its configuration goes.
+// restore gives a VM the configuration of a snapshot. The description and the lock
+// stay.
 func (n *Node) restore(v *vm, s snapshot) {
 	config := maps.Clone(s.config)
 	delete(config, "description")
@@ -73,7 +75,7 @@ func (n *Node) restore(v *vm, s snapshot) {
 	}
 }
 
-// names reports whether a drive of a configuration has a volume.
+// names reports whether a drive of the configuration has the volume.
 func names(config map[string]string, volume string) bool {
 	for key, value := range config {
 		if isDrive(key) && parseDrive(value).volume == volume {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// template is POST template: the VM becomes a template, and its volumes the bases
-// of linked clones.
+// template is POST template: it turns a VM into a template, and the VM's volumes
+// into bases of linked clones.
 func (n *Node) template(c *call, v *vm) (any, error) {
 	check := func() error {
 		switch {
@@ -42,7 +42,7 @@ func (n *Node) template(c *call, v *vm) (any, error) {
 	}})
 }
 
-// makeBase gives a volume the name of a base.
+// makeBase renames a volume to the base of clones, and returns its new ID.
 func (n *Node) makeBase(id string) string {
 	s, name, _ := n.volume(id)
 	v := s.volumes[name]
@@ -56,8 +56,8 @@ func (n *Node) makeBase(id string) string {
 	return s.Name + ":" + v.Name
 }
 
-// usedBase returns PVE's refusal of the end of a volume on which linked clones
-// stand. LVM does not know of any.
+// usedBase returns PVE's refusal to delete a volume that has linked clones. LVM
+// does not know which volumes are clones, so it never refuses.
 func (s *storage) usedBase(name string) error {
 	for other := range s.volumes {
 		if strings.HasPrefix(other, name+"/") {
@@ -67,7 +67,8 @@ func (s *storage) usedBase(name string) error {
 	return nil
 }
 
-// feature is GET feature: can the VM's storages do something with all its disks?
+// feature is GET feature: it reports whether the storages of all the VM's disks
+// have a feature.
 func (n *Node) feature(c *call, v *vm) (any, error) {
 	config, name := v.config, c.get("snapname")
 	if name != "" {
@@ -87,8 +88,8 @@ func (n *Node) feature(c *call, v *vm) (any, error) {
 	return map[string]any{"hasFeature": bit(has), "nodes": []string{n.host.Name}}, nil
 }
 
-// usedBases returns the refusal of a template's destruction while clones stand on
-// its volumes.
+// usedBases returns PVE's refusal to destroy a template whose volumes have linked
+// clones.
 func (n *Node) usedBases(v *vm) error {
 	if v.config["template"] != "1" {
 		return nil

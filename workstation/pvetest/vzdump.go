@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// vzdump is POST vzdump: a task that locks each guest in turn, waits, and leaves
-// a file on the storage (pve-manager PVE/API2/VZDump.pm and PVE/VZDump.pm).
+// vzdump is POST vzdump: it begins a task that locks each guest in turn, waits,
+// and leaves a file on the storage (pve-manager PVE/API2/VZDump.pm and PVE/VZDump.pm).
 func (n *Node) vzdump(c *call) (any, error) {
 	if err := n.mayBackUp(c); err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func (n *Node) vzdump(c *call) (any, error) {
 	return t.upid, nil
 }
 
-// mayBackUp checks the parameters and the privileges that do not depend on the
+// mayBackUp checks parameters and privileges, except those that concern the
 // storage.
 func (n *Node) mayBackUp(c *call) error {
 	if c.has("stdout") {
@@ -73,8 +73,7 @@ func (n *Node) mayBackUp(c *call) error {
 	return nil
 }
 
-// included returns the guests that a backup is to have, also those that do not
-// exist.
+// included returns the guests that a backup names, even those that do not exist.
 func (n *Node) included(c *call) (ids []int) {
 	for _, id := range splitList(c.get("vmid")) {
 		ids = append(ids, atoi(id, 0))
@@ -91,7 +90,8 @@ func (n *Node) included(c *call) (ids []int) {
 	return ids
 }
 
-// backUp saves one guest after the other, and ends the task with the failures.
+// backUp saves the guests one after the other. The task fails at its end if one
+// of them failed.
 func (n *Node) backUp(c *call, t *task, s *storage, ids []int, failed []string) {
 	if len(ids) == 0 {
 		var err error
@@ -136,7 +136,7 @@ func (n *Node) backUp(c *call, t *task, s *storage, ids []int, failed []string) 
 	})
 }
 
-// keepBackup writes the file of a backup: a third of what the VM's disks hold.
+// keepBackup leaves the backup's file, with a third of the size of the VM's disks.
 func (n *Node) keepBackup(t *task, s *storage, v *vm) error {
 	size := int64(64 << 10)
 	for key, value := range v.config {
