@@ -49,13 +49,13 @@ func Adopt(facts Facts, vmid int) (Spec, error) {
 	return Spec{VMs: []VM{vm}}, nil
 }
 
-// isSetting reports whether a key is one that a Spec may set.
+// isSetting reports whether a Spec may set the key.
 func isSetting(key string) bool {
 	return !qmconf.IsSlot(key) && qmconf.Family(key) != "unused" && key != "name" && key != passwordKey && key != "vmgenid" && !slices.Contains(noSettings, key)
 }
 
-// adoptedDisk returns the disk that stands for a drive; ok is false for a value
-// that cannot be read.
+// adoptedDisk returns the disk that stands for a drive; ok is false if the
+// value cannot be read.
 func adoptedDisk(config map[string]string, slot string) (disk Disk, ok bool) {
 	drive, err := storage.ParseDrive(config[slot])
 	if err != nil {
@@ -79,8 +79,8 @@ func adoptedDisk(config map[string]string, slot string) (disk Disk, ok bool) {
 	return disk, true
 }
 
-// appleRelease are the names of macOS's releases as people write them in names
-// of VMs and images.
+// appleRelease holds the names of macOS releases as people write them in the
+// names of VMs and images.
 var appleRelease = regexp.MustCompile(`(?i)high[-_ ]?sierra|mojave|catalina|big[-_ ]?sur|monterey|ventura|sonoma|sequoia|tahoe`)
 
 // guestOf guesses the system in a VM from what was set up for it.

@@ -14,7 +14,7 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// The limits of what goes through PVE to a guest agent (qemu-server
+// The limits of the data that PVE passes to a guest agent (qemu-server
 // PVE/API2/Qemu/Agent.pm).
 const (
 	// MaxGuestWrite is the most that [Agent.WriteFile] writes, in bytes: PVE
@@ -22,7 +22,7 @@ const (
 	MaxGuestWrite = 45 << 10
 	// MaxGuestRead is the most that [Agent.ReadFile] reads, in bytes.
 	MaxGuestRead = 16 << 20
-	// maxInput is the most that a command may be given on its input.
+	// maxInput is the largest input of a command, in bytes.
 	maxInput = 64 << 10
 )
 
@@ -96,7 +96,7 @@ func (a Agent) Run(ctx context.Context, c proxstation.GuestCommand) (proxstation
 	return proxstation.GuestOutput{Code: s.Code, Signal: s.Signal, Stdout: s.Stdout, Stderr: s.Stderr, Truncated: s.Truncated}, err
 }
 
-// maxLost is how many polls of a command in a row may get no answer.
+// maxLost is how many polls of a command may stay unanswered in a row.
 const maxLost = 20
 
 // ended waits until a command has ended.
@@ -121,10 +121,10 @@ func (a Agent) ended(ctx context.Context, pid int) (pve.ExecStatus, error) {
 	}
 }
 
-// WriteFile writes a file in the guest, in place of what is there. More than
-// [MaxGuestWrite] bytes is an error that matches [ErrTooLarge], and nothing is
-// written; a path that cannot be written is a [RequestError] with the agent's
-// words.
+// WriteFile writes a file in the guest and replaces an existing file. For more
+// than [MaxGuestWrite] bytes the error matches [ErrTooLarge] and nothing is
+// written. For a path that cannot be written the error is a [RequestError] with
+// the agent's words.
 func (a Agent) WriteFile(ctx context.Context, path string, data []byte) error {
 	if len(data) > MaxGuestWrite {
 		return fmt.Errorf("workstation: VM %d: %s: %d bytes: %w", a.vmid, path, len(data), ErrTooLarge)

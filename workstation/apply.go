@@ -58,7 +58,7 @@ func (n *Node) Apply(ctx context.Context, plan Plan, opts *ApplyOptions) error {
 	return nil
 }
 
-// An applier carries what steps of one Apply share.
+// An applier holds the data that the steps of one Apply share.
 type applier struct {
 	pve     *pve.Client
 	opts    ApplyOptions
@@ -88,7 +88,7 @@ func (a *applier) wait(ctx context.Context, vmid int, task pve.UPID) error {
 	return err
 }
 
-// current returns the VM's configuration once nobody else is at work on it.
+// current returns the VM's configuration once nobody else is changing it.
 func (a *applier) current(ctx context.Context, vmid int) (pve.WholeConfig, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, a.opts.Settle, ErrTimeout)
 	defer cancel()
@@ -107,7 +107,7 @@ func (a *applier) current(ctx context.Context, vmid int) (pve.WholeConfig, error
 	}
 }
 
-// look returns the configuration, and who else is at work on the VM.
+// look returns the configuration, and who else is working on the VM.
 func (a *applier) look(ctx context.Context, vmid int) (config pve.WholeConfig, busy string, err error) {
 	tasks, err := a.pve.RunningTasks(ctx, vmid)
 	if err != nil {
@@ -123,8 +123,8 @@ func (a *applier) look(ctx context.Context, vmid int) (config pve.WholeConfig, b
 	return config, "", err
 }
 
-// fresh reports a StaleError unless the configuration is the one the plan was
-// made from, or the one our own last change left.
+// fresh returns a StaleError if the configuration is neither the one from which
+// the plan was made nor the one that our last change left.
 func (a *applier) fresh(vmid int, planned string, config pve.WholeConfig) error {
 	want := planned
 	if ours, ok := a.digests[vmid]; ok {
@@ -147,16 +147,17 @@ func (a *applier) refused(ctx context.Context, vmid int, digest string, err erro
 	return &StaleError{VMID: vmid, Want: digest, Have: now.Digest, Cause: err}
 }
 
-// An outcome is what a step makes of a configuration.
+// An outcome is the result of a step for a configuration.
 type outcome struct {
 	set map[string]string
-	// exact asks for values with nothing beside what set says.
+	// exact asks for values that hold just the properties of set.
 	exact    bool
 	absent   []string
 	password bool // cipassword must be set; PVE does not tell to what
 }
 
-// verify reads the VM back and reports what is not as it was wanted.
+// verify reads the VM back and reports the keys that differ from what was
+// wanted.
 func (a *applier) verify(ctx context.Context, vmid int, want outcome) error {
 	config, err := a.current(ctx, vmid)
 	if err != nil {
@@ -170,8 +171,8 @@ func (a *applier) verify(ctx context.Context, vmid int, want outcome) error {
 	return nil
 }
 
-// unmet returns the keys whose value does not say what was wanted, or that
-// should be absent, in order.
+// unmet returns, in order, the keys whose value differs from the wanted value,
+// and the keys that should be absent.
 func (o outcome) unmet(config pve.WholeConfig) []string {
 	var keys []string
 	for _, key := range slices.Sorted(maps.Keys(o.set)) {
@@ -191,5 +192,5 @@ func (o outcome) unmet(config pve.WholeConfig) []string {
 	return keys
 }
 
-// uncertain reports whether an error leaves open if the request had effect.
+// uncertain reports whether an error leaves open if the request took effect.
 func uncertain(err error) bool { return errors.Is(err, ErrNoAnswer) }

@@ -56,13 +56,14 @@ type differ struct {
 	facts    Facts
 	plan     Plan
 	problems problems
-	// after holds the mappings as they will be.
+	// after holds the mappings as they will be after the plan.
 	after  []gpu.Mapping
 	chosen map[string]storage.DiskChoice // by VM and slot
 	split  map[string]bool               // by VM and hostpci key: a card of which other keys have the rest
 }
 
-// named reports what is named twice, of which only one could come true.
+// named reports VMIDs and mappings that the Spec names twice with different
+// meanings.
 func (d *differ) named(spec Spec) {
 	vms, cards := map[int]bool{}, map[string]iommu.Address{}
 	for _, vm := range spec.VMs {
@@ -108,7 +109,7 @@ func (d *differ) vm(vm VM) {
 	}
 }
 
-// create plans a VM that is new.
+// create plans a new VM.
 func (d *differ) create(vm VM) {
 	d.checkCards(vm, nil)
 	d.checkImages(vm, VMFacts{})
@@ -120,7 +121,7 @@ func (d *differ) create(vm VM) {
 	d.growImported(vm, VMFacts{})
 }
 
-// change plans what differs on a VM that exists.
+// change plans the differences of a VM that exists.
 func (d *differ) change(vm VM, have VMFacts) {
 	want, notes := d.wanted(vm, have.Config)
 	want, osk := d.checkOSK(vm, want, have.Config["args"])

@@ -35,8 +35,8 @@ func (s ChangeVM) bootAfter(boot string) (after string, certain bool) {
 	return "order=" + strings.Join(order, ";"), came < 2
 }
 
-// withBoot returns the steps that do what s does and leave a boot order that
-// was another before.
+// withBoot returns the steps that make the change s and leave the wanted boot
+// order: one step where PVE allows it, otherwise two.
 func (s ChangeVM) withBoot(want, have string) []ChangeVM {
 	delete(s.Set, "boot")
 	delete(s.Have, "boot")

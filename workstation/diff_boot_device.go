@@ -21,9 +21,8 @@ type startup struct {
 	order, after []string          // the devices with something to start from
 }
 
-// checkBoot refuses a plan after which a VM would not start from what it starts
-// from today, and tells of one that starts from another device because the Spec
-// says so.
+// checkBoot refuses a plan after which a VM would no longer start from its
+// present device, and warns if the Spec makes it start from another one.
 func (d *differ) checkBoot(vm VM, have VMFacts, will map[string]string) {
 	s := startup{differ: d, vm: vm, have: have, now: have.Config, will: will}
 	s.order = slices.DeleteFunc(qmconf.BootOrder(have.Config), func(device string) bool { return !startsFrom(have.Config, device) })
@@ -38,8 +37,8 @@ func (d *differ) checkBoot(vm VM, have VMFacts, will map[string]string) {
 	s.controller()
 }
 
-// startsFrom reports whether there may be something to start from in a device:
-// a disk, a CD with a medium, a device of the host.
+// startsFrom reports whether a VM may be able to start from a device: a disk, a
+// CD with a medium, or a device of the host.
 func startsFrom(config map[string]string, device string) bool {
 	value := config[device]
 	drive, err := storage.ParseDrive(value)
@@ -62,8 +61,8 @@ func (s startup) empty(device string) bool {
 	return s.now[device] == "" && i >= 0 && s.vm.Disks[i].allocates() && s.vm.Disks[i].Import == ""
 }
 
-// emptyFirst refuses to start from a new disk that is empty before one that is
-// not.
+// emptyFirst refuses a boot order in which a new, empty disk comes before a
+// disk with data.
 func (s startup) emptyFirst() {
 	for i, device := range s.after {
 		if s.empty(device) && slices.ContainsFunc(s.after[i:], func(other string) bool { return !s.empty(other) }) {
@@ -74,8 +73,9 @@ func (s startup) emptyFirst() {
 	}
 }
 
-// lost refuses an order without the device that the VM starts from today, or
-// without its boot loader's, unless the Spec names another that is not empty.
+// lost refuses a boot order that lacks the device from which the VM starts
+// today, or its boot loader's device, unless the Spec names another device that
+// is not empty.
 func (s startup) lost() {
 	full := slices.ContainsFunc(s.after, func(device string) bool { return !s.empty(device) })
 	if first := s.order[0]; !slices.Contains(s.after, first) && !full {
@@ -89,8 +89,8 @@ func (s startup) lost() {
 	}
 }
 
-// another tells of a VM that will start from another device, or from another
-// medium in the same.
+// another warns that a VM will start from another device, or from another
+// medium in the same device.
 func (s startup) another() {
 	first := s.order[0]
 	if len(s.after) > 0 && s.after[0] != first && !s.empty(s.after[0]) {
@@ -117,7 +117,7 @@ func (s startup) another() {
 	}
 }
 
-// firmware refuses another firmware for a system that is installed.
+// firmware refuses to change the firmware under an installed system.
 func (s startup) firmware() {
 	kind := func(config map[string]string) string {
 		if config["bios"] == "ovmf" {
@@ -132,7 +132,7 @@ func (s startup) firmware() {
 	}
 }
 
-// controller tells of a disk controller that the guest may have no driver for.
+// controller warns of a disk controller for which the guest may have no driver.
 func (s startup) controller() {
 	first := s.order[0]
 	now, will := s.now["scsihw"], s.will["scsihw"]

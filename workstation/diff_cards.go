@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// mappings plans the resource mappings, and mends those that have drifted.
+// mappings plans the resource mappings and corrects those that have drifted.
 func (d *differ) mappings() {
 	d.after = slices.Clone(d.facts.Mappings)
 	for _, want := range d.spec.Mappings {
@@ -31,7 +31,7 @@ func (d *differ) mappings() {
 	}
 }
 
-// mapping plans one mapping as the Spec wants it. Entries of other nodes stay.
+// mapping plans one mapping of the Spec. Entries of other nodes stay.
 func (d *differ) mapping(want gpu.Mapping, card gpu.Card) {
 	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions}
 	i := slices.IndexFunc(d.after, func(m gpu.Mapping) bool { return m.ID == want.ID })
@@ -62,9 +62,8 @@ func entryText(entries []gpu.MappingEntry) string {
 	return strings.Join(texts, "; ")
 }
 
-// checkCards refuses guests that cannot use the card they are to have, and
-// devices that the node does not have. Of what a VM has as the Spec wants it,
-// the plan only tells.
+// checkCards refuses cards that the guest cannot use and devices that the node
+// does not have. If the VM already has them as the Spec says, it only warns.
 func (d *differ) checkCards(vm VM, have map[string]string) {
 	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions, Mappings: d.after}
 	for _, key := range slices.Sorted(maps.Keys(vm.Config)) {
@@ -109,8 +108,8 @@ func (d *differ) checkCards(vm VM, have map[string]string) {
 	}
 }
 
-// checkCard refuses cards that the guest has no driver for; one that the VM has
-// already is told.
+// checkCard refuses cards for which the guest has no driver. If the VM already
+// has the card, it only warns.
 func (d *differ) checkCard(vm VM, choices [][]iommu.Address, has bool) {
 	judged := map[iommu.Address]bool{}
 	for _, a := range slices.Concat(choices...) {
@@ -145,8 +144,8 @@ func (d *differ) conflicts(after Facts) {
 	}
 }
 
-// applied returns the facts with the configurations that the steps leave, as
-// far as they say it: what PVE adds by itself is not there.
+// applied returns the facts with the configurations as the steps leave them.
+// Keys that PVE adds by itself are missing.
 func (f Facts) applied(steps []Step) Facts {
 	vms := map[int]VMFacts{}
 	maps.Copy(vms, f.VMs)

@@ -10,9 +10,9 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// placeDisks finds a storage for every disk that does not exist yet, and room
-// for those that grow, for all VMs together, so that they do not take each
-// other's space.
+// placeDisks finds a storage for every new disk, and room for every disk that
+// grows. It places the disks of all VMs together, so that two disks never get
+// the same space.
 func (d *differ) placeDisks() {
 	var requests []storage.DiskRequest
 	for _, vm := range d.spec.VMs {
@@ -48,7 +48,8 @@ func (d *differ) placeDisks() {
 
 func diskName(vmid int, slot string) string { return fmt.Sprintf("VM %d %s", vmid, slot) }
 
-// growth returns the request for the room that a disk grows by.
+// growth returns the request for the space that a growing disk needs in
+// addition.
 func growth(vm VM, disk Disk, value string) (r storage.DiskRequest, grows bool) {
 	size, err := volumeSize(value)
 	if err != nil || size >= disk.Size || disk.Purpose == storage.Firmware || qmconf.IsCD(value) {
@@ -58,8 +59,8 @@ func growth(vm VM, disk Disk, value string) (r storage.DiskRequest, grows bool) 
 	return storage.DiskRequest{Name: diskName(vm.ID, disk.Slot) + " growing", Purpose: disk.Purpose, Size: disk.Size - size, Storage: pool}, true
 }
 
-// elsewhere tells of a disk that is not where the Spec would have it: no disk
-// is ever moved.
+// elsewhere reports a disk that lies on another storage than the Spec asks for.
+// Plans never move a disk.
 func (d *differ) elsewhere(vm VM, disk Disk, value string) {
 	name, _, _ := qmconf.CutVolume(value)
 	i := slices.IndexFunc(d.facts.Pools, func(p storage.Pool) bool { return p.Name == name })
@@ -83,8 +84,7 @@ func (d *differ) elsewhere(vm VM, disk Disk, value string) {
 		Fix: fmt.Sprintf("move it: qm disk move %d %s %s", vm.ID, disk.Slot, target)})
 }
 
-// grow plans what becomes of the disks that are there: larger ones. None is
-// ever made smaller, or moved.
+// grow plans to enlarge existing disks. A plan never shrinks or moves a disk.
 func (d *differ) grow(vm VM, have VMFacts) {
 	for _, disk := range vm.Disks {
 		value, there := have.Config[disk.Slot]
@@ -103,8 +103,8 @@ func (d *differ) grow(vm VM, have VMFacts) {
 	}
 }
 
-// growImported plans that disks which are made from an image, and have its
-// size at first, grow to their own.
+// growImported plans to grow the disks that are made from an image: such a disk
+// has its image's size at first, and then grows to the size in the Spec.
 func (d *differ) growImported(vm VM, have VMFacts) {
 	for _, disk := range vm.Disks {
 		if _, there := have.Config[disk.Slot]; !there && disk.allocates() && disk.Import != "" && disk.Size > 0 {
@@ -114,7 +114,7 @@ func (d *differ) growImported(vm VM, have VMFacts) {
 	}
 }
 
-// volumeSize returns the size that a drive value tells.
+// volumeSize returns the size that is written in a drive value.
 func volumeSize(value string) (storage.Size, error) {
 	drive, err := storage.ParseDrive(value)
 	if err != nil {

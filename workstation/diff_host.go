@@ -9,7 +9,7 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
-// checkHost reports what this host has too little of.
+// checkHost reports resources of which this host has too little.
 func (d *differ) checkHost(vm VM, config map[string]string) problems {
 	var problems problems
 	known, count := d.facts.Cores > 0, virtualCPUs(config)
@@ -34,7 +34,7 @@ func virtualCPUs(config map[string]string) int {
 	return max(sockets, 1) * max(cores, 1)
 }
 
-// adviseHost says what is unwise on this host.
+// adviseHost warns of settings that are unwise on this host.
 func (d *differ) adviseHost(vm VM, config map[string]string) {
 	count := virtualCPUs(config)
 	pinned, err := qmconf.ParseCPUs(config["affinity"])

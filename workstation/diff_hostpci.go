@@ -12,10 +12,10 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// onItsCard returns the VM with the devices that the Spec passes through in the
-// hostpci keys that an existing VM has for them. Where a key holds another
-// device, a card takes the place of a card; what is no card, such as a disk
-// controller that the VM may start from, stays, and the card gets a free key.
+// onItsCard moves the Spec's passed-through devices to the hostpci keys in
+// which an existing VM already has them. If a key holds another device, only a
+// card may replace a card. Other devices, such as a disk controller that the VM
+// may start from, stay, and the card gets a free key.
 func (d *differ) onItsCard(vm VM, have VMFacts) VM {
 	for _, key := range slices.Sorted(maps.Keys(vm.Config)) {
 		if qmconf.Family(key) != "hostpci" {
@@ -51,21 +51,23 @@ func (d *differ) onItsCard(vm VM, have VMFacts) VM {
 	return vm
 }
 
-// namesHostPCI reports whether the Spec says which devices a VM has, or has not.
+// namesHostPCI reports whether the Spec says anything about the VM's
+// passed-through devices.
 func (vm VM) namesHostPCI() bool {
 	hostpci := func(key string) bool { return qmconf.Family(key) == "hostpci" }
 	return slices.ContainsFunc(vm.Absent, hostpci) || slices.ContainsFunc(slices.Collect(maps.Keys(vm.Config)), hostpci)
 }
 
-// otherMode reports whether a card is given in another mode than it was: an
-// option ROM is of one of them.
+// otherMode reports whether a card changes its mode. An option ROM fits one
+// mode only.
 func otherMode(have, want string) bool {
 	one, errOne := gpu.ParseHostPCI(have)
 	two, errTwo := gpu.ParseHostPCI(want)
 	return errOne == nil && errTwo == nil && one.LegacyIGD != two.LegacyIGD
 }
 
-// functions returns the node's functions that a value means first.
+// functions returns the functions of the node that are the first choice of a
+// value.
 func (d *differ) functions(h gpu.HostPCI) []iommu.Address {
 	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions, Mappings: d.after}
 	if sets := node.Resolve(h); len(sets) > 0 {
@@ -74,8 +76,9 @@ func (d *differ) functions(h gpu.HostPCI) []iommu.Address {
 	return nil
 }
 
-// holders returns the keys of a VM that hold some of the functions that the Spec
-// wants in one key, and that the Spec neither gives to others nor takes away.
+// holders returns the keys of a VM that hold some of the functions which the
+// Spec wants in one key. It leaves out keys that the Spec gives to other
+// devices or takes away.
 func (d *differ) holders(vm VM, have VMFacts, in string, wanted []iommu.Address) []string {
 	var keys []string
 	for _, key := range slices.Sorted(maps.Keys(have.Config)) {
@@ -94,7 +97,7 @@ func (d *differ) holders(vm VM, have VMFacts, in string, wanted []iommu.Address)
 	return keys
 }
 
-// holdsCard reports whether a hostpci value is of a graphics card.
+// holdsCard reports whether a hostpci value names a graphics card.
 func (d *differ) holdsCard(value string) bool {
 	h, err := gpu.ParseHostPCI(value)
 	if err != nil {
@@ -106,8 +109,8 @@ func (d *differ) holdsCard(value string) bool {
 	})
 }
 
-// moveHostPCI returns the VM with a value under another key, and the arguments
-// that name it.
+// moveHostPCI returns the VM with a value moved to another key, and with the
+// arguments that name the key changed too.
 func (vm VM) moveHostPCI(from, to string) VM {
 	vm.Config[to] = vm.Config[from]
 	delete(vm.Config, from)
@@ -128,8 +131,8 @@ func (vm VM) moveHostPCI(from, to string) VM {
 	return vm
 }
 
-// otherProperties returns, as names for VM.Absent, what an old value says beside
-// its device: an option ROM or a mode is of the card that goes.
+// otherProperties returns all properties of an old value but its device, as
+// names for VM.Absent: an option ROM or a mode belongs to the card that goes.
 func otherProperties(key, have, want string) []string {
 	wanted := qmconf.Parse(key, want)
 	var names []string
@@ -141,9 +144,9 @@ func otherProperties(key, have, want string) []string {
 	return names
 }
 
-// keepSplit leaves a card alone that the VM has in several keys, one for each
-// function: with a mapping of the whole card in one of them, PVE would find a
-// function assigned twice.
+// keepSplit keeps a card that the VM has in several keys, one for each
+// function. With a mapping of the whole card in one of the keys, PVE would find
+// a function assigned twice.
 func (d *differ) keepSplit(vm VM, have VMFacts, slot string, holders []string) {
 	properties, device := qmconf.Parse(slot, vm.Config[slot]), vm.Config[slot]
 	for _, p := range qmconf.Parse(slot, have.Config[slot]) {
@@ -162,8 +165,8 @@ func (d *differ) keepSplit(vm VM, have VMFacts, slot string, holders []string) {
 		Fix: fmt.Sprintf("to name the card as the Spec does, shut the VM down, run qm set %d --delete %s on the node, and plan again", vm.ID, strings.Join(others, ","))})
 }
 
-// fitMachine takes pcie=1 out of what completes a value where the machine that
-// the VM keeps has no PCIe: PVE would not start it.
+// fitMachine removes pcie=1 from a value's defaults if the VM keeps a machine
+// type without PCIe: PVE would not start the VM.
 func (d *differ) fitMachine(vm VM, have VMFacts, key string) {
 	machine, set := vm.Config["machine"]
 	if !set {

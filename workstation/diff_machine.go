@@ -15,7 +15,7 @@ import (
 // is i440fx.
 func isQ35(config map[string]string) bool { return strings.Contains(config["machine"], "q35") }
 
-// checkMachine tells what another machine type changes for the guest, and
+// checkMachine warns of what a new machine type changes for the guest. It
 // refuses arguments and disks that the new machine cannot have.
 func (d *differ) checkMachine(vm VM, have VMFacts, will map[string]string) {
 	for _, p := range d.argProblems(will) {
@@ -74,21 +74,22 @@ func (d *differ) checkIDE(vm VM, have VMFacts, will map[string]string) {
 	}
 }
 
-// An argProblem is an argument of QEMU's that a configuration does not go with.
+// An argProblem is an argument of QEMU's that does not fit a configuration.
 type argProblem struct{ arg, why string }
 
 var (
-	// q35Bus are buses that PVE's q35 has and its i440fx has not (qemu-server
-	// pve-q35-4.0.cfg).
+	// q35Bus holds the buses that PVE's q35 has and its i440fx lacks
+	// (qemu-server pve-q35-4.0.cfg).
 	q35Bus = regexp.MustCompile(`^(pcie\.0|pcidmi|ich9-pcie-port-\d+|ide\.[2-5]|ehci\.0|uhci-\d\.0)$`)
-	// i440fxBus are those that only i440fx has.
+	// i440fxBus holds the buses that only i440fx has.
 	i440fxBus = regexp.MustCompile(`^uhci\.0$`)
-	// pcieDevice are devices that need a PCIe bus.
+	// pcieDevice holds devices that need a PCIe bus.
 	pcieDevice = regexp.MustCompile(`^(pcie-root-port|ioh3420|pcie-pci-bridge|x3130-upstream|xio3130-downstream)\b`)
 	setDevice  = regexp.MustCompile(`^(?:hostpci|net|scsi|sata|virtio|ide)\d+`)
 )
 
-// argProblems returns the arguments of a configuration that QEMU would stop at.
+// argProblems returns the arguments of a configuration with which QEMU would
+// not start.
 func (d *differ) argProblems(config map[string]string) []argProblem {
 	var problems []argProblem
 	made := map[string]bool{} // buses that args make themselves

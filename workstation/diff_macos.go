@@ -12,8 +12,8 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// checkOSK takes the SMC's key out of a configuration and returns it: the one
-// that is given, or else the one that the VM has.
+// checkOSK cuts the SMC's key out of a configuration and returns the given key,
+// or else the key that the VM has.
 func (d *differ) checkOSK(vm VM, config map[string]string, have string) (hidden map[string]string, osk proxstation.Secret) {
 	args := config["args"]
 	osk = vm.OSK
@@ -32,7 +32,7 @@ func (d *differ) checkOSK(vm VM, config map[string]string, have string) (hidden 
 	return withValue(config, "args", args), osk
 }
 
-// macOS says what should be known of macOS VMs that the plan makes or changes.
+// macOS adds the findings about macOS VMs that the plan makes or changes.
 func (d *differ) macOS(after Facts) {
 	for _, vm := range d.spec.VMs {
 		if !vm.Guest.IsMacOS() || !d.plans(vm.ID) {
@@ -74,9 +74,9 @@ func (d *differ) macOSCPU(config map[string]string, tell teller) {
 	}
 }
 
-// macOSImages says what may come of an image on LVM-thin: some found the first
-// MiB of the copy damaged (github.com/lucid-fabrics/osx-proxmox-next, pull
-// request 102).
+// macOSImages warns of images on LVM-thin: some people found the first MiB of
+// the copy damaged (github.com/lucid-fabrics/osx-proxmox-next, pull request
+// 102).
 func (d *differ) macOSImages(vm VM, tell teller) {
 	choice, new := d.chosen[diskName(vm.ID, macos.OpenCoreSlot)]
 	thin := slices.ContainsFunc(d.facts.Pools, func(p storage.Pool) bool { return p.Name == choice.Pool && p.Type == "lvmthin" })
@@ -86,8 +86,8 @@ func (d *differ) macOSImages(vm VM, tell teller) {
 	}
 }
 
-// macOSCard says what an iGPU for the guest costs the host, and what it wants
-// there that no API tells.
+// macOSCard says what the host loses when the guest gets its iGPU, and which
+// firmware settings macOS needs, because no API shows them.
 func (d *differ) macOSCard(config map[string]string, tell teller) {
 	tell("macos.console", proxstation.Warning, "the guest gets the host's integrated graphics",
 		"the host's console goes dark when the VM starts, and stays dark when it stops: PVE does not give the card back to its driver",

@@ -15,8 +15,8 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// meant returns a VM of the Spec as it is meant on this node. A new VM gets the
-// defaults. A VM that exists keeps what it has where the Spec is silent, and its
+// meant returns a VM of the Spec completed for this node. A new VM gets the
+// defaults. An existing VM keeps its values where the Spec is silent, and its
 // disks and cards keep their slots.
 func (d *differ) meant(vm VM) VM {
 	have, exists := d.facts.VMs[vm.ID]
@@ -41,8 +41,8 @@ func (d *differ) meant(vm VM) VM {
 	return vm
 }
 
-// AsNew returns the VM as it is made where there is none of its ID: the defaults
-// are in Config and in the sizes of the disks.
+// AsNew returns the VM as a new VM would be made: the defaults are filled into
+// Config and into the sizes of the disks.
 func (vm VM) AsNew() VM {
 	config := cloned(vm.Defaults)
 	for key, value := range vm.Config {
@@ -74,8 +74,8 @@ func cloned(values map[string]string) map[string]string {
 	return maps.Clone(values)
 }
 
-// completed returns a property string with those properties of another that it
-// lacks.
+// completed returns a property string, and adds the properties of another that
+// it lacks.
 func completed(key, value, defaults string) string {
 	if value == "" || defaults == "" {
 		return value
@@ -108,8 +108,8 @@ func (vm VM) whole() map[string]string {
 	return config
 }
 
-// judge reports what a VM cannot be once the plan is applied. What an existing
-// VM lacks today is no fault of the plan's: it is told.
+// judge reports settings with which a VM could not exist after the plan. Faults
+// that an existing VM already has do not block the plan: they are warnings.
 func (d *differ) judge(vm VM, will VMFacts) {
 	d.adviseHost(vm, will.Config)
 	have, exists := d.facts.VMs[vm.ID]
@@ -148,7 +148,7 @@ func (d *differ) judge(vm VM, will VMFacts) {
 // quotedHostPCI is the value that an error of package gpu is about.
 var quotedHostPCI = regexp.MustCompile(`hostpci "[^"]*"`)
 
-// rule returns what two problems of one rule have in common.
+// rule returns the text that two problems with the same rule share.
 func rule(problem error) string {
 	invalid, ok := errors.AsType[*InvalidError](problem)
 	if !ok {
@@ -158,7 +158,7 @@ func rule(problem error) string {
 }
 
 // memoryOf returns the memory that a configuration gives a guest; PVE's default
-// is 512 MiB. It is unknown where the value is no number of MiB.
+// is 512 MiB. It is unknown if the value is not a number of MiB.
 func memoryOf(config map[string]string) (size storage.Size, known bool) {
 	text := "512"
 	if value := config["memory"]; value != "" {

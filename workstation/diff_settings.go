@@ -12,7 +12,7 @@ import (
 )
 
 // settings judges every value that the steps write: by PVE's own rules, which
-// hold on any node, and by the bridges and CPU models that this node has.
+// hold on any node, and by the bridges and CPU models of this node.
 func (d *differ) settings() {
 	for _, step := range d.plan.Steps {
 		vm, values := VM{}, map[string]string(nil)
@@ -32,7 +32,7 @@ func (d *differ) settings() {
 	}
 }
 
-// onNode judges a value by what the node has.
+// onNode checks that the node has what a value names.
 func (d *differ) onNode(vm VM, key, value string) {
 	block := func(id, seen, why, fix string) {
 		d.find(proxstation.Finding{ID: id, Severity: proxstation.Blocker, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: key + ": " + seen, Why: why, Fix: fix})

@@ -11,13 +11,13 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// A VM that somebody made has its disks where that person put them. A Spec that
-// says "the system disk, 256 GiB" means the disk that the VM starts from today,
-// in whatever slot, and never a second one.
+// A person who made a VM chose its disks' slots. A Spec that says "the system
+// disk, 256 GiB" means the disk from which that VM starts today, whatever its
+// slot. It never asks for a second disk.
 
-// inItsSlots returns the VM with its disks in the slots that an existing VM has
-// for them, without the disks that nobody asked for. A boot order in Config
-// follows.
+// inItsSlots returns the VM with its disks in the slots where an existing VM
+// has them, and without default disks. The boot order in Config is changed
+// accordingly.
 func (d *differ) inItsSlots(vm VM, have VMFacts) VM {
 	m := matching{vm: vm, have: have.Config, system: systemDisk(have.Config), slots: map[int]string{}}
 	for _, match := range []func(Disk) string{m.byVolume, m.byPurpose, m.bySlot, m.byRoom} {
@@ -60,8 +60,9 @@ func (d *differ) inItsSlots(vm VM, have VMFacts) VM {
 	return d.withLoaderFirst(vm.inItsOrder(have), have)
 }
 
-// inItsOrder returns the VM with the boot order that it has today, where PVE's
-// old notation leaves it to the firmware and a new disk would come first.
+// inItsOrder writes down the boot order that the VM has today, if PVE's old
+// notation leaves the order to the firmware: a new disk would otherwise come
+// first.
 func (vm VM) inItsOrder(have VMFacts) VM {
 	config, order := maps.Clone(have.Config), qmconf.BootOrder(have.Config)
 	for _, disk := range vm.Disks {
@@ -83,8 +84,8 @@ func (d *differ) tellSlot(have VMFacts, disk Disk, slot string) {
 	}
 }
 
-// asItIs returns the disk for a drive that is there: a volume that the VM has is
-// not imported again, and stays the medium that it is.
+// asItIs returns the disk for an existing drive: a volume that the VM already
+// has is not imported again, and a medium stays a medium.
 func (d Disk) asItIs(value string) Disk {
 	drive, err := storage.ParseDrive(value)
 	if err != nil {
@@ -112,7 +113,8 @@ func (m matching) taken(slot string) bool {
 	return slices.Contains(slices.Collect(maps.Values(m.slots)), slot)
 }
 
-// byVolume finds a volume that the VM has already: it is never attached twice.
+// byVolume finds a volume that the VM already has, so that it is not attached
+// twice.
 func (m matching) byVolume(disk Disk) string {
 	for _, slot := range qmconf.Slots(m.have) {
 		drive, err := storage.ParseDrive(m.have[slot])
@@ -127,7 +129,7 @@ func (m matching) byVolume(disk Disk) string {
 	return ""
 }
 
-// byPurpose finds the system disk and the boot loader's.
+// byPurpose finds the system disk and the boot loader's disk.
 func (m matching) byPurpose(disk Disk) string {
 	switch {
 	case disk.Volume != "" || qmconf.IsFirmware(disk.Slot):
@@ -142,14 +144,14 @@ func (m matching) byPurpose(disk Disk) string {
 	return ""
 }
 
-// named reports whether the Spec has another disk for a slot by its name.
+// named reports whether the Spec names the slot for another disk.
 func (m matching) named(slot string) bool {
 	return slices.ContainsFunc(m.vm.Disks, func(disk Disk) bool { return disk.Slot == slot && disk.Purpose == storage.Boot })
 }
 
-// bySlot keeps the slot that the Spec names, unless the VM has there what the
-// disk cannot be: a disk where a CD is wanted, or its system disk where another
-// is.
+// bySlot keeps the slot that the Spec names, unless the VM's drive there cannot
+// be this disk: it is a disk and the Spec wants a CD, or it is the system disk
+// and the Spec wants another disk.
 func (m matching) bySlot(disk Disk) string {
 	value := m.have[disk.Slot]
 	switch {
@@ -163,7 +165,7 @@ func (m matching) bySlot(disk Disk) string {
 	return disk.Slot
 }
 
-// startsFrom reports whether a drive is the first that the VM starts from.
+// startsFrom reports whether a drive comes first in the VM's boot order.
 func (m matching) startsFrom(slot string) bool {
 	order := slices.DeleteFunc(qmconf.BootOrder(m.have), func(device string) bool { return !startsFrom(m.have, device) })
 	return len(order) > 0 && order[0] == slot
@@ -219,9 +221,9 @@ var (
 	recoveryName = regexp.MustCompile(`(?i)recovery|basesystem`)
 )
 
-// loaderOf returns the slot of the disk with a boot loader such as OpenCore, ""
-// if there is none: one of that name, or the only small disk in the boot order
-// of a VM that has a large one.
+// loaderOf returns the slot of the disk with a boot loader such as OpenCore: a
+// disk with such a name, or the only small disk in the boot order of a VM that
+// also has a large disk. It returns "" if there is no such disk.
 func loaderOf(config map[string]string) string {
 	var small []string
 	for _, slot := range qmconf.Disks(config) {
@@ -240,10 +242,10 @@ func loaderOf(config map[string]string) string {
 	return ""
 }
 
-// systemDisk returns the slot of the disk that the guest's system is on, "" if
-// it has none: the first of the boot order that holds neither a boot loader nor
-// an image to install from, or else the largest such disk. A VM that starts from
-// a controller of its own has none.
+// systemDisk returns the slot of the disk that holds the guest's system: the
+// first disk in the boot order that holds neither a boot loader nor an
+// installer, or else the largest such disk. It returns "" if there is no such
+// disk, as in a VM that starts from a passed-through controller.
 func systemDisk(config map[string]string) string {
 	order, loader := qmconf.BootOrder(config), loaderOf(config)
 	if len(order) > 0 && qmconf.Family(order[0]) == "hostpci" {
@@ -256,7 +258,7 @@ func systemDisk(config map[string]string) string {
 	if loader == "" && len(candidates) > 0 {
 		return candidates[0]
 	}
-	// Beside a boot loader, what comes first may be a recovery system.
+	// If there is a boot loader, the first disk may be a recovery system.
 	if len(candidates) == 0 {
 		candidates = slices.DeleteFunc(qmconf.Disks(config), func(slot string) bool { return !holds(slot) })
 	}

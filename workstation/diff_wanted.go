@@ -13,9 +13,9 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// wanted returns the configuration that a VM should have, with a new value for
-// every drive that is not there yet, and the reason of each value that was
-// chosen rather than asked for.
+// wanted returns the configuration that a VM should have. Every new drive gets
+// a new value. For each value that was chosen rather than asked for, wanted
+// also returns the reason.
 func (d *differ) wanted(vm VM, have map[string]string) (config, notes map[string]string) {
 	config, notes = maps.Clone(vm.Config), map[string]string{}
 	if config == nil {
@@ -52,14 +52,14 @@ func (d *differ) wanted(vm VM, have map[string]string) (config, notes map[string
 	return config, notes
 }
 
-// isIn reports whether a drive that is there, and is no CD drive, has the disk's
+// isIn reports whether an existing drive, other than a CD drive, has the disk's
 // volume: an image may be attached as a disk.
 func (d Disk) isIn(value string) bool {
 	drive, err := storage.ParseDrive(value)
 	return err == nil && drive.Volume == d.Volume && !drive.IsCDROM()
 }
 
-// checkUnused tells of disks that were detached, where a new one is to be made.
+// checkUnused warns of detached disks if the plan makes a new disk.
 func (d *differ) checkUnused(vm VM, slot string, have map[string]string) {
 	for _, key := range slices.Sorted(maps.Keys(have)) {
 		if qmconf.Family(key) == "unused" {
@@ -90,13 +90,13 @@ func existing(disk Disk) string {
 	return drive.String()
 }
 
-// changeable returns a disk without options that its volume, which is there,
-// cannot be given, and tells of those that it lacks.
+// changeable returns a disk without the options that an existing volume can no
+// longer get, and reports the options that the volume lacks.
 func (d *differ) changeable(vm VM, disk Disk, value string) Disk {
 	if !qmconf.IsFirmware(disk.Slot) {
 		return disk
 	}
-	have, _ := storage.ParseDrive(value) // one that is none has no options
+	have, _ := storage.ParseDrive(value) // an invalid value has no options
 	disk.Options = maps.Clone(disk.Options)
 	for _, key := range slices.Sorted(maps.Keys(disk.Options)) {
 		without, made := qmconf.BuiltWith[key]
@@ -116,8 +116,8 @@ func (d *differ) changeable(vm VM, disk Disk, value string) Disk {
 	return disk
 }
 
-// checkSecureBoot tells what Secure Boot keeps from starting in a guest whose
-// firmware has its keys enrolled; told is false for a guest that wants them.
+// checkSecureBoot reports what Secure Boot stops in a guest whose firmware has
+// Secure Boot's keys enrolled; told is false if the guest wants these keys.
 func (d *differ) checkSecureBoot(vm VM, value string) (told bool) {
 	f := proxstation.Finding{ID: "workstation.secure-boot", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: "efidisk0: " + value}
 	const off = "in the VM's firmware (Esc when it starts), Device Manager, Secure Boot Configuration: take the tick from Attempt Secure Boot"
@@ -134,15 +134,15 @@ func (d *differ) checkSecureBoot(vm VM, value string) (told bool) {
 	return true
 }
 
-// checkMedium refuses a CD where a disk is wanted.
+// checkMedium refuses a CD in the place of a disk.
 func (d *differ) checkMedium(vm VM, disk Disk, value string) {
 	if qmconf.IsCD(value) {
 		d.problems.add(vm, disk.Slot, value, "a CD drive is there, and a disk is wanted: choose another slot")
 	}
 }
 
-// optionText returns only the options that were asked for, for a disk that is
-// there: whatever else it says stays.
+// optionText returns, for an existing disk, only the options that were asked
+// for. Its other options stay.
 func optionText(disk Disk) string {
 	var fields []string
 	for _, key := range slices.Sorted(maps.Keys(disk.Options)) {
@@ -151,7 +151,7 @@ func optionText(disk Disk) string {
 	return strings.Join(fields, ",")
 }
 
-// newDisk returns the value that makes a disk where it was placed.
+// newDisk returns the value that makes a disk on the storage chosen for it.
 func (d *differ) newDisk(vm VM, disk Disk) (value, note string) {
 	choice, ok := d.chosen[diskName(vm.ID, disk.Slot)]
 	if !ok {
@@ -176,7 +176,7 @@ func (d *differ) newDisk(vm VM, disk Disk) (value, note string) {
 	return drive.String(), strings.Join(slices.DeleteFunc([]string{choice.Why, why}, func(s string) bool { return s == "" }), "; ")
 }
 
-// drop plans that what must not be there goes from a configuration.
+// drop plans to remove keys that must be absent from a configuration.
 func (s *ChangeVM) drop(absent []string, config map[string]string) {
 	for _, name := range absent {
 		key, property := qmconf.CutAbsent(name)

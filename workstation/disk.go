@@ -10,51 +10,53 @@ import (
 
 // A Disk is one drive of a VM.
 type Disk struct {
-	// Slot is the configuration key: "scsi0", "efidisk0", "tpmstate0", "ide2". On
-	// a VM that exists, a disk of purpose boot is the one that the VM starts
-	// from, a volume that the VM has is meant where it is, and what needs a slot
-	// that is taken gets a free one.
+	// Slot is the configuration key: "scsi0", "efidisk0", "tpmstate0", "ide2".
+	// An existing VM may have the disk in another slot: a disk of purpose boot
+	// means the disk from which the VM starts, and a volume that the VM already
+	// has stays in its slot. If the slot is taken, the disk gets a free slot.
 	Slot string `json:"slot"`
-	// Purpose says what is on it; it decides the tier. Unset, it is data, and
-	// firmware for efidisk0 and tpmstate0. A drive of purpose firmware in another
-	// slot holds a boot loader, which the firmware has to start first.
+	// Purpose says what is on the disk; it decides the tier. If it is unset, it
+	// is firmware for efidisk0 and tpmstate0, and data for all other slots. A
+	// drive of purpose firmware in another slot holds a boot loader, which the
+	// firmware has to start first.
 	Purpose storage.Purpose `json:"purpose,omitempty"`
-	// Size is the least size. A disk that is larger stays as it is, a smaller
-	// one grows, none shrinks. Ignored with Volume.
+	// Size is the least size. A smaller disk grows; a larger disk stays as it
+	// is. Size is ignored if Volume is set.
 	Size storage.Size `json:"size,omitempty"`
-	// NewSize is the size that a new VM's disk has where Size is not set. A VM
-	// that exists has the disk in whatever size, or stays without it.
+	// NewSize is the size of a new VM's disk if Size is not set. An existing VM
+	// keeps the disk in whatever size, or stays without it.
 	NewSize storage.Size `json:"newSize,omitempty"`
 	// Tier is the least tier; unset, the Purpose decides.
 	Tier storage.Tier `json:"tier,omitempty"`
-	// Storage is where the disk goes; empty, it is placed.
+	// Storage is the storage for the disk; if it is empty, Diff chooses one.
 	Storage string `json:"storage,omitempty"`
 	// Volume is an existing volume to attach instead of a new disk, such as
 	// "local:iso/virtio-win.iso", or "none" for an empty CD drive, or
-	// [CloudInitDrive]. It takes the place of another CD, never that of a disk.
+	// [CloudInitDrive]. It may replace another CD, never a disk.
 	Volume string `json:"volume,omitempty"`
-	// Import is a volume whose content the new disk gets, such as
-	// "local:import/recovery.raw". It grows to Size afterwards. Not beside
-	// Volume.
+	// Import is the volume whose content a new disk gets, such as
+	// "local:import/recovery.raw". The disk then grows to Size. Import and
+	// Volume exclude each other.
 	Import string `json:"import,omitempty"`
-	// Options are drive options that must be so ("cache=writeback"); the rest
-	// is chosen for the media when the disk is made and left alone later.
+	// Options are drive options that the disk must have ("cache=writeback").
+	// Other options are chosen for the media when the disk is made, and left
+	// alone later.
 	Options map[string]string `json:"options,omitempty"`
 }
 
 // isDefault reports whether nobody asked for the disk: only a new VM gets it.
 func (d Disk) isDefault() bool { return d.Size == 0 && d.NewSize > 0 }
 
-// allocates reports whether the disk is one that PVE makes.
+// allocates reports whether PVE makes a new volume for the disk.
 func (d Disk) allocates() bool { return d.Volume == "" }
 
-// isCD reports whether the volume is one that PVE takes for a CD only: an ISO
-// image, the host's own drive, or none (qemu-server PVE/API2/Qemu.pm).
+// isCD reports whether PVE takes the volume for a CD only: an ISO image, the
+// host's own drive, or an empty drive (qemu-server PVE/API2/Qemu.pm).
 func (d Disk) isCD() bool {
 	return d.Volume == "none" || d.Volume == "cdrom" || strings.Contains(d.Volume, ":iso/")
 }
 
-// check reports what contradicts itself.
+// check reports fields of the disk that contradict each other.
 func (d Disk) check(vm VM, problems *problems) {
 	prefer, _ := d.Purpose.Tiers()
 	switch media := d.Options["media"]; {
@@ -71,7 +73,7 @@ func (d Disk) check(vm VM, problems *problems) {
 	}
 }
 
-// withPurposes returns the Spec with the purpose of every disk said.
+// withPurposes returns the Spec with the purpose of every disk filled in.
 func (s Spec) withPurposes() Spec {
 	s.VMs = slices.Clone(s.VMs)
 	for i, vm := range s.VMs {

@@ -68,7 +68,7 @@ func (e *TakenError) Error() string {
 // Is makes the error match [ErrTaken].
 func (e *TakenError) Is(target error) bool { return target == ErrTaken }
 
-// A BlockedError carries the findings for which nothing was begun.
+// A BlockedError holds the findings because of which no work was begun.
 type BlockedError struct {
 	What     string // what was asked for
 	Findings []proxstation.Finding
@@ -93,8 +93,8 @@ func (e *BlockedError) Is(target error) bool { return target == ErrBlocked }
 // and make a new plan.
 type StaleError struct {
 	VMID int
-	// Want is the digest of the configuration that was to be changed, Have the
-	// digest of the one that was seen instead, empty if it could not be read.
+	// Want is the digest of the configuration that was to be changed. Have is
+	// the digest that was seen instead, empty if it could not be read.
 	Want, Have string
 	// Cause is PVE's refusal of a write, nil if nothing was written.
 	Cause error
@@ -116,7 +116,8 @@ func (e *StaleError) Unwrap() error { return e.Cause }
 // Is makes the error match [ErrStale].
 func (e *StaleError) Is(target error) bool { return target == ErrStale }
 
-// problems collects what is wrong with a Spec, so that a caller sees all of it.
+// problems collects all faults of a Spec, so that a caller sees every fault at
+// once.
 type problems []error
 
 func (p *problems) add(vm VM, field, value, why string) {

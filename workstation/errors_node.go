@@ -34,11 +34,11 @@ var (
 	// ErrNoAnswer reports a request without a usable answer. The request may
 	// have had effect.
 	ErrNoAnswer = errors.New("no answer: it may have had effect")
-	// ErrTooLarge reports what does not fit through the guest agent, or an
-	// answer that is larger or nested deeper than those of PVE.
+	// ErrTooLarge reports data that does not fit through the guest agent, or an
+	// answer that is larger or more deeply nested than PVE's answers are.
 	ErrTooLarge = errors.New("too large")
-	// ErrTimeout reports work that was not done in the time it was given: a
-	// guest that did not shut down or come up, a command that has not ended.
+	// ErrTimeout reports work that took longer than it was given: a guest that
+	// did not shut down or come up, a command that has not ended.
 	ErrTimeout = errors.New("it took too long")
 )
 
@@ -55,16 +55,16 @@ func means(err, sentinel error) bool {
 	return ours && errors.Is(err, meaning)
 }
 
-// A RequestError is a request that did not do what it was made for: the node
-// refused it, or gave no answer. It matches the sentinels by status and message.
+// A RequestError reports a request that failed: the node refused it, or did not
+// answer. It matches the sentinels by status and message.
 type RequestError struct {
-	// Method and Path are those of the request, the path without the API's
-	// prefix: "GET", "/nodes/pve/qemu/140/config".
+	// Method and Path belong to the request, the path without the API's prefix:
+	// "GET", "/nodes/pve/qemu/140/config".
 	Method, Path string
-	// Status is the HTTP status of the answer, 0 where there was no answer.
+	// Status is the HTTP status of the answer, or 0 if there was no answer.
 	Status int
-	// Message holds PVE's words, or those of the HTTP client where there was no
-	// answer.
+	// Message holds PVE's words. If there was no answer, it holds the HTTP
+	// client's words.
 	Message string
 
 	cause error
@@ -78,7 +78,7 @@ func (e *RequestError) Is(target error) bool {
 	return means(e.plain(), target) || means(e.cause, target) // go-proxmox's one error for 401 and 403 is in the cause
 }
 
-// Unwrap returns what lies below: a [CertificateError], or an error of the HTTP
+// Unwrap returns the cause: a [CertificateError], or an error of the HTTP
 // client.
 func (e *RequestError) Unwrap() error { return e.cause }
 
@@ -86,7 +86,7 @@ func (e *RequestError) plain() error {
 	return &pve.Error{Method: e.Method, Path: e.Path, Status: e.Status, Message: e.Message}
 }
 
-// A TaskError is a task that PVE began and that failed. It matches the
+// A TaskError reports a task that PVE began and that failed. It matches the
 // sentinels by PVE's words.
 type TaskError struct {
 	// UPID is PVE's name of the task, under which the node keeps its log.
@@ -121,12 +121,12 @@ func (e *TaskError) plain() error {
 
 // A CertificateError reports a node whose certificate cannot be trusted.
 type CertificateError struct {
-	// Host is the name or address that the certificate is not good for.
+	// Host is the name or address for which the certificate is not valid.
 	Host string
 	// Fingerprint is the SHA-256 fingerprint of the certificate that the node
 	// showed, as PVE's web interface prints it.
 	Fingerprint string
-	// Why is what the verification says.
+	// Why is the verifier's message.
 	Why string
 
 	cause error

@@ -27,12 +27,12 @@ type Event struct {
 	Phase Phase
 	// Step and Of count the steps of a plan from 1; both are 0 in a switch.
 	Step, Of int
-	// VMID is the VM the event is about, 0 if it is about none.
+	// VMID is the VM that the event is about, or 0 if it is about no VM.
 	VMID int
-	// Message says what is happening, for people.
+	// Message describes for people what is happening.
 	Message string
-	// Warnings are the lines of a task's log with which PVE warned of
-	// something and went on: a card that could not be reset, for instance.
+	// Warnings holds the warnings in a task's log after which PVE went on: a
+	// card that could not be reset, for instance.
 	Warnings []string
 	// Elapsed is the time since the phase began.
 	Elapsed time.Duration

@@ -13,7 +13,8 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// Facts are what is known of a node. [Diff] judges them without asking again.
+// Facts holds the observed state of a node. [Diff] judges it without asking the
+// node again.
 type Facts struct {
 	// Node is the node's name.
 	Node string
@@ -22,67 +23,73 @@ type Facts struct {
 	Cores int
 	// Kernel is the running kernel's release.
 	Kernel string
-	// MemoryTotal is the host's memory, MemoryAvailable what of it a new VM
-	// could have without others being swapped out, by the kernel's estimate,
-	// for which ZFS's cache is in use. In bytes; 0 where they may not be read.
+	// MemoryTotal is the host's memory in bytes. MemoryAvailable is the part,
+	// in bytes, that a new VM could have without swapping; it is the kernel's
+	// estimate, which counts ZFS's cache as in use. Both are 0 if they may not
+	// be read.
 	MemoryTotal, MemoryAvailable storage.Size
-	// IOMMU holds the PCI functions with their groups. What only the host
-	// itself knows is absent.
+	// IOMMU holds the PCI functions with their groups. Facts that only the host
+	// itself can read are absent.
 	IOMMU iommu.Facts
-	// Pools are the storages joined to their disks.
+	// Pools holds the storages, each with its disks.
 	Pools []storage.Pool
 	// Disks are the physical disks.
 	Disks []storage.Disk
-	// Bridges are the bridges and vnets that the login may give to a VM, CPUModels
-	// the CPU models that PVE brings or the cluster defines ("custom-…"). Nil
-	// means that they could not be read.
+	// Bridges holds the bridges and vnets that the login may give to a VM.
+	// CPUModels holds the CPU models that PVE brings or the cluster defines
+	// ("custom-…"). Nil means that they could not be read.
 	Bridges, CPUModels []string
 	// Mappings are the cluster's PCI resource mappings.
 	Mappings []gpu.Mapping
 	// VMs are the VMs that the caller may see, by VMID.
 	VMs map[int]VMFacts
-	// Others are the containers, and the VMs of other nodes, whose VMIDs are
-	// taken too, with what they are: "container proxy on node pve".
+	// Others describes the containers, and the VMs of other nodes, by VMID,
+	// because their VMIDs are taken too: "container proxy on node pve".
 	Others map[int]string
-	// HA are the VMs under high availability, HAIgnored those that its manager
-	// is told to ignore.
+	// HA holds the VMs under high availability, HAIgnored the VMs that the HA
+	// manager is told to ignore.
 	HA, HAIgnored []int
 	// Backups are the cluster's scheduled backups.
 	Backups []BackupJob
 	// RootTicket says whether the login is root@pam with a password.
 	RootTicket proxstation.Answer
-	// Unknown says what could not be read, and why.
+	// Unknown holds a finding for each part that could not be read, with the
+	// reason.
 	Unknown []proxstation.Finding
 
 	permissions pve.Permissions
 	ports       []string // of the host's bridges, and cards with an address of their own
 }
 
-// VMFacts are what is known of one VM.
+// VMFacts holds the observed state of one VM.
 type VMFacts struct {
 	ID      int
 	Name    string
 	Running bool
-	// Paused says that it has a QEMU process, and so its devices, but the guest
-	// does not run: it is paused or asleep, or off and being backed up.
+	// Paused says that the VM has a QEMU process, which holds its devices,
+	// although the guest does not run: the VM is paused or asleep, or it is off
+	// and being backed up.
 	Paused bool
-	// Asleep says that the guest of a VM that is Paused sleeps (S3): PVE does
-	// not ask it to shut down, but can wake it.
+	// Asleep says that the guest of a Paused VM sleeps (S3). PVE does not ask a
+	// sleeping guest to shut down, but can wake it.
 	Asleep bool
-	// Lock is why PVE refuses changes: "backup", "migrate"; empty for none.
+	// Lock is PVE's reason to refuse changes: "backup", "migrate". It is empty
+	// if the VM is not locked.
 	Lock string
 	// Uptime is how long the VM has been running, in whole seconds.
 	Uptime time.Duration
-	// PID is that of the VM's QEMU process, 0 for a VM that is off. A VM with
-	// another PID was started anew.
+	// PID is the ID of the VM's QEMU process, 0 if the VM is off. If the PID
+	// has changed, the VM was started anew.
 	PID int
-	// Config is the configuration, with what waits for the next start. args can
-	// hold the key of a Mac: it does not print with its VM, but is in JSON.
+	// Config is the configuration, including changes that wait for the next
+	// start. The key of a Mac, which args can hold, is not printed with the VM,
+	// but it is in JSON.
 	Config map[string]string
-	// InForce is the configuration that a running VM has until then; nil for
-	// one that is off.
+	// InForce is the configuration with which a running VM was started and
+	// which holds until its next start. It is nil if the VM is off.
 	InForce map[string]string
-	// Digest is of the configuration. A change of another digest is refused.
+	// Digest identifies this version of the configuration. PVE refuses a change
+	// that names another digest.
 	Digest string
 }
 
@@ -92,7 +99,8 @@ func (v VMFacts) String() string { return strings.TrimSpace(fmt.Sprintf("VM %d %
 // GoString returns what String does.
 func (v VMFacts) GoString() string { return v.String() }
 
-// now returns what a VM has: what is in force for one that runs.
+// now returns the configuration that counts at the moment: InForce for a
+// running VM, otherwise Config.
 func (v VMFacts) now() map[string]string {
 	if v.InForce != nil {
 		return v.InForce
@@ -100,14 +108,14 @@ func (v VMFacts) now() map[string]string {
 	return v.Config
 }
 
-// settle adds what follows from several answers.
+// settle adds the facts that follow from several answers together.
 func (f *Facts) settle(node string, guests []pve.Guest) {
 	maps.Copy(f.Others, others(node, guests))
 	f.fillPools(guests)
 	f.doubtCommitted()
 }
 
-// others returns what is no VM of a node.
+// others describes the containers, and the VMs of other nodes, by VMID.
 func others(node string, guests []pve.Guest) map[int]string {
 	others := map[int]string{}
 	for _, g := range guests {
@@ -121,9 +129,9 @@ func others(node string, guests []pve.Guest) map[int]string {
 	return others
 }
 
-// doubtCommitted forgets what storages have promised where the login does not
-// see every disk: PVE leaves out those of VMs whose disks it may not change
-// (pve-storage PVE/API2/Storage/Content.pm).
+// doubtCommitted makes the committed sizes of storages unknown if the login
+// does not see every disk: PVE leaves out the disks of VMs whose disks the
+// login may not change (pve-storage PVE/API2/Storage/Content.pm).
 func (f *Facts) doubtCommitted() {
 	for i, pool := range f.Pools {
 		path := "/storage/" + pool.Name

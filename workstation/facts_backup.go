@@ -16,12 +16,12 @@ type BackupJob struct {
 	// Mode is "snapshot", "suspend" or "stop".
 	Mode    string
 	Enabled bool
-	// Pool is the resource pool that the job is for, empty for none.
+	// Pool is the resource pool that the job is for, or empty.
 	Pool string
-	// VMs are those that the job names or, as far as the login may see them,
-	// those of its pool.
+	// VMs holds the VMs that the job names. For a job of a pool it holds the
+	// pool's VMs that the login may see.
 	VMs []int
-	// All says that the job is for all VMs but those of Exclude.
+	// All says that the job is for all VMs except those in Exclude.
 	All     bool
 	Exclude []int
 }
@@ -41,7 +41,7 @@ func (n *Node) backups(ctx context.Context) ([]BackupJob, error) {
 	return jobs, err
 }
 
-// fillPools adds the VMs of their pools to the backups that are for a pool.
+// fillPools adds each pool's VMs to the backups of that pool.
 func (f *Facts) fillPools(guests []pve.Guest) {
 	for i, job := range f.Backups {
 		for _, g := range guests {

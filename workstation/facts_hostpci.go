@@ -12,7 +12,8 @@ import (
 // cannot be read.
 func (v VMFacts) HostPCI() []gpu.HostPCI { return v.claim(v.Config).Values }
 
-// claim returns what the VM wants with a configuration, by args too.
+// claim returns the devices that the VM takes with a configuration, including
+// those named in args.
 func (v VMFacts) claim(config map[string]string) gpu.Claim {
 	claim := gpu.Claim{VMID: v.ID, OnBoot: v.Config["onboot"] == "1"}
 	for _, key := range slices.Sorted(maps.Keys(config)) {
@@ -40,12 +41,13 @@ func (v VMFacts) devices() []gpu.HostPCI {
 // Cards returns the node's graphics cards.
 func (f Facts) Cards() []gpu.Card { return gpu.Cards(f.IOMMU.Functions) }
 
-// PCI returns what is known of the node's PCI devices and their mappings.
+// PCI returns the node's PCI devices and their mappings, as far as they were
+// observed.
 func (f Facts) PCI() gpu.Node {
 	return gpu.Node{Name: f.Node, Functions: f.IOMMU.Functions, Mappings: f.Mappings}
 }
 
-// Claims returns what the node's VMs want of its PCI devices.
+// Claims returns which of the node's PCI devices its VMs take.
 func (f Facts) Claims() []gpu.Claim {
 	return f.claims(func(v VMFacts) map[string]string { return v.Config })
 }

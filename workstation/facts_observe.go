@@ -15,7 +15,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// observeOffers reads what the node can give to a VM.
+// observeOffers reads the bridges, CPU models and other resources that the node
+// can give to a VM.
 func (n *Node) observeOffers(ctx context.Context, o *observation) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
@@ -33,7 +34,7 @@ func (n *Node) observeOffers(ctx context.Context, o *observation) error {
 	return group.Wait()
 }
 
-// An observation gathers what several readers write.
+// An observation collects the results of several concurrent readers.
 type observation struct {
 	mu    sync.Mutex
 	facts *Facts
@@ -45,8 +46,8 @@ func (o *observation) note(findings ...proxstation.Finding) {
 	o.facts.Unknown = append(o.facts.Unknown, findings...)
 }
 
-// tolerate makes a finding of a part that the login may not read, or for which
-// no answer comes.
+// tolerate turns an error into a finding if the login may not read the part, or
+// if the node does not answer.
 func (o *observation) tolerate(what, privilege string, err error) error {
 	if !errors.Is(err, ErrNoAnswer) {
 		return o.needs(what, privilege, err)
@@ -56,7 +57,7 @@ func (o *observation) tolerate(what, privilege string, err error) error {
 	return nil
 }
 
-// odd makes a finding of a value that is not what PVE's API says it is.
+// odd reports a value that contradicts PVE's API description.
 func (o *observation) odd(v pve.Odd) {
 	path, _, _ := strings.Cut(v.Path, "?")
 	o.note(proxstation.Finding{ID: "workstation.odd-value", Severity: proxstation.Warning, Subject: v.Method + " " + path, Seen: v.Value,
@@ -64,8 +65,8 @@ func (o *observation) odd(v pve.Odd) {
 		Fix: "on the host, look at the answer with pvesh get " + path + " and at the version with pveversion, and report both"})
 }
 
-// needs makes a finding of a part that the login may not read, or that this
-// version of PVE does not have.
+// needs turns an error into a finding if the login may not read the part, or if
+// this version of PVE does not have it.
 func (o *observation) needs(what, privilege string, err error) error {
 	var refused *RequestError
 	if errors.As(err, &refused) && refused.Status == http.StatusNotImplemented {
@@ -107,8 +108,8 @@ func (n *Node) observeVMs(ctx context.Context, o *observation) error {
 	return group.Wait()
 }
 
-// observeVM reads one VM. What one that runs has until its next start is in the
-// same answer as what it has then.
+// observeVM reads one VM. For a running VM, one answer holds both the
+// configuration in force and the configuration of the next start.
 func (n *Node) observeVM(ctx context.Context, status pve.VMStatus) (VMFacts, error) {
 	v := VMFacts{ID: status.VMID, Name: status.Name, Running: status.Running, Paused: status.Running && status.Paused,
 		Uptime: status.Uptime, PID: status.PID}

@@ -23,19 +23,19 @@ type Lease struct {
 	Owner string `json:"owner"`
 	// ID is random and new at every write, so that a renewal can be seen.
 	ID string `json:"id"`
-	// From is the VM that ran when the switch began, 0 if none did. A
-	// controller that adopts a switch that died returns to it on failure.
+	// From is the VM that ran when the switch began, or 0. If a switch died,
+	// the controller that adopts it returns to this VM on failure.
 	From int `json:"from,omitempty"`
 	// To is the VM the card is being given to.
 	To int `json:"to"`
-	// Phase is what the owner is doing.
+	// Phase is the stage of the switch that the owner is in.
 	Phase Phase `json:"phase"`
 	// TTL is how long the lease counts without a renewal, in nanoseconds in JSON.
 	TTL time.Duration `json:"ttl"`
 }
 
-// String describes the lease for people. What others wrote into it reaches a
-// terminal as characters that only show.
+// String describes the lease for people. Control characters in a lease that
+// others wrote are made visible before they reach a terminal.
 func (l Lease) String() string {
 	if l.To == 0 {
 		return printable.Line(l.Owner) + " has the lease"
@@ -43,8 +43,8 @@ func (l Lease) String() string {
 	return printable.Line(fmt.Sprintf("%s is switching to VM %d (phase %s)", l.Owner, l.To, l.Phase))
 }
 
-// The bounds of a TTL, whatever a lease says: nobody waits for a lease of years,
-// and nobody takes a lease over before its owner can have renewed it.
+// The limits of a TTL, whatever a lease says: nobody waits years for a lease,
+// and nobody takes over a lease before its owner can have renewed it.
 const (
 	minTTL = 30 * time.Second
 	maxTTL = 2 * time.Hour
@@ -52,8 +52,8 @@ const (
 
 var leaseLine = regexp.MustCompile(`\n?<!-- proxstation-lease (\{.*?\}) -->`)
 
-// readLease returns the lease in a VM's description, or ok false. A lease that
-// cannot be read is somebody's all the same, for a short while.
+// readLease returns the lease in a VM's description; ok is false if there is no
+// lease. A lease that cannot be read still counts for a short while.
 func readLease(description string) (lease Lease, ok bool) {
 	match := leaseLine.FindStringSubmatch(description)
 	if match == nil {
@@ -77,8 +77,8 @@ func withoutLease(description string) string {
 	return strings.TrimRight(leaseLine.ReplaceAllString(description, ""), "\n")
 }
 
-// leases remembers since when a [Node] has seen the leases of others, by the
-// VMID of their place.
+// leases remembers when a [Node] first saw each lease of another controller, by
+// the VMID of the VM that holds the lease.
 type leases struct {
 	mu   sync.Mutex
 	seen map[int]seenLease
@@ -89,9 +89,9 @@ type seenLease struct {
 	since time.Time
 }
 
-// left returns for how long a lease counts if nobody renews it: its TTL less
-// the time for which this Node has seen it unchanged. No clock of another
-// machine is asked.
+// left returns how long a lease still counts if nobody renews it: its TTL minus
+// the time for which this Node has seen it unchanged. It uses no clock of
+// another machine.
 func (l *leases) left(place int, lease Lease) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()

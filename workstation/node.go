@@ -29,14 +29,15 @@ type Endpoint struct {
 	// Username is an account with its realm: "root@pam".
 	Username string
 	Password string
-	// RootCAs verify the node's certificate; nil means the system's CAs.
+	// RootCAs holds the authorities that verify the node's certificate; nil
+	// means the system's CAs.
 	RootCAs *x509.CertPool
 	// Fingerprint is the SHA-256 fingerprint of the node's certificate, as
-	// PVE's web interface prints it. If it is set, only this certificate is
-	// good.
+	// PVE's web interface prints it. If it is set, no other certificate is
+	// accepted.
 	Fingerprint string
 	// Transport replaces the network and the verification of the certificate,
-	// for tests; nil is the network.
+	// for tests; nil means the network.
 	Transport http.RoundTripper
 }
 
@@ -70,8 +71,8 @@ type NodeOptions struct {
 	// PVE's API cannot be asked for it. [Connect] knows by itself; otherwise, if
 	// it stays unknown, the plan says which steps need such a login.
 	RootTicket proxstation.Answer
-	// Tiers are the tiers of storages by name, for those that the caller knows
-	// better than the disks show.
+	// Tiers holds the tiers of storages by name, where the caller knows better
+	// than the disks show.
 	Tiers map[string]storage.Tier
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// A Sign says what becomes of an object or a line; its value is what is
-// printed in front of it.
+// A Sign says what happens to an object or a line. Its value is the character
+// that is printed in front.
 type Sign rune
 
 // The signs of a plan.
@@ -27,9 +27,10 @@ const (
 type StepLine struct {
 	Sign Sign
 	Key  string
-	// Have is the value now, Want the value after; empty where there is none.
+	// Have is the value now and Want the value afterwards; each is empty if
+	// there is no value.
 	Have, Want string
-	// Note explains the value: why a disk goes where it goes, that a change
+	// Note explains the value: why a disk goes to a storage, or that a change
 	// waits for the next start.
 	Note string
 }
@@ -39,7 +40,7 @@ type StepChange struct {
 	Sign   Sign
 	Object string // what is changed: "VM 140 windows", "mapping rtx5070ti"
 	Lines  []StepLine
-	// Needs are the privileges PVE wants for it.
+	// Needs holds the privileges that PVE asks for.
 	Needs []Privilege
 	// RootTicket names the keys that only root@pam may set, logged in with a
 	// password: no API token can (qemu-server, PVE/API2/Qemu.pm).
@@ -61,19 +62,20 @@ type Step interface {
 	apply(ctx context.Context, a *applier) error
 }
 
-// A Plan is what has to be done, as data. [Node.Apply] does what its steps say
-// and nothing else. Its String is the diff a person approves.
+// A Plan is a list of changes, as data. [Node.Apply] makes the changes in its
+// steps and no others. Its String is the diff that a person approves.
 type Plan struct {
 	// Node is the node the plan was made for.
 	Node string
 	// Steps are done in order.
 	Steps []Step
-	// Outlook is how full the storages are now, and will be when the disks that
-	// the plan adds are written to the last byte. What is imported and has no
-	// Size of its own is not in it: only PVE knows how large its image is.
+	// Outlook says how full the storages are now, and how full they will be
+	// when the disks that the plan adds are completely written. Imported disks
+	// without a Size are not counted: only PVE knows how large their images
+	// are.
 	Outlook []storage.Outlook
-	// Findings are what the caller should know before applying: warnings, and
-	// blockers, with which no apply begins.
+	// Findings holds warnings for the caller, and blockers, with which no apply
+	// begins.
 	Findings []proxstation.Finding
 }
 
@@ -152,8 +154,8 @@ func (l StepLine) text() string {
 	return text
 }
 
-// oneLine quotes a value of several lines, so that a description cannot look
-// like more of the plan.
+// oneLine quotes a value of several lines, so that a description cannot pass
+// for a part of the plan.
 func oneLine(value string) string {
 	if strings.ContainsFunc(value, unicode.IsControl) {
 		return strconv.Quote(value)

@@ -18,9 +18,9 @@ func (n *Node) Start(ctx context.Context, vmid int) error {
 }
 
 // Shutdown shuts a guest down, through its agent or ACPI, and waits until the
-// VM is off. A guest that takes longer than patience goes on running, and the
-// error is a [TaskError] that matches [ErrTimeout]. A patience of 0 is three
-// minutes. Shutdown needs VM.PowerMgmt on the VM.
+// VM is off. If the guest takes longer than patience, it goes on running and
+// the error is a [TaskError] that matches [ErrTimeout]. A patience of 0 means
+// three minutes. Shutdown needs VM.PowerMgmt on the VM.
 func (n *Node) Shutdown(ctx context.Context, vmid int, patience time.Duration) error {
 	if patience == 0 {
 		patience = 3 * time.Minute

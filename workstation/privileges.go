@@ -11,9 +11,9 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
-// keyPrivileges holds the privilege on /vms/{vmid} that a change of each key
-// wants (qemu-server, PVE/API2/Qemu.pm, check_vm_modify_config_perm). A key in
-// no list may be set by root@pam only.
+// keyPrivileges holds, for each key, the privilege on /vms/{vmid} that a change
+// needs (qemu-server, PVE/API2/Qemu.pm, check_vm_modify_config_perm). Only
+// root@pam may set a key that is in no list.
 var keyPrivileges = func() map[string]string {
 	byKey := map[string]string{}
 	for privilege, keys := range map[string]string{
@@ -50,11 +50,9 @@ func keyPrivilege(key, value string) (names []string, ok bool) {
 	return []string{name}, ok
 }
 
-// privileges returns what PVE asks of somebody who sets values, and changes or
-// deletes old ones: it looks at both.
-//
-// Of somebody who makes a VM it wants no privilege for drives but those on
-// their storages.
+// privileges returns the privileges that PVE asks for when a login sets,
+// changes or deletes values. PVE looks at both the old and the new values. For
+// a new VM's drives PVE asks only for the privileges on their storages.
 func privileges(vmid int, set, old map[string]string, makes bool) []Privilege {
 	need := map[Privilege]bool{}
 	for _, values := range []map[string]string{set, old} {
@@ -78,12 +76,13 @@ func privileges(vmid int, set, old map[string]string, makes bool) []Privilege {
 	})
 }
 
-// volumeOwner finds whose disk a volume is, a linked clone's too
-// ("base-9000-disk-0/vm-141-disk-0").
+// volumeOwner returns the VMID of the VM that owns a volume, including a linked
+// clone ("base-9000-disk-0/vm-141-disk-0").
 var volumeOwner = regexp.MustCompile(`(?:^|/)vm-(\d+)-[^/]*$`)
 
-// volumePrivileges are what somebody needs who uses a volume in a VM: nothing
-// for its own (pve-storage PVE/Storage.pm, check_volume_access).
+// volumePrivileges returns the privileges that a login needs to use a volume in
+// a VM: no privilege for the VM's own volumes (pve-storage PVE/Storage.pm,
+// check_volume_access).
 func volumePrivileges(vmid int, pool, volume string) (needs []Privilege, owned bool) {
 	owner := volumeOwner.FindStringSubmatch(volume)
 	if owner == nil || owner[1] == fmt.Sprint(vmid) {
@@ -92,7 +91,8 @@ func volumePrivileges(vmid int, pool, volume string) (needs []Privilege, owned b
 	return []Privilege{{"/storage/" + pool, "Datastore.Audit"}, {"/vms/" + owner[1], "VM.Config.Disk"}}, true
 }
 
-// driveElsewhere returns what a drive asks for on storages and of other VMs.
+// driveElsewhere returns the privileges that a drive needs on storages and on
+// other VMs.
 func driveElsewhere(vmid int, value string) []Privilege {
 	props := qmconf.Parse("scsi0", value)
 	pool, volume, found := qmconf.CutVolume(value)
@@ -119,8 +119,8 @@ func driveElsewhere(vmid int, value string) []Privilege {
 	return needs
 }
 
-// elsewhere returns what a value asks for outside the VM: on the storage, the
-// bridge or the mapping that it names.
+// elsewhere returns the privileges that a value needs outside the VM: on the
+// storage, the bridge or the mapping that it names.
 func elsewhere(vmid int, key, value string) []Privilege {
 	props := qmconf.Parse(key, value)
 	if qmconf.IsSlot(key) {

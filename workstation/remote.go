@@ -19,7 +19,7 @@ type WayIn struct {
 	Name string
 	// Address opens the way in, or says where to point the program.
 	Address string
-	// Needs is what has to be true in the guest or on the host.
+	// Needs holds the conditions in the guest or on the host.
 	Needs string
 }
 

@@ -51,10 +51,10 @@ func RestorePlan(before Snapshot, facts Facts) (Plan, error) {
 	return d.plan, nil
 }
 
-// keptKeys have no way back.
+// keptKeys holds the keys that cannot be restored.
 var keptKeys = append([]string{"vmgenid"}, ownKeys...)
 
-// restore plans the way back of one VM.
+// restore plans how to bring one VM back to its snapshot.
 func (d *differ) restore(id int, old map[string]string) {
 	v, there := d.facts.VMs[id]
 	switch {
@@ -91,7 +91,7 @@ func (d *differ) restore(id int, old map[string]string) {
 	d.changes(r.withOldBoot(), v)
 }
 
-// A restoring is the way back of one VM in the making.
+// A restoring collects the steps that restore one VM.
 type restoring struct {
 	*differ
 	vm   VMFacts
@@ -138,8 +138,8 @@ func (r *restoring) key(key string) {
 	}
 }
 
-// password deletes a password that came. PVE does not tell whether another is
-// there now.
+// password deletes a password that was added since the snapshot. PVE does not
+// say whether a password was changed.
 func (r *restoring) password() {
 	_, had := r.old[passwordKey]
 	_, has := r.vm.Config[passwordKey]

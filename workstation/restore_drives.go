@@ -38,8 +38,9 @@ func (r *restoring) drive(key string) {
 	}
 }
 
-// asked returns a drive as it is asked for again: PVE makes that of cloud-init
-// anew, and says the sizes of volumes itself.
+// asked returns a drive in the form in which a request names it: a new
+// cloud-init drive, because PVE makes that drive anew, and no size, because PVE
+// finds the sizes of volumes itself.
 func asked(old storage.Drive) storage.Drive {
 	if pool, ok := old.Pool(); ok && qmconf.IsCloudInit(old.String()) {
 		old.Volume = pool + ":" + CloudInitDrive
@@ -54,10 +55,10 @@ func asked(old storage.Drive) storage.Drive {
 	return old
 }
 
-// asBuilt returns a firmware drive with what is said of its volume now: that
-// PVE has written to it since is not taken back, and ms-cert, set anew, would
-// have PVE write to it once more (qemu-server PVE/QemuServer/OVMF.pm,
-// drive_change).
+// asBuilt returns the old firmware drive with the options that describe the
+// volume as it is now. What PVE has written to the volume cannot be undone, and
+// setting ms-cert anew would make PVE write once more (qemu-server
+// PVE/QemuServer/OVMF.pm, drive_change).
 func asBuilt(old, have storage.Drive) storage.Drive {
 	keys := append(slices.Collect(maps.Keys(qmconf.BuiltWith)), "ms-cert")
 	old.Options = slices.DeleteFunc(slices.Clone(old.Options), func(o storage.DriveOption) bool { return slices.Contains(keys, o.Key) })
@@ -69,8 +70,8 @@ func asBuilt(old, have storage.Drive) storage.Drive {
 	return old
 }
 
-// options restores what is said beside a disk that is where it was. Its size
-// is the one it has now.
+// options restores the options of a disk that is still in its slot. Its size
+// stays as it is now.
 func (r *restoring) options(key string, old, have storage.Drive) {
 	size, sized := have.Size()
 	if before, known := old.Size(); known && sized && before < size {
@@ -89,8 +90,8 @@ func (r *restoring) options(key string, old, have storage.Drive) {
 	}
 }
 
-// lostDrive restores a drive whose slot is empty now: a CD drive, what PVE kept
-// when it was detached, or a disk of the host itself.
+// lostDrive restores a drive whose slot is empty now: a CD drive, a detached
+// disk that PVE kept as unused, or a disk of the host itself.
 func (r *restoring) lostDrive(key string, old storage.Drive) {
 	unused := false
 	for other, value := range r.vm.Config {

@@ -22,10 +22,10 @@ import (
 type Snapshot struct {
 	// Node is the node's name.
 	Node string `json:"node"`
-	// Configs are the configurations by VMID, without what is of the moment:
-	// the digest, a lock, a controller's lease.
+	// Configs holds the configurations by VMID, without values that belong to a
+	// moment only: the digest, a lock, a controller's lease.
 	Configs map[int]map[string]string `json:"configs"`
-	// Missing are the VMIDs that were asked for and belonged to no VM.
+	// Missing holds the requested VMIDs that belonged to no VM.
 	Missing []int `json:"missing,omitempty"`
 }
 
@@ -51,7 +51,7 @@ func (f Facts) Snapshot(vmids ...int) Snapshot {
 	return s
 }
 
-// String says of which VMs the snapshot is.
+// String names the VMs of the snapshot.
 func (s Snapshot) String() string {
 	var ids []string
 	for _, id := range sortedIDs(s.Configs) {

@@ -43,8 +43,8 @@ func withValue(values map[string]string, key, value string) map[string]string {
 	return changed
 }
 
-// hideOSK takes the key of an SMC out of the step's values, so that whoever
-// prints or keeps the step does not see it. It is sent beside them.
+// hideOSK removes the key of an SMC from the step's values, so that nobody sees
+// it who prints or keeps the step. Apply sends the key separately.
 func (s ChangeVM) hideOSK() ChangeVM {
 	if osk := macos.OSK(s.Set["args"]); osk != "" {
 		s.OSK = proxstation.NewSecret(osk)
@@ -57,8 +57,8 @@ func (s ChangeVM) hideOSK() ChangeVM {
 	return s
 }
 
-// argLines returns a change of args as lines of a plan, one for each argument
-// that comes, goes or becomes another.
+// argLines returns a change of args as lines of a plan, one line for each
+// argument that is added, removed or replaced.
 func argLines(have, want, note string) []StepLine {
 	var lines []StepLine
 	left := qmconf.SplitArgs(want)
@@ -87,12 +87,12 @@ func argLines(have, want, note string) []StepLine {
 	return lines
 }
 
-// keyLogged is what a change of args does with the key of an SMC in them, see
-// MacOS.OSK of package profile.
+// keyLogged explains what happens to the key of an SMC when args are changed;
+// see MacOS.OSK of package profile.
 const keyLogged = "PVE logs all of args, the key too"
 
-// keyLines returns the line of args in which only the key of an SMC becomes
-// another: both are shown alike.
+// keyLines returns the line of a plan for args in which only the key of an SMC
+// changes: the old and the new args look the same in it.
 func keyLines(args string) []StepLine {
 	var lines []StepLine
 	for _, arg := range qmconf.SplitArgs(args) {

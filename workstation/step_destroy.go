@@ -21,9 +21,9 @@ type DestroyVM struct {
 	Config map[string]string
 }
 
-// DestroyPlan returns the plan that removes VMs with all their disks. It is an
-// error for a VM that does not exist; one that runs, is protected or is under
-// high availability is a blocker.
+// DestroyPlan returns the plan that removes VMs with all their disks. A VM that
+// does not exist is an error. A VM that runs, is protected or is under high
+// availability is a blocker.
 func DestroyPlan(facts Facts, vmids ...int) (Plan, error) {
 	plan := Plan{Node: facts.Node}
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(vmids))) {

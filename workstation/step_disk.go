@@ -16,8 +16,8 @@ type GrowDisk struct {
 	Slot    string
 	Storage string // where the disk is
 	Digest  string
-	// From is the size now, 0 where the disk is made by a step before this
-	// one and gets its image's size.
+	// From is the size now. It is 0 if an earlier step makes the disk from an
+	// image, whose size is not known.
 	From, To storage.Size
 }
 

@@ -18,7 +18,8 @@ type CreateVM struct {
 	Name   string
 	Config map[string]string // the configuration as PVE is asked for it
 	Notes  map[string]string // why a key has its value
-	// Password is sent beside Config, as cipassword; none is not sent.
+	// Password is sent together with Config, as cipassword. A zero Password is
+	// not sent.
 	Password proxstation.Secret
 	// OSK is sent in place of "osk=[secret]" in args.
 	OSK proxstation.Secret
@@ -68,7 +69,7 @@ func (s CreateVM) apply(ctx context.Context, a *applier) error {
 	return err
 }
 
-// done reports whether the VM is there as this step makes it.
+// done reports whether the VM exists as this step would make it.
 func (s CreateVM) done(ctx context.Context, a *applier) (bool, error) {
 	config, err := a.current(ctx, s.VMID)
 	switch {
@@ -95,14 +96,17 @@ type ChangeVM struct {
 	Digest string            // of the configuration the plan was made from
 	Set    map[string]string // keys and their new values
 	Delete []string          // keys that go
-	// Dropped are properties that Set's values have no more, as "hostpci0.x-vga".
+	// Dropped names the properties that Set's values no longer have, as
+	// "hostpci0.x-vga".
 	Dropped []string
 	Have    map[string]string // the values before, of the keys that change
 	Notes   map[string]string
-	// Exact says that the values are whole: what others set beside them goes.
-	// Otherwise the step is done when each value says what Set says.
+	// Exact says that the values in Set are complete: properties that others
+	// have added are removed. Otherwise the step is done as soon as every
+	// property in Set has its value.
 	Exact bool
-	// Password is sent beside Set, as cipassword; none is not sent.
+	// Password is sent together with Set, as cipassword. A zero Password is not
+	// sent.
 	Password proxstation.Secret
 	// OSK is sent in place of "osk=[secret]" in args.
 	OSK proxstation.Secret
@@ -169,11 +173,11 @@ func (s ChangeVM) apply(ctx context.Context, a *applier) error {
 
 func vmPath(vmid int) string { return fmt.Sprintf("/vms/%d", vmid) }
 
-// passwordKey is the key that PVE tells as "**********" (qemu-server
+// passwordKey is the key whose value PVE shows as "**********" (qemu-server
 // PVE/API2/Qemu.pm).
 const passwordKey = "cipassword"
 
-// withPassword returns the values with the password among them, to send.
+// withPassword returns the values to send, with the password among them.
 func withPassword(values map[string]string, password proxstation.Secret) map[string]string {
 	if password.IsZero() {
 		return values

@@ -18,7 +18,8 @@ import (
 // [ImageError].
 var ErrImage = errors.New("image cannot be brought to its place")
 
-// An ImageError says what is in the way of an image. Nothing was changed.
+// An ImageError says why an image cannot be brought to its place. Nothing was
+// changed.
 type ImageError struct {
 	Volume string
 	Why    string // and what to do
@@ -102,7 +103,7 @@ func (n *Node) Download(ctx context.Context, d ImageDownload, progress func(Even
 	return b.finish(ctx, task, err, 0)
 }
 
-// A bringing is the work of one Upload or Download.
+// A bringing holds the state of one Upload or Download.
 type bringing struct {
 	node   *Node
 	volume string
@@ -114,8 +115,9 @@ func (b *bringing) problem(format string, args ...any) error {
 	return &ImageError{Volume: b.volume, Why: fmt.Sprintf(format, args...)}
 }
 
-// look reports whether the volume is there. Its error says why the storage would
-// not take the volume: PVE itself refuses it only after it has received all.
+// look reports whether the volume exists. Its error says why the storage would
+// refuse the volume: PVE itself refuses an upload only after it has received
+// all of it.
 func (b *bringing) look(ctx context.Context, size storage.Size) (there bool, err error) {
 	match := imageVolume.FindStringSubmatch(b.volume)
 	if match == nil {
@@ -165,8 +167,8 @@ func (b *bringing) sum(ctx context.Context, image io.ReadSeeker, size int64) (st
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// finish waits for the task, and looks for the volume: an answer may get lost
-// although the work was done.
+// finish waits for the task and then looks for the volume, because an answer
+// may get lost although the work was done.
 func (b *bringing) finish(ctx context.Context, task pve.UPID, err error, size storage.Size) error {
 	if err == nil {
 		b.say(0, "the node checks it and puts it in its place")

@@ -13,14 +13,15 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// A Spec is what should exist on a node. What it does not name is left alone.
+// A Spec describes what should exist on a node. Everything else on the node is
+// left alone.
 type Spec struct {
-	// Mappings are PCI resource mappings, by which VMs name a card.
+	// Mappings holds the PCI resource mappings by which VMs name a card.
 	Mappings []CardMapping `json:"mappings,omitempty"`
 	// VMs are the virtual machines.
 	VMs []VM `json:"vms,omitempty"`
-	// Place says how far storages may be filled; nil promises no more than
-	// there is.
+	// Place says how far storages may be filled. Nil promises to the disks no
+	// more space than there is.
 	Place *storage.PlaceOptions `json:"place,omitempty"`
 }
 
@@ -35,7 +36,7 @@ type CardMapping struct {
 	Card iommu.Address `json:"card"`
 }
 
-// A VM is what one virtual machine should be. The profiles of package
+// A VM describes how one virtual machine should be. The profiles of package
 // profile make it; every part can be changed afterwards.
 type VM struct {
 	// ID is the VMID, 100 to 999999999.
@@ -43,16 +44,19 @@ type VM struct {
 	// Name is the VM's name, a DNS name. A VM that has this ID and another
 	// name is taken for somebody else's and refused with a [TakenError].
 	Name string `json:"name"`
-	// Guest is the system that runs inside; it decides which cards it can use.
+	// Guest is the operating system inside the VM; it decides which cards the
+	// VM can use.
 	Guest gpu.Guest `json:"guest"`
 	// Config holds the keys of PVE's VM configuration in PVE's own notation
-	// (qm.conf manual page). A property string names only what is wanted:
-	// what others set beside it stays. Keys that are not here stay too.
+	// (qm.conf manual page). Keys that are missing here stay as they are. A
+	// property string names only the wanted properties: other properties of the
+	// same key stay too.
 	Config map[string]string `json:"config,omitempty"`
-	// Defaults are values, in the notation of Config, for keys that Config does
-	// not name. They are for a VM that is made: a VM that exists keeps what it
-	// has. A property string completes that of Config, "pcie=1" the
-	// "mapping=rtx" of the same key, also in a key that an existing VM gets anew.
+	// Defaults holds values, in the notation of Config, for keys that Config
+	// does not name. They are for new VMs: an existing VM keeps its values. The
+	// properties of a default are added to those in Config, such as "pcie=1" to
+	// "mapping=rtx" in the same key. This also holds for a key that an existing
+	// VM gets anew.
 	Defaults map[string]string `json:"defaults,omitempty"`
 	// Absent are keys that must not be in the configuration: the way to detach
 	// a card. "hostpci0.legacy-igd" is a property that must not be in a key's
@@ -61,11 +65,13 @@ type VM struct {
 	// Disks are the drives.
 	Disks []Disk `json:"disks,omitempty"`
 	// OSK is the key that macOS asks the system management controller for. It
-	// is sent in place of "osk=[secret]" in Config["args"]; unset, the one that
-	// the VM has stays. MacOS.OSK of package profile says who sees it.
+	// is sent in place of "osk=[secret]" in Config["args"]. If it is unset, the
+	// VM keeps the key that it has. MacOS.OSK of package profile says who sees
+	// the key.
 	OSK proxstation.Secret `json:"-"`
-	// Password is the one that cloud-init gives the guest's user. It is set
-	// when the VM has none: PVE never tells it, so it cannot be compared.
+	// Password is the password that cloud-init gives the guest's user. It is
+	// set only if the VM has no password: PVE never shows a password, so the
+	// two cannot be compared.
 	Password proxstation.Secret `json:"-"`
 }
 
@@ -84,9 +90,9 @@ var ownKeys = []string{
 	"digest", "lock", "meta", "parent", "running-nets-host-mtu", "runningcpu", "runningmachine", "snapstate", "snaptime", "template", "vmstate",
 }
 
-// noSettings are what may not stand in a Config: ownKeys, and parameters with
-// which PVE is told what to do (of POST qemu and PUT config in its API
-// description).
+// noSettings holds the keys that may not stand in a Config: ownKeys, and
+// parameters that tell PVE how to work (parameters of POST qemu and PUT config
+// in its API description).
 var noSettings = append([]string{
 	"archive", "background_delay", "bwlimit", "cdrom", "delete", "force", "ha-managed", "import-working-storage", "live-restore", "node", "pool",
 	"revert", "skiplock", "start", "storage", "unique", "vmid",
@@ -103,7 +109,8 @@ func (vm VM) Validate() error {
 	return append(problems, vm.checkRules(vm.whole())...).err()
 }
 
-// checkForm reports what PVE could make nothing of, whatever the VM has.
+// checkForm reports values that PVE could not understand, whatever else the VM
+// has.
 func (vm VM) checkForm() problems {
 	var problems problems
 	if vm.ID < minVMID || vm.ID > maxVMID {
@@ -145,7 +152,7 @@ func (vm VM) checkDisks(problems *problems) {
 	}
 }
 
-// checkKeys reports keys that are no settings.
+// checkKeys reports keys that are not settings.
 func (vm VM) checkKeys(problems *problems) {
 	for _, key := range slices.Sorted(maps.Keys(vm.Config)) {
 		switch {

@@ -10,8 +10,9 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
-// checkRules reports what the guest would not run with, and what PVE would
-// refuse when the VM starts. config is the whole configuration, drives and all.
+// checkRules reports settings with which the guest would not run, and settings
+// that PVE would refuse when the VM starts. config is the whole configuration,
+// drives included.
 func (vm VM) checkRules(config map[string]string) problems {
 	var problems problems
 	values := vm.readHostPCI(config, &problems)
@@ -30,8 +31,8 @@ func (vm VM) checkRules(config map[string]string) problems {
 	return problems
 }
 
-// readHostPCI returns the values of a configuration and reports what PVE would
-// not understand in them.
+// readHostPCI returns the hostpci values of a configuration and reports the
+// parts that PVE would not understand.
 func (vm VM) readHostPCI(config map[string]string, problems *problems) []gpu.HostPCI {
 	var values []gpu.HostPCI
 	for _, key := range slices.Sorted(maps.Keys(config)) {
@@ -85,7 +86,8 @@ func (vm VM) checkHostPCI(problems *problems) {
 	}
 }
 
-// checkAbsent reports what is both wanted and absent, and drives.
+// checkAbsent reports keys that are both wanted and absent, and drives among
+// the absent keys.
 func (vm VM) checkAbsent(problems *problems) {
 	for _, name := range vm.Absent {
 		key, _ := qmconf.CutAbsent(name)

@@ -8,7 +8,7 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
-// checkCloudInit reports what cloud-init could make nothing of.
+// checkCloudInit reports values that cloud-init could not use.
 func (vm VM) checkCloudInit(config map[string]string, problems *problems) {
 	drives := 0
 	for _, slot := range qmconf.Slots(config) {

@@ -11,15 +11,15 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// macOSMemory is the least that the installers of the releases since Big Sur
-// run in (Apple's system requirements).
+// macOSMemory is the least memory with which the installers of the releases
+// since Big Sur run (Apple's system requirements).
 const macOSMemory = 4 * storage.GiB
 
-// oskFormat is what QEMU takes for a key (hw/misc/applesmc.c: another length
-// is replaced by a key of zeros) and what needs no quotes in args.
+// oskFormat matches keys that QEMU accepts and that need no quotes in args
+// (hw/misc/applesmc.c: a key of another length is replaced by zeros).
 var oskFormat = regexp.MustCompile(`^[!#-&(-+.-\[\]-~-]{64}$`)
 
-// checkMacOS reports what macOS would not run with.
+// checkMacOS reports settings with which macOS would not run.
 func (vm VM) checkMacOS(config map[string]string, problems *problems) {
 	if size, known := memoryOf(config); known && size < macOSMemory {
 		problems.add(vm, "memory", config["memory"], "macOS needs "+macOSMemory.Human())
@@ -32,15 +32,15 @@ func (vm VM) checkMacOS(config map[string]string, problems *problems) {
 	}
 }
 
-// checkSMC reports an Apple SMC for another guest.
+// checkSMC reports an Apple SMC in a VM whose guest is not macOS.
 func (vm VM) checkSMC(config map[string]string, problems *problems) {
 	if !vm.Guest.IsMacOS() && vm.Guest != gpu.AnyGuest && strings.Contains(config["args"], "isa-applesmc") {
 		problems.add(vm, "guest", vm.Guest.String(), "an Apple SMC is for macOS: choose one of its releases")
 	}
 }
 
-// checkSecrets reports secrets that are none, or stand where they would be
-// seen.
+// checkSecrets reports secrets that are not valid, and secrets in places where
+// people would see them.
 func (vm VM) checkSecrets(problems *problems) {
 	if !vm.OSK.IsZero() && !oskFormat.MatchString(vm.OSK.Reveal()) {
 		problems.add(vm, "osk", "", "the key has 64 characters, none of them a blank, a comma, a quote or a backslash")

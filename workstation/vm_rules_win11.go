@@ -6,13 +6,13 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// What Windows 11 asks of a PC (Microsoft, Windows 11 specifications).
+// The requirements of Windows 11 (Microsoft, Windows 11 specifications).
 const (
 	windows11Memory = 4 * storage.GiB
 	windows11Disk   = 64 * storage.GiB
 )
 
-// checkWindows reports what Windows 11 would not run with.
+// checkWindows reports settings with which Windows 11 would not run.
 func (vm VM) checkWindows(config map[string]string, problems *problems) {
 	if config["tpmstate0"] == "" {
 		problems.add(vm, "tpmstate0", "", "Windows 11 needs a TPM 2.0")
