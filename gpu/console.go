@@ -49,6 +49,12 @@ func (j *judgement) picture(fb iommu.Framebuffer) proxstation.Finding {
 		f.Fix = j.takeOff(fb) + "; or make another card the firmware's primary display"
 		return f
 	}
+	if old := strings.HasPrefix(j.facts.Kernel, "5.") || strings.HasPrefix(j.facts.Kernel, "4."); old {
+		f.Severity = proxstation.Warning
+		f.Why = "the host's console is the firmware's picture in the card's memory, and this kernel (" + j.facts.Kernel + ") does not take it off for vfio-pci: the guest gets no display (" + bar + ": can't reserve)"
+		f.Fix = j.takeOff(fb) + "; or make another card the firmware's primary display"
+		return f
+	}
 	f.Severity = proxstation.Info
 	f.Why = "the host's console is the firmware's picture in the card's memory; vfio-pci removes it when it takes the card (Linux 6.0 and newer)"
 	return f

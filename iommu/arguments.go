@@ -29,6 +29,7 @@ var knownParameters = map[string][]string{
 	"vfio_pci":         {"ids", "nointxmask", "disable_vga", "disable_idle_d3", "enable_sriov", "disable_denylist"},
 	"vfio_iommu_type1": {"allow_unsafe_interrupts", "disable_hugepages", "dma_entry_limit"},
 	"vfio":             {"enable_unsafe_noiommu_mode"},
+	"vfio_pci_core":    {},
 }
 
 // relevant reports whether an argument has to do with passthrough.
@@ -111,7 +112,10 @@ func knownNames() []string {
 // bare returns what is meant by the part of an argument that stands alone: the
 // value of iommu= or video=, or a parameter of vfio-pci without the module.
 func bare(name, value string) string {
+	models, wrong := parseIDs(strings.Trim(name, ","))
 	switch {
+	case len(models) > 0 && len(wrong) == 0 && strings.Contains(name, ":"): // a blank stands before it
+		return idsArgument + "ID,ID with all ids in one list without blanks"
 	case name == "pt":
 		return "iommu=pt"
 	case name == "efifb:off" || name == "vesafb:off" || name == "simplefb:off":

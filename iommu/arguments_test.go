@@ -25,7 +25,7 @@ func TestMisspeltArguments(t *testing.T) {
 		"intel_iommu=on,iommu=pt": "intel_iommu=on iommu=pt", "iomu=pt": "iommu=pt", "iommu=tp": "iommu=pt", "pci_acs_override=downstream": "pcie_acs_override=downstream",
 		"pcie_acs_overide=downstream": "pcie_acs_override=downstream", "pcie_acs_override=downsteam": "pcie_acs_override=downstream",
 		"initcal_blacklist=sysfb_init": "initcall_blacklist=sysfb_init", "blacklist=nouveau": "modprobe.blacklist=nouveau", "modprobe.blacklists=nouveau": "modprobe.blacklist=nouveau",
-		"pt=on": "iommu=pt", "efifb:off": "video=efifb:off", "video=efifb:eek:ff": "video=efifb:off", "disable_idle_d3=1": "vfio-pci.disable_idle_d3=1",
+		"pt=on": "iommu=pt", ",10de:228b": "vfio-pci.ids=ID,ID with all ids in one list without blanks", "vfio_pci_core.ids=10de:2504": "vfio-pci.ids=10de:2504", "efifb:off": "video=efifb:off", "video=efifb:eek:ff": "video=efifb:off", "disable_idle_d3=1": "vfio-pci.disable_idle_d3=1",
 	} {
 		facts := iommu.Facts{Running: cmdline("BOOT_IMAGE=/vmlinuz " + arg)}
 		found := slices.DeleteFunc(facts.Check(), func(f proxstation.Finding) bool { return f.ID != "iommu.unknown-argument" })
@@ -71,6 +71,8 @@ func TestArgumentsElsewhere(t *testing.T) {
 		"systemd-boot, in force anyway": {"amd-desktop", []string{defaults("quiet iommu=pt"), systemd + " iommu=pt", kernel("root=ZFS=rpool/ROOT/pve-1 boot=zfs iommu=pt\n")}, "", ""},
 		"GRUB, in the other's file": {"single-gpu", []string{grub, defaults("quiet"), kernel("root=ZFS=rpool/ROOT/pve-1 vfio-pci.ids=10de:2b85\n")},
 			"/etc/kernel/cmdline line 1: vfio-pci.ids=10de:2b85", "GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, run update-grub"},
+		"GRUB, in a misspelt variable": {"single-gpu", []string{grub, `file etc/default/grub "GRUB_CMDLINE_LINUX_DEFAULT=quiet\nGRUB_CMDLINE_LINUX_DEFUALT=\"quiet iommu=pt\"\n"`},
+			"/etc/default/grub line 2: iommu=pt", "Add iommu=pt to GRUB_CMDLINE_LINUX_DEFAULT"},
 		"GRUB, set anew by a later file": {"single-gpu", []string{grub, defaults("quiet iommu=pt"), `file etc/default/grub.d/zz.cfg "GRUB_CMDLINE_LINUX_DEFAULT=quiet\n"`},
 			"/etc/default/grub line 1: iommu=pt", "Add iommu=pt to"},
 		"GRUB, nothing of ours": {"single-gpu", []string{grub, defaults("quiet"), kernel("root=ZFS=rpool/ROOT/pve-1 boot=zfs quiet splash\n")}, "", ""},

@@ -161,7 +161,9 @@ func optionInVain(d directive) []ignoredLine {
 			near = "ids"
 		}
 		fix := ""
-		if near != "" {
+		if name == "ids" { // of another module of VFIO
+			fix = "options vfio-pci " + word
+		} else if near != "" {
 			fix = strings.Replace(d.text, word, near+"="+value, 1)
 		}
 		return []ignoredLine{{d, fmt.Sprintf("%s has no parameter %q", dashed(d.module), name), fix}}

@@ -43,6 +43,8 @@ func TestModprobeLinesInVain(t *testing.T) {
 		"a second softdep":                  {"softdep nouveau pre: drm\nsoftdep nouveau pre: vfio-pci\n", "iommu.modprobe-ignored", "takes the first", "line 2"},
 		"a softdep switches an install off": {"softdep nouveau pre: vfio-pci\ninstall nouveau /bin/false\n", "iommu.modprobe-ignored", "passes over install", "blacklist nouveau"},
 		"a parameter that is none":          {"options vfio-pci id=10de:2504\n", "iommu.modprobe-ignored", `no parameter "id"`, "ids=10de:2504"},
+		"ids of another module":             {"options vfio ids=10de:2504\n", "iommu.modprobe-ignored", "no parameter", "options vfio-pci ids=10de:2504"},
+		"ids of the core":                   {"options vfio_pci_core ids=10de:2504\n", "iommu.modprobe-ignored", "no parameter", "options vfio-pci ids=10de:2504"},
 		"another":                           {"options vfio-pci disable_idled3=1\n", "iommu.modprobe-ignored", "no parameter", "disable_idle_d3=1"},
 		"a blank after the comma":           {"options vfio-pci ids=10de:2504, 10de:228e\n", "iommu.ids-bad", "without blanks", "ids=10de:228e,10de:2504"},
 		"a comma for the colon":             {"options vfio-pci ids=10de,2504\n", "iommu.ids-bad", "vendor:device", "lspci -nn"},

@@ -41,7 +41,7 @@ func (n Network) ports() []port {
 				if len(words) > 3 && (words[3] == "static" || words[3] == "dhcp") {
 					names = words[1:2]
 				}
-			case "bridge-ports", "bond-slaves", "slaves", "vlan-raw-device":
+			case "bridge-ports", "bond-slaves", "slaves", "vlan-raw-device", "ovs-ports", "ovs-bonds":
 				names = words[1:]
 			}
 			for _, name := range names {

@@ -22,6 +22,7 @@ func TestRenamedNetworkCards(t *testing.T) {
 		"a VLAN of an old name":         {bridge + "enp5s0.10\n", nil, []string{"enp5s0"}},
 		"underscores":                   {strings.Replace(bridge, "bridge-ports", "bridge_ports", 1) + "enp5s0\n", nil, []string{"enp5s0"}},
 		"a bond of two":                 {"iface bond0 inet manual\n\tbond-slaves eno1 enp6s0\n", nil, []string{"bond0 wants enp6s0"}},
+		"a port of Open vSwitch":        {"iface vmbr0 inet manual\n\tovs_type OVSBridge\n\tovs_ports enp5s0\n", nil, []string{"vmbr0 wants enp5s0"}},
 		"an address of its own":         {"iface enp5s0 inet dhcp\n", nil, []string{"enp5s0"}},
 		"only named, as PVE leaves it":  {bridge + "eno1\n\niface enp5s0 inet manual\n", nil, nil},
 		"no port and what is virtual":   {bridge + "none\n\niface vmbr1 inet manual\n\tbridge-ports bond0 tap100i0\n", nil, nil},

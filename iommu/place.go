@@ -133,12 +133,19 @@ func (f Facts) written() []writing {
 	for _, file := range f.Loader.Defaults {
 		for i, line := range strings.Split(file.Text, "\n") {
 			m := grubAssignment.FindStringSubmatch(line)
-			if m == nil || m[1] != grubLinux && m[1] != grubDefault {
+			if m == nil {
 				continue
 			}
-			value, err := shell{values: map[string]string{}, unknown: map[string]bool{}}.word(m[2])
-			if err == nil {
-				lines = append(lines, writing{fmt.Sprintf("/%s line %d", file.Path, i+1), ParseCmdline(value).Args(), isGRUB, grubIdle})
+			right := m[1] == grubLinux || m[1] == grubDefault
+			at := writing{where: fmt.Sprintf("/%s line %d", file.Path, i+1), counts: isGRUB && right, why: grubIdle}
+			if near := nearest(m[1], []string{grubDefault, grubLinux}, 3); !right && (near == "" || m[1] == grubLinux+"_RECOVERY") {
+				continue
+			} else if !right {
+				at.why = "nothing reads the variable " + m[1] + ", which is called " + near
+			}
+			if value, err := (shell{values: map[string]string{}, unknown: map[string]bool{}}).word(m[2]); err == nil {
+				at.args = ParseCmdline(value).Args()
+				lines = append(lines, at)
 			}
 		}
 	}
