@@ -94,8 +94,8 @@ func or(s, otherwise string) string {
 // parts returns the card's virtual functions.
 func (j *judgement) parts() string {
 	var parts []string
-	for _, f := range j.facts.Functions {
-		if f.VirtualOf != nil && contains(j.card.Functions, *f.VirtualOf) {
+	for _, own := range j.card.Functions {
+		for _, f := range j.facts.VirtualFunctions(own.Address) {
 			parts = append(parts, f.Address.String())
 		}
 	}

@@ -10,16 +10,20 @@ type index struct {
 	n         int
 	positions map[Address]int
 	groups    map[GroupID][]int
+	virtual   map[Address][]int // by the physical function
 }
 
 func newIndex(functions []Function) *index {
 	if len(functions) == 0 {
 		return nil
 	}
-	x := &index{first: &functions[0], n: len(functions), positions: make(map[Address]int, len(functions)), groups: map[GroupID][]int{}}
+	x := &index{first: &functions[0], n: len(functions), positions: make(map[Address]int, len(functions)), groups: map[GroupID][]int{}, virtual: map[Address][]int{}}
 	for i := range functions {
 		x.positions[functions[i].Address] = i
 		x.groups[functions[i].Group] = append(x.groups[functions[i].Group], i)
+		if of := functions[i].VirtualOf; of != nil {
+			x.virtual[*of] = append(x.virtual[*of], i)
+		}
 	}
 	return x
 }
@@ -74,4 +78,28 @@ func (f Facts) inGroup(group GroupID) []int {
 		}
 	}
 	return positions
+}
+
+// noneGrouped reports whether it is known at once that no function has a group.
+func (f Facts) noneGrouped() bool {
+	x := f.index.of(f.Functions)
+	return x != nil && len(x.groups) == 1 && len(x.groups[GroupID{}]) == x.n
+}
+
+// VirtualFunctions returns the SR-IOV virtual functions of a physical function,
+// in order.
+func (f Facts) VirtualFunctions(physical Address) []Function {
+	var virtual []Function
+	if x := f.index.of(f.Functions); x != nil {
+		for _, i := range x.virtual[physical] {
+			virtual = append(virtual, f.Functions[i])
+		}
+		return virtual
+	}
+	for _, fn := range f.Functions {
+		if fn.VirtualOf != nil && *fn.VirtualOf == physical {
+			virtual = append(virtual, fn)
+		}
+	}
+	return virtual
 }

@@ -25,10 +25,15 @@ func TestTheIndexAnswersAsASearchDoes(t *testing.T) {
 		if indexed.index.of(indexed.Functions) == nil {
 			t.Errorf("%s: there is no index", name)
 		}
+		want, _ := searched.grouped()
+		if got, _ := indexed.grouped(); got != want {
+			t.Errorf("%s: grouped %s with the index, %s without", name, got, want)
+		}
 		for _, fn := range append(indexed.Functions, Function{Address: mustAddress("ffff:1f:00.0")}) {
 			for what, pair := range map[string][2]any{
 				"position": {indexed.position(fn.Address), searched.position(fn.Address)},
 				"slot":     {indexed.Slot(fn.Address), searched.Slot(fn.Address)},
+				"virtual":  {indexed.VirtualFunctions(fn.Address), searched.VirtualFunctions(fn.Address)},
 				"group":    {indexed.inGroup(fn.Group), searched.inGroup(fn.Group)},
 			} {
 				if !reflect.DeepEqual(pair[0], pair[1]) {

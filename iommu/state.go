@@ -80,7 +80,11 @@ func (f Facts) grouped() (proxstation.Answer, string) {
 	if number > 0 {
 		return proxstation.Yes, fmt.Sprintf("/sys/kernel/iommu_groups: %d groups with %d devices", number, members)
 	}
-	for _, fn := range f.Functions {
+	functions := f.Functions
+	if f.noneGrouped() {
+		functions = nil // a machine with thousands of functions is not searched for each of its cards
+	}
+	for _, fn := range functions {
 		if n, ok := fn.Group.Int(); ok && !fake[n] {
 			return proxstation.Yes, fmt.Sprintf("%s is in group %d", fn.Address, n)
 		}

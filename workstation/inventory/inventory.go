@@ -135,7 +135,7 @@ func Read(root fs.FS) (Inventory, error) {
 	if err != nil {
 		return Inventory{}, err
 	}
-	if root == nil {
+	if root == nil && len(gpu.Cards(facts.Functions)) > 0 {
 		nameFunctions(facts.Functions)
 	}
 	stored, err := storage.Read(root)
@@ -145,8 +145,10 @@ func Read(root fs.FS) (Inventory, error) {
 	return Of(source, facts, stored.Disks, storage.Join(stored, nil), stored.Unknown...), nil
 }
 
-// nameFunctions looks the functions up in the machine's PCI names database. A
-// machine without one has no names, which is no error.
+// nameFunctions looks the functions up in the machine's PCI names database. To
+// parse it takes longer than all the rest, so it is read only for the names of
+// cards, which are printed. A machine without a database has no names, which is
+// not an error.
 func nameFunctions(functions []iommu.Function) {
 	info, err := ghw.PCI(ghw.WithDisableWarnings())
 	if err != nil {
@@ -193,10 +195,10 @@ func Of(source string, facts iommu.Facts, disks []storage.Disk, pools []storage.
 // distinct returns the findings without repetitions: a cause that several
 // judgements met is one finding.
 func distinct(findings []proxstation.Finding) []proxstation.Finding {
-	kept := []proxstation.Finding{}
+	kept, seen := []proxstation.Finding{}, map[proxstation.Finding]bool{}
 	for _, f := range findings {
-		if !slices.Contains(kept, f) {
-			kept = append(kept, f)
+		if !seen[f] {
+			kept, seen[f] = append(kept, f), true
 		}
 	}
 	return kept
