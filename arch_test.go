@@ -55,7 +55,7 @@ var arrows = map[string][]string{
 	"internal/macos":  {},
 	"internal/qmconf": {"gpu", "storage"},
 	// A profile turns a few typed fields into a VM; it speaks to no node.
-	"workstation/profile": {"", "gpu", "storage", "workstation", "workstation/rustdesk", "internal/macos", "internal/qmconf"},
+	"workstation/profile": {"", "gpu", "storage", "workstation", "internal/macos", "internal/qmconf"},
 	// A report on a machine, for whoever wants nothing else: it speaks to no
 	// node, and no other package imports ghw.
 	"workstation/inventory":  {"", "iommu", "gpu", "storage", "internal/printable", "github.com/jaypipes/ghw"},
