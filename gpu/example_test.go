@@ -261,3 +261,12 @@ func ExampleClaim() {
 	// info gpu.shared-card - VMs 140 and 141 want 0000:01:00.0, 0000:01:00.1
 	// warning gpu.onboot-race - onboot: 1 on both, and VMs 140 and 141 want 0000:01:00.0, 0000:01:00.1
 }
+
+// What a VM's configuration says around its cards.
+func ExampleNode_CheckConfig() {
+	n := gpu.Node{Name: "pve", Functions: reference}
+	for _, f := range n.CheckConfig(map[string]string{"hostpci0": "00:02.0,legacy-igd=1,romfile=CFL_CML_GOPv9.1_igd.rom", "machine": "pc"}) {
+		fmt.Println(f.ID, "-", f.Seen)
+	}
+	// Output: gpu.seabios - bios not set
+}

@@ -258,3 +258,58 @@ func ExampleFunction_Console() {
 	// 0000:03:00.0 "Matrox G200eW3"
 	// 0000:19:00.0 ""
 }
+
+// Which file holds this host's kernel arguments, and what to run after it was
+// edited.
+func ExamplePlace() {
+	place := captured("guide-wrong-loader").Place()
+	fmt.Println(place.Loader)
+	fmt.Println(place.Edit, "->", place.Command)
+	// Output:
+	// systemd-boot under proxmox-boot-tool
+	// the first line of /etc/kernel/cmdline -> proxmox-boot-tool refresh
+}
+
+// What an advice says leaves out what is in force.
+func ExampleFacts_Advise() {
+	facts := captured("reference")
+	fmt.Printf("%q\n", facts.Advise("iommu=pt"))
+	fmt.Println(facts.Advise("iommu=pt", "initcall_blacklist=sysfb_init"))
+	// Output:
+	// ""
+	// add initcall_blacklist=sysfb_init to GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, run update-grub, and restart
+}
+
+// The network cards that no bridge has.
+func ExampleNetwork() {
+	for _, link := range captured("guide-nvidia-first").Network.Interfaces {
+		if link.Address != nil && link.Master == "" {
+			fmt.Println(link.Name, *link.Address, link.MAC)
+		}
+	}
+	// Output: enp8s0 0000:08:00.0 02:00:00:00:00:08
+}
+
+// An interface is a port of a bridge if it has a master.
+func ExampleInterface() {
+	for _, link := range captured("apu-one-group").Network.Interfaces {
+		fmt.Printf("%s %q\n", link.Name, link.Master)
+	}
+	// Output:
+	// enp1s0 "vmbr0"
+	// vmbr0 ""
+}
+
+// How many virtual functions an iGPU could make, and how many there are.
+func ExampleSRIOV() {
+	fn, _ := captured("igpu-virtual-functions-gone").Function(slot("00:02"))
+	fmt.Printf("%d of %d\n", fn.SRIOV.Now, fn.SRIOV.Total)
+	// Output: 0 of 7
+}
+
+// A card that fell into D3cold may not wake up for a guest.
+func ExamplePower() {
+	fn := iommu.Function{Power: &iommu.Power{State: "D3cold", Runtime: "suspended"}}
+	fmt.Println(fn.Power.State, fn.Power.Runtime, fn.Power.D3ColdAllowed)
+	// Output: D3cold suspended unknown
+}

@@ -46,3 +46,14 @@ func ExampleRead() {
 	// Output:
 	// on {"address":"0000:01:00.0","vendorID":"10de","deviceID":"2c05","name":"NVIDIA Blackwell 10de:2c05","family":"NVIDIA Blackwell","functions":["0000:01:00.0","0000:01:00.1"],"driver":"vfio-pci","group":1,"isolated":"yes","blockers":[]} <nil>
 }
+
+// Where the host's kernel arguments are configured.
+func ExampleBoot() {
+	tree, err := hosttree.Load("amd-desktop")
+	if err != nil {
+		panic(err)
+	}
+	report, err := inventory.Read(tree)
+	fmt.Println(report.Boot.File, "then", report.Boot.Command, err)
+	// Output: /etc/kernel/cmdline then proxmox-boot-tool refresh <nil>
+}
