@@ -21,12 +21,12 @@
 // over as a transaction: never two VMs with one card, and the first one comes
 // back if the second one does not start.
 //
-// [Node.Status] and [Node.Watch] tell who has the card, [Preflight] and
-// [DualBoot.Advise] what is in the way of a switch.
+// [Node.Status] and [Node.Watch] say which VM has the card. [Preflight] and
+// [DualBoot.Advise] say what would stop or disturb a switch.
 //
-// Inside a guest, an [Agent] runs commands and moves files. It is what package
-// rustdesk needs to make the guest reachable from elsewhere (SetUp, PlanFor) or
-// to make it an own server (SetUpServer). [WaysIn] lists the other ways to reach
+// Inside a guest, an [Agent] runs commands and moves files. With it
+// package rustdesk makes the guest reachable from elsewhere (SetUp, PlanFor) or
+// turns it into a RustDesk server (SetUpServer). [WaysIn] lists the other ways to reach
 // a VM; package access sets them up inside the guest. [Node.Upload] and
 // [Node.Download] bring images to the node.
 //

@@ -13,11 +13,12 @@ import (
 
 // A Lease says which controller is at work on a set of VMs that share a card.
 // It lives in the description of the member with the lowest VMID, as a comment
-// that PVE's web UI does not show. PVE's config digest decides who gets it, so
-// that controllers on several machines need no server of their own.
+// that PVE's web UI does not show. PVE's config digest decides which controller
+// gets the lease, so that controllers on several machines need no server of
+// their own.
 //
-// No clock is compared between machines: a controller that finds the lease of
-// another takes it over after it has watched it unchanged for its TTL.
+// The clocks of machines are never compared: a controller takes over another
+// controller's lease after it has seen the lease unchanged for its TTL.
 type Lease struct {
 	// Owner names the controller, for people: [DualBoot.Owner].
 	Owner string `json:"owner"`

@@ -204,8 +204,9 @@ func (f Facts) allows(p Privilege) bool {
 	return slices.ContainsFunc(strings.Split(p.Name, "|"), func(name string) bool { return f.permissions.Allows(p.Path, name) || f.allowsVNet(p.Path, name) })
 }
 
-// allowsVNet reports whether the login has a privilege on what may be a virtual
-// network of a zone: which of the zones it is in only PVE knows here.
+// allowsVNet reports whether the login has a privilege on a bridge that may be
+// a virtual network. Only PVE knows the zone of the network, so a privilege on
+// it in any zone counts.
 func (f Facts) allowsVNet(path, name string) bool {
 	vnet, local := strings.CutPrefix(path, "/sdn/zones/localnetwork/")
 	for other := range f.permissions {

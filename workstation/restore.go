@@ -12,26 +12,28 @@ import (
 )
 
 // RestorePlan returns the plan that brings VMs back to the configurations of a
-// snapshot, key by key: old values are set, keys that came since are deleted.
-// It is pure, and a plan like any other: it is shown, it is refused when it is
-// stale, it can be repeated, and says what only root@pam may do. A VM that runs
-// takes most of it over at its next start. Where everything is as it was, the
-// plan is empty.
+// snapshot, key by key: old values are set, and keys that were added since are
+// deleted. It is pure. The plan is like any other: people see it as a diff,
+// Apply refuses it when it is stale and can be repeated, and it names the steps
+// that only root@pam may do. A VM that runs takes most of the changes over at
+// its next start. If nothing has changed since the snapshot, the plan is empty.
 //
-// Data always stays. A disk that was added since keeps its place, one that grew
-// keeps its size, one that was detached comes back if PVE still has it among
-// the unused; of each the findings tell. CD drives are not data and come and go
-// (as does the drive of cloud-init, which PVE writes anew).
+// Data always stays. A disk that was added since stays in its slot, and a disk
+// that grew keeps its size. A disk that was detached comes back if PVE still
+// has it among the unused disks. The findings name each of these disks. CD
+// drives hold no data, so they are added and removed, as is the drive of
+// cloud-init, which PVE writes anew.
 //
-// These keys stay as they are, because they are not settings, or have no way
-// back: unusedN, lock, meta, vmgenid, template, parent and what else belongs to
-// PVE's own snapshots. A password of cloud-init that is gone cannot come back.
-// Nor are resource mappings touched: one that no VM names does nothing.
+// These keys stay as they are, because they are not settings or cannot be
+// restored: unusedN, lock, meta, vmgenid, template, parent and all other keys
+// of PVE's own snapshots. A password of cloud-init that was removed cannot be
+// restored. Resource mappings stay too: a mapping that no VM names has no
+// effect.
 //
-// A VM that is gone, or another VM by now, is a blocker (restore.gone,
-// restore.another): leave it out of Snapshot.Configs to restore the others. One
-// that was made since stays; [DestroyPlan] removes it. The error, which matches
-// [ErrInvalid], is for a snapshot of another node.
+// If a VM no longer exists, or another VM has its VMID, the plan has a blocker
+// (restore.gone, restore.another): leave the VM out of Snapshot.Configs to
+// restore the others. A VM that was made since stays; [DestroyPlan] removes it.
+// For a snapshot of another node the error matches [ErrInvalid].
 func RestorePlan(before Snapshot, facts Facts) (Plan, error) {
 	if before.Node != facts.Node {
 		return Plan{}, fmt.Errorf("workstation: the snapshot is of node %q, the facts are of %q: %w", before.Node, facts.Node, ErrInvalid)

@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// A Snapshot is what the configurations of some VMs were, as data that can be
-// kept as JSON. [RestorePlan] makes the way back. It holds no disk: PVE's own
-// snapshots are of disks, this is of settings only.
+// A Snapshot holds the configurations that some VMs had, as data that can be
+// kept as JSON. [RestorePlan] makes the plan that returns to it. Unlike PVE's
+// own snapshots, it holds settings only, no disks.
 //
-// Taken from the [Facts] that a plan is made from, it is what that plan
-// changes: Apply refuses to change a VM that is no longer as it was observed.
-// So keep it before Apply begins, and keep the first one if Apply has to be
-// repeated.
+// Take it from the same [Facts] as the plan: Apply refuses to change a VM that
+// has changed since, so the snapshot holds the state before the plan. Keep it
+// before Apply begins, and keep the first snapshot if Apply has to be repeated.
 //
-// Its String shows no setting. As JSON it holds all that PVE tells of a
-// configuration, a key in args among it: keep the file as you keep the node's
-// own. The password of cloud-init is not in it, because PVE does not tell it.
+// Its String shows no settings. Its JSON holds everything that PVE shows of a
+// configuration, even a key in args: protect the file as you protect the node's
+// own configuration. The password of cloud-init is not in it, because PVE does
+// not show that password.
 type Snapshot struct {
 	// Node is the node's name.
 	Node string `json:"node"`

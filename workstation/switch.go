@@ -59,7 +59,7 @@ func (n *Node) Switch(ctx context.Context, db DualBoot, to int, progress func(Ev
 	return err
 }
 
-// A switching is one switch under way.
+// A switching holds the state of one switch under way.
 type switching struct {
 	reporter
 	node *Node
@@ -74,7 +74,7 @@ type switching struct {
 	facts Facts // those that were judged
 }
 
-// A turn is what the switches of one set on one [Node] wait for: they share a
+// A turn lets one switch of a set run at a time on one [Node]: they share a
 // lease.
 type turn struct {
 	free chan struct{}
@@ -82,7 +82,7 @@ type turn struct {
 }
 
 // turn waits until no other switch of this set is under way on the same Node,
-// which has one lease for all of them. The caller calls done.
+// because all of them share one lease. The caller calls done at the end.
 func (s *switching) turn(ctx context.Context) (done func(), err error) {
 	value, _ := s.node.turns.LoadOrStore(s.place(), &turn{free: make(chan struct{}, 1)})
 	t, _ := value.(*turn)

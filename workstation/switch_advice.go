@@ -8,15 +8,15 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// Advise judges what is around a set of VMs that share a card: what starts or
-// stops them behind a switch's back, and what makes a guest come back stuck.
-// Pure.
+// Advise judges the surroundings of a set of VMs that share a card: settings
+// that start or stop the VMs behind a switch's back, and settings with which a
+// guest comes back stuck. It is pure.
 //
-// A hookscript that would switch when somebody presses Start in PVE's own
-// interface is not offered: PVE refuses to start a VM whose hookscript is
-// missing on the node, and runs it while it holds the VM's lock, so that it
-// could neither be safe to lose nor stop the other VM in time. Pressing Start
-// is refused by PVE itself while the card is in use.
+// There is no hookscript that would switch when somebody presses Start in PVE's
+// own interface. PVE refuses to start a VM whose hookscript is missing on the
+// node, and it runs the script while it holds the VM's lock. So such a script
+// could not stop the other VM in time, and losing it would do harm. While the
+// card is in use, PVE itself refuses Start.
 func (db DualBoot) Advise(facts Facts) []proxstation.Finding {
 	db.Members = slices.Compact(slices.Sorted(slices.Values(db.Members)))
 	var findings []proxstation.Finding
@@ -86,9 +86,10 @@ func (db DualBoot) adviseBackup(job BackupJob) []proxstation.Finding {
 }
 
 // StartWithHost returns the plan that lets one member start with the host and
-// keeps the others from it, so that none of them races for the card. A vmid of
-// 0 lets none of them start. The error is an [InvalidError] for a set that is
-// none, and matches [ErrNotFound] for a member that does not exist.
+// keeps the other members from it, so that they do not compete for the card.
+// With a vmid of 0, no member starts with the host. The error is an
+// [InvalidError] if the set is not valid, and matches [ErrNotFound] if a member
+// does not exist.
 func (db DualBoot) StartWithHost(facts Facts, vmid int) (Plan, error) {
 	set, err := db.withDefaults()
 	if vmid != 0 {

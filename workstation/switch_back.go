@@ -17,10 +17,11 @@ const (
 	returnTries = 5
 )
 
-// errKeeps means that the target runs, and that nobody allowed to end it.
+// errKeeps reports a target that still runs, and that the caller did not allow
+// to be stopped.
 var errKeeps = errors.New("the VM that was started keeps the card")
 
-// goBack returns to the member that ran before, and says what came of it.
+// goBack starts the member that ran before, and says whether that worked.
 func (s *switching) goBack(ctx context.Context, phase Phase, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), returnTime)
 	defer cancel()
@@ -51,8 +52,8 @@ func (s *switching) hopeless(cause error) bool {
 	return gone || errors.Is(cause, errUnhealthy)
 }
 
-// restore makes the member that ran before the one that runs: the target,
-// which did not come up, gives the card back first.
+// restore starts the member that ran before. The target, which did not come up,
+// gives the card back first.
 func (s *switching) restore(ctx context.Context, cause error) error {
 	s.phase = PhaseRollback
 	if err := s.hold(ctx); err != nil { // another controller decides what runs
@@ -84,7 +85,7 @@ func (s *switching) restore(ctx context.Context, cause error) error {
 	}
 }
 
-// again starts the member that ran before, if it does not run any more.
+// again starts the member that ran before, unless it still runs.
 func (s *switching) again(ctx context.Context) error {
 	if status, err := s.node.pve.Status(ctx, s.from); err == nil && status.Running {
 		return s.bringUp(ctx, s.from)
@@ -95,7 +96,7 @@ func (s *switching) again(ctx context.Context) error {
 	return s.bringUp(ctx, s.from)
 }
 
-// hold makes the lease last for the way back.
+// hold extends the lease so that it lasts for the way back.
 func (s *switching) hold(ctx context.Context) error {
 	return s.renew(ctx, PhaseRollback, s.db.stopTime()+s.db.Boot)
 }

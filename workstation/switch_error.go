@@ -14,17 +14,18 @@ import (
 type SwitchError struct {
 	Phase Phase
 	To    int
-	// Running is the member that runs now, 0 if none does, -1 if the node does
-	// not tell.
+	// Running is the member that runs now. It is 0 if no member runs, and -1 if
+	// the node does not answer.
 	Running int
 	// Returned says that the VM that ran before was started again.
 	Returned bool
-	// Closing says that the guest of Running was asked to shut down, which
-	// nobody can take back: the VM may be off later.
+	// Closing says that the guest of Running was asked to shut down. Nobody can
+	// take this back: the VM may be off later.
 	Closing bool
-	// Cause is what failed; Return what failed on the way back, if that did.
+	// Cause is the error that stopped the switch. Return is the error that
+	// stopped the way back, or nil.
 	Cause, Return error
-	// Advice says what probably happened, and what to do.
+	// Advice says what probably happened and what the caller can do.
 	Advice []proxstation.Finding
 }
 
@@ -53,7 +54,7 @@ func (e *SwitchError) Error() string {
 	return text
 }
 
-// Unwrap returns what failed.
+// Unwrap returns the cause.
 func (e *SwitchError) Unwrap() []error {
 	if e.Return == nil {
 		return []error{e.Cause}
@@ -125,8 +126,8 @@ var lost = regexp.MustCompile(`(?i)stuck in D3|change power state from D3|not re
 	`header type '?(127|0?x?7f)|expecting 0xaa55, got 0xffff|config(uration)? space.*\bf{2,}\b|reads? (all )?(0x)?f{2,}\b|` +
 	`device from group \d+: (Input/output error|No such device)|vfio.*(reset failed|failed to reset|failed reset)|fell off the bus|fallen off the bus`)
 
-// lostCard returns the line that says that a start failed because the card is
-// gone.
+// lostCard returns the line of the error which says that a start failed because
+// the card is gone.
 func lostCard(err error) (line string, gone bool) {
 	var task *TaskError
 	if !errors.As(err, &task) {

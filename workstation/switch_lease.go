@@ -11,20 +11,21 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// leaseSlack is added to the deadline of a phase, for the requests around it.
+// leaseSlack is added to the deadline of a phase, to leave time for its
+// requests.
 const leaseSlack = 30 * time.Second
 
-// leaseTries is how often a write of the lease is tried that got no answer, or
-// found the VM changed or locked.
+// leaseTries is how often a write of the lease is tried again if the node did
+// not answer, or if the VM was changed or locked.
 const leaseTries = 60
 
-// place is the member whose description holds the lease: the first one, unless
-// PVE lets nobody change it because it is hibernated.
+// place returns the member whose description holds the lease: the first member,
+// or another one if the first is hibernated and PVE lets nobody change it.
 func (s *switching) place() int { return cmp.Or(s.at, s.db.Members[0]) }
 
-// acquire takes the lease. The lease of another controller is waited for, and
-// taken over when this Node has seen it unchanged for its whole TTL, or at once
-// if the caller asks for that.
+// acquire takes the lease. If another controller has the lease, acquire waits,
+// and takes it over when this Node has seen it unchanged for its whole TTL. If
+// the caller asks for it, acquire takes the lease over at once.
 func (s *switching) acquire(ctx context.Context) error {
 	if s.db.NoLease {
 		return nil
@@ -73,13 +74,13 @@ func (e *leasedError) Error() string {
 	return fmt.Sprintf("%s: its lease counts for %s more if it is not renewed", e.lease, e.left.Round(time.Second))
 }
 
-// waiting describes the wait for people, anew every ten seconds.
+// waiting describes the wait for people, in a new event every ten seconds.
 func (e *leasedError) waiting() string {
 	return fmt.Sprintf("waiting for another controller, %s at most unless it goes on: %s", (e.left + 9*time.Second).Truncate(10*time.Second), e.lease)
 }
 
-// take writes our lease if no member holds a lease, or one that counts no
-// longer.
+// take writes our lease if no member holds a lease, or if the lease there has
+// expired.
 func (s *switching) take(ctx context.Context) error {
 	mine := Lease{Owner: s.db.Owner, To: s.to, Phase: PhaseCheck, TTL: time.Minute + leaseSlack}
 	var at pve.Config
@@ -109,8 +110,9 @@ func (s *switching) take(ctx context.Context) error {
 	return s.write(ctx, at, mine)
 }
 
-// outlived returns nil if the lease in a member is to be replaced: it is of
-// this controller, or counts no longer, or the caller wants to take it over.
+// outlived returns nil if the lease in a member may be replaced: the lease
+// belongs to this controller, or has expired, or the caller wants to take it
+// over.
 func (s *switching) outlived(id int, lease Lease) error {
 	left := s.node.leases.left(id, lease)
 	switch {
@@ -122,8 +124,9 @@ func (s *switching) outlived(id int, lease Lease) error {
 	return &leasedError{lease, left}
 }
 
-// write puts a lease in place of the one in config, if that is still what the
-// node has. A write whose answer got lost is looked for.
+// write replaces the lease in config by another, if the node still has that
+// configuration. If the answer gets lost, write looks whether the lease is
+// there.
 func (s *switching) write(ctx context.Context, config pve.Config, lease Lease) error {
 	lease.ID = rand.Text()
 	description := writeLease(config.Values["description"], lease)
@@ -141,11 +144,11 @@ func (s *switching) write(ctx context.Context, config pve.Config, lease Lease) e
 	return err
 }
 
-// errOvertaken means that another controller is at work now.
+// errOvertaken reports that another controller is at work now.
 var errOvertaken = errors.New("it is at work now")
 
-// renew makes the lease last through the next phase. It fails if another
-// controller took it over, before anything is done that it might not expect.
+// renew extends the lease for the next phase. If another controller has taken
+// the lease over, renew fails, and the phase does not begin.
 func (s *switching) renew(ctx context.Context, phase Phase, lasts time.Duration) error {
 	if s.held == nil {
 		return nil
@@ -183,7 +186,7 @@ func (s *switching) renewNow(ctx context.Context, phase Phase, lasts time.Durati
 	return err == nil, err
 }
 
-// tidy takes out a lease of our own that an earlier switch could not.
+// tidy removes a lease of our own that an earlier switch could not remove.
 func (s *switching) tidy(ctx context.Context) error {
 	if s.db.NoLease {
 		return nil
@@ -200,8 +203,8 @@ func (s *switching) tidy(ctx context.Context) error {
 	return s.release(ctx)
 }
 
-// release takes our lease out of the description, also when the caller's
-// context has ended. A lease that is no longer ours is left alone.
+// release removes our lease from the description, even if the caller's context
+// has ended. A lease of another controller stays.
 func (s *switching) release(ctx context.Context) error {
 	if s.held == nil {
 		return nil

@@ -6,11 +6,11 @@ import (
 	"github.com/proxstation/proxstation/internal/enum"
 )
 
-// NotUp says what becomes of a VM that has started with the card and is not up
-// in time: it may be installing updates, or may hang.
+// NotUp says what happens to a VM that has started with the card and whose
+// guest is not up in time: the guest may be installing updates, or may hang.
 type NotUp uint8
 
-// What may become of a VM that is not up in time.
+// The choices for a VM that is not up in time.
 const (
 	// NotUpKeep leaves the card with the VM. The switch fails, and its error
 	// says so.
@@ -23,7 +23,7 @@ const (
 
 var notUpNames = []string{"keep", "return"}
 
-// errNoNotUp reports a name that no NotUp has.
+// errNoNotUp reports a text that is not the name of a NotUp.
 var errNoNotUp = errors.New("workstation: no such choice")
 
 // String returns the choice's name: "keep" or "return".

@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// until asks again, once a second, until done says so or the time is up.
-// Requests that got no answer are asked again.
+// until calls a function once a second, until it reports success or the time is
+// up. It goes on if a request is not answered.
 func (s *switching) until(ctx context.Context, limit time.Duration, done func(context.Context) (bool, error)) error {
 	inner, cancel := context.WithTimeoutCause(ctx, limit, ErrTimeout)
 	defer cancel()
@@ -30,9 +30,9 @@ func (s *switching) until(ctx context.Context, limit time.Duration, done func(co
 	}
 }
 
-// wait waits for a task, but not longer than its phase may take. That a node
-// refuses to say how far the task is says nothing about the task: it is asked
-// again.
+// wait waits for a task, but not longer than its phase may take. If the node
+// refuses to say how far the task is, wait asks again: the refusal says nothing
+// about the task.
 func (s *switching) wait(ctx context.Context, id int, task pve.UPID, limit time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, ErrTimeout)
 	defer cancel()
@@ -51,8 +51,8 @@ func (s *switching) wait(ctx context.Context, id int, task pve.UPID, limit time.
 	return err
 }
 
-// moved reports whether something came of a request to a VM that runs: it is
-// off now, or a task is at work on it.
+// moved reports whether a request to a running VM had an effect: the VM is off
+// now, or a task is at work on it.
 func (s *switching) moved(ctx context.Context, id int) (bool, error) {
 	status, err := s.node.pve.Status(ctx, id)
 	if err != nil || !status.Running {
@@ -62,13 +62,13 @@ func (s *switching) moved(ctx context.Context, id int) (bool, error) {
 	return len(tasks) > 0, err
 }
 
-// ended are the tasks that a switch ends if they take too long: those that it
-// begins. Tasks of others, such as a backup, end by themselves.
+// ended holds the kinds of tasks that a switch begins, and ends if they take
+// too long. Other tasks, such as a backup, end by themselves.
 var ended = []string{"qmstart", "qmshutdown", "qmstop", "qmreboot"}
 
-// settle waits until no task is at work on a VM, so that what it does is not
-// mistaken for its state, and ends tasks that take too long, if the lease is
-// ours.
+// settle waits until no task is at work on a VM, so that a passing state is not
+// taken for the VM's state. If the lease is ours, it ends tasks that take too
+// long.
 func (s *switching) settle(ctx context.Context, id int, limit time.Duration) {
 	var tasks []pve.Task
 	err := s.until(ctx, limit, func(ctx context.Context) (bool, error) {

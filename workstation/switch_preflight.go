@@ -35,7 +35,7 @@ func Preflight(db DualBoot, to int, facts Facts) []proxstation.Finding {
 	return append(findings, preflightMemory(db, target, facts, target.String())...)
 }
 
-// blocker is a finding for which a switch does not begin.
+// blocker returns a finding that keeps a switch from beginning.
 func blocker(id, subject, seen, why, fix string) proxstation.Finding {
 	return proxstation.Finding{ID: id, Severity: proxstation.Blocker, Subject: subject, Seen: seen, Why: why, Fix: fix}
 }
@@ -68,7 +68,8 @@ func preflightTarget(db DualBoot, target VMFacts, facts Facts) []proxstation.Fin
 	return findings
 }
 
-// preflightHolder judges whether a member gives the card up when it is asked.
+// preflightHolder judges whether a running member will give the card up when it
+// is asked.
 func preflightHolder(db DualBoot, v VMFacts, facts Facts) []proxstation.Finding {
 	if !v.Running {
 		return nil
@@ -154,8 +155,9 @@ func preflightCards(db DualBoot, target VMFacts, facts Facts) []proxstation.Find
 	return findings
 }
 
-// claimsNow is Claims as they will be when a VM starts: its own configuration
-// with what waits for that, and what is in force of the VMs that run.
+// claimsNow returns the claims at the moment when a VM starts. For this VM they
+// follow from its configuration for the next start, and for running VMs from
+// the configuration in force.
 func (f Facts) claimsNow(starts int) []gpu.Claim {
 	return f.claims(func(v VMFacts) map[string]string {
 		if v.ID == starts {
@@ -165,7 +167,8 @@ func (f Facts) claimsNow(starts int) []gpu.Claim {
 	})
 }
 
-// unreadFor returns what could not be read and decides about a switch to a VM.
+// unreadFor returns the findings about parts that could not be read and that
+// decide about a switch to a VM.
 func (f Facts) unreadFor(target VMFacts) []proxstation.Finding {
 	decides := []string{subjectPCI, subjectStatus, subjectCluster, "high availability"}
 	if slices.ContainsFunc(target.HostPCI(), func(h gpu.HostPCI) bool { return h.Mapping != "" }) {
@@ -188,7 +191,7 @@ func (f Facts) unread(subject string) bool {
 	return slices.ContainsFunc(f.Unknown, func(u proxstation.Finding) bool { return u.ID == idUnread && u.Subject == subject })
 }
 
-// usedStorages returns the storages that a VM's drives are on, each once.
+// usedStorages returns the storages of a VM's drives, each once.
 func usedStorages(config map[string]string) []string {
 	var names []string
 	for _, key := range slices.Sorted(maps.Keys(config)) {

@@ -15,11 +15,11 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// sideTime is how long a switch waits for an answer that it can do without.
+// sideTime is how long a switch waits for answers that it does not need.
 const sideTime = 10 * time.Second
 
-// A setReader reads what [Preflight] judges of a set of VMs, and nothing else:
-// no disk, no SMART data, no storage.
+// A setReader reads the facts that [Preflight] needs about a set of VMs. It
+// does not read disks, SMART data or the content of storages.
 type setReader struct {
 	node *Node
 	db   DualBoot
@@ -61,7 +61,7 @@ func (n *Node) observeSet(ctx context.Context, db DualBoot) (Facts, error) {
 	return f, nil
 }
 
-// vms reads which VMs run, and what those that are no members claim.
+// vms reads which VMs run, and the PCI claims of those that are not members.
 func (r *setReader) vms(ctx context.Context) (err error) {
 	if r.list, err = r.node.pve.VMsInFull(ctx); err != nil {
 		return err
@@ -124,7 +124,8 @@ func (r *setReader) mappings(ctx context.Context) error {
 	return nil
 }
 
-// mapped returns why the mappings are unknown if a member needs them.
+// mapped returns the error with which the mappings were read, if a member needs
+// the mappings.
 func (r *setReader) mapped() error {
 	used := false
 	for _, id := range r.db.Members {
@@ -156,7 +157,7 @@ func (r *setReader) remembered(ctx context.Context) (err error) {
 	return r.o.tolerate(subjectCluster, "Datastore.Audit and VM.Audit on /", err)
 }
 
-// errSlow is the cause of an answer that was not waited for any longer.
+// errSlow reports an answer that took too long to wait for.
 var errSlow = fmt.Errorf("%w in %s", ErrNoAnswer, sideTime)
 
 // join puts the answers together.
@@ -185,10 +186,10 @@ func (r *setReader) join() {
 	}
 }
 
-// storages judges which of the members' storages can be used. PVE can look at
-// all storages or at one: a storage that was not heard of lately is asked for
-// what it holds, alone (pve-storage PVE/Storage.pm, storage_info and
-// vdisk_list).
+// storages judges which of the members' storages can be used. PVE can check all
+// storages at once, or one. If the cluster has not heard of a storage lately,
+// only this storage is asked for its content (pve-storage PVE/Storage.pm,
+// storage_info and vdisk_list).
 func (r *setReader) storages(ctx context.Context) {
 	used := map[string]bool{}
 	for _, id := range r.db.Members {
@@ -246,7 +247,8 @@ func (r *setReader) pool(pool storage.Pool) {
 	r.o.facts.Pools = append(r.o.facts.Pools, pool)
 }
 
-// The subjects of what could not be read, by which [Preflight] finds it.
+// The subjects of findings about parts that could not be read; [Preflight]
+// finds the findings by them.
 const (
 	subjectPCI      = "PCI devices"
 	subjectMappings = "resource mappings"

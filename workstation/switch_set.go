@@ -14,45 +14,50 @@ type DualBoot struct {
 	Members []int
 	// Grace is how long a guest may take to shut down; 0 is three minutes.
 	Grace time.Duration
-	// Force lets a guest that did not shut down in that time be stopped as by
-	// pulling the plug, on the way back too. Without it no guest is stopped in
-	// this way: the switch fails and the guest goes on.
+	// Force allows to stop a guest that did not shut down in time, as if its
+	// plug were pulled, also on the way back. Without Force, the switch fails
+	// and the guest goes on running.
 	Force bool
-	// Wake lets a guest that sleeps (S3) be woken, so that it can be asked to
-	// shut down, or is up if it is the one that is switched to. Without it such
-	// a guest is in the way, unless Force allows to pull its plug.
+	// Wake allows to wake a guest that sleeps (S3). A member that sleeps is
+	// woken so that it can be asked to shut down; a target that sleeps is up
+	// once it is woken. Without Wake, a sleeping guest stops the switch, unless
+	// Force is set.
 	Wake bool
 	// Boot is how long the next guest may take to be up; 0 is five minutes.
 	Boot time.Duration
-	// NotUp says what becomes of a guest that has started and is not up in that
-	// time. The zero value leaves the card with it.
+	// NotUp says what happens to a guest that has started and is not up in that
+	// time. The zero value leaves the card with the guest.
 	NotUp NotUp
-	// Up reports, by returning nil, that a guest is up. It is called again
-	// until it does. Nil asks the guest agent where one is configured, and
-	// otherwise takes a running VM for one that is up.
+	// Up returns nil once a guest is up. Until then it is called again and
+	// again. If Up is nil, the guest agent is asked; a VM without an agent
+	// counts as up as soon as it runs.
 	Up func(ctx context.Context, vmid int) error
-	// Healthy reports, by returning nil, that the card can be handed on. It is
-	// called when the member that ran is gone and before the next one starts;
-	// with an error nothing is started, because a start with a card that fell
-	// off the bus can take the host down. The PVE API cannot tell; a controller
-	// on the host can, with package iommu (Function.Lost). Nil is no check.
+	// Healthy returns nil if the card may be given to the next member. It is
+	// called when the member that ran is off, before the next one starts. After
+	// an error nothing is started, because a start with a card that fell off
+	// the bus can bring the host down. The PVE API does not show this state; a
+	// controller on the host can find it with package iommu (Function.Lost). If
+	// Healthy is nil, the card is not checked.
 	Healthy func(ctx context.Context) error
-	// Owner names this controller to others; empty is the host's name, the
-	// process ID and a part that every [Node] has of its own. A controller of
-	// the same name is taken for this one, started anew.
+	// Owner is this controller's name for others. If it is empty, the name is
+	// made from the host's name, the process ID and a part that differs for
+	// every [Node]. A controller with the same name counts as this one after a
+	// restart.
 	Owner string
-	// TakeOver is the ID of another controller's lease that is taken over at
-	// once, because a person knows that its owner is dead: [Lease].ID of
+	// TakeOver is the ID of a lease that is taken over at once, because a
+	// person knows that its owner is dead: [Lease].ID of
 	// [DualBootStatus].Lease. An owner that is alive renews its lease with
-	// another ID, which is an error that matches [ErrLeased].
+	// another ID; then the error matches [ErrLeased].
 	TakeOver string
-	// NoLease leaves out the note in the members' description that keeps two
-	// controllers apart, for logins without VM.Config.Options. PVE's own
-	// reservation still keeps two VMs from having the card at once.
+	// NoLease lets a switch work without a lease, for logins without
+	// VM.Config.Options. Then two controllers can disturb each other's
+	// switches, but PVE's own reservation still keeps two VMs from having the
+	// card at once.
 	NoLease bool
 }
 
-// withDefaults returns the set with its defaults, or an error if it is none.
+// withDefaults returns the set with its defaults, or an error if the set is not
+// valid.
 func (db DualBoot) withDefaults() (DualBoot, error) {
 	db.Members = slices.Sorted(slices.Values(db.Members))
 	invalid := func(field, value, why string) (DualBoot, error) {
@@ -77,7 +82,7 @@ func (db DualBoot) withDefaults() (DualBoot, error) {
 	return db, nil
 }
 
-// withTarget is withDefaults for a VM that must be a member.
+// withTarget does what withDefaults does, and checks that the VM is a member.
 func (db DualBoot) withTarget(vmid int) (DualBoot, error) {
 	db, err := db.withDefaults()
 	if err == nil && !slices.Contains(db.Members, vmid) {

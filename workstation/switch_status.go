@@ -12,17 +12,17 @@ import (
 
 // A DualBootStatus says who has the card and who could have it.
 type DualBootStatus struct {
-	// Running is the member that runs, 0 if none does.
+	// Running is the member that runs, or 0 if no member runs.
 	Running int
 	// For is how long it has been running.
 	For time.Duration
 	// Members are all members in the order of their VMIDs.
 	Members []MemberStatus
-	// Lease is that of a controller at work, nil if there is none.
+	// Lease is the lease of a controller that is at work, or nil.
 	Lease *Lease
-	// LeaseLeft is for how long the lease counts at most if its owner does not
-	// renew it. It begins with the TTL when this [Node] first sees the lease,
-	// and is 0 when the next switch may take it over.
+	// LeaseLeft is the longest time for which the lease still counts if its
+	// owner does not renew it. It begins with the TTL when this [Node] first
+	// sees the lease. At 0 the next switch may take the lease over.
 	LeaseLeft time.Duration
 }
 
@@ -31,18 +31,18 @@ type MemberStatus struct {
 	VMID    int
 	Name    string
 	Running bool
-	// CanStart says whether a switch to the VM would begin, and is Unknown if
-	// something that decides about it could not be read. Why holds what is in
-	// the way, what could not be read, and warnings.
+	// CanStart says whether a switch to the VM would begin. It is Unknown if a
+	// part that decides this could not be read. Why holds the blockers, the
+	// parts that could not be read, and warnings.
 	CanStart proxstation.Answer
 	Why      []proxstation.Finding
 }
 
-// Status says who has the card, since when, and who could have it. It reads no
-// more than a switch judges: on a node where only members run, seven requests
-// at once. A member that does not exist is named in its Why; an error names the
-// request that was not answered, or is an [InvalidError] for Members that are
-// no set.
+// Status says who has the card, since when, and who could have it. It reads
+// only the facts that a switch needs: on a node where only members run, these
+// are seven requests at once. The Why of a member that does not exist says so.
+// The error names the request that was not answered, or is an [InvalidError] if
+// Members is not a valid set.
 func (n *Node) Status(ctx context.Context, db DualBoot) (DualBootStatus, error) {
 	db, err := db.withDefaults()
 	if err != nil {
@@ -87,9 +87,9 @@ func (n *Node) running(ctx context.Context, db DualBoot) ([]pve.VMStatus, error)
 	return slices.DeleteFunc(list, func(v pve.VMStatus) bool { return !v.Running || !slices.Contains(db.Members, v.VMID) }), err
 }
 
-// Watch yields the status of a set again and again, every so often but at most
-// once a second, until the context ends or the caller stops. An error is yielded too, and the next
-// status after it.
+// Watch yields the status of a set at the given interval, but at most once a
+// second, until the context ends or the caller stops. After an error, which is
+// yielded too, it goes on.
 func (n *Node) Watch(ctx context.Context, db DualBoot, every time.Duration) iter.Seq2[DualBootStatus, error] {
 	every = max(every, time.Second) // a status takes the node a dozen requests
 	return func(yield func(DualBootStatus, error) bool) {

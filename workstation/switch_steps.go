@@ -18,7 +18,7 @@ var (
 	errNotUp     = lateError("the guest is not up in time")
 )
 
-// A lateError says what was not done in time.
+// A lateError names the work that was not done in time.
 type lateError string
 
 func (e lateError) Error() string { return string(e) }
@@ -26,7 +26,7 @@ func (e lateError) Error() string { return string(e) }
 // Is makes the error match [ErrTimeout].
 func (e lateError) Is(target error) bool { return target == ErrTimeout }
 
-// healthy asks the caller's check of the card, where there is one.
+// healthy calls the caller's check of the card, if there is one.
 func (s *switching) healthy(ctx context.Context) error {
 	if s.db.Healthy == nil {
 		return nil
@@ -37,8 +37,8 @@ func (s *switching) healthy(ctx context.Context) error {
 	return nil
 }
 
-// shutdown asks a guest to shut down. Whatever became of the request and of
-// its answer, what counts is whether the VM is gone.
+// shutdown asks a guest to shut down. Success means that the VM is gone,
+// whatever the node answered to the request.
 func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
 	id := v.VMID
 	if err := s.wake(ctx, id); err != nil {
@@ -90,9 +90,9 @@ func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
 	return late
 }
 
-// stopTime is how long a shutdown may take, from the request, whose answer may
-// get lost, until the VM is gone. The lease must last for all of it: the task
-// has the VM's lock, and with it perhaps the lease's place.
+// stopTime is how long a shutdown may take: from the request, whose answer may
+// get lost, until the VM is gone. The lease must last for all of this time,
+// because the task locks the VM, and the lease may be in that VM.
 func (db DualBoot) stopTime() time.Duration { return 2*db.Grace + time.Minute + leaseSlack }
 
 // start starts the target, unless it runs already.
@@ -104,7 +104,7 @@ func (s *switching) start(ctx context.Context) error {
 	return s.bringUp(ctx, s.to)
 }
 
-// wake wakes a guest that sleeps, if the caller wants that.
+// wake wakes a guest that sleeps, if the caller allows it.
 func (s *switching) wake(ctx context.Context, id int) error {
 	if !s.db.Wake {
 		return nil
@@ -127,7 +127,7 @@ func (s *switching) wake(ctx context.Context, id int) error {
 	})
 }
 
-// bringUp starts a VM. An answer that got lost is looked for in the VM's state.
+// bringUp starts a VM. If the answer gets lost, it looks at the VM's state.
 func (s *switching) bringUp(ctx context.Context, id int) error {
 	if err := s.wake(ctx, id); err != nil {
 		return err
@@ -205,5 +205,5 @@ func agentEnabled(config map[string]string) bool {
 	return qmconf.Normal(enabled) == "1"
 }
 
-// windows reports whether a VM is one of Windows'.
+// windows reports whether a VM's guest is Windows.
 func windows(config map[string]string) bool { return strings.HasPrefix(config["ostype"], "win") }
