@@ -32,6 +32,9 @@ type Options struct {
 	// Certificate is what the node shows to its clients, with its key and the
 	// certificates behind it; nil makes a new one with an authority of its own.
 	Certificate *tls.Certificate
+	// Agents answer for the guest agents of VMs, by VMID; the agents of the other VMs
+	// are as Host.Guests says.
+	Agents map[int]Agent
 	// TraceLimit is how many requests [Node.Trace] remembers, for nodes that run
 	// for days: the newest. 0 is all.
 	TraceLimit int
@@ -46,7 +49,7 @@ func New(host Host, opts *Options) *Node {
 	b := &base{host: host.clone(), release: pveschema.ParseVersion(host.Version), random: rand.New(rand.NewPCG(cmp.Or(opts.Seed, 1), 0)),
 		order: rand.New(rand.NewPCG(cmp.Or(opts.Seed, 1), 1)), pids: 1200, vms: map[int]*vm{}}
 	n := &Node{
-		clock: opts.Now, speed: cmp.Or(opts.Speed, 1), onRequest: opts.OnRequest, handlers: handlers(), base: b, trace: trace{limit: opts.TraceLimit},
+		clock: opts.Now, speed: cmp.Or(opts.Speed, 1), onRequest: opts.OnRequest, handlers: handlers(), base: b, trace: trace{limit: opts.TraceLimit}, agents: opts.Agents,
 		accounts: accounts{base: b, directory: newDirectory(b.host), tickets: map[string]*ticket{}},
 		hardware: hardware{base: b, mappings: map[string]*Mapping{}, reserved: map[string]reservation{}, lost: map[string]bool{}},
 		store:    store{base: b, storages: map[string]*storage{}},

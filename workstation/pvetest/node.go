@@ -23,6 +23,7 @@ type Node struct {
 	handlers  map[string]handler
 	server    *httptest.Server
 	pki       pki
+	agents    map[int]Agent
 
 	mu    sync.Mutex
 	trace trace

@@ -26,6 +26,8 @@ func (n *Node) agentProblem(v *vm) error {
 		return refuse("No QEMU guest agent configured")
 	case !v.running:
 		return refuse("VM %d is not running", v.id)
+	case n.agents[v.id] != nil && enabled(v.config["agent"]) && !v.paused:
+		return nil // it says itself whether it is there
 	case !enabled(v.config["agent"]), guest.NoAgent, v.paused, v.closing && guest.Hang, n.now.Before(v.answers):
 		return errNoAgent
 	}
@@ -42,6 +44,9 @@ func agentCall(work func(n *Node, c *call, v *vm) (any, error)) handler {
 		}
 		if err != nil {
 			return nil, err
+		}
+		if agent := n.agents[v.id]; agent != nil {
+			return n.askAgent(c, agent)
 		}
 		return work(n, c, v)
 	})
