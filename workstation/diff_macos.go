@@ -101,7 +101,7 @@ func (d *differ) macOSCard(config map[string]string, tell teller) {
 	sum, known := gpu.ROMChecksum(h.ROMFile)
 	fix := "put it there, and compare its checksum with its publisher's"
 	if known {
-		fix = fmt.Sprintf("put it there from %s; sha256sum must say %s (gpu.CheckROM)", gpu.ROMRelease, sum)
+		fix = fmt.Sprintf("put it there from %s; sha256sum /usr/share/kvm/%s must say %s", gpu.ROMRelease, h.ROMFile, sum)
 	}
 	tell("macos.rom", proxstation.Info, "romfile="+h.ROMFile, "QEMU reads /usr/share/kvm/"+h.ROMFile+" on the node and does not start without it; no API tells whether it is there", fix)
 }
