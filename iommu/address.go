@@ -18,13 +18,13 @@ type Address struct {
 	function uint8 // 3 bits
 }
 
-// ErrAddress means that a text is no PCI address.
+// ErrAddress reports a text that is not a PCI address.
 var ErrAddress = errors.New("not a PCI address")
 
 // ParseAddress parses an address as the kernel and PVE write it, such as
-// "0000:01:00.0", "01:00.0" (domain 0) or "10000:e1:00.0" (a domain wider
-// than 16 bits). It wants the function; see [ParseSlot] for addresses without.
-// The error matches [ErrAddress].
+// "0000:01:00.0", "01:00.0" (domain 0) or "10000:e1:00.0" (a domain wider than
+// 16 bits). The function must be there; [ParseSlot] parses addresses without a
+// function. The error matches [ErrAddress].
 func ParseAddress(s string) (Address, error) {
 	slot, function, found := strings.Cut(s, ".")
 	if !found {

@@ -18,8 +18,8 @@ var (
 	ErrForeignEdit = errors.New("edited by someone else since")
 	// ErrNothingToUndo reports that no applied plan is left.
 	ErrNothingToUndo = errors.New("nothing to undo")
-	// ErrIrreplaceable reports a file that would lose something if it were
-	// replaced: a link its target, a file with several hard links its other
+	// ErrIrreplaceable reports a file that cannot be replaced without a loss: a
+	// link would lose its target, and a file with several hard links its other
 	// names. The error says what to do about it.
 	ErrIrreplaceable = errors.New("cannot be replaced without a loss")
 )
@@ -48,21 +48,22 @@ func Exec(ctx context.Context, command []string) error {
 }
 
 // Apply makes the plan's changes below root, the host's root directory, and
-// then runs its commands; if run is nil, the caller runs the commands. It
-// needs root.
+// then runs its commands; if run is nil, the caller runs the commands. It needs
+// root.
 //
 // Each file is replaced at once: after a power cut it is the old file or the
-// new one. What the file was is stored before it changes, for [Undo]. The new
-// file has the owner, the mode and the extended attributes of the old file.
+// new one. The old file is stored before it changes, for [Undo]. The new file
+// has the owner, the mode and the extended attributes of the old file.
 //
 // Apply can be called again, also after an error or a power cut: it goes on
-// where it was. On a host that matches the plan it writes nothing and runs
+// where it stopped. On a host that matches the plan it writes nothing and runs
 // nothing. Only one Apply or Undo works on a host at a time; the others wait
 // for it until ctx ends.
 //
-// Before anything changes, Apply returns an error that matches [ErrStale] if a
-// file is neither as the plan found it nor as the plan wants it, and one that
-// matches [ErrIrreplaceable] if a file is a link or has several hard links.
+// Before anything changes, Apply checks every file. The error matches
+// [ErrStale] if the content is neither the plan's old content nor its new
+// content, and [ErrIrreplaceable] if the file is a link or has several hard
+// links.
 func (p HostPlan) Apply(ctx context.Context, root *os.Root, run Runner) error {
 	return alone(ctx, "apply", rootFiles{root}, func(d disk) error { return p.apply(ctx, d, run) })
 }
@@ -153,8 +154,8 @@ func (p HostPlan) pending(d disk) ([]saved, error) {
 	return files, nil
 }
 
-// add adds files to an entry. A file that is in it already keeps what it was
-// before the first of the plans.
+// add adds files to an entry. If a file is in the entry already, its oldest
+// stored content stays.
 func (e *entry) add(files []saved, commands [][]string, d disk) error {
 	for _, file := range files {
 		i := slices.IndexFunc(e.Files, func(s saved) bool { return s.Path == file.Path })

@@ -83,8 +83,8 @@ func host(t *testing.T) (string, *os.Root) {
 
 func text(s string) *string { return &s }
 
-// threeFiles is a plan that makes a file, makes one in a directory that is
-// not there, and edits one.
+// threeFiles is a plan that makes a file, makes another one in a new directory,
+// and edits a third.
 func threeFiles() HostPlan {
 	return HostPlan{
 		Changes: []FileChange{
@@ -222,7 +222,7 @@ func TestPlansAreUndoneOneByOne(t *testing.T) {
 	}
 }
 
-// What a new file could not be is refused by name, with what to do, and
+// A file that cannot be replaced is refused by name, with what to do, and
 // nothing is changed.
 func TestFilesThatCannotBeReplaced(t *testing.T) {
 	t.Parallel()
@@ -273,8 +273,7 @@ func TestPlansStayBelowTheRoot(t *testing.T) {
 	}
 }
 
-// What a killed run left beside a file is removed by the next run, whatever
-// it does.
+// The next run removes the leftovers of a killed run, whatever its plan is.
 func TestLeftoversAreRemoved(t *testing.T) {
 	t.Parallel()
 	dir, root := host(t)

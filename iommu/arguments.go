@@ -8,10 +8,10 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// knownOptions are the arguments that passthrough is about, with the options
-// that each takes (Documentation/admin-guide/kernel-parameters.txt of Linux
-// 6.18, drivers/iommu; pcie_acs_override is a patch that PVE's kernels have).
-// nil: any value.
+// knownOptions holds the kernel arguments that matter for passthrough, with the
+// options that each accepts (Documentation/admin-guide/kernel-parameters.txt of
+// Linux 6.18, drivers/iommu; pcie_acs_override is a patch in PVE's kernels).
+// nil means that any value is accepted.
 var knownOptions = map[string][]string{
 	"intel_iommu": {"on", "off", "igfx_off", "forcedac", "strict", "nobounce", "sp_off", "sm_on", "sm_off", "tboot_noforce", "relax_rmrr"},
 	"amd_iommu": {"on", "fullflush", "off", "force_isolation", "force_enable", "pgtbl_v1", "pgtbl_v2", "irtcachedis", "nohugepages",
@@ -45,9 +45,9 @@ func relevant(arg string) bool {
 		name == "video" && strings.Contains(arg, "fb") || name == "pcie_aspm" || name == "pcie_port_pm"
 }
 
-// misspelt says what is wrong with an argument that is like one of VFIO's, the
-// IOMMU's or a framebuffer's and is not known to the kernel. right is what to
-// write instead.
+// misspelt says what is wrong with an argument that the kernel does not know,
+// but that resembles an argument of VFIO, the IOMMU or a framebuffer. right is
+// the argument to write instead.
 func misspelt(arg string) (why, right string) {
 	name, value, hasValue := strings.Cut(arg, "=")
 	with := func(name string) string {
@@ -109,8 +109,8 @@ func knownNames() []string {
 	return names
 }
 
-// bare returns what is meant by the part of an argument that stands alone: the
-// value of iommu= or video=, or a parameter of vfio-pci without the module.
+// bare returns the whole argument for a part that stands alone: for a value of
+// iommu= or video=, or a parameter of vfio-pci without the module's name.
 func bare(name, value string) string {
 	models, wrong := parseIDs(strings.Trim(name, ","))
 	switch {
@@ -130,8 +130,8 @@ func bare(name, value string) string {
 	return ""
 }
 
-// builtinName reports whether a name is a parameter of another module of VFIO,
-// of which nothing is known here.
+// builtinName reports whether a name is a parameter of one of VFIO's other
+// modules, whose parameters this package does not know.
 func builtinName(name string) bool {
 	module, _, dotted := strings.Cut(name, ".")
 	_, ours := knownParameters[module]
@@ -185,7 +185,7 @@ type misspelling struct {
 }
 
 // misspelt finds arguments, in force or configured, that the kernel does not
-// know although they look like what passthrough takes.
+// know although they resemble arguments for passthrough.
 func (f Facts) misspelt() []misspelling {
 	var args []string
 	if f.Running != nil {
@@ -239,8 +239,8 @@ func (f Facts) checkArguments() []proxstation.Finding {
 	return found
 }
 
-// elsewhere returns the arguments for passthrough that stand where they do not
-// count, with their lines, and are not in force.
+// elsewhere returns the arguments for passthrough that are written in a place
+// where they have no effect, with their lines. Arguments in force are left out.
 func (f Facts) elsewhere() []writing {
 	configured, err := f.Configured()
 	var found []writing
@@ -260,7 +260,8 @@ func (f Facts) elsewhere() []writing {
 	return found
 }
 
-// checkElsewhere says which arguments do not count because of where they stand.
+// checkElsewhere reports arguments that have no effect because of the place
+// where they are written.
 func (f Facts) checkElsewhere() []proxstation.Finding {
 	told := f.checkState() // names those that would turn the IOMMU on
 	var found []proxstation.Finding
@@ -274,7 +275,7 @@ func (f Facts) checkElsewhere() []proxstation.Finding {
 	return found
 }
 
-// sentence makes a sentence of an instruction.
+// sentence turns an instruction into a sentence.
 func sentence(s string) string {
 	if s == "" {
 		return ""

@@ -105,8 +105,8 @@ func TestPlace(t *testing.T) {
 	}
 }
 
-// What is in force is never advised again, and what is configured only wants
-// a restart.
+// An argument in force is never advised again. An argument that is configured
+// only needs a restart.
 func TestAdvise(t *testing.T) {
 	t.Parallel()
 	facts := read(t, "single-gpu", "cmdline BOOT_IMAGE=/vmlinuz ro quiet iommu=pt", `file etc/default/grub "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet iommu=pt nomodeset\"\n"`)

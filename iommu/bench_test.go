@@ -63,7 +63,7 @@ func machine(b *testing.B, n int) string {
 	return dir
 }
 
-// A recorder remembers what was read, for who wants to read the same.
+// A recorder notes what was read, so that a benchmark can read the same files.
 type recorder struct {
 	fsys fs.FS
 	read map[string]func(file string) error // by what was done to which file

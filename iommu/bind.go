@@ -11,22 +11,22 @@ import (
 
 // BindOptions are the choices of [Facts.Bind].
 type BindOptions struct {
-	// Allow lists the uses that the caller knows of and gives up, such as
+	// Allow lists the uses that the caller knows and gives up, such as
 	// [UseConsole] for the machine's only display.
 	Allow []UseKind
 }
 
-// A Binding is a plan to hand functions to vfio-pci at run time, and all that
-// is needed to give them back, also by another process: it is data. Nothing
-// of it survives a restart of the machine.
+// A Binding is a plan to hand functions to vfio-pci at run time. It holds all
+// data that is needed to give them back, so another process can do that too.
+// After a restart of the machine, nothing of it is left.
 type Binding struct {
 	Functions []Rebind `json:"functions"`
-	// Findings say what a person should know before: what a shared group takes
-	// along when the guest starts.
+	// Findings holds what a person should know before, such as the devices of a
+	// shared group that go to the guest too.
 	Findings []proxstation.Finding `json:"findings,omitempty"`
 }
 
-// A Rebind is one function of a [Binding] and what it was before.
+// A Rebind is one function of a [Binding], with its driver before.
 type Rebind struct {
 	Address  Address `json:"address"`
 	Model    Model   `json:"model"`
@@ -35,11 +35,12 @@ type Rebind struct {
 }
 
 // Bind plans to hand exactly the given functions to vfio-pci. It is pure;
-// [Binding.Apply] does it. Functions that are there already stay in the plan
-// and are left alone. It refuses ([*RefusedError]) functions that are not
-// there, that are bridges, that have no group, that do not answer, and those
-// that the machine itself lives on unless opts allow it: all of its displays,
-// too. Whether a group goes as a whole is for [Facts.Isolated] to say.
+// [Binding.Apply] makes the change. Functions that are on vfio-pci already stay
+// in the plan and are left alone. Bind refuses ([*RefusedError]) functions that
+// do not exist, are bridges, have no group or do not answer. It also refuses
+// functions that the machine itself needs, and all displays of the machine at
+// once, unless opts allow it. It does not judge whether the whole group may go:
+// [Facts.Isolated] does.
 func (f Facts) Bind(addresses []Address, opts *BindOptions) (Binding, error) {
 	if opts == nil {
 		opts = &BindOptions{}
@@ -69,8 +70,8 @@ func (f Facts) Bind(addresses []Address, opts *BindOptions) (Binding, error) {
 	return b, nil
 }
 
-// String returns a line for each function: what it is, its driver before and
-// after. It is empty for a binding without functions.
+// String returns a line for each function: its address and model, and its
+// driver before and after. It is empty for a binding without functions.
 func (b Binding) String() string {
 	var text strings.Builder
 	for _, r := range b.Functions {

@@ -121,8 +121,8 @@ func (f Facts) turnOn(evidence string) (seen, fix string) {
 }
 
 // checkWidth finds an IOMMU that translates fewer address bits than the
-// processor has: a guest that is told of all puts memory where it cannot be
-// reached (VFIO_MAP_DMA: Invalid argument).
+// processor has. A guest that sees all bits of the processor puts memory where
+// the IOMMU cannot reach it (VFIO_MAP_DMA: Invalid argument).
 func (f Facts) checkWidth() []proxstation.Finding {
 	for _, unit := range f.Units {
 		if unit.AddressBits == 0 || unit.AddressBits >= f.AddressBits {
@@ -152,8 +152,8 @@ func (f Facts) checkOverride() []proxstation.Finding {
 	return []proxstation.Finding{finding}
 }
 
-// hasOverride reports whether the running kernel is known to have the patch
-// for pcie_acs_override: PVE's kernels, and those of zen, liquorix and xanmod.
+// hasOverride reports whether the running kernel is known to have the patch for
+// pcie_acs_override, as the kernels of PVE, zen, liquorix and xanmod have.
 func (f Facts) hasOverride() bool {
 	return slices.ContainsFunc([]string{"pve", "zen", "liquorix", "xanmod"}, func(flavour string) bool { return strings.Contains(f.Kernel, flavour) })
 }

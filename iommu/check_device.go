@@ -27,9 +27,9 @@ func (f Facts) CheckDevice(a Address) []proxstation.Finding {
 	return f.CheckFunctions(passed...)
 }
 
-// CheckFunctions is [Facts.CheckDevice] for functions that are passed one by
-// one, such as the display and the audio function of an integrated card whose
-// slot holds other devices of the board too.
+// CheckFunctions does what [Facts.CheckDevice] does for functions that are
+// passed one by one, such as the display and the audio function of an
+// integrated card whose slot also holds other devices of the board.
 func (f Facts) CheckFunctions(passed ...Address) []proxstation.Finding {
 	findings := f.checkIsolation(passed)
 	for _, a := range passed {
@@ -119,7 +119,8 @@ func (f Facts) checkReserved(passed []Address) []proxstation.Finding {
 	return found
 }
 
-// freeMemory says what makes the firmware let go of memory on this machine.
+// freeMemory says how to make the firmware release reserved memory on this
+// machine.
 func (f Facts) freeMemory() string {
 	switch {
 	case f.ACPI.IVRS == proxstation.Yes:
@@ -131,11 +132,13 @@ func (f Facts) freeMemory() string {
 	return "Exclude the slot from the firmware's shared memory (HPE: conrep or RBSU), update the firmware, or put the card in another slot."
 }
 
-// denied are the models that vfio-pci refuses by itself: Intel's QuickAssist
-// DH895XCC, C3XXX and C62X (vfio_pci_is_denylisted in drivers/vfio/pci/vfio_pci.c).
+// denied holds the models that vfio-pci refuses by itself: Intel's QuickAssist
+// DH895XCC, C3XXX and C62X (vfio_pci_is_denylisted in
+// drivers/vfio/pci/vfio_pci.c).
 var denied = []ID{0x0435, 0x0443, 0x19e2, 0x19e3, 0x37c8, 0x37c9}
 
-// checkDenied says that vfio-pci takes a function only if it is told to.
+// checkDenied reports a function that vfio-pci takes only if a parameter allows
+// it.
 func (f Facts) checkDenied(fn Function) []proxstation.Finding {
 	module, _ := f.Module("vfio_pci")
 	if fn.Model.Vendor != 0x8086 || !slices.Contains(denied, fn.Model.Device) || module.Parameters["disable_denylist"] == "Y" {

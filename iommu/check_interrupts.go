@@ -50,7 +50,7 @@ func (f Facts) checkInterrupts() []proxstation.Finding {
 // allowUnsafe says how to do without interrupt remapping.
 const allowUnsafe = `write "options vfio_iommu_type1 allow_unsafe_interrupts=1" in /etc/modprobe.d/vfio.conf, run update-initramfs -u -k all, and restart`
 
-// remapInterrupts says what helps on this machine.
+// remapInterrupts says how to turn on interrupt remapping on this machine.
 func (f Facts) remapInterrupts(broken bool) string {
 	switch {
 	case broken:

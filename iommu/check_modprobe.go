@@ -40,7 +40,7 @@ func (f Facts) checkModprobe() []proxstation.Finding {
 	return append(found, c.forbidden()...)
 }
 
-// drivers are the modules that passthrough is about.
+// drivers holds the modules that matter for passthrough.
 var drivers = []string{"vfio", "vfio_pci", "vfio_iommu_type1", "nouveau", "nova_core", "nvidia", "nvidiafb", "nvidia_drm", "nvidia_uvm",
 	"nvidia_modeset", "amdgpu", "radeon", "radeonfb", "i915", "xe", "snd_hda_intel", "snd_hda_codec_hdmi", "xhci_pci", "xhci_hcd", "i2c_nvidia_gpu", "nvme", "ahci"}
 
@@ -55,7 +55,7 @@ func ours(d directive) bool {
 		})
 }
 
-// nearDriver returns the module that a name is a misspelling of, or "".
+// nearDriver returns the module whose name was misspelt, or "".
 func nearDriver(name string) string {
 	if slices.Contains(drivers, name) {
 		return ""
@@ -81,7 +81,8 @@ func nearDriver(name string) string {
 	return nearest(name, short, 1)
 }
 
-// inVain finds lines that kmod reads and that do not do what they are for.
+// inVain finds lines that kmod reads and that do not have the effect for which
+// they were written.
 func (c modconf) inVain() []ignoredLine {
 	var found []ignoredLine
 	for _, d := range c.directives {
@@ -120,7 +121,8 @@ func dashed(module string) string {
 	return module
 }
 
-// softdepInVain says why a softdep orders nothing, or the wrong way round.
+// softdepInVain says why a softdep has no effect, or orders modules the wrong
+// way round.
 func (c modconf) softdepInVain(d directive) []ignoredLine {
 	pre := d.softdep()
 	all := c.of("softdep", d.module)
@@ -145,7 +147,7 @@ func (c modconf) softdepInVain(d directive) []ignoredLine {
 	return []ignoredLine{fault}
 }
 
-// optionInVain says which option VFIO's modules do not know.
+// optionInVain names the option in a line that VFIO's modules do not know.
 func optionInVain(d directive) []ignoredLine {
 	known := knownParameters[d.module]
 	if known == nil {
@@ -171,8 +173,8 @@ func optionInVain(d directive) []ignoredLine {
 	return nil
 }
 
-// forbidden finds lines for which vfio-pci cannot be loaded at all: PVE runs
-// modprobe vfio-pci when a guest starts.
+// forbidden finds lines because of which vfio-pci cannot be loaded at all: PVE
+// runs modprobe vfio-pci when a guest starts.
 func (c modconf) forbidden() []proxstation.Finding {
 	var found []proxstation.Finding
 	add := func(d directive, why, fix string) {

@@ -128,7 +128,8 @@ func TestUses(t *testing.T) {
 			t.Errorf("%s: %v, want %v", test.host, uses, want)
 		}
 	}
-	// Of a mirror, one half of which cannot be followed, the other is known.
+	// If one half of a mirror cannot be followed to its controller, the other
+	// half is still known.
 	half := read(t, "shared-group", "link sys/devices/virtual/block/dm-1/slaves/sdz1 ../../../../gone")
 	if half.UsesKnown != proxstation.Unknown || !slices.ContainsFunc(half.Uses, func(u iommu.Use) bool { return u.Kind == iommu.UseRoot }) {
 		t.Errorf("half of root: uses known: %v, %v", half.UsesKnown, half.Uses)
@@ -148,7 +149,7 @@ func TestUses(t *testing.T) {
 	}
 }
 
-// ZFS tells sysfs nothing of its disks; udev's records do.
+// sysfs does not show the disks of ZFS; udev's records do.
 func TestUsesOfZFS(t *testing.T) {
 	t.Parallel()
 	const member = `file run/udev/data/b%s "E:ID_FS_TYPE=zfs_member\nE:ID_FS_LABEL=%s\n"`
@@ -234,8 +235,8 @@ file proc/net/ipv6_route
 	}
 }
 
-// A default route through something that is no PCI device, such as Wi-Fi on
-// USB's own bus or a tunnel, is not taken for none.
+// A default route through a device that is not on PCI, such as Wi-Fi on USB's
+// own bus or a tunnel, still counts as a default route.
 func TestUsesOfARouteThatLeadsNowhere(t *testing.T) {
 	t.Parallel()
 	facts := read(t, "reference", "net wg0", "file proc/net/route\n| Iface\n| wg0 00000000 00000000 0001 0 0 0 00000000 0 0 0")

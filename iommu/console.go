@@ -6,10 +6,10 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// managementDisplays are displays of servers' management controllers (BMC), by
-// the drivers that Linux has for them in drivers/gpu/drm: ast, mgag200 (all but
-// the two desktop cards), hisilicon/hibmc; and from pci.ids the ES1000 and the
-// Volari of older boards.
+// managementDisplays holds the displays of servers' management controllers
+// (BMC): the devices of Linux's drivers ast, mgag200 (except its two desktop
+// cards) and hisilicon/hibmc in drivers/gpu/drm, and from pci.ids the ES1000
+// and the Volari of older boards.
 var managementDisplays = map[Model]string{
 	{0x1a03, 0x2000}: "ASPEED",
 	{0x102b, 0x0522}: "Matrox G200SE", {0x102b, 0x0524}: "Matrox G200SE", {0x102b, 0x0530}: "Matrox G200EV",
@@ -19,17 +19,18 @@ var managementDisplays = map[Model]string{
 	{0x18ca, 0x0020}: "XGI Volari Z7", {0x18ca, 0x0021}: "XGI Volari Z9",
 }
 
-// emulatedDisplays are what hypervisors show a virtual machine (drivers tiny,
-// virtio, qxl, vmwgfx, vboxvideo and hyperv in drivers/gpu/drm).
+// emulatedDisplays holds the displays that hypervisors emulate for a virtual
+// machine (drivers tiny, virtio, qxl, vmwgfx, vboxvideo and hyperv in
+// drivers/gpu/drm).
 var emulatedDisplays = map[Model]string{
 	{0x1234, 0x1111}: "QEMU standard VGA", {0x1013, 0x00b8}: "QEMU Cirrus VGA", {0x1af4, 0x1050}: "virtio-gpu", {0x1b36, 0x0100}: "QXL",
 	{0x15ad, 0x0405}: "VMware SVGA", {0x80ee, 0xbeef}: "VirtualBox VGA", {0x1414, 0x5353}: "Hyper-V video",
 }
 
-// Console returns the name of a display that is there for the machine's own
-// picture alone: a server's management controller has it (BMC; its remote
-// console shows it), or a hypervisor emulates it. It is "" for all others. No
-// guest gains by such a display.
+// Console returns the name of a display that only shows the machine's own
+// picture: the display of a server's management controller (BMC, whose remote
+// console shows it), or a display that a hypervisor emulates. No guest gains by
+// such a display. For all other functions it returns "".
 func (fn Function) Console() string {
 	if name, ok := managementDisplays[fn.Model]; ok {
 		return name
@@ -37,7 +38,7 @@ func (fn Function) Console() string {
 	return emulatedDisplays[fn.Model]
 }
 
-// checkConsole says that a display is no graphics card.
+// checkConsole reports a display that is not a graphics card.
 func (fn Function) checkConsole() []proxstation.Finding {
 	finding := proxstation.Finding{ID: "iommu.server-console", Severity: proxstation.Blocker, Subject: fn.Address.String(),
 		Seen: fmt.Sprintf("%s is %s, the display of the server's management controller (BMC)", fn.Model, fn.Console()),
@@ -55,9 +56,10 @@ func (fn Function) checkConsole() []proxstation.Finding {
 	return []proxstation.Finding{finding}
 }
 
-// draws reports whether a display may show the machine's console. One with
-// vfio-pci or pci-stub does not, nor a 3D controller, which has no connectors
-// (class 0302), nor a virtual function, nor one that neither the firmware used nor a driver has.
+// draws reports whether a display may show the machine's console. These
+// displays do not: displays on vfio-pci or pci-stub, 3D controllers, which have
+// no connectors (class 0302), virtual functions, and displays that have no
+// driver and that the firmware did not use.
 func (fn Function) draws() bool {
 	switch {
 	case !fn.Class.IsDisplay(), fn.Class.Sub() == 0x0302, fn.Lost == proxstation.Yes, fn.VirtualOf != nil, fn.Driver == vfioPCI, fn.Driver == "pci-stub":
@@ -68,7 +70,7 @@ func (fn Function) draws() bool {
 	return fn.BootVGA == proxstation.Yes || fn.BootVGA == proxstation.Unknown && fn.Class.Sub() == 0x0300
 }
 
-// consoleUses notes the display that is the machine's only one.
+// consoleUses notes the machine's only display as in use.
 func (r *reader) consoleUses() {
 	var displays []Function
 	for _, fn := range r.Functions {

@@ -65,7 +65,7 @@ func TestConsoleDisplays(t *testing.T) {
 	}
 }
 
-// What the PVE API tells is enough to know a BMC's display.
+// The data of the PVE API is enough to recognise a BMC's display.
 func TestConsoleDisplayIsNoCard(t *testing.T) {
 	t.Parallel()
 	bmc := iommu.Facts{GroupsKnown: proxstation.Yes, Functions: []iommu.Function{{Address: address(t, "0000:03:00.0"), Class: 0x030000,

@@ -45,8 +45,8 @@ func (d deniedFS) Lstat(name string) (fs.FileInfo, error) {
 	return d.Tree.Lstat(name)
 }
 
-// everyName returns all names that Read may ask for: those of the tree, and
-// those of each function through its link.
+// everyName returns all names that Read may ask for: all names in the tree, and
+// the names of each function's files through its link.
 func everyName(t *testing.T, tree *hosttree.Tree) []string {
 	t.Helper()
 	var names []string
@@ -68,9 +68,9 @@ func everyName(t *testing.T, tree *hosttree.Tree) []string {
 	return names
 }
 
-// Whatever single file cannot be read, the rest is, and no verdict gets better
-// by it: a shared card never looks isolated, an IOMMU that is off never on, one
-// that is on never off.
+// If any single file cannot be read, all other files are still read, and no
+// verdict gets better: a shared card never looks isolated, an IOMMU that is off
+// never looks on, and an IOMMU that is on never looks off.
 func TestNoVerdictGetsBetterByNotKnowing(t *testing.T) {
 	t.Parallel()
 	for host, want := range map[string]struct {

@@ -13,16 +13,17 @@ import (
 	"syscall"
 )
 
-// A fileSystem is a machine's files, named from its root directory. A power
-// cut may take back whatever was not synced: what a file holds and is until
-// its own Sync, a name made, changed or removed until Sync of its directory.
+// A fileSystem is a machine's files, named from its root directory. A power cut
+// may undo changes that were not synced. A file's content and attributes are
+// safe after its own Sync. A new, changed or removed name is safe after a Sync
+// of its directory.
 type fileSystem interface {
 	// Lock waits until no other process works on the machine's files.
 	Lock(ctx context.Context) (unlock func(), err error)
-	// Stat returns what a name is, without following it if it is a link.
+	// Stat describes the file of this name. It does not follow a link.
 	Stat(name string) (fileInfo, error)
 	ReadFile(name string) ([]byte, error)
-	// Create makes a file that was not there, which only its owner can read.
+	// Create makes a new file that only its owner can read.
 	Create(name string) (newFile, error)
 	Rename(from, to string) error
 	Remove(name string) error
@@ -40,7 +41,7 @@ type newFile interface {
 	Sync() error
 }
 
-// A fileInfo is all there is of a file besides its content.
+// A fileInfo holds everything about a file except its content.
 type fileInfo struct {
 	Mode   fs.FileMode
 	Owner  [2]int            // user and group
@@ -50,14 +51,16 @@ type fileInfo struct {
 	Fixed  bool              // chattr(1) forbids to replace it
 }
 
-// keptMode is what a new file takes over from the mode of the file before.
+// keptMode holds the mode bits that a new file takes over from the old file.
 const keptMode = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
 
-// A disk makes changes that a power cut leaves done or not done.
+// A disk makes changes so that after a power cut each change is either done or
+// not done.
 type disk struct{ fileSystem }
 
-// look returns a file as it is now; its content is nil if it is not there. It
-// is an error if the file, or a leftover beside it, cannot be replaced.
+// look returns a file as it is now; the content is nil if the file does not
+// exist. It returns an error if the file, or a leftover beside it, cannot be
+// replaced.
 func (d disk) look(name string) (saved, []byte, error) {
 	s := saved{Path: name, Mode: 0o644}
 	if !fs.ValidPath(name) || name == "." {
@@ -82,7 +85,7 @@ func (d disk) look(name string) (saved, []byte, error) {
 }
 
 // replaceable returns an error that matches [ErrIrreplaceable] if a new file
-// in place of this one would not be all that this one is.
+// could not take over everything that the old file is.
 func (i fileInfo) replaceable(name string) error {
 	switch {
 	case i.Mode.Type() == fs.ModeSymlink:
@@ -115,14 +118,15 @@ func (d disk) explain(name string, err error) error {
 	return err
 }
 
-// tempName is in the same directory and has an ending that neither modprobe
-// nor grub-mkconfig reads. One name is enough, since one process writes.
+// tempName returns a name in the same directory with an ending that neither
+// modprobe nor grub-mkconfig reads. One name is enough, because only one
+// process writes.
 func tempName(name string) string {
 	return path.Join(path.Dir(name), "."+path.Base(name)+".proxstation")
 }
 
 // checkLeftover returns an error if the name of the temporary file is taken by
-// something else than a leftover of ours.
+// something other than our own leftover.
 func (d disk) checkLeftover(name string) error {
 	info, err := d.Stat(tempName(name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -134,7 +138,7 @@ func (d disk) checkLeftover(name string) error {
 	return err
 }
 
-// clear removes what a killed run left beside a file.
+// clear removes the temporary file that a killed run left beside a file.
 func (d disk) clear(name string) error {
 	if err := d.checkLeftover(name); err != nil {
 		return err
@@ -158,7 +162,7 @@ func (d disk) clearAll(files []saved) error {
 	return nil
 }
 
-// put makes the file have content, or not be there. Its directory must exist.
+// put gives the file its content, or removes it. Its directory must exist.
 func (d disk) put(s saved, content []byte) error {
 	if content == nil {
 		if err := d.Remove(s.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -180,8 +184,8 @@ func (d disk) put(s saved, content []byte) error {
 	return d.Sync(path.Dir(s.Path))
 }
 
-// write writes a new file, which then is as s was before: a file that was not
-// there keeps the owner and the attributes that the system gives it.
+// write writes a new file with the owner and attributes that s had before. If
+// the file did not exist before, the system's own owner and attributes stay.
 func (d disk) write(name string, content []byte, s saved) error {
 	f, err := d.Create(name)
 	if err != nil {
@@ -207,8 +211,8 @@ func (d disk) write(name string, content []byte, s saved) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// restore gives a file back what it was before, and removes what a killed run
-// left beside it.
+// restore restores a file as it was before, and removes the leftovers of a
+// killed run beside it.
 func (d disk) restore(file saved) error {
 	missing, err := d.missing(file.Path)
 	if err != nil || slices.Contains(missing, path.Dir(file.Path)) {

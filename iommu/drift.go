@@ -56,7 +56,8 @@ func (f Facts) checkDrift() []proxstation.Finding {
 	return findings
 }
 
-// checkKept says that functions that a host plan keeps are still the host's.
+// checkKept reports functions that a host plan keeps for guests and that a
+// driver of the host still has.
 func (f Facts) checkKept() []proxstation.Finding {
 	var found []proxstation.Finding
 	for _, a := range f.Kept() {
@@ -77,8 +78,9 @@ func (f Facts) refresh() string {
 	return "proxmox-boot-tool refresh"
 }
 
-// argumentDrift returns the configured arguments that are not in force, and
-// those in force that are not configured. What the boot loader adds does not count.
+// argumentDrift returns the configured arguments that are not in force, and the
+// arguments in force that are not configured. Arguments that the boot loader
+// adds do not count.
 func argumentDrift(running, configured Cmdline) (missing, extra []string) {
 	for _, arg := range configured.Args() {
 		if !running.Has(arg) && !byLoader(arg) {

@@ -23,8 +23,8 @@ func (f Facts) checkDrivers() []proxstation.Finding {
 	return found
 }
 
-// checkDriverFirst finds functions that the ids of vfio-pci name and another
-// driver has, and says why that driver was faster.
+// checkDriverFirst finds functions that vfio-pci should take by its ids but
+// that another driver has, and says why that driver was faster.
 func (f Facts) checkDriverFirst(functions []Address) []proxstation.Finding {
 	c := f.modconf(false)
 	models, d := c.effectiveIDs(f.vfioBuiltIn())
@@ -62,8 +62,8 @@ func (fn Function) holder() string {
 	return module
 }
 
-// faster says why drivers took functions before vfio-pci, which was told their
-// models, and what lets vfio-pci come first.
+// faster says why drivers took functions before vfio-pci, although vfio-pci was
+// told their models, and how vfio-pci can come first.
 func (f Facts) faster(c modconf, ids directive, drivers []string) (why, fix string) {
 	var lines, held []string
 	for _, driver := range drivers {
@@ -107,8 +107,8 @@ func (f Facts) faster(c modconf, ids directive, drivers []string) (why, fix stri
 		sentence(strings.Join(lines, "; ") + "; run update-initramfs -u -k all, and restart")
 }
 
-// firstSoftdep returns the softdep of a module that counts, the first one, and
-// a later one that orders vfio-pci in vain.
+// firstSoftdep returns the first softdep of a module, the only one that counts.
+// It also returns a later softdep that orders vfio-pci in vain.
 func (c modconf) firstSoftdep(module string) (first, late directive) {
 	for i, d := range c.of("softdep", module) {
 		switch {

@@ -6,30 +6,31 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// Facts are what could be observed of a machine. [Read] fills them from the
-// machine itself; from elsewhere, such as the PVE API, they can be put
-// together from Functions alone: what is not there stays [proxstation.Unknown].
+// Facts holds the observed state of a machine. [Read] fills it from the machine
+// itself. From other sources, such as the PVE API, a caller can fill it from
+// Functions alone: fields that are not set stay [proxstation.Unknown].
 type Facts struct {
 	// Functions are all PCI functions, in the order of their addresses.
 	Functions []Function `json:"functions"`
 	// Groups are the IOMMU groups, in the order of their numbers, from
 	// /sys/kernel/iommu_groups. Empty groups are among them.
 	Groups []GroupFacts `json:"groups"`
-	// GroupsKnown is Yes if Groups, or the Group of each function, is the
-	// truth: then a function without a group has none.
+	// GroupsKnown is Yes if Groups, or the Group of each function, was
+	// observed: then a function without a group really has no group.
 	GroupsKnown proxstation.Answer `json:"groupsKnown"`
 	// Units are the IOMMUs in use, from /sys/class/iommu.
 	Units []Unit `json:"units"`
-	// UnitsKnown is Yes if Units is the truth.
+	// UnitsKnown is Yes if Units was observed.
 	UnitsKnown proxstation.Answer `json:"unitsKnown"`
-	// ACPI is what the firmware says of the IOMMU.
+	// ACPI holds the firmware's tables about the IOMMU.
 	ACPI ACPI `json:"acpi"`
-	// Interrupts is what the kernel says of interrupt remapping.
+	// Interrupts holds the kernel's report about interrupt remapping.
 	Interrupts Interrupts `json:"interrupts"`
 	// Kernel is the running kernel's release (/proc/sys/kernel/osrelease).
 	Kernel string `json:"kernel,omitempty"`
-	// KernelModules says whether the running kernel's modules are there
-	// (/usr/lib/modules/RELEASE); Unknown where no modules are to be seen.
+	// KernelModules says whether the running kernel's modules are installed
+	// (/usr/lib/modules/RELEASE). It is Unknown if no modules of any kernel are
+	// visible.
 	KernelModules proxstation.Answer `json:"kernelModules"`
 	// AddressBits is the width of physical addresses in bits ("address sizes" in
 	// /proc/cpuinfo), 0 if it is not known.
@@ -42,7 +43,7 @@ type Facts struct {
 	// Running is the kernel command line in force (/proc/cmdline), nil if it
 	// is not known.
 	Running *Cmdline `json:"running"`
-	// Loader is what the boot loader is set to.
+	// Loader holds the boot loader's configuration.
 	Loader LoaderFacts `json:"loader"`
 	// Modules are the loaded modules of VFIO and of graphics drivers, with
 	// their parameters (/sys/module).
@@ -56,21 +57,23 @@ type Facts struct {
 	ModprobeUnread []HostFile `json:"modprobeUnread,omitempty"`
 	// ModulesLoad are /etc/modules and /etc/modules-load.d/*.conf.
 	ModulesLoad []HostFile `json:"modulesLoad,omitempty"`
-	// Initramfs are /etc/initramfs-tools/modules, whose modules are loaded
-	// before the root file system is mounted.
+	// Initramfs holds /etc/initramfs-tools/modules, which lists the modules
+	// that are loaded before the root file system is mounted.
 	Initramfs []HostFile `json:"initramfs,omitempty"`
-	// NewerThanInitramfs are the files among those above that were changed after
-	// the running kernel's initramfs was made (/boot/initrd.img-RELEASE).
+	// NewerThanInitramfs names the files of modprobe.d and of Initramfs that
+	// were changed after the running kernel's initramfs was made
+	// (/boot/initrd.img-RELEASE).
 	NewerThanInitramfs []string `json:"newerThanInitramfs,omitempty"`
-	// Network is what is known of network interfaces.
+	// Network holds the network interfaces and their configuration.
 	Network Network `json:"network"`
-	// Framebuffers are the ones on PCI functions.
+	// Framebuffers holds the framebuffers in PCI functions' memory.
 	Framebuffers []Framebuffer `json:"framebuffers,omitempty"`
-	// Uses are the functions that the machine itself lives on.
+	// Uses holds the functions that the machine itself needs.
 	Uses []Use `json:"uses,omitempty"`
-	// UsesKnown is not Yes if Uses may lack some; the findings say which.
+	// UsesKnown is Yes if Uses is complete. Otherwise the findings say which
+	// uses may be missing.
 	UsesKnown proxstation.Answer `json:"usesKnown"`
-	// Findings say what could not be read.
+	// Findings names the parts that could not be read.
 	Findings []proxstation.Finding `json:"findings,omitempty"`
 
 	index *index
@@ -109,7 +112,7 @@ func (f Facts) Module(name string) (Module, bool) {
 	return f.Modules[i], true
 }
 
-// Uses of a function by the machine itself; see [Facts].
+// The ways in which the machine itself uses a function; see [Facts].
 func (f Facts) usesOf(a Address) []Use {
 	var uses []Use
 	for _, use := range f.Uses {
@@ -120,8 +123,8 @@ func (f Facts) usesOf(a Address) []Use {
 	return uses
 }
 
-// GroupFacts are an IOMMU group: the smallest set of functions that the IOMMU can
-// tell from all others (Documentation/driver-api/vfio.rst).
+// GroupFacts describes an IOMMU group: the smallest set of functions that the
+// IOMMU can tell apart from all others (Documentation/driver-api/vfio.rst).
 type GroupFacts struct {
 	ID int `json:"id"`
 	// Type is the kind of the default domain: "DMA-FQ", "DMA", "identity" or
@@ -131,26 +134,28 @@ type GroupFacts struct {
 	// NoIOMMU is set for the groups that VFIO makes where there is no IOMMU:
 	// they isolate nothing (module parameter enable_unsafe_noiommu_mode).
 	NoIOMMU bool `json:"noIOMMU,omitempty"`
-	// Direct is a line of reserved_regions of the type "direct": memory that the
-	// firmware keeps for the group's devices; empty if there is none.
+	// Direct is a line of reserved_regions of the type "direct": memory that
+	// the firmware keeps for the group's devices. It is empty if there is no
+	// such line.
 	Direct string `json:"direct,omitempty"`
-	// Devices are the members, in order.
+	// Devices holds the addresses of the group's functions, in order.
 	Devices []Address `json:"devices"`
 }
 
 // A Unit is an IOMMU that a driver has taken into use.
 type Unit struct {
 	Name string `json:"name"` // dmar0 for Intel, ivhd0 for AMD
-	// Extended is Intel's extended capability register, nil if there is
-	// none: bit 3 says that it can remap interrupts (VT-d specification
-	// 11.4.3; intel-iommu/ecap).
+	// Extended is Intel's extended capability register, or nil if there is no
+	// such register. Bit 3 says that the IOMMU can remap interrupts (VT-d
+	// specification 11.4.3; intel-iommu/ecap).
 	Extended *uint64 `json:"extended,omitempty"`
-	// AddressBits is the widest address that it translates (Intel's capability
-	// register, bits 16 to 21, and one; intel-iommu/cap); 0: not known.
+	// AddressBits is the number of address bits that the IOMMU translates
+	// (Intel's capability register, bits 16 to 21, plus one; intel-iommu/cap).
+	// It is 0 if it is not known.
 	AddressBits int `json:"addressBits,omitempty"`
 }
 
-// ACPI is what the firmware's tables say, from /sys/firmware/acpi/tables.
+// ACPI holds facts from the firmware's tables in /sys/firmware/acpi/tables.
 type ACPI struct {
 	DMAR proxstation.Answer `json:"dmar"` // Intel's table is there: VT-d is on in the firmware
 	IVRS proxstation.Answer `json:"ivrs"` // AMD's table is there
@@ -159,8 +164,8 @@ type ACPI struct {
 	Flags *uint8 `json:"flags,omitempty"`
 }
 
-// Interrupts is what /proc/interrupts says of interrupt remapping: the names
-// of the chips begin with "IR-" where it is on.
+// Interrupts holds facts from /proc/interrupts: the names of the interrupt
+// chips begin with "IR-" if interrupt remapping is on.
 type Interrupts struct {
 	Remapped proxstation.Answer `json:"remapped"`
 	Seen     string             `json:"seen,omitempty"` // a line of the file
@@ -173,9 +178,10 @@ type Module struct {
 	// Users counts the open files and other users of the module, without the
 	// modules that build on it (refcnt less holders); 0 if it is not known.
 	Users int `json:"users,omitempty"`
-	// BuiltIn is set if it is part of the kernel: it has no initstate, which
-	// loaded modules have (Documentation/ABI/testing/sysfs-module). It takes
-	// its parameters from the kernel's arguments, none from /etc/modprobe.d.
+	// BuiltIn is set if the module is part of the kernel: it has no initstate,
+	// which loaded modules have (Documentation/ABI/testing/sysfs-module). A
+	// built-in module takes its parameters from the kernel's arguments and
+	// ignores /etc/modprobe.d.
 	BuiltIn bool `json:"builtIn,omitempty"`
 }
 
@@ -185,8 +191,8 @@ type Framebuffer struct {
 	// Name is efifb, vesafb, simplefb, BOOTFB (/proc/iomem), or what
 	// /sys/class/graphics/fbN/name says.
 	Name string `json:"name"`
-	// Firmware is set if it is the one that the firmware left, which holds
-	// the memory without being the function's driver.
+	// Firmware is set if the firmware left this framebuffer. Then its driver
+	// holds memory of the function without being the function's driver.
 	Firmware bool   `json:"firmware"`
 	BAR      *int   `json:"bar,omitempty"` // the base address register that it lies in; nil: not known
 	Seen     string `json:"seen"`          // the file
@@ -204,11 +210,11 @@ const (
 	UseInput   UseKind = "input"   // has the keyboard
 )
 
-// A Use says that the machine itself lives on a function.
+// A Use says that the machine itself needs a function, and for what.
 type Use struct {
 	Address Address `json:"address"`
 	Kind    UseKind `json:"kind"`
-	// Seen is the way from the use to the function, such as
-	// "/ on dm-1 on nvme0n1p3 on nvme0n1".
+	// Seen is the chain from the use to the function, such as "/ on dm-1 on
+	// nvme0n1p3 on nvme0n1".
 	Seen string `json:"seen"`
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// foreign is what others than us set for vfio-pci.
+// foreign holds the settings of vfio-pci that were not written by this package.
 type foreign struct {
 	ids   []string // the models that count, "10de:2c05"
 	file  string   // where they stand; "" for the kernel's arguments
@@ -61,12 +61,12 @@ func (f Facts) foreign(k kept) foreign {
 	return theirs
 }
 
-// ordered returns the lines that let vfio-pci come before modules. Of several
-// softdeps for a module kmod takes the first, which ours are by their file's
-// name, so what others wrote for it is in them; and a softdep switches off a
-// command to load the module (modprobe.d(5)), such as Debian's "install nvidia
-// modprobe -i nvidia-current": there the module that it loads is ordered, and
-// for "install nouveau /bin/false" none.
+// ordered returns the lines that let vfio-pci come before modules. If a module
+// has several softdeps, kmod takes the first. Our file's name makes ours the
+// first, so the softdeps that others wrote are repeated in ours. A softdep also
+// disables an install command for the module (modprobe.d(5)). So for Debian's
+// "install nvidia modprobe -i nvidia-current" the module that the command loads
+// is ordered, and for "install nouveau /bin/false" nothing is.
 func (f Facts) ordered(modules []string) []string {
 	var lines []string
 	c := f.modconf(true)
@@ -92,8 +92,8 @@ func (f Facts) ordered(modules []string) []string {
 
 var moduleName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]*$`)
 
-// loads returns the module that a command to install another one loads in its
-// place, or "" for none.
+// loads returns the module that an install command loads in place of its own
+// module, or "".
 func loads(command []string, module string) string {
 	for i, word := range command {
 		if path.Base(word) != "modprobe" {
@@ -112,8 +112,8 @@ func loads(command []string, module string) string {
 	return ""
 }
 
-// refuseForeign refuses where others set the ids of vfio-pci: of several
-// settings the module would only see one.
+// refuseForeign refuses a plan if other files set the ids of vfio-pci, because
+// the module uses only one of several settings.
 func (f Facts) refuseForeign(k kept) error {
 	theirs := f.foreign(k)
 	if k.override && len(theirs.order) > 0 {

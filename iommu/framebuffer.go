@@ -9,13 +9,13 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// firmwareFramebuffers are the owners in /proc/iomem of the picture that the
-// firmware left: drivers efifb and vesafb, simpledrm's simplefb, and BOOTFB,
-// which sysfb reserves before one of them is there.
+// firmwareFramebuffers holds the owners in /proc/iomem of the firmware's
+// picture: the drivers efifb and vesafb, simpledrm's simplefb, and BOOTFB,
+// which sysfb reserves until one of these drivers is loaded.
 var firmwareFramebuffers = []string{"efifb", "vesafb", "simplefb", "BOOTFB", "simpledrm"}
 
-// framebuffers finds the ones that lie on PCI functions: regions of
-// /proc/iomem inside a function's, and the devices of /sys/class/graphics.
+// framebuffers finds the framebuffers on PCI functions: regions of /proc/iomem
+// inside a function's memory, and devices of /sys/class/graphics.
 func (r *reader) framebuffers() {
 	if lines, err := r.procLines("iomem"); err == nil {
 		r.Framebuffers = r.iomemFramebuffers(lines)
@@ -56,9 +56,9 @@ func parseRegion(line string) (r region, depth int, ok bool) {
 	return r, depth, ok
 }
 
-// iomemFramebuffers walks the tree of regions, which is written by
-// indentation. Without root the addresses read as zero; the names are there.
-// Of regions within each other the innermost is the driver's.
+// iomemFramebuffers walks the tree of regions, which /proc/iomem shows by
+// indentation. Without root, the addresses read as zero, but the names are
+// readable. If regions are nested, the innermost belongs to the driver.
 func (r *reader) iomemFramebuffers(lines []string) []Framebuffer {
 	var found []Framebuffer
 	var above []region
@@ -90,8 +90,8 @@ func (r *reader) iomemFramebuffers(lines []string) []Framebuffer {
 	return found
 }
 
-// barAt returns the number of the base address register that a region is, nil
-// if that is not known: by its start, else by its size.
+// barAt returns the number of the base address register whose region this is.
+// It compares the start, or else the size, and returns nil if neither matches.
 func (r *reader) barAt(a Address, at region) *int {
 	fn, _ := r.Function(a)
 	if at.end == 0 {

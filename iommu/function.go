@@ -8,8 +8,8 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// A GroupID is the number of an IOMMU group, or none. The zero GroupID is
-// none: group 0 is a group. In JSON it is a number or null.
+// A GroupID is the number of an IOMMU group. The zero GroupID means that there
+// is no group; it differs from group 0. In JSON it is a number or null.
 type GroupID struct {
 	n  int
 	ok bool
@@ -55,7 +55,7 @@ func (g *GroupID) UnmarshalJSON(data []byte) error {
 // hexadecimal digits.
 type ID uint16
 
-// ErrID means that a text is no PCI vendor or device number.
+// ErrID reports a text that is not a PCI vendor or device number.
 var ErrID = errors.New("not a PCI id")
 
 // ParseID parses a number of at most four hexadecimal digits, with or without
@@ -112,8 +112,8 @@ func (c Class) Sub() uint16 { return uint16(c >> 8) }
 func (c Class) IsDisplay() bool { return c.Base() == 0x03 }
 
 // IsBridge reports whether the function is a bridge: a host bridge, a root or
-// switch port, an ISA bridge. Whether it does harm in a card's group is for
-// [Function.IsHarmlessBridge] to say: not all of the class are alike.
+// switch port, an ISA bridge. Only some bridges are harmless in a card's group;
+// see [Function.IsHarmlessBridge].
 func (c Class) IsBridge() bool { return c.Base() == 0x06 }
 
 // String returns six hexadecimal digits: "030000".
@@ -145,26 +145,29 @@ type Function struct {
 	Driver    string   `json:"driver,omitempty"`   // bound driver; see DriverKnown
 	Parent    *Address `json:"parent,omitempty"`   // the bridge above; nil: not known or on a root bus
 
-	// DriverKnown is No or Unknown where an empty Driver does not mean that
-	// no driver is bound: the PVE API does not tell.
+	// DriverKnown says whether Driver was observed. The PVE API does not show
+	// drivers: unless DriverKnown is Yes, an empty Driver does not mean that
+	// the function has no driver.
 	DriverKnown proxstation.Answer `json:"driverKnown"`
 	// Module is the driver's module with underscores, which may have another
 	// name: i2c_nvidia_gpu of nvidia-gpu (host only); empty: not known.
 	Module string `json:"module,omitempty"`
-	// VirtualOf is the physical function that this SR-IOV virtual function is
-	// one of (host only, physfn); nil for all others.
+	// VirtualOf is the physical function to which this SR-IOV virtual function
+	// belongs (host only, physfn). It is nil for all other functions.
 	VirtualOf *Address `json:"virtualOf,omitempty"`
-	// Removable is Yes if it is outside the machine, behind Thunderbolt or USB4
-	// (host only, removable; since Linux 5.14).
+	// Removable is Yes if the function is outside the machine, behind
+	// Thunderbolt or USB4 (host only, removable; since Linux 5.14).
 	Removable proxstation.Answer `json:"removable"`
 	// Override is driver_override, empty if not set (host only).
 	Override string `json:"override,omitempty"`
 	// BootVGA says whether the firmware used this display (host only, boot_vga).
 	BootVGA proxstation.Answer `json:"bootVGA"`
-	// NUMANode is the memory node, nil if the kernel knows none (host only, numa_node).
+	// NUMANode is the memory node, or nil if the kernel does not name one (host
+	// only, numa_node).
 	NUMANode *int `json:"numaNode,omitempty"`
-	// ResetMethods are the ways the kernel would reset it, first tried first
-	// (host only, reset_method); nil: not known, empty: there is none.
+	// ResetMethods lists the kernel's ways to reset the function, in the order
+	// in which they are tried (host only, reset_method). It is nil if they are
+	// not known, and empty if there is no way.
 	ResetMethods []string `json:"resetMethods,omitzero"`
 	// Link is the PCIe link's state (host only); nil: not known.
 	Link *PCIeLink `json:"link,omitempty"`
@@ -172,13 +175,13 @@ type Function struct {
 	BARs []BAR `json:"bars,omitempty"`
 	// MDev says whether the function offers mediated devices (mdev_supported_types).
 	MDev proxstation.Answer `json:"mdev"`
-	// ACS says whether a bridge keeps what is below it apart with Access
-	// Control Services (host only, and only root can read it).
+	// ACS says whether a bridge uses Access Control Services to keep the
+	// devices below it apart (host only, and only root can read it).
 	ACS proxstation.Answer `json:"acs"`
 	// Power is the function's power state (host only); nil: not known.
 	Power *Power `json:"power,omitempty"`
-	// SRIOV says how many virtual functions it has (host only); nil: it is not
-	// capable of any, or that is not known.
+	// SRIOV holds the number of virtual functions (host only). It is nil if the
+	// function cannot have any, or if that is not known.
 	SRIOV *SRIOV `json:"sriov,omitempty"`
 	// Lost is Yes if the config space reads ff: the device fell off the bus
 	// and stays lost until the host restarts (host only).
@@ -201,15 +204,15 @@ type Power struct {
 	D3ColdAllowed proxstation.Answer `json:"d3coldAllowed"`     // d3cold_allowed
 }
 
-// SRIOV is what a physical function makes of itself
+// SRIOV describes the virtual functions of a physical function
 // (Documentation/PCI/pci-iov-howto.rst).
 type SRIOV struct {
 	Total int `json:"total"` // sriov_totalvfs: the most it can make
 	Now   int `json:"now"`   // sriov_numvfs: those there are
 }
 
-// A BAR is a base address register: a region of memory or I/O ports that the
-// function answers at.
+// A BAR is a base address register: a region of memory or I/O ports at which
+// the function answers.
 type BAR struct {
 	Index        int      `json:"index"`               // 0 to 5
 	Start        uint64   `json:"-"`                   // the first bus address; 0 where it is not known

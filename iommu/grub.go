@@ -23,8 +23,8 @@ var (
 )
 
 // grubCmdline evaluates the files as the shell would, as far as they are plain
-// assignments. Anything cleverer that touches the two variables is an error
-// that matches [ErrLoader], not a guess.
+// assignments. If anything more complicated touches the two variables, the
+// error matches [ErrLoader]: the result is never a guess.
 func grubCmdline(files []HostFile) (Cmdline, error) {
 	v := shell{values: map[string]string{}, unknown: map[string]bool{}}
 	for _, file := range files {
@@ -35,8 +35,8 @@ func grubCmdline(files []HostFile) (Cmdline, error) {
 	return ParseCmdline(strings.TrimSpace(v.values[grubLinux] + " " + v.values[grubDefault])), nil
 }
 
-// shell holds variables; of the unknown ones a value was set that only a shell
-// can tell.
+// shell holds the values of variables, and the names of variables whose value
+// only a real shell could compute.
 type shell struct {
 	values  map[string]string
 	unknown map[string]bool
@@ -78,11 +78,11 @@ func (v shell) evaluate(file HostFile) error {
 	return nil
 }
 
-// errGoesOn means that a word does not end with its line.
+// errGoesOn reports a word that goes on in the next line.
 var errGoesOn = errors.New("goes on in the next line")
 
-// word evaluates what stands after "=": text, 'text', "text" with variables, and
-// a comment after it.
+// word evaluates the text after "=": text, 'text', "text" with variables, and a
+// comment after it.
 func (v shell) word(s string) (string, error) {
 	var b strings.Builder
 	quote := byte(0)

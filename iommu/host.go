@@ -24,8 +24,8 @@ type tree struct {
 	Usr       fs.FS // the system's own files, with lib/modprobe.d
 }
 
-// treeAt returns the machine whose root directory is given, and the one that
-// the program runs on for nil.
+// treeAt returns the machine with the given root directory. For nil it returns
+// the machine that the program runs on.
 func treeAt(root fs.FS) tree {
 	if root == nil {
 		return tree{Sys: os.DirFS("/sys"), Proc: os.DirFS("/proc"), Etc: os.DirFS("/etc"), Boot: os.DirFS("/boot"), Run: os.DirFS("/run"), Usr: os.DirFS("/usr")}
@@ -33,13 +33,14 @@ func treeAt(root fs.FS) tree {
 	return tree{Sys: sysfs.Sub(root, "sys"), Proc: sysfs.Sub(root, "proc"), Etc: sysfs.Sub(root, "etc"), Boot: sysfs.Sub(root, "boot"), Run: sysfs.Sub(root, "run"), Usr: sysfs.Sub(root, "usr")}
 }
 
-// Read reads all facts of the machine whose root directory is given, with sys,
-// proc, etc, boot, run and usr below it, and of the machine that the program runs on
-// for nil. What cannot be read stays [proxstation.Unknown] and is a finding with
-// the ID iommu.unread; it never costs the rest. The only error is [ErrNothing].
+// Read reads all facts of a machine from its root directory, with sys, proc,
+// etc, boot, run and usr below it. If root is nil, it reads the machine that
+// the program runs on. Parts that cannot be read stay [proxstation.Unknown] and
+// get a finding with the ID iommu.unread; the other parts are read all the
+// same. The only error is [ErrNothing].
 //
-// Of a tree that is given it opens no device or pipe, and no file of more than
-// 16 MiB. Links do not lead out of the tree if root is that of [os.Root.FS].
+// Below a given root, Read opens no devices or pipes, and no files of more than
+// 16 MiB. Links do not lead out of the tree if root comes from [os.Root.FS].
 func Read(root fs.FS) (Facts, error) {
 	r := reader{tree: treeAt(root)}
 	r.functions()
@@ -78,8 +79,8 @@ type reader struct {
 	drivers map[string]string // drivers to their modules
 }
 
-// unread notes that something could not be read. An err of nil or one that
-// says the file is absent is told as absence.
+// unread notes that something could not be read. If err is nil or means that
+// the file does not exist, the finding says that the file is not there.
 func (r *reader) unread(file string, err error) {
 	seen := file + ": not there"
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -11,7 +11,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// What a host lives on in ways that are seldom looked at.
+// Rare ways in which a host depends on its devices.
 func TestUsesThatHide(t *testing.T) {
 	t.Parallel()
 	const nvme, nic = "0000:0e:00.0", "0000:0f:00.0"
@@ -47,8 +47,8 @@ func TestUsesThatHide(t *testing.T) {
 	}
 }
 
-// The order that vfio-pci comes first holds with what others wrote, and breaks
-// none of it.
+// Lines that others wrote do not stop vfio-pci from coming first, and their own
+// order stays valid.
 func TestOrderBesideOthers(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -89,7 +89,7 @@ func TestOrderBesideOthers(t *testing.T) {
 	}
 }
 
-// What was prepared once stays so when it is prepared again after a restart.
+// A prepared host stays prepared if it is prepared again after a restart.
 func TestPreparedAgainAfterARestart(t *testing.T) {
 	t.Parallel()
 	host := func(driver string) string {

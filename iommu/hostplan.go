@@ -8,22 +8,23 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// A HostPlan is a plan to change files of the host and what to run after it.
-// It is data: [HostPlan.Apply] does what it says and nothing else. The zero
+// A HostPlan is a plan to change files of the host and then to run commands. It
+// is data: [HostPlan.Apply] makes these changes and no others. The zero
 // HostPlan changes nothing.
 type HostPlan struct {
 	Changes  []FileChange `json:"changes,omitempty"`
 	Commands [][]string   `json:"commands,omitempty"` // to be run in order, after the changes
-	// Reboot says why the host must be restarted for the plan to count; it is
-	// empty if it need not be.
+	// Reboot says why the host must be restarted before the plan takes effect;
+	// it is empty if no restart is needed.
 	Reboot string `json:"reboot,omitempty"`
-	// Findings say what the plan does not change and a person should know before
-	// it is applied: what a shared group takes along, network cards that lost
-	// their names.
+	// Findings holds facts that the plan does not change and that a person
+	// should know before: devices of a shared group that go to the guest too,
+	// network cards that lost their names.
 	Findings []proxstation.Finding `json:"findings,omitempty"`
 }
 
-// A FileChange is a file before and after; nil means that it is not there.
+// A FileChange is a file's content before and after; nil means that the file
+// does not exist.
 type FileChange struct {
 	Path   string  `json:"path"` // from the root of the machine, no slash in front
 	Before *string `json:"before"`
@@ -33,8 +34,8 @@ type FileChange struct {
 // Empty reports whether the plan changes nothing.
 func (p HostPlan) Empty() bool { return len(p.Changes) == 0 && len(p.Commands) == 0 }
 
-// change adds a change to the plan unless there is none. An empty file is one
-// that shall not be there.
+// change adds a change to the plan, unless before and after are the same. An
+// empty content after means that the file is removed.
 func (p *HostPlan) change(path string, before *string, after string) {
 	c := FileChange{Path: path, Before: before}
 	if after != "" {
@@ -72,8 +73,9 @@ func notes(findings []proxstation.Finding) string {
 	return b.String()
 }
 
-// String returns the change as a unified diff with one hunk, which patch(1)
-// understands unless the lines hold what does not print, which is quoted.
+// String returns the change as a unified diff with one hunk. patch(1)
+// understands it, unless the lines hold unprintable characters, which are
+// quoted.
 func (c FileChange) String() string {
 	before, after := lines(c.Before), lines(c.After)
 	name := func(prefix string, text *string) string {
