@@ -21,6 +21,15 @@ func FuzzRequest(f *testing.F) {
 	f.Add("GET", "/nodes/pve/tasks/UPID:/log", "start=-1&limit=0")
 	f.Add("POST", "/nodes/pve/qemu/141/agent/exec", "command=cat&command=/etc/passwd")
 	f.Add("DELETE", "/nodes/pve/qemu/140?purge=1", "")
+	f.Add("POST", "/nodes/pve/qemu/140/clone", "newid=150&full=1")
+	f.Add("POST", "/nodes/pve/qemu/140/template", "disk=scsi0")
+	f.Add("POST", "/nodes/pve/qemu/140/snapshot/s1/rollback", "start=1")
+	f.Add("POST", "/nodes/pve/vzdump", "all=1&mode=stop")
+	f.Add("PUT", "/access/acl", "path=/vms&roles=PVEAdmin&users=root@pam&propagate=0")
+	f.Add("POST", "/access/users", "userid=a@pve;groups=b=c&%zz=1")
+	f.Add("PUT", "/pools", "poolid=a/b&vms=140,141&storage=local")
+	f.Add("POST", "/storage", "storage=s1&type=nfs&server=a&export=/b")
+	f.Add("GET", "//nodes//pve/", "")
 	f.Fuzz(func(t *testing.T, method, path, form string) {
 		request, err := http.NewRequestWithContext(t.Context(), method, "https://pve/api2/json"+path, strings.NewReader(form))
 		if err != nil {

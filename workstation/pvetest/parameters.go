@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -108,9 +109,14 @@ func decodeJSON(body []byte) (pveschema.Values, error) {
 		at := len(body)
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {
-			at = int(syntax.Offset)
+			at = min(int(syntax.Offset), len(body))
 		}
-		return values, plainly(http.StatusInternalServerError, "malformed JSON string, at character offset "+text(at)+" ("+err.Error()+")")
+		rest := string(body[at:])
+		if rest == "" {
+			rest = "(end of string)"
+		}
+		return values, plainly(http.StatusInternalServerError, fmt.Sprintf(
+			"malformed JSON string, neither tag, array, object, number, string or atom, at character offset %d (before %q)", at, rest))
 	}
 	for name, value := range object {
 		if value != nil {
