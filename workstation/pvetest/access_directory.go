@@ -146,3 +146,24 @@ func paths(grant map[string][]string) []string {
 	}
 	return slices.Sorted(maps.Keys(list))
 }
+
+// A pool is a resource pool without its guests, which are in Host.Pools.
+type pool struct {
+	comment  string
+	storages []string
+}
+
+// accessPaths returns every path on which somebody has been given something.
+func (d *directory) accessPaths() []string {
+	var list []string
+	for _, a := range d.users {
+		list = append(list, paths(a.privileges)...)
+		for _, t := range a.tokens {
+			list = append(list, paths(t.privileges)...)
+		}
+	}
+	for _, e := range d.acl {
+		list = append(list, e.path)
+	}
+	return list
+}

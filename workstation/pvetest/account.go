@@ -116,6 +116,7 @@ func (a *accounts) permissions(c *call) (any, error) {
 	for _, grant := range who.grants {
 		list = append(list, paths(grant)...)
 	}
+	list = append(list, a.accessPaths()...)
 	if c.has("path") {
 		list = []string{c.get("path")}
 	}

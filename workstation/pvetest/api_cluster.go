@@ -173,3 +173,21 @@ func (n *Node) nextID(c *call) (any, error) {
 	}
 	return text(n.freeID()), nil
 }
+
+// nodeLoad is how busy the node's processors are.
+const nodeLoad = 0.0163265306122449
+
+// uptime returns the seconds since the host was started: a day before the node
+// began.
+func (n *Node) uptime() int64 { return int64(n.now.Sub(n.began).Seconds()) + 86400 }
+
+// rootDisk returns the bytes of the host's own file system, which is where the
+// storage of type "dir" lies.
+func (n *Node) rootDisk() (total, used int64) {
+	for _, s := range n.storages {
+		if s.Type == "dir" {
+			return s.Total, s.used()
+		}
+	}
+	return 94 << 30, 20 << 30
+}

@@ -18,24 +18,6 @@ func (n *Node) nodes(*call) (any, error) {
 	return []map[string]any{node}, nil
 }
 
-// nodeLoad is how busy the node's processors are.
-const nodeLoad = 0.0163265306122449
-
-// uptime returns the seconds since the host was started: a day before the node
-// began.
-func (n *Node) uptime() int64 { return int64(n.now.Sub(n.began).Seconds()) + 86400 }
-
-// rootDisk returns the bytes of the host's own file system, which is where the
-// storage of type "dir" lies.
-func (n *Node) rootDisk() (total, used int64) {
-	for _, s := range n.storages {
-		if s.Type == "dir" {
-			return s.Total, s.used()
-		}
-	}
-	return 94 << 30, 20 << 30
-}
-
 func (n *Node) status(*call) (any, error) {
 	total, used := n.rootDisk()
 	return map[string]any{

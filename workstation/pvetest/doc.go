@@ -58,6 +58,15 @@
 // conformance tests of this package run against a real node too; see
 // conformance_test.go.
 //
+// # Versions
+//
+// Host.Version decides what the node knows and answers: PVE 8.4, 9.1 and 9.2
+// differ in parameters and keys (pveschema, with the release that brought or
+// dropped each), privileges of the guest agent, refusals of logins, QEMU and
+// machine versions, figures of memory and pressure, certificates in EFI variables,
+// and the privileges that a creation asks for. The source stands beside each
+// difference; version_test.go has them in a table.
+//
 // # Where things are
 //
 //	host*.go                          descriptions

@@ -6,12 +6,6 @@ import (
 	"strings"
 )
 
-// A pool is a resource pool without its guests, which are in Host.Pools.
-type pool struct {
-	comment  string
-	storages []string
-}
-
 // poolOf returns the name of a guest's pool, or "".
 func (n *Node) poolOf(id int) string {
 	for name, guests := range n.host.Pools {
