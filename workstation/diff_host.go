@@ -61,7 +61,11 @@ func gibibytes(memory string) string {
 }
 
 func (d *differ) checkLock(v VMFacts) {
-	if v.Lock != "" {
+	if v.Lock == "suspended" {
+		d.find(proxstation.Finding{ID: "workstation.hibernated", Severity: proxstation.Warning, Subject: v.String(), Seen: "lock: suspended, vmstate: " + v.Config["vmstate"],
+			Why: "the VM is hibernated: PVE refuses changes until it is started again, and it resumes with the devices that it had",
+			Fix: fmt.Sprintf("start it (qm start %d resumes it), shut the guest down, and plan again; qm unlock %d gives up what was open in it", v.ID, v.ID)})
+	} else if v.Lock != "" {
 		d.find(proxstation.Finding{ID: "workstation.locked", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d", v.ID), Seen: "lock: " + v.Lock,
 			Why: "PVE refuses changes while it is locked", Fix: "wait for the " + v.Lock + " to end; if it died, qm unlock"})
 	}

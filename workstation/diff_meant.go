@@ -113,6 +113,7 @@ func (vm VM) whole() map[string]string {
 func (d *differ) judge(vm VM, will VMFacts) {
 	d.adviseHost(vm, will.Config)
 	have, exists := d.facts.VMs[vm.ID]
+	d.checkDevices(vm, have.Config, will.Config)
 	broken := append(vm.checkRules(will.Config), d.checkHost(vm, will.Config)...)
 	if !exists {
 		d.problems = append(d.problems, broken...)
