@@ -57,7 +57,7 @@ func Read(root fs.FS) (Facts, error) {
 		return Facts{}, fmt.Errorf("%w: neither sys/bus/pci/devices nor proc/cmdline is there", ErrNothing)
 	}
 	r.index = newIndex(r.Functions)
-	r.Loader = readLoader(r.tree)
+	r.Loader = r.readLoader()
 	r.configurations()
 	r.network()
 	for i, fn := range r.Functions {

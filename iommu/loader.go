@@ -80,8 +80,21 @@ type HostFile struct {
 	Text string `json:"text"`
 }
 
-func readLoader(h tree) LoaderFacts {
-	var l LoaderFacts
+// readLoader reads the configuration of the boot loader. A file that is there
+// and cannot be read is noted: its arguments are not known.
+func (r *reader) readLoader() LoaderFacts {
+	h, l := r.tree, LoaderFacts{}
+	read := func(name string) *string {
+		data, err := fs.ReadFile(h.Etc, name)
+		if err != nil {
+			if !errors.Is(err, fs.ErrNotExist) {
+				r.unread("/etc/"+name, err)
+			}
+			return nil
+		}
+		text := string(data)
+		return &text
+	}
 	if _, err := fs.Stat(h.Sys, "firmware/efi"); err == nil {
 		l.UEFI = proxstation.Yes
 	} else if _, err := fs.Stat(h.Sys, "firmware"); err == nil {
@@ -96,17 +109,14 @@ func readLoader(h tree) LoaderFacts {
 	if err == nil && etcErr == nil {
 		l.Synced = proxstation.AnswerOf(ok && text != "")
 	}
-	if data, err := fs.ReadFile(h.Etc, "kernel/cmdline"); err == nil {
-		cmdline := string(data)
-		l.KernelCmdline = &cmdline
-	}
+	l.KernelCmdline = read("kernel/cmdline")
 	l.Menu = readMenu(h.Boot)
 	l.Entries = entries(h.Boot)
 	snippets, _ := fs.Glob(h.Etc, "default/grub.d/*.cfg")
 	slices.Sort(snippets)
 	for _, name := range append([]string{"default/grub"}, snippets...) {
-		if data, err := fs.ReadFile(h.Etc, name); err == nil {
-			l.Defaults = append(l.Defaults, HostFile{Path: "etc/" + name, Text: string(data)})
+		if text := read(name); text != nil {
+			l.Defaults = append(l.Defaults, HostFile{Path: "etc/" + name, Text: *text})
 		}
 	}
 	return l

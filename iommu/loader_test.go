@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -203,4 +204,17 @@ func FuzzGRUBDefaults(f *testing.F) {
 			t.Fatalf("%q: %q, then %q", text, got, with)
 		}
 	})
+}
+
+// A configuration of the boot loader that cannot be read is not taken for one
+// that is not there.
+func TestAnUnreadConfigurationIsTold(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{"etc/default/grub", "etc/kernel/cmdline", "etc/default/grub.d/x.cfg"} {
+		facts := read(t, "reference", "file "+file+" x", "deny "+file)
+		told := slices.ContainsFunc(facts.Findings, func(f proxstation.Finding) bool { return f.ID == "iommu.unread" && f.Subject == "/"+file })
+		if !told {
+			t.Errorf("/%s: %v", file, facts.Findings)
+		}
+	}
 }
