@@ -47,8 +47,8 @@ func parseIDs(value string) (models []Model, bad []string) {
 }
 
 // effectiveIDs returns the models that vfio-pci is told, and the line that
-// counts: of several the last one, and the kernel's arguments come after all
-// files. A built-in vfio-pci sees the arguments only.
+// counts. If there are several lines, the last one counts; the kernel's
+// arguments come after all files. A built-in vfio-pci sees only the arguments.
 func (c modconf) effectiveIDs(builtIn bool) ([]Model, directive) {
 	values, lines := c.options("vfio_pci", "ids")
 	for i := len(values) - 1; i >= 0; i-- {
@@ -88,8 +88,9 @@ func (f Facts) rewrite(d directive, line string) string {
 	return fmt.Sprintf("Write line %d of /%s as %q, run update-initramfs -u -k all, and restart.", d.number, d.file, line)
 }
 
-// checkIDs judges the ids that vfio-pci is told: whether each is an id, whether
-// the host has such a function, and what else they take from the host.
+// checkIDs judges the ids that vfio-pci is told: whether each is a valid id,
+// whether the host has such a function, and which other functions they take
+// from the host.
 func (f Facts) checkIDs() []proxstation.Finding {
 	c := f.modconf(true)
 	values, lines := c.options("vfio_pci", "ids")
@@ -131,8 +132,8 @@ func missingModels(list, other []Model) []Model {
 	return slices.DeleteFunc(slices.Clone(list), func(m Model) bool { return slices.Contains(other, m) })
 }
 
-// looseIDs returns the words of an options line that are ids outside the list:
-// a blank stands before them.
+// looseIDs returns the words of an options line that are ids but not part of
+// the list, because a blank separates them from it.
 func looseIDs(d directive) []string {
 	var loose []string
 	for _, word := range strings.Fields(d.rest) {
@@ -144,8 +145,8 @@ func looseIDs(d directive) []string {
 	return loose
 }
 
-// repaired returns what was meant by a text that is no list of ids: other marks
-// stand for colons and commas.
+// repaired corrects a text that is almost a list of ids: it replaces other
+// marks by colons and commas.
 func repaired(token string) string {
 	for _, mark := range []string{";", "/", "|"} {
 		token = strings.ReplaceAll(token, mark, ",")
@@ -153,7 +154,7 @@ func repaired(token string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(token, "-", ":"), ".", ":")
 }
 
-// checkModels judges what the models that count take from the host.
+// checkModels judges which functions the effective ids take from the host.
 func (f Facts) checkModels(c modconf) []proxstation.Finding {
 	models, d := c.effectiveIDs(f.vfioBuiltIn())
 	subject := "kernel arguments"
@@ -222,7 +223,7 @@ func (f Facts) beyond(fn Function) bool {
 	})
 }
 
-// checkModelUses says that the host lives on a function that the ids take.
+// checkModelUses reports ids that take a function which the host itself needs.
 func (f Facts) checkModelUses(fn Function, d directive) []proxstation.Finding {
 	for _, use := range f.usesOf(fn.Address) {
 		if use.Kind == UseRoot || use.Kind == UseStorage || use.Kind == UseNetwork {
@@ -235,7 +236,7 @@ func (f Facts) checkModelUses(fn Function, d directive) []proxstation.Finding {
 	return nil
 }
 
-// checkIdentical says that ids take every card of a model.
+// checkIdentical reports ids that take every card of a model.
 func (f Facts) checkIdentical(models []Model, d directive) []proxstation.Finding {
 	draws := slices.ContainsFunc(f.Functions, func(fn Function) bool { return fn.draws() && !slices.Contains(models, fn.Model) })
 	var found []proxstation.Finding

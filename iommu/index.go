@@ -2,9 +2,9 @@ package iommu
 
 import "slices"
 
-// An index finds functions of a machine that has thousands of them. [Read]
-// makes it. It counts for the functions that it was made from only: facts that
-// were put together elsewhere, or whose functions were replaced, are searched.
+// An index finds functions quickly on a machine that has thousands of them.
+// [Read] makes it. It is valid only for the functions from which it was made:
+// other lists of functions are searched one by one.
 type index struct {
 	first     *Function
 	n         int

@@ -36,7 +36,7 @@ func readLab(t *testing.T) iommu.Facts {
 	return facts
 }
 
-// The display controllers of the lab (QEMU's standard VGA) and what is with
+// The lab's display controllers (QEMU's standard VGA) and the functions beside
 // them: card one has an audio function, card two a bridge and a network card.
 func labCards(t *testing.T, facts iommu.Facts) (one, two iommu.Function) {
 	t.Helper()

@@ -29,9 +29,9 @@ type SharedError struct {
 	Address Address    // the device, function 0
 	Groups  []GroupID  // the groups of its functions that are shared
 	Others  []Function // the other devices' functions, in order
-	// Above is the bridge from which on the devices have nothing apart any
-	// more: what lacks Access Control Services is this one or one below it.
-	// It is nil if they have no bridge in common, or it is not known.
+	// Above is the lowest bridge above all the devices. This bridge, or a
+	// bridge below it, lacks Access Control Services. It is nil if the devices
+	// have no bridge in common, or if that is not known.
 	Above *Address
 }
 
@@ -51,11 +51,11 @@ func (e *SharedError) Error() string {
 func (e *SharedError) Is(target error) bool { return target == ErrShared }
 
 // IsHarmlessBridge reports whether a bridge may stay with the host while a
-// guest has the rest of its group. vfio-pci takes no function whose header is
-// not that of an endpoint (drivers/vfio/pci), and a bridge does no harm to
-// VFIO as long as its driver lets the group go (see [Facts.Viable]). Host, ISA,
-// EISA, PCI, CardBus and semi-transparent bridges are such bridges. Other
-// bridges (0680) are not: network and NVLink devices have that class.
+// guest has the rest of its group. vfio-pci takes only functions with the
+// header of an endpoint (drivers/vfio/pci). A bridge does not disturb VFIO as
+// long as its driver lets the group go (see [Facts.Viable]). Host, ISA, EISA,
+// PCI, CardBus and semi-transparent bridges are harmless. Bridges of class 0680
+// are not, because network and NVLink devices have that class.
 func (fn Function) IsHarmlessBridge() bool {
 	if !slices.Contains([]uint16{0x0600, 0x0601, 0x0602, classPCIBridge, 0x0607, 0x0609}, fn.Class.Sub()) {
 		return false
@@ -69,11 +69,11 @@ func (fn Function) letsGo() bool {
 }
 
 // Viable says whether VFIO would let a guest use the group as it is now, and
-// which functions stand in the way: those that have a driver that does DMA for
-// the kernel. Others are no driver, pcieport, pci-stub and vfio-pci (their
-// driver_managed_dma; iommu_group_claim_dma_owner in drivers/iommu/iommu.c,
-// since Linux 5.18). It is Unknown for a group without known functions, or
-// whose drivers are not known.
+// which functions stand in the way: functions whose driver does DMA for the
+// kernel. The drivers pcieport, pci-stub and vfio-pci do not, and a function
+// without a driver does not either (driver_managed_dma;
+// iommu_group_claim_dma_owner in drivers/iommu/iommu.c, since Linux 5.18). The
+// answer is Unknown if the group's functions or their drivers are not known.
 func (f Facts) Viable(group GroupID) (proxstation.Answer, []Function) {
 	var blocking []Function
 	answer := proxstation.Unknown
@@ -95,9 +95,9 @@ func (f Facts) Viable(group GroupID) (proxstation.Answer, []Function) {
 	return answer, blocking
 }
 
-// Isolated returns nil if the device that a is a function of can be handed to
-// a guest without another: all functions in the groups of its functions are
-// its own, or harmless bridges. Otherwise the error is a [*SharedError] or
+// Isolated returns nil if the device to which function a belongs can be handed
+// to a guest alone: the groups of its functions hold no functions of other
+// devices except harmless bridges. Otherwise the error is a [*SharedError] or
 // matches [ErrNoGroup], [ErrUnknown] or [ErrNoDevice].
 func (f Facts) Isolated(a Address) error {
 	own := f.Slot(a)
@@ -107,11 +107,11 @@ func (f Facts) Isolated(a Address) error {
 	return f.isolated(own)
 }
 
-// IsolatedTogether is [Facts.Isolated] for functions that are passed one by
-// one. When a guest starts, PVE takes every function of their groups from the
-// host, bridges aside (pci_dev_group_bind_to_vfio in pve-common
-// PVE/SysFSTools.pm); functions of other groups stay, also those in the same
-// slot.
+// IsolatedTogether does what [Facts.Isolated] does, for functions that are
+// passed one by one. When a guest starts, PVE takes every function of their
+// groups from the host, except bridges (pci_dev_group_bind_to_vfio in
+// pve-common PVE/SysFSTools.pm). Functions of other groups stay, even if they
+// are in the same slot.
 func (f Facts) IsolatedTogether(passed ...Address) error {
 	var own []Function
 	for _, a := range passed {
@@ -154,8 +154,8 @@ func (f Facts) isolated(own []Function) error {
 	return shared
 }
 
-// IsIsolated is [Facts.Isolated] as an answer: Unknown where the groups are
-// not known or there is no such device.
+// IsIsolated gives the result of [Facts.Isolated] as an answer. It is Unknown
+// if the groups are not known or the device does not exist.
 func (f Facts) IsIsolated(a Address) proxstation.Answer {
 	err := f.Isolated(a)
 	if errors.Is(err, ErrUnknown) || errors.Is(err, ErrNoDevice) {
@@ -168,9 +168,9 @@ func (f Facts) noIOMMU(n int) bool {
 	return slices.ContainsFunc(f.Groups, func(g GroupFacts) bool { return g.ID == n && g.NoIOMMU })
 }
 
-// others returns the functions of a group that belong to other devices and
-// are not harmless. Virtual functions belong to their physical one: they are
-// gone when its driver is.
+// others returns the functions of a group that belong to other devices and are
+// not harmless bridges. Virtual functions count as part of their physical
+// function, because they vanish with its driver.
 func (f Facts) others(group GroupID, own []Function) []Function {
 	isOwn := func(fn Function) bool {
 		return slices.ContainsFunc(own, func(o Function) bool {
@@ -201,7 +201,7 @@ func (f Facts) path(a Address) []Address {
 	return path
 }
 
-// above returns the lowest bridge that all functions are below.
+// above returns the lowest bridge that has all the functions below it.
 func (f Facts) above(functions []Function) *Address {
 	common := f.path(functions[0].Address)
 	for _, fn := range functions[1:] {

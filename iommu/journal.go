@@ -10,8 +10,8 @@ import (
 	"path"
 )
 
-// journalFile stores what the files were before, from the root of the machine.
-// Only root can read it.
+// journalFile holds the files as they were before the plans. Its path starts at
+// the machine's root. Only root can read it.
 const journalFile = "var/lib/proxstation/host.json"
 
 // A journal is a stack of applied plans, the last one on top.
@@ -28,8 +28,9 @@ type entry struct {
 	Done     bool       `json:"done"` // all files written and commands run
 }
 
-// A saved file is a change, and what the file was before. The content is bytes
-// because JSON's strings hold UTF-8 only; nil means that the file is not there.
+// A saved file is a change together with the file as it was before. The content
+// is bytes because JSON's strings hold UTF-8 only; nil means that the file did
+// not exist.
 type saved struct {
 	Path   string            `json:"path"`
 	Before []byte            `json:"before"`

@@ -87,7 +87,7 @@ func TestTheJournalIsPrivate(t *testing.T) {
 	}
 }
 
-// A directory in which others have put something is not ours to remove.
+// A directory is not removed if others have put something in it.
 func TestUndoLeavesTheFilesOfOthers(t *testing.T) {
 	t.Parallel()
 	dir, root := host(t)
@@ -123,7 +123,8 @@ func TestAnotherPlanRemovesLeftovers(t *testing.T) {
 	}
 }
 
-// A file that has its bytes again, but not its mode or owner, gets these too.
+// Undo also restores mode and owner of a file whose bytes are already the old
+// ones.
 func TestUndoRestoresModeAndOwnerAlone(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*inode){
@@ -146,7 +147,7 @@ func TestUndoRestoresModeAndOwnerAlone(t *testing.T) {
 	}
 }
 
-// A lying file system says that it replaced a file, and did not.
+// A lying file system says that it replaced a file but did not.
 type lying struct{ *volatile }
 
 func (l lying) Rename(from, to string) error {

@@ -17,8 +17,8 @@ const (
 
 const keptHead = "# Written by proxstation: keeps these PCI functions for guests. Do not edit.\n"
 
-// kept is what the host is prepared for, as our file in /etc/modprobe.d
-// records it.
+// kept holds the functions for which the host is prepared, as our file in
+// /etc/modprobe.d records them.
 type kept struct {
 	functions []keptFunction // in order
 	args      []string       // kernel arguments that we added
@@ -31,10 +31,10 @@ type kept struct {
 // idsArgument is the kernel argument that tells vfio-pci the models.
 const idsArgument = "vfio-pci.ids="
 
-// builtInNote is the line that says why there are no options.
+// builtInNote is the line in our file that explains why there are no options.
 const builtInNote = "# vfio-pci is built into the kernel, which is told the ids by an argument\n"
 
-// idsNote begins the line that says who tells vfio-pci the models.
+// idsNote begins the line that names the file with vfio-pci's ids.
 const idsNote = "# the ids are in /"
 
 // ids returns the models as vfio-pci takes them.
@@ -53,10 +53,11 @@ type keptFunction struct {
 	drivers []string // modules that must not be first
 }
 
-// String returns our file in /etc/modprobe.d (modprobe.d(5)). The module is
-// told the models, or, where others have the same, the addresses are told to
-// the kernel right before the module is loaded. For what is no module there are
-// neither options nor an order: it comes before all modules.
+// String returns our file in /etc/modprobe.d (modprobe.d(5)). It tells vfio-pci
+// the models. If other functions have the same models, it tells the kernel the
+// addresses instead, right before vfio-pci is loaded. If vfio-pci is built in,
+// the file needs neither options nor an order, because vfio-pci comes before
+// all modules.
 func (k kept) String() string {
 	if len(k.functions) == 0 && len(k.args) == 0 {
 		return ""
@@ -93,8 +94,8 @@ func (k kept) String() string {
 	return b.String()
 }
 
-// keep adds a function. One that is there already keeps the modules that it was
-// taken from: by now it may have vfio-pci.
+// keep adds a function. If the function is kept already, its recorded modules
+// stay, because its driver may be vfio-pci by now.
 func (k *kept) keep(fn Function) {
 	drivers := fn.drivers()
 	k.functions = slices.DeleteFunc(k.functions, func(have keptFunction) bool {
@@ -178,7 +179,8 @@ func parseKeptFunction(s string) (keptFunction, error) {
 }
 
 // drivers returns the modules that would take a function if they were loaded
-// before vfio-pci: the one that has it, and those of the vendor's cards.
+// before vfio-pci: the module that has it now, and the drivers of the vendor's
+// cards.
 func (fn Function) drivers() []string {
 	var modules []string
 	if fn.Driver != "" && fn.Driver != vfioPCI {

@@ -25,8 +25,8 @@ func isOldIGD(fn Function) bool {
 		(d >= 0x1902 && d <= 0x193d || d >= 0x5902 && d <= 0x593b || d >= 0x3e90 && d <= 0x3ea9 || d >= 0x9b21 && d <= 0x9bf6)
 }
 
-// badKernels have a fault that is known. PVE's changelogs name the releases that
-// have it no more.
+// badKernels lists releases with a known fault. PVE's changelogs name the
+// releases in which it is mended.
 var badKernels = []badKernel{
 	{"6.8.12-12-pve", isVirtual, "virtual functions (SR-IOV): a start ends with \"error getting device from group: Permission denied\"", "6.8.12-11-pve",
 		"github.com/strongtz/i915-sriov-dkms issues 321 and 322, July 2025"},
@@ -40,8 +40,8 @@ var badKernels = []badKernel{
 		"changelog of proxmox-kernel-7.0.14-3, 3 July 2026"},
 }
 
-// checkKernel finds a release that is known not to start guests with what this
-// host has for them, and one whose modules an update took away.
+// checkKernel reports a kernel release that is known to fail with the devices
+// that this host has for guests, and a release whose modules an update removed.
 func (f Facts) checkKernel() []proxstation.Finding {
 	var found []proxstation.Finding
 	if _, loaded := f.Module("vfio_pci"); f.KernelModules == proxstation.No && !loaded {

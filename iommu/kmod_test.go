@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// What is read of a file is what kmod itself reads of it: modprobe -c prints
-// its configuration. Modules of these tests begin with "px", so that lines of
-// the machine's own kernel arguments are told apart.
+// We read a file as kmod itself reads it: modprobe -c prints kmod's
+// configuration. The modules of these tests begin with "px", to tell them apart
+// from lines of the machine's own kernel arguments.
 func TestModprobeReadsTheSame(t *testing.T) {
 	t.Parallel()
 	modprobe, err := exec.LookPath("modprobe")
@@ -75,5 +75,6 @@ func TestModprobeReadsTheSame(t *testing.T) {
 	}
 }
 
-// squash takes all blanks out of a line, since kmod and we keep others.
+// squash removes all blanks from a line, since kmod and this package keep
+// different ones.
 func squash(line string) string { return strings.Join(strings.Fields(line), "") }

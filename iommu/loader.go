@@ -27,7 +27,7 @@ const (
 	SystemdBoot          // /etc/kernel/cmdline, then proxmox-boot-tool refresh
 )
 
-// ErrLoaderName reports a text that names no boot loader.
+// ErrLoaderName reports a text that is not the name of a boot loader.
 var ErrLoaderName = errors.New("iommu: unknown boot loader")
 
 var loaders = []string{"unknown", "grub", "grub under proxmox-boot-tool", "systemd-boot under proxmox-boot-tool"}
@@ -45,7 +45,7 @@ func (l *Loader) UnmarshalText(text []byte) error {
 	return enum.Unmarshal(l, loaders, string(text), ErrLoaderName)
 }
 
-// LoaderFacts are what is known of the boot loader and its configuration.
+// LoaderFacts holds what was observed of the boot loader and its configuration.
 type LoaderFacts struct {
 	UEFI proxstation.Answer `json:"uefi"` // /sys/firmware/efi is there
 	// Info is the name that the loader left in the EFI variable LoaderInfo,
@@ -57,13 +57,14 @@ type LoaderFacts struct {
 	// StubInfo (systemd-stub(7)), such as "systemd-stub 257": it holds kernel,
 	// initramfs and arguments in one signed file.
 	Stub string `json:"stub,omitempty"`
-	// Dracut says that dracut makes the initramfs, not initramfs-tools, which
-	// PVE has: its configuration is in /etc, and not that of the other.
+	// Dracut says that dracut makes the initramfs, instead of PVE's
+	// initramfs-tools: /etc holds dracut's configuration, and none of
+	// initramfs-tools.
 	Dracut bool `json:"dracut,omitempty"`
 	// KernelCmdline is /etc/kernel/cmdline, nil if it is not there.
 	KernelCmdline *string `json:"kernelCmdline,omitempty"`
-	// Menu is the first kernel's command line in /boot/grub/grub.cfg, nil if
-	// there is none: what update-grub last made of the defaults.
+	// Menu is the first kernel's command line in /boot/grub/grub.cfg, which
+	// update-grub makes from the defaults. It is nil if there is no such line.
 	Menu *Cmdline `json:"menu,omitempty"`
 	// Defaults are /etc/default/grub and /etc/default/grub.d/*.cfg in the
 	// order in which grub-mkconfig reads them.
@@ -162,9 +163,9 @@ func efiText(data []byte) string {
 	return string(utf16.Decode(units))
 }
 
-// BootLoader decides which boot loader is really in use, from what it left
-// behind rather than from the tools that are installed. The second result
-// says what decided, or why it is unknown.
+// BootLoader decides which boot loader is really in use, by the traces that it
+// left rather than by the installed tools. The second result names the
+// evidence, or says why the loader is unknown.
 func (f Facts) BootLoader() (Loader, string) {
 	grub, systemd := f.traces()
 	l := f.Loader
@@ -214,13 +215,13 @@ func (f Facts) traces() (grub, systemd string) {
 	return grub, systemd
 }
 
-// ErrLoader means that it is not known which boot loader is in use, or what it
-// is set to.
+// ErrLoader reports that the boot loader in use, or its configuration, is not
+// known.
 var ErrLoader = errors.New("iommu: boot loader")
 
-// Configured returns the kernel arguments that the boot loader is set to for
-// the next boot, as far as they are configured: GRUB and the EFI stub add root
-// and the image. Its error matches [ErrLoader].
+// Configured returns the kernel arguments that are configured for the next
+// boot. GRUB and the EFI stub add root and the image to them. The error matches
+// [ErrLoader].
 func (f Facts) Configured() (Cmdline, error) {
 	loader, why := f.BootLoader()
 	switch loader {

@@ -74,7 +74,8 @@ func TestBootLoaderOfHosts(t *testing.T) {
 	}
 }
 
-// plainDefaults are files that are assignments, and what they configure.
+// plainDefaults holds files of plain assignments, with the arguments that they
+// configure.
 var plainDefaults = map[string]string{
 	"GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\nGRUB_CMDLINE_LINUX=\"a\"":                             "a quiet",
 	"GRUB_CMDLINE_LINUX_DEFAULT='quiet  x'  # why":                                               "quiet  x",
@@ -119,8 +120,7 @@ func TestGRUBDefaults(t *testing.T) {
 	}
 }
 
-// What we make of the files is what the shell makes of them, as grub-mkconfig
-// asks it.
+// We evaluate the files as the shell does when grub-mkconfig reads them.
 func TestGRUBDefaultsAsTheShellReadsThem(t *testing.T) {
 	t.Parallel()
 	sh, err := exec.LookPath("sh")
@@ -191,8 +191,8 @@ func FuzzGRUBDefaults(f *testing.F) {
 		if err != nil && !errors.Is(err, iommu.ErrLoader) {
 			t.Fatalf("%q: %v", text, err)
 		}
-		// A snippet that adds an argument changes nothing else of what a
-		// plain file says.
+		// Our snippet adds an argument and leaves everything else of a plain
+		// file unchanged.
 		if err != nil {
 			return
 		}

@@ -7,8 +7,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// The machine the test runs on has whatever it has; reading it must work, and
-// what it says must hold together.
+// Reading the machine that runs the test must work, whatever it has, and the
+// facts must fit together.
 func TestReadThisMachine(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat("/sys/bus/pci/devices"); err != nil {

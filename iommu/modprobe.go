@@ -25,7 +25,7 @@ func (d directive) where() string {
 	return fmt.Sprintf("/%s line %d: %s", d.file, d.number, d.text)
 }
 
-// An ignoredLine is a line of modprobe.d that does not do what it says.
+// An ignoredLine is a line of modprobe.d that has no effect.
 type ignoredLine struct {
 	directive
 	why string // what kmod makes of it
@@ -95,8 +95,8 @@ func fields(line string) []string {
 	return strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' })
 }
 
-// swallowed finds lines that a comment ending in a backslash makes a part of
-// itself.
+// swallowed finds lines that became part of a comment because the comment's
+// line before ends in a backslash.
 func swallowed(comment directive, rest string) []ignoredLine {
 	var ignored []ignoredLine
 	for i, text := range strings.Split(rest, "\x00") {
@@ -108,8 +108,8 @@ func swallowed(comment directive, rest string) []ignoredLine {
 	return ignored
 }
 
-// badLine says what is wrong with a line that kmod ignores, and is false for
-// lines that are meant as comments.
+// badLine says what is wrong with a line that kmod ignores. It reports false
+// for a line that is meant as a comment.
 func badLine(d directive, words []string) (ignoredLine, bool) {
 	first := strings.TrimSpace(words[0])
 	if first == "" || strings.HasPrefix(first, "#") || strings.HasPrefix(first, ";") || strings.HasPrefix(first, "//") {
@@ -150,7 +150,7 @@ func verbNames() []string {
 	return names
 }
 
-// modconf is what kmod makes of all files and of the kernel's arguments.
+// modconf is kmod's configuration, from all files and the kernel's arguments.
 type modconf struct {
 	directives []directive
 	ignored    []ignoredLine

@@ -134,8 +134,8 @@ func TestDriverFirst(t *testing.T) {
 	}
 }
 
-// A plan for a card that others' lines name adds what they lack, and is never
-// empty as long as the card has another driver.
+// A plan for a card that others' lines name adds the missing lines, and is
+// never empty while the card has another driver.
 func TestPrepareAroundOthersLines(t *testing.T) {
 	t.Parallel()
 	const vfio = "options vfio-pci ids=10de:2504,10de:228e\n"

@@ -62,9 +62,9 @@ func (f Facts) vfioBuiltIn() bool {
 	return m.BuiltIn
 }
 
-// checkOptions compares the options in modprobe.d with the modules as they are:
-// modprobe never loads what is built into the kernel, and what was changed
-// after the initramfs was made is not in force.
+// checkOptions compares the options in modprobe.d with the modules' real
+// parameters. Options may lack effect because modprobe never loads a built-in
+// module, or because they were changed after the initramfs was made.
 func (f Facts) checkOptions() []proxstation.Finding {
 	var findings []proxstation.Finding
 	c := f.modconf(false)
@@ -110,8 +110,8 @@ func sameValue(want, have string) bool {
 	return want == have
 }
 
-// checkInitramfs finds files that the running kernel's initramfs does not have
-// as they are now.
+// checkInitramfs finds files that were changed after the running kernel's
+// initramfs was made.
 func (f Facts) checkInitramfs(c modconf) []proxstation.Finding {
 	var files []string
 	for _, name := range f.NewerThanInitramfs {

@@ -37,7 +37,7 @@ func TestOptionsOfBuiltInModules(t *testing.T) {
 	if found := ids(read(t, "amd-desktop", lines[4:]...).Check()); slices.Contains(found, "iommu.options-unread") {
 		t.Errorf("of a module: %v", found)
 	}
-	// What is not read keeps no card: it is neither theirs nor in the way.
+	// A file that kmod does not read keeps no card and blocks no plan.
 	plan, err := facts.Prepare(addresses(t, "0000:0c:00.0"), &iommu.PrepareOptions{Allow: []iommu.UseKind{iommu.UseConsole}})
 	if err != nil || !strings.Contains(plan.String(), "boot=zfs vfio-pci.ids=1002:73df\n") {
 		t.Errorf("%v, %s", err, plan)

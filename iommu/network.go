@@ -10,8 +10,9 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// A port is a network interface that /etc/network/interfaces wants: a port of
-// a bridge or bond, what a VLAN is on, or one with an address of its own.
+// A port is a network interface that /etc/network/interfaces needs: a port of a
+// bridge or bond, the interface below a VLAN, or an interface with its own
+// address.
 type port struct {
 	name, of string // of is the bridge, or "" for an interface by itself
 	where    string // the line
@@ -22,7 +23,8 @@ type port struct {
 // (systemd.net-naming-scheme(7)), and PVE's pinned ones.
 var physical = regexp.MustCompile(`^(en|eth|wl|ww|ib|nic)[a-z0-9]+$`)
 
-// ports returns what the configuration wants of network cards (interfaces(5)).
+// ports returns the network interfaces that the configuration needs
+// (interfaces(5)).
 func (n Network) ports() []port {
 	var ports []port
 	for _, file := range n.Config {
@@ -60,9 +62,9 @@ func (n Network) has(name string) bool {
 	return slices.ContainsFunc(n.Interfaces, func(i Interface) bool { return i.Name == name || slices.Contains(i.Names, name) })
 }
 
-// checkNetwork finds network cards that the configuration wants by a name that
-// none has. The names of many begin with the number of their bus, which moves
-// when a card is put in or taken out.
+// checkNetwork finds names of network cards in the configuration that no card
+// has. The names of many cards begin with the number of their bus, which
+// changes when a card is put in or taken out.
 func (f Facts) checkNetwork() []proxstation.Finding {
 	n := f.Network
 	if len(n.Interfaces) == 0 {
@@ -106,8 +108,9 @@ func (f Facts) checkNetwork() []proxstation.Finding {
 
 var byPath = regexp.MustCompile(`^(?:en|wl)p(\d+)s(\d+)(?:f(\d+))?`)
 
-// takenCard returns the function that an interface's name means, if that is on
-// vfio-pci: then the interface is gone because a guest has the card.
+// takenCard returns the function to which an interface's name belongs, if the
+// function is on vfio-pci: then the interface is gone because the card was
+// handed to guests.
 func (f Facts) takenCard(name string) (Function, bool) {
 	m := byPath.FindStringSubmatch(name)
 	if m == nil {

@@ -38,8 +38,8 @@ func TestVirtualFunctions(t *testing.T) {
 	if _, err := facts.Bind([]iommu.Address{virtual}, nil); err != nil {
 		t.Errorf("at run time: %v", err)
 	}
-	// Without ACS all are in one group: to hand out the virtual one takes the
-	// physical one too, but not the other way round.
+	// Without ACS all functions are in one group: handing out the virtual
+	// function takes the physical one too, but not the other way round.
 	const shared = "function 0000:00:02.% class=030000 id=8086:46a6 group=0 driver=i915"
 	facts = read(t, "odd-laptop", "remove sys/kernel/iommu_groups/17 sys/kernel/iommu_groups/18", strings.Replace(shared, "%", "1", 1), strings.Replace(shared, "%", "2", 1))
 	if err := facts.Isolated(virtual); !errors.Is(err, iommu.ErrShared) || !strings.Contains(err.Error(), "0000:00:02.0") {
@@ -103,8 +103,8 @@ func TestOddPlaces(t *testing.T) {
 	}
 }
 
-// A function without the file has no reset if others have the file; where none
-// has it, the kernel may be one that knows none.
+// If other functions have the file and this one does not, it cannot be reset.
+// If no function has it, the kernel may be too old to show reset methods.
 func TestResetMethodsThatAreNotThere(t *testing.T) {
 	t.Parallel()
 	facts := read(t, "odd-laptop")
@@ -135,7 +135,7 @@ func TestUnifiedKernelImage(t *testing.T) {
 	}
 }
 
-// An argument that turns the IOMMU off is not outvoted by one that turns it on.
+// An argument that turns the IOMMU off wins over an argument that turns it on.
 func TestPrepareRefusesWhileToldOff(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

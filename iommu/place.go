@@ -60,9 +60,10 @@ func entries(boot fs.FS) []HostFile {
 	return files
 }
 
-// Advise says how to have kernel arguments on this host: which file to edit and
-// which command to run. Those in force are left out, and for those that are
-// configured only the restart is missing. It returns "" if all are in force.
+// Advise says how to set kernel arguments on this host: which file to edit and
+// which command to run. It leaves out arguments in force; for arguments that
+// are configured already it asks for the restart only. It returns "" if all are
+// in force.
 func (f Facts) Advise(args ...string) string {
 	configured, err := f.Configured()
 	var missing, waiting []string
@@ -89,8 +90,8 @@ func (f Facts) Advise(args ...string) string {
 	return ""
 }
 
-// Option returns the value of a module's option that counts, and the line or
-// kernel argument that sets it; where is "" if none does.
+// Option returns the effective value of a module's option, and the line or
+// kernel argument that sets it. where is "" if the option is not set.
 func (f Facts) Option(module, option string) (value, where string) {
 	values, lines := f.modconf(false).options(module, option)
 	if len(values) == 0 {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// oldOrNew wants each file of the plan to be as it was or as it shall be, with
-// the owner, mode and attributes that it had.
+// oldOrNew checks that each file of the plan has its old or its new content,
+// with the owner, mode and attributes that it had.
 func oldOrNew(t *testing.T, v *volatile, before map[string]string) {
 	t.Helper()
 	for _, change := range threeFiles().Changes {

@@ -9,28 +9,30 @@ import (
 
 // PrepareOptions are the choices of [Facts.Prepare].
 type PrepareOptions struct {
-	// Args are kernel arguments to have besides those that are needed, such
-	// as "iommu=pt", without quotes and white space. Those of an earlier plan
-	// stay until [Facts.GiveBack].
+	// Args holds further kernel arguments, such as "iommu=pt", without quotes
+	// and white space. The arguments of an earlier plan stay until
+	// [Facts.GiveBack].
 	Args []string
-	// Allow lists the uses that the caller knows of and gives up.
+	// Allow lists the uses that the caller knows and gives up.
 	Allow []UseKind
 }
 
 // Prepare plans to keep functions for guests from the next start of the host
-// on, besides those that are kept already: kernel arguments where the IOMMU is
-// off and an argument helps, our own file in /etc/modprobe.d that makes
-// vfio-pci come before the drivers that would take the functions, and our own
-// in /etc/modules-load.d. It blacklists nothing. Where other functions have
-// the same model, the functions are told by address instead. Where vfio-pci is
-// built into the kernel, a kernel argument tells it the models.
+// on, in addition to those that are kept already. The plan writes our own file
+// in /etc/modprobe.d, which makes vfio-pci come before the drivers that would
+// take the functions, and our own file in /etc/modules-load.d. If the IOMMU is
+// off and a kernel argument helps, the plan adds the argument. Nothing is
+// blacklisted. vfio-pci is told the models; if other functions have the same
+// model, it is told the addresses. If vfio-pci is built into the kernel, a
+// kernel argument tells it the models.
 //
-// It refuses ([*RefusedError]) what [Facts.Bind] refuses except functions that
-// have no group yet, an edit by someone else of our file, other files that set
-// the ids of vfio-pci, a kernel argument that turns the IOMMU off or is none,
-// and to leave the host no display together with what is kept already. Its
-// errors match [ErrRefused] or, if the kernel's arguments must change and the
-// boot loader is not known, or if dracut makes the initramfs, [ErrLoader].
+// Prepare refuses ([*RefusedError]) everything that [Facts.Bind] refuses,
+// except functions that have no group yet. It also refuses if somebody else
+// edited our file, if other files set the ids of vfio-pci, if a kernel argument
+// turns the IOMMU off or is not valid, and if the host would be left without a
+// display. Its errors match [ErrRefused]. They match [ErrLoader] if the
+// kernel's arguments must change and the boot loader is not known, or if dracut
+// makes the initramfs.
 func (f Facts) Prepare(addresses []Address, opts *PrepareOptions) (HostPlan, error) {
 	if opts == nil {
 		opts = &PrepareOptions{}
@@ -73,9 +75,9 @@ func (f Facts) Prepare(addresses []Address, opts *PrepareOptions) (HostPlan, err
 	return p, nil
 }
 
-// keepEach adds functions to what is kept, except those that others keep. It
-// returns why some must stay with the host, and whether the files of others
-// are right and not in force.
+// keepEach adds functions to those that are kept, except functions that others'
+// files keep. It returns why some functions must stay with the host, and
+// whether others' files are right but not yet in force.
 func (f Facts) keepEach(k *kept, theirs foreign, addresses []Address, allow []UseKind) (refused []proxstation.Finding, waiting bool) {
 	for _, a := range addresses {
 		fn, ok := f.Function(a)
@@ -104,9 +106,9 @@ func (f Facts) keepEach(k *kept, theirs foreign, addresses []Address, allow []Us
 // all kernels.
 var makeInitramfs = []string{"update-initramfs", "-u", "-k", "all"}
 
-// along returns what goes to a guest with functions because it is in their
-// groups, and network cards whose names do not fit their configuration: both
-// are better known before the host changes.
+// along reports devices that go to a guest because they share a group with the
+// functions, and network cards whose names do not fit their configuration: a
+// person should know both before the host changes.
 func (f Facts) along(addresses []Address) []proxstation.Finding {
 	var found []proxstation.Finding
 	for _, finding := range f.checkIsolation(addresses) {
@@ -124,8 +126,8 @@ func (f Facts) ordersFirst(fn Function) bool {
 	return fn.Driver != "" && slices.Contains(first.softdep(), "vfio_pci")
 }
 
-// refuseIdentical refuses to keep one card for guests where the ids of others
-// take every card of its model, and the host has no display left.
+// refuseIdentical refuses to keep one card for guests if others' ids take every
+// card of its model and leave the host no display.
 func (f Facts) refuseIdentical(fn Function, allow []UseKind) []proxstation.Finding {
 	if !fn.Class.IsDisplay() || slices.Contains(allow, UseConsole) {
 		return nil
@@ -143,8 +145,8 @@ func (f Facts) idsLine() directive {
 	return line
 }
 
-// Kept returns the functions that an applied [HostPlan] keeps for guests, from
-// the host's next start on. What others keep is not among them.
+// Kept returns the functions that an applied [HostPlan] keeps for guests from
+// the host's next start on. Functions that others' files keep are not included.
 func (f Facts) Kept() []Address {
 	k, err := f.kept()
 	if err != nil {
@@ -157,9 +159,9 @@ func (f Facts) Kept() []Address {
 	return addresses
 }
 
-// GiveBack plans to no longer keep functions for guests. With the last one go
-// our files and the kernel arguments that we added. Functions that are not
-// kept are no error.
+// GiveBack plans to give functions back to the host. When the last function is
+// given back, our files and the kernel arguments that we added are removed.
+// Functions that are not kept are ignored.
 func (f Facts) GiveBack(addresses []Address) (HostPlan, error) {
 	k, err := f.kept()
 	if err != nil {
@@ -170,7 +172,7 @@ func (f Facts) GiveBack(addresses []Address) (HostPlan, error) {
 	return f.planHost(k, nil)
 }
 
-// kept reads what the host is prepared for from our own file.
+// kept reads from our own file for which functions the host is prepared.
 func (f Facts) kept() (kept, error) {
 	text := content(f.Modprobe, modprobeFile)
 	if text == nil {
@@ -193,8 +195,8 @@ func content(files []HostFile, path string) *string {
 	return nil
 }
 
-// ambiguous reports whether functions that are not kept have the model of one
-// that is.
+// ambiguous reports whether a function that is not kept has the same model as a
+// kept one.
 func (f Facts) ambiguous(functions []keptFunction) bool {
 	for _, fn := range f.Functions {
 		same := slices.ContainsFunc(functions, func(k keptFunction) bool { return k.model == fn.Model })

@@ -9,7 +9,7 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// planHost plans the files for what is to be kept.
+// planHost plans the files that keep the functions.
 func (f Facts) planHost(k kept, args []string) (HostPlan, error) {
 	var p HostPlan
 	k.builtIn = f.vfioBuiltIn() && len(k.functions) > 0
@@ -59,8 +59,8 @@ func (f Facts) planHost(k kept, args []string) (HostPlan, error) {
 	return p, nil
 }
 
-// rebootFor says why a restart is needed, or nothing: kernel arguments only
-// count from then on, and so does which driver is first.
+// rebootFor says why a restart is needed, or nothing: kernel arguments and the
+// order of drivers take effect only at the next start.
 func (f Facts) rebootFor(p HostPlan, k kept) string {
 	for _, change := range p.Changes {
 		if change.Path == grubFile || change.Path == cmdlineFile {
@@ -78,9 +78,9 @@ func (f Facts) rebootFor(p HostPlan, k kept) string {
 	return ""
 }
 
-// planArgs plans the change of the kernel's arguments: args are added, and the
-// ids if vfio-pci is built in. Those that we added before and that are not
-// among args are removed with the last function, or, if they are ids, when the
+// planArgs plans the change of the kernel's arguments: it adds args, and the
+// ids if vfio-pci is built in. Arguments that we added before and that are not
+// in args are removed with the last function; the ids are replaced when the
 // functions change. It returns the arguments that are ours from then on.
 func (f Facts) planArgs(k kept, args []string) (*FileChange, []string, error) {
 	var missing, ours, gone []string

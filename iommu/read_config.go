@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// configurations reads what decides which modules are loaded, and how.
+// configurations reads the files that decide which modules are loaded, and how.
 func (r *reader) configurations() {
 	r.Modprobe = r.modprobe()
 	r.ModprobeUnread = r.passedOver()
@@ -58,12 +58,12 @@ func (r *reader) modprobe() []HostFile {
 	return files
 }
 
-// backups are the ends of names that people and programs give to copies of a
-// file that shall not count.
+// backups holds the endings that people and programs give to the names of
+// backup copies.
 var backups = []string{"~", ".bak", ".old", ".orig", ".save", ".disabled", ".off", ".rej"}
 
 // passedOver reads the files of /etc/modprobe.d whose names kmod does not
-// accept, without those that are meant not to count.
+// accept, except backups, which are not meant to count.
 func (r *reader) passedOver() []HostFile {
 	files := r.configuration(r.Etc, "etc/", "modprobe.d/*")
 	return slices.DeleteFunc(files, func(file HostFile) bool {

@@ -10,9 +10,9 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// groups reads /sys/kernel/iommu_groups, which is there and empty where the
-// IOMMU is off. Members that are no known functions become functions of which
-// nothing else is known, so that no group looks emptier than it is.
+// groups reads /sys/kernel/iommu_groups, which exists but is empty while the
+// IOMMU is off. A member that is not among the functions is added as a function
+// without details, so that no group looks emptier than it is.
 func (r *reader) groups() {
 	const dir = "kernel/iommu_groups"
 	names, err := sysfs.Names(r.Sys, dir)

@@ -8,7 +8,7 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// Network is what is known of network interfaces and of their configuration.
+// Network holds the network interfaces and their configuration.
 type Network struct {
 	// Interfaces are those of /sys/class/net.
 	Interfaces []Interface `json:"interfaces,omitempty"`
@@ -25,12 +25,13 @@ type Interface struct {
 	Address *Address `json:"address,omitempty"`
 	MAC     string   `json:"mac,omitempty"`    // address in /sys/class/net/NAME
 	Master  string   `json:"master,omitempty"` // the bridge or bond that it is a port of
-	// Names are the other names that udev knows for it (ID_NET_NAME_PATH and
-	// the like in /run/udev/data), which newer systems accept too.
+	// Names holds the other names that udev knows for the interface
+	// (ID_NET_NAME_PATH and the like in /run/udev/data), which newer systems
+	// accept too.
 	Names []string `json:"names,omitempty"`
 }
 
-// network reads the interfaces and what /etc/network/interfaces wants of them.
+// network reads the interfaces and /etc/network/interfaces.
 func (r *reader) network() {
 	names, _ := sysfs.Names(r.Sys, "class/net") // what is missing is told by networkUses
 	for _, name := range names {

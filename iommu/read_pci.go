@@ -120,10 +120,10 @@ func (r *reader) moduleOf(d device, driver string) string {
 type device struct {
 	sys fs.FS
 	dir string
-	// place is the directory that dir, which is a link, leads to.
+	// place is the directory to which the link dir leads.
 	place string
-	// entries are the names in the directory; nil if they could not be listed.
-	// One list spares looking for each of the attributes that functions may
+	// entries holds the names in the directory, or nil if they could not be
+	// listed. One list saves looking for each attribute that a function may
 	// lack.
 	entries map[string]bool
 }

@@ -23,10 +23,11 @@ func (d device) lost() proxstation.Answer {
 	return proxstation.AnswerOf(isLost(head))
 }
 
-// lostBytes is what tells a device that does not answer, which reads as all
-// ones (PCI Local Bus specification 6.1): vendor, device, command and status.
-// The first two are all ones in virtual functions that are well (PCI Express
-// Base specification, SR-IOV, Configuration Space Header).
+// lostBytes is the number of bytes by which we recognise a device that does not
+// answer: they all read as ones (PCI Local Bus specification 6.1). They hold
+// vendor, device, command and status. The first two are all ones in healthy
+// virtual functions too (PCI Express Base specification, SR-IOV, Configuration
+// Space Header).
 const lostBytes = 8
 
 // isLost reports whether the configuration space begins with ones only.

@@ -233,8 +233,8 @@ func TestReadFramebuffers(t *testing.T) {
 	}
 }
 
-// The captured hosts are whole: what cannot be known of them is only what no
-// machine tells, the disks below ZFS.
+// The captured hosts are complete: unknown facts are only those that no machine
+// shows, the disks below ZFS.
 func TestHostsAreWhole(t *testing.T) {
 	t.Parallel()
 	for _, name := range hosttree.Names() {

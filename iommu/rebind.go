@@ -15,11 +15,12 @@ import (
 
 // The reasons why a binding cannot be applied or released.
 var (
-	// ErrStale means that the machine is not as it was when the plan was made.
+	// ErrStale reports a machine that changed after the plan was made.
 	ErrStale = errors.New("changed since it was planned")
-	// ErrNoVFIO means that the vfio-pci module is not loaded.
+	// ErrNoVFIO reports that the vfio-pci module is not loaded.
 	ErrNoVFIO = errors.New("iommu: vfio-pci is not loaded (modprobe vfio-pci)")
-	// ErrNotBound means that the kernel did not do what was asked.
+	// ErrNotBound reports that the kernel accepted a request but did not act on
+	// it.
 	ErrNotBound = errors.New("the kernel left it")
 )
 
@@ -38,13 +39,13 @@ func (e *BindError) Error() string {
 // Unwrap returns the cause.
 func (e *BindError) Unwrap() error { return e.Err }
 
-// Apply hands the functions to vfio-pci, through driver_override, unbind and
-// drivers_probe below sys, a writable /sys (os.OpenRoot("/sys")), and reads
-// back what came of it. If one of them fails, those before it are given back
-// and the error says what of that failed too. Functions that have vfio-pci
-// already are left alone, so applying twice changes nothing. It needs root,
-// and waits for as long as a driver needs to let go of its function: a
-// process that uses the card can make that forever.
+// Apply hands the functions to vfio-pci. It writes driver_override, unbind and
+// drivers_probe below sys, a writable /sys (os.OpenRoot("/sys")), and reads the
+// result back. If a function fails, the functions before it are given back, and
+// the error also names failures of that. Functions that are on vfio-pci already
+// are left alone, so applying twice changes nothing. Apply needs root. It waits
+// until the old driver lets go of its function; a process that uses the card
+// can delay that forever.
 func (b Binding) Apply(sys *os.Root) error { return b.apply(rootCore{sys}) }
 
 // Release gives the functions back to the drivers they had before, last one
@@ -131,8 +132,8 @@ func (r Rebind) driver(c core) (string, error) {
 	return path.Base(target), err
 }
 
-// check sees to it that the function is the one that was planned for, still
-// has the driver it had, and answers.
+// check makes sure that the function is the planned one, still has its old
+// driver, and answers.
 func (r Rebind) check(c core) error {
 	for _, id := range []struct {
 		file string

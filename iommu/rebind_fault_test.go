@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// faultyCore is a fakeCore of which one call fails: the n-th of all.
+// faultyCore is a fakeCore whose n-th call fails.
 type faultyCore struct {
 	*fakeCore
 	n, calls int

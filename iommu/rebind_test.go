@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// fakeCore is a driver core that is as strict as the kernel's: what the
-// kernel refuses, it refuses; what the kernel leaves undone without an error,
-// it leaves too. That it does what the real one does is shown in the lab.
+// fakeCore is a driver core that is as strict as the kernel's: it refuses what
+// the kernel refuses, and it silently ignores what the kernel silently ignores.
+// The lab shows that it behaves like the real one.
 type fakeCore struct {
 	devices map[string]*fakeDevice
 	drivers map[string][]string // driver to the models it takes

@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// ErrRefused means that a change was not planned because of what it would
-// break. The error is a [*RefusedError].
+// ErrRefused reports a change that was not planned because it would break
+// something. The error is a [*RefusedError].
 var ErrRefused = errors.New("iommu: refused")
 
 // A RefusedError says why a change was not planned. It matches [ErrRefused].
@@ -19,7 +19,8 @@ type RefusedError struct {
 	Findings []proxstation.Finding // at least one
 }
 
-// Error returns the first finding in a line. What does not print is quoted.
+// Error returns the first finding in one line, with unprintable characters
+// quoted.
 func (e *RefusedError) Error() string {
 	first := e.Findings[0]
 	more := ""
@@ -32,9 +33,9 @@ func (e *RefusedError) Error() string {
 // Is reports whether target is [ErrRefused].
 func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
 
-// refuseConsole says which functions must stay because the host has no display
-// left without those that are taken. A display that is its only one is among
-// its uses.
+// refuseConsole says which functions must stay because the host would have no
+// display left. If the host has only one display, that display is among its
+// uses already.
 func (f Facts) refuseConsole(asked, taken []Address, allow []UseKind) []proxstation.Finding {
 	var draw, found []proxstation.Finding
 	for _, fn := range f.Functions {
@@ -102,7 +103,8 @@ func (f Facts) refuse(fn Function, allow []UseKind) []proxstation.Finding {
 	return found
 }
 
-// refuseArgs says which kernel arguments are none, or turn the IOMMU off.
+// refuseArgs reports kernel arguments that are not valid, or that turn the
+// IOMMU off.
 func refuseArgs(args []string) []proxstation.Finding {
 	var found []proxstation.Finding
 	refuse := func(id, arg, why string) {
@@ -121,8 +123,8 @@ func refuseArgs(args []string) []proxstation.Finding {
 	return found
 }
 
-// refuseOff says that no argument helps as long as another turns the IOMMU off
-// at the next start too.
+// refuseOff reports an argument that turns the IOMMU off at the next start too:
+// no other argument helps as long as it stays.
 func (f Facts) refuseOff() []proxstation.Finding {
 	configured, err := f.Configured()
 	findings := f.checkState()

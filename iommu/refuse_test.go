@@ -20,8 +20,8 @@ func refusedFor(err error) string {
 	return strings.Join(ids(refused.Findings), " ")
 }
 
-// A host with two displays gives one of them, not both, be it at once or one
-// after the other.
+// A host with two displays gives one of them away, never both, whether at once
+// or one after the other.
 func TestOneDisplayStays(t *testing.T) {
 	t.Parallel()
 	root := onDisk(t, "two-identical-cards", "dir var/lib")

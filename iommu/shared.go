@@ -8,8 +8,8 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// sharedGroup says what would go to a guest with the functions that are passed,
-// and what can be done about it on this board.
+// sharedGroup says which devices would go to a guest together with the passed
+// functions, and how to avoid that on this board.
 func (f Facts) sharedGroup(passed []Address, shared *SharedError) proxstation.Finding {
 	var groups, others []string
 	for _, g := range shared.Groups {
@@ -76,9 +76,9 @@ func (f Facts) part(passed []Address, shared *SharedError) string {
 	return strings.Join(ways, " ")
 }
 
-// soldered reports whether a function cannot be moved: it is on the root bus,
-// where the devices of processor and chipset are, or in a slot with a security
-// processor, which only processors have, or a display of AMD's processors.
+// soldered reports whether a function cannot be moved to another slot. It is on
+// the root bus, where the devices of processor and chipset are, or it shares a
+// slot with a security processor or a display of AMD's processors.
 func (f Facts) soldered(fn Function) bool {
 	if fn.Parent == nil {
 		return slices.ContainsFunc(f.Functions, func(o Function) bool { return o.Parent != nil }) // places are known
@@ -86,8 +86,8 @@ func (f Facts) soldered(fn Function) bool {
 	return slices.ContainsFunc(f.Slot(fn.Address), func(o Function) bool { return o.Class.Sub() == 0x1080 })
 }
 
-// otherPorts returns the root ports that are in none of the shared groups: what
-// is below them is another group.
+// otherPorts returns the root ports outside the shared groups: a device below
+// one of them would be in another group.
 func (f Facts) otherPorts(shared *SharedError) []string {
 	var ports []string
 	for _, fn := range f.Functions {
@@ -117,8 +117,8 @@ func (f Facts) override(passed []Address, shared *SharedError) string {
 		f.Advise("pcie_acs_override="+value) + "." + risk
 }
 
-// cause says where the devices come together and what is known of Access
-// Control Services there.
+// cause names the bridge where the devices come together, and says what is
+// known of Access Control Services there.
 func (f Facts) cause(e *SharedError) string {
 	if e.Above == nil {
 		return ""
@@ -128,9 +128,9 @@ func (f Facts) cause(e *SharedError) string {
 	return fmt.Sprintf("; these come together below the bridge %s, which %s", *e.Above, acs)
 }
 
-// checkTaken judges the devices that are meant for guests and are no graphics
-// cards, which are judged by themselves: those on vfio-pci, and those whose
-// models its ids name.
+// checkTaken judges devices other than graphics cards that are meant for
+// guests: devices on vfio-pci, and devices whose models its ids name. Graphics
+// cards are judged elsewhere.
 func (f Facts) checkTaken() []proxstation.Finding {
 	var found []proxstation.Finding
 	var told []string

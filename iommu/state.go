@@ -19,7 +19,7 @@ const (
 	On
 )
 
-// ErrState reports a text that names no state of an IOMMU.
+// ErrState reports a text that is not a state of an IOMMU.
 var ErrState = errors.New("iommu: unknown state")
 
 var states = []string{"unknown", "off", "on"}

@@ -10,9 +10,9 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// uses finds what the machine itself lives on: the controllers of mounted
-// file systems and swap, the network card of the default route, the only
-// display.
+// uses finds the functions that the machine itself needs: the controllers of
+// mounted file systems and swap, the network card of the default route, the
+// only display.
 func (r *reader) uses() {
 	r.UsesKnown = proxstation.Yes
 	r.storageUses()
@@ -32,8 +32,8 @@ func (r *reader) unsure(subject, seen, fix string) {
 		Why: "A controller or network card that the machine lives on could be taken from it without warning.", Fix: fix})
 }
 
-// use notes that the machine uses a PCI device, and all between it and the
-// processor that a driver could be taken from (an Intel VMD above an NVMe).
+// use notes that the machine uses a PCI device, and also every device above it
+// whose driver could be taken away (such as an Intel VMD above an NVMe).
 func (r *reader) use(kind UseKind, sysfile, seen string) bool {
 	path := pciPath(r.Sys, sysfile)
 	for _, address := range path {
@@ -67,8 +67,8 @@ func (r *reader) networkUses() {
 	}
 }
 
-// portUses notes the network cards below bridges: guests reach the network
-// through them. Those that are known to be in use need no other reason.
+// portUses notes the network cards below bridges, because guests reach the
+// network through them. Cards that are known to be in use get no second reason.
 func (r *reader) portUses() {
 	names, _ := sysfs.Names(r.Sys, "class/net") // without it nothing led to a card
 	known := slices.Clone(r.Uses)

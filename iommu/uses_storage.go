@@ -150,7 +150,7 @@ func (r *reader) diskUses(name string, kind UseKind, seen string, depth int) boo
 	return r.use(kind, dir, seen) || found
 }
 
-// blocks are the block devices by the names that mounts have for them.
+// blocks holds the block devices by the names that mounts use for them.
 type blocks struct {
 	byNumber map[string]string // "252:1" to dm-1
 	byMapper map[string]string // pve-root to dm-1
@@ -176,8 +176,8 @@ func (r *reader) blocks() blocks {
 	return b
 }
 
-// members returns the disks and partitions that are in a ZFS pool, by what
-// udev noted of them: sysfs does not say.
+// members returns the disks and partitions of a ZFS pool, from udev's records,
+// because sysfs does not show them.
 func (r *reader) members(b blocks, pool string) []string {
 	var members []string
 	for number, name := range b.byNumber {
@@ -192,10 +192,10 @@ func (r *reader) members(b blocks, pool string) []string {
 	return members
 }
 
-// poolUses follows the ZFS pools that are mounted or imported, which those
-// are that have a directory in /proc/spl/kstat/zfs. A disk that only bears the
-// label of a pool, such as one that a guest shall have, is not in use. That of
-// / is left out.
+// poolUses follows the ZFS pools that are mounted or imported: an imported pool
+// has a directory in /proc/spl/kstat/zfs. A disk that only bears a pool's
+// label, such as a disk meant for a guest, is not in use. The pool of / is left
+// out.
 func (r *reader) poolUses(b blocks, mountinfo []string) {
 	pools, root := map[string]bool{}, ""
 	entries, _ := fs.ReadDir(r.Proc, "spl/kstat/zfs")
@@ -218,9 +218,9 @@ func (r *reader) poolUses(b blocks, mountinfo []string) {
 	}
 }
 
-// volumeUses notes the controllers of disks that volumes are made of (LVM, md,
-// multipath: their holders), which need not be mounted: guests' disks are not.
-// Controllers that are known to be in use need no other reason.
+// volumeUses notes the controllers of disks that belong to volumes (LVM, md,
+// multipath: their holders). Such volumes need not be mounted: guests' disks
+// are not. Controllers that are known to be in use get no second reason.
 func (r *reader) volumeUses(b blocks) {
 	for _, name := range b.names {
 		holders, _ := sysfs.Names(r.Sys, "class/block/"+name+"/holders")

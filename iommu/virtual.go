@@ -20,9 +20,9 @@ type Virtual struct {
 	Seen   string `json:"seen,omitempty"` // a file and what it says
 }
 
-// virtualVendors are the beginnings of what firmwares of virtual machines call
-// their maker (dmi_vendor_table in systemd's src/basic/virt.c). Amazon and
-// Google are not here: they also let whole machines.
+// virtualVendors holds the beginnings of the maker's name in firmwares of
+// virtual machines (dmi_vendor_table in systemd's src/basic/virt.c). Amazon and
+// Google are left out, because they also rent out whole machines.
 var virtualVendors = []string{"QEMU", "KVM", "VMware", "VMW", "innotek GmbH", "Xen", "Parallels", "BHYVE", "Bochs"}
 
 // virtual asks the processor, whose flag "hypervisor" (CPUID leaf 1, ECX bit
@@ -53,8 +53,8 @@ func (r *reader) processor(key string) (value string, ok bool) {
 	return "", false
 }
 
-// firmware returns what the firmware's set-up is to do, or, for a virtual
-// machine, what its hypervisor is to do.
+// firmware returns what to change in the firmware's set-up, or, for a virtual
+// machine, in its hypervisor.
 func (f Facts) firmware(machine, hypervisor string) string {
 	if f.Virtual.Answer == proxstation.Yes {
 		return hypervisor

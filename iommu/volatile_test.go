@@ -16,8 +16,8 @@ import (
 
 var errPowerCut = errors.New("power cut")
 
-// An inode is a file or directory of a volatile file system. What lasts is
-// what it was when it was synced last.
+// An inode is a file or directory of a volatile file system. lasts is its state
+// at the last sync.
 type inode struct {
 	fileInfo
 
@@ -35,7 +35,8 @@ func (i *inode) sync() {
 	i.lasts = &synced
 }
 
-// A volatile file system forgets what was not synced when its power is cut.
+// A volatile file system forgets changes that were not synced when its power is
+// cut.
 type volatile struct {
 	now   map[string]*inode // by name
 	lasts map[string]*inode
@@ -242,8 +243,8 @@ func (f *volatileFile) Sync() error {
 
 func (f *volatileFile) Close() error { return nil }
 
-// survivals are what may be left after a power cut: file systems write names
-// to the disk in any order, and those of /etc and /var may be two.
+// survivals lists what may be left after a power cut: file systems write names
+// to the disk in any order, and /etc and /var may be two file systems.
 var survivals = map[string]func(dir string) bool{
 	"nothing":      func(string) bool { return false },
 	"all names":    func(string) bool { return true },

@@ -25,8 +25,8 @@ func (fn Function) Kind() string {
 	return fmt.Sprintf("class %04x", fn.Class.Sub())
 }
 
-// describe returns a function with its kind, its driver and what the host has
-// on it: "0000:04:00.3 (USB controller 1022:1639, driver xhci_hcd)".
+// describe returns a function with its kind, its driver and the host's use of
+// it: "0000:04:00.3 (USB controller 1022:1639, driver xhci_hcd)".
 func (f Facts) describe(fn Function) string {
 	text := fmt.Sprintf("%s (%s %s", fn.Address, fn.Kind(), fn.Model)
 	if fn.Driver != "" {
@@ -46,7 +46,7 @@ func backCommand(a Address) string {
 	return "go run ./examples/host -give-back " + a.String() + " -apply"
 }
 
-// list returns things with commas, and "and" before the last.
+// list joins texts with commas, and with "and" before the last.
 func list(things []string) string {
 	if len(things) < 2 {
 		return strings.Join(things, "")

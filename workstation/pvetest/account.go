@@ -18,14 +18,14 @@ type ticket struct {
 	expires time.Time
 }
 
-// accounts is who may use the node.
+// accounts holds everybody who may use the node.
 type accounts struct {
 	*base
 	*directory
 	tickets map[string]*ticket
 }
 
-// authenticate returns who a request comes from, or PVE's refusal.
+// authenticate returns the identity behind a request, or PVE's refusal.
 func (a *accounts) authenticate(r *http.Request, anybody bool) (who identity, err error) {
 	cookie, token := credentials(r)
 	switch {
@@ -46,8 +46,8 @@ func (a *accounts) authenticate(r *http.Request, anybody bool) (who identity, er
 	return a.identity(t.user), nil
 }
 
-// authFailure returns what a client learns of a wrong ticket or token: since
-// PVE 9 no longer why.
+// authFailure returns PVE's answer to a wrong ticket or token. Since PVE 9 it
+// no longer names the reason.
 func (a *accounts) authFailure(why string) error {
 	if a.host.major() < 9 {
 		return unauthorized(why)
@@ -55,7 +55,7 @@ func (a *accounts) authFailure(why string) error {
 	return unauthorized("Authentication failed!")
 }
 
-// byToken returns who an API token stands for: "user@realm!token=secret".
+// byToken returns the identity of an API token: "user@realm!token=secret".
 func (a *accounts) byToken(header string) (who identity, err error) {
 	name, secret, _ := strings.Cut(header, "=")
 	user, id, _ := strings.Cut(name, "!")
@@ -80,8 +80,9 @@ func (a *accounts) byToken(header string) (who identity, err error) {
 	return who, nil
 }
 
-// login is POST /access/ticket. A ticket that is good is as good as a password,
-// root@pam's for anybody (PVE/API2/AccessControl.pm, create_ticket).
+// login is POST /access/ticket. A valid ticket can stand in for the password; a
+// ticket of root@pam can stand in for anybody's password
+// (PVE/API2/AccessControl.pm, create_ticket).
 func (a *accounts) login(c *call) (any, error) {
 	user := c.get("username")
 	if realm := c.get("realm"); realm != "" {
@@ -99,7 +100,7 @@ func (a *accounts) login(c *call) (any, error) {
 	return map[string]any{"username": user, "ticket": name, "CSRFPreventionToken": t.csrf, "clustername": ""}, nil
 }
 
-// topPaths are those of which access/permissions always speaks.
+// topPaths holds the paths that access/permissions always lists.
 var topPaths = []string{"/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms"}
 
 // permissions is GET /access/permissions: every path with its privileges,
@@ -134,8 +135,8 @@ func (a *accounts) permissions(c *call) (any, error) {
 	return tree, nil
 }
 
-// privileges returns those that the node's version of PVE knows. PVE 9 has
-// several for the guest agent where PVE 8 had VM.Monitor.
+// privileges returns the privileges that the node's version of PVE knows. PVE 9
+// has several for the guest agent in place of PVE 8's VM.Monitor.
 func (a *accounts) privileges() []string {
 	if a.host.major() >= 9 {
 		return allPrivileges

@@ -20,10 +20,10 @@ type answer struct {
 	delay  time.Duration // real time
 }
 
-// respond gives the result of a method the form that PVE gives it. With
-// a refusal data is null, and the message stands in the status line, as far as
-// its first line, and since PVE 8 in the body (pve-http-server
-// PVE/APIServer/Formatter/Standard.pm). Who may not come in at all gets no
+// respond writes the result of a method in PVE's form. For a refusal, data is
+// null. The first line of the message stands in the status line, and since PVE
+// 8 the whole message stands in the body (pve-http-server
+// PVE/APIServer/Formatter/Standard.pm). A caller who is not let in gets no
 // body, after three seconds.
 func (n *Node) respond(data any, err error) answer {
 	var no *refusal
@@ -97,7 +97,7 @@ func (a answer) wait(r *http.Request) bool {
 	return !a.drop && r.Context().Err() == nil
 }
 
-// faulty answers a request, wrongly if that is planned.
+// faulty answers a request, with the planned fault if there is one.
 func (n *Node) faulty(r *http.Request, path string, work func() answer) answer {
 	f := n.strike(func(f *Fault) bool {
 		return f.Task == "" && (f.Method == "" || f.Method == r.Method) && f.pattern.MatchString(path)

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// resources is GET /cluster/resources: what the caller may see of guests, the
-// node and the storages.
+// resources is GET /cluster/resources: the guests, the node and the storages
+// that the caller may see.
 func (n *Node) resources(c *call) (any, error) {
 	list := []map[string]any{}
 	wanted := func(kind string) bool { return !c.has("type") || c.get("type") == kind }
@@ -75,8 +75,8 @@ func (n *Node) guests() map[int]bool {
 	return all
 }
 
-// guestResource returns what the cluster knows of a guest, and nil for none
-// (pve-manager PVE/API2Tools.pm, extract_vm_stats).
+// guestResource returns the cluster's view of a guest, or nil if there is no
+// such guest (pve-manager PVE/API2Tools.pm, extract_vm_stats).
 func (n *Node) guestResource(id int) map[string]any {
 	if name, there := n.host.Containers[id]; there {
 		return map[string]any{"id": fmt.Sprintf("lxc/%d", id), "vmid": id, "type": "lxc", "node": n.host.Name, "name": name, "status": "running", "template": 0}

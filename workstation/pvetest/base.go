@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// A base is what all parts of a node stand on: its description, its time, its
-// chance, and the VMs.
+// A base is what all parts of a node share: its description, its time, its
+// source of chance, and the VMs.
 type base struct {
 	host     Host
 	release  pveschema.Version
@@ -50,13 +50,13 @@ func (e *events) Pop() any {
 	return next
 }
 
-// after lets something happen d from now.
+// after schedules an event for d from now.
 func (b *base) after(d time.Duration, happen func()) {
 	b.sequence++
 	heap.Push(&b.due, event{b.now.Add(d), b.sequence, happen})
 }
 
-// advanceTo lets everything happen that is due until then, each at its own time.
+// advanceTo runs all events that are due by then, each at its own time.
 func (b *base) advanceTo(until time.Time) {
 	for len(b.due) > 0 && !b.due[0].at.After(until) {
 		next, _ := heap.Pop(&b.due).(event)
@@ -96,8 +96,9 @@ func (b *base) uuid() string {
 	return fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", r.Uint32(), r.IntN(1<<16), r.IntN(1<<12), r.IntN(1<<12), r.Uint64()>>16)
 }
 
-// anyOrder returns a list in another order each time, as PVE does where its
-// lists are the keys of a hash: a client that takes the first is wrong.
+// anyOrder returns a list in a new order each time. PVE does this where its
+// lists are the keys of a hash, so a client that takes the first entry is
+// wrong.
 func (b *base) anyOrder(list []map[string]any) []map[string]any {
 	b.order.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 	return list
@@ -117,8 +118,8 @@ func (b *base) keepGuest(id int, guest Guest) {
 	b.host.Guests[id] = guest
 }
 
-// guestKind returns what has a VMID, in PVE's words: a "VM" or a "CT"; "" for
-// nothing.
+// guestKind returns the kind of guest that has a VMID, in PVE's words: "VM" or
+// "CT". It returns "" if the VMID is free.
 func (b *base) guestKind(id int) string {
 	if _, container := b.host.Containers[id]; container {
 		return "CT"
@@ -151,7 +152,8 @@ func (b *base) qemu() string {
 	return "11.0.0"
 }
 
-// freeMemory returns the bytes that the host and the running VMs leave.
+// freeMemory returns the bytes of memory that the host and the running VMs do
+// not use.
 func (b *base) freeMemory() int64 { return b.host.Memory - 2<<30 - b.inUse } // 2 GiB are the host's own
 
 // bridgeExists refuses a network card on a bridge that the node does not have.

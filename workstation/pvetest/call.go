@@ -7,7 +7,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// A call is a request that has a method: who wants what.
+// A call is a request for an existing method: the caller, the method and the
+// parameters.
 type call struct {
 	context  context.Context
 	endpoint *pveschema.Endpoint
@@ -15,12 +16,12 @@ type call struct {
 	values   pveschema.Values
 	uploaded uploaded
 	who      identity
-	// malformed is why the parameters cannot be read. PVE says so only to callers
-	// that it knows.
+	// malformed is the reason why the parameters cannot be read. PVE shows it
+	// only to callers that it knows.
 	malformed error
 }
 
-// An uploaded file is what is left of one: its length and checksum.
+// An uploaded file is kept as its length and checksum only.
 type uploaded struct {
 	size   int64
 	sha256 string
@@ -30,9 +31,9 @@ func (c *call) get(name string) string { return c.values.Get(name) }
 func (c *call) has(name string) bool   { _, there := c.values[name]; return there }
 func (c *call) number(name string) int { n, _ := strconv.Atoi(c.get(name)); return n }
 
-// A Request is one that the node got, for tests that count round trips or go
-// through every point at which something can fail. Values that are secret
-// (passwords, what is written into a guest) are left out.
+// A Request is a request that the node received, for tests that count round
+// trips or let each request fail in turn. Secret values (passwords, text that
+// is written into a guest) are left out.
 type Request struct {
 	Method string
 	Path   string            // below /api2/json

@@ -8,8 +8,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// aclPath is what a path of PVE's access control may consist of
-// (pve-access-control PVE/AccessControl.pm, normalize_path).
+// aclPath matches valid paths of PVE's access control (pve-access-control
+// PVE/AccessControl.pm, normalize_path).
 var aclPath = regexp.MustCompile(`^[A-Za-z0-9.\-_/]+$`)
 
 // resolve returns the check of an endpoint with the parameters of the call in its

@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// The shapes are those of pve-storage PVE/Diskmanage.pm and
-// PVE/API2/Disks/*.pm, numbers as text where real nodes send text.
+// The objects have the form of pve-storage PVE/Diskmanage.pm and
+// PVE/API2/Disks/*.pm. Numbers are text where real nodes send text.
 
 func (n *Node) listDisks(c *call) (any, error) {
 	list := []map[string]any{}

@@ -6,18 +6,17 @@ import (
 	"strconv"
 )
 
-// encode writes an answer's data as JSON, objects by their keys in order. Lists
-// of a thousand objects are most of what a node has to do, so the types that
-// answers are made of are written without reflection; all others by
-// encoding/json.
+// encode writes an answer's data as JSON, with the keys of objects in order.
+// Lists of a thousand objects are most of a node's work, so the common types of
+// answers are written without reflection, and all others by encoding/json.
 func encode(data any) ([]byte, error) {
 	var e encoder
 	err := e.value(data)
 	return e.out, err
 }
 
-// An encoder is what has been written, and the keys of the objects that are
-// being written.
+// An encoder holds the text written so far, and the keys of the objects that
+// are being written.
 type encoder struct {
 	out  []byte
 	keys []string

@@ -29,21 +29,23 @@ const (
 
 // A Fault is something that goes wrong once, or as often as Times says.
 type Fault struct {
-	// Method and Path select requests; an empty Method is all, and Path is a
-	// regular expression for the whole path below /api2/json, such as
-	// ".*/141/status/start". One that never matches never strikes.
+	// Method and Path select requests. An empty Method selects all methods.
+	// Path is a regular expression for the whole path below /api2/json, such as
+	// ".*/141/status/start"; if no path matches, the fault never happens.
 	Method, Path string
-	// Task selects tasks by type ("qmstart") and VMID 0 is every VM; with it,
-	// Method and Path are not looked at.
+	// Task selects tasks by type ("qmstart"). With it, Method and Path are
+	// ignored. A VMID of 0 selects the tasks of all VMs.
 	Task string
 	VMID int
-	// Skip is how many that match go well before.
+	// Skip is how many matching requests or tasks succeed before the fault
+	// begins.
 	Skip int
-	// Times is how many go wrong; 0 is one, -1 is all.
+	// Times is how many matching requests or tasks fail; 0 means one, -1 means
+	// all.
 	Times int
 	// Kind is what happens.
 	Kind FaultKind
-	// Message is PVE's message; empty, there is a fitting one.
+	// Message is PVE's message. If it is empty, the node chooses a fitting one.
 	Message string
 	// Delay is for [Slow], in real time.
 	Delay time.Duration

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// A Host describes a PVE node as data: what it is made of, what is stored on
-// it and who may use it. The zero value of a part means that the host has none
-// of it. A Host can be written as JSON.
+// A Host describes a PVE node as data: its parts, the content of its storages,
+// and its users. The zero value of a part means that the host lacks the part. A
+// Host can be written as JSON.
 type Host struct {
 	Name    string `json:"name"`    // of the node: "pve"
 	Version string `json:"version"` // of PVE: "9.1.1"
@@ -58,12 +58,12 @@ type PCI struct {
 	DeviceName string `json:"deviceName,omitempty"` // as in pci.ids
 	// SubVendorName is the name of the board's maker, as in pci.ids.
 	SubVendorName string `json:"subVendorName,omitempty"`
-	// HostUses is set for what the host itself runs on: the controller of its
-	// disks, its network card. If a VM starts that takes it away, the node has
-	// failed; [Node.Check] says so.
+	// HostUses is set for functions that the host itself needs: the controller
+	// of its disks, its network card. If the start of a VM takes such a
+	// function away, the node has failed, and [Node.Check] returns an error.
 	HostUses bool `json:"hostUses,omitempty"`
-	// ResetFails is set for a function whose reset fails: a line in the log of
-	// the start task, nothing more.
+	// ResetFails is set for a function whose reset fails. The only effect is a
+	// line in the log of the start task.
 	ResetFails bool `json:"resetFails,omitempty"`
 }
 
@@ -133,7 +133,7 @@ type Directory struct {
 	Type   string `json:"type"`   // "ext4"
 }
 
-// A Storage is an entry of storage.cfg and what it holds.
+// A Storage is an entry of storage.cfg with its content.
 type Storage struct {
 	Name     string `json:"name"`
 	Type     string `json:"type"`    // "lvmthin", "dir", "zfspool", ...
@@ -161,7 +161,8 @@ type Mapping struct {
 	ID   string   `json:"id"`
 	Map  []string `json:"map"` // "node=pve,path=0000:01:00,id=10de:2c05,..."
 	MDev bool     `json:"mdev,omitempty"`
-	// LiveMigration is set for devices that are said to survive a live migration.
+	// LiveMigration is set for devices that are marked as able to survive a
+	// live migration.
 	LiveMigration bool   `json:"liveMigration,omitempty"`
 	Description   string `json:"description,omitempty"`
 }
@@ -179,14 +180,15 @@ type User struct {
 	ID       string `json:"id"` // "ops@pve"
 	Password string `json:"password,omitempty"`
 	// Privileges holds what the user may do, by path: {"/vms": {"VM.Audit"}}.
-	// They hold for everything below the path too, down to a path with an
-	// entry of its own, which replaces them.
+	// An entry also holds below its path, except below a longer path that has
+	// its own entry.
 	Privileges map[string][]string `json:"privileges"`
 	Tokens     []Token             `json:"tokens"`
 }
 
-// A Token is an API token. Without Privileges it may do what its user may
-// (privilege separation off); with them, what both may.
+// A Token is an API token. Without Privileges it may do everything that its
+// user may (privilege separation off). With Privileges it may do only what both
+// it and its user may.
 type Token struct {
 	ID         string              `json:"id"` // "automation"
 	Secret     string              `json:"secret"`

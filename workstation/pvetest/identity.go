@@ -9,27 +9,27 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// An identity is who a request comes from.
+// An identity is the user or token behind a request.
 type identity struct {
 	user  string // "root@pam", or "ops@pve!automation" for a token
 	token bool
 	// all is set for root@pam and for its tokens without own privileges.
 	all bool
-	// grants are privileges by path, of the user and of the token: what all of
-	// them grant is allowed.
+	// grants holds privileges by path, one grant for the user and one for the
+	// token. Only privileges that all grants hold are allowed.
 	grants []map[string][]string
 	legacy bool // of a PVE before 9
 }
 
-// rootUser is root@pam, for what the node does by itself.
+// rootUser is root@pam, for work that the node does by itself.
 var rootUser = identity{user: "root@pam", all: true}
 
-// root reports whether PVE takes the identity for root@pam itself, which it
-// does for no token.
+// root reports whether PVE treats the identity as root@pam itself. Tokens never
+// count as root@pam.
 func (who identity) root() bool { return who.user == "root@pam" }
 
-// may reports whether the identity has a privilege on a path: whether each of
-// its grants has it.
+// may reports whether the identity has a privilege on a path: each of its
+// grants must hold it.
 func (who identity) may(path, privilege string) bool {
 	if who.all {
 		return true
@@ -42,8 +42,9 @@ func (who identity) may(path, privilege string) bool {
 	return len(who.grants) > 0
 }
 
-// nearest returns the privileges that hold on a path: its own, or else those
-// of the nearest path above it (pve-access-control PVE/AccessControl.pm, roles).
+// nearest returns the privileges that hold on a path: the path's own entry, or
+// else the entry of the nearest path above it (pve-access-control
+// PVE/AccessControl.pm, roles).
 func nearest(grant map[string][]string, path string) []string {
 	if privileges, there := grant[exact+cmp.Or(path, "/")]; there {
 		return privileges
@@ -67,8 +68,9 @@ func (who identity) needs(path, privilege string) error {
 	return forbid(path, privilege)
 }
 
-// lacks refuses the identity unless it passes the check of an endpoint. Where one
-// of several would do, PVE does not say which.
+// lacks refuses the identity unless it passes the check of an endpoint. If any
+// of several privileges would be enough, PVE's message does not say which one
+// is missing.
 func (who identity) lacks(check pveschema.Check, names map[string]string) error {
 	if len(check) == 0 || who.all {
 		return nil
@@ -132,7 +134,7 @@ func (who identity) needsAny(path string, privileges ...string) error {
 
 func (who identity) maySee(storage string) bool { return who.seesStorage(storage) == nil }
 
-// seesStorage refuses the identity unless a storage's content is its business.
+// seesStorage refuses the identity unless it may see a storage's content.
 func (who identity) seesStorage(storage string) error {
 	return who.needsAny("/storage/"+storage, "Datastore.AllocateSpace", "Datastore.Audit")
 }

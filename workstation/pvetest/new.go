@@ -14,14 +14,14 @@ import (
 
 // Options control a [Node]. Nil is fine.
 type Options struct {
-	// Now is the clock that the node's time follows; nil is time.Now. What
-	// makes a request wait (a slow answer, a lock) waits in real time.
+	// Now is the clock that the node's time follows; nil means time.Now. Delays
+	// within a request (a slow answer, a lock) use real time.
 	Now func() time.Time
-	// Speed is how much faster the node's time runs than the clock; 0 is 1.
-	// Its tickets end that much sooner too: at 100 after 72 seconds, and
-	// go-proxmox by itself logs in again only after an hour (Connect of package
-	// workstation does at once). In a testing/synctest bubble leave it alone:
-	// time is free there.
+	// Speed is how much faster the node's time runs than the clock; 0 means 1.
+	// Tickets expire faster too, at a Speed of 100 after 72 seconds. go-proxmox
+	// by itself logs in again only after an hour; Connect of package
+	// workstation does so at once. In a testing/synctest bubble leave Speed
+	// alone: time costs nothing there.
 	Speed float64
 	// Seed makes process IDs, tickets and MAC addresses repeat; 0 is 1.
 	Seed uint64
@@ -32,11 +32,11 @@ type Options struct {
 	// Certificate is what the node shows to its clients, with its key and the
 	// certificates behind it; nil makes a new one with an authority of its own.
 	Certificate *tls.Certificate
-	// Agents answer for the guest agents of VMs, by VMID; the agents of the other VMs
-	// are as Host.Guests says.
+	// Agents holds real guest agents of VMs, by VMID. The agents of other VMs
+	// behave as Host.Guests says.
 	Agents map[int]Agent
-	// TraceLimit is how many requests [Node.Trace] remembers, for nodes that run
-	// for days: the newest. 0 is all.
+	// TraceLimit is how many of the newest requests [Node.Trace] remembers, for
+	// nodes that run for days. 0 means all.
 	TraceLimit int
 }
 

@@ -27,7 +27,7 @@ type Node struct {
 
 	mu    sync.Mutex
 	trace trace
-	// consoles is how many were asked for, for their ports.
+	// consoles counts the consoles that were asked for, to number their ports.
 	consoles int
 	cluster  cluster
 	*base
@@ -42,8 +42,8 @@ func (n *Node) advance() {
 	n.advanceTo(n.began.Add(time.Duration(float64(n.clock().Sub(n.began)) * n.speed)))
 }
 
-// pause lets d of the node's time pass within a request, in which others go
-// on. It returns false if the client has gone.
+// pause lets the node's time go on by d within a request, while other requests
+// are served. It returns false if the client has gone.
 func (n *Node) pause(ctx context.Context, d time.Duration) bool {
 	n.mu.Unlock()
 	timer := time.NewTimer(n.real(d))
@@ -74,7 +74,8 @@ func (n *Node) await(c *call, vmid int) error {
 	return nil
 }
 
-// onVM is what the methods of one VM have in common: the VM must be there.
+// onVM wraps a handler for one VM: it refuses the call if the VM does not
+// exist.
 func onVM(work func(n *Node, c *call, v *vm) (any, error)) handler {
 	return func(n *Node, c *call) (any, error) {
 		v, err := n.vmOf(c)
@@ -103,14 +104,16 @@ type pki struct {
 	authority []byte // DER
 }
 
-// A trace is the requests that the node got, or the newest of them.
+// A trace holds the requests that the node received, or only the newest of
+// them.
 type trace struct {
 	limit    int // 0 is none
 	requests []Request
 	dropped  int // before those
 }
 
-// A cluster is what belongs to the datacenter rather than to the node.
+// A cluster holds the state that belongs to the datacenter rather than to the
+// node.
 type cluster struct {
 	options map[string]string // datacenter.cfg
 }

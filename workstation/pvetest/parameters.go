@@ -126,11 +126,11 @@ func decodeJSON(body []byte) (pveschema.Values, error) {
 	return values, nil
 }
 
-// maxBody is the largest body of a request that is no upload (pve-http-server
-// PVE/APIServer/AnyEvent.pm, $limit_max_post).
+// maxBody is the largest body of a request, in bytes, except for uploads
+// (pve-http-server PVE/APIServer/AnyEvent.pm, $limit_max_post).
 const maxBody = 512 << 10
 
-// texts gives JSON values the form they have in a form.
+// texts converts JSON values into the texts that a form would hold.
 func texts(value any) []string {
 	switch v := value.(type) {
 	case string:
@@ -150,7 +150,7 @@ func texts(value any) []string {
 	return []string{string(text)}
 }
 
-// public returns the parameters without what is secret.
+// public returns the parameters without secrets.
 func public(path string, values pveschema.Values) map[string]string {
 	shown := map[string]string{}
 	for name := range values {

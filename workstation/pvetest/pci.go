@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// hardware is the host's PCI functions, and who has them.
+// hardware holds the host's PCI functions, and the VM that has each.
 type hardware struct {
 	*base
 	mappings map[string]*Mapping
@@ -14,9 +14,9 @@ type hardware struct {
 	taken    []string               // functions that the host needed and a VM took
 }
 
-// A reservation says who has a PCI function: a running process, or for some
-// time a VM that is about to start (/run/qemu-server/pci-id-reservations; the
-// rules are those of qemu-server PVE/QemuServer/PCI.pm, reserve_pci_usage).
+// A reservation gives a PCI function to a running process, or for some time to
+// a VM that is about to start (/run/qemu-server/pci-id-reservations; the rules
+// are those of qemu-server PVE/QemuServer/PCI.pm, reserve_pci_usage).
 type reservation struct {
 	vmid  int
 	pid   int       // 0 while the VM starts
@@ -39,8 +39,8 @@ func (h *hardware) functions(address string) []PCI {
 	return found
 }
 
-// groupOf returns the functions that are bound to vfio-pci together with one:
-// all of its IOMMU group but the bridges.
+// groupOf returns the functions that are bound to vfio-pci together with a
+// function: its whole IOMMU group except bridges.
 func (h *hardware) groupOf(f PCI) []PCI {
 	var members []PCI
 	for _, other := range h.host.PCI {

@@ -7,8 +7,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// A hostpci is one passed-through device of a configuration: its options, and
-// the devices of which it gets the first that is free.
+// A hostpci is one passed-through device of a configuration: its options and
+// its alternatives, of which a start takes the first free one.
 type hostpci struct {
 	slot         int
 	keys         map[string]string
@@ -140,8 +140,9 @@ func (h *hardware) choose(v *vm, say printer, devices []hostpci) (chosen []PCI, 
 	return chosen, nil
 }
 
-// prepare binds the devices to vfio-pci and resets them. A whole group goes;
-// what the host itself needs of it is lost to it.
+// prepare binds the devices to vfio-pci and resets them. Each device's whole
+// IOMMU group is bound, and the host loses the functions in it that it needs
+// itself.
 func (h *hardware) prepare(say printer, chosen []PCI) error {
 	for _, f := range chosen {
 		switch {
@@ -162,7 +163,8 @@ func (h *hardware) prepare(say printer, chosen []PCI) error {
 	return nil
 }
 
-// launchable returns what QEMU itself says against devices: one that fell off the bus, a group of which another VM has a part.
+// launchable returns QEMU's own refusal of devices: a device that fell off the
+// bus, or a group of which another VM has a part.
 func (h *hardware) launchable(v *vm, chosen []PCI) error {
 	for _, f := range chosen {
 		if h.lost[f.Address] {

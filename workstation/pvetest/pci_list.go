@@ -9,8 +9,8 @@ import (
 
 func hexID(id int) string { return fmt.Sprintf("0x%04x", id) }
 
-// hidden are the classes that hardware/pci leaves out unless it is asked for
-// another list: memory, bridges, processors.
+// hidden holds the classes that hardware/pci leaves out by default: memory,
+// bridges, processors.
 var hidden = []string{"05", "06", "0b"}
 
 func (h *hardware) listPCI(c *call) (any, error) {
@@ -55,7 +55,8 @@ var pciID = regexp.MustCompile(`^([0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}
 // onePCI is the index of one device's methods.
 func (h *hardware) onePCI(*call) (any, error) { return []map[string]any{{"method": "mdev"}}, nil }
 
-// mdevTypes lists the types of mediated devices, of which no host here has any.
+// mdevTypes lists the types of mediated devices; the embedded hosts have no
+// such types.
 func (h *hardware) mdevTypes(c *call) (any, error) {
 	id := c.get("pci-id-or-mapping")
 	if pciID.MatchString(id) || h.mappings[id] != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// mapped returns the paths behind a mapping on this node, or PVE's words if
-// there is none or the hardware is not what it was.
+// mapped returns the paths of a mapping on this node. The error has PVE's words
+// if there is no mapping, or if the hardware has changed.
 func (h *hardware) mapped(id string) (paths []string, err error) {
 	m := h.mappings[id]
 	if m != nil {
@@ -31,7 +31,7 @@ func (h *hardware) mapped(id string) (paths []string, err error) {
 	return paths, nil
 }
 
-// drift returns in what a device is not what its mapping says (pve-guest-common
+// drift says how a device differs from its mapping (pve-guest-common
 // PVE/Mapping/PCI.pm, assert_valid).
 func (h *hardware) drift(id, entry string, mdev bool) error {
 	for i, path := range strings.Split(property(entry, "path"), ";") {
@@ -66,8 +66,8 @@ func (h *hardware) drift(id, entry string, mdev bool) error {
 
 type expected struct{ name, want, have string }
 
-// properties returns what a mapping must say of a function, in the order in
-// which PVE looks.
+// properties returns the properties of a function that its mapping must match,
+// in the order in which PVE compares them.
 func (h *hardware) properties(f PCI, mdev bool) []expected {
 	group := ""
 	if f.Group >= 0 && !h.host.NoIOMMU {
@@ -162,7 +162,7 @@ func (h *hardware) createMapping(c *call) (any, error) {
 	return null()
 }
 
-// take sets what a call says of a mapping.
+// take sets the fields of a mapping that a call names.
 func (m *Mapping) take(c *call) {
 	m.Map = slices.Clone(c.values["map"])
 	if c.has("mdev") {
@@ -176,8 +176,8 @@ func (m *Mapping) take(c *call) {
 	}
 }
 
-// updateMapping is PUT cluster/mapping/pci/{id}. PVE wants the entries even of
-// who changes something else.
+// updateMapping is PUT cluster/mapping/pci/{id}. PVE requires the entries even
+// if the caller changes something else.
 func (h *hardware) updateMapping(c *call) (any, error) {
 	const failed = "update hardware mapping failed: "
 	m := h.mappings[c.get("id")]

@@ -4,11 +4,11 @@ import (
 	"time"
 )
 
-// chooseTimeout is how long an alternative is kept for a start.
+// chooseTimeout is how long the chosen alternative stays reserved for a start.
 const chooseTimeout = 15 * time.Second
 
-// reserve keeps functions for a VM that starts, all or none, or says who has
-// one of them.
+// reserve reserves all given functions for a VM that starts. If another VM has
+// one of them, it reserves none and names that VM.
 func (h *hardware) reserve(v *vm, say printer, addresses []string, until time.Time) error {
 	for _, address := range addresses {
 		r, taken := h.reserved[address]
@@ -32,7 +32,7 @@ func (h *hardware) reserve(v *vm, say printer, addresses []string, until time.Ti
 	return nil
 }
 
-// settle makes a VM's reservations those of its process.
+// settle ties a VM's reservations to its process.
 func (h *hardware) settle(v *vm) {
 	for _, f := range v.devices {
 		h.reserved[f.Address] = reservation{vmid: v.id, pid: v.pid}

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// A refusal is PVE's no, to a request or within a task: the HTTP status, the
-// message, and what is wrong with which parameter. Every rule of the node
-// returns one as an error.
+// A refusal is PVE's answer to a request, or the end of a task, that breaks a
+// rule: the HTTP status, the message, and a reason for each wrong parameter.
+// Every rule of the node returns a refusal as an error.
 type refusal struct {
 	status   int
 	message  string            // PVE shows its first line in the status line
@@ -18,7 +18,7 @@ type refusal struct {
 	plain    bool              // the server itself refuses, with the message alone in the body
 }
 
-// Error returns the refusal as the task shows it that meets it: PVE writes
+// Error returns the refusal as the log of a task shows it: PVE writes
 // exceptions with their code in front.
 func (r *refusal) Error() string {
 	if r.status == http.StatusInternalServerError {
@@ -31,7 +31,7 @@ func (r *refusal) Error() string {
 	return text
 }
 
-// refuse returns what Perl's die gives: status 500 and a message.
+// refuse returns the refusal that Perl's die causes: status 500 and a message.
 func refuse(format string, args ...any) error {
 	return refuseWith(http.StatusInternalServerError, format, args...)
 }
@@ -75,12 +75,12 @@ func plainly(status int, message string) error {
 // errGone reports a client that went away while the node made it wait.
 var errGone = errors.New("the client is gone")
 
-// unauthorized returns the refusal of a caller who may not come in at all.
+// unauthorized returns the refusal of a caller whose login is not valid.
 func unauthorized(reason string) error {
 	return &refusal{status: http.StatusUnauthorized, message: reason, stranger: true}
 }
 
-// asRefusal makes a refusal of what a rule of the schema says.
+// asRefusal turns an error of a schema rule into a refusal.
 func asRefusal(err error) error {
 	var no *refusal
 	if err == nil || errors.As(err, &no) {

@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// answer takes a request through the node as PVE does: who is it, is there
-// such a method, may they, are the parameters right, and only then the work.
+// answer handles a request in PVE's order: it checks the caller, the method,
+// the privileges and the parameters, and only then does the work.
 func (n *Node) answer(r *http.Request) answer {
 	match := apiPath.FindStringSubmatch(r.URL.Path)
 	isAPI := match != nil

@@ -13,8 +13,8 @@ import (
 )
 
 // Start serves the node with TLS on a port of the loopback interface, until
-// [Node.Close]. For another address, be it a server of your own: a node is an
-// [http.Handler] and has a [Node.Certificate].
+// [Node.Close]. To serve it at another address, use your own server: a node is
+// an [http.Handler] and has a [Node.Certificate].
 func (n *Node) Start() *Node {
 	n.server = httptest.NewUnstartedServer(n)
 	n.server.TLS = &tls.Config{Certificates: []tls.Certificate{n.Certificate()}, MinVersion: tls.VersionTLS12}
@@ -42,8 +42,8 @@ func (n *Node) URL() string {
 	return n.server.URL + "/api2/json"
 }
 
-// HTTPClient returns a client that trusts a started node, or one that reaches
-// it through [Node.Transport].
+// HTTPClient returns a client for the node: it trusts the certificate of a
+// started node, and reaches other nodes through [Node.Transport].
 func (n *Node) HTTPClient() *http.Client {
 	if n.server == nil {
 		return &http.Client{Transport: n.Transport()}
@@ -51,10 +51,10 @@ func (n *Node) HTTPClient() *http.Client {
 	return n.server.Client()
 }
 
-// ServeHTTP implements [http.Handler]. It takes the connection over for
-// answers that are no success, because only so the message gets into the
-// status line, where PVE puts it. Where there is no connection to take over (a
-// [httptest.ResponseRecorder], HTTP/2), the body alone has the message.
+// ServeHTTP implements [http.Handler]. To send an error it takes over the
+// connection, the only way to put the message into the status line, where PVE
+// puts it. If there is no connection to take over (a
+// [httptest.ResponseRecorder], HTTP/2), only the body has the message.
 func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := n.answer(r)
 	if !a.wait(r) {

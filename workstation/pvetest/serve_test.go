@@ -18,8 +18,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// Over the network, an answer is what it is in memory: the message in the
-// status line as far as its first line, all of it in the body.
+// An answer over the network is the same as in memory: the first line of the
+// message is in the status line, the whole message in the body.
 func TestAnswersOverTheNetwork(t *testing.T) {
 	t.Parallel()
 	host := machines(vm(140, ""))
@@ -105,7 +105,7 @@ func TestParameters(t *testing.T) {
 	})
 }
 
-// The trace does not tell what is secret.
+// The trace shows no secrets.
 func TestTraceKeepsSecrets(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(running(140, "agent:=1")), func(l *lab) {

@@ -15,7 +15,8 @@ import (
 // refusal.
 func (n *Node) PowerOn(id int) error { return n.act(id, n.powerOn) }
 
-// PowerOff ends a VM's process at once. The error is for a VM that there is not.
+// PowerOff ends a VM's process at once. If the VM does not exist, it returns an
+// error.
 func (n *Node) PowerOff(id int) error {
 	return n.act(id, func(v *vm) error { n.off(v); return nil })
 }
@@ -33,7 +34,7 @@ func (n *Node) Edit(id int, key, value string) error {
 }
 
 // Lock locks a VM as a backup ("backup") or a migration ("migrate") does; an
-// empty lock releases it. The error is for a VM that there is not.
+// empty lock unlocks it. If the VM does not exist, it returns an error.
 func (n *Node) Lock(id int, lock string) error {
 	return n.act(id, func(v *vm) error {
 		delete(v.config, "lock")
@@ -44,10 +45,10 @@ func (n *Node) Lock(id int, lock string) error {
 	})
 }
 
-// BeginBackup locks a VM as a backup job does, and starts QEMU for one that is
-// off: paused, with its devices, until somebody starts the VM or the backup ends
-// (qemu-server PVE/VZDump/QemuServer.pm, enforce_vm_running_for_backup). The
-// error is PVE's refusal.
+// BeginBackup locks a VM as a backup job does. If the VM is off, it starts QEMU
+// paused, with the VM's devices, until somebody starts the VM or the backup
+// ends (qemu-server PVE/VZDump/QemuServer.pm, enforce_vm_running_for_backup).
+// The error is PVE's refusal.
 func (n *Node) BeginBackup(id int) error {
 	return n.act(id, func(v *vm) error {
 		if !v.running {
@@ -61,8 +62,8 @@ func (n *Node) BeginBackup(id int) error {
 	})
 }
 
-// EndBackup ends what BeginBackup began. A VM that nobody started meanwhile is
-// off again. The error is for a VM that there is not.
+// EndBackup ends the backup that BeginBackup began. The VM is off again unless
+// somebody started it meanwhile. If the VM does not exist, it returns an error.
 func (n *Node) EndBackup(id int) error {
 	return n.act(id, func(v *vm) error {
 		delete(v.config, "lock")
@@ -73,26 +74,27 @@ func (n *Node) EndBackup(id int) error {
 	})
 }
 
-// Suspend pauses a VM's guest, as a person does. The error is for a VM that
-// there is not.
+// Suspend pauses a VM's guest, as a person does. If the VM does not exist, it
+// returns an error.
 func (n *Node) Suspend(id int) error {
 	return n.act(id, func(v *vm) error { v.paused = v.running; return nil })
 }
 
-// Sleep lets a VM's guest fall asleep (S3). The error is for a VM that there is
-// not.
+// Sleep lets a VM's guest fall asleep (S3). If the VM does not exist, it
+// returns an error.
 func (n *Node) Sleep(id int) error {
 	return n.act(id, func(v *vm) error { v.paused, v.asleep = v.running, v.running; return nil })
 }
 
-// OpenConsole looks at a VM in the web interface: a task that runs until
-// [Node.EndTasks]. The error is for a VM that there is not.
+// OpenConsole opens a VM's console in the web interface, which starts a task
+// that runs until [Node.EndTasks]. If the VM does not exist, it returns an
+// error.
 func (n *Node) OpenConsole(id int) error {
 	return n.act(id, func(v *vm) error { n.fork("vncproxy", text(v.id), "root@pam"); return nil })
 }
 
-// DestroyVM takes a VM away, with its disks, whatever state it is in. The error
-// is for a VM that there is not.
+// DestroyVM removes a VM with its disks, whatever its state. If the VM does not
+// exist, it returns an error.
 func (n *Node) DestroyVM(id int) error {
 	return n.act(id, func(v *vm) error { n.off(v); n.erase(v, true); return nil })
 }
@@ -206,7 +208,7 @@ func (n *Node) SetGuest(id int, guest Guest) {
 	n.keepGuest(id, guest)
 }
 
-// Inject plans a fault. It panics if Path is no regular expression.
+// Inject plans a fault. It panics if Path is not a regular expression.
 func (n *Node) Inject(fault Fault) {
 	fault.pattern = regexp.MustCompile(`^(?:` + cmp.Or(fault.Path, ".*") + `)$`)
 	fault.Times = cmp.Or(fault.Times, 1)

@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// qemu-server PVE/QemuServer.pm, _do_vm_stop: who is asked, who is waited for,
-// and what is left running.
+// How PVE stops a VM (qemu-server PVE/QemuServer.pm, _do_vm_stop): whom it
+// asks, how long it waits, and what is left running.
 func TestShutdown(t *testing.T) {
 	t.Parallel()
 	const path = "/nodes/pve/qemu/140/status/"

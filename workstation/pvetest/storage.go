@@ -132,8 +132,8 @@ func (st *store) online(name string) (*storage, error) {
 	return s, err
 }
 
-// volume splits a volume ID. there is false if there is no such volume; the
-// storage is nil if there is not even that.
+// volume splits a volume ID. there is false if the volume does not exist; the
+// storage is nil if the storage does not exist either.
 func (st *store) volume(id string) (s *storage, name string, there bool) {
 	pool, name, _ := strings.Cut(id, ":")
 	s = st.storages[pool]
@@ -188,7 +188,7 @@ func (st *store) allocate(pool, name, format string, size int64, vmid int) (id s
 	return pool + ":" + name, nil
 }
 
-// exists is what a storage says of a name that is taken.
+// exists returns a storage's refusal of a name that is taken.
 func (s *storage) exists(name string) error {
 	switch s.Type {
 	case "lvm", "lvmthin":
@@ -200,7 +200,8 @@ func (s *storage) exists(name string) error {
 	return refuse("disk image '%s/images/%s' already exists", s.Config["path"], name)
 }
 
-// badFormat is what a storage says of an image format that it has not.
+// badFormat returns a storage's refusal of an image format that it does not
+// support.
 func (s *storage) badFormat(format string) error {
 	lines := map[string]string{"lvm": "LVMPlugin.pm line 690", "lvmthin": "LvmThinPlugin.pm line 102", "zfspool": "ZFSPoolPlugin.pm line 283"}
 	where, blocks := lines[s.Type]
@@ -210,7 +211,7 @@ func (s *storage) badFormat(format string) error {
 	return refuse("unsupported format '%s' at /usr/share/perl5/PVE/Storage/%s.", format, where)
 }
 
-// badName is what a storage says of a name that is not one of the VM's.
+// badName returns a storage's refusal of a name that does not belong to the VM.
 func (s *storage) badName(name string, vmid int) error {
 	if s.files() || strings.HasPrefix(name, fmt.Sprintf("vm-%d-", vmid)) {
 		return nil

@@ -15,7 +15,7 @@ func (v *Volume) kind() string {
 	return "images"
 }
 
-// content is GET content: what the caller may see of what lies on a storage.
+// content is GET content: the volumes of a storage that the caller may see.
 func (n *Node) content(c *call) (any, error) {
 	s, err := n.online(c.get("storage"))
 	if err != nil {
@@ -47,8 +47,8 @@ func (n *Node) content(c *call) (any, error) {
 	return list, nil
 }
 
-// volumeOf returns which volume a call is about, named in full or within its
-// storage, whether there is one or not.
+// volumeOf returns the volume that a call names, in full or within its storage.
+// The volume need not exist.
 func (n *Node) volumeOf(c *call) (s *storage, name string, err error) {
 	id := c.get("volume")
 	if !strings.Contains(id, ":") {
@@ -127,7 +127,7 @@ var extensions = map[string]*regexp.Regexp{
 	"import": regexp.MustCompile(`(?i)\.(ova|ovf|qcow2|raw|vmdk|img)$`),
 }
 
-// newFile checks a file that is to be written to a storage.
+// newFile checks the name and storage of a new file.
 func (n *Node) newFile(c *call) (*storage, error) {
 	s, content, name := n.storages[c.get("storage")], c.get("content"), c.get("filename")
 	switch {
@@ -151,7 +151,7 @@ func (s *storage) keep(content, name string, size int64) {
 	s.put(&Volume{Name: content + "/" + name, Size: size, Format: format})
 }
 
-// upload is POST upload. What is in the file is not kept, only how long it is.
+// upload is POST upload. The file's length is kept, but not its content.
 func (n *Node) upload(c *call) (any, error) {
 	s, err := n.newFile(c)
 	if err != nil {

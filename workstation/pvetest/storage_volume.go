@@ -58,8 +58,8 @@ func (s *storage) owner(name string) int {
 	return owner
 }
 
-// kindOf returns the content type and the owner of a volume by its ID; "" for
-// what is on no storage.
+// kindOf returns the content type and the owner of a volume by its ID. The type
+// is "" if the volume is on no storage.
 func (st *store) kindOf(id string) (kind string, owner int) {
 	s, name, _ := st.volume(id)
 	if s == nil {
@@ -70,7 +70,8 @@ func (st *store) kindOf(id string) (kind string, owner int) {
 }
 
 // mayUseVolume checks access to a volume, which need not exist (pve-storage
-// PVE/Storage.pm, check_volume_access). The kind is what it must be, "" for any.
+// PVE/Storage.pm, check_volume_access). The kind is the required content type,
+// or "" for any.
 func (st *store) mayUseVolume(who identity, id int, volume, must string) error {
 	pool, _, found := strings.Cut(volume, ":")
 	if !found || strings.HasPrefix(volume, "/") {
@@ -110,8 +111,8 @@ func (st *store) mayUseVolume(who identity, id int, volume, must string) error {
 	return refuse("missing privileges to access %s", volume)
 }
 
-// missing is what a storage says of a volume that is to be used and is not
-// there (activate_volume of its plugin).
+// missing returns a storage's error about a volume that is to be used but does
+// not exist (activate_volume of its plugin).
 func (s *storage) missing(name string) error {
 	switch {
 	case s.files():

@@ -46,8 +46,8 @@ func (w *workers) fork(kind, id, user string) *task {
 	return t
 }
 
-// say adds to the task's log what PVE prints. It is for no task too: for what
-// somebody does at the host, nobody keeps a log.
+// say adds PVE's output to the task's log. Without a task, when somebody works
+// at the host itself, the output is lost.
 func (t *task) say(format string, args ...any) {
 	if t == nil {
 		return
@@ -131,7 +131,7 @@ func (w *workers) spoiled(t *task) bool {
 	return false
 }
 
-// finish ends a task; nil is success.
+// finish ends a task; a nil error means success.
 func (w *workers) finish(t *task, err error) {
 	if !t.running() {
 		return
@@ -169,7 +169,7 @@ func (w *workers) interrupt(t *task) {
 	}
 }
 
-// strike returns the fault that hits, and counts it.
+// strike returns the fault that applies, and counts it.
 func (w *workers) strike(hits func(*Fault) bool) *Fault {
 	for i, f := range w.faults {
 		if !hits(f) {

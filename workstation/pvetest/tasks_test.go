@@ -67,7 +67,7 @@ func TestTaskLogInParts(t *testing.T) {
 	})
 }
 
-// A task that is stopped undoes what it had begun.
+// A stopped task undoes its work.
 func TestTaskIsStopped(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, "hostpci0:=0000:01:00")), func(l *lab) {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A State is the truth about a VM, which no API answer and no fault colours.
+// A State is the true state of a VM, independent of API answers and faults.
 type State struct {
 	ID      int
 	Config  map[string]string // in force, "lock" included
@@ -18,7 +18,7 @@ type State struct {
 	Devices []string  // PCI functions that the running VM has
 }
 
-// VM returns the truth about a VM; ok is false if there is none.
+// VM returns the true state of a VM; ok is false if the VM does not exist.
 func (n *Node) VM(id int) (state State, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -31,7 +31,7 @@ func (n *Node) VM(id int) (state State, ok bool) {
 		Running: v.running, Since: v.started, Devices: addresses(v.devices)}, true
 }
 
-// VMs returns the VMs that there are, in order.
+// VMs returns the VMIDs of all existing VMs, in order.
 func (n *Node) VMs() []int { return n.which(func(*vm) bool { return true }) }
 
 // Running returns the VMs that run, in order.
@@ -122,5 +122,5 @@ func (n *Node) Idle() bool {
 	return !slices.ContainsFunc(n.tasks, (*task).running)
 }
 
-// String returns the task's type, what it is about and how it ended.
+// String returns the task's type, its subject and its end.
 func (t Task) String() string { return fmt.Sprintf("%s %s: %s", t.Type, t.ID, t.Exit) }

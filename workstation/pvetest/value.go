@@ -46,8 +46,8 @@ func parseDrive(value string) drive {
 
 func (d drive) media() string { return d.options["media"] }
 
-// cloudinit reports whether the drive is that of cloud-init, made or asked for
-// (qemu-server PVE/QemuServer/Drive.pm, drive_is_cloudinit).
+// cloudinit reports whether the drive is the cloud-init drive, existing or
+// asked for (qemu-server PVE/QemuServer/Drive.pm, drive_is_cloudinit).
 func (d drive) cloudinit() bool { return cloudinitVolume.MatchString(d.volume) }
 
 var cloudinitVolume = regexp.MustCompile(`[:/](vm-\d+-)?cloudinit(\.(raw|qcow2|vmdk))?$`)
@@ -66,7 +66,7 @@ func (d drive) String() string {
 
 var units = map[byte]int64{'K': 1 << 10, 'M': 1 << 20, 'G': 1 << 30, 'T': 1 << 40}
 
-// parseSize reads "64G"; what is no size is 0.
+// parseSize reads "64G"; for a text that is not a size it returns 0.
 func parseSize(s string) int64 {
 	if s == "" {
 		return 0

@@ -66,7 +66,7 @@ func (v *vm) name() string {
 	return fmt.Sprintf("VM %d", v.id)
 }
 
-// qmpStatus is what QEMU says of the guest, where there is a QEMU.
+// qmpStatus is QEMU's report of the guest's state, if QEMU runs.
 func (v *vm) qmpStatus() string {
 	switch {
 	case !v.running:
@@ -90,13 +90,13 @@ func (v *vm) bootDisk() string {
 	return ""
 }
 
-// A command is one that runs in a guest, or ran.
+// A command is a command that runs or ran in a guest.
 type command struct {
 	result Result
 	done   time.Time
 }
 
-// A snapshot is what a VM was like.
+// A snapshot holds a VM's state at a moment.
 type snapshot struct {
 	name, description string
 	taken             time.Time

@@ -35,7 +35,7 @@ func (n *Node) agentProblem(v *vm) error {
 }
 
 // agentCall returns a handler that asks the agent. PVE waits three seconds for
-// one that does not answer.
+// an agent that does not answer.
 func agentCall(work func(n *Node, c *call, v *vm) (any, error)) handler {
 	return onVM(func(n *Node, c *call, v *vm) (any, error) {
 		err := n.agentProblem(v)
@@ -65,8 +65,8 @@ func (n *Node) agentInfo(*call, *vm) (any, error) {
 	}})
 }
 
-// lacks returns a request that an agent may not know: its error comes in a
-// success.
+// lacks returns the answer for a request that the agent does not know: an error
+// inside a successful answer.
 func lacks(request string, work func(n *Node, c *call, v *vm) (any, error)) func(n *Node, c *call, v *vm) (any, error) {
 	return func(n *Node, c *call, v *vm) (any, error) {
 		if slices.Contains(n.guest(v.id).Lacks, request) {
@@ -214,9 +214,9 @@ func latin1(data []byte) string {
 	return string(characters)
 }
 
-// toBytes returns what PVE makes of text on its way to base64: a byte for each
-// character, which for most of Unicode there is not. Clients that mean UTF-8
-// encode it themselves.
+// toBytes converts text to bytes as PVE does before base64: one byte for each
+// character, which fails for most of Unicode. Clients that mean UTF-8 encode it
+// themselves.
 func toBytes(text, where string) (data []byte, err error) {
 	for _, r := range text {
 		if r > 0xff {

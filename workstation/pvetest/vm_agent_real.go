@@ -50,8 +50,8 @@ func (r realCall) execute(command string, arguments, into any) error {
 	return nil
 }
 
-// askAgent makes of a request the commands that PVE makes of it (qemu-server
-// PVE/API2/Qemu/Agent.pm).
+// askAgent translates a request into the agent's commands, as PVE does
+// (qemu-server PVE/API2/Qemu/Agent.pm).
 func (n *Node) askAgent(c *call, agent Agent) (any, error) {
 	r := realCall{call: c, node: n, agent: agent}
 	switch name := path.Base(c.endpoint.Path); name {

@@ -7,9 +7,9 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// update changes a configuration as PVE does: key by key, each written to what
-// is pending, and then applied as far as the VM allows it. If one key fails,
-// those before it stay pending.
+// update changes a configuration as PVE does, key by key: each key is first
+// written to the pending changes, and then applied as far as the VM allows it.
+// If one key fails, the keys before it stay pending.
 func (n *Node) update(who identity, v *vm, ch change) error {
 	modified := map[string]bool{}
 	for _, key := range ch.remove {
@@ -41,7 +41,7 @@ func (n *Node) update(who identity, v *vm, ch change) error {
 	return nil
 }
 
-// set writes one key to what is pending.
+// set writes one key to the pending changes.
 func (n *Node) set(who identity, v *vm, key string, ch change, modified map[string]bool) error {
 	modified[key] = true
 	if err := n.maySetValue(who, v, key, v.config[key], ch.set[key]); err != nil {
@@ -64,7 +64,7 @@ func (n *Node) set(who identity, v *vm, key string, ch change, modified map[stri
 	return nil
 }
 
-// newValue returns what becomes of a value that is to be set.
+// newValue returns the value that is stored for a requested value.
 func (n *Node) newValue(v *vm, key string, ch change, modified map[string]bool) (value string, err error) {
 	value = ch.set[key]
 	switch {
@@ -91,7 +91,8 @@ func (n *Node) newValue(v *vm, key string, ch change, modified map[string]bool) 
 	return value, nil
 }
 
-// setDrive makes what a drive needs, and puts away what waited in its place.
+// setDrive makes the volume that a drive needs, and puts away the drive that
+// was pending in its place.
 func (n *Node) setDrive(v *vm, key, value string, modified map[string]bool) (string, error) {
 	have, want := parseDrive(v.config[key]), parseDrive(value)
 	if key == "tpmstate0" && have.volume == want.volume && cmp.Or(have.options["version"], "v1.2") != cmp.Or(want.options["version"], "v1.2") {

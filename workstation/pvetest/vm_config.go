@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// getConfig is GET config: numbers are numbers, the rest is text, and what
-// waits for the next start is in force unless current is asked for.
+// getConfig is GET config. Numbers are numbers, all else is text. Pending
+// changes are included, unless the caller asks for the current values.
 func (n *Node) getConfig(c *call, v *vm) (any, error) {
 	config := v.next()
 	switch name := c.get("snapshot"); {
@@ -62,7 +62,7 @@ func typed(key, value string) any {
 // exists reports whether a configuration may have a key.
 func exists(key string) bool { return pveschema.Key(key) != nil }
 
-// steering are parameters of a change that are no keys of the configuration.
+// steering holds parameters of a change that are not keys of the configuration.
 var steering = []string{
 	"node", "vmid", "digest", "delete", "revert", "skiplock", "force", "background_delay", "import-working-storage",
 	"pool", "start", "storage", "unique", "archive", "bwlimit", "live-restore", "ha-managed",

@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// create is POST qemu. What PVE can see at once it refuses at once; the VM
-// then exists, locked, while a task makes its disks (qemu-server
+// create is POST qemu. PVE refuses at once what it can check at once. Then the
+// VM exists, locked, while a task makes its disks (qemu-server
 // PVE/API2/Qemu.pm, create_vm).
 func (n *Node) create(c *call) (any, error) {
 	id, settings := c.number("vmid"), c.settings()
@@ -47,7 +47,7 @@ func (n *Node) create(c *call) (any, error) {
 	return t.upid, nil
 }
 
-// mayCreate checks what does not depend on the configuration.
+// mayCreate checks the privileges that do not depend on the configuration.
 func (n *Node) mayCreate(c *call, id int) error {
 	if _, there := n.host.Pools[c.get("pool")]; c.has("pool") && !there {
 		return refuseWith(http.StatusForbidden, "Permission check failed (pool '%s' does not exist)", c.get("pool"))
@@ -74,7 +74,8 @@ func (n *Node) mayCreate(c *call, id int) error {
 	return nil
 }
 
-// createNow is the work of the task: all disks, or none and no VM.
+// createNow is the work of the task: it makes all disks. If one fails, no disk
+// and no VM is left.
 func (n *Node) createNow(c *call, t *task, v *vm, settings map[string]string) {
 	config, err := n.newConfig(t, v, settings)
 	if err != nil {
@@ -129,7 +130,7 @@ func (n *Node) newConfig(t *task, v *vm, settings map[string]string) (map[string
 	return config, nil
 }
 
-// fillIn adds what PVE adds to every new VM.
+// fillIn adds the values that PVE gives to every new VM.
 func (n *Node) fillIn(t *task, config map[string]string) {
 	config["meta"] = fmt.Sprintf("creation-qemu=%s,ctime=%d", n.qemu(), n.now.Unix())
 	config["boot"] = cmp.Or(config["boot"], defaultBoot(config))

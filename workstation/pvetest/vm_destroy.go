@@ -37,8 +37,8 @@ func (n *Node) destroy(c *call, v *vm) (any, error) {
 	}})
 }
 
-// erase takes a VM and its volumes out of the world: those that it names, and
-// on demand all that bear its number.
+// erase removes a VM with the volumes that it names, and on request with all
+// volumes that bear its number.
 func (n *Node) erase(v *vm, all bool) {
 	sections := []map[string]string{v.config, v.pending}
 	for _, s := range v.snaps {

@@ -73,8 +73,8 @@ func (st *store) volumeOfPath(path string) (kind, id string) {
 	return "", ""
 }
 
-// driveValue returns what becomes of a drive value: a new volume is made, an
-// existing one must be there (create_disks).
+// driveValue returns the value that is stored for a requested drive: a new
+// volume is made, an existing volume must be there (create_disks).
 func (n *Node) driveValue(v *vm, config map[string]string, key, value string) (result string, err error) {
 	d := parseDrive(value)
 	pool, name, _ := strings.Cut(d.volume, ":")
@@ -140,8 +140,8 @@ func (n *Node) oldDrive(config map[string]string, key string, d drive) (string, 
 	return d.String(), nil
 }
 
-// newDrive makes the volume of "storage:GIGABYTES". For the EFI variables and
-// the TPM state PVE takes the size that they have, whatever was asked for.
+// newDrive makes the volume of "storage:GIGABYTES". EFI variables and the TPM
+// state get their fixed size, whatever size was asked for.
 func (n *Node) newDrive(v *vm, key string, d drive, match []string) (value string, err error) {
 	gigabytes, _ := strconv.ParseFloat(match[2], 64)
 	size := int64(gigabytes * (1 << 30))
@@ -171,7 +171,7 @@ func (n *Node) newDrive(v *vm, key string, d drive, match []string) (value strin
 	return d.String(), err
 }
 
-// imported returns the size of what a new disk is made from.
+// imported returns the size of the volume from which a new disk is made.
 func (n *Node) imported(source string) (int64, error) {
 	if strings.HasPrefix(source, "/") { // abs_filesystem_path in pve-storage PVE/Storage.pm
 		size, there := n.host.Files[source]

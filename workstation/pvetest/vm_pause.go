@@ -14,7 +14,7 @@ func (n *Node) reset(c *call, v *vm) (any, error) {
 	})
 }
 
-// mustRun refuses what makes sense for a running VM only.
+// mustRun refuses the call unless the VM runs.
 func mustRun(v *vm) error {
 	if !v.running {
 		return refuse("VM %d not running", v.id)
@@ -22,8 +22,8 @@ func mustRun(v *vm) error {
 	return nil
 }
 
-// suspend pauses a VM, or writes it to disk, which passed-through devices do
-// not survive.
+// suspend pauses a VM, or writes its state to disk, which is impossible with
+// passed-through devices.
 func (n *Node) suspend(c *call, v *vm) (any, error) {
 	if err := mustRun(v); err != nil {
 		return nil, err

@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// fast are keys that take effect at once in a running VM (qemu-server
-// PVE/QemuServer.pm, $fast_plug_option, with those of cloud-init).
+// fast holds the keys that take effect at once in a running VM (qemu-server
+// PVE/QemuServer.pm, $fast_plug_option, and the keys of cloud-init).
 var fast = []string{"description", "hookscript", "lock", "migrate_downtime", "migrate_speed", "name", "onboot", "protection",
 	"shares", "startup", "tags", "vmstatestorage", "cicustom", "cipassword", "citype", "ciuser", "ciupgrade", "nameserver",
 	"searchdomain", "sshkeys", "ipconfig"}
@@ -35,8 +35,8 @@ func (v *vm) hotplugsUSB() bool {
 
 var cpuOrMemory = regexp.MustCompile(`cpu|memory`)
 
-// hotplug applies what a running VM takes of the keys that were modified, and
-// what takes effect at once of all (vmconfig_hotplug_pending).
+// hotplug applies the modified keys that a running VM accepts, and all pending
+// keys that take effect at once (vmconfig_hotplug_pending).
 func (n *Node) hotplug(who identity, v *vm, modified map[string]bool, problems map[string]string) {
 	for _, key := range sorted(v.pending) {
 		if isFast(key) {
@@ -184,8 +184,8 @@ func (n *Node) applyPending(who identity, v *vm, problems map[string]string) {
 	}
 }
 
-// takeOut takes a key out. A disk is kept as unused, or destroyed if that was
-// asked for (vmconfig_delete_or_detach_drive).
+// takeOut removes a key. A disk is kept as unused, or destroyed on request
+// (vmconfig_delete_or_detach_drive).
 func (n *Node) takeOut(who identity, v *vm, key string) error {
 	d := parseDrive(v.config[key])
 	if isDrive(key) && v.drop[key] {
@@ -227,8 +227,8 @@ func (v *vm) dropUsed() {
 	maps.DeleteFunc(v.config, func(key, value string) bool { return strings.HasPrefix(key, "unused") && used[value] })
 }
 
-// setAside keeps a disk that is no longer attached as unusedN. What cloud-init
-// made is destroyed; what is not the VM's own is left alone.
+// setAside keeps a detached disk as unusedN. It destroys the cloud-init drive,
+// and leaves volumes alone that are not the VM's own.
 func (n *Node) setAside(v *vm, d drive) {
 	s, name, there := n.volume(d.volume)
 	switch {

@@ -57,8 +57,8 @@ func (n *Node) unlink(c *call) (any, error) {
 	return n.putConfig(c)
 }
 
-// readChange reads what is to be changed, gives it PVE's form, and refuses what
-// contradicts itself, before anybody asks who wants it.
+// readChange reads the requested changes, gives them PVE's form, and refuses
+// contradictions, all before the caller's privileges are checked.
 func (n *Node) readChange(c *call) (ch change, err error) {
 	ch = change{set: c.settings(), force: c.get("force") == "1", revert: pveschema.SplitList(c.get("revert"))}
 	if !validKeys(ch.set["sshkeys"]) {
@@ -110,8 +110,8 @@ func aliasCDROM(settings map[string]string) {
 	settings["ide2"] = value
 }
 
-// checkDrives gives drives PVE's form, and refuses those whose values cannot be
-// ($check_drive_param).
+// checkDrives gives drives PVE's form, and refuses drives with impossible
+// values ($check_drive_param).
 func (n *Node) checkDrives(settings map[string]string) error {
 	for _, key := range sorted(settings) {
 		if !isDrive(key) {
@@ -163,8 +163,8 @@ func (n *Node) badHook(value string) error {
 	return nil
 }
 
-// upToDate refuses a change of a configuration that is not the one the caller
-// saw, or that is locked. What is to be reverted becomes part of the change.
+// upToDate refuses the change if the digest is not the one that the caller saw,
+// or if the VM is locked. It adds the keys to revert to the change.
 func (n *Node) upToDate(c *call, v *vm, ch change) (change, error) {
 	switch {
 	case n.vms[v.id] != v:

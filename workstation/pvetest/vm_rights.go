@@ -7,8 +7,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// rights holds the privilege that each key of a configuration wants, in the
-// lists of qemu-server PVE/API2/Qemu.pm.
+// rights holds the privilege that each key of a configuration needs, from the
+// lists in qemu-server PVE/API2/Qemu.pm.
 var rights = map[string]string{
 	"cores": "CPU", "cpu": "CPU", "cpulimit": "CPU", "cpuunits": "CPU", "numa": "CPU", "sockets": "CPU", "vcpus": "CPU", "smp": "CPU",
 	"memory": "Memory", "balloon": "Memory", "shares": "Memory", "allow-ksm": "Memory",
@@ -62,8 +62,8 @@ func mayTouchKey(who identity, id int, key string) error {
 	return who.needs("/", "Sys.Modify")
 }
 
-// mayUseStorages checks what drives ask of the storages that they name
-// ($check_storage_access). It also finds out whether these exist.
+// mayUseStorages checks the privileges on the storages that drives name
+// ($check_storage_access). It also finds out whether these storages exist.
 func (n *Node) mayUseStorages(who identity, id int, settings map[string]string) error {
 	for _, key := range sorted(settings) {
 		switch {
@@ -180,7 +180,7 @@ func (n *Node) maySetValue(who identity, v *vm, key, old, value string) error {
 	return mayHaveDevice(who, v.id, key, value)
 }
 
-// mayRemoveValue checks a device that is to be taken out.
+// mayRemoveValue checks the privileges to remove a device.
 func (n *Node) mayRemoveValue(who identity, id int, key, value string) error {
 	if strings.HasPrefix(key, "serial") && value != "socket" && !who.root() {
 		return refuse("only root can delete '%s' config for real devices", key)
@@ -188,7 +188,7 @@ func (n *Node) mayRemoveValue(who identity, id int, key, value string) error {
 	return mayHaveDevice(who, id, key, value)
 }
 
-// mayHaveDrive checks a drive by what it is.
+// mayHaveDrive checks the privileges for a drive, which depend on its kind.
 func mayHaveDrive(who identity, id int, value string) error {
 	switch d := parseDrive(value); {
 	case d.cloudinit():
@@ -202,7 +202,8 @@ func mayHaveDrive(who identity, id int, value string) error {
 	return who.needs(vmPath(id), "VM.Config.Disk")
 }
 
-// mayHaveDevice checks a device of the host. Other keys are taken.
+// mayHaveDevice checks the privileges for a device of the host. It accepts all
+// other keys.
 func mayHaveDevice(who identity, id int, key, value string) error {
 	if who.root() {
 		return nil

@@ -13,8 +13,8 @@ const (
 	launchTime  = 2 * time.Second
 )
 
-// start is POST status/start. PVE answers with a task whatever the state of
-// the VM; even for one that does not exist.
+// start is POST status/start. PVE answers with a task whatever the VM's state,
+// even if the VM does not exist.
 func (n *Node) start(c *call) (any, error) {
 	id := c.number("vmid")
 	if slices.Contains(n.host.HA, id) {
@@ -104,14 +104,14 @@ func (n *Node) readyToStart(v *vm, t *task) (chosen []PCI, err error) {
 	return chosen, err
 }
 
-// startTimeout is how long PVE waits for QEMU, and keeps a reservation:
-// longer the more memory is to be pinned (config_aware_timeout).
+// startTimeout is how long PVE waits for QEMU and keeps a reservation. It grows
+// with the memory that QEMU must pin (config_aware_timeout).
 func startTimeout(v *vm) time.Duration {
 	gibibytes := atoi(v.config["memory"], 512) >> 10
 	return time.Duration(max(30, min(gibibytes*2, 300))+5) * time.Second
 }
 
-// activate returns what keeps the VM's volumes from being used.
+// activate returns the error that keeps the VM's volumes from being used.
 func (n *Node) activate(config map[string]string) error {
 	for _, key := range sorted(config) {
 		d := parseDrive(config[key])
@@ -162,8 +162,9 @@ func (n *Node) launch(v *vm, t *task, chosen []PCI) error {
 	return nil
 }
 
-// startable returns what PVE finds wrong when it writes QEMU's command line
-// (qemu-server PVE/QemuServer.pm, config_to_command; PVE/QemuServer/Memory.pm).
+// startable returns the faults that PVE finds when it writes QEMU's command
+// line (qemu-server PVE/QemuServer.pm, config_to_command;
+// PVE/QemuServer/Memory.pm).
 func (n *Node) startable(config map[string]string) error {
 	memory, sockets := atoi(config["memory"], 512), atoi(config["sockets"], 1)
 	page := map[string]int{"2": 2, "1024": 1024, "any": 2}[config["hugepages"]]
@@ -201,7 +202,7 @@ func oldMachine(machine string) (version string, is bool) {
 	return strings.TrimPrefix(strings.TrimPrefix(kind, "pc-q35-"), "pc-i440fx-"), pinned && atoi(major, 99) < 7
 }
 
-// unpause lets a guest go on, or begin.
+// unpause lets a guest start or go on.
 func (n *Node) unpause(v *vm) {
 	if v.waiting {
 		n.boot(v)

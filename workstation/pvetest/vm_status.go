@@ -21,7 +21,7 @@ func (n *Node) listVMs(c *call) (any, error) {
 	return n.anyOrder(list), nil
 }
 
-// vmStatus is what the host knows of a VM (qemu-server PVE/QemuServer.pm,
+// vmStatus returns the host's facts about a VM (qemu-server PVE/QemuServer.pm,
 // vmstatus).
 func (n *Node) vmStatus(v *vm) map[string]any {
 	memory := int64(atoi(v.config["memory"], 512)) << 20

@@ -207,7 +207,7 @@ func TestMappings(t *testing.T) {
 				t.Errorf("%s: %v", entry, r)
 			}
 		}
-		// what is wrong with the hardware is not found here
+		// faults of the hardware are not found here
 		l.want("POST", path, "id", "other", "map", "node=pve,path=0000:09:00,id=10de:0001", "map", "node=far,path=0000:01:00,id=10de:0001")
 		checks := map[string]string{"card": "[]", "other": "[map[message:Invalid configuration: pci device '0000:09:00.0' not found\n severity:error]]"}
 		for _, each := range l.list(path, "check-node", "pve") {

@@ -126,8 +126,8 @@ func TestPathsAndBodies(t *testing.T) {
 	})
 }
 
-// Where there is no status line to write, behind HTTP/2 or a recorder, errors
-// keep their JSON.
+// If there is no status line to write, behind HTTP/2 or a recorder, errors
+// still have their JSON body.
 func TestErrorsWithoutStatusLine(t *testing.T) {
 	t.Parallel()
 	node := pvetest.New(machines(), nil)
