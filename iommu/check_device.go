@@ -50,7 +50,7 @@ func (f Facts) CheckFunctions(passed ...Address) []proxstation.Finding {
 		}
 	}
 	findings = append(findings, f.checkReserved(passed)...)
-	return append(findings, f.checkDriverFirst(passed)...)
+	return append(findings, f.checkDriverFirst(f.modconf(false), passed)...)
 }
 
 // checkIsolation judges the groups of functions that are passed together.

@@ -11,13 +11,14 @@ import (
 // checkDrivers judges all devices for [Facts.Check].
 func (f Facts) checkDrivers() []proxstation.Finding {
 	var found []proxstation.Finding
+	c := f.modconf(false)
 	for _, fn := range f.Functions {
 		if slot := f.Slot(fn.Address); len(slot) > 0 && slot[0].Address == fn.Address {
 			var all []Address
 			for _, o := range slot {
 				all = append(all, o.Address)
 			}
-			found = append(found, f.checkDriverFirst(all)...)
+			found = append(found, f.checkDriverFirst(c, all)...)
 		}
 	}
 	return found
@@ -25,11 +26,13 @@ func (f Facts) checkDrivers() []proxstation.Finding {
 
 // checkDriverFirst finds functions that vfio-pci should take by its ids but
 // that another driver has, and says why that driver was faster.
-func (f Facts) checkDriverFirst(functions []Address) []proxstation.Finding {
-	c := f.modconf(false)
+func (f Facts) checkDriverFirst(c modconf, functions []Address) []proxstation.Finding {
 	models, d := c.effectiveIDs(f.vfioBuiltIn())
 	var held, drivers []string
 	var first Function
+	if len(models) == 0 {
+		return nil
+	}
 	kept := f.Kept() // of those iommu.not-bound tells
 	for _, a := range functions {
 		fn, _ := f.Function(a)

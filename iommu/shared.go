@@ -134,8 +134,10 @@ func (f Facts) cause(e *SharedError) string {
 func (f Facts) checkTaken() []proxstation.Finding {
 	var found []proxstation.Finding
 	var told []string
+	ids := f.wantedIDs()
+	meant := func(fn Function) bool { return fn.Driver == vfioPCI || slices.Contains(ids, fn.Model) }
 	for _, fn := range f.Functions {
-		if !f.meant(fn) || fn.VirtualOf != nil || fn.Class.Sub() == classPCIBridge || slices.Contains(told, fn.Address.Slot()) {
+		if !meant(fn) || fn.VirtualOf != nil || fn.Class.Sub() == classPCIBridge || slices.Contains(told, fn.Address.Slot()) {
 			continue
 		}
 		told = append(told, fn.Address.Slot())
@@ -143,7 +145,7 @@ func (f Facts) checkTaken() []proxstation.Finding {
 		display := false
 		for _, o := range f.Slot(fn.Address) {
 			display = display || o.Class.IsDisplay()
-			if f.meant(o) {
+			if meant(o) {
 				passed = append(passed, o.Address)
 			}
 		}
@@ -155,8 +157,9 @@ func (f Facts) checkTaken() []proxstation.Finding {
 	return found
 }
 
-// meant reports whether a function is meant for guests.
-func (f Facts) meant(fn Function) bool {
+// wantedIDs returns the models that somebody means for guests: the ids of
+// vfio-pci, and those in an argument that is misspelt.
+func (f Facts) wantedIDs() []Model {
 	ids, _ := f.modconf(false).effectiveIDs(f.vfioBuiltIn())
 	for _, wrong := range f.misspelt() {
 		if value, ok := strings.CutPrefix(wrong.right, idsArgument); ok {
@@ -164,5 +167,5 @@ func (f Facts) meant(fn Function) bool {
 			ids = append(ids, more...)
 		}
 	}
-	return fn.Driver == vfioPCI || slices.Contains(ids, fn.Model)
+	return ids
 }
