@@ -154,6 +154,21 @@ func (r *restoring) password() {
 	}
 }
 
+// startsElsewhere reports whether a boot order of PVE's old notation, which names
+// no disk, would mean another disk than it did: one that was added stays.
+func (r *restoring) startsElsewhere(boot string) bool {
+	if strings.HasPrefix(boot, "order=") {
+		return false
+	}
+	after := maps.Clone(r.vm.Config)
+	maps.Copy(after, r.step.Set)
+	for _, key := range r.step.Delete {
+		delete(after, key)
+	}
+	setOrDelete(after, "boot", boot)
+	return !slices.Equal(qmconf.BootOrder(after), qmconf.BootOrder(r.old))
+}
+
 // withOldBoot returns the steps with the old boot order, as far as its devices
 // are there.
 func (r *restoring) withOldBoot() []ChangeVM {
@@ -168,6 +183,11 @@ func (r *restoring) withOldBoot() []ChangeVM {
 		boot = "order=" + strings.Join(there, ";")
 	}
 	have, has := r.vm.Config["boot"]
+	if has && r.startsElsewhere(boot) {
+		r.tell("restore.boot-kept", proxstation.Finding{Severity: proxstation.Warning, Seen: fmt.Sprintf("boot: %s, in the snapshot %q", have, r.old["boot"]),
+			Why: "with the old notation the VM would start from a disk that was added since", Fix: fmt.Sprintf("detach that disk, then qm set %d --boot '%s'", r.vm.ID, r.old["boot"])})
+		return r.step.withBoot(have, have)
+	}
 	if _, had := r.old["boot"]; !had && has {
 		r.remove("boot")
 		return r.step.unlessEmpty()
