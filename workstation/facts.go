@@ -46,6 +46,9 @@ type Facts struct {
 	// Others describes the containers, and the VMs of other nodes, by VMID,
 	// because their VMIDs are taken too: "container proxy on node pve".
 	Others map[int]string
+	// CardUsers are the containers of the node that run and are given a graphics
+	// card of the host's.
+	CardUsers []CardUser
 	// HA holds the VMs under high availability, HAIgnored the VMs that the HA
 	// manager is told to ignore.
 	HA, HAIgnored []int
@@ -151,3 +154,12 @@ func (f *Facts) doubtCommitted() {
 
 // idUnread is the ID of the findings of unread.
 const idUnread = "workstation.unread"
+
+// A CardUser is a container that runs and uses a graphics card through the
+// host's driver.
+type CardUser struct {
+	VMID int
+	Name string
+	// Devices are the card's device nodes: "/dev/dri/renderD128", "/dev/nvidia0".
+	Devices []string
+}

@@ -167,7 +167,7 @@ func (n *Node) Observe(ctx context.Context) (Facts, error) {
 		return err
 	})
 	var guests []pve.Guest
-	group.Go(func() (err error) { guests, err = n.pve.Guests(ctx); return err })
+	group.Go(func() (err error) { guests, err = o.guests(ctx, n); return err })
 	group.Go(func() error { return n.observeVMs(ctx, o) })
 	if err := group.Wait(); err != nil {
 		return Facts{}, fmt.Errorf("workstation: observing node %s: %w", n.name, err)

@@ -36,6 +36,11 @@ func (db DualBoot) Advise(facts Facts) []proxstation.Finding {
 		if !exists {
 			continue
 		}
+		for _, f := range facts.cardUsers(v) {
+			if !slices.Contains(findings, f) {
+				findings = append(findings, f)
+			}
+		}
 		if windows(v.Config) {
 			findings = append(findings, proxstation.Finding{ID: "switch.fast-startup", Severity: proxstation.Info, Subject: v.String(), Seen: "ostype: " + v.Config["ostype"],
 				Why: "with fast startup Windows does not shut down but hibernates, and comes back with the card's driver in an old state",

@@ -154,6 +154,11 @@ func (r *setReader) remembered(ctx context.Context) (err error) {
 	side, cancel := context.WithTimeoutCause(ctx, sideTime, errSlow)
 	defer cancel()
 	r.resources, err = r.node.pve.Resources(side)
+	var guests []pve.Guest
+	for _, g := range r.resources.Guests {
+		guests = append(guests, pve.Guest{VMID: g.VMID, Name: g.Name, Node: g.Node, Container: g.Container, Running: g.Running})
+	}
+	r.o.containers(side, r.node, guests)
 	return r.o.tolerate(subjectCluster, "Datastore.Audit and VM.Audit on /", err)
 }
 

@@ -66,14 +66,15 @@ type Guest struct {
 	Name      string
 	Node      string
 	Container bool
+	Running   bool
 	Pool      string // its resource pool; empty without Pool.Audit
 }
 
 // Guests returns the cluster's VMs and containers that the caller may see.
 func (c *Client) Guests(ctx context.Context) ([]Guest, error) {
 	var entries []struct {
-		VMID                   number
-		Name, Node, Type, Pool string
+		VMID                           number
+		Name, Node, Type, Pool, Status string
 	}
 	if err := c.get(ctx, "/cluster/resources", url.Values{"type": {"vm"}}, &entries); err != nil {
 		return nil, err
@@ -81,7 +82,7 @@ func (c *Client) Guests(ctx context.Context) ([]Guest, error) {
 	var guests []Guest
 	for _, e := range entries {
 		if e.VMID.known {
-			guests = append(guests, Guest{VMID: int(e.VMID.value), Name: e.Name, Node: e.Node, Container: e.Type == "lxc", Pool: e.Pool})
+			guests = append(guests, Guest{VMID: int(e.VMID.value), Name: e.Name, Node: e.Node, Container: e.Type == "lxc", Running: e.Status == "running", Pool: e.Pool})
 		}
 	}
 	return guests, nil

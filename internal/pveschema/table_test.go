@@ -31,6 +31,7 @@ GET /nodes/{node}/version
 GET /nodes/{node}/time
 GET /nodes/{node}/network
 GET /nodes/{node}/lxc
+GET /nodes/{node}/lxc/{vmid}/config
 GET /nodes/{node}/hardware/pci
 GET /nodes/{node}/hardware/pci/{pci-id-or-mapping}
 GET /nodes/{node}/hardware/pci/{pci-id-or-mapping}/mdev

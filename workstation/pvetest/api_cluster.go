@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // resources is GET /cluster/resources: the guests, the node and the storages
@@ -190,4 +191,27 @@ func (n *Node) rootDisk() (total, used int64) {
 		}
 	}
 	return 94 << 30, 20 << 30
+}
+
+// containerConfig is GET /nodes/{node}/lxc/{vmid}/config. The raw keys of LXC
+// come as pairs (pve-container PVE/API2/LXC/Config.pm).
+func (n *Node) containerConfig(c *call) (any, error) {
+	id := c.number("vmid")
+	name, there := n.host.Containers[id]
+	if !there {
+		return nil, refuse("Configuration file 'nodes/%s/lxc/%d.conf' does not exist", n.host.Name, id)
+	}
+	config := map[string]any{"hostname": name, "arch": "amd64", "digest": strings.Repeat("0", 40)}
+	for key, value := range n.host.ContainerConfigs[id] {
+		config[key] = value
+	}
+	if raw := n.host.ContainerConfigs[id]["lxc"]; raw != "" {
+		pairs := [][]string{}
+		for line := range strings.SplitSeq(raw, "\n") {
+			key, value, _ := strings.Cut(line, ":")
+			pairs = append(pairs, []string{key, strings.TrimSpace(value)})
+		}
+		config["lxc"] = pairs
+	}
+	return config, nil
 }

@@ -21,27 +21,30 @@ type Host struct {
 	NoIOMMU bool   `json:"noIOMMU,omitempty"`
 	Address string `json:"address,omitempty"` // of the node, with prefix length; "" is 192.168.1.10/24
 
-	PCI         []PCI            `json:"pci,omitempty"`
-	Disks       []Disk           `json:"disks,omitempty"`
-	Groups      []VG             `json:"groups,omitempty"`      // LVM volume groups
-	ThinPools   []ThinPool       `json:"thinPools,omitempty"`   // LVM thin pools
-	ZPools      []ZPool          `json:"zpools,omitempty"`      //
-	Directories []Directory      `json:"directories,omitempty"` // mounts that PVE manages
-	Storages    []Storage        `json:"storages,omitempty"`    //
-	Bridges     []string         `json:"bridges,omitempty"`     // network bridges
-	Mappings    []Mapping        `json:"mappings,omitempty"`    // PCI resource mappings
-	VMs         []VM             `json:"vms,omitempty"`         // that exist at the start
-	Containers  map[int]string   `json:"containers,omitempty"`  // names of containers, by VMID; of them there is no more than that
-	Users       []User           `json:"users,omitempty"`       // beside root@pam
-	RootTokens  []Token          `json:"rootTokens,omitempty"`  // of root@pam
-	Password    string           `json:"password,omitempty"`    // of root@pam; "" is "secret"
-	HA          []int            `json:"ha,omitempty"`          // VMs under high availability, by VMID
-	HAIgnored   []int            `json:"haIgnored,omitempty"`   // VMs that it is told to ignore
-	Pools       map[string][]int `json:"pools,omitempty"`       // VMs of resource pools
-	Backups     []BackupJob      `json:"backups,omitempty"`     //
-	Downloads   map[string]int64 `json:"downloads,omitempty"`   // bytes by URL, of what the node can fetch
-	Files       map[string]int64 `json:"files,omitempty"`       // bytes by absolute path, of disk images outside of storages
-	Guests      map[int]Guest    `json:"guests,omitempty"`      // behaviour by VMID; the rest behave as the zero Guest
+	PCI         []PCI          `json:"pci,omitempty"`
+	Disks       []Disk         `json:"disks,omitempty"`
+	Groups      []VG           `json:"groups,omitempty"`      // LVM volume groups
+	ThinPools   []ThinPool     `json:"thinPools,omitempty"`   // LVM thin pools
+	ZPools      []ZPool        `json:"zpools,omitempty"`      //
+	Directories []Directory    `json:"directories,omitempty"` // mounts that PVE manages
+	Storages    []Storage      `json:"storages,omitempty"`    //
+	Bridges     []string       `json:"bridges,omitempty"`     // network bridges
+	Mappings    []Mapping      `json:"mappings,omitempty"`    // PCI resource mappings
+	VMs         []VM           `json:"vms,omitempty"`         // that exist at the start
+	Containers  map[int]string `json:"containers,omitempty"`  // names of containers that run, by VMID
+	// ContainerConfigs are their configurations, as far as a test needs them:
+	// "dev0", and "lxc" with lines such as "lxc.mount.entry: ...".
+	ContainerConfigs map[int]map[string]string `json:"containerConfigs,omitempty"`
+	Users            []User                    `json:"users,omitempty"`      // beside root@pam
+	RootTokens       []Token                   `json:"rootTokens,omitempty"` // of root@pam
+	Password         string                    `json:"password,omitempty"`   // of root@pam; "" is "secret"
+	HA               []int                     `json:"ha,omitempty"`         // VMs under high availability, by VMID
+	HAIgnored        []int                     `json:"haIgnored,omitempty"`  // VMs that it is told to ignore
+	Pools            map[string][]int          `json:"pools,omitempty"`      // VMs of resource pools
+	Backups          []BackupJob               `json:"backups,omitempty"`    //
+	Downloads        map[string]int64          `json:"downloads,omitempty"`  // bytes by URL, of what the node can fetch
+	Files            map[string]int64          `json:"files,omitempty"`      // bytes by absolute path, of disk images outside of storages
+	Guests           map[int]Guest             `json:"guests,omitempty"`     // behaviour by VMID; the rest behave as the zero Guest
 }
 
 // A PCI is one PCI function of the host.

@@ -44,6 +44,7 @@ func nodeHandlers() map[string]handler {
 		"GET /nodes/{node}/version":                               (*Node).version,
 		"GET /nodes/{node}/time":                                  (*Node).time,
 		"GET /nodes/{node}/network":                               (*Node).listNetwork,
+		"GET /nodes/{node}/lxc/{vmid}/config":                     (*Node).containerConfig,
 		"GET /nodes/{node}/lxc":                                   func(*Node, *call) (any, error) { return []any{}, nil },
 		"GET /nodes/{node}/hardware/pci":                          (*Node).listPCI,
 		"GET /nodes/{node}/hardware/pci/{pci-id-or-mapping}":      (*Node).onePCI,
