@@ -48,7 +48,7 @@ func (m *machine) bind(facts iommu.Facts, addresses []iommu.Address, r request) 
 	return nil
 }
 
-// release gives functions back to the drivers that they had: those at the
+// release gives functions back to their old drivers: the functions at the
 // addresses, or all.
 func (m *machine) release(addresses []iommu.Address, r request) error {
 	bound, err := m.bound()
@@ -90,7 +90,7 @@ func (m *machine) sysfs(change func(*os.Root) error) error {
 	return change(sys)
 }
 
-// bound returns what was bound since the host started.
+// bound returns the functions that were bound since the host started.
 func (m *machine) bound() (iommu.Binding, error) {
 	var b iommu.Binding
 	text, err := m.files.ReadFile(boundFile)
@@ -106,7 +106,7 @@ func (m *machine) bound() (iommu.Binding, error) {
 	return b, nil
 }
 
-// remember stores what is bound, before it is.
+// remember stores the drivers of the functions before they are bound.
 func (m *machine) remember(b iommu.Binding) error {
 	if len(b.Functions) == 0 {
 		return m.files.Remove(boundFile)

@@ -18,8 +18,9 @@ import (
 //go:embed host.txt
 var described []byte
 
-// demonstrate shows all of it on a described host in a temporary directory:
-// the verdict, the plan, what it changes, and that undo returns every byte.
+// demonstrate runs everything on a described host in a temporary directory: it
+// shows the verdict, the plan and the changed files, and that undo restores
+// every byte.
 func demonstrate(ctx context.Context, root string, out io.Writer) (err error) {
 	name := root
 	if root == "" {
@@ -74,8 +75,8 @@ func writeDescription() (name string, err error) {
 	return f.Name(), errors.Join(err, f.Close())
 }
 
-// spare returns the functions of the first card that the host can do without:
-// rather a card that the firmware did not use for its picture.
+// spare returns the functions of a card that the host can do without: the first
+// card that the firmware did not use for its picture, or else the first card.
 func spare(facts iommu.Facts) ([]iommu.Address, error) {
 	err := errors.New("this host has no graphics card")
 	cards := gpu.Cards(facts.Functions)

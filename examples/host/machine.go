@@ -15,7 +15,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// A machine is the host that is prepared.
+// A machine is the host to prepare.
 type machine struct {
 	tree  fs.FS    // nil: the running machine
 	files *os.Root // its root directory
@@ -24,9 +24,9 @@ type machine struct {
 	out   io.Writer
 }
 
-// openMachine opens the machine that the program runs on, a directory that is
-// the root of one, or a described host, which it writes to a temporary
-// directory.
+// openMachine opens the machine that the program runs on, or a directory that
+// is a machine's root, or a described host, which it first writes to a
+// temporary directory.
 func openMachine(root string) (*machine, error) {
 	m := &machine{clean: func() error { return nil }}
 	m.run = func(ctx context.Context, command []string) error {
@@ -85,7 +85,7 @@ func (m *machine) say(format string, args ...any) { fmt.Fprintf(m.out, format+"\
 
 func (m *machine) facts() (iommu.Facts, error) { return iommu.Read(m.tree) }
 
-// do shows what is asked for and, with -apply, does it.
+// do shows the plan for the request and, with -apply, carries it out.
 func (m *machine) do(ctx context.Context, r request) error {
 	if r.apply && m.tree == nil && os.Geteuid() != 0 {
 		return errors.New("only root may change the host: run it with sudo, or as root")
@@ -134,7 +134,7 @@ func (m *machine) keep(ctx context.Context, facts iommu.Facts, addresses []iommu
 	return nil
 }
 
-// carryOut shows a plan and, if that is wanted, applies it.
+// carryOut shows a plan and, with -apply, applies it.
 func (m *machine) carryOut(ctx context.Context, plan iommu.HostPlan, err error, apply bool) error {
 	if err != nil {
 		return m.refused(err)
@@ -175,8 +175,8 @@ func (m *machine) undo(ctx context.Context) error {
 	return nil
 }
 
-// functions returns what addresses mean: a graphics card all its functions, a
-// slot all functions in it.
+// functions returns the functions that addresses select: all functions of a
+// graphics card, or all functions in a slot.
 func functions(facts iommu.Facts, names []string) ([]iommu.Address, error) {
 	var addresses []iommu.Address
 	add := func(found ...iommu.Function) {

@@ -34,7 +34,7 @@ import (
 
 func main() { connect.Main("host", run) }
 
-// A request is what the arguments ask for.
+// A request holds the parsed arguments.
 type request struct {
 	keep, giveBack, undo, bind, release bool
 	apply                               bool

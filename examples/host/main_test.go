@@ -19,7 +19,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// host calls the program, and returns what it says.
+// host calls the program and returns its output.
 func host(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
@@ -98,8 +98,8 @@ file etc/modprobe.d/blacklist-gpu.conf "blacklist nouveau\r\nblacklist nvidia\r\
 file etc/modules-load.d/theirs.conf "vfio\n"
 `
 
-// On whatever host: what is planned changes nothing, what is refused changes
-// nothing, and what is applied is taken back to the last byte.
+// On every host: a plan changes nothing, a refusal changes nothing, and undo
+// restores every byte.
 func TestUndoReturnsEveryByte(t *testing.T) {
 	t.Parallel()
 	hosts := map[string][]byte{"the example": described}

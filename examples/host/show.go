@@ -8,7 +8,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// verdict says how the host is, and what is known against handing these
+// verdict shows the host's state, and the findings against handing these
 // functions to a guest.
 func (m *machine) verdict(facts iommu.Facts, addresses []iommu.Address) {
 	state, why := facts.State()
@@ -28,8 +28,8 @@ func (m *machine) verdict(facts iommu.Facts, addresses []iommu.Address) {
 	}
 }
 
-// judge returns the findings on the host and on these functions that ask for
-// something, each once.
+// judge returns the findings on the host and on these functions that need an
+// action, each once.
 func judge(facts iommu.Facts, addresses []iommu.Address) []proxstation.Finding {
 	found := facts.Check()
 	for _, card := range gpu.Cards(facts.Functions) {

@@ -17,10 +17,10 @@ import (
 	"github.com/proxstation/proxstation/workstation/inventory"
 )
 
-// capture writes into a new directory what an inventory reads of a machine:
-// those files and links, and nothing else. It returns the files that could not
-// be read, which have mode 0 in the capture. A capture that was cut off, by an
-// error or by the end of ctx, says so to whoever opens it.
+// capture copies the files and links that an inventory reads from a machine
+// into a new directory, and nothing else. It returns the files that could not
+// be read, which have mode 0 in the capture. A capture that was interrupted, by
+// an error or by the end of ctx, contains a note that says so.
 func capture(ctx context.Context, machine fs.FS, dir string) (denied []string, err error) {
 	t := &tape{machine: machine, seen: map[string]*taken{}}
 	if _, err := inventory.Read(t); err != nil {
@@ -52,13 +52,13 @@ func capture(ctx context.Context, machine fs.FS, dir string) (denied []string, e
 	return denied, hosttree.End(root)
 }
 
-// A tape is a file system that remembers what is read of it.
+// A tape is a file system that records everything that is read from it.
 type tape struct {
 	machine fs.FS
 	seen    map[string]*taken
 }
 
-// A taken file is what was read of a file or a directory.
+// A taken file is the recorded content of a file or a directory.
 type taken struct {
 	fs.File
 	data    []byte
@@ -155,8 +155,9 @@ func (t *tape) write(root *os.Root, name string, file *taken) error {
 	return nil
 }
 
-// put writes a file that was read, or that may not be read. One that was only
-// seen is empty, unless it was read by another name.
+// put writes a file that was read, or an empty file in place of a file that may
+// not be read. A file that was only looked at is empty too, unless it was read
+// by another name.
 func put(root *os.Root, place string, file *taken) error {
 	mode := fs.FileMode(0o644)
 	if file.denied {
@@ -229,7 +230,7 @@ func (t *tape) target(name string) (string, error) {
 	return filepath.Rel("/"+path.Dir(name), target)
 }
 
-// tell says what a capture holds.
+// tell describes the content of a capture.
 func tell(out io.Writer, dir string, denied []string) {
 	fmt.Fprintf(out, "Captured into %s: it holds serial numbers and what is written in /etc; look through it before you hand it on.\n", dir)
 	if len(denied) > 0 {

@@ -12,8 +12,8 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// A want is a finding that a host must have: its ID, a part of what was seen,
-// and words of the fix.
+// A want is a finding that a host must have: its ID, a part of its Seen, and
+// words of its Fix.
 type want struct {
 	id, seen string
 	fix      []string
@@ -99,7 +99,7 @@ func TestDescribedHosts(t *testing.T) {
 }
 
 // sharedCases returns a folder of cases that are kept outside of the
-// repository, and skips where there are none.
+// repository. If the folder does not exist, the test is skipped.
 func sharedCases(t *testing.T, name string) string {
 	t.Helper()
 	dir := filepath.Join("..", "..", "..", "shared", "cases", name)

@@ -16,8 +16,8 @@ func imageName(release recovery.Release) string {
 	return "recovery-" + strings.ReplaceAll(strings.ToLower(release.String()), " ", "-") + ".raw"
 }
 
-// bring has the recovery system on the node as the volume that the plan names.
-// Run again after a failure, it goes on where the download stopped.
+// bring brings the recovery system to the node as the volume that the plan
+// names. After a failure it continues the download.
 func (s *show) bring(ctx context.Context, progress func(workstation.Event)) error {
 	dir := filepath.Join(s.fetch, strings.ToLower(s.release.String()))
 	if err := os.MkdirAll(dir, 0o755); err != nil {

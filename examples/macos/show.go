@@ -24,7 +24,7 @@ type show struct {
 	mac     profile.MacOS
 }
 
-// stage plans one stage of the VM, and makes it so.
+// stage plans one stage of the VM and applies the plan.
 func (s *show) stage(ctx context.Context) error {
 	facts, err := s.node.Observe(ctx)
 	if _, made := facts.VMs[s.mac.ID]; err == nil && !made && s.apply && s.fetch != "" {
@@ -57,7 +57,7 @@ func (s *show) stage(ctx context.Context) error {
 	return s.node.Apply(ctx, plan, &workstation.ApplyOptions{Progress: progress})
 }
 
-// plan returns what it takes to have the VM with a card in its present stage.
+// plan returns the plan for the VM with a card in its present stage.
 func (s *show) plan(facts workstation.Facts, card gpu.Card) (workstation.Plan, error) {
 	mac := s.mac
 	mac.Release, mac.HostCPU, mac.Card, mac.Mapping = s.release.Guest(), facts.CPU, card, "macos-gpu"

@@ -41,7 +41,7 @@ func control(node *pvetest.Node) http.Handler {
 	return mux
 }
 
-// answer answers nothing, or an error.
+// answer sends an empty answer, or an error.
 func answer(w http.ResponseWriter, err error, status int) {
 	if err != nil {
 		http.Error(w, err.Error(), status)
@@ -75,7 +75,7 @@ func plan(node *pvetest.Node, r *http.Request) error {
 	return nil
 }
 
-// act does something to a VM, as somebody else does.
+// act changes a VM as another person or a backup job would.
 func act(node *pvetest.Node, r *http.Request) error {
 	id, err := strconv.Atoi(r.PathValue("id"))
 	if err != nil {

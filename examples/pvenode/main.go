@@ -40,7 +40,7 @@ import (
 
 func main() { connect.Main("pvenode", run) }
 
-// options are what the command line says.
+// options holds the parsed command line.
 type options struct {
 	listen, host, ca, cert, key string
 	speed                       float64
@@ -113,7 +113,7 @@ func describe(name string) (host pvetest.Host, err error) {
 	return host, nil
 }
 
-// node makes the node. What contradicts itself in a description is an error.
+// node makes the node. A description that contradicts itself is an error.
 func (o options) node(host pvetest.Host) (node *pvetest.Node, err error) {
 	opts := &pvetest.Options{Speed: o.speed, TraceLimit: o.trace}
 	if o.cert != "" || o.key != "" {

@@ -19,7 +19,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A served node is one that run serves, and a client that trusts its authority.
+// A served node is a running node of the program, with a client that trusts its
+// authority.
 type served struct {
 	t      *testing.T
 	api    string

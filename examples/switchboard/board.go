@@ -18,7 +18,7 @@ import (
 //go:embed board.html
 var page []byte
 
-// A board is the page's other half.
+// A board is the server behind the page.
 type board struct {
 	ctx  context.Context // of a switch: it outlives the request that began it
 	node *workstation.Node
@@ -45,14 +45,13 @@ type view struct {
 	Error   string   `json:"error,omitempty"`
 }
 
-// A lease is what another controller, or one that died, left in the VMs.
+// A lease is the lease of another controller, dead or alive, in the VMs.
 type lease struct {
 	ID   string `json:"id"`
 	Text string `json:"text"`
 }
 
-// A member is a button: the VM behind it, and what keeps the VM from being
-// started.
+// A member is a button: its VM, and the reason why the VM cannot be started.
 type member struct {
 	VMID     int      `json:"vmid"`
 	Name     string   `json:"name"`
@@ -74,8 +73,9 @@ func (b *board) handler() http.Handler {
 	return b.ours(http.NewCrossOriginProtection().Handler(mux))
 }
 
-// ours refuses requests by a name that is not this page's: another site's name
-// that was made to lead here would be the same origin to a browser.
+// ours refuses requests under a host name that is not this page's. Another site
+// could make its own name lead here, and to a browser it would then have the
+// same origin.
 func (b *board) ours(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.Host)
@@ -98,7 +98,8 @@ func (b *board) status(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(v) // a reader that has gone needs no answer
 }
 
-// look returns what the page shows. The node is asked once a second at most.
+// look returns the state that the page shows. It asks the node at most once a
+// second.
 func (b *board) look(ctx context.Context) view {
 	b.asking.Lock()
 	defer b.asking.Unlock()

@@ -11,9 +11,9 @@ import (
 	"strconv"
 )
 
-// AgentPing returns nil if the guest agent of a VM answers, and an error that
-// matches [ErrAgent] if it is not configured or does not. PVE itself waits
-// three seconds for it.
+// AgentPing returns nil if the guest agent of a VM answers. If the agent is not
+// configured or does not answer, the error matches [ErrAgent]. PVE itself waits
+// three seconds for the agent.
 func (c *Client) AgentPing(ctx context.Context, vmid int) error {
 	return c.post(ctx, c.vm(vmid, "/agent/ping"), map[string]any{}, nil)
 }
@@ -33,7 +33,7 @@ func (c *Client) AgentExec(ctx context.Context, vmid int, argv []string, input s
 	return int(answer.PID.value), err
 }
 
-// An ExecStatus is how a command in a guest is doing.
+// An ExecStatus is the state of a command in a guest.
 type ExecStatus struct {
 	Exited    bool
 	Code      int
@@ -63,7 +63,7 @@ func (c *Client) AgentExecStatus(ctx context.Context, vmid, pid int) (ExecStatus
 		Truncated: bool(s.OutTruncated || s.ErrTruncated)}, err
 }
 
-// unusable is the error about an answer that does not hold what it must.
+// unusable is the error about an answer that lacks a required value.
 func (c *Client) unusable(method, path, why string) error {
 	return c.explain(wrap(method, path, fmt.Errorf("%w: %s", ErrAnswer, why)))
 }
@@ -150,8 +150,7 @@ func (c *Client) AgentOS(ctx context.Context, vmid int) (map[string]string, erro
 	return info, nil
 }
 
-// AgentAddresses returns the guest's IP addresses, without those of loopback
-// interfaces.
+// AgentAddresses returns the guest's IP addresses, without loopback addresses.
 func (c *Client) AgentAddresses(ctx context.Context, vmid int) ([]netip.Addr, error) {
 	var interfaces []struct {
 		Addresses []struct {

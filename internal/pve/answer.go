@@ -11,10 +11,10 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// The bounds of an answer. PVE's largest, the resources of a cluster of 5,000
-// guests, has 5 MB and 200,000 values; its deepest, the tree of a ZFS pool, has
-// six levels. A file of a guest may have 16 MiB, of which JSON makes up to six
-// times as many, and a command has two outputs.
+// The limits of an answer. PVE's largest answer, the resources of a cluster of
+// 5,000 guests, has 5 MB and 200,000 values. Its deepest answer, the tree of a
+// ZFS pool, has six levels. A file of a guest may have 16 MiB, which JSON can
+// make six times as long, and a command has two outputs.
 const (
 	maxAnswer      = 16 << 20
 	maxAgentAnswer = 200 << 20
@@ -29,8 +29,8 @@ func answerBound(path string) int64 {
 	return maxAnswer
 }
 
-// An Odd is a value of an answer that is not of the type it should be. The value
-// is taken for absent.
+// An Odd is a value of an answer that has the wrong type. The value counts as
+// absent.
 type Odd struct {
 	Method, Path string // of the request
 	Value        string // where it is in the answer, and what it is: "[3].maxmem: a list"
@@ -56,8 +56,8 @@ func decode(ctx context.Context, path string, data []byte, v any) (odd []string,
 	return d.odd, err
 }
 
-// measure returns an error for an answer beyond the bounds, before memory is
-// taken for its values.
+// measure returns an error for an answer beyond the limits, before memory is
+// allocated for its values.
 func measure(ctx context.Context, data []byte, bound int64) error {
 	if int64(len(data)) > bound {
 		return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, bound)
@@ -129,11 +129,12 @@ func (d *decoder) all(data []byte, to reflect.Value) error {
 	return nil
 }
 
-// A taker takes what it can of a JSON value, and reports whether it is one.
+// A taker takes as much of a JSON value as fits, and reports whether the value
+// has the right kind.
 type taker interface{ take(value any) bool }
 
-// put puts a value where it belongs, and reports whether it is of the kind that
-// is wanted. Null is absent, and PVE's empty list may be an empty object.
+// put stores a JSON value in a Go value, and reports whether it has the right
+// kind. Null counts as absent, and PVE's empty list may be an empty object.
 func (d *decoder) put(at string, value any, to reflect.Value) bool {
 	if value == nil {
 		return true

@@ -19,9 +19,9 @@ func (c *Client) Bridges(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// CPUModels returns the CPU models that a VM can have, those of the cluster with
-// "custom-" in front (qemu-server PVE/API2/Qemu/CPU.pm). Any login may ask; PVE
-// leaves out custom models without Sys.Audit on /nodes.
+// CPUModels returns the CPU models that a VM can have. Models that the cluster
+// defines have "custom-" in front (qemu-server PVE/API2/Qemu/CPU.pm). Any login
+// may ask; PVE leaves out custom models without Sys.Audit on /nodes.
 func (c *Client) CPUModels(ctx context.Context) ([]string, error) {
 	var entries []struct {
 		Name string `json:"name"`

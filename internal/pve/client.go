@@ -24,12 +24,12 @@ type Client struct {
 
 	api  *proxmox.Client
 	node string
-	// The first request goes alone: with a password go-proxmox logs in at it,
-	// and fails the requests that are under way beside it.
+	// The first request goes alone: go-proxmox uses it to log in with a
+	// password, and would fail all other requests made at the same time.
 	first chan struct{}
 	ready *atomic.Bool
 	slots chan struct{} // of the requests in flight
-	// foreign says that the client is a caller's: see guard.
+	// foreign says that the client belongs to a caller; see guard.
 	foreign bool
 	secrets *secrets
 }
@@ -55,9 +55,8 @@ func (c *Client) On(node string) *Client {
 	return &other
 }
 
-// explain is the one place that errors pass on their way to a caller. It hides
-// what must not be seen: the secrets that the client knows and, in passing, those
-// of this request.
+// explain sees every error on its way to a caller. It hides secrets: those that
+// the client knows, and those that only this request contains.
 func (c *Client) explain(err error, passing ...string) error {
 	if session := c.api.Session(); session != nil {
 		c.secrets.add(session.Ticket, session.CSRFPreventionToken)
@@ -74,7 +73,8 @@ func (c *Client) explain(err error, passing ...string) error {
 	return c.Explain(err)
 }
 
-// raw takes any data. It keeps apart an answer without data and one with null.
+// raw holds any data. It distinguishes an answer without data from an answer
+// with null.
 type raw struct {
 	data  json.RawMessage
 	there bool
@@ -108,7 +108,7 @@ func (c *Client) call(ctx context.Context, method, path string, params any, v an
 	return c.take(ctx, method, path, answer, v)
 }
 
-// poll is a GET that is made once: its caller makes it again, or must not.
+// poll makes a GET once, without a second try after a lost answer.
 func (c *Client) poll(ctx context.Context, path string, query url.Values, v any) error {
 	path = withQuery(path, query)
 	answer, err := c.ask(ctx, http.MethodGet, path, nil, nil)

@@ -21,8 +21,8 @@ type BackupJob struct {
 	Exclude  []int
 }
 
-// BackupJobs returns the cluster's scheduled backups, without those that are
-// for other nodes only.
+// BackupJobs returns the cluster's scheduled backups, except jobs that are only
+// for other nodes.
 func (c *Client) BackupJobs(ctx context.Context) ([]BackupJob, error) {
 	var entries []struct {
 		ID, Schedule, Mode, VMID, Exclude, Pool, Node string

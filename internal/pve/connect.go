@@ -112,7 +112,8 @@ func verifying(host string, e Endpoint) (http.RoundTripper, error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = InFlight // no connection is closed that the next round would open again
-	// Verification is ours, below, so that its error can show the fingerprint.
+	// The verification is our own, below, so that its error can show the
+	// fingerprint.
 	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true, //nolint:gosec // VerifyConnection verifies
 		VerifyConnection: func(state tls.ConnectionState) error { return verify(host, want, e.RootCAs, state) }}
 	return transport, nil
@@ -140,9 +141,8 @@ func verify(host string, want []byte, roots *x509.CertPool, state tls.Connection
 	return nil
 }
 
-// Probe asks for the version, which everybody who is logged in may know, and
-// explains what is in the way: the certificate, the login, or that the
-// endpoint is something else.
+// Probe asks for the version, which every login may read. Its error says what
+// is wrong: the certificate, the login, or an endpoint that is not PVE.
 func (c *Client) Probe(ctx context.Context) (release string, err error) {
 	var version struct {
 		Version, Release string

@@ -33,8 +33,8 @@ var (
 
 var errNotJSON = fmt.Errorf("%w: the answer is not JSON", ErrNotPVE)
 
-// An Error is a request that did not do what it was made for: the node refused
-// it, or gave no answer.
+// An Error reports a request that failed: the node refused it, or did not
+// answer.
 type Error struct {
 	Method, Path string
 	Status       int    // 0 where there was no answer
@@ -50,7 +50,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("pve: %s %s: %d %s", e.Method, e.Path, e.Status, e.Message)
 }
 
-// Unwrap returns the HTTP client's error where there was no answer.
+// Unwrap returns the HTTP client's error if the node did not answer.
 func (e *Error) Unwrap() error { return e.cause }
 
 // Is makes the error match the sentinels by status and message.
@@ -70,8 +70,8 @@ func (e *Error) Is(target error) bool {
 	return says(e.Message, target)
 }
 
-// messages holds the words by which PVE's messages are known, with the
-// sentinel they match (qemu-server 9.2, pve-guest-common, pve-common).
+// messages holds the words that identify PVE's messages, each with its sentinel
+// (qemu-server 9.2, pve-guest-common, pve-common).
 var messages = []struct {
 	pattern *regexp.Regexp
 	means   error
@@ -145,7 +145,7 @@ func plainWords(text string) string {
 	return words(reason, []byte(`{"errors":`+body+`}`))
 }
 
-// A TaskError is a task that PVE began and that failed.
+// A TaskError reports a task that PVE began and that failed.
 type TaskError struct {
 	UPID UPID
 	Exit string   // PVE's last words

@@ -16,7 +16,7 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// A NodeStatus is what a node says of itself.
+// A NodeStatus is a node's report about itself.
 type NodeStatus struct {
 	CPU    string // model name
 	Cores  int    // logical CPUs
@@ -173,8 +173,8 @@ func (c *Client) CreateMapping(ctx context.Context, m gpu.Mapping) error {
 	return c.post(ctx, "/cluster/mapping/pci", params, nil)
 }
 
-// UpdateMapping replaces the entries of a mapping, unless the configuration
-// is no longer the one with the mapping's digest.
+// UpdateMapping replaces the entries of a mapping. PVE refuses it if the
+// configuration has changed since the mapping's digest was read.
 func (c *Client) UpdateMapping(ctx context.Context, m gpu.Mapping) error {
 	params := map[string]any{"map": entries(m), "mdev": 0}
 	if m.MDev {

@@ -77,7 +77,7 @@ func TestAnswersThatAreNotPVEs(t *testing.T) {
 	}
 }
 
-// A body that never ends, and one that is small until it is decompressed.
+// A body without an end, and a body that is small until it is decompressed.
 func TestBodiesHaveABound(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -133,7 +133,7 @@ func TestOddValues(t *testing.T) {
 	}
 }
 
-// A VM of which nothing is known is not taken for one that is off.
+// A VM whose state is unknown does not count as off.
 func TestAStatusThatSaysNothing(t *testing.T) {
 	t.Parallel()
 	for _, data := range []string{`{}`, `[]`, `{"status":{}}`, `{"status":"unknown"}`, `null`} {

@@ -66,7 +66,8 @@ func (l *login) send(r *http.Request, body io.ReadCloser, ticket, csrf string) (
 	return l.base.RoundTrip(r)
 }
 
-// session returns the ticket, or a new ticket if that is old or was refused.
+// session returns the ticket. If the ticket is old or was refused, it logs in
+// for a new one.
 func (l *login) session(r *http.Request, refused string) (ticket, csrf string, err error) {
 	select {
 	case l.turn <- struct{}{}:

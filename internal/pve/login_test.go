@@ -155,8 +155,8 @@ func TestALoginThatHangs(t *testing.T) {
 	})
 }
 
-// The first requests, of which one alone goes ahead, are not waited for without
-// end either.
+// The other first requests, which wait for the one that goes alone, do not wait
+// for ever.
 func TestASilentNode(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, sim *pvetest.Node, c *pve.Client) {

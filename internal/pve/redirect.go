@@ -56,7 +56,8 @@ func (g *guard) gotConn(info httptrace.GotConnInfo) {
 	}
 }
 
-// elsewhere returns where the node sent the request, empty for nowhere.
+// elsewhere returns the address to which the node redirected the request, or
+// "".
 func (g *guard) elsewhere() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -18,14 +18,14 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// hidden stands where a secret stood.
+// hidden replaces a secret in a text.
 const hidden = "[secret]"
 
-// maxSecrets is how many secrets are remembered: the login's and those of the
-// latest VMs.
+// maxSecrets is how many secrets are remembered: the login's secrets and those
+// of the latest VMs.
 const maxSecrets = 64
 
-// longestText is the most of a node's message that is kept, in bytes.
+// longestText is how many bytes of a node's message are kept.
 const longestText = 4096
 
 // Secrets are texts that a client sent to its node. A node that echoes them, in
@@ -48,8 +48,9 @@ func (s *secrets) add(texts ...string) {
 	s.known = s.known[max(0, len(s.known)-maxSecrets):]
 }
 
-// clean returns a text of the node's as people may see it: without secrets,
-// those of this request included, on one line, and not longer than a message.
+// clean returns a text from the node in a form that people may see: without
+// secrets, including those of this request, on one line, and cut to the length
+// of a message.
 func (s *secrets) clean(text string, passing ...string) string {
 	s.mu.Lock()
 	all := slices.Concat(s.known, passing)
@@ -116,8 +117,8 @@ func escapes(text string) []string {
 		base64.StdEncoding.EncodeToString([]byte(text))}
 }
 
-// learn remembers the secrets among the parameters of a request, and returns
-// those that only this request has: what goes to a guest.
+// learn remembers the secrets among a request's parameters. It returns the
+// secrets that only this request has, such as data for a guest.
 func (s *secrets) learn(params any) (passing []string) {
 	values, _ := params.(map[string]any)
 	for key, value := range values {
@@ -156,8 +157,8 @@ func pieces(text string) []string {
 	return list
 }
 
-// hush returns an error whose text is clean, and which still matches what err
-// does. What cannot be shown cannot be unwrapped either.
+// hush returns an error with a clean text that still matches the sentinels of
+// err. An error whose text must be hidden cannot be unwrapped either.
 func (s *secrets) hush(err error, passing ...string) error {
 	if err == nil {
 		return nil

@@ -44,9 +44,9 @@ type TaskResult struct {
 	Log      []string // the lines of the log with the warnings
 }
 
-// The pace of polling. Most tasks are short, and whatever waits for the end of
-// a long one should see it soon: four requests a second, of which PVE answers
-// each from one file (pve-common PVE/ProcFSTools.pm, RESTEnvironment).
+// The pace of polling. Most tasks are short, and callers want to see the end of
+// a long task soon: so there are four requests a second, each of which PVE
+// answers from one file (pve-common PVE/ProcFSTools.pm, RESTEnvironment).
 const (
 	firstPoll = 100 * time.Millisecond
 	lastPoll  = 250 * time.Millisecond

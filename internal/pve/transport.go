@@ -54,8 +54,8 @@ func elsewhere(location string) string {
 	return "the request is sent on to " + where + ", where nothing was sent"
 }
 
-// words returns what a node says in a refusal: the message of its body, or else
-// the reason of its status line, and for each parameter what is wrong with it.
+// words returns a node's words in a refusal: the message of the body, or else
+// the reason in the status line, and the fault of each parameter.
 func words(reason string, body []byte) string {
 	var said struct {
 		Message any            `json:"message"`
@@ -75,8 +75,8 @@ func words(reason string, body []byte) string {
 	return reason
 }
 
-// A bounded body ends with an error instead of going on for ever. It counts
-// what comes out of a decompression, not what goes in.
+// A bounded body ends with an error when it becomes too long. It counts
+// decompressed bytes.
 type bounded struct {
 	io.ReadCloser
 	left int64

@@ -60,8 +60,8 @@ func (s vmStatus) public() VMStatus {
 		HA: bool(s.HA.Managed), Paused: slices.Contains(halted, s.QMP), Asleep: s.QMP == "suspended"}
 }
 
-// VMs returns the VMs of the node that the caller may see, by VMID. PVE's own
-// order is that of a hash.
+// VMs returns the node's VMs that the caller may see, by VMID. PVE itself lists
+// them in the random order of a hash.
 func (c *Client) VMs(ctx context.Context) ([]VMStatus, error) {
 	return c.list(ctx, nil)
 }
@@ -141,8 +141,8 @@ func (c *Client) Create(ctx context.Context, vmid int, values map[string]string)
 type Change struct {
 	Set    map[string]string
 	Delete []string
-	// Digest is that of the configuration to change. If the configuration has
-	// changed since, PVE refuses the change, with [ErrStale].
+	// Digest is the digest of the configuration to change. If the configuration
+	// has changed since, PVE refuses the change with [ErrStale].
 	Digest string
 }
 

@@ -74,8 +74,8 @@ const (
 	undefined = "property is not defined in schema and the schema does not allow additional properties"
 )
 
-// verify returns what is wrong with a value, or "". The path is how PVE names
-// where it stands: "scsi0", "map[0]", "scsi0.file" (check_prop of
+// verify returns the fault of a value, or "". The path is PVE's name for the
+// place of the value: "scsi0", "map[0]", "scsi0.file" (check_prop of
 // PVE/JSONSchema.pm).
 func (p *Param) verify(at Version, path, value string) string {
 	switch {

@@ -12,12 +12,12 @@ import (
 // ErrUnknownKey reports a key that no VM's configuration may have.
 var ErrUnknownKey = errors.New("unknown option")
 
-// CheckConfig returns what PVE refuses of one key of a VM's configuration and
-// its value, in PVE's words, whoever writes it and whatever else the
-// configuration holds; nil if it takes them. It matches [ErrUnknownKey] for
-// a key that does not exist. The rules are those of PVE 9.2. What only the node
-// knows (whether a storage, a bridge, a mapping, a custom CPU model exists) is
-// not checked.
+// CheckConfig returns PVE's refusal of one key of a VM's configuration with its
+// value, in PVE's words, or nil if PVE accepts it. It looks at neither the
+// caller nor the other keys. For a key that does not exist the error matches
+// [ErrUnknownKey]. The rules are those of PVE 9.2. It does not check facts that
+// only the node knows: whether a storage, a bridge, a mapping or a custom CPU
+// model exists.
 func CheckConfig(key, value string) error {
 	p := Key(key)
 	if p == nil {
@@ -37,8 +37,8 @@ func CheckConfig(key, value string) error {
 	return nil
 }
 
-// Key returns the description of a key of a VM's configuration, nil if there is
-// no such key.
+// Key returns the description of a key of a VM's configuration, or nil if the
+// key does not exist.
 func Key(name string) *Param {
 	if steering[name] {
 		return nil
@@ -47,7 +47,7 @@ func Key(name string) *Param {
 	return find(endpoint.Params, name)
 }
 
-// steering are parameters of a change that are no keys of the configuration.
+// steering holds parameters of a change that are not keys of the configuration.
 var steering = map[string]bool{
 	"node": true, "vmid": true, "digest": true, "delete": true, "revert": true, "skiplock": true, "force": true,
 	"background_delay": true, "import-working-storage": true,
@@ -149,8 +149,8 @@ var limits = map[string]string{
 }
 
 // CheckDrive returns PVE's refusal of a drive whose options contradict each
-// other (parse_drive of qemu-server PVE/QemuServer/Drive.pm), or what it
-// imports.
+// other (parse_drive of qemu-server PVE/QemuServer/Drive.pm), or contradict its
+// import.
 func CheckDrive(key, value string) error {
 	if !IsDrive(key) {
 		return nil

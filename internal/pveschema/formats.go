@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// A verifier says what is wrong with a value of a named format.
+// A verifier returns the fault of a value of a named format.
 type verifier func(string) error
 
 // Patterns that several formats share.
@@ -66,7 +66,7 @@ var named = map[string]verifier{
 
 const drives = `ide[0-3]|sata[0-5]|scsi([12]?\d|30)|virtio(\d|1[0-5])`
 
-// validators hold what is checked of a property string as a whole, by format.
+// validators holds, by format, the checks of a property string as a whole.
 var validators = map[string]func(map[string]string) error{"pve-vm-cpu-conf": checkCPU}
 
 // checkFormat checks a value by a format's name. A "-list" holds several values

@@ -75,8 +75,8 @@ type table struct {
 	formats   map[string]*Format
 }
 
-// loaded parses the embedded table once. The text is part of the program, so
-// what is wrong with it is a mistake of ours.
+// loaded parses the embedded table once. The text is part of the program, so a
+// fault in it is a bug of ours.
 var loaded = sync.OnceValue(func() *table {
 	t, err := parseTable(tableText)
 	if err != nil {
@@ -215,8 +215,8 @@ func fragments(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 }
 
-// match reports whether a path, in its fragments, is the endpoint's. A volume may
-// hold slashes, so the last name takes what is left.
+// match reports whether a path, split into its parts, belongs to the endpoint.
+// A volume ID may hold slashes, so the last name takes the rest of the path.
 func (e *Endpoint) match(have []string) bool {
 	last := len(e.parts) - 1
 	if len(have) != len(e.parts) && !(len(have) > len(e.parts) && e.parts[last] == "{volume}") {
@@ -230,7 +230,7 @@ func (e *Endpoint) match(have []string) bool {
 	return true
 }
 
-// names returns what stands in a path for the names in the endpoint's.
+// names returns the values in a path for the names in the endpoint's path.
 func (e *Endpoint) names(have []string) map[string]string {
 	names := map[string]string{}
 	for i, part := range e.parts {

@@ -19,8 +19,8 @@ var update = flag.Bool("update", false, "write table.txt from PVE's API descript
 // It is not part of the project; CI has it.
 const description = "../../../shared/pve/apidoc.json"
 
-// served lists the endpoints of which the table has the parameters. Of the others
-// it has the method and the path.
+// served lists the endpoints whose parameters the table has. For all other
+// endpoints it has only the method and the path.
 const served = `
 GET /version
 POST /access/ticket

@@ -8,8 +8,8 @@ import (
 // A Version is a release of PVE: 9.2. The zero Version is the newest.
 type Version struct{ Major, Minor int }
 
-// ParseVersion reads "9.2.11" as far as the second number. What is no version
-// is the zero Version.
+// ParseVersion reads "9.2.11" up to the second number. For a text that is not a
+// version it returns the zero Version.
 func ParseVersion(s string) (v Version) {
 	_, _ = fmt.Sscanf(s, "%d.%d", &v.Major, &v.Minor) // the numbers before a mistake are kept
 	return v

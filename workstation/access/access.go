@@ -26,7 +26,7 @@ type Way interface {
 	apply(ctx context.Context, guest Guest, steps []string) error
 }
 
-// A Plan is what has to change in a guest for a [Way]. It holds no secret.
+// A Plan holds the changes that a guest needs for a [Way]. It holds no secret.
 type Plan struct {
 	// Way is "SSH", "RDP" or "Sunshine".
 	Way string `json:"way"`
@@ -56,7 +56,7 @@ func (p Plan) String() string {
 	return b.String()
 }
 
-// add adds a change unless what is asked for is as it should be.
+// add adds a change unless the guest has the wanted value already.
 func (p *Plan) add(done bool, step, what, from, to string) {
 	if !done {
 		p.Changes = append(p.Changes, Change{What: what, From: from, To: to, step: step})

@@ -20,9 +20,9 @@ type RDP struct {
 	// User is a local user who may connect; "" leaves the users as they are.
 	// Administrators may connect anyway.
 	User string
-	// Password is given to the User, who is made if there is none; the zero
-	// Secret leaves the user's as it is. Windows lets nobody in from elsewhere
-	// whose password is empty.
+	// Password is set for the User, who is created if missing. With the zero
+	// Secret, the user's password stays. Windows lets nobody in over the
+	// network whose password is empty.
 	Password proxstation.Secret
 }
 
@@ -58,7 +58,7 @@ func (r RDP) Plan(ctx context.Context, guest Guest) (Plan, error) {
 	return r.judge(found)
 }
 
-// judge compares what a guest has with what it should have. It is pure.
+// judge compares the guest's settings with the wanted settings. It is pure.
 func (r RDP) judge(found lines) (Plan, error) {
 	// The editions whose name begins with Core are Home (EditionID).
 	if edition := found["edition"]; strings.HasPrefix(edition, "Core") {

@@ -67,7 +67,7 @@ func (s SSH) Plan(ctx context.Context, guest Guest) (Plan, error) {
 	return s.judge(found)
 }
 
-// judge compares what a guest has with what it should have. It is pure.
+// judge compares the guest's settings with the wanted settings. It is pure.
 func (s SSH) judge(found lines) (Plan, error) {
 	p := Plan{Way: "SSH"}
 	if found["user"] != "yes" {

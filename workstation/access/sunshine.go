@@ -30,8 +30,8 @@ type Sunshine struct {
 	// Debian and Ubuntu, for which a user has to be logged in at the screen, or
 	// the installer (.exe) for Windows. A zero Package expects Sunshine to run.
 	Package Package
-	// User and Password are those of Sunshine's web interface. Sunshine without a
-	// user takes them as its first.
+	// User and Password are the login of Sunshine's web interface. A Sunshine
+	// without a user takes them as its first user.
 	User     string
 	Password proxstation.Secret
 }

@@ -10,17 +10,19 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// A CloudInit is what a cloud image is told at its first boot (PVE manual,
-// Cloud-Init Support). Nothing set, a new guest asks DHCP for an address and
-// has no user that could log in; a VM that exists keeps what it has of each. What else cloud-init can do goes into VM.Config,
-// as cicustom with the volumes of snippets.
+// A CloudInit is the configuration that a cloud image gets at its first boot
+// (PVE manual, Cloud-Init Support). With the zero CloudInit, a new guest asks
+// DHCP for an address and has no user that could log in. An existing VM keeps
+// its value of each unset field. For other features of cloud-init use
+// VM.Config: cicustom names volumes of snippets.
 type CloudInit struct {
-	// User is the login; empty is the image's own ("ubuntu", "debian").
+	// User is the login. If it is empty, the image's own user stays ("ubuntu",
+	// "debian").
 	User string
-	// Password is the login's password. SSHKeys are better: PVE keeps a
-	// password in the VM's configuration and on the drive. PVE never tells it,
-	// so one that is there is left alone: put "cipassword" into VM.Absent once
-	// to have another set.
+	// Password is the login's password. SSHKeys are better, because PVE keeps a
+	// password in the VM's configuration and on the drive. PVE never shows the
+	// password, so an existing password is left alone: to replace it, put
+	// "cipassword" into VM.Absent once.
 	Password proxstation.Secret
 	// SSHKeys are the public keys that may log in, each a line as in
 	// id_ed25519.pub.
@@ -39,7 +41,7 @@ func (c CloudInit) isZero() bool {
 	return c.User == "" && c.Password.IsZero() && len(c.SSHKeys) == 0 && !c.Address.IsValid() && !c.Gateway.IsValid() && len(c.DNS) == 0 && c.Domain == ""
 }
 
-// into gives the VM the drive of cloud-init and what is to be on it.
+// into gives the VM the cloud-init drive and its content.
 func (c CloudInit) into(vm *workstation.VM, slot string) {
 	drive := workstation.Disk{Slot: slot, Purpose: storage.Firmware, Volume: workstation.CloudInitDrive}
 	if c.isZero() {

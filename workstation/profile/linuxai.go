@@ -22,7 +22,7 @@ import (
 type LinuxAI struct {
 	// ID is the VMID; 0 is 141.
 	ID int
-	// Name is the VM's name; empty is "linux-ai".
+	// Name is the VM's name; the default is "linux-ai".
 	Name string
 	// Cores is the number of virtual CPUs; 0 is 8.
 	Cores int
@@ -30,18 +30,21 @@ type LinuxAI struct {
 	Memory storage.Size
 	// System is the size of the root disk; 0 is 64 GiB.
 	System storage.Size
-	// Models is the size of the disk for models and their cache; 0 is none.
+	// Models is the size of the disk for models and their cache. With 0 there
+	// is no such disk.
 	Models storage.Size
-	// Card is the resource mapping of the graphics card; empty is none.
+	// Card is the resource mapping of the graphics card, or empty for a VM
+	// without a card.
 	Card string
-	// Bridge is the network bridge; empty is "vmbr0".
+	// Bridge is the network bridge; the default is "vmbr0".
 	Bridge string
 	// Image is the volume of a cloud image that becomes the root disk
-	// ("local:import/..."), or Install that of an installer ("local:iso/...").
+	// ("local:import/..."). Install is the volume of an installer instead
+	// ("local:iso/...").
 	Image, Install string
 	// CloudInit is what the cloud image is told at its first boot.
 	CloudInit CloudInit
-	// Tuning is what makes it faster.
+	// Tuning makes the VM faster.
 	Tuning
 }
 

@@ -39,7 +39,7 @@ import (
 type MacOS struct {
 	// ID is the VMID; 0 is 130.
 	ID int
-	// Name is the VM's name; empty is "macos".
+	// Name is the VM's name; the default is "macos".
 	Name string
 	// Release is the release of macOS; unset, Sequoia.
 	Release gpu.Guest
@@ -51,10 +51,11 @@ type MacOS struct {
 	Cores int
 	// Memory is the guest's memory; 0 is 16 GiB.
 	Memory storage.Size
-	// System is the size of the system's disk; 0 is 128 GiB. Data is that of a
-	// second one, on the second tier; 0 is none.
+	// System is the size of the system's disk; 0 means 128 GiB. Data is the
+	// size of a second disk, on the second tier; with 0 there is no second
+	// disk.
 	System, Data storage.Size
-	// Bridge is the network bridge; empty is "vmbr0".
+	// Bridge is the network bridge; the default is "vmbr0".
 	Bridge string
 	// Network is the model of the network card; unset, VMXNET3.
 	Network MacNetwork
@@ -69,13 +70,14 @@ type MacOS struct {
 	Mapping string
 	// Mode is how an Intel iGPU is passed through; unset, it is chosen.
 	Mode IGPUMode
-	// ROM is the option ROM in the node's /usr/share/kvm; empty is the one that
-	// suits card and mode, see [gpu.CheckROM].
+	// ROM is the option ROM in the node's /usr/share/kvm. If it is empty, the
+	// profile chooses a ROM that suits card and mode; see [gpu.CheckROM].
 	ROM string
 
-	// HostCPU is the model name of the host's processor, [Facts].CPU; empty is
-	// an Intel processor before the 12th generation. CPU is the value of QEMU's
-	// -cpu; empty is the one that suits HostCPU and Release.
+	// HostCPU is the model name of the host's processor, [Facts].CPU; empty
+	// means an Intel processor before the 12th generation. CPU is the value of
+	// QEMU's -cpu; if it is empty, the profile chooses a value that suits
+	// HostCPU and Release.
 	HostCPU, CPU string
 	// OSK is the key that macOS asks the system management controller for, 64
 	// characters; it is the property of whoever owns a Mac, and is in no code
@@ -173,16 +175,16 @@ func (p MacOS) disks(vm *workstation.VM) {
 	}
 }
 
-// args gives the VM QEMU's arguments. All that macOS wants of them is for a new
-// VM; one that exists gets those that a field asks for.
+// args gives the VM QEMU's arguments. A new VM gets all arguments that macOS
+// needs. An existing VM gets only those that a field asks for.
 func (p MacOS) args(vm *workstation.VM, mode cardMode) {
 	smc := macos.HideOSK("-device isa-applesmc,osk=")
 	args := []string{smc, "-smbios type=2",
 		"-device qemu-xhci,id=mac-xhci", "-device usb-kbd,id=mac-kbd,bus=mac-xhci.0", "-device usb-tablet,id=mac-tablet,bus=mac-xhci.0"}
 	args = append(args, p.cpuArgs()...)
 	if mode.machine() == "q35" {
-		// From QEMU 6.1 on, which all of PVE 8 and 9 have; without it macOS takes
-		// its devices for ones that may be pulled out.
+		// Needed from QEMU 6.1 on, which all of PVE 8 and 9 have: without it
+		// macOS takes its devices for removable ones.
 		args = append(args, "-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off")
 	}
 	card := p.giveCard(vm, mode)

@@ -11,8 +11,9 @@ const (
 	// An Intel processor as it is (OSX-PROXMOX, setup), with the leaf in which
 	// macOS reads the clock's frequency (osx-proxmox-next, planner.py).
 	hostCPU = "host,kvm=on,vendor=GenuineIntel,+kvm_pv_unhalt,+kvm_pv_eoi,+hypervisor,+invtsc,vmware-cpuid-freq=on"
-	// From Ventura on, which wants AVX2, where macOS does not know the
-	// processor (both): one that Macs had, without what the host may lack.
+	// From Ventura on, macOS needs AVX2. If macOS does not know the host's
+	// processor, the guest gets a processor that Macs had, without the features
+	// that the host may lack.
 	cascadeLake = "Cascadelake-Server,vendor=GenuineIntel,+invtsc,-pcid,-hle,-rtm,-avx512f,-avx512dq,-avx512cd,-avx512bw,-avx512vl,-avx512vnni," +
 		"kvm=on,vmware-cpuid-freq=on"
 	// Before Ventura likewise (OSX-PROXMOX, setup).

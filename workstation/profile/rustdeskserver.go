@@ -27,7 +27,7 @@ import (
 type RustDeskServer struct {
 	// ID is the VMID; 0 is 120.
 	ID int
-	// Name is the VM's name; empty is "rustdesk-server".
+	// Name is the VM's name; the default is "rustdesk-server".
 	Name string
 	// Cores is the number of virtual CPUs; 0 is 1.
 	Cores int
@@ -35,7 +35,7 @@ type RustDeskServer struct {
 	Memory storage.Size
 	// System is the size of the disk; 0 is 8 GiB.
 	System storage.Size
-	// Bridge is the network bridge; empty is "vmbr0".
+	// Bridge is the network bridge; the default is "vmbr0".
 	Bridge string
 	// Image is the volume of a cloud image ("local:import/...").
 	Image string

@@ -8,9 +8,9 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// A Tuning is what makes a workstation's VM faster or joins devices to it. The
-// zero Tuning is fine: measure before you set any of it. What is taken out of a
-// Tuning stays on a VM that has it: name the key in VM.Absent.
+// A Tuning makes a workstation's VM faster or joins devices to it. The zero
+// Tuning is fine: measure before you set any field. A setting that is removed
+// from the Tuning stays in an existing VM until VM.Absent names its key.
 type Tuning struct {
 	// Pin is the list of the host's logical CPUs on which all of the VM's
 	// threads run, such as "0-7,16"; empty lets the scheduler choose (PVE

@@ -26,7 +26,7 @@ import (
 type Windows11 struct {
 	// ID is the VMID; 0 is 140.
 	ID int
-	// Name is the VM's name; empty is "windows".
+	// Name is the VM's name; the default is "windows".
 	Name string
 	// Cores is the number of virtual CPUs; 0 is 8.
 	Cores int
@@ -34,11 +34,13 @@ type Windows11 struct {
 	Memory storage.Size
 	// System is the size of drive C:; 0 is 128 GiB.
 	System storage.Size
-	// Games is the size of drive D:, on the second tier; 0 is none.
+	// Games is the size of drive D:, on the second tier. With 0 there is no
+	// such drive.
 	Games storage.Size
-	// Card is the resource mapping of the graphics card; empty is none.
+	// Card is the resource mapping of the graphics card, or empty for a VM
+	// without a card.
 	Card string
-	// Bridge is the network bridge; empty is "vmbr0".
+	// Bridge is the network bridge; the default is "vmbr0".
 	Bridge string
 	// Install is the volume of the Windows image, and Drivers of virtio-win
 	// (both "local:iso/..."). A VM that is made with Install has an emulated
@@ -48,8 +50,8 @@ type Windows11 struct {
 	// OnlyDisplay makes the Card the only display of a VM that exists: set it
 	// once Windows and the card's driver are installed.
 	OnlyDisplay bool
-	// Tuning is what makes it faster or joins devices to it: pinned cores,
-	// huge pages, USB.
+	// Tuning makes the VM faster or joins devices to it: pinned cores, huge
+	// pages, USB.
 	Tuning
 }
 
@@ -111,7 +113,7 @@ func network(vm *workstation.VM, model, bridge string) {
 	}
 }
 
-// attach puts an image into a CD drive; an empty volume is no drive.
+// attach puts an image into a CD drive. Without a volume, the VM gets no drive.
 func attach(vm *workstation.VM, slot, volume string) {
 	if volume != "" {
 		vm.Disks = append(vm.Disks, workstation.Disk{Slot: slot, Purpose: storage.Image, Volume: volume, Options: map[string]string{"media": "cdrom"}})

@@ -37,8 +37,8 @@ var programs = map[OS]string{
 	MacOS:   "/Applications/RustDesk.app/Contents/MacOS/RustDesk",
 }
 
-// ReadID asks the RustDesk in a guest for its ID. The error is that of the
-// guest, [ErrOS], or [ErrID] if RustDesk is there and has no ID.
+// ReadID asks the RustDesk in a guest for its ID. The error comes from the
+// guest or is [ErrOS]; it is [ErrID] if RustDesk is there but has no ID.
 func ReadID(ctx context.Context, guest Guest, system OS) (ID, error) {
 	program, known := programs[system]
 	if !known {
@@ -52,8 +52,8 @@ func ReadID(ctx context.Context, guest Guest, system OS) (ID, error) {
 	return ParseID(lines[len(lines)-1])
 }
 
-// shared returns, for every target, the targets that have the same ID, itself
-// among them; nil for a target whose ID nobody else has, or whose ID is "".
+// shared returns, for every target, all targets with the same ID, itself
+// included. It returns nil for a target whose ID is "" or that nobody else has.
 func shared(targets []Target, ids []ID) [][]int {
 	same := make([][]int, len(targets))
 	for i, id := range ids {

@@ -11,7 +11,7 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// A Frame is one picture of what a guest shows.
+// A Frame is one picture of a guest's screen.
 type Frame struct {
 	// PNG is the picture. It can show everything that is on the guest's screen.
 	PNG []byte

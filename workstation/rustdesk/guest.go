@@ -24,7 +24,7 @@ type Guest interface {
 	// ReadFile reads a file. The error matches [fs.ErrNotExist] if the guest
 	// says so in words that the way in understands.
 	ReadFile(ctx context.Context, path string) ([]byte, error)
-	// WriteFile writes a file in place of what is there.
+	// WriteFile writes a file and replaces an existing one.
 	WriteFile(ctx context.Context, path string, data []byte) error
 }
 
@@ -84,9 +84,10 @@ func SetUp(ctx context.Context, guest Guest, setup Setup, progress func(Event)) 
 	return report, err
 }
 
-// SetUpServer makes a guest an own RustDesk server and returns what its script
-// found. The report's Server is what [Unattended] takes. It can be repeated:
-// what is as wanted is left alone. A nil progress is fine.
+// SetUpServer turns a guest into a RustDesk server and returns the findings of
+// its script. The report's Server can be passed to [Unattended]. SetUpServer
+// can be repeated: settings that are right already are left alone. A nil
+// progress is fine.
 //
 // The error is a [SetupError] if the script stopped.
 func SetUpServer(ctx context.Context, guest Guest, setup ServerSetup, progress func(Event)) (ServerReport, error) {
@@ -142,8 +143,8 @@ func placeScript(ctx context.Context, guest Guest, path string, script Script) e
 }
 
 // ReadConfig reads the configuration of a guest's RustDesk from its
-// [OptionsFile]. A guest without that file has RustDesk's defaults. The error
-// is that of the guest, of [ParseFile], or [ErrOS].
+// [OptionsFile]. Without that file, RustDesk uses its defaults. The error comes
+// from the guest or from [ParseFile], or is [ErrOS].
 func ReadConfig(ctx context.Context, guest Guest, system OS) (Config, error) {
 	path, err := OptionsFile.Path(system, "")
 	if err != nil {

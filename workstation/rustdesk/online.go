@@ -108,8 +108,8 @@ func onlineStates(message []byte) ([]byte, bool) {
 	return states, true
 }
 
-// cutField returns the first field of a message, if it is the one that is asked
-// for; the messages here have one field.
+// cutField returns the first field of a message if it has the given number; the
+// messages here have one field.
 func cutField(message []byte, field uint64) ([]byte, bool) {
 	tag, n := binary.Uvarint(message)
 	if n <= 0 || tag != field<<3|wireBytes {
@@ -126,7 +126,7 @@ func cutField(message []byte, field uint64) ([]byte, bool) {
 const maxFrame = 64 << 10
 
 // frame puts the length before a message (hbb_common src/bytes_codec.rs): the
-// two lowest bits of the first byte say how many bytes the length has beside it.
+// two lowest bits of the first byte say how many more bytes the length has.
 func frame(message []byte) []byte {
 	length := len(message) << 2
 	switch {

@@ -8,14 +8,15 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// A Picture is the judgement of what a person who connects would see.
+// A Picture says what a person who connects would see.
 type Picture struct {
 	// Visible says whether the person sees the desktop or the login screen
 	// without anybody at the guest.
 	Visible proxstation.Answer `json:"visible"`
 	// Sees says in one sentence what the person sees.
 	Sees string `json:"sees"`
-	// Findings say what is in the way, or will be, and what to do about it.
+	// Findings names the obstacles to a picture, now and later, and what to do
+	// about them.
 	Findings []proxstation.Finding `json:"findings,omitempty"`
 }
 
@@ -93,7 +94,7 @@ func (s Screen) waylandLogin() proxstation.Finding {
 	}
 }
 
-// otherWays is what is left where a desktop has no X11 session.
+// otherWays names the remaining ways to a desktop without an X11 session.
 const otherWays = "another session, such as Xfce's (apt install xfce4); RDP or Sunshine instead of RustDesk; or RustDesk's nightly package rustdesk-unattended-wayland (Debian and Ubuntu, since August 2026, not released yet), which shows Wayland without asking"
 
 // x11Session says how to get an X11 session.

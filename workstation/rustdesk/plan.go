@@ -18,7 +18,7 @@ type Target struct {
 	// Config is what the guest should have.
 	Config Config `json:"config"`
 	// Clone says that the guest was cloned from another target with RustDesk in
-	// it: it gets a new ID if its ID is that of another target.
+	// it. It gets a new ID if another target has the same ID.
 	Clone bool `json:"clone,omitempty"`
 }
 
@@ -50,7 +50,7 @@ type PlanStep struct {
 	NewID bool `json:"newID,omitempty"`
 }
 
-// An Unreached is a guest of which something could not be read.
+// An Unreached is a guest that could not be read completely.
 type Unreached struct {
 	Name string `json:"name"`
 	Err  error  `json:"-"` // the reason

@@ -22,7 +22,8 @@ type Report struct {
 	// Changed names what the script changed, in order: "package", "service",
 	// options by RustDesk's names. Empty means that all was as wanted.
 	Changed []string `json:"changed,omitempty"`
-	// Password says what is known of the password that was given.
+	// Password says whether RustDesk took the given password, as far as that is
+	// known.
 	Password PasswordState `json:"password,omitempty"`
 	// Registered says whether RustDesk has noted that its ID server took its
 	// key (RustDesk.toml, keys_confirmed, which RustDesk sets when the server

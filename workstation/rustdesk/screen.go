@@ -52,7 +52,8 @@ type ScreenOutput struct {
 	Name string `json:"name"`
 	// Connected says whether a monitor, a dummy plug or a forced EDID is there.
 	Connected bool `json:"connected"`
-	// EDID is the size of the monitor's description in bytes; 0 is none.
+	// EDID is the size of the monitor's description in bytes; 0 means that
+	// there is no description.
 	EDID int `json:"edid,omitempty"`
 }
 

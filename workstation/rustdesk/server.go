@@ -40,8 +40,8 @@ var ErrServer = errors.New("rustdesk: server")
 // Public reports whether the server is RustDesk's public infrastructure.
 func (s Server) Public() bool { return s.ID == "" }
 
-// Validate returns an error that matches [ErrServer] if RustDesk would read
-// something else than what is meant, or could not use it.
+// Validate returns an error that matches [ErrServer] if RustDesk would misread
+// a field or could not use it.
 func (s Server) Validate() error {
 	if s.Public() && (s.Relay != "" || s.API != "" || !s.Key.IsZero()) {
 		return fmt.Errorf("%w: a relay, API or key needs an ID server", ErrServer)

@@ -17,9 +17,10 @@ type ServerHealth struct {
 	HBBR ServerProgram `json:"hbbr"`
 	// Ports are the ports they should listen on, with what the kernel says (ss).
 	Ports []ListeningPort `json:"ports"`
-	// Key is the public key, the zero Secret if there is none.
+	// Key is the public key, or the zero Secret if there is no key.
 	Key proxstation.Secret `json:"key,omitzero"`
-	// PrivateMode is the mode of the private key, 0 if there is none.
+	// PrivateMode is the mode of the private key's file, or 0 if there is no
+	// file.
 	PrivateMode fs.FileMode `json:"privateMode,omitempty"`
 	// Peers is how many guests ever registered (the table peer in db_v2.sqlite3);
 	// nil if the guest has no sqlite3 to look. Who is registered now tells
@@ -29,7 +30,8 @@ type ServerHealth struct {
 
 // A ServerProgram is one program of a server.
 type ServerProgram struct {
-	// Version is the installed package's; the zero Version if there is none.
+	// Version is the installed package's version, or the zero Version if no
+	// package is installed.
 	Version Version `json:"version"`
 	// Active and Enabled are what systemd says of the service.
 	Active  proxstation.Answer `json:"active"`
@@ -98,8 +100,8 @@ func parseServerHealth(output string) (ServerHealth, error) {
 	return h, err
 }
 
-// Judge returns what is wrong with the server for clients that are configured
-// for it. It is pure.
+// Judge returns the faults of the server for clients that are configured for
+// it. It is pure.
 func (h ServerHealth) Judge(clients Server) []proxstation.Finding {
 	var findings []proxstation.Finding
 	add := func(severity proxstation.Severity, id, subject, seen, why, fix string) {

@@ -9,7 +9,7 @@ import (
 type Task struct {
 	// ID names the task: "macos.screen-recording". It is stable.
 	ID string `json:"id"`
-	// Title says what it is, in a few words.
+	// Title names the task in a few words.
 	Title string `json:"title"`
 	// Why says what does not work without it.
 	Why string `json:"why"`

@@ -57,8 +57,8 @@ func (v Version) Has(f Feature) bool {
 	return since != (Version{}) && v.Compare(since) >= 0
 }
 
-// ErrVersion reports text that is not a version, and a release that is too old
-// for what is asked of it.
+// ErrVersion reports a text that is not a version, or a release that is too old
+// for the request.
 var ErrVersion = errors.New("rustdesk: version")
 
 // ParseVersion parses what "rustdesk --version" prints, or the version in a

@@ -30,7 +30,7 @@ func Main(m *testing.M, main func()) {
 // A Program is an example that runs against an embedded node.
 type Program struct {
 	Node *pvetest.Node
-	// Lines are what the program prints.
+	// Lines yields the lines that the program prints.
 	Lines *bufio.Scanner
 
 	cmd  *exec.Cmd
@@ -71,8 +71,8 @@ func (p *Program) Until(t *testing.T, text string) string {
 	return ""
 }
 
-// End sends a signal and checks what is left: a VM that runs, no lease, and a
-// program that says so before it ends.
+// End sends a signal and checks the result: the program says that it stops, a
+// VM runs, and no lease is left.
 func (p *Program) End(t *testing.T, signal syscall.Signal, running int, says string) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(signal); err != nil {
