@@ -327,7 +327,7 @@ func TestOnePlanAtATime(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { done <- second.Apply(t.Context(), other, nil) }()
-		time.AfterFunc(time.Millisecond, cancel)
+		time.AfterFunc(2*time.Second, cancel) // long enough to have begun to wait, on a busy machine too
 		if err := Undo(ctx, other, nil); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "another process is changing this host") {
 			t.Errorf("undo while a plan is applied: %v", err)
 		}

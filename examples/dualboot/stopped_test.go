@@ -22,7 +22,7 @@ func TestStoppedInMidSwitch(t *testing.T) {
 			host.Guests = map[int]pvetest.Guest{140: {Shutdown: 40 * time.Second}}
 			p := stopped.Start(t, host, "-apply")
 			p.Until(t, "shutting down VM 140")
-			p.End(t, signal, 140, "VM 140 runs again")
+			p.End(t, signal, 140, "VM 140 runs again", "VM 140 is running") // the second if its shutdown was not asked for yet
 		})
 	}
 }

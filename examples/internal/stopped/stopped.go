@@ -71,9 +71,9 @@ func (p *Program) Until(t *testing.T, text string) string {
 	return ""
 }
 
-// End sends a signal and checks the result: the program says that it stops, a
-// VM runs, and no lease is left.
-func (p *Program) End(t *testing.T, signal syscall.Signal, running int, says string) {
+// End sends a signal and checks the result: the program says one of the texts
+// before it ends, a VM runs, and no lease is left.
+func (p *Program) End(t *testing.T, signal syscall.Signal, running int, says ...string) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(signal); err != nil {
 		t.Fatal(err)
@@ -83,8 +83,9 @@ func (p *Program) End(t *testing.T, signal syscall.Signal, running int, says str
 	for p.Lines.Scan() {
 	}
 	_ = p.cmd.Wait() // whether the end was good is in what it says
-	if said := p.said.String(); !strings.Contains(said, says) {
-		t.Errorf("it does not say %q:\n%s", says, said)
+	said := p.said.String()
+	if !slices.ContainsFunc(says, func(text string) bool { return strings.Contains(said, text) }) {
+		t.Errorf("it says none of %q:\n%s", says, said)
 	}
 	if got := p.Node.Running(); !slices.Equal(got, []int{running}) {
 		t.Errorf("running: %v, want VM %d", got, running)
