@@ -54,9 +54,10 @@ func (n *Node) observeSet(ctx context.Context, db DualBoot) (Facts, error) {
 		return Facts{}, fmt.Errorf("workstation: reading the VMs that share the card on node %s: %w", n.name, err)
 	}
 	r.join()
+	taken := r.taken() // before anything else writes the facts
 	var last errgroup.Group
 	last.Go(func() error { r.storages(ctx); return nil })
-	last.Go(func() error { r.needs(ctx); return nil })
+	last.Go(func() error { r.needs(ctx, taken); return nil })
 	_ = last.Wait() // what could not be read is noted
 	return f, nil
 }
@@ -225,9 +226,8 @@ func (r *setReader) storages(ctx context.Context) {
 	_ = group.Wait() // what could not be read is noted
 }
 
-// needs reads what the host runs on, if a member would take a controller of the
-// kind: its disks, without SMART data, and the ports of its bridges.
-func (r *setReader) needs(ctx context.Context) {
+// taken returns the functions that the members would take from the host.
+func (r *setReader) taken() []iommu.Function {
 	var taken []iommu.Function
 	for _, id := range r.db.Members {
 		values := r.o.facts.VMs[id].devices()
@@ -235,6 +235,12 @@ func (r *setReader) needs(ctx context.Context) {
 			taken = append(taken, r.o.facts.handover(h, values, id).taken...)
 		}
 	}
+	return taken
+}
+
+// needs reads what the host runs on, if a member would take a controller of the
+// kind: its disks, without SMART data, and the ports of its bridges.
+func (r *setReader) needs(ctx context.Context, taken []iommu.Function) {
 	side, cancel := context.WithTimeoutCause(ctx, sideTime, errSlow)
 	defer cancel()
 	// These reads are for a warning: without them a warning is all there is.
