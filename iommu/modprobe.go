@@ -69,9 +69,9 @@ func parseModprobe(file HostFile) (directives []directive, ignored []ignoredLine
 	return directives, ignored
 }
 
-// unescaped returns a text without its backslashes: one at the end of a line
-// joins it with the next, which a zero marks, and every other one is dropped
-// (freadline_wrapped in kmod's shared/util.c).
+// unescaped returns a text without its backslashes. A backslash at the end of a
+// line joins the line with the next one; a zero byte marks the place. Every
+// other backslash is dropped (freadline_wrapped in kmod's shared/util.c).
 func unescaped(text string) string {
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {

@@ -80,7 +80,8 @@ func attrs(f *os.File) (map[string][]byte, error) {
 	return all, nil
 }
 
-// readAll calls a system call that returns the size it needs for no buffer.
+// readAll calls a system call twice: without a buffer it returns the size of
+// the data, and then it fills a buffer of that size.
 func readAll(call func([]byte) (int, error)) ([]byte, error) {
 	size, err := call(nil)
 	if err != nil || size == 0 {

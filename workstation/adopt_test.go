@@ -120,8 +120,8 @@ func TestAdoptLeavesGeneratedVMsAsTheyAre(t *testing.T) {
 	}
 }
 
-// A profile that asks for everything still lets the VM start from what it starts
-// from, or the plan is blocked.
+// A VM with a profile that sets everything still starts from its old device, or
+// the plan is blocked.
 func TestWhatBootsKeepsBooting(t *testing.T) {
 	t.Parallel()
 	base := observe(t, pvetest.New(pvetest.Reference(), nil))

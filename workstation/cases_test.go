@@ -149,7 +149,7 @@ func (c *vmCase) addVolumes(config map[string]string) {
 	}
 }
 
-// spec returns what the case asks for.
+// spec returns the Spec of the case.
 func (c vmCase) spec(t *testing.T, facts workstation.Facts) workstation.Spec {
 	t.Helper()
 	var spec workstation.Spec
@@ -246,7 +246,7 @@ func (o overlay) RoundTrip(r *http.Request) (*http.Response, error) {
 // the project; CI has them. Those that matter most are in testdata, made anew.
 const casesOfPeople = "../../shared/cases/vms"
 
-// A right is what is right for a case.
+// A right is the expected result of a case.
 type right struct {
 	steps    string // the keys that the plan changes, in order; "" is an empty plan
 	findings string // IDs that must be among the findings

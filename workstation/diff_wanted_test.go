@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// A Property of another mode goes from a value, and what others set stays.
+// A property that belongs to another mode is removed from a value; properties
+// that others set stay.
 func TestAbsentProperties(t *testing.T) {
 	t.Parallel()
 	const have = "0000:00:02,legacy-igd=1,romfile=own.rom,rombar=1"

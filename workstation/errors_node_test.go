@@ -93,7 +93,7 @@ func TestACertificateIsNamedByEveryRequest(t *testing.T) {
 	}
 }
 
-// Errors that a test of somebody else's makes behave as those of a node.
+// Errors that other people's tests construct behave as errors of a node.
 func TestErrorsCanBeMade(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ err, is error }{

@@ -229,7 +229,8 @@ func rehearse(t *testing.T, op operation) (requests int, tasks []string) {
 	return requests, []string{"qmcreate", "qmconfig", "resize", "qmstart", "qmshutdown", "qmstop", "qmdestroy"}
 }
 
-// suffer lets the operation go wrong and returns what was wrong with that.
+// suffer injects the fault into the operation and returns the wrong effects
+// that it finds.
 func suffer(t *testing.T, op operation, faults []pvetest.Fault, wrap func(http.RoundTripper) http.RoundTripper) (problem error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -332,7 +333,8 @@ func converge(ctx context.Context, op operation, sim *pvetest.Node) error {
 	return fmt.Errorf("a plain retry does not get there: %w", err)
 }
 
-// cases counts what the campaign went through, left what it did not draw.
+// cases counts the cases that the campaign ran; left counts the cases that it
+// did not draw.
 var cases, left atomic.Int64
 
 // count prints how many cases that were, when a part of the campaign ends.
@@ -504,8 +506,8 @@ func race(t *testing.T, seed uint64) {
 }
 
 // TestFaultSecondWriter lets somebody else change a VM between the read and
-// each write of an operation. A plan that was made of what the VM was before is
-// stale, and what the other wrote is there in the end.
+// each write of an operation. A plan from the VM's old state is stale, and the
+// other writer's values are there in the end.
 func TestFaultSecondWriter(t *testing.T) {
 	t.Parallel()
 	count(t)

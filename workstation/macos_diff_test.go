@@ -120,7 +120,7 @@ func TestMacOSFindings(t *testing.T) {
 	}
 }
 
-// A VM that has its key keeps it, in quotes or not, beside what others gave it.
+// A VM keeps its key, in quotes or not, and the arguments that others added.
 func TestMacOSKeepsTheKeyAndOtherArguments(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

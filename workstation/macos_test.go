@@ -17,7 +17,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// dummyOSK has the length of a key and is none.
+// dummyOSK has the length of a key but is not a real one.
 var dummyOSK = strings.Repeat("not-a-key", 8)[:64]
 
 const (

@@ -119,8 +119,8 @@ func TestDiffJudgesOptionsByTheHost(t *testing.T) {
 	}
 }
 
-// A password is sent once, and seen nowhere: not in a plan, an event, an error
-// or JSON; and PVE's mask of it is no difference.
+// A password is sent once and is never visible: not in a plan, an event, an
+// error or JSON. PVE's mask of the password does not count as a difference.
 func TestAPasswordIsSeenNowhere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A shutdown whose answer is lost takes longer than its guest may: the lease
-// holds for all of it, and nobody else begins meanwhile.
+// A shutdown whose answer is lost may take longer than its guest's time: the
+// lease lasts for all of it, and no other controller begins meanwhile.
 func TestALeaseOutlastsALostAnswer(t *testing.T) {
 	t.Parallel()
 	host := pair()

@@ -38,8 +38,8 @@ func (k *kvm) add(option, format string, values ...any) {
 
 func (k *kvm) device(format string, values ...any) { k.add("-device", format, values...) }
 
-// qemuArgs returns the command line for a configuration. A key that it does not
-// know fails the test, so that none goes untried.
+// qemuArgs returns the command line for a configuration. An unknown key fails
+// the test, so that every key is tried.
 func qemuArgs(t *testing.T, config map[string]string, dir string) []string {
 	t.Helper()
 	k := &kvm{t: t, config: config, dir: dir, q35: strings.Contains(config["machine"], "q35")}
@@ -188,7 +188,7 @@ func (k *kvm) display() {
 	}
 }
 
-// card adds what stands in for a passed-through card.
+// card adds the substitutes for a passed-through card.
 func (k *kvm) card(key, value string) {
 	place := "bus=pci.0,addr=0x10"
 	switch {

@@ -101,7 +101,8 @@ func TestRestoreBringsBackWhatAnApplyChanged(t *testing.T) {
 					t.Fatalf("%v\n%s", err, back)
 				}
 				is, _ := sim.VM(140)
-				// What the documentation says stays: a disk that came, and one that grew.
+				// Some changes stay, as the documentation says: a disk that was
+				// added, and a disk that grew.
 				want := maps.Clone(was.Config)
 				want["scsi2"], want["scsi0"] = is.Config["scsi2"], "local-lvm:vm-140-disk-0,size=138G"
 				if want["scsi2"] == "" || !maps.Equal(is.Config, want) || len(is.Pending) > 0 {
@@ -131,8 +132,8 @@ func hasFindings(p workstation.Plan, ids ...string) bool {
 	return true
 }
 
-// What came beside a value is no part of the old one: a step of a restore is
-// done only when the value is exactly as it was.
+// A property that was added to a value is not part of the old value: a step of
+// a restore is done only when the value is exactly as before.
 func TestRestoreIsExact(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -18,7 +18,7 @@ func taken(config map[string]string) pvetest.Host {
 	return host
 }
 
-// Firmware volumes that are there are not said to be what they are not.
+// Findings about existing firmware volumes do not claim anything false.
 func TestFirmwareStaysAsItWasMade(t *testing.T) {
 	t.Parallel()
 	host := taken(map[string]string{"name": "windows", "memory": "8192", "cores": "4", "bios": "ovmf", "machine": "pc-q35-9.0", "ostype": "win11", "scsihw": "virtio-scsi-single",
@@ -77,7 +77,7 @@ func TestMappingForMediatedDevicesIsMended(t *testing.T) {
 	}
 }
 
-// What PVE says in words of its own is no difference.
+// A value that PVE writes in its own form does not count as a difference.
 func TestTakingOverAVMMadeByOthers(t *testing.T) {
 	t.Parallel()
 	host := taken(map[string]string{"name": "old", "memory": "2048", "machine": "q35", "net0": "e1000-82545em=BC:24:11:00:00:01,bridge=vmbr0", "vmgenid": "6f6d2b0a-1c2d-4e3f-8a9b-0c1d2e3f4a5b",

@@ -62,7 +62,8 @@ func TestSetUpRustDeskServer(t *testing.T) {
 	}
 }
 
-// A VM for an own server, the server in it, and what its clients get.
+// A VM for a RustDesk server, the server in it, and the configuration of its
+// clients.
 func ExampleRustDeskServer() {
 	ctx := context.Background()
 	node, closeNode := embeddedNode(serverHost(serverMade))

@@ -31,8 +31,8 @@ const (
 	markedFile     = "MARK-file \x00\xff data"
 )
 
-// A parrot is a node that fails, and brings back what it was sent: the body and
-// the headers, in the way of its mode.
+// A parrot is a node that fails and echoes the body and the headers that it was
+// sent, in the way of its mode.
 type parrot struct {
 	base http.RoundTripper
 	mode string
@@ -173,8 +173,7 @@ func failing() map[string]func(context.Context, *workstation.Node, func(workstat
 	}
 }
 
-// No secret comes back from a node that echoes what it was sent, whatever fails
-// and however it says so.
+// No secret comes back from a node that echoes requests, however it fails.
 func TestNoSecretComesBack(t *testing.T) {
 	t.Parallel()
 	for name, call := range failing() {
@@ -226,8 +225,8 @@ func TestNoSecretComesBack(t *testing.T) {
 	}
 }
 
-// A task that fails and writes its parameters into its log shows no secret, nor
-// does what is said while it runs.
+// A task that fails and writes its parameters into its log shows no secret, and
+// neither do the events while it runs.
 func TestNoSecretComesFromALog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

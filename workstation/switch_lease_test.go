@@ -46,7 +46,7 @@ func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	return g.base.RoundTrip(r)
 }
 
-// guarded returns a transport that is guarded, and what it saw.
+// guarded returns a guarded transport, and a record of what passed through it.
 func guarded(sim *pvetest.Node, owner string) (wrap func(http.RoundTripper) http.RoundTripper, problem func() error) {
 	var mu sync.Mutex
 	var seen []string
@@ -79,8 +79,9 @@ func (l late) RoundTrip(r *http.Request) (*http.Response, error) {
 	return l.base.RoundTrip(r)
 }
 
-// A controller reads that there is no lease, another one takes it and works,
-// and the first one's write arrives late: it takes nothing away.
+// A controller reads that there is no lease. Another controller takes the lease
+// and works. Then the first controller's write arrives late: it does not take
+// the lease away.
 func TestALateWriteOfALeaseTakesNothingAway(t *testing.T) {
 	t.Parallel()
 	for _, wait := range []time.Duration{200 * time.Millisecond, time.Second, 3 * time.Second, 10 * time.Second} {

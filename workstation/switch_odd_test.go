@@ -13,7 +13,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// What goes wrong between a switch's requests is told as it is.
+// Errors between a switch's requests are reported as they are.
 func TestSwitchIsTruthful(t *testing.T) {
 	t.Parallel()
 	const shutdown = "/nodes/pve/qemu/140/status/shutdown"
@@ -93,7 +93,7 @@ func TestSwitchIsTruthful(t *testing.T) {
 	}
 }
 
-// A member that is locked is told of at once, although the lease is in it.
+// A locked member is reported at once, although the lease is in it.
 func TestSwitchFromALockedVM(t *testing.T) {
 	t.Parallel()
 	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {

@@ -14,7 +14,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// beside is made with a number of other VMs, of which the last few run.
+// beside adds a number of other VMs, of which the last few run.
 func beside(off, running int) pvetest.Host {
 	host := made()
 	host.VMs = slices.Clone(host.VMs)
@@ -143,7 +143,7 @@ func TestAnOutsiderThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// A storage of which the cluster has not heard is looked at alone.
+// A storage whose state the cluster does not know is checked alone.
 func TestAStorageThatIsAway(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

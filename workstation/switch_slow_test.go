@@ -157,8 +157,8 @@ func starts(sim *pvetest.Node) (n int) {
 	return n
 }
 
-// Nothing is started again with a card that is gone, in whatever words QEMU and
-// the kernel say so.
+// No VM is started again with a card that is gone, whatever words QEMU and the
+// kernel use for it.
 func TestACardThatIsGone(t *testing.T) {
 	t.Parallel()
 	for _, words := range []string{

@@ -11,7 +11,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// Who else uses the card is shown in a status and in advice, and stops nobody.
+// Other users of the card are shown in the status and in the advice, but they
+// stop no switch.
 func TestWhoElseUsesTheCard(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -79,7 +79,8 @@ func TestSwitchAroundPausedVMs(t *testing.T) {
 	}
 }
 
-// What a running VM has counts until it starts anew, not what it will have.
+// The configuration in force counts for a running VM, not the configuration of
+// its next start.
 func TestPreflightSeesWhatIsInForce(t *testing.T) {
 	t.Parallel()
 	host := pair()
@@ -239,7 +240,8 @@ func nan() float64 {
 	return zero / zero
 }
 
-// Every parameter of PVE's that is no setting of a VM is refused as one.
+// Every parameter of PVE's that is not a setting of a VM is refused in a
+// Config.
 func TestNoParameterPassesForASetting(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../shared/pve/apidoc.json")
@@ -272,7 +274,7 @@ func TestNoParameterPassesForASetting(t *testing.T) {
 	}
 }
 
-// A disk that was detached is told of where a new one would take its place.
+// A detached disk is reported if a new disk would take its place.
 func TestADetachedDiskIsToldOf(t *testing.T) {
 	t.Parallel()
 	host := pvetest.Reference()

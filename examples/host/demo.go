@@ -75,8 +75,8 @@ func writeDescription() (name string, err error) {
 	return f.Name(), errors.Join(err, f.Close())
 }
 
-// spare returns the functions of a card that the host can do without: the first
-// card that the firmware did not use for its picture, or else the first card.
+// spare returns the functions of the first card that the host can do without.
+// Cards that the firmware did not use for its picture come first.
 func spare(facts iommu.Facts) ([]iommu.Address, error) {
 	err := errors.New("this host has no graphics card")
 	cards := gpu.Cards(facts.Functions)

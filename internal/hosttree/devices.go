@@ -62,7 +62,7 @@ func (b *builder) disk(name, dir string, l line) error {
 	return err
 }
 
-// hold makes a disk the holder of those it is made of.
+// hold makes a disk the holder of the devices that it consists of.
 func (b *builder) hold(name string, slaves []string) error {
 	for _, slave := range slaves {
 		dir, ok := b.places[slave]

@@ -67,8 +67,8 @@ func FuzzRefusal(f *testing.F) {
 	})
 }
 
-// FuzzAnswer gives a client any data. It takes what fits, and what does not is
-// named in words that print.
+// FuzzAnswer gives a client any data. The client takes the values that fit, and
+// names the others in printable words.
 func FuzzAnswer(f *testing.F) {
 	f.Add(`[{"vmid":140,"status":"running","maxmem":"4096","ha":{"managed":1}},{"vmid":"x"},[],null,1e400]`)
 	f.Add(`{"children":[{"name":"pve","children":[{"name":"/dev/sda3"}],"free":"N/A"}]}`)

@@ -287,7 +287,8 @@ func (d drip) Read(p []byte) (int, error) {
 	return 1, nil
 }
 
-// What a guest's answer does not say is not taken for success or emptiness.
+// A value that is missing in a guest's answer does not count as success or as
+// empty.
 func TestAnswersOfAGuestThatLack(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

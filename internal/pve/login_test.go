@@ -168,7 +168,7 @@ func TestASilentNode(t *testing.T) {
 	})
 }
 
-// A request is not waited for without end.
+// No request waits for ever.
 func TestNoAnswer(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, sim *pvetest.Node, c *pve.Client) {

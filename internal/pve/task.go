@@ -50,7 +50,7 @@ type TaskResult struct {
 const (
 	firstPoll = 100 * time.Millisecond
 	lastPoll  = 250 * time.Millisecond
-	// tellEvery is how often a caller is told, and a log read for it.
+	// tellEvery is how often a caller gets an event, for which a log is read.
 	tellEvery = time.Second
 	// patience is how many polls in a row, a second apart, may get no answer.
 	patience = 20

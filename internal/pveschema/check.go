@@ -131,10 +131,10 @@ var (
 
 var patterns sync.Map // of patterns compiled so far
 
-// compile compiles a pattern of the API description. It is Perl's, between ^ and
-// $ without a group, so that the anchors belong to the first and the last
-// alternative only. A pattern that Go cannot compile accepts everything; a test
-// names those.
+// compile compiles a pattern of the API description. As in Perl, the pattern
+// stands between ^ and $ without a group, so the anchors belong to the first
+// and the last alternative only. A pattern that Go cannot compile accepts
+// everything; a test lists these patterns.
 func compile(pattern string) *regexp.Regexp {
 	if known, ok := patterns.Load(pattern); ok {
 		return known.(*regexp.Regexp)
