@@ -183,7 +183,7 @@ func (m Mapping) On(node string) []MappingEntry {
 }
 
 // Find returns the addresses at which a node has devices of the entry's model
-// and, where it is given, subsystem: where the device may be now.
+// and, if it is given, subsystem: the places where the device may be now.
 func (e MappingEntry) Find(functions []iommu.Function) []iommu.Address {
 	var found []iommu.Address
 	for _, f := range functions {

@@ -66,7 +66,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// What a mount stands on is followed down to disks, through whatever is between.
+// A mount is followed down to its disks, through all layers in between.
 func TestReadFollowsStacks(t *testing.T) {
 	t.Parallel()
 	tree, err := hosttree.Load("reference",

@@ -66,7 +66,7 @@ func FuzzMergeArgs(f *testing.F) {
 	})
 }
 
-// What is split and joined is split alike again.
+// Arguments that were split and joined are split into the same arguments again.
 func FuzzSplitArgs(f *testing.F) {
 	f.Add(`-smbios 'type=0,vendor=A B' -device a,id=b stray`)
 	f.Add(`0 "x\" y' \ -a`)

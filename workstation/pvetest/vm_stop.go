@@ -81,8 +81,8 @@ func (n *Node) shutdown(c *call) (any, error) {
 	return n.endTask("qmshutdown", id, c.who.user, e).upid, nil
 }
 
-// reboot is POST status/reboot: the task shuts down, and the VM is started
-// again by another one. In between, another VM may take its devices.
+// reboot is POST status/reboot: its task shuts the VM down, and another task
+// starts the VM again. In between, another VM may take its devices.
 func (n *Node) reboot(c *call, v *vm) (any, error) {
 	switch {
 	case v.paused:

@@ -117,7 +117,8 @@ func (g *guest) must(err error) {
 // mark makes one of the files that the tools and the stand-in look for.
 func (g *guest) mark(name string) { g.must(os.WriteFile(filepath.Join(g.dir, name), nil, 0o600)) }
 
-// install puts RustDesk there as if it had been for years.
+// install puts a RustDesk into the guest that looks as if it had been there for
+// years.
 func (g *guest) install(version string) {
 	exe := g.root + "/usr/bin/rustdesk"
 	if g.os == MacOS {
