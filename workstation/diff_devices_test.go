@@ -1,6 +1,7 @@
 package workstation_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -55,6 +56,38 @@ func TestDevicesThatTheHostNeeds(t *testing.T) {
 		}
 		if found.ID != test.id || found.ID != "" && (found.Severity != test.severity || !strings.Contains(found.Seen, test.seen)) {
 			t.Errorf("%s: %v, want %s %s", name, found, test.severity, test.id)
+		}
+	}
+}
+
+// Whole devices and shares get keys of their own beside what a VM has.
+func TestDevicesAndSharesFindTheirKeys(t *testing.T) {
+	t.Parallel()
+	facts := observe(t, pvetest.New(pvetest.Reference(), nil))
+	facts.RootTicket = proxstation.Yes
+	tuning := profile.Tuning{Devices: []string{"0000:00:14.0"}, Shares: []string{"models", "games"}}
+	vm := profile.LinuxAI{ID: 300, Name: "own", Tuning: tuning}.VM()
+	for name, test := range map[string]struct{ have, want map[string]string }{
+		"beside others": {map[string]string{"machine": "q35", "hostpci1": "0000:01:00,pcie=1", "virtiofs0": "games,cache=always", "virtiofs1": "films"},
+			map[string]string{"hostpci0": "0000:00:14.0,pcie=1", "virtiofs2": "dirid=models"}},
+		"there already": {map[string]string{"machine": "q35", "hostpci3": "0000:00:14.0", "virtiofs4": "dirid=models", "virtiofs1": "games"}, nil},
+		"on i440fx":     {map[string]string{"virtiofs0": "models", "virtiofs1": "games"}, map[string]string{"hostpci1": "0000:00:14.0"}},
+	} {
+		test.have["name"] = "own"
+		facts.VMs = map[int]workstation.VMFacts{300: {ID: 300, Name: "own", Config: test.have}}
+		p, err := workstation.Diff(workstation.Spec{VMs: []workstation.VM{vm}}, facts)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		set := map[string]string{}
+		for _, step := range p.Steps {
+			if change, ok := step.(workstation.ChangeVM); ok {
+				maps.Copy(set, change.Set)
+			}
+		}
+		if !maps.Equal(set, test.want) {
+			t.Errorf("%s: %v, want %v", name, set, test.want)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func (d *differ) onItsCard(vm VM, have VMFacts) VM {
 		case slices.Contains(holders, key):
 		case len(holders) > 0:
 			slot = holders[0]
-		case have.Config[key] != "" && !d.holdsCard(have.Config[key]):
+		case have.Config[key] != "" && !(d.holdsCard(have.Config[key]) && d.holdsCard(vm.Config[key])):
 			slot = qmconf.FreeSlot(key, nil, have.Config, vm.Config)
 		case have.Config[key] != "":
 			vm.Absent = append(slices.Clone(vm.Absent), otherProperties(key, have.Config[key], vm.Config[key])...)

@@ -22,7 +22,8 @@ import (
 // that grew keeps its size. A disk that was detached comes back if PVE still
 // has it among the unused disks. The findings name each of these disks. CD
 // drives hold no data, so they are added and removed, as is the drive of
-// cloud-init, which PVE writes anew.
+// cloud-init, which PVE writes anew. A boot order of PVE's old notation, which
+// would now mean a disk that was added, is not restored (restore.boot-kept).
 //
 // These keys stay as they are, because they are not settings or cannot be
 // restored: unusedN, lock, meta, vmgenid, template, parent and all other keys

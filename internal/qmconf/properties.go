@@ -22,7 +22,7 @@ type Property struct{ Key, Value string }
 var defaultKeys = map[string]string{
 	"agent": "enabled", "cpu": "cputype", "efidisk": "file", "hostpci": "host", "ide": "file", "machine": "type",
 	"memory": "current", "net": "model", "rng": "source", "sata": "file", "scsi": "file", "startup": "order",
-	"tpmstate": "file", "unused": "file", "usb": "host", "vga": "type", "virtio": "file", "watchdog": "model",
+	"tpmstate": "file", "unused": "file", "usb": "host", "vga": "type", "virtio": "file", "virtiofs": "dirid", "watchdog": "model",
 }
 
 // structured names property strings that have no default key.

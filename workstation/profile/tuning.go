@@ -41,6 +41,16 @@ type Tuning struct {
 	// plugged in there) (qm.conf manual page, usb). All but a mapping only
 	// root@pam may set, logged in with a password.
 	USB []string
+	// Devices are other PCI devices of the host that the VM gets whole, such as a
+	// USB or an NVMe controller: each the name of a resource mapping, or an
+	// address ("0000:06:00.0"), which only root@pam may set, logged in with a
+	// password. Diff refuses the controller of the disks that the host runs from,
+	// and tells what else is in the device's IOMMU group.
+	Devices []string
+	// Shares are directory mappings of the cluster (PVE manual, virtiofs) whose
+	// files the guest sees, by their names. Linux mounts one with mount -t virtiofs
+	// NAME DIR; Windows wants the driver of virtio-win and WinFsp.
+	Shares []string
 	// Audio adds an emulated sound card that leads nowhere. A graphics card
 	// brings its own sound over HDMI; but where no monitor is at it, programs
 	// that stream the desktop want some sound card to record.
@@ -62,6 +72,16 @@ func (t Tuning) into(vm *workstation.VM) {
 			kind = "mapping="
 		}
 		vm.Config["usb"+strconv.Itoa(i)] = kind + device
+	}
+	for i, device := range t.Devices {
+		key, kind := "hostpci"+strconv.Itoa(i+1), ""
+		if qmconf.IsMappingID(device) {
+			kind = "mapping="
+		}
+		vm.Config[key], vm.Defaults[key] = kind+device, "pcie=1"
+	}
+	for i, share := range t.Shares {
+		vm.Config["virtiofs"+strconv.Itoa(i)] = "dirid=" + share
 	}
 	if t.Audio {
 		vm.Config["audio0"] = "device=ich9-intel-hda,driver=none"
