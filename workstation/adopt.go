@@ -16,7 +16,6 @@ import (
 // their slots. A plan of it is empty. From then on the Spec is what the VM should
 // be: change a value and plan, or plan later to see what somebody else changed.
 // As JSON it is a text to keep; the key of a Mac and passwords are not in it.
-// Package profile has an Adopt that names the fields of a profile.
 //
 // Left out is what belongs to PVE (lock, meta, vmgenid, unusedN), a lease in the
 // description, and a value that this package cannot read, which stays as it is.
