@@ -21,8 +21,8 @@ type Facts struct {
 	// CPU is the processor's model name, Cores the number of logical CPUs.
 	CPU   string
 	Cores int
-	// Kernel is the running kernel's release.
-	Kernel string
+	// Kernel is the running kernel's release, Version that of PVE: "9.1.1".
+	Kernel, Version string
 	// MemoryTotal is the host's memory in bytes. MemoryAvailable is the part,
 	// in bytes, that a new VM could have without swapping; it is the kernel's
 	// estimate, which counts ZFS's cache as in use. Both are 0 if they may not

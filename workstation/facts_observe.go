@@ -135,7 +135,7 @@ func (n *Node) Observe(ctx context.Context) (Facts, error) {
 	ctx = pve.WithOdd(ctx, o.odd)
 	group.Go(func() error {
 		status, err := n.pve.NodeStatus(ctx)
-		f.CPU, f.Cores, f.Kernel = status.CPU, status.Cores, status.Kernel
+		f.CPU, f.Cores, f.Kernel, f.Version = status.CPU, status.Cores, status.Kernel, status.Version
 		f.MemoryTotal, f.MemoryAvailable = status.MemoryTotal, status.MemoryAvailable
 		return o.tolerate("node status", "Sys.Audit on /nodes/"+n.name, err)
 	})

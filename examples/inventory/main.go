@@ -8,6 +8,12 @@
 //	go run ./examples/inventory -embedded         # the Proxmox VE node embedded in the program
 //	PROXMOX_VE_ENDPOINT=... go run ./examples/inventory   # a PVE node
 //
+// With -describe it prints a PVE node as a host for the embedded node, so that
+// your automation can be tested against a node like yours:
+//
+//	PROXMOX_VE_ENDPOINT=... go run ./examples/inventory -describe >host.json
+//	go run ./examples/pvenode -host host.json
+//
 // A capture holds just what is read for an inventory, so it fits in a bug
 // report; capture as root, or some of it cannot be read.
 //
@@ -54,6 +60,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	root := set.String("root", "", "read this tree, or described host (.txt), instead of the running machine")
 	embedded := set.Bool("embedded", false, "show the Proxmox VE node that is embedded in the program")
 	into := set.String("capture", "", "write what is read of this machine into this new directory")
+	describes := set.Bool("describe", false, "print a PVE node as a host for the embedded node (go run ./examples/pvenode -host FILE)")
 	asJSON := set.Bool("json", false, "print JSON, for programs (go doc ./examples/inventory)")
 	if err := connect.Parse(set, args); err != nil {
 		return err
@@ -67,6 +74,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			tell(out, *into, denied)
 		}
 		return err
+	}
+	if *describes {
+		return describeNode(ctx, *embedded, node, out)
 	}
 	report, err := read(ctx, *root, *embedded, node)
 	if err != nil {
@@ -89,27 +99,44 @@ func read(ctx context.Context, root string, embedded bool, flags *connect.Flags)
 			return inventory.Inventory{}, err
 		}
 		return inventory.Read(tree)
-	case embedded:
-		node, sim, err := connect.Embedded(ctx, 1)
+	case embedded, connect.Configured():
+		facts, err := observe(ctx, embedded, flags)
 		if err != nil {
 			return inventory.Inventory{}, err
 		}
-		defer sim.Close()
-		return observe(ctx, node)
-	case connect.Configured():
-		node, err := flags.Open(ctx)
-		if err != nil {
-			return inventory.Inventory{}, err
-		}
-		return observe(ctx, node)
+		return inventory.Of("node "+facts.Node, facts.IOMMU, facts.Disks, facts.Pools, facts.Unknown...), nil
 	}
 	return inventory.Read(nil)
 }
 
-func observe(ctx context.Context, node *workstation.Node) (inventory.Inventory, error) {
-	facts, err := node.Observe(ctx)
-	if err != nil {
-		return inventory.Inventory{}, err
+// observe returns the facts of the embedded node, or of the node that the
+// environment names.
+func observe(ctx context.Context, embedded bool, flags *connect.Flags) (workstation.Facts, error) {
+	if !embedded {
+		node, err := flags.Open(ctx)
+		if err != nil {
+			return workstation.Facts{}, err
+		}
+		return node.Observe(ctx)
 	}
-	return inventory.Of("node "+facts.Node, facts.IOMMU, facts.Disks, facts.Pools, facts.Unknown...), nil
+	node, sim, err := connect.Embedded(ctx, 1)
+	if err != nil {
+		return workstation.Facts{}, err
+	}
+	defer sim.Close()
+	return node.Observe(ctx)
+}
+
+// describeNode prints a node as a host for the embedded node.
+func describeNode(ctx context.Context, embedded bool, flags *connect.Flags, out io.Writer) error {
+	if !embedded && !connect.Configured() {
+		return errors.New("-describe needs a node: set PROXMOX_VE_ENDPOINT, or give -embedded")
+	}
+	facts, err := observe(ctx, embedded, flags)
+	if err != nil {
+		return err
+	}
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(describe(facts))
 }

@@ -18,9 +18,10 @@ import (
 
 // A NodeStatus is a node's report about itself.
 type NodeStatus struct {
-	CPU    string // model name
-	Cores  int    // logical CPUs
-	Kernel string // uname -r
+	CPU     string // model name
+	Cores   int    // logical CPUs
+	Kernel  string // uname -r
+	Version string // of PVE: "9.1.1"
 	// MemoryAvailable is total less used. PVE counts as used what the kernel
 	// does not say is available; its "free" has no page cache in it, and its
 	// "available" came with PVE 9 (pve-common PVE/ProcFSTools.pm).
@@ -40,9 +41,12 @@ func (c *Client) NodeStatus(ctx context.Context) (NodeStatus, error) {
 		Memory struct {
 			Total, Used number
 		} `json:"memory"`
+		Manager string `json:"pveversion"` // "pve-manager/9.1.1/42db4a6cf33dac83"
 	}
 	err := c.get(ctx, c.here("/status"), nil, &s)
-	status := NodeStatus{CPU: s.CPU.Model, Cores: int(s.CPU.CPUs.value), Kernel: s.Kernel.Release}
+	_, version, _ := strings.Cut(s.Manager, "/")
+	version, _, _ = strings.Cut(version, "/")
+	status := NodeStatus{Version: version, CPU: s.CPU.Model, Cores: int(s.CPU.CPUs.value), Kernel: s.Kernel.Release}
 	if s.Memory.Total.known && s.Memory.Used.known {
 		status.MemoryTotal, status.MemoryAvailable = storage.Size(s.Memory.Total.value), storage.Size(s.Memory.Total.value-s.Memory.Used.value)
 	}

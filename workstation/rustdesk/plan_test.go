@@ -189,11 +189,13 @@ func TestClonesAreFoundAndRefused(t *testing.T) {
 
 func TestPlanNamesGuestsWithoutAnID(t *testing.T) {
 	t.Parallel()
-	bare := &machine{run: func(proxstation.GuestCommand) proxstation.GuestOutput {
-		return proxstation.GuestOutput{Code: 127}
-	}}
+	bare := func() *machine {
+		return &machine{run: func(proxstation.GuestCommand) proxstation.GuestOutput {
+			return proxstation.GuestOutput{Code: 127}
+		}}
+	}
 	plan, err := rustdesk.PlanFor(t.Context(), []rustdesk.Target{
-		{Name: "a", Guest: bare, OS: rustdesk.Linux, Config: ownID}, {Name: "b", Guest: bare, OS: rustdesk.Linux, Config: ownID},
+		{Name: "a", Guest: bare(), OS: rustdesk.Linux, Config: ownID}, {Name: "b", Guest: bare(), OS: rustdesk.Linux, Config: ownID},
 	})
 	if err != nil || len(plan.NoID) != 2 || !errors.Is(plan.NoID[0].Err, rustdesk.ErrID) || len(plan.Clones) != 0 || !strings.Contains(plan.String(), "? a: its ID is unknown") {
 		t.Errorf("%v\n%s", err, plan)
