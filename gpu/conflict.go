@@ -96,7 +96,7 @@ func (n Node) either(a, b Claim) (Conflict, bool) {
 	return one, true
 }
 
-// byArgs reports whether a VM has a device of a conflict by args.
+// byArgs reports whether a VM has one of a conflict's devices by its args.
 func (n Node) byArgs(claim Claim, c Conflict) bool {
 	return slices.ContainsFunc(claim.ByArgs, func(h HostPCI) bool {
 		return slices.ContainsFunc(n.functions(h.Devices), func(a iommu.Address) bool { return slices.Contains(c.Devices, a) })

@@ -280,7 +280,7 @@ func ExampleFacts_Advise() {
 	// add initcall_blacklist=sysfb_init to GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, run update-grub, and restart
 }
 
-// The network cards that no bridge has.
+// List the network cards that are not a port of a bridge.
 func ExampleNetwork() {
 	for _, link := range captured("guide-nvidia-first").Network.Interfaces {
 		if link.Address != nil && link.Master == "" {

@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// A virtual function of a real kernel is one of its physical one, has a group
-// of its own, and goes with it.
+// A real kernel's virtual function names its physical function, has its own
+// group, and disappears with the physical function's setting.
 func TestInLabVirtualFunctions(t *testing.T) { //nolint:paralleltest // the machine is shared
 	if inLab(t) == "none" {
 		t.Skip("groups need an IOMMU")

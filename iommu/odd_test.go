@@ -48,7 +48,8 @@ func TestVirtualFunctions(t *testing.T) {
 	if err := facts.Isolated(physical); err != nil {
 		t.Errorf("the physical function: %v", err)
 	}
-	// The console is the physical one's, when the card outside does not draw.
+	// A card outside the machine that does not draw leaves the console to the
+	// card inside.
 	uses := read(t, "odd-laptop", "function 0000:06:00.0 class=030000 id=10de:1f02 group=22 driver=vfio-pci parent=0000:05:01.0").Uses
 	if !slices.ContainsFunc(uses, func(u iommu.Use) bool { return u.Kind == iommu.UseConsole && u.Address == physical }) {
 		t.Errorf("virtual functions count as consoles: %v", uses)

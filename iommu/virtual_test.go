@@ -33,7 +33,8 @@ func TestReadVirtual(t *testing.T) {
 	}
 }
 
-// Nobody finds VT-d in the firmware of a virtual machine: no advice names one.
+// The firmware of a virtual machine has no switch for VT-d, so no advice names
+// that switch.
 func TestAdviceInsideVirtualMachines(t *testing.T) {
 	t.Parallel()
 	off := iommu.Facts{GroupsKnown: proxstation.Yes, UnitsKnown: proxstation.Yes}

@@ -252,8 +252,8 @@ var survivals = map[string]func(dir string) bool{
 	"names in var": func(dir string) bool { return strings.HasPrefix(dir, "var") },
 }
 
-// everyCut calls try with the power cut before each operation in turn, and at
-// the end, for all that may be left then.
+// everyCut cuts the power before each operation in turn, and at the end. It
+// calls try for each state of the files that such a cut may leave.
 func everyCut(t *testing.T, least int, try func(t *testing.T, v *volatile, survives func(string) bool) (finished bool)) {
 	t.Helper()
 	for _, name := range slices.Sorted(maps.Keys(survivals)) {

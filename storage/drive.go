@@ -109,7 +109,8 @@ func (d Drive) Pool() (name string, ok bool) {
 // IsCDROM reports whether it is a CD drive.
 func (d Drive) IsCDROM() bool { return d.Get("media") == "cdrom" || d.Volume == "cdrom" }
 
-// Size returns the size of the disk; ok is false where it does not tell.
+// Size returns the size of the disk. It reports false for a drive value without
+// a size.
 func (d Drive) Size() (size Size, ok bool) {
 	size, err := ParseSize(d.Get("size"))
 	return size, err == nil

@@ -294,8 +294,8 @@ var claims = map[string]string{
 	"39-three-gpus-hive": "gpu.shared-card VMs 150 and 151",
 }
 
-// TestCases plans, applies, plans again and restores what people have, and looks
-// at what the folder's README calls right.
+// TestCases plans, applies, plans again and restores the VMs of each folder,
+// and compares the findings with those that the folder's README calls right.
 func TestCases(t *testing.T) {
 	t.Parallel()
 	dirs, err := filepath.Glob(casesOfPeople + "/*/case.json")

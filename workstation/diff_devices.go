@@ -90,8 +90,8 @@ func (f Facts) takenWith(fn iommu.Function, given map[iommu.Address]bool) (with 
 	return f.IOMMU.Functions[i].Address, true
 }
 
-// ofCard reports whether a function belongs to the graphics card that another is
-// of: its audio goes with it.
+// ofCard reports whether two functions belong to one graphics card, as a
+// display and its audio do.
 func (f Facts) ofCard(a, with iommu.Address) bool {
 	_, card := gpu.CardAt(f.IOMMU.Functions, with)
 	return card && a.SameSlot(with)

@@ -25,8 +25,8 @@ func beside(off, running int) pvetest.Host {
 	return host
 }
 
-// distant answers every request a second later, so that the time a call takes
-// is the depth of its requests.
+// distant answers every request after one second, so that the seconds a call
+// takes count the round trips that wait for each other.
 type distant struct{ base http.RoundTripper }
 
 func (d distant) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -7,7 +7,7 @@ import (
 	"unicode"
 )
 
-// A line is one thing of a description.
+// A line is one line of a description: a kind, and what it makes.
 type line struct {
 	number int
 	verb   string

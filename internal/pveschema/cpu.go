@@ -9,10 +9,11 @@ import (
 	"strings"
 )
 
-// Models are the CPU models for x86-64 that a VM may have by name on PVE 9.2,
-// with the vendor that /capabilities/qemu/cpu tells; "default" is that of the
-// host (qemu-server PVE/QemuServer/CPUConfig.pm, get_all_cpu_models, and
-// QEMU's own list, which PVE prefers to that of the file).
+// Models returns the CPU models for x86-64 that a VM may have by name on PVE
+// 9.2, each with the vendor that /capabilities/qemu/cpu gives it. "default"
+// stands for the vendor of the host. Source: qemu-server
+// PVE/QemuServer/CPUConfig.pm, get_all_cpu_models; and QEMU's own list, which
+// PVE prefers to the list in the file.
 func Models() map[string]string { return models() }
 
 func models() map[string]string {

@@ -34,7 +34,7 @@ type Plan struct {
 	Changes []Change `json:"changes"`
 }
 
-// A Change is one thing in a guest that becomes another.
+// A Change is one setting of a guest, with its value before and after.
 type Change struct {
 	What string `json:"what"` // "service", "key of ada"
 	From string `json:"from"` // as it is

@@ -12,8 +12,8 @@ import (
 
 const startPath = "/nodes/pve/qemu/140/status/start"
 
-// qemu-server PVE/QemuServer/PCI.pm: what a configuration must be for its
-// devices, found when the VM starts.
+// What qemu-server PVE/QemuServer/PCI.pm checks of a configuration when the VM
+// starts.
 func TestStartJudgesTheConfiguration(t *testing.T) {
 	t.Parallel()
 	const igd = "hostpci0:=0000:00:02.0,legacy-igd=1"

@@ -33,7 +33,8 @@ func TestSpace(t *testing.T) {
 	}
 }
 
-// The ISO images of a description are part of what it says is used.
+// The ISO images in a description count as used space, and the description's
+// figure includes them.
 func TestSpaceOfImages(t *testing.T) {
 	t.Parallel()
 	inBubble(t, pvetest.Reference(), func(l *lab) {

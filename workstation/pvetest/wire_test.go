@@ -175,7 +175,8 @@ func TestTraceLimit(t *testing.T) {
 	}
 }
 
-// Each node has an authority of its own, which its clients need and no other's.
+// Each node has its own certificate authority. Clients of a node must trust
+// that authority, and need not trust those of other nodes.
 func TestCertificates(t *testing.T) {
 	t.Parallel()
 	one, other := pvetest.New(machines(), nil), pvetest.New(machines(), nil)

@@ -57,7 +57,7 @@ var ErrService = errors.New("recovery: service")
 
 // A ServiceError says what the service answered. It is [ErrService].
 type ServiceError struct {
-	// Host is who answered.
+	// Host is the name of the host that answered.
 	Host string
 	// Status is the HTTP status.
 	Status int

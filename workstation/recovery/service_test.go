@@ -35,7 +35,7 @@ func mustKey(t testing.TB, generate func() (*rsa.PrivateKey, error)) *rsa.Privat
 	return key
 }
 
-// testImage returns some bytes, other ones for every seed.
+// testImage returns bytes that depend on the seed.
 func testImage(seed uint64, size int) []byte {
 	image := make([]byte, size)
 	_, _ = mathrand.NewChaCha8([32]byte{byte(seed)}).Read(image)
