@@ -91,8 +91,9 @@ func argLines(have, want, note string) []StepLine {
 // see MacOS.OSK of package profile.
 const keyLogged = "PVE logs all of args, the key too"
 
-// keyLines returns the line of a plan for args in which only the key of an SMC
-// changes: the old and the new args look the same in it.
+// keyLines returns the plan's lines for a change of args that changes only the
+// SMC's key. The key is hidden, so each line shows the same text as old and
+// new.
 func keyLines(args string) []StepLine {
 	var lines []StepLine
 	for _, arg := range qmconf.SplitArgs(args) {

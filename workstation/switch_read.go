@@ -125,8 +125,8 @@ func (r *setReader) mappings(ctx context.Context) error {
 	return nil
 }
 
-// mapped returns the error with which the mappings were read, if a member needs
-// the mappings.
+// mapped returns the error from reading the mappings, but only if a member
+// needs them.
 func (r *setReader) mapped() error {
 	used := false
 	for _, id := range r.db.Members {

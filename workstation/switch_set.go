@@ -44,10 +44,10 @@ type DualBoot struct {
 	// every [Node]. A controller with the same name counts as this one after a
 	// restart.
 	Owner string
-	// TakeOver is the ID of a lease that is taken over at once, because a
-	// person knows that its owner is dead: [Lease].ID of
-	// [DualBootStatus].Lease. An owner that is alive renews its lease with
-	// another ID; then the error matches [ErrLeased].
+	// TakeOver is the ID of a lease to take over at once, because a person
+	// knows that its owner is dead. It comes from [Lease].ID of
+	// [DualBootStatus].Lease. An owner that is alive after all has renewed its
+	// lease under another ID, and the error matches [ErrLeased].
 	TakeOver string
 	// NoLease lets a switch work without a lease, for logins without
 	// VM.Config.Options. Then two controllers can disturb each other's

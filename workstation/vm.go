@@ -25,10 +25,10 @@ type Spec struct {
 	Place *storage.PlaceOptions `json:"place,omitempty"`
 }
 
-// A CardMapping is a PCI resource mapping for a whole card. A VM that names
-// the mapping instead of an address can be changed by an API token and is
-// refused a start when another device has taken the address (PVE manual,
-// Resource Mapping).
+// A CardMapping is a PCI resource mapping for a whole card. An API token can
+// change a VM that names the mapping instead of an address. PVE refuses to
+// start such a VM if another device now has the address (PVE manual, Resource
+// Mapping).
 type CardMapping struct {
 	// ID is the mapping's name: a letter, then letters, digits, "-" and "_".
 	ID string `json:"id"`
@@ -84,8 +84,9 @@ const notDNS = "a VM's name is a DNS name"
 // The VMIDs that PVE takes (pve-common PVE/JSONSchema.pm, pve-vmid).
 const minVMID, maxVMID = 100, 999999999
 
-// ownKeys are keys that PVE alone writes (qemu-server PVE/QemuServer.pm,
-// json_config_properties, for those that nobody may set).
+// ownKeys are the keys that only PVE itself writes (qemu-server
+// PVE/QemuServer.pm, json_config_properties, leaves them out of what a request
+// may set).
 var ownKeys = []string{
 	"digest", "lock", "meta", "parent", "running-nets-host-mtu", "runningcpu", "runningmachine", "snapstate", "snaptime", "template", "vmstate",
 }

@@ -83,8 +83,8 @@ func (c *Client) Upload(ctx context.Context, f File, content io.Reader, size int
 	return task, nil
 }
 
-// A lent reader ends with its context, or when it is given back: net/http may
-// still read the body of a request after its answer is there.
+// A lent reader stops reading when its context ends or when it is given back:
+// net/http may still be reading a request's body after the answer has arrived.
 type lent struct {
 	ctx  context.Context
 	mu   sync.Mutex

@@ -53,8 +53,9 @@ func Satisfies(key, have, want string) bool {
 	return true
 }
 
-// SameDrive reports whether two drive values say the same. The size is PVE's to
-// say, and two drives of cloud-init on one storage are the same.
+// SameDrive reports whether two drive values mean the same drive. It ignores
+// the size, which PVE sets itself. Two cloud-init drives on one storage count
+// as the same.
 func SameDrive(a, b string) bool {
 	one, errOne := storage.ParseDrive(a)
 	two, errTwo := storage.ParseDrive(b)

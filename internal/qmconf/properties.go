@@ -109,8 +109,8 @@ func tags(list string) []string {
 	return slices.Compact(fields)
 }
 
-// Same reports whether two values of a key say the same, and neither says
-// anything more.
+// Same reports whether two values of a key have the same properties with the
+// same values, in any order.
 func Same(key, a, b string) bool {
 	if IsSlot(key) {
 		return SameDrive(a, b)

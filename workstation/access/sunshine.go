@@ -96,8 +96,8 @@ func (s Sunshine) Plan(ctx context.Context, guest Guest) (Plan, error) {
 	return s.judge(status)
 }
 
-// judge reads the status with which Sunshine answers a question with the user's
-// password (authenticate in src/confighttp.cpp). It is pure.
+// judge interprets the HTTP status of Sunshine's answer to a request that
+// carries the user's password (authenticate in src/confighttp.cpp). It is pure.
 func (s Sunshine) judge(status int) (Plan, error) {
 	p := Plan{Way: "Sunshine"}
 	switch status {

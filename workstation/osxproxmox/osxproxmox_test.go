@@ -100,7 +100,7 @@ func lacking(host fstest.MapFS, dir string) fstest.MapFS {
 	return host
 }
 
-// denied is a host whose scripts may be seen and not read.
+// denied is a host whose set-up scripts can be listed but not read.
 type denied struct{ fstest.MapFS }
 
 func (d denied) ReadFile(name string) ([]byte, error) {

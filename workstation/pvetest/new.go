@@ -86,7 +86,7 @@ func New(host Host, opts *Options) *Node {
 	return n
 }
 
-// adopt makes a VM of the description, with its volumes.
+// adopt adds a VM, with its volumes, as the description says.
 func (n *Node) adopt(v VM) {
 	machine := newVM(v.ID)
 	maps.Copy(machine.config, v.Config)

@@ -194,7 +194,7 @@ func TestWriteDiskRefuses(t *testing.T) {
 	}
 }
 
-// full is a disk with room for some bytes.
+// full is a disk that becomes full after room bytes.
 type full struct{ room int }
 
 func (f *full) Write(p []byte) (int, error) {

@@ -8,8 +8,9 @@ import (
 
 // parseWhitelist parses the option whitelist as RustDesk reads it (1.4.9
 // src/server/connection.rs:1347, check_whitelist): an entry 0.0.0.0 lets
-// everyone in, and an entry that cannot be read is skipped. If no entry can be
-// read, nobody gets in, which is a list of one network that holds no address.
+// everyone in, and an entry that cannot be read is skipped. If there are
+// entries but none can be read, nobody gets in. The result is then one invalid
+// prefix, which contains no address.
 func parseWhitelist(text string) []netip.Prefix {
 	var prefixes []netip.Prefix
 	skipped := false

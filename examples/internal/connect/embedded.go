@@ -15,8 +15,8 @@ func Embedded(ctx context.Context, speed float64) (*workstation.Node, *pvetest.N
 	return embedded(ctx, speed, workstation.Endpoint{Token: "root@pam!" + token.ID + "=" + token.Secret})
 }
 
-// EmbeddedAsRoot is Embedded with root@pam's password, which alone may set
-// args, a ROM, pinned CPUs and the like.
+// EmbeddedAsRoot is Embedded, but logs in as root@pam with a password: only
+// that login may set args, a ROM, pinned CPUs and the like.
 func EmbeddedAsRoot(ctx context.Context, speed float64) (*workstation.Node, *pvetest.Node, error) {
 	return embedded(ctx, speed, workstation.Endpoint{Username: "root@pam", Password: "secret"})
 }
