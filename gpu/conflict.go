@@ -67,19 +67,48 @@ func (c Conflict) String() string {
 // first that is free, in the order of the slots. Two mediated devices of one
 // function do not conflict.
 func (n Node) Conflicts(claims []Claim) []Conflict {
-	claims = slices.SortedFunc(slices.Values(claims), func(a, b Claim) int { return a.VMID - b.VMID })
+	claims = byVMID(claims)
 	var conflicts []Conflict
 	for i, a := range claims {
 		for _, b := range claims[i+1:] {
-			conflict, found := n.either(a, b)
-			if found {
-				conflict.VMs = [2]int{a.VMID, b.VMID}
-				conflict.ByArgs = n.byArgs(a, conflict) || n.byArgs(b, conflict)
-				conflicts = append(conflicts, conflict)
-			}
+			conflicts = n.pair(conflicts, a, b)
 		}
 	}
 	return conflicts
+}
+
+// ConflictsOf finds the conflicts of one VM with the others, as
+// [Node.Conflicts] does for all. The work grows with the number of claims, not
+// with its square.
+func (n Node) ConflictsOf(vmid int, claims []Claim) []Conflict {
+	claims = byVMID(claims)
+	i := slices.IndexFunc(claims, func(c Claim) bool { return c.VMID == vmid })
+	if i < 0 {
+		return nil
+	}
+	var conflicts []Conflict
+	for _, a := range claims[:i] {
+		conflicts = n.pair(conflicts, a, claims[i])
+	}
+	for _, b := range claims[i+1:] {
+		conflicts = n.pair(conflicts, claims[i], b)
+	}
+	return conflicts
+}
+
+func byVMID(claims []Claim) []Claim {
+	return slices.SortedFunc(slices.Values(claims), func(a, b Claim) int { return a.VMID - b.VMID })
+}
+
+// pair appends the conflict of two VMs, if they have one.
+func (n Node) pair(conflicts []Conflict, a, b Claim) []Conflict {
+	conflict, found := n.either(a, b)
+	if !found {
+		return conflicts
+	}
+	conflict.VMs = [2]int{a.VMID, b.VMID}
+	conflict.ByArgs = n.byArgs(a, conflict) || n.byArgs(b, conflict)
+	return append(conflicts, conflict)
 }
 
 // either reports what keeps one VM from starting while the other runs. That a

@@ -173,3 +173,27 @@ func TestClaimsByArgs(t *testing.T) {
 		}
 	}
 }
+
+// The conflicts of one VM are those of all that name it.
+func TestConflictsOfOneVM(t *testing.T) {
+	t.Parallel()
+	claims := []gpu.Claim{claim(142, "01:00"), claim(130, "00:02.0"), claim(140, "mapping=rtx"), claim(141, "0000:01:00.0;0000:01:00.1")}
+	for _, vmid := range []int{130, 140, 142, 999} {
+		want := slices.DeleteFunc(node().Conflicts(claims), func(c gpu.Conflict) bool { return !slices.Contains(c.VMs[:], vmid) })
+		if got := node().ConflictsOf(vmid, claims); !slices.EqualFunc(got, want, func(a, b gpu.Conflict) bool { return a.String() == b.String() }) {
+			t.Errorf("VM %d: %v, want %v", vmid, got, want)
+		}
+	}
+}
+
+func BenchmarkConflictsOf(b *testing.B) {
+	var claims []gpu.Claim
+	for i := range 1000 {
+		claims = append(claims, claim(100+i, "01:00"))
+	}
+	for b.Loop() {
+		if got := node().ConflictsOf(500, claims); len(got) != 999 {
+			b.Fatal(len(got))
+		}
+	}
+}

@@ -142,7 +142,7 @@ func preflightCards(db DualBoot, target VMFacts, facts Facts) []proxstation.Find
 			findings = append(findings, c.CheckUnread()...)
 		}
 	}
-	for _, c := range node.Conflicts(claims) {
+	for _, c := range node.ConflictsOf(target.ID, claims) {
 		other := c.VMs[0]
 		if other == target.ID {
 			other = c.VMs[1]
