@@ -18,21 +18,14 @@ func Name[E ~uint8](names []string, value E) string {
 	return fmt.Sprintf("%s(%d)", kind[strings.LastIndexByte(kind, '.')+1:], uint8(value))
 }
 
-// Parse returns the value that has the name. It reports false if no value has
-// it.
-func Parse[E ~uint8](names []string, name string) (E, bool) {
-	i := slices.Index(names, name)
-	return E(max(i, 0)), i >= 0
-}
-
 // Unmarshal sets the value that has the name, for UnmarshalText methods. The
 // error matches unknown and lists the names.
 func Unmarshal[E ~uint8](value *E, names []string, name string, unknown error) error {
-	parsed, ok := Parse[E](names, name)
-	if !ok {
+	i := slices.Index(names, name)
+	if i < 0 {
 		return fmt.Errorf("%w %q: want %s", unknown, name, oneOf(names))
 	}
-	*value = parsed
+	*value = E(i)
 	return nil
 }
 

@@ -17,8 +17,9 @@ func TestNamesGoBothWays(t *testing.T) {
 		if got := enum.Name(lights, light(i)); got != name {
 			t.Errorf("Name(%d) = %q, want %q", i, got, name)
 		}
-		if got, ok := enum.Parse[light](lights, name); !ok || got != light(i) {
-			t.Errorf("Parse(%q) = %d, %v", name, got, ok)
+		var got light
+		if err := enum.Unmarshal(&got, lights, name, errors.ErrUnsupported); err != nil || got != light(i) {
+			t.Errorf("Unmarshal(%q) = %d, %v", name, got, err)
 		}
 	}
 	if got := enum.Name(lights, light(9)); got != "light(9)" {

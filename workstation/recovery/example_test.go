@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/workstation/recovery"
 )
 
@@ -92,4 +93,11 @@ func ExampleChunklist() {
 	// recovery: the chunklist is not signed
 	// <nil>
 	// recovery: the image does not match its chunklist: chunk 0 at byte 0 has another checksum
+}
+
+// The guest of a macOS VM says which recovery system it needs.
+func ExampleReleaseOf() {
+	release, ok := recovery.ReleaseOf(gpu.MacOSSequoia)
+	fmt.Println(release, ok)
+	// Output: Sequoia true
 }
