@@ -180,6 +180,8 @@ func (f Facts) BootLoader() (Loader, string) {
 		return LoaderUnknown, systemd + ", but not by proxmox-boot-tool: /etc/kernel/proxmox-boot-uuids lists nothing"
 	case grub == "" && l.UEFI == proxstation.No:
 		grub = "no /sys/firmware/efi: a BIOS machine, which only GRUB boots"
+	case grub == "" && f.Running == nil && l.UEFI == proxstation.Unknown:
+		return LoaderUnknown, "/proc/cmdline and /sys/firmware were not read: only the host itself has them"
 	case grub == "":
 		return LoaderUnknown, "neither BOOT_IMAGE= nor initrd=\\EFI\\ on /proc/cmdline, no EFI variable LoaderInfo"
 	}

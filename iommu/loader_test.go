@@ -218,3 +218,13 @@ func TestAnUnreadConfigurationIsTold(t *testing.T) {
 		}
 	}
 }
+
+// Facts that came over the API hold no traces of a loader, which is not the same
+// as a host without traces.
+func TestLoaderOfFactsWithoutTheHost(t *testing.T) {
+	t.Parallel()
+	loader, why := iommu.Facts{}.BootLoader()
+	if loader != iommu.LoaderUnknown || !strings.Contains(why, "were not read") {
+		t.Errorf("%s: %s", loader, why)
+	}
+}
