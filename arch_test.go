@@ -58,8 +58,9 @@ var arrows = map[string][]string{
 	"workstation/profile": {"", "gpu", "storage", "workstation", "internal/macos", "internal/qmconf"},
 	// A report on a machine, for whoever wants nothing else: it speaks to no
 	// node, and no other package imports ghw.
-	"workstation/inventory":  {"", "iommu", "gpu", "storage", "internal/printable", "github.com/jaypipes/ghw"},
-	"workstation/osxproxmox": {"", "gpu", "storage"},
+	"workstation/inventory": {"", "iommu", "gpu", "storage", "internal/printable", "github.com/jaypipes/ghw"},
+	// A checkout lies where every user of the host may put files: they are guarded.
+	"workstation/osxproxmox": {"", "gpu", "storage", "internal/sysfs"},
 	// The other ways into a guest, over any way to run a command there.
 	"workstation/access":   {""},
 	"workstation/rustdesk": {"", "gpu", "github.com/pelletier/go-toml"}, // RustDesk's files are TOML

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -11,13 +12,14 @@ import (
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/sysfs"
 	"github.com/proxstation/proxstation/storage"
 )
 
-// ErrNone means that no checkout of OSX-PROXMOX was found.
+// ErrNone reports a host without a checkout of OSX-PROXMOX.
 var ErrNone = errors.New("no checkout of OSX-PROXMOX")
 
-// An Checkout is a checkout of OSX-PROXMOX (github.com/luchina-gabriel/OSX-PROXMOX,
+// A Checkout is a checkout of OSX-PROXMOX (github.com/luchina-gabriel/OSX-PROXMOX,
 // all rights reserved) on a host, as far as the [MacOS] profile makes use of
 // it: its images. Its VM is replaced by the profile, which can do legacy-igd
 // and rewrites no configuration file; its set-up is not run, because it
@@ -40,7 +42,7 @@ type Checkout struct {
 	Findings []proxstation.Finding
 }
 
-// A Image is a disk image on the host, for [MacOS].OpenCore or
+// An Image is a disk image on the host, for [MacOS].OpenCore or
 // [MacOS].Recovery.
 type Image struct {
 	// Path is where it is. As a source of a disk it is for root@pam with a
@@ -73,19 +75,31 @@ var setupValue = regexp.MustCompile(`(?m)^(HACKPXVERSION|OCVERSION|SCRIPT_DIR)="
 // tools/macrecovery).
 var wants = [][2]string{{"jq", "jq"}, {"xmlstarlet", "xmlstarlet"}, {"python3", "python3"}, {"xxd", "xxd"}, {"mkfs.msdos", "dosfstools"}, {"wget", "wget"}, {"git", "git"}}
 
-// Read looks for a checkout below a host's root directory: in the
-// folder macos-install in root's home, then in other usual places. The error
-// is [ErrNone], or the file system's. Nothing is run or changed.
+// Read looks for a checkout below a host's root directory, or on the machine
+// that the program runs on if root is nil: in the folder macos-install in root's
+// home, then in other usual places. The error is [ErrNone], or the file
+// system's. Nothing is run or changed.
+//
+// Read opens no devices or pipes, which anybody with a home directory could put
+// where a checkout is looked for, and no files of more than 16 MiB. Links do
+// not lead out of the tree if root comes from [os.Root.FS].
 func Read(root fs.FS) (Checkout, error) {
+	if root == nil {
+		root = os.DirFS("/")
+	}
+	root = sysfs.Guard(root)
 	for _, pattern := range checkouts {
 		scripts, err := fs.Glob(root, pattern+"/setup")
 		if err != nil {
-			return Checkout{}, fmt.Errorf("workstation: %w", err)
+			return Checkout{}, fmt.Errorf("osxproxmox: %w", err)
 		}
 		for _, script := range scripts {
 			text, err := fs.ReadFile(root, script)
 			if errors.Is(err, fs.ErrPermission) {
-				return Checkout{}, fmt.Errorf("workstation: %w", err)
+				return Checkout{}, fmt.Errorf("osxproxmox: %w", err)
+			}
+			if err != nil { // a pipe, or a file that is too large for a script
+				continue
 			}
 			values := map[string]string{}
 			for _, match := range setupValue.FindAllStringSubmatch(string(text), -1) {
@@ -99,7 +113,7 @@ func Read(root fs.FS) (Checkout, error) {
 			return o, nil
 		}
 	}
-	return Checkout{}, fmt.Errorf("workstation: %w in root's home, /opt, /srv, /usr/local/src and /home", ErrNone)
+	return Checkout{}, fmt.Errorf("osxproxmox: %w in root's home, /opt, /srv, /usr/local/src and /home", ErrNone)
 }
 
 func (o *Checkout) look(root fs.FS, scriptDir string) {
@@ -108,11 +122,10 @@ func (o *Checkout) look(root fs.FS, scriptDir string) {
 			o.Missing = append(o.Missing, want[1])
 		}
 	}
-	o.images(root, strings.TrimPrefix(o.Dir, "/")+"/EFI/*.iso", "")
+	o.images(root, o.Dir+"/EFI", "*.iso", "")
 	for _, s := range hostStorages(root) {
-		dir := strings.TrimPrefix(s.Path, "/")
-		o.images(root, dir+"/import/*.raw", s.Name)
-		o.images(root, dir+"/template/iso/*.i[sm][og]", "")
+		o.images(root, s.Path+"/import", "*.raw", s.Name)
+		o.images(root, s.Path+"/template/iso", "*.i[sm][og]", "")
 	}
 	add := func(id string, severity proxstation.Severity, seen, why, fix string) {
 		o.Findings = append(o.Findings, proxstation.Finding{ID: id, Severity: severity, Subject: o.Dir, Seen: seen, Why: why, Fix: fix})
@@ -154,18 +167,24 @@ func (o *Checkout) traces(root fs.FS, add func(id string, severity proxstation.S
 	}
 }
 
-// images adds the images that match a pattern; of a storage, they have volumes.
-func (o *Checkout) images(root fs.FS, pattern, pool string) {
-	names, _ := fs.Glob(root, pattern) // the patterns are well-formed
-	for _, name := range names {
+// images adds the images in a directory whose names match a pattern; of a
+// storage, they have volumes.
+func (o *Checkout) images(root fs.FS, dir, pattern, pool string) {
+	dir = strings.TrimPrefix(path.Clean(dir), "/")
+	entries, _ := fs.ReadDir(root, dir) // a directory that is not there has no images
+	for _, entry := range entries {
+		if matches, _ := path.Match(pattern, entry.Name()); !matches { // the patterns are well-formed
+			continue
+		}
+		name := dir + "/" + entry.Name()
 		info, err := fs.Stat(root, name)
-		release, known := imageOf(path.Base(name))
-		if err != nil || !known || info.Size() == 0 {
+		release, known := imageOf(entry.Name())
+		if err != nil || !known || !info.Mode().IsRegular() || info.Size() == 0 {
 			continue
 		}
 		image := Image{Path: "/" + name, Size: storage.Size(info.Size()), Release: release}
 		if pool != "" {
-			image.Volume = pool + ":import/" + path.Base(name)
+			image.Volume = pool + ":import/" + entry.Name()
 		}
 		o.Images = append(o.Images, image)
 	}

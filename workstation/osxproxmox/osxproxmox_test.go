@@ -103,11 +103,45 @@ func lacking(host fstest.MapFS, dir string) fstest.MapFS {
 // denied is a host whose set-up scripts can be listed but not read.
 type denied struct{ fstest.MapFS }
 
-func (d denied) ReadFile(name string) ([]byte, error) {
+func (d denied) Open(name string) (fs.File, error) {
 	if strings.HasSuffix(name, "/setup") {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}
 	}
-	return d.MapFS.ReadFile(name)
+	return d.MapFS.Open(name)
+}
+
+// Whoever has a home directory on the host may put there what never ends, and
+// whoever made a captured tree may describe storages that are everywhere.
+func TestReadOfAHostileTree(t *testing.T) {
+	t.Parallel()
+	const dir = "home/me/OSX-PROXMOX"
+	for name, setup := range map[string]*fstest.MapFile{
+		"a pipe":         {Mode: fs.ModeNamedPipe, Data: []byte(osxSetup)},
+		"a device":       {Mode: fs.ModeDevice, Data: []byte(osxSetup)},
+		"a large file":   {Data: append([]byte(osxSetup), make([]byte, 16<<20)...)},
+		"a directory":    {Mode: fs.ModeDir},
+		"something else": {Data: []byte("HACKPXVERSION=\n")},
+	} {
+		host := osxHost(dir, nil)
+		host[dir+"/setup"] = setup
+		if o, err := osxproxmox.Read(host); !errors.Is(err, osxproxmox.ErrNone) {
+			t.Errorf("%s: %+v, %v", name, o, err)
+		}
+	}
+	host := osxHost(dir, map[string]string{"etc/pve/storage.cfg": "dir: any\n\tpath /*/*/*\n\ndir: out\n\tpath /../..\n\ndir: odd\n\tpath /srv/[a\n",
+		"srv/[a/import/recovery-sequoia.raw": "12", "srv/b/c/import/recovery-sequoia.raw": "123"})
+	host["srv/[a/import/recovery-tahoe.raw"] = &fstest.MapFile{Mode: fs.ModeDevice, Data: []byte("x")}
+	o, err := osxproxmox.Read(host)
+	if err != nil || len(o.Images) != 2 || o.Images[1].Source() != "odd:import/recovery-sequoia.raw" {
+		t.Errorf("%+v, %v", o.Images, err)
+	}
+}
+
+func TestReadOfThisMachine(t *testing.T) {
+	t.Parallel()
+	if o, err := osxproxmox.Read(nil); err != nil && !errors.Is(err, osxproxmox.ErrNone) && !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("%+v, %v", o, err)
+	}
 }
 
 // What lies on a host becomes a VM without a copy on the way.
