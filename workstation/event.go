@@ -36,6 +36,9 @@ type Event struct {
 	Warnings []string
 	// Elapsed is the time since the phase began.
 	Elapsed time.Duration
+	// Limit is how long the phase may take, from its begin, or 0 if it has no
+	// limit of its own. After it a switch goes on to the next phase or back.
+	Limit time.Duration
 }
 
 // A reporter hands events to a caller that may not want any.
@@ -43,15 +46,20 @@ type reporter struct {
 	report func(Event)
 	phase  Phase
 	began  time.Time
+	limit  time.Duration
 }
 
-func (r *reporter) enter(phase Phase, vmid int, message string) {
-	r.phase, r.began = phase, time.Now()
+// enter begins a phase that has no limit.
+func (r *reporter) enter(phase Phase, vmid int, message string) { r.enterFor(0, phase, vmid, message) }
+
+// enterFor begins a phase that may take as long as the limit.
+func (r *reporter) enterFor(limit time.Duration, phase Phase, vmid int, message string) {
+	r.phase, r.began, r.limit = phase, time.Now(), limit
 	r.say(vmid, message)
 }
 
 func (r *reporter) say(vmid int, message string) {
 	if r.report != nil {
-		r.report(Event{Phase: r.phase, VMID: vmid, Message: message, Elapsed: time.Since(r.began)})
+		r.report(Event{Phase: r.phase, VMID: vmid, Message: message, Elapsed: time.Since(r.began), Limit: r.limit})
 	}
 }

@@ -159,7 +159,7 @@ func (s *switching) stopOthers(ctx context.Context) error {
 		if err := s.renew(ctx, PhaseStop, s.db.stopTime()); err != nil {
 			return err
 		}
-		s.enter(PhaseStop, id, fmt.Sprintf("shutting down VM %d, which may take %s", id, s.db.Grace))
+		s.enterFor(s.db.Grace, PhaseStop, id, fmt.Sprintf("shutting down VM %d, which may take %s", id, s.db.Grace))
 		if err := s.shutdown(ctx, v); err != nil {
 			return err
 		}

@@ -68,7 +68,7 @@ func (s *switching) restore(ctx context.Context, cause error) error {
 	if err := s.clearTarget(ctx); err != nil {
 		return err
 	}
-	s.enter(PhaseRollback, s.from, fmt.Sprintf("returning to VM %d: %v", s.from, firstLine(cause)))
+	s.enterFor(s.db.Boot, PhaseRollback, s.from, fmt.Sprintf("returning to VM %d: %v", s.from, firstLine(cause)))
 	for tries := 1; ; tries++ {
 		err := s.again(ctx)
 		if err == nil || s.hopeless(err) {
@@ -116,7 +116,7 @@ func (s *switching) clearTarget(ctx context.Context) error {
 	case s.db.NotUp == NotUpKeep:
 		return errKeeps
 	}
-	s.enter(PhaseRollback, s.to, fmt.Sprintf("shutting down VM %d, which is not up", s.to))
+	s.enterFor(s.db.Grace, PhaseRollback, s.to, fmt.Sprintf("shutting down VM %d, which is not up", s.to))
 	return s.shutdown(ctx, target)
 }
 

@@ -42,7 +42,7 @@ func (s *switching) acquire(ctx context.Context) error {
 		case errors.As(err, &other):
 			if message := other.waiting(); message != told {
 				told = message
-				s.enter(PhaseLease, s.place(), message)
+				s.enterFor(other.left, PhaseLease, s.place(), message)
 			}
 		case !errors.Is(err, ErrStale) && !errors.Is(err, ErrLocked) && !uncertain(err) || tries >= leaseTries:
 			return fmt.Errorf("workstation: taking the lease on VM %d: %w", s.place(), err)
@@ -186,7 +186,8 @@ func (s *switching) renewNow(ctx context.Context, phase Phase, lasts time.Durati
 	return err == nil, err
 }
 
-// tidy removes a lease of our own that an earlier switch could not remove.
+// tidy removes a lease of our own that an earlier switch could not remove, and
+// the lease that the caller takes over.
 func (s *switching) tidy(ctx context.Context) error {
 	if s.db.NoLease {
 		return nil
@@ -196,7 +197,7 @@ func (s *switching) tidy(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if lease, held := readLease(config.Values["description"]); held && lease.Owner == s.db.Owner {
+		if lease, held := readLease(config.Values["description"]); held && (lease.Owner == s.db.Owner || lease.ID == s.db.TakeOver) {
 			s.held, s.at = &lease, id
 		}
 	}

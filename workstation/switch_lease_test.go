@@ -308,6 +308,23 @@ func TestALeaseIsTakenOverOnPurpose(t *testing.T) {
 	})
 }
 
+// A lease can be taken over for the VM that runs already: it goes.
+func TestALeaseIsTakenOverForWhatRuns(t *testing.T) {
+	t.Parallel()
+	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {
+		time.Sleep(time.Minute)
+		if err := sim.Edit(140, "description", leaseOf("dead", "x", 140, 141, time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		db := both
+		db.TakeOver = "x"
+		if err := node.Switch(t.Context(), db, 140, nil); err != nil {
+			t.Fatal(err)
+		}
+		wantRunning(t, sim, 140)
+	})
+}
+
 // Whoever waits is told for whom, and for how long at most.
 func TestWaitingForALeaseIsTold(t *testing.T) {
 	t.Parallel()
@@ -319,7 +336,11 @@ func TestWaitingForALeaseIsTold(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		var told []string
-		err := node.Switch(ctx, both, 141, func(e workstation.Event) { told = append(told, e.Message) })
+		err := node.Switch(ctx, both, 141, func(e workstation.Event) {
+			if told = append(told, e.Message); e.Limit < 9*time.Minute || e.Limit > 10*time.Minute {
+				t.Errorf("%q has the limit %s", e.Message, e.Limit)
+			}
+		})
 		if len(told) < 3 || len(told) > 5 || told[0] != "waiting for another controller, 10m0s at most unless it goes on: sofa is switching to VM 141 (phase stop)" || !strings.Contains(told[2], "9m") {
 			t.Errorf("told %q", told)
 		}

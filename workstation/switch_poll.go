@@ -46,7 +46,7 @@ func (s *switching) wait(ctx context.Context, id int, task pve.UPID, limit time.
 	}
 	if err == nil && result.Warnings > 0 && s.report != nil {
 		message := fmt.Sprintf("%s of VM %d ended with %s: %s", task.Type(), id, warnings(result.Warnings), strings.Join(result.Log, "; "))
-		s.report(Event{Phase: s.phase, VMID: id, Message: message, Warnings: result.Log, Elapsed: time.Since(s.began)})
+		s.report(Event{Phase: s.phase, VMID: id, Message: message, Warnings: result.Log, Elapsed: time.Since(s.began), Limit: s.limit})
 	}
 	return err
 }

@@ -78,7 +78,7 @@ func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
 		return err
 	}
 	if err == nil && s.phase == PhaseStop {
-		s.enter(PhaseFree, id, fmt.Sprintf("waiting until VM %d is gone", id))
+		s.enterFor(s.db.Grace, PhaseFree, id, fmt.Sprintf("waiting until VM %d is gone", id))
 	}
 	late := s.until(ctx, s.db.Grace, func(ctx context.Context) (bool, error) {
 		status, err := s.node.pve.Status(ctx, id)
@@ -100,7 +100,7 @@ func (s *switching) start(ctx context.Context) error {
 	if err := s.renew(ctx, PhaseStart, 2*s.db.Boot); err != nil { // to start, and to be up
 		return err
 	}
-	s.enter(PhaseStart, s.to, fmt.Sprintf("starting VM %d", s.to))
+	s.enterFor(s.db.Boot, PhaseStart, s.to, fmt.Sprintf("starting VM %d", s.to))
 	return s.bringUp(ctx, s.to)
 }
 
@@ -153,7 +153,7 @@ func (s *switching) bringUp(ctx context.Context, id int) error {
 
 // awaitUp waits until the target's guest is up.
 func (s *switching) awaitUp(ctx context.Context) error {
-	s.enter(PhaseUp, s.to, fmt.Sprintf("waiting until the guest of VM %d is up", s.to))
+	s.enterFor(s.db.Boot, PhaseUp, s.to, fmt.Sprintf("waiting until the guest of VM %d is up", s.to))
 	var last error
 	err := s.until(ctx, s.db.Boot, func(ctx context.Context) (bool, error) {
 		err := s.up(ctx, s.to)

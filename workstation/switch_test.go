@@ -65,7 +65,12 @@ func TestSwitchHandsTheCardOver(t *testing.T) {
 	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {
 		time.Sleep(time.Minute) // Windows has booted
 		var phases []workstation.Phase
+		limits := map[workstation.Phase]time.Duration{workstation.PhaseStop: 3 * time.Minute, workstation.PhaseFree: 3 * time.Minute,
+			workstation.PhaseStart: 5 * time.Minute, workstation.PhaseUp: 5 * time.Minute}
 		err := node.Switch(t.Context(), both, 141, func(e workstation.Event) {
+			if e.Limit != limits[e.Phase] || e.Limit > 0 && e.Elapsed > e.Limit {
+				t.Errorf("phase %s after %s: the limit is %s, want %s", e.Phase, e.Elapsed, e.Limit, limits[e.Phase])
+			}
 			if len(phases) == 0 || phases[len(phases)-1] != e.Phase {
 				phases = append(phases, e.Phase)
 			}
