@@ -48,7 +48,7 @@ var arrows = map[string][]string{
 
 	// The only package that knows all others. It imports go-proxmox for the
 	// constructor that takes the caller's client.
-	"workstation": {"", "internal/enum", "internal/printable", "iommu", "gpu", "storage", "internal/pve", "internal/macos", "internal/qmconf", "internal/pveschema",
+	"workstation": {"", "internal/printable", "iommu", "gpu", "storage", "internal/pve", "internal/macos", "internal/qmconf", "internal/pveschema",
 		"github.com/luthermonson/go-proxmox", "golang.org/x/sync"},
 	// What macOS expects of a VM, and PVE's notation of configurations: pure, for
 	// the profiles and for the plan alike.

@@ -67,7 +67,7 @@ func adoptedDisk(config map[string]string, slot string) (disk Disk, ok bool) {
 	case qmconf.IsFirmware(slot):
 		disk.Purpose, disk.Size = storage.Firmware, 0
 	case qmconf.IsCloudInit(config[slot]):
-		return Disk{Slot: slot, Purpose: storage.Firmware, Volume: CloudInitDrive}, true
+		return Disk{Slot: slot, Purpose: storage.Firmware, Volume: qmconf.CloudInitDrive}, true
 	case drive.IsCDROM():
 		return Disk{Slot: slot, Purpose: storage.Image, Volume: drive.Volume, Options: map[string]string{"media": "cdrom"}}, true
 	case !pooled || !sized || strings.Contains(drive.Volume, ":iso/"):

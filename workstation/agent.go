@@ -17,11 +17,9 @@ import (
 // The limits of the data that PVE passes to a guest agent (qemu-server
 // PVE/API2/Qemu/Agent.pm).
 const (
-	// MaxGuestWrite is the most that [Agent.WriteFile] writes, in bytes: PVE
-	// takes 60 KiB of base64.
-	MaxGuestWrite = 45 << 10
-	// MaxGuestRead is the most that [Agent.ReadFile] reads, in bytes.
-	MaxGuestRead = 16 << 20
+	// maxWrite is the largest file that is written, in bytes: PVE takes 60 KiB
+	// of base64.
+	maxWrite = 45 << 10
 	// maxInput is the largest input of a command, in bytes.
 	maxInput = 64 << 10
 )
@@ -122,18 +120,18 @@ func (a Agent) ended(ctx context.Context, pid int) (pve.ExecStatus, error) {
 }
 
 // WriteFile writes a file in the guest and replaces an existing file. For more
-// than [MaxGuestWrite] bytes the error matches [ErrTooLarge] and nothing is
-// written. For a path that cannot be written the error is a [RequestError] with
+// than 45 KiB, the most that PVE passes on, the error matches [ErrTooLarge] and
+// nothing is written. For a path that cannot be written the error is a [RequestError] with
 // the agent's words.
 func (a Agent) WriteFile(ctx context.Context, path string, data []byte) error {
-	if len(data) > MaxGuestWrite {
+	if len(data) > maxWrite {
 		return fmt.Errorf("workstation: VM %d: %s: %d bytes: %w", a.vmid, path, len(data), ErrTooLarge)
 	}
 	return a.node.pve.AgentFileWrite(ctx, a.vmid, path, data)
 }
 
-// ReadFile reads a file in the guest. A file larger than [MaxGuestRead] is an
-// error that matches [ErrTooLarge], never half a file.
+// ReadFile reads a file in the guest. A file larger than 16 MiB, the most
+// that PVE passes on, is an error that matches [ErrTooLarge], never half a file.
 //
 // The error for a file that does not exist is a [RequestError] with the agent's
 // words. It matches [fs.ErrNotExist] where those words are English, as on Linux

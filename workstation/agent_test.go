@@ -83,7 +83,7 @@ func TestAgentRunsAndMovesFiles(t *testing.T) {
 		if _, err := agent.Run(t.Context(), proxstation.GuestCommand{Argv: []string{"a"}, Input: strings.Repeat("x", 65<<10)}); !errors.Is(err, workstation.ErrTooLarge) {
 			t.Errorf("too much input: %v, want ErrTooLarge", err)
 		}
-		data := bytes.Repeat([]byte{0, 1, 'a', 0xff}, workstation.MaxGuestWrite/4)
+		data := bytes.Repeat([]byte{0, 1, 'a', 0xff}, (45<<10)/4)
 		text := []byte(strings.Repeat("text\n", 9000))
 		for path, content := range map[string][]byte{"/bin": data, "/text": text} {
 			if err := agent.WriteFile(t.Context(), path, content); err != nil {

@@ -52,7 +52,7 @@ func (n *Node) Apply(ctx context.Context, plan Plan, opts *ApplyOptions) error {
 	for i, step := range plan.Steps {
 		a.step, a.began = i+1, time.Now()
 		if err := step.apply(ctx, a); err != nil {
-			return fmt.Errorf("step %d of %d, %s: %w", i+1, len(plan.Steps), step.Change().Object, err)
+			return fmt.Errorf("step %d of %d, %s: %w", i+1, len(plan.Steps), step.change().Object, err)
 		}
 	}
 	return nil

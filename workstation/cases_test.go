@@ -365,12 +365,12 @@ func (c vmCase) play(t *testing.T) {
 // stepKeys returns the keys that a plan changes; + is a VM that it makes.
 func stepKeys(p workstation.Plan) string {
 	var keys []string
-	for _, step := range p.Steps {
-		if _, makes := step.(workstation.CreateVM); makes {
+	for i, change := range p.Changes() {
+		if _, makes := p.Steps[i].(workstation.CreateVM); makes {
 			keys = append(keys, "+")
 			continue
 		}
-		for _, line := range step.Change().Lines {
+		for _, line := range change.Lines {
 			keys = append(keys, line.Key)
 		}
 	}

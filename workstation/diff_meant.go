@@ -125,7 +125,7 @@ func (vm VM) whole() map[string]string {
 		drive := storage.Drive{Volume: disk.Volume}
 		switch {
 		case disk.cloudInit():
-			drive = storage.Drive{Volume: "storage:" + CloudInitDrive}.With("media", "cdrom")
+			drive = storage.Drive{Volume: "storage:" + qmconf.CloudInitDrive}.With("media", "cdrom")
 		case disk.allocates():
 			drive = storage.NewDrive("storage", disk.Size)
 		case disk.isCD():

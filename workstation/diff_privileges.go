@@ -21,7 +21,7 @@ func (d *differ) checkSeen(vm VM) {
 // privileges says which steps the login may not do.
 func (d *differ) privileges() {
 	for _, step := range d.plan.Steps {
-		c := step.Change()
+		c := step.change()
 		var missing []string
 		for _, p := range c.Needs {
 			if d.facts.permissions != nil && !d.facts.allows(p) && d.facts.RootTicket != proxstation.Yes {

@@ -164,7 +164,7 @@ func (d *differ) newDisk(vm VM, disk Disk) (value, note string) {
 	drive := storage.NewDrive(choice.Pool, size)
 	switch {
 	case disk.cloudInit():
-		drive = storage.Drive{Volume: choice.Pool + ":" + CloudInitDrive}.With("media", "cdrom")
+		drive = storage.Drive{Volume: choice.Pool + ":" + qmconf.CloudInitDrive}.With("media", "cdrom")
 	case disk.Import != "":
 		drive = storage.Drive{Volume: choice.Pool + ":0"}.With("import-from", disk.Import)
 	}
@@ -198,7 +198,7 @@ func (s *ChangeVM) drop(absent []string, config map[string]string) {
 // checkNewCloudInit refuses a drive of cloud-init in place of a disk, and a
 // second one, which PVE refuses.
 func (d *differ) checkNewCloudInit(vm VM, slot string, have map[string]string) {
-	d.checkReplaced(vm, Disk{Slot: slot, Volume: CloudInitDrive}, have[slot])
+	d.checkReplaced(vm, Disk{Slot: slot, Volume: qmconf.CloudInitDrive}, have[slot])
 	for _, key := range slices.Sorted(maps.Keys(have)) {
 		if qmconf.IsSlot(key) && qmconf.IsCloudInit(have[key]) {
 			d.problems.add(vm, slot, "", "the VM has its drive of cloud-init at "+key)

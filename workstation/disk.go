@@ -31,8 +31,10 @@ type Disk struct {
 	// Storage is the storage for the disk; if it is empty, Diff chooses one.
 	Storage string `json:"storage,omitempty"`
 	// Volume is an existing volume to attach instead of a new disk, such as
-	// "local:iso/virtio-win.iso", or "none" for an empty CD drive, or
-	// [CloudInitDrive]. It may replace another CD, never a disk.
+	// "local:iso/virtio-win.iso". "none" is an empty CD drive. "cloudinit" is the
+	// drive of cloud-init: PVE makes it, 4 MiB on a storage for disks, and writes
+	// it anew from the configuration at every start (PVE manual, Cloud-Init
+	// Support). Volume may replace another CD, never a disk.
 	Volume string `json:"volume,omitempty"`
 	// Import is the volume whose content a new disk gets, such as
 	// "local:import/recovery.raw". The disk then grows to Size. Import and
@@ -91,9 +93,4 @@ func (s Spec) withPurposes() Spec {
 	return s
 }
 
-// CloudInitDrive is the Volume of a [Disk] that is the drive of cloud-init: PVE
-// makes it, 4 MiB on a storage for disks, and writes it anew from the
-// configuration at every start (PVE manual, Cloud-Init Support).
-const CloudInitDrive = "cloudinit"
-
-func (d Disk) cloudInit() bool { return d.Volume == CloudInitDrive }
+func (d Disk) cloudInit() bool { return d.Volume == qmconf.CloudInitDrive }

@@ -91,6 +91,10 @@ func (e *RequestError) plain() error {
 type TaskError struct {
 	// UPID is PVE's name of the task, under which the node keeps its log.
 	UPID string
+	// Type is what the task did: "qmstart". It is empty if the UPID is not valid.
+	Type string
+	// VMID is the VM that the task was about, 0 if it was not about a VM.
+	VMID int
 	// Exit is the last thing the task said.
 	Exit string
 	// Log holds the last lines of the task's log, at most ten.
@@ -107,13 +111,6 @@ func (e *TaskError) Is(target error) bool { return means(e.plain(), target) }
 
 // Unwrap returns the error that this one was made from.
 func (e *TaskError) Unwrap() error { return e.cause }
-
-// Type returns what the task did: "qmstart". It is empty if the UPID is not
-// valid.
-func (e *TaskError) Type() string { return pve.UPID(e.UPID).Type() }
-
-// VMID returns the VM that the task was about, 0 if it was not about a VM.
-func (e *TaskError) VMID() int { return pve.UPID(e.UPID).VMID() }
 
 func (e *TaskError) plain() error {
 	return &pve.TaskError{UPID: pve.UPID(e.UPID), Exit: e.Exit, Log: e.Log}
@@ -159,7 +156,7 @@ func explain(err error) error {
 		}
 		return public
 	case *pve.TaskError:
-		return &TaskError{UPID: string(e.UPID), Exit: e.Exit, Log: e.Log, cause: e}
+		return &TaskError{UPID: string(e.UPID), Type: e.UPID.Type(), VMID: e.UPID.VMID(), Exit: e.Exit, Log: e.Log, cause: e}
 	case *pve.CertificateError:
 		return &CertificateError{Host: e.Host, Fingerprint: e.Fingerprint, Why: e.Why, cause: e}
 	}

@@ -150,11 +150,11 @@ func ExampleRequestError() {
 }
 
 func ExampleTaskError() {
-	err := error(&workstation.TaskError{UPID: "UPID:pve:000004CC:6AD09660:386D43BC:qmstart:141:root@pam:",
+	err := error(&workstation.TaskError{UPID: "UPID:pve:000004CC:6AD09660:386D43BC:qmstart:141:root@pam:", Type: "qmstart", VMID: 141,
 		Exit: "PCI device '0000:01:00.0' already in use by VMID '140'"})
 	var failed *workstation.TaskError
 	if errors.As(err, &failed) {
-		fmt.Println(failed.Type(), failed.VMID(), errors.Is(err, workstation.ErrInUse))
+		fmt.Println(failed.Type, failed.VMID, errors.Is(err, workstation.ErrInUse))
 	}
 	// Output:
 	// qmstart 141 true

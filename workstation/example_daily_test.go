@@ -3,7 +3,6 @@ package workstation_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"time"
 
@@ -59,18 +58,6 @@ func ExampleSwitchError() {
 	// Output: up 141 false
 }
 
-// A program takes the choice from a flag.
-func ExampleNotUp() {
-	duo := workstation.DualBoot{Members: []int{140, 141}}
-	flags := flag.NewFlagSet("play", flag.ContinueOnError)
-	flags.TextVar(&duo.NotUp, "not-up", workstation.NotUpKeep, "what becomes of a VM that is not up in time: keep or return")
-	if err := flags.Parse([]string{"-not-up", "return"}); err != nil {
-		fmt.Println(err)
-	}
-	fmt.Println(duo.NotUp, duo.NotUp == workstation.NotUpReturn)
-	// Output: return true
-}
-
 // The steps of a plan are data, for a program that approves by rules of its own.
 func ExamplePlan() {
 	node, closeNode := embeddedNode(pvetest.Reference())
@@ -85,14 +72,14 @@ func ExamplePlan() {
 		fmt.Println(err)
 		return
 	}
-	for _, step := range plan.Steps {
-		switch s := step.(type) {
+	for i, change := range plan.Changes() {
+		switch s := plan.Steps[i].(type) {
 		case workstation.PutMapping:
 			fmt.Println("a mapping:", s.Mapping.ID)
 		case workstation.CreateVM:
 			fmt.Println("a VM:", s.VMID, s.Config["scsi0"])
 		}
-		fmt.Println("  needs", step.Change().Needs[0])
+		fmt.Println("  needs", change.Needs[0])
 	}
 	fmt.Println(plan.Destroys())
 	// Output:

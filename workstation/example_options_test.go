@@ -53,7 +53,8 @@ func ExampleTuning() {
 func ExampleNewSecret() {
 	vm := profile.LinuxAI{CloudInit: profile.CloudInit{Password: proxstation.NewSecret("hunter2")}}.VM()
 	fmt.Println(vm.Password)
-	fmt.Printf("%+v\n", workstation.ChangeVM{Password: vm.Password}.Change().Lines[0])
+	plan := workstation.Plan{Steps: []workstation.Step{workstation.ChangeVM{Password: vm.Password}}}
+	fmt.Printf("%+v\n", plan.Changes()[0].Lines[0])
 	// Output:
 	// [secret]
 	// {Sign:43 Key:cipassword Have: Want:[secret] Note:}

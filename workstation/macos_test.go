@@ -200,8 +200,8 @@ func TestMacOSEveryWay(t *testing.T) {
 
 func changed(p workstation.Plan) []string {
 	var keys []string
-	for _, step := range p.Steps {
-		for _, line := range step.Change().Lines {
+	for _, change := range p.Changes() {
+		for _, line := range change.Lines {
 			keys = append(keys, line.Key)
 		}
 	}

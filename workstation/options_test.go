@@ -41,7 +41,7 @@ func TestValidateOptions(t *testing.T) {
 		"a password among the keys":       {edit(cloud(profile.CloudInit{}), func(vm *workstation.VM) { vm.Config["cipassword"] = "hunter2" }), "cipassword: a password belongs in VM.Password"},
 		"a password to set and take away": {edit(cloud(profile.CloudInit{Password: proxstation.NewSecret("x")}), func(vm *workstation.VM) { vm.Absent = []string{"cipassword"} }), "both wanted and absent"},
 		"two drives of cloud-init": {edit(cloud(profile.CloudInit{}), func(vm *workstation.VM) {
-			vm.Disks = append(vm.Disks, workstation.Disk{Slot: "ide0", Volume: workstation.CloudInitDrive})
+			vm.Disks = append(vm.Disks, workstation.Disk{Slot: "ide0", Volume: "cloudinit"})
 		}), "one drive of cloud-init"},
 		"a public key":             {cloud(profile.CloudInit{SSHKeys: []string{publicKey + "\n"}}), ""},
 		"a key with options":       {cloud(profile.CloudInit{SSHKeys: []string{`no-pty,from="10.0.0.1" ` + publicKey}}), ""},

@@ -3,6 +3,7 @@ package workstation
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -57,8 +58,8 @@ func (p Privilege) String() string { return p.Path + " " + p.Name }
 // A Step is one change of a plan. The set of steps is closed: [PutMapping],
 // [CreateVM], [ChangeVM], [GrowDisk] and [DestroyVM].
 type Step interface {
-	// Change says what the step does.
-	Change() StepChange
+	// change says what the step does.
+	change() StepChange
 	apply(ctx context.Context, a *applier) error
 }
 
@@ -79,17 +80,21 @@ type Plan struct {
 	Findings []proxstation.Finding
 }
 
+// Changes returns what the steps do, in their order.
+func (p Plan) Changes() []StepChange {
+	changes := make([]StepChange, len(p.Steps))
+	for i, step := range p.Steps {
+		changes[i] = step.change()
+	}
+	return changes
+}
+
 // Empty reports whether nothing has to be done.
 func (p Plan) Empty() bool { return len(p.Steps) == 0 }
 
 // Destroys reports whether a step of the plan destroys data.
 func (p Plan) Destroys() bool {
-	for _, step := range p.Steps {
-		if step.Change().Sign == SignDestroy {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.Changes(), func(c StepChange) bool { return c.Sign == SignDestroy })
 }
 
 // String returns the plan as a diff, in the form in which it is approved.
@@ -99,14 +104,14 @@ func (p Plan) String() string {
 		fmt.Fprintf(&b, "Plan for node %s: nothing to do\n", p.Node)
 	} else {
 		count := map[Sign]int{}
-		for _, step := range p.Steps {
-			count[step.Change().Sign]++
+		for _, change := range p.Changes() {
+			count[change.Sign]++
 		}
 		fmt.Fprintf(&b, "Plan for node %s: %d to add, %d to change, %d to destroy\n",
 			p.Node, count[SignAdd], count[SignModify], count[SignDestroy])
 	}
-	for _, step := range p.Steps {
-		b.WriteString("\n" + step.Change().String())
+	for _, change := range p.Changes() {
+		b.WriteString("\n" + change.String())
 	}
 	if len(p.Outlook) > 0 {
 		b.WriteString("\nStorages, when the new disks are full\n")

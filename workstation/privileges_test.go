@@ -67,8 +67,8 @@ func TestPlansNeedWhatTheySay(t *testing.T) {
 					t.Fatal(err)
 				}
 				need := map[workstation.Privilege]bool{}
-				for _, step := range first.Steps {
-					for _, p := range step.Change().Needs {
+				for _, change := range first.Changes() {
+					for _, p := range change.Needs {
 						need[p] = true
 					}
 				}

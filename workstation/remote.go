@@ -1,7 +1,6 @@
 package workstation
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -24,8 +23,9 @@ type WayIn struct {
 }
 
 // WaysIn returns the ways to reach a VM beside RustDesk, judged by its
-// configuration and its addresses. It does not know whether the program at the
-// other end runs. It is pure.
+// configuration and the addresses of [Agent.Addresses]. Without an address, PVE's
+// console is left, if the VM has an emulated display. WaysIn does not know
+// whether the program at the other end runs. It is pure.
 func WaysIn(v VMFacts, addresses []netip.Addr) []WayIn {
 	var ways []WayIn
 	for _, a := range addresses {
@@ -59,18 +59,5 @@ func WaysIn(v VMFacts, addresses []netip.Addr) []WayIn {
 // spice matches the displays that PVE shows over SPICE (qemu-server
 // PVE/QemuServer.pm, vga_conf_has_spice).
 var spice = regexp.MustCompile(`^qxl[234]?$`)
-
-// WaysIn returns the ways to reach a VM, with the addresses that the guest
-// agent reports. If the agent reports no addresses, the error says why, and the
-// ways that need no address come beside it: PVE's console, as long as the VM
-// has an emulated display. The error matches [ErrAgent] if no agent answers.
-func (n *Node) WaysIn(ctx context.Context, vmid int) ([]WayIn, error) {
-	config, err := n.pve.Config(ctx, vmid)
-	if err != nil {
-		return nil, err
-	}
-	addresses, err := n.pve.AgentAddresses(ctx, vmid)
-	return WaysIn(VMFacts{ID: vmid, Config: config.Values}, addresses), err
-}
 
 func sortedIDs[V any](m map[int]V) []int { return slices.Sorted(maps.Keys(m)) }

@@ -43,7 +43,7 @@ func (r *restoring) drive(key string) {
 // finds it itself.
 func asked(old storage.Drive) storage.Drive {
 	if pool, ok := old.Pool(); ok && qmconf.IsCloudInit(old.String()) {
-		old.Volume = pool + ":" + CloudInitDrive
+		old.Volume = pool + ":" + qmconf.CloudInitDrive
 	}
 	var options []storage.DriveOption
 	for _, o := range old.Options {

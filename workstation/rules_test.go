@@ -136,7 +136,7 @@ func TestPrivilegesElsewhere(t *testing.T) {
 		"scsi1 local-lvm:0,import-from=lv:vm-900-disk-0":   "/vms/900 VM.Clone",
 	} {
 		key, text, _ := strings.Cut(value, " ")
-		change := workstation.CreateVM{VMID: 300, Name: "x", Config: map[string]string{key: text}}.Change()
+		change := changeOf(workstation.CreateVM{VMID: 300, Name: "x", Config: map[string]string{key: text}})
 		found := false
 		for _, p := range change.Needs {
 			found = found || p.String() == want || strings.HasSuffix(p.String(), want)
@@ -148,8 +148,12 @@ func TestPrivilegesElsewhere(t *testing.T) {
 			t.Errorf("%s needs %v, want %s", value, change.Needs, want)
 		}
 	}
-	own := workstation.CreateVM{VMID: 300, Name: "x", Config: map[string]string{"scsi1": "local-zfs:base-9000-disk-0/vm-300-disk-0"}}.Change()
+	own := changeOf(workstation.CreateVM{VMID: 300, Name: "x", Config: map[string]string{"scsi1": "local-zfs:base-9000-disk-0/vm-300-disk-0"}})
 	if len(own.Needs) != 1 {
 		t.Errorf("a linked clone of its own needs %v", own.Needs)
 	}
+}
+
+func changeOf(step workstation.Step) workstation.StepChange {
+	return workstation.Plan{Steps: []workstation.Step{step}}.Changes()[0]
 }

@@ -17,14 +17,14 @@ func TestStepsDoNotShowTheOSK(t *testing.T) {
     + args  -set device.hostpci0.x-igd-lpc=on
     ! only root@pam with a password may set: args
 `
-	if text := step.Change().String(); text != want {
+	if text := step.change().String(); text != want {
 		t.Errorf("the step is\n%s\nwant\n%s", text, want)
 	}
 	if args := revealOSK(step.Set, step.OSK)["args"]; args != sent {
 		t.Errorf("it would send %s", args)
 	}
 	config := map[string]string{"args": sent}
-	if text := (CreateVM{Config: config}).Change().String(); !strings.Contains(text, "\n    + args  -cpu host\n") {
+	if text := (CreateVM{Config: config}).change().String(); !strings.Contains(text, "\n    + args  -cpu host\n") {
 		t.Errorf("the step is\n%s", text)
 	}
 }
@@ -33,7 +33,7 @@ func TestStepsDoNotShowTheOSK(t *testing.T) {
 func TestAnotherKeyIsAChange(t *testing.T) {
 	t.Parallel()
 	step := ChangeVM{Set: map[string]string{"args": "-device isa-applesmc,osk=new"}, Have: map[string]string{"args": "-device isa-applesmc,osk=old"}}.hideOSK()
-	if text := step.Change().String(); !strings.Contains(text, "~ args  -device isa-applesmc,osk=[secret] -> -device isa-applesmc,osk=[secret]   # another key; PVE logs all of args, the key too") {
+	if text := step.change().String(); !strings.Contains(text, "~ args  -device isa-applesmc,osk=[secret] -> -device isa-applesmc,osk=[secret]   # another key; PVE logs all of args, the key too") {
 		t.Errorf("the step does not say what changes:\n%s", text)
 	}
 }

@@ -48,8 +48,8 @@ func DestroyPlan(facts Facts, vmids ...int) (Plan, error) {
 	return plan, nil
 }
 
-// Change implements [Step].
-func (s DestroyVM) Change() StepChange {
+// change implements [Step].
+func (s DestroyVM) change() StepChange {
 	c := StepChange{Sign: SignDestroy, Object: fmt.Sprintf("VM %d %s", s.VMID, s.Name), Needs: []Privilege{{vmPath(s.VMID), "VM.Allocate"}}}
 	for _, key := range slices.Sorted(maps.Keys(s.Config)) {
 		drive, err := storage.ParseDrive(s.Config[key])

@@ -21,8 +21,8 @@ type GrowDisk struct {
 	From, To storage.Size
 }
 
-// Change implements [Step].
-func (s GrowDisk) Change() StepChange {
+// change implements [Step].
+func (s GrowDisk) change() StepChange {
 	line := StepLine{Sign: SignModify, Key: s.Slot, Have: s.From.String(), Want: s.To.String(), Note: "the guest has to grow its file system"}
 	if s.From == 0 {
 		line.Have, line.Note = "", "from its image's size; cloud-init grows the file system"

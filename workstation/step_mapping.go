@@ -20,8 +20,8 @@ type PutMapping struct {
 	HaveMDev bool
 }
 
-// Change implements [Step].
-func (s PutMapping) Change() StepChange {
+// change implements [Step].
+func (s PutMapping) change() StepChange {
 	c := StepChange{Sign: SignModify, Object: "mapping " + s.Mapping.ID,
 		Lines: []StepLine{{Sign: SignModify, Key: s.Node, Have: s.Have, Want: entryText(s.Mapping.On(s.Node)), Note: s.Note}},
 		Needs: []Privilege{{"/mapping/pci/" + s.Mapping.ID, "Mapping.Modify"}}}

@@ -15,7 +15,7 @@ import (
 // that is gone, starts the other and waits until it is up. If that fails at any
 // point, it returns to the member that ran before, or says in a [SwitchError]
 // exactly what state the VMs are in. A guest that has started and is not up in
-// time keeps the card, unless db.NotUp says otherwise. No guest is stopped as by
+// time keeps the card, unless db.ReturnIfNotUp is set. No guest is stopped as by
 // pulling the plug unless db.Force is set. Nothing is started with a card that
 // is gone.
 //

@@ -113,7 +113,7 @@ func (s *switching) clearTarget(ctx context.Context) error {
 	switch {
 	case err != nil || !target.Running:
 		return err
-	case s.db.NotUp == NotUpKeep:
+	case !s.db.ReturnIfNotUp:
 		return errKeeps
 	}
 	s.enterFor(s.db.Grace, PhaseRollback, s.to, fmt.Sprintf("shutting down VM %d, which is not up", s.to))

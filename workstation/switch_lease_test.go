@@ -376,7 +376,7 @@ func TestWaitingForALeaseIsTold(t *testing.T) {
 func TestASwitchThatIsTooLongForALease(t *testing.T) {
 	t.Parallel()
 	node := open(pvetest.New(pair(), nil))
-	for _, db := range []workstation.DualBoot{{Grace: time.Hour}, {Boot: 2 * time.Hour}, {Grace: 1 << 62}, {NotUp: 7}} {
+	for _, db := range []workstation.DualBoot{{Grace: time.Hour}, {Boot: 2 * time.Hour}, {Grace: 1 << 62}} {
 		db.Members = both.Members
 		if err := node.Switch(t.Context(), db, 141, nil); !errors.Is(err, workstation.ErrInvalid) {
 			t.Errorf("%+v: %v", db, err)

@@ -25,9 +25,12 @@ type DualBoot struct {
 	Wake bool
 	// Boot is how long the next guest may take to be up; 0 is five minutes.
 	Boot time.Duration
-	// NotUp says what happens to a guest that has started and is not up in that
-	// time. The zero value leaves the card with the guest.
-	NotUp NotUp
+	// ReturnIfNotUp shuts down a VM that has started and whose guest is not up
+	// in that time, and starts the VM that ran before. A guest that does not
+	// shut down keeps the card, unless Force is set. Without ReturnIfNotUp the
+	// card stays with the VM that has started, because its guest may be
+	// installing updates; the switch fails and its error says so.
+	ReturnIfNotUp bool
 	// Up returns nil once a guest is up. Until then it is called again and
 	// again. If Up is nil, the guest agent is asked; a VM without an agent
 	// counts as up as soon as it runs.
@@ -75,9 +78,6 @@ func (db DualBoot) withDefaults() (DualBoot, error) {
 	db.Grace, db.Boot = cmp.Or(db.Grace, 3*time.Minute), cmp.Or(db.Boot, 5*time.Minute)
 	if longest := max(db.stopTime()+db.Boot, 2*db.Boot) + leaseSlack; longest > maxTTL || max(db.Grace, db.Boot) > maxTTL {
 		return invalid("grace and boot", fmt.Sprintf("%s and %s", db.Grace, db.Boot), fmt.Sprintf("a switch must not take longer than its lease may count, %s", maxTTL))
-	}
-	if int(db.NotUp) >= len(notUpNames) {
-		return invalid("not up", db.NotUp.String(), "the choices are NotUpKeep and NotUpReturn")
 	}
 	return db, nil
 }

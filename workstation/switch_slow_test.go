@@ -80,18 +80,18 @@ func TestAGuestThatIsNotUpInTime(t *testing.T) {
 	slow := pvetest.Guest{Boot: time.Hour}
 	hung := pvetest.Guest{Boot: time.Hour, Hang: true}
 	for name, test := range map[string]struct {
-		choice                  workstation.NotUp
+		choice                  bool
 		force                   bool
 		guest                   pvetest.Guest
 		running                 int
 		returned, closing, plug bool
 		says                    string
 	}{
-		"it keeps the card":                       {choice: workstation.NotUpKeep, guest: slow, running: 141, says: "VM 141 is running and keeps the card; Windows may be installing updates as it starts"},
-		"it keeps the card, force is allowed":     {choice: workstation.NotUpKeep, force: true, guest: slow, running: 141, says: "keeps the card"},
-		"it is shut down":                         {choice: workstation.NotUpReturn, guest: slow, running: 140, returned: true, says: "VM 140 runs again"},
-		"it does not shut down":                   {choice: workstation.NotUpReturn, guest: hung, running: 141, closing: true, says: "the way back failed too"},
-		"it does not shut down, force is allowed": {choice: workstation.NotUpReturn, force: true, guest: hung, running: 140, returned: true, plug: true, says: "VM 140 runs again"},
+		"it keeps the card":                       {guest: slow, running: 141, says: "VM 141 is running and keeps the card; Windows may be installing updates as it starts"},
+		"it keeps the card, force is allowed":     {force: true, guest: slow, running: 141, says: "keeps the card"},
+		"it is shut down":                         {choice: true, guest: slow, running: 140, returned: true, says: "VM 140 runs again"},
+		"it does not shut down":                   {choice: true, guest: hung, running: 141, closing: true, says: "the way back failed too"},
+		"it does not shut down, force is allowed": {choice: true, force: true, guest: hung, running: 140, returned: true, plug: true, says: "VM 140 runs again"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -101,7 +101,7 @@ func TestAGuestThatIsNotUpInTime(t *testing.T) {
 				time.Sleep(time.Minute)
 				sim.SetGuest(141, test.guest)
 				db := both
-				db.NotUp, db.Force = test.choice, test.force
+				db.ReturnIfNotUp, db.Force = test.choice, test.force
 				err := node.Switch(t.Context(), db, 141, nil)
 				var failed *workstation.SwitchError
 				if !errors.As(err, &failed) || failed.Phase != workstation.PhaseUp || failed.Running != test.running || failed.Returned != test.returned || failed.Closing != test.closing ||

@@ -34,7 +34,7 @@ func pair() pvetest.Host {
 var both = workstation.DualBoot{Members: []int{140, 141}, Owner: "test"}
 
 // returning is both, with a way back from a guest that is not up in time.
-var returning = workstation.DualBoot{Members: both.Members, Owner: both.Owner, NotUp: workstation.NotUpReturn}
+var returning = workstation.DualBoot{Members: both.Members, Owner: both.Owner, ReturnIfNotUp: true}
 
 // after runs a scenario against a fresh pair in a bubble of its own.
 func scenario(t *testing.T, host pvetest.Host, play func(t *testing.T, sim *pvetest.Node, node *workstation.Node)) {
@@ -272,7 +272,7 @@ func TestSwitchAmongThree(t *testing.T) {
 	third := pvetest.VM{ID: 142, Config: maps.Clone(host.VMs[1].Config)}
 	third.Config["name"], third.Config["scsi0"] = "steamos", "local-lvm:vm-142-disk-0,size=64G"
 	host.VMs = append(host.VMs, third)
-	three := workstation.DualBoot{Members: []int{142, 140, 141}, Owner: "test", NotUp: workstation.NotUpReturn}
+	three := workstation.DualBoot{Members: []int{142, 140, 141}, Owner: "test", ReturnIfNotUp: true}
 	scenario(t, host, func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {
 		time.Sleep(time.Minute)
 		for _, to := range []int{142, 141, 140, 142} {

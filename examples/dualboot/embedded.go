@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/proxstation/proxstation/examples/internal/connect"
-	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
@@ -20,7 +19,7 @@ func (s *show) embedded(ctx context.Context) error {
 		return err
 	}
 	defer sim.Close()
-	s.node, s.apply, s.duo.Boot, s.duo.NotUp = node, true, 4*time.Second, workstation.NotUpReturn
+	s.node, s.apply, s.duo.Boot, s.duo.ReturnIfNotUp = node, true, 4*time.Second, true
 	s.sabotage = func(vmid int) { sim.SetGuest(vmid, pvetest.Guest{NoAgent: true}) }
 	if err := s.play(ctx); err != nil {
 		return err

@@ -13,7 +13,6 @@ import (
 
 	"github.com/proxstation/proxstation/examples/internal/connect"
 	"github.com/proxstation/proxstation/storage"
-	"github.com/proxstation/proxstation/workstation"
 )
 
 func main() {
@@ -31,7 +30,7 @@ func (s *show) run(ctx context.Context, args []string) error {
 	set.TextVar(&s.models, "models", 80*storage.GiB, "size of the disk for models")
 	windows := set.Int("windows", 140, "VMID of the Windows VM")
 	linux := set.Int("linux", 141, "VMID of the Linux VM")
-	set.TextVar(&s.duo.NotUp, "not-up", workstation.NotUpKeep, "what becomes of a VM that has started and is not up in time: keep leaves the card with it, return goes back")
+	set.BoolVar(&s.duo.ReturnIfNotUp, "return-if-not-up", false, "a VM that has started and is not up in time is shut down, and the VM that ran before starts; otherwise the card stays with it")
 	set.BoolVar(&s.takeOver, "take-over", false, "take over the lease of another controller at once: only if you know that it is dead")
 	if err := connect.Parse(set, args); err != nil {
 		return err

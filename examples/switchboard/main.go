@@ -38,7 +38,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	members := set.String("members", "140,141", "VMIDs of the VMs that share the card")
 	force := set.Bool("force", false, "stop a guest that does not shut down, as by pulling the plug")
 	var duo workstation.DualBoot
-	set.TextVar(&duo.NotUp, "not-up", workstation.NotUpKeep, "what becomes of a VM that has started and is not up in time: keep leaves the card with it, return goes back")
+	set.BoolVar(&duo.ReturnIfNotUp, "return-if-not-up", false, "a VM that has started and is not up in time is shut down, and the VM that ran before starts; otherwise the card stays with it")
 	if err := connect.Parse(set, args); err != nil {
 		return err
 	}

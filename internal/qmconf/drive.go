@@ -102,3 +102,7 @@ func CutVolume(value string) (pool, volume string, ok bool) {
 
 // MiB writes a size as the number of MiB that memory and balloon take.
 func MiB(size storage.Size) string { return strconv.FormatInt(int64(size/storage.MiB), 10) }
+
+// CloudInitDrive stands for a volume where a drive is asked for that PVE itself
+// makes for cloud-init.
+const CloudInitDrive = "cloudinit"

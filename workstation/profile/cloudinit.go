@@ -43,7 +43,7 @@ func (c CloudInit) isZero() bool {
 
 // into gives the VM the cloud-init drive and its content.
 func (c CloudInit) into(vm *workstation.VM, slot string) {
-	drive := workstation.Disk{Slot: slot, Purpose: storage.Firmware, Volume: workstation.CloudInitDrive}
+	drive := workstation.Disk{Slot: slot, Purpose: storage.Firmware, Volume: qmconf.CloudInitDrive}
 	if c.isZero() {
 		drive.NewSize = firmwareSize
 	}
