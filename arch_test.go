@@ -66,6 +66,10 @@ var arrows = map[string][]string{
 	"workstation/rustdesk": {"", "gpu", "github.com/pelletier/go-toml"}, // RustDesk's files are TOML
 	"workstation/recovery": {"gpu"},                                     // a release is one of its guests
 
+	// What a fresh guest needs to install itself, as CDs (go-diskfs) and with a
+	// hashed password (go-crypt); it knows nothing of PVE.
+	"workstation/firstboot": {"", "github.com/diskfs/go-diskfs", "github.com/go-crypt/crypt"},
+
 	// The embedded node must not share a parser with the code it tests.
 	"internal/pveschema":  {},
 	"workstation/pvetest": {"internal/pveschema"},
@@ -75,7 +79,7 @@ var arrows = map[string][]string{
 func allowed(pkg string) []string {
 	if strings.HasPrefix(pkg, "examples/") {
 		return []string{"", "iommu", "gpu", "storage", "workstation", "workstation/pvetest",
-			"workstation/access", "workstation/rustdesk", "workstation/recovery", "workstation/profile", "workstation/inventory", "examples/internal/connect",
+			"workstation/access", "workstation/rustdesk", "workstation/recovery", "workstation/profile", "workstation/firstboot", "workstation/inventory", "examples/internal/connect",
 			"internal/hosttree", "internal/printable", "github.com/luthermonson/go-proxmox"}
 	}
 	return arrows[pkg]

@@ -1,0 +1,66 @@
+package firstboot
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	disk "github.com/diskfs/go-diskfs/backend/file"
+	"github.com/diskfs/go-diskfs/filesystem/iso9660"
+)
+
+// sector is the size of a CD's sector in bytes (ECMA-119 section 6.1.2).
+const sector = 2048
+
+// Image returns the CD: ISO 9660 with Rock Ridge, whose names Linux reads, and
+// Joliet, whose names Windows reads. All files are in its root, because go-diskfs
+// 1.9.4 writes wrong places of files in directories into Joliet's records.
+//
+// go-diskfs works with files. They are in a directory in [os.TempDir] that only
+// this user can read, and are gone when Image returns. Errors are those of
+// writing there.
+func (s Seed) Image() (image []byte, err error) {
+	dir, err := os.MkdirTemp("", "proxstation-firstboot-") // mode 0700
+	if err != nil {
+		return nil, fmt.Errorf("firstboot: %w", err)
+	}
+	defer func() {
+		if removeErr := os.RemoveAll(dir); err == nil && removeErr != nil {
+			image, err = nil, fmt.Errorf("firstboot: the files of %s are still there: %w", s.Name(), removeErr)
+		}
+	}()
+	image, err = s.write(filepath.Join(dir, "files"), filepath.Join(dir, "cd.iso"))
+	if err != nil {
+		return nil, fmt.Errorf("firstboot: %s: %w", s.Name(), err)
+	}
+	return image, nil
+}
+
+func (s Seed) write(files, cd string) ([]byte, error) {
+	if err := os.Mkdir(files, 0o700); err != nil {
+		return nil, err
+	}
+	for _, f := range s.files {
+		if err := os.WriteFile(filepath.Join(files, f.name), []byte(f.data.Reveal()), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	target, err := os.OpenFile(cd, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = target.Close() }() // what it holds is read below
+	system, err := iso9660.Create(disk.New(target, false), 0, 0, sector, files)
+	if err != nil {
+		return nil, err
+	}
+	if err := system.Finalize(iso9660.FinalizeOptions{RockRidge: true, Joliet: true, VolumeIdentifier: s.label}); err != nil {
+		return nil, err
+	}
+	image, err := os.ReadFile(cd)
+	if err != nil {
+		return nil, err
+	}
+	// go-diskfs 1.9.4 leaves the last sector short, and readers miss its end.
+	return append(image, make([]byte, (sector-len(image)%sector)%sector)...), nil
+}

@@ -1,0 +1,48 @@
+package firstboot_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/workstation/firstboot"
+)
+
+func ExampleLinuxAI() {
+	guest := firstboot.LinuxAI{
+		HostName: "linux-ai", User: "me", Password: proxstation.NewSecret("correct horse"),
+		Models: &firstboot.ModelsDisk{Slot: "scsi1"}, NVIDIA: true,
+	}
+	seed, err := guest.Seed()
+	fmt.Println(seed.Label(), seed.Files(), err)
+	guest.Models.Mount = "/srv/models; reboot"
+	_, err = guest.Seed()
+	fmt.Println(errors.Is(err, firstboot.ErrField))
+	fmt.Println(err)
+	// Output:
+	// cidata [meta-data user-data] <nil>
+	// true
+	// firstboot: Models.Mount: "/srv/models; reboot": want a directory of its own such as /srv/models, of letters, digits, . _ and -
+}
+
+func ExampleSeed() {
+	seed, err := firstboot.LinuxAI{HostName: "linux-ai", User: "me", Password: proxstation.NewSecret("correct horse")}.Seed()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	image, err := seed.Image() // for Node.Upload, as storage:iso/ and the name
+	fmt.Println(strings.HasPrefix(seed.Name(), "firstboot-linux-ai-"), len(image)%2048, err)
+	// Output: true 0 <nil>
+}
+
+func ExampleParseState() {
+	state, err := firstboot.ParseState("phase=driver\nagent=1:7.2\nmodels=formatted\n")
+	fmt.Println(state, err)
+	state, err = firstboot.ParseState("phase=models\nfailed=the disk in scsi1 is not blank\n")
+	fmt.Println(state, err)
+	// Output:
+	// driver: agent 1:7.2, models formatted <nil>
+	// models: failed: the disk in scsi1 is not blank <nil>
+}

@@ -1,0 +1,133 @@
+package firstboot
+
+import (
+	"encoding/hex"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// What the guest's own programs take. A name that they refuse would stop a
+// set-up that nobody watches.
+var (
+	dnsLabel     = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)                    // RFC 1123 section 2.1, lower case
+	instanceID   = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)                                  // a directory in /var/lib/cloud/instances
+	loginName    = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)                                // Debian adduser.conf NAME_REGEX, useradd(8)
+	localeName   = regexp.MustCompile(`^[A-Za-z]{2,8}(_[A-Za-z]{2,8})?(\.[A-Za-z0-9-]{1,16})?$`) // locale-gen(8)
+	layoutName   = regexp.MustCompile(`^[a-z]{2,16}$`)                                           // xkeyboard-config(7)
+	zoneName     = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$`)        // tzdata, theory.html
+	scsiSlot     = regexp.MustCompile(`^scsi(\d{1,2})$`)                                         // qemu-server PVE/QemuServer/Drive.pm
+	ext4Label    = regexp.MustCompile(`^[A-Za-z0-9._-]{1,16}$`)                                  // mke2fs(8) -L; no blanks in fstab
+	mountPath    = regexp.MustCompile(`^(/[A-Za-z0-9_-][A-Za-z0-9._-]*){1,8}$`)                  // no blanks in fstab and units
+	debianName   = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)                                  // Debian policy 5.6.1
+	repoLine     = regexp.MustCompile(`^(https?|file)://?[A-Za-z0-9._~%:/+-]+( [A-Za-z0-9._/+-]+)+$`)
+	sshKeyType   = regexp.MustCompile(`^(ssh-(rsa|ed25519)|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)$`)
+	base64Text   = regexp.MustCompile(`^[A-Za-z0-9+/]{60,}={0,2}$`)
+	downloadURL  = regexp.MustCompile(`^https?://[A-Za-z0-9._~%:/+-]+$`)
+	systemLogins = []string{"root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy",
+		"www-data", "backup", "list", "irc", "nobody", "ollama", "docker", "sudo", "adm", "models"}
+)
+
+// maxPassword is the longest password that crypt(3) of glibc and libxcrypt takes,
+// in bytes (CRYPT_MAX_PASSPHRASE_SIZE); counted in runes it is shorter.
+const maxPassword = 128
+
+func (g LinuxAI) check() error {
+	var f fields
+	f.want(dnsLabel.MatchString(g.HostName), "HostName", "%q is not a host name: want 1 to 63 of a-z, 0-9 and -, no - at the ends", g.HostName)
+	f.want(instanceID.MatchString(g.Instance), "Instance", "%q: want 1 to 64 of letters, digits, . _ and -", g.Instance)
+	f.want(loginName.MatchString(g.User), "User", "%q is not a login: want a-z or _ first, then at most 31 of a-z, 0-9, _ and -", g.User)
+	f.want(!slices.Contains(systemLogins, g.User), "User", "%q is a login or a group of the system", g.User)
+	f.want(len(g.Keys) > 0 || !g.Password.IsZero(), "Keys", "without a key and without a password nobody could log in")
+	f.password("Password", g.Password, maxPassword)
+	for i, key := range g.Keys {
+		if why := wrongKey(key); why != "" {
+			f.add(fmt.Sprintf("Keys[%d]", i), "%s", why)
+		}
+	}
+	f.want(g.Language == "" || localeName.MatchString(g.Language), "Language", "%q is not a locale such as en_US.UTF-8", g.Language)
+	f.want(g.Keyboard == "" || layoutName.MatchString(g.Keyboard), "Keyboard", "%q is not a layout such as us or de", g.Keyboard)
+	f.want(g.TimeZone == "" || zoneName.MatchString(g.TimeZone), "TimeZone", "%q is not a time zone such as Europe/Berlin", g.TimeZone)
+	g.Network.check(&f)
+	if g.Models != nil {
+		g.Models.check(&f)
+	}
+	g.checkPackages(&f)
+	return f.err()
+}
+
+func (g LinuxAI) checkPackages(f *fields) {
+	if g.Driver != nil {
+		f.want(g.NVIDIA, "Driver", "it is set, but NVIDIA is not: set NVIDIA too")
+		f.want(repoLine.MatchString(g.Driver.Repository), "Driver.Repository", "want it as in sources.list after \"deb\": https://repo.example/debian trixie main")
+		f.want(strings.HasPrefix(g.Driver.Key, "-----BEGIN PGP PUBLIC KEY BLOCK-----") && len(g.Driver.Key) < 64<<10 &&
+			printable(strings.ReplaceAll(g.Driver.Key, "\n", "")), "Driver.Key", "want a public key as text, as gpg --export --armor prints it")
+		f.want(len(g.Driver.Names) > 0, "Driver.Names", "it names no package")
+		for i, name := range g.Driver.Names {
+			f.want(debianName.MatchString(name), fmt.Sprintf("Driver.Names[%d]", i), "%q is not the name of a package", name)
+		}
+	}
+	if g.Ollama != nil {
+		g.Ollama.check(f, "Ollama", ".tar.zst", ".tgz")
+	}
+}
+
+func (d Download) check(f *fields, field string, suffixes ...string) {
+	u, err := url.Parse(d.URL)
+	ends := err == nil && slices.ContainsFunc(suffixes, func(s string) bool { return strings.HasSuffix(u.Path, s) })
+	f.want(err == nil && downloadURL.MatchString(d.URL) && ends, field+".URL",
+		"want an http or https address without blanks, credentials and query that ends in %s", strings.Join(suffixes, " or "))
+	sum, err := hex.DecodeString(d.SHA256)
+	f.want(err == nil && len(sum) == 32, field+".SHA256", "%q: want 64 hexadecimal digits", d.SHA256)
+}
+
+func (m ModelsDisk) check(f *fields) {
+	slot := scsiSlot.FindStringSubmatch(m.Slot)
+	n := 0
+	if slot != nil {
+		n, _ = strconv.Atoi(slot[1])
+	}
+	f.want(slot != nil && n <= 30, "Models.Slot", "%q: want scsi0 to scsi30, because a guest sees the slot of such a disk only", m.Slot)
+	f.want(m.Slot != "scsi0", "Models.Slot", "scsi0 is the system's disk")
+	f.want(ext4Label.MatchString(m.Label), "Models.Label", "%q: want 1 to 16 of letters, digits, . _ and -", m.Label)
+	f.want(mountPath.MatchString(m.Mount), "Models.Mount", "%q: want a directory of its own such as /srv/models, of letters, digits, . _ and -", m.Mount)
+	for _, taken := range []string{"/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/proc", "/root", "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var", "/mnt", "/opt", "/media"} {
+		f.want(m.Mount != taken, "Models.Mount", "%s is a directory of the system: take one below /srv", taken)
+	}
+}
+
+func (n Network) check(f *fields) {
+	if !n.Address.IsValid() {
+		f.want(!n.Gateway.IsValid() && len(n.DNS) == 0, "Network.Address", "a gateway or a name server goes with an address: set Address too")
+	} else {
+		f.want(len(n.MAC) == 6, "Network.MAC", "an address belongs to a card: want the card's hardware address, 6 bytes, as net0 of the VM has it")
+		f.want(!n.Gateway.IsValid() || n.Address.Contains(n.Gateway), "Network.Gateway", "%s is not in the network of %s", n.Gateway, n.Address)
+	}
+	f.want(n.MAC == nil || len(n.MAC) == 6, "Network.MAC", "%d bytes: want 6", len(n.MAC))
+	for i, server := range n.DNS {
+		f.want(server.IsValid(), fmt.Sprintf("Network.DNS[%d]", i), "it is no address")
+	}
+}
+
+// wrongKey says why a line is not a public key of OpenSSH (sshd(8),
+// AUTHORIZED_KEYS FILE FORMAT), or returns "". Options in front of a key are
+// refused: they can run programs.
+func wrongKey(line string) string {
+	if !printable(line) {
+		return "it has a line break or another control character, or is not valid UTF-8: want one line of id_ed25519.pub"
+	}
+	if len(line) > 16<<10 {
+		return "it is longer than 16 KiB"
+	}
+	words := strings.Fields(line)
+	switch {
+	case strings.Contains(line, "PRIVATE KEY"):
+		return "it is a private key: give the line in the file that ends in .pub"
+	case len(words) < 2 || !sshKeyType.MatchString(words[0]) || !base64Text.MatchString(words[1]):
+		return "want a line as in id_ed25519.pub: a type such as ssh-ed25519, the key, and a comment if you like; no options"
+	}
+	return ""
+}

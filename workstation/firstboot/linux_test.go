@@ -1,0 +1,212 @@
+package firstboot
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/go-crypt/crypt/algorithm/shacrypt"
+
+	"github.com/proxstation/proxstation"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden compares text with a file in testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs; after a look: go test ./workstation/firstboot -update\n%s", path, got)
+	}
+}
+
+const testKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEXAMPLEEXAMPLEEXAMPLEEXAMPLEEXAMPLEEXAMPLE1 me@desk"
+
+func linuxGuest() LinuxAI {
+	return LinuxAI{HostName: "linux-ai", User: "me", Keys: []string{testKey}}
+}
+
+func fullLinux() LinuxAI {
+	g := linuxGuest()
+	g.Password = proxstation.NewSecret(`it's "100%" <of> $5 & more\n`)
+	g.Language, g.Keyboard, g.TimeZone = "de_DE.UTF-8", "de", "Europe/Berlin"
+	g.Network = Network{
+		MAC: net.HardwareAddr{0xBC, 0x24, 0x11, 0, 0, 1}, Address: netip.MustParsePrefix("192.168.1.41/24"),
+		Gateway: netip.MustParseAddr("192.168.1.1"), DNS: []netip.Addr{netip.MustParseAddr("192.168.1.1")},
+	}
+	g.Models = &ModelsDisk{Slot: "scsi1"}
+	g.NVIDIA, g.Containers = true, true
+	g.Ollama = &Download{URL: "https://github.com/ollama/ollama/releases/download/v0.14.0/ollama-linux-amd64.tar.zst", SHA256: strings.Repeat("0f", 32)}
+	return g
+}
+
+func content(t *testing.T, s Seed, name string) string {
+	t.Helper()
+	data, err := s.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func TestLinuxSeedIsGolden(t *testing.T) {
+	t.Parallel()
+	for name, g := range map[string]LinuxAI{"plain": linuxGuest(), "full": fullLinux()} {
+		seed, err := g.Seed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range seed.Files() {
+			golden(t, "linux-"+name+"-"+file, content(t, seed, file))
+		}
+		script, err := g.withDefaults().script("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, "linux-"+name+".sh", script)
+	}
+}
+
+func TestLinuxUserData(t *testing.T) {
+	t.Parallel()
+	seed, err := fullLinux().Seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := content(t, seed, "user-data")
+	if strings.Contains(text, "100%") {
+		t.Error("the password is in the user-data")
+	}
+	var data struct {
+		Users []struct{ Passwd string }
+	}
+	if err := json.Unmarshal([]byte(strings.TrimPrefix(text, "#cloud-config\n")), &data); err != nil {
+		t.Fatal(err)
+	}
+	digest, err := shacrypt.Decode(data.Users[0].Passwd)
+	if err != nil || !digest.Match(fullLinux().Password.Reveal()) || digest.Match("another") {
+		t.Errorf("%q is not the hash of the password: %v", data.Users[0].Passwd, err)
+	}
+}
+
+// openssl has its own implementation of the hash.
+func TestPasswordHashAgreesWithOpenSSL(t *testing.T) {
+	t.Parallel()
+	openssl, err := exec.LookPath("openssl")
+	if err != nil {
+		t.Skip("openssl is not installed")
+	}
+	for _, password := range []string{"x", `it's "100%" <of> $5 & more\n`, "пароль-密码-🔑", strings.Repeat("long ", 20)} {
+		g := linuxGuest()
+		g.Password = proxstation.NewSecret(password)
+		hash, err := g.withDefaults().hashed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts := strings.Split(hash, "$")
+		cmd := exec.CommandContext(t.Context(), openssl, "passwd", "-6", "-stdin", "-salt", parts[2]+"$"+parts[3])
+		cmd.Stdin = strings.NewReader(password + "\n")
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if parts[len(parts)-1] != strings.TrimSpace(string(out[bytes.LastIndexByte(out, '$')+1:])) {
+			t.Errorf("%q: %s, openssl says %s", password, hash, out)
+		}
+	}
+}
+
+func TestLinuxRefusals(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		change func(*LinuxAI)
+		field  string
+	}{
+		"no host name":           {func(g *LinuxAI) { g.HostName = "" }, "HostName"},
+		"a host name for sh":     {func(g *LinuxAI) { g.HostName = "a;reboot" }, "HostName"},
+		"a login for sh":         {func(g *LinuxAI) { g.User = "me$(id)" }, "User"},
+		"a login of the system":  {func(g *LinuxAI) { g.User = "root" }, "User"},
+		"nobody can log in":      {func(g *LinuxAI) { g.Keys = nil }, "Keys"},
+		"a password of lines":    {func(g *LinuxAI) { g.Password = proxstation.NewSecret("a\nroot:b") }, "Password"},
+		"a very long password":   {func(g *LinuxAI) { g.Password = proxstation.NewSecret(strings.Repeat("x", 129)) }, "Password"},
+		"a key with a program":   {func(g *LinuxAI) { g.Keys = []string{`command="reboot" ` + testKey} }, "Keys[0]"},
+		"a key of two lines":     {func(g *LinuxAI) { g.Keys = []string{testKey, testKey + "\n" + testKey} }, "Keys[1]"},
+		"a key for sh":           {func(g *LinuxAI) { g.Keys = []string{"ssh-ed25519 $(reboot)"} }, "Keys[0]"},
+		"a private key":          {func(g *LinuxAI) { g.Keys = []string{"-----BEGIN OPENSSH PRIVATE KEY-----"} }, "Keys[0]"},
+		"a locale for sh":        {func(g *LinuxAI) { g.Language = "de_DE`id`" }, "Language"},
+		"a layout of two":        {func(g *LinuxAI) { g.Keyboard = "de,us" }, "Keyboard"},
+		"a zone that climbs":     {func(g *LinuxAI) { g.TimeZone = "../../etc/passwd" }, "TimeZone"},
+		"a gateway alone":        {func(g *LinuxAI) { g.Network.Gateway = netip.MustParseAddr("10.0.0.1") }, "Network.Address"},
+		"an address without MAC": {func(g *LinuxAI) { g.Network.Address = netip.MustParsePrefix("10.0.0.2/24") }, "Network.MAC"},
+		"a gateway elsewhere": {func(g *LinuxAI) {
+			g.Network = Network{MAC: make([]byte, 6), Address: netip.MustParsePrefix("10.0.0.2/24"), Gateway: netip.MustParseAddr("10.0.1.1")}
+		}, "Network.Gateway"},
+		"the system's disk":    {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi0"} }, "Models.Slot"},
+		"a slot not seen":      {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "virtio1"} }, "Models.Slot"},
+		"a slot PVE lacks":     {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi31"} }, "Models.Slot"},
+		"a label of words":     {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi1", Label: "my models"} }, "Models.Label"},
+		"a label too long":     {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi1", Label: strings.Repeat("m", 17)} }, "Models.Label"},
+		"a mount for sh":       {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi1", Mount: "/srv/$(id)"} }, "Models.Mount"},
+		"a mount that climbs":  {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi1", Mount: "/srv/../etc"} }, "Models.Mount"},
+		"a mount over a tree":  {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi1", Mount: "/usr"} }, "Models.Mount"},
+		"an URL for sh":        {func(g *LinuxAI) { g.Ollama = &Download{URL: "https://x/$(id).tgz", SHA256: strings.Repeat("0", 64)} }, "Ollama.URL"},
+		"no checksum":          {func(g *LinuxAI) { g.Ollama = &Download{URL: "https://x/ollama.tgz"} }, "Ollama.SHA256"},
+		"a driver for nothing": {func(g *LinuxAI) { g.Driver = &Packages{} }, "Driver"},
+		"a package for sh": {func(g *LinuxAI) {
+			g.NVIDIA, g.Driver = true, &Packages{Repository: "https://x/ a b", Key: "-----BEGIN PGP PUBLIC KEY BLOCK-----", Names: []string{"a;b"}}
+		}, "Driver.Names[0]"},
+		"an instance that climbs": {func(g *LinuxAI) { g.Instance = "../x" }, "Instance"},
+	}
+	for name, test := range tests {
+		g := linuxGuest()
+		test.change(&g)
+		seed, err := g.Seed()
+		var field *FieldError
+		if !errors.Is(err, ErrField) || !errors.As(err, &field) || field.Field != test.field || !seed.IsZero() {
+			t.Errorf("%s: %v, want an error of %s and no seed", name, err, test.field)
+		}
+	}
+}
+
+// Every value that is allowed comes through sh unchanged, and nothing is run.
+func TestScriptsAreSound(t *testing.T) {
+	t.Parallel()
+	for name, g := range map[string]LinuxAI{"plain": linuxGuest(), "full": fullLinux()} {
+		script, err := g.withDefaults().script("/tmp/a b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), name+".sh")
+		if err := os.WriteFile(path, []byte(script), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.CommandContext(t.Context(), "sh", "-n", path).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+		shellcheck, err := exec.LookPath("shellcheck")
+		if err != nil {
+			continue
+		}
+		if out, err := exec.CommandContext(t.Context(), shellcheck, "--shell=sh", path).CombinedOutput(); err != nil {
+			t.Errorf("%s: %s", name, out)
+		}
+	}
+}

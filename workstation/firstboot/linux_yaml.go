@@ -1,0 +1,102 @@
+package firstboot
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// userData returns the user-data below its first line. cloud-init makes the user
+// and starts the script; the script does the rest, at each boot until it is done.
+func (g LinuxAI) userData() (string, error) {
+	script, err := g.script("")
+	if err != nil {
+		return "", err
+	}
+	user := map[string]any{"name": g.User, "gecos": g.User, "shell": "/bin/bash", "groups": "sudo",
+		"lock_passwd": true, "ssh_authorized_keys": append([]string{}, g.Keys...), "sudo": "ALL=(ALL) NOPASSWD:ALL"}
+	if !g.Password.IsZero() {
+		hash, err := g.hashed()
+		if err != nil {
+			return "", err
+		}
+		user["lock_passwd"], user["passwd"], user["sudo"] = false, hash, "ALL=(ALL) ALL"
+	}
+	data := map[string]any{
+		"hostname": g.HostName, "users": []any{user},
+		"ssh_pwauth": len(g.Keys) == 0, "disable_root": true,
+		"write_files": []any{
+			written(linuxScript, "0755", script),
+			written("/etc/systemd/system/"+linuxUnit, "0644", unitText),
+		},
+		"runcmd": [][]string{
+			{"systemctl", "daemon-reload"},
+			{"systemctl", "enable", linuxUnit},
+			{"systemctl", "start", "--no-block", linuxUnit},
+		},
+	}
+	if g.Driver != nil {
+		data["write_files"] = append(data["write_files"].([]any), written(driverKey, "0644", strings.TrimSpace(g.Driver.Key)+"\n"))
+	}
+	if g.Language != "" {
+		data["locale"] = g.Language
+	}
+	if g.Keyboard != "" {
+		data["keyboard"] = map[string]any{"layout": g.Keyboard}
+	}
+	if g.TimeZone != "" {
+		data["timezone"] = g.TimeZone
+	}
+	return asYAML(data), nil
+}
+
+func written(path, mode, content string) map[string]any {
+	return map[string]any{"path": path, "permissions": mode, "owner": "root:root", "content": content}
+}
+
+// config returns the network-config, version 2, or nil where the guest's own
+// default is wanted: DHCP on its first card.
+func (n Network) config() map[string]any {
+	if n.MAC == nil {
+		return nil
+	}
+	card := map[string]any{"match": map[string]any{"macaddress": n.MAC.String()}, "set-name": "eth0"}
+	if !n.Address.IsValid() {
+		card["dhcp4"] = true
+	} else {
+		card["addresses"] = []string{n.Address.String()}
+		if n.Gateway.IsValid() {
+			to := "0.0.0.0/0"
+			if n.Gateway.Is6() {
+				to = "::/0"
+			}
+			card["routes"] = []any{map[string]any{"to": to, "via": n.Gateway.String()}}
+		}
+		if len(n.DNS) > 0 {
+			card["nameservers"] = map[string]any{"addresses": n.DNS}
+		}
+	}
+	return map[string]any{"version": 2, "ethernets": map[string]any{"eth0": card}}
+}
+
+// asYAML returns a value as JSON, which is YAML (YAML 1.2 section 1.3), with the
+// characters escaped that JSON may contain and YAML may not (section 5.1).
+func asYAML(value any) string {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(value); err != nil {
+		panic(err) // only maps, lists, strings, bools and addresses come here
+	}
+	var out strings.Builder
+	for _, r := range b.String() {
+		if r >= 0x7f && r <= 0x9f || r == 0xFEFF || r == 0xFFFE || r == 0xFFFF {
+			fmt.Fprintf(&out, `\u%04x`, r)
+		} else {
+			out.WriteRune(r)
+		}
+	}
+	return out.String()
+}

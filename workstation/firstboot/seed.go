@@ -1,0 +1,90 @@
+package firstboot
+
+import (
+	"crypto/pbkdf2"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/proxstation/proxstation"
+)
+
+// A Seed is a CD for the first boot of one guest. Its files hold the guest's
+// password in a form that can be guessed or undone, so it belongs on a node only
+// until the guest has read it. It prints as its name.
+type Seed struct {
+	guest string // the guest's name, for the name of the image
+	label string // of the volume
+	files []file // sorted by name
+}
+
+type file struct {
+	name string
+	data proxstation.Secret
+}
+
+func newSeed(guest, label string, contents map[string]string) Seed {
+	s := Seed{guest: guest, label: label}
+	for name, data := range contents {
+		s.files = append(s.files, file{name, proxstation.NewSecret(data)})
+	}
+	slices.SortFunc(s.files, func(a, b file) int {
+		if a.name < b.name {
+			return -1
+		}
+		return 1
+	})
+	return s
+}
+
+// IsZero reports whether the Seed has no files.
+func (s Seed) IsZero() bool { return len(s.files) == 0 }
+
+// Label returns the label of the volume.
+func (s Seed) Label() string { return s.label }
+
+// Files returns the names of the files, sorted. All are in the root of the CD.
+func (s Seed) Files() []string {
+	var names []string
+	for _, f := range s.files {
+		names = append(names, f.name)
+	}
+	return names
+}
+
+// ReadFile returns the content of a file, with its secrets. The error for an
+// unknown name is an [fs.PathError].
+func (s Seed) ReadFile(name string) ([]byte, error) {
+	for _, f := range s.files {
+		if f.name == name {
+			return []byte(f.data.Reveal()), nil
+		}
+	}
+	return nil, &fs.PathError{Op: "read", Path: name, Err: fs.ErrNotExist}
+}
+
+// nameRounds makes each guess at a password from a Seed's name cost about as
+// much as a guess from a hash of the password.
+const nameRounds = 100_000
+
+// Name returns the name of the image: the guest's name and a hash of the
+// content, so that new content has a new name. A name is seen by everybody who
+// may look at a storage, and the content holds a password. So the hash is slow
+// and short: whoever guesses passwords learns little from it.
+func (s Seed) Name() string {
+	content := sha256.New()
+	for _, f := range s.files {
+		data := f.data.Reveal()
+		fmt.Fprintf(content, "%d %s %d %s", len(f.name), f.name, len(data), data)
+	}
+	key, err := pbkdf2.Key(sha256.New, string(content.Sum(nil)), []byte("proxstation firstboot "+s.guest), nameRounds, 6)
+	if err != nil {
+		panic(err) // only for lengths that no hash has
+	}
+	return "firstboot-" + s.guest + "-" + hex.EncodeToString(key) + ".iso"
+}
+
+// String returns the name.
+func (s Seed) String() string { return s.Name() }
