@@ -1,11 +1,14 @@
 package workstation_test
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/profile"
@@ -65,13 +68,16 @@ func TestDevicesAndSharesFindTheirKeys(t *testing.T) {
 	t.Parallel()
 	facts := observe(t, pvetest.New(pvetest.Reference(), nil))
 	facts.RootTicket = proxstation.Yes
-	tuning := profile.Tuning{Devices: []string{"0000:00:14.0"}, Shares: []string{"models", "games"}}
+	tuning := profile.Tuning{Devices: []string{"0000:00:14.0"}, Shares: []string{"models", "games"}, USB: []string{"046d:C52B", "keyboard", "1-2"}}
 	vm := profile.LinuxAI{ID: 300, Name: "own", Tuning: tuning}.VM()
 	for name, test := range map[string]struct{ have, want map[string]string }{
-		"beside others": {map[string]string{"machine": "q35", "hostpci1": "0000:01:00,pcie=1", "virtiofs0": "games,cache=always", "virtiofs1": "films"},
-			map[string]string{"hostpci0": "0000:00:14.0,pcie=1", "virtiofs2": "dirid=models"}},
-		"there already": {map[string]string{"machine": "q35", "hostpci3": "0000:00:14.0", "virtiofs4": "dirid=models", "virtiofs1": "games"}, nil},
-		"on i440fx":     {map[string]string{"virtiofs0": "models", "virtiofs1": "games"}, map[string]string{"hostpci1": "0000:00:14.0"}},
+		"beside others": {map[string]string{"machine": "q35", "hostpci1": "0000:01:00,pcie=1", "virtiofs0": "games,cache=always", "virtiofs1": "films",
+			"usb0": "spice", "usb1": "host=0x046d:0xc52b,usb3=1", "usb2": "mapping=mouse"},
+			map[string]string{"hostpci0": "0000:00:14.0,pcie=1", "virtiofs2": "dirid=models", "usb3": "mapping=keyboard", "usb4": "host=1-2"}},
+		"there already": {map[string]string{"machine": "q35", "hostpci3": "0000:00:14.0", "virtiofs4": "dirid=models", "virtiofs1": "games", "usb2": "host=046d:c52b,usb3=1",
+			"usb3": "host=1-2", "usb4": "mapping=keyboard"}, nil},
+		"on i440fx": {map[string]string{"virtiofs0": "models", "virtiofs1": "games", "usb0": "host=046d:c52b", "usb1": "mapping=keyboard", "usb2": "host=1-2"},
+			map[string]string{"hostpci1": "0000:00:14.0"}},
 	} {
 		test.have["name"] = "own"
 		facts.VMs = map[int]workstation.VMFacts{300: {ID: 300, Name: "own", Config: test.have}}
@@ -89,5 +95,19 @@ func TestDevicesAndSharesFindTheirKeys(t *testing.T) {
 		if !maps.Equal(set, test.want) {
 			t.Errorf("%s: %v, want %v", name, set, test.want)
 		}
+	}
+}
+
+// A VM whose keys are all in use gets no device in the place of another.
+func TestNoKeyIsLeftForADevice(t *testing.T) {
+	t.Parallel()
+	have := map[string]string{"name": "own", "ostype": "l26"}
+	for i := range 14 {
+		have[fmt.Sprint("usb", i)] = fmt.Sprintf("host=1-%d", i+1)
+	}
+	facts := workstation.Facts{Node: "pve", VMs: map[int]workstation.VMFacts{300: {ID: 300, Name: "own", Config: have}}}
+	vm := workstation.VM{ID: 300, Name: "own", Guest: gpu.Linux, Config: map[string]string{"usb0": "host=046d:c52b"}}
+	if _, err := workstation.Diff(workstation.Spec{VMs: []workstation.VM{vm}}, facts); !errors.Is(err, workstation.ErrInvalid) || !strings.Contains(err.Error(), "no usb key left") {
+		t.Errorf("%v", err)
 	}
 }

@@ -29,7 +29,8 @@ func (d *differ) meant(vm VM) VM {
 	vm.Config, vm.Defaults = cloned(vm.Config), cloned(vm.Defaults)
 	vm = d.inItsSlots(vm, have)
 	vm = d.onItsCard(vm, have)
-	vm.inItsShares(have.Config)
+	d.inItsKeys(vm, have.Config, "virtiofs", "dirid")
+	d.inItsKeys(vm, have.Config, "usb", "host", "mapping")
 	for key, value := range vm.Config {
 		if have.Config[key] == "" && qmconf.Family(key) == "net" {
 			vm.Config[key] = completed(key, value, vm.Defaults[key])
@@ -40,33 +41,6 @@ func (d *differ) meant(vm VM) VM {
 		vm.Guest = gpu.Windows10 // which wants less
 	}
 	return vm
-}
-
-// inItsShares gives the shares that the Spec asks for the keys that an existing VM
-// has for them, or free ones.
-func (vm VM) inItsShares(have map[string]string) {
-	share := func(key, value string) string {
-		name, _ := qmconf.Parse(key, value).Get("dirid")
-		return name
-	}
-	for _, key := range slices.Sorted(maps.Keys(vm.Config)) {
-		if qmconf.Family(key) != "virtiofs" {
-			continue
-		}
-		slot, wanted := key, vm.Config[key]
-		if have[key] != "" && share(key, have[key]) != share(key, wanted) {
-			slot = qmconf.FreeSlot(key, nil, have, vm.Config)
-		}
-		for other, value := range have {
-			if qmconf.Family(other) == "virtiofs" && share(other, value) == share(key, wanted) {
-				slot = other
-			}
-		}
-		if slot != key && slot != "" {
-			delete(vm.Config, key)
-			vm.Config[slot] = wanted
-		}
-	}
 }
 
 // AsNew returns the VM as a new VM would be made: the defaults are filled into

@@ -87,7 +87,7 @@ func Disks(config map[string]string) []string {
 // FreeSlot returns a slot that no configuration uses, in the family of the
 // given slot first and then in the others, and "" if all are used.
 func FreeSlot(like string, families []string, used ...map[string]string) string {
-	most := map[string]int{"ide": 4, "sata": 6, "scsi": 31, "virtio": 16, "hostpci": 16, "virtiofs": 10}
+	most := map[string]int{"ide": 4, "sata": 6, "scsi": 31, "virtio": 16, "hostpci": 16, "usb": 14, "virtiofs": 10}
 	for _, family := range append([]string{Family(like)}, families...) {
 		for i := range most[family] {
 			slot := fmt.Sprint(family, i)

@@ -90,6 +90,8 @@ func equal(key, a, b string) bool {
 		one, errOne := gpu.ParseHostPCI(a)
 		two, errTwo := gpu.ParseHostPCI(b)
 		return errOne == nil && errTwo == nil && len(one.Devices) > 0 && slices.Equal(one.Devices, two.Devices)
+	case Family(key) == "usb": // hexadecimal numbers, with or without 0x
+		return USBDevice(a) == USBDevice(b)
 	case key == "tags": // which PVE sorts, and writes in lower case (pve-guest-common PVE/GuestHelpers.pm)
 		return slices.Equal(tags(a), tags(b))
 	case key == "description":
@@ -101,6 +103,10 @@ func equal(key, a, b string) bool {
 	}
 	return false
 }
+
+// USBDevice returns a USB device or the name of a mapping in the one notation
+// that is compared.
+func USBDevice(value string) string { return strings.ReplaceAll(strings.ToLower(value), "0x", "") }
 
 // tags returns the tags of a list, each once, in order.
 func tags(list string) []string {

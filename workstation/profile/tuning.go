@@ -39,7 +39,8 @@ type Tuning struct {
 	// of a resource mapping, a vendor and product ID ("046d:c52b": whichever
 	// such device is plugged in) or a bus and port ("1-2.3": whatever is
 	// plugged in there) (qm.conf manual page, usb). All but a mapping only
-	// root@pam may set, logged in with a password.
+	// root@pam may set, logged in with a password. A VM that exists keeps its
+	// other USB devices.
 	USB []string
 	// Devices are other PCI devices of the host that the VM gets whole, such as a
 	// USB or an NVMe controller: each the name of a resource mapping, or an

@@ -1,0 +1,61 @@
+package workstation
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/proxstation/proxstation/internal/qmconf"
+)
+
+// inItsKeys gives the devices of one family that the Spec asks for, such as its
+// USB devices, the keys in which an existing VM has them, or free ones. A device
+// of the VM's that the Spec does not name stays. names are the properties that say
+// which device it is.
+func (d *differ) inItsKeys(vm VM, have map[string]string, family string, names ...string) {
+	device := func(config map[string]string, key string) string {
+		for _, name := range names {
+			if value, there := qmconf.Parse(key, config[key]).Get(name); there && config[key] != "" && !slices.Contains(vm.Absent, key) {
+				return name + "=" + qmconf.USBDevice(value)
+			}
+		}
+		return ""
+	}
+	keysOf := func(config map[string]string) []string {
+		return slices.DeleteFunc(slices.Sorted(maps.Keys(config)), func(key string) bool { return qmconf.Family(key) != family })
+	}
+	wanted := keysOf(vm.Config)
+	holder := map[string]string{} // the VM's keys, and the key of the Spec that each is for
+	for _, key := range wanted {
+		if device(have, key) == device(vm.Config, key) {
+			holder[key] = key
+		}
+	}
+	for _, key := range wanted {
+		for _, other := range keysOf(have) {
+			if holder[key] != key && holder[other] == "" && device(vm.Config, key) != "" && device(have, other) == device(vm.Config, key) {
+				holder[other] = key
+				break
+			}
+		}
+	}
+	moved := map[string]string{}
+	for slot, key := range holder {
+		moved[slot] = vm.Config[key]
+	}
+	for _, key := range wanted {
+		value := vm.Config[key]
+		if delete(vm.Config, key); slices.Contains(slices.Collect(maps.Values(holder)), key) {
+			continue
+		}
+		slot := key
+		if have[key] != "" || moved[key] != "" {
+			slot = qmconf.FreeSlot(key, nil, have, moved)
+		}
+		if slot == "" {
+			d.problems.add(vm, key, value, "the VM has no "+family+" key left for it: name one to take away in VM.Absent")
+			continue
+		}
+		moved[slot] = value
+	}
+	maps.Copy(vm.Config, moved)
+}
