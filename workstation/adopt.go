@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/proxstation/proxstation/gpu"
@@ -27,7 +26,7 @@ func Adopt(facts Facts, vmid int) (Spec, error) {
 	}
 	vm := VM{ID: vmid, Name: have.Name, Guest: guestOf(have), Config: map[string]string{}}
 	for key, value := range have.Config {
-		if value != "" && isSetting(key) {
+		if value != "" && qmconf.Describes(key) {
 			vm.Config[key] = shown(key, value)
 		}
 	}
@@ -46,11 +45,6 @@ func Adopt(facts Facts, vmid int) (Spec, error) {
 		}
 	}
 	return Spec{VMs: []VM{vm}}, nil
-}
-
-// isSetting reports whether a Spec may set the key.
-func isSetting(key string) bool {
-	return !qmconf.IsSlot(key) && qmconf.Family(key) != "unused" && key != "name" && key != passwordKey && key != "vmgenid" && !slices.Contains(noSettings, key)
 }
 
 // adoptedDisk returns the disk that stands for a drive; ok is false if the
@@ -78,19 +72,27 @@ func adoptedDisk(config map[string]string, slot string) (disk Disk, ok bool) {
 	return disk, true
 }
 
-// appleRelease holds the names of macOS releases as people write them in the
-// names of VMs and images.
-var appleRelease = regexp.MustCompile(`(?i)high[-_ ]?sierra|mojave|catalina|big[-_ ]?sur|monterey|ventura|sonoma|sequoia|tahoe`)
+// appleRelease matches the names of macOS releases as people write them in the
+// names of VMs and images; macWords matches what else they name such VMs.
+var (
+	appleRelease = regexp.MustCompile(`(?i)high[-_ ]?sierra|mojave|catalina|big[-_ ]?sur|monterey|ventura|sonoma|sequoia|tahoe`)
+	macWords     = regexp.MustCompile(`(?i)opencore|clover|mac-?os|hackintosh`)
+)
 
-// guestOf guesses the system in a VM from what was set up for it.
+// guestOf guesses the system in a VM from what was set up for it: an emulated
+// Apple SMC or a boot loader for macOS says more than the ostype, and a name says
+// less.
 func guestOf(v VMFacts) gpu.Guest {
-	words := []string{v.Name, v.Config["description"]}
+	var volumes []string
 	for _, slot := range qmconf.Slots(v.Config) {
-		words = append(words, v.Config[slot])
+		volumes = append(volumes, v.Config[slot])
 	}
-	text := strings.Join(words, " ")
-	if strings.Contains(v.Config["args"], "isa-applesmc") || regexp.MustCompile(`(?i)opencore|clover|macos|hackintosh`).MatchString(text) {
-		name := strings.ToLower(regexp.MustCompile(`[-_ ]`).ReplaceAllString(appleRelease.FindString(text), ""))
+	text := strings.Join(volumes, " ")
+	words := strings.Join([]string{v.Name, v.Config["description"], text}, " ")
+	guest := map[string]gpu.Guest{"win11": gpu.Windows11, "win10": gpu.Windows10, "l26": gpu.Linux, "l24": gpu.Linux}[v.Config["ostype"]]
+	windows := strings.HasPrefix(v.Config["ostype"], "w")
+	if strings.Contains(v.Config["args"], "isa-applesmc") || !windows && macWords.MatchString(text) || !windows && guest != gpu.Linux && macWords.MatchString(words) {
+		name := strings.ToLower(strings.NewReplacer("-", "", "_", "", " ", "").Replace(appleRelease.FindString(words)))
 		for release := gpu.MacOSHighSierra; release <= gpu.MacOSTahoe; release++ {
 			if name != "" && strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(release.String(), "macOS "), " ", "")) == name {
 				return release
@@ -98,13 +100,5 @@ func guestOf(v VMFacts) gpu.Guest {
 		}
 		return gpu.MacOSSequoia
 	}
-	switch v.Config["ostype"] {
-	case "win11":
-		return gpu.Windows11
-	case "win10":
-		return gpu.Windows10
-	case "l26", "l24":
-		return gpu.Linux
-	}
-	return gpu.AnyGuest
+	return guest // AnyGuest for a system that no profile is for
 }

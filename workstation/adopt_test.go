@@ -101,7 +101,7 @@ func profiles() map[string]workstation.VM {
 // ID and a name changes nothing of it.
 func TestAdoptLeavesGeneratedVMsAsTheyAre(t *testing.T) {
 	t.Parallel()
-	base := observe(t, pvetest.New(pvetest.Reference(), nil))
+	base, fit := observe(t, pvetest.New(pvetest.Reference(), nil)), 0
 	for seed := range uint64(600) {
 		facts := generatedFacts(t, seed, base)
 		spec, err := workstation.Adopt(facts, 140)
@@ -109,6 +109,13 @@ func TestAdoptLeavesGeneratedVMsAsTheyAre(t *testing.T) {
 			t.Fatal(err)
 		}
 		specs := map[string]workstation.Spec{"adopted": spec}
+		adopted, err := profile.Adopt(facts, 140)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if adopted.Profile != nil {
+			specs["adopted by profile"], fit = workstation.Spec{VMs: []workstation.VM{adopted.Profile.VM()}}, fit+1
+		}
 		for name, vm := range profiles() {
 			specs[name] = workstation.Spec{VMs: []workstation.VM{vm}}
 		}
@@ -117,6 +124,9 @@ func TestAdoptLeavesGeneratedVMsAsTheyAre(t *testing.T) {
 				t.Fatalf("seed %d, %s: %v\n%s\n%s", seed, name, err, p, lines(facts.VMs[140].Config))
 			}
 		}
+	}
+	if fit < 400 {
+		t.Errorf("a profile fits %d of 600 VMs", fit)
 	}
 }
 
@@ -175,6 +185,36 @@ func TestWhatBootsKeepsBooting(t *testing.T) {
 	}
 	if planned < 200 || blocked > 400 {
 		t.Errorf("%d planned, %d blocked", planned, blocked)
+	}
+}
+
+func TestAdoptKnowsTheGuest(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, config string // as "key=value; key=value"
+		want         gpu.Guest
+	}{
+		{"vm", "ostype=win11", gpu.Windows11},
+		{"vm", "ostype=win10; description=stands beside the macOS VM", gpu.Windows10},
+		{"vm", "ostype=win10; args=-device isa-applesmc,osk=x; description=Monterey", gpu.MacOSMonterey},
+		{"vm", "ostype=l26; description=builds macOS apps", gpu.Linux},
+		{"vm", "ostype=l26; ide2=local:iso/LongQT-OpenCore-v0.6.iso,media=cdrom", gpu.MacOSSequoia},
+		{"mac-os", "ostype=other; ide0=local:iso/recovery-big_sur.iso", gpu.MacOSBigSur},
+		{"HACK-TAHOE", "description=Hackintosh VM - tahoe", gpu.MacOSTahoe},
+		{"truenas", "ostype=l26", gpu.Linux},
+		{"vm", "ostype=wxp", gpu.AnyGuest},
+		{"vm", "ostype=other", gpu.AnyGuest},
+		{"vm", "", gpu.AnyGuest},
+	} {
+		config := map[string]string{}
+		for field := range strings.SplitSeq(test.config, "; ") {
+			key, value, _ := strings.Cut(field, "=")
+			config[key] = value
+		}
+		spec, err := workstation.Adopt(workstation.Facts{VMs: map[int]workstation.VMFacts{140: {ID: 140, Name: test.name, Config: config}}}, 140)
+		if err != nil || spec.VMs[0].Guest != test.want {
+			t.Errorf("%s with %s: %v %v, want %v", test.name, test.config, spec.VMs, err, test.want)
+		}
 	}
 }
 

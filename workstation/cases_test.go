@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -448,12 +449,20 @@ func (c vmCase) adopts(t *testing.T, facts workstation.Facts, id int) {
 	if err := json.Unmarshal(text, &kept); err != nil {
 		t.Fatal(err)
 	}
-	for name, s := range map[string]workstation.Spec{"as data": spec, "as text": kept} {
+	specs := map[string]workstation.Spec{"as data": spec, "as text": kept}
+	adopted, err := profile.Adopt(facts, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if adopted.Profile != nil {
+		specs["by its profile"] = workstation.Spec{VMs: []workstation.VM{adopted.Profile.VM()}}
+	}
+	for name, s := range specs {
 		if p, err := workstation.Diff(s, facts); err != nil || !p.Empty() {
 			t.Errorf("VM %d adopted %s: %v\n%s", id, name, err, p)
 		}
 	}
-	if key := macosKey.FindString(string(text)); key != "" {
+	if key := macosKey.FindString(fmt.Sprintf("%s %#v", text, adopted)); key != "" {
 		t.Errorf("VM %d adopted: the text shows the key: %s", id, key)
 	}
 }

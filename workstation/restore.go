@@ -55,7 +55,7 @@ func RestorePlan(before Snapshot, facts Facts) (Plan, error) {
 }
 
 // keptKeys holds the keys that cannot be restored.
-var keptKeys = append([]string{"vmgenid"}, ownKeys...)
+var keptKeys = append([]string{"vmgenid"}, qmconf.OwnKeys...)
 
 // restore plans how to bring one VM back to its snapshot.
 func (d *differ) restore(id int, old map[string]string) {

@@ -84,21 +84,6 @@ const notDNS = "a VM's name is a DNS name"
 // The VMIDs that PVE takes (pve-common PVE/JSONSchema.pm, pve-vmid).
 const minVMID, maxVMID = 100, 999999999
 
-// ownKeys are the keys that only PVE itself writes (qemu-server
-// PVE/QemuServer.pm, json_config_properties, leaves them out of what a request
-// may set).
-var ownKeys = []string{
-	"digest", "lock", "meta", "parent", "running-nets-host-mtu", "runningcpu", "runningmachine", "snapstate", "snaptime", "template", "vmstate",
-}
-
-// noSettings holds the keys that may not stand in a Config: ownKeys, and
-// parameters that tell PVE how to work (parameters of POST qemu and PUT config
-// in its API description).
-var noSettings = append([]string{
-	"archive", "background_delay", "bwlimit", "cdrom", "delete", "force", "ha-managed", "import-working-storage", "live-restore", "node", "pool",
-	"revert", "skiplock", "start", "storage", "unique", "vmid",
-}, ownKeys...)
-
 // Validate reports everything that makes the VM impossible on any node: an ID
 // or a slot that does not exist, a guest with less than it needs, a machine
 // type that forbids the card's mode. Each error is an [InvalidError]. The VM is
@@ -161,7 +146,7 @@ func (vm VM) checkKeys(problems *problems) {
 			problems.add(vm, key, "", "drives belong in Disks, so that none is dropped by accident")
 		case key == "name":
 			problems.add(vm, key, vm.Config[key], "the name belongs in Name")
-		case slices.Contains(noSettings, key):
+		case slices.Contains(qmconf.NoSettings, key):
 			problems.add(vm, key, vm.Config[key], "it is no setting of a VM, but tells PVE what to do, or is PVE's own")
 		case vm.Config[key] == "":
 			problems.add(vm, key, "", "it has no value: to have a key go, name it in Absent")

@@ -94,7 +94,7 @@ func (vm VM) checkAbsent(problems *problems) {
 		switch {
 		case qmconf.IsSlot(key):
 			problems.add(vm, name, "", "drives belong in Disks, so that none is dropped by accident")
-		case key == "name" || slices.Contains(noSettings, key):
+		case key == "name" || slices.Contains(qmconf.NoSettings, key):
 			problems.add(vm, name, "", "it is no setting that could go")
 		case qmconf.Holds(vm.Config, name):
 			problems.add(vm, name, "", "both wanted and absent")
