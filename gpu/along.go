@@ -10,9 +10,9 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// checkAlong says what PVE takes from the host with the functions of a value,
-// because it is in their groups. The rest of a card is told by
-// gpu.partial-card.
+// checkAlong names the functions that PVE takes from the host together with the
+// functions of a value, because they share an IOMMU group. Functions of the
+// same card are left to gpu.partial-card.
 func (n Node) checkAlong(slot string, set []iommu.Address) []proxstation.Finding {
 	facts := iommu.Facts{Functions: n.Functions, GroupsKnown: proxstation.Unknown}
 	known := slices.DeleteFunc(slices.Clone(set), func(a iommu.Address) bool { _, ok := facts.Function(a); return !ok })
@@ -50,9 +50,10 @@ func checkROM(slot string, h HostPCI, card Card) []proxstation.Finding {
 			"put it in /usr/share/kvm and set romfile=NAME"}}
 }
 
-// checkPhysical says that a value takes a physical function beside its virtual
-// ones, which are gone then. The API does not tell them apart: on an Intel iGPU
-// the other displays of the slot with the same model are virtual.
+// checkPhysical reports a value that takes a physical function and its virtual
+// functions: the virtual functions vanish when vfio-pci binds the physical one.
+// The API does not tell them apart: on an Intel iGPU, the other displays of the
+// slot with the same model are the virtual functions.
 func checkPhysical(slot string, h HostPCI, card Card, taken []iommu.Function) []proxstation.Finding {
 	if !card.Integrated() || card.Model().Vendor != Intel || card.virtual() {
 		return nil

@@ -51,9 +51,9 @@ func displays(functions []iommu.Function) []Card {
 	return cards
 }
 
-// CardAt returns the card that has a function at the address, and false if no
-// card has. It also finds the displays that [Cards] leaves out, so that [Ready]
-// can say why.
+// CardAt returns the card that has a function at the address, and false if
+// there is no such card. It also finds the displays that [Cards] leaves out, so
+// that [Ready] can say why they are not cards.
 func CardAt(functions []iommu.Function, a iommu.Address) (card Card, ok bool) {
 	for _, c := range displays(functions) {
 		switch {
@@ -68,8 +68,8 @@ func CardAt(functions []iommu.Function, a iommu.Address) (card Card, ok bool) {
 
 func isDisplay(f iommu.Function) bool { return f.Class.IsDisplay() }
 
-// Display returns the card's first display controller; the zero Function for
-// the zero Card.
+// Display returns the card's first display controller. For the zero Card it
+// returns the zero Function.
 func (c Card) Display() iommu.Function {
 	if i := slices.IndexFunc(c.Functions, isDisplay); i >= 0 {
 		return c.Functions[i]
@@ -104,8 +104,8 @@ func (c Card) Model() iommu.Model { return c.Display().Model }
 // Family returns the card's family.
 func (c Card) Family() Family { return FamilyOf(c.Model()) }
 
-// Name returns what to call the card: the name that a database has for it,
-// else its family and number, such as "NVIDIA Blackwell 10de:2c05".
+// Name returns the name that a database has for the card. Without such a name
+// it returns family and number: "NVIDIA Blackwell 10de:2c05".
 func (c Card) Name() string {
 	d := c.Display()
 	switch {
@@ -117,8 +117,9 @@ func (c Card) Name() string {
 	return d.Model.String()
 }
 
-// Integrated reports whether the card is part of the processor. For Intel that
-// is its place, 0000:00:02.0 on every processor; for AMD its family.
+// Integrated reports whether the card is part of the processor. An Intel card
+// is if its address is 0000:00:02.0, which is the same on every processor; an
+// AMD card if its family is.
 func (c Card) Integrated() bool {
 	if c.Model().Vendor == Intel {
 		return c.Address().Slot() == "0000:00:02"
@@ -126,9 +127,10 @@ func (c Card) Integrated() bool {
 	return c.Family() == AMDIntegrated
 }
 
-// foreign returns the functions in the card's slot that are not the card's.
-// Beside the display of AMD's processors are their security processor, USB
-// controllers and sound of the board: of another vendor number than the card.
+// foreign returns the functions in the card's slot that do not belong to the
+// card. The slot of an AMD iGPU also holds the security processor, USB
+// controllers and the sound of the board, which have another vendor number than
+// the card.
 func (c Card) foreign() []iommu.Function {
 	return slices.DeleteFunc(slices.Clone(c.Functions), func(f iommu.Function) bool {
 		if c.Integrated() && f.Model.Vendor != c.Model().Vendor {
@@ -138,9 +140,9 @@ func (c Card) foreign() []iommu.Function {
 	})
 }
 
-// Own returns the addresses of the card's own functions, which go to a guest
-// together: display, sound and USB port of a card, without what only shares
-// its slot.
+// Own returns the addresses of the functions that belong to the card and go to
+// a guest together: display, sound and USB port. Functions that only share the
+// slot are left out.
 func (c Card) Own() []iommu.Address {
 	var own []iommu.Address
 	foreign := c.foreign()

@@ -39,7 +39,7 @@ func TestCardsOfHosts(t *testing.T) {
 	for host, want := range map[string][]string{
 		"reference":           {"0000:00:02.0 8086:3e92 Intel Coffee Lake i915 integrated", "0000:01:00.0 10de:2c05 NVIDIA Blackwell vfio-pci"},
 		"two-identical-cards": {"0000:0a:00.0 10de:2504 NVIDIA Ampere nouveau", "0000:0b:00.0 10de:2504 NVIDIA Ampere nouveau"},
-		"held-by-vfio":        {"0000:0a:00.0 1002:67df AMD Polaris vfio-pci"}, // and the display of a BMC, which is none
+		"held-by-vfio":        {"0000:0a:00.0 1002:67df AMD Polaris vfio-pci"}, // the display of a BMC is left out
 		"server-bmc":          {"0000:19:00.0 10de:24b0 NVIDIA Ampere nouveau"},
 		"odd-laptop": {"0000:00:02.0 8086:46a6 Intel Alder Lake-P i915 integrated", "0000:00:02.1 8086:46a6 Intel Alder Lake-P i915 integrated",
 			"0000:00:02.2 8086:46a6 Intel Alder Lake-P vfio-pci integrated", "0000:06:00.0 10de:1f02 NVIDIA Turing nouveau"},

@@ -8,13 +8,14 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// Check judges a hostpci value for a guest against the node's devices: what
-// would keep the VM from starting, and what the guest would miss. slot is the
-// key, such as "hostpci0". The IDs are gpu.no-device, gpu.console-display,
-// gpu.partial-card, gpu.device-id, gpu.mdev-functions, gpu.igd-refused,
-// gpu.igd-rom, gpu.igd-lpc, gpu.igd-qemu, gpu.igd-headless, gpu.rombar, gpu.no-rom,
-// gpu.physical-taken and gpu.takes-along, and for a mapping those of
-// [Node.Drift]. Rules that hold on any node are for [CheckRules].
+// Check judges a hostpci value for a guest against the node's devices: it
+// reports what would keep the VM from starting, and what would be missing in
+// the guest. slot is the key, such as "hostpci0". The IDs are gpu.no-device,
+// gpu.console-display, gpu.partial-card, gpu.device-id, gpu.mdev-functions,
+// gpu.igd-refused, gpu.igd-rom, gpu.igd-lpc, gpu.igd-qemu, gpu.igd-headless,
+// gpu.rombar, gpu.no-rom, gpu.physical-taken and gpu.takes-along, and for a
+// mapping the IDs of [Node.Drift]. [CheckRules] has the rules that are the same
+// on every node.
 func (n Node) Check(slot string, h HostPCI, guest Guest) []proxstation.Finding {
 	var findings []proxstation.Finding
 	if h.Mapping != "" {
@@ -81,8 +82,9 @@ func (c Card) taken(set []iommu.Address) []iommu.Function {
 	return taken
 }
 
-// checkPart says what a guest misses of a card. The functions beside an iGPU
-// are the processor's, so that a part of it is all of it.
+// checkPart reports functions of a card that the value leaves out. The
+// functions beside an iGPU belong to the processor, so an iGPU always counts as
+// complete.
 func checkPart(slot string, card Card, taken []iommu.Function) []proxstation.Finding {
 	if len(taken) == len(card.Functions) || card.Integrated() {
 		return nil
@@ -120,8 +122,8 @@ func checkDeviceID(slot string, h HostPCI, v Verdict) []proxstation.Finding {
 		Why: v.Guest.String() + " does not know this device number (" + v.Source + ")", Fix: "set device-id=0x" + v.DeviceID.String()}}
 }
 
-// checkIGD says what Intel's integrated graphics lack for the way in which they
-// are passed through.
+// checkIGD reports what is missing in a value that passes Intel's integrated
+// graphics through, for legacy mode and for headless use.
 func checkIGD(slot string, h HostPCI, card Card) []proxstation.Finding {
 	igd, ok := card.Family().IGD()
 	if !ok || !card.Integrated() || card.virtual() || h.MDev != "" {

@@ -10,10 +10,10 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// CheckConfig judges what a VM's configuration says around the cards that it
-// takes; config holds the keys of PVE (qm.conf). The IDs are gpu.cpu-flags,
-// gpu.seabios, gpu.secure-boot and gpu.start-time. What a hostpci value says by
-// itself is for [Node.Check], what PVE refuses for [CheckRules].
+// CheckConfig judges the settings of a VM that matter to the cards it takes.
+// config holds the keys of PVE (qm.conf). The IDs are gpu.cpu-flags,
+// gpu.seabios, gpu.secure-boot and gpu.start-time. [Node.Check] judges each
+// hostpci value by itself, and [CheckRules] has the values that PVE refuses.
 func (n Node) CheckConfig(config map[string]string) []proxstation.Finding {
 	var findings []proxstation.Finding
 	add := func(id string, severity proxstation.Severity, subject, seen, why, fix string) {
@@ -24,7 +24,7 @@ func (n Node) CheckConfig(config map[string]string) []proxstation.Finding {
 		slot := fmt.Sprintf("hostpci%d", i)
 		h, err := ParseHostPCI(config[slot])
 		if err != nil {
-			continue // not there, or told elsewhere
+			continue // not there, or reported by another check
 		}
 		takes = true
 		virtual, display := n.kinds(h)
@@ -66,7 +66,7 @@ func (n Node) kinds(h HostPCI) (virtual, display bool) {
 	return virtual, display
 }
 
-// hidden returns what hides the hypervisor from a guest, or "".
+// hidden returns the setting that hides the hypervisor from a guest, or "".
 func hidden(config map[string]string) string {
 	for _, flag := range []string{"-hypervisor", "kvm=off"} {
 		if strings.Contains(config["args"], flag) {

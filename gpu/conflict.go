@@ -6,43 +6,43 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// A Claim is what one VM wants of a node's PCI devices.
+// A Claim lists the PCI devices of a node that one VM takes.
 type Claim struct {
 	VMID   int
 	Values []HostPCI // in the order of their slots, hostpci0 first
 	Keys   []string  // the keys of Values, "hostpci0"; may be left out
-	// ByArgs are devices that QEMU gets by the key args, of which PVE knows
-	// nothing: it does not reserve them.
+	// ByArgs holds the devices that the key args gives to QEMU. PVE does not
+	// look at them and does not reserve them.
 	ByArgs []HostPCI
-	// UUID is the one that args give the VM, by which the driver of a vGPU tells
-	// VMs apart; empty for PVE's own.
+	// UUID is the UUID that args set for the VM. The driver of a vGPU tells VMs
+	// apart by it. It is empty if PVE sets the UUID.
 	UUID string
-	// Unread are values that this package cannot read, with their keys:
-	// "hostpci0: card0". Which devices they mean is not known.
+	// Unread holds values that this package cannot read, with their keys:
+	// "hostpci0: card0". The devices that they name are unknown.
 	Unread []string
 	OnBoot bool // the VM starts with the host
 }
 
-// A Conflict is an edge of the graph of VMs that cannot run together: whichever
-// starts second, fails.
+// A Conflict is a pair of VMs that cannot run at the same time: the second
+// start fails.
 type Conflict struct {
-	// VMs are the two, the smaller number first.
+	// VMs holds the two VMIDs, the smaller first.
 	VMs [2]int `json:"vms"`
-	// Devices are the functions that both want, or if Group is set, the
-	// functions of that group that one of them wants.
+	// Devices holds the functions that both VMs name. If Group is set, it holds
+	// the functions of that group that the VMs name.
 	Devices []iommu.Address `json:"devices"`
-	// Group is the IOMMU group that both want a part of. The kernel gives it
-	// to one VM as a whole, which PVE's reservations do not see: the second
-	// start fails only in QEMU.
+	// Group is the IOMMU group from which both VMs take a function. The kernel
+	// gives a group to one VM as a whole. PVE's reservations do not see groups,
+	// so the second start fails only in QEMU.
 	Group iommu.GroupID `json:"group"`
-	// ByArgs says that one of them has the devices by args, which PVE does not
-	// see: the second start fails in QEMU, or takes the card from the first.
+	// ByArgs says that one of the VMs names the devices in args, which PVE does
+	// not see: the second start fails in QEMU, or takes the card from the first
+	// VM.
 	ByArgs bool `json:"byArgs,omitempty"`
-	// UUID is set where both have mediated devices and one UUID in args.
+	// UUID is set if both VMs have mediated devices and the same UUID in args.
 	UUID string `json:"uuid,omitempty"`
 }
 
@@ -62,10 +62,10 @@ func (c Conflict) String() string {
 	return fmt.Sprintf("VMs %d and %d want %s", c.VMs[0], c.VMs[1], what)
 }
 
-// Conflicts finds the VMs of the node that cannot run together, as pairs in the
-// order of their numbers. Alternatives of a mapping are chosen as PVE does: the
-// first that is free, in the order of the slots. Two mediated devices of one
-// function do not conflict.
+// Conflicts finds the VMs of the node that cannot run at the same time, as
+// pairs in the order of their VMIDs. Among the alternatives of a mapping, PVE
+// takes the first that is free, in the order of the slots; Conflicts does the
+// same. Two mediated devices of one function do not conflict.
 func (n Node) Conflicts(claims []Claim) []Conflict {
 	claims = byVMID(claims)
 	var conflicts []Conflict
@@ -77,9 +77,8 @@ func (n Node) Conflicts(claims []Claim) []Conflict {
 	return conflicts
 }
 
-// ConflictsOf finds the conflicts of one VM with the others, as
-// [Node.Conflicts] does for all. The work grows with the number of claims, not
-// with its square.
+// ConflictsOf finds the conflicts of one VM with the others, by the rules of
+// [Node.Conflicts]. Its time grows linearly with the number of claims.
 func (n Node) ConflictsOf(vmid int, claims []Claim) []Conflict {
 	claims = byVMID(claims)
 	i := slices.IndexFunc(claims, func(c Claim) bool { return c.VMID == vmid })
@@ -111,8 +110,8 @@ func (n Node) pair(conflicts []Conflict, a, b Claim) []Conflict {
 	return append(conflicts, conflict)
 }
 
-// either reports what keeps one VM from starting while the other runs. That a
-// function is taken says more than that its group is.
+// either returns the conflict that two VMs have in one order of starts or the
+// other. A function that both take is reported before a group that they share.
 func (n Node) either(a, b Claim) (Conflict, bool) {
 	one, found := n.after(a, b)
 	other, foundOther := n.after(b, a)
@@ -141,7 +140,8 @@ func hasGroupID(c Conflict) bool { return c.Group != iommu.GroupID{} }
 // A use says how a VM has a function: whole, or a mediated device of it.
 type use map[iommu.Address]bool // true: mediated
 
-// after reports what keeps the second VM from starting while the first runs.
+// after returns the conflict that keeps the second VM from starting while the
+// first runs.
 func (n Node) after(first, second Claim) (Conflict, bool) {
 	held, _ := n.choose(first, nil)
 	wanted, taken := n.choose(second, held)
@@ -175,9 +175,9 @@ func (n Node) after(first, second Claim) (Conflict, bool) {
 	return Conflict{}, false
 }
 
-// choose takes the functions that a VM would get while others are in use, and
-// returns those in use that it lacks (choose_hostpci_devices in qemu-server
-// PVE/QemuServer/PCI.pm).
+// choose returns the functions that a VM would get while others are in use, and
+// the functions it would need that are in use (choose_hostpci_devices in
+// qemu-server PVE/QemuServer/PCI.pm).
 func (n Node) choose(claim Claim, held use) (got use, taken []iommu.Address) {
 	got = use{}
 	for _, h := range slices.Concat(claim.Values, claim.ByArgs) {
@@ -202,99 +202,4 @@ func (n Node) choose(claim Claim, held use) (got use, taken []iommu.Address) {
 		}
 	}
 	return got, taken
-}
-
-// CheckClaims judges the VMs of the node together. The IDs are
-// gpu.hostpci-unread for a value that cannot be read as a whole,
-// gpu.assigned-twice for a VM that names a device twice; gpu.shared-card,
-// gpu.split-group, gpu.args-card and gpu.same-uuid for two VMs that cannot run
-// together; and gpu.onboot-race where both start with the host.
-func (n Node) CheckClaims(claims []Claim) []proxstation.Finding {
-	var findings []proxstation.Finding
-	onBoot := map[int]bool{}
-	for _, c := range claims {
-		onBoot[c.VMID] = c.OnBoot
-		findings = append(findings, c.CheckUnread()...)
-		findings = append(findings, n.checkTwice(c)...)
-	}
-	for _, c := range n.Conflicts(claims) {
-		f := proxstation.Finding{ID: "gpu.shared-card", Severity: proxstation.Info, Subject: fmt.Sprintf("VMs %d and %d", c.VMs[0], c.VMs[1]), Seen: c.String(),
-			Why: "they run one at a time: the start of the second fails with PCI device '…' already in use by VMID"}
-		if hasGroupID(c) {
-			f.ID, f.Severity = "gpu.split-group", proxstation.Warning
-			f.Why = "the kernel gives an IOMMU group to one VM as a whole: PVE lets the second start and QEMU fails"
-			f.Fix = "give both devices to one VM, or put one in a slot with a group of its own"
-		}
-		switch {
-		case c.UUID != "":
-			f.ID, f.Severity = "gpu.same-uuid", proxstation.Warning
-			f.Why = "the vGPU driver tells VMs apart by their UUID: the second does not start"
-			f.Fix = fmt.Sprintf("give VM %d a UUID of its own in its args: qm config %d shows them", c.VMs[1], c.VMs[1])
-		case c.ByArgs:
-			f.ID, f.Severity = "gpu.args-card", proxstation.Warning
-			f.Why = "one of them has it by args, which PVE does not see: it starts the second VM all the same, and QEMU fails or the first VM loses its card"
-			f.Fix = "give the card by a hostpci key instead of -device vfio-pci, so that PVE reserves it; until then never start both"
-		}
-		findings = append(findings, f)
-		if onBoot[c.VMs[0]] && onBoot[c.VMs[1]] {
-			f.ID, f.Severity = "gpu.onboot-race", proxstation.Warning
-			f.Seen = "onboot: 1 on both, and " + f.Seen
-			f.Why = "when the host starts, one of them has the card and the other's start fails"
-			f.Fix = "set onboot on one of them only"
-			findings = append(findings, f)
-		}
-	}
-	return findings
-}
-
-// CheckUnread reports what could not be read of the VM's hostpci values. The ID
-// is gpu.hostpci-unread.
-func (c Claim) CheckUnread() []proxstation.Finding {
-	var findings []proxstation.Finding
-	subject := fmt.Sprint("VM ", c.VMID)
-	for _, text := range c.Unread {
-		findings = append(findings, proxstation.Finding{ID: "gpu.hostpci-unread", Severity: proxstation.Warning, Subject: subject, Seen: text,
-			Why: "which PCI device the VM has is not known, so a conflict with another VM can be missed",
-			Fix: fmt.Sprintf("correct the value: qm config %d shows it, qm set %d changes it", c.VMID, c.VMID)})
-	}
-	for _, h := range c.Values {
-		if len(h.Unread) > 0 {
-			findings = append(findings, proxstation.Finding{ID: "gpu.hostpci-unread", Severity: proxstation.Warning, Subject: subject,
-				Seen: fmt.Sprintf("%s, of which %s is not understood", h, strings.Join(h.Unread, " and ")),
-				Why:  "PVE starts no VM whose hostpci value has a part that it does not know; its device is taken into account all the same",
-				Fix:  fmt.Sprintf("correct the value, unless this PVE is newer than the program: qm config %d shows it, qm set %d changes it", c.VMID, c.VMID)})
-		}
-	}
-	return findings
-}
-
-// fixTwice says how to take the value away that names a device again.
-func (c Claim) fixTwice(i int, h HostPCI) string {
-	switch {
-	case i < len(c.Keys):
-		return fmt.Sprintf("take %s away (%s): qm set %d --delete %s", c.Keys[i], h, c.VMID, c.Keys[i])
-	case i < len(c.Values):
-		return "remove " + h.String()
-	}
-	return fmt.Sprintf("take -device vfio-pci with %s out of the line args of /etc/pve/qemu-server/%d.conf", h, c.VMID)
-}
-
-// checkTwice finds functions that a VM's values name more than once.
-func (n Node) checkTwice(claim Claim) []proxstation.Finding {
-	var findings []proxstation.Finding
-	seen := map[iommu.Address]bool{}
-	for i, h := range slices.Concat(claim.Values, claim.ByArgs) {
-		alternatives := n.Resolve(h)
-		if h.MDev != "" || len(alternatives) != 1 {
-			continue
-		}
-		for _, a := range alternatives[0] {
-			if seen[a] {
-				findings = append(findings, proxstation.Finding{ID: "gpu.assigned-twice", Severity: proxstation.Blocker, Subject: fmt.Sprint("VM ", claim.VMID),
-					Seen: fmt.Sprintf("device '%s' assigned more than once", a), Why: "the VM does not start", Fix: claim.fixTwice(i, h)})
-			}
-			seen[a] = true
-		}
-	}
-	return findings
 }

@@ -15,8 +15,8 @@ func claim(vmid int, texts ...string) gpu.Claim {
 	return gpu.Claim{VMID: vmid, Values: values(texts...)}
 }
 
-// node is a node with two cards in one group, two apart, and one that hands
-// out mediated devices.
+// node has two cards in one group, two cards in groups of their own, and a card
+// that hands out mediated devices.
 func node() gpu.Node {
 	return gpu.Node{Name: "pve", Functions: append(slices.Clone(reference),
 		function("0000:03:00.0", 0x030000, model(gpu.AMD, 0x73ff), 30),
@@ -56,7 +56,7 @@ func TestConflicts(t *testing.T) {
 	const shared = "VMs 140 and 141 want 0000:01:00.0, 0000:01:00.1"
 	for _, test := range []struct {
 		name string
-		a, b string // values by spaces
+		a, b string // hostpci values, separated by spaces
 		want string // "": none
 	}{
 		{"nothing", "", "", ""},
@@ -140,8 +140,8 @@ func TestCheckClaims(t *testing.T) {
 	}
 }
 
-// A device that args name takes part, though PVE knows nothing of it; two VMs
-// with mediated devices and one UUID do not run together.
+// A device that args name counts, although PVE knows nothing of it. Two VMs
+// that have mediated devices and the same UUID do not run at the same time.
 func TestClaimsByArgs(t *testing.T) {
 	t.Parallel()
 	byArgs := func(vmid int, texts ...string) gpu.Claim { return gpu.Claim{VMID: vmid, ByArgs: values(texts...)} }
@@ -174,7 +174,8 @@ func TestClaimsByArgs(t *testing.T) {
 	}
 }
 
-// The conflicts of one VM are those of all that name it.
+// The conflicts of one VM are the conflicts of all VMs in which that VM takes
+// part.
 func TestConflictsOfOneVM(t *testing.T) {
 	t.Parallel()
 	claims := []gpu.Claim{claim(142, "01:00"), claim(130, "00:02.0"), claim(140, "mapping=rtx"), claim(141, "0000:01:00.0;0000:01:00.1")}

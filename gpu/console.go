@@ -9,10 +9,10 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// console says what the host's console has to do with the card. vfio-pci takes
-// the firmware's picture off a VGA function that it binds (vfio_pci_core since
-// Linux 6.0), but not where a driver of the console got it back or it came
-// after: a picture that is still there holds the memory.
+// console judges whether the host's console still draws on the card. vfio-pci
+// takes the firmware's picture off a VGA function that it binds (vfio_pci_core
+// since Linux 6.0). A picture that is still there was put back by a driver of
+// the console, or came later, and it holds the card's memory.
 func (j *judgement) console() {
 	d := j.card.Display()
 	firmware := slices.IndexFunc(j.facts.Framebuffers, func(fb iommu.Framebuffer) bool {
@@ -35,7 +35,7 @@ func (j *judgement) console() {
 	}
 }
 
-// picture judges a picture of the firmware in the card's memory.
+// picture judges a picture of the firmware that lies in the card's memory.
 func (j *judgement) picture(fb iommu.Framebuffer) proxstation.Finding {
 	f := proxstation.Finding{ID: "gpu.framebuffer", Seen: fb.Seen}
 	bar := "a BAR"
@@ -60,16 +60,17 @@ func (j *judgement) picture(fb iommu.Framebuffer) proxstation.Finding {
 	return f
 }
 
-// The initcalls that make the firmware's picture a device, and that give such a
-// device to simpledrm (drivers/firmware/sysfb.c, drivers/gpu/drm/sysfb).
+// The initcalls that make a device of the firmware's picture, and that bind
+// simpledrm to such a device (drivers/firmware/sysfb.c, drivers/gpu/drm/sysfb).
 const (
 	sysfb     = "sysfb_init"
 	simpledrm = "simpledrm_platform_driver_init"
 )
 
-// takeOff says how the picture leaves the memory, by the driver that shows it,
-// without what is in force already. video=efifb:off reaches efifb alone, and
-// only on kernels before 5.15.
+// takeOff returns the kernel arguments that keep the picture out of the card's
+// memory, for the driver that shows it. Arguments that are in force already are
+// left out. video=efifb:off only reaches efifb, and only on kernels before
+// 5.15.
 func (j *judgement) takeOff(fb iommu.Framebuffer) string {
 	var listed []string
 	if j.facts.Running != nil {
@@ -91,14 +92,14 @@ func (j *judgement) takeOff(fb iommu.Framebuffer) string {
 	if slices.Contains(listed, missing) {
 		return now
 	}
-	if missing == simpledrm && strings.Contains(j.facts.Kernel, "pve") { // a module there since 5.15.19-2
+	if missing == simpledrm && strings.Contains(j.facts.Kernel, "pve") { // a module in PVE's kernels since 5.15.19-2
 		return now + "; or for good, " + j.facts.Advise("module_blacklist=simpledrm")
 	}
 	return now + "; or for good, " + j.facts.Advise("initcall_blacklist="+strings.Join(append(listed, missing), ","))
 }
 
-// primary says that an Intel iGPU is not the firmware's display, so that
-// legacy-igd shows no picture.
+// primary reports an Intel iGPU that is not the firmware's display: legacy-igd
+// shows no picture then.
 func (j *judgement) primary() {
 	d := j.card.Display()
 	if j.card.Model().Vendor != Intel || !j.card.Integrated() || j.card.virtual() || d.Class.Sub() == 0x0300 && d.BootVGA != proxstation.No {

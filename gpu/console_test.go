@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// What takes the firmware's picture off a card depends on its driver, on the
-// kernel and on what is in force already.
+// The arguments that keep the firmware's picture off a card depend on its
+// driver, on the kernel, and on the arguments in force.
 func TestFirmwarePictures(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -49,7 +49,8 @@ func TestFirmwarePictures(t *testing.T) {
 	}
 }
 
-// Why virtual functions that somebody asked for are not there.
+// Virtual functions that somebody asked for and that do not exist are reported
+// with the reason.
 func TestVirtualFunctionsAskedFor(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -89,8 +90,8 @@ func TestVirtualFunctionsAskedFor(t *testing.T) {
 	}
 }
 
-// An idle card in D3cold may not wake up; a card that is awake or kept awake
-// is no finding.
+// An idle card in D3cold may not wake up and is reported. A card that is awake,
+// or that is kept awake, is not.
 func TestPowerOfIdleCards(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

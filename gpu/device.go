@@ -11,13 +11,13 @@ import (
 // A Device names one function of a PCI device, or all of them, as PVE does.
 type Device struct {
 	Address iommu.Address
-	// Whole names all functions of the slot: "0000:01:00". The function of
-	// Address is then 0.
+	// Whole says that the device stands for all functions of the slot:
+	// "0000:01:00". The function number of Address is then 0.
 	Whole bool
 }
 
-// deviceFormat is the pattern of qemu-server PVE/QemuServer/PCI.pm. PVE knows
-// no capital letters and no short numbers.
+// deviceFormat is the pattern of qemu-server PVE/QemuServer/PCI.pm. PVE accepts
+// neither capital letters nor shortened numbers.
 var deviceFormat = regexp.MustCompile(`^([a-f0-9]{4,}:)?[a-f0-9]{2}:[a-f0-9]{2}(\.[a-f0-9])?$`)
 
 // ParseDevice parses "0000:01:00.0", "01:00.0" or, for a whole device,
@@ -76,7 +76,7 @@ func (d *Device) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// joinDevices prints a list as PVE takes it.
+// joinDevices joins devices to a list in PVE's notation.
 func joinDevices(devices []Device) string {
 	texts := make([]string, len(devices))
 	for i, d := range devices {

@@ -9,17 +9,16 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// Drift compares a mapping with the node's devices. Each finding is a blocker
-// and says, in PVE's own words, why a VM that uses the mapping would not start
-// (assert_valid in pve-guest-common PVE/Mapping/PCI.pm). The IDs are
-// gpu.mapping-not-here, gpu.mapping-gone, gpu.mapping-model,
-// gpu.mapping-subsystem, gpu.mapping-group and gpu.mapping-mdev; a warning is
-// gpu.mapping-unread. On a node without known functions or without groups there
-// is nothing to compare.
+// Drift compares a mapping with the node's devices. A blocker says, in PVE's
+// own words, why a VM that uses the mapping would not start (assert_valid in
+// pve-guest-common PVE/Mapping/PCI.pm). The IDs are gpu.mapping-not-here,
+// gpu.mapping-gone, gpu.mapping-model, gpu.mapping-subsystem, gpu.mapping-group
+// and gpu.mapping-mdev. gpu.mapping-unread is a warning. If the node's
+// functions or groups are unknown, Drift compares nothing.
 func (n Node) Drift(m Mapping) []proxstation.Finding {
 	entries, unread := m.On(n.Name), n.unread(m)
 	if len(entries) == 0 && len(m.Unread) > 0 {
-		return unread // one of these may be the node's
+		return unread // an entry that cannot be read may belong to this node
 	}
 	if len(entries) == 0 {
 		return []proxstation.Finding{{ID: "gpu.mapping-not-here", Severity: proxstation.Blocker, Subject: "mapping " + m.ID,
@@ -37,7 +36,7 @@ func (n Node) Drift(m Mapping) []proxstation.Finding {
 	return findings
 }
 
-// unread reports what could not be read of a mapping's entries for the node.
+// unread reports the parts of the node's entries that cannot be read.
 func (n Node) unread(m Mapping) []proxstation.Finding {
 	var texts []string
 	for _, e := range m.On(n.Name) {
@@ -52,7 +51,7 @@ func (n Node) unread(m Mapping) []proxstation.Finding {
 	return findings
 }
 
-// drift compares one device of an entry, the i-th.
+// drift compares the i-th device of an entry.
 func (n Node) drift(m Mapping, e MappingEntry, i int, d Device) []proxstation.Finding {
 	var findings []proxstation.Finding
 	add := func(id, seen, fix string) {
@@ -98,7 +97,7 @@ func hasGroup(f iommu.Function) bool {
 	return ok
 }
 
-// groupText returns a group as PVE writes it, "" for none.
+// groupText returns a group as PVE writes it, and "" if there is no group.
 func groupText(g iommu.GroupID) string {
 	if n, ok := g.Int(); ok {
 		return fmt.Sprint(n)
@@ -113,7 +112,7 @@ func flag(set bool) string {
 	return "0"
 }
 
-// whereabouts says where the entry's device is now.
+// whereabouts names the addresses at which the entry's device may be now.
 func (e MappingEntry) whereabouts(functions []iommu.Function) string {
 	found := e.Find(functions)
 	if len(found) == 0 {

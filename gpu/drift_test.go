@@ -77,7 +77,8 @@ func TestDrift(t *testing.T) {
 			t.Errorf("%s: %v", test.name, got)
 		}
 	}
-	// Another device has the place: two reasons, and where the card went.
+	// Another device is at the address: the findings give two reasons and the
+	// card's new place.
 	got := gpu.Node{Name: "pve", Functions: swapped}.Drift(rtxMapping)
 	wantIDs(t, got, "gpu.mapping-model")
 	if !strings.Contains(got[0].Fix, "0000:02:00.0") {
@@ -86,7 +87,7 @@ func TestDrift(t *testing.T) {
 }
 
 // An entry of a newer PVE still says which device it means. An entry that
-// cannot be read at all does not count as missing.
+// cannot be read at all is reported as unread, not as missing.
 func TestDriftReportsWhatItCannotRead(t *testing.T) {
 	t.Parallel()
 	m := rtxMapping

@@ -10,7 +10,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// host reads one of the hosts that the tests have. On the machine itself it is
+// host reads a described host. On the machine itself a program calls
 // iommu.Read(nil).
 func host(name string) iommu.Facts {
 	tree, err := hosttree.Load(name)
@@ -141,7 +141,7 @@ func ExampleHostPCI() {
 func ExampleParseHostPCI() {
 	h, err := gpu.ParseHostPCI("01:00,x-vga=on,pcie=1,rombar=1")
 	fmt.Println(h, err)
-	h, err = gpu.ParseHostPCI("01:00,pci=1") // the device is read all the same
+	h, err = gpu.ParseHostPCI("01:00,pci=1") // the device is read although the key is unknown
 	fmt.Println(h.Devices, h.Unread, err)
 	fmt.Println(h.Validate())
 	// Output:
@@ -262,7 +262,7 @@ func ExampleClaim() {
 	// warning gpu.onboot-race - onboot: 1 on both, and VMs 140 and 141 want 0000:01:00.0, 0000:01:00.1
 }
 
-// What a VM's configuration says around its cards.
+// The settings of a VM that matter to its cards are judged together.
 func ExampleNode_CheckConfig() {
 	n := gpu.Node{Name: "pve", Functions: reference}
 	for _, f := range n.CheckConfig(map[string]string{"hostpci0": "00:02.0,legacy-igd=1,romfile=CFL_CML_GOPv9.1_igd.rom", "machine": "pc"}) {

@@ -8,10 +8,10 @@ type span struct {
 	family      Family
 }
 
-// spans holds device numbers by vendor; the first match counts. The sources
-// are Linux include/drm/intel/pciids.h for Intel and pci.ids 2026.08.22 for
-// AMD and NVIDIA, whose ranges follow the chips. A number in no range is
-// unknown, never guessed.
+// spans holds ranges of device numbers by vendor; the first range that matches
+// counts. The sources are Linux include/drm/intel/pciids.h for Intel, and
+// pci.ids 2026.08.22 for AMD and NVIDIA, whose ranges follow the chips. A
+// number outside all ranges is unknown, never guessed.
 var spans = map[iommu.ID][]span{
 	Intel: {
 		{0x0102, 0x0126, IntelSandyBridge}, {0x0152, 0x016a, IntelIvyBridge},
@@ -51,8 +51,9 @@ var spans = map[iommu.ID][]span{
 	},
 }
 
-// Chip returns the name of NVIDIA's chip where it decides on the reset: GB202
-// (RTX 5090 and RTX PRO 5000 and 6000) and GB203 (RTX 5080 and 5070 Ti); else "".
+// Chip returns the name of NVIDIA's chip if the chip decides how the card is
+// reset: GB202 (RTX 5090, RTX PRO 5000 and 6000) or GB203 (RTX 5080 and 5070
+// Ti). It returns "" for all others.
 func (c Card) Chip() string {
 	m := c.Model()
 	switch {

@@ -7,10 +7,10 @@ import (
 )
 
 // A Guest is an operating system that runs in a VM. The zero Guest is
-// unspecified: which cards it can use is not judged.
+// unspecified; for it, no card is judged.
 type Guest uint8
 
-// The guests. The releases of macOS are in order.
+// The guests. The releases of macOS are in the order of their numbers.
 const (
 	AnyGuest Guest = iota
 	Linux

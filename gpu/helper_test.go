@@ -10,7 +10,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// address parses an address that a test spells out.
+// address parses an address that a test writes as a literal.
 func address(s string) iommu.Address {
 	a, err := iommu.ParseAddress(s)
 	if err != nil {
@@ -66,7 +66,7 @@ func values(texts ...string) []gpu.HostPCI {
 	return parsed
 }
 
-// captured reads one of the described hosts, with lines that change it.
+// captured reads a described host after applying lines that change it.
 func captured(t *testing.T, name string, lines ...string) iommu.Facts {
 	t.Helper()
 	tree, err := hosttree.Load(name, lines...)
@@ -89,7 +89,7 @@ func cardAt(t *testing.T, functions []iommu.Function, at string) gpu.Card {
 	return c
 }
 
-// ids returns what was found, in order.
+// ids returns the IDs of findings, in order.
 func ids(findings []proxstation.Finding) []string {
 	found := []string{}
 	for _, f := range findings {
@@ -98,8 +98,8 @@ func ids(findings []proxstation.Finding) []string {
 	return found
 }
 
-// wantIDs compares the IDs of findings, whatever their order, and wants every
-// finding to say what was seen and why it matters.
+// wantIDs compares the IDs of findings in any order. It also checks that every
+// finding has Seen and Why.
 func wantIDs(t *testing.T, findings []proxstation.Finding, want ...string) {
 	t.Helper()
 	got := ids(findings)

@@ -10,41 +10,43 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// ErrHostPCI reports a text or a value that is not a hostpci value of PVE.
+// ErrHostPCI reports a text or a [HostPCI] that is not a hostpci value of PVE.
 var ErrHostPCI = errors.New("not a valid hostpci value")
 
-// A HostPCI is the value of a hostpciN key of a VM's configuration, N from 0
-// to 15 (qm.conf manual page; qemu-server PVE/QemuServer/PCI.pm). Exactly one
-// of Devices and Mapping says what is passed through.
+// A HostPCI is the value of a hostpciN key of a VM's configuration, N from 0 to
+// 15 (qm.conf manual page; qemu-server PVE/QemuServer/PCI.pm). Either Devices
+// or Mapping names the devices that are passed through, never both.
 //
-// Setting Devices or ROMFile takes a root@pam ticket; with Mapping a token
-// that may use the mapping will do.
+// Only root@pam with a ticket may set Devices or ROMFile. A token is enough for
+// Mapping, if it may use the mapping.
 type HostPCI struct {
 	// Devices are PCI devices of the host, passed through together.
 	Devices []Device
 	// Mapping is the name of a PCI resource mapping.
 	Mapping string
-	// PCIe makes it a PCIe device of the guest; it needs the machine type q35.
+	// PCIe makes the device a PCIe device of the guest. It needs the machine
+	// type q35.
 	PCIe bool
-	// PrimaryVGA makes it the guest's primary display and hides KVM from the
-	// guest (x-vga).
+	// PrimaryVGA makes the device the guest's primary display and hides KVM
+	// from the guest (x-vga).
 	PrimaryVGA bool
 	// NoROMBar hides the card's option ROM from the guest (rombar=0).
 	NoROMBar bool
 	// ROMFile is the name of an option ROM in /usr/share/kvm.
 	ROMFile string
-	// LegacyIGD gives an Intel iGPU to the guest as its boot display; see [IGD].
+	// LegacyIGD makes an Intel iGPU the guest's boot display; see [IGD].
 	LegacyIGD bool
 	// MDev is the type of a mediated device, such as "i915-GVTg_V5_4".
 	MDev string
-	// KeepDriver neither resets the device nor binds it to vfio-pci (driver=keep).
+	// KeepDriver leaves the device with its driver: PVE neither resets it nor
+	// binds it to vfio-pci (driver=keep).
 	KeepDriver bool
-	// VendorID, DeviceID, SubVendorID and SubDeviceID replace what the guest
-	// sees of the first function; nil leaves it.
+	// VendorID, DeviceID, SubVendorID and SubDeviceID replace the numbers that
+	// the guest sees at the first function. Nil keeps the number.
 	VendorID, DeviceID, SubVendorID, SubDeviceID *iommu.ID
 	// Unread holds the parts of the value that this package does not
-	// understand, as they were written: a key that a newer PVE brought, for
-	// example. They stay in the value; [HostPCI.Validate] says what is wrong
+	// understand, as they were written, such as a key that a newer PVE
+	// introduced. They stay in the value. [HostPCI.Validate] says what is wrong
 	// with them.
 	Unread []string
 }
@@ -59,10 +61,10 @@ var (
 	overrideID = regexp.MustCompile(`^0x[0-9a-fA-F]{4}$`)
 )
 
-// ParseHostPCI parses a hostpci value. What it does not understand beside the
-// host device or the mapping is kept in Unread, so that a value of a newer PVE
-// still says which device a VM has. The error matches [ErrHostPCI]: the value
-// names neither a host device nor a mapping that can be read, or both.
+// ParseHostPCI parses a hostpci value. Parts that it does not understand go to
+// Unread, so that the value of a newer PVE still says which device a VM has.
+// The error matches [ErrHostPCI] if the value names neither a host device nor a
+// mapping, or both.
 func ParseHostPCI(s string) (HostPCI, error) {
 	h, err := parseHostPCI(s)
 	if (len(h.Devices) == 0) == (h.Mapping == "") {
@@ -77,9 +79,8 @@ func parseHostPCI(s string) (h HostPCI, err error) {
 	return h, err
 }
 
-// Validate reports what PVE would refuse in the value: keys that it does not
-// know, keys that are there twice, values of a wrong form. The error matches
-// [ErrHostPCI].
+// Validate reports what PVE would refuse in the value: unknown keys, repeated
+// keys and malformed values. The error matches [ErrHostPCI].
 func (h HostPCI) Validate() error {
 	text := h.String()
 	parsed, err := ParseHostPCI(text)
@@ -96,8 +97,9 @@ func (h HostPCI) Validate() error {
 }
 
 // parseProperties splits a property string into its keys (parse_property_string
-// in pve-common PVE/JSONSchema.pm). A value without a key is the default key's.
-// It returns the parts that it does not understand, with the reasons.
+// in pve-common PVE/JSONSchema.pm). A value without a key belongs to the
+// default key. It returns the parts that it does not understand, and the
+// reasons.
 func parseProperties(s, defaultKey string, set func(key, value string) error) (unread []string, err error) {
 	seen := map[string]bool{}
 	for part := range strings.SplitSeq(s, ",") {
@@ -196,8 +198,8 @@ func parseOverride(key, s string) (*iommu.ID, error) {
 	return &id, nil
 }
 
-// String returns the value as PVE takes it: the devices first, with their
-// domain, and no key that has its default.
+// String returns the value in PVE's notation: the devices first, with their
+// domain. Keys with their default value are left out.
 func (h HostPCI) String() string {
 	var fields []string
 	add := func(set bool, text string) {
@@ -225,9 +227,9 @@ func (h HostPCI) String() string {
 	return strings.Join(append(fields, h.Unread...), ",")
 }
 
-// MarshalText implements [encoding.TextMarshaler]. What was read from a text
-// can be written; another value that PVE would refuse is an error that matches
-// [ErrHostPCI].
+// MarshalText implements [encoding.TextMarshaler]. A value that was parsed can
+// always be written. For any other value that PVE would refuse, the error
+// matches [ErrHostPCI].
 func (h HostPCI) MarshalText() ([]byte, error) {
 	text := h.String()
 	parsed, err := ParseHostPCI(text)

@@ -1,24 +1,25 @@
 package gpu
 
-// An IGD is what a generation of Intel's integrated graphics takes to be a
-// guest's boot display, which is PVE's legacy-igd on i440fx (intel-igpu-passthru
-// README; QEMU docs/igd-assign.txt). On q35 the same card is a second, headless
-// one: it computes and draws, but nothing is seen on its connectors before the
-// guest's driver has loaded.
+// An IGD holds what a generation of Intel's integrated graphics needs to be a
+// guest's boot display, which PVE calls legacy-igd and which needs i440fx
+// (intel-igpu-passthru README; QEMU docs/igd-assign.txt). On q35 the same card
+// is a second, headless card: the guest can compute and draw with it, but its
+// connectors stay dark until the guest's driver has loaded.
 type IGD struct {
-	// ROM is the name of its option ROM in the intel-igpu-passthru release
-	// v0.1. PVE reads it from /usr/share/kvm.
+	// ROM is the name of the option ROM in the intel-igpu-passthru release
+	// v0.1. PVE reads option ROMs from /usr/share/kvm.
 	ROM string `json:"rom"`
-	// LPC is set where QEMU keeps to legacy mode only with the argument
-	// "-set device.hostpciN.x-igd-lpc=on": Ice Lake and newer.
+	// LPC is set for Ice Lake and newer: there QEMU only keeps to legacy mode
+	// with the argument "-set device.hostpciN.x-igd-lpc=on".
 	LPC bool `json:"lpc"`
-	// QEMU is the least version that knows the generation, "" for any that
-	// PVE 8 and 9 ship.
+	// QEMU is the least version of QEMU that knows the generation. It is "" if
+	// every QEMU of PVE 8 and 9 does.
 	QEMU string `json:"qemu,omitempty"`
 }
 
 // LPCArgument returns the QEMU argument that legacy mode needs for the card in
-// a slot such as "hostpci0", or "" if it needs none. Only root@pam may set args.
+// a slot such as "hostpci0", and "" if legacy mode needs no argument. Only
+// root@pam may set args.
 func (g IGD) LPCArgument(slot string) string {
 	if !g.LPC {
 		return ""
@@ -51,8 +52,8 @@ var igds = map[Family]IGD{
 	IntelLunarLake:   {ROM: "LNL_GOPv2X_igd.rom", LPC: true, QEMU: "10.1"},
 }
 
-// IGD returns what the family needs to be a guest's boot display. It reports
-// false for a family that is not Intel's integrated graphics.
+// IGD returns the ROM and settings with which a card of the family is a guest's
+// boot display, and false if the family is not Intel's integrated graphics.
 func (f Family) IGD() (igd IGD, ok bool) {
 	igd, ok = igds[f]
 	return igd, ok

@@ -9,8 +9,8 @@ type macModel struct {
 	first, last Guest
 }
 
-// macIGPUs are Macs whose display is an Intel iGPU, by its family, the oldest
-// first.
+// macIGPUs lists Macs with an Intel iGPU as their display, by the family of the
+// iGPU, the oldest first.
 var macIGPUs = []struct {
 	family Family
 	macModel
@@ -25,7 +25,7 @@ var macIGPUs = []struct {
 	{IntelIceLake, macModel{"MacBookPro16,2", MacOSCatalina, MacOSTahoe}},
 }
 
-// macPros are Macs without an iGPU, the preferred first.
+// macPros lists Macs without an iGPU, the preferred Mac first.
 var macPros = []macModel{
 	{"MacPro7,1", MacOSCatalina, MacOSTahoe},
 	{"iMacPro1,1", MacOSHighSierra, MacOSSequoia},
@@ -33,11 +33,11 @@ var macPros = []macModel{
 
 func (m macModel) runs(release Guest) bool { return release >= m.first && release <= m.last }
 
-// MacModel returns the name of the Mac that OpenCore should pretend to be
-// (config.plist, PlatformInfo, Generic, SystemProductName): a Mac for which
-// Apple offers the release, with an iGPU of the card's family or of the nearest
-// family. The zero Card stands for a virtual display. The name is "" for a
-// guest that is not macOS.
+// MacModel returns the Mac that OpenCore should pretend to be (config.plist,
+// PlatformInfo, Generic, SystemProductName). Apple offers the release for this
+// Mac, and its iGPU is of the card's family, or of the nearest one. The zero
+// Card stands for a virtual display. For a guest that is not macOS, MacModel
+// returns "".
 func MacModel(release Guest, card Card) string {
 	at := slices.IndexFunc(macIGPUs, func(m struct {
 		family Family

@@ -7,19 +7,18 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// The sources of what is said of macOS. The guide ends with Sonoma. That the
-// families which need no patch in Sonoma need none in Tahoe is from the list
-// of what Tahoe took away.
+// The sources for macOS. The guide ends with Sonoma. For Tahoe, the list of
+// what it removed shows which families go on working without a patch.
 const (
 	dortania      = "Dortania GPU Buyers Guide"
 	whateverGreen = "WhateverGreen FAQ.IntelHD"
 	legacyPatcher = "OpenCore Legacy Patcher issue 1167"
 )
 
-// A reach is the releases of macOS that have drivers for a family.
+// A reach is the range of macOS releases that have drivers for a family.
 type reach struct {
 	first, last Guest
-	condition   string // what else it takes
+	condition   string // for the drivers to work
 }
 
 const (
@@ -27,8 +26,8 @@ const (
 	webDrivers = "NVIDIA's Web Drivers and the boot argument nvda_drv_vrl=1"
 )
 
-// macOS holds the families that macOS has drivers for; it has none for others
-// (Dortania, modern-gpus and legacy-gpus).
+// macOS holds the families for which macOS has drivers (Dortania, modern-gpus
+// and legacy-gpus).
 var macOS = map[Family]reach{
 	IntelSandyBridge: {MacOSHighSierra, MacOSHighSierra, "to do without Metal"},
 	IntelIvyBridge:   {MacOSHighSierra, MacOSBigSur, ""},
@@ -60,7 +59,7 @@ func (v *Verdict) judgeMacOS(card Card) {
 	v.Instead = "give it an Intel UHD 630 or an AMD RX 6600 to 6900 XT, and this card to Windows or Linux"
 	r, known := macOS[family]
 	switch {
-	case !known && model.Vendor == NVIDIA && model.Device >= 0x1d81: // Volta, the first without drivers
+	case !known && model.Vendor == NVIDIA && model.Device >= 0x1d81: // Volta and newer have no drivers
 		v.refuse("Apple ships no driver for NVIDIA cards since Kepler, and none was ever made for Volta, GTX 16 and RTX cards")
 	case family == UnknownFamily:
 		v.Why, v.Source, v.Instead = "the card's family is not known, and macOS knows few", "", ""
@@ -98,8 +97,8 @@ func (v *Verdict) accept(card Card, r reach) {
 	}
 }
 
-// neverInMacOS returns why macOS cannot use a model although it knows the
-// family, or "".
+// neverInMacOS returns the reason why macOS cannot use a model although it
+// knows its family. It returns "" for all others.
 func neverInMacOS(m iommu.Model) string {
 	switch {
 	case m.Vendor == Intel && slices.Contains([]iommu.ID{
@@ -119,8 +118,8 @@ func neverInMacOS(m iommu.Model) string {
 	return ""
 }
 
-// native holds the Intel device numbers that macOS knows by themselves, by
-// family (WhateverGreen FAQ.IntelHD, native supported DevIDs).
+// native holds, by family, the Intel device numbers that macOS knows
+// (WhateverGreen FAQ.IntelHD, native supported DevIDs).
 var native = map[Family][]iommu.ID{
 	IntelHaswell:    {0x0412, 0x0a26, 0x0a2e, 0x0d22, 0x0d26},
 	IntelSkylake:    {0x1902, 0x1912, 0x1916, 0x1917, 0x191b, 0x191e, 0x1926, 0x1927, 0x1932, 0x193b},
@@ -130,16 +129,16 @@ var native = map[Family][]iommu.ID{
 	IntelIceLake:    {0x8a51, 0x8a52, 0x8a53, 0x8a5a, 0x8a5b, 0x8a5c, 0x8a5d, 0x8a70, 0x8a71},
 }
 
-// spoofed holds the device numbers to show for those that are not native: the
-// ones recommended for a desktop (WhateverGreen FAQ.IntelHD; intel-igpu-passthru
-// macOS_README for 3e9b).
+// spoofed holds, by family, the device number that macOS should see in place of
+// a number that it does not know: those recommended for desktops (WhateverGreen
+// FAQ.IntelHD; intel-igpu-passthru macOS_README for 3e9b).
 var spoofed = map[Family]iommu.ID{
 	IntelHaswell: 0x0412, IntelSkylake: 0x1912, IntelKabyLake: 0x5912,
 	IntelCoffeeLake: 0x3e9b, IntelCometLake: 0x3e9b, IntelIceLake: 0x8a52,
 }
 
-// macOSDeviceID returns the device number that macOS must see instead of a
-// model's own; other is false if its own will do.
+// macOSDeviceID returns the device number that macOS must see in place of the
+// model's own. other is false if the model's own number works.
 func macOSDeviceID(guest Guest, m iommu.Model) (id iommu.ID, other bool) {
 	family := FamilyOf(m)
 	switch {

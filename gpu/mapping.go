@@ -15,42 +15,43 @@ import (
 // ErrMapping reports a text that is not an entry of a PCI resource mapping.
 var ErrMapping = errors.New("not a valid mapping entry")
 
-// A Mapping is a PCI resource mapping of a cluster: a name for a device that
-// may be another on each node (PVE manual, Resource Mapping; pve-guest-common
-// PVE/Mapping/PCI.pm).
+// A Mapping is a PCI resource mapping of a cluster: one name for a device that
+// each node has at its own address (PVE manual, Resource Mapping;
+// pve-guest-common PVE/Mapping/PCI.pm).
 type Mapping struct {
 	// ID is the name: a letter, then letters, digits, "-" and "_".
 	ID          string `json:"id"`
 	Description string `json:"description,omitempty"`
-	// MDev says that the devices offer mediated devices. PVE starts no VM with
-	// the mapping when this is wrong.
+	// MDev says that the devices offer mediated devices. If it is wrong, PVE
+	// starts no VM with the mapping.
 	MDev bool `json:"mdev,omitempty"`
 	// LiveMigration marks the devices as able to migrate (live-migration-capable).
 	LiveMigration bool `json:"liveMigration,omitempty"`
-	// Entries are the devices. Several of one node are alternatives: a VM gets
-	// the first that is free.
+	// Entries holds the devices. Several entries of one node are alternatives:
+	// a VM gets the first that is free.
 	Entries []MappingEntry `json:"entries"`
-	// Unread are entries that this package cannot read, as PVE gave them: what
-	// the mapping means on their nodes is not known.
+	// Unread holds the entries that this package cannot read, as PVE gave them.
+	// The devices of their nodes are unknown.
 	Unread []string `json:"unread,omitempty"`
-	// Digest is of the cluster's whole mapping configuration.
+	// Digest belongs to the whole mapping configuration of the cluster.
 	Digest string `json:"-"`
 }
 
-// A MappingEntry is what a mapping means on one node. PVE refuses to start a
-// VM when the device there is not the one described; see [Node.Drift].
+// A MappingEntry names the device of a mapping on one node. PVE refuses to
+// start a VM if the device at that address is another; see [Node.Drift].
 type MappingEntry struct {
 	Node string `json:"node"`
-	// Devices are the device, or several that go to the guest together.
+	// Devices holds one device, or several that go to the guest together.
 	Devices []Device `json:"devices"`
-	// Model and Subsystem are those of the first function of every device.
+	// Model and Subsystem belong to the first function of every device.
 	Model     iommu.Model   `json:"model"`
-	Subsystem *iommu.Model  `json:"subsystem,omitempty"` // nil: not given
-	Group     iommu.GroupID `json:"group"`               // of the first device; none: not given
+	Subsystem *iommu.Model  `json:"subsystem,omitempty"` // nil if not given
+	Group     iommu.GroupID `json:"group"`               // of the first device; no group if not given
 	// Description is for people.
 	Description string `json:"description,omitempty"`
-	// Unread are parts of the entry that this package does not understand, such
-	// as a key that a newer PVE brought, as they were written.
+	// Unread holds the parts of the entry that this package does not
+	// understand, as they were written, such as a key that a newer PVE
+	// introduced.
 	Unread []string `json:"unread,omitempty"`
 }
 
@@ -62,9 +63,8 @@ var (
 
 // ParseMappingEntry parses an entry as PVE writes it:
 // "id=10de:2c05,iommugroup=12,node=pve,path=0000:01:00,subsystem-id=1462:5315".
-// What it does not understand beside the node, the devices and their model is
-// kept in Unread. The error matches [ErrMapping]: one of these three is missing
-// or cannot be read.
+// Parts that it does not understand go to Unread. The error matches
+// [ErrMapping] if node, devices or model are missing or cannot be read.
 func ParseMappingEntry(s string) (MappingEntry, error) {
 	var e MappingEntry
 	given := map[string]bool{}
@@ -141,13 +141,13 @@ func (e MappingEntry) String() string {
 	return strings.Join(append(fields, e.Unread...), ",")
 }
 
-// NewMapping returns a mapping of one card on one node, with all its functions.
-// The mapping has the display alone for a virtual function, and for a slot that
-// also holds functions of others, such as the USB controllers beside AMD's
-// integrated graphics, because PVE refuses an entry with functions of several
-// models (assert_valid in pve-guest-common PVE/Mapping/PCI.pm). The error says
-// that PVE would not take the name or the node's name, or that the card has no
-// function 0.
+// NewMapping returns a mapping of one card on one node, with all functions of
+// the card. PVE refuses an entry whose functions are of several models
+// (assert_valid in pve-guest-common PVE/Mapping/PCI.pm). Therefore the mapping
+// holds the display alone for a virtual function, and for a slot with functions
+// that are not the card's, such as the USB controllers beside AMD's integrated
+// graphics. The error says that PVE would refuse the name or the node's name,
+// or that the card has no function 0.
 func NewMapping(id, node string, card Card) (Mapping, error) {
 	switch {
 	case !configID.MatchString(id):
@@ -171,7 +171,7 @@ func NewMapping(id, node string, card Card) (Mapping, error) {
 	}}}, nil
 }
 
-// On returns the entries of a node, which are alternatives.
+// On returns the entries of a node. They are alternatives.
 func (m Mapping) On(node string) []MappingEntry {
 	var entries []MappingEntry
 	for _, e := range m.Entries {
@@ -182,8 +182,9 @@ func (m Mapping) On(node string) []MappingEntry {
 	return entries
 }
 
-// Find returns the addresses at which a node has devices of the entry's model
-// and, if it is given, subsystem: the places where the device may be now.
+// Find returns the addresses at which the device may be now: those of the
+// node's devices that have the entry's model and, if the entry gives it, its
+// subsystem.
 func (e MappingEntry) Find(functions []iommu.Function) []iommu.Address {
 	var found []iommu.Address
 	for _, f := range functions {

@@ -59,7 +59,7 @@ func TestParseMappingEntryRefuses(t *testing.T) {
 		good + ",iommugroup=x":              `iommugroup "x"`,
 		good + ",subsystem-id=14625317":     `subsystem-id "14625317"`,
 		"0000:01:00,node=pve":               `"0000:01:00" has no key`,
-		"node=pve,path=01:00,id=10de:2c05":  `path "01:00"`, // a mapping wants the domain
+		"node=pve,path=01:00,id=10de:2c05":  `path "01:00"`, // PVE wants the domain in a mapping
 		"node=p_e,path=0000:01:00":          `node "p_e"`,
 		"node=pve,path=0000:01:00,id=10de":  `id "10de"`,
 		"node=pve,path=0000:01:00;":         `path "0000:01:00;"`,
@@ -67,7 +67,7 @@ func TestParseMappingEntryRefuses(t *testing.T) {
 		"node=pve,path=0000:01:00,id=0x10d": `id "0x10d"`,
 	} {
 		got, err := gpu.ParseMappingEntry(text)
-		if strings.HasPrefix(text, good) { // a newer PVE's entry still says which device it is
+		if strings.HasPrefix(text, good) { // the device of a newer PVE's entry is read
 			_, added, _ := strings.Cut(text, good+",")
 			if err != nil || got.Node != "pve" || !slices.Equal(got.Unread, []string{added}) || !strings.HasSuffix(got.String(), added) {
 				t.Errorf("%q: %+v, %v; want the entry, with %s unread", text, got, err, added)
@@ -126,7 +126,7 @@ func TestNewMapping(t *testing.T) {
 	}
 }
 
-// What is made of a node's card does not drift from it.
+// A mapping made from a node's card has no drift on that node.
 func TestNewMappingHasNoDrift(t *testing.T) {
 	t.Parallel()
 	for _, host := range []string{"reference", "amd-desktop", "two-identical-cards", "vmd-domain", "group-holes-and-group-0", "held-by-vfio", "server-bmc", "odd-laptop"} {
@@ -137,7 +137,7 @@ func TestNewMappingHasNoDrift(t *testing.T) {
 				t.Errorf("%s: %v", host, err)
 			}
 			if one := m.Entries[0].Devices[0]; one.Whole == (c.Display().VirtualOf != nil) {
-				t.Errorf("%s: a mapping of %s takes %s", host, c.Address(), one) // a virtual function alone, others whole
+				t.Errorf("%s: a mapping of %s takes %s", host, c.Address(), one) // a mapping of a virtual function holds that function alone
 			}
 			back, err := gpu.ParseMappingEntry(m.Entries[0].String())
 			if err != nil || !reflect.DeepEqual(back, m.Entries[0]) {

@@ -6,13 +6,12 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// A Node holds what is known of the PCI devices of one PVE node. With it,
-// values that name the same device in different ways are recognised as the
-// same.
+// A Node holds the PCI devices of one PVE node as far as they are known. It
+// recognises values that name the same device in different ways.
 type Node struct {
 	Name      string
-	Functions []iommu.Function // all of them, bridges too
-	Mappings  []Mapping        // the cluster's
+	Functions []iommu.Function // all of the node, bridges too
+	Mappings  []Mapping        // of the cluster
 }
 
 // Mapping returns the mapping with an ID, and false if there is no such
@@ -25,12 +24,12 @@ func (n Node) Mapping(id string) (mapping Mapping, ok bool) {
 	return n.Mappings[i], true
 }
 
-// Resolve returns the functions that a value means on the node. The value may
-// name them by short or long addresses, as single functions, as whole devices
-// or by a mapping. Only a mapping with alternatives gives more than one set: a
-// start takes the first set that is free. A device that is not among the node's
-// functions stands for itself. A mapping that does not exist, or has no entry
-// for the node, gives no set.
+// Resolve returns the sets of functions that a value may stand for on the node.
+// The value may name them by short or long addresses, as single functions, as
+// whole devices or by a mapping. More than one set comes only from a mapping
+// with alternatives: a start takes the first set that is free. A device that
+// the node does not have stands for itself. For a mapping that does not exist,
+// or that has no entry for the node, there is no set.
 func (n Node) Resolve(h HostPCI) [][]iommu.Address {
 	if h.Mapping == "" {
 		return [][]iommu.Address{n.functions(h.Devices)}
@@ -56,7 +55,7 @@ func (n Node) functions(devices []Device) []iommu.Address {
 	return union(found)
 }
 
-// covered returns the node's functions that a device takes.
+// covered returns the node's functions that a device stands for.
 func (n Node) covered(d Device) []iommu.Address {
 	var found []iommu.Address
 	for _, f := range n.Functions {
@@ -67,7 +66,7 @@ func (n Node) covered(d Device) []iommu.Address {
 	return found
 }
 
-// group returns the IOMMU group of a function, none if it is not known.
+// group returns the IOMMU group of a function, or no group if it is not known.
 func (n Node) group(a iommu.Address) iommu.GroupID {
 	for _, f := range n.Functions {
 		if f.Address == a {

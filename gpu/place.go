@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// slot says what else is in the card's slot. What is in the card's groups goes
-// with it anyway, and was told as iommu.shared-group.
+// slot reports functions of others in the card's slot. Functions in the card's
+// IOMMU groups go to the guest anyway, and iommu.shared-group reports them.
 func (j *judgement) slot() {
 	groups := map[iommu.GroupID]bool{}
 	var own []string
@@ -32,7 +32,8 @@ func (j *judgement) slot() {
 	}
 }
 
-// virtual says what SR-IOV makes of the card (Documentation/PCI/pci-iov-howto.rst).
+// virtual reports what SR-IOV means for the card, be it a physical or a virtual
+// function (Documentation/PCI/pci-iov-howto.rst).
 func (j *judgement) virtual() {
 	if of := j.card.Display().VirtualOf; of != nil {
 		j.add(proxstation.Finding{ID: "gpu.virtual-function", Severity: proxstation.Info, Seen: "physfn: " + of.String(),
@@ -47,9 +48,9 @@ func (j *judgement) virtual() {
 	}
 }
 
-// audio finds the sound of a card that has it in another slot: Intel's discrete
-// cards are a switch of their own with the display behind one port and the
-// audio controller (8086:4f90 and others) behind the next.
+// audio finds the sound of a card whose audio controller is in another slot.
+// Intel's discrete cards hold a PCIe switch: the display is behind one port,
+// the audio controller (8086:4f90 and others) behind the next.
 func (j *judgement) audio() {
 	if j.card.Model().Vendor == Intel && j.card.Integrated() && j.card.Display().Driver == "vfio-pci" {
 		j.boardAudio()
@@ -99,7 +100,8 @@ func (j *judgement) upstream(a iommu.Address) *iommu.Address {
 	return port.Parent
 }
 
-// external says what a card in an enclosure behind Thunderbolt or USB4 takes.
+// external reports what else a card in an enclosure behind Thunderbolt or USB4
+// needs.
 func (j *judgement) external() {
 	if j.card.Display().Removable != proxstation.Yes {
 		return

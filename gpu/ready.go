@@ -9,18 +9,18 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// Ready judges whether a card can be handed to a guest on a host. It says what
-// is in the way and what to expect; a card is ready if no finding is a
-// [proxstation.Blocker]. What the facts do not hold, such as reset methods in what the PVE
-// API tells, is not guessed: gpu.host-only names it.
+// Ready judges whether a host can hand a card to a guest. It reports what is in
+// the way and what to expect. The card is ready if no finding is a
+// [proxstation.Blocker]. Facts that are missing, such as reset methods when the
+// facts come from PVE's API, are not guessed: gpu.host-only names them.
 //
 // The IDs are those of [iommu.Facts.CheckDevice], and gpu.unsupported,
 // gpu.conditions, gpu.unknown-card, gpu.not-a-card, gpu.host-driver,
 // gpu.foreign-functions, gpu.virtual-functions, gpu.virtual-function,
 // gpu.physical-taken, gpu.sriov-driver, gpu.gvt-gone, gpu.separate-audio,
-// gpu.board-audio,// gpu.external, gpu.boot-vga, gpu.not-primary, gpu.framebuffer,
-// gpu.disable-vga, gpu.reset, gpu.reset-hang, gpu.power, gpu.small-bar,
-// gpu.rebar, gpu.large-bar and gpu.host-only.
+// gpu.board-audio, gpu.external, gpu.boot-vga, gpu.not-primary,
+// gpu.framebuffer, gpu.disable-vga, gpu.reset, gpu.reset-hang, gpu.power,
+// gpu.small-bar, gpu.rebar, gpu.large-bar and gpu.host-only.
 func Ready(card Card, guest Guest, facts iommu.Facts) []proxstation.Finding {
 	if len(card.Functions) == 0 {
 		return []proxstation.Finding{{ID: "gpu.not-a-card", Severity: proxstation.Blocker, Subject: "card", Seen: "no PCI functions",
@@ -29,7 +29,7 @@ func Ready(card Card, guest Guest, facts iommu.Facts) []proxstation.Finding {
 	j := judgement{card: card, facts: facts}
 	j.findings = facts.CheckFunctions(card.Own()...)
 	if card.Display().Console() != "" {
-		return j.findings // no card: whether it would be ready is not the question
+		return j.findings // it is not a card, so nothing else matters
 	}
 	j.guest(Judge(guest, card))
 	j.resized(guest)
@@ -48,7 +48,7 @@ func Ready(card Card, guest Guest, facts iommu.Facts) []proxstation.Finding {
 	return j.findings
 }
 
-// A judgement is a card on its host and what was found so far.
+// A judgement holds a card, its host, and the findings so far.
 type judgement struct {
 	card     Card
 	facts    iommu.Facts
@@ -77,11 +77,11 @@ func (j *judgement) guest(v Verdict) {
 	}
 }
 
-// driver says who has the card now. When the VM starts, PVE takes all functions
-// of the card's groups from their drivers, binds them to vfio-pci and leaves
-// them there (pci_dev_group_bind_to_vfio in pve-common PVE/SysFSTools.pm).
-// Where no IOMMU is on, or the driver that was faster is told of already, there
-// is nothing to add.
+// driver reports the driver that has the card now. When the VM starts, PVE
+// takes all functions of the card's groups from their drivers, binds them to
+// vfio-pci and leaves them there (pci_dev_group_bind_to_vfio in pve-common
+// PVE/SysFSTools.pm). If the IOMMU is off, or if another finding names a driver
+// that was faster than vfio-pci, driver adds nothing.
 func (j *judgement) driver() {
 	state, _ := j.facts.State()
 	told := slices.ContainsFunc(j.findings, func(f proxstation.Finding) bool { return f.ID == "iommu.driver-first" })
@@ -125,15 +125,15 @@ func (j *judgement) driver() {
 }
 
 // busy reports whether something uses the driver of an NVIDIA card: the
-// reference count of nvidia beside the modules that build on it
-// (/sys/module/nvidia/refcnt).
+// reference count of nvidia is larger than the number of modules that build on
+// it (/sys/module/nvidia/refcnt).
 func (j *judgement) busy() bool {
 	nvidia, loaded := j.facts.Module("nvidia")
 	return loaded && j.card.Display().Driver == "nvidia" && nvidia.Users > 0
 }
 
-// bar says whether the guest can reach the card's memory at once. QEMU does not
-// resize; the guest sees the size that the host set.
+// bar reports a card whose whole memory the guest cannot reach at once. QEMU
+// does not resize BARs: the guest sees the size that the host has set.
 func (j *judgement) bar() {
 	where := "the firmware's set-up"
 	if j.facts.Virtual.Answer == proxstation.Yes {
@@ -150,10 +150,11 @@ func (j *judgement) bar() {
 	}
 }
 
-// resized says that a large BAR 0 keeps macOS from starting on an AMD card
-// (OpenCore's ResizeAppleGpuBars; Dortania's GPU guide), and that a guest's
-// firmware needs room for very large BARs: OVMF sizes its 64-bit window by the
-// processor's address width, which only cpu: host shows.
+// resized reports large BARs that a guest cannot cope with. macOS does not
+// start with a large BAR 0 of an AMD card (OpenCore's ResizeAppleGpuBars;
+// Dortania's GPU guide). OVMF needs room for very large BARs: it sizes its
+// 64-bit window by the processor's address width, which only cpu: host passes
+// on.
 func (j *judgement) resized(guest Guest) {
 	var sum uint64
 	for _, bar := range j.card.Display().BARs {
@@ -170,7 +171,7 @@ func (j *judgement) resized(guest Guest) {
 	}
 }
 
-// hostOnly reports facts of the card that only the host can read.
+// hostOnly names the facts of the card that only the host can read.
 func (j *judgement) hostOnly() {
 	var missing []string
 	for _, part := range []struct {

@@ -77,7 +77,7 @@ func TestReadyOnHosts(t *testing.T) {
 	}
 }
 
-// From the PVE API only addresses, classes, models and groups are known.
+// PVE's API gives addresses, classes, models and groups, and nothing else.
 func TestReadyFromAPI(t *testing.T) {
 	t.Parallel()
 	facts := iommu.Facts{Functions: reference, GroupsKnown: proxstation.Yes}
@@ -99,7 +99,8 @@ func TestReadyOfNothing(t *testing.T) {
 	}
 }
 
-// The slot of AMD's integrated graphics holds functions that are not theirs.
+// The slot of AMD's integrated graphics holds functions that do not belong to
+// the card.
 func TestReadySharedSlot(t *testing.T) {
 	t.Parallel()
 	functions := []iommu.Function{
@@ -122,7 +123,7 @@ func TestReadyReset(t *testing.T) {
 		name           string
 		vendor, device iommu.ID
 		methods        string
-		severity       proxstation.Severity // 0: no finding
+		severity       proxstation.Severity // 0 if no finding is expected
 		fix            string               // part of it
 	}{
 		{"RTX 5070 Ti", gpu.NVIDIA, 0x2c05, "flr bus", 0, ""},
@@ -157,7 +158,8 @@ func TestReadyReset(t *testing.T) {
 	}
 }
 
-// A card that a host plan keeps already wants the host's restart, and no plan.
+// A card that an applied host plan keeps from the host needs a restart of the
+// host, not another plan.
 func TestReadyAfterAHostPlan(t *testing.T) {
 	t.Parallel()
 	var planned []string // lines that describe the files of the plan

@@ -12,8 +12,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// Configurations from public reports, each with the host that it ran on and
-// what its owner should have been told.
+// Configurations from public reports, each with its host and the finding that
+// its owner needed.
 func TestReportedConfigurations(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -37,7 +37,7 @@ func TestReportedConfigurations(t *testing.T) {
 				t.Fatal(err)
 			}
 			node := gpu.Node{Name: "pve", Functions: hostFunctions(t, dir, test.host)}
-			if name == "10-vfs-gone-pf-on-vfio" { // as before the start
+			if name == "10-vfs-gone-pf-on-vfio" { // as the host was before the start
 				virtual := node.Functions[1]
 				virtual.Address = address("0000:00:02.1")
 				node.Functions = append(slices.Clone(node.Functions), virtual)
@@ -73,7 +73,8 @@ func hostFunctions(t *testing.T, dir, name string) []iommu.Function {
 	return facts.Functions
 }
 
-// told returns all that is said of a configuration as PVE keeps it.
+// told returns all findings about a configuration that is written as PVE keeps
+// it.
 func told(t *testing.T, node gpu.Node, conf string) string {
 	t.Helper()
 	keys := map[string]string{}

@@ -9,14 +9,14 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// reset advises on how the card is reset between two guests, which differs by
-// chip. The kernel tries the methods of reset_method in their order
-// (Documentation/ABI/testing/sysfs-bus-pci); a failed reset is only a warning
+// reset reports whether the card can be reset between two guests, which depends
+// on the chip. The kernel tries the methods of reset_method in their order
+// (Documentation/ABI/testing/sysfs-bus-pci). A failed reset is only a warning
 // in PVE's task log.
 func (j *judgement) reset() {
 	methods := j.card.Display().ResetMethods
 	if methods == nil || j.hangs(methods) {
-		return // not known from here, or told
+		return // unknown, or reported by another finding
 	}
 	f := proxstation.Finding{ID: "gpu.reset", Severity: proxstation.Warning, Seen: "reset_method: " + strings.Join(methods, " ")}
 	j.resetNVIDIA(&f, methods)
@@ -30,14 +30,15 @@ func (j *judgement) reset() {
 	}
 }
 
-// resetNVIDIA knows the chips whose listed method is the wrong one.
+// resetNVIDIA judges the chips for which the kernel lists the wrong method.
 func (j *judgement) resetNVIDIA(f *proxstation.Finding, methods []string) {
 	flr := slices.Contains(methods, "flr")
 	file := "/sys/bus/pci/devices/" + j.card.Address().String() + "/reset_method"
 	switch chip := j.card.Chip(); {
 	case chip == "GB203" && !flr:
-		// github.com/NVIDIA/open-gpu-kernel-modules issue 1353: the kernel lists
-		// bus because it looked before the audio function was there.
+		// github.com/NVIDIA/open-gpu-kernel-modules issue 1353: the kernel
+		// lists bus because it chose the methods before the audio function
+		// appeared.
 		f.Why = "FLR is what resets a GB203; the bus reset that the kernel lists does not work beside the audio function, and a failed reset can hang the host"
 		f.Fix = "write default to " + file + " and see whether flr is there; else restart the host between guests"
 	case chip == "GB203" && methods[0] != "flr":
@@ -50,8 +51,8 @@ func (j *judgement) resetNVIDIA(f *proxstation.Finding, methods []string) {
 	}
 }
 
-// resetAMD knows the families that vendor-reset resets, and those that nothing
-// does.
+// resetAMD judges the families that the module vendor-reset can reset, and
+// those that nothing can reset.
 func (j *judgement) resetAMD(f *proxstation.Finding, methods []string) {
 	listed := slices.Contains(methods, "device_specific")
 	_, loaded := j.facts.Module("vendor_reset")
@@ -85,18 +86,18 @@ func (j *judgement) resetAMD(f *proxstation.Finding, methods []string) {
 	}
 }
 
-// chooseReset names the udev rule that sets a reset method whenever the card
+// chooseReset returns the udev rule that sets a reset method whenever the card
 // appears.
 func (j *judgement) chooseReset(method string) string {
 	m := j.card.Model()
 	return fmt.Sprintf(`a rule in /etc/udev/rules.d/99-reset.rules: ACTION=="add", SUBSYSTEM=="pci", ATTR{vendor}=="0x%s", ATTR{device}=="0x%s", ATTR{reset_method}="%s"`, m.Vendor, m.Device, method)
 }
 
-// hangs says that a function-level reset of this iGPU may freeze the host:
-// Comet Lake's UHD 630 on boards with a chipset of the 500 series
+// hangs reports whether a function-level reset of this iGPU may freeze the
+// host: Comet Lake's UHD 630 on boards with a chipset of the 500 series
 // (github.com/intel/gvt-linux issue 189, 2021 to 2023: kernels 5.15 to 6.2;
-// github.com/patmagauran/i915ovmfPkg issue 23 for an HD 630). The bridge
-// 00:1f.0 tells the series (pci.ids: 4380 to 439f is Tiger Lake-H's).
+// github.com/patmagauran/i915ovmfPkg issue 23 for an HD 630). The model of the
+// bridge 00:1f.0 gives the series (pci.ids: 4380 to 439f is Tiger Lake-H).
 func (j *judgement) hangs(methods []string) bool {
 	bridge, _ := j.facts.Function(must(iommu.ParseAddress("0000:00:1f.0")))
 	series500 := bridge.Model.Vendor == Intel && bridge.Model.Device >= 0x4380 && bridge.Model.Device <= 0x439f
@@ -112,10 +113,10 @@ func (j *judgement) hangs(methods []string) bool {
 	return true
 }
 
-// power says that the card may not wake up: vfio-pci lets an idle card fall
-// into D3cold, and some do not come back from there. Known are AMD's Navi 4x
-// (github.com/mroboff/vm-curator issue 60, 2026); for others the state that is
-// seen decides.
+// power reports that the card may not wake up: vfio-pci lets an idle card fall
+// into D3cold, and some cards do not come back from that state. AMD's Navi 4x
+// is known for it (github.com/mroboff/vm-curator issue 60, 2026). Other cards
+// are judged by the state they are in.
 func (j *judgement) power() {
 	d := j.card.Display()
 	if d.Power == nil || d.Driver != "vfio-pci" || d.Power.D3ColdAllowed == proxstation.No && d.Power.State != "D3cold" {

@@ -14,8 +14,9 @@ import (
 // package knows: github.com/LongQT-sea/intel-igpu-passthru/releases/tag/v0.1.
 const ROMRelease = "intel-igpu-passthru v0.1"
 
-// romSums are the SHA-256 checksums on the page of [ROMRelease]. That of
-// [UniversalROM] could not be read there; whoever uses it supplies it.
+// romSums holds the SHA-256 checksums on the page of [ROMRelease]. The checksum
+// of [UniversalROM] could not be read there: a caller who uses that ROM
+// supplies it.
 var romSums = map[string]string{
 	"SNB_GOPv2_igd.rom":                "da5e0ee315d23469eeca66e271ff99f61475bdc44e863fc11010773f14521ead",
 	"IVB_GOPv3_igd.rom":                "42e64164c7b25f4b66215e9d453504ce2dcfd7a9c687f4316da256937b515b9f",
@@ -33,26 +34,26 @@ var romSums = map[string]string{
 	"LNL_GOPv2X_igd.rom":               "ff3743bb517b0d7c6e0e4059ae529cb9cb115ca4efc8c259a7ec46b6fc0712cb",
 }
 
-// ROMChecksum returns the SHA-256 checksum, in hexadecimal, of an option ROM
-// of [ROMRelease]; ok is false for a name that is not known.
+// ROMChecksum returns the SHA-256 checksum, in hexadecimal, of an option ROM of
+// [ROMRelease]. ok is false for an unknown name.
 func ROMChecksum(name string) (sum string, ok bool) {
 	sum, ok = romSums[name]
 	return sum, ok
 }
 
-// ErrROM means that an option ROM is not the one it should be. A file that is
-// not there is [fs.ErrNotExist].
+// ErrROM reports an option ROM that has another checksum than expected. For a
+// missing file the error matches [fs.ErrNotExist].
 var ErrROM = errors.New("not the expected option ROM")
 
-// A ROMError says what was found in place of an option ROM. It matches
-// [ErrROM].
+// A ROMError holds the checksum of a file that is not the expected option ROM.
+// It matches [ErrROM].
 type ROMError struct {
 	Name string
-	Want string // its SHA-256 checksum; empty if none is known
+	Want string // the expected SHA-256 checksum; empty if it is not known
 	Have string
 }
 
-// Error says both checksums.
+// Error names both checksums.
 func (e *ROMError) Error() string {
 	if e.Want == "" {
 		return fmt.Sprintf("gpu: %s: no checksum of it is known: compare %s with its publisher's, and give it", e.Name, e.Have)
@@ -63,10 +64,11 @@ func (e *ROMError) Error() string {
 // Is reports whether target is [ErrROM].
 func (e *ROMError) Is(target error) bool { return target == ErrROM }
 
-// CheckROM returns nil if the option ROM of that name has its SHA-256
-// checksum. kvm is the node's /usr/share/kvm, where PVE looks for a romfile;
-// only the host itself can read it, no API does. Without a checksum the one
-// of [ROMChecksum] counts. The error is a [*ROMError] or the file system's.
+// CheckROM returns nil if the option ROM of that name has the given SHA-256
+// checksum. An empty checksum stands for that of [ROMChecksum]. kvm is the
+// node's /usr/share/kvm, in which PVE looks for a romfile. Only the host itself
+// can read that directory; PVE's API does not give it. The error is a
+// [*ROMError] or the file system's error.
 func CheckROM(kvm fs.FS, name, checksum string) error {
 	if checksum == "" {
 		checksum, _ = ROMChecksum(name)

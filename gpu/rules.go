@@ -8,8 +8,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// A Rule is one of PVE's rules for hostpci values and the VM around them. A VM
-// that breaks one is saved and then refuses to start.
+// A Rule is one of PVE's rules for hostpci values and the VM around them. PVE
+// saves a VM that breaks a rule, and then refuses to start it.
 type Rule string
 
 // The rules (parse_hostpci_devices in qemu-server PVE/QemuServer/PCI.pm).
@@ -30,7 +30,7 @@ const (
 // ErrRule reports hostpci values that break one of PVE's rules.
 var ErrRule = errors.New("PVE refuses to start the VM")
 
-// A RuleError says which value breaks which of PVE's rules. It matches
+// A RuleError names the value and the rule that it breaks. It matches
 // [ErrRule].
 type RuleError struct {
 	Value HostPCI
@@ -38,7 +38,8 @@ type RuleError struct {
 	Seen  string // what breaks it, such as "machine: q35"
 }
 
-// Error names the value, the rule and what breaks it.
+// Error names the value, the rule, and the part of the value that breaks the
+// rule.
 func (e *RuleError) Error() string {
 	return fmt.Sprintf("gpu: hostpci %q: %s: %s, not %s", e.Value, ErrRule, e.Rule, e.Seen)
 }
@@ -56,10 +57,10 @@ func must(a iommu.Address, err error) iommu.Address {
 	return a
 }
 
-// CheckRules returns nil if PVE would start a VM with these hostpci values,
-// else all rules that they break, each a [*RuleError]. Machine and vga are the
-// values of those keys of the VM's configuration, "" where they are not set.
-// What depends on the node's devices is for [Node.Check].
+// CheckRules returns nil if PVE would start a VM with these hostpci values.
+// Otherwise it returns all rules that they break, each as a [*RuleError].
+// machine and vga are the values of those keys in the VM's configuration, "" if
+// they are not set. [Node.Check] judges what depends on the node's devices.
 func CheckRules(values []HostPCI, machine, vga string) error {
 	var broken []error
 	legacy, seen := 0, []Device(nil)
@@ -101,7 +102,7 @@ func CheckRules(values []HostPCI, machine, vga string) error {
 func isI440FX(machine string) bool {
 	machineType, _, _ := strings.Cut(machine, ",")
 	machineType = strings.TrimPrefix(machineType, "type=")
-	if strings.Contains(machineType, "=") { // only other keys: the default type
+	if strings.Contains(machineType, "=") { // the value sets other keys, so the type is the default
 		machineType = ""
 	}
 	return !strings.Contains(machine, "q35") && (machineType == "" || strings.HasPrefix(machineType, "pc"))

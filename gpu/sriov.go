@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// wanted returns the argument or line that asks a driver for virtual functions,
-// or "".
+// wanted returns the module and the argument by which somebody asked for
+// virtual functions, or "".
 func (j *judgement) wanted() (module, argument string) {
 	for _, module := range []string{"i915", "xe"} {
 		if value, where := j.facts.Option(module, "max_vfs"); where != "" && value != "0" {
@@ -20,9 +20,10 @@ func (j *judgement) wanted() (module, argument string) {
 	return "", ""
 }
 
-// sriov says why virtual functions that somebody wants are not there. Intel's
-// own i915 makes them for no processor: the module i915-sriov-dkms does, which
-// has the parameter max_vfs; xe does from Linux 6.8 on for newer ones.
+// sriov reports virtual functions that somebody asked for and that do not
+// exist, with the reason. The kernel's own i915 makes no virtual functions on
+// any processor; the module i915-sriov-dkms does, which has the parameter
+// max_vfs. xe makes them from Linux 6.8 on, for newer processors.
 func (j *judgement) sriov() {
 	d := j.card.Display()
 	if d.Model.Vendor != Intel || !j.card.Integrated() || j.card.virtual() {
@@ -54,8 +55,8 @@ func (j *judgement) sriov() {
 	}
 }
 
-// headers returns the package that modules are built against; it has had its
-// name since PVE's kernel 6.5.
+// headers returns the package with the kernel headers that modules are built
+// against. The package has this name since PVE's kernel 6.5.
 func (j *judgement) headers() string {
 	old := strings.HasPrefix(j.facts.Kernel, "5.") || strings.HasPrefix(j.facts.Kernel, "6.2.")
 	if old {
@@ -64,8 +65,8 @@ func (j *judgement) headers() string {
 	return "proxmox-headers-" + or(j.facts.Kernel, "$(uname -r)")
 }
 
-// gvt says that GVT-g is asked for on a processor that has none: it is for
-// Broadwell to Comet Lake (Linux drivers/gpu/drm/i915/gvt).
+// gvt reports that GVT-g was asked for on a processor that does not support it:
+// only Broadwell to Comet Lake do (Linux drivers/gpu/drm/i915/gvt).
 func (j *judgement) gvt() {
 	value, where := j.facts.Option("i915", "enable_gvt")
 	capable := j.card.is(IntelBroadwell, IntelSkylake, IntelKabyLake, IntelCoffeeLake, IntelCometLake, UnknownFamily)
@@ -76,7 +77,7 @@ func (j *judgement) gvt() {
 		Why: "GVT-g is for Broadwell to Comet Lake: this iGPU offers no mediated devices (mdev)", Fix: "remove enable_gvt, and pass the whole iGPU or its virtual functions (SR-IOV)"})
 }
 
-// count says how many virtual functions there are.
+// count returns the number of virtual functions in words.
 func count(s *iommu.SRIOV) string {
 	if s == nil {
 		return ""

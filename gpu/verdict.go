@@ -9,19 +9,19 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// A Support says whether a guest can use a card. The zero Support is that it
-// is not known.
+// A Support says whether a guest can use a card. The zero Support means that
+// this is not known.
 type Support uint8
 
 // The kinds of support.
 const (
 	SupportUnknown Support = iota
-	Supported              // with the drivers that the guest has or its vendor gives
-	Conditional            // with something set or patched; see Conditions
-	Unsupported            // never
+	Supported              // with drivers of the guest's system or of the card's vendor
+	Conditional            // after changes that Conditions lists
+	Unsupported            // there are no drivers
 )
 
-// ErrSupport reports a text that names no kind of support.
+// ErrSupport reports a text that is not a [Support].
 var ErrSupport = errors.New("gpu: unknown support")
 
 var supportNames = []string{"unknown", "supported", "conditional", "unsupported"}
@@ -45,14 +45,15 @@ type Verdict struct {
 	Support Support `json:"support"`
 	// Why is the reason.
 	Why string `json:"why"`
-	// Conditions lists what has to be done first, if Support is [Conditional].
+	// Conditions lists what must be done first, if Support is [Conditional].
 	Conditions []string `json:"conditions,omitempty"`
-	// DeviceID is the device number that the guest must see instead of the
-	// card's own, for [HostPCI].DeviceID; nil if it may see its own.
+	// DeviceID is the device number that the guest must see in place of the
+	// card's own, for [HostPCI].DeviceID. It is nil if the card's own number
+	// works.
 	DeviceID *iommu.ID `json:"deviceID,omitempty"`
-	// Instead is what to do if Support is [Unsupported].
+	// Instead says what to do if Support is [Unsupported].
 	Instead string `json:"instead,omitempty"`
-	// Source is who says so.
+	// Source names the document that the verdict rests on.
 	Source string `json:"source,omitempty"`
 }
 
@@ -117,10 +118,10 @@ func Judge(guest Guest, card Card) Verdict {
 	return v
 }
 
-// judgeLinuxNVIDIA says which of NVIDIA's kernel modules know the card. The
-// open modules know cards from Turing on, and only they know Blackwell, from
-// version 570 on. The last releases for older cards are the 470 and 580
-// branches.
+// judgeLinuxNVIDIA names the kernel modules of NVIDIA that know the card. The
+// open modules know cards from Turing on; only they know Blackwell, from
+// version 570 on. The last releases for older cards are the branches 470 and
+// 580.
 func (v *Verdict) judgeLinuxNVIDIA(card Card) {
 	v.Support, v.Source = Supported, "NVIDIA open-gpu-kernel-modules README"
 	v.Why = "NVIDIA's open and proprietary kernel modules know it"

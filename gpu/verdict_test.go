@@ -110,7 +110,7 @@ func TestJudgeOthers(t *testing.T) {
 	}
 }
 
-// Every verdict has a reason, and every reason that decides has a source.
+// Every verdict has a reason, and every reason that decides names its source.
 func TestVerdictsAreSourced(t *testing.T) {
 	t.Parallel()
 	for vendor := range map[iommu.ID]bool{gpu.Intel: true, gpu.AMD: true, gpu.NVIDIA: true, 0x1a03: true} {
@@ -136,7 +136,7 @@ func TestVerdictDeviceID(t *testing.T) {
 	for _, test := range []struct {
 		guest        gpu.Guest
 		vendor, from iommu.ID
-		want         iommu.ID // 0: its own will do
+		want         iommu.ID // 0 if the card's own number works
 	}{
 		{gpu.MacOSSequoia, gpu.Intel, 0x3e92, 0}, {gpu.MacOSSequoia, gpu.Intel, 0x3e91, 0}, {gpu.MacOSSequoia, gpu.Intel, 0x3e98, 0},
 		{gpu.MacOSSequoia, gpu.Intel, 0x9bc8, 0}, {gpu.MacOSSequoia, gpu.Intel, 0x3e94, 0x3e9b}, {gpu.MacOSSequoia, gpu.Intel, 0x9bca, 0x3e9b},

@@ -1,0 +1,106 @@
+package gpu
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/iommu"
+)
+
+// CheckClaims judges all VMs of the node together. The IDs are
+// gpu.hostpci-unread for a value of which a part cannot be read, and
+// gpu.assigned-twice for a VM that names a device twice. Two VMs that cannot
+// run at the same time are gpu.shared-card, gpu.split-group, gpu.args-card or
+// gpu.same-uuid, and gpu.onboot-race if both also start with the host.
+func (n Node) CheckClaims(claims []Claim) []proxstation.Finding {
+	var findings []proxstation.Finding
+	onBoot := map[int]bool{}
+	for _, c := range claims {
+		onBoot[c.VMID] = c.OnBoot
+		findings = append(findings, c.CheckUnread()...)
+		findings = append(findings, n.checkTwice(c)...)
+	}
+	for _, c := range n.Conflicts(claims) {
+		f := proxstation.Finding{ID: "gpu.shared-card", Severity: proxstation.Info, Subject: fmt.Sprintf("VMs %d and %d", c.VMs[0], c.VMs[1]), Seen: c.String(),
+			Why: "they run one at a time: the start of the second fails with PCI device '…' already in use by VMID"}
+		if hasGroupID(c) {
+			f.ID, f.Severity = "gpu.split-group", proxstation.Warning
+			f.Why = "the kernel gives an IOMMU group to one VM as a whole: PVE lets the second start and QEMU fails"
+			f.Fix = "give both devices to one VM, or put one in a slot with a group of its own"
+		}
+		switch {
+		case c.UUID != "":
+			f.ID, f.Severity = "gpu.same-uuid", proxstation.Warning
+			f.Why = "the vGPU driver tells VMs apart by their UUID: the second does not start"
+			f.Fix = fmt.Sprintf("give VM %d a UUID of its own in its args: qm config %d shows them", c.VMs[1], c.VMs[1])
+		case c.ByArgs:
+			f.ID, f.Severity = "gpu.args-card", proxstation.Warning
+			f.Why = "one of them has it by args, which PVE does not see: it starts the second VM all the same, and QEMU fails or the first VM loses its card"
+			f.Fix = "give the card by a hostpci key instead of -device vfio-pci, so that PVE reserves it; until then never start both"
+		}
+		findings = append(findings, f)
+		if onBoot[c.VMs[0]] && onBoot[c.VMs[1]] {
+			f.ID, f.Severity = "gpu.onboot-race", proxstation.Warning
+			f.Seen = "onboot: 1 on both, and " + f.Seen
+			f.Why = "when the host starts, one of them has the card and the other's start fails"
+			f.Fix = "set onboot on one of them only"
+			findings = append(findings, f)
+		}
+	}
+	return findings
+}
+
+// CheckUnread reports the hostpci values of the VM of which a part cannot be
+// read. The ID is gpu.hostpci-unread.
+func (c Claim) CheckUnread() []proxstation.Finding {
+	var findings []proxstation.Finding
+	subject := fmt.Sprint("VM ", c.VMID)
+	for _, text := range c.Unread {
+		findings = append(findings, proxstation.Finding{ID: "gpu.hostpci-unread", Severity: proxstation.Warning, Subject: subject, Seen: text,
+			Why: "which PCI device the VM has is not known, so a conflict with another VM can be missed",
+			Fix: fmt.Sprintf("correct the value: qm config %d shows it, qm set %d changes it", c.VMID, c.VMID)})
+	}
+	for _, h := range c.Values {
+		if len(h.Unread) > 0 {
+			findings = append(findings, proxstation.Finding{ID: "gpu.hostpci-unread", Severity: proxstation.Warning, Subject: subject,
+				Seen: fmt.Sprintf("%s, of which %s is not understood", h, strings.Join(h.Unread, " and ")),
+				Why:  "PVE starts no VM whose hostpci value has a part that it does not know; its device is taken into account all the same",
+				Fix:  fmt.Sprintf("correct the value, unless this PVE is newer than the program: qm config %d shows it, qm set %d changes it", c.VMID, c.VMID)})
+		}
+	}
+	return findings
+}
+
+// fixTwice returns the command that removes the value which names a device a
+// second time.
+func (c Claim) fixTwice(i int, h HostPCI) string {
+	switch {
+	case i < len(c.Keys):
+		return fmt.Sprintf("take %s away (%s): qm set %d --delete %s", c.Keys[i], h, c.VMID, c.Keys[i])
+	case i < len(c.Values):
+		return "remove " + h.String()
+	}
+	return fmt.Sprintf("take -device vfio-pci with %s out of the line args of /etc/pve/qemu-server/%d.conf", h, c.VMID)
+}
+
+// checkTwice finds functions that a VM's values name more than once.
+func (n Node) checkTwice(claim Claim) []proxstation.Finding {
+	var findings []proxstation.Finding
+	seen := map[iommu.Address]bool{}
+	for i, h := range slices.Concat(claim.Values, claim.ByArgs) {
+		alternatives := n.Resolve(h)
+		if h.MDev != "" || len(alternatives) != 1 {
+			continue
+		}
+		for _, a := range alternatives[0] {
+			if seen[a] {
+				findings = append(findings, proxstation.Finding{ID: "gpu.assigned-twice", Severity: proxstation.Blocker, Subject: fmt.Sprint("VM ", claim.VMID),
+					Seen: fmt.Sprintf("device '%s' assigned more than once", a), Why: "the VM does not start", Fix: claim.fixTwice(i, h)})
+			}
+			seen[a] = true
+		}
+	}
+	return findings
+}
