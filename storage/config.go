@@ -7,14 +7,14 @@ import (
 
 // ParseConfig parses PVE's storage configuration, /etc/pve/storage.cfg: blocks
 // of "type: name" with indented "key value" lines (PVE manual, Storage
-// Configuration). Storages that are disabled are left out; lines that are
-// neither are passed over, as PVE does it.
+// Configuration). It leaves out storages that are disabled. Like PVE, it skips
+// every other line.
 func ParseConfig(text string) []Storage {
 	enabled, _ := parseConfig(text)
 	return enabled
 }
 
-// parseConfig returns the enabled storages, and which there are disabled.
+// parseConfig returns the enabled storages, and the names of the disabled ones.
 func parseConfig(text string) (enabled []Storage, disabled map[string]bool) {
 	var storages []Storage
 	disabled = map[string]bool{}
@@ -41,7 +41,7 @@ func parseConfig(text string) (enabled []Storage, disabled map[string]bool) {
 		if disabled[s.Name] {
 			continue
 		}
-		switch { // a path, or a boolean that is about the storage's own
+		switch { // a path, or a boolean that concerns the path of the storage
 		case s.MountPoint == "" || strings.HasPrefix(s.MountPoint, "/"):
 		case isTrue(s.MountPoint):
 			s.MountPoint = s.Path
@@ -56,7 +56,7 @@ func parseConfig(text string) (enabled []Storage, disabled map[string]bool) {
 	return enabled, disabled
 }
 
-// contents are the content types of a storage that says none (pve-storage,
+// contents holds the content types of a storage that sets none (pve-storage,
 // plugindata of each type).
 var contents = map[string][]string{
 	"dir": {"images", "rootdir"}, "btrfs": {"images", "rootdir"}, "lvmthin": {"images", "rootdir"}, "zfspool": {"images", "rootdir"},
@@ -65,7 +65,7 @@ var contents = map[string][]string{
 }
 
 // isTrue reads a boolean as PVE does (pve-common PVE/JSONSchema.pm,
-// parse_boolean); a key alone is one.
+// parse_boolean). A key without a value is true.
 func isTrue(value string) bool {
 	return value == "" || slices.Contains([]string{"1", "on", "yes", "true"}, strings.ToLower(value))
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// A Bus is what a disk is connected by. The zero Bus is unknown.
+// A Bus is the connection of a disk. The zero Bus is unknown.
 type Bus string
 
 // The buses that matter for a disk's tier.
@@ -26,29 +26,29 @@ const (
 type Disk struct {
 	// Path is the device: "/dev/nvme0n1".
 	Path string `json:"path"`
-	// ByID is a path that stays with the disk: "/dev/disk/by-id/nvme-...";
-	// empty where it is not known.
+	// ByID is a path that stays the same when disks are moved:
+	// "/dev/disk/by-id/nvme-...". It is empty if it is not known.
 	ByID   string `json:"byID,omitempty"`
 	Model  string `json:"model,omitempty"`
 	Serial string `json:"serial,omitempty"`
 	WWN    string `json:"wwn,omitempty"`
 	Size   Size   `json:"size"` // bytes
 	Bus    Bus    `json:"bus,omitempty"`
-	// Rotates says whether it is a hard disk; nil where it is not known.
+	// Rotates says whether it is a hard disk. It is nil if that is not known.
 	Rotates *bool `json:"rotates,omitempty"`
-	// RPM is the speed of a hard disk in revolutions per minute; nil where it
-	// is not known.
+	// RPM is the speed of a hard disk in revolutions per minute. It is nil if
+	// it is not known.
 	RPM *int `json:"rpm,omitempty"`
-	// LifeLeft is how much of an SSD's life is left, in percent; nil where it
-	// is not known (PVE calls it wearout).
+	// LifeLeft is the part of an SSD's life that is left, in percent (PVE calls
+	// it wearout). It is nil if it is not known.
 	LifeLeft *int `json:"lifeLeft,omitempty"`
-	// Health is SMART's verdict: "PASSED", "OK" or "FAILED"; empty or
-	// "UNKNOWN" where it is not known.
+	// Health is SMART's verdict: "PASSED", "OK" or "FAILED". It is empty or
+	// "UNKNOWN" if it is not known.
 	Health string `json:"health,omitempty"`
 	// Use says what the disk is used for: "LVM", "ZFS", "partitions". It is
-	// empty for an unused disk, and where the use is not known.
+	// empty for an unused disk, and if the use is not known.
 	Use string `json:"use,omitempty"`
-	// Partitions are its parts: "/dev/nvme0n1p3".
+	// Partitions holds the paths of its partitions: "/dev/nvme0n1p3".
 	Partitions []string `json:"partitions,omitempty"`
 }
 
@@ -58,8 +58,8 @@ func (d Disk) Name() string { return path.Base(d.Path) }
 // Failing reports whether SMART expects the disk to fail.
 func (d Disk) Failing() bool { return strings.HasPrefix(strings.ToUpper(d.Health), "FAIL") }
 
-// Tier returns the disk's tier and how it is known; for [TierUnknown], why it
-// is not.
+// Tier returns the disk's tier and the evidence for it. For [TierUnknown] it
+// returns the reason why the tier is not known.
 func (d Disk) Tier() (tier Tier, why string) {
 	switch d.Bus {
 	case NVMe:
@@ -113,10 +113,10 @@ func (d Disk) holds(device string) bool {
 
 var partSuffix = regexp.MustCompile(`-part\d+$`)
 
-// linked reports whether a link in /dev/disk/by-id is to the disk or a part of
-// it: udev makes several, with the WWN, with model and serial, and for NVMe
-// with the namespace (60-persistent-storage.rules), and ZFS remembers another
-// one than PVE tells.
+// linked reports whether a link in /dev/disk/by-id leads to the disk or to a
+// partition of it. udev makes several such links, with the WWN, with model and
+// serial number, and for NVMe with the namespace (60-persistent-storage.rules).
+// ZFS may remember another link than the one that PVE reports.
 func (d Disk) linked(device string) bool {
 	name, found := strings.CutPrefix(partSuffix.ReplaceAllString(device, ""), "/dev/disk/by-id/")
 	if !found {

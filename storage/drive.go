@@ -17,7 +17,7 @@ type Drive struct {
 	// or "cdrom". In a request it can also be "local-lvm:64", for a new disk of
 	// 64 GiB.
 	Volume string
-	// Options are the rest, in the order they were written.
+	// Options holds the other parts, in the order they were written.
 	Options []DriveOption
 }
 
@@ -99,14 +99,14 @@ func (d Drive) With(key, value string) Drive {
 	return d
 }
 
-// Pool returns the storage the volume is on; ok is false for a device path, an
-// empty drive and the host's own CD drive.
+// Pool returns the storage that holds the volume. ok is false for a device
+// path, an empty drive and the host's own CD drive.
 func (d Drive) Pool() (name string, ok bool) {
 	name, _, ok = strings.Cut(d.Volume, ":")
 	return name, ok && !strings.HasPrefix(d.Volume, "/")
 }
 
-// IsCDROM reports whether it is a CD drive.
+// IsCDROM reports whether the drive is a CD drive.
 func (d Drive) IsCDROM() bool { return d.Get("media") == "cdrom" || d.Volume == "cdrom" }
 
 // Size returns the size of the disk. It reports false for a drive value without

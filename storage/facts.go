@@ -2,7 +2,8 @@ package storage
 
 import "github.com/proxstation/proxstation"
 
-// Facts are what is known of a machine's storage, from either vantage point.
+// Facts holds what is known of a machine's storage, read on the machine itself
+// or over PVE's API.
 type Facts struct {
 	Disks     []Disk        `json:"disks"`
 	Storages  []Storage     `json:"storages"`
@@ -10,7 +11,7 @@ type Facts struct {
 	ThinPools []ThinPool    `json:"thinPools,omitempty"`
 	ZPools    []ZPool       `json:"zpools,omitempty"`
 	Mounts    []Mount       `json:"mounts,omitempty"`
-	// Unknown says what could not be found out, and why.
+	// Unknown names the facts that could not be read, and why.
 	Unknown []proxstation.Finding `json:"unknown,omitempty"`
 }
 
@@ -21,21 +22,23 @@ type Storage struct {
 	Type    string   `json:"type"`              // "lvmthin", "dir", "zfspool" ...
 	Content []string `json:"content,omitempty"` // "images", "iso", "backup", "import", "snippets", "rootdir", "vztmpl"
 	Shared  bool     `json:"shared,omitempty"`
-	// Active says whether the node reaches it; a storage that is disabled or
-	// limited to other nodes is not in the list.
+	// Active says whether the node reaches the storage. Storages that are
+	// disabled, or limited to other nodes, are not in the list.
 	Active bool `json:"active"`
-	// Total, Used and Available are in bytes, 0 where they are not known.
+	// Total, Used and Available are in bytes. They are 0 if they are not known.
 	Total     Size `json:"total"`
 	Used      Size `json:"used"`
 	Available Size `json:"available"`
-	// Committed is the sum of the sizes of all volumes, written or not; nil
-	// where it is not known, as for a login that may not see all of them.
+	// Committed is the sum of the sizes of all volumes, written or not. It is
+	// nil if it is not known, for example because the login may not see all of
+	// them.
 	Committed *Size `json:"committed,omitempty"`
 
-	// Volumes are the disk images on it; nil where they were not listed.
-	Volumes []Volume `json:"volumes,omitempty"`
-	// Images are the images to install or import from; nil where they were not
+	// Volumes holds the disk images on the storage. It is nil if they were not
 	// listed.
+	Volumes []Volume `json:"volumes,omitempty"`
+	// Images holds the images to install or import from. It is nil if they were
+	// not listed.
 	Images []Volume `json:"images,omitempty"`
 
 	// Nodes lists the nodes that may use the storage; nil means all nodes. A
@@ -58,8 +61,8 @@ type Storage struct {
 // A Volume is a disk image on a storage.
 type Volume struct {
 	ID   string `json:"id"`             // "local-lvm:vm-140-disk-0"
-	Size Size   `json:"size"`           // as promised to the guest, written or not
-	VMID int    `json:"vmid,omitempty"` // whose it is; 0 where that is not known
+	Size Size   `json:"size"`           // the size that the guest sees, written or not
+	VMID int    `json:"vmid,omitempty"` // the VM that owns it; 0 if that is not known
 }
 
 // A VolumeGroup is an LVM volume group.
@@ -99,8 +102,8 @@ type ZDevice struct {
 // A Mount is a mounted file system.
 type Mount struct {
 	Path    string   `json:"path"`
-	Devices []string `json:"devices"` // one, or several of a btrfs; none for what is on no block device
+	Devices []string `json:"devices"` // several for Btrfs; empty without a block device
 	Type    string   `json:"type"`    // "ext4", "xfs", "btrfs" ...
-	// How says how the device was found where it was not told.
+	// How says how the device was found, if the mount does not name it.
 	How string `json:"how,omitempty"`
 }

@@ -6,29 +6,29 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// An Outlook is what a pool will look like.
+// An Outlook says how full a pool is now, and how full it will be.
 type Outlook struct {
 	Pool string
-	// Before and After are how full it is, from 0 to 1: now, and when the new
-	// disks are written to the last byte.
+	// Before and After say how full the pool is, from 0 to 1: now, and when the
+	// new disks are written to the last byte.
 	Before, After float64
-	// Added is the sum of the sizes of the new disks, with those on other
-	// storages that take the same space.
+	// Added is the sum of the sizes of the new disks. It counts disks on other
+	// storages that take their space from the same place.
 	Added Size
 }
 
-// The fill levels at which a pool is spoken of.
+// The fill levels from which on a pool is reported.
 const (
 	highFill = 0.80
 	fullFill = 0.95
 )
 
 // Forecast returns the outlook of every pool that gets a disk, in the order of
-// pools, and warns before it hurts.
+// pools, and warnings about pools that may fill up.
 func Forecast(choices []DiskChoice, pools []Pool) ([]Outlook, []proxstation.Finding) {
 	var outlooks []Outlook
 	var findings []proxstation.Finding
-	own, added := map[string]Size{}, map[string]Size{} // by storage, by the space they take
+	own, added := map[string]Size{}, map[string]Size{} // own by storage, added by the space that storages share
 	for _, c := range choices {
 		own[c.Pool] += c.Request.Size
 	}
@@ -52,8 +52,8 @@ func Forecast(choices []DiskChoice, pools []Pool) ([]Outlook, []proxstation.Find
 	return outlooks, findings
 }
 
-// metadataOf is what a thin pool's metadata grow by with each 64 KiB, its
-// smallest block, that is written (Linux
+// metadataOf is the growth of a thin pool's metadata with each block of 64 KiB
+// that is written. 64 KiB is the smallest block (Linux
 // Documentation/admin-guide/device-mapper/thin-provisioning.rst).
 const metadataOf, block = 48, 64 * KiB
 
@@ -69,7 +69,7 @@ func warnOfMetadata(o Outlook, pool Pool) []proxstation.Finding {
 	size, used := float64(thin.MetadataSize), float64(thin.MetadataUsed)
 	growth := min(used*(o.After/o.Before-1), metadataOf*float64(o.Added)/float64(block))
 	now, after := used/size, (used+growth)/size
-	if after < highFill || now >= highFill { // Check tells of what is full now
+	if after < highFill || now >= highFill { // Check reports pools that are full already
 		return nil
 	}
 	return []proxstation.Finding{{
@@ -99,12 +99,12 @@ func warn(o Outlook, pool Pool) []proxstation.Finding {
 	return []proxstation.Finding{f}
 }
 
-// Check judges the pools as they are: it reports storages that are offline,
-// disks that SMART expects to fail, worn disks, ZFS pools that lost disks, thin pools that fill up, and
-// tiers that are not known.
+// Check judges the pools as they are. It reports storages that are offline,
+// disks that SMART expects to fail, worn disks, ZFS pools that lost disks, thin
+// pools that fill up, and unknown tiers.
 func Check(pools []Pool) []proxstation.Finding {
 	var findings []proxstation.Finding
-	told := map[string]bool{} // a disk under several storages is told of once
+	told := map[string]bool{} // a disk under several storages is reported once
 	for _, pool := range pools {
 		for _, d := range pool.Disks {
 			if !told[d.Path] {
@@ -135,8 +135,8 @@ func Check(pools []Pool) []proxstation.Finding {
 	return findings
 }
 
-// wornOut is how much of an SSD's life, in percent, is so little that it
-// should be replaced. Its maker promises nothing beyond.
+// wornOut is the part of an SSD's life, in percent, below which the SSD should
+// be replaced.
 const wornOut = 10
 
 func (d Disk) check(pool string) []proxstation.Finding {

@@ -8,8 +8,8 @@ import (
 )
 
 // FuzzRead reads a stack of disk, volume group, volume and mount whose files
-// hold anything. What is read is joined and judged to the end, and every finding
-// says what was seen.
+// hold arbitrary text. The facts are joined and judged; every finding must have
+// evidence.
 func FuzzRead(f *testing.F) {
 	f.Add("30 1 252:1 / / rw - ext4 /dev/mapper/pve-root rw", "pve-root", "LVM-abc", "488397168",
 		"E:ID_FS_TYPE=zfs_member\nE:ID_FS_LABEL=rpool\n", "dir: local\n\tpath /var/lib/vz\n")

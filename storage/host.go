@@ -77,8 +77,9 @@ func Read(root fs.FS) (Facts, error) {
 	return f, nil
 }
 
-// own returns the storages that are for this node, those that are not mounted
-// as such, and "local", which PVE makes where nobody does.
+// own returns the storages that this node may use. It marks those that are not
+// mounted, and adds "local", which PVE adds if the configuration has no such
+// entry.
 func (h host) own(config string, mounts []Mount, mountsKnown bool) []Storage {
 	storages, disabled := parseConfig(config)
 	name, _, _ := sysfs.Optional(h.etc, "hostname")
@@ -134,7 +135,7 @@ func (h host) disk(name string) Disk {
 		yes := rotates == "1"
 		d.Rotates = &yes
 	}
-	entries, _ := sysfs.Names(h.sys, dir) // an unreadable disk has no partitions
+	entries, _ := sysfs.Names(h.sys, dir) // without a list there are no partitions
 	for _, entry := range entries {
 		if _, ok, _ := sysfs.Optional(h.sys, dir+"/"+entry+"/partition"); ok {
 			d.Partitions = append(d.Partitions, "/dev/"+entry)
@@ -143,8 +144,8 @@ func (h host) disk(name string) Disk {
 	return d
 }
 
-// note adds what udev knows of a disk: sysfs has no serial number of a SATA
-// disk, and says only that it rotates.
+// note adds udev's facts about a disk. sysfs has no serial number of a SATA
+// disk, and does not know the speed of a hard disk.
 func (d *Disk) note(r sysfs.Udev) {
 	d.ByID, d.Serial = byID(r), cmp.Or(d.Serial, r.Properties["ID_SERIAL_SHORT"])
 	if rpm, err := strconv.Atoi(r.Properties["ID_ATA_ROTATION_RATE_RPM"]); err == nil && rpm > 0 {
@@ -152,8 +153,8 @@ func (d *Disk) note(r sysfs.Udev) {
 	}
 }
 
-// bus tells what a disk is connected by, from its name and its place in the
-// device tree.
+// bus returns a disk's bus, judged by its name and its place in the device
+// tree.
 func (h host) bus(name string) Bus {
 	for prefix, bus := range map[string]Bus{"nvme": NVMe, "vd": Virtio, "mmcblk": MMC} {
 		if strings.HasPrefix(name, prefix) {

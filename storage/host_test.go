@@ -127,7 +127,7 @@ func TestDisksOfTheNetwork(t *testing.T) {
 	}
 }
 
-// denied is a file system in which everything is there and nothing readable.
+// denied is a file system in which every file exists and none can be read.
 type denied struct{}
 
 func (denied) Open(name string) (fs.File, error) {
@@ -170,7 +170,8 @@ func TestParseConfig(t *testing.T) {
 	}
 }
 
-// What is for other nodes, or not mounted, is not taken for a place.
+// A storage for other nodes is left out, and a storage that is not mounted is
+// inactive.
 func TestStoragesThatAreNotHere(t *testing.T) {
 	t.Parallel()
 	tree, err := hosttree.Load("reference", `file etc/hostname "pve.lan\n"`,
@@ -206,14 +207,14 @@ func ExampleParseConfig() {
 	// Output: local-lvm lvmthin pve data [images]
 }
 
-// From a host's own files to its tier table.
+// A host's files become a table of tiers.
 func ExampleRead() {
 	tree, err := hosttree.Load("reference")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	facts, err := storage.Read(tree) // nil is the machine at hand
+	facts, err := storage.Read(tree) // nil stands for the machine the program runs on
 	if err != nil {
 		fmt.Println(err)
 		return

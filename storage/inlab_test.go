@@ -22,7 +22,7 @@ func TestInLabDisks(t *testing.T) { //nolint:paralleltest // the machine is shar
 	if os.Getenv("PROXSTATION_IN_LAB") == "" {
 		t.Skip("not inside the lab; see internal/lab")
 	}
-	want := map[string]storage.Tier{} // by what tells the disk
+	want := map[string]storage.Tier{} // by a text that identifies the disk
 	for _, d := range read(t, nil).Disks {
 		tier, why := d.Tier()
 		t.Logf("%s: bus %q, tier %s (%s), %s", d.Path, d.Bus, tier, why, d.Size)
@@ -59,7 +59,8 @@ func TestInLabDisks(t *testing.T) { //nolint:paralleltest // the machine is shar
 	}
 }
 
-// labLVM is LVM without udev, dmeventd and thin_check, none of which is inside.
+// labLVM configures LVM to work without udev, dmeventd and thin_check, which
+// the booted system does not have.
 const labLVM = "devices { obtain_device_list_from_udev=0 use_devicesfile=0 } global { thin_check_executable=\"\" use_lvmlockd=0 }" +
 	" activation { udev_sync=0 udev_rules=0 verify_udev_operations=1 monitoring=0 } log { prefix=\"\" } backup { backup=0 archive=0 }"
 
@@ -124,7 +125,7 @@ func TestInLabPools(t *testing.T) { //nolint:paralleltest // the machine is shar
 		for _, d := range p.Disks {
 			disks = append(disks, d.Path)
 		}
-		slices.Sort(disks) // which SATA disk is sda changes from boot to boot
+		slices.Sort(disks) // the SATA disk called sda changes from boot to boot
 		if p.Tier != want[p.Name].tier || !slices.Equal(disks, slices.Sorted(slices.Values(want[p.Name].disks))) {
 			t.Errorf("%s: tier %s on %v (%s), want %+v", p.Name, p.Tier, disks, p.Why, want[p.Name])
 		}

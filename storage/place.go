@@ -9,16 +9,16 @@ import (
 	"strings"
 )
 
-// A Purpose is what a disk is for. It decides which tier is preferred and
-// which is the least.
+// A Purpose says what a disk is used for. It decides the preferred tier and the
+// slowest allowed tier.
 type Purpose string
 
 // The purposes.
 const (
 	Boot     Purpose = "boot"     // an operating system
-	Firmware Purpose = "firmware" // EFI variables, TPM state: small, with the boot disk
+	Firmware Purpose = "firmware" // EFI variables and TPM state: small, on the boot disk's pool
 	Data     Purpose = "data"     // a second disk, databases
-	Scratch  Purpose = "scratch"  // what may be lost
+	Scratch  Purpose = "scratch"  // data that may be lost
 	Models   Purpose = "models"   // AI models and their cache
 	Games    Purpose = "games"    //
 	Bulk     Purpose = "bulk"     // media, archives
@@ -26,9 +26,9 @@ const (
 	Image    Purpose = "image"    // ISO images
 )
 
-// wants holds what each purpose prefers, the least it takes, and the content
-// type that PVE asks of a storage for it. An operating system on a hard disk
-// is what people regret, so it is refused unless asked for.
+// wants holds, for each purpose, the preferred tier, the slowest allowed tier,
+// and the content type that PVE requires of the storage. An operating system on
+// a hard disk is refused unless the caller asks for it.
 var wants = map[Purpose]struct {
 	prefer, least Tier
 	content       string
@@ -44,22 +44,24 @@ var wants = map[Purpose]struct {
 	Image:    {Tier3, TierUnknown, "iso"},
 }
 
-// Tiers returns the tier that a purpose is best served by, and the slowest
-// that will do; unknown for any. Both are unknown for an unknown purpose.
+// Tiers returns the preferred tier of a purpose and the slowest allowed tier.
+// least is unknown if every tier is allowed. Both are unknown for an unknown
+// purpose.
 func (p Purpose) Tiers() (prefer, least Tier) { return wants[p].prefer, wants[p].least }
 
 // A DiskRequest asks for a place for one disk.
 type DiskRequest struct {
-	// Name is what the disk is called in the answer: "VM 140 scsi0".
+	// Name identifies the disk in the answer: "VM 140 scsi0".
 	Name    string
 	Purpose Purpose
 	Size    Size
-	// Least is the slowest tier that will do; unknown leaves it to the Purpose.
+	// Least is the slowest allowed tier. If it is unknown, the Purpose decides.
 	Least Tier
-	// Storage is the only storage that will do; empty allows any storage.
+	// Storage is the only allowed storage. If it is empty, every storage is
+	// allowed.
 	Storage string
-	// Apart names a set of disks that must all be on different pools; empty
-	// means no such condition.
+	// Apart names a set of disks that must all be on different pools. Empty
+	// means no such set.
 	Apart string
 	// Together names a set of disks that must be on the same pool.
 	Together string
@@ -67,29 +69,29 @@ type DiskRequest struct {
 
 // PlaceOptions control [Place]. Nil is fine.
 type PlaceOptions struct {
-	// Overcommit is how much may be promised of a pool whose volumes take
-	// space only as they are written: 1, which is also what 0 means, promises
-	// no more than is there; 2 twice as much.
+	// Overcommit is the ratio of promised space to existing space on a pool
+	// whose volumes take space only when they are written. 1 promises no more
+	// than exists; so does 0. 2 promises twice as much.
 	Overcommit float64
 	// Failing allows pools with a disk that SMART expects to fail.
 	Failing bool
 }
 
-// A DiskChoice is the place found for a [DiskRequest].
+// A DiskChoice is the pool chosen for a [DiskRequest].
 type DiskChoice struct {
 	Request DiskRequest
 	Pool    string
 	Tier    Tier
-	// Why says why this pool, for people.
+	// Why explains the choice of the pool to people.
 	Why string
-	// Refused says why no better pool was taken.
+	// Refused says why better pools were not chosen.
 	Refused []PoolRefusal
 }
 
-// A PoolRefusal says why a pool was not taken.
+// A PoolRefusal says why a pool was not chosen.
 type PoolRefusal struct{ Pool, Why string }
 
-// ErrNoPlace means that no pool will do for a request.
+// ErrNoPlace reports a request that no pool can satisfy.
 var ErrNoPlace = errors.New("no storage will do")
 
 // A NoPlaceError explains, pool by pool, why a request found no place.
@@ -116,15 +118,15 @@ func (e *NoPlaceError) Is(target error) bool { return target == ErrNoPlace }
 var ErrOvercommit = errors.New("not a ratio by which storages may be overcommitted")
 
 // Place chooses a pool for every request, in order. The same input gives the
-// same answer. For each request without a place the error joins a
-// [NoPlaceError]; the choices for the other requests are returned beside it.
+// same answer. If requests find no place, the error joins a [NoPlaceError] for
+// each of them; the choices for the other requests are returned too.
 func Place(requests []DiskRequest, pools []Pool, opts *PlaceOptions) ([]DiskChoice, error) {
 	if opts == nil {
 		opts = &PlaceOptions{}
 	}
 	p := &placing{pools: pools, opts: *opts, taken: map[string]Size{}, sets: map[string]map[string]bool{}}
 	p.opts.Overcommit = cmp.Or(p.opts.Overcommit, 1)
-	if !(p.opts.Overcommit > 0) || math.IsInf(p.opts.Overcommit, 1) { // no number is not above 0 either
+	if !(p.opts.Overcommit > 0) || math.IsInf(p.opts.Overcommit, 1) { // NaN is not above 0 either
 		return nil, fmt.Errorf("storage: %w: %v", ErrOvercommit, opts.Overcommit)
 	}
 	var choices []DiskChoice
@@ -140,7 +142,7 @@ func Place(requests []DiskRequest, pools []Pool, opts *PlaceOptions) ([]DiskChoi
 	return choices, errors.Join(problems...)
 }
 
-// A placing is the work of one Place: what has been promised so far.
+// A placing holds the space that one call of Place has promised so far.
 type placing struct {
 	pools []Pool
 	opts  PlaceOptions
@@ -182,8 +184,8 @@ func (p *placing) place(r DiskRequest) (DiskChoice, error) {
 	return DiskChoice{}, &NoPlaceError{Request: r, Refused: refused}
 }
 
-// distance ranks tiers for a purpose: the preferred one, then faster ones from
-// the nearest, then slower ones, then those that are not known.
+// distance ranks tiers for a purpose: first the preferred tier, then faster
+// tiers from the nearest on, then slower tiers, then the unknown tier.
 func distance(tier, prefer Tier) int {
 	switch {
 	case tier == TierUnknown:
@@ -209,7 +211,7 @@ func explain(r DiskRequest, pool Pool, refused []PoolRefusal) string {
 	return why
 }
 
-// refuse returns why a pool will not do, or "".
+// refuse returns the reason why a pool cannot take the disk, or "".
 func (p *placing) refuse(r DiskRequest, pool Pool) string {
 	want := wants[r.Purpose]
 	least := cmp.Or(r.Least, want.least)
@@ -246,9 +248,10 @@ func (p *placing) refuse(r DiskRequest, pool Pool) string {
 	return ""
 }
 
-// movable names volumes that make room for so much when they move away: the
-// smallest that does it alone, or else the largest ones. It is empty where they
-// are not known, or all of them are not enough.
+// movable names volumes whose move to another storage would free the missing
+// space: the smallest that frees enough by itself, or else the largest ones. It
+// is empty if the volumes are not known, or if all of them together are not
+// enough.
 func (p Pool) movable(missing Size) string {
 	volumes := slices.SortedFunc(slices.Values(p.Volumes), func(a, b Volume) int {
 		return cmp.Or(cmp.Compare(b.Size, a.Size), cmp.Compare(a.ID, b.ID))

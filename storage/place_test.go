@@ -213,7 +213,7 @@ func TestForecastOfMetadata(t *testing.T) {
 	t.Parallel()
 	p := pool("thin", storage.Tier1, 90*storage.GiB)
 	for _, test := range []struct {
-		data, metadata, size storage.Size // used GiB of 100, used MiB of so many
+		data, metadata, size storage.Size // data is used GiB of 100; metadata is used MiB of size
 		want                 bool
 	}{{10, 1, 20, false}, {10, 6, 20, true}, {10, 17, 20, false}, {10, 600, 2000, false}, {9, 6, 20, false}} {
 		p.Total, p.Used = 100*storage.GiB, test.data*storage.GiB

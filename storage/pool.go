@@ -10,21 +10,21 @@ import (
 // A Pool is a storage joined to the disks under it.
 type Pool struct {
 	Storage
-	// Disks are the disks that hold the pool's data, in order. The list is
-	// empty for a network storage, and where the disks are not known.
+	// Disks holds the disks with the pool's data, in order. It is empty for a
+	// network storage, and if the disks are not known.
 	Disks []Disk `json:"disks,omitempty"`
-	// Helpers are disks that only speed it up: special, cache and log devices.
+	// Helpers holds disks that only speed the pool up: special, cache and log
+	// devices.
 	Helpers []Disk `json:"helpers,omitempty"`
 	// Tier is the tier of the slowest disk that holds data.
 	Tier Tier `json:"tier"`
-	// Why is the evidence from the storage down to the disks; for an unknown
-	// tier, what is not known.
+	// Why is the evidence, from the storage down to the disks. For an unknown
+	// tier it says what is missing.
 	Why string `json:"why"`
-	// Thin is the LVM thin pool; nil for a storage of another type.
+	// Thin is the LVM thin pool. It is nil for a storage of another type.
 	Thin *ThinPool `json:"thin,omitempty"`
 	// Health is the state of the ZFS pool: "ONLINE", "DEGRADED"
-	// (zpoolconcepts(7)). It is empty for other types, and where it is not
-	// known.
+	// (zpoolconcepts(7)). It is empty for other types, and if it is not known.
 	Health string `json:"health,omitempty"`
 
 	mount string // of a directory
@@ -39,8 +39,9 @@ func (p Pool) Overcommits() bool {
 	return p.Thin != nil || p.Type == "lvmthin" || p.Type == "zfspool" && p.Sparse || p.Type == "dir" || p.Type == "btrfs"
 }
 
-// space names what a pool takes its space from. Storages may share it: two on
-// one thin pool, one ZFS pool, one volume group or one file system.
+// space names the place from which a pool takes its space. Two storages share
+// it if they are on one thin pool, one ZFS pool, one volume group or one file
+// system.
 func (p Pool) space() string {
 	zpool, _, _ := strings.Cut(p.ZPool, "/")
 	switch {
@@ -56,21 +57,21 @@ func (p Pool) space() string {
 	return "storage " + p.Name
 }
 
-// works reports whether a ZFS pool can be written to; without a known health
-// it does.
+// works reports whether a ZFS pool can be written to. A pool of unknown health
+// counts as working.
 func (p Pool) works() bool {
 	return p.Health == "" || p.Health == "ONLINE" || p.Health == "DEGRADED"
 }
 
-// network holds the storage types that are not on this machine's disks.
+// network holds the storage types whose data is on other machines.
 var network = map[string]string{
 	"nfs": "NFS", "cifs": "SMB", "pbs": "a Proxmox Backup Server", "rbd": "Ceph", "cephfs": "CephFS",
 	"iscsi": "iSCSI", "iscsidirect": "iSCSI", "zfs": "ZFS over iSCSI", "esxi": "an ESXi host", "glusterfs": "GlusterFS",
 }
 
-// Join makes a pool of every storage: it follows the storage through thin
-// pool, volume group, ZFS pool or mount to its disks. Tiers in override, by
-// storage name, replace what was found.
+// Join makes a pool of every storage: it follows the storage through thin pool,
+// volume group, ZFS pool or mount to its disks. override replaces the tiers of
+// storages, by name.
 func Join(facts Facts, override map[string]Tier) []Pool {
 	pools := make([]Pool, 0, len(facts.Storages))
 	for _, s := range facts.Storages {
@@ -89,8 +90,8 @@ func Join(facts Facts, override map[string]Tier) []Pool {
 	return pools
 }
 
-// devices returns the devices that hold a storage's data, those that only
-// help, and the way there in words. It sets the pool's thin pool.
+// devices returns the devices with a storage's data, the devices that only
+// speed it up, and the way to them in words. It sets the pool's thin pool.
 func (f Facts) devices(pool *Pool) (data, helpers []string, chain string) {
 	s := pool.Storage
 	if s.MountPoint != "" && !s.Active {

@@ -12,7 +12,7 @@ import (
 // time.Duration: 64*storage.GiB.
 type Size int64
 
-// The units. PVE's K, M, G and T are these, powers of 1024.
+// The units: powers of 1024, which PVE writes as K, M, G and T.
 const (
 	KiB Size = 1 << 10
 	MiB Size = 1 << 20

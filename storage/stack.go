@@ -14,7 +14,7 @@ import (
 // logical volume's device starts with the group's name, and the devices below
 // it are the group's physical volumes (Linux
 // Documentation/ABI/testing/sysfs-block-dm). A group without an active volume
-// is not seen.
+// does not appear.
 func (h host) lvm(names []string) ([]VolumeGroup, []ThinPool) {
 	devices := map[string][]string{} // by group
 	var pools []ThinPool
@@ -43,11 +43,12 @@ func (h host) lvm(names []string) ([]VolumeGroup, []ThinPool) {
 	return groups, pools
 }
 
-// leaves follows a block device down to the devices below which there is
-// nothing: through LVM, encryption, software RAID and bcache. Stacks are a few
-// levels deep; the bound is for a tree that points at itself.
+// leaves follows a block device down to the devices that have no device below
+// them: through LVM, encryption, software RAID and bcache. Such stacks have a
+// few levels. The bound on depth ends the walk through a tree that points at
+// itself.
 func (h host) leaves(name string, depth int) []string {
-	slaves, _ := sysfs.Names(h.sys, "block/"+name+"/slaves") // partitions have none
+	slaves, _ := sysfs.Names(h.sys, "block/"+name+"/slaves") // partitions have no such directory
 	if len(slaves) == 0 || depth > 16 {
 		return []string{"/dev/" + name}
 	}
@@ -75,10 +76,10 @@ func splitMapper(name string) (group, volume string) {
 	return "", ""
 }
 
-// mounts reads /proc/self/mountinfo (proc_pid_mountinfo(5)): the mount point
-// is the fifth field, type and device stand behind a lone hyphen. A mount that
-// is on no block device, such as one of a network, has no Devices: what lies
-// below it must not be taken for a part of the root file system.
+// mounts reads /proc/self/mountinfo (proc_pid_mountinfo(5)): the mount point is
+// the fifth field; type and device follow a lone hyphen. A mount without a
+// block device, such as a network mount, gets no Devices, so that its files do
+// not count as part of the root file system.
 func (h host) mounts(names []string, zpools []ZPool) ([]Mount, error) {
 	text, err := sysfs.Attr(h.proc, "self/mountinfo")
 	if err != nil {
@@ -120,11 +121,12 @@ func (h host) mounts(names []string, zpools []ZPool) ([]Mount, error) {
 	return mounts, nil
 }
 
-// btrfs returns the devices of each mounted Btrfs by each of them: mountinfo
-// names only one (Linux fs/btrfs/sysfs.c: /sys/fs/btrfs/UUID/devices).
+// btrfs returns all devices of each mounted Btrfs, by the name of each of its
+// devices: mountinfo names only one of them (Linux fs/btrfs/sysfs.c:
+// /sys/fs/btrfs/UUID/devices).
 func (h host) btrfs() map[string][]string {
 	members := map[string][]string{}
-	systems, _ := sysfs.Names(h.sys, "fs/btrfs") // not there without one
+	systems, _ := sysfs.Names(h.sys, "fs/btrfs") // the directory does not exist without a Btrfs
 	for _, id := range systems {
 		devices, _ := sysfs.Names(h.sys, "fs/btrfs/"+id+"/devices") // "features" has none
 		for _, device := range devices {

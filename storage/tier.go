@@ -12,20 +12,20 @@ type Tier uint8
 // The tiers. A lower number is faster.
 const (
 	TierUnknown Tier = iota
-	Tier1            // NVMe: an operating system's disk
-	Tier2            // SATA or SAS SSD: games, models, scratch
-	Tier3            // hard disk: bulk, backups, media
+	Tier1            // NVMe, for operating systems
+	Tier2            // SATA or SAS SSD, for games, models, scratch
+	Tier3            // hard disk, for bulk data, backups, media
 )
 
 var tierNames = []string{"unknown", "1", "2", "3"}
 
-// media says what a tier is made of, for people.
+// media names the medium of each tier, for people.
 var media = []string{"unknown", "NVMe", "SSD", "HDD"}
 
 // String returns "1", "2", "3" or "unknown".
 func (t Tier) String() string { return enum.Name(tierNames, t) }
 
-// Media returns what the tier is made of: "NVMe", "SSD", "HDD" or "unknown".
+// Media returns the medium of the tier: "NVMe", "SSD", "HDD" or "unknown".
 func (t Tier) Media() string { return enum.Name(media, t) }
 
 // ErrTier reports a text that names no tier.
@@ -46,8 +46,8 @@ func (t *Tier) UnmarshalText(text []byte) error {
 	return enum.Unmarshal(t, tierNames, string(text), ErrTier)
 }
 
-// slower returns the slower of two tiers; unknown is the slowest, because
-// nothing may be promised of it.
+// slower returns the slower of two tiers. The unknown tier counts as the
+// slowest, because its speed cannot be promised.
 func slower(a, b Tier) Tier {
 	if a == TierUnknown || b == TierUnknown {
 		return TierUnknown
@@ -55,8 +55,8 @@ func slower(a, b Tier) Tier {
 	return max(a, b)
 }
 
-// meets reports whether the tier is at least as fast as wanted. Every tier
-// meets an unknown one; an unknown tier meets nothing else.
+// meets reports whether the tier is at least as fast as the wanted tier. Every
+// tier meets an unknown wanted tier; an unknown tier meets no other.
 func (t Tier) meets(want Tier) bool {
 	return want == TierUnknown || t != TierUnknown && t <= want
 }

@@ -30,9 +30,9 @@ func (h host) records(disks []Disk) map[string]sysfs.Udev {
 	return records
 }
 
-// byID returns the link that stays with the disk (60-persistent-storage.rules).
-// It prefers the link with model and serial number to a link with a bare
-// number.
+// byID returns the link that stays the same when disks are moved
+// (60-persistent-storage.rules). It prefers a link with model and serial number
+// to a link with a bare number.
 func byID(record sysfs.Udev) string {
 	links := slices.DeleteFunc(slices.Clone(record.Links), func(link string) bool { return !strings.HasPrefix(link, "/dev/disk/by-id/") })
 	if len(links) == 0 {
@@ -50,9 +50,10 @@ func numberOnly(link string) int {
 	return 0
 }
 
-// zpools returns the ZFS pools by what blkid found on disks and partitions:
-// all members bear the pool's name. What class they are of is not there, so
-// all are taken for data, which never makes a pool look faster than it is.
+// zpools returns the ZFS pools, by what blkid found on disks and partitions:
+// all members bear the pool's name. blkid does not record the class of a
+// member, so all of them count as data. That never makes a pool look faster
+// than it is.
 func zpools(records map[string]sysfs.Udev) []ZPool {
 	var pools []ZPool
 	for _, name := range slices.Sorted(maps.Keys(records)) {

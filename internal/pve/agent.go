@@ -37,7 +37,7 @@ func (c *Client) AgentExec(ctx context.Context, vmid int, argv []string, input s
 type ExecStatus struct {
 	Exited    bool
 	Code      int
-	Signal    int // that ended it, or a Windows exception; 0 for none
+	Signal    int // the signal or Windows exception that ended it, or 0
 	Stdout    string
 	Stderr    string
 	Truncated bool // more was written than the agent keeps
@@ -63,7 +63,7 @@ func (c *Client) AgentExecStatus(ctx context.Context, vmid, pid int) (ExecStatus
 		Truncated: bool(s.OutTruncated || s.ErrTruncated)}, err
 }
 
-// unusable is the error about an answer that lacks a required value.
+// unusable returns an error about an answer that lacks a required value.
 func (c *Client) unusable(method, path, why string) error {
 	return c.explain(wrap(method, path, fmt.Errorf("%w: %s", ErrAnswer, why)))
 }
@@ -117,8 +117,9 @@ func characters(data string) string {
 	return string(runes)
 }
 
-// askAgent makes one of the agent's plain requests. PVE passes an error of the
-// agent on as a success whose result holds the error (PVE/QMPClient.pm).
+// askAgent makes a request to the agent that has no parameters. PVE passes an
+// error of the agent on as a success whose result holds the error
+// (PVE/QMPClient.pm).
 func (c *Client) askAgent(ctx context.Context, vmid int, command string, result any) error {
 	var answer struct{ Result any }
 	path := c.vm(vmid, "/agent/"+command)

@@ -11,10 +11,10 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// The limits of an answer. PVE's largest answer, the resources of a cluster of
-// 5,000 guests, has 5 MB and 200,000 values. Its deepest answer, the tree of a
-// ZFS pool, has six levels. A file of a guest may have 16 MiB, which JSON can
-// make six times as long, and a command has two outputs.
+// The limits of an answer. PVE's largest answer lists the resources of a
+// cluster: with 5,000 guests it has 5 MB and 200,000 values. Its deepest
+// answer, the tree of a ZFS pool, has six levels. A file of a guest may have 16
+// MiB, which JSON can make six times as long, and a command has two outputs.
 const (
 	maxAnswer      = 16 << 20
 	maxAgentAnswer = 200 << 20
@@ -44,9 +44,9 @@ func WithOdd(ctx context.Context, report func(Odd)) context.Context {
 	return context.WithValue(ctx, oddKey{}, report)
 }
 
-// decode puts an answer into what v points at, as far as the values fit, and
-// returns where values do not fit. It ends with its context. An answer that is
-// another kind of value altogether is an error.
+// decode stores an answer in v as far as the values fit, and returns the places
+// where values do not fit. It ends with its context. If the answer as a whole
+// is another kind of value, decode returns an error.
 func decode(ctx context.Context, path string, data []byte, v any) (odd []string, err error) {
 	if err := measure(ctx, data, answerBound(path)); err != nil {
 		return nil, err
@@ -89,19 +89,19 @@ func measure(ctx context.Context, data []byte, bound int64) error {
 	return nil
 }
 
-// maxOdd is how many odd values of one answer are reported.
+// maxOdd is the number of odd values that are reported for one answer.
 const maxOdd = 20
 
-// A decoder puts JSON into Go values. After a value of a wrong type it goes on,
-// and keeps where the value is, in words that are not Go's. Package json does
-// neither for types that decode themselves.
+// A decoder stores JSON in Go values. It goes on after a value of a wrong type,
+// and records the place of the value in words that do not name Go's types.
+// encoding/json does neither for types that decode themselves.
 type decoder struct {
 	ctx context.Context
 	odd []string
 }
 
-// all decodes an answer. A long list is decoded one by one, so that this ends
-// with the context.
+// all decodes an answer. It decodes a long list value by value, so that
+// decoding ends with the context.
 func (d *decoder) all(data []byte, to reflect.Value) error {
 	from := json.NewDecoder(bytes.NewReader(data))
 	from.UseNumber()
@@ -115,7 +115,7 @@ func (d *decoder) all(data []byte, to reflect.Value) error {
 		}
 		return nil
 	}
-	_, _ = from.Token() // the bracket
+	_, _ = from.Token() // the opening bracket
 	for i := 0; from.More(); i++ {
 		var value any
 		if err := from.Decode(&value); err != nil {
@@ -200,8 +200,8 @@ func (d *decoder) fill(at string, object map[string]any, to reflect.Value) {
 	}
 }
 
-// fields fills a struct. A field's name in JSON is its tag, or its Go name in
-// small letters, as PVE's are.
+// fields fills a struct. The JSON name of a field is its tag, or its Go name in
+// small letters, as PVE writes names.
 func (d *decoder) fields(at string, object map[string]any, to reflect.Value) {
 	for i := range to.NumField() {
 		field := to.Type().Field(i)

@@ -13,8 +13,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// sixty is a node with sixty PCI functions that answers everything else with
-// nothing, each answer after a millisecond.
+// sixty is a node with sixty PCI functions. It answers all other requests with
+// an empty answer. Each answer takes a millisecond.
 func sixty(b *testing.B) (*proxmox.Client, *pve.Client) {
 	b.Helper()
 	var entries []map[string]any
@@ -52,8 +52,8 @@ func BenchmarkPCI(b *testing.B) {
 	}
 }
 
-// BenchmarkPCIUntyped is the same answer through go-proxmox into maps: what
-// the typed decoding costs on top.
+// BenchmarkPCIUntyped decodes the same answer through go-proxmox into maps. The
+// difference is the cost of typed decoding.
 func BenchmarkPCIUntyped(b *testing.B) {
 	client, _ := sixty(b)
 	for b.Loop() {

@@ -17,9 +17,9 @@ import (
 
 // A Client speaks to one node. It is safe for concurrent use.
 type Client struct {
-	// Explain returns the error that a caller of the client gets for an error
-	// of this package: workstation makes its own types of ours. Nil returns
-	// the error as it is.
+	// Explain turns an error of this package into the error that a caller of
+	// the client gets: workstation has error types of its own. Nil leaves the
+	// error as it is.
 	Explain func(error) error
 
 	api  *proxmox.Client
@@ -34,16 +34,16 @@ type Client struct {
 	secrets *secrets
 }
 
-// InFlight is how many requests a client has under way at once. It is enough
-// for a node with sixteen VMs to be read in two rounds, and as many connections
-// stay open between them.
+// InFlight is the number of requests that a client has under way at once. With
+// it, a node with sixteen VMs is read in two rounds. As many connections stay
+// open between the rounds.
 const InFlight = 32
 
 // answerTime is how long a request may take. A node's own proxy gives up after
 // 30 seconds (pve-http-server PVE/APIServer/AnyEvent.pm, proxy_request).
 const answerTime = time.Minute
 
-// New returns a client for a node that is reached with the caller's client.
+// New returns a client for a node, over the caller's client.
 func New(api *proxmox.Client, node string) *Client {
 	return &Client{api: api, node: node, first: make(chan struct{}, 1), ready: new(atomic.Bool), slots: make(chan struct{}, InFlight), foreign: true, secrets: new(secrets)}
 }
@@ -55,7 +55,7 @@ func (c *Client) On(node string) *Client {
 	return &other
 }
 
-// explain sees every error on its way to a caller. It hides secrets: those that
+// explain handles every error on its way to a caller. It hides the secrets that
 // the client knows, and those that only this request contains.
 func (c *Client) explain(err error, passing ...string) error {
 	if session := c.api.Session(); session != nil {
@@ -203,7 +203,7 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte, ans
 	}
 	switch {
 	case err == nil || statusText.MatchString(err.Error()) || badRequest.MatchString(err.Error()):
-		c.ready.Store(true) // it answers, and knows who asks
+		c.ready.Store(true) // it answers, and accepts the login
 	case limited.Err() != nil && ctx.Err() == nil:
 		return errNoAnswer
 	}

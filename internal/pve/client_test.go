@@ -40,7 +40,7 @@ func host() pvetest.Host {
 	return h
 }
 
-// inBubble runs a test against a fresh node, with time to spare.
+// inBubble runs a test against a fresh node, in a bubble of testing/synctest.
 func inBubble(t *testing.T, play func(t *testing.T, sim *pvetest.Node, c *pve.Client)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -238,8 +238,8 @@ func TestErrorsByTheirSentinels(t *testing.T) {
 	})
 }
 
-// Without Transport go-proxmox takes a 595 whose body it can read for success;
-// one without a body it must not.
+// Without Transport, go-proxmox takes an answer 595 with a body for success. An
+// answer 595 without a body must be an error all the same.
 func TestPlainClient(t *testing.T) {
 	t.Parallel()
 	sim := pvetest.New(host(), nil)

@@ -16,8 +16,8 @@ type BackupJob struct {
 	Mode     string // "snapshot", "suspend" or "stop"
 	Enabled  bool
 	Pool     string // the resource pool that the job names, empty for none
-	VMs      []int  // the VMs that the job names; those of its pool are not read here
-	All      bool   // the job is for all VMs but those of Exclude
+	VMs      []int  // the VMs that the job names, without those of its pool
+	All      bool   // the job is for all VMs except those in Exclude
 	Exclude  []int
 }
 

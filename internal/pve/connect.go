@@ -31,7 +31,7 @@ type Endpoint struct {
 // String returns the URL and nothing that is secret.
 func (e Endpoint) String() string {
 	u, err := url.Parse(e.URL)
-	if err != nil || u.Host == "" { // there may be a password in it
+	if err != nil || u.Host == "" { // the text may hold a password
 		return "not a valid address"
 	}
 	return u.Redacted()
@@ -50,7 +50,7 @@ func (e inputError) Is(target error) bool { return target == ErrInvalid }
 type CertificateError struct {
 	Host        string
 	Fingerprint string // SHA-256 of the certificate that the node showed
-	Why         string // what the verification says
+	Why         string // the reason that the verification gives
 	cause       error
 }
 
@@ -100,7 +100,7 @@ func Dial(e Endpoint) (*Client, error) {
 	options = append(options, proxmox.WithHTTPClient(&http.Client{Transport: Transport(transport)}))
 	c := New(proxmox.NewClient(address, options...), "")
 	c.secrets, c.foreign = known, false
-	c.ready.Store(true) // a token needs no login, and ours can be asked for by many requests at once
+	c.ready.Store(true) // a token needs no login, and our own login serves many requests at once
 	return c, nil
 }
 
@@ -111,7 +111,7 @@ func verifying(host string, e Endpoint) (http.RoundTripper, error) {
 		return nil, inputError(fmt.Sprintf("fingerprint %q: want the 32 bytes of a SHA-256 in hexadecimal", e.Fingerprint))
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = InFlight // no connection is closed that the next round would open again
+	transport.MaxIdleConnsPerHost = InFlight // so that the next round finds its connections open
 	// The verification is our own, below, so that its error can show the
 	// fingerprint.
 	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true, //nolint:gosec // VerifyConnection verifies

@@ -9,9 +9,10 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// committed lists a storage's images: those to install from, and the disks of VMs
-// and containers. It adds up the disks' sizes where they take space only as they
-// are written. If the images cannot be listed, all of that stays unknown.
+// committed lists a storage's images: images to install from, and the disks of
+// VMs and containers. For a storage whose volumes take space only when they are
+// written, it adds up the disks' sizes. If the images cannot be listed, all of
+// these stay unknown.
 func (c *Client) committed(ctx context.Context, s storage.Storage) storage.Storage {
 	thick := s.Type == "lvm"
 	content, asked := listed(s)
@@ -47,9 +48,10 @@ func (c *Client) committed(ctx context.Context, s storage.Storage) storage.Stora
 	return s
 }
 
-// listed returns the content of a storage to ask for, in one request: for each of
-// several PVE lists all images again. asked is false for a storage whose content
-// decides nothing, and for one that is offline, where PVE would try to mount it.
+// listed returns the content types of a storage to list in one request: PVE
+// lists all images anew for each content type that is asked for. asked is false
+// for a storage whose content matters to no rule, and for an offline storage,
+// which PVE would try to mount.
 func listed(s storage.Storage) (content string, asked bool) {
 	local := slices.Contains([]string{"lvm", "lvmthin", "zfspool", "dir", "btrfs"}, s.Type)
 	images := slices.Contains(s.Content, "images") && local
@@ -71,7 +73,7 @@ type Volume struct {
 	VMID    int
 }
 
-// Content lists the volumes of one content type, or of all for "".
+// Content lists the volumes of one content type, or of all types for "".
 func (c *Client) Content(ctx context.Context, name, content string) ([]Volume, error) {
 	var entries []struct {
 		VolID, Content string

@@ -1,16 +1,16 @@
 // Package pve makes the calls to a PVE node that proxstation needs, through a
-// go-proxmox client, and decodes what real nodes send.
+// go-proxmox client, and decodes the answers of real nodes.
 //
-// go-proxmox v0.8.2 has traps that are dealt with here and nowhere else. It takes
-// answers with statuses such as 595 for success when nobody wants their data,
-// loses the message of a 403, follows redirects with the login, reads bodies of
-// any size, fails the requests that are under way while it logs in, and its
-// Task.Wait returns nil for a task that failed. [Transport] keeps PVE's words and
-// stays with the node, [Dial] has a login of its own, and [Client.Wait] is the
-// one place that waits.
+// Only this package deals with the traps of go-proxmox v0.8.2. go-proxmox takes
+// answers with statuses such as 595 for success if the caller wants no data. It
+// loses the message of a 403, follows redirects with the login, and reads
+// bodies of any size. While it logs in, requests that are under way fail. Its
+// Task.Wait returns nil for a task that failed. [Transport] keeps PVE's words
+// and stays with the node, [Dial] has a login of its own, and [Client.Wait] is
+// the only place that waits for tasks.
 //
-// What a node sends is data of somebody else: it is bounded, decoded as far as
-// it fits (a value that does not is an [Odd]), printable, and free of the
-// secrets that were sent to the node. Every error passes [Client.Explain] on its
-// way out.
+// The answers of a node are somebody else's data. They are bounded, decoded as
+// far as they fit (a value that does not fit is an [Odd]), made printable, and
+// cleared of the secrets that were sent to the node. Every error passes
+// [Client.Explain] on its way to the caller.
 package pve

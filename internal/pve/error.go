@@ -14,8 +14,8 @@ import (
 
 // Errors to branch on with [errors.Is].
 var (
-	ErrNotFound   = errors.New("not found")                            // no such VM, storage, task, mapping
-	ErrPermission = errors.New("permission denied")                    // 403, or only root may
+	ErrNotFound   = errors.New("not found")                            // a VM, storage, task or mapping does not exist
+	ErrPermission = errors.New("permission denied")                    // 403, or a setting that only root may change
 	ErrLogin      = errors.New("not logged in")                        // 401
 	ErrStale      = errors.New("changed by somebody else")             // the digest no longer matches
 	ErrLocked     = errors.New("locked")                               // a task or a lock holds the configuration
@@ -27,8 +27,8 @@ var (
 	ErrInvalid    = errors.New("PVE does not take these parameters")   // 400
 	ErrNotPVE     = errors.New("the endpoint is not a Proxmox VE API") //
 	ErrTimeout    = errors.New("the guest did not shut down in time")  //
-	ErrTooLarge   = errors.New("the answer is larger than PVE's are")  // or nested deeper
-	ErrAnswer     = errors.New("the answer cannot be used")            // it is another kind of value
+	ErrTooLarge   = errors.New("the answer is larger than PVE's are")  // or more deeply nested
+	ErrAnswer     = errors.New("the answer cannot be used")            // the answer is another kind of value
 )
 
 var errNotJSON = fmt.Errorf("%w: the answer is not JSON", ErrNotPVE)
@@ -37,8 +37,8 @@ var errNotJSON = fmt.Errorf("%w: the answer is not JSON", ErrNotPVE)
 // answer.
 type Error struct {
 	Method, Path string
-	Status       int    // 0 where there was no answer
-	Message      string // PVE's words, or the HTTP client's where there was no answer
+	Status       int    // 0 if there was no answer
+	Message      string // PVE's words; without an answer, the HTTP client's
 	cause        error
 }
 
@@ -100,7 +100,8 @@ var (
 	badRequest = regexp.MustCompile(`(?s)^bad request: 400 (.*)$`)
 )
 
-// wrap gives an error of go-proxmox its parts back.
+// wrap turns an error of go-proxmox into an [Error] with method, path, status
+// and message.
 func wrap(method, path string, err error) error {
 	e := &Error{Method: method, Path: path}
 	text := err.Error()
@@ -109,7 +110,7 @@ func wrap(method, path string, err error) error {
 	var unfit *json.UnmarshalTypeError
 	switch match := statusText.FindStringSubmatch(text); {
 	case errors.Is(err, proxmox.ErrNotAuthorized):
-		// go-proxmox has one error for 401 and 403 and drops the message.
+		// go-proxmox has the same error for 401 and 403, without the message.
 		e.Status, e.Message, e.cause = 401, "not authorized: the login is not valid, or lacks a privilege", err
 	case match != nil:
 		e.Status, _ = strconv.Atoi(match[1])
@@ -120,9 +121,9 @@ func wrap(method, path string, err error) error {
 		}
 	case badRequest.MatchString(text):
 		e.Status, e.Message = 400, plainWords(badRequest.FindStringSubmatch(text)[1])
-	case errors.As(err, &syntax), errors.As(err, &unfit): // of go-proxmox, which decodes first
+	case errors.As(err, &syntax), errors.As(err, &unfit): // from go-proxmox, which decodes the answer first
 		e.Message, e.cause = errNotJSON.Error(), errNotJSON
-	case errors.As(err, &request): // its method and URL are here already
+	case errors.As(err, &request): // the error repeats method and URL
 		e.Message, e.cause = request.Err.Error(), err
 	default:
 		e.Message, e.cause = text, err
@@ -130,8 +131,8 @@ func wrap(method, path string, err error) error {
 	return e
 }
 
-// plainWords returns the words of a 400 that came without [Transport]: the
-// reason, and in JSON the body or only its errors.
+// plainWords returns the words of a 400 that did not pass through [Transport]:
+// the reason and the body, or only the errors in the body if it is JSON.
 func plainWords(text string) string {
 	reason, body, _ := strings.Cut(text, " - ")
 	var said map[string]any
@@ -155,7 +156,7 @@ type TaskError struct {
 // Error implements error.
 func (e *TaskError) Error() string {
 	text := fmt.Sprintf("pve: task %s of %s failed: %s", e.UPID.Type(), e.UPID.ID(), e.Exit)
-	for _, line := range e.Log { // the exit status says only that QEMU failed; QEMU says why
+	for _, line := range e.Log { // the exit status only says that QEMU failed; the log has the reason
 		if why, found := strings.CutPrefix(line, "kvm: "); found {
 			text += ": " + why
 		}

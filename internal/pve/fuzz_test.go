@@ -15,9 +15,9 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// FuzzRefusal gives our client and a caller's plain one a refusal with any
-// status, reason and body. What people get to see is one line that prints, of a
-// bounded length, without the secrets that were sent.
+// FuzzRefusal gives our client, and a caller's plain client, a refusal with any
+// status, reason and body. The error must be one printable line of bounded
+// length, without the secrets that were sent.
 func FuzzRefusal(f *testing.F) {
 	f.Add(500, "Internal Server Error", `{"data":null,"message":"VM 140 not running\n"}`)
 	f.Add(400, "Parameter verification failed.", `{"data":null,"errors":{"memory":"type check ('integer') failed","args":{"a":[1]}}}`)
@@ -33,7 +33,7 @@ func FuzzRefusal(f *testing.F) {
 	const marked = "marked-secret"
 	f.Fuzz(func(t *testing.T, code int, reason, body string) {
 		code = 200 + (code%500+500)%500
-		reason = strings.Map(func(r rune) rune { // net/http ends a status line there
+		reason = strings.Map(func(r rune) rune { // net/http ends a status line at these characters
 			if r == '\n' || r == '\r' {
 				return -1
 			}

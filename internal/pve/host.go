@@ -22,9 +22,10 @@ type NodeStatus struct {
 	Cores   int    // logical CPUs
 	Kernel  string // uname -r
 	Version string // of PVE: "9.1.1"
-	// MemoryAvailable is total less used. PVE counts as used what the kernel
-	// does not say is available; its "free" has no page cache in it, and its
-	// "available" came with PVE 9 (pve-common PVE/ProcFSTools.pm).
+	// MemoryAvailable is the total minus the used memory. PVE counts memory as
+	// used unless the kernel reports it as available. PVE's "free" leaves out
+	// the page cache, and its "available" only exists since PVE 9 (pve-common
+	// PVE/ProcFSTools.pm).
 	MemoryTotal, MemoryAvailable storage.Size
 }
 
@@ -67,9 +68,9 @@ func (c *Client) Nodes(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// Permissions are the caller's privileges by path, as PVE computed them, and
-// whether each holds below its path too. A path that is not listed has the
-// privileges that the nearest listed path above it hands down.
+// Permissions holds the caller's privileges by path, as PVE computed them, and
+// whether each also holds below its path. A path that is not listed has the
+// privileges that the nearest listed path above it passes on.
 type Permissions map[string]map[string]flag
 
 // Permissions returns the caller's privileges.
@@ -94,9 +95,9 @@ func (p Permissions) Allows(path, privilege string) bool {
 	return false
 }
 
-// PCI returns the PCI functions of the node, bridges too. Drivers, reset
-// methods and what else only the host can know are absent. It needs Sys.Audit
-// or Sys.Modify on /.
+// PCI returns the PCI functions of the node, bridges too. Facts that only the
+// host can read, such as drivers and reset methods, are absent. It needs
+// Sys.Audit or Sys.Modify on /.
 func (c *Client) PCI(ctx context.Context) ([]iommu.Function, error) {
 	var entries []struct {
 		ID              string `json:"id"`
@@ -110,7 +111,8 @@ func (c *Client) PCI(ctx context.Context) ([]iommu.Function, error) {
 		IOMMUGroup      number `json:"iommugroup"`
 		MDev            flag   `json:"mdev"`
 	}
-	// An empty blacklist: otherwise PVE leaves bridges and memory out.
+	// The blacklist is empty because PVE otherwise leaves out bridges and
+	// memory.
 	path := c.here("/hardware/pci")
 	if err := c.get(ctx, path, url.Values{"pci-class-blacklist": {""}}, &entries); err != nil {
 		return nil, err
@@ -123,10 +125,10 @@ func (c *Client) PCI(ctx context.Context) ([]iommu.Function, error) {
 			continue
 		}
 		f := iommu.Function{Address: address, Name: strings.TrimSpace(e.VendorName + " " + e.DeviceName), MDev: proxstation.AnswerOf(bool(e.MDev))}
-		_ = f.Class.UnmarshalText([]byte(strings.TrimPrefix(e.Class, "0x"))) // 0 where it is not given
+		_ = f.Class.UnmarshalText([]byte(strings.TrimPrefix(e.Class, "0x"))) // 0 if the class is missing
 		for id, s := range map[*iommu.ID]text{&f.Model.Vendor: e.Vendor, &f.Model.Device: e.Device,
 			&f.Subsystem.Vendor: e.SubsystemVendor, &f.Subsystem.Device: e.SubsystemDevice} {
-			*id, _ = iommu.ParseID(string(s)) // likewise
+			*id, _ = iommu.ParseID(string(s)) // 0 if the number is missing
 		}
 		if e.IOMMUGroup.known && e.IOMMUGroup.value >= 0 {
 			f.Group = iommu.Group(int(e.IOMMUGroup.value))

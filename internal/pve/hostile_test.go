@@ -20,7 +20,7 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// saying is a node that gives everybody one answer.
+// saying is a node that answers every request with the same answer.
 func saying(status string, body string) *pve.Client {
 	code := 0
 	_, _ = fmt.Sscan(status, &code)
@@ -33,7 +33,8 @@ func answering(base http.RoundTripper) *pve.Client {
 	return pve.New(proxmox.NewClient("https://pve/api2/json", proxmox.WithHTTPClient(&http.Client{Transport: pve.Transport(base)}), proxmox.WithAPIToken(token, secret)), "pve")
 }
 
-// notGos are words of Go's own decoder, which say nothing to people.
+// notGos holds words of Go's own decoder. They mean nothing to people and must
+// not appear.
 var notGos = []string{"json:", "Go struct", "Go value", "unmarshal", "invalid character", "unexpected end of JSON", "pve.text", "pve.UPID", "[]struct"}
 
 func goWords(text string) string {
@@ -77,7 +78,8 @@ func TestAnswersThatAreNotPVEs(t *testing.T) {
 	}
 }
 
-// A body without an end, and a body that is small until it is decompressed.
+// Two bodies are too large: an endless one, and one that is small until it is
+// decompressed.
 func TestBodiesHaveABound(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -180,7 +182,7 @@ func TestWordsOfARefusal(t *testing.T) {
 	}
 }
 
-// A large list ends with its context, however far it is.
+// The decoding of a large list ends with its context, however far it has come.
 func TestDecodingEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -189,7 +191,7 @@ func TestDecodingEndsWithItsContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := answering(roundTripper(func(r *http.Request) (*http.Response, error) {
-		cancel() // everything is there, and nobody wants it any more
+		cancel() // the whole answer is there, and the caller has given up
 		return &http.Response{StatusCode: 200, Status: "200 OK", Body: io.NopCloser(strings.NewReader(string(body))), Header: http.Header{}, Request: r}, nil
 	}))
 	if _, err := c.VMs(ctx); !errors.Is(err, context.Canceled) {
@@ -197,7 +199,7 @@ func TestDecodingEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// sink is a server that keeps what reaches it.
+// sink is a server that keeps the requests that reach it.
 func sink(t *testing.T, secure bool) (address string, got func() string) {
 	t.Helper()
 	var mu sync.Mutex
@@ -223,7 +225,7 @@ func sink(t *testing.T, secure bool) (address string, got func() string) {
 	}
 }
 
-// A node that redirects gets neither login nor body to where it points.
+// If a node redirects, the target gets neither login nor body.
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	for _, code := range []int{301, 302, 303, 307, 308} {
@@ -262,7 +264,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
-// A body that drips ends with the time that a request may take.
+// A body that comes byte by byte ends when the time of a request is over.
 func TestADrippingBody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -276,7 +278,8 @@ func TestADrippingBody(t *testing.T) {
 	})
 }
 
-// drip is a byte a second, until the request's context ends, as net/http has it.
+// drip yields a byte a second until the request's context ends, as a body of
+// net/http does.
 type drip struct{ ctx context.Context }
 
 func (d drip) Read(p []byte) (int, error) {

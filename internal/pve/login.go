@@ -16,17 +16,17 @@ import (
 // two hours (PVE/AccessControl.pm).
 const renewAfter = time.Hour
 
-// A login is a transport that logs in with a password, and again when the node
-// no longer takes the ticket: a request refused with 401 had no effect, and is
-// made once more. go-proxmox's own sessions fail every request that is under
-// way at a login, and do not log in twice in an hour.
+// A login is a transport that logs in with a password. It logs in again when
+// the node refuses the ticket: a request refused with 401 had no effect, and is
+// made once more. The sessions of go-proxmox instead fail every request that is
+// under way at a login, and log in at most once an hour.
 type login struct {
 	base               http.RoundTripper
 	address            string // of the API
 	username, password string
-	secrets            *secrets // gets the tickets
+	secrets            *secrets // the tickets are added to it
 
-	turn         chan struct{} // whose holder may use the rest
+	turn         chan struct{} // its holder may use the fields below
 	ticket, csrf string
 	since        time.Time
 }
@@ -78,7 +78,7 @@ func (l *login) session(r *http.Request, refused string) (ticket, csrf string, e
 	if l.ticket != "" && l.ticket != refused && time.Since(l.since) < renewAfter {
 		return l.ticket, l.csrf, nil
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), answerTime) // an upload has no end of its own
+	ctx, cancel := context.WithTimeout(r.Context(), answerTime) // because an upload has no deadline
 	defer cancel()
 	form := url.Values{"username": {l.username}, "password": {l.password}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, l.address+"/access/ticket", strings.NewReader(form.Encode()))
@@ -100,7 +100,7 @@ func (l *login) session(r *http.Request, refused string) (ticket, csrf string, e
 	if err != nil {
 		return "", "", err
 	}
-	_, err = decode(ctx, "/access/ticket", data, &answer) // what does not fit is not there
+	_, err = decode(ctx, "/access/ticket", data, &answer) // a value that does not fit counts as absent
 	switch d := answer.Data; {
 	case err != nil:
 		return "", "", fmt.Errorf("no answer to a login: %w", errNotJSON)

@@ -18,8 +18,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// ours returns a client that logs in by itself, theirs one with go-proxmox's
-// own sessions.
+// ours returns a client with our own login; theirs returns a client with the
+// sessions of go-proxmox.
 func ours(t *testing.T, sim *pvetest.Node) *pve.Client {
 	t.Helper()
 	c, err := pve.Dial(pve.Endpoint{URL: sim.URL(), Username: "root@pam", Password: "secret", Transport: sim.Transport()})
@@ -85,7 +85,7 @@ func TestLoginAgain(t *testing.T) {
 		if err := c.SetConfig(t.Context(), 141, pve.Change{Set: map[string]string{"description": "after it"}}); err != nil {
 			t.Error(err)
 		}
-		if state, _ := sim.VM(141); state.Config["description"] != "after it" || len(sim.Writes()) != 2 { // one refused
+		if state, _ := sim.VM(141); state.Config["description"] != "after it" || len(sim.Writes()) != 2 { // a refused one
 			t.Errorf("%q after %v", state.Config["description"], sim.Writes())
 		}
 	})
@@ -136,7 +136,8 @@ func TestLoginThatFails(t *testing.T) {
 	}
 }
 
-// A login that is never answered is given up, so that the next one may work.
+// A login without an answer is given up after a time, so that the next login
+// may work.
 func TestALoginThatHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -155,8 +156,7 @@ func TestALoginThatHangs(t *testing.T) {
 	})
 }
 
-// The other first requests, which wait for the one that goes alone, do not wait
-// for ever.
+// Requests that wait for the first request do not wait for ever.
 func TestASilentNode(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, sim *pvetest.Node, c *pve.Client) {

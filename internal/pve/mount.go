@@ -25,10 +25,11 @@ func (c *Client) mounts(ctx context.Context) ([]storage.Mount, error) {
 	return mounts, err
 }
 
-// locate finds the devices of mounts that PVE names by a UUID, as it does for
-// all it made itself (pve-storage PVE/API2/Disks/Directory.pm), while its list
-// of disks has no UUIDs: the only mounted file system of that type, a little
-// larger than the storage on it. If several fit, no device is taken.
+// locate finds the devices of mounts that PVE names by a UUID, which PVE does
+// for all file systems that it made (pve-storage PVE/API2/Disks/Directory.pm).
+// PVE's list of disks has no UUIDs. locate takes the only mounted file system
+// that has the type, and that is a little larger than the storage on it. If
+// several fit, it takes no device.
 func locate(mounts []storage.Mount, storages []storage.Storage, systems []fileSystem) {
 	for i, m := range mounts {
 		if !strings.HasPrefix(m.Devices[0], "/dev/disk/by-uuid/") {

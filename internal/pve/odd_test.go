@@ -17,7 +17,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// answers is a node that answers some paths as told, and others with null.
+// answers is a node with answers for some paths. It answers all other paths
+// with null.
 func answers(byPath map[string]any) *pve.Client {
 	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
 		path := strings.TrimPrefix(r.URL.Path, "/api2/json")
@@ -34,8 +35,8 @@ func answers(byPath map[string]any) *pve.Client {
 	return pve.New(proxmox.NewClient("https://pve/api2/json", proxmox.WithHTTPClient(&http.Client{Transport: transport}), proxmox.WithAPIToken(token, secret)), "pve")
 }
 
-// The shapes are those that pve-storage sends: a pool of the installer's on
-// NVMe disks, another whose name its own API does not take, an SSD on a USB
+// The answers have the shapes that pve-storage sends: a pool on NVMe disks made
+// by the installer, a pool whose name PVE's own API refuses, an SSD on a USB
 // bridge, containers, and a storage of other nodes.
 func TestStorageOfOddNodes(t *testing.T) {
 	t.Parallel()
@@ -113,7 +114,7 @@ func TestAgentsThatLack(t *testing.T) {
 	})
 }
 
-// A console that is open is a task, but no work on the VM.
+// An open console is a task, but does nothing to the VM.
 func TestConsolesAreNoWork(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, sim *pvetest.Node, c *pve.Client) {
@@ -158,7 +159,7 @@ func TestPending(t *testing.T) {
 		if config, err := c.Config(t.Context(), 140); err != nil || p.Digest != config.Digest || len(p.Digest) != 40 || p.InForce["digest"] != "" {
 			t.Errorf("digests %q and %q, %v", p.Digest, config.Digest, err)
 		}
-		// which PVE's configuration tells of one key only
+		// PVE's configuration reports the value of one key only.
 		if config, err := c.Config(t.Context(), 140); err != nil || config.Values["balloon"] != "0" || config.Values["hostpci0"] != "" || config.Values["memory"] != "2048" {
 			t.Errorf("%+v, %v", config, err)
 		}

@@ -20,7 +20,7 @@ type guard struct {
 	stop   context.CancelFunc
 	host   string // of the first connection
 	secure bool   // the first connection has TLS
-	left   string // where the node sent the request, empty for nowhere
+	left   string // the address to which the node redirected, or ""
 }
 
 // watch returns a context for one request.
@@ -52,7 +52,7 @@ func (g *guard) gotConn(info httptrace.GotConnInfo) {
 	}
 	g.secure = g.secure || secure
 	if g.left != "" {
-		_ = info.Conn.Close() // nothing is written to it
+		_ = info.Conn.Close() // nothing has been written to it
 	}
 }
 

@@ -9,15 +9,15 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// Resources are the cluster's guests and this node's storages, as the cluster
-// last heard of them. PVE answers from its memory: neither QEMU nor a storage
-// is asked, so that a storage that hangs does not hold up the answer.
+// Resources holds the cluster's guests and this node's storages, as the cluster
+// last reported them. PVE answers from its memory and asks neither QEMU nor a
+// storage. A storage that hangs does not delay the answer.
 type Resources struct {
 	Guests   []SeenGuest
 	Storages []SeenStorage
 }
 
-// A SeenGuest is a VM or a container of the cluster. Whether it runs is some
+// A SeenGuest is a VM or a container of the cluster. Its running state is some
 // seconds old; its high availability is not.
 type SeenGuest struct {
 	VMID      int
@@ -98,8 +98,8 @@ func (c *Client) Ports(ctx context.Context) ([]string, error) {
 	return ports, nil
 }
 
-// Disks returns the disks of the node without their SMART data, which no disk is
-// asked for. It needs Sys.Audit on /.
+// Disks returns the disks of the node without SMART data, so that PVE asks no
+// disk. It needs Sys.Audit on /.
 func (c *Client) Disks(ctx context.Context) ([]storage.Disk, error) {
 	disks, _, err := c.disks(ctx, true)
 	return disks, err

@@ -42,7 +42,8 @@ func TestLostAnswersAreAskedForAgain(t *testing.T) {
 	}
 }
 
-// A write may have had effect, and a refusal will not change.
+// Writes and refused requests are not repeated: a write may have had effect,
+// and a refusal will not change.
 func TestNothingElseIsAskedForAgain(t *testing.T) {
 	t.Parallel()
 	const path = "/nodes/pve/qemu/141/config"
@@ -83,8 +84,8 @@ func TestAskingAgainEndsWithTheContext(t *testing.T) {
 	})
 }
 
-// A connection that was reset is a lost answer; a node that nobody can reach is
-// not.
+// A connection that was reset loses its answer and is tried again; a node that
+// cannot be reached is not.
 func TestConnectionsThatEnd(t *testing.T) {
 	t.Parallel()
 	for op, want := range map[string]int{"read": 4, "write": 4, "dial": 1, "remote error": 1} {

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// text is a JSON value in the form that PVE's configuration files have. Unlike
-// a plain string of an answer it stays as it is, unprintable characters too.
+// text is a JSON value in the form that it has in PVE's configuration files. It
+// keeps unprintable characters, unlike the plain strings of an answer.
 type text string
 
 func (t *text) take(value any) bool {

@@ -21,17 +21,17 @@ import (
 // hidden replaces a secret in a text.
 const hidden = "[secret]"
 
-// maxSecrets is how many secrets are remembered: the login's secrets and those
-// of the latest VMs.
+// maxSecrets is the number of secrets that are remembered: those of the login,
+// and those sent for the latest VMs.
 const maxSecrets = 64
 
-// longestText is how many bytes of a node's message are kept.
+// longestText is the number of bytes that are kept of a node's message.
 const longestText = 4096
 
-// Secrets are texts that a client sent to its node. A node that echoes them, in
-// a message, a log or in place of an answer, must not bring them before people:
-// they are hidden in every error and log line, in each form that they may take
-// on their way. Safe for concurrent use.
+// Secrets holds texts that a client sent to its node. A node may echo them in a
+// message, in a log or in an answer. They are hidden in every error and log
+// line, in each form in which they may come back. Secrets is safe for
+// concurrent use.
 type secrets struct {
 	mu    sync.Mutex
 	known []string
@@ -48,9 +48,8 @@ func (s *secrets) add(texts ...string) {
 	s.known = s.known[max(0, len(s.known)-maxSecrets):]
 }
 
-// clean returns a text from the node in a form that people may see: without
-// secrets, including those of this request, on one line, and cut to the length
-// of a message.
+// clean returns a node's text for people: without secrets, including those of
+// this request, on one line, and cut to the length of a message.
 func (s *secrets) clean(text string, passing ...string) string {
 	s.mu.Lock()
 	all := slices.Concat(s.known, passing)
@@ -67,13 +66,13 @@ func (s *secrets) clean(text string, passing ...string) string {
 		return r
 	}, strings.TrimSpace(text)))
 	if len(text) > longestText {
-		text = strings.ToValidUTF8(text[:longestText], "") + " ..." // not half a character
+		text = strings.ToValidUTF8(text[:longestText], "") + " ..." // so that no character is cut in half
 	}
 	return text
 }
 
-// forms returns the forms that texts may take in an echo, the longest first:
-// escaped in up to two ways, one upon the other.
+// forms returns the forms that texts may have in an echo, the longest first:
+// escaped once, or twice in different ways.
 func forms(texts []string) []string {
 	all := map[string]bool{}
 	for _, text := range texts {
@@ -118,7 +117,7 @@ func escapes(text string) []string {
 }
 
 // learn remembers the secrets among a request's parameters. It returns the
-// secrets that only this request has, such as data for a guest.
+// secrets that belong to this request only, such as data for a guest.
 func (s *secrets) learn(params any) (passing []string) {
 	values, _ := params.(map[string]any)
 	for key, value := range values {
@@ -157,8 +156,8 @@ func pieces(text string) []string {
 	return list
 }
 
-// hush returns an error with a clean text that still matches the sentinels of
-// err. An error whose text must be hidden cannot be unwrapped either.
+// hush returns an error with a clean text that matches the same sentinels as
+// err. If the text of err must be hidden, the error cannot be unwrapped.
 func (s *secrets) hush(err error, passing ...string) error {
 	if err == nil {
 		return nil
@@ -177,10 +176,10 @@ type hushed struct {
 // Error implements error.
 func (e hushed) Error() string { return e.text }
 
-// Is matches what the error below does.
+// Is matches the targets that the hidden error matches.
 func (e hushed) Is(target error) bool { return errors.Is(e.err, target) }
 
-// As finds what of the error below shows no text of the node's.
+// As finds those parts of the hidden error that hold no text of the node.
 func (e hushed) As(target any) bool {
 	switch target.(type) {
 	case **CertificateError, **net.OpError:
@@ -189,5 +188,5 @@ func (e hushed) As(target any) bool {
 	return false
 }
 
-// Format implements [fmt.Formatter]: no verb shows the error below.
+// Format implements [fmt.Formatter], so that no verb prints the hidden error.
 func (e hushed) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.text) }

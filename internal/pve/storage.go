@@ -13,9 +13,9 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// Storage reads everything that joins the node's storages to its disks, all
-// at once. What the caller may not read is named in Facts.Unknown; only an
-// answer that does not come is an error.
+// Storage reads the facts that join the node's storages to its disks, all at
+// once. Facts.Unknown names what the caller may not read. Storage returns an
+// error only if an answer does not come.
 func (c *Client) Storage(ctx context.Context) (storage.Facts, error) {
 	var f storage.Facts
 	var systems []fileSystem
@@ -60,8 +60,8 @@ func (c *Client) Storage(ctx context.Context) (storage.Facts, error) {
 	return f, err
 }
 
-// smartHung is the finding about a list of disks that did not come while PVE
-// asked the disks for their SMART data.
+// smartHung reports a list of disks that did not come while PVE asked the disks
+// for their SMART data.
 func smartHung(err error) proxstation.Finding {
 	return proxstation.Finding{ID: "storage.smart-hung", Severity: proxstation.Warning, Subject: "disks", Seen: err.Error(),
 		Why: "a disk or a USB enclosure hangs when it is asked for its SMART data: health and wear of the disks are unknown",
@@ -69,8 +69,8 @@ func smartHung(err error) proxstation.Finding {
 }
 
 // disks reads /disks/list (pve-storage PVE/Diskmanage.pm). Its types are
-// "nvme", "ssd", "hdd", "usb" and "unknown". What a device is used for is its
-// file system's type where it has one.
+// "nvme", "ssd", "hdd", "usb" and "unknown". The use of a device is the type of
+// its file system, if it has one.
 func (c *Client) disks(ctx context.Context, skipSMART bool) ([]storage.Disk, []fileSystem, error) {
 	var entries []struct {
 		DevPath, Parent, Vendor, Model, Serial, WWN, Type, Health, Used string
@@ -136,8 +136,8 @@ func medium(path, kind, link string, hidden bool) (bus storage.Bus, rotates *boo
 	return "", nil
 }
 
-// told returns what a disk reports. PVE writes "unknown" where a disk reports
-// nothing (pve-storage PVE/Diskmanage.pm).
+// told returns a text that a disk reports, and "" if the disk reports nothing:
+// PVE writes "unknown" then (pve-storage PVE/Diskmanage.pm).
 func told(s string) string {
 	if s == "unknown" {
 		return ""
@@ -158,7 +158,7 @@ func (c *Client) storages(ctx context.Context) ([]storage.Storage, error) {
 	type entry struct {
 		Storage, Type, Content, Path, VGName, ThinPool, Pool, Server string
 		Shared, Active, Sparse                                       flag
-		Enabled                                                      number // 0 on nodes that it is not for
+		Enabled                                                      number // 0 on nodes that may not use the storage
 		Total, Used, Avail                                           number
 	}
 	var configured, here []entry
@@ -180,7 +180,7 @@ func (c *Client) storages(ctx context.Context) ([]storage.Storage, error) {
 		}
 		group.Go(func() error { storages[i] = c.committed(ctx, s); return nil })
 	}
-	_ = group.Wait() // they return nothing
+	_ = group.Wait() // the functions return no error
 	slices.SortFunc(storages, func(a, b storage.Storage) int { return strings.Compare(a.Name, b.Name) })
 	return storages, nil
 }

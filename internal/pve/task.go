@@ -34,7 +34,7 @@ func (u UPID) ID() string { return u.part(6) }
 
 // VMID returns the VM the task is about, 0 if it is not about a VM.
 func (u UPID) VMID() int {
-	id, _ := strconv.Atoi(u.ID()) // an ID that is not a number is not a VM's
+	id, _ := strconv.Atoi(u.ID()) // an ID that is not a number names no VM
 	return id
 }
 
@@ -45,20 +45,22 @@ type TaskResult struct {
 }
 
 // The pace of polling. Most tasks are short, and callers want to see the end of
-// a long task soon: so there are four requests a second, each of which PVE
-// answers from one file (pve-common PVE/ProcFSTools.pm, RESTEnvironment).
+// a long task soon. Four requests a second serve both; PVE answers each from
+// one file (pve-common PVE/ProcFSTools.pm, RESTEnvironment).
 const (
 	firstPoll = 100 * time.Millisecond
 	lastPoll  = 250 * time.Millisecond
-	// tellEvery is how often a caller gets an event, for which a log is read.
+	// tellEvery is the time between two events for a caller. For each event a
+	// log is read.
 	tellEvery = time.Second
-	// patience is how many polls in a row, a second apart, may get no answer.
+	// patience is the number of polls in a row, a second apart, that may stay
+	// without an answer.
 	patience = 20
 )
 
-// Wait waits until the task has ended or the context is done, and calls tick,
-// which may be nil, about once a second with the time since then. It reads no
-// log of a task that ends well. A task that did not do its work is a
+// Wait waits until the task has ended or the context is done. About once a
+// second it calls tick, which may be nil, with the time since the start. Wait
+// reads no log of a task that ends well. If a task fails, the error is a
 // [TaskError]. Answers that get lost on the way are asked for again.
 func (c *Client) Wait(ctx context.Context, task UPID, tick func(elapsed time.Duration)) (TaskResult, error) {
 	if task == "" {
@@ -94,9 +96,8 @@ func (c *Client) Wait(ctx context.Context, task UPID, tick func(elapsed time.Dur
 	}
 }
 
-// Follow is Wait for a caller who wants to see the log: about once a second, line
-// is called with the log's last line if there are new lines. A nil line makes it
-// Wait.
+// Follow waits as Wait does, and shows the log: about once a second it calls
+// line with the log's last line, if there are new lines. line may be nil.
 func (c *Client) Follow(ctx context.Context, task UPID, line func(string)) (TaskResult, error) {
 	if line == nil {
 		return c.Wait(ctx, task, nil)
@@ -105,7 +106,7 @@ func (c *Client) Follow(ctx context.Context, task UPID, line func(string)) (Task
 	return c.Wait(ctx, task, func(time.Duration) {
 		log, err := c.log(ctx, task, seen)
 		if err != nil || len(log) == 0 {
-			return // the task's end will tell
+			return // the end of the task will show it
 		}
 		seen += len(log)
 		line(log[len(log)-1])
@@ -129,16 +130,16 @@ func (c *Client) ended(ctx context.Context, task UPID, exit string) (TaskResult,
 		return TaskResult{}, nil
 	}
 	if n, found := strings.CutPrefix(exit, "WARNINGS: "); found {
-		warnings, _ := strconv.Atoi(n) // if n is not a number, there is one at least
-		log, _ := c.log(ctx, task, 0)  // what the warnings were is less than that the task did its work
+		warnings, _ := strconv.Atoi(n) // if n is not a number, one warning is counted
+		log, _ := c.log(ctx, task, 0)  // the task did its work; its warnings may stay unread
 		log = slices.DeleteFunc(log, func(line string) bool { return !strings.HasPrefix(line, "WARN") && !strings.Contains(line, "warning") })
 		return TaskResult{Warnings: max(warnings, 1), Log: log}, nil
 	}
-	lines, _ := c.log(ctx, task, 0) // the exit says why, the log only more
+	lines, _ := c.log(ctx, task, 0) // the exit gives the reason; the log may stay unread
 	return TaskResult{}, c.explain(&TaskError{UPID: task, Exit: exit, Log: lines[max(0, len(lines)-10):]})
 }
 
-// log returns up to 500 lines of a task's log, from a line on.
+// log returns up to 500 lines of a task's log, from line start on.
 func (c *Client) log(ctx context.Context, task UPID, start int) ([]string, error) {
 	var entries []struct {
 		T text
@@ -154,15 +155,16 @@ func (c *Client) log(ctx context.Context, task UPID, start int) ([]string, error
 	return lines, err
 }
 
-// A Task is a task that runs.
+// A Task is a running task.
 type Task struct {
 	UPID UPID
 	Type string
 	User string
 }
 
-// RunningTasks returns the tasks at work on a VM. An open console is a task
-// too, and does nothing to it (qemu-server PVE/API2/Qemu.pm, vncproxy).
+// RunningTasks returns the running tasks of a VM, without open consoles: a
+// console is a task too, but does nothing to the VM (qemu-server
+// PVE/API2/Qemu.pm, vncproxy).
 func (c *Client) RunningTasks(ctx context.Context, vmid int) ([]Task, error) {
 	var entries []Task
 	query := url.Values{"source": {"active"}, "vmid": {strconv.Itoa(vmid)}}

@@ -11,11 +11,11 @@ import (
 	"strings"
 )
 
-// Transport keeps PVE's words where go-proxmox would lose them, and keeps the
-// caller's credentials with the node. It makes every refusal but 401 a 500
-// whose status line holds the status and the message that the node sent. A
-// redirect is such a refusal too, and followed by nobody: PVE never sends one.
-// The body of an answer ends with [ErrTooLarge] beyond a bound.
+// Transport keeps the words of PVE that go-proxmox would lose, and sends the
+// caller's credentials to the node only. It turns every refusal except a 401
+// into a 500 whose status line holds the status and the message of the node. A
+// redirect counts as a refusal and is never followed: PVE sends no redirects. A
+// body beyond the bound ends with [ErrTooLarge].
 func Transport(base http.RoundTripper) http.RoundTripper { return faithful{base} }
 
 type faithful struct{ base http.RoundTripper }
@@ -35,7 +35,7 @@ func (f faithful) RoundTrip(r *http.Request) (*http.Response, error) {
 	if response.StatusCode < 400 {
 		message = elsewhere(response.Header.Get("Location"))
 	} else {
-		data, _ := io.ReadAll(io.LimitReader(response.Body, 1<<20)) // the status line says enough
+		data, _ := io.ReadAll(io.LimitReader(response.Body, 1<<20)) // the status line is enough
 		message = words(message, data)
 	}
 	response.Status = fmt.Sprintf("500 %d %s", response.StatusCode, message)
@@ -45,7 +45,7 @@ func (f faithful) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// elsewhere says where a redirect leads, without what may be secret in it.
+// elsewhere returns the target of a redirect without parts that may be secret.
 func elsewhere(location string) string {
 	where := "an address that is not valid"
 	if u, err := url.Parse(location); err == nil {
@@ -61,7 +61,7 @@ func words(reason string, body []byte) string {
 		Message any            `json:"message"`
 		Errors  map[string]any `json:"errors"`
 	}
-	_ = json.Unmarshal(body, &said) // what is not JSON says nothing more
+	_ = json.Unmarshal(body, &said) // a body that is not JSON adds nothing
 	if message, ok := said.Message.(string); ok && strings.TrimSpace(message) != "" {
 		reason = strings.TrimSpace(message)
 	}

@@ -20,7 +20,7 @@ type File struct {
 	SHA256  string // in hexadecimal; PVE compares it
 }
 
-// A StorageState is what a storage can take.
+// A StorageState holds the content types and the free space of a storage.
 type StorageState struct {
 	Type, Content string
 	Active        bool
@@ -43,10 +43,11 @@ func (c *Client) StorageState(ctx context.Context, name string) (StorageState, e
 	return StorageState{Type: s.Type, Content: s.Content, Active: bool(s.Active), Available: storage.Size(s.Avail.value)}, err
 }
 
-// Upload sends a file of a known size and begins to put it on its storage,
-// over a file of that name if there is one. It ends with its context, which
-// go-proxmox's own upload does not take; content is not read after that. The
-// client must have made a request before: go-proxmox does not log in here.
+// Upload sends a file of a known size, and begins the task that puts it on its
+// storage. The task replaces a file of that name. Upload ends with its context,
+// and content is not read after that; the upload of go-proxmox takes no
+// context. The client must have made a request before, because go-proxmox does
+// not log in here.
 func (c *Client) Upload(ctx context.Context, f File, content io.Reader, size int64) (task UPID, err error) {
 	path := c.here("/storage/%s/upload", url.PathEscape(f.Storage))
 	fields := map[string]string{"content": f.Content}
@@ -68,7 +69,7 @@ func (c *Client) Upload(ctx context.Context, f File, content io.Reader, size int
 	select {
 	case a := <-done:
 		if err = a.err; err == nil {
-			_ = c.take(ctx, "POST", path, a.raw, &task) // what names no task is said below
+			_ = c.take(ctx, "POST", path, a.raw, &task) // an answer without a task is an error below
 		}
 	case <-ctx.Done():
 	}
@@ -109,9 +110,9 @@ func (r *lent) giveBack() {
 	r.from = nil
 }
 
-// Download makes the node fetch a file from a URL by itself. It refuses to
-// replace a file. It needs Datastore.AllocateTemplate on the storage, and
-// Sys.Audit and Sys.Modify on /, or Sys.AccessNetwork on the node.
+// Download makes the node fetch a file from a URL. It refuses to replace a
+// file. It needs Datastore.AllocateTemplate on the storage, and Sys.Audit and
+// Sys.Modify on /, or Sys.AccessNetwork on the node.
 func (c *Client) Download(ctx context.Context, f File, source string) (task UPID, err error) {
 	params := map[string]any{"content": f.Content, "filename": f.Name, "url": source}
 	if f.SHA256 != "" {

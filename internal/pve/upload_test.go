@@ -65,7 +65,8 @@ func TestUpload(t *testing.T) {
 	}
 }
 
-// stuck is a file whose next byte does not come until it is told to end.
+// stuck is a file whose next byte does not come before the context is
+// cancelled.
 type stuck struct{ end context.CancelFunc }
 
 func (s stuck) Read(p []byte) (int, error) { s.end(); p[0] = 'x'; return 1, nil }
@@ -89,7 +90,7 @@ func TestUploadEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// go-proxmox by itself takes a 403 with data for success.
+// go-proxmox without Transport takes a 403 with data for success.
 func TestUploadOfAPlainClientIsNotTakenForDone(t *testing.T) {
 	t.Parallel()
 	refuses := roundTripper(func(r *http.Request) (*http.Response, error) {

@@ -11,7 +11,7 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// A VMStatus is the state of a VM, as PVE's list of VMs has it.
+// A VMStatus is the state of a VM, as it stands in PVE's list of VMs.
 type VMStatus struct {
 	VMID     int
 	Name     string
@@ -19,18 +19,18 @@ type VMStatus struct {
 	Lock     string
 	Tags     string
 	Template bool
-	// Paused says that QEMU runs and the guest does not: paused, asleep, halted
-	// by an error of its disk or its own, or not begun because QEMU was started
-	// for a backup. Of the lists, only [Client.VMsInFull] tells.
+	// Paused says that QEMU runs and the guest does not: the guest is paused,
+	// asleep, or halted by an error, or QEMU was started for a backup. Among
+	// the lists, only [Client.VMsInFull] knows it.
 	Paused bool
 	// Asleep says that the guest of a VM that is Paused sleeps (S3), and can be
 	// woken.
 	Asleep bool
 	Uptime time.Duration
 	PID    int          // of the QEMU process, 0 for a VM that is off
-	Memory storage.Size // configured
+	Memory storage.Size // the configured size
 	// HA says whether the VM is under high availability. Only [Client.Status]
-	// tells.
+	// knows it.
 	HA bool
 }
 
@@ -66,7 +66,8 @@ func (c *Client) VMs(ctx context.Context) ([]VMStatus, error) {
 	return c.list(ctx, nil)
 }
 
-// VMsInFull is VMs with Paused: PVE asks QEMU about every VM that runs.
+// VMsInFull returns what VMs returns, and Paused: PVE asks QEMU about every
+// running VM.
 func (c *Client) VMsInFull(ctx context.Context) ([]VMStatus, error) {
 	return c.list(ctx, url.Values{"full": {"1"}})
 }
@@ -98,7 +99,7 @@ func (c *Client) Status(ctx context.Context, vmid int) (VMStatus, error) {
 	if err := c.get(ctx, path, nil, &s); err != nil {
 		return VMStatus{}, err
 	}
-	if s.Status != "running" && s.Status != "stopped" { // a VM of which nothing is known must not be taken for one that is off
+	if s.Status != "running" && s.Status != "stopped" { // a VM in an unknown state must not count as off
 		return VMStatus{}, c.unusable(http.MethodGet, path, "it does not say whether the VM is running")
 	}
 	status := s.public()
@@ -106,15 +107,16 @@ func (c *Client) Status(ctx context.Context, vmid int) (VMStatus, error) {
 	return status, nil
 }
 
-// A Config is a VM's configuration, what waits for the next start included.
+// A Config is a VM's configuration, with the changes that wait for the next
+// start.
 type Config struct {
 	Values map[string]string // in the form of the configuration file
 	Digest string
 }
 
-// Config returns a VM's configuration. Of what goes at the next start, PVE leaves
-// in a value of 0 (pve-guest-common PVE/AbstractConfig.pm, load_current_config);
-// [Client.WholeConfig] does not.
+// Config returns a VM's configuration. PVE leaves a key in it that is deleted
+// at the next start, if its value is 0 (pve-guest-common PVE/AbstractConfig.pm,
+// load_current_config). [Client.WholeConfig] does not.
 func (c *Client) Config(ctx context.Context, vmid int) (Config, error) {
 	values := map[string]text{}
 	if err := c.get(ctx, c.vm(vmid, "/config"), nil, &values); err != nil {
@@ -164,13 +166,13 @@ func (ch Change) params() map[string]any {
 	return params
 }
 
-// ChangeConfig begins to change a configuration, with new disks made in the
-// background.
+// ChangeConfig begins to change a configuration. PVE makes new disks in a task.
 func (c *Client) ChangeConfig(ctx context.Context, vmid int, change Change) (task UPID, err error) {
 	return task, c.post(ctx, c.vm(vmid, "/config"), change.params(), &task)
 }
 
-// SetConfig changes a configuration at once, for keys whose change takes no time.
+// SetConfig changes a configuration at once. It is for keys whose change takes
+// no time.
 func (c *Client) SetConfig(ctx context.Context, vmid int, change Change) error {
 	return c.call(ctx, http.MethodPut, c.vm(vmid, "/config"), change.params(), nil)
 }

@@ -4,11 +4,11 @@ import (
 	"context"
 )
 
-// A WholeConfig is a VM's configuration with what waits for the next start kept
-// apart.
+// A WholeConfig is a VM's configuration. The values in force are kept apart
+// from those that wait for the next start.
 type WholeConfig struct {
-	Next    map[string]string // from the next start on
-	InForce map[string]string // until then
+	Next    map[string]string // the values from the next start on
+	InForce map[string]string // the values until then
 	Digest  string            // of both
 }
 

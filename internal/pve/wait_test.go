@@ -16,8 +16,8 @@ import (
 
 const upid = pve.UPID("UPID:pve:000004CC:6AD09660:386D43BC:qmstart:140:root@pam:")
 
-// worker is a node with one task, which writes a line a second and ends after a
-// while.
+// worker is a node with one task. The task writes a line a second and ends
+// after the given time.
 func worker(length time.Duration, exit string) (c *pve.Client, requests map[string]int) {
 	requests = map[string]int{}
 	var began time.Time
@@ -39,8 +39,8 @@ func worker(length time.Duration, exit string) (c *pve.Client, requests map[stri
 	return pve.New(proxmox.NewClient("https://pve/api2/json", proxmox.WithHTTPClient(&http.Client{Transport: transport}), proxmox.WithAPIToken(token, secret)), "pve"), requests
 }
 
-// The end of a task is seen within 0.3 seconds by four requests a second,
-// whatever its length, and no log is read that nobody wants.
+// Four requests a second see the end of a task within 0.3 seconds, however long
+// it takes. No log is read without a caller who wants it.
 func TestWaitSeesTheEndSoon(t *testing.T) {
 	t.Parallel()
 	for _, length := range []time.Duration{10 * time.Millisecond, 950 * time.Millisecond, 10 * time.Second, 10 * time.Minute} {
@@ -59,7 +59,7 @@ func TestWaitSeesTheEndSoon(t *testing.T) {
 	}
 }
 
-// A caller who wants to see the log is shown it once a second.
+// The log is shown once a second to a caller who wants it.
 func TestFollow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
