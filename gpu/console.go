@@ -35,28 +35,36 @@ func (j *judgement) console() {
 	}
 }
 
+// evicts reports whether vfio-pci takes the firmware's picture off the card as
+// it binds the display: since Linux 6.0, and from VGA functions alone
+// (vfio_pci_vga_init in drivers/vfio/pci/vfio_pci_core.c).
+func (j *judgement) evicts() bool {
+	old := strings.HasPrefix(j.facts.Kernel, "5.") || strings.HasPrefix(j.facts.Kernel, "4.")
+	return !old && j.card.Display().Class.Sub() == 0x0300
+}
+
 // picture judges a picture of the firmware that lies in the card's memory.
 func (j *judgement) picture(fb iommu.Framebuffer) proxstation.Finding {
 	f := proxstation.Finding{ID: "gpu.framebuffer", Seen: fb.Seen}
+	d := j.card.Display()
 	bar := "a BAR"
 	if fb.BAR != nil {
 		bar = fmt.Sprintf("BAR %d", *fb.BAR)
 		f.Seen += ", " + bar
 	}
-	if held := j.card.Display().Driver == "vfio-pci"; held {
+	f.Fix = j.takeOff(fb) + "; or make another card the firmware's primary display"
+	switch {
+	case d.Driver == "vfio-pci":
 		f.Severity = proxstation.Blocker
 		f.Why = "the firmware's picture holds the card's memory although vfio-pci has the card: the guest gets no display (" + bar + ": can't reserve)"
-		f.Fix = j.takeOff(fb) + "; or make another card the firmware's primary display"
-		return f
-	}
-	if old := strings.HasPrefix(j.facts.Kernel, "5.") || strings.HasPrefix(j.facts.Kernel, "4."); old {
+	case j.evicts():
+		f.Severity, f.Fix = proxstation.Info, ""
+		f.Why = "the host's console is the firmware's picture in the card's memory; vfio-pci removes it when it takes the card (Linux 6.0 and newer)"
+	default:
 		f.Severity = proxstation.Warning
-		f.Why = "the host's console is the firmware's picture in the card's memory, and this kernel (" + j.facts.Kernel + ") does not take it off for vfio-pci: the guest gets no display (" + bar + ": can't reserve)"
-		f.Fix = j.takeOff(fb) + "; or make another card the firmware's primary display"
-		return f
+		f.Why = fmt.Sprintf("the host's console is the firmware's picture in the card's memory, and vfio-pci does not take it off this function (class %s, kernel %s): the guest gets no display (%s: can't reserve)",
+			d.Class, or(j.facts.Kernel, "unknown"), bar)
 	}
-	f.Severity = proxstation.Info
-	f.Why = "the host's console is the firmware's picture in the card's memory; vfio-pci removes it when it takes the card (Linux 6.0 and newer)"
 	return f
 }
 
@@ -76,15 +84,7 @@ func (j *judgement) takeOff(fb iommu.Framebuffer) string {
 	if j.facts.Running != nil {
 		listed = j.facts.Running.Options("initcall_blacklist")
 	}
-	driver, device := "efi-framebuffer", "efi-framebuffer.0"
-	switch name := strings.ToLower(fb.Name); {
-	case strings.Contains(name, "simple"), name == "bootfb":
-		driver, device = "simple-framebuffer", "simple-framebuffer.0"
-	case strings.Contains(name, "vesa"):
-		driver, device = "vesa-framebuffer", "vesa-framebuffer.0"
-	}
-	now := fmt.Sprintf("before the VM starts, as root: for c in /sys/class/vtconsole/vtcon*/bind; do echo 0 > $c; done; echo %s > /sys/bus/platform/drivers/%s/unbind", device, driver)
-	missing := sysfb
+	now, missing := j.takeOffNow(fb), sysfb
 	if slices.Contains(listed, sysfb) {
 		now = "initcall_blacklist=" + sysfb + " is in force and does not help on this kernel (" + j.facts.Kernel + "): " + now
 		missing = simpledrm
@@ -98,8 +98,36 @@ func (j *judgement) takeOff(fb iommu.Framebuffer) string {
 	return now + "; or for good, " + j.facts.Advise("initcall_blacklist="+strings.Join(append(listed, missing), ","))
 }
 
-// primary reports an Intel iGPU that is not the firmware's display: legacy-igd
-// shows no picture then.
+// takeOffNow says how the picture leaves the memory without a restart. To
+// unbind efifb or vesafb frees their memory. To unbind simpledrm frees only
+// what simpledrm requested: BOOTFB belongs to the device simple-framebuffer.0
+// (sysfb_create_simplefb in drivers/firmware/sysfb_simplefb.c), and a request
+// for the whole BAR still meets it (__request_region in kernel/resource.c). That
+// device goes when vfio-pci binds, which unregisters the devices whose memory is
+// in the function's BARs (drivers/video/aperture.c).
+func (j *judgement) takeOffNow(fb iommu.Framebuffer) string {
+	driver, a := "efi-framebuffer", j.card.Display().Address
+	switch name := strings.ToLower(fb.Name); {
+	case strings.Contains(name, "simple"), name == "bootfb":
+		driver = "simple-framebuffer"
+	case strings.Contains(name, "vesa"):
+		driver = "vesa-framebuffer"
+	}
+	switch {
+	case j.evicts():
+		text := fmt.Sprintf("before the VM starts, as root, let vfio-pci take the card anew, which removes the picture: cd /sys/bus/pci/drivers/vfio-pci && echo %s > unbind && echo %s > bind", a, a)
+		if driver == "simple-framebuffer" {
+			text += " (to unbind simple-framebuffer.0 alone is not enough: its memory BOOTFB stays taken)"
+		}
+		return text
+	case driver == "simple-framebuffer":
+		return "no command of this kernel frees the memory of simple-framebuffer.0 (BOOTFB), which stays taken without simpledrm"
+	}
+	return fmt.Sprintf("before the VM starts, as root: for c in /sys/class/vtconsole/vtcon*/bind; do echo 0 > $c; done; echo %s.0 > /sys/bus/platform/drivers/%s/unbind", driver, driver)
+}
+
+// primary says that an Intel iGPU is not the firmware's display, so that
+// legacy-igd shows no picture.
 func (j *judgement) primary() {
 	d := j.card.Display()
 	if j.card.Model().Vendor != Intel || !j.card.Integrated() || j.card.virtual() || d.Class.Sub() == 0x0300 && d.BootVGA != proxstation.No {

@@ -15,22 +15,29 @@ func TestFirmwarePictures(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		picture, kernel, cmdline, driver string
+		class                            iommu.Class // 0: VGA
 		severity                         proxstation.Severity
 		says, never                      string
 	}{
-		"efifb":                           {"efifb", "6.8.12-4-pve", "quiet", "vfio-pci", proxstation.Blocker, "initcall_blacklist=sysfb_init", "simple"},
-		"efifb with an argument in vain":  {"efifb", "6.8.12-4-pve", "quiet video=efifb:off", "vfio-pci", proxstation.Blocker, "initcall_blacklist=sysfb_init", ""},
-		"vesafb":                          {"vesafb", "6.8.12-4-pve", "quiet", "vfio-pci", proxstation.Blocker, "vesa-framebuffer.0 > /sys/bus/platform/drivers/vesa-framebuffer/unbind", ""},
-		"simpledrm, sysfb_init in force":  {"simpledrm", "6.18.1", "quiet initcall_blacklist=sysfb_init", "vfio-pci", proxstation.Blocker, "sysfb_init,simpledrm_platform_driver_init", "add initcall_blacklist=sysfb_init "},
-		"the same on Proxmox VE":          {"simpledrm", "6.8.12-4-pve", "quiet initcall_blacklist=sysfb_init", "vfio-pci", proxstation.Blocker, "module_blacklist=simpledrm", "simpledrm_platform"},
-		"all is in force":                 {"simplefb", "6.18.1", "initcall_blacklist=sysfb_init,simpledrm_platform_driver_init", "vfio-pci", proxstation.Blocker, "unbind", "for good"},
-		"the host's driver has the card":  {"efifb", "6.8.12-4-pve", "quiet", "", proxstation.Info, "vfio-pci removes it", "initcall"},
-		"and the kernel is older than it": {"efifb", "5.13.19-2-pve", "quiet", "", proxstation.Warning, "initcall_blacklist=sysfb_init", "vfio-pci removes it"},
+		"efifb":                           {"efifb", "6.8.12-4-pve", "quiet", "vfio-pci", 0, proxstation.Blocker, "initcall_blacklist=sysfb_init", "simple"},
+		"efifb with an argument in vain":  {"efifb", "6.8.12-4-pve", "quiet video=efifb:off", "vfio-pci", 0, proxstation.Blocker, "initcall_blacklist=sysfb_init", ""},
+		"vesafb":                          {"vesafb", "6.8.12-4-pve", "quiet", "vfio-pci", 0, proxstation.Blocker, "cd /sys/bus/pci/drivers/vfio-pci && echo 0000:01:00.0 > unbind && echo 0000:01:00.0 > bind", "BOOTFB"},
+		"simpledrm, sysfb_init in force":  {"simpledrm", "6.18.1", "quiet initcall_blacklist=sysfb_init", "vfio-pci", 0, proxstation.Blocker, "sysfb_init,simpledrm_platform_driver_init", "add initcall_blacklist=sysfb_init "},
+		"the same on Proxmox VE":          {"simpledrm", "6.8.12-4-pve", "quiet initcall_blacklist=sysfb_init", "vfio-pci", 0, proxstation.Blocker, "module_blacklist=simpledrm", "simpledrm_platform"},
+		"all is in force":                 {"simplefb", "6.18.1", "initcall_blacklist=sysfb_init,simpledrm_platform_driver_init", "vfio-pci", 0, proxstation.Blocker, "BOOTFB stays taken", "for good"},
+		"the host's driver has the card":  {"efifb", "6.8.12-4-pve", "quiet", "", 0, proxstation.Info, "vfio-pci removes it", "initcall"},
+		"and the kernel is older than it": {"efifb", "5.13.19-2-pve", "quiet", "", 0, proxstation.Warning, "initcall_blacklist=sysfb_init", "vfio-pci removes it"},
+		"held on an old kernel":           {"vesafb", "5.13.19-2-pve", "quiet", "vfio-pci", 0, proxstation.Blocker, "vesa-framebuffer.0 > /sys/bus/platform/drivers/vesa-framebuffer/unbind", "BOOTFB"},
+		"simpledrm on an old kernel":      {"simpledrm", "5.15.30-2-pve", "quiet", "vfio-pci", 0, proxstation.Blocker, "initcall_blacklist=sysfb_init", "unbind"},
+		"a display that is no VGA":        {"simpledrm", "6.8.12-4-pve", "quiet", "", 0x038000, proxstation.Warning, "class 038000", "vfio-pci removes it"},
 	} {
 		bar := 1
 		running := iommu.ParseCmdline(test.cmdline)
 		c := card(gpu.NVIDIA, 0x2684)
 		c.Functions[0].Driver = test.driver
+		if test.class != 0 {
+			c.Functions[0].Class = test.class
+		}
 		facts := iommu.Facts{Functions: c.Functions, Kernel: test.kernel, Running: &running, Framebuffers: []iommu.Framebuffer{
 			{Address: c.Address(), Name: test.picture, Firmware: true, BAR: &bar, Seen: "/proc/iomem"}}}
 		var got proxstation.Finding

@@ -28,7 +28,7 @@ var cases = map[string]struct {
 	"01-ids-set-nvidia-first": {[]want{{"iommu.driver-first", "has the driver nvidia",
 		[]string{`"softdep nvidia pre: vfio-pci"`, "/etc/modprobe.d/vfio.conf", "update-initramfs -u -k all"}}}, []string{"have not bound"}},
 	"02-simpledrm-sysfb-no-help": {[]want{{"gpu.framebuffer", "simpledrm",
-		[]string{"simple-framebuffer.0 > /sys/bus/platform/drivers/simple-framebuffer/unbind", "simpledrm_platform_driver_init"}}}, []string{"add initcall_blacklist=sysfb_init to"}},
+		[]string{"echo 0000:c3:00.0 > unbind && echo 0000:c3:00.0 > bind", "BOOTFB stays taken", "simpledrm_platform_driver_init"}}}, []string{"add initcall_blacklist=sysfb_init to"}},
 	"03-cezanne-all-in-one-group": {[]want{{"iommu.shared-group", "security processor",
 		[]string{"cannot be moved to another slot", "ACS", "update the firmware", "pcie_acs_override=downstream,multifunction", "only claims"}}}, []string{"slot below another port", "one by one"}},
 	"04-x58-no-interrupt-remapping": {[]want{{"iommu.no-interrupt-remapping", "revision 13",
