@@ -93,7 +93,11 @@ func (f Facts) offArgument() string {
 func (f Facts) turnOn(evidence string) (seen, fix string) {
 	const argument = "intel_iommu=on"
 	log := " in the kernel log (dmesg | grep -i -e DMAR -e AMD-Vi) and update the " + f.firmware("firmware", "hypervisor") + "."
+	chipset, rule, forced := f.byChipset(noIOMMU)
 	switch {
+	case f.ACPI.IVRS == proxstation.Yes && forced:
+		return evidence + "; " + chipset, sentence(f.Advise("amd_iommu=force_enable")) + " The kernel leaves the IOMMU off beside these graphics, because they fail behind it (" +
+			rule.source + "): expect no picture from them, and reach the host over the network."
 	case f.ACPI.IVRS == proxstation.Yes:
 		return evidence, "Look for AMD-Vi errors" + log
 	case f.ACPI.DMAR != proxstation.Yes:

@@ -70,12 +70,8 @@ func (f Facts) checkIsolation(passed []Address) []proxstation.Finding {
 		}
 		finding.ID, finding.Why = "iommu.no-group", "No IOMMU stands between the device and the host's memory."
 		finding.Fix = "Choose another device: the IOMMU does not cover this one."
-		if fn, _ := f.Function(passed[0]); f.Running != nil && fn.Parent == nil && fn.Class.IsDisplay() && slices.Contains(f.Running.Options("intel_iommu"), "igfx_off") {
-			finding.ID = "iommu.igfx-off"
-			finding.Seen += "; /proc/cmdline: intel_iommu with igfx_off"
-			finding.Why = "The argument turns the IOMMU off for the integrated graphics alone: no guest can have them."
-			finding.Fix = "Take igfx_off out of intel_iommu= in " + f.Place().Edit + strings.TrimSuffix(", run "+f.Place().Command, ", run ") + ", and restart."
-		}
+		fn, _ := f.Function(passed[0])
+		finding = f.checkGraphicsOff(fn, finding)
 	case errors.Is(err, ErrNoDevice):
 		finding.ID, finding.Why, finding.Fix = "iommu.no-device", "There is nothing to hand out.", "Choose one of the devices that the host has; addresses move when cards do."
 	default:
@@ -110,26 +106,55 @@ func (f Facts) checkReserved(passed []Address) []proxstation.Finding {
 				continue
 			}
 			told[g.ID] = true
-			found = append(found, proxstation.Finding{ID: "iommu.reserved-memory", Severity: proxstation.Blocker, Subject: a.Slot(),
-				Seen: fmt.Sprintf("/sys/kernel/iommu_groups/%d/reserved_regions: %s", g.ID, g.Direct),
-				Why:  "The firmware demands that the device keeps this memory (Intel RMRR, AMD IVMD), and the kernel gives such a device to no guest: \"Firmware has requested this device have a 1:1 IOMMU mapping\".",
-				Fix:  f.freeMemory()})
+			found = append(found, f.reservedMemory(a, g))
 		}
 	}
 	return found
 }
 
-// freeMemory says how to make the firmware release reserved memory on this
-// machine.
-func (f Facts) freeMemory() string {
+// reservedMemory judges memory that the firmware keeps for a group. Linux 6.6
+// refuses devices with it everywhere (require_direct in drivers/iommu/iommu.c).
+// Before, Intel's driver alone refused them (device_is_rmrr_locked in
+// drivers/iommu/intel/iommu.c).
+func (f Facts) reservedMemory(a Address, g GroupFacts) proxstation.Finding {
+	finding := proxstation.Finding{ID: "iommu.reserved-memory", Severity: proxstation.Blocker, Subject: a.Slot(),
+		Seen: fmt.Sprintf("/sys/kernel/iommu_groups/%d/reserved_regions: %s", g.ID, g.Direct),
+		Why:  "The firmware demands that the device keeps this memory (Intel RMRR, AMD IVMD), and the kernel gives such a device to no guest: ",
+		Fix:  f.freeMemory()}
+	older := f.Kernel != "" && !f.atLeast(6, 6)
 	switch {
+	case older && f.ACPI.IVRS == proxstation.Yes:
+		finding.Severity, finding.Seen = proxstation.Warning, finding.Seen+"; kernel "+f.Kernel
+		finding.Why = "The firmware demands that the device keeps this memory (AMD IVMD): kernels from 6.6 on give such a device to no guest."
+	case older:
+		finding.Why += "\"Device is ineligible for IOMMU domain attach due to platform RMRR requirement\"."
+	default:
+		finding.Why += "\"Firmware has requested this device have a 1:1 IOMMU mapping\"."
+	}
+	return finding
+}
+
+// freeMemory says how to make the firmware release reserved memory on this
+// machine. HPE's customer advisory c04781229 describes conrep; the argument
+// relax_rmrr is a patch that Proxmox VE's kernels have since 6.2
+// (patches/kernel/0009-allow-opt-in-to-allow-pass-through-on-broken-hardwar.patch,
+// September 2023).
+func (f Facts) freeMemory() string {
+	fix := "Update the firmware, or put the card in another slot."
+	switch hpe := slices.ContainsFunc(f.Functions, func(fn Function) bool { return fn.Subsystem.Vendor == 0x103c || fn.Subsystem.Vendor == 0x1590 }); {
 	case f.ACPI.IVRS == proxstation.Yes:
 		return "Turn off Pre-boot DMA Protection (Kernel DMA Protection) in the firmware's set-up, which some boards show only with IOMMU set to Enabled, and update the firmware."
-	case strings.Contains(f.Kernel, "pve"):
-		return "Exclude the slot from the firmware's shared memory (HPE: conrep or RBSU), update the firmware, or put the card in another slot. " +
-			"Proxmox VE's kernels also take intel_iommu=on,relax_rmrr; then the firmware may write into the guest's memory: " + f.Advise("intel_iommu=on,relax_rmrr") + "."
+	case hpe:
+		fix = "This is HPE hardware: exclude the slot from HP Shared Memory (HPE advisory c04781229: in the System Configuration of a network card, or with conrep; " +
+			"some servers ignore it), update the firmware, or put the card in another slot."
 	}
-	return "Exclude the slot from the firmware's shared memory (HPE: conrep or RBSU), update the firmware, or put the card in another slot."
+	if !strings.Contains(f.Kernel, "pve") {
+		return fix
+	}
+	if f.Running != nil && slices.Contains(f.Running.Options("intel_iommu"), "relax_rmrr") {
+		return fix + " intel_iommu=relax_rmrr is in force and does not help on this kernel (" + f.Kernel + "): start a kernel of Proxmox VE that has it (6.2 or newer)."
+	}
+	return fix + " Proxmox VE's kernels also take intel_iommu=on,relax_rmrr; then the firmware may write into the guest's memory: " + f.Advise("intel_iommu=on,relax_rmrr") + "."
 }
 
 // denied holds the models that vfio-pci refuses by itself: Intel's QuickAssist

@@ -7,25 +7,6 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// brokenRemapping names the chipset whose interrupt remapping the kernel turns
-// off because of an erratum: Intel's 5500, 5520 and X58 up to stepping 13, and
-// the 5520 in stepping 22 (intel_remapping_check in Linux
-// arch/x86/kernel/early-quirks.c; Intel specification update 322808, erratum
-// 47 and 53).
-func (f Facts) brokenRemapping() (string, bool) {
-	for _, fn := range f.Functions {
-		names := map[ID]string{0x3403: "Intel 5500", 0x3405: "Intel 5500/5520", 0x3406: "Intel 5520/X58"}
-		name, listed := names[fn.Model.Device]
-		if fn.Model.Vendor != 0x8086 || !listed || fn.Revision == nil {
-			continue
-		}
-		if *fn.Revision <= 0x13 || fn.Model.Device == 0x3405 && *fn.Revision == 0x22 {
-			return fmt.Sprintf("%s is the chipset %s, revision %02x", fn.Address, name, *fn.Revision), true
-		}
-	}
-	return "", false
-}
-
 // checkInterrupts judges interrupt remapping and the parameter that lets vfio
 // do without it: one finding for both.
 func (f Facts) checkInterrupts() []proxstation.Finding {
@@ -34,7 +15,7 @@ func (f Facts) checkInterrupts() []proxstation.Finding {
 	module, _ := f.Module("vfio_iommu_type1")
 	unsafe := module.Parameters["allow_unsafe_interrupts"] == "Y"
 	chipset, broken := f.brokenRemapping()
-	if broken {
+	if broken && !strings.Contains(seen, chipset) {
 		seen += "; " + chipset
 	}
 	switch {
@@ -54,8 +35,11 @@ const allowUnsafe = `write "options vfio_iommu_type1 allow_unsafe_interrupts=1" 
 func (f Facts) remapInterrupts(broken bool) string {
 	switch {
 	case broken:
-		return "The kernel turns interrupt remapping off on this chipset because of an erratum, and no switch of the firmware changes that. " +
-			"If all guests are trusted, " + allowUnsafe + "; else use another machine."
+		why := "The IOMMU of this machine cannot remap interrupts, and no switch of the firmware changes that. "
+		if _, _, erratum := f.byChipset(noRemapping); erratum {
+			why = "The kernel turns interrupt remapping off on this chipset because of an erratum, and no switch of the firmware changes that. "
+		}
+		return why + "If all guests are trusted, " + allowUnsafe + "; else use another machine."
 	case f.Running != nil && f.Running.Has("nointremap"):
 		return sentence(f.removing("nointremap"))
 	case f.Running != nil && f.Running.Has("intremap=off"):
@@ -63,9 +47,25 @@ func (f Facts) remapInterrupts(broken bool) string {
 	case f.Virtual.Answer == proxstation.Yes:
 		return f.Virtual.giveIOMMU()
 	case f.ACPI.IVRS == proxstation.Yes:
-		return `Look for "not in IVRS table" in the kernel log, and update the firmware. If it has no newer version and all guests are trusted, ` + allowUnsafe + "."
+		return f.nameIOAPIC()
 	}
 	return "Turn on x2APIC or interrupt remapping in the firmware's set-up and update the firmware. If it has no such switch and all guests are trusted, " + allowUnsafe + "."
+}
+
+// nameIOAPIC says how to turn on interrupt remapping on AMD's machines. The
+// kernel needs the IVRS table to name every IOAPIC and the one of the
+// southbridge, which is at 00:14.0; where a firmware left one out, as of many
+// boards with AMD 890 and 990 chipsets, the argument ivrs_ioapic names it
+// (check_ioapic_information and parse_ivrs_ioapic in drivers/iommu/amd/init.c;
+// amd/quirks.c does so for three laptops).
+func (f Facts) nameIOAPIC() string {
+	argument := ""
+	if _, ok := f.Function(Address{device: 0x14}); ok {
+		argument = " Then name it: " + f.Advise("ivrs_ioapic[NUMBER]=00:14.0") +
+			", with the NUMBER of the line \"IOAPIC[NUMBER] not in IVRS table\" (00:14.0 is the southbridge's; the northbridge's is 00:00.1)."
+	}
+	return `Update the firmware, and see what is missing in its table: dmesg | grep -e "not in IVRS table" -e "No southbridge IOAPIC".` + argument +
+		" If neither helps and all guests are trusted, " + allowUnsafe + "."
 }
 
 func (f Facts) unsafeInterrupts(answer proxstation.Answer, remapping string, broken bool) proxstation.Finding {

@@ -25,7 +25,7 @@
 // address.go, function.go and words.go hold the words, facts.go what is read by
 // host.go, read_*.go, virtual.go, framebuffer.go, uses.go, uses_storage.go,
 // console.go and loader.go. state.go, isolation.go, shared.go, check*.go,
-// ids.go, driver_first.go, modules.go, network.go, kernels.go and drift.go
+// chipset.go, ids.go, driver_first.go, modules.go, network.go, kernels.go and drift.go
 // judge. cmdline.go, arguments.go, place.go and grub.go understand kernel
 // arguments and where they stand, modprobe.go understands modprobe.d. bind.go
 // and rebind.go are the run time, prepare*.go, loader_edit.go, refuse.go,
