@@ -78,6 +78,56 @@ func (v shell) evaluate(file HostFile) error {
 	return nil
 }
 
+// An assignment is a line of GRUB's defaults that sets a variable.
+type assignment struct {
+	file, where string // "etc/default/grub", "/etc/default/grub line 4"
+	name, value string
+	anew        string // the later line that sets the variable without its old value; empty: this line counts
+}
+
+// grubAssignments returns the assignments in the files, and which of them later
+// ones make void.
+func grubAssignments(files []HostFile) []assignment {
+	var all []assignment
+	for _, file := range files {
+		for i, line := range strings.Split(file.Text, "\n") {
+			m := grubAssignment.FindStringSubmatch(line)
+			if m == nil {
+				continue
+			}
+			a := assignment{file: file.Path, where: fmt.Sprintf("/%s line %d", file.Path, i+1), name: m[1], value: m[2]}
+			for j := range all {
+				if !a.keeps() && all[j].name == a.name && all[j].anew == "" {
+					all[j].anew = a.where
+				}
+			}
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// keeps reports whether an assignment adds to the variable's old value.
+func (a assignment) keeps() bool {
+	for i := range a.value {
+		if m := grubVariable.FindStringSubmatch(a.value[i:]); m != nil && m[1]+m[2] == a.name {
+			return true
+		}
+	}
+	return false
+}
+
+// lastAnew returns the last line that sets GRUB_CMDLINE_LINUX_DEFAULT and does
+// not only add to it: arguments that earlier lines set are lost.
+func lastAnew(files []HostFile) (last assignment) {
+	for _, a := range grubAssignments(files) {
+		if a.name == grubDefault && !a.keeps() {
+			last = a
+		}
+	}
+	return last
+}
+
 // errGoesOn reports a word that goes on in the next line.
 var errGoesOn = errors.New("goes on in the next line")
 

@@ -41,7 +41,8 @@ func (f Facts) effective(args []string) error {
 	}
 	for _, arg := range args {
 		if !result.Has(arg) {
-			return fmt.Errorf("%w: a file after /%s in /etc/default/grub.d sets %s anew, without %s", ErrLoader, grubFile, grubDefault, arg)
+			last := lastAnew(files)
+			return fmt.Errorf("%w: %s, which is read after /%s, sets %s anew, without %s: let it begin with $%s", ErrLoader, last.where, grubFile, grubDefault, arg, grubDefault)
 		}
 	}
 	return nil

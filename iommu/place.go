@@ -26,12 +26,15 @@ func (f Facts) Place() Place {
 	case loader == SystemdBoot:
 		p.File, p.Command = "/"+cmdlineFile, "proxmox-boot-tool refresh"
 		p.Edit = "the first line of /" + cmdlineFile
-	case loader == GRUB:
+	case loader == GRUB, loader == SyncedGRUB:
 		p.File, p.Command = "/etc/default/grub", "update-grub"
-		p.Edit = grubDefault + " in /etc/default/grub"
-	case loader == SyncedGRUB:
-		p.File, p.Command = "/etc/default/grub", "proxmox-boot-tool refresh"
-		p.Edit = grubDefault + " in /etc/default/grub"
+		if last := lastAnew(f.Loader.Defaults); last.file != "" {
+			p.File = "/" + last.file
+		}
+		if loader == SyncedGRUB {
+			p.Command = "proxmox-boot-tool refresh"
+		}
+		p.Edit = grubDefault + " in " + p.File
 	case f.Loader.Stub != "":
 		p.File, p.Edit = "/"+cmdlineFile, "/"+cmdlineFile
 		p.Command = "the command that builds the unified kernel image (ukify, kernel-install or mkinitcpio -P)"
@@ -131,23 +134,21 @@ func (f Facts) written() []writing {
 	isGRUB := loader == GRUB || loader == SyncedGRUB
 	grubIdle := "GRUB does not start this host: " + why
 	var lines []writing
-	for _, file := range f.Loader.Defaults {
-		for i, line := range strings.Split(file.Text, "\n") {
-			m := grubAssignment.FindStringSubmatch(line)
-			if m == nil {
-				continue
-			}
-			right := m[1] == grubLinux || m[1] == grubDefault
-			at := writing{where: fmt.Sprintf("/%s line %d", file.Path, i+1), counts: isGRUB && right, why: grubIdle}
-			if near := nearest(m[1], []string{grubDefault, grubLinux}, 3); !right && (near == "" || m[1] == grubLinux+"_RECOVERY") {
-				continue
-			} else if !right {
-				at.why = "nothing reads the variable " + m[1] + ", which is called " + near
-			}
-			if value, err := (shell{values: map[string]string{}, unknown: map[string]bool{}}).word(m[2]); err == nil {
-				at.args = ParseCmdline(value).Args()
-				lines = append(lines, at)
-			}
+	for _, a := range grubAssignments(f.Loader.Defaults) {
+		right := a.name == grubLinux || a.name == grubDefault
+		at := writing{where: a.where, counts: isGRUB && right && a.anew == "", why: grubIdle}
+		near := nearest(a.name, []string{grubDefault, grubLinux}, 3)
+		switch {
+		case !right && (near == "" || a.name == grubLinux+"_RECOVERY"):
+			continue
+		case !right:
+			at.why = "nothing reads the variable " + a.name + ", which is called " + near
+		case isGRUB && a.anew != "":
+			at.why = a.anew + " sets " + a.name + " anew"
+		}
+		if value, err := (shell{values: map[string]string{}, unknown: map[string]bool{}}).word(a.value); err == nil {
+			at.args = ParseCmdline(value).Args()
+			lines = append(lines, at)
 		}
 	}
 	if f.Loader.KernelCmdline != nil {
