@@ -38,9 +38,9 @@ var arrows = map[string][]string{
 
 	// iommu replaces files of a host with all they have: owners, ACLs, locks (golang.org/x/sys).
 	"iommu": {"", "internal/enum", "internal/printable", "internal/sysfs", "golang.org/x/sys"},
-	"gpu":   {"", "iommu", "internal/enum"},
+	"gpu":   {"", "iommu", "internal/enum", "internal/printable"},
 	// storage knows neither PCI nor PVE, so that it can be used without them.
-	"storage": {"", "internal/enum", "internal/sysfs"},
+	"storage": {"", "internal/enum", "internal/printable", "internal/sysfs"},
 
 	// The one place that speaks to a node. Nothing else decodes an answer.
 	"internal/pve": {"", "internal/printable", "iommu", "gpu", "storage", "internal/macos",
@@ -62,17 +62,17 @@ var arrows = map[string][]string{
 	// A checkout lies where every user of the host may put files: they are guarded.
 	"workstation/osxproxmox": {"", "gpu", "storage", "internal/sysfs"},
 	// The other ways into a guest, over any way to run a command there.
-	"workstation/access":   {""},
-	"workstation/rustdesk": {"", "gpu", "github.com/pelletier/go-toml"}, // RustDesk's files are TOML
-	"workstation/recovery": {"gpu"},                                     // a release is one of its guests
+	"workstation/access":   {"", "internal/printable"},
+	"workstation/rustdesk": {"", "gpu", "internal/printable", "github.com/pelletier/go-toml"}, // RustDesk's files are TOML
+	"workstation/recovery": {"gpu", "internal/printable"},                                     // a release is one of its guests
 
 	// What a fresh guest needs to install itself, as CDs (go-diskfs) and with a
 	// hashed password (go-crypt); it knows nothing of PVE.
-	"workstation/firstboot": {"", "github.com/diskfs/go-diskfs", "github.com/go-crypt/crypt"},
+	"workstation/firstboot": {"", "internal/printable", "github.com/diskfs/go-diskfs", "github.com/go-crypt/crypt"},
 
 	// The embedded node must not share a parser with the code it tests.
 	"internal/pveschema":  {},
-	"workstation/pvetest": {"internal/pveschema"},
+	"workstation/pvetest": {"internal/pveschema", "internal/printable"},
 }
 
 // examples may import what a user may import, and each other's shared door.

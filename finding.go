@@ -59,7 +59,7 @@ type Finding struct {
 // a terminal is quoted.
 func (f Finding) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s (%s)", f.Severity, printable.Line(f.Subject), f.ID)
+	fmt.Fprintf(&b, "%s: %s (%s)", f.Severity, printable.Line(f.Subject), printable.Line(f.ID))
 	for _, part := range []struct{ label, text string }{{"seen", f.Seen}, {"why", f.Why}, {"fix", f.Fix}} {
 		if part.text != "" {
 			fmt.Fprintf(&b, "\n  %-5s %s", part.label+":", printable.Line(part.text))

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -95,7 +96,7 @@ func (c Card) String() string {
 	if len(c.Functions) == 0 {
 		return "no card"
 	}
-	return c.Name() + " at " + c.Address().String()
+	return printable.Sprintf("%s at %s", c.Name(), c.Address())
 }
 
 // Model returns the vendor and device number of the display controller.

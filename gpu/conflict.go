@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -54,7 +55,7 @@ func (c Conflict) String() string {
 	}
 	what := strings.Join(devices, ", ")
 	if c.UUID != "" {
-		what = "a mediated device under the UUID " + c.UUID
+		what = "a mediated device under the UUID " + printable.Line(c.UUID)
 	}
 	if _, ok := c.Group.Int(); ok {
 		what = fmt.Sprintf("parts of IOMMU group %s (%s)", c.Group, what)

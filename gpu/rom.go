@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // ROMRelease is the release of the option ROMs whose names and checksums this
@@ -56,9 +58,9 @@ type ROMError struct {
 // Error names both checksums.
 func (e *ROMError) Error() string {
 	if e.Want == "" {
-		return fmt.Sprintf("gpu: %s: no checksum of it is known: compare %s with its publisher's, and give it", e.Name, e.Have)
+		return printable.Sprintf("gpu: %s: no checksum of it is known: compare %s with its publisher's, and give it", e.Name, e.Have)
 	}
-	return fmt.Sprintf("gpu: %s: %s: its SHA-256 is %s, not %s: fetch it again from %s", e.Name, ErrROM, e.Have, e.Want, ROMRelease)
+	return printable.Sprintf("gpu: %s: %v: its SHA-256 is %s, not %s: fetch it again from %s", e.Name, ErrROM, e.Have, e.Want, ROMRelease)
 }
 
 // Is reports whether target is [ErrROM].

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -41,7 +42,7 @@ type RuleError struct {
 // Error names the value, the rule, and the part of the value that breaks the
 // rule.
 func (e *RuleError) Error() string {
-	return fmt.Sprintf("gpu: hostpci %q: %s: %s, not %s", e.Value, ErrRule, e.Rule, e.Seen)
+	return printable.Sprintf("gpu: hostpci %q: %v: %s, not %s", e.Value, ErrRule, e.Rule, e.Seen)
 }
 
 // Is reports whether target is [ErrRule].

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation/internal/enum"
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -67,7 +68,7 @@ func (v Verdict) String() string {
 	if v.Instead != "" {
 		text += "; instead: " + v.Instead
 	}
-	return text
+	return printable.Line(text)
 }
 
 // Err returns an [*UnsupportedError] if the guest cannot use the card, else nil.
@@ -86,7 +87,7 @@ type UnsupportedError struct{ Verdict }
 
 // Error says why, and what to do instead.
 func (e *UnsupportedError) Error() string {
-	return fmt.Sprintf("gpu: %s cannot use %s: %s (%s); instead: %s", e.Guest, e.Card, e.Why, e.Source, e.Instead)
+	return printable.Sprintf("gpu: %s cannot use %s: %s (%s); instead: %s", e.Guest, e.Card, e.Why, e.Source, e.Instead)
 }
 
 // Is reports whether target is [ErrUnsupported].

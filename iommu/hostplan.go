@@ -59,7 +59,7 @@ func (p HostPlan) String() string {
 		fmt.Fprintf(&b, "$ %s\n", printable.Line(strings.Join(command, " ")))
 	}
 	if p.Reboot != "" {
-		fmt.Fprintf(&b, "restart the host: %s\n", p.Reboot)
+		fmt.Fprintf(&b, "restart the host: %s\n", printable.Line(p.Reboot))
 	}
 	return b.String() + notes(p.Findings)
 }
@@ -82,7 +82,7 @@ func (c FileChange) String() string {
 		if text == nil {
 			return "/dev/null"
 		}
-		return prefix + "/" + c.Path
+		return prefix + "/" + printable.Line(c.Path)
 	}
 	start := 0
 	for start < len(before) && start < len(after) && before[start] == after[start] {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // The reasons why a binding cannot be applied or released.
@@ -33,7 +34,7 @@ type BindError struct {
 
 // Error names the function, the file and the cause.
 func (e *BindError) Error() string {
-	return fmt.Sprintf("iommu: %s: %s: %v", e.Address, e.Step, e.Err)
+	return printable.Sprintf("iommu: %s: %s: %v", e.Address, e.Step, e.Err)
 }
 
 // Unwrap returns the cause.

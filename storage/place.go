@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // A Purpose says what a disk is used for. It decides the preferred tier and the
@@ -103,9 +105,9 @@ type NoPlaceError struct {
 // Error implements error.
 func (e *NoPlaceError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "storage: no place for %s (%s, %s)", e.Request.Name, e.Request.Purpose, e.Request.Size.Human())
+	b.WriteString(printable.Sprintf("storage: no place for %s (%s, %s)", e.Request.Name, e.Request.Purpose, e.Request.Size.Human()))
 	for _, r := range e.Refused {
-		fmt.Fprintf(&b, "\n  %s: %s", r.Pool, r.Why)
+		b.WriteString(printable.Sprintf("\n  %s: %s", r.Pool, r.Why))
 	}
 	b.WriteString("\n  free some space, ask for a slower tier, or name a storage")
 	return b.String()

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // Errors to branch on with [errors.Is]. The errors that match them say what was
@@ -39,14 +40,14 @@ type InvalidError struct {
 
 // Error implements error.
 func (e *InvalidError) Error() string {
-	what := e.Field
+	what := printable.Line(e.Field)
 	if e.Value != "" {
 		what += fmt.Sprintf(" %q", e.Value)
 	}
 	if e.VMID == 0 {
-		return fmt.Sprintf("workstation: %s: %s", what, e.Why)
+		return printable.Sprintf("workstation: %s: %s", what, e.Why)
 	}
-	return fmt.Sprintf("workstation: VM %d: %s: %s", e.VMID, what, e.Why)
+	return printable.Sprintf("workstation: VM %d: %s: %s", e.VMID, what, e.Why)
 }
 
 // Is makes the error match [ErrInvalid].
@@ -61,7 +62,7 @@ type TakenError struct {
 
 // Error implements error.
 func (e *TakenError) Error() string {
-	return fmt.Sprintf("workstation: VM %d is %q, not %q: choose a free VMID, or give the Spec that name to take the VM over",
+	return printable.Sprintf("workstation: VM %d is %q, not %q: choose a free VMID, or give the Spec that name to take the VM over",
 		e.VMID, e.Have, e.Want)
 }
 
@@ -77,7 +78,7 @@ type BlockedError struct {
 // Error implements error.
 func (e *BlockedError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "workstation: %s is blocked", e.What)
+	fmt.Fprintf(&b, "workstation: %s is blocked", printable.Line(e.What))
 	for _, f := range e.Findings {
 		if f.Severity == proxstation.Blocker {
 			fmt.Fprintf(&b, "\n%s", f)
@@ -102,10 +103,10 @@ type StaleError struct {
 
 // Error implements error.
 func (e *StaleError) Error() string {
-	text := fmt.Sprintf("workstation: the configuration of VM %d changed since the plan was made (digest %.8s, now %.8s): observe and plan again",
+	text := printable.Sprintf("workstation: the configuration of VM %d changed since the plan was made (digest %.8s, now %.8s): observe and plan again",
 		e.VMID, e.Want, cmp.Or(e.Have, "unknown"))
 	if e.Cause != nil {
-		text += fmt.Sprintf(": %v", e.Cause)
+		text += printable.Sprintf(": %v", e.Cause)
 	}
 	return text
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/internal/pve"
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
@@ -97,7 +98,9 @@ type VMFacts struct {
 }
 
 // String returns the VM's ID and name, and nothing of its configuration.
-func (v VMFacts) String() string { return strings.TrimSpace(fmt.Sprintf("VM %d %s", v.ID, v.Name)) }
+func (v VMFacts) String() string {
+	return strings.TrimSpace(printable.Sprintf("VM %d %s", v.ID, v.Name))
+}
 
 // GoString returns what String does.
 func (v VMFacts) GoString() string { return v.String() }

@@ -47,10 +47,14 @@ func (w *twisted) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// twist replaces the nth value within one.
+// twist replaces the nth value within one. If value is a function, it is called
+// with the old value.
 func twist(in any, count *int, nth int, value any) {
 	replace := func(set func(any), old any) {
 		if *count++; *count-1 == nth {
+			if change, ok := value.(func(any) any); ok {
+				value = change(old)
+			}
 			set(value)
 			return
 		}

@@ -4,12 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
-	"unicode"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -53,7 +52,7 @@ type StepChange struct {
 type Privilege struct{ Path, Name string }
 
 // String returns the privilege as PVE's refusals write it.
-func (p Privilege) String() string { return p.Path + " " + p.Name }
+func (p Privilege) String() string { return printable.Line(p.Path + " " + p.Name) }
 
 // A Step is one change of a plan. The set of steps is closed: [PutMapping],
 // [CreateVM], [ChangeVM], [GrowDisk] and [DestroyVM].
@@ -101,14 +100,14 @@ func (p Plan) Destroys() bool {
 func (p Plan) String() string {
 	var b strings.Builder
 	if p.Empty() {
-		fmt.Fprintf(&b, "Plan for node %s: nothing to do\n", p.Node)
+		b.WriteString(printable.Sprintf("Plan for node %s: nothing to do\n", p.Node))
 	} else {
 		count := map[Sign]int{}
 		for _, change := range p.Changes() {
 			count[change.Sign]++
 		}
-		fmt.Fprintf(&b, "Plan for node %s: %d to add, %d to change, %d to destroy\n",
-			p.Node, count[SignAdd], count[SignModify], count[SignDestroy])
+		b.WriteString(printable.Sprintf("Plan for node %s: %d to add, %d to change, %d to destroy\n",
+			p.Node, count[SignAdd], count[SignModify], count[SignDestroy]))
 	}
 	for _, change := range p.Changes() {
 		b.WriteString("\n" + change.String())
@@ -117,7 +116,7 @@ func (p Plan) String() string {
 		b.WriteString("\nStorages, when the new disks are full\n")
 		w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 		for _, o := range p.Outlook {
-			fmt.Fprintf(w, "    %s\t%.0f %% -> %.0f %%\t# %s more\n", o.Pool, o.Before*100, o.After*100, o.Added.Human())
+			fmt.Fprintf(w, "    %s\t%.0f %% -> %.0f %%\t# %s more\n", printable.Line(o.Pool), o.Before*100, o.After*100, o.Added.Human())
 		}
 		w.Flush()
 	}
@@ -130,40 +129,32 @@ func (p Plan) String() string {
 // String returns the change as the part of a diff.
 func (c StepChange) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%c %s\n", c.Sign, c.Object)
+	b.WriteString(printable.Sprintf("%s %s\n", string(c.Sign), c.Object))
 	width := 0
 	for _, line := range c.Lines {
-		width = max(width, len(line.Key))
+		width = max(width, len(printable.Line(line.Key)))
 	}
 	for _, line := range c.Lines {
-		fmt.Fprintf(&b, "    %c %-*s  %s\n", line.Sign, width, line.Key, line.text())
+		b.WriteString(printable.Sprintf("    %s %-*s  %s\n", string(line.Sign), width, line.Key, line.text()))
 	}
 	if len(c.RootTicket) > 0 {
-		fmt.Fprintf(&b, "    ! only root@pam with a password may set: %s\n", strings.Join(c.RootTicket, ", "))
+		b.WriteString(printable.Sprintf("    ! only root@pam with a password may set: %s\n", strings.Join(c.RootTicket, ", ")))
 	}
 	return b.String()
 }
 
+// text returns the values and the note, which are one line when they are printed:
+// a description cannot pass for a part of the plan.
 func (l StepLine) text() string {
-	have, want := oneLine(l.Have), oneLine(l.Want)
-	text := want
+	text := l.Want
 	switch {
-	case have != "" && want != "":
-		text = have + " -> " + want
-	case want == "":
-		text = have
+	case l.Have != "" && l.Want != "":
+		text = l.Have + " -> " + l.Want
+	case l.Want == "":
+		text = l.Have
 	}
 	if l.Note != "" {
 		text += "   # " + l.Note
 	}
 	return text
-}
-
-// oneLine quotes a value of several lines, so that a description cannot pass
-// for a part of the plan.
-func oneLine(value string) string {
-	if strings.ContainsFunc(value, unicode.IsControl) {
-		return strconv.Quote(value)
-	}
-	return value
 }

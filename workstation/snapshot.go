@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // A Snapshot holds the configurations that some VMs had, as data that can be
@@ -57,7 +59,7 @@ func (s Snapshot) String() string {
 	for _, id := range sortedIDs(s.Configs) {
 		ids = append(ids, fmt.Sprint(id))
 	}
-	return fmt.Sprintf("configurations on node %s: VM %s", s.Node, strings.Join(ids, ", "))
+	return printable.Sprintf("configurations on node %s: VM %s", s.Node, strings.Join(ids, ", "))
 }
 
 func setOrDelete(config map[string]string, key, value string) {

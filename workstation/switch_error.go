@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // A SwitchError says in which phase a switch failed, and what state the VMs
@@ -44,12 +45,12 @@ func (e *SwitchError) Error() string {
 	case e.Running < 0:
 		now = "which VM is running could not be found out"
 	}
-	text := fmt.Sprintf("workstation: switch to VM %d failed (%s): %v; %s", e.To, e.Phase, e.Cause, now)
+	text := printable.Sprintf("workstation: switch to VM %d failed (%s): %v; %s", e.To, e.Phase, e.Cause, now)
 	if e.Return != nil {
-		text += fmt.Sprintf("; the way back failed too: %v", e.Return)
+		text += printable.Sprintf("; the way back failed too: %v", e.Return)
 	}
 	for _, f := range e.Advice {
-		text += "; " + f.Why + ": " + f.Fix
+		text += printable.Sprintf("; %s: %s", f.Why, f.Fix)
 	}
 	return text
 }

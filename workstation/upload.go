@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/internal/pve"
 	"github.com/proxstation/proxstation/storage"
 )
@@ -26,7 +27,7 @@ type ImageError struct {
 }
 
 // Error implements error.
-func (e *ImageError) Error() string { return fmt.Sprintf("workstation: %s: %s", e.Volume, e.Why) }
+func (e *ImageError) Error() string { return printable.Sprintf("workstation: %s: %s", e.Volume, e.Why) }
 
 // Is makes the error match [ErrImage].
 func (e *ImageError) Is(target error) bool { return target == ErrImage }

@@ -4,13 +4,14 @@
 // letters.
 //
 // A character that does not print is written as JSON escapes it, such as
-// \u001b, so that a JSON text stays the same JSON. A byte that is not UTF-8 is
-// written as \xff.
+// \u001b and \n, so that a JSON text stays the same JSON. A byte that is not
+// UTF-8 is written as \xff.
 package printable
 
 import (
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -39,6 +40,8 @@ func quote(s, stays string) string {
 			fmt.Fprintf(&b, `\x%02x`, s[0])
 		case !quoted(r) || r == utf8.RuneError:
 			b.WriteRune(r)
+		case short[r] != "":
+			b.WriteString(short[r])
 		case r > 0xffff:
 			high, low := utf16.EncodeRune(r)
 			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
@@ -48,6 +51,43 @@ func quote(s, stays string) string {
 		s = s[size:]
 	}
 	return b.String()
+}
+
+// short holds the characters that have a shorter name.
+var short = map[rune]string{'\n': `\n`, '\r': `\r`, '\t': `\t`}
+
+// Sprintf is [fmt.Sprintf] for texts whose arguments others wrote: an argument
+// that is a text, or prints itself, is put in as [Line], or with %q as Go quotes
+// it, so that only the format makes lines. An error keeps its lines, those after
+// the first behind two spaces.
+func Sprintf(format string, args ...any) string {
+	quoted := make([]any, len(args))
+	for i, arg := range args {
+		quoted[i] = arg
+		switch a := arg.(type) {
+		case error:
+			quoted[i] = strings.ReplaceAll(Text(a.Error()), "\n", "\n  ")
+		case fmt.Stringer:
+			quoted[i] = line(a.String())
+		default:
+			if v := reflect.ValueOf(arg); v.Kind() == reflect.String {
+				quoted[i] = line(v.String())
+			}
+		}
+	}
+	return fmt.Sprintf(format, quoted...)
+}
+
+// A line is a text that prints as [Line].
+type line string
+
+// Format implements [fmt.Formatter].
+func (l line) Format(f fmt.State, verb rune) {
+	text := string(l)
+	if verb != 'q' {
+		text = Line(text)
+	}
+	fmt.Fprintf(f, fmt.FormatString(f, verb), text)
 }
 
 // Writer returns a writer for a terminal: what is written to it reaches w as

@@ -19,7 +19,7 @@ func TestWhatDoesNotPrintIsQuoted(t *testing.T) {
 		"Größe 4 TB, 日本, \u00b5, 🙂":   "Größe 4 TB, 日本, \u00b5, 🙂",
 		"a\x1b[31mred":                `a\u001b[31mred`,
 		"\x1b]0;title\x07":            `\u001b]0;title\u0007`,
-		"one\r\ntwo\tthree":           `one\u000d\u000atwo\u0009three`,
+		"one\r\ntwo\tthree":           `one\r\ntwo\tthree`,
 		"\u009b31m":                   `\u009b31m`, // CSI in one character
 		"\x9b31m":                     `\x9b31m`,
 		"\x7f":                        `\u007f`,
@@ -33,7 +33,7 @@ func TestWhatDoesNotPrintIsQuoted(t *testing.T) {
 			t.Errorf("Line(%q) = %q, want %q", text, got, want)
 		}
 	}
-	if got := printable.Text("one\ttwo\n\x1bthree\r\n"); got != "one\ttwo\n\\u001bthree\\u000d\n" {
+	if got := printable.Text("one\ttwo\n\x1bthree\r\n"); got != "one\ttwo\n\\u001bthree\\r\n" {
 		t.Errorf("Text: %q", got)
 	}
 }
@@ -66,7 +66,7 @@ func FuzzLine(f *testing.F) {
 func ExampleLine() {
 	fmt.Println(printable.Line("disk \x1b[2J\r\nall is well"))
 	// Output:
-	// disk \u001b[2J\u000d\u000aall is well
+	// disk \u001b[2J\r\nall is well
 }
 
 func ExampleWriter() {

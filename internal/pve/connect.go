@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/luthermonson/go-proxmox"
+
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // An Endpoint says where a node's API is and how to log in, with a token or
@@ -56,7 +58,7 @@ type CertificateError struct {
 
 // Error implements error.
 func (e *CertificateError) Error() string {
-	return fmt.Sprintf("pve: the certificate of %s cannot be verified (%s): give the CA of the node (/etc/pve/pve-root-ca.pem), or, "+
+	return printable.Sprintf("pve: the certificate of %s cannot be verified (%s): give the CA of the node (/etc/pve/pve-root-ca.pem), or, "+
 		"after comparing it with the one in PVE's web interface (node, Certificates), the fingerprint %s", e.Host, e.Why, e.Fingerprint)
 }
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/luthermonson/go-proxmox"
+
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // Errors to branch on with [errors.Is].
@@ -45,9 +47,9 @@ type Error struct {
 // Error implements error.
 func (e *Error) Error() string {
 	if e.Status == 0 {
-		return fmt.Sprintf("pve: %s %s: %s", e.Method, e.Path, e.Message)
+		return printable.Sprintf("pve: %s %s: %s", e.Method, e.Path, e.Message)
 	}
-	return fmt.Sprintf("pve: %s %s: %d %s", e.Method, e.Path, e.Status, e.Message)
+	return printable.Sprintf("pve: %s %s: %d %s", e.Method, e.Path, e.Status, e.Message)
 }
 
 // Unwrap returns the HTTP client's error if the node did not answer.
@@ -155,10 +157,10 @@ type TaskError struct {
 
 // Error implements error.
 func (e *TaskError) Error() string {
-	text := fmt.Sprintf("pve: task %s of %s failed: %s", e.UPID.Type(), e.UPID.ID(), e.Exit)
+	text := printable.Sprintf("pve: task %s of %s failed: %s", e.UPID.Type(), e.UPID.ID(), e.Exit)
 	for _, line := range e.Log { // the exit status only says that QEMU failed; the log has the reason
 		if why, found := strings.CutPrefix(line, "kvm: "); found {
-			text += ": " + why
+			text += ": " + printable.Line(why)
 		}
 	}
 	return text

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // A Guest runs commands in a guest, with the rights of root or LocalSystem.
@@ -49,9 +50,9 @@ func (p Plan) Empty() bool { return len(p.Changes) == 0 }
 // String returns the plan as a diff.
 func (p Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Plan for %s: %d to change\n", p.Way, len(p.Changes))
+	b.WriteString(printable.Sprintf("Plan for %s: %d to change\n", p.Way, len(p.Changes)))
 	for _, c := range p.Changes {
-		fmt.Fprintf(&b, "  ~ %s: %s -> %s\n", c.What, c.From, c.To)
+		b.WriteString(printable.Sprintf("  ~ %s: %s -> %s\n", c.What, c.From, c.To))
 	}
 	return b.String()
 }

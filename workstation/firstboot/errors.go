@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // ErrField reports a field with a value that cannot be used. The error is a
@@ -22,7 +23,7 @@ type FieldError struct {
 }
 
 // Error implements error.
-func (e *FieldError) Error() string { return fmt.Sprintf("firstboot: %s: %s", e.Field, e.Why) }
+func (e *FieldError) Error() string { return printable.Sprintf("firstboot: %s: %s", e.Field, e.Why) }
 
 // Is makes the error match [ErrField].
 func (e *FieldError) Is(target error) bool { return target == ErrField }
@@ -48,13 +49,13 @@ func (f *fields) err() error { return errors.Join(f.errs...) }
 func (f *fields) password(field string, secret proxstation.Secret, maxRunes int) {
 	text := secret.Reveal()
 	f.want(utf8.RuneCountInString(text) <= maxRunes, field, "it has more than %d characters", maxRunes)
-	f.want(printable(text), field, "it has a control character or is not valid UTF-8, which nobody could type at a login")
+	f.want(prints(text), field, "it has a control character or is not valid UTF-8, which nobody could type at a login")
 }
 
-// printable reports whether the text is valid UTF-8 without control characters
+// prints reports whether the text is valid UTF-8 without control characters
 // and without characters that Unicode keeps for no use (XML 1.0 section 2.2,
 // YAML 1.2 section 5.1).
-func printable(text string) bool {
+func prints(text string) bool {
 	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool {
 		return unicode.IsControl(r) || r == utf8.RuneError || r == 0x2028 || r == 0x2029 || r == 0xFEFF || r&0xFFFE == 0xFFFE
 	})

@@ -64,7 +64,7 @@ func (g LinuxAI) checkPackages(f *fields) {
 		f.want(g.NVIDIA, "Driver", "it is set, but NVIDIA is not: set NVIDIA too")
 		f.want(repoLine.MatchString(g.Driver.Repository), "Driver.Repository", "want it as in sources.list after \"deb\": https://repo.example/debian trixie main")
 		f.want(strings.HasPrefix(g.Driver.Key, "-----BEGIN PGP PUBLIC KEY BLOCK-----") && len(g.Driver.Key) < 64<<10 &&
-			printable(strings.ReplaceAll(g.Driver.Key, "\n", "")), "Driver.Key", "want a public key as text, as gpg --export --armor prints it")
+			prints(strings.ReplaceAll(g.Driver.Key, "\n", "")), "Driver.Key", "want a public key as text, as gpg --export --armor prints it")
 		f.want(len(g.Driver.Names) > 0, "Driver.Names", "it names no package")
 		for i, name := range g.Driver.Names {
 			f.want(debianName.MatchString(name), fmt.Sprintf("Driver.Names[%d]", i), "%q is not the name of a package", name)
@@ -116,7 +116,7 @@ func (n Network) check(f *fields) {
 // AUTHORIZED_KEYS FILE FORMAT), or returns "". Options in front of a key are
 // refused: they can run programs.
 func wrongKey(line string) string {
-	if !printable(line) {
+	if !prints(line) {
 		return "it has a line break or another control character, or is not valid UTF-8: want one line of id_ed25519.pub"
 	}
 	if len(line) > 16<<10 {

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // A Phase is how far the set-up inside a guest is.
@@ -63,14 +65,14 @@ func ParseState(text string) (State, error) {
 // String returns the state as a line for people.
 func (s State) String() string {
 	if s.Failed != "" {
-		return fmt.Sprintf("%s: failed: %s", s.Phase, s.Failed)
+		return printable.Sprintf("%s: failed: %s", s.Phase, s.Failed)
 	}
 	var found []string
 	for _, key := range slices.Sorted(maps.Keys(s.Found)) {
 		found = append(found, key+" "+s.Found[key])
 	}
 	if len(found) == 0 {
-		return string(s.Phase)
+		return printable.Line(string(s.Phase))
 	}
-	return string(s.Phase) + ": " + strings.Join(found, ", ")
+	return printable.Sprintf("%s: %s", s.Phase, strings.Join(found, ", "))
 }

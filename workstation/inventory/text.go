@@ -13,9 +13,9 @@ import (
 // String returns the report for people.
 func (i Inventory) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Inventory of %s\n\nIOMMU: %s (%s)\n", printable.Line(i.Source), i.IOMMU.State, printable.Line(i.IOMMU.Why))
+	fmt.Fprintf(&b, "Inventory of %s\n\nIOMMU: %s (%s)\n", printable.Line(i.Source), printable.Line(i.IOMMU.State), printable.Line(i.IOMMU.Why))
 	fmt.Fprintf(&b, "       %s, interrupt remapping: %s\n", count(len(i.IOMMU.Groups), "group"), i.IOMMU.InterruptRemapping)
-	fmt.Fprintf(&b, "Kernel arguments: %s\n", printable.Line(i.Boot.String()))
+	fmt.Fprintf(&b, "Kernel arguments: %s\n", i.Boot)
 	b.WriteString("\nGraphics cards\n")
 	for _, g := range i.GPUs {
 		fmt.Fprintf(&b, "  %s  %s:%s  %s (%s)\n", g.Address, g.VendorID, g.DeviceID, printable.Line(g.Name), g.Family)
@@ -54,7 +54,7 @@ func (b Boot) String() string {
 	if b.Command != "" {
 		text += ", then " + b.Command
 	}
-	return text
+	return printable.Line(text)
 }
 
 func table(b *strings.Builder, title string, rows int, head string, fill func(*tabwriter.Writer)) {

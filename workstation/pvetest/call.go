@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
@@ -42,7 +43,7 @@ type Request struct {
 }
 
 // String returns the request's method and path.
-func (r Request) String() string { return r.Method + " " + r.Path }
+func (r Request) String() string { return printable.Line(r.Method + " " + r.Path) }
 
 // A handler serves one method of the API.
 type handler func(n *Node, c *call) (any, error)

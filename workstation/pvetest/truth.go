@@ -1,10 +1,11 @@
 package pvetest
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // A State is the true state of a VM, independent of API answers and faults.
@@ -123,4 +124,4 @@ func (n *Node) Idle() bool {
 }
 
 // String returns the task's type, its subject and its end.
-func (t Task) String() string { return fmt.Sprintf("%s %s: %s", t.Type, t.ID, t.Exit) }
+func (t Task) String() string { return printable.Sprintf("%s %s: %s", t.Type, t.ID, t.Exit) }

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // DefaultURL is Apple's recovery service.
@@ -67,7 +69,7 @@ type ServiceError struct {
 
 // Error implements error.
 func (e *ServiceError) Error() string {
-	return fmt.Sprintf("%v %s: HTTP status %d: %s", ErrService, e.Host, e.Status, e.Reason)
+	return printable.Sprintf("%v %s: HTTP status %d: %s", ErrService, e.Host, e.Status, e.Reason)
 }
 
 // Is reports whether target is [ErrService].

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // ErrClone is what every [CloneError] matches.
@@ -24,7 +25,7 @@ type CloneError struct {
 
 // Error implements error.
 func (e *CloneError) Error() string {
-	return fmt.Sprintf("%v %s: %s: say which of them are clones (Target.Clone, or Setup.NewID), so that they get new IDs", ErrClone, e.ID, strings.Join(e.Names, ", "))
+	return printable.Sprintf("%v %s: %s: say which of them are clones (Target.Clone, or Setup.NewID), so that they get new IDs", ErrClone, e.ID, strings.Join(e.Names, ", "))
 }
 
 // Is reports whether target is [ErrClone].

@@ -1,9 +1,10 @@
 package rustdesk
 
 import (
-	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // An OptionChange is one option that gets another value. Values of the option
@@ -26,7 +27,7 @@ func (c OptionChange) String() string {
 	case c.To == "":
 		sign = "-"
 	}
-	return fmt.Sprintf("%s %s: %q -> %q", sign, c.Option, c.From, c.To)
+	return printable.Sprintf("%s %s: %q -> %q", sign, c.Option, c.From, c.To)
 }
 
 // Diff returns what has to change in a guest that has one configuration, so

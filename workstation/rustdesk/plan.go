@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // A Target is a guest and the configuration its RustDesk should have.
@@ -68,7 +70,7 @@ func (p Plan) String() string {
 	}
 	fmt.Fprintf(&b, "Plan for RustDesk: %d %s to change, %d not reached\n", len(p.Steps), guests, len(p.Unreached))
 	for _, step := range p.Steps {
-		fmt.Fprintf(&b, "\n~ %s (%s)\n", step.Target.Name, step.Target.OS)
+		b.WriteString(printable.Sprintf("\n~ %s (%s)\n", step.Target.Name, step.Target.OS))
 		if step.NewID {
 			fmt.Fprintf(&b, "    ~ id: %q -> a new one\n", string(step.ID))
 		}
@@ -77,13 +79,13 @@ func (p Plan) String() string {
 		}
 	}
 	for _, u := range p.Unreached {
-		fmt.Fprintf(&b, "\n? %s: %v\n", u.Name, u.Err)
+		b.WriteString(printable.Sprintf("\n? %s: %v\n", u.Name, u.Err))
 	}
 	for _, u := range p.NoID {
-		fmt.Fprintf(&b, "\n? %s: its ID is unknown: %v\n", u.Name, u.Err)
+		b.WriteString(printable.Sprintf("\n? %s: its ID is unknown: %v\n", u.Name, u.Err))
 	}
 	for _, clones := range p.Clones {
-		fmt.Fprintf(&b, "\n! %v\n", clones)
+		b.WriteString(printable.Sprintf("\n! %v\n", clones))
 	}
 	return b.String()
 }

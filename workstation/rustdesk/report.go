@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // A Report is what the [Script] of a [Setup] found and did.
@@ -85,7 +86,7 @@ func (e *SetupError) Error() string {
 	if len(e.Log) > 0 {
 		text += ": " + strings.Join(e.Log, " | ")
 	}
-	return text
+	return printable.Line(text)
 }
 
 // Is reports whether target is [ErrSetup].

@@ -1,8 +1,9 @@
 package rustdesk
 
 import (
-	"fmt"
 	"strings"
+
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // A Task is something that a human does once, because no program may do it.
@@ -28,18 +29,17 @@ type Task struct {
 
 // String returns the task as a paragraph for people.
 func (t Task) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s (%s)\n  why: %s", t.Title, t.ID, t.Why)
+	text := printable.Sprintf("%s (%s)\n  why: %s", t.Title, t.ID, t.Why)
 	for i, step := range t.Do {
-		fmt.Fprintf(&b, "\n  %d. %s", i+1, step)
+		text += printable.Sprintf("\n  %d. %s", i+1, step)
 	}
 	if len(t.Verify) > 0 {
-		fmt.Fprintf(&b, "\n  check: %s prints %q", strings.Join(t.Verify, " "), t.Expect)
+		text += printable.Sprintf("\n  check: %s prints %q", strings.Join(t.Verify, " "), t.Expect)
 	}
 	if t.Needs != "" {
-		fmt.Fprintf(&b, "\n  needs: %s", t.Needs)
+		text += printable.Sprintf("\n  needs: %s", t.Needs)
 	}
-	return b.String()
+	return text
 }
 
 // Done reports whether the output of Verify says that the task was done. It is
