@@ -53,6 +53,8 @@ var arrows = map[string][]string{
 	// What macOS expects of a VM, and PVE's notation of configurations: pure, for
 	// the profiles and for the plan alike.
 	"internal/macos":  {},
+	// FAT inside disk images of strangers: bounded, and to the byte.
+	"internal/fat": {},
 	"internal/qmconf": {"gpu", "storage"},
 	// A profile turns a few typed fields into a VM; it speaks to no node.
 	"workstation/profile": {"", "gpu", "storage", "workstation", "internal/macos", "internal/qmconf"},

@@ -1,0 +1,219 @@
+package fat
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io/fs"
+	"strings"
+	"unicode/utf16"
+)
+
+// An Entry is one file or directory.
+type Entry struct {
+	Name string // the long name, where there is one
+	Dir  bool
+	Size int64
+
+	short [11]byte
+	first uint32
+	at    int64 // where its 32 bytes are on the disk
+}
+
+const (
+	attrVolume = 0x08
+	attrDir    = 0x10
+	attrLong   = 0x0F
+	deleted    = 0xE5
+	lastLong   = 0x40
+)
+
+// longPlaces are the places of a long entry's 13 UTF-16 units.
+var longPlaces = [13]int{1, 3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30}
+
+// List returns what a directory holds; "" is the root. The error matches
+// [fs.ErrNotExist] for a directory that is not there.
+func (v *Volume) List(name string) ([]Entry, error) {
+	d, err := v.find(name)
+	if err != nil {
+		return nil, err
+	}
+	if !d.Dir {
+		return nil, fmt.Errorf("%w: %s is a file", ErrFormat, name)
+	}
+	slots, err := v.slots(d)
+	if err != nil {
+		return nil, err
+	}
+	return entries(slots, v.width), nil
+}
+
+// A slot is the 32 bytes of one directory entry, and their place.
+type slot struct {
+	at   int64
+	data []byte
+}
+
+// slots returns all entries of a directory as they are, used or not.
+func (v *Volume) slots(d Entry) ([]slot, error) {
+	if d.first == 0 { // the root of FAT12 and FAT16
+		data := make([]byte, v.rootBytes)
+		if _, err := v.dev.ReadAt(data, v.root); err != nil {
+			return nil, fmt.Errorf("%w: root directory: %w", ErrFormat, err)
+		}
+		return cut(nil, data, v.root), nil
+	}
+	list, err := v.chain(d.first, max(maxDirectory/v.cluster, 1))
+	if err != nil {
+		return nil, err
+	}
+	data, err := v.read(list, int64(len(list))*v.cluster)
+	if err != nil {
+		return nil, err
+	}
+	var all []slot
+	for i, cluster := range list {
+		all = cut(all, data[int64(i)*v.cluster:][:v.cluster], v.place(cluster))
+	}
+	return all, nil
+}
+
+func cut(all []slot, data []byte, at int64) []slot {
+	for i := 0; i+entrySize <= len(data); i += entrySize {
+		all = append(all, slot{at + int64(i), data[i : i+entrySize]})
+	}
+	return all
+}
+
+// entries decodes the entries in use up to the end mark. A long name counts if
+// its parts are complete and its checksum is that of the short name.
+func entries(slots []slot, width int) []Entry {
+	var list []Entry
+	var long []uint16
+	expect, sum := 0, byte(0)
+	for _, s := range slots {
+		d := s.data
+		switch {
+		case d[0] == 0:
+			return list
+		case d[0] == deleted:
+			expect, long = 0, nil
+		case d[11]&0x3F == attrLong:
+			number := int(d[0] &^ lastLong)
+			if d[0]&lastLong != 0 {
+				long, expect, sum = nil, number, d[13]
+			}
+			if number == 0 || number > 20 || number != expect || d[13] != sum {
+				expect, long = 0, nil
+				continue
+			}
+			long = append(longPart(d), long...)
+			if expect--; expect == 0 {
+				expect = -1 // complete
+			}
+		case d[11]&attrVolume != 0:
+			expect, long = 0, nil
+		default:
+			e := decode(d, width)
+			if expect == -1 && sum == checksum(e.short) {
+				e.Name = string(utf16.Decode(long))
+			}
+			e.at = s.at
+			list = append(list, e)
+			expect, long = 0, nil
+		}
+	}
+	return list
+}
+
+func longPart(d []byte) []uint16 {
+	var part []uint16
+	for _, at := range longPlaces {
+		unit := binary.LittleEndian.Uint16(d[at:])
+		if unit == 0 {
+			break
+		}
+		part = append(part, unit)
+	}
+	return part
+}
+
+func decode(d []byte, width int) Entry {
+	le := binary.LittleEndian
+	e := Entry{Dir: d[11]&attrDir != 0, Size: int64(le.Uint32(d[28:])), first: uint32(le.Uint16(d[26:])), short: [11]byte(d[:11])}
+	if width == 32 {
+		e.first |= uint32(le.Uint16(d[20:])) << 16
+	}
+	base, extension := strings.TrimRight(string(d[:8]), " "), strings.TrimRight(string(d[8:11]), " ")
+	if strings.HasPrefix(base, "\x05") { // stands for 0xE5
+		base = "\xE5" + base[1:]
+	}
+	if d[12]&0x08 != 0 {
+		base = strings.ToLower(base)
+	}
+	if d[12]&0x10 != 0 {
+		extension = strings.ToLower(extension)
+	}
+	e.Name = base
+	if extension != "" {
+		e.Name += "." + extension
+	}
+	return e
+}
+
+// checksum is the number by which long entries belong to their short name.
+func checksum(short [11]byte) byte {
+	var sum byte
+	for _, c := range short {
+		sum = sum>>1 + sum<<7 + c
+	}
+	return sum
+}
+
+func (v *Volume) rootEntry() Entry { return Entry{Dir: true, first: v.rootCluster} }
+
+// find returns the entry of a name, and the root for "".
+func (v *Volume) find(name string) (Entry, error) {
+	e := v.rootEntry()
+	for part := range strings.SplitSeq(strings.Trim(name, "/"), "/") {
+		if part == "" {
+			continue
+		}
+		next, there, err := v.in(e, part)
+		if err != nil {
+			return Entry{}, err
+		}
+		if !there {
+			return Entry{}, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+		}
+		e = next
+	}
+	return e, nil
+}
+
+// in returns the entry of a name in a directory.
+func (v *Volume) in(d Entry, name string) (e Entry, there bool, err error) {
+	if !d.Dir {
+		return Entry{}, false, nil
+	}
+	slots, err := v.slots(d)
+	if err != nil {
+		return Entry{}, false, err
+	}
+	for _, e := range entries(slots, v.width) {
+		if strings.EqualFold(e.Name, name) || strings.EqualFold(shortText(e.short), name) {
+			if e.Dir && e.first == 0 { // ".." of a directory in the root
+				e = v.rootEntry()
+			}
+			return e, true, nil
+		}
+	}
+	return Entry{}, false, nil
+}
+
+func shortText(short [11]byte) string {
+	text := strings.TrimRight(string(short[:8]), " ")
+	if extension := strings.TrimRight(string(short[8:]), " "); extension != "" {
+		text += "." + extension
+	}
+	return text
+}

@@ -1,0 +1,365 @@
+package fat_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/diskfs/go-diskfs/backend/file"
+	"github.com/diskfs/go-diskfs/filesystem"
+	"github.com/diskfs/go-diskfs/filesystem/fat12"
+	"github.com/diskfs/go-diskfs/filesystem/fat16"
+	"github.com/diskfs/go-diskfs/filesystem/fat32"
+
+	"github.com/proxstation/proxstation/internal/fat"
+)
+
+// A memory is a disk in memory.
+type memory []byte
+
+func (m memory) ReadAt(p []byte, at int64) (int, error) {
+	return bytes.NewReader(m).ReadAt(p, at)
+}
+
+func (m memory) WriteAt(p []byte, at int64) (int, error) { return copy(m[at:], p), nil }
+
+// sizes are some at which each width is possible.
+var sizes = map[int]int64{12: 1 << 20, 16: 32 << 20, 32: 64 << 20}
+
+// content is what the volumes of the tests hold.
+var content = map[string][]byte{
+	"EFI/OC/config.plist": bytes.Repeat([]byte("<key>"), 5000),
+	"EFI/OC/OpenCore.efi": []byte("MZ"),
+	"EFI/OC/Kexts/WhateverGreen.kext/Contents/Info.plist":   []byte("<plist/>"),
+	"EFI/BOOT/BOOTx64.efi":                                  bytes.Repeat([]byte{1, 2, 3}, 700),
+	"a name with blanks, and longer than one entry has.txt": []byte("x"),
+}
+
+// made is a volume of ours.
+func made(t testing.TB, width int) memory {
+	t.Helper()
+	disk := make(memory, sizes[width])
+	if err := fat.Format(disk, 0, sizes[width], width); err != nil {
+		t.Fatal(err)
+	}
+	v, err := fat.Open(disk, 0, sizes[width])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range slices.Sorted(maps.Keys(content)) {
+		if err := v.WriteFile(disk, path, content[path]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return disk
+}
+
+// foreign is a volume that mkfs.fat and mtools made, nil without them.
+func foreign(t *testing.T, width int) memory {
+	t.Helper()
+	mkfs, mcopy, dir := find(t, "mkfs.fat"), find(t, "mcopy"), t.TempDir()
+	if mkfs == "" || mcopy == "" {
+		return nil
+	}
+	for path, data := range content {
+		path = filepath.Join(dir, "tree", path)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, data, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	name := filepath.Join(dir, "volume")
+	trees, err := filepath.Glob(filepath.Join(dir, "tree", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range [][]string{
+		{mkfs, "-F", fmt.Sprint(width), "-n", "EFI", "-C", name, fmt.Sprint(sizes[width] / 1024)},
+		append([]string{mcopy, "-s", "-i", name}, append(trees, "::")...),
+	} {
+		if said, err := exec.CommandContext(t.Context(), command[0], command[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", command, err, said)
+		}
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// each tries volumes of every width, ours and others'.
+func each(t *testing.T, test func(t *testing.T, disk memory, v *fat.Volume)) {
+	t.Helper()
+	for width := range sizes {
+		for name, disk := range map[string]memory{"ours": made(t, width), "mkfs.fat's": foreign(t, width)} {
+			if disk == nil {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s FAT%d", name, width), func(t *testing.T) {
+				t.Parallel()
+				v, err := fat.Open(disk, 0, int64(len(disk)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if v.Width() != width {
+					t.Fatalf("FAT%d", v.Width())
+				}
+				test(t, disk, v)
+			})
+		}
+	}
+}
+
+func TestReadsWhatAnotherWrote(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, _ memory, v *fat.Volume) {
+		for path, want := range content {
+			have, err := v.ReadFile(strings.ToUpper(path), 1<<20)
+			if err != nil || !bytes.Equal(have, want) {
+				t.Errorf("%s: %d bytes, %v", path, len(have), err)
+			}
+		}
+		list, err := v.List("efi/oc")
+		var names []string
+		for _, e := range list {
+			names = append(names, e.Name)
+		}
+		if slices.Sort(names); err != nil || strings.Join(names, " ") != ". .. Kexts OpenCore.efi config.plist" {
+			t.Errorf("EFI/OC holds %q (%v)", names, err)
+		}
+		if _, err := v.ReadFile("EFI/OC/config.plist", 100); !errors.Is(err, fat.ErrTooLarge) {
+			t.Errorf("above the bound: %v", err)
+		}
+		if _, err := v.ReadFile("EFI/OC/none", 100); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("no such file: %v", err)
+		}
+		if _, err := v.ReadFile("EFI/OC", 100); !errors.Is(err, fat.ErrFormat) {
+			t.Errorf("a directory: %v", err)
+		}
+	})
+}
+
+// changes are written one after the other.
+func changes() []struct {
+	path string
+	data []byte
+} {
+	return []struct {
+		path string
+		data []byte
+	}{
+		{"EFI/OC/config.plist", bytes.Repeat([]byte("longer "), 20000)},
+		{"EFI/OC/config.plist", []byte("short")},
+		{"EFI/OC/config.plist", nil},
+		{"EFI/OC/config.plist", bytes.Repeat([]byte("again"), 999)},
+		{"EFI/OC/Kexts/Lilu.kext/Contents/MacOS/Lilu", bytes.Repeat([]byte{7}, 70000)},
+		{"EFI/OC/Kexts/Lilu.kext/Contents/Info.plist", []byte("<plist/>")},
+		{"EFI/OC/Kexts/lilu.KEXT/Contents/Info.plist", []byte("<plist></plist>")},
+	}
+}
+
+func TestAnotherReadsWhatItWrote(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, disk memory, v *fat.Volume) {
+		want := map[string][]byte{}
+		for path, data := range content {
+			want[path] = data
+		}
+		for _, c := range changes() {
+			if err := v.WriteFile(disk, c.path, c.data); err != nil {
+				t.Fatal(err)
+			}
+			want[strings.Replace(c.path, "lilu.KEXT", "Lilu.kext", 1)] = c.data
+		}
+		for i := range 60 { // more than a cluster's entries
+			path := fmt.Sprintf("EFI/OC/Kexts/A rather long name of a kext number %d.kext", i)
+			if want[path] = []byte(path); v.WriteFile(disk, path, want[path]) != nil {
+				t.Fatal(path)
+			}
+		}
+		readAll(t, disk, want)
+	})
+}
+
+// readAll compares files with what we, mtools and fsck find.
+func readAll(t *testing.T, disk memory, want map[string][]byte) {
+	t.Helper()
+	again, err := fat.Open(disk, 0, int64(len(disk)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, data := range want {
+		if have, err := again.ReadFile(path, 1<<20); err != nil || !bytes.Equal(have, data) {
+			t.Errorf("%s: %d bytes, want %d (%v)", path, len(have), len(data), err)
+		}
+	}
+	name := filepath.Join(t.TempDir(), "volume")
+	if err := os.WriteFile(name, disk, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := diskfs(t, name, again.Width(), int64(len(disk)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, data := range want {
+		if have, err := theirs.ReadFile(path); err != nil || !bytes.Equal(have[:min(len(have), len(data))], data) {
+			t.Errorf("go-diskfs reads %d bytes of %s, want %d (%v)", len(have), path, len(data), err)
+		}
+	}
+	if tool := find(t, "mtype"); tool != "" {
+		for path, data := range want {
+			have, err := exec.CommandContext(t.Context(), tool, "-i", name, "::"+path).Output()
+			if err != nil || !bytes.Equal(have, data) {
+				t.Errorf("mtools reads %d bytes of %s, want %d (%v)", len(have), path, len(data), err)
+			}
+		}
+	}
+	if tool := find(t, "fsck.fat"); tool != "" {
+		if said, err := exec.CommandContext(t.Context(), tool, "-n", name).CombinedOutput(); err != nil {
+			t.Errorf("fsck: %v\n%s", err, said)
+		}
+	}
+}
+
+// diskfs opens a volume with github.com/diskfs/go-diskfs.
+func diskfs(t *testing.T, name string, width int, size int64) (filesystem.FileSystem, error) {
+	t.Helper()
+	storage, err := file.OpenFromPath(name, true)
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { _ = storage.Close() })
+	switch width {
+	case 12:
+		return fat12.Read(storage, size, 0, 512)
+	case 16:
+		return fat16.Read(storage, size, 0, 512)
+	}
+	return fat32.Read(storage, size, 0, 512)
+}
+
+// find returns a program's path, "" where it may be missing.
+func find(t *testing.T, name string) string {
+	t.Helper()
+	for _, candidate := range []string{name, "/usr/sbin/" + name} {
+		if path, err := exec.LookPath(candidate); err == nil {
+			return path
+		}
+	}
+	if os.Getenv("PROXSTATION_LAB") == "required" {
+		t.Fatalf("%s is not installed", name)
+	}
+	t.Logf("%s is not installed", name)
+	return ""
+}
+
+// A file that keeps its size changes in its own bytes only.
+func TestOnlyTheFileChanges(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, disk memory, v *fat.Volume) {
+		before := bytes.Clone(disk)
+		data := bytes.Repeat([]byte("<KEY>"), 5000)
+		if err := v.WriteFile(disk, "EFI/OC/config.plist", data); err != nil {
+			t.Fatal(err)
+		}
+		differ := 0
+		for i := range before {
+			if before[i] != disk[i] {
+				differ++
+			}
+		}
+		if differ != 3*5000 {
+			t.Errorf("%d bytes differ", differ)
+		}
+	})
+}
+
+func TestRefuses(t *testing.T) {
+	t.Parallel()
+	disk := made(t, 12)
+	v, err := fat.Open(disk, 0, int64(len(disk)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]error{
+		"EFI/OC":                          fat.ErrFormat,
+		"EFI/OC/config.plist/below":       fat.ErrFormat,
+		"EFI/a:b":                         fat.ErrName,
+		"EFI/" + strings.Repeat("n", 300): fat.ErrName,
+		"EFI/large":                       fat.ErrFull,
+	} {
+		if err := v.WriteFile(disk, name, make([]byte, 2<<20)); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", name, err, want)
+		}
+	}
+	for name, damage := range map[string]func(d memory){
+		"nothing":            func(d memory) { clear(d) },
+		"no signature":       func(d memory) { d[510] = 0 },
+		"odd sectors":        func(d memory) { d[11] = 1 },
+		"clusters of 3":      func(d memory) { d[13] = 3 },
+		"no table":           func(d memory) { d[16] = 0 },
+		"larger than itself": func(d memory) { binary.LittleEndian.PutUint16(d[19:], 0xFFFF) },
+	} {
+		other := bytes.Clone(disk)
+		damage(other)
+		if _, err := fat.Open(memory(other), 0, int64(len(other))); !errors.Is(err, fat.ErrFormat) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := fat.Open(disk, int64(len(disk))-100, 100); !errors.Is(err, fat.ErrFormat) {
+		t.Errorf("behind the end: %v", err)
+	}
+}
+
+// A chain of clusters that is a ring, or leads nowhere, is an error.
+func TestRing(t *testing.T) {
+	t.Parallel()
+	for _, value := range []uint16{0xFFFF, 0x0033, 0x0000, 0xEEEE} {
+		disk := made(t, 16)
+		table := int(binary.LittleEndian.Uint16(disk[14:])) * 512
+		for entry := 2; entry < 2000; entry++ {
+			binary.LittleEndian.PutUint16(disk[table+2*entry:], value)
+		}
+		v, err := fat.Open(disk, 0, int64(len(disk)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.ReadFile("EFI/OC/config.plist", 1<<20); !errors.Is(err, fat.ErrFormat) && !errors.Is(err, fat.ErrTooLarge) {
+			t.Errorf("entries %x: %v", value, err)
+		}
+	}
+}
+
+func FuzzVolume(f *testing.F) {
+	for width := range sizes {
+		disk := made(f, width)
+		f.Add([]byte(bytes.TrimRight(disk[:min(len(disk), 1<<17)], "\x00")), "EFI/OC/config.plist")
+	}
+	f.Fuzz(func(t *testing.T, data []byte, path string) {
+		disk := make(memory, 1<<18)
+		copy(disk, data)
+		v, err := fat.Open(disk, 0, int64(len(disk)))
+		if err != nil {
+			return
+		}
+		_, _ = v.List("")
+		_, _ = v.ReadFile("EFI/OC/config.plist", 1<<20)
+		if v.WriteFile(disk, path, []byte("content")) != nil {
+			return
+		}
+		again, err := fat.Open(disk, 0, int64(len(disk)))
+		if err != nil {
+			return // it was written over its own tables, which a sound volume does not have
+		}
+		_, _ = again.ReadFile(path, 1<<20)
+	})
+}

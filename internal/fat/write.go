@@ -1,0 +1,289 @@
+package fat
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"path"
+	"strings"
+	"unicode/utf16"
+)
+
+// ErrFull reports a volume without room for a change.
+var ErrFull = errors.New("no room left on the volume")
+
+// ErrName reports a name that FAT cannot have.
+var ErrName = errors.New("not a name for FAT")
+
+const dosEpoch = 0x0021 // 1 January 1980: the same input gives the same volume
+
+// WriteFile gives a file its content, and makes the file and its directories if
+// they are not there. w writes to the disk that the volume was opened on. After
+// an error the volume may be damaged: change a copy.
+func (v *Volume) WriteFile(w io.WriterAt, name string, data []byte) error {
+	if int64(len(data)) > math.MaxUint32 {
+		return fmt.Errorf("%w: %s", ErrTooLarge, name)
+	}
+	name = strings.Trim(name, "/")
+	d, err := v.makeDirectories(w, path.Dir(name))
+	if err != nil {
+		return err
+	}
+	e, there, err := v.in(d, path.Base(name))
+	switch {
+	case err != nil:
+		return err
+	case !there:
+		e, err = v.add(w, d, path.Base(name), 0x20, 0)
+	case e.Dir:
+		err = fmt.Errorf("%w: %s is a directory", ErrFormat, name)
+	}
+	if err != nil {
+		return err
+	}
+	if err := v.put(w, e, data); err != nil {
+		return err
+	}
+	return v.flush(w)
+}
+
+// put writes a file's content into its clusters, of which it gets more or
+// gives some back.
+func (v *Volume) put(w io.WriterAt, e Entry, data []byte) error {
+	var list []uint32
+	if e.first != 0 {
+		var err error
+		if list, err = v.chain(e.first, int64(v.clusters)); err != nil {
+			return err
+		}
+	}
+	need := int((int64(len(data)) + v.cluster - 1) / v.cluster)
+	list, err := v.resize(list, need)
+	if err != nil {
+		return err
+	}
+	for i, cluster := range list {
+		part := data[int64(i)*v.cluster:]
+		if _, err := w.WriteAt(part[:min(int64(len(part)), v.cluster)], v.place(cluster)); err != nil {
+			return err
+		}
+	}
+	e.first = 0
+	if need > 0 {
+		e.first = list[0]
+	}
+	return v.update(w, e, uint32(len(data)))
+}
+
+// update writes where a file begins, and its size, into its entry.
+func (v *Volume) update(w io.WriterAt, e Entry, size uint32) error {
+	le := binary.LittleEndian
+	if v.width == 32 {
+		if _, err := w.WriteAt(le.AppendUint16(nil, uint16(e.first>>16)), e.at+20); err != nil {
+			return err
+		}
+	}
+	tail := le.AppendUint32(le.AppendUint16(nil, uint16(e.first)), size)
+	_, err := w.WriteAt(tail, e.at+26)
+	return err
+}
+
+// resize returns a chain of as many clusters as needed.
+func (v *Volume) resize(list []uint32, need int) ([]uint32, error) {
+	for len(list) > need {
+		v.set(list[len(list)-1], 0)
+		list = list[:len(list)-1]
+		if len(list) > 0 {
+			v.set(list[len(list)-1], v.endOfChain())
+		}
+	}
+	for cluster := uint32(firstCluster); len(list) < need; cluster++ {
+		if !v.valid(cluster) {
+			return nil, fmt.Errorf("%w: %d clusters of %d bytes are missing", ErrFull, need-len(list), v.cluster)
+		}
+		if v.next(cluster) != 0 {
+			continue
+		}
+		v.set(cluster, v.endOfChain())
+		if len(list) > 0 {
+			v.set(list[len(list)-1], cluster)
+		}
+		list = append(list, cluster)
+	}
+	return list, nil
+}
+
+// set changes an entry of the table in memory.
+func (v *Volume) set(cluster, value uint32) {
+	le := binary.LittleEndian
+	at, size := int64(4*cluster), int64(4)
+	switch v.width {
+	case 12:
+		at, size = int64(cluster+cluster/2), 2
+		pair := le.Uint16(v.table[at:])
+		if cluster%2 == 1 {
+			pair = pair&0xF | uint16(value)<<4
+		} else {
+			pair = pair&0xF000 | uint16(value)
+		}
+		le.PutUint16(v.table[at:], pair)
+	case 16:
+		at, size = int64(2*cluster), 2
+		le.PutUint16(v.table[at:], uint16(value))
+	default: // the upper four bits are reserved
+		le.PutUint32(v.table[at:], le.Uint32(v.table[at:])&0xF0000000|value)
+	}
+	v.dirty[at/v.sector], v.dirty[(at+size-1)/v.sector] = true, true
+}
+
+// flush writes the changed sectors of the table into all its copies, and the
+// number of free clusters where FAT32 keeps it.
+func (v *Volume) flush(w io.WriterAt) error {
+	for sector := range v.dirty {
+		part := v.table[sector*v.sector:]
+		part = part[:min(int64(len(part)), v.sector)]
+		for _, table := range v.tables {
+			if _, err := w.WriteAt(part, table+sector*v.sector); err != nil {
+				return err
+			}
+		}
+	}
+	changed := len(v.dirty) > 0
+	clear(v.dirty)
+	info := make([]byte, 512)
+	if v.info == 0 || !changed {
+		return nil
+	}
+	if _, err := v.dev.ReadAt(info, v.info); err != nil || string(info[:4]) != "RRaA" || string(info[484:488]) != "rrAa" {
+		return nil //nolint:nilerr // without a sound FSInfo sector there is nothing to keep
+	}
+	free := uint32(0)
+	for cluster := uint32(firstCluster); v.valid(cluster); cluster++ {
+		if v.next(cluster) == 0 {
+			free++
+		}
+	}
+	_, err := w.WriteAt(binary.LittleEndian.AppendUint32(nil, free), v.info+488)
+	return err
+}
+
+// makeDirectories returns the directory of a name, and makes what is missing.
+func (v *Volume) makeDirectories(w io.WriterAt, name string) (Entry, error) {
+	d := v.rootEntry()
+	for part := range strings.SplitSeq(name, "/") {
+		if part == "." || part == "" {
+			continue
+		}
+		e, there, err := v.in(d, part)
+		switch {
+		case err == nil && !there:
+			e, err = v.makeDirectory(w, d, part)
+		case err == nil && !e.Dir:
+			err = fmt.Errorf("%w: %s is a file", ErrFormat, part)
+		}
+		if err != nil {
+			return Entry{}, err
+		}
+		d = e
+	}
+	return d, nil
+}
+
+func (v *Volume) makeDirectory(w io.WriterAt, parent Entry, name string) (Entry, error) {
+	list, err := v.resize(nil, 1)
+	if err != nil {
+		return Entry{}, err
+	}
+	above := parent.first
+	if above == v.rootCluster {
+		above = 0 // as the specification has it
+	}
+	content := make([]byte, v.cluster)
+	copy(content, v.entry([11]byte([]byte(".          ")), attrDir, list[0]))
+	copy(content[entrySize:], v.entry([11]byte([]byte("..         ")), attrDir, above))
+	if _, err := w.WriteAt(content, v.place(list[0])); err != nil {
+		return Entry{}, err
+	}
+	return v.add(w, parent, name, attrDir, list[0])
+}
+
+func (v *Volume) entry(short [11]byte, attributes byte, first uint32) []byte {
+	b, le := make([]byte, entrySize), binary.LittleEndian
+	copy(b, short[:])
+	b[11] = attributes
+	for _, at := range []int{16, 18, 24} { // created, accessed, written
+		le.PutUint16(b[at:], dosEpoch)
+	}
+	le.PutUint16(b[20:], uint16(first>>16))
+	le.PutUint16(b[26:], uint16(first))
+	return b
+}
+
+// add puts a new entry into a directory, with a long name before it.
+func (v *Volume) add(w io.WriterAt, d Entry, name string, attributes byte, first uint32) (Entry, error) {
+	slots, err := v.slots(d)
+	if err != nil {
+		return Entry{}, err
+	}
+	units := utf16.Encode([]rune(name))
+	if len(units) == 0 || len(units) > 255 || strings.ContainsAny(name, "\x00\"*/:<>?\\|") || strings.HasSuffix(name, ".") || name != strings.TrimSpace(name) {
+		return Entry{}, fmt.Errorf("%w: %q", ErrName, name)
+	}
+	short := shortName(name, entries(slots, v.width))
+	record := append(longEntries(units, checksum(short)), v.entry(short, attributes, first))
+	at := room(slots, len(record))
+	if at < 0 {
+		if slots, err = v.extend(w, d, len(slots)); err != nil {
+			return Entry{}, err
+		}
+		if at = room(slots, len(record)); at < 0 {
+			return Entry{}, fmt.Errorf("%w: the directory of %s", ErrFull, name)
+		}
+	}
+	for i, data := range record {
+		if _, err := w.WriteAt(data, slots[at+i].at); err != nil {
+			return Entry{}, err
+		}
+	}
+	return Entry{Name: name, Dir: attributes&attrDir != 0, short: short, first: first, at: slots[at+len(record)-1].at}, nil
+}
+
+// room returns the first of n slots in a row that are free, or -1.
+func room(slots []slot, n int) int {
+	run, ended := 0, false
+	for i, s := range slots {
+		ended = ended || s.data[0] == 0
+		if !ended && s.data[0] != deleted {
+			run = 0
+			continue
+		}
+		if run++; run == n {
+			return i - n + 1
+		}
+	}
+	return -1
+}
+
+// extend gives a directory more clusters, enough for any entry.
+func (v *Volume) extend(w io.WriterAt, d Entry, have int) ([]slot, error) {
+	if d.first == 0 || have*entrySize+21*entrySize > maxDirectory {
+		return nil, fmt.Errorf("%w: the directory %s", ErrFull, d.Name)
+	}
+	list, err := v.chain(d.first, int64(v.clusters))
+	if err != nil {
+		return nil, err
+	}
+	more := int((21*entrySize + v.cluster - 1) / v.cluster)
+	old := len(list)
+	if list, err = v.resize(list, old+more); err != nil {
+		return nil, err
+	}
+	for _, cluster := range list[old:] {
+		if _, err := w.WriteAt(make([]byte, v.cluster), v.place(cluster)); err != nil {
+			return nil, err
+		}
+	}
+	return v.slots(d)
+}
