@@ -52,9 +52,9 @@ var arrows = map[string][]string{
 		"github.com/luthermonson/go-proxmox", "golang.org/x/sync"},
 	// What macOS expects of a VM, and PVE's notation of configurations: pure, for
 	// the profiles and for the plan alike.
-	"internal/macos":  {},
+	"internal/macos": {"gpu", "internal/qmconf"},
 	// FAT inside disk images of strangers: bounded, and to the byte.
-	"internal/fat": {},
+	"internal/fat":    {},
 	"internal/qmconf": {"gpu", "storage"},
 	// A profile turns a few typed fields into a VM; it speaks to no node.
 	"workstation/profile": {"", "gpu", "storage", "workstation", "internal/macos", "internal/qmconf"},

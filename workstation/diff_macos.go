@@ -60,6 +60,7 @@ func (d *differ) macOS(after Facts) {
 		}
 		if card.Integrated() {
 			d.macOSCard(will, tell)
+			macOSFit(will, card, tell)
 		}
 	}
 }
@@ -71,6 +72,26 @@ func (d *differ) macOSCPU(config map[string]string, tell teller) {
 	if d.facts.CPU != "" && !macos.KnowsCPU(d.facts.CPU) && !emulated {
 		tell("macos.cpu", proxstation.Warning, "-cpu host on "+d.facts.CPU, "macOS does not know this processor and stops at once",
 			"set MacOS.HostCPU to Facts.CPU, so that a processor of a Mac is emulated")
+	}
+	if bits := macos.CPUOf(config).AddressBits(0); macos.Hangs(bits) {
+		tell("macos.address-bits", proxstation.Warning, fmt.Sprintf("the guest's processor has %d bits of physical address", bits),
+			"the firmware puts the card's memory above 16 TiB, and macOS hangs while it sets PCI up", "add host-phys-bits-limit=39 to -cpu host, or phys-bits=39 to another processor")
+	}
+}
+
+// macOSFit warns of an iGPU where macOS does not take it for an iGPU, and of a
+// processor of another generation than the iGPU.
+func macOSFit(config map[string]string, card gpu.Card, tell teller) {
+	if path := macos.DevicePath(config, "hostpci0"); macos.BehindBridge(path) {
+		tell("macos.igpu-place", proxstation.Warning, "hostpci0: "+config["hostpci0"]+" is at "+path, "Lilu takes an Intel display for an integrated one only directly below the PCI root: behind a bridge it gets no driver",
+			"add -set device.hostpci0.bus=pcie.0 -set device.hostpci0.addr=2.0 to args, and take pcie=1 out of hostpci0 (the profile's mode headless does both)")
+	}
+	if cpu := macos.CPUOf(config); !cpu.Fits(card.Family()) {
+		fix := "use -cpu host"
+		if model := macos.ModelFor(card.Family()); model != "" {
+			fix += ", or add " + model + " to -cpu"
+		}
+		tell("macos.cpu-model", proxstation.Warning, "-cpu "+cpu.String()+" beside "+card.Name(), "Lilu takes the generation of the graphics from the guest's processor, and loads the drivers of another", fix)
 	}
 }
 

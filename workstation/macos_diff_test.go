@@ -76,6 +76,10 @@ func TestMacOSFindings(t *testing.T) {
 		return p.VM()
 	}
 	onCard := func(p *profile.MacOS) { p.Stage = profile.MacOnCard }
+	behind := mac(func(p *profile.MacOS) { onCard(p); p.Mode = profile.IGPUHeadless })
+	behind.Config["hostpci0"] += ",pcie=1"
+	behind.Config["args"], behind.Absent = "", nil
+	behind.Defaults["args"], _, _ = strings.Cut(behind.Defaults["args"], " -set ")
 	for name, test := range map[string]struct {
 		vm       workstation.VM
 		cpu      string // of the host; empty is its own
@@ -91,6 +95,9 @@ func TestMacOSFindings(t *testing.T) {
 		"on another processor":  {mac(func(*profile.MacOS) {}), "AMD Ryzen 9 5950X 16-Core Processor", nil, "macos.cpu macos.model", "set MacOS.HostCPU to Facts.CPU"},
 		"on the one that is told": {mac(func(p *profile.MacOS) { p.HostCPU = "12th Gen Intel(R) Core(TM) i5-12400" }), "12th Gen Intel(R) Core(TM) i5-12400", nil,
 			"macos.model", ""},
+		"beside a processor of another generation": {mac(func(p *profile.MacOS) { onCard(p); p.CPU = "Cascadelake-Server,phys-bits=46" }), "", nil,
+			"macos.address-bits macos.console macos.cpu-model macos.firmware macos.model macos.rom", "add model=158 to -cpu"},
+		"behind a bridge":    {behind, "", nil, "gpu.igd-headless macos.console macos.firmware macos.igpu-place macos.model macos.rom", "is at PciRoot(0x0)/Pci(0x1C,0x0)/Pci(0x0,0x0)"},
 		"another machine":    {mac(func(p *profile.MacOS) { onCard(p); p.OSK = proxstation.Secret{} }), "", map[string]string{"name": "macos", "machine": "q35", "args": "-device isa-applesmc,osk=" + dummyOSK}, "macos.console macos.firmware macos.machine macos.model macos.rom", "machine: q35 becomes pc"},
 		"the machine it has": {mac(func(*profile.MacOS) {}), "", map[string]string{"name": "macos", "machine": "pc-i440fx-10.1"}, "macos.model", ""},
 		"from a file of the host": {mac(func(p *profile.MacOS) { p.Recovery = "/var/lib/vz/template/iso/recovery-high sierra.iso" }), "", nil, "macos.model macos.scan-policy",

@@ -47,7 +47,7 @@ var uhd630 = cardOf(igpu, gpu.Intel, 0x3e92)
 func macOSGoldens() []golden {
 	const (
 		common = "-device isa-applesmc,osk=OSK -smbios type=2 -device qemu-xhci,id=mac-xhci -device usb-kbd,id=mac-kbd,bus=mac-xhci.0 -device usb-tablet,id=mac-tablet,bus=mac-xhci.0"
-		host   = " -cpu host,kvm=on,vendor=GenuineIntel,+kvm_pv_unhalt,+kvm_pv_eoi,+hypervisor,+invtsc,vmware-cpuid-freq=on"
+		host   = " -cpu host,kvm=on,vendor=GenuineIntel,+kvm_pv_unhalt,+kvm_pv_eoi,+hypervisor,+invtsc,vmware-cpuid-freq=on,host-phys-bits-limit=39"
 		q35    = " -global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"
 		upt    = " -set device.hostpci0.bus=pcie.0 -set device.hostpci0.addr=2.0 -set device.hostpci0.x-igd-opregion=on"
 		zen    = " -cpu Cascadelake-Server,vendor=GenuineIntel,+invtsc,-pcid,-hle,-rtm,-avx512f,-avx512dq,-avx512cd,-avx512bw,-avx512vl,-avx512vnni,kvm=on,vmware-cpuid-freq=on"

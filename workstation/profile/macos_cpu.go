@@ -9,8 +9,11 @@ import (
 // the last one.
 const (
 	// An Intel processor as it is (OSX-PROXMOX, setup), with the leaf in which
-	// macOS reads the clock's frequency (osx-proxmox-next, planner.py).
-	hostCPU = "host,kvm=on,vendor=GenuineIntel,+kvm_pv_unhalt,+kvm_pv_eoi,+hypervisor,+invtsc,vmware-cpuid-freq=on"
+	// macOS reads the clock's frequency (osx-proxmox-next, planner.py). With the
+	// 46 bits of physical address that servers have, OVMF puts the card's memory
+	// where macOS does not find it and hangs: 39 is what desktops have (Dortania,
+	// kaslr-fix; edk2 OvmfPkg/Library/PlatformInitLib/MemDetect.c).
+	hostCPU = "host,kvm=on,vendor=GenuineIntel,+kvm_pv_unhalt,+kvm_pv_eoi,+hypervisor,+invtsc,vmware-cpuid-freq=on,host-phys-bits-limit=39"
 	// From Ventura on, macOS needs AVX2. If macOS does not know the host's
 	// processor, the guest gets a processor that Macs had, without the features
 	// that the host may lack.

@@ -1,0 +1,164 @@
+package macos
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/qmconf"
+)
+
+// A CPU is the processor that a guest sees, as far as a VM's configuration
+// tells.
+type CPU struct {
+	// Name is QEMU's model: "host", "Skylake-Client-v4".
+	Name string
+	// Model and Stepping are CPUID's display model and stepping; Model 0 means
+	// that they are the host's or not known.
+	Model, Stepping int
+	// Bits is the width of physical addresses; 0 means that it is the host's,
+	// limited by Limit if that is not 0.
+	Bits, Limit int
+}
+
+// models are the display models of QEMU's processors (QEMU target/i386/cpu.c).
+var models = []struct {
+	prefix string
+	model  int
+}{
+	{"Penryn", 23}, {"Nehalem", 26}, {"Westmere", 44}, {"SandyBridge", 42}, {"IvyBridge", 58}, {"Haswell", 60}, {"Broadwell", 61},
+	{"Skylake-Client", 94}, {"Skylake-Server", 85}, {"Cascadelake-Server", 85}, {"Cooperlake", 85}, {"Icelake-Server", 106}, {"SapphireRapids", 143},
+}
+
+// namedBits is what QEMU gives its named models (TCG_PHYS_ADDR_BITS in
+// target/i386/cpu.h). OVMF does not trust just this width, and keeps large
+// regions low (edk2 OvmfPkg/Library/PlatformInitLib/MemDetect.c).
+const namedBits = 40
+
+// CPUOf returns the processor of a configuration: the last -cpu of args, which
+// QEMU takes, or else PVE's key cpu.
+func CPUOf(config map[string]string) CPU {
+	value, name := "", ""
+	for _, arg := range qmconf.SplitArgs(config["args"]) {
+		if arg.Name() == "-cpu" {
+			value = arg.Value()
+		}
+	}
+	list := strings.Split(value, ",")
+	if value == "" {
+		list = strings.Split(config["cpu"], ",")
+	}
+	name = strings.TrimPrefix(list[0], "cputype=")
+	c := CPU{Name: name, Bits: namedBits}
+	if name == "host" || name == "max" {
+		c.Bits = 0
+	}
+	for _, m := range models {
+		if strings.HasPrefix(name, m.prefix) {
+			c.Model = m.model
+		}
+	}
+	for _, property := range list[1:] {
+		key, text, _ := strings.Cut(property, "=")
+		n, err := strconv.ParseInt(text, 0, 32)
+		switch {
+		case key == "phys-bits" && text == "host", key == "host-phys-bits" && text == "on", property == "+host-phys-bits":
+			c.Bits = 0
+		case err != nil:
+		case key == "model":
+			c.Model = int(n)
+		case key == "stepping":
+			c.Stepping = int(n)
+		case key == "phys-bits":
+			c.Bits = int(n)
+		case key == "host-phys-bits-limit":
+			c.Limit = int(n)
+		}
+	}
+	return c
+}
+
+// AddressBits returns the width of the guest's physical addresses on a host of
+// some width, and 0 if it is not known.
+func (c CPU) AddressBits(host int) int {
+	switch {
+	case c.Bits != 0:
+		return c.Bits
+	case c.Limit != 0 && (host == 0 || host > c.Limit):
+		return c.Limit
+	}
+	return host
+}
+
+// Hangs reports whether macOS hangs with addresses of some width. OVMF puts
+// large regions at the top of what the processor can address, and macOS takes
+// 44 bits of an address in a device's region (Dortania, kaslr-fix; edk2
+// MemDetect.c).
+func Hangs(bits int) bool { return bits >= 45 }
+
+// Generation returns the graphics that Lilu expects beside the processor, from
+// its CPUID alone (Lilu Sources/kern_cpu.cpp). It is UnknownFamily for the
+// host's own processor and for those without graphics.
+func (c CPU) Generation() gpu.Family {
+	switch c.Model {
+	case 0x2A:
+		return gpu.IntelSandyBridge
+	case 0x3A:
+		return gpu.IntelIvyBridge
+	case 0x3C, 0x45, 0x46:
+		return gpu.IntelHaswell
+	case 0x3D, 0x47:
+		return gpu.IntelBroadwell
+	case 0x4E, 0x5E, 0x55:
+		return gpu.IntelSkylake
+	case 0x8E, 0x9E:
+		if c.Stepping == 9 {
+			return gpu.IntelKabyLake
+		}
+		return gpu.IntelCoffeeLake
+	case 0xA5, 0xA6:
+		return gpu.IntelCometLake
+	case 0x7D, 0x7E:
+		return gpu.IntelIceLake
+	}
+	return gpu.UnknownFamily
+}
+
+// Fits reports whether Lilu loads the drivers of a card's family beside the
+// processor. Coffee Lake and Comet Lake have the same drivers.
+func (c CPU) Fits(family gpu.Family) bool {
+	same := func(f gpu.Family) gpu.Family {
+		if f == gpu.IntelCometLake {
+			return gpu.IntelCoffeeLake
+		}
+		return f
+	}
+	return c.Model == 0 || same(c.Generation()) == same(family)
+}
+
+// ModelFor returns the properties of -cpu that make a named processor one of a
+// card's family, "" for families of which it is not known.
+func ModelFor(family gpu.Family) string {
+	switch family {
+	case gpu.IntelSkylake:
+		return "model=94"
+	case gpu.IntelKabyLake:
+		return "model=158,stepping=9"
+	case gpu.IntelCoffeeLake:
+		return "model=158"
+	case gpu.IntelCometLake:
+		return "model=165"
+	case gpu.IntelIceLake:
+		return "model=126"
+	}
+	return ""
+}
+
+// String returns the processor for people.
+func (c CPU) String() string {
+	if c.Model == 0 {
+		return c.Name
+	}
+	return fmt.Sprintf("%s, CPUID model %d stepping %d", c.Name, c.Model, c.Stepping)
+}
