@@ -72,6 +72,12 @@ var arrows = map[string][]string{
 	// hashed password (go-crypt); it knows nothing of PVE.
 	"workstation/firstboot": {"", "internal/printable", "github.com/diskfs/go-diskfs", "github.com/go-crypt/crypt"},
 
+	// OpenCore images know nothing of PVE. Their property lists are read a second
+	// time by howett.net/plist, which reads those of kernel extensions too.
+	"workstation/opencore": {"", "internal/enum", "internal/fat", "howett.net/plist"},
+	// Images for the tests of whoever reads OpenCore images.
+	"internal/opencoretest": {"internal/fat"},
+
 	// The embedded node must not share a parser with the code it tests.
 	"internal/pveschema":  {},
 	"workstation/pvetest": {"internal/pveschema", "internal/printable"},

@@ -1,0 +1,115 @@
+package opencore
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Key is the way to a value in config.plist: the keys of the dictionaries on
+// the way, and numbers for the members of arrays.
+type Key []string
+
+// String returns the key as OpenCore's manual writes it, such as
+// "Misc -> Security -> ScanPolicy".
+func (k Key) String() string { return strings.Join(k, " -> ") }
+
+// A Change is what becomes of one key of config.plist.
+type Change struct {
+	Key Key
+	// Have is the value now, of kind [Absent] for a key that is new. A new
+	// member of an array goes to the place that the key's number names.
+	Have Value
+	// Want is the value afterwards, of kind [Absent] for a key that goes.
+	Want Value
+}
+
+// edit returns a config.plist with a change. All else stays to the byte.
+func edit(text []byte, c Change) ([]byte, error) {
+	root, twice, err := parse(text)
+	if err != nil {
+		return nil, err
+	}
+	if slices.Contains(twice, c.Key.String()) {
+		return nil, &ConfigError{Why: fmt.Sprintf("%s is there more than once; delete all but one", c.Key)}
+	}
+	if have := root.Get(c.Key...); c.Have.Kind != Absent && !have.Equal(c.Have) {
+		return nil, &ConfigError{Why: fmt.Sprintf("%s is no longer as planned", c.Key)}
+	}
+	parent, depth := root, 0
+	for ; depth < len(c.Key)-1; depth++ { // to the innermost that exists
+		i := parent.index(c.Key[depth])
+		if i < 0 {
+			break
+		}
+		parent = parent.Items[i].Value
+	}
+	if parent.Kind != Dict && parent.Kind != Array {
+		return nil, &ConfigError{Why: fmt.Sprintf("%s is a %s, want a dict", c.Key[:depth], parent.Kind)}
+	}
+	name, want := c.Key[depth], c.Want
+	for i := len(c.Key) - 1; i > depth; i-- { // dictionaries that are missing
+		want = Value{Kind: Dict, Items: []Item{{Key: c.Key[i], Value: want}}}
+	}
+	at := parent.index(name)
+	switch {
+	case c.Want.Kind == Absent && at < 0:
+		return text, nil
+	case c.Want.Kind == Absent:
+		return remove(text, parent, at), nil
+	case at >= 0 && c.Have.Kind != Absent:
+		v := parent.Items[at].Value
+		return splice(text, v.at.begin, v.at.end, want.element(indentOf(text, v.at.begin))), nil
+	case at >= 0 && parent.Kind == Dict:
+		return nil, &ConfigError{Why: fmt.Sprintf("%s is there already", c.Key)}
+	}
+	return insert(text, parent, at, name, want), nil
+}
+
+func splice(text []byte, begin, end int64, with string) []byte {
+	return slices.Concat(text[:begin], []byte(with), text[end:])
+}
+
+// indentOf returns the blanks before the element at a place, if nothing else is
+// before it in its line.
+func indentOf(text []byte, at int64) string {
+	line := text[bytes.LastIndexByte(text[:at], '\n')+1 : at]
+	if len(bytes.TrimLeft(line, " \t")) > 0 {
+		return ""
+	}
+	return string(line)
+}
+
+// remove takes a member out, with the white space before it.
+func remove(text []byte, parent Value, i int) []byte {
+	item := parent.Items[i]
+	begin := item.key
+	for begin > parent.at.inner && bytes.IndexByte([]byte(" \t\r\n"), text[begin-1]) >= 0 {
+		begin--
+	}
+	return splice(text, begin, item.Value.at.end, "")
+}
+
+// insert adds a member before the one at a place, and at the end for -1.
+func insert(text []byte, parent Value, at int, name string, want Value) []byte {
+	outer := indentOf(text, parent.at.begin)
+	indent := outer + "\t"
+	if len(parent.Items) > 0 {
+		indent = indentOf(text, parent.Items[0].key)
+	}
+	member := want.element(indent)
+	if parent.Kind == Dict {
+		member = "<key>" + escaped(name) + "</key>\n" + indent + member
+	}
+	switch {
+	case at >= 0:
+		place := parent.Items[at].key
+		return splice(text, place, place, member+"\n"+indent)
+	case len(parent.Items) > 0:
+		place := parent.Items[len(parent.Items)-1].Value.at.end
+		return splice(text, place, place, "\n"+indent+member)
+	}
+	return splice(text, parent.at.begin, parent.at.end,
+		fmt.Sprintf("<%s>\n%s%s\n%s</%[1]s>", parent.Kind, indent, member, outer))
+}

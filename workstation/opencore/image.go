@@ -1,0 +1,262 @@
+package opencore
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"howett.net/plist"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/fat"
+)
+
+// The folder of OpenCore on its volume, which its own sources fix (OpenCorePkg
+// Include/Acidanthera/Library/OcMainLib.h), and the bounds for what is in it.
+const (
+	folder        = "EFI/OC"
+	configFile    = folder + "/config.plist"
+	maxEFI        = 64 << 20
+	maxInfo       = 1 << 20
+	maxListed     = 512 // files of one kind
+	maxKextsDepth = 3   // plug-ins inside plug-ins
+)
+
+// An Image is what an OpenCore image holds, as data.
+type Image struct {
+	Layout Layout
+	// Size is the disk's size in bytes, uncompressed.
+	Size int64
+	// Version is that of OpenCore.efi, and the zero Version if the program does
+	// not tell it.
+	Version Version
+	// Vault says whether the configuration is signed. A changed copy of a
+	// signed configuration does not boot.
+	Vault proxstation.Answer
+	// ConfigText is config.plist as it is, and Config the same as values.
+	ConfigText []byte
+	Config     Value
+	// Twice holds keys that a dictionary of config.plist has more than once.
+	Twice []string
+	// Kexts are the kernel extensions in the folder Kexts, with those inside of
+	// others. They are loaded only if config.plist says so.
+	Kexts []Kext
+	// Drivers are the programs in the folder Drivers.
+	Drivers []Driver
+	// ACPI are the names of the tables in the folder ACPI.
+	ACPI []string
+}
+
+// A Kext is a kernel extension.
+type Kext struct {
+	// Path is the bundle's path below the folder Kexts, as config.plist's
+	// BundlePath names it.
+	Path string
+	// ID and Version are CFBundleIdentifier and CFBundleVersion.
+	ID, Version string
+	// Executable is the program's path inside of the bundle, "" for a bundle
+	// without a program.
+	Executable string
+	// Problem says what is wrong with the bundle, "" for nothing.
+	Problem string
+}
+
+// A Driver is a UEFI driver. Drivers do not tell their versions; the checksum
+// can be compared with that of a release.
+type Driver struct {
+	Name   string
+	Size   int64
+	SHA256 string
+	// Enabled says whether config.plist has it loaded.
+	Enabled bool
+}
+
+// Read reads an OpenCore image: a raw disk with FAT in a partition or without
+// a partition table, or a CD image that boots from FAT; each also compressed
+// with gzip. The error is an [ImageError] for a file that is something else,
+// and a [ConfigError] for a config.plist that OpenCore would not read.
+func Read(r io.ReaderAt, size int64) (Image, error) {
+	image, _, _, err := read(r, size)
+	return image, err
+}
+
+func read(r io.ReaderAt, size int64) (Image, *disk, *fat.Volume, error) {
+	d, container, err := open(r, size)
+	if err != nil {
+		return Image{}, nil, nil, err
+	}
+	v, layout, err := locate(d)
+	if err != nil {
+		return Image{}, nil, nil, err
+	}
+	layout.Container = container
+	image, err := contentOf(v)
+	if err != nil {
+		return Image{}, nil, nil, err
+	}
+	image.Layout, image.Size = layout, d.size
+	return image, d, v, nil
+}
+
+// contentOf reads the folder of OpenCore.
+func contentOf(v *fat.Volume) (Image, error) {
+	var image Image
+	program, err := v.ReadFile(folder+"/OpenCore.efi", maxEFI)
+	if err != nil {
+		return image, volumeError(v, "OpenCore.efi", err)
+	}
+	if image.ConfigText, err = v.ReadFile(configFile, maxConfig); err != nil {
+		return image, volumeError(v, "config.plist", err)
+	}
+	if image.Config, image.Twice, err = parse(image.ConfigText); err != nil {
+		return image, err
+	}
+	image.Version = versionOf(program)
+	image.Vault = proxstation.AnswerOf(vaulted(program))
+	if _, err := v.ReadFile(folder+"/vault.plist", maxConfig); !errors.Is(err, fs.ErrNotExist) {
+		image.Vault = proxstation.Yes
+	}
+	if image.Kexts, err = kexts(v, "", 0); err != nil {
+		return image, volumeError(v, "the kernel extensions", err)
+	}
+	if image.Drivers, err = drivers(v, image.Config); err != nil {
+		return image, volumeError(v, "the drivers", err)
+	}
+	tables, err := list(v, folder+"/ACPI")
+	for _, e := range tables {
+		if strings.EqualFold(path.Ext(e.Name), ".aml") {
+			image.ACPI = append(image.ACPI, e.Name)
+		}
+	}
+	if err != nil {
+		return image, volumeError(v, "the ACPI tables", err)
+	}
+	return image, nil
+}
+
+func volumeError(v *fat.Volume, what string, err error) error {
+	return &ImageError{Found: fmt.Sprintf("a FAT%d file system with %s", v.Width(), contents(v)), Why: fmt.Sprintf("%s in %s cannot be read: %v", what, folder, err)}
+}
+
+// list returns what a folder holds, nothing for a folder that is not there.
+func list(v *fat.Volume, name string) ([]fat.Entry, error) {
+	all, err := v.List(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	all = slices.DeleteFunc(all, func(e fat.Entry) bool { return strings.HasPrefix(e.Name, ".") })
+	if len(all) > maxListed {
+		return nil, fmt.Errorf("%s has %d entries, more than %d", name, len(all), maxListed)
+	}
+	slices.SortFunc(all, func(a, b fat.Entry) int { return strings.Compare(a.Name, b.Name) })
+	return all, err
+}
+
+// kexts reads the bundles in a folder below Kexts, and their plug-ins.
+func kexts(v *fat.Volume, below string, depth int) ([]Kext, error) {
+	all, err := list(v, folder+"/Kexts/"+below)
+	if err != nil || depth >= maxKextsDepth {
+		return nil, err
+	}
+	var found []Kext
+	for _, e := range all {
+		if !e.Dir || !strings.EqualFold(path.Ext(e.Name), ".kext") {
+			continue
+		}
+		name := path.Join(below, e.Name)
+		info, err := v.ReadFile(folder+"/Kexts/"+name+"/Contents/Info.plist", maxInfo)
+		kext := Kext{Problem: "Contents/Info.plist is missing"}
+		if err == nil {
+			kext = readInfo(info)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			kext.Problem = err.Error()
+		}
+		kext.Path = name
+		if kext.Executable != "" {
+			if _, err := v.ReadFile(folder+"/Kexts/"+name+"/"+kext.Executable, maxEFI); err != nil {
+				kext.Problem = err.Error()
+			}
+		}
+		inside, err := kexts(v, name+"/Contents/PlugIns", depth+1)
+		if err != nil {
+			return nil, err
+		}
+		if found = append(append(found, kext), inside...); len(found) > maxListed {
+			return nil, fmt.Errorf("more than %d kernel extensions", maxListed)
+		}
+	}
+	return found, nil
+}
+
+// readInfo reads a bundle's Info.plist, which may be XML or binary.
+func readInfo(text []byte) Kext {
+	var info struct {
+		ID         string `plist:"CFBundleIdentifier"`
+		Version    string `plist:"CFBundleVersion"`
+		Executable string `plist:"CFBundleExecutable"`
+	}
+	if !shallow(text) {
+		return Kext{Problem: "Contents/Info.plist is not a property list"}
+	}
+	if _, err := plist.Unmarshal(text, &info); err != nil {
+		return Kext{Problem: "Contents/Info.plist: " + err.Error()}
+	}
+	kext := Kext{ID: info.ID, Version: info.Version}
+	if info.Executable != "" {
+		kext.Executable = "Contents/MacOS/" + info.Executable
+	}
+	if kext.ID == "" {
+		kext.Problem = "Contents/Info.plist has no CFBundleIdentifier"
+	}
+	if strings.ContainsAny(info.Executable, `/\`) {
+		kext.Problem, kext.Executable = "CFBundleExecutable is a path", ""
+	}
+	return kext
+}
+
+// shallow reports whether a property list can be given to a library that
+// follows its nesting by recursion.
+func shallow(text []byte) bool {
+	if bytes.HasPrefix(text, []byte("bplist00")) {
+		return len(text) <= 1<<16 // a nested value takes bytes of its own
+	}
+	_, _, err := parse(text)
+	return err == nil
+}
+
+// drivers reads the folder Drivers.
+func drivers(v *fat.Volume, config Value) ([]Driver, error) {
+	all, err := list(v, folder+"/Drivers")
+	if err != nil {
+		return nil, err
+	}
+	enabled := map[string]bool{}
+	for _, item := range config.Get("UEFI", "Drivers").Items {
+		name := item.Value.Get("Path").Text
+		on := item.Value.Get("Enabled").True()
+		if item.Value.Kind == Text { // before OpenCore 0.7.3
+			name, on = item.Value.Text, !strings.HasPrefix(item.Value.Text, "#")
+		}
+		enabled[strings.ToLower(name)] = on
+	}
+	var found []Driver
+	for _, e := range all {
+		if e.Dir || !strings.EqualFold(path.Ext(e.Name), ".efi") {
+			continue
+		}
+		data, err := v.ReadFile(folder+"/Drivers/"+e.Name, maxEFI)
+		if err != nil {
+			return nil, err
+		}
+		sum := sha256.Sum256(data)
+		found = append(found, Driver{Name: e.Name, Size: e.Size, SHA256: hex.EncodeToString(sum[:]), Enabled: enabled[strings.ToLower(e.Name)]})
+	}
+	return found, nil
+}

@@ -1,0 +1,265 @@
+package opencore
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation/internal/fat"
+)
+
+// ErrImage reports a file that is not an OpenCore image, or an image that
+// cannot be read. The error is an [ImageError].
+var ErrImage = errors.New("not an OpenCore image that can be read")
+
+// An ImageError says what was found where an OpenCore image was expected.
+type ImageError struct {
+	// Found is what the file is, as far as could be told.
+	Found string
+	// Why says why that does not do, and what to do.
+	Why string
+}
+
+// Error implements error.
+func (e *ImageError) Error() string {
+	return fmt.Sprintf("opencore: the image is %s: %s", e.Found, e.Why)
+}
+
+// Is makes the error match [ErrImage].
+func (e *ImageError) Is(target error) bool { return target == ErrImage }
+
+// A Layout is where an image has the file system from which the firmware starts
+// OpenCore.
+type Layout struct {
+	// Container is "raw" or "gzip".
+	Container string
+	// Table is "none" for a file system without a partition table, "gpt",
+	// "mbr" or "iso9660" for a CD that boots from a FAT image inside it.
+	Table string
+	// Partition is the number of the partition, 0 for none.
+	Partition int
+	// Start and Size are where the file system is, in bytes.
+	Start, Size int64
+	// FAT is the file system's width: 12, 16 or 32.
+	FAT int
+	// Damage says what is wrong with the partition table, "" for nothing.
+	Damage string
+}
+
+// String returns the layout in a few words.
+func (l Layout) String() string {
+	text := fmt.Sprintf("FAT%d", l.FAT)
+	switch l.Table {
+	case "gpt", "mbr":
+		text += fmt.Sprintf(" in partition %d of %s", l.Partition, strings.ToUpper(l.Table))
+	case "iso9660":
+		text += " inside of a CD image (El Torito)"
+	default:
+		text += " without a partition table"
+	}
+	if l.Container == "gzip" {
+		text += ", compressed with gzip"
+	}
+	return text
+}
+
+// foreign holds what files that are no raw disks begin with.
+var foreign = []struct{ magic, found, why string }{
+	{"QFI\xfb", "a qcow2 image", "convert it: qemu-img convert -O raw IMAGE.qcow2 IMAGE.raw"},
+	{"PK\x03\x04", "a zip archive", "unpack it; a folder EFI goes into a FAT image, which OpenCore's projects publish too"},
+	{"KDMV", "a VMDK image", "convert it: qemu-img convert -O raw IMAGE.vmdk IMAGE.raw"},
+	{"conectix", "a VHD image", "convert it: qemu-img convert -O raw IMAGE.vhd IMAGE.raw"},
+	{"vhdxfile", "a VHDX image", "convert it: qemu-img convert -O raw IMAGE.vhdx IMAGE.raw"},
+	{"\xfd7zXZ", "compressed with xz", "unpack it with unxz"},
+	{"(\xb5/\xfd", "compressed with zstd", "unpack it with unzstd"},
+	{"BZh", "compressed with bzip2", "unpack it with bunzip2"},
+}
+
+// open returns the disk in a file.
+func open(r io.ReaderAt, size int64) (*disk, string, error) {
+	head := make([]byte, 8)
+	if n, err := r.ReadAt(head, 0); n < len(head) {
+		return nil, "", &ImageError{Found: fmt.Sprintf("a file of %d bytes", size), Why: errors.Join(errors.New("it is too short"), err).Error()}
+	}
+	if string(head[:2]) == "\x1f\x8b" {
+		d, err := unzip(io.NewSectionReader(r, 0, size))
+		return d, "gzip", err
+	}
+	for _, f := range foreign {
+		if strings.HasPrefix(string(head), f.magic) {
+			return nil, "", &ImageError{Found: f.found, Why: f.why}
+		}
+	}
+	if tail := make([]byte, 4); size >= 512 {
+		if _, err := r.ReadAt(tail, size-512); err == nil && string(tail) == "koly" {
+			return nil, "", &ImageError{Found: "an Apple disk image (UDIF)", Why: "convert it, on a Mac: hdiutil convert IMAGE.dmg -format UDTO -o IMAGE"}
+		}
+	}
+	return &disk{base: r, size: size, blocks: map[int64][]byte{}}, "raw", nil
+}
+
+// A part is a place where a file system may be.
+type part struct {
+	number      int
+	start, size int64
+	efi         bool // it is marked as the firmware's
+}
+
+// locate finds the file system that has OpenCore. A FAT file system without a
+// partition table ends like an MBR, so it is tried before.
+func locate(d *disk) (*fat.Volume, Layout, error) {
+	layout := Layout{Table: "none"}
+	parts := []part{{0, 0, d.size, true}}
+	if boot, isISO := elTorito(d); isISO {
+		layout.Table, parts = "iso9660", boot
+	} else if table, isGPT := gpt(d, 512); isGPT {
+		layout.Table, parts = "gpt", table
+	} else if _, err := fat.Open(d, 0, d.size); err != nil {
+		if table, isGPT := gpt(d, d.size/512*512-512); isGPT {
+			layout.Table, parts, layout.Damage = "gpt", table, "the first copy of the partition table is damaged or missing; its backup at the end of the disk was read"
+		} else if table := mbr(d); len(table) > 0 {
+			layout.Table, parts = "mbr", table
+		}
+	}
+	slices.SortStableFunc(parts, func(a, b part) int {
+		if a.efi == b.efi {
+			return 0
+		}
+		if a.efi {
+			return -1
+		}
+		return 1
+	})
+	var seen []string
+	for _, p := range parts {
+		v, err := fat.Open(d, p.start, p.size)
+		if err != nil {
+			seen = append(seen, fmt.Sprintf("%s at byte %d: %v", layout.Table, p.start, err))
+			continue
+		}
+		if _, err = v.List(folder); err == nil {
+			layout.Partition, layout.Start, layout.Size, layout.FAT = p.number, p.start, p.size, v.Width()
+			return v, layout, nil
+		}
+		seen = append(seen, fmt.Sprintf("a FAT%d file system with %s", v.Width(), contents(v)))
+	}
+	return nil, layout, notOpenCore(layout, seen)
+}
+
+// notOpenCore says what an image is instead.
+func notOpenCore(layout Layout, seen []string) error {
+	found := strings.Join(seen, "; ")
+	switch {
+	case strings.Contains(strings.ToUpper(found), "CLOVER"):
+		return &ImageError{Found: "one of the boot loader Clover", Why: "this package knows OpenCore only: take an image of OSX-PROXMOX, KVM-Opencore or OpenCore-ISO"}
+	case layout.Table == "iso9660" && found == "":
+		return &ImageError{Found: "a CD image that no firmware starts", Why: "it has no El Torito entry for UEFI"}
+	case found == "":
+		found = "a disk of the kind " + layout.Table + " without partitions"
+	}
+	return &ImageError{Found: found, Why: "no folder EFI/OC is in a FAT file system there"}
+}
+
+// contents names what a volume's root and its folder EFI hold.
+func contents(v *fat.Volume) string {
+	var names []string
+	for _, dir := range []string{"", "EFI"} {
+		list, err := v.List(dir)
+		for _, e := range list {
+			if err == nil && len(names) < 20 && !strings.HasPrefix(e.Name, ".") {
+				names = append(names, strings.TrimPrefix(dir+"/"+e.Name, "/"))
+			}
+		}
+	}
+	if len(names) == 0 {
+		return "no files"
+	}
+	return strings.Join(names, ", ")
+}
+
+// efiSystem is the type of an EFI system partition, as it is on the disk (UEFI
+// specification, GUID Partition Table).
+var efiSystem = []byte{0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b}
+
+// gpt reads a GUID partition table whose header is at a place.
+func gpt(d *disk, at int64) ([]part, bool) {
+	le, header := binary.LittleEndian, make([]byte, 512)
+	if _, err := d.ReadAt(header, at); err != nil || string(header[:8]) != "EFI PART" {
+		return nil, false
+	}
+	length, sum := le.Uint32(header[12:]), le.Uint32(header[16:])
+	if length < 92 || length > 512 {
+		return nil, false
+	}
+	copy(header[16:], []byte{0, 0, 0, 0})
+	first, count, size := le.Uint64(header[72:]), le.Uint32(header[80:]), le.Uint32(header[84:])
+	if crc32.ChecksumIEEE(header[:length]) != sum || count > 1024 || size < 128 || size > 4096 || first > uint64(d.size)/512 {
+		return nil, false
+	}
+	entries := make([]byte, count*size)
+	if _, err := d.ReadAt(entries, int64(first)*512); err != nil || crc32.ChecksumIEEE(entries) != le.Uint32(header[88:]) {
+		return nil, false
+	}
+	var parts []part
+	for i := range int(count) {
+		e := entries[i*int(size):]
+		begin, end := le.Uint64(e[32:]), le.Uint64(e[40:])
+		if len(bytes.Trim(e[:16], "\x00")) == 0 || begin > end || end >= uint64(d.size)/512 {
+			continue
+		}
+		parts = append(parts, part{i + 1, int64(begin) * 512, int64(end-begin+1) * 512, bytes.Equal(e[:16], efiSystem)})
+	}
+	return parts, true
+}
+
+// mbr reads the primary partitions.
+func mbr(d *disk) []part {
+	le, sector := binary.LittleEndian, make([]byte, 512)
+	if _, err := d.ReadAt(sector, 0); err != nil || sector[510] != 0x55 || sector[511] != 0xAA {
+		return nil
+	}
+	var parts []part
+	for i := range 4 {
+		e := sector[446+16*i:]
+		begin, size := int64(le.Uint32(e[8:]))*512, int64(le.Uint32(e[12:]))*512
+		if e[4] != 0 && size > 0 && begin+size <= d.size {
+			parts = append(parts, part{i + 1, begin, size, e[4] == 0xEF})
+		}
+	}
+	return parts
+}
+
+// elTorito reads the boot entries of a CD that are for UEFI, or for which
+// nobody says what they are (El Torito specification 1.0; UEFI specification,
+// section 13.3.2.1).
+func elTorito(d *disk) (parts []part, isISO bool) {
+	const sector = 2048
+	le, block := binary.LittleEndian, make([]byte, sector)
+	if _, err := d.ReadAt(block, 16*sector); err != nil || string(block[1:6]) != "CD001" {
+		return nil, false
+	}
+	if _, err := d.ReadAt(block, 17*sector); err != nil || string(block[1:6]) != "CD001" || block[0] != 0 {
+		return nil, true
+	}
+	if _, err := d.ReadAt(block, int64(le.Uint32(block[0x47:]))*sector); err != nil || block[0] != 1 || block[30] != 0x55 {
+		return nil, true
+	}
+	platform := block[1]
+	for at := 32; at+32 <= sector; at += 32 {
+		switch e := block[at:]; e[0] {
+		case 0x90, 0x91:
+			platform = e[1]
+		case 0x88:
+			// The entry's size has 16 bits of sectors; the file system knows its own.
+			if begin := int64(le.Uint32(e[8:])) * sector; begin < d.size {
+				parts = append(parts, part{0, begin, d.size - begin, platform == 0xEF})
+			}
+		}
+	}
+	return parts, true
+}
