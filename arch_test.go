@@ -57,7 +57,11 @@ var arrows = map[string][]string{
 	"internal/fat":    {},
 	"internal/qmconf": {"gpu", "storage"},
 	// A profile turns a few typed fields into a VM; it speaks to no node.
-	"workstation/profile": {"", "gpu", "storage", "workstation", "internal/macos", "internal/qmconf"},
+	"workstation/profile": {"", "gpu", "storage", "workstation", "internal/enum", "internal/macos", "internal/qmconf"},
+	// The page of a homelab: it reads no environment and no file, and speaks to no
+	// node. Nothing else reads YAML.
+	"workstation/file": {"", "iommu", "gpu", "storage", "workstation", "workstation/profile", "workstation/rustdesk", "workstation/access", "internal/printable",
+		"github.com/goccy/go-yaml"},
 	// A report on a machine, for whoever wants nothing else: it speaks to no
 	// node, and no other package imports ghw.
 	"workstation/inventory": {"", "iommu", "gpu", "storage", "internal/printable", "github.com/jaypipes/ghw"},
@@ -87,7 +91,8 @@ var arrows = map[string][]string{
 func allowed(pkg string) []string {
 	if strings.HasPrefix(pkg, "examples/") {
 		return []string{"", "iommu", "gpu", "storage", "workstation", "workstation/pvetest",
-			"workstation/access", "workstation/rustdesk", "workstation/recovery", "workstation/profile", "workstation/firstboot", "workstation/inventory", "examples/internal/connect",
+			"workstation/access", "workstation/rustdesk", "workstation/recovery", "workstation/profile", "workstation/firstboot", "workstation/inventory",
+			"workstation/file", "examples/internal/connect",
 			"internal/hosttree", "internal/printable", "github.com/luthermonson/go-proxmox"}
 	}
 	return arrows[pkg]

@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/diskfs/go-diskfs v1.9.4
 	github.com/go-crypt/crypt v0.14.15
+	github.com/goccy/go-yaml v1.19.2
 	github.com/jaypipes/ghw v0.27.0
 	github.com/luthermonson/go-proxmox v0.8.2
 	github.com/pelletier/go-toml/v2 v2.4.3

@@ -15,7 +15,6 @@ package main
 import (
 	"context"
 	"flag"
-	"fmt"
 	"io"
 	"os"
 
@@ -37,8 +36,8 @@ func (s *show) run(ctx context.Context, args []string) error {
 	set.BoolVar(&s.apply, "apply", false, "change the real node; without it the plan is only shown")
 	set.IntVar(&s.mac.ID, "vm", 130, "VMID")
 	set.TextVar(&s.release, "release", s.release, "release of macOS, by name or version")
-	set.Func("stage", "on a real node: install, card, or off the card again", s.setStage)
-	set.Func("mode", "how the iGPU is passed through: legacy, as the only display, or headless, beside a virtual one; chosen if it is not given", s.setMode)
+	set.TextVar(&s.mac.Stage, "stage", profile.MacInstall, "on a real node: install, card, or off the card again")
+	set.TextVar(&s.mac.Mode, "mode", profile.IGPUChosen, "how the iGPU is passed through: legacy, as the only display, or headless, beside a virtual one")
 	set.StringVar(&s.mac.OpenCore, "opencore", "", "image of OpenCore: a volume of content type import, or a file of the node's own")
 	set.StringVar(&s.mac.Recovery, "recovery", "", "image of the recovery system, likewise; with -fetch, the volume that it becomes")
 	set.StringVar(&s.fetch, "fetch", "", "directory into which the recovery system is fetched from Apple, with -apply; it is verified, and brought to the node")
@@ -57,30 +56,4 @@ func (s *show) run(ctx context.Context, args []string) error {
 		s.mac.Recovery = "local:import/" + imageName(s.release)
 	}
 	return s.stage(ctx)
-}
-
-func (s *show) setStage(text string) error {
-	switch text {
-	case "install":
-		s.mac.Stage = profile.MacInstall
-	case "card":
-		s.mac.Stage = profile.MacOnCard
-	case "off":
-		s.mac.Stage = profile.MacOffCard
-	default:
-		return fmt.Errorf("want install, card or off")
-	}
-	return nil
-}
-
-func (s *show) setMode(text string) error {
-	switch text {
-	case profile.IGPULegacy.String():
-		s.mac.Mode = profile.IGPULegacy
-	case profile.IGPUHeadless.String():
-		s.mac.Mode = profile.IGPUHeadless
-	default:
-		return fmt.Errorf("want %s or %s", profile.IGPULegacy, profile.IGPUHeadless)
-	}
-	return nil
 }

@@ -65,7 +65,7 @@ func TestRealNode(t *testing.T) { //nolint:paralleltest // the environment is th
 	}{
 		{"a plan", recoveryVolume, "Nothing was changed", false, "none"},
 		{"an unknown stage", []string{"-stage", "three"}, "want install, card or off", true, "none"},
-		{"an unknown mode", []string{"-mode", "vgpu"}, "want legacy or headless", true, "none"},
+		{"an unknown mode", []string{"-mode", "vgpu"}, "want chosen, legacy or headless", true, "none"},
 		{"an unknown release", []string{"-release", "leopard"}, "unknown macOS release", true, "none"},
 		{"a word too many", []string{"apply"}, `"apply" is no flag`, true, "none"},
 		{"no such image", []string{"-recovery", "local:import/gone.raw", "-apply"}, "does not exist", true, "none"},

@@ -2,10 +2,11 @@ package profile
 
 import (
 	"cmp"
-	"fmt"
+	"errors"
 	"slices"
 
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/enum"
 	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/workstation"
 )
@@ -110,28 +111,34 @@ var others = map[cardMode][]string{
 	legacyIGPU: {"pcie", "x-vga"}, headlessIGPU: {"legacy-igd", "pcie", "x-vga"}, discreteCard: {"legacy-igd"},
 }
 
-// String returns the stage's name.
-func (s MacStage) String() string {
-	switch s {
-	case MacInstall:
-		return "install"
-	case MacOnCard:
-		return "on card"
-	case MacOffCard:
-		return "off card"
-	}
-	return fmt.Sprintf("MacStage(%d)", uint8(s))
+var (
+	stageNames = []string{"install", "card", "off"}
+	modeNames  = []string{"chosen", "legacy", "headless"}
+)
+
+// ErrChoice reports a text that names no [MacStage] or no [IGPUMode].
+var ErrChoice = errors.New("profile: no such choice")
+
+// String returns the stage's name: "install", "card" or "off".
+func (s MacStage) String() string { return enum.Name(stageNames, s) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (s MacStage) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. The error matches
+// [ErrChoice].
+func (s *MacStage) UnmarshalText(text []byte) error {
+	return enum.Unmarshal(s, stageNames, string(text), ErrChoice)
 }
 
-// String returns the mode's name.
-func (m IGPUMode) String() string {
-	switch m {
-	case IGPUChosen:
-		return "chosen"
-	case IGPULegacy:
-		return "legacy"
-	case IGPUHeadless:
-		return "headless"
-	}
-	return fmt.Sprintf("IGPUMode(%d)", uint8(m))
+// String returns the mode's name: "chosen", "legacy" or "headless".
+func (m IGPUMode) String() string { return enum.Name(modeNames, m) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (m IGPUMode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. The error matches
+// [ErrChoice].
+func (m *IGPUMode) UnmarshalText(text []byte) error {
+	return enum.Unmarshal(m, modeNames, string(text), ErrChoice)
 }

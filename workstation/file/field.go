@@ -1,0 +1,67 @@
+package file
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// A field is a key of a mapping of the page, and the field of a struct in which
+// its value goes.
+type field struct {
+	key   string
+	index []int
+	typ   reflect.Type
+}
+
+// fields returns the keys of a struct: its exported fields, those of embedded
+// structs last, except the fields that the tag omit of an embedded struct names
+// and those that an outer field hides.
+func fields(t reflect.Type) []field {
+	var own, promoted []field
+	for f := range t.Fields() {
+		switch {
+		case f.Anonymous:
+			omitted := strings.Split(f.Tag.Get("omit"), ",")
+			for _, inner := range fields(f.Type) {
+				if !slices.Contains(omitted, f.Type.FieldByIndex(inner.index).Name) {
+					promoted = append(promoted, field{inner.key, append([]int{f.Index[0]}, inner.index...), inner.typ})
+				}
+			}
+		case f.IsExported():
+			own = append(own, field{keyOf(f), f.Index, f.Type})
+		}
+	}
+	hidden := func(inner field) bool {
+		return slices.ContainsFunc(own, func(f field) bool { return f.key == inner.key })
+	}
+	promoted = slices.DeleteFunc(promoted, hidden)
+	return append(promoted, own...)
+}
+
+// keyOf returns the key of a field: its name in small letters with hyphens.
+func keyOf(f reflect.StructField) string { return kebab(brands.Replace(f.Name)) }
+
+// brands are one word on the page.
+var brands = strings.NewReplacer("OpenCore", "Opencore", "RustDesk", "Rustdesk", "DualBoot", "Dualboot")
+
+// kebab turns a Go name or a name for people into small letters with hyphens:
+// "HugePages" and "Huge Pages" are "huge-pages", "SSHKeys" is "ssh-keys".
+func kebab(name string) string {
+	var b strings.Builder
+	letters := []rune(name)
+	for i, r := range letters {
+		last := i > 0 && letters[i-1] != ' '
+		after := i+1 < len(letters) && unicode.IsLower(letters[i+1])
+		switch {
+		case r == ' ':
+			b.WriteByte('-')
+			continue
+		case unicode.IsUpper(r) && last && (!unicode.IsUpper(letters[i-1]) || after):
+			b.WriteByte('-')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}

@@ -1,0 +1,258 @@
+package file
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/hosttree"
+	"github.com/proxstation/proxstation/iommu"
+	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/pvetest"
+)
+
+// referencePage is the page of examples/homelab.
+const referencePage = "../../examples/homelab/homelab.yaml"
+
+const publicKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl ada@laptop"
+
+func reference(t *testing.T) *Source {
+	t.Helper()
+	text, err := os.ReadFile(referencePage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := Parse("homelab.yaml", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return source
+}
+
+// secrets resolves every reference of the reference page.
+func secrets(r Reference) (proxstation.Secret, error) {
+	known := map[Reference]string{"env:MACOS_OSK": strings.Repeat("k", 64), "env:WINDOWS_PASSWORD": "correct horse", "env:RUSTDESK_PASSWORD": "battery staple",
+		"file:~/.ssh/id_ed25519.pub": "# mine\n" + publicKey + "\n"}
+	if text, there := known[r]; there {
+		return proxstation.NewSecret(text), nil
+	}
+	return proxstation.Secret{}, errors.New("there is no such secret")
+}
+
+// observed returns the facts of an embedded reference host.
+func observed(t *testing.T) workstation.Facts {
+	t.Helper()
+	sim := pvetest.New(pvetest.Reference(), nil).Start()
+	t.Cleanup(sim.Close)
+	node, err := workstation.Connect(t.Context(), workstation.Endpoint{URL: sim.URL(), RootCAs: sim.CertPool(), Username: "root@pam", Password: "secret"}, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts, err := node.Observe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return facts
+}
+
+// The reference page becomes a plan for three VMs on the reference host, with
+// the disks on the tiers that they want, and without a blocker.
+func TestReferencePageIsAPlan(t *testing.T) {
+	t.Parallel()
+	facts := observed(t)
+	spec, err := reference(t).Spec(facts, secrets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := workstation.Diff(spec, facts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if proxstation.Worst(plan.Findings) == proxstation.Blocker {
+		t.Errorf("the plan is blocked:\n%s", plan)
+	}
+	for _, want := range []string{"5 to add", "+ mapping workstation-gpu", "+ mapping igpu", "+ VM 130 macos", "+ VM 140 windows", "+ VM 141 linux-ai", "service-pool:100", "service-pool:80", "local-lvm:128", "osk=[secret]"} {
+		if !strings.Contains(plan.String(), want) {
+			t.Errorf("the plan does not say %q:\n%s", want, plan)
+		}
+	}
+	for _, secret := range []string{strings.Repeat("k", 64), "correct horse", "battery staple"} {
+		if strings.Contains(fmt.Sprintf("%s %+v %#v", plan, spec, spec), secret) {
+			t.Errorf("the plan shows %q", secret)
+		}
+	}
+}
+
+func TestReferencePageSaysTheRest(t *testing.T) {
+	t.Parallel()
+	page := reference(t).Page
+	if got := page.Tiers(); !reflect.DeepEqual(got, map[string]storage.Tier{"media-pool": storage.Tier3}) {
+		t.Errorf("tiers %v", got)
+	}
+	db, err := page.Set("rtx")
+	if err != nil || !slices.Equal(db.Members, []int{140, 141}) || db.Grace.Minutes() != 3 || page.SetOf("windows") != "rtx" || page.SetOf("macos") != "" {
+		t.Errorf("set %+v, %v", db, err)
+	}
+	if _, err := page.Set("rxt"); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "did you mean rtx?") {
+		t.Errorf("no such set: %v", err)
+	}
+	reach, err := page.Reach(secrets)
+	if err != nil || len(reach) != 3 || reach[2].Workstation != "windows" || reach[2].RustDesk.OS != "windows" || reach[2].RustDesk.Config.Password.Reveal() != "battery staple" ||
+		reach[2].RustDesk.Config.Access.Approve != "password" {
+		t.Errorf("reach %+v, %v", reach, err)
+	}
+}
+
+func TestHostPlan(t *testing.T) {
+	t.Parallel()
+	page, facts := reference(t).Page, hostFacts(t)
+	plan, err := page.HostPlan(facts)
+	if err != nil || !strings.Contains(plan.String(), "10de:2c05") || !strings.Contains(plan.String(), "iommu=pt") {
+		t.Errorf("%v\n%s", err, plan)
+	}
+	page.Cards["rtx"] = Card{Address: iommu.Address{}.WithFunction(7)}
+	if _, err := page.HostPlan(facts); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "host.keep[0]") {
+		t.Errorf("a card that is not there: %v", err)
+	}
+	page.Host = nil
+	if plan, err := page.HostPlan(facts); err != nil || !plan.Empty() {
+		t.Errorf("nothing is wanted: %v\n%s", err, plan)
+	}
+}
+
+// Each mistake is told with its place, what is expected and what was meant.
+func TestMistakes(t *testing.T) {
+	t.Parallel()
+	station := func(lines string) string {
+		return "cards: {rtx: {address: \"0000:01:00\"}}\nworkstations:\n  w:\n    profile: windows11\n    " + strings.ReplaceAll(lines, "\n", "\n    ") + "\n"
+	}
+	for name, test := range map[string]struct{ page, want string }{
+		"a key":              {"sotrage: {}", "p.yaml:1:1: sotrage: no such key: did you mean storage?"},
+		"a key inside":       {station("memroy: 16GiB"), "p.yaml:5:5: workstations.w.memroy: no such key: did you mean memory?"},
+		"a far key":          {"storage: {a: {zzzzzzz: 1}}", "p.yaml:1:15: storage.a.zzzzzzz: no such key: want tier"},
+		"a size":             {station("memory: 10"), "p.yaml:5:13: workstations.w.memory: 10 has no unit: want a number and a unit, such as 10GiB or 10MiB"},
+		"a decimal size":     {station("memory: 16GB"), `p.yaml:5:13: workstations.w.memory: "16GB" is in powers of 1000, and PVE counts in powers of 1024: did you mean 16GiB?`},
+		"half a byte":        {station("memory: 0.3KiB"), "p.yaml:5:13: workstations.w.memory: \"0.3KiB\" is not a size: want a number and a unit, such as 16GiB"},
+		"below zero":         {station("memory: -1GiB"), "p.yaml:5:13: workstations.w.memory: \"-1GiB\" is not a size: want a number and a unit, such as 16GiB"},
+		"a word":             {station("memory: much"), "p.yaml:5:13: workstations.w.memory: \"much\" is not a size: want a number and a unit (KiB, MiB, GiB, TiB), such as 16GiB"},
+		"a profile":          {"workstations: {w: {profile: windows}}", "p.yaml:1:29: workstations.w.profile: \"windows\" is not a profile: did you mean windows11?"},
+		"no profile":         {"workstations: {w: {id: 140}}", "p.yaml:1:19: workstations.w: it has no profile: want profile: and windows11, linux-ai, macos, rustdesk-server or custom"},
+		"another's key":      {station("models: 80GiB"), "p.yaml:5:5: workstations.w.models: no such key: want"},
+		"a card":             {station("card: trx"), "p.yaml:5:11: workstations.w.card: no card of the page has the name \"trx\": did you mean rtx?"},
+		"an address":         {"cards: {rtx: {address: 1}}", "p.yaml:1:24: cards.rtx.address: \"1\" is not a PCI address"},
+		"twice":              {station("id: 1\nid: 2"), "p.yaml:6:5: workstations.w.id: the key stands here twice, first in line 5"},
+		"no value":           {station("pin:"), "workstations.w.pin: it has no value: want a single value, or leave the key out"},
+		"yes":                {station("audio: yes"), "p.yaml:5:12: workstations.w.audio: \"yes\" cannot be: want true or false"},
+		"a number":           {station("cores: four"), "p.yaml:5:12: workstations.w.cores: \"four\" cannot be: want a whole number from 0 on"},
+		"a secret":           {station("user: {password: hunter2}"), "p.yaml:5:22: workstations.w.user.password: not a reference: want env:NAME or file:PATH, never the secret itself (it is not shown here)"},
+		"a private key":      {"workstations: {l: {profile: linux-ai, user: {keys: hunter2}}}", "workstations.l.user.keys: not a public key: want a line as in id_ed25519.pub, or env:NAME or file:PATH"},
+		"env without name":   {station("user: {password: \"env:a b\"}"), "env: wants the name of a variable after it"},
+		"a tier":             {"storage: {a: {tier: 4}}", "p.yaml:1:21: storage.a.tier: \"4\" cannot be: want 1, 2 or 3"},
+		"a release":          {"workstations: {m: {profile: macos, release: seqoia}}", "p.yaml:1:45: workstations.m.release: \"seqoia\" cannot be: did you mean sequoia?"},
+		"not macOS":          {"workstations: {m: {profile: macos, release: linux}}", "workstations.m.release: \"linux\" is not a release of macOS"},
+		"no card, its stage": {"workstations: {m: {profile: macos, stage: card}}", "p.yaml:1:43: workstations.m.stage: the stage card needs the name of a card"},
+		"a member":           {station("card: rtx") + "dualboot: {d: {members: [w, v]}}", "p.yaml:6:29: dualboot.d.members[1]: no workstation of the page has the name \"v\": want w"},
+		"one member":         {station("card: rtx") + "dualboot: {d: {members: [w]}}", "dualboot.d: a set has two different members or more"},
+		"no common card":     {station("card: rtx") + "  l: {profile: linux-ai}\ndualboot: {d: {members: [w, l]}}", "l has no card, and the members of a set share one"},
+		"a time":             {"dualboot: {d: {grace: 3}}", "p.yaml:1:23: dualboot.d.grace: \"3\" is not a time: want a number and a unit, such as 90s or 3m"},
+		"the same VMID":      {station("id: 7") + "  v: {profile: linux-ai, id: 7}", "workstations.w: VMID 7 is also that of v"},
+		"the default's VMID": {station("id: 141") + "  a: {profile: linux-ai}", "workstations.w: VMID 141 is also that of a"},
+		"the same card":      {"cards: {a: {address: \"0000:01:00.0\"}, b: {address: \"0000:01:00.1\"}}", "cards.b.address: the card a is at 0000:01:00 already"},
+		"the same mapping":   {"cards: {a: {mapping: m}, b: {mapping: m}}", "cards.b: the mapping m is that of the card a"},
+		"a guest":            {"remote: {rustdesk: {guests: x}}", "remote.rustdesk.guests[0]: no workstation of the page has the name \"x\": the page has none"},
+		"a server":           {"remote: {rustdesk: {server: private}}", "remote.rustdesk.server: want public, or the keys of an own server: id, relay, api, key"},
+		"to keep":            {"cards: {a: {mapping: m}}\nhost: {keep: [a]}", "the host can only keep a card whose address is on the page: add it at cards.a.address"},
+		"a list":             {"cards: [a]", "p.yaml:1:8: cards: want names with their values below"},
+		"a mapping":          {"node: {a: b}", "p.yaml:1:7: node: want a single value"},
+		"an anchor":          {"node: &a pve", "p.yaml:1:7: a page has no anchors"},
+		"an alias":           {"node: *a", "a page has no anchors"},
+		"a merge":            {"storage:\n  a: {tier: 1}\n  <<: {b: {tier: 2}}", "p.yaml:3:3: a page has no anchors"},
+		"a tag":              {"node: !!str 5", "a page has no anchors"},
+		"two documents":      {"node: a\n---\nnode: b", "p.yaml:3:1: a page is one document"},
+		"no YAML":            {"node: [a", "p.yaml:1:7: not YAML"},
+		"a tab":              {"storage:\n\ta: {}", "p.yaml:2:1: not YAML"},
+		"a text":             {"pve", "p.yaml:1:1: want keys below: node, storage"},
+		"deep":               {strings.Repeat("[", 5000), "nested deeper"},
+		"large":              {strings.Repeat("#\n", 200000), "larger than a page"},
+		"not UTF-8":          {"node: \xff", "p.yaml:1:7: not UTF-8"},
+	} {
+		_, err := Parse("p.yaml", []byte(test.page))
+		if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v, want %q", name, err, test.want)
+		}
+	}
+}
+
+// All mistakes come at once, in the order of the file, each of its own type.
+func TestAllMistakesComeAtOnce(t *testing.T) {
+	t.Parallel()
+	_, err := Parse("p.yaml", []byte("cards: {a: {adress: x}}\nworkstations:\n  w:\n    profile: windows11\n    memory: 10\n    card: b\nnod: pve\n"))
+	var errs Errors
+	if !errors.As(err, &errs) || len(errs) != 4 {
+		t.Fatalf("%v", err)
+	}
+	for i, key := range []string{"cards.a.adress", "workstations.w.memory", "workstations.w.card", "nod"} {
+		if errs[i].Key != key || errs[i].File != "p.yaml" || errs[i].Column == 0 {
+			t.Errorf("mistake %d is %+v, want %s", i, errs[i], key)
+		}
+	}
+	var one *Error
+	if !errors.As(err, &one) || one.Line != 1 {
+		t.Errorf("the first is %+v", one)
+	}
+}
+
+// What only the node or a secret store can say is an error with its place, too.
+func TestSpecMistakes(t *testing.T) {
+	t.Parallel()
+	source := reference(t)
+	facts := workstation.Facts{Node: "pve"}
+	none := func(Reference) (proxstation.Secret, error) { return proxstation.Secret{}, nil }
+	_, err := source.Spec(facts, none)
+	for _, want := range []string{"homelab.yaml:11:8: cards.rtx: node pve has no graphics card at 0000:01:00: the login sees no graphics card", "homelab.yaml:28:10: workstations.macos.osk: env:MACOS_OSK is empty"} {
+		if !errors.Is(err, ErrInvalid) || !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	broken := func(Reference) (proxstation.Secret, error) { return proxstation.Secret{}, errors.New("no such file") }
+	if _, err := source.Spec(observed(t), broken); !strings.Contains(fmt.Sprint(err), "workstations.linux-ai.user.keys: file:~/.ssh/id_ed25519.pub: no such file") {
+		t.Errorf("%v", err)
+	}
+	if got := source.Where("workstations.windows.memory"); got != "homelab.yaml:32:13" {
+		t.Errorf("where: %s", got)
+	}
+	if got := source.Where("workstations.windows.nothing"); got != "homelab.yaml:30:5" {
+		t.Errorf("where: %s", got)
+	}
+}
+
+func hostFacts(t *testing.T) iommu.Facts {
+	t.Helper()
+	text, err := os.ReadFile("../../examples/host/host.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree, err := hosttree.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts, err := iommu.Read(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return facts
+}
+
+func TestGuestsHaveWords(t *testing.T) {
+	t.Parallel()
+	if got := []string{guestText(gpu.Linux), guestText(gpu.Windows11), guestText(gpu.MacOSHighSierra), guestText(gpu.MacOSBigSur), guestText(gpu.MacOSTahoe)}; !slices.Equal(got, []string{"linux", "windows-11", "high-sierra", "big-sur", "tahoe"}) {
+		t.Errorf("%q", got)
+	}
+}

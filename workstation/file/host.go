@@ -1,0 +1,64 @@
+package file
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/iommu"
+	"github.com/proxstation/proxstation/workstation"
+)
+
+// HostPlan plans what the page wants of the machine itself, from facts that were
+// read there: the cards of host.keep are kept for guests from its next start on.
+// All functions of a card go with it. The error is an [Errors] for a card that
+// the machine does not have, or that of [iommu.Facts.Prepare].
+func (p Page) HostPlan(facts iommu.Facts) (iommu.HostPlan, error) {
+	if p.Host == nil {
+		return iommu.HostPlan{}, nil
+	}
+	errs := p.check()
+	var addresses []iommu.Address
+	for i, name := range p.Host.Keep {
+		card, ok := gpu.CardAt(facts.Functions, p.Cards[name].Address)
+		if !ok {
+			errs.add(fmt.Sprintf("host.keep[%d]", i), "this machine has no graphics card at %s: inventory shows its cards", p.Cards[name].Address.Slot())
+			continue
+		}
+		addresses = append(addresses, card.Own()...)
+	}
+	if err := errs.err(); err != nil {
+		return iommu.HostPlan{}, err
+	}
+	return facts.Prepare(addresses, &iommu.PrepareOptions{Args: p.Host.Kernel, Allow: p.Host.Allow})
+}
+
+// Set returns a set of workstations that take turns, by its name on the page.
+// Its Owner and what only a program can say are left to the caller. The error
+// is an [Errors] for a name that the page does not have.
+func (p Page) Set(name string) (workstation.DualBoot, error) {
+	set, there := p.DualBoot[name]
+	if !there {
+		return workstation.DualBoot{}, Errors{{Key: "dualboot", Why: fmt.Sprintf("the page has no set %q: %s", name, unknown(names(p.DualBoot), name))}}
+	}
+	if err := p.Validate(); err != nil {
+		return workstation.DualBoot{}, err
+	}
+	db := set.DualBoot
+	db.Members = nil
+	for _, member := range set.Members {
+		db.Members = append(db.Members, p.Workstations[member].VMID())
+	}
+	return db, nil
+}
+
+// SetOf returns the name of the set in which a workstation takes turns, "" if it
+// is in none.
+func (p Page) SetOf(workstation string) string {
+	for _, name := range names(p.DualBoot) {
+		if slices.Contains(p.DualBoot[name].Members, workstation) {
+			return name
+		}
+	}
+	return ""
+}

@@ -1,0 +1,179 @@
+package file
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/iommu"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/profile"
+)
+
+// Spec returns what should be on the node, for workstation.Diff. The facts are
+// those of the node: which card is at an address, and the host's processor.
+// With a nil Resolver no secret is set, and VMs keep the secrets that they have.
+//
+// The error is an [Errors]: mistakes of [Page.Validate], a reference that the
+// Resolver could not resolve, a card that the node does not have. [Source.Spec]
+// adds line and column.
+func (p Page) Spec(facts workstation.Facts, resolve Resolver) (workstation.Spec, error) {
+	c := &conversion{page: p, facts: facts, resolve: resolve, errs: p.check()}
+	if err := c.errs.err(); err != nil {
+		return workstation.Spec{}, err
+	}
+	spec := workstation.Spec{Place: p.Place}
+	used := map[string]bool{}
+	for _, name := range names(p.Workstations) {
+		c.key = "workstations." + name
+		w := p.Workstations[name]
+		used[w.card()] = true
+		spec.VMs = append(spec.VMs, w.made(name, c).VM())
+	}
+	slices.SortFunc(spec.VMs, func(a, b workstation.VM) int { return a.ID - b.ID })
+	for _, name := range names(p.Cards) {
+		if card := p.Cards[name]; used[name] && card.Address != (iommu.Address{}) {
+			c.card(name)
+			spec.Mappings = append(spec.Mappings, workstation.CardMapping{ID: p.mapping(name), Card: card.Address})
+		}
+	}
+	return spec, c.errs.err()
+}
+
+// Spec is [Page.Spec] with line and column in its errors.
+func (s *Source) Spec(facts workstation.Facts, resolve Resolver) (workstation.Spec, error) {
+	spec, err := s.Page.Spec(facts, resolve)
+	if errs, ok := err.(Errors); ok { //nolint:errorlint // it is ours, and not wrapped
+		return spec, s.locate(errs).err()
+	}
+	return spec, err
+}
+
+// mapping returns the name of the mapping of a card, "" for no card.
+func (p Page) mapping(card string) string { return cmp.Or(p.Cards[card].Mapping, card) }
+
+// A conversion turns a page into a Spec.
+type conversion struct {
+	page    Page
+	facts   workstation.Facts
+	resolve Resolver
+	errs    Errors
+	key     string // of the workstation
+}
+
+// secret returns the secret that a reference stands for.
+func (c *conversion) secret(key string, r Reference) proxstation.Secret {
+	if r == "" || c.resolve == nil {
+		return proxstation.Secret{}
+	}
+	secret, err := c.resolve(r)
+	switch {
+	case err != nil:
+		c.errs.add(join(c.key, key), "%s: %v", r, err)
+	case secret.IsZero():
+		c.errs.add(join(c.key, key), "%s is empty", r)
+	}
+	return secret
+}
+
+// resolveAs returns secret for one key.
+func (c *conversion) resolveAs(key string) func(Reference) proxstation.Secret {
+	return func(r Reference) proxstation.Secret { return c.secret(key, r) }
+}
+
+// card returns a card of the page as the node has it.
+func (c *conversion) card(name string) gpu.Card {
+	if name == "" {
+		return gpu.Card{}
+	}
+	address := c.page.Cards[name].Address
+	if address == (iommu.Address{}) {
+		address = c.mapped(c.page.mapping(name))
+	}
+	card, ok := gpu.CardAt(c.facts.IOMMU.Functions, address)
+	key := "cards." + name
+	if !ok && !slices.ContainsFunc(c.errs, func(e *Error) bool { return e.Key == key }) {
+		c.errs.add(key, "node %s has no graphics card at %s: %s", c.facts.Node, address.Slot(), c.cards())
+	}
+	return card
+}
+
+// mapped returns the address that a mapping has on the node.
+func (c *conversion) mapped(mapping string) (a iommu.Address) {
+	for _, m := range c.facts.Mappings {
+		for _, entry := range m.Entries {
+			if m.ID == mapping && entry.Node == c.facts.Node && len(entry.Devices) > 0 {
+				return entry.Devices[0].Address
+			}
+		}
+	}
+	return a
+}
+
+// cards lists the node's cards.
+func (c *conversion) cards() string {
+	var all []string
+	for _, card := range c.facts.Cards() {
+		all = append(all, card.Address().String()+" "+card.Name())
+	}
+	if len(all) == 0 {
+		return "the login sees no graphics card"
+	}
+	return "it has " + oneOf(all)
+}
+
+// cloudInit returns what cloud-init is told.
+func (c *conversion) cloudInit(user *Login, network *Network) profile.CloudInit {
+	var init profile.CloudInit
+	if user != nil {
+		init.User, init.Password = user.Name, c.secret("user.password", user.Password)
+		for _, key := range user.Keys {
+			init.SSHKeys = append(init.SSHKeys, key.lines(c.resolveAs("user.keys"))...)
+		}
+	}
+	if network != nil {
+		init.Address, init.Gateway, init.DNS, init.Domain = network.Address, network.Gateway, network.DNS, network.Domain
+	}
+	return init
+}
+
+func (w *Windows11) made(name string, c *conversion) maker {
+	p := w.Windows11
+	p.Name, p.Card = cmp.Or(p.Name, name), c.page.mapping(p.Card)
+	return p
+}
+
+func (w *LinuxAI) made(name string, c *conversion) maker {
+	p := w.LinuxAI
+	p.Name, p.Card, p.CloudInit = cmp.Or(p.Name, name), c.page.mapping(p.Card), c.cloudInit(w.User, w.Network)
+	return p
+}
+
+func (w *RustDeskServer) made(name string, c *conversion) maker {
+	p := w.RustDeskServer
+	p.Name, p.CloudInit = cmp.Or(p.Name, name), c.cloudInit(w.User, w.Network)
+	return p
+}
+
+func (w *MacOS) made(name string, c *conversion) maker {
+	p := w.MacOS
+	p.Name, p.OSK, p.HostCPU = cmp.Or(p.Name, name), c.secret("osk", w.OSK), c.facts.CPU
+	if w.Card != "" {
+		p.Card, p.Mapping = c.card(w.Card), c.page.mapping(w.Card)
+	}
+	return p
+}
+
+// asIs is a VM that needs no profile.
+type asIs struct{ vm workstation.VM }
+
+// VM implements maker.
+func (a asIs) VM() workstation.VM { return a.vm }
+
+func (w *Custom) made(name string, c *conversion) maker {
+	vm := w.VM
+	vm.Name = cmp.Or(vm.Name, name)
+	vm.OSK, vm.Password = c.secret("osk", w.OSK), c.secret("password", w.Password)
+	return asIs{vm}
+}
