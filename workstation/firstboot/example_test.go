@@ -46,3 +46,18 @@ func ExampleParseState() {
 	// driver: agent 1:7.2, models formatted <nil>
 	// models: failed: the disk in scsi1 is not blank <nil>
 }
+
+func ExampleWindows11() {
+	guest := firstboot.Windows11{
+		ComputerName: "GAMES", User: "me", Password: proxstation.NewSecret("correct horse"),
+		Language: "de-DE", TimeZone: "W. Europe Standard Time", Games: &firstboot.GamesDisk{Slot: "scsi1"},
+	}
+	seed, err := guest.Seed()
+	fmt.Println(seed.Files(), err)
+	guest.TimeZone = "Europe/Berlin"
+	_, err = guest.Seed()
+	fmt.Println(err)
+	// Output:
+	// [Autounattend.xml firstboot-disk.cmd firstboot.ps1] <nil>
+	// firstboot: TimeZone: "Europe/Berlin" is not a time zone of Windows, such as W. Europe Standard Time: tzutil /l in a Windows lists them
+}

@@ -10,10 +10,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/go-crypt/crypt/algorithm/shacrypt"
+	"github.com/goccy/go-yaml"
 
 	"github.com/proxstation/proxstation"
 )
@@ -209,4 +211,88 @@ func TestScriptsAreSound(t *testing.T) {
 			t.Errorf("%s: %s", name, out)
 		}
 	}
+}
+
+// FuzzLinux: no value makes a user-data that is not YAML, or becomes another value
+// in it.
+func FuzzLinux(f *testing.F) {
+	f.Add("linux-ai", "me", testKey, "de_DE.UTF-8", "de", "Europe/Berlin", "models", "/srv/models")
+	f.Add("a", "_x", testKey+` "quoted" #{$x}: - 'é' 🔑`+"\u0085\ufffe\x7f", "C", "us", "UTC", "-", "/a")
+	f.Add("x\n", "root", "ssh-ed25519 \x00", "$(id)", "';", "../..", "a b", "/srv/'x")
+	f.Fuzz(func(t *testing.T, host, user, key, language, keyboard, zone, label, mount string) {
+		g := LinuxAI{HostName: host, User: user, Keys: []string{key}, Language: language, Keyboard: keyboard, TimeZone: zone,
+			Models: &ModelsDisk{Slot: "scsi1", Label: label, Mount: mount}}
+		if err := g.withDefaults().check(); err != nil {
+			if !errors.Is(err, ErrField) {
+				t.Fatal(err)
+			}
+			return
+		}
+		seed, err := g.Seed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		user2, err := seed.ReadFile("user-data")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var data struct {
+			Hostname, Locale, Timezone string
+			Users                      []struct {
+				Name string
+				Keys []string `yaml:"ssh_authorized_keys"`
+			}
+			Files []struct{ Content string } `yaml:"write_files"`
+		}
+		if err := yaml.Unmarshal(user2, &data); err != nil {
+			t.Fatalf("%v\n%s", err, user2)
+		}
+		script, err := g.withDefaults().script("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if data.Hostname != host || data.Locale != language || data.Timezone != zone || len(data.Users) != 1 ||
+			data.Users[0].Name != user || data.Users[0].Keys[0] != key || data.Files[0].Content != script {
+			t.Errorf("the values became others:\n%s", user2)
+		}
+	})
+}
+
+// PyYAML is what cloud-init itself reads its user-data with.
+func TestPyYAMLReadsTheSeed(t *testing.T) {
+	t.Parallel()
+	if err := exec.CommandContext(t.Context(), "python3", "-c", "import yaml").Run(); err != nil {
+		t.Skip("python3 with yaml is not installed")
+	}
+	g := fullLinux()
+	g.Keys = []string{testKey + " \"quoted\" #{$x}: - 'é' 🔑 \u00a0\u00ad"}
+	for _, file := range []string{"user-data", "meta-data", "network-config"} {
+		cmd := exec.CommandContext(t.Context(), "python3", "-c", "import sys, yaml, json; json.dump(yaml.safe_load(sys.stdin.buffer), sys.stdout)")
+		text := content(t, must(g.Seed()), file)
+		cmd.Stdin = strings.NewReader(text)
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		var got, want any
+		if err := errors.Join(json.Unmarshal(out, &got), json.Unmarshal([]byte(strings.TrimPrefix(text, "#cloud-config\n")), &want)); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: PyYAML reads %v", file, got)
+		}
+	}
+}
+
+func FuzzParseState(f *testing.F) {
+	f.Add("phase=done\nagent=1:7.2\n")
+	f.Add("\ufeffphase=games\r\nfailed=x=y\r\n")
+	f.Add("phase")
+	f.Fuzz(func(t *testing.T, text string) {
+		state, err := ParseState(text)
+		if (err == nil) == errors.Is(err, ErrState) {
+			t.Fatal(err)
+		}
+		_ = state.String()
+	})
 }

@@ -1,0 +1,174 @@
+package firstboot
+
+import (
+	"bytes"
+	"cmp"
+	_ "embed"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/xml"
+	"fmt"
+	"strings"
+	"text/template"
+	"unicode/utf16"
+
+	"github.com/proxstation/proxstation"
+)
+
+// Windows11 is what Windows' installer is told so that it asks nothing. It
+// installs on the VM's only disk, and stops the VM without a change if there is
+// another disk or anything on it.
+//
+// While Windows is being installed the VM must have: the system's disk in scsi0
+// and no other disk, Windows' CD and the CD of virtio-win (0.1.258 or newer for
+// 24H2) and this seed in drives of IDE or SATA. Package install sees to it.
+//
+// No Windows was ever installed by the tests of this package; see
+// docs/firstboot.md.
+type Windows11 struct {
+	// ComputerName is the name in the network: at most 15 of letters, digits and
+	// -, not digits only.
+	ComputerName string
+	// User is the local account, an administrator. Password is its password; the
+	// seed has it in a form that can be undone.
+	User     string
+	Password proxstation.Secret
+	// Language is the language of the CD, such as "de-DE"; the default is
+	// "en-US". Another language than the CD's stops the installer.
+	Language string
+	// Keyboard is the layout, such as "0407:00000407"; the default is that of
+	// Language.
+	Keyboard string
+	// TimeZone is an id of Windows such as "W. Europe Standard Time"; the default
+	// is "UTC".
+	TimeZone string
+	// Edition chooses the edition, without activating it; the default is Pro.
+	Edition Edition
+	// ProductKey is a key of your own. It chooses the edition instead of Edition,
+	// and activates it.
+	ProductKey proxstation.Secret
+	// Games is the disk for drive D:; nil means that there is none.
+	Games *GamesDisk
+	// Driver is NVIDIA's installer of the card's driver, a file .exe of its makers
+	// for Windows; nil leaves the driver to Windows Update.
+	Driver *Download
+}
+
+// A GamesDisk is the disk for games. It is attached once Windows is installed,
+// and formatted only if nothing is on it.
+type GamesDisk struct {
+	// Slot is where the VM has the disk: "scsi1". The guest finds it by this
+	// place.
+	Slot string
+	// Letter is the letter of the drive; the default is "D".
+	Letter string
+	// Label is the name of the volume; the default is "Games".
+	Label string
+}
+
+// An Edition is an edition of Windows 11 that the installer chooses by a key
+// that everybody has and that activates nothing (Microsoft, "Windows generic
+// product keys").
+type Edition string
+
+// The editions. Enterprise has no such key for retail CDs: use a ProductKey.
+const (
+	Home            Edition = "Home"
+	Pro             Edition = "Pro"
+	ProWorkstations Edition = "Pro for Workstations"
+	Education       Edition = "Education"
+)
+
+// genericKeys: cschneegans/unattend-generator resource/WindowsEdition.json.
+var genericKeys = map[Edition]string{
+	Home:            "YTMG3-N6DKC-DKB77-7M9GH-8HVX7",
+	Pro:             "VK7JG-NPHTM-C97JM-9MPGT-3V66T",
+	ProWorkstations: "DXG7C-N36C4-C4HTG-X4T3X-2YV77",
+	Education:       "YNMGQ-8RYV3-4PGQ3-C8XTP-7CFBY",
+}
+
+func (g Windows11) withDefaults() Windows11 {
+	g.Language = cmp.Or(g.Language, "en-US")
+	g.Keyboard = cmp.Or(g.Keyboard, g.Language)
+	g.TimeZone = cmp.Or(g.TimeZone, "UTC")
+	g.Edition = cmp.Or(g.Edition, Pro)
+	if g.Games != nil {
+		games := *g.Games
+		games.Letter, games.Label = cmp.Or(games.Letter, "D"), cmp.Or(games.Label, "Games")
+		g.Games = &games
+	}
+	return g
+}
+
+// answerFile is the name under which Windows' installer looks for an answer file
+// in the root of a CD (Microsoft, "Windows Setup automation overview").
+const answerFile = "Autounattend.xml"
+
+// Seed returns the CD with the answer file and its scripts. The error joins a
+// [FieldError] for each field that cannot be used.
+func (g Windows11) Seed() (Seed, error) {
+	g = g.withDefaults()
+	if err := g.check(); err != nil {
+		return Seed{}, err
+	}
+	answers, err := g.answers()
+	if err != nil {
+		return Seed{}, err
+	}
+	script, err := g.script()
+	if err != nil {
+		return Seed{}, err
+	}
+	return newSeed(strings.ToLower(g.ComputerName), "FIRSTBOOT", map[string]string{
+		answerFile: answers,
+		diskScript: crlf(diskScriptText),
+		baseScript: crlf(script),
+	}), nil
+}
+
+func crlf(text string) string { return strings.ReplaceAll(text, "\n", "\r\n") }
+
+//go:embed scripts/autounattend.xml
+var answersTemplate string
+
+// answers returns the answer file. Its lines are not made pretty: a line break in
+// a value would count (cschneegans/unattend-generator issue 6).
+func (g Windows11) answers() (string, error) {
+	t, err := template.New("autounattend.xml").Funcs(template.FuncMap{"x": escapeXML, "add1": func(i int) int { return i + 1 }}).Parse(answersTemplate)
+	if err != nil {
+		return "", fmt.Errorf("firstboot: %w", err)
+	}
+	var b bytes.Buffer
+	key := genericKeys[g.Edition]
+	if !g.ProductKey.IsZero() {
+		key = g.ProductKey.Reveal()
+	}
+	err = t.Execute(&b, struct {
+		Windows11
+		Key, OwnKey, Hidden     string
+		DriverPaths             []string
+		InSetup, InSystem       []string
+		FirstLogon, FirewallRDP string
+	}{g, key, g.ProductKey.Reveal(), hiddenPassword(g.Password), driverPaths(), inSetup(), inSystem(), firstLogon, rdpRules})
+	if err != nil {
+		return "", fmt.Errorf("firstboot: %w", err)
+	}
+	return b.String(), nil
+}
+
+// hiddenPassword returns a password as PlainText=false has it: base64 of UTF-16LE
+// of the password and the name of its element. It hides nothing, but it needs no
+// escaping (Microsoft, Windows System Image Manager, "Hide sensitive data").
+func hiddenPassword(password proxstation.Secret) string {
+	var b []byte
+	for _, unit := range utf16.Encode([]rune(password.Reveal() + "Password")) {
+		b = binary.LittleEndian.AppendUint16(b, unit)
+	}
+	return base64.StdEncoding.EncodeToString(b)
+}
+
+func escapeXML(text string) (string, error) {
+	var b bytes.Buffer
+	err := xml.EscapeText(&b, []byte(text))
+	return b.String(), err
+}

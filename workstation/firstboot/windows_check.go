@@ -1,0 +1,83 @@
+package firstboot
+
+import (
+	_ "embed"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// What Windows' installer takes. A value that it does not take stops a set-up that
+// nobody watches, often with "could not parse or process the answer file".
+var (
+	computerName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,13}[A-Za-z0-9])?$`) // Microsoft, Shell-Setup, ComputerName: 15 bytes
+	languageTag  = regexp.MustCompile(`^[a-z]{2,3}(-[A-Z][a-z]{3})?-[A-Z]{2}$`)        // Microsoft, "Available languages for Windows"
+	inputLocale  = regexp.MustCompile(`^[0-9A-Fa-f]{4}:([0-9A-Fa-f]{8}|\{[0-9A-Fa-f-]{36}\}\{[0-9A-Fa-f-]{36}\})$`)
+	productKey   = regexp.MustCompile(`^[A-Z0-9]{5}(-[A-Z0-9]{5}){4}$`)
+	driveLetter  = regexp.MustCompile(`^[D-W]$`)
+	volumeName   = regexp.MustCompile(`^[A-Za-z0-9 _-]{1,32}$`)
+	digitsOnly   = regexp.MustCompile(`^[0-9]+$`)
+)
+
+// reservedUsers are names that are groups or accounts already, or devices
+// (Microsoft, "Naming conventions in Active Directory").
+var reservedUsers = []string{"administrator", "administrators", "guest", "guests", "users", "defaultaccount", "wdagutilityaccount",
+	"system", "network", "localsystem", "localservice", "networkservice", "none", "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "lpt1", "lpt2", "lpt3"}
+
+// The longest name of an account and the longest password that Windows takes
+// (Microsoft, "User-Name attribute", "Password policy").
+const (
+	maxWindowsUser     = 20
+	maxWindowsPassword = 127
+)
+
+//go:embed windows_zones.txt
+var windowsZones string
+
+func knownZone(name string) bool {
+	return name != "" && !strings.HasPrefix(name, "#") && slices.Contains(strings.Split(windowsZones, "\n"), name)
+}
+
+func (g Windows11) check() error {
+	var f fields
+	f.want(computerName.MatchString(g.ComputerName), "ComputerName", "%q: want 1 to 15 of letters, digits and -, no - at the ends", g.ComputerName)
+	f.want(!digitsOnly.MatchString(g.ComputerName), "ComputerName", "%q has digits only", g.ComputerName)
+	g.checkUser(&f)
+	f.want(languageTag.MatchString(g.Language), "Language", "%q: want the language of the CD, such as en-US", g.Language)
+	f.want(languageTag.MatchString(g.Keyboard) || inputLocale.MatchString(g.Keyboard), "Keyboard", "%q: want a language such as de-DE, or a layout such as 0407:00000407", g.Keyboard)
+	f.want(knownZone(g.TimeZone), "TimeZone", "%q is not a time zone of Windows, such as W. Europe Standard Time: tzutil /l in a Windows lists them", g.TimeZone)
+	f.want(genericKeys[g.Edition] != "", "Edition", "%q has no generic key: want Home, Pro, Pro for Workstations or Education, or set ProductKey", string(g.Edition))
+	f.want(g.ProductKey.IsZero() || productKey.MatchString(g.ProductKey.Reveal()), "ProductKey", "want five groups of five capital letters and digits, with - between them")
+	if g.Games != nil {
+		g.Games.check(&f)
+	}
+	if g.Driver != nil {
+		g.Driver.check(&f, "Driver", ".exe")
+	}
+	return f.err()
+}
+
+func (g Windows11) checkUser(f *fields) {
+	name := g.User
+	f.want(name != "" && utf8.RuneCountInString(name) <= maxWindowsUser && prints(name), "User", "want 1 to %d characters that can be printed", maxWindowsUser)
+	f.want(!strings.ContainsAny(name, `/\[]:;|=,+*?<>"%@`), "User", "%q has one of / \\ [ ] : ; | = , + * ? < > \" %% @, which no account may have", name)
+	f.want(!strings.HasSuffix(name, ".") && strings.TrimSpace(name) == name, "User", "%q ends in a dot, or begins or ends in a blank", name)
+	f.want(!slices.Contains(reservedUsers, strings.ToLower(name)), "User", "%q is an account, a group or a device of Windows", name)
+	f.want(!strings.EqualFold(name, g.ComputerName), "User", "%q is the computer's name too, which Windows does not allow", name)
+	f.want(!g.Password.IsZero(), "Password", "without a password nobody can log in with Remote Desktop")
+	f.password("Password", g.Password, maxWindowsPassword)
+}
+
+func (d GamesDisk) check(f *fields) {
+	slot := scsiSlot.FindStringSubmatch(d.Slot)
+	n := 0
+	if slot != nil {
+		n, _ = strconv.Atoi(slot[1])
+	}
+	f.want(slot != nil && n <= 30, "Games.Slot", "%q: want scsi1 to scsi30, because a guest sees the slot of such a disk only", d.Slot)
+	f.want(d.Slot != "scsi0", "Games.Slot", "scsi0 is the system's disk")
+	f.want(driveLetter.MatchString(d.Letter), "Games.Letter", "%q: want a letter from D to W", d.Letter)
+	f.want(volumeName.MatchString(d.Label), "Games.Label", "%q: want 1 to 32 of letters, digits, blanks, _ and -", d.Label)
+}

@@ -1,0 +1,160 @@
+package firstboot
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"strconv"
+	"strings"
+	"text/template"
+)
+
+// The places of the set-up in a Windows guest. Only administrators may write in
+// C:\Windows.
+const (
+	// WindowsState is the file in which the set-up says how far it is;
+	// [ParseState] reads it.
+	WindowsState = windowsDir + `\firstboot.state`
+	// WindowsLog is the log of the set-up.
+	WindowsLog = windowsDir + `\firstboot.log`
+
+	windowsDir = `C:\Windows\proxstation`
+	baseScript = "firstboot.ps1"
+	diskScript = "firstboot-disk.cmd"
+)
+
+// letters are the drives on which Windows' installer may see the CDs: their order
+// is not known (quickemu issue 1475). X: is the installer's own.
+const letters = "CDEFGHIJKLM"
+
+// rdpRules is the firewall's group of rules for Remote Desktop, in every
+// language (cschneegans/unattend-generator modifier/Optimizations.cs).
+const rdpRules = "@FirewallAPI.dll,-28752"
+
+// runScript starts the set-up's script.
+const runScript = `powershell.exe -NoProfile -NonInteractive -ExecutionPolicy Bypass -File ` + windowsDir + `\` + baseScript
+
+// firstLogon makes the script a task that runs as LocalSystem at each start until
+// it is done: FirstLogonCommands run once, and a restart loses the rest.
+const firstLogon = runScript + " -Step register"
+
+// WindowsAgain starts the set-up of a Windows guest once more; what it has done
+// already it leaves alone.
+func WindowsAgain() []string { return step("base") }
+
+// WindowsGames makes drive D: on the disk for games, after it was attached.
+func WindowsGames() []string { return step("games") }
+
+// WindowsDriver installs the card's driver, after the card was attached.
+func WindowsDriver() []string { return step("driver") }
+
+func step(name string) []string { return append(strings.Fields(runScript), "-Step", name) }
+
+// driverPaths are the places of the drivers on the CD of virtio-win, for each
+// letter that it may have. The drivers go into the installer and into the system
+// that it makes (Microsoft, PnpCustomizationsWinPE, DriverPaths).
+func driverPaths() []string {
+	var paths []string
+	for _, letter := range letters {
+		for _, driver := range []string{"vioscsi", "NetKVM", "Balloon", "vioserial"} {
+			paths = append(paths, fmt.Sprintf(`%c:\%s\w11\amd64`, letter, driver))
+		}
+	}
+	return paths
+}
+
+// inSetup are the commands of the installer. The script is on one of the drives;
+// it makes the partitions, so that without it no disk is touched.
+func inSetup() []string {
+	var commands []string
+	for _, letter := range letters {
+		commands = append(commands, fmt.Sprintf(`cmd.exe /c if exist %c:\%s %[1]c:\%[2]s`, letter, diskScript))
+	}
+	return commands
+}
+
+// inSystem are the commands in the installed system, before anybody logs on.
+func inSystem() []string {
+	commands := []string{`cmd.exe /c if not exist ` + windowsDir + ` mkdir ` + windowsDir}
+	for _, letter := range letters {
+		commands = append(commands, fmt.Sprintf(`cmd.exe /c if exist %c:\%s copy /y %[1]c:\%[2]s %[3]s\`, letter, baseScript, windowsDir))
+	}
+	for _, v := range registry {
+		commands = append(commands, v.command())
+	}
+	return append(commands, "powercfg.exe /hibernate off")
+}
+
+// A registryValue is a DWORD that the set-up leaves.
+type registryValue struct {
+	key, name string
+	data      int
+}
+
+func (v registryValue) command() string {
+	return fmt.Sprintf(`reg.exe add "%s" /v %s /t REG_DWORD /d %d /f`, v.key, v.name, v.data)
+}
+
+// registry is what the set-up leaves in the registry of the machine, with its
+// reason and source.
+var registry = []registryValue{
+	// Fast startup would leave the NTFS of a shut-down guest, and the card, as in
+	// hibernation (unattend-generator modifier/Optimizations.cs).
+	{`HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\Power`, "HiberbootEnabled", 0},
+	// 24H2 encrypts the disk of a new system by itself, with a key that nobody has
+	// (Microsoft, "BitLocker drive encryption in Windows 11 for OEMs").
+	{`HKLM\SYSTEM\CurrentControlSet\Control\BitLocker`, "PreventDeviceEncryption", 1},
+	// Remote Desktop asks for the password before it shows a picture (Microsoft,
+	// Microsoft-Windows-TerminalServices-RDP-WinStationExtensions).
+	{`HKLM\SYSTEM\CurrentControlSet\Control\Terminal Server\WinStations\RDP-Tcp`, "UserAuthentication", 1},
+	// Updates restart nothing while somebody is logged on (Microsoft, "Manage
+	// additional Windows Update settings").
+	{`HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate\AU`, "NoAutoRebootWithLoggedOnUsers", 1},
+	{`HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate\AU`, "AUOptions", 4},
+}
+
+//go:embed scripts/firstboot-disk.cmd
+var diskScriptText string
+
+//go:embed scripts/firstboot.ps1
+var baseScriptText string
+
+// script returns the set-up's script with the guest's values.
+func (g Windows11) script() (string, error) {
+	t, err := template.New(baseScript).Funcs(template.FuncMap{"ps": quotePowerShell}).Parse(baseScriptText)
+	if err != nil {
+		return "", fmt.Errorf("firstboot: %w", err)
+	}
+	var b bytes.Buffer
+	if err := t.Execute(&b, struct {
+		Windows11
+		Dir string
+		LUN int
+	}{g, windowsDir, g.Games.lun()}); err != nil {
+		return "", fmt.Errorf("firstboot: %w", err)
+	}
+	return b.String(), nil
+}
+
+// lun returns the number that the guest sees of the disk's slot, or -1 without a
+// disk: PVE gives scsiN the logical unit N (qemu-server
+// PVE/QemuServer/DriveDevice.pm).
+func (d *GamesDisk) lun() int {
+	if d == nil {
+		return -1
+	}
+	n, err := strconv.Atoi(strings.TrimPrefix(d.Slot, "scsi"))
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// quotePowerShell quotes a word for PowerShell, to which the typographic quotes
+// are quotes as well (about_Quoting_Rules).
+func quotePowerShell(text string) string {
+	for _, quote := range "'\u2018\u2019\u201A\u201B" {
+		text = strings.ReplaceAll(text, string(quote), string(quote)+string(quote))
+	}
+	return "'" + text + "'"
+}
