@@ -15,7 +15,7 @@ import (
 // kernel arguments.
 var notFindings = []string{"iommu.passthrough", "iommu.strict"}
 
-// Every finding of iommu and gpu has its place in the troubleshooting page,
+// Every finding of iommu, gpu and inventory has its place in the troubleshooting page,
 // with cause, evidence and fix, and the page names no other.
 func TestTroubleshootingHasEveryFinding(t *testing.T) {
 	t.Parallel()
@@ -32,9 +32,9 @@ func TestTroubleshootingHasEveryFinding(t *testing.T) {
 		sections[id], _, _ = strings.Cut(text, "\n## ")
 	}
 	known := map[string]bool{}
-	id := regexp.MustCompile(`^(iommu|gpu)\.[a-z][a-z0-9-]*[a-z0-9]$`)
+	id := regexp.MustCompile(`^(iommu|gpu|inventory)\.[a-z][a-z0-9-]*[a-z0-9]$`)
 	eachFile(t, func(path string, _ *token.FileSet, file *ast.File, _ int) {
-		if strings.HasSuffix(path, "_test.go") || !strings.HasPrefix(path, "iommu/") && !strings.HasPrefix(path, "gpu/") {
+		if strings.HasSuffix(path, "_test.go") || !strings.HasPrefix(path, "iommu/") && !strings.HasPrefix(path, "gpu/") && !strings.HasPrefix(path, "workstation/inventory/") {
 			return
 		}
 		ast.Inspect(file, func(n ast.Node) bool {

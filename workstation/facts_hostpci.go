@@ -15,20 +15,8 @@ func (v VMFacts) HostPCI() []gpu.HostPCI { return v.claim(v.Config).Values }
 // claim returns the devices that the VM takes with a configuration, including
 // those named in args.
 func (v VMFacts) claim(config map[string]string) gpu.Claim {
-	claim := gpu.Claim{VMID: v.ID, OnBoot: v.Config["onboot"] == "1"}
-	for _, key := range slices.Sorted(maps.Keys(config)) {
-		if qmconf.Family(key) != "hostpci" {
-			continue
-		}
-		if h, err := gpu.ParseHostPCI(config[key]); err == nil {
-			claim.Values, claim.Keys = append(claim.Values, h), append(claim.Keys, key)
-		} else {
-			claim.Unread = append(claim.Unread, key+": "+config[key])
-		}
-	}
-	var unread []string
-	claim.ByArgs, unread = qmconf.ArgDevices(config["args"])
-	claim.Unread, claim.UUID = append(claim.Unread, unread...), qmconf.ArgUUID(config["args"])
+	claim := qmconf.Claim(v.ID, config)
+	claim.OnBoot = v.Config["onboot"] == "1"
 	return claim
 }
 

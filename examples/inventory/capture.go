@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -167,10 +169,32 @@ func put(root *os.Root, place string, file *taken) error {
 	if there := err == nil; there && len(file.data) == 0 && !file.denied {
 		return nil
 	}
-	if err := root.WriteFile(place, file.data, 0o644); err != nil {
+	if err := root.WriteFile(place, judged(place, file.data), 0o644); err != nil {
 		return err
 	}
 	return root.Chmod(place, mode)
+}
+
+// The keys of a VM's configuration that an inventory judges, and Apple's key,
+// which people write into args.
+var (
+	judgedKeys = regexp.MustCompile(`^(\[.*\]|(args|bios|cpu|delete|efidisk0|hostpci\d+|machine|memory|name|onboot|ostype|template|vga): .*)$`)
+	appleKey   = regexp.MustCompile(`osk=\\?["']?[^,\s"']*["']?`)
+)
+
+// judged returns what an inventory needs of a file. A VM's configuration also
+// holds what nobody else should have, such as a password's hash.
+func judged(place string, data []byte) []byte {
+	if path.Base(path.Dir(place)) != "qemu-server" {
+		return data
+	}
+	var kept []byte
+	for line := range bytes.Lines(data) {
+		if judgedKeys.Match(bytes.TrimRight(line, "\n")) {
+			kept = append(kept, appleKey.ReplaceAll(line, []byte("osk=..."))...)
+		}
+	}
+	return kept
 }
 
 // place makes the directories and links that lead to name, and returns where

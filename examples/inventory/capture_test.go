@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -56,6 +57,34 @@ func TestACaptureSaysWhatTheHostSays(t *testing.T) {
 				t.Errorf("opened, the capture says\n%s\nthe host\n%s", have, want)
 			}
 		})
+	}
+}
+
+// secretive is a VM's configuration with what nobody else should have.
+const secretive = `#a note
+args: -device isa-applesmc,osk="ourhardwork" -cpu host,-hypervisor
+cipassword: $5$hash
+hostpci0: 0000:01:00,pcie=1
+machine: q35
+sshkeys: ssh-ed25519
+[PENDING]
+delete: cipassword
+`
+
+func TestACaptureKeepsNoSecretOfAVM(t *testing.T) {
+	t.Parallel()
+	tree, err := hosttree.Load("amd-desktop", "file etc/pve/nodes/pve/qemu-server/140.conf "+strconv.Quote(secretive), "link etc/pve/qemu-server nodes/pve/qemu-server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "captured")
+	if _, err := capture(t.Context(), tree, dir); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "etc/pve/qemu-server/140.conf"))
+	want := "args: -device isa-applesmc,osk=... -cpu host,-hypervisor\nhostpci0: 0000:01:00,pcie=1\nmachine: q35\n[PENDING]\ndelete: cipassword\n"
+	if err != nil || string(text) != want {
+		t.Errorf("captured %q, %v; want %q", text, err, want)
 	}
 }
 

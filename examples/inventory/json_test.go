@@ -11,6 +11,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -20,7 +21,7 @@ import (
 // fields holds every field of the JSON with the forms of its value. Programs
 // rely on them: add to it, and change nothing that is there.
 var fields = map[string]string{
-	"source": `string`, "iommu": `object`, "boot": `object`, "gpus": `list`, "disks": `list`, "pools": `list`, "findings": `list`,
+	"source": `string`, "iommu": `object`, "boot": `object`, "gpus": `list`, "vms": `list`, "disks": `list`, "pools": `list`, "findings": `list`,
 
 	"boot.loader": `unknown|grub|grub under proxmox-boot-tool|systemd-boot under proxmox-boot-tool`, "boot.why": `string`, "boot.file": `string`, "boot.command": `string`,
 
@@ -37,7 +38,9 @@ var fields = map[string]string{
 	"pools[].name": `[a-z-]+`, "pools[].type": `[a-z]+`, "pools[].tier": `[123]|unknown`, "pools[].disks": `list`,
 	"pools[].disks[]": `[a-z0-9]+`, "pools[].total": `number|null`, "pools[].available": `number|null`, "pools[].why": `string`,
 
-	"findings[].id": `(iommu|gpu|storage|pve|workstation)\.[a-z-]+`, "findings[].severity": `info|warning|blocker`, "findings[].subject": `string`,
+	"vms[].id": `number`, "vms[].name": `string`, "vms[].onBoot": `true|false`, "vms[].hostpci": `list`, "vms[].hostpci[]": `(hostpci[0-9]+|args): .*`,
+
+	"findings[].id": `(iommu|gpu|storage|pve|workstation|inventory)\.[a-z-]+`, "findings[].severity": `info|warning|blocker`, "findings[].subject": `string`,
 	"findings[].seen": `string`, "findings[].why": `string`, "findings[].fix": `string`,
 }
 
@@ -69,6 +72,8 @@ func forms(value any) []string {
 		return []string{"string", v}
 	case float64:
 		return []string{"number"}
+	case bool:
+		return []string{strconv.FormatBool(v)}
 	case []any:
 		return []string{"list"}
 	}

@@ -1,5 +1,5 @@
 // Inventory shows what a machine has for workstation VMs: cards, IOMMU, disks
-// by tier, storages, and what is in the way.
+// by tier, storages, the VMs that take PCI devices, and what is in the way.
 //
 //	go run ./examples/inventory                   # this machine
 //	go run ./examples/inventory -root DIR         # a captured tree: DIR/sys, DIR/proc, DIR/etc, DIR/boot, DIR/run
@@ -29,6 +29,7 @@
 //	gpus[].address .vendorID .deviceID .name .family .functions[] .driver .group .isolated .blockers[]
 //	disks[].name .model .size .bus .tier .why
 //	pools[].name .type .tier .disks[] .total .available .why
+//	vms[].id .name .onBoot .hostpci[]
 //	findings[].id .severity .subject .seen .why .fix
 //
 // Fields may come; none goes or changes its meaning, and all are always there.
@@ -104,7 +105,13 @@ func read(ctx context.Context, root string, embedded bool, flags *connect.Flags)
 		if err != nil {
 			return inventory.Inventory{}, err
 		}
-		return inventory.Of("node "+facts.Node, facts.IOMMU, facts.Disks, facts.Pools, facts.Unknown...), nil
+		report := inventory.Of("node "+facts.Node, facts.IOMMU, facts.Disks, facts.Pools, facts.Unknown...)
+		configs := map[int]map[string]string{}
+		for vmid, vm := range facts.VMs {
+			configs[vmid] = vm.Config
+		}
+		report.AddVMs(facts.IOMMU, facts.PCI(), configs)
+		return report, nil
 	}
 	return inventory.Read(nil)
 }

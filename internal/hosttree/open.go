@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/proxstation/proxstation/internal/sysfs"
@@ -11,7 +13,8 @@ import (
 
 // Open returns the tree of a machine: a described host if the name ends in
 // .txt, else a directory with sys, proc, etc, boot and run in it, such as a
-// capture. No link leads out of the directory, and no device or pipe in it is
+// capture. The files qm.conf (VM 100) and VMID.conf beside a described host are
+// the configurations of its VMs. No link leads out of the directory, and no device or pipe in it is
 // opened. Its errors match
 // [ErrIncomplete] if the directory is a capture that was cut off.
 func Open(name string) (fs.FS, error) {
@@ -20,7 +23,11 @@ func Open(name string) (fs.FS, error) {
 		if err != nil {
 			return nil, fmt.Errorf("hosttree: %w", err)
 		}
-		return Parse(description)
+		vms, err := beside(filepath.Dir(name))
+		if err != nil {
+			return nil, fmt.Errorf("hosttree: %w", err)
+		}
+		return Parse(append(description, vms...))
 	}
 	tree, err := sysfs.OpenTree(name)
 	if err != nil {
@@ -30,4 +37,26 @@ func Open(name string) (fs.FS, error) {
 		return nil, fmt.Errorf("hosttree: %s: %w", name, err)
 	}
 	return tree, nil
+}
+
+// beside returns the lines that describe the VMs' configurations in a
+// directory.
+func beside(dir string) ([]byte, error) {
+	var lines []byte
+	files, err := filepath.Glob(filepath.Join(dir, "*.conf"))
+	for _, file := range files {
+		vmid, _ := strings.CutSuffix(filepath.Base(file), ".conf")
+		if vmid == "qm" {
+			vmid = "100"
+		}
+		if _, err := strconv.ParseUint(vmid, 10, 32); err != nil {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		lines = fmt.Appendf(lines, "\nfile etc/pve/qemu-server/%s.conf %s\n", vmid, strconv.Quote(string(text)))
+	}
+	return lines, err
 }

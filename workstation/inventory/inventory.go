@@ -3,6 +3,7 @@ package inventory
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"slices"
 
 	"github.com/jaypipes/ghw"
@@ -31,6 +32,8 @@ type Inventory struct {
 	Disks []Disk `json:"disks"`
 	// Pools are PVE's storages, the fastest first.
 	Pools []Pool `json:"pools"`
+	// VMs are the host's VMs that take PCI devices, in the order of their VMIDs.
+	VMs []VM `json:"vms"`
 	// Findings say what is in the way, what is a risk, and what could not be
 	// read. Their IDs are stable too.
 	Findings []proxstation.Finding `json:"findings"`
@@ -142,7 +145,13 @@ func Read(root fs.FS) (Inventory, error) {
 	if err != nil {
 		return Inventory{}, err
 	}
-	return Of(source, facts, stored.Disks, storage.Join(stored, nil), stored.Unknown...), nil
+	if root == nil {
+		root = os.DirFS("/")
+	}
+	configs, mappings, unread := readVMs(root)
+	report := Of(source, facts, stored.Disks, storage.Join(stored, nil), slices.Concat(stored.Unknown, unread)...)
+	report.AddVMs(facts, gpu.Node{Name: nodeName(root), Functions: facts.Functions, Mappings: mappings}, configs)
+	return report, nil
 }
 
 // nameFunctions looks the functions up in the machine's PCI names database. To
@@ -167,7 +176,7 @@ func Of(source string, facts iommu.Facts, disks []storage.Disk, pools []storage.
 	state, why := facts.State()
 	remapping, _ := facts.InterruptRemapping()
 	i := Inventory{Source: source, IOMMU: IOMMU{State: state.String(), Why: why, InterruptRemapping: remapping, Groups: groups(facts)}, Boot: boot(facts),
-		GPUs: []GPU{}, Disks: []Disk{}, Pools: []Pool{}, Findings: []proxstation.Finding{}}
+		GPUs: []GPU{}, Disks: []Disk{}, Pools: []Pool{}, VMs: []VM{}, Findings: []proxstation.Finding{}}
 	for _, card := range gpu.Cards(facts.Functions) {
 		i.GPUs = append(i.GPUs, gpuInventory(card, facts))
 		i.Findings = append(i.Findings, gpu.Ready(card, gpu.AnyGuest, facts)...)

@@ -34,6 +34,13 @@ func (i Inventory) String() string {
 			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", tierName(d.Tier), printable.Line(d.Name), storage.Size(d.Size).Human(), printable.Line(d.Model), printable.Line(d.Why))
 		}
 	})
+	if len(i.VMs) > 0 {
+		table(&b, "VMs with PCI devices", len(i.VMs), "VM\tNAME\tSTARTS WITH THE HOST\tDEVICES", func(w *tabwriter.Writer) {
+			for _, vm := range i.VMs {
+				fmt.Fprintf(w, "  %d\t%s\t%s\t%s\n", vm.ID, printable.Line(vm.Name), proxstation.AnswerOf(vm.OnBoot), printable.Line(strings.Join(vm.HostPCI, "; ")))
+			}
+		})
+	}
 	b.WriteString("\nFindings\n")
 	for _, f := range i.Findings {
 		b.WriteString("  " + strings.ReplaceAll(f.String(), "\n", "\n  ") + "\n")

@@ -1,0 +1,28 @@
+package qmconf
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/proxstation/proxstation/gpu"
+)
+
+// Claim returns the PCI devices that a VM takes with a configuration, including
+// those named in args.
+func Claim(vmid int, config map[string]string) gpu.Claim {
+	claim := gpu.Claim{VMID: vmid, OnBoot: config["onboot"] == "1"}
+	for _, key := range slices.Sorted(maps.Keys(config)) {
+		if Family(key) != "hostpci" {
+			continue
+		}
+		if h, err := gpu.ParseHostPCI(config[key]); err == nil {
+			claim.Values, claim.Keys = append(claim.Values, h), append(claim.Keys, key)
+		} else {
+			claim.Unread = append(claim.Unread, key+": "+config[key])
+		}
+	}
+	var unread []string
+	claim.ByArgs, unread = ArgDevices(config["args"])
+	claim.Unread, claim.UUID = append(claim.Unread, unread...), ArgUUID(config["args"])
+	return claim
+}

@@ -1,0 +1,175 @@
+package inventory
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/qmconf"
+	"github.com/proxstation/proxstation/iommu"
+)
+
+// A VM is a VM of the host that takes PCI devices.
+type VM struct {
+	ID   int    `json:"id"`
+	Name string `json:"name"` // "" where it has none
+	// OnBoot says whether the VM starts with the host.
+	OnBoot bool `json:"onBoot"`
+	// HostPCI holds the lines as PVE keeps them, in the order of their keys:
+	// "hostpci0: 0000:01:00,pcie=1". Lines with the key args stand for devices
+	// that args gives to QEMU.
+	HostPCI []string `json:"hostpci"`
+}
+
+// AddVMs adds the VMs that take PCI devices to the report, and what is to be
+// said of their values on this machine. configs holds the configurations by
+// VMID ([ParseConfig] parses those of a host). Templates never start and are
+// left out. The IDs are those of [gpu.Node.Check], [gpu.Node.CheckConfig],
+// [gpu.Node.CheckClaims] and [iommu.Facts.CheckFunctions], and
+// inventory.hostpci-refused.
+// A cause that the report has already is not added again.
+func (i *Inventory) AddVMs(facts iommu.Facts, node gpu.Node, configs map[int]map[string]string) {
+	var claims []gpu.Claim
+	var found []proxstation.Finding
+	for _, vmid := range slices.Sorted(maps.Keys(configs)) {
+		config := configs[vmid]
+		claim := qmconf.Claim(vmid, config)
+		if config["template"] == "1" || len(claim.Values)+len(claim.ByArgs)+len(claim.Unread) == 0 {
+			continue
+		}
+		vm := VM{ID: vmid, Name: config["name"], OnBoot: claim.OnBoot, HostPCI: []string{}}
+		for _, key := range slices.Sorted(maps.Keys(config)) {
+			if qmconf.Family(key) == "hostpci" {
+				vm.HostPCI = append(vm.HostPCI, key+": "+config[key])
+			}
+		}
+		for _, h := range claim.ByArgs {
+			vm.HostPCI = append(vm.HostPCI, "args: "+h.String())
+		}
+		i.VMs, claims = append(i.VMs, vm), append(claims, claim)
+		found = append(found, checkVM(facts, node, claim, config)...)
+	}
+	i.add(append(found, node.CheckClaims(claims)...))
+}
+
+// add adds findings whose cause the report does not have yet.
+func (i *Inventory) add(findings []proxstation.Finding) {
+	for _, f := range findings {
+		if !slices.ContainsFunc(i.Findings, func(old proxstation.Finding) bool { return old.ID == f.ID && old.Seen == f.Seen }) {
+			i.Findings = append(i.Findings, f)
+		}
+	}
+}
+
+// checkVM judges the devices of one VM.
+func checkVM(facts iommu.Facts, node gpu.Node, claim gpu.Claim, config map[string]string) []proxstation.Finding {
+	found := checkRules(claim, config)
+	for n, h := range slices.Concat(claim.Values, claim.ByArgs) {
+		key := "args"
+		if n < len(claim.Keys) {
+			key = claim.Keys[n]
+		}
+		var device []proxstation.Finding
+		if key != "args" {
+			device = node.Check(key, h, guestOf(config))
+		}
+		if h.MDev == "" && !h.KeepDriver {
+			for _, set := range node.Resolve(h) {
+				device = merge(device, checkTaken(facts, claim.VMID, key, set))
+			}
+		}
+		found = append(found, device...)
+	}
+	found = append(found, node.CheckConfig(config)...)
+	for n := range found {
+		if found[n].ID == "gpu.no-device" {
+			found[n].Fix += cardsHere(facts)
+		}
+		if !strings.HasPrefix(found[n].Subject, "VM ") {
+			found[n].Subject = subject(claim.VMID, found[n].Subject)
+		}
+	}
+	return found
+}
+
+// cardsHere names the host's graphics cards, one of which may have moved.
+func cardsHere(facts iommu.Facts) string {
+	var cards []string
+	for _, card := range gpu.Cards(facts.Functions) {
+		cards = append(cards, fmt.Sprintf("%s (%s)", card.Address(), card.Name()))
+	}
+	if len(cards) == 0 {
+		return ""
+	}
+	return "; the graphics cards here: " + strings.Join(cards, ", ")
+}
+
+// merge joins what the value's check and the host's check say: where the host
+// knows what the group takes along, it says more than PVE's list of devices.
+func merge(device, host []proxstation.Finding) []proxstation.Finding {
+	if slices.ContainsFunc(host, func(f proxstation.Finding) bool { return f.ID == "iommu.shared-group" }) {
+		device = slices.DeleteFunc(device, func(f proxstation.Finding) bool { return f.ID == "gpu.takes-along" })
+	}
+	return append(device, host...)
+}
+
+// checkTaken says what the host loses with functions that a VM takes.
+func checkTaken(facts iommu.Facts, vmid int, key string, set []iommu.Address) []proxstation.Finding {
+	known := slices.DeleteFunc(slices.Clone(set), func(a iommu.Address) bool { _, ok := facts.Function(a); return !ok })
+	if len(known) == 0 {
+		return nil
+	}
+	found := facts.CheckFunctions(known...)
+	for n, f := range found {
+		if f.ID == "iommu.in-use" {
+			found[n].Fix = fmt.Sprintf("Take the device from the VM before it starts: qm set %d --delete %s. Or move what the host has on it.", vmid, key)
+			if key == "args" {
+				found[n].Fix = fmt.Sprintf("Take the device out of the line args of /etc/pve/qemu-server/%d.conf before the VM starts. Or move what the host has on it.", vmid)
+			}
+		}
+	}
+	return found
+}
+
+// ruleFixes says what to change where a value breaks one of PVE's rules; %d is
+// the VMID and %s the key.
+var ruleFixes = map[gpu.Rule]string{
+	gpu.RulePCIeNeedsQ35:    "Take pcie=1 out of %[2]s, or run qm set %[1]d --machine q35, which changes the guest's hardware.",
+	gpu.RuleIGDNeedsI440FX:  "Run qm set %[1]d --machine pc; or take legacy-igd out of %[2]s: on q35 the guest has the iGPU without a picture of its own.",
+	gpu.RuleIGDNeedsNoVGA:   "Run qm set %[1]d --vga none.",
+	gpu.RuleIGDNeedsROMBar:  "Take rombar=0 out of %[2]s.",
+	gpu.RuleIGDWithoutXVGA:  "Take x-vga=1 out of %[2]s.",
+	gpu.RuleIGDWithoutMDev:  "Take legacy-igd or mdev out of %[2]s.",
+	gpu.RuleIGDOnce:         "Take legacy-igd out of one of VM %[1]d's values, such as %[2]s.",
+	gpu.RuleMDevOneFunction: "Name one function in %[2]s of VM %[1]d.",
+}
+
+// checkRules reports values that PVE refuses, but for those that name a wrong
+// device: [gpu.Node.Check] and [gpu.Node.CheckClaims] report them.
+func checkRules(claim gpu.Claim, config map[string]string) []proxstation.Finding {
+	var broken []proxstation.Finding
+	for n, h := range claim.Values {
+		for _, err := range unjoin(gpu.CheckRules(claim.Values[:n+1], config["machine"], config["vga"])) {
+			rule, ok := errors.AsType[*gpu.RuleError](err)
+			if !ok || ruleFixes[rule.Rule] == "" || rule.Value.String() != h.String() {
+				continue
+			}
+			broken = append(broken, proxstation.Finding{ID: "inventory.hostpci-refused", Severity: proxstation.Blocker, Subject: claim.Keys[n],
+				Seen: fmt.Sprintf("%s: %s; %s", claim.Keys[n], config[claim.Keys[n]], rule.Seen), Why: "PVE refuses to start the VM: " + string(rule.Rule) + ".",
+				Fix: fmt.Sprintf(ruleFixes[rule.Rule], claim.VMID, claim.Keys[n])})
+		}
+	}
+	return broken
+}
+
+// unjoin returns the errors that were joined.
+func unjoin(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // to take a joined error apart
+		return joined.Unwrap()
+	}
+	return []error{err}
+}
