@@ -1,13 +1,13 @@
 // Switchboard is a page with a button for each system that shares the card,
 // for the phone beside the sofa: who has the card, who could have it, why not,
-// and the switch.
+// and the switch. Programs use the same over HTTP: see docs/switchboard.md.
 //
 //	go run ./examples/switchboard         # on an embedded node: nothing to set up
-//	PROXMOX_VE_ENDPOINT=https://pve:8006 PROXMOX_VE_API_TOKEN=... go run ./examples/switchboard -members 140,141
+//	PROXMOX_VE_ENDPOINT=https://pve:8006 PROXMOX_VE_API_TOKEN=... go run ./examples/switchboard -members 140=Windows,141=Linux
 //
-// It asks nobody who they are: whoever reaches the address may switch. So it
-// listens on this machine only, unless -listen says otherwise (a VPN's address,
-// for instance), and turns away pages of other origins and names.
+// On this machine's own address it asks for nothing. On any other address, or
+// under a name, it asks for a secret, which SWITCHBOARD_SECRET or -secret-file
+// holds. The node's token never leaves the program.
 package main
 
 import (
@@ -23,100 +23,154 @@ import (
 	"strings"
 	"time"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/examples/internal/connect"
+	"github.com/proxstation/proxstation/examples/switchboard/board"
 	"github.com/proxstation/proxstation/workstation"
-	"github.com/proxstation/proxstation/workstation/profile"
 )
 
 func main() { connect.Main("switchboard", run) }
 
+// A settings holds what the flags and the environment say.
+type settings struct {
+	node       *connect.Flags
+	listen     string
+	cert, key  string
+	secretFile string
+	members    string
+	names      string
+	duo        workstation.DualBoot
+	opts       board.Options
+}
+
 func run(ctx context.Context, args []string, out io.Writer) error {
-	set := flag.NewFlagSet("switchboard", flag.ContinueOnError)
-	flags := connect.Register(set)
-	listen := set.String("listen", "127.0.0.1:8140", "address of the page")
-	name := set.String("name", "", "host name by which the page may be asked for, besides localhost and addresses")
-	members := set.String("members", "140,141", "VMIDs of the VMs that share the card")
-	force := set.Bool("force", false, "stop a guest that does not shut down, as by pulling the plug")
-	var duo workstation.DualBoot
-	set.BoolVar(&duo.ReturnIfNotUp, "return-if-not-up", false, "a VM that has started and is not up in time is shut down, and the VM that ran before starts; otherwise the card stays with it")
-	if err := connect.Parse(set, args); err != nil {
+	s, err := parse(args, out)
+	if err != nil {
 		return err
 	}
-	host, _ := os.Hostname() // a program that was ended goes on with its lease, one elsewhere does not
-	duo.Owner, duo.Force = "switchboard on "+host, *force
-	for field := range strings.SplitSeq(*members, ",") {
-		id, err := strconv.Atoi(strings.TrimSpace(field))
-		if err != nil {
-			return fmt.Errorf("-members %q: VMIDs with commas between them", *members)
-		}
-		duo.Members = append(duo.Members, id)
-	}
-	node, closeNode, err := open(ctx, flags, duo)
+	node, closeNode, err := s.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer closeNode()
-	if _, err := node.Status(ctx, duo); err != nil {
+	if _, err := node.Status(ctx, s.duo); err != nil {
 		return err // rather than a page that can only say so
 	}
-	return serve(ctx, out, *listen, newBoard(ctx, node, duo, *name, out))
+	s.opts.Host = node.Name()
+	return s.serve(ctx, out, board.New(ctx, node, s.duo, s.opts))
 }
 
-// open connects to the node that the environment names, or makes the VMs on an
-// embedded one.
-func open(ctx context.Context, flags *connect.Flags, duo workstation.DualBoot) (node *workstation.Node, closeNode func(), err error) {
-	if connect.Configured() {
-		node, err = flags.Open(ctx)
-		return node, func() {}, err
+// parse reads the flags and the environment.
+func parse(args []string, out io.Writer) (*settings, error) {
+	s := &settings{}
+	set := flag.NewFlagSet("switchboard", flag.ContinueOnError)
+	s.node = connect.Register(set)
+	set.StringVar(&s.listen, "listen", "127.0.0.1:8140", "address of the page")
+	set.StringVar(&s.cert, "cert", "", "file with the page's certificate, for HTTPS; with -key")
+	set.StringVar(&s.key, "key", "", "file with the certificate's key")
+	set.StringVar(&s.secretFile, "secret-file", "", "file with the secret that the page asks for; without it SWITCHBOARD_SECRET holds the secret")
+	set.StringVar(&s.names, "name", "", "host names by which the page may be asked for, besides localhost and addresses: a.lan,b.lan")
+	set.StringVar(&s.members, "members", "140,141", "VMIDs of the VMs that share the card, each with a name for people if you like: 140=Windows,141=Linux")
+	set.BoolVar(&s.duo.Force, "force", false, "stop a guest that does not shut down, as by pulling the plug")
+	set.BoolVar(&s.duo.Wake, "wake", false, "wake a guest that sleeps, so that it can be shut down")
+	set.DurationVar(&s.duo.Grace, "grace", 3*time.Minute, "how long a guest may take to shut down")
+	set.DurationVar(&s.duo.Boot, "boot", 5*time.Minute, "how long a guest may take to be up")
+	set.BoolVar(&s.duo.ReturnIfNotUp, "return-if-not-up", false, "a VM that has started and is not up in time is shut down, and the VM that ran before starts; otherwise the card stays with it")
+	if err := connect.Parse(set, args); err != nil {
+		return nil, err
 	}
-	node, sim, err := connect.Embedded(ctx, 5)
-	if err != nil {
-		return nil, nil, err
+	host, _ := os.Hostname() // a program that was ended goes on with its lease, one elsewhere does not
+	s.duo.Owner = "switchboard on " + host
+	s.opts = board.Options{Labels: map[int]string{}, Report: func(line string) { fmt.Fprintln(out, line) }}
+	if (s.cert == "") != (s.key == "") {
+		return nil, errors.New("-cert and -key go together")
 	}
-	facts, err := node.Observe(ctx)
-	if err == nil {
-		err = twoVMs(ctx, node, duo, facts)
+	if s.names != "" {
+		s.opts.Names = strings.Split(strings.ToLower(s.names), ",")
 	}
-	if err != nil {
-		sim.Close()
-		return nil, nil, err
+	if err := s.parseMembers(); err != nil {
+		return nil, err
 	}
-	return node, sim.Close, nil
+	return s, s.readSecret()
 }
 
-// twoVMs makes the VMs on an embedded node.
-func twoVMs(ctx context.Context, node *workstation.Node, duo workstation.DualBoot, facts workstation.Facts) error {
-	if len(duo.Members) != 2 {
-		return errors.New("the embedded node has two VMs: -members A,B")
+func (s *settings) parseMembers() error {
+	for field := range strings.SplitSeq(s.members, ",") {
+		number, label, _ := strings.Cut(field, "=")
+		id, err := strconv.Atoi(strings.TrimSpace(number))
+		if err != nil {
+			return fmt.Errorf("-members %q: %q is not a VMID; an example is 140=Windows,141=Linux", s.members, number)
+		}
+		s.duo.Members = append(s.duo.Members, id)
+		if label = strings.TrimSpace(label); label != "" {
+			s.opts.Labels[id] = label
+		}
 	}
-	const card = "workstation-gpu"
-	spec := workstation.Spec{
-		Mappings: []workstation.CardMapping{{ID: card, Card: facts.Cards()[1].Address()}},
-		VMs:      []workstation.VM{profile.Windows11{ID: duo.Members[0], Card: card}.VM(), profile.LinuxAI{ID: duo.Members[1], Card: card}.VM()},
+	return nil
+}
+
+// shortest is the length of a secret that nobody guesses, in characters.
+const shortest = 12
+
+var errNoSecret = errors.New("others can reach the page, so it needs a secret: set SWITCHBOARD_SECRET or -secret-file; openssl rand -base64 18 makes one")
+
+// readSecret reads the secret, and refuses to go without one where others can
+// reach the page.
+func (s *settings) readSecret() error {
+	text, from := os.Getenv("SWITCHBOARD_SECRET"), "SWITCHBOARD_SECRET"
+	if s.secretFile != "" {
+		data, err := os.ReadFile(s.secretFile)
+		if err != nil {
+			return fmt.Errorf("-secret-file: %w", err)
+		}
+		text, from = strings.TrimSpace(string(data)), "-secret-file"
+		if text == "" {
+			return fmt.Errorf("-secret-file %s is empty", s.secretFile)
+		}
 	}
-	plan, err := workstation.Diff(spec, facts)
+	switch {
+	case text == "" && (!loopback(s.listen) || len(s.opts.Names) > 0):
+		return errNoSecret
+	case text != "" && len([]rune(text)) < shortest:
+		return fmt.Errorf("%s: a secret has at least %d characters; openssl rand -base64 18 makes one", from, shortest)
+	}
+	s.opts.Secret = proxstation.NewSecret(text)
+	return nil
+}
+
+// loopback reports whether only this machine reaches an address.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	return err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback())
+}
+
+// serve serves the page until the context ends. The page stays until a switch
+// that is under way has ended, so that people see how.
+func (s *settings) serve(ctx context.Context, out io.Writer, b *board.Board) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.listen)
 	if err != nil {
 		return err
 	}
-	return node.Apply(ctx, plan, nil)
-}
-
-// serve serves the page until the context ends, and then waits for a switch
-// that is under way.
-func serve(ctx context.Context, out io.Writer, address string, b *board) error {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err != nil {
+	server := &http.Server{Handler: b.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10}
+	ended := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		defer close(ended)
+		b.Close()
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		_ = server.Shutdown(last)
+		_ = server.Close() // who does not go by itself
+	})
+	if s.cert != "" || s.key != "" {
+		fmt.Fprintf(out, "https://%s\n", listener.Addr())
+		err = server.ServeTLS(listener, s.cert, s.key)
+	} else {
+		fmt.Fprintf(out, "http://%s\n", listener.Addr())
+		err = server.Serve(listener)
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
-	fmt.Fprintf(out, "http://%s\n", listener.Addr())
-	server := &http.Server{Handler: b.handler(), ReadHeaderTimeout: 10 * time.Second}
-	go func() {
-		<-ctx.Done()
-		_ = server.Close() // Serve returns, and says why
-	}()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	b.work.Wait()
+	<-ended
 	return nil
 }

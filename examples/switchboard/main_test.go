@@ -3,41 +3,23 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
-	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/proxstation/proxstation/examples/internal/connect"
-	"github.com/proxstation/proxstation/workstation"
 )
 
-// testBoard serves the page of an embedded node.
-func testBoard(t *testing.T) *httptest.Server {
+// ask makes a request, with a body as JSON.
+func ask(t *testing.T, method, url, body string) (status int, answer string) {
 	t.Helper()
-	duo := workstation.DualBoot{Members: []int{140, 141}, Owner: "test"}
-	node, closeNode, err := open(t.Context(), &connect.Flags{}, duo)
+	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newBoard(t.Context(), node, duo, "cards.lan", io.Discard)
-	server := httptest.NewServer(b.handler())
-	t.Cleanup(func() { server.Close(); b.work.Wait(); closeNode() })
-	return server
-}
-
-func ask(t *testing.T, method, url string, change func(*http.Request)) (status int, body string) {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if change != nil {
-		change(request)
-	}
+	request.Header.Set("Content-Type", "application/json")
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
@@ -50,91 +32,82 @@ func ask(t *testing.T, method, url string, change func(*http.Request)) (status i
 	return response.StatusCode, string(data)
 }
 
-// until asks for the status again and again, and returns when it is as
-// expected.
-func until(t *testing.T, url string, want func(view) bool) view {
-	t.Helper()
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		var v view
-		_, body := ask(t, "GET", url+"/status", nil)
-		if err := json.Unmarshal([]byte(body), &v); err != nil {
-			t.Fatalf("%v: %s", err, body)
-		}
-		if want(v) {
-			return v
-		}
-		if time.Now().After(end) {
-			t.Fatalf("after 30 s the status is %s", body)
-		}
-	}
-}
-
-func TestSwitchingFromThePage(t *testing.T) {
-	t.Parallel()
-	url := testBoard(t).URL
-	if code, body := ask(t, "GET", url, nil); code != http.StatusOK || !strings.Contains(body, "Who has the card") {
-		t.Errorf("the page: %d %s", code, body)
-	}
-	for _, to := range []int{0, 1} {
-		code, body := ask(t, "POST", url+"/switch/"+[]string{"140", "141"}[to], nil)
-		if code != http.StatusAccepted {
-			t.Fatalf("the switch: %d %s", code, body)
-		}
-		if code, _ := ask(t, "POST", url+"/switch/140", nil); code != http.StatusConflict {
-			t.Errorf("a second switch at the same time: %d", code)
-		}
-		v := until(t, url, func(v view) bool { return v.Busy == 0 && len(v.Members) == 2 && v.Members[to].Running })
-		if v.Members[1-to].Running || v.Members[to].Since == "" || !strings.HasPrefix(v.Log[len(v.Log)-1], "done:") {
-			t.Errorf("after the switch: %+v", v)
-		}
-	}
-	if code, _ := ask(t, "POST", url+"/switch/999", nil); code != http.StatusAccepted {
-		t.Errorf("a stranger: %d", code)
-	}
-	if v := until(t, url, func(v view) bool { return v.Busy == 0 }); !strings.Contains(strings.Join(v.Log, "\n"), "not one of them") {
-		t.Errorf("a stranger: %+v", v)
-	}
-	if code, _ := ask(t, "POST", url+"/switch/x", nil); code != http.StatusBadRequest {
-		t.Errorf("no VMID: %d", code)
-	}
-}
-
-func TestOtherSitesAreTurnedAway(t *testing.T) {
-	t.Parallel()
-	url := testBoard(t).URL
-	tests := map[string]struct {
-		method, path string
-		change       func(*http.Request)
-		want         int
-	}{
-		"its own name":             {"GET", "/", func(r *http.Request) { r.Host = "cards.lan:8140" }, http.StatusOK},
-		"localhost":                {"GET", "/", func(r *http.Request) { r.Host = "localhost" }, http.StatusOK},
-		"a name that leads here":   {"GET", "/status", func(r *http.Request) { r.Host = "evil.example" }, http.StatusForbidden},
-		"a form of another origin": {"POST", "/switch/140", func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, http.StatusForbidden},
-		"an old browser's":         {"POST", "/switch/140", func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, http.StatusForbidden},
-	}
-	for name, test := range tests {
-		if code, _ := ask(t, test.method, url+test.path, test.change); code != test.want {
-			t.Errorf("%s: %d, want %d", name, code, test.want)
-		}
-	}
-}
-
+// On an embedded node the page shows two systems and switches between them.
 func TestRun(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	out, in := io.Pipe()
+	ended := make(chan error, 1)
 	go func() {
-		_, _ = io.CopyN(io.Discard, out, int64(len("http://")))
-		cancel() // it serves, and is told to end
-		_, _ = io.Copy(io.Discard, out)
+		err := run(ctx, []string{"-listen", "127.0.0.1:0"}, in)
+		_ = in.Close()
+		ended <- err
 	}()
-	if err := run(ctx, []string{"-listen", "127.0.0.1:0"}, in); err != nil {
+	said := make([]byte, 64)
+	n, err := out.Read(said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := strings.TrimSpace(string(said[:n]))
+	go func() { _, _ = io.Copy(io.Discard, out) }()
+	if code, body := ask(t, "GET", url, ""); code != http.StatusOK || !strings.Contains(body, "Switch to Linux AI") {
+		t.Errorf("the page: %d %s", code, body)
+	}
+	if code, body := ask(t, "POST", url+"/api/switch", `{"vmid":141,"wait":true}`); code != http.StatusOK || !strings.Contains(body, "Linux AI has the card.") {
+		t.Errorf("the switch: %d %s", code, body)
+	}
+	if err := run(ctx, []string{"-members", "140"}, in); err == nil || !strings.Contains(err.Error(), "two VMs") {
+		t.Errorf("one member: %v", err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	for _, args := range [][]string{{"-members", "140"}, {"-members", "a,b"}, {"-listen", "nowhere:1:2"}, {"-nonsense"}} {
-		if err := run(t.Context(), args, &bytes.Buffer{}); err == nil {
-			t.Errorf("%v is taken", args)
+}
+
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
 		}
+		return path
+	}
+	good, short, empty := file("good", "correct horse battery\n"), file("short", "1234"), file("empty", "\n")
+	tests := []struct {
+		args []string
+		says string // of the error; "" for none
+	}{
+		{[]string{"-members", "140=Windows, 141=Linux AI"}, ""},
+		{[]string{"-listen", "[::1]:0"}, ""},
+		{[]string{"-listen", "localhost:0"}, ""},
+		{[]string{"-listen", "0.0.0.0:8140", "-secret-file", good}, ""},
+		{[]string{"-name", "cards.lan", "-secret-file", good}, ""},
+		{[]string{"-members", "a,b"}, `"a" is not a VMID`},
+		{[]string{"-listen", ":8140"}, "needs a secret"},
+		{[]string{"-listen", "192.0.2.1:8140"}, "needs a secret"},
+		{[]string{"-name", "cards.lan"}, "needs a secret"},
+		{[]string{"-secret-file", short}, "at least 12 characters"},
+		{[]string{"-secret-file", empty}, "is empty"},
+		{[]string{"-secret-file", filepath.Join(dir, "none")}, "no such file"},
+		{[]string{"-cert", good}, "-cert and -key"},
+		{[]string{"-nonsense"}, "nonsense"},
+		{[]string{"now"}, "no flag"},
+	}
+	for _, test := range tests {
+		_, err := parse(test.args, &bytes.Buffer{})
+		if test.says == "" && err == nil {
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), test.says) || test.says == "" {
+			t.Errorf("%q: %v, want %q", test.args, err, test.says)
+		}
+	}
+	s, err := parse([]string{"-members", "140=Windows, 141 = Linux AI", "-secret-file", good, "-name", "Cards.LAN,b.lan"}, &bytes.Buffer{})
+	if err != nil || s.opts.Labels[140] != "Windows" || s.opts.Labels[141] != "Linux AI" || s.opts.Secret.Reveal() != "correct horse battery" || s.opts.Names[0] != "cards.lan" {
+		t.Errorf("%+v, %v", s, err)
 	}
 }

@@ -1,0 +1,165 @@
+package board
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/workstation"
+)
+
+// A Node is the part of a [workstation.Node] that a board uses.
+type Node interface {
+	// Status says who has the card and who could have it.
+	Status(ctx context.Context, db workstation.DualBoot) (workstation.DualBootStatus, error)
+	// Observe reads the host. The page shows its storages and findings.
+	Observe(ctx context.Context) (workstation.Facts, error)
+	// Switch gives the card to another member.
+	Switch(ctx context.Context, db workstation.DualBoot, to int, progress func(workstation.Event)) error
+	// Shutdown shuts a guest down.
+	Shutdown(ctx context.Context, vmid int, patience time.Duration) error
+}
+
+// Options control a [Board].
+type Options struct {
+	// Host is the node's name for people.
+	Host string
+	// Labels holds names of VMs for people, by VMID. A VM without a label is
+	// shown by its name on the node.
+	Labels map[int]string
+	// Secret is asked of every person and every program. With a zero Secret
+	// nobody is asked.
+	Secret proxstation.Secret
+	// Names holds the host names by which the page may be asked for, besides
+	// localhost and addresses.
+	Names []string
+	// Report is called with one line for each outcome and for each wrong
+	// secret. Nil is fine.
+	Report func(line string)
+}
+
+// A Board shows a set of VMs that share a card, and switches between them. All
+// viewers share what it reads from the node.
+type Board struct {
+	jobs  context.Context // of switches: they outlive the request
+	reads context.Context // of what is read, and of viewers
+	stop  context.CancelFunc
+	node  Node
+	duo   workstation.DualBoot
+	opts  Options
+	door  *door
+	work  sync.WaitGroup
+	state *reading[workstation.DualBootStatus]
+	host  *reading[workstation.Facts]
+
+	mu      sync.Mutex
+	viewers int
+	rest    context.CancelFunc // ends the reading that viewers cause
+	change  chan struct{}      // closed when something changed
+	job     *job               // nil if nothing is under way
+	outcome *Outcome           // of the last job; nil before, and once dismissed
+}
+
+// How often the node is asked while somebody looks. A status takes seven
+// requests, an observation some dozens.
+const (
+	stateEvery = 2 * time.Second
+	hostEvery  = time.Minute
+)
+
+// New returns a board. When the context ends, a switch that is under way ends as
+// [workstation.Node.Switch] says: everything is back where it was, or told. The
+// caller calls [Board.Close] at the end.
+func New(ctx context.Context, node Node, duo workstation.DualBoot, opts Options) *Board {
+	if duo.Grace == 0 {
+		duo.Grace = 3 * time.Minute // the page names both
+	}
+	if duo.Boot == 0 {
+		duo.Boot = 5 * time.Minute
+	}
+	if opts.Report == nil {
+		opts.Report = func(string) {}
+	}
+	b := &Board{jobs: ctx, node: node, duo: duo, opts: opts, door: newDoor(opts.Secret), change: make(chan struct{})}
+	b.reads, b.stop = context.WithCancel(context.WithoutCancel(ctx))
+	status := func(ctx context.Context) (workstation.DualBootStatus, error) { return node.Status(ctx, duo) }
+	b.state = &reading[workstation.DualBootStatus]{ctx: b.reads, every: stateEvery, changed: b.changed, ask: status}
+	b.host = &reading[workstation.Facts]{ctx: b.reads, every: hostEvery, changed: b.changed, ask: node.Observe}
+	return b
+}
+
+// Close waits until the switch that is under way has ended, shows viewers its
+// outcome, and ends what they see.
+func (b *Board) Close() {
+	b.mu.Lock()
+	j := b.job
+	b.mu.Unlock()
+	if j != nil {
+		<-j.done
+	}
+	b.stop()
+	b.work.Wait()
+	b.state.wait()
+	b.host.wait()
+}
+
+// changed wakes all who wait for a change.
+func (b *Board) changed() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.wake()
+}
+
+// wake does what changed does. The caller holds the lock.
+func (b *Board) wake() {
+	close(b.change)
+	b.change = make(chan struct{})
+}
+
+// watch has the node read again and again while somebody looks. The viewer calls
+// done at the end.
+func (b *Board) watch() (done func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.viewers++; b.viewers == 1 {
+		var ctx context.Context
+		ctx, b.rest = context.WithCancel(b.reads)
+		b.work.Go(func() { b.state.keep(ctx) })
+		b.work.Go(func() { b.host.keep(ctx) })
+	}
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.viewers--; b.viewers == 0 {
+			b.rest()
+		}
+	}
+}
+
+// look returns what is to be shown, read again if it is old. It waits for the
+// node, but not longer than a person waits for a page.
+func (b *Board) look(ctx context.Context) View {
+	ctx, cancel := context.WithTimeout(ctx, slow)
+	defer cancel()
+	var both sync.WaitGroup
+	both.Go(func() { b.state.fresh(ctx) })
+	both.Go(func() { b.host.fresh(ctx) })
+	both.Wait()
+	v, _ := b.now()
+	return v
+}
+
+// now returns what is to be shown, and a channel that is closed when that has
+// changed.
+func (b *Board) now() (View, <-chan struct{}) {
+	state, host := b.state.read(), b.host.read()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	v := judge(b.duo, b.opts, state, host, time.Now())
+	if b.job != nil {
+		v.Job = b.job.shown(v)
+	}
+	v.Outcome = b.outcome
+	return v, b.change
+}

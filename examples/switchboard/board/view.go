@@ -1,0 +1,203 @@
+package board
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation"
+)
+
+// A View is what the page shows and what GET /api/status answers.
+type View struct {
+	// At is when the view was made.
+	At time.Time `json:"at,omitzero"`
+	// Host is the node's name, Card that of the card that the systems share. It
+	// is empty if the host was not read yet.
+	Host string `json:"host"`
+	Card string `json:"card,omitempty"`
+	// Running is the VMID of the system that has the card, and RunningName its
+	// name. They are 0 and empty if no system runs.
+	Running     int    `json:"running"`
+	RunningName string `json:"runningName"`
+	// Systems are the members in the order of their VMIDs. It is empty if the
+	// node did not answer yet.
+	Systems []System `json:"systems"`
+	// Lease is the lease of another controller, nil if there is none.
+	Lease *Lease `json:"lease,omitempty"`
+	// Job is what this board is doing, nil if it does nothing.
+	Job *Job `json:"job,omitempty"`
+	// Outcome is how the last job ended, nil before and once it is dismissed.
+	Outcome *Outcome `json:"outcome,omitempty"`
+	// Trouble says that the node does not answer: Systems are old.
+	Trouble *Trouble `json:"trouble,omitempty"`
+	// Pools are the host's storages, fast ones first.
+	Pools []Pool `json:"pools"`
+	// Verdict is the worst severity among Findings, and Unknown where the host
+	// could not be observed.
+	Verdict  string                `json:"verdict"`
+	Findings []proxstation.Finding `json:"findings"`
+	// HostTrouble says why Pools and Findings are old or absent.
+	HostTrouble *Trouble `json:"hostTrouble,omitempty"`
+
+	grace, boot time.Duration
+}
+
+// A System is one of the VMs that share the card.
+type System struct {
+	VMID int    `json:"vmid"`
+	Name string `json:"name"`
+	On   bool   `json:"on"`
+	// Since is when it was started; nil if it is off.
+	Since *time.Time `json:"since,omitempty"`
+	// CanSwitch says whether a switch to it would begin; Reasons say why not,
+	// and what there is to know before.
+	CanSwitch proxstation.Answer    `json:"canSwitch"`
+	Reasons   []proxstation.Finding `json:"reasons,omitempty"`
+}
+
+// A Lease says which other controller is at work.
+type Lease struct {
+	ID    string            `json:"id"`
+	Owner string            `json:"owner"`
+	From  int               `json:"from,omitempty"`
+	To    int               `json:"to,omitempty"`
+	Phase workstation.Phase `json:"phase"`
+	// SecondsLeft is for how long the lease still counts if its owner does not
+	// renew it.
+	SecondsLeft int `json:"secondsLeft"`
+	// Ours says that a switch of this board was cut off. The next one goes on
+	// from there.
+	Ours bool `json:"ours,omitempty"`
+}
+
+// A Trouble is a question that the node does not answer.
+type Trouble struct {
+	// Since is when the first read failed, or the one under way began.
+	Since time.Time `json:"since"`
+	// Seen is when the last answer came, nil if none ever did.
+	Seen *time.Time `json:"seen,omitempty"`
+	// Error is what was wrong; empty while the node is still waited for.
+	Error string `json:"error,omitempty"`
+}
+
+// A Pool is a storage of the host.
+type Pool struct {
+	Name        string       `json:"name"`
+	Tier        storage.Tier `json:"tier"`
+	Active      bool         `json:"active"`
+	UsedBytes   int64        `json:"usedBytes"`
+	TotalBytes  int64        `json:"totalBytes"`
+	UsedPercent int          `json:"usedPercent"`
+}
+
+// judge makes a view of what was read.
+func judge(duo workstation.DualBoot, opts Options, state seen[workstation.DualBootStatus], host seen[workstation.Facts], now time.Time) View {
+	v := View{At: now, Host: opts.Host, Systems: []System{}, Pools: []Pool{}, Findings: []proxstation.Finding{},
+		Trouble: trouble(state, now), HostTrouble: trouble(host, now), Verdict: "unknown", grace: duo.Grace, boot: duo.Boot}
+	for _, m := range state.value.Members {
+		s := System{VMID: m.VMID, Name: cmp.Or(opts.Labels[m.VMID], m.Name, fmt.Sprintf("VM %d", m.VMID)), On: m.Running, CanSwitch: m.CanStart, Reasons: m.Why}
+		if m.Running {
+			since := state.at.Add(-state.value.For)
+			s.Since, v.Running, v.RunningName = &since, m.VMID, s.Name
+		}
+		v.Systems = append(v.Systems, s)
+	}
+	if l := state.value.Lease; l != nil {
+		left := max(state.value.LeaseLeft-now.Sub(state.at), 0)
+		v.Lease = &Lease{ID: l.ID, Owner: l.Owner, From: l.From, To: l.To, Phase: l.Phase, SecondsLeft: int(left / time.Second), Ours: l.Owner == duo.Owner}
+	}
+	if !host.at.IsZero() {
+		v.Card = card(duo, host.value)
+		v.Pools = pools(host.value.Pools)
+		v.Findings = slices.Concat(storage.Check(host.value.Pools), duo.Advise(host.value), host.value.Unknown)
+		slices.SortStableFunc(v.Findings, func(a, b proxstation.Finding) int { return cmp.Compare(b.Severity, a.Severity) })
+		v.Verdict = verdict(v.Findings)
+	}
+	return v
+}
+
+// verdict is "ok" where nothing is worse than an info.
+func verdict(findings []proxstation.Finding) string {
+	if worst := proxstation.Worst(findings); worst > proxstation.Info {
+		return worst.String()
+	}
+	return "ok"
+}
+
+// trouble returns nil if the last question was answered, and the next one is not
+// late.
+func trouble[T any](s seen[T], now time.Time) *Trouble {
+	var t Trouble
+	if !s.at.IsZero() {
+		t.Seen = &s.at
+	}
+	switch {
+	case s.err != nil:
+		t.Since, t.Error = s.since, strings.TrimPrefix(s.err.Error(), "workstation: ")
+	case !s.asked.IsZero() && now.Sub(s.asked) >= slow:
+		t.Since = s.asked
+	default:
+		return nil
+	}
+	return &t
+}
+
+// card returns the name of the card that the members share, "" if it is not
+// known.
+func card(duo workstation.DualBoot, facts workstation.Facts) string {
+	for _, id := range duo.Members {
+		for _, value := range facts.VMs[id].HostPCI() {
+			for _, addresses := range facts.PCI().Resolve(value) {
+				for _, a := range addresses {
+					if c, found := gpu.CardAt(facts.IOMMU.Functions, a); found {
+						return short(c.Display().Name)
+					}
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// short returns the name under which a card is sold, where the PCI database has
+// it in brackets: "GB203 [GeForce RTX 5070 Ti]".
+func short(name string) string {
+	if _, rest, found := strings.Cut(name, "["); found {
+		name, _, _ = strings.Cut(rest, "]")
+	}
+	return name
+}
+
+// pools orders the storages that hold disks of VMs by their tiers. A storage
+// whose tier is not known comes last.
+func pools(list []storage.Pool) []Pool {
+	shown := []Pool{}
+	for _, p := range list {
+		if !p.Holds("images") && !p.Holds("rootdir") {
+			continue
+		}
+		one := Pool{Name: p.Name, Tier: p.Tier, Active: p.Active, UsedBytes: int64(p.Used), TotalBytes: int64(p.Total)}
+		if p.Total > 0 {
+			one.UsedPercent = int(100 * float64(p.Used) / float64(p.Total))
+		}
+		shown = append(shown, one)
+	}
+	rank := func(p Pool) int { return (int(p.Tier) + 3) % 4 } // 1, 2, 3, unknown
+	slices.SortStableFunc(shown, func(a, b Pool) int { return cmp.Or(rank(a)-rank(b), strings.Compare(a.Name, b.Name)) })
+	return shown
+}
+
+// system returns the system with a VMID.
+func (v View) system(vmid int) (System, bool) {
+	i := slices.IndexFunc(v.Systems, func(s System) bool { return s.VMID == vmid })
+	if i < 0 {
+		return System{Name: fmt.Sprintf("VM %d", vmid)}, false
+	}
+	return v.Systems[i], true
+}
