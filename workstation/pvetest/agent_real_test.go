@@ -73,7 +73,7 @@ func TestRealAgent(t *testing.T) {
 		{"POST " + path + "/file-write file=/etc/motd content=other", "200 OK"},
 		{"GET " + path + "/file-read file=/etc/motd decode=0", "200 OK map[bytes-read:5 content:b3RoZXI=]"},
 		{"POST " + path + "/set-user-password username=a password=abcdefgh", "200 OK map[result:map[]]"},
-		{"GET " + path + "/get-time", "500 Agent error: The command guest-get-time has not been found"},
+		{"GET " + path + "/get-time", "200 OK map[result:map[error:map[class:GenericError desc:The command guest-get-time has not been found]]]"},
 		{"POST /nodes/pve/qemu/141/agent/ping", "500 VM 141 is not running"},
 	}...)
 }

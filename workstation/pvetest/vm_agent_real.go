@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"path"
 )
 
@@ -12,8 +13,9 @@ import (
 type Agent interface {
 	// Execute runs a command of QEMU's guest agent, such as "guest-exec", and
 	// returns what the agent returns, as JSON. The arguments are a JSON object, or
-	// nil. The error is the agent's own message. The node does not wait for it: other
-	// requests are answered meanwhile.
+	// nil. The error matches [ErrNoAgent] if nothing answers; any other error is the
+	// agent's own message, an [*AgentError] if its class is known. The node does not
+	// wait for it: other requests are answered meanwhile.
 	Execute(ctx context.Context, command string, arguments json.RawMessage) (json.RawMessage, error)
 }
 
@@ -24,30 +26,36 @@ type realCall struct {
 	agent Agent
 }
 
-// execute runs a command outside of the node's lock, because an agent takes its
-// time.
-func (r realCall) execute(command string, arguments, into any) error {
+// ask has the agent execute a command outside of the node's lock, because an
+// agent takes its time. The error is the agent's own, or PVE's if none answers.
+func (r realCall) ask(command string, arguments any) (json.RawMessage, error) {
 	var text json.RawMessage
 	if arguments != nil {
 		var err error
 		if text, err = json.Marshal(arguments); err != nil {
-			return refuse("%v", err)
+			return nil, err
 		}
 	}
 	r.node.mu.Unlock()
 	answer, err := r.agent.Execute(r.context, command, text)
 	r.node.mu.Lock()
 	r.node.advance()
-	switch {
-	case err != nil:
-		return refuse("Agent error: %v", err)
-	case into == nil:
-		return nil
+	if errors.Is(err, ErrNoAgent) {
+		err = errNoAgent
 	}
-	if err := json.Unmarshal(answer, into); err != nil {
-		return refuse("Agent error: %v", err)
+	return answer, err
+}
+
+// execute reads the agent's answer into a value, unless it is nil.
+func (r realCall) execute(command string, arguments, into any) error {
+	answer, err := r.ask(command, arguments)
+	if err == nil && into != nil {
+		err = json.Unmarshal(answer, into)
 	}
-	return nil
+	if err != nil && !errors.Is(err, errNoAgent) {
+		err = refuse("Agent error: %v", err)
+	}
+	return err
 }
 
 // askAgent translates a request into the agent's commands, as PVE does
@@ -74,13 +82,23 @@ func (n *Node) askAgent(c *call, agent Agent) (any, error) {
 	}
 }
 
-// plain passes on what the agent returns.
+// plain passes on what the agent returns. What the agent refuses is a success of
+// the API, with the error as its result (PVE/QMPClient.pm).
 func (r realCall) plain(command string, arguments any) (any, error) {
-	var answer any
-	if err := r.execute(command, arguments, &answer); err != nil {
+	answer, err := r.ask(command, arguments)
+	switch {
+	case errors.Is(err, errNoAgent):
 		return nil, err
+	case err != nil:
+		refused := &AgentError{Class: "GenericError", Desc: err.Error()}
+		errors.As(err, &refused)
+		return result(map[string]any{"error": map[string]any{"class": refused.Class, "desc": refused.Desc}})
 	}
-	return result(answer)
+	var object any
+	if err := json.Unmarshal(answer, &object); err != nil {
+		return nil, refuse("Agent error: %v", err)
+	}
+	return result(object)
 }
 
 func (r realCall) run() (any, error) {

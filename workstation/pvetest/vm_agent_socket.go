@@ -1,0 +1,136 @@
+package pvetest
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+)
+
+// ErrNoAgent is what an [Agent] returns if nothing answers in time: the guest is
+// still booting, or has no agent. The node then answers as PVE does, that the
+// guest agent is not running.
+var ErrNoAgent = errors.New("pvetest: no guest agent answers")
+
+// An AgentError is an agent's own refusal of a command (QEMU's
+// docs/interop/qmp-spec.rst, Error).
+type AgentError struct {
+	Class string // "CommandNotFound", "GenericError"
+	Desc  string // the agent's words
+}
+
+// Error returns the agent's words.
+func (e *AgentError) Error() string { return e.Desc }
+
+// A SocketAgent is the [Agent] of a real guest behind a Unix socket, which is
+// QEMU's end of the channel "org.qemu.guest_agent.0":
+//
+//	-chardev socket,path=/run/qga,server=on,wait=off,id=qga0
+//	-device virtserialport,chardev=qga0,name=org.qemu.guest_agent.0
+//
+// The socket serves one client at a time, so that commands wait for each other.
+type SocketAgent struct {
+	// Path is the socket's.
+	Path string
+	// Patience is how long the agent may take until it says that it is there; 0
+	// means PVE's three seconds. An emulated processor wants more.
+	Patience time.Duration
+
+	mu sync.Mutex
+}
+
+// maxAnswer is how long an agent that is there may take for one command.
+const maxAnswer = time.Minute
+
+// Execute implements [Agent]. The error matches [ErrNoAgent] if there is no
+// socket or nobody answers, and is an [*AgentError] if the agent refuses.
+func (a *SocketAgent) Execute(ctx context.Context, command string, arguments json.RawMessage) (json.RawMessage, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	connection, err := new(net.Dialer).DialContext(ctx, "unix", a.Path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoAgent, err)
+	}
+	defer func() { _ = connection.Close() }() // nothing is left to be written
+	defer context.AfterFunc(ctx, func() { _ = connection.Close() })()
+	reader := bufio.NewReader(connection)
+	patience := a.Patience
+	if patience == 0 {
+		patience = 3 * time.Second
+	}
+	if err := synchronize(connection, reader, time.Now().Add(patience)); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoAgent, err)
+	}
+	request := map[string]any{"execute": command}
+	if arguments != nil {
+		request["arguments"] = arguments
+	}
+	answer, err := exchange(connection, reader, "", request, time.Now().Add(maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrNoAgent, command, err)
+	}
+	if answer.Error != nil {
+		return nil, &AgentError{answer.Error.Class, answer.Error.Desc}
+	}
+	return answer.Return, nil
+}
+
+// An agentAnswer is a message of an agent.
+type agentAnswer struct {
+	Return json.RawMessage
+	Error  *struct{ Class, Desc string }
+}
+
+// flush is the byte that is in no JSON: it ends what an earlier client left half
+// said, and stands before the answer to guest-sync-delimited (QEMU's
+// qga/qapi-schema.json).
+const flush = "\xff"
+
+// synchronize waits until the agent answers, and drops answers to others.
+func synchronize(connection net.Conn, reader *bufio.Reader, until time.Time) error {
+	id := rand.Int64N(1 << 50)
+	request := map[string]any{"execute": "guest-sync-delimited", "arguments": map[string]any{"id": id}}
+	for {
+		answer, err := exchange(connection, reader, flush, request, until)
+		if err != nil {
+			return err
+		}
+		var got int64
+		if json.Unmarshal(answer.Return, &got) == nil && got == id {
+			return nil
+		}
+		request = nil
+	}
+}
+
+// exchange sends a request, unless it is nil, and returns the next answer: with
+// text in front, the next one after a flush.
+func exchange(connection net.Conn, reader *bufio.Reader, text string, request map[string]any, until time.Time) (answer agentAnswer, err error) {
+	if err := connection.SetDeadline(until); err != nil {
+		return answer, err
+	}
+	if request != nil {
+		message, err := json.Marshal(request)
+		if err != nil {
+			return answer, err
+		}
+		if _, err := connection.Write([]byte(text + string(message) + "\n")); err != nil {
+			return answer, err
+		}
+	}
+	if text != "" {
+		if _, err := reader.ReadBytes(flush[0]); err != nil {
+			return answer, err
+		}
+	}
+	line, err := reader.ReadBytes('\n')
+	if err != nil {
+		return answer, err
+	}
+	return answer, json.Unmarshal(line, &answer)
+}
