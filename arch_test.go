@@ -93,7 +93,8 @@ func allowed(pkg string) []string {
 	if strings.HasPrefix(pkg, "examples/") {
 		return []string{"", "iommu", "gpu", "storage", "workstation", "workstation/pvetest",
 			"workstation/access", "workstation/rustdesk", "workstation/recovery", "workstation/profile", "workstation/firstboot", "workstation/inventory",
-			"workstation/file", "examples/internal/connect", "examples/switchboard/board",
+			"workstation/file", "examples/switchboard/board",
+			"examples/internal/connect", "examples/internal/term", "examples/internal/machine", "golang.org/x/term",
 			"internal/hosttree", "internal/printable", "github.com/luthermonson/go-proxmox"}
 	}
 	return arrows[pkg]

@@ -10,7 +10,8 @@ require (
 	github.com/luthermonson/go-proxmox v0.8.2
 	github.com/pelletier/go-toml/v2 v2.4.3
 	golang.org/x/sync v0.24.0
-	golang.org/x/sys v0.49.0
+	golang.org/x/sys v0.50.0
+	golang.org/x/term v0.48.0
 	howett.net/plist v1.0.2-0.20250314012144-ee69052608d9
 )
 

@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/examples/internal/connect"
+	"github.com/proxstation/proxstation/examples/internal/term"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
@@ -18,47 +19,75 @@ import (
 
 // A show is one run of the example.
 type show struct {
-	out           io.Writer
+	out           *term.Terminal
 	node          *workstation.Node
 	apply         bool
 	card          string // address, "" for the first NVIDIA card
 	games, models storage.Size
 	duo           workstation.DualBoot
 	takeOver      bool
-	sabotage      func(vmid int) // keeps a guest from coming up; nil on a real node
+	sabotage      func(vmid int) // keeps a guest from coming up
 }
 
-// play goes through the whole show: look, plan, apply, start, switch.
+// play goes through the whole show on the embedded node: look, plan, apply,
+// start, switch.
 func (s *show) play(ctx context.Context) error {
+	if _, err := s.change(ctx); err != nil {
+		return err
+	}
+	return s.turns(ctx)
+}
+
+// change shows the host and the plan, and carries the plan out if that was asked
+// for. It does nothing else.
+func (s *show) change(ctx context.Context) (workstation.Plan, error) {
 	s.title("The host")
 	facts, err := s.node.Observe(ctx)
 	if err != nil {
-		return err
+		return workstation.Plan{}, err
 	}
 	fmt.Fprint(s.out, inventory.Of("node "+facts.Node, facts.IOMMU, facts.Disks, facts.Pools, facts.Unknown...))
 	spec, err := s.spec(facts)
 	if err != nil {
-		return err
+		return workstation.Plan{}, err
 	}
 	s.title("The plan")
 	plan, err := workstation.Diff(spec, facts)
 	if err != nil {
-		return err
+		return plan, err
 	}
-	fmt.Fprint(s.out, plan)
-	if !s.apply {
-		fmt.Fprintln(s.out, "\nNothing was changed. With -apply it will be.")
-		return nil
+	s.out.Plan(plan)
+	switch {
+	case connect.Blocked(plan.Findings) != nil:
+		return plan, connect.Blocked(plan.Findings)
+	case plan.Empty():
+		return plan, nil
+	case !s.apply:
+		s.out.Say("\nNothing was changed. With -apply the plan is carried out, and nothing else: no VM is started or shut down.")
+		return plan, nil
 	}
 	s.title("Applying it")
-	if err := s.node.Apply(ctx, plan, &workstation.ApplyOptions{Progress: connect.Progress(s.out)}); err != nil {
+	return plan, s.node.Apply(ctx, plan, &workstation.ApplyOptions{Progress: s.out.Progress()})
+}
+
+// switchTo gives the card to a VM. What keeps the VM from starting is shown
+// before anything is asked of the node.
+func (s *show) switchTo(ctx context.Context, vmid int) error {
+	status, err := s.node.Status(ctx, s.duo)
+	if err != nil {
 		return err
 	}
-	if !plan.Empty() && s.sabotage == nil {
-		fmt.Fprintln(s.out, "The new VMs hold no system yet, so running counts as up.")
-		s.duo.Up = func(context.Context, int) error { return nil }
+	for _, m := range status.Members {
+		if m.VMID == vmid && m.CanStart == proxstation.No {
+			s.out.Findings(m.Why)
+			s.out.ToDo(m.Why)
+			return connect.Blocked(m.Why)
+		}
 	}
-	return s.turns(ctx)
+	if err := s.start(ctx, vmid); err != nil {
+		return err
+	}
+	return s.status(ctx)
 }
 
 // turns lets the VMs take turns.
@@ -76,15 +105,13 @@ func (s *show) turns(ctx context.Context) error {
 	case !errors.Is(err, workstation.ErrInUse):
 		return err
 	}
-	fmt.Fprintln(s.out, "  refused: "+err.Error())
+	s.out.Say("  refused: %v", err)
 	s.title("The switch to Linux")
-	if err := s.node.Switch(ctx, s.duo, linux, connect.Progress(s.out)); err != nil {
+	if err := s.node.Switch(ctx, s.duo, linux, s.out.Progress()); err != nil {
 		return err
 	}
-	if s.sabotage != nil {
-		if err := s.fail(ctx, windows); err != nil {
-			return err
-		}
+	if err := s.fail(ctx, windows); err != nil {
+		return err
 	}
 	return s.status(ctx)
 }
@@ -103,19 +130,19 @@ func (s *show) start(ctx context.Context, vmid int) error {
 			duo.TakeOver = l.ID
 		}
 	}
-	return s.node.Switch(ctx, duo, vmid, connect.Progress(s.out))
+	return s.node.Switch(ctx, duo, vmid, s.out.Progress())
 }
 
 // fail shows a switch to a guest that does not come up, and the way back.
 func (s *show) fail(ctx context.Context, windows int) error {
 	s.title("A switch back to a Windows that does not come up")
 	s.sabotage(windows)
-	err := s.node.Switch(ctx, s.duo, windows, connect.Progress(s.out))
+	err := s.node.Switch(ctx, s.duo, windows, s.out.Progress())
 	var failed *workstation.SwitchError
 	if !errors.As(err, &failed) || !failed.Returned {
 		return errors.Join(errors.New("a switch to a guest that does not come up has to return"), err)
 	}
-	fmt.Fprintln(s.out, "  "+err.Error())
+	s.out.Say("%v", err)
 	return nil
 }
 
@@ -171,4 +198,4 @@ func (s *show) pick(facts workstation.Facts) (gpu.Card, error) {
 	return card, nil
 }
 
-func (s *show) title(text string) { fmt.Fprintf(s.out, "\n=== %s\n\n", text) }
+func (s *show) title(text string) { s.out.Title("=== " + text) }

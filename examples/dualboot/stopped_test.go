@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"syscall"
 	"testing"
 	"time"
@@ -18,11 +19,22 @@ func TestStoppedInMidSwitch(t *testing.T) {
 	for name, signal := range map[string]syscall.Signal{"SIGTERM": syscall.SIGTERM, "SIGHUP": syscall.SIGHUP, "Ctrl-C": syscall.SIGINT} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			host := pvetest.Reference()
+			host := shared()
 			host.Guests = map[int]pvetest.Guest{140: {Shutdown: 40 * time.Second}}
-			p := stopped.Start(t, host, "-apply")
+			p := stopped.Start(t, host, "-switch", "linux")
 			p.Until(t, "shutting down VM 140")
 			p.End(t, signal, 140, "VM 140 runs again", "VM 140 is running") // the second if its shutdown was not asked for yet
 		})
 	}
+}
+
+// shared is a host on which VM 140 has the card of VM 140 and VM 141.
+func shared() pvetest.Host {
+	host := pvetest.Reference()
+	for i, name := range []string{"windows", "linux-ai"} {
+		id := 140 + i
+		host.VMs = append(host.VMs, pvetest.VM{ID: id, Running: i == 0, Config: map[string]string{"name": name, "memory": "8192", "machine": "q35", "bios": "ovmf",
+			"agent": "enabled=1", "hostpci0": "0000:01:00,pcie=1", "scsi0": fmt.Sprintf("local-lvm:vm-%d-disk-0,size=64G", id)}})
+	}
+	return host
 }

@@ -20,18 +20,25 @@ import (
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/examples/internal/connect"
+	"github.com/proxstation/proxstation/examples/internal/term"
 	"github.com/proxstation/proxstation/workstation/profile"
 	"github.com/proxstation/proxstation/workstation/recovery"
 )
 
+const about = `Macos makes a macOS VM on the host's Intel iGPU, in two stages: macOS is installed on a virtual
+display, and then gets the iGPU as its display. Without PROXMOX_VE_ENDPOINT it plays both stages
+on an embedded node. On a real node it shows the plan of one stage, which -apply carries out. It
+ends with code 0, 1 after an error, 3 if it is blocked. MACOS_OSK holds the key of a Mac of yours.`
+
 func main() {
 	connect.Main("macos", func(ctx context.Context, args []string, out io.Writer) error {
-		return (&show{out: out, release: recovery.Sequoia}).run(ctx, args)
+		return (&show{out: term.Of(out), release: recovery.Sequoia}).run(ctx, args)
 	})
 }
 
 func (s *show) run(ctx context.Context, args []string) error {
 	set := flag.NewFlagSet("macos", flag.ContinueOnError)
+	connect.Describe(set, about, "PROXMOX_VE_ENDPOINT=https://pve:8006 PROXMOX_VE_USERNAME=root@pam PROXMOX_VE_PASSWORD=... MACOS_OSK=... \\\n  go run ./examples/macos -opencore local:import/opencore.raw -fetch ~/recovery -apply")
 	flags := connect.Register(set)
 	set.BoolVar(&s.apply, "apply", false, "change the real node; without it the plan is only shown")
 	set.IntVar(&s.mac.ID, "vm", 130, "VMID")
@@ -45,6 +52,9 @@ func (s *show) run(ctx context.Context, args []string) error {
 		return err
 	}
 	if !connect.Configured() {
+		if err := flags.NoEffect("apply", "stage", "mode", "opencore", "recovery", "fetch"); err != nil {
+			return err
+		}
 		return s.embedded(ctx)
 	}
 	node, err := flags.Open(ctx)

@@ -17,13 +17,15 @@ import (
 
 	"github.com/proxstation/proxstation/workstation/pvetest"
 	"github.com/proxstation/proxstation/workstation/recovery"
+
+	"github.com/proxstation/proxstation/examples/internal/term"
 )
 
 // TestEmbedded plays both stages.
 func TestEmbedded(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	if err := (&show{out: &out, release: recovery.Sequoia}).run(t.Context(), nil); err != nil {
+	if err := (&show{out: term.Of(&out), release: recovery.Sequoia}).run(t.Context(), nil); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	at := 0
@@ -76,7 +78,7 @@ func TestRealNode(t *testing.T) { //nolint:paralleltest // the environment is th
 		{"back to the first", []string{"-stage", "off", "-apply"}, "- hostpci0", false, ""},
 	} {
 		var out bytes.Buffer
-		err := (&show{out: &out, release: recovery.Sequoia}).run(t.Context(), append(slices.Clone(flags), step.args...))
+		err := (&show{out: term.Of(&out), release: recovery.Sequoia}).run(t.Context(), append(slices.Clone(flags), step.args...))
 		text := out.String()
 		if err != nil {
 			text += err.Error()
@@ -100,7 +102,7 @@ func TestRealNode(t *testing.T) { //nolint:paralleltest // the environment is th
 func TestWithoutAKey(t *testing.T) {
 	_, flags := real(t)
 	t.Setenv("MACOS_OSK", "")
-	err := (&show{out: &bytes.Buffer{}, release: recovery.Sequoia}).run(t.Context(), append(flags, "-apply"))
+	err := (&show{out: term.Of(&bytes.Buffer{}), release: recovery.Sequoia}).run(t.Context(), append(flags, "-apply"))
 	if err == nil || !strings.Contains(err.Error(), "supply it") {
 		t.Errorf("error %v", err)
 	}
@@ -130,7 +132,7 @@ func TestFetch(t *testing.T) { //nolint:paralleltest // the environment is the t
 	dir := t.TempDir()
 	fetch := func(keys ...*rsa.PublicKey) (string, error) {
 		var out bytes.Buffer
-		s := &show{out: &out, release: recovery.Sonoma, service: recovery.Client{URL: server.URL, Keys: keys}}
+		s := &show{out: term.Of(&out), release: recovery.Sonoma, service: recovery.Client{URL: server.URL, Keys: keys}}
 		err := s.run(t.Context(), append(slices.Clone(flags), "-fetch", dir, "-apply"))
 		return out.String(), err
 	}

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/proxstation/proxstation/examples/internal/connect"
+	"github.com/proxstation/proxstation/examples/internal/term"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/profile"
@@ -15,7 +15,7 @@ import (
 
 // A show is one run of the example.
 type show struct {
-	out     io.Writer
+	out     *term.Terminal
 	node    *workstation.Node
 	apply   bool
 	release recovery.Release
@@ -28,7 +28,7 @@ type show struct {
 func (s *show) stage(ctx context.Context) error {
 	facts, err := s.node.Observe(ctx)
 	if _, made := facts.VMs[s.mac.ID]; err == nil && !made && s.apply && s.fetch != "" {
-		if err := s.bring(ctx, connect.Progress(s.out)); err != nil { // a plan is blocked without its images
+		if err := s.bring(ctx, s.out.Progress()); err != nil { // a plan is blocked without its images
 			return err
 		}
 		facts, err = s.node.Observe(ctx)
@@ -44,15 +44,17 @@ func (s *show) stage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(s.out, plan)
+	s.out.Plan(plan)
 	switch {
+	case connect.Blocked(plan.Findings) != nil:
+		return connect.Blocked(plan.Findings)
 	case plan.Empty():
 		return nil
 	case !s.apply:
-		fmt.Fprintln(s.out, "\nNothing was changed. With -apply it will be.")
+		s.out.Say("\nNothing was changed. With -apply the plan is carried out, and nothing else.")
 		return nil
 	}
-	progress := connect.Progress(s.out)
+	progress := s.out.Progress()
 	fmt.Fprintln(s.out)
 	return s.node.Apply(ctx, plan, &workstation.ApplyOptions{Progress: progress})
 }
@@ -76,4 +78,4 @@ func find(facts workstation.Facts, is func(gpu.Card) bool) (gpu.Card, error) {
 	return gpu.Card{}, errors.New("no such card")
 }
 
-func (s *show) title(text string) { fmt.Fprintf(s.out, "\n=== %s\n\n", text) }
+func (s *show) title(text string) { s.out.Title("=== " + text) }

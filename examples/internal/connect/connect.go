@@ -6,25 +6,52 @@ package connect
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 
+	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
 )
+
+// Variables says in the help of a program which variables name the node.
+const Variables = `Environment:
+  PROXMOX_VE_ENDPOINT    address of the node, such as https://pve.lan:8006; without it the
+                         program runs on a node embedded in it, and nothing outside is touched
+  PROXMOX_VE_API_TOKEN   API token, USER@REALM!ID=SECRET
+  PROXMOX_VE_USERNAME    or a user with the realm, such as root@pam,
+  PROXMOX_VE_PASSWORD    and the password: some settings only root@pam may set this way
+  NO_COLOR               any value: no colours
+`
 
 // Flags say which node, and how its certificate is verified.
 type Flags struct {
 	Node, CA, Fingerprint string
+	// Tiers are the tiers of storages that the caller knows better.
+	Tiers map[string]storage.Tier
+
+	set *flag.FlagSet
 }
 
 // Register adds the flags to a set.
 func Register(set *flag.FlagSet) *Flags {
-	f := &Flags{}
+	f := &Flags{set: set}
 	set.StringVar(&f.Node, "node", "", "name of the PVE node; needed if the cluster has several")
 	set.StringVar(&f.CA, "ca", "", "file with the CA of the node's certificate (on the node: /etc/pve/pve-root-ca.pem)")
 	set.StringVar(&f.Fingerprint, "fingerprint", "", "SHA-256 fingerprint of the node's certificate, as the web interface shows it")
 	return f
+}
+
+// Describe gives a program's -h what the program does, the variables that it
+// reads, and an example.
+func Describe(set *flag.FlagSet, about, example string) {
+	set.Usage = func() {
+		fmt.Fprintf(set.Output(), "%s\n\nFlags:\n", strings.TrimSpace(about))
+		set.PrintDefaults()
+		fmt.Fprintf(set.Output(), "\n%s\nExample:\n  %s\n", Variables, strings.ReplaceAll(strings.TrimSpace(example), "\n", "\n  "))
+	}
 }
 
 // Parse parses the arguments of a program that has flags only.
@@ -41,11 +68,45 @@ func Parse(set *flag.FlagSet, args []string) error {
 // Configured reports whether the environment names a node.
 func Configured() bool { return os.Getenv("PROXMOX_VE_ENDPOINT") != "" }
 
+// NoEffect returns an error if a flag was given that has no effect on an embedded
+// node: the flags of Register, and those that are named.
+func (f *Flags) NoEffect(names ...string) error {
+	given := f.given(append(names, "node", "ca", "fingerprint"))
+	if len(given) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s would have no effect, because PROXMOX_VE_ENDPOINT is not set: the program would run on a node embedded in it. Set PROXMOX_VE_ENDPOINT=https://NODE:8006, or leave the flags out", strings.Join(given, ", "))
+}
+
+// Useless returns an error if one of the named flags was given, which have no
+// effect beside what is asked for.
+func (f *Flags) Useless(beside string, names ...string) error {
+	if given := f.given(names); len(given) > 0 {
+		return fmt.Errorf("%s would have no effect on %s: leave the flags out", strings.Join(given, ", "), beside)
+	}
+	return nil
+}
+
+// given returns which of the named flags were given.
+func (f *Flags) given(names []string) (given []string) {
+	f.set.Visit(func(flag *flag.Flag) {
+		for _, name := range names {
+			if flag.Name == name {
+				given = append(given, "-"+name)
+			}
+		}
+	})
+	return given
+}
+
 // Open connects to the node that the environment names.
 func (f *Flags) Open(ctx context.Context) (*workstation.Node, error) {
 	endpoint := workstation.Endpoint{
 		URL: os.Getenv("PROXMOX_VE_ENDPOINT"), Token: os.Getenv("PROXMOX_VE_API_TOKEN"),
 		Username: os.Getenv("PROXMOX_VE_USERNAME"), Password: os.Getenv("PROXMOX_VE_PASSWORD"), Fingerprint: f.Fingerprint,
+	}
+	if err := checkLogin(endpoint); err != nil {
+		return nil, err
 	}
 	if f.CA != "" {
 		pem, err := os.ReadFile(f.CA)
@@ -57,5 +118,38 @@ func (f *Flags) Open(ctx context.Context) (*workstation.Node, error) {
 			return nil, fmt.Errorf("%s holds no certificate in PEM form", f.CA)
 		}
 	}
-	return workstation.Connect(ctx, endpoint, f.Node, nil)
+	node, err := workstation.Connect(ctx, endpoint, f.Node, &workstation.NodeOptions{Tiers: f.Tiers})
+	if errors.Is(err, workstation.ErrLogin) {
+		err = fmt.Errorf("%w; tried %s", err, login(endpoint))
+	}
+	return node, err
+}
+
+// checkLogin says what is missing before the node is asked.
+func checkLogin(e workstation.Endpoint) error {
+	user, _, _ := strings.Cut(e.Token, "!")
+	switch {
+	case e.Token == "" && e.Username == "" && e.Password == "":
+		return errors.New("PROXMOX_VE_ENDPOINT is set, but no login: set PROXMOX_VE_API_TOKEN=USER@REALM!ID=SECRET, or PROXMOX_VE_USERNAME=root@pam and PROXMOX_VE_PASSWORD")
+	case e.Token != "" && (!strings.Contains(user, "@") || !strings.Contains(e.Token, "!") || !strings.Contains(e.Token, "=")):
+		return errors.New("PROXMOX_VE_API_TOKEN does not look like a token: want USER@REALM!ID=SECRET, as pveum user token add prints it (full-tokenid and value)")
+	case e.Token == "" && e.Username == "":
+		return errors.New("PROXMOX_VE_PASSWORD is set, but not whose: set PROXMOX_VE_USERNAME, such as root@pam")
+	case e.Token == "" && e.Password == "":
+		return fmt.Errorf("PROXMOX_VE_USERNAME is %s, but PROXMOX_VE_PASSWORD is not set", e.Username)
+	case e.Token == "" && !strings.Contains(e.Username, "@"):
+		return fmt.Errorf("PROXMOX_VE_USERNAME is %q, without a realm: want %[1]s@pam for a user of the host, or %[1]s@pve for one of Proxmox VE", e.Username)
+	}
+	return nil
+}
+
+// login says who was to log in, and how.
+func login(e workstation.Endpoint) string {
+	if e.Token != "" {
+		id, _, _ := strings.Cut(e.Token, "=")
+		user, token, _ := strings.Cut(id, "!")
+		return fmt.Sprintf("user %s with the API token %s (PROXMOX_VE_API_TOKEN)", user, token)
+	}
+	_, realm, _ := strings.Cut(e.Username, "@")
+	return fmt.Sprintf("user %s of the realm %s with a password (PROXMOX_VE_USERNAME, PROXMOX_VE_PASSWORD)", e.Username, realm)
 }

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"syscall"
 
-	"github.com/proxstation/proxstation/internal/printable"
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/examples/internal/term"
+	"github.com/proxstation/proxstation/workstation"
 )
 
 // Main runs an example. Ctrl-C, SIGTERM (a service that is stopped) and SIGHUP
@@ -18,7 +19,7 @@ import (
 // that the program ends cleanly; a second signal kills it. A reader of the
 // output that has gone does not end the program in the middle of its work. What
 // does not print is quoted in all that it says. An error ends the program with
-// status 1.
+// its [Code].
 func Main(name string, run func(ctx context.Context, args []string, out io.Writer) error) {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {
@@ -27,8 +28,67 @@ func Main(name string, run func(ctx context.Context, args []string, out io.Write
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	context.AfterFunc(ctx, stop)
-	if err := run(ctx, os.Args[1:], printable.Writer(os.Stdout)); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(printable.Writer(os.Stderr), name+":", err)
-		os.Exit(1)
+	out := term.Open(os.Stdout)
+	err := run(ctx, os.Args[1:], out)
+	out.End()
+	if code := Code(err); code != 0 {
+		if err.Error() != "" {
+			term.Open(os.Stderr).Error(name, err)
+		}
+		os.Exit(code)
 	}
+}
+
+// The codes with which the examples end, beside 0 for what is done and 1 for an
+// error.
+const (
+	Changes = 2 // a plan that was only shown has changes
+	Block   = 3 // what was asked for is blocked, and nothing was changed
+	Stale   = 4 // a saved plan no longer fits the node, and nothing was changed
+	No      = 5 // a person said no, and nothing was changed
+)
+
+// Blocked returns an [Exit] without a message if there is a blocker among
+// findings that have been shown.
+func Blocked(findings []proxstation.Finding) error {
+	if proxstation.Worst(findings) != proxstation.Blocker {
+		return nil
+	}
+	return &Exit{Status: Block}
+}
+
+// An Exit ends a program with a code of its own, and perhaps without a message,
+// because all has been said.
+type Exit struct {
+	Status int
+	Err    error // nil says nothing
+}
+
+// Error implements error.
+func (e *Exit) Error() string {
+	if e.Err == nil {
+		return ""
+	}
+	return e.Err.Error()
+}
+
+// Unwrap returns the error.
+func (e *Exit) Unwrap() error { return e.Err }
+
+// Code returns the code with which a program ends after an error: 0 after none
+// and after -h, that of an [Exit], Block and Stale for what matches
+// [workstation.ErrBlocked] and [workstation.ErrStale], and 1 after all others.
+func Code(err error) int {
+	exit, ok := errors.AsType[*Exit](err)
+	switch {
+	case err == nil || errors.Is(err, flag.ErrHelp):
+		return 0
+	case ok:
+		return exit.Status
+	case errors.Is(err, workstation.ErrBlocked):
+		return Block
+	case errors.Is(err, workstation.ErrStale):
+		return Stale
+	}
+	return 1
 }

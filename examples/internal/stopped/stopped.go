@@ -82,8 +82,8 @@ func (p *Program) End(t *testing.T, signal syscall.Signal, running int, says ...
 	defer timer.Stop()
 	for p.Lines.Scan() {
 	}
-	_ = p.cmd.Wait() // whether the end was good is in what it says
-	said := p.said.String()
+	_ = p.cmd.Wait()                                           // whether the end was good is in what it says
+	said := strings.Join(strings.Fields(p.said.String()), " ") // lines are broken between words
 	if !slices.ContainsFunc(says, func(text string) bool { return strings.Contains(said, text) }) {
 		t.Errorf("it says none of %q:\n%s", says, said)
 	}

@@ -1,0 +1,73 @@
+package connect
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/pvetest"
+)
+
+func TestCode(t *testing.T) {
+	t.Parallel()
+	blocked := Blocked([]proxstation.Finding{{Severity: proxstation.Blocker}})
+	for want, err := range map[int]error{0: flag.ErrHelp, 1: errors.New("x"), Block: blocked, Stale: fmt.Errorf("x: %w", &workstation.StaleError{}), No: &Exit{Status: No, Err: errors.New("no")}} {
+		if got := Code(err); got != want {
+			t.Errorf("%v: %d, want %d", err, got, want)
+		}
+	}
+	if Code(nil) != 0 || Blocked(nil) != nil || blocked.Error() != "" || Code(&workstation.BlockedError{}) != Block {
+		t.Error("the rest")
+	}
+}
+
+// Who is told "not logged in" is told which user, and how.
+func TestLoginSaysWho(t *testing.T) { //nolint:paralleltest // the environment is the test's
+	sim := pvetest.New(pvetest.Reference(), nil).Start()
+	t.Cleanup(sim.Close)
+	for _, test := range []struct{ token, user, password, want string }{
+		{"", "", "", "no login: set PROXMOX_VE_API_TOKEN"},
+		{"hunter2", "", "", "does not look like a token"},
+		{"", "", "hunter2", "not whose"},
+		{"", "root@pam", "", "PROXMOX_VE_USERNAME is root@pam, but PROXMOX_VE_PASSWORD is not set"},
+		{"", "root", "hunter2", "root@pam for a user of the host"},
+		{"", "root@pam", "hunter2", "tried user root@pam of the realm pam with a password"},
+		{"root@pam!lab=hunter2", "", "", "tried user root@pam with the API token lab (PROXMOX_VE_API_TOKEN)"},
+	} {
+		t.Setenv("PROXMOX_VE_ENDPOINT", sim.URL())
+		t.Setenv("PROXMOX_VE_API_TOKEN", test.token)
+		t.Setenv("PROXMOX_VE_USERNAME", test.user)
+		t.Setenv("PROXMOX_VE_PASSWORD", test.password)
+		set := flag.NewFlagSet("test", flag.ContinueOnError)
+		flags := Register(set)
+		if err := Parse(set, []string{"-fingerprint", sim.Fingerprint()}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := flags.Open(t.Context())
+		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%+v: %v", test, err)
+		}
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	set := flag.NewFlagSet("test", flag.ContinueOnError)
+	set.SetOutput(&out)
+	Describe(set, "\nTest tests.\n", "go run ./test\n# and so on")
+	Register(set)
+	if err := Parse(set, []string{"-h"}); Code(err) != 0 {
+		t.Error(err)
+	}
+	for _, want := range []string{"Test tests.\n\nFlags:\n", "-fingerprint", "PROXMOX_VE_ENDPOINT", "NO_COLOR", "Example:\n  go run ./test\n  # and so on\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}

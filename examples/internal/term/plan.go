@@ -1,0 +1,153 @@
+package term
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
+	"github.com/proxstation/proxstation/workstation"
+)
+
+var signs = map[workstation.Sign]colour{workstation.SignAdd: green, workstation.SignModify: yellow, workstation.SignDestroy: red}
+
+// Plan writes a plan: what blocks it, its steps, how full the storages get, and
+// what else should be known. A plan that is blocked ends with what has to be
+// done first.
+func (t *Terminal) Plan(p workstation.Plan) {
+	count := map[workstation.Sign]int{}
+	for _, c := range p.Changes() {
+		count[c.Sign]++
+	}
+	if p.Empty() {
+		t.Say("Plan for node %s: nothing to do", p.Node)
+	} else {
+		t.Say("Plan for node %s: %d to add, %d to change, %d to destroy", p.Node, count[workstation.SignAdd], count[workstation.SignModify], count[workstation.SignDestroy])
+	}
+	blockers, others := split(p.Findings)
+	t.Findings(blockers)
+	for _, c := range p.Changes() {
+		t.change(c)
+	}
+	t.outlook(p)
+	t.Findings(others)
+	t.ToDo(blockers)
+}
+
+// change writes a step: a sign and an object, and its attributes below, their
+// values side by side.
+func (t *Terminal) change(c workstation.StepChange) {
+	fmt.Fprintf(t.w, "\n%s %s\n", t.paint(signs[c.Sign], string(c.Sign)), t.paint(bold, printable.Line(c.Object)))
+	longest := 0
+	for _, line := range c.Lines {
+		longest = max(longest, width(printable.Line(line.Key)))
+	}
+	longest = min(longest, t.width/3)
+	for _, line := range c.Lines {
+		text := line.Want
+		switch {
+		case line.Have != "" && line.Want != "":
+			text = line.Have + " -> " + line.Want
+		case line.Want == "":
+			text = line.Have
+		}
+		front := fmt.Sprintf("    %s %-*s  ", t.paint(signs[line.Sign], string(line.Sign)), longest, printable.Line(line.Key))
+		behind := strings.Repeat(" ", width(front))
+		note := ""
+		if line.Note != "" {
+			note = "# " + printable.Line(line.Note)
+		}
+		if text = printable.Line(text); width(front)+width(text)+3+width(note) <= t.width && note != "" {
+			fmt.Fprintln(t.w, front+text+"   "+t.paint(dim, note))
+			continue
+		}
+		t.paragraph(front, behind, text)
+		if note != "" {
+			for _, part := range wrap(note, t.width-width(behind)) {
+				fmt.Fprintln(t.w, behind+t.paint(dim, part))
+			}
+		}
+	}
+	if len(c.RootTicket) > 0 {
+		t.paragraph("    "+t.paint(yellow, "!")+" ", "      ", "only root@pam with a password may set: "+strings.Join(c.RootTicket, ", "))
+	}
+}
+
+func (t *Terminal) outlook(p workstation.Plan) {
+	if len(p.Outlook) == 0 {
+		return
+	}
+	longest := 0
+	for _, o := range p.Outlook {
+		longest = max(longest, width(printable.Line(o.Pool)))
+	}
+	t.Say("\nStorages, when the new disks are full")
+	for _, o := range p.Outlook {
+		fmt.Fprintf(t.w, "    %-*s  %3.0f %% -> %3.0f %%   %s more\n", longest, printable.Line(o.Pool), o.Before*100, o.After*100, o.Added.Human())
+	}
+}
+
+// split returns the blockers, and the others from the worst to infos.
+func split(findings []proxstation.Finding) (blockers, others []proxstation.Finding) {
+	for _, f := range findings {
+		if f.Severity == proxstation.Blocker {
+			blockers = append(blockers, f)
+		} else {
+			others = append(others, f)
+		}
+	}
+	slices.SortStableFunc(others, func(a, b proxstation.Finding) int { return int(b.Severity) - int(a.Severity) })
+	return blockers, others
+}
+
+var severities = map[proxstation.Severity]colour{proxstation.Blocker: red, proxstation.Warning: yellow, proxstation.Info: cyan}
+
+// Findings writes findings, the worst first. Findings that say the same of
+// several subjects are written once.
+func (t *Terminal) Findings(findings []proxstation.Finding) {
+	blockers, others := split(findings)
+	var written []proxstation.Finding
+	for _, f := range append(blockers, others...) {
+		same := slices.IndexFunc(written, func(w proxstation.Finding) bool {
+			return w.ID == f.ID && w.Seen == f.Seen && w.Why == f.Why && w.Fix == f.Fix && w.Severity == f.Severity
+		})
+		switch {
+		case same < 0:
+			written = append(written, f)
+		case !slices.Contains(strings.Split(written[same].Subject, ", "), f.Subject):
+			written[same].Subject += ", " + f.Subject
+		}
+	}
+	for _, f := range written {
+		label := f.Severity.String()
+		fmt.Fprintln(t.w)
+		t.paragraph(t.paint(severities[f.Severity], label)+": ", "  ", fmt.Sprintf("%s (%s)", printable.Line(f.Subject), f.ID))
+		for _, part := range []struct{ label, text string }{{"seen", f.Seen}, {"why", f.Why}, {"fix", f.Fix}} {
+			if part.text != "" {
+				t.paragraph(fmt.Sprintf("  %-5s ", part.label+":"), "        ", printable.Line(part.text))
+			}
+		}
+	}
+}
+
+// ToDo writes what has to be done before what was asked for can be: the fixes of
+// the blockers. Without blockers it writes nothing.
+func (t *Terminal) ToDo(findings []proxstation.Finding) {
+	blockers, _ := split(findings)
+	if len(blockers) == 0 {
+		return
+	}
+	t.Say("\n%s", "Blocked. Nothing is changed until this is done:")
+	var told []string
+	for _, f := range blockers {
+		text := f.Fix
+		if text == "" {
+			text = f.Why
+		}
+		if text = f.Subject + ": " + text; !slices.Contains(told, text) {
+			told = append(told, text)
+			t.paragraph(fmt.Sprintf("  %d. ", len(told)), "     ", printable.Line(text))
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package term
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/proxstation/proxstation/internal/printable"
+	"github.com/proxstation/proxstation/workstation"
+)
+
+// Progress returns a function that writes events. On a terminal what is under
+// way is one line, which says how long it has taken and how long it may take;
+// elsewhere each thing that is waited for is a line.
+func (t *Terminal) Progress() func(workstation.Event) {
+	last, began := workstation.Event{}, time.Now()
+	return func(e workstation.Event) {
+		same := e.Phase == last.Phase && e.Step == last.Step && e.Message == last.Message
+		if e.Phase != last.Phase || e.Step != last.Step {
+			t.settle()
+			began = time.Now().Add(-e.Elapsed)
+		}
+		if same && !t.live || isTimer(e.Message) && !t.live {
+			return
+		}
+		text := e.Message
+		if isTimer(text) {
+			text = last.Message // PVE's task is still at it: the time says so
+		}
+		last = e
+		last.Message = text
+		t.status(line(e, text, time.Since(began)))
+		for _, warning := range e.Warnings {
+			t.paragraph("  "+t.paint(yellow, "warning")+": ", "    ", printable.Line(warning))
+		}
+		if e.Phase == workstation.PhaseDone {
+			t.settle()
+		}
+	}
+}
+
+// isTimer reports whether a message only says for how long a task of PVE's has
+// been running ("qmstart for 3s").
+func isTimer(message string) bool {
+	task, rest, found := strings.Cut(message, " for ")
+	_, err := time.ParseDuration(rest)
+	return found && err == nil && !strings.Contains(task, " ")
+}
+
+// line says what is done, for how long, and how long it may take.
+func line(e workstation.Event, text string, elapsed time.Duration) string {
+	step := string(e.Phase)
+	if e.Of > 0 {
+		step = fmt.Sprintf("%d/%d", e.Step, e.Of)
+	}
+	took := seconds(elapsed)
+	if e.Limit > 0 {
+		took += " of " + seconds(e.Limit)
+	}
+	return fmt.Sprintf("  %-8s  %-12s  %s", step, took, printable.Line(text))
+}
+
+// seconds writes a time as 12 s or 3 min.
+func seconds(d time.Duration) string {
+	switch {
+	case d >= time.Minute && d%time.Minute == 0:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d >= time.Minute:
+		return fmt.Sprintf("%d:%02d min", d/time.Minute, d%time.Minute/time.Second)
+	}
+	return fmt.Sprintf("%d s", d/time.Second)
+}
+
+// status writes a line: over the line that is under way on a terminal, below it
+// elsewhere.
+func (t *Terminal) status(text string) {
+	if !t.live {
+		fmt.Fprintln(t.w, text)
+		return
+	}
+	if runes := []rune(text); len(runes) > t.width-1 {
+		text = string(runes[:t.width-2]) + "…"
+	}
+	fmt.Fprint(t.w, "\r\x1b[K"+text)
+	t.under = len(text)
+}
+
+// End ends the line that is under way.
+func (t *Terminal) End() { t.settle() }
+
+// settle ends the line that is under way.
+func (t *Terminal) settle() {
+	if t.under > 0 {
+		t.under = 0
+		fmt.Fprintln(t.w)
+	}
+}
