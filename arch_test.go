@@ -67,7 +67,7 @@ var arrows = map[string][]string{
 	// in PVE's notation.
 	"workstation/inventory": {"", "iommu", "gpu", "storage", "internal/qmconf", "internal/printable", "github.com/jaypipes/ghw"},
 	// A checkout lies where every user of the host may put files: they are guarded.
-	"workstation/osxproxmox": {"", "gpu", "storage", "internal/sysfs"},
+	"workstation/osxproxmox": {"", "gpu", "storage", "internal/printable", "internal/sysfs"},
 	// The other ways into a guest, over any way to run a command there.
 	"workstation/access":   {"", "internal/printable"},
 	"workstation/rustdesk": {"", "gpu", "internal/printable", "github.com/pelletier/go-toml"}, // RustDesk's files are TOML

@@ -33,8 +33,8 @@ func (n Node) checkAlong(slot string, set []iommu.Address) []proxstation.Finding
 	}
 	return []proxstation.Finding{{ID: "gpu.takes-along", Severity: proxstation.Warning, Subject: slot,
 		Seen: "the same IOMMU group holds " + strings.Join(along, ", "),
-		Why:  "PVE takes all devices of the group from the host when the VM starts: what the host has on them is cut off",
-		Fix:  "see on the host what is on them (lsblk, ip -br link, lsusb -t), and choose a device with a group of its own, or a slot of another group"}}
+		Why:  "PVE takes all devices of the group from the host when the VM starts: what the host has on them is cut off.",
+		Fix:  "See on the host what is on them (lsblk, ip -br link, lsusb -t), and choose a device with a group of its own, or a slot of another group."}}
 }
 
 // checkROM says that an AMD iGPU has no option ROM of its own: the firmware
@@ -45,9 +45,9 @@ func checkROM(slot string, h HostPCI, card Card) []proxstation.Finding {
 		return nil
 	}
 	return []proxstation.Finding{{ID: "gpu.no-rom", Severity: proxstation.Warning, Subject: slot, Seen: h.String() + " without romfile",
-		Why: "AMD's iGPUs carry no option ROM: without one the guest's driver finds no BIOS and stops (code 43, \"Unable to locate a BIOS ROM\")",
-		Fix: "take it from the ACPI table VFCT (/sys/firmware/acpi/tables/VFCT without its head, as the guide isc30/ryzen-gpu-passthrough-proxmox shows), " +
-			"put it in /usr/share/kvm and set romfile=NAME"}}
+		Why: "AMD's iGPUs carry no option ROM: without one the guest's driver finds no BIOS and stops (code 43, \"Unable to locate a BIOS ROM\").",
+		Fix: "Take it from the ACPI table VFCT (/sys/firmware/acpi/tables/VFCT without its head, as the guide isc30/ryzen-gpu-passthrough-proxmox shows), " +
+			"put it in /usr/share/kvm and set romfile=NAME."}}
 }
 
 // checkPhysical reports a value that takes a physical function and its virtual
@@ -69,5 +69,5 @@ func checkPhysical(slot string, h HostPCI, card Card, taken []iommu.Function) []
 		return nil
 	}
 	return []proxstation.Finding{{ID: "gpu.physical-taken", Severity: proxstation.Blocker, Subject: slot, Seen: fmt.Sprintf("%s takes %s, and the node has %s", h, card.Address(), strings.Join(parts, ", ")),
-		Why: "the virtual functions are gone as soon as the VM has the physical one: no VM finds them until the host restarts", Fix: "pass one virtual function alone: hostpci with " + parts[0]}}
+		Why: "The virtual functions are gone as soon as the VM has the physical one: no VM finds them until the host restarts.", Fix: "Pass one virtual function alone: hostpci with " + parts[0] + "."}}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -25,12 +26,12 @@ func (n Node) Check(slot string, h HostPCI, guest Guest) []proxstation.Finding {
 	}
 	if h.NoROMBar && h.ROMFile != "" {
 		findings = append(findings, proxstation.Finding{ID: "gpu.rombar", Severity: proxstation.Warning, Subject: slot, Seen: "rombar=0, romfile=" + h.ROMFile,
-			Why: "rombar=0 hides the option ROM from the guest's firmware, so that the romfile does nothing and the screen stays dark", Fix: "remove rombar=0"})
+			Why: "rombar=0 hides the option ROM from the guest's firmware, so that the romfile does nothing and the screen stays dark.", Fix: "Remove rombar=0."})
 	}
 	for _, d := range h.Devices {
 		if len(n.Functions) > 0 && len(n.covered(d)) == 0 {
 			findings = append(findings, proxstation.Finding{ID: "gpu.no-device", Severity: proxstation.Blocker, Subject: slot, Seen: fmt.Sprintf("no PCI device found for '%s'", d),
-				Why: "the VM does not start", Fix: "choose a device that the node has; addresses move when cards do"})
+				Why: "The VM does not start.", Fix: "Choose a device that the node has; addresses move when cards do."})
 		}
 	}
 	for _, set := range n.Resolve(h) {
@@ -49,11 +50,11 @@ func (n Node) Check(slot string, h HostPCI, guest Guest) []proxstation.Finding {
 		findings = append(findings, n.checkAlong(slot, set)...)
 		if h.MDev != "" && len(set) > 1 {
 			findings = append(findings, proxstation.Finding{ID: "gpu.mdev-functions", Severity: proxstation.Blocker, Subject: slot, Seen: fmt.Sprint(h, " means ", set),
-				Why: "the VM does not start: " + string(RuleMDevOneFunction), Fix: "name the function that has the mediated devices"})
+				Why: "The VM does not start: " + string(RuleMDevOneFunction) + ".", Fix: "Name the function that has the mediated devices."})
 		}
 		if h.LegacyIGD && len(n.Functions) > 0 && (len(set) != 1 || set[0] != igdAddress) {
 			findings = append(findings, proxstation.Finding{ID: "gpu.igd-refused", Severity: proxstation.Blocker, Subject: slot, Seen: fmt.Sprint(h, " means ", set),
-				Why: "the VM does not start: " + string(RuleIGDAlone) + ", " + string(RuleIGDAddress), Fix: "pass 0000:00:02.0 alone"})
+				Why: "The VM does not start: " + string(RuleIGDAlone) + ", " + string(RuleIGDAddress) + ".", Fix: "Pass 0000:00:02.0 alone."})
 		}
 	}
 	return findings
@@ -66,7 +67,7 @@ func checkConsole(slot string, card Card) []proxstation.Finding {
 		return nil
 	}
 	return []proxstation.Finding{{ID: "gpu.console-display", Severity: proxstation.Warning, Subject: slot, Seen: card.Address().String() + " is " + name,
-		Why: "it shows the node's own console and draws nothing in 3D: the guest gains nothing, and the console is gone", Fix: "choose a graphics card"}}
+		Why: "It shows the node's own console and draws nothing in 3D: the guest gains nothing, and the console is gone.", Fix: "Choose a graphics card."}}
 }
 
 // taken returns the card's functions that are in a set.
@@ -97,8 +98,8 @@ func checkPart(slot string, card Card, taken []iommu.Function) []proxstation.Fin
 	}
 	return []proxstation.Finding{{ID: "gpu.partial-card", Severity: proxstation.Warning, Subject: slot,
 		Seen: fmt.Sprintf("%d of the %d functions of %s; left: %s", len(taken), len(card.Functions), card.Address().Slot(), strings.Join(left, ", ")),
-		Why:  "nobody else can use the rest, the guest has no sound over the card's connectors, and its functions cannot be reset together",
-		Fix:  "pass the whole device: " + card.Address().Slot()}}
+		Why:  "Nobody else can use the rest, the guest has no sound over the card's connectors, and its functions cannot be reset together.",
+		Fix:  "Pass the whole device: " + card.Address().Slot() + "."}}
 }
 
 func contains(functions []iommu.Function, a iommu.Address) bool {
@@ -119,7 +120,7 @@ func checkDeviceID(slot string, h HostPCI, v Verdict) []proxstation.Finding {
 		seen = "device-id=0x" + h.DeviceID.String()
 	}
 	return []proxstation.Finding{{ID: "gpu.device-id", Severity: proxstation.Warning, Subject: slot, Seen: seen + " for " + v.Card,
-		Why: v.Guest.String() + " does not know this device number (" + v.Source + ")", Fix: "set device-id=0x" + v.DeviceID.String()}}
+		Why: v.Guest.String() + " does not know this device number (" + v.Source + ").", Fix: "Set device-id=0x" + v.DeviceID.String() + "."}}
 }
 
 // checkIGD reports what is missing in a value that passes Intel's integrated
@@ -131,7 +132,7 @@ func checkIGD(slot string, h HostPCI, card Card) []proxstation.Finding {
 	}
 	var findings []proxstation.Finding
 	add := func(id string, severity proxstation.Severity, seen, why, fix string) {
-		findings = append(findings, proxstation.Finding{ID: id, Severity: severity, Subject: slot, Seen: seen, Why: why, Fix: fix})
+		findings = append(findings, proxstation.Finding{ID: id, Severity: severity, Subject: slot, Seen: seen, Why: printable.Sentence(why), Fix: printable.Sentence(fix)})
 	}
 	if wish := h.PrimaryVGA || strings.Contains(h.ROMFile, "GOP"); !h.LegacyIGD && wish {
 		add("gpu.igd-headless", proxstation.Warning, h.String(), "x-vga=1 and a ROM with a display driver do not make the iGPU a guest's boot display: the monitor stays dark until the guest's driver has loaded",

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -24,28 +25,28 @@ func (n Node) CheckClaims(claims []Claim) []proxstation.Finding {
 	}
 	for _, c := range n.Conflicts(claims) {
 		f := proxstation.Finding{ID: "gpu.shared-card", Severity: proxstation.Info, Subject: fmt.Sprintf("VMs %d and %d", c.VMs[0], c.VMs[1]), Seen: c.String(),
-			Why: "they run one at a time: the start of the second fails with PCI device '…' already in use by VMID"}
+			Why: "They run one at a time: the start of the second fails with PCI device '…' already in use by VMID."}
 		if hasGroupID(c) {
 			f.ID, f.Severity = "gpu.split-group", proxstation.Warning
-			f.Why = "the kernel gives an IOMMU group to one VM as a whole: PVE lets the second start and QEMU fails"
-			f.Fix = "give both devices to one VM, or put one in a slot with a group of its own"
+			f.Why = "The kernel gives an IOMMU group to one VM as a whole: PVE lets the second start and QEMU fails."
+			f.Fix = "Give both devices to one VM, or put one in a slot with a group of its own."
 		}
 		switch {
 		case c.UUID != "":
 			f.ID, f.Severity = "gpu.same-uuid", proxstation.Warning
-			f.Why = "the vGPU driver tells VMs apart by their UUID: the second does not start"
-			f.Fix = fmt.Sprintf("give VM %d a UUID of its own in its args: qm config %d shows them", c.VMs[1], c.VMs[1])
+			f.Why = "The vGPU driver tells VMs apart by their UUID: the second does not start."
+			f.Fix = fmt.Sprintf("Give VM %d a UUID of its own in its args: qm config %d shows them.", c.VMs[1], c.VMs[1])
 		case c.ByArgs:
 			f.ID, f.Severity = "gpu.args-card", proxstation.Warning
-			f.Why = "one of them has it by args, which PVE does not see: it starts the second VM all the same, and QEMU fails or the first VM loses its card"
-			f.Fix = "give the card by a hostpci key instead of -device vfio-pci, so that PVE reserves it; until then never start both"
+			f.Why = "One of them has it by args, which PVE does not see: it starts the second VM all the same, and QEMU fails or the first VM loses its card."
+			f.Fix = "Give the card by a hostpci key instead of -device vfio-pci, so that PVE reserves it; until then never start both."
 		}
 		findings = append(findings, f)
 		if onBoot[c.VMs[0]] && onBoot[c.VMs[1]] {
 			f.ID, f.Severity = "gpu.onboot-race", proxstation.Warning
 			f.Seen = "onboot: 1 on both, and " + f.Seen
-			f.Why = "when the host starts, one of them has the card and the other's start fails"
-			f.Fix = "set onboot on one of them only"
+			f.Why = "When the host starts, one of them has the card and the other's start fails."
+			f.Fix = "Set onboot on one of them only."
 			findings = append(findings, f)
 		}
 	}
@@ -59,15 +60,15 @@ func (c Claim) CheckUnread() []proxstation.Finding {
 	subject := fmt.Sprint("VM ", c.VMID)
 	for _, text := range c.Unread {
 		findings = append(findings, proxstation.Finding{ID: "gpu.hostpci-unread", Severity: proxstation.Warning, Subject: subject, Seen: text,
-			Why: "which PCI device the VM has is not known, so a conflict with another VM can be missed",
-			Fix: fmt.Sprintf("correct the value: qm config %d shows it, qm set %d changes it", c.VMID, c.VMID)})
+			Why: "Which PCI device the VM has is not known, so a conflict with another VM can be missed.",
+			Fix: fmt.Sprintf("Correct the value: qm config %d shows it, qm set %d changes it.", c.VMID, c.VMID)})
 	}
 	for _, h := range c.Values {
 		if len(h.Unread) > 0 {
 			findings = append(findings, proxstation.Finding{ID: "gpu.hostpci-unread", Severity: proxstation.Warning, Subject: subject,
 				Seen: fmt.Sprintf("%s, of which %s is not understood", h, strings.Join(h.Unread, " and ")),
-				Why:  "PVE starts no VM whose hostpci value has a part that it does not know; its device is taken into account all the same",
-				Fix:  fmt.Sprintf("correct the value, unless this PVE is newer than the program: qm config %d shows it, qm set %d changes it", c.VMID, c.VMID)})
+				Why:  "PVE starts no VM whose hostpci value has a part that it does not know; its device is taken into account all the same.",
+				Fix:  fmt.Sprintf("Correct the value, unless this PVE is newer than the program: qm config %d shows it, qm set %d changes it.", c.VMID, c.VMID)})
 		}
 	}
 	return findings
@@ -97,7 +98,7 @@ func (n Node) checkTwice(claim Claim) []proxstation.Finding {
 		for _, a := range alternatives[0] {
 			if seen[a] {
 				findings = append(findings, proxstation.Finding{ID: "gpu.assigned-twice", Severity: proxstation.Blocker, Subject: fmt.Sprint("VM ", claim.VMID),
-					Seen: fmt.Sprintf("device '%s' assigned more than once", a), Why: "the VM does not start", Fix: claim.fixTwice(i, h)})
+					Seen: fmt.Sprintf("device '%s' assigned more than once", a), Why: "The VM does not start.", Fix: printable.Sentence(claim.fixTwice(i, h))})
 			}
 			seen[a] = true
 		}

@@ -79,7 +79,7 @@ func TestNodeCheckSays(t *testing.T) {
 	for _, f := range got {
 		text.WriteString(f.String() + "\n")
 	}
-	for _, part := range []string{"hostpci1", "set device-id=0x3e9b", "romfile=CFL_CML_GOPv9.1_igd.rom", "/usr/share/kvm"} {
+	for _, part := range []string{"hostpci1", "Set device-id=0x3e9b", "romfile=CFL_CML_GOPv9.1_igd.rom", "/usr/share/kvm"} {
 		if !strings.Contains(text.String(), part) {
 			t.Errorf("nothing says %q:\n%s", part, text.String())
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -17,7 +18,7 @@ import (
 func (n Node) CheckConfig(config map[string]string) []proxstation.Finding {
 	var findings []proxstation.Finding
 	add := func(id string, severity proxstation.Severity, subject, seen, why, fix string) {
-		findings = append(findings, proxstation.Finding{ID: id, Severity: severity, Subject: subject, Seen: seen, Why: why, Fix: fix})
+		findings = append(findings, proxstation.Finding{ID: id, Severity: severity, Subject: subject, Seen: seen, Why: printable.Sentence(why), Fix: printable.Sentence(fix)})
 	}
 	takes := false
 	for i := range 16 {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -23,15 +24,15 @@ func (j *judgement) console() {
 		j.add(j.picture(j.facts.Framebuffers[firmware]))
 	case d.BootVGA == proxstation.Yes && !j.card.Integrated():
 		j.add(proxstation.Finding{ID: "gpu.boot-vga", Severity: proxstation.Info, Seen: "boot_vga: 1",
-			Why: "the firmware has used the card: the guest may find its option ROM changed and show no picture",
-			Fix: "make another card the firmware's primary display, or give the guest a copy of the ROM (romfile)"})
+			Why: "The firmware has used the card: the guest may find its option ROM changed and show no picture.",
+			Fix: "Make another card the firmware's primary display, or give the guest a copy of the ROM (romfile)."})
 	}
 	module, _ := j.facts.Module("vfio_pci")
 	if j.card.Model().Vendor == Intel && j.card.Integrated() && module.Parameters["disable_vga"] == "Y" {
 		_, where := j.facts.Option("vfio_pci", "disable_vga")
 		j.add(proxstation.Finding{ID: "gpu.disable-vga", Severity: proxstation.Warning, Seen: "/sys/module/vfio_pci/parameters/disable_vga: Y",
-			Why: "legacy-igd does not work: the guest cannot reach the VGA registers",
-			Fix: "remove disable_vga=1 (" + or(where, "in /etc/modprobe.d or among the kernel's arguments") + "), run update-initramfs -u -k all, and restart"})
+			Why: "legacy-igd does not work: the guest cannot reach the VGA registers.",
+			Fix: "Remove disable_vga=1 (" + or(where, "in /etc/modprobe.d or among the kernel's arguments") + "), run update-initramfs -u -k all, and restart."})
 	}
 }
 
@@ -52,17 +53,17 @@ func (j *judgement) picture(fb iommu.Framebuffer) proxstation.Finding {
 		bar = fmt.Sprintf("BAR %d", *fb.BAR)
 		f.Seen += ", " + bar
 	}
-	f.Fix = j.takeOff(fb) + "; or make another card the firmware's primary display"
+	f.Fix = printable.Sentence(j.takeOff(fb) + "; or make another card the firmware's primary display")
 	switch {
 	case d.Driver == "vfio-pci":
 		f.Severity = proxstation.Blocker
-		f.Why = "the firmware's picture holds the card's memory although vfio-pci has the card: the guest gets no display (" + bar + ": can't reserve)"
+		f.Why = "The firmware's picture holds the card's memory although vfio-pci has the card: the guest gets no display (" + bar + ": can't reserve)."
 	case j.evicts():
 		f.Severity, f.Fix = proxstation.Info, ""
-		f.Why = "the host's console is the firmware's picture in the card's memory; vfio-pci removes it when it takes the card (Linux 6.0 and newer)"
+		f.Why = "The host's console is the firmware's picture in the card's memory; vfio-pci removes it when it takes the card (Linux 6.0 and newer)."
 	default:
 		f.Severity = proxstation.Warning
-		f.Why = fmt.Sprintf("the host's console is the firmware's picture in the card's memory, and vfio-pci does not take it off this function (class %s, kernel %s): the guest gets no display (%s: can't reserve)",
+		f.Why = fmt.Sprintf("The host's console is the firmware's picture in the card's memory, and vfio-pci does not take it off this function (class %s, kernel %s): the guest gets no display (%s: can't reserve).",
 			d.Class, or(j.facts.Kernel, "unknown"), bar)
 	}
 	return f
@@ -134,6 +135,6 @@ func (j *judgement) primary() {
 		return
 	}
 	j.add(proxstation.Finding{ID: "gpu.not-primary", Severity: proxstation.Info, Seen: fmt.Sprintf("class %s, boot_vga %s", d.Class, d.BootVGA),
-		Why: "the iGPU is not the firmware's primary display: with legacy-igd the guest shows no picture on its connectors, though its driver can compute and draw",
-		Fix: "for a picture from the start on, set the primary display to IGFX (iGPU) in the firmware's set-up, with UEFI and without CSM"})
+		Why: "The iGPU is not the firmware's primary display: with legacy-igd the guest shows no picture on its connectors, though its driver can compute and draw.",
+		Fix: "For a picture from the start on, set the primary display to IGFX (iGPU) in the firmware's set-up, with UEFI and without CSM."})
 }

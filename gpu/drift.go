@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -23,7 +24,7 @@ func (n Node) Drift(m Mapping) []proxstation.Finding {
 	if len(entries) == 0 {
 		return []proxstation.Finding{{ID: "gpu.mapping-not-here", Severity: proxstation.Blocker, Subject: "mapping " + m.ID,
 			Seen: fmt.Sprintf("PCI device mapping not found for '%s' on node %s", m.ID, n.Name),
-			Why:  "VMs with it do not start on this node", Fix: "add an entry for the node's card"}}
+			Why:  "VMs with it do not start on this node.", Fix: "Add an entry for the node's card."}}
 	}
 	findings := unread
 	for _, e := range entries {
@@ -45,8 +46,8 @@ func (n Node) unread(m Mapping) []proxstation.Finding {
 	var findings []proxstation.Finding
 	for _, text := range append(texts, m.Unread...) {
 		findings = append(findings, proxstation.Finding{ID: "gpu.mapping-unread", Severity: proxstation.Warning, Subject: "mapping " + m.ID,
-			Seen: text + " is not understood", Why: "what the mapping means on a node is not known in full, so a conflict or a changed device can be missed",
-			Fix: "compare it with Datacenter, Resource Mappings, and save it there anew: /etc/pve/mapping/pci.cfg holds it"})
+			Seen: text + " is not understood", Why: "What the mapping means on a node is not known in full, so a conflict or a changed device can be missed.",
+			Fix: "Compare it with Datacenter, Resource Mappings, and save it there anew: /etc/pve/mapping/pci.cfg holds it."})
 	}
 	return findings
 }
@@ -57,7 +58,7 @@ func (n Node) drift(m Mapping, e MappingEntry, i int, d Device) []proxstation.Fi
 	add := func(id, seen, fix string) {
 		findings = append(findings, proxstation.Finding{ID: id, Severity: proxstation.Blocker, Subject: "mapping " + m.ID,
 			Seen: "PCI device mapping invalid (hardware probably changed): " + seen,
-			Why:  "VMs with it do not start on node " + n.Name, Fix: fix})
+			Why:  "VMs with it do not start on node " + n.Name + ".", Fix: printable.Sentence(fix)})
 	}
 	at := slices.IndexFunc(n.Functions, func(f iommu.Function) bool { return f.Address == d.Address })
 	if at < 0 {

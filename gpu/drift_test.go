@@ -58,12 +58,12 @@ func TestDrift(t *testing.T) {
 		{"no subsystem given", entries("id=10de:2c05,iommugroup=1,node=pve,path=0000:01:00"), reference,
 			"gpu.mapping-subsystem", invalid + "missing expected property 'subsystem-id' for device '0000:01:00.0'", "anew"},
 		{"another node", entries("id=10de:2c05,node=other,path=0000:01:00"), reference,
-			"gpu.mapping-not-here", "PCI device mapping not found for 'rtx' on node pve", "add an entry"},
+			"gpu.mapping-not-here", "PCI device mapping not found for 'rtx' on node pve", "Add an entry"},
 		{"one function, found", entries("id=10de:22e9,iommugroup=1,node=pve,path=0000:01:00.1,subsystem-id=1462:5317"), reference, "", "", ""},
 		{"the second of a list has its model", entries("id=10de:2c05,iommugroup=1,node=pve,path=0000:01:00.0;0000:01:00.1,subsystem-id=1462:5317"), reference,
 			"gpu.mapping-model", invalid + "'id' does not match for 'rtx' (10de:22e9 != 10de:2c05)", "is at 0000:01:00.0 now"},
 		{"the second alternative is gone", entries("id=10de:2c05,iommugroup=1,node=pve,path=0000:01:00,subsystem-id=1462:5317",
-			"id=10de:2684,node=pve,path=0000:03:00"), reference, "gpu.mapping-gone", invalid + "pci device '0000:03:00.0' not found", "no 10de:2684 is in the node"},
+			"id=10de:2684,node=pve,path=0000:03:00"), reference, "gpu.mapping-gone", invalid + "pci device '0000:03:00.0' not found", "No 10de:2684 is in the node"},
 	} {
 		got := gpu.Node{Name: "pve", Functions: test.functions}.Drift(test.mapping)
 		if test.id == "" {

@@ -216,16 +216,16 @@ func ExampleNode_Drift() {
 	// Output:
 	// blocker: mapping rtx (gpu.mapping-model)
 	//   seen: PCI device mapping invalid (hardware probably changed): 'id' does not match for 'rtx' (126f:2262 != 10de:2c05)
-	//   why:  VMs with it do not start on node pve
-	//   fix:  10de:2c05 is at 0000:01:00.0 now: write the mapping anew for that address
+	//   why:  VMs with it do not start on node pve.
+	//   fix:  10de:2c05 is at 0000:01:00.0 now: write the mapping anew for that address.
 	// blocker: mapping rtx (gpu.mapping-group)
 	//   seen: PCI device mapping invalid (hardware probably changed): 'iommugroup' does not match for 'rtx' (8 != 1)
-	//   why:  VMs with it do not start on node pve
-	//   fix:  write the mapping anew: groups move with firmware, kernel and slots
+	//   why:  VMs with it do not start on node pve.
+	//   fix:  Write the mapping anew: groups move with firmware, kernel and slots.
 	// blocker: mapping rtx (gpu.mapping-subsystem)
 	//   seen: PCI device mapping invalid (hardware probably changed): 'subsystem-id' does not match for 'rtx' (126f:2262 != 1462:5317)
-	//   why:  VMs with it do not start on node pve
-	//   fix:  write the mapping anew: another board has the same chip
+	//   why:  VMs with it do not start on node pve.
+	//   fix:  Write the mapping anew: another board has the same chip.
 }
 
 func ExampleNode_Check() {
@@ -236,8 +236,8 @@ func ExampleNode_Check() {
 	// Output:
 	// info: hostpci0 (gpu.igd-headless)
 	//   seen: no legacy-igd
-	//   why:  it computes and draws, but its connectors stay dark until the guest's driver has loaded
-	//   fix:  see the guest by screen sharing, or set legacy-igd=1 with romfile=CFL_CML_GOPv9.1_igd.rom on machine: pc with vga: none
+	//   why:  It computes and draws, but its connectors stay dark until the guest's driver has loaded.
+	//   fix:  See the guest by screen sharing, or set legacy-igd=1 with romfile=CFL_CML_GOPv9.1_igd.rom on machine: pc with vga: none.
 }
 
 func ExampleConflict() {

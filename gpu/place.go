@@ -27,8 +27,8 @@ func (j *judgement) slot() {
 	}
 	if len(others) > 0 {
 		j.add(proxstation.Finding{ID: "gpu.foreign-functions", Severity: proxstation.Info, Seen: "in the card's slot, in other groups: " + strings.Join(others, ", "),
-			Why: "they are the host's, and passing the whole slot would take them from it",
-			Fix: "pass the card's own functions one by one (hostpci0: " + strings.Join(own, ", hostpci1: ") + "), never " + j.card.Address().Slot()})
+			Why: "They are the host's, and passing the whole slot would take them from it.",
+			Fix: "Pass the card's own functions one by one (hostpci0: " + strings.Join(own, ", hostpci1: ") + "), never " + j.card.Address().Slot() + "."})
 	}
 }
 
@@ -37,14 +37,14 @@ func (j *judgement) slot() {
 func (j *judgement) virtual() {
 	if of := j.card.Display().VirtualOf; of != nil {
 		j.add(proxstation.Finding{ID: "gpu.virtual-function", Severity: proxstation.Info, Seen: "physfn: " + of.String(),
-			Why: "it is a part of " + of.String() + ", which stays with the host; it is there only after something has written sriov_numvfs",
-			Fix: "set sriov_numvfs at each start of the host before the VM starts, and pass " + j.card.Address().String() + " alone, not the slot"})
+			Why: "It is a part of " + of.String() + ", which stays with the host; it is there only after something has written sriov_numvfs.",
+			Fix: "Set sriov_numvfs at each start of the host before the VM starts, and pass " + j.card.Address().String() + " alone, not the slot."})
 		return
 	}
 	if parts := j.parts(); parts != "" {
 		j.add(proxstation.Finding{ID: "gpu.virtual-functions", Severity: proxstation.Warning, Seen: "virtual functions: " + parts,
-			Why: "they are gone as soon as the host's driver lets go of the card: no guest can have one while another has the card",
-			Fix: "pass the virtual functions instead, or write 0 to sriov_numvfs before"})
+			Why: "They are gone as soon as the host's driver lets go of the card: no guest can have one while another has the card.",
+			Fix: "Pass the virtual functions instead, or write 0 to sriov_numvfs before."})
 	}
 }
 
@@ -65,7 +65,7 @@ func (j *judgement) audio() {
 			continue
 		}
 		j.add(proxstation.Finding{ID: "gpu.separate-audio", Severity: proxstation.Info, Seen: f.Address.String() + " (" + f.Model.String() + ") is below the card's own switch " + above.String(),
-			Why: "the sound of the card's connectors is a device of its own: the guest has none without it", Fix: "pass " + f.Address.Slot() + " too"})
+			Why: "The sound of the card's connectors is a device of its own: the guest has none without it.", Fix: "Pass " + f.Address.Slot() + " too."})
 	}
 }
 
@@ -84,8 +84,8 @@ func (j *judgement) boardAudio() {
 		}
 		j.add(proxstation.Finding{ID: "gpu.board-audio", Severity: proxstation.Info, Subject: f.Address.String(),
 			Seen: fmt.Sprintf("group %s holds %s and %s", f.Group, f.Address, strings.Join(others, ", ")),
-			Why:  "the board's sound, which the iGPU's connectors use too, cannot go to a guest without these: PVE would take them from the host",
-			Fix:  "leave it to the host, and give the guest emulated sound (audio0) or a USB sound card"})
+			Why:  "The board's sound, which the iGPU's connectors use too, cannot go to a guest without these: PVE would take them from the host.",
+			Fix:  "Leave it to the host, and give the guest emulated sound (audio0) or a USB sound card."})
 	}
 }
 
@@ -107,6 +107,6 @@ func (j *judgement) external() {
 		return
 	}
 	j.add(proxstation.Finding{ID: "gpu.external", Severity: proxstation.Warning, Seen: "removable: removable",
-		Why: "the card is outside, behind Thunderbolt or USB4: it is there only once it is authorized, perhaps at another address, and pulling it while a guest has it can hang the host",
-		Fix: "have it authorized at each start of the host (boltctl enroll), start the VM with a delay, and switch the VM off before unplugging"})
+		Why: "The card is outside, behind Thunderbolt or USB4: it is there only once it is authorized, perhaps at another address, and pulling it while a guest has it can hang the host.",
+		Fix: "Have it authorized at each start of the host (boltctl enroll), start the VM with a delay, and switch the VM off before unplugging."})
 }

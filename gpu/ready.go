@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -24,7 +25,7 @@ import (
 func Ready(card Card, guest Guest, facts iommu.Facts) []proxstation.Finding {
 	if len(card.Functions) == 0 {
 		return []proxstation.Finding{{ID: "gpu.not-a-card", Severity: proxstation.Blocker, Subject: "card", Seen: "no PCI functions",
-			Why: "there is nothing to hand over", Fix: "choose one of the host's cards"}}
+			Why: "There is nothing to hand over.", Fix: "Choose one of the host's cards."}}
 	}
 	j := judgement{card: card, facts: facts}
 	j.findings = facts.CheckFunctions(card.Own()...)
@@ -67,13 +68,13 @@ func (j *judgement) guest(v Verdict) {
 	source := " (" + v.Source + ")"
 	switch {
 	case v.Support == Unsupported:
-		j.add(proxstation.Finding{ID: "gpu.unsupported", Severity: proxstation.Blocker, Seen: seen, Why: v.Why + source, Fix: v.Instead})
+		j.add(proxstation.Finding{ID: "gpu.unsupported", Severity: proxstation.Blocker, Seen: seen, Why: printable.Sentence(v.Why + source), Fix: printable.Sentence(v.Instead)})
 	case v.Support == Conditional:
-		j.add(proxstation.Finding{ID: "gpu.conditions", Severity: proxstation.Warning, Seen: seen, Why: v.Why + source,
-			Fix: "it takes " + strings.Join(v.Conditions, "; and ")})
+		j.add(proxstation.Finding{ID: "gpu.conditions", Severity: proxstation.Warning, Seen: seen, Why: printable.Sentence(v.Why + source),
+			Fix: "It takes " + strings.Join(v.Conditions, "; and ") + "."})
 	case v.Support == SupportUnknown && v.Guest != AnyGuest:
-		j.add(proxstation.Finding{ID: "gpu.unknown-card", Severity: proxstation.Warning, Seen: seen, Why: "whether the guest can use it is not known: " + v.Why,
-			Fix: "look for the card's drivers"})
+		j.add(proxstation.Finding{ID: "gpu.unknown-card", Severity: proxstation.Warning, Seen: seen, Why: "Whether the guest can use it is not known: " + v.Why + ".",
+			Fix: "Look for the card's drivers."})
 	}
 }
 
@@ -101,25 +102,25 @@ func (j *judgement) driver() {
 		return
 	}
 	f := proxstation.Finding{ID: "gpu.host-driver", Severity: proxstation.Warning, Seen: strings.Join(held, ", "),
-		Why: "PVE takes the card from this driver when the VM starts, which can hang the host if something uses it, and does not give it back when the VM stops",
-		Fix: "keep the card from the host from its next start on: go run ./examples/host -keep " + j.card.Address().String() + " -apply"}
+		Why: "PVE takes the card from this driver when the VM starts, which can hang the host if something uses it, and does not give it back when the VM stops.",
+		Fix: "Keep the card from the host from its next start on: go run ./examples/host -keep " + j.card.Address().String() + " -apply."}
 	if j.busy() {
-		f.Why = "programs use the card's driver (nvidia-persistenced, a desktop, a container): PVE waits for them when it takes the card, so that the start of the VM hangs"
-		f.Fix += "; or stop them first: systemctl disable --now nvidia-persistenced, and take /dev/nvidia* and /dev/dri out of the containers"
+		f.Why = "Programs use the card's driver (nvidia-persistenced, a desktop, a container): PVE waits for them when it takes the card, so that the start of the VM hangs."
+		f.Fix += " Or stop them first: systemctl disable --now nvidia-persistenced, and take /dev/nvidia* and /dev/dri out of the containers."
 	}
 	if _, where := j.facts.Option("vfio_pci", "ids"); where != "" && j.card.Display().Driver == "vfio-pci" {
-		f.Fix = "add the models of these functions to the ids too (" + where + "), run update-initramfs -u -k all, and restart"
+		f.Fix = "Add the models of these functions to the ids too (" + where + "), run update-initramfs -u -k all, and restart."
 	}
 	if prepared {
-		f.Fix = "restart the host, which keeps the card for guests from then on"
+		f.Fix = "Restart the host, which keeps the card for guests from then on."
 	}
 	switch {
 	case j.card.virtual():
-		f.Severity, f.Why, f.Fix = proxstation.Info, "PVE takes the virtual function from this driver when the VM starts; the host draws with the physical one", ""
+		f.Severity, f.Why, f.Fix = proxstation.Info, "PVE takes the virtual function from this driver when the VM starts; the host draws with the physical one.", ""
 	case j.card.Integrated():
 		f.Severity = proxstation.Info
-		f.Why = "PVE takes the iGPU from this driver when the VM starts: the host's console goes dark, and comes back only when the card is bound to the driver again"
-		f.Fix = "bind it to the driver again after the VM has stopped, if the console is wanted"
+		f.Why = "PVE takes the iGPU from this driver when the VM starts: the host's console goes dark, and comes back only when the card is bound to the driver again."
+		f.Fix = "Bind it to the driver again after the VM has stopped, if the console is wanted."
 	}
 	j.add(f)
 }
@@ -145,8 +146,8 @@ func (j *judgement) bar() {
 		}
 		j.add(proxstation.Finding{ID: "gpu.small-bar", Severity: proxstation.Info,
 			Seen: fmt.Sprintf("BAR %d is %d MiB and could be %d MiB", bar.Index, bar.Bytes>>20, slices.Max(bar.Resizable)>>20),
-			Why:  "the guest reaches the card's memory through this window; games gain from a large one",
-			Fix:  "turn on Above 4G Decoding and Resizable BAR in " + where})
+			Why:  "The guest reaches the card's memory through this window; games gain from a large one.",
+			Fix:  "Turn on Above 4G Decoding and Resizable BAR in " + where + "."})
 	}
 }
 
@@ -161,13 +162,13 @@ func (j *judgement) resized(guest Guest) {
 		sum += bar.Bytes
 		if guest.IsMacOS() && j.card.Model().Vendor == AMD && bar.Index == 0 && bar.Bytes > 256<<20 {
 			j.add(proxstation.Finding{ID: "gpu.rebar", Severity: proxstation.Warning, Seen: fmt.Sprintf("BAR 0 is %d MiB", bar.Bytes>>20),
-				Why: "macOS hangs at its logo with a resized BAR", Fix: "turn off Resizable BAR in the firmware's set-up, or set ResizeAppleGpuBars to 0 in OpenCore's config.plist"})
+				Why: "macOS hangs at its logo with a resized BAR.", Fix: "Turn off Resizable BAR in the firmware's set-up, or set ResizeAppleGpuBars to 0 in OpenCore's config.plist."})
 		}
 	}
 	if sum >= 32<<30 {
 		j.add(proxstation.Finding{ID: "gpu.large-bar", Severity: proxstation.Info, Seen: fmt.Sprintf("the BARs are %d GiB together", sum>>30),
-			Why: "with another processor type than host, OVMF has no room for them and the guest finds the card without its memory",
-			Fix: "set cpu: host; if the memory is missing all the same, args: -fw_cfg name=opt/ovmf/X-PciMmio64Mb,string=131072"})
+			Why: "With another processor type than host, OVMF has no room for them and the guest finds the card without its memory.",
+			Fix: "Set cpu: host; if the memory is missing all the same, args: -fw_cfg name=opt/ovmf/X-PciMmio64Mb,string=131072."})
 	}
 }
 
@@ -189,6 +190,6 @@ func (j *judgement) hostOnly() {
 	}
 	if len(missing) > 0 {
 		j.add(proxstation.Finding{ID: "gpu.host-only", Severity: proxstation.Info, Seen: "not known: " + strings.Join(missing, ", "),
-			Why: "only the rest was judged", Fix: "judge it on the host itself, as root"})
+			Why: "Only the rest was judged.", Fix: "Judge it on the host itself, as root."})
 	}
 }

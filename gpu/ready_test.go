@@ -127,21 +127,21 @@ func TestReadyReset(t *testing.T) {
 		fix            string               // part of it
 	}{
 		{"RTX 5070 Ti", gpu.NVIDIA, 0x2c05, "flr bus", 0, ""},
-		{"RTX 5070 Ti, bus first", gpu.NVIDIA, 0x2c05, "bus flr", proxstation.Warning, "write flr to /sys/bus/pci/devices/0000:01:00.0/reset_method"},
-		{"RTX 5080 without FLR", gpu.NVIDIA, 0x2c02, "bus", proxstation.Warning, "write default to"},
-		{"RTX 5080 without any", gpu.NVIDIA, 0x2c02, "", proxstation.Warning, "write default to"},
-		{"RTX 5090", gpu.NVIDIA, 0x2b85, "flr bus", proxstation.Warning, "write bus to"},
-		{"RTX 5090, FLR second", gpu.NVIDIA, 0x2b85, "bus flr", proxstation.Warning, "write bus to"},
+		{"RTX 5070 Ti, bus first", gpu.NVIDIA, 0x2c05, "bus flr", proxstation.Warning, "Write flr to /sys/bus/pci/devices/0000:01:00.0/reset_method"},
+		{"RTX 5080 without FLR", gpu.NVIDIA, 0x2c02, "bus", proxstation.Warning, "Write default to"},
+		{"RTX 5080 without any", gpu.NVIDIA, 0x2c02, "", proxstation.Warning, "Write default to"},
+		{"RTX 5090", gpu.NVIDIA, 0x2b85, "flr bus", proxstation.Warning, "Write bus to"},
+		{"RTX 5090, FLR second", gpu.NVIDIA, 0x2b85, "bus flr", proxstation.Warning, "Write bus to"},
 		{"RTX 5090, new kernel", gpu.NVIDIA, 0x2b85, "bus", 0, ""},
 		{"RTX 4090", gpu.NVIDIA, 0x2684, "bus", 0, ""},
-		{"RTX 4090 without any", gpu.NVIDIA, 0x2684, "", proxstation.Warning, "restart the host"},
+		{"RTX 4090 without any", gpu.NVIDIA, 0x2684, "", proxstation.Warning, "Restart the host"},
 		{"RX 580", gpu.AMD, 0x67df, "bus", proxstation.Warning, "vendor-reset"},
 		{"Vega 64", gpu.AMD, 0x687f, "pm bus", proxstation.Warning, "vendor-reset"},
 		{"RX 5700, vendor-reset", gpu.AMD, 0x731f, "device_specific bus", 0, ""},
 		{"RX 5700, vendor-reset second", gpu.AMD, 0x731f, "bus device_specific", proxstation.Warning, `ATTR{reset_method}="device_specific"`},
 		{"RX 6600", gpu.AMD, 0x73ff, "bus", 0, ""},
-		{"RX 7900 XTX", gpu.AMD, 0x744c, "bus", proxstation.Info, "try"},
-		{"RX 9070", gpu.AMD, 0x7550, "bus", proxstation.Info, "try"},
+		{"RX 7900 XTX", gpu.AMD, 0x744c, "bus", proxstation.Info, "Try"},
+		{"RX 9070", gpu.AMD, 0x7550, "bus", proxstation.Info, "Try"},
 		{"UHD 630", gpu.Intel, 0x3e92, "flr pm", 0, ""},
 	} {
 		c := card(test.vendor, test.device)
@@ -163,7 +163,7 @@ func TestReadyReset(t *testing.T) {
 func TestReadyAfterAHostPlan(t *testing.T) {
 	t.Parallel()
 	var planned []string // lines that describe the files of the plan
-	for _, want := range []string{"go run ./examples/host -keep 0000:0a:00.0 -apply", "restart the host"} {
+	for _, want := range []string{"go run ./examples/host -keep 0000:0a:00.0 -apply", "Restart the host"} {
 		facts := captured(t, "two-identical-cards", planned...)
 		card := gpu.Cards(facts.Functions)[0]
 		var addresses []iommu.Address

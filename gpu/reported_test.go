@@ -22,8 +22,8 @@ func TestReportedConfigurations(t *testing.T) {
 	}{
 		"22-legacy-igd-missing":   {"", []string{"legacy-igd=1 in place of x-vga=1", "vga: none"}},
 		"22b-legacy-igd-on-q35":   {"", []string{"legacy-igd needs the machine type pc", "CFL_CML_GOPv9.1_igd.rom"}},
-		"23-rombar0-with-romfile": {"20-amd-igpu-reset-bug", []string{"remove rombar=0"}},
-		"27-device-named-twice":   {"24-two-identical-rx580", []string{"assigned more than once", "remove 0000:09:00.1"}},
+		"23-rombar0-with-romfile": {"20-amd-igpu-reset-bug", []string{"Remove rombar=0"}},
+		"27-device-named-twice":   {"24-two-identical-rx580", []string{"assigned more than once", "Remove 0000:09:00.1"}},
 		"10-vfs-gone-pf-on-vfio":  {"10-vfs-gone-pf-on-vfio", []string{"one virtual function alone", "0000:00:02.1"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/iommu"
 )
 
@@ -22,8 +23,8 @@ func (j *judgement) reset() {
 	j.resetNVIDIA(&f, methods)
 	j.resetAMD(&f, methods)
 	if f.Why == "" && len(methods) == 0 {
-		f.Why = "the kernel cannot reset this card: a second start finds it as the first left it"
-		f.Fix = "restart the host between guests if it does not come up"
+		f.Why = "The kernel cannot reset this card: a second start finds it as the first left it."
+		f.Fix = "Restart the host between guests if it does not come up."
 	}
 	if f.Why != "" {
 		j.add(f)
@@ -39,15 +40,15 @@ func (j *judgement) resetNVIDIA(f *proxstation.Finding, methods []string) {
 		// github.com/NVIDIA/open-gpu-kernel-modules issue 1353: the kernel
 		// lists bus because it chose the methods before the audio function
 		// appeared.
-		f.Why = "FLR is what resets a GB203; the bus reset that the kernel lists does not work beside the audio function, and a failed reset can hang the host"
-		f.Fix = "write default to " + file + " and see whether flr is there; else restart the host between guests"
+		f.Why = "FLR is what resets a GB203; the bus reset that the kernel lists does not work beside the audio function, and a failed reset can hang the host."
+		f.Fix = "Write default to " + file + " and see whether flr is there; else restart the host between guests."
 	case chip == "GB203" && methods[0] != "flr":
-		f.Why = "FLR is what resets a GB203; the bus reset that the kernel lists does not work beside the audio function, and a failed reset can hang the host"
-		f.Fix = "write flr to " + file + " before the VM starts"
+		f.Why = "FLR is what resets a GB203; the bus reset that the kernel lists does not work beside the audio function, and a failed reset can hang the host."
+		f.Fix = "Write flr to " + file + " before the VM starts."
 	case chip == "GB202" && flr:
 		// Newer kernels know this (quirk_no_flr in drivers/pci/quirks.c).
-		f.Why = "a GB202 may not come back from FLR: its configuration space then reads ff until the host is switched off and on"
-		f.Fix = "write bus to " + file + " before the VM starts, or use a kernel that does not offer flr for this card"
+		f.Why = "A GB202 may not come back from FLR: its configuration space then reads ff until the host is switched off and on."
+		f.Fix = "Write bus to " + file + " before the VM starts, or use a kernel that does not offer flr for this card."
 	}
 }
 
@@ -61,28 +62,28 @@ func (j *judgement) resetAMD(f *proxstation.Finding, methods []string) {
 	case j.card.is(AMDIntegrated):
 		// github.com/gnif/vendor-reset issue 103 and
 		// github.com/isc30/ryzen-gpu-passthrough-proxmox, both 2025.
-		f.Why = "an AMD iGPU does not come back from a reset: the second start of a VM shows no picture or hangs until the host restarts"
-		f.Fix = "shut the guest down, never stop it; in Windows install RadeonResetBugFix as a service, which turns the card off before the guest ends; else restart the host between guests"
+		f.Why = "An AMD iGPU does not come back from a reset: the second start of a VM shows no picture or hangs until the host restarts."
+		f.Fix = "Shut the guest down, never stop it; in Windows install RadeonResetBugFix as a service, which turns the card off before the guest ends; else restart the host between guests."
 		if loaded {
 			f.Seen += "; module vendor_reset is loaded"
-			f.Why += "; vendor-reset does not know AMD's iGPUs"
+			f.Why += " vendor-reset does not know AMD's iGPUs."
 		}
 	case helped && !listed && loaded:
 		f.Seen += "; module vendor_reset is loaded"
 		f.Why = "vendor-reset is loaded, and the kernel uses it for this card only if it is told to (Linux 5.15 and newer): " + j.card.Family().String() +
-			" does not come back from a bus reset"
-		f.Fix = choose
+			" does not come back from a bus reset."
+		f.Fix = printable.Sentence(choose)
 	case helped && !listed:
 		// github.com/gnif/vendor-reset README, supported devices.
-		f.Why = j.card.Family().String() + " does not come back from a bus reset: the second start of a VM fails or hangs the host"
-		f.Fix = "install the module vendor-reset on the host and " + choose + "; or restart the host between guests"
+		f.Why = j.card.Family().String() + " does not come back from a bus reset: the second start of a VM fails or hangs the host."
+		f.Fix = "Install the module vendor-reset on the host and " + choose + "; or restart the host between guests."
 	case helped && methods[0] != "device_specific":
-		f.Why = "the kernel tries another reset before the one that works for " + j.card.Family().String()
-		f.Fix = choose
+		f.Why = "The kernel tries another reset before the one that works for " + j.card.Family().String() + "."
+		f.Fix = printable.Sentence(choose)
 	case j.card.is(AMDNavi3x, AMDNavi4x):
 		f.Severity = proxstation.Info
-		f.Why = "some of these cards do not come back from a reset, depending on firmware and kernel, and vendor-reset does not know them"
-		f.Fix = "try a second start of the VM before relying on it"
+		f.Why = "Some of these cards do not come back from a reset, depending on firmware and kernel, and vendor-reset does not know them."
+		f.Fix = "Try a second start of the VM before relying on it."
 	}
 }
 
@@ -107,9 +108,9 @@ func (j *judgement) hangs(methods []string) bool {
 	file := "/sys/bus/pci/devices/" + j.card.Address().String() + "/reset_method"
 	j.add(proxstation.Finding{ID: "gpu.reset-hang", Severity: proxstation.Warning,
 		Seen: "reset_method: " + strings.Join(methods, " ") + "; " + j.card.Model().String() + " with " + bridge.Model.String() + " at 0000:00:1f.0, a chipset of the 500 series",
-		Why: "resetting UHD 630 on these boards can freeze the whole host at the VM's start or stop (\"not ready after FLR; waiting\"; reported for kernels 5.15 to 6.2); " +
-			"macOS shows no picture on it there at all (github.com/acidanthera/bugtracker issue 2360)",
-		Fix: "before the first start save what is open on the host, and take FLR away: echo > " + file + " (for each start of the host: \"w " + file + " - - - - \\n\" in /etc/tmpfiles.d/igd.conf)"})
+		Why: "Resetting UHD 630 on these boards can freeze the whole host at the VM's start or stop (\"not ready after FLR; waiting\"; reported for kernels 5.15 to 6.2); " +
+			"macOS shows no picture on it there at all (github.com/acidanthera/bugtracker issue 2360).",
+		Fix: "Before the first start save what is open on the host, and take FLR away: echo > " + file + " (for each start of the host: \"w " + file + " - - - - \\n\" in /etc/tmpfiles.d/igd.conf)."})
 	return true
 }
 
@@ -135,10 +136,10 @@ func (j *judgement) power() {
 	f := proxstation.Finding{ID: "gpu.power", Severity: proxstation.Warning,
 		Seen: fmt.Sprintf("%s/power_state: %s, power/runtime_status: %s, d3cold_allowed: %s; vfio-pci disable_idle_d3: %s", dir, d.Power.State, or(d.Power.Runtime, "unknown"),
 			d.Power.D3ColdAllowed, or(module.Parameters["disable_idle_d3"], "unknown")),
-		Why: "vfio-pci lets the idle card fall into D3cold, and the VM's start may not wake it (\"Unable to power on device, stuck in D3\")",
-		Fix: "write \"options vfio-pci disable_idle_d3=1\" in /etc/modprobe.d/vfio.conf, run update-initramfs -u -k all, and switch the host off and on; for now: echo 0 > " + dir + "/d3cold_allowed"}
+		Why: "vfio-pci lets the idle card fall into D3cold, and the VM's start may not wake it (\"Unable to power on device, stuck in D3\").",
+		Fix: "Write \"options vfio-pci disable_idle_d3=1\" in /etc/modprobe.d/vfio.conf, run update-initramfs -u -k all, and switch the host off and on; for now: echo 0 > " + dir + "/d3cold_allowed."}
 	if value == "1" || value == "Y" {
-		f.Fix = "disable_idle_d3 is set (" + where + ") and not in force: run update-initramfs -u -k all, and switch the host off and on"
+		f.Fix = "disable_idle_d3 is set (" + where + ") and not in force: run update-initramfs -u -k all, and switch the host off and on."
 	}
 	j.add(f)
 }

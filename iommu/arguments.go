@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // knownOptions holds the kernel arguments that matter for passthrough, with the
@@ -270,15 +271,7 @@ func (f Facts) checkElsewhere() []proxstation.Finding {
 			continue
 		}
 		found = append(found, proxstation.Finding{ID: "iommu.other-loader", Severity: proxstation.Warning, Subject: "kernel arguments",
-			Seen: line.where + ": " + strings.Join(line.args, " "), Why: "They do nothing: " + line.why + ".", Fix: sentence(f.Advise(line.args...))})
+			Seen: line.where + ": " + strings.Join(line.args, " "), Why: "They do nothing: " + line.why + ".", Fix: printable.Sentence(f.Advise(line.args...))})
 	}
 	return found
-}
-
-// sentence turns an instruction into a sentence.
-func sentence(s string) string {
-	if s == "" {
-		return ""
-	}
-	return strings.ToUpper(s[:1]) + s[1:] + "."
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // Check judges the machine as a whole: is the IOMMU on, are interrupts
@@ -66,7 +67,7 @@ func (f Facts) checkState() []proxstation.Finding {
 	case f.offArgument() != "":
 		finding.ID = "iommu.off-by-argument"
 		finding.Seen = "/proc/cmdline: " + f.offArgument() + "; " + seen
-		finding.Fix = sentence(f.removing(f.offArgument()))
+		finding.Fix = printable.Sentence(f.removing(f.offArgument()))
 	default:
 		finding.ID = "iommu.off"
 		finding.Seen, finding.Fix = f.turnOn(seen)
@@ -96,7 +97,7 @@ func (f Facts) turnOn(evidence string) (seen, fix string) {
 	chipset, rule, forced := f.byChipset(noIOMMU)
 	switch {
 	case f.ACPI.IVRS == proxstation.Yes && forced:
-		return evidence + "; " + chipset, sentence(f.Advise("amd_iommu=force_enable")) + " The kernel leaves the IOMMU off beside these graphics, because they fail behind it (" +
+		return evidence + "; " + chipset, printable.Sentence(f.Advise("amd_iommu=force_enable")) + " The kernel leaves the IOMMU off beside these graphics, because they fail behind it (" +
 			rule.source + "): expect no picture from them, and reach the host over the network."
 	case f.ACPI.IVRS == proxstation.Yes:
 		return evidence, "Look for AMD-Vi errors" + log
@@ -121,7 +122,7 @@ func (f Facts) turnOn(evidence string) (seen, fix string) {
 	if f.Running != nil && len(f.Running.Values("amd_iommu")) > 0 {
 		note = " amd_iommu is for AMD processors; this one is Intel's."
 	}
-	return evidence, sentence(f.Advise(slices.Compact(unique(add))...)) + note
+	return evidence, printable.Sentence(f.Advise(slices.Compact(unique(add))...)) + note
 }
 
 // checkWidth finds an IOMMU that translates fewer address bits than the

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // checkInterrupts judges interrupt remapping and the parameter that lets vfio
@@ -41,9 +42,9 @@ func (f Facts) remapInterrupts(broken bool) string {
 		}
 		return why + "If all guests are trusted, " + allowUnsafe + "; else use another machine."
 	case f.Running != nil && f.Running.Has("nointremap"):
-		return sentence(f.removing("nointremap"))
+		return printable.Sentence(f.removing("nointremap"))
 	case f.Running != nil && f.Running.Has("intremap=off"):
-		return sentence(f.removing("intremap=off"))
+		return printable.Sentence(f.removing("intremap=off"))
 	case f.Virtual.Answer == proxstation.Yes:
 		return f.Virtual.giveIOMMU()
 	case f.ACPI.IVRS == proxstation.Yes:
@@ -86,10 +87,10 @@ func (f Facts) unsafeInterrupts(answer proxstation.Answer, remapping string, bro
 	case answer == proxstation.Yes:
 		finding.Severity = proxstation.Info
 		finding.Why = "Interrupts are remapped, so that the parameter is not needed here. On a machine without remapping it would be a hole."
-		finding.Fix = sentence(remove)
+		finding.Fix = printable.Sentence(remove)
 	case answer == proxstation.Unknown:
 		finding.Why = "vfio hands out devices even where a guest can raise any interrupt of the host."
-		finding.Fix = sentence("unless devices are refused without it, " + remove)
+		finding.Fix = printable.Sentence("unless devices are refused without it, " + remove)
 	}
 	return finding
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // checkDrivers judges all devices for [Facts.Check].
@@ -107,7 +108,7 @@ func (f Facts) faster(c modconf, ids directive, drivers []string) (why, fix stri
 		return "The files are right (" + list(held) + "), and are not in force yet.", "Run update-initramfs -u -k all, and restart."
 	}
 	return "The driver was loaded before vfio-pci: ids alone do not say which of two modules comes first.",
-		sentence(strings.Join(lines, "; ") + "; run update-initramfs -u -k all, and restart")
+		printable.Sentence(strings.Join(lines, "; ") + "; run update-initramfs -u -k all, and restart")
 }
 
 // firstSoftdep returns the first softdep of a module, the only one that counts.

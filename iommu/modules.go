@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // atLeast reports whether the running kernel is of a version or newer; false
@@ -81,7 +82,7 @@ func (f Facts) checkOptions() []proxstation.Finding {
 			findings = append(findings, proxstation.Finding{ID: "iommu.options-unread", Severity: proxstation.Warning, Subject: "/" + d.file,
 				Seen: fmt.Sprintf("%s; %s is built into the kernel (/sys/module/%s has no initstate)", d.where(), dashed(d.module), d.module),
 				Why:  "The options do nothing: they are read when a module is loaded.",
-				Fix:  sentence(f.Advise(args...))})
+				Fix:  printable.Sentence(f.Advise(args...))})
 			continue
 		}
 		for _, word := range strings.Fields(d.rest) {

@@ -75,8 +75,8 @@ func warnOfMetadata(o Outlook, pool Pool) []proxstation.Finding {
 	return []proxstation.Finding{{
 		ID: "storage.metadata-filling", Severity: proxstation.Warning, Subject: pool.Name,
 		Seen: fmt.Sprintf("metadata of thin pool %s/%s: %.0f %% now, about %.0f %% when the new disks are full", thin.Group, thin.Name, now*100, after*100),
-		Why:  "when a thin pool's data or metadata is full, every volume in it fails at once (lvmthin(7))",
-		Fix:  fmt.Sprintf("extend them before: lvextend --poolmetadatasize +1G %s/%s", thin.Group, thin.Name),
+		Why:  "When a thin pool's data or metadata is full, every volume in it fails at once (lvmthin(7)).",
+		Fix:  fmt.Sprintf("Extend them before: lvextend --poolmetadatasize +1G %s/%s.", thin.Group, thin.Name),
 	}}
 }
 
@@ -87,14 +87,14 @@ func warn(o Outlook, pool Pool) []proxstation.Finding {
 	f := proxstation.Finding{
 		ID: "storage.filling", Severity: proxstation.Info, Subject: pool.Name,
 		Seen: fmt.Sprintf("%.0f %% full now, %.0f %% when the new disks are full", o.Before*100, o.After*100),
-		Why:  "a full storage stops every VM that writes to it",
-		Fix:  "watch it, move a disk to another storage, or make the new disks smaller",
+		Why:  "A full storage stops every VM that writes to it.",
+		Fix:  "Watch it, move a disk to another storage, or make the new disks smaller.",
 	}
 	if o.After >= fullFill {
 		f.Severity = proxstation.Warning
 	}
 	if pool.Thin != nil {
-		f.Why = "when a thin pool's data or metadata is full, every volume in it fails at once (lvmthin(7))"
+		f.Why = "When a thin pool's data or metadata is full, every volume in it fails at once (lvmthin(7))."
 	}
 	return []proxstation.Finding{f}
 }
@@ -115,20 +115,20 @@ func Check(pools []Pool) []proxstation.Finding {
 		if !pool.Active {
 			findings = append(findings, proxstation.Finding{
 				ID: "storage.offline", Severity: proxstation.Warning, Subject: pool.Name, Seen: "PVE says that it is not active",
-				Why: "nothing is placed on it, and a VM with a disk on it does not start", Fix: "see what pvesm status says of it on the node, and whether its server or mount is there",
+				Why: "Nothing is placed on it, and a VM with a disk on it does not start.", Fix: "See what pvesm status says of it on the node, and whether its server or mount is there.",
 			})
 		}
 		if pool.Health != "" && pool.Health != "ONLINE" {
 			findings = append(findings, proxstation.Finding{
 				ID: "storage.zpool-unhealthy", Severity: proxstation.Warning, Subject: pool.Name, Seen: pool.space() + " is " + pool.Health,
-				Why: "it has lost a device: the next may take data with it, if the pool still works at all", Fix: "see zpool status, and replace what is broken",
+				Why: "It has lost a device: the next may take data with it, if the pool still works at all.", Fix: "See zpool status, and replace what is broken.",
 			})
 		}
 		findings = append(findings, checkThin(pool)...)
 		if pool.Tier == TierUnknown && len(pool.Disks)+len(pool.Why) > 0 && network[pool.Type] == "" {
 			findings = append(findings, proxstation.Finding{
 				ID: "storage.tier-unknown", Severity: proxstation.Info, Subject: pool.Name, Seen: pool.Why,
-				Why: "a disk that wants speed is not placed where none is known", Fix: "set the tier of this storage yourself",
+				Why: "A disk that wants speed is not placed where none is known.", Fix: "Set the tier of this storage yourself.",
 			})
 		}
 	}
@@ -144,13 +144,13 @@ func (d Disk) check(pool string) []proxstation.Finding {
 	if d.Failing() {
 		findings = append(findings, proxstation.Finding{
 			ID: "storage.disk-failing", Severity: proxstation.Warning, Subject: d.Path, Seen: "SMART health " + d.Health,
-			Why: "the disk under " + pool + " is expected to fail", Fix: "replace it; until then put nothing new there",
+			Why: "The disk under " + pool + " is expected to fail.", Fix: "Replace it; until then put nothing new there.",
 		})
 	}
 	if d.LifeLeft != nil && *d.LifeLeft <= wornOut {
 		findings = append(findings, proxstation.Finding{
 			ID: "storage.disk-worn", Severity: proxstation.Warning, Subject: d.Path, Seen: fmt.Sprintf("%d %% of its life is left", *d.LifeLeft),
-			Why: "the disk under " + pool + " gets slower and fails when its flash is worn out", Fix: "plan to replace it; put what is written often elsewhere",
+			Why: "The disk under " + pool + " gets slower and fails when its flash is worn out.", Fix: "Plan to replace it; put what is written often elsewhere.",
 		})
 	}
 	return findings
@@ -172,8 +172,8 @@ func checkThin(pool Pool) []proxstation.Finding {
 		findings = append(findings, proxstation.Finding{
 			ID: "storage.thin-" + part.name + "-full", Severity: proxstation.Warning, Subject: pool.Name,
 			Seen: fmt.Sprintf("%s of thin pool %s/%s: %s of %s", part.name, thin.Group, thin.Name, part.used.Human(), part.size.Human()),
-			Why:  "when it is full, every volume in the pool fails at once (lvmthin(7))",
-			Fix:  "extend the pool (lvextend), or remove volumes and run fstrim in the guests",
+			Why:  "When it is full, every volume in the pool fails at once (lvmthin(7)).",
+			Fix:  "Extend the pool (lvextend), or remove volumes and run fstrim in the guests.",
 		})
 	}
 	return findings

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
@@ -101,8 +102,8 @@ func (h host) own(config string, mounts []Mount, mountsKnown bool) []Storage {
 }
 
 func (f *Facts) unknown(id, subject string, err error, why string) {
-	f.Unknown = append(f.Unknown, proxstation.Finding{ID: id, Severity: proxstation.Info, Subject: subject, Seen: err.Error(), Why: why,
-		Fix: "run where it can be read, on the host and as root"})
+	f.Unknown = append(f.Unknown, proxstation.Finding{ID: id, Severity: proxstation.Info, Subject: subject, Seen: err.Error(), Why: printable.Sentence(why),
+		Fix: "Run where it can be read, on the host and as root."})
 }
 
 // virtual matches the names of block devices that are not disks: loop devices,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
 )
@@ -52,7 +53,7 @@ func startsFrom(config map[string]string, device string) bool {
 }
 
 func (s startup) tell(id string, severity proxstation.Severity, seen, why, fix string) {
-	s.find(proxstation.Finding{ID: id, Severity: severity, Subject: s.have.String(), Seen: seen, Why: why, Fix: fix})
+	s.find(proxstation.Finding{ID: id, Severity: severity, Subject: s.have.String(), Seen: seen, Why: printable.Sentence(why), Fix: printable.Sentence(fix)})
 }
 
 // empty reports whether a device is a new disk with nothing on it.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/iommu"
 )
@@ -121,13 +122,13 @@ func (d *differ) checkCard(vm VM, choices [][]iommu.Address, has bool) {
 		verdict := gpu.Judge(vm.Guest, card)
 		if err := verdict.Err(); err != nil && has {
 			d.find(proxstation.Finding{ID: "gpu.unsupported", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d", vm.ID), Seen: card.Name() + " for " + vm.Guest.String(),
-				Why: verdict.Why, Fix: strings.Join(verdict.Conditions, "; ")})
+				Why: printable.Sentence(verdict.Why), Fix: printable.Sentence(strings.Join(verdict.Conditions, "; "))})
 		} else if err != nil {
 			d.problems = append(d.problems, fmt.Errorf("workstation: VM %d: %w", vm.ID, err))
 		}
 		if verdict.Support == gpu.Conditional {
 			d.find(proxstation.Finding{ID: "gpu.conditions", Severity: proxstation.Info, Subject: fmt.Sprintf("VM %d", vm.ID), Seen: card.Name() + " for " + vm.Guest.String(),
-				Why: verdict.Why, Fix: strings.Join(verdict.Conditions, "; ")})
+				Why: printable.Sentence(verdict.Why), Fix: printable.Sentence(strings.Join(verdict.Conditions, "; "))})
 		}
 	}
 }
@@ -138,7 +139,7 @@ func (d *differ) conflicts(after Facts) {
 	now := d.facts.PCI().CheckClaims(d.facts.Claims())
 	for _, f := range node.CheckClaims(after.Claims()) {
 		if f.Severity == proxstation.Blocker && slices.Contains(now, f) {
-			f.Severity, f.Why = proxstation.Warning, "it is so today: "+f.Why
+			f.Severity, f.Why = proxstation.Warning, "It is so today. "+f.Why
 		}
 		d.find(f)
 	}

@@ -27,7 +27,7 @@ func (d *differ) checkDevices(vm VM, have, will map[string]string) {
 	before := d.facts.hostDevices(vm.ID, have)
 	for _, f := range d.facts.hostDevices(vm.ID, will) {
 		if f.Severity == proxstation.Blocker && slices.Contains(before, f) {
-			f.Severity, f.Why = proxstation.Warning, "it is so today: "+f.Why
+			f.Severity, f.Why = proxstation.Warning, "It is so today. "+f.Why
 		}
 		d.find(f)
 	}
@@ -50,22 +50,22 @@ func (f Facts) hostDevices(vmid int, config map[string]string) []proxstation.Fin
 			continue
 		}
 		finding := proxstation.Finding{ID: "workstation.host-device", Severity: proxstation.Warning, Subject: fmt.Sprint("VM ", vmid), Seen: fmt.Sprintf("%s (%s)", fn.Address, cmp.Or(fn.Name, fn.Model.String())),
-			Fix: fmt.Sprintf("leave it with the host: qm config %d shows the hostpci keys; pvesh get /nodes/%s/hardware/pci shows every device with its group", vmid, f.Node)}
+			Fix: fmt.Sprintf("Leave it with the host: qm config %d shows the hostpci keys; pvesh get /nodes/%s/hardware/pci shows every device with its group.", vmid, f.Node)}
 		if with != fn.Address {
 			finding.Seen += fmt.Sprintf(" is in IOMMU group %s with %s", fn.Group, with)
 		}
 		switch disks, sure := f.disksOn(fn); {
 		case len(disks) > 0:
-			finding.ID, finding.Why = "workstation.host-disk", "the host loses "+strings.Join(disks, ", ")+" when the VM starts, and with it what lies there"
+			finding.ID, finding.Why = "workstation.host-disk", "The host loses "+strings.Join(disks, ", ")+" when the VM starts, and with it what lies there."
 			if sure {
 				finding.Severity = proxstation.Blocker
 			} else {
-				finding.Why = "if that is the controller of " + strings.Join(disks, ", ") + ", the host loses them when the VM starts: no API tells which disk is on which controller"
+				finding.Why = "If that is the controller of " + strings.Join(disks, ", ") + ", the host loses them when the VM starts: no API tells which disk is on which controller."
 			}
 		case fn.Class.Base() == networkClass:
-			finding.Why = "the host loses this network card when the VM starts, and with it perhaps the way to it"
+			finding.Why = "The host loses this network card when the VM starts, and with it perhaps the way to it."
 		case with != fn.Address && !given[fn.Address] && !f.ofCard(fn.Address, with):
-			finding.Why = "PVE takes the whole group from the host when the VM starts, this device too"
+			finding.Why = "PVE takes the whole group from the host when the VM starts, this device too."
 		default:
 			continue
 		}

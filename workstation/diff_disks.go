@@ -80,8 +80,8 @@ func (d *differ) elsewhere(vm VM, disk Disk, value string) {
 		return
 	}
 	d.find(proxstation.Finding{ID: "workstation.disk-elsewhere", Severity: proxstation.Warning, Subject: diskName(vm.ID, disk.Slot),
-		Seen: fmt.Sprintf("it is on %s, tier %s (%s)", name, pool.Tier, pool.Tier.Media()), Why: why + "; a disk with data is not moved by a plan",
-		Fix: fmt.Sprintf("move it: qm disk move %d %s %s", vm.ID, disk.Slot, target)})
+		Seen: fmt.Sprintf("it is on %s, tier %s (%s)", name, pool.Tier, pool.Tier.Media()), Why: why + "; a disk with data is not moved by a plan.",
+		Fix: fmt.Sprintf("Move it: qm disk move %d %s %s.", vm.ID, disk.Slot, target)})
 }
 
 // grow plans to enlarge existing disks. A plan never shrinks or moves a disk.

@@ -43,15 +43,15 @@ func (d *differ) adviseHost(vm VM, config map[string]string) {
 	case len(pinned) < count:
 		d.find(proxstation.Finding{ID: "workstation.pinned-few", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d", vm.ID),
 			Seen: fmt.Sprintf("%d virtual CPUs, pinned to %d of the host's (%s)", count, len(pinned), qmconf.FormatCPUs(pinned)),
-			Why:  "virtual CPUs wait for each other, which stutters more than no pinning", Fix: "pin to more CPUs, or give the VM fewer"})
+			Why:  "Virtual CPUs wait for each other, which stutters more than no pinning.", Fix: "Pin to more CPUs, or give the VM fewer."})
 	case d.facts.Cores > 0 && len(pinned) == d.facts.Cores:
 		d.find(proxstation.Finding{ID: "workstation.pinned-all", Severity: proxstation.Info, Subject: fmt.Sprintf("VM %d", vm.ID),
-			Seen: "pinned to all CPUs of the host", Why: "that is what the scheduler does by itself", Fix: "leave affinity out"})
+			Seen: "pinned to all CPUs of the host", Why: "That is what the scheduler does by itself.", Fix: "Leave affinity out."})
 	}
 	if config["hugepages"] == "1024" {
 		d.find(proxstation.Finding{ID: "workstation.huge-pages", Severity: proxstation.Info, Subject: fmt.Sprintf("VM %d", vm.ID), Seen: "hugepages: 1024",
-			Why: "when the VM starts, the host has to have that much memory in pieces of 1 GiB, which it seldom has after some time",
-			Fix: fmt.Sprintf("reserve them when the host boots: hugepagesz=1G hugepages=%s on its kernel command line", gibibytes(config["memory"]))})
+			Why: "When the VM starts, the host has to have that much memory in pieces of 1 GiB, which it seldom has after some time.",
+			Fix: fmt.Sprintf("Reserve them when the host boots: hugepagesz=1G hugepages=%s on its kernel command line.", gibibytes(config["memory"]))})
 	}
 }
 
@@ -63,10 +63,10 @@ func gibibytes(memory string) string {
 func (d *differ) checkLock(v VMFacts) {
 	if v.Lock == "suspended" {
 		d.find(proxstation.Finding{ID: "workstation.hibernated", Severity: proxstation.Warning, Subject: v.String(), Seen: "lock: suspended, vmstate: " + v.Config["vmstate"],
-			Why: "the VM is hibernated: PVE refuses changes until it is started again, and it resumes with the devices that it had",
-			Fix: fmt.Sprintf("start it (qm start %d resumes it), shut the guest down, and plan again; qm unlock %d gives up what was open in it", v.ID, v.ID)})
+			Why: "The VM is hibernated: PVE refuses changes until it is started again, and it resumes with the devices that it had.",
+			Fix: fmt.Sprintf("Start it (qm start %d resumes it), shut the guest down, and plan again; qm unlock %d gives up what was open in it.", v.ID, v.ID)})
 	} else if v.Lock != "" {
 		d.find(proxstation.Finding{ID: "workstation.locked", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d", v.ID), Seen: "lock: " + v.Lock,
-			Why: "PVE refuses changes while it is locked", Fix: "wait for the " + v.Lock + " to end; if it died, qm unlock"})
+			Why: "PVE refuses changes while it is locked.", Fix: "Wait for the " + v.Lock + " to end; if it died, qm unlock."})
 	}
 }

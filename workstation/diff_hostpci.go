@@ -161,8 +161,8 @@ func (d *differ) keepSplit(vm VM, have VMFacts, slot string, holders []string) {
 		seen = append(seen, key+": "+have.Config[key])
 	}
 	d.find(proxstation.Finding{ID: "workstation.card-split", Severity: proxstation.Warning, Subject: have.String(), Seen: strings.Join(seen, "; "),
-		Why: fmt.Sprintf("the VM has this card already, a function in each key: with %s in %s PVE would find a function assigned twice and not start the VM, so they stay", device, slot),
-		Fix: fmt.Sprintf("to name the card as the Spec does, shut the VM down, run qm set %d --delete %s on the node, and plan again", vm.ID, strings.Join(others, ","))})
+		Why: fmt.Sprintf("The VM has this card already, a function in each key: with %s in %s PVE would find a function assigned twice and not start the VM, so they stay.", device, slot),
+		Fix: fmt.Sprintf("To name the card as the Spec does, shut the VM down, run qm set %d --delete %s on the node, and plan again.", vm.ID, strings.Join(others, ","))})
 }
 
 // fitMachine removes pcie=1 from a value's defaults if the VM keeps a machine

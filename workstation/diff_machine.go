@@ -8,6 +8,7 @@ import (
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
@@ -20,8 +21,8 @@ func isQ35(config map[string]string) bool { return strings.Contains(config["mach
 func (d *differ) checkMachine(vm VM, have VMFacts, will map[string]string) {
 	for _, p := range d.argProblems(will) {
 		if !slices.Contains(d.argProblems(have.Config), p) {
-			d.find(proxstation.Finding{ID: "workstation.args", Severity: proxstation.Blocker, Subject: have.String(), Seen: "args: " + shown("args", p.arg), Why: p.why + ": QEMU does not start",
-				Fix: fmt.Sprintf("on the node as root, take it out of the line args of /etc/pve/qemu-server/%d.conf, or name it as the new machine wants it, and plan again", vm.ID)})
+			d.find(proxstation.Finding{ID: "workstation.args", Severity: proxstation.Blocker, Subject: have.String(), Seen: "args: " + shown("args", p.arg), Why: p.why + ": QEMU does not start.",
+				Fix: fmt.Sprintf("On the node as root, take it out of the line args of /etc/pve/qemu-server/%d.conf, or name it as the new machine wants it, and plan again.", vm.ID)})
 		}
 	}
 	if isQ35(have.Config) == isQ35(will) {
@@ -33,8 +34,8 @@ func (d *differ) checkMachine(vm VM, have VMFacts, will map[string]string) {
 		if vm.Guest.IsWindows() {
 			why = "every device of the guest gets another place: Windows may want to be activated again, and takes its network adapter for a new one, without the address that was set"
 		}
-		d.find(proxstation.Finding{ID: "workstation.machine", Severity: proxstation.Warning, Subject: have.String(), Seen: seen, Why: why,
-			Fix: "leave machine out of the Spec to keep it; else have PVE's console at hand for the first start"})
+		d.find(proxstation.Finding{ID: "workstation.machine", Severity: proxstation.Warning, Subject: have.String(), Seen: seen, Why: printable.Sentence(why),
+			Fix: "Leave machine out of the Spec to keep it; else have PVE's console at hand for the first start."})
 	}
 	d.checkIDE(vm, have, will)
 }
@@ -62,11 +63,11 @@ func (d *differ) checkIDE(vm VM, have VMFacts, will map[string]string) {
 		case vm.Guest.IsMacOS() && isQ35(will), vm.Guest == gpu.Linux, vm.Guest == gpu.AnyGuest:
 			continue
 		case slot == system && vm.Guest.IsMacOS():
-			f.Severity, f.Why, f.Fix = proxstation.Blocker, "macOS has no driver for the IDE controller of i440fx, and its system is on that disk", move
+			f.Severity, f.Why, f.Fix = proxstation.Blocker, "macOS has no driver for the IDE controller of i440fx, and its system is on that disk.", move
 		case slot == system:
-			f.Severity, f.Why, f.Fix = proxstation.Blocker, "on the new machine the slot is of another controller, for which Windows did not load a driver when it was installed there: it stops while it starts", move
+			f.Severity, f.Why, f.Fix = proxstation.Blocker, "On the new machine the slot is of another controller, for which Windows did not load a driver when it was installed there: it stops while it starts.", move
 		case vm.Guest.IsMacOS():
-			f.Why, f.Fix = "the firmware still starts the boot loader from there, but macOS has no driver for the IDE controller of i440fx and never sees that disk: nothing on it can be updated or installed from", move
+			f.Why, f.Fix = "The firmware still starts the boot loader from there, but macOS has no driver for the IDE controller of i440fx and never sees that disk: nothing on it can be updated or installed from.", move
 		default:
 			continue
 		}

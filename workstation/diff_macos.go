@@ -8,6 +8,7 @@ import (
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/internal/macos"
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
 )
@@ -40,7 +41,7 @@ func (d *differ) macOS(after Facts) {
 		}
 		will := after.VMs[vm.ID].Config
 		tell := func(id string, severity proxstation.Severity, seen, why, fix string) {
-			d.find(proxstation.Finding{ID: id, Severity: severity, Subject: fmt.Sprintf("VM %d", vm.ID), Seen: seen, Why: why, Fix: fix})
+			d.find(proxstation.Finding{ID: id, Severity: severity, Subject: fmt.Sprintf("VM %d", vm.ID), Seen: seen, Why: printable.Sentence(why), Fix: printable.Sentence(fix)})
 		}
 		d.macOSCPU(will, tell)
 		d.macOSImages(vm, tell)

@@ -144,7 +144,7 @@ func (d *differ) judge(vm VM, will VMFacts) {
 			seen = invalid.Field + " is not set as it should be"
 		}
 		d.find(proxstation.Finding{ID: "workstation.rule", Severity: proxstation.Warning, Subject: have.String(), Seen: seen,
-			Why: "the VM is so today, and the plan leaves it so: " + invalid.Why, Fix: fmt.Sprintf("name it in the Spec, or with the VM off change it on the node: qm set %d", vm.ID)})
+			Why: "The VM is so today, and the plan leaves it so: " + invalid.Why + ".", Fix: fmt.Sprintf("Name it in the Spec, or with the VM off change it on the node: qm set %d.", vm.ID)})
 	}
 }
 

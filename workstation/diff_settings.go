@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/internal/pveschema"
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
@@ -35,7 +36,7 @@ func (d *differ) settings() {
 // onNode checks that the node has what a value names.
 func (d *differ) onNode(vm VM, key, value string) {
 	block := func(id, seen, why, fix string) {
-		d.find(proxstation.Finding{ID: id, Severity: proxstation.Blocker, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: key + ": " + seen, Why: why, Fix: fix})
+		d.find(proxstation.Finding{ID: id, Severity: proxstation.Blocker, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: key + ": " + seen, Why: printable.Sentence(why), Fix: printable.Sentence(fix)})
 	}
 	switch qmconf.Family(key) {
 	case "net":

@@ -64,7 +64,7 @@ func (d *differ) checkUnused(vm VM, slot string, have map[string]string) {
 	for _, key := range slices.Sorted(maps.Keys(have)) {
 		if qmconf.Family(key) == "unused" {
 			d.find(proxstation.Finding{ID: "workstation.unused", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: key + ": " + have[key],
-				Why: "a disk that was detached keeps its data, and " + slot + " would be a new, empty one", Fix: "to have it back, attach it by hand or name it as the Disk's Volume"})
+				Why: "A disk that was detached keeps its data, and " + slot + " would be a new, empty one.", Fix: "To have it back, attach it by hand or name it as the Disk's Volume."})
 		}
 	}
 }
@@ -109,7 +109,7 @@ func (d *differ) changeable(vm VM, disk Disk, value string) Disk {
 				continue
 			}
 			d.find(proxstation.Finding{ID: "workstation.firmware", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: fmt.Sprintf("%s was made with %s %s, not %s", disk.Slot, key, is, disk.Options[key]),
-				Why: "a volume that is there stays as it is", Fix: "with the VM off, remove it and have it made anew; Secure Boot and BitLocker start anew with it"})
+				Why: "A volume that is there stays as it is.", Fix: "With the VM off, remove it and have it made anew; Secure Boot and BitLocker start anew with it."})
 		}
 		delete(disk.Options, key)
 	}
@@ -123,10 +123,10 @@ func (d *differ) checkSecureBoot(vm VM, value string) (told bool) {
 	const off = "in the VM's firmware (Esc when it starts), Device Manager, Secure Boot Configuration: take the tick from Attempt Secure Boot"
 	switch {
 	case vm.Guest == gpu.Linux:
-		f.Why = "Secure Boot is on with Microsoft's keys: the kernel refuses modules that nobody signed, NVIDIA's driver among them (Key was rejected by service)"
-		f.Fix = off + "; or sign the modules with a key of your own and enroll it in the guest: mokutil --import"
+		f.Why = "Secure Boot is on with Microsoft's keys: the kernel refuses modules that nobody signed, NVIDIA's driver among them (Key was rejected by service)."
+		f.Fix = off + "; or sign the modules with a key of your own and enroll it in the guest: mokutil --import."
 	case vm.Guest.IsMacOS():
-		f.Why, f.Fix = "Secure Boot is on with Microsoft's keys: the firmware does not start OpenCore, which they did not sign", off
+		f.Why, f.Fix = "Secure Boot is on with Microsoft's keys: the firmware does not start OpenCore, which they did not sign.", off+"."
 	default:
 		return false
 	}

@@ -150,8 +150,8 @@ func (f *Facts) doubtCommitted() {
 		}
 		f.Pools[i].Committed = nil
 		f.Unknown = append(f.Unknown, proxstation.Finding{ID: "storage.committed-unknown", Severity: proxstation.Info, Subject: pool.Name,
-			Seen: "the login may not see every disk on it", Why: "what it has promised to others is not counted: thin disks could fill it",
-			Fix: "give the login VM.Config.Disk on /vms, or Datastore.Allocate on " + path})
+			Seen: "the login may not see every disk on it", Why: "What it has promised to others is not counted: thin disks could fill it.",
+			Fix: "Give the login VM.Config.Disk on /vms, or Datastore.Allocate on " + path + "."})
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
 )
@@ -100,7 +101,7 @@ func (f Facts) checkHandover(v VMFacts, slot string, h gpu.HostPCI) []proxstatio
 	subject := fmt.Sprintf("%s %s", v, slot)
 	var findings []proxstation.Finding
 	find := func(severity proxstation.Severity, id, seen, why, fix string) {
-		findings = append(findings, proxstation.Finding{ID: id, Severity: severity, Subject: subject, Seen: seen, Why: why, Fix: fix})
+		findings = append(findings, proxstation.Finding{ID: id, Severity: severity, Subject: subject, Seen: seen, Why: printable.Sentence(why), Fix: printable.Sentence(fix)})
 	}
 	if shows := slices.ContainsFunc(f.functionsOf(h), func(fn iommu.Function) bool { return fn.Class.IsDisplay() }); h.PrimaryVGA && !shows && len(f.functionsOf(h)) > 0 {
 		find(proxstation.Blocker, "switch.no-display", h.String()+" names no display controller", "x-vga=1 is for graphics cards: QEMU does not start with it on another device",

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/internal/pve"
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
@@ -61,8 +62,8 @@ func (o *observation) tolerate(what, privilege string, err error) error {
 func (o *observation) odd(v pve.Odd) {
 	path, _, _ := strings.Cut(v.Path, "?")
 	o.note(proxstation.Finding{ID: "workstation.odd-value", Severity: proxstation.Warning, Subject: v.Method + " " + path, Seen: v.Value,
-		Why: "the value is not what PVE's API describes, and was left out: nothing that depends on it is judged",
-		Fix: "on the host, look at the answer with pvesh get " + path + " and at the version with pveversion, and report both"})
+		Why: "The value is not what PVE's API describes, and was left out: nothing that depends on it is judged.",
+		Fix: "On the host, look at the answer with pvesh get " + path + " and at the version with pveversion, and report both."})
 }
 
 // needs turns an error into a finding if the login may not read the part, or if
@@ -178,5 +179,5 @@ func (n *Node) Observe(ctx context.Context) (Facts, error) {
 
 // unread is the finding about a part of a node that could not be read.
 func unread(what string, err error, why, fix string) proxstation.Finding {
-	return proxstation.Finding{ID: idUnread, Severity: proxstation.Info, Subject: what, Seen: err.Error(), Why: why, Fix: fix}
+	return proxstation.Finding{ID: idUnread, Severity: proxstation.Info, Subject: what, Seen: err.Error(), Why: printable.Sentence(why), Fix: printable.Sentence(fix)}
 }

@@ -46,7 +46,7 @@ func RestorePlan(before Snapshot, facts Facts) (Plan, error) {
 	for _, id := range before.Missing {
 		if v, there := facts.VMs[id]; there {
 			d.find(proxstation.Finding{ID: "restore.made", Severity: proxstation.Info, Subject: v.String(), Seen: "it was made since the snapshot",
-				Why: "restoring destroys nothing", Fix: "remove it with a DestroyPlan if it is not wanted"})
+				Why: "Restoring destroys nothing.", Fix: "Remove it with a DestroyPlan if it is not wanted."})
 		}
 	}
 	d.conflicts(d.facts.applied(d.plan.Steps))
@@ -63,11 +63,11 @@ func (d *differ) restore(id int, old map[string]string) {
 	switch {
 	case !there:
 		d.find(proxstation.Finding{ID: "restore.gone", Severity: proxstation.Blocker, Subject: fmt.Sprintf("VM %d %s", id, old["name"]), Seen: "there is no such VM",
-			Why: "a configuration is nothing without its disks", Fix: "restore the VM from a backup, or leave it out of the snapshot"})
+			Why: "A configuration is nothing without its disks.", Fix: "Restore the VM from a backup, or leave it out of the snapshot."})
 		return
 	case old["meta"] != "" && v.Config["meta"] != "" && old["meta"] != v.Config["meta"]:
 		d.find(proxstation.Finding{ID: "restore.another", Severity: proxstation.Blocker, Subject: v.String(), Seen: fmt.Sprintf("meta: %s, in the snapshot %s", v.Config["meta"], old["meta"]),
-			Why: "the VM was destroyed and made anew: its disks are others", Fix: "leave it out of the snapshot"})
+			Why: "The VM was destroyed and made anew: its disks are others.", Fix: "Leave it out of the snapshot."})
 		return
 	}
 	d.checkLock(v)
@@ -151,7 +151,7 @@ func (r *restoring) password() {
 		r.remove(passwordKey)
 	case !has:
 		r.tell("restore.password", proxstation.Finding{Severity: proxstation.Warning, Seen: "the password of cloud-init is gone",
-			Why: "PVE never told it, so it is not in the snapshot", Fix: "set cipassword again"})
+			Why: "PVE never told it, so it is not in the snapshot.", Fix: "Set cipassword again."})
 	}
 }
 
@@ -186,7 +186,7 @@ func (r *restoring) withOldBoot() []ChangeVM {
 	have, has := r.vm.Config["boot"]
 	if has && r.startsElsewhere(boot) {
 		r.tell("restore.boot-kept", proxstation.Finding{Severity: proxstation.Warning, Seen: fmt.Sprintf("boot: %s, in the snapshot %q", have, r.old["boot"]),
-			Why: "with the old notation the VM would start from a disk that was added since", Fix: fmt.Sprintf("detach that disk, then qm set %d --boot '%s'", r.vm.ID, r.old["boot"])})
+			Why: "With the old notation the VM would start from a disk that was added since.", Fix: fmt.Sprintf("Detach that disk, then qm set %d --boot '%s'.", r.vm.ID, r.old["boot"])})
 		return r.step.withBoot(have, have)
 	}
 	if _, had := r.old["boot"]; !had && has {

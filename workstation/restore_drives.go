@@ -76,7 +76,7 @@ func (r *restoring) options(key string, old, have storage.Drive) {
 	size, sized := have.Size()
 	if before, known := old.Size(); known && sized && before < size {
 		r.tell("restore.disk-grown", proxstation.Finding{Severity: proxstation.Info, Seen: fmt.Sprintf("%s has %s, in the snapshot %s", key, size, before),
-			Why: "a disk is never made smaller"})
+			Why: "A disk is never made smaller."})
 	}
 	if qmconf.IsFirmware(key) {
 		old = asBuilt(old, have)
@@ -102,10 +102,10 @@ func (r *restoring) lostDrive(key string, old storage.Drive) {
 		return
 	}
 	r.tell("restore.disk-gone", proxstation.Finding{Severity: proxstation.Warning, Seen: fmt.Sprintf("%s is empty, and %s is not among the unused disks", key, old.Volume),
-		Why: "it was moved or destroyed since the snapshot", Fix: "attach it by hand, or restore it from a backup"})
+		Why: "It was moved or destroyed since the snapshot.", Fix: "Attach it by hand, or restore it from a backup."})
 }
 
 func (r *restoring) keptDisk(id, key, why string) {
-	r.tell(id, proxstation.Finding{Severity: proxstation.Info, Seen: key + ": " + r.vm.Config[key], Why: why + "; restoring takes no disk away",
-		Fix: fmt.Sprintf("to detach it, shut the VM down and qm disk unlink %d --idlist %s, which keeps it as unused", r.vm.ID, key)})
+	r.tell(id, proxstation.Finding{Severity: proxstation.Info, Seen: key + ": " + r.vm.Config[key], Why: why + "; restoring takes no disk away.",
+		Fix: fmt.Sprintf("To detach it, shut the VM down and qm disk unlink %d --idlist %s, which keeps it as unused.", r.vm.ID, key)})
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
 )
@@ -32,7 +33,7 @@ func DestroyPlan(facts Facts, vmids ...int) (Plan, error) {
 			return Plan{}, fmt.Errorf("workstation: VM %d on node %s: %w", id, facts.Node, ErrNotFound)
 		}
 		block := func(id, seen, why, fix string) {
-			plan.Findings = append(plan.Findings, proxstation.Finding{ID: id, Severity: proxstation.Blocker, Subject: v.String(), Seen: seen, Why: why, Fix: fix})
+			plan.Findings = append(plan.Findings, proxstation.Finding{ID: id, Severity: proxstation.Blocker, Subject: v.String(), Seen: seen, Why: printable.Sentence(why), Fix: printable.Sentence(fix)})
 		}
 		if v.Running {
 			block("workstation.running", "it is running", "PVE does not remove a running VM", "shut it down first")

@@ -43,13 +43,13 @@ func (db DualBoot) Advise(facts Facts) []proxstation.Finding {
 		}
 		if windows(v.Config) {
 			findings = append(findings, proxstation.Finding{ID: "switch.fast-startup", Severity: proxstation.Info, Subject: v.String(), Seen: "ostype: " + v.Config["ostype"],
-				Why: "with fast startup Windows does not shut down but hibernates, and comes back with the card's driver in an old state",
-				Fix: "in the guest, as administrator: powercfg /h off"})
+				Why: "With fast startup Windows does not shut down but hibernates, and comes back with the card's driver in an old state.",
+				Fix: "In the guest, as administrator: powercfg /h off."})
 		}
 		if !agentEnabled(v.Config) {
 			findings = append(findings, proxstation.Finding{ID: "switch.no-agent", Severity: proxstation.Warning, Subject: v.String(), Seen: "agent: " + v.Config["agent"],
-				Why: "without the guest agent a shutdown goes by the power button, which guests may ignore, and nobody can tell when it is up",
-				Fix: "install qemu-guest-agent in the guest and set agent: 1"})
+				Why: "Without the guest agent a shutdown goes by the power button, which guests may ignore, and nobody can tell when it is up.",
+				Fix: "Install qemu-guest-agent in the guest and set agent: 1."})
 		}
 	}
 	return findings
@@ -73,19 +73,19 @@ func (db DualBoot) adviseBackup(job BackupJob) []proxstation.Finding {
 	subject := "backup job " + job.ID
 	if job.Pool != "" && len(job.VMs) == 0 {
 		return []proxstation.Finding{{ID: "switch.backup-unknown", Severity: proxstation.Info, Subject: subject, Seen: "the login sees no VM in pool " + job.Pool,
-			Why: "it may back up VMs that share the card", Fix: "give the login Pool.Audit on /pool/" + job.Pool}}
+			Why: "It may back up VMs that share the card.", Fix: "Give the login Pool.Audit on /pool/" + job.Pool + "."}}
 	}
 	if len(members) == 0 {
 		return nil
 	}
 	seen := fmt.Sprintf("mode %s, VMs %s, %s", job.Mode, strings.Join(members, ", "), job.Schedule)
 	findings := []proxstation.Finding{{ID: "switch.backup-off", Severity: proxstation.Warning, Subject: subject, Seen: seen,
-		Why: "to back up a VM that is off PVE starts it, paused, with its card: that fails while another has the card, and keeps the others from it meanwhile",
-		Fix: "let the job run when all of them are off, or back each up while it runs"}}
+		Why: "To back up a VM that is off PVE starts it, paused, with its card: that fails while another has the card, and keeps the others from it meanwhile.",
+		Fix: "Let the job run when all of them are off, or back each up while it runs."}}
 	if job.Mode != "snapshot" {
 		findings = append(findings, proxstation.Finding{ID: "switch.backup", Severity: proxstation.Warning, Subject: subject, Seen: seen,
-			Why: "it takes the VM that runs away from who sits at it, and gives the card free for a moment",
-			Fix: "use mode snapshot for these VMs"})
+			Why: "It takes the VM that runs away from who sits at it, and gives the card free for a moment.",
+			Fix: "Use mode snapshot for these VMs."})
 	}
 	return findings
 }

@@ -90,14 +90,14 @@ func (db DualBoot) advise(e *SwitchError, facts Facts) []proxstation.Finding {
 func (db DualBoot) adviseClosing(v VMFacts) proxstation.Finding {
 	f := proxstation.Finding{ID: "switch.closing", Severity: proxstation.Warning, Subject: v.String(),
 		Seen: fmt.Sprintf("the guest was asked to shut down, and is not off after %s", db.Grace),
-		Why:  "the guest may still be on its way down",
-		Fix:  fmt.Sprintf("wait until VM %d is off and switch again, or give it a longer Grace", v.ID)}
+		Why:  "The guest may still be on its way down.",
+		Fix:  fmt.Sprintf("Wait until VM %d is off and switch again, or give it a longer Grace.", v.ID)}
 	switch {
 	case windows(v.Config):
-		f.Why = "Windows may be installing updates as it shuts down, and turns off when it is done"
+		f.Why = "Windows may be installing updates as it shuts down, and turns off when it is done."
 	case !agentEnabled(v.Config):
-		f.Why = "a guest that sleeps, or in which nobody answers a dialogue, ignores the power button"
-		f.Fix += fmt.Sprintf("; look at its console, and set up the guest agent (qm set %d --agent 1)", v.ID)
+		f.Why = "A guest that sleeps, or in which nobody answers a dialogue, ignores the power button."
+		f.Fix += fmt.Sprintf(" Look at its console, and set up the guest agent (qm set %d --agent 1).", v.ID)
 	}
 	return f
 }
@@ -105,17 +105,17 @@ func (db DualBoot) adviseClosing(v VMFacts) proxstation.Finding {
 func (db DualBoot) adviseNotUp(v VMFacts, cause error) proxstation.Finding {
 	f := proxstation.Finding{ID: "switch.not-up", Severity: proxstation.Warning, Subject: v.String(),
 		Seen: fmt.Sprintf("%s after the start: %v", db.Boot, cause),
-		Why:  "the guest may only be slow",
-		Fix:  fmt.Sprintf("look at the screen on the card, or at the console of VM %d; to give the card back, switch to the other VM", v.ID)}
+		Why:  "The guest may only be slow.",
+		Fix:  fmt.Sprintf("Look at the screen on the card, or at the console of VM %d; to give the card back, switch to the other VM.", v.ID)}
 	if windows(v.Config) {
-		f.Why = "Windows may be installing updates as it starts"
+		f.Why = "Windows may be installing updates as it starts."
 	}
 	return f
 }
 
 func adviseLost(severity proxstation.Severity, seen, why string) proxstation.Finding {
-	return proxstation.Finding{ID: "switch.card-lost", Severity: severity, Subject: "the card", Seen: seen, Why: why,
-		Fix: "power the host off (poweroff), wait ten seconds, and switch it on: a reboot keeps the card under power and may not bring it back"}
+	return proxstation.Finding{ID: "switch.card-lost", Severity: severity, Subject: "the card", Seen: seen, Why: printable.Sentence(why),
+		Fix: "Power the host off (poweroff), wait ten seconds, and switch it on: a reboot keeps the card under power and may not bring it back."}
 }
 
 // lost are the words of QEMU, of vfio-pci and of the kernel's PCI code for a

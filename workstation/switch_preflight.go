@@ -8,6 +8,7 @@ import (
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
 )
@@ -38,7 +39,7 @@ func Preflight(db DualBoot, to int, facts Facts) []proxstation.Finding {
 
 // blocker returns a finding that keeps a switch from beginning.
 func blocker(id, subject, seen, why, fix string) proxstation.Finding {
-	return proxstation.Finding{ID: id, Severity: proxstation.Blocker, Subject: subject, Seen: seen, Why: why, Fix: fix}
+	return proxstation.Finding{ID: id, Severity: proxstation.Blocker, Subject: subject, Seen: seen, Why: printable.Sentence(why), Fix: printable.Sentence(fix)}
 }
 
 // preflightTarget judges whether PVE would start the target.
@@ -98,12 +99,12 @@ func preflightHolder(db DualBoot, v VMFacts, facts Facts) []proxstation.Finding 
 // start resumes it (qemu-server PVE/QemuServer.pm, vm_start).
 func hibernated(v VMFacts) proxstation.Finding {
 	f := proxstation.Finding{ID: "switch.hibernated", Severity: proxstation.Info, Subject: v.String(), Seen: "lock: suspended, vmstate: " + v.Config["vmstate"],
-		Why: "the VM is hibernated: its start resumes it where it was",
-		Fix: fmt.Sprintf("switch to it; to begin anew instead, discard its state: qm unlock %d; qm set %d --delete vmstate", v.ID, v.ID)}
+		Why: "The VM is hibernated: its start resumes it where it was.",
+		Fix: fmt.Sprintf("Switch to it; to begin anew instead, discard its state: qm unlock %d; qm set %d --delete vmstate.", v.ID, v.ID)}
 	if len(v.HostPCI()) > 0 {
 		f.Severity = proxstation.Warning
-		f.Why = "the VM is hibernated, and PVE hibernates no VM with a passed-through device: the card came later, and the state may not resume with it"
-		f.Fix = fmt.Sprintf("if it does not resume, discard its state, which is as if its plug were pulled: qm unlock %d; qm set %d --delete vmstate", v.ID, v.ID)
+		f.Why = "The VM is hibernated, and PVE hibernates no VM with a passed-through device: the card came later, and the state may not resume with it."
+		f.Fix = fmt.Sprintf("If it does not resume, discard its state, which is as if its plug were pulled: qm unlock %d; qm set %d --delete vmstate.", v.ID, v.ID)
 	}
 	return f
 }
@@ -120,7 +121,7 @@ func preflightCards(db DualBoot, target VMFacts, facts Facts) []proxstation.Find
 		}
 		if _, known := node.Mapping(h.Mapping); h.Mapping != "" && !known {
 			findings = append(findings, proxstation.Finding{ID: "switch.no-mapping", Severity: proxstation.Warning, Subject: "mapping " + h.Mapping,
-				Seen: "not among the mappings that the login may see", Why: "PVE does not start the VM if it does not exist", Fix: "create it, or give the login Mapping.Audit"})
+				Seen: "not among the mappings that the login may see", Why: "PVE does not start the VM if it does not exist.", Fix: "Create it, or give the login Mapping.Audit."})
 			continue
 		}
 		for _, f := range node.Check(key, h, gpu.AnyGuest) {
@@ -134,7 +135,7 @@ func preflightCards(db DualBoot, target VMFacts, facts Facts) []proxstation.Find
 	}
 	if err := gpu.CheckRules(values, target.Config["machine"], target.Config["vga"]); err != nil {
 		findings = append(findings, proxstation.Finding{ID: "switch.hostpci", Severity: proxstation.Blocker, Subject: fmt.Sprintf("VM %d", target.ID),
-			Seen: "its hostpci values, machine and vga", Why: err.Error(), Fix: "correct the configuration"})
+			Seen: "its hostpci values, machine and vga", Why: printable.Sentence(err.Error()), Fix: "Correct the configuration."})
 	}
 	claims := facts.claimsNow(target.ID)
 	for _, c := range claims {
@@ -151,7 +152,7 @@ func preflightCards(db DualBoot, target VMFacts, facts Facts) []proxstation.Find
 			continue
 		}
 		findings = append(findings, proxstation.Finding{ID: "switch.outsider", Severity: proxstation.Blocker, Subject: facts.VMs[other].String(),
-			Seen: "it is running, and " + c.String(), Why: "PVE gives the card to one VM at a time", Fix: "shut it down, or make it a member"})
+			Seen: "it is running, and " + c.String(), Why: "PVE gives the card to one VM at a time.", Fix: "Shut it down, or make it a member."})
 	}
 	return findings
 }
@@ -219,10 +220,10 @@ func preflightStorage(target VMFacts, facts Facts, subject string) []proxstation
 		case i < 0:
 			findings = append(findings, proxstation.Finding{ID: "switch.no-storage", Severity: proxstation.Warning, Subject: subject,
 				Seen: fmt.Sprintf("%s is on %s, which is not among the storages that the login may see", key, used),
-				Why:  "the VM cannot start if it does not exist", Fix: "enable it on this node, or give the login Datastore.Audit"})
+				Why:  "The VM cannot start if it does not exist.", Fix: "Enable it on this node, or give the login Datastore.Audit."})
 		case !facts.Pools[i].Active:
 			findings = append(findings, proxstation.Finding{ID: "switch.storage-offline", Severity: proxstation.Blocker, Subject: subject,
-				Seen: fmt.Sprintf("%s is on %s, which is not reachable", key, used), Why: "the VM cannot start without its disk", Fix: "bring the storage back"})
+				Seen: fmt.Sprintf("%s is on %s, which is not reachable", key, used), Why: "The VM cannot start without its disk.", Fix: "Bring the storage back."})
 		}
 	}
 	return findings
@@ -236,8 +237,8 @@ func preflightMemory(db DualBoot, target VMFacts, facts Facts, subject string) [
 	}
 	if pages := target.Config["hugepages"]; pages != "" {
 		return []proxstation.Finding{{ID: "switch.hugepages", Severity: proxstation.Info, Subject: subject, Seen: "hugepages: " + pages,
-			Why: "how many huge pages are free the API does not tell; PVE makes them at the start, and fails if memory is too scattered",
-			Fix: "reserve them with the kernel argument hugepages="}}
+			Why: "How many huge pages are free the API does not tell; PVE makes them at the start, and fails if memory is too scattered.",
+			Fix: "Reserve them with the kernel argument hugepages=."}}
 	}
 	available := facts.MemoryAvailable
 	for _, id := range db.Members {
@@ -251,11 +252,11 @@ func preflightMemory(db DualBoot, target VMFacts, facts Facts, subject string) [
 	}
 	short := proxstation.Finding{ID: "switch.memory", Severity: proxstation.Blocker, Subject: subject,
 		Seen: fmt.Sprintf("it needs %s, and %s will be available", need.Human(), available.Human()),
-		Why:  "with a passed-through card all memory is taken at the start", Fix: "shut down other VMs, or give this one less"}
+		Why:  "With a passed-through card all memory is taken at the start.", Fix: "Shut down other VMs, or give this one less."}
 	if need <= facts.MemoryTotal && slices.ContainsFunc(facts.Pools, func(p storage.Pool) bool { return p.Type == "zfspool" }) {
 		short.Severity = proxstation.Warning
-		short.Why += "; ZFS's cache counts as used, and makes room as far as it can"
-		short.Fix += ", or bound the cache (zfs_arc_max)"
+		short.Why += " ZFS's cache counts as used, and makes room as far as it can."
+		short.Fix += " Or bound the cache (zfs_arc_max)."
 	}
 	return []proxstation.Finding{short}
 }

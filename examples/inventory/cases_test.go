@@ -35,7 +35,7 @@ var cases = map[string]struct {
 		[]string{"erratum", "no switch of the firmware", "allow_unsafe_interrupts=1", "another machine"}}}, []string{"x2APIC"}},
 	"05-igpu-display-0380-with-dgpu-primary": {[]want{
 		{"gpu.not-primary", "class 038000", []string{"primary display"}},
-		{"gpu.board-audio", "0000:00:1f.3", []string{"leave it to the host"}}}, []string{"iommu.shared-group"}},
+		{"gpu.board-audio", "0000:00:1f.3", []string{"Leave it to the host"}}}, []string{"iommu.shared-group"}},
 	"07-phoenix-usb-and-psp-bound": {[]want{{"iommu.ids-beyond", "1022:15c7",
 		[]string{"options vfio-pci ids=1002:15bf,1002:1640 ", "update-initramfs"}}}, nil},
 	"08-grub-edited-systemd-boot-boots": {[]want{{"iommu.off", "/etc/default/grub line 4",
@@ -84,7 +84,7 @@ var described = map[string][]want{
 		{"gpu.reset", "vendor_reset is loaded", []string{"RadeonResetBugFix"}}},
 	"igpu-virtual-functions-gone": {
 		{"gpu.physical-taken", "xe.max_vfs=7", []string{"0000:00:02.1"}},
-		{"gpu.board-audio", "0000:00:1f.3", []string{"leave it to the host"}},
+		{"gpu.board-audio", "0000:00:1f.3", []string{"Leave it to the host"}},
 		{"iommu.address-width", "39 bits", []string{"phys-bits=39"}}},
 }
 

@@ -90,6 +90,23 @@ func (l line) Format(f fmt.State, verb rune) {
 	fmt.Fprintf(f, fmt.FormatString(f, verb), text)
 }
 
+// Sentence returns s as a sentence: with a capital letter and a full stop. A
+// first word that is not a word of prose, such as a setting or a command, stays
+// as it is.
+func Sentence(s string) string {
+	if s == "" {
+		return ""
+	}
+	first, _, _ := strings.Cut(s, " ")
+	if word := strings.TrimRight(first, ",:;."); strings.TrimFunc(word, unicode.IsLower) == "" {
+		s = strings.ToUpper(s[:1]) + s[1:]
+	}
+	if !strings.HasSuffix(s, ".") {
+		s += "."
+	}
+	return s
+}
+
 // Writer returns a writer for a terminal: what is written to it reaches w as
 // [Text]. A character must not be split between two writes.
 func Writer(w io.Writer) io.Writer { return writer{w} }

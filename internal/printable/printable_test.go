@@ -74,3 +74,23 @@ func ExampleWriter() {
 	// Output:
 	// model	PNY\u0007
 }
+
+func TestSentence(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"":                       "",
+		"the VM does not start":  "The VM does not start.",
+		"done.":                  "Done.",
+		"restart":                "Restart.",
+		"remove: it":             "Remove: it.",
+		"rombar=0 hides the ROM": "rombar=0 hides the ROM.",
+		"x-vga=1 is set":         "x-vga=1 is set.",
+		"PVE says no":            "PVE says no.",
+		"macOS hangs":            "macOS hangs.",
+		"vfio-pci has it":        "vfio-pci has it.",
+	} {
+		if got := printable.Sentence(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}

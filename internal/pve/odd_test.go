@@ -159,7 +159,7 @@ func TestPending(t *testing.T) {
 		if config, err := c.Config(t.Context(), 140); err != nil || p.Digest != config.Digest || len(p.Digest) != 40 || p.InForce["digest"] != "" {
 			t.Errorf("digests %q and %q, %v", p.Digest, config.Digest, err)
 		}
-		// PVE's configuration reports the value of one key only.
+		// The plain configuration only leaves out the deleted key whose value is not 0.
 		if config, err := c.Config(t.Context(), 140); err != nil || config.Values["balloon"] != "0" || config.Values["hostpci0"] != "" || config.Values["memory"] != "2048" {
 			t.Errorf("%+v, %v", config, err)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/internal/sysfs"
 	"github.com/proxstation/proxstation/storage"
 )
@@ -128,7 +129,7 @@ func (o *Checkout) look(root fs.FS, scriptDir string) {
 		o.images(root, s.Path+"/template/iso", "*.i[sm][og]", "")
 	}
 	add := func(id string, severity proxstation.Severity, seen, why, fix string) {
-		o.Findings = append(o.Findings, proxstation.Finding{ID: id, Severity: severity, Subject: o.Dir, Seen: seen, Why: why, Fix: fix})
+		o.Findings = append(o.Findings, proxstation.Finding{ID: id, Severity: severity, Subject: o.Dir, Seen: seen, Why: printable.Sentence(why), Fix: printable.Sentence(fix)})
 	}
 	if scriptDir != "" && scriptDir != o.Dir {
 		add("osxproxmox.script-dir", proxstation.Warning, "its script says SCRIPT_DIR="+scriptDir, "its menu looks for images and tools there, not where it is",
@@ -136,7 +137,7 @@ func (o *Checkout) look(root fs.FS, scriptDir string) {
 	}
 	if len(o.Missing) > 0 {
 		add("osxproxmox.missing", proxstation.Info, "not installed: "+strings.Join(o.Missing, ", "), "its menu wants them; the macOS profile does not",
-			"apt-get install "+strings.Join(o.Missing, " ")+", if its menu is wanted")
+			"run apt-get install "+strings.Join(o.Missing, " ")+", if its menu is wanted")
 	}
 	if !slices.ContainsFunc(o.Images, func(i Image) bool { return i.Release == gpu.AnyGuest }) {
 		add("osxproxmox.no-opencore", proxstation.Warning, "no OpenCore image in "+o.Dir+"/EFI, nor on a storage", "macOS does not boot without it", "fetch the checkout again, or bring an OpenCore image of another source")

@@ -177,7 +177,7 @@ func ExampleMacOSTasks() {
 	fmt.Println(task.Done("2\n"), task.Done("0\n"))
 	// Output:
 	// Allow RustDesk: Accessibility (macos.accessibility)
-	//   why: whoever connects sees everything, but the mouse and the keyboard do nothing
+	//   why: Whoever connects sees everything, but the mouse and the keyboard do nothing.
 	//   1. System Settings > Privacy & Security > Accessibility
 	//   2. Switch RustDesk on; if it is not listed, press +, choose /Applications/RustDesk.app
 	//   3. If it was on before an update, remove it with -, then add it again

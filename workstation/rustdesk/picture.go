@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // A Picture says what a person who connects would see.
@@ -59,16 +60,16 @@ func (s Screen) onLinux() Picture {
 	case s.Session == "none" || s.Session == "tty":
 		p.no("nothing: no graphical session is there that RustDesk could show", proxstation.Finding{
 			ID: "rustdesk.no-session", Subject: "session", Seen: "loginctl: the session on seat0 is " + s.Session,
-			Why: "RustDesk starts its server only in a graphical session or at a login screen",
-			Fix: "install a desktop whose session and login screen are X11, such as: apt install xfce4 lightdm",
+			Why: "RustDesk starts its server only in a graphical session or at a login screen.",
+			Fix: "Install a desktop whose session and login screen are X11, such as: apt install xfce4 lightdm.",
 		})
 	case s.Session == "wayland" && s.Class == "greeter":
 		p.no("a refusal: RustDesk does not show a Wayland login screen", s.waylandLogin())
 	case s.Session == "wayland":
 		p.no("a wait: somebody at the guest's screen is asked what to share", proxstation.Finding{
 			ID: "rustdesk.session-wayland", Subject: "session", Seen: "loginctl: Type=wayland, Desktop=" + orDefault(s.Desktop, "unknown"),
-			Why: "the Wayland portal asks a person at the screen before it shows anything",
-			Fix: s.x11Session(),
+			Why: "The Wayland portal asks a person at the screen before it shows anything.",
+			Fix: printable.Sentence(s.x11Session()),
 		})
 	default:
 		s.judgeMonitors(&p)
@@ -89,8 +90,8 @@ func (s Screen) waylandLogin() proxstation.Finding {
 	}
 	return proxstation.Finding{
 		ID: "rustdesk.login-wayland", Subject: "login screen", Seen: orDefault(s.Manager, "the display manager") + ": its login screen is wayland",
-		Why: "RustDesk refuses connections while a Wayland login screen is shown, such as after every restart without automatic login",
-		Fix: fix,
+		Why: "RustDesk refuses connections while a Wayland login screen is shown, such as after every restart without automatic login.",
+		Fix: printable.Sentence(fix),
 	}
 }
 
@@ -137,8 +138,8 @@ func (s Screen) judgeMonitors(p *Picture) {
 		}
 		p.no("nothing: no monitor is there to show", proxstation.Finding{
 			ID: "rustdesk.no-monitor", Subject: "graphics card", Seen: seen + "; drivers: " + orDefault(strings.Join(s.Drivers, ", "), "none"),
-			Why: "a card without a monitor offers no display that RustDesk could show",
-			Fix: "put a dummy plug into the card; or give an output an EDID with the kernel option drm.edid_firmware (not with NVIDIA's driver)",
+			Why: "A card without a monitor offers no display that RustDesk could show.",
+			Fix: "Put a dummy plug into the card; or give an output an EDID with the kernel option drm.edid_firmware (not with NVIDIA's driver).",
 		})
 	}
 }
@@ -149,14 +150,14 @@ func (s Screen) onMacOS() Picture {
 	case s.ScreenRecording == proxstation.No:
 		p.no("an empty desktop, or nothing", proxstation.Finding{
 			ID: "rustdesk.screen-recording", Subject: "macOS", Seen: "TCC.db: kTCCServiceScreenCapture is not allowed for com.carriez.rustdesk",
-			Why: "macOS shows a program without this permission no windows",
-			Fix: "at the Mac: System Settings > Privacy & Security > Screen & System Audio Recording, switch RustDesk on",
+			Why: "macOS shows a program without this permission no windows.",
+			Fix: "At the Mac: System Settings > Privacy & Security > Screen & System Audio Recording, switch RustDesk on.",
 		})
 	case s.Monitors != nil && *s.Monitors == 0:
 		p.no("nothing: no monitor is there to show", proxstation.Finding{
 			ID: "rustdesk.no-monitor", Subject: "graphics card", Seen: "system_profiler SPDisplaysDataType: no display has a resolution",
-			Why: "macOS draws no desktop without a display",
-			Fix: "put a dummy plug into the card, or keep the VM's virtual display (vga: vmware) beside the card",
+			Why: "macOS draws no desktop without a display.",
+			Fix: "Put a dummy plug into the card, or keep the VM's virtual display (vga: vmware) beside the card.",
 		})
 	case s.ScreenRecording == proxstation.Unknown || s.Monitors == nil:
 		p.Sees = "nobody knows: the permission for screen recording, or the displays, could not be read (the program that asks needs Full Disk Access)"
@@ -169,8 +170,8 @@ func (s Screen) onMacOS() Picture {
 	if s.Accessibility == proxstation.No {
 		p.warn(proxstation.Finding{
 			ID: "rustdesk.accessibility", Subject: "macOS", Seen: "TCC.db: kTCCServiceAccessibility is not allowed for com.carriez.rustdesk",
-			Why: "the person who connects sees everything, but mouse and keyboard do nothing",
-			Fix: "at the Mac: System Settings > Privacy & Security > Accessibility, switch RustDesk on",
+			Why: "The person who connects sees everything, but mouse and keyboard do nothing.",
+			Fix: "At the Mac: System Settings > Privacy & Security > Accessibility, switch RustDesk on.",
 		})
 	}
 	return p
@@ -197,8 +198,8 @@ func (s Screen) onWindows(v Version) Picture {
 		p.no("nothing: no monitor is there to show", proxstation.Finding{
 			ID: "rustdesk.no-monitor", Subject: "graphics card",
 			Seen: fmt.Sprintf("Win32_VideoController: no adapter has a resolution; Windows build %d, RustDesk %s, usbmmidd_v2 beside it: %s", s.Build, v, s.VirtualDisplay),
-			Why:  "RustDesk plugs in a virtual display only from Windows 10 2004 (build 19041) and RustDesk 1.2.4 on, and with the driver that it brings",
-			Fix:  "update Windows and RustDesk (its .msi brings the driver), or put a dummy plug into the card",
+			Why:  "RustDesk plugs in a virtual display only from Windows 10 2004 (build 19041) and RustDesk 1.2.4 on, and with the driver that it brings.",
+			Fix:  "Update Windows and RustDesk (its .msi brings the driver), or put a dummy plug into the card.",
 		})
 	}
 	return p

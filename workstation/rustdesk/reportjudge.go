@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // Judge returns everything that is in the way of a person who connects to the
@@ -12,7 +13,7 @@ import (
 func (r Report) Judge() []proxstation.Finding {
 	var findings []proxstation.Finding
 	add := func(severity proxstation.Severity, id, subject, seen, why, fix string) {
-		findings = append(findings, proxstation.Finding{ID: "rustdesk." + id, Severity: severity, Subject: subject, Seen: seen, Why: why, Fix: fix})
+		findings = append(findings, proxstation.Finding{ID: "rustdesk." + id, Severity: severity, Subject: subject, Seen: seen, Why: printable.Sentence(why), Fix: printable.Sentence(fix)})
 	}
 	if !r.Running {
 		add(proxstation.Blocker, "stopped", "service", "RustDesk's service does not run", "nobody can connect", "set RustDesk up with a configuration, which starts the service")

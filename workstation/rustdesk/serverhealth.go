@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // A ServerHealth is what there is of an own server in its guest.
@@ -105,7 +106,7 @@ func parseServerHealth(output string) (ServerHealth, error) {
 func (h ServerHealth) Judge(clients Server) []proxstation.Finding {
 	var findings []proxstation.Finding
 	add := func(severity proxstation.Severity, id, subject, seen, why, fix string) {
-		findings = append(findings, proxstation.Finding{ID: "rustdesk.server-" + id, Severity: severity, Subject: subject, Seen: seen, Why: why, Fix: fix})
+		findings = append(findings, proxstation.Finding{ID: "rustdesk.server-" + id, Severity: severity, Subject: subject, Seen: seen, Why: printable.Sentence(why), Fix: printable.Sentence(fix)})
 	}
 	for _, p := range []struct {
 		name string
@@ -117,9 +118,9 @@ func (h ServerHealth) Judge(clients Server) []proxstation.Finding {
 			add(proxstation.Blocker, "missing", p.name, "dpkg-query: rustdesk-server-"+p.name+" is not installed", "clients find nobody to ask", "set the server up again with the package of "+p.name)
 			continue
 		case p.Active != proxstation.Yes:
-			add(proxstation.Blocker, "stopped", p.name, "systemctl is-active "+service+": "+p.Active.String(), "clients find nobody to ask", "systemctl start "+service+"; then see journalctl -u "+service)
+			add(proxstation.Blocker, "stopped", p.name, "systemctl is-active "+service+": "+p.Active.String(), "clients find nobody to ask", "run systemctl start "+service+", then see journalctl -u "+service)
 		case p.Enabled != proxstation.Yes:
-			add(proxstation.Warning, "disabled", p.name, "systemctl is-enabled "+service+": "+p.Enabled.String(), "the server is gone after the next restart", "systemctl enable "+service)
+			add(proxstation.Warning, "disabled", p.name, "systemctl is-enabled "+service+": "+p.Enabled.String(), "the server is gone after the next restart", "run systemctl enable "+service)
 		}
 		if p.Keyed != proxstation.Yes {
 			add(proxstation.Warning, "open", p.name, "systemctl show "+service+": ExecStart has no -k", "it serves everybody who finds it", "set the server up again, which adds the option")

@@ -60,7 +60,7 @@ func MacOSTasks() []Task {
 		{
 			ID:     "macos.auto-login",
 			Title:  "Let the user log in at start, or accept the login window",
-			Why:    "the part of RustDesk that shows the screen runs in a session: the user's, or the login window's, which needs both permissions as well",
+			Why:    "The part of RustDesk that shows the screen runs in a session: the user's, or the login window's, which needs both permissions as well.",
 			Do:     []string{"System Settings > Users & Groups > Automatically log in as: the user (not possible with FileVault on)"},
 			Verify: []string{"sh", "-c", "defaults read /Library/Preferences/com.apple.loginwindow autoLoginUser >/dev/null 2>&1 && echo yes"},
 			Expect: "yes",
@@ -68,7 +68,7 @@ func MacOSTasks() []Task {
 		{
 			ID:     "macos.no-sleep",
 			Title:  "Keep the Mac awake",
-			Why:    "a Mac that sleeps does not answer, and a VM has no lid to open",
+			Why:    "A Mac that sleeps does not answer, and a VM has no lid to open.",
 			Do:     []string{"In a terminal: sudo pmset -a sleep 0 displaysleep 0"},
 			Verify: []string{"sh", "-c", "pmset -g | awk '$1 == \"sleep\" { print $2 }'"},
 			Expect: "0",
@@ -80,7 +80,7 @@ func permission(id, pane, service, why string) Task {
 	return Task{
 		ID:    "macos." + id,
 		Title: "Allow RustDesk: " + pane,
-		Why:   why,
+		Why:   printable.Sentence(why),
 		Do: []string{
 			"System Settings > Privacy & Security > " + pane,
 			"Switch RustDesk on; if it is not listed, press +, choose /Applications/RustDesk.app",
@@ -107,7 +107,7 @@ func DisplayTasks(os OS) []Task {
 	plug := Task{
 		ID:    "display.dummy-plug",
 		Title: "Put a dummy plug into the card",
-		Why:   "works with every guest, from the firmware on, and gives the card a monitor to drive",
+		Why:   "It works with every guest, from the firmware on, and gives the card a monitor to drive.",
 		Do: []string{
 			"Buy an HDMI or DisplayPort dummy plug for the resolution that is wanted (4K at 60 Hz needs an HDMI 2.0 one)",
 			"Plug it into the card that is passed through, not into the board",
@@ -124,7 +124,7 @@ func DisplayTasks(os OS) []Task {
 		return []Task{plug, {
 			ID:    "display.keep-virtual",
 			Title: "Keep the VM's virtual display beside the card",
-			Why:   "RustDesk has no virtual display for macOS; with PVE's own one (vga: std or vmware) there is a picture, and the card still accelerates what is drawn",
+			Why:   "RustDesk has no virtual display for macOS; with PVE's own one (vga: std or vmware) there is a picture, and the card still accelerates what is drawn.",
 			Do:    []string{"Leave the VM's display as it is and pass the card through as the second one"},
 		}}
 	}
@@ -135,7 +135,7 @@ func x11Session() Task {
 	return Task{
 		ID:       "linux.x11-session",
 		Title:    "Use an X11 session",
-		Why:      "in a Wayland session somebody at the guest's screen is asked before RustDesk shows anything (rustdesk 1.4.9 src/lang/en.rs:130)",
+		Why:      "In a Wayland session somebody at the guest's screen is asked before RustDesk shows anything (rustdesk 1.4.9 src/lang/en.rs:130).",
 		Required: true,
 		Do: []string{
 			"Xfce, Cinnamon, MATE, LXQt: their usual session is X11; choose it at the login screen",
@@ -152,7 +152,7 @@ func x11Login() Task {
 	return Task{
 		ID:       "linux.x11-login",
 		Title:    "Use a login screen on X11",
-		Why:      "RustDesk refuses connections while a Wayland login screen is shown (rustdesk 1.4.9 src/server/connection.rs:1789)",
+		Why:      "RustDesk refuses connections while a Wayland login screen is shown (rustdesk 1.4.9 src/server/connection.rs:1789).",
 		Required: true,
 		Do: []string{
 			"LightDM: nothing to do",
@@ -174,7 +174,7 @@ func edidFirmware() Task {
 	return Task{
 		ID:    "display.edid",
 		Title: "Tell the kernel that a monitor is there",
-		Why:   "the kernel's own drivers (amdgpu, i915, nouveau) drive an output that is forced on, with an EDID from a file; NVIDIA's driver does not look at it",
+		Why:   "The kernel's own drivers (amdgpu, i915, nouveau) drive an output that is forced on, with an EDID from a file; NVIDIA's driver does not look at it.",
 		Do: []string{
 			"Name an output: ls /sys/class/drm, for instance HDMI-A-1",
 			"Put a monitor's EDID into /lib/firmware/edid/monitor.bin and into the initramfs",
@@ -189,7 +189,7 @@ func nvidiaXorg() Task {
 	return Task{
 		ID:    "display.nvidia-xorg",
 		Title: "Let Xorg start on an NVIDIA card without a monitor",
-		Why:   "NVIDIA's driver starts an X11 session without a monitor when it is told to",
+		Why:   "NVIDIA's driver starts an X11 session without a monitor when it is told to.",
 		Do: []string{
 			`In /etc/X11/xorg.conf.d/20-nvidia-headless.conf, a Section "Screen" with: Option "AllowEmptyInitialConfiguration" "true"`,
 			`For a fixed size, an EDID: Option "ConnectedMonitor" "DFP-0" and Option "CustomEDID" "DFP-0:/etc/X11/edid.bin"`,
