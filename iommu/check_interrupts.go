@@ -79,7 +79,7 @@ func (f Facts) unsafeInterrupts(answer proxstation.Answer, remapping string, bro
 	}
 	finding := proxstation.Finding{ID: "iommu.unsafe-interrupts", Severity: proxstation.Warning, Subject: "vfio_iommu_type1",
 		Seen: "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts: Y; " + strings.TrimPrefix(remapping, "; "),
-		Why:  "vfio hands out devices although a guest can raise any interrupt of the host.",
+		Why:  "The kernel hands out devices although a guest can raise any interrupt of the host.",
 		Fix:  "Give devices only to guests that are trusted. " + f.remapInterrupts(false)}
 	switch {
 	case broken:
@@ -89,7 +89,7 @@ func (f Facts) unsafeInterrupts(answer proxstation.Answer, remapping string, bro
 		finding.Why = "Interrupts are remapped, so that the parameter is not needed here. On a machine without remapping it would be a hole."
 		finding.Fix = printable.Sentence(remove)
 	case answer == proxstation.Unknown:
-		finding.Why = "vfio hands out devices even where a guest can raise any interrupt of the host."
+		finding.Why = "The kernel hands out devices even where a guest can raise any interrupt of the host."
 		finding.Fix = printable.Sentence("unless devices are refused without it, " + remove)
 	}
 	return finding

@@ -33,7 +33,7 @@ func (f Facts) checkModprobe() []proxstation.Finding {
 		directives, _ := parseModprobe(file)
 		if i := slices.IndexFunc(directives, ours); i >= 0 {
 			found = append(found, proxstation.Finding{ID: "iommu.modprobe-unread", Severity: proxstation.Warning, Subject: "/" + file.Path, Seen: directives[i].where(),
-				Why: "kmod reads only files whose names end in .conf, so that the file does nothing.",
+				Why: "Kmod reads only files whose names end in .conf, so that the file does nothing.",
 				Fix: fmt.Sprintf("Run mv /%s /%s.conf and update-initramfs -u -k all, and restart.", file.Path, strings.TrimSuffix(file.Path, ".txt"))})
 		}
 	}

@@ -148,7 +148,7 @@ func ExampleDualBoot_Advise() {
 	for _, f := range both.Advise(facts) {
 		fmt.Println(f.ID, "-", f.Fix)
 	}
-	// Output: switch.fast-startup - in the guest, as administrator: powercfg /h off
+	// Output: switch.fast-startup - In the guest, as administrator: powercfg /h off.
 }
 
 func ExampleNode_Agent() {

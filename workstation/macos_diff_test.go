@@ -92,7 +92,7 @@ func TestMacOSFindings(t *testing.T) {
 		"on the card":           {mac(onCard), "", nil, "macos.console macos.firmware macos.model macos.rom", "cd71fe6a13c7e9db4eb6b2fe46bfd54a8235b3a655c8aa5288a8ff0fa0d218e6"},
 		"with a ROM of its own": {mac(func(p *profile.MacOS) { onCard(p); p.ROM = "own.rom" }), "", nil, "gpu.igd-rom macos.console macos.firmware macos.model macos.rom", "compare its checksum with its publisher's"},
 		"beside the card":       {mac(func(p *profile.MacOS) { onCard(p); p.Mode = profile.IGPUHeadless }), "", nil, "gpu.igd-headless macos.console macos.firmware macos.model macos.rom", "iMac19,1"},
-		"on another processor":  {mac(func(*profile.MacOS) {}), "AMD Ryzen 9 5950X 16-Core Processor", nil, "macos.cpu macos.model", "set MacOS.HostCPU to Facts.CPU"},
+		"on another processor":  {mac(func(*profile.MacOS) {}), "AMD Ryzen 9 5950X 16-Core Processor", nil, "macos.cpu macos.model", "Set MacOS.HostCPU to Facts.CPU"},
 		"on the one that is told": {mac(func(p *profile.MacOS) { p.HostCPU = "12th Gen Intel(R) Core(TM) i5-12400" }), "12th Gen Intel(R) Core(TM) i5-12400", nil,
 			"macos.model", ""},
 		"beside a processor of another generation": {mac(func(p *profile.MacOS) { onCard(p); p.CPU = "Cascadelake-Server,phys-bits=46" }), "", nil,

@@ -50,7 +50,7 @@ func (e *SwitchError) Error() string {
 		text += printable.Sprintf("; the way back failed too: %v", e.Return)
 	}
 	for _, f := range e.Advice {
-		text += printable.Sprintf("; %s: %s", f.Why, f.Fix)
+		text += printable.Sprintf(". %s %s", f.Why, f.Fix)
 	}
 	return text
 }

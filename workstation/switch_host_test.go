@@ -47,7 +47,7 @@ func TestSwitchKeepsWhatTheHostRunsOn(t *testing.T) {
 		"an NVMe disk that the host has not":    {"hostpci1", "0000:05:00.0", func(h *pvetest.Host) { add(nvme)(h); h.Disks = h.Disks[1:] }, pvetest.Fault{}, "", 0, ""},
 		"the only network card":                 {"hostpci1", "0000:00:1f.6", nil, pvetest.Fault{}, "switch.host-network", proxstation.Blocker, "0000:00:1f.6"},
 		"the network card, with a sound card":   {"hostpci1", "0000:00:1f.3", nil, pvetest.Fault{}, "switch.host-network", proxstation.Blocker, "0000:00:1f.6"},
-		"the network card of the bridge":        {"hostpci1", "0000:00:1f.6", add(nic), pvetest.Fault{}, "switch.host-network", proxstation.Blocker, "it is eno1"},
+		"the network card of the bridge":        {"hostpci1", "0000:00:1f.6", add(nic), pvetest.Fault{}, "switch.host-network", proxstation.Blocker, "It is eno1"},
 		"another network card":                  {"hostpci1", "0000:06:00.0", add(nic), pvetest.Fault{}, "switch.host-network", proxstation.Warning, "0000:06:00.0"},
 		"a network card, and no bridge is told": {"hostpci1", "0000:00:1f.6", add(nic), hang("/nodes/pve/network"), "switch.host-network", proxstation.Warning, "0000:00:1f.6"},
 		"the only USB controller":               {"hostpci1", "0000:00:14.0", nil, pvetest.Fault{}, "switch.host-usb", proxstation.Warning, "0000:00:14.0"},

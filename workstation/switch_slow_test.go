@@ -41,7 +41,7 @@ func TestWindowsInstallsUpdatesAsItShutsDown(t *testing.T) {
 		if !errors.As(err, &failed) || failed.Running != 140 || !failed.Closing || failed.Returned || !errors.Is(err, workstation.ErrTimeout) {
 			t.Fatalf("%v: %+v", err, failed)
 		}
-		for _, want := range []string{"VM 140 is still running, but was asked to shut down and may be off later", "Windows may be installing updates", "wait until VM 140 is off"} {
+		for _, want := range []string{"VM 140 is still running, but was asked to shut down and may be off later", "Windows may be installing updates", "Wait until VM 140 is off"} {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("%q does not say %q", err, want)
 			}
@@ -179,7 +179,7 @@ func TestACardThatIsGone(t *testing.T) {
 			sim.Inject(pvetest.Fault{Task: "qmstart", Kind: pvetest.TaskFails, Times: -1, Message: words})
 			var failed *workstation.SwitchError
 			err := node.Switch(t.Context(), both, 141, nil)
-			if !errors.As(err, &failed) || failed.Running != 0 || failed.Return != nil || ids(failed.Advice) != "switch.card-lost" || !strings.Contains(err.Error(), "power the host off") {
+			if !errors.As(err, &failed) || failed.Running != 0 || failed.Return != nil || ids(failed.Advice) != "switch.card-lost" || !strings.Contains(err.Error(), "Power the host off") {
 				t.Errorf("%s: %v", words, err)
 			}
 			if n := starts(sim); n != 1 {

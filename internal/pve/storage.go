@@ -25,10 +25,10 @@ func (c *Client) Storage(ctx context.Context) (storage.Facts, error) {
 		group.Go(func() error {
 			err := work()
 			unread := proxstation.Finding{ID: "storage.unread", Severity: proxstation.Info, Subject: what,
-				Why: "storages that lie on it cannot be joined to their disks", Fix: "give the login Sys.Audit and Datastore.Audit on /"}
+				Why: "Storages that lie on it cannot be joined to their disks.", Fix: "Give the login Sys.Audit and Datastore.Audit on /."}
 			switch {
 			case errors.Is(err, ErrNoAnswer):
-				unread.Fix = "on the host, find the disk or the network storage that hangs (dmesg | tail; pvesm status), and bring it back or disable it"
+				unread.Fix = "On the host, find the disk or the network storage that hangs (dmesg | tail; pvesm status), and bring it back or disable it."
 			case !errors.Is(err, ErrPermission):
 				return err
 			}
@@ -64,8 +64,8 @@ func (c *Client) Storage(ctx context.Context) (storage.Facts, error) {
 // for their SMART data.
 func smartHung(err error) proxstation.Finding {
 	return proxstation.Finding{ID: "storage.smart-hung", Severity: proxstation.Warning, Subject: "disks", Seen: err.Error(),
-		Why: "a disk or a USB enclosure hangs when it is asked for its SMART data: health and wear of the disks are unknown",
-		Fix: "on the host, run timeout 10 smartctl -H on each of /dev/sd? and /dev/nvme?n1, and replace or unplug the disk that does not answer"}
+		Why: "A disk or a USB enclosure hangs when it is asked for its SMART data: health and wear of the disks are unknown.",
+		Fix: "On the host, run timeout 10 smartctl -H on each of /dev/sd? and /dev/nvme?n1, and replace or unplug the disk that does not answer."}
 }
 
 // disks reads /disks/list (pve-storage PVE/Diskmanage.pm). Its types are
