@@ -87,7 +87,7 @@ func TestAGuestThatIsNotUpInTime(t *testing.T) {
 		returned, closing, plug bool
 		says                    string
 	}{
-		"it keeps the card":                       {guest: slow, running: 141, says: "VM 141 is running and keeps the card; Windows may be installing updates as it starts"},
+		"it keeps the card":                       {guest: slow, running: 141, says: "VM 141 is running and keeps the card. Windows may be installing updates as it starts"},
 		"it keeps the card, force is allowed":     {force: true, guest: slow, running: 141, says: "keeps the card"},
 		"it is shut down":                         {choice: true, guest: slow, running: 140, returned: true, says: "VM 140 runs again"},
 		"it does not shut down":                   {choice: true, guest: hung, running: 141, closing: true, says: "the way back failed too"},
