@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/printable"
@@ -95,8 +96,8 @@ func misspelt(arg string) (why, right string) {
 }
 
 // knownNames returns the names of all arguments that are known here, with
-// underscores.
-func knownNames() []string {
+// underscores. Nobody may change the list.
+var knownNames = sync.OnceValue(func() []string {
 	var names []string
 	for known := range knownOptions {
 		names = append(names, strings.ReplaceAll(known, "-", "_"))
@@ -108,7 +109,7 @@ func knownNames() []string {
 	}
 	slices.Sort(names)
 	return names
-}
+})
 
 // bare returns the whole argument for a part that stands alone: for a value of
 // iommu= or video=, or a parameter of vfio-pci without the module's name.

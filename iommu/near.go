@@ -5,6 +5,9 @@ package iommu
 func nearest(text string, names []string, limit int) string {
 	best := ""
 	for _, name := range names {
+		if max(len(text)-len(name), len(name)-len(text)) > limit {
+			continue // it takes at least as many letters
+		}
 		if d := distance(text, name); d <= limit && d < len(name)/2 {
 			best, limit = name, d-1
 		}

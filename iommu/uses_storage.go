@@ -169,6 +169,9 @@ func (r *reader) blocks() blocks {
 		if number, ok, _ := sysfs.Optional(r.Sys, "class/block/"+name+"/dev"); ok {
 			b.byNumber[number] = name
 		}
+		if !strings.HasPrefix(name, "dm-") { // the kernel names all mapped devices so (drivers/md/dm.c)
+			continue
+		}
 		if mapper, ok, _ := sysfs.Optional(r.Sys, "class/block/"+name+"/dm/name"); ok {
 			b.byMapper[mapper] = name
 		}
@@ -224,8 +227,10 @@ func (r *reader) poolUses(b blocks, mountinfo []string) {
 func (r *reader) volumeUses(b blocks) {
 	for _, name := range b.names {
 		holders, _ := sysfs.Names(r.Sys, "class/block/"+name+"/holders")
-		controller, ok := pciOf(r.Sys, "class/block/"+name)
-		if ok && len(holders) > 0 && len(r.usesOf(controller)) == 0 {
+		if len(holders) == 0 {
+			continue
+		}
+		if controller, ok := pciOf(r.Sys, "class/block/"+name); ok && len(r.usesOf(controller)) == 0 {
 			r.use(UseStorage, "class/block/"+name, "volumes ("+strings.Join(holders, ", ")+") on "+name)
 		}
 	}

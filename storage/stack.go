@@ -18,7 +18,7 @@ import (
 func (h host) lvm(names []string) ([]VolumeGroup, []ThinPool) {
 	devices := map[string][]string{} // by group
 	var pools []ThinPool
-	for _, name := range names {
+	for _, name := range mappedOf(names) {
 		uuid, _, _ := sysfs.Optional(h.sys, "block/"+name+"/dm/uuid")
 		full, ok, _ := sysfs.Optional(h.sys, "block/"+name+"/dm/name")
 		group, volume := splitMapper(full)
@@ -41,6 +41,12 @@ func (h host) lvm(names []string) ([]VolumeGroup, []ThinPool) {
 		groups = append(groups, VolumeGroup{Name: group, Devices: devices[group]})
 	}
 	return groups, pools
+}
+
+// mappedOf returns the devices of the device mapper, which the kernel names
+// dm-0, dm-1 and so on (drivers/md/dm.c).
+func mappedOf(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !strings.HasPrefix(name, "dm-") })
 }
 
 // leaves follows a block device down to the devices that have no device below
@@ -86,7 +92,7 @@ func (h host) mounts(names []string, zpools []ZPool) ([]Mount, error) {
 		return nil, err
 	}
 	mapped := map[string]string{} // block devices by their names in the device mapper
-	for _, name := range names {
+	for _, name := range mappedOf(names) {
 		if full, ok, _ := sysfs.Optional(h.sys, "block/"+name+"/dm/name"); ok {
 			mapped["/dev/mapper/"+full] = name
 		}

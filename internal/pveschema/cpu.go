@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Models returns the CPU models for x86-64 that a VM may have by name on PVE
@@ -61,10 +62,10 @@ func reportedModels() []string {
 // (PVE/QemuServer/CPUFlags.pm).
 const vmFlags = "aes, amd-no-ssb, amd-ssbd, hv-evmcs, hv-tlbflush, ibpb, md-clear, nested-virt, pcid, pdpe1gb, spec-ctrl, ssbd, virt-ssbd"
 
-var flagList = func() *regexp.Regexp {
+var flagList = sync.OnceValue(func() *regexp.Regexp {
 	flag := `[+-](` + strings.ReplaceAll(vmFlags, ", ", "|") + `)`
 	return regexp.MustCompile(`^` + flag + `(;` + flag + `)*$`)
-}()
+})
 
 // errCustomModel reports a CPU model that the cluster would have to define.
 var errCustomModel = errors.New("custom CPU model")
@@ -80,7 +81,7 @@ func checkCPU(keys map[string]string) error {
 		return fmt.Errorf("CPU is missing cputype")
 	case !isCustom && !known && !slices.Contains(strings.Fields(armModels), model):
 		return fmt.Errorf("Built-in cputype '%s' is not defined (missing 'custom-' prefix?)", model) //nolint:staticcheck // PVE's words
-	case keys["flags"] != "" && !flagList.MatchString(keys["flags"]):
+	case keys["flags"] != "" && !flagList().MatchString(keys["flags"]):
 		return fmt.Errorf("VM-specific CPU flags must be a subset of: %s", vmFlags)
 	case keys["reported-model"] != "":
 		return fmt.Errorf("Property 'reported-model' not allowed in VM-specific CPU config.") //nolint:staticcheck // PVE's words

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // A verifier returns the fault of a value of a named format.
@@ -102,11 +103,14 @@ func SplitList(value string) []string {
 	return strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(",; \t\r\n\f", r) })
 }
 
+// matches checks a value by a pattern. The patterns are compiled when they are
+// needed first: all of them take longer than most programs that import this
+// package otherwise need to start.
 func matches(pattern, complaint string) verifier {
-	re := regexp.MustCompile(`^(?:` + pattern + `)$`)
+	re := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:` + pattern + `)$`) })
 	return func(value string) error {
 		switch {
-		case re.MatchString(value):
+		case re().MatchString(value):
 			return nil
 		case strings.Contains(complaint, "%s"):
 			return fmt.Errorf(complaint, value)
