@@ -65,7 +65,7 @@ var arrows = map[string][]string{
 	// A report on a machine, for whoever wants nothing else: it speaks to no
 	// node, and no other package imports ghw. It reads the host's VMs, which are
 	// in PVE's notation.
-	"workstation/inventory": {"", "iommu", "gpu", "storage", "internal/qmconf", "internal/printable", "github.com/jaypipes/ghw"},
+	"workstation/inventory": {"", "iommu", "gpu", "storage", "internal/qmconf", "internal/printable", "internal/sysfs", "github.com/jaypipes/ghw"},
 	// A checkout lies where every user of the host may put files: they are guarded.
 	"workstation/osxproxmox": {"", "gpu", "storage", "internal/printable", "internal/sysfs"},
 	// The other ways into a guest, over any way to run a command there.

@@ -6,8 +6,6 @@ import (
 	"os"
 	"slices"
 
-	"github.com/jaypipes/ghw"
-
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/iommu"
@@ -127,7 +125,8 @@ type Pool struct {
 // Read reads the machine whose root directory is given (root/sys, root/proc,
 // root/etc, root/boot, root/run). For nil it reads the machine that the program
 // runs on. It works without root's rights, a PCI names database, an IOMMU or
-// disks, and says what it could not read. The error matches [iommu.ErrNothing]
+// disks, and says what it could not read. The names of cards come from the
+// database below root/usr/share. The error matches [iommu.ErrNothing]
 // if root is not the root of a machine.
 func Read(root fs.FS) (Inventory, error) {
 	source := "this machine"
@@ -138,8 +137,8 @@ func Read(root fs.FS) (Inventory, error) {
 	if err != nil {
 		return Inventory{}, err
 	}
-	if root == nil && len(gpu.Cards(facts.Functions)) > 0 {
-		nameFunctions(facts.Functions)
+	if len(gpu.Cards(facts.Functions)) > 0 { // only the names of cards are printed
+		nameFunctions(root, facts.Functions)
 	}
 	stored, err := storage.Read(root)
 	if err != nil {
@@ -152,22 +151,6 @@ func Read(root fs.FS) (Inventory, error) {
 	report := Of(source, facts, stored.Disks, storage.Join(stored, nil), slices.Concat(stored.Unknown, unread)...)
 	report.AddVMs(facts, gpu.Node{Name: nodeName(root), Functions: facts.Functions, Mappings: mappings}, configs)
 	return report, nil
-}
-
-// nameFunctions looks the functions up in the machine's PCI names database. To
-// parse it takes longer than all the rest, so it is read only for the names of
-// cards, which are printed. A machine without a database has no names, which is
-// not an error.
-func nameFunctions(functions []iommu.Function) {
-	info, err := ghw.PCI(ghw.WithDisableWarnings())
-	if err != nil {
-		return
-	}
-	for i, f := range functions {
-		if device := info.GetDevice(f.Address.String()); device != nil && device.Product != nil && device.Product.Name != "UNKNOWN" {
-			functions[i].Name = device.Product.Name
-		}
-	}
 }
 
 // Of returns the report on a machine from what was read of it elsewhere, such

@@ -1,0 +1,80 @@
+package inventory
+
+import (
+	"bufio"
+	"io/fs"
+	"strings"
+
+	"github.com/jaypipes/ghw"
+
+	"github.com/proxstation/proxstation/internal/sysfs"
+	"github.com/proxstation/proxstation/iommu"
+)
+
+// nameFunctions looks the functions up in the PCI names database of the machine
+// whose root directory is given, or of this machine for nil. A machine without a
+// database has no names, which is not an error.
+func nameFunctions(root fs.FS, functions []iommu.Function) {
+	if root != nil {
+		nameFrom(root, functions)
+		return
+	}
+	info, err := ghw.PCI(ghw.WithDisableWarnings())
+	if err != nil {
+		return
+	}
+	for i, f := range functions {
+		if device := info.GetDevice(f.Address.String()); device != nil && device.Product != nil && device.Product.Name != "UNKNOWN" {
+			functions[i].Name = device.Product.Name
+		}
+	}
+}
+
+// databases are where distributions keep the PCI names database.
+var databases = []string{"share/misc/pci.ids", "share/hwdata/pci.ids"}
+
+// nameFrom reads the database of a tree, which ghw cannot read because it takes
+// paths of this machine only. A line is "10de  NVIDIA Corporation", and below it
+// "\t2c05  GB203 [GeForce RTX 5070 Ti]" for each device (pci.ids(5)).
+func nameFrom(root fs.FS, functions []iommu.Function) {
+	wanted := map[iommu.Model]string{}
+	for _, f := range functions {
+		wanted[f.Model] = ""
+	}
+	usr := sysfs.Sub(root, "usr")
+	for _, name := range databases {
+		file, err := usr.Open(name)
+		if err != nil {
+			continue
+		}
+		read(bufio.NewScanner(file), wanted)
+		file.Close()
+		break
+	}
+	for i, f := range functions {
+		if name := wanted[f.Model]; name != "" {
+			functions[i].Name = name
+		}
+	}
+}
+
+// read puts the names that are wanted into the map. It ends at the classes, which
+// come last.
+func read(lines *bufio.Scanner, wanted map[iommu.Model]string) {
+	var vendor iommu.ID
+	known := false // whether the lines below are those of a vendor
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "C ") {
+		line, isDevice := strings.CutPrefix(lines.Text(), "\t")
+		number, name, _ := strings.Cut(line, "  ")
+		id, err := iommu.ParseID(number)
+		switch {
+		case err != nil: // a comment, or a board of a device
+		case !isDevice:
+			vendor, known = id, true
+		case known:
+			if _, ok := wanted[iommu.Model{Vendor: vendor, Device: id}]; ok {
+				wanted[iommu.Model{Vendor: vendor, Device: id}] = strings.TrimSpace(name)
+			}
+		}
+	}
+}
