@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -14,11 +15,15 @@ import (
 // A mount is a line of /proc/self/mountinfo (proc_pid_mountinfo(5)).
 type mount struct{ device, point, kind, source string }
 
-// parseMount parses a line; ok is false for one that is cut off.
+// deviceNumber is how the kernel writes the numbers of a device: "252:1".
+var deviceNumber = regexp.MustCompile(`^\d+:\d+$`)
+
+// parseMount parses a line. ok is false for a line that is cut off, or that the
+// kernel did not write.
 func parseMount(line string) (m mount, ok bool) {
 	head, tail, found := strings.Cut(line, " - ")
 	fields, last := strings.Fields(head), strings.Fields(tail)
-	if !found || len(fields) < 6 || len(last) < 2 {
+	if !found || len(fields) < 6 || len(last) < 2 || !deviceNumber.MatchString(fields[2]) {
 		return mount{}, false
 	}
 	return mount{device: fields[2], point: unescape(fields[4]), kind: last[0], source: unescape(last[1])}, true
