@@ -79,7 +79,7 @@ var arrows = map[string][]string{
 
 	// OpenCore images know nothing of PVE. Their property lists are read a second
 	// time by howett.net/plist, which reads those of kernel extensions too.
-	"workstation/opencore": {"", "internal/enum", "internal/fat", "howett.net/plist"},
+	"workstation/opencore": {"", "internal/enum", "internal/fat", "internal/printable", "howett.net/plist"},
 	// Images for the tests of whoever reads OpenCore images.
 	"internal/opencoretest": {"internal/fat"},
 

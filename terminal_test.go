@@ -16,8 +16,10 @@ import (
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/access"
+	"github.com/proxstation/proxstation/workstation/file"
 	"github.com/proxstation/proxstation/workstation/firstboot"
 	"github.com/proxstation/proxstation/workstation/inventory"
+	"github.com/proxstation/proxstation/workstation/opencore"
 	"github.com/proxstation/proxstation/workstation/profile"
 	"github.com/proxstation/proxstation/workstation/pvetest"
 	"github.com/proxstation/proxstation/workstation/recovery"
@@ -43,8 +45,9 @@ var printed = []any{
 	workstation.StepChange{}, &workstation.BlockedError{}, &workstation.CertificateError{}, &workstation.ImageError{},
 	&workstation.InvalidError{}, &workstation.RequestError{}, &workstation.StaleError{}, &workstation.SwitchError{}, &workstation.TakenError{},
 	&workstation.TaskError{}, workstation.Endpoint{}, workstation.Lease{}, workstation.Plan{}, workstation.Privilege{}, workstation.Snapshot{}, workstation.VMFacts{},
+	&file.Error{}, file.Errors{}, &opencore.ConfigError{}, &opencore.ImageError{}, opencore.Key{}, opencore.Kind(0), opencore.Layout{}, opencore.Value{Kind: opencore.Text}, opencore.Value{Kind: opencore.Dict}, opencore.Version{},
 	&firstboot.FieldError{}, firstboot.Seed{}, firstboot.State{},
-	access.Plan{}, inventory.Boot{}, inventory.Inventory{}, profile.IGPUMode(0), profile.MacStage(0), pvetest.Request{}, pvetest.Task{},
+	access.Plan{}, inventory.Boot{}, inventory.Inventory{}, profile.IGPUMode(0), profile.MacStage(0), pvetest.Request{}, pvetest.Task{}, &pvetest.AgentError{},
 	&recovery.ImageError{}, &recovery.ServiceError{}, recovery.Release(0),
 	rustdesk.OptionChange{}, &rustdesk.CloneError{}, &rustdesk.SetupError{}, rustdesk.Link{}, rustdesk.Plan{}, rustdesk.Task{}, rustdesk.Version{},
 }
@@ -59,6 +62,7 @@ func TestWhatPrintsItselfOnlyPrints(t *testing.T) {
 	t.Parallel()
 	for _, value := range printed {
 		filled := reflect.New(reflect.TypeOf(value)).Elem()
+		filled.Set(reflect.ValueOf(value))
 		fill(filled, 0)
 		for _, verb := range []string{"%v", "%+v", "%s"} {
 			if text := fmt.Sprintf(verb, filled.Interface()); prints(text) != "" {

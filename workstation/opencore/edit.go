@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // A Key is the way to a value in config.plist: the keys of the dictionaries on
@@ -13,7 +15,7 @@ type Key []string
 
 // String returns the key as OpenCore's manual writes it, such as
 // "Misc -> Security -> ScanPolicy".
-func (k Key) String() string { return strings.Join(k, " -> ") }
+func (k Key) String() string { return printable.Line(strings.Join(k, " -> ")) }
 
 // A Change is what becomes of one key of config.plist.
 type Change struct {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation/internal/fat"
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // ErrImage reports a file that is not an OpenCore image, or an image that
@@ -27,7 +28,7 @@ type ImageError struct {
 
 // Error implements error.
 func (e *ImageError) Error() string {
-	return fmt.Sprintf("opencore: the image is %s: %s", e.Found, e.Why)
+	return printable.Sprintf("opencore: the image is %s: %s", e.Found, e.Why)
 }
 
 // Is makes the error match [ErrImage].

@@ -10,6 +10,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // OpenCore's own bounds for a configuration (OpenCorePkg
@@ -35,9 +37,9 @@ type ConfigError struct {
 // Error implements error.
 func (e *ConfigError) Error() string {
 	if e.Line == 0 {
-		return "opencore: config.plist: " + e.Why
+		return "opencore: config.plist: " + printable.Line(e.Why)
 	}
-	return fmt.Sprintf("opencore: config.plist, line %d: %s", e.Line, e.Why)
+	return printable.Sprintf("opencore: config.plist, line %d: %s", e.Line, e.Why)
 }
 
 // Is makes the error match [ErrConfig].

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation/internal/enum"
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // A Kind is the type of a [Value].
@@ -159,17 +160,17 @@ func (v Value) String() string {
 			return `""`
 		}
 	case Data:
-		return "<" + v.Text + ">"
+		return "<" + printable.Line(v.Text) + ">"
 	case Dict:
 		var parts []string
 		for _, item := range v.Items {
-			parts = append(parts, item.Key+": "+item.Value.String())
+			parts = append(parts, printable.Line(item.Key)+": "+item.Value.String())
 		}
 		return "{" + strings.Join(parts, ", ") + "}"
 	case Array:
 		return fmt.Sprintf("[%d items]", len(v.Items))
 	}
-	return v.Text
+	return printable.Line(v.Text)
 }
 
 // element returns the value as it stands in a property list whose lines are

@@ -10,6 +10,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // ErrNoAgent is what an [Agent] returns if nothing answers in time: the guest is
@@ -25,7 +27,7 @@ type AgentError struct {
 }
 
 // Error returns the agent's words.
-func (e *AgentError) Error() string { return e.Desc }
+func (e *AgentError) Error() string { return printable.Line(e.Desc) }
 
 // A SocketAgent is the [Agent] of a real guest behind a Unix socket, which is
 // QEMU's end of the channel "org.qemu.guest_agent.0":
