@@ -10,17 +10,17 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// ErrClone is what every [CloneError] matches.
+// ErrClone reports guests that share an ID. Every [CloneError] matches it.
 var ErrClone = errors.New("rustdesk: guests share an ID")
 
-// A CloneError says which guests share an ID: they were cloned from one another
-// with RustDesk in them, and whoever connects reaches one of them by chance. The
+// A CloneError names guests that share an ID. They were cloned from one another
+// with RustDesk installed, and a connection reaches one of them by chance. The
 // ID server does not notice, because clones also share the machine's ID and
 // RustDesk's keys (rustdesk-server src/rendezvous_server.rs:357). It matches
 // [ErrClone].
 type CloneError struct {
 	ID    ID
-	Names []string // as in [Target].Name
+	Names []string // the names in [Target].Name
 }
 
 // Error implements error.
@@ -31,7 +31,7 @@ func (e *CloneError) Error() string {
 // Is reports whether target is [ErrClone].
 func (e *CloneError) Is(target error) bool { return target == ErrClone }
 
-// programs are where RustDesk's installers put the program.
+// programs holds the paths at which RustDesk's installers put the program.
 var programs = map[OS]string{
 	Linux:   "/usr/bin/rustdesk",
 	Windows: `C:\Program Files\RustDesk\RustDesk.exe`,
@@ -39,7 +39,8 @@ var programs = map[OS]string{
 }
 
 // ReadID asks the RustDesk in a guest for its ID. The error comes from the
-// guest or is [ErrOS]; it is [ErrID] if RustDesk is there but has no ID.
+// guest or matches [ErrOS]. It matches [ErrID] if RustDesk is installed but has
+// no ID.
 func ReadID(ctx context.Context, guest Guest, system OS) (ID, error) {
 	program, known := programs[system]
 	if !known {
@@ -53,8 +54,9 @@ func ReadID(ctx context.Context, guest Guest, system OS) (ID, error) {
 	return ParseID(lines[len(lines)-1])
 }
 
-// shared returns, for every target, all targets with the same ID, itself
-// included. It returns nil for a target whose ID is "" or that nobody else has.
+// shared returns, for every target, the indexes of all targets with the same
+// ID, its own included. It returns nil for a target without an ID, or whose ID
+// is unique.
 func shared(targets []Target, ids []ID) [][]int {
 	same := make([][]int, len(targets))
 	for i, id := range ids {

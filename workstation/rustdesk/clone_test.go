@@ -23,8 +23,8 @@ key_confirmed = true
 rs-ny = true
 `
 
-// A cloned guest gets one new ID in the service's file and in every user's, and
-// keeps its password.
+// A cloned guest gets one new ID, in the service's file and in the files of all
+// users. It keeps its password.
 func TestCloneGetsANewID(t *testing.T) {
 	t.Parallel()
 	for _, system := range []OS{Linux, MacOS} {

@@ -6,23 +6,24 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// A Config is what a guest's RustDesk should have.
+// A Config is the configuration that a guest's RustDesk should have.
 type Config struct {
-	// Server is how the guest is found; the zero Server is the public one.
+	// Server is the infrastructure through which the guest is found. The zero
+	// Server is RustDesk's public infrastructure.
 	Server Server `json:"server"`
-	// Access is who gets in.
+	// Access says who may connect. The zero Access is RustDesk's own default.
 	Access Access `json:"access"`
-	// Password is the permanent password; the zero Secret leaves the guest's as
-	// it is. It is never read back: RustDesk keeps only a hash since 1.4.7.
+	// Password is the permanent password. The zero Secret keeps the password of
+	// the guest. It is never read back: since 1.4.7, RustDesk only stores a
+	// hash.
 	Password proxstation.Secret `json:"password,omitzero"`
-	// Other holds options this package has no field for, by RustDesk's names
-	// (hbb_common src/config.rs, KEYS_SETTINGS). Options of the guest that
-	// are not named here are left as they are, except stop-service, with which
-	// the service would not run.
+	// Other holds options without a field here, by RustDesk's names (hbb_common
+	// src/config.rs, KEYS_SETTINGS). Options of the guest that Other does not
+	// name stay as they are, except stop-service, which would stop the service.
 	Other map[string]string `json:"other,omitempty"`
 
-	// read are the options as they were read from a guest, without the key; nil
-	// in a configuration that was not read.
+	// read holds the options as they were read from a guest, without the key.
+	// It is nil in a configuration that was not read.
 	read map[string]string
 }
 
@@ -33,18 +34,18 @@ type Access struct {
 	// Verify says which passwords count.
 	Verify VerificationMethod `json:"verify,omitempty"`
 	// DirectPort is the TCP port for connections by address, without an ID
-	// server; 0 is off, RustDesk's own choice is [DefaultDirectPort].
+	// server. 0 turns them off. RustDesk's usual port is [DefaultDirectPort].
 	DirectPort uint16 `json:"directPort,omitempty"`
 	// RemoteConfig lets people who are connected change RustDesk's settings.
 	RemoteConfig bool `json:"remoteConfig,omitempty"`
 	// HideFromLAN keeps the guest from answering discovery in its network.
 	HideFromLAN bool `json:"hideFromLAN,omitempty"`
-	// AutoUpdate lets RustDesk install its own updates, which are not checked
-	// against a checksum of the caller's.
+	// AutoUpdate lets RustDesk install its own updates. They are not compared
+	// with a checksum of the caller.
 	AutoUpdate bool `json:"autoUpdate,omitempty"`
-	// From are the networks that connections may come from; an empty list means
-	// all. Of a guest whose whitelist RustDesk cannot read at all, From is one
-	// network that holds no address: nobody gets in.
+	// From holds the networks from which connections are accepted. An empty
+	// list accepts all. If RustDesk cannot read any entry of a guest's
+	// whitelist, From holds one network without addresses: nobody gets in.
 	From []netip.Prefix `json:"from,omitempty"`
 }
 
@@ -52,28 +53,28 @@ type Access struct {
 // port is set.
 const DefaultDirectPort = 21118
 
-// An ApproveMode is the option approve-mode.
+// An ApproveMode is a value of the option approve-mode.
 type ApproveMode string
 
 // The ways to accept a connection.
 const (
-	ApproveBoth     ApproveMode = ""         // a password, or a click of the person who sits there
+	ApproveBoth     ApproveMode = ""         // a password, or a click of the person at the guest
 	ApprovePassword ApproveMode = "password" // a password only
-	ApproveClick    ApproveMode = "click"    // a click only: shuts out an unattended guest
+	ApproveClick    ApproveMode = "click"    // a click only: nobody reaches an unattended guest
 )
 
-// A VerificationMethod is the option verification-method.
+// A VerificationMethod is a value of the option verification-method.
 type VerificationMethod string
 
-// The passwords that count.
+// The passwords that are accepted.
 const (
 	VerifyBoth      VerificationMethod = ""
 	VerifyTemporary VerificationMethod = "use-temporary-password"
 	VerifyPermanent VerificationMethod = "use-permanent-password"
 )
 
-// Unattended returns the configuration of a workstation that nobody sits at: it
-// is found through the server, and the permanent password is the only way in.
+// Unattended returns the configuration of a workstation without a person at it:
+// it is found through the server, and only the permanent password is accepted.
 func Unattended(server Server, password proxstation.Secret) Config {
 	return Config{
 		Server:   server,

@@ -86,8 +86,9 @@ func TestParseFile(t *testing.T) {
 	}
 }
 
-// RustDesk drops all options for one that is not text (hbb_common src/config.rs,
-// deserialize_default), and everything for a proxy that is not a table.
+// RustDesk drops all options if one of them is not text (hbb_common
+// src/config.rs, deserialize_default), and the whole file if the proxy is not a
+// table.
 func TestFilesThatRustDeskReadsAsEmpty(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
@@ -105,7 +106,8 @@ func TestFilesThatRustDeskReadsAsEmpty(t *testing.T) {
 	}
 }
 
-// A whitelist that RustDesk cannot read lets nobody in, and is a change.
+// If RustDesk cannot read a whitelist, nobody gets in. Replacing the whitelist
+// is a change.
 func TestUnreadableWhitelistIsAChange(t *testing.T) {
 	t.Parallel()
 	config, err := ParseFile("[options]\nwhitelist = '10.0.0.0/33'\n")
@@ -189,7 +191,7 @@ func TestFilePath(t *testing.T) {
 	}
 }
 
-// randomConfig returns any configuration that can be given to RustDesk.
+// randomConfig returns a random configuration that RustDesk accepts.
 func randomConfig(r *rand.Rand) Config {
 	text := func() string {
 		value := make([]byte, r.IntN(12))
@@ -214,7 +216,7 @@ func randomConfig(r *rand.Rand) Config {
 	return c
 }
 
-// An independent parser of TOML reads what was meant from our files.
+// An independent TOML parser reads the intended values from our files.
 func TestFilesAreReadAlikeByAnotherParser(t *testing.T) {
 	t.Parallel()
 	python, err := exec.LookPath("python3")

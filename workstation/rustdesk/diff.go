@@ -7,12 +7,12 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// An OptionChange is one option that gets another value. Values of the option
-// "key" are hidden, as is the password.
+// An OptionChange is an option with its value before and after. The values of
+// the option "key" and of the password are hidden.
 type OptionChange struct {
-	// Option is RustDesk's name, or "password".
+	// Option is the name that RustDesk gives the option, or "password".
 	Option string `json:"option"`
-	// From and To are the values, "" for not set.
+	// From and To are the values, "" if not set.
 	From string `json:"from"`
 	To   string `json:"to"`
 }
@@ -30,14 +30,15 @@ func (c OptionChange) String() string {
 	return printable.Sprintf("%s %s: %q -> %q", sign, c.Option, c.From, c.To)
 }
 
-// Diff returns what has to change in a guest that has one configuration, so
-// that it has another, in the order of the options' names. Options in
-// have.Other that want does not name are left alone. A password in want is
-// always a change, the last one: the password that a guest has cannot be read.
+// Diff returns the changes that turn the configuration have into want, in the
+// order of the options' names. Options in have.Other that want does not name
+// are left alone. A password in want is always a change, and the last one,
+// because the password of a guest cannot be read.
 //
-// What [ParseFile] or [ReadConfig] returned is compared word for word, as the
-// script of a [Setup] compares it: an option that says the same in other words,
-// such as a direct-access-port of 21118, is a change for both.
+// Configurations from [ParseFile] and [ReadConfig] are compared word for word,
+// as the script of a [Setup] compares them. An option that means the same in
+// other words, such as a direct-access-port of 21118, counts as a change in
+// both.
 //
 // [PlanFor] does this for many guests.
 func Diff(have, want Config) []OptionChange {

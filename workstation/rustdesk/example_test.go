@@ -7,8 +7,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// A workstation leaves the public servers for an own one: first what would
-// change, then the script that changes it.
+// A workstation moves from the public servers to an own server. The example
+// prints the changes, and then the command of the script that makes them.
 func ExampleDiff() {
 	password := proxstation.NewSecret("a long permanent password")
 	today := rustdesk.Unattended(rustdesk.Server{}, password)
@@ -31,7 +31,7 @@ func ExampleDiff() {
 	// powershell.exe < stdin: [secret]
 }
 
-// What an installation printed becomes a report, and an address to click on.
+// The output of an installation becomes a report, and an address to click on.
 func ExampleParseReport() {
 	report, err := rustdesk.ParseReport(`rustdesk: version 1.4.9
 rustdesk: changed package
@@ -73,7 +73,7 @@ func ExampleSetup() {
 	// [/bin/sh /root/rustdesk.sh] <nil>
 }
 
-// A guest becomes an own server, and what its script printed the
+// A guest becomes an own server. The output of its script gives the
 // configuration of the workstations.
 func ExampleServerSetup() {
 	version := rustdesk.Version{Major: 1, Minor: 1, Patch: 16}
@@ -187,7 +187,7 @@ func ExampleMacOSTasks() {
 	// true false
 }
 
-// What a person who connects would see, from what a script found.
+// The findings of a script tell what a person who connects would see.
 func ExampleReport_Picture() {
 	report, err := rustdesk.ParseReport(`rustdesk: version 1.4.9
 rustdesk: registered yes

@@ -13,19 +13,19 @@ import (
 // ErrFile reports text that is not an [OptionsFile].
 var ErrFile = errors.New("rustdesk: options file")
 
-// File returns the configuration as the [OptionsFile] of a guest on which
-// RustDesk has not yet run, such as an image being built. It contains the
-// server's key, not the password. In a guest where RustDesk runs, RustDesk
-// would overwrite the file from its memory: use [SetUp]. The error is that of
-// [Config.Validate].
+// File returns the configuration as the [OptionsFile] of a guest in which
+// RustDesk has not run yet, such as an image that is being built. It contains
+// the server's key, but not the password. In a guest in which RustDesk runs,
+// RustDesk would overwrite the file from its memory: use [SetUp] there. The
+// error is that of [Config.Validate].
 //
-// The file has to lie at every path that [OptionsFile.Paths] returns: on Linux
-// and macOS in root's home and in the home of every user who logs in, and in
-// that of the login screen's user. A user's RustDesk takes the service's options
-// only if the service's [MainFile] has a key pair, which it does not have before
-// RustDesk's first registration; otherwise the user's own options, which are
-// empty without a file, overwrite those of the service (rustdesk 1.4.9
-// src/server.rs:767 and 806 to 829; hbb_common src/config.rs:744).
+// The file must be at every path of [OptionsFile.Paths]: on Linux and macOS in
+// the homes of root, of every user who logs in, and of the login screen's user.
+// A user's RustDesk takes over the service's options only if the service's
+// [MainFile] has a key pair, which it gets at RustDesk's first registration.
+// Before that, the user's own options overwrite those of the service, and they
+// are empty without a file (rustdesk 1.4.9 src/server.rs:767 and 806 to 829;
+// hbb_common src/config.rs:744).
 func (c Config) File() (proxstation.Secret, error) {
 	if err := c.Validate(); err != nil {
 		return proxstation.Secret{}, err
@@ -43,15 +43,16 @@ func (c Config) File() (proxstation.Secret, error) {
 	return proxstation.NewSecret(string(text)), nil
 }
 
-// ParseFile parses an [OptionsFile] and returns what RustDesk reads from it.
-// What the file says besides options (nat type, serial, trusted devices) is not
-// kept.
+// ParseFile parses an [OptionsFile] and returns the configuration that RustDesk
+// reads from it. Entries other than options (nat type, serial, trusted devices)
+// are not kept.
 //
 // RustDesk drops all options if one of them is not text, or if "options" is not
 // a table (hbb_common src/config.rs, deserialize_hashmap_string_string). It
-// reads the file as empty if "socks" is not a table, or if the text is not TOML;
-// ParseFile returns [ErrFile] for text that is not TOML, because RustDesk would
-// overwrite such a file. The error names the line, not what the line holds.
+// reads the file as empty if "socks" is not a table, or if the text is not
+// TOML. For text that is not TOML, ParseFile returns [ErrFile], because
+// RustDesk would overwrite such a file. The error names the line, but not its
+// content.
 func ParseFile(text string) (Config, error) {
 	var file map[string]any
 	if err := toml.Unmarshal([]byte(strings.TrimPrefix(text, "\ufeff")), &file); err != nil {

@@ -13,9 +13,9 @@ import (
 
 // A Frame is one picture of a guest's screen.
 type Frame struct {
-	// PNG is the picture. It can show everything that is on the guest's screen.
+	// PNG is the picture. It may show anything that is on the guest's screen.
 	PNG []byte
-	// Width and Height are its size in pixels.
+	// Width and Height are the size of the picture in pixels.
 	Width, Height int
 	// Blank says that all pixels have one colour: nothing is drawn, or the screen
 	// is blanked.
@@ -26,20 +26,21 @@ type Frame struct {
 // cannot be read.
 var ErrFrame = errors.New("rustdesk: frame")
 
-// framePaths are where a frame lies until it is read: only root reads there.
+// framePaths holds the path of a frame in the guest until it is read. Only root
+// can read there.
 var framePaths = map[OS]string{
 	Linux: "/root/.proxstation-frame.png",
 	MacOS: "/var/root/.proxstation-frame.png",
 }
 
-// Capture takes a picture of what a guest shows, as the proof of
-// [Report.Picture], and leaves nothing behind in the guest. On Linux it needs an
-// X11 session and one of import (ImageMagick), ffmpeg and scrot in the guest; on
-// macOS the permission for screen recording. A picture of Windows cannot be
-// taken: an agent is in no session that has a desktop.
+// Capture takes a picture of a guest's screen, as the proof of
+// [Report.Picture]. It leaves nothing behind in the guest. On Linux it needs an
+// X11 session, and import (ImageMagick), ffmpeg or scrot in the guest; on macOS
+// it needs the permission for screen recording. It cannot take a picture of
+// Windows, because an agent is in no session that has a desktop.
 //
-// The error matches [ErrFrame] if the system or the picture is at fault, and is a
-// [SetupError] of stage "frame" if the guest has no tool or no X11 session.
+// The error matches [ErrFrame] if the cause is the system or the picture. It is
+// a [SetupError] of stage "frame" if the guest has no tool or no X11 session.
 func Capture(ctx context.Context, guest Guest, system OS) (Frame, error) {
 	path, known := framePaths[system]
 	if !known {

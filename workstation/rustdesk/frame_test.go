@@ -45,7 +45,7 @@ func (l local) Run(_ context.Context, c proxstation.GuestCommand) (proxstation.G
 	case c.Argv[0] == "/bin/rm":
 		return proxstation.GuestOutput{}, os.Remove(l.root + c.Argv[2])
 	case c.Argv[1] == "-c":
-		return proxstation.GuestOutput{}, nil // placed
+		return proxstation.GuestOutput{}, nil // the script is placed
 	}
 	script, err := frameScript(l.os, l.root)
 	if err != nil {
@@ -83,7 +83,7 @@ func TestCapture(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := newGuest(t, test.os)
-			for _, tool := range []string{"import", "ffmpeg", "scrot"} { // the machine's own must not count
+			for _, tool := range []string{"import", "ffmpeg", "scrot"} { // the tools of this machine must not count
 				if body, there := test.tools[tool]; there {
 					g.tool(tool, body)
 				} else if _, err := os.Stat("/usr/bin/" + tool); err == nil && test.os == Linux && len(test.tools) == 0 {

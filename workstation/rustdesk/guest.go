@@ -12,8 +12,8 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// A Guest is the way into a guest, with the rights of root or LocalSystem. The
-// agent of package workstation is a Guest (Node.Agent); a guest whose agent
+// A Guest is a way into a guest, with the rights of root or LocalSystem. The
+// agent of package workstation is a Guest (Node.Agent). A guest whose agent
 // cannot run commands, such as macOS, needs another way in, such as SSH.
 type Guest interface {
 	// Wait waits until the guest takes commands, but no longer than atMost.
@@ -22,13 +22,13 @@ type Guest interface {
 	// not an error.
 	Run(ctx context.Context, command proxstation.GuestCommand) (proxstation.GuestOutput, error)
 	// ReadFile reads a file. The error matches [fs.ErrNotExist] if the guest
-	// says so in words that the way in understands.
+	// reports a missing file in words that the implementation recognises.
 	ReadFile(ctx context.Context, path string) ([]byte, error)
 	// WriteFile writes a file and replaces an existing one.
 	WriteFile(ctx context.Context, path string, data []byte) error
 }
 
-// An Event is one sign of progress of work in guests.
+// An Event reports progress of work in guests.
 type Event struct {
 	// Guest is the name of the guest in a [Plan]; a single set-up has none.
 	Guest string
@@ -43,22 +43,23 @@ const (
 	scriptAtMost = 20 * time.Minute
 )
 
-// scriptPaths are where a script lies in a guest: where only an administrator
-// can write, because the script runs as one.
+// scriptPaths holds the path of a script in a guest. Only an administrator can
+// write there, because an administrator runs the script.
 var scriptPaths = map[OS]string{
 	Linux:   "/root/.proxstation-rustdesk.sh",
 	Windows: `C:\Windows\proxstation-rustdesk.ps1`,
 	MacOS:   "/var/root/.proxstation-rustdesk.sh",
 }
 
-// SetUp installs and configures RustDesk in a guest and returns what its script
-// found, the guest's ID among it. It can be repeated: what is as wanted is left
-// alone. The password and the key go over the script's standard input; they are
-// in no file, event or error. A nil progress is fine.
+// SetUp installs and configures RustDesk in a guest and returns the findings of
+// its script, such as the guest's ID. It can be repeated: settings that are
+// right already are left alone. The password and the key go over the script's
+// standard input, and appear in no file, event or error. A nil progress is
+// fine.
 //
-// The error is a [SetupError] if the script stopped; the report then holds what
-// is known so far. [Report.Judge] says what is in the way of a person who
-// connects. On macOS a human has to grant permissions afterwards: see
+// The error is a [SetupError] if the script stopped. The report then holds the
+// findings so far. [Report.Judge] names the obstacles for a person who
+// connects. On macOS, a person has to grant permissions afterwards: see
 // [MacOSTasks].
 func SetUp(ctx context.Context, guest Guest, setup Setup, progress func(Event)) (Report, error) {
 	script, err := setup.Script()
@@ -127,11 +128,11 @@ func runScript(ctx context.Context, guest Guest, script Script, progress func(Ev
 	return out.Stdout, err
 }
 
-// placeScript writes a script to the path. A POSIX guest writes it by a command
-// and not by [Guest].WriteFile, because the QEMU guest agent makes files that
+// placeScript writes a script to the path. In a POSIX guest a command writes
+// it, not [Guest].WriteFile, because the QEMU guest agent makes files that
 // everybody may write (qga/commands-posix.c, safe_open_or_create).
 func placeScript(ctx context.Context, guest Guest, path string, script Script) error {
-	if script.OS == Windows { // where files have the rights of their directory
+	if script.OS == Windows { // on Windows a file inherits the rights of its directory
 		return guest.WriteFile(ctx, path, []byte(script.Body))
 	}
 	write := []string{"/bin/sh", "-c", `umask 077 && rm -f "$1" && cat >"$1"`, "sh", path}
@@ -144,7 +145,7 @@ func placeScript(ctx context.Context, guest Guest, path string, script Script) e
 
 // ReadConfig reads the configuration of a guest's RustDesk from its
 // [OptionsFile]. Without that file, RustDesk uses its defaults. The error comes
-// from the guest or from [ParseFile], or is [ErrOS].
+// from the guest or from [ParseFile], or matches [ErrOS].
 func ReadConfig(ctx context.Context, guest Guest, system OS) (Config, error) {
 	path, err := OptionsFile.Path(system, "")
 	if err != nil {
@@ -161,9 +162,9 @@ func ReadConfig(ctx context.Context, guest Guest, system OS) (Config, error) {
 }
 
 // existsOnWindows reports false only if the guest itself says that the file
-// does not exist: why a file cannot be read, Windows tells in the guest's
-// language. The path has no blanks, because cmd.exe would not get quotes as it
-// reads them.
+// does not exist. It asks the guest because Windows reports a missing file in
+// the guest's language. The path has no blanks, because cmd.exe would misread
+// quotes.
 func existsOnWindows(ctx context.Context, guest Guest, path string) bool {
 	ask := []string{"cmd.exe", "/c", "if", "exist", path, "(echo", "yes)", "else", "echo", "no"}
 	out, err := guest.Run(ctx, proxstation.GuestCommand{Argv: ask})

@@ -15,20 +15,20 @@ import (
 	"testing"
 )
 
-// A guest is a directory that stands for a machine's file system, with the
-// tools of its system before the real ones in PATH.
+// A guest is a directory that stands for a machine's file system. Its PATH
+// holds stand-ins for the tools of its system before the real tools.
 type guest struct {
 	t     *testing.T
 	os    OS
 	root  string // the guest's files
 	dir   string // the stand-in's state
 	tools string
-	// output is all that scripts ever printed.
+	// output holds everything that scripts printed.
 	output bytes.Buffer
 }
 
-// The tools do what the real ones do to the files the script looks at, and
-// note every call.
+// The stand-ins change the files that the script looks at as the real tools do,
+// and record every call.
 var tools = map[string]string{
 	"id":         `[ -e "$D/notroot" ] && echo 1000 || echo 0`,
 	"sleep":      `:`,
@@ -114,11 +114,10 @@ func (g *guest) must(err error) {
 	}
 }
 
-// mark makes one of the files that the tools and the stand-in look for.
+// mark makes one of the files that control the stand-ins.
 func (g *guest) mark(name string) { g.must(os.WriteFile(filepath.Join(g.dir, name), nil, 0o600)) }
 
-// install puts a RustDesk into the guest that looks as if it had been there for
-// years.
+// install puts a RustDesk into the guest, as if it had been there for years.
 func (g *guest) install(version string) {
 	exe := g.root + "/usr/bin/rustdesk"
 	if g.os == MacOS {
@@ -128,7 +127,8 @@ func (g *guest) install(version string) {
 	g.must(os.WriteFile(exe, []byte(g.wrapper(version)), 0o755))
 }
 
-// serve offers a package of a version at name, and returns what asks for it.
+// serve offers a package of a version at name, and returns the Package that
+// asks for it.
 func (g *guest) serve(name, version string) Package {
 	return g.offer(name, version, g.wrapper(version))
 }
@@ -148,7 +148,7 @@ func (g *guest) offer(name, version, content string) Package {
 	return Package{Version: v, URL: server.URL + "/" + name, SHA256: hex.EncodeToString(sum[:])}
 }
 
-// run renders a setup, runs it in the guest and parses what it printed.
+// run renders a setup, runs it in the guest, and parses its output.
 func (g *guest) run(setup Setup) (report Report, err error) {
 	g.t.Helper()
 	setup.OS = g.os
@@ -161,7 +161,7 @@ func (g *guest) run(setup Setup) (report Report, err error) {
 	return report, err
 }
 
-// execute runs a script in the guest and returns what parse says of its output.
+// execute runs a script in the guest and gives its output to parse.
 func (g *guest) execute(script Script, parse func(output string) error) error {
 	g.t.Helper()
 	file := filepath.Join(g.tools, "..", "setup.sh")
@@ -187,7 +187,7 @@ func (g *guest) execute(script Script, parse func(output string) error) error {
 	return err
 }
 
-// command is a command that finds the guest's tools.
+// command returns a command that finds the guest's tools.
 func (g *guest) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(g.t.Context(), name, args...)
 	cmd.Env = []string{"PATH=" + g.tools + ":" + os.Getenv("PATH"), "TMPDIR=" + g.root}
@@ -202,14 +202,14 @@ func (g *guest) read(name string) string {
 	return string(text)
 }
 
-// put writes a file of the guest.
+// put writes a file in the guest.
 func (g *guest) put(path, text string) {
 	g.t.Helper()
 	g.must(os.MkdirAll(filepath.Dir(g.root+path), 0o755))
 	g.must(os.WriteFile(g.root+path, []byte(text), 0o600))
 }
 
-// state writes a file that the guest's tools look at.
+// state writes a file that controls the stand-ins.
 func (g *guest) state(name, text string) {
 	g.t.Helper()
 	g.must(os.WriteFile(filepath.Join(g.dir, name), []byte(text), 0o600))

@@ -8,15 +8,16 @@ import (
 	"unicode"
 )
 
-// An ID is the name under which a guest is reached: digits that its RustDesk
-// was given, or a name that its owner chose.
+// An ID is the name by which a guest is reached: digits that its RustDesk was
+// given, or a name that its owner chose.
 //
 // RustDesk makes the first ID from the last four bytes of a network card's
-// address (hbb_common src/config.rs, get_auto_id: at most 9 digits, possibly
-// few). An ID server refuses an ID that is too short or taken, and RustDesk then
-// takes a random one (rustdesk-server src/rendezvous_server.rs:357, rustdesk
-// src/rendezvous_mediator.rs, handle_uuid_mismatch): an ID is final when the
-// guest has registered ([Report].Registered).
+// address (hbb_common src/config.rs, get_auto_id). It has at most 9 digits, and
+// may have few. An ID server refuses an ID that is too short or taken, and
+// RustDesk then takes a random ID (rustdesk-server
+// src/rendezvous_server.rs:357, rustdesk src/rendezvous_mediator.rs,
+// handle_uuid_mismatch). An ID is final when the guest has registered
+// ([Report].Registered).
 type ID string
 
 // ErrID reports text that is not an [ID].
@@ -25,13 +26,13 @@ var ErrID = errors.New("rustdesk: id")
 // maxIDDigits is far above the 10 digits of a random ID.
 const maxIDDigits = 16
 
-// chosenID is hbb_common src/lib.rs, is_valid_custom_id, whose \w includes
-// Unicode's letters, marks and digits.
+// chosenID is the pattern of hbb_common src/lib.rs, is_valid_custom_id. Its \w
+// includes Unicode's letters, marks and digits.
 var chosenID = regexp.MustCompile(`^[a-zA-Z][\p{L}\p{M}\p{Nl}\p{Nd}\p{Pc}\x{200c}\x{200d}-]{5,15}$`)
 
-// ParseID parses an ID as RustDesk prints it, or shows it with spaces between
-// groups of digits. A chosen ID is a letter from a to z, followed by 5 to 15
-// letters, digits, _ or -. The error is [ErrID].
+// ParseID parses an ID as RustDesk prints it, or as RustDesk shows it, with
+// spaces between groups of digits. A chosen ID is a letter from a to z,
+// followed by 5 to 15 letters, digits, _ or -. The error matches [ErrID].
 func ParseID(s string) (ID, error) {
 	id := strings.Join(strings.Fields(s), "")
 	digits := id != "" && len(id) <= maxIDDigits && !strings.ContainsFunc(id, notIn("0123456789"))

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// A LinkAction is what a [Link] opens.
+// A LinkAction is the window that a [Link] opens.
 type LinkAction string
 
 // The actions of a client (rustdesk flutter/lib/common.dart, urlLinkToCmdArgs).
@@ -24,18 +24,18 @@ const (
 	OpenPlay          LinkAction = "play" // the desktop, in older links
 )
 
-// linkActions are all actions.
+// linkActions holds all actions.
 var linkActions = map[LinkAction]bool{
 	OpenDesktop: true, OpenFileTransfer: true, OpenTerminal: true, OpenAdminTerminal: true,
 	OpenPortForward: true, OpenRDP: true, OpenCamera: true, OpenPlay: true,
 }
 
-// A Link is a rustdesk:// address that opens a connection on a machine with a
-// client. A program that sets guests up shows it to the person who connects
-// ([Report.Link]).
+// A Link is a rustdesk:// address. On a machine with a client, it opens a
+// connection. A program that sets guests up shows the link to the person who
+// connects ([Report.Link]).
 //
 // A Link never holds a password or key: RustDesk asks for the password, and the
-// client that opens the link has its own server's key.
+// client that opens the link has the key of its own server.
 type Link struct {
 	// ID is the guest's ID. It is "" if Address is set.
 	ID ID
@@ -45,9 +45,9 @@ type Link struct {
 	// Server is the ID server if it is not the client's own: HOST or HOST:PORT,
 	// or "public" for RustDesk's.
 	Server string
-	// Action is what to open; "" is [OpenDesktop].
+	// Action is the window to open; "" stands for [OpenDesktop].
 	Action LinkAction
-	// Relay asks for the relay even where a direct connection is possible.
+	// Relay asks for the relay even if a direct connection is possible.
 	Relay bool
 }
 
@@ -68,9 +68,9 @@ func (l Link) String() string {
 }
 
 // ParseLink parses the addresses that a client opens: the form of
-// [Link.String], "connection/new/ID", the short "rustdesk://ID", and "/r" and
-// "@SERVER" after the ID of any of them. A password or key in the address is an
-// error, which does not repeat the text.
+// [Link.String], "connection/new/ID", and the short "rustdesk://ID". "/r" and
+// "@SERVER" may follow the ID in each of them. If the address holds a password
+// or key, ParseLink returns an error that does not repeat the text.
 func ParseLink(s string) (Link, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "rustdesk" {
@@ -82,7 +82,7 @@ func ParseLink(s string) (Link, error) {
 	}
 	link := Link{}
 	for name := range query {
-		switch strings.ToLower(name) { // as RustDesk does
+		switch strings.ToLower(name) { // RustDesk ignores case here too
 		case "password", "key":
 			return Link{}, fmt.Errorf("%w: holds a secret", ErrLink)
 		case "relay":
@@ -96,7 +96,7 @@ func ParseLink(s string) (Link, error) {
 	return link, link.parsePeer(peer)
 }
 
-// cutAction sets the link's action and returns what names the guest.
+// cutAction sets the link's action and returns the part that names the guest.
 func (l *Link) cutAction(u *url.URL) (peer string, err error) {
 	path := strings.TrimPrefix(u.Path, "/")
 	rest, older := strings.CutPrefix(path, "new/")
@@ -121,12 +121,12 @@ func (l *Link) cutAction(u *url.URL) (peer string, err error) {
 	return u.Host + "/" + path, nil
 }
 
-// domainPort is hbb_common src/lib.rs, is_domain_port_str.
+// domainPort is the pattern of hbb_common src/lib.rs, is_domain_port_str.
 var domainPort = regexp.MustCompile(`(?i)^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z-]{0,61}[a-z]:\d{1,5}$`)
 
 // parsePeer sets the link's guest and server from ID, ID/r, ID@SERVER or
-// ID/r@SERVER (rustdesk src/client.rs, LoginConfigHandler::initialize), where an
-// address may take the ID's place.
+// ID/r@SERVER (rustdesk src/client.rs, LoginConfigHandler::initialize). An
+// address may stand in the place of the ID.
 func (l *Link) parsePeer(text string) (err error) {
 	defer func() {
 		if err != nil {
@@ -149,7 +149,8 @@ func (l *Link) parsePeer(text string) (err error) {
 	return nil
 }
 
-// isAddress reports what a client takes for an address instead of an ID.
+// isAddress reports whether a client takes the text for an address and not for
+// an ID.
 func isAddress(text string) bool {
 	if !isHostPort(text) {
 		return false

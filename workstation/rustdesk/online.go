@@ -17,21 +17,23 @@ import (
 // RENDEZVOUS_SERVERS).
 const publicHost = "rs-ny.rustdesk.com"
 
-// onlineAtMost bounds one question if the context does not.
+// onlineAtMost is the time for one question if the context has no earlier end.
 const onlineAtMost = 15 * time.Second
 
-// ErrOnline reports that an ID server could not be asked who is online.
+// ErrOnline reports an ID server that could not be asked which guests are
+// online.
 var ErrOnline = errors.New("rustdesk: ask the ID server who is online")
 
 // Online asks the ID server which of the guests are registered there now, and
-// returns an answer for each, in their order. A guest counts as registered for
-// 30 seconds after it last called (rustdesk-server src/rendezvous_server.rs,
+// returns an answer for each guest, in order. A guest counts as registered for
+// 30 seconds after its last call (rustdesk-server src/rendezvous_server.rs,
 // REG_TIMEOUT). If the server cannot be asked, every answer is Unknown and the
 // error matches [ErrOnline].
 //
-// The question goes over TCP to the port below the server's own (21115), as a
-// client's address book asks it (rustdesk src/client.rs, query_online_states). A
-// server does not answer it to programs on its own machine.
+// The question goes over TCP to the port below the server's own (21115), like
+// that of a client's address book (rustdesk src/client.rs,
+// query_online_states). A server does not answer it to programs on its own
+// machine.
 func (s Server) Online(ctx context.Context, ids ...ID) ([]proxstation.Answer, error) {
 	answers := make([]proxstation.Answer, len(ids))
 	states, err := s.askOnline(ctx, ids)
@@ -92,13 +94,13 @@ func appendField(message []byte, field uint64, value []byte) []byte {
 func onlineRequest(ids []ID) []byte {
 	var request []byte
 	for _, id := range ids {
-		request = appendField(request, 2, []byte(id)) // peers
+		request = appendField(request, 2, []byte(id)) // the field peers
 	}
 	return appendField(nil, fieldOnlineRequest, request)
 }
 
-// onlineStates returns the states of an OnlineResponse: a bit for each guest,
-// the first one the highest of the first byte.
+// onlineStates returns the states of an OnlineResponse: one bit for each guest.
+// The first guest has the highest bit of the first byte.
 func onlineStates(message []byte) ([]byte, bool) {
 	response, ok := cutField(message, fieldOnlineResponse)
 	if !ok {
@@ -108,8 +110,8 @@ func onlineStates(message []byte) ([]byte, bool) {
 	return states, true
 }
 
-// cutField returns the first field of a message if it has the given number; the
-// messages here have one field.
+// cutField returns the first field of a message, if the field has the given
+// number. The messages here have one field.
 func cutField(message []byte, field uint64) ([]byte, bool) {
 	tag, n := binary.Uvarint(message)
 	if n <= 0 || tag != field<<3|wireBytes {
@@ -122,11 +124,13 @@ func cutField(message []byte, field uint64) ([]byte, bool) {
 	return message[n+m:][:size], true
 }
 
-// maxFrame is far above the answer for any homelab.
+// maxFrame is the most that is read, in bytes: far more than the answer for any
+// homelab.
 const maxFrame = 64 << 10
 
-// frame puts the length before a message (hbb_common src/bytes_codec.rs): the
-// two lowest bits of the first byte say how many more bytes the length has.
+// frame puts the length in front of a message (hbb_common src/bytes_codec.rs).
+// The two lowest bits of the first byte say how many more bytes hold the
+// length.
 func frame(message []byte) []byte {
 	length := len(message) << 2
 	switch {

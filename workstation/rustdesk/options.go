@@ -8,12 +8,12 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// stopService makes RustDesk's service stop itself right after every start
-// (src/platform/linux.rs, check_if_stop_service).
+// stopService is the option with which RustDesk's service stops itself right
+// after every start (src/platform/linux.rs, check_if_stop_service).
 const stopService = "stop-service"
 
 // defaults returns every option that has a field, and stop-service, which no
-// guest may have. The value "" is RustDesk's "not set".
+// guest may have. The value "" means "not set" to RustDesk.
 func defaults() map[string]string {
 	return map[string]string{
 		"custom-rendezvous-server": "", "relay-server": "", "api-server": "", "key": "",
@@ -24,7 +24,7 @@ func defaults() map[string]string {
 	}
 }
 
-// options returns all options to be set, "" for those to be cleared.
+// options returns all options to set. An option with the value "" is cleared.
 func (c Config) options() map[string]string {
 	o := defaults()
 	maps.Copy(o, c.Other)
@@ -56,8 +56,8 @@ func (c Config) options() map[string]string {
 	return o
 }
 
-// fromOptions is the way back. It reads values as RustDesk does: a value that
-// RustDesk does not know is the default.
+// fromOptions is the inverse of options. Like RustDesk, it reads an unknown
+// value as the default.
 func fromOptions(o map[string]string) Config {
 	c := Config{
 		Server: Server{ID: o["custom-rendezvous-server"], Relay: o["relay-server"], API: o["api-server"], Key: proxstation.NewSecret(o["key"])},
@@ -98,8 +98,8 @@ func fromOptions(o map[string]string) Config {
 	return c
 }
 
-// found returns the options that a guest has: word for word if they were read
-// from the guest, because a script compares them so.
+// found returns the options of a guest. If they were read from the guest, they
+// are returned word for word, because a script compares them word for word.
 func (c Config) found() map[string]string {
 	if c.read == nil {
 		return c.options()

@@ -10,7 +10,7 @@ import (
 // An OS is a guest's operating system.
 type OS string
 
-// The operating systems RustDesk is set up on.
+// The operating systems on which RustDesk is set up.
 const (
 	Linux   OS = "linux"
 	Windows OS = "windows"
@@ -31,24 +31,25 @@ func OSOf(guest gpu.Guest) (OS, bool) {
 	return "", false
 }
 
-// ErrOS reports an operating system on which RustDesk is not set up here.
+// ErrOS reports an operating system on which this package does not set RustDesk
+// up.
 var ErrOS = errors.New("rustdesk: unknown operating system")
 
 // A File is one of RustDesk's configuration files.
 type File string
 
-// The files, each beside the other in every place RustDesk looks.
+// The files. They lie beside each other in every place where RustDesk looks.
 const (
-	// MainFile holds the ID, the stored password and the key pair. It is
-	// RustDesk's alone: the scripts only look whether there is a key pair, and
-	// which servers have confirmed it.
+	// MainFile holds the ID, the stored password and the key pair. Only
+	// RustDesk writes it. The scripts only check whether it has a key pair, and
+	// which servers have confirmed the key.
 	MainFile File = "RustDesk.toml"
 	// OptionsFile holds the options; see [Config.File].
 	OptionsFile File = "RustDesk2.toml"
 )
 
-// Path returns where a guest keeps the file: the service's with the home
-// directory "", a user's with the user's home, such as /home/ada. The error is
+// Path returns the file's path in a guest. For the home directory "" it is the
+// file of the service, for a home such as /home/ada the file of that user. The error is
 // [ErrOS].
 //
 // On Windows the service's file counts. On Linux and macOS the RustDesk of a
@@ -71,9 +72,9 @@ func (f File) Path(os OS, home string) (string, error) {
 	return "", fmt.Errorf("%w %q", ErrOS, string(os))
 }
 
-// Paths returns every path at which the file counts in a guest on which RustDesk
-// has not yet run: the service's, and on Linux and macOS those of the users with
-// the homes. The error is [ErrOS].
+// Paths returns every path at which RustDesk reads the file in a guest in which
+// it has not run yet: the file of the service, and on Linux and macOS the files
+// of the users with these homes. The error matches [ErrOS].
 func (f File) Paths(os OS, homes ...string) ([]string, error) {
 	if os == Windows {
 		homes = nil

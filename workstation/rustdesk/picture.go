@@ -35,23 +35,23 @@ func (r Report) Picture() Picture {
 	return Picture{Sees: "nobody knows: the report names no operating system"}
 }
 
-// no adds a finding that keeps the person from seeing anything.
+// no adds a finding because of which the person sees nothing.
 func (p *Picture) no(sees string, f proxstation.Finding) {
 	f.Severity = proxstation.Blocker
 	p.Visible, p.Sees = proxstation.No, sees
 	p.Findings = append(p.Findings, f)
 }
 
-// warn adds a finding that does not keep the person from seeing something now.
+// warn adds a finding that does not hide the picture now.
 func (p *Picture) warn(f proxstation.Finding) {
 	f.Severity = proxstation.Warning
 	p.Findings = append(p.Findings, f)
 }
 
-// onLinux judges as RustDesk 1.4.9 does: src/server/connection.rs:1789 refuses a
-// Wayland login screen, src/platform/linux.rs:206 and 824 say which session
-// counts and that nothing is started without a session. In a Wayland session the
-// portal asks the person at the screen (src/lang/en.rs:130).
+// onLinux judges by the rules of RustDesk 1.4.9. It refuses a Wayland login
+// screen (src/server/connection.rs:1789), chooses the session and starts
+// nothing without a session (src/platform/linux.rs:206 and 824). In a Wayland
+// session the portal asks the person at the screen (src/lang/en.rs:130).
 func (s Screen) onLinux() Picture {
 	var p Picture
 	switch {
@@ -95,7 +95,7 @@ func (s Screen) waylandLogin() proxstation.Finding {
 	}
 }
 
-// otherWays names the remaining ways to a desktop without an X11 session.
+// otherWays names the ways to a desktop other than an X11 session.
 const otherWays = "another session, such as Xfce's (apt install xfce4); RDP or Sunshine instead of RustDesk; or RustDesk's nightly package rustdesk-unattended-wayland (Debian and Ubuntu, since August 2026, not released yet), which shows Wayland without asking"
 
 // x11Session says how to get an X11 session.
@@ -118,8 +118,8 @@ func (s Screen) x11Session() string {
 	return "this desktop has no X11 session that is known here, so take " + otherWays
 }
 
-// judgeMonitors judges an X11 session by what its X server shows, else by the
-// outputs of the cards.
+// judgeMonitors judges an X11 session by the monitors that its X server shows,
+// or else by the outputs of the cards.
 func (s Screen) judgeMonitors(p *Picture) {
 	connected := slices.ContainsFunc(s.Outputs, func(o ScreenOutput) bool { return o.Connected })
 	what := "the desktop"
@@ -177,13 +177,13 @@ func (s Screen) onMacOS() Picture {
 	return p
 }
 
-// virtualDisplayBuild is the first build of Windows that can have RustDesk's
+// virtualDisplayBuild is the first build of Windows for which RustDesk has a
 // virtual display (rustdesk src/virtual_display_manager.rs,
 // is_virtual_display_supported).
 const virtualDisplayBuild = 19041
 
-// onWindows judges as RustDesk does when somebody connects: without a display
-// it plugs in its virtual one, whose driver it installs itself
+// onWindows judges by RustDesk's behaviour at a connection: if there is no
+// display, it plugs in its virtual display and installs the driver for it
 // (src/server/display_service.rs:430, src/virtual_display_manager.rs:488).
 func (s Screen) onWindows(v Version) Picture {
 	var p Picture

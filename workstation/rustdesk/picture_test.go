@@ -22,7 +22,7 @@ func TestPicture(t *testing.T) {
 		s    Screen
 		want proxstation.Answer
 		ids  string
-		says string // in Sees or a Fix
+		says string // part of Sees or of a Fix
 	}{
 		"X11 desktop":           {Linux, v149, Screen{Session: "x11", Class: "user", Login: "x11", Outputs: plugged}, proxstation.Yes, "", "the desktop"},
 		"X11 login screen":      {Linux, v149, Screen{Session: "x11", Class: "greeter", Login: "x11", Monitors: count(1)}, proxstation.Yes, "", "the login screen"},
@@ -174,7 +174,7 @@ func TestLinuxReportsItsScreen(t *testing.T) {
 	}
 }
 
-// show prints a screen with what its pointer points to.
+// show prints a screen and the values behind its pointers.
 func show(s Screen) string {
 	monitors := "?"
 	if s.Monitors != nil {
@@ -196,7 +196,7 @@ func TestMacOSReportsItsScreen(t *testing.T) {
 	if err != nil || show(report.Screen) != show(want) || report.OS != MacOS {
 		t.Errorf("%+v, %v, want %+v", report, err, want)
 	}
-	g.must(os.Remove(g.dir + "/screen-recording")) // without Full Disk Access
+	g.must(os.Remove(g.dir + "/screen-recording")) // as without Full Disk Access
 	g.state("displays", "Displays:\n")
 	report, err = g.run(Setup{})
 	if want := (Screen{Session: "aqua", Class: "user", User: "501", Accessibility: proxstation.No, Monitors: count(0)}); err != nil || show(report.Screen) != show(want) {

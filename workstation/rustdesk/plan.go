@@ -13,41 +13,42 @@ import (
 type Target struct {
 	// Name names the guest in plans, events and errors, such as "VM 140".
 	Name string `json:"name"`
-	// Guest is the way in.
+	// Guest is the way into the guest.
 	Guest Guest `json:"-"`
 	// OS is the guest's operating system.
 	OS OS `json:"os"`
-	// Config is what the guest should have.
+	// Config is the configuration that the guest should have.
 	Config Config `json:"config"`
-	// Clone says that the guest was cloned from another target with RustDesk in
-	// it. It gets a new ID if another target has the same ID.
+	// Clone says that the guest was cloned from another target with RustDesk
+	// installed. It gets a new ID if another target has the same ID.
 	Clone bool `json:"clone,omitempty"`
 }
 
-// A Plan is what has to change in the RustDesk of some guests, such as to move
-// all of them from the public servers to an own one. Its String shows no
-// secret. A password that is given is always part of the plan: RustDesk never
-// tells which password it has.
+// A Plan holds the changes of RustDesk in some guests, such as a move of all of
+// them from the public servers to an own server. Its String shows no secret. A
+// given password is always part of the plan, because RustDesk never reveals
+// which password it has.
 type Plan struct {
-	// Steps are the guests that have to change, in the order of the targets.
+	// Steps holds the changes, one for each guest that has to change, in the
+	// order of the targets.
 	Steps []PlanStep `json:"steps"`
-	// Unreached are the guests whose configuration could not be read. Nothing
-	// is planned for them.
+	// Unreached holds the guests whose configuration could not be read. The
+	// plan does not change them.
 	Unreached []Unreached `json:"unreached,omitempty"`
-	// NoID are the guests that were reached and whose ID could not be read, such
-	// as guests without RustDesk: nobody knows whether they are clones.
+	// NoID holds the guests that were reached but whose ID could not be read,
+	// such as guests without RustDesk. They may be clones.
 	NoID []Unreached `json:"noID,omitempty"`
-	// Clones are guests that share an ID and are to keep it. Apply refuses a
-	// plan with any.
+	// Clones holds the guests that share an ID and should keep it. Apply
+	// refuses a plan that has such guests.
 	Clones []*CloneError `json:"clones,omitempty"`
 }
 
-// A PlanStep is the change of one guest.
+// A PlanStep holds the changes of one guest.
 type PlanStep struct {
 	Target  Target         `json:"target"`
 	Changes []OptionChange `json:"changes"`
 	// ID is the guest's ID, "" if it is unknown. NewID says that the guest gets
-	// another.
+	// a new ID.
 	ID    ID   `json:"id,omitempty"`
 	NewID bool `json:"newID,omitempty"`
 }
@@ -58,7 +59,7 @@ type Unreached struct {
 	Err  error  `json:"-"` // the reason
 }
 
-// Empty reports whether nothing has to be done in the guests that were reached.
+// Empty reports whether the guests that were reached need no change.
 func (p Plan) Empty() bool { return len(p.Steps) == 0 }
 
 // String returns the plan as a diff.
@@ -90,11 +91,10 @@ func (p Plan) String() string {
 	return b.String()
 }
 
-// PlanFor reads the configuration and the ID of every target, all at the same
-// time, and returns what has to change. A guest that does not answer is in
-// Plan.Unreached and does not keep the others from being planned. The error is
-// that of [Config.Validate], before any guest is asked, or that of a context
-// that ended.
+// PlanFor reads the configuration and the ID of all targets at the same time,
+// and returns the changes. A guest that does not answer goes to Plan.Unreached
+// and does not delay the others. The error is that of [Config.Validate], before
+// any guest is asked, or that of a context that ended.
 func PlanFor(ctx context.Context, targets []Target) (Plan, error) {
 	for _, t := range targets {
 		if err := t.Config.Validate(); err != nil {
@@ -130,13 +130,15 @@ func PlanFor(ctx context.Context, targets []Target) (Plan, error) {
 	return plan, context.Cause(ctx)
 }
 
-// Apply does what the plan says, one guest after the other, so that a mistake
-// does not lock the caller out of all of them at once. It stops at the first
-// guest that fails, with the error of [SetUp], and returns the reports of the
-// guests before it in the order of the steps. A new plan then goes on there.
+// Apply makes the changes of the plan, one guest after the other, so that a
+// mistake does not lock the caller out of all guests at once. It stops at the
+// first guest that fails, with the error of [SetUp], and returns the reports of
+// the guests before it, in the order of the steps. A new plan then goes on with
+// that guest.
 //
-// The error matches [ErrClone] if guests share an ID: before anything is changed
-// if the plan says so, else beside the report that has the ID.
+// The error matches [ErrClone] if guests share an ID. If the plan names them,
+// nothing is changed; otherwise the error comes with the report that has the
+// ID.
 func (p Plan) Apply(ctx context.Context, progress func(Event)) ([]Report, error) {
 	if len(p.Clones) > 0 {
 		return nil, p.Clones[0]

@@ -17,12 +17,12 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// A machine is a guest whose commands run does, and which has one file.
+// A machine is a guest with one file. The function run executes its commands.
 type machine struct {
 	file string // what the options file holds; "" means that there is none
-	fail error  // of every request
+	fail error  // returned by every request
 	run  func(proxstation.GuestCommand) proxstation.GuestOutput
-	// ran are the programs that were run.
+	// ran holds the programs that were run.
 	ran []string
 }
 
@@ -50,7 +50,8 @@ func (m *machine) WriteFile(context.Context, string, []byte) error { return m.fa
 
 func installed(file string) *machine { return withID(file, "123456789") }
 
-// withID is a machine whose RustDesk has an ID, which a set-up may change.
+// withID returns a machine whose RustDesk has an ID. A set-up may change the
+// ID.
 func withID(file, id string) *machine {
 	m := &machine{file: file}
 	m.run = func(c proxstation.GuestCommand) proxstation.GuestOutput {
@@ -65,7 +66,7 @@ func withID(file, id string) *machine {
 	return m
 }
 
-// scripts is how many set-up scripts a machine has run.
+// scripts returns the number of set-up scripts that a machine has run.
 func (m *machine) scripts() int {
 	n := 0
 	for _, command := range m.ran {
@@ -170,7 +171,7 @@ func TestClonesAreFoundAndRefused(t *testing.T) {
 		t.Fatalf("%v\n%s", err, plan)
 	}
 	reports, err := plan.Apply(t.Context(), nil)
-	if !errors.Is(err, rustdesk.ErrClone) || len(reports) != 2 { // this machine's new IDs are not random
+	if !errors.Is(err, rustdesk.ErrClone) || len(reports) != 2 { // the new IDs of this machine are not random
 		t.Errorf("two guests that got one ID: %+v, %v", reports, err)
 	}
 	list, _ = targets(2)
@@ -228,7 +229,7 @@ func ExamplePlanFor() {
 	// rustdesk://connect/123456789 <nil>
 }
 
-// The proof that there is something to see.
+// A picture proves that there is something to see.
 func ExampleCapture() {
 	var screen bytes.Buffer
 	if err := png.Encode(&screen, image.NewGray(image.Rect(0, 0, 1920, 1080))); err != nil {

@@ -17,33 +17,33 @@ func optionList(c Config) []option {
 	values := c.options()
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if name == "key" {
-			values[name] = "" // comes on standard input
+			values[name] = "" // the value comes on standard input
 		}
 		list = append(list, option{name, values[name]})
 	}
 	return list
 }
 
-// scriptInput is what the templates see.
+// scriptInput holds the values for the templates.
 type scriptInput struct {
 	Setup
 	Root     string
 	Suffix   string
 	Options  []option
-	Password bool // a password is to be set
-	Secrets  bool // a password or a key is
+	Password bool // set a password
+	Secrets  bool // set a password or a key
 	Ports    []ServerPort
 }
 
-// Active reports whether the service is to run; a setup that only reports
+// Active reports whether the service should run. A setup that only reports
 // starts nothing.
 func (in scriptInput) Active() bool { return in.Suffix != "" || in.Config != nil || in.NewID }
 
-// SHA256Lower is the checksum as the guests' tools print it.
+// SHA256Lower returns the checksum in the form that the guests' tools print.
 func (in scriptInput) SHA256Lower() string { return strings.ToLower(in.Package.SHA256) }
 
-// Sets, Keeps and Acks are the first releases with a feature, with which the
-// scripts compare.
+// Sets, Keeps and Acks return the first releases with a feature. The scripts
+// compare versions with them.
 func (scriptInput) Sets() Version  { return SetsOptions.Since() }
 func (scriptInput) Keeps() Version { return KeepsSecrets.Since() }
 func (scriptInput) Acks() Version  { return AcknowledgesPassword.Since() }
@@ -51,7 +51,7 @@ func (scriptInput) Acks() Version  { return AcknowledgesPassword.Since() }
 //go:embed scripts
 var scripts embed.FS
 
-// render executes the template of a name.
+// render executes the template with the given name.
 func render(name string, in any) (string, error) {
 	set := template.New("").Funcs(template.FuncMap{
 		"sh": func(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" },

@@ -10,36 +10,37 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// A Report is what the [Script] of a [Setup] found and did.
+// A Report holds the findings and the changes of the [Script] of a [Setup].
 type Report struct {
 	// OS is the guest's operating system.
 	OS OS `json:"os"`
 	// ID is the guest's ID.
 	ID ID `json:"id"`
-	// Version is the release that is installed.
+	// Version is the installed release.
 	Version Version `json:"version"`
 	// Running says that the service runs.
 	Running bool `json:"running"`
-	// Changed names what the script changed, in order: "package", "service",
-	// options by RustDesk's names. Empty means that all was as wanted.
+	// Changed names the changes of the script, in order: "package", "service",
+	// and options by RustDesk's names. It is empty if everything was right
+	// already.
 	Changed []string `json:"changed,omitempty"`
-	// Password says whether RustDesk took the given password, as far as that is
-	// known.
+	// Password says whether RustDesk accepted the given password, as far as
+	// that is known.
 	Password PasswordState `json:"password,omitempty"`
-	// Registered says whether RustDesk has noted that its ID server took its
-	// key (RustDesk.toml, keys_confirmed, which RustDesk sets when the server
+	// Registered says whether the ID server has accepted the key of RustDesk
+	// (RustDesk.toml, keys_confirmed, which RustDesk sets when the server
 	// confirms: rustdesk src/rendezvous_mediator.rs, RegisterPkResponse). Until
-	// then the ID may still change, and nobody reaches the guest by it. The
-	// server itself tells whether the guest is there now: [Server.Online].
+	// then the ID may still change, and the guest cannot be reached by it.
+	// [Server.Online] asks the server whether the guest is there now.
 	Registered proxstation.Answer `json:"registered,omitzero"`
-	// Ports says which ports of an own server the guest reached, in the order
-	// ID server, its second port, relay.
+	// Ports says which ports of an own server the guest reached: the ID server,
+	// its second port and the relay, in this order.
 	Ports []ServerPort `json:"ports,omitempty"`
-	// Keeps are homes of users on Linux or macOS whose own options RustDesk will
-	// use, and give to the service, when they log in. Repeat the set-up while
-	// they are logged in.
+	// Keeps holds the homes of users on Linux or macOS whose own options
+	// RustDesk will use, and give to the service, when these users log in.
+	// Repeat the set-up while they are logged in.
 	Keeps []string `json:"keeps,omitempty"`
-	// Screen is what decides on the picture; see [Report.Picture].
+	// Screen holds the facts that [Report.Picture] judges.
 	Screen Screen `json:"screen,omitzero"`
 }
 
@@ -50,33 +51,34 @@ type ServerPort struct {
 	Reached proxstation.Answer `json:"reached"`
 }
 
-// A PasswordState is how far a permanent password got.
+// A PasswordState says whether RustDesk has accepted a permanent password.
 type PasswordState string
 
-// The states. RustDesk takes the same password again without a change, and
-// never tells which password it has.
+// The states. If RustDesk is given the password that it has, nothing changes;
+// it never reveals its password.
 const (
 	PasswordNone   PasswordState = ""       // no password was given
-	PasswordSent   PasswordState = "sent"   // given to RustDesk, which does not answer before 1.4.7
+	PasswordSent   PasswordState = "sent"   // given to a RustDesk before 1.4.7, which does not answer
 	PasswordStored PasswordState = "stored" // RustDesk said that it has stored the password
 )
 
 // Link returns the address that opens the guest's desktop.
 func (r Report) Link() Link { return Link{ID: r.ID} }
 
-// ErrSetup is what every [SetupError] matches.
+// ErrSetup reports a script that stopped. Every [SetupError] matches it.
 var ErrSetup = errors.New("rustdesk: setup")
 
 // A SetupError says why a [Script] stopped. It matches [ErrSetup].
 type SetupError struct {
-	// Stage is "privileges", "download", "checksum", "package", "service",
-	// "options", "secrets", "password", "id" or "script"; of a server also "key"
-	// and "ports", of [Capture] "frame"; "report" if the script ended without a
-	// word, because it was killed or could not be run.
+	// Stage names the part of the script: "privileges", "download", "checksum",
+	// "package", "service", "options", "secrets", "password", "id" or "script".
+	// The script of a server also has "key" and "ports", [Capture] has "frame".
+	// The stage is "report" if the script ended without a report, because it
+	// was killed or could not be run.
 	Stage string
-	// Reason says what was seen.
+	// Reason is the observation that made the script stop.
 	Reason string
-	// Log holds the last lines of the tool that failed, if one did.
+	// Log holds the last lines of the tool that failed, if a tool failed.
 	Log []string
 }
 
@@ -92,9 +94,9 @@ func (e *SetupError) Error() string {
 // Is reports whether target is [ErrSetup].
 func (e *SetupError) Is(target error) bool { return target == ErrSetup }
 
-// ParseReport parses what a [Script] printed. Lines that are not the
-// script's own are skipped. The error is a [*SetupError], beside what is
-// known so far.
+// ParseReport parses the output of a [Script]. It skips lines that are not part
+// of the report. The error is a [*SetupError]; the report then holds the
+// findings so far.
 func ParseReport(output string) (Report, error) {
 	var r Report
 	err := parseLines(output, func(word, rest string) (err error) {
@@ -136,8 +138,8 @@ func parsePort(text string) ServerPort {
 	return ServerPort{Host: host, Port: uint16(n), Reached: parseAnswer(answer)}
 }
 
-// parseLines gives take every line of a report up to its end, as a word and
-// what comes after it. The error is a [*SetupError].
+// parseLines calls take with every line of a report up to its end, split into
+// the first word and the rest. The error is a [*SetupError].
 func parseLines(output string, take func(word, rest string) error) error {
 	var log []string
 	for line := range strings.Lines(output) {

@@ -7,9 +7,9 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// Judge returns everything that is in the way of a person who connects to the
-// guest: on the way to it, and with the findings of [Report.Picture] also on its
-// screen. It is pure.
+// Judge returns the obstacles for a person who connects to the guest: those on
+// the way to the guest, and with [Report.Picture] those on its screen. It is
+// pure.
 func (r Report) Judge() []proxstation.Finding {
 	var findings []proxstation.Finding
 	add := func(severity proxstation.Severity, id, subject, seen, why, fix string) {

@@ -7,41 +7,40 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// A Screen is what decides on the picture that a person who connects sees. A
-// field that the guest's system does not have, or that could not be read, is
-// zero.
+// A Screen holds the facts that decide what a person who connects sees. A field
+// is zero if the guest's system does not have it, or if it could not be read.
 type Screen struct {
 	// Session is the type of the active session on seat0 (logind): "x11",
-	// "wayland", "tty", "none" without a session, "" if nobody could say. On
-	// macOS it is "aqua".
+	// "wayland" or "tty". It is "none" if there is no session, and "" if the
+	// type is unknown. On macOS it is "aqua".
 	Session string `json:"session,omitempty"`
 	// Class is "user", or "greeter" for a login screen.
 	Class string `json:"class,omitempty"`
-	// User is the session's user, and Desktop the desktop by the name that
-	// logind was told, else by a process of it: "ubuntu", "KDE", "sway".
+	// User is the session's user. Desktop is the desktop, by the name that
+	// logind has or by a process of the desktop: "ubuntu", "KDE", "sway".
 	User    string `json:"user,omitempty"`
 	Desktop string `json:"desktop,omitempty"`
-	// Login is the type of the login screen, by its configuration unless it is
-	// shown: "x11", "wayland", "none" without a display manager, "" if unknown.
-	// Manager is the display manager: "gdm3".
+	// Login is the type of the login screen, from its configuration unless the
+	// screen is shown: "x11" or "wayland". It is "none" without a display
+	// manager, and "" if it is unknown. Manager is the display manager: "gdm3".
 	Login   string `json:"login,omitempty"`
 	Manager string `json:"manager,omitempty"`
-	// XSessions are the X11 sessions that can be chosen at the login screen
-	// (/usr/share/xsessions).
+	// XSessions holds the X11 sessions that a user can choose at the login
+	// screen (/usr/share/xsessions).
 	XSessions []string `json:"xSessions,omitempty"`
 	// Outputs are the outputs of the graphics cards (/sys/class/drm).
 	Outputs []ScreenOutput `json:"outputs,omitempty"`
-	// Drivers are the kernel drivers of the graphics cards; on Windows the
-	// adapters' names.
+	// Drivers holds the kernel drivers of the graphics cards. On Windows it
+	// holds the names of the adapters.
 	Drivers []string `json:"drivers,omitempty"`
-	// Monitors is how many monitors the window system shows; nil if it could
-	// not be asked.
+	// Monitors is the number of monitors that the window system shows. It is
+	// nil if the window system could not be asked.
 	Monitors *int `json:"monitors,omitempty"`
 	// ScreenRecording and Accessibility are the permissions of macOS.
 	ScreenRecording proxstation.Answer `json:"screenRecording,omitzero"`
 	Accessibility   proxstation.Answer `json:"accessibility,omitzero"`
-	// Build is the build number of Windows, and VirtualDisplay whether
-	// RustDesk's own virtual display (usbmmidd_v2) is beside the program.
+	// Build is the build number of Windows. VirtualDisplay says whether
+	// RustDesk's own virtual display (usbmmidd_v2) lies beside the program.
 	Build          int                `json:"build,omitempty"`
 	VirtualDisplay proxstation.Answer `json:"virtualDisplay,omitzero"`
 }
@@ -57,8 +56,8 @@ type ScreenOutput struct {
 	EDID int `json:"edid,omitempty"`
 }
 
-// take reads one line of a report, and reports whether the line was the
-// screen's.
+// take reads one line of a report, and reports whether the line belongs to the
+// screen.
 func (s *Screen) take(word, rest string) bool {
 	fields := strings.Fields(rest)
 	field := func(i int) string {
@@ -99,7 +98,8 @@ func (s *Screen) take(word, rest string) bool {
 	return true
 }
 
-// parseAnswer parses a script's answer; whatever it is not sure of is Unknown.
+// parseAnswer parses a script's answer. Any text other than yes and no is
+// Unknown.
 func parseAnswer(text string) proxstation.Answer {
 	switch text {
 	case "yes":

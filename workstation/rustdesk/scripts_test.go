@@ -74,7 +74,8 @@ func TestScriptsHoldNoSecret(t *testing.T) {
 	}
 }
 
-// No PowerShell runs in the tests: what matters is that it is asked, and first.
+// The tests run no PowerShell. They check that the script asks its questions,
+// and that it asks them first.
 func TestWindowsScriptAsksInOrder(t *testing.T) {
 	t.Parallel()
 	body := allScripts(t)["windows-install.msi.ps1"].Body
@@ -112,9 +113,9 @@ func TestShellScriptsPassShellcheck(t *testing.T) {
 	}
 }
 
-// TestPowerShellScriptsParse asks PowerShell itself, where there is one. With
-// RUSTDESK_SCRIPTS set to a directory all scripts are left there for another
-// parser.
+// TestPowerShellScriptsParse asks PowerShell to parse the scripts, if it is
+// installed. If RUSTDESK_SCRIPTS names a directory, the test leaves all scripts
+// there for another parser.
 func TestPowerShellScriptsParse(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

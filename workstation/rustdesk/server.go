@@ -29,12 +29,14 @@ type Server struct {
 	// on port 21114, if anything listens there.
 	API string `json:"api,omitempty"`
 	// Key is the ID server's public key (id_ed25519.pub): 32 bytes in base64. A
-	// client without it does not encrypt. hbbs started with "-k _" serves only
-	// clients that have the key, so it is kept like a password.
+	// client without the key does not encrypt. If hbbs is started with "-k _",
+	// it serves only clients that have the key. Therefore the key is kept like
+	// a password.
 	Key proxstation.Secret `json:"key,omitzero"`
 }
 
-// ErrServer reports a server that RustDesk would misread or could not use.
+// ErrServer reports a server whose fields RustDesk would misread or could not
+// use.
 var ErrServer = errors.New("rustdesk: server")
 
 // Public reports whether the server is RustDesk's public infrastructure.
@@ -60,9 +62,9 @@ func (s Server) Validate() error {
 	return nil
 }
 
-// The ports of a server unless others are set (hbb_common src/config.rs,
-// RENDEZVOUS_PORT and RELAY_PORT). An ID server also has the port below its own
-// (rustdesk-server src/rendezvous_server.rs), which tests the guest's NAT.
+// The default ports of a server (hbb_common src/config.rs, RENDEZVOUS_PORT and
+// RELAY_PORT). An ID server also listens on the port below its own, to test the
+// guest's NAT (rustdesk-server src/rendezvous_server.rs).
 const (
 	idPort    = 21116
 	relayPort = 21117
@@ -78,7 +80,8 @@ func (s Server) ports() []ServerPort {
 	return []ServerPort{{Host: host, Port: port}, {Host: host, Port: port - 1}, {Host: relay, Port: second}}
 }
 
-// splitHostPort splits an address that isHostPort accepts; port is the default.
+// splitHostPort splits an address that isHostPort accepts. Without a port in
+// the address it returns the given port.
 func splitHostPort(text string, port uint16) (string, uint16) {
 	host, given, err := net.SplitHostPort(text)
 	if err != nil {
@@ -134,8 +137,8 @@ func notIn(allowed string) func(rune) bool {
 	return func(r rune) bool { return !strings.ContainsRune(allowed, r) }
 }
 
-// configString is the JSON inside a configuration string; serde's CustomServer
-// in src/custom_server.rs.
+// configString is the JSON inside a configuration string (CustomServer in
+// src/custom_server.rs).
 type configString struct {
 	Key   string `json:"key"`
 	Host  string `json:"host"`
@@ -143,9 +146,9 @@ type configString struct {
 	Relay string `json:"relay"`
 }
 
-// ConfigString returns the server as the text that "rustdesk --config" and
-// the clients' "import server config" take: JSON, in base64 for URLs without
-// padding, backwards. It contains the key. The error is [ErrServer].
+// ConfigString returns the server as the text that "rustdesk --config" and the
+// clients' "import server config" take. The text is JSON in unpadded URL-safe
+// base64, reversed. It contains the key. The error matches [ErrServer].
 func (s Server) ConfigString() (proxstation.Secret, error) {
 	if err := s.Validate(); err != nil {
 		return proxstation.Secret{}, err
@@ -159,11 +162,12 @@ func (s Server) ConfigString() (proxstation.Secret, error) {
 	return proxstation.NewSecret(string(encoded)), nil
 }
 
-// FileName returns the name under which Windows' portable client takes its
-// server from itself: "rustdesk-host=HOST,key=KEY,.exe". The last comma separates
-// the "(1)" that browsers add. The name contains the key. The error is
-// [ErrServer] for an address or key with a character that file names cannot have
-// (a port's colon, a URL, a slash); use [Server.ConfigString] for such a server.
+// FileName returns a name for Windows' portable client from which the client
+// reads its server: "rustdesk-host=HOST,key=KEY,.exe". The last comma keeps the
+// "(1)" apart that browsers add. The name contains the key. The error matches
+// [ErrServer] if the address or key has a character that file names cannot have
+// (a port's colon, a URL, a slash). Use [Server.ConfigString] for such a
+// server.
 func (s Server) FileName() (proxstation.Secret, error) {
 	if err := s.Validate(); err != nil {
 		return proxstation.Secret{}, err
@@ -181,13 +185,14 @@ func (s Server) FileName() (proxstation.Secret, error) {
 }
 
 // ParseServer parses the texts from which RustDesk reads a server: a
-// configuration string or a client's file name in either form, with or without
-// ".exe" and what browsers add to names. A person copies such a text from a
-// client's window ("Export server config"), to move guests to the server that
-// the client uses. Strings signed by RustDesk's makers are not read.
+// configuration string, or the file name of a client, with or without ".exe"
+// and the additions of browsers. A person copies such a text from a client's
+// window ("Export server config"), to move guests to the server of that client.
+// Strings signed by RustDesk's makers cannot be read.
 //
-// The server is what RustDesk would read, which [Server.Validate] may refuse.
-// The error is [ErrServer] and does not repeat the text, which may hold a key.
+// ParseServer returns the server that RustDesk would read; [Server.Validate]
+// may refuse it. The error matches [ErrServer] and does not repeat the text,
+// which may hold a key.
 func ParseServer(text string) (Server, error) {
 	lower := lowerASCII(text)
 	for range 2 {
@@ -206,8 +211,8 @@ func ParseServer(text string) (Server, error) {
 	return server, nil
 }
 
-// lowerASCII returns text in lower case, byte by byte: what [strings.ToLower]
-// returns can be longer or shorter.
+// lowerASCII returns text in lower case, byte by byte. It keeps the length of
+// the text, which [strings.ToLower] may change.
 func lowerASCII(text string) string {
 	lower := []byte(text)
 	for i, c := range lower {

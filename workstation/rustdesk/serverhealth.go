@@ -11,21 +11,22 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// A ServerHealth is what there is of an own server in its guest.
+// A ServerHealth holds the state of an own server in its guest.
 type ServerHealth struct {
 	// HBBS and HBBR are the two programs: the ID server and the relay.
 	HBBS ServerProgram `json:"hbbs"`
 	HBBR ServerProgram `json:"hbbr"`
-	// Ports are the ports they should listen on, with what the kernel says (ss).
+	// Ports holds the ports on which the server should listen, and whether it
+	// does, according to the kernel (ss).
 	Ports []ListeningPort `json:"ports"`
 	// Key is the public key, or the zero Secret if there is no key.
 	Key proxstation.Secret `json:"key,omitzero"`
 	// PrivateMode is the mode of the private key's file, or 0 if there is no
 	// file.
 	PrivateMode fs.FileMode `json:"privateMode,omitempty"`
-	// Peers is how many guests ever registered (the table peer in db_v2.sqlite3);
-	// nil if the guest has no sqlite3 to look. Who is registered now tells
-	// [Server.Online].
+	// Peers is the number of guests that ever registered (the table peer in
+	// db_v2.sqlite3). It is nil if the guest has no sqlite3 to read the table.
+	// [Server.Online] says which guests are registered now.
 	Peers *int `json:"peers,omitempty"`
 }
 
@@ -34,23 +35,23 @@ type ServerProgram struct {
 	// Version is the installed package's version, or the zero Version if no
 	// package is installed.
 	Version Version `json:"version"`
-	// Active and Enabled are what systemd says of the service.
+	// Active and Enabled are systemd's answers about the service.
 	Active  proxstation.Answer `json:"active"`
 	Enabled proxstation.Answer `json:"enabled"`
-	// Keyed says whether the service is started with -k, without which it serves
-	// clients that do not have the key.
+	// Keyed says whether the service is started with -k. Without -k it also
+	// serves clients that do not have the key.
 	Keyed proxstation.Answer `json:"keyed"`
 }
 
-// A ListeningPort is a port of a server, as its own machine sees it.
+// A ListeningPort is a port of a server, as seen on the server itself.
 type ListeningPort struct {
 	Protocol string             `json:"protocol"` // "tcp" or "udp"
 	Port     uint16             `json:"port"`
 	Listens  proxstation.Answer `json:"listens"`
 }
 
-// ReadServerHealth looks at the own server in a guest and changes nothing. The
-// error is a [SetupError] if the script stopped.
+// ReadServerHealth reads the state of the server in a guest and changes
+// nothing. The error is a [SetupError] if the script stopped.
 func ReadServerHealth(ctx context.Context, guest Guest) (ServerHealth, error) {
 	script, err := healthScript("")
 	if err != nil {

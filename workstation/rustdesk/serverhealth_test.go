@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// The health comes from the script's report, and a script that stopped is an
-// error that says where.
+// The script's report becomes the health. If the script stopped, the error says
+// where.
 func TestReadServerHealth(t *testing.T) {
 	t.Parallel()
 	said := ""
@@ -37,7 +37,7 @@ func TestReadServerHealth(t *testing.T) {
 	}
 }
 
-// The VM's guest says for which system the set-up is.
+// The guest of a VM gives the system for the set-up.
 func ExampleOSOf() {
 	fmt.Println(rustdesk.OSOf(gpu.Windows11))
 	// Output: windows true

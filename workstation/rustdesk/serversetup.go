@@ -9,19 +9,18 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// A ServerSetup says what to do inside a guest that becomes an own [Server]: a
-// virtual machine or a container with Debian or Ubuntu, in which hbbs and hbbr
-// run as services of systemd. It can be run again at any time: what is already
-// as wanted is left as it is.
+// A ServerSetup turns a guest into an own [Server]: a virtual machine or
+// container with Debian or Ubuntu, in which hbbs and hbbr run as services of
+// systemd. It can be repeated: settings that are right already are left alone.
 //
 // Both programs are started with "-k _", by a drop-in beside the packages'
-// units (rustdesk-hbbs.service.d/key.conf, rustdesk-hbbr.service.d/key.conf):
-// they serve only clients that have the key. Without it hbbr relays for
-// everybody who finds it, and hbbs before 1.1.11 serves everybody. Only root
-// reads what the programs write, such as the private key.
+// units (rustdesk-hbbs.service.d/key.conf, rustdesk-hbbr.service.d/key.conf),
+// so that they serve only clients that have the key. Without the option, hbbr
+// relays for everybody who finds it, and hbbs before 1.1.11 serves everybody.
+// Only root can read the files of both programs, such as the private key.
 //
-// Other options go into the file /var/lib/rustdesk-server/.env, which both
-// programs read and the setup leaves alone. It must not change the ports.
+// Other options belong in the file /var/lib/rustdesk-server/.env. Both programs
+// read it, and the setup leaves it alone. It must not change the ports.
 //
 // Source: rustdesk-server 1.1.17, systemd/*.service, src/main.rs, src/hbbr.rs
 // and docs/environment-variables.md.
@@ -29,32 +28,33 @@ type ServerSetup struct {
 	// Host is the name or address by which clients reach the guest, as in
 	// [Server].ID. The setup neither looks it up nor checks a port forwarding.
 	Host string `json:"host"`
-	// HBBS is the package of the ID server, HBBR that of the relay, both .deb;
-	// see [ServerReleaseURL]. A zero Package installs nothing and expects the
-	// program to be installed as a package.
+	// HBBS is the package of the ID server and HBBR the package of the relay,
+	// both .deb; see [ServerReleaseURL]. A zero Package installs nothing, and
+	// expects that the program is installed as a package.
 	HBBS Package `json:"hbbs,omitzero"`
 	HBBR Package `json:"hbbr,omitzero"`
 }
 
-// A ServerReport is what the script of a [ServerSetup] found and did.
+// A ServerReport holds the findings and the changes of the script of a
+// [ServerSetup].
 type ServerReport struct {
 	// Server is the server for clients: the host and its public key. Clients
 	// look for the relay at the same host.
 	Server Server `json:"server"`
-	// HBBS and HBBR are the releases that are installed.
+	// HBBS and HBBR are the installed releases.
 	HBBS Version `json:"hbbs"`
 	HBBR Version `json:"hbbr"`
-	// Changed names what the script changed, in order, "hbbs package", "hbbs
-	// key" (its option) or "hbbs service", and the same of hbbr. Empty means
-	// that all was as wanted.
+	// Changed names the changes of the script, in order: "hbbs package", "hbbs
+	// key" (its option), "hbbs service", and the same of hbbr. It is empty if
+	// everything was right already.
 	Changed []string `json:"changed,omitempty"`
 }
 
-// Script renders the setup, for [Linux]. Its standard input is two empty lines:
-// no secret goes in. The script ends when both services run, the documented
-// ports listen (TCP 21115 to 21119, UDP 21116) and there is a public key. It
-// never reads the private key, and does not know whether a firewall lets anybody
-// in. The error is [ErrServer] or [ErrPackage].
+// Script renders the setup for [Linux]. Its standard input is two empty lines,
+// because it needs no secret. The script ends when both services run, the
+// documented ports listen (TCP 21115 to 21119, UDP 21116) and there is a public
+// key. It never reads the private key, and does not know whether a firewall
+// blocks clients. The error matches [ErrServer] or [ErrPackage].
 func (s ServerSetup) Script() (Script, error) { return s.script("") }
 
 type program struct {
@@ -87,8 +87,9 @@ func (s ServerSetup) script(root string) (Script, error) {
 	return Script{OS: Linux, Body: body, Stdin: proxstation.NewSecret("\n\n")}, err
 }
 
-// ParseReport parses what the setup's [Script] printed, as [ParseReport] does
-// for a client's. The error is a [*SetupError], beside what is known so far.
+// ParseReport parses the output of the setup's [Script], as [ParseReport] does
+// for a client. The error is a [*SetupError]; the report then holds the
+// findings so far.
 func (s ServerSetup) ParseReport(output string) (ServerReport, error) {
 	r := ServerReport{Server: Server{ID: s.Host}}
 	err := parseLines(output, func(word, rest string) (err error) {

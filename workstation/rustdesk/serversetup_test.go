@@ -11,10 +11,11 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// serverTools are the tools of a Debian, and hbbs and hbbr as far as files and
-// ports show them. A package's content is its name and version. What stands in
-// the way is said by files: "dead" (nothing runs), "no-key", "silent-PORT".
-// hbbs takes a while until it has its keys; hbbr makes some if there are none.
+// serverTools holds stand-ins for the tools of a Debian, and for hbbs and hbbr
+// as far as files and ports show them. The content of a package is its name and
+// version. Files in the guest cause failures: "dead" (nothing runs), "no-key",
+// "silent-PORT". hbbs takes a while until it has its keys; hbbr makes keys if
+// there are none.
 var serverTools = map[string]string{
 	"apt-get": `for f; do :; done
 read -r name version <"$f"
@@ -137,7 +138,8 @@ func TestServerIsSetUpAndThenLeftAlone(t *testing.T) {
 	}
 }
 
-// A server that was installed by hand keeps its keys, and gets what it lacks.
+// A server that was installed by hand keeps its keys, and gets the parts that
+// it lacks.
 func TestServerMadeByHand(t *testing.T) {
 	t.Parallel()
 	g, setup := newServerGuest(t)
@@ -149,7 +151,7 @@ func TestServerMadeByHand(t *testing.T) {
 		}
 	}
 	setup.HBBS = Package{}
-	setup.HBBR.Version, setup.HBBR.URL = Version{1, 1, 11}, "https://nowhere.example/x.deb" // is there
+	setup.HBBR.Version, setup.HBBR.URL = Version{1, 1, 11}, "https://nowhere.example/x.deb" // is installed already
 	report, err := g.runServer(setup)
 	want := []string{"hbbs key", "hbbs service", "hbbr key", "hbbr service"}
 	if err != nil || report.HBBR != (Version{1, 1, 11}) || !slices.Equal(report.Changed, want) {
@@ -170,7 +172,7 @@ func TestServerSetupSaysWhyItStopped(t *testing.T) {
 		name    string
 		prepare func(g *guest, s *ServerSetup)
 		stage   string
-		running bool // what it got to
+		running bool // whether the services run in the end
 	}{
 		{"not root", func(g *guest, _ *ServerSetup) { g.mark("notroot") }, "privileges", false},
 		{"nothing installed", func(_ *guest, s *ServerSetup) { s.HBBS = Package{} }, "package", false},

@@ -14,55 +14,58 @@ import (
 // A Package is an installer of RustDesk, or of a program of its server. The
 // zero Package stands for no package.
 type Package struct {
-	// Version is the release that is installed afterwards.
+	// Version is the release that the package installs.
 	Version Version `json:"version"`
-	// URL is where the guest fetches it from, with http or https and without
-	// credentials. Its path ends in .deb, .rpm or .pkg.tar.zst for Linux,
-	// .msi for Windows, .dmg for macOS. See [ReleaseURL].
+	// URL is the address from which the guest fetches the package, with http or
+	// https and without credentials. Its path ends in .deb, .rpm or
+	// .pkg.tar.zst for Linux, .msi for Windows, .dmg for macOS. See
+	// [ReleaseURL].
 	URL string `json:"url"`
 	// SHA256 is the checksum in hexadecimal. A download with another checksum is
 	// thrown away, and nothing is installed.
 	SHA256 string `json:"sha256"`
 }
 
-// A Setup says what to do inside one guest. It can be run again at any time:
-// what is already as wanted is left as it is. If an option changes, RustDesk's
+// A Setup describes the RustDesk of one guest. It can be repeated: settings
+// that are right already are left alone. If an option changes, RustDesk's
 // service is restarted, which ends all open connections.
 type Setup struct {
 	// OS is the guest's operating system.
 	OS OS `json:"os"`
-	// Package is installed if the guest has no RustDesk, or another version of
-	// it. The zero Package installs nothing and expects RustDesk to be there.
-	// Windows' installer refuses a version older than the installed one.
+	// Package is installed if the guest has no RustDesk, or another version.
+	// The zero Package installs nothing, and expects that RustDesk is
+	// installed. Windows' installer refuses a version older than the installed
+	// one.
 	Package Package `json:"package,omitzero"`
-	// Config is what the guest's RustDesk should have; nil changes no option.
+	// Config is the configuration that the guest's RustDesk should have. Nil
+	// changes no option.
 	Config *Config `json:"config,omitempty"`
-	// NewID gives the guest a random new ID and new keys, every time: for a guest
-	// that was cloned with RustDesk in it. Its password and options stay. It
-	// needs an installed RustDesk, or a Package.
+	// NewID gives the guest a random new ID and new keys each time. It is for a
+	// guest that was cloned with RustDesk installed. Password and options stay.
+	// It needs an installed RustDesk, or a Package.
 	NewID bool `json:"newID,omitempty"`
 }
 
-// A Script is a program for a guest. Store Body there in a file, run
-// [Script.Command] as root or LocalSystem with Stdin as its standard input,
-// and give what it prints to [ParseReport] or [ServerSetup.ParseReport],
-// whatever its exit status is.
+// A Script is a program for a guest. Store Body in a file there, run
+// [Script.Command] as root or LocalSystem with Stdin as its standard input, and
+// give the output to [ParseReport] or [ServerSetup.ParseReport], whatever the
+// exit status is.
 type Script struct {
 	// OS is the guest's operating system.
 	OS OS
 	// Body is the program; it contains no secret.
 	Body string
-	// Stdin is the program's standard input: a line with the password and a line
-	// with the server's key, each empty if nothing of the kind is to be set. It
-	// must always be given, and must end.
+	// Stdin is the program's standard input: a line with the password and a
+	// line with the server's key. A line is empty if that secret is not set.
+	// The input must always be given, and must end.
 	Stdin proxstation.Secret
 }
 
 // ErrPackage reports a [Package] that cannot be installed.
 var ErrPackage = errors.New("rustdesk: package")
 
-// Command returns how to run the script when its body is in the file named
-// path.
+// Command returns the command that runs the script, once its body is in the
+// file named path.
 func (s Script) Command(path string) []string {
 	if s.OS == Windows {
 		return []string{"powershell.exe", "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File", path}
@@ -70,8 +73,8 @@ func (s Script) Command(path string) []string {
 	return []string{"/bin/sh", path}
 }
 
-// Script renders the setup. The error is [ErrOS], [ErrPackage], [ErrConfig],
-// [ErrServer] or [ErrVersion].
+// Script renders the setup. The error matches [ErrOS], [ErrPackage],
+// [ErrConfig], [ErrServer] or [ErrVersion].
 func (s Setup) Script() (Script, error) { return s.script("") }
 
 // script renders the setup with all of the guest's paths below root, which is ""
@@ -153,14 +156,14 @@ func (p Package) validate(system OS, suffixes []string) error {
 	return nil
 }
 
-// ReleaseURL returns where RustDesk's makers publish a package of a release
-// for a guest, by the package's suffix (".deb" and so on; see [Package]) and the
-// guest's architecture, "x86_64" or "aarch64". The suffix "-suse.rpm" names the
-// package for openSUSE and SLE: ".rpm" is Fedora's, whose dependencies have
-// other names there. The checksum is on the release's page.
+// ReleaseURL returns the address at which RustDesk's makers publish a package
+// of a release. suffix is the package's suffix (".deb" and so on; see
+// [Package]), arch the guest's architecture, "x86_64" or "aarch64". The suffix
+// "-suse.rpm" names the package for openSUSE and SLE; ".rpm" names Fedora's,
+// whose dependencies have other names. The checksum is on the release's page.
 //
-// Source: .github/workflows/flutter-build.yml, res/rpm-flutter.spec, res/rpm-flutter-suse.spec
-// and res/PKGBUILD.
+// Source: .github/workflows/flutter-build.yml, res/rpm-flutter.spec,
+// res/rpm-flutter-suse.spec and res/PKGBUILD.
 func ReleaseURL(v Version, suffix, arch string) string {
 	name := "rustdesk-" + v.String()
 	switch suffix {

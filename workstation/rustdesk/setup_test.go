@@ -160,8 +160,8 @@ func wantStage(t *testing.T, err error, stage string) {
 	}
 }
 
-// noSecrets looks at everything that was printed, and at every file that is
-// not the stand-in's own store.
+// noSecrets fails the test if a secret is in the output, or in a file other
+// than the stand-in's own store.
 func noSecrets(t *testing.T, g *guest, err error) {
 	t.Helper()
 	seen := map[string]string{"output": g.output.String(), "error": fmt.Sprintf("%v %+v %#v", err, err, err)}
@@ -196,14 +196,15 @@ func TestSetupWaitsForTheServerToAnswer(t *testing.T) {
 	noSecrets(t, g, err)
 }
 
-// A user's server that has just started hands over what it had before.
+// A RustDesk of a user that has just started overwrites the service's options
+// with its old ones.
 func TestSetupSetsAgainWhatWasLost(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name     string
-		restarts int // that lose an option
+		restarts int // restarts that lose an option
 		stage    string
-		want     int // restarts
+		want     int // expected restarts
 	}{
 		{"never", 0, "", 1},
 		{"once", 1, "", 2},
@@ -305,14 +306,14 @@ func TestSetupOnAFreshOrInterruptedImage(t *testing.T) {
 	}
 }
 
-// In its first minutes a cloud image updates itself.
+// A cloud image updates itself in its first minutes.
 func TestSetupWhileTheImageUpdatesItself(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name    string
 		lines   int
 		network bool
-		want    string // of the error
+		want    string // part of the error
 		updates int
 	}{
 		{"for a while", 40, true, "", 41},

@@ -7,13 +7,13 @@ import (
 	"testing"
 )
 
-// standIn is RustDesk's command line as core_main.rs has it, as the content
-// of a package. It keeps its state in the directory $D, and its files where
-// the service's are, below $C. Tests say by files in $D what stands in its way:
-// "unprivileged", "policy", "nosession", "refuses", "deaf-options",
-// "unregistered" (no key pair either), and in "deaf" how often its server does
-// not answer; "id" is its ID. It exits with 0 whatever happens, and before 1.4.2
-// logs its command line.
+// standIn is the content of a package: a script that behaves like RustDesk's
+// command line (core_main.rs). It keeps its state in the directory $D, and its
+// files below $C, where the service's files are. Tests cause failures by files
+// in $D: "unprivileged", "policy", "nosession", "refuses", "deaf-options",
+// "unregistered" (no key pair either), and "deaf", which holds how often the
+// server does not answer. "id" holds its ID. It always exits with 0, and before
+// 1.4.2 it logs its command line.
 const standIn = `#!/bin/sh
 D='%DIR%' VERSION='%VERSION%' C='%CONFIG%'
 mkdir -p "$C"
@@ -58,19 +58,19 @@ esac
 exit 0
 `
 
-// wrapper is the content of a package of a version for the guest.
+// wrapper returns the content of a package of a version, for the guest.
 func (g *guest) wrapper(version string) string {
 	return strings.NewReplacer("%DIR%", g.dir, "%VERSION%", version, "%CONFIG%", g.config()).Replace(standIn)
 }
 
-// config is where the service keeps its files.
+// config returns the directory with the service's files.
 func (g *guest) config() string {
 	path, err := MainFile.Path(g.os, "")
 	g.must(err)
 	return g.root + filepath.Dir(path)
 }
 
-// setOptions gives the stand-in options that it has had before.
+// setOptions gives the stand-in options, as if it had had them before.
 func setOptions(t *testing.T, dir string, options map[string]string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Join(dir, "options"), 0o755); err != nil {

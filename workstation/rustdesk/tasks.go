@@ -6,24 +6,26 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// A Task is something that a human does once, because no program may do it.
+// A Task is a step that a person does once, because no program may do it.
 type Task struct {
 	// ID names the task: "macos.screen-recording". It is stable.
 	ID string `json:"id"`
 	// Title names the task in a few words.
 	Title string `json:"title"`
-	// Why says what does not work without it.
+	// Why says what does not work before the task is done.
 	Why string `json:"why"`
-	// Required says that nobody gets a picture without it, whatever else is done.
+	// Required says that there is no picture before the task is done, whatever
+	// else is done.
 	Required bool `json:"required,omitempty"`
-	// Do are the steps, in order.
+	// Do holds the steps, in order.
 	Do []string `json:"do"`
-	// Verify is a command in the guest that shows whether it was done; nil
-	// where only a person's eyes can tell.
+	// Verify is a command in the guest that shows whether the task was done. It
+	// is nil if only a person can see that.
 	Verify []string `json:"verify,omitempty"`
-	// Expect is what Verify prints when it was done.
+	// Expect is the output of Verify after the task was done.
 	Expect string `json:"expect,omitempty"`
-	// Needs says what Verify needs; without it, what Verify prints means nothing.
+	// Needs says what Verify needs. Without it, the output of Verify means
+	// nothing.
 	Needs string `json:"needs,omitempty"`
 }
 
@@ -43,12 +45,12 @@ func (t Task) String() string {
 }
 
 // Done reports whether the output of Verify says that the task was done. It is
-// false also for an output that does not say.
+// also false for an output that says neither.
 func (t Task) Done(output string) bool {
 	return len(t.Verify) > 0 && strings.TrimSpace(output) == t.Expect
 }
 
-// MacOSTasks returns what a human does on a Mac after the [Script] has run,
+// MacOSTasks returns the steps of a person on a Mac after the [Script] has run,
 // in order. macOS keeps these permissions in a database that only its own
 // windows, or a device management server, can write.
 func MacOSTasks() []Task {
@@ -94,11 +96,11 @@ func permission(id, pane, service, why string) Task {
 	}
 }
 
-// DisplayTasks returns what a person does so that a guest shows a picture when
-// its graphics card has no monitor, in the order in which to do it. First come
-// the required tasks; the rest are alternatives, the best first, of which one is
-// enough. Without a monitor a card offers no display that RustDesk could show.
-// [Report.Picture] says what is still to do in a guest.
+// DisplayTasks returns the steps of a person after which a guest shows a
+// picture although its graphics card has no monitor. Without a monitor, a card
+// offers no display that RustDesk could show. The required tasks come first, in
+// order. The others are alternatives, the best first; one of them is enough.
+// [Report.Picture] says which are still to be done in a guest.
 //
 // On Windows 10 2004 and newer nothing has to be done: RustDesk from 1.2.4 on
 // plugs in a virtual display of its own when somebody connects

@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// ErrConfig reports a configuration that cannot be given to RustDesk, or that
-// lets nobody in. For its server see [ErrServer].
+// ErrConfig reports a configuration that RustDesk cannot take, or with which
+// nobody could connect. [ErrServer] reports faults of its server.
 var ErrConfig = errors.New("rustdesk: configuration")
 
-// maxPassword is hbb_common's ENCRYPT_MAX_LEN; minPassword is what RustDesk's
-// own window asks for.
+// maxPassword is hbb_common's ENCRYPT_MAX_LEN. minPassword is the least that
+// RustDesk's own window accepts.
 const (
 	minPassword = 6
 	maxPassword = 128
@@ -43,9 +43,10 @@ func (c Config) Validate() error {
 	return validateOther(c.Other)
 }
 
-// validateFrom refuses a whitelist that shuts everybody out. RustDesk compares
-// IPv4 addresses with IPv4 networks only (cidr-utils IpCidr::contains), and no
-// connection comes from a multicast address or from 0.0.0.0 or ::.
+// validateFrom refuses a whitelist with which nobody could connect. RustDesk
+// compares IPv4 addresses with IPv4 networks only (cidr-utils
+// IpCidr::contains), and no connection comes from a multicast address or from
+// 0.0.0.0 or ::.
 func validateFrom(from []netip.Prefix) error {
 	nobody := len(from) > 0
 	for _, prefix := range from {

@@ -14,7 +14,7 @@ type Version struct {
 	Major, Minor, Patch int
 }
 
-// A Feature is something that only some releases of RustDesk do.
+// A Feature is a behaviour that only some releases of RustDesk have.
 type Feature uint8
 
 // The features that matter when a guest is set up.
@@ -25,12 +25,13 @@ const (
 	// it, is no longer written to RustDesk's own log.
 	KeepsSecrets
 	// AcknowledgesPassword: "Done!" after --password says that the running
-	// server has stored it (before, only that it was sent), and the root
-	// user's commands reach the server of the user who is logged in.
+	// server has stored the password; in older releases it only says that the
+	// password was sent. The root user's commands reach the server of the user
+	// who is logged in.
 	AcknowledgesPassword
 	// PlugsInDisplay: on Windows, RustDesk brings a virtual display (Amyuni's
-	// usbmmidd) and plugs it in when somebody connects and there is no display
-	// (src/virtual_display_manager.rs:8).
+	// usbmmidd), and plugs it in when somebody connects to a machine without a
+	// display (src/virtual_display_manager.rs:8).
 	PlugsInDisplay
 )
 
@@ -61,9 +62,9 @@ func (v Version) Has(f Feature) bool {
 // for the request.
 var ErrVersion = errors.New("rustdesk: version")
 
-// ParseVersion parses what "rustdesk --version" prints, or the version in a
+// ParseVersion parses the output of "rustdesk --version", or the version in a
 // package's name: "1.4.9". A build after "-" or "+", as in "1.2.3-2", is
-// accepted and dropped. The error is [ErrVersion].
+// dropped. The error matches [ErrVersion].
 func ParseVersion(s string) (Version, error) {
 	release, _, _ := strings.Cut(s, "-")
 	release, _, _ = strings.Cut(release, "+")
@@ -87,7 +88,7 @@ func (v Version) String() string {
 	return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch)
 }
 
-// Compare orders versions by age, the older first.
+// Compare orders versions by age, older first.
 func (v Version) Compare(w Version) int {
 	return cmp.Or(cmp.Compare(v.Major, w.Major), cmp.Compare(v.Minor, w.Minor), cmp.Compare(v.Patch, w.Patch))
 }

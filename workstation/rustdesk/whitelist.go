@@ -7,10 +7,10 @@ import (
 )
 
 // parseWhitelist parses the option whitelist as RustDesk reads it (1.4.9
-// src/server/connection.rs:1347, check_whitelist): an entry 0.0.0.0 lets
-// everyone in, and an entry that cannot be read is skipped. If there are
-// entries but none can be read, nobody gets in. The result is then one invalid
-// prefix, which contains no address.
+// src/server/connection.rs:1347, check_whitelist). An entry 0.0.0.0 lets
+// everybody in. Entries that cannot be read are skipped; if that leaves none,
+// nobody gets in, and the result is one invalid prefix, which contains no
+// address.
 func parseWhitelist(text string) []netip.Prefix {
 	var prefixes []netip.Prefix
 	skipped := false
@@ -32,8 +32,8 @@ func parseWhitelist(text string) []netip.Prefix {
 }
 
 // parseNetwork parses an address or network as the crate cidr-utils 0.5 does
-// (IpCidr::from_str): IPv4 also with a netmask after the slash, and with fewer
-// than four numbers, which stand for a network of 8, 16 or 24 bits.
+// (IpCidr::from_str). An IPv4 network may have a netmask after the slash. It
+// may have fewer than four numbers, and then has 8, 16 or 24 bits.
 func parseNetwork(text string) (netip.Prefix, bool) {
 	address, bits, hasBits := strings.Cut(text, "/")
 	if strings.Contains(address, ":") {

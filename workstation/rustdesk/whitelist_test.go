@@ -23,9 +23,9 @@ func TestWhitelistIsReadAsRustDeskReadsIt(t *testing.T) {
 		"0.0.0.0/0":                    "[0.0.0.0/0]",
 		"10.0.0.0/0.0.0.0":             "[0.0.0.0/0]",
 		"fd00::/8,fe80::1":             "[fd00::/8 fe80::1/128]",
-		"10.0.0.1,0.0.0.0":             "[]", // everyone gets in
+		"10.0.0.1,0.0.0.0":             "[]", // everybody gets in
 		"10.0.0.1,nonsense":            "[10.0.0.1/32]",
-		"10.0.0.1, 10.0.0.2":           "[10.0.0.1/32]", // the blank
+		"10.0.0.1, 10.0.0.2":           "[10.0.0.1/32]", // the entry with the blank is skipped
 		"nonsense":                     "[invalid Prefix]",
 		"10.0.0.0/33,fd00::/129":       "[invalid Prefix]",
 		"10.0.0.0/08":                  "[invalid Prefix]",
