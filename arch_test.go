@@ -73,6 +73,9 @@ var arrows = map[string][]string{
 	"workstation/rustdesk": {"", "gpu", "internal/printable", "github.com/pelletier/go-toml"}, // RustDesk's files are TOML
 	"workstation/recovery": {"gpu", "internal/printable"},                                     // a release is one of its guests
 
+	// VMs that install themselves: the plan with its seeds, and the work until the
+	// guests are ready. It is above workstation, so that workstation knows no guest.
+	"workstation/install": {"", "storage", "workstation", "workstation/firstboot", "workstation/rustdesk", "internal/qmconf", "internal/printable"},
 	// What a fresh guest needs to install itself, as CDs (go-diskfs) and with a
 	// hashed password (go-crypt); it knows nothing of PVE.
 	"workstation/firstboot": {"", "internal/printable", "github.com/diskfs/go-diskfs", "github.com/go-crypt/crypt"},
@@ -92,7 +95,7 @@ var arrows = map[string][]string{
 func allowed(pkg string) []string {
 	if strings.HasPrefix(pkg, "examples/") {
 		return []string{"", "iommu", "gpu", "storage", "workstation", "workstation/pvetest",
-			"workstation/access", "workstation/rustdesk", "workstation/recovery", "workstation/profile", "workstation/firstboot", "workstation/inventory",
+			"workstation/access", "workstation/rustdesk", "workstation/recovery", "workstation/profile", "workstation/firstboot", "workstation/install", "workstation/inventory",
 			"workstation/file", "examples/switchboard/board",
 			"examples/internal/connect", "examples/internal/term", "examples/internal/machine", "golang.org/x/term",
 			"internal/hosttree", "internal/printable", "github.com/luthermonson/go-proxmox"}

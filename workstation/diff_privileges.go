@@ -23,10 +23,8 @@ func (d *differ) privileges() {
 	for _, step := range d.plan.Steps {
 		c := step.change()
 		var missing []string
-		for _, p := range c.Needs {
-			if d.facts.permissions != nil && !d.facts.allows(p) && d.facts.RootTicket != proxstation.Yes {
-				missing = append(missing, p.String())
-			}
+		for _, p := range d.facts.Lacks(c.Needs...) {
+			missing = append(missing, p.String())
 		}
 		if len(missing) > 0 {
 			d.find(proxstation.Finding{ID: "workstation.privilege", Severity: proxstation.Blocker, Subject: c.Object, Seen: "the login lacks " + strings.Join(missing, ", "),

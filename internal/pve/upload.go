@@ -120,3 +120,9 @@ func (c *Client) Download(ctx context.Context, f File, source string) (task UPID
 	}
 	return task, c.post(ctx, c.here("/storage/%s/download-url", url.PathEscape(f.Storage)), params, &task)
 }
+
+// DeleteVolume begins to delete a volume by its ID. PVE does not look whether a VM
+// has it.
+func (c *Client) DeleteVolume(ctx context.Context, storage, volume string) (task UPID, err error) {
+	return task, c.delete(ctx, c.here("/storage/%s/content/%s", url.PathEscape(storage), url.PathEscape(volume)), &task)
+}

@@ -218,6 +218,11 @@ func (c *Client) Stop(ctx context.Context, vmid int) (task UPID, err error) {
 	return task, c.post(ctx, c.vm(vmid, "/status/stop"), map[string]any{}, &task)
 }
 
+// SendKey presses a key of a VM's keyboard, by QEMU's name of it.
+func (c *Client) SendKey(ctx context.Context, vmid int, key string) error {
+	return c.call(ctx, http.MethodPut, c.vm(vmid, "/sendkey"), map[string]any{"key": key}, nil)
+}
+
 // Resume begins to let a VM's guest go on, and wakes a guest that sleeps
 // (qemu-server PVE/QemuServer/RunState.pm, vm_resume).
 func (c *Client) Resume(ctx context.Context, vmid int) (task UPID, err error) {

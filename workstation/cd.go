@@ -1,0 +1,89 @@
+package workstation
+
+import (
+	"context"
+	"errors"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/pve"
+	"github.com/proxstation/proxstation/internal/qmconf"
+)
+
+// SendKey presses a key of a running VM's keyboard, by QEMU's name of it: "ret",
+// "up", "ctrl-alt-delete" (QEMU monitor, sendkey). It needs VM.Console on the VM.
+// The error matches [ErrNotRunning] for a VM that is off.
+func (n *Node) SendKey(ctx context.Context, vmid int, key string) error {
+	return n.pve.SendKey(ctx, vmid, key)
+}
+
+// RemoveCD takes the image out of a VM's CD drive at once, and removes the drive,
+// from a running VM where QEMU can and otherwise at its next start. A drive that
+// is gone already, or holds another volume, is left alone. RemoveCD needs
+// VM.Config.CDROM on the VM.
+func (n *Node) RemoveCD(ctx context.Context, vmid int, slot, volume string) error {
+	config, err := n.pve.WholeConfig(ctx, vmid)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	have := config.Next[slot]
+	if pool, file, _ := qmconf.CutVolume(have); pool+":"+file != volume {
+		return nil
+	}
+	empty := pve.Change{Set: map[string]string{slot: "none,media=cdrom"}, Digest: config.Digest}
+	if err := n.setDrive(ctx, vmid, empty); err != nil {
+		return err
+	}
+	return n.setDrive(ctx, vmid, pve.Change{Delete: []string{slot}})
+}
+
+// setDrive changes a drive. PVE does it in a task.
+func (n *Node) setDrive(ctx context.Context, vmid int, change pve.Change) error {
+	task, err := n.pve.ChangeConfig(ctx, vmid, change)
+	if err != nil || task == "" {
+		return err
+	}
+	_, err = n.pve.Wait(ctx, task, nil)
+	return err
+}
+
+// DeleteImage deletes a volume that [Node.Upload] brought, and nothing else: PVE
+// does not look whether a VM still has it. A volume that is gone already is no
+// error. DeleteImage needs Datastore.Allocate and Datastore.Audit on the storage.
+func (n *Node) DeleteImage(ctx context.Context, volume string) error {
+	match := imageVolume.FindStringSubmatch(volume)
+	if match == nil {
+		return &ImageError{Volume: volume, Why: "it is no image: want STORAGE:iso/NAME.iso or STORAGE:import/NAME.raw"}
+	}
+	task, err := n.pve.DeleteVolume(ctx, match[1], volume)
+	if err == nil && task != "" {
+		_, err = n.pve.Wait(ctx, task, nil)
+	}
+	if err == nil {
+		return nil
+	}
+	volumes, lookErr := n.pve.Content(ctx, match[1], match[2]+match[4])
+	if lookErr != nil {
+		return errors.Join(err, lookErr)
+	}
+	for _, v := range volumes {
+		if v.ID == volume {
+			return err
+		}
+	}
+	return nil
+}
+
+// Lacks returns those of the privileges that the login does not have, and nil if
+// it is not known which it has.
+func (f Facts) Lacks(privileges ...Privilege) []Privilege {
+	var lacks []Privilege
+	for _, p := range privileges {
+		if f.permissions != nil && !f.allows(p) && f.RootTicket != proxstation.Yes {
+			lacks = append(lacks, p)
+		}
+	}
+	return lacks
+}

@@ -1,0 +1,47 @@
+package install_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/firstboot"
+	"github.com/proxstation/proxstation/workstation/install"
+	"github.com/proxstation/proxstation/workstation/profile"
+	"github.com/proxstation/proxstation/workstation/pvetest"
+)
+
+// What a program's "apply" does: one Diff, one Apply, and the reports.
+func Example() {
+	ctx := context.Background()
+	sim := pvetest.New(pvetest.Reference(), &pvetest.Options{Speed: 100}).Start()
+	defer sim.Close()
+	node, err := workstation.Connect(ctx, workstation.Endpoint{URL: sim.URL(), Username: "root@pam", Password: "secret", Fingerprint: sim.Fingerprint()}, "", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	facts, err := node.Observe(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	vm := profile.LinuxAI{Models: 80 * storage.GiB, Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2"}.VM()
+	guest := install.Guest{VMID: vm.ID, Linux: &firstboot.LinuxAI{
+		HostName: "linux-ai", User: "me", Password: proxstation.NewSecret("correct horse"), Models: &firstboot.ModelsDisk{Slot: "scsi1"},
+	}}
+	plan, err := install.Diff(workstation.Spec{VMs: []workstation.VM{vm}}, []install.Guest{guest}, facts)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Print(plan.SetUps[0]) // fmt.Print(plan) is what a person approves; then install.Apply(ctx, node, plan, nil)
+	// Output:
+	// Then Linux in VM 141 linux-ai is set up
+	//    1. the VM starts, unless it runs
+	//    2. the guest reports through its agent, within 90 minutes
+	//    3. the seed is taken out of scsi2 and deleted, also if the set-up failed
+	//    needs /vms/141 VM.PowerMgmt, /vms/141 VM.GuestAgent.Unrestricted|VM.Monitor, /vms/141 VM.Config.CDROM, /storage/local Datastore.AllocateTemplate, /storage/local Datastore.Allocate
+}

@@ -1,0 +1,154 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/proxstation/proxstation/internal/qmconf"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/firstboot"
+	"github.com/proxstation/proxstation/workstation/rustdesk"
+)
+
+// devices gives the VM what it was not to have before: its other disks, its card,
+// its network. The VM is off meanwhile, because PVE plugs in no card.
+func (r *run) devices(ctx context.Context) error {
+	r.say(PhaseDevices, "looking at what the VM lacks")
+	plan, err := r.rest(ctx)
+	if err != nil {
+		return r.fail("the rest cannot be planned", err)
+	}
+	if plan.Empty() {
+		return nil
+	}
+	r.say(PhaseDevices, "shutting the VM down to change it")
+	if err := r.node.Shutdown(ctx, r.VMID, 5*time.Minute); err != nil {
+		return r.fail("the guest does not shut down", err)
+	}
+	if plan, err = r.rest(ctx); err != nil {
+		return r.fail("the rest cannot be planned", err)
+	}
+	if err := r.node.Apply(ctx, plan, &workstation.ApplyOptions{Progress: r.opts.Progress}); err != nil {
+		return r.fail("the VM could not be changed", err)
+	}
+	r.say(PhaseDevices, "starting the VM again")
+	if err := r.node.Start(ctx, r.VMID); err != nil {
+		return r.fail("the VM does not start with what it got", err)
+	}
+	return r.answers(ctx)
+}
+
+// rest plans what the VM lacks of what is wanted in the end.
+func (r *run) rest(ctx context.Context) (workstation.Plan, error) {
+	facts, err := r.node.Observe(ctx)
+	if err != nil {
+		return workstation.Plan{}, err
+	}
+	vm := copyOf(r.vm)
+	if link, _ := qmconf.Parse("net0", facts.VMs[r.VMID].Config["net0"]).Get("link_down"); link == "1" {
+		vm.Config["net0"] = joined(vm.Config["net0"], "link_down=0")
+	}
+	spec := r.spec
+	spec.VMs = []workstation.VM{vm}
+	return workstation.Diff(spec, facts)
+}
+
+// answers waits until the agent answers after a start.
+func (r *run) answers(ctx context.Context) error {
+	if err := r.agent.Wait(ctx, 15*time.Minute); err != nil {
+		return r.fail("the guest does not come up again", err)
+	}
+	return nil
+}
+
+// inGuest has the guest use what it got: Windows' disk for games and the card's
+// driver. Linux has done so by itself.
+func (r *run) inGuest(ctx context.Context, state firstboot.State) (firstboot.State, error) {
+	w := r.guest.Windows
+	if w == nil {
+		return state, nil
+	}
+	if w.Games != nil {
+		r.say(PhaseDriver, "making the drive on %s", w.Games.Slot)
+		if err := r.inside(ctx, firstboot.WindowsGames(), 30*time.Minute); err != nil {
+			return state, r.because(ctx, err)
+		}
+	}
+	if w.Driver != nil {
+		r.say(PhaseDriver, "installing the card's driver")
+		if err := r.inside(ctx, firstboot.WindowsDriver(), time.Hour); err != nil {
+			return state, r.because(ctx, err)
+		}
+	}
+	after, err := r.state(ctx, PhaseDriver)
+	if err != nil || after.Phase == "" {
+		return state, err
+	}
+	if after.Found["restart"] == "" {
+		return after, nil
+	}
+	r.say(PhaseDriver, "restarting: %s", after.Found["restart"])
+	if err := r.node.Shutdown(ctx, r.VMID, 5*time.Minute); err != nil {
+		return state, r.fail("the guest does not shut down", err)
+	}
+	if err := r.node.Start(ctx, r.VMID); err != nil {
+		return state, r.fail("the VM does not start", err)
+	}
+	return after, r.answers(ctx)
+}
+
+// because adds what the guest itself says to an error.
+func (r *run) because(ctx context.Context, err error) error {
+	var failed *SetupError
+	if state, stateErr := r.state(ctx, PhaseDriver); stateErr == nil && state.Failed != "" && errors.As(err, &failed) {
+		failed.Why = state.Failed
+	}
+	return err
+}
+
+// rustDesk sets RustDesk up, over the agent.
+func (r *run) rustDesk(ctx context.Context, report *Report) (err error) {
+	if r.guest.RustDesk == nil {
+		return nil
+	}
+	setup := *r.guest.RustDesk
+	setup.OS = r.guest.system().os
+	report.RustDesk, err = rustdesk.SetUp(ctx, r.agent, setup, func(e rustdesk.Event) { r.say(PhaseRustDesk, "%s", e.Message) })
+	if err != nil {
+		return r.fail("RustDesk is not set up", err)
+	}
+	return nil
+}
+
+// makeWay shuts the guest down if one of the next guests wants its card.
+func (r *run) makeWay(ctx context.Context, next []SetUp) error {
+	mine := cards(r.vm)
+	for _, s := range next {
+		if slices.ContainsFunc(cards(s.vm), func(card string) bool { return slices.Contains(mine, card) }) {
+			r.say(PhaseReady, "shutting the VM down: VM %d wants its card next", s.VMID)
+			if err := r.node.Shutdown(ctx, r.VMID, 5*time.Minute); err != nil {
+				return r.fail("the guest does not shut down", err)
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+// cards returns the mappings and addresses of the VM's cards.
+func cards(vm workstation.VM) []string {
+	var names []string
+	for key, value := range vm.Config {
+		if !cardKey.MatchString(key) {
+			continue
+		}
+		for _, property := range []string{"mapping", "host"} {
+			if name, _ := qmconf.Parse(key, value).Get(property); name != "" {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}

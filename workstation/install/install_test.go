@@ -1,0 +1,332 @@
+package install_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/iommu"
+	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/firstboot"
+	"github.com/proxstation/proxstation/workstation/install"
+	"github.com/proxstation/proxstation/workstation/profile"
+	"github.com/proxstation/proxstation/workstation/pvetest"
+	"github.com/proxstation/proxstation/workstation/rustdesk"
+)
+
+// A desktop is a guest that installs itself, and the agent in it.
+type desktop struct {
+	sim *pvetest.Node
+	id  int
+	// cd is the guest's need of a key at its first start.
+	cd bool
+	// installs is how long it takes until the agent answers.
+	installs time.Duration
+	// says are the states that the set-up writes, one a minute after the agent
+	// answers; the last stays.
+	says []string
+	// off has the guest go off at its first start.
+	off bool
+
+	mu    sync.Mutex
+	began time.Time // of the first start
+	disk  bool      // the system is installed
+	files map[string]string
+	ran   []string
+	open  string
+}
+
+// keys returns how often a key was pressed.
+func (d *desktop) keys() int {
+	n := 0
+	for _, r := range d.sim.Trace() {
+		if r.Method == "PUT" && path.Base(r.Path) == "sendkey" {
+			n++
+		}
+	}
+	return n
+}
+
+// up reports whether the agent answers, and how long it has.
+func (d *desktop) up() (time.Duration, bool) {
+	vm, _ := d.sim.VM(d.id)
+	if d.began.IsZero() {
+		d.began = vm.Since
+	}
+	if d.off && vm.Running {
+		_ = d.sim.PowerOff(d.id)
+		return 0, false
+	}
+	if !d.disk {
+		if d.cd && d.keys() < 5 || vm.Since.Sub(d.began) > 0 {
+			return 0, false
+		}
+		d.disk = time.Since(vm.Since) >= d.installs
+		return 0, d.disk
+	}
+	return time.Since(d.began) - d.installs, time.Since(vm.Since) > 30*time.Second
+}
+
+var errNoFile = errors.New("failed to open file: No such file or directory")
+
+func (d *desktop) Execute(_ context.Context, command string, arguments json.RawMessage) (json.RawMessage, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	since, up := d.up()
+	if !up {
+		return nil, pvetest.ErrNoAgent
+	}
+	var args struct {
+		Path  string
+		Mode  string
+		Arg   []string
+		Data  []byte `json:"buf-b64"`
+		Input []byte `json:"input-data"`
+	}
+	if arguments != nil {
+		if err := json.Unmarshal(arguments, &args); err != nil {
+			return nil, err
+		}
+	}
+	switch command {
+	case "guest-ping", "guest-file-close":
+		return json.RawMessage("{}"), nil
+	case "guest-file-open":
+		d.open = args.Path
+		if args.Mode == "w" {
+			return json.RawMessage("1000"), nil
+		}
+		if base := path.Base(strings.ReplaceAll(args.Path, `\`, "/")); base == "firstboot.state" && d.files[args.Path] == "" {
+			if since < time.Minute {
+				return nil, errNoFile
+			}
+			d.files[args.Path] = d.says[min(int(since/time.Minute)-1, len(d.says)-1)]
+			defer delete(d.files, args.Path)
+			d.files["now"] = d.files[args.Path]
+		} else if d.files["now"] = d.files[args.Path]; d.files["now"] == "" {
+			return nil, errNoFile
+		}
+		return json.RawMessage("1000"), nil
+	case "guest-file-read":
+		return json.Marshal(map[string]any{"count": len(d.files["now"]), "buf-b64": []byte(d.files["now"]), "eof": true})
+	case "guest-file-write":
+		d.files[d.open] = string(args.Data)
+		return json.Marshal(map[string]any{"count": len(args.Data)})
+	case "guest-exec":
+		d.ran = append(d.ran, strings.Join(append([]string{args.Path}, args.Arg...), " "))
+		if slices.Contains(args.Arg, "games") {
+			d.says = []string{"phase=done\ngames=formatted\n"}
+		}
+		return json.RawMessage(`{"pid":7}`), nil
+	case "guest-exec-status":
+		return json.Marshal(map[string]any{"exited": true, "exitcode": 0, "out-data": []byte(d.prints())})
+	}
+	return nil, errors.New("The command " + command + " has not been found")
+}
+
+// prints is what the last command prints.
+func (d *desktop) prints() string {
+	last := d.ran[len(d.ran)-1]
+	switch {
+	case strings.Contains(last, "nvidia-smi"):
+		return "NVIDIA GeForce RTX 5070 Ti, 581.15\n"
+	case strings.Contains(last, "Get-Volume"):
+		return "Games\n"
+	case strings.HasSuffix(last, "--get-id"):
+		return "123456789\n"
+	}
+	return "rustdesk: version 1.4.7\nrustdesk: service running\nrustdesk: id 123456789\nrustdesk: done\n"
+}
+
+// homelab is a node with images, a mapping of its card, and guests in its VMs.
+type homelab struct {
+	t        *testing.T
+	sim      *pvetest.Node
+	node     *workstation.Node
+	windows  *desktop
+	linux    *desktop
+	spec     workstation.Spec
+	guests   []install.Guest
+	told     []string
+	progress func(workstation.Event)
+}
+
+const password = "correct horse battery"
+
+func newHomelab(t *testing.T) *homelab {
+	t.Helper()
+	h := &homelab{t: t,
+		windows: &desktop{id: 140, cd: true, installs: 40 * time.Minute, files: map[string]string{}, says: []string{"phase=agent\n", "phase=games\nsystem=10.0.26100\n"}},
+		linux: &desktop{id: 141, installs: 2 * time.Minute, files: map[string]string{firstboot.LinuxLog: "== driver\nE: no such package\n"},
+			says: []string{"phase=agent\n", "phase=driver\nmodels=formatted\n", "phase=done\nmodels=formatted\ndriver=580.126\n"}}}
+	host := pvetest.Reference()
+	h.sim = pvetest.New(host, &pvetest.Options{Agents: map[int]pvetest.Agent{140: h.windows, 141: h.linux}})
+	h.windows.sim, h.linux.sim = h.sim, h.sim
+	var err error
+	h.node, err = workstation.Connect(t.Context(), workstation.Endpoint{URL: h.sim.URL(), Username: "root@pam", Password: "secret", Transport: h.sim.Transport()}, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	card, err := iommu.ParseAddress("0000:01:00.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.spec = workstation.Spec{
+		Mappings: []workstation.CardMapping{{ID: "rtx", Card: card}},
+		VMs: []workstation.VM{
+			profile.Windows11{Games: 100 * storage.GiB, Card: "rtx", Install: "local:iso/Win11_25H2_English_x64.iso", Drivers: "local:iso/virtio-win-0.1.285.iso"}.VM(),
+			profile.LinuxAI{Models: 80 * storage.GiB, Card: "rtx", Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2"}.VM(),
+		},
+	}
+	h.guests = []install.Guest{
+		{VMID: 140, Windows: &firstboot.Windows11{ComputerName: "GAMES", User: "me", Password: proxstation.NewSecret(password), Games: &firstboot.GamesDisk{Slot: "scsi1"}}, RustDesk: &rustdesk.Setup{}},
+		{VMID: 141, Linux: &firstboot.LinuxAI{HostName: "linux-ai", User: "me", Password: proxstation.NewSecret(password), Models: &firstboot.ModelsDisk{Slot: "scsi1"}, NVIDIA: true}, RustDesk: &rustdesk.Setup{}},
+	}
+	h.progress = func(e workstation.Event) {
+		h.told = append(h.told, fmt.Sprintf("%d %s: %s", e.VMID, e.Phase, e.Message))
+	}
+	return h
+}
+
+func (h *homelab) facts() workstation.Facts {
+	h.t.Helper()
+	facts, err := h.node.Observe(h.t.Context())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return facts
+}
+
+func (h *homelab) plan() install.Plan {
+	h.t.Helper()
+	plan, err := install.Diff(h.spec, h.guests, h.facts())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return plan
+}
+
+func (h *homelab) apply(plan install.Plan) ([]install.Report, error) {
+	return install.Apply(h.t.Context(), h.node, plan, &install.Options{Progress: h.progress})
+}
+
+// seeds returns the seeds that lie on the node, or in a drive.
+func (h *homelab) seeds() []string {
+	h.t.Helper()
+	var found []string
+	facts := h.facts()
+	for _, pool := range facts.Pools {
+		for _, v := range pool.Images {
+			if strings.Contains(v.ID, "firstboot-") {
+				found = append(found, v.ID)
+			}
+		}
+	}
+	for id, vm := range facts.VMs {
+		for key, value := range vm.Config {
+			if strings.Contains(value, "firstboot-") {
+				found = append(found, fmt.Sprintf("VM %d %s: %s", id, key, value))
+			}
+		}
+	}
+	return found
+}
+
+// From nothing to two guests that are ready: Windows first, then Linux, which
+// wants the same card.
+func TestInstallBoth(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHomelab(t)
+		plan := h.plan()
+		golden(t, "plan.txt", seedHash.ReplaceAllString(plan.String(), "-HASH.iso"))
+		reports, err := h.apply(plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var phases []string
+		for _, line := range h.told {
+			if phase, _, _ := strings.Cut(line, ":"); len(phases) == 0 || phases[len(phases)-1] != phase {
+				phases = append(phases, phase)
+			}
+		}
+		golden(t, "phases.txt", strings.Join(phases, "\n")+"\n")
+		if len(reports) != 2 || reports[0].RustDesk.ID != "123456789" || reports[0].Found["games"] != "formatted" || reports[1].Found["driver"] != "580.126" {
+			t.Errorf("reports %+v", reports)
+		}
+		if left := h.seeds(); len(left) != 0 {
+			t.Errorf("seeds are left: %q", left)
+		}
+		if n := h.windows.keys(); n != 15 {
+			t.Errorf("a key was pressed %d times, want 15, at the first start only", n)
+		}
+		vm, _ := h.sim.VM(140)
+		for key, want := range map[string]string{"hostpci0": "mapping=rtx", "scsi1": "service-pool:", "net0": "link_down=0"} {
+			if !strings.Contains(vm.Config[key], want) {
+				t.Errorf("%s of Windows is %q, want %s in it", key, vm.Config[key], want)
+			}
+		}
+		if running := h.sim.Running(); !slices.Equal(running, []int{141}) {
+			t.Errorf("%d run: want the last, which has the card", running)
+		}
+		if again := h.plan(); !again.Empty() {
+			t.Errorf("the second plan is not empty:\n%s", again)
+		}
+		h.secretsKept(plan)
+		if err := h.sim.Check(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+var seedHash = regexp.MustCompile(`-[0-9a-f]{12}\.iso`)
+
+// secretsKept looks for the password wherever somebody could see it.
+func (h *homelab) secretsKept(plan install.Plan) {
+	h.t.Helper()
+	texts := append(slices.Clone(h.told), plan.String(), fmt.Sprintf("%+v %#v", plan, plan))
+	for _, r := range h.sim.Trace() {
+		if !strings.HasSuffix(r.Path, "/upload") {
+			texts = append(texts, fmt.Sprintf("%+v", r))
+		}
+	}
+	for _, text := range texts {
+		if strings.Contains(text, password) || strings.Contains(text, "$6$") {
+			h.t.Errorf("the password is seen: %s", text)
+		}
+	}
+}
+
+// golden compares text with a file in testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs; after a look: go test ./workstation/install -update\n%s", file, got)
+	}
+}
+
+var update = flag.Bool("update", false, "write the golden files anew")

@@ -1,0 +1,224 @@
+package install
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/firstboot"
+)
+
+// A Plan is what has to be done until the Spec's VMs are as they should be and
+// the guests in them are set up. Its String is what a person approves; it shows no
+// secret.
+type Plan struct {
+	// First is done before any guest starts.
+	First workstation.Plan
+	// SetUps are the guests to set up then, one after the other.
+	SetUps []SetUp
+
+	spec workstation.Spec
+}
+
+// A SetUp is one guest to set up.
+type SetUp struct {
+	VMID int
+	Name string // of the VM
+	// Seed is the volume of the seed, and SeedSlot the drive it is in meanwhile.
+	// Without a seed the guest is there, and only its own set-up runs again.
+	Seed, SeedSlot string
+	// Size is about the size of the seed.
+	Size storage.Size
+	// Later holds what the VM gets when the guest has reported.
+	Later []workstation.StepLine
+	// Needs holds the privileges that the set-up needs beside those of First.
+	Needs []workstation.Privilege
+
+	guest Guest
+	vm    workstation.VM
+	seed  firstboot.Seed
+}
+
+// Empty reports whether nothing has to be done.
+func (p Plan) Empty() bool { return p.First.Empty() && len(p.SetUps) == 0 }
+
+// Diff returns what has to be done. It is workstation.Diff, and plans the set-up
+// of each guest whose VM is new, or still has its seed, or which is to be set up
+// Again.
+//
+// The errors are those of workstation.Diff, a [GuestError], those of package
+// firstboot for its fields, and an image error for a storage that cannot take the
+// seed. Diff asks no node.
+func Diff(spec workstation.Spec, guests []Guest, facts workstation.Facts) (Plan, error) {
+	plan := Plan{spec: spec}
+	plan.spec.VMs = slices.Clone(spec.VMs)
+	first := plan.spec
+	first.VMs = slices.Clone(spec.VMs)
+	for _, g := range guests {
+		i := slices.IndexFunc(spec.VMs, func(vm workstation.VM) bool { return vm.ID == g.VMID })
+		switch {
+		case i < 0:
+			return Plan{}, g.problem("the Spec has no such VM")
+		case (g.Linux == nil) == (g.Windows == nil):
+			return Plan{}, g.problem("want one of Linux and Windows")
+		}
+		plan.spec.VMs[i] = g.last(spec.VMs[i])
+		setup, err := g.plan(spec.VMs[i], &facts)
+		if err != nil {
+			return Plan{}, err
+		}
+		first.VMs[i] = plan.spec.VMs[i]
+		if setup == nil {
+			continue
+		}
+		plan.SetUps = append(plan.SetUps, *setup)
+		if setup.Seed != "" {
+			first.VMs[i] = g.first(spec.VMs[i], setup.SeedSlot, setup.Seed)
+		}
+	}
+	return plan.complete(first, facts)
+}
+
+// complete plans the two stages of all VMs. What makes the second impossible makes
+// the first pointless.
+func (p Plan) complete(first workstation.Spec, facts workstation.Facts) (Plan, error) {
+	last, err := workstation.Diff(p.spec, facts)
+	if err != nil {
+		return Plan{}, err
+	}
+	if p.First, err = workstation.Diff(first, facts); err != nil {
+		return Plan{}, err
+	}
+	for _, f := range last.Findings {
+		if !slices.Contains(p.First.Findings, f) {
+			p.First.Findings = append(p.First.Findings, f)
+		}
+	}
+	for i := range p.SetUps {
+		s := &p.SetUps[i]
+		s.Later = later(s.VMID, p.First, last)
+		s.Needs = s.needs()
+		if lacks := facts.Lacks(s.Needs...); len(lacks) > 0 {
+			p.First.Findings = append(p.First.Findings, proxstation.Finding{ID: "install.privilege", Severity: proxstation.Blocker,
+				Subject: fmt.Sprintf("VM %d %s", s.VMID, s.Name), Seen: "the login lacks " + list(lacks),
+				Why: "PVE would refuse a step of the set-up when its seed lies on the node", Fix: "add them to the login's role (PVE manual, User Management)"})
+		}
+	}
+	return p, nil
+}
+
+// plan returns the guest's set-up, or nil if nothing has to be set up. The seed is
+// added to the images that the facts know.
+func (g Guest) plan(vm workstation.VM, facts *workstation.Facts) (*SetUp, error) {
+	have, exists := facts.VMs[vm.ID]
+	slot, _ := seedIn(have.Config)
+	if exists && slot == "" && !g.Again {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	s := &SetUp{VMID: vm.ID, Name: vm.Name, guest: g, vm: g.last(vm)}
+	if exists && slot == "" && have.Running {
+		return s, nil // the guest has all it needs
+	}
+	if err := g.check(vm); err != nil {
+		return nil, err
+	}
+	if err := g.checkCloudInit(vm); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.seed, err = g.seed(); err != nil {
+		return nil, err
+	}
+	s.Seed, s.Size, s.SeedSlot = g.storage()+":iso/"+s.seed.Name(), sizeOf(s.seed), slot
+	if slot == "" {
+		if s.SeedSlot, err = g.freeSlot(vm, have.Config); err != nil {
+			return nil, err
+		}
+	}
+	return s, s.addTo(facts)
+}
+
+// sizeOf returns about the size of a seed's image, which is made when it is
+// brought to the node.
+func sizeOf(seed firstboot.Seed) storage.Size {
+	size := 64 * storage.KiB
+	for _, name := range seed.Files() {
+		data, _ := seed.ReadFile(name) // the name is one of its files
+		size += storage.Size(len(data))
+	}
+	return size
+}
+
+// addTo adds the seed to the images of its storage, where Diff looks for it.
+func (s *SetUp) addTo(facts *workstation.Facts) error {
+	name := s.guest.storage()
+	i := slices.IndexFunc(facts.Pools, func(p storage.Pool) bool { return p.Name == name })
+	switch {
+	case i < 0:
+		return s.guest.problem("the node has no storage %s for the seed, or the login may not see it", name)
+	case !facts.Pools[i].Holds("iso"):
+		return s.guest.problem("storage %s is not for ISO images: allow it, on the node: pvesm set %[1]s --content %[2]s,iso", name, strings.Join(facts.Pools[i].Content, ","))
+	case facts.Pools[i].Available < s.Size:
+		return s.guest.problem("the seed has %s, and storage %s has %s left", s.Size.Human(), name, facts.Pools[i].Available.Human())
+	}
+	facts.Pools = slices.Clone(facts.Pools)
+	if images := facts.Pools[i].Images; images != nil {
+		facts.Pools[i].Images = append(slices.Clone(images), storage.Volume{ID: s.Seed, Size: s.Size})
+	}
+	return nil
+}
+
+// needs are the privileges of a set-up (PVE's API description; PVE 8 wants
+// VM.Monitor for the agent).
+func (s *SetUp) needs() []workstation.Privilege {
+	vm, pool := fmt.Sprintf("/vms/%d", s.VMID), "/storage/"+s.guest.storage()
+	needs := []workstation.Privilege{{Path: vm, Name: "VM.PowerMgmt"}, {Path: vm, Name: "VM.GuestAgent.Unrestricted|VM.Monitor"}}
+	if s.Seed != "" {
+		needs = append(needs, workstation.Privilege{Path: vm, Name: "VM.Config.CDROM"},
+			workstation.Privilege{Path: pool, Name: "Datastore.AllocateTemplate"}, workstation.Privilege{Path: pool, Name: "Datastore.Allocate"})
+	}
+	if s.guest.Windows != nil && s.Seed != "" {
+		needs = append(needs, workstation.Privilege{Path: vm, Name: "VM.Console"})
+	}
+	return needs
+}
+
+// later returns the lines of a VM that only the last plan has.
+func later(vmid int, first, last workstation.Plan) []workstation.StepLine {
+	have := map[string]string{}
+	maps.Copy(have, wanted(vmid, first))
+	var lines []workstation.StepLine
+	want := wanted(vmid, last)
+	for _, key := range slices.Sorted(maps.Keys(want)) {
+		switch {
+		case want[key] == have[key] || key == "net0":
+		case have[key] == "":
+			lines = append(lines, workstation.StepLine{Sign: workstation.SignAdd, Key: key, Want: want[key]})
+		default:
+			lines = append(lines, workstation.StepLine{Sign: workstation.SignModify, Key: key, Have: have[key], Want: want[key]})
+		}
+	}
+	return lines
+}
+
+// wanted returns what a plan gives to a VM.
+func wanted(vmid int, plan workstation.Plan) map[string]string {
+	values := map[string]string{}
+	for _, step := range plan.Steps {
+		switch s := step.(type) {
+		case workstation.CreateVM:
+			if s.VMID == vmid {
+				maps.Copy(values, s.Config)
+			}
+		case workstation.ChangeVM:
+			if s.VMID == vmid {
+				maps.Copy(values, s.Set)
+			}
+		}
+	}
+	return values
+}

@@ -1,0 +1,96 @@
+package install
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/proxstation/proxstation/workstation"
+)
+
+func list(privileges []workstation.Privilege) string {
+	var names []string
+	for _, p := range privileges {
+		names = append(names, p.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// String returns the plan in the form in which it is approved.
+func (p Plan) String() string {
+	var b strings.Builder
+	for _, s := range p.SetUps {
+		if s.Seed != "" {
+			fmt.Fprintf(&b, "+ %s   # %s: the seed of VM %d %s, deleted when the guest has reported\n", s.Seed, s.Size.Human(), s.VMID, s.Name)
+		}
+	}
+	b.WriteString(p.First.String())
+	for _, s := range p.SetUps {
+		b.WriteString("\n" + s.String())
+	}
+	return b.String()
+}
+
+// String returns the set-up as a numbered list.
+func (s SetUp) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Then %s in VM %d %s is set up\n", s.guest.system().name, s.VMID, s.Name)
+	for i, line := range s.steps() {
+		fmt.Fprintf(&b, "  %2d. %s\n", i+1, line)
+	}
+	fmt.Fprintf(&b, "   needs %s\n", list(s.Needs))
+	return b.String()
+}
+
+func (s SetUp) steps() []string {
+	lines := []string{"the VM starts, unless it runs"}
+	if len(cards(s.vm)) > 0 {
+		lines[0] += "; " + s.guest.Card.why()
+	}
+	if s.Seed == "" {
+		lines = append(lines, "the guest's own set-up runs again; what it has done is left alone")
+	} else if s.guest.Windows != nil {
+		lines = append(lines, fmt.Sprintf("\"Press any key to boot from CD\" is answered, for %d seconds", int(keysFor.Seconds())))
+	}
+	lines = append(lines, fmt.Sprintf("the guest reports through its agent, within %d minutes", int(s.guest.patience().Minutes())))
+	if s.Seed != "" {
+		lines = append(lines, fmt.Sprintf("the seed is taken out of %s and deleted, also if the set-up failed", s.SeedSlot))
+	}
+	if len(s.Later) > 0 || s.guest.Windows != nil {
+		var b strings.Builder
+		b.WriteString("the VM is shut down, changed and started again:")
+		for _, line := range s.Later {
+			fmt.Fprintf(&b, "\n        %c %s  %s", line.Sign, line.Key, line.Want)
+		}
+		if s.guest.Windows != nil {
+			b.WriteString("\n        ~ net0  the network is connected")
+		}
+		lines = append(lines, b.String())
+	}
+	if w := s.guest.Windows; w != nil && w.Games != nil {
+		lines = append(lines, fmt.Sprintf("drive %s: is made on %s, if nothing is on that disk", orD(w.Games.Letter), w.Games.Slot))
+	}
+	if w := s.guest.Windows; w != nil && w.Driver != nil {
+		lines = append(lines, "the card's driver is installed")
+	}
+	if s.guest.RustDesk != nil {
+		lines = append(lines, "RustDesk is set up, and its ID read")
+	}
+	return lines
+}
+
+func orD(letter string) string {
+	if letter == "" {
+		return "D"
+	}
+	return letter
+}
+
+// patience is how long a guest may take until it reports: an installation of
+// Windows, or the building of a driver on a slow disk.
+func (g Guest) patience() time.Duration {
+	if g.Windows != nil {
+		return 3 * time.Hour
+	}
+	return 90 * time.Minute
+}

@@ -1,0 +1,246 @@
+package install
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/firstboot"
+)
+
+// A run is the work of setting up one guest.
+type run struct {
+	SetUp
+	node    *workstation.Node
+	spec    workstation.Spec // all that is wanted in the end
+	opts    Options
+	agent   workstation.Agent
+	brought bool // the seed is on the node
+	phase   workstation.Phase
+	began   time.Time
+	told    string
+}
+
+func (r *run) say(phase workstation.Phase, format string, args ...any) {
+	message := fmt.Sprintf(format, args...)
+	if r.phase != phase {
+		r.phase, r.began = phase, time.Now()
+	} else if message == r.told {
+		return
+	}
+	r.told = message
+	if r.opts.Progress != nil {
+		r.opts.Progress(workstation.Event{Phase: phase, VMID: r.VMID, Message: message, Elapsed: time.Since(r.began)})
+	}
+}
+
+func (r *run) fail(why string, cause error) error {
+	return &SetupError{VMID: r.VMID, Phase: r.phase, Why: why, Cause: cause}
+}
+
+// setUp sets the guest up, from its first start to the report.
+func (r *run) setUp(ctx context.Context) (Report, error) {
+	r.say(PhaseInstall, "starting")
+	if err := r.start(ctx); err != nil {
+		return Report{}, err
+	}
+	state, err := r.wait(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	if err := r.removeSeed(ctx); err != nil {
+		return Report{}, err
+	}
+	if err := r.devices(ctx); err != nil {
+		return Report{}, err
+	}
+	if state, err = r.inGuest(ctx, state); err != nil {
+		return Report{}, err
+	}
+	report := Report{VMID: r.VMID, Found: state.Found}
+	if err := r.rustDesk(ctx, &report); err != nil {
+		return report, err
+	}
+	if report.Checks, err = Verify(ctx, r.agent, r.guest, r.vm); err != nil {
+		return report, r.fail("the guest could not be looked at", err)
+	}
+	r.say(PhaseReady, "%s", firstboot.State{Phase: "the guest is ready", Found: state.Found})
+	return report, nil
+}
+
+// start starts the VM and answers the question of Windows' CD, or has a guest that
+// is there already begin anew.
+func (r *run) start(ctx context.Context) error {
+	_, err := r.agent.ReadFile(ctx, r.guest.system().state)
+	if !errors.Is(err, workstation.ErrNotRunning) {
+		if r.Seed == "" {
+			return r.again(ctx)
+		}
+		return nil // somebody started it, or an earlier Apply did
+	}
+	if err := r.node.Start(ctx, r.VMID); err != nil {
+		return r.fail("the VM does not start", err)
+	}
+	switch {
+	case r.Seed == "":
+		return r.again(ctx)
+	case r.guest.Windows != nil:
+		return r.pressKeys(ctx)
+	}
+	return nil
+}
+
+// The presses of a key: Windows' CD asks for about five seconds, and nobody sees
+// when (quickemu issue 1341).
+const (
+	keysFor   = 15 * time.Second
+	keysEvery = time.Second
+	// cdKey is no key that chooses anything in the installer's first window, in case
+	// it comes late.
+	cdKey = "up"
+)
+
+// pressKeys answers "Press any key to boot from CD or DVD". The disk comes first in
+// the boot order and is empty, so that only the first start gets there.
+func (r *run) pressKeys(ctx context.Context) error {
+	r.say(PhaseInstall, "answering \"Press any key to boot from CD\" for %s", keysFor)
+	for end := time.Now().Add(keysFor); time.Now().Before(end); {
+		if err := r.node.SendKey(ctx, r.VMID, cdKey); err != nil {
+			return r.fail("a key could not be pressed", err)
+		}
+		if err := sleep(ctx, keysEvery); err != nil {
+			return r.fail("", err)
+		}
+	}
+	return nil
+}
+
+// again has a guest run its own set-up once more.
+func (r *run) again(ctx context.Context) error {
+	if err := r.agent.Wait(ctx, 5*time.Minute); err != nil {
+		return r.fail("the guest was set up before, and its agent does not answer: shut the VM down, and plan again, so that it gets its seed", err)
+	}
+	// What it said the last time must not pass for an answer.
+	if err := r.agent.WriteFile(ctx, r.guest.system().state, []byte("phase=agent\n")); err != nil {
+		return r.fail("the guest has no set-up of ours", err)
+	}
+	return r.inside(ctx, r.guest.system().again, 5*time.Minute)
+}
+
+// inside runs a program in the guest.
+func (r *run) inside(ctx context.Context, argv []string, atMost time.Duration) error {
+	out, err := r.agent.Run(ctx, proxstation.GuestCommand{Argv: argv, Timeout: atMost})
+	if err != nil {
+		return r.fail(argv[0]+" did not end well", err)
+	}
+	if out.Code != 0 {
+		return r.withLog(ctx, fmt.Sprintf("%s ended with %d: %s", argv[0], out.Code, cmp.Or(strings.TrimSpace(out.Stderr), strings.TrimSpace(out.Stdout), "no message")))
+	}
+	return nil
+}
+
+const lookEvery = 5 * time.Second
+
+// wait waits until the guest says that its own set-up is done. A guest restarts
+// meanwhile, and its agent comes and goes.
+func (r *run) wait(ctx context.Context) (firstboot.State, error) {
+	patience := cmp.Or(r.opts.Patience, r.guest.patience())
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, workstation.ErrTimeout)
+	defer cancel()
+	for {
+		state, err := r.state(ctx, PhaseFirstBoot)
+		switch {
+		case ctx.Err() != nil:
+			return state, r.stopped(ctx, state, patience)
+		case err != nil:
+			return state, err
+		case state.Failed != "":
+			return state, r.withLog(ctx, state.Failed)
+		case state.Phase == firstboot.PhaseDone || state.Phase == firstboot.PhaseGames:
+			return state, nil
+		}
+		if err := sleep(ctx, lookEvery); err != nil {
+			return state, r.stopped(ctx, state, patience)
+		}
+	}
+}
+
+// state reads how far the guest is. A State without a phase means that it cannot
+// be seen yet; an error, that waiting does not help. The phase is for the events.
+func (r *run) state(ctx context.Context, phase workstation.Phase) (firstboot.State, error) {
+	text, err := r.agent.ReadFile(ctx, r.guest.system().state)
+	switch {
+	case err == nil:
+		state, err := firstboot.ParseState(string(text))
+		if err != nil {
+			r.say(phase, "the agent answers")
+			return firstboot.State{}, nil // it is being written
+		}
+		r.say(phase, "%s", state)
+		return state, nil
+	case errors.Is(err, workstation.ErrNotRunning):
+		why := "the VM went off"
+		if r.guest.Windows != nil {
+			why += ": Windows' installer does so if the VM has more than one disk, or anything is on it; nothing was changed then"
+		}
+		return firstboot.State{}, r.fail(why, err)
+	case errors.Is(err, workstation.ErrPermission), errors.Is(err, workstation.ErrNotFound):
+		return firstboot.State{}, r.fail("the guest cannot be asked", err)
+	case errors.Is(err, workstation.ErrAgent), errors.Is(err, workstation.ErrNoAnswer):
+		if r.phase == PhaseInstall {
+			r.say(PhaseInstall, "the system is being installed; no agent answers yet")
+		}
+	case errors.Is(err, fs.ErrNotExist):
+		r.say(phase, "the agent answers")
+	}
+	return firstboot.State{}, nil
+}
+
+// stopped is the error for a wait that has ended without the guest.
+func (r *run) stopped(ctx context.Context, state firstboot.State, patience time.Duration) error {
+	cause := context.Cause(ctx)
+	if !errors.Is(cause, workstation.ErrTimeout) {
+		return r.fail("the set-up was cancelled; the guest goes on by itself, without its seed", cause)
+	}
+	why := fmt.Sprintf("after %s the guest has not reported", patience)
+	if state.Phase == "" {
+		why += ": look at PVE's console of the VM"
+	}
+	return &SetupError{VMID: r.VMID, Phase: r.phase, Why: why, Cause: cause, Log: r.log(ctx)}
+}
+
+func (r *run) withLog(ctx context.Context, why string) error {
+	return &SetupError{VMID: r.VMID, Phase: r.phase, Why: why, Log: r.log(ctx)}
+}
+
+// log returns the end of the guest's log, or "" if it cannot be had.
+func (r *run) log(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	text, err := r.agent.ReadFile(ctx, r.guest.system().log)
+	if err != nil {
+		return ""
+	}
+	const most = 4 << 10
+	if len(text) > most {
+		text = text[len(text)-most:]
+	}
+	return string(text)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,150 @@
+package install
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation/internal/qmconf"
+	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation"
+)
+
+// The disk of the system, in both kinds of guests.
+const systemSlot = "scsi0"
+
+var cardKey = regexp.MustCompile(`^hostpci\d+$`)
+
+// isDisk reports whether the guest sees a drive as a disk.
+func isDisk(d workstation.Disk) bool {
+	return !qmconf.IsFirmware(d.Slot) && d.Volume != qmconf.CloudInitDrive && !isCD(d)
+}
+
+func isCD(d workstation.Disk) bool {
+	return d.Options["media"] == "cdrom" || d.Volume == "none" || strings.Contains(d.Volume, ":iso/")
+}
+
+// check says why the guest cannot be set up in the VM.
+func (g Guest) check(vm workstation.VM) error {
+	data, system, cds := false, workstation.Disk{}, 0
+	for _, d := range vm.Disks {
+		switch {
+		case d.Slot == systemSlot:
+			system = d
+		case isCD(d):
+			cds++
+			if g.Windows != nil && !strings.HasPrefix(d.Slot, "ide") && !strings.HasPrefix(d.Slot, "sata") {
+				return g.problem("%s has a CD: Windows' installer reads CDs of IDE and SATA only", d.Slot)
+			}
+		case d.Slot == g.dataSlot():
+			data = true
+		}
+	}
+	switch {
+	case g.Windows != nil && !vm.Guest.IsWindows(), g.Linux != nil && (vm.Guest.IsWindows() || vm.Guest.IsMacOS()):
+		return g.problem("it is a VM for %s: want a guest of the same kind", vm.Guest)
+	case system.Slot == "":
+		return g.problem("it has no disk in %s for the system", systemSlot)
+	case system.Volume != "":
+		return g.problem("%s is the volume %s, which may hold data: a guest is set up on a new disk only", systemSlot, system.Volume)
+	case g.Windows != nil && system.Import != "":
+		return g.problem("%s is made from %s: Windows' installer wants an empty disk", systemSlot, system.Import)
+	case g.Windows != nil && cds < 2:
+		return g.problem("it has %d CDs: want that of Windows and that of virtio-win (Install and Drivers of the profile)", cds)
+	case g.Linux != nil && system.Import == "":
+		return g.problem("%s is an empty disk: want a cloud image (Image of the profile)", systemSlot)
+	case g.dataSlot() != "" && !data:
+		return g.problem("it has no disk in %s for the guest to make ready", g.dataSlot())
+	}
+	return nil
+}
+
+// checkCloudInit refuses a VM to which PVE's own drive for cloud-init would tell
+// something else than the seed.
+func (g Guest) checkCloudInit(vm workstation.VM) error {
+	for _, key := range []string{"ciuser", "cipassword", "sshkeys", "ipconfig0", "nameserver", "searchdomain", "cicustom"} {
+		if vm.Config[key] != "" || key == "cipassword" && !vm.Password.IsZero() {
+			return g.problem("%s is set: the profile's CloudInit and the fields here would tell the guest two things; want one of them", key)
+		}
+	}
+	return nil
+}
+
+// last returns the VM as it will be when the set-up is done.
+func (g Guest) last(vm workstation.VM) workstation.VM {
+	vm = copyOf(vm)
+	vm.Disks = slices.DeleteFunc(vm.Disks, func(d workstation.Disk) bool { return d.Volume == qmconf.CloudInitDrive })
+	delete(vm.Defaults, "ipconfig0") // goes with that drive
+	return vm
+}
+
+// first returns the VM with which the set-up begins. Windows' installer knows
+// disks by number only, so it gets one disk; and no network, or it fetches
+// updates for hours (unattend-generator issues 54 and 190).
+func (g Guest) first(vm workstation.VM, slot, volume string) workstation.VM {
+	vm = g.last(vm)
+	if g.Windows != nil {
+		vm.Disks = slices.DeleteFunc(vm.Disks, func(d workstation.Disk) bool { return isDisk(d) && d.Slot != systemSlot })
+		vm.Config["net0"] = joined(vm.Config["net0"], "link_down=1")
+	}
+	if g.Card == CardLater {
+		card := func(key, _ string) bool { return cardKey.MatchString(key) }
+		maps.DeleteFunc(vm.Config, card)
+		maps.DeleteFunc(vm.Defaults, card)
+		vm.Absent = slices.DeleteFunc(vm.Absent, func(key string) bool { return strings.HasPrefix(key, "hostpci") })
+		if vm.Config["vga"] == "none" {
+			delete(vm.Config, "vga")
+		}
+		if vm.Defaults["vga"] == "none" {
+			vm.Defaults["vga"] = "std"
+		}
+	}
+	vm.Disks = append(vm.Disks, workstation.Disk{Slot: slot, Purpose: storage.Image, Volume: volume, Options: map[string]string{"media": "cdrom"}})
+	return vm
+}
+
+func joined(value, more string) string {
+	if value == "" {
+		return more
+	}
+	return value + "," + more
+}
+
+func copyOf(vm workstation.VM) workstation.VM {
+	vm.Config, vm.Defaults = maps.Clone(vm.Config), maps.Clone(vm.Defaults)
+	if vm.Config == nil {
+		vm.Config = map[string]string{}
+	}
+	vm.Disks, vm.Absent = slices.Clone(vm.Disks), slices.Clone(vm.Absent)
+	return vm
+}
+
+// freeSlot returns a drive for the seed: of virtio-scsi for Linux, because
+// cloud-init looks before slower drives are there (cloud-init issue 3897), and of
+// SATA for Windows.
+func (g Guest) freeSlot(vm workstation.VM, have map[string]string) (string, error) {
+	family, most := "scsi", 30
+	if g.Windows != nil {
+		family, most = "sata", 5
+	}
+	for i := range most + 1 {
+		slot := fmt.Sprintf("%s%d", family, i)
+		_, taken := have[slot]
+		if !taken && !slices.ContainsFunc(vm.Disks, func(d workstation.Disk) bool { return d.Slot == slot }) {
+			return slot, nil
+		}
+	}
+	return "", g.problem("it has no free %s drive for the seed", family)
+}
+
+// seedIn returns the drive of a VM in which a seed of this package is, if any.
+func seedIn(config map[string]string) (slot, volume string) {
+	for _, key := range slices.Sorted(maps.Keys(config)) {
+		if pool, file, _ := qmconf.CutVolume(config[key]); qmconf.IsSlot(key) && strings.HasPrefix(file, "iso/firstboot-") {
+			return key, pool + ":" + file
+		}
+	}
+	return "", ""
+}
