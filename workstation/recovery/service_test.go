@@ -12,6 +12,7 @@ import (
 	mathrand "math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -155,4 +156,30 @@ func (s *service) serveImage(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	_, _ = io.Copy(w, bytes.NewReader(body))
+}
+
+// FuzzAsset reads what the service says of a recovery system. An asset has two
+// addresses on the web, and all of it stands in the answer.
+func FuzzAsset(f *testing.F) {
+	f.Add("AP: 052-12345\nAU: http://oscdn.apple.com/a/BaseSystem.dmg\nAH: 00\nAT: expires=1~x\nCU: http://oscdn.apple.com/a/BaseSystem.chunklist\nCH: 00\nCT: expires=1~y\n")
+	f.Add("AP: \nAU: file:///etc/passwd\nAT: x\nCU: //host\nCT: y")
+	f.Fuzz(func(t *testing.T, body string) {
+		asset, err := parseAsset(&http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(body)),
+			Request: &http.Request{URL: &url.URL{Scheme: "https", Host: "service.test"}}})
+		if err != nil {
+			if strings.ContainsAny(err.Error(), "\x1b\n\r") {
+				t.Errorf("%q: %q", body, err)
+			}
+			return
+		}
+		for _, address := range []string{asset.Image, asset.Chunklist} {
+			u, err := url.Parse(address)
+			if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || !strings.Contains(body, address) {
+				t.Errorf("%q: %q", body, address)
+			}
+		}
+		if asset.Product == "" || !strings.Contains(body, asset.Product) {
+			t.Errorf("%q: product %q", body, asset.Product)
+		}
+	})
 }
