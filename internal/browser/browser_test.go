@@ -1,0 +1,232 @@
+package browser_test
+
+import (
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+
+	"github.com/proxstation/proxstation/examples/switchboard/board"
+	"github.com/proxstation/proxstation/workstation"
+)
+
+// required is set where a missing browser is a failure.
+var required = os.Getenv("PROXSTATION_BROWSER") == "required"
+
+// chromium is the browser that all tests share. Each test has a profile of its
+// own in it.
+var chromium = sync.OnceValues(func() (context.Context, error) {
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		path, err = exec.LookPath("google-chrome")
+	}
+	if err != nil {
+		return nil, err
+	}
+	fonts, err := filepath.Abs("testdata/fonts.conf")
+	if err != nil {
+		return nil, err
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, // root in CI has no user namespaces
+		chromedp.Env("FONTCONFIG_FILE="+fonts), chromedp.Flag("font-render-hinting", "none"), chromedp.Flag("disable-lcd-text", true),
+		chromedp.Flag("force-prefers-reduced-motion", true), chromedp.Flag("hide-scrollbars", true),
+		chromedp.Flag("host-resolver-rules", "MAP *.lan 127.0.0.1"))
+	ctx, _ := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, _ = chromedp.NewContext(ctx)
+	return ctx, chromedp.Do(ctx)
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if ctx, err := chromium(); err == nil {
+		_ = chromedp.Cancel(ctx)
+	}
+	os.Exit(code)
+}
+
+// A screen is what a person holds in their hand.
+type screen struct {
+	width, height int64
+	scale         float64
+	touch, dark   bool
+}
+
+var (
+	phone   = screen{width: 390, height: 844, scale: 1.5, touch: true}
+	desktop = screen{width: 1100, height: 800, scale: 1}
+	// small is what WCAG 2.2 asks for under Reflow: 320 pixels.
+	small = screen{width: 320, height: 568, scale: 2, touch: true}
+)
+
+func (s screen) inDark() screen { s.dark = true; return s }
+
+func (s screen) String() string {
+	name := "desktop"
+	if s.touch {
+		name = "phone"
+	}
+	if s.dark {
+		return name + "-dark"
+	}
+	return name + "-light"
+}
+
+// tab opens an empty tab in a profile of its own.
+func tab(t *testing.T, s screen) context.Context {
+	t.Helper()
+	parent, err := chromium()
+	if err != nil {
+		if required {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	ctx, cancel := chromedp.NewContext(parent, chromedp.WithNewBrowserContext())
+	t.Cleanup(cancel)
+	ctx, timeout := context.WithTimeout(ctx, time.Minute)
+	t.Cleanup(timeout)
+	do(t, ctx, s.emulate())
+	return ctx
+}
+
+// emulate makes a tab look as on the screen.
+func (s screen) emulate() action {
+	scheme := "light"
+	if s.dark {
+		scheme = "dark"
+	}
+	view := []chromedp.EmulateViewportOption{chromedp.EmulateScale(s.scale)}
+	if s.touch {
+		view = append(view, chromedp.EmulateMobile, chromedp.EmulateTouch, chromedp.EmulatePortrait)
+	}
+	return chromedp.Steps(chromedp.EmulateViewport(s.width, s.height, view...),
+		call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}))
+}
+
+type action = chromedp.Action[chromedp.Void]
+
+func do(t *testing.T, ctx context.Context, actions ...action) {
+	t.Helper()
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		text, _ := chromedp.Run(ctx, chromedp.Evaluate[string](`document.body?.innerText ?? ""`))
+		t.Fatalf("%v; the page says:\n%s", err, text)
+	}
+}
+
+func evaluate[T any](t *testing.T, ctx context.Context, expression string, opts ...chromedp.EvaluateOption) T {
+	t.Helper()
+	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, opts...))
+	if err != nil {
+		t.Fatalf("%s: %v", expression, err)
+	}
+	return value
+}
+
+// call sends a command of the browser's protocol.
+func call[P, R any](command cdp.Command[P, R], params P) action {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, command, params)
+		return err
+	})
+}
+
+// see waits until an expression of JavaScript is true. It goes on when the page
+// is replaced by another.
+func see(expression string) action {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		return poll(ctx, expression, func() bool {
+			yes, err := chromedp.Evaluate[bool](expression)(ctx, t)
+			return err == nil && yes
+		})
+	})
+}
+
+// poll calls a function until it reports success.
+func poll(ctx context.Context, what string, done func() bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 20*time.Second, fmt.Errorf("not seen: %s", what))
+	defer cancel()
+	ticks := time.NewTicker(30 * time.Millisecond)
+	defer ticks.Stop()
+	for !done() {
+		select {
+		case <-ticks.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// says waits until an element holds a text that people can see.
+func says(selector, text string) action {
+	return see(`[...document.querySelectorAll(` + quote(selector) + `)].some(e => e.checkVisibility() && e.innerText.includes(` + quote(text) + `))`)
+}
+
+// gone waits until no element is there that people can see.
+func gone(selector string) action {
+	return see(`![...document.querySelectorAll(` + quote(selector) + `)].some(e => e.checkVisibility())`)
+}
+
+func quote(s string) string { return "`" + strings.ReplaceAll(s, "`", "\\`") + "`" }
+
+// click clicks in the middle of the first element, once a person can see the
+// element there.
+func click(selector string) action {
+	return pointed(selector, func(x, y float64) action { return chromedp.MouseClickXY(x, y) })
+}
+
+// pointed points at an element.
+func pointed(selector string, point func(x, y float64) action) action {
+	find := `(() => {
+		const e = document.querySelector(` + quote(selector) + `);
+		e.scrollIntoView({block: "center", behavior: "instant"});
+		const r = e.getBoundingClientRect(), x = r.x + r.width / 2, y = r.y + r.height / 2;
+		const painted = performance.getEntriesByName("first-contentful-paint").length > 0; // before, browsers drop clicks
+		return painted && e.contains(document.elementFromPoint(x, y)) && !e.disabled ? [x, y] : [];
+	})()`
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		return poll(ctx, "to click: "+selector, func() bool {
+			at, err := chromedp.Evaluate[[]float64](find)(ctx, t)
+			if err != nil || len(at) == 0 {
+				return false
+			}
+			_, err = point(at[0], at[1])(ctx, t)
+			return err == nil
+		})
+	})
+}
+
+// noScript switches JavaScript off.
+var noScript = call(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+
+// onNewDocument runs a script before those of each page.
+func onNewDocument(script string) action {
+	return call(page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+}
+
+// fixedClock makes the page's own clock stand still.
+var fixedClock = onNewDocument(`Date.prototype.toLocaleTimeString = () => "20:14:07"`)
+
+// serve serves a board of a node.
+func serve(t *testing.T, node board.Node, duo workstation.DualBoot, opts board.Options) (url string, b *board.Board, server *httptest.Server) {
+	t.Helper()
+	b = board.New(t.Context(), node, duo, opts)
+	server = httptest.NewServer(b.Handler())
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+		b.Close()
+	})
+	return server.URL, b, server
+}

@@ -1,0 +1,26 @@
+package browser_test
+
+import (
+	"flag"
+	"slices"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the pictures of docs/pictures")
+
+const pictures = "../../docs/pictures"
+
+// Each picture shows the page as people see it. The test fails if the page
+// cannot be brought into that state; pixels are not compared.
+func TestPictures(t *testing.T) {
+	t.Parallel()
+	for name, on := range map[string]screen{"on": phone, "asks": phone.inDark(), "switching": phone.inDark(), "returned": phone, "leased": phone, "hung": phone.inDark(),
+		"desk": desktop, "desk-blocked": desktop.inDark()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			all := states()
+			st := all[slices.IndexFunc(all, func(s state) bool { return s.name == name })]
+			picture(t, name, shot(t, st.show(t, on), on, name != "asks"))
+		})
+	}
+}
