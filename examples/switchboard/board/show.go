@@ -114,7 +114,10 @@ func (v View) TroubleText() string { return troubleText(v.Trouble, v.At, "the sy
 func (v View) HostTroubleText() string { return troubleText(v.HostTrouble, v.At, "the host") }
 
 func troubleText(t *Trouble, now time.Time, what string) string {
-	text := fmt.Sprintf("It has not answered for %s.", span(now.Sub(t.Since)))
+	text := "It does not answer any more."
+	if silent := now.Sub(t.Since); silent >= slow {
+		text = fmt.Sprintf("It has not answered for %s.", span(silent))
+	}
 	if t.Seen == nil {
 		return text + " Nothing was seen of " + what + " yet."
 	}
