@@ -25,15 +25,30 @@ func (j *judgement) console() {
 	case d.BootVGA == proxstation.Yes && !j.card.Integrated():
 		j.add(proxstation.Finding{ID: "gpu.boot-vga", Severity: proxstation.Info, Seen: "boot_vga: 1",
 			Why: "The firmware has used the card: the guest may find its option ROM changed and show no picture.",
-			Fix: "Make another card the firmware's primary display, or give the guest a copy of the ROM (romfile)."})
+			Fix: printable.Sentence(j.otherDisplay() + "; or give the guest a copy of the card's ROM: put it in /usr/share/kvm, and add romfile=NAME to the hostpci value")})
 	}
 	module, _ := j.facts.Module("vfio_pci")
 	if j.card.Model().Vendor == Intel && j.card.Integrated() && module.Parameters["disable_vga"] == "Y" {
 		_, where := j.facts.Option("vfio_pci", "disable_vga")
+		fix := "Remove disable_vga=1 (" + or(where, "in /etc/modprobe.d or among the kernel's arguments") + "), run update-initramfs -u -k all, and restart."
+		if _, argument, ok := strings.Cut(where, "kernel arguments: "); ok {
+			fix = printable.Sentence(j.facts.AdviseWithout(argument))
+		}
 		j.add(proxstation.Finding{ID: "gpu.disable-vga", Severity: proxstation.Warning, Seen: "/sys/module/vfio_pci/parameters/disable_vga: Y",
 			Why: "legacy-igd does not work: the guest cannot reach the VGA registers.",
-			Fix: "Remove disable_vga=1 (" + or(where, "in /etc/modprobe.d or among the kernel's arguments") + "), run update-initramfs -u -k all, and restart."})
+			Fix: fix})
 	}
+}
+
+// otherDisplay says how the firmware shows its picture elsewhere: on a display
+// that the host has, or on one that it would need.
+func (j *judgement) otherDisplay() string {
+	for _, card := range Cards(j.facts.Functions) {
+		if d := card.Display(); !d.Address.SameSlot(j.card.Address()) && d.VirtualOf == nil {
+			return "make " + d.Address.String() + " the primary display in the firmware's set-up, and plug the monitor in there"
+		}
+	}
+	return "with a second graphics card in this host, make that one the firmware's primary display"
 }
 
 // evicts reports whether vfio-pci takes the firmware's picture off the card as
@@ -53,7 +68,7 @@ func (j *judgement) picture(fb iommu.Framebuffer) proxstation.Finding {
 		bar = fmt.Sprintf("BAR %d", *fb.BAR)
 		f.Seen += ", " + bar
 	}
-	f.Fix = printable.Sentence(j.takeOff(fb) + "; or make another card the firmware's primary display")
+	f.Fix = printable.Sentence(j.takeOff(fb) + "; or " + j.otherDisplay())
 	switch {
 	case d.Driver == "vfio-pci":
 		f.Severity = proxstation.Blocker

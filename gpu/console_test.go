@@ -1,6 +1,7 @@
 package gpu_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -123,6 +124,46 @@ func TestPowerOfIdleCards(t *testing.T) {
 		}
 		if found != test.finding {
 			t.Errorf("%s: found %v, want %v", name, found, test.finding)
+		}
+	}
+}
+
+// A fix names the display that this host has, and says so where it has none.
+func TestAnotherDisplayOfThisHost(t *testing.T) {
+	t.Parallel()
+	bar := 1
+	c := card(gpu.NVIDIA, 0x2684)
+	c.Functions[0].Driver, c.Functions[0].BootVGA = "vfio-pci", proxstation.Yes
+	iGPU := iommu.Function{Address: address("0000:00:02.0"), Class: 0x030000, Model: iommu.Model{Vendor: gpu.Intel, Device: 0x4680}}
+	for want, others := range map[string][]iommu.Function{"make 0000:00:02.0 the primary display": {iGPU}, "with a second graphics card in this host": nil} {
+		for _, pictures := range [][]iommu.Framebuffer{nil, {{Address: c.Address(), Name: "efifb", Firmware: true, BAR: &bar, Seen: "/proc/iomem"}}} {
+			facts := iommu.Facts{Functions: append(others[:len(others):len(others)], c.Functions...), Kernel: "6.8.12-4-pve", Framebuffers: pictures}
+			found := slices.DeleteFunc(gpu.Ready(c, gpu.AnyGuest, facts), func(f proxstation.Finding) bool { return f.ID != "gpu.boot-vga" && f.ID != "gpu.framebuffer" })
+			if len(found) != 1 || !strings.Contains(strings.ToLower(found[0].Fix), want) {
+				t.Errorf("%q is not in %v", want, found)
+			}
+		}
+	}
+}
+
+// disable_vga is removed where it was set: from a file, or with the boot
+// loader's command.
+func TestDisableVGAIsRemovedWhereItIs(t *testing.T) {
+	t.Parallel()
+	iGPU := gpu.Card{Functions: []iommu.Function{{Address: address("0000:00:02.0"), Class: 0x030000, Model: iommu.Model{Vendor: gpu.Intel, Device: 0x3e92}}}}
+	base := iommu.Facts{Functions: iGPU.Functions, Modules: []iommu.Module{{Name: "vfio_pci", Parameters: map[string]string{"disable_vga": "Y"}}}}
+	file, argument := base, base
+	file.Modprobe = []iommu.HostFile{{Path: "etc/modprobe.d/vfio.conf", Text: "options vfio-pci disable_vga=1\n"}}
+	running := iommu.ParseCmdline("BOOT_IMAGE=/vmlinuz vfio_pci.disable_vga=1")
+	argument.Running, argument.Loader.Synced = &running, proxstation.No
+	argument.Loader.Defaults = []iommu.HostFile{{Path: "etc/default/grub", Text: "GRUB_CMDLINE_LINUX_DEFAULT=\"vfio_pci.disable_vga=1\"\n"}}
+	for want, facts := range map[string]iommu.Facts{
+		"/etc/modprobe.d/vfio.conf line 1: options vfio-pci disable_vga=1), run update-initramfs":   file,
+		"Remove vfio_pci.disable_vga=1 from /etc/default/grub line 1, run update-grub, and restart": argument,
+	} {
+		found := slices.DeleteFunc(gpu.Ready(iGPU, gpu.AnyGuest, facts), func(f proxstation.Finding) bool { return f.ID != "gpu.disable-vga" })
+		if len(found) != 1 || !strings.Contains(found[0].Fix, want) {
+			t.Errorf("%q is not in %v", want, found)
 		}
 	}
 }

@@ -120,7 +120,11 @@ func (j *judgement) driver() {
 	case j.card.Integrated():
 		f.Severity = proxstation.Info
 		f.Why = "PVE takes the iGPU from this driver when the VM starts: the host's console goes dark, and comes back only when the card is bound to the driver again."
-		f.Fix = "Bind it to the driver again after the VM has stopped, if the console is wanted."
+		d := j.card.Display()
+		f.Fix = fmt.Sprintf("If the console is wanted after the VM has stopped, bind it again: cd /sys/bus/pci/drivers && echo %s > vfio-pci/unbind && echo %s > %s/bind.", d.Address, d.Address, d.Driver)
+		if d.Driver == "" {
+			f.Fix = ""
+		}
 	}
 	j.add(f)
 }

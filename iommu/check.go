@@ -67,7 +67,7 @@ func (f Facts) checkState() []proxstation.Finding {
 	case f.offArgument() != "":
 		finding.ID = "iommu.off-by-argument"
 		finding.Seen = "/proc/cmdline: " + f.offArgument() + "; " + seen
-		finding.Fix = printable.Sentence(f.removing(f.offArgument()))
+		finding.Fix = printable.Sentence(f.AdviseWithout(f.offArgument()))
 	default:
 		finding.ID = "iommu.off"
 		finding.Seen, finding.Fix = f.turnOn(seen)
@@ -149,7 +149,7 @@ func (f Facts) checkOverride() []proxstation.Finding {
 	finding := proxstation.Finding{ID: "iommu.acs-override", Severity: proxstation.Warning, Subject: "IOMMU groups",
 		Seen: "/proc/cmdline: pcie_acs_override=" + value,
 		Why:  "The groups are what the argument claims, not what the hardware keeps apart: a guest's device may reach the memory of others.",
-		Fix:  "Keep it if all guests are trusted. To do without it, put the card in a slot whose group holds nothing else, and then " + f.removing("pcie_acs_override="+value) + "."}
+		Fix:  "Keep it if all guests are trusted. To do without it, put the card in a slot whose group holds nothing else, and then " + f.AdviseWithout("pcie_acs_override="+value) + "."}
 	if !f.hasOverride() {
 		finding.Seen += "; kernel " + f.Kernel
 		finding.Why = "The argument is a patch that Proxmox VE's kernels have; whether this kernel has it is not known. Without the patch the argument does nothing."

@@ -42,9 +42,9 @@ func (f Facts) remapInterrupts(broken bool) string {
 		}
 		return why + "If all guests are trusted, " + allowUnsafe + "; else use another machine."
 	case f.Running != nil && f.Running.Has("nointremap"):
-		return printable.Sentence(f.removing("nointremap"))
+		return printable.Sentence(f.AdviseWithout("nointremap"))
 	case f.Running != nil && f.Running.Has("intremap=off"):
-		return printable.Sentence(f.removing("intremap=off"))
+		return printable.Sentence(f.AdviseWithout("intremap=off"))
 	case f.Virtual.Answer == proxstation.Yes:
 		return f.Virtual.giveIOMMU()
 	case f.ACPI.IVRS == proxstation.Yes:
@@ -73,7 +73,7 @@ func (f Facts) unsafeInterrupts(answer proxstation.Answer, remapping string, bro
 	_, lines := f.modconf(false).options("vfio_iommu_type1", "allow_unsafe_interrupts")
 	remove := "remove allow_unsafe_interrupts=1 from /etc/modprobe.d and the kernel's arguments, run update-initramfs -u -k all, and restart"
 	if last := len(lines) - 1; last >= 0 && lines[last].file == "" {
-		remove = f.removing(lines[last].text)
+		remove = f.AdviseWithout(lines[last].text)
 	} else if last >= 0 {
 		remove = fmt.Sprintf("remove allow_unsafe_interrupts from line %d of /%s, run update-initramfs -u -k all, and restart", lines[last].number, lines[last].file)
 	}

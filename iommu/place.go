@@ -103,8 +103,9 @@ func (f Facts) Option(module, option string) (value, where string) {
 	return values[len(values)-1], lines[len(lines)-1].where()
 }
 
-// removing says how to be rid of a kernel argument on this host.
-func (f Facts) removing(arg string) string {
+// AdviseWithout says how to remove a kernel argument on this host: from which
+// line, and with which command. It is the opposite of [Facts.Advise].
+func (f Facts) AdviseWithout(arg string) string {
 	p := f.Place()
 	where := p.Edit
 	for _, at := range f.written() {
