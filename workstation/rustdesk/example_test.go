@@ -121,7 +121,7 @@ func ExampleServerHealth_Judge() {
 	for _, f := range health.Judge(rustdesk.Server{ID: "rd.home.example", Key: key}) {
 		fmt.Println(f.Severity, f.Subject, "-", f.Fix)
 	}
-	// Output: blocker hbbr - systemctl start rustdesk-hbbr; then see journalctl -u rustdesk-hbbr
+	// Output: blocker hbbr - Run systemctl start rustdesk-hbbr, then see journalctl -u rustdesk-hbbr.
 }
 
 func ExampleServer_ConfigString() {
