@@ -36,8 +36,8 @@ func (b *builder) iommu(l line) error {
 	return nil
 }
 
-// acpi makes the head of an ACPI table: signature, length, revision, OEM
-// (ACPI specification 5.2.6), and DMAR's address width and flags.
+// acpi makes the head of an ACPI table: signature, length, revision and OEM
+// (ACPI specification 5.2.6), and for DMAR the address width and the flags.
 func (b *builder) acpi(l line) error {
 	for _, name := range l.args {
 		table := make([]byte, 48)

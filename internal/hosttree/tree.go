@@ -14,9 +14,9 @@ import (
 //go:embed hosts/*.txt
 var hosts embed.FS
 
-// A Tree is the file system of a described host, with the directories sys,
-// proc, etc, boot and whatever else the description makes. It is read-only
-// and safe for concurrent use.
+// A Tree is the file system of a described host: the directories sys, proc,
+// etc, boot, and others that the description names. It is read-only and safe
+// for concurrent use.
 type Tree struct {
 	files fstest.MapFS
 }
@@ -27,7 +27,7 @@ var _ fs.ReadLinkFS = (*Tree)(nil)
 func Names() []string {
 	entries, err := hosts.ReadDir("hosts")
 	if err != nil {
-		panic(err) // embedded
+		panic(err) // the files are embedded
 	}
 	var names []string
 	for _, entry := range entries {
@@ -46,8 +46,8 @@ func Text(name string) ([]byte, error) {
 	return text, nil
 }
 
-// Load returns the tree of a host that comes with the package, with further
-// lines of description added at the end.
+// Load returns the tree of a host that comes with the package. The lines are
+// added to the end of its description.
 func Load(name string, lines ...string) (*Tree, error) {
 	text, err := Text(name)
 	if err != nil {
@@ -56,7 +56,7 @@ func Load(name string, lines ...string) (*Tree, error) {
 	return Parse([]byte(string(text) + "\n" + strings.Join(lines, "\n") + "\n"))
 }
 
-// Parse returns the tree that a description makes. Its errors name the line.
+// Parse returns the tree for a description. Its errors name the line.
 func Parse(description []byte) (*Tree, error) {
 	lines, err := parseLines(string(description))
 	if err != nil {
@@ -74,8 +74,8 @@ func Parse(description []byte) (*Tree, error) {
 	return &Tree{files: b.files}, nil
 }
 
-// Open implements [fs.FS]. It follows links. A file that is denied is an
-// error that matches [fs.ErrPermission].
+// Open implements [fs.FS]. It follows links. For a denied file the error
+// matches [fs.ErrPermission].
 func (t *Tree) Open(name string) (fs.File, error) {
 	f, err := t.files.Open(name)
 	if err != nil {
@@ -94,8 +94,8 @@ func (t *Tree) ReadLink(name string) (string, error) { return t.files.ReadLink(n
 // Lstat implements [fs.ReadLinkFS].
 func (t *Tree) Lstat(name string) (fs.FileInfo, error) { return t.files.Lstat(name) }
 
-// WriteDir writes the tree into a directory, which it makes: what the -root
-// option of the examples reads. A file that is denied has mode 0.
+// WriteDir writes the tree into a new directory, which the -root option of the
+// examples can read. A denied file has mode 0.
 func (t *Tree) WriteDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("hosttree: %w", err)

@@ -11,22 +11,23 @@ import (
 	"strings"
 )
 
-// The reasons why a boot did not come to its end.
+// The reasons why a boot was not completed.
 var (
 	ErrPanic      = errors.New("the kernel panicked")
 	ErrHang       = errors.New("did not end in time")
 	ErrUnfinished = errors.New("ended before its programs had")
 )
 
-// A BootError says that a boot did not come to its end, and why. It matches
-// [ErrPanic], [ErrHang] (and the context's error) or [ErrUnfinished].
+// A BootError says why a boot was not completed. It matches [ErrPanic],
+// [ErrHang] (and the context's error) or [ErrUnfinished].
 type BootError struct {
 	Machine string
 	Err     error
-	Console string // all that the kernel said
+	Console string // everything that the kernel printed
 }
 
-// Error names the machine and the cause, and has the end of the console.
+// Error names the machine and the cause, and ends with the last lines of the
+// console.
 func (e *BootError) Error() string {
 	lines := strings.Split(strings.TrimSpace(e.Console), "\n")
 	return fmt.Sprintf("lab: %s: %v; its console ends with\n%s", e.Machine, e.Err, strings.Join(lines[max(0, len(lines)-40):], "\n"))
@@ -35,40 +36,40 @@ func (e *BootError) Error() string {
 // Unwrap returns the cause.
 func (e *BootError) Unwrap() error { return e.Err }
 
-// A Boot is a machine and what runs inside.
+// A Boot is a machine with the programs to run inside.
 type Boot struct {
 	Machine  Machine
 	Init     string            // the static binary of package internal/lab/init
 	Commands []Command         // one after the other
-	Files    map[string]string // path inside, and the file here
-	Watch    func(Event)       // told what happens as it does; nil is fine
+	Files    map[string]string // by their path inside, the file on this machine
+	Watch    func(Event)       // called with each event; nil is fine
 }
 
-// A Result is what became of a command.
+// A Result is the end of a command.
 type Result struct {
 	Name   string
 	Output string
 	Exit   int // its exit status; -1 if it was killed or did not start
 }
 
-// An Outcome is what became of a boot. After an error it has what ended before.
+// An Outcome is the end of a boot. After an error it holds the results so far.
 type Outcome struct {
 	Results []Result
-	Console string // what the kernel said
+	Console string // the output of the kernel
 	Tainted string // /proc/sys/kernel/tainted at the end: "0" unless the kernel warned or worse
 	done    bool
-	failed  string // why init gave up
+	failed  string // the reason that init gave
 }
 
 // Run boots a machine and waits for its end. It takes a core for about ten
-// seconds and what the commands take. If ctx ends first, so does the machine.
-// The error is a [*BootError] if the machine had begun to boot.
+// seconds, and for the time of the commands. If ctx ends first, the machine
+// ends too. The error is a [*BootError] if the machine had begun to boot.
 func (l Lab) Run(ctx context.Context, b Boot) (Outcome, error) {
 	dir, err := os.MkdirTemp("", "lab")
 	if err != nil {
 		return Outcome{}, err
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // what is left is in the directory for temporary files
+	defer func() { _ = os.RemoveAll(dir) }() // leftovers are in the directory for temporary files
 	archive, err := l.initramfs(b)
 	if err != nil {
 		return Outcome{}, err
@@ -102,7 +103,7 @@ func (l Lab) Run(ctx context.Context, b Boot) (Outcome, error) {
 	if err = errors.Join(err, cmd.Wait()); err != nil {
 		err = fmt.Errorf("QEMU: %w: %s", err, bytes.TrimSpace(stderr.Bytes()))
 	}
-	console, _ := os.ReadFile(filepath.Join(dir, "console")) // not there if QEMU did not begin
+	console, _ := os.ReadFile(filepath.Join(dir, "console")) // there is no file if QEMU did not start
 	o.Console = strings.ReplaceAll(string(console), "\r", "")
 	if err = o.verdict(ctx.Err(), err); err != nil {
 		return o, &BootError{Machine: b.Machine.Name, Err: err, Console: o.Console}
@@ -148,8 +149,8 @@ func (o *Outcome) note(e Event) {
 	}
 }
 
-// verdict says how the machine ended. A panic counts as a panic even if the
-// machine went on.
+// verdict says how the machine ended. After a panic the machine may have gone
+// on; it still counts as a panic.
 func (o *Outcome) verdict(ctx, qemu error) error {
 	switch {
 	case strings.Contains(o.Console, "Kernel panic - not syncing"):

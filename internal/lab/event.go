@@ -14,14 +14,14 @@ type Command struct {
 	Env  []string `json:"env"` // besides PATH, HOME and TMPDIR
 }
 
-// A Plan is what init is to do: the file /plan.json of the initramfs.
+// A Plan is the list of tasks for init: the file /plan.json of the initramfs.
 type Plan struct {
 	Modules  []string  `json:"modules"`  // files in /modules, in the order of loading
-	Disks    int       `json:"disks"`    // wait until so many disks are there
+	Disks    int       `json:"disks"`    // the number of disks to wait for
 	Commands []Command `json:"commands"` // run one after the other
 }
 
-// An Action is what an [Event] tells.
+// An Action says what an [Event] reports.
 type Action string
 
 // The actions. A boot that went well has Begin, Output and End of each command
@@ -39,12 +39,12 @@ type Event struct {
 	Action  Action `json:"action"`
 	Command string `json:"command,omitempty"`
 	Output  []byte `json:"output,omitempty"` // of Output and Failed
-	Exit    int    `json:"exit,omitempty"`   // of End: the exit status, -1 for none
+	Exit    int    `json:"exit,omitempty"`   // of End: the exit status, or -1
 	Tainted string `json:"tainted,omitempty"`
 }
 
-// readEvents calls f for each event. It passes over other lines, such as a line
-// that a machine did not finish.
+// readEvents calls f for each event. It skips other lines, such as an
+// unfinished line.
 func readEvents(r io.Reader, f func(Event)) error {
 	lines := bufio.NewReader(r)
 	for {

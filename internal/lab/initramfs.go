@@ -21,10 +21,11 @@ const (
 	cpioRegular   = 0o100000
 )
 
-// writeInitramfs writes files, by their paths without a slash in front, and
-// the directories above them as a cpio archive in the "newc" format, which the
-// kernel unpacks (Documentation/driver-api/early-userspace/buffer-format.rst).
-// It is not compressed: QEMU hands it over faster than it can be unpacked.
+// writeInitramfs writes files, and the directories above them, as a cpio
+// archive in the "newc" format, which the kernel unpacks
+// (Documentation/driver-api/early-userspace/buffer-format.rst). The paths have
+// no leading slash. The archive is not compressed: QEMU passes it on faster
+// than it could be unpacked.
 func writeInitramfs(w io.Writer, files map[string]file) error {
 	directories := map[string]bool{}
 	for name := range files {

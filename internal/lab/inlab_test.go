@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// These tests end a machine of [TestEndings]. Outside the lab they do nothing.
+// These tests end the machines of [TestEndings]. Outside of the lab they do
+// nothing.
 
 func inLab(t *testing.T) {
 	t.Helper()
@@ -38,7 +39,7 @@ func TestInLabHang(t *testing.T) { //nolint:paralleltest // alone in its process
 
 func sysrq(t *testing.T, key string) {
 	t.Helper()
-	time.Sleep(time.Second) // for the report of the test's begin to leave the serial port
+	time.Sleep(time.Second) // so that the report of the test's beginning leaves the serial port
 	if err := os.WriteFile("/proc/sysrq-trigger", []byte(key), 0); err != nil {
 		t.Fatal(err)
 	}

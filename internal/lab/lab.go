@@ -12,20 +12,20 @@ import (
 	"strings"
 )
 
-// ErrMissing means that QEMU or the kernel is not on this machine.
+// ErrMissing reports that QEMU or the kernel is not on this machine.
 var ErrMissing = errors.New("lab: needs qemu-system-x86_64, and internal/lab/kernel.sh to have run")
 
-// A Lab is what a boot needs of this machine.
+// A Lab holds the parts of this machine that a boot needs.
 type Lab struct {
 	qemu    string
 	kernel  string
 	modules map[string][]string // files of each module, in the order of loading
-	dir     string              // has them
+	dir     string              // the directory with the modules
 	version string              // of the kernel
 }
 
-// Find finds QEMU and what kernel.sh left in dir. Its error matches
-// [ErrMissing] and says which of them is not there.
+// Find finds QEMU, and the kernel that kernel.sh put into dir. Its error
+// matches [ErrMissing] and names the missing part.
 func Find(dir string) (Lab, error) {
 	qemu, err := exec.LookPath("qemu-system-x86_64")
 	if err != nil {

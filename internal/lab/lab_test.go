@@ -16,7 +16,7 @@ import (
 	"github.com/proxstation/proxstation/internal/slow"
 )
 
-// missing skips, or fails where the lab is required.
+// missing skips the test, or fails it if the lab is required.
 func missing(t testing.TB, err error) {
 	t.Helper()
 	if os.Getenv("PROXSTATION_LAB") == "required" {
@@ -25,8 +25,8 @@ func missing(t testing.TB, err error) {
 	t.Skip("nothing is booted: ", err)
 }
 
-// find finds the lab and builds what runs inside: init and the test binaries
-// of packages, whose paths it returns.
+// find finds the lab and builds the programs to run inside: init, and the test
+// binaries of packages. It returns their paths.
 func find(t testing.TB, packages ...string) (l Lab, init string, tests []string) {
 	t.Helper()
 	if testing.Short() {
@@ -58,13 +58,13 @@ func find(t testing.TB, packages ...string) (l Lab, init string, tests []string)
 	return l, dir + "init", tests
 }
 
-// command runs the tests of a binary that are for the lab.
+// command returns a command that runs the lab tests of a binary.
 func command(path, machine, run string) Command {
 	return Command{Name: filepath.Base(path), Path: path, Args: []string{"-test.v", "-test.timeout=3m", "-test.run=" + run},
 		Env: []string{"PROXSTATION_IN_LAB=" + machine}}
 }
 
-// turns lets two machines boot at a time, each of which takes a core.
+// turns lets two machines boot at the same time. Each machine takes a core.
 func turns(t *testing.T) func(*testing.T) context.Context {
 	t.Helper()
 	turn := make(chan bool, 2)
@@ -76,8 +76,7 @@ func turns(t *testing.T) func(*testing.T) context.Context {
 	}
 }
 
-// TestBoots boots the machines and runs the tests of all packages that have
-// some for the lab.
+// TestBoots boots the machines and runs the lab tests of all packages.
 func TestBoots(t *testing.T) {
 	t.Parallel()
 	var packages []string
@@ -115,8 +114,8 @@ func TestBoots(t *testing.T) {
 	}
 }
 
-// judge fails for every program that failed or tested nothing, and lists what
-// was tested.
+// judge fails the test for every program that failed or tested nothing, and
+// lists the tests that ran.
 func judge(t *testing.T, o Outcome) {
 	t.Helper()
 	for _, r := range o.Results {
@@ -134,9 +133,8 @@ func judge(t *testing.T, o Outcome) {
 	}
 }
 
-// TestEndings tells four endings apart: a test that fails, a kernel that
-// panics, a machine that hangs, and a machine that is switched off. All four
-// really happen.
+// TestEndings produces four endings and tells them apart: a test that fails, a
+// kernel that panics, a machine that hangs, and a machine that is switched off.
 func TestEndings(t *testing.T) {
 	t.Parallel()
 	l, init, tests := find(t, ".")
@@ -153,7 +151,7 @@ func TestEndings(t *testing.T) {
 			outcome, err := l.Run(ctx, Boot{Machine: Machine{Name: "bare"}, Init: init, Commands: []Command{fails, ends},
 				Watch: func(e Event) {
 					if strings.Contains(string(e.Output), "it hangs") {
-						cancel() // as if its time were over
+						cancel() // as if the time were over
 					}
 				}})
 			var boot *BootError
@@ -181,7 +179,8 @@ func TestModulesAndDevicesThatAreNotThere(t *testing.T) {
 	}
 }
 
-// BenchmarkBoot measures the time from nothing to switched off.
+// BenchmarkBoot measures the time from the start of QEMU until the machine is
+// off.
 func BenchmarkBoot(b *testing.B) {
 	l, init, _ := find(b)
 	m := Machines()[0]

@@ -1,12 +1,12 @@
 package lab
 
-// A Machine is what QEMU emulates, and what the kernel is told.
+// A Machine describes the emulated hardware and the kernel arguments.
 type Machine struct {
 	Name    string
 	Kernel  []string // kernel arguments
 	Devices []string // QEMU's -device, in order
 	Disks   []Disk
-	Modules []string // loaded in order; kernel.sh has the list of those there are
+	Modules []string // loaded in order; kernel.sh lists the available modules
 }
 
 // A Disk is an empty disk of a machine. A machine's programs start when all of
@@ -55,7 +55,7 @@ var workstation = []string{
 	"nvme,serial=SRIOV1,subsys=sub1,bus=rp4,sriov_max_vfs=2,sriov_vq_flexible=4,sriov_vi_flexible=2,max_ioqpairs=6,msix_qsize=7",
 }
 
-// Btrfs makes no file system below 109 MiB.
+// Btrfs refuses to make a file system below 109 MiB.
 var disks = []Disk{
 	{"nvme", "nvme,serial=NVME1,bus=rp3", 128 << 20},
 	{"ssd", "ide-hd,bus=ide.0,rotation_rate=1,serial=SSD1", 128 << 20},

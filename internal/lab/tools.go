@@ -9,8 +9,9 @@ import (
 )
 
 // Tools returns the files that programs of this machine need inside, for
-// [Boot.Files]: each in /bin, and its shared libraries where they are here.
-// Its error matches [ErrMissing] if a program is not on this machine.
+// [Boot.Files]: each program in /bin, and its shared libraries at their paths
+// on this machine. Its error matches [ErrMissing] if a program is not on this
+// machine.
 func Tools(ctx context.Context, programs ...string) (map[string]string, error) {
 	files := map[string]string{}
 	for _, program := range programs {
@@ -35,7 +36,7 @@ func Tools(ctx context.Context, programs ...string) (map[string]string, error) {
 
 var library = regexp.MustCompile(`(?m)^\s(?:\S+ => )?(/\S+) \(0x[0-9a-f]+\)$`)
 
-// parseLdd returns the paths of the libraries in what ldd(1) prints.
+// parseLdd returns the paths of the libraries in the output of ldd(1).
 func parseLdd(output string) []string {
 	var paths []string
 	for _, match := range library.FindAllStringSubmatch(output, -1) {

@@ -10,19 +10,20 @@ import (
 )
 
 // A CPU is the processor that a guest sees, as far as a VM's configuration
-// tells.
+// says.
 type CPU struct {
 	// Name is QEMU's model: "host", "Skylake-Client-v4".
 	Name string
-	// Model and Stepping are CPUID's display model and stepping; Model 0 means
-	// that they are the host's or not known.
+	// Model and Stepping are CPUID's display model and stepping. Model 0 stands
+	// for the host's, or for an unknown one.
 	Model, Stepping int
-	// Bits is the width of physical addresses; 0 means that it is the host's,
-	// limited by Limit if that is not 0.
+	// Bits is the width of physical addresses. 0 stands for the width of the
+	// host, limited by Limit if Limit is not 0.
 	Bits, Limit int
 }
 
-// models are the display models of QEMU's processors (QEMU target/i386/cpu.c).
+// models holds the display models of QEMU's processors (QEMU
+// target/i386/cpu.c).
 var models = []struct {
 	prefix string
 	model  int
@@ -31,13 +32,13 @@ var models = []struct {
 	{"Skylake-Client", 94}, {"Skylake-Server", 85}, {"Cascadelake-Server", 85}, {"Cooperlake", 85}, {"Icelake-Server", 106}, {"SapphireRapids", 143},
 }
 
-// namedBits is what QEMU gives its named models (TCG_PHYS_ADDR_BITS in
-// target/i386/cpu.h). OVMF does not trust just this width, and keeps large
+// namedBits is the width that QEMU gives its named models (TCG_PHYS_ADDR_BITS
+// in target/i386/cpu.h). OVMF does not trust this width, and keeps large
 // regions low (edk2 OvmfPkg/Library/PlatformInitLib/MemDetect.c).
 const namedBits = 40
 
-// CPUOf returns the processor of a configuration: the last -cpu of args, which
-// QEMU takes, or else PVE's key cpu.
+// CPUOf returns the processor of a configuration. The last -cpu in args counts,
+// as in QEMU; without it, PVE's key cpu.
 func CPUOf(config map[string]string) CPU {
 	value, name := "", ""
 	for _, arg := range qmconf.SplitArgs(config["args"]) {
@@ -79,8 +80,8 @@ func CPUOf(config map[string]string) CPU {
 	return c
 }
 
-// AddressBits returns the width of the guest's physical addresses on a host of
-// some width, and 0 if it is not known.
+// AddressBits returns the width of the guest's physical addresses on a host
+// with addresses of the given width. It returns 0 if the width is not known.
 func (c CPU) AddressBits(host int) int {
 	switch {
 	case c.Bits != 0:
@@ -91,10 +92,10 @@ func (c CPU) AddressBits(host int) int {
 	return host
 }
 
-// Hangs reports whether macOS hangs with addresses of some width. OVMF puts
-// large regions at the top of what the processor can address, and macOS takes
-// 44 bits of an address in a device's region (Dortania, kaslr-fix; edk2
-// MemDetect.c).
+// Hangs reports whether macOS hangs with addresses of the given width. OVMF
+// puts large regions at the top of the processor's address space, and macOS
+// reads only 44 bits of an address in a device's region (Dortania, kaslr-fix;
+// edk2 MemDetect.c).
 func Hangs(bits int) bool { return bits >= 45 }
 
 // Generation returns the graphics that Lilu expects beside the processor, from
@@ -137,8 +138,8 @@ func (c CPU) Fits(family gpu.Family) bool {
 	return c.Model == 0 || same(c.Generation()) == same(family)
 }
 
-// ModelFor returns the properties of -cpu that make a named processor one of a
-// card's family, "" for families of which it is not known.
+// ModelFor returns the properties of -cpu that turn a named processor into one
+// of a card's family. It returns "" for families without known properties.
 func ModelFor(family gpu.Family) string {
 	switch family {
 	case gpu.IntelSkylake:

@@ -1,5 +1,5 @@
-// Package macos holds what a macOS VM is made of, for the profile that makes
-// one and the plan that judges it.
+// Package macos holds the facts about macOS VMs that the profile and the plan
+// share: the SMC's key, slots and processors.
 package macos
 
 import (
@@ -13,9 +13,9 @@ const (
 	RecoverySlot = "sata5"
 )
 
-// hybridIntel is the model name of an Intel processor with two kinds of cores,
-// or only with the small ones (N100, i3-N305): from the 12th generation on.
-// macOS takes their topology for a fault (osx-proxmox-next, planner.py).
+// hybridIntel matches the model name of an Intel processor with two kinds of
+// cores, or with small cores only (N100, i3-N305): from the 12th generation on.
+// macOS stops on their topology (osx-proxmox-next, planner.py).
 var hybridIntel = regexp.MustCompile(`\b1[2-9]th Gen\b|\bi[3579]-(1[2-9]\d{3}|N\d{3})|\bCore\(TM\) (Ultra|[3579] )|\bIntel\(R\) (Processor )?N\d+`)
 
 // KnowsCPU reports whether macOS knows the processor of a model name.

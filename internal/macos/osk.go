@@ -5,21 +5,20 @@ import (
 	"strings"
 )
 
-// hidden stands where the key of an emulated Apple SMC stood.
+// hidden replaces the key of an emulated Apple SMC.
 const hidden = "[secret]"
 
-// oskOption is the key's option of QEMU's device isa-applesmc, with the quotes
-// that a shell's words may have, also escaped as in JSON (QEMU
-// hw/misc/applesmc.c).
+// oskOption matches the option with the key of QEMU's device isa-applesmc. It
+// allows the quotes that a shell's words may have, also escaped as in JSON
+// (QEMU hw/misc/applesmc.c).
 var oskOption = regexp.MustCompile(`\bosk=(?:\\*"[^"]*"|\\*'[^']*'|[^\s,"']*)`)
 
-// HideOSK returns a text with the key of every emulated Apple SMC hidden: a
-// value of args, or a message of PVE's, which shows QEMU's whole command line
-// when a VM does not start. Quotes stay.
+// HideOSK returns a text with the key of every emulated Apple SMC hidden. The
+// text is a value of args, or a message of PVE, which shows QEMU's whole
+// command line when a VM does not start. Quotes stay.
 func HideOSK(text string) string { return putOSK(text, func(string) string { return hidden }) }
 
-// RevealOSK returns a value of args with the key in the places where it is
-// hidden.
+// RevealOSK returns a value of args with the key in place of its hidden form.
 func RevealOSK(args, key string) string {
 	return putOSK(args, func(have string) string {
 		if have == hidden {
@@ -50,7 +49,7 @@ func putOSK(text string, put func(key string) string) string {
 		if n := strings.IndexAny(key, `"'`); n >= 0 {
 			quote = key[:n+1]
 			key = strings.TrimSuffix(key[n+1:], quote)
-			if len(quote)+len(key)+len(quote) != len(option)-len("osk=") { // it is opened escaped and closed plain
+			if len(quote)+len(key)+len(quote) != len(option)-len("osk=") { // the opening quote is escaped and the closing quote is not
 				return "osk=" + put(option[len("osk="):])
 			}
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
-// places are the slots on PVE's bus pci.0 (qemu-server PVE/QemuServer/PCI.pm,
+// places holds the slots on PVE's bus pci.0 (qemu-server PVE/QemuServer/PCI.pm,
 // get_pci_addr_map).
 var places = map[string]int{"hostpci0": 0x10, "hostpci1": 0x11, "hostpci2": 0x1b, "hostpci3": 0x1c,
 	"net0": 0x12, "net1": 0x13, "net2": 0x14, "net3": 0x15, "net4": 0x16, "net5": 0x17}
@@ -70,8 +70,9 @@ func pciAddress(text string) (slot, function int, known bool) {
 	return int(s), int(f), err == nil && functionErr == nil
 }
 
-// busPath returns the way to a bus of PVE's machines: on q35 the root ports of
-// pve-q35-4.0.cfg and PVE's own after them, and the bridges behind 1e.0.
+// busPath returns the path to a bus of PVE's machines. On q35 these are the
+// root ports of pve-q35-4.0.cfg, PVE's own root ports after them, and the
+// bridges behind 1e.0.
 func busPath(bus string, q35, legacy bool) string {
 	if port := rootPort.FindStringSubmatch(bus); port != nil && q35 {
 		n, err := strconv.Atoi(port[1])
@@ -101,7 +102,7 @@ func busPath(bus string, q35, legacy bool) string {
 	return ""
 }
 
-// BehindBridge reports whether a device path leads through a bridge. Lilu takes
-// an Intel display for an integrated one only directly below the PCI root, and
-// for an external one behind any bridge (Lilu Sources/kern_devinfo.cpp).
+// BehindBridge reports whether a device path leads through a bridge. Lilu
+// treats an Intel display as integrated only if it is directly below the PCI
+// root, and as external behind any bridge (Lilu Sources/kern_devinfo.cpp).
 func BehindBridge(path string) bool { return strings.Count(path, "/") > 1 }

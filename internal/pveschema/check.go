@@ -10,11 +10,12 @@ import (
 	"unicode/utf8"
 )
 
-// Values are the parameters of a request as text. Arrays have one value per
+// Values holds the parameters of a request as text. Arrays have one value per
 // element.
 type Values map[string][]string
 
-// Get returns a parameter's only or first value, and "" where it is absent.
+// Get returns a parameter's only or first value, and "" if the parameter is
+// missing.
 func (v Values) Get(name string) string {
 	if len(v[name]) == 0 {
 		return ""
@@ -22,13 +23,13 @@ func (v Values) Get(name string) string {
 	return v[name][0]
 }
 
-// Verify returns what the newest PVE answers in "errors" to such a request: the
-// name of each wrong parameter and why, in PVE's words and with its line feeds.
-// It is empty if PVE takes the request.
+// Verify returns the "errors" with which the newest PVE answers such a request:
+// the name of each wrong parameter and the reason, in PVE's words and with its
+// line feeds. It is empty if PVE accepts the request.
 func (e *Endpoint) Verify(values Values) map[string]string { return e.VerifyAt(Version{}, values) }
 
-// VerifyAt is Verify for a version of PVE, which does not know parameters and
-// keys that came later.
+// VerifyAt is Verify for a version of PVE. Older versions do not know
+// parameters and keys that came later.
 func (e *Endpoint) VerifyAt(at Version, values Values) map[string]string {
 	problems := map[string]string{}
 	for i := range e.Params {
@@ -68,7 +69,7 @@ func (e *Endpoint) VerifyAt(at Version, values Values) map[string]string {
 	return problems
 }
 
-// What PVE says of parameters and of keys (PVE/JSONSchema.pm).
+// PVE's words about parameters and keys (PVE/JSONSchema.pm).
 const (
 	missing   = "property is missing and it is not optional"
 	undefined = "property is not defined in schema and the schema does not allow additional properties"

@@ -9,7 +9,7 @@ import (
 // An Arg is one option of QEMU's command line with its values, as written.
 type Arg []string
 
-// Text returns the argument without quotes, to compare.
+// Text returns the argument without quotes, for comparison.
 func (a Arg) Text() string { return quotes.Replace(strings.Join(a, " ")) }
 
 // Kind returns the key under which two arguments replace each other.
@@ -17,7 +17,7 @@ func (a Arg) Kind() string {
 	if a.Name() == "" {
 		return a.Text()
 	}
-	option := "-" + strings.TrimLeft(a[0], "-") // QEMU takes two dashes too
+	option := "-" + strings.TrimLeft(a[0], "-") // QEMU accepts two dashes too
 	value := quotes.Replace(strings.Join(a[1:], " "))
 	switch option {
 	case "-cpu", "-m", "-smp", "-machine", "-M", "-accel", "-vga", "-display", "-rtc":
@@ -41,7 +41,7 @@ func (a Arg) Name() string {
 	return "-" + strings.TrimLeft(a[0], "-")
 }
 
-// Value returns what follows the option, without quotes.
+// Value returns the text after the option, without quotes.
 func (a Arg) Value() string {
 	if a.Name() == "" {
 		return a.Text()
@@ -49,8 +49,9 @@ func (a Arg) Value() string {
 	return quotes.Replace(strings.Join(a[1:], " "))
 }
 
-// Property returns the value of a property, the bus of "-device usb-kbd,bus=b".
-// The driver is what the value begins with. It reads JSON of one level too.
+// Property returns the value of a property, such as the bus of "-device
+// usb-kbd,bus=b". The property "driver" is the first word of the value.
+// Property also reads JSON of one level.
 func (a Arg) Property(key string) string {
 	value, separator := a.Value(), "="
 	if inside, isJSON := strings.CutPrefix(value, "{"); isJSON {
@@ -96,7 +97,7 @@ func shellWords(line string) []string {
 	var words []string
 	var word strings.Builder
 	quote, escaped := byte(0), false
-	for i := range len(line) { // bytes: what is no UTF-8 stays as it is
+	for i := range len(line) { // byte by byte, so that text that is not UTF-8 stays as it is
 		r := line[i]
 		switch {
 		case escaped:
@@ -137,14 +138,14 @@ func device(value string) string {
 	return driver
 }
 
-// ownSet is -set of a property that a passed-through Intel iGPU needs.
+// ownSet matches -set of a property that a passed-through Intel iGPU needs.
 var ownSet = regexp.MustCompile(`^-set device\.hostpci\d+\.(bus|addr|x-igd-opregion|x-igd-lpc)$`)
 
-// MergeArgs returns what args must become to say what want says; same is true
-// if it says so already.
+// MergeArgs returns args with the arguments of want in the place of those that
+// they replace. same is true if have contains them already.
 func MergeArgs(have, want string) (merged string, same bool) {
 	list, wanted := SplitArgs(have), map[string][]Arg{}
-	var kinds []string // in the order they are wanted
+	var kinds []string // in the order of want
 	for _, arg := range SplitArgs(want) {
 		kind := arg.Kind()
 		if wanted[kind] == nil {
@@ -154,7 +155,7 @@ func MergeArgs(have, want string) (merged string, same bool) {
 	}
 	for _, arg := range list {
 		if kind := arg.Kind(); wanted[kind] == nil && ownSet.MatchString(kind) && !slices.Contains(kinds, kind) {
-			kinds = append(kinds, kind) // of which none is wanted
+			kinds = append(kinds, kind) // a kind that want does not have
 		}
 	}
 	same = true
@@ -169,8 +170,8 @@ func MergeArgs(have, want string) (merged string, same bool) {
 	return JoinArgs(list), false
 }
 
-// replaceKind makes the arguments of one kind those that are wanted, in their
-// places as far as there are.
+// replaceKind replaces the arguments of one kind by the wanted arguments. They
+// take the places of the old ones as far as there are enough.
 func replaceKind(list []Arg, kind string, wanted []Arg) (replaced []Arg, changed bool) {
 	for _, arg := range list {
 		switch {
@@ -184,7 +185,7 @@ func replaceKind(list []Arg, kind string, wanted []Arg) (replaced []Arg, changed
 			replaced, wanted, changed = append(replaced, wanted[0]), wanted[1:], true
 		}
 	}
-	if len(wanted) > 0 && wanted[0].Name() == "" { // behind an option it would be that option's value
+	if len(wanted) > 0 && wanted[0].Name() == "" { // after an option it would become the value of that option
 		return append(slices.Clone(wanted), replaced...), true
 	}
 	return append(replaced, wanted...), changed || len(wanted) > 0

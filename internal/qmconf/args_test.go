@@ -38,7 +38,8 @@ func TestMergeArgs(t *testing.T) {
 	}
 }
 
-// Whatever is merged says what was wanted, so that a second plan is empty.
+// A merged value contains the wanted arguments, so that a second merge changes
+// nothing.
 func FuzzMergeArgs(f *testing.F) {
 	f.Add("-cpu host -no-reboot", "-cpu max -device a,id=b")
 	f.Add(`-smbios 'type=0,vendor=F O' "x`, `-a "-b" \`)
@@ -46,7 +47,7 @@ func FuzzMergeArgs(f *testing.F) {
 	f.Add("0", "\xa7\xae\x99\xed\xa0\xf3\xf3\xf3")
 	f.Add("0 -a", "b c")
 	f.Fuzz(func(t *testing.T, have, want string) {
-		if strings.ContainsAny(have+want, `'"\`) { // unbalanced quotes swallow what comes after them
+		if strings.ContainsAny(have+want, `'"\`) { // an unbalanced quote swallows the text after it
 			_, _ = MergeArgs(have, want)
 			return
 		}

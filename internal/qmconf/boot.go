@@ -26,9 +26,9 @@ func Slots(config map[string]string) []string {
 }
 
 // BootOrder returns the devices from which the firmware may start the VM, in
-// its order. Beside "order=scsi0;net0" it reads the letters that PVE wrote
-// before version 6.3, of which c is the bootdisk, d are the CD drives and n is
-// the network (qemu-server PVE/QemuServer.pm, bootorder_from_legacy).
+// its order. It reads "order=scsi0;net0", and the letters that PVE wrote before
+// version 6.3: c is the bootdisk, d the CD drives and n the network
+// (qemu-server PVE/QemuServer.pm, bootorder_from_legacy).
 func BootOrder(config map[string]string) []string {
 	for field := range strings.SplitSeq(config["boot"], ",") {
 		if order, found := strings.CutPrefix(field, "order="); found {
@@ -57,7 +57,7 @@ func BootOrder(config map[string]string) []string {
 	return order
 }
 
-// bootDisk returns the disk that the letter c means: the bootdisk, or else the
+// bootDisk returns the disk for the letter c: the bootdisk, or without it the
 // first disk, which the firmware finds by itself.
 func bootDisk(config map[string]string) []string {
 	if disk := config["bootdisk"]; config[disk] != "" {
@@ -67,8 +67,8 @@ func bootDisk(config map[string]string) []string {
 	return disks[:min(1, len(disks))]
 }
 
-// drives returns the slots of drives whose values are such; the volumes of the
-// firmware are not among them.
+// drives returns the slots of the drives whose values such accepts, without the
+// volumes of the firmware.
 func drives(config map[string]string, such func(value string) bool) []string {
 	return slices.DeleteFunc(Slots(config), func(slot string) bool { return IsFirmware(slot) || !such(config[slot]) })
 }
@@ -79,13 +79,14 @@ func IsDisk(slot, value string) bool {
 	return IsSlot(slot) && !IsFirmware(slot) && value != "" && !IsCD(value) && !IsCloudInit(value)
 }
 
-// Disks returns the slots that hold disks of the guest's.
+// Disks returns the slots with disks of the guest.
 func Disks(config map[string]string) []string {
 	return drives(config, func(value string) bool { return IsDisk("scsi0", value) })
 }
 
-// FreeSlot returns a slot that no configuration uses, in the family of the
-// given slot first and then in the others, and "" if all are used.
+// FreeSlot returns a slot that none of the configurations uses, and "" if all
+// slots are used. It looks in the family of the given slot first, then in the
+// other families.
 func FreeSlot(like string, families []string, used ...map[string]string) string {
 	most := map[string]int{"ide": 4, "sata": 6, "scsi": 31, "virtio": 16, "hostpci": 16, "usb": 14, "virtiofs": 10}
 	for _, family := range append([]string{Family(like)}, families...) {

@@ -8,13 +8,14 @@ import (
 	"strings"
 )
 
-// mostCPUs is more than any kernel counts (its CONFIG_NR_CPUS goes to 8192).
+// mostCPUs is more than any kernel can count (its CONFIG_NR_CPUS goes to 8192).
 const mostCPUs = 8192
 
 var cpuRange = regexp.MustCompile(`^\s*(\d{1,6})(?:-(\d{1,6}))?\s*$`)
 
-// ParseCPUs parses a list of logical CPUs, "0-3,8", as PVE's affinity takes it
-// (pve-common PVE/CpuSet.pm, parse_cpuset): in order, each once.
+// ParseCPUs parses a list of logical CPUs, "0-3,8", as PVE reads its key
+// affinity (pve-common PVE/CpuSet.pm, parse_cpuset). It returns them in order,
+// each once.
 func ParseCPUs(list string) ([]int, error) {
 	var cpus []int
 	for part := range strings.SplitSeq(list, ",") {
@@ -38,7 +39,8 @@ func ParseCPUs(list string) ([]int, error) {
 	return slices.Compact(cpus), nil
 }
 
-// FormatCPUs writes CPUs as a list, in ranges where they follow each other.
+// FormatCPUs writes CPUs as a list, with ranges for CPUs that follow each
+// other.
 func FormatCPUs(cpus []int) string {
 	var ranges []string
 	for i := 0; i < len(cpus); {

@@ -11,18 +11,18 @@ import (
 
 var slotFormat = regexp.MustCompile(`^(ide[0-3]|sata[0-5]|scsi([0-9]|[12][0-9]|30)|virtio([0-9]|1[0-5])|efidisk0|tpmstate0)$`)
 
-// IsSlot reports whether a configuration key is that of a drive (qemu-server
+// IsSlot reports whether a configuration key holds a drive (qemu-server
 // PVE/QemuServer/Drive.pm).
 func IsSlot(key string) bool { return slotFormat.MatchString(key) }
 
 // BuiltWith holds the options that describe how a firmware volume was made,
-// with the value that counts for a volume without the option. PVE only
-// describes the volume with them and changes nothing in it (qemu-server
+// each with the value of a volume without the option. In PVE these options only
+// describe the volume: a change of them changes nothing in it (qemu-server
 // PVE/QemuServer/OVMF.pm, PVE/QemuServer/Drive.pm).
 var BuiltWith = map[string]string{"efitype": "2m", "pre-enrolled-keys": "0", "version": "v1.2"}
 
-// Satisfies reports whether a value says what was asked for. A drive that was
-// asked for as a new disk is satisfied by any disk on that storage.
+// Satisfies reports whether a value contains the wanted settings. If want asks
+// for a new disk, any disk on that storage satisfies it.
 func Satisfies(key, have, want string) bool {
 	drive, err := storage.ParseDrive(want)
 	if !IsSlot(key) || err != nil {
@@ -75,16 +75,17 @@ func SameDrive(a, b string) bool {
 	return one.Volume == two.Volume && !lacks(one, two) && !lacks(two, one)
 }
 
-// IsFirmware reports whether a slot is for what the firmware or the TPM keeps.
+// IsFirmware reports whether a slot holds the state of the firmware or of the
+// TPM.
 func IsFirmware(slot string) bool { return slot == "efidisk0" || slot == "tpmstate0" }
 
-// IsCD reports whether a drive value is that of a CD drive.
+// IsCD reports whether a drive value describes a CD drive.
 func IsCD(value string) bool {
 	drive, err := storage.ParseDrive(value)
 	return err == nil && drive.IsCDROM()
 }
 
-// cloudInitVolume is a drive of cloud-init, made or asked for (qemu-server
+// cloudInitVolume matches a drive of cloud-init, made or requested (qemu-server
 // PVE/QemuServer/Drive.pm, drive_is_cloudinit).
 var cloudInitVolume = regexp.MustCompile(`[:/](vm-\d+-)?cloudinit(\.(raw|qcow2|vmdk))?$`)
 
@@ -100,9 +101,9 @@ func CutVolume(value string) (pool, volume string, ok bool) {
 	return strings.Cut(first, ":")
 }
 
-// MiB writes a size as the number of MiB that memory and balloon take.
+// MiB writes a size as a number of MiB, the unit of memory and balloon.
 func MiB(size storage.Size) string { return strconv.FormatInt(int64(size/storage.MiB), 10) }
 
-// CloudInitDrive stands for a volume where a drive is asked for that PVE itself
-// makes for cloud-init.
+// CloudInitDrive takes the place of a volume in a request for a drive of
+// cloud-init, which PVE makes itself.
 const CloudInitDrive = "cloudinit"

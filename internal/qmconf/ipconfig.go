@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// IPConfigProblem says what is wrong with a value of ipconfig, and returns ""
-// for a good value (qemu-server PVE/QemuServer/Network.pm, parse_ipconfig). PVE
-// only warns of some of these mistakes and then ignores the whole value.
+// IPConfigProblem returns the fault of a value of ipconfig, and "" for a good
+// value (qemu-server PVE/QemuServer/Network.pm, parse_ipconfig). For some
+// faults, PVE only warns and then ignores the whole value.
 func IPConfigProblem(value string) string {
 	p := Parse("ipconfig0", value)
 	for _, v := range []struct{ ip, gateway, words string }{{"ip", "gw", "dhcp manual"}, {"ip6", "gw6", "dhcp auto manual"}} {

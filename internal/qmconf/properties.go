@@ -12,8 +12,8 @@ import (
 // take a property string is one property without a key.
 type Properties []Property
 
-// A Property is one part of a property string. Key is the default key of the
-// format where the string leaves the key out, and "" where the whole value is
+// A Property is one part of a property string. If the string leaves the key
+// out, Key is the default key of the format. Key is "" if the whole value is
 // one text.
 type Property struct{ Key, Value string }
 
@@ -30,11 +30,12 @@ var structured = map[string]bool{
 	"audio": true, "boot": true, "cicustom": true, "ipconfig": true, "ivshmem": true, "numa": true, "smbios": true, "spice_enhancements": true,
 }
 
-// whole names keys whose property string says one thing that cannot be merged.
+// whole names the keys whose property strings cannot be merged, because all
+// parts belong together.
 var whole = map[string]bool{"boot": true, "startup": true}
 
-// netModels are network models, which PVE also writes as a key whose value is
-// the MAC address: "virtio=BC:24:11:00:00:01" (qemu-server
+// netModels holds the network models. PVE also writes a model as a key whose
+// value is the MAC address: "virtio=BC:24:11:00:00:01" (qemu-server
 // PVE/QemuServer/Network.pm, $nic_model_list).
 var netModels = []string{
 	"e1000", "e1000-82540em", "e1000-82544gc", "e1000-82545em", "e1000e", "i82551", "i82557b", "i82559er", "ne2k_isa", "ne2k_pci", "pcnet", "rtl8139", "virtio", "vmxnet3",
@@ -64,9 +65,9 @@ func Parse(key, value string) Properties {
 	return p
 }
 
-// Normal returns "1" or "0" for any of PVE's spellings of a boolean, and other
-// values as they are, so that values can be compared. It is not for values to
-// be written: discard=on is not a boolean.
+// Normal returns "1" or "0" for any of PVE's spellings of a boolean, and any
+// other value as it is. The result is for comparisons, not for writing:
+// discard=on is not a boolean.
 func Normal(value string) string {
 	switch value {
 	case "yes", "on", "true":
@@ -77,7 +78,7 @@ func Normal(value string) string {
 	return value
 }
 
-// equal reports whether two values of a property say the same.
+// equal reports whether two values of a property mean the same.
 func equal(key, a, b string) bool {
 	switch {
 	case Normal(a) == Normal(b):
@@ -92,7 +93,7 @@ func equal(key, a, b string) bool {
 		return errOne == nil && errTwo == nil && len(one.Devices) > 0 && slices.Equal(one.Devices, two.Devices)
 	case Family(key) == "usb": // hexadecimal numbers, with or without 0x
 		return USBDevice(a) == USBDevice(b)
-	case key == "tags": // which PVE sorts, and writes in lower case (pve-guest-common PVE/GuestHelpers.pm)
+	case key == "tags": // PVE sorts tags, and writes them in lower case (pve-guest-common PVE/GuestHelpers.pm)
 		return slices.Equal(tags(a), tags(b))
 	case key == "description":
 		return strings.TrimRight(a, " \t\n") == strings.TrimRight(b, " \t\n")
@@ -104,8 +105,8 @@ func equal(key, a, b string) bool {
 	return false
 }
 
-// USBDevice returns a USB device or the name of a mapping in the one notation
-// that is compared.
+// USBDevice returns a USB device, or the name of a mapping, in a notation for
+// comparisons.
 func USBDevice(value string) string { return strings.ReplaceAll(strings.ToLower(value), "0x", "") }
 
 // tags returns the tags of a list, each once, in order.
@@ -149,12 +150,12 @@ func (p Properties) Set(key, value string) Properties {
 	return append(p, Property{key, value})
 }
 
-// Drop returns the properties without those of a key.
+// Drop returns the properties without the properties of a key.
 func (p Properties) Drop(key string) Properties {
 	return slices.DeleteFunc(p, func(have Property) bool { return have.Key == key })
 }
 
-// Text writes the properties as PVE does, the default key's value first.
+// Text writes the properties as PVE does: the value of the default key first.
 func (p Properties) Text(key string) string {
 	byDefault := defaultKeys[Family(key)]
 	var fields []string
@@ -182,8 +183,9 @@ func PinsMachine(key, have, want string) bool {
 	return key == "machine" && (want == "q35" && strings.HasPrefix(have, "pc-q35-") || want == "pc" && strings.HasPrefix(have, "pc-i440fx-"))
 }
 
-// Merge returns the value that says what want says and keeps whatever else have
-// says. It reports true, and returns have, if have says so already.
+// Merge returns the value with the settings of want, and with the other
+// settings of have. If have contains those of want already, Merge returns have
+// and true.
 func Merge(key, have, want string) (merged string, ok bool) {
 	if key == "args" {
 		return MergeArgs(have, want)
@@ -191,7 +193,7 @@ func Merge(key, have, want string) (merged string, ok bool) {
 	p, changed := Parse(key, have), false
 	for _, w := range Parse(key, want) {
 		if have != "" && w.Key == "format" && IsSlot(key) {
-			continue // of a new volume, which PVE does not keep
+			continue // a property of a new volume, which PVE does not keep
 		}
 		if value, found := p.Get(w.Key); found && (equal(key, value, w.Value) || PinsMachine(key, value, w.Value)) {
 			continue
@@ -201,7 +203,7 @@ func Merge(key, have, want string) (merged string, ok bool) {
 		case fam == "hostpci", fam == "usb":
 			p = p.Drop(exclusive[w.Key])
 		case w.Key == "file":
-			p = p.Drop("size") // of the volume that was there
+			p = p.Drop("size") // the size belongs to the old volume
 		}
 		p = p.Set(w.Key, w.Value)
 	}

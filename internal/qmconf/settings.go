@@ -2,24 +2,24 @@ package qmconf
 
 import "slices"
 
-// OwnKeys are the keys that only PVE itself writes (qemu-server
-// PVE/QemuServer.pm, json_config_properties, leaves them out of what a request
-// may set).
+// OwnKeys holds the keys that only PVE itself writes (qemu-server
+// PVE/QemuServer.pm: json_config_properties leaves them out of the keys that a
+// request may set).
 var OwnKeys = []string{
 	"digest", "lock", "meta", "parent", "running-nets-host-mtu", "runningcpu", "runningmachine", "snapstate", "snaptime", "template", "vmstate",
 }
 
-// NoSettings holds the keys that are no settings of a VM: OwnKeys, and
-// parameters that tell PVE how to work (parameters of POST qemu and PUT config
-// in its API description).
+// NoSettings holds the keys that are not settings of a VM: OwnKeys, and
+// parameters that control PVE's work (parameters of POST qemu and PUT config in
+// its API description).
 var NoSettings = append([]string{
 	"archive", "background_delay", "bwlimit", "cdrom", "delete", "force", "ha-managed", "import-working-storage", "live-restore", "node", "pool",
 	"revert", "skiplock", "start", "storage", "unique", "vmid",
 }, OwnKeys...)
 
-// Describes reports whether a key of a configuration describes the VM itself, and
-// could be written down: it is neither PVE's own, nor a drive, nor the VM's name,
-// nor a password.
+// Describes reports whether a key of a configuration describes the VM itself,
+// so that it can be written down. Keys that only PVE writes, drives, the VM's
+// name and passwords do not.
 func Describes(key string) bool {
 	return !IsSlot(key) && Family(key) != "unused" && !slices.Contains([]string{"name", "cipassword", "vmgenid"}, key) && !slices.Contains(NoSettings, key)
 }

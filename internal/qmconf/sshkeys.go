@@ -22,8 +22,8 @@ func SSHKeys(encoded string) []string {
 	return keys
 }
 
-// EncodeSSHKeys writes public keys as PVE wants them: one to a line, and escaped
-// as encodeURIComponent does, so that a space is %20 and never +.
+// EncodeSSHKeys writes public keys in PVE's form: one key per line, escaped as
+// encodeURIComponent does, so that a space is %20 and never +.
 func EncodeSSHKeys(keys []string) string {
 	if len(keys) == 0 {
 		return ""
@@ -35,9 +35,9 @@ func EncodeSSHKeys(keys []string) string {
 	return strings.ReplaceAll(url.QueryEscape(lines), "+", "%20")
 }
 
-// PublicKeyProblem says what is wrong with a line that should be a public key,
-// and returns "" for a good key. It never shows the line: people paste private
-// keys by mistake.
+// PublicKeyProblem returns the fault of a line that should be a public key, and
+// "" for a good key. It never shows the line, because people paste private keys
+// by mistake.
 func PublicKeyProblem(line string) string {
 	if strings.Contains(line, "PRIVATE KEY") {
 		return "that is a private key: give the one in the .pub file"
@@ -52,9 +52,8 @@ func PublicKeyProblem(line string) string {
 	return "not a public key: want a line such as ssh-ed25519 AAAA... name"
 }
 
-// sshStrings splits a public key into its strings, the first of which is its
-// type (RFC 4253, section 6.6; RFC 4251, section 5). It returns nil for
-// anything else.
+// sshStrings splits a public key into its strings (RFC 4253, section 6.6; RFC
+// 4251, section 5). The first is its type. It returns nil for any other data.
 func sshStrings(blob []byte) []string {
 	var parts []string
 	for len(blob) > 0 {

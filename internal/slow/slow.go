@@ -1,6 +1,6 @@
 // Package slow says how much of a long test suite runs. A plain run of the
-// tests takes a sample of each, so that it ends within minutes on two cores;
-// with PROXSTATION_WHOLE=1 every case runs, as .ci/run does.
+// tests takes a sample of each suite, so that it ends within minutes on two
+// cores. With PROXSTATION_WHOLE=1 every case runs, as in .ci/run.
 package slow
 
 import (
@@ -13,8 +13,8 @@ import (
 // Whole reports whether every case runs.
 func Whole() bool { return os.Getenv("PROXSTATION_WHOLE") == "1" }
 
-// Pick returns the cases of a suite that run: all of them in a whole run, else
-// the first n. The test's log counts those left out and names them.
+// Pick returns the cases of a suite that run: all in a whole run, else the
+// first n. It logs the number and the names of those left out.
 func Pick[C any](t testing.TB, n int, cases []C, name func(C) string) []C {
 	t.Helper()
 	if Whole() || len(cases) <= n {
@@ -28,8 +28,8 @@ func Pick[C any](t testing.TB, n int, cases []C, name func(C) string) []C {
 	return cases[:n]
 }
 
-// Drawn reports whether a case runs that is one of very many: always in a whole
-// run, else if its name is drawn, which one in share are.
+// Drawn reports whether one of very many cases runs. In a whole run every case
+// does; otherwise one in share is drawn by its name.
 func Drawn(name string, share uint32) bool {
 	if Whole() {
 		return true

@@ -9,24 +9,24 @@ import (
 	"sync/atomic"
 )
 
-// MaxFile is the largest file that is read of a tree that others made, in
-// bytes. The largest one of a real machine, /proc/interrupts or
-// /boot/grub/grub.cfg, has a few hundred KiB.
+// MaxFile is the size, in bytes, up to which a file of somebody else's tree is
+// read. The largest files of a real machine, /proc/interrupts and
+// /boot/grub/grub.cfg, have a few hundred KiB.
 const MaxFile = 16 << 20
 
-// The reasons why a file of a tree that others made is not read.
+// The reasons why a file of somebody else's tree is not read.
 var (
-	// ErrSpecial reports a device, a pipe or a socket where a file is expected:
-	// to open it could do harm, or never end.
+	// ErrSpecial reports a device, a pipe or a socket in the place of a file.
+	// Opening it could do harm, or never end.
 	ErrSpecial = errors.New("not a regular file")
-	// ErrTooLarge reports a file of more than [MaxFile] bytes.
+	// ErrTooLarge reports a file with more than [MaxFile] bytes.
 	ErrTooLarge = fmt.Errorf("larger than %d MiB", MaxFile>>20)
 )
 
-// Guard returns fsys as data that others made, such as a captured tree: it
-// opens nothing but directories and regular files, and reads no more than
-// [MaxFile] bytes of one. Whether links lead out of the tree is for fsys to
-// prevent ([os.Root.FS] does).
+// Guard returns fsys as somebody else's data, such as a captured tree: it opens
+// only directories and regular files, and reads at most [MaxFile] bytes of a
+// file. fsys itself must prevent links from leading out of the tree, as
+// [os.Root.FS] does.
 func Guard(fsys fs.FS) fs.FS {
 	if _, ok := fsys.(interface{ guards() }); ok {
 		return fsys
@@ -39,8 +39,8 @@ type guarded struct {
 	last *atomic.Pointer[listing]
 }
 
-// A listing is the directory that was listed last. Its files are read next: what
-// they are is known, and need not be asked for each of them.
+// A listing is the directory that was listed last. Its files are usually read
+// next, and their types need not be asked for again.
 type listing struct {
 	dir   string
 	files map[string]bool // regular files
@@ -54,7 +54,7 @@ func (g guarded) isListed(name string) bool {
 
 func (g guarded) guards() {}
 
-// admissible returns an error for what is not opened.
+// admissible returns an error for a file that must not be opened.
 func admissible(op, name string, info fs.FileInfo) error {
 	switch {
 	case info.IsDir():
@@ -119,8 +119,8 @@ func (g guarded) Sub(dir string) (fs.FS, error) {
 	return guarded{sub, new(atomic.Pointer[listing])}, nil
 }
 
-// A bounded file ends with an error if it goes on beyond left bytes: what Stat
-// says of its size need not be true.
+// A bounded file ends with an error after left bytes, because the size in Stat
+// need not be true.
 type bounded struct {
 	fs.File
 
@@ -141,7 +141,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadAt implements [io.ReaderAt] where the file does.
+// ReadAt implements [io.ReaderAt] if the file does.
 func (b *bounded) ReadAt(p []byte, off int64) (int, error) {
 	at, ok := b.File.(io.ReaderAt)
 	if !ok {

@@ -11,7 +11,7 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// A pipe that nobody writes to is not waited for.
+// Reading a pipe without a writer is refused and does not wait.
 func TestGuardOpensNoPipe(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -50,7 +50,7 @@ func TestGuardOpensFilesAndDirectoriesOnly(t *testing.T) {
 	}
 }
 
-// endless is a file that Stat takes for an empty one.
+// endless is a file without an end. Its Stat says that it is empty.
 type endless struct{ fstest.MapFS }
 
 func (e endless) Open(name string) (fs.File, error) {

@@ -13,8 +13,8 @@ import (
 	"sync"
 )
 
-// Attr returns the file's content without surrounding white space. A file
-// that is absent is an error that matches [fs.ErrNotExist].
+// Attr returns the file's content without surrounding white space. For a
+// missing file the error matches [fs.ErrNotExist].
 func Attr(fsys fs.FS, name string) (string, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
@@ -23,7 +23,8 @@ func Attr(fsys fs.FS, name string) (string, error) {
 	defer f.Close()
 	page, _ := pages.Get().(*[]byte)
 	defer pages.Put(page)
-	// An attribute has no size before it is read, and a page at most.
+	// The size of an attribute is unknown before it is read; it is at most a
+	// page.
 	n, err := io.ReadFull(f, *page)
 	text := strings.TrimSpace(string((*page)[:n]))
 	switch {
@@ -38,8 +39,8 @@ func Attr(fsys fs.FS, name string) (string, error) {
 
 var pages = sync.Pool{New: func() any { return new(make([]byte, 4096)) }}
 
-// Optional is [Attr] for a file that may be absent: ok is false if it is, and
-// err is set only if the file is there and cannot be read.
+// Optional is [Attr] for a file that may be missing. ok is false if it is
+// missing. err is set only if the file exists and cannot be read.
 func Optional(fsys fs.FS, name string) (value string, ok bool, err error) {
 	value, err = Attr(fsys, name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -75,8 +76,8 @@ func Link(fsys fs.FS, name string) (target string, ok bool, err error) {
 	return path.Base(target), true, nil
 }
 
-// Names returns the names in a directory in order. A directory that is absent
-// is an error that matches [fs.ErrNotExist]; one that is empty is not an error.
+// Names returns the names in a directory, in order. For a missing directory the
+// error matches [fs.ErrNotExist]. An empty directory is not an error.
 func Names(fsys fs.FS, dir string) ([]string, error) {
 	entries, err := fs.ReadDir(fsys, dir)
 	if err != nil {
@@ -89,9 +90,9 @@ func Names(fsys fs.FS, dir string) ([]string, error) {
 	return names, nil
 }
 
-// Real returns the path of what name leads to, without links in it: the
-// place of a device below devices. At most 40 links are followed, as in the
-// kernel. A path that leaves fsys is an error that matches [fs.ErrInvalid].
+// Real returns the path to which name leads, without links: the place of a
+// device below devices. It follows at most 40 links, as the kernel does. For a
+// path that leaves fsys the error matches [fs.ErrInvalid].
 func Real(fsys fs.FS, name string) (string, error) {
 	todo, done := strings.Split(name, "/"), "."
 	for links := 0; len(todo) > 0; {
@@ -118,8 +119,8 @@ func Real(fsys fs.FS, name string) (string, error) {
 	return done, nil
 }
 
-// Sub returns the part of a tree below a directory, whether it is there or not,
-// guarded as [Guard] does.
+// Sub returns the part of a tree below a directory, guarded as by [Guard]. The
+// directory need not exist.
 func Sub(root fs.FS, dir string) fs.FS {
 	sub, err := fs.Sub(Guard(root), dir)
 	if err != nil {
@@ -129,7 +130,7 @@ func Sub(root fs.FS, dir string) fs.FS {
 }
 
 // HasAny reports whether a tree has one of the names. A name that may not be
-// looked at counts as one that is there.
+// looked at counts as existing.
 func HasAny(root fs.FS, names ...string) bool {
 	for _, name := range names {
 		if _, err := fs.Stat(root, name); !errors.Is(err, fs.ErrNotExist) {

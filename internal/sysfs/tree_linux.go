@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A tree is a directory that others made. The kernel itself keeps a path
-// within it, in one call (openat2(2), RESOLVE_BENEATH); [os.Root] opens every
-// directory on the way, which takes ten times as long for the paths of sysfs.
+// A tree is a directory of somebody else. The kernel keeps a path within it in
+// a single call (openat2(2), RESOLVE_BENEATH). [os.Root] opens every directory
+// on the way, which takes ten times as long for the paths of sysfs.
 type tree struct {
 	root   *os.Root // keeps the directory open
 	dir    *os.File

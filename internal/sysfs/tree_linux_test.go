@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// onDisk writes a small sysfs with links, and what a hostile one may hold.
+// onDisk writes a small sysfs with links, and with the traps of a hostile tree.
 func onDisk(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// A Udev is what udev noted of a device (the database of systemd-udevd;
-// udevadm info --query=all shows it).
+// A Udev is udev's record of a device (the database of systemd-udevd; udevadm
+// info --query=all shows it).
 type Udev struct {
 	Links      []string          // paths below /dev, from the lines "S:"
 	Properties map[string]string // from the lines "E:"
 }
 
 // UdevBlock returns udev's record of the block device with a number such as
-// "8:3", from udev/data in run, the machine's /run; ok is false if there is
-// none.
+// "8:3", from udev/data in run, the machine's /run. ok is false without a
+// record.
 func UdevBlock(run fs.FS, number string) (u Udev, ok bool) {
 	text, ok, _ := Optional(run, "udev/data/b"+number)
 	if !ok || number == "" {
@@ -34,8 +34,8 @@ func UdevBlock(run fs.FS, number string) (u Udev, ok bool) {
 	return u, true
 }
 
-// ZPool returns the name of the ZFS pool that the device is a member of, or
-// nothing: blkid finds the pool's name as the label of all its members.
+// ZPool returns the name of the ZFS pool to which the device belongs, or "":
+// blkid finds the pool's name as the label of all its members.
 func (u Udev) ZPool() string {
 	if u.Properties["ID_FS_TYPE"] != "zfs_member" {
 		return ""

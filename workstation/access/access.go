@@ -17,11 +17,11 @@ type Guest interface {
 	Run(ctx context.Context, command proxstation.GuestCommand) (proxstation.GuestOutput, error)
 }
 
-// A Way is a way into a guest as it should be: [SSH], [RDP] or [Sunshine].
+// A Way describes a way into a guest: [SSH], [RDP] or [Sunshine].
 type Way interface {
-	// Plan reads the guest and returns what has to change. The error matches
-	// [ErrInvalid] if the way asks for something impossible, before the guest is
-	// asked, and [ErrGuest] if the guest cannot have the way.
+	// Plan reads the guest and returns the necessary changes. The error matches
+	// [ErrInvalid] if the way asks for something impossible, before the guest
+	// is asked, and [ErrGuest] if the way does not work with this guest.
 	Plan(ctx context.Context, guest Guest) (Plan, error)
 
 	apply(ctx context.Context, guest Guest, steps []string) error
@@ -31,17 +31,17 @@ type Way interface {
 type Plan struct {
 	// Way is "SSH", "RDP" or "Sunshine".
 	Way string `json:"way"`
-	// Changes are in the order in which they are made.
+	// Changes holds the changes in the order in which they are made.
 	Changes []Change `json:"changes"`
 }
 
 // A Change is one setting of a guest, with its value before and after.
 type Change struct {
 	What string `json:"what"` // "service", "key of ada"
-	From string `json:"from"` // as it is
-	To   string `json:"to"`   // as it will be
+	From string `json:"from"` // the value now
+	To   string `json:"to"`   // the value afterwards
 
-	step string // the script's word for it
+	step string // the name of the change in the script
 }
 
 // Empty reports whether nothing has to change.
@@ -67,15 +67,16 @@ func (p *Plan) add(done bool, step, what, from, to string) {
 var (
 	// ErrInvalid reports a way that asks for something impossible.
 	ErrInvalid = errors.New("access: invalid")
-	// ErrGuest reports a guest that cannot have a way, or that refused a step.
+	// ErrGuest reports a guest with which a way does not work, or that refused
+	// a step.
 	ErrGuest = errors.New("access: the guest refuses")
-	// ErrNotTaken reports that a guest is not as it should be after all steps.
+	// ErrNotTaken reports a guest that still differs after all steps.
 	ErrNotTaken = errors.New("access: not taken")
 )
 
-// Apply does what the plan says and reads the guest again. An empty plan writes
-// nothing. The error is that of the way's Plan; it matches [ErrGuest] if a step
-// failed, and [ErrNotTaken] if the guest still differs afterwards.
+// Apply makes the changes of the plan and reads the guest again. An empty plan
+// writes nothing. The error is that of the way's Plan. It matches [ErrGuest] if
+// a step failed, and [ErrNotTaken] if the guest still differs afterwards.
 func Apply(ctx context.Context, guest Guest, way Way, plan Plan) error {
 	if plan.Empty() {
 		return nil
@@ -95,11 +96,11 @@ func Apply(ctx context.Context, guest Guest, way Way, plan Plan) error {
 	return err
 }
 
-// lines are the words that a script reported, with what came after each.
+// lines holds the words that a script reported, each with the text after it.
 type lines map[string]string
 
-// runScript runs a script, which reports lines of "access: WORD TEXT" and ends
-// with "access: done" or "access: error TEXT".
+// runScript runs a script. The script reports lines of "access: WORD TEXT", and
+// ends with "access: done" or "access: error TEXT".
 func runScript(ctx context.Context, guest Guest, command proxstation.GuestCommand) (lines, error) {
 	out, err := guest.Run(ctx, command)
 	if err != nil {

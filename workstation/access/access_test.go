@@ -28,8 +28,8 @@ const (
 	testPassword = `correct "horse" \battery\ 'staple'`
 )
 
-// A guest is a directory with the tools of a Linux, in which scripts really run,
-// and which notes what it was given.
+// A guest is a directory with the tools of a Linux. Scripts really run in it,
+// and it records their input.
 type guest struct {
 	t         *testing.T
 	root, bin string
@@ -106,7 +106,7 @@ func (g *guest) Run(ctx context.Context, c proxstation.GuestCommand) (proxstatio
 		argv[i] = strings.NewReplacer("/etc/ssh", g.root+"/etc/ssh", webInterface+"/", g.sunshine+"/").Replace(argv[i])
 	}
 	argv[0] = strings.TrimSuffix(filepath.Base(strings.ReplaceAll(argv[0], `\`, "/")), ".exe")
-	if tool := filepath.Join(g.bin, argv[0]); exists(tool) { // the guest's own comes first
+	if tool := filepath.Join(g.bin, argv[0]); exists(tool) { // the guest's own tools come first
 		argv[0] = tool
 	}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
@@ -130,8 +130,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// set brings the guest to what a way says, and sees that it stays so and that
-// nothing shows a secret.
+// set applies a way to the guest. It checks that a second plan is empty, and
+// that nothing shows a secret.
 func (g *guest) set(way Way) (Plan, error) {
 	g.t.Helper()
 	plan, err := way.Plan(g.t.Context(), g)
@@ -156,7 +156,7 @@ func (g *guest) set(way Way) (Plan, error) {
 func TestSSHIsSetUpAndThenLeftAlone(t *testing.T) {
 	t.Parallel()
 	g := newGuest(t)
-	g.write("/home/ada/.ssh/authorized_keys", "ssh-rsa AAAA other") // without a line's end
+	g.write("/home/ada/.ssh/authorized_keys", "ssh-rsa AAAA other") // without a line feed at the end
 	g.write("/etc/ssh/ssh_host_ed25519_key.pub", "")
 	way := SSH{User: "ada", Key: testKey, KeysOnly: true}
 	plan, err := g.set(way)
@@ -262,7 +262,7 @@ func TestRDPJudges(t *testing.T) {
 	}
 }
 
-// windows is a guest that runs what PowerShell is given as its script does.
+// windows is a guest that answers PowerShell's scripts as Windows does.
 type windows struct {
 	state  map[string]string
 	inputs [][]string
@@ -317,7 +317,7 @@ func TestRDPGivesTheScriptWhatItReads(t *testing.T) {
 	}
 }
 
-// sunshine stands for Sunshine's web interface, as src/confighttp.cpp has it.
+// sunshine stands for Sunshine's web interface (src/confighttp.cpp).
 func sunshine(t *testing.T, user, password string) *httptest.Server {
 	t.Helper()
 	waiting := "1234"
@@ -408,15 +408,15 @@ func TestSunshineJudgesWhatItAnswers(t *testing.T) {
 	}
 }
 
-// Sunshine is installed only where it does not answer, and only if it is what
-// was asked for.
+// Sunshine is installed only if it does not answer, and only from the expected
+// package.
 func TestSunshineIsInstalled(t *testing.T) {
 	t.Parallel()
 	const sum = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" // of "abc"
 	for name, test := range map[string]struct {
 		sum     string
 		prepare func(g *guest)
-		want    string // of the error
+		want    string // part of the error
 	}{
 		"installed":      {sum, nil, ""},
 		"tampered":       {strings.Repeat("ab", 32), nil, "SHA-256 " + sum},
@@ -426,7 +426,8 @@ func TestSunshineIsInstalled(t *testing.T) {
 	} {
 		g := newGuest(t)
 		g.write("/lists", "")
-		// Until Sunshine is started nothing answers; then it has no user.
+		// Before Sunshine is started, nothing answers. After that it has no
+		// user.
 		g.tool("curl", `case "$*" in
 "-fsSL --retry 3"*) [ ! -e "$R/no-network" ] || exit 22; printf abc >"$7" ;;
 "-qsk "*) [ -e "$R/sunshine" ] || exit 7 ;;
@@ -493,7 +494,7 @@ func FuzzScriptReport(f *testing.F) {
 	})
 }
 
-// said is a guest whose commands print a text.
+// said is a guest whose commands all print the same text.
 type said string
 
 func (s said) Run(context.Context, proxstation.GuestCommand) (proxstation.GuestOutput, error) {

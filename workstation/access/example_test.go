@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/access"
 )
 
-// A machine answers every command with what its function says. It stands for an
-// agent: node.Agent(141).
+// A machine answers every command by its function. It stands for an agent:
+// node.Agent(141).
 type machine func(proxstation.GuestCommand) proxstation.GuestOutput
 
 func (m machine) Run(_ context.Context, c proxstation.GuestCommand) (proxstation.GuestOutput, error) {
@@ -51,7 +51,7 @@ func ExampleRDP() {
 // Games: Sunshine gets its user, and a client is paired.
 func ExampleSunshine() {
 	made := false
-	guest := machine(func(c proxstation.GuestCommand) proxstation.GuestOutput { // curl inside the guest
+	guest := machine(func(c proxstation.GuestCommand) proxstation.GuestOutput { // runs curl inside the guest
 		if strings.Contains(c.Input, "/api/password") {
 			made = true
 		}

@@ -14,23 +14,23 @@ import (
 )
 
 // RDP is the way into a Windows guest by Remote Desktop, with network level
-// authentication. Home editions of Windows do not have it. It draws without the
-// graphics card's display, so that it works without a monitor too.
+// authentication. Home editions of Windows do not have it. It does not use the
+// display of the graphics card, so it works without a monitor.
 type RDP struct {
 	// User is a local user who may connect; "" leaves the users as they are.
-	// Administrators may connect anyway.
+	// Administrators may always connect.
 	User string
 	// Password is set for the User, who is created if missing. With the zero
-	// Secret, the user's password stays. Windows lets nobody in over the
-	// network whose password is empty.
+	// Secret, the user's password stays. Windows refuses network logins with an
+	// empty password.
 	Password proxstation.Secret
 }
 
 //go:embed scripts/rdp.ps1
 var rdpScript string
 
-// localUser are the names of Windows' local users (New-LocalUser): at most 20
-// characters, without some signs.
+// localUser matches the names of Windows' local users (New-LocalUser): at most
+// 20 characters, without certain signs.
 var localUser = regexp.MustCompile(`^[^"/\\\[\]:;|=,+*?<>@\x00-\x1f]{1,20}$`)
 
 func (r RDP) validate() error {
@@ -93,8 +93,8 @@ func (r RDP) run(ctx context.Context, guest Guest, steps []string) (lines, error
 }
 
 // powerShell returns the command that runs a script with lines on its standard
-// input, as UTF-8 in base64, because Windows reads input in the code page of the
-// machine. -EncodedCommand takes the script as base64 of UTF-16.
+// input. The lines are UTF-8 in base64, because Windows reads input in the code
+// page of the machine. -EncodedCommand takes the script as base64 of UTF-16.
 func powerShell(script string, input ...string) proxstation.GuestCommand {
 	var encoded []byte
 	for _, unit := range utf16.Encode([]rune(script)) {

@@ -12,26 +12,27 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// SSH is the way into a Linux guest by the OpenSSH server. A system with
-// systemd and apt, dnf, zypper or pacman is expected.
+// SSH is the way into a Linux guest by the OpenSSH server. The guest needs
+// systemd, and apt, dnf, zypper or pacman.
 type SSH struct {
-	// User is whom the key lets in. The user has to exist.
+	// User is the user to whom the key gives access. The user must exist.
 	User string
 	// Key is a public key as a line of authorized_keys, without options:
-	// "ssh-ed25519 AAAA... ada@laptop". It is added to those that are there.
+	// "ssh-ed25519 AAAA... ada@laptop". It is added to the keys of the user.
 	Key string
-	// KeysOnly refuses passwords, for everybody. It needs a Key, so that somebody
-	// still gets in.
+	// KeysOnly refuses passwords for all users. It needs a Key, so that
+	// somebody can still log in.
 	KeysOnly bool
 }
 
 //go:embed scripts/ssh.sh
 var sshScript string
 
-// guestUser are the names that useradd takes (shadow-utils, NAME_REGEX).
+// guestUser matches the names that useradd accepts (shadow-utils, NAME_REGEX).
 var guestUser = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
 
-// publicKey is a line of authorized_keys without options (sshd manual page).
+// publicKey matches a line of authorized_keys without options (sshd manual
+// page).
 var publicKey = regexp.MustCompile(`^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com) ([A-Za-z0-9+/]+={0,2})( [!-~ ]*)?$`)
 
 func (s SSH) validate() error {
@@ -90,18 +91,19 @@ func (s SSH) apply(ctx context.Context, guest Guest, steps []string) error {
 	return err
 }
 
-// run does the steps and returns what the guest has then.
+// run runs the steps and returns the settings of the guest afterwards.
 func (s SSH) run(ctx context.Context, guest Guest, steps []string) (lines, error) {
 	return runScript(ctx, guest, proxstation.GuestCommand{
 		Argv:    []string{"/bin/sh", "-c", sshScript},
 		Input:   strings.Join(steps, " ") + "\n" + s.User + "\n" + s.Key + "\n",
-		Timeout: 15 * time.Minute, // a package may be installed
+		Timeout: 15 * time.Minute, // enough to install a package
 	})
 }
 
-// HostKey returns the fingerprint of the guest's ed25519 host key, "SHA256:...",
-// for the first connection: a client that shows another one speaks to another
-// machine. The error matches [ErrGuest] if there is no such key.
+// HostKey returns the fingerprint of the guest's ed25519 host key,
+// "SHA256:...". At the first connection, a client that shows another
+// fingerprint speaks to another machine. The error matches [ErrGuest] if there
+// is no such key.
 func (s SSH) HostKey(ctx context.Context, guest Guest) (string, error) {
 	if err := s.validate(); err != nil {
 		return "", err

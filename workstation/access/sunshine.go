@@ -17,12 +17,13 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// Sunshine is the way into a guest for games: the host of Moonlight's clients.
-// It shows a display of the graphics card, so that it needs a monitor, a dummy
-// plug or a virtual display.
+// Sunshine is the way into a guest for games: the host for Moonlight's clients.
+// It shows a display of the graphics card, so it needs a monitor, a dummy plug
+// or a virtual display.
 //
-// Everything is asked inside the guest by curl, which Windows has since 10 1803,
-// of Sunshine's web interface on port 47990 (Sunshine src/confighttp.cpp).
+// All requests go to Sunshine's web interface on port 47990 (Sunshine
+// src/confighttp.cpp). curl sends them inside the guest; Windows has curl since
+// 10 1803.
 type Sunshine struct {
 	// Windows says that the guest runs Windows; otherwise it runs Linux.
 	Windows bool
@@ -39,7 +40,7 @@ type Sunshine struct {
 // A Package is an installer of Sunshine. The zero Package stands for no package.
 type Package struct {
 	URL    string // with http or https and without credentials
-	SHA256 string // in hexadecimal; another download is not installed
+	SHA256 string // in hexadecimal; a download with another checksum is not installed
 }
 
 //go:embed scripts/sunshine.sh
@@ -48,7 +49,8 @@ var sunshineLinux string
 //go:embed scripts/sunshine.ps1
 var sunshineWindows string
 
-// webInterface is where Sunshine listens (src/confighttp.h, PORT_HTTPS).
+// webInterface is the address on which Sunshine listens (src/confighttp.h,
+// PORT_HTTPS).
 const webInterface = "https://localhost:47990"
 
 func (s Sunshine) validate() error {
@@ -102,7 +104,7 @@ func (s Sunshine) judge(status int) (Plan, error) {
 	p := Plan{Way: "Sunshine"}
 	switch status {
 	case 200:
-	case 307: // to the page on which the first user is made
+	case 307: // a redirect to the page for the first user
 		p.add(false, "user", "user", "none", s.User)
 	case 401:
 		return Plan{}, fmt.Errorf("%w: Sunshine has another user or password: give that one, or make it forget (stop Sunshine, delete sunshine_state.json)", ErrGuest)
@@ -121,7 +123,7 @@ func (s Sunshine) apply(ctx context.Context, guest Guest, steps []string) error 
 		}
 		after, err := s.Plan(ctx, guest)
 		if err != nil || after.Empty() {
-			return err // it was installed before, with this user
+			return err // Sunshine was installed before, with this user
 		}
 	}
 	password := s.Password.Reveal()
@@ -149,13 +151,13 @@ func (s Sunshine) install(ctx context.Context, guest Guest) error {
 	return err
 }
 
-// pinText is the PIN that a Moonlight client shows.
+// pinText matches the PIN that a Moonlight client shows.
 var pinText = regexp.MustCompile(`^[0-9]{4}$`)
 
 // Pair enters the PIN that a Moonlight client shows while it pairs, and names
-// the client. Sunshine knows no PIN that no client is waiting for. The error
-// matches [ErrInvalid] for text that is not a PIN, and [ErrGuest] if Sunshine
-// does not take the PIN, or the user.
+// the client. Sunshine accepts a PIN only while a client waits for it. The
+// error matches [ErrInvalid] for text that is not a PIN, and [ErrGuest] if
+// Sunshine refuses the PIN or the user.
 func (s Sunshine) Pair(ctx context.Context, guest Guest, pin, client string) error {
 	if err := s.validate(); err != nil {
 		return err
@@ -178,15 +180,16 @@ func (s Sunshine) Pair(ctx context.Context, guest Guest, pin, client string) err
 	return nil
 }
 
-// ask sends a question to Sunshine by curl, which reads everything from its
-// standard input, and returns the status and the answer. A body makes it a POST.
+// ask sends a request to Sunshine by curl, which reads the whole request from
+// its standard input. It returns the status and the answer. With a body, the
+// request is a POST.
 func (s Sunshine) ask(ctx context.Context, guest Guest, path, body string, login bool) (status int, answer string, err error) {
 	var config strings.Builder
 	set := func(name, value string) {
 		config.WriteString(name + " = \"" + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value) + "\"\n")
 	}
 	set("url", webInterface+path)
-	config.WriteString("insecure\nsilent\nmax-time = 20\n") // it speaks to its own machine
+	config.WriteString("insecure\nsilent\nmax-time = 20\n") // it connects to its own machine
 	set("write-out", `\n%{http_code}`)
 	if login {
 		set("user", s.User+":"+s.Password.Reveal())
@@ -214,7 +217,7 @@ func (s Sunshine) ask(ctx context.Context, guest Guest, path, body string, login
 	return status, answer, nil
 }
 
-// errSilent matches ErrGuest.
+// errSilent reports a Sunshine that does not answer. It matches ErrGuest.
 var errSilent = fmt.Errorf("%w: Sunshine does not answer", ErrGuest)
 
 // cutLast cuts a text at the last separator.

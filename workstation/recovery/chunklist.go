@@ -20,31 +20,31 @@ var (
 	// ErrSignature reports a chunklist that was not signed with a trusted key:
 	// it was changed, or it comes from somebody else.
 	ErrSignature = errors.New("recovery: the chunklist's signature is not Apple's")
-	// ErrUnsigned is a chunklist that has a checksum where the signature
-	// should be. Anyone can make one.
+	// ErrUnsigned reports a chunklist with a checksum in place of the
+	// signature. Anyone can make such a chunklist.
 	ErrUnsigned = errors.New("recovery: the chunklist is not signed")
-	// ErrImage is an image that is not what its chunklist says; the error is
+	// ErrImage reports an image that does not match its chunklist. The error is
 	// a [*ImageError].
 	ErrImage = errors.New("recovery: the image does not match its chunklist")
 )
 
-// A Chunk is a run of an image's bytes.
+// A Chunk is a range of an image's bytes.
 type Chunk struct {
-	// Size is its length in bytes, at least 1. Apple's are 10 MiB.
+	// Size is its length in bytes, at least 1. Apple uses chunks of 10 MiB.
 	Size uint32
 	// SHA256 is its checksum.
 	SHA256 [sha256.Size]byte
 }
 
-// A Chunklist says what an image consists of. A parsed one is not to be
-// trusted before [Chunklist.Verify].
+// A Chunklist lists the parts of an image with their checksums. A parsed
+// chunklist cannot be trusted before [Chunklist.Verify].
 type Chunklist struct {
 	// Chunks cover the image from its beginning to its end.
 	Chunks []Chunk
 
 	data      []byte // the file
-	signature []byte // little endian, as in the file; nil if there is none
-	signed    int    // how many bytes of data the signature covers
+	signature []byte // little endian, as in the file; nil without a signature
+	signed    int    // the number of bytes of data that the signature covers
 }
 
 // The file: a header of 36 bytes (magic, header's size, version, chunk
@@ -64,8 +64,8 @@ const (
 	maxImage       = 1<<32 - 1 // the largest file of FAT32
 )
 
-// ParseChunklist parses a chunklist, and checks all but its signature. The
-// error is [ErrChunklist].
+// ParseChunklist parses a chunklist and checks everything except its signature.
+// The error matches [ErrChunklist].
 func ParseChunklist(data []byte) (*Chunklist, error) {
 	malformed := func(format string, args ...any) (*Chunklist, error) {
 		return nil, fmt.Errorf("%w: %s", ErrChunklist, fmt.Sprintf(format, args...))
@@ -123,8 +123,8 @@ func (c *Chunklist) Size() int64 {
 }
 
 // Verify checks the chunklist's signature, an RSA signature of 2048 bits over
-// its SHA-256 (PKCS #1 v1.5), against the keys, or against [AppleKeys] if no
-// keys are given. The error is [ErrSignature] or [ErrUnsigned].
+// its SHA-256 (PKCS #1 v1.5), with the keys, or with [AppleKeys] if no keys are
+// given. The error matches [ErrSignature] or [ErrUnsigned].
 func (c *Chunklist) Verify(keys ...*rsa.PublicKey) error {
 	if c.signature == nil {
 		return ErrUnsigned
@@ -143,7 +143,7 @@ func (c *Chunklist) Verify(keys ...*rsa.PublicKey) error {
 	return ErrSignature
 }
 
-// An ImageError says where an image differs from its chunklist. It is
+// An ImageError says where an image differs from its chunklist. It matches
 // [ErrImage].
 type ImageError struct {
 	// Chunk is the number of the chunk from 0, or -1 for bytes after the
@@ -170,8 +170,8 @@ func (e *ImageError) Error() string {
 // Is reports whether target is [ErrImage].
 func (e *ImageError) Is(target error) bool { return target == ErrImage }
 
-// VerifyImage reads an image to its end and returns nil if every chunk is as
-// the chunklist says. The error is a [*ImageError], or the reader's.
+// VerifyImage reads an image to its end and returns nil if every chunk matches
+// the chunklist. The error is a [*ImageError], or the reader's error.
 func (c *Chunklist) VerifyImage(r io.Reader) error {
 	_, err := c.verify(r, 0, io.Discard, nil)
 	if err != nil {
@@ -180,8 +180,8 @@ func (c *Chunklist) VerifyImage(r io.Reader) error {
 	return atEnd(r, c.Size())
 }
 
-// verify copies an image's chunks from the one numbered first on to w, and
-// checks each. It returns how many were right; up to there w can be trusted.
+// verify copies an image's chunks to w, from chunk first on, and checks each.
+// It returns the number of correct chunks: the data up to there can be trusted.
 func (c *Chunklist) verify(r io.Reader, first int, w io.Writer, right func(done int64)) (chunks int, err error) {
 	var offset int64
 	for _, chunk := range c.Chunks[:first] {

@@ -57,7 +57,7 @@ func TestVerify(t *testing.T) {
 	tampered := bytes.Clone(signed)
 	tampered[40] ^= 1 // a checksum
 	padded := bytes.Clone(signed)
-	padded[11] = 1 // the byte that means nothing is signed, too
+	padded[11] = 1 // the signature also covers the pad byte
 	for name, test := range map[string]struct {
 		data []byte
 		keys []*rsa.PublicKey

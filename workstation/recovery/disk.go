@@ -5,20 +5,21 @@ import (
 	"io"
 )
 
-// Folder is where boot pickers look for a recovery system on a disk.
+// Folder is the folder of a disk in which boot pickers look for a recovery
+// system.
 const Folder = "com.apple.recovery.boot"
 
 // WriteDisk writes a raw disk from which a VM boots the recovery system: a
-// FAT32 file system without a partition table, which firmware and OpenCore
-// read as such, with the image and its chunklist in [Folder]. The same input
-// gives the same disk. The chunklist should have been verified; the image is
-// verified as it passes. If the error is not nil, what was written is no
-// disk; it is an [*ImageError] for an image that is another.
+// FAT32 file system without a partition table, with the image and its chunklist
+// in [Folder]. Firmware and OpenCore can read such a disk. The same input gives
+// the same disk. The chunklist should have been verified; the image is verified
+// while it is written. After an error the written data is not a usable disk.
+// The error is an [*ImageError] if the image does not match its chunklist.
 //
-// The disk goes into PVE as a disk, not as a CD-ROM: OpenCore does not look
-// for this folder on those. Nor does it look at a disk without GPT unless its
-// Misc > Security > ScanPolicy is 0, or allows this file system (OpenCore
-// Configuration; unset, it allows APFS only).
+// Attach the disk in PVE as a disk, not as a CD-ROM: OpenCore does not look for
+// this folder on a CD-ROM. It ignores a disk without GPT too, unless its Misc >
+// Security > ScanPolicy is 0 or allows this file system (OpenCore
+// Configuration; by default only APFS is allowed).
 func WriteDisk(w io.Writer, list *Chunklist, image io.Reader) error {
 	v := newVolume(list)
 	if v.files[0].size > maxImage {
@@ -48,7 +49,8 @@ func WriteDisk(w io.Writer, list *Chunklist, image io.Reader) error {
 	return nil
 }
 
-// DiskSize returns how many bytes WriteDisk writes, a multiple of 1 MiB.
+// DiskSize returns the number of bytes that WriteDisk writes, a multiple of 1
+// MiB.
 func DiskSize(list *Chunklist) int64 {
 	v := newVolume(list)
 	return v.size() + v.padding()

@@ -36,8 +36,8 @@ func onDisk(t *testing.T, image []byte) (string, *Chunklist) {
 	return name, list
 }
 
-// The image's sizes are those around which FAT's arithmetic turns: clusters
-// of one sector exactly filled and just not.
+// The sizes of the images are at the limits of FAT's arithmetic: clusters of
+// one sector, exactly filled and almost filled.
 func TestDiskHoldsBothFiles(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{testSize, 512, 513, 1} {
@@ -62,8 +62,8 @@ func TestDiskHoldsBothFiles(t *testing.T) {
 	}
 }
 
-// A fatDisk reads FAT32 as Microsoft's specification has it, by following
-// what the disk says of itself.
+// A fatDisk reads FAT32 by Microsoft's specification, from the disk's own
+// parameters.
 type fatDisk struct {
 	t    *testing.T
 	disk []byte
@@ -94,7 +94,7 @@ func (d fatDisk) read(cluster uint32) []byte {
 	return content
 }
 
-// list returns a folder's files by their long names.
+// list returns the files of a folder, by their long names.
 func (d fatDisk) list(cluster uint32) map[string]fatFile {
 	files := map[string]fatFile{}
 	long := ""
@@ -194,7 +194,7 @@ func TestWriteDiskRefuses(t *testing.T) {
 	}
 }
 
-// full is a disk that becomes full after room bytes.
+// full is a disk with room for a number of bytes.
 type full struct{ room int }
 
 func (f *full) Write(p []byte) (int, error) {

@@ -1,6 +1,6 @@
-// Init is the first process of a machine of the lab: it mounts what programs
-// read, loads the modules, waits for the disks, runs the commands and powers
-// off. It reports to the second serial port.
+// Init is the first process of a lab machine. It mounts the file systems that
+// programs read, loads the modules, waits for the disks, runs the commands and
+// powers off. It reports to the second serial port.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 
 func main() {
 	if err := boot(); err != nil {
-		fmt.Println("init:", err) // to the console, where it cannot be reported
+		fmt.Println("init:", err) // to the console, if the report fails
 	}
 	unix.Sync()
 	fmt.Println("init:", unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)) // returns only with an error
@@ -46,7 +46,8 @@ func boot() error {
 	}
 	tainted, err := os.ReadFile("/proc/sys/kernel/tainted")
 	done.Tainted = strings.TrimSpace(string(tainted))
-	// TCSBRK with an argument waits until all is sent, as tcdrain(3).
+	// TCSBRK with an argument waits until all output is sent, as tcdrain(3)
+	// does.
 	return errors.Join(err, r.Encode(done), unix.IoctlSetInt(int(port.Fd()), unix.TCSBRK, 1), port.Close())
 }
 
@@ -84,15 +85,15 @@ func load(path string) error {
 	}
 	defer f.Close()
 	err = unix.FinitModule(int(f.Fd()), "", 0)
-	if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENODEV) { // built in, or the processor lacks what it speeds up
+	if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENODEV) { // the module is built in, or the processor lacks a feature
 		return nil
 	}
 	return err
 }
 
-// waitForDisks waits for disks that are not virtual: NVMe and USB find theirs
-// after their modules have loaded. The last thing that is made of a disk is
-// its link to the bdi.
+// waitForDisks waits for disks that are not virtual: NVMe and USB find their
+// disks after the modules have loaded. The link to the bdi is the last part of
+// a disk that appears.
 func waitForDisks(number int, limit time.Duration) error {
 	for end := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
 		found, err := filepath.Glob("/sys/block/*/bdi")
@@ -114,7 +115,7 @@ func waitForDisks(number int, limit time.Duration) error {
 	}
 }
 
-// run runs a command; an error is one of the report.
+// run runs a command. The error concerns the report only.
 func (r report) run(c lab.Command) error {
 	if err := r.Encode(lab.Event{Action: lab.Begin, Command: c.Name}); err != nil {
 		return err
@@ -137,7 +138,7 @@ func (r report) run(c lab.Command) error {
 	return r.Encode(lab.Event{Action: lab.End, Command: c.Name, Exit: exit})
 }
 
-// output reports what a command writes.
+// output reports the output of a command.
 type output struct {
 	report
 	command string
