@@ -80,9 +80,9 @@ var arrows = map[string][]string{
 	// hashed password (go-crypt); it knows nothing of PVE.
 	"workstation/firstboot": {"", "internal/printable", "github.com/diskfs/go-diskfs", "github.com/go-crypt/crypt"},
 
-	// OpenCore images know nothing of PVE. Their property lists are read a second
+	// OpenCore images are judged for a VM's configuration; no node is spoken to. Their property lists are read a second
 	// time by howett.net/plist, which reads those of kernel extensions too.
-	"workstation/opencore": {"", "internal/enum", "internal/fat", "internal/printable", "howett.net/plist"},
+	"workstation/opencore": {"", "gpu", "internal/enum", "internal/fat", "internal/macos", "internal/printable", "internal/qmconf", "howett.net/plist"},
 	// Images for the tests of whoever reads OpenCore images.
 	"internal/opencoretest": {"internal/fat"},
 

@@ -49,6 +49,8 @@ type Volume struct {
 	info        int64 // the FSInfo sector, 0 for none
 	table       []byte
 	dirty       map[int64]bool // sectors of the table to write
+	firstFree   uint32         // no cluster before it is free
+	freed       int64          // clusters since the last flush, less those taken
 }
 
 // Open reads the FAT file system in size bytes from start on. The error matches
@@ -58,7 +60,7 @@ func Open(dev io.ReaderAt, start, size int64) (*Volume, error) {
 	if _, err := dev.ReadAt(boot, start); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
-	v := &Volume{dev: dev, start: start, dirty: map[int64]bool{}}
+	v := &Volume{dev: dev, start: start, dirty: map[int64]bool{}, firstFree: firstCluster}
 	if err := v.geometry(boot, size); err != nil {
 		return nil, err
 	}

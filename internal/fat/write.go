@@ -99,7 +99,8 @@ func (v *Volume) resize(list []uint32, need int) ([]uint32, error) {
 			v.set(list[len(list)-1], v.endOfChain())
 		}
 	}
-	for cluster := uint32(firstCluster); len(list) < need; cluster++ {
+	for cluster := v.firstFree; len(list) < need; cluster++ {
+		v.firstFree = cluster
 		if !v.valid(cluster) {
 			return nil, fmt.Errorf("%w: %d clusters of %d bytes are missing", ErrFull, need-len(list), v.cluster)
 		}
@@ -118,6 +119,13 @@ func (v *Volume) resize(list []uint32, need int) ([]uint32, error) {
 // set changes an entry of the table in memory.
 func (v *Volume) set(cluster, value uint32) {
 	le := binary.LittleEndian
+	switch had := v.next(cluster); {
+	case had == 0 && value != 0:
+		v.freed--
+	case had != 0 && value == 0:
+		v.freed++
+		v.firstFree = min(v.firstFree, cluster)
+	}
 	at, size := int64(4*cluster), int64(4)
 	switch v.width {
 	case 12:
@@ -159,13 +167,13 @@ func (v *Volume) flush(w io.WriterAt) error {
 	if _, err := v.dev.ReadAt(info, v.info); err != nil || string(info[:4]) != "RRaA" || string(info[484:488]) != "rrAa" {
 		return nil //nolint:nilerr // without a sound FSInfo sector there is nothing to keep
 	}
-	free := uint32(0)
-	for cluster := uint32(firstCluster); v.valid(cluster); cluster++ {
-		if v.next(cluster) == 0 {
-			free++
-		}
+	le := binary.LittleEndian
+	free := le.Uint32(info[488:])
+	if free == math.MaxUint32 { // nobody counted
+		return nil
 	}
-	_, err := w.WriteAt(binary.LittleEndian.AppendUint32(nil, free), v.info+488)
+	_, err := w.WriteAt(le.AppendUint32(nil, uint32(int64(free)+v.freed)), v.info+488)
+	v.freed = 0
 	return err
 }
 

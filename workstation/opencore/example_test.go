@@ -1,9 +1,15 @@
 package opencore_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/iommu"
 
 	"github.com/proxstation/proxstation/internal/opencoretest"
 	"github.com/proxstation/proxstation/workstation/opencore"
@@ -40,4 +46,153 @@ func ExampleImageError() {
 		fmt.Println(problem.Found + ": " + problem.Why)
 	}
 	// Output: a qcow2 image: convert it: qemu-img convert -O raw IMAGE.qcow2 IMAGE.raw
+}
+
+// machine is a VM with a UHD 630 beside a virtual display.
+func machine() opencore.Machine {
+	address, err := iommu.ParseAddress("0000:00:02.0")
+	if err != nil {
+		panic(err)
+	}
+	return opencore.Machine{
+		Release: gpu.MacOSSequoia,
+		Card:    gpu.Card{Functions: []iommu.Function{{Address: address, Class: 0x030000, Model: iommu.Model{Vendor: gpu.Intel, Device: 0x3e92}}}},
+		VM: map[string]string{"machine": "q35", "hostpci0": "mapping=igpu", "virtio0": "local-lvm:vm-130-disk-0",
+			"args": "-device isa-applesmc -cpu host -global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off -set device.hostpci0.bus=pcie.0 -set device.hostpci0.addr=2.0"},
+	}
+}
+
+// A Machine says where the firmware has the card.
+func ExampleMachine() {
+	m := machine()
+	fmt.Println(m.Mode(), m.Path())
+	m.VM["args"] = "" // where PVE puts the card by itself, Lilu takes it for an external one
+	fmt.Println(m.Path())
+	// Output:
+	// headless PciRoot(0x0)/Pci(0x2,0x0)
+	// PciRoot(0x0)/Pci(0x1E,0x0)/Pci(0x1,0x0)/Pci(0x10,0x0)
+}
+
+// Judge says what does not suit a VM, with the key, its value and the value
+// wanted.
+func ExampleJudge() {
+	disk := opencoretest.New(opencoretest.Config).FAT(12, 2<<20)
+	image, err := opencore.Read(disk, int64(len(disk)))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, f := range opencore.Judge(image, machine()) {
+		if len(f.Changes) > 0 && f.ID != "opencore.nvram" {
+			fmt.Printf("%s %s: %s, want %s (%s)\n", f.Severity, f.Key[len(f.Key)-1], f.Now, f.Want, f.Source)
+		}
+	}
+	// Output:
+	// blocker AAPL,ig-platform-id: (absent), want <0300913E> (WhateverGreen FAQ.IntelHD; Dortania OpenCore Install Guide)
+	// warning SystemProductName: iMacPro1,1, want iMac19,1 (Dortania OpenCore Install Guide, extras/smbios-support)
+	// warning enable-metal: (absent), want <01000000> (WhateverGreen FAQ.IntelHD)
+}
+
+// The changes of a plan go into a copy; the image stays.
+func ExampleWrite() {
+	disk := opencoretest.New(opencoretest.Config).FAT(12, 2<<20)
+	image, err := opencore.Read(disk, int64(len(disk)))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	plan, err := opencore.Configure(image, machine(), &opencore.Options{Leave: []string{"opencore.nvram"}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, c := range plan.Changes {
+		fmt.Println(c.Change)
+	}
+	var copied bytes.Buffer
+	if err := opencore.Write(&copied, disk, int64(len(disk)), plan); err != nil {
+		fmt.Println(err)
+		return
+	}
+	again, err := opencore.Read(bytes.NewReader(copied.Bytes()), int64(copied.Len()))
+	fmt.Println(again.Config.Get("PlatformInfo", "Generic", "SystemProductName"), err)
+	// Output:
+	// + DeviceProperties -> Add -> PciRoot(0x0)/Pci(0x2,0x0) -> AAPL,ig-platform-id: <0300913E>
+	// ~ PlatformInfo -> Generic -> SystemProductName: iMacPro1,1 -> iMac19,1
+	// + DeviceProperties -> Add -> PciRoot(0x0)/Pci(0x2,0x0) -> enable-metal: <01000000>
+	// iMac19,1 <nil>
+}
+
+// In one call each: plan for a file, and write the copy beside it.
+func ExamplePlanFile() {
+	dir, err := os.MkdirTemp("", "opencore")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	from := filepath.Join(dir, "OpenCore-v21.iso.gz")
+	if err := os.WriteFile(from, opencoretest.New(opencoretest.Config).GPT(16, 20<<20).Gzip(), 0o600); err != nil {
+		fmt.Println(err)
+		return
+	}
+	plan, err := opencore.PlanFile(from, machine(), nil)
+	if err == nil {
+		err = plan.Err() // what config.plist cannot cure
+	}
+	if err == nil {
+		err = opencore.WriteFile(from, filepath.Join(dir, opencore.CopyName(from, plan)), plan)
+	}
+	fmt.Println(len(plan.Changes), "changes,", err)
+	// Output: 4 changes, <nil>
+}
+
+// An identity is made up only for whoever asks, and never shown.
+func ExampleMakeIdentity() {
+	identity, err := opencore.MakeIdentity("iMac19,1", "BC:24:11:00:00:01", bytes.NewReader(make([]byte, 64))) // crypto/rand.Reader
+	fmt.Println(identity.Serial, len(identity.Serial.Reveal()), err)
+	_, err = opencore.MakeIdentity("PowerBook5,8", "", bytes.NewReader(make([]byte, 64)))
+	fmt.Println(errors.Is(err, opencore.ErrIdentity))
+	// Output:
+	// [secret] 12 <nil>
+	// true
+}
+
+// A kernel extension is given as its folder or as its project's archive.
+func ExampleReadBundles() {
+	dir, err := os.MkdirTemp("", "opencore")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	for name, data := range opencoretest.Bundle("Lilu.kext", "Lilu", "as.vit9696.Lilu", "1.7.1") {
+		name = filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, data, 0o600)); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	bundles, err := opencore.ReadBundles(filepath.Join(dir, "Lilu.kext"))
+	fmt.Println(bundles[0].ID, bundles[0].Version, err)
+	_, err = opencore.ReadBundles(dir)
+	fmt.Println(errors.Is(err, opencore.ErrBundle))
+	// Output:
+	// as.vit9696.Lilu 1.7.1 <nil>
+	// true
+}
+
+func ExampleParseVersion() {
+	have, known := opencore.ParseVersion("1.6.8")
+	fmt.Println(have, known, have.Before(opencore.Version{Major: 1, Minor: 7, Patch: 1}))
+	// Output: 1.6.8 true true
+}
+
+func ExampleValue() {
+	id := opencore.DataValue([]byte{0x07, 0x00, 0x9B, 0x3E})
+	fmt.Println(id.Kind, id, id.Bytes()[3] == 0x3E)
+	fmt.Println(opencore.Key{"Misc", "Security", "ScanPolicy"}, opencore.IntegerValue(0))
+	// Output:
+	// data <07009B3E> true
+	// Misc -> Security -> ScanPolicy 0
 }

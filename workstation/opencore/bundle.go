@@ -1,0 +1,184 @@
+package opencore
+
+import (
+	"archive/zip"
+	"bytes"
+	"debug/macho"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// ErrBundle reports a file or folder that is not a kernel extension for
+// OpenCore. The error is a [BundleError].
+var ErrBundle = errors.New("not a kernel extension")
+
+// A BundleError says what is wrong with a kernel extension that the caller
+// gave.
+type BundleError struct {
+	// Path is the file or folder.
+	Path string
+	// Why says what is wrong, and what to give.
+	Why string
+}
+
+// Error implements error.
+func (e *BundleError) Error() string { return fmt.Sprintf("opencore: %s: %s", e.Path, e.Why) }
+
+// Is makes the error match [ErrBundle].
+func (e *BundleError) Is(target error) bool { return target == ErrBundle }
+
+// A Bundle is a kernel extension to put into an image.
+type Bundle struct {
+	Kext
+	// Inside are the plug-ins that are inside of it.
+	Inside []Kext
+	files  map[string][]byte // by path below the folder Kexts
+}
+
+const (
+	maxBundle      = 64 << 20
+	maxBundleFiles = 2000
+)
+
+// ReadBundles reads the kernel extensions in a folder whose name ends in .kext,
+// or in a zip archive as their projects publish them. Each must be complete:
+// its Info.plist names it, and its program is one for Intel's Macs. The error
+// is a [BundleError].
+func ReadBundles(name string) ([]Bundle, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, fmt.Errorf("opencore: %w", err)
+	}
+	tree, root := os.DirFS(filepath.Dir(name)), filepath.Base(name)
+	if info.IsDir() {
+		if !isKext(root) {
+			return nil, &BundleError{name, "its name does not end in .kext: give the bundle's folder itself"}
+		}
+	} else {
+		archive, err := zip.OpenReader(name)
+		if err != nil {
+			return nil, &BundleError{name, "it is neither a folder nor a zip archive: " + err.Error()}
+		}
+		defer func() { _ = archive.Close() }()
+		tree, root = archive, "."
+	}
+	bundles, err := bundlesIn(tree, root)
+	if err == nil && len(bundles) == 0 {
+		err = errors.New("no folder in it ends in .kext")
+	}
+	if err != nil {
+		return nil, &BundleError{name, err.Error()}
+	}
+	return bundles, nil
+}
+
+func isKext(name string) bool { return strings.EqualFold(path.Ext(name), ".kext") }
+
+// bundlesIn returns the bundles below a folder. What is inside of a bundle, and
+// of the symbols for debuggers, is not a bundle of its own.
+func bundlesIn(tree fs.FS, root string) ([]Bundle, error) {
+	var bundles []Bundle
+	total, files := int64(0), 0
+	err := fs.WalkDir(tree, root, func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (strings.EqualFold(path.Ext(name), ".dSYM") || name == "__MACOSX"):
+			return fs.SkipDir
+		case !entry.IsDir() || !isKext(name):
+			return nil
+		}
+		b := Bundle{files: map[string][]byte{}}
+		if err := b.read(tree, name, &total, &files); err != nil {
+			return err
+		}
+		bundles = append(bundles, b)
+		return fs.SkipDir
+	})
+	return bundles, err
+}
+
+// read reads a bundle's files. total and files count over all bundles.
+func (b *Bundle) read(tree fs.FS, root string, total *int64, files *int) error {
+	base := path.Base(root)
+	err := fs.WalkDir(tree, root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err // a link leads to what is there anyway
+		}
+		file, err := tree.Open(name)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = file.Close() }()
+		data, err := io.ReadAll(io.LimitReader(file, maxBundle-*total+1))
+		*total += int64(len(data))
+		*files++
+		if *total > maxBundle || *files > maxBundleFiles {
+			return fmt.Errorf("more than %d MiB or %d files", maxBundle>>20, maxBundleFiles)
+		}
+		b.files[base+strings.TrimPrefix(name, root)] = data
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for name := range b.files {
+		if strings.HasSuffix(name, ".kext/Contents/Info.plist") {
+			if err := b.check(strings.TrimSuffix(name, "/Contents/Info.plist"), base); err != nil {
+				return err
+			}
+		}
+	}
+	if b.ID == "" {
+		return fmt.Errorf("%s has no Contents/Info.plist", base)
+	}
+	slices.SortFunc(b.Inside, func(a, c Kext) int { return strings.Compare(a.Path, c.Path) })
+	return nil
+}
+
+// check looks at one Info.plist, and at the program that it names.
+func (b *Bundle) check(at, base string) error {
+	kext := readInfo(b.files[at+"/Contents/Info.plist"])
+	kext.Path = at
+	if kext.Problem != "" {
+		return fmt.Errorf("%s: %s", at, kext.Problem)
+	}
+	if kext.Executable != "" {
+		if err := forMacs(b.files[at+"/"+kext.Executable]); err != nil {
+			return fmt.Errorf("%s/%s: %w", at, kext.Executable, err)
+		}
+	}
+	if at == base {
+		b.Kext = kext
+	} else {
+		b.Inside = append(b.Inside, kext)
+	}
+	return nil
+}
+
+// forMacs reports why a program is not one for Intel's Macs. A file for
+// several processors names them in its head.
+func forMacs(program []byte) error {
+	if len(program) < 16 {
+		return errors.New("the program is missing or empty")
+	}
+	if fat, err := macho.NewFatFile(bytes.NewReader(program)); err == nil {
+		for _, arch := range fat.Arches {
+			if arch.Cpu == macho.CpuAmd64 {
+				return nil
+			}
+		}
+		return errors.New("the program is not for Intel's processors")
+	}
+	if !bytes.HasPrefix(program, []byte{0xCF, 0xFA, 0xED, 0xFE, 7, 0, 0, 1}) { // 64 bits, x86-64
+		return errors.New("the program is not one of macOS for Intel's processors")
+	}
+	return nil
+}

@@ -1,0 +1,147 @@
+package opencore
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+)
+
+// A Finding is one thing about an image that does not suit a VM.
+type Finding struct {
+	proxstation.Finding
+	// Key is the key of config.plist that it is about, nil for a finding about a
+	// file or the VM.
+	Key Key
+	// Now and Want are the key's value now, and the value wanted.
+	Now, Want Value
+	// Source is the document that the rule rests on.
+	Source string
+	// Changes of config.plist do what Fix says. It is empty where config.plist
+	// alone cannot help.
+	Changes []Change
+}
+
+// The sources of the rules.
+const (
+	manual       = "OpenCore Configuration 1.0.8"
+	changelog    = "OpenCorePkg Changelog"
+	wegFAQ       = "WhateverGreen FAQ.IntelHD"
+	wegReadme    = "WhateverGreen README"
+	wegChanges   = "WhateverGreen Changelog"
+	liluChanges  = "Lilu Changelog"
+	liluCPU      = "Lilu Sources/kern_cpu.cpp"
+	liluDevices  = "Lilu Sources/kern_devinfo.cpp"
+	appleModels  = "OpenCorePkg AppleModels"
+	installGuide = "Dortania OpenCore Install Guide"
+	postInstall  = "Dortania OpenCore Post-Install"
+	buyersGuide  = "Dortania GPU Buyers Guide"
+	igpuPassthru = "LongQT-sea intel-igpu-passthru macOS_README"
+	isoReadme    = "LongQT-sea OpenCore-ISO README"
+	darwinKVM    = "royalgraphx DarwinKVM"
+)
+
+// variables is the vendor of Apple's NVRAM variables.
+const variables = "7C436110-AB2A-4BBB-A880-FE41995C9F82"
+
+var bootArgs = Key{"NVRAM", "Add", variables, "boot-args"}
+
+// A judge collects findings.
+type judge struct {
+	image   Image
+	machine Machine
+	mode    Mode
+	path    string
+	found   []Finding
+
+	drop []string // boot arguments that must go
+	add  []string // boot arguments that must be there
+}
+
+// Judge returns what in an image does not suit a VM: what keeps macOS from
+// starting or from accelerating the card, the most serious first.
+func Judge(image Image, machine Machine) []Finding {
+	j := &judge{image: image, machine: machine, mode: machine.Mode(), path: machine.Path()}
+	if !machine.Release.IsMacOS() {
+		j.say("opencore.release", proxstation.Blocker, machine.Release.String(), "OpenCore images start macOS", "choose a release of macOS", manual)
+		return j.found
+	}
+	for _, rules := range []func(){j.judgeImage, j.judgeMac, j.judgeKexts, j.judgeSecurity, j.judgeProcessor, j.judgeCard, j.judgeNetwork, j.judgeNVRAM} {
+		rules()
+	}
+	j.finishBootArgs()
+	slices.SortStableFunc(j.found, func(a, b Finding) int { return int(b.Severity) - int(a.Severity) })
+	return j.found
+}
+
+// say adds a finding that is not about a key.
+func (j *judge) say(id string, severity proxstation.Severity, seen, why, fix, source string) *Finding {
+	j.found = append(j.found, Finding{Source: source, Finding: proxstation.Finding{
+		ID: id, Severity: severity, Subject: "OpenCore for " + j.machine.Release.String(), Seen: seen, Why: why, Fix: fix}})
+	return &j.found[len(j.found)-1]
+}
+
+// get returns a value of config.plist.
+func (j *judge) get(key ...string) Value { return j.image.Config.Get(key...) }
+
+// want adds a finding unless a key has the wanted value.
+func (j *judge) want(id string, severity proxstation.Severity, key Key, want Value, why, source string) {
+	now := j.get(key...)
+	if now.Equal(want) {
+		return
+	}
+	fix := fmt.Sprintf("set %s to %s in %s", key, want, configFile)
+	if want.Kind == Absent {
+		fix = fmt.Sprintf("delete %s from %s", key, configFile)
+	}
+	f := j.say(id, severity, fmt.Sprintf("%s: %s is %s", configFile, key, now), why, fix, source)
+	f.Key, f.Now, f.Want, f.Changes = key, now, want, []Change{{key, now, want}}
+}
+
+// arguments returns the boot arguments.
+func (j *judge) arguments() []string { return strings.Fields(j.get(bootArgs...).Text) }
+
+// argument adds a finding that is cured by other boot arguments; drop and add
+// are those to take away and to set.
+func (j *judge) argument(id string, severity proxstation.Severity, drop, add, why, source string) {
+	f := j.say(id, severity, fmt.Sprintf("%s: %s is %s", configFile, bootArgs, j.get(bootArgs...)), why, "", source)
+	f.Key, f.Now = bootArgs, j.get(bootArgs...)
+	if drop != "" {
+		j.drop = append(j.drop, drop)
+		f.Fix = fmt.Sprintf("take %s out of %s in %s", drop, bootArgs, configFile)
+	}
+	if add != "" {
+		j.add = append(j.add, add)
+		f.Fix = fmt.Sprintf("add %s to %s in %s", add, bootArgs, configFile)
+	}
+}
+
+// finishBootArgs gives all findings about boot arguments the same value wanted,
+// which cures them together.
+func (j *judge) finishBootArgs() {
+	if len(j.drop)+len(j.add) == 0 {
+		return
+	}
+	list := slices.DeleteFunc(j.arguments(), func(a string) bool { return slices.Contains(j.drop, a) })
+	for _, a := range j.add {
+		if !slices.Contains(list, a) {
+			list = append(list, a)
+		}
+	}
+	want := TextValue(strings.Join(list, " "))
+	for i, f := range j.found {
+		if f.Key.String() == bootArgs.String() {
+			j.found[i].Want, j.found[i].Changes = want, []Change{{bootArgs, f.Now, want}}
+		}
+	}
+}
+
+// atLeast returns the first severity for a card that macOS is to drive, and the
+// second for a virtual display.
+func (j *judge) atLeast(card, none proxstation.Severity) proxstation.Severity {
+	if j.mode == NoCard {
+		return none
+	}
+	return card
+}

@@ -1,0 +1,131 @@
+package opencore
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+)
+
+// ErrIdentity reports an identity that a Mac could not have. The error is an
+// [IdentityError].
+var ErrIdentity = errors.New("not an identity that a Mac could have")
+
+// An IdentityError says what is wrong with an identity. It does not show it.
+type IdentityError struct {
+	Field string // the key of PlatformInfo -> Generic
+	Why   string
+}
+
+// Error implements error.
+func (e *IdentityError) Error() string { return fmt.Sprintf("opencore: %s: %s", e.Field, e.Why) }
+
+// Is makes the error match [ErrIdentity].
+func (e *IdentityError) Is(target error) bool { return target == ErrIdentity }
+
+// An Identity is what tells one Mac from all others. A field that is not set
+// leaves what the image has. No plan and no error shows an identity.
+type Identity struct {
+	// Serial is the serial number, 12 letters and digits, and Board that of the
+	// board (MLB), 17.
+	Serial, Board proxstation.Secret
+	// UUID is the machine's UUID.
+	UUID proxstation.Secret
+	// ROM is an address of 6 bytes, as hexadecimal digits with or without
+	// colons. On a Mac it is the address of the first network card.
+	ROM proxstation.Secret
+}
+
+// values returns the fields that are set, by key. The error is an
+// [IdentityError].
+func (i Identity) values() (map[string]Value, error) {
+	values := map[string]Value{}
+	for name, secret := range map[string]proxstation.Secret{"SystemSerialNumber": i.Serial, "MLB": i.Board, "SystemUUID": i.UUID, "ROM": i.ROM} {
+		text := secret.Reveal()
+		if text == "" {
+			continue
+		}
+		value := TextValue(text)
+		if name == "ROM" {
+			data, err := hex.DecodeString(strings.NewReplacer(":", "", "-", "").Replace(text))
+			if err != nil {
+				return nil, &IdentityError{name, "want 6 bytes in hexadecimal"}
+			}
+			value = DataValue(data)
+		}
+		for _, id := range identity {
+			if id.name == name && !id.form.MatchString(value.Text) {
+				return nil, &IdentityError{name, "want " + id.want}
+			}
+		}
+		if isPublished(value.Text) {
+			return nil, &IdentityError{name, "it is that of a published image or sample, and many machines have it"}
+		}
+		values[name] = value
+	}
+	return values, nil
+}
+
+// codes are those that a model's serial numbers have (OpenCorePkg AppleModels:
+// AppleModelCode, AppleBoardCode), with the half-year in which it was sold as
+// both kinds of numbers write it.
+var codes = map[string]struct{ model, board, half, year string }{
+	"iMac13,1": {"DNCT", "DYWF", "J", "2"}, "iMac14,4": {"FY0T", "G36D", "N", "4"}, "iMac16,2": {"GG7F", "GQRY", "Q", "5"},
+	"iMac17,1": {"GG7L", "GPF7", "Q", "5"}, "iMac18,1": {"H7JY", "H69F", "T", "7"}, "iMac19,1": {"JV3Q", "LNV9", "Y", "9"},
+	"iMac20,1": {"PN5T", "PHC1", "D", "0"}, "iMacPro1,1": {"HX87", "JG36", "V", "7"}, "MacPro7,1": {"P7QM", "K3F7", "Z", "9"},
+	"Macmini8,1": {"JYVX", "KXPG", "X", "8"}, "MacBookPro16,2": {"ML7H", "P8PG", "C", "0"},
+}
+
+const (
+	digits34 = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ" // without I and O
+	weeks    = "123456789CDFGHJKLMNPQRTVWX"         // of a half-year
+)
+
+// MakeIdentity makes an identity up for a model such as "iMac19,1". Its numbers
+// have the form of Apple's, and nobody promises that no Mac has them: look up
+// the serial number on checkcoverage.apple.com before an Apple account is used,
+// where it must be unknown. address is that of the VM's network card; with ""
+// the ROM is made up too. random is crypto/rand's Reader, or any other in a
+// test. The error is an [IdentityError] for a model whose numbers are not known
+// here.
+func MakeIdentity(model, address string, random io.Reader) (Identity, error) {
+	c, known := codes[model]
+	if !known {
+		return Identity{}, &IdentityError{"SystemSerialNumber", "no numbers of the model " + model + " are known here: give an identity of your own"}
+	}
+	bytes := make([]byte, 64)
+	if _, err := io.ReadFull(random, bytes); err != nil {
+		return Identity{}, fmt.Errorf("opencore: %w", err)
+	}
+	next := func(alphabet string) string {
+		b := bytes[0]
+		bytes = bytes[1:]
+		return string(alphabet[int(b)%len(alphabet)])
+	}
+	serial := "C02" + c.half + next(weeks) + next(digits34) + next(digits34) + next(digits34) + c.model
+	week := 1 + int(bytes[0])%52
+	bytes = bytes[1:]
+	board := fmt.Sprintf("C02%s%02d%s%s%s%s%s%s%s", c.year, week, next(digits34), next(digits34), next(digits34), next(digits34), next(digits34), c.board, next(digits34))
+	board += string(digits34[checkDigit(board)])
+	uuid := bytes[:16]
+	uuid[6], uuid[8] = uuid[6]&0x0F|0x40, uuid[8]&0x3F|0x80 // version 4 (RFC 9562)
+	if address == "" {
+		address = hex.EncodeToString(append([]byte{bytes[16]&0xFC | 2}, bytes[17:22]...)) // locally administered
+	}
+	return Identity{Serial: proxstation.NewSecret(serial), Board: proxstation.NewSecret(board), ROM: proxstation.NewSecret(address),
+		UUID: proxstation.NewSecret(strings.ToUpper(fmt.Sprintf("%x-%x-%x-%x-%x", uuid[:4], uuid[4:6], uuid[6:8], uuid[8:10], uuid[10:])))}, nil
+}
+
+// checkDigit returns the last digit of a board's number of 17: every other digit
+// counts three times, and the sum is a multiple of 34 (OpenCorePkg
+// Utilities/macserial, verify_mlb_checksum).
+func checkDigit(board string) int {
+	sum := 0
+	for i, c := range board {
+		sum += (1 + i%2*2) * strings.IndexRune(digits34, c)
+	}
+	return (len(digits34) - sum%len(digits34)) % len(digits34)
+}

@@ -1,0 +1,91 @@
+package opencore
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/proxstation/proxstation/gpu"
+)
+
+// A framebuffer is how Apple's drivers take an iGPU of a generation.
+type framebuffer struct {
+	// display and headless are values of AAPL,ig-platform-id, the recommended
+	// one first; headless is empty where there is none.
+	display, headless []uint32
+	// tiles sets AAPL,GfxYTile, which Skylake needs with Kaby Lake's drivers.
+	tiles bool
+}
+
+// framebuffers are from WhateverGreen's FAQ.IntelHD (recommended framebuffers
+// for desktops) and Dortania's install guide. Those of notebooks, with a panel
+// of their own, are not in it.
+var framebuffers = map[gpu.Family]framebuffer{
+	gpu.IntelSkylake:    {display: []uint32{0x19120000}, headless: []uint32{0x19120001}},
+	gpu.IntelKabyLake:   {display: []uint32{0x59120000, 0x59160000, 0x591B0000}, headless: []uint32{0x59120003}},
+	gpu.IntelCoffeeLake: {display: []uint32{0x3E9B0007, 0x3E9B0000, 0x3EA50000, 0x3EA50004, 0x3EA60005}, headless: []uint32{0x3E910003, 0x3E920003, 0x3E980003}},
+	gpu.IntelCometLake:  {display: []uint32{0x3E9B0007, 0x3E9B0000, 0x3EA50000}, headless: []uint32{0x9BC80003, 0x9BC50003, 0x3E910003}},
+	gpu.IntelIceLake:    {display: []uint32{0x8A520000}},
+}
+
+// framebufferOf returns the framebuffer of a card in a release. Releases that
+// have no drivers of the card's own take it as the next generation.
+func framebufferOf(release gpu.Guest, family gpu.Family) (framebuffer, bool) {
+	switch {
+	case family == gpu.IntelSkylake && release >= gpu.MacOSVentura:
+		f := framebuffers[gpu.IntelKabyLake]
+		f.tiles = true
+		return f, true
+	case family == gpu.IntelCoffeeLake && release == gpu.MacOSHighSierra:
+		family = gpu.IntelKabyLake
+	}
+	f, known := framebuffers[family]
+	return f, known
+}
+
+// number returns a platform id or a device number as a property has it: four
+// bytes, the lowest first.
+func number(id uint32) Value { return DataValue(binary.LittleEndian.AppendUint32(nil, id)) }
+
+// one is what properties that only switch something on have.
+var one = DataValue([]byte{1, 0, 0, 0})
+
+// properties returns what a card's framebuffer needs in a mode, in the order in
+// which they are written. With a display the driver is told to reserve 19 MB
+// where the firmware gave less than it wants (WhateverGreen FAQ.IntelHD, "Fix
+// the 32mb BIOS, 19mb framebuffer and 9mb cursor memory requirements").
+func (f framebuffer) properties(mode Mode) []Item {
+	if mode == Headless {
+		if len(f.headless) == 0 {
+			return nil
+		}
+		items := []Item{{Key: "AAPL,ig-platform-id", Value: number(f.headless[0])}, {Key: "enable-metal", Value: one}}
+		return f.tiled(items)
+	}
+	items := []Item{{Key: "AAPL,ig-platform-id", Value: number(f.display[0])},
+		{Key: "framebuffer-patch-enable", Value: one}, {Key: "framebuffer-stolenmem", Value: DataValue([]byte{0, 0, 0x30, 1})}}
+	return f.tiled(items)
+}
+
+func (f framebuffer) tiled(items []Item) []Item {
+	if f.tiles {
+		items = append(items, Item{Key: "AAPL,GfxYTile", Value: one})
+	}
+	return items
+}
+
+// accepts reports whether a value of AAPL,ig-platform-id is one for a mode.
+func (f framebuffer) accepts(value Value, mode Mode) bool {
+	ids := f.display
+	if mode == Headless {
+		ids = f.headless
+	}
+	return slices.ContainsFunc(ids, func(id uint32) bool { return value.Equal(number(id)) })
+}
+
+// reversed reports whether a value holds one of the ids with the highest byte
+// first, as people write it and drivers do not read it.
+func (f framebuffer) reversed(value Value) bool {
+	return slices.ContainsFunc(slices.Concat(f.display, f.headless), func(id uint32) bool {
+		return value.Equal(DataValue(binary.BigEndian.AppendUint32(nil, id)))
+	})
+}

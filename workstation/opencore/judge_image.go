@@ -1,0 +1,76 @@
+package opencore
+
+import (
+	"fmt"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/gpu"
+)
+
+// judgeImage judges the image as a whole: what would keep a changed copy from
+// starting, and whether OpenCore is new enough.
+func (j *judge) judgeImage() {
+	if j.image.Vault == proxstation.Yes {
+		j.say("opencore.vault", proxstation.Blocker, folder+"/vault.plist, or a key in OpenCore.efi", "the configuration is signed: OpenCore stops if one byte of it changes",
+			"take an image without a vault, or sign the changed folder with OpenCore's sign.command", manual+", Vault")
+	} else {
+		j.want("opencore.vault-mode", proxstation.Blocker, Key{"Misc", "Security", "Vault"}, TextValue("Optional"),
+			"with another value OpenCore wants a signed configuration, and this one has no signature", manual+", Vault")
+	}
+	if j.image.Layout.Damage != "" {
+		j.say("opencore.partition-table", proxstation.Warning, j.image.Layout.Damage, "firmware may not find the partition", "take the image anew from where it came; an import to LVM-thin was seen to damage the first MiB", igpuPassthru)
+	}
+	for _, key := range j.image.Twice {
+		j.say("opencore.duplicate-key", proxstation.Warning, configFile+": "+key+" is there more than once", "nobody knows which of the two OpenCore takes", "delete all but one of them", manual+", Terminology")
+	}
+	j.judgeVersion()
+	j.judgeDrivers()
+}
+
+// judgeVersion compares OpenCore's version with what the release needs.
+func (j *judge) judgeVersion() {
+	need, severity, why := Version{}, proxstation.Warning, ""
+	switch j.machine.Release {
+	case gpu.MacOSTahoe:
+		need, severity, why = Version{1, 0, 5}, proxstation.Blocker, "before 1.0.5 OpenCore puts no kernel extension into macOS 26"
+	case gpu.MacOSSequoia:
+		need, why = Version{1, 0, 2}, "before 1.0.2 OpenCore's patches of macOS 15's kernel were incomplete"
+	default:
+		return
+	}
+	if j.image.Version == (Version{}) {
+		j.say("opencore.version", proxstation.Warning, folder+"/OpenCore.efi does not tell its version", fmt.Sprintf("%s wants OpenCore %s or newer", j.machine.Release, need),
+			"once macOS runs: nvram 4D1FDA02-38C7-4A6A-9CC6-4BCCA8B30102:opencore-version", changelog)
+	} else if j.image.Version.Before(need) {
+		j.say("opencore.version", severity, fmt.Sprintf("%s/OpenCore.efi is OpenCore %s", folder, j.image.Version), why, fmt.Sprintf("take an image with OpenCore %s or newer", need), changelog)
+	}
+	if !j.image.Version.Before(Version{1, 0, 4}) && j.get("Booter", "Quirks", "ClearTaskSwitchBit").Kind == Absent {
+		j.say("opencore.schema", proxstation.Info, fmt.Sprintf("OpenCore %s with a config.plist of before 1.0.4: Booter -> Quirks -> ClearTaskSwitchBit is absent", j.image.Version),
+			"keys that are missing have OpenCore's safest values, and it warns of each", "compare with ocvalidate of that version, which is in OpenCore's release", changelog)
+	}
+}
+
+// judgeDrivers looks for the drivers that a start takes.
+func (j *judge) judgeDrivers() {
+	hfs := false
+	for _, d := range j.image.Drivers {
+		hfs = hfs || d.Enabled && (d.Name == "OpenHfsPlus.efi" || d.Name == "HfsPlus.efi" || d.Name == "HfsPlusLegacy.efi" || d.Name == "VBoxHfs.efi")
+	}
+	if j.machine.recovery() && !hfs {
+		j.say("opencore.hfs", proxstation.Blocker, "no driver for HFS+ in "+folder+"/Drivers is switched on", "the recovery system's image is HFS+: OpenCore's menu does not have it",
+			"add OpenHfsPlus.efi, which is in OpenCore's release, to "+folder+"/Drivers and to UEFI -> Drivers", manual+", Drivers")
+	}
+	for i, item := range j.get("UEFI", "Drivers").Items {
+		if item.Value.Get("Path").Text == "OpenRuntime.efi" {
+			j.want("opencore.runtime", proxstation.Blocker, Key{"UEFI", "Drivers", fmt.Sprint(i), "Enabled"}, BoolValue(true), "the quirks for the firmware's memory need OpenRuntime", manual+", Drivers")
+		}
+	}
+	j.want("opencore.apfs", proxstation.Blocker, Key{"UEFI", "APFS", "EnableJumpstart"}, BoolValue(true), "without it OpenCore loads no driver for APFS, and sees no installed macOS", manual+", APFS")
+	if j.machine.Release < gpu.MacOSBigSur {
+		for _, name := range []string{"MinDate", "MinVersion"} {
+			if n, known := j.get("UEFI", "APFS", name).Int(); !known || n == 0 {
+				j.want("opencore.apfs-old", proxstation.Blocker, Key{"UEFI", "APFS", name}, IntegerValue(-1), "with 0 OpenCore refuses the drivers for APFS from before Big Sur", manual+", APFS")
+			}
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package opencore
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/macos"
+	"github.com/proxstation/proxstation/internal/qmconf"
+)
+
+// A Machine is the VM that an image is to start macOS in.
+type Machine struct {
+	// Release is the release of macOS.
+	Release gpu.Guest
+	// Card is the graphics card that the VM has, or will have. The zero Card
+	// stands for a virtual display.
+	Card gpu.Card
+	// Slot is the key of the card in VM; unset, "hostpci0".
+	Slot string
+	// VM is the VM's configuration by key, as "qm config" shows it. An image can
+	// be configured before the VM has its card: give the configuration that the
+	// VM will have then.
+	VM map[string]string
+	// HostBits is the width of the host's physical addresses ("address sizes" in
+	// the host's /proc/cpuinfo), 0 if it is not known.
+	HostBits int
+}
+
+// A Mode is how macOS uses the VM's card.
+type Mode uint8
+
+// The modes.
+const (
+	// NoCard is a virtual display.
+	NoCard Mode = iota
+	// Display is an Intel iGPU with legacy-igd, whose connectors show the
+	// picture from the firmware on.
+	Display
+	// Headless is an Intel iGPU that computes and draws beside a virtual
+	// display.
+	Headless
+	// Discrete is a card of its own.
+	Discrete
+)
+
+// String returns the mode's name.
+func (m Mode) String() string {
+	if names := []string{"no card", "display", "headless", "discrete"}; int(m) < len(names) {
+		return names[m]
+	}
+	return fmt.Sprintf("Mode(%d)", uint8(m))
+}
+
+func (m Machine) slot() string {
+	if m.Slot == "" {
+		return "hostpci0"
+	}
+	return m.Slot
+}
+
+// Mode returns how macOS uses the card, from the card and the VM's
+// configuration.
+func (m Machine) Mode() Mode {
+	switch {
+	case len(m.Card.Functions) == 0:
+		return NoCard
+	case !m.Card.Integrated():
+		return Discrete
+	case strings.Contains(m.VM[m.slot()], "legacy-igd=1"):
+		return Display
+	}
+	return Headless
+}
+
+// Path returns the device path that the firmware of PVE's machine gives the
+// card, as DeviceProperties name it: "PciRoot(0x0)/Pci(0x2,0x0)". It is ""
+// without a card, and where the VM's args put the card on a bus of their own.
+func (m Machine) Path() string {
+	if m.Mode() == NoCard {
+		return ""
+	}
+	return macos.DevicePath(m.VM, m.slot())
+}
+
+// q35 reports whether the machine is q35; PVE's default is i440fx.
+func (m Machine) q35() bool { return strings.Contains(m.VM["machine"], "q35") }
+
+// kernel returns the major version of the release's kernel: 24 for macOS 15.
+func (m Machine) kernel() int {
+	if m.Release == gpu.MacOSTahoe {
+		return 25
+	}
+	return 17 + int(m.Release-gpu.MacOSHighSierra)
+}
+
+// network returns the model and the address of the VM's network card.
+func (m Machine) network() (model, mac string) {
+	properties := qmconf.Parse("net0", m.VM["net0"])
+	model, _ = properties.Get("model")
+	mac, _ = properties.Get("macaddr")
+	if mac == "" && model != "" { // as PVE writes it: virtio=BC:24:11:00:00:01
+		first, _, _ := strings.Cut(m.VM["net0"], ",")
+		_, mac, _ = strings.Cut(first, "=")
+	}
+	return model, mac
+}
+
+// emulatedSMC reports whether args have an Apple SMC.
+func (m Machine) emulatedSMC() bool { return strings.Contains(m.VM["args"], "isa-applesmc") }
+
+// recovery reports whether the VM has a drive with the recovery system.
+func (m Machine) recovery() bool { return m.VM[macos.RecoverySlot] != "" }

@@ -1,0 +1,278 @@
+package opencore
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
+)
+
+// Options are what the caller brings to a plan; nil is fine.
+type Options struct {
+	// Bundles are kernel extensions to put into the image. Those that the image
+	// has are replaced. Nothing is downloaded.
+	Bundles []Bundle
+	// Identity replaces the image's own.
+	Identity Identity
+	// MadeUp says that the Identity was made up, so that the plan says it.
+	MadeUp bool
+	// Leave holds the IDs of findings on which the plan does not act.
+	Leave []string
+}
+
+// A PlannedChange is one change of config.plist, with the finding that wants
+// it.
+type PlannedChange struct {
+	Change Change
+	// ID, Why and Source are the finding's.
+	ID, Why, Source string
+}
+
+// A Plan is what becomes of an image, as data. Its String is the diff that a
+// person approves.
+type Plan struct {
+	// Image is what the plan was made for, in a few words.
+	Image string
+	// Before is the SHA-256 of the config.plist that the plan was made for.
+	Before string
+	// Changes are made in their order.
+	Changes []PlannedChange
+	// Bundles are put into EFI/OC/Kexts.
+	Bundles []Bundle
+	// Notes are what a person should know of the changes.
+	Notes []string
+	// Findings are what remains when the plan is done: what config.plist cannot
+	// cure, and what is worth knowing.
+	Findings []Finding
+
+	after []byte // config.plist as it will be
+}
+
+// Empty reports whether the image stays as it is.
+func (p Plan) Empty() bool { return len(p.Changes) == 0 && len(p.Bundles) == 0 }
+
+// Err returns an error for a plan after which macOS would not start, or not
+// accelerate the card. It matches [ErrBlocked].
+func (p Plan) Err() error {
+	var why []string
+	for _, f := range p.Findings {
+		if f.Severity == proxstation.Blocker {
+			why = append(why, f.ID+": "+f.Seen)
+		}
+	}
+	if len(why) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", ErrBlocked, strings.Join(why, "; "))
+}
+
+// Configure makes a plan of what an image needs for a VM: the changes that
+// [Judge]'s findings of severity warning and above want, the caller's kernel
+// extensions with their entries, and the caller's identity. It changes nothing.
+// Errors match [ErrIdentity] or [ErrConfig].
+func Configure(image Image, machine Machine, o *Options) (Plan, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	sum := sha256.Sum256(image.ConfigText)
+	plan := Plan{Before: hex.EncodeToString(sum[:]), Bundles: o.Bundles,
+		Image: fmt.Sprintf("OpenCore %s, %s; for %s, %s", image.Version, image.Layout, machine.Release, purpose(machine))}
+	with := image
+	with.Kexts = slices.Clone(image.Kexts)
+	for _, b := range o.Bundles {
+		with.Kexts = withKext(with.Kexts, b)
+	}
+	// One round may bring what another rule judges: a card's properties appear
+	// once the extension that reads them is loaded.
+	for range 3 {
+		changes := wanted(with, machine, o)
+		if len(changes) == 0 {
+			break
+		}
+		if err := plan.add(&with, changes); err != nil {
+			return Plan{}, err
+		}
+	}
+	if err := plan.identify(&with, o); err != nil {
+		return Plan{}, err
+	}
+	plan.after, plan.Findings = with.ConfigText, Judge(with, machine)
+	return plan, nil
+}
+
+func purpose(m Machine) string {
+	if m.Mode() == NoCard {
+		return "without a card"
+	}
+	return fmt.Sprintf("%s (%s) at %s", m.Card.Name(), m.Mode(), m.Path())
+}
+
+// withKext returns extensions with one added or replaced.
+func withKext(list []Kext, b Bundle) []Kext {
+	for _, k := range append([]Kext{b.Kext}, b.Inside...) {
+		list = slices.DeleteFunc(list, func(other Kext) bool { return strings.EqualFold(other.Path, k.Path) })
+		list = append(list, k)
+	}
+	return list
+}
+
+// wanted returns the changes that findings and bundles want, in an order in
+// which numbers of arrays stay right: what is there already, then new members
+// at the end, then those at the beginning.
+func wanted(image Image, machine Machine, o *Options) []PlannedChange {
+	var list []PlannedChange
+	seen := map[string]bool{}
+	add := func(c PlannedChange) {
+		if key := c.Change.Key.String(); !seen[key] {
+			seen[key] = true
+			list = append(list, c)
+		}
+	}
+	for _, f := range Judge(image, machine) {
+		// Whoever brings an identity wants Apple's services, which look at the
+		// network card too.
+		services := f.ID == "opencore.network-built-in" && o.Identity != (Identity{})
+		if f.Severity < proxstation.Warning && !services || slices.Contains(o.Leave, f.ID) {
+			continue
+		}
+		for _, c := range f.Changes {
+			add(PlannedChange{c, f.ID, f.Why, f.Source})
+		}
+	}
+	for _, c := range entries(image, o.Bundles) {
+		if !slices.ContainsFunc(list, func(other PlannedChange) bool {
+			return other.Change.Want.Equal(c.Change.Want) || other.Change.Key.String() == c.Change.Key.String()
+		}) {
+			list = append(list, c)
+		}
+	}
+	rank := func(c PlannedChange) int {
+		above, last := c.Change.Key[:len(c.Change.Key)-1], c.Change.Key[len(c.Change.Key)-1]
+		switch {
+		case image.Config.Get(above...).Kind != Array || c.Change.Have.Kind != Absent:
+			return 0
+		case last != "0":
+			return 1
+		}
+		return 2
+	}
+	slices.SortStableFunc(list, func(a, b PlannedChange) int { return rank(a) - rank(b) })
+	return list
+}
+
+// entries returns the entries of Kernel -> Add for bundles that have none, and
+// switches on those that are off: whoever gives an extension wants it loaded.
+func entries(image Image, bundles []Bundle) []PlannedChange {
+	j := &judge{image: image}
+	var list []PlannedChange
+	for _, b := range bundles {
+		for _, k := range append([]Kext{b.Kext}, b.Inside...) {
+			i := j.entry(k)
+			key := Key{"Kernel", "Add", fmt.Sprint(len(j.get("Kernel", "Add").Items) + len(list))}
+			why := "the extension was given to be loaded"
+			switch {
+			case i < 0 && k.ID == lilu:
+				list = append(list, PlannedChange{Change{Key: Key{"Kernel", "Add", "0"}, Want: entryFor(k)}, "opencore.given", why, ""})
+			case i < 0:
+				list = append(list, PlannedChange{Change{Key: key, Want: entryFor(k)}, "opencore.given", why, ""})
+			default:
+				enabled := Key{"Kernel", "Add", fmt.Sprint(i), "Enabled"}
+				if have := j.get(enabled...); !have.True() {
+					list = append(list, PlannedChange{Change{enabled, have, BoolValue(true)}, "opencore.given", why, ""})
+				}
+			}
+		}
+	}
+	return list
+}
+
+// add makes changes of an image's config.plist part of the plan.
+func (p *Plan) add(image *Image, changes []PlannedChange) error {
+	for _, c := range changes {
+		text, err := edit(image.ConfigText, c.Change)
+		if err != nil {
+			return err
+		}
+		image.ConfigText = text
+		p.Changes = append(p.Changes, c)
+	}
+	var err error
+	image.Config, image.Twice, err = parse(image.ConfigText)
+	return err
+}
+
+// identify puts the caller's identity into the plan.
+func (p *Plan) identify(image *Image, o *Options) error {
+	values, err := o.Identity.values()
+	if err != nil {
+		return err
+	}
+	var changes []PlannedChange
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		key := genericKey(name)
+		if have := image.Config.Get(key...); !have.Equal(values[name]) {
+			changes = append(changes, PlannedChange{Change{key, have, values[name]}, "opencore.identity", "an identity was given", postInstall + ", universal/iservices"})
+		}
+	}
+	if o.MadeUp && len(changes) > 0 {
+		p.Notes = append(p.Notes, "The identity is made up. Before an Apple account is used, look its serial number up on checkcoverage.apple.com: it must be unknown there.")
+	}
+	return p.add(image, changes)
+}
+
+// String returns the plan as a diff, with what it leaves.
+func (p Plan) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Image: %s\n", printable.Line(p.Image))
+	if p.Empty() {
+		b.WriteString("  nothing to change\n")
+	}
+	for _, bundle := range p.Bundles {
+		fmt.Fprintf(&b, "  + %s/Kexts/%s  %s %s\n", folder, printable.Line(bundle.Path), printable.Line(bundle.ID), printable.Line(bundle.Version))
+	}
+	for _, c := range p.Changes {
+		fmt.Fprintf(&b, "  %s  # %s (%s)\n", c.Change, printable.Line(c.Why), c.ID)
+	}
+	for _, note := range p.Notes {
+		fmt.Fprintf(&b, "  ! %s\n", note)
+	}
+	for _, f := range p.Findings {
+		b.WriteString("\n" + f.String() + "\n")
+	}
+	return b.String()
+}
+
+// hides reports whether a key's value is an identity.
+func (c Change) hides() bool {
+	return slices.ContainsFunc(identity, func(id identityKey) bool { return c.Key.String() == genericKey(id.name).String() })
+}
+
+// shown returns a value for people, and not an identity.
+func (c Change) shown(v Value) string {
+	if c.hides() && v.Kind != Absent {
+		return "[identity]"
+	}
+	return printable.Line(v.String())
+}
+
+// String returns the change as a line of a diff.
+func (c Change) String() string {
+	switch {
+	case c.Have.Kind == Absent:
+		return fmt.Sprintf("+ %s: %s", printable.Line(c.Key.String()), c.shown(c.Want))
+	case c.Want.Kind == Absent:
+		return fmt.Sprintf("- %s: %s", printable.Line(c.Key.String()), c.shown(c.Have))
+	}
+	return fmt.Sprintf("~ %s: %s -> %s", printable.Line(c.Key.String()), c.shown(c.Have), c.shown(c.Want))
+}
+
+// MarshalJSON implements [json.Marshaler]; it hides identities as String does.
+func (c Change) MarshalJSON() ([]byte, error) {
+	return json.Marshal(map[string]string{"key": c.Key.String(), "have": c.shown(c.Have), "want": c.shown(c.Want)})
+}

@@ -1,0 +1,185 @@
+package opencore
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"howett.net/plist"
+
+	"github.com/proxstation/proxstation/internal/fat"
+)
+
+// ErrBlocked reports an image that does not suit the VM even when the plan is
+// done.
+var ErrBlocked = errors.New("opencore: the image does not suit the VM")
+
+// ErrStale reports a plan that was made for another config.plist.
+var ErrStale = errors.New("opencore: the image's config.plist is not the one that the plan was made for: plan again")
+
+// Write writes a copy of an image with a plan applied: an uncompressed raw disk
+// of the image's size. Bytes that the plan does not name are those of the
+// image. The result is read back before the first byte is written. Errors match
+// [ErrImage], [ErrConfig] or [ErrStale].
+func Write(w io.Writer, r io.ReaderAt, size int64, plan Plan) error {
+	image, d, v, err := read(r, size)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(image.ConfigText)
+	if hex.EncodeToString(sum[:]) != plan.Before {
+		return ErrStale
+	}
+	text := image.ConfigText
+	for _, c := range plan.Changes {
+		if text, err = edit(text, c.Change); err != nil {
+			return err
+		}
+	}
+	if err := sound(text, plan); err != nil {
+		return err
+	}
+	for _, b := range plan.Bundles {
+		for _, name := range slices.Sorted(maps.Keys(b.files)) {
+			if err := v.WriteFile(d, folder+"/Kexts/"+name, b.files[name]); err != nil {
+				return noRoom(image, err)
+			}
+		}
+	}
+	if !bytes.Equal(text, image.ConfigText) {
+		if err := v.WriteFile(d, configFile, text); err != nil {
+			return noRoom(image, err)
+		}
+	}
+	if err := readBack(d, image.Layout, text, plan); err != nil {
+		return err
+	}
+	if _, err := io.Copy(w, io.NewSectionReader(d, 0, d.size)); err != nil {
+		return fmt.Errorf("opencore: %w", err)
+	}
+	return nil
+}
+
+// sound looks whether a changed config.plist is the planned one, and whether
+// another parser than the one that changed it reads it.
+func sound(text []byte, plan Plan) error {
+	var tree map[string]any
+	if _, err := plist.Unmarshal(text, &tree); err != nil {
+		return &ConfigError{Why: "it is not sound after the changes: " + err.Error()}
+	}
+	if plan.after != nil && !bytes.Equal(text, plan.after) {
+		return &ConfigError{Why: "the changes do not lead to what was planned"}
+	}
+	return nil
+}
+
+// readBack reads the changed disk anew and compares it with what was planned.
+func readBack(d *disk, layout Layout, text []byte, plan Plan) error {
+	again, err := fat.Open(d, layout.Start, layout.Size)
+	if err != nil {
+		return &ImageError{Found: layout.String(), Why: "the changed file system is not sound: " + err.Error()}
+	}
+	image, err := contentOf(again)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(image.ConfigText, text) {
+		return &ImageError{Found: layout.String(), Why: "config.plist reads back differently"}
+	}
+	for _, b := range plan.Bundles {
+		for name, want := range b.files {
+			if have, err := again.ReadFile(folder+"/Kexts/"+name, maxBundle); err != nil || !bytes.Equal(have, want) {
+				return &ImageError{Found: layout.String(), Why: fmt.Sprintf("%s reads back differently (%v)", name, err)}
+			}
+		}
+	}
+	return nil
+}
+
+func noRoom(image Image, err error) error {
+	why := err.Error()
+	if errors.Is(err, fat.ErrFull) {
+		why += "; take a larger image, or fewer kernel extensions"
+	}
+	return &ImageError{Found: image.Layout.String(), Why: why}
+}
+
+// PlanFile reads an image from a file and makes a plan for it, as [Configure]
+// does.
+func PlanFile(name string, machine Machine, o *Options) (Plan, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return Plan{}, fmt.Errorf("opencore: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	if err != nil {
+		return Plan{}, fmt.Errorf("opencore: %w", err)
+	}
+	image, err := Read(file, info.Size())
+	if err != nil {
+		return Plan{}, err
+	}
+	return Configure(image, machine, o)
+}
+
+// WriteFile writes a copy of an image in a file with a plan applied, as [Write]
+// does, into a new file that only its owner can read: it has the identity. The
+// image stays as it is and is the way back. An existing file of the new name is
+// left alone; the error matches [fs.ErrExist].
+func WriteFile(from, to string, plan Plan) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return fmt.Errorf("opencore: %w", err)
+	}
+	defer func() { _ = in.Close() }()
+	info, err := in.Stat()
+	if err != nil {
+		return fmt.Errorf("opencore: %w", err)
+	}
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("opencore: %w", err)
+	}
+	err = Write(out, in, info.Size(), plan)
+	if err == nil {
+		err = out.Sync()
+	}
+	if err = errors.Join(err, out.Close()); err != nil {
+		_ = os.Remove(to) // a part of an image is no use
+	}
+	return err
+}
+
+// CopyName returns the name for a configured copy of an image, without a
+// folder: the image's own, with a mark that is the same for the same image and
+// plan, and ".raw" for PVE's import.
+func CopyName(image string, plan Plan) string {
+	hash := sha256.New()
+	hash.Write(plan.after)
+	for _, b := range plan.Bundles {
+		for _, name := range slices.Sorted(maps.Keys(b.files)) {
+			fmt.Fprintf(hash, "\x00%s\x00%d\x00", name, len(b.files[name]))
+			hash.Write(b.files[name])
+		}
+	}
+	base := filepath.Base(image)
+	for _, end := range []string{".gz", ".iso", ".img", ".raw", ".dmg"} {
+		base = strings.TrimSuffix(base, end)
+	}
+	clean := strings.Map(func(r rune) rune {
+		if r < 128 && (r == '-' || r == '_' || r == '.' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z') {
+			return r
+		}
+		return '-'
+	}, base)
+	return fmt.Sprintf("%s-%s.raw", clean, hex.EncodeToString(hash.Sum(nil))[:8])
+}
