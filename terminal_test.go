@@ -46,7 +46,7 @@ var printed = []any{
 	&workstation.InvalidError{}, &workstation.RequestError{}, &workstation.StaleError{}, &workstation.SwitchError{}, &workstation.TakenError{},
 	&workstation.TaskError{}, workstation.Endpoint{}, workstation.Lease{}, workstation.Plan{}, workstation.Privilege{}, workstation.Snapshot{}, workstation.VMFacts{},
 	&file.Error{}, file.Errors{}, &opencore.ConfigError{}, &opencore.ImageError{}, opencore.Key{}, opencore.Kind(0), opencore.Layout{}, opencore.Value{Kind: opencore.Text}, opencore.Value{Kind: opencore.Dict}, opencore.Version{},
-	&firstboot.FieldError{}, firstboot.Seed{}, firstboot.State{},
+	firstboot.Check{}, &firstboot.FieldError{}, firstboot.Seed{}, firstboot.State{},
 	access.Plan{}, inventory.Boot{}, inventory.Inventory{}, profile.IGPUMode(0), profile.MacStage(0), pvetest.Request{}, pvetest.Task{}, &pvetest.AgentError{},
 	&recovery.ImageError{}, &recovery.ServiceError{}, recovery.Release(0),
 	rustdesk.OptionChange{}, &rustdesk.CloneError{}, &rustdesk.SetupError{}, rustdesk.Link{}, rustdesk.Plan{}, rustdesk.Task{}, rustdesk.Version{},

@@ -47,6 +47,9 @@ type Check struct {
 	proxstation.Finding
 }
 
+// String returns the check as a paragraph for people.
+func (c Check) String() string { return c.Answer.String() + ", " + c.Finding.String() }
+
 // The checks, by [proxstation.Finding].ID.
 const (
 	CheckAgent    = "firstboot.agent"    // the guest agent runs

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // here runs commands on this machine.
@@ -118,7 +119,8 @@ func TestVerify(t *testing.T) {
 				if got.ID != c.id {
 					continue
 				}
-				if got.Answer != c.want || !strings.Contains(got.Seen, c.seen) || (got.Fix == "") != (c.want == proxstation.Yes) || (got.Why == "") != (got.Fix == "") || got.Subject == "" {
+				if got.Answer != c.want || !strings.Contains(got.Seen, c.seen) || (got.Fix == "") != (c.want == proxstation.Yes) || (got.Why == "") != (got.Fix == "") || got.Subject == "" ||
+					printable.Sentence(got.Why) != got.Why || printable.Sentence(got.Fix) != got.Fix {
 					t.Errorf("%s: %s", got.Answer, got)
 				}
 			}

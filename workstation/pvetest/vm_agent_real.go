@@ -53,9 +53,16 @@ func (r realCall) execute(command string, arguments, into any) error {
 		err = json.Unmarshal(answer, into)
 	}
 	if err != nil && !errors.Is(err, errNoAgent) {
-		err = refuse("Agent error: %v", err)
+		err = refuse("Agent error: %s", asAgentError(err).Desc)
 	}
 	return err
+}
+
+// asAgentError returns what an agent refused, to be passed on as it is.
+func asAgentError(err error) *AgentError {
+	refused := &AgentError{Class: "GenericError", Desc: err.Error()}
+	errors.As(err, &refused)
+	return refused
 }
 
 // askAgent translates a request into the agent's commands, as PVE does
@@ -90,8 +97,7 @@ func (r realCall) plain(command string, arguments any) (any, error) {
 	case errors.Is(err, errNoAgent):
 		return nil, err
 	case err != nil:
-		refused := &AgentError{Class: "GenericError", Desc: err.Error()}
-		errors.As(err, &refused)
+		refused := asAgentError(err)
 		return result(map[string]any{"error": map[string]any{"class": refused.Class, "desc": refused.Desc}})
 	}
 	var object any

@@ -26,7 +26,7 @@ type AgentError struct {
 	Desc  string // the agent's words
 }
 
-// Error returns the agent's words.
+// Error returns the agent's words. What does not print on a terminal is quoted.
 func (e *AgentError) Error() string { return printable.Line(e.Desc) }
 
 // A SocketAgent is the [Agent] of a real guest behind a Unix socket, which is
