@@ -35,6 +35,8 @@ var arrows = map[string][]string{
 	// The lab boots kernels; its init loads modules and reports as the lab reads.
 	"internal/lab":      {},
 	"internal/lab/init": {"internal/lab", "golang.org/x/sys"},
+	// A VM's configuration becomes QEMU's command line, drives and their sizes too.
+	"internal/lab/guest": {"storage"},
 
 	// iommu replaces files of a host with all they have: owners, ACLs, locks (golang.org/x/sys).
 	"iommu": {"", "internal/enum", "internal/printable", "internal/sysfs", "golang.org/x/sys"},

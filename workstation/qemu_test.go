@@ -18,10 +18,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/proxstation/proxstation/internal/lab/guest"
 	"github.com/proxstation/proxstation/internal/slow"
 )
-
-const ovmf = "/usr/share/OVMF" // Debian's package ovmf
 
 // TestFirmware gives the machine, the drives and the devices of each golden to
 // a real QEMU with OVMF, until the firmware has tried every drive that it is to
@@ -32,7 +31,7 @@ func TestFirmware(t *testing.T) {
 	if testing.Short() {
 		t.Skip("boots firmware for minutes")
 	}
-	for _, file := range []string{"qemu-system-x86_64", "swtpm", filepath.Join(ovmf, "OVMF_CODE_4M.secboot.fd"), filepath.Join(ovmf, "OVMF_VARS_4M.ms.fd")} {
+	for _, file := range []string{"qemu-system-x86_64", "swtpm", filepath.Join(guest.OVMF, "OVMF_CODE_4M.secboot.fd"), filepath.Join(guest.OVMF, "OVMF_VARS_4M.ms.fd")} {
 		_, err := exec.LookPath(file)
 		if filepath.IsAbs(file) {
 			_, err = os.Stat(file)
@@ -82,7 +81,11 @@ func power(t *testing.T, config map[string]string) *booted {
 		run(ctx, t, said, "swtpm", "socket", "--tpm2", "--tpmstate", "dir="+dir, "--ctrl", "type=unixio,path="+dir+"/tpm")
 		wait(ctx, t, dir+"/tpm", said)
 	}
-	run(ctx, t, said, "qemu-system-x86_64", qemuArgs(t, config, dir)...)
+	arguments, err := guest.Arguments(config, dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(ctx, t, said, "qemu-system-x86_64", arguments...)
 	m := &booted{monitor: dial(ctx, t, dir+"/qmp", said), serial: &transcript{}}
 	m.qmp = json.NewDecoder(m.monitor)
 	m.ask(t, "qmp_capabilities", nil, nil)

@@ -34,10 +34,12 @@ index() {
 }
 
 # What runs before the kernel is installed: a small initramfs, which is made once.
+# It has the drivers of CDs as cloud images' have: cloud-init looks for its seed
+# before the root's modules are loaded.
 cat >"$work/hooks/before" <<'EOF'
 mkdir -p "$1/etc/initramfs-tools/conf.d"
 printf 'MODULES=list\nCOMPRESS=lz4\n' >"$1/etc/initramfs-tools/conf.d/lab"
-printf 'virtio_pci\nvirtio_scsi\nsd_mod\next4\n' >"$1/etc/initramfs-tools/modules"
+printf 'virtio_pci\nvirtio_scsi\nahci\nsd_mod\nsr_mod\next4\n' >"$1/etc/initramfs-tools/modules"
 EOF
 # What runs in the end: the packages that the guest will install.
 cat >"$work/hooks/after" <<EOF
@@ -93,6 +95,7 @@ gpgconf --kill all
 echo 'deb [trusted=yes] file:/srv/mirror ./' >"$root/etc/apt/sources.list"
 echo 'LABEL=root / ext4 errors=remount-ro 0 1' >"$root/etc/fstab"
 : >"$root/etc/machine-id"
+echo localhost >"$root/etc/hostname"
 rm -f "$root/var/lib/dbus/machine-id" "$root"/etc/ssh/ssh_host_*
 # The boot loader has its own copy of the initramfs, and nobody would read another.
 sed -i 's/^update_initramfs=.*/update_initramfs=no/' "$root/etc/initramfs-tools/update-initramfs.conf"

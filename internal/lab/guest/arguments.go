@@ -1,6 +1,7 @@
-package workstation_test
+package guest
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -9,27 +10,27 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"testing"
-
-	"github.com/proxstation/proxstation/storage"
 )
 
+// OVMF is where Debian's package ovmf keeps the firmware.
+const OVMF = "/usr/share/OVMF"
+
 // A kvm is the command line that PVE makes of a configuration (qemu-server
-// PVE/QemuServer.pm, config_to_command), for a QEMU without KVM on a machine
-// without the devices. What stands in for what is not there:
-//
-//   - -cpu max for -cpu host and what KVM gives Windows, and at most 2 GiB and
-//     2 CPUs: firmware needs no more;
-//   - a VGA and a sound device for a card's functions, at their places, without
-//     what only vfio-pci knows (a ROM, other ids, the x-igd properties);
-//   - mice for USB devices, sparse files for volumes, ordinary memory for huge
-//     pages, a network that leads nowhere, QEMU's q35 for pc-q35-10.1.
+// PVE/QemuServer.pm, config_to_command).
 type kvm struct {
-	t      *testing.T
-	config map[string]string
-	dir    string // for its files and sockets
-	args   []string
-	q35    bool
+	config  map[string]string
+	dir     string // for its files and sockets
+	network string // QEMU's backend
+	args    []string
+	q35     bool
+	err     error
+}
+
+// fail keeps the first reason why there is no command line.
+func (k *kvm) fail(format string, values ...any) {
+	if k.err == nil {
+		k.err = fmt.Errorf("guest: "+format, values...)
+	}
 }
 
 func (k *kvm) add(option, format string, values ...any) {
@@ -38,44 +39,65 @@ func (k *kvm) add(option, format string, values ...any) {
 
 func (k *kvm) device(format string, values ...any) { k.add("-device", format, values...) }
 
-// qemuArgs returns the command line for a configuration. An unknown key fails
-// the test, so that every key is tried.
-func qemuArgs(t *testing.T, config map[string]string, dir string) []string {
-	t.Helper()
-	k := &kvm{t: t, config: config, dir: dir, q35: strings.Contains(config["machine"], "q35")}
-	handled := map[*regexp.Regexp]func(key, value string){
-		regexp.MustCompile(`^(virtio|scsi|sata|ide)\d+$`): k.drive,
-		regexp.MustCompile(`^hostpci\d+$`):                k.card,
-		regexp.MustCompile(`^net\d+$`):                    k.network,
-		regexp.MustCompile(`^usb\d+$`):                    k.usb,
-		regexp.MustCompile(`^audio0$`):                    k.audio,
-		regexp.MustCompile(`^serial0$`):                   func(string, string) {}, // every machine has one here
-		// Together, below; or for cloud-init, the host's scheduler and the guest.
-		regexp.MustCompile(`^(agent|args|balloon|bios|boot|cores|cpu|efidisk0|hugepages|machine|memory|numa|ostype|scsihw|sockets|tablet|tpmstate0|vga)$`): func(string, string) {},
-		regexp.MustCompile(`^(affinity|name|onboot|ciuser|cipassword|ipconfig0|nameserver|searchdomain|sshkeys)$`):                                         func(string, string) {},
-	}
+// Arguments returns the arguments with which PVE starts QEMU for a VM, for a
+// QEMU without KVM on a machine without the devices. The VM's drives are files
+// in dir, by their keys; those that are not there are made, empty and sparse. The
+// sockets "serial", "qmp" and "qga" will be there too. The backend of the VM's
+// networks is one of QEMU's -netdev; "" leads nowhere. A key of the configuration
+// without a translation is an error, so that every key is tried.
+//
+// What stands in for what is not there:
+//
+//   - -cpu max for -cpu host and what KVM gives Windows, and at most 2 GiB and
+//     2 CPUs: no guest of the tests needs more;
+//   - a VGA and a sound device for a card's functions, at their places, without
+//     what only vfio-pci knows (a ROM, other ids, the x-igd properties);
+//   - mice for USB devices, files for volumes, ordinary memory for huge pages,
+//     QEMU's q35 for pc-q35-10.1.
+func Arguments(config map[string]string, dir, network string) ([]string, error) {
+	k := &kvm{config: config, dir: dir, network: cmp.Or(network, "hubport,hubid=0"), q35: strings.Contains(config["machine"], "q35")}
 	k.machine()
 	k.firmware()
 	k.bridges()
 	k.display()
-	for _, key := range slices.Sorted(maps.Keys(config)) {
+	k.keys()
+	k.add("-chardev", "socket,id=qga0,path=%s/qga,server=on,wait=off", dir)
+	if strings.HasPrefix(config["agent"], "enabled=1") || config["agent"] == "1" {
+		k.device("virtio-serial,id=qga0,bus=pci.0,addr=0x8")
+		k.device("virtserialport,chardev=qga0,name=org.qemu.guest_agent.0")
+	}
+	k.own()
+	return k.args, k.err
+}
+
+// keys adds what belongs to one key of the configuration.
+func (k *kvm) keys() {
+	nothing := func(string, string) {}
+	handled := map[*regexp.Regexp]func(key, value string){
+		regexp.MustCompile(`^(virtio|scsi|sata|ide)\d+$`): k.drive,
+		regexp.MustCompile(`^hostpci\d+$`):                k.card,
+		regexp.MustCompile(`^net\d+$`):                    k.nic,
+		regexp.MustCompile(`^usb\d+$`):                    k.usb,
+		regexp.MustCompile(`^audio0$`):                    k.audio,
+		regexp.MustCompile(`^smbios1$`):                   func(_, value string) { k.add("-smbios", "type=1,%s", value) },
+		regexp.MustCompile(`^vmgenid$`):                   func(_, value string) { k.device("vmgenid,guid=%s", value) },
+		regexp.MustCompile(`^serial0$`):                   nothing, // every machine has one here
+		// Together, elsewhere; or for cloud-init, the host's scheduler and people.
+		regexp.MustCompile(`^(agent|args|balloon|bios|boot|cores|cpu|efidisk0|hugepages|machine|memory|numa|ostype|scsihw|sockets|tablet|tpmstate0|vga)$`): nothing,
+		regexp.MustCompile(`^(affinity|description|meta|name|onboot|tags|ciuser|cipassword|ipconfig0|nameserver|searchdomain|sshkeys)$`):                   nothing,
+	}
+	for _, key := range slices.Sorted(maps.Keys(k.config)) {
 		found := false
 		for pattern, handle := range handled {
 			if pattern.MatchString(key) {
-				handle(key, config[key])
+				handle(key, k.config[key])
 				found = true
 			}
 		}
 		if !found {
-			t.Fatalf("%s: %s is not translated", key, config[key])
+			k.fail("%s: %s is not translated", key, k.config[key])
 		}
 	}
-	if strings.HasPrefix(config["agent"], "enabled=1") {
-		k.device("virtio-serial,id=qga0,bus=pci.0,addr=0x8")
-		k.device("virtserialport,bus=qga0.0,name=org.qemu.guest_agent.0")
-	}
-	k.own()
-	return k.args
 }
 
 func (k *kvm) machine() {
@@ -87,7 +109,7 @@ func (k *kvm) machine() {
 	memory, err := strconv.Atoi(k.config["memory"])
 	cores, coresErr := strconv.Atoi(k.config["cores"])
 	if err != nil || coresErr != nil || k.config["cpu"] != "host" || k.config["sockets"] != "1" || k.config["balloon"] != "0" {
-		k.t.Fatalf("memory %s, %s sockets of %s cores of %s", k.config["memory"], k.config["sockets"], k.config["cores"], k.config["cpu"])
+		k.fail("memory %s, %s sockets of %s cores of %s", k.config["memory"], k.config["sockets"], k.config["cores"], k.config["cpu"])
 	}
 	k.add("-m", "%d", min(memory, 2048))
 	k.add("-smp", "%d", min(cores, 2))
@@ -95,7 +117,7 @@ func (k *kvm) machine() {
 		k.add("-object", "memory-backend-ram,id=ram-node0,size=%dM", min(memory, 2048))
 		k.add("-numa", "node,nodeid=0,cpus=0-%d,memdev=ram-node0", min(cores, 2)-1)
 	}
-	k.add("-cpu", "max")
+	k.add("-cpu", "max,-la57,-svm") // without page tables of five levels, which take an emulator long
 	k.args = append(k.args, "-nodefaults", "-display", "none", "-boot", "menu=on,strict=on,reboot-timeout=1000")
 	k.add("-chardev", "socket,id=serial0,path=%s/serial,server=on,wait=off", k.dir)
 	k.device("isa-serial,chardev=serial0")
@@ -114,16 +136,16 @@ func (k *kvm) firmware() {
 		vars = "OVMF_VARS_4M.ms.fd"
 	}
 	if k.config["bios"] != "ovmf" || !strings.Contains(k.config["efidisk0"], "efitype=4m") {
-		k.t.Fatalf("bios %s with %s", k.config["bios"], k.config["efidisk0"])
+		k.fail("bios %s with %s", k.config["bios"], k.config["efidisk0"])
 	}
-	data, err := os.ReadFile(filepath.Join(ovmf, vars))
-	if err == nil {
+	data, err := os.ReadFile(filepath.Join(OVMF, vars))
+	if _, missing := os.Stat(filepath.Join(k.dir, "vars")); err == nil && missing != nil {
 		err = os.WriteFile(filepath.Join(k.dir, "vars"), data, 0o600)
 	}
 	if err != nil {
-		k.t.Fatal(err)
+		k.fail("%w", err)
 	}
-	k.add("-drive", "if=pflash,unit=0,format=raw,readonly=on,file=%s", filepath.Join(ovmf, code))
+	k.add("-drive", "if=pflash,unit=0,format=raw,readonly=on,file=%s", filepath.Join(OVMF, code))
 	k.add("-drive", "if=pflash,unit=1,format=raw,file=%s/vars", k.dir)
 	if k.config["tpmstate0"] != "" {
 		k.add("-chardev", "socket,id=tpmchar,path=%s/tpm", k.dir)
@@ -178,7 +200,7 @@ func (k *kvm) display() {
 	model, known := map[string]string{"std": "VGA", "vmware": "vmware-svga", "virtio": "virtio-vga", "none": ""}[k.config["vga"]]
 	switch {
 	case !known:
-		k.t.Fatalf("vga: %s", k.config["vga"])
+		k.fail("vga: %s", k.config["vga"])
 	case model == "":
 		k.add("-vga", "none")
 	case k.q35:
@@ -208,7 +230,7 @@ func (k *kvm) card(key, value string) {
 func (k *kvm) usb(key, _ string) {
 	n, err := strconv.Atoi(strings.TrimPrefix(key, "usb"))
 	if err != nil {
-		k.t.Fatal(err)
+		k.fail("%w", err)
 	}
 	k.device("usb-mouse,id=%s,bus=xhci.0,port=%d", key, n+1)
 }
@@ -220,13 +242,16 @@ func (k *kvm) audio(_, value string) {
 	k.add("-audiodev", "%s,id=backend", strings.TrimPrefix(rest, "driver="))
 }
 
-func (k *kvm) network(key, value string) {
+var macAddress = regexp.MustCompile(`([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}`)
+
+func (k *kvm) nic(key, value string) {
 	model, _, _ := strings.Cut(value, "=")
 	if model == "virtio" {
 		model = "virtio-net-pci"
 	}
-	k.add("-netdev", "hubport,id=%s,hubid=0", key)
-	k.device("%s,mac=BC:24:11:00:00:01,netdev=%s,bus=pci.0,addr=0x12,id=%s%s", model, key, key, k.bootIndex(key))
+	address := cmp.Or(macAddress.FindString(value), "BC:24:11:00:00:01")
+	k.add("-netdev", "%s,id=%s", k.network, key)
+	k.device("%s,mac=%s,netdev=%s,bus=pci.0,addr=0x12,id=%s%s", model, address, key, key, k.bootIndex(key))
 }
 
 func (k *kvm) bootIndex(key string) string {
@@ -235,73 +260,6 @@ func (k *kvm) bootIndex(key string) string {
 		return ""
 	}
 	return fmt.Sprintf(",bootindex=%d", 100+at)
-}
-
-// drive adds a drive and its controller, with a sparse file of its size.
-func (k *kvm) drive(key, value string) {
-	drive, err := storage.ParseDrive(value)
-	if err != nil {
-		k.t.Fatal(err)
-	}
-	size, err := storage.ParseSize(drive.Get("size"))
-	if err != nil {
-		size = 4 * storage.MiB // of cloud-init's drive, which says none
-	}
-	file := filepath.Join(k.dir, key)
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		k.t.Fatal(err)
-	}
-	if err := os.Truncate(file, int64(size)); err != nil {
-		k.t.Fatal(err)
-	}
-	model, readOnly := "hd", ""
-	if drive.IsCDROM() {
-		model, readOnly = "cd", ",readonly=on"
-	}
-	discard := "ignore"
-	if drive.Get("discard") == "on" {
-		discard = "unmap"
-	}
-	k.add("-drive", "if=none,id=drive-%s,file=%s,format=raw,discard=%s%s", key, file, discard, readOnly)
-	k.diskDevice(key, model, drive)
-}
-
-func (k *kvm) diskDevice(key, model string, drive storage.Drive) {
-	kind := strings.TrimRight(key, "0123456789")
-	n, err := strconv.Atoi(strings.TrimPrefix(key, kind))
-	if err != nil {
-		k.t.Fatal(err)
-	}
-	options := k.bootIndex(key)
-	if drive.Get("ssd") == "1" {
-		options += ",rotation_rate=1"
-	}
-	thread := ""
-	if drive.Get("iothread") == "1" {
-		k.add("-object", "iothread,id=iothread-%s", key)
-		thread = ",iothread=iothread-" + key
-	}
-	switch kind {
-	case "virtio":
-		k.device("virtio-blk-pci,drive=drive-%s,id=%s,bus=pci.0,addr=0x%x%s%s", key, key, 10+n, thread, options)
-	case "scsi":
-		if k.config["scsihw"] != "virtio-scsi-single" {
-			k.t.Fatalf("scsihw: %s", k.config["scsihw"])
-		}
-		k.device("virtio-scsi-pci,id=virtioscsi%d,bus=pci.3,addr=0x%x%s", n, n+1, thread)
-		k.device("scsi-%s,bus=virtioscsi%d.0,channel=0,scsi-id=0,lun=%d,drive=drive-%s,id=%s%s", model, n, n, key, key, options)
-	case "sata":
-		if !slices.Contains(k.args, "ahci,id=ahci0,multifunction=on,bus=pci.0,addr=0x7") {
-			k.device("ahci,id=ahci0,multifunction=on,bus=pci.0,addr=0x7")
-		}
-		k.device("ide-%s,bus=ahci0.%d,drive=drive-%s,id=%s%s", model, n, key, key, options)
-	case "ide":
-		controller, unit := n/2, n%2
-		if k.q35 {
-			controller, unit = controller+2*unit, 0
-		}
-		k.device("ide-%s,bus=ide.%d,unit=%d,drive=drive-%s,id=%s%s", model, controller, unit, key, key, options)
-	}
 }
 
 // own adds the arguments of args, at the end as PVE does.

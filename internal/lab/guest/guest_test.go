@@ -1,0 +1,301 @@
+package guest_test
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/slow"
+	"github.com/proxstation/proxstation/workstation/access"
+	"github.com/proxstation/proxstation/workstation/firstboot"
+	"github.com/proxstation/proxstation/workstation/rustdesk"
+)
+
+const publicKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHW0Sg0Dv1XoPZ5HHq9yqkFr3Kj6n2l0rJ7n3hZ3cQ0a ada@laptop"
+
+// linuxAI is what the guest is told. Its driver comes from a repository that
+// stands in for NVIDIA's, and its Ollama from the shop.
+func linuxAI(h *house, s *shop) firstboot.LinuxAI {
+	h.Helper()
+	key, err := os.ReadFile(filepath.Join(filepath.Dir(h.disk), "driver.asc"))
+	if err != nil {
+		h.Fatal(err)
+	}
+	url, sum := s.tgz("ollama-linux-amd64.tgz", map[string]string{
+		"bin/ollama": "#!/bin/sh\ncase $1 in --version) echo ollama version is 0.12.3 ;; serve) exec sleep infinity ;; esac\n"})
+	return firstboot.LinuxAI{
+		HostName: "linux-ai", User: "ada", Keys: []string{publicKey},
+		Models: &firstboot.ModelsDisk{Slot: "scsi1"}, NVIDIA: true,
+		Driver: &firstboot.Packages{Repository: "file:/srv/driver ./", Key: string(key), Names: []string{"nvidia-open"}},
+		Ollama: &firstboot.Download{URL: url, SHA256: sum},
+	}
+}
+
+// TestGuests boots a cloud image with a seed, as PVE would start the profile's
+// VM. A plain run boots none, because each takes minutes.
+func TestGuests(t *testing.T) {
+	t.Parallel()
+	type guest struct {
+		name string
+		live func(t *testing.T)
+	}
+	guests := []guest{{"with a blank disk", blankDisk}, {"with a full disk", fullDisk}}
+	for _, g := range slow.Pick(t, 0, guests, func(g guest) string { return g.name }) {
+		t.Run(g.name, func(t *testing.T) {
+			t.Parallel()
+			began := time.Now()
+			g.live(t)
+			t.Logf("guest: %s, from power-on to the end in %s", g.name, time.Since(began).Round(time.Second))
+		})
+	}
+}
+
+// blankDisk boots until the guest is one for models, and does with it what is
+// done with guests.
+func blankDisk(t *testing.T) {
+	t.Helper()
+	h, s := newHouse(t), open(t)
+	h.apply(vm())
+	seed := linuxAI(h, s)
+	seed.Network = firstboot.Network{MAC: h.mac(), Address: netip.MustParsePrefix("10.0.2.15/24"),
+		Gateway: netip.MustParseAddr("10.0.2.2"), DNS: []netip.Addr{netip.MustParseAddr("10.0.2.3")}}
+	h.insert(seed)
+	h.start()
+	state := h.setUp()
+	if state.Failed != "" || state.Found["models"] != "formatted" || state.Found["driver"] != "580.95.05" || state.Found["ollama"] != "ollama version is 0.12.3" {
+		h.Fatalf("%s; its log:\n%s", state, h.run("cat "+firstboot.LinuxLog))
+	}
+	h.isSetUp()
+	h.speaks()
+	h.hasSSH()
+	h.hasRustDesk(s)
+
+	h.isVerified(seed.Wanted())
+
+	// Once more: what is there stays.
+	h.run("echo precious >/srv/models/weights")
+	again := h.again()
+	if again.Failed != "" || again.Found["models"] != "kept" || h.run("cat /srv/models/weights") != "precious" {
+		h.Errorf("the second run: %s; its log:\n%s", again, h.run("cat "+firstboot.LinuxLog))
+	}
+}
+
+// fullDisk boots with a seed that cannot be fulfilled: the disk for models is
+// not blank, and a package does not exist. Each failure is told and repaired;
+// nothing that is on the disk is lost.
+func fullDisk(t *testing.T) {
+	t.Helper()
+	h := newHouse(t)
+	h.apply(vm())
+	disk := filepath.Join(h.dir, "scsi1")
+	before := fill(t, disk)
+	seed := linuxAI(h, open(t))
+	seed.Keys, seed.Password, seed.Ollama = nil, proxstation.NewSecret("correct horse: ü"), nil
+	seed.Driver.Names = append(seed.Driver.Names, "no-such-package")
+	h.insert(seed)
+	h.start()
+	state := h.setUp()
+	if state.Phase != firstboot.PhaseModels || !strings.Contains(state.Failed, "not blank") || !strings.Contains(state.Failed, "ext4 data") {
+		h.Fatalf("a disk that is not blank: %s", state)
+	}
+	if sum(t, disk) != before {
+		h.Error("the disk has changed")
+	}
+	log, err := h.agent.ReadFile(h.ctx, firstboot.LinuxLog)
+	if err != nil || !strings.Contains(string(log), "failed: the disk in scsi1 is not blank") {
+		h.Errorf("the log: %s, %v", log, err)
+	}
+	checks, err := firstboot.Verify(h.ctx, h.agent, seed.Wanted())
+	if got := answers(checks); err != nil || got != "firstboot.agent yes, firstboot.driver no, firstboot.disk no" {
+		h.Errorf("%s: %v, %v", got, checks, err)
+	}
+	if got := h.run("su ada -c 'sudo -S -p \"\" id -un' <<'E'\ncorrect horse: ü\nE"); got != "root" {
+		h.Errorf("the password: %q", got)
+	}
+	if addresses, err := h.agent.Addresses(h.ctx); err != nil || len(addresses) == 0 || addresses[0].String() != "10.0.2.15" {
+		h.Errorf("what DHCP gave: %v, %v", addresses, err)
+	}
+
+	h.run("e2label /dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi1 models") // as the failure says
+	if state = h.again(); state.Phase != firstboot.PhaseDriver || !strings.Contains(state.Failed, "no-such-package") || state.Found["models"] != "kept" {
+		h.Fatalf("a package that does not exist: %s", state)
+	}
+	h.run("sed -i 's/ no-such-package//' /usr/local/sbin/proxstation-firstboot")
+	if state = h.again(); state.Failed != "" || h.run("cat /srv/models/thesis") != "precious" {
+		h.Errorf("after the repairs: %s; its log:\n%s", state, h.run("cat "+firstboot.LinuxLog))
+	}
+}
+
+// fill makes a disk with a file system and a file, and returns its checksum.
+func fill(t *testing.T, disk string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "thesis"), []byte("precious\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	make := exec.CommandContext(t.Context(), "mke2fs", "-q", "-t", "ext4", "-L", "data", "-d", dir, disk, "1G")
+	make.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
+	if out, err := make.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return sum(t, disk)
+}
+
+func sum(t *testing.T, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(data))
+}
+
+// answers returns each check's rule and answer.
+func answers(checks []firstboot.Check) string {
+	var all []string
+	for _, c := range checks {
+		all = append(all, c.ID+" "+c.Answer.String())
+	}
+	return strings.Join(all, ", ")
+}
+
+// isVerified looks at the guest with and without a card that the stand-in of
+// nvidia-smi lists.
+func (h *house) isVerified(wanted firstboot.Wanted) {
+	h.Helper()
+	wanted.RustDesk, wanted.Card = true, true
+	for before, want := range map[string]string{
+		"rm -f /etc/lab-cards": "firstboot.agent yes, firstboot.driver unknown, firstboot.card no, firstboot.disk yes, firstboot.rustdesk yes",
+		"echo NVIDIA GeForce RTX 5070 Ti,580.95.05,GPU-1 >/etc/lab-cards":       "firstboot.agent yes, firstboot.driver unknown, firstboot.card yes, firstboot.disk yes, firstboot.rustdesk yes",
+		"echo 580 >/etc/lab-cards; umount /srv/models; systemctl stop rustdesk": "firstboot.agent yes, firstboot.driver unknown, firstboot.card yes, firstboot.disk no, firstboot.rustdesk no",
+	} {
+		h.run(before)
+		checks, err := firstboot.Verify(h.ctx, h.agent, wanted)
+		if got := answers(checks); err != nil || got != want {
+			h.Errorf("after %s: %s: %v, %v", before, got, checks, err)
+		}
+		h.run("mount /srv/models; systemctl start rustdesk")
+	}
+}
+
+// isSetUp looks at what the set-up was to do.
+func (h *house) isSetUp() {
+	h.Helper()
+	for command, want := range map[string]string{
+		"hostname":      "linux-ai",
+		"id -nG ada":    "ada sudo models",
+		"id -nG ollama": "ollama video render models",
+		"findmnt -n -o FSTYPE,LABEL /srv/models | tr -s ' '":                                                      "ext4 models",
+		"findmnt -n -o SOURCE /srv/models | cmp - /dev/fd/3 3<<E\n$(readlink -f /dev/disk/by-id/*drive-scsi1)\nE": "",
+		"stat -c '%U %G %a' /srv/models/ollama":                                                                   "ollama models 2775",
+		"grep -c '^HF_HOME=/srv/models/huggingface$' /etc/environment":                                            "1",
+		"cat /home/ada/.ssh/authorized_keys":                                                                      publicKey,
+		"sudo -u ada sudo -n id -un":                                                                              "root",
+		"ip -4 -o address show eth0 | awk '{ print $4 }'":                                                         "10.0.2.15/24",
+		"ip route show default | cut -d' ' -f1-5":                                                                 "default via 10.0.2.2 dev eth0",
+		"networkctl status eth0 | awk '$1 == \"DNS:\" { print $2 }'":                                              "10.0.2.3",
+		"systemctl is-active ollama qemu-guest-agent ssh":                                                         "active\nactive\nactive",
+		"systemctl is-enabled proxstation-firstboot":                                                              "disabled",
+		"cloud-init status": "status: done",
+		"df --output=size -B1G / | tail -n 1 | tr -d ' '": "8",
+	} {
+		if got := h.run(command); got != want {
+			h.Errorf("%s: %q, want %q", command, got, want)
+		}
+	}
+}
+
+// speaks tries the agent of package workstation on a real agent.
+func (h *house) speaks() {
+	h.Helper()
+	if info, err := h.agent.OS(h.ctx); err != nil || info["id"] != "debian" {
+		h.Errorf("the system: %v, %v", info, err)
+	}
+	if addresses, err := h.agent.Addresses(h.ctx); err != nil || len(addresses) == 0 || addresses[0].String() != "10.0.2.15" {
+		h.Errorf("the addresses: %v, %v", addresses, err)
+	}
+	content := "ä\x00\xff\n" + strings.Repeat("0123456789abcdef", 2000)
+	if err := h.agent.WriteFile(h.ctx, "/root/file", []byte(content)); err != nil {
+		h.Error(err)
+	}
+	if got, err := h.agent.ReadFile(h.ctx, "/root/file"); err != nil || string(got) != content {
+		h.Errorf("a file of %d bytes comes back as %d: %v", len(content), len(got), err)
+	}
+	if _, err := h.agent.ReadFile(h.ctx, "/root/none"); !errors.Is(err, fs.ErrNotExist) {
+		h.Errorf("a file that is not there: %v", err)
+	}
+	out, err := h.agent.Run(h.ctx, proxstation.GuestCommand{Argv: []string{"/bin/sh", "-c", "cat; echo err >&2; exit 7"}, Input: content})
+	if err != nil || out.Code != 7 || out.Stdout != content || out.Stderr != "err\n" {
+		h.Errorf("a command: %d, %d bytes, %q, %v", out.Code, len(out.Stdout), out.Stderr, err)
+	}
+	if out, err := h.agent.Run(h.ctx, proxstation.GuestCommand{Argv: []string{"/bin/sh", "-c", "kill -9 $$"}}); err != nil || out.Signal != 9 {
+		h.Errorf("a command that was killed: %+v, %v", out, err)
+	}
+	if _, err := h.agent.Run(h.ctx, proxstation.GuestCommand{Argv: []string{"/no/such"}}); err == nil {
+		h.Error("a program that is not there has run")
+	}
+}
+
+// hasSSH sets the way in by SSH up, twice, and goes it.
+func (h *house) hasSSH() {
+	h.Helper()
+	h.run("su ada -c 'ssh-keygen -q -t ed25519 -N \"\" -f ~/key'")
+	way := access.SSH{User: "ada", Key: h.run("cat /home/ada/key.pub"), KeysOnly: true}
+	plan, err := way.Plan(h.ctx, h.agent)
+	if err != nil || plan.Empty() {
+		h.Fatalf("the plan: %s, %v", plan, err)
+	}
+	if err := access.Apply(h.ctx, h.agent, way, plan); err != nil {
+		h.Fatal(err)
+	}
+	if plan, err := way.Plan(h.ctx, h.agent); err != nil || !plan.Empty() {
+		h.Errorf("the second plan: %s, %v", plan, err)
+	}
+	fingerprint, err := way.HostKey(h.ctx, h.agent)
+	if err != nil {
+		h.Error(err)
+	}
+	got := h.run("ssh-keyscan -t ed25519 127.0.0.1 2>/dev/null >/root/known; ssh-keygen -lf /root/known | cut -d' ' -f2; " +
+		"ssh -i /home/ada/key -o UserKnownHostsFile=/root/known ada@127.0.0.1 id -un; " +
+		"ssh -o UserKnownHostsFile=/root/known -o PubkeyAuthentication=no -o BatchMode=yes ada@127.0.0.1 id -un")
+	if want := fingerprint + "\nada\nada@127.0.0.1: Permission denied (publickey)."; got != want {
+		h.Errorf("SSH: %q, want %q", got, want)
+	}
+}
+
+// hasRustDesk sets RustDesk up, twice, from a package as large as it has to be.
+func (h *house) hasRustDesk(s *shop) {
+	h.Helper()
+	version := rustdesk.Version{Major: 1, Minor: 4, Patch: 9}
+	url, sum := s.deb("rustdesk", "1.4.9", map[string]string{
+		"usr/bin/rustdesk":                        standIn(h.T, "1.4.9"),
+		"var/lib/standin/id":                      "1122334455\n",
+		"usr/lib/systemd/system/rustdesk.service": "[Unit]\nDescription=stand-in\n[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n",
+	})
+	config := rustdesk.Unattended(rustdesk.Server{}, proxstation.NewSecret("correct horse battery"))
+	setup := rustdesk.Setup{OS: rustdesk.Linux, Package: rustdesk.Package{Version: version, URL: url, SHA256: sum}, Config: &config}
+	report, err := rustdesk.SetUp(h.ctx, h.agent, setup, nil)
+	if err != nil || report.ID != "1122334455" || !report.Running || report.Version != version || report.Registered != proxstation.Yes || report.Password != rustdesk.PasswordStored {
+		h.Fatalf("RustDesk: %+v, %v", report, err)
+	}
+	again, err := rustdesk.SetUp(h.ctx, h.agent, setup, nil)
+	if err != nil || len(again.Changed) != 0 || again.ID != report.ID {
+		h.Errorf("RustDesk again: %+v, %v", again, err)
+	}
+	if got := h.run("cat /var/lib/standin/password; stat -c %a /root/.proxstation-rustdesk.sh; systemctl is-enabled rustdesk"); got != "correct horse battery600\nenabled" {
+		h.Errorf("RustDesk's password, the script's mode and the service: %q", got)
+	}
+	read, err := rustdesk.ReadConfig(h.ctx, h.agent, rustdesk.Linux)
+	if err != nil || len(rustdesk.Diff(read, rustdesk.Unattended(rustdesk.Server{}, proxstation.Secret{}))) != 0 {
+		h.Errorf("RustDesk's options: %+v, %v", read, err)
+	}
+}
