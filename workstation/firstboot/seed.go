@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"sync"
 
 	"github.com/proxstation/proxstation"
 )
@@ -18,6 +19,7 @@ type Seed struct {
 	guest string // the guest's name, for the name of the image
 	label string // of the volume
 	files []file // sorted by name
+	name  func() string
 }
 
 type file struct {
@@ -36,6 +38,7 @@ func newSeed(guest, label string, contents map[string]string) Seed {
 		}
 		return 1
 	})
+	s.name = sync.OnceValue(s.hashed)
 	return s
 }
 
@@ -74,6 +77,14 @@ const nameRounds = 100_000
 // may look at a storage, and the content holds a password. So the hash is slow
 // and short: whoever guesses passwords learns little from it.
 func (s Seed) Name() string {
+	if s.name == nil {
+		return ""
+	}
+	return s.name()
+}
+
+// hashed makes the name.
+func (s Seed) hashed() string {
 	content := sha256.New()
 	for _, f := range s.files {
 		data := f.data.Reveal()

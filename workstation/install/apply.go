@@ -103,11 +103,18 @@ func (r *run) bringSeed(ctx context.Context) error {
 		return err
 	}
 	r.brought = true
-	return r.node.Upload(ctx, r.Seed, bytes.NewReader(image), r.opts.Progress)
+	err = r.node.Upload(ctx, r.Seed, bytes.NewReader(image), r.opts.Progress)
+	r.lost = err != nil
+	return err
 }
 
 // cleaning bounds the removal of a seed, which goes on after a cancellation.
-const cleaning = 2 * time.Minute
+// comesYet is how long PVE may take to put a seed in its place after the answer to
+// its upload was lost.
+const (
+	cleaning = 2 * time.Minute
+	comesYet = 20 * time.Second
+)
 
 // removeSeed takes the seed out of the VM and deletes it, also after the context
 // has ended.
@@ -118,6 +125,9 @@ func (r *run) removeSeed(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleaning)
 	defer cancel()
 	r.say(PhaseSeed, "taking the seed out, and deleting %s", r.Seed)
+	if r.lost {
+		_ = sleep(ctx, comesYet) // the context ends later
+	}
 	err := r.node.RemoveCD(ctx, r.VMID, r.SeedSlot, r.Seed)
 	if deleteErr := r.node.DeleteImage(ctx, r.Seed); deleteErr != nil {
 		return &SeedError{Volume: r.Seed, Cause: errors.Join(err, deleteErr)}

@@ -24,8 +24,8 @@ func (r *run) devices(ctx context.Context) error {
 		return nil
 	}
 	r.say(PhaseDevices, "shutting the VM down to change it")
-	if err := r.node.Shutdown(ctx, r.VMID, 5*time.Minute); err != nil {
-		return r.fail("the guest does not shut down", err)
+	if err := r.powerOff(ctx); err != nil {
+		return err
 	}
 	if plan, err = r.rest(ctx); err != nil {
 		return r.fail("the rest cannot be planned", err)
@@ -34,8 +34,8 @@ func (r *run) devices(ctx context.Context) error {
 		return r.fail("the VM could not be changed", err)
 	}
 	r.say(PhaseDevices, "starting the VM again")
-	if err := r.node.Start(ctx, r.VMID); err != nil {
-		return r.fail("the VM does not start with what it got", err)
+	if err := r.powerOn(ctx); err != nil {
+		return err
 	}
 	return r.answers(ctx)
 }
@@ -90,11 +90,11 @@ func (r *run) inGuest(ctx context.Context, state firstboot.State) (firstboot.Sta
 		return after, nil
 	}
 	r.say(PhaseDriver, "restarting: %s", after.Found["restart"])
-	if err := r.node.Shutdown(ctx, r.VMID, 5*time.Minute); err != nil {
-		return state, r.fail("the guest does not shut down", err)
+	if err := r.powerOff(ctx); err != nil {
+		return state, err
 	}
-	if err := r.node.Start(ctx, r.VMID); err != nil {
-		return state, r.fail("the VM does not start", err)
+	if err := r.powerOn(ctx); err != nil {
+		return state, err
 	}
 	return after, r.answers(ctx)
 }
@@ -128,10 +128,7 @@ func (r *run) makeWay(ctx context.Context, next []SetUp) error {
 	for _, s := range next {
 		if slices.ContainsFunc(cards(s.vm), func(card string) bool { return slices.Contains(mine, card) }) {
 			r.say(PhaseReady, "shutting the VM down: VM %d wants its card next", s.VMID)
-			if err := r.node.Shutdown(ctx, r.VMID, 5*time.Minute); err != nil {
-				return r.fail("the guest does not shut down", err)
-			}
-			return nil
+			return r.powerOff(ctx)
 		}
 	}
 	return nil

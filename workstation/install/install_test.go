@@ -128,6 +128,10 @@ func (d *desktop) Execute(_ context.Context, command string, arguments json.RawM
 		return json.Marshal(map[string]any{"count": len(args.Data)})
 	case "guest-exec":
 		d.ran = append(d.ran, strings.Join(append([]string{args.Path}, args.Arg...), " "))
+		if slices.Contains(args.Arg, "restart") || slices.Contains(args.Arg, "register") {
+			delete(d.files, firstboot.LinuxState)
+			delete(d.files, firstboot.WindowsState)
+		}
 		if slices.Contains(args.Arg, "games") {
 			d.says = []string{"phase=done\ngames=formatted\n"}
 		}
@@ -163,13 +167,14 @@ type homelab struct {
 	guests   []install.Guest
 	told     []string
 	progress func(workstation.Event)
+	ctx      context.Context //nolint:containedctx // of the next apply
 }
 
 const password = "correct horse battery"
 
 func newHomelab(t *testing.T) *homelab {
 	t.Helper()
-	h := &homelab{t: t,
+	h := &homelab{t: t, ctx: t.Context(),
 		windows: &desktop{id: 140, cd: true, installs: 40 * time.Minute, files: map[string]string{}, says: []string{"phase=agent\n", "phase=games\nsystem=10.0.26100\n"}},
 		linux: &desktop{id: 141, installs: 2 * time.Minute, files: map[string]string{firstboot.LinuxLog: "== driver\nE: no such package\n"},
 			says: []string{"phase=agent\n", "phase=driver\nmodels=formatted\n", "phase=done\nmodels=formatted\ndriver=580.126\n"}}}
@@ -221,7 +226,7 @@ func (h *homelab) plan() install.Plan {
 }
 
 func (h *homelab) apply(plan install.Plan) ([]install.Report, error) {
-	return install.Apply(h.t.Context(), h.node, plan, &install.Options{Progress: h.progress})
+	return install.Apply(h.ctx, h.node, plan, &install.Options{Progress: h.progress})
 }
 
 // seeds returns the seeds that lie on the node, or in a drive.

@@ -76,9 +76,7 @@ func Diff(spec workstation.Spec, guests []Guest, facts workstation.Facts) (Plan,
 			continue
 		}
 		plan.SetUps = append(plan.SetUps, *setup)
-		if setup.Seed != "" {
-			first.VMs[i] = g.first(spec.VMs[i], setup.SeedSlot, setup.Seed)
-		}
+		first.VMs[i] = g.first(spec.VMs[i], setup.SeedSlot, setup.Seed)
 	}
 	return plan.complete(first, facts)
 }

@@ -22,6 +22,7 @@ type run struct {
 	opts    Options
 	agent   workstation.Agent
 	brought bool // the seed is on the node
+	lost    bool // whether the seed came to the node is not known: it may come yet
 	phase   workstation.Phase
 	began   time.Time
 	told    string
@@ -77,24 +78,57 @@ func (r *run) setUp(ctx context.Context) (Report, error) {
 // start starts the VM and answers the question of Windows' CD, or has a guest that
 // is there already begin anew.
 func (r *run) start(ctx context.Context) error {
-	_, err := r.agent.ReadFile(ctx, r.guest.system().state)
-	if !errors.Is(err, workstation.ErrNotRunning) {
-		if r.Seed == "" {
-			return r.again(ctx)
+	off := r.off(ctx) // else somebody started it, or an earlier Apply did
+	if off {
+		if err := r.powerOn(ctx); err != nil {
+			return err
 		}
-		return nil // somebody started it, or an earlier Apply did
-	}
-	if err := r.node.Start(ctx, r.VMID); err != nil {
-		return r.fail("the VM does not start", err)
 	}
 	switch {
 	case r.Seed == "":
 		return r.again(ctx)
-	case r.guest.Windows != nil:
+	case off && r.guest.Windows != nil:
 		return r.pressKeys(ctx)
 	}
 	return nil
 }
+
+// off reports whether PVE says that the VM is off.
+func (r *run) off(ctx context.Context) bool {
+	_, err := r.agent.ReadFile(ctx, r.guest.system().state)
+	return errors.Is(err, workstation.ErrNotRunning)
+}
+
+// powerOn starts the VM. If the answer got lost, the VM's state counts.
+func (r *run) powerOn(ctx context.Context) error {
+	err := r.node.Start(ctx, r.VMID)
+	if err == nil || errors.Is(err, workstation.ErrNoAnswer) && !r.off(ctx) {
+		return nil
+	}
+	return r.fail("the VM does not start", err)
+}
+
+// powerOff shuts the guest down. If the answer got lost, the VM's state counts.
+func (r *run) powerOff(ctx context.Context) error {
+	err := r.node.Shutdown(ctx, r.VMID, shutdown)
+	if errors.Is(err, workstation.ErrNoAnswer) {
+		for end := time.Now().Add(shutdown); !r.off(ctx) && time.Now().Before(end); {
+			if err := sleep(ctx, lookEvery); err != nil {
+				return r.fail("", err)
+			}
+		}
+		if r.off(ctx) {
+			return nil
+		}
+	}
+	if err != nil {
+		return r.fail("the guest does not shut down", err)
+	}
+	return nil
+}
+
+// shutdown is how long a guest may take to go off.
+const shutdown = 5 * time.Minute
 
 // The presses of a key: Windows' CD asks for about five seconds, and nobody sees
 // when (quickemu issue 1341).
@@ -111,8 +145,8 @@ const (
 func (r *run) pressKeys(ctx context.Context) error {
 	r.say(PhaseInstall, "answering \"Press any key to boot from CD\" for %s", keysFor)
 	for end := time.Now().Add(keysFor); time.Now().Before(end); {
-		if err := r.node.SendKey(ctx, r.VMID, cdKey); err != nil {
-			return r.fail("a key could not be pressed", err)
+		if err := r.node.SendKey(ctx, r.VMID, cdKey); err != nil && !errors.Is(err, workstation.ErrNoAnswer) {
+			return r.fail("a key could not be pressed, which needs VM.Console on the VM", err)
 		}
 		if err := sleep(ctx, keysEvery); err != nil {
 			return r.fail("", err)

@@ -82,11 +82,14 @@ func (g Guest) last(vm workstation.VM) workstation.VM {
 
 // first returns the VM with which the set-up begins. Windows' installer knows
 // disks by number only, so it gets one disk; and no network, or it fetches
-// updates for hours (unattend-generator issues 54 and 190).
+// updates for hours (unattend-generator issues 54 and 190). Without a seed the
+// guest is there, and what it lacks waits until the VM is off.
 func (g Guest) first(vm workstation.VM, slot, volume string) workstation.VM {
 	vm = g.last(vm)
 	if g.Windows != nil {
 		vm.Disks = slices.DeleteFunc(vm.Disks, func(d workstation.Disk) bool { return isDisk(d) && d.Slot != systemSlot })
+	}
+	if g.Windows != nil && volume != "" {
 		vm.Config["net0"] = joined(vm.Config["net0"], "link_down=1")
 	}
 	if g.Card == CardLater {
@@ -101,7 +104,9 @@ func (g Guest) first(vm workstation.VM, slot, volume string) workstation.VM {
 			vm.Defaults["vga"] = "std"
 		}
 	}
-	vm.Disks = append(vm.Disks, workstation.Disk{Slot: slot, Purpose: storage.Image, Volume: volume, Options: map[string]string{"media": "cdrom"}})
+	if volume != "" {
+		vm.Disks = append(vm.Disks, workstation.Disk{Slot: slot, Purpose: storage.Image, Volume: volume, Options: map[string]string{"media": "cdrom"}})
+	}
 	return vm
 }
 
