@@ -99,7 +99,7 @@ func allowed(pkg string) []string {
 		return []string{"", "iommu", "gpu", "storage", "workstation", "workstation/pvetest",
 			"workstation/access", "workstation/rustdesk", "workstation/recovery", "workstation/profile", "workstation/firstboot", "workstation/install", "workstation/inventory",
 			"workstation/file", "examples/switchboard/board",
-			"examples/internal/connect", "examples/internal/term", "examples/internal/machine", "golang.org/x/term",
+			"examples/internal/connect", "examples/internal/term", "golang.org/x/term",
 			"internal/hosttree", "internal/printable", "github.com/luthermonson/go-proxmox"}
 	}
 	return arrows[pkg]

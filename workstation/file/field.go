@@ -15,29 +15,31 @@ type field struct {
 	typ   reflect.Type
 }
 
-// fields returns the keys of a struct: its exported fields, those of embedded
-// structs last, except the fields that the tag omit of an embedded struct names
-// and those that an outer field hides.
+// fields returns the keys of a struct in the order of its fields, with those of
+// embedded structs in their place, except the fields that the tag omit of an
+// embedded struct names and those that an outer field hides.
 func fields(t reflect.Type) []field {
-	var own, promoted []field
+	var all []field
+	own := map[string]bool{}
+	for f := range t.Fields() {
+		if !f.Anonymous && f.IsExported() {
+			own[keyOf(f)] = true
+		}
+	}
 	for f := range t.Fields() {
 		switch {
 		case f.Anonymous:
 			omitted := strings.Split(f.Tag.Get("omit"), ",")
 			for _, inner := range fields(f.Type) {
-				if !slices.Contains(omitted, f.Type.FieldByIndex(inner.index).Name) {
-					promoted = append(promoted, field{inner.key, append([]int{f.Index[0]}, inner.index...), inner.typ})
+				if !own[inner.key] && !slices.Contains(omitted, f.Type.FieldByIndex(inner.index).Name) {
+					all = append(all, field{inner.key, append([]int{f.Index[0]}, inner.index...), inner.typ})
 				}
 			}
 		case f.IsExported():
-			own = append(own, field{keyOf(f), f.Index, f.Type})
+			all = append(all, field{keyOf(f), f.Index, f.Type})
 		}
 	}
-	hidden := func(inner field) bool {
-		return slices.ContainsFunc(own, func(f field) bool { return f.key == inner.key })
-	}
-	promoted = slices.DeleteFunc(promoted, hidden)
-	return append(promoted, own...)
+	return all
 }
 
 // keyOf returns the key of a field: its name in small letters with hyphens.

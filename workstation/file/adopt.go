@@ -1,0 +1,222 @@
+package file
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/iommu"
+	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/profile"
+)
+
+// Adopt returns a first page for a node as it is, and comments for [Format]: the
+// cards by names, the VMs with these VMIDs, or all, in the profile that fits or
+// as [Custom], and the sets that share a card. A plan of the page is empty.
+// Templates are left out, and so is a VM that cannot be described without a
+// change; the comment in front of the page names it.
+func Adopt(facts workstation.Facts, vmids ...int) (Page, map[string]string) {
+	a := adoption{facts: facts, comments: map[string]string{}}
+	a.page = Page{Node: facts.Node, Cards: map[string]Card{}, Workstations: map[string]Workstation{}, DualBoot: map[string]DualBoot{}}
+	a.lines = []string{fmt.Sprintf("Node %s as it is: a plan of this page is empty. What is not set here stays as", facts.Node), "it is on the node; change a value and plan."}
+	a.storages()
+	a.cards()
+	if len(vmids) == 0 {
+		vmids = slices.Sorted(maps.Keys(facts.VMs))
+	}
+	for _, id := range vmids {
+		a.vm(id)
+	}
+	a.sets()
+	a.comments[""] = strings.Join(a.lines, "\n")
+	return a.page, a.comments
+}
+
+// An adoption makes a page of facts.
+type adoption struct {
+	facts    workstation.Facts
+	page     Page
+	comments map[string]string
+	lines    []string // of the comment in front of the page
+}
+
+// storages says which tiers the disks tell, and where the page has to.
+func (a *adoption) storages() {
+	var known, unknown []string
+	for _, pool := range a.facts.Pools {
+		if pool.Tier == storage.TierUnknown {
+			unknown = append(unknown, pool.Name)
+		} else {
+			known = append(known, fmt.Sprintf("%s %s (%s)", pool.Name, pool.Tier, pool.Tier.Media()))
+		}
+	}
+	if len(known) > 0 {
+		a.lines = append(a.lines, "Tiers of storages: "+strings.Join(known, ", ")+".")
+	}
+	if len(unknown) > 0 {
+		a.lines = append(a.lines, fmt.Sprintf("The tier of %s is not known. If you know it:", strings.Join(unknown, ", ")), "storage:", "  "+unknown[0]+": {tier: 2}")
+	}
+}
+
+// cards names the node's cards: as their mappings are called, else igpu or gpu.
+func (a *adoption) cards() {
+	for _, card := range a.facts.Cards() {
+		name := "gpu"
+		if card.Integrated() {
+			name = "igpu"
+		}
+		mapping := a.mappingOf(card)
+		name = free(cmp.Or(mapping, name), a.page.Cards)
+		a.page.Cards[name] = Card{Address: card.Address()}
+		a.comments["cards."+name] = card.Name()
+	}
+}
+
+// free returns a name that a map does not have yet.
+func free[V any](name string, taken map[string]V) string {
+	for n, candidate := 2, name; ; n++ {
+		if _, there := taken[candidate]; !there {
+			return candidate
+		}
+		candidate = fmt.Sprintf("%s-%d", name, n)
+	}
+}
+
+// mappingOf returns the mapping that stands for a card on the node.
+func (a *adoption) mappingOf(card gpu.Card) string {
+	c := conversion{facts: a.facts}
+	for _, m := range a.facts.Mappings {
+		if at := c.mapped(m.ID); at != (iommu.Address{}) && at.SameSlot(card.Address()) {
+			return m.ID
+		}
+	}
+	return ""
+}
+
+// cardBy returns the page's name of the card that a mapping stands for.
+func (a *adoption) cardBy(mapping string) string {
+	if _, there := a.page.Cards[mapping]; !there && mapping != "" {
+		a.page.Cards[mapping] = Card{Mapping: mapping}
+	}
+	return mapping
+}
+
+// vm adds a VM to the page.
+func (a *adoption) vm(id int) {
+	have := a.facts.VMs[id]
+	if have.Config["template"] == "1" {
+		a.lines = append(a.lines, fmt.Sprintf("Left out: VM %d %s, a template.", id, have.Name))
+		return
+	}
+	name := free(plainName(have.Name, id), a.page.Workstations)
+	for _, w := range a.candidates(id) {
+		setName(w, name, have.Name)
+		alone := Page{Cards: a.page.Cards, Workstations: map[string]Workstation{name: w}}
+		if alone.changesNothing(a.facts) {
+			a.page.Workstations[name] = w
+			return
+		}
+	}
+	a.lines = append(a.lines, fmt.Sprintf("Left out: VM %d %s: it cannot be described without a change.", id, have.Name))
+}
+
+// plainName returns a name as it can stand as a key: letters, digits, hyphens
+// and dots.
+func plainName(name string, id int) string {
+	plain := func(r rune) rune {
+		if r < 0x80 && strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.", r) {
+			return r
+		}
+		return '-'
+	}
+	return cmp.Or(strings.Trim(strings.Map(plain, name), "-."), fmt.Sprintf("vm-%d", id))
+}
+
+// setName gives a workstation the VM's name, unless its key on the page says it.
+func setName(w Workstation, key, name string) {
+	if key == name {
+		name = ""
+	}
+	switch w := w.(type) {
+	case *Windows11:
+		w.Name = name
+	case *LinuxAI:
+		w.Name = name
+	case *MacOS:
+		w.Name = name
+	case *Custom:
+		w.Name = name
+	}
+}
+
+// candidates returns what a VM can be on the page, the best first.
+func (a *adoption) candidates(id int) []Workstation {
+	var all []Workstation
+	if adopted, err := profile.Adopt(a.facts, id); err == nil {
+		switch p := adopted.Profile.(type) {
+		case profile.Windows11:
+			p.Card = a.cardBy(p.Card)
+			all = append(all, &Windows11{Windows11: p})
+		case profile.LinuxAI:
+			p.Card = a.cardBy(p.Card)
+			all = append(all, linuxOf(p))
+		case profile.MacOS:
+			all = append(all, &MacOS{MacOS: p, Card: a.cardBy(p.Mapping)})
+			p.Stage, p.Mode, p.ROM = profile.MacInstall, profile.IGPUChosen, "" // its card stays as it is
+			all = append(all, &MacOS{MacOS: p})
+		}
+	}
+	if spec, err := workstation.Adopt(a.facts, id); err == nil {
+		all = append(all, &Custom{VM: spec.VMs[0]})
+	}
+	return all
+}
+
+func linuxOf(p profile.LinuxAI) *LinuxAI {
+	w, init := &LinuxAI{LinuxAI: p}, p.CloudInit
+	w.CloudInit = profile.CloudInit{}
+	if init.User != "" || len(init.SSHKeys) > 0 {
+		w.User = &Login{Name: init.User}
+		for _, key := range init.SSHKeys {
+			w.User.Keys = append(w.User.Keys, Key(key))
+		}
+	}
+	if init.Address.IsValid() || init.Gateway.IsValid() || len(init.DNS) > 0 || init.Domain != "" {
+		w.Network = &Network{Address: init.Address, Gateway: init.Gateway, DNS: init.DNS, Domain: init.Domain}
+	}
+	return w
+}
+
+// changesNothing reports whether a plan of the page is empty and can be read
+// back from the text of the page.
+func (p Page) changesNothing(facts workstation.Facts) bool {
+	source, err := Parse("", Format(p, nil))
+	if err != nil {
+		return false
+	}
+	spec, err := source.Page.Spec(facts, nil)
+	if err != nil {
+		return false
+	}
+	plan, err := workstation.Diff(spec, facts)
+	return err == nil && plan.Empty()
+}
+
+// sets finds the workstations that share a card.
+func (a *adoption) sets() {
+	members := map[string][]string{}
+	for _, name := range names(a.page.Workstations) {
+		if card := a.page.Workstations[name].card(); card != "" {
+			members[card] = append(members[card], name)
+		}
+	}
+	for _, card := range names(members) {
+		if len(members[card]) > 1 {
+			a.page.DualBoot[card] = DualBoot{Members: members[card]}
+		}
+	}
+}
