@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/proxstation/proxstation/examples/internal/connect"
+	"github.com/proxstation/proxstation/internal/hosttree"
+	"github.com/proxstation/proxstation/iommu"
+)
+
+// host prepares the machine that the program runs on.
+func (a *app) host(set *flag.FlagSet) func(context.Context) error {
+	a.onPage(set)
+	a.asJSON(set)
+	yes := set.Bool("yes", false, "with apply and undo: do not ask")
+	root := set.String("root", "", "a directory with a captured machine instead of this one; commands are shown, not run")
+	return func(ctx context.Context) error {
+		deed := "plan"
+		if len(a.args) > 0 {
+			deed = a.args[0]
+		}
+		if deed == "plan" && *yes {
+			return errors.New("-yes has no effect on host plan: leave it out")
+		}
+		m := machine{app: a, dir: "/"}
+		if *root != "" {
+			tree, err := hosttree.Open(*root)
+			if err != nil {
+				return err
+			}
+			m.dir, m.tree = *root, tree
+		} else if deed != "plan" && os.Geteuid() != 0 {
+			return errors.New("only root may change the host: call it as root, on the host itself")
+		}
+		files, err := os.OpenRoot(m.dir)
+		if err != nil {
+			return err
+		}
+		defer files.Close()
+		m.files = files
+		switch deed {
+		case "plan":
+			return m.plan()
+		case "apply":
+			return m.apply(ctx, *yes)
+		case "undo":
+			return m.undo(ctx, *yes)
+		}
+		return fmt.Errorf("%q: want host plan, host apply or host undo", deed)
+	}
+}
+
+// A machine is the host, or a captured one.
+type machine struct {
+	app   *app
+	dir   string
+	tree  fs.FS // nil is this machine
+	files *os.Root
+}
+
+// look plans what the page wants of the machine. What stands in the way is
+// written.
+func (m machine) look() (iommu.HostPlan, error) {
+	source, err := m.app.read()
+	if err != nil {
+		return iommu.HostPlan{}, err
+	}
+	facts, err := iommu.Read(m.tree)
+	if err != nil {
+		return iommu.HostPlan{}, err
+	}
+	plan, err := source.Page.HostPlan(facts)
+	if refused, ok := errors.AsType[*iommu.RefusedError](err); ok {
+		if m.app.json {
+			return plan, result(m.app.show(refused.Findings), &connect.Exit{Status: connect.Block})
+		}
+		m.app.out.Findings(refused.Findings)
+		m.app.out.ToDo(refused.Findings)
+		return plan, &connect.Exit{Status: connect.Block}
+	}
+	return plan, err
+}
+
+func (m machine) plan() error {
+	plan, err := m.look()
+	switch {
+	case err != nil:
+		return err
+	case m.app.json:
+		err = m.app.show(plan)
+	case plan.Empty():
+		m.app.say("Nothing has to change on this host.")
+	default:
+		fmt.Fprint(m.app.out, plan)
+		m.app.say("\nNothing was changed. homelab host apply carries out this plan, as root.")
+	}
+	if err == nil && !plan.Empty() {
+		return &connect.Exit{Status: connect.Changes}
+	}
+	return err
+}
+
+func (m machine) apply(ctx context.Context, yes bool) error {
+	plan, err := m.look()
+	if err != nil {
+		return err
+	}
+	if plan.Empty() {
+		return m.plan()
+	}
+	fmt.Fprint(m.app.out, plan)
+	if !yes {
+		if err := m.app.confirm("It changes these files and runs these commands, and nothing else. Go on?"); err != nil {
+			return err
+		}
+	}
+	if err := plan.Apply(ctx, m.files, m.run); err != nil {
+		return fmt.Errorf("%w; called again it goes on, and homelab host undo takes it back", err)
+	}
+	m.app.say("Done. Restart the host for it to count. homelab host undo takes it back, byte for byte.")
+	return nil
+}
+
+func (m machine) undo(ctx context.Context, yes bool) error {
+	plan, err := iommu.PlanUndo(ctx, m.files)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(m.app.out, plan)
+	if !yes {
+		if err := m.app.confirm("It takes back what was applied last. Go on?"); err != nil {
+			return err
+		}
+	}
+	if err := iommu.Undo(ctx, m.files, m.run); err != nil {
+		return err
+	}
+	m.app.say("Every file is as it was. Restart the host for it to count.")
+	return nil
+}
+
+// run runs a command on this machine, and shows it for a captured one.
+func (m machine) run(ctx context.Context, command []string) error {
+	if m.tree != nil {
+		m.app.say("$ %s   (shown, not run)", strings.Join(command, " "))
+		return nil
+	}
+	m.app.say("$ %s", strings.Join(command, " "))
+	return iommu.Exec(ctx, command)
+}

@@ -1,0 +1,168 @@
+// Homelab brings a node to what a page says, and lets the workstations on it
+// take turns:
+//
+//	go run ./examples/homelab init                # looks at the node and writes homelab.yaml
+//	go run ./examples/homelab check               # the page, its secrets, and whether the node can have it
+//	go run ./examples/homelab plan -out plan.json # what would change
+//	go run ./examples/homelab apply plan.json     # that, and nothing else
+//	go run ./examples/homelab status
+//	go run ./examples/homelab switch windows      # the card goes to windows
+//	go run ./examples/homelab watch
+//	go run ./examples/homelab destroy windows
+//	go run ./examples/homelab host plan           # on the host: what it keeps for guests
+//	go run ./examples/homelab export              # the page as a Spec, in JSON
+//
+// examples/homelab/homelab.yaml is a page to begin with. Without
+// PROXMOX_VE_ENDPOINT each command runs on a node embedded in the program, which
+// is as the page's author has it in mind, empty at the start and gone at the end.
+//
+// # Codes
+//
+//	0  done, or nothing to do
+//	1  an error: the page, the node, the call
+//	2  plan: there are changes
+//	3  blocked: nothing was changed, and the last lines say what has to be done
+//	4  apply: the saved plan no longer fits the node or its VMs; nothing was changed
+//	5  a person said no; nothing was changed
+//
+// With -json a command prints one JSON value, watch one for each line.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation/examples/internal/connect"
+	"github.com/proxstation/proxstation/examples/internal/term"
+)
+
+const about = `Homelab brings a Proxmox VE node to what a page says, and lets the workstations on it take turns
+on a card. The page is homelab.yaml, or what -f names; examples/homelab/homelab.yaml is one.`
+
+const codes = `Codes:
+  0 done, or nothing to do    1 an error            2 plan: there are changes
+  3 blocked, nothing changed  4 stale saved plan    5 a person said no
+`
+
+const example = `cp examples/homelab/homelab.yaml . && go run ./examples/homelab plan   # on the embedded node
+PROXMOX_VE_ENDPOINT=https://pve:8006 PROXMOX_VE_API_TOKEN=... go run ./examples/homelab init`
+
+func main() {
+	connect.Main("homelab", func(ctx context.Context, args []string, out io.Writer) error {
+		return run(ctx, args, &app{out: term.Of(out), in: os.Stdin, person: term.IsTerminal(os.Stdin)})
+	})
+}
+
+// A command is a word of the program.
+type command struct {
+	name, args, about string
+	most              int // arguments
+	// setUp adds the command's flags and returns what it does.
+	setUp func(a *app, set *flag.FlagSet) func(ctx context.Context) error
+}
+
+func commands() []command {
+	return []command{
+		{"init", "", "look at the node and write a first page: its cards, its VMs as they are", 0, (*app).initialize},
+		{"check", "", "check the page, its secrets, and whether the node can have what it says", 0, (*app).check},
+		{"plan", "", "show what would change", 0, (*app).plan},
+		{"apply", "[PLAN]", "carry out the plan, or a saved one, and nothing else", 1, (*app).apply},
+		{"status", "", "show the workstations, who has the card, and the storages", 0, (*app).status},
+		{"switch", "NAME", "give the card to a workstation", 1, (*app).switchTo},
+		{"watch", "", "show the status again whenever it changes", 0, (*app).watch},
+		{"destroy", "NAME...", "remove workstations with all their disks", 99, (*app).destroy},
+		{"host", "plan|apply|undo", "on the host itself: keep cards for guests, as the page says", 1, (*app).host},
+		{"export", "", "print the page as a Spec, in JSON", 0, (*app).export},
+	}
+}
+
+// An app is one call of the program.
+type app struct {
+	out    *term.Terminal
+	in     io.Reader // where a person answers
+	person bool      // whether somebody can
+	flags  *connect.Flags
+	args   []string
+	path   string // of the page
+	json   bool
+	close  func()
+}
+
+func run(ctx context.Context, args []string, a *app) error {
+	if len(args) == 0 || slices.Contains([]string{"-h", "-help", "--help", "help"}, args[0]) {
+		a.help()
+		if len(args) == 0 {
+			return &connect.Exit{Status: 1}
+		}
+		return nil
+	}
+	all := commands()
+	i := slices.IndexFunc(all, func(c command) bool { return c.name == args[0] })
+	if i < 0 {
+		var names []string
+		for _, c := range all {
+			names = append(names, c.name)
+		}
+		return fmt.Errorf("%q is no command: want %s; see -h", args[0], strings.Join(names, ", "))
+	}
+	c := all[i]
+	set := flag.NewFlagSet("homelab "+c.name, flag.ContinueOnError)
+	set.SetOutput(a.out)
+	do := c.setUp(a, set)
+	connect.Describe(set, strings.TrimSpace("homelab "+c.name+" "+c.args)+": "+c.about+".\n\n"+codes, "go run ./examples/homelab "+strings.TrimSpace(c.name+" "+strings.ToLower(c.args)))
+	if err := a.parse(set, args[1:]); err != nil {
+		return err
+	}
+	if len(a.args) > c.most {
+		return fmt.Errorf("%q is too much: homelab %s; see homelab %s -h", a.args[c.most], strings.TrimSpace(c.name+" "+c.args), c.name)
+	}
+	a.close = func() {}
+	defer func() { a.close() }()
+	return do(ctx)
+}
+
+// parse takes flags and arguments in any order.
+func (a *app) parse(set *flag.FlagSet, args []string) error {
+	for {
+		if err := set.Parse(args); err != nil {
+			return err
+		}
+		if set.NArg() == 0 {
+			break
+		}
+		a.args, args = append(a.args, set.Arg(0)), set.Args()[1:]
+	}
+	if a.flags != nil && !connect.Configured() {
+		return a.flags.NoEffect()
+	}
+	return nil
+}
+
+func (a *app) help() {
+	a.out.Say("%s\n\nCommands:", about)
+	for _, c := range commands() {
+		fmt.Fprintf(a.out, "  %-22s %s\n", strings.TrimSpace(c.name+" "+c.args), c.about)
+	}
+	fmt.Fprintf(a.out, "\n%s\n%s\nExample:\n  %s\n", codes, connect.Variables, strings.ReplaceAll(example, "\n", "\n  "))
+}
+
+var errNo = errors.New("nothing was changed")
+
+// confirm asks a person, who has to type yes.
+func (a *app) confirm(question string) error {
+	if !a.person {
+		return errors.New("nobody can answer here, because the input is not a terminal: say -yes if it is meant")
+	}
+	fmt.Fprintf(a.out, "\n%s Type yes: ", question)
+	var answer string
+	if _, err := fmt.Fscanln(a.in, &answer); err != nil || answer != "yes" {
+		return &connect.Exit{Status: connect.No, Err: errNo}
+	}
+	return nil
+}

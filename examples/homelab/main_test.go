@@ -1,0 +1,357 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/proxstation/proxstation/examples/internal/connect"
+	"github.com/proxstation/proxstation/examples/internal/stopped"
+	"github.com/proxstation/proxstation/examples/internal/term"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/pvetest"
+)
+
+func TestMain(m *testing.M) { stopped.Main(m, main) }
+
+// A lab is a node that the environment names, and a directory with a page.
+type lab struct {
+	t    *testing.T
+	sim  *pvetest.Node
+	page string
+	said string // by the last call
+}
+
+// secrets of the page, which nothing may show.
+var secrets = map[string]string{"MACOS_OSK": strings.Repeat("osksecret", 8)[:64], "WINDOWS_PASSWORD": "horse-battery", "RUSTDESK_PASSWORD": "staple-correct"}
+
+func newLab(t *testing.T, host pvetest.Host) *lab {
+	t.Helper()
+	l := &lab{t: t, sim: pvetest.New(host, &pvetest.Options{Speed: 100}).Start()}
+	t.Cleanup(l.sim.Close)
+	t.Setenv("PROXMOX_VE_ENDPOINT", l.sim.URL())
+	t.Setenv("PROXMOX_VE_USERNAME", "root@pam")
+	t.Setenv("PROXMOX_VE_PASSWORD", "secret")
+	t.Setenv("PROXMOX_VE_API_TOKEN", "")
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	for name, text := range secrets {
+		t.Setenv(name, text)
+	}
+	text, err := os.ReadFile("homelab.yaml")
+	if err == nil {
+		err = os.MkdirAll(filepath.Join(home, ".ssh"), 0o700)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(home, ".ssh/id_ed25519.pub"), []byte("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me@laptop\n"), 0o600)
+	}
+	l.page = filepath.Join(home, "homelab.yaml")
+	if err == nil {
+		err = os.WriteFile(l.page, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// call calls the program as a person at a terminal, who answers.
+func (l *lab) call(answer string, args ...string) int {
+	l.t.Helper()
+	return l.run(&app{in: strings.NewReader(answer), person: answer != ""}, args...)
+}
+
+func (l *lab) run(a *app, args ...string) int {
+	l.t.Helper()
+	var out bytes.Buffer
+	a.out = term.Of(&out)
+	if connect.Configured() && args[0] != "host" {
+		args = append(args, "-fingerprint", l.sim.Fingerprint())
+	}
+	err := run(l.t.Context(), args, a)
+	l.said = out.String()
+	if err != nil {
+		l.said += err.Error()
+	}
+	for name, secret := range secrets {
+		if strings.Contains(l.said, secret) {
+			l.t.Errorf("%v shows %s:\n%s", args, name, l.said)
+		}
+	}
+	return connect.Code(err)
+}
+
+// want calls the program and checks the code and what it says, without regard to
+// where lines are broken.
+func (l *lab) want(code int, says, answer string, args ...string) {
+	l.t.Helper()
+	got := l.call(answer, args...)
+	if words := strings.Join(strings.Fields(l.said), " "); got != code || !strings.Contains(words, says) {
+		l.t.Fatalf("homelab %v: code %d, want %d and %q:\n%s", args, got, code, says, l.said)
+	}
+}
+
+func (l *lab) state(vms, running []int) {
+	l.t.Helper()
+	if have := l.sim.VMs(); !slices.Equal(have, vms) {
+		l.t.Fatalf("VMs %v, want %v", have, vms)
+	}
+	if have := l.sim.Running(); !slices.Equal(have, running) {
+		l.t.Fatalf("running: %v, want %v", have, running)
+	}
+}
+
+// The whole way of the reference page.
+func TestFromThePageToTheEnd(t *testing.T) { //nolint:paralleltest // the environment is the test's
+	l := newLab(t, pvetest.Reference())
+	plan := filepath.Join(t.TempDir(), "plan.json")
+	none, all := []int(nil), []int{130, 140, 141}
+	l.want(0, "homelab.yaml is valid: 3 workstations, 2 cards. Node pve can be reached, and all secrets are there.", "", "check", "-f", l.page)
+	l.want(2, "5 to add, 1 to change, 0 to destroy", "", "plan", "-f", l.page, "-out", plan)
+	l.want(1, "say -yes if it is meant", "", "apply", plan)
+	l.want(5, "nothing was changed", "no\n", "apply", plan)
+	l.state(none, none)
+	l.want(0, "Done: 6 of 6 changes.", "yes\n", "apply", plan)
+	l.state(all, none)
+	l.want(0, "nothing to do", "", "plan", "-f", l.page)
+	l.want(0, "nothing to do", "", "apply", "-f", l.page)
+	l.want(4, "plan is stale", "", "apply", plan, "-yes")
+	l.want(0, "windows 140 windows11 off rtx", "", "status", "-f", l.page)
+	l.want(0, "it is up", "", "switch", "windows", "-f", l.page)
+	l.state(all, []int{140})
+	l.want(0, "windows has the card can have it: yes", "", "status", "-f", l.page)
+	l.want(0, "shutting down VM 140", "", "switch", "-f", l.page, "linux-ai")
+	l.state(all, []int{141})
+	l.want(3, "Blocked. Nothing is changed until this is done:", "", "destroy", "linux-ai", "-f", l.page, "-yes")
+	l.state(all, []int{141})
+	l.want(5, "VM 141) is running and is shut down first.", "no\n", "destroy", "linux-ai", "-f", l.page, "-shutdown")
+	l.want(0, "Done: 3 of 3 changes.", "", "destroy", "macos", "windows", "linux-ai", "-f", l.page, "-shutdown", "-yes")
+	l.state(none, none)
+	if err := l.sim.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A plan is stale when a VM has changed since, also by what the plan does not
+// change.
+func TestSavedPlanIsStale(t *testing.T) { //nolint:paralleltest // the environment is the test's
+	l := newLab(t, pvetest.Reference())
+	plan := filepath.Join(t.TempDir(), "plan.json")
+	l.want(0, "Done", "", "apply", "-f", l.page, "-yes")
+	text, err := os.ReadFile(l.page)
+	if err == nil {
+		err = os.WriteFile(l.page, bytes.Replace(text, []byte("memory: 16GiB\n    system"), []byte("memory: 24GiB\n    system"), 1), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.want(2, "16384 -> 24576", "", "plan", "-f", l.page, "-out", plan)
+	saved, err := os.ReadFile(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, secret := range secrets {
+		if bytes.Contains(saved, []byte(secret)) {
+			t.Errorf("the saved plan holds %s", name)
+		}
+	}
+	if err := l.sim.Edit(140, "description", "by hand"); err != nil {
+		t.Fatal(err)
+	}
+	l.want(4, "plan is stale", "", "apply", plan, "-yes")
+	l.want(2, "16384 -> 24576", "", "plan", "-f", l.page, "-out", plan)
+	l.want(1, "-f would have no effect on a saved plan", "", "apply", plan, "-f", l.page, "-yes")
+	l.want(0, "Done: 1 of 1 changes.", "", "apply", plan, "-yes")
+	if err := os.WriteFile(plan, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.want(1, "want a plan that homelab plan -out has saved", "", "apply", plan, "-yes")
+}
+
+// The first page of a node with VMs has an empty plan.
+func TestInitOnANodeWithVMs(t *testing.T) { //nolint:paralleltest // the environment is the test's
+	host := pvetest.Reference()
+	for i, name := range []string{"windows", "linux-ai", "router"} {
+		id := 140 + i
+		host.VMs = append(host.VMs, pvetest.VM{ID: id, Running: i == 2, Config: map[string]string{"name": name, "memory": "8192", "ostype": []string{"win11", "l26", "other"}[i], "agent": "enabled=1",
+			"scsi0": fmt.Sprintf("local-lvm:vm-%d-disk-0,size=64G", id)}})
+	}
+	l := newLab(t, host)
+	page := filepath.Join(t.TempDir(), "first.yaml")
+	l.want(0, "describes node pve as it is: 3 workstations, 2 cards.", "", "init", "-f", page)
+	l.want(1, "is there already", "", "init", "-f", page)
+	l.want(0, "Plan for node pve: nothing to do", "", "plan", "-f", page)
+	l.want(0, "router 142 custom running", "", "status", "-f", page)
+	l.want(0, "profile: windows11", "", "init", "-f", "-")
+	if !strings.HasPrefix(l.said, "# yaml-language-server:") {
+		t.Errorf("something is printed before the page:\n%s", l.said)
+	}
+}
+
+// What a program may read is one JSON value, with the same codes.
+func TestJSON(t *testing.T) { //nolint:paralleltest // the environment is the test's
+	l := newLab(t, pvetest.Reference())
+	read := func(code int, into any, args ...string) {
+		t.Helper()
+		if got := l.call("", append(args, "-f", l.page)...); got != code {
+			t.Fatalf("%v: code %d, want %d:\n%s", args, got, code, l.said)
+		}
+		decoder := json.NewDecoder(strings.NewReader(l.said))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(into); err != nil || decoder.More() {
+			t.Fatalf("%v: %v\n%s", args, err, l.said)
+		}
+	}
+	var plan planView
+	read(2, &plan, "plan", "-json")
+	if plan.Empty || plan.Blocked || len(plan.Changes) != 6 || plan.Changes[0].Sign != "+" || plan.Changes[0].Object != "mapping igpu" || len(plan.Changes[0].Lines) != 1 {
+		t.Errorf("%+v", plan)
+	}
+	read(0, &plan, "check", "-json")
+	read(0, &plan, "apply", "-json", "-yes")
+	plan = planView{}
+	read(0, &plan, "plan", "-json")
+	if !plan.Empty || plan.Changes == nil {
+		t.Errorf("%+v", plan)
+	}
+	read(0, &map[string]int{}, "switch", "windows", "-json")
+	var status statusView
+	read(0, &status, "status", "-json")
+	if len(status.Workstations) != 3 || status.Workstations[1].State != "running" || len(status.Sets) != 1 || status.Sets[0].Running != "windows" || len(status.Storages) != 4 {
+		t.Errorf("%+v", status)
+	}
+	read(3, &plan, "destroy", "windows", "-json", "-yes")
+	var spec workstation.Spec
+	read(0, &spec, "export")
+	if len(spec.VMs) != 3 || len(spec.Mappings) != 2 {
+		t.Errorf("%+v", spec)
+	}
+}
+
+// What cannot be is said, with a code, and changes nothing.
+func TestRefusals(t *testing.T) { //nolint:paralleltest // the environment is the test's
+	l := newLab(t, pvetest.Reference())
+	broken := filepath.Join(t.TempDir(), "broken.yaml")
+	if err := os.WriteFile(broken, []byte("workstations:\n  w: {profile: windows11, memroy: 4GiB}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	small := filepath.Join(t.TempDir(), "small.yaml")
+	if err := os.WriteFile(small, []byte("workstations:\n  w: {profile: windows11, memory: 512MiB}\n  n_o: {profile: linux-ai}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		args string
+		code int
+		says string
+	}{
+		{"aply", 1, `"aply" is no command: want init, check, plan, apply`},
+		{"plan -f nothing.yaml", 1, "there is no page nothing.yaml: homelab init writes one"},
+		{"plan -f " + broken, 1, "broken.yaml:2:27: workstations.w.memroy: no such key: did you mean memory?"},
+		{"plan -f " + small, 1, "small.yaml:2:35: workstation: VM 140: memory"},
+		{"plan now", 1, `"now" is too much: homelab plan`},
+		{"plan -yes", 1, "flag provided but not defined: -yes"},
+		{"switch -f " + l.page, 1, "which workstations? The page has [linux-ai macos windows]"},
+		{"switch macos -f " + l.page, 1, "macos takes turns with nobody"},
+		{"switch linux -f " + l.page, 1, `the page has no workstation "linux"`},
+		{"switch windows -f " + l.page, 3, "Blocked."},
+		{"destroy windows -yes -f " + l.page, 1, "VM 140 on node pve"},
+		{"watch -f " + small, 1, "has no dualboot set to watch"},
+		{"host go -f " + l.page, 1, "want host plan, host apply or host undo"},
+		{"host plan -yes -f " + l.page, 1, "-yes has no effect on host plan"},
+		{"-h", 0, "Commands: init"},
+		{"plan -h", 0, "PROXMOX_VE_ENDPOINT"},
+	} {
+		if test.args == "host go -f "+l.page && os.Geteuid() != 0 {
+			continue // it is refused before
+		}
+		l.want(test.code, test.says, "", strings.Fields(test.args)...)
+	}
+	t.Setenv("WINDOWS_PASSWORD", "")
+	os.Unsetenv("MACOS_OSK")
+	l.want(1, "homelab.yaml:28:10: workstations.macos.osk: env:MACOS_OSK: the variable is not set: export MACOS_OSK=...", "", "check", "-f", l.page)
+	t.Setenv("PROXMOX_VE_PASSWORD", "wrong")
+	l.want(1, "tried user root@pam of the realm pam with a password", "", "check", "-f", l.page)
+	t.Setenv("PROXMOX_VE_ENDPOINT", "")
+	l.want(1, "-node would have no effect, because PROXMOX_VE_ENDPOINT is not set", "", "plan", "-node", "pve", "-f", l.page)
+	l.want(2, "this is a node embedded in the program", "", "plan", "-f", l.page)
+	l.state(nil, nil)
+}
+
+// A host is prepared and given back to the byte.
+func TestHost(t *testing.T) { //nolint:paralleltest // the environment is the test's
+	l := newLab(t, pvetest.Reference())
+	t.Setenv("PROXMOX_VE_ENDPOINT", "")
+	root := described(t)
+	before := tree(t, root)
+	l.want(2, "homelab host apply carries out this plan", "", "host", "-f", l.page, "-root", root)
+	if l.call("", "host", "plan", "-json", "-f", l.page, "-root", root) != 2 || !json.Valid([]byte(l.said)) {
+		t.Errorf("as JSON:\n%s", l.said)
+	}
+	l.want(5, "nothing was changed", "no\n", "host", "apply", "-f", l.page, "-root", root)
+	if !slices.Equal(tree(t, root), before) {
+		t.Error("it changed something")
+	}
+	l.want(0, "Restart the host for it to count.", "yes\n", "host", "apply", "-f", l.page, "-root", root)
+	if slices.Equal(tree(t, root), before) {
+		t.Error("it changed nothing")
+	}
+	l.want(0, "Every file is as it was.", "", "host", "undo", "-yes", "-f", l.page, "-root", root)
+	if !slices.Equal(tree(t, root), before) {
+		t.Error("it is not as it was")
+	}
+}
+
+// watch says what changes, and ends with its context.
+func TestWatch(t *testing.T) { //nolint:paralleltest // the environment is the test's
+	l := newLab(t, pvetest.Reference())
+	l.want(0, "Done", "", "apply", "-f", l.page, "-yes")
+	for _, args := range [][]string{{"watch", "-f", l.page}, {"watch", "-f", l.page, "-json"}} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		seen := &until{text: "140", cancel: cancel}
+		if !slices.Contains(args, "-json") {
+			seen.text = "rtx: nobody has the card."
+		}
+		if err := run(ctx, append(args, "-fingerprint", l.sim.Fingerprint()), &app{out: term.Of(seen)}); err != nil || !strings.Contains(seen.said.String(), seen.text) {
+			t.Errorf("%v, %q", err, seen.said.String())
+		}
+		cancel()
+	}
+}
+
+// until cancels a context when a text is written.
+type until struct {
+	said   bytes.Buffer
+	text   string
+	cancel func()
+}
+
+func (u *until) Write(p []byte) (int, error) {
+	n, err := u.said.Write(p)
+	if strings.Contains(u.said.String(), u.text) {
+		u.cancel()
+	}
+	return n, err
+}
+
+// A switch that is stopped while Windows shuts down starts Windows again.
+func TestStoppedInMidSwitch(t *testing.T) {
+	t.Parallel()
+	host := pvetest.Reference()
+	for i, name := range []string{"windows", "linux-ai"} {
+		id := 140 + i
+		host.VMs = append(host.VMs, pvetest.VM{ID: id, Running: i == 0, Config: map[string]string{"name": name, "memory": "8192", "machine": "q35", "bios": "ovmf",
+			"agent": "enabled=1", "hostpci0": "0000:01:00,pcie=1", "scsi0": fmt.Sprintf("local-lvm:vm-%d-disk-0,size=64G", id)}})
+	}
+	host.Guests = map[int]pvetest.Guest{140: {Shutdown: 40 * time.Second}}
+	p := stopped.Start(t, host, "switch", "linux-ai", "-f", "homelab.yaml")
+	p.Until(t, "shutting down VM 140")
+	p.End(t, syscall.SIGTERM, 140, "VM 140 runs again", "VM 140 is running")
+}

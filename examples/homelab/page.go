@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/examples/internal/connect"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/file"
+)
+
+// onPage adds the flag that names the page.
+func (a *app) onPage(set *flag.FlagSet) {
+	set.StringVar(&a.path, "f", "homelab.yaml", "the page")
+}
+
+// onNode adds the flags for a command that speaks to a node and that programs may
+// read.
+func (a *app) onNode(set *flag.FlagSet) {
+	a.flags = connect.Register(set)
+	a.asJSON(set)
+}
+
+func (a *app) asJSON(set *flag.FlagSet) {
+	set.BoolVar(&a.json, "json", false, "print JSON, for programs")
+}
+
+// show prints a value as JSON.
+func (a *app) show(value any) error {
+	encoder := json.NewEncoder(a.out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
+}
+
+// say writes for people: nothing if a program reads.
+func (a *app) say(format string, args ...any) {
+	if !a.json {
+		a.out.Say(format, args...)
+	}
+}
+
+// read reads the page.
+func (a *app) read() (*file.Source, error) {
+	text, err := os.ReadFile(a.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no page %s: homelab init writes one for your node, examples/homelab/homelab.yaml is one to copy, and -f names another", a.path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return file.Parse(a.path, text)
+}
+
+// open connects to the node that the environment names, or to an embedded one.
+func (a *app) open(ctx context.Context, page file.Page) (*workstation.Node, error) {
+	if connect.Configured() {
+		if a.flags.Node == "" {
+			a.flags.Node = page.Node
+		}
+		a.flags.Tiers = page.Tiers()
+		return a.flags.Open(ctx)
+	}
+	a.say("PROXMOX_VE_ENDPOINT is not set: this is a node embedded in the program, without VMs at the start and gone at the end. Secrets that are not set have stand-ins.\n\n")
+	node, sim, err := connect.EmbeddedAsRoot(ctx, 20)
+	if err != nil {
+		return nil, err
+	}
+	a.close = sim.Close
+	return node, nil
+}
+
+// A goal is what a page says, and the node as it is.
+type goal struct {
+	source *file.Source
+	node   *workstation.Node
+	facts  workstation.Facts
+	spec   workstation.Spec
+	plan   workstation.Plan
+}
+
+// look reads the page, observes the node and plans.
+func (a *app) look(ctx context.Context) (goal, error) {
+	source, err := a.read()
+	if err != nil {
+		return goal{}, err
+	}
+	return a.lookAt(ctx, source)
+}
+
+func (a *app) lookAt(ctx context.Context, source *file.Source) (goal, error) {
+	g := goal{source: source}
+	var err error
+	if g.node, err = a.open(ctx, source.Page); err != nil {
+		return g, err
+	}
+	if g.facts, err = g.node.Observe(ctx); err != nil {
+		return g, err
+	}
+	if g.spec, err = source.Spec(g.facts, resolve); err != nil {
+		return g, err
+	}
+	g.plan, err = workstation.Diff(g.spec, g.facts)
+	return g, g.explain(err)
+}
+
+// explain adds to errors about VMs where the VM or its field stands on the page.
+func (g goal) explain(err error) error {
+	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // its parts are explained one by one
+		var all []error
+		for _, one := range many.Unwrap() {
+			all = append(all, g.explain(one))
+		}
+		return errors.Join(all...)
+	}
+	invalid, ok := errors.AsType[*workstation.InvalidError](err)
+	if !ok {
+		return err
+	}
+	for name, w := range g.source.Page.Workstations {
+		if w.VMID() == invalid.VMID {
+			return fmt.Errorf("%s: %w", g.source.Where("workstations."+name+"."+invalid.Field), err)
+		}
+	}
+	return err
+}
+
+// resolve reads a secret from the environment or a file. On the embedded node a
+// secret that is not set has a stand-in.
+func resolve(r file.Reference) (proxstation.Secret, error) {
+	text, err := lookUp(r)
+	if err != nil && !connect.Configured() {
+		text, err = strings.Repeat("x", 64), nil // as long as the key of a Mac is
+		if strings.HasSuffix(string(r), ".pub") {
+			text = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl stand-in"
+		}
+	}
+	return proxstation.NewSecret(text), err
+}
+
+func lookUp(r file.Reference) (string, error) {
+	kind, name := r.Cut()
+	if kind == "env" {
+		text, set := os.LookupEnv(name)
+		if !set {
+			return "", fmt.Errorf("the variable is not set: export %s=...", name)
+		}
+		return text, nil
+	}
+	if rest, home := strings.CutPrefix(name, "~/"); home {
+		dir, err := os.UserHomeDir()
+		if err != nil {
+			return "", err
+		}
+		name = filepath.Join(dir, rest)
+	}
+	text, err := os.ReadFile(name)
+	return strings.TrimRight(string(text), "\r\n"), err
+}
