@@ -13,7 +13,7 @@ import (
 // remapped, do the lines that somebody wrote do what they are for, does what
 // was configured apply. What could not be read is among the findings. In a
 // virtual machine they name what its hypervisor is to do. The IDs are
-// iommu.off, iommu.firmware-off, iommu.vm-without-iommu,
+// iommu.off, iommu.firmware-off, iommu.no-virtualization, iommu.vm-without-iommu,
 // iommu.off-by-argument, iommu.unknown, iommu.no-interrupt-remapping,
 // iommu.unsafe-interrupts, iommu.acs-override, iommu.unknown-argument,
 // iommu.other-loader, iommu.modprobe-ignored, iommu.modprobe-unread,
@@ -27,7 +27,7 @@ import (
 // iommu.not-bound, iommu.loader-unknown, iommu.server-console,
 // iommu.emulated-display, iommu.uses-unknown and iommu.unread.
 func (f Facts) Check() []proxstation.Finding {
-	findings := slices.Concat(f.checkState(), f.checkInterrupts(), f.checkOverride(), f.checkArguments(), f.checkElsewhere(),
+	findings := slices.Concat(f.checkState(), f.checkKVM(), f.checkInterrupts(), f.checkOverride(), f.checkArguments(), f.checkElsewhere(),
 		f.checkModprobe(), f.checkIDs(), f.checkDrivers(), f.checkModules(), f.checkOptions(), f.checkTaken(),
 		f.checkNetwork(), f.checkKernel(), f.checkWidth(), f.checkDrift(), f.checkKept())
 	for _, fn := range f.Functions {

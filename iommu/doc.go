@@ -23,7 +23,7 @@
 // # Files
 //
 // address.go, function.go and words.go hold the words, facts.go what is read by
-// host.go, read_*.go, virtual.go, framebuffer.go, uses.go, uses_storage.go,
+// host.go, read_*.go, virtual.go, kvm.go, framebuffer.go, uses.go, uses_storage.go,
 // console.go and loader.go. state.go, isolation.go, shared.go, check*.go,
 // chipset.go, ids.go, driver_first.go, modules.go, network.go, kernels.go and drift.go
 // judge. cmdline.go, arguments.go, place.go and grub.go understand kernel

@@ -313,3 +313,14 @@ func ExamplePower() {
 	fmt.Println(fn.Power.State, fn.Power.Runtime, fn.Power.D3ColdAllowed)
 	// Output: D3cold suspended unknown
 }
+
+// A firmware that was updated may have turned virtualization off.
+func ExampleKVM() {
+	facts := iommu.Facts{KVM: iommu.KVM{Answer: proxstation.No, Seen: "/proc/cpuinfo: neither flag vmx nor svm"}}
+	for _, f := range facts.Check() {
+		if f.ID == "iommu.no-virtualization" {
+			fmt.Println(f.Severity, f.Seen)
+		}
+	}
+	// Output: blocker /proc/cpuinfo: neither flag vmx nor svm
+}

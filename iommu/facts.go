@@ -40,6 +40,8 @@ type Facts struct {
 	Vendor string `json:"vendor,omitempty"`
 	// Virtual says whether the machine is itself a virtual machine.
 	Virtual Virtual `json:"virtual"`
+	// KVM says whether the processor can run virtual machines.
+	KVM KVM `json:"kvm"`
 	// Running is the kernel command line in force (/proc/cmdline), nil if it
 	// is not known.
 	Running *Cmdline `json:"running"`

@@ -50,6 +50,7 @@ func Read(root fs.FS) (Facts, error) {
 	r.interrupts()
 	r.kernel()
 	r.virtual()
+	r.kvm()
 	r.modules()
 	r.framebuffers()
 	r.uses()
