@@ -164,7 +164,13 @@ func (j *judgement) resized(guest Guest) {
 	var sum uint64
 	for _, bar := range j.card.Display().BARs {
 		sum += bar.Bytes
-		if guest.IsMacOS() && j.card.Model().Vendor == AMD && bar.Index == 0 && bar.Bytes > 256<<20 {
+		resized := j.card.Model().Vendor == AMD && bar.Index == 0 && bar.Bytes > 256<<20
+		if resized && !guest.IsMacOS() && !j.card.Integrated() {
+			j.add(proxstation.Finding{ID: "gpu.rebar", Severity: proxstation.Info, Seen: fmt.Sprintf("BAR 0 is %d MiB", bar.Bytes>>20),
+				Why: "With a resized BAR, some AMD cards show a black screen or code 43 once the guest's driver loads.",
+				Fix: "If that happens, turn off Resizable BAR (Smart Access Memory) in the firmware's set-up."})
+		}
+		if resized && guest.IsMacOS() {
 			j.add(proxstation.Finding{ID: "gpu.rebar", Severity: proxstation.Warning, Seen: fmt.Sprintf("BAR 0 is %d MiB", bar.Bytes>>20),
 				Why: "macOS hangs at its logo with a resized BAR.", Fix: "Turn off Resizable BAR in the firmware's set-up, or set ResizeAppleGpuBars to 0 in OpenCore's config.plist."})
 		}

@@ -45,6 +45,7 @@ func TestReadyOnHosts(t *testing.T) {
 		{"a shared group", "shared-group", "0000:04:00.0", gpu.Windows11, nil,
 			[]string{"iommu.shared-group", "iommu.only-console", "gpu.host-driver", "gpu.boot-vga"}, proxstation.Blocker},
 		{"RX 580", "held-by-vfio", "0000:0a:00.0", gpu.MacOSSequoia, nil, []string{"gpu.reset", "gpu.rebar"}, proxstation.Warning},
+		{"RX 580 and Windows", "held-by-vfio", "0000:0a:00.0", gpu.Windows11, nil, []string{"gpu.reset", "gpu.rebar"}, proxstation.Warning},
 		{"a BMC's display", "held-by-vfio", "0000:03:00.0", gpu.Linux, nil,
 			[]string{"iommu.only-console", "iommu.server-console"}, proxstation.Blocker},
 		{"another BMC's, for whatever", "server-bmc", "0000:03:00.0", gpu.AnyGuest, nil, []string{"iommu.server-console"}, proxstation.Blocker},

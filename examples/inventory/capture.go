@@ -175,22 +175,26 @@ func put(root *os.Root, place string, file *taken) error {
 	return root.Chmod(place, mode)
 }
 
-// The keys of a VM's configuration that an inventory judges, and Apple's key,
-// which people write into args.
-var (
-	judgedKeys = regexp.MustCompile(`^(\[.*\]|(args|bios|cpu|delete|efidisk0|hostpci\d+|machine|memory|name|onboot|ostype|template|vga): .*)$`)
-	appleKey   = regexp.MustCompile(`osk=\\?["']?[^,\s"']*["']?`)
-)
+// The lines of VMs' and containers' configurations that an inventory judges, and
+// Apple's key, which people write into args.
+var judgedLines = map[string]*regexp.Regexp{
+	"qemu-server": regexp.MustCompile(`^(\[.*\]|(args|bios|cpu|delete|efidisk0|hostpci\d+|machine|memory|name|onboot|ostype|template|vga): .*)$`),
+	"lxc":         regexp.MustCompile(`^(\[.*\]|dev\d+: .*|lxc\.mount\.entry.*)$`),
+}
 
-// judged returns what an inventory needs of a file. A VM's configuration also
-// holds what nobody else should have, such as a password's hash.
+var appleKey = regexp.MustCompile(`osk=\\?["']?[^,\s"']*["']?`)
+
+// judged returns what an inventory needs of a file. The configuration of a VM
+// or container also holds what nobody else should have, such as a password's
+// hash.
 func judged(place string, data []byte) []byte {
-	if path.Base(path.Dir(place)) != "qemu-server" {
+	lines := judgedLines[path.Base(path.Dir(place))]
+	if lines == nil || !strings.HasPrefix(place, "etc/pve/") {
 		return data
 	}
 	var kept []byte
 	for line := range bytes.Lines(data) {
-		if judgedKeys.Match(bytes.TrimRight(line, "\n")) {
+		if lines.Match(bytes.TrimRight(line, "\n")) {
 			kept = append(kept, appleKey.ReplaceAll(line, []byte("osk=..."))...)
 		}
 	}

@@ -73,7 +73,8 @@ delete: cipassword
 
 func TestACaptureKeepsNoSecretOfAVM(t *testing.T) {
 	t.Parallel()
-	tree, err := hosttree.Load("amd-desktop", "file etc/pve/nodes/pve/qemu-server/140.conf "+strconv.Quote(secretive), "link etc/pve/qemu-server nodes/pve/qemu-server")
+	tree, err := hosttree.Load("amd-desktop", "file etc/pve/nodes/pve/qemu-server/140.conf "+strconv.Quote(secretive), "link etc/pve/qemu-server nodes/pve/qemu-server",
+		`file etc/pve/lxc/105.conf "dev0: /dev/dri/renderD128\nlxc.environment: PASSWORD=x\n"`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,6 +86,9 @@ func TestACaptureKeepsNoSecretOfAVM(t *testing.T) {
 	want := "args: -device isa-applesmc,osk=... -cpu host,-hypervisor\nhostpci0: 0000:01:00,pcie=1\nmachine: q35\n[PENDING]\ndelete: cipassword\n"
 	if err != nil || string(text) != want {
 		t.Errorf("captured %q, %v; want %q", text, err, want)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "etc/pve/lxc/105.conf")); err != nil || string(text) != "dev0: /dev/dri/renderD128\n" {
+		t.Errorf("of a container %q, %v", text, err)
 	}
 }
 

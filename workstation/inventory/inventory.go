@@ -149,7 +149,8 @@ func Read(root fs.FS) (Inventory, error) {
 	}
 	configs, mappings, unread := readVMs(root)
 	report := Of(source, facts, stored.Disks, storage.Join(stored, nil), slices.Concat(stored.Unknown, unread)...)
-	report.AddVMs(facts, gpu.Node{Name: nodeName(root), Functions: facts.Functions, Mappings: mappings}, configs)
+	node := gpu.Node{Name: nodeName(root), Functions: facts.Functions, Mappings: mappings}
+	report.add(checkShares(readShares(root), facts, node, report.addVMs(facts, node, configs)))
 	return report, nil
 }
 

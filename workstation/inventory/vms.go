@@ -33,7 +33,11 @@ type VM struct {
 // inventory.hostpci-refused.
 // A cause that the report has already is not added again.
 func (i *Inventory) AddVMs(facts iommu.Facts, node gpu.Node, configs map[int]map[string]string) {
-	var claims []gpu.Claim
+	i.addVMs(facts, node, configs)
+}
+
+// addVMs does what AddVMs says, and returns which devices the VMs take.
+func (i *Inventory) addVMs(facts iommu.Facts, node gpu.Node, configs map[int]map[string]string) (claims []gpu.Claim) {
 	var found []proxstation.Finding
 	for _, vmid := range slices.Sorted(maps.Keys(configs)) {
 		config := configs[vmid]
@@ -54,6 +58,7 @@ func (i *Inventory) AddVMs(facts iommu.Facts, node gpu.Node, configs map[int]map
 		found = append(found, checkVM(facts, node, claim, config)...)
 	}
 	i.add(append(found, node.CheckClaims(claims)...))
+	return claims
 }
 
 // add adds findings whose cause the report does not have yet.

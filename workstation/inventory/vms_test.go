@@ -17,6 +17,11 @@ func conf(vmid int, lines ...string) string {
 	return fmt.Sprintf("file etc/pve/nodes/pve/qemu-server/%d.conf %s", vmid, strconv.Quote(strings.Join(lines, "\n")+"\n"))
 }
 
+// container describes a container's configuration on a host.
+func container(lines string) string {
+	return "file etc/pve/lxc/105.conf " + strconv.Quote("arch: amd64\n"+lines+"\n")
+}
+
 // What VMs have in their configurations is judged on the host that they are
 // on: each case is a host, its VMs, and what must be said (ID, subject, and a
 // part of the text).
@@ -53,7 +58,7 @@ func TestVMsOfAHost(t *testing.T) {
 		"pcie=1 on i440fx": {"reference", []string{conf(140, "hostpci0: 0000:01:00,pcie=1")},
 			[][3]string{{"inventory.hostpci-refused", "VM 140 hostpci0", "qm set 140 --machine q35"}}, nil},
 		"a ROM that is hidden": {"reference", []string{conf(140, append([]string{"hostpci0: 0000:01:00,pcie=1,rombar=0,romfile=card.rom"}, q35...)...)},
-			[][3]string{{"gpu.rombar", "VM 140 hostpci0", "remove rombar=0"}}, nil},
+			[][3]string{{"gpu.rombar", "VM 140 hostpci0", "Remove rombar=0"}}, nil},
 		"a device named twice": {"reference", []string{conf(140, append([]string{"hostpci1: 0000:01:00,pcie=1", "hostpci3: 0000:01:00.1,pcie=1"}, q35...)...)},
 			[][3]string{{"gpu.assigned-twice", "VM 140", "qm set 140 --delete hostpci3"}}, []string{"inventory.hostpci-refused"}},
 		"a card that moved": {"reference", []string{conf(140, append([]string{"hostpci0: 0000:05:00,pcie=1"}, q35...)...)},
@@ -65,6 +70,15 @@ func TestVMsOfAHost(t *testing.T) {
 			[][3]string{{"gpu.mapping-model", "VM 140", "10de:2684"}}, nil},
 		"a mapping that is not there": {"reference", []string{"file etc/hostname pve", conf(140, append([]string{"hostpci0: mapping=gone,pcie=1"}, q35...)...)},
 			[][3]string{{"gpu.mapping-not-here", "VM 140", "gone"}}, nil},
+		"a container with the card": {"reference", []string{conf(140, card...), container("dev0: /dev/dri/renderD129,gid=104"), "link sys/class/drm/renderD129/device ../../../devices/pci0000:00/0000:00:01.0/0000:01:00.0"},
+			[][3]string{{"inventory.container-card", "VM 140 hostpci0", "pct set 105 --delete dev0"}}, nil},
+		"a container with another card": {"reference", []string{conf(140, card...), container("dev0: /dev/dri/renderD128,gid=104"), "link sys/class/drm/renderD128/device ../../../devices/pci0000:00/0000:00:02.0"}, nil,
+			[]string{"inventory.container-card"}},
+		"a container with NVIDIA's devices": {"reference", []string{conf(140, card...), container("lxc.cgroup2.devices.allow: c 195:* rwm\nlxc.mount.entry: /dev/nvidia0 dev/nvidia0 none bind,optional,create=file")},
+			[][3]string{{"inventory.container-card", "VM 140 hostpci0", "out of /etc/pve/lxc/105.conf"}}, nil},
+		"a container with all of /dev/dri": {"reference", []string{conf(130, append([]string{"hostpci0: 0000:00:02.0"}, q35...)...), container("lxc.mount.entry: /dev/dri dev/dri none bind,optional,create=dir")},
+			[][3]string{{"inventory.container-card", "VM 130 hostpci0", "pct stop 105"}}, nil},
+		"a container that had the card when a snapshot was made": {"reference", []string{conf(140, card...), container("[before]\ndev0: /dev/nvidia0")}, nil, []string{"inventory.container-card"}},
 		"a configuration that only root may read": {"reference", []string{conf(140, card...), "deny etc/pve/nodes/pve/qemu-server/140.conf"},
 			[][3]string{{"inventory.vms-unread", "/etc/pve/qemu-server/140.conf", "as root"}}, nil},
 		"a cluster file system that is not there": {"reference", []string{"remove etc/pve/qemu-server"}, [][3]string{{"inventory.vms-unread", "/etc/pve/qemu-server", "pve-cluster"}}, nil},
