@@ -2,7 +2,6 @@ package install
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/proxstation/proxstation/internal/printable"
@@ -60,9 +59,9 @@ type SeedError struct {
 // Error implements error.
 func (e *SeedError) Error() string {
 	if e.Gone {
-		return fmt.Sprintf("install: the seed %s is deleted, but its drive is not: %v", e.Volume, e.Cause)
+		return printable.Sprintf("install: the seed %s is deleted, but its drive is not: %v", e.Volume, e.Cause)
 	}
-	return fmt.Sprintf("install: the seed %s, which holds a password, is still there: delete it on the node with pvesm free %[1]s: %[2]v", e.Volume, e.Cause)
+	return printable.Sprintf("install: the seed %s, which holds a password, is still there: delete it on the node with pvesm free %[1]s: %[2]v", e.Volume, e.Cause)
 }
 
 // Unwrap returns the error behind it.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -65,6 +67,71 @@ func TestSetUpThatFailsIsToldAndRepeated(t *testing.T) {
 		}
 		if ran := strings.Join(h.linux.ran, "\n"); !strings.Contains(ran, "systemctl --no-block restart proxstation-firstboot.service") {
 			t.Errorf("ran %s", ran)
+		}
+		h.clean()
+	})
+}
+
+// A guest that failed and is off starts with its seed, and what it says of the
+// last attempt does not count.
+func TestSetUpIsRepeatedFromOff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHomelab(t)
+		h.only(1)
+		h.linux.says = []string{"phase=driver\nfailed=no network\n"}
+		if _, err := h.apply(h.plan()); !errors.Is(err, install.ErrSetup) {
+			t.Fatal(err)
+		}
+		if err := h.sim.PowerOff(141); err != nil {
+			t.Fatal(err)
+		}
+		h.guests[0].Again = true
+		again := h.plan()
+		if len(again.SetUps) != 1 || again.SetUps[0].Seed == "" {
+			t.Fatalf("a guest that is off may not have read its seed:\n%s", again)
+		}
+		h.linux.then = []string{"phase=done\nmodels=kept\n"}
+		if _, err := h.apply(again); err != nil {
+			t.Error(err)
+		}
+		h.clean()
+	})
+}
+
+// The privileges that a plan names are enough, with those to look at everything.
+func TestPlanNeedsWhatItSays(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHomelab(t)
+		plan := h.plan()
+		need := map[workstation.Privilege]bool{}
+		for _, change := range plan.First.Changes() {
+			for _, p := range change.Needs {
+				need[p] = true
+			}
+		}
+		for _, s := range plan.SetUps {
+			for _, p := range s.Needs {
+				need[p] = true
+			}
+		}
+		for _, lacking := range plan.SetUps[0].Needs {
+			var own []workstation.Privilege
+			for p := range need {
+				if p != lacking {
+					own = append(own, p)
+				}
+			}
+			h := newHomelab(t, own...)
+			blocked, err := install.Diff(h.spec, h.guests, h.facts())
+			if err == nil && proxstation.Worst(blocked.First.Findings) != proxstation.Blocker && !slices.Contains(looks, lacking.Name) && !strings.Contains(lacking.Name, "|") {
+				t.Errorf("without %s the plan is not blocked", lacking)
+			}
+		}
+		h = newHomelab(t, slices.Collect(maps.Keys(need))...)
+		if _, err := h.apply(h.plan()); err != nil {
+			t.Errorf("with all that the plan needs: %v", err)
 		}
 		h.clean()
 	})

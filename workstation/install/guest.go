@@ -28,8 +28,9 @@ type Guest struct {
 	Card CardTime
 	// RustDesk is set up at the end; nil leaves it out.
 	RustDesk *rustdesk.Setup
-	// Again sets up a guest once more that is there: after a failure, or because
-	// fields have changed. What was done is left alone.
+	// Again sets up a guest once more whose VM is there, after a failure. What was
+	// done is left alone: a field that has changed since counts only for what was
+	// not. A Windows whose installation itself broke off needs a new VM.
 	Again bool
 }
 

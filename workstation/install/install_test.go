@@ -39,6 +39,8 @@ type desktop struct {
 	// says are the states that the set-up writes, one a minute after the agent
 	// answers; the last stays.
 	says []string
+	// then are the states after the set-up was started again.
+	then []string
 	// off has the guest go off at its first start.
 	off bool
 
@@ -131,6 +133,9 @@ func (d *desktop) Execute(_ context.Context, command string, arguments json.RawM
 		if slices.Contains(args.Arg, "restart") || slices.Contains(args.Arg, "register") {
 			delete(d.files, firstboot.LinuxState)
 			delete(d.files, firstboot.WindowsState)
+			if d.then != nil {
+				d.says = d.then
+			}
 		}
 		if slices.Contains(args.Arg, "games") {
 			d.says = []string{"phase=done\ngames=formatted\n"}
@@ -172,17 +177,35 @@ type homelab struct {
 
 const password = "correct horse battery"
 
-func newHomelab(t *testing.T) *homelab {
+// looks are the privileges to observe everything.
+var looks = []string{"Sys.Audit", "Datastore.Audit", "VM.Audit", "Mapping.Audit"}
+
+// newHomelab returns a homelab whose login is root, or has these privileges and may
+// look at everything.
+func newHomelab(t *testing.T, needs ...workstation.Privilege) *homelab {
 	t.Helper()
 	h := &homelab{t: t, ctx: t.Context(),
 		windows: &desktop{id: 140, cd: true, installs: 40 * time.Minute, files: map[string]string{}, says: []string{"phase=agent\n", "phase=games\nsystem=10.0.26100\n"}},
 		linux: &desktop{id: 141, installs: 2 * time.Minute, files: map[string]string{firstboot.LinuxLog: "== driver\nE: no such package\n"},
 			says: []string{"phase=agent\n", "phase=driver\nmodels=formatted\n", "phase=done\nmodels=formatted\ndriver=580.126\n"}}}
 	host := pvetest.Reference()
+	privileges := map[string][]string{"/": slices.Clone(looks)}
+	for _, p := range needs {
+		name, _, _ := strings.Cut(p.Name, "|")
+		if len(privileges[p.Path]) == 0 {
+			privileges[p.Path] = slices.Clone(looks) // a path of its own hides those above it
+		}
+		privileges[p.Path] = append(privileges[p.Path], name)
+	}
+	host.Users = []pvetest.User{{ID: "ops@pve", Privileges: privileges, Tokens: []pvetest.Token{{ID: "do", Secret: "a-secret"}}}}
 	h.sim = pvetest.New(host, &pvetest.Options{Agents: map[int]pvetest.Agent{140: h.windows, 141: h.linux}})
 	h.windows.sim, h.linux.sim = h.sim, h.sim
+	endpoint := workstation.Endpoint{URL: h.sim.URL(), Username: "root@pam", Password: "secret", Transport: h.sim.Transport()}
+	if needs != nil {
+		endpoint.Username, endpoint.Password, endpoint.Token = "", "", "ops@pve!do=a-secret"
+	}
 	var err error
-	h.node, err = workstation.Connect(t.Context(), workstation.Endpoint{URL: h.sim.URL(), Username: "root@pam", Password: "secret", Transport: h.sim.Transport()}, "", nil)
+	h.node, err = workstation.Connect(t.Context(), endpoint, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

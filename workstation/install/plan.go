@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/firstboot"
@@ -41,6 +42,7 @@ type SetUp struct {
 	guest Guest
 	vm    workstation.VM
 	seed  firstboot.Seed
+	stale bool // what the guest says may be of an earlier attempt
 }
 
 // Empty reports whether nothing has to be done.
@@ -99,7 +101,7 @@ func (p Plan) complete(first workstation.Spec, facts workstation.Facts) (Plan, e
 	for i := range p.SetUps {
 		s := &p.SetUps[i]
 		s.Later = later(s.VMID, p.First, last)
-		s.Needs = s.needs()
+		s.Needs = s.needs(p.First, last)
 		if lacks := facts.Lacks(s.Needs...); len(lacks) > 0 {
 			p.First.Findings = append(p.First.Findings, proxstation.Finding{ID: "install.privilege", Severity: proxstation.Blocker,
 				Subject: fmt.Sprintf("VM %d %s", s.VMID, s.Name), Seen: "the login lacks " + list(lacks),
@@ -117,7 +119,7 @@ func (g Guest) plan(vm workstation.VM, facts *workstation.Facts) (*SetUp, error)
 	if exists && slot == "" && !g.Again {
 		return nil, nil //nolint:nilnil // there is none
 	}
-	s := &SetUp{VMID: vm.ID, Name: vm.Name, guest: g, vm: g.last(vm)}
+	s := &SetUp{VMID: vm.ID, Name: vm.Name, guest: g, vm: g.last(vm), stale: exists}
 	if exists && slot == "" && have.Running {
 		return s, nil // the guest has all it needs
 	}
@@ -171,8 +173,8 @@ func (s *SetUp) addTo(facts *workstation.Facts) error {
 }
 
 // needs are the privileges of a set-up (PVE's API description; PVE 8 wants
-// VM.Monitor for the agent).
-func (s *SetUp) needs() []workstation.Privilege {
+// VM.Monitor for the agent), with those for what the VM gets later.
+func (s *SetUp) needs(first, last workstation.Plan) []workstation.Privilege {
 	vm, pool := fmt.Sprintf("/vms/%d", s.VMID), "/storage/"+s.guest.storage()
 	needs := []workstation.Privilege{{Path: vm, Name: "VM.PowerMgmt"}, {Path: vm, Name: "VM.GuestAgent.Unrestricted|VM.Monitor"}}
 	if s.Seed != "" {
@@ -181,6 +183,33 @@ func (s *SetUp) needs() []workstation.Privilege {
 	}
 	if s.guest.Windows != nil && s.Seed != "" {
 		needs = append(needs, workstation.Privilege{Path: vm, Name: "VM.Console"})
+	}
+	if slices.ContainsFunc(s.Later, func(line workstation.StepLine) bool { return qmconf.IsSlot(line.Key) }) {
+		needs = append(needs, workstation.Privilege{Path: vm, Name: "VM.Config.Disk"})
+	}
+	before := privileges(s.VMID, first)
+	for _, p := range privileges(s.VMID, last) {
+		if !slices.Contains(before, p) && !slices.Contains(needs, p) {
+			needs = append(needs, p)
+		}
+	}
+	return needs
+}
+
+// privileges returns what a plan needs for a VM.
+func privileges(vmid int, plan workstation.Plan) []workstation.Privilege {
+	var needs []workstation.Privilege
+	for i, change := range plan.Changes() {
+		switch s := plan.Steps[i].(type) {
+		case workstation.CreateVM:
+			if s.VMID == vmid {
+				needs = append(needs, change.Needs...)
+			}
+		case workstation.ChangeVM:
+			if s.VMID == vmid {
+				needs = append(needs, change.Needs...)
+			}
+		}
 	}
 	return needs
 }

@@ -145,7 +145,8 @@ const (
 func (r *run) pressKeys(ctx context.Context) error {
 	r.say(PhaseInstall, "answering \"Press any key to boot from CD\" for %s", keysFor)
 	for end := time.Now().Add(keysFor); time.Now().Before(end); {
-		if err := r.node.SendKey(ctx, r.VMID, cdKey); err != nil && !errors.Is(err, workstation.ErrNoAnswer) {
+		err := r.node.SendKey(ctx, r.VMID, cdKey)
+		if err != nil && !errors.Is(err, workstation.ErrNoAnswer) && !errors.Is(err, workstation.ErrLocked) {
 			return r.fail("a key could not be pressed, which needs VM.Console on the VM", err)
 		}
 		if err := sleep(ctx, keysEvery); err != nil {
@@ -194,6 +195,11 @@ func (r *run) wait(ctx context.Context) (firstboot.State, error) {
 			return state, r.stopped(ctx, state, patience)
 		case err != nil:
 			return state, err
+		case state.Failed != "" && r.stale:
+			r.stale = false // it was the last attempt that failed
+			if err := r.again(ctx); err != nil {
+				return state, err
+			}
 		case state.Failed != "":
 			return state, r.withLog(ctx, state.Failed)
 		case state.Phase == firstboot.PhaseDone || state.Phase == firstboot.PhaseGames:

@@ -189,7 +189,8 @@ func TestConsoles(t *testing.T) {
 			}
 		}
 		l.answers([2]string{"PUT /nodes/pve/qemu/141/sendkey key=ret", "500 VM 141 not running"},
-			[2]string{"PUT /nodes/pve/qemu/140/sendkey key=ret", "200 OK"},
+			[2]string{"PUT /nodes/pve/qemu/140/sendkey key=ctrl-alt-delete", "200 OK"},
+			[2]string{"PUT /nodes/pve/qemu/140/sendkey key=;quit", "500 unknown key: ';quit'"},
 			[2]string{"POST /nodes/pve/qemu/140/migrate target=other", "500 no such cluster node 'other'"})
 	})
 }

@@ -2,6 +2,7 @@ package pvetest
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -41,9 +42,21 @@ func (n *Node) consoleTicket(c *call) string {
 	return fmt.Sprintf("PVEVNC:%08X::%x", n.now.Unix(), c.number("vmid")+int(n.random.Uint32()))
 }
 
-func (n *Node) sendKey(_ *call, v *vm) (any, error) {
+// qemuKey is what keys are called (QEMU qapi/ui.json, QKeyCode); several go
+// together, joined with "-".
+var qemuKey = regexp.MustCompile(`^([a-z0-9_]+)(-[a-z0-9_]+)*$`)
+
+// sendKey is PUT sendkey. PVE passes the key on to QEMU's monitor and takes what the
+// monitor answers for an error. Every name of the right form passes for a key here.
+func (n *Node) sendKey(c *call, v *vm) (any, error) {
+	if err := n.await(c, v.id); err != nil {
+		return nil, err
+	}
 	if err := mustRun(v); err != nil {
 		return nil, err
+	}
+	if key := c.get("key"); !qemuKey.MatchString(key) {
+		return nil, refuse("unknown key: '%s'", key)
 	}
 	return null()
 }
