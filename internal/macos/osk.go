@@ -45,14 +45,15 @@ func OSKHidden(args string) bool { return RevealOSK(args, "") != args }
 
 func putOSK(text string, put func(key string) string) string {
 	return oskOption.ReplaceAllStringFunc(text, func(option string) string {
-		key, quote := strings.TrimPrefix(option, "osk="), ""
+		key, before, after := strings.TrimPrefix(option, "osk="), "", ""
 		if n := strings.IndexAny(key, `"'`); n >= 0 {
-			quote = key[:n+1]
-			key = strings.TrimSuffix(key[n+1:], quote)
-			if len(quote)+len(key)+len(quote) != len(option)-len("osk=") { // the opening quote is escaped and the closing quote is not
-				return "osk=" + put(option[len("osk="):])
+			before, key = key[:n+1], key[n+1:]
+			after = before
+			if !strings.HasSuffix(key, after) { // the opening quote is escaped and the closing quote is not
+				after = before[n:]
 			}
+			key = strings.TrimSuffix(key, after)
 		}
-		return "osk=" + quote + put(key) + quote
+		return "osk=" + before + put(key) + after
 	})
 }

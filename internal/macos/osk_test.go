@@ -17,6 +17,7 @@ func TestHideOSK(t *testing.T) {
 		{`osk='[secret]'`, "", `osk='[secret]'`},
 		{`{"args":"-device isa-applesmc,osk=\"dummy (c) key\" -x"}`, "dummy (c) key", `{"args":"-device isa-applesmc,osk=\"[secret]\" -x"}`},
 		{`osk=\\\"dummy, key\\\"`, "dummy, key", `osk=\\\"[secret]\\\"`},
+		{"osk=\\'x'\xe3", "x", "osk=\\'[secret]'\xe3"},
 		{`osk="`, "", `osk=[secret]"`},
 		{`-drive desk=1,cosk=2`, "", `-drive desk=1,cosk=2`},
 		{"", "", ""},
@@ -33,6 +34,7 @@ func TestHideOSK(t *testing.T) {
 
 func FuzzOSK(f *testing.F) {
 	f.Add(`-device isa-applesmc,osk="a b" osk='x'`)
+	f.Add("osk=\\'x'\xe3")
 	f.Fuzz(func(t *testing.T, args string) {
 		hidden := macos.HideOSK(args)
 		if key := macos.OSK(hidden); key != "" || macos.HideOSK(hidden) != hidden {
