@@ -37,6 +37,9 @@ var arrows = map[string][]string{
 	"internal/lab/init": {"internal/lab", "golang.org/x/sys"},
 	// A VM's configuration becomes QEMU's command line, drives and their sizes too.
 	"internal/lab/guest": {"storage"},
+	// What it measures beside is in a module of its own, internal/bench/peers.
+	"internal/bench":         {},
+	"internal/bench/machine": {"iommu"}, // to know which files are read
 
 	// iommu replaces files of a host with all they have: owners, ACLs, locks (golang.org/x/sys).
 	"iommu": {"", "internal/enum", "internal/printable", "internal/sysfs", "golang.org/x/sys"},
@@ -140,6 +143,29 @@ func TestImportsFlowOneWay(t *testing.T) {
 		for _, target := range targets {
 			if !used[name+" "+target] {
 				t.Errorf("%s may import %q and does not: delete the arrow", name, target)
+			}
+		}
+	}
+}
+
+// What a program pays that imports a package of the library's core, in modules
+// of others. Names of devices, file systems, YAML and the like are for packages
+// that a program need not import.
+func TestTheCoreIsLight(t *testing.T) {
+	t.Parallel()
+	system := []string{"golang.org/x/sys"}
+	// go-proxmox, and what it brings.
+	node := append([]string{"golang.org/x/sync", "github.com/luthermonson/go-proxmox", "github.com/buger/goterm", "github.com/diskfs/go-diskfs",
+		"github.com/djherbis/times", "github.com/gorilla/websocket", "github.com/jinzhu/copier"}, system...)
+	for pkg, may := range map[string][]string{".": nil, "./iommu": system, "./gpu": system, "./storage": system, "./workstation": node, "./workstation/profile": node,
+		"./workstation/access": nil, "./workstation/pvetest": nil} {
+		out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", pkg).Output()
+		if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		for name := range strings.FieldsSeq(string(out)) {
+			if name != module && !slices.Contains(may, name) {
+				t.Errorf("whoever imports %s pays for %s", pkg, name)
 			}
 		}
 	}

@@ -1,0 +1,65 @@
+// Bench prints how fast the library is beside its peers, and what a program pays
+// for importing it:
+//
+//	go run ./internal/bench            # the table of docs/performance.md, some minutes
+//	go run ./internal/bench -short     # small machines, one round: does everything still run?
+//	go run ./internal/bench -weight    # modules, packages and megabytes of each import
+//
+// Peers are reading the same files raw, ghw, NVIDIA's nvpci, lspci where it is
+// installed, and a loop over go-proxmox. They are dependencies of a module of
+// its own, internal/bench/peers, so that importers of the library never see them.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+func main() {
+	short := flag.Bool("short", false, "small machines, one round")
+	weigh := flag.Bool("weight", false, "print what each import weighs")
+	flag.Parse()
+	ctx := context.Background()
+	var err error
+	switch root, rootErr := moduleDir(ctx); {
+	case rootErr != nil:
+		err = rootErr
+	case *weigh:
+		err = weight(ctx, root, os.Stdout)
+	default:
+		err = compare(ctx, root, *short)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// moduleDir returns the library's root directory.
+func moduleDir(ctx context.Context) (string, error) {
+	out, err := output(exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}"))
+	return strings.TrimSpace(out), err
+}
+
+// compare runs the program that measures, which is in a module of its own.
+func compare(ctx context.Context, root string, short bool) error {
+	command := exec.CommandContext(ctx, "go", "run", ".", fmt.Sprintf("-short=%t", short))
+	command.Dir = filepath.Join(root, "internal", "bench", "peers")
+	command.Stdout, command.Stderr = os.Stdout, os.Stderr
+	return command.Run()
+}
+
+// output runs a command and returns what it prints.
+func output(command *exec.Cmd) (string, error) {
+	out, err := command.Output()
+	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
+		return "", fmt.Errorf("%s: %w\n%s", strings.Join(command.Args, " "), err, failed.Stderr)
+	}
+	return string(out), err
+}

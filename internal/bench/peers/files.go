@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/NVIDIA/go-nvlib/pkg/nvpci"
+	"github.com/jaypipes/ghw"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/bench/machine"
+	"github.com/proxstation/proxstation/iommu"
+	"github.com/proxstation/proxstation/workstation/inventory"
+)
+
+// files compares how machines of several sizes are read from their files. Each
+// function is a graphics card; the database of names has one, so that its size
+// does not matter.
+func files(ctx context.Context, short bool) error {
+	sizes, rounds := []int{40, 500, 4000}, map[int]int{40: 50, 500: 9, 4000: 3}
+	if short {
+		sizes, rounds = sizes[:1], map[int]int{40: 1}
+	}
+	for _, n := range sizes {
+		if err := filesOf(ctx, n, rounds[n]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func filesOf(ctx context.Context, n, rounds int) error {
+	dir, err := os.MkdirTemp("", "machine")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := machine.Write(dir, n); err != nil {
+		return err
+	}
+	steps, err := machine.Raw(dir)
+	if err != nil {
+		return err
+	}
+	names := filepath.Join(dir, "usr/share/misc/pci.ids")
+	if err := os.Setenv("PCIDB_PATH", names); err != nil { // ghw asks for it
+		return err
+	}
+	peers := []contender{
+		{fmt.Sprintf("the same %d files, raw", len(steps)), func() error { return all(steps) }},
+		{"ghw.PCI", func() error {
+			info, err := ghw.PCI(ghw.WithChroot(dir), ghw.WithDisableWarnings(), ghw.WithDisableTools())
+			if err != nil {
+				return err
+			}
+			return count(n, len(info.Devices))
+		}},
+		{"nvpci.GetGPUs", func() error {
+			cards, err := nvpci.New(nvpci.WithLogger(silent{}), nvpci.WithPCIDevicesRoot(filepath.Join(dir, "sys/bus/pci/devices")), nvpci.WithPCIDatabasePath(names)).GetGPUs()
+			if err != nil {
+				return err
+			}
+			return count(n, len(cards))
+		}},
+	}
+	if lspci, err := exec.LookPath("lspci"); err == nil {
+		peers = append(peers, contender{"lspci -nnk", func() error {
+			return exec.CommandContext(ctx, lspci, "-A", "linux-sysfs", "-O", "sysfs.path="+filepath.Join(dir, "sys/bus/pci"), "-i", names, "-nnk").Run()
+		}})
+	}
+	return comparison{fmt.Sprintf("the facts of a machine with %d functions", n), "≤ 1.3", func() error {
+		facts, err := iommu.Read(os.DirFS(dir))
+		return errors.Join(err, count(n, len(gpu.Cards(facts.Functions))*8)) // eight functions make a card
+	}, peers, rounds}.print()
+}
+
+// silent takes nvpci's warnings, two for each card that has no vfio-dev.
+type silent struct{}
+
+// Warningf does nothing.
+func (silent) Warningf(string, ...any) {}
+
+func all(steps []func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// count makes sure that nobody is fast because it reads nothing.
+func count(want, got int) error {
+	if got != want {
+		return fmt.Errorf("%d are found, want %d", got, want)
+	}
+	return nil
+}
+
+// report compares programs that say what this machine has, from their start to
+// their end.
+func report(ctx context.Context, short bool) error {
+	rounds := 50
+	if short {
+		rounds = 1
+	}
+	dir, err := os.MkdirTemp("", "programs")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	ours, nothing := filepath.Join(dir, "inventory"), filepath.Join(dir, "nothing")
+	source := filepath.Join(dir, "main.go")
+	build := func(program, source string) error {
+		command := exec.CommandContext(ctx, "go", "build", "-o", program, source)
+		command.Dir = filepath.Join("..", "..", "..") // the library's root, where go run starts this program's module
+		if out, err := command.CombinedOutput(); err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	}
+	err = errors.Join(os.WriteFile(source, []byte("package main\n\nfunc main() {}\n"), 0o600),
+		build(ours, "./examples/inventory"), build(nothing, source))
+	if err != nil {
+		return err
+	}
+	program := func(name string, args ...string) func() error {
+		return func() error { return exec.CommandContext(ctx, name, args...).Run() }
+	}
+	facts, err := inventory.Read(nil)
+	if err != nil {
+		return err
+	}
+	peers := []contender{{"a Go program that does nothing", program(nothing)}}
+	if lspci, err := exec.LookPath("lspci"); err == nil {
+		peers = append(peers, contender{"lspci -nnk", program(lspci, "-nnk")})
+	}
+	return comparison{fmt.Sprintf("the inventory of this machine (%d cards), as a program", len(facts.GPUs)), "≤ 12 ms without cards", program(ours), peers, rounds}.print()
+}

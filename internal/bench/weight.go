@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+)
+
+const library = "github.com/proxstation/proxstation"
+
+// beside are imports to compare with: what the library is made of.
+var beside = []string{"github.com/luthermonson/go-proxmox", "github.com/jaypipes/ghw", "net/http"}
+
+// imports returns what a program may import: nothing, each of the library's
+// packages that are for others, and beside.
+func imports(ctx context.Context, root string) ([]string, error) {
+	list := exec.CommandContext(ctx, "go", "list", "./...")
+	list.Dir = root
+	text, err := output(list)
+	if err != nil {
+		return nil, err
+	}
+	all := []string{""}
+	for _, path := range strings.Fields(text) {
+		if !strings.Contains(path, "/internal/") && !strings.HasPrefix(path, library+"/examples/") {
+			all = append(all, path)
+		}
+	}
+	return append(all, beside...), nil
+}
+
+// weight prints what a program pays that imports one package and uses nothing:
+// modules of others, compiled packages of all, and the size of the program.
+func weight(ctx context.Context, root string, out io.Writer) error {
+	paths, err := imports(ctx, root)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	w := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
+	fmt.Fprintf(w, "| import\t| modules of others\t| packages compiled\t| of them not Go's own\t| program, MB\t|\n|---\t|---:\t|---:\t|---:\t|---:\t|\n")
+	for _, path := range paths {
+		l, err := weigh(ctx, root, dir, path)
+		if err != nil {
+			return err
+		}
+		name := strings.TrimPrefix(path, library+"/")
+		switch path {
+		case "":
+			name = "(nothing)"
+		case library:
+			name = "proxstation"
+		}
+		fmt.Fprintf(w, "| %s\t| %d\t| %d\t| %d\t| %.1f\t|\n", name, l.modules, l.packages, l.foreign, float64(l.bytes)/1e6)
+	}
+	return w.Flush()
+}
+
+// A load is what one import weighs.
+type load struct {
+	modules, packages, foreign int
+	bytes                      int64
+}
+
+func weigh(ctx context.Context, root, dir, path string) (load, error) {
+	source := "package main\n\nfunc main() {}\n"
+	if path != "" {
+		source = fmt.Sprintf("package main\n\nimport _ %q\n\nfunc main() {}\n", path)
+	}
+	file, program := filepath.Join(dir, "main.go"), filepath.Join(dir, "program")
+	if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
+		return load{}, err
+	}
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", program, file)
+	build.Dir = root
+	if _, err := output(build); err != nil {
+		return load{}, err
+	}
+	info, err := os.Stat(program)
+	if err != nil {
+		return load{}, err
+	}
+	l := load{bytes: info.Size()}
+	list := exec.CommandContext(ctx, "go", "list", "-deps", "-json=ImportPath,Standard,Module", file)
+	list.Dir = root
+	text, err := output(list)
+	if err != nil {
+		return load{}, err
+	}
+	modules := map[string]bool{}
+	for decoder := json.NewDecoder(bytes.NewReader([]byte(text))); decoder.More(); {
+		var p struct {
+			ImportPath string
+			Standard   bool
+			Module     *struct{ Path string }
+		}
+		if err := decoder.Decode(&p); err != nil {
+			return load{}, err
+		}
+		l.packages++
+		if !p.Standard && p.ImportPath != "command-line-arguments" {
+			l.foreign++
+		}
+		if p.Module != nil && p.Module.Path != library {
+			modules[p.Module.Path] = true
+		}
+	}
+	l.modules = len(modules)
+	return l, nil
+}
