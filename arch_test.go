@@ -62,7 +62,7 @@ var arrows = map[string][]string{
 	"internal/fat":    {},
 	"internal/qmconf": {"gpu", "storage"},
 	// A profile turns a few typed fields into a VM; it speaks to no node.
-	"workstation/profile": {"", "gpu", "storage", "workstation", "internal/enum", "internal/macos", "internal/qmconf"},
+	"workstation/profile": {"", "gpu", "storage", "workstation", "workstation/opencore", "internal/enum", "internal/macos", "internal/qmconf"},
 	// The page of a homelab: it reads no environment and no file, and speaks to no
 	// node. Nothing else reads YAML.
 	"workstation/file": {"", "iommu", "gpu", "storage", "workstation", "workstation/profile", "workstation/rustdesk", "workstation/access", "internal/printable",
@@ -100,10 +100,10 @@ var arrows = map[string][]string{
 func allowed(pkg string) []string {
 	if strings.HasPrefix(pkg, "examples/") {
 		return []string{"", "iommu", "gpu", "storage", "workstation", "workstation/pvetest",
-			"workstation/access", "workstation/rustdesk", "workstation/recovery", "workstation/profile", "workstation/firstboot", "workstation/install", "workstation/inventory",
+			"workstation/access", "workstation/rustdesk", "workstation/recovery", "workstation/opencore", "workstation/profile", "workstation/firstboot", "workstation/install", "workstation/inventory",
 			"workstation/file", "examples/switchboard/board",
 			"examples/internal/connect", "examples/internal/term", "golang.org/x/term",
-			"internal/hosttree", "internal/printable", "github.com/luthermonson/go-proxmox"}
+			"internal/hosttree", "internal/opencoretest", "internal/printable", "github.com/luthermonson/go-proxmox"}
 	}
 	return arrows[pkg]
 }

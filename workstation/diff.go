@@ -40,6 +40,9 @@ func Diff(spec Spec, facts Facts) (Plan, error) {
 		if will := after.VMs[vm.ID]; will.Name == vm.Name {
 			d.judge(vm, will)
 		}
+		if d.plans(vm.ID) {
+			d.plan.Findings = append(d.plan.Findings, vm.Notes...)
+		}
 	}
 	d.conflicts(after)
 	d.macOS(after)

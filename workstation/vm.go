@@ -64,6 +64,10 @@ type VM struct {
 	Absent []string `json:"absent,omitempty"`
 	// Disks are the drives.
 	Disks []Disk `json:"disks,omitempty"`
+	// Notes are findings about what the VM is made from, such as the image of its
+	// boot loader. A plan that makes or changes the VM repeats them, and a
+	// blocker among them blocks it.
+	Notes []proxstation.Finding `json:"notes,omitempty"`
 	// OSK is the key that macOS asks the system management controller for. It
 	// is sent in place of "osk=[secret]" in Config["args"]. If it is unset, the
 	// VM keeps the key that it has. MacOS.OSK of package profile says who sees

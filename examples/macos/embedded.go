@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/examples/internal/connect"
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/opencoretest"
 	"github.com/proxstation/proxstation/workstation/profile"
 )
 
@@ -25,7 +28,16 @@ func (s *show) embedded(ctx context.Context) error {
 	defer sim.Close()
 	s.node, s.apply, s.fetch = node, true, ""
 	s.mac.OSK = proxstation.NewSecret(strings.Repeat("x", 64)) // the embedded node boots no macOS
-	s.mac.OpenCore, s.mac.Recovery = "local:import/opencore-osx-proxmox-vm.raw", "local:import/recovery-sequoia.raw"
+	s.mac.Recovery = "local:import/recovery-sequoia.raw"
+	dir, err := os.MkdirTemp("", "macos")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	s.mac.OpenCore = filepath.Join(dir, "opencore-osx-proxmox-vm.iso") // made here: nothing of OpenCore is in it
+	if err := os.WriteFile(s.mac.OpenCore, opencoretest.New(opencoretest.Config).GPT(16, 20<<20), 0o600); err != nil {
+		return err
+	}
 	for _, act := range []struct {
 		title string
 		play  func(context.Context) error
@@ -62,7 +74,7 @@ func (s *show) onNVIDIA(ctx context.Context) error {
 	}
 	asked := *s
 	asked.mac.Stage = profile.MacOnCard
-	if _, err := asked.plan(facts, nvidia); !errors.Is(err, gpu.ErrUnsupported) {
+	if _, err := diff(asked.configured(facts, nvidia), facts); !errors.Is(err, gpu.ErrUnsupported) {
 		return errors.Join(errors.New("macOS on an NVIDIA card has to be refused"), err)
 	} else {
 		fmt.Fprintln(s.out, "  refused:", err)

@@ -8,8 +8,11 @@
 //
 //	export PROXMOX_VE_ENDPOINT=https://pve:8006 PROXMOX_VE_USERNAME=root@pam PROXMOX_VE_PASSWORD=...
 //	export MACOS_OSK=...               # the key of a Mac of yours; it is never shown
-//	go run ./examples/macos -opencore local:import/opencore.raw -fetch ~/recovery -apply
-//	go run ./examples/macos -opencore local:import/opencore.raw -stage card -apply
+//	go run ./examples/macos -opencore OpenCore-v21.iso.gz -kext Lilu.zip -kext WhateverGreen.zip -fetch ~/recovery -apply
+//	go run ./examples/macos -stage card -apply
+//
+// OpenCore's image is read, judged for the VM and its card, and configured in a
+// copy; docs/macos.md says how to see that macOS accelerates the card.
 package main
 
 import (
@@ -38,21 +41,27 @@ func main() {
 
 func (s *show) run(ctx context.Context, args []string) error {
 	set := flag.NewFlagSet("macos", flag.ContinueOnError)
-	connect.Describe(set, about, "PROXMOX_VE_ENDPOINT=https://pve:8006 PROXMOX_VE_USERNAME=root@pam PROXMOX_VE_PASSWORD=... MACOS_OSK=... \\\n  go run ./examples/macos -opencore local:import/opencore.raw -fetch ~/recovery -apply")
+	connect.Describe(set, about, "PROXMOX_VE_ENDPOINT=https://pve:8006 PROXMOX_VE_USERNAME=root@pam PROXMOX_VE_PASSWORD=... MACOS_OSK=... \\\n  go run ./examples/macos -opencore OpenCore-v21.iso.gz -fetch ~/recovery -apply")
 	flags := connect.Register(set)
 	set.BoolVar(&s.apply, "apply", false, "change the real node; without it the plan is only shown")
 	set.IntVar(&s.mac.ID, "vm", 130, "VMID")
 	set.TextVar(&s.release, "release", s.release, "release of macOS, by name or version")
 	set.TextVar(&s.mac.Stage, "stage", profile.MacInstall, "on a real node: install, card, or off the card again")
 	set.TextVar(&s.mac.Mode, "mode", profile.IGPUChosen, "how the iGPU is passed through: legacy, as the only display, or headless, beside a virtual one")
-	set.StringVar(&s.mac.OpenCore, "opencore", "", "image of OpenCore: a volume of content type import, or a file of the node's own")
+	set.StringVar(&s.mac.OpenCore, "opencore", "", "image of OpenCore: a file here, of which a copy is configured for the card and brought to the node; a volume of content type import, or a file of the node's own, is taken as it is")
+	set.Func("kext", "kernel extension to put into the image: its folder, or its project's zip archive; may be given again", func(name string) error {
+		s.loader.kexts = append(s.loader.kexts, name)
+		return nil
+	})
+	set.StringVar(&s.loader.identity, "identity", "keep", "the Mac's serial numbers: keep those of the image, given from MACOS_SERIAL, MACOS_MLB, MACOS_UUID and MACOS_ROM, or new ones that are made up")
+	set.BoolVar(&s.loader.replace, "replace", false, "put the configured image before the boot loader that the VM has, which stays as the way back")
 	set.StringVar(&s.mac.Recovery, "recovery", "", "image of the recovery system, likewise; with -fetch, the volume that it becomes")
 	set.StringVar(&s.fetch, "fetch", "", "directory into which the recovery system is fetched from Apple, with -apply; it is verified, and brought to the node")
 	if err := connect.Parse(set, args); err != nil {
 		return err
 	}
 	if !connect.Configured() {
-		if err := flags.NoEffect("apply", "stage", "mode", "opencore", "recovery", "fetch"); err != nil {
+		if err := flags.NoEffect("apply", "stage", "mode", "opencore", "kext", "identity", "replace", "recovery", "fetch"); err != nil {
 			return err
 		}
 		return s.embedded(ctx)

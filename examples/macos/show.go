@@ -22,6 +22,8 @@ type show struct {
 	fetch   string          // directory, "" for a recovery system that is there
 	service recovery.Client // Apple's, if it is zero
 	mac     profile.MacOS
+	loader  loader
+	image   string // the file with OpenCore's image, "" if nobody looked into it
 }
 
 // stage plans one stage of the VM and applies the plan.
@@ -36,11 +38,22 @@ func (s *show) stage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	igpu, err := find(facts, gpu.Card.Integrated)
+	card, err := find(facts, func(c gpu.Card) bool { return gpu.Judge(s.release.Guest(), c).Support != gpu.Unsupported })
 	if err != nil {
-		return fmt.Errorf("the host has no integrated graphics that the login may see")
+		return fmt.Errorf("the host has no graphics card that the login may see and that %s has drivers for", s.release)
 	}
-	plan, err := s.plan(facts, igpu)
+	mac := s.configured(facts, card)
+	if choice := mac.Choose(facts); choice.Mode != profile.IGPUChosen {
+		mac.Mode = choice.Mode
+		s.out.Say("The iGPU's mode is %s. %s %s", choice.Mode, choice.Why, choice.Price)
+	}
+	if err := s.configure(&mac, facts.VMs[s.mac.ID].Config); err != nil {
+		return err
+	}
+	if s.image != "" {
+		facts = with(facts, mac.OpenCore)
+	}
+	plan, err := diff(mac, facts)
 	if err != nil {
 		return err
 	}
@@ -56,15 +69,25 @@ func (s *show) stage(ctx context.Context) error {
 	}
 	progress := s.out.Progress()
 	fmt.Fprintln(s.out)
+	if s.image != "" {
+		if err := s.bringLoader(ctx, mac, progress); err != nil {
+			return err
+		}
+	}
 	return s.node.Apply(ctx, plan, &workstation.ApplyOptions{Progress: progress})
 }
 
-// plan returns the plan for the VM with a card in its present stage.
-func (s *show) plan(facts workstation.Facts, card gpu.Card) (workstation.Plan, error) {
+// configured returns the profile for a card in its present stage.
+func (s *show) configured(facts workstation.Facts, card gpu.Card) profile.MacOS {
 	mac := s.mac
 	mac.Release, mac.HostCPU, mac.Card, mac.Mapping = s.release.Guest(), facts.CPU, card, "macos-gpu"
+	return mac
+}
+
+// diff returns the plan for the VM.
+func diff(mac profile.MacOS, facts workstation.Facts) (workstation.Plan, error) {
 	return workstation.Diff(workstation.Spec{
-		Mappings: []workstation.CardMapping{{ID: mac.Mapping, Card: card.Address()}},
+		Mappings: []workstation.CardMapping{{ID: mac.Mapping, Card: mac.Card.Address()}},
 		VMs:      []workstation.VM{mac.VM()},
 	}, facts)
 }

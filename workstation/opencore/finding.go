@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/gpu"
 )
 
 // A Finding is one thing about an image that does not suit a VM.
@@ -71,8 +72,26 @@ func Judge(image Image, machine Machine) []Finding {
 		rules()
 	}
 	j.finishBootArgs()
+	if machine.CardLater {
+		j.lower()
+	}
 	slices.SortStableFunc(j.found, func(a, b Finding) int { return int(b.Severity) - int(a.Severity) })
 	return j.found
+}
+
+// lower makes warnings of the blockers that a VM without the card does not have.
+func (j *judge) lower() {
+	without := j.machine
+	without.Card, without.CardLater = gpu.Card{}, false
+	still := map[string]bool{}
+	for _, f := range Judge(j.image, without) {
+		still[f.ID] = still[f.ID] || f.Severity == proxstation.Blocker
+	}
+	for i, f := range j.found {
+		if f.Severity == proxstation.Blocker && !still[f.ID] {
+			j.found[i].Severity = proxstation.Warning
+		}
+	}
 }
 
 // say adds a finding that is not about a key.

@@ -22,6 +22,9 @@ type Machine struct {
 	// be configured before the VM has its card: give the configuration that the
 	// VM will have then.
 	VM map[string]string
+	// CardLater says that macOS is installed before the VM has its card: what
+	// only the card needs is a warning then, and no blocker.
+	CardLater bool
 	// HostBits is the width of the host's physical addresses ("address sizes" in
 	// the host's /proc/cpuinfo), 0 if it is not known.
 	HostBits int

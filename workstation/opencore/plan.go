@@ -72,6 +72,28 @@ func (p Plan) Err() error {
 	return fmt.Errorf("%w: %s", ErrBlocked, strings.Join(why, "; "))
 }
 
+// NotesFor returns the plan as findings about a subject, for the field Notes of a
+// VM of package workstation: what changes in the image, and then what remains.
+func (p Plan) NotesFor(subject string) []proxstation.Finding {
+	var changes []string
+	for _, b := range p.Bundles {
+		changes = append(changes, fmt.Sprintf("+ %s %s", b.Path, b.Version))
+	}
+	for _, c := range p.Changes {
+		changes = append(changes, c.Change.String())
+	}
+	notes := []proxstation.Finding{{ID: "opencore.image", Severity: proxstation.Info, Subject: subject, Seen: p.Image + ": " + strings.Join(changes, "; "),
+		Why: "the VM starts from a copy of the image in which this changes.", Fix: strings.Join(append(p.Notes, "The image itself stays: it is the way back."), " ")}}
+	if p.Empty() {
+		notes[0].Seen, notes[0].Why, notes[0].Fix = p.Image, "the image is as the VM needs it.", ""
+	}
+	for _, f := range p.Findings {
+		f.Subject = subject
+		notes = append(notes, f.Finding)
+	}
+	return notes
+}
+
 // Configure makes a plan of what an image needs for a VM: the changes that
 // [Judge]'s findings of severity warning and above want, the caller's kernel
 // extensions with their entries, and the caller's identity. It changes nothing.

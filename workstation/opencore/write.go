@@ -112,23 +112,31 @@ func noRoom(image Image, err error) error {
 	return &ImageError{Found: image.Layout.String(), Why: why}
 }
 
-// PlanFile reads an image from a file and makes a plan for it, as [Configure]
-// does.
+// PlanFile reads an image from a file, or from a disk such as
+// /dev/pve/vm-130-disk-1, and makes a plan for it, as [Configure] does.
 func PlanFile(name string, machine Machine, o *Options) (Plan, error) {
-	file, err := os.Open(name)
+	file, size, err := openFile(name)
 	if err != nil {
-		return Plan{}, fmt.Errorf("opencore: %w", err)
+		return Plan{}, err
 	}
 	defer func() { _ = file.Close() }()
-	info, err := file.Stat()
-	if err != nil {
-		return Plan{}, fmt.Errorf("opencore: %w", err)
-	}
-	image, err := Read(file, info.Size())
+	image, err := Read(file, size)
 	if err != nil {
 		return Plan{}, err
 	}
 	return Configure(image, machine, o)
+}
+
+// openFile opens a file or a disk, of which only the end tells the size.
+func openFile(name string) (file *os.File, size int64, err error) {
+	if file, err = os.Open(name); err != nil {
+		return nil, 0, fmt.Errorf("opencore: %w", err)
+	}
+	if size, err = file.Seek(0, io.SeekEnd); err != nil {
+		_ = file.Close()
+		return nil, 0, fmt.Errorf("opencore: %s: %w", name, err)
+	}
+	return file, size, nil
 }
 
 // WriteFile writes a copy of an image in a file with a plan applied, as [Write]
@@ -136,20 +144,16 @@ func PlanFile(name string, machine Machine, o *Options) (Plan, error) {
 // image stays as it is and is the way back. An existing file of the new name is
 // left alone; the error matches [fs.ErrExist].
 func WriteFile(from, to string, plan Plan) error {
-	in, err := os.Open(from)
+	in, size, err := openFile(from)
 	if err != nil {
-		return fmt.Errorf("opencore: %w", err)
+		return err
 	}
 	defer func() { _ = in.Close() }()
-	info, err := in.Stat()
-	if err != nil {
-		return fmt.Errorf("opencore: %w", err)
-	}
 	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("opencore: %w", err)
 	}
-	err = Write(out, in, info.Size(), plan)
+	err = Write(out, in, size, plan)
 	if err == nil {
 		err = out.Sync()
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/opencore"
 )
 
 // MacOS is the profile of a macOS VM on an Intel iGPU. The OSK and the two
@@ -95,8 +96,13 @@ type MacOS struct {
 	// does not look for a recovery system on CDs. Without OpenCore the VM boots
 	// from its system disk.
 	OpenCore, Recovery string
+	// Image is the plan by which OpenCore was made from an image of somebody's:
+	// the VM's plan then says what changes in it. See [MacOS.Machine].
+	Image opencore.Plan
 	// Tuning is what joins devices to it or pins its CPUs.
 	Tuning
+
+	loaderSlot, bootOrder string // of BeforeLoader
 }
 
 // A MacStage is how far a macOS VM is.
@@ -147,6 +153,9 @@ func (p MacOS) VM() workstation.VM {
 	}
 	vm.Defaults["tablet"] = "0" // args have one where macOS sees it
 	p.disks(&vm)
+	if p.Image.Image != "" && p.Stage != MacOffCard {
+		vm.Notes = p.Image.NotesFor(fmt.Sprintf("VM %d OpenCore", vm.ID))
+	}
 	p.args(&vm, mode)
 	p.into(&vm)
 	return vm
@@ -166,7 +175,11 @@ func (p MacOS) disks(vm *workstation.VM) {
 		vm.Disks = append(vm.Disks, workstation.Disk{Slot: data, Purpose: storage.Data, Size: p.Data})
 	}
 	vm.Defaults["boot"] = "order=" + system
-	if p.OpenCore != "" {
+	switch {
+	case p.OpenCore != "" && p.loaderSlot != "":
+		vm.Config["boot"] = p.bootOrder
+		insert(vm, p.loaderSlot, storage.Data, p.OpenCore)
+	case p.OpenCore != "":
 		vm.Defaults["boot"] = "order=" + macos.OpenCoreSlot + ";" + system
 		insert(vm, macos.OpenCoreSlot, storage.Firmware, p.OpenCore)
 	}
@@ -174,6 +187,10 @@ func (p MacOS) disks(vm *workstation.VM) {
 		insert(vm, macos.RecoverySlot, storage.Scratch, p.Recovery)
 	}
 }
+
+// noHotplug is needed on q35 from QEMU 6.1 on, which all of PVE 8 and 9 have:
+// without it macOS takes its devices for removable ones.
+const noHotplug = "-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"
 
 // args gives the VM QEMU's arguments. A new VM gets all arguments that macOS
 // needs. An existing VM gets only those that a field asks for.
@@ -183,9 +200,7 @@ func (p MacOS) args(vm *workstation.VM, mode cardMode) {
 		"-device qemu-xhci,id=mac-xhci", "-device usb-kbd,id=mac-kbd,bus=mac-xhci.0", "-device usb-tablet,id=mac-tablet,bus=mac-xhci.0"}
 	args = append(args, p.cpuArgs()...)
 	if mode.machine() == "q35" {
-		// Needed from QEMU 6.1 on, which all of PVE 8 and 9 have: without it
-		// macOS takes its devices for removable ones.
-		args = append(args, "-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off")
+		args = append(args, noHotplug)
 	}
 	card := p.giveCard(vm, mode)
 	vm.Defaults["args"] = strings.Join(append(args, card...), " ")
@@ -195,6 +210,9 @@ func (p MacOS) args(vm *workstation.VM, mode cardMode) {
 	}
 	if p.CPU != "" {
 		asked = append(asked, p.cpuArgs()...)
+	}
+	if len(card) > 0 && mode.machine() == "q35" { // to which the card may bring the VM
+		asked = append(asked, noHotplug)
 	}
 	if asked = append(asked, card...); len(asked) > 0 {
 		vm.Config["args"] = strings.Join(asked, " ")

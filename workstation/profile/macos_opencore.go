@@ -1,0 +1,118 @@
+package profile
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/qmconf"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/opencore"
+)
+
+// Machine returns the VM as an OpenCore image has to be configured for it: with
+// its card if the card is known, also in the stage before the VM has it, so that
+// one image serves both stages. have is the VM's configuration, nil for a VM
+// that is to be made.
+//
+//	plan, err := opencore.PlanFile(file, mac.Machine(facts.VMs[130].Config), nil)
+//	mac.OpenCore, mac.Image = "local:import/"+opencore.CopyName(file, plan), plan
+func (p MacOS) Machine(have map[string]string) opencore.Machine {
+	m := opencore.Machine{Release: p.release(), Card: p.Card, CardLater: p.Stage == MacInstall && len(p.Card.Functions) > 0}
+	if m.CardLater {
+		p.Stage = MacOnCard
+	}
+	if p.Stage == MacOffCard {
+		m.Card = gpu.Card{}
+	}
+	vm := p.VM()
+	if have == nil {
+		vm = vm.AsNew()
+	}
+	m.VM = maps.Clone(have)
+	if m.VM == nil {
+		m.VM = map[string]string{}
+	}
+	for key, value := range vm.Config {
+		switch {
+		case m.VM[key] == "":
+			m.VM[key] = value
+		case key == "args":
+			m.VM[key], _ = qmconf.MergeArgs(m.VM[key], value)
+		default:
+			m.VM[key], _ = qmconf.Merge(key, m.VM[key], value)
+		}
+	}
+	for _, name := range vm.Absent {
+		key, property := qmconf.CutAbsent(name)
+		if property == "" {
+			delete(m.VM, key)
+		} else if m.VM[key] != "" {
+			m.VM[key] = qmconf.Parse(key, m.VM[key]).Drop(property).Text(key)
+		}
+	}
+	for _, disk := range vm.Disks {
+		if m.VM[disk.Slot] == "" {
+			m.VM[disk.Slot] = "new:0"
+		}
+	}
+	return m
+}
+
+// BeforeLoader returns the profile for a VM that has a boot loader already: the
+// image OpenCore gets a drive of its own, first in the boot order. The drive
+// that the VM starts from today stays behind it, and is the way back. have is
+// the VM's configuration.
+func (p MacOS) BeforeLoader(have map[string]string) MacOS {
+	p.loaderSlot = qmconf.FreeSlot("sata0", []string{"scsi"}, have)
+	p.bootOrder = "order=" + strings.Join(append([]string{p.loaderSlot}, qmconf.BootOrder(have)...), ";")
+	return p
+}
+
+// An IGPUChoice is the mode for an iGPU, with the reason and what it costs.
+type IGPUChoice struct {
+	Mode IGPUMode
+	// Why says which facts decide.
+	Why string
+	// Price says what the mode costs, in comparison with the other.
+	Price string
+}
+
+// The prices of the modes.
+const (
+	legacyPrice = "The host's console goes dark, PVE's console shows nothing, and the machine type is pc (i440fx), which OpenCore has to start on. " +
+		"A VM that was installed on q35 sees all its devices at other places."
+	headlessPrice = "A monitor on the board stays dark; the picture comes over Screen Sharing or RustDesk, and PVE's console stays. " +
+		"On macOS 15 and newer it is experimental: nobody has reported in public that macOS accelerates an Intel iGPU so."
+)
+
+// Choose returns the mode for the profile's iGPU on a node: the mode that was
+// asked for, or the one that facts speak for. The Mode is IGPUChosen for a card
+// that is not an Intel iGPU.
+func (p MacOS) Choose(facts workstation.Facts) IGPUChoice {
+	name, mode := p.Card.Name(), p.mode()
+	switch {
+	case mode == noCard || mode == discreteCard:
+		return IGPUChoice{Why: "The card is not an Intel iGPU."}
+	case p.Mode == IGPULegacy:
+		return IGPUChoice{IGPULegacy, "The mode legacy was asked for.", legacyPrice}
+	case p.Mode == IGPUHeadless:
+		return IGPUChoice{IGPUHeadless, "The mode headless was asked for.", headlessPrice}
+	case mode == headlessIGPU:
+		return IGPUChoice{IGPUHeadless, "No option ROM is known with which " + name + " is a guest's boot display.", headlessPrice}
+	}
+	address := p.Card.Address()
+	if address.Slot() != "0000:00:02" {
+		return IGPUChoice{IGPUHeadless, fmt.Sprintf("The iGPU is at %s; PVE gives only 0000:00:02.0 to a guest as its boot display.", address), headlessPrice}
+	}
+	for _, f := range facts.IOMMU.Functions {
+		// Apple's drivers look at the LPC bridge, and legacy mode shows the
+		// host's: with those of the 500 series the connectors stay dark
+		// (acidanthera/bugtracker 2360; QEMU docs/igd-assign.txt).
+		if f.Address.String() == "0000:00:1f.0" && f.Model.Vendor == gpu.Intel && f.Model.Device >= 0x4380 && f.Model.Device <= 0x439f && p.Card.Family() != gpu.IntelIceLake {
+			return IGPUChoice{IGPUHeadless, fmt.Sprintf("The board's chipset, %s at 0000:00:1f.0, is of the 500 series: macOS lights no connector there, but may compute.", f.Model), headlessPrice}
+		}
+	}
+	return IGPUChoice{IGPULegacy, name + " can be a guest's boot display, and it is the mode in which people report acceleration.", legacyPrice}
+}
