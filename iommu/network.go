@@ -96,7 +96,7 @@ func (f Facts) checkNetwork() []proxstation.Finding {
 			finding.Fix = "Give " + fn.Address.String() + " back to its driver: take its model out of the ids of vfio-pci, or run " + backCommand(fn.Address) + "."
 		case len(idle) > 0:
 			finding.Seen += "; " + strings.Join(idle, ", ") + " has no bridge"
-			name, _, _ := strings.Cut(idle[0], " ")
+			name := successor(p.name, idle)
 			finding.Why += " The name says on which bus a card was, and buses get new numbers when a card is put in or moved."
 			finding.Fix = fmt.Sprintf("Write %s for %s in %s and run ifreload -a; or pin names to MAC addresses, so that they stay: "+
 				"pve-network-interface-pinning generate (PVE 9), or a file in /etc/systemd/network with MACAddress= and Name= (older).", name, p.name, p.file)
@@ -105,6 +105,31 @@ func (f Facts) checkNetwork() []proxstation.Finding {
 	}
 	return found
 }
+
+// successor returns the idle interface that a missing one has become: the only
+// one, or the one whose name differs by its bus number alone, such as enp7s0f1
+// for enp5s0f1. If several may be meant, it names them all.
+func successor(missing string, idle []string) string {
+	var all, same []string
+	for _, text := range idle {
+		name, _, _ := strings.Cut(text, " ")
+		all = append(all, name)
+		if busNumber.ReplaceAllString(name, "p") == busNumber.ReplaceAllString(missing, "p") {
+			same = append(same, name)
+		}
+	}
+	switch {
+	case len(all) == 1:
+		return all[0]
+	case len(same) == 1:
+		return same[0]
+	case len(same) > 1:
+		all = same
+	}
+	return "the card that is meant, " + strings.Join(all, " or ") + " (by its MAC address: ip -br link),"
+}
+
+var busNumber = regexp.MustCompile(`p\d+`)
 
 var byPath = regexp.MustCompile(`^(?:en|wl)p(\d+)s(\d+)(?:f(\d+))?`)
 

@@ -52,3 +52,31 @@ func TestRenamedNetworkCards(t *testing.T) {
 		})
 	}
 }
+
+// Of a card with two ports each gets its own new name, and where several cards
+// may be meant, all are named.
+func TestTwoPortsThatWereRenamed(t *testing.T) {
+	t.Parallel()
+	const ports = "function 0000:07:00.0 class=020000 id=8086:10fb group=30 driver=ixgbe\nfunction 0000:07:00.1 class=020000 id=8086:10fb group=30 driver=ixgbe\n"
+	for config, want := range map[string][]string{
+		"iface bond0 inet manual\n\tbond-slaves enp5s0f0 enp5s0f1\n": {"Write enp7s0f0 for enp5s0f0", "Write enp7s0f1 for enp5s0f1"},
+		"iface vmbr0 inet manual\n\tbridge-ports enp5s0\n":           {"enp7s0f0 or enp7s0f1 (by its MAC address: ip -br link), for enp5s0"},
+	} {
+		lines := append(strings.Split(strings.TrimSpace(ports), "\n"), "net eno1 at=0000:00:1f.6 address=02:00:00:00:00:01", "net enp7s0f0 at=0000:07:00.0 address=02:00:00:00:00:02",
+			"net enp7s0f1 at=0000:07:00.1 address=02:00:00:00:00:03", "file etc/network/interfaces "+strconv.Quote("iface eno1 inet dhcp\n"+config))
+		var fixes []string
+		for _, f := range read(t, "reference", lines...).Check() {
+			if f.ID == "iommu.nic-renamed" {
+				fixes = append(fixes, f.Fix)
+			}
+		}
+		if len(fixes) != len(want) {
+			t.Fatalf("%q: %v", config, fixes)
+		}
+		for i := range want {
+			if !strings.Contains(fixes[i], want[i]) {
+				t.Errorf("%q is not in %q", want[i], fixes[i])
+			}
+		}
+	}
+}
