@@ -22,14 +22,14 @@ import (
 // iommu.vfio-forbidden, iommu.options-unread, iommu.options-not-applied,
 // iommu.initramfs-old, iommu.modules-load, iommu.virqfd-gone,
 // iommu.shared-group, iommu.nic-renamed, iommu.kernel-known-bad,
-// iommu.kernel-gone, iommu.address-width,
+// iommu.kernel-gone, iommu.address-width, iommu.reserved-memory,
 // iommu.not-refreshed, iommu.not-booted, iommu.not-configured,
 // iommu.not-bound, iommu.loader-unknown, iommu.server-console,
 // iommu.emulated-display, iommu.uses-unknown and iommu.unread.
 func (f Facts) Check() []proxstation.Finding {
 	findings := slices.Concat(f.checkState(), f.checkKVM(), f.checkInterrupts(), f.checkOverride(), f.checkArguments(), f.checkElsewhere(),
 		f.checkModprobe(), f.checkIDs(), f.checkDrivers(), f.checkModules(), f.checkOptions(), f.checkTaken(),
-		f.checkNetwork(), f.checkKernel(), f.checkWidth(), f.checkDrift(), f.checkKept())
+		f.checkNetwork(), f.checkKernel(), f.checkWidth(), f.checkReservedDevices(), f.checkDrift(), f.checkKept())
 	for _, fn := range f.Functions {
 		for _, finding := range fn.checkConsole() {
 			finding.Severity = proxstation.Info // nothing is asked of it

@@ -134,6 +134,33 @@ func (f Facts) reservedMemory(a Address, g GroupFacts) proxstation.Finding {
 	return finding
 }
 
+// checkReservedDevices names the other devices of the machine than graphics
+// cards that no guest can have because of memory that the firmware keeps. They
+// are in nobody's way until a VM wants one.
+func (f Facts) checkReservedDevices() []proxstation.Finding {
+	var kept []string
+	var first GroupFacts
+	for _, fn := range f.Functions {
+		for _, g := range f.Groups {
+			n, ok := fn.Group.Int()
+			if !ok || n != g.ID || g.Direct == "" || fn.Class.IsBridge() || fn.Class.IsDisplay() {
+				continue
+			}
+			if len(kept) == 0 {
+				first = g
+			}
+			kept = append(kept, f.describe(fn))
+		}
+	}
+	if len(kept) == 0 {
+		return nil
+	}
+	finding := f.reservedMemory(Address{}, first)
+	finding.Severity, finding.Subject = proxstation.Info, "devices with reserved memory"
+	finding.Seen = list(kept) + "; " + finding.Seen
+	return []proxstation.Finding{finding}
+}
+
 // freeMemory says how to make the firmware release reserved memory on this
 // machine. HPE's customer advisory c04781229 describes conrep; the argument
 // relax_rmrr is a patch that Proxmox VE's kernels have since 6.2

@@ -123,6 +123,10 @@ func TestMemoryThatTheFirmwareKeeps(t *testing.T) {
 			t.Errorf("%s: %v", name, found)
 			continue
 		}
+		machine := slices.DeleteFunc(facts.Check(), func(f proxstation.Finding) bool { return f.ID != "iommu.reserved-memory" })
+		if len(machine) != 1 || machine[0].Severity != proxstation.Info || !strings.Contains(machine[0].Seen, "0000:00:00.0 (SAS controller") {
+			t.Errorf("%s: of the machine %v", name, machine)
+		}
 		if text := found[0].Why + found[0].Fix; !strings.Contains(text, test.says) || strings.Contains(text, test.never) {
 			t.Errorf("%s: %v", name, found)
 		}

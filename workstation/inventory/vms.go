@@ -61,9 +61,13 @@ func (i *Inventory) addVMs(facts iommu.Facts, node gpu.Node, configs map[int]map
 	return claims
 }
 
-// add adds findings whose cause the report does not have yet.
+// add adds findings whose cause the report does not have yet. A finding on what
+// a VM takes replaces a hint with the same evidence.
 func (i *Inventory) add(findings []proxstation.Finding) {
 	for _, f := range findings {
+		i.Findings = slices.DeleteFunc(i.Findings, func(old proxstation.Finding) bool {
+			return old.ID == f.ID && old.Severity == proxstation.Info && f.Severity > old.Severity && strings.Contains(old.Seen, f.Seen)
+		})
 		if !slices.ContainsFunc(i.Findings, func(old proxstation.Finding) bool { return old.ID == f.ID && old.Seen == f.Seen }) {
 			i.Findings = append(i.Findings, f)
 		}

@@ -45,6 +45,8 @@ func TestVMsOfAHost(t *testing.T) {
 			[][3]string{{"gpu.onboot-race", "VMs 140 and 141", "onboot"}}, nil},
 		"the host's disk": {"reference", []string{conf(140, append([]string{"hostpci1: 0000:02:00.0,pcie=1"}, q35...)...)},
 			[][3]string{{"iommu.in-use", "VM 140 0000:02:00.0", "qm set 140 --delete hostpci1"}}, nil},
+		"memory that the firmware keeps": {"reference", []string{conf(140, append([]string{"hostpci1: 0000:00:1f.6,pcie=1"}, q35...)...),
+			`file sys/kernel/iommu_groups/7/reserved_regions "0x7b800000 0x7fffffff direct\n"`}, [][3]string{{"iommu.reserved-memory", "VM 140 0000:00:1f", "1:1"}}, []string{"devices with reserved memory"}},
 		"the host's disk by args": {"reference", []string{conf(140, "args: -device vfio-pci,host=0000:02:00.0")},
 			[][3]string{{"iommu.in-use", "VM 140 0000:02:00.0", "/etc/pve/qemu-server/140.conf"}}, nil},
 		"the host's network card in the group": {"shared-group", []string{conf(140, "hostpci0: 0000:04:00")}, [][3]string{{"iommu.shared-group", "0000:04:00", "default route"}}, []string{"gpu.takes-along"}},
