@@ -18,6 +18,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/access"
 	"github.com/proxstation/proxstation/workstation/file"
 	"github.com/proxstation/proxstation/workstation/firstboot"
+	"github.com/proxstation/proxstation/workstation/install"
 	"github.com/proxstation/proxstation/workstation/inventory"
 	"github.com/proxstation/proxstation/workstation/opencore"
 	"github.com/proxstation/proxstation/workstation/profile"
@@ -45,8 +46,9 @@ var printed = []any{
 	workstation.StepChange{}, &workstation.BlockedError{}, &workstation.CertificateError{}, &workstation.ImageError{},
 	&workstation.InvalidError{}, &workstation.RequestError{}, &workstation.StaleError{}, &workstation.SwitchError{}, &workstation.TakenError{},
 	&workstation.TaskError{}, workstation.Endpoint{}, workstation.Lease{}, workstation.Plan{}, workstation.Privilege{}, workstation.Snapshot{}, workstation.VMFacts{},
-	&file.Error{}, file.Errors{}, &opencore.ConfigError{}, &opencore.ImageError{}, opencore.Key{}, opencore.Kind(0), opencore.Layout{}, opencore.Value{Kind: opencore.Text}, opencore.Value{Kind: opencore.Dict}, opencore.Version{},
+	&file.Error{}, file.Errors{}, &opencore.BundleError{}, opencore.Change{}, &opencore.ConfigError{}, &opencore.IdentityError{}, opencore.Mode(0), opencore.Plan{}, &opencore.ImageError{}, opencore.Key{}, opencore.Kind(0), opencore.Layout{}, opencore.Value{Kind: opencore.Text}, opencore.Value{Kind: opencore.Dict}, opencore.Version{},
 	firstboot.Check{}, &firstboot.FieldError{}, firstboot.Seed{}, firstboot.State{},
+	&install.GuestError{}, install.Plan{}, &install.SeedError{}, install.SetUp{}, &install.SetupError{},
 	access.Plan{}, inventory.Boot{}, inventory.Inventory{}, profile.IGPUMode(0), profile.MacStage(0), pvetest.Request{}, pvetest.Task{}, &pvetest.AgentError{},
 	&recovery.ImageError{}, &recovery.ServiceError{}, recovery.Release(0),
 	rustdesk.OptionChange{}, &rustdesk.CloneError{}, &rustdesk.SetupError{}, rustdesk.Link{}, rustdesk.Plan{}, rustdesk.Task{}, rustdesk.Version{},

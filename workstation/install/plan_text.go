@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/workstation"
 )
 
@@ -21,7 +22,7 @@ func (p Plan) String() string {
 	var b strings.Builder
 	for _, s := range p.SetUps {
 		if s.Seed != "" {
-			fmt.Fprintf(&b, "+ %s   # %s: the seed of VM %d %s, deleted when the guest has reported\n", s.Seed, s.Size.Human(), s.VMID, s.Name)
+			b.WriteString(printable.Sprintf("+ %s   # %s: the seed of VM %d %s, deleted when the guest has reported\n", s.Seed, s.Size.Human(), s.VMID, s.Name))
 		}
 	}
 	b.WriteString(p.First.String())
@@ -34,9 +35,9 @@ func (p Plan) String() string {
 // String returns the set-up as a numbered list.
 func (s SetUp) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Then %s in VM %d %s is set up\n", s.guest.system().name, s.VMID, s.Name)
+	b.WriteString(printable.Sprintf("Then %s in VM %d %s is set up\n", s.guest.system().name, s.VMID, s.Name))
 	for i, line := range s.steps() {
-		fmt.Fprintf(&b, "  %2d. %s\n", i+1, line)
+		b.WriteString(printable.Sprintf("  %2d. %s\n", i+1, line))
 	}
 	fmt.Fprintf(&b, "   needs %s\n", list(s.Needs))
 	return b.String()

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // ErrBundle reports a file or folder that is not a kernel extension for
@@ -29,7 +31,7 @@ type BundleError struct {
 }
 
 // Error implements error.
-func (e *BundleError) Error() string { return fmt.Sprintf("opencore: %s: %s", e.Path, e.Why) }
+func (e *BundleError) Error() string { return printable.Sprintf("opencore: %s: %s", e.Path, e.Why) }
 
 // Is makes the error match [ErrBundle].
 func (e *BundleError) Is(target error) bool { return target == ErrBundle }

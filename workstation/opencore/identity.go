@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // ErrIdentity reports an identity that a Mac could not have. The error is an
@@ -21,7 +22,7 @@ type IdentityError struct {
 }
 
 // Error implements error.
-func (e *IdentityError) Error() string { return fmt.Sprintf("opencore: %s: %s", e.Field, e.Why) }
+func (e *IdentityError) Error() string { return printable.Sprintf("opencore: %s: %s", e.Field, e.Why) }
 
 // Is makes the error match [ErrIdentity].
 func (e *IdentityError) Is(target error) bool { return target == ErrIdentity }

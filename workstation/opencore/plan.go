@@ -259,10 +259,10 @@ func (p Plan) String() string {
 		fmt.Fprintf(&b, "  + %s/Kexts/%s  %s %s\n", folder, printable.Line(bundle.Path), printable.Line(bundle.ID), printable.Line(bundle.Version))
 	}
 	for _, c := range p.Changes {
-		fmt.Fprintf(&b, "  %s  # %s (%s)\n", c.Change, printable.Line(c.Why), c.ID)
+		fmt.Fprintf(&b, "  %s  # %s (%s)\n", c.Change, printable.Line(c.Why), printable.Line(c.ID))
 	}
 	for _, note := range p.Notes {
-		fmt.Fprintf(&b, "  ! %s\n", note)
+		fmt.Fprintf(&b, "  ! %s\n", printable.Line(note))
 	}
 	for _, f := range p.Findings {
 		b.WriteString("\n" + f.String() + "\n")
