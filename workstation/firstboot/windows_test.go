@@ -371,3 +371,24 @@ func FuzzWindows(f *testing.F) {
 		}
 	})
 }
+
+// What the PowerShell script may do to disks, and what it must not hold.
+func TestScriptOfWindowsKeepsData(t *testing.T) {
+	t.Parallel()
+	g := fullWindows()
+	text := content(t, must(g.Seed()), baseScript)
+	for _, never := range []string{"Clear-Disk", "Reset-PhysicalDisk", "Remove-Partition", "-Force -FileSystem", "diskpart", g.Password.Reveal(), g.ProductKey.Reveal(), g.User} {
+		if strings.Contains(text, never) {
+			t.Errorf("the script has %q", never)
+		}
+	}
+	blank := strings.Index(text, "(Test-Blank $disk.Number)) {")
+	for _, destroys := range []string{"Initialize-Disk", "Format-Volume", "New-Partition"} {
+		if at := strings.Index(text, destroys); strings.Count(text, destroys) != 1 || blank < 0 || at < blank {
+			t.Errorf("%s is not behind the look at the disk", destroys)
+		}
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return r > 126 }) {
+		t.Error("PowerShell 5.1 reads a script without a byte order mark in the system's code page: want ASCII")
+	}
+}
