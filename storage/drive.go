@@ -124,10 +124,12 @@ func (d Drive) Size() (size Size, ok bool) {
 //   - ssd=1 on SSD and NVMe, so that the guest trims and does not defragment;
 //     virtio has no such option.
 //   - iothread=1 on scsi and virtio, so that one busy disk does not hold up
-//     the VM; it needs the virtio-scsi-single controller (PVE manual, IO Thread).
+//     the VM; on scsi it needs the controller virtio-scsi-single, and PVE warns at
+//     each start without it (PVE manual, IO Thread).
 //
+// scsihw is the VM's SCSI controller, as in its configuration.
 // Cache and aio are left at PVE's defaults (none, io_uring), which suit all.
-func (d Drive) Suit(slot string, pool Pool) (Drive, string) {
+func (d Drive) Suit(slot, scsihw string, pool Pool) (Drive, string) {
 	bus := strings.TrimRight(slot, "0123456789")
 	var reasons []string
 	add := func(key, value, why string) {
@@ -141,7 +143,7 @@ func (d Drive) Suit(slot string, pool Pool) (Drive, string) {
 	if pool.Overcommits() {
 		add("discard", "on", pool.Type+" gets deleted blocks back")
 	}
-	if bus == "scsi" || bus == "virtio" {
+	if bus == "scsi" && scsihw == "virtio-scsi-single" || bus == "virtio" {
 		add("iothread", "1", "its own I/O thread")
 	}
 	if bus != "virtio" && (pool.Tier == Tier1 || pool.Tier == Tier2) {

@@ -76,31 +76,34 @@ func TestNewDrive(t *testing.T) {
 func TestSuit(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		slot, kind string
-		tier       storage.Tier
-		drive      string
-		want       string
+		slot, kind, scsihw string
+		tier               storage.Tier
+		drive              string
+		want               string
 	}{
-		{"scsi0", "lvmthin", storage.Tier1, "p:64", "p:64,discard=on,iothread=1,ssd=1"},
-		{"scsi1", "lvm", storage.Tier3, "p:64", "p:64,iothread=1"},
-		{"virtio0", "zfspool", storage.Tier1, "p:64", "p:64,iothread=1"},
-		{"virtio0", "dir", storage.Tier2, "p:64", "p:64,discard=on,iothread=1"},
-		{"sata0", "lvmthin", storage.Tier2, "p:64", "p:64,discard=on,ssd=1"},
-		{"scsi0", "lvmthin", storage.TierUnknown, "p:64", "p:64,discard=on,iothread=1"},
-		{"scsi0", "lvmthin", storage.Tier1, "p:64,discard=ignore,ssd=0", "p:64,discard=ignore,ssd=0,iothread=1"},
-		{"efidisk0", "lvmthin", storage.Tier1, "p:1", "p:1"},
-		{"ide2", "dir", storage.Tier1, "none,media=cdrom", "none,media=cdrom"},
+		{"scsi0", "lvmthin", "virtio-scsi-single", storage.Tier1, "p:64", "p:64,discard=on,iothread=1,ssd=1"},
+		{"scsi1", "lvm", "virtio-scsi-single", storage.Tier3, "p:64", "p:64,iothread=1"},
+		{"virtio0", "zfspool", "virtio-scsi-single", storage.Tier1, "p:64", "p:64,iothread=1"},
+		{"virtio0", "dir", "virtio-scsi-single", storage.Tier2, "p:64", "p:64,discard=on,iothread=1"},
+		{"sata0", "lvmthin", "virtio-scsi-single", storage.Tier2, "p:64", "p:64,discard=on,ssd=1"},
+		{"scsi0", "lvmthin", "virtio-scsi-single", storage.TierUnknown, "p:64", "p:64,discard=on,iothread=1"},
+		{"scsi0", "lvmthin", "virtio-scsi-single", storage.Tier1, "p:64,discard=ignore,ssd=0", "p:64,discard=ignore,ssd=0,iothread=1"},
+		{"scsi2", "lvm", "virtio-scsi-pci", storage.Tier3, "p:64", "p:64"},
+		{"scsi2", "lvm", "", storage.Tier2, "p:64", "p:64,ssd=1"},
+		{"virtio0", "lvm", "lsi", storage.Tier2, "p:64", "p:64,iothread=1"},
+		{"efidisk0", "lvmthin", "virtio-scsi-single", storage.Tier1, "p:1", "p:1"},
+		{"ide2", "dir", "virtio-scsi-single", storage.Tier1, "none,media=cdrom", "none,media=cdrom"},
 	}
 	for _, test := range tests {
 		d, err := storage.ParseDrive(test.drive)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, why := d.Suit(test.slot, storage.Pool{Storage: storage.Storage{Type: test.kind}, Tier: test.tier})
+		got, why := d.Suit(test.slot, test.scsihw, storage.Pool{Storage: storage.Storage{Type: test.kind}, Tier: test.tier})
 		if got.String() != test.want || (why == "") != (test.want == test.drive) {
 			t.Errorf("%s on %s, tier %s: %s (%s), want %s", test.slot, test.kind, test.tier, got, why, test.want)
 		}
-		if again, _ := got.Suit(test.slot, storage.Pool{Storage: storage.Storage{Type: test.kind}, Tier: test.tier}); again.String() != got.String() {
+		if again, _ := got.Suit(test.slot, test.scsihw, storage.Pool{Storage: storage.Storage{Type: test.kind}, Tier: test.tier}); again.String() != got.String() {
 			t.Errorf("suited again: %s", again)
 		}
 		if d.String() != test.drive {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
@@ -258,12 +259,13 @@ type right struct {
 }
 
 var rights = map[string]right{
-	"tuned-on-sata":               {"", "", "sata1", "cores memory args cpu net0 smbios1", "", ""},
-	"loader-on-ide-gets-igpu":     {"hostpci0 machine vga", "workstation.boot-ide macos.machine", "ide0", "args virtio0", "rename the key ide0 to sata0", ""},
-	"ehci-keyboard-gets-igpu":     {"hostpci0 machine vga", "workstation.args", "", "", "the bus ehci.0 is one of q35", ""},
-	"starts-from-its-own-nvme":    {"pve hostpci1 memory", "", "hostpci0", "hostpci0 boot scsi0", "mapping=rtx,pcie=1", ""},
-	"old-letters-and-a-new-disk":  {"boot scsi1", "", "sata0", "machine net0 sata0", "order=sata0", ""},
-	"cloud-init-with-its-address": {"ciuser", "", "scsi0", "ipconfig0 ide0", "", ""},
+	"tuned-on-sata":                {"", "", "sata1", "cores memory args cpu net0 smbios1", "", ""},
+	"loader-on-ide-gets-igpu":      {"hostpci0 machine vga", "workstation.boot-ide macos.machine", "ide0", "args virtio0", "rename the key ide0 to sata0", ""},
+	"ehci-keyboard-gets-igpu":      {"hostpci0 machine vga", "workstation.args", "", "", "the bus ehci.0 is one of q35", ""},
+	"starts-from-its-own-nvme":     {"pve hostpci1 memory", "", "hostpci0", "hostpci0 boot scsi0", "mapping=rtx,pcie=1", ""},
+	"old-letters-and-a-new-disk":   {"boot scsi1", "", "sata0", "machine net0 sata0", "order=sata0", ""},
+	"second-disk-without-a-driver": {"ide1", "workstation.slot", "ide0", "bios boot machine net0", "Windows has no driver", ""},
+	"cloud-init-with-its-address":  {"ciuser", "", "scsi0", "ipconfig0 ide0", "", ""},
 
 	"01-win11-igpu-two-functions":    {"pve", "workstation.card-split", "scsi0", "hostpci0 hostpci1 memory description usb0 smbios1 vmgenid", "qm set 140 --delete hostpci1", ""},
 	"02-win10-virtio0-legacy-boot":   {"pve", "workstation.card-split", "virtio0", "cpu cpuunits numa boot bootdisk", "", ""},
@@ -299,21 +301,30 @@ var claims = map[string]string{
 // and compares the findings with those that the folder's README calls right.
 func TestCases(t *testing.T) {
 	t.Parallel()
-	dirs, err := filepath.Glob(casesOfPeople + "/*/case.json")
-	if err == nil && len(dirs) == 0 && os.Getenv("CI") != "" {
-		err = errors.New("CI must have the cases of people")
-	}
-	mine, mineErr := filepath.Glob("testdata/vms/*/case.json")
-	if err := errors.Join(err, mineErr); err != nil || len(mine) == 0 {
-		t.Fatalf("%d folders, %v", len(mine), err)
-	}
-	for _, file := range append(dirs, mine...) {
-		dir := filepath.Dir(file)
+	for _, dir := range caseDirs(t) {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) { readCase(t, dir).play(t) })
 		})
 	}
+}
+
+// caseDirs returns the folders of cases, those of the project first.
+func caseDirs(t *testing.T) []string {
+	t.Helper()
+	theirs, err := filepath.Glob(casesOfPeople + "/*/case.json")
+	if err == nil && len(theirs) == 0 && os.Getenv("CI") != "" {
+		err = errors.New("CI must have the cases of people")
+	}
+	files, mineErr := filepath.Glob("testdata/vms/*/case.json")
+	if err := errors.Join(err, mineErr); err != nil || len(files) == 0 {
+		t.Fatalf("%d folders, %v", len(files), err)
+	}
+	var dirs []string
+	for _, file := range append(files, theirs...) {
+		dirs = append(dirs, filepath.Dir(file))
+	}
+	return dirs
 }
 
 func (c vmCase) play(t *testing.T) {
@@ -421,7 +432,7 @@ func (c vmCase) thereAndBack(t *testing.T, sim *pvetest.Node, node *workstation.
 	for id, config := range was {
 		state, _ := sim.VM(id)
 		for key := range state.Config {
-			if _, had := config[key]; !had && hasFindings(back, "restore.disk-added") && strings.HasPrefix(key, "scsi") {
+			if _, had := config[key]; !had && hasFindings(back, "restore.disk-added") && qmconf.IsSlot(key) {
 				delete(state.Config, key) // restoring takes no disk away
 			}
 		}

@@ -1,6 +1,7 @@
 package workstation
 
 import (
+	"cmp"
 	"maps"
 	"regexp"
 	"slices"
@@ -20,7 +21,7 @@ import (
 // accordingly.
 func (d *differ) inItsSlots(vm VM, have VMFacts) VM {
 	m := matching{vm: vm, have: have.Config, system: systemDisk(have.Config), slots: map[int]string{}}
-	for _, match := range []func(Disk) string{m.byVolume, m.byPurpose, m.bySlot, m.byRoom} {
+	for _, match := range []func(Disk) string{m.byVolume, m.byPurpose, m.byDriver, m.bySlot, m.byRoom} {
 		for i, disk := range vm.Disks {
 			if _, found := m.slots[i]; found {
 				continue
@@ -78,6 +79,10 @@ func (vm VM) inItsOrder(have VMFacts) VM {
 
 // tellSlot says which of an existing VM's drives a disk of the Spec is taken for.
 func (d *differ) tellSlot(have VMFacts, disk Disk, slot string) {
+	if _, there := have.Config[slot]; !there && qmconf.Family(disk.Slot) == "scsi" && qmconf.Family(slot) != "scsi" {
+		d.find(proxstation.Finding{ID: "workstation.slot", Severity: proxstation.Info, Subject: have.String(), Seen: "scsihw: " + cmp.Or(have.Config["scsihw"], "lsi, PVE's default"),
+			Why: "Windows has no driver for that controller, so the Spec's " + disk.Slot + " is made as " + slot, Fix: "to have it at " + disk.Slot + ", name a virtio-scsi controller as scsihw in the Spec"})
+	}
 	if value, there := have.Config[slot]; there && !disk.isDefault() {
 		d.find(proxstation.Finding{ID: "workstation.slot", Severity: proxstation.Info, Subject: have.String(), Seen: slot + ": " + value,
 			Why: "The Spec's " + disk.Slot + " is taken for this drive, which the VM has.", Fix: "If another drive is meant, name its slot in the Spec."})
@@ -165,6 +170,19 @@ func (m matching) bySlot(disk Disk) string {
 	return disk.Slot
 }
 
+// byDriver finds a slot on the system disk's bus for a new disk that Windows would
+// not see where the Spec has it: Windows has no driver for the LSI controller,
+// which PVE gives a VM without scsihw.
+func (m matching) byDriver(disk Disk) string {
+	hardware := cmp.Or(m.vm.Config["scsihw"], m.have["scsihw"], "lsi")
+	if !m.vm.Guest.IsWindows() || !strings.HasPrefix(hardware, "lsi") || !disk.allocates() || disk.isDefault() ||
+		qmconf.Family(disk.Slot) != "scsi" || m.have[disk.Slot] != "" || m.system == "" || qmconf.Family(m.system) == "scsi" {
+		return ""
+	}
+	disk.Slot = m.system
+	return m.byRoom(disk)
+}
+
 // startsFrom reports whether a drive comes first in the VM's boot order.
 func (m matching) startsFrom(slot string) bool {
 	order := slices.DeleteFunc(qmconf.BootOrder(m.have), func(device string) bool { return !startsFrom(m.have, device) })
@@ -178,8 +196,16 @@ func (m matching) another(disk Disk, purpose storage.Purpose) bool {
 		slices.ContainsFunc(m.vm.Disks, func(d Disk) bool { return d.Purpose == purpose && !qmconf.IsFirmware(d.Slot) })
 }
 
-// byRoom finds a free slot.
+// byRoom finds a free slot, or the slot that an earlier plan found: a disk of that
+// bus with which nothing else in the Spec is meant.
 func (m matching) byRoom(disk Disk) string {
+	for _, slot := range qmconf.Disks(m.have) {
+		named := slices.ContainsFunc(m.vm.Disks, func(other Disk) bool { return other.Slot == slot })
+		if disk.allocates() && disk.Import == "" && disk.Purpose != storage.Boot && qmconf.Family(slot) == qmconf.Family(disk.Slot) &&
+			slot != m.system && slot != loaderOf(m.have) && !m.taken(slot) && !named && !strings.Contains(m.have[slot], ":iso/") {
+			return slot
+		}
+	}
 	used := map[string]string{}
 	for _, other := range m.vm.Disks {
 		used[other.Slot] = ""

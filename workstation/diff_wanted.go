@@ -172,7 +172,7 @@ func (d *differ) newDisk(vm VM, disk Disk) (value, note string) {
 		drive = drive.With(key, disk.Options[key])
 	}
 	i := slices.IndexFunc(d.facts.Pools, func(p storage.Pool) bool { return p.Name == choice.Pool })
-	drive, why := drive.Suit(disk.Slot, d.facts.Pools[i])
+	drive, why := drive.Suit(disk.Slot, cmp.Or(vm.Config["scsihw"], d.facts.VMs[vm.ID].Config["scsihw"]), d.facts.Pools[i])
 	return drive.String(), strings.Join(slices.DeleteFunc([]string{choice.Why, why}, func(s string) bool { return s == "" }), "; ")
 }
 
