@@ -139,6 +139,9 @@ func (n *Node) launch(v *vm, t *task, chosen []PCI) error {
 		return err
 	}
 	said := n.launchable(v, chosen)
+	if said == nil {
+		said = n.argsFit(v.config)
+	}
 	want := int64(atoi(v.config["memory"], 512)) << 20
 	if want > n.freeMemory() {
 		said = refuse("kvm: cannot set up guest memory 'pc.ram': Cannot allocate memory")
