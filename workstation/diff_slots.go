@@ -61,14 +61,18 @@ func (d *differ) inItsSlots(vm VM, have VMFacts) VM {
 	return d.withLoaderFirst(vm.inItsOrder(have), have)
 }
 
-// inItsOrder writes down the boot order that the VM has today, if PVE's old
-// notation leaves the order to the firmware: a new disk would otherwise come
-// first.
+// inItsOrder writes down the boot order that the VM has today, if a new drive
+// would change it: in PVE's old notation every CD drive is in the order, and the
+// firmware tries a disk without a place in it only if nothing else has one.
 func (vm VM) inItsOrder(have VMFacts) VM {
 	config, order := maps.Clone(have.Config), qmconf.BootOrder(have.Config)
 	for _, disk := range vm.Disks {
-		if config[disk.Slot] == "" && disk.allocates() {
+		switch {
+		case config[disk.Slot] != "":
+		case disk.allocates():
 			config[disk.Slot] = storage.NewDrive("storage", disk.Size).String()
+		default:
+			config[disk.Slot] = existing(disk)
 		}
 	}
 	if vm.Config["boot"] == "" && len(order) > 0 && !slices.Equal(order, qmconf.BootOrder(config)) {

@@ -25,25 +25,45 @@ func Slots(config map[string]string) []string {
 	return slots
 }
 
-// BootOrder returns the devices from which the firmware may start the VM, in
-// its order. It reads "order=scsi0;net0", and the letters that PVE wrote before
-// version 6.3: c is the bootdisk, d the CD drives and n the network
-// (qemu-server PVE/QemuServer.pm, bootorder_from_legacy).
+// BootOrder returns the devices from which the firmware starts the VM, in its
+// order. Beside "order=scsi0;net0" it reads the letters that PVE wrote before
+// version 6.3 and still takes for a VM without the key: c is the bootdisk, d are
+// the CD drives and n is the network (qemu-server PVE/QemuServer.pm,
+// device_bootorder and bootorder_from_legacy). The firmware tries nothing else
+// (-boot strict=on), unless the order is empty: it then finds the first disk by
+// itself.
 func BootOrder(config map[string]string) []string {
-	for field := range strings.SplitSeq(config["boot"], ",") {
+	order, ordered := orderOf(config["boot"])
+	if !ordered {
+		order = byLetters(config)
+	}
+	if len(order) == 0 {
+		disks := Disks(config)
+		return disks[:min(1, len(disks))]
+	}
+	return order
+}
+
+func orderOf(boot string) (order []string, ordered bool) {
+	for field := range strings.SplitSeq(boot, ",") {
 		if order, found := strings.CutPrefix(field, "order="); found {
-			return strings.FieldsFunc(order, func(r rune) bool { return r == ';' })
+			return strings.FieldsFunc(order, func(r rune) bool { return r == ';' }), true
 		}
 	}
+	return nil, false
+}
+
+func byLetters(config map[string]string) (order []string) {
 	letters := strings.TrimPrefix(config["boot"], "legacy=")
 	if letters == "" {
 		letters = "cdn"
 	}
-	var order []string
 	for _, letter := range letters {
 		switch letter {
 		case 'c':
-			order = append(order, bootDisk(config)...)
+			if disk := config["bootdisk"]; config[disk] != "" && !IsCD(config[disk]) {
+				order = append(order, disk)
+			}
 		case 'd':
 			order = append(order, drives(config, IsCD)...)
 		case 'n':
@@ -55,16 +75,6 @@ func BootOrder(config map[string]string) []string {
 		}
 	}
 	return order
-}
-
-// bootDisk returns the disk for the letter c: the bootdisk, or without it the
-// first disk, which the firmware finds by itself.
-func bootDisk(config map[string]string) []string {
-	if disk := config["bootdisk"]; config[disk] != "" {
-		return []string{disk}
-	}
-	disks := drives(config, func(value string) bool { return !IsCD(value) })
-	return disks[:min(1, len(disks))]
 }
 
 // drives returns the slots of the drives whose values such accepts, without the

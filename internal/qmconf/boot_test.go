@@ -26,7 +26,9 @@ func TestBootOrder(t *testing.T) {
 		{"boot=legacy=dc bootdisk=scsi0 ide2=" + cd + " scsi0=" + disk, "ide2 scsi0"},
 		{"boot=c bootdisk=sata0 scsi1=" + disk, "scsi1"},
 		{"boot=n net1=virtio net0=virtio", "net0 net1"},
-		{"sata0=" + disk + " virtio1=" + disk + " ide2=" + cd + " net0=virtio efidisk0=" + disk, "virtio1 ide2 net0"},
+		{"sata0=" + disk + " virtio1=" + disk + " ide2=" + cd + " net0=virtio efidisk0=" + disk, "ide2 net0"},
+		{"sata0=" + disk + " virtio1=" + disk + " efidisk0=" + disk, "virtio1"},
+		{"boot=order= scsi3=" + disk + " ide2=" + cd, "scsi3"},
 		{"", ""},
 	} {
 		if got := strings.Join(BootOrder(config(test.config)), " "); got != test.want {
