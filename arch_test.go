@@ -36,7 +36,7 @@ var arrows = map[string][]string{
 	"internal/lab":      {},
 	"internal/lab/init": {"internal/lab", "golang.org/x/sys"},
 	// A VM's configuration becomes QEMU's command line, drives and their sizes too.
-	"internal/lab/guest": {"storage"},
+	"internal/lab/guest": {"storage", "iommu", "internal/qmconf"},
 	// What it measures beside is in a module of its own, internal/bench/peers.
 	"internal/bench":         {},
 	"internal/bench/machine": {"iommu"}, // to know which files are read

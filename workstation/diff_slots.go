@@ -85,7 +85,7 @@ func (vm VM) inItsOrder(have VMFacts) VM {
 func (d *differ) tellSlot(have VMFacts, disk Disk, slot string) {
 	if _, there := have.Config[slot]; !there && qmconf.Family(disk.Slot) == "scsi" && qmconf.Family(slot) != "scsi" {
 		d.find(proxstation.Finding{ID: "workstation.slot", Severity: proxstation.Info, Subject: have.String(), Seen: "scsihw: " + cmp.Or(have.Config["scsihw"], "lsi, PVE's default"),
-			Why: "Windows has no driver for that controller, so the Spec's " + disk.Slot + " is made as " + slot, Fix: "to have it at " + disk.Slot + ", name a virtio-scsi controller as scsihw in the Spec"})
+			Why: "Windows has no driver for that controller, so the Spec's " + disk.Slot + " is made as " + slot + ".", Fix: "Name a virtio-scsi controller as scsihw in the Spec to have it at " + disk.Slot + "."})
 	}
 	if value, there := have.Config[slot]; there && !disk.isDefault() {
 		d.find(proxstation.Finding{ID: "workstation.slot", Severity: proxstation.Info, Subject: have.String(), Seen: slot + ": " + value,

@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/proxstation/proxstation/internal/qmconf"
+	"github.com/proxstation/proxstation/iommu"
 )
 
 // OVMF is where Debian's package ovmf keeps the firmware.
@@ -23,7 +26,22 @@ type kvm struct {
 	network string // QEMU's backend
 	args    []string
 	q35     bool
-	err     error
+	start   map[string]int // bootindex by key
+	host    Host
+	// bootable makes a machine for payloads; see Bootable.
+	bootable bool
+	err      error
+}
+
+// A Host returns the functions of the host that a hostpci value means.
+type Host func(value string) []iommu.Function
+
+// cardOrIGPU is a host with a card of two functions and an iGPU.
+func cardOrIGPU(value string) []iommu.Function {
+	if strings.Contains(value, "rtx") {
+		return []iommu.Function{{Class: 0x030000}, {Class: 0x040300}}
+	}
+	return []iommu.Function{{Class: 0x030000}}
 }
 
 // fail keeps the first reason why there is no command line.
@@ -55,14 +73,19 @@ func (k *kvm) device(format string, values ...any) { k.add("-device", format, va
 //   - mice for USB devices, files for volumes, ordinary memory for huge pages,
 //     QEMU's q35 for pc-q35-10.1.
 func Arguments(config map[string]string, dir, network string) ([]string, error) {
-	k := &kvm{config: config, dir: dir, network: cmp.Or(network, "hubport,hubid=0"), q35: strings.Contains(config["machine"], "q35")}
+	k := &kvm{config: config, dir: dir, network: cmp.Or(network, "hubport,hubid=0"), host: cardOrIGPU}
+	return k.line()
+}
+
+func (k *kvm) line() ([]string, error) {
+	k.q35, k.start = strings.Contains(k.config["machine"], "q35"), bootIndexes(k.config)
 	k.machine()
 	k.firmware()
 	k.bridges()
 	k.display()
 	k.keys()
-	k.add("-chardev", "socket,id=qga0,path=%s/qga,server=on,wait=off", dir)
-	if strings.HasPrefix(config["agent"], "enabled=1") || config["agent"] == "1" {
+	k.add("-chardev", "socket,id=qga0,path=%s/qga,server=on,wait=off", k.dir)
+	if agent := k.config["agent"]; strings.HasPrefix(agent, "enabled=1") || agent == "1" || strings.HasPrefix(agent, "1,") {
 		k.device("virtio-serial,id=qga0,bus=pci.0,addr=0x8")
 		k.device("virtserialport,chardev=qga0,name=org.qemu.guest_agent.0")
 	}
@@ -79,12 +102,13 @@ func (k *kvm) keys() {
 		regexp.MustCompile(`^net\d+$`):                    k.nic,
 		regexp.MustCompile(`^usb\d+$`):                    k.usb,
 		regexp.MustCompile(`^audio0$`):                    k.audio,
-		regexp.MustCompile(`^smbios1$`):                   func(_, value string) { k.add("-smbios", "type=1,%s", value) },
+		regexp.MustCompile(`^smbios1$`):                   k.smbios,
 		regexp.MustCompile(`^vmgenid$`):                   func(_, value string) { k.device("vmgenid,guid=%s", value) },
 		regexp.MustCompile(`^serial0$`):                   nothing, // every machine has one here
 		// Together, elsewhere; or for cloud-init, the host's scheduler and people.
-		regexp.MustCompile(`^(agent|args|balloon|bios|boot|cores|cpu|efidisk0|hugepages|machine|memory|numa|ostype|scsihw|sockets|tablet|tpmstate0|vga)$`): nothing,
-		regexp.MustCompile(`^(affinity|description|meta|name|onboot|tags|ciuser|cipassword|ipconfig0|nameserver|searchdomain|sshkeys)$`):                   nothing,
+		regexp.MustCompile(`^(agent|args|balloon|bios|boot|bootdisk|cores|cpu|efidisk0|hugepages|machine|memory|numa0?|ostype|scsihw|sockets|tablet|tpmstate0|vcpus|vga|virtiofs\d)$`): nothing,
+		regexp.MustCompile(`^(affinity|autostart|cpuunits|description|hookscript|lock|meta|name|onboot|parent|startup|tags|template|unused\d+|vmstate|running.*)$`):                    nothing,
+		regexp.MustCompile(`^(ci.*|ipconfig\d+|nameserver|searchdomain|sshkeys)$`):                                                                                                     nothing,
 	}
 	for _, key := range slices.Sorted(maps.Keys(k.config)) {
 		found := false
@@ -106,6 +130,10 @@ func (k *kvm) machine() {
 		kind = "q35"
 	}
 	k.add("-machine", "type=%s,hpet=off", kind)
+	if k.bootable {
+		k.args = append(k.args, "-cpu", "max,-la57,-svm", "-m", "512", "-nodefaults", "-display", "none", "-boot", "strict=on", "-debugcon", "stdio", "-no-reboot")
+		return
+	}
 	memory, err := strconv.Atoi(k.config["memory"])
 	cores, coresErr := strconv.Atoi(k.config["cores"])
 	if err != nil || coresErr != nil || k.config["cpu"] != "host" || k.config["sockets"] != "1" || k.config["balloon"] != "0" {
@@ -128,15 +156,16 @@ func (k *kvm) machine() {
 // build for Secure Boot, whose keys are in the variables or not.
 func (k *kvm) firmware() {
 	code, vars := "OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"
-	if k.q35 {
+	switch {
+	case k.config["bios"] != "ovmf":
+		return // SeaBIOS, which QEMU brings
+	case k.bootable:
+	case k.q35:
 		code = "OVMF_CODE_4M.secboot.fd"
 		k.add("-global", "driver=cfi.pflash01,property=secure,value=on")
 	}
-	if strings.Contains(k.config["efidisk0"], "pre-enrolled-keys=1") {
+	if !k.bootable && strings.Contains(k.config["efidisk0"], "pre-enrolled-keys=1") {
 		vars = "OVMF_VARS_4M.ms.fd"
-	}
-	if k.config["bios"] != "ovmf" || !strings.Contains(k.config["efidisk0"], "efitype=4m") {
-		k.fail("bios %s with %s", k.config["bios"], k.config["efidisk0"])
 	}
 	data, err := os.ReadFile(filepath.Join(OVMF, vars))
 	if _, missing := os.Stat(filepath.Join(k.dir, "vars")); err == nil && missing != nil {
@@ -147,7 +176,7 @@ func (k *kvm) firmware() {
 	}
 	k.add("-drive", "if=pflash,unit=0,format=raw,readonly=on,file=%s", filepath.Join(OVMF, code))
 	k.add("-drive", "if=pflash,unit=1,format=raw,file=%s/vars", k.dir)
-	if k.config["tpmstate0"] != "" {
+	if k.config["tpmstate0"] != "" && !k.bootable {
 		k.add("-chardev", "socket,id=tpmchar,path=%s/tpm", k.dir)
 		k.add("-tpmdev", "emulator,id=tpmdev,chardev=tpmchar")
 		k.device("tpm-tis,tpmdev=tpmdev")
@@ -185,91 +214,52 @@ func (k *kvm) bridges() {
 		} else {
 			k.device("pci-bridge,id=pci.2,chassis_nr=2,bus=pci.0,addr=0x1f")
 		}
-		k.device("pci-bridge,id=pci.3,chassis_nr=3,bus=pci.0,addr=0x5")
+		if k.config["scsihw"] == "virtio-scsi-single" {
+			k.device("pci-bridge,id=pci.3,chassis_nr=3,bus=pci.0,addr=0x5")
+		}
 		k.device("piix3-usb-uhci,id=uhci,bus=pci.0,addr=0x1.0x2")
 	}
-	if k.config["tablet"] != "0" {
+	if k.config["tablet"] != "0" && !strings.HasPrefix(k.config["vga"], "qxl") && !strings.HasPrefix(k.config["vga"], "serial") {
 		k.device("usb-tablet,id=tablet,bus=%s.0,port=1", tablet)
 	}
-	if k.config["usb0"] != "" {
-		k.device("qemu-xhci,id=xhci,p2=15,p3=15,bus=pci.1,addr=0x1b")
-	}
-}
-
-func (k *kvm) display() {
-	model, known := map[string]string{"std": "VGA", "vmware": "vmware-svga", "virtio": "virtio-vga", "none": ""}[k.config["vga"]]
-	switch {
-	case !known:
-		k.fail("vga: %s", k.config["vga"])
-	case model == "":
-		k.add("-vga", "none")
-	case k.q35:
-		k.device("%s,id=vga,bus=pcie.0,addr=0x1", model)
-	default:
-		k.device("%s,id=vga,bus=pci.0,addr=0x2", model)
-	}
-}
-
-// card adds the substitutes for a passed-through card.
-func (k *kvm) card(key, value string) {
-	place := "bus=pci.0,addr=0x10"
-	switch {
-	case strings.Contains(value, "legacy-igd=1"):
-		place = "bus=pci.0,addr=0x2"
-	case strings.Contains(value, "pcie=1"):
-		place = "bus=ich9-pcie-port-1,addr=0x0"
-	}
-	if !strings.Contains(value, "rtx") { // the iGPU has one function
-		k.device("VGA,id=%s,%s", key, place)
-		return
-	}
-	k.device("VGA,id=%s.0,%s.0,multifunction=on", key, place)
-	k.device("ich9-intel-hda,id=%s.1,%s.1", key, place)
-}
-
-func (k *kvm) usb(key, _ string) {
-	n, err := strconv.Atoi(strings.TrimPrefix(key, "usb"))
-	if err != nil {
-		k.fail("%w", err)
-	}
-	k.device("usb-mouse,id=%s,bus=xhci.0,port=%d", key, n+1)
-}
-
-func (k *kvm) audio(_, value string) {
-	model, rest, _ := strings.Cut(strings.TrimPrefix(value, "device="), ",")
-	k.device("%s,id=audiodev0,bus=pci.2,addr=0xc", model)
-	k.device("hda-duplex,bus=audiodev0.0,cad=1,audiodev=backend")
-	k.add("-audiodev", "%s,id=backend", strings.TrimPrefix(rest, "driver="))
-}
-
-var macAddress = regexp.MustCompile(`([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}`)
-
-func (k *kvm) nic(key, value string) {
-	model, _, _ := strings.Cut(value, "=")
-	if model == "virtio" {
-		model = "virtio-net-pci"
-	}
-	address := cmp.Or(macAddress.FindString(value), "BC:24:11:00:00:01")
-	k.add("-netdev", "%s,id=%s", k.network, key)
-	k.device("%s,mac=%s,netdev=%s,bus=pci.0,addr=0x12,id=%s%s", model, address, key, key, k.bootIndex(key))
+	k.usbControllers()
 }
 
 func (k *kvm) bootIndex(key string) string {
-	at := slices.Index(strings.Split(strings.TrimPrefix(k.config["boot"], "order="), ";"), key)
-	if at < 0 {
-		return ""
+	if at, ordered := k.start[key]; ordered {
+		return fmt.Sprintf(",bootindex=%d", at)
 	}
-	return fmt.Sprintf(",bootindex=%d", 100+at)
+	return ""
 }
 
-// own adds the arguments of args, at the end as PVE does.
+func (k *kvm) smbios(_, value string) {
+	if !strings.Contains(value, "base64") { // which PVE decodes
+		k.add("-smbios", "type=1,%s", value)
+	}
+}
+
+// own adds the arguments of args, at the end as PVE does. Devices of the host have
+// substitutes here too, and so has what only KVM knows of a CPU.
 func (k *kvm) own() {
-	args := strings.Fields(k.config["args"]) // the profiles' have no quotes
-	for i := 0; i+1 < len(args); i += 2 {
-		switch option, value := args[i], args[i+1]; {
+	for _, arg := range qmconf.SplitArgs(k.config["args"]) {
+		switch option, value := arg.Name(), arg.Value(); {
 		case option == "-set" && strings.Contains(value, ".x-igd-"):
 		case option == "-cpu":
-			k.add(option, "%s", strings.Replace(value, "host,", "max,", 1))
+			if !k.bootable { // firmware needs none of a CPU's names
+				k.add(option, "%s", strings.Replace(value, "host,", "max,", 1))
+			}
+		case option == "-device" && arg.Property("driver") == "vfio-pci":
+			var kept []string
+			for _, field := range strings.Split(value, ",")[1:] {
+				if name, _, _ := strings.Cut(field, "="); slices.Contains([]string{"id", "bus", "addr", "multifunction"}, name) {
+					kept = append(kept, field)
+				}
+			}
+			for _, f := range k.host(arg.Property("host")) {
+				k.function(f, "args", strings.Join(kept, ","), "")
+			}
+		case value == "":
+			k.args = append(k.args, option)
 		default:
 			k.add(option, "%s", value)
 		}

@@ -56,7 +56,7 @@ func TestArgumentsThatNobodyKnows(t *testing.T) {
 	if _, err := os.Stat(guest.OVMF); err != nil {
 		t.Skip(err)
 	}
-	for key, value := range map[string]string{"parallel0": "/dev/parport0", "vga": "cirrus", "bios": "seabios", "scsihw": "lsi", "memory": "much", "scsi1": "local:x,size=1G,size=2G"} {
+	for key, value := range map[string]string{"parallel0": "/dev/parport0", "vga": "cirrus", "memory": "much", "scsi1": "local:x,size=1G,size=2G"} {
 		config := maps.Clone(small)
 		config[key] = value
 		if _, err := guest.Arguments(config, t.TempDir(), ""); err == nil || !strings.HasPrefix(err.Error(), "guest: ") {

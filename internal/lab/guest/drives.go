@@ -1,7 +1,9 @@
 package guest
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,10 +23,6 @@ func (k *kvm) drive(key, value string) {
 	if err != nil {
 		size = 4 * storage.MiB // of cloud-init's drive, which says none
 	}
-	file := filepath.Join(k.dir, key)
-	if err := enlarge(file, int64(size)); err != nil {
-		k.fail("%w", err)
-	}
 	model, readOnly := "hd", ""
 	if drive.IsCDROM() {
 		model, readOnly = "cd", ",readonly=on"
@@ -33,8 +31,22 @@ func (k *kvm) drive(key, value string) {
 	if drive.Get("discard") == "on" {
 		discard = "unmap"
 	}
-	k.add("-drive", "if=none,id=drive-%s,file=%s,format=raw,discard=%s%s", key, file, discard, readOnly)
+	if !empty(drive) {
+		k.add("-drive", "if=none,id=drive-%s,file=%s,format=raw,discard=%s%s", key, k.image(key, int64(size)), discard, readOnly)
+	}
 	k.diskDevice(key, model, drive)
+}
+
+// empty reports whether a CD drive has no medium.
+func empty(drive storage.Drive) bool { return drive.Volume == "none" || drive.Volume == "cdrom" }
+
+// image returns the path of a volume's file, which has at least the size.
+func (k *kvm) image(name string, size int64) string {
+	file := filepath.Join(k.dir, name)
+	if err := enlarge(file, size); err != nil {
+		k.fail("%w", err)
+	}
+	return file
 }
 
 // enlarge gives a file at least the size, in bytes, and makes it if need be.
@@ -56,7 +68,10 @@ func (k *kvm) diskDevice(key, model string, drive storage.Drive) {
 	if err != nil {
 		k.fail("%w", err)
 	}
-	options := k.bootIndex(key)
+	options, from := k.bootIndex(key), ",drive=drive-"+key
+	if empty(drive) {
+		from = ""
+	}
 	if drive.Get("ssd") == "1" {
 		options += ",rotation_rate=1"
 	}
@@ -64,29 +79,60 @@ func (k *kvm) diskDevice(key, model string, drive storage.Drive) {
 		options += ",serial=" + serial
 	}
 	thread := ""
-	if drive.Get("iothread") == "1" {
+	if drive.Get("iothread") == "1" && (kind == "virtio" || k.config["scsihw"] == "virtio-scsi-single") { // else PVE warns and leaves it out
 		k.add("-object", "iothread,id=iothread-%s", key)
 		thread = ",iothread=iothread-" + key
 	}
 	switch kind {
 	case "virtio":
-		k.device("virtio-blk-pci,drive=drive-%s,id=%s,bus=pci.0,addr=0x%x%s%s", key, key, 10+n, thread, options)
-	case "scsi":
-		if k.config["scsihw"] != "virtio-scsi-single" {
-			k.fail("scsihw: %s", k.config["scsihw"])
+		at := place(10 + n)
+		if n > 5 {
+			at = place(0x200 + n - 5)
 		}
-		k.device("virtio-scsi-pci,id=virtioscsi%d,bus=pci.3,addr=0x%x%s", n, n+1, thread)
-		k.device("scsi-%s,bus=virtioscsi%d.0,channel=0,scsi-id=0,lun=%d,drive=drive-%s,id=%s,device_id=drive-%s%s", model, n, n, key, key, key, options)
+		k.device("virtio-blk-pci%s,id=%s,%s%s%s", from, key, at, thread, options)
+	case "scsi":
+		k.scsi(n, model, fmt.Sprintf("%s,id=%s,device_id=drive-%s%s", from, key, key, options), thread)
 	case "sata":
 		if !slices.Contains(k.args, "ahci,id=ahci0,multifunction=on,bus=pci.0,addr=0x7") {
 			k.device("ahci,id=ahci0,multifunction=on,bus=pci.0,addr=0x7")
 		}
-		k.device("ide-%s,bus=ahci0.%d,drive=drive-%s,id=%s%s", model, n, key, key, options)
+		k.device("ide-%s,bus=ahci0.%d%s,id=%s%s", model, n, from, key, options)
 	case "ide":
 		controller, unit := n/2, n%2
 		if k.q35 {
 			controller, unit = controller+2*unit, 0
 		}
-		k.device("ide-%s,bus=ide.%d,unit=%d,drive=drive-%s,id=%s%s", model, controller, unit, key, key, options)
+		k.device("ide-%s,bus=ide.%d,unit=%d%s,id=%s%s", model, controller, unit, from, key, options)
 	}
+}
+
+// place writes a bus and an address, 0x203 being the address 3 on the bus pci.2.
+func place(at int) string { return fmt.Sprintf("bus=pci.%d,addr=0x%x", at>>8, at&0xff) }
+
+// scsi adds a SCSI drive and its controller (qemu-server
+// PVE/QemuServer/DriveDevice.pm, scsihw_infos).
+func (k *kvm) scsi(n int, model, rest, thread string) {
+	hardware, most, name := cmp.Or(k.config["scsihw"], "lsi"), 256, "scsihw"
+	switch {
+	case k.bootable && k.config["bios"] == "ovmf" && hardware != "virtio-scsi-single":
+		hardware = "virtio-scsi-pci"
+	case strings.HasPrefix(hardware, "lsi"):
+		most = 7
+	case hardware == "virtio-scsi-single":
+		hardware, most, name = "virtio-scsi-pci", 1, "virtioscsi"
+	}
+	controller := n / most
+	at := place(5 + controller)
+	if name == "virtioscsi" {
+		at = place(0x300 + n + 1)
+	}
+	device := fmt.Sprintf("%s,id=%s%d,%s", hardware, name, controller, at)
+	if !slices.ContainsFunc(k.args, func(arg string) bool { return strings.HasPrefix(arg, device) }) {
+		k.device("%s%s", device, thread)
+	}
+	address := fmt.Sprintf("channel=0,scsi-id=0,lun=%d", n)
+	if most == 7 || hardware == "pvscsi" {
+		address = fmt.Sprintf("scsi-id=%d", n%most)
+	}
+	k.device("scsi-%s,bus=%s%d.0,%s%s", model, name, controller, address, rest)
 }
