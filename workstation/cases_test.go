@@ -58,7 +58,7 @@ type caseVM struct {
 		Memory, System, Games string
 		Models, OpenCore      string
 		Release               gpu.Guest
-		Stage                 profile.MacStage
+		Stage                 uint8
 		Audio                 bool
 		CloudInit             struct{ User string }
 	}
@@ -189,7 +189,7 @@ func (c caseVM) vm(t *testing.T, facts workstation.Facts) workstation.VM {
 		vm = profile.LinuxAI{ID: a.ID, Name: a.Name, Card: a.Card, Cores: a.Cores, Memory: size(a.Memory), System: size(a.System), Models: size(a.Models),
 			CloudInit: profile.CloudInit{User: a.CloudInit.User}}.VM()
 	case "macos":
-		mac := profile.MacOS{ID: a.ID, Name: a.Name, Release: a.Release, Stage: a.Stage, Cores: a.Cores, Memory: size(a.Memory), OpenCore: a.OpenCore, OSK: proxstation.NewSecret(c.OSK)}
+		mac := profile.MacOS{ID: a.ID, Name: a.Name, Release: a.Release, Stage: profile.MacStage(a.Stage), Cores: a.Cores, Memory: size(a.Memory), OpenCore: a.OpenCore, OSK: proxstation.NewSecret(c.OSK)}
 		for _, card := range facts.Cards() {
 			if card.Address().String() == c.Card {
 				mac.Card = card

@@ -3,7 +3,6 @@ package workstation
 import (
 	"cmp"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -239,65 +238,4 @@ func (d *differ) withLoaderFirst(vm VM, have VMFacts) VM {
 		}
 	}
 	return vm
-}
-
-// isLoader reports whether the disk holds a boot loader.
-func (d Disk) isLoader() bool {
-	return d.Purpose == storage.Firmware && !qmconf.IsFirmware(d.Slot) && !d.cloudInit()
-}
-
-var (
-	loaderName   = regexp.MustCompile(`(?i)opencore|clover|refind|efi[-_.]?boot`)
-	recoveryName = regexp.MustCompile(`(?i)recovery|basesystem`)
-)
-
-// loaderOf returns the slot of the disk with a boot loader such as OpenCore: a
-// disk with such a name, or the only small disk in the boot order of a VM that
-// also has a large disk. It returns "" if there is no such disk.
-func loaderOf(config map[string]string) string {
-	var small []string
-	for _, slot := range qmconf.Disks(config) {
-		drive, _ := storage.ParseDrive(config[slot])
-		size, known := drive.Size()
-		switch {
-		case loaderName.MatchString(drive.Volume):
-			return slot
-		case known && size <= 2*storage.GiB && !recoveryName.MatchString(drive.Volume) && slices.Contains(qmconf.BootOrder(config), slot):
-			small = append(small, slot)
-		}
-	}
-	if len(small) == 1 && len(qmconf.Disks(config)) > 1 {
-		return small[0]
-	}
-	return ""
-}
-
-// systemDisk returns the slot of the disk that holds the guest's system: the
-// first disk in the boot order that holds neither a boot loader nor an
-// installer, or else the largest such disk. It returns "" if there is no such
-// disk, as in a VM that starts from a passed-through controller.
-func systemDisk(config map[string]string) string {
-	order, loader := qmconf.BootOrder(config), loaderOf(config)
-	if len(order) > 0 && qmconf.Family(order[0]) == "hostpci" {
-		return ""
-	}
-	holds := func(slot string) bool {
-		return qmconf.IsDisk(slot, config[slot]) && slot != loader && !strings.Contains(config[slot], ":iso/") && !recoveryName.MatchString(config[slot])
-	}
-	candidates := slices.DeleteFunc(slices.Clone(order), func(slot string) bool { return !holds(slot) })
-	if loader == "" && len(candidates) > 0 {
-		return candidates[0]
-	}
-	// If there is a boot loader, the first disk may be a recovery system.
-	if len(candidates) == 0 {
-		candidates = slices.DeleteFunc(qmconf.Disks(config), func(slot string) bool { return !holds(slot) })
-	}
-	system, largest := "", storage.Size(-1)
-	for _, slot := range candidates {
-		drive, _ := storage.ParseDrive(config[slot])
-		if size, _ := drive.Size(); size > largest {
-			system, largest = slot, size
-		}
-	}
-	return system
 }
