@@ -37,7 +37,7 @@ func (s SetUp) String() string {
 	var b strings.Builder
 	b.WriteString(printable.Sprintf("Then %s in VM %d %s is set up\n", s.guest.system().name, s.VMID, s.Name))
 	for i, line := range s.steps() {
-		b.WriteString(printable.Sprintf("  %2d. %s\n", i+1, line))
+		fmt.Fprintf(&b, "  %2d. %s\n", i+1, line) // of several lines, perhaps
 	}
 	fmt.Fprintf(&b, "   needs %s\n", list(s.Needs))
 	return b.String()
@@ -55,13 +55,13 @@ func (s SetUp) steps() []string {
 	}
 	lines = append(lines, fmt.Sprintf("the guest reports through its agent, within %d minutes", int(s.guest.patience().Minutes())))
 	if s.Seed != "" {
-		lines = append(lines, fmt.Sprintf("the seed is taken out of %s and deleted, also if the set-up failed", s.SeedSlot))
+		lines = append(lines, printable.Sprintf("the seed is taken out of %s and deleted, also if the set-up failed", s.SeedSlot))
 	}
 	if len(s.Later) > 0 || s.guest.Windows != nil {
 		var b strings.Builder
 		b.WriteString("the VM is shut down, changed and started again:")
 		for _, line := range s.Later {
-			fmt.Fprintf(&b, "\n        %c %s  %s", line.Sign, line.Key, line.Want)
+			b.WriteString(printable.Sprintf("\n        %s %s  %s", string(line.Sign), line.Key, line.Want))
 		}
 		if s.guest.Windows != nil {
 			b.WriteString("\n        ~ net0  the network is connected")
@@ -69,7 +69,7 @@ func (s SetUp) steps() []string {
 		lines = append(lines, b.String())
 	}
 	if w := s.guest.Windows; w != nil && w.Games != nil {
-		lines = append(lines, fmt.Sprintf("drive %s: is made on %s, if nothing is on that disk", orD(w.Games.Letter), w.Games.Slot))
+		lines = append(lines, printable.Sprintf("drive %s: is made on %s, if nothing is on that disk", orD(w.Games.Letter), w.Games.Slot))
 	}
 	if w := s.guest.Windows; w != nil && w.Driver != nil {
 		lines = append(lines, "the card's driver is installed")

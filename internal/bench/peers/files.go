@@ -74,7 +74,7 @@ func filesOf(ctx context.Context, n, rounds int) error {
 	}
 	return comparison{fmt.Sprintf("the facts of a machine with %d functions", n), "≤ 1.3", func() error {
 		facts, err := iommu.Read(os.DirFS(dir))
-		return errors.Join(err, count(n, len(gpu.Cards(facts.Functions))*8)) // eight functions make a card
+		return errors.Join(err, count(n, len(facts.Functions)), count((n+7)/8, len(gpu.Cards(facts.Functions)))) // eight functions make a card
 	}, peers, rounds}.print()
 }
 
