@@ -41,10 +41,10 @@ func (j *judgement) console() {
 }
 
 // otherDisplay says how the firmware shows its picture elsewhere: on a display
-// that the host has, or on one that it would need.
+// that the host has for itself, or on one that it would need.
 func (j *judgement) otherDisplay() string {
 	for _, card := range Cards(j.facts.Functions) {
-		if d := card.Display(); !d.Address.SameSlot(j.card.Address()) && d.VirtualOf == nil {
+		if d := card.Display(); !d.Address.SameSlot(j.card.Address()) && d.VirtualOf == nil && d.Driver != "vfio-pci" {
 			return "make " + d.Address.String() + " the primary display in the firmware's set-up, and plug the monitor in there"
 		}
 	}

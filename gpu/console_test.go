@@ -135,7 +135,17 @@ func TestAnotherDisplayOfThisHost(t *testing.T) {
 	c := card(gpu.NVIDIA, 0x2684)
 	c.Functions[0].Driver, c.Functions[0].BootVGA = "vfio-pci", proxstation.Yes
 	iGPU := iommu.Function{Address: address("0000:00:02.0"), Class: 0x030000, Model: iommu.Model{Vendor: gpu.Intel, Device: 0x4680}}
-	for want, others := range map[string][]iommu.Function{"make 0000:00:02.0 the primary display": {iGPU}, "with a second graphics card in this host": nil} {
+	guests := iGPU
+	guests.Driver = "vfio-pci"
+	for _, test := range []struct {
+		want   string
+		others []iommu.Function
+	}{
+		{"make 0000:00:02.0 the primary display", []iommu.Function{iGPU}},
+		{"with a second graphics card in this host", []iommu.Function{guests}},
+		{"with a second graphics card in this host", nil},
+	} {
+		want, others := test.want, test.others
 		for _, pictures := range [][]iommu.Framebuffer{nil, {{Address: c.Address(), Name: "efifb", Firmware: true, BAR: &bar, Seen: "/proc/iomem"}}} {
 			facts := iommu.Facts{Functions: append(others[:len(others):len(others)], c.Functions...), Kernel: "6.8.12-4-pve", Framebuffers: pictures}
 			found := slices.DeleteFunc(gpu.Ready(c, gpu.AnyGuest, facts), func(f proxstation.Finding) bool { return f.ID != "gpu.boot-vga" && f.ID != "gpu.framebuffer" })
