@@ -100,7 +100,6 @@ var (
 
 // decode reads a request's body, and returns the status for an error.
 func decode(r *http.Request) (body request, status int, err error) {
-	r.Body = http.MaxBytesReader(nil, r.Body, maxBody)
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
 	case err == nil && kind == "application/json":

@@ -48,6 +48,7 @@ func (b *Board) guard(next http.Handler) http.Handler {
 			http.Error(w, "This page does not know the name "+host+". If the name is right, start switchboard with -name "+host+".", http.StatusMisdirectedRequest)
 			return
 		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		next.ServeHTTP(w, r)
 	})
 }

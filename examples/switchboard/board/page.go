@@ -57,11 +57,7 @@ func (v View) Grace() string { return span(v.grace) }
 func (v View) Boot() string { return span(v.boot) }
 
 func (b *Board) index(w http.ResponseWriter, r *http.Request) {
-	v := b.look(r.Context())
-	if v.Job != nil { // for browsers without JavaScript
-		w.Header().Set("Refresh", "5")
-	}
-	b.render(w, http.StatusOK, "index", b.shown(v))
+	b.render(w, http.StatusOK, "index", b.shown(b.look(r.Context())))
 }
 
 // A shown is a view with what the page needs besides.

@@ -33,8 +33,8 @@ func TestAPersonSwitchesByForms(t *testing.T) {
 				t.Errorf("while it switches, the page does not hold %q:\n%s", text, w.Body)
 			}
 		}
-		if w.Header().Get("Refresh") != "5" {
-			t.Error("a browser without JavaScript would not see the end")
+		if !strings.Contains(w.Body.String(), `<noscript><meta http-equiv="refresh" content="5"></noscript>`) || w.Header().Get("Refresh") != "" {
+			t.Error("a browser without JavaScript would not see the end, or any other would lose its place")
 		}
 		b.want(http.StatusConflict, "Not now: Windows is shutting down", "POST", "/switch/140", "from=140")
 		b.want(http.StatusConflict, "Not now", "GET", "/switch/140", "")
@@ -96,7 +96,7 @@ func TestWhyNot(t *testing.T) {
 	host.VMs[1].Config["lock"] = "backup"
 	play(t, host, Options{}, func(t *testing.T, b *bench) {
 		page := b.want(http.StatusOK, "Off, and cannot start now", "GET", "/", "").Body.String()
-		for _, text := range []string{"Why not? 1 reason", "PVE does not start a locked VM", "wait for the backup to end"} {
+		for _, text := range []string{"Why not? 1 reason", "PVE does not start a locked VM", "lock: backup", "To do:"} {
 			if !strings.Contains(page, text) {
 				t.Errorf("the page does not hold %q", text)
 			}
@@ -190,5 +190,21 @@ func TestEndingInMidSwitch(t *testing.T) {
 		if !slices.Equal(b.sim.Running(), []int{140}) || len(b.said) != 1 || !strings.Contains(b.said[0], "Windows runs again") {
 			t.Errorf("running: %v, reported %q", b.sim.Running(), b.said)
 		}
+	})
+}
+
+// Who may lose more than their desktop is told: -force pulls a plug in a switch,
+// and never in a shutdown.
+func TestTheQuestionNamesThePlug(t *testing.T) {
+	t.Parallel()
+	play(t, pair(), Options{}, func(t *testing.T, b *bench) {
+		for _, force := range []bool{false, true} {
+			b.board.duo.Force = force
+			if page := b.ask("GET", "/switch/141", "").Body.String(); strings.Contains(page, "as if its plug were pulled") != force {
+				t.Errorf("force %v:\n%s", force, page)
+			}
+			b.want(http.StatusOK, "it stays on, and this page says so", "GET", "/shutdown/140", "")
+		}
+		b.want(http.StatusRequestEntityTooLarge, "", "POST", "/api/switch", "vmid="+strings.Repeat("1", maxBody))
 	})
 }

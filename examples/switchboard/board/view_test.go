@@ -78,7 +78,6 @@ func TestOutcome(t *testing.T) {
 		{ActionSwitch, errors.New("workstation: what"), "The switch to Linux did not work."},
 		{ActionShutdown, workstation.ErrTimeout, "Linux did not shut down in 3 min, and is still on."},
 		{ActionShutdown, context.Canceled, "Linux was asked to shut down, and may be off later: the switchboard was stopped before."},
-		{ActionShutdown, errors.New("lost"), "It is not known whether Linux shuts down."},
 		{ActionSwitch, failed(workstation.SwitchError{Phase: workstation.PhaseStop, Running: 140, Closing: true}), "Linux did not get the card. Windows is still on, but was asked to shut down and may be off later."},
 		{ActionSwitch, failed(workstation.SwitchError{Phase: workstation.PhaseStop, Running: 140}), "Linux did not get the card. Windows is still on."},
 		{ActionSwitch, failed(workstation.SwitchError{Phase: workstation.PhaseFree}), "Linux was not started. Nothing runs now."},
@@ -95,6 +94,21 @@ func TestOutcome(t *testing.T) {
 		}
 		if strings.Contains(strings.Join(o.Detail, ""), "workstation: ") {
 			t.Errorf("%v: the detail names a package: %q", test.err, o.Detail)
+		}
+	}
+	for name, test := range map[string]struct {
+		change func(*View)
+		want   string
+		ok     bool
+	}{
+		"on":        {func(v *View) { v.Running = 141 }, "Linux was not shut down, and is still on.", false},
+		"off":       {func(*View) {}, "Linux is off.", true},
+		"no answer": {func(v *View) { v.Trouble = &Trouble{} }, "It is not known whether Linux shuts down.", false},
+	} {
+		v := on()
+		test.change(&v)
+		if o := outcome(&job{order: Order{Action: ActionShutdown, VMID: 141}}, errors.New("refused"), v); o.Title != test.want || o.OK != test.ok || len(o.Detail) != 1 {
+			t.Errorf("a shutdown that PVE refuses, %s: %+v", name, o)
 		}
 	}
 	both := &workstation.SwitchError{To: 141, Cause: errors.New("a"), Return: errors.New("b")}

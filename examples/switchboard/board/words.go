@@ -164,8 +164,14 @@ func outcome(j *job, err error, v View) *Outcome {
 		o.Detail = append(o.Detail, plain(err))
 	case j.order.Action == ActionShutdown && errors.Is(err, context.Canceled):
 		o.Title = name + " was asked to shut down, and may be off later: the switchboard was stopped before."
-	case j.order.Action == ActionShutdown:
+	case j.order.Action == ActionShutdown && v.Trouble != nil:
 		o.Title = "It is not known whether " + name + " shuts down."
+		o.Detail = append(o.Detail, plain(err))
+	case j.order.Action == ActionShutdown && v.Running == j.order.VMID:
+		o.Title = name + " was not shut down, and is still on."
+		o.Detail = append(o.Detail, plain(err))
+	case j.order.Action == ActionShutdown:
+		o.OK, o.Title = true, name+" is off." // only the answer got lost
 		o.Detail = append(o.Detail, plain(err))
 	default:
 		o.Title = "The switch to " + name + " did not work."
