@@ -65,7 +65,7 @@ var arrows = map[string][]string{
 	"workstation/profile": {"", "gpu", "storage", "workstation", "workstation/opencore", "internal/enum", "internal/macos", "internal/qmconf"},
 	// The page of a homelab: it reads no environment and no file, and speaks to no
 	// node. Nothing else reads YAML.
-	"workstation/file": {"", "iommu", "gpu", "storage", "workstation", "workstation/profile", "workstation/rustdesk", "workstation/access", "internal/printable",
+	"workstation/file": {"", "iommu", "gpu", "storage", "workstation", "workstation/profile", "workstation/install", "workstation/firstboot", "workstation/rustdesk", "workstation/access", "internal/printable",
 		"github.com/goccy/go-yaml"},
 	// A report on a machine, for whoever wants nothing else: it speaks to no
 	// node, and no other package imports ghw. It reads the host's VMs, which are

@@ -2,15 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"slices"
-	"time"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/examples/internal/connect"
-	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/file"
+	"github.com/proxstation/proxstation/workstation/install"
 )
 
 // initialize writes a first page.
@@ -48,12 +48,13 @@ func (a *app) initialize(set *flag.FlagSet) func(context.Context) error {
 func (a *app) apply(set *flag.FlagSet) func(context.Context) error {
 	a.onPage(set)
 	a.onNode(set)
+	a.onAgain(set)
 	yes := set.Bool("yes", false, "do not ask")
 	return func(ctx context.Context) error {
 		var g goal
 		var err error
 		if len(a.args) > 0 {
-			if err := a.flags.Useless("a saved plan", "f"); err != nil {
+			if err := a.flags.Useless("a saved plan", "f", "again"); err != nil {
 				return err
 			}
 			g, err = a.saved(ctx, a.args[0])
@@ -63,16 +64,28 @@ func (a *app) apply(set *flag.FlagSet) func(context.Context) error {
 		if err != nil {
 			return err
 		}
-		return a.carryOut(ctx, g, *yes, "It makes these changes and no others: no VM is started or shut down.", nil)
+		what := "It makes these changes and no others: no VM is started or shut down."
+		if n := len(g.plan.SetUps); n > 0 {
+			what = fmt.Sprintf("It makes these changes and sets up %d guests, one after the other, which can take hours for Windows. No other VM is started or shut down.", n)
+		}
+		return a.carryOut(ctx, g, *yes, what, nil)
 	}
 }
 
+// onAgain adds the flag for guests that are set up once more.
+func (a *app) onAgain(set *flag.FlagSet) {
+	set.Func("again", "set this workstation up once more, after a failure; may be given several times", func(name string) error {
+		a.again = append(a.again, name)
+		return nil
+	})
+}
+
 // carryOut shows a plan, asks, and applies it.
-func (a *app) carryOut(ctx context.Context, g goal, yes bool, what string, opts *workstation.ApplyOptions) error {
+func (a *app) carryOut(ctx context.Context, g goal, yes bool, what string, opts *install.Options) error {
 	if !a.json {
-		a.out.Plan(g.plan)
+		a.out.Install(g.plan)
 	}
-	if blocked := connect.Blocked(g.plan.Findings); blocked != nil || g.plan.Empty() {
+	if blocked := connect.Blocked(g.plan.First.Findings); blocked != nil || g.plan.Empty() {
 		if a.json {
 			return result(a.show(viewOf(g.plan)), blocked)
 		}
@@ -84,20 +97,53 @@ func (a *app) carryOut(ctx context.Context, g goal, yes bool, what string, opts 
 		}
 	}
 	if opts == nil {
-		opts = &workstation.ApplyOptions{}
+		opts = &install.Options{}
 	}
 	if !a.json {
 		fmt.Fprintln(a.out)
 		opts.Progress = a.out.Progress()
 	}
-	if err := g.node.Apply(ctx, g.plan, opts); err != nil {
-		return fmt.Errorf("%w; the same command goes on where it stopped", err)
+	a.embed(g.plan)
+	reports, err := install.Apply(ctx, g.node, g.plan, opts)
+	if err != nil {
+		return fmt.Errorf("%w; the same command goes on where it stopped", a.advise(err))
 	}
 	if a.json {
 		return a.show(viewOf(g.plan))
 	}
-	a.say("Done: %d of %d changes.", len(g.plan.Steps), len(g.plan.Steps))
+	a.report(reports)
+	a.say("\nDone: %d changes, %d guests set up.", len(g.plan.First.Steps), len(reports))
 	return nil
+}
+
+// advise says how a set-up that has failed is repeated.
+func (a *app) advise(err error) error {
+	failed, ok := errors.AsType[*install.SetupError](err)
+	if !ok {
+		return err
+	}
+	if failed.Log != "" {
+		a.say("\nThe end of the guest's log:\n%s", failed.Log)
+	}
+	return fmt.Errorf("%w; when the cause is mended, homelab apply -again NAME sets the guest up once more", err)
+}
+
+// report says what was seen in the guests.
+func (a *app) report(reports []install.Report) {
+	for _, r := range reports {
+		a.out.Title(fmt.Sprintf("VM %d is set up", r.VMID))
+		if r.RustDesk.ID != "" {
+			a.say("  RustDesk: %s", r.RustDesk.ID)
+		}
+		var findings []proxstation.Finding
+		for _, check := range r.Checks {
+			a.out.Lines(fmt.Sprintf("  - %s: %s: %s", check.Subject, check.Answer, check.Seen))
+			if check.Answer != proxstation.Yes {
+				findings = append(findings, check.Finding)
+			}
+		}
+		a.out.Findings(findings)
+	}
 }
 
 // result is the first error.
@@ -106,90 +152,4 @@ func result(err, then error) error {
 		return err
 	}
 	return then
-}
-
-// destroy removes workstations.
-func (a *app) destroy(set *flag.FlagSet) func(context.Context) error {
-	a.onPage(set)
-	a.onNode(set)
-	yes := set.Bool("yes", false, "do not ask")
-	shutdown := set.Bool("shutdown", false, "shut down the workstations that run first, each within three minutes")
-	return func(ctx context.Context) error {
-		source, err := a.read()
-		if err != nil {
-			return err
-		}
-		names, err := a.names(source.Page)
-		if err != nil {
-			return err
-		}
-		g := goal{source: source}
-		if g.node, err = a.open(ctx, source.Page); err != nil {
-			return err
-		}
-		if g.facts, err = g.node.Observe(ctx); err != nil {
-			return err
-		}
-		if *shutdown {
-			if err := a.shutDown(ctx, &g, names, *yes); err != nil {
-				return err
-			}
-		}
-		if g.plan, err = workstation.DestroyPlan(g.facts, ids(source.Page, names)...); err != nil {
-			return err
-		}
-		return a.carryOut(ctx, g, *yes, "The disks and all that is on them are gone then.", &workstation.ApplyOptions{AllowDestroy: true})
-	}
-}
-
-// shutDown shuts down those that run, and observes again.
-func (a *app) shutDown(ctx context.Context, g *goal, names []string, yes bool) error {
-	for _, name := range names {
-		id := g.source.Page.Workstations[name].VMID()
-		if !g.facts.VMs[id].Running {
-			continue
-		}
-		if !yes {
-			if err := a.confirm(fmt.Sprintf("%s (VM %d) is running and is shut down first.", name, id)); err != nil {
-				return err
-			}
-		}
-		a.say("shutting down %s, which may take 3 min", name)
-		if err := g.node.Shutdown(ctx, id, 3*time.Minute); err != nil {
-			return err
-		}
-	}
-	var err error
-	g.facts, err = g.node.Observe(ctx)
-	return err
-}
-
-// names returns the workstations that the arguments name.
-func (a *app) names(page file.Page) ([]string, error) {
-	if len(a.args) == 0 {
-		return nil, fmt.Errorf("which workstations? The page has %v", known(page))
-	}
-	for _, name := range a.args {
-		if _, there := page.Workstations[name]; !there {
-			return nil, fmt.Errorf("the page has no workstation %q: it has %v", name, known(page))
-		}
-	}
-	return a.args, nil
-}
-
-func known(page file.Page) []string {
-	var all []string
-	for name := range page.Workstations {
-		all = append(all, name)
-	}
-	slices.Sort(all)
-	return all
-}
-
-func ids(page file.Page, names []string) []int {
-	var all []int
-	for _, name := range names {
-		all = append(all, page.Workstations[name].VMID())
-	}
-	return all
 }

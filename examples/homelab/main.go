@@ -40,6 +40,7 @@ import (
 
 	"github.com/proxstation/proxstation/examples/internal/connect"
 	"github.com/proxstation/proxstation/examples/internal/term"
+	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
 const about = `Homelab brings a Proxmox VE node to what a page says, and lets the workstations on it take turns
@@ -91,6 +92,8 @@ type app struct {
 	args   []string
 	path   string // of the page
 	json   bool
+	again  []string      // workstations that are set up once more
+	sim    *pvetest.Node // the embedded node, nil for another
 	close  func()
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -35,6 +36,9 @@ var secrets = map[string]string{"MACOS_OSK": strings.Repeat("osksecret", 8)[:64]
 
 func newLab(t *testing.T, host pvetest.Host) *lab {
 	t.Helper()
+	if host.Guests == nil {
+		host.Guests = map[int]pvetest.Guest{140: standIn(), 141: standIn()}
+	}
 	l := &lab{t: t, sim: pvetest.New(host, &pvetest.Options{Speed: 100}).Start()}
 	t.Cleanup(l.sim.Close)
 	t.Setenv("PROXMOX_VE_ENDPOINT", l.sim.URL())
@@ -59,6 +63,20 @@ func newLab(t *testing.T, host pvetest.Host) *lab {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+	return l
+}
+
+// byHand takes the users off the page: its guests do not set themselves up.
+func (l *lab) byHand() *lab {
+	l.t.Helper()
+	text, err := os.ReadFile(l.page)
+	if err == nil {
+		text = regexp.MustCompile(`(?m)^    (user|setup): .*\n`).ReplaceAll(text, nil)
+		err = os.WriteFile(l.page, text, 0o600)
+	}
+	if err != nil {
+		l.t.Fatal(err)
 	}
 	return l
 }
@@ -109,31 +127,41 @@ func (l *lab) state(vms, running []int) {
 	}
 }
 
-// The whole way of the reference page.
+// The whole way of the reference page, through the first boots of its guests, in
+// half a minute: the installer's question is answered in real time.
 func TestFromThePageToTheEnd(t *testing.T) { //nolint:paralleltest // the environment is the test's
+	if testing.Short() {
+		t.Skip("plays in real time")
+	}
 	l := newLab(t, pvetest.Reference())
 	plan := filepath.Join(t.TempDir(), "plan.json")
 	none, all := []int(nil), []int{130, 140, 141}
 	l.want(0, "homelab.yaml is valid: 3 workstations, 2 cards. Node pve can be reached, and all secrets are there.", "", "check", "-f", l.page)
-	l.want(2, "5 to add, 1 to change, 0 to destroy", "", "plan", "-f", l.page, "-out", plan)
+	l.want(2, "Then Windows in VM 140 windows is set up", "", "plan", "-f", l.page, "-out", plan)
 	l.want(1, "say -yes if it is meant", "", "apply", plan)
 	l.want(5, "nothing was changed", "no\n", "apply", plan)
 	l.state(none, none)
-	l.want(0, "Done: 6 of 6 changes.", "yes\n", "apply", plan)
-	l.state(all, none)
+	l.want(0, "Done: 6 changes, 2 guests set up.", "yes\n", "apply", plan)
+	for _, want := range []string{"the seed is deleted, with the secrets on it", "scsi1: yes: D: Games", "nvidia-smi: NVIDIA GeForce RTX 5070 Ti, 580.126"} {
+		if !strings.Contains(l.said, want) {
+			t.Errorf("apply does not say %q:\n%s", want, l.said)
+		}
+	}
+	l.state(all, []int{140})
 	l.want(0, "nothing to do", "", "plan", "-f", l.page)
 	l.want(0, "nothing to do", "", "apply", "-f", l.page)
 	l.want(4, "plan is stale", "", "apply", plan, "-yes")
-	l.want(0, "windows 140 windows11 off rtx", "", "status", "-f", l.page)
-	l.want(0, "it is up", "", "switch", "windows", "-f", l.page)
+	l.want(0, "windows 140 windows11 running", "", "status", "-f", l.page)
+	l.want(0, "it is running already", "", "switch", "windows", "-f", l.page)
 	l.state(all, []int{140})
+	l.want(1, "macos has no user, so it does not set itself up", "", "plan", "-again", "macos", "-f", l.page)
 	l.want(0, "windows has the card can have it: yes", "", "status", "-f", l.page)
 	l.want(0, "shutting down VM 140", "", "switch", "-f", l.page, "linux-ai")
 	l.state(all, []int{141})
 	l.want(3, "Blocked. Nothing is changed until this is done:", "", "destroy", "linux-ai", "-f", l.page, "-yes")
 	l.state(all, []int{141})
 	l.want(5, "VM 141) is running and is shut down first.", "no\n", "destroy", "linux-ai", "-f", l.page, "-shutdown")
-	l.want(0, "Done: 3 of 3 changes.", "", "destroy", "macos", "windows", "linux-ai", "-f", l.page, "-shutdown", "-yes")
+	l.want(0, "Done: 3 changes, 0 guests set up.", "", "destroy", "macos", "windows", "linux-ai", "-f", l.page, "-shutdown", "-yes")
 	l.state(none, none)
 	if err := l.sim.Check(); err != nil {
 		t.Error(err)
@@ -143,7 +171,7 @@ func TestFromThePageToTheEnd(t *testing.T) { //nolint:paralleltest // the enviro
 // A plan is stale when a VM has changed since, also by what the plan does not
 // change.
 func TestSavedPlanIsStale(t *testing.T) { //nolint:paralleltest // the environment is the test's
-	l := newLab(t, pvetest.Reference())
+	l := newLab(t, pvetest.Reference()).byHand()
 	plan := filepath.Join(t.TempDir(), "plan.json")
 	l.want(0, "Done", "", "apply", "-f", l.page, "-yes")
 	text, err := os.ReadFile(l.page)
@@ -169,7 +197,7 @@ func TestSavedPlanIsStale(t *testing.T) { //nolint:paralleltest // the environme
 	l.want(4, "plan is stale", "", "apply", plan, "-yes")
 	l.want(2, "16384 -> 24576", "", "plan", "-f", l.page, "-out", plan)
 	l.want(1, "-f would have no effect on a saved plan", "", "apply", plan, "-f", l.page, "-yes")
-	l.want(0, "Done: 1 of 1 changes.", "", "apply", plan, "-yes")
+	l.want(0, "Done: 1 changes, 0 guests set up.", "", "apply", plan, "-yes")
 	if err := os.WriteFile(plan, []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +226,7 @@ func TestInitOnANodeWithVMs(t *testing.T) { //nolint:paralleltest // the environ
 
 // What a program may read is one JSON value, with the same codes.
 func TestJSON(t *testing.T) { //nolint:paralleltest // the environment is the test's
-	l := newLab(t, pvetest.Reference())
+	l := newLab(t, pvetest.Reference()).byHand()
 	read := func(code int, into any, args ...string) {
 		t.Helper()
 		if got := l.call("", append(args, "-f", l.page)...); got != code {
@@ -311,7 +339,7 @@ func TestHost(t *testing.T) { //nolint:paralleltest // the environment is the te
 
 // watch says what changes, and ends with its context.
 func TestWatch(t *testing.T) { //nolint:paralleltest // the environment is the test's
-	l := newLab(t, pvetest.Reference())
+	l := newLab(t, pvetest.Reference()).byHand()
 	l.want(0, "Done", "", "apply", "-f", l.page, "-yes")
 	for _, args := range [][]string{{"watch", "-f", l.page}, {"watch", "-f", l.page, "-json"}} {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

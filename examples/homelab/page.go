@@ -15,6 +15,7 @@ import (
 	"github.com/proxstation/proxstation/examples/internal/connect"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/file"
+	"github.com/proxstation/proxstation/workstation/install"
 )
 
 // onPage adds the flag that names the page.
@@ -74,7 +75,7 @@ func (a *app) open(ctx context.Context, page file.Page) (*workstation.Node, erro
 	if err != nil {
 		return nil, err
 	}
-	a.close = sim.Close
+	a.sim, a.close = sim, sim.Close
 	return node, nil
 }
 
@@ -84,7 +85,7 @@ type goal struct {
 	node   *workstation.Node
 	facts  workstation.Facts
 	spec   workstation.Spec
-	plan   workstation.Plan
+	plan   install.Plan
 }
 
 // look reads the page, observes the node and plans.
@@ -96,6 +97,7 @@ func (a *app) look(ctx context.Context) (goal, error) {
 	return a.lookAt(ctx, source)
 }
 
+// lookAt is look for a page that was read.
 func (a *app) lookAt(ctx context.Context, source *file.Source) (goal, error) {
 	g := goal{source: source}
 	var err error
@@ -108,7 +110,11 @@ func (a *app) lookAt(ctx context.Context, source *file.Source) (goal, error) {
 	if g.spec, err = source.Spec(g.facts, resolve); err != nil {
 		return g, err
 	}
-	g.plan, err = workstation.Diff(g.spec, g.facts)
+	guests, err := source.Guests(g.facts, resolve, a.again...)
+	if err != nil {
+		return g, err
+	}
+	g.plan, err = install.Diff(g.spec, guests, g.facts)
 	return g, g.explain(err)
 }
 
@@ -121,13 +127,16 @@ func (g goal) explain(err error) error {
 		}
 		return errors.Join(all...)
 	}
-	invalid, ok := errors.AsType[*workstation.InvalidError](err)
-	if !ok {
-		return err
+	vmid, field := 0, ""
+	if invalid, ok := errors.AsType[*workstation.InvalidError](err); ok {
+		vmid, field = invalid.VMID, invalid.Field
+	}
+	if guest, ok := errors.AsType[*install.GuestError](err); ok {
+		vmid = guest.VMID
 	}
 	for name, w := range g.source.Page.Workstations {
-		if w.VMID() == invalid.VMID {
-			return fmt.Errorf("%s: %w", g.source.Where("workstations."+name+"."+invalid.Field), err)
+		if vmid != 0 && w.VMID() == vmid {
+			return fmt.Errorf("%s: %w", g.source.Where("workstations."+name+"."+field), err)
 		}
 	}
 	return err
@@ -137,7 +146,7 @@ func (g goal) explain(err error) error {
 // secret that is not set has a stand-in.
 func resolve(r file.Reference) (proxstation.Secret, error) {
 	text, err := lookUp(r)
-	if err != nil && !connect.Configured() {
+	if (err != nil || text == "") && !connect.Configured() {
 		text, err = strings.Repeat("x", 64), nil // as long as the key of a Mac is
 		if strings.HasSuffix(string(r), ".pub") {
 			text = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl stand-in"

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
@@ -178,15 +180,14 @@ func (a *adoption) candidates(id int) []Workstation {
 
 func linuxOf(p profile.LinuxAI) *LinuxAI {
 	w, init := &LinuxAI{LinuxAI: p}, p.CloudInit
-	w.CloudInit = profile.CloudInit{}
-	if init.User != "" || len(init.SSHKeys) > 0 {
-		w.User = &Login{Name: init.User}
-		for _, key := range init.SSHKeys {
-			w.User.Keys = append(w.User.Keys, Key(key))
-		}
+	w.LinuxAI.CloudInit = profile.CloudInit{}
+	page := &CloudInit{CloudInit: init}
+	page.CloudInit.Password, page.CloudInit.SSHKeys = proxstation.Secret{}, nil
+	for _, key := range init.SSHKeys {
+		page.Keys = append(page.Keys, Key(key))
 	}
-	if init.Address.IsValid() || init.Gateway.IsValid() || len(init.DNS) > 0 || init.Domain != "" {
-		w.Network = &Network{Address: init.Address, Gateway: init.Gateway, DNS: init.DNS, Domain: init.Domain}
+	if len(pairs(reflect.ValueOf(page))) > 0 {
+		w.CloudInit = page
 	}
 	return w
 }

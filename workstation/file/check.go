@@ -44,6 +44,7 @@ func (p Page) check() Errors {
 				errs.add(key+".card", "no card of the page has the name %q: %s", card, unknown(cards, card))
 			}
 		}
+		checkSetUp(&errs, key, w)
 		if mac, ok := w.(*MacOS); ok {
 			mac.check(&errs, key)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/file"
+	"github.com/proxstation/proxstation/workstation/firstboot"
 	"github.com/proxstation/proxstation/workstation/profile"
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
@@ -120,7 +121,7 @@ func ExamplePage() {
 		Cards:   map[string]file.Card{"rtx": {Address: iommu.Address{}.WithFunction(0), Mapping: "workstation-gpu"}},
 		Workstations: map[string]file.Workstation{
 			"windows": &file.Windows11{Windows11: profile.Windows11{Memory: 16 * storage.GiB, Card: "rtx"},
-				User: &file.Login{Name: "me", Password: "env:WINDOWS_PASSWORD"}},
+				User: &file.Account{Name: "me", Password: "env:WINDOWS_PASSWORD"}},
 		},
 	}
 	fmt.Println(p.Validate(), p.Tiers())
@@ -192,4 +193,16 @@ func ExampleCustom() {
 	fmt.Println(err, spec.VMs[0].ID, spec.VMs[0].Name, spec.VMs[0].Config["cores"])
 	// Output:
 	// <nil> 101 nas 2
+}
+
+func ExamplePage_Guests() {
+	p := file.Page{Workstations: map[string]file.Workstation{"windows": &file.Windows11{
+		Windows11: profile.Windows11{Games: 100 * storage.GiB},
+		User:      &file.Account{Name: "me", Password: "env:WINDOWS_PASSWORD"},
+		Setup:     &file.WindowsSetup{Games: &firstboot.GamesDisk{Label: "Spiele"}},
+	}}}
+	guests, err := p.Guests(workstation.Facts{}, nil)
+	fmt.Println(err, guests[0].VMID, guests[0].Windows.ComputerName, guests[0].Windows.Games.Slot, guests[0].Windows.Games.Label)
+	// Output:
+	// <nil> 140 windows scsi1 Spiele
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/install"
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
@@ -71,14 +72,18 @@ func TestReferencePageIsAPlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := workstation.Diff(spec, facts)
+	guests, err := reference(t).Guests(facts, secrets)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if proxstation.Worst(plan.Findings) == proxstation.Blocker {
+	plan, err := install.Diff(spec, guests, facts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if proxstation.Worst(plan.First.Findings) == proxstation.Blocker {
 		t.Errorf("the plan is blocked:\n%s", plan)
 	}
-	for _, want := range []string{"5 to add", "+ mapping workstation-gpu", "+ mapping igpu", "+ VM 130 macos", "+ VM 140 windows", "+ VM 141 linux-ai", "service-pool:100", "service-pool:80", "local-lvm:128", "osk=[secret]"} {
+	for _, want := range []string{"5 to add", "+ mapping workstation-gpu", "+ mapping igpu", "+ VM 130 macos", "+ VM 140 windows", "+ VM 141 linux-ai", "service-pool:100", "service-pool:80", "Then Windows in VM 140 windows is set up", "Then Linux in VM 141 linux-ai is set up", "local-lvm:128", "osk=[secret]"} {
 		if !strings.Contains(plan.String(), want) {
 			t.Errorf("the plan does not say %q:\n%s", want, plan)
 		}
@@ -102,6 +107,16 @@ func TestReferencePageSaysTheRest(t *testing.T) {
 	}
 	if _, err := page.Set("rxt"); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "did you mean rtx?") {
 		t.Errorf("no such set: %v", err)
+	}
+	guests, err := page.Guests(workstation.Facts{}, secrets, "windows")
+	if err != nil || len(guests) != 2 || guests[0].Linux.Models.Slot != "scsi1" || !guests[0].Linux.NVIDIA || !slices.Equal(guests[0].Linux.Keys, []string{publicKey}) || guests[0].Again ||
+		guests[1].Windows.User != "me" || guests[1].Windows.Games.Slot != "scsi1" || !guests[1].Again || guests[1].RustDesk != nil {
+		t.Errorf("guests %+v, %v", guests, err)
+	}
+	for name, want := range map[string]string{"macos": "macos has no user", "widnows": "did you mean windows?"} {
+		if _, err := page.Guests(workstation.Facts{}, secrets, name); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), want) {
+			t.Errorf("again %s: %v", name, err)
+		}
 	}
 	reach, err := page.Reach(secrets)
 	if err != nil || len(reach) != 3 || reach[2].Workstation != "windows" || reach[2].RustDesk.OS != "windows" || reach[2].RustDesk.Config.Password.Reveal() != "battery staple" ||
@@ -161,6 +176,13 @@ func TestMistakes(t *testing.T) {
 		"a member":           {station("card: rtx") + "dualboot: {d: {members: [w, v]}}", "p.yaml:6:29: dualboot.d.members[1]: no workstation of the page has the name \"v\": want w"},
 		"one member":         {station("card: rtx") + "dualboot: {d: {members: [w]}}", "dualboot.d: a set has two different members or more"},
 		"no common card":     {station("card: rtx") + "  l: {profile: linux-ai}\ndualboot: {d: {members: [w, l]}}", "l has no card, and the members of a set share one"},
+		"a keyboard of two":  {station("setup: {language: de-DE}"), "p.yaml:5:12: workstations.w.setup: without a user nobody could log in: add user"},
+		"no such disk":       {station("user: {name: me}\nsetup: {games: {label: x}}"), "p.yaml:6:20: workstations.w.setup.games: the workstation has no such disk: give its size at games"},
+		"told twice":         {"workstations: {l: {profile: linux-ai, user: {name: me}, cloud-init: {user: me}}}", "workstations.l.cloud-init: the guest would be told two things"},
+		"no user's network":  {"workstations: {l: {profile: linux-ai, network: {mac: bc:24:11:00:00:01}}}", "workstations.l.network: it is for guests that set themselves up"},
+		"a MAC":              {"workstations: {l: {profile: linux-ai, user: {name: me}, network: {mac: 1}}}", "p.yaml:1:72: workstations.l.network.mac: \"1\" is not a hardware address"},
+		"an edition":         {station("user: {name: me}\nsetup: {edition: Por}"), "workstations.w.setup.edition: \"Por\" cannot be: did you mean Pro?"},
+		"when the card":      {station("user: {name: me}\nsetup: {card: now}"), "workstations.w.setup.card: \"now\" cannot be: want later or at-once"},
 		"a time":             {"dualboot: {d: {grace: 3}}", "p.yaml:1:23: dualboot.d.grace: \"3\" is not a time: want a number and a unit, such as 90s or 3m"},
 		"the same VMID":      {station("id: 7") + "  v: {profile: linux-ai, id: 7}", "workstations.w: VMID 7 is also that of v"},
 		"the default's VMID": {station("id: 141") + "  a: {profile: linux-ai}", "workstations.w: VMID 141 is also that of a"},
@@ -222,8 +244,15 @@ func TestSpecMistakes(t *testing.T) {
 		}
 	}
 	broken := func(Reference) (proxstation.Secret, error) { return proxstation.Secret{}, errors.New("no such file") }
-	if _, err := source.Spec(observed(t), broken); !strings.Contains(fmt.Sprint(err), "workstations.linux-ai.user.keys: file:~/.ssh/id_ed25519.pub: no such file") {
+	if _, err := source.Guests(workstation.Facts{}, broken); !strings.Contains(fmt.Sprint(err), "workstations.linux-ai.user.keys: file:~/.ssh/id_ed25519.pub: no such file") {
 		t.Errorf("%v", err)
+	}
+	has := workstation.Facts{VMs: map[int]workstation.VMFacts{130: {}, 140: {}, 141: {}}}
+	if guests, err := source.Guests(has, broken); err != nil || len(guests) != 2 {
+		t.Errorf("guests that are there: %v", err)
+	}
+	if _, err := source.Guests(has, broken, "windows"); !strings.Contains(fmt.Sprint(err), "workstations.windows.user.password") || strings.Contains(fmt.Sprint(err), "linux") {
+		t.Errorf("again: %v", err)
 	}
 	if got := source.Where("workstations.windows.memory"); got != "homelab.yaml:32:13" {
 		t.Errorf("where: %s", got)
@@ -254,5 +283,41 @@ func TestGuestsHaveWords(t *testing.T) {
 	t.Parallel()
 	if got := []string{guestText(gpu.Linux), guestText(gpu.Windows11), guestText(gpu.MacOSHighSierra), guestText(gpu.MacOSBigSur), guestText(gpu.MacOSTahoe)}; !slices.Equal(got, []string{"linux", "windows-11", "high-sierra", "big-sur", "tahoe"}) {
 		t.Errorf("%q", got)
+	}
+}
+
+// A guest with an address of its own has a network card that the guest knows: the
+// one of the page, the one that the VM has, or one that is made of the VMID.
+func TestAddressAndCardGoTogether(t *testing.T) {
+	t.Parallel()
+	parse := func(network string) Page {
+		source, err := Parse("", []byte("workstations: {l: {profile: linux-ai, user: {name: me, password: env:X}, network: {"+network+"}}}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return source.Page
+	}
+	have := workstation.Facts{VMs: map[int]workstation.VMFacts{141: {ID: 141, Config: map[string]string{"net0": "virtio=BC:24:11:AA:BB:CC,bridge=vmbr0"}}}}
+	for name, test := range map[string]struct {
+		page      Page
+		facts     workstation.Facts
+		mac, net0 string
+	}{
+		"made":  {parse("address: 192.168.1.41/24"), workstation.Facts{}, "bc:24:11:00:00:8d", "model=virtio,bridge=vmbr0,macaddr=BC:24:11:00:00:8D"},
+		"said":  {parse("address: 192.168.1.41/24, mac: 02-00-00-00-00-01"), workstation.Facts{}, "02:00:00:00:00:01", "macaddr=02:00:00:00:00:01"},
+		"there": {parse("address: 192.168.1.41/24"), have, "bc:24:11:aa:bb:cc", "model=virtio,bridge=vmbr0,macaddr=BC:24:11:AA:BB:CC"},
+	} {
+		spec, err := test.page.Spec(test.facts, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		guests, err := test.page.Guests(test.facts, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		vm := spec.VMs[0]
+		if got := guests[0].Linux.Network.MAC.String(); got != test.mac || vm.Config["net0"] != test.net0 && vm.Defaults["net0"] != test.net0 {
+			t.Errorf("%s: %s, %q, %q", name, got, vm.Config["net0"], vm.Defaults["net0"])
+		}
 	}
 }

@@ -14,7 +14,7 @@ func near(text string, words []string) string {
 	}
 	best, least := "", allowed+1
 	for _, word := range words {
-		if d := distance(strings.ToLower(text), word); d < least {
+		if d := distance(strings.ToLower(text), strings.ToLower(word)); d < least {
 			best, least = word, d
 		}
 	}

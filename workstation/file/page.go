@@ -68,17 +68,6 @@ type DualBoot struct {
 	Members []string
 }
 
-// A Login is the person who works in a new guest.
-type Login struct {
-	// Name is the login's name.
-	Name string
-	// Password refers to the login's password.
-	Password Reference
-	// Keys are public SSH keys that may log in: each a line as in id_ed25519.pub,
-	// or a reference to a file of such lines.
-	Keys []Key
-}
-
 // Tiers returns the tiers that the page knows, for workstation.NodeOptions.
 func (p Page) Tiers() map[string]storage.Tier {
 	tiers := map[string]storage.Tier{}

@@ -12,6 +12,8 @@ import (
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation/firstboot"
+	"github.com/proxstation/proxstation/workstation/install"
 	"github.com/proxstation/proxstation/workstation/profile"
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
@@ -26,6 +28,8 @@ var words = map[reflect.Type][]string{
 	reflect.TypeFor[profile.IGPUMode]():            {"chosen", "legacy", "headless"},
 	reflect.TypeFor[profile.MacNetwork]():          {string(profile.VMXNET3), string(profile.VirtIONetwork)},
 	reflect.TypeFor[profile.MacScreen]():           {string(profile.VMwareSVGA), string(profile.VirtIOGPU)},
+	reflect.TypeFor[firstboot.Edition]():           {string(firstboot.Home), string(firstboot.Pro), string(firstboot.ProWorkstations), string(firstboot.Education)},
+	reflect.TypeFor[install.CardTime]():            cardTimes,
 	reflect.TypeFor[iommu.UseKind]():               {"root", "storage", "network", "console", "input"},
 	reflect.TypeFor[rustdesk.ApproveMode]():        {string(rustdesk.ApprovePassword), string(rustdesk.ApproveClick)},
 	reflect.TypeFor[rustdesk.VerificationMethod](): {string(rustdesk.VerifyTemporary), string(rustdesk.VerifyPermanent)},
@@ -46,8 +50,14 @@ var notations = map[reflect.Type]notation{
 	reflect.TypeFor[gpu.Guest](): {
 		func(text string) (any, error) { return gpu.Guest(indexOf(guests(), text)), nil },
 		func(v any) string { return guestText(v.(gpu.Guest)) }, "sequoia"},
+	reflect.TypeFor[install.CardTime](): {
+		func(text string) (any, error) { return install.CardTime(indexOf(cardTimes, text)), nil },
+		func(v any) string { return cardTimes[v.(install.CardTime)] }, "later"},
 	reflect.TypeFor[iommu.Address](): {parseAddress, func(v any) string { return v.(iommu.Address).String() }, `"0000:01:00"`},
 }
+
+// cardTimes are the words for [install.CardLater] and [install.CardAtOnce].
+var cardTimes = []string{"later", "at-once"}
 
 func purposes() []string {
 	var all []string

@@ -117,10 +117,10 @@ func (s *schema) of(t reflect.Type) map[string]any {
 		}
 		return m
 	case reflect.Struct:
-		if _, made := s.definitions[t.Name()]; !made {
-			s.definitions[t.Name()] = s.structure(t)
+		if _, made := s.definitions[t.String()]; !made {
+			s.definitions[t.String()] = s.structure(t)
 		}
-		return map[string]any{"allOf": []any{map[string]any{"$ref": "#/definitions/" + t.Name()}}}
+		return map[string]any{"allOf": []any{map[string]any{"$ref": "#/definitions/" + t.String()}}}
 	case reflect.Bool:
 		return map[string]any{"type": "boolean"}
 	case reflect.Int, reflect.Uint16:
@@ -153,7 +153,7 @@ func (s *schema) workstation() map[string]any {
 func comments(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, dir := range []string{".", "../profile", "..", "../../storage", "../rustdesk", "../access"} {
+	for _, dir := range []string{".", "../profile", "../firstboot", "../install", "..", "../../storage", "../rustdesk", "../access"} {
 		files, err := filepath.Glob(dir + "/*.go")
 		if err != nil {
 			t.Fatal(err)

@@ -13,7 +13,8 @@ import (
 
 // Spec returns what should be on the node, for workstation.Diff. The facts are
 // those of the node: which card is at an address, and the host's processor.
-// With a nil Resolver no secret is set, and VMs keep the secrets that they have.
+// With a nil Resolver no secret is set, and VMs keep the secrets that they have;
+// so does a VM that exists, if its reference cannot be resolved.
 //
 // The error is an [Errors]: mistakes of [Page.Validate], a reference that the
 // Resolver could not resolve, a card that the node does not have. [Source.Spec]
@@ -26,8 +27,8 @@ func (p Page) Spec(facts workstation.Facts, resolve Resolver) (workstation.Spec,
 	spec := workstation.Spec{Place: p.Place}
 	used := map[string]bool{}
 	for _, name := range names(p.Workstations) {
-		c.key = "workstations." + name
 		w := p.Workstations[name]
+		c.enter(name, w)
 		used[w.card()] = true
 		spec.VMs = append(spec.VMs, w.made(name, c).VM())
 	}
@@ -44,10 +45,15 @@ func (p Page) Spec(facts workstation.Facts, resolve Resolver) (workstation.Spec,
 // Spec is [Page.Spec] with line and column in its errors.
 func (s *Source) Spec(facts workstation.Facts, resolve Resolver) (workstation.Spec, error) {
 	spec, err := s.Page.Spec(facts, resolve)
+	return spec, s.explain(err)
+}
+
+// explain adds line and column to mistakes.
+func (s *Source) explain(err error) error {
 	if errs, ok := err.(Errors); ok { //nolint:errorlint // it is ours, and not wrapped
-		return spec, s.locate(errs).err()
+		return s.locate(errs).err()
 	}
-	return spec, err
+	return err
 }
 
 // mapping returns the name of the mapping of a card, "" for no card.
@@ -60,6 +66,13 @@ type conversion struct {
 	resolve Resolver
 	errs    Errors
 	key     string // of the workstation
+	has     bool   // the VM exists, and has its secrets
+}
+
+// enter begins with a workstation.
+func (c *conversion) enter(name string, w Workstation) {
+	c.key = "workstations." + name
+	_, c.has = c.facts.VMs[w.VMID()]
 }
 
 // secret returns the secret that a reference stands for.
@@ -69,6 +82,8 @@ func (c *conversion) secret(key string, r Reference) proxstation.Secret {
 	}
 	secret, err := c.resolve(r)
 	switch {
+	case c.has && (err != nil || secret.IsZero()):
+		return proxstation.Secret{}
 	case err != nil:
 		c.errs.add(join(c.key, key), "%s: %v", r, err)
 	case secret.IsZero():
@@ -123,19 +138,14 @@ func (c *conversion) cards() string {
 	return "it has " + oneOf(all)
 }
 
-// cloudInit returns what cloud-init is told.
-func (c *conversion) cloudInit(user *Login, network *Network) profile.CloudInit {
-	var init profile.CloudInit
-	if user != nil {
-		init.User, init.Password = user.Name, c.secret("user.password", user.Password)
-		for _, key := range user.Keys {
-			init.SSHKeys = append(init.SSHKeys, key.lines(c.resolveAs("user.keys"))...)
-		}
+// cloudInit returns what PVE's own drive tells a guest.
+func (c *conversion) cloudInit(init *CloudInit) profile.CloudInit {
+	if init == nil {
+		return profile.CloudInit{}
 	}
-	if network != nil {
-		init.Address, init.Gateway, init.DNS, init.Domain = network.Address, network.Gateway, network.DNS, network.Domain
-	}
-	return init
+	p := init.CloudInit
+	p.Password, p.SSHKeys = c.secret("cloud-init.password", init.Password), c.lines("cloud-init.keys", init.Keys)
+	return p
 }
 
 func (w *Windows11) made(name string, c *conversion) maker {
@@ -146,14 +156,14 @@ func (w *Windows11) made(name string, c *conversion) maker {
 
 func (w *LinuxAI) made(name string, c *conversion) maker {
 	p := w.LinuxAI
-	p.Name, p.Card, p.CloudInit = cmp.Or(p.Name, name), c.page.mapping(p.Card), c.cloudInit(w.User, w.Network)
-	return p
+	p.Name, p.Card, p.CloudInit = cmp.Or(p.Name, name), c.page.mapping(p.Card), c.cloudInit(w.CloudInit)
+	return asIs{c.withMAC(p.VM(), w.Network), p}
 }
 
 func (w *RustDeskServer) made(name string, c *conversion) maker {
 	p := w.RustDeskServer
-	p.Name, p.CloudInit = cmp.Or(p.Name, name), c.cloudInit(w.User, w.Network)
-	return p
+	p.Name, p.CloudInit = cmp.Or(p.Name, name), c.cloudInit(w.CloudInit)
+	return asIs{c.withMAC(p.VM(), w.Network), p}
 }
 
 func (w *MacOS) made(name string, c *conversion) maker {
@@ -165,8 +175,11 @@ func (w *MacOS) made(name string, c *conversion) maker {
 	return p
 }
 
-// asIs is a VM that needs no profile.
-type asIs struct{ vm workstation.VM }
+// asIs is a VM that is made already.
+type asIs struct {
+	vm   workstation.VM
+	from any // what it was made from
+}
 
 // VM implements maker.
 func (a asIs) VM() workstation.VM { return a.vm }
@@ -175,5 +188,5 @@ func (w *Custom) made(name string, c *conversion) maker {
 	vm := w.VM
 	vm.Name = cmp.Or(vm.Name, name)
 	vm.OSK, vm.Password = c.secret("osk", w.OSK), c.secret("password", w.Password)
-	return asIs{vm}
+	return asIs{vm, vm}
 }

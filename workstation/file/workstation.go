@@ -2,7 +2,6 @@ package file
 
 import (
 	"cmp"
-	"net/netip"
 
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/workstation"
@@ -31,33 +30,47 @@ type maker interface{ VM() workstation.VM }
 // the page.
 type Windows11 struct {
 	profile.Windows11
-	// User is the person whose account the installation makes.
-	User *Login
+	// User is the account that the installation makes. With it, a new VM installs
+	// Windows by itself; without it, a person installs Windows.
+	User *Account
+	// Setup says more of that installation.
+	Setup *WindowsSetup
 }
 
 // LinuxAI is a [profile.LinuxAI] of the page. Its Card is a card's name on the
 // page.
 type LinuxAI struct {
 	profile.LinuxAI `omit:"CloudInit"`
-	// User is the person who may log in.
+	// User is the person who may log in. With it, a new VM of a cloud image sets
+	// itself up: the agent, the disk for models and what Setup says.
 	User *Login
-	// Network is the guest's own address; unset, it asks DHCP.
+	// Network is the guest's own address in that set-up; unset, it asks DHCP.
 	Network *Network
+	// Setup says more of that set-up.
+	Setup *LinuxSetup
+	// CloudInit is what PVE's own drive tells the image instead.
+	CloudInit *CloudInit
 }
 
 // RustDeskServer is a [profile.RustDeskServer] of the page.
 type RustDeskServer struct {
 	profile.RustDeskServer `omit:"CloudInit"`
-	// User is the person who may log in.
+	// User is the person who may log in. With it, a new VM of a cloud image sets
+	// itself up, with the agent.
 	User *Login
-	// Network is the guest's own address; unset, it asks DHCP.
+	// Network is the guest's own address in that set-up; unset, it asks DHCP.
 	Network *Network
+	// Setup says more of that set-up.
+	Setup *LinuxSetup
+	// CloudInit is what PVE's own drive tells the image instead.
+	CloudInit *CloudInit
 }
 
 // MacOS is a [profile.MacOS] of the page. The mapping of its card and the host's
-// processor come from the page and the node.
+// processor come from the page and the node; the image of OpenCore is one that is
+// configured already, as examples/macos does it.
 type MacOS struct {
-	profile.MacOS `omit:"Mapping,HostCPU"`
+	profile.MacOS `omit:"Mapping,HostCPU,Image"`
 	// Card is the name of the graphics card on the page.
 	Card string
 	// OSK refers to the key that macOS asks the system management controller for.
@@ -67,24 +80,11 @@ type MacOS struct {
 // Custom is a VM in PVE's own notation, for what no profile describes, such as
 // a VM that existed before the page.
 type Custom struct {
-	workstation.VM `omit:"OSK,Password"`
+	workstation.VM `omit:"OSK,Password,Notes"`
 	// Password refers to the password that cloud-init gives the guest's user.
 	Password Reference
 	// OSK refers to the key that macOS asks the system management controller for.
 	OSK Reference
-}
-
-// A Network is what cloud-init tells a guest about its network.
-type Network struct {
-	// Address is the guest's own address with the length of its network,
-	// "192.168.1.41/24"; unset, DHCP.
-	Address netip.Prefix
-	// Gateway is the router of that network.
-	Gateway netip.Addr
-	// DNS are name servers; unset, the host's.
-	DNS []netip.Addr
-	// Domain is the search domain.
-	Domain string
 }
 
 // kinds makes a new workstation by its profile.

@@ -88,7 +88,7 @@ func (p *Program) End(t *testing.T, signal syscall.Signal, running int, says ...
 		t.Errorf("it says none of %q:\n%s", says, said)
 	}
 	if got := p.Node.Running(); !slices.Equal(got, []int{running}) {
-		t.Errorf("running: %v, want VM %d", got, running)
+		t.Errorf("running: %v, want VM %d:\n%s", got, running, said)
 	}
 	for _, id := range p.Node.VMs() {
 		if state, _ := p.Node.VM(id); strings.Contains(state.Config["description"], "lease") {

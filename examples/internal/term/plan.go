@@ -2,12 +2,14 @@ package term
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/install"
 )
 
 var signs = map[workstation.Sign]colour{workstation.SignAdd: green, workstation.SignModify: yellow, workstation.SignDestroy: red}
@@ -15,21 +17,60 @@ var signs = map[workstation.Sign]colour{workstation.SignAdd: green, workstation.
 // Plan writes a plan: what blocks it, its steps, how full the storages get, and
 // what else should be known. A plan that is blocked ends with what has to be
 // done first.
-func (t *Terminal) Plan(p workstation.Plan) {
+func (t *Terminal) Plan(p workstation.Plan) { t.plan(p, nil, func() {}) }
+
+// Install writes a plan with guests that are set up: [Terminal.Plan], and what
+// happens then.
+func (t *Terminal) Install(p install.Plan) {
+	var seeds []string
+	for _, s := range p.SetUps {
+		if s.Seed != "" {
+			seeds = append(seeds, fmt.Sprintf("%s   # %s: the seed of VM %d %s, deleted when the guest has reported", s.Seed, s.Size.Human(), s.VMID, s.Name))
+		}
+	}
+	t.plan(p.First, seeds, func() {
+		for _, s := range p.SetUps {
+			fmt.Fprintln(t.w)
+			t.Lines(s.String())
+		}
+	})
+}
+
+// Lines writes a text of several lines, each broken between words, with what
+// follows a number or a sign in front of it kept to the right of that.
+func (t *Terminal) Lines(text string) {
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\n")
+		front := marker.FindString(line)
+		t.paragraph(front, strings.Repeat(" ", len(front)), line[len(front):])
+	}
+}
+
+var marker = regexp.MustCompile(`^ *(\d+\. +|[+~-] )?`)
+
+// plan writes a plan with seeds before its steps, and something behind them.
+func (t *Terminal) plan(p workstation.Plan, seeds []string, then func()) {
 	count := map[workstation.Sign]int{}
 	for _, c := range p.Changes() {
 		count[c.Sign]++
 	}
-	if p.Empty() {
+	if p.Empty() && len(seeds) == 0 {
 		t.Say("Plan for node %s: nothing to do", p.Node)
 	} else {
 		t.Say("Plan for node %s: %d to add, %d to change, %d to destroy", p.Node, count[workstation.SignAdd], count[workstation.SignModify], count[workstation.SignDestroy])
 	}
 	blockers, others := split(p.Findings)
 	t.Findings(blockers)
+	for i, seed := range seeds {
+		if i == 0 {
+			fmt.Fprintln(t.w)
+		}
+		t.paragraph(t.paint(green, "+")+" ", "    ", seed)
+	}
 	for _, c := range p.Changes() {
 		t.change(c)
 	}
+	then()
 	t.outlook(p)
 	t.Findings(others)
 	t.ToDo(blockers)

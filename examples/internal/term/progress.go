@@ -57,7 +57,7 @@ func line(e workstation.Event, text string, elapsed time.Duration) string {
 	if e.Limit > 0 {
 		took += " of " + seconds(e.Limit)
 	}
-	return fmt.Sprintf("  %-8s  %-12s  %s", step, took, printable.Line(text))
+	return fmt.Sprintf("  %-10s  %-12s  %s", step, took, printable.Line(text))
 }
 
 // seconds writes a time as 12 s or 3 min.

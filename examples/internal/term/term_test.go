@@ -13,6 +13,7 @@ import (
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/install"
 )
 
 func plan() workstation.Plan {
@@ -72,6 +73,35 @@ func TestBlockedPlan(t *testing.T) {
 	if strings.Index(text, "blocker: VM 140 (z.block)") > strings.Index(text, "+ VM 140 windows") ||
 		!strings.HasSuffix(text, "\nBlocked. Nothing is changed until this is done:\n  1. VM 140: Do this.\n  2. VM 141: It fails too.\n") {
 		t.Error(text)
+	}
+}
+
+// A numbered list stays one when its lines are broken.
+func TestLines(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	Of(&out).Lines("Then\n   1. " + strings.Repeat("word ", 20) + "\n        + key  value\n")
+	if want := "Then\n   1. " + strings.Repeat(" word", 15)[1:] + "\n      " + strings.Repeat(" word", 5)[1:] + "\n        + key value\n"; out.String() != want {
+		t.Errorf("have\n%swant\n%s", out.String(), want)
+	}
+}
+
+// A plan with guests that are set up says so between its steps and what should be
+// known.
+func TestInstall(t *testing.T) {
+	t.Parallel()
+	var out, empty bytes.Buffer
+	Of(&out).Install(install.Plan{First: plan(), SetUps: []install.SetUp{{VMID: 140, Name: "windows", Seed: "local:iso/firstboot-x.iso", SeedSlot: "sata0"}}})
+	at := 0
+	for _, want := range []string{"Plan for node pve", "+ local:iso/firstboot-x.iso # 0 B: the seed of VM 140 windows", "+ VM 140 windows", "Then Linux in VM 140 windows is set up\n", "  1. the VM starts", "Storages", "warning:"} {
+		i := strings.Index(out.String()[at:], want)
+		if i < 0 {
+			t.Fatalf("%q does not come where it should in\n%s", want, out.String())
+		}
+		at += i
+	}
+	if Of(&empty).Install(install.Plan{First: workstation.Plan{Node: "pve"}}); empty.String() != "Plan for node pve: nothing to do\n" {
+		t.Error(empty.String())
 	}
 }
 
@@ -163,7 +193,7 @@ func TestProgressInAFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		events(Of(&out).Progress())
-		want := "  stop      0 s of 3 min  shutting down VM 140\n  start     0 s           starting VM 141\n  warning: reset failed\n  done      0 s           it is up\n"
+		want := "  stop        0 s of 3 min  shutting down VM 140\n  start       0 s           starting VM 141\n  warning: reset failed\n  done        0 s           it is up\n"
 		if out.String() != want {
 			t.Errorf("have\n%swant\n%s", out.String(), want)
 		}
@@ -177,7 +207,7 @@ func TestProgressOnATerminal(t *testing.T) {
 		term := &Terminal{w: &out, width: 80, live: true}
 		events(term.Progress())
 		term.Say("after")
-		if strings.Contains(out.String(), "qmshutdown") || !strings.Contains(out.String(), "\r\x1b[K  stop      3 s of 3 min  shutting down VM 140\n") || !strings.HasSuffix(out.String(), "it is up\nafter\n") {
+		if strings.Contains(out.String(), "qmshutdown") || !strings.Contains(out.String(), "\r\x1b[K  stop        3 s of 3 min  shutting down VM 140\n") || !strings.HasSuffix(out.String(), "it is up\nafter\n") {
 			t.Errorf("%q", out.String())
 		}
 		narrow := &Terminal{w: &out, width: 40, live: true}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/proxstation/proxstation/workstation/firstboot"
+	"github.com/proxstation/proxstation/workstation/install"
+	"github.com/proxstation/proxstation/workstation/pvetest"
+)
+
+// embed puts guests into the VMs of the embedded node that say at once that their
+// set-up is done. On another node it does nothing.
+func (a *app) embed(plan install.Plan) {
+	if a.sim == nil {
+		return
+	}
+	for _, s := range plan.SetUps {
+		a.sim.SetGuest(s.VMID, standIn())
+	}
+}
+
+// standIn is a guest in which nothing is left to do.
+func standIn() pvetest.Guest {
+	return pvetest.Guest{Boot: 40 * time.Second, Exec: answer, Files: map[string][]byte{
+		firstboot.LinuxState:   []byte("phase=done\nmodels=formatted\ndriver=580.126\n"),
+		firstboot.WindowsState: []byte("phase=done\nsystem=10.0.26100\ngames=formatted\n"),
+	}}
+}
+
+// answer is what programs print in the stand-in.
+func answer(argv []string, _ []byte) pvetest.Result {
+	switch line := strings.Join(argv, " "); {
+	case strings.Contains(line, "verify: "):
+		return pvetest.Result{Stdout: []byte(linuxLooks)}
+	case strings.Contains(line, "nvidia-smi"):
+		return pvetest.Result{Stdout: []byte("NVIDIA GeForce RTX 5070 Ti, 580.126\n")}
+	case strings.Contains(line, "Get-Volume"):
+		return pvetest.Result{Stdout: []byte("Games\n")}
+	}
+	return pvetest.Result{}
+}
+
+// linuxLooks is the report of package firstboot's look into a Linux guest.
+const linuxLooks = `verify: qemu-guest-agent=active
+verify: driver.loaded=580.126
+verify: driver.flavour=NVIDIA UNIX Open Kernel Module for x86_64  580.126
+verify: driver.installed=580.126
+verify: cards.pci=0000:01:00.0
+verify: cards.driven=NVIDIA GeForce RTX 5070 Ti, 580.126
+verify: disk.scsi1=/dev/sdb models rw,relatime
+verify: place.scsi1=/dev/sdb
+verify: done=
+`

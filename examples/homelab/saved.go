@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+
+	"github.com/proxstation/proxstation/examples/internal/connect"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/file"
+)
+
+// A saved plan is the page, and what a person has seen of its plan. It holds no
+// secret: they are resolved again.
+type saved struct {
+	Format  int               `json:"format"`
+	Name    string            `json:"name"` // of the page's file
+	Page    string            `json:"page"`
+	Node    string            `json:"node"`
+	Changes []changeView      `json:"changes"`
+	SetUps  []setUpView       `json:"setUps"`
+	Again   []string          `json:"again,omitempty"`
+	Digests map[string]string `json:"digests"` // of the VMs that it changes, when it was made
+}
+
+const savedFormat = 1
+
+func save(name string, g goal, again []string) error {
+	v := viewOf(g.plan)
+	s := saved{Format: savedFormat, Name: g.source.Name, Page: string(g.source.Bytes()), Node: v.Node, Changes: v.Changes, SetUps: v.SetUps, Again: again, Digests: digests(g)}
+	text, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(name, append(text, '\n'), 0o600)
+}
+
+// digests returns the digests of the page's VMs that exist.
+func digests(g goal) map[string]string {
+	all := map[string]string{}
+	for _, vm := range g.spec.VMs {
+		if have, there := g.facts.VMs[vm.ID]; there {
+			all[fmt.Sprint(vm.ID)] = have.Digest
+		}
+	}
+	return all
+}
+
+// load reads a saved plan.
+func load(name string) (saved, error) {
+	var s saved
+	text, err := os.ReadFile(name)
+	if err == nil {
+		err = json.Unmarshal(text, &s)
+	}
+	if err == nil && s.Format != savedFormat {
+		err = errors.New("want a plan that homelab plan -out has saved")
+	}
+	if err != nil {
+		return s, fmt.Errorf("%s: %w", name, err)
+	}
+	return s, nil
+}
+
+// saved returns the goal of a saved plan if its plan is still the same.
+func (a *app) saved(ctx context.Context, name string) (goal, error) {
+	s, err := load(name)
+	if err != nil {
+		return goal{}, err
+	}
+	source, err := file.Parse(s.Name, []byte(s.Page))
+	if err != nil {
+		return goal{}, err
+	}
+	a.again = s.Again
+	g, err := a.lookAt(ctx, source)
+	if err != nil {
+		return g, err
+	}
+	if v := viewOf(g.plan); v.Node != s.Node || !reflect.DeepEqual(v.Changes, s.Changes) || !reflect.DeepEqual(v.SetUps, s.SetUps) || !reflect.DeepEqual(digests(g), s.Digests) {
+		return g, &connect.Exit{Status: connect.Stale, Err: fmt.Errorf("%s: %w: the node or its VMs are not as they were when it was made, and nothing was changed; plan again with homelab plan -out %[1]s", name, workstation.ErrStale)}
+	}
+	return g, nil
+}
