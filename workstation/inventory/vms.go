@@ -74,26 +74,29 @@ func (i *Inventory) add(findings []proxstation.Finding) {
 	}
 }
 
-// checkVM judges the devices of one VM.
+// checkVM judges the devices of one VM. What the host loses is a matter of all
+// functions that the VM takes: those of one card may stand in several values.
 func checkVM(facts iommu.Facts, node gpu.Node, claim gpu.Claim, config map[string]string) []proxstation.Finding {
-	found := checkRules(claim, config)
+	var values, host []proxstation.Finding
+	keys := map[iommu.Address]string{}
 	for n, h := range slices.Concat(claim.Values, claim.ByArgs) {
 		key := "args"
 		if n < len(claim.Keys) {
 			key = claim.Keys[n]
+			values = append(values, node.Check(key, h, guestOf(config))...)
 		}
-		var device []proxstation.Finding
-		if key != "args" {
-			device = node.Check(key, h, guestOf(config))
-		}
-		if h.MDev == "" && !h.KeepDriver {
-			for _, set := range node.Resolve(h) {
-				device = merge(device, checkTaken(facts, claim.VMID, key, set))
+		for _, set := range node.Resolve(h) {
+			for _, a := range set {
+				if _, ok := facts.Function(a); ok && h.MDev == "" && !h.KeepDriver {
+					keys[a] = key
+				}
 			}
 		}
-		found = append(found, device...)
 	}
-	found = append(found, node.CheckConfig(config)...)
+	if len(keys) > 0 {
+		host = checkTaken(facts, claim.VMID, keys)
+	}
+	found := slices.Concat(checkRules(claim, config), merge(values, host, keys, facts), node.CheckConfig(config))
 	for n := range found {
 		if found[n].ID == "gpu.no-device" {
 			found[n].Fix += cardsHere(facts)
@@ -114,32 +117,67 @@ func cardsHere(facts iommu.Facts) string {
 	if len(cards) == 0 {
 		return ""
 	}
-	return "; the graphics cards here: " + strings.Join(cards, ", ")
+	return " The graphics cards here: " + strings.Join(cards, ", ") + "."
 }
 
-// merge joins what the value's check and the host's check say: where the host
-// knows what the group takes along, it says more than PVE's list of devices.
-func merge(device, host []proxstation.Finding) []proxstation.Finding {
-	if slices.ContainsFunc(host, func(f proxstation.Finding) bool { return f.ID == "iommu.shared-group" }) {
-		device = slices.DeleteFunc(device, func(f proxstation.Finding) bool { return f.ID == "gpu.takes-along" })
-	}
-	return append(device, host...)
-}
-
-// checkTaken says what the host loses with functions that a VM takes.
-func checkTaken(facts iommu.Facts, vmid int, key string, set []iommu.Address) []proxstation.Finding {
-	known := slices.DeleteFunc(slices.Clone(set), func(a iommu.Address) bool { _, ok := facts.Function(a); return !ok })
-	if len(known) == 0 {
-		return nil
-	}
-	found := facts.CheckFunctions(known...)
-	for n, f := range found {
-		if f.ID == "iommu.in-use" {
-			found[n].Fix = fmt.Sprintf("Take the device from the VM before it starts: qm set %d --delete %s. Or move what the host has on it.", vmid, key)
-			if key == "args" {
-				found[n].Fix = fmt.Sprintf("Take the device out of the line args of /etc/pve/qemu-server/%d.conf before the VM starts. Or move what the host has on it.", vmid)
+// merge joins what the values' check and the host's check say. The host's facts
+// say more of what a group takes along than PVE's list of devices, and a card
+// whose functions stand in several values is whole.
+func merge(values, host []proxstation.Finding, taken map[iommu.Address]string, facts iommu.Facts) []proxstation.Finding {
+	shared := slices.ContainsFunc(host, func(f proxstation.Finding) bool { return f.ID == "iommu.shared-group" })
+	whole := func(key string) bool {
+		for a, of := range taken {
+			card, ok := gpu.CardAt(facts.Functions, a)
+			if of == key && ok && slices.ContainsFunc(card.Own(), func(own iommu.Address) bool { return taken[own] == "" }) {
+				return false
 			}
 		}
+		return true
+	}
+	values = slices.DeleteFunc(values, func(f proxstation.Finding) bool {
+		return f.ID == "gpu.takes-along" && shared || f.ID == "gpu.partial-card" && whole(f.Subject)
+	})
+	return append(values, host...)
+}
+
+// byGroup sorts functions into their IOMMU groups, in the order of addresses. A
+// function without a group stands alone.
+func byGroup(facts iommu.Facts, taken map[iommu.Address]string) [][]iommu.Address {
+	var groups [][]iommu.Address
+	at := map[iommu.GroupID]int{}
+	for _, a := range slices.SortedFunc(maps.Keys(taken), iommu.Address.Compare) {
+		fn, _ := facts.Function(a)
+		i, there := at[fn.Group]
+		if _, grouped := fn.Group.Int(); !there || !grouped {
+			i = len(groups)
+			groups, at[fn.Group] = append(groups, nil), i
+		}
+		groups[i] = append(groups[i], a)
+	}
+	return groups
+}
+
+// checkTaken says what the host loses with the functions that a VM takes, of
+// which taken holds the keys. Several uses of one device are one finding.
+func checkTaken(facts iommu.Facts, vmid int, taken map[iommu.Address]string) []proxstation.Finding {
+	var all, found []proxstation.Finding
+	for _, functions := range byGroup(facts, taken) {
+		all = append(all, facts.CheckFunctions(functions...)...)
+	}
+	for _, f := range all {
+		if f.ID == "iommu.in-use" {
+			a, _ := iommu.ParseAddress(f.Subject)
+			f.Fix = fmt.Sprintf("Take the device from the VM before it starts: qm set %d --delete %s. Or move what the host has on it.", vmid, taken[a])
+			if taken[a] == "args" {
+				f.Fix = fmt.Sprintf("Take the device out of the line args of /etc/pve/qemu-server/%d.conf before the VM starts. Or move what the host has on it.", vmid)
+			}
+		}
+		last := len(found) - 1
+		if last >= 0 && f.ID == "iommu.in-use" && found[last].ID == f.ID && found[last].Subject == f.Subject && found[last].Severity == f.Severity {
+			found[last].Seen += "; " + f.Seen
+			continue
+		}
+		found = append(found, f)
 	}
 	return found
 }
