@@ -172,7 +172,7 @@ type homelab struct {
 	guests   []install.Guest
 	told     []string
 	progress func(workstation.Event)
-	ctx      context.Context //nolint:containedctx // of the next apply
+	ctx      context.Context // of the next apply
 }
 
 const password = "correct horse battery"

@@ -69,15 +69,15 @@ func Diff(spec workstation.Spec, guests []Guest, facts workstation.Facts) (Plan,
 			return Plan{}, g.problem("want one of Linux and Windows")
 		}
 		plan.spec.VMs[i] = g.last(spec.VMs[i])
+		first.VMs[i] = plan.spec.VMs[i]
+		if !g.due(facts) {
+			continue
+		}
 		setup, err := g.plan(spec.VMs[i], &facts)
 		if err != nil {
 			return Plan{}, err
 		}
-		first.VMs[i] = plan.spec.VMs[i]
-		if setup == nil {
-			continue
-		}
-		plan.SetUps = append(plan.SetUps, *setup)
+		plan.SetUps = append(plan.SetUps, setup)
 		first.VMs[i] = g.first(spec.VMs[i], setup.SeedSlot, setup.Seed)
 	}
 	return plan.complete(first, facts)
@@ -111,32 +111,37 @@ func (p Plan) complete(first workstation.Spec, facts workstation.Facts) (Plan, e
 	return p, nil
 }
 
-// plan returns the guest's set-up, or nil if nothing has to be set up. The seed is
-// added to the images that the facts know.
-func (g Guest) plan(vm workstation.VM, facts *workstation.Facts) (*SetUp, error) {
+// due reports whether the guest has to be set up: its VM is new, or still has its
+// seed, or somebody asks for it again.
+func (g Guest) due(facts workstation.Facts) bool {
+	have, exists := facts.VMs[g.VMID]
+	slot, _ := seedIn(have.Config)
+	return !exists || slot != "" || g.Again
+}
+
+// plan returns the guest's set-up. The seed is added to the images that the facts
+// know.
+func (g Guest) plan(vm workstation.VM, facts *workstation.Facts) (SetUp, error) {
 	have, exists := facts.VMs[vm.ID]
 	slot, _ := seedIn(have.Config)
-	if exists && slot == "" && !g.Again {
-		return nil, nil //nolint:nilnil // there is none
-	}
-	s := &SetUp{VMID: vm.ID, Name: vm.Name, guest: g, vm: g.last(vm), stale: exists}
+	s := SetUp{VMID: vm.ID, Name: vm.Name, guest: g, vm: g.last(vm), stale: exists}
 	if exists && slot == "" && have.Running {
 		return s, nil // the guest has all it needs
 	}
 	if err := g.check(vm); err != nil {
-		return nil, err
+		return SetUp{}, err
 	}
 	if err := g.checkCloudInit(vm); err != nil {
-		return nil, err
+		return SetUp{}, err
 	}
 	var err error
 	if s.seed, err = g.seed(); err != nil {
-		return nil, err
+		return SetUp{}, err
 	}
 	s.Seed, s.Size, s.SeedSlot = g.storage()+":iso/"+s.seed.Name(), sizeOf(s.seed), slot
 	if slot == "" {
 		if s.SeedSlot, err = g.freeSlot(vm, have.Config); err != nil {
-			return nil, err
+			return SetUp{}, err
 		}
 	}
 	return s, s.addTo(facts)
