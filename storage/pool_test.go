@@ -20,6 +20,8 @@ func TestDiskTier(t *testing.T) {
 		says string
 	}{
 		{"NVMe", storage.Disk{Bus: storage.NVMe, Rotates: no()}, storage.Tier1, "NVMe"},
+		{"NVMe of the vendor's name", storage.Disk{Bus: storage.NVMe, WWN: "eui.10000101b1600341"}, storage.Tier1, "NVMe"},
+		{"NVMe over a network", storage.Disk{Bus: storage.NVMe, WWN: "uuid.839747c2-efb9-4c47-a98e-800c72a3e8f3"}, storage.TierUnknown, "over a network"},
 		{"SATA SSD", storage.Disk{Bus: storage.SATA, Rotates: no()}, storage.Tier2, "SATA"},
 		{"SAS SSD", storage.Disk{Bus: storage.SAS, Rotates: no()}, storage.Tier2, "SAS"},
 		{"SSD of the API, whose bus is not told", storage.Disk{Rotates: no()}, storage.Tier2, "does not rotate"},

@@ -42,6 +42,11 @@ type vmCase struct {
 	User        string
 	Password    string
 	Apply       bool
+	Faults      []pvetest.Fault
+	Guests      map[int]pvetest.Guest
+	Grace, Boot string
+	Node        string
+	Requests    []struct{ Name, Purpose, Size string }
 
 	dir  string
 	host pvetest.Host
@@ -86,6 +91,7 @@ func readCase(t *testing.T, dir string) vmCase {
 	}
 	c.host.Storages = append(slices.Clone(c.host.Storages), c.AddStorages...)
 	c.host.PCI = append(slices.Clone(c.host.PCI), c.AddPCI...)
+	c.host.Guests = c.Guests
 	files, err := filepath.Glob(filepath.Join(dir, "*.conf"))
 	if err != nil {
 		t.Fatal(err)
@@ -353,6 +359,9 @@ func (c vmCase) play(t *testing.T) {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !known {
+		t.Error("nobody says what is right")
 	}
 	if got := stepKeys(p); known && got != right.steps {
 		t.Errorf("the plan changes %q, want %q\n%s", got, right.steps, p)
