@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/proxstation/proxstation"
@@ -80,13 +81,11 @@ type argProblem struct{ arg, why string }
 
 var (
 	// q35Bus holds the buses that PVE's q35 has and its i440fx lacks
-	// (qemu-server pve-q35-4.0.cfg).
-	q35Bus = regexp.MustCompile(`^(pcie\.0|pcidmi|ich9-pcie-port-\d+|ide\.[2-5]|ehci\.0|uhci-\d\.0)$`)
+	// (qemu-server pve-q35-4.0.cfg). The companions uhci-1 and up have none.
+	q35Bus = regexp.MustCompile(`^(pcie\.0|pcidmi|ich9-pcie-port-\d+|ide\.[2-5]|ehci\.0|ehci-2\.0|audio0\.0)$`)
 	// i440fxBus holds the buses that only i440fx has.
 	i440fxBus = regexp.MustCompile(`^uhci\.0$`)
-	// pcieDevice holds devices that need a PCIe bus.
-	pcieDevice = regexp.MustCompile(`^(pcie-root-port|ioh3420|pcie-pci-bridge|x3130-upstream|xio3130-downstream)\b`)
-	setDevice  = regexp.MustCompile(`^(?:hostpci|net|scsi|sata|virtio|ide)\d+`)
+	setDevice = regexp.MustCompile(`^(?:hostpci|net|scsi|sata|virtio|ide)\d+`)
 )
 
 // argProblems returns the arguments of a configuration with which QEMU would
@@ -114,23 +113,24 @@ func (d *differ) argProblem(arg qmconf.Arg, config map[string]string, made map[s
 	busOf, _, _ := strings.Cut(bus, ".")
 	switch arg.Name() {
 	case "-device":
-		hasEHCI := slices.ContainsFunc(usbKeys(config), func(value string) bool { return !strings.Contains(value, "usb3=1") })
 		switch {
+		case d.idOfPVE(arg.Property("id"), config):
+			return "PVE gives a device of its own the ID " + arg.Property("id")
 		case made[bus] || made[busOf]:
-		case !q35 && q35Bus.MatchString(bus) && !(bus == "ehci.0" && hasEHCI):
+		case !q35 && q35Bus.MatchString(bus) && !(bus == "ehci.0" && hasEHCI(config)):
 			return "the bus " + bus + " is one of q35, and the machine is " + orDefault(config["machine"])
 		case q35 && i440fxBus.MatchString(bus):
 			return "the bus " + bus + " is one of i440fx, and the machine is " + config["machine"]
 		case q35 && strings.HasPrefix(bus, "ide.") && arg.Property("unit") == "1":
 			return "a port of q35's AHCI controller takes one drive, unit 0"
-		case !q35 && pcieDevice.MatchString(value):
-			return "it needs PCIe, and the machine is " + orDefault(config["machine"])
 		}
 	case "-set":
 		name := strings.TrimPrefix(value, "device.")
 		if key := setDevice.FindString(name); key != "" && strings.HasPrefix(value, "device.") {
 			return d.setProblem(key, name[len(key):], config)
 		}
+	case "-usb":
+		return "the machine then has the USB controller that PVE adds at the same place"
 	case "-machine", "-M":
 		if kind := strings.Contains(value, "q35"); strings.Contains(value, "pc") && kind != q35 {
 			return "it names another machine type than the key machine, " + orDefault(config["machine"])
@@ -156,22 +156,46 @@ func (d *differ) setProblem(key, rest string, config map[string]string) string {
 	if qmconf.Family(key) != "hostpci" || err != nil {
 		return ""
 	}
-	numbered := regexp.MustCompile(`^\.\d+\.`).MatchString(rest)
-	switch several := len(d.functions(h)) > 1; {
-	case several && !numbered:
-		return key + " has several functions, which PVE numbers: the first is " + key + ".0"
-	case !several && numbered && len(d.functions(h)) == 1:
+	switch numbered, functions := numberedFunction.MatchString(rest), len(d.functions(h)); {
+	case functions > 1:
+		return key + " has several functions, and -set ends the ID of a device at its first point: it cannot name " + key + ".0"
+	case numbered && functions == 1:
 		return key + " has one function, which PVE does not number"
 	}
 	return ""
 }
 
-func usbKeys(config map[string]string) []string {
-	var values []string
+var numberedFunction = regexp.MustCompile(`^\.\d+\.`)
+
+// idOfPVE reports whether PVE gives a device of the configuration an ID.
+func (d *differ) idOfPVE(id string, config map[string]string) bool {
+	key, function, numbered := strings.Cut(id, ".")
+	if id == "" || config[key] == "" || !setDevice.MatchString(key) {
+		return false
+	}
+	h, err := gpu.ParseHostPCI(config[key])
+	if qmconf.Family(key) != "hostpci" || err != nil {
+		return !numbered
+	}
+	functions := d.functions(h)
+	n, err := strconv.Atoi(function)
+	return numbered && err == nil && n < len(functions) && len(functions) > 1 || !numbered && len(functions) < 2
+}
+
+// hasEHCI reports whether PVE gives an i440fx machine the controller ehci: for USB
+// devices without usb3, of guests that do not get xHCI for all of them (qemu-server
+// PVE/QemuServer/USB.pm, get_usb_controllers).
+func hasEHCI(config map[string]string) bool {
+	if qmconf.ModernUSB(config["ostype"]) && !beforeXHCI.MatchString(config["machine"]) {
+		return false
+	}
 	for key, value := range config {
-		if qmconf.Family(key) == "usb" {
-			values = append(values, value)
+		if qmconf.Family(key) == "usb" && !strings.Contains(value, "usb3=1") {
+			return true
 		}
 	}
-	return values
+	return false
 }
+
+// beforeXHCI matches machine versions before 7.1.
+var beforeXHCI = regexp.MustCompile(`^pc-(q35|i440fx)-([0-6]\.|7\.0)`)
