@@ -1,6 +1,7 @@
 package macos_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/proxstation/proxstation/gpu"
@@ -81,4 +82,16 @@ func TestCPUOf(t *testing.T) {
 			t.Errorf("%s: %s", family, cpu)
 		}
 	}
+}
+
+func FuzzDevicePath(f *testing.F) {
+	f.Add("q35", "0000:00:02.0,pcie=1", "-set device.hostpci0.bus=pcie.0 -set device.hostpci0.addr=2.0 -cpu host,model=158")
+	f.Add("pc", "mapping=a,legacy-igd=1", "-set device.hostpci0.addr=0x1c.0x7")
+	f.Fuzz(func(t *testing.T, machine, value, args string) {
+		config := map[string]string{"machine": machine, "hostpci0": value, "args": args}
+		if path := macos.DevicePath(config, "hostpci0"); path != "" && (!strings.HasPrefix(path, "PciRoot(0x0)/Pci(0x") || strings.ContainsAny(path, " \n")) {
+			t.Errorf("%q", path)
+		}
+		_ = macos.CPUOf(config).AddressBits(39)
+	})
 }

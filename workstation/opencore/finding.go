@@ -7,6 +7,7 @@ import (
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // A Finding is one thing about an image that does not suit a VM.
@@ -65,7 +66,7 @@ type judge struct {
 func Judge(image Image, machine Machine) []Finding {
 	j := &judge{image: image, machine: machine, mode: machine.Mode(), path: machine.Path()}
 	if !machine.Release.IsMacOS() {
-		j.say("opencore.release", proxstation.Blocker, machine.Release.String(), "OpenCore images start macOS", "choose a release of macOS", manual)
+		j.say("opencore.release", proxstation.Blocker, machine.Release.String(), "OpenCore images start macOS.", "Choose a release of macOS.", manual)
 		return j.found
 	}
 	for _, rules := range []func(){j.judgeImage, j.judgeMac, j.judgeKexts, j.judgeSecurity, j.judgeProcessor, j.judgeCard, j.judgeNetwork, j.judgeNVRAM} {
@@ -74,6 +75,9 @@ func Judge(image Image, machine Machine) []Finding {
 	j.finishBootArgs()
 	if machine.CardLater {
 		j.lower()
+	}
+	for i, f := range j.found {
+		j.found[i].Why, j.found[i].Fix = printable.Sentence(f.Why), printable.Sentence(f.Fix)
 	}
 	slices.SortStableFunc(j.found, func(a, b Finding) int { return int(b.Severity) - int(a.Severity) })
 	return j.found

@@ -127,7 +127,7 @@ func TestJudge(t *testing.T) {
 		"a vault is wanted": {machine: onDisplay, values: map[string]Value{"Misc/Security/Vault": TextValue("Secure")}, id: "opencore.vault-mode", severity: proxstation.Blocker, want: "Optional", cured: true},
 		"no word of vaults": {machine: onDisplay, values: map[string]Value{"Misc/Security/Vault": {}}, id: "opencore.vault-mode", severity: proxstation.Blocker, want: "Optional", cured: true},
 		"a damaged table":   {machine: onDisplay, image: func(i Image) Image { i.Layout.Damage = "x"; return i }, id: "opencore.partition-table", severity: proxstation.Warning, want: "anew"},
-		"a key twice":       {machine: onDisplay, image: twice, id: "opencore.duplicate-key", severity: proxstation.Warning, want: "delete"},
+		"a key twice":       {machine: onDisplay, image: twice, id: "opencore.duplicate-key", severity: proxstation.Warning, want: "Delete"},
 		"old for Tahoe":     {machine: onDisplay, release: gpu.MacOSTahoe, image: func(i Image) Image { i.Version = Version{1, 0, 4}; return i }, id: "opencore.version", severity: proxstation.Blocker, want: "1.0.5"},
 		"old for Sequoia":   {machine: onDisplay, image: func(i Image) Image { i.Version = Version{0, 9, 9}; return i }, id: "opencore.version", severity: proxstation.Warning, want: "1.0.2"},
 		"of no version":     {machine: onDisplay, image: func(i Image) Image { i.Version = Version{}; return i }, id: "opencore.version", severity: proxstation.Warning, want: "nvram"},
@@ -151,7 +151,7 @@ func TestJudge(t *testing.T) {
 
 		// The kernel extensions.
 		"no Lilu":              {machine: onDisplay, image: func(i Image) Image { i.Kexts = nil; return i }, id: "opencore.lilu", severity: proxstation.Blocker, want: "1.6.8 or newer from github.com/acidanthera/Lilu/releases"},
-		"no Lilu, no card":     {machine: withoutCard, image: func(i Image) Image { i.Kexts = nil; return i }, id: "opencore.lilu", severity: proxstation.Info, want: "download"},
+		"no Lilu, no card":     {machine: withoutCard, image: func(i Image) Image { i.Kexts = nil; return i }, id: "opencore.lilu", severity: proxstation.Info, want: "Download"},
 		"an old Lilu":          {machine: onDisplay, release: gpu.MacOSTahoe, image: func(i Image) Image { return withKexts(i, map[string]string{"Lilu.kext": "1.6.8"}) }, id: "opencore.lilu", severity: proxstation.Blocker, want: "1.7.1"},
 		"Lilu of no version":   {machine: onDisplay, image: func(i Image) Image { return withKexts(i, map[string]string{"Lilu.kext": "x"}) }, id: "opencore.lilu", severity: proxstation.Warning, want: "1.6.8"},
 		"Lilu off":             {machine: onDisplay, values: map[string]Value{"Kernel/Add/0/Enabled": BoolValue(false)}, id: "opencore.lilu", severity: proxstation.Blocker, want: "true", cured: true},
@@ -186,7 +186,7 @@ func TestJudge(t *testing.T) {
 		"no AVX2":              {machine: withoutCard, vm: []string{"args", "-device isa-applesmc -cpu Penryn"}, id: "opencore.avx2", severity: proxstation.Blocker, want: "CryptexFixup"},
 		"hot-plug":             {machine: headless, vm: []string{"args", strings.Replace(upt, "ARGS", "-cpu host", 1)}, id: "opencore.hotplug", severity: proxstation.Warning, want: "ICH9-LPC"},
 		"a patch that is off": {machine: onRX6600, values: map[string]Value{"Kernel/Patch/0": {Kind: Dict, Items: []Item{{Key: "Base", Value: TextValue("IOPCIConfigurator::IOPCIIsHotplugPort")}, {Key: "Enabled", Value: BoolValue(true)}, {Key: "MaxKernel", Value: TextValue("23.99.99")}}}},
-			id: "opencore.hotplug-patch", severity: proxstation.Info, want: "set Kernel -> Patch -> 0 -> MaxKernel"},
+			id: "opencore.hotplug-patch", severity: proxstation.Info, want: "Set Kernel -> Patch -> 0 -> MaxKernel"},
 
 		// The iGPU.
 		"no platform id":        {machine: onDisplay, id: "opencore.platform-id", severity: proxstation.Blocker, want: "<07009B3E>", cured: true},

@@ -83,9 +83,9 @@ func (p Plan) NotesFor(subject string) []proxstation.Finding {
 		changes = append(changes, c.Change.String())
 	}
 	notes := []proxstation.Finding{{ID: "opencore.image", Severity: proxstation.Info, Subject: subject, Seen: p.Image + ": " + strings.Join(changes, "; "),
-		Why: "the VM starts from a copy of the image in which this changes.", Fix: strings.Join(append(p.Notes, "The image itself stays: it is the way back."), " ")}}
+		Why: "The VM starts from a copy of the image in which this changes.", Fix: strings.Join(append(p.Notes, "The image itself stays: it is the way back."), " ")}}
 	if p.Empty() {
-		notes[0].Seen, notes[0].Why, notes[0].Fix = p.Image, "the image is as the VM needs it.", ""
+		notes[0].Seen, notes[0].Why, notes[0].Fix = p.Image, "The image is as the VM needs it.", ""
 	}
 	for _, f := range p.Findings {
 		f.Subject = subject
@@ -197,7 +197,7 @@ func entries(image Image, bundles []Bundle) []PlannedChange {
 		for _, k := range append([]Kext{b.Kext}, b.Inside...) {
 			i := j.entry(k)
 			key := Key{"Kernel", "Add", fmt.Sprint(len(j.get("Kernel", "Add").Items) + len(list))}
-			why := "the extension was given to be loaded"
+			why := "The extension was given to be loaded."
 			switch {
 			case i < 0 && k.ID == lilu:
 				list = append(list, PlannedChange{Change{Key: Key{"Kernel", "Add", "0"}, Want: entryFor(k)}, "opencore.given", why, ""})
@@ -239,7 +239,7 @@ func (p *Plan) identify(image *Image, o *Options) error {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		key := genericKey(name)
 		if have := image.Config.Get(key...); !have.Equal(values[name]) {
-			changes = append(changes, PlannedChange{Change{key, have, values[name]}, "opencore.identity", "an identity was given", postInstall + ", universal/iservices"})
+			changes = append(changes, PlannedChange{Change{key, have, values[name]}, "opencore.identity", "An identity was given.", postInstall + ", universal/iservices"})
 		}
 	}
 	if o.MadeUp && len(changes) > 0 {

@@ -253,3 +253,23 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// Programs and Info.plists of strangers give a version or none.
+func FuzzProgram(f *testing.F) {
+	f.Add(opencoretest.Program("105", [528]byte{1}))
+	f.Add([]byte("<plist><dict><key>CFBundleVersion</key><string>1.2</string></dict></plist>"))
+	f.Add([]byte("bplist00\xa1\x00\x08\x00\x00\x00\x00\x00\x00\x01\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x0a"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if v := versionOf(data); v.Major < 0 || v.Major > 9 {
+			t.Errorf("version %s", v)
+		}
+		_ = vaulted(data)
+		if k := readInfo(data); k.ID == "" && k.Problem == "" {
+			t.Error("a bundle without a name and without a problem")
+		}
+		_ = forMacs(data)
+		if v, known := ParseVersion(string(data)); known && v.Before(Version{}) {
+			t.Errorf("%s is before 0.0.0", v)
+		}
+	})
+}
