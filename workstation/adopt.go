@@ -11,14 +11,14 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// Adopt returns the Spec of a VM as it is: its guest, its settings, its disks in
-// their slots. A plan of it is empty. From then on the Spec is what the VM should
-// be: change a value and plan, or plan later to see what somebody else changed.
-// As JSON it is a text to keep; the key of a Mac and passwords are not in it.
+// Adopt returns the Spec of a VM as it is: its guest, its settings, and its
+// disks in their slots. A plan for this Spec is empty. Change a value in it and
+// plan again, or plan later to see the changes of others. As JSON, the Spec is
+// a text to keep; it holds neither passwords nor the key of a Mac.
 //
-// Left out is what belongs to PVE (lock, meta, vmgenid, unusedN), a lease in the
-// description, and a value that this package cannot read, which stays as it is.
-// The error matches [ErrNotFound].
+// Adopt leaves out what belongs to PVE (lock, meta, vmgenid, unusedN) and a
+// lease in the description. It also leaves out a value that this package cannot
+// read; such a value stays as it is. The error matches [ErrNotFound].
 func Adopt(facts Facts, vmid int) (Spec, error) {
 	have, exists := facts.VMs[vmid]
 	if !exists {
@@ -47,8 +47,8 @@ func Adopt(facts Facts, vmid int) (Spec, error) {
 	return Spec{VMs: []VM{vm}}, nil
 }
 
-// adoptedDisk returns the disk that stands for a drive; ok is false if the
-// value cannot be read.
+// adoptedDisk returns the Disk for a drive. ok is false if the value cannot be
+// read.
 func adoptedDisk(config map[string]string, slot string) (disk Disk, ok bool) {
 	drive, err := storage.ParseDrive(config[slot])
 	if err != nil {
@@ -72,16 +72,16 @@ func adoptedDisk(config map[string]string, slot string) (disk Disk, ok bool) {
 	return disk, true
 }
 
-// appleRelease matches the names of macOS releases as people write them in the
-// names of VMs and images; macWords matches what else they name such VMs.
+// appleRelease matches the names of macOS releases that people put into the
+// names of VMs and images. macWords matches other words in the names of such
+// VMs.
 var (
 	appleRelease = regexp.MustCompile(`(?i)high[-_ ]?sierra|mojave|catalina|big[-_ ]?sur|monterey|ventura|sonoma|sequoia|tahoe`)
 	macWords     = regexp.MustCompile(`(?i)opencore|clover|mac-?os|hackintosh`)
 )
 
-// guestOf guesses the system in a VM from what was set up for it: an emulated
-// Apple SMC or a boot loader for macOS says more than the ostype, and a name says
-// less.
+// guestOf guesses the system in a VM. An emulated Apple SMC or a boot loader
+// for macOS counts more than the ostype, and a name counts less.
 func guestOf(v VMFacts) gpu.Guest {
 	var volumes []string
 	for _, slot := range qmconf.Slots(v.Config) {
@@ -100,5 +100,5 @@ func guestOf(v VMFacts) gpu.Guest {
 		}
 		return gpu.MacOSSequoia
 	}
-	return guest // AnyGuest for a system that no profile is for
+	return guest // AnyGuest if no profile fits
 }

@@ -94,12 +94,12 @@ func (a Agent) Run(ctx context.Context, c proxstation.GuestCommand) (proxstation
 	return proxstation.GuestOutput{Code: s.Code, Signal: s.Signal, Stdout: s.Stdout, Stderr: s.Stderr, Truncated: s.Truncated}, err
 }
 
-// maxLost is how many polls of a command may stay unanswered in a row.
+// maxLost is the number of polls in a row that may stay without an answer.
 const maxLost = 20
 
 // ended waits until a command has ended.
 func (a Agent) ended(ctx context.Context, pid int) (pve.ExecStatus, error) {
-	var lost error // of the polls since the last answer
+	var lost error // the error of the polls since the last answer
 	for pause, polls := 100*time.Millisecond, 0; ; pause = min(pause*2, 2*time.Second) {
 		s, err := a.node.pve.AgentExecStatus(ctx, a.vmid, pid)
 		switch {
@@ -111,7 +111,7 @@ func (a Agent) ended(ctx context.Context, pid int) (pve.ExecStatus, error) {
 			lost = err
 			polls++
 		default:
-			return pve.ExecStatus{}, cmp.Or(lost, err) // after a lost answer the agent may know the command no more
+			return pve.ExecStatus{}, cmp.Or(lost, err) // after a lost answer, the agent may have forgotten the command
 		}
 		if err := pve.Sleep(ctx, pause); err != nil {
 			return pve.ExecStatus{}, err

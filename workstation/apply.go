@@ -19,18 +19,18 @@ type ApplyOptions struct {
 	Progress func(Event)
 	// AllowDestroy lets a plan with [DestroyVM] steps begin.
 	AllowDestroy bool
-	// Settle bounds how long Apply waits for a task or a lock that somebody
-	// else has on a VM; 0 is two minutes.
+	// Settle is the longest time that Apply waits for the task or lock of
+	// somebody else on a VM. 0 means two minutes.
 	Settle time.Duration
 }
 
-// Apply does what the plan's steps say, in order, and reads back what each
-// did. It can be repeated: a step that is done already is passed over, so
-// after a failure the same plan goes on where it stopped.
+// Apply makes the changes of the plan's steps, in order, and reads each result
+// back. It can be repeated: a step that is done already is skipped, so after a
+// failure the same plan goes on where it stopped.
 //
-// It returns a [BlockedError] without doing anything if the plan has a
-// blocker, [ErrDestructive] if it destroys and that was not allowed, and a
-// [StaleError] when a VM changed after the plan was made. An error names the
+// It returns a [BlockedError] and does nothing if the plan has a blocker. It
+// returns [ErrDestructive] if the plan destroys data without AllowDestroy, and
+// a [StaleError] if a VM changed after the plan was made. An error names the
 // step; the steps before it are done.
 func (n *Node) Apply(ctx context.Context, plan Plan, opts *ApplyOptions) error {
 	if opts == nil {
@@ -62,7 +62,7 @@ func (n *Node) Apply(ctx context.Context, plan Plan, opts *ApplyOptions) error {
 type applier struct {
 	pve     *pve.Client
 	opts    ApplyOptions
-	digests map[int]string // the digest each VM had after our own last change
+	digests map[int]string // of each VM, after our own last change
 	step    int
 	of      int
 	began   time.Time
@@ -75,7 +75,7 @@ func (a *applier) say(vmid int, format string, args ...any) {
 	}
 }
 
-// wait waits for a task and passes on what its log says.
+// wait waits for a task and reports the lines of its log.
 func (a *applier) wait(ctx context.Context, vmid int, task pve.UPID) error {
 	var tell func(string)
 	if a.opts.Progress != nil {
@@ -107,7 +107,8 @@ func (a *applier) current(ctx context.Context, vmid int) (pve.WholeConfig, error
 	}
 }
 
-// look returns the configuration, and who else is working on the VM.
+// look returns the configuration, and the task or lock of somebody else on the
+// VM.
 func (a *applier) look(ctx context.Context, vmid int) (config pve.WholeConfig, busy string, err error) {
 	tasks, err := a.pve.RunningTasks(ctx, vmid)
 	if err != nil {
@@ -153,11 +154,11 @@ type outcome struct {
 	// exact asks for values that hold just the properties of set.
 	exact    bool
 	absent   []string
-	password bool // cipassword must be set; PVE does not tell to what
+	password bool // cipassword must be set; PVE does not reveal its value
 }
 
-// verify reads the VM back and reports the keys that differ from what was
-// wanted.
+// verify reads the VM back and reports the keys that differ from the wanted
+// values.
 func (a *applier) verify(ctx context.Context, vmid int, want outcome) error {
 	config, err := a.current(ctx, vmid)
 	if err != nil {
@@ -192,5 +193,5 @@ func (o outcome) unmet(config pve.WholeConfig) []string {
 	return keys
 }
 
-// uncertain reports whether an error leaves open if the request took effect.
+// uncertain reports whether the request of this error may have had effect.
 func uncertain(err error) bool { return errors.Is(err, ErrNoAnswer) }

@@ -9,9 +9,9 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
-// SendKey presses a key of a running VM's keyboard, by QEMU's name of it: "ret",
-// "up", "ctrl-alt-delete" (QEMU monitor, sendkey). It needs VM.Console on the VM.
-// The error matches [ErrNotRunning] for a VM that is off.
+// SendKey presses a key on a running VM's keyboard. The key has QEMU's name:
+// "ret", "up", "ctrl-alt-delete" (QEMU monitor, sendkey). It needs VM.Console
+// on the VM. For a VM that is off the error matches [ErrNotRunning].
 func (n *Node) SendKey(ctx context.Context, vmid int, key string) error {
 	return n.pve.SendKey(ctx, vmid, key)
 }
@@ -76,8 +76,8 @@ func (n *Node) DeleteImage(ctx context.Context, volume string) error {
 	return nil
 }
 
-// Lacks returns those of the privileges that the login does not have, and nil if
-// it is not known which it has.
+// Lacks returns those of the given privileges that the login does not have. It
+// returns nil if the login's privileges are not known.
 func (f Facts) Lacks(privileges ...Privilege) []Privilege {
 	var lacks []Privilege
 	for _, p := range privileges {

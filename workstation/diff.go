@@ -13,12 +13,12 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// Diff compares what should be with what is and returns what has to be done.
-// It is pure: the same input gives the same plan.
+// Diff compares the Spec with the facts and returns the necessary changes. It
+// is pure: the same input gives the same plan.
 //
-// What makes the Spec impossible is an error: [InvalidError], [TakenError],
-// [storage.NoPlaceError], [gpu.UnsupportedError], all of them joined. What
-// should be known before an apply is among the plan's findings.
+// If the Spec is impossible, the error joins all reasons: [InvalidError],
+// [TakenError], [storage.NoPlaceError], [gpu.UnsupportedError]. The findings of
+// the plan hold what people should know before they apply it.
 func Diff(spec Spec, facts Facts) (Plan, error) {
 	d := &differ{spec: spec, facts: facts, plan: Plan{Node: facts.Node}, split: map[string]bool{}}
 	if d.named(spec); len(d.problems) > 0 {
@@ -53,16 +53,16 @@ func Diff(spec Spec, facts Facts) (Plan, error) {
 	return d.plan, nil
 }
 
-// A differ is the work of one Diff.
+// A differ holds the state of one call of Diff.
 type differ struct {
 	spec     Spec
 	facts    Facts
 	plan     Plan
 	problems problems
-	// after holds the mappings as they will be after the plan.
+	// after holds the mappings after the plan.
 	after  []gpu.Mapping
 	chosen map[string]storage.DiskChoice // by VM and slot
-	split  map[string]bool               // by VM and hostpci key: a card of which other keys have the rest
+	split  map[string]bool               // by VM and hostpci key: whether other keys hold functions of the same card
 }
 
 // named reports VMIDs and mappings that the Spec names twice with different
@@ -131,7 +131,7 @@ func (d *differ) change(vm VM, have VMFacts) {
 	want = revealOSK(want, osk)
 	step := ChangeVM{VMID: vm.ID, Name: vm.Name, Digest: have.Digest, Set: map[string]string{}, Have: map[string]string{}, Notes: notes}
 	if vm.Guest.IsMacOS() && have.Config["args"] != "" && vm.namesHostPCI() {
-		want = withValue(want, "args", want["args"]) // what only another card needed goes
+		want = withValue(want, "args", want["args"]) // arguments that only the old card needed are removed
 	}
 	for _, key := range slices.Sorted(maps.Keys(want)) {
 		merged, same := qmconf.Merge(key, have.Config[key], want[key])
@@ -151,7 +151,7 @@ func (d *differ) change(vm VM, have VMFacts) {
 	if _, specified := vm.Config["boot"]; specified {
 		steps = step.withBoot(cmp.Or(step.Set["boot"], have.Config["boot"]), have.Config["boot"])
 	}
-	d.grow(vm, have) // first: PVE keeps the size in a drive that waits for the next start
+	d.grow(vm, have) // before the change: PVE keeps the old size in a drive that waits for the next start
 	d.changes(steps, have)
 	d.growImported(vm, have)
 }

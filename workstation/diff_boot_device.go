@@ -13,13 +13,13 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// A startup is what a VM starts from, now and after the plan.
+// A startup holds the devices from which a VM starts, now and after the plan.
 type startup struct {
 	*differ
 	vm           VM
 	have         VMFacts
 	now, will    map[string]string // the configurations
-	order, after []string          // the devices with something to start from
+	order, after []string          // the devices in the boot order that are not empty
 }
 
 // checkBoot refuses a plan after which a VM would no longer start from its

@@ -73,7 +73,7 @@ func (d *differ) checkCards(vm VM, have map[string]string) {
 		}
 		h, err := gpu.ParseHostPCI(vm.Config[key])
 		if err != nil {
-			continue // checkForm said so
+			continue // checkForm reports it
 		}
 		_, same := qmconf.Merge(key, have[key], vm.Config[key])
 		same = same && have[key] != ""
@@ -86,7 +86,7 @@ func (d *differ) checkCards(vm VM, have map[string]string) {
 				continue // it is set
 			}
 			if f.ID == "gpu.partial-card" && d.split[fmt.Sprint(vm.ID, key)] {
-				continue // other keys have the rest
+				continue // other keys hold the other functions
 			}
 			d.find(f)
 		}
@@ -133,7 +133,7 @@ func (d *differ) checkCard(vm VM, choices [][]iommu.Address, has bool) {
 	}
 }
 
-// conflicts says which VMs cannot run together once the plan is applied.
+// conflicts reports VMs that cannot run at the same time after the plan.
 func (d *differ) conflicts(after Facts) {
 	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions, Mappings: d.after}
 	now := d.facts.PCI().CheckClaims(d.facts.Claims())
@@ -145,8 +145,8 @@ func (d *differ) conflicts(after Facts) {
 	}
 }
 
-// applied returns the facts with the configurations as the steps leave them.
-// Keys that PVE adds by itself are missing.
+// applied returns the facts after the steps. Keys that PVE adds by itself are
+// missing.
 func (f Facts) applied(steps []Step) Facts {
 	vms := map[int]VMFacts{}
 	maps.Copy(vms, f.VMs)

@@ -20,9 +20,9 @@ const (
 	nvmeClass    = 0x0108
 )
 
-// checkDevices judges the devices of the host that a VM will have: a start takes
-// the whole IOMMU group of each from the host. What the VM has so today is told
-// and not refused.
+// checkDevices judges the devices of the host that a VM will have. A start
+// takes the whole IOMMU group of each device from the host. If the VM already
+// has a device today, checkDevices only warns.
 func (d *differ) checkDevices(vm VM, have, will map[string]string) {
 	before := d.facts.hostDevices(vm.ID, have)
 	for _, f := range d.facts.hostDevices(vm.ID, will) {
@@ -74,8 +74,8 @@ func (f Facts) hostDevices(vmid int, config map[string]string) []proxstation.Fin
 	return findings
 }
 
-// takenWith returns the given function with which a function is taken: itself, or
-// one of its group.
+// takenWith returns the given function because of which a function is taken:
+// itself, or a function of its group.
 func (f Facts) takenWith(fn iommu.Function, given map[iommu.Address]bool) (with iommu.Address, taken bool) {
 	if given[fn.Address] {
 		return fn.Address, true
@@ -97,8 +97,8 @@ func (f Facts) ofCard(a, with iommu.Address) bool {
 	return card && a.SameSlot(with)
 }
 
-// disksOn returns the host's disks that may be on a controller; sure is true where
-// the host has no other such controller.
+// disksOn returns the host's disks that may be on a controller. sure is true if
+// the host has no other controller of that kind.
 func (f Facts) disksOn(fn iommu.Function) (disks []string, sure bool) {
 	nvme := fn.Class.Sub() == nvmeClass
 	if fn.Class.Base() != storageClass {

@@ -53,7 +53,7 @@ func diskName(vmid int, slot string) string { return fmt.Sprintf("VM %d %s", vmi
 func growth(vm VM, disk Disk, value string) (r storage.DiskRequest, grows bool) {
 	size, err := volumeSize(value)
 	if err != nil || size >= disk.Size || disk.Purpose == storage.Firmware || qmconf.IsCD(value) {
-		return r, false // grow tells of the error
+		return r, false // grow reports the error
 	}
 	pool, _, _ := qmconf.CutVolume(value)
 	return storage.DiskRequest{Name: diskName(vm.ID, disk.Slot) + " growing", Purpose: disk.Purpose, Size: disk.Size - size, Storage: pool}, true

@@ -11,8 +11,9 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// checkImages refuses volumes that are not on the node, before a step that wants
-// them ends half-way, and tells of a new VM with nothing to start from.
+// checkImages refuses volumes that are not on the node, because the step that
+// needs them would fail half-way. It reports a new VM without anything to start
+// from.
 func (d *differ) checkImages(vm VM, have VMFacts) {
 	startable := false
 	for _, disk := range vm.Disks {
@@ -44,7 +45,8 @@ func (d *differ) checkImages(vm VM, have VMFacts) {
 	d.find(f)
 }
 
-// missing returns why a volume cannot be had, "" if it can or nobody knows.
+// missing returns the reason why a volume cannot be used. It returns "" if the
+// volume is there, or if that is not known.
 func (d *differ) missing(volume string) string {
 	name, file, pooled := qmconf.CutVolume(volume)
 	if !pooled || strings.HasPrefix(volume, "/") || len(d.facts.Pools) == 0 {

@@ -7,10 +7,10 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
-// inItsKeys gives the devices of one family that the Spec asks for, such as its
-// USB devices, the keys in which an existing VM has them, or free ones. A device
-// of the VM's that the Spec does not name stays. names are the properties that say
-// which device it is.
+// inItsKeys assigns keys to the devices of one family in the Spec, such as its
+// USB devices: the keys in which an existing VM has them, or free keys. Devices
+// of the VM that the Spec does not name stay. names are the properties that
+// identify a device.
 func (d *differ) inItsKeys(vm VM, have map[string]string, family string, names ...string) {
 	device := func(config map[string]string, key string) string {
 		for _, name := range names {
@@ -24,7 +24,7 @@ func (d *differ) inItsKeys(vm VM, have map[string]string, family string, names .
 		return slices.DeleteFunc(slices.Sorted(maps.Keys(config)), func(key string) bool { return qmconf.Family(key) != family })
 	}
 	wanted := keysOf(vm.Config)
-	holder := map[string]string{} // the VM's keys, and the key of the Spec that each is for
+	holder := map[string]string{} // maps a key of the VM to the key of the Spec
 	for _, key := range wanted {
 		if device(have, key) == device(vm.Config, key) {
 			holder[key] = key

@@ -30,7 +30,7 @@ func (d *differ) checkMachine(vm VM, have VMFacts, will map[string]string) {
 		return
 	}
 	seen := fmt.Sprintf("machine: %s becomes %s", orDefault(have.Config["machine"]), orDefault(will["machine"]))
-	if !vm.Guest.IsMacOS() { // of which macOS says more
+	if !vm.Guest.IsMacOS() { // macOS reports more about it
 		why := "every device of the guest gets another place: network interfaces get other names, and an address that was set for one is lost"
 		if vm.Guest.IsWindows() {
 			why = "every device of the guest gets another place: Windows may want to be activated again, and takes its network adapter for a new one, without the address that was set"
@@ -88,11 +88,11 @@ var (
 	setDevice = regexp.MustCompile(`^(?:hostpci|net|scsi|sata|virtio|ide)\d+`)
 )
 
-// argProblems returns the arguments of a configuration with which QEMU would
-// not start.
+// argProblems returns the arguments because of which QEMU would refuse a
+// configuration.
 func (d *differ) argProblems(config map[string]string) []argProblem {
 	var problems []argProblem
-	made := map[string]bool{} // buses that args make themselves
+	made := map[string]bool{} // buses that the args create
 	list := qmconf.SplitArgs(config["args"])
 	for _, arg := range list {
 		if id := arg.Property("id"); id != "" {
@@ -146,8 +146,9 @@ func (d *differ) argProblem(arg qmconf.Arg, config map[string]string, made map[s
 	return ""
 }
 
-// setProblem returns why -set cannot set a property of a device: it is not
-// there, or it has another ID because it is one of several functions.
+// setProblem returns the reason why -set cannot set a property of a device: the
+// device does not exist, or it has another ID because it is one of several
+// functions.
 func (d *differ) setProblem(key, rest string, config map[string]string) string {
 	if config[key] == "" {
 		return "the VM has no " + key

@@ -13,8 +13,8 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// checkOSK cuts the SMC's key out of a configuration and returns the given key,
-// or else the key that the VM has.
+// checkOSK removes the SMC's key from a configuration. It returns the given
+// key, or else the key of the VM.
 func (d *differ) checkOSK(vm VM, config map[string]string, have string) (hidden map[string]string, osk proxstation.Secret) {
 	args := config["args"]
 	osk = vm.OSK
@@ -45,7 +45,7 @@ func (d *differ) macOS(after Facts) {
 		}
 		d.macOSCPU(will, tell)
 		d.macOSImages(vm, tell)
-		configured := len(vm.Notes) > 0 // somebody looked into OpenCore's image, and says more
+		configured := len(vm.Notes) > 0 // the notes hold findings about OpenCore's image
 		if will[macos.RecoverySlot] != "" && !configured {
 			tell("macos.scan-policy", proxstation.Info, macos.RecoverySlot+" boots the recovery system; as recovery.WriteDisk makes it, it is FAT without GPT", "OpenCore's own ScanPolicy looks at APFS only: its menu then has no recovery system",
 				"let ScanPolicy be 0 in Misc, Security of OpenCore's config.plist")
@@ -81,7 +81,7 @@ func (d *differ) macOSCPU(config map[string]string, tell teller) {
 	}
 }
 
-// macOSFit warns of an iGPU where macOS does not take it for an iGPU, and of a
+// macOSFit warns of an iGPU that macOS does not recognise as one, and of a
 // processor of another generation than the iGPU.
 func macOSFit(config map[string]string, card gpu.Card, tell teller) {
 	if path := macos.DevicePath(config, "hostpci0"); macos.BehindBridge(path) {
@@ -109,8 +109,8 @@ func (d *differ) macOSImages(vm VM, tell teller) {
 	}
 }
 
-// macOSCard says what the host loses when the guest gets its iGPU, and which
-// firmware settings macOS needs, because no API shows them.
+// macOSCard reports what the host loses when the guest gets its iGPU, and the
+// firmware settings that macOS needs and no API shows.
 func (d *differ) macOSCard(config map[string]string, tell teller) {
 	tell("macos.console", proxstation.Warning, "the guest gets the host's integrated graphics",
 		"the host's console goes dark when the VM starts, and stays dark when it stops: PVE does not give the card back to its driver",

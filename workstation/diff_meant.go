@@ -24,7 +24,7 @@ func (d *differ) meant(vm VM) VM {
 	case !exists:
 		return vm.AsNew()
 	case have.Name != vm.Name:
-		return vm // of somebody else, and refused
+		return vm // the VM belongs to somebody else and is refused
 	}
 	vm.Config, vm.Defaults = cloned(vm.Config), cloned(vm.Defaults)
 	vm = d.inItsSlots(vm, have)
@@ -38,7 +38,7 @@ func (d *differ) meant(vm VM) VM {
 	}
 	vm.Defaults = nil
 	if vm.Guest == gpu.Windows11 && cmp.Or(vm.Config["ostype"], have.Config["ostype"]) == "win10" {
-		vm.Guest = gpu.Windows10 // which wants less
+		vm.Guest = gpu.Windows10 // Windows 10 needs less
 	}
 	return vm
 }
@@ -62,7 +62,7 @@ func (vm VM) AsNew() VM {
 	vm.Config, vm.Defaults = config, nil
 	vm.Disks = slices.Clone(vm.Disks)
 	for i, disk := range vm.Disks {
-		if vm.Disks[i].NewSize = 0; disk.Purpose != storage.Firmware { // PVE sizes those
+		if vm.Disks[i].NewSize = 0; disk.Purpose != storage.Firmware { // PVE sets the size of firmware volumes
 			vm.Disks[i].Size = cmp.Or(disk.Size, disk.NewSize)
 		}
 	}
@@ -76,8 +76,8 @@ func cloned(values map[string]string) map[string]string {
 	return maps.Clone(values)
 }
 
-// completed returns a property string, and adds the properties of another that
-// it lacks.
+// completed returns a property string with the missing properties of another
+// property string added.
 func completed(key, value, defaults string) string {
 	if value == "" || defaults == "" {
 		return value
@@ -91,8 +91,7 @@ func completed(key, value, defaults string) string {
 	return strings.Join(added, ",")
 }
 
-// whole returns the configuration that a new VM gets, with a value for every
-// drive.
+// whole returns the configuration of a new VM, with a value for every drive.
 func (vm VM) whole() map[string]string {
 	config := maps.Clone(vm.Config)
 	for _, disk := range vm.Disks {
@@ -135,7 +134,7 @@ func (d *differ) judge(vm VM, will VMFacts) {
 			continue
 		}
 		invalid, ok := errors.AsType[*InvalidError](p)
-		if !ok { // checkRules and checkHost add no others
+		if !ok { // checkRules and checkHost add errors of this type only
 			d.problems = append(d.problems, p)
 			continue
 		}
@@ -148,7 +147,7 @@ func (d *differ) judge(vm VM, will VMFacts) {
 	}
 }
 
-// quotedHostPCI is the value that an error of package gpu is about.
+// quotedHostPCI matches the value that an error of package gpu names.
 var quotedHostPCI = regexp.MustCompile(`hostpci "[^"]*"`)
 
 // rule returns the text that two problems with the same rule share.

@@ -18,7 +18,7 @@ func (d *differ) checkSeen(vm VM) {
 	}
 }
 
-// privileges says which steps the login may not do.
+// privileges reports the steps for which the login lacks privileges.
 func (d *differ) privileges() {
 	for _, step := range d.plan.Steps {
 		c := step.change()

@@ -33,7 +33,7 @@ func (d *differ) settings() {
 	}
 }
 
-// onNode checks that the node has what a value names.
+// onNode checks that the node has the objects that a value names.
 func (d *differ) onNode(vm VM, key, value string) {
 	block := func(id, seen, why, fix string) {
 		d.find(proxstation.Finding{ID: id, Severity: proxstation.Blocker, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: key + ": " + seen, Why: printable.Sentence(why), Fix: printable.Sentence(fix)})

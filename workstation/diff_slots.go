@@ -80,7 +80,7 @@ func (vm VM) inItsOrder(have VMFacts) VM {
 	return vm
 }
 
-// tellSlot says which of an existing VM's drives a disk of the Spec is taken for.
+// tellSlot reports which drive of an existing VM stands for a disk of the Spec.
 func (d *differ) tellSlot(have VMFacts, disk Disk, slot string) {
 	if _, there := have.Config[slot]; !there && qmconf.Family(disk.Slot) == "scsi" && qmconf.Family(slot) != "scsi" {
 		d.find(proxstation.Finding{ID: "workstation.slot", Severity: proxstation.Info, Subject: have.String(), Seen: "scsihw: " + cmp.Or(have.Config["scsihw"], "lsi, PVE's default"),
@@ -192,8 +192,8 @@ func (m matching) startsFrom(slot string) bool {
 	return len(order) > 0 && order[0] == slot
 }
 
-// another reports whether the disk is a new one of another purpose than this,
-// for which the Spec has a disk of its own.
+// another reports whether the disk is a new disk for a purpose other than the
+// given one, for which the Spec has another disk.
 func (m matching) another(disk Disk, purpose storage.Purpose) bool {
 	return disk.allocates() && disk.Purpose != purpose &&
 		slices.ContainsFunc(m.vm.Disks, func(d Disk) bool { return d.Purpose == purpose && !qmconf.IsFirmware(d.Slot) })

@@ -78,11 +78,11 @@ func (d *differ) checkReplaced(vm VM, disk Disk, value string) {
 	}
 }
 
-// existing returns the value for a volume that is there.
+// existing returns the drive value for an existing volume.
 func existing(disk Disk) string {
 	drive := storage.Drive{Volume: disk.Volume}
 	if disk.isCD() {
-		drive = drive.With("media", "cdrom") // which PVE wants to be said
+		drive = drive.With("media", "cdrom") // PVE requires media=cdrom
 	}
 	for _, key := range slices.Sorted(maps.Keys(disk.Options)) {
 		drive = drive.With(key, disk.Options[key])
@@ -116,8 +116,9 @@ func (d *differ) changeable(vm VM, disk Disk, value string) Disk {
 	return disk
 }
 
-// checkSecureBoot reports what Secure Boot stops in a guest whose firmware has
-// Secure Boot's keys enrolled; told is false if the guest wants these keys.
+// checkSecureBoot reports what Secure Boot would keep from running in a guest
+// whose firmware has Secure Boot's keys enrolled. told is false if the guest
+// needs these keys.
 func (d *differ) checkSecureBoot(vm VM, value string) (told bool) {
 	f := proxstation.Finding{ID: "workstation.secure-boot", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: "efidisk0: " + value}
 	const off = "in the VM's firmware (Esc when it starts), Device Manager, Secure Boot Configuration: take the tick from Attempt Secure Boot"

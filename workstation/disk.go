@@ -12,8 +12,8 @@ import (
 type Disk struct {
 	// Slot is the configuration key: "scsi0", "efidisk0", "tpmstate0", "ide2".
 	// An existing VM may have the disk in another slot: a disk of purpose boot
-	// means the disk from which the VM starts, and a volume that the VM already
-	// has stays in its slot. If the slot is taken, the disk gets a free slot.
+	// means the disk from which the VM starts, and a volume of the VM stays in
+	// its slot. If the slot is taken, the disk gets a free slot.
 	Slot string `json:"slot"`
 	// Purpose says what is on the disk; it decides the tier. If it is unset, it
 	// is firmware for efidisk0 and tpmstate0, and data for all other slots. A
@@ -23,10 +23,11 @@ type Disk struct {
 	// Size is the least size. A smaller disk grows; a larger disk stays as it
 	// is. Size is ignored if Volume is set.
 	Size storage.Size `json:"size,omitempty"`
-	// NewSize is the size of a new VM's disk if Size is not set. An existing VM
-	// keeps the disk in whatever size, or stays without it.
+	// NewSize is the size of the disk in a new VM if Size is not set. In an
+	// existing VM the disk keeps its size; if it does not exist, it is not
+	// made.
 	NewSize storage.Size `json:"newSize,omitempty"`
-	// Tier is the least tier; unset, the Purpose decides.
+	// Tier is the slowest allowed tier. If it is unset, the Purpose decides.
 	Tier storage.Tier `json:"tier,omitempty"`
 	// Storage is the storage for the disk; if it is empty, Diff chooses one.
 	Storage string `json:"storage,omitempty"`
@@ -46,13 +47,14 @@ type Disk struct {
 	Options map[string]string `json:"options,omitempty"`
 }
 
-// isDefault reports whether nobody asked for the disk: only a new VM gets it.
+// isDefault reports whether the disk is only made for a new VM, because nobody
+// asked for it.
 func (d Disk) isDefault() bool { return d.Size == 0 && d.NewSize > 0 }
 
 // allocates reports whether PVE makes a new volume for the disk.
 func (d Disk) allocates() bool { return d.Volume == "" }
 
-// isCD reports whether PVE takes the volume for a CD only: an ISO image, the
+// isCD reports whether PVE accepts the volume only as a CD: an ISO image, the
 // host's own drive, or an empty drive (qemu-server PVE/API2/Qemu.pm).
 func (d Disk) isCD() bool {
 	return d.Volume == "none" || d.Volume == "cdrom" || strings.Contains(d.Volume, ":iso/")

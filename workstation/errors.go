@@ -32,10 +32,10 @@ var (
 
 // An InvalidError says which part of a VM is impossible, and why.
 type InvalidError struct {
-	VMID  int    // 0 where it is not about one VM
+	VMID  int    // 0 if it is not about one VM
 	Field string // the part of the VM, mostly a configuration key
-	Value string // what it says; empty where its value does not matter
-	Why   string // why it cannot be, and what to do
+	Value string // the value; empty if it does not matter
+	Why   string // the reason, and what to do
 }
 
 // Error implements error.
@@ -71,7 +71,7 @@ func (e *TakenError) Is(target error) bool { return target == ErrTaken }
 
 // A BlockedError holds the findings because of which no work was begun.
 type BlockedError struct {
-	What     string // what was asked for
+	What     string // the work that was asked for
 	Findings []proxstation.Finding
 }
 

@@ -75,7 +75,7 @@ func (e *RequestError) Error() string { return e.plain().Error() }
 
 // Is makes the error match the sentinels.
 func (e *RequestError) Is(target error) bool {
-	return means(e.plain(), target) || means(e.cause, target) // go-proxmox's one error for 401 and 403 is in the cause
+	return means(e.plain(), target) || means(e.cause, target) // the cause holds go-proxmox's error, the same for 401 and 403
 }
 
 // Unwrap returns the cause: a [CertificateError], or an error of the HTTP
@@ -95,7 +95,7 @@ type TaskError struct {
 	Type string
 	// VMID is the VM that the task was about, 0 if it was not about a VM.
 	VMID int
-	// Exit is the last thing the task said.
+	// Exit is the last message of the task.
 	Exit string
 	// Log holds the last lines of the task's log, at most ten.
 	Log []string
@@ -137,15 +137,15 @@ func (e *CertificateError) Error() string {
 // Unwrap returns the verifier's error.
 func (e *CertificateError) Unwrap() error { return e.cause }
 
-// A nodeError gives any other error of internal/pve our sentinels.
+// A nodeError makes any other error of internal/pve match our sentinels.
 type nodeError struct{ error }
 
 func (e nodeError) Is(target error) bool { return means(e.error, target) }
 
 func (e nodeError) Unwrap() error { return e.error }
 
-// explain makes an error of internal/pve one of this package. Every error of a
-// node comes through here.
+// explain turns an error of internal/pve into an error of this package. Every
+// error of a node passes through it.
 func explain(err error) error {
 	switch e := err.(type) { //nolint:errorlint // internal/pve hands over what it made, not what wraps it
 	case *pve.Error:

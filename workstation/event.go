@@ -10,7 +10,7 @@ const (
 	PhaseUpload   Phase = "upload"   // an image on its way to the node
 	PhaseApply    Phase = "apply"    // a step of a plan
 	PhaseLease    Phase = "lease"    // waiting for another controller
-	PhaseCheck    Phase = "check"    // looking at everything that could fail later
+	PhaseCheck    Phase = "check"    // checking everything that could fail later
 	PhaseStop     Phase = "stop"     // the guest that has the card shuts down
 	PhaseFree     Phase = "free"     // the VM is gone, the card is not yet free
 	PhaseStart    Phase = "start"    // the next VM starts
@@ -19,9 +19,9 @@ const (
 	PhaseDone     Phase = "done"     // nothing is left to do
 )
 
-// An Event is one sign of progress of long work. A function that takes a
-// func(Event) calls it from one goroutine at a time and waits for it, so it
-// should return soon.
+// An Event reports progress of long work. A function that takes a func(Event)
+// calls it from one goroutine at a time and waits for it, so it should return
+// soon.
 type Event struct {
 	// Phase is the stage the work is in.
 	Phase Phase
@@ -29,19 +29,20 @@ type Event struct {
 	Step, Of int
 	// VMID is the VM that the event is about, or 0 if it is about no VM.
 	VMID int
-	// Message describes for people what is happening.
+	// Message says what is happening, for people.
 	Message string
-	// Warnings holds the warnings in a task's log after which PVE went on: a
-	// card that could not be reset, for instance.
+	// Warnings holds the warnings in the log of a task that went on: a card
+	// that could not be reset, for example.
 	Warnings []string
 	// Elapsed is the time since the phase began.
 	Elapsed time.Duration
-	// Limit is how long the phase may take, from its begin, or 0 if it has no
-	// limit of its own. After it a switch goes on to the next phase or back.
+	// Limit is the longest time that the phase may take from its beginning, or
+	// 0 if it has no limit. After that time a switch goes on to the next phase,
+	// or back.
 	Limit time.Duration
 }
 
-// A reporter hands events to a caller that may not want any.
+// A reporter passes events to the caller's function, if there is one.
 type reporter struct {
 	report func(Event)
 	phase  Phase

@@ -25,9 +25,9 @@ type Facts struct {
 	// Kernel is the running kernel's release, Version that of PVE: "9.1.1".
 	Kernel, Version string
 	// MemoryTotal is the host's memory in bytes. MemoryAvailable is the part,
-	// in bytes, that a new VM could have without swapping; it is the kernel's
-	// estimate, which counts ZFS's cache as in use. Both are 0 if they may not
-	// be read.
+	// in bytes, that a new VM could have without swapping. It is the kernel's
+	// estimate, which counts ZFS's cache as used. Both are 0 if the login may
+	// not read them.
 	MemoryTotal, MemoryAvailable storage.Size
 	// IOMMU holds the PCI functions with their groups. Facts that only the host
 	// itself can read are absent.
@@ -44,11 +44,11 @@ type Facts struct {
 	Mappings []gpu.Mapping
 	// VMs are the VMs that the caller may see, by VMID.
 	VMs map[int]VMFacts
-	// Others describes the containers, and the VMs of other nodes, by VMID,
-	// because their VMIDs are taken too: "container proxy on node pve".
+	// Others describes the containers, and the VMs of other nodes, by VMID:
+	// "container proxy on node pve". Their VMIDs are taken too.
 	Others map[int]string
-	// CardUsers are the containers of the node that run and are given a graphics
-	// card of the host's.
+	// CardUsers holds the running containers of the node that use a graphics
+	// card of the host.
 	CardUsers []CardUser
 	// HA holds the VMs under high availability, HAIgnored the VMs that the HA
 	// manager is told to ignore.
@@ -62,7 +62,7 @@ type Facts struct {
 	Unknown []proxstation.Finding
 
 	permissions pve.Permissions
-	ports       []string // of the host's bridges, and cards with an address of their own
+	ports       []string // ports of the host's bridges, and cards with an address
 }
 
 // VMFacts holds the observed state of one VM.
@@ -105,8 +105,8 @@ func (v VMFacts) String() string {
 // GoString returns what String does.
 func (v VMFacts) GoString() string { return v.String() }
 
-// now returns the configuration that counts at the moment: InForce for a
-// running VM, otherwise Config.
+// now returns the configuration that is in force: InForce for a running VM,
+// otherwise Config.
 func (v VMFacts) now() map[string]string {
 	if v.InForce != nil {
 		return v.InForce
@@ -114,7 +114,7 @@ func (v VMFacts) now() map[string]string {
 	return v.Config
 }
 
-// settle adds the facts that follow from several answers together.
+// settle adds the facts for which several answers are needed.
 func (f *Facts) settle(node string, guests []pve.Guest) {
 	maps.Copy(f.Others, others(node, guests))
 	f.fillPools(guests)
@@ -155,7 +155,7 @@ func (f *Facts) doubtCommitted() {
 	}
 }
 
-// idUnread is the ID of the findings of unread.
+// idUnread is the ID of findings about parts that could not be read.
 const idUnread = "workstation.unread"
 
 // A CardUser is a container that runs and uses a graphics card through the

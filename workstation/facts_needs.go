@@ -14,8 +14,8 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// The PCI base classes of what a host runs on (PCI Code and ID Assignment
-// Specification).
+// The PCI base classes of devices on which a host depends (PCI Code and ID
+// Assignment Specification).
 const (
 	classStorage = 0x01
 	classNetwork = 0x02
@@ -23,16 +23,17 @@ const (
 	subUSB       = 0x0c03
 )
 
-// A handover is what a VM takes from the host when it starts.
+// A handover lists the functions that a VM takes from the host when it starts.
 type handover struct {
 	facts Facts
-	taken []iommu.Function // with all of their groups, but for what running VMs have
-	left  []iommu.Function // what the host keeps
+	taken []iommu.Function // with all of their groups, without functions of running VMs
+	left  []iommu.Function // the functions that the host keeps
 }
 
-// handover returns what the host loses to one of a VM's values, and what it
-// keeps beside all of them, groups included: PVE takes all of a group but its
-// bridges (qemu-server PVE/QemuServer/PCI.pm). What VMs have that run is lost
+// handover returns the functions that the host loses to one of a VM's values,
+// and the functions that it keeps beside all values. IOMMU groups are included:
+// PVE takes all functions of a group except bridges (qemu-server
+// PVE/QemuServer/PCI.pm). The host has lost the functions of running VMs
 // already.
 func (f Facts) handover(h gpu.HostPCI, all []gpu.HostPCI, starts int) handover {
 	gone := map[iommu.Address]bool{}
@@ -66,7 +67,8 @@ func (f Facts) mark(marked map[iommu.Address]bool, values []gpu.HostPCI) {
 	}
 }
 
-// withGroups returns functions and the rest of their groups, without bridges.
+// withGroups returns functions and all other functions of their groups, without
+// bridges.
 func (f Facts) withGroups(set []iommu.Address) []iommu.Function {
 	groups := map[iommu.GroupID]bool{}
 	for _, fn := range f.IOMMU.Functions {
@@ -93,9 +95,9 @@ func isSATA(c iommu.Class) bool    { return isStorage(c) && !isNVMe(c) }
 func isNetwork(c iommu.Class) bool { return c.Base() == classNetwork }
 func isUSB(c iommu.Class) bool     { return c.Sub() == subUSB }
 
-// checkHandover judges whether the host runs on what a VM would take from it,
-// as far as classes, disks and bridges tell over the API. Slot is the key of
-// the value, or "args".
+// checkHandover judges whether the host depends on the functions that a VM
+// would take, as far as the API shows it by classes, disks and bridges. slot is
+// the key of the value, or "args".
 func (f Facts) checkHandover(v VMFacts, slot string, h gpu.HostPCI) []proxstation.Finding {
 	o := f.handover(h, append(v.devices(), h), v.ID)
 	subject := fmt.Sprintf("%s %s", v, slot)
@@ -143,9 +145,9 @@ func (f Facts) partOfCard(fn iommu.Function) bool {
 	return is && !card.Integrated()
 }
 
-// storage judges a storage controller. The API does not say which controller a
-// disk hangs on. What it says is which disks the host has: where every
-// controller of the kind has to have a disk that is in use, so does this one.
+// storage judges a storage controller. The API does not say which disk is on
+// which controller, but it lists the disks of the host. If the host must have a
+// used disk on every controller of the kind, it has one on this controller too.
 func (o handover) storage(fn iommu.Function) (severity proxstation.Severity, why string) {
 	if len(of(isStorage, o.left)) == 0 {
 		return proxstation.Blocker, "it is the last storage controller of the host, which loses its root disk when the VM starts"
@@ -169,7 +171,7 @@ func (o handover) storage(fn iommu.Function) (severity proxstation.Severity, why
 		}
 		disks[match] = true
 	}
-	controllers := len(of(kind, o.left)) + len(of(kind, o.taken)) // that the host has now
+	controllers := len(of(kind, o.left)) + len(of(kind, o.taken)) // controllers that the host has now
 	switch {
 	case len(disks) == 0 && !idle:
 		return 0, "" // the host has no disk on any such controller
@@ -191,7 +193,7 @@ func (o handover) network(fn iommu.Function) (severity proxstation.Severity, why
 		return proxstation.Blocker, "it is the last network card of the host, which is off the network when the VM starts"
 	}
 	for _, port := range o.facts.ports {
-		onBoard := strings.HasPrefix(port, "eno") && strings.HasPrefix(fn.Address.String(), "0000:00:") // which the name does not tell, but the place
+		onBoard := strings.HasPrefix(port, "eno") && strings.HasPrefix(fn.Address.String(), "0000:00:") // such a name means a place on the board
 		if a, ok := addressOf(port); ok && a == fn.Address || onBoard {
 			return proxstation.Blocker, "it is " + port + ", by which the host and its VMs are on the network"
 		}
@@ -210,16 +212,16 @@ func (o handover) usb() proxstation.Severity {
 // "enp0s31f6" is 00:1f.6 (systemd.net-naming-scheme(7)).
 var port = regexp.MustCompile(`^(?:en|wl|ww)(?:P(\d+))?p(\d+)s(\d+)(?:f(\d+))?(?:np\d+|d\d+)?$`)
 
-// addressOf returns the PCI address that a network interface's name tells.
+// addressOf returns the PCI address in the name of a network interface.
 func addressOf(name string) (a iommu.Address, ok bool) {
-	name, _, _ = strings.Cut(name, ".") // of a VLAN
+	name, _, _ = strings.Cut(name, ".") // the name of a VLAN follows the dot
 	match := port.FindStringSubmatch(name)
 	if match == nil {
 		return iommu.Address{}, false
 	}
 	var n [4]int
 	for i, digits := range match[1:] {
-		n[i], _ = strconv.Atoi(digits) // digits, or nothing for 0
+		n[i], _ = strconv.Atoi(digits) // the text is digits, or empty for 0
 	}
 	a, err := iommu.ParseAddress(fmt.Sprintf("%04x:%02x:%02x.%d", n[0], n[1], n[2], n[3]))
 	return a, err == nil

@@ -93,7 +93,7 @@ func (n *Node) observeVMs(ctx context.Context, o *observation) error {
 			o.mu.Lock()
 			defer o.mu.Unlock()
 			switch {
-			case errors.Is(err, ErrNotFound): // removed since the list
+			case errors.Is(err, ErrNotFound): // the VM was removed after it was listed
 			case errors.Is(err, pve.ErrAnswer):
 				o.facts.Unknown = append(o.facts.Unknown, unread(v.String(), err, "the VM is left out, and with it what it has of the node's devices and storages",
 					fmt.Sprintf("on the host, look at it with qm config %d", v.ID)))
@@ -125,10 +125,11 @@ func (n *Node) observeVM(ctx context.Context, status pve.VMStatus) (VMFacts, err
 }
 
 // Observe reads the facts of the node, with independent requests at the same
-// time. What the login may not read is named in Facts.Unknown; an answer that
-// does not come is an error. To see all it needs Sys.Audit, Datastore.Audit,
-// VM.Audit and Mapping.Audit on /; and VM.Config.Disk on /vms, without which PVE
-// does not tell what thin storages have promised to others' disks.
+// time. Facts.Unknown names what the login may not read. A missing answer is an
+// error. To see everything, the login needs Sys.Audit, Datastore.Audit,
+// VM.Audit and Mapping.Audit on /. It also needs VM.Config.Disk on /vms,
+// without which PVE does not say how much space thin storages have promised to
+// disks of others.
 func (n *Node) Observe(ctx context.Context) (Facts, error) {
 	f := Facts{Node: n.name, VMs: map[int]VMFacts{}, Others: map[int]string{}, RootTicket: n.opts.RootTicket}
 	group, ctx := errgroup.WithContext(ctx)
@@ -177,7 +178,7 @@ func (n *Node) Observe(ctx context.Context) (Facts, error) {
 	return f, nil
 }
 
-// unread is the finding about a part of a node that could not be read.
+// unread returns the finding about a part of a node that could not be read.
 func unread(what string, err error, why, fix string) proxstation.Finding {
 	return proxstation.Finding{ID: idUnread, Severity: proxstation.Info, Subject: what, Seen: err.Error(), Why: printable.Sentence(why), Fix: printable.Sentence(fix)}
 }

@@ -13,15 +13,16 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// guests reads the cluster's guests, and what the node's containers use.
+// guests reads the cluster's guests, and the graphics cards that the node's
+// containers use.
 func (o *observation) guests(ctx context.Context, n *Node) ([]pve.Guest, error) {
 	guests, err := n.pve.Guests(ctx)
 	o.containers(ctx, n, guests)
 	return guests, err
 }
 
-// containers reads which containers that run use a graphics card of the host's.
-// What cannot be read is noted.
+// containers reads which running containers use a graphics card of the host.
+// Containers that could not be read are noted.
 func (o *observation) containers(ctx context.Context, n *Node, guests []pve.Guest) {
 	var group errgroup.Group
 	group.SetLimit(8)
@@ -42,11 +43,11 @@ func (o *observation) containers(ctx context.Context, n *Node, guests []pve.Gues
 			return nil
 		})
 	}
-	_ = group.Wait() // what could not be read is noted
+	_ = group.Wait() // errors have been noted
 	slices.SortFunc(o.facts.CardUsers, func(a, b CardUser) int { return a.VMID - b.VMID })
 }
 
-// cardUsers judges who else uses a member's card: containers, a hookscript of
+// cardUsers reports other users of a member's card: containers, a hookscript of
 // the VM, the host's own driver.
 func (f Facts) cardUsers(v VMFacts) []proxstation.Finding {
 	var findings []proxstation.Finding
@@ -78,9 +79,9 @@ func (f Facts) cardUsers(v VMFacts) []proxstation.Finding {
 	return findings
 }
 
-// uses returns the device node by which a container may use a card. A node below
-// /dev/dri does not say of which card it is: it is taken for another card's where
-// the host has one that is not NVIDIA's.
+// uses returns the device node by which a container may use a card. A node
+// below /dev/dri does not show to which card it belongs. For an NVIDIA card, it
+// counts only if the host has no other card without NVIDIA's driver.
 func (u CardUser) uses(card gpu.Card, cards []gpu.Card) (device string, uses bool) {
 	isNVIDIA := func(c gpu.Card) bool { return c.Model().Vendor == gpu.NVIDIA }
 	onlyNVIDIA := !slices.ContainsFunc(cards, func(c gpu.Card) bool { return !isNVIDIA(c) })
@@ -93,7 +94,7 @@ func (u CardUser) uses(card gpu.Card, cards []gpu.Card) (device string, uses boo
 	return "", false
 }
 
-// comesBack says what it takes to have a card on the host again.
+// comesBack says how the host gets a card back.
 func comesBack(card gpu.Card) string {
 	return fmt.Sprintf("; after the VM the card stays with vfio-pci, and comes back to the host with: for f in /sys/bus/pci/devices/%s.*; do echo ${f##*/} > $f/driver/unbind; echo ${f##*/} > /sys/bus/pci/drivers_probe; done",
 		card.Address().Slot())

@@ -11,14 +11,14 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// A Lease says which controller is at work on a set of VMs that share a card.
-// It lives in the description of the member with the lowest VMID, as a comment
-// that PVE's web UI does not show. PVE's config digest decides which controller
-// gets the lease, so that controllers on several machines need no server of
-// their own.
+// A Lease says which controller is switching a set of VMs that share a card. It
+// is kept in the description of the member with the lowest VMID, as a comment
+// that PVE's web interface does not show. PVE's config digest decides which
+// controller gets the lease, so controllers on several machines need no server
+// of their own.
 //
-// The clocks of machines are never compared: a controller takes over another
-// controller's lease after it has seen the lease unchanged for its TTL.
+// The clocks of machines are never compared: a controller takes over the lease
+// of another controller after it has seen that lease unchanged for its TTL.
 type Lease struct {
 	// Owner names the controller, for people: [DualBoot.Owner].
 	Owner string `json:"owner"`
@@ -31,7 +31,8 @@ type Lease struct {
 	To int `json:"to"`
 	// Phase is the stage of the switch that the owner is in.
 	Phase Phase `json:"phase"`
-	// TTL is how long the lease counts without a renewal, in nanoseconds in JSON.
+	// TTL is the time for which the lease counts without a renewal. In JSON it
+	// is in nanoseconds.
 	TTL time.Duration `json:"ttl"`
 }
 
@@ -45,7 +46,7 @@ func (l Lease) String() string {
 }
 
 // The limits of a TTL, whatever a lease says: nobody waits years for a lease,
-// and nobody takes over a lease before its owner can have renewed it.
+// and nobody takes a lease over before its owner had time to renew it.
 const (
 	minTTL = 30 * time.Second
 	maxTTL = 2 * time.Hour
@@ -69,7 +70,7 @@ func readLease(description string) (lease Lease, ok bool) {
 
 // writeLease returns the description with the lease in place of any other.
 func writeLease(description string, lease Lease) string {
-	text, _ := json.Marshal(lease) // a struct of strings and numbers cannot fail
+	text, _ := json.Marshal(lease) // strings and numbers can always be encoded
 	return withoutLease(description) + "\n<!-- proxstation-lease " + string(text) + " -->"
 }
 
@@ -90,9 +91,9 @@ type seenLease struct {
 	since time.Time
 }
 
-// left returns how long a lease still counts if nobody renews it: its TTL minus
-// the time for which this Node has seen it unchanged. It uses no clock of
-// another machine.
+// left returns the time for which a lease still counts without a renewal: its
+// TTL minus the time for which this Node has seen it unchanged. It uses no
+// clock of another machine.
 func (l *leases) left(place int, lease Lease) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -59,38 +59,40 @@ type Node struct {
 	name   string
 	pve    *pve.Client
 	opts   NodeOptions
-	owner  string   // of its leases, unless the caller names one
-	turns  sync.Map // a *turn by the place of a lease
+	owner  string   // the owner in its leases, unless the caller names one
+	turns  sync.Map // a *turn by the VMID that holds the lease
 	leases leases
 }
 
 // NodeOptions control a [Node]. Nil is fine.
 type NodeOptions struct {
 	// RootTicket says whether the client is logged in as root@pam with a
-	// password: only that login may set raw PCI addresses, args and romfile.
-	// PVE's API cannot be asked for it. [Connect] knows by itself; otherwise, if
-	// it stays unknown, the plan says which steps need such a login.
+	// password. Only that login may set raw PCI addresses, args and romfile.
+	// PVE's API does not say how a client logged in; [Connect] knows it. If it
+	// is unknown, the plan names the steps that need such a login.
 	RootTicket proxstation.Answer
-	// Tiers holds the tiers of storages by name, where the caller knows better
-	// than the disks show.
+	// Tiers holds tiers of storages by name. They replace the tiers that the
+	// disks show.
 	Tiers map[string]storage.Tier
 }
 
 // Open returns a node that is reached with the caller's client, which brings
 // URL, login, TLS and proxy. It makes no request.
 //
-// The client of [Connect] does more. go-proxmox by itself drops the message of a
-// 403, takes a 595 with data for success, reads answers of any size, closes
-// connections that the next round of requests opens again, and with a password
-// logs in at most once an hour, even if the node no longer takes the ticket.
+// [Connect] makes a better client. A plain go-proxmox client drops the message
+// of a 403, takes a 595 with data for success, and reads answers of any size.
+// It closes connections that the next round of requests opens again. With a
+// password, it logs in at most once an hour, even if the node refuses the
+// ticket.
 //
-// go-proxmox also follows redirects, with the login and the body. Node ends a
-// request that would go to another host, or on without TLS, before anything is
-// sent. It cannot do so if the client's transport is not an [http.Transport], if
-// the redirect leads to the same host and port, or in an upload.
+// A plain go-proxmox client also follows redirects, with the login and the
+// body. Node ends a request that would go to another host, or to the same host
+// without TLS, before anything is sent. It cannot do so if the client's
+// transport is not an [http.Transport], if the redirect leads to the same host
+// and port, or in an upload.
 //
-// A client whose http.Client has a transport made by [Transport] lacks only the
-// better login.
+// If the client's http.Client has a transport made by [Transport], only the
+// login is worse than that of Connect.
 func Open(client *proxmox.Client, node string, opts *NodeOptions) *Node {
 	return open(pve.New(client, node), node, opts)
 }
@@ -100,15 +102,15 @@ func open(client *pve.Client, node string, opts *NodeOptions) *Node {
 		opts = &NodeOptions{}
 	}
 	client.Explain = explain
-	host, _ := os.Hostname() // if it is not known, the rest tells owners apart
+	host, _ := os.Hostname() // without it, the other parts tell owners apart
 	return &Node{name: node, pve: client, opts: *opts, owner: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:4])}
 }
 
 // Transport returns a transport for the http.Client of a caller's own
-// proxmox.Client, as the clients of [Connect] have it: messages of the node are
-// kept, answers are bounded, and no redirect is followed. If base is an
-// [http.Transport], it is cloned and keeps as many connections open as are used
-// at once; nil stands for the default transport.
+// proxmox.Client. With it, messages of the node are kept, answers are bounded,
+// and no redirect is followed, as in the clients of [Connect]. If base is an
+// [http.Transport], it is cloned, and the clone keeps as many connections open
+// as are used at once. Nil stands for the default transport.
 func Transport(base http.RoundTripper) http.RoundTripper {
 	if base == nil {
 		base = http.DefaultTransport

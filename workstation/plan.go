@@ -48,7 +48,7 @@ type StepChange struct {
 }
 
 // A Privilege is a right on a path of PVE's access tree (PVE manual, User
-// Management). A Name with "|" means any one of several.
+// Management). A Name such as "A|B" means that one of the two is enough.
 type Privilege struct{ Path, Name string }
 
 // String returns the privilege as PVE's refusals write it.
@@ -57,7 +57,7 @@ func (p Privilege) String() string { return printable.Line(p.Path + " " + p.Name
 // A Step is one change of a plan. The set of steps is closed: [PutMapping],
 // [CreateVM], [ChangeVM], [GrowDisk] and [DestroyVM].
 type Step interface {
-	// change says what the step does.
+	// change returns the changes of the step.
 	change() StepChange
 	apply(ctx context.Context, a *applier) error
 }
@@ -79,7 +79,7 @@ type Plan struct {
 	Findings []proxstation.Finding
 }
 
-// Changes returns what the steps do, in their order.
+// Changes returns the changes of all steps, in order.
 func (p Plan) Changes() []StepChange {
 	changes := make([]StepChange, len(p.Steps))
 	for i, step := range p.Steps {
@@ -143,8 +143,8 @@ func (c StepChange) String() string {
 	return b.String()
 }
 
-// text returns the values and the note, which are one line when they are printed:
-// a description cannot pass for a part of the plan.
+// text returns the values and the note. They are printed as one line, so that a
+// description cannot pass for another part of the plan.
 func (l StepLine) text() string {
 	text := l.Want
 	switch {

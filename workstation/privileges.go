@@ -23,7 +23,7 @@ var keyPrivileges = func() map[string]string {
 		"VM.Config.Options": "agent autostart bios description keyboard localtime migrate_downtime migrate_speed name onboot ostype protection reboot startdate startup tags tdf template",
 		"VM.Config.Disk":    "boot bootdisk vmstatestorage ide sata scsi virtio efidisk tpmstate unused virtiofs",
 		"VM.Config.Network": "net",
-		// Either will do.
+		// One of the two is enough.
 		"VM.Config.Cloudinit|VM.Config.Network": "cicustom cipassword citype ciuser ciupgrade nameserver searchdomain sshkeys ipconfig",
 		"VM.PowerMgmt":                          "freeze",
 	} {
@@ -34,8 +34,8 @@ var keyPrivileges = func() map[string]string {
 	return byKey
 }()
 
-// keyPrivilege returns the privileges for a key with a value; ok is false if
-// only root@pam may set it. "A|B" is either of two.
+// keyPrivilege returns the privileges for a key with a value. ok is false if
+// only root@pam may set the key. "A|B" means that one of the two is enough.
 func keyPrivilege(key, value string) (names []string, ok bool) {
 	if qmconf.IsSlot(key) && qmconf.IsCloudInit(value) {
 		return []string{"VM.Config.Cloudinit", "VM.Config.CDROM"}, true
@@ -100,7 +100,7 @@ func driveElsewhere(vmid int, value string) []Privilege {
 	switch {
 	case pool == "cdrom": // the host's own drive
 		return []Privilege{{"/", "Sys.Console"}}
-	case !found, qmconf.IsCloudInit(value): // PVE asks for nothing there
+	case !found, qmconf.IsCloudInit(value): // PVE requires no privilege here
 		return nil
 	case media == "cdrom":
 		return []Privilege{{"/storage/" + pool, "Datastore.Audit|Datastore.AllocateSpace"}}

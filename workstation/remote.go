@@ -16,7 +16,8 @@ import (
 type WayIn struct {
 	// Name is "RDP", "SSH", "Moonlight", "VNC", "SPICE" or "serial console".
 	Name string
-	// Address opens the way in, or says where to point the program.
+	// Address is a link that opens the way in, or the address to enter in the
+	// program.
 	Address string
 	// Needs holds the conditions in the guest or on the host.
 	Needs string
@@ -32,7 +33,7 @@ func WaysIn(v VMFacts, addresses []netip.Addr) []WayIn {
 		if a.IsLinkLocalUnicast() {
 			continue
 		}
-		host := strings.TrimSuffix(netip.AddrPortFrom(a, 0).String(), ":0") // an IPv6 address gets its brackets
+		host := strings.TrimSuffix(netip.AddrPortFrom(a, 0).String(), ":0") // puts brackets around an IPv6 address
 		if strings.HasPrefix(v.Config["ostype"], "win") {
 			ways = append(ways, WayIn{"RDP", "rdp://full%20address=s:" + host + ":3389", "Remote Desktop allowed (Windows Pro); it draws without the card's display"})
 		} else {
@@ -47,7 +48,7 @@ func WaysIn(v VMFacts, addresses []netip.Addr) []WayIn {
 	_, set := v.Config["vga"]
 	switch {
 	case vga == "none", !set && slices.ContainsFunc(v.HostPCI(), func(h gpu.HostPCI) bool { return h.PrimaryVGA }):
-		return ways // with x-vga PVE leaves the display out (qemu-server PVE/QemuServer/PCI.pm, print_hostpci_devices)
+		return ways // with x-vga, PVE gives the VM no emulated display (qemu-server PVE/QemuServer/PCI.pm, print_hostpci_devices)
 	case spice.MatchString(vga):
 		console.Name = "SPICE"
 	case strings.HasPrefix(vga, "serial"):

@@ -155,8 +155,8 @@ func (r *restoring) password() {
 	}
 }
 
-// startsElsewhere reports whether a boot order of PVE's old notation, which names
-// no disk, would mean another disk than it did: one that was added stays.
+// startsElsewhere reports whether a boot order of PVE's old notation, which
+// names no disk, would now mean another disk, because a disk was added.
 func (r *restoring) startsElsewhere(boot string) bool {
 	if strings.HasPrefix(boot, "order=") {
 		return false

@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// drive restores a key that holds a drive. Nothing it plans takes a disk out
-// of its slot.
+// drive restores a key that holds a drive. It never takes a disk out of its
+// slot.
 func (r *restoring) drive(key string) {
 	old, oldErr := storage.ParseDrive(r.old[key])
 	have, haveErr := storage.ParseDrive(r.vm.Config[key])

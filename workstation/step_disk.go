@@ -14,7 +14,7 @@ type GrowDisk struct {
 	VMID    int
 	Name    string
 	Slot    string
-	Storage string // where the disk is
+	Storage string // the storage of the disk
 	Digest  string
 	// From is the size now. It is 0 if an earlier step makes the disk from an
 	// image, whose size is not known.

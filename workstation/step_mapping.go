@@ -16,7 +16,7 @@ type PutMapping struct {
 	Have    string // the node's entry before, empty if there is none
 	Note    string
 	New     bool
-	// HaveMDev is whether it was for mediated devices before.
+	// HaveMDev says whether the mapping was for mediated devices before.
 	HaveMDev bool
 }
 

@@ -16,8 +16,8 @@ import (
 type CreateVM struct {
 	VMID   int
 	Name   string
-	Config map[string]string // the configuration as PVE is asked for it
-	Notes  map[string]string // why a key has its value
+	Config map[string]string // the configuration in the request to PVE
+	Notes  map[string]string // the reason for the value of a key
 	// Password is sent together with Config, as cipassword. A zero Password is
 	// not sent.
 	Password proxstation.Secret
@@ -88,14 +88,14 @@ func (s CreateVM) done(ctx context.Context, a *applier) (bool, error) {
 	return true, nil
 }
 
-// ChangeVM is the step that changes keys of a VM's configuration, with
-// disks added where a key is a drive.
+// ChangeVM is the step that changes keys of a VM's configuration. A key that is
+// a drive may add a disk.
 type ChangeVM struct {
 	VMID   int
 	Name   string
-	Digest string            // of the configuration the plan was made from
+	Digest string            // of the configuration from which the plan was made
 	Set    map[string]string // keys and their new values
-	Delete []string          // keys that go
+	Delete []string          // keys that are deleted
 	// Dropped names the properties that Set's values no longer have, as
 	// "hostpci0.x-vga".
 	Dropped []string

@@ -10,25 +10,25 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// Switch gives the card to one member of a set, as a transaction: it checks
-// everything that can be known, shuts down the member that runs, waits until
-// that is gone, starts the other and waits until it is up. If that fails at any
-// point, it returns to the member that ran before, or says in a [SwitchError]
-// exactly what state the VMs are in. A guest that has started and is not up in
-// time keeps the card, unless db.ReturnIfNotUp is set. No guest is stopped as by
-// pulling the plug unless db.Force is set. Nothing is started with a card that
-// is gone.
+// Switch gives the card to one member of a set, as a transaction. It checks
+// everything that can be known beforehand, shuts down the running member, waits
+// until that VM is gone, starts the target and waits until the target is up. If
+// a step fails, Switch returns to the member that ran before, or a
+// [SwitchError] says exactly in which state the VMs are. A guest that has
+// started and is not up in time keeps the card, unless db.ReturnIfNotUp is set.
+// Switch never pulls the plug of a guest unless db.Force is set. It starts
+// nothing with a card that is gone.
 //
-// It can be repeated: asked for what already runs and is up, it does nothing,
-// and what an earlier switch or a person left half-way it takes as it is. With
-// a context that ends early it returns as after a failure: back to a state
-// that is told.
+// It can be repeated. If the target runs already and is up, it does nothing. It
+// starts from whatever state an earlier switch, or a person, has left. If the
+// context ends early, Switch returns to the member that ran before, as after a
+// failure.
 //
 // A [BlockedError] means that nothing was changed.
 //
-// It needs what [Node.Observe] does and, on the members, VM.PowerMgmt,
-// VM.Config.Options unless db.NoLease is set, and what [Agent.Wait] does where
-// an agent is configured.
+// It needs the privileges of [Node.Observe]. On the members it needs
+// VM.PowerMgmt, VM.Config.Options unless db.NoLease is set, and the privileges
+// of [Agent.Wait] if an agent is configured.
 func (n *Node) Switch(ctx context.Context, db DualBoot, to int, progress func(Event)) error {
 	db, err := db.withTarget(to)
 	if err != nil {
@@ -65,20 +65,20 @@ type switching struct {
 	node *Node
 	db   DualBoot
 	to   int
-	from int // the member that ran before, 0 if none did
-	pid  int // of from at that time, 0 if it did not run any more
+	from int // the member that ran before, or 0
+	pid  int // its PID at that time, 0 if it had ended
 	held *Lease
-	at   int // the member whose description holds it, 0 before
+	at   int // the member whose description holds the lease, 0 before it does
 	// asked holds the PIDs of the VMs that were asked to shut down.
 	asked map[int]int
-	facts Facts // those that were judged
+	facts Facts // the facts that were judged
 }
 
-// A turn lets one switch of a set run at a time on one [Node]: they share a
-// lease.
+// A turn lets only one switch of a set run at a time on one [Node], because all
+// of them share a lease.
 type turn struct {
 	free chan struct{}
-	to   atomic.Int64 // the VM that the switch under way is to
+	to   atomic.Int64 // the target of the switch that is under way
 }
 
 // turn waits until no other switch of this set is under way on the same Node,
@@ -127,7 +127,7 @@ func (s *switching) run(ctx context.Context) error {
 		}
 	}
 	if s.from == 0 && s.held != nil && s.held.From != s.to && slices.Contains(s.db.Members, s.held.From) {
-		s.from = s.held.From // what a switch that died had stopped
+		s.from = s.held.From // the VM that a dead switch had stopped
 	}
 	for _, step := range []struct {
 		phase Phase

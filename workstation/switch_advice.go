@@ -27,7 +27,7 @@ func (db DualBoot) Advise(facts Facts) []proxstation.Finding {
 	}
 	for _, job := range facts.Backups {
 		if audit := (Privilege{"/pool/" + job.Pool, "Pool.Audit"}); job.Pool != "" && len(job.VMs) == 0 && facts.permissions != nil && facts.allows(audit) {
-			continue // it is empty
+			continue // the finding is empty
 		}
 		findings = append(findings, db.adviseBackup(job)...)
 	}

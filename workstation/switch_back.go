@@ -10,15 +10,15 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// The way back goes on when the caller's context has ended, because a switch
-// must not be left in between, and does not give up at the first refusal.
+// The way back goes on after the caller's context has ended, because a switch
+// must not stop half-way. It does not give up at the first refusal.
 const (
 	returnTime  = 15 * time.Minute
 	returnTries = 5
 )
 
 // errKeeps reports a target that still runs, and that the caller did not allow
-// to be stopped.
+// to shut down.
 var errKeeps = errors.New("the VM that was started keeps the card")
 
 // goBack starts the member that ran before, and says whether that worked.
@@ -28,7 +28,7 @@ func (s *switching) goBack(ctx context.Context, phase Phase, cause error) error 
 	e := &SwitchError{Phase: phase, To: s.to, Cause: cause}
 	if s.from != 0 && !s.hopeless(cause) {
 		if e.Return = s.restore(ctx, cause); errors.Is(e.Return, errKeeps) {
-			e.Return = nil // as the caller wants it
+			e.Return = nil // the caller wants the target to keep the card
 		}
 	}
 	running, err := s.node.running(ctx, s.db)
@@ -56,7 +56,7 @@ func (s *switching) hopeless(cause error) bool {
 // gives the card back first.
 func (s *switching) restore(ctx context.Context, cause error) error {
 	s.phase = PhaseRollback
-	if err := s.hold(ctx); err != nil { // another controller decides what runs
+	if err := s.hold(ctx); err != nil { // without the lease, another controller decides which VM runs
 		return err
 	}
 	for _, id := range []int{s.from, s.to} {
@@ -101,8 +101,8 @@ func (s *switching) hold(ctx context.Context) error {
 	return s.renew(ctx, PhaseRollback, s.db.stopTime()+s.db.Boot)
 }
 
-// clearTarget makes the target, which did not come up, give the card back, if
-// the caller wants that.
+// clearTarget shuts down the target, which is not up, so that the card is free,
+// if the caller allows that.
 func (s *switching) clearTarget(ctx context.Context) error {
 	var target pve.VMStatus
 	err := s.until(ctx, time.Minute, func(ctx context.Context) (bool, error) {

@@ -118,17 +118,16 @@ func adviseLost(severity proxstation.Severity, seen, why string) proxstation.Fin
 		Fix: "Power the host off (poweroff), wait ten seconds, and switch it on: a reboot keeps the card under power and may not bring it back."}
 }
 
-// lost are the words of QEMU, of vfio-pci and of the kernel's PCI code for a
-// device that does not come out of a reset or of a power state, or whose
-// configuration space reads ff (QEMU hw/vfio/pci.c; Linux drivers/pci/pci.c,
-// drivers/vfio/pci). PVE's "failed to reset PCI device" is not among them: PVE
-// goes on after it, and so do most cards.
+// lost matches the messages of QEMU, of vfio-pci and of the kernel's PCI code
+// about a device that does not come back from a reset or from a power state, or
+// whose configuration space reads ff (QEMU hw/vfio/pci.c; Linux
+// drivers/pci/pci.c, drivers/vfio/pci). PVE's "failed to reset PCI device" is
+// not among them, because PVE goes on after it and most cards still work.
 var lost = regexp.MustCompile(`(?i)stuck in D3|change power state from D3|not ready \d+ms after|device inaccessible|` +
 	`header type '?(127|0?x?7f)|expecting 0xaa55, got 0xffff|config(uration)? space.*\bf{2,}\b|reads? (all )?(0x)?f{2,}\b|` +
 	`device from group \d+: (Input/output error|No such device)|vfio.*(reset failed|failed to reset|failed reset)|fell off the bus|fallen off the bus`)
 
-// lostCard returns the line of the error which says that a start failed because
-// the card is gone.
+// lostCard returns the line of the error that names a card which is gone.
 func lostCard(err error) (line string, gone bool) {
 	var task *TaskError
 	if !errors.As(err, &task) {
@@ -148,8 +147,8 @@ func qemuFailed(err error) bool {
 	return errors.As(err, &task) && strings.Contains(task.Exit, "QEMU exited")
 }
 
-// refused reports whether a guest answered a request to shut down with an
-// error, so that it is not on its way down.
+// refused reports whether a guest refused a request to shut down. Such a guest
+// goes on running.
 func refused(err error) bool {
 	var task *TaskError
 	return errors.As(err, &task) && strings.Contains(task.Exit, "powerdown failed") && !strings.Contains(task.Exit, "timeout")

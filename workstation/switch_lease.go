@@ -15,12 +15,13 @@ import (
 // requests.
 const leaseSlack = 30 * time.Second
 
-// leaseTries is how often a write of the lease is tried again if the node did
-// not answer, or if the VM was changed or locked.
+// leaseTries is the number of times that a write of the lease is tried if the
+// node does not answer, or if the VM was changed or locked.
 const leaseTries = 60
 
-// place returns the member whose description holds the lease: the first member,
-// or another one if the first is hibernated and PVE lets nobody change it.
+// place returns the member whose description holds the lease: the first member.
+// If the first member is hibernated, PVE refuses changes, and another member
+// holds the lease.
 func (s *switching) place() int { return cmp.Or(s.at, s.db.Members[0]) }
 
 // acquire takes the lease. If another controller has the lease, acquire waits,
@@ -31,7 +32,7 @@ func (s *switching) acquire(ctx context.Context) error {
 		return nil
 	}
 	var told string
-	var other *leasedError // the last one that was waited for
+	var other *leasedError // the last lease that was waited for
 	for tries := 0; ; {
 		err := s.take(ctx)
 		switch {
@@ -46,7 +47,7 @@ func (s *switching) acquire(ctx context.Context) error {
 			}
 		case !errors.Is(err, ErrStale) && !errors.Is(err, ErrLocked) && !uncertain(err) || tries >= leaseTries:
 			return fmt.Errorf("workstation: taking the lease on VM %d: %w", s.place(), err)
-		case errors.Is(err, ErrLocked) && tries == 0: // what has it may be in the way of all else too
+		case errors.Is(err, ErrLocked) && tries == 0: // the lock may stop the other steps too
 			if _, err := s.check(ctx); errors.Is(err, ErrBlocked) {
 				return err
 			}
@@ -156,7 +157,7 @@ func (s *switching) renew(ctx context.Context, phase Phase, lasts time.Duration)
 	return s.until(ctx, time.Minute, func(ctx context.Context) (bool, error) { return s.renewNow(ctx, phase, lasts) })
 }
 
-// renewNow is one try of renew.
+// renewNow tries once to renew the lease.
 func (s *switching) renewNow(ctx context.Context, phase Phase, lasts time.Duration) (done bool, err error) {
 	if s.held == nil {
 		return true, nil
@@ -166,7 +167,7 @@ func (s *switching) renewNow(ctx context.Context, phase Phase, lasts time.Durati
 		return false, err
 	}
 	lease, held := readLease(config.Values["description"])
-	if !held && phase != PhaseRollback { // on the way back it is put in again
+	if !held && phase != PhaseRollback { // on the way back the lease is written again
 		return false, fmt.Errorf("workstation: %w: the lease was taken out of VM %d", ErrLeased, s.place())
 	}
 	if !held {
@@ -179,9 +180,9 @@ func (s *switching) renewNow(ctx context.Context, phase Phase, lasts time.Durati
 	err = s.write(ctx, config, lease)
 	switch {
 	case errors.Is(err, ErrLocked) && held && phase == PhaseRollback:
-		return true, nil // by the task that is to be ended; the lease counts still
+		return true, nil // the task that the switch will end has the lock; the lease still counts
 	case errors.Is(err, ErrStale), errors.Is(err, ErrLocked):
-		return false, nil // somebody edited it, or a task has it: again
+		return false, nil // somebody changed the VM, or a task has it: try again
 	}
 	return err == nil, err
 }

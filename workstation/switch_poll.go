@@ -12,7 +12,7 @@ import (
 )
 
 // until calls a function once a second, until it reports success or the time is
-// up. It goes on if a request is not answered.
+// over. An unanswered request does not end it.
 func (s *switching) until(ctx context.Context, limit time.Duration, done func(context.Context) (bool, error)) error {
 	inner, cancel := context.WithTimeoutCause(ctx, limit, ErrTimeout)
 	defer cancel()
@@ -31,8 +31,8 @@ func (s *switching) until(ctx context.Context, limit time.Duration, done func(co
 }
 
 // wait waits for a task, but not longer than its phase may take. If the node
-// refuses to say how far the task is, wait asks again: the refusal says nothing
-// about the task.
+// refuses to report the state of the task, wait asks again, because the refusal
+// says nothing about the task.
 func (s *switching) wait(ctx context.Context, id int, task pve.UPID, limit time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, ErrTimeout)
 	defer cancel()
@@ -41,7 +41,7 @@ func (s *switching) wait(ctx context.Context, id int, task pve.UPID, limit time.
 	}
 	result, err := s.node.pve.Wait(ctx, task, tick)
 	for tries := 1; tries < returnTries && err != nil && ctx.Err() == nil && !errors.As(err, new(*TaskError)); tries++ {
-		_ = pve.Sleep(ctx, time.Second) // the next Wait says that the context is done
+		_ = pve.Sleep(ctx, time.Second) // the next Wait notices that the context is done
 		result, err = s.node.pve.Wait(ctx, task, tick)
 	}
 	if err == nil && result.Warnings > 0 && s.report != nil {
@@ -66,8 +66,8 @@ func (s *switching) moved(ctx context.Context, id int) (bool, error) {
 // too long. Other tasks, such as a backup, end by themselves.
 var ended = []string{"qmstart", "qmshutdown", "qmstop", "qmreboot"}
 
-// settle waits until no task is at work on a VM, so that a passing state is not
-// taken for the VM's state. If the lease is ours, it ends tasks that take too
+// settle waits until no task is at work on a VM, because the state of the VM
+// changes during a task. If the lease is ours, settle ends tasks that take too
 // long.
 func (s *switching) settle(ctx context.Context, id int, limit time.Duration) {
 	var tasks []pve.Task
@@ -76,7 +76,7 @@ func (s *switching) settle(ctx context.Context, id int, limit time.Duration) {
 		if err == nil {
 			tasks = found
 		}
-		return err == nil && len(tasks) == 0, nil // a refusal now may be an answer later
+		return err == nil && len(tasks) == 0, nil // after a refusal, the next question may be answered
 	})
 	if err == nil || len(tasks) == 0 || s.renew(ctx, s.phase, s.db.stopTime()) != nil {
 		return
@@ -85,7 +85,7 @@ func (s *switching) settle(ctx context.Context, id int, limit time.Duration) {
 		if !slices.Contains(ended, task.Type) {
 			continue
 		}
-		_ = s.node.pve.StopTask(ctx, task.UPID) // whether it ended shows in the VM's state
+		_ = s.node.pve.StopTask(ctx, task.UPID) // the VM's state shows whether the task ended
 	}
 }
 

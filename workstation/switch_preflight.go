@@ -95,8 +95,9 @@ func preflightHolder(db DualBoot, v VMFacts, facts Facts) []proxstation.Finding 
 	return findings
 }
 
-// hibernated is the finding about a VM whose state PVE has written to disk. Its
-// start resumes it (qemu-server PVE/QemuServer.pm, vm_start).
+// hibernated returns the finding about a VM whose state PVE has written to
+// disk. The next start resumes that state (qemu-server PVE/QemuServer.pm,
+// vm_start).
 func hibernated(v VMFacts) proxstation.Finding {
 	f := proxstation.Finding{ID: "switch.hibernated", Severity: proxstation.Info, Subject: v.String(), Seen: "lock: suspended, vmstate: " + v.Config["vmstate"],
 		Why: "The VM is hibernated: its start resumes it where it was.",
@@ -157,8 +158,8 @@ func preflightCards(db DualBoot, target VMFacts, facts Facts) []proxstation.Find
 	return findings
 }
 
-// claimsNow returns the claims at the moment when a VM starts. For this VM they
-// follow from its configuration for the next start, and for running VMs from
+// claimsNow returns the claims of all VMs at the moment when one VM starts.
+// That VM claims by its configuration for the next start; running VMs claim by
 // the configuration in force.
 func (f Facts) claimsNow(starts int) []gpu.Claim {
 	return f.claims(func(v VMFacts) map[string]string {
@@ -169,8 +170,8 @@ func (f Facts) claimsNow(starts int) []gpu.Claim {
 	})
 }
 
-// unreadFor returns the findings about parts that could not be read and that
-// decide about a switch to a VM.
+// unreadFor returns the findings about parts that could not be read, if they
+// matter for a switch to the VM.
 func (f Facts) unreadFor(target VMFacts) []proxstation.Finding {
 	decides := []string{subjectPCI, subjectStatus, subjectCluster, "high availability"}
 	if slices.ContainsFunc(target.HostPCI(), func(h gpu.HostPCI) bool { return h.Mapping != "" }) {
@@ -207,7 +208,7 @@ func usedStorages(config map[string]string) []string {
 // preflightStorage checks that the storages of the target's drives are there.
 func preflightStorage(target VMFacts, facts Facts, subject string) []proxstation.Finding {
 	if facts.unread(subjectCluster) {
-		return nil // which is a finding of its own
+		return nil // another finding reports that
 	}
 	var findings []proxstation.Finding
 	for _, key := range slices.Sorted(maps.Keys(target.Config)) {
@@ -229,8 +230,8 @@ func preflightStorage(target VMFacts, facts Facts, subject string) []proxstation
 	return findings
 }
 
-// preflightMemory checks that the target's memory will be free once the
-// member that runs has given its own back.
+// preflightMemory checks that enough memory for the target will be free after
+// the running member has ended.
 func preflightMemory(db DualBoot, target VMFacts, facts Facts, subject string) []proxstation.Finding {
 	if facts.MemoryTotal == 0 || target.Running {
 		return nil
@@ -263,6 +264,6 @@ func preflightMemory(db DualBoot, target VMFacts, facts Facts, subject string) [
 
 func configuredMemory(config map[string]string) storage.Size {
 	memory, _ := qmconf.Parse("memory", config["memory"]).Get("current")
-	size, _ := storage.ParseSize(memory + "M") // 0 where it is not set
+	size, _ := storage.ParseSize(memory + "M") // 0 if it is not set
 	return size
 }

@@ -27,14 +27,14 @@ type setReader struct {
 
 	list       []pve.VMStatus
 	resources  pve.Resources
-	noMappings error // why the mappings are unknown
+	noMappings error // the reason why the mappings are unknown
 }
 
 // observeSet reads the facts that a switch needs, in two round trips: the
-// members, the mappings, the PCI functions, the VMs of the node that run, and
-// what the cluster remembers of its guests and storages. A request that is
-// needed and gets no answer is the error. What a switch can do without is named
-// in Facts.Unknown.
+// members, the mappings, the PCI functions, the running VMs of the node, and
+// the cluster's last reports about guests and storages. If a necessary request
+// gets no answer, observeSet returns the error. Facts.Unknown names missing
+// facts that a switch does not need.
 func (n *Node) observeSet(ctx context.Context, db DualBoot) (Facts, error) {
 	f := Facts{Node: n.name, VMs: map[int]VMFacts{}, RootTicket: n.opts.RootTicket}
 	r := &setReader{node: n, db: db, o: &observation{facts: &f}}
@@ -54,11 +54,11 @@ func (n *Node) observeSet(ctx context.Context, db DualBoot) (Facts, error) {
 		return Facts{}, fmt.Errorf("workstation: reading the VMs that share the card on node %s: %w", n.name, err)
 	}
 	r.join()
-	taken := r.taken() // before anything else writes the facts
+	taken := r.taken() // computed before other readers write the facts
 	var last errgroup.Group
 	last.Go(func() error { r.storages(ctx); return nil })
 	last.Go(func() error { r.needs(ctx, taken); return nil })
-	_ = last.Wait() // what could not be read is noted
+	_ = last.Wait() // errors have been noted
 	return f, nil
 }
 
@@ -75,7 +75,7 @@ func (r *setReader) vms(ctx context.Context) (err error) {
 		group.Go(func() error {
 			err := r.config(ctx, v.VMID)
 			if err == nil || errors.Is(err, ErrNotFound) {
-				return nil // or removed since the list
+				return nil // or the VM was removed after it was listed
 			}
 			if ctx.Err() != nil {
 				return err
@@ -149,8 +149,8 @@ func (r *setReader) memory(ctx context.Context) error {
 	return r.o.tolerate(subjectStatus, "Sys.Audit on /nodes/"+r.node.name, err)
 }
 
-// remembered reads what the cluster knows of guests and storages without
-// asking them.
+// remembered reads the cluster's last reports about guests and storages,
+// without asking them.
 func (r *setReader) remembered(ctx context.Context) (err error) {
 	side, cancel := context.WithTimeoutCause(ctx, sideTime, errSlow)
 	defer cancel()
@@ -238,12 +238,13 @@ func (r *setReader) taken() []iommu.Function {
 	return taken
 }
 
-// needs reads what the host runs on, if a member would take a controller of the
-// kind: its disks, without SMART data, and the ports of its bridges.
+// needs reads the disks of the host, without SMART data, and the ports of its
+// bridges, if a member would take a controller of that kind.
 func (r *setReader) needs(ctx context.Context, taken []iommu.Function) {
 	side, cancel := context.WithTimeoutCause(ctx, sideTime, errSlow)
 	defer cancel()
-	// These reads are for a warning: without them a warning is all there is.
+	// The results of these reads only lead to warnings, so a failure is a
+	// warning too.
 	if len(of(isStorage, taken))+len(of(isUSB, taken)) > 0 {
 		r.o.facts.Disks, _ = r.node.pve.Disks(side)
 	}

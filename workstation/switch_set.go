@@ -14,9 +14,9 @@ type DualBoot struct {
 	Members []int
 	// Grace is how long a guest may take to shut down; 0 is three minutes.
 	Grace time.Duration
-	// Force allows to stop a guest that did not shut down in time, as if its
-	// plug were pulled, also on the way back. Without Force, the switch fails
-	// and the guest goes on running.
+	// Force allows the switch to pull the plug of a guest that did not shut
+	// down in time, also on the way back. Without Force, the switch fails and
+	// the guest goes on running.
 	Force bool
 	// Wake allows to wake a guest that sleeps (S3). A member that sleeps is
 	// woken so that it can be asked to shut down; a target that sleeps is up
@@ -48,9 +48,9 @@ type DualBoot struct {
 	// restart.
 	Owner string
 	// TakeOver is the ID of a lease to take over at once, because a person
-	// knows that its owner is dead. It comes from [Lease].ID of
-	// [DualBootStatus].Lease. An owner that is alive after all has renewed its
-	// lease under another ID, and the error matches [ErrLeased].
+	// knows that its owner is dead. It is [Lease].ID of [DualBootStatus].Lease.
+	// If the owner is alive after all, it has renewed the lease under another
+	// ID, and the error matches [ErrLeased].
 	TakeOver string
 	// NoLease lets a switch work without a lease, for logins without
 	// VM.Config.Options. Then two controllers can disturb each other's

@@ -32,8 +32,8 @@ type MemberStatus struct {
 	Name    string
 	Running bool
 	// CanStart says whether a switch to the VM would begin. It is Unknown if a
-	// part that decides this could not be read. Why holds the blockers, the
-	// parts that could not be read, and warnings.
+	// necessary part could not be read. Why holds the blockers, the parts that
+	// could not be read, and warnings.
 	CanStart proxstation.Answer
 	Why      []proxstation.Finding
 }
@@ -91,7 +91,7 @@ func (n *Node) running(ctx context.Context, db DualBoot) ([]pve.VMStatus, error)
 // second, until the context ends or the caller stops. After an error, which is
 // yielded too, it goes on.
 func (n *Node) Watch(ctx context.Context, db DualBoot, every time.Duration) iter.Seq2[DualBootStatus, error] {
-	every = max(every, time.Second) // a status takes the node a dozen requests
+	every = max(every, time.Second) // a status costs the node a dozen requests
 	return func(yield func(DualBootStatus, error) bool) {
 		for {
 			status, err := n.Status(ctx, db)

@@ -12,13 +12,13 @@ import (
 )
 
 var (
-	// errUnhealthy marks a card that must not be given to anybody.
+	// errUnhealthy reports a card that must not be given to a VM.
 	errUnhealthy = errors.New("the card is not healthy")
 	errGone      = fmt.Errorf("is %w any more", ErrNotRunning)
 	errNotUp     = lateError("the guest is not up in time")
 )
 
-// A lateError names the work that was not done in time.
+// A lateError names work that was not done in time.
 type lateError string
 
 func (e lateError) Error() string { return string(e) }
@@ -37,8 +37,8 @@ func (s *switching) healthy(ctx context.Context) error {
 	return nil
 }
 
-// shutdown asks a guest to shut down. Success means that the VM is gone,
-// whatever the node answered to the request.
+// shutdown asks a guest to shut down. It succeeds if the VM is gone, whatever
+// the node answered to the request.
 func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
 	id := v.VMID
 	if err := s.wake(ctx, id); err != nil {
@@ -97,7 +97,7 @@ func (db DualBoot) stopTime() time.Duration { return 2*db.Grace + time.Minute + 
 
 // start starts the target, unless it runs already.
 func (s *switching) start(ctx context.Context) error {
-	if err := s.renew(ctx, PhaseStart, 2*s.db.Boot); err != nil { // to start, and to be up
+	if err := s.renew(ctx, PhaseStart, 2*s.db.Boot); err != nil { // time to start and time to be up
 		return err
 	}
 	s.enterFor(s.db.Boot, PhaseStart, s.to, fmt.Sprintf("starting VM %d", s.to))
@@ -135,14 +135,14 @@ func (s *switching) bringUp(ctx context.Context, id int) error {
 	if status, err := s.node.pve.Status(ctx, id); err == nil && status.Running && !status.Paused {
 		return nil
 	}
-	task, err := s.node.pve.Start(ctx, id) // of one that is paused for a backup too: the guest begins in its QEMU
+	task, err := s.node.pve.Start(ctx, id) // also for a VM that is paused for a backup: the guest starts in that QEMU
 	if err == nil {
 		err = s.wait(ctx, id, task, s.db.Boot)
 	}
 	if err == nil {
 		return nil
 	}
-	if uncertain(err) { // it may be starting: let its task end
+	if uncertain(err) { // the VM may be starting: wait for the end of the task
 		s.settle(ctx, id, time.Minute)
 	}
 	if status, lookErr := s.node.pve.Status(ctx, id); lookErr == nil && status.Running && !status.Paused {
@@ -162,7 +162,7 @@ func (s *switching) awaitUp(ctx context.Context) error {
 		}
 		if errors.Is(err, errGone) {
 			tasks, lookErr := s.node.pve.RunningTasks(ctx, s.to)
-			if lookErr == nil && len(tasks) == 0 { // nobody starts it again
+			if lookErr == nil && len(tasks) == 0 { // the VM is off, and no task will start it
 				return false, err
 			}
 		}

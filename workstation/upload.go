@@ -23,7 +23,7 @@ var ErrImage = errors.New("image cannot be brought to its place")
 // changed.
 type ImageError struct {
 	Volume string
-	Why    string // and what to do
+	Why    string // the reason, and what to do
 }
 
 // Error implements error.
@@ -32,8 +32,9 @@ func (e *ImageError) Error() string { return printable.Sprintf("workstation: %s:
 // Is makes the error match [ErrImage].
 func (e *ImageError) Is(target error) bool { return target == ErrImage }
 
-// The names that PVE takes (pve-storage PVE/Storage.pm, ISO_EXT_RE_0 and
-// UPLOAD_IMPORT_EXT_RE_1; the API changes other characters of an ISO's name).
+// The volume names that PVE accepts (pve-storage PVE/Storage.pm, ISO_EXT_RE_0
+// and UPLOAD_IMPORT_EXT_RE_1; the API changes other characters in the name of
+// an ISO).
 var imageVolume = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9._-]*):(?:(iso)/([A-Za-z0-9._-]+\.(?:iso|img))|(import)/([A-Za-z0-9.+=_-]+\.(?:raw|qcow2|vmdk)))$`)
 
 // Upload brings an image to the node, as a volume such as
@@ -187,7 +188,7 @@ func (b *bringing) finish(ctx context.Context, task pve.UPID, err error, size st
 	case lookErr != nil:
 		return errors.Join(err, lookErr)
 	case !there && err != nil:
-		return err // it may come yet: another Upload would tell
+		return err // the volume may still appear: a second Upload would find it
 	case !there || size != 0 && have != size:
 		return errors.Join(err, b.problem("the task ended, but the volume is not there as sent"))
 	}
@@ -195,8 +196,8 @@ func (b *bringing) finish(ctx context.Context, task pve.UPID, err error, size st
 	return nil
 }
 
-// counted reports how much of an image has been read, about once a second, and
-// ends with the context.
+// counted wraps an image. It reports how much of the image has been read, about
+// once a second, and ends with the context.
 func (b *bringing) counted(ctx context.Context, image io.Reader, size int64, verb string) io.Reader {
 	return &counting{ctx: ctx, from: image, tell: func(done int64) {
 		b.say(0, fmt.Sprintf("%s %s of %s", verb, storage.Size(done).Human(), storage.Size(size).Human()))

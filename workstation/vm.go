@@ -58,9 +58,9 @@ type VM struct {
 	// "mapping=rtx" in the same key. This also holds for a key that an existing
 	// VM gets anew.
 	Defaults map[string]string `json:"defaults,omitempty"`
-	// Absent are keys that must not be in the configuration: the way to detach
-	// a card. "hostpci0.legacy-igd" is a property that must not be in a key's
-	// value. Keys that hold a disk are refused here.
+	// Absent holds keys that must not be in the configuration. This is how a
+	// card is detached. A name such as "hostpci0.legacy-igd" is a property that
+	// must not be in a key's value. Keys that hold a disk are refused here.
 	Absent []string `json:"absent,omitempty"`
 	// Disks are the drives.
 	Disks []Disk `json:"disks,omitempty"`
@@ -68,10 +68,9 @@ type VM struct {
 	// boot loader. A plan that makes or changes the VM repeats them, and a
 	// blocker among them blocks it.
 	Notes []proxstation.Finding `json:"notes,omitempty"`
-	// OSK is the key that macOS asks the system management controller for. It
+	// OSK is the key that macOS reads from the system management controller. It
 	// is sent in place of "osk=[secret]" in Config["args"]. If it is unset, the
-	// VM keeps the key that it has. MacOS.OSK of package profile says who sees
-	// the key.
+	// VM keeps its key. MacOS.OSK of package profile says who can see the key.
 	OSK proxstation.Secret `json:"-"`
 	// Password is the password that cloud-init gives the guest's user. It is
 	// set only if the VM has no password: PVE never shows a password, so the
@@ -85,14 +84,14 @@ var (
 
 const notDNS = "a VM's name is a DNS name"
 
-// The VMIDs that PVE takes (pve-common PVE/JSONSchema.pm, pve-vmid).
+// The VMIDs that PVE accepts (pve-common PVE/JSONSchema.pm, pve-vmid).
 const minVMID, maxVMID = 100, 999999999
 
-// Validate reports everything that makes the VM impossible on any node: an ID
-// or a slot that does not exist, a guest with less than it needs, a machine
-// type that forbids the card's mode. Each error is an [InvalidError]. The VM is
-// judged as a new one, with its Defaults; [Diff] judges a VM that exists with
-// the configuration that it will have.
+// Validate reports every reason why the VM is impossible on any node: an ID or
+// a slot that does not exist, too few resources for the guest, a machine type
+// that excludes the card's mode. Each error is an [InvalidError]. The VM is
+// judged as a new VM, with its Defaults. [Diff] judges an existing VM by the
+// configuration that it will have.
 func (vm VM) Validate() error {
 	vm = vm.AsNew()
 	problems := vm.checkForm()

@@ -41,7 +41,7 @@ func (vm VM) readHostPCI(config map[string]string, problems *problems) []gpu.Hos
 		}
 		h, err := gpu.ParseHostPCI(config[key])
 		if err != nil {
-			continue // checkForm said so
+			continue // checkForm reports it
 		}
 		if err := h.Validate(); err != nil {
 			problems.add(vm, key, config[key], err.Error())
@@ -75,7 +75,7 @@ func (vm VM) checkNumbers(problems *problems) {
 func (vm VM) checkHostPCI(problems *problems) {
 	for _, key := range slices.Sorted(maps.Keys(vm.Config)) {
 		if qmconf.Family(key) != "hostpci" || vm.Config[key] == "" && vm.Guest.IsMacOS() {
-			continue // an empty one is what MacOS makes of a stage without its card
+			continue // MacOS leaves an empty value in a stage without its card
 		}
 		if _, err := gpu.ParseHostPCI(vm.Config[key]); err != nil {
 			problems.add(vm, key, vm.Config[key], err.Error())

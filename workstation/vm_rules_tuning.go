@@ -12,8 +12,8 @@ import (
 )
 
 var (
-	// usbDevice is qemu-server PVE/QemuServer/USB.pm, $USB_ID_RE and
-	// $USB_PATH_RE.
+	// usbDevice is the pattern of qemu-server PVE/QemuServer/USB.pm, $USB_ID_RE
+	// and $USB_PATH_RE.
 	usbDevice = regexp.MustCompile(`^((0x)?[0-9A-Fa-f]{4}:(0x)?[0-9A-Fa-f]{4}|\d+-\d+(\.\d+)*|[Ss][Pp][Ii][Cc][Ee])$`)
 )
 
@@ -32,7 +32,7 @@ func (vm VM) checkTuning(config map[string]string, problems *problems) {
 		}
 		vm.checkUSB(config, key, problems)
 		host, _ := qmconf.Parse(key, config[key]).Get("host")
-		if devices[host] && strings.Contains(host, "-") { // of two with the same IDs QEMU takes one each
+		if devices[host] && strings.Contains(host, "-") { // of two devices with the same IDs, QEMU takes one for each entry
 			problems.add(vm, key, host, "the VM has what is plugged in there already")
 		}
 		devices[host] = true
