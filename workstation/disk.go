@@ -1,6 +1,7 @@
 package workstation
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -60,6 +61,9 @@ func (d Disk) isCD() bool {
 	return d.Volume == "none" || d.Volume == "cdrom" || strings.Contains(d.Volume, ":iso/")
 }
 
+// smallest is less than any disk of a VM has: smaller numbers lack their unit.
+const smallest = 64 * storage.KiB
+
 // check reports fields of the disk that contradict each other.
 func (d Disk) check(vm VM, problems *problems) {
 	prefer, _ := d.Purpose.Tiers()
@@ -72,6 +76,8 @@ func (d Disk) check(vm VM, problems *problems) {
 		problems.add(vm, d.Slot, d.Import, "a new disk is made from Import, and Volume is one that is there: want one of them")
 	case strings.Contains(d.Import, ":iso/"):
 		problems.add(vm, d.Slot, d.Import, "PVE makes disks of volumes of content type import, not iso: bring the file there as .raw, or name its path on the node, as root@pam with a password")
+	case d.Volume == "" && (d.Size > 0 && d.Size < smallest || d.NewSize > 0 && d.NewSize < smallest):
+		problems.add(vm, d.Slot, fmt.Sprintf("%d bytes", int64(max(d.Size, d.NewSize))), "no disk is that small"+unitMeant)
 	case d.isCD() && media != "" && media != "cdrom":
 		problems.add(vm, d.Slot, d.Volume, "it is a CD, and no other medium")
 	}

@@ -51,6 +51,9 @@ func (vm VM) readHostPCI(config map[string]string, problems *problems) []gpu.Hos
 	return values
 }
 
+// unitMeant is for a size that was most likely meant to have a unit.
+const unitMeant = "; in Go a size has its unit, such as 16*storage.GiB"
+
 // checkNumbers reports processors and memory that PVE would not take
 // (qm.conf manual page: cores, sockets; memory in MiB).
 func (vm VM) checkNumbers(problems *problems) {
@@ -66,7 +69,11 @@ func (vm VM) checkNumbers(problems *problems) {
 			text, _ = qmconf.Parse("memory", text).Get("current")
 		}
 		if n, err := strconv.Atoi(text); there && (err != nil || n < number.least || text[0] == '+') {
-			problems.add(vm, number.key, vm.Config[number.key], fmt.Sprintf("want a whole number, %d at the least", number.least))
+			why := fmt.Sprintf("want a whole number, %d at the least", number.least)
+			if number.key == "memory" {
+				why = "want a whole number of MiB, 16 at the least" + unitMeant
+			}
+			problems.add(vm, number.key, vm.Config[number.key], why)
 		}
 	}
 }

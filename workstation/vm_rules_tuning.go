@@ -48,7 +48,7 @@ func (vm VM) checkHugePages(config map[string]string, problems *problems) {
 	}
 	page, known := map[string]storage.Size{"any": 2 * storage.MiB, "2": 2 * storage.MiB, "1024": storage.GiB}[value]
 	if !known {
-		problems.add(vm, "hugepages", value, "pages are of 2 MiB or 1 GiB: want 2, 1024 or any")
+		problems.add(vm, "hugepages", value, "pages are of 2 MiB or 1 GiB: want 2, 1024 or any"+unitMeant)
 		return
 	}
 	if config["numa"] != "1" {

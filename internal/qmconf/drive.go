@@ -1,6 +1,7 @@
 package qmconf
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -101,8 +102,15 @@ func CutVolume(value string) (pool, volume string, ok bool) {
 	return strings.Cut(first, ":")
 }
 
-// MiB writes a size as a number of MiB, the unit of memory and balloon.
-func MiB(size storage.Size) string { return strconv.FormatInt(int64(size/storage.MiB), 10) }
+// MiB writes a size as a number of MiB, the unit of memory and balloon. A size
+// that is no such number is written with its unit, which PVE does not take: a
+// judgement can then name the value.
+func MiB(size storage.Size) string {
+	if size%storage.MiB != 0 {
+		return fmt.Sprintf("%d bytes", int64(size))
+	}
+	return strconv.FormatInt(int64(size/storage.MiB), 10)
+}
 
 // CloudInitDrive takes the place of a volume in a request for a drive of
 // cloud-init, which PVE makes itself.
