@@ -44,7 +44,7 @@ var noRemapping = []chipsetRule{{vendor: 0x8086, devices: []ID{0x3403, 0x3405, 0
 // drivers/iommu/intel/iommu.c.
 var noGraphics = []chipsetRule{
 	{vendor: 0x8086, devices: []ID{0x2a40, 0x2e00, 0x2e10, 0x2e20, 0x2e30, 0x2e40, 0x2e90}, name: "Intel G4x or GM45",
-		source: "quirk_iommu_igfx in drivers/iommu/intel/iommu.c, since Linux 2.6.35"},
+		source: "quirk_iommu_igfx in drivers/iommu/intel/iommu.c"},
 	{vendor: 0x8086, devices: []ID{0x29b2}, name: "Intel Q35",
 		source: "quirk_iommu_igfx in drivers/iommu/intel/iommu.c, since April 2026 (commit 2cda2e10dc83)"},
 	{vendor: 0x8086, devices: []ID{0x0044}, name: "Intel QM57 or QS57",
