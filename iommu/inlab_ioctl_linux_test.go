@@ -13,3 +13,16 @@ func groupStatus(fd int, request uintptr, size *uint32) error {
 	}
 	return nil
 }
+
+// openDevice makes the ioctl of a VFIO group that opens a function by its name.
+func openDevice(group int, request uintptr, name string) (int, error) {
+	text, err := unix.BytePtrFromString(name)
+	if err != nil {
+		return 0, err
+	}
+	fd, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(group), request, uintptr(unsafe.Pointer(text)))
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(fd), nil
+}

@@ -32,4 +32,8 @@
 // (root port 00:04.0), and an NVMe, a SATA SSD, a SATA HDD, a virtio and a USB
 // disk, all empty; and an NVMe controller without a disk that makes virtual
 // functions (root port 00:08.0). The tools of LVM, Btrfs and ext4 are in /bin.
+//
+// The machine kmod is the machine intel without disks and without a loaded
+// module; kmod and its index of all modules are there. Its tests begin with
+// "TestInKmod".
 package lab

@@ -102,7 +102,7 @@ func TestBoots(t *testing.T) {
 				b.Commands = append(b.Commands, command(path, m.Name, "^TestInLab"))
 			}
 			outcome, err := l.Run(ctx, b)
-			judge(t, outcome)
+			judge(t, outcome, "TestInLab")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -116,7 +116,7 @@ func TestBoots(t *testing.T) {
 
 // judge fails the test for every program that failed or tested nothing, and
 // lists the tests that ran.
-func judge(t *testing.T, o Outcome) {
+func judge(t *testing.T, o Outcome, prefix string) {
 	t.Helper()
 	for _, r := range o.Results {
 		var tested []string
@@ -125,7 +125,7 @@ func judge(t *testing.T, o Outcome) {
 				tested = append(tested, strings.TrimSpace(line))
 			}
 		}
-		if r.Exit != 0 || !strings.Contains(r.Output, "--- PASS: TestInLab") {
+		if r.Exit != 0 || !strings.Contains(r.Output, "--- PASS: "+prefix) {
 			t.Errorf("%s ended with %d:\n%s", r.Name, r.Exit, r.Output)
 			continue
 		}

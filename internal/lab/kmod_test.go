@@ -1,0 +1,73 @@
+package lab
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestKmod boots a machine that loads no modules by itself, with kmod and its
+// index of all modules. The tests inside load modules as udev does, under files
+// of modprobe.d that they write.
+func TestKmod(t *testing.T) {
+	t.Parallel()
+	l, init, tests := find(t, "../../iommu", "../../examples/host")
+	files, err := Tools(t.Context(), "modprobe", "sh", "grep", "false") // what lines of modprobe.d call
+	if err != nil {
+		missing(t, err)
+	}
+	files["/sbin/modprobe"] = files["/bin/modprobe"]
+	maps.Copy(files, moduleTree(t, l))
+	m := Machines()[0]
+	m.Name, m.Disks, m.Modules = "kmod", nil, nil
+	b := Boot{Machine: m, Init: init, Files: files}
+	for _, path := range tests {
+		c := command(path, m.Name, "^TestInKmod")
+		c.Args = append(c.Args, "-test.timeout=7m")
+		b.Commands = append(b.Commands, c)
+	}
+	outcome, err := l.Run(turns(t)(t), b)
+	judge(t, outcome, "TestInKmod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if outcome.Tainted != "0" {
+		t.Errorf("the kernel is tainted (%s); its console:\n%s", outcome.Tainted, outcome.Console)
+	}
+}
+
+// moduleTree returns the files of /lib/modules/RELEASE: the lab's modules, and
+// the index that depmod(8) makes of them.
+func moduleTree(t *testing.T, l Lab) map[string]string {
+	t.Helper()
+	depmod, err := exec.LookPath("depmod")
+	if err != nil {
+		depmod, err = exec.LookPath("/usr/sbin/depmod")
+	}
+	if err != nil {
+		missing(t, err)
+	}
+	base := t.TempDir()
+	dir := filepath.Join(base, "lib", "modules", l.version)
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.CopyFS(filepath.Join(dir, "kernel"), os.DirFS(l.dir))); err != nil {
+		t.Fatal(err)
+	}
+	if output, err := exec.CommandContext(t.Context(), depmod, "-b", base, l.version).CombinedOutput(); err != nil {
+		t.Fatalf("depmod: %v\n%s", err, output)
+	}
+	files := map[string]string{}
+	err = filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if err == nil && entry.Type().IsRegular() {
+			files[strings.TrimPrefix(path, base)] = path
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
