@@ -266,6 +266,7 @@ func everyCut(t *testing.T, least int, try func(t *testing.T, v *volatile, survi
 					if cut < least {
 						t.Errorf("only %d operations were seen", cut)
 					}
+					t.Logf("the power was cut %d times", cut)
 					return
 				}
 				if t.Failed() {
