@@ -77,7 +77,7 @@ func filesOf(ctx context.Context, n, rounds int) error {
 	return comparison{fmt.Sprintf("the facts of a machine with %d functions", n), "≤ 1.3", func() error {
 		facts, err := iommu.Read(os.DirFS(dir))
 		return errors.Join(err, count(n, len(facts.Functions)), count((n+7)/8, len(gpu.Cards(facts.Functions)))) // eight functions make a card
-	}, peers, rounds}.print()
+	}, peers, rounds, false}.print()
 }
 
 // silent takes nvpci's warnings, two for each card that has no vfio-dev.
@@ -141,5 +141,5 @@ func report(ctx context.Context, short bool) error {
 	if lspci, err := exec.LookPath("lspci"); err == nil {
 		peers = append(peers, contender{"lspci -nnk", program(lspci, "-nnk")})
 	}
-	return comparison{fmt.Sprintf("the inventory of this machine (%d cards), as a program", len(facts.GPUs)), "≤ 12 ms without cards", program(ours), peers, rounds}.print()
+	return comparison{fmt.Sprintf("the inventory of this machine (%d cards), as a program", len(facts.GPUs)), "≤ 12 ms without cards", program(ours), peers, rounds, false}.print()
 }

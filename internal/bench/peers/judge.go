@@ -38,7 +38,7 @@ func judgements(ctx context.Context, short bool) error {
 			return err
 		}
 		return count(n-1, len(found))
-	}, nil, rounds}.print()
+	}, nil, rounds, false}.print()
 	if err != nil {
 		return err
 	}
@@ -46,5 +46,5 @@ func judgements(ctx context.Context, short bool) error {
 	return comparison{fmt.Sprintf("the preflight of a switch among %d VMs that want the card", n), "< 20 ms", func() error {
 		workstation.Preflight(db, 1001, facts)
 		return nil
-	}, nil, rounds}.print()
+	}, nil, rounds, false}.print()
 }

@@ -89,7 +89,7 @@ func node(ctx context.Context, short bool) error {
 				return err
 			}
 			return count(n, len(facts.VMs))
-		}, []contender{{"go-proxmox, only the VMs, one by one", func() error { return loop(ctx, p.naive, n) }}}, rounds[n]}
+		}, []contender{{"go-proxmox, only the VMs, one by one", func() error { return loop(ctx, p.naive, n) }}}, rounds[n], true}
 		if err := c.print(); err != nil {
 			return err
 		}
@@ -143,5 +143,5 @@ func starts(ctx context.Context, short bool, wait time.Duration) error {
 			return err
 		}
 		return task.WaitFor(ctx, 60)
-	}}}, rounds}.print()
+	}}}, rounds, true}.print()
 }
