@@ -35,7 +35,7 @@ func main() {
 
 func (s *show) run(ctx context.Context, args []string) error {
 	set := flag.NewFlagSet("dualboot", flag.ContinueOnError)
-	connect.Describe(set, about, "PROXMOX_VE_ENDPOINT=https://pve:8006 PROXMOX_VE_API_TOKEN=... go run ./examples/dualboot -apply")
+	connect.Describe(set, about, connect.Variables, "PROXMOX_VE_ENDPOINT=https://pve:8006 PROXMOX_VE_API_TOKEN=... go run ./examples/dualboot -apply")
 	flags := connect.Register(set)
 	set.BoolVar(&s.apply, "apply", false, "carry the plan out on the real node")
 	to := set.String("switch", "", "give the card to windows or linux, on the real node")

@@ -8,6 +8,7 @@
 //	go run ./examples/homelab status
 //	go run ./examples/homelab switch windows      # the card goes to windows
 //	go run ./examples/homelab watch
+//	go run ./examples/homelab remote              # RustDesk and other ways in, in guests that run; -apply sets them up
 //	go run ./examples/homelab destroy windows
 //	go run ./examples/homelab host plan           # on the host: what it keeps for guests
 //	go run ./examples/homelab export              # the page as a Spec, in JSON
@@ -77,6 +78,7 @@ func commands() []command {
 		{"status", "", "show the workstations, who has the card, and the storages", 0, (*app).status},
 		{"switch", "NAME", "give the card to a workstation", 1, (*app).switchTo},
 		{"watch", "", "show the status again whenever it changes", 0, (*app).watch},
+		{"remote", "[NAME...]", "show what RustDesk, SSH and others lack in the guests, and set it up", 99, (*app).remote},
 		{"destroy", "NAME...", "remove workstations with all their disks", 99, (*app).destroy},
 		{"host", "plan|apply|undo", "on the host itself: keep cards for guests, as the page says", 1, (*app).host},
 		{"export", "", "print the page as a Spec, in JSON", 0, (*app).export},
@@ -118,7 +120,7 @@ func run(ctx context.Context, args []string, a *app) error {
 	set := flag.NewFlagSet("homelab "+c.name, flag.ContinueOnError)
 	set.SetOutput(a.out)
 	do := c.setUp(a, set)
-	connect.Describe(set, strings.TrimSpace("homelab "+c.name+" "+c.args)+": "+c.about+".\n\n"+codes, "go run ./examples/homelab "+strings.TrimSpace(c.name+" "+strings.ToLower(c.args)))
+	connect.Describe(set, strings.TrimSpace("homelab "+c.name+" "+c.args)+": "+c.about+".\n\n"+codes, connect.Variables, "go run ./examples/homelab "+strings.TrimSpace(c.name+" "+strings.ToLower(c.args)))
 	if err := a.parse(set, args[1:]); err != nil {
 		return err
 	}

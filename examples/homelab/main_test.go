@@ -313,6 +313,38 @@ func TestRefusals(t *testing.T) { //nolint:paralleltest // the environment is th
 	l.state(nil, nil)
 }
 
+// Ways into the guests are planned and set up over their agents; a guest that is
+// off is told and does not keep the others back.
+func TestRemote(t *testing.T) { //nolint:paralleltest // the environment is the test's
+	host := pvetest.Reference()
+	key := "no"
+	host.Guests = map[int]pvetest.Guest{141: {Boot: time.Nanosecond, Exec: func(_ []string, input []byte) pvetest.Result {
+		if steps, _, _ := strings.Cut(string(input), "\n"); strings.Contains(steps, "key") {
+			key = "yes"
+		}
+		return pvetest.Result{Stdout: []byte("access: user yes\naccess: installed yes\naccess: running yes\naccess: key " + key + "\naccess: done\n")}
+	}}}
+	for i, name := range []string{"linux-ai", "box"} {
+		host.VMs = append(host.VMs, pvetest.VM{ID: 141 + i, Running: i == 0, Config: map[string]string{"name": name, "memory": "2048", "ostype": "l26", "agent": "enabled=1", "scsi0": fmt.Sprintf("local-lvm:vm-%d-disk-0,size=64G", 141+i)}})
+	}
+	l := newLab(t, host)
+	page := "workstations:\n  linux-ai: {profile: linux-ai}\n  box: {profile: linux-ai, id: 142}\nremote:\n  ssh: {user: me, key: file:~/.ssh/id_ed25519.pub, guests: [linux-ai, box]}\n"
+	if err := os.WriteFile(l.page, []byte(page), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.want(1, "box (VM 142)", "", "remote", "-f", l.page)
+	l.want(2, "~ SSH: key of me: absent -> ssh-ed25519 me@laptop", "", "remote", "-f", l.page, "linux-ai")
+	l.want(1, "-yes would have no effect", "", "remote", "-f", l.page, "-yes")
+	l.want(1, "the page has no remote access to \"windows\"", "", "remote", "-f", l.page, "windows")
+	l.want(5, "nothing was changed", "no\n", "remote", "-f", l.page, "linux-ai", "-apply")
+	l.want(1, "linux-ai: done", "yes\n", "remote", "-f", l.page, "-apply")
+	l.want(0, "nothing to do", "", "remote", "-f", l.page, "linux-ai")
+	var views []reachView
+	if code := l.call("", "remote", "-f", l.page, "-json"); code != 1 || json.NewDecoder(strings.NewReader(l.said)).Decode(&views) != nil || len(views) != 2 || views[0].Error == "" || len(views[1].Changes) != 0 {
+		t.Errorf("as JSON: %+v\n%s", views, l.said)
+	}
+}
+
 // A host is prepared and given back to the byte.
 func TestHost(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	l := newLab(t, pvetest.Reference())

@@ -32,6 +32,10 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
+const about = `Host prepares a host for passthrough: it keeps cards for guests from the host's next start on, and
+takes that back. Nothing changes without -apply. Without flags it shows all of it on a described
+host in a temporary directory.`
+
 func main() { connect.Main("host", run) }
 
 // A request holds the parsed arguments.
@@ -69,6 +73,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 func parse(args []string) (request, error) {
 	var r request
 	set := flag.NewFlagSet("host", flag.ContinueOnError)
+	connect.Describe(set, about, "", "go run ./examples/host                              # a described host, end to end\nsudo go run ./examples/host -keep 0000:01:00.0 -apply   # this host")
 	set.BoolVar(&r.keep, "keep", false, "keep the addresses that follow for guests, from the host's next start on")
 	set.BoolVar(&r.giveBack, "give-back", false, "keep the addresses that follow, or all, no longer")
 	set.BoolVar(&r.undo, "undo", false, "take back what was applied last")
@@ -98,6 +103,9 @@ func parse(args []string) (request, error) {
 	}
 	if len(r.addresses) == 0 && (r.keep || r.bind) {
 		return r, errors.New("which card? Name its address, such as 0000:01:00.0 (lspci -D, or go run ./examples/inventory)")
+	}
+	if (len(r.args) > 0 && !r.keep) || (len(r.allow) > 0 && !r.keep && !r.bind) {
+		return r, errors.New("-arg has an effect with -keep only, and -allow with -keep and -bind: leave the flag out")
 	}
 	if len(r.addresses) > 0 && (r.undo || r.modes() == 0) {
 		return r, fmt.Errorf("nothing is done with %s: see -h", strings.Join(r.addresses, ", "))

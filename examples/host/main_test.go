@@ -289,3 +289,13 @@ func TestBinding(t *testing.T) {
 		t.Errorf("planned: %v\n%s", err, out)
 	}
 }
+
+// Flags that would have no effect are refused.
+func TestFlagsWithoutEffect(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"-undo", "-arg", "iommu=pt"}, {"-release", "-allow", "console"}, {"-arg", "iommu=pt", "-bind", "0000:01:00.0"}} {
+		if _, err := parse(args); err == nil || !strings.Contains(err.Error(), "leave the flag out") {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+}

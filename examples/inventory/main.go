@@ -53,10 +53,15 @@ import (
 	"github.com/proxstation/proxstation/workstation/inventory"
 )
 
+const about = `Inventory shows what a machine has for workstation VMs: cards, IOMMU, disks by tier, storages, and
+what is in the way. It reads this machine, or the node that PROXMOX_VE_ENDPOINT names, or what
+-root or -embedded name. It changes nothing.`
+
 func main() { connect.Main("inventory", run) }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	set := flag.NewFlagSet("inventory", flag.ContinueOnError)
+	connect.Describe(set, about, connect.Variables, "sudo go run ./examples/inventory\nPROXMOX_VE_ENDPOINT=https://pve:8006 PROXMOX_VE_API_TOKEN=... go run ./examples/inventory -json")
 	node := connect.Register(set)
 	root := set.String("root", "", "read this tree, or described host (.txt), instead of the running machine")
 	embedded := set.Bool("embedded", false, "show the Proxmox VE node that is embedded in the program")
@@ -68,6 +73,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	if exclusive := *embedded && *root != "" || *into != "" && (*embedded || *root != ""); exclusive {
 		return errors.New("-embedded, -root and -capture exclude each other")
+	}
+	if !connect.Configured() || *embedded || *root != "" || *into != "" {
+		if err := node.UselessHere("what is no node of PROXMOX_VE_ENDPOINT"); err != nil {
+			return err
+		}
 	}
 	if *into != "" {
 		denied, err := capture(ctx, os.DirFS("/"), *into)

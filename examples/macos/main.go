@@ -41,7 +41,7 @@ func main() {
 
 func (s *show) run(ctx context.Context, args []string) error {
 	set := flag.NewFlagSet("macos", flag.ContinueOnError)
-	connect.Describe(set, about, "PROXMOX_VE_ENDPOINT=https://pve:8006 PROXMOX_VE_USERNAME=root@pam PROXMOX_VE_PASSWORD=... MACOS_OSK=... \\\n  go run ./examples/macos -opencore OpenCore-v21.iso.gz -fetch ~/recovery -apply")
+	connect.Describe(set, about, connect.Variables, "PROXMOX_VE_ENDPOINT=https://pve:8006 PROXMOX_VE_USERNAME=root@pam PROXMOX_VE_PASSWORD=... MACOS_OSK=... \\\n  go run ./examples/macos -opencore OpenCore-v21.iso.gz -fetch ~/recovery -apply")
 	flags := connect.Register(set)
 	set.BoolVar(&s.apply, "apply", false, "change the real node; without it the plan is only shown")
 	set.IntVar(&s.mac.ID, "vm", 130, "VMID")

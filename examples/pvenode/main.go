@@ -38,6 +38,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
+const about = `Pvenode serves the embedded Proxmox VE node on an address, for clients in any language. It says where
+the node is and who may log in, and serves until Ctrl-C or SIGTERM.`
+
 func main() { connect.Main("pvenode", run) }
 
 // options holds the parsed command line.
@@ -51,6 +54,7 @@ type options struct {
 func run(ctx context.Context, args []string, out io.Writer) error {
 	var o options
 	set := flag.NewFlagSet("pvenode", flag.ContinueOnError)
+	connect.Describe(set, about, "", "go run ./examples/pvenode -ca /tmp/pve-ca.pem\ncurl --cacert /tmp/pve-ca.pem -H 'Authorization: PVEAPIToken=root@pam!lab=...' https://127.0.0.1:8006/api2/json/version")
 	set.StringVar(&o.listen, "listen", "127.0.0.1:8006", "address of the API; port 0 takes a free one")
 	set.StringVar(&o.host, "host", "reference", "reference, amd, shared, or a file that describes a host in JSON")
 	set.StringVar(&o.ca, "ca", "", "file for the certificate authority, in PEM")

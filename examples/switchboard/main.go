@@ -29,6 +29,9 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
+const about = `Switchboard is a page for a phone: one card for each system that shares a graphics card, which shows
+who has it and gives it to another. It has an HTTP API for automation, too.`
+
 func main() { connect.Main("switchboard", run) }
 
 // A settings holds what the flags and the environment say.
@@ -64,6 +67,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 func parse(args []string, out io.Writer) (*settings, error) {
 	s := &settings{}
 	set := flag.NewFlagSet("switchboard", flag.ContinueOnError)
+	connect.Describe(set, about, connect.Variables+"  SWITCHBOARD_SECRET     the secret that the page asks for\n", "SWITCHBOARD_SECRET=... go run ./examples/switchboard -listen 192.0.2.5:8140 -members 140=Windows,141=Linux")
 	s.node = connect.Register(set)
 	set.StringVar(&s.listen, "listen", "127.0.0.1:8140", "address of the page")
 	set.StringVar(&s.cert, "cert", "", "file with the page's certificate, for HTTPS; with -key")

@@ -45,12 +45,15 @@ func Register(set *flag.FlagSet) *Flags {
 }
 
 // Describe gives a program's -h what the program does, the variables that it
-// reads, and an example.
-func Describe(set *flag.FlagSet, about, example string) {
+// reads, such as [Variables], and an example.
+func Describe(set *flag.FlagSet, about, variables, example string) {
 	set.Usage = func() {
 		fmt.Fprintf(set.Output(), "%s\n\nFlags:\n", strings.TrimSpace(about))
 		set.PrintDefaults()
-		fmt.Fprintf(set.Output(), "\n%s\nExample:\n  %s\n", Variables, strings.ReplaceAll(strings.TrimSpace(example), "\n", "\n  "))
+		if variables != "" {
+			fmt.Fprintf(set.Output(), "\n%s", variables)
+		}
+		fmt.Fprintf(set.Output(), "\nExample:\n  %s\n", strings.ReplaceAll(strings.TrimSpace(example), "\n", "\n  "))
 	}
 }
 
@@ -76,6 +79,11 @@ func (f *Flags) NoEffect(names ...string) error {
 		return nil
 	}
 	return fmt.Errorf("%s would have no effect, because PROXMOX_VE_ENDPOINT is not set: the program would run on a node embedded in it. Set PROXMOX_VE_ENDPOINT=https://NODE:8006, or leave the flags out", strings.Join(given, ", "))
+}
+
+// UselessHere is [Flags.Useless] for the flags of Register, on what is not a node.
+func (f *Flags) UselessHere(beside string) error {
+	return f.Useless(beside, "node", "ca", "fingerprint")
 }
 
 // Useless returns an error if one of the named flags was given, which have no

@@ -60,7 +60,7 @@ func TestDescribe(t *testing.T) {
 	var out bytes.Buffer
 	set := flag.NewFlagSet("test", flag.ContinueOnError)
 	set.SetOutput(&out)
-	Describe(set, "\nTest tests.\n", "go run ./test\n# and so on")
+	Describe(set, "\nTest tests.\n", Variables, "go run ./test\n# and so on")
 	Register(set)
 	if err := Parse(set, []string{"-h"}); Code(err) != 0 {
 		t.Error(err)

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"slices"
+
+	"github.com/proxstation/proxstation/examples/internal/connect"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/access"
+	"github.com/proxstation/proxstation/workstation/file"
+	"github.com/proxstation/proxstation/workstation/rustdesk"
+)
+
+// A reachView is what has to be set up in one guest, or was.
+type reachView struct {
+	Name    string   `json:"name"`
+	VMID    int      `json:"vmid"`
+	Changes []string `json:"changes"`
+	Error   string   `json:"error"` // why the guest could not be asked or set up, or empty
+	ID      string   `json:"id"`    // of RustDesk, after it was set up
+}
+
+// remote sets up how the guests are reached, over their agents.
+func (a *app) remote(set *flag.FlagSet) func(context.Context) error {
+	a.onPage(set)
+	a.onNode(set)
+	apply := set.Bool("apply", false, "set it up; without this flag the changes are only shown")
+	yes := set.Bool("yes", false, "with -apply: do not ask")
+	return func(ctx context.Context) error {
+		if *yes && !*apply {
+			return a.flags.Useless("remote without -apply", "yes")
+		}
+		source, err := a.read()
+		if err != nil {
+			return err
+		}
+		reach, err := a.reach(source)
+		if err != nil {
+			return err
+		}
+		node, err := a.open(ctx, source.Page)
+		if err != nil {
+			return err
+		}
+		var views []reachView
+		for _, r := range reach {
+			views = append(views, planned(ctx, node, r))
+		}
+		changes := slices.ContainsFunc(views, func(v reachView) bool { return len(v.Changes) > 0 })
+		if !*apply || !changes {
+			return a.told(views, changes)
+		}
+		if !a.json {
+			a.tell(views)
+		}
+		if !*yes {
+			if err := a.confirm("It makes these changes in the guests, which ends connections of RustDesk. Go on?"); err != nil {
+				return err
+			}
+		}
+		for i, r := range reach {
+			if len(views[i].Changes) > 0 {
+				views[i] = a.doReach(ctx, node, r, views[i])
+			}
+		}
+		return a.told(views, false)
+	}
+}
+
+// reach returns the guests of the page that the arguments name, or all.
+func (a *app) reach(source *file.Source) ([]file.Reach, error) {
+	all, err := source.Page.Reach(resolve)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%s says nothing of remote access", a.path)
+	}
+	if len(a.args) == 0 {
+		return all, nil
+	}
+	for _, name := range a.args {
+		if !slices.ContainsFunc(all, func(r file.Reach) bool { return r.Workstation == name }) {
+			return nil, fmt.Errorf("the page has no remote access to %q", name)
+		}
+	}
+	return slices.DeleteFunc(all, func(r file.Reach) bool { return !slices.Contains(a.args, r.Workstation) }), nil
+}
+
+// planned asks a guest what has to change.
+func planned(ctx context.Context, node *workstation.Node, r file.Reach) reachView {
+	v := reachView{Name: r.Workstation, VMID: r.VMID, Changes: []string{}}
+	agent := node.Agent(r.VMID)
+	if r.RustDesk != nil {
+		have, err := rustdesk.ReadConfig(ctx, agent, r.RustDesk.OS)
+		switch {
+		case err == nil:
+			for _, change := range rustdesk.Diff(have, *r.RustDesk.Config) {
+				v.Changes = append(v.Changes, "RustDesk: "+change.String())
+			}
+		case errors.Is(err, workstation.ErrNotRunning) || errors.Is(err, workstation.ErrAgent) || r.RustDesk.Package == (rustdesk.Package{}):
+			v.Error = err.Error()
+			return v
+		default:
+			v.Changes = append(v.Changes, "RustDesk: "+r.RustDesk.Package.Version.String()+" is installed and set up")
+		}
+	}
+	for _, way := range r.Ways {
+		plan, err := way.Plan(ctx, agent)
+		if err != nil {
+			v.Error = err.Error()
+			return v
+		}
+		for _, c := range plan.Changes {
+			v.Changes = append(v.Changes, fmt.Sprintf("%s: %s: %s -> %s", plan.Way, c.What, c.From, c.To))
+		}
+	}
+	return v
+}
+
+// doReach sets one guest up.
+func (a *app) doReach(ctx context.Context, node *workstation.Node, r file.Reach, v reachView) reachView {
+	agent := node.Agent(r.VMID)
+	if r.RustDesk != nil {
+		report, err := rustdesk.SetUp(ctx, agent, *r.RustDesk, func(e rustdesk.Event) { a.say("  %s: %s", r.Workstation, e.Message) })
+		if err != nil {
+			v.Error = err.Error()
+			return v
+		}
+		v.ID = string(report.ID)
+	}
+	for _, way := range r.Ways {
+		plan, err := way.Plan(ctx, agent)
+		if err == nil {
+			err = access.Apply(ctx, agent, way, plan)
+		}
+		if err != nil {
+			v.Error = err.Error()
+			return v
+		}
+	}
+	v.Changes = []string{}
+	a.say("  %s: done", r.Workstation)
+	return v
+}
+
+// told writes what has to change, or what was done. A guest that could not be
+// asked is an error, and changes that were only shown have a code of their own.
+func (a *app) told(views []reachView, changes bool) error {
+	failed := slices.ContainsFunc(views, func(v reachView) bool { return v.Error != "" })
+	if a.json {
+		if err := a.show(views); err != nil {
+			return err
+		}
+	} else {
+		a.tell(views)
+	}
+	switch {
+	case failed:
+		return errors.New("not every guest could be asked or set up, for the reasons above")
+	case changes:
+		a.say("\nNothing was changed. homelab remote -apply makes these changes.")
+		return &connect.Exit{Status: connect.Changes}
+	}
+	return nil
+}
+
+func (a *app) tell(views []reachView) {
+	for _, v := range views {
+		a.out.Title(fmt.Sprintf("%s (VM %d)", v.Name, v.VMID))
+		switch {
+		case v.Error != "":
+			a.say("  %s", v.Error)
+		case v.ID != "":
+			a.say("  RustDesk has the ID %s", v.ID)
+		case len(v.Changes) == 0:
+			a.say("  nothing to do")
+		}
+		for _, change := range v.Changes {
+			a.out.Lines("  ~ " + change)
+		}
+	}
+}
