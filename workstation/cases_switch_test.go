@@ -33,7 +33,7 @@ var rightSwitches = map[string]rightSwitch{
 	"26-windows-ignores-acpi-asleep":      {"", "switch.closing switch.no-agent", "was asked to shut down and may be off later", []int{140}},
 	"27-hookscript-flips-driver":          {"", "switch.hookscript", "", []int{141}},
 	"29-macos-legacy-igd-on-q35":          {"switch.hostpci", "", "needs the machine type pc (i440fx)", nil},
-	"33-usb-and-nvme-controller":          {"switch.host-storage", "switch.host-usb gpu.takes-along", "The host uses the disk on it", []int{141}},
+	"33-usb-and-nvme-controller":          {"switch.host-storage", "switch.host-usb gpu.takes-along", "The host uses /dev/nvme0 on it", []int{141}},
 	"35-pve7-no-mapping":                  {"", "", "", []int{141}},
 	"37-hibernated-vm":                    {"", "switch.hibernated", "", []int{141}},
 	"39-three-gpus-hive":                  {"", "gpu.partial-card", "", []int{151}},

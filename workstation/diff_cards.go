@@ -91,14 +91,6 @@ func (d *differ) checkCards(vm VM, have map[string]string) {
 			d.find(f)
 		}
 		d.checkCard(vm, node.Resolve(h), same)
-		after := d.facts
-		after.Mappings = d.after
-		for _, f := range after.checkHandover(VMFacts{ID: vm.ID, Name: vm.Name}, key, h) {
-			if same && f.Severity == proxstation.Blocker {
-				f.Severity = proxstation.Warning // the VM has it already
-			}
-			d.find(f)
-		}
 	}
 	config := map[string]string{}
 	maps.Copy(config, have)

@@ -31,13 +31,13 @@ func TestDevicesThatTheHostNeeds(t *testing.T) {
 		severity proxstation.Severity
 		seen     string
 	}{
-		"the host's NVMe disk":     {facts, "0000:02:00.0", false, "workstation.host-disk", proxstation.Blocker, "0000:02:00.0"},
-		"one that the VM has":      {facts, "0000:02:00.0", true, "workstation.host-disk", proxstation.Warning, "0000:02:00.0"},
-		"disks that were not read": {without, "0000:02:00.0", false, "", 0, ""},
-		"a USB controller's group": {facts, "0000:00:14.0", false, "workstation.host-device", proxstation.Warning, "0000:00:14.2"},
+		"the host's NVMe disk":     {facts, "0000:02:00.0", false, "switch.host-storage", proxstation.Blocker, "0000:02:00.0"},
+		"one that the VM has":      {facts, "0000:02:00.0", true, "switch.host-storage", proxstation.Warning, "0000:02:00.0"},
+		"disks that were not read": {without, "0000:02:00.0", false, "switch.host-storage", proxstation.Warning, "0000:02:00.0"},
+		"a USB controller's group": {facts, "0000:00:14.0", false, "switch.host-usb", proxstation.Warning, "0000:00:14.0"},
 		"the graphics card, whole": {facts, "0000:01:00", false, "", 0, ""},
 		"a card that nobody knows": {facts, "0000:09:00.0", false, "", 0, ""},
-		"the host's SATA disks":    {facts, "0000:00:17.0", false, "workstation.host-disk", proxstation.Blocker, "0000:00:17.0"},
+		"the host's SATA disks":    {facts, "0000:00:17.0", false, "switch.host-storage", proxstation.Blocker, "0000:00:17.0"},
 	} {
 		vm := profile.LinuxAI{ID: 300, Name: "own", Install: "local:iso/ubuntu-24.04.3-live-server-amd64.iso"}.VM()
 		vm.Config["hostpci1"] = test.device
@@ -53,7 +53,7 @@ func TestDevicesThatTheHostNeeds(t *testing.T) {
 		}
 		found := proxstation.Finding{}
 		for _, f := range p.Findings {
-			if strings.HasPrefix(f.ID, "workstation.host-") && (found.ID == "" || f.Severity > found.Severity) {
+			if strings.HasPrefix(f.ID, "switch.host-") && (found.ID == "" || f.Severity > found.Severity) {
 				found = f
 			}
 		}
@@ -109,5 +109,25 @@ func TestNoKeyIsLeftForADevice(t *testing.T) {
 	vm := workstation.VM{ID: 300, Name: "own", Guest: gpu.Linux, Config: map[string]string{"usb0": "host=046d:c52b"}}
 	if _, err := workstation.Diff(workstation.Spec{VMs: []workstation.VM{vm}}, facts); !errors.Is(err, workstation.ErrInvalid) || !strings.Contains(err.Error(), "no usb key left") {
 		t.Errorf("%v", err)
+	}
+}
+
+// A mapping that the login does not see is named unknown, and the card gets
+// another key.
+func TestMappingThatNobodySees(t *testing.T) {
+	t.Parallel()
+	facts := observe(t, pvetest.New(pvetest.Reference(), nil))
+	facts.VMs = map[int]workstation.VMFacts{300: {ID: 300, Name: "own", Config: map[string]string{"name": "own", "machine": "q35", "ostype": "l26", "hostpci0": "mapping=ghost,pcie=1"}}}
+	spec := workstation.Spec{Mappings: []workstation.CardMapping{{ID: "rtx", Card: rtx}}, VMs: []workstation.VM{profile.LinuxAI{ID: 300, Name: "own", Card: "rtx"}.VM()}}
+	p, err := workstation.Diff(spec, facts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !hasFindings(p, "workstation.mapping-unknown") || stepKeys(p) != "pve hostpci1" {
+		t.Errorf("%s", p)
+	}
+	facts.Mappings = []gpu.Mapping{{ID: "ghost"}}
+	if p, err = workstation.Diff(spec, facts); err != nil || hasFindings(p, "workstation.mapping-unknown") {
+		t.Errorf("%v: %s", err, p)
 	}
 }

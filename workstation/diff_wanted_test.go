@@ -36,3 +36,33 @@ func TestAbsentProperties(t *testing.T) {
 		}
 	}
 }
+
+// Only the part of ipconfig that was asked for changes, and a value that PVE would
+// drop whole is refused (qemu-server PVE/QemuServer/Network.pm, parse_ipconfig).
+func TestNetworkOfACloudImage(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ have, want, says string }{
+		{"ip=192.0.2.10/24,gw=192.0.2.1", "gw=192.0.2.254", "-> ip=192.0.2.10/24,gw=192.0.2.254"},
+		{"ip=192.0.2.10/24,gw=192.0.2.1", "ip6=auto", "-> ip=192.0.2.10/24,gw=192.0.2.1,ip6=auto"},
+		{"ip=192.0.2.10/24,gw=192.0.2.1,ip6=dhcp", "ip=192.0.2.11/24", "-> ip=192.0.2.11/24,gw=192.0.2.1,ip6=dhcp"},
+		{"ip=dhcp", "gw=192.0.2.1", "gw needs ip with an address of its own"},
+		{"ip=192.0.2.10/24,gw=192.0.2.1", "ip=198.51.100.7/24", "gw is not in the network of ip"},
+		{"ip=192.0.2.10/24,gw=192.0.2.1", "ip=dhcp", "gw needs ip with an address of its own"},
+		{"ip=192.0.2.10/24", "ip=192.0.2.10", "ip wants an address with the length of its network"},
+		{"", "gw6=2001:db8::1", "gw6 needs ip6"},
+	} {
+		config := map[string]string{"name": "vm", "ide2": "local-lvm:vm-130-cloudinit,media=cdrom", "boot": "order=net0"}
+		if test.have != "" {
+			config["ipconfig0"] = test.have
+		}
+		facts := Facts{Node: "pve", VMs: map[int]VMFacts{130: {ID: 130, Name: "vm", Config: config}}}
+		p, err := Diff(Spec{VMs: []VM{{ID: 130, Name: "vm", Config: map[string]string{"ipconfig0": test.want}}}}, facts)
+		text := p.String()
+		if err != nil {
+			text = err.Error()
+		}
+		if refused := !strings.HasPrefix(test.says, "->"); !strings.Contains(text, test.says) || (err != nil) != refused {
+			t.Errorf("%s with %s: %s, want %s", test.have, test.want, text, test.says)
+		}
+	}
+}

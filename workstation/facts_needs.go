@@ -2,6 +2,7 @@ package workstation
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -159,12 +160,13 @@ func (o handover) storage(fn iommu.Function) (severity proxstation.Severity, why
 	if len(o.facts.Disks) == 0 {
 		return proxstation.Warning, "the host may run from a disk on it, and loses the disk when the VM starts"
 	}
-	disks, idle := map[string]bool{}, false
+	disks, all, idle := map[string]bool{}, map[string]bool{}, false // by their names: that in use, those there are
 	for _, d := range o.facts.Disks {
 		match := name.FindString(d.Path)
-		if match == "" || d.Bus == storage.USB {
-			continue
+		if elsewhere := slices.Contains([]storage.Bus{storage.USB, storage.Network, storage.MMC}, d.Bus) || strings.HasPrefix(d.WWN, "uuid."); match == "" || elsewhere {
+			continue // not on a controller of the host
 		}
+		all[match] = true
 		if d.Use == "" && len(d.Partitions) == 0 {
 			idle = true
 			continue
@@ -176,9 +178,9 @@ func (o handover) storage(fn iommu.Function) (severity proxstation.Severity, why
 	case len(disks) == 0 && !idle:
 		return 0, "" // the host has no disk on any such controller
 	case len(disks) > 0 && !idle && (controllers == 1 || isNVMe(fn.Class) && len(disks) >= controllers):
-		return proxstation.Blocker, "the host uses the disk on it, and loses it when the VM starts"
+		return proxstation.Blocker, "the host uses " + strings.Join(slices.Sorted(maps.Keys(disks)), ", ") + " on it, and loses them when the VM starts"
 	}
-	return proxstation.Warning, "the host may use a disk on it, and loses the disk when the VM starts"
+	return proxstation.Warning, "the host may use a disk on it, of " + strings.Join(slices.Sorted(maps.Keys(all)), ", ") + ", and loses the disk when the VM starts"
 }
 
 var (

@@ -46,7 +46,12 @@ func Bootable(config map[string]string, dir string, host Host) ([]string, error)
 const Nothing = "nothing"
 
 func (k *kvm) write(file, volume string, isCD bool) {
-	if err := os.WriteFile(filepath.Join(k.dir, file), Payload(volume, isCD), 0o600); err != nil {
+	path := filepath.Join(k.dir, file)
+	err := os.WriteFile(path, Payload(volume, isCD), 0o600)
+	if err == nil {
+		err = enlarge(path, 1<<20) // a disk without a whole cylinder is not read by SeaBIOS
+	}
+	if err != nil {
 		k.fail("%w", err)
 	}
 }
