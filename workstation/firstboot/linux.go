@@ -57,7 +57,8 @@ type LinuxAI struct {
 
 // A Network is the address of a guest's first network card.
 type Network struct {
-	// MAC is the card's hardware address. It must be given with Address.
+	// MAC is the card's hardware address. It must be given with Address; package
+	// install chooses one and gives it to the VM.
 	MAC net.HardwareAddr
 	// Address is the guest's address with the length of its network,
 	// "192.168.1.41/24"; unset, DHCP.

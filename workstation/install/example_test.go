@@ -45,3 +45,58 @@ func Example() {
 	//    3. the seed is taken out of scsi2 and deleted, also if the set-up failed
 	//    needs /vms/141 VM.PowerMgmt, /vms/141 VM.GuestAgent.Unrestricted|VM.Monitor, /vms/141 VM.Config.CDROM, /storage/local Datastore.AllocateTemplate, /storage/local Datastore.Allocate
 }
+
+// A guest on the embedded node that has set itself up at once.
+func ExampleApply() {
+	ctx := context.Background()
+	host := pvetest.Reference()
+	host.Guests = map[int]pvetest.Guest{141: {
+		Boot: 1, Files: map[string][]byte{firstboot.LinuxState: []byte("phase=done\nagent=1:7.2\n")},
+		Exec: func([]string, []byte) pvetest.Result {
+			return pvetest.Result{Stdout: []byte("verify: qemu-guest-agent=active\nverify: done=yes\n")}
+		},
+	}}
+	sim := pvetest.New(host, &pvetest.Options{Speed: 100}).Start()
+	defer sim.Close()
+	node, err := workstation.Connect(ctx, workstation.Endpoint{URL: sim.URL(), Username: "root@pam", Password: "secret", Fingerprint: sim.Fingerprint()}, "", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	facts, err := node.Observe(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	vm := profile.LinuxAI{Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2"}.VM()
+	guest := install.Guest{VMID: vm.ID, Linux: &firstboot.LinuxAI{HostName: "linux-ai", User: "me", Password: proxstation.NewSecret("correct horse")}}
+	plan, err := install.Diff(workstation.Spec{VMs: []workstation.VM{vm}}, []install.Guest{guest}, facts)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	last := workstation.Phase("")
+	progress := func(e workstation.Event) {
+		if e.Phase != last {
+			fmt.Println(e.Phase)
+			last = e.Phase
+		}
+	}
+	reports, err := install.Apply(ctx, node, plan, &install.Options{Progress: progress})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, check := range reports[0].Checks {
+		fmt.Println(check.Answer, check.Subject, "-", check.Seen)
+	}
+	// Output:
+	// upload
+	// apply
+	// installing
+	// first boot
+	// seed
+	// devices
+	// ready
+	// yes guest agent - qemu-guest-agent.service: active
+}

@@ -2,8 +2,10 @@ package install
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/workstation/firstboot"
@@ -98,7 +100,23 @@ func (g Guest) seed() (firstboot.Seed, error) {
 	if g.Windows != nil {
 		return g.Windows.Seed()
 	}
-	return g.Linux.Seed()
+	linux := *g.Linux
+	linux.Network.MAC = g.mac()
+	return linux.Seed()
+}
+
+// mac returns the hardware address of the VM's first network card, or nil for one
+// that PVE chooses: an address of the guest's own belongs to a card that is known
+// before the VM is made. The first bytes are Proxmox's own (IEEE, BC:24:11).
+func (g Guest) mac() net.HardwareAddr {
+	switch {
+	case g.Linux == nil:
+		return nil
+	case g.Linux.Network.MAC != nil || !g.Linux.Network.Address.IsValid():
+		return g.Linux.Network.MAC
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s", g.VMID, g.Linux.HostName))
+	return append(net.HardwareAddr{0xBC, 0x24, 0x11}, sum[:3]...)
 }
 
 // dataSlot returns the slot of the disk that the guest itself makes ready, or "".

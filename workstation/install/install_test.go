@@ -6,6 +6,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"path"
 	"path/filepath"
@@ -320,6 +322,39 @@ func TestInstallBoth(t *testing.T) {
 		h.secretsKept(plan)
 		if err := h.sim.Check(); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// A guest with an address of its own gets the network card that its seed names.
+func TestAddressBelongsToTheCard(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHomelab(t)
+		h.only(1)
+		h.guests[0].Linux.Network = firstboot.Network{Address: netip.MustParsePrefix("192.168.1.41/24"), Gateway: netip.MustParseAddr("192.168.1.1")}
+		plan := h.plan()
+		chosen := regexp.MustCompile(`macaddr=(BC:24:11:[0-9A-F:]{8})`).FindStringSubmatch(plan.First.String())
+		if _, err := h.apply(plan); err != nil || chosen == nil {
+			t.Fatalf("%v, %q", err, chosen)
+		}
+		vm, _ := h.sim.VM(141)
+		if !strings.Contains(vm.Config["net0"], chosen[1]) {
+			t.Errorf("net0 is %q, want %s", vm.Config["net0"], chosen[1])
+		}
+		if again := h.plan(); !again.Empty() {
+			t.Errorf("the second plan is not empty:\n%s", again)
+		}
+		own := *h.guests[0].Linux
+		own.Network.MAC = net.HardwareAddr{2, 0, 0, 0, 0, 1}
+		h = newHomelab(t)
+		h.only(1)
+		h.guests[0].Linux = &own
+		if _, err := h.apply(h.plan()); err != nil {
+			t.Fatal(err)
+		}
+		if vm, _ := h.sim.VM(141); !strings.Contains(vm.Config["net0"], "02:00:00:00:00:01") {
+			t.Errorf("net0 is %q", vm.Config["net0"])
 		}
 	})
 }

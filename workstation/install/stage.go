@@ -89,6 +89,9 @@ func (g Guest) first(vm workstation.VM, slot, volume string) workstation.VM {
 	if g.Windows != nil {
 		vm.Disks = slices.DeleteFunc(vm.Disks, func(d workstation.Disk) bool { return isDisk(d) && d.Slot != systemSlot })
 	}
+	if mac := g.mac(); mac != nil && volume != "" {
+		vm.Config["net0"] = joined(vm.Config["net0"], "macaddr="+strings.ToUpper(mac.String()))
+	}
 	if g.Windows != nil && volume != "" {
 		vm.Config["net0"] = joined(vm.Config["net0"], "link_down=1")
 	}
