@@ -77,7 +77,7 @@ func TestOpenCore(t *testing.T) { //nolint:paralleltest // the environment is th
 		t.Fatalf("%v\n%s", err, out)
 	}
 	state, _ = sim.VM(130)
-	if state.Config["sata0"] == "" || state.Config["sata4"] == "" || !strings.HasPrefix(state.Config["boot"], "order=sata0;sata4;") || !strings.Contains(strings.Join(strings.Fields(out), " "), "this is experimental") {
+	if state.Config["sata0"] == "" || state.Config["sata4"] == "" || !strings.HasPrefix(state.Config["boot"], "order=sata0;sata4;") || !strings.Contains(strings.Join(strings.Fields(out), " "), "This is experimental") {
 		t.Errorf("boot %s, sata0 %s, sata4 %s:\n%s", state.Config["boot"], state.Config["sata0"], state.Config["sata4"], out)
 	}
 	if kept, err := os.ReadFile(image); err != nil || !bytes.Equal(kept, content) {
