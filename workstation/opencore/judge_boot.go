@@ -126,6 +126,9 @@ func (j *judge) judgeHotplug() {
 	}
 }
 
+// hardware are bundles for network cards of real boards, which QEMU has not.
+var hardware = []string{"IntelMausi.kext", "IntelMausiEthernet.kext", "RealtekRTL8111.kext", "LucyRTL8125Ethernet.kext", "AtherosE2200Ethernet.kext", "AppleIGC.kext", "itlwm.kext", "AirportItlwm.kext"}
+
 // judgeNetwork judges the VM's network card against the release's drivers.
 func (j *judge) judgeNetwork() {
 	model, _ := j.machine.network()
@@ -136,6 +139,12 @@ func (j *judge) judgeNetwork() {
 	case (model == "e1000" || model == "e1000-82545em") && j.machine.Release < gpu.MacOSBigSur:
 	default:
 		j.say("opencore.network", proxstation.Warning, "net0: "+j.machine.VM["net0"], j.machine.Release.String()+" has no driver of its own for it, and recovery needs the network", "use vmxnet3 or, from Big Sur on, virtio", isoReadme)
+	}
+	for i, item := range j.get("Kernel", "Add").Items {
+		bundle := item.Value.Get("BundlePath").Text
+		if slices.Contains(hardware, bundle) && item.Value.Get("Enabled").True() && inKernel(item.Value, j.machine.kernel()) {
+			j.want("opencore.network-kext", proxstation.Info, Key{"Kernel", "Add", strconv.Itoa(i), "Enabled"}, BoolValue(false), bundle+" drives a network card that the VM does not have", installGuide+", ktext")
+		}
 	}
 	if path := macos.DevicePath(j.machine.VM, "net0"); model != "" && path != "" {
 		j.want("opencore.network-built-in", proxstation.Info, Key{"DeviceProperties", "Add", path, "built-in"}, DataValue([]byte{1}), "iMessage and FaceTime want the first network card to be a built-in one", postInstall+", universal/iservices")

@@ -239,6 +239,7 @@ func TestJudge(t *testing.T) {
 		// Network and variables.
 		"VirtIO in Catalina":  {machine: onDisplay, release: gpu.MacOSCatalina, vm: []string{"net0", "virtio=BC:24:11:00:00:01"}, id: "opencore.network", severity: proxstation.Blocker, want: "vmxnet3"},
 		"e1000 in Sequoia":    {machine: onDisplay, vm: []string{"net0", "e1000=BC:24:11:00:00:01"}, id: "opencore.network", severity: proxstation.Warning, want: "vmxnet3"},
+		"another's network":   {machine: onDisplay, values: map[string]Value{"Kernel/Add/2/BundlePath": TextValue("IntelMausi.kext")}, id: "opencore.network-kext", severity: proxstation.Info, want: "false"},
 		"not built in":        {machine: onDisplay, id: "opencore.network-built-in", severity: proxstation.Info, want: "PciRoot(0x0)/Pci(0x12,0x0)"},
 		"an old csr":          {machine: onDisplay, id: "opencore.nvram", severity: proxstation.Warning, want: "csr-active-config", cured: true},
 		"no list of old ones": {machine: onDisplay, values: map[string]Value{"NVRAM/Delete/" + variables: {}}, id: "opencore.nvram", severity: proxstation.Warning, want: "csr-active-config", cured: true},

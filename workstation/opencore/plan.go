@@ -3,14 +3,12 @@ package opencore
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/proxstation/proxstation"
-	"github.com/proxstation/proxstation/internal/printable"
 )
 
 // Options are what the caller brings to a plan; nil is fine.
@@ -72,28 +70,6 @@ func (p Plan) Err() error {
 	return fmt.Errorf("%w: %s", ErrBlocked, strings.Join(why, "; "))
 }
 
-// NotesFor returns the plan as findings about a subject, for the field Notes of a
-// VM of package workstation: what changes in the image, and then what remains.
-func (p Plan) NotesFor(subject string) []proxstation.Finding {
-	var changes []string
-	for _, b := range p.Bundles {
-		changes = append(changes, fmt.Sprintf("+ %s %s", b.Path, b.Version))
-	}
-	for _, c := range p.Changes {
-		changes = append(changes, c.Change.String())
-	}
-	notes := []proxstation.Finding{{ID: "opencore.image", Severity: proxstation.Info, Subject: subject, Seen: p.Image + ": " + strings.Join(changes, "; "),
-		Why: "The VM starts from a copy of the image in which this changes.", Fix: strings.Join(append(p.Notes, "The image itself stays: it is the way back."), " ")}}
-	if p.Empty() {
-		notes[0].Seen, notes[0].Why, notes[0].Fix = p.Image, "The image is as the VM needs it.", ""
-	}
-	for _, f := range p.Findings {
-		f.Subject = subject
-		notes = append(notes, f.Finding)
-	}
-	return notes
-}
-
 // Configure makes a plan of what an image needs for a VM: the changes that
 // [Judge]'s findings of severity warning and above want, the caller's kernel
 // extensions with their entries, and the caller's identity. It changes nothing.
@@ -120,6 +96,10 @@ func Configure(image Image, machine Machine, o *Options) (Plan, error) {
 		if err := plan.add(&with, changes); err != nil {
 			return Plan{}, err
 		}
+	}
+	model, serial := genericKey("SystemProductName"), genericKey("SystemSerialNumber")
+	if have := with.Config.Get(serial...).Text; !with.Config.Get(model...).Equal(image.Config.Get(model...)) && o.Identity.Serial.IsZero() && have != "" && !isPublished(have) {
+		plan.Notes = append(plan.Notes, "The Mac's model changes and its serial number stays: it is one of the model that the image had.")
 	}
 	if err := plan.identify(&with, o); err != nil {
 		return Plan{}, err
@@ -246,55 +226,4 @@ func (p *Plan) identify(image *Image, o *Options) error {
 		p.Notes = append(p.Notes, "The identity is made up. Before an Apple account is used, look its serial number up on checkcoverage.apple.com: it must be unknown there.")
 	}
 	return p.add(image, changes)
-}
-
-// String returns the plan as a diff, with what it leaves.
-func (p Plan) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Image: %s\n", printable.Line(p.Image))
-	if p.Empty() {
-		b.WriteString("  nothing to change\n")
-	}
-	for _, bundle := range p.Bundles {
-		fmt.Fprintf(&b, "  + %s/Kexts/%s  %s %s\n", folder, printable.Line(bundle.Path), printable.Line(bundle.ID), printable.Line(bundle.Version))
-	}
-	for _, c := range p.Changes {
-		fmt.Fprintf(&b, "  %s  # %s (%s)\n", c.Change, printable.Line(c.Why), printable.Line(c.ID))
-	}
-	for _, note := range p.Notes {
-		fmt.Fprintf(&b, "  ! %s\n", printable.Line(note))
-	}
-	for _, f := range p.Findings {
-		b.WriteString("\n" + f.String() + "\n")
-	}
-	return b.String()
-}
-
-// hides reports whether a key's value is an identity.
-func (c Change) hides() bool {
-	return slices.ContainsFunc(identity, func(id identityKey) bool { return c.Key.String() == genericKey(id.name).String() })
-}
-
-// shown returns a value for people, and not an identity.
-func (c Change) shown(v Value) string {
-	if c.hides() && v.Kind != Absent {
-		return "[identity]"
-	}
-	return printable.Line(v.String())
-}
-
-// String returns the change as a line of a diff.
-func (c Change) String() string {
-	switch {
-	case c.Have.Kind == Absent:
-		return fmt.Sprintf("+ %s: %s", printable.Line(c.Key.String()), c.shown(c.Want))
-	case c.Want.Kind == Absent:
-		return fmt.Sprintf("- %s: %s", printable.Line(c.Key.String()), c.shown(c.Have))
-	}
-	return fmt.Sprintf("~ %s: %s -> %s", printable.Line(c.Key.String()), c.shown(c.Have), c.shown(c.Want))
-}
-
-// MarshalJSON implements [json.Marshaler]; it hides identities as String does.
-func (c Change) MarshalJSON() ([]byte, error) {
-	return json.Marshal(map[string]string{"key": c.Key.String(), "have": c.shown(c.Have), "want": c.shown(c.Want)})
 }

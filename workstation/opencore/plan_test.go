@@ -248,6 +248,10 @@ func TestReadBundlesRefuses(t *testing.T) {
 		tree[path] = data
 		return tree
 	}
+	many := maps.Clone(good)
+	for i := range maxBundleFiles {
+		many[fmt.Sprintf("A.kext/Contents/Resources/%d", i)] = nil
+	}
 	for name, test := range map[string]struct {
 		tree opencoretest.Tree
 		want string
@@ -258,7 +262,7 @@ func TestReadBundlesRefuses(t *testing.T) {
 		"linux.zip":   {with("A.kext/Contents/MacOS/A", []byte("\x7fELF............................")), "not one of macOS"},
 		"arm.zip":     {with("A.kext/Contents/MacOS/A", append([]byte{0xCF, 0xFA, 0xED, 0xFE, 12, 0, 0, 1}, make([]byte, 100)...)), "not one of macOS"},
 		"id.zip":      {with("A.kext/Contents/Info.plist", []byte("<plist><dict/></plist>")), "CFBundleIdentifier"},
-		"large.zip":   {with("A.kext/Contents/Resources/x", make([]byte, maxBundle)), "64 MiB"},
+		"many.zip":    {many, "2000 files"},
 	} {
 		pack(t, filepath.Join(dir, name), test.tree)
 		_, err := ReadBundles(filepath.Join(dir, name))
@@ -430,6 +434,19 @@ func TestFiles(t *testing.T) {
 }
 
 func second(_ Plan, err error) error { return err }
+
+// A serial number that stays beside another model is said.
+func TestSerialOfAnotherModel(t *testing.T) {
+	t.Parallel()
+	image := imageWith(t, map[string]Value{"PlatformInfo/Generic/SystemSerialNumber": TextValue("C02XW0AAHX87")})
+	plan, err := Configure(image, onDisplay(), nil)
+	if err != nil || len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "stays") {
+		t.Errorf("%q, %v", plan.Notes, err)
+	}
+	if plan, err = Configure(image, onDisplay(), &Options{Identity: identityOfATest}); err != nil || len(plan.Notes) != 0 {
+		t.Errorf("with an identity: %q, %v", plan.Notes, err)
+	}
+}
 
 // Findings can be left alone.
 func TestLeave(t *testing.T) {

@@ -1,0 +1,84 @@
+package opencore
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
+)
+
+// NotesFor returns the plan as findings about a subject, for the field Notes of a
+// VM of package workstation: what changes in the image, and then what remains.
+func (p Plan) NotesFor(subject string) []proxstation.Finding {
+	var changes []string
+	for _, b := range p.Bundles {
+		changes = append(changes, fmt.Sprintf("+ %s %s", b.Path, b.Version))
+	}
+	for _, c := range p.Changes {
+		changes = append(changes, c.Change.String())
+	}
+	notes := []proxstation.Finding{{ID: "opencore.image", Severity: proxstation.Info, Subject: subject, Seen: p.Image + ": " + strings.Join(changes, "; "),
+		Why: "The VM starts from a copy of the image in which this changes.", Fix: strings.Join(append(p.Notes, "The image itself stays: it is the way back."), " ")}}
+	if p.Empty() {
+		notes[0].Seen, notes[0].Why, notes[0].Fix = p.Image, "The image is as the VM needs it.", ""
+	}
+	for _, f := range p.Findings {
+		f.Subject = subject
+		notes = append(notes, f.Finding)
+	}
+	return notes
+}
+
+// String returns the plan as a diff, with what it leaves.
+func (p Plan) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Image: %s\n", printable.Line(p.Image))
+	if p.Empty() {
+		b.WriteString("  nothing to change\n")
+	}
+	for _, bundle := range p.Bundles {
+		fmt.Fprintf(&b, "  + %s/Kexts/%s  %s %s\n", folder, printable.Line(bundle.Path), printable.Line(bundle.ID), printable.Line(bundle.Version))
+	}
+	for _, c := range p.Changes {
+		fmt.Fprintf(&b, "  %s  # %s (%s)\n", c.Change, printable.Line(c.Why), printable.Line(c.ID))
+	}
+	for _, note := range p.Notes {
+		fmt.Fprintf(&b, "  ! %s\n", printable.Line(note))
+	}
+	for _, f := range p.Findings {
+		b.WriteString("\n" + f.String() + "\n")
+	}
+	return b.String()
+}
+
+// hides reports whether a key's value is an identity.
+func (c Change) hides() bool {
+	return slices.ContainsFunc(identity, func(id identityKey) bool { return c.Key.String() == genericKey(id.name).String() })
+}
+
+// shown returns a value for people, and not an identity.
+func (c Change) shown(v Value) string {
+	if c.hides() && v.Kind != Absent {
+		return "[identity]"
+	}
+	return printable.Line(v.String())
+}
+
+// String returns the change as a line of a diff.
+func (c Change) String() string {
+	switch {
+	case c.Have.Kind == Absent:
+		return fmt.Sprintf("+ %s: %s", printable.Line(c.Key.String()), c.shown(c.Want))
+	case c.Want.Kind == Absent:
+		return fmt.Sprintf("- %s: %s", printable.Line(c.Key.String()), c.shown(c.Have))
+	}
+	return fmt.Sprintf("~ %s: %s -> %s", printable.Line(c.Key.String()), c.shown(c.Have), c.shown(c.Want))
+}
+
+// MarshalJSON implements [json.Marshaler]; it hides identities as String does.
+func (c Change) MarshalJSON() ([]byte, error) {
+	return json.Marshal(map[string]string{"key": c.Key.String(), "have": c.shown(c.Have), "want": c.shown(c.Want)})
+}
