@@ -77,7 +77,9 @@ var described = map[string][]want{
 		{"iommu.modprobe-ignored", "blacklist nouveau nvidia", []string{`"blacklist nouveau" and "blacklist nvidia"`}},
 		{"iommu.modules-load", "vfio_pci ids=10de:2484", []string{"/etc/modprobe.d/vfio.conf"}},
 		{"iommu.nic-renamed", "enp7s0", []string{"Write enp8s0 for enp7s0"}}},
-	"guide-wrong-loader": {{"iommu.off", "/etc/default/grub line 2", []string{"first line of /etc/kernel/cmdline", "proxmox-boot-tool refresh"}}},
+	"guide-wrong-loader":  {{"iommu.off", "/etc/default/grub line 2", []string{"first line of /etc/kernel/cmdline", "proxmox-boot-tool refresh"}}},
+	"hpe-reserved-memory": {{"iommu.reserved-memory", "iommu_groups/20/reserved_regions", []string{"HP Shared Memory", "intel_iommu=on,relax_rmrr", "/etc/default/grub"}}},
+	"amd-990fx":           {{"iommu.no-interrupt-remapping", "IO-APIC", []string{"ivrs_ioapic[NUMBER]=00:14.0", "update-grub"}}},
 	"apu-one-group": {
 		{"iommu.shared-group", "keyboard Some Keyboard", []string{"cannot be moved to another slot"}},
 		{"gpu.framebuffer", "simplefb", []string{"module_blacklist=simpledrm", "simple-framebuffer.0"}},

@@ -54,6 +54,7 @@ func TestEveryDescribedHost(t *testing.T) {
 		"single-gpu": {"on", 1}, "held-by-vfio": {"on", 1}, "vmd-domain": {"on", 1}, "group-holes-and-group-0": {"on", 1}, "shared-group": {"on", 1},
 		"nested-vm": {"off", 1}, "server-bmc": {"on", 1}, "odd-laptop": {"on", 4},
 		"guide-nvidia-first": {"on", 2}, "guide-wrong-loader": {"off", 2}, "apu-one-group": {"on", 1}, "igpu-virtual-functions-gone": {"on", 1},
+		"hpe-reserved-memory": {"on", 1}, "amd-990fx": {"on", 2},
 		"loader-grub-snippet": {"on", 2}, "loader-grub-other-variable": {"on", 2}, "loader-grub-blank": {"on", 2}, "loader-grub-crlf": {"on", 2}, "loader-grub-set-anew": {"off", 2},
 		"loader-grub-synced": {"on", 2}, "loader-sdboot-no-newline": {"on", 2}, "loader-sdboot-two-lines": {"off", 2}, "loader-sdboot-quotes": {"off", 2}, "loader-entries": {"on", 2},
 	}
