@@ -28,6 +28,9 @@ func (a *app) host(set *flag.FlagSet) func(context.Context) error {
 		if deed == "plan" && *yes {
 			return errors.New("-yes has no effect on host plan: leave it out")
 		}
+		if deed != "plan" && a.json {
+			return fmt.Errorf("-json has no effect on host %s: leave it out", deed)
+		}
 		m := machine{app: a, dir: "/"}
 		if *root != "" {
 			tree, err := hosttree.Open(*root)

@@ -161,6 +161,9 @@ var errNo = errors.New("nothing was changed")
 
 // confirm asks a person, who has to type yes.
 func (a *app) confirm(question string) error {
+	if a.json {
+		return errors.New("a program cannot answer a question: say -yes beside -json if it is meant")
+	}
 	if !a.person {
 		return errors.New("nobody can answer here, because the input is not a terminal: say -yes if it is meant")
 	}

@@ -25,7 +25,7 @@ func (a *app) check(set *flag.FlagSet) func(context.Context) error {
 			}
 			return connect.Blocked(g.plan.First.Findings)
 		}
-		a.say("%s is valid: %d workstations, %d cards. Node %s can be reached, and all secrets are there.", a.path, len(g.source.Page.Workstations), len(g.source.Page.Cards), g.facts.Node)
+		a.say("%s is valid: %d workstations, %d cards. Node %s can be reached, and the secrets that are needed are there.", a.path, len(g.source.Page.Workstations), len(g.source.Page.Cards), g.facts.Node)
 		a.out.Findings(g.plan.First.Findings)
 		if blocked := connect.Blocked(g.plan.First.Findings); blocked != nil {
 			a.out.ToDo(g.plan.First.Findings)
