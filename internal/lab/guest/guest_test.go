@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -17,6 +18,7 @@ import (
 	"github.com/proxstation/proxstation/internal/slow"
 	"github.com/proxstation/proxstation/workstation/access"
 	"github.com/proxstation/proxstation/workstation/firstboot"
+	"github.com/proxstation/proxstation/workstation/install"
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
@@ -59,80 +61,110 @@ func TestGuests(t *testing.T) {
 	}
 }
 
-// blankDisk boots until the guest is one for models, and does with it what is
-// done with guests.
+// blankDisk has a guest made from nothing, with its card at the end, and does with
+// it what is done with guests.
 func blankDisk(t *testing.T) {
 	t.Helper()
 	h, s := newHouse(t), open(t)
-	h.apply(vm())
-	seed := linuxAI(h, s)
-	seed.Network = firstboot.Network{MAC: h.mac(), Address: netip.MustParsePrefix("10.0.2.15/24"),
+	linux := linuxAI(h, s)
+	address, err := net.ParseMAC(mac)
+	if err != nil {
+		t.Fatal(err)
+	}
+	linux.Network = firstboot.Network{MAC: address, Address: netip.MustParsePrefix("10.0.2.15/24"),
 		Gateway: netip.MustParseAddr("10.0.2.2"), DNS: []netip.Addr{netip.MustParseAddr("10.0.2.3")}}
-	h.insert(seed)
-	h.start()
-	state := h.setUp()
-	if state.Failed != "" || state.Found["models"] != "formatted" || state.Found["driver"] != "580.95.05" || state.Found["ollama"] != "ollama version is 0.12.3" {
-		h.Fatalf("%s; its log:\n%s", state, h.run("cat "+firstboot.LinuxLog))
+	setup := rustDesk(s)
+	report, err := h.install(linux, &setup, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Found["models"] != "formatted" || report.Found["driver"] != "580.95.05" || report.Found["ollama"] != "ollama version is 0.12.3" {
+		t.Errorf("the set-up found %v", report.Found)
+	}
+	if got := report.RustDesk; got.ID != "1122334455" || !got.Running || got.Version != setup.Package.Version || got.Registered != proxstation.Yes || got.Password != rustdesk.PasswordStored {
+		t.Errorf("RustDesk: %+v", got)
+	}
+	const seen = "firstboot.agent yes, firstboot.driver unknown, firstboot.card yes, firstboot.disk yes, firstboot.rustdesk yes"
+	if got := answers(report.Checks); got != seen { // the card is a stand-in, and so its module is not loaded
+		t.Errorf("%s: %v", got, report.Checks)
+	}
+	if state, _ := h.sim.VM(vmid); state.Config["scsi2"] != "" || state.Config["hostpci0"] == "" {
+		t.Errorf("the VM has scsi2 %q and hostpci0 %q in the end", state.Config["scsi2"], state.Config["hostpci0"])
 	}
 	h.isSetUp()
 	h.speaks()
 	h.hasSSH()
-	h.hasRustDesk(s)
-
-	h.isVerified(seed.Wanted())
+	h.isVerified(linux.Wanted())
 
 	// Once more: what is there stays.
 	h.run("echo precious >/srv/models/weights")
-	again := h.again()
-	if again.Failed != "" || again.Found["models"] != "kept" || h.run("cat /srv/models/weights") != "precious" {
-		h.Errorf("the second run: %s; its log:\n%s", again, h.run("cat "+firstboot.LinuxLog))
+	again, err := h.install(linux, &setup, true)
+	if err != nil || again.Found["models"] != "kept" || len(again.RustDesk.Changed) != 0 || answers(again.Checks) != seen {
+		t.Errorf("again: %+v, %v", again, err)
+	}
+	want := "precious\ncorrect horse battery600\nenabled"
+	if got := h.run("cat /srv/models/weights /var/lib/standin/password; stat -c %a /root/.proxstation-rustdesk.sh; systemctl is-enabled rustdesk"); got != want {
+		t.Errorf("what there was, RustDesk's password, its script's mode and its service: %q", got)
+	}
+	read, err := rustdesk.ReadConfig(h.ctx, h.agent, rustdesk.Linux)
+	if err != nil || len(rustdesk.Diff(read, rustdesk.Unattended(rustdesk.Server{}, proxstation.Secret{}))) != 0 {
+		t.Errorf("RustDesk's options: %+v, %v", read, err)
 	}
 }
 
-// fullDisk boots with a seed that cannot be fulfilled: the disk for models is
-// not blank, and a package does not exist. Each failure is told and repaired;
-// nothing that is on the disk is lost.
+// fullDisk has a guest made that cannot be: the disk for models is not blank, and
+// a package does not exist. Each failure is told and repaired; nothing that is on
+// the disk is lost.
 func fullDisk(t *testing.T) {
 	t.Helper()
 	h := newHouse(t)
-	h.apply(vm())
 	disk := filepath.Join(h.dir, "scsi1")
 	before := fill(t, disk)
-	seed := linuxAI(h, open(t))
-	seed.Keys, seed.Password, seed.Ollama = nil, proxstation.NewSecret("correct horse: ü"), nil
-	seed.Driver.Names = append(seed.Driver.Names, "no-such-package")
-	h.insert(seed)
-	h.start()
-	state := h.setUp()
-	if state.Phase != firstboot.PhaseModels || !strings.Contains(state.Failed, "not blank") || !strings.Contains(state.Failed, "ext4 data") {
-		h.Fatalf("a disk that is not blank: %s", state)
+	linux := linuxAI(h, open(t))
+	linux.Keys, linux.Password, linux.Ollama = nil, proxstation.NewSecret("correct horse: ü"), nil
+	linux.Driver.Names = append(linux.Driver.Names, "no-such-package")
+	_, err := h.install(linux, nil, false)
+	failed := failure(t, err)
+	if !strings.Contains(failed.Why, "not blank") || !strings.Contains(failed.Why, "ext4 data") || !strings.Contains(failed.Log, "failed: the disk in scsi1 is not blank") {
+		t.Fatalf("a disk that is not blank: %+v", failed)
 	}
 	if sum(t, disk) != before {
-		h.Error("the disk has changed")
+		t.Error("the disk has changed")
 	}
-	log, err := h.agent.ReadFile(h.ctx, firstboot.LinuxLog)
-	if err != nil || !strings.Contains(string(log), "failed: the disk in scsi1 is not blank") {
-		h.Errorf("the log: %s, %v", log, err)
+	if volumes, _ := h.node.Observe(h.ctx); strings.Contains(fmt.Sprint(volumes.Pools), "firstboot-") {
+		t.Error("the seed is still there, with the password")
 	}
-	checks, err := firstboot.Verify(h.ctx, h.agent, seed.Wanted())
+	checks, err := firstboot.Verify(h.ctx, h.agent, linux.Wanted())
 	if got := answers(checks); err != nil || got != "firstboot.agent yes, firstboot.driver no, firstboot.disk no" {
-		h.Errorf("%s: %v, %v", got, checks, err)
+		t.Errorf("%s: %v, %v", got, checks, err)
 	}
 	if got := h.run("su ada -c 'sudo -S -p \"\" id -un' <<'E'\ncorrect horse: ü\nE"); got != "root" {
-		h.Errorf("the password: %q", got)
+		t.Errorf("the password: %q", got)
 	}
 	if addresses, err := h.agent.Addresses(h.ctx); err != nil || len(addresses) == 0 || addresses[0].String() != "10.0.2.15" {
-		h.Errorf("what DHCP gave: %v, %v", addresses, err)
+		t.Errorf("what DHCP gave: %v, %v", addresses, err)
 	}
 
 	h.run("e2label /dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi1 models") // as the failure says
-	if state = h.again(); state.Phase != firstboot.PhaseDriver || !strings.Contains(state.Failed, "no-such-package") || state.Found["models"] != "kept" {
-		h.Fatalf("a package that does not exist: %s", state)
+	_, err = h.install(linux, nil, true)
+	if failed := failure(t, err); !strings.Contains(failed.Why, "no-such-package") || !strings.Contains(failed.Log, "Unable to locate package no-such-package") {
+		t.Errorf("a package that does not exist: %+v", failed)
 	}
 	h.run("sed -i 's/ no-such-package//' /usr/local/sbin/proxstation-firstboot")
-	if state = h.again(); state.Failed != "" || h.run("cat /srv/models/thesis") != "precious" {
-		h.Errorf("after the repairs: %s; its log:\n%s", state, h.run("cat "+firstboot.LinuxLog))
+	report, err := h.install(linux, nil, true)
+	if err != nil || report.Found["models"] != "kept" || h.run("cat /srv/models/thesis") != "precious" {
+		t.Errorf("after the repairs: %+v, %v", report, err)
 	}
+}
+
+// failure returns the error of a set-up that failed, which it has to be.
+func failure(t *testing.T, err error) *install.SetupError {
+	t.Helper()
+	var failed *install.SetupError
+	if !errors.As(err, &failed) || !errors.Is(err, install.ErrSetup) {
+		t.Fatalf("want a set-up that failed, got %v", err)
+	}
+	return failed
 }
 
 // fill makes a disk with a file system and a file, and returns its checksum.
@@ -174,16 +206,16 @@ func (h *house) isVerified(wanted firstboot.Wanted) {
 	h.Helper()
 	wanted.RustDesk, wanted.Card = true, true
 	for before, want := range map[string]string{
-		"rm -f /etc/lab-cards": "firstboot.agent yes, firstboot.driver unknown, firstboot.card no, firstboot.disk yes, firstboot.rustdesk yes",
-		"echo NVIDIA GeForce RTX 5070 Ti,580.95.05,GPU-1 >/etc/lab-cards":       "firstboot.agent yes, firstboot.driver unknown, firstboot.card yes, firstboot.disk yes, firstboot.rustdesk yes",
-		"echo 580 >/etc/lab-cards; umount /srv/models; systemctl stop rustdesk": "firstboot.agent yes, firstboot.driver unknown, firstboot.card yes, firstboot.disk no, firstboot.rustdesk no",
+		"mv /etc/lab-cards /etc/no-cards":             "firstboot.agent yes, firstboot.driver unknown, firstboot.card no, firstboot.disk yes, firstboot.rustdesk yes",
+		"umount /srv/models; systemctl stop rustdesk": "firstboot.agent yes, firstboot.driver unknown, firstboot.card yes, firstboot.disk no, firstboot.rustdesk no",
+		"mv /usr/bin/nvidia-smi /usr/bin/no-smi":      "firstboot.agent yes, firstboot.driver unknown, firstboot.card no, firstboot.disk yes, firstboot.rustdesk yes",
 	} {
 		h.run(before)
 		checks, err := firstboot.Verify(h.ctx, h.agent, wanted)
 		if got := answers(checks); err != nil || got != want {
 			h.Errorf("after %s: %s: %v, %v", before, got, checks, err)
 		}
-		h.run("mount /srv/models; systemctl start rustdesk")
+		h.run("mount /srv/models; systemctl start rustdesk; mv /etc/no-cards /etc/lab-cards; mv /usr/bin/no-smi /usr/bin/nvidia-smi")
 	}
 }
 
@@ -272,30 +304,15 @@ func (h *house) hasSSH() {
 	}
 }
 
-// hasRustDesk sets RustDesk up, twice, from a package as large as it has to be.
-func (h *house) hasRustDesk(s *shop) {
-	h.Helper()
-	version := rustdesk.Version{Major: 1, Minor: 4, Patch: 9}
+// rustDesk is the set-up from a package that is as large as it has to be.
+func rustDesk(s *shop) rustdesk.Setup {
+	s.Helper()
 	url, sum := s.deb("rustdesk", "1.4.9", map[string]string{
-		"usr/bin/rustdesk":                        standIn(h.T, "1.4.9"),
+		"usr/bin/rustdesk":                        standIn(s.T, "1.4.9"),
 		"var/lib/standin/id":                      "1122334455\n",
 		"usr/lib/systemd/system/rustdesk.service": "[Unit]\nDescription=stand-in\n[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n",
 	})
 	config := rustdesk.Unattended(rustdesk.Server{}, proxstation.NewSecret("correct horse battery"))
-	setup := rustdesk.Setup{OS: rustdesk.Linux, Package: rustdesk.Package{Version: version, URL: url, SHA256: sum}, Config: &config}
-	report, err := rustdesk.SetUp(h.ctx, h.agent, setup, nil)
-	if err != nil || report.ID != "1122334455" || !report.Running || report.Version != version || report.Registered != proxstation.Yes || report.Password != rustdesk.PasswordStored {
-		h.Fatalf("RustDesk: %+v, %v", report, err)
-	}
-	again, err := rustdesk.SetUp(h.ctx, h.agent, setup, nil)
-	if err != nil || len(again.Changed) != 0 || again.ID != report.ID {
-		h.Errorf("RustDesk again: %+v, %v", again, err)
-	}
-	if got := h.run("cat /var/lib/standin/password; stat -c %a /root/.proxstation-rustdesk.sh; systemctl is-enabled rustdesk"); got != "correct horse battery600\nenabled" {
-		h.Errorf("RustDesk's password, the script's mode and the service: %q", got)
-	}
-	read, err := rustdesk.ReadConfig(h.ctx, h.agent, rustdesk.Linux)
-	if err != nil || len(rustdesk.Diff(read, rustdesk.Unattended(rustdesk.Server{}, proxstation.Secret{}))) != 0 {
-		h.Errorf("RustDesk's options: %+v, %v", read, err)
-	}
+	return rustdesk.Setup{OS: rustdesk.Linux, Config: &config,
+		Package: rustdesk.Package{Version: rustdesk.Version{Major: 1, Minor: 4, Patch: 9}, URL: url, SHA256: sum}}
 }

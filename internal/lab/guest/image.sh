@@ -62,17 +62,18 @@ kernel=$(basename "$root"/usr/lib/modules/*)
 # The stand-in for NVIDIA's driver: a module that can be read and not loaded, and
 # nvidia-smi, which lists the cards in /etc/lab-cards.
 driver=$work/nvidia-open
-mkdir -p "$driver/DEBIAN" "$driver/usr/bin" "$driver/usr/lib/modules/$kernel/updates" "$driver/usr/lib/systemd/system" "$root/srv/driver"
+mkdir -p "$driver/DEBIAN" "$driver/etc" "$driver/usr/bin" "$driver/usr/lib/modules/$kernel/updates" "$driver/usr/lib/systemd/system" "$root/srv/driver"
 printf 'Package: nvidia-open\nVersion: 580.95.05-1\nArchitecture: amd64\nMaintainer: lab\nDescription: stand-in\n' >"$driver/DEBIAN/control"
 printf '#!/bin/sh\nexec depmod -a %s\n' "$kernel" >"$driver/DEBIAN/postinst"
 printf '.section .modinfo,"a"\n.asciz "version=580.95.05"\n.asciz "license=Dual MIT/GPL"\n.asciz "vermagic=%s SMP preempt mod_unload modversions "\n' "$kernel" |
   gcc -c -x assembler -o "$driver/usr/lib/modules/$kernel/updates/nvidia.ko" -
+echo 'NVIDIA GeForce RTX 5070 Ti,580.95.05' >"$driver/etc/lab-cards"
 cat >"$driver/usr/bin/nvidia-smi" <<'EOF'
 #!/bin/sh
 [ -s /etc/lab-cards ] || { echo "No devices were found"; exit 6; }
-while IFS=, read -r name version uuid; do
+while IFS=, read -r name version; do
 	case "$*" in
-	-L) echo "GPU 0: $name (UUID: $uuid)" ;;
+	-L) echo "GPU 0: $name" ;;
 	*--query-gpu=name,driver_version*) echo "$name, $version" ;;
 	*--query-gpu=name*) echo "$name" ;;
 	esac
@@ -99,8 +100,9 @@ echo localhost >"$root/etc/hostname"
 rm -f "$root/var/lib/dbus/machine-id" "$root"/etc/ssh/ssh_host_*
 # The boot loader has its own copy of the initramfs, and nobody would read another.
 sed -i 's/^update_initramfs=.*/update_initramfs=no/' "$root/etc/initramfs-tools/update-initramfs.conf"
-# What takes long on an emulated processor and changes nothing that is tested.
-printf 'ssh_genkeytypes: [ed25519]\nlocale: false\n' >"$root/etc/cloud/cloud.cfg.d/90_lab.cfg"
+# cloud-init would write Debian's mirror into sources.list. The rest takes long on
+# an emulated processor and changes nothing that is tested.
+printf 'apt: {preserve_sources_list: true}\nssh_genkeytypes: [ed25519]\nlocale: false\n' >"$root/etc/cloud/cloud.cfg.d/90_lab.cfg"
 for unit in e2scrub_reap.service ldconfig.service systemd-journal-catalog-update.service systemd-update-done.service apt-daily.timer apt-daily-upgrade.timer; do
   ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done

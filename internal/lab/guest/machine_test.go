@@ -3,28 +3,37 @@ package guest_test
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/lab/guest"
+	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/firstboot"
+	"github.com/proxstation/proxstation/workstation/install"
 	"github.com/proxstation/proxstation/workstation/profile"
 	"github.com/proxstation/proxstation/workstation/pvetest"
+	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// vmid is the VM with the real guest.
-const vmid = 141
+const (
+	vmid = 141 // the VM with the real guest
+	mac  = "BC:24:11:6A:00:2F"
+)
 
 // image returns the directory that image.sh filled. Without it, or without what
 // boots it, the test skips, or fails where the lab is required.
@@ -55,7 +64,8 @@ func image(t *testing.T) string {
 	return dir
 }
 
-// A house is an embedded node with a VM whose guest is real.
+// A house is an embedded node with a VM whose guest is real: while the node runs
+// the VM, QEMU runs the guest.
 type house struct {
 	*testing.T
 	ctx   context.Context
@@ -63,13 +73,16 @@ type house struct {
 	node  *workstation.Node
 	agent workstation.Agent
 	dir   string // of the VM's drives and sockets
-	disk  string // of the guest's disk as image.sh made it
+	disk  string // the guest's disk as image.sh made it
+	began time.Time
+	cd    []byte // the seed
 
+	real    *pvetest.SocketAgent
+	on      atomic.Bool // whether QEMU runs what the node runs
 	console transcript
-	ended   chan struct{} // closed when QEMU has ended
 }
 
-// newHouse returns a node with the profile's VM, which has no guest yet.
+// newHouse returns a node without the VM.
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	cached := image(t)
@@ -78,197 +91,171 @@ func newHouse(t *testing.T) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	ctx, cancel := context.WithTimeout(t.Context(), 14*time.Minute)
-	t.Cleanup(cancel)
-	real := &pvetest.SocketAgent{Path: filepath.Join(dir, "qga"), Patience: 20 * time.Second}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
+	h := &house{T: t, ctx: ctx, dir: dir, disk: filepath.Join(cached, "disk.raw"), began: time.Now(),
+		real: &pvetest.SocketAgent{Path: filepath.Join(dir, "qga"), Patience: 20 * time.Second}}
 	host := pvetest.Reference()
-	sim := pvetest.New(host, &pvetest.Options{Agents: map[int]pvetest.Agent{vmid: real}}).Start()
-	t.Cleanup(sim.Close)
-	node, err := workstation.Connect(ctx, workstation.Endpoint{
-		URL: sim.URL(), Token: "root@pam!lab=" + host.RootTokens[0].Secret, Fingerprint: sim.Fingerprint(),
+	h.sim = pvetest.New(host, &pvetest.Options{Agents: map[int]pvetest.Agent{vmid: h}}).Start()
+	t.Cleanup(h.sim.Close)
+	h.node, err = workstation.Connect(ctx, workstation.Endpoint{
+		URL: h.sim.URL(), Token: "root@pam!lab=" + host.RootTokens[0].Secret, Fingerprint: h.sim.Fingerprint(),
 	}, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &house{T: t, ctx: ctx, sim: sim, node: node, agent: node.Agent(vmid), dir: dir, disk: filepath.Join(cached, "disk.raw")}
+	h.agent = h.node.Agent(vmid)
+	done := make(chan error)
+	go func() { done <- h.host() }()
+	t.Cleanup(func() { // before the node closes, and before the directory is gone
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("the guest's console ends with\n%s", h.console.tail())
+		}
+	})
+	return h
 }
 
-// apply makes the node have the VM.
-func (h *house) apply(vm workstation.VM) {
-	h.Helper()
-	facts, err := h.node.Observe(h.ctx)
-	if err != nil {
-		h.Fatal(err)
+// Execute implements [pvetest.Agent]. A guest that is being shut down does not
+// answer for the one that starts next.
+func (h *house) Execute(ctx context.Context, command string, arguments json.RawMessage) (json.RawMessage, error) {
+	if !h.on.Load() {
+		return nil, pvetest.ErrNoAgent
 	}
-	plan, err := workstation.Diff(workstation.Spec{VMs: []workstation.VM{vm}}, facts)
-	if err == nil {
-		err = h.node.Apply(h.ctx, plan, nil)
-	}
-	if err != nil {
-		h.Fatal(err)
+	return h.real.Execute(ctx, command, arguments)
+}
+
+// host runs QEMU whenever the node runs the VM.
+func (h *house) host() error {
+	for {
+		if err := h.await(true); err != nil {
+			return nil //nolint:nilerr // the test is over
+		}
+		if err := h.power(); err != nil {
+			return err
+		}
 	}
 }
 
-// vm is the profile with small disks.
-func vm() workstation.VM {
-	return profile.LinuxAI{Cores: 2, Memory: 2 * storage.GiB, System: 8 * storage.GiB, Models: storage.GiB}.VM()
+// await waits until the node runs the VM, or does not. The error is the context's.
+func (h *house) await(running bool) error {
+	for slices.Contains(h.sim.Running(), vmid) != running {
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-h.ctx.Done():
+			return h.ctx.Err()
+		}
+	}
+	return nil
 }
 
-// mac returns the hardware address that the node gave the VM's network card.
-func (h *house) mac() net.HardwareAddr {
-	h.Helper()
-	state, _ := h.sim.VM(vmid)
-	value, _, _ := strings.Cut(strings.TrimPrefix(state.Config["net0"], "virtio="), ",")
-	mac, err := net.ParseMAC(value)
-	if err != nil {
-		h.Fatal(err)
-	}
-	return mac
-}
-
-// insert puts a seed into the VM's drive for CDs.
-func (h *house) insert(seed firstboot.LinuxAI) {
-	h.Helper()
-	cd, err := seed.Seed()
-	if err != nil {
-		h.Fatal(err)
-	}
-	data, err := cd.Image()
-	if err == nil {
-		err = os.WriteFile(filepath.Join(h.dir, "scsi2"), data, 0o600)
-	}
-	if err != nil {
-		h.Fatal(err)
-	}
-	volume := "local:iso/" + cd.Name()
-	if err := h.node.Upload(h.ctx, volume, strings.NewReader(string(data)), nil); err != nil {
-		h.Fatal(err)
-	}
-	with := vm()
-	with.Disks = append(with.Disks, workstation.Disk{Slot: "scsi2", Purpose: storage.Image, Volume: volume, Options: map[string]string{"media": "cdrom"}})
-	h.apply(with)
-}
-
-// start starts the VM, and its guest with it.
-func (h *house) start() {
-	h.Helper()
-	if err := h.node.Start(h.ctx, vmid); err != nil {
-		h.Fatal(err)
-	}
-	h.boot()
-}
-
-// boot has QEMU run what the node runs.
-func (h *house) boot() {
-	h.Helper()
+// power has QEMU run the VM until the node has shut it down.
+func (h *house) power() error {
 	system := filepath.Join(h.dir, "scsi0")
 	if _, err := os.Stat(system); err != nil { // PVE imports the image
 		if out, err := exec.CommandContext(h.ctx, "cp", "--sparse=always", "--reflink=auto", h.disk, system).CombinedOutput(); err != nil {
-			h.Fatalf("%v: %s", err, out)
+			return fmt.Errorf("%w: %s", err, out)
 		}
 	}
 	state, _ := h.sim.VM(vmid)
-	delete(state.Config, "digest")
+	for key, value := range state.Config {
+		if strings.Contains(value, ":iso/firstboot-") { // what was uploaded
+			if err := os.WriteFile(filepath.Join(h.dir, key), h.cd, 0o600); err != nil {
+				return err
+			}
+		}
+	}
 	arguments, err := guest.Arguments(state.Config, h.dir, "user")
 	if err != nil {
-		h.Fatal(err)
+		return err
 	}
-	arguments = append(arguments, "-no-reboot")
 	var said transcript
 	qemu := exec.CommandContext(h.ctx, "qemu-system-x86_64", arguments...)
 	qemu.Stdout, qemu.Stderr = &said, &said
 	if err := qemu.Start(); err != nil {
+		return err
+	}
+	h.on.Store(true)
+	ended := make(chan error, 1)
+	go func() { ended <- qemu.Wait() }()
+	go h.listen()
+	off := make(chan error, 1)
+	go func() { off <- h.await(false) }()
+	select {
+	case <-off:
+		h.on.Store(false)
+		go func() { _, _ = h.real.Execute(h.ctx, "guest-shutdown", nil) }() // an agent does not answer that
+		if err := <-ended; h.ctx.Err() == nil {
+			return err
+		}
+		return nil
+	case err := <-ended:
+		h.on.Store(false)
+		if h.ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("QEMU ended by itself: %w: %s", err, said.text())
+	}
+}
+
+// listen keeps what the guest writes to its serial port.
+func (h *house) listen() {
+	for h.ctx.Err() == nil {
+		serial, err := new(net.Dialer).DialContext(h.ctx, "unix", filepath.Join(h.dir, "serial"))
+		if err == nil {
+			_, _ = io.Copy(&h.console, serial) // until QEMU ends
+			_ = serial.Close()
+			return
+		}
+		time.Sleep(50 * time.Millisecond) // QEMU makes the socket a moment after its start
+	}
+}
+
+// install makes the node have the VM and its guest, from nothing to what is seen
+// in it. With again, the guest is there.
+func (h *house) install(linux firstboot.LinuxAI, setup *rustdesk.Setup, again bool) (install.Report, error) {
+	h.Helper()
+	seed, err := linux.Seed()
+	if err != nil {
 		h.Fatal(err)
 	}
-	h.ended = make(chan struct{})
-	go func() { defer close(h.ended); _ = qemu.Wait() }()
-	h.Cleanup(func() {
-		_ = qemu.Process.Kill()
-		<-h.ended
-		if h.Failed() {
-			h.Logf("QEMU said %q, the guest's console\n%s", said.text(), h.console.tail())
-		}
-	})
-	serial := h.dial("serial", &said)
-	go func() { _, _ = io.Copy(&h.console, serial) }()
+	if h.cd, err = seed.Image(); err != nil {
+		h.Fatal(err)
+	}
+	facts, err := h.node.Observe(h.ctx)
+	if err != nil {
+		h.Fatal(err)
+	}
+	guests := []install.Guest{{VMID: vmid, Linux: &linux, RustDesk: setup, Again: again}}
+	card, err := iommu.ParseAddress("0000:01:00.0")
+	if err != nil {
+		h.Fatal(err)
+	}
+	spec := workstation.Spec{VMs: []workstation.VM{vm()}, Mappings: []workstation.CardMapping{{ID: "rtx5070ti", Card: card}}}
+	plan, err := install.Diff(spec, guests, facts)
+	if err != nil {
+		h.Fatal(err)
+	}
+	reports, err := install.Apply(h.ctx, h.node, plan, &install.Options{Progress: h.tell})
+	if err != nil || len(reports) == 0 {
+		return install.Report{}, err
+	}
+	return reports[0], nil
 }
 
-// dial connects to a socket of QEMU, which is there a moment after QEMU starts.
-func (h *house) dial(socket string, said *transcript) net.Conn {
-	h.Helper()
-	for range 600 {
-		connection, err := new(net.Dialer).DialContext(h.ctx, "unix", filepath.Join(h.dir, socket))
-		if err == nil {
-			h.Cleanup(func() { _ = connection.Close() })
-			return connection
-		}
-		h.pause(50 * time.Millisecond)
-	}
-	h.Fatalf("QEMU has no socket %s and said %q", socket, said.text())
-	return nil
+// vm is the profile with small disks and a card.
+func vm() workstation.VM {
+	vm := profile.LinuxAI{Cores: 2, Memory: 2 * storage.GiB, System: 8 * storage.GiB, Models: storage.GiB, Card: "rtx5070ti",
+		Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2"}.VM()
+	vm.Config["net0"] = "virtio=" + mac + ",bridge=vmbr0"
+	return vm
 }
 
-// pause waits for something that only the guest's own time brings.
-func (h *house) pause(d time.Duration) {
-	h.Helper()
-	select {
-	case <-time.After(d):
-	case <-h.ctx.Done():
-		h.Fatal("the guest took too long")
-	}
-}
-
-// setUp waits until the set-up in the guest has come to an end, and returns its
-// last word.
-func (h *house) setUp() firstboot.State {
-	h.Helper()
-	began := time.Now()
-	for limit := began.Add(12 * time.Minute); ; {
-		err := h.agent.Wait(h.ctx, 10*time.Second)
-		if err == nil {
-			break
-		}
-		select {
-		case <-h.ended:
-			h.Fatal("QEMU has ended")
-		default:
-		}
-		switch {
-		case time.Now().After(limit) || h.ctx.Err() != nil:
-			h.Fatal(err)
-		case strings.Contains(h.console.text(), " login: ") && !strings.Contains(h.console.text(), "loud-init"):
-			h.Fatal("the guest is up, and cloud-init has not run")
-		}
-	}
-	h.Logf("guest: the agent answers after %s", time.Since(began).Round(time.Second))
-	var phase firstboot.Phase
-	for {
-		text, err := h.agent.ReadFile(h.ctx, firstboot.LinuxState)
-		if err == nil {
-			state, err := firstboot.ParseState(string(text))
-			if err != nil {
-				h.Fatal(err)
-			}
-			if state.Phase != phase {
-				phase = state.Phase
-				h.Logf("guest: %s after %s", state, time.Since(began).Round(time.Second))
-			}
-			if state.Phase == firstboot.PhaseDone || state.Failed != "" {
-				return state
-			}
-		}
-		h.pause(time.Second)
-	}
-}
-
-// again has the set-up run once more, and returns its last word.
-func (h *house) again() firstboot.State {
-	h.Helper()
-	h.run("rm " + firstboot.LinuxState)
-	if out, err := h.agent.Run(h.ctx, proxstation.GuestCommand{Argv: firstboot.LinuxAgain()}); err != nil || out.Code != 0 {
-		h.Fatalf("%+v, %v", out, err)
-	}
-	return h.setUp()
+// tell logs how far a set-up is.
+func (h *house) tell(e workstation.Event) {
+	h.Logf("guest: %s %s: %s", time.Since(h.began).Round(time.Second), e.Phase, e.Message)
 }
 
 // run runs a shell's command line in the guest and returns what it printed.
