@@ -127,6 +127,30 @@ func TestMacOSFindings(t *testing.T) {
 	}
 }
 
+// What is said of a VM's boot loader stands in the plans that change the VM, and
+// a blocker among it blocks them.
+func TestNotesOfAVM(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		sim := pvetest.New(pvetest.Reference(), nil)
+		node := asRoot(t, sim)
+		vm := profile.MacOS{OSK: proxstation.NewSecret(dummyOSK), OpenCore: openCore}.VM()
+		vm.Notes = []proxstation.Finding{{ID: "opencore.vault", Severity: proxstation.Blocker, Subject: "VM 130 OpenCore", Seen: "vault.plist", Why: "It is signed.", Fix: "Take another."}}
+		spec := workstation.Spec{VMs: []workstation.VM{vm}}
+		blocked := plan(t, node, spec)
+		if err := node.Apply(t.Context(), blocked, nil); !errors.Is(err, workstation.ErrBlocked) || !strings.Contains(blocked.String(), "VM 130 OpenCore (opencore.vault)") {
+			t.Errorf("%v\n%s", err, blocked)
+		}
+		spec.VMs[0].Notes[0].Severity = proxstation.Info
+		if err := node.Apply(t.Context(), plan(t, node, spec), nil); err != nil {
+			t.Fatal(err)
+		}
+		if again := plan(t, node, spec); !again.Empty() || strings.Contains(again.String(), "opencore.vault") {
+			t.Errorf("a plan that changes nothing says\n%s", again)
+		}
+	})
+}
+
 // A VM keeps its key, in quotes or not, and the arguments that others added.
 func TestMacOSKeepsTheKeyAndOtherArguments(t *testing.T) {
 	t.Parallel()

@@ -130,8 +130,10 @@ func (j *judge) arguments() []string { return strings.Fields(j.get(bootArgs...).
 func (j *judge) argument(id string, severity proxstation.Severity, drop, add, why, source string) {
 	f := j.say(id, severity, fmt.Sprintf("%s: %s is %s", configFile, bootArgs, j.get(bootArgs...)), why, "", source)
 	f.Key, f.Now = bootArgs, j.get(bootArgs...)
-	if drop != "" {
+	if drop != "" && severity >= proxstation.Warning {
 		j.drop = append(j.drop, drop)
+	}
+	if drop != "" {
 		f.Fix = fmt.Sprintf("take %s out of %s in %s", drop, bootArgs, configFile)
 	}
 	if add != "" {
@@ -154,7 +156,7 @@ func (j *judge) finishBootArgs() {
 	}
 	want := TextValue(strings.Join(list, " "))
 	for i, f := range j.found {
-		if f.Key.String() == bootArgs.String() {
+		if f.Key.String() == bootArgs.String() && f.Severity >= proxstation.Warning {
 			j.found[i].Want, j.found[i].Changes = want, []Change{{bootArgs, f.Now, want}}
 		}
 	}

@@ -448,6 +448,16 @@ func TestSerialOfAnotherModel(t *testing.T) {
 	}
 }
 
+// Boot arguments that are only worth knowing stay.
+func TestArgumentsStay(t *testing.T) {
+	t.Parallel()
+	image := imageWith(t, map[string]Value{args: TextValue("-v amfi_get_out_of_my_way=1 -radvesa")})
+	plan, err := Configure(image, onRX6600(), nil)
+	if err != nil || !strings.Contains(plan.String(), "boot-args: -v amfi_get_out_of_my_way=1 -radvesa -> -v amfi_get_out_of_my_way=1 agdpmod=pikera") {
+		t.Errorf("%v\n%s", err, plan)
+	}
+}
+
 // Findings can be left alone.
 func TestLeave(t *testing.T) {
 	t.Parallel()
