@@ -19,8 +19,8 @@ var (
 	// ErrNothingToUndo reports that no applied plan is left.
 	ErrNothingToUndo = errors.New("nothing to undo")
 	// ErrIrreplaceable reports a file that cannot be replaced without a loss: a
-	// link would lose its target, and a file with several hard links its other
-	// names. The error says what to do about it.
+	// link would lose its target, and a file with several hard links would lose
+	// its other names. The error says what to do.
 	ErrIrreplaceable = errors.New("cannot be replaced without a loss")
 )
 
@@ -68,7 +68,7 @@ func (p HostPlan) Apply(ctx context.Context, root *os.Root, run Runner) error {
 	return alone(ctx, "apply", rootFiles{root}, func(d disk) error { return p.apply(ctx, d, run) })
 }
 
-// alone runs change while no other change of the same machine runs.
+// alone runs change while no other process changes the same machine.
 func alone(ctx context.Context, name string, files fileSystem, change func(disk) error) error {
 	err := ctx.Err()
 	if err == nil {
@@ -133,7 +133,7 @@ func (p HostPlan) apply(ctx context.Context, d disk, run Runner) error {
 	return d.saveJournal(j)
 }
 
-// pending returns the changes that are not made yet.
+// pending returns the changes that are still to be made.
 func (p HostPlan) pending(d disk) ([]saved, error) {
 	var files []saved
 	for _, c := range p.Changes {

@@ -25,8 +25,8 @@ var knownOptions = map[string][]string{
 	"initcall_blacklist": nil, "module_blacklist": nil, "modprobe.blacklist": nil, "nomodeset": nil, "pci-stub.ids": nil,
 }
 
-// knownParameters are the parameters of VFIO's modules (drivers/vfio of Linux
-// 6.18; disable_vga is there where CONFIG_VFIO_PCI_VGA is).
+// knownParameters holds the parameters of VFIO's modules (drivers/vfio of Linux
+// 6.18; disable_vga only exists with CONFIG_VFIO_PCI_VGA).
 var knownParameters = map[string][]string{
 	"vfio_pci":         {"ids", "nointxmask", "disable_vga", "disable_idle_d3", "enable_sriov", "disable_denylist"},
 	"vfio_iommu_type1": {"allow_unsafe_interrupts", "disable_hugepages", "dma_entry_limit"},
@@ -47,9 +47,9 @@ func relevant(arg string) bool {
 		name == "video" && strings.Contains(arg, "fb") || name == "pcie_aspm" || name == "pcie_port_pm"
 }
 
-// misspelt says what is wrong with an argument that the kernel does not know,
-// but that resembles an argument of VFIO, the IOMMU or a framebuffer. right is
-// the argument to write instead.
+// misspelt explains an argument that the kernel does not know, but that
+// resembles an argument of VFIO, the IOMMU or a framebuffer. right is the
+// argument to write instead.
 func misspelt(arg string) (why, right string) {
 	name, value, hasValue := strings.Cut(arg, "=")
 	with := func(name string) string {
@@ -183,7 +183,7 @@ func wrongOption(name string, options []string, value string, hasValue bool) (wh
 // A misspelling is an argument that does nothing.
 type misspelling struct {
 	seen, why, fix string
-	right          string // what to write instead
+	right          string // the argument to write instead
 }
 
 // misspelt finds arguments, in force or configured, that the kernel does not
@@ -216,7 +216,7 @@ func (f Facts) misspelt() []misspelling {
 		}
 		place := f.Place()
 		fix := fmt.Sprintf("Write %s for %s in %s", right, arg, place.Edit)
-		if right == arg { // with quotes around it
+		if right == arg { // the argument stands in quotes
 			fix = fmt.Sprintf("Remove the quotes around %q in %s", arg, place.Edit)
 		}
 		if place.Command != "" {
@@ -229,7 +229,7 @@ func (f Facts) misspelt() []misspelling {
 
 // checkArguments reports arguments that the kernel does not know.
 func (f Facts) checkArguments() []proxstation.Finding {
-	told := f.checkState() // names the one that would turn the IOMMU on
+	told := f.checkState() // names the argument that would turn the IOMMU on
 	var found []proxstation.Finding
 	for _, wrong := range f.misspelt() {
 		if len(told) > 0 && strings.Contains(told[0].Seen, wrong.seen) {
@@ -265,7 +265,7 @@ func (f Facts) elsewhere() []writing {
 // checkElsewhere reports arguments that have no effect because of the place
 // where they are written.
 func (f Facts) checkElsewhere() []proxstation.Finding {
-	told := f.checkState() // names those that would turn the IOMMU on
+	told := f.checkState() // names the arguments that would turn the IOMMU on
 	var found []proxstation.Finding
 	for _, line := range f.elsewhere() {
 		if len(told) > 0 && strings.Contains(told[0].Seen, line.where) {

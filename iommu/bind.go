@@ -21,8 +21,8 @@ type BindOptions struct {
 // After a restart of the machine, nothing of it is left.
 type Binding struct {
 	Functions []Rebind `json:"functions"`
-	// Findings holds what a person should know before, such as the devices of a
-	// shared group that go to the guest too.
+	// Findings holds facts that a person should know before, such as the
+	// devices of a shared group that go to the guest too.
 	Findings []proxstation.Finding `json:"findings,omitempty"`
 }
 
@@ -30,8 +30,8 @@ type Binding struct {
 type Rebind struct {
 	Address  Address `json:"address"`
 	Model    Model   `json:"model"`
-	Driver   string  `json:"driver,omitempty"`   // the driver before; empty: none
-	Override string  `json:"override,omitempty"` // driver_override before; empty: none
+	Driver   string  `json:"driver,omitempty"`   // the driver before, or empty
+	Override string  `json:"override,omitempty"` // driver_override before, or empty
 }
 
 // Bind plans to hand exactly the given functions to vfio-pci. It is pure;

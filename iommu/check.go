@@ -32,13 +32,13 @@ func (f Facts) Check() []proxstation.Finding {
 		f.checkNetwork(), f.checkKernel(), f.checkWidth(), f.checkReservedDevices(), f.checkDrift(), f.checkKept())
 	for _, fn := range f.Functions {
 		for _, finding := range fn.checkConsole() {
-			finding.Severity = proxstation.Info // nothing is asked of it
+			finding.Severity = proxstation.Info // nobody wants to pass a device through
 			findings = append(findings, finding)
 		}
 	}
 	for _, finding := range f.Findings {
 		lost := finding.ID == "iommu.uses-unknown" && finding.Subject == "default route"
-		if !lost || len(f.checkNetwork()) == 0 { // the default route is gone with the card that was renamed
+		if !lost || len(f.checkNetwork()) == 0 { // the default route is gone because its card was renamed
 			findings = append(findings, finding)
 		}
 	}
@@ -89,8 +89,8 @@ func (f Facts) offArgument() string {
 	return ""
 }
 
-// turnOn says why the IOMMU is off and how to turn it on: the kernel argument
-// is for Intel alone, AMD's needs none.
+// turnOn says why the IOMMU is off and how to turn it on. Only Intel's needs a
+// kernel argument; AMD's does not.
 func (f Facts) turnOn(evidence string) (seen, fix string) {
 	const argument = "intel_iommu=on"
 	log := " in the kernel log (dmesg | grep -i -e DMAR -e AMD-Vi) and update the " + f.firmware("firmware", "hypervisor") + "."

@@ -27,8 +27,8 @@ func (f Facts) CheckDevice(a Address) []proxstation.Finding {
 	return f.CheckFunctions(passed...)
 }
 
-// CheckFunctions does what [Facts.CheckDevice] does for functions that are
-// passed one by one, such as the display and the audio function of an
+// CheckFunctions judges functions that are passed one by one, by the rules of
+// [Facts.CheckDevice]. An example is the display and the audio function of an
 // integrated card whose slot also holds other devices of the board.
 func (f Facts) CheckFunctions(passed ...Address) []proxstation.Finding {
 	findings := f.checkIsolation(passed)
@@ -66,7 +66,7 @@ func (f Facts) checkIsolation(passed []Address) []proxstation.Finding {
 		return []proxstation.Finding{f.sharedGroup(passed, shared)}
 	case errors.Is(err, ErrNoGroup):
 		if machine := f.checkState(); len(machine) > 0 {
-			return machine // one cause, one finding
+			return machine // the machine has the same cause; it is reported once
 		}
 		finding.ID, finding.Why = "iommu.no-group", "No IOMMU stands between the device and the host's memory."
 		finding.Fix = "Choose another device: the IOMMU does not cover this one."
@@ -81,8 +81,8 @@ func (f Facts) checkIsolation(passed []Address) []proxstation.Finding {
 	return []proxstation.Finding{finding}
 }
 
-// checkOverride says that a function is reserved for another driver than
-// vfio-pci, which PVE does not change.
+// checkOverride reports a function that driver_override reserves for a driver
+// other than vfio-pci. PVE does not change that.
 func (fn Function) checkOverride() []proxstation.Finding {
 	if fn.Override == "" || fn.Override == vfioPCI {
 		return nil
@@ -201,7 +201,7 @@ func (f Facts) checkDenied(fn Function) []proxstation.Finding {
 		Fix: "Pass another device; or, at that risk, write \"options vfio-pci disable_denylist=1\" in /etc/modprobe.d/vfio.conf, run update-initramfs -u -k all, and restart."}}
 }
 
-// checkRoom says that the kernel found no address for a function's memory.
+// checkRoom reports a function for whose memory the kernel found no address.
 func (fn Function) checkRoom() []proxstation.Finding {
 	for _, bar := range fn.BARs {
 		if bar.Unset && !bar.IO {

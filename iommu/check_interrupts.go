@@ -29,7 +29,7 @@ func (f Facts) checkInterrupts() []proxstation.Finding {
 	return nil
 }
 
-// allowUnsafe says how to do without interrupt remapping.
+// allowUnsafe is the instruction for a host without interrupt remapping.
 const allowUnsafe = `write "options vfio_iommu_type1 allow_unsafe_interrupts=1" in /etc/modprobe.d/vfio.conf, run update-initramfs -u -k all, and restart`
 
 // remapInterrupts says how to turn on interrupt remapping on this machine.

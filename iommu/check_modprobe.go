@@ -113,7 +113,7 @@ func (c modconf) inVain() []ignoredLine {
 	return found
 }
 
-// dashed returns a module's name as people write it.
+// dashed returns a module's name with dashes, as people write it.
 func dashed(module string) string {
 	if module == "vfio_pci" {
 		return "vfio-pci"
@@ -163,7 +163,7 @@ func optionInVain(d directive) []ignoredLine {
 			near = "ids"
 		}
 		fix := ""
-		if name == "ids" { // of another module of VFIO
+		if name == "ids" { // the option belongs to another module of VFIO
 			fix = "options vfio-pci " + word
 		} else if near != "" {
 			fix = strings.Replace(d.text, word, near+"="+value, 1)

@@ -18,7 +18,7 @@ type chipsetRule struct {
 	source    string
 }
 
-// meets returns the function by which a rule applies to this machine.
+// meets returns the function of this machine because of which a rule applies.
 func (r chipsetRule) meets(f Facts) (Function, bool) {
 	for _, fn := range f.Functions {
 		if fn.Model.Vendor != r.vendor || !slices.Contains(r.devices, fn.Model.Device) || fn.Parent != nil {
@@ -61,7 +61,8 @@ var noGraphics = []chipsetRule{
 var noIOMMU = []chipsetRule{{vendor: 0x1002, devices: []ID{0x98e4}, name: "AMD Stoney Ridge graphics",
 	source: "detect_ivrs in drivers/iommu/amd/init.c"}}
 
-// byChipset says by which function a rule of a table applies to this machine.
+// byChipset names the function of this machine because of which a rule of a
+// table applies.
 func (f Facts) byChipset(rules []chipsetRule) (seen string, rule chipsetRule, ok bool) {
 	for _, rule := range rules {
 		if fn, meets := rule.meets(f); meets {

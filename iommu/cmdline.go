@@ -6,9 +6,9 @@ import (
 )
 
 // A Cmdline is a kernel command line: arguments in order, separated by white
-// space that double quotes protect (kernel: next_arg in lib/cmdline.c,
-// Documentation/admin-guide/kernel-parameters.rst). It keeps every byte: what
-// was parsed prints as it was. The zero Cmdline is empty.
+// space. Double quotes protect white space (kernel: next_arg in lib/cmdline.c,
+// Documentation/admin-guide/kernel-parameters.rst). It keeps every byte, so
+// that it prints as it was parsed. The zero Cmdline is empty.
 type Cmdline struct {
 	parts []part
 }
@@ -16,8 +16,8 @@ type Cmdline struct {
 // A part is the white space before an argument, and the argument.
 type part struct{ space, arg string }
 
-// ParseCmdline splits a command line. Every string is one: a quote without
-// end protects all that follows, as in the kernel.
+// ParseCmdline splits a command line. Every string is valid: a quote without an
+// end protects all text after it, as in the kernel.
 func ParseCmdline(s string) Cmdline {
 	var c Cmdline
 	for s != "" {
@@ -41,7 +41,7 @@ func ParseCmdline(s string) Cmdline {
 	return c
 }
 
-// isSpace is the kernel's isspace for ASCII.
+// isSpace reports what the kernel's isspace reports for ASCII.
 func isSpace(r rune) bool { return r == ' ' || '\t' <= r && r <= '\r' }
 
 // String returns the command line as it was parsed and edited.
@@ -74,8 +74,8 @@ func (c Cmdline) Args() []string {
 	return args
 }
 
-// unquote does what the kernel does to quotes: those around the argument or
-// around its value go, others stay.
+// unquote removes the quotes that the kernel removes: those around the argument
+// or around its value. Other quotes stay.
 func unquote(arg string) string {
 	if strings.HasPrefix(arg, `"`) {
 		return strings.TrimSuffix(arg[1:], `"`)
@@ -87,8 +87,8 @@ func unquote(arg string) string {
 	return arg
 }
 
-// Has reports whether an argument is there, as it is written: "iommu=pt".
-// Arguments after "--" are for init.
+// Has reports whether the command line has an argument in this spelling:
+// "iommu=pt". Arguments after "--" are for init.
 func (c Cmdline) Has(arg string) bool {
 	for _, have := range c.Args() {
 		if have == "--" {
@@ -101,9 +101,9 @@ func (c Cmdline) Has(arg string) bool {
 	return false
 }
 
-// Values returns the values of all arguments of that name in order, with ""
-// for one without a value. Dashes and underscores are the same, as in the
-// kernel.
+// Values returns the values of all arguments with that name, in order. The
+// value of an argument without "=" is "". Dashes and underscores are the same,
+// as in the kernel.
 func (c Cmdline) Values(name string) []string {
 	var values []string
 	for _, arg := range c.Args() {
@@ -128,8 +128,8 @@ func (c Cmdline) Options(name string) []string {
 	return options
 }
 
-// With returns the command line with arguments added that it lacks, before
-// "--" if there is one. All that was there stays as it is.
+// With returns the command line with the arguments that it lacks added, before
+// "--" if there is one. The other text stays as it is.
 func (c Cmdline) With(args ...string) Cmdline {
 	parts := slices.Clone(c.parts)
 	for _, arg := range args {

@@ -29,8 +29,8 @@ var emulatedDisplays = map[Model]string{
 
 // Console returns the name of a display that only shows the machine's own
 // picture: the display of a server's management controller (BMC, whose remote
-// console shows it), or a display that a hypervisor emulates. No guest gains by
-// such a display. For all other functions it returns "".
+// console shows it), or a display that a hypervisor emulates. Such a display is
+// of no use to a guest. For all other functions it returns "".
 func (fn Function) Console() string {
 	if name, ok := managementDisplays[fn.Model]; ok {
 		return name

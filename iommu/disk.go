@@ -47,8 +47,8 @@ type fileInfo struct {
 	Owner  [2]int            // user and group
 	Names  int               // hard links
 	Attrs  map[string][]byte // extended attributes
-	Target string            // where a symbolic link leads to
-	Fixed  bool              // chattr(1) forbids to replace it
+	Target string            // the target of a symbolic link
+	Fixed  bool              // chattr(1) protects the file
 }
 
 // keptMode holds the mode bits that a new file takes over from the old file.
@@ -105,8 +105,8 @@ func (i fileInfo) replaceable(name string) error {
 	return nil
 }
 
-// explain says which link above a file leads out of the root directory, for
-// which the system's own error names no cause.
+// explain names the link above a file that leads out of the root directory. The
+// system's own error does not name it.
 func (d disk) explain(name string, err error) error {
 	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 		info, statErr := d.Stat(dir)
@@ -191,11 +191,11 @@ func (d disk) write(name string, content []byte, s saved) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = f.Close() }() // a second time, unless an error came first
+	defer func() { _ = f.Close() }() // closes again, or for the first time after an error
 	if _, err := f.Write(content); err != nil {
 		return err
 	}
-	if s.Before != nil { // before the mode: a change of owner takes setuid away
+	if s.Before != nil { // before the mode, because a change of owner removes setuid
 		if err := f.Chown(s.Owner[0], s.Owner[1]); err != nil {
 			return err
 		}
@@ -216,7 +216,7 @@ func (d disk) write(name string, content []byte, s saved) error {
 func (d disk) restore(file saved) error {
 	missing, err := d.missing(file.Path)
 	if err != nil || slices.Contains(missing, path.Dir(file.Path)) {
-		return err // nothing is there to restore: the directory was not made, or is gone again
+		return err // there is no directory, so there is nothing to restore
 	}
 	s, now, err := d.look(file.Path)
 	if err != nil {
@@ -270,7 +270,7 @@ func (d disk) rmdirs(dirs []string) error {
 	for _, dir := range slices.Backward(dirs) {
 		info, err := d.Stat(dir)
 		if err == nil && !info.Mode.IsDir() {
-			return nil // somebody put something else there
+			return nil // the directory is not empty
 		}
 		if err == nil {
 			err = d.Remove(dir)

@@ -1,5 +1,5 @@
-// Package iommu tells the truth about a host's IOMMU and PCI functions, and
-// changes what stands in the way of handing a function to a guest.
+// Package iommu reads and judges a host's IOMMU and PCI functions, and plans the
+// changes without which a function cannot be handed to a guest.
 //
 // It is made of three parts that do not mix:
 //

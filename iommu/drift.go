@@ -31,7 +31,7 @@ func (f Facts) checkDrift() []proxstation.Finding {
 			Why: "Whether the arguments in force will be there after a restart is not known, and none can be added.", Fix: fix}}
 	}
 	missing, extra := argumentDrift(*f.Running, configured)
-	missing = slices.DeleteFunc(missing, func(arg string) bool { why, _ := misspelt(arg); return why != "" }) // told
+	missing = slices.DeleteFunc(missing, func(arg string) bool { why, _ := misspelt(arg); return why != "" }) // another finding reports them
 	var findings []proxstation.Finding
 	restart := "Run " + f.refresh() + " and restart."
 	if loader, _ := f.BootLoader(); loader == GRUB && f.Loader.Menu != nil {

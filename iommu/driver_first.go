@@ -34,7 +34,7 @@ func (f Facts) checkDriverFirst(c modconf, functions []Address) []proxstation.Fi
 	if len(models) == 0 {
 		return nil
 	}
-	kept := f.Kept() // of those iommu.not-bound tells
+	kept := f.Kept() // iommu.not-bound reports those
 	for _, a := range functions {
 		fn, _ := f.Function(a)
 		if !slices.Contains(models, fn.Model) || fn.Driver == "" || fn.Driver == vfioPCI || fn.DriverKnown != proxstation.Yes || slices.Contains(kept, a) {

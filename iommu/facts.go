@@ -38,7 +38,7 @@ type Facts struct {
 	// Vendor is the processor's vendor_id in /proc/cpuinfo: "GenuineIntel",
 	// "AuthenticAMD" or empty.
 	Vendor string `json:"vendor,omitempty"`
-	// Virtual says whether the machine is itself a virtual machine.
+	// Virtual says whether the machine is a virtual machine itself.
 	Virtual Virtual `json:"virtual"`
 	// KVM says whether the processor can run virtual machines.
 	KVM KVM `json:"kvm"`
@@ -114,7 +114,7 @@ func (f Facts) Module(name string) (Module, bool) {
 	return f.Modules[i], true
 }
 
-// The ways in which the machine itself uses a function; see [Facts].
+// usesOf returns the machine's own uses of a function; see [Facts].
 func (f Facts) usesOf(a Address) []Use {
 	var uses []Use
 	for _, use := range f.Uses {
@@ -176,7 +176,7 @@ type Interrupts struct {
 // A Module is a kernel module that is loaded or built in.
 type Module struct {
 	Name       string            `json:"name"`                 // with underscores
-	Parameters map[string]string `json:"parameters,omitempty"` // those that can be read
+	Parameters map[string]string `json:"parameters,omitempty"` // the readable ones
 	// Users counts the open files and other users of the module, without the
 	// modules that build on it (refcnt less holders); 0 if it is not known.
 	Users int `json:"users,omitempty"`
@@ -190,13 +190,13 @@ type Module struct {
 // A Framebuffer is a console picture that lies in a function's memory.
 type Framebuffer struct {
 	Address Address `json:"address"`
-	// Name is efifb, vesafb, simplefb, BOOTFB (/proc/iomem), or what
-	// /sys/class/graphics/fbN/name says.
+	// Name is efifb, vesafb, simplefb or BOOTFB (/proc/iomem), or the content
+	// of /sys/class/graphics/fbN/name.
 	Name string `json:"name"`
 	// Firmware is set if the firmware left this framebuffer. Then its driver
 	// holds memory of the function without being the function's driver.
 	Firmware bool   `json:"firmware"`
-	BAR      *int   `json:"bar,omitempty"` // the base address register that it lies in; nil: not known
+	BAR      *int   `json:"bar,omitempty"` // the base address register that holds it; nil if not known
 	Seen     string `json:"seen"`          // the file
 }
 

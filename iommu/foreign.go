@@ -14,7 +14,7 @@ type foreign struct {
 	ids   []string // the models that count, "10de:2c05"
 	file  string   // where they stand; "" for the kernel's arguments
 	seen  []string // all lines
-	order []string // lines that order it, which switch off commands to load it
+	order []string // lines that order it; they disable install commands for it
 }
 
 func (f Facts) foreign(k kept) foreign {
@@ -28,7 +28,7 @@ func (f Facts) foreign(k kept) foreign {
 	}
 	for _, d := range c.directives {
 		if f.vfioBuiltIn() || d.file == "" || d.module != "vfio_pci" {
-			continue // no options and no commands of modprobe.d are for what is built in
+			continue // modprobe.d does not apply to a built-in module
 		}
 		switch d.verb {
 		case "install":
@@ -105,7 +105,7 @@ func loads(command []string, module string) string {
 				return strings.ReplaceAll(name, "-", "_")
 			}
 			if name != next || strings.ContainsAny(next, ";&|<>") {
-				return "" // of what else it does nothing is known
+				return "" // the effect of any other command is unknown
 			}
 		}
 	}

@@ -24,7 +24,7 @@ func (r *reader) framebuffers() {
 	}
 	names, err := sysfs.Names(r.Sys, "class/graphics")
 	if err != nil {
-		return // a kernel without framebuffers
+		return // the kernel has no framebuffers
 	}
 	for _, name := range names {
 		file := "class/graphics/" + name
@@ -41,11 +41,11 @@ func (r *reader) framebuffers() {
 
 // A region is a line of /proc/iomem.
 type region struct {
-	start, end uint64 // both zero where only root may know
+	start, end uint64 // both zero if only root may read them
 	name       string
 }
 
-// parseRegion parses a line, and returns how deep it is indented.
+// parseRegion parses a line and returns the depth of its indentation.
 func parseRegion(line string) (r region, depth int, ok bool) {
 	bounds, name, ok := strings.Cut(line, " : ")
 	depth = (len(bounds) - len(strings.TrimLeft(bounds, " "))) / 2
@@ -90,8 +90,8 @@ func (r *reader) iomemFramebuffers(lines []string) []Framebuffer {
 	return found
 }
 
-// barAt returns the number of the base address register whose region this is.
-// It compares the start, or else the size, and returns nil if neither matches.
+// barAt returns the number of the base address register that has this region.
+// It compares the start, or else the size. It returns nil if neither matches.
 func (r *reader) barAt(a Address, at region) *int {
 	fn, _ := r.Function(a)
 	if at.end == 0 {
@@ -114,7 +114,8 @@ func (r *reader) barAt(a Address, at region) *int {
 	return &same[0]
 }
 
-// pciOf returns the PCI function that a device of sysfs is, or is below.
+// pciOf returns the PCI function of a device in sysfs: the device itself, or
+// the function above it.
 func pciOf(sys fs.FS, name string) (Address, bool) {
 	path := pciPath(sys, name)
 	if len(path) == 0 {

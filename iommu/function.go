@@ -132,25 +132,26 @@ func (c *Class) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// A Function is one PCI function, as sysfs or the PVE API describes it. What
-// the API cannot know is absent: empty, nil or [proxstation.Unknown].
+// A Function is one PCI function, as sysfs or the PVE API describes it. Facts
+// that the API does not give are absent: empty, nil or [proxstation.Unknown].
 type Function struct {
 	Address   Address  `json:"address"`
 	Class     Class    `json:"class"`
 	Model     Model    `json:"model"`
 	Subsystem Model    `json:"subsystem"`
-	Revision  *uint8   `json:"revision,omitempty"` // nil: not known
-	Group     GroupID  `json:"group"`              // none: the function has no group
-	Name      string   `json:"name,omitempty"`     // for people; empty where no names database has it
+	Revision  *uint8   `json:"revision,omitempty"` // nil if not known
+	Group     GroupID  `json:"group"`              // no group if the function has none
+	Name      string   `json:"name,omitempty"`     // for people; empty without an entry in a names database
 	Driver    string   `json:"driver,omitempty"`   // bound driver; see DriverKnown
-	Parent    *Address `json:"parent,omitempty"`   // the bridge above; nil: not known or on a root bus
+	Parent    *Address `json:"parent,omitempty"`   // the bridge above; nil if not known or on a root bus
 
 	// DriverKnown says whether Driver was observed. The PVE API does not show
 	// drivers: unless DriverKnown is Yes, an empty Driver does not mean that
 	// the function has no driver.
 	DriverKnown proxstation.Answer `json:"driverKnown"`
-	// Module is the driver's module with underscores, which may have another
-	// name: i2c_nvidia_gpu of nvidia-gpu (host only); empty: not known.
+	// Module is the driver's module, with underscores (host only). It may have
+	// another name than the driver: i2c_nvidia_gpu for nvidia-gpu. It is empty
+	// if it is not known.
 	Module string `json:"module,omitempty"`
 	// VirtualOf is the physical function to which this SR-IOV virtual function
 	// belongs (host only, physfn). It is nil for all other functions.
@@ -169,16 +170,19 @@ type Function struct {
 	// in which they are tried (host only, reset_method). It is nil if they are
 	// not known, and empty if there is no way.
 	ResetMethods []string `json:"resetMethods,omitzero"`
-	// Link is the PCIe link's state (host only); nil: not known.
+	// Link is the state of the PCIe link (host only). It is nil if it is not
+	// known.
 	Link *PCIeLink `json:"link,omitempty"`
-	// BARs are the memory regions (host only); nil: not known.
+	// BARs holds the memory regions (host only). It is nil if they are not
+	// known.
 	BARs []BAR `json:"bars,omitempty"`
 	// MDev says whether the function offers mediated devices (mdev_supported_types).
 	MDev proxstation.Answer `json:"mdev"`
 	// ACS says whether a bridge uses Access Control Services to keep the
 	// devices below it apart (host only, and only root can read it).
 	ACS proxstation.Answer `json:"acs"`
-	// Power is the function's power state (host only); nil: not known.
+	// Power is the function's power state (host only). It is nil if it is not
+	// known.
 	Power *Power `json:"power,omitempty"`
 	// SRIOV holds the number of virtual functions (host only). It is nil if the
 	// function cannot have any, or if that is not known.
@@ -207,18 +211,18 @@ type Power struct {
 // SRIOV describes the virtual functions of a physical function
 // (Documentation/PCI/pci-iov-howto.rst).
 type SRIOV struct {
-	Total int `json:"total"` // sriov_totalvfs: the most it can make
-	Now   int `json:"now"`   // sriov_numvfs: those there are
+	Total int `json:"total"` // sriov_totalvfs: the most that it can make
+	Now   int `json:"now"`   // sriov_numvfs: the number that exists
 }
 
 // A BAR is a base address register: a region of memory or I/O ports at which
 // the function answers.
 type BAR struct {
 	Index        int      `json:"index"`               // 0 to 5
-	Start        uint64   `json:"-"`                   // the first bus address; 0 where it is not known
+	Start        uint64   `json:"-"`                   // the first bus address; 0 if it is not known
 	Bytes        uint64   `json:"bytes"`               // size in bytes
 	Unset        bool     `json:"unset,omitempty"`     // the kernel found no room for it
 	IO           bool     `json:"io,omitempty"`        // I/O ports, not memory
 	Prefetchable bool     `json:"prefetchable"`        //
-	Resizable    []uint64 `json:"resizable,omitempty"` // sizes in bytes it could be given (resourceN_resize); nil: not resizable or not known
+	Resizable    []uint64 `json:"resizable,omitempty"` // possible sizes in bytes (resourceN_resize); nil if fixed or not known
 }

@@ -82,11 +82,11 @@ func (v shell) evaluate(file HostFile) error {
 type assignment struct {
 	file, where string // "etc/default/grub", "/etc/default/grub line 4"
 	name, value string
-	anew        string // the later line that sets the variable without its old value; empty: this line counts
+	anew        string // a later line that replaces the value; empty if this line counts
 }
 
-// grubAssignments returns the assignments in the files, and which of them later
-// ones make void.
+// grubAssignments returns the assignments in the files, and marks those that
+// later ones replace.
 func grubAssignments(files []HostFile) []assignment {
 	var all []assignment
 	for _, file := range files {

@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// ErrNothing reports a tree that holds nothing that [Read] could read: it is
-// not the root of a machine.
+// ErrNothing reports a tree in which [Read] finds nothing to read: it is not
+// the root of a machine.
 var ErrNothing = errors.New("iommu: nothing to read")
 
 // A tree is a machine whose files can be read.
@@ -76,8 +76,8 @@ type reader struct {
 	tree
 	Facts
 
-	strays  []Function        // members of groups that are no known functions
-	drivers map[string]string // drivers to their modules
+	strays  []Function        // members of groups that are not among the functions
+	drivers map[string]string // modules by driver
 }
 
 // unread notes that something could not be read. If err is nil or means that

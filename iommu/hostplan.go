@@ -26,7 +26,7 @@ type HostPlan struct {
 // A FileChange is a file's content before and after; nil means that the file
 // does not exist.
 type FileChange struct {
-	Path   string  `json:"path"` // from the root of the machine, no slash in front
+	Path   string  `json:"path"` // from the root of the machine, without a leading slash
 	Before *string `json:"before"`
 	After  *string `json:"after"`
 }

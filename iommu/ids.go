@@ -10,8 +10,9 @@ import (
 )
 
 // parseIDs parses the ids of vfio-pci as the module does (vfio_pci_fill_ids in
-// drivers/vfio/pci/vfio_pci.c): commas part them, each needs at least a vendor
-// and a device number in hexadecimal, and what follows the numbers is ignored.
+// drivers/vfio/pci/vfio_pci.c): commas separate them, each needs at least a
+// vendor and a device number in hexadecimal, and text after the numbers is
+// ignored.
 func parseIDs(value string) (models []Model, bad []string) {
 	for token := range strings.SplitSeq(value, ",") {
 		parts := strings.SplitN(token, ":", 3)
@@ -31,7 +32,7 @@ func parseIDs(value string) (models []Model, bad []string) {
 			}
 			numbers = append(numbers, n)
 			if end < len(digits) {
-				bad = append(bad, token) // the rest is lost, perhaps another id
+				bad = append(bad, token) // the kernel ignores the rest, which may hold another id
 				break
 			}
 		}
@@ -46,9 +47,9 @@ func parseIDs(value string) (models []Model, bad []string) {
 	return models, bad
 }
 
-// effectiveIDs returns the models that vfio-pci is told, and the line that
-// counts. If there are several lines, the last one counts; the kernel's
-// arguments come after all files. A built-in vfio-pci sees only the arguments.
+// effectiveIDs returns the models that vfio-pci gets, and the line that sets
+// them. Among several lines the last counts; the kernel's arguments come after
+// all files. A built-in vfio-pci only sees the arguments.
 func (c modconf) effectiveIDs(builtIn bool) ([]Model, directive) {
 	values, lines := c.options("vfio_pci", "ids")
 	for i := len(values) - 1; i >= 0; i-- {

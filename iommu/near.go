@@ -1,12 +1,13 @@
 package iommu
 
-// nearest returns the name that a text is most like, if at most limit letters
-// are added, lost, changed or swapped with their neighbour, else "".
+// nearest returns the name that resembles a text most: at most limit letters
+// are added, lost, changed or swapped with their neighbour. It returns "" if
+// there is no such name.
 func nearest(text string, names []string, limit int) string {
 	best := ""
 	for _, name := range names {
 		if max(len(text)-len(name), len(name)-len(text)) > limit {
-			continue // it takes at least as many letters
+			continue // the lengths alone differ by more
 		}
 		if d := distance(text, name); d <= limit && d < len(name)/2 {
 			best, limit = name, d-1
@@ -16,7 +17,7 @@ func nearest(text string, names []string, limit int) string {
 }
 
 // distance returns the least number of letters to add, remove, change or swap
-// with their neighbour that makes one text of the other (optimal string
+// with their neighbour to turn one text into the other (optimal string
 // alignment).
 func distance(a, b string) int {
 	before, last := []int(nil), make([]int, len(b)+1)

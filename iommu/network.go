@@ -19,8 +19,8 @@ type port struct {
 	file     string
 }
 
-// physical are the names that the kernel and udev give to network cards
-// (systemd.net-naming-scheme(7)), and PVE's pinned ones.
+// physical matches the names that the kernel and udev give to network cards
+// (systemd.net-naming-scheme(7)), and PVE's pinned names.
 var physical = regexp.MustCompile(`^(en|eth|wl|ww|ib|nic)[a-z0-9]+$`)
 
 // ports returns the network interfaces that the configuration needs
@@ -47,7 +47,7 @@ func (n Network) ports() []port {
 				names = words[1:]
 			}
 			for _, name := range names {
-				name, _, _ = strings.Cut(name, ".") // a VLAN of it
+				name, _, _ = strings.Cut(name, ".") // the name of a VLAN on it
 				if physical.MatchString(name) && !slices.ContainsFunc(ports, func(p port) bool { return p.name == name }) {
 					ports = append(ports, port{name: name, of: of, where: where, file: "/" + file.Path})
 				}
@@ -68,7 +68,7 @@ func (n Network) has(name string) bool {
 func (f Facts) checkNetwork() []proxstation.Finding {
 	n := f.Network
 	if len(n.Interfaces) == 0 {
-		return nil // not known
+		return nil // the interfaces are not known
 	}
 	wanted := n.ports()
 	var idle []string
@@ -106,9 +106,9 @@ func (f Facts) checkNetwork() []proxstation.Finding {
 	return found
 }
 
-// successor returns the idle interface that a missing one has become: the only
-// one, or the one whose name differs by its bus number alone, such as enp7s0f1
-// for enp5s0f1. If several may be meant, it names them all.
+// successor returns the idle interface that has replaced a missing one: the
+// only idle one, or the one whose name differs only by the bus number, such as
+// enp7s0f1 for enp5s0f1. If several may be meant, it names them all.
 func successor(missing string, idle []string) string {
 	var all, same []string
 	for _, text := range idle {

@@ -14,7 +14,7 @@ type Place struct {
 	File    string `json:"file"`    // "/etc/default/grub"; empty if it is not known
 	Edit    string `json:"edit"`    // what to change: "GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub"
 	Command string `json:"command"` // "update-grub"; empty if none is needed or known
-	Why     string `json:"why"`     // what says so
+	Why     string `json:"why"`     // the evidence
 }
 
 // Place returns where this host's kernel arguments are configured. Boot loaders
@@ -48,8 +48,8 @@ func (f Facts) Place() Place {
 	return p
 }
 
-// entries reads the boot entries of systemd-boot where it is not under
-// proxmox-boot-tool (the Boot Loader Specification's type 1).
+// entries reads the boot entries of a systemd-boot that proxmox-boot-tool does
+// not manage (the Boot Loader Specification's type 1).
 func entries(boot fs.FS) []HostFile {
 	var files []HostFile
 	for _, dir := range []string{"", "efi/"} {
@@ -125,7 +125,7 @@ type writing struct {
 	where  string // "/etc/default/grub line 4"
 	args   []string
 	counts bool   // the loader that starts this host reads the line
-	why    string // why it does not count
+	why    string // the reason why it does not count
 }
 
 // written returns the lines of all loaders' files that hold kernel arguments,

@@ -91,7 +91,7 @@ func (f Facts) keepEach(k *kept, theirs foreign, addresses []Address, allow []Us
 				"It is not there when the host starts, but only after sriov_numvfs is written.", "Let PVE bind it when the VM starts, or bind it at run time."))
 		}
 		switch theirs := slices.Contains(theirs.ids, fn.Model.String()); {
-		case theirs && fn.Driver == vfioPCI: // someone else keeps it already
+		case theirs && fn.Driver == vfioPCI: // the file of somebody else keeps it already
 			refused = append(refused, f.refuseIdentical(fn, allow)...)
 		case theirs && f.ordersFirst(fn):
 			waiting = true
@@ -150,7 +150,7 @@ func (f Facts) idsLine() directive {
 func (f Facts) Kept() []Address {
 	k, err := f.kept()
 	if err != nil {
-		return nil // somebody edited the file: planning refuses it
+		return nil // somebody edited the file, and planning refuses that
 	}
 	var addresses []Address
 	for _, fn := range k.functions {

@@ -59,7 +59,7 @@ func (f Facts) planHost(k kept, args []string) (HostPlan, error) {
 	return p, nil
 }
 
-// rebootFor says why a restart is needed, or nothing: kernel arguments and the
+// rebootFor returns the reason for a restart, or "". Kernel arguments and the
 // order of drivers take effect only at the next start.
 func (f Facts) rebootFor(p HostPlan, k kept) string {
 	for _, change := range p.Changes {

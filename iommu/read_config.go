@@ -26,7 +26,7 @@ func (r *reader) configuration(fsys fs.FS, at string, patterns ...string) []Host
 		slices.Sort(names)
 		for _, name := range names {
 			if strings.HasPrefix(path.Base(name), ".") {
-				continue // kmod, systemd and grub-mkconfig pass over them
+				continue // kmod, systemd and grub-mkconfig skip them
 			}
 			if info, err := fs.Stat(fsys, name); err == nil && info.IsDir() {
 				continue
@@ -63,7 +63,7 @@ func (r *reader) modprobe() []HostFile {
 var backups = []string{"~", ".bak", ".old", ".orig", ".save", ".disabled", ".off", ".rej"}
 
 // passedOver reads the files of /etc/modprobe.d whose names kmod does not
-// accept, except backups, which are not meant to count.
+// accept. It leaves out backups, which nobody wants to be in force.
 func (r *reader) passedOver() []HostFile {
 	files := r.configuration(r.Etc, "etc/", "modprobe.d/*")
 	return slices.DeleteFunc(files, func(file HostFile) bool {
@@ -72,8 +72,8 @@ func (r *reader) passedOver() []HostFile {
 	})
 }
 
-// newerThanInitramfs compares times. Within a minute they say nothing: a copy
-// of a machine's files has the times of copying.
+// newerThanInitramfs compares times. Differences of less than a minute mean
+// nothing, because the files of a captured machine have the times of copying.
 func (r *reader) newerThanInitramfs() []string {
 	image, err := fs.Stat(r.Boot, "initrd.img-"+r.Kernel)
 	if err != nil || r.Kernel == "" || image.ModTime().IsZero() {

@@ -49,7 +49,8 @@ func parseResource(text string, sizes func(bar int) []uint64) []BAR {
 	return bars
 }
 
-// hexField takes a number such as "0x0000000084000000" from the front of a line.
+// hexField parses a number such as "0x0000000084000000" at the beginning of a
+// line.
 func hexField(line string) (n uint64, rest string, ok bool) {
 	field, rest, _ := strings.Cut(strings.TrimLeft(line, " "), " ")
 	digits, ok := strings.CutPrefix(field, "0x")
@@ -73,7 +74,7 @@ func (d device) sizes(bar int) []uint64 {
 	return sizes
 }
 
-// power reads what runtime power management made of the function.
+// power reads the state of runtime power management.
 func (d device) power() *Power {
 	p := Power{State: d.text("power_state"), Runtime: d.text("power/runtime_status")}
 	if allowed := d.text("d3cold_allowed"); allowed != "" {

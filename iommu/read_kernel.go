@@ -62,7 +62,7 @@ func (r *reader) group(n int, dir string) GroupFacts {
 	for _, member := range members {
 		address, err := ParseAddress(member)
 		if err != nil {
-			continue // a platform device, such as an ACPI one
+			continue // a platform device, such as an ACPI device
 		}
 		g.Devices = append(g.Devices, address)
 		r.member(address, n)
@@ -71,7 +71,7 @@ func (r *reader) group(n int, dir string) GroupFacts {
 	return g
 }
 
-// member sees to it that the function at an address is known to be in group n.
+// member makes sure that the function at an address is in group n.
 func (r *reader) member(address Address, n int) {
 	if i := r.position(address); i >= 0 {
 		r.Functions[i].Group = Group(n)
@@ -102,8 +102,8 @@ func (r *reader) units() {
 	}
 }
 
-// acpi looks for the firmware's tables. All may list them; only root may read
-// them. Where a machine has no list of tables nothing is known.
+// acpi looks for the firmware's tables. Everybody may list them; only root may
+// read them. If there is no list of tables, nothing is known.
 func (r *reader) acpi() {
 	const dir = "firmware/acpi/tables"
 	names, err := sysfs.Names(r.Sys, dir)
@@ -150,7 +150,7 @@ func (r *reader) interrupts() {
 	}
 }
 
-// watched are the modules whose state decides about passthrough.
+// watched holds the modules whose state matters for passthrough.
 var watched = []string{"vfio", "vfio_pci", "vfio_pci_core", "vfio_iommu_type1", "vfio_virqfd", "iommufd",
 	"pci_stub", "vendor_reset", "nvidia", "nvidia_drm", "nvidia_uvm", "nouveau", "nova_core", "amdgpu", "radeon", "i915", "xe", "snd_hda_intel"}
 

@@ -10,10 +10,10 @@ import (
 
 // Network holds the network interfaces and their configuration.
 type Network struct {
-	// Interfaces are those of /sys/class/net.
+	// Interfaces holds the interfaces of /sys/class/net.
 	Interfaces []Interface `json:"interfaces,omitempty"`
-	// Config are /etc/network/interfaces and the files of interfaces.d that it
-	// includes.
+	// Config holds /etc/network/interfaces and the files of interfaces.d that
+	// it includes.
 	Config []HostFile `json:"config,omitempty"`
 }
 
@@ -24,7 +24,7 @@ type Interface struct {
 	// another bus.
 	Address *Address `json:"address,omitempty"`
 	MAC     string   `json:"mac,omitempty"`    // address in /sys/class/net/NAME
-	Master  string   `json:"master,omitempty"` // the bridge or bond that it is a port of
+	Master  string   `json:"master,omitempty"` // the bridge or bond of which it is a port
 	// Names holds the other names that udev knows for the interface
 	// (ID_NET_NAME_PATH and the like in /run/udev/data), which newer systems
 	// accept too.
@@ -33,7 +33,7 @@ type Interface struct {
 
 // network reads the interfaces and /etc/network/interfaces.
 func (r *reader) network() {
-	names, _ := sysfs.Names(r.Sys, "class/net") // what is missing is told by networkUses
+	names, _ := sysfs.Names(r.Sys, "class/net") // networkUses reports missing files
 	for _, name := range names {
 		dir := "class/net/" + name
 		link := Interface{Name: name}

@@ -30,8 +30,8 @@ func (r *reader) functions() {
 		r.Functions = append(r.Functions, r.function(address))
 	}
 	slices.SortFunc(r.Functions, func(a, b Function) int { return a.Address.Compare(b.Address) })
-	// Since Linux 5.15 a function without reset_method has no way to be reset.
-	// That the kernel is not older is seen by the others.
+	// Since Linux 5.15, a function without reset_method cannot be reset. Other
+	// functions with the file show that the kernel is not older.
 	if slices.ContainsFunc(r.Functions, func(fn Function) bool { return fn.ResetMethods != nil }) {
 		for i := range r.Functions {
 			if r.Functions[i].ResetMethods == nil {
@@ -85,7 +85,7 @@ func (r *reader) function(address Address) Function {
 		fn.ACS = dir.acs()
 	}
 	if fn.Lost == proxstation.Yes {
-		fn.Link = nil // its registers read ff too: 63 lanes
+		fn.Link = nil // the registers of a lost device read ff: 63 lanes
 	}
 	return fn
 }
@@ -99,8 +99,8 @@ func (r *reader) number(d device, name string, bits int) uint64 {
 	return n
 }
 
-// moduleOf returns the module of the driver that a function has, or nothing. It
-// reads each driver's once.
+// moduleOf returns the module of a function's driver, or "". It reads each
+// driver's module once.
 func (r *reader) moduleOf(d device, driver string) string {
 	if driver == "" {
 		return ""
@@ -161,8 +161,8 @@ func (d device) text(name string) string {
 	return text
 }
 
-// target returns the last element of where a link leads to, or nothing if the
-// function has no such link.
+// target returns the last element of a link's target, or "" if the function has
+// no such link.
 func (d device) target(name string) (string, error) {
 	if !d.has(name) {
 		return "", nil
@@ -171,10 +171,10 @@ func (d device) target(name string) (string, error) {
 	return target, err
 }
 
-// parent returns the function above: the directory of the device in.
+// parent returns the function above, by the directory that holds the device.
 func (d device) parent() *Address {
 	place := d.place
-	if place == d.dir { // not a link, or one that could not be read
+	if place == d.dir { // it is not a link, or could not be read
 		var err error
 		if place, err = sysfs.Real(d.sys, d.dir); err != nil {
 			return nil
@@ -187,8 +187,8 @@ func (d device) parent() *Address {
 	return &parent
 }
 
-// mdev looks for mediated devices where PVE does (PVE::SysFSTools): types, or
-// NVIDIA's own directory since kernel 6.8.
+// mdev looks for mediated devices in the places where PVE looks
+// (PVE::SysFSTools): their types, or NVIDIA's own directory since kernel 6.8.
 func (d device) mdev() proxstation.Answer {
 	for _, name := range []string{"mdev_supported_types", "nvidia"} {
 		if !d.has(name) {
@@ -205,8 +205,8 @@ func (d device) mdev() proxstation.Answer {
 	return proxstation.No
 }
 
-// resetMethods reads reset_method; the file is absent if there is none, and
-// before Linux 5.15.
+// resetMethods reads reset_method. The file is missing if there is no method,
+// and before Linux 5.15.
 func (d device) resetMethods() []string {
 	if !d.has("reset_method") {
 		return nil

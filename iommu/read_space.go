@@ -23,9 +23,9 @@ func (d device) lost() proxstation.Answer {
 	return proxstation.AnswerOf(isLost(head))
 }
 
-// lostBytes is the number of bytes by which we recognise a device that does not
-// answer: they all read as ones (PCI Local Bus specification 6.1). They hold
-// vendor, device, command and status. The first two are all ones in healthy
+// lostBytes is the number of bytes that show whether a device answers: without
+// an answer they all read as ones (PCI Local Bus specification 6.1). They hold
+// vendor, device, command and status. Vendor and device are all ones in healthy
 // virtual functions too (PCI Express Base specification, SR-IOV, Configuration
 // Space Header).
 const lostBytes = 8
@@ -36,12 +36,13 @@ func isLost(config []byte) bool {
 }
 
 // acs looks for Access Control Services in the extended configuration space
-// (PCI Express Base specification 7.7.11) and says whether those are on that
-// the kernel wants for separate groups: source validation, request and
+// (PCI Express Base specification 7.7.11). It says whether the services are on
+// that the kernel requires for separate groups: source validation, request and
 // completion redirect, upstream forwarding (REQ_ACS_FLAGS in drivers/iommu).
 //
-// It reads the heads of the capabilities only: each byte is a transaction on
-// the bus. All users may read 64 bytes of the space, which has none of them.
+// It reads only the heads of the capabilities, because each read is a
+// transaction on the bus. Without root, only 64 bytes of the space can be read,
+// which hold none of the extended capabilities.
 func (d device) acs() proxstation.Answer {
 	const want = 1<<0 | 1<<2 | 1<<3 | 1<<4
 	f, err := d.sys.Open(d.file("config"))

@@ -55,12 +55,12 @@ func (b Binding) Apply(sys *os.Root) error { return b.apply(rootCore{sys}) }
 // function that a running guest holds is let go only when the guest ends.
 func (b Binding) Release(sys *os.Root) error { return b.release(rootCore{sys}) }
 
-// A core is what the kernel's driver core shows in sysfs: files that act when
-// they are written.
+// A core is the interface of the kernel's driver core in sysfs: files that act
+// when they are written.
 type core interface {
 	ReadFile(name string) ([]byte, error) // at most a page
 	Readlink(name string) (string, error)
-	Write(name, value string) error // to a file that is there
+	Write(name, value string) error // to an existing file
 }
 
 type rootCore struct{ root *os.Root }
@@ -116,7 +116,7 @@ func (b Binding) release(c core) error {
 
 func (r Rebind) file(name string) string { return pciDevices + "/" + r.Address.String() + "/" + name }
 
-// fail makes a [*BindError] out of err, or nothing out of nil.
+// fail wraps an error in a [*BindError]. It returns nil for nil.
 func (r Rebind) fail(step string, err error) error {
 	if err == nil {
 		return nil
@@ -182,7 +182,7 @@ func (r Rebind) bind(c core) error {
 	return r.readBack(c, vfioPCI)
 }
 
-// readBack reads which driver the function has in the end.
+// readBack checks which driver the function has in the end.
 func (r Rebind) readBack(c core, want string) error {
 	got, err := r.driver(c)
 	if err == nil && got != want {

@@ -63,7 +63,7 @@ func refusal(id string, a Address, seen, why, fix string) proxstation.Finding {
 	return proxstation.Finding{ID: id, Severity: proxstation.Blocker, Subject: a.String(), Seen: seen, Why: why, Fix: fix}
 }
 
-// refuse says why a function must stay with the host.
+// refuse returns the reasons why a function must stay with the host.
 func (f Facts) refuse(fn Function, allow []UseKind) []proxstation.Finding {
 	var found []proxstation.Finding
 	if fn.Class.Sub() == classPCIBridge {
@@ -89,7 +89,7 @@ func (f Facts) refuse(fn Function, allow []UseKind) []proxstation.Finding {
 		found = append(found, fn.checkConsole()...)
 	}
 	for _, use := range f.usesOf(fn.Address) {
-		if !slices.Contains(allow, use.Kind) && use.Kind != UseInput { // a keyboard is plugged in elsewhere
+		if !slices.Contains(allow, use.Kind) && use.Kind != UseInput { // a keyboard can be plugged in elsewhere
 			finding := use.finding()
 			finding.Severity = proxstation.Blocker
 			found = append(found, finding)

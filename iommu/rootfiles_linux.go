@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Lock implements [fileSystem] with flock(2) on the root directory itself: it
-// leaves no file behind, and a process that is killed holds it no longer.
+// Lock implements [fileSystem] with flock(2) on the root directory itself. It
+// leaves no file behind, and the lock of a killed process ends.
 func (r rootFiles) Lock(ctx context.Context) (unlock func(), err error) {
 	dir, err := r.root.Open(".")
 	if err != nil {
@@ -39,7 +39,7 @@ func (r rootFiles) Lock(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-// complete reads what only the system call knows of a file.
+// complete reads the properties of a file that only the system call shows.
 func (r rootFiles) complete(name string, info fs.FileInfo, all *fileInfo) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || !info.Mode().IsRegular() {
@@ -118,5 +118,5 @@ func (f systemFile) SetAttrs(want map[string][]byte) error {
 	return nil
 }
 
-// apart keeps signals of the terminal away from a command.
+// apart protects a command from signals of the terminal.
 func apart(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }

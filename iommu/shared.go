@@ -8,8 +8,8 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// sharedGroup says which devices would go to a guest together with the passed
-// functions, and how to avoid that on this board.
+// sharedGroup names the devices that would go to a guest together with the
+// passed functions, and the ways to avoid that on this board.
 func (f Facts) sharedGroup(passed []Address, shared *SharedError) proxstation.Finding {
 	var groups, others []string
 	for _, g := range shared.Groups {
@@ -44,7 +44,7 @@ func (f Facts) free(shared *SharedError) bool {
 	return true
 }
 
-// part says how devices of one group can be told apart on this board.
+// part says how the devices of one group can be separated on this board.
 func (f Facts) part(passed []Address, shared *SharedError) string {
 	if slices.ContainsFunc(shared.Others, func(fn Function) bool { return fn.Driver == "vmd" }) {
 		// The devices of such a domain do DMA as their controller (drivers/pci/controller/vmd.c).
@@ -81,7 +81,7 @@ func (f Facts) part(passed []Address, shared *SharedError) string {
 // slot with a security processor or a display of AMD's processors.
 func (f Facts) soldered(fn Function) bool {
 	if fn.Parent == nil {
-		return slices.ContainsFunc(f.Functions, func(o Function) bool { return o.Parent != nil }) // places are known
+		return slices.ContainsFunc(f.Functions, func(o Function) bool { return o.Parent != nil }) // the parents are known
 	}
 	return slices.ContainsFunc(f.Slot(fn.Address), func(o Function) bool { return o.Class.Sub() == 0x1080 })
 }
@@ -103,7 +103,7 @@ func (f Facts) override(passed []Address, shared *SharedError) string {
 	value := "downstream"
 	for _, fn := range shared.Others {
 		if slices.ContainsFunc(passed, func(a Address) bool { return a.SameSlot(fn.Address) }) {
-			value = "downstream,multifunction" // functions of one slot
+			value = "downstream,multifunction" // the functions share a slot
 		}
 	}
 	const risk = " It only claims that the devices are apart: the guest may reach the memory of the others."
@@ -117,8 +117,8 @@ func (f Facts) override(passed []Address, shared *SharedError) string {
 		f.Advise("pcie_acs_override="+value) + "." + risk
 }
 
-// cause names the bridge where the devices come together, and says what is
-// known of Access Control Services there.
+// cause names the bridge below which the devices share a group, and the state
+// of its Access Control Services.
 func (f Facts) cause(e *SharedError) string {
 	if e.Above == nil {
 		return ""
@@ -157,8 +157,8 @@ func (f Facts) checkTaken() []proxstation.Finding {
 	return found
 }
 
-// wantedIDs returns the models that somebody means for guests: the ids of
-// vfio-pci, and those in an argument that is misspelt.
+// wantedIDs returns the models that somebody reserved for guests: the ids of
+// vfio-pci, and those in a misspelt argument.
 func (f Facts) wantedIDs() []Model {
 	ids, _ := f.modconf(false).effectiveIDs(f.vfioBuiltIn())
 	for _, wrong := range f.misspelt() {

@@ -65,8 +65,8 @@ func (f Facts) State() (State, string) {
 	return StateUnknown, evidence
 }
 
-// grouped says whether functions have groups. The groups that VFIO makes up
-// where there is no IOMMU do not count.
+// grouped says whether functions have groups. Groups that VFIO creates without
+// an IOMMU do not count.
 func (f Facts) grouped() (proxstation.Answer, string) {
 	number, members := 0, 0
 	fake := map[int]bool{}
@@ -82,7 +82,7 @@ func (f Facts) grouped() (proxstation.Answer, string) {
 	}
 	functions := f.Functions
 	if f.noneGrouped() {
-		functions = nil // a machine with thousands of functions is not searched for each of its cards
+		functions = nil // so that a machine with thousands of functions is not searched for each card
 	}
 	for _, fn := range functions {
 		if n, ok := fn.Group.Int(); ok && !fake[n] {
@@ -112,10 +112,10 @@ func (f Facts) unitsFound() (proxstation.Answer, string) {
 	return proxstation.Unknown, "/sys/class/iommu is not known"
 }
 
-// InterruptRemapping says whether the IOMMU keeps a guest's device from
-// raising other interrupts than its own, and what says so. Without it vfio
-// refuses to hand out devices. The kernel's interrupt chips decide; where they
-// are not known, the lack of the ability does.
+// InterruptRemapping says whether the IOMMU stops a guest's device from raising
+// interrupts other than its own, with the evidence. Without remapping, vfio
+// refuses to hand out devices. The kernel's interrupt chips decide. If they are
+// not known, an IOMMU without the ability decides.
 func (f Facts) InterruptRemapping() (proxstation.Answer, string) {
 	if f.Interrupts.Remapped != proxstation.Unknown {
 		return f.Interrupts.Remapped, "/proc/interrupts: " + f.Interrupts.Seen

@@ -72,7 +72,7 @@ func undo(ctx context.Context, d disk, run Runner) error {
 	if err != nil {
 		return err
 	}
-	if e.Done { // until all is restored, Apply would go on with this entry
+	if e.Done { // until everything is restored, Apply would go on with this entry
 		j.Entries[len(j.Entries)-1].Done = false
 		if err := d.saveJournal(j); err != nil {
 			return err

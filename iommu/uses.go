@@ -32,8 +32,8 @@ func (r *reader) unsure(subject, seen, fix string) {
 		Why: "A controller or network card that the machine lives on could be taken from it without warning.", Fix: fix})
 }
 
-// use notes that the machine uses a PCI device, and also every device above it
-// whose driver could be taken away (such as an Intel VMD above an NVMe).
+// use notes that the machine uses a PCI device, and every device above it whose
+// driver could be taken away, such as an Intel VMD above an NVMe.
 func (r *reader) use(kind UseKind, sysfile, seen string) bool {
 	path := pciPath(r.Sys, sysfile)
 	for _, address := range path {
@@ -55,7 +55,7 @@ func (r *reader) networkUses() {
 		r.unsure("default route", fmt.Sprintf("/proc/net/route: %v", reason(err)), "Check by hand which network card carries the management address.")
 		return
 	}
-	more, _ := r.procLines("net/ipv6_route") // absent without IPv6
+	more, _ := r.procLines("net/ipv6_route") // the file is missing without IPv6
 	found := false
 	for _, name := range defaultRoutes(append(lines, more...)) {
 		found = r.interfaceUses(name, "default route on "+name, 0) || found
@@ -68,9 +68,10 @@ func (r *reader) networkUses() {
 }
 
 // portUses notes the network cards below bridges, because guests reach the
-// network through them. Cards that are known to be in use get no second reason.
+// network through them. It gives no second reason for a card that is in use
+// already.
 func (r *reader) portUses() {
-	names, _ := sysfs.Names(r.Sys, "class/net") // without it nothing led to a card
+	names, _ := sysfs.Names(r.Sys, "class/net") // without the list there are no cards
 	known := slices.Clone(r.Uses)
 	for _, name := range names {
 		_, err := sysfs.Names(r.Sys, "class/net/"+name+"/brport")
@@ -122,13 +123,13 @@ func (r *reader) interfaceUses(name, seen string, depth int) bool {
 	return found
 }
 
-// inputUses notes the controllers that keyboards hang off, by the kernel's list
-// of input devices: a keyboard has the handlers kbd and sysrq and shows more
-// keys than a power button (Documentation/input/input.rst).
+// inputUses notes the controllers of keyboards, by the kernel's list of input
+// devices. A keyboard has the handlers kbd and sysrq, and more keys than a
+// power button (Documentation/input/input.rst).
 func (r *reader) inputUses() {
 	lines, err := r.procLines("bus/input/devices")
 	if err != nil {
-		return // nothing rests on it but a warning
+		return // the list only matters for a warning
 	}
 	name, place := "", ""
 	for _, line := range lines {

@@ -15,7 +15,7 @@ import (
 // A mount is a line of /proc/self/mountinfo (proc_pid_mountinfo(5)).
 type mount struct{ device, point, kind, source string }
 
-// deviceNumber is how the kernel writes the numbers of a device: "252:1".
+// deviceNumber matches the kernel's notation of a device's numbers: "252:1".
 var deviceNumber = regexp.MustCompile(`^\d+:\d+$`)
 
 // parseMount parses a line. ok is false for a line that is cut off, or that the
@@ -60,7 +60,7 @@ func (r *reader) storageUses() {
 			kind = UseRoot
 		}
 		if m.kind == "zfs" && kind == UseStorage {
-			continue // one of many datasets; the pool is told by poolUses
+			continue // a pool has many datasets; poolUses handles the pool
 		}
 		found := r.disksUses(r.disks(blocks, m), kind, m.point)
 		root = root || m.point == "/"
@@ -78,8 +78,8 @@ func (r *reader) storageUses() {
 	r.volumeUses(blocks)
 }
 
-// disksUses follows block devices; it reports whether there are some and all
-// were followed to PCI functions.
+// disksUses follows block devices. It reports whether there are some, and all
+// of them were followed to PCI functions.
 func (r *reader) disksUses(disks []string, kind UseKind, seen string) bool {
 	found := len(disks) > 0
 	for _, disk := range disks {
