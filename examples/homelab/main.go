@@ -14,8 +14,9 @@
 //	go run ./examples/homelab export              # the page as a Spec, in JSON
 //
 // examples/homelab/homelab.yaml is a page to begin with. Without
-// PROXMOX_VE_ENDPOINT each command runs on a node embedded in the program, which
-// is as the page's author has it in mind, empty at the start and gone at the end.
+// PROXMOX_VE_ENDPOINT each command runs on a node embedded in the program: the
+// host that this page was written for, without VMs at the start and gone at the
+// end.
 //
 // # Codes
 //
@@ -26,7 +27,7 @@
 //	4  apply: the saved plan no longer fits the node or its VMs; nothing was changed
 //	5  a person said no; nothing was changed
 //
-// With -json a command prints one JSON value, watch one for each line.
+// With -json a command prints one JSON value; watch prints one in each line.
 package main
 
 import (
