@@ -1,6 +1,7 @@
 package workstation
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -165,14 +166,22 @@ func (d *differ) keepSplit(vm VM, have VMFacts, slot string, holders []string) {
 		Fix: fmt.Sprintf("To name the card as the Spec does, shut the VM down, run qm set %d --delete %s on the node, and plan again.", vm.ID, strings.Join(others, ","))})
 }
 
-// fitMachine removes pcie=1 from a value's defaults if the VM keeps a machine
-// type without PCIe: PVE would not start the VM.
+// fitMachine removes from a value's defaults what the VM that exists does not
+// allow: pcie=1 if it keeps a machine type without PCIe, because PVE would not start
+// it, and x-vga=1 if it keeps its emulated display, because PVE takes that away
+// from a VM without the key vga (qemu-server PVE/QemuServer/PCI.pm).
 func (d *differ) fitMachine(vm VM, have VMFacts, key string) {
-	machine, set := vm.Config["machine"]
-	if !set {
-		machine = have.Config["machine"]
+	machine, display := cmp.Or(vm.Config["machine"], have.Config["machine"]), cmp.Or(vm.Config["vga"], have.Config["vga"])
+	defaults, there := vm.Defaults[key]
+	if !there {
+		return
 	}
-	if defaults, there := vm.Defaults[key]; there && !strings.Contains(machine, "q35") {
-		vm.Defaults[key] = qmconf.Parse(key, defaults).Drop("pcie").Text(key)
+	properties := qmconf.Parse(key, defaults)
+	if !strings.Contains(machine, "q35") {
+		properties = properties.Drop("pcie")
 	}
+	if kind, _, _ := strings.Cut(display, ","); kind != "none" {
+		properties = properties.Drop("x-vga")
+	}
+	vm.Defaults[key] = properties.Text(key)
 }

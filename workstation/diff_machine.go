@@ -200,3 +200,12 @@ func hasEHCI(config map[string]string) bool {
 
 // beforeXHCI matches machine versions before 7.1.
 var beforeXHCI = regexp.MustCompile(`^pc-(q35|i440fx)-([0-6]\.|7\.0)`)
+
+// checkTemplate says of a template that the change reaches later clones only.
+func (d *differ) checkTemplate(have VMFacts) {
+	if have.Config["template"] == "1" {
+		d.find(proxstation.Finding{ID: "workstation.template", Severity: proxstation.Warning, Subject: have.String(), Seen: "template: 1",
+			Why: "A template never starts: what changes in it is for the clones that are made later, and clones that exist keep what they have.",
+			Fix: "Name a clone in the Spec if a VM that runs is meant."})
+	}
+}

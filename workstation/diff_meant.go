@@ -121,6 +121,7 @@ func (d *differ) judge(vm VM, will VMFacts) {
 		return
 	}
 	if d.plans(vm.ID) {
+		d.checkTemplate(have)
 		d.checkBoot(vm, have, will.Config)
 		d.checkMachine(vm, have, will.Config)
 	}

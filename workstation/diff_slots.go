@@ -179,10 +179,10 @@ func (m matching) bySlot(disk Disk) string {
 func (m matching) byDriver(disk Disk) string {
 	hardware := cmp.Or(m.vm.Config["scsihw"], m.have["scsihw"], "lsi")
 	if !m.vm.Guest.IsWindows() || !strings.HasPrefix(hardware, "lsi") || !disk.allocates() || disk.isDefault() ||
-		qmconf.Family(disk.Slot) != "scsi" || m.have[disk.Slot] != "" || m.system == "" || qmconf.Family(m.system) == "scsi" {
+		qmconf.Family(disk.Slot) != "scsi" || m.have[disk.Slot] != "" || qmconf.Family(m.system) == "scsi" {
 		return ""
 	}
-	disk.Slot = m.system
+	disk.Slot = cmp.Or(m.system, "sata0") // without a system disk it starts from a controller of the host
 	return m.byRoom(disk)
 }
 

@@ -283,7 +283,7 @@ func TestGeneratedVMsKeepStarting(t *testing.T) {
 	base.RootTicket = proxstation.Yes
 	s := newStarter(t, base)
 	var seeds []uint64
-	for seed := range uint64(40) {
+	for seed := range uint64(20) {
 		seeds = append(seeds, seed)
 	}
 	for _, seed := range slow.Pick(t, 3, seeds, func(seed uint64) string { return fmt.Sprint(seed) }) {
