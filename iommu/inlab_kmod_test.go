@@ -374,3 +374,42 @@ func openGuest(t *testing.T, fn iommu.Function) (closeAll func()) {
 	}
 	return func() { unix.Close(device); unix.Close(group); unix.Close(container) }
 }
+
+// The firmware's picture lies in the display's memory, and vfio-pci takes it off
+// a VGA function as it binds (Linux 6.0 and newer): the finding gpu.framebuffer
+// says so. Debian's kernel of the lab shows it by vesafb; it has no simpledrm.
+func TestInPictureGoesWhenVFIOBinds(t *testing.T) { //nolint:paralleltest // the machine is shared
+	if inLab(t) != "picture" {
+		t.Skip("needs a display with a picture")
+	}
+	before := readLab(t)
+	i := slices.IndexFunc(before.Framebuffers, func(fb iommu.Framebuffer) bool { return fb.Firmware })
+	if i < 0 {
+		t.Fatalf("no picture of the firmware among %+v", before.Framebuffers)
+	}
+	picture := before.Framebuffers[i]
+	if display, _ := before.Function(picture.Address); !display.Class.IsDisplay() || picture.BAR == nil || *picture.BAR != 0 {
+		t.Errorf("the picture %+v is not in BAR 0 of a display", picture)
+	}
+	binding, err := before.Bind([]iommu.Address{picture.Address}, &iommu.BindOptions{Allow: []iommu.UseKind{iommu.UseConsole}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sys, err := os.OpenRoot("/sys")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sys.Close()
+	if err := binding.Apply(sys); err != nil {
+		t.Fatal(err)
+	}
+	after := readLab(t)
+	if fn, _ := after.Function(picture.Address); fn.Driver != "vfio-pci" {
+		t.Errorf("the display has the driver %q", fn.Driver)
+	}
+	for _, fb := range after.Framebuffers {
+		if fb.Firmware {
+			t.Errorf("the picture is still there: %+v", fb)
+		}
+	}
+}

@@ -21,6 +21,12 @@ func inLab(t *testing.T) string {
 	return machine
 }
 
+// driverOf returns the driver that the kernel has bound to a function.
+func driverOf(address string) string {
+	target, _ := os.Readlink("/sys/bus/pci/devices/" + address + "/driver")
+	return strings.TrimSuffix(filepath.Base(target), ".")
+}
+
 // displays returns the functions of the card that shares no group, and the
 // display of the card that does: in the lab they are below the first and the
 // second root port.
@@ -47,6 +53,53 @@ func displays(t *testing.T) (alone []string, shared string) {
 		t.Fatalf("cards %v and %q", alone, shared)
 	}
 	return alone, shared
+}
+
+// The program binds a card to vfio-pci on a running kernel, and gives it back
+// to the drivers that it had: a plan changes nothing, and a second call neither.
+func TestInLabBindAndRelease(t *testing.T) { //nolint:paralleltest // the machine is shared
+	if inLab(t) == "none" {
+		t.Skip("VFIO needs an IOMMU")
+	}
+	card, shared := displays(t)
+	var before []string
+	for _, a := range card {
+		before = append(before, driverOf(a))
+	}
+	want := func(what string, drivers ...string) {
+		t.Helper()
+		for i, a := range card {
+			if got := driverOf(a); got != drivers[i] {
+				t.Errorf("%s: %s has the driver %q, want %q", what, a, got, drivers[i])
+			}
+		}
+	}
+	call := func(says string, args ...string) {
+		t.Helper()
+		out, err := host(t, args...)
+		if err != nil || !strings.Contains(out, says) {
+			t.Fatalf("host %v: %v\n%s", args, err, out)
+		}
+	}
+	call("Nothing was changed", "-bind", card[0], "-allow", "console")
+	want("planned", before...)
+	call("Done.", "-bind", card[0], "-allow", "console", "-apply")
+	want("bound", "vfio-pci", "vfio-pci")
+	call("Done.", "-bind", card[0], "-allow", "console", "-apply")
+	want("bound again", "vfio-pci", "vfio-pci")
+	call("Nothing was changed", "-release")
+	want("release planned", "vfio-pci", "vfio-pci")
+	call("Done.", "-release", "-apply")
+	want("released", before...)
+	if _, err := os.Stat("/" + boundFile); err == nil {
+		t.Errorf("/%s is left", boundFile)
+	}
+	if out, err := host(t, "-release", "-apply"); err == nil {
+		t.Errorf("nothing is bound, and is released: %s", out)
+	}
+	if out, err := host(t, "-bind", shared, "-allow", "console"); !strings.Contains(out, "shares its IOMMU group") {
+		t.Errorf("a shared group is not told: %v\n%s", err, out)
+	}
 }
 
 // The program prepares the machine that it runs on and takes that back: the

@@ -33,7 +33,10 @@
 // disk, all empty; and an NVMe controller without a disk that makes virtual
 // functions (root port 00:08.0). The tools of LVM, Btrfs and ext4 are in /bin.
 //
-// The machine kmod is the machine intel without disks and without a loaded
-// module; kmod and its index of all modules are there. Its tests begin with
-// "TestInKmod".
+// Two more machines have tests of their own, which begin with "TestInKmod" and
+// "TestInPicture":
+//
+//	kmod          the machine intel without disks and without a loaded module;
+//	              kmod and the index of all modules are there
+//	picture       an Intel IOMMU and a display with the firmware's picture
 package lab

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -37,6 +38,21 @@ func TestKmod(t *testing.T) {
 	}
 	if outcome.Tainted != "0" {
 		t.Errorf("the kernel is tainted (%s); its console:\n%s", outcome.Tainted, outcome.Console)
+	}
+}
+
+// TestPicture boots a machine whose firmware leaves a picture on the display.
+func TestPicture(t *testing.T) {
+	t.Parallel()
+	l, init, tests := find(t, "../../iommu")
+	m := Machines()[0]
+	m.Name, m.Disks, m.Modules = "picture", nil, []string{"vfio-pci", "vfio_iommu_type1"}
+	m.Devices = []string{m.Devices[0], "VGA,bus=pcie.0,addr=2.0"}
+	m.Kernel = append(slices.Clone(m.Kernel), "vga=0x317") // 1024x768 in 16 bits, through VESA's BIOS
+	outcome, err := l.Run(turns(t)(t), Boot{Machine: m, Init: init, Commands: []Command{command(tests[0], m.Name, "^TestInPicture")}})
+	judge(t, outcome, "TestInPicture")
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

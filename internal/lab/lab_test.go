@@ -79,7 +79,7 @@ func turns(t *testing.T) func(*testing.T) context.Context {
 // TestBoots boots the machines and runs the lab tests of all packages.
 func TestBoots(t *testing.T) {
 	t.Parallel()
-	var packages []string
+	packages := []string{"../../examples/host"}
 	files, err := filepath.Glob("../../*/inlab_test.go")
 	if err != nil {
 		t.Fatal(err)
