@@ -81,7 +81,7 @@ func misspelt(arg string) (why, right string) {
 		limit = 1
 	}
 	near := nearest(plain, names, limit)
-	switch squashed := strings.NewReplacer("_", "", ".", "").Replace(plain); {
+	switch squashed := marks.Replace(plain); {
 	case near == "" && plain == "blacklist" || plain == "modprobe.d.blacklist":
 		near = "modprobe.blacklist"
 	case near == "" && strings.HasPrefix(squashed, "vfio") && strings.HasPrefix(value, "ids="):
@@ -140,11 +140,14 @@ func builtinName(name string) bool {
 	return dotted && !ours && (strings.HasPrefix(module, "vfio_") && module != "vfio_pci_ids")
 }
 
+// marks takes the marks out of a name.
+var marks = strings.NewReplacer("_", "", ".", "")
+
 // nearestSquashed compares names without their marks: "vfiopciids".
 func nearestSquashed(squashed string, names []string) string {
 	best, least := "", 6
 	for _, name := range names {
-		d := distance(squashed, strings.NewReplacer("_", "", ".", "").Replace(name))
+		d := distance(squashed, marks.Replace(name))
 		if strings.HasPrefix(name, "vfio") && d < least {
 			best, least = name, d
 		}

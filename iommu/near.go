@@ -20,12 +20,14 @@ func nearest(text string, names []string, limit int) string {
 // with their neighbour to turn one text into the other (optimal string
 // alignment).
 func distance(a, b string) int {
-	before, last := []int(nil), make([]int, len(b)+1)
+	// Three rows of the table are enough: this one and the two before.
+	n := len(b) + 1
+	rows := make([]int, 3*n)
+	before, last, row := rows[:n], rows[n:2*n], rows[2*n:]
 	for j := range last {
 		last[j] = j
 	}
 	for i := 1; i <= len(a); i++ {
-		row := make([]int, len(b)+1)
 		row[0] = i
 		for j := 1; j <= len(b); j++ {
 			cost := 1
@@ -37,7 +39,7 @@ func distance(a, b string) int {
 				row[j] = min(row[j], before[j-2]+1)
 			}
 		}
-		before, last = last, row
+		before, last, row = last, row, before
 	}
 	return last[len(b)]
 }

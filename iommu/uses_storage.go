@@ -35,9 +35,12 @@ func (m mount) pool() string {
 	return name
 }
 
-// unescape undoes the octal escapes of procfs for white space.
+// escapes are the octal escapes of procfs for white space.
+var escapes = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+
+// unescape undoes the escapes.
 func unescape(s string) string {
-	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
+	return escapes.Replace(s)
 }
 
 // storageUses follows mounted block devices and swap through partitions and
