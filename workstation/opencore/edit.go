@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/proxstation/proxstation/internal/printable"
 )
@@ -32,6 +33,9 @@ func edit(text []byte, c Change) ([]byte, error) {
 	root, twice, err := parse(text)
 	if err != nil {
 		return nil, err
+	}
+	if slices.ContainsFunc(c.Key, func(name string) bool { return !utf8.ValidString(name) }) {
+		return nil, &ConfigError{Why: fmt.Sprintf("the key %q is not valid UTF-8", []string(c.Key))}
 	}
 	if slices.Contains(twice, c.Key.String()) {
 		return nil, &ConfigError{Why: fmt.Sprintf("%s is there more than once; delete all but one", c.Key)}
