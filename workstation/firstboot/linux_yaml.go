@@ -15,7 +15,10 @@ func (g LinuxAI) userData() (string, error) {
 		return "", err
 	}
 	user := map[string]any{"name": g.User, "gecos": g.User, "shell": "/bin/bash", "groups": "sudo",
-		"lock_passwd": true, "ssh_authorized_keys": append([]string{}, g.Keys...), "sudo": "ALL=(ALL) NOPASSWD:ALL"}
+		"lock_passwd": true, "sudo": "ALL=(ALL) NOPASSWD:ALL"}
+	if len(g.Keys) > 0 { // cloud-init's schema refuses an empty list
+		user["ssh_authorized_keys"] = g.Keys
+	}
 	if !g.Password.IsZero() {
 		hash, err := g.hashed()
 		if err != nil {

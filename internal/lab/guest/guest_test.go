@@ -138,7 +138,7 @@ func fullDisk(t *testing.T) {
 	if got := answers(checks); err != nil || got != "firstboot.agent yes, firstboot.driver no, firstboot.disk no" {
 		t.Errorf("%s: %v, %v", got, checks, err)
 	}
-	if got := h.run("su ada -c 'sudo -S -p \"\" id -un' <<'E'\ncorrect horse: ü\nE"); got != "root" {
+	if got := h.run("su ada -c 'sudo -S -p \"\" id -un' 2>/dev/null <<'E'\ncorrect horse: ü\nE"); got != "root" {
 		t.Errorf("the password: %q", got)
 	}
 	if addresses, err := h.agent.Addresses(h.ctx); err != nil || len(addresses) == 0 || addresses[0].String() != "10.0.2.15" {
@@ -231,7 +231,7 @@ func (h *house) isSetUp() {
 		"stat -c '%U %G %a' /srv/models/ollama":                                                                   "ollama models 2775",
 		"grep -c '^HF_HOME=/srv/models/huggingface$' /etc/environment":                                            "1",
 		"cat /home/ada/.ssh/authorized_keys":                                                                      publicKey,
-		"sudo -u ada sudo -n id -un":                                                                              "root",
+		"sudo -u ada sudo -n id -un 2>/dev/null":                                                                  "root",
 		"ip -4 -o address show eth0 | awk '{ print $4 }'":                                                         "10.0.2.15/24",
 		"ip route show default | cut -d' ' -f1-5":                                                                 "default via 10.0.2.2 dev eth0",
 		"networkctl status eth0 | awk '$1 == \"DNS:\" { print $2 }'":                                              "10.0.2.3",
