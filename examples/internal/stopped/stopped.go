@@ -87,7 +87,10 @@ func (p *Program) End(t *testing.T, signal syscall.Signal, running int, says ...
 	if !slices.ContainsFunc(says, func(text string) bool { return strings.Contains(said, text) }) {
 		t.Errorf("it says none of %q:\n%s", says, said)
 	}
-	if got := p.Node.Running(); !slices.Equal(got, []int{running}) {
+	// A request that was on its way as the signal came cannot be taken back: the
+	// program says so, and the node decides.
+	closing := strings.Contains(said, "may be off later")
+	if got := p.Node.Running(); !slices.Equal(got, []int{running}) && (!closing || len(got) > 0) {
 		t.Errorf("running: %v, want VM %d:\n%s", got, running, said)
 	}
 	for _, id := range p.Node.VMs() {
