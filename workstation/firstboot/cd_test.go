@@ -24,7 +24,7 @@ func image(t *testing.T, s Seed) string {
 	return path
 }
 
-// reader runs a reader of CDs that is not ours.
+// reader runs a foreign program that reads CDs, and returns its output.
 func reader(t *testing.T, name string, args ...string) []byte {
 	t.Helper()
 	program, err := exec.LookPath(name)
@@ -41,9 +41,9 @@ func reader(t *testing.T, name string, args ...string) []byte {
 	return out
 }
 
-// long has names and sizes of all the kinds that CDs have: names that are no 8.3
-// names, empty files, a file that ends with its sector, and more than one sector
-// of directory.
+// long returns a Seed with all kinds of names and sizes that CDs can have:
+// names that are not in 8.3 form, empty files, a file that ends where its
+// sector ends, and a directory of more than one sector.
 func long() Seed {
 	contents := map[string]string{"user-data": "#cloud-config\n{}\n", "Autounattend.xml": strings.Repeat("x", 3*sector), "one.longer-name_of.a.file.ps1": "1"}
 	for i := range 60 {
@@ -66,7 +66,7 @@ func TestCDIsReadByOthers(t *testing.T) {
 				}
 				for i, file := range seed.Files() {
 					if i%10 != 0 {
-						continue // each is a process
+						continue // every file takes a process
 					}
 					if got := reader(t, "isoinfo", "-i", path, flag, "-x", "/"+file); string(got) != content(t, seed, file) {
 						t.Errorf("%s: %s has %d bytes, want what was written", tree, file, len(got))
@@ -96,7 +96,8 @@ func TestCDIsWholeSectors(t *testing.T) {
 	if err != nil || len(data)%sector != 0 {
 		t.Fatalf("%d bytes, %v", len(data), err)
 	}
-	// The volume's size in sectors is in the primary descriptor (ECMA-119 section 8.4.8).
+	// The primary descriptor holds the volume's size in sectors (ECMA-119
+	// section 8.4.8).
 	descriptor := data[16*sector:]
 	size := int(descriptor[80]) | int(descriptor[81])<<8 | int(descriptor[82])<<16 | int(descriptor[83])<<24
 	if size*sector != len(data) {

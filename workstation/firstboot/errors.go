@@ -19,7 +19,7 @@ var ErrField = errors.New("field cannot be used")
 // value of a secret.
 type FieldError struct {
 	Field string // the name of the field, such as "Keys[0]"
-	Why   string // and what to write instead
+	Why   string // what is wrong, and what to write instead
 }
 
 // Error implements error.
@@ -28,7 +28,7 @@ func (e *FieldError) Error() string { return printable.Sprintf("firstboot: %s: %
 // Is makes the error match [ErrField].
 func (e *FieldError) Is(target error) bool { return target == ErrField }
 
-// fields collects what is wrong with the fields of one guest.
+// fields collects the errors in the fields of one guest.
 type fields struct{ errs []error }
 
 func (f *fields) add(field, why string, args ...any) {
@@ -44,17 +44,17 @@ func (f *fields) want(holds bool, field, why string, args ...any) {
 
 func (f *fields) err() error { return errors.Join(f.errs...) }
 
-// password refuses what no keyboard types and what a line-based program would
-// cut. maxRunes is the longest password that the guest takes.
+// password refuses characters that no keyboard types, and characters at which a
+// line-based program would cut the password. maxRunes is the greatest length
+// that the guest takes.
 func (f *fields) password(field string, secret proxstation.Secret, maxRunes int) {
 	text := secret.Reveal()
 	f.want(utf8.RuneCountInString(text) <= maxRunes, field, "it has more than %d characters", maxRunes)
 	f.want(prints(text), field, "it has a control character or is not valid UTF-8, which nobody could type at a login")
 }
 
-// prints reports whether the text is valid UTF-8 without control characters
-// and without characters that Unicode keeps for no use (XML 1.0 section 2.2,
-// YAML 1.2 section 5.1).
+// prints reports whether the text is valid UTF-8 without control characters and
+// without unused characters (XML 1.0 section 2.2, YAML 1.2 section 5.1).
 func prints(text string) bool {
 	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool {
 		return unicode.IsControl(r) || r == utf8.RuneError || r == 0x2028 || r == 0x2029 || r == 0xFEFF || r&0xFFFE == 0xFFFE

@@ -32,7 +32,7 @@ func ExampleSeed() {
 		fmt.Println(err)
 		return
 	}
-	image, err := seed.Image() // for Node.Upload, as storage:iso/ and the name
+	image, err := seed.Image() // Node.Upload brings it to storage:iso/ under this name
 	fmt.Println(strings.HasPrefix(seed.Name(), "firstboot-linux-ai-"), len(image)%2048, err)
 	// Output: true 0 <nil>
 }

@@ -10,18 +10,18 @@ import (
 	"strings"
 )
 
-// What the guest's own programs take. A name that they refuse would stop a
-// set-up that nobody watches.
+// These patterns match the values that the guest's own programs accept. A value
+// that they refuse would stop a set-up that nobody watches.
 var (
 	dnsLabel     = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)                    // RFC 1123 section 2.1, lower case
-	instanceID   = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)                                  // a directory in /var/lib/cloud/instances
+	instanceID   = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)                                  // names a directory in /var/lib/cloud/instances
 	loginName    = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)                                // Debian adduser.conf NAME_REGEX, useradd(8)
 	localeName   = regexp.MustCompile(`^[A-Za-z]{2,8}(_[A-Za-z]{2,8})?(\.[A-Za-z0-9-]{1,16})?$`) // locale-gen(8)
 	layoutName   = regexp.MustCompile(`^[a-z]{2,16}$`)                                           // xkeyboard-config(7)
 	zoneName     = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$`)        // tzdata, theory.html
 	scsiSlot     = regexp.MustCompile(`^scsi(\d{1,2})$`)                                         // qemu-server PVE/QemuServer/Drive.pm
-	ext4Label    = regexp.MustCompile(`^[A-Za-z0-9._-]{1,16}$`)                                  // mke2fs(8) -L; no blanks in fstab
-	mountPath    = regexp.MustCompile(`^(/[A-Za-z0-9_-][A-Za-z0-9._-]*){1,8}$`)                  // no blanks in fstab and units
+	ext4Label    = regexp.MustCompile(`^[A-Za-z0-9._-]{1,16}$`)                                  // mke2fs(8) -L; fstab allows no blanks
+	mountPath    = regexp.MustCompile(`^(/[A-Za-z0-9_-][A-Za-z0-9._-]*){1,8}$`)                  // fstab and units allow no blanks
 	debianName   = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)                                  // Debian policy 5.6.1
 	repoLine     = regexp.MustCompile(`^(https?|file)://?[A-Za-z0-9._~%:/+-]+( [A-Za-z0-9._/+-]+)+$`)
 	sshKeyType   = regexp.MustCompile(`^(ssh-(rsa|ed25519)|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)$`)
@@ -31,8 +31,9 @@ var (
 		"www-data", "backup", "list", "irc", "nobody", "ollama", "docker", "sudo", "adm", "models"}
 )
 
-// maxPassword is the longest password that crypt(3) of glibc and libxcrypt takes,
-// in bytes (CRYPT_MAX_PASSPHRASE_SIZE); counted in runes it is shorter.
+// maxPassword is the greatest number of characters in a password. crypt(3) of
+// glibc and libxcrypt takes 512 bytes (CRYPT_MAX_PASSPHRASE_SIZE), and a
+// character has up to 4.
 const maxPassword = 128
 
 func (g LinuxAI) check() error {
@@ -113,8 +114,8 @@ func (n Network) check(f *fields) {
 }
 
 // wrongKey says why a line is not a public key of OpenSSH (sshd(8),
-// AUTHORIZED_KEYS FILE FORMAT), or returns "". Options in front of a key are
-// refused: they can run programs.
+// AUTHORIZED_KEYS FILE FORMAT). It returns "" for a valid key. Options in front
+// of a key are refused, because they can run programs.
 func wrongKey(line string) string {
 	if !prints(line) {
 		return "it has a line break or another control character, or is not valid UTF-8: want one line of id_ed25519.pub"

@@ -8,12 +8,12 @@ import (
 	"text/template"
 )
 
-// The places of the set-up in a Linux guest.
+// These are the paths of the set-up in a Linux guest.
 const (
-	// LinuxState is the file in which the set-up says how far it is;
+	// LinuxState is the file in which the set-up records its phase.
 	// [ParseState] reads it.
 	LinuxState = "/var/lib/proxstation/firstboot.state"
-	// LinuxLog is the log of the set-up's programs.
+	// LinuxLog is the file with the output of the set-up's programs.
 	LinuxLog = "/var/log/proxstation-firstboot.log"
 
 	linuxScript = "/usr/local/sbin/proxstation-firstboot"
@@ -21,8 +21,8 @@ const (
 	driverKey   = "/etc/apt/keyrings/proxstation-driver.asc"
 )
 
-// LinuxAgain starts the set-up of a Linux guest once more; what it has done
-// already it leaves alone.
+// LinuxAgain returns the command that starts the set-up of a Linux guest once
+// more. Work that is already done is not repeated.
 func LinuxAgain() []string { return []string{"systemctl", "--no-block", "restart", linuxUnit} }
 
 const unitText = `[Unit]
@@ -44,8 +44,8 @@ WantedBy=multi-user.target
 //go:embed scripts/linux.sh
 var linuxTemplate string
 
-// script returns the program that sets the guest up. All its paths are below
-// root, which is "" in a guest.
+// script returns the program that sets the guest up. All paths in it are below
+// root, which is "" in a real guest.
 func (g LinuxAI) script(root string) (string, error) {
 	t, err := template.New("linux.sh").Funcs(template.FuncMap{"sh": quoteSh, "join": strings.Join, "hasSuffix": strings.HasSuffix}).Parse(linuxTemplate)
 	if err != nil {
@@ -61,6 +61,6 @@ func (g LinuxAI) script(root string) (string, error) {
 	return b.String(), nil
 }
 
-// quoteSh quotes a word for sh, in which only ' ends what ' began (POSIX, Shell
-// Command Language 2.2.2).
+// quoteSh quotes a word for sh. Within ' quotes only another ' is special
+// (POSIX, Shell Command Language 2.2.2).
 func quoteSh(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

@@ -9,8 +9,9 @@ import (
 	"testing"
 )
 
-// standIns are the guest's programs that change something or ask the machine. Each
-// notes how it was called; what some answer depends on files in the machine.
+// standIns holds scripts in place of the guest's programs that change something
+// or query the machine. Each stand-in logs its arguments. Some print an answer
+// from files in the machine.
 var standIns = map[string]string{
 	"apt-get": `case "$*" in *install*) for p in "$@"; do case $p in -*|install|DPkg*|Acquire*|Dpkg*) ;; *) echo "$p" >>"$M/installed";; esac; done;; esac`,
 	"dpkg-query": `for p in "$@"; do :; done
@@ -29,7 +30,7 @@ case "$*" in *Status*) grep -qx "$p" "$M/installed" 2>/dev/null && echo installe
 	"sha256sum":  `cat >/dev/null; [ ! -e "$M/wrong-sum" ]`,
 }
 
-// A machine is a guest of files and stand-ins.
+// A machine is a directory with the files of a guest and with the stand-ins.
 type machine struct {
 	t    *testing.T
 	root string
@@ -74,7 +75,7 @@ func (m machine) read(name string) string {
 	return string(data)
 }
 
-// run runs the set-up of a guest as at a boot.
+// run runs the set-up of a guest as a boot would.
 func (m machine) run(g LinuxAI) State {
 	m.t.Helper()
 	script, err := g.withDefaults().script(m.root)
@@ -91,13 +92,13 @@ func (m machine) run(g LinuxAI) State {
 	return state
 }
 
-// Only a disk with nothing on it is formatted.
+// The set-up formats a disk only if nothing is on it.
 func TestModelsDiskIsFormattedOnlyIfBlank(t *testing.T) {
 	t.Parallel()
 	const disk = "dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi1"
 	for name, test := range map[string]struct {
 		files map[string]string
-		want  string // of models, or the reason
+		want  string // models as found, or a part of the reason for a failure
 	}{
 		"blank":                  {nil, "formatted"},
 		"ours":                   {map[string]string{"labels": "models\n"}, "kept"},
@@ -145,7 +146,7 @@ func TestDriverByRelease(t *testing.T) {
 	for name, test := range map[string]struct {
 		files     map[string]string
 		installed []string
-		says      string // part of the report
+		says      string // a part of the report
 		restarts  bool
 	}{
 		"Ubuntu":                   {map[string]string{"etc/os-release": ubuntu}, []string{"linux-modules-nvidia-580-open-generic", "nvidia-headless-no-dkms-580-open"}, "driver 580.126", false},
@@ -198,7 +199,8 @@ func merged(maps ...map[string]string) map[string]string {
 	return all
 }
 
-// A second run changes nothing, and everything that was asked for is there.
+// A second run of the set-up does nothing again: no package, no download, no
+// file system, and no new line in a file.
 func TestSetUpRunsAgain(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, nil)
@@ -209,7 +211,7 @@ func TestSetUpRunsAgain(t *testing.T) {
 		t.Fatalf("a key of another repository is trusted: %s", state)
 	}
 	m.write("fingerprint", "absent", 0)
-	m.write("usr/share/keyrings/proxstation-container.gpg", "key", 0o600) // the stand-in knows one fingerprint
+	m.write("usr/share/keyrings/proxstation-container.gpg", "key", 0o600) // the stand-in for gpg can show only one fingerprint
 	if state := m.run(g); state.Phase != PhaseDone || state.Found["docker"] != "1.0" {
 		t.Fatal(state)
 	}

@@ -109,7 +109,7 @@ func TestLinuxUserData(t *testing.T) {
 	}
 }
 
-// openssl has its own implementation of the hash.
+// The hash agrees with the hash of openssl, which has its own implementation.
 func TestPasswordHashAgreesWithOpenSSL(t *testing.T) {
 	t.Parallel()
 	openssl, err := exec.LookPath("openssl")
@@ -188,7 +188,7 @@ func TestLinuxRefusals(t *testing.T) {
 	}
 }
 
-// Every value that is allowed comes through sh unchanged, and nothing is run.
+// The scripts pass sh -n and, where it is installed, shellcheck.
 func TestScriptsAreSound(t *testing.T) {
 	t.Parallel()
 	for name, g := range map[string]LinuxAI{"plain": linuxGuest(), "full": fullLinux()} {
@@ -213,8 +213,8 @@ func TestScriptsAreSound(t *testing.T) {
 	}
 }
 
-// FuzzLinux: no value makes a user-data that is not YAML, or becomes another value
-// in it.
+// FuzzLinux checks that the user-data is YAML whatever the values are, and that
+// a YAML parser reads every value unchanged.
 func FuzzLinux(f *testing.F) {
 	f.Add("linux-ai", "me", testKey, "de_DE.UTF-8", "de", "Europe/Berlin", "models", "/srv/models")
 	f.Add("a", "_x", testKey+` "quoted" #{$x}: - 'é' 🔑`+"\u0085\ufffe\x7f", "C", "us", "UTC", "-", "/a")
@@ -258,7 +258,8 @@ func FuzzLinux(f *testing.F) {
 	})
 }
 
-// PyYAML is what cloud-init itself reads its user-data with.
+// PyYAML reads the seed as we wrote it. cloud-init reads its user-data with
+// PyYAML.
 func TestPyYAMLReadsTheSeed(t *testing.T) {
 	t.Parallel()
 	if err := exec.CommandContext(t.Context(), "python3", "-c", "import yaml").Run(); err != nil {

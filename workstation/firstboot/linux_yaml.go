@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// userData returns the user-data below its first line. cloud-init makes the user
-// and starts the script; the script does the rest, at each boot until it is done.
+// userData returns the user-data without its first line. cloud-init only makes
+// the user and starts the script. The script does all other work, at each boot
+// until the work is done.
 func (g LinuxAI) userData() (string, error) {
 	script, err := g.script("")
 	if err != nil {
@@ -58,8 +59,8 @@ func written(path, mode, content string) map[string]any {
 	return map[string]any{"path": path, "permissions": mode, "owner": "root:root", "content": content}
 }
 
-// config returns the network-config, version 2, or nil where the guest's own
-// default is wanted: DHCP on its first card.
+// config returns the network-config, version 2. It returns nil if the guest's
+// own default is wanted, which is DHCP on its first card.
 func (n Network) config() map[string]any {
 	if n.MAC == nil {
 		return nil
@@ -83,15 +84,15 @@ func (n Network) config() map[string]any {
 	return map[string]any{"version": 2, "ethernets": map[string]any{"eth0": card}}
 }
 
-// asYAML returns a value as JSON, which is YAML (YAML 1.2 section 1.3), with the
-// characters escaped that JSON may contain and YAML may not (section 5.1).
+// asYAML returns a value as JSON. JSON is YAML (YAML 1.2 section 1.3), except
+// for some characters that YAML forbids (section 5.1): these are escaped.
 func asYAML(value any) string {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	if err := encoder.Encode(value); err != nil {
-		panic(err) // only maps, lists, strings, bools and addresses come here
+		panic(err) // all callers pass only maps, lists, strings, bools and addresses
 	}
 	var out strings.Builder
 	for _, r := range b.String() {

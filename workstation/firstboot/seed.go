@@ -13,11 +13,12 @@ import (
 )
 
 // A Seed is a CD for the first boot of one guest. Its files hold the guest's
-// password in a form that can be guessed or undone, so it belongs on a node only
-// until the guest has read it. It prints as its name.
+// password in a form from which it can be guessed or read. The Seed should
+// therefore be on a node only until the guest has read it. Printing a Seed
+// shows only its name.
 type Seed struct {
-	guest string // the guest's name, for the name of the image
-	label string // of the volume
+	guest string // the guest's name, part of the image's name
+	label string // the volume's label
 	files []file // sorted by name
 	name  func() string
 }
@@ -48,7 +49,8 @@ func (s Seed) IsZero() bool { return len(s.files) == 0 }
 // Label returns the label of the volume.
 func (s Seed) Label() string { return s.label }
 
-// Files returns the names of the files, sorted. All are in the root of the CD.
+// Files returns the names of the files, sorted. All files are in the root of
+// the CD.
 func (s Seed) Files() []string {
 	var names []string
 	for _, f := range s.files {
@@ -57,7 +59,7 @@ func (s Seed) Files() []string {
 	return names
 }
 
-// ReadFile returns the content of a file, with its secrets. The error for an
+// ReadFile returns the content of a file, secrets included. The error for an
 // unknown name is an [fs.PathError].
 func (s Seed) ReadFile(name string) ([]byte, error) {
 	for _, f := range s.files {
@@ -68,14 +70,14 @@ func (s Seed) ReadFile(name string) ([]byte, error) {
 	return nil, &fs.PathError{Op: "read", Path: name, Err: fs.ErrNotExist}
 }
 
-// nameRounds makes each guess at a password from a Seed's name cost about as
-// much as a guess from a hash of the password.
+// nameRounds slows the hash in a Seed's name. A guess at the password costs
+// about as much with the name as with a hash of the password.
 const nameRounds = 100_000
 
 // Name returns the name of the image: the guest's name and a hash of the
-// content, so that new content has a new name. A name is seen by everybody who
-// may look at a storage, and the content holds a password. So the hash is slow
-// and short: whoever guesses passwords learns little from it.
+// content, so that new content has a new name. The content holds a password,
+// but everybody who may list a storage sees the name. So the hash is slow and
+// short, and helps little in guessing the password.
 func (s Seed) Name() string {
 	if s.name == nil {
 		return ""
@@ -83,7 +85,7 @@ func (s Seed) Name() string {
 	return s.name()
 }
 
-// hashed makes the name.
+// hashed computes the name.
 func (s Seed) hashed() string {
 	content := sha256.New()
 	for _, f := range s.files {
@@ -92,10 +94,10 @@ func (s Seed) hashed() string {
 	}
 	key, err := pbkdf2.Key(sha256.New, string(content.Sum(nil)), []byte("proxstation firstboot "+s.guest), nameRounds, 6)
 	if err != nil {
-		panic(err) // only for lengths that no hash has
+		panic(err) // a hash of this length always exists
 	}
 	return "firstboot-" + s.guest + "-" + hex.EncodeToString(key) + ".iso"
 }
 
-// String returns the name.
+// String returns the Seed's name.
 func (s Seed) String() string { return s.Name() }

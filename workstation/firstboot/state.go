@@ -10,37 +10,38 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// A Phase is how far the set-up inside a guest is.
+// A Phase says how far the set-up inside a guest has come.
 type Phase string
 
-// The phases of a set-up inside a guest, in the order they come. A guest goes
-// through those that it needs.
+// These are the phases of a set-up inside a guest, in their order. A guest
+// skips the phases that it does not need.
 const (
 	PhaseAgent      Phase = "agent"      // the guest agent is being installed
 	PhaseModels     Phase = "models"     // the disk for models is being made ready
-	PhaseGames      Phase = "games"      // drive D: is waited for
+	PhaseGames      Phase = "games"      // the set-up waits for drive D:
 	PhaseDriver     Phase = "driver"     // the card's driver is being installed
 	PhaseOllama     Phase = "ollama"     // Ollama is being installed
 	PhaseContainers Phase = "containers" // Docker is being installed
-	PhaseDone       Phase = "done"       // everything is done
+	PhaseDone       Phase = "done"       // the set-up is complete
 )
 
-// A State is what a set-up wrote about itself in the guest.
+// A State is the report that a set-up wrote into a file of its guest.
 type State struct {
-	// Phase is how far the set-up is.
+	// Phase says how far the set-up has come.
 	Phase Phase
-	// Failed says why the set-up has stopped; empty, it has not.
+	// Failed says why the set-up stopped. It is empty if the set-up has not
+	// failed.
 	Failed string
-	// Found is what the set-up found, by name: "agent" and "driver" are versions,
-	// "models" is "formatted" or "kept", "card" names the cards, "restart" says
-	// why the guest restarts.
+	// Found holds the set-up's findings by name: "agent" and "driver" are
+	// versions, "models" is "formatted" or "kept", "card" names the cards,
+	// "restart" says why the guest restarts.
 	Found map[string]string
 }
 
-// ErrState reports a file that no set-up wrote.
+// ErrState reports a text that is not the state of a set-up.
 var ErrState = errors.New("firstboot: not the state of a set-up")
 
-// ParseState reads the file [LinuxState]: a line "KEY=VALUE"
+// ParseState parses the file [LinuxState] or [WindowsState]: a line "KEY=VALUE"
 // for each value, "phase" first. The error matches [ErrState].
 func ParseState(text string) (State, error) {
 	s := State{Found: map[string]string{}}

@@ -10,26 +10,27 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// A Guest runs commands in a guest, with the rights of root. The agent of
-// package workstation is a Guest.
+// A Guest runs commands in a guest as root. The agent of package workstation is
+// a Guest.
 type Guest interface {
-	// Run runs a command and waits for its end. An exit code other than 0 is
+	// Run runs a command and waits until it ends. An exit code other than 0 is
 	// not an error.
 	Run(ctx context.Context, command proxstation.GuestCommand) (proxstation.GuestOutput, error)
 }
 
-// Wanted is what a Linux guest should have after its set-up.
+// Wanted describes how a Linux guest should be after its set-up.
 type Wanted struct {
-	// Driver wants NVIDIA's driver, Card also a card that it drives.
+	// Driver asks for NVIDIA's driver, Card for a card that the driver runs.
 	Driver, Card bool
-	// Disks are the disks that should be mounted.
+	// Disks holds the disks that should be mounted.
 	Disks []ModelsDisk
-	// RustDesk wants RustDesk as a service with an ID.
+	// RustDesk asks for RustDesk as a service with an ID.
 	RustDesk bool
 }
 
-// Wanted returns what the set-up leaves in the guest: the driver if NVIDIA is
-// set, and the disk for models. The set-up does not know whether the VM has a card.
+// Wanted returns the state that the set-up aims at: the driver if NVIDIA is
+// set, and the disk for models. Card is not set, because the set-up does not
+// know whether the VM has a card.
 func (g LinuxAI) Wanted() Wanted {
 	w := Wanted{Driver: g.NVIDIA}
 	if g.Models != nil {
@@ -38,11 +39,11 @@ func (g LinuxAI) Wanted() Wanted {
 	return w
 }
 
-// A Check is one thing that is looked at in a guest. Its Severity is
-// [proxstation.Info] if the Answer is yes; Why and Fix are empty then.
+// A Check is the result of looking at one thing in a guest. If the Answer is
+// yes, its Severity is [proxstation.Info], and Why and Fix are empty.
 type Check struct {
-	// Answer is yes if the guest is as wanted, no if not, and unknown if it could
-	// not be found out.
+	// Answer is yes if the guest is as wanted, no if it is not, and unknown if
+	// that could not be found out.
 	Answer proxstation.Answer `json:"answer"`
 	proxstation.Finding
 }
@@ -50,21 +51,21 @@ type Check struct {
 // String returns the check as a paragraph for people.
 func (c Check) String() string { return c.Answer.String() + ", " + c.Finding.String() }
 
-// The checks, by [proxstation.Finding].ID.
+// These are the values of [proxstation.Finding].ID in a Check.
 const (
 	CheckAgent    = "firstboot.agent"    // the guest agent runs
 	CheckDriver   = "firstboot.driver"   // NVIDIA's driver is installed and loaded
 	CheckCard     = "firstboot.card"     // nvidia-smi lists a card
-	CheckDisk     = "firstboot.disk"     // a disk has its role; the Subject is its slot
+	CheckDisk     = "firstboot.disk"     // a disk is mounted where it belongs; the Subject is its slot
 	CheckRustDesk = "firstboot.rustdesk" // RustDesk runs and has an ID
 )
 
 //go:embed scripts/verify.sh
 var verifyScript string
 
-// Verify looks at a Linux guest and says what is as wanted, what is not, and what
-// could not be seen: a check for each. It changes nothing in the guest. The error
-// is only that of the way into the guest.
+// Verify looks at a Linux guest and returns a check for each wanted thing: it
+// is as wanted, it is not, or it could not be seen. Verify changes nothing in
+// the guest. It returns an error only if it cannot run a command in the guest.
 func Verify(ctx context.Context, guest Guest, wanted Wanted) ([]Check, error) {
 	seen, err := look(ctx, guest, wanted.Disks)
 	if err != nil {
@@ -73,7 +74,7 @@ func Verify(ctx context.Context, guest Guest, wanted Wanted) ([]Check, error) {
 	return wanted.judge(seen), nil
 }
 
-// look reads a guest.
+// look runs the script in the guest and returns its report.
 func look(ctx context.Context, guest Guest, disks []ModelsDisk) (sight, error) {
 	argv := []string{"/bin/sh", "-c", verifyScript, "verify"}
 	for _, d := range disks {
@@ -86,14 +87,16 @@ func look(ctx context.Context, guest Guest, disks []ModelsDisk) (sight, error) {
 	return parseSight(out), nil
 }
 
-// A sight is what the script saw of a guest, and why it did not see the rest.
+// A sight is the report of the script: the values that it saw in a guest, and
+// the reasons why it did not see others.
 type sight struct {
 	values  map[string]string
-	unseen  map[string]string // the reasons
+	unseen  map[string]string // the reasons, by the name of the missing value
 	unended string            // why the script did not come to its end, or ""
 }
 
-// parseSight reads the script's report and passes over other lines.
+// parseSight parses the script's report. It ignores lines that are not from the
+// script.
 func parseSight(out proxstation.GuestOutput) sight {
 	s := sight{values: map[string]string{}, unseen: map[string]string{}}
 	for line := range strings.Lines(out.Stdout) {
@@ -114,7 +117,8 @@ func parseSight(out proxstation.GuestOutput) sight {
 	return s
 }
 
-// get returns a value; reason says why there is none, and is "" if there is.
+// get returns a value by its name. If there is no such value, reason says why;
+// otherwise reason is "".
 func (s sight) get(name string) (value, reason string) {
 	if value, ok := s.values[name]; ok {
 		return value, ""

@@ -8,7 +8,8 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// judge compares a guest with what is wanted. It is pure.
+// judge compares the guest that was seen with the wanted guest. It reads
+// nothing else.
 func (w Wanted) judge(s sight) []Check {
 	checks := []Check{s.agent()}
 	if w.Driver || w.Card {
@@ -102,7 +103,7 @@ func (s sight) card() Check {
 	return no(CheckCard, subject, "nvidia-smi lists no card", why, "Read dmesg in the guest for NVRM.")
 }
 
-// join joins two texts, if the condition is not empty.
+// join appends the text b to a unless the condition is empty.
 func join(a, b, condition string) string {
 	if condition == "" {
 		return a
@@ -110,10 +111,11 @@ func join(a, b, condition string) string {
 	return a + "; " + b
 }
 
-// A mount is a line of findmnt: where from, the label, the options.
+// A mount is a line of findmnt: the mounted device, its label, the mount
+// options.
 type mount struct{ source, label, options string }
 
-// parseMount reads a line of findmnt --raw, in which a blank ends a column.
+// parseMount parses a line of findmnt --raw, in which a blank ends a column.
 func parseMount(line string) mount {
 	columns := append(strings.Split(line, " "), "", "")
 	return mount{columns[0], columns[1], columns[2]}

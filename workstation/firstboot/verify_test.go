@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// here runs commands on this machine.
+// here is a Guest that runs commands on this machine.
 type here struct{}
 
 func (here) Run(ctx context.Context, c proxstation.GuestCommand) (proxstation.GuestOutput, error) {
@@ -27,7 +27,7 @@ func (here) Run(ctx context.Context, c proxstation.GuestCommand) (proxstation.Gu
 	return proxstation.GuestOutput{Code: cmd.ProcessState.ExitCode(), Stdout: stdout.String(), Stderr: stderr.String()}, nil
 }
 
-// said is a guest that answers with a report.
+// said is a Guest that answers every command with the same report.
 type said string
 
 func (s said) Run(context.Context, proxstation.GuestCommand) (proxstation.GuestOutput, error) {
@@ -55,7 +55,7 @@ var all = Wanted{Driver: true, Card: true, Disks: []ModelsDisk{{Slot: "scsi1", L
 func TestVerify(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		change []string // lines, each in place of the line of its word; a word alone leaves its line out
+		change []string // lines that replace the line with the same key; a key alone deletes its line
 		id     string
 		want   proxstation.Answer
 		seen   string
@@ -140,7 +140,8 @@ func TestVerifyLooksAtWhatIsWanted(t *testing.T) {
 	}
 }
 
-// The script runs on any Linux, comes to its end and says only what it may.
+// The script runs to its end on the Linux of this test, and reports every value
+// or a reason.
 func TestVerifyScript(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("/bin/sh"); err != nil {
@@ -174,7 +175,7 @@ func FuzzParseSight(f *testing.F) {
 }
 
 func ExampleVerify() {
-	guest := said(strings.Replace(everything, "driven=NVIDIA GeForce RTX 5070 Ti, 580.95.05", "driven!nvidia-smi ended with 6: No devices were found", 1)) // Node.Agent
+	guest := said(strings.Replace(everything, "driven=NVIDIA GeForce RTX 5070 Ti, 580.95.05", "driven!nvidia-smi ended with 6: No devices were found", 1)) // a program would pass Node.Agent
 	checks, err := Verify(context.Background(), guest, Wanted{Driver: true, Card: true})
 	for _, c := range checks {
 		fmt.Println(c.Answer, c.Subject)

@@ -15,50 +15,52 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// Windows11 is what Windows' installer is told so that it asks nothing. It
-// installs on the VM's only disk, and stops the VM without a change if there is
-// another disk or anything on it.
+// Windows11 holds the answers to all questions of Windows' installer. The
+// installer uses the VM's only disk. If the VM has another disk, or the disk is
+// not empty, the VM is stopped without a change.
 //
-// While Windows is being installed the VM must have: the system's disk in scsi0
-// and no other disk, Windows' CD and the CD of virtio-win (0.1.258 or newer for
-// 24H2) and this seed in drives of IDE or SATA. Package install sees to it.
+// During the installation the VM must have the system's disk in scsi0, no other
+// disk, and in drives of IDE or SATA: Windows' CD, the CD of virtio-win
+// (0.1.258 or newer for 24H2) and this seed. Package install ensures all this.
 //
-// No Windows was ever installed by the tests of this package; see
+// The tests of this package have never installed a Windows; see
 // docs/firstboot.md.
 type Windows11 struct {
-	// ComputerName is the name in the network: at most 15 of letters, digits and
-	// -, not digits only.
+	// ComputerName is the name in the network: at most 15 letters, digits and
+	// hyphens, but not only digits.
 	ComputerName string
-	// User is the local account, an administrator. Password is its password; the
-	// seed has it in a form that can be undone.
+	// User is the local account, an administrator. Password is the password of
+	// this account. The seed holds the password in a form from which it can be
+	// read.
 	User     string
 	Password proxstation.Secret
 	// Language is the language of the CD, such as "de-DE"; the default is
-	// "en-US". Another language than the CD's stops the installer.
+	// "en-US". The installer stops if it is not the CD's language.
 	Language string
-	// Keyboard is the layout, such as "0407:00000407"; the default is that of
-	// Language.
+	// Keyboard is the layout, such as "0407:00000407"; the default is the
+	// layout of Language.
 	Keyboard string
-	// TimeZone is an id of Windows such as "W. Europe Standard Time"; the default
-	// is "UTC".
+	// TimeZone is a Windows time zone such as "W. Europe Standard Time"; the
+	// default is "UTC".
 	TimeZone string
-	// Edition chooses the edition, without activating it; the default is Pro.
+	// Edition chooses the edition, but does not activate it. The default is
+	// Pro.
 	Edition Edition
-	// ProductKey is a key of your own. It chooses the edition instead of Edition,
-	// and activates it.
+	// ProductKey is a key of your own. It activates Windows, and it chooses the
+	// edition in place of Edition.
 	ProductKey proxstation.Secret
-	// Games is the disk for drive D:; nil means that there is none.
+	// Games is the disk for drive D:. nil means no such disk.
 	Games *GamesDisk
-	// Driver is NVIDIA's installer of the card's driver, a file .exe of its makers
-	// for Windows; nil leaves the driver to Windows Update.
+	// Driver is NVIDIA's installer of the card's driver, an .exe file of NVIDIA
+	// for Windows. With nil, Windows Update chooses the driver.
 	Driver *Download
 }
 
-// A GamesDisk is the disk for games. It is attached once Windows is installed,
-// and formatted only if nothing is on it.
+// A GamesDisk is the disk for games. It is attached after the installation of
+// Windows, and formatted only if nothing is on it.
 type GamesDisk struct {
-	// Slot is where the VM has the disk: "scsi1". The guest finds it by this
-	// place.
+	// Slot is the VM's slot of the disk, such as "scsi1". The guest finds the
+	// disk by its slot.
 	Slot string
 	// Letter is the letter of the drive; the default is "D".
 	Letter string
@@ -66,12 +68,12 @@ type GamesDisk struct {
 	Label string
 }
 
-// An Edition is an edition of Windows 11 that the installer chooses by a key
-// that everybody has and that activates nothing (Microsoft, "Windows generic
-// product keys").
+// An Edition is an edition of Windows 11. The installer chooses it by a public
+// key that activates nothing (Microsoft, "Windows generic product keys").
 type Edition string
 
-// The editions. Enterprise has no such key for retail CDs: use a ProductKey.
+// These are the editions. Enterprise has no public key for retail CDs: use a
+// ProductKey for it.
 const (
 	Home            Edition = "Home"
 	Pro             Edition = "Pro"
@@ -79,7 +81,8 @@ const (
 	Education       Edition = "Education"
 )
 
-// genericKeys: cschneegans/unattend-generator resource/WindowsEdition.json.
+// genericKeys holds the public keys from cschneegans/unattend-generator
+// resource/WindowsEdition.json.
 var genericKeys = map[Edition]string{
 	Home:            "YTMG3-N6DKC-DKB77-7M9GH-8HVX7",
 	Pro:             "VK7JG-NPHTM-C97JM-9MPGT-3V66T",
@@ -100,8 +103,9 @@ func (g Windows11) withDefaults() Windows11 {
 	return g
 }
 
-// answerFile is the name under which Windows' installer looks for an answer file
-// in the root of a CD (Microsoft, "Windows Setup automation overview").
+// answerFile is the name of the answer file. Windows' installer looks for this
+// name in the root of every CD (Microsoft, "Windows Setup automation
+// overview").
 const answerFile = "Autounattend.xml"
 
 // Seed returns the CD with the answer file and its scripts. The error joins a
@@ -131,8 +135,9 @@ func crlf(text string) string { return strings.ReplaceAll(text, "\n", "\r\n") }
 //go:embed scripts/autounattend.xml
 var answersTemplate string
 
-// answers returns the answer file. Its lines are not made pretty: a line break in
-// a value would count (cschneegans/unattend-generator issue 6).
+// answers returns the answer file. The XML has no line breaks for readability,
+// because Windows would take a line break in a value as part of the value
+// (cschneegans/unattend-generator issue 6).
 func (g Windows11) answers() (string, error) {
 	t, err := template.New("autounattend.xml").Funcs(template.FuncMap{"x": escapeXML, "add1": func(i int) int { return i + 1 }}).Parse(answersTemplate)
 	if err != nil {
@@ -156,9 +161,10 @@ func (g Windows11) answers() (string, error) {
 	return b.String(), nil
 }
 
-// hiddenPassword returns a password as PlainText=false has it: base64 of UTF-16LE
-// of the password and the name of its element. It hides nothing, but it needs no
-// escaping (Microsoft, Windows System Image Manager, "Hide sensitive data").
+// hiddenPassword returns a password in the form of PlainText=false: the base64
+// of the UTF-16LE of the password followed by the name of its element. The form
+// protects nothing, but it needs no escaping (Microsoft, Windows System Image
+// Manager, "Hide sensitive data").
 func hiddenPassword(password proxstation.Secret) string {
 	var b []byte
 	for _, unit := range utf16.Encode([]rune(password.Reveal() + "Password")) {

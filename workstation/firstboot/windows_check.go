@@ -9,8 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// What Windows' installer takes. A value that it does not take stops a set-up that
-// nobody watches, often with "could not parse or process the answer file".
+// These patterns match the values that Windows' installer accepts. Any other
+// value would stop a set-up that nobody watches, often with "could not parse or
+// process the answer file".
 var (
 	computerName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,13}[A-Za-z0-9])?$`) // Microsoft, Shell-Setup, ComputerName: 15 bytes
 	languageTag  = regexp.MustCompile(`^[a-z]{2,3}(-[A-Z][a-z]{3})?-[A-Z]{2}$`)        // Microsoft, "Available languages for Windows"
@@ -21,13 +22,13 @@ var (
 	digitsOnly   = regexp.MustCompile(`^[0-9]+$`)
 )
 
-// reservedUsers are names that are groups or accounts already, or devices
-// (Microsoft, "Naming conventions in Active Directory").
+// reservedUsers holds the names that Windows already uses for groups, accounts
+// or devices (Microsoft, "Naming conventions in Active Directory").
 var reservedUsers = []string{"administrator", "administrators", "guest", "guests", "users", "defaultaccount", "wdagutilityaccount",
 	"system", "network", "localsystem", "localservice", "networkservice", "none", "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "lpt1", "lpt2", "lpt3"}
 
-// The longest name of an account and the longest password that Windows takes
-// (Microsoft, "User-Name attribute", "Password policy").
+// These are the longest name of an account and the longest password that
+// Windows accepts (Microsoft, "User-Name attribute", "Password policy").
 const (
 	maxWindowsUser     = 20
 	maxWindowsPassword = 127

@@ -9,10 +9,10 @@ import (
 	"text/template"
 )
 
-// The places of the set-up in a Windows guest. Only administrators may write in
-// C:\Windows.
+// These are the paths of the set-up in a Windows guest. Only administrators may
+// write in C:\Windows.
 const (
-	// WindowsState is the file in which the set-up says how far it is;
+	// WindowsState is the file in which the set-up records its phase.
 	// [ParseState] reads it.
 	WindowsState = windowsDir + `\firstboot.state`
 	// WindowsLog is the log of the set-up.
@@ -23,36 +23,41 @@ const (
 	diskScript = "firstboot-disk.cmd"
 )
 
-// letters are the drives on which Windows' installer may see the CDs: their order
-// is not known (quickemu issue 1475). X: is the installer's own.
+// letters holds the drive letters that the CDs may have in Windows' installer.
+// Their order is not known (quickemu issue 1475). X: belongs to the installer
+// itself.
 const letters = "CDEFGHIJKLM"
 
-// rdpRules is the firewall's group of rules for Remote Desktop, in every
-// language (cschneegans/unattend-generator modifier/Optimizations.cs).
+// rdpRules names the firewall's group of rules for Remote Desktop. The name is
+// the same in every language (cschneegans/unattend-generator
+// modifier/Optimizations.cs).
 const rdpRules = "@FirewallAPI.dll,-28752"
 
-// runScript starts the set-up's script.
+// runScript is the command that starts the set-up's script.
 const runScript = `powershell.exe -NoProfile -NonInteractive -ExecutionPolicy Bypass -File ` + windowsDir + `\` + baseScript
 
-// firstLogon makes the script a task that runs as LocalSystem at each start until
-// it is done: FirstLogonCommands run once, and a restart loses the rest.
+// firstLogon registers the script as a task that runs as LocalSystem at each
+// start until the set-up is complete. FirstLogonCommands alone would run once,
+// and a restart would lose the remaining work.
 const firstLogon = runScript + " -Step register"
 
-// WindowsAgain starts the set-up of a Windows guest once more; what it has done
-// already it leaves alone.
+// WindowsAgain returns the command that starts the set-up of a Windows guest
+// once more. Work that is already done is not repeated.
 func WindowsAgain() []string { return step("base") }
 
-// WindowsGames makes drive D: on the disk for games, after it was attached.
+// WindowsGames returns the command that makes drive D: on the disk for games.
+// It is for a guest to which that disk was attached.
 func WindowsGames() []string { return step("games") }
 
-// WindowsDriver installs the card's driver, after the card was attached.
+// WindowsDriver returns the command that installs the card's driver. It is for
+// a guest to which the card was attached.
 func WindowsDriver() []string { return step("driver") }
 
 func step(name string) []string { return append(strings.Fields(runScript), "-Step", name) }
 
-// driverPaths are the places of the drivers on the CD of virtio-win, for each
-// letter that it may have. The drivers go into the installer and into the system
-// that it makes (Microsoft, PnpCustomizationsWinPE, DriverPaths).
+// driverPaths returns the paths of the drivers on the CD of virtio-win, for
+// each letter that the CD may have. Windows adds the drivers to the installer
+// and to the installed system (Microsoft, PnpCustomizationsWinPE, DriverPaths).
 func driverPaths() []string {
 	var paths []string
 	for _, letter := range letters {
@@ -63,8 +68,9 @@ func driverPaths() []string {
 	return paths
 }
 
-// inSetup are the commands of the installer. The script is on one of the drives;
-// it makes the partitions, so that without it no disk is touched.
+// inSetup returns the commands that the installer runs. They start the disk
+// script from whichever drive has it. Only this script makes partitions, so no
+// disk is touched if the script is missing.
 func inSetup() []string {
 	var commands []string
 	for _, letter := range letters {
@@ -73,7 +79,8 @@ func inSetup() []string {
 	return commands
 }
 
-// inSystem are the commands in the installed system, before anybody logs on.
+// inSystem returns the commands that run in the installed system before anybody
+// logs on.
 func inSystem() []string {
 	commands := []string{`cmd.exe /c if not exist ` + windowsDir + ` mkdir ` + windowsDir}
 	for _, letter := range letters {
@@ -85,7 +92,7 @@ func inSystem() []string {
 	return append(commands, "powercfg.exe /hibernate off")
 }
 
-// A registryValue is a DWORD that the set-up leaves.
+// A registryValue is a DWORD that the set-up writes into the registry.
 type registryValue struct {
 	key, name string
 	data      int
@@ -95,20 +102,21 @@ func (v registryValue) command() string {
 	return fmt.Sprintf(`reg.exe add "%s" /v %s /t REG_DWORD /d %d /f`, v.key, v.name, v.data)
 }
 
-// registry is what the set-up leaves in the registry of the machine, with its
-// reason and source.
+// registry holds the values that the set-up writes into the machine's registry,
+// each with its reason and source.
 var registry = []registryValue{
-	// Fast startup would leave the NTFS of a shut-down guest, and the card, as in
-	// hibernation (unattend-generator modifier/Optimizations.cs).
+	// Fast startup would leave the NTFS of a shut-down guest, and the card, in
+	// a state as in hibernation (unattend-generator modifier/Optimizations.cs).
 	{`HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\Power`, "HiberbootEnabled", 0},
-	// 24H2 encrypts the disk of a new system by itself, with a key that nobody has
-	// (Microsoft, "BitLocker drive encryption in Windows 11 for OEMs").
+	// By default, 24H2 encrypts the disk of a new system, with a key that
+	// nobody has (Microsoft, "BitLocker drive encryption in Windows 11 for
+	// OEMs").
 	{`HKLM\SYSTEM\CurrentControlSet\Control\BitLocker`, "PreventDeviceEncryption", 1},
-	// Remote Desktop asks for the password before it shows a picture (Microsoft,
-	// Microsoft-Windows-TerminalServices-RDP-WinStationExtensions).
+	// Remote Desktop asks for the password before it shows a picture
+	// (Microsoft, Microsoft-Windows-TerminalServices-RDP-WinStationExtensions).
 	{`HKLM\SYSTEM\CurrentControlSet\Control\Terminal Server\WinStations\RDP-Tcp`, "UserAuthentication", 1},
-	// Updates restart nothing while somebody is logged on (Microsoft, "Manage
-	// additional Windows Update settings").
+	// Updates do not restart Windows while somebody is logged on (Microsoft,
+	// "Manage additional Windows Update settings").
 	{`HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate\AU`, "NoAutoRebootWithLoggedOnUsers", 1},
 	{`HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate\AU`, "AUOptions", 4},
 }
@@ -136,8 +144,8 @@ func (g Windows11) script() (string, error) {
 	return b.String(), nil
 }
 
-// lun returns the number that the guest sees of the disk's slot, or -1 without a
-// disk: PVE gives scsiN the logical unit N (qemu-server
+// lun returns the logical unit number of the disk in the guest, or -1 if there
+// is no disk. PVE gives the slot scsiN the logical unit N (qemu-server
 // PVE/QemuServer/DriveDevice.pm).
 func (d *GamesDisk) lun() int {
 	if d == nil {
@@ -150,8 +158,8 @@ func (d *GamesDisk) lun() int {
 	return n
 }
 
-// quotePowerShell quotes a word for PowerShell, to which the typographic quotes
-// are quotes as well (about_Quoting_Rules).
+// quotePowerShell quotes a word for PowerShell, in which the typographic quotes
+// are quotes too (about_Quoting_Rules).
 func quotePowerShell(text string) string {
 	for _, quote := range "'\u2018\u2019\u201A\u201B" {
 		text = strings.ReplaceAll(text, string(quote), string(quote)+string(quote))

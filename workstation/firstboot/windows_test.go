@@ -40,7 +40,7 @@ func TestWindowsSeedIsGolden(t *testing.T) {
 	}
 }
 
-// An element is XML as a parser sees it.
+// An element is an XML element as a parser reads it.
 type element struct {
 	XMLName  xml.Name
 	Attrs    []xml.Attr `xml:",any,attr"`
@@ -57,7 +57,7 @@ func (e element) attr(name string) string {
 	return ""
 }
 
-// at returns the text of the only element of a path of names.
+// all returns the texts of all elements on a path of names.
 func (e element) all(path ...string) []string {
 	if len(path) == 0 {
 		return []string{strings.TrimSpace(e.Text)}
@@ -88,10 +88,11 @@ func answersOf(t testing.TB, g Windows11) element {
 	return root
 }
 
-// components are the components of Windows 11 that an answer file may set, the
-// passes in which each is valid, and the settings below it that are known. All are
-// from Microsoft's reference "Unattended Windows Setup", whose page has the
-// component's name: learn.microsoft.com/windows-hardware/customize/desktop/unattend/
+// components holds the components of Windows 11 that an answer file may set,
+// with the passes in which each component is valid and its settings. All are
+// from Microsoft's reference "Unattended Windows Setup", where each component
+// has a page under its name:
+// learn.microsoft.com/windows-hardware/customize/desktop/unattend/
 var components = map[string]struct {
 	passes   []string
 	settings []string
@@ -107,14 +108,15 @@ var components = map[string]struct {
 	"Microsoft-Windows-SecureStartup-FilterDriver":           {[]string{"oobeSystem"}, []string{"PreventDeviceEncryption"}},
 }
 
-// inPass are the settings of Shell-Setup that are valid in one of its passes only.
+// inPass maps settings of Shell-Setup to the only pass in which they are valid.
 var inPass = map[string]string{
 	"ComputerName": "specialize", "ProductKey": "specialize", "TimeZone": "specialize",
 	"FirstLogonCommands": "oobeSystem", "OOBE": "oobeSystem", "UserAccounts": "oobeSystem", "AutoLogon": "oobeSystem",
 }
 
-// The limits of strings (the same reference: RunSynchronousCommand, Path;
-// SynchronousCommand, CommandLine; DriverPaths, Path).
+// limits holds the greatest lengths of texts (the same reference:
+// RunSynchronousCommand, Path; SynchronousCommand, CommandLine; DriverPaths,
+// Path).
 var limits = map[string]int{"Path": 259, "CommandLine": 1024}
 
 func TestAnswersAreWhatTheComponentsTake(t *testing.T) {
@@ -148,8 +150,8 @@ func TestAnswersAreWhatTheComponentsTake(t *testing.T) {
 	}
 }
 
-// checkElements holds every element to what Windows' installer takes: no empty
-// one, none that is too long, and list items in order.
+// checkElements checks that Windows' installer takes every element: no element
+// is empty or too long, and list items are in order.
 func checkElements(t *testing.T, e element) {
 	t.Helper()
 	order := 0
@@ -187,7 +189,7 @@ func TestAnswersSay(t *testing.T) {
 		want string
 	}{
 		{append(slices.Clone(setup), "ImageInstall", "OSImage", "InstallTo", "DiskID"), "0"},
-		{append(slices.Clone(setup), "ImageInstall", "OSImage", "InstallTo", "PartitionID"), "3"}, // after EFI and MSR
+		{append(slices.Clone(setup), "ImageInstall", "OSImage", "InstallTo", "PartitionID"), "3"}, // the third partition, after EFI and MSR
 		{append(slices.Clone(setup), "UserData", "ProductKey", "Key"), g.ProductKey.Reveal()},
 		{[]string{"specialize", "Shell-Setup", "ProductKey"}, g.ProductKey.Reveal()},
 		{[]string{"specialize", "Shell-Setup", "ComputerName"}, "GAMES"},
@@ -213,7 +215,7 @@ func TestAnswersSay(t *testing.T) {
 	}
 }
 
-// plain undoes PlainText=false.
+// plain decodes a value that was written for PlainText=false.
 func plain(t *testing.T, hidden string) string {
 	t.Helper()
 	data, err := base64.StdEncoding.DecodeString(hidden)
@@ -227,7 +229,8 @@ func plain(t *testing.T, hidden string) string {
 	return string(utf16.Decode(units))
 }
 
-// The disk is partitioned by commands that refuse a disk with anything on it.
+// No command wipes a disk: the script partitions with commands that refuse a
+// disk with anything on it.
 func TestNoDiskIsWiped(t *testing.T) {
 	t.Parallel()
 	root := answersOf(t, fullWindows())
@@ -317,7 +320,7 @@ func TestWindowsRefusals(t *testing.T) {
 	}
 }
 
-// Another program reads the answer file as XML too, and finds the values.
+// xmllint reads the answer file as XML and finds the user's name.
 func TestXMLLintReadsTheAnswers(t *testing.T) {
 	t.Parallel()
 	lint, err := exec.LookPath("xmllint")
@@ -337,8 +340,8 @@ func TestXMLLintReadsTheAnswers(t *testing.T) {
 	}
 }
 
-// FuzzWindows: no value makes an answer file that is not XML, or becomes another
-// value in it.
+// FuzzWindows checks that the answer file is XML whatever the values are, and
+// that an XML parser reads every value unchanged.
 func FuzzWindows(f *testing.F) {
 	f.Add("GAMES", "me", "correct horse", "de-DE", "0407:00000407", "UTC")
 	f.Add("A", `Jörg & Söhne '24`, `]]><x a="&amp;">%TEMP%^$(id)`, "en-US", "", "")
@@ -372,7 +375,8 @@ func FuzzWindows(f *testing.F) {
 	})
 }
 
-// What the PowerShell script may do to disks, and what it must not hold.
+// The PowerShell script destroys data on no disk, and holds no secret and no
+// user name.
 func TestScriptOfWindowsKeepsData(t *testing.T) {
 	t.Parallel()
 	g := fullWindows()

@@ -9,11 +9,12 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// Verify looks at a Windows guest and says what is as wanted, what is not, and what
-// could not be seen: the guest agent, which answers the question; with card the
-// graphics card and its driver; drive D:, if there is a disk for games; with
-// rustDesk the ID. It changes nothing in the guest. The error is only that of the
-// way into the guest.
+// Verify looks at a Windows guest and returns a check for each wanted thing: it
+// is as wanted, it is not, or it could not be seen. The guest agent, which
+// answers the question, is always checked. If card is set, Verify checks the
+// graphics card and its driver, if there is a disk for games, drive D:, and if
+// rustDesk is set, the ID. Verify changes nothing in the guest. It returns an
+// error only if it cannot run a command in the guest.
 func (g Windows11) Verify(ctx context.Context, guest Guest, card, rustDesk bool) ([]Check, error) {
 	g = g.withDefaults()
 	ask := func(argv ...string) (proxstation.GuestOutput, error) {
@@ -39,7 +40,8 @@ func (g Windows11) Verify(ctx context.Context, guest Guest, card, rustDesk bool)
 	return checks, nil
 }
 
-// unanswered returns why a program's answer says nothing, or "".
+// unanswered returns the reason why a program gave no usable answer, or "" for
+// a usable answer.
 func unanswered(program string, out proxstation.GuestOutput, err error) string {
 	switch {
 	case err != nil:

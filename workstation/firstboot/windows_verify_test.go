@@ -9,7 +9,7 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// windowsSays answers a command by the program's name.
+// windowsSays is a Guest that answers commands by the name of the program.
 type windowsSays map[string]proxstation.GuestOutput
 
 var errNoWay = errors.New("no way in")
@@ -31,7 +31,7 @@ func TestVerifyWindows(t *testing.T) {
 	const yes, no, unknown = proxstation.Yes, proxstation.No, proxstation.Unknown
 	for name, test := range map[string]struct {
 		program string
-		out     *proxstation.GuestOutput // nil: the program cannot be run
+		out     *proxstation.GuestOutput // nil if the program cannot be run
 		check   string
 		want    proxstation.Answer
 	}{
