@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/proxstation/proxstation/internal/printable"
@@ -28,14 +29,20 @@ type Change struct {
 	Want Value
 }
 
+// unfit reports whether XML cannot hold a name as it is: it has no control
+// characters, and one kind of line's end (XML 1.0 section 2.2 and 2.11).
+func unfit(name string) bool {
+	return !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || r&0xfffe == 0xfffe })
+}
+
 // edit returns a config.plist with a change. All else stays to the byte.
 func edit(text []byte, c Change) ([]byte, error) {
 	root, twice, err := parse(text)
 	if err != nil {
 		return nil, err
 	}
-	if slices.ContainsFunc(c.Key, func(name string) bool { return !utf8.ValidString(name) }) {
-		return nil, &ConfigError{Why: fmt.Sprintf("the key %q is not valid UTF-8", []string(c.Key))}
+	if slices.ContainsFunc(c.Key, unfit) {
+		return nil, &ConfigError{Why: fmt.Sprintf("the key %q has characters that no XML has", []string(c.Key))}
 	}
 	if slices.Contains(twice, c.Key.String()) {
 		return nil, &ConfigError{Why: fmt.Sprintf("%s is there more than once; delete all but one", c.Key)}

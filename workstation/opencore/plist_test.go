@@ -209,6 +209,7 @@ func FuzzEdit(f *testing.F) {
 	f.Add([]byte("<plist><dict><key>a</key><array/></dict></plist>"), "a/0", "x")
 	f.Add([]byte("<plist><dict><key>a</key><dict>\r\n</dict></dict></plist>"), "a/b/c", "<&>")
 	f.Add([]byte("<plist><dict></dict></plist>"), "\xb5ScanPolicy", "0")
+	f.Add([]byte("<plist><dict></dict></plist>"), "\x00@0", "x")
 	f.Fuzz(func(t *testing.T, text []byte, path, want string) {
 		key := Key(strings.Split(path, "/"))
 		root, twice, err := parse(text)
