@@ -23,9 +23,9 @@ func (a *accounts) listACL(c *call) (any, error) {
 	return list, nil
 }
 
-// described returns the privileges of the host's description as entries of the
-// list. An entry has the role with exactly these privileges, or a role that is
-// named after the user.
+// described returns the privileges in the host's description as entries of the
+// access control list. The role of an entry is a role with exactly these
+// privileges, or else a role that is named after the user.
 func (a *accounts) described() (list []entry) {
 	roles := a.specialRoles()
 	add := func(kind, who string, privileges map[string][]string) {
@@ -50,8 +50,8 @@ func (a *accounts) described() (list []entry) {
 	return list
 }
 
-// changeACL is PUT /access/acl: it gives roles to somebody on a path, or takes
-// them away.
+// changeACL is PUT /access/acl: it gives a role on a path to users, groups or
+// tokens, or takes the role away.
 func (a *accounts) changeACL(c *call) (any, error) {
 	if c.get("users")+c.get("groups")+c.get("tokens") == "" {
 		problems := map[string]string{}
@@ -89,7 +89,7 @@ func (a *accounts) changeACL(c *call) (any, error) {
 	return null()
 }
 
-// mayGive refuses a caller who would hand out more privileges than the caller has.
+// mayGive refuses a caller who would hand out privileges that the caller lacks.
 func (a *accounts) mayGive(c *call, path, role string) error {
 	privileges, there := a.allRoles()[role]
 	if !there {
@@ -113,7 +113,7 @@ func (a *accounts) mayGive(c *call, path, role string) error {
 	return nil
 }
 
-// known returns PVE's refusal of a user, group or token that does not exist.
+// known returns nil if a user, group or token exists, and PVE's refusal if not.
 func (a *accounts) known(kind, id string) error {
 	user, token, _ := strings.Cut(id, "!")
 	switch kind {

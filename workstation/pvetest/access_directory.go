@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// A directory holds what PVE keeps in user.cfg and in the files beside it: users
+// A directory holds the content of user.cfg and of the files beside it: users
 // with their tokens, groups, roles, and the access control list.
 type directory struct {
-	users  map[string]*account // root@pam too
-	groups map[string]string   // comments
-	roles  map[string][]string // privileges of roles that somebody made
+	users  map[string]*account // root@pam included
+	groups map[string]string   // the comment of each group
+	roles  map[string][]string // privileges of each role that is not built in
 	acl    []entry
 	pools  map[string]*pool
 }
@@ -22,7 +22,7 @@ type directory struct {
 type account struct {
 	password   string
 	enabled    bool
-	expire     int               // seconds since 1970; 0 is never
+	expire     int               // seconds since 1970; 0 means never
 	texts      map[string]string // "comment", "email", "firstname", "lastname", "keys"
 	groups     []string
 	privileges map[string][]string
@@ -32,19 +32,20 @@ type account struct {
 // An apiToken is an API token of a user.
 type apiToken struct {
 	secret     string
-	separate   bool                // has privileges of its own
+	separate   bool                // true if the token has privileges of its own
 	privileges map[string][]string // from the host's description
-	expire     int                 // seconds since 1970; 0 is never
+	expire     int                 // seconds since 1970; 0 means never
 	comment    string
 }
 
-// An entry of the access control list says which role somebody has on a path.
+// An entry gives a user, group or token a role on a path. The entries are the
+// access control list.
 type entry struct {
 	path, role, kind, who string // kind is "user", "group" or "token"
 	propagate             bool
 }
 
-// newDirectory returns the directory of a host's description.
+// newDirectory makes the directory from a host's description.
 func newDirectory(h Host) *directory {
 	d := &directory{users: map[string]*account{}, groups: map[string]string{}, roles: map[string][]string{}, pools: map[string]*pool{}}
 	d.users["root@pam"] = newAccount(User{Password: h.Password, Tokens: h.RootTokens})
@@ -68,11 +69,11 @@ func newAccount(u User) *account {
 	return a
 }
 
-// lives reports whether an account or a token that expires is still good.
+// lives reports whether an account or a token with this expiry is still valid.
 func lives(expire int, now time.Time) bool { return expire == 0 || now.Unix() < int64(expire) }
 
-// privilegesOf returns the privileges of a user, by path. An entry for the user
-// replaces the entries that the user's groups have on the same path
+// privilegesOf returns the privileges of a user, by path. If the user has an
+// entry on a path, the entries of the user's groups on that path do not count
 // (pve-access-control PVE/AccessControl.pm, roles).
 func (a *accounts) privilegesOf(user string) map[string][]string {
 	u := a.users[user]
@@ -92,8 +93,8 @@ func (a *accounts) privilegesOf(user string) map[string][]string {
 	return all
 }
 
-// granted returns privileges, with those added that the access control list gives
-// to a user, group or token.
+// granted returns a copy of privileges, extended by those that the access
+// control list gives to a user, group or token.
 func (a *accounts) granted(privileges map[string][]string, kind, who string) map[string][]string {
 	all := map[string][]string{}
 	for path, list := range privileges {
@@ -116,7 +117,7 @@ func (a *accounts) granted(privileges map[string][]string, kind, who string) map
 		none[e.path] = none[e.path] || e.role == "NoAccess"
 	}
 	for path := range none {
-		if none[path] { // which takes everything else away
+		if none[path] { // the role NoAccess cancels all other roles
 			all[path] = nil
 			delete(all, exact+path)
 		}
@@ -124,7 +125,7 @@ func (a *accounts) granted(privileges map[string][]string, kind, who string) map
 	return all
 }
 
-// identity returns a user with the privileges that the user has now.
+// identity returns a user with the user's current privileges.
 func (a *accounts) identity(user string) identity {
 	who := identity{user: user, all: user == "root@pam", legacy: a.host.major() < 9}
 	if grant := a.privilegesOf(user); grant != nil && !who.all {
@@ -153,7 +154,8 @@ type pool struct {
 	storages []string
 }
 
-// accessPaths returns every path on which somebody has been given something.
+// accessPaths returns every path on which a user, group or token has privileges
+// or a role.
 func (d *directory) accessPaths() []string {
 	var list []string
 	for _, a := range d.users {

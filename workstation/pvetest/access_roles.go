@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-// A tier sorts the privileges of one kind by who needs them: administrators, users
-// or auditors. PVE makes its own roles from the tiers (pve-access-control
-// PVE/AccessControl.pm, $privgroups and create_roles).
+// A tier holds privileges of one kind by the group that needs them:
+// administrators, users or auditors. PVE makes its built-in roles from the
+// tiers (pve-access-control PVE/AccessControl.pm, $privgroups and
+// create_roles).
 type tier struct{ admin, user, audit string }
 
 var tiers = map[string]tier{
@@ -27,7 +28,7 @@ var tiers = map[string]tier{
 	"Mapping":   {admin: "Mapping.Modify", user: "Mapping.Use", audit: "Mapping.Audit"},
 }
 
-// specialRoles returns the roles that every PVE has, with their privileges.
+// specialRoles returns the built-in roles of PVE with their privileges.
 func (a *accounts) specialRoles() map[string][]string {
 	roles := map[string][]string{"NoAccess": nil, "Administrator": a.privileges(), "PVETemplateUser": {"VM.Clone", "VM.Audit"}}
 	add := func(role, privileges string) { roles[role] = append(roles[role], strings.Fields(privileges)...) }
@@ -87,7 +88,7 @@ func (a *accounts) getRole(c *call) (any, error) {
 	return object, nil
 }
 
-// setRole is POST /access/roles and PUT /access/roles/{roleid}.
+// setRole serves POST /access/roles and PUT /access/roles/{roleid}.
 func (a *accounts) setRole(c *call) (any, error) {
 	role, verb := c.get("roleid"), "update"
 	_, there := a.allRoles()[role]

@@ -8,8 +8,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// answers makes requests, "METHOD path key=value ...", and compares status,
-// message and errors with what is wanted.
+// answers makes each step's request ("METHOD path key=value ...") and compares
+// status, message, errors and data with the wanted answer.
 func (l *lab) answers(steps ...[2]string) {
 	l.t.Helper()
 	for _, step := range steps {
@@ -30,7 +30,8 @@ func (l *lab) answers(steps ...[2]string) {
 	}
 }
 
-// Users, groups and roles are made, refused, changed and deleted in PVE's words.
+// Users, groups and roles can be made, changed and deleted. Refusals have PVE's
+// words.
 func TestAccess(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(), func(l *lab) {
@@ -69,7 +70,8 @@ func TestAccess(t *testing.T) {
 	})
 }
 
-// What an access control list says is what its users, groups and tokens may do.
+// Users, groups and tokens may do what the access control list allows them, and
+// nothing else.
 func TestAccessControlList(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, ""), vm(141, "")), func(l *lab) {
@@ -126,7 +128,7 @@ func TestAccessControlList(t *testing.T) {
 	})
 }
 
-// Tokens of a user are made, changed and deleted.
+// Tokens of a user can be made, changed and deleted.
 func TestTokens(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(), func(l *lab) {
@@ -148,8 +150,8 @@ func TestTokens(t *testing.T) {
 	})
 }
 
-// A user of a described host has the rights that are described, and an entry in
-// the list for them.
+// A user in the host's description has the described rights. The access control
+// list has an entry for each of them.
 func TestDescribedRights(t *testing.T) {
 	t.Parallel()
 	host := machines(vm(140, ""))
@@ -168,7 +170,8 @@ func TestDescribedRights(t *testing.T) {
 	})
 }
 
-// Pools are made and emptied before they go; a VM is in one at most.
+// Pools can be made, and deleted once they are empty. A VM is in at most one
+// pool.
 func TestPools(t *testing.T) {
 	t.Parallel()
 	host := machines(vm(140, ""), vm(141, ""))

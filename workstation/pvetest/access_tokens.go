@@ -26,7 +26,7 @@ func (a *accounts) tokensOf(c *call) (any, error) {
 	return u.listTokens(), nil
 }
 
-// token returns the token of a call (check_token_exist).
+// token returns the token that a call names (check_token_exist).
 func (a *accounts) token(c *call) (*apiToken, error) {
 	u, err := a.user(c)
 	if err != nil {
@@ -46,8 +46,8 @@ func (a *accounts) getToken(c *call) (any, error) {
 	return t.object(), nil
 }
 
-// createToken is POST token/{tokenid}. Unless the caller sets privsep=0, a new
-// token has no privileges until the access control list gives it some.
+// createToken is POST token/{tokenid}. A new token has no privileges until the
+// access control list gives it some, unless the caller sets privsep=0.
 func (a *accounts) createToken(c *call) (any, error) {
 	u, err := a.user(c)
 	switch {

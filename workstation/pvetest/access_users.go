@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// userTexts are the fields of a user that are text.
+// userTexts lists the fields of a user that hold text.
 var userTexts = []string{"comment", "email", "firstname", "lastname", "keys"}
 
-// realms are the two realms that every PVE has, with their types.
+// realms holds the two built-in realms of PVE with their comments.
 var realms = map[string]string{"pam": "Linux PAM standard authentication", "pve": "Proxmox VE authentication server"}
 
 func (a *accounts) listRealms(*call) (any, error) {
@@ -27,7 +27,7 @@ func (a *accounts) getRealm(c *call) (any, error) {
 	return map[string]any{"type": realm, "comment": realms[realm], "digest": emptyDigest}, nil
 }
 
-// user returns the account of a call (check_user_exist).
+// user returns the account that a call names (check_user_exist).
 func (a *accounts) user(c *call) (*account, error) {
 	if u := a.users[c.get("userid")]; u != nil {
 		return u, nil
@@ -35,7 +35,7 @@ func (a *accounts) user(c *call) (*account, error) {
 	return nil, refuse("no such user ('%s')", c.get("userid"))
 }
 
-// object returns the fields that PVE shows of an account in lists.
+// object returns the fields of an account that PVE shows in lists.
 func (u *account) object() map[string]any {
 	object := map[string]any{"enable": bit(u.enabled), "expire": u.expire}
 	for key, value := range u.texts {

@@ -8,24 +8,24 @@ import (
 	"time"
 )
 
-// ticketLife is how long a ticket is good for (PVE/AccessControl.pm).
+// ticketLife is the time for which a ticket is valid (PVE/AccessControl.pm).
 const ticketLife = 2 * time.Hour
 
-// A ticket is what a login with a password gives.
+// A ticket is the result of a login with a password.
 type ticket struct {
 	user    string
 	csrf    string
 	expires time.Time
 }
 
-// accounts holds everybody who may use the node.
+// accounts holds all users of the node and their tickets.
 type accounts struct {
 	*base
 	*directory
 	tickets map[string]*ticket
 }
 
-// authenticate returns the identity behind a request, or PVE's refusal.
+// authenticate returns the identity that sends a request, or PVE's refusal.
 func (a *accounts) authenticate(r *http.Request, anybody bool) (who identity, err error) {
 	cookie, token := credentials(r)
 	switch {
@@ -46,8 +46,8 @@ func (a *accounts) authenticate(r *http.Request, anybody bool) (who identity, er
 	return a.identity(t.user), nil
 }
 
-// authFailure returns PVE's answer to a wrong ticket or token. Since PVE 9 it
-// no longer names the reason.
+// authFailure returns PVE's answer to a wrong ticket or token. Since version 9,
+// PVE no longer gives the reason.
 func (a *accounts) authFailure(why string) error {
 	if a.host.major() < 9 {
 		return unauthorized(why)
@@ -55,7 +55,7 @@ func (a *accounts) authFailure(why string) error {
 	return unauthorized("Authentication failed!")
 }
 
-// byToken returns the identity of an API token: "user@realm!token=secret".
+// byToken returns the identity of an API token, from "user@realm!token=secret".
 func (a *accounts) byToken(header string) (who identity, err error) {
 	name, secret, _ := strings.Cut(header, "=")
 	user, id, _ := strings.Cut(name, "!")
@@ -80,8 +80,8 @@ func (a *accounts) byToken(header string) (who identity, err error) {
 	return who, nil
 }
 
-// login is POST /access/ticket. A valid ticket can stand in for the password; a
-// ticket of root@pam can stand in for anybody's password
+// login is POST /access/ticket. A valid ticket of the user is accepted as the
+// password, and a ticket of root@pam as the password of any user
 // (PVE/API2/AccessControl.pm, create_ticket).
 func (a *accounts) login(c *call) (any, error) {
 	user := c.get("username")
@@ -104,7 +104,7 @@ func (a *accounts) login(c *call) (any, error) {
 var topPaths = []string{"/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms"}
 
 // permissions is GET /access/permissions: every path with its privileges,
-// inherited ones included; paths without any are left out.
+// inherited privileges included. Paths without privileges are left out.
 func (a *accounts) permissions(c *call) (any, error) {
 	who := c.who
 	if user := c.get("userid"); user != "" && user != who.user {
@@ -135,8 +135,8 @@ func (a *accounts) permissions(c *call) (any, error) {
 	return tree, nil
 }
 
-// privileges returns the privileges that the node's version of PVE knows. PVE 9
-// has several for the guest agent in place of PVE 8's VM.Monitor.
+// privileges returns the privileges that exist in the node's version of PVE.
+// PVE 9 has several for the guest agent instead of PVE 8's VM.Monitor.
 func (a *accounts) privileges() []string {
 	if a.host.major() >= 9 {
 		return allPrivileges
@@ -145,8 +145,8 @@ func (a *accounts) privileges() []string {
 	return append(old, "VM.Monitor")
 }
 
-// allPrivileges are those of the role Administrator (PVE manual, User
-// Management, Privileges).
+// allPrivileges lists the privileges of the role Administrator (PVE manual,
+// User Management, Privileges).
 var allPrivileges = []string{
 	"Datastore.Allocate", "Datastore.AllocateSpace", "Datastore.AllocateTemplate", "Datastore.Audit",
 	"Group.Allocate", "Mapping.Audit", "Mapping.Modify", "Mapping.Use", "Permissions.Modify", "Pool.Allocate",

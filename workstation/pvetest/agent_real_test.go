@@ -11,14 +11,14 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A guestAgent answers as QEMU's agent does, in a guest with one file.
+// A guestAgent answers like QEMU's guest agent in a guest that has one file.
 type guestAgent struct {
 	node    func() *pvetest.Node
 	content []byte
 }
 
 func (a *guestAgent) Execute(_ context.Context, command string, arguments json.RawMessage) (json.RawMessage, error) {
-	a.node().VMs() // which would hang if the node waited for its agent
+	a.node().VMs() // hangs if the node holds its lock while it waits for the agent
 	var args struct {
 		Path, Mode string
 		Arg        []string
@@ -54,7 +54,8 @@ func (a *guestAgent) Execute(_ context.Context, command string, arguments json.R
 	return json.Marshal(answer)
 }
 
-// A VM's agent can be somebody else's: what it says is what PVE answers.
+// The test can supply the agent of a VM. The node passes on the agent's answers
+// in PVE's form.
 func TestRealAgent(t *testing.T) {
 	t.Parallel()
 	agent := &guestAgent{content: []byte("hello")}
@@ -78,7 +79,7 @@ func TestRealAgent(t *testing.T) {
 	}...)
 }
 
-// hostName is an agent that knows one command.
+// hostName is an agent that knows one command, guest-get-host-name.
 type hostName string
 
 func (name hostName) Execute(_ context.Context, command string, _ json.RawMessage) (json.RawMessage, error) {

@@ -16,10 +16,10 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// channel returns the path of a socket at which an agent answers as QEMU's
-// does (qga/main.c): a line of JSON for a line of JSON, with 0xff in front of the
-// answer to guest-sync-delimited. What is in stale was answered to somebody else
-// before.
+// channel returns the path of a socket at which an agent answers as QEMU's does
+// (qga/main.c): one line of JSON for each line of JSON, with 0xff before the
+// answer to guest-sync-delimited. The first client first receives stale, as if
+// an earlier client had left its answers unread.
 func channel(stale string, answer func(command string, arguments json.RawMessage) string) (path string, closeAll func()) {
 	dir, err := os.MkdirTemp("", "qga") // t.TempDir is too long for a socket
 	if err != nil {
@@ -75,7 +75,7 @@ func TestSocketAgent(t *testing.T) {
 	})
 	defer closeAll()
 	agent := &pvetest.SocketAgent{Path: path, Patience: time.Minute}
-	for range 2 { // the first comes after answers that nobody took
+	for range 2 { // the first connection also receives stale answers
 		answer, err := agent.Execute(t.Context(), "guest-exec", json.RawMessage(`{"pid":3}`))
 		if err != nil || string(answer) != `{"pid":3}` {
 			t.Errorf("guest-exec: %s, %v", answer, err)
@@ -94,7 +94,8 @@ func TestSocketAgent(t *testing.T) {
 	}
 }
 
-// Before the guest's agent is up, QEMU takes the connection and nobody answers.
+// Before the guest's agent is up, QEMU accepts the connection but nothing
+// answers. The error then matches ErrNoAgent.
 func TestSocketAgentThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	dir, err := os.MkdirTemp("", "qga") //nolint:usetesting // t.TempDir is too long for a socket
@@ -128,7 +129,7 @@ func TestSocketAgentThatDoesNotAnswer(t *testing.T) {
 func ExampleSocketAgent() {
 	path, closeAll := channel("", func(string, json.RawMessage) string { return `{"return": {"host-name": "linux-ai"}}` })
 	defer closeAll()
-	agent := &pvetest.SocketAgent{Path: path} // give it to Options.Agents
+	agent := &pvetest.SocketAgent{Path: path} // put agent into Options.Agents
 	answer, err := agent.Execute(context.Background(), "guest-get-host-name", nil)
 	fmt.Println(string(answer), err)
 	// Output: {"host-name": "linux-ai"} <nil>

@@ -45,7 +45,7 @@ func TestAgentAnswersOrDoesNot(t *testing.T) {
 	}
 }
 
-// inGuest runs a test with a VM whose agent answers.
+// inGuest runs a test with a VM whose agent is up.
 func inGuest(t *testing.T, guest pvetest.Guest, test func(*lab)) {
 	t.Helper()
 	host := machines(running(140, "agent:=1 net0:=virtio=BC:24:11:00:00:01"))
@@ -89,7 +89,7 @@ func TestAgentExec(t *testing.T) {
 		if out, _ := got["out-data"].(string); len(out) != 16<<20 || got["out-truncated"] != 1.0 || got["err-truncated"] != nil || got["exitcode"] != 2.0 {
 			t.Errorf("16 MiB and more: %d, %v, %v", len(out), got["out-truncated"], got["exitcode"])
 		}
-		if got["err-data"] != "gr\u00c3\u00bcn" { // PVE never decodes UTF-8
+		if got["err-data"] != "gr\u00c3\u00bcn" { // PVE sends each byte of UTF-8 as a character
 			t.Errorf("err-data = %q", got["err-data"])
 		}
 		for params, want := range map[string]string{

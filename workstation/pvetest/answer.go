@@ -9,22 +9,22 @@ import (
 	"time"
 )
 
-// An answer is what the node sends back.
+// An answer is the node's response to a request.
 type answer struct {
 	status int
-	reason string // the words in the status line, where PVE puts its message
+	reason string // text of the status line, where PVE puts its message
 	body   []byte
-	kind   string        // of content; "" is JSON
-	drop   bool          // close the connection instead
+	kind   string        // content type; "" means JSON
+	drop   bool          // close the connection without an answer
 	hang   bool          // never answer
-	delay  time.Duration // real time
+	delay  time.Duration // in real time
 }
 
-// respond writes the result of a method in PVE's form. For a refusal, data is
-// null. The first line of the message stands in the status line, and since PVE
-// 8 the whole message stands in the body (pve-http-server
-// PVE/APIServer/Formatter/Standard.pm). A caller who is not let in gets no
-// body, after three seconds.
+// respond returns the result of a method in PVE's form. For a refusal, data is
+// null. The status line holds the first line of the message, and since PVE 8
+// the body holds the whole message (pve-http-server
+// PVE/APIServer/Formatter/Standard.pm). If the caller is not logged in, the
+// answer comes after three seconds and has no body.
 func (n *Node) respond(data any, err error) answer {
 	var no *refusal
 	switch {
@@ -40,7 +40,7 @@ func (n *Node) respond(data any, err error) answer {
 	return answer{status: http.StatusOK, reason: "OK", body: body}
 }
 
-// refused returns the answer to a request that is refused.
+// refused turns a refusal into the answer that PVE sends.
 func (n *Node) refused(no *refusal) answer {
 	reason, _, _ := strings.Cut(no.message, "\n")
 	switch {
@@ -56,12 +56,12 @@ func (n *Node) refused(no *refusal) answer {
 	if no.errors != nil {
 		object["errors"] = no.errors
 	}
-	body, _ := json.Marshal(object) // texts only
+	body, _ := json.Marshal(object) // cannot fail: the object holds only text
 	return answer{status: no.status, reason: reason, body: body}
 }
 
-// extjs gives an answer the form of /api2/extjs, which PVE's web interface asks
-// for: the status is always 200, and the object says how it went
+// extjs gives an answer the form of /api2/extjs, which PVE's web interface
+// uses: the HTTP status is always 200, and the real status is in the body
 // (PVE/APIServer/Formatter/Standard.pm, prepare_response_data).
 func (a answer) extjs() answer {
 	var object map[string]any
@@ -72,14 +72,15 @@ func (a answer) extjs() answer {
 	if a.status != http.StatusOK {
 		object["status"], a.status, a.reason = text(a.status), http.StatusOK, "OK"
 	}
-	a.body, _ = json.Marshal(object) // it came from JSON
+	a.body, _ = json.Marshal(object) // cannot fail: the object was decoded from JSON
 	return a
 }
 
-// contentType returns the answer's header of that name.
+// contentType returns the answer's Content-Type header.
 func (a answer) contentType() string { return cmp.Or(a.kind, "application/json;charset=UTF-8") }
 
-// wait lets the answer take its time, and reports whether there is one.
+// wait waits for the answer's delay. It returns false if nothing is to be sent,
+// because of a fault or because the client has gone.
 func (a answer) wait(r *http.Request) bool {
 	if a.delay > 0 || a.hang {
 		timer := time.NewTimer(a.delay)
@@ -97,7 +98,7 @@ func (a answer) wait(r *http.Request) bool {
 	return !a.drop && r.Context().Err() == nil
 }
 
-// faulty answers a request, with the planned fault if there is one.
+// faulty answers a request, and applies the planned fault if a fault matches.
 func (n *Node) faulty(r *http.Request, path string, work func() answer) answer {
 	f := n.strike(func(f *Fault) bool {
 		return f.Task == "" && (f.Method == "" || f.Method == r.Method) && f.pattern.MatchString(path)

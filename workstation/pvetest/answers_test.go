@@ -20,11 +20,12 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// answersOfPVE is where requests with the answers of PVE's own code lie beside
-// a checkout. They are not part of the project; CI has them.
+// answersOfPVE is the directory beside a checkout with requests and the answers
+// of PVE's own code. The files are not part of the project, but CI has them.
 const answersOfPVE = "../../../shared/pve/answers"
 
-// differences lists the answers that differ from PVE's, each with its reason.
+// differences is the file that lists the answers that differ from PVE's, with a
+// reason for each.
 const differences = "testdata/differences.tsv"
 
 var (
@@ -32,15 +33,15 @@ var (
 	showDifferences   = flag.Bool("show-differences", false, "print every answer that differs, and texts that do")
 )
 
-// agreement is the part of all compared lines that must agree in status,
+// agreement is the share of compared answers that must agree in status,
 // parameters of errors and success of the task.
 const agreement = 0.995
 
-// An exchange is one line of a file of answers.
+// An exchange is a request with PVE's answer: one line of a file.
 type exchange struct {
 	Case, Login, Method, Path string
 	Params                    [][2]string
-	Setup, Artefact           bool // not compared, and answered by what PVE was imitated with
+	Setup, Artefact           bool // not compared; an Artefact is an answer of the test rig, not of PVE
 	Status                    int
 	Reason                    string
 	Errors                    map[string]string
@@ -51,15 +52,16 @@ type exchange struct {
 	where string // "seq:12"
 }
 
-// A difference says in what an answer is not PVE's.
+// A difference describes how an answer differs from PVE's.
 type difference struct {
 	where, what string
-	decides     bool // it is in status, errors or exit
+	decides     bool // true for a difference in status, errors or exit
 	about       string
 }
 
-// TestAnswersOfPVE replays what PVE's own code was asked, and compares status,
-// parameters of errors, success of tasks, messages, and keys and types of data.
+// TestAnswersOfPVE sends requests that PVE's own code has answered, and
+// compares the answers: status, parameters of errors, success of tasks,
+// messages, and keys and types of data.
 func TestAnswersOfPVE(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(answersOfPVE + "/*.jsonl")
@@ -114,7 +116,7 @@ func readExchanges(t *testing.T, file string) (list []exchange) {
 	return list
 }
 
-// answering is the host that gave the answers.
+// answering returns the host from which the answers were taken.
 func answering(t *testing.T) pvetest.Host {
 	t.Helper()
 	host := machines()
@@ -129,8 +131,8 @@ func answering(t *testing.T) pvetest.Host {
 	return host
 }
 
-// replay asks a node everything in turn. What the node does not serve is counted
-// by method, and not compared.
+// replay sends all requests to a node, in order. Requests that the node does
+// not serve are counted by method and not compared.
 func replay(l *lab, exchanges []exchange) (found []difference, compared int, unserved map[string]int) {
 	unserved, spoiled := map[string]int{}, map[string]bool{}
 	logins := map[string]func(*http.Request){"token": l.login}
@@ -169,8 +171,8 @@ func replay(l *lab, exchanges []exchange) (found []difference, compared int, uns
 	return found, compared, unserved
 }
 
-// spoil notes what a request that the node does not serve would have made or
-// changed: a VM, a pool, a storage.
+// spoil notes the VM, pool or storage that an unserved request would have made
+// or changed.
 func (e exchange) spoil(spoiled map[string]bool) {
 	if e.Method == http.MethodGet {
 		return
@@ -188,8 +190,8 @@ func (e exchange) spoil(spoiled map[string]bool) {
 
 var vmInPath = regexp.MustCompile(`/qemu/(\d+)/template`)
 
-// standsOn reports whether a request is about something that is not as it was
-// when PVE answered.
+// standsOn reports whether a request uses an object whose state differs from
+// the state when PVE answered.
 func (e exchange) standsOn(spoiled map[string]bool) bool {
 	for _, part := range strings.Split(e.Path, "/") {
 		if spoiled[part] {
@@ -204,7 +206,7 @@ func (e exchange) standsOn(spoiled map[string]bool) bool {
 	return false
 }
 
-// compare returns in what an answer differs.
+// compare returns the differences between an answer and PVE's answer.
 func compare(e exchange, got result, exit string) (found []difference) {
 	add := func(decides bool, format string, args ...any) {
 		found = append(found, difference{e.where, fmt.Sprintf(format, args...), decides,
@@ -247,16 +249,16 @@ func compare(e exchange, got result, exit string) (found []difference) {
 	return found
 }
 
-// lines returns the lines of a message in order: PVE's own order of several
-// problems is that of a hash.
+// lines sorts the lines of a message: PVE lists several problems in the order
+// of a hash.
 func lines(message string) string {
 	each := strings.Split(strings.TrimSpace(message), "\n")
 	slices.Sort(each)
 	return strings.Join(each, "\n")
 }
 
-// shape writes keys and types of data: {a:str b:num}, and of lists each shape
-// that is in them.
+// shape describes the keys and types of data, such as {a:str b:num}. For a list
+// it writes each shape that occurs in it.
 func shape(data any) string {
 	switch v := data.(type) {
 	case nil:
@@ -284,8 +286,9 @@ func shape(data any) string {
 	return "?"
 }
 
-// compareData compares the value that the case is about, which it names in
-// front of its "=", and the types of what both have.
+// compareData compares the value of the one key that the case is about (the
+// text before its "="). Without such a key it compares the types of all keys
+// that both answers have.
 func compareData(e exchange, data any) string {
 	want, isObject := e.Data.(map[string]any)
 	have, _ := data.(map[string]any)
@@ -310,8 +313,8 @@ func compareData(e exchange, data any) string {
 	return ""
 }
 
-// judge compares the differences with those that are known, and prints the
-// figures.
+// judge fails the test for every difference that is not in the list of known
+// differences, and prints the figures.
 func judge(t *testing.T, all []difference, compared int) {
 	t.Helper()
 	known := readDifferences(t)
@@ -346,7 +349,7 @@ func judge(t *testing.T, all []difference, compared int) {
 	}
 }
 
-// readDifferences reads the known ones: where, and why.
+// readDifferences reads the known differences: a reason for each place.
 func readDifferences(t *testing.T) map[string]string {
 	t.Helper()
 	data, err := os.ReadFile(differences)
@@ -390,7 +393,8 @@ var (
 	uuidText   = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 )
 
-// plain replaces what is another in each run, as in PVE's answers.
+// plain replaces the parts of a value that change with each run, in the same
+// way as the stored answers.
 func plain(value string) string {
 	return versions.ReplaceAllString(uuidText.ReplaceAllString(macAddress.ReplaceAllString(value, "MAC"), "UUID"), "10.V")
 }

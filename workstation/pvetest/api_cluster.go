@@ -64,7 +64,7 @@ func (n *Node) guestResources(c *call) []map[string]any {
 	return list
 }
 
-// guests returns the numbers of all VMs and containers.
+// guests returns the VMIDs of all VMs and containers.
 func (n *Node) guests() map[int]bool {
 	all := map[int]bool{}
 	for id := range n.vms {
@@ -76,8 +76,8 @@ func (n *Node) guests() map[int]bool {
 	return all
 }
 
-// guestResource returns the cluster's view of a guest, or nil if there is no
-// such guest (pve-manager PVE/API2Tools.pm, extract_vm_stats).
+// guestResource returns the entry of a guest in the cluster's list, or nil if
+// there is no such guest (pve-manager PVE/API2Tools.pm, extract_vm_stats).
 func (n *Node) guestResource(id int) map[string]any {
 	if name, there := n.host.Containers[id]; there {
 		return map[string]any{"id": fmt.Sprintf("lxc/%d", id), "vmid": id, "type": "lxc", "node": n.host.Name, "name": name, "status": "running", "template": 0}
@@ -100,7 +100,8 @@ func (n *Node) guestResource(id int) map[string]any {
 	return resource
 }
 
-// nodeResource returns what the cluster knows of the node (extract_node_stats).
+// nodeResource returns the entry of the node in the cluster's list
+// (extract_node_stats).
 func (n *Node) nodeResource() map[string]any {
 	total, used := n.rootDisk()
 	return map[string]any{
@@ -110,7 +111,7 @@ func (n *Node) nodeResource() map[string]any {
 	}
 }
 
-// storageResource returns what the cluster knows of a storage
+// storageResource returns the entry of a storage in the cluster's list
 // (extract_storage_stats).
 func (n *Node) storageResource(s *storage) map[string]any {
 	resource := map[string]any{
@@ -151,7 +152,7 @@ func (n *Node) backups(*call) (any, error) {
 	return list, nil
 }
 
-// object shows a job as PVE shows it.
+// object returns a backup job in PVE's form.
 func (job BackupJob) object() map[string]any {
 	object := map[string]any{"id": job.ID, "type": "vzdump", "schedule": job.Schedule, "mode": job.Mode, "storage": job.Storage, "enabled": bit(job.Enabled)}
 	if job.All {
@@ -175,14 +176,14 @@ func (n *Node) nextID(c *call) (any, error) {
 	return text(n.freeID()), nil
 }
 
-// nodeLoad is how busy the node's processors are.
+// nodeLoad is the share of the processors' time that is in use.
 const nodeLoad = 0.0163265306122449
 
-// uptime returns the seconds since the host was started: a day before the node
-// began.
+// uptime returns the seconds since the host booted. It booted a day before
+// [New].
 func (n *Node) uptime() int64 { return int64(n.now.Sub(n.began).Seconds()) + 86400 }
 
-// rootDisk returns the bytes of the host's own file system, which is where the
+// rootDisk returns the bytes of the host's root file system, on which the
 // storage of type "dir" lies.
 func (n *Node) rootDisk() (total, used int64) {
 	for _, s := range n.storages {
@@ -193,8 +194,8 @@ func (n *Node) rootDisk() (total, used int64) {
 	return 94 << 30, 20 << 30
 }
 
-// containerConfig is GET /nodes/{node}/lxc/{vmid}/config. The raw keys of LXC
-// come as pairs (pve-container PVE/API2/LXC/Config.pm).
+// containerConfig is GET /nodes/{node}/lxc/{vmid}/config. Raw LXC keys are
+// listed as pairs (pve-container PVE/API2/LXC/Config.pm).
 func (n *Node) containerConfig(c *call) (any, error) {
 	id := c.number("vmid")
 	name, there := n.host.Containers[id]

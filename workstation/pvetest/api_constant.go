@@ -2,16 +2,16 @@ package pvetest
 
 import "path"
 
-// constant returns a handler that gives the same answer on every node.
+// constant returns a handler that always gives the same answer.
 func constant(answer any) handler {
 	return func(*Node, *call) (any, error) { return answer, nil }
 }
 
 func empty() handler { return constant([]any{}) }
 
-// constantHandlers answer for the parts of PVE that the embedded node does not
-// have: subscription, cluster, firewall, replication, software-defined network.
-// Clients ask for them all the same.
+// constantHandlers returns handlers for the parts of PVE that the embedded node
+// lacks but clients ask for: subscription, cluster, firewall, replication,
+// software-defined network.
 func constantHandlers() map[string]handler {
 	const node, qemu = "/nodes/{node}", "/nodes/{node}/qemu/{vmid}"
 	firewall := map[string]any{"digest": emptyDigest}
@@ -55,7 +55,8 @@ var noSubscription = map[string]any{
 	"url": "https://www.proxmox.com/en/proxmox-virtual-environment/pricing",
 }
 
-// backupDefaults are the defaults of vzdump (pve-manager PVE/VZDump/Common.pm).
+// backupDefaults holds the defaults of vzdump (pve-manager
+// PVE/VZDump/Common.pm).
 var backupDefaults = map[string]any{
 	"all": 0, "bwlimit": 0, "compress": "0", "dumpdir": "/var/lib/vz/dump", "fleecing": map[string]any{"enabled": 0}, "ionice": 7,
 	"lockwait": 180, "mailnotification": "always", "mode": "snapshot", "notification-mode": "auto",
@@ -63,8 +64,9 @@ var backupDefaults = map[string]any{
 	"quiet": 0, "remove": 1, "stdexcludes": 1, "stop": 0, "stopwait": 10, "storage": "local", "zstd": 1,
 }
 
-// listFlags is GET cpu-flags: the CPU flags that a VM may switch (qemu-server
-// PVE/QemuServer/CPUConfig.pm, $supported_vm_specific_cpu_flags_by_arch).
+// listFlags is GET cpu-flags: the CPU flags that a VM may turn on or off
+// (qemu-server PVE/QemuServer/CPUConfig.pm,
+// $supported_vm_specific_cpu_flags_by_arch).
 func (n *Node) listFlags(*call) (any, error) {
 	list := []map[string]any{}
 	for _, name := range []string{"aes", "amd-no-ssb", "amd-ssbd", "hv-evmcs", "hv-tlbflush", "ibpb", "md-clear", "nested-virt", "pcid", "pdpe1gb", "spec-ctrl", "ssbd", "virt-ssbd"} {
@@ -73,7 +75,8 @@ func (n *Node) listFlags(*call) (any, error) {
 	return list, nil
 }
 
-// packages is GET apt/versions: the three packages that clients look for.
+// packages is GET apt/versions. It lists the three packages that clients look
+// for.
 func (n *Node) packages(*call) (any, error) {
 	list := []map[string]any{}
 	for name, version := range map[string]string{"pve-manager": n.host.Version, "qemu-server": n.host.Version, "pve-qemu-kvm": n.qemu()} {
@@ -100,7 +103,7 @@ func (n *Node) hosts(*call) (any, error) {
 	return map[string]any{"digest": emptyDigest, "data": "127.0.0.1 localhost\n" + n.host.address() + " " + n.host.Name + ".local " + n.host.Name + "\n"}, nil
 }
 
-// services is GET services: those of PVE itself.
+// services is GET services. It lists the services of PVE itself.
 func (n *Node) services(*call) (any, error) {
 	list := []map[string]any{}
 	for _, name := range []string{"pve-cluster", "pvedaemon", "pveproxy", "pvestatd", "qmeventd"} {
@@ -109,7 +112,7 @@ func (n *Node) services(*call) (any, error) {
 	return list, nil
 }
 
-// urlMetadata is GET query-url-metadata. The files are those of Host.Downloads.
+// urlMetadata is GET query-url-metadata. It knows the files in Host.Downloads.
 func (n *Node) urlMetadata(c *call) (any, error) {
 	url := c.get("url")
 	size, known := n.host.Downloads[url]
@@ -119,7 +122,7 @@ func (n *Node) urlMetadata(c *call) (any, error) {
 	return map[string]any{"size": size, "filename": path.Base(url), "mimetype": "application/octet-stream"}, nil
 }
 
-// history is GET rrddata: it has the times of 70 samples, and no values.
+// history is GET rrddata. It answers with 70 times that have no values.
 func (n *Node) history(*call) (any, error) {
 	list := []map[string]any{}
 	for i := range 70 {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// clusterOptions is GET /cluster/options. Callers without Sys.Audit see the tags
-// alone.
+// clusterOptions is GET /cluster/options. Callers without Sys.Audit see only
+// the tags.
 func (n *Node) clusterOptions(c *call) (any, error) {
 	object := map[string]any{"allowed-tags": n.tags(c)}
 	if c.who.may("/", "Sys.Audit") {
@@ -21,7 +21,7 @@ func (n *Node) clusterOptions(c *call) (any, error) {
 	return object, nil
 }
 
-// tags returns the tags of all VMs that the caller may see, each once.
+// tags returns the tags of all VMs that the caller may see, without duplicates.
 func (n *Node) tags(c *call) []string {
 	all := map[string]bool{}
 	for id, v := range n.vms {
@@ -49,7 +49,7 @@ func (n *Node) setClusterOptions(c *call) (any, error) {
 	return null()
 }
 
-// backupJob returns the job of a call.
+// backupJob returns the index of the job that a call names.
 func (n *Node) backupJob(c *call) (int, error) {
 	i := slices.IndexFunc(n.host.Backups, func(job BackupJob) bool { return job.ID == c.get("id") })
 	if i < 0 {
@@ -98,7 +98,7 @@ func (n *Node) deleteBackup(c *call) (any, error) {
 	return null()
 }
 
-// take sets the fields of a job that a call names.
+// take sets those fields of a job for which the call has parameters.
 func (job *BackupJob) take(c *call) {
 	for name, field := range map[string]*string{
 		"schedule": &job.Schedule, "vmid": &job.VMIDs, "exclude": &job.Exclude, "pool": &job.Pool, "node": &job.Node,
@@ -116,8 +116,8 @@ func (job *BackupJob) take(c *call) {
 	}
 }
 
-// notBackedUp is GET /cluster/backup-info/not-backed-up: the guests that no backup
-// job includes.
+// notBackedUp is GET /cluster/backup-info/not-backed-up: the guests that are in
+// no backup job.
 func (n *Node) notBackedUp(c *call) (any, error) {
 	list := []map[string]any{}
 	for _, id := range sortedIDs(n.guests()) {
@@ -133,8 +133,8 @@ func (n *Node) notBackedUp(c *call) (any, error) {
 	return list, nil
 }
 
-// service returns the VM of a call about high availability, which names it
-// "vm:100" or "100".
+// service returns the VMID in the parameter sid of a call about high
+// availability: "vm:100" or "100".
 func service(c *call) int { return atoi(strings.TrimPrefix(c.get("sid"), "vm:"), 0) }
 
 func (n *Node) haGroups(*call) (any, error) {
@@ -146,7 +146,7 @@ func (n *Node) haGroups(*call) (any, error) {
 
 func (n *Node) haCurrent(*call) (any, error) {
 	list := []map[string]any{{"id": "quorum", "type": "quorum", "node": n.host.Name, "status": "OK", "quorate": 1}}
-	if !n.olderThan(9, 2) { // ha-manager 5.1
+	if !n.olderThan(9, 2) { // since ha-manager 5.1
 		list = append(list, map[string]any{"id": "fencing", "type": "fencing", "node": n.host.Name, "armed-state": "standby", "status": "standby (CRM watchdog standby)"})
 	}
 	resources, _ := n.haResources(nil)
@@ -168,7 +168,7 @@ func (n *Node) haResource(c *call) (any, error) {
 	return nil, refuse("no such resource '%s'", c.get("sid"))
 }
 
-// setHA is POST and PUT /cluster/ha/resources.
+// setHA serves POST and PUT /cluster/ha/resources.
 func (n *Node) setHA(c *call) (any, error) {
 	id := service(c)
 	managed := slices.Contains(n.host.HA, id) || slices.Contains(n.host.HAIgnored, id)
@@ -187,7 +187,7 @@ func (n *Node) setHA(c *call) (any, error) {
 	}
 	n.host.HA = append(n.host.HA, id)
 	if state := cmp.Or(c.get("state"), "started"); state == "started" || state == "enabled" {
-		n.after(10*time.Second, func() { // which is how long the manager takes
+		n.after(10*time.Second, func() { // the HA manager acts after ten seconds
 			if v := n.vms[id]; v != nil && !v.running && slices.Contains(n.host.HA, id) {
 				n.startTask(id, "root@pam", false)
 			}
@@ -210,7 +210,8 @@ func (n *Node) leaveHA(id int) {
 	n.host.HA, n.host.HAIgnored = slices.DeleteFunc(n.host.HA, other), slices.DeleteFunc(n.host.HAIgnored, other)
 }
 
-// migrationCheck is GET migrate: it lists the local disks, and no node to go to.
+// migrationCheck is GET migrate. It lists the local disks, and no node as a
+// possible target.
 func (n *Node) migrationCheck(_ *call, v *vm) (any, error) {
 	disks := []map[string]any{}
 	for _, key := range sorted(v.config) {

@@ -34,9 +34,8 @@ func (n *Node) status(*call) (any, error) {
 	}, nil
 }
 
-// memory returns what a node says of its memory. Most of what is available is
-// the host's page cache, as on every host that has been up for a while, and
-// not "free".
+// memory returns the node's figures of memory. Most of the available memory is
+// page cache and not "free", as on every host that has been up for a while.
 func (n *Node) memory() map[string]any {
 	available := n.freeMemory()
 	memory := map[string]any{"total": n.host.Memory, "free": available / 8, "used": n.host.Memory - available}
@@ -64,8 +63,8 @@ func (n *Node) listNetwork(c *call) (any, error) {
 	}), nil
 }
 
-// interfaces returns the host's bridges, of which the first has the node's
-// address, and a card below that.
+// interfaces returns the host's bridges and its network card. The first bridge
+// has the node's address and the card as its port.
 func (n *Node) interfaces() []map[string]any {
 	list := []map[string]any{}
 	for i, bridge := range n.host.Bridges {
@@ -74,7 +73,7 @@ func (n *Node) interfaces() []map[string]any {
 			"priority": 4 + i, "bridge_ports": "", "bridge_stp": "off", "bridge_fd": "0",
 		}
 		if i == 0 {
-			prefix, _ := netip.ParsePrefix(n.host.cidr()) // a gateway of nonsense is nonsense
+			prefix, _ := netip.ParsePrefix(n.host.cidr()) // an address that is not valid gives a gateway that is not valid
 			maps.Copy(entry, map[string]any{"method": "static", "bridge_ports": hostCard, "address": n.host.address(),
 				"netmask": text(prefix.Bits()), "cidr": n.host.cidr(), "gateway": n.gateway()})
 		}
@@ -105,7 +104,7 @@ func (n *Node) oneInterface(c *call) (any, error) {
 	return nil, wrong("iface", "interface does not exist")
 }
 
-// hostCard is the network card of every host here.
+// hostCard is the name of the network card on every embedded host.
 const hostCard = "eno1"
 
 func (n *Node) listUSB(*call) (any, error) { return []any{}, nil }
@@ -124,9 +123,9 @@ func (n *Node) listCPUs(*call) (any, error) {
 	return n.anyOrder(list), nil
 }
 
-// machineVersions are those of QEMU that a VM may be pinned to, as of QEMU 11.0;
-// the second column is what PVE changed in a revision of its own
-// (PVE/QemuServer/Machine.pm, PVE_MACHINE_VERSION).
+// machineVersions lists the machine versions of QEMU 11.0 to which a VM may be
+// pinned. If PVE has a revision of its own, the second column says what the
+// revision changed (PVE/QemuServer/Machine.pm, PVE_MACHINE_VERSION).
 var machineVersions = [][2]string{
 	{"11.0"}, {"11.0+pve1", "no GSO over UDP tunnels"}, {"11.0+pve2", "enlightened VMCS for new Windows guests"}, {"10.2"}, {"10.1"}, {"10.0"}, {"10.0+pve1", "MTU of network cards for migrations"}, {"9.2"}, {"9.2+pve1", "no S3 and S4 by default"}, {"9.1"}, {"9.0"},
 	{"8.2"}, {"8.1"}, {"8.0"}, {"7.2"}, {"7.1"}, {"7.0"}, {"6.2"}, {"6.1"}, {"6.0"}, {"5.2"}, {"5.1"}, {"5.0"}, {"4.2"}, {"4.1"},

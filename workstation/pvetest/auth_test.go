@@ -12,7 +12,7 @@ import (
 
 const opsToken = "ops@pve!bot=22222222-2222-3333-4444-555555555555"
 
-// everything is what an owner of VMs may need, path by path.
+// everything returns the privileges that an owner of VMs may need, by path.
 func everything() map[string][]string {
 	return map[string][]string{
 		"/vms":                         strings.Fields("VM.Allocate VM.Audit VM.PowerMgmt VM.Snapshot VM.Config.CDROM VM.Config.CPU VM.Config.Cloudinit VM.Config.Disk VM.Config.HWType VM.Config.Memory VM.Config.Network VM.Config.Options VM.GuestAgent.Audit VM.GuestAgent.Unrestricted"),
@@ -25,8 +25,8 @@ func everything() map[string][]string {
 	}
 }
 
-// Who may do what: each row takes one privilege away from somebody who may do
-// it, and names PVE's words.
+// Every request needs its privileges: each row takes one privilege away from a
+// user who has all, and the request is then refused in PVE's words.
 func TestEveryPrivilegeIsAskedFor(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ method, path, params, without, on, reason string }{
@@ -54,7 +54,7 @@ func TestEveryPrivilegeIsAskedFor(t *testing.T) {
 			t.Parallel()
 			for _, has := range []bool{true, false} {
 				host := machines(vm(140, ""))
-				host.Version = "9.2.11" // which asks for the most
+				host.Version = "9.2.11" // this version requires the most privileges
 				privileges := everything()
 				if !has {
 					privileges[tt.on] = without(privileges[tt.on], tt.without)
@@ -88,8 +88,8 @@ func without(list []string, item string) []string {
 	return left
 }
 
-// pve-access-control: a deeper path replaces what is above it; a token with
-// privileges of its own has what its user has too.
+// pve-access-control: an entry on a deeper path replaces the entries above it.
+// A token with privileges of its own may do only what its user may do too.
 func TestPrivilegesByPath(t *testing.T) {
 	t.Parallel()
 	host := machines(vm(140, ""), vm(141, ""))
@@ -170,8 +170,8 @@ func TestTickets(t *testing.T) {
 	})
 }
 
-// PVE 8 has VM.Monitor where 9 has privileges for the agent, and says why a
-// token is wrong.
+// PVE 8 has VM.Monitor where PVE 9 has privileges for the agent. PVE 8 also
+// gives the reason why it refuses a token.
 func TestPVE8(t *testing.T) {
 	t.Parallel()
 	host := pvetest.AMD()

@@ -11,30 +11,30 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// A base is what all parts of a node share: its description, its time, its
-// source of chance, and the VMs.
+// A base is the state that all parts of a node share: its description, its
+// time, its random numbers, and the VMs.
 type base struct {
 	host     Host
 	release  pveschema.Version
 	random   *rand.Rand
-	order    *rand.Rand // of lists
+	order    *rand.Rand // random order of lists
 	now      time.Time  // the node's time
 	due      events
 	sequence int
 	pids     int
 	vms      map[int]*vm
-	inUse    int64 // bytes of memory that running VMs have
-	lowest   int   // below it no VMID is free
+	inUse    int64 // memory of the running VMs, in bytes
+	lowest   int   // no VMID below it is free
 }
 
-// An event is something that will happen in the node.
+// An event is an action of the node at a later time.
 type event struct {
 	at       time.Time
 	sequence int
 	happen   func()
 }
 
-// events is a heap: the next one comes first.
+// events is a heap whose first element is the next event.
 type events []event
 
 func (e events) Len() int { return len(e) }
@@ -50,25 +50,26 @@ func (e *events) Pop() any {
 	return next
 }
 
-// after schedules an event for d from now.
+// after schedules an event d from now.
 func (b *base) after(d time.Duration, happen func()) {
 	b.sequence++
 	heap.Push(&b.due, event{b.now.Add(d), b.sequence, happen})
 }
 
-// advanceTo runs all events that are due by then, each at its own time.
+// advanceTo runs all events that are due by a time, each at its own time.
 func (b *base) advanceTo(until time.Time) {
 	for len(b.due) > 0 && !b.due[0].at.After(until) {
 		next, _ := heap.Pop(&b.due).(event)
 		b.now = next.at
 		next.happen()
 	}
-	if until.After(b.now) { // a clock may be set back
+	if until.After(b.now) { // the clock may have been set back
 		b.now = until
 	}
 }
 
-// addVM and removeVM are how VMs come and go.
+// addVM adds a VM; removeVM removes it. Other code does not change the map of
+// VMs.
 func (b *base) addVM(v *vm) { b.vms[v.id] = v }
 
 func (b *base) removeVM(id int) {
@@ -76,7 +77,7 @@ func (b *base) removeVM(id int) {
 	b.lowest = min(b.lowest, id)
 }
 
-// freeID returns the lowest VMID that is free.
+// freeID returns the lowest free VMID.
 func (b *base) freeID() int {
 	b.lowest = max(b.lowest, 100)
 	for b.guestKind(b.lowest) != "" {
@@ -96,15 +97,14 @@ func (b *base) uuid() string {
 	return fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", r.Uint32(), r.IntN(1<<16), r.IntN(1<<12), r.IntN(1<<12), r.Uint64()>>16)
 }
 
-// anyOrder returns a list in a new order each time. PVE does this where its
-// lists are the keys of a hash, so a client that takes the first entry is
-// wrong.
+// anyOrder shuffles a list. PVE lists the keys of a hash in a different order
+// each time, so a client must not rely on the first entry.
 func (b *base) anyOrder(list []map[string]any) []map[string]any {
 	b.order.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 	return list
 }
 
-// guest returns the behaviour of a VM's guest, its defaults filled in.
+// guest returns the behaviour of a VM's guest, with defaults filled in.
 func (b *base) guest(vmid int) Guest {
 	g := b.host.Guests[vmid]
 	g.Boot, g.Shutdown = cmp.Or(g.Boot, 10*time.Second), cmp.Or(g.Shutdown, 5*time.Second)
@@ -118,7 +118,7 @@ func (b *base) keepGuest(id int, guest Guest) {
 	b.host.Guests[id] = guest
 }
 
-// guestKind returns the kind of guest that has a VMID, in PVE's words: "VM" or
+// guestKind returns the kind of the guest with a VMID in PVE's words: "VM" or
 // "CT". It returns "" if the VMID is free.
 func (b *base) guestKind(id int) string {
 	if _, container := b.host.Containers[id]; container {
@@ -135,13 +135,13 @@ func (b *base) noConfig(vmid int) error {
 	return refuse("Configuration file 'nodes/%s/qemu-server/%d.conf' does not exist", b.host.Name, vmid)
 }
 
-// olderThan reports whether the node's PVE is older than a release.
+// olderThan reports whether the node's PVE is older than the given release.
 func (b *base) olderThan(major, minor int) bool {
 	return cmp.Or(cmp.Compare(b.release.Major, major), cmp.Compare(b.release.Minor, minor)) < 0
 }
 
-// qemu returns the version of QEMU that the node's PVE has (release notes of PVE
-// 8.4, 9.1 and 9.2).
+// qemu returns the QEMU version of the node's PVE (release notes of PVE 8.4,
+// 9.1 and 9.2).
 func (b *base) qemu() string {
 	switch {
 	case b.olderThan(9, 0):
@@ -154,9 +154,9 @@ func (b *base) qemu() string {
 
 // freeMemory returns the bytes of memory that the host and the running VMs do
 // not use.
-func (b *base) freeMemory() int64 { return b.host.Memory - 2<<30 - b.inUse } // 2 GiB are the host's own
+func (b *base) freeMemory() int64 { return b.host.Memory - 2<<30 - b.inUse } // the host itself uses 2 GiB
 
-// bridgeExists refuses a network card on a bridge that the node does not have.
+// bridgeExists returns PVE's refusal of a bridge that the node does not have.
 func (b *base) bridgeExists(bridge string) error {
 	if bridge == "" || slices.Contains(b.host.Bridges, bridge) {
 		return nil

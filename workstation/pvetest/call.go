@@ -17,12 +17,13 @@ type call struct {
 	values   pveschema.Values
 	uploaded uploaded
 	who      identity
-	// malformed is the reason why the parameters cannot be read. PVE shows it
-	// only to callers that it knows.
+	// malformed is the error from reading the parameters. PVE shows it only to
+	// callers that are logged in.
 	malformed error
 }
 
-// An uploaded file is kept as its length and checksum only.
+// An uploaded is the length and checksum of an uploaded file. The content is
+// not kept.
 type uploaded struct {
 	size   int64
 	sha256 string
@@ -32,14 +33,14 @@ func (c *call) get(name string) string { return c.values.Get(name) }
 func (c *call) has(name string) bool   { _, there := c.values[name]; return there }
 func (c *call) number(name string) int { n, _ := strconv.Atoi(c.get(name)); return n }
 
-// A Request is a request that the node received, for tests that count round
-// trips or let each request fail in turn. Secret values (passwords, text that
-// is written into a guest) are left out.
+// A Request is a request that the node received. Tests use it to count round
+// trips, or to let each request fail in turn. Secret values (passwords, text
+// that is written into a guest) are left out.
 type Request struct {
 	Method string
 	Path   string            // below /api2/json
 	Params map[string]string // without secrets
-	Status int               // 0 while it is being answered, and if it was dropped
+	Status int               // 0 while the request is being answered, and if the answer was dropped
 }
 
 // String returns the request's method and path.
@@ -48,8 +49,8 @@ func (r Request) String() string { return printable.Line(r.Method + " " + r.Path
 // A handler serves one method of the API.
 type handler func(n *Node, c *call) (any, error)
 
-// locked refuses a change of a VM while the key "lock" is set, unless root@pam
-// does not care.
+// locked refuses a change of a VM whose configuration has the key "lock",
+// unless the call has skiplock=1.
 func (c *call) locked(v *vm) error {
 	if c.get("skiplock") == "1" {
 		return nil

@@ -12,9 +12,9 @@ import (
 // PVE/AccessControl.pm, normalize_path).
 var aclPath = regexp.MustCompile(`^[A-Za-z0-9.\-_/]+$`)
 
-// resolve returns the check of an endpoint with the parameters of the call in its
-// paths. Conditions that are met already, or do not apply, are left out (pve-access-control PVE/RPCEnvironment.pm,
-// exec_api2_perm_check).
+// resolve returns the check of an endpoint with the call's parameters filled
+// into its paths. It leaves out conditions that are already met or do not apply
+// (pve-access-control PVE/RPCEnvironment.pm, exec_api2_perm_check).
 func (c *call) resolve(check pveschema.Check) (pveschema.Check, error) {
 	if len(check) == 0 {
 		return check, nil
@@ -44,7 +44,7 @@ func (c *call) resolve(check pveschema.Check) (pveschema.Check, error) {
 // never is a check that only root@pam passes.
 var never = pveschema.Check{"perm", "/", []any{"-"}}
 
-// resolvePath puts the parameters into the path of ["perm", path, ...].
+// resolvePath fills the parameters into the path of ["perm", path, ...].
 func (c *call) resolvePath(check pveschema.Check) (pveschema.Check, error) {
 	path, _ := check[1].(string)
 	for name := range c.values {
@@ -66,8 +66,8 @@ func (c *call) resolvePath(check pveschema.Check) (pveschema.Check, error) {
 }
 
 // resolveUser turns a check about a user into a check of privileges. PVE also
-// accepts the privilege on one of the user's groups; here it must be held on
-// /access/groups.
+// accepts a privilege on one of the user's groups. Here the privilege must be
+// held on /access/groups.
 func (c *call) resolveUser(check pveschema.Check) (pveschema.Check, error) {
 	user := c.get("userid")
 	_, realm, found := strings.Cut(user, "@")
@@ -89,8 +89,8 @@ func (c *call) resolveUser(check pveschema.Check) (pveschema.Check, error) {
 	return pveschema.Check{"perm", c.get("path"), modifiers(c.get("path")), "any", 1.0}, nil
 }
 
-// modifiers returns the privileges that allow changes of the access control list
-// on a path; one of them is enough (check_perm_modify).
+// modifiers returns the privileges that allow changes of the access control
+// list on a path. Any of them is enough (check_perm_modify).
 func modifiers(path string) []any {
 	switch {
 	case strings.HasPrefix(path, "/storage"):

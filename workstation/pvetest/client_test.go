@@ -9,7 +9,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A backup is a task that locks its VM and leaves a file.
+// A backup is a task. It locks its VM and leaves a file.
 func TestBackup(t *testing.T) {
 	t.Parallel()
 	host := machines(running(140, "scsi0:=local-lvm:vm-140-disk-0,size=3G"), vm(141, "lock:=migrate"))
@@ -49,7 +49,8 @@ func TestBackup(t *testing.T) {
 	})
 }
 
-// In mode stop the VM is off for a moment, and on again while it is saved.
+// A backup in mode "stop" turns the VM off and starts it again before the data
+// is saved.
 func TestBackupInModeStop(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(running(140, "scsi0:=local-lvm:vm-140-disk-0,size=3G")), func(l *lab) {
@@ -63,8 +64,8 @@ func TestBackupInModeStop(t *testing.T) {
 	})
 }
 
-// Jobs, high availability, storages and options of the datacenter are made,
-// changed and deleted.
+// Backup jobs, HA resources, storages and options of the datacenter can be
+// made, changed and deleted.
 func TestDatacenter(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, "name:=a tags:=x"), vm(141, "")), func(l *lab) {
@@ -109,8 +110,8 @@ func TestDatacenter(t *testing.T) {
 	})
 }
 
-// The agent knows the commands that other clients use, by their path and by
-// PVE's old way.
+// The agent answers the commands that other clients use, both by their path and
+// by PVE's older method with the command as a parameter.
 func TestAgentCommands(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(running(140, "agent:=1 cores:=2 scsi0:=local-lvm:vm-140-disk-0,size=8G")), func(l *lab) {
@@ -142,7 +143,8 @@ func TestAgentCommands(t *testing.T) {
 	})
 }
 
-// A guest with a network card has an address, unless its description says no.
+// A guest with a network card has an address, unless its description sets
+// NoAddress.
 func TestAddresses(t *testing.T) {
 	t.Parallel()
 	const card = "agent:=1 net0:=virtio=BC:24:11:00:00:01,bridge=vmbr0"
@@ -153,7 +155,7 @@ func TestAddresses(t *testing.T) {
 		for id, want := range map[int]string{140: "192.168.1.160/24", 141: "10.0.0.7/16", 142: "", 143: "", 144: "fd00::1/64"} {
 			got := ""
 			result, _ := l.object(fmt.Sprintf("/nodes/pve/qemu/%d/agent/network-get-interfaces", id))["result"].([]any)
-			for _, each := range result[1:] { // behind lo
+			for _, each := range result[1:] { // the first interface is lo
 				addresses, _ := each.(map[string]any)["ip-addresses"].([]any)
 				for _, a := range addresses {
 					address, _ := a.(map[string]any)
@@ -167,7 +169,8 @@ func TestAddresses(t *testing.T) {
 	})
 }
 
-// A console is a task with a port and a ticket, which fails when nobody comes.
+// A console is a task with a port and a ticket. The task fails when no viewer
+// connects.
 func TestConsoles(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(running(140, ""), vm(141, "vga:=serial0")), func(l *lab) {
@@ -195,7 +198,8 @@ func TestConsoles(t *testing.T) {
 	})
 }
 
-// Cloud-init's user data says what the configuration says, and no password.
+// Cloud-init's user data contains the values of the configuration, but not the
+// password.
 func TestCloudInitDump(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, "name:=web.lab ciuser:=me cipassword:=hidden ciupgrade:=0 sshkeys:=ssh-ed25519%20AAAA%20me ide0:=local-lvm:vm-140-cloudinit,media=cdrom")), func(l *lab) {
@@ -211,7 +215,8 @@ func TestCloudInitDump(t *testing.T) {
 	})
 }
 
-// What never changes is answered, and directories list what is below them.
+// Methods with a constant answer are served, and directories list the names
+// below them.
 func TestConstantsAndIndexes(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, "")), func(l *lab) {

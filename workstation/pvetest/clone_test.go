@@ -8,13 +8,13 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// templateConfig is a VM with one disk of every kind that a clone treats in its
-// own way.
+// templateConfig is a VM with one disk of every kind that a clone treats
+// differently.
 const templateConfig = "name:=base memory:=512 net0:=virtio=BC:24:11:00:00:01,bridge=vmbr0 scsi0:=local-lvm:vm-140-disk-0,size=8G " +
 	"ide0:=local-lvm:vm-140-cloudinit,media=cdrom,size=4M ide2:=none,media=cdrom smbios1:=uuid=11111111-2222-3333-4444-555555555555 " +
 	"vmgenid:=11111111-2222-3333-4444-555555555555 description:=d"
 
-// A full clone has disks, addresses and names of its own.
+// A full clone has its own disks, addresses and names.
 func TestFullClone(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, templateConfig)), func(l *lab) {
@@ -44,7 +44,7 @@ func TestFullClone(t *testing.T) {
 	})
 }
 
-// What cannot be cloned is refused before a task begins, in PVE's order.
+// A clone that fails halfway leaves neither a VM nor volumes.
 func TestCloneRefused(t *testing.T) {
 	t.Parallel()
 	locked := vm(142, "lock:=backup")
@@ -88,8 +88,8 @@ func TestCloneThatFails(t *testing.T) {
 	})
 }
 
-// A template becomes the base of linked clones, does not start, and stays while
-// its storage knows of clones.
+// A template is the base of linked clones and does not start. It cannot be
+// destroyed while its storage knows of linked clones.
 func TestTemplate(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, "name:=base scsi0:=media-pool:vm-140-disk-0,size=8G"), running(141, "")), func(l *lab) {
@@ -133,7 +133,8 @@ func TestTemplate(t *testing.T) {
 	})
 }
 
-// A rollback stops the VM, brings its configuration back and keeps later disks.
+// A rollback stops the VM and restores its configuration. Disks that were added
+// after the snapshot are kept.
 func TestRollback(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(running(140, "name:=base description:=d cores:=2 scsi0:=local-lvm:vm-140-disk-0,size=8G")), func(l *lab) {
@@ -179,7 +180,7 @@ func TestRollback(t *testing.T) {
 	})
 }
 
-// ZFS goes back to the newest snapshot alone.
+// ZFS can roll back to the newest snapshot only.
 func TestRollbackOfZFS(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, "scsi0:=media-pool:vm-140-disk-0,size=8G")), func(l *lab) {

@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// qemu-server PVE/QemuServer.pm, CPUConfig.pm, RNG.pm, Machine.pm: values of
-// named formats are checked before anything changes.
+// qemu-server PVE/QemuServer.pm, CPUConfig.pm, RNG.pm, Machine.pm: values with
+// a named format are checked before anything changes.
 func TestConformanceValues(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -44,13 +44,14 @@ func TestConformanceValues(t *testing.T) {
 	if after := c.config(t, id)["digest"]; after != before {
 		t.Error("something changed")
 	}
-	// PVE's line feeds are there
+	// the message ends with line feeds, as PVE's does
 	if r := c.do(t, "PUT", path, url.Values{"smbios1": {"product=a b"}}); !strings.Contains(r.errors["smbios1"], "format error\n") || !strings.HasSuffix(r.errors["smbios1"], "\n") {
 		t.Errorf("%q", r.errors["smbios1"])
 	}
 }
 
-// qemu-server PVE/API2/Qemu.pm, create_vm: what can be seen at once is no task.
+// qemu-server PVE/API2/Qemu.pm, create_vm: problems that PVE finds at once are
+// errors of the request, not of a task.
 func TestConformanceCreationRefusedAtOnce(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -69,8 +70,8 @@ func TestConformanceCreationRefusedAtOnce(t *testing.T) {
 	}
 }
 
-// pve-common PVE/Network.pm, read_bridge_mtu: a VM on a bridge that does not exist
-// is made, and does not start.
+// pve-common PVE/Network.pm, read_bridge_mtu: a VM on a bridge that does not
+// exist can be made, but does not start.
 func TestConformanceBridge(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -80,8 +81,8 @@ func TestConformanceBridge(t *testing.T) {
 	}
 }
 
-// qemu-server PVE/QemuServer.pm, vmconfig_hotplug_pending: what is hot-pluggable
-// changes at once itself.
+// qemu-server PVE/QemuServer.pm, vmconfig_hotplug_pending: the key hotplug
+// itself changes at once, unless memory is in it.
 func TestConformanceHotplugOfARunningVM(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -99,7 +100,7 @@ func TestConformanceHotplugOfARunningVM(t *testing.T) {
 	}
 }
 
-// qemu-server PVE/API2/Qemu.pm: skiplock is for root@pam with a password.
+// qemu-server PVE/API2/Qemu.pm: only root@pam with a password may use skiplock.
 func TestConformanceSkiplock(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -112,8 +113,8 @@ func TestConformanceSkiplock(t *testing.T) {
 	}
 }
 
-// qemu-server PVE/QemuServer.pm, try_deallocate_drive: a disk that a snapshot
-// holds stays.
+// qemu-server PVE/QemuServer.pm, try_deallocate_drive: a disk stays while a
+// snapshot needs it.
 func TestConformanceSnapshotHoldsADisk(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -132,7 +133,7 @@ func TestConformanceSnapshotHoldsADisk(t *testing.T) {
 }
 
 // qemu-server PVE/QemuServer/Drive.pm, parse_drive and print_drive: a drive is
-// kept in PVE's form, not in the caller's.
+// stored in PVE's form, not in the caller's.
 func TestConformanceFormsOfDrives(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -152,7 +153,7 @@ func TestConformanceFormsOfDrives(t *testing.T) {
 	}
 }
 
-// Of several things that are wrong with a request PVE names the first it meets.
+// If a request has several faults, PVE reports the fault that it checks first.
 func TestOrderOfChecks(t *testing.T) {
 	t.Parallel()
 	const token = "few@pve!tk=aaaaaaaa-0000-0000-0000-000000000000"
@@ -162,7 +163,7 @@ func TestOrderOfChecks(t *testing.T) {
 	inBubble(t, host, func(l *lab) {
 		l.login = withToken(token)
 		for _, tt := range []struct{ path, key, value, want string }{
-			{"140", "scsi1", "local-lvm:vm-150-disk-0", "403 Permission check failed (/storage/local-lvm, Datastore.Audit)"}, // of another VM, and not there
+			{"140", "scsi1", "local-lvm:vm-150-disk-0", "403 Permission check failed (/storage/local-lvm, Datastore.Audit)"}, // the volume belongs to another VM and does not exist
 			{"140", "scsi1", "local-lvm:vm-140-disk-7", "500 no such logical volume pve/vm-140-disk-7"},
 			{"140", "scsi1", "local-lvm:nonsense", "500 unable to parse lvm volume name 'nonsense'"},
 			{"140", "scsi1", "service-pool:1", "403 Permission check failed (/storage/service-pool, Datastore.AllocateSpace)"},
