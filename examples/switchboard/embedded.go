@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/profile"
 )
 
-// open connects to the node that the environment names, or makes the VMs on an
-// embedded one and starts the first.
+// open connects to the node that the environment names. Without such a node it
+// makes the VMs on an embedded node and starts the first VM.
 func (s *settings) open(ctx context.Context) (node *workstation.Node, closeNode func(), err error) {
 	if connect.Configured() {
 		node, err = s.node.Open(ctx)

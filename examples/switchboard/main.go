@@ -1,13 +1,14 @@
-// Switchboard is a page with a button for each system that shares the card,
-// for the phone beside the sofa: who has the card, who could have it, why not,
-// and the switch. Programs use the same over HTTP: see docs/switchboard.md.
+// Switchboard is a page with a button for each system that shares the card, for
+// the phone beside the sofa. It shows which system has the card, which systems
+// could have it and why others could not, and it switches. Programs use the
+// same functions over HTTP: see docs/switchboard.md.
 //
 //	go run ./examples/switchboard         # on an embedded node: nothing to set up
 //	PROXMOX_VE_ENDPOINT=https://pve:8006 PROXMOX_VE_API_TOKEN=... go run ./examples/switchboard -members 140=Windows,141=Linux
 //
-// On this machine's own address it asks for nothing. On any other address, or
-// under a name, it asks for a secret, which SWITCHBOARD_SECRET or -secret-file
-// holds. The node's token never leaves the program.
+// If it listens on a loopback address, it needs no secret. On any other
+// address, or under a host name, it asks for a secret, which SWITCHBOARD_SECRET
+// or -secret-file holds. The node's token never leaves the program.
 package main
 
 import (
@@ -34,7 +35,7 @@ who has it and gives it to another. It has an HTTP API for automation, too.`
 
 func main() { connect.Main("switchboard", run) }
 
-// A settings holds what the flags and the environment say.
+// A settings holds the values of the flags and the environment.
 type settings struct {
 	node       *connect.Flags
 	listen     string
@@ -57,7 +58,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	defer closeNode()
 	if _, err := node.Status(ctx, s.duo); err != nil {
-		return err // rather than a page that can only say so
+		return err // without the node, the page could show nothing else
 	}
 	s.opts.Host = node.Name()
 	return s.serve(ctx, out, board.New(ctx, node, s.duo, s.opts))
@@ -83,7 +84,7 @@ func parse(args []string, out io.Writer) (*settings, error) {
 	if err := connect.Parse(set, args); err != nil {
 		return nil, err
 	}
-	host, _ := os.Hostname() // a program that was ended goes on with its lease, one elsewhere does not
+	host, _ := os.Hostname() // if the program was ended, its next run on this host goes on with its lease
 	s.duo.Owner = "switchboard on " + host
 	s.opts = board.Options{Labels: map[int]string{}, Report: func(line string) { fmt.Fprintln(out, line) }}
 	if (s.cert == "") != (s.key == "") {
@@ -113,13 +114,13 @@ func (s *settings) parseMembers() error {
 	return nil
 }
 
-// shortest is the length of a secret that nobody guesses, in characters.
+// shortest is the length in characters from which a secret cannot be guessed.
 const shortest = 12
 
 var errNoSecret = errors.New("others can reach the page, so it needs a secret: set SWITCHBOARD_SECRET or -secret-file; openssl rand -base64 18 makes one")
 
-// readSecret reads the secret, and refuses to go without one where others can
-// reach the page.
+// readSecret reads the secret. It returns an error if there is no secret and
+// other machines can reach the page.
 func (s *settings) readSecret() error {
 	text, from := os.Getenv("SWITCHBOARD_SECRET"), "SWITCHBOARD_SECRET"
 	if s.secretFile != "" {
@@ -142,14 +143,14 @@ func (s *settings) readSecret() error {
 	return nil
 }
 
-// loopback reports whether only this machine reaches an address.
+// loopback reports whether an address can be reached from this machine only.
 func loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	return err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback())
 }
 
-// serve serves the page until the context ends. The page stays until a switch
-// that is under way has ended, so that people see how.
+// serve serves the page until the context ends. The page then stays until a
+// switch that is under way has ended, so that people see the outcome.
 func (s *settings) serve(ctx context.Context, out io.Writer, b *board.Board) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.listen)
 	if err != nil {
@@ -163,7 +164,7 @@ func (s *settings) serve(ctx context.Context, out io.Writer, b *board.Board) err
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		_ = server.Shutdown(last)
-		_ = server.Close() // who does not go by itself
+		_ = server.Close() // closes connections that did not end by themselves
 	})
 	if s.cert != "" || s.key != "" {
 		fmt.Fprintf(out, "https://%s\n", listener.Addr())

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// ask makes a request, with a body as JSON.
+// ask makes a request with a JSON body.
 func ask(t *testing.T, method, url, body string) (status int, answer string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
@@ -79,7 +79,7 @@ func TestSettings(t *testing.T) {
 	good, short, empty := file("good", "correct horse battery\n"), file("short", "1234"), file("empty", "\n")
 	tests := []struct {
 		args []string
-		says string // of the error; "" for none
+		says string // a part of the error; "" if no error is expected
 	}{
 		{[]string{"-members", "140=Windows, 141=Linux AI"}, ""},
 		{[]string{"-listen", "[::1]:0"}, ""},

@@ -15,8 +15,8 @@ import (
 
 func TestMain(m *testing.M) { stopped.Main(m, main) }
 
-// A page that is stopped while a guest shuts down starts the guest again, says
-// so, and lets its viewers see it.
+// If the page is stopped while a guest shuts down, it starts the guest again,
+// reports this, and lets its viewers see it.
 func TestStoppedInMidSwitch(t *testing.T) {
 	t.Parallel()
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
@@ -31,14 +31,14 @@ func TestStoppedInMidSwitch(t *testing.T) {
 				t.Fatalf("the switch: %d %s", code, body)
 			}
 			until(t, events, `"phase":"stop"`)
-			p.End(t, signal, 140, "VM 140 runs again", "VM 140 is running") // the second if its shutdown was not asked for yet
+			p.End(t, signal, 140, "VM 140 runs again", "VM 140 is running") // the second text if the shutdown was not asked for yet
 			until(t, events, `"ok":false`)
 			until(t, events, "event: end")
 		})
 	}
 }
 
-// A lease that a dead controller left is taken over at once by whoever says so.
+// The lease of a dead controller is taken over at once if a person confirms.
 func TestTakingALeaseOver(t *testing.T) {
 	t.Parallel()
 	host := cards()
@@ -55,7 +55,7 @@ func TestTakingALeaseOver(t *testing.T) {
 	p.End(t, syscall.SIGTERM, 141, "has the card")
 }
 
-// cards is a host on which VM 140 has the card.
+// cards returns a host on which VM 140 has the card.
 func cards() pvetest.Host {
 	host := pvetest.Reference()
 	for i, name := range []string{"windows", "linux-ai"} {
@@ -83,7 +83,7 @@ func listen(t *testing.T, url string) *bufio.Scanner {
 	return lines
 }
 
-// until reads events until one holds a text.
+// until reads events until an event holds a text.
 func until(t *testing.T, events *bufio.Scanner, text string) {
 	t.Helper()
 	for events.Scan() {

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// maxBody is the largest body of a request, in bytes.
+// maxBody is the largest request body that is accepted, in bytes.
 const maxBody = 4 << 10
 
-// api adds the routes for programs. Every answer is JSON, also a refusal.
+// api adds the routes for programs. Every answer is JSON, refusals included.
 func (b *Board) api(mux *http.ServeMux) {
 	routes := map[string]struct {
 		method string
@@ -43,20 +43,21 @@ func (b *Board) api(mux *http.ServeMux) {
 type request struct {
 	// VMID names the system.
 	VMID int `json:"vmid"`
-	// TakeOver is the ID of another controller's lease that is dead.
+	// TakeOver is the ID of a lease to take over: its controller is dead.
 	TakeOver string `json:"takeOver"`
-	// Wait has the answer wait until the job has ended.
+	// Wait delays the answer until the job has ended.
 	Wait bool `json:"wait"`
 }
 
-// A result is the answer to a request that was begun.
+// A result is the answer to a request whose job was begun.
 type result struct {
-	Job     *Job     `json:"job,omitempty"`     // under way
-	Outcome *Outcome `json:"outcome,omitempty"` // ended
+	Job     *Job     `json:"job,omitempty"`     // set while the job is under way
+	Outcome *Outcome `json:"outcome,omitempty"` // set once the job has ended
 }
 
-// apiDo returns the handler of an action: 202 once it is begun, or with wait 200
-// and 502 by its outcome.
+// apiDo returns the handler of an action. It answers 202 once the job is begun.
+// If the request wants to wait, it answers 200 after a success and 502 after a
+// failure.
 func (b *Board) apiDo(action Action) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, status, err := decode(r)
@@ -80,7 +81,7 @@ func (b *Board) apiDo(action Action) http.HandlerFunc {
 				writeJSON(w, status, result{Outcome: j.outcome})
 				return
 			case <-r.Context().Done():
-				return // the job goes on
+				return // the client has gone; the job goes on
 			}
 		}
 		v, _ := b.now()
@@ -98,7 +99,8 @@ var (
 	errMore = errors.New("there is more than one value in the body")
 )
 
-// decode reads a request's body, and returns the status for an error.
+// decode reads a request's body. If it returns an error, status is the HTTP
+// status of the answer.
 func decode(r *http.Request) (body request, status int, err error) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
@@ -152,13 +154,13 @@ func writeJSON(w http.ResponseWriter, status int, value any) {
 	w.WriteHeader(status)
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(value) // a reader that has gone needs no answer
+	_ = encoder.Encode(value) // if the client has gone, nobody needs the answer
 }
 
-// apiEvents sends the status each time it changes.
+// apiEvents sends the status as an event each time it changes.
 func (b *Board) apiEvents(w http.ResponseWriter, r *http.Request) {
 	b.stream(w, r, func(v View) ([]byte, error) {
-		v.At = time.Time{} // which alone is no change
+		v.At = time.Time{} // a new time alone is no change
 		return json.Marshal(v)
 	})
 }

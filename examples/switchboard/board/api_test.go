@@ -98,7 +98,7 @@ func TestAPIRefuses(t *testing.T) {
 	})
 }
 
-// A job that fails is a 502 for who waits for it.
+// A client that waits gets a 502 if the job fails.
 func TestAPIWaitsForAFailure(t *testing.T) {
 	t.Parallel()
 	host := pair()

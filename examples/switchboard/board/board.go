@@ -11,39 +11,39 @@ import (
 
 // A Node is the part of a [workstation.Node] that a board uses.
 type Node interface {
-	// Status says who has the card and who could have it.
+	// Status reports which VM has the card, and which VMs could have it.
 	Status(ctx context.Context, db workstation.DualBoot) (workstation.DualBootStatus, error)
 	// Observe reads the host. The page shows its storages and findings.
 	Observe(ctx context.Context) (workstation.Facts, error)
-	// Switch gives the card to another member.
+	// Switch gives the card to the VM whose VMID is to.
 	Switch(ctx context.Context, db workstation.DualBoot, to int, progress func(workstation.Event)) error
-	// Shutdown shuts a guest down.
+	// Shutdown shuts down a guest.
 	Shutdown(ctx context.Context, vmid int, patience time.Duration) error
 }
 
 // Options control a [Board].
 type Options struct {
-	// Host is the node's name for people.
+	// Host is the name under which the page shows the node.
 	Host string
-	// Labels holds names of VMs for people, by VMID. A VM without a label is
-	// shown by its name on the node.
+	// Labels holds the names under which the page shows VMs, by VMID. A VM
+	// without a label is shown by its name on the node.
 	Labels map[int]string
-	// Secret is asked of every person and every program. With a zero Secret
-	// nobody is asked.
+	// Secret is the secret that every person and every program has to give. The
+	// zero Secret lets everybody in.
 	Secret proxstation.Secret
-	// Names holds the host names by which the page may be asked for, besides
-	// localhost and addresses.
+	// Names holds the host names under which the page may be requested.
+	// localhost and IP addresses are always allowed.
 	Names []string
 	// Report is called with one line for each outcome and for each wrong
-	// secret. Nil is fine.
+	// secret. It may be nil.
 	Report func(line string)
 }
 
-// A Board shows a set of VMs that share a card, and switches between them. All
-// viewers share what it reads from the node.
+// A Board shows a set of VMs that share a card, and switches between them. The
+// node is read once for all viewers.
 type Board struct {
-	jobs  context.Context // of switches: they outlive the request
-	reads context.Context // of what is read, and of viewers
+	jobs  context.Context // context of switches: they outlive the request
+	reads context.Context // context of reads from the node, and of viewers
 	stop  context.CancelFunc
 	node  Node
 	duo   workstation.DualBoot
@@ -55,25 +55,25 @@ type Board struct {
 
 	mu      sync.Mutex
 	viewers int
-	rest    context.CancelFunc // ends the reading that viewers cause
-	change  chan struct{}      // closed when something changed
+	rest    context.CancelFunc // stops the reads that go on while somebody looks
+	change  chan struct{}      // closed when the view has changed
 	job     *job               // nil if nothing is under way
-	outcome *Outcome           // of the last job; nil before, and once dismissed
+	outcome *Outcome           // of the last job; nil before the first job has ended, and once dismissed
 }
 
-// How often the node is asked while somebody looks. A status takes seven
-// requests, an observation some dozens.
+// These constants say how often the node is read while somebody looks. A status
+// takes seven requests, an observation some dozens.
 const (
 	stateEvery = 2 * time.Second
 	hostEvery  = time.Minute
 )
 
-// New returns a board. When the context ends, a switch that is under way ends as
-// [workstation.Node.Switch] says: everything is back where it was, or told. The
-// caller calls [Board.Close] at the end.
+// New returns a board. When the context ends, a switch that is under way ends
+// as [workstation.Node.Switch] describes: it restores the state before it, or
+// reports what it could not restore. The caller calls [Board.Close] at the end.
 func New(ctx context.Context, node Node, duo workstation.DualBoot, opts Options) *Board {
 	if duo.Grace == 0 {
-		duo.Grace = 3 * time.Minute // the page names both
+		duo.Grace = 3 * time.Minute // the page names Grace and Boot
 	}
 	if duo.Boot == 0 {
 		duo.Boot = 5 * time.Minute
@@ -89,8 +89,8 @@ func New(ctx context.Context, node Node, duo workstation.DualBoot, opts Options)
 	return b
 }
 
-// Close waits until the switch that is under way has ended, shows viewers its
-// outcome, and ends what they see.
+// Close waits until the switch that is under way has ended and its outcome was
+// shown to viewers. Then it ends their connections.
 func (b *Board) Close() {
 	b.mu.Lock()
 	j := b.job
@@ -104,21 +104,21 @@ func (b *Board) Close() {
 	b.host.wait()
 }
 
-// changed wakes all who wait for a change.
+// changed wakes everybody who waits for a change of the view.
 func (b *Board) changed() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.wake()
 }
 
-// wake does what changed does. The caller holds the lock.
+// wake does the work of changed. The caller holds the lock.
 func (b *Board) wake() {
 	close(b.change)
 	b.change = make(chan struct{})
 }
 
-// watch has the node read again and again while somebody looks. The viewer calls
-// done at the end.
+// watch makes the board read the node again and again while somebody looks. The
+// viewer calls done at the end.
 func (b *Board) watch() (done func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -137,8 +137,8 @@ func (b *Board) watch() (done func()) {
 	}
 }
 
-// look returns what is to be shown, read again if it is old. It waits for the
-// node, but not longer than a person waits for a page.
+// look returns the current view, and reads the node first if the last answer is
+// old. It waits for the node, but not longer than a person waits for a page.
 func (b *Board) look(ctx context.Context) View {
 	ctx, cancel := context.WithTimeout(ctx, slow)
 	defer cancel()
@@ -150,8 +150,8 @@ func (b *Board) look(ctx context.Context) View {
 	return v
 }
 
-// now returns what is to be shown, and a channel that is closed when that has
-// changed.
+// now returns the view from the last answers, and a channel that is closed when
+// the view has changed.
 func (b *Board) now() (View, <-chan struct{}) {
 	state, host := b.state.read(), b.host.read()
 	b.mu.Lock()

@@ -19,7 +19,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// The commands of docs/switchboard.md do what they say.
+// The commands in docs/switchboard.md do what the document says.
 func TestCommandsOfTheDocs(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("curl"); err != nil && os.Getenv("CI") == "" {
@@ -57,7 +57,8 @@ func TestCommandsOfTheDocs(t *testing.T) {
 	}
 }
 
-// What the docs name is there: keys of the status, codes, and flags.
+// The keys of the status, the codes and the flags that the document names
+// exist.
 func TestNamesInTheDocs(t *testing.T) {
 	t.Parallel()
 	text := docs(t)
@@ -99,7 +100,8 @@ func docs(t *testing.T) string {
 	return string(text)
 }
 
-// The role that the docs give to the token is enough to see all and to switch.
+// The role that the document gives to the token is enough to see and do
+// everything. Without any one of its privileges it is not.
 func TestTheRoleOfTheDocs(t *testing.T) {
 	t.Parallel()
 	match := regexp.MustCompile(`--privs '([^']*)'`).FindStringSubmatch(docs(t))
@@ -107,7 +109,7 @@ func TestTheRoleOfTheDocs(t *testing.T) {
 		t.Fatal("the docs have no role")
 	}
 	role := strings.Fields(match[1])
-	for without := range len(role) + 1 { // and no less is
+	for without := range len(role) + 1 { // the last round removes no privilege
 		host := pair()
 		some := slices.Clone(role)
 		if without < len(role) {
@@ -137,7 +139,7 @@ func TestTheRoleOfTheDocs(t *testing.T) {
 	}
 }
 
-// The unit of the docs is one that systemd takes.
+// systemd accepts the unit in the document.
 func TestTheUnitOfTheDocs(t *testing.T) {
 	t.Parallel()
 	analyze, err := exec.LookPath("systemd-analyze")

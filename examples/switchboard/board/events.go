@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// beat is how often an event is sent at least, so that the page sees when the
-// server is gone or the way to it.
+// beat is the longest time between two events. Without an event for longer than
+// that, the page knows that the server cannot be reached.
 const beat = 5 * time.Second
 
-// pageEvents sends the live part of the page each time it changes.
+// pageEvents sends the live part of the page as an event each time it changes.
 func (b *Board) pageEvents(w http.ResponseWriter, r *http.Request) {
 	b.stream(w, r, func(v View) ([]byte, error) { return rendered("live", b.shown(v)) })
 }
 
-// stream sends what a view is rendered to, each time that changes, until the
+// stream sends the rendered view each time the rendering changes, until the
 // viewer goes or the board is closed (HTML Standard, server-sent events).
 func (b *Board) stream(w http.ResponseWriter, r *http.Request, render func(View) ([]byte, error)) {
 	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no") // for nginx
+	w.Header().Set("X-Accel-Buffering", "no") // keeps nginx from buffering the events
 	if r.Method == http.MethodHead {
 		return
 	}
@@ -48,13 +48,13 @@ func (b *Board) stream(w http.ResponseWriter, r *http.Request, render func(View)
 		}
 		select {
 		case <-change:
-		case <-ticks.C: // time passes in what is shown
+		case <-ticks.C: // the view shows times, which pass
 		case <-r.Context().Done():
 			return
 		case <-b.reads.Done():
 		}
 	}
-	v, _ := b.now() // the outcome of the last job
+	v, _ := b.now() // the view with the outcome of the last job
 	if text, err := render(v); err == nil && !bytes.Equal(text, last) {
 		_ = event(w, "state", text)
 	}
@@ -62,7 +62,7 @@ func (b *Board) stream(w http.ResponseWriter, r *http.Request, render func(View)
 	_ = control.Flush()
 }
 
-// event writes one event. A line of the text becomes a line of data.
+// event writes one event. Each line of the text becomes a data line.
 func event(w io.Writer, name string, text []byte) error {
 	var b bytes.Buffer
 	b.WriteString("event: " + name + "\n")

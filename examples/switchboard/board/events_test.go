@@ -29,7 +29,7 @@ func (s *stream) Flush() {
 	s.ResponseRecorder.Flush()
 }
 
-// events returns what came since the last call.
+// events returns the events that came since the last call.
 func (s *stream) events() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -41,7 +41,7 @@ func (s *stream) events() []string {
 	return strings.Split(text, "\n\n")
 }
 
-// listen opens a stream of events.
+// listen opens a stream of events at a path.
 func (b *bench) listen(path string) (s *stream, done func()) {
 	ctx, cancel := context.WithCancel(b.t.Context())
 	s = &stream{ResponseRecorder: httptest.NewRecorder()}
@@ -53,7 +53,7 @@ func (b *bench) listen(path string) (s *stream, done func()) {
 	return s, func() { cancel(); work.Wait() }
 }
 
-// All viewers share what is read, and nothing is read for nobody.
+// The node is read once for all viewers, and not at all without viewers.
 func TestViewersShareWhatIsRead(t *testing.T) {
 	t.Parallel()
 	play(t, pair(), Options{}, func(t *testing.T, b *bench) {

@@ -27,7 +27,7 @@ func ExampleNew() {
 	duo := workstation.DualBoot{Members: []int{140, 141}}
 	b := board.New(ctx, node, duo, board.Options{Host: node.Name(), Labels: map[int]string{140: "Windows", 141: "Linux"}})
 	defer b.Close()
-	server := httptest.NewServer(b.Handler()) // a program of yours calls http.Serve
+	server := httptest.NewServer(b.Handler()) // your own program calls http.Serve here
 	defer server.Close()
 
 	response, err := server.Client().Post(server.URL+"/api/switch", "application/json", nil)
@@ -36,6 +36,6 @@ func ExampleNew() {
 		return
 	}
 	defer response.Body.Close()
-	fmt.Println(response.Status) // the body names no system
+	fmt.Println(response.Status) // the body names no system, so it is refused
 	// Output: 400 Bad Request
 }

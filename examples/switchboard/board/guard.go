@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// headers are sent with every answer. The page brings its own style and script
-// as files, so that no inline code ever runs, and no other page may show it in a
-// frame. Referrer-Policy is same-origin, because without any referrer a browser
-// sends "Origin: null" with a form (Fetch Standard, "append a request Origin
-// header"), and the form is refused as another site's.
+// headers are sent with every answer. The page brings its style and its script
+// as files, so that no inline code ever runs. No other page may show it in a
+// frame. Referrer-Policy is same-origin: without any referrer a browser sends
+// "Origin: null" with a form (Fetch Standard, "append a request Origin
+// header"), and the form would be refused like the form of another site.
 var headers = map[string]string{
 	"Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
 		"manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-	"X-Frame-Options":              "DENY", // for browsers without frame-ancestors
+	"X-Frame-Options":              "DENY", // for browsers that do not know frame-ancestors
 	"X-Content-Type-Options":       "nosniff",
 	"Referrer-Policy":              "same-origin",
 	"Cross-Origin-Opener-Policy":   "same-origin",
@@ -32,9 +32,10 @@ func (b *Board) Handler() http.Handler {
 	return b.guard(http.NewCrossOriginProtection().Handler(b.login(mux)))
 }
 
-// guard sets the headers, and refuses requests under a host name that is not
-// this page's. Another site could make its own name lead here, and for a browser
-// it would then have the same origin. An address cannot be taken like that.
+// guard sets the headers, and refuses requests under a host name that is not in
+// Names. Another site could let its own name point to this server, and a
+// browser would then treat both as the same origin. With an IP address this is
+// not possible.
 func (b *Board) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for key, value := range headers {

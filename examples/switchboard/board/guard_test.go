@@ -36,7 +36,7 @@ func TestOtherSitesAreTurnedAway(t *testing.T) {
 				t.Errorf("%s: %d, want %d: %s", name, w.Code, test.want, w.Body)
 			}
 		}
-		b.want(http.StatusSeeOther, "", "GET", "/login", "") // there is nothing to log in to
+		b.want(http.StatusSeeOther, "", "GET", "/login", "") // without a secret there is no login
 		w := b.ask("GET", "/", "")
 		for key, part := range map[string]string{"Content-Security-Policy": "frame-ancestors 'none'", "X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff",
 			"Referrer-Policy": "same-origin", "Cache-Control": "no-store"} {

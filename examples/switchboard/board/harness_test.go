@@ -30,12 +30,12 @@ func pair() pvetest.Host {
 	return host
 }
 
-// A counted is a node that counts what it is asked.
+// A counted is a node that counts its calls of Status and Observe.
 type counted struct {
 	*workstation.Node
 	mu               sync.Mutex
 	statuses, visits int
-	hang             chan struct{} // Status hangs until it is closed, if it is not nil
+	hang             chan struct{} // if not nil, Status hangs until this channel is closed
 }
 
 func (c *counted) Status(ctx context.Context, db workstation.DualBoot) (workstation.DualBootStatus, error) {
@@ -73,11 +73,11 @@ type bench struct {
 	node    *counted
 	board   *Board
 	handler http.Handler
-	said    []string // what was reported
+	said    []string // the lines that were reported
 	stop    context.CancelFunc
 }
 
-// play runs a test on a board in a bubble of its own.
+// play runs a test on a board in a synctest bubble of its own.
 func play(t *testing.T, host pvetest.Host, opts Options, do func(t *testing.T, b *bench)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -96,7 +96,7 @@ func play(t *testing.T, host pvetest.Host, opts Options, do func(t *testing.T, b
 		b.stop = cancel
 		b.board = New(ctx, b.node, duo, opts)
 		b.handler = b.board.Handler()
-		time.Sleep(time.Minute) // the guest has booted
+		time.Sleep(time.Minute) // until the guest has booted
 		do(t, b)
 		b.board.Close()
 		if err := sim.Check(); err != nil {
@@ -105,7 +105,8 @@ func play(t *testing.T, host pvetest.Host, opts Options, do func(t *testing.T, b
 	})
 }
 
-// ask makes a request. A body that begins with "{" is JSON, any other a form.
+// ask makes a request. A body that begins with "{" is sent as JSON, any other
+// body as a form.
 func (b *bench) ask(method, path, body string, change ...func(*http.Request)) *httptest.ResponseRecorder {
 	b.t.Helper()
 	r := httptest.NewRequestWithContext(b.t.Context(), method, path, strings.NewReader(body))
@@ -124,7 +125,7 @@ func (b *bench) ask(method, path, body string, change ...func(*http.Request)) *h
 	return w
 }
 
-// want makes a request and checks the status and a text of the answer.
+// want makes a request and checks the answer's status and that it holds a text.
 func (b *bench) want(status int, text, method, path, body string, change ...func(*http.Request)) *httptest.ResponseRecorder {
 	b.t.Helper()
 	w := b.ask(method, path, body, change...)
@@ -134,7 +135,7 @@ func (b *bench) want(status int, text, method, path, body string, change ...func
 	return w
 }
 
-// view returns what GET /api/status answers.
+// view returns the answer of GET /api/status.
 func (b *bench) view() View {
 	b.t.Helper()
 	var v View

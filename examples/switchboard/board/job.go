@@ -10,63 +10,63 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// An Action is what a board can be asked to do.
+// An Action is something that a board can do to a system.
 type Action string
 
 // The actions.
 const (
-	ActionSwitch   Action = "switch"   // give the card to a system
-	ActionShutdown Action = "shutdown" // shut a system down
+	ActionSwitch   Action = "switch"   // gives the card to a system
+	ActionShutdown Action = "shutdown" // shuts down a system
 )
 
 // A Job is a switch or a shutdown under way.
 type Job struct {
 	ID     string `json:"id"`
 	Action Action `json:"action"`
-	// VMID is the system that the job is about, From the one that had the card
-	// before a switch, 0 if none had it.
+	// VMID is the system to switch to or to shut down. From is the system that
+	// had the card before a switch, 0 if no system had it.
 	VMID int `json:"vmid"`
 	From int `json:"from,omitempty"`
-	// Phase is the stage that the job is in, and Text says it in words.
+	// Phase is the current stage of the job. Text describes it in words.
 	Phase workstation.Phase `json:"phase"`
 	Text  string            `json:"text"`
-	// Steps are the stages of the whole job.
+	// Steps holds all stages of the job.
 	Steps []Step `json:"steps"`
-	// ElapsedSeconds counts from the begin of the phase. LimitSeconds is how long
-	// the phase may take, 0 if it has no limit.
+	// ElapsedSeconds counts from the start of the phase. LimitSeconds is how
+	// long the phase may take, 0 if there is no limit.
 	ElapsedSeconds int `json:"elapsedSeconds"`
 	LimitSeconds   int `json:"limitSeconds,omitempty"`
 }
 
-// An Order is what somebody asks a board to do.
+// An Order is a request for a job.
 type Order struct {
 	Action Action
 	VMID   int
-	// From is the system that ran when the person was asked whether they mean
-	// it. A nil From skips the comparison: nobody was asked.
+	// From is the system that ran when the person confirmed the order. If it is
+	// nil, nobody was asked, and the running system is not compared with it.
 	From *int
-	// TakeOver is the ID of a lease to take over, "" for none.
+	// TakeOver is the ID of a lease to take over, "" to take over no lease.
 	TakeOver string
 }
 
-// A job holds a job's state, under the board's lock.
+// A job is the state of a job. The board's lock guards it.
 type job struct {
 	id      string
 	order   Order
 	from    int
 	event   workstation.Event
-	began   time.Time // of the phase
-	back    bool      // whether it is on its way back
-	reached int       // the rank of the last phase before that
-	off     bool      // whether there is nothing to shut down
+	began   time.Time // when the phase began
+	back    bool      // whether the switch is being undone
+	reached int       // the rank of the last phase before the way back
+	off     bool      // whether the system was off already, with nothing to shut down
 	warned  []string
 	done    chan struct{}
-	outcome *Outcome // once done is closed
+	outcome *Outcome // set once done is closed
 }
 
-// begin begins a job, or returns a [Refusal]. It does not wait for the job.
+// begin starts a job and does not wait for it. The error is a [Refusal].
 func (b *Board) begin(ctx context.Context, order Order) (*job, error) {
-	b.state.expire() // a decision is not made on what was seen before
+	b.state.expire() // no decision rests on an old answer
 	v := b.look(ctx)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -94,7 +94,7 @@ func (b *Board) begin(ctx context.Context, order Order) (*job, error) {
 	return j, nil
 }
 
-// do does a job, and keeps its outcome.
+// do runs a job and stores its outcome.
 func (b *Board) do(j *job) {
 	var err error
 	switch {
@@ -109,7 +109,7 @@ func (b *Board) do(j *job) {
 	b.state.expire()
 	ctx, cancel := context.WithTimeout(b.reads, slow)
 	defer cancel()
-	b.state.fresh(ctx) // so that the outcome and the systems change together
+	b.state.fresh(ctx) // the outcome and the systems then change together
 	v, _ := b.now()
 	j.outcome = outcome(j, err, v)
 	b.opts.Report(j.outcome.line(err))
@@ -120,7 +120,7 @@ func (b *Board) do(j *job) {
 	b.wake()
 }
 
-// note keeps what a switch says of its progress.
+// note stores the progress that a switch reports.
 func (b *Board) note(j *job, e workstation.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -133,33 +133,33 @@ func (b *Board) note(j *job, e workstation.Event) {
 	b.wake()
 }
 
-// shown returns what people see of a job.
+// shown returns the job as people see it.
 func (j *job) shown(v View) *Job {
 	elapsed := max(v.At.Sub(j.began), 0)
 	return &Job{ID: j.id, Action: j.order.Action, VMID: j.order.VMID, From: j.from, Phase: j.event.Phase, Text: j.text(v), Steps: j.steps(v),
 		ElapsedSeconds: int(elapsed / time.Second), LimitSeconds: int(j.event.Limit / time.Second)}
 }
 
-// A Refusal says why a job was not begun. Nothing was changed.
+// A Refusal is the reason why a job was not begun. Nothing was changed.
 type Refusal struct {
-	// Code is what programs branch on.
+	// Code is a fixed word for the reason, for programs.
 	Code string `json:"code"`
-	// Text says it in words.
+	// Text is the reason in words.
 	Text string `json:"error"`
-	// Findings are what blocks a switch.
+	// Findings holds the reasons why a switch would fail.
 	Findings []proxstation.Finding `json:"findings,omitempty"`
-	// Lease is the lease that is in the way. Its ID is the takeOver of a new
-	// request.
+	// Lease is the lease of the controller that is at work. To take it over,
+	// send a new request with its ID as takeOver.
 	Lease *Lease `json:"lease,omitempty"`
 }
 
 // The codes of a [Refusal].
 const (
 	CodeUnknown  = "unknown-system" // no such system
-	CodeBusy     = "busy"           // this board is doing something else
-	CodeLeased   = "leased"         // another controller is at work
+	CodeBusy     = "busy"           // this board has a job under way
+	CodeLeased   = "leased"         // another controller has a lease
 	CodeBlocked  = "blocked"        // the switch would fail
-	CodeChanged  = "changed"        // another system runs than the person was told
+	CodeChanged  = "changed"        // the running system is not the system that the person was told about
 	CodeNoAnswer = "no-answer"      // the node does not answer
 	CodeEnding   = "ending"         // the program is being stopped
 )
@@ -167,7 +167,7 @@ const (
 // Error implements error.
 func (r *Refusal) Error() string { return r.Text }
 
-// refuse judges an order: nil means that it can begin.
+// refuse returns the reason why an order cannot begin, or nil if it can.
 func refuse(v View, order Order) *Refusal {
 	s, known := v.system(order.VMID)
 	switch {
@@ -191,7 +191,7 @@ func refuse(v View, order Order) *Refusal {
 	return nil
 }
 
-// blockers returns the reasons that keep a system from starting.
+// blockers returns the reasons why a system cannot start.
 func (s System) blockers() []proxstation.Finding {
 	var found []proxstation.Finding
 	for _, f := range s.Reasons {

@@ -18,17 +18,18 @@ import (
 
 const (
 	cookieName = "switchboard"
-	// sessionTime is how long a browser is not asked again.
+	// sessionTime is how long a browser stays logged in.
 	sessionTime = 90 * 24 * time.Hour
-	// rounds make each guess at a secret costly for whoever has got a cookie.
+	// rounds makes each guess at the secret costly for somebody who has stolen
+	// a cookie.
 	rounds = 100_000
 )
 
-// A door lets in who knows the secret. A session is a signed cookie: it survives
-// a restart of the program and ends for all browsers when the secret changes.
+// A door checks the secret. A session is a signed cookie: it survives a restart
+// of the program, and a new secret ends the sessions of all browsers.
 type door struct {
-	digest   [sha256.Size]byte // of the secret
-	key      []byte            // signs sessions; nil if nobody is asked
+	digest   [sha256.Size]byte // hash of the secret
+	key      []byte            // signs sessions; nil if there is no secret
 	throttle throttle
 }
 
@@ -38,26 +39,27 @@ func newDoor(secret proxstation.Secret) *door {
 	}
 	key, err := pbkdf2.Key(sha256.New, secret.Reveal(), []byte("switchboard session"), rounds, sha256.Size)
 	if err != nil {
-		panic(err) // only for lengths that no hash has
+		panic(err) // only a length that no hash has would fail
 	}
 	return &door{digest: sha256.Sum256([]byte(secret.Reveal())), key: key}
 }
 
-// open reports whether nobody is asked.
+// open reports whether no secret is needed.
 func (d *door) open() bool { return d.key == nil }
 
-// knows compares a guess in a time that does not depend on it.
+// knows compares a guess with the secret, in a time that does not depend on the
+// guess.
 func (d *door) knows(guess string) bool {
 	digest := sha256.Sum256([]byte(guess))
 	return subtle.ConstantTimeCompare(digest[:], d.digest[:]) == 1
 }
 
-// session returns a new cookie's value: when it ends, a random part, and the
+// session returns the value of a new cookie: its end, a random part, and a
 // signature of both.
 func (d *door) session(now time.Time) string {
 	var body [24]byte
 	binary.BigEndian.PutUint64(body[:], uint64(now.Add(sessionTime).Unix())) //nolint:gosec // not before 1970
-	_, _ = rand.Read(body[8:])                                               // never fails
+	_, _ = rand.Read(body[8:])                                               // rand.Read never fails
 	return base64.RawURLEncoding.EncodeToString(append(body[:], d.sign(body[:])...))
 }
 
@@ -76,7 +78,8 @@ func (d *door) valid(value string, now time.Time) bool {
 	return now.Unix() < int64(binary.BigEndian.Uint64(raw)) //nolint:gosec // we have signed it
 }
 
-// login asks for the secret, except for what the page of the login itself needs.
+// login lets only requests with the secret or a session through, except for the
+// login page and its files.
 func (b *Board) login(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if b.door.open() || r.URL.Path == "/login" || strings.HasPrefix(r.URL.Path, "/static/") {
@@ -103,8 +106,8 @@ func (b *Board) login(next http.Handler) http.Handler {
 	})
 }
 
-// admit compares a guess. Who guesses wrong too often has to wait, also with the
-// right secret.
+// admit compares a guess with the secret. After too many wrong guesses a place
+// has to wait, even with the right secret.
 func (b *Board) admit(r *http.Request, guess string) (wait time.Duration, ok bool) {
 	from := caller(r)
 	if wait := b.door.throttle.wait(from, time.Now()); wait > 0 {
@@ -119,7 +122,7 @@ func (b *Board) admit(r *http.Request, guess string) (wait time.Duration, ok boo
 	return 0, true
 }
 
-// unauthorized answers a program, or a page that is open since a session ended.
+// unauthorized answers a program, or an open page whose session has ended.
 func unauthorized(w http.ResponseWriter, wait time.Duration) {
 	if wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
@@ -130,7 +133,7 @@ func unauthorized(w http.ResponseWriter, wait time.Duration) {
 	writeJSON(w, http.StatusUnauthorized, Refusal{Code: "unauthorized", Text: "Send the header Authorization: Bearer SECRET."})
 }
 
-// askSecret shows the form for the secret, if there is one.
+// askSecret shows the form for the secret, if there is a secret.
 func (b *Board) askSecret(w http.ResponseWriter, r *http.Request) {
 	if b.door.open() {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
@@ -159,7 +162,7 @@ func (b *Board) enter(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-// leave ends the session of one browser.
+// leave ends the session of the browser that asks.
 func (b *Board) leave(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, &http.Cookie{Name: cookieName, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil})
 	http.Redirect(w, r, "/login", http.StatusSeeOther)

@@ -73,7 +73,7 @@ func TestTheSecretIsAskedFor(t *testing.T) {
 	})
 }
 
-// A session is for one secret.
+// A new secret ends the sessions of the old secret.
 func TestAnotherSecretEndsSessions(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
@@ -100,7 +100,7 @@ func TestGuessingIsSlow(t *testing.T) {
 		b.want(http.StatusTooManyRequests, "21 s", "GET", "/api/status", "", bearer("wrong"))
 		time.Sleep(longestWait + time.Second)
 		b.want(http.StatusOK, "", "GET", "/api/status", "", bearer(secret))
-		b.want(http.StatusUnauthorized, "", "GET", "/api/status", "", bearer("wrong")) // and is free again
+		b.want(http.StatusUnauthorized, "", "GET", "/api/status", "", bearer("wrong")) // after the wait, guesses are compared again
 	})
 }
 

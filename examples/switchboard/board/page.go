@@ -40,8 +40,8 @@ func (b *Board) pages(mux *http.ServeMux) {
 	mux.Handle("GET /static/", http.FileServerFS(static))
 }
 
-// A question is what a person is asked before a system is shut down, or told
-// instead.
+// A question is the page that asks a person before a system is shut down, or
+// shows a refusal.
 type question struct {
 	View
 	Action  Action
@@ -50,25 +50,25 @@ type question struct {
 	Force   bool // whether a guest that does not shut down is stopped
 }
 
-// Grace says how long a guest may take to shut down.
+// Grace returns in words how long a guest may take to shut down.
 func (v View) Grace() string { return span(v.grace) }
 
-// Boot says how long a guest may take to be up.
+// Boot returns in words how long a guest may take to boot.
 func (v View) Boot() string { return span(v.boot) }
 
 func (b *Board) index(w http.ResponseWriter, r *http.Request) {
 	b.render(w, http.StatusOK, "index", b.shown(b.look(r.Context())))
 }
 
-// A shown is a view with what the page needs besides.
+// A shown is a view, and what else the page needs.
 type shown struct {
 	View
-	Locked bool // whether there is a session to end
+	Locked bool // whether there is a session that could be ended
 }
 
 func (b *Board) shown(v View) shown { return shown{v, !b.door.open()} }
 
-// order reads what a request of the page asks for.
+// order reads an order from a request of the page.
 func order(r *http.Request, action Action) (Order, error) {
 	vmid, err := strconv.Atoi(r.PathValue("vmid"))
 	if err != nil {
@@ -86,7 +86,8 @@ func order(r *http.Request, action Action) (Order, error) {
 	return o, nil
 }
 
-// ask asks whether the person means it, and names who loses their desktop.
+// ask returns the handler of the question page, which names the person who
+// would lose their desktop.
 func (b *Board) ask(action Action) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		v := b.look(r.Context())
@@ -108,8 +109,8 @@ func (b *Board) ask(action Action) http.HandlerFunc {
 	}
 }
 
-// askTakeOver asks who is to have the card once the lease of another is taken
-// over.
+// askTakeOver asks which system gets the card once another controller's lease
+// is taken over.
 func (b *Board) askTakeOver(w http.ResponseWriter, r *http.Request) {
 	v := b.look(r.Context())
 	if v.Lease == nil {
@@ -119,7 +120,7 @@ func (b *Board) askTakeOver(w http.ResponseWriter, r *http.Request) {
 	b.render(w, http.StatusOK, "takeover", question{View: v, Force: b.duo.Force})
 }
 
-// act begins a job and returns to the page.
+// act returns the handler that begins a job and returns to the page.
 func (b *Board) act(action Action) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		o, err := order(r, action)
@@ -135,7 +136,8 @@ func (b *Board) act(action Action) http.HandlerFunc {
 	}
 }
 
-// statusOf holds the status of each refusal. What is not in it is a conflict.
+// statusOf holds the HTTP status of refusals by their code. Other codes get
+// StatusConflict.
 var statusOf = map[string]int{CodeUnknown: http.StatusNotFound, CodeNoAnswer: http.StatusBadGateway, CodeEnding: http.StatusServiceUnavailable,
 	"internal": http.StatusInternalServerError}
 
@@ -152,7 +154,7 @@ func (b *Board) refuse(w http.ResponseWriter, v View, err error) {
 	b.render(w, r.status(), "refused", question{View: v, Refusal: r})
 }
 
-// dismiss removes the outcome of a job from the page, for all viewers.
+// dismiss removes the outcome of the last job from the page, for all viewers.
 func (b *Board) dismiss(w http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
 	if b.outcome != nil && b.outcome.ID == r.PostFormValue("id") {
@@ -163,7 +165,7 @@ func (b *Board) dismiss(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-// render writes a page, whole or not at all.
+// render writes a whole page, or an error without any part of the page.
 func (b *Board) render(w http.ResponseWriter, status int, name string, data any) {
 	text, err := rendered(name, data)
 	if err != nil {
@@ -172,7 +174,7 @@ func (b *Board) render(w http.ResponseWriter, status int, name string, data any)
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(text) // a reader that has gone needs no page
+	_, _ = w.Write(text) // if the client has gone, nobody needs the page
 }
 
 func rendered(name string, data any) ([]byte, error) {
@@ -181,7 +183,7 @@ func rendered(name string, data any) ([]byte, error) {
 	return text.Bytes(), err
 }
 
-// refusal returns the refusal that an error is.
+// refusal returns the [Refusal] in an error, or makes one of its text.
 func refusal(err error) *Refusal {
 	var r *Refusal
 	if errors.As(err, &r) {

@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// Without JavaScript a person goes from the page to the question, and from the
-// question to the page, by links and forms alone.
+// Without JavaScript, links and forms alone lead a person from the page to the
+// question and back.
 func TestAPersonSwitchesByForms(t *testing.T) {
 	t.Parallel()
 	play(t, pair(), Options{}, func(t *testing.T, b *bench) {
@@ -65,13 +65,14 @@ func TestAPersonShutsDownAndStarts(t *testing.T) {
 		if len(b.sim.Running()) != 0 {
 			t.Errorf("running: %v", b.sim.Running())
 		}
-		b.want(http.StatusSeeOther, "", "POST", "/switch/140", form(t, page, "/switch/140")) // nobody has to be asked
+		b.want(http.StatusSeeOther, "", "POST", "/switch/140", form(t, page, "/switch/140")) // no system runs, so no question is needed
 		time.Sleep(2 * time.Minute)
 		b.want(http.StatusOK, "Windows has the card.", "GET", "/", "")
 	})
 }
 
-// What a person was told is what happens, or nothing does.
+// If another system runs than the question named, the answer to the question
+// changes nothing.
 func TestAQuestionThatIsOld(t *testing.T) {
 	t.Parallel()
 	play(t, pair(), Options{}, func(t *testing.T, b *bench) {
@@ -105,7 +106,7 @@ func TestWhyNot(t *testing.T) {
 	})
 }
 
-// A switch that goes back says so in an alert that stays.
+// A switch that is undone is shown in an alert that stays until dismissed.
 func TestASwitchThatGoesBack(t *testing.T) {
 	t.Parallel()
 	play(t, pair(), Options{}, func(t *testing.T, b *bench) {
@@ -129,8 +130,8 @@ func TestASwitchThatGoesBack(t *testing.T) {
 	})
 }
 
-// A lease that a dead controller left is shown, and taken over by whoever says
-// so.
+// The page shows the lease of a dead controller, and takes it over if a person
+// confirms.
 func TestTakingOver(t *testing.T) {
 	t.Parallel()
 	host := pair()
@@ -152,7 +153,8 @@ func TestTakingOver(t *testing.T) {
 	})
 }
 
-// A node that hangs does not make the page hang, and the page says so.
+// The page answers while the node hangs, and reports that the node does not
+// answer.
 func TestANodeThatHangs(t *testing.T) {
 	t.Parallel()
 	play(t, pair(), Options{}, func(t *testing.T, b *bench) {
@@ -175,7 +177,8 @@ func TestANodeThatHangs(t *testing.T) {
 	})
 }
 
-// Ending the program ends a switch as promised, and viewers see how.
+// If the program is ended during a switch, the switch is undone as documented,
+// and viewers see its outcome.
 func TestEndingInMidSwitch(t *testing.T) {
 	t.Parallel()
 	host := pair()
@@ -193,8 +196,8 @@ func TestEndingInMidSwitch(t *testing.T) {
 	})
 }
 
-// Who may lose more than their desktop is told: -force pulls a plug in a switch,
-// and never in a shutdown.
+// The question warns if a person may lose more than the desktop: with -force, a
+// switch stops a guest that does not shut down. A shutdown never does.
 func TestTheQuestionNamesThePlug(t *testing.T) {
 	t.Parallel()
 	play(t, pair(), Options{}, func(t *testing.T, b *bench) {

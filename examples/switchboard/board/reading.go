@@ -7,32 +7,33 @@ import (
 )
 
 const (
-	// slow is how long the node may take to answer before the page says so.
+	// slow is the time without an answer after which the page reports it.
 	slow = 4 * time.Second
-	// patience is how long an answer is waited for.
+	// patience is the longest time that is waited for an answer.
 	patience = 30 * time.Second
 )
 
-// A reading is one question to the node, asked once for all who want to know.
+// A reading is one question to the node, asked once for everybody who waits for
+// the answer.
 type reading[T any] struct {
 	ctx     context.Context
 	ask     func(ctx context.Context) (T, error)
-	every   time.Duration // an answer is young for so long
+	every   time.Duration // how long an answer counts as young
 	changed func()
 
 	mu   sync.Mutex
 	last seen[T]
-	old  bool          // whether last is old, however young it is
-	done chan struct{} // closed when the answer under way is there; nil if none is
+	old  bool          // whether last counts as old, whatever its age
+	done chan struct{} // closed when the read under way ends; nil if no read is under way
 }
 
-// A seen is an answer and its age.
+// A seen is the last answer with its age, and the errors since then.
 type seen[T any] struct {
 	value T
 	at    time.Time // when value was read; zero before the first answer
-	err   error     // of the last read; nil if it was answered
-	since time.Time // when the first of the reads began that failed since then
-	asked time.Time // when the read under way began; zero if none is
+	err   error     // of the last read; nil if the read succeeded
+	since time.Time // when the first failed read after the last answer began
+	asked time.Time // when the read under way began; zero if no read is under way
 }
 
 func (r *reading[T]) read() seen[T] {
@@ -41,8 +42,8 @@ func (r *reading[T]) read() seen[T] {
 	return r.last
 }
 
-// fresh returns when the answer is young, or when ctx ends. A read that it
-// begins goes on for others.
+// fresh waits until the answer is young, or until ctx ends. A read that it
+// begins goes on after ctx, because others may wait for it.
 func (r *reading[T]) fresh(ctx context.Context) {
 	for again := true; again; {
 		r.mu.Lock()
@@ -62,12 +63,12 @@ func (r *reading[T]) fresh(ctx context.Context) {
 			return
 		}
 		r.mu.Lock()
-		again = r.old // it was expired while it was read
+		again = r.old // the answer expired during the read
 		r.mu.Unlock()
 	}
 }
 
-// once reads, and hands the answer to all who wait.
+// once reads the node once, and wakes everybody who waits for the answer.
 func (r *reading[T]) once(done chan struct{}) {
 	late := time.AfterFunc(slow, r.changed)
 	defer late.Stop()
@@ -89,7 +90,7 @@ func (r *reading[T]) once(done chan struct{}) {
 	r.changed()
 }
 
-// keep reads again and again until ctx ends.
+// keep reads the node again and again until ctx ends.
 func (r *reading[T]) keep(ctx context.Context) {
 	for ctx.Err() == nil {
 		r.fresh(ctx)
@@ -100,14 +101,14 @@ func (r *reading[T]) keep(ctx context.Context) {
 	}
 }
 
-// expire makes the next who asks read again.
+// expire makes the next call of fresh read the node again.
 func (r *reading[T]) expire() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.old = true
 }
 
-// wait waits until nothing is being read.
+// wait waits until no read is under way.
 func (r *reading[T]) wait() {
 	r.mu.Lock()
 	done := r.done

@@ -9,16 +9,17 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// Held reports whether no button does anything now: the board is doing
-// something, another controller is, or the node does not answer.
+// Held reports whether no button works now: this board or another controller is
+// at work, or the node does not answer.
 func (v View) Held() bool {
 	return v.Job != nil || v.Trouble != nil || v.Lease != nil && !v.Lease.Ours && v.Lease.SecondsLeft > 0
 }
 
-// Losing reports whether somebody loses their desktop to a switch.
+// Losing reports whether a switch to the system takes a desktop from somebody.
 func (v View) Losing(to int) bool { return v.Running != 0 && v.Running != to }
 
-// Look names how the card of a system looks: on, off, or what a job makes of it.
+// Look returns the style of a system's card on the page: on, off, or what a job
+// does with the system.
 func (v View) Look(s System) string {
 	look := "is-off"
 	if s.On {
@@ -30,7 +31,7 @@ func (v View) Look(s System) string {
 	return look
 }
 
-// State says what a system does.
+// State returns in words what a system does.
 func (v View) State(s System) string {
 	switch j := v.Job; {
 	case s.On && j != nil && (j.From == s.VMID || j.Action == ActionShutdown):
@@ -47,12 +48,12 @@ func (v View) State(s System) string {
 	return "Off"
 }
 
-// Says is a step's state in words.
+// Says returns a step's state in words.
 func (s Step) Says() string {
 	return map[string]string{"done": "done", "now": "under way", "todo": "to do", "failed": "did not work"}[s.State]
 }
 
-// JobTitle says what a job is about.
+// JobTitle describes the job in a few words.
 func (v View) JobTitle() string {
 	name := v.name(v.Job.VMID)
 	if v.Job.Action == ActionShutdown {
@@ -64,7 +65,7 @@ func (v View) JobTitle() string {
 	return "Switching to " + name
 }
 
-// Verb says what the button of a question does.
+// Verb returns the text of a question's button.
 func (q question) Verb() string {
 	switch {
 	case q.Action == ActionShutdown:
@@ -75,17 +76,17 @@ func (q question) Verb() string {
 	return "Start " + q.Target.Name
 }
 
-// Blocked reports whether a switch to a system that is off would not begin.
+// Blocked reports whether a system is off and a switch to it would not begin.
 func (s System) Blocked() bool { return !s.On && s.CanSwitch == proxstation.No }
 
-// A why holds what is folded under a button.
+// A why is the text that is folded under a button.
 type why struct {
 	Title    string
 	Findings []proxstation.Finding
 }
 
-// Why returns what is folded under the button of a system; nil if there is
-// nothing to say.
+// Why returns the text that is folded under a system's button, nil if there is
+// no text.
 func (s System) Why() *why {
 	switch n := len(s.Reasons); {
 	case n == 0 || s.On:
@@ -107,10 +108,12 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// TroubleText says since when the node does not answer, and how old the page is.
+// TroubleText says since when the node does not answer, and how old the shown
+// systems are.
 func (v View) TroubleText() string { return troubleText(v.Trouble, v.At, "the systems") }
 
-// HostTroubleText says the same of the host.
+// HostTroubleText says since when the host cannot be observed, and how old the
+// shown storages are.
 func (v View) HostTroubleText() string { return troubleText(v.HostTrouble, v.At, "the host") }
 
 func troubleText(t *Trouble, now time.Time, what string) string {
@@ -147,7 +150,7 @@ func (v View) Tiers() []tierShown {
 	return tiers
 }
 
-// Fill says how full a storage is.
+// Fill returns in words how full a storage is.
 func (p Pool) Fill() string {
 	if !p.Active {
 		return "not active"
@@ -159,7 +162,7 @@ func (p Pool) Fill() string {
 	return fmt.Sprintf("%d %% of %s", p.UsedPercent, size)
 }
 
-// Level says how a storage's bar looks.
+// Level returns the style of a storage's bar.
 func (p Pool) Level() string {
 	switch {
 	case !p.Active:
@@ -172,7 +175,7 @@ func (p Pool) Level() string {
 	return "fine"
 }
 
-// VerdictText says what the findings come to.
+// VerdictText sums up the findings in words.
 func (v View) VerdictText() string {
 	n := 0
 	for _, f := range v.Findings {
@@ -189,7 +192,7 @@ func (v View) VerdictText() string {
 	return count(n, "thing") + " to look at"
 }
 
-// FindingsTitle is the title under which the findings are folded.
+// FindingsTitle returns the title under which the findings are folded.
 func (v View) FindingsTitle() string {
 	if v.Verdict == "ok" {
 		return count(len(v.Findings), "note")

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// The limits of guessing: after five wrong secrets from one place each further
-// one makes the place wait longer, up to a quarter of an hour. All places
-// together may be wrong a hundred times in that time.
+// The limits of guessing: after five wrong secrets from one place, each further
+// wrong secret makes the place wait longer, up to a quarter of an hour. All
+// places together may give a hundred wrong secrets in that time.
 const (
 	freeMisses  = 5
 	firstWait   = 10 * time.Second
@@ -20,7 +20,7 @@ const (
 )
 
 // A throttle remembers wrong secrets by the place they came from. The zero
-// throttle has none.
+// throttle remembers no wrong secrets.
 type throttle struct {
 	mu     sync.Mutex
 	places map[string]misses
@@ -32,7 +32,7 @@ type misses struct {
 	last  time.Time
 }
 
-// wait returns for how long no guess from a place is looked at.
+// wait returns how long no guess from a place is compared.
 func (t *throttle) wait(place string, now time.Time) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -61,7 +61,8 @@ func (t *throttle) miss(place string, now time.Time) {
 	t.all = misses{t.all.count + 1, now}
 }
 
-// forget drops what is older than the longest wait. The caller holds the lock.
+// forget drops wrong secrets that are older than the longest wait. The caller
+// holds the lock.
 func (t *throttle) forget(now time.Time) {
 	if t.places == nil {
 		t.places = map[string]misses{}
@@ -76,7 +77,7 @@ func (t *throttle) forget(now time.Time) {
 	}
 }
 
-// hit forgets the wrong secrets of a place that knows the right one.
+// hit forgets the wrong secrets of a place that gave the right secret.
 func (t *throttle) hit(place string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -84,8 +85,8 @@ func (t *throttle) hit(place string) {
 }
 
 // caller returns the place that a request comes from: an IPv4 address, or the
-// network of an IPv6 address, because a machine has as many of those as it
-// wants.
+// network of an IPv6 address, because one machine can have any number of IPv6
+// addresses.
 func caller(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

@@ -13,36 +13,37 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// A View is what the page shows and what GET /api/status answers.
+// A View is everything that the page shows. GET /api/status answers with it.
 type View struct {
 	// At is when the view was made.
 	At time.Time `json:"at,omitzero"`
-	// Host is the node's name, Card that of the card that the systems share. It
-	// is empty if the host was not read yet.
+	// Host is the node's name. Card is the name of the card that the systems
+	// share, "" if the host was not read yet.
 	Host string `json:"host"`
 	Card string `json:"card,omitempty"`
 	// Running is the VMID of the system that has the card, and RunningName its
 	// name. They are 0 and empty if no system runs.
 	Running     int    `json:"running"`
 	RunningName string `json:"runningName"`
-	// Systems are the members in the order of their VMIDs. It is empty if the
+	// Systems holds the members in the order of their VMIDs. It is empty if the
 	// node did not answer yet.
 	Systems []System `json:"systems"`
-	// Lease is the lease of another controller, nil if there is none.
+	// Lease is the lease of another controller, nil if there is no lease.
 	Lease *Lease `json:"lease,omitempty"`
-	// Job is what this board is doing, nil if it does nothing.
+	// Job is the job of this board, nil if no job is under way.
 	Job *Job `json:"job,omitempty"`
-	// Outcome is how the last job ended, nil before and once it is dismissed.
+	// Outcome is how the last job ended. It is nil before the first job has
+	// ended and once the outcome is dismissed.
 	Outcome *Outcome `json:"outcome,omitempty"`
-	// Trouble says that the node does not answer: Systems are old.
+	// Trouble is set if the node does not answer. Systems is old then.
 	Trouble *Trouble `json:"trouble,omitempty"`
-	// Pools are the host's storages, fast ones first.
+	// Pools holds the host's storages, fast ones first.
 	Pools []Pool `json:"pools"`
-	// Verdict is the worst severity among Findings, and Unknown where the host
+	// Verdict is the worst severity among Findings. It is Unknown if the host
 	// could not be observed.
 	Verdict  string                `json:"verdict"`
 	Findings []proxstation.Finding `json:"findings"`
-	// HostTrouble says why Pools and Findings are old or absent.
+	// HostTrouble says why Pools and Findings are old or empty.
 	HostTrouble *Trouble `json:"hostTrouble,omitempty"`
 
 	grace, boot time.Duration
@@ -53,36 +54,37 @@ type System struct {
 	VMID int    `json:"vmid"`
 	Name string `json:"name"`
 	On   bool   `json:"on"`
-	// Since is when it was started; nil if it is off.
+	// Since is when the system was started; nil if it is off.
 	Since *time.Time `json:"since,omitempty"`
-	// CanSwitch says whether a switch to it would begin; Reasons say why not,
-	// and what there is to know before.
+	// CanSwitch says whether a switch to the system would begin. Reasons holds
+	// the obstacles, and what a person should know before a switch.
 	CanSwitch proxstation.Answer    `json:"canSwitch"`
 	Reasons   []proxstation.Finding `json:"reasons,omitempty"`
 }
 
-// A Lease says which other controller is at work.
+// A Lease describes another controller that is at work.
 type Lease struct {
 	ID    string            `json:"id"`
 	Owner string            `json:"owner"`
 	From  int               `json:"from,omitempty"`
 	To    int               `json:"to,omitempty"`
 	Phase workstation.Phase `json:"phase"`
-	// SecondsLeft is for how long the lease still counts if its owner does not
+	// SecondsLeft is how long the lease remains valid if its owner does not
 	// renew it.
 	SecondsLeft int `json:"secondsLeft"`
-	// Ours says that a switch of this board was cut off. The next one goes on
-	// from there.
+	// Ours reports that the lease is left from a switch of this board that was
+	// cut off. The next switch goes on from there.
 	Ours bool `json:"ours,omitempty"`
 }
 
-// A Trouble is a question that the node does not answer.
+// A Trouble describes a question that the node does not answer.
 type Trouble struct {
-	// Since is when the first read failed, or the one under way began.
+	// Since is when the first failed read or the read under way began.
 	Since time.Time `json:"since"`
-	// Seen is when the last answer came, nil if none ever did.
+	// Seen is when the last answer came, nil if no answer ever came.
 	Seen *time.Time `json:"seen,omitempty"`
-	// Error is what was wrong; empty while the node is still waited for.
+	// Error is the error of the last read, "" while the node is still waited
+	// for.
 	Error string `json:"error,omitempty"`
 }
 
@@ -96,7 +98,7 @@ type Pool struct {
 	UsedPercent int          `json:"usedPercent"`
 }
 
-// judge makes a view of what was read.
+// judge makes a view of the last answers.
 func judge(duo workstation.DualBoot, opts Options, state seen[workstation.DualBootStatus], host seen[workstation.Facts], now time.Time) View {
 	v := View{At: now, Host: opts.Host, Systems: []System{}, Pools: []Pool{}, Findings: []proxstation.Finding{},
 		Trouble: trouble(state, now), HostTrouble: trouble(host, now), Verdict: "unknown", grace: duo.Grace, boot: duo.Boot}
@@ -122,7 +124,8 @@ func judge(duo workstation.DualBoot, opts Options, state seen[workstation.DualBo
 	return v
 }
 
-// verdict is "ok" where nothing is worse than an info.
+// verdict returns the worst severity among findings, and "ok" if none is worse
+// than an info.
 func verdict(findings []proxstation.Finding) string {
 	if worst := proxstation.Worst(findings); worst > proxstation.Info {
 		return worst.String()
@@ -130,8 +133,8 @@ func verdict(findings []proxstation.Finding) string {
 	return "ok"
 }
 
-// trouble returns nil if the last question was answered, and the next one is not
-// late.
+// trouble returns nil if the last question was answered and the current
+// question is not late.
 func trouble[T any](s seen[T], now time.Time) *Trouble {
 	var t Trouble
 	if !s.at.IsZero() {
@@ -148,8 +151,8 @@ func trouble[T any](s seen[T], now time.Time) *Trouble {
 	return &t
 }
 
-// card returns the name of the card that the members share, "" if it is not
-// known.
+// card returns the name of the card that the members share, "" if the name is
+// not known.
 func card(duo workstation.DualBoot, facts workstation.Facts) string {
 	for _, id := range duo.Members {
 		for _, value := range facts.VMs[id].HostPCI() {
@@ -165,8 +168,8 @@ func card(duo workstation.DualBoot, facts workstation.Facts) string {
 	return ""
 }
 
-// short returns the name under which a card is sold, where the PCI database has
-// it in brackets: "GB203 [GeForce RTX 5070 Ti]".
+// short returns the name under which a card is sold, if the PCI database has it
+// in brackets: "GB203 [GeForce RTX 5070 Ti]".
 func short(name string) string {
 	if _, rest, found := strings.Cut(name, "["); found {
 		name, _, _ = strings.Cut(rest, "]")
@@ -174,8 +177,8 @@ func short(name string) string {
 	return name
 }
 
-// pools orders the storages that hold disks of VMs by their tiers. A storage
-// whose tier is not known comes last.
+// pools returns the storages that hold disks of VMs, ordered by their tiers.
+// Storages with an unknown tier come last.
 func pools(list []storage.Pool) []Pool {
 	shown := []Pool{}
 	for _, p := range list {
@@ -188,7 +191,7 @@ func pools(list []storage.Pool) []Pool {
 		}
 		shown = append(shown, one)
 	}
-	rank := func(p Pool) int { return (int(p.Tier) + 3) % 4 } // 1, 2, 3, unknown
+	rank := func(p Pool) int { return (int(p.Tier) + 3) % 4 } // tiers 1, 2, 3, then unknown
 	slices.SortStableFunc(shown, func(a, b Pool) int { return cmp.Or(rank(a)-rank(b), strings.Compare(a.Name, b.Name)) })
 	return shown
 }

@@ -12,18 +12,19 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// A Step is one stage of a job, for people.
+// A Step is one stage of a job, as people see it.
 type Step struct {
 	Text string `json:"text"`
-	// State is "done", "now", "todo", or "failed" if it is why the job goes back.
+	// State is "done", "now" or "todo", or "failed" for the step because of
+	// which the switch is undone.
 	State string `json:"state"`
 }
 
-// ranks orders the phases of a switch.
+// ranks holds the order of the phases of a switch.
 var ranks = map[workstation.Phase]int{workstation.PhaseLease: 1, workstation.PhaseCheck: 1, workstation.PhaseStop: 2, workstation.PhaseFree: 2,
 	workstation.PhaseStart: 3, workstation.PhaseUp: 4, workstation.PhaseDone: 5}
 
-// steps returns the stages of a job, and how far it is.
+// steps returns the stages of a job with their states.
 func (j *job) steps(v View) []Step {
 	to, from := v.name(j.order.VMID), v.name(j.from)
 	if j.order.Action == ActionShutdown {
@@ -62,12 +63,12 @@ func (j *job) steps(v View) []Step {
 	return steps
 }
 
-// text says what a job is doing.
+// text says in words what a job is doing.
 func (j *job) text(v View) string {
 	return v.doing(j.event.Phase, v.name(cmp.Or(j.event.VMID, j.order.VMID)), j.from)
 }
 
-// doing says what happens in a phase, to the system that it is about.
+// doing says in words what happens in a phase to the system about.
 func (v View) doing(phase workstation.Phase, about string, from int) string {
 	switch phase {
 	case workstation.PhaseLease:
@@ -88,7 +89,8 @@ func (v View) doing(phase workstation.Phase, about string, from int) string {
 	return "Checking whether " + about + " can start"
 }
 
-// Doing says what the owner of a lease did when it last wrote the lease.
+// Doing says in words what the owner of a lease did when it last renewed the
+// lease.
 func (l Lease) Doing(v View) string {
 	about := l.To
 	if l.Phase == workstation.PhaseStop || l.Phase == workstation.PhaseFree {
@@ -99,7 +101,7 @@ func (l Lease) Doing(v View) string {
 
 func (v View) name(vmid int) string { s, _ := v.system(vmid); return s.Name }
 
-// Text says who has a lease.
+// Text says in words who has a lease.
 func (l Lease) Text(v View) string {
 	switch {
 	case l.Ours:
@@ -112,17 +114,17 @@ func (l Lease) Text(v View) string {
 
 // An Outcome says how a job ended.
 type Outcome struct {
-	ID string `json:"id"` // of the job
+	ID string `json:"id"` // the job's ID
 	OK bool   `json:"ok"`
-	// Title is one sentence, Detail more of them.
+	// Title is one sentence. Detail holds further sentences.
 	Title  string    `json:"title"`
 	Detail []string  `json:"detail,omitempty"`
 	At     time.Time `json:"at"`
-	// Findings say what blocked the job, or what to do after it.
+	// Findings holds what blocked the job, or what to do after it.
 	Findings []proxstation.Finding `json:"findings,omitempty"`
 }
 
-// line is the outcome for a log: with the whole error.
+// line returns the outcome for a log, with the whole error.
 func (o Outcome) line(err error) string {
 	if err != nil {
 		return o.Title + " (" + strings.ReplaceAll(err.Error(), "\n", " ") + ")"
@@ -171,7 +173,7 @@ func outcome(j *job, err error, v View) *Outcome {
 		o.Title = name + " was not shut down, and is still on."
 		o.Detail = append(o.Detail, plain(err))
 	case j.order.Action == ActionShutdown:
-		o.OK, o.Title = true, name+" is off." // only the answer got lost
+		o.OK, o.Title = true, name+" is off." // the guest is off; only the answer got lost
 		o.Detail = append(o.Detail, plain(err))
 	default:
 		o.Title = "The switch to " + name + " did not work."
@@ -180,7 +182,7 @@ func outcome(j *job, err error, v View) *Outcome {
 	return o
 }
 
-// failedTitle says what a failed switch did not do.
+// failedTitle says in words what a failed switch did not do.
 func failedTitle(e *workstation.SwitchError, name string, v View) string {
 	switch {
 	case e.Running == e.To && errors.Is(e.Cause, workstation.ErrTimeout):
@@ -193,7 +195,7 @@ func failedTitle(e *workstation.SwitchError, name string, v View) string {
 	return name + " did not come up."
 }
 
-// now says what runs after a failed switch.
+// now says in words what runs after a failed switch.
 func now(e *workstation.SwitchError, v View) string {
 	name := v.name(e.Running)
 	switch {
@@ -211,10 +213,10 @@ func now(e *workstation.SwitchError, v View) string {
 	return name + " is still on."
 }
 
-// plain returns an error without the package's name.
+// plain returns an error's text without the package's name.
 func plain(err error) string { return strings.TrimPrefix(err.Error(), "workstation: ") }
 
-// span says how long something takes, in at most two units.
+// span returns a duration in words, in at most two units.
 func span(d time.Duration) string {
 	d = max(d, 0)
 	days, hours := int(d/(24*time.Hour)), int(d/time.Hour)%24
@@ -236,7 +238,7 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%d s", seconds)
 }
 
-// ago says how long ago something was, to the minute.
+// ago returns in words how long ago something was, to the minute.
 func ago(d time.Duration) string {
 	if d < time.Minute {
 		return "less than a minute"
