@@ -12,56 +12,57 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// Options control [Apply]. Nil is fine.
+// Options control [Apply]. A nil *Options means the defaults.
 type Options struct {
 	// Progress is called with every sign of progress; see workstation.Event.
 	Progress func(workstation.Event)
-	// AllowDestroy lets a plan begin whose First destroys a VM.
+	// AllowDestroy allows Apply to run a plan whose First destroys a VM.
 	AllowDestroy bool
-	// Patience is how long a guest may take until it reports; 0 is three hours for
-	// Windows and 90 minutes for Linux.
+	// Patience is how long a guest may take until it reports. 0 means three
+	// hours for Windows and 90 minutes for Linux.
 	Patience time.Duration
 }
 
-// The phases of a set-up, in the order they come, after those of package
-// workstation (upload, apply).
+// These are the phases of a set-up, in their order. They follow the phases of
+// package workstation (upload, apply).
 const (
 	PhaseInstall   workstation.Phase = "installing" // the system is being installed, and no agent answers yet
 	PhaseFirstBoot workstation.Phase = "first boot" // the agent answers, and the guest sets itself up
-	PhaseSeed      workstation.Phase = "seed"       // the seed is taken out and deleted
+	PhaseSeed      workstation.Phase = "seed"       // the seed is taken out of the VM and deleted
 	PhaseDevices   workstation.Phase = "devices"    // the VM gets its other disks and its card
-	PhaseDriver    workstation.Phase = "driver"     // disks and driver inside the guest
+	PhaseDriver    workstation.Phase = "driver"     // the guest sets up its disks and the card's driver
 	PhaseRustDesk  workstation.Phase = "rustdesk"   // RustDesk is being set up
-	PhaseReady     workstation.Phase = "ready"      // what was seen in the guest
+	PhaseReady     workstation.Phase = "ready"      // the guest is ready; the event says what the set-up found
 )
 
-// A Report is what is known of a guest that was set up.
+// A Report describes a guest that was set up.
 type Report struct {
 	VMID int
-	// Found is what the guest's own set-up found; see firstboot.State.
+	// Found holds the findings of the guest's own set-up; see firstboot.State.
 	Found map[string]string
-	// RustDesk is what RustDesk's set-up found, with its ID.
+	// RustDesk is the report of RustDesk's set-up, with the ID.
 	RustDesk rustdesk.Report
-	// Checks say what was seen in the guest afterwards; see [Verify].
+	// Checks holds the checks of the guest after its set-up; see [Verify].
 	Checks []firstboot.Check
 }
 
-// Apply does what the plan says: it brings the seeds, applies First, and sets the
-// guests up one after the other, which takes an hour or more for Windows. It
-// returns the reports of the guests that are done.
+// Apply carries the plan out: it uploads the seeds, applies First, and sets the
+// guests up one after the other. A Windows guest takes an hour or more. Apply
+// returns the reports of the guests that are set up.
 //
-// The error is that of Node.Apply, or a [SetupError] for a guest whose set-up has
-// failed or was cancelled. In both cases the seeds are taken away with the secrets
-// on them, which the last events say; a seed that could not be deleted is named in
-// the error. The guests after one that failed are not started. What failed can be
-// repeated: plan again, with the guest's Again set if its VM exists.
+// The error is an error of Node.Apply, or a [SetupError] for a guest whose
+// set-up failed or was cancelled. In both cases Apply removes the seeds with
+// the secrets on them, as the last events report. The error names each seed
+// that could not be deleted. Guests after a failed guest are not started. A
+// failed set-up can be repeated: plan again, and set the guest's Again if its
+// VM exists.
 func Apply(ctx context.Context, node *workstation.Node, plan Plan, opts *Options) (reports []Report, err error) {
 	if opts == nil {
 		opts = &Options{}
 	}
 	options := &workstation.ApplyOptions{Progress: opts.Progress, AllowDestroy: opts.AllowDestroy}
 	if proxstation.Worst(plan.First.Findings) == proxstation.Blocker || plan.First.Destroys() && !opts.AllowDestroy {
-		return nil, node.Apply(ctx, plan.First, options) // which refuses it, before a seed is brought
+		return nil, node.Apply(ctx, plan.First, options) // Node.Apply refuses the plan, before a seed is uploaded
 	}
 	runs := make([]*run, len(plan.SetUps))
 	for i, s := range plan.SetUps {
@@ -93,7 +94,7 @@ func Apply(ctx context.Context, node *workstation.Node, plan Plan, opts *Options
 	return reports, nil
 }
 
-// bringSeed uploads the seed.
+// bringSeed uploads the seed to the node.
 func (r *run) bringSeed(ctx context.Context) error {
 	if r.Seed == "" {
 		return nil
@@ -108,16 +109,16 @@ func (r *run) bringSeed(ctx context.Context) error {
 	return err
 }
 
-// cleaning bounds the removal of a seed, which goes on after a cancellation.
-// comesYet is how long PVE may take to put a seed in its place after the answer to
-// its upload was lost.
+// cleaning is the time limit for removing a seed, also after a cancellation.
+// comesYet is how long PVE may take to put a seed in its place if the answer to
+// the upload was lost.
 const (
 	cleaning = 2 * time.Minute
 	comesYet = 20 * time.Second
 )
 
-// removeSeed takes the seed out of the VM and deletes it, also after the context
-// has ended.
+// removeSeed takes the seed out of the VM and deletes it. It works even if the
+// context has ended.
 func (r *run) removeSeed(ctx context.Context) error {
 	if !r.brought {
 		return nil
@@ -126,7 +127,7 @@ func (r *run) removeSeed(ctx context.Context) error {
 	defer cancel()
 	r.say(PhaseSeed, "taking the seed out, and deleting %s", r.Seed)
 	if r.lost {
-		_ = sleep(ctx, comesYet) // the context ends later
+		_ = sleep(ctx, comesYet) // this context ends later than that
 	}
 	err := r.node.RemoveCD(ctx, r.VMID, r.SeedSlot, r.Seed)
 	if deleteErr := r.node.DeleteImage(ctx, r.Seed); deleteErr != nil {

@@ -1,12 +1,12 @@
-// Package install makes VMs that install themselves: from a Spec of package
-// workstation and a [Guest] for each VM that is new, to a guest that answers, has
-// its disks, its card and its RustDesk.
+// Package install makes VMs that install themselves. Its input is a Spec of
+// package workstation and a [Guest] for each new VM. Its result is a guest
+// whose agent answers, with its disks, its card and its RustDesk.
 //
 //	plan, err := install.Diff(spec, guests, facts) // in place of workstation.Diff
-//	fmt.Print(plan)                                 // what a person approves
+//	fmt.Print(plan)                                 // for a person to approve
 //	reports, err := install.Apply(ctx, node, plan, nil)
 //
-// A [Plan] of which no guest has to be set up does what workstation's own plan
-// does. So a program calls Diff and Apply of this package every time, and the
-// second time nothing happens.
+// If no guest has to be set up, a [Plan] does the same as a plan of
+// workstation. So a program calls Diff and Apply of this package every time.
+// The second time nothing happens.
 package install

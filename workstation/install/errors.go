@@ -8,20 +8,19 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// ErrSetup reports a set-up that did not come to its end. The error is a
-// [SetupError].
+// ErrSetup reports a set-up that did not complete. The error is a [SetupError].
 var ErrSetup = errors.New("set-up has not succeeded")
 
 // A SetupError says where the set-up of a guest stopped, and why.
 type SetupError struct {
 	VMID  int
 	Phase workstation.Phase
-	// Why is what the guest said, or what was seen of it, and what to do.
+	// Why is the guest's own message or what was observed, with what to do.
 	Why string
-	// Log is the end of the guest's own log, read through its agent; it is empty
-	// if the agent did not give it.
+	// Log is the end of the guest's own log. It is read through the guest's
+	// agent, and empty if the agent did not return it.
 	Log string
-	// Cause is the error behind it, or nil.
+	// Cause is the error behind this error, or nil.
 	Cause error
 }
 
@@ -44,14 +43,15 @@ func (e *SetupError) Error() string {
 // Is makes the error match [ErrSetup].
 func (e *SetupError) Is(target error) bool { return target == ErrSetup }
 
-// Unwrap returns the error behind it.
+// Unwrap returns Cause.
 func (e *SetupError) Unwrap() error { return e.Cause }
 
-// A SeedError reports a seed that could not be taken away. It holds the guest's
-// password until it is deleted.
+// A SeedError reports a seed that could not be removed. The seed holds the
+// guest's password until it is deleted.
 type SeedError struct {
 	Volume string
-	// Gone says that the volume is deleted, and only the VM's drive still names it.
+	// Gone says that the volume is deleted, and that only the VM's drive still
+	// names it.
 	Gone  bool
 	Cause error
 }
@@ -64,5 +64,5 @@ func (e *SeedError) Error() string {
 	return printable.Sprintf("install: the seed %s, which holds a password, is still there: delete it on the node with pvesm free %[1]s: %[2]v", e.Volume, e.Cause)
 }
 
-// Unwrap returns the error behind it.
+// Unwrap returns Cause.
 func (e *SeedError) Unwrap() error { return e.Cause }

@@ -13,7 +13,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// What a program's "apply" does: one Diff, one Apply, and the reports.
+// A program's "apply" command calls Diff and Apply once each, and prints the
+// reports.
 func Example() {
 	ctx := context.Background()
 	sim := pvetest.New(pvetest.Reference(), &pvetest.Options{Speed: 100}).Start()
@@ -37,7 +38,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Print(plan.SetUps[0]) // fmt.Print(plan) is what a person approves; then install.Apply(ctx, node, plan, nil)
+	fmt.Print(plan.SetUps[0]) // a person approves the whole plan; then comes install.Apply(ctx, node, plan, nil)
 	// Output:
 	// Then Linux in VM 141 linux-ai is set up
 	//    1. the VM starts, unless it runs
@@ -46,7 +47,7 @@ func Example() {
 	//    needs /vms/141 VM.PowerMgmt, /vms/141 VM.GuestAgent.Unrestricted|VM.Monitor, /vms/141 VM.Config.CDROM, /storage/local Datastore.AllocateTemplate, /storage/local Datastore.Allocate
 }
 
-// A guest on the embedded node that has set itself up at once.
+// The embedded node runs a guest that has set itself up at once.
 func ExampleApply() {
 	ctx := context.Background()
 	host := pvetest.Reference()

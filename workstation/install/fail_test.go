@@ -20,7 +20,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// only leaves one guest of the homelab.
+// only removes all guests of the homelab except guest i.
 func (h *homelab) only(i int) { h.guests, h.spec.VMs = h.guests[i:i+1], h.spec.VMs[i:i+1] }
 
 // clean fails the test if a seed is left, or if the node contradicts itself.
@@ -72,8 +72,8 @@ func TestSetUpThatFailsIsToldAndRepeated(t *testing.T) {
 	})
 }
 
-// A guest that failed and is off starts with its seed, and what it says of the
-// last attempt does not count.
+// A guest that failed and is off starts again with its seed. The state of its
+// last attempt is ignored.
 func TestSetUpIsRepeatedFromOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -99,7 +99,9 @@ func TestSetUpIsRepeatedFromOff(t *testing.T) {
 	})
 }
 
-// The privileges that a plan names are enough, with those to look at everything.
+// The privileges that a plan names are enough, together with the privileges to
+// observe everything. If a privilege of a set-up is missing, the plan is
+// blocked.
 func TestPlanNeedsWhatItSays(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -118,7 +120,7 @@ func TestPlanNeedsWhatItSays(t *testing.T) {
 		}
 		needs := plan.SetUps[0].Needs
 		if testing.Short() {
-			needs = needs[len(needs)-2:] // each is a node and a plan
+			needs = needs[len(needs)-2:] // every privilege takes a node and a plan
 		}
 		for _, lacking := range needs {
 			var own []workstation.Privilege
@@ -185,8 +187,8 @@ func TestSetUpEnds(t *testing.T) {
 	}
 }
 
-// A seed that cannot be deleted is named, because it holds a password, and the
-// next plan goes on with it.
+// The error names a seed that cannot be deleted, because the seed holds a
+// password. The next plan continues with this seed.
 func TestSeedThatStays(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -260,7 +262,7 @@ func TestRefusedWithNothingChanged(t *testing.T) {
 	}
 }
 
-// A plan with a blocker, or one that destroys without leave, brings no seed.
+// Apply uploads no seed if the plan has a blocker.
 func TestBlockedPlanBringsNoSeed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -275,8 +277,8 @@ func TestBlockedPlanBringsNoSeed(t *testing.T) {
 	})
 }
 
-// Whatever request fails, no seed stays without being named, and a second attempt
-// comes to the end.
+// Whichever request fails, the error names every seed that is left, and a
+// second attempt succeeds.
 func TestFaultsOfASetUp(t *testing.T) {
 	t.Parallel()
 	share := uint32(6)

@@ -12,8 +12,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// devices gives the VM what it was not to have before: its other disks, its card,
-// its network. The VM is off meanwhile, because PVE plugs in no card.
+// devices gives the VM everything that it had to lack so far: its other disks,
+// its card, its network. The VM is off meanwhile, because PVE cannot plug in a
+// card.
 func (r *run) devices(ctx context.Context) error {
 	r.say(PhaseDevices, "looking at what the VM lacks")
 	plan, err := r.rest(ctx)
@@ -40,7 +41,7 @@ func (r *run) devices(ctx context.Context) error {
 	return r.answers(ctx)
 }
 
-// rest plans what the VM lacks of what is wanted in the end.
+// rest plans the changes that the VM still lacks.
 func (r *run) rest(ctx context.Context) (workstation.Plan, error) {
 	facts, err := r.node.Observe(ctx)
 	if err != nil {
@@ -63,8 +64,8 @@ func (r *run) answers(ctx context.Context) error {
 	return nil
 }
 
-// inGuest has the guest use what it got: Windows' disk for games and the card's
-// driver. Linux has done so by itself.
+// inGuest sets up the new devices in a Windows guest: the disk for games and
+// the card's driver. A Linux guest has done so by itself.
 func (r *run) inGuest(ctx context.Context, state firstboot.State) (firstboot.State, error) {
 	w := r.guest.Windows
 	if w == nil {
@@ -99,7 +100,7 @@ func (r *run) inGuest(ctx context.Context, state firstboot.State) (firstboot.Sta
 	return after, r.answers(ctx)
 }
 
-// because adds what the guest itself says to an error.
+// because puts the guest's own message into an error, if the guest has one.
 func (r *run) because(ctx context.Context, err error) error {
 	var failed *SetupError
 	if state, stateErr := r.state(ctx, PhaseDriver); stateErr == nil && state.Failed != "" && errors.As(err, &failed) {
@@ -108,7 +109,7 @@ func (r *run) because(ctx context.Context, err error) error {
 	return err
 }
 
-// rustDesk sets RustDesk up, over the agent.
+// rustDesk sets RustDesk up through the guest's agent.
 func (r *run) rustDesk(ctx context.Context, report *Report) (err error) {
 	if r.guest.RustDesk == nil {
 		return nil

@@ -12,45 +12,47 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// A Guest says how the guest in one VM of a Spec is set up. One of Linux and
-// Windows is given.
+// A Guest says how to set up the guest in one VM of a Spec. Either Linux or
+// Windows must be set.
 type Guest struct {
 	// VMID names the VM.
 	VMID int
-	// Linux is what a cloud image is told, in the disk scsi0 of the VM (LinuxAI.Image
-	// of package profile).
+	// Linux configures a cloud image. The image is in the VM's disk scsi0
+	// (LinuxAI.Image of package profile).
 	Linux *firstboot.LinuxAI
-	// Windows is what Windows' installer is told; the VM has its CD and that of
-	// virtio-win (Windows11.Install and Drivers of package profile).
+	// Windows holds the answers for Windows' installer. The VM must have
+	// Windows' CD and the CD of virtio-win (Windows11.Install and Drivers of
+	// package profile).
 	Windows *firstboot.Windows11
-	// Storage is where the seed lies meanwhile, a storage for ISO images; the
-	// default is "local".
+	// Storage is a storage for ISO images that keeps the seed during the
+	// set-up. The default is "local".
 	Storage string
 	// Card says when the VM gets its graphics card.
 	Card CardTime
-	// RustDesk is set up at the end; nil leaves it out.
+	// RustDesk is set up last. nil leaves RustDesk out.
 	RustDesk *rustdesk.Setup
-	// Again sets up a guest once more whose VM is there, after a failure. What was
-	// done is left alone: a field that has changed since counts only for what was
-	// not. A Windows whose installation itself broke off needs a new VM.
+	// Again repeats the set-up of a guest whose VM exists, after a failure.
+	// Completed work is not repeated: a changed field has an effect only on
+	// work that was not completed. If the installation of Windows itself
+	// failed, Windows needs a new VM.
 	Again bool
 }
 
-// A CardTime is when a VM gets its graphics card.
+// A CardTime says when a VM gets its graphics card.
 type CardTime uint8
 
-// The times.
+// These are the times at which a VM can get its card.
 const (
-	// CardLater gives the VM its card when the guest has reported. The long part is
-	// done on the emulated display, which PVE's console shows, with no card that
-	// could hang the set-up, and while another VM uses it.
+	// CardLater gives the VM its card after the guest has reported. Until then
+	// the set-up runs on the emulated display, which PVE's console shows. No
+	// card can hang it, and another VM may use the card.
 	CardLater CardTime = iota
-	// CardAtOnce starts the VM with its card: for a VM whose card is its only
-	// display.
+	// CardAtOnce starts the VM with its card. It suits a VM whose card is its
+	// only display.
 	CardAtOnce
 )
 
-// why is the reason for the time, for the plan.
+// why returns the reason for the time, as the plan shows it.
 func (c CardTime) why() string {
 	if c == CardAtOnce {
 		return "the card is there from the first start, as asked"
@@ -65,7 +67,7 @@ var ErrGuest = errors.New("guest cannot be set up")
 // A GuestError says why a guest cannot be set up in its VM. Nothing was changed.
 type GuestError struct {
 	VMID int
-	Why  string // and what to do
+	Why  string // what is wrong, and what to do
 }
 
 // Error implements error.
@@ -80,11 +82,11 @@ func (g Guest) problem(format string, args ...any) error {
 
 func (g Guest) storage() string { return cmp.Or(g.Storage, "local") }
 
-// A system holds what differs between the two kinds of guests.
+// A system holds the differences between Windows and Linux guests.
 type system struct {
-	name       string   // for people
-	state, log string   // files in the guest
-	again      []string // starts the set-up in the guest once more
+	name       string   // the name that people read
+	state, log string   // paths in the guest
+	again      []string // the command that starts the guest's set-up once more
 	os         rustdesk.OS
 }
 
@@ -95,7 +97,7 @@ func (g Guest) system() system {
 	return system{"Linux", firstboot.LinuxState, firstboot.LinuxLog, firstboot.LinuxAgain(), rustdesk.Linux}
 }
 
-// seed returns the CD for the first boot.
+// seed returns the guest's CD for its first boot.
 func (g Guest) seed() (firstboot.Seed, error) {
 	if g.Windows != nil {
 		return g.Windows.Seed()
@@ -105,9 +107,10 @@ func (g Guest) seed() (firstboot.Seed, error) {
 	return linux.Seed()
 }
 
-// mac returns the hardware address of the VM's first network card, or nil for one
-// that PVE chooses: an address of the guest's own belongs to a card that is known
-// before the VM is made. The first bytes are Proxmox's own (IEEE, BC:24:11).
+// mac returns the hardware address of the VM's first network card, or nil if
+// PVE may choose it. A guest with a fixed IP address needs a MAC address that
+// is known before the VM is made. The first bytes are the prefix of Proxmox
+// (IEEE, BC:24:11).
 func (g Guest) mac() net.HardwareAddr {
 	switch {
 	case g.Linux == nil:
@@ -119,7 +122,8 @@ func (g Guest) mac() net.HardwareAddr {
 	return append(net.HardwareAddr{0xBC, 0x24, 0x11}, sum[:3]...)
 }
 
-// dataSlot returns the slot of the disk that the guest itself makes ready, or "".
+// dataSlot returns the slot of the disk that the guest formats, or "" if there
+// is no such disk.
 func (g Guest) dataSlot() string {
 	switch {
 	case g.Linux != nil && g.Linux.Models != nil:

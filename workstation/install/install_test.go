@@ -30,31 +30,32 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// A desktop is a guest that installs itself, and the agent in it.
+// A desktop simulates a guest that installs itself, with its agent.
 type desktop struct {
 	sim *pvetest.Node
 	id  int
-	// cd is the guest's need of a key at its first start.
+	// cd says that the first start needs the press of a key, as Windows' CD
+	// does.
 	cd bool
-	// installs is how long it takes until the agent answers.
+	// installs is the time until the agent answers.
 	installs time.Duration
-	// says are the states that the set-up writes, one a minute after the agent
-	// answers; the last stays.
+	// says holds the states that the set-up writes, a new state every minute
+	// after the agent answers. The last state stays.
 	says []string
-	// then are the states after the set-up was started again.
+	// then holds the states after the set-up was started again.
 	then []string
-	// off has the guest go off at its first start.
+	// off makes the guest go off at its first start.
 	off bool
 
 	mu    sync.Mutex
-	began time.Time // of the first start
+	began time.Time // when the guest started first
 	disk  bool      // the system is installed
 	files map[string]string
 	ran   []string
 	open  string
 }
 
-// keys returns how often a key was pressed.
+// keys returns how many presses of keys the node received.
 func (d *desktop) keys() int {
 	n := 0
 	for _, r := range d.sim.Trace() {
@@ -65,7 +66,7 @@ func (d *desktop) keys() int {
 	return n
 }
 
-// up reports whether the agent answers, and how long it has.
+// up reports whether the agent answers, and for how long it has answered.
 func (d *desktop) up() (time.Duration, bool) {
 	vm, _ := d.sim.VM(d.id)
 	if d.began.IsZero() {
@@ -149,7 +150,7 @@ func (d *desktop) Execute(_ context.Context, command string, arguments json.RawM
 	return nil, errors.New("The command " + command + " has not been found")
 }
 
-// prints is what the last command prints.
+// prints returns the output of the last command.
 func (d *desktop) prints() string {
 	last := d.ran[len(d.ran)-1]
 	switch {
@@ -163,7 +164,8 @@ func (d *desktop) prints() string {
 	return "rustdesk: version 1.4.7\nrustdesk: service running\nrustdesk: id 123456789\nrustdesk: done\n"
 }
 
-// homelab is a node with images, a mapping of its card, and guests in its VMs.
+// A homelab is a node with images, a mapping of its card, and guests in its
+// VMs.
 type homelab struct {
 	t        *testing.T
 	sim      *pvetest.Node
@@ -174,16 +176,16 @@ type homelab struct {
 	guests   []install.Guest
 	told     []string
 	progress func(workstation.Event)
-	ctx      context.Context // of the next apply
+	ctx      context.Context // the context of the next apply
 }
 
 const password = "correct horse battery"
 
-// looks are the privileges to observe everything.
+// looks holds the privileges to observe everything.
 var looks = []string{"Sys.Audit", "Datastore.Audit", "VM.Audit", "Mapping.Audit"}
 
-// newHomelab returns a homelab whose login is root, or has these privileges and may
-// look at everything.
+// newHomelab returns a homelab. Its login is root, or has the privileges in
+// needs and may observe everything.
 func newHomelab(t *testing.T, needs ...workstation.Privilege) *homelab {
 	t.Helper()
 	h := &homelab{t: t, ctx: t.Context(),
@@ -195,7 +197,7 @@ func newHomelab(t *testing.T, needs ...workstation.Privilege) *homelab {
 	for _, p := range needs {
 		name, _, _ := strings.Cut(p.Name, "|")
 		if len(privileges[p.Path]) == 0 {
-			privileges[p.Path] = slices.Clone(looks) // a path of its own hides those above it
+			privileges[p.Path] = slices.Clone(looks) // privileges on a path hide the privileges on the paths above it
 		}
 		privileges[p.Path] = append(privileges[p.Path], name)
 	}
@@ -254,7 +256,7 @@ func (h *homelab) apply(plan install.Plan) ([]install.Report, error) {
 	return install.Apply(h.ctx, h.node, plan, &install.Options{Progress: h.progress})
 }
 
-// seeds returns the seeds that lie on the node, or in a drive.
+// seeds returns the seeds on the node's storages and in drives of VMs.
 func (h *homelab) seeds() []string {
 	h.t.Helper()
 	var found []string
@@ -276,15 +278,15 @@ func (h *homelab) seeds() []string {
 	return found
 }
 
-// From nothing to two guests that are ready: Windows first, then Linux, which
-// wants the same card.
+// Two guests are set up from nothing: Windows first, then Linux, which wants
+// the same card.
 func TestInstallBoth(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHomelab(t)
 		plan := h.plan()
 		text := seedHash.ReplaceAllString(plan.String(), "-HASH.iso")
-		before, rest, _ := strings.Cut(text, "\nStorages") // and findings, which are not ours
+		before, rest, _ := strings.Cut(text, "\nStorages") // storages and findings are not from this package
 		_, after, _ := strings.Cut(rest, "\nThen ")
 		golden(t, "plan.txt", before+"\nThen "+after)
 		reports, err := h.apply(plan)
@@ -326,7 +328,8 @@ func TestInstallBoth(t *testing.T) {
 	})
 }
 
-// A guest with an address of its own gets the network card that its seed names.
+// A guest with a fixed IP address gets a network card with the MAC address that
+// its seed names.
 func TestAddressBelongsToTheCard(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -361,7 +364,7 @@ func TestAddressBelongsToTheCard(t *testing.T) {
 
 var seedHash = regexp.MustCompile(`-[0-9a-f]{12}\.iso`)
 
-// secretsKept looks for the password wherever somebody could see it.
+// secretsKept checks that the password is in no text that others could read.
 func (h *homelab) secretsKept(plan install.Plan) {
 	h.t.Helper()
 	texts := append(slices.Clone(h.told), plan.String(), fmt.Sprintf("%+v %#v", plan, plan))

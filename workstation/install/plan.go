@@ -13,48 +13,50 @@ import (
 	"github.com/proxstation/proxstation/workstation/firstboot"
 )
 
-// A Plan is what has to be done until the Spec's VMs are as they should be and
-// the guests in them are set up. Its String is what a person approves; it shows no
-// secret.
+// A Plan holds everything to do until the Spec's VMs are as they should be and
+// their guests are set up. Its String is the text that a person approves. It
+// shows no secret.
 type Plan struct {
-	// First is done before any guest starts.
+	// First is applied before any guest starts.
 	First workstation.Plan
-	// SetUps are the guests to set up then, one after the other.
+	// SetUps holds the guests to set up after First, one after the other.
 	SetUps []SetUp
 
 	spec workstation.Spec
 }
 
-// A SetUp is one guest to set up.
+// A SetUp describes how one guest is set up.
 type SetUp struct {
 	VMID int
-	Name string // of the VM
-	// Seed is the volume of the seed, and SeedSlot the drive it is in meanwhile.
-	// Without a seed the guest is there, and only its own set-up runs again.
+	Name string // the VM's name
+	// Seed is the volume of the seed, and SeedSlot is the drive with the seed
+	// during the set-up. If Seed is empty, the guest exists, and only its own
+	// set-up runs again.
 	Seed, SeedSlot string
-	// Size is about the size of the seed.
+	// Size is the approximate size of the seed.
 	Size storage.Size
-	// Later holds what the VM gets when the guest has reported.
+	// Later holds the settings that the VM gets after the guest has reported.
 	Later []workstation.StepLine
-	// Needs holds the privileges that the set-up needs beside those of First.
+	// Needs holds the privileges that the set-up needs in addition to the
+	// privileges for First.
 	Needs []workstation.Privilege
 
 	guest Guest
 	vm    workstation.VM
 	seed  firstboot.Seed
-	stale bool // what the guest says may be of an earlier attempt
+	stale bool // the guest's state may be from an earlier attempt
 }
 
 // Empty reports whether nothing has to be done.
 func (p Plan) Empty() bool { return p.First.Empty() && len(p.SetUps) == 0 }
 
-// Diff returns what has to be done. It is workstation.Diff, and plans the set-up
-// of each guest whose VM is new, or still has its seed, or which is to be set up
-// Again.
+// Diff returns the work to do. It calls workstation.Diff, and plans the set-up
+// of each guest whose VM is new, whose VM still has its seed, or whose Again is
+// set.
 //
-// The errors are those of workstation.Diff, a [GuestError], those of package
-// firstboot for its fields, and an image error for a storage that cannot take the
-// seed. Diff asks no node.
+// The errors are the errors of workstation.Diff, a [GuestError], an error of
+// package firstboot for its fields, or an image error for a storage that cannot
+// take the seed. Diff sends no request to a node.
 func Diff(spec workstation.Spec, guests []Guest, facts workstation.Facts) (Plan, error) {
 	plan := Plan{spec: spec}
 	plan.spec.VMs = slices.Clone(spec.VMs)
@@ -83,8 +85,9 @@ func Diff(spec workstation.Spec, guests []Guest, facts workstation.Facts) (Plan,
 	return plan.complete(first, facts)
 }
 
-// complete plans the two stages of all VMs. What makes the second impossible makes
-// the first pointless.
+// complete plans both stages of all VMs. The first plan gets the findings of
+// the second plan too, because the first stage is pointless if the second stage
+// is blocked.
 func (p Plan) complete(first workstation.Spec, facts workstation.Facts) (Plan, error) {
 	last, err := workstation.Diff(p.spec, facts)
 	if err != nil {
@@ -111,16 +114,15 @@ func (p Plan) complete(first workstation.Spec, facts workstation.Facts) (Plan, e
 	return p, nil
 }
 
-// due reports whether the guest has to be set up: its VM is new, or still has its
-// seed, or somebody asks for it again.
+// due reports whether the guest has to be set up: its VM is new, its VM still
+// has its seed, or Again is set.
 func (g Guest) due(facts workstation.Facts) bool {
 	have, exists := facts.VMs[g.VMID]
 	slot, _ := seedIn(have.Config)
 	return !exists || slot != "" || g.Again
 }
 
-// plan returns the guest's set-up. The seed is added to the images that the facts
-// know.
+// plan returns the guest's set-up. It adds the seed to the images in facts.
 func (g Guest) plan(vm workstation.VM, facts *workstation.Facts) (SetUp, error) {
 	have, exists := facts.VMs[vm.ID]
 	slot, _ := seedIn(have.Config)
@@ -147,18 +149,19 @@ func (g Guest) plan(vm workstation.VM, facts *workstation.Facts) (SetUp, error) 
 	return s, s.addTo(facts)
 }
 
-// sizeOf returns about the size of a seed's image, which is made when it is
-// brought to the node.
+// sizeOf returns the approximate size of a seed's image. The image itself is
+// only made for its upload.
 func sizeOf(seed firstboot.Seed) storage.Size {
 	size := 64 * storage.KiB
 	for _, name := range seed.Files() {
-		data, _ := seed.ReadFile(name) // the name is one of its files
+		data, _ := seed.ReadFile(name) // cannot fail: the name comes from Files
 		size += storage.Size(len(data))
 	}
 	return size
 }
 
-// addTo adds the seed to the images of its storage, where Diff looks for it.
+// addTo adds the seed to the images of its storage in facts, where Diff looks
+// for it.
 func (s *SetUp) addTo(facts *workstation.Facts) error {
 	name := s.guest.storage()
 	i := slices.IndexFunc(facts.Pools, func(p storage.Pool) bool { return p.Name == name })
@@ -177,8 +180,9 @@ func (s *SetUp) addTo(facts *workstation.Facts) error {
 	return nil
 }
 
-// needs are the privileges of a set-up (PVE's API description; PVE 8 wants
-// VM.Monitor for the agent), with those for what the VM gets later.
+// needs returns the privileges of a set-up (PVE's API description; PVE 8 wants
+// VM.Monitor for the agent). It includes the privileges for the later changes
+// of the VM.
 func (s *SetUp) needs(first, last workstation.Plan) []workstation.Privilege {
 	vm, pool := fmt.Sprintf("/vms/%d", s.VMID), "/storage/"+s.guest.storage()
 	needs := []workstation.Privilege{{Path: vm, Name: "VM.PowerMgmt"}, {Path: vm, Name: "VM.GuestAgent.Unrestricted|VM.Monitor"}}
@@ -201,7 +205,7 @@ func (s *SetUp) needs(first, last workstation.Plan) []workstation.Privilege {
 	return needs
 }
 
-// privileges returns what a plan needs for a VM.
+// privileges returns the privileges that a plan needs for a VM.
 func privileges(vmid int, plan workstation.Plan) []workstation.Privilege {
 	var needs []workstation.Privilege
 	for i, change := range plan.Changes() {
@@ -219,7 +223,7 @@ func privileges(vmid int, plan workstation.Plan) []workstation.Privilege {
 	return needs
 }
 
-// later returns the lines of a VM that only the last plan has.
+// later returns a VM's settings that only the last plan has.
 func later(vmid int, first, last workstation.Plan) []workstation.StepLine {
 	have := map[string]string{}
 	maps.Copy(have, wanted(vmid, first))
@@ -237,7 +241,7 @@ func later(vmid int, first, last workstation.Plan) []workstation.StepLine {
 	return lines
 }
 
-// wanted returns what a plan gives to a VM.
+// wanted returns the settings that a plan gives to a VM.
 func wanted(vmid int, plan workstation.Plan) map[string]string {
 	values := map[string]string{}
 	for _, step := range plan.Steps {

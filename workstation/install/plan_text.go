@@ -17,7 +17,7 @@ func list(privileges []workstation.Privilege) string {
 	return strings.Join(names, ", ")
 }
 
-// String returns the plan in the form in which it is approved.
+// String returns the plan as the text that a person approves.
 func (p Plan) String() string {
 	var b strings.Builder
 	for _, s := range p.SetUps {
@@ -37,7 +37,7 @@ func (s SetUp) String() string {
 	var b strings.Builder
 	b.WriteString(printable.Sprintf("Then %s in VM %d %s is set up\n", s.guest.system().name, s.VMID, s.Name))
 	for i, line := range s.steps() {
-		fmt.Fprintf(&b, "  %2d. %s\n", i+1, line) // of several lines, perhaps
+		fmt.Fprintf(&b, "  %2d. %s\n", i+1, line) // a step may have several lines
 	}
 	fmt.Fprintf(&b, "   needs %s\n", list(s.Needs))
 	return b.String()
@@ -87,8 +87,8 @@ func orD(letter string) string {
 	return letter
 }
 
-// patience is how long a guest may take until it reports: an installation of
-// Windows, or the building of a driver on a slow disk.
+// patience is how long a guest may take until it reports. Installing Windows
+// takes long, and so does building a driver on a slow disk.
 func (g Guest) patience() time.Duration {
 	if g.Windows != nil {
 		return 3 * time.Hour

@@ -14,15 +14,15 @@ import (
 	"github.com/proxstation/proxstation/workstation/firstboot"
 )
 
-// A run is the work of setting up one guest.
+// A run sets up one guest.
 type run struct {
 	SetUp
 	node    *workstation.Node
-	spec    workstation.Spec // all that is wanted in the end
+	spec    workstation.Spec // the Spec after the whole set-up
 	opts    Options
 	agent   workstation.Agent
-	brought bool // the seed is on the node
-	lost    bool // whether the seed came to the node is not known: it may come yet
+	brought bool // the seed is on the node, or may be
+	lost    bool // the upload failed, so that the seed may still appear on the node
 	phase   workstation.Phase
 	began   time.Time
 	told    string
@@ -75,10 +75,10 @@ func (r *run) setUp(ctx context.Context) (Report, error) {
 	return report, nil
 }
 
-// start starts the VM and answers the question of Windows' CD, or has a guest that
-// is there already begin anew.
+// start starts the VM and answers the question of Windows' CD. If the guest
+// exists already, start runs its set-up again.
 func (r *run) start(ctx context.Context) error {
-	off := r.off(ctx) // else somebody started it, or an earlier Apply did
+	off := r.off(ctx) // if it is on, somebody or an earlier Apply started it
 	if off {
 		if err := r.powerOn(ctx); err != nil {
 			return err
@@ -99,7 +99,7 @@ func (r *run) off(ctx context.Context) bool {
 	return errors.Is(err, workstation.ErrNotRunning)
 }
 
-// powerOn starts the VM. If the answer got lost, the VM's state counts.
+// powerOn starts the VM. If PVE's answer was lost, the VM's state decides.
 func (r *run) powerOn(ctx context.Context) error {
 	err := r.node.Start(ctx, r.VMID)
 	if err == nil || errors.Is(err, workstation.ErrNoAnswer) && !r.off(ctx) {
@@ -108,7 +108,8 @@ func (r *run) powerOn(ctx context.Context) error {
 	return r.fail("the VM does not start", err)
 }
 
-// powerOff shuts the guest down. If the answer got lost, the VM's state counts.
+// powerOff shuts the guest down. If PVE's answer was lost, the VM's state
+// decides.
 func (r *run) powerOff(ctx context.Context) error {
 	err := r.node.Shutdown(ctx, r.VMID, shutdown)
 	if errors.Is(err, workstation.ErrNoAnswer) {
@@ -127,21 +128,21 @@ func (r *run) powerOff(ctx context.Context) error {
 	return nil
 }
 
-// shutdown is how long a guest may take to go off.
+// shutdown is how long a guest may take to shut down.
 const shutdown = 5 * time.Minute
 
-// The presses of a key: Windows' CD asks for about five seconds, and nobody sees
-// when (quickemu issue 1341).
+// These are the times for pressing a key. Windows' CD waits about five seconds
+// for a key, but we cannot see when (quickemu issue 1341).
 const (
 	keysFor   = 15 * time.Second
 	keysEvery = time.Second
-	// cdKey is no key that chooses anything in the installer's first window, in case
-	// it comes late.
+	// cdKey chooses nothing in the installer's first window, in case the key
+	// comes late.
 	cdKey = "up"
 )
 
-// pressKeys answers "Press any key to boot from CD or DVD". The disk comes first in
-// the boot order and is empty, so that only the first start gets there.
+// pressKeys answers "Press any key to boot from CD or DVD". Only the first
+// start asks this, while the disk, which is first in the boot order, is empty.
 func (r *run) pressKeys(ctx context.Context) error {
 	r.say(PhaseInstall, "answering \"Press any key to boot from CD\" for %s", keysFor)
 	for end := time.Now().Add(keysFor); time.Now().Before(end); {
@@ -156,12 +157,13 @@ func (r *run) pressKeys(ctx context.Context) error {
 	return nil
 }
 
-// again has a guest run its own set-up once more.
+// again starts the guest's own set-up once more.
 func (r *run) again(ctx context.Context) error {
 	if err := r.agent.Wait(ctx, 5*time.Minute); err != nil {
 		return r.fail("the guest was set up before, and its agent does not answer: shut the VM down, and plan again, so that it gets its seed", err)
 	}
-	// What it said the last time must not pass for an answer.
+	// The state of the last attempt must not count as the state of this
+	// attempt.
 	if err := r.agent.WriteFile(ctx, r.guest.system().state, []byte("phase=agent\n")); err != nil {
 		return r.fail("the guest has no set-up of ours", err)
 	}
@@ -182,8 +184,8 @@ func (r *run) inside(ctx context.Context, argv []string, atMost time.Duration) e
 
 const lookEvery = 5 * time.Second
 
-// wait waits until the guest says that its own set-up is done. A guest restarts
-// meanwhile, and its agent comes and goes.
+// wait waits until the guest reports that its own set-up is done. The guest
+// restarts meanwhile, so that its agent comes and goes.
 func (r *run) wait(ctx context.Context) (firstboot.State, error) {
 	patience := cmp.Or(r.opts.Patience, r.guest.patience())
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, workstation.ErrTimeout)
@@ -196,7 +198,7 @@ func (r *run) wait(ctx context.Context) (firstboot.State, error) {
 		case err != nil:
 			return state, err
 		case state.Failed != "" && r.stale:
-			r.stale = false // it was the last attempt that failed
+			r.stale = false // the failure was in the last attempt
 			if err := r.again(ctx); err != nil {
 				return state, err
 			}
@@ -211,8 +213,9 @@ func (r *run) wait(ctx context.Context) (firstboot.State, error) {
 	}
 }
 
-// state reads how far the guest is. A State without a phase means that it cannot
-// be seen yet; an error, that waiting does not help. The phase is for the events.
+// state reads how far the guest's set-up has come. A State without a phase
+// means that this cannot be seen yet. An error means that waiting does not
+// help. The parameter phase is the phase of the events.
 func (r *run) state(ctx context.Context, phase workstation.Phase) (firstboot.State, error) {
 	text, err := r.agent.ReadFile(ctx, r.guest.system().state)
 	switch {
@@ -220,7 +223,7 @@ func (r *run) state(ctx context.Context, phase workstation.Phase) (firstboot.Sta
 		state, err := firstboot.ParseState(string(text))
 		if err != nil {
 			r.say(phase, "the agent answers")
-			return firstboot.State{}, nil // it is being written
+			return firstboot.State{}, nil // the guest is just writing it
 		}
 		r.say(phase, "%s", state)
 		return state, nil
@@ -242,7 +245,7 @@ func (r *run) state(ctx context.Context, phase workstation.Phase) (firstboot.Sta
 	return firstboot.State{}, nil
 }
 
-// stopped is the error for a wait that has ended without the guest.
+// stopped returns the error for a wait that ended before the guest was done.
 func (r *run) stopped(ctx context.Context, state firstboot.State, patience time.Duration) error {
 	cause := context.Cause(ctx)
 	if !errors.Is(cause, workstation.ErrTimeout) {
@@ -259,7 +262,7 @@ func (r *run) withLog(ctx context.Context, why string) error {
 	return &SetupError{VMID: r.VMID, Phase: r.phase, Why: why, Log: r.log(ctx)}
 }
 
-// log returns the end of the guest's log, or "" if it cannot be had.
+// log returns the end of the guest's log, or "" if it cannot be read.
 func (r *run) log(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()

@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// The disk of the system, in both kinds of guests.
+// systemSlot is the slot of the system's disk, in both kinds of guests.
 const systemSlot = "scsi0"
 
 var cardKey = regexp.MustCompile(`^hostpci\d+$`)
@@ -26,7 +26,7 @@ func isCD(d workstation.Disk) bool {
 	return d.Options["media"] == "cdrom" || d.Volume == "none" || strings.Contains(d.Volume, ":iso/")
 }
 
-// check says why the guest cannot be set up in the VM.
+// check returns an error if the guest cannot be set up in the VM.
 func (g Guest) check(vm workstation.VM) error {
 	data, system, cds := false, workstation.Disk{}, 0
 	for _, d := range vm.Disks {
@@ -61,8 +61,8 @@ func (g Guest) check(vm workstation.VM) error {
 	return nil
 }
 
-// checkCloudInit refuses a VM to which PVE's own drive for cloud-init would tell
-// something else than the seed.
+// checkCloudInit refuses a VM with settings for PVE's own cloud-init drive,
+// because they could contradict the seed.
 func (g Guest) checkCloudInit(vm workstation.VM) error {
 	for _, key := range []string{"ciuser", "cipassword", "sshkeys", "ipconfig0", "nameserver", "searchdomain", "cicustom"} {
 		if vm.Config[key] != "" || key == "cipassword" && !vm.Password.IsZero() {
@@ -72,18 +72,19 @@ func (g Guest) checkCloudInit(vm workstation.VM) error {
 	return nil
 }
 
-// last returns the VM as it will be when the set-up is done.
+// last returns the VM as it will be after the set-up.
 func (g Guest) last(vm workstation.VM) workstation.VM {
 	vm = copyOf(vm)
 	vm.Disks = slices.DeleteFunc(vm.Disks, func(d workstation.Disk) bool { return d.Volume == qmconf.CloudInitDrive })
-	delete(vm.Defaults, "ipconfig0") // goes with that drive
+	delete(vm.Defaults, "ipconfig0") // this setting belongs to the cloud-init drive
 	return vm
 }
 
-// first returns the VM with which the set-up begins. Windows' installer knows
-// disks by number only, so it gets one disk; and no network, or it fetches
-// updates for hours (unattend-generator issues 54 and 190). Without a seed the
-// guest is there, and what it lacks waits until the VM is off.
+// first returns the VM as it is at the start of the set-up. A Windows VM gets
+// one disk, because Windows' installer knows disks by number only. It gets no
+// network, because the installer would fetch updates for hours
+// (unattend-generator issues 54 and 190). If there is no seed, the guest
+// exists, and its missing devices are added when the VM is off.
 func (g Guest) first(vm workstation.VM, slot, volume string) workstation.VM {
 	vm = g.last(vm)
 	if g.Windows != nil {
@@ -129,9 +130,9 @@ func copyOf(vm workstation.VM) workstation.VM {
 	return vm
 }
 
-// freeSlot returns a drive for the seed: of virtio-scsi for Linux, because
-// cloud-init looks before slower drives are there (cloud-init issue 3897), and of
-// SATA for Windows.
+// freeSlot returns a free drive for the seed. Linux gets a virtio-scsi drive,
+// because cloud-init looks before slower drives are there (cloud-init issue
+// 3897). Windows gets a SATA drive.
 func (g Guest) freeSlot(vm workstation.VM, have map[string]string) (string, error) {
 	family, most := "scsi", 30
 	if g.Windows != nil {
@@ -147,7 +148,8 @@ func (g Guest) freeSlot(vm workstation.VM, have map[string]string) (string, erro
 	return "", g.problem("it has no free %s drive for the seed", family)
 }
 
-// seedIn returns the drive of a VM in which a seed of this package is, if any.
+// seedIn returns the drive with a seed of this package and the seed's volume,
+// or "" and "" if the VM has no seed.
 func seedIn(config map[string]string) (slot, volume string) {
 	for _, key := range slices.Sorted(maps.Keys(config)) {
 		if pool, file, _ := qmconf.CutVolume(config[key]); qmconf.IsSlot(key) && strings.HasPrefix(file, "iso/firstboot-") {

@@ -7,10 +7,11 @@ import (
 	"github.com/proxstation/proxstation/workstation/firstboot"
 )
 
-// Verify looks into a guest that runs, through its agent or another way in, and
-// says what is as wanted: the agent, the card and its driver, the disk for data,
-// RustDesk. What could not be seen is unknown. VM is the guest's VM as the Spec has
-// it. The error is that of the way in.
+// Verify looks into a running guest, through its agent or another way in. It
+// checks the agent, the card and its driver, the disk for data, and RustDesk.
+// If something could not be seen, the answer is unknown. The parameter vm is
+// the guest's VM in the Spec. Verify returns an error only if it cannot run a
+// command in the guest.
 func Verify(ctx context.Context, in firstboot.Guest, g Guest, vm workstation.VM) ([]firstboot.Check, error) {
 	card := len(cards(vm)) > 0
 	if g.Windows != nil {
