@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -33,6 +34,11 @@ type Change struct {
 // characters, and one kind of line's end (XML 1.0 section 2.2 and 2.11).
 func unfit(name string) bool {
 	return !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || r&0xfffe == 0xfffe })
+}
+
+func isNumber(name string) bool {
+	n, err := strconv.ParseUint(name, 10, 31)
+	return err == nil && strconv.FormatUint(n, 10) == name
 }
 
 // edit returns a config.plist with a change. All else stays to the byte.
@@ -74,6 +80,8 @@ func edit(text []byte, c Change) ([]byte, error) {
 	case at >= 0 && c.Have.Kind != Absent:
 		v := parent.Items[at].Value
 		return splice(text, v.at.begin, v.at.end, want.element(indentOf(text, v.at.begin))), nil
+	case at < 0 && parent.Kind == Array && !isNumber(name):
+		return nil, &ConfigError{Why: fmt.Sprintf("%s: %q is not the number of a place in the array", c.Key, name)}
 	case at >= 0 && parent.Kind == Dict:
 		return nil, &ConfigError{Why: fmt.Sprintf("%s is there already", c.Key)}
 	}
