@@ -130,10 +130,14 @@ func (h *house) Execute(ctx context.Context, command string, arguments json.RawM
 // host runs QEMU whenever the node runs the VM.
 func (h *house) host() error {
 	for {
-		if err := h.await(true); err != nil {
-			return nil //nolint:nilerr // the test is over
+		err := h.await(true)
+		if err == nil {
+			err = h.power()
 		}
-		if err := h.power(); err != nil {
+		if h.ctx.Err() != nil {
+			return nil // the test is over
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -247,10 +251,8 @@ func (h *house) install(linux firstboot.LinuxAI, setup *rustdesk.Setup, again bo
 
 // vm is the profile with small disks and a card.
 func vm() workstation.VM {
-	vm := profile.LinuxAI{Cores: 2, Memory: 2 * storage.GiB, System: 8 * storage.GiB, Models: storage.GiB, Card: "rtx5070ti",
+	return profile.LinuxAI{Cores: 2, Memory: 2 * storage.GiB, System: 8 * storage.GiB, Models: storage.GiB, Card: "rtx5070ti",
 		Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2"}.VM()
-	vm.Config["net0"] = "virtio=" + mac + ",bridge=vmbr0"
-	return vm
 }
 
 // tell logs how far a set-up is.
