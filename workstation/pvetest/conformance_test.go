@@ -22,23 +22,23 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// The conformance suite pins how PVE behaves. It runs against the embedded
-// node, and unchanged against a real one:
+// The conformance suite tests the behaviour of PVE. The same tests run against
+// the embedded node, or against a real node:
 //
 //	PROXSTATION_CONFORMANCE=yes PROXMOX_VE_ENDPOINT=https://pve:8006 PROXMOX_VE_API_TOKEN=root@pam!id=secret \
 //	PROXSTATION_CA=pve-root-ca.pem PROXSTATION_NODE=pve PROXSTATION_STORAGE=local-lvm \
 //	go test -run TestConformance ./workstation/pvetest
 //
-// It touches VMs 990000 to 990099 only, stops at one that exists, makes disks
-// of a gibibyte, starts VMs with 64 MiB and no system, and removes everything
-// again. With PROXSTATION_MAPPING naming a PCI resource mapping of a device
-// that may be taken, it also starts two VMs on it.
+// The suite uses only VMs 990000 to 990099, and stops if one of them exists. It
+// makes disks of one GiB, starts VMs with 64 MiB and no system, and removes
+// everything again. If PROXSTATION_MAPPING names a PCI resource mapping, the
+// suite also starts two VMs with its device, which must be free.
 type conformance struct {
 	http                   *http.Client
 	base                   string // ".../api2/json"
 	login                  func(*http.Request)
 	node, storage, mapping string
-	next                   *atomic.Int64 // VMIDs used so far
+	next                   *atomic.Int64 // counts the VMIDs used so far
 }
 
 const firstVMID, lastVMID = 990000, 990099
@@ -76,7 +76,7 @@ func embedded(t *testing.T) *conformance {
 		login: func(r *http.Request) { r.Header.Set("Authorization", "PVEAPIToken="+token) }}
 }
 
-// A reply is what the node answered.
+// A reply is the node's answer to a request.
 type reply struct {
 	status int
 	reason string
@@ -84,8 +84,8 @@ type reply struct {
 	errors map[string]string
 }
 
-// do makes a request that outlives the test's context, because the suite also
-// cleans up with it.
+// do makes a request. The request does not end with the test's context, because
+// the suite also cleans up with it.
 func (c *conformance) do(t *testing.T, method, path string, form url.Values) reply {
 	t.Helper()
 	target, body := c.base+path, io.Reader(nil)
@@ -127,7 +127,8 @@ func (c *conformance) here(format string, args ...any) string {
 	return "/nodes/" + c.node + fmt.Sprintf(format, args...)
 }
 
-// want fails the test unless the answer has this status and says this.
+// want fails the test unless the answer has this status and matches the
+// pattern.
 func (r reply) want(t *testing.T, status int, pattern string) reply {
 	t.Helper()
 	text := r.reason + " " + string(r.data) + fmt.Sprint(r.errors)
@@ -153,7 +154,8 @@ func (r reply) object(t *testing.T) map[string]any {
 
 var upidForm = regexp.MustCompile(`^UPID:[^:]+:[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:[^:]+:[^:]*:[^:]+:$`)
 
-// finish waits for the task that an answer names and returns its exit status.
+// finish waits for the task whose UPID an answer contains, and returns the
+// task's exit status.
 func (c *conformance) finish(t *testing.T, r reply) string {
 	t.Helper()
 	var upid string
@@ -181,7 +183,7 @@ func (c *conformance) wantOK(t *testing.T, what string, r reply) {
 	}
 }
 
-// vm makes a VM of the suite's own, and removes it after the test.
+// vm makes a VM for one test, and removes it after the test.
 func (c *conformance) vm(t *testing.T, config url.Values) int {
 	t.Helper()
 	id := firstVMID + int(c.next.Add(1)) - 1
@@ -211,7 +213,8 @@ func (c *conformance) config(t *testing.T, id int) map[string]any {
 	return c.do(t, "GET", c.here("/qemu/%d/config", id), nil).object(t)
 }
 
-// pve-http-server PVE/APIServer/AnyEvent.pm: who is not logged in is told 401.
+// pve-http-server PVE/APIServer/AnyEvent.pm: a request without a valid login
+// gets status 401.
 func TestConformanceLogin(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -227,8 +230,9 @@ func TestConformanceLogin(t *testing.T) {
 	}
 }
 
-// pve-common PVE/JSONSchema.pm, validate: 400 with a reason for each parameter;
-// PVE/RESTHandler.pm: 501 for what is no method.
+// pve-common PVE/JSONSchema.pm, validate: wrong parameters get status 400, with
+// a reason for each. PVE/RESTHandler.pm: a method that does not exist gets
+// status 501.
 func TestConformanceParameters(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -287,8 +291,8 @@ func TestConformanceDigest(t *testing.T) {
 	c.do(t, "PUT", path, url.Values{"scsi0": {"no-such-storage:1"}}).want(t, 500, "does not exist")
 }
 
-// qemu-server PVE/QemuServer.pm: what cannot be plugged into a running VM
-// waits for its next start.
+// qemu-server PVE/QemuServer.pm: a change that cannot be made in a running VM
+// stays pending until the next start.
 func TestConformanceRunning(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -312,8 +316,9 @@ func TestConformanceRunning(t *testing.T) {
 	c.do(t, "POST", c.here("/qemu/%d/agent/ping", id), nil).want(t, 500, "No QEMU guest agent configured")
 }
 
-// qemu-server PVE/QemuServer.pm, _do_vm_stop: nobody listens to the power
-// button, so the task fails and the VM goes on; with forceStop it ends.
+// qemu-server PVE/QemuServer.pm, _do_vm_stop: the VM has no system that reacts
+// to the power button, so the task fails and the VM keeps running. With
+// forceStop, the VM is ended.
 func TestConformanceShutdownThatTimesOut(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -333,7 +338,8 @@ func TestConformanceShutdownThatTimesOut(t *testing.T) {
 	}
 }
 
-// qemu-server PVE/API2/Qemu.pm: an API token, even root's, is not root@pam.
+// qemu-server PVE/API2/Qemu.pm: an API token does not count as root@pam, even
+// if it is a token of root@pam.
 func TestConformanceWhatATokenMayNot(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -346,8 +352,8 @@ func TestConformanceWhatATokenMayNot(t *testing.T) {
 	}
 }
 
-// qemu-server PVE/API2/Qemu.pm, resize_vm: disks grow and never shrink; one
-// that is detached stays as unused.
+// qemu-server PVE/API2/Qemu.pm, resize_vm: disks can grow but not shrink. A
+// detached disk is kept as unused.
 func TestConformanceDisks(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -370,8 +376,8 @@ func TestConformanceDisks(t *testing.T) {
 	}
 }
 
-// pve-common PVE/SysFSTools.pm, lspci, and PVE/ProcFSTools.pm, read_meminfo;
-// pve-storage PVE/API2/Storage/Status.pm.
+// The types and keys of data are those of pve-common PVE/SysFSTools.pm, lspci,
+// and PVE/ProcFSTools.pm, read_meminfo; pve-storage PVE/API2/Storage/Status.pm.
 func TestConformanceShapes(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -410,8 +416,8 @@ func TestConformanceShapes(t *testing.T) {
 	c.do(t, "GET", "/cluster/nextid", nil).into(t, &next)
 }
 
-// qemu-server PVE/QemuServer/PCI.pm, reserve_pci_usage: the start task of the
-// second VM fails, not the request.
+// qemu-server PVE/QemuServer/PCI.pm, reserve_pci_usage: if the card is in use,
+// the start request of the second VM succeeds but its task fails.
 func TestConformanceTwoVMsOneCard(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)

@@ -7,16 +7,16 @@ import (
 )
 
 // encode writes an answer's data as JSON, with the keys of objects in order.
-// Lists of a thousand objects are most of a node's work, so the common types of
-// answers are written without reflection, and all others by encoding/json.
+// Long lists take most of a node's time. So the common types are written
+// without reflection, and the others by encoding/json.
 func encode(data any) ([]byte, error) {
 	var e encoder
 	err := e.value(data)
 	return e.out, err
 }
 
-// An encoder holds the text written so far, and the keys of the objects that
-// are being written.
+// An encoder holds the text written so far. It also holds the keys of the
+// objects that are not finished.
 type encoder struct {
 	out  []byte
 	keys []string
@@ -91,7 +91,7 @@ func (e *encoder) object(object map[string]any) error {
 func (e *encoder) text(text string) {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			quoted, _ := json.Marshal(text) // which replaces what is not UTF-8
+			quoted, _ := json.Marshal(text) // Marshal replaces bytes that are not UTF-8
 			e.out = append(e.out, quoted...)
 			return
 		}

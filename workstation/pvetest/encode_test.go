@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// encode has to say what encoding/json says.
+// encode has the same output as encoding/json.
 func TestEncode(t *testing.T) {
 	t.Parallel()
 	for _, data := range []any{

@@ -14,9 +14,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A client of the PVE API talks to the node unchanged. Like a real node, this
-// one takes three seconds to refuse the first request, which has no ticket yet;
-// Speed shortens them.
+// A client of the PVE API can use the node without changes. Like a real node,
+// this one takes three seconds to refuse the first request, which has no ticket
+// yet. Speed makes these seconds shorter.
 func Example() {
 	node := pvetest.New(pvetest.Reference(), &pvetest.Options{Speed: 100}).Start()
 	defer node.Close()
@@ -32,14 +32,14 @@ func Example() {
 	// Output: Proxmox VE 9.1
 }
 
-// labClient is a client that needs no network.
+// labClient returns a client that needs no network.
 func labClient(node *pvetest.Node) *proxmox.Client {
 	return proxmox.NewClient(node.URL(), proxmox.WithHTTPClient(node.HTTPClient()),
 		proxmox.WithAPIToken("root@pam!lab", "11111111-2222-3333-4444-555555555555"))
 }
 
-// In a bubble of testing/synctest minutes of a guest's time take no time at
-// all. The task of a shutdown that the guest does not follow fails late.
+// In a testing/synctest bubble, minutes of a guest's time take no real time. If
+// the guest ignores a shutdown, the task fails when its time is over.
 func TestMinutesPassInABubble(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -62,7 +62,8 @@ func TestMinutesPassInABubble(t *testing.T) {
 	})
 }
 
-// A host is data. What it does not say, it does not have.
+// A host is data. A part that is not in the description does not exist on the
+// host.
 func ExampleHost() {
 	host := pvetest.Host{
 		Name: "pve", Version: "9.1.4", Release: "9.1", Cores: 4, Memory: 8 << 30,
@@ -72,7 +73,7 @@ func ExampleHost() {
 	// Output: [{"address":"0000:00:02.0","class":196608,"vendor":32902,"device":18129,"subVendor":0,"subDevice":0,"group":0}]
 }
 
-// The zero value of most of a Guest is a guest that behaves; this one does not.
+// The zero Guest behaves well. This guest does not.
 func ExampleGuest() {
 	host := pvetest.Reference()
 	host.VMs = []pvetest.VM{{ID: 140, Running: true, Config: map[string]string{"name": "windows", "agent": "1"}}}
@@ -83,7 +84,7 @@ func ExampleGuest() {
 	// Output: [140]
 }
 
-// Commands in a guest are the test's own.
+// The test itself defines the results of commands in a guest.
 func ExampleResult() {
 	guest := pvetest.Guest{Exec: func(argv []string, input []byte) pvetest.Result {
 		switch argv[0] {
@@ -98,7 +99,7 @@ func ExampleResult() {
 	// Output: NVIDIA GeForce RTX 5070 Ti
 }
 
-// A fault strikes the next request that matches it.
+// A fault affects the next request that matches it.
 func ExampleFault() {
 	node := pvetest.New(pvetest.Reference(), nil)
 	node.Inject(pvetest.Fault{Path: "/version", Kind: pvetest.Refuse, Message: "cluster not ready - no quorum?"})
@@ -113,7 +114,8 @@ func ExampleFault() {
 	// <nil>
 }
 
-// What a client wrote, for a test that says it writes nothing the second time.
+// Writes lists the requests that wrote something. A test uses it to show that a
+// second run writes nothing.
 func ExampleNode_Writes() {
 	host := pvetest.Reference()
 	host.VMs = []pvetest.VM{{ID: 140, Config: map[string]string{"cores": "2"}}}
@@ -129,7 +131,8 @@ func ExampleNode_Writes() {
 	// Output: PUT /nodes/pve/qemu/140/config cores: 4
 }
 
-// Somebody else starts the other VM; the node knows who has the card.
+// PowerOn starts the other VM, as another person would. Reservations returns
+// the VM that has the card.
 func ExampleNode_PowerOn() {
 	host := pvetest.Reference()
 	card := map[string]string{"hostpci0": "0000:01:00"}
@@ -145,7 +148,8 @@ func ExampleNode_PowerOn() {
 	// <nil>
 }
 
-// Check says what a client has done to the node, whatever it was answered.
+// Check reports damage that a client has done to the node, whatever answers the
+// client got.
 func ExampleNode_Check() {
 	host := pvetest.SharedGroup()
 	host.VMs = []pvetest.VM{{ID: 140, Config: map[string]string{"hostpci0": "0000:04:00"}}}
@@ -160,7 +164,8 @@ func ExampleNode_Check() {
 	// pvetest: the host has lost 0000:03:00.0, which it runs on: it was in the IOMMU group of a VM's device
 }
 
-// The truth about a VM, with what waits for its next start.
+// State is the true state of a VM, with the changes that wait for its next
+// start.
 func ExampleState() {
 	host := pvetest.Reference()
 	host.VMs = []pvetest.VM{{ID: 140, Running: true, Config: map[string]string{"cores": "2"}}}

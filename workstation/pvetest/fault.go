@@ -6,28 +6,28 @@ import (
 	"time"
 )
 
-// A FaultKind is a way in which a request or a task goes wrong.
+// A FaultKind is a way in which a request or a task fails.
 type FaultKind string
 
-// The ways in which things go wrong.
+// The kinds of faults.
 const (
-	Refuse        FaultKind = "refuse"          // 500 with the message, nothing done
-	Forbid        FaultKind = "forbid"          // 403, nothing done
-	DropBefore    FaultKind = "drop before"     // connection closed, nothing done
-	DropAfter     FaultKind = "drop after"      // connection closed, but done
-	ErrorAfter    FaultKind = "500 after"       // 500 with the message, but done
-	ProxyTimeout  FaultKind = "596"             // 596 from the proxy, but done
-	ProxyDown     FaultKind = "595"             // 595 from the proxy, nothing done
-	ExpireTicket  FaultKind = "expired ticket"  // 401 and every ticket is void
-	Slow          FaultKind = "slow"            // done, and answered after Delay
-	HangAfter     FaultKind = "hang"            // done, and never answered
+	Refuse        FaultKind = "refuse"          // the answer is 500 with the message; nothing is done
+	Forbid        FaultKind = "forbid"          // the answer is 403; nothing is done
+	DropBefore    FaultKind = "drop before"     // the connection is closed; nothing is done
+	DropAfter     FaultKind = "drop after"      // the request is done, then the connection is closed
+	ErrorAfter    FaultKind = "500 after"       // the request is done, but the answer is 500 with the message
+	ProxyTimeout  FaultKind = "596"             // the request is done, but the proxy answers 596
+	ProxyDown     FaultKind = "595"             // the proxy answers 595; nothing is done
+	ExpireTicket  FaultKind = "expired ticket"  // the answer is 401; all tickets become invalid
+	Slow          FaultKind = "slow"            // the request is done; the answer comes after Delay
+	HangAfter     FaultKind = "hang"            // the request is done; the answer never comes
 	TaskFails     FaultKind = "task fails"      // the task begins and fails without effect
 	TaskFailsLate FaultKind = "task fails late" // the task fails after its effect
 	TaskHangs     FaultKind = "task hangs"      // the task runs without effect until it is stopped
 	TaskWarns     FaultKind = "task warns"      // the task succeeds with WARNINGS: 1
 )
 
-// A Fault is something that goes wrong once, or as often as Times says.
+// A Fault is a planned failure. It happens once, or as often as Times says.
 type Fault struct {
 	// Method and Path select requests. An empty Method selects all methods.
 	// Path is a regular expression for the whole path below /api2/json, such as
@@ -37,17 +37,18 @@ type Fault struct {
 	// ignored. A VMID of 0 selects the tasks of all VMs.
 	Task string
 	VMID int
-	// Skip is how many matching requests or tasks succeed before the fault
-	// begins.
+	// Skip is the number of matching requests or tasks that succeed before the
+	// first one fails.
 	Skip int
-	// Times is how many matching requests or tasks fail; 0 means one, -1 means
-	// all.
+	// Times is the number of matching requests or tasks that fail. 0 means one,
+	// -1 means all.
 	Times int
-	// Kind is what happens.
+	// Kind is the way in which they fail.
 	Kind FaultKind
-	// Message is PVE's message. If it is empty, the node chooses a fitting one.
+	// Message is PVE's error message. If it is empty, the node chooses a
+	// suitable message.
 	Message string
-	// Delay is for [Slow], in real time.
+	// Delay is the delay of a [Slow] answer, in real time.
 	Delay time.Duration
 
 	pattern *regexp.Regexp

@@ -9,7 +9,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// Whatever a client sends, the node answers in PVE's form and stays whole.
+// The node answers every request in PVE's form, whatever a client sends. The
+// node's state stays consistent.
 func FuzzRequest(f *testing.F) {
 	f.Add("PUT", "/nodes/pve/qemu/140/config", "cores=2&delete=scsi0&scsi1=local-lvm:4")
 	f.Add("POST", "/nodes/pve/qemu", "vmid=150&scsi0=local-lvm:8,discard=on&hostpci0=mapping=card&net0=virtio,bridge=vmbr0&start=1")
@@ -45,7 +46,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		defer response.Body.Close()
 		body, err := io.ReadAll(response.Body)
-		before := response.StatusCode == 401 || response.StatusCode == 501 || response.StatusCode == 506 // the API
+		before := response.StatusCode == 401 || response.StatusCode == 501 || response.StatusCode == 506 // refused before the API
 		if err != nil || !before && !strings.HasPrefix(string(body), `{"data":`) && !strings.Contains(string(body), `"data":`) {
 			t.Errorf("%d %s: %s %v", response.StatusCode, response.Status, body, err)
 		}

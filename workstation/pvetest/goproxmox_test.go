@@ -11,7 +11,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// What go-proxmox makes of the answers, with its own types.
+// go-proxmox can decode the node's answers into its own types.
 func TestGoProxmoxReadsTheNode(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -83,8 +83,8 @@ func TestGoProxmoxReadsStoragesAndCluster(t *testing.T) {
 		if permissions, err := client.Permissions(ctx, nil); err != nil || permissions["/vms"]["VM.PowerMgmt"] != proxmox.IntOrBool(true) {
 			t.Errorf("permissions: %v, %v", permissions, err)
 		}
-		// go-proxmox cannot decode what real nodes send for disks; neither
-		// does it here.
+		// go-proxmox cannot decode the disks of real nodes, and therefore not
+		// the disks of the embedded node.
 		if disks, err := node.Disks(ctx, true, false, ""); err == nil {
 			t.Errorf("disks: %v", disks)
 		}

@@ -19,7 +19,7 @@ const (
 	cardMap   = "node=pve,path=0000:01:00,id=10de:2c05,iommugroup=12,subsystem-id=1462:5315"
 )
 
-// A lab is a node in a bubble, and somebody who talks to it.
+// A lab is a node in a bubble, with the login of a client.
 type lab struct {
 	*pvetest.Node
 	t     *testing.T
@@ -30,8 +30,8 @@ func withToken(token string) func(*http.Request) {
 	return func(r *http.Request) { r.Header.Set("Authorization", "PVEAPIToken="+token) }
 }
 
-// inBubble runs a test against a node of its own, in a bubble of its own, and
-// checks what must always hold.
+// inBubble runs a test against its own node in its own bubble. At the end it
+// calls [pvetest.Node.Check].
 func inBubble(t *testing.T, host pvetest.Host, test func(l *lab)) {
 	t.Helper()
 	synctestNode(t, host, func(l *lab) {
@@ -42,7 +42,8 @@ func inBubble(t *testing.T, host pvetest.Host, test func(l *lab)) {
 	})
 }
 
-// synctestNode is inBubble for tests that break things.
+// synctestNode is inBubble without the final Check, for tests that damage the
+// node on purpose.
 func synctestNode(t *testing.T, host pvetest.Host, test func(l *lab)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -50,8 +51,8 @@ func synctestNode(t *testing.T, host pvetest.Host, test func(l *lab)) {
 	})
 }
 
-// machines returns the reference host with VMs, each with the card's mapping
-// at hand.
+// machines returns the reference host with the given VMs and a mapping "card"
+// for its graphics card.
 func machines(vms ...pvetest.VM) pvetest.Host {
 	host := pvetest.Reference()
 	host.VMs = vms
@@ -59,7 +60,7 @@ func machines(vms ...pvetest.VM) pvetest.Host {
 	return host
 }
 
-// config reads "a:=b c:=d".
+// config parses "a:=b c:=d".
 func config(text string) map[string]string {
 	values := map[string]string{}
 	for field := range strings.SplitSeq(text, " ") {
@@ -78,7 +79,7 @@ func running(id int, text string) pvetest.VM {
 	return pvetest.VM{ID: id, Config: config(text), Running: true}
 }
 
-// A result is what the node answered.
+// A result is the node's answer to a request.
 type result struct {
 	status  int
 	reason  string
@@ -134,7 +135,8 @@ func (l *lab) send(request *http.Request) result {
 	return result{response.StatusCode, reason, object.Data, object.Errors, object.Message}
 }
 
-// want fails the test if a request is not answered with 200.
+// want makes a request and returns its data. The test fails if the status is
+// not 200.
 func (l *lab) want(method, path string, params ...string) any {
 	l.t.Helper()
 	r := l.do(method, path, params...)
@@ -159,8 +161,9 @@ func (l *lab) list(path string, params ...string) []any {
 	return list
 }
 
-// task makes a request that begins a task, waits for its end and returns how
-// it ended. What is refused at once is returned with its status.
+// task makes a request that begins a task, waits for the task's end and returns
+// its exit status. If the request itself is refused, task returns the status
+// and message.
 func (l *lab) task(method, path string, params ...string) string {
 	l.t.Helper()
 	r := l.do(method, path, params...)

@@ -8,8 +8,8 @@ import (
 )
 
 // A Host describes a PVE node as data: its parts, the content of its storages,
-// and its users. The zero value of a part means that the host lacks the part. A
-// Host can be written as JSON.
+// and its users. If a part has the zero value, the host does not have the part.
+// A Host can be written as JSON.
 type Host struct {
 	Name    string `json:"name"`    // of the node: "pve"
 	Version string `json:"version"` // of PVE: "9.1.1"
@@ -30,21 +30,21 @@ type Host struct {
 	Storages    []Storage      `json:"storages,omitempty"`    //
 	Bridges     []string       `json:"bridges,omitempty"`     // network bridges
 	Mappings    []Mapping      `json:"mappings,omitempty"`    // PCI resource mappings
-	VMs         []VM           `json:"vms,omitempty"`         // that exist at the start
-	Containers  map[int]string `json:"containers,omitempty"`  // names of containers that run, by VMID
-	// ContainerConfigs are their configurations, as far as a test needs them:
-	// "dev0", and "lxc" with lines such as "lxc.mount.entry: ...".
+	VMs         []VM           `json:"vms,omitempty"`         // VMs that exist at the start
+	Containers  map[int]string `json:"containers,omitempty"`  // names of running containers, by VMID
+	// ContainerConfigs holds the configurations of containers, as far as a test
+	// needs them: "dev0", and "lxc" with lines such as "lxc.mount.entry: ...".
 	ContainerConfigs map[int]map[string]string `json:"containerConfigs,omitempty"`
-	Users            []User                    `json:"users,omitempty"`      // beside root@pam
-	RootTokens       []Token                   `json:"rootTokens,omitempty"` // of root@pam
+	Users            []User                    `json:"users,omitempty"`      // users other than root@pam
+	RootTokens       []Token                   `json:"rootTokens,omitempty"` // API tokens of root@pam
 	Password         string                    `json:"password,omitempty"`   // of root@pam; "" is "secret"
 	HA               []int                     `json:"ha,omitempty"`         // VMs under high availability, by VMID
-	HAIgnored        []int                     `json:"haIgnored,omitempty"`  // VMs that it is told to ignore
-	Pools            map[string][]int          `json:"pools,omitempty"`      // VMs of resource pools
+	HAIgnored        []int                     `json:"haIgnored,omitempty"`  // VMs that high availability ignores, by VMID
+	Pools            map[string][]int          `json:"pools,omitempty"`      // VMIDs by the name of their resource pool
 	Backups          []BackupJob               `json:"backups,omitempty"`    //
-	Downloads        map[string]int64          `json:"downloads,omitempty"`  // bytes by URL, of what the node can fetch
-	Files            map[string]int64          `json:"files,omitempty"`      // bytes by absolute path, of disk images outside of storages
-	Guests           map[int]Guest             `json:"guests,omitempty"`     // behaviour by VMID; the rest behave as the zero Guest
+	Downloads        map[string]int64          `json:"downloads,omitempty"`  // sizes of downloadable files in bytes, by URL
+	Files            map[string]int64          `json:"files,omitempty"`      // sizes of disk images outside of storages in bytes, by path
+	Guests           map[int]Guest             `json:"guests,omitempty"`     // by VMID; a VM without an entry has the zero Guest
 }
 
 // A PCI is one PCI function of the host.
@@ -55,30 +55,30 @@ type PCI struct {
 	Device     int    `json:"device"`    // 16 bits
 	SubVendor  int    `json:"subVendor"` // 16 bits
 	SubDevice  int    `json:"subDevice"` // 16 bits
-	Group      int    `json:"group"`     // IOMMU group, -1 for none
+	Group      int    `json:"group"`     // IOMMU group; -1 if there is no group
 	MDev       bool   `json:"mdev,omitempty"`
 	VendorName string `json:"vendorName,omitempty"` // as in pci.ids
 	DeviceName string `json:"deviceName,omitempty"` // as in pci.ids
 	// SubVendorName is the name of the board's maker, as in pci.ids.
 	SubVendorName string `json:"subVendorName,omitempty"`
-	// HostUses is set for functions that the host itself needs: the controller
-	// of its disks, its network card. If the start of a VM takes such a
-	// function away, the node has failed, and [Node.Check] returns an error.
+	// HostUses is set for a function that the host itself needs, such as the
+	// controller of its disks or its network card. If a VM takes such a
+	// function, the node is broken, and [Node.Check] returns an error.
 	HostUses bool `json:"hostUses,omitempty"`
-	// ResetFails is set for a function whose reset fails. The only effect is a
-	// line in the log of the start task.
+	// ResetFails is set for a function that cannot be reset. The only effect is
+	// a line in the log of the start task.
 	ResetFails bool `json:"resetFails,omitempty"`
 }
 
-// A Disk is a physical disk as /disks/list tells it.
+// A Disk is a physical disk with the values that /disks/list shows.
 type Disk struct {
 	Path       string      `json:"path"` // "/dev/nvme0n1"
 	Model      string      `json:"model"`
 	Serial     string      `json:"serial"`
 	Size       int64       `json:"size"`    // bytes
 	Type       string      `json:"type"`    // "nvme", "ssd", "hdd", "usb" or "unknown"
-	RPM        int         `json:"rpm"`     // 0 for SSD, -1 for unknown
-	Wearout    int         `json:"wearout"` // percent of life left; -1 is N/A
+	RPM        int         `json:"rpm"`     // 0 for an SSD, -1 if unknown
+	Wearout    int         `json:"wearout"` // percent of life left; -1 if PVE shows N/A
 	Health     string      `json:"health"`  // "PASSED", "OK", "FAILED", "UNKNOWN"
 	Used       string      `json:"used"`    // "LVM", "ZFS", "partitions", "mounted", "" for nothing
 	ByID       string      `json:"byID"`    // "/dev/disk/by-id/..."
@@ -112,7 +112,7 @@ type ThinPool struct {
 	MetadataUsed int64  `json:"metadataUsed"` // bytes
 }
 
-// A ZPool is a ZFS pool. Its devices stand under the vdev that holds them:
+// A ZPool is a ZFS pool. Devices are listed under the vdev that contains them:
 // {"mirror-0": {"/dev/sda", "/dev/sdb"}}, {"special": ...}.
 type ZPool struct {
 	Name   string `json:"name"`
@@ -142,20 +142,20 @@ type Storage struct {
 	Type     string `json:"type"`    // "lvmthin", "dir", "zfspool", ...
 	Content  string `json:"content"` // "images,rootdir"
 	Total    int64  `json:"total"`   // bytes
-	Used     int64  `json:"used"`    // bytes, of the volumes below and of others
+	Used     int64  `json:"used"`    // bytes, those of Volumes included
 	Shared   bool   `json:"shared,omitempty"`
-	Inactive bool   `json:"inactive,omitempty"` // enabled, but not reachable
+	Inactive bool   `json:"inactive,omitempty"` // the storage is enabled but not reachable
 	// Elsewhere is set for a storage that is limited to other nodes.
 	Elsewhere bool              `json:"elsewhere,omitempty"`
 	Config    map[string]string `json:"config,omitempty"`  // "path", "vgname", "thinpool", "pool", "server", ...
 	Volumes   []Volume          `json:"volumes,omitempty"` // ISO images, templates, snippets
 }
 
-// A Volume is something that lies on a [Storage].
+// A Volume is a disk image or file on a [Storage].
 type Volume struct {
 	Name   string `json:"name"`             // as after the colon of a volume ID: "iso/windows11.iso", "vm-140-disk-0"
 	Size   int64  `json:"size"`             // bytes
-	VMID   int    `json:"vmid,omitempty"`   // its owner
+	VMID   int    `json:"vmid,omitempty"`   // the VM that owns it
 	Format string `json:"format,omitempty"` // "iso", "raw", "qcow2", "snippet"
 }
 
@@ -164,14 +164,14 @@ type Mapping struct {
 	ID   string   `json:"id"`
 	Map  []string `json:"map"` // "node=pve,path=0000:01:00,id=10de:2c05,..."
 	MDev bool     `json:"mdev,omitempty"`
-	// LiveMigration is set for devices that are marked as able to survive a
-	// live migration.
+	// LiveMigration is set for devices that can stay attached during a live
+	// migration.
 	LiveMigration bool   `json:"liveMigration,omitempty"`
 	Description   string `json:"description,omitempty"`
 }
 
-// A VM is a virtual machine that exists at the start. Its disks must be named
-// in Config by volume ID with a size; they are made on their storage.
+// A VM is a virtual machine that exists at the start. Config must name its
+// disks by volume ID with a size. [New] makes the disks on their storages.
 type VM struct {
 	ID      int               `json:"id"`
 	Config  map[string]string `json:"config"`
@@ -182,16 +182,16 @@ type VM struct {
 type User struct {
 	ID       string `json:"id"` // "ops@pve"
 	Password string `json:"password,omitempty"`
-	// Privileges holds what the user may do, by path: {"/vms": {"VM.Audit"}}.
-	// An entry also holds below its path, except below a longer path that has
-	// its own entry.
+	// Privileges holds the user's privileges, by path: {"/vms": {"VM.Audit"}}.
+	// An entry also applies to all paths below it, except where a longer path
+	// has its own entry.
 	Privileges map[string][]string `json:"privileges"`
 	Tokens     []Token             `json:"tokens"`
 }
 
 // A Token is an API token. Without Privileges it may do everything that its
-// user may (privilege separation off). With Privileges it may do only what both
-// it and its user may.
+// user may do (privilege separation off). With Privileges it may do only what
+// the token and the user may both do.
 type Token struct {
 	ID         string              `json:"id"` // "automation"
 	Secret     string              `json:"secret"`
@@ -206,7 +206,7 @@ type BackupJob struct {
 	All      bool   `json:"all"`
 	Exclude  string `json:"exclude,omitempty"` // "150", with All
 	Pool     string `json:"pool,omitempty"`
-	Node     string `json:"node,omitempty"` // the only one that takes part
+	Node     string `json:"node,omitempty"` // the only node on which the job runs
 	Mode     string `json:"mode"`           // "stop", "suspend" or "snapshot"
 	Enabled  bool   `json:"enabled"`
 	Storage  string `json:"storage"`
@@ -227,7 +227,7 @@ func (h Host) address() string {
 // cidr returns the node's IP address with its prefix length.
 func (h Host) cidr() string { return cmp.Or(h.Address, "192.168.1.10/24") }
 
-// clone returns a copy that shares nothing that a node changes.
+// clone returns a copy. The node changes the copy without changing h.
 func (h Host) clone() Host {
 	h.PCI, h.Storages, h.VMs = slices.Clone(h.PCI), slices.Clone(h.Storages), slices.Clone(h.VMs)
 	h.Backups, h.HA, h.Guests = slices.Clone(h.Backups), slices.Clone(h.HA), maps.Clone(h.Guests)

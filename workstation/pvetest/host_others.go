@@ -1,9 +1,9 @@
 package pvetest
 
-// AMD returns a node of another kind than [Reference]: PVE 8.4 on a Ryzen with
-// two cards (a Radeon RX 6700 XT whose audio is in a group of its own, and a
-// GeForce RTX 3060), ZFS on a mirror of NVMe disks and a raidz of hard disks
-// with a special mirror.
+// AMD returns a node that differs from [Reference] in most parts. It is a PVE
+// 8.4 on a Ryzen with two graphics cards: a Radeon RX 6700 XT whose audio
+// function has its own IOMMU group, and a GeForce RTX 3060. It has ZFS on a
+// mirror of NVMe disks, and on a raidz of hard disks with a special mirror.
 func AMD() Host {
 	const amd, nvidia = 0x1022, 0x10de
 	pci := func(address string, class, vendor, device, group int) PCI {
@@ -60,7 +60,7 @@ func amdDisks() []Disk {
 		disk("/dev/sdd", "ata-CT500MX500SSD1", "2033E0000001", "ssd", 500_107_862_016),
 		disk("/dev/sde", "ata-CT500MX500SSD1", "2033E0000002", "ssd", 500_107_862_016),
 	}
-	disks[0].WWN, disks[1].WWN = "eui.0025385b91500001", "eui.0025385b91500002" // by which PVE's installer names them
+	disks[0].WWN, disks[1].WWN = "eui.0025385b91500001", "eui.0025385b91500002" // the installer's names of the disks
 	return disks
 }
 
@@ -72,9 +72,9 @@ func mirror(name string, devices ...string) VDev {
 	return v
 }
 
-// SharedGroup returns a node on which passing the card through is a mistake:
-// behind an AMD B350 chipset, the GeForce GTX 1050 Ti is in one IOMMU group
-// with the controller of the host's disk and with its network card.
+// SharedGroup returns a node whose graphics card must not be passed through.
+// Behind an AMD B350 chipset, the GeForce GTX 1050 Ti shares its IOMMU group
+// with the controller of the host's disk and with the host's network card.
 func SharedGroup() Host {
 	function := func(address string, class, vendor, device, group int) PCI {
 		return PCI{Address: address, Class: class, Vendor: vendor, Device: device, SubVendor: 0x1462, SubDevice: 0x7a38, Group: group}

@@ -6,13 +6,14 @@ const (
 	gb  = 1_000_000_000
 )
 
-// referenceSecret is the secret of the token "root@pam!lab" of every host here.
+// referenceSecret is the secret of the token "root@pam!lab" on every embedded
+// host.
 const referenceSecret = "11111111-2222-3333-4444-555555555555"
 
-// Reference returns a homelab's node: an Intel host with a UHD 630 and an RTX
-// 5070 Ti, an NVMe disk, a SATA SSD and hard disks, installation images on
-// its local storage, and no VM yet. root@pam has the password "secret" and the
-// token "lab". The caller may change it before [New].
+// Reference returns a homelab node: an Intel host with a UHD 630 and an RTX
+// 5070 Ti, an NVMe disk, a SATA SSD and hard disks. It has installation images
+// on its local storage, and no VM yet. root@pam has the password "secret" and
+// the token "lab". The caller may change the host before it calls [New].
 func Reference() Host {
 	return Host{
 		Name: "pve", Version: "9.1.4", Release: "9.1", Kernel: "6.17.4-1-pve",

@@ -9,27 +9,30 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// An identity is the user or token behind a request.
+// An identity is the user or token that makes a request.
 type identity struct {
 	user  string // "root@pam", or "ops@pve!automation" for a token
 	token bool
-	// all is set for root@pam and for its tokens without own privileges.
+	// all is set for root@pam, and for tokens of root@pam that have no
+	// privileges of their own.
 	all bool
-	// grants holds privileges by path, one grant for the user and one for the
-	// token. Only privileges that all grants hold are allowed.
+	// grants holds privileges by path: one map for the user, and another for a
+	// token with its own privileges. An action is allowed only if all maps
+	// allow it.
 	grants []map[string][]string
-	legacy bool // of a PVE before 9
+	legacy bool // the node's PVE is older than 9
 }
 
-// rootUser is root@pam, for work that the node does by itself.
+// rootUser is root@pam. The node acts as this user when it works without a
+// caller.
 var rootUser = identity{user: "root@pam", all: true}
 
-// root reports whether PVE treats the identity as root@pam itself. Tokens never
-// count as root@pam.
+// root reports whether the identity is root@pam itself. A token of root@pam
+// does not count.
 func (who identity) root() bool { return who.user == "root@pam" }
 
-// may reports whether the identity has a privilege on a path: each of its
-// grants must hold it.
+// may reports whether the identity has a privilege on a path. All of its grants
+// must include the privilege.
 func (who identity) may(path, privilege string) bool {
 	if who.all {
 		return true
@@ -42,9 +45,9 @@ func (who identity) may(path, privilege string) bool {
 	return len(who.grants) > 0
 }
 
-// nearest returns the privileges that hold on a path: the path's own entry, or
-// else the entry of the nearest path above it (pve-access-control
-// PVE/AccessControl.pm, roles).
+// nearest returns the privileges that a grant gives on a path. They are in the
+// path's own entry, or else in the entry of the nearest path above it
+// (pve-access-control PVE/AccessControl.pm, roles).
 func nearest(grant map[string][]string, path string) []string {
 	if privileges, there := grant[exact+cmp.Or(path, "/")]; there {
 		return privileges
@@ -60,7 +63,7 @@ func nearest(grant map[string][]string, path string) []string {
 	}
 }
 
-// needs refuses the identity unless it has the privilege.
+// needs returns a refusal unless the identity has the privilege.
 func (who identity) needs(path, privilege string) error {
 	if who.may(path, privilege) {
 		return nil
@@ -68,9 +71,9 @@ func (who identity) needs(path, privilege string) error {
 	return forbid(path, privilege)
 }
 
-// lacks refuses the identity unless it passes the check of an endpoint. If any
-// of several privileges would be enough, PVE's message does not say which one
-// is missing.
+// lacks returns a refusal unless the identity passes the check of an endpoint.
+// If one of several privileges would be enough, PVE's message does not name the
+// missing privilege.
 func (who identity) lacks(check pveschema.Check, names map[string]string) error {
 	if len(check) == 0 || who.all {
 		return nil
@@ -96,7 +99,7 @@ func (who identity) lacks(check pveschema.Check, names map[string]string) error 
 	return nil
 }
 
-// lacksPrivileges checks ["perm", path, [privileges], "any", 1].
+// lacksPrivileges is lacks for a check ["perm", path, [privileges], "any", 1].
 func (who identity) lacksPrivileges(check pveschema.Check, names map[string]string) error {
 	path, _ := check[1].(string)
 	for name, value := range names {
@@ -124,7 +127,7 @@ func (who identity) lacksPrivileges(check pveschema.Check, names map[string]stri
 	return forbid(path, missing[0])
 }
 
-// needsAny refuses the identity unless it has one of the privileges.
+// needsAny returns a refusal unless the identity has one of the privileges.
 func (who identity) needsAny(path string, privileges ...string) error {
 	if slices.ContainsFunc(privileges, func(p string) bool { return who.may(path, p) }) {
 		return nil
@@ -134,12 +137,14 @@ func (who identity) needsAny(path string, privileges ...string) error {
 
 func (who identity) maySee(storage string) bool { return who.seesStorage(storage) == nil }
 
-// seesStorage refuses the identity unless it may see a storage's content.
+// seesStorage returns a refusal unless the identity may see a storage's
+// content.
 func (who identity) seesStorage(storage string) error {
 	return who.needsAny("/storage/"+storage, "Datastore.AllocateSpace", "Datastore.Audit")
 }
 
 func vmPath(id int) string { return "/vms/" + text(id) }
 
-// exact stands before the path of a grant that does not hold below the path.
+// exact is a prefix of paths in a grant. An entry with this prefix applies to
+// the path but not to the paths below it.
 const exact = "="

@@ -7,8 +7,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A path of the node's own is for root@pam with a password; a volume of
-// content type iso is for nobody.
+// Only root@pam with a password may import from a path on the node. Nobody may
+// import from a volume of content type iso.
 func TestImportFromAPath(t *testing.T) {
 	t.Parallel()
 	const there = "/var/lib/vz/template/iso/recovery.iso"

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// Check returns an error for everything that must never be, whatever
-// a client did and whatever went wrong: two running VMs with one PCI function,
-// a function in use that nobody has reserved, a device taken from the host
-// that the host needs, a disk that no VM or that two VMs name, a disk that a VM
-// names and that is gone, a storage that holds more than it can.
+// Check returns an error for every state that must never occur, whatever a
+// client did and whatever failed: two running VMs with one PCI function; a
+// function that is in use without a reservation; a device that the host needs,
+// in a VM; a disk that belongs to no VM, or to two VMs; a disk that a VM names
+// but that does not exist; a storage whose content exceeds its size.
 func (n *Node) Check() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -54,7 +54,7 @@ func (n *Node) checkVolumes(report func(string, ...any)) {
 			switch {
 			case !there:
 				report("VM %d has lost %s (%s)", id, key, d.volume)
-			case s.volumes[name].VMID == 0: // an image, which any number of VMs may name
+			case s.volumes[name].VMID == 0: // an image may be in any number of VMs
 			case named[d.volume] != "":
 				report("%s is named by %s and by %s of VM %d", d.volume, named[d.volume], key, id)
 			}

@@ -12,36 +12,39 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// Options control a [Node]. Nil is fine.
+// Options controls a [Node]. A nil *Options is the same as the zero Options.
 type Options struct {
-	// Now is the clock that the node's time follows; nil means time.Now. Delays
+	// Now is the clock that sets the node's time; nil means time.Now. Delays
 	// within a request (a slow answer, a lock) use real time.
 	Now func() time.Time
-	// Speed is how much faster the node's time runs than the clock; 0 means 1.
-	// Tickets expire faster too, at a Speed of 100 after 72 seconds. go-proxmox
-	// by itself logs in again only after an hour; Connect of package
-	// workstation does so at once. In a testing/synctest bubble leave Speed
-	// alone: time costs nothing there.
+	// Speed is the factor by which the node's time runs faster than the clock;
+	// 0 means 1. Tickets expire faster too: at a Speed of 100, after 72
+	// seconds. go-proxmox logs in again only after an hour, but Connect of
+	// package workstation does so at once. In a testing/synctest bubble,
+	// waiting takes no real time, so leave Speed at 0.
 	Speed float64
-	// Seed makes process IDs, tickets and MAC addresses repeat; 0 is 1.
+	// Seed determines process IDs, tickets and MAC addresses. The same Seed
+	// gives the same values. 0 means 1.
 	Seed uint64
-	// OnRequest is called with each request before the node looks at it. It
-	// may call the methods of the node: to let somebody else act between two
-	// requests of the client under test.
+	// OnRequest is called for each request before the node handles it. It may
+	// call the methods of the node, for example to act as another user between
+	// two requests of the client under test.
 	OnRequest func(Request)
-	// Certificate is what the node shows to its clients, with its key and the
-	// certificates behind it; nil makes a new one with an authority of its own.
+	// Certificate is the TLS certificate of the node, with its key and its
+	// chain. If it is nil, the node makes a certificate and an authority of its
+	// own.
 	Certificate *tls.Certificate
-	// Agents holds real guest agents of VMs, by VMID. The agents of other VMs
-	// behave as Host.Guests says.
+	// Agents holds real guest agents of VMs, by VMID. A VM without an entry has
+	// the agent that Host.Guests describes.
 	Agents map[int]Agent
-	// TraceLimit is how many of the newest requests [Node.Trace] remembers, for
-	// nodes that run for days. 0 means all.
+	// TraceLimit is the number of newest requests that [Node.Trace] keeps, for
+	// nodes that run for days. 0 means no limit.
 	TraceLimit int
 }
 
-// New returns a node that is as the host describes. It panics if the
-// description contradicts itself: a VM whose disk is on no storage.
+// New returns a node with the state that the host describes. It panics if the
+// description contradicts itself, for example if the disk of a VM is on no
+// storage.
 func New(host Host, opts *Options) *Node {
 	if opts == nil {
 		opts = &Options{}
@@ -75,7 +78,7 @@ func New(host Host, opts *Options) *Node {
 			continue
 		}
 		machine := n.vms[v.ID]
-		delete(machine.config, "lock") // which came later than the start
+		delete(machine.config, "lock") // a running VM was locked after its start
 		if err := n.powerOn(machine); err != nil {
 			panic(fmt.Sprintf("pvetest: VM %d cannot run: %v", v.ID, err))
 		}
@@ -86,7 +89,7 @@ func New(host Host, opts *Options) *Node {
 	return n
 }
 
-// adopt adds a VM, with its volumes, as the description says.
+// adopt adds a VM of the description and makes its volumes.
 func (n *Node) adopt(v VM) {
 	machine := newVM(v.ID)
 	maps.Copy(machine.config, v.Config)

@@ -9,16 +9,16 @@ import (
 )
 
 // A Node is a PVE node in this process. It is an [http.Handler] for the API
-// below /api2/json; [Node.Start] serves it as a node does, with TLS on a port
-// of its own, and [Node.Transport] without any network.
+// below /api2/json. [Node.Start] serves it with TLS on its own port, as a real
+// node does. [Node.Transport] reaches it without any network.
 //
-// Its time stands still between requests: each request first lets everything
-// happen that was due since the last. So it needs no goroutines, and works
-// inside a testing/synctest bubble.
+// The node's time stands still between requests. Each request first runs all
+// events that became due since the last request. So the node needs no
+// goroutines, and works inside a testing/synctest bubble.
 type Node struct {
 	clock     func() time.Time
 	speed     float64
-	began     time.Time // clock time of New
+	began     time.Time // time on the clock when New was called
 	onRequest func(Request)
 	handlers  map[string]handler
 	server    *httptest.Server
@@ -27,7 +27,8 @@ type Node struct {
 
 	mu    sync.Mutex
 	trace trace
-	// consoles counts the consoles that were asked for, to number their ports.
+	// consoles is the number of consoles opened so far. It determines the port
+	// of the next one.
 	consoles int
 	cluster  cluster
 	*base
@@ -37,12 +38,12 @@ type Node struct {
 	workers
 }
 
-// advance lets everything happen that was due since the last request.
+// advance runs all events that became due since the last request.
 func (n *Node) advance() {
 	n.advanceTo(n.began.Add(time.Duration(float64(n.clock().Sub(n.began)) * n.speed)))
 }
 
-// pause lets the node's time go on by d within a request, while other requests
+// pause waits for d of the node's time within a request, while other requests
 // are served. It returns false if the client has gone.
 func (n *Node) pause(ctx context.Context, d time.Duration) bool {
 	n.mu.Unlock()
@@ -57,10 +58,10 @@ func (n *Node) pause(ctx context.Context, d time.Duration) bool {
 	return ctx.Err() == nil
 }
 
-// real returns how long a time of the node is in real time.
+// real converts a duration of the node's time to real time.
 func (n *Node) real(d time.Duration) time.Duration { return time.Duration(float64(d) / n.speed) }
 
-// await waits within a request until nobody holds the lock of a VM's
+// await waits within a request until no task holds the lock of a VM's
 // configuration file.
 func (n *Node) await(c *call, vmid int) error {
 	for waited := time.Duration(0); n.locks[vmid] != nil; waited += lockPoll {
@@ -74,8 +75,8 @@ func (n *Node) await(c *call, vmid int) error {
 	return nil
 }
 
-// onVM wraps a handler for one VM: it refuses the call if the VM does not
-// exist.
+// onVM returns a handler that finds the VM of a call. If the VM does not exist,
+// the handler returns a refusal.
 func onVM(work func(n *Node, c *call, v *vm) (any, error)) handler {
 	return func(n *Node, c *call) (any, error) {
 		v, err := n.vmOf(c)
@@ -86,7 +87,7 @@ func onVM(work func(n *Node, c *call, v *vm) (any, error)) handler {
 	}
 }
 
-// vmOf returns the VM that a call is about.
+// vmOf returns the VM that a call names.
 func (n *Node) vmOf(c *call) (*vm, error) {
 	if v, exists := n.vms[c.number("vmid")]; exists {
 		return v, nil
@@ -94,7 +95,7 @@ func (n *Node) vmOf(c *call) (*vm, error) {
 	return nil, n.noConfig(c.number("vmid"))
 }
 
-// A pki is the certificate of a node and the authority behind it.
+// A pki holds the certificate of a node and the authority that signed it.
 type pki struct {
 	once      sync.Once
 	given     *tls.Certificate
@@ -104,16 +105,15 @@ type pki struct {
 	authority []byte // DER
 }
 
-// A trace holds the requests that the node received, or only the newest of
-// them.
+// A trace holds the requests that the node received. If it has a limit, it
+// holds only the newest.
 type trace struct {
-	limit    int // 0 is none
+	limit    int // 0 means no limit
 	requests []Request
-	dropped  int // before those
+	dropped  int // number of older requests that were dropped
 }
 
-// A cluster holds the state that belongs to the datacenter rather than to the
-// node.
+// A cluster holds the state of the datacenter, as opposed to that of the node.
 type cluster struct {
 	options map[string]string // datacenter.cfg
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// parameters reads the query and the body, which is a form or JSON. A parameter of
-// the query replaces one of the body. The refusals are those of pve-http-server
-// PVE/APIServer/AnyEvent.pm.
+// parameters reads the query and the body, which is a form or JSON. If both
+// have a parameter, the query's value is used. The refusals are those of
+// pve-http-server PVE/APIServer/AnyEvent.pm.
 func parameters(r *http.Request) (values pveschema.Values, file uploaded, err error) {
 	query := decodeForm(r.URL.RawQuery)
 	kind, boundary := contentType(r.Header.Get("Content-Type"))
@@ -52,7 +52,8 @@ func parameters(r *http.Request) (values pveschema.Values, file uploaded, err er
 	return values, file, err
 }
 
-// contentType splits a header Content-Type (parse_content_type).
+// contentType splits a Content-Type header into type and boundary
+// (parse_content_type).
 func contentType(header string) (kind, boundary string) {
 	fields := strings.FieldsFunc(header, func(r rune) bool { return r == ';' || r == ',' })
 	for i, field := range fields {
@@ -66,18 +67,18 @@ func contentType(header string) (kind, boundary string) {
 	return kind, boundary
 }
 
-// decodeForm reads a query or a form as PVE does (decode_urlencoded): text behind
-// a second "=" is lost, ";" separates parameters as "&" does, and a "%" without
-// two digits stays as it is.
+// decodeForm reads a query or a form as PVE does (decode_urlencoded): text
+// behind a second "=" is dropped, ";" separates parameters like "&", and a "%"
+// without two digits is kept.
 //
-// One thing differs: PVE ignores a parameter with an empty value in a form, and
-// decodeForm keeps it.
+// There is one difference. PVE ignores a parameter with an empty value in a
+// form, but decodeForm keeps it.
 func decodeForm(data string) pveschema.Values {
 	values := pveschema.Values{}
 	for pair := range strings.FieldsFuncSeq(data, func(r rune) bool { return r == '&' || r == ';' }) {
 		parts := strings.Split(pair, "=")
 		name := unescape(strings.ReplaceAll(parts[0], "+", " "))
-		if len(parts) == 1 || name == "_dc" { // which is there to pass a cache
+		if len(parts) == 1 || name == "_dc" { // _dc only keeps a cache from answering
 			continue
 		}
 		value := unescape(strings.ReplaceAll(parts[1], "+", " "))
@@ -86,7 +87,7 @@ func decodeForm(data string) pveschema.Values {
 	return values
 }
 
-// unescape decodes "%2f" and the like, and leaves every other "%" alone.
+// unescape decodes "%2f" and the like. It keeps every other "%" as it is.
 func unescape(s string) string {
 	var out strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -126,11 +127,11 @@ func decodeJSON(body []byte) (pveschema.Values, error) {
 	return values, nil
 }
 
-// maxBody is the largest body of a request, in bytes, except for uploads
-// (pve-http-server PVE/APIServer/AnyEvent.pm, $limit_max_post).
+// maxBody is the largest size of a request's body, in bytes. Uploads may be
+// larger (pve-http-server PVE/APIServer/AnyEvent.pm, $limit_max_post).
 const maxBody = 512 << 10
 
-// texts converts JSON values into the texts that a form would hold.
+// texts converts a JSON value to the texts that a form would contain.
 func texts(value any) []string {
 	switch v := value.(type) {
 	case string:
@@ -146,7 +147,7 @@ func texts(value any) []string {
 		}
 		return list
 	}
-	text, _ := json.Marshal(value) // it came from JSON
+	text, _ := json.Marshal(value) // cannot fail: the value was decoded from JSON
 	return []string{string(text)}
 }
 
@@ -162,7 +163,8 @@ func public(path string, values pveschema.Values) map[string]string {
 	return shown
 }
 
-// multipartForm reads an upload: its fields, and the length of its file.
+// multipartForm reads an upload: the fields of its form, and the length of its
+// file.
 func multipartForm(body io.Reader, boundary string, values pveschema.Values) (file uploaded, err error) {
 	reader := multipart.NewReader(body, boundary)
 	for {

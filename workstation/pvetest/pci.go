@@ -5,30 +5,31 @@ import (
 	"time"
 )
 
-// hardware holds the host's PCI functions, and the VM that has each.
+// hardware holds the host's PCI functions, and says which VM has which
+// function.
 type hardware struct {
 	*base
 	mappings map[string]*Mapping
 	reserved map[string]reservation // by PCI address
 	lost     map[string]bool        // functions that fell off the bus
-	taken    []string               // functions that the host needed and a VM took
+	taken    []string               // functions that a VM took although the host needs them
 }
 
-// A reservation gives a PCI function to a running process, or for some time to
-// a VM that is about to start (/run/qemu-server/pci-id-reservations; the rules
-// are those of qemu-server PVE/QemuServer/PCI.pm, reserve_pci_usage).
+// A reservation assigns a PCI function to a running process, or to a VM that is
+// about to start (/run/qemu-server/pci-id-reservations). The rules are those of
+// qemu-server PVE/QemuServer/PCI.pm, reserve_pci_usage.
 type reservation struct {
 	vmid  int
 	pid   int       // 0 while the VM starts
-	until time.Time // of one without a process
+	until time.Time // end of a reservation that has no pid
 }
 
-// A printer adds a line to the log of the task that does the work.
+// A printer adds a line to the log of the current task.
 type printer func(format string, args ...any)
 
-// functions returns the PCI functions whose address begins with a text, as
-// PVE does: all of a device if it names no function (pve-common
-// PVE/SysFSTools.pm, lspci).
+// functions returns the PCI functions whose address begins with a text. An
+// address without a function number therefore means all functions of the
+// device, as in PVE (pve-common PVE/SysFSTools.pm, lspci).
 func (h *hardware) functions(address string) []PCI {
 	var found []PCI
 	for _, f := range h.host.PCI {
@@ -39,7 +40,7 @@ func (h *hardware) functions(address string) []PCI {
 	return found
 }
 
-// groupOf returns the functions that are bound to vfio-pci together with a
+// groupOf returns the functions that must be bound to vfio-pci together with a
 // function: its whole IOMMU group except bridges.
 func (h *hardware) groupOf(f PCI) []PCI {
 	var members []PCI

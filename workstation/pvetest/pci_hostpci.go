@@ -7,8 +7,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// A hostpci is one passed-through device of a configuration: its options and
-// its alternatives, of which a start takes the first free one.
+// A hostpci is a passed-through device in a configuration: its options and its
+// alternatives. A start takes the first free alternative.
 type hostpci struct {
 	slot         int
 	keys         map[string]string
@@ -79,12 +79,12 @@ func (h *hardware) parseHostPCI(slot int, value string) (d hostpci, err error) {
 	return d, nil
 }
 
-// contradicts refuses a device whose options contradict each other or the rest
-// of the configuration.
+// contradicts returns a refusal if the device's options contradict each other
+// or the rest of the configuration.
 func (d hostpci) contradicts(config map[string]string, igd bool) error {
 	q35 := strings.Contains(config["machine"], "q35")
 	if d.keys["pcie"] == "1" && !q35 {
-		// without a line feed in the source, so that Perl adds where it was
+		// PVE's source has no line feed here, so Perl appends file and line.
 		return refuse("q35 machine model is not enabled at /usr/share/perl5/PVE/QemuServer/PCI.pm line 510.")
 	}
 	if d.keys["legacy-igd"] != "1" {
@@ -113,8 +113,8 @@ func (d hostpci) contradicts(config map[string]string, igd bool) error {
 	return nil
 }
 
-// choose picks one alternative for each device: the only one, or the first
-// that can be reserved.
+// choose selects an alternative for each device: the only alternative, or the
+// first that can be reserved.
 func (h *hardware) choose(v *vm, say printer, devices []hostpci) (chosen []PCI, err error) {
 	used := map[string]bool{}
 	for _, d := range devices {
@@ -141,8 +141,8 @@ func (h *hardware) choose(v *vm, say printer, devices []hostpci) (chosen []PCI, 
 }
 
 // prepare binds the devices to vfio-pci and resets them. Each device's whole
-// IOMMU group is bound, and the host loses the functions in it that it needs
-// itself.
+// IOMMU group is bound. If the host itself needs a function of the group, the
+// host loses it.
 func (h *hardware) prepare(say printer, chosen []PCI) error {
 	for _, f := range chosen {
 		switch {
@@ -163,8 +163,8 @@ func (h *hardware) prepare(say printer, chosen []PCI) error {
 	return nil
 }
 
-// launchable returns QEMU's own refusal of devices: a device that fell off the
-// bus, or a group of which another VM has a part.
+// launchable returns QEMU's refusal of a device that fell off the bus, or of a
+// device whose IOMMU group is partly in another VM.
 func (h *hardware) launchable(v *vm, chosen []PCI) error {
 	for _, f := range chosen {
 		if h.lost[f.Address] {
@@ -184,8 +184,8 @@ func (h *hardware) launchable(v *vm, chosen []PCI) error {
 	return nil
 }
 
-// maySetHostPCI checks a PCI device: by mapping it needs two privileges, by
-// address it is for root@pam alone.
+// maySetHostPCI checks the rights to set a PCI device. A device by mapping
+// needs two privileges. Only root@pam may set a device by address.
 func maySetHostPCI(who identity, id int, key, value string) error {
 	host, mapping := device(value)
 	switch {

@@ -43,7 +43,7 @@ func (h *hardware) pciObject(f PCI, verbose bool) map[string]any {
 	}
 	entry["subsystem_vendor"], entry["subsystem_device"] = hexID(f.SubVendor), hexID(f.SubDevice)
 	for key, name := range map[string]string{"vendor_name": f.VendorName, "device_name": f.DeviceName, "subsystem_vendor_name": f.SubVendorName} {
-		if name != "" { // what pci.ids does not know is absent
+		if name != "" { // names that pci.ids does not have are left out
 			entry[key] = name
 		}
 	}
@@ -52,11 +52,11 @@ func (h *hardware) pciObject(f PCI, verbose bool) map[string]any {
 
 var pciID = regexp.MustCompile(`^([0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-9a-fA-F]$`)
 
-// onePCI is the index of one device's methods.
+// onePCI is the list of the methods below one device.
 func (h *hardware) onePCI(*call) (any, error) { return []map[string]any{{"method": "mdev"}}, nil }
 
-// mdevTypes lists the types of mediated devices; the embedded hosts have no
-// such types.
+// mdevTypes returns an empty list: the embedded hosts have no types of mediated
+// devices.
 func (h *hardware) mdevTypes(c *call) (any, error) {
 	id := c.get("pci-id-or-mapping")
 	if pciID.MatchString(id) || h.mappings[id] != nil {

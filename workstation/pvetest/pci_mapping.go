@@ -10,8 +10,9 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// mapped returns the paths of a mapping on this node. The error has PVE's words
-// if there is no mapping, or if the hardware has changed.
+// mapped returns the paths of a mapping on this node. If there is no such
+// mapping, or if the hardware differs from the mapping, the error has PVE's
+// words.
 func (h *hardware) mapped(id string) (paths []string, err error) {
 	m := h.mappings[id]
 	if m != nil {
@@ -31,8 +32,8 @@ func (h *hardware) mapped(id string) (paths []string, err error) {
 	return paths, nil
 }
 
-// drift says how a device differs from its mapping (pve-guest-common
-// PVE/Mapping/PCI.pm, assert_valid).
+// drift returns an error if a device differs from its entry in a mapping
+// (pve-guest-common PVE/Mapping/PCI.pm, assert_valid).
 func (h *hardware) drift(id, entry string, mdev bool) error {
 	for i, path := range strings.Split(property(entry, "path"), ";") {
 		if !strings.Contains(path, ".") {
@@ -66,8 +67,8 @@ func (h *hardware) drift(id, entry string, mdev bool) error {
 
 type expected struct{ name, want, have string }
 
-// properties returns the properties of a function that its mapping must match,
-// in the order in which PVE compares them.
+// properties returns the properties that a function and its mapping must have
+// in common, in the order in which PVE compares them.
 func (h *hardware) properties(f PCI, mdev bool) []expected {
 	group := ""
 	if f.Group >= 0 && !h.host.NoIOMMU {
@@ -81,7 +82,7 @@ func (h *hardware) properties(f PCI, mdev bool) []expected {
 	}
 }
 
-// mappingDigest is the SHA-1 of the cluster's mapping configuration.
+// mappingDigest returns the SHA-1 of the cluster's mapping configuration.
 func (h *hardware) mappingDigest() string {
 	var file strings.Builder
 	for _, id := range slices.Sorted(maps.Keys(h.mappings)) {
@@ -150,8 +151,8 @@ func (h *hardware) getMapping(c *call) (any, error) {
 	return h.mappingObject(m), nil
 }
 
-// createMapping does not look at the hardware: a wrong mapping is found when a
-// VM starts with it.
+// createMapping does not check the mapping against the hardware. A wrong
+// mapping is found when a VM starts with it.
 func (h *hardware) createMapping(c *call) (any, error) {
 	id := c.get("id")
 	if h.mappings[id] != nil {
@@ -162,7 +163,7 @@ func (h *hardware) createMapping(c *call) (any, error) {
 	return null()
 }
 
-// take sets the fields of a mapping that a call names.
+// take sets those fields of a mapping for which the call has parameters.
 func (m *Mapping) take(c *call) {
 	m.Map = slices.Clone(c.values["map"])
 	if c.has("mdev") {
@@ -177,7 +178,7 @@ func (m *Mapping) take(c *call) {
 }
 
 // updateMapping is PUT cluster/mapping/pci/{id}. PVE requires the entries even
-// if the caller changes something else.
+// if the caller changes only other fields.
 func (h *hardware) updateMapping(c *call) (any, error) {
 	const failed = "update hardware mapping failed: "
 	m := h.mappings[c.get("id")]

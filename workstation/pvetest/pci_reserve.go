@@ -4,11 +4,13 @@ import (
 	"time"
 )
 
-// chooseTimeout is how long the chosen alternative stays reserved for a start.
+// chooseTimeout is the time for which a chosen alternative stays reserved for a
+// start.
 const chooseTimeout = 15 * time.Second
 
 // reserve reserves all given functions for a VM that starts. If another VM has
-// one of them, it reserves none and names that VM.
+// one of the functions, reserve reserves nothing and returns an error that
+// names the other VM.
 func (h *hardware) reserve(v *vm, say printer, addresses []string, until time.Time) error {
 	for _, address := range addresses {
 		r, taken := h.reserved[address]
@@ -32,14 +34,14 @@ func (h *hardware) reserve(v *vm, say printer, addresses []string, until time.Ti
 	return nil
 }
 
-// settle ties a VM's reservations to its process.
+// settle binds a VM's reservations to the VM's process.
 func (h *hardware) settle(v *vm) {
 	for _, f := range v.devices {
 		h.reserved[f.Address] = reservation{vmid: v.id, pid: v.pid}
 	}
 }
 
-// unreserve gives back everything that is reserved for a VM.
+// unreserve removes all reservations of a VM.
 func (h *hardware) unreserve(vmid int) {
 	for address, r := range h.reserved {
 		if r.vmid == vmid {

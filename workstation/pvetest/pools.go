@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// poolOf returns the name of a guest's pool, or "".
+// poolOf returns the name of a guest's pool, or "" if the guest is in no pool.
 func (n *Node) poolOf(id int) string {
 	for name, guests := range n.host.Pools {
 		if slices.Contains(guests, id) {
@@ -23,8 +23,8 @@ func (n *Node) leavePool(id int) {
 	}
 }
 
-// listPools is GET /pools: the names of all pools that the caller may see, or one
-// pool with its members.
+// listPools is GET /pools. It lists the names of all pools that the caller may
+// see, or one pool with its members.
 func (n *Node) listPools(c *call) (any, error) {
 	if c.has("poolid") {
 		object, err := n.poolObject(c)
@@ -107,7 +107,7 @@ func (n *Node) createPool(c *call) (any, error) {
 	return null()
 }
 
-// updatePool is PUT: it changes the comment, and adds or removes members.
+// updatePool is PUT. It changes the comment, and adds or removes members.
 func (n *Node) updatePool(c *call) (any, error) {
 	name := c.get("poolid")
 	p := n.pools[name]
