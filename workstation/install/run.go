@@ -223,7 +223,7 @@ func (r *run) state(ctx context.Context, phase workstation.Phase) (firstboot.Sta
 		state, err := firstboot.ParseState(string(text))
 		if err != nil {
 			r.say(phase, "the agent answers")
-			return firstboot.State{}, nil // the guest is just writing it
+			return firstboot.State{}, nil // the guest is still writing the file
 		}
 		r.say(phase, "%s", state)
 		return state, nil

@@ -10,30 +10,30 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// A Profile is a profile of this package with its fields: [Windows11], [LinuxAI],
-// [MacOS] or [RustDeskServer].
+// A Profile is a profile of this package with its fields: [Windows11],
+// [LinuxAI], [MacOS] or [RustDeskServer].
 type Profile interface {
-	// VM returns the VM that the profile stands for.
+	// VM returns the VM that the profile describes.
 	VM() workstation.VM
 }
 
-// An Adopted is a VM that exists, described by the profile that fits.
+// An Adopted describes an existing VM by the profile that fits it.
 type Adopted struct {
-	// Profile is a Windows11, a LinuxAI or a MacOS whose fields say how the VM
-	// is. A plan of it is empty. It is nil if no profile fits, as for a system
-	// that is neither Windows 10 or later, nor Linux, nor macOS.
+	// Profile is a Windows11, a LinuxAI or a MacOS whose fields describe the
+	// VM. Its plan is empty. Profile is nil if no profile fits, as for a system
+	// other than Windows 10 or later, Linux and macOS.
 	Profile Profile
-	// Kept are the keys of the VM's configuration that say more than the
-	// Profile's fields can, in order: other drives, arguments, options. Every
-	// plan of the Profile leaves them as they are. [workstation.Adopt] returns
-	// their values.
+	// Kept holds, in order, the keys of the VM's configuration that the
+	// Profile's fields cannot express: other drives, arguments, options. Every
+	// plan of the Profile leaves these keys as they are. [workstation.Adopt]
+	// returns their values.
 	Kept []string
 }
 
-// Adopt returns a VM as it is in the profile that fits its guest. A field is set
-// only if the plan of the profile stays empty with it; what is not set stays as
-// it is on the node. The OSK of a Mac and passwords are never among the fields.
-// The error matches [workstation.ErrNotFound].
+// Adopt describes an existing VM by the profile that fits its guest. It sets a
+// field only if the plan of the profile stays empty with this field. Everything
+// without a field stays as it is on the node. The OSK of a Mac and passwords
+// are never set. The error matches [workstation.ErrNotFound].
 func Adopt(facts workstation.Facts, vmid int) (Adopted, error) {
 	spec, err := workstation.Adopt(facts, vmid)
 	if err != nil {
@@ -67,9 +67,9 @@ func Adopt(facts workstation.Facts, vmid int) (Adopted, error) {
 // An adoption finds the fields of a profile for a VM.
 type adoption struct {
 	facts  workstation.Facts
-	vm     workstation.VM    // as workstation.Adopt describes it
-	config map[string]string // as it is on the node
-	kept   map[string]bool   // the keys that no field has expressed yet
+	vm     workstation.VM    // the VM as workstation.Adopt describes it
+	config map[string]string // the VM's configuration on the node
+	kept   map[string]bool   // the keys that no field expresses so far
 }
 
 // leaves reports whether a plan of the profile changes nothing.
@@ -78,8 +78,9 @@ func (a adoption) leaves(p Profile) bool {
 	return err == nil && plan.Empty()
 }
 
-// set changes a profile, and takes the change back if the VM would no longer stay
-// as it is. Otherwise the keys are expressed by the profile.
+// set changes a profile, but takes the change back if the plan of the changed
+// profile is not empty. If the change stays, the profile expresses the keys,
+// and set removes them from the kept keys.
 func set[P Profile](a adoption, p *P, change func(*P), keys ...string) {
 	changed := *p
 	if change(&changed); !a.leaves(changed) {
@@ -91,8 +92,9 @@ func set[P Profile](a adoption, p *P, change func(*P), keys ...string) {
 	}
 }
 
-// ownWords takes those keys from the kept keys for which a new VM of the profile
-// would get the same value, but for what PVE makes itself: MAC addresses and UUIDs.
+// ownWords removes a key from the kept keys if a new VM of the profile would
+// get the same value. It ignores MAC addresses and UUIDs, which PVE makes
+// itself.
 func (a adoption) ownWords(fresh workstation.VM) {
 	for key, value := range fresh.Config {
 		have := qmconf.Parse(key, a.vm.Config[key]).Drop("macaddr").Text(key)
@@ -112,7 +114,8 @@ func (a adoption) ownWords(fresh workstation.VM) {
 	}
 }
 
-// property returns a property of one of the VM's keys, "" if it has none.
+// property returns a property of one of the VM's keys, or "" if the key lacks
+// the property.
 func (a adoption) property(key, name string) string {
 	value, _ := qmconf.Parse(key, a.config[key]).Get(name)
 	return value

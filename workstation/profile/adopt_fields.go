@@ -14,8 +14,8 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// fields are the fields that all profiles of workstations have, and their second
-// disk with the slots in which a VM may have it.
+// fields points to the fields that all profiles of workstations have. dataSlots
+// holds the slots in which a VM may have its second disk.
 type fields struct {
 	cores                *int
 	memory, system, data *storage.Size
@@ -103,7 +103,7 @@ func (a adoption) macOS() MacOS {
 		set(a, &p, func(p *MacOS) { p.Screen = screen }, "vga")
 	}
 	for _, slot := range qmconf.Disks(a.config) {
-		drive, _ := storage.ParseDrive(a.config[slot]) // Disks has read it
+		drive, _ := storage.ParseDrive(a.config[slot]) // no error: Disks has parsed this drive
 		switch name := strings.ToLower(drive.Volume); {
 		case slot == macos.OpenCoreSlot, strings.Contains(name, "opencore"):
 			set(a, &p, func(p *MacOS) { p.OpenCore = drive.Volume }, slot)
@@ -114,7 +114,7 @@ func (a adoption) macOS() MacOS {
 	return p
 }
 
-// macOSCard sets the card of a Mac that has its card.
+// macOSCard sets the fields about the card, if the Mac has a card.
 func (a adoption) macOSCard(p *MacOS) {
 	h, err := gpu.ParseHostPCI(a.config["hostpci0"])
 	cards := a.cards("hostpci0")
@@ -133,7 +133,8 @@ func (a adoption) macOSCard(p *MacOS) {
 	}, "hostpci0", "vga")
 }
 
-// cards returns the graphics cards of which a hostpci key has a function.
+// cards returns the graphics cards that a hostpci key passes through, in whole
+// or in part.
 func (a adoption) cards(key string) []gpu.Card {
 	h, err := gpu.ParseHostPCI(a.config[key])
 	if err != nil {
@@ -148,14 +149,14 @@ func (a adoption) cards(key string) []gpu.Card {
 	return cards
 }
 
-// installers returns the CD drives with an image.
+// installers returns the CD drives with an image in them.
 func (a adoption) installers() []workstation.Disk {
 	return slices.DeleteFunc(slices.Clone(a.vm.Disks), func(d workstation.Disk) bool {
 		return d.Purpose != storage.Image || !strings.Contains(d.Volume, ":iso/")
 	})
 }
 
-// cloudInit returns what cloud-init tells the guest, but for the password.
+// cloudInit returns the VM's settings for cloud-init, without the password.
 func (a adoption) cloudInit() CloudInit {
 	c := CloudInit{User: a.config["ciuser"], SSHKeys: qmconf.SSHKeys(a.config["sshkeys"]), Domain: a.config["searchdomain"]}
 	for _, names := range [][2]string{{"ip", "gw"}, {"ip6", "gw6"}} {
@@ -176,7 +177,8 @@ func (a adoption) cloudInit() CloudInit {
 	return c
 }
 
-// tuning tries the fields of a Tuning, each with the keys that express it.
+// tuning tries the fields of a Tuning, each with the keys that the field
+// expresses.
 func (a adoption) tuning(try func(change func(*Tuning), keys ...string)) {
 	if pin := a.config["affinity"]; pin != "" {
 		try(func(t *Tuning) { t.Pin = pin }, "affinity")

@@ -46,7 +46,7 @@ func observe(t *testing.T, node *workstation.Node) workstation.Facts {
 	return facts
 }
 
-// chosen returns profiles with fields set by chance.
+// chosen returns profiles with random fields.
 func chosen(r *rand.Rand, facts workstation.Facts) []profile.Profile {
 	size := func(most int) storage.Size { return storage.Size(1+r.IntN(most)) * storage.GiB }
 	maybe := func(size storage.Size) storage.Size { return size * storage.Size(r.IntN(2)) }
@@ -83,7 +83,7 @@ func chosen(r *rand.Rand, facts workstation.Facts) []profile.Profile {
 	}
 }
 
-// A VM that a profile has made is adopted with the fields of that profile.
+// Adopt returns the profile, with the same fields, from which a VM was made.
 func TestAdoptReturnsWhatMadeTheVM(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(12) {
@@ -103,7 +103,7 @@ func TestAdoptReturnsWhatMadeTheVM(t *testing.T) {
 			if err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
 			}
-			plan.Findings = nil // the cards are judged elsewhere
+			plan.Findings = nil // other tests judge the cards
 			if err := node.Apply(t.Context(), plan, nil); err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
 			}
@@ -111,7 +111,7 @@ func TestAdoptReturnsWhatMadeTheVM(t *testing.T) {
 			for i, want := range profiles {
 				adopted, err := profile.Adopt(facts, spec.VMs[i].ID)
 				if mac, is := want.(profile.MacOS); is {
-					mac.OSK = proxstation.Secret{} // which the VM keeps
+					mac.OSK = proxstation.Secret{} // the VM keeps its OSK, and Adopt returns none
 					want = mac
 				}
 				if err != nil || !reflect.DeepEqual(adopted.Profile, want) {

@@ -12,8 +12,8 @@ import (
 
 // A CloudInit is the configuration that a cloud image gets at its first boot
 // (PVE manual, Cloud-Init Support). With the zero CloudInit, a new guest asks
-// DHCP for an address and has no user that could log in. An existing VM keeps
-// its value of each unset field. For other features of cloud-init use
+// DHCP for an address and has no user that could log in. If a field is not set,
+// an existing VM keeps its value. For other features of cloud-init use
 // VM.Config: cicustom names volumes of snippets.
 type CloudInit struct {
 	// User is the login. If it is empty, the image's own user stays ("ubuntu",
@@ -21,18 +21,19 @@ type CloudInit struct {
 	User string
 	// Password is the login's password. SSHKeys are better, because PVE keeps a
 	// password in the VM's configuration and on the drive. PVE never shows the
-	// password, so an existing password is left alone: to replace it, put
-	// "cipassword" into VM.Absent once.
+	// password, so the plan leaves an existing password alone. To replace it,
+	// put "cipassword" into VM.Absent once.
 	Password proxstation.Secret
-	// SSHKeys are the public keys that may log in, each a line as in
+	// SSHKeys holds the public keys that may log in, each a line as in
 	// id_ed25519.pub.
 	SSHKeys []string
-	// Address is the guest's own address with the length of its network,
-	// "192.168.1.41/24"; unset, DHCP. Gateway goes with it.
+	// Address is the guest's fixed address with the length of its network, such
+	// as "192.168.1.41/24". If it is not set, the guest asks DHCP. Gateway may
+	// only be set together with Address.
 	Address netip.Prefix
 	Gateway netip.Addr
-	// DNS are name servers, Domain the search domain; without both the guest
-	// gets the host's.
+	// DNS holds name servers, and Domain is the search domain. If neither is
+	// set, the guest gets the host's name servers and domain.
 	DNS    []netip.Addr
 	Domain string
 }
@@ -41,7 +42,7 @@ func (c CloudInit) isZero() bool {
 	return c.User == "" && c.Password.IsZero() && len(c.SSHKeys) == 0 && !c.Address.IsValid() && !c.Gateway.IsValid() && len(c.DNS) == 0 && c.Domain == ""
 }
 
-// into gives the VM the cloud-init drive and its content.
+// into gives the VM a cloud-init drive and its settings.
 func (c CloudInit) into(vm *workstation.VM, slot string) {
 	drive := workstation.Disk{Slot: slot, Purpose: storage.Firmware, Volume: qmconf.CloudInitDrive}
 	if c.isZero() {

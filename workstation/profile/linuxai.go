@@ -8,17 +8,17 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// LinuxAI is the profile of a VM that runs models on the card: UEFI without
-// enrolled keys, so that the card's modules need no signature, and a disk for
-// models on the second tier. The emulated display stays, because the card
-// computes and PVE's console is worth having. The memory does not balloon: a
-// passed-through card writes to it, so it is pinned.
+// LinuxAI is the profile of a VM that runs models on the card. It has UEFI
+// without enrolled keys, so that the card's modules need no signature, and a
+// disk for models on the second tier. It keeps the emulated display: the card
+// only computes, and PVE's console is useful. The memory does not balloon,
+// because a passed-through card writes to it, so that it is pinned.
 //
-// On a VM that exists, a field that is not set leaves what the VM has.
+// If a field is not set, an existing VM keeps its value.
 //
-// The guest wants a driver that knows the card: for Blackwell (RTX 50) only
-// NVIDIA's open kernel modules do, from version 570 on. [Diff] has that among
-// its findings (gpu.conditions).
+// The guest needs a driver that supports the card. For Blackwell (RTX 50) these
+// are only NVIDIA's open kernel modules from version 570 on. [Diff] reports
+// that as a finding (gpu.conditions).
 type LinuxAI struct {
 	// ID is the VMID; 0 is 141.
 	ID int
@@ -30,25 +30,25 @@ type LinuxAI struct {
 	Memory storage.Size
 	// System is the size of the root disk; 0 is 64 GiB.
 	System storage.Size
-	// Models is the size of the disk for models and their cache. With 0 there
-	// is no such disk.
+	// Models is the size of the disk for models and their cache. 0 means no
+	// such disk.
 	Models storage.Size
-	// Card is the resource mapping of the graphics card, or empty for a VM
+	// Card is the resource mapping of the graphics card. It is empty for a VM
 	// without a card.
 	Card string
 	// Bridge is the network bridge; the default is "vmbr0".
 	Bridge string
 	// Image is the volume of a cloud image that becomes the root disk
-	// ("local:import/..."). Install is the volume of an installer instead
-	// ("local:iso/...").
+	// ("local:import/..."). To use an installer in place of a cloud image, set
+	// Install to its volume ("local:iso/...").
 	Image, Install string
-	// CloudInit is what the cloud image is told at its first boot.
+	// CloudInit configures the cloud image at its first boot.
 	CloudInit CloudInit
 	// Tuning makes the VM faster.
 	Tuning
 }
 
-// VM returns the VM that the profile stands for.
+// VM returns the VM that the profile describes.
 func (p LinuxAI) VM() workstation.VM {
 	vm := base(cmp.Or(p.ID, 141), cmp.Or(p.Name, "linux-ai"), gpu.Linux)
 	vm.Defaults["ostype"] = "l26"
@@ -63,7 +63,7 @@ func (p LinuxAI) VM() workstation.VM {
 	}
 	if p.Image != "" || !p.CloudInit.isZero() {
 		p.CloudInit.into(&vm, "ide2")
-		vm.Defaults["serial0"] = "socket" // many cloud images want one (PVE manual, Cloud-Init Support)
+		vm.Defaults["serial0"] = "socket" // many cloud images need a serial port (PVE manual, Cloud-Init Support)
 	}
 	attach(&vm, "ide2", p.Install)
 	if p.Install != "" {

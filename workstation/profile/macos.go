@@ -14,75 +14,77 @@ import (
 	"github.com/proxstation/proxstation/workstation/opencore"
 )
 
-// MacOS is the profile of a macOS VM on an Intel iGPU. The OSK and the two
-// images are what only the caller can supply; all else is sane unset.
+// MacOS is the profile of a macOS VM on an Intel iGPU. Only the caller can
+// supply the OSK and the two images. All other fields have useful defaults.
 //
-// On a VM that exists, a field that is not set leaves what the VM has: its slots,
-// its arguments, its virtual display.
+// If a field is not set, an existing VM keeps its value: its slots, its
+// arguments, its virtual display.
 //
-// It is built in two stages, of which the second is a small change of the
-// first: macOS is installed on a virtual display, then gets its card.
+// The VM is built in two stages. In the first stage macOS is installed on a
+// virtual display. The second stage is a small change: the VM gets its card.
 //
 //	mac := MacOS{OSK: osk, OpenCore: "local:import/opencore.raw", Recovery: "local:import/recovery-sequoia.raw",
 //		HostCPU: facts.CPU, Card: card, Mapping: "igpu"} // card is one of facts.Cards()
 //	spec.VMs = append(spec.VMs, mac.VM())                // the first stage
 //	mac.Stage = MacOnCard                    // later
 //
-// OpenCore boots macOS, and its config.plist decides as which Mac: the
-// smbios1 that PVE gives the VM is what the firmware says before, and OpenCore
-// replaces it (OpenCore Configuration, PlatformInfo: UpdateSMBIOS). So the
-// profile leaves smbios1 alone, and [MacModel] says what belongs into
-// PlatformInfo, Generic, SystemProductName; [Diff] has it among its findings.
+// OpenCore boots macOS, and its config.plist decides which Mac macOS sees. The
+// smbios1 that PVE gives the VM is valid only until OpenCore replaces it
+// (OpenCore Configuration, PlatformInfo: UpdateSMBIOS). So the profile leaves
+// smbios1 alone. [MacModel] returns the value for PlatformInfo, Generic,
+// SystemProductName, and [Diff] reports it as a finding.
 //
-// Setting args takes root@pam with a password, in both stages; the plan says
-// so. The guest wants a guest agent of its own (qemu-ga for macOS) for a clean
-// shutdown.
+// Both stages set args. PVE allows that only to root@pam with a password, as
+// the plan says. For a clean shutdown the guest needs its guest agent (qemu-ga
+// for macOS).
 type MacOS struct {
 	// ID is the VMID; 0 is 130.
 	ID int
 	// Name is the VM's name; the default is "macos".
 	Name string
-	// Release is the release of macOS; unset, Sequoia.
+	// Release is the release of macOS; the default is Sequoia.
 	Release gpu.Guest
-	// Stage is how far the VM is; unset, MacInstall, which leaves a VM that has
-	// a card as it is.
+	// Stage is the stage of the VM. The default is MacInstall, which leaves the
+	// card of an existing VM as it is.
 	Stage MacStage
-	// Cores is the number of virtual CPUs; 0 is 4. OSX-PROXMOX allows powers of
-	// two only.
+	// Cores is the number of virtual CPUs; 0 is 4. OSX-PROXMOX allows only
+	// powers of two.
 	Cores int
 	// Memory is the guest's memory; 0 is 16 GiB.
 	Memory storage.Size
 	// System is the size of the system's disk; 0 means 128 GiB. Data is the
-	// size of a second disk, on the second tier; with 0 there is no second
-	// disk.
+	// size of a second disk, on the second tier; 0 means no second disk.
 	System, Data storage.Size
 	// Bridge is the network bridge; the default is "vmbr0".
 	Bridge string
-	// Network is the model of the network card; unset, VMXNET3.
+	// Network is the model of the network card; the default is VMXNET3.
 	Network MacNetwork
-	// Screen is the virtual display; unset, VMwareSVGA.
+	// Screen is the virtual display; the default is VMwareSVGA.
 	Screen MacScreen
 
-	// Card is the graphics card, one of [Facts.Cards]. Known in the first
-	// stage, it already decides the machine type, which macOS should not see
-	// change. Mapping is the resource mapping by which the VM names it; empty,
-	// it names the card's address.
+	// Card is the graphics card, one of [Facts.Cards]. If the Card is set in
+	// the first stage, it already decides the machine type, which should not
+	// change under an installed macOS. Mapping is the resource mapping with
+	// which the VM names the card. If Mapping is empty, the VM names the card's
+	// address.
 	Card    gpu.Card
 	Mapping string
-	// Mode is how an Intel iGPU is passed through; unset, it is chosen.
+	// Mode is how an Intel iGPU is passed through. The default is a mode that
+	// suits the iGPU.
 	Mode IGPUMode
 	// ROM is the option ROM in the node's /usr/share/kvm. If it is empty, the
 	// profile chooses a ROM that suits card and mode; see [gpu.CheckROM].
 	ROM string
 
-	// HostCPU is the model name of the host's processor, [Facts].CPU; empty
-	// means an Intel processor before the 12th generation. CPU is the value of
-	// QEMU's -cpu; if it is empty, the profile chooses a value that suits
-	// HostCPU and Release.
+	// HostCPU is the model name of the host's processor, [Facts].CPU. An empty
+	// HostCPU means an Intel processor before the 12th generation. CPU is the
+	// value of QEMU's -cpu. If CPU is empty, the profile chooses a value that
+	// suits HostCPU and Release.
 	HostCPU, CPU string
 	// OSK is the key that macOS asks the system management controller for, 64
-	// characters; it is the property of whoever owns a Mac, and is in no code
-	// of ours. It appears in no plan and no error. Unset, the VM keeps its own.
+	// characters. The key belongs to the owner of a Mac, and our code does not
+	// contain it. It appears in no plan and no error. If it is not set, the VM
+	// keeps its own key.
 	//
 	// On the node it is no secret: every change of args puts it into the VM's
 	// configuration, QEMU's command line in the list of processes, and the logs
@@ -90,44 +92,45 @@ type MacOS struct {
 	// parameters but cipassword). Nothing over the API can prevent that.
 	OSK proxstation.Secret
 	// OpenCore and Recovery are the images of the boot loader and of the
-	// recovery system: volumes of content type import ("local:import/..."), a
-	// file of the node's own ("/var/lib/vz/template/iso/...", for root@pam with
-	// a password) or a disk that the VM has. They become disks, because OpenCore
-	// does not look for a recovery system on CDs. Without OpenCore the VM boots
-	// from its system disk.
+	// recovery system. Each is a volume of content type import
+	// ("local:import/..."), a file on the node ("/var/lib/vz/template/iso/...",
+	// for root@pam with a password) or a disk that the VM has. They become
+	// disks, because OpenCore does not look for a recovery system on CDs.
+	// Without OpenCore the VM boots from its system disk.
 	OpenCore, Recovery string
-	// Image is the plan by which OpenCore was made from an image of somebody's:
-	// the VM's plan then says what changes in it. See [MacOS.Machine].
+	// Image is the plan with which OpenCore was made from another OpenCore
+	// image. If Image is set, the VM's plan lists the changes in the image. See
+	// [MacOS.Machine].
 	Image opencore.Plan
-	// Tuning is what joins devices to it or pins its CPUs.
+	// Tuning joins devices to the VM or pins its CPUs.
 	Tuning
 
-	loaderSlot, bootOrder string // of BeforeLoader
+	loaderSlot, bootOrder string // set by BeforeLoader
 }
 
-// A MacStage is how far a macOS VM is.
+// A MacStage is a stage in the life of a macOS VM.
 type MacStage uint8
 
-// The stages.
+// These are the stages of a macOS VM.
 const (
 	MacInstall MacStage = iota // macOS is being installed, on a virtual display
-	MacOnCard                  // it has its graphics card
-	MacOffCard                 // it is on a virtual display again, without the card
+	MacOnCard                  // the VM has its graphics card
+	MacOffCard                 // the VM is on a virtual display again, without the card
 )
 
-// A MacNetwork is a network card that macOS has a driver for.
+// A MacNetwork is a network card for which macOS has a driver.
 type MacNetwork string
 
-// The network cards.
+// These are the network cards for macOS.
 const (
-	VMXNET3       MacNetwork = "vmxnet3" // all releases
-	VirtIONetwork MacNetwork = "virtio"  // from Big Sur on
+	VMXNET3       MacNetwork = "vmxnet3" // works with all releases
+	VirtIONetwork MacNetwork = "virtio"  // works from Big Sur on
 )
 
-// A MacScreen is a virtual display on which macOS draws, unaccelerated.
+// A MacScreen is a virtual display that works in macOS, without acceleration.
 type MacScreen string
 
-// The virtual displays.
+// These are the virtual displays for macOS.
 const (
 	VMwareSVGA MacScreen = "vmware"
 	VirtIOGPU  MacScreen = "virtio"
@@ -135,7 +138,7 @@ const (
 
 func (p MacOS) release() gpu.Guest { return cmp.Or(p.Release, gpu.MacOSSequoia) }
 
-// VM returns the VM that the profile stands for.
+// VM returns the VM that the profile describes.
 func (p MacOS) VM() workstation.VM {
 	vm := base(cmp.Or(p.ID, 130), cmp.Or(p.Name, "macos"), p.release())
 	mode := p.mode()
@@ -151,7 +154,7 @@ func (p MacOS) VM() workstation.VM {
 	if p.Screen != "" {
 		vm.Config["vga"] = string(p.Screen)
 	}
-	vm.Defaults["tablet"] = "0" // args have one where macOS sees it
+	vm.Defaults["tablet"] = "0" // args add a USB tablet that macOS recognizes
 	p.disks(&vm)
 	if p.Image.Image != "" && p.Stage != MacOffCard {
 		vm.Notes = p.Image.NotesFor(fmt.Sprintf("VM %d OpenCore", vm.ID))
@@ -188,12 +191,12 @@ func (p MacOS) disks(vm *workstation.VM) {
 	}
 }
 
-// noHotplug is needed on q35 from QEMU 6.1 on, which all of PVE 8 and 9 have:
-// without it macOS takes its devices for removable ones.
+// noHotplug keeps macOS from taking its devices for removable devices. It is
+// needed on q35 from QEMU 6.1 on, which all of PVE 8 and 9 have.
 const noHotplug = "-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"
 
 // args gives the VM QEMU's arguments. A new VM gets all arguments that macOS
-// needs. An existing VM gets only those that a field asks for.
+// needs. An existing VM gets only the arguments that a field asks for.
 func (p MacOS) args(vm *workstation.VM, mode cardMode) {
 	smc := macos.HideOSK("-device isa-applesmc,osk=")
 	args := []string{smc, "-smbios type=2",
@@ -211,7 +214,7 @@ func (p MacOS) args(vm *workstation.VM, mode cardMode) {
 	if p.CPU != "" {
 		asked = append(asked, p.cpuArgs()...)
 	}
-	if len(card) > 0 && mode.machine() == "q35" { // to which the card may bring the VM
+	if len(card) > 0 && mode.machine() == "q35" { // the card may turn an existing VM into q35
 		asked = append(asked, noHotplug)
 	}
 	if asked = append(asked, card...); len(asked) > 0 {
@@ -219,8 +222,8 @@ func (p MacOS) args(vm *workstation.VM, mode cardMode) {
 	}
 }
 
-// insert adds an image as a disk: the VM's own disk as it is, all else as a
-// copy.
+// insert adds an image as a disk. A disk of the VM itself is used as it is. Any
+// other image is copied.
 func insert(vm *workstation.VM, slot string, purpose storage.Purpose, image string) {
 	disk := workstation.Disk{Slot: slot, Purpose: purpose, Options: map[string]string{"media": "disk"}}
 	_, volume, _ := qmconf.CutVolume(image)

@@ -12,24 +12,26 @@ import (
 )
 
 // An IGPUMode is how an Intel iGPU is passed through. It decides the machine
-// type, so that legacy-igd on q35, which PVE refuses, cannot be said.
+// type, so that nobody can ask for legacy-igd on q35, which PVE refuses.
 type IGPUMode uint8
 
-// The modes. [IGPUChosen] is IGPULegacy for a generation that can be a guest's
-// boot display at 0000:00:02.0, and IGPUHeadless for others.
+// These are the modes of passthrough. [IGPUChosen] means IGPULegacy for a
+// generation that can be a guest's boot display at 0000:00:02.0, and
+// IGPUHeadless for other generations.
 const (
 	IGPUChosen IGPUMode = iota
 	// IGPULegacy makes the iGPU the guest's only display, from the firmware's
-	// first picture on: machine pc (i440fx), legacy-igd, no virtual display. It
-	// wants an OpenCore image that boots on i440fx; not all do.
+	// first picture on: machine pc (i440fx), legacy-igd, no virtual display.
+	// The mode needs an OpenCore image that boots on i440fx. Not all images do.
 	IGPULegacy
-	// IGPUHeadless makes it a second card on q35, at the place where macOS
-	// looks for it: it computes and draws once macOS has loaded its driver.
-	// The virtual display stays, for PVE's console.
+	// IGPUHeadless makes the iGPU a second card on q35, at the address where
+	// macOS looks for it. The iGPU computes and draws once macOS has loaded its
+	// driver. The virtual display stays, for PVE's console.
 	IGPUHeadless
 )
 
-// A cardMode is what a card does to the VM around it.
+// A cardMode is a kind of passthrough. It decides other settings of the VM,
+// such as the machine type.
 type cardMode uint8
 
 const (
@@ -46,7 +48,7 @@ func (m cardMode) machine() string {
 	return "q35"
 }
 
-// mode returns what the card, as planned, does to the VM.
+// mode returns the kind of passthrough for the planned card.
 func (p MacOS) mode() cardMode {
 	_, intel := p.Card.Family().IGD()
 	switch {
@@ -60,9 +62,8 @@ func (p MacOS) mode() cardMode {
 	return headlessIGPU
 }
 
-// giveCard gives the VM its card in the second stage, and takes it away in the
-// last. It returns what the card
-// takes of QEMU's arguments.
+// giveCard gives the VM its card in the stage MacOnCard, and takes it away in
+// the stage MacOffCard. It returns the card's arguments for QEMU.
 func (p MacOS) giveCard(vm *workstation.VM, mode cardMode) (args []string) {
 	switch {
 	case p.Stage == MacInstall:
@@ -72,7 +73,7 @@ func (p MacOS) giveCard(vm *workstation.VM, mode cardMode) (args []string) {
 		vm.Config["vga"] = string(cmp.Or(p.Screen, VMwareSVGA))
 		return nil
 	case mode == noCard:
-		vm.Config["hostpci0"] = "" // Validate says what is missing
+		vm.Config["hostpci0"] = "" // Validate reports the missing card
 		return nil
 	}
 	h := gpu.HostPCI{Mapping: p.Mapping, ROMFile: p.ROM, DeviceID: gpu.Judge(vm.Guest, p.Card).DeviceID}
@@ -99,14 +100,15 @@ func (p MacOS) giveCard(vm *workstation.VM, mode cardMode) (args []string) {
 	case discreteCard:
 		vm.Config["vga"] = "none"
 		h.PrimaryVGA = true
-		vm.Defaults[slot] = "pcie=1" // where the VM's machine has it
+		vm.Defaults[slot] = "pcie=1" // Diff drops pcie if the VM's machine is not q35
 	}
 	vm.Config[slot] = h.String()
 	vm.Absent = append(vm.Absent, qmconf.AbsentUnless(slot, h.String(), slices.Clone(others[mode])...)...)
 	return args
 }
 
-// others are the properties of a hostpci value that belong to other modes.
+// others maps a mode to the properties of a hostpci value that only other modes
+// use.
 var others = map[cardMode][]string{
 	legacyIGPU: {"pcie", "x-vga"}, headlessIGPU: {"legacy-igd", "pcie", "x-vga"}, discreteCard: {"legacy-igd"},
 }

@@ -5,21 +5,23 @@ import (
 	"github.com/proxstation/proxstation/internal/macos"
 )
 
-// What macOS sees as its processor. PVE puts its own -cpu in front; QEMU takes
-// the last one.
+// These are the processors that macOS may see. PVE puts its own -cpu in front,
+// but QEMU uses the last -cpu.
 const (
-	// An Intel processor as it is (OSX-PROXMOX, setup), with the leaf in which
-	// macOS reads the clock's frequency (osx-proxmox-next, planner.py). With the
-	// 46 bits of physical address that servers have, OVMF puts the card's memory
-	// where macOS does not find it and hangs: 39 is what desktops have (Dortania,
-	// kaslr-fix; edk2 OvmfPkg/Library/PlatformInitLib/MemDetect.c).
+	// hostCPU shows an Intel processor as it is (OSX-PROXMOX, setup), with the
+	// leaf in which macOS reads the clock's frequency (osx-proxmox-next,
+	// planner.py). It limits physical addresses to 39 bits, as on desktops.
+	// With the 46 bits of servers, OVMF puts the card's memory where macOS does
+	// not find it, and macOS hangs (Dortania, kaslr-fix; edk2
+	// OvmfPkg/Library/PlatformInitLib/MemDetect.c).
 	hostCPU = "host,kvm=on,vendor=GenuineIntel,+kvm_pv_unhalt,+kvm_pv_eoi,+hypervisor,+invtsc,vmware-cpuid-freq=on,host-phys-bits-limit=39"
 	// From Ventura on, macOS needs AVX2. If macOS does not know the host's
 	// processor, the guest gets a processor that Macs had, without the features
 	// that the host may lack.
 	cascadeLake = "Cascadelake-Server,vendor=GenuineIntel,+invtsc,-pcid,-hle,-rtm,-avx512f,-avx512dq,-avx512cd,-avx512bw,-avx512vl,-avx512vnni," +
 		"kvm=on,vmware-cpuid-freq=on"
-	// Before Ventura likewise (OSX-PROXMOX, setup).
+	// penryn is for macOS before Ventura on a processor that macOS does not
+	// know (OSX-PROXMOX, setup).
 	penryn = "Penryn,kvm=on,vendor=GenuineIntel,+kvm_pv_unhalt,+kvm_pv_eoi,+hypervisor,+invtsc,+ssse3,+sse4.2,+popcnt,+avx,+avx2,+aes,+fma,+bmi1,+bmi2," +
 		"+xsave,+xsaveopt,check"
 )

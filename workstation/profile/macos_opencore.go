@@ -11,10 +11,10 @@ import (
 	"github.com/proxstation/proxstation/workstation/opencore"
 )
 
-// Machine returns the VM as an OpenCore image has to be configured for it: with
-// its card if the card is known, also in the stage before the VM has it, so that
-// one image serves both stages. have is the VM's configuration, nil for a VM
-// that is to be made.
+// Machine returns the VM for which an OpenCore image has to be configured. If
+// the card is known, Machine includes it even in the stage before the VM has
+// it, so that one image serves both stages. The parameter have is the VM's
+// configuration, or nil for a new VM.
 //
 //	plan, err := opencore.PlanFile(file, mac.Machine(facts.VMs[130].Config), nil)
 //	mac.OpenCore, mac.Image = "local:import/"+opencore.CopyName(file, plan), plan
@@ -60,26 +60,27 @@ func (p MacOS) Machine(have map[string]string) opencore.Machine {
 	return m
 }
 
-// BeforeLoader returns the profile for a VM that has a boot loader already: the
-// image OpenCore gets a drive of its own, first in the boot order. The drive
-// that the VM starts from today stays behind it, and is the way back. have is
-// the VM's configuration.
+// BeforeLoader returns the profile for a VM that already has a boot loader. The
+// image OpenCore gets a new drive, which is first in the boot order. The drive
+// from which the VM starts today comes next, as the way back. The parameter
+// have is the VM's configuration.
 func (p MacOS) BeforeLoader(have map[string]string) MacOS {
 	p.loaderSlot = qmconf.FreeSlot("sata0", []string{"scsi"}, have)
 	p.bootOrder = "order=" + strings.Join(append([]string{p.loaderSlot}, qmconf.BootOrder(have)...), ";")
 	return p
 }
 
-// An IGPUChoice is the mode for an iGPU, with the reason and what it costs.
+// An IGPUChoice is the mode for an iGPU, with the reason and the price.
 type IGPUChoice struct {
 	Mode IGPUMode
-	// Why says which facts decide.
+	// Why names the facts that decide.
 	Why string
-	// Price says what the mode costs, in comparison with the other.
+	// Price describes the drawbacks of the mode, in comparison with the other
+	// mode.
 	Price string
 }
 
-// The prices of the modes.
+// These are the prices of the modes.
 const (
 	legacyPrice = "The host's console goes dark, PVE's console shows nothing, and the machine type is pc (i440fx), which OpenCore has to start on. " +
 		"A VM that was installed on q35 sees all its devices at other places."
@@ -87,9 +88,9 @@ const (
 		"On macOS 15 and newer it is experimental: nobody has reported in public that macOS accelerates an Intel iGPU so."
 )
 
-// Choose returns the mode for the profile's iGPU on a node: the mode that was
-// asked for, or the one that facts speak for. The Mode is IGPUChosen for a card
-// that is not an Intel iGPU.
+// Choose returns the mode for the profile's iGPU on a node. It is the profile's
+// Mode if that is set, and otherwise the mode that suits the facts. For a card
+// that is not an Intel iGPU, the mode is IGPUChosen.
 func (p MacOS) Choose(facts workstation.Facts) IGPUChoice {
 	name, mode := p.Card.Name(), p.mode()
 	switch {
@@ -107,9 +108,9 @@ func (p MacOS) Choose(facts workstation.Facts) IGPUChoice {
 		return IGPUChoice{IGPUHeadless, fmt.Sprintf("The iGPU is at %s; PVE gives only 0000:00:02.0 to a guest as its boot display.", address), headlessPrice}
 	}
 	for _, f := range facts.IOMMU.Functions {
-		// Apple's drivers look at the LPC bridge, and legacy mode shows the
-		// host's: with those of the 500 series the connectors stay dark
-		// (acidanthera/bugtracker 2360; QEMU docs/igd-assign.txt).
+		// Apple's drivers look at the LPC bridge. In legacy mode they see the
+		// host's bridge, and with a bridge of the 500 series the connectors
+		// stay dark (acidanthera/bugtracker 2360; QEMU docs/igd-assign.txt).
 		if f.Address.String() == "0000:00:1f.0" && f.Model.Vendor == gpu.Intel && f.Model.Device >= 0x4380 && f.Model.Device <= 0x439f && p.Card.Family() != gpu.IntelIceLake {
 			return IGPUChoice{IGPUHeadless, fmt.Sprintf("The board's chipset, %s at 0000:00:1f.0, is of the 500 series: macOS lights no connector there, but may compute.", f.Model), headlessPrice}
 		}

@@ -25,7 +25,7 @@ func card(address string, vendor, device iommu.ID) gpu.Card {
 	return gpu.Card{Functions: []iommu.Function{function(address, 0x030000, vendor, device)}}
 }
 
-// The machine is the VM with its card, before and after it has the card.
+// Machine returns the VM with its card, before and after the VM gets the card.
 func TestMacOSMachine(t *testing.T) {
 	t.Parallel()
 	uhd, rx := card("0000:00:02.0", gpu.Intel, 0x3e92), card("0000:03:00.0", gpu.AMD, 0x73ff)
@@ -37,7 +37,7 @@ func TestMacOSMachine(t *testing.T) {
 		mode  opencore.Mode
 		path  string
 		later bool
-		args  string // a part
+		args  string // a part of the arguments
 	}{
 		{"to be installed, then legacy", profile.MacOS{Card: uhd, Mapping: "igpu"}, nil, opencore.Display, "PciRoot(0x0)/Pci(0x2,0x0)", true, "isa-applesmc"},
 		{"legacy", profile.MacOS{Card: uhd, Stage: profile.MacOnCard}, nil, opencore.Display, "PciRoot(0x0)/Pci(0x2,0x0)", false, "-cpu host"},
@@ -85,7 +85,7 @@ func TestMacOSChoose(t *testing.T) {
 	}
 }
 
-// A plan of a VM says what changes in its boot loader's image.
+// A VM's plan lists the changes in its boot loader's image.
 func TestMacOSNotes(t *testing.T) {
 	t.Parallel()
 	mac := profile.MacOS{OpenCore: "local:import/oc.raw", Image: opencore.Plan{Image: "OpenCore 1.0.5", Changes: []opencore.PlannedChange{
@@ -100,7 +100,8 @@ func TestMacOSNotes(t *testing.T) {
 	}
 }
 
-// A new image goes before the boot loader that the VM has, which stays.
+// A new image comes first in the boot order. The VM's old boot loader stays
+// after it.
 func TestMacOSBeforeLoader(t *testing.T) {
 	t.Parallel()
 	have := map[string]string{"ide0": "local-lvm:vm-130-disk-1,media=disk", "sata0": "local-lvm:vm-130-disk-2", "boot": "order=ide0;sata0"}
@@ -110,7 +111,7 @@ func TestMacOSBeforeLoader(t *testing.T) {
 	}
 }
 
-// Choose says which mode, why, and at what price.
+// Choose returns a mode with its reason and its price.
 func ExampleMacOS_Choose() {
 	mac := profile.MacOS{Card: card("0000:00:02.0", gpu.Intel, 0x3e92)}
 	choice := mac.Choose(workstation.Facts{})

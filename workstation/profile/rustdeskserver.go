@@ -8,16 +8,17 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// RustDeskServer is the profile of a small VM for an own RustDesk server, on
-// which rustdesk.SetUpServer then installs it: a cloud image of Debian or
-// Ubuntu, without a card. It starts with the host (onboot). It has no startup
-// order, which would ask for Sys.Modify on / (qemu-server PVE/API2/Qemu.pm):
-// clients come back by themselves whenever the server is there.
+// RustDeskServer is the profile of a small VM for your own RustDesk server: a
+// cloud image of Debian or Ubuntu, without a card. rustdesk.SetUpServer then
+// installs the server on it. The VM starts with the host (onboot). It has no
+// startup order, which would need Sys.Modify on / (qemu-server
+// PVE/API2/Qemu.pm). It needs no order either: clients reconnect when the
+// server is up.
 //
-// Cloud images have no guest agent inside, and without it nothing can be set
-// up. Either take an image it was put into (virt-customize -a IMAGE --install
-// qemu-guest-agent), or let cloud-init install it at the first boot: with a
-// snippet on the node, which PVE's API cannot upload,
+// Cloud images contain no guest agent, and the set-up needs the agent. Either
+// put the agent into the image (virt-customize -a IMAGE --install
+// qemu-guest-agent), or let cloud-init install it at the first boot. That takes
+// a snippet on the node, which PVE's API cannot upload,
 //
 //	#cloud-config
 //	packages: [qemu-guest-agent]
@@ -39,13 +40,12 @@ type RustDeskServer struct {
 	Bridge string
 	// Image is the volume of a cloud image ("local:import/...").
 	Image string
-	// CloudInit is what the image is told at its first boot. Clients have to
-	// find the server again: give it an Address of its own, or a lease that
-	// stays.
+	// CloudInit configures the image at its first boot. Clients have to find
+	// the server again, so give it a fixed Address, or a DHCP lease that stays.
 	CloudInit CloudInit
 }
 
-// VM returns the VM that the profile stands for.
+// VM returns the VM that the profile describes.
 func (p RustDeskServer) VM() workstation.VM {
 	vm := LinuxAI{ID: cmp.Or(p.ID, 120), Name: cmp.Or(p.Name, "rustdesk-server"), Cores: p.Cores, Memory: p.Memory, System: p.System,
 		Bridge: p.Bridge, Image: p.Image, CloudInit: p.CloudInit}.VM()

@@ -9,52 +9,53 @@ import (
 )
 
 // A Tuning makes a workstation's VM faster or joins devices to it. The zero
-// Tuning is fine: measure before you set any field. A setting that is removed
-// from the Tuning stays in an existing VM until VM.Absent names its key.
+// Tuning is fine: measure before you set any field. If you remove a setting
+// from the Tuning, it stays in an existing VM until VM.Absent names its key.
 type Tuning struct {
 	// Pin is the list of the host's logical CPUs on which all of the VM's
-	// threads run, such as "0-7,16"; empty lets the scheduler choose (PVE
-	// manual, CPU: affinity; it is done with taskset). Only root@pam may set
-	// it, logged in with a password.
+	// threads run, such as "0-7,16". If it is empty, the scheduler chooses (PVE
+	// manual, CPU: affinity; PVE uses taskset). Only root@pam may set it,
+	// logged in with a password.
 	//
-	// It helps where CPUs differ. On an Intel CPU of the 12th generation and
-	// later, the P-cores come first, two logical CPUs each, then the E-cores:
-	// a game that lands on E-cores stutters, so pin a gaming VM to P-cores, and
-	// give it no more virtual CPUs than there are. lscpu --extended tells them
-	// by MAXMHZ. On a Ryzen with two chiplets, keep a VM on one of them, the one
-	// with the larger cache. Leave the host a core of its own.
+	// It helps where CPUs differ. An Intel CPU of the 12th generation or later
+	// has its P-cores first, with two logical CPUs each, then its E-cores. A
+	// game on E-cores stutters, so pin a gaming VM to P-cores, and give it no
+	// more virtual CPUs than you pin. lscpu --extended shows the kinds of cores
+	// by MAXMHZ. On a Ryzen with two chiplets, keep a VM on the chiplet with
+	// the larger cache. Leave the host a core of its own.
 	Pin string
-	// HugePages is the page size of the guest's memory: 0 is the host's usual
-	// pages, or 2 MiB or 1 GiB (qm.conf manual page, hugepages). The memory
-	// must be a multiple of it. PVE takes the pages from the host all at once
-	// when the VM starts, and that start fails if the memory is in too small
-	// pieces by then: pages of 1 GiB want to be reserved when the host boots
-	// (kernel command line, hugepagesz=1G hugepages=16). Only root@pam may set
-	// it, logged in with a password.
+	// HugePages is the page size of the guest's memory: 2 MiB, 1 GiB, or 0 for
+	// the host's usual pages (qm.conf manual page, hugepages). The guest's
+	// memory must be a multiple of the page size. PVE takes all pages from the
+	// host when the VM starts. The start fails if the host's memory is too
+	// fragmented by then. Pages of 1 GiB should therefore be reserved when the
+	// host boots (kernel command line, hugepagesz=1G hugepages=16). Only
+	// root@pam may set HugePages, logged in with a password.
 	//
-	// Without it Linux gives a VM transparent huge pages, which is nearly as
-	// good and reserves nothing.
+	// Without HugePages Linux gives a VM transparent huge pages, which are
+	// nearly as good and reserve nothing.
 	HugePages storage.Size
-	// USB are devices of the host that the VM gets, at most 14: each the name
-	// of a resource mapping, a vendor and product ID ("046d:c52b": whichever
-	// such device is plugged in) or a bus and port ("1-2.3": whatever is
-	// plugged in there) (qm.conf manual page, usb). All but a mapping only
-	// root@pam may set, logged in with a password. A VM that exists keeps its
-	// other USB devices.
+	// USB holds the devices of the host that the VM gets, at most 14. Each is
+	// the name of a resource mapping, a vendor and product ID ("046d:c52b": any
+	// such device that is plugged in) or a bus and port ("1-2.3": any device
+	// that is plugged in there) (qm.conf manual page, usb). Only root@pam,
+	// logged in with a password, may set an ID or a port. An existing VM keeps
+	// its other USB devices.
 	USB []string
-	// Devices are other PCI devices of the host that the VM gets whole, such as a
-	// USB or an NVMe controller: each the name of a resource mapping, or an
-	// address ("0000:06:00.0"), which only root@pam may set, logged in with a
-	// password. Diff refuses the controller of the disks that the host runs from,
-	// and tells what else is in the device's IOMMU group.
+	// Devices holds other PCI devices of the host that the VM gets whole, such
+	// as a USB or an NVMe controller. Each is the name of a resource mapping,
+	// or an address ("0000:06:00.0"). Only root@pam, logged in with a password,
+	// may set an address. Diff refuses the controller of the disks that the
+	// host runs from, and reports other devices in the device's IOMMU group.
 	Devices []string
-	// Shares are directory mappings of the cluster (PVE manual, virtiofs) whose
-	// files the guest sees, by their names. Linux mounts one with mount -t virtiofs
-	// NAME DIR; Windows wants the driver of virtio-win and WinFsp.
+	// Shares holds the names of directory mappings of the cluster (PVE manual,
+	// virtiofs). The guest sees the files in these directories. Linux mounts a
+	// share with mount -t virtiofs NAME DIR. Windows needs the driver of
+	// virtio-win and WinFsp.
 	Shares []string
-	// Audio adds an emulated sound card that leads nowhere. A graphics card
-	// brings its own sound over HDMI; but where no monitor is at it, programs
-	// that stream the desktop want some sound card to record.
+	// Audio adds an emulated sound card without an output. A graphics card
+	// brings its own sound over HDMI. But without a monitor on the card,
+	// programs that stream the desktop need some sound card to record from.
 	Audio bool
 }
 
@@ -65,7 +66,7 @@ func (t Tuning) into(vm *workstation.VM) {
 	}
 	if t.HugePages != 0 {
 		vm.Config["hugepages"] = qmconf.MiB(t.HugePages)
-		vm.Config["numa"] = "1" // PVE refuses the start without (PVE/QemuServer/Memory.pm)
+		vm.Config["numa"] = "1" // without numa PVE refuses the start (PVE/QemuServer/Memory.pm)
 	}
 	for i, device := range t.USB {
 		kind := "host="

@@ -11,17 +11,17 @@ import (
 )
 
 // Windows11 is the profile of a gaming VM: UEFI with Secure Boot keys, a TPM
-// 2.0, q35 and virtio devices; the memory does not balloon, because a
+// 2.0, q35 and virtio devices. The memory does not balloon, because a
 // passed-through card writes to it.
 //
-// On a VM that exists, a field that is not set leaves what the VM has.
+// If a field is not set, an existing VM keeps its value.
 //
-// Hyper-V enlightenments need no option: for this ostype PVE switches on what
-// QEMU has of them (relaxed, vapic, time, spinlocks, vpindex, synic, stimer,
-// ipi and more; qemu-server PVE/QemuServer/CPUConfig.pm,
-// get_hyperv_enlightenments), and beside a primary card (x-vga) it hides KVM
-// and gives a vendor ID of its own. The hidden=1 and hv-vendor-id that old
-// guides ask for, against NVIDIA's code 43, are not needed: NVIDIA's drivers
+// Hyper-V enlightenments need no option. For this ostype PVE switches on all
+// enlightenments that QEMU has (relaxed, vapic, time, spinlocks, vpindex,
+// synic, stimer, ipi and more; qemu-server PVE/QemuServer/CPUConfig.pm,
+// get_hyperv_enlightenments). If the VM has a primary card (x-vga), PVE also
+// hides KVM and sets a vendor ID of its own. Old guides ask for hidden=1 and
+// hv-vendor-id against NVIDIA's code 43. Neither is needed: NVIDIA's drivers
 // allow a GeForce in a VM from 465 on.
 type Windows11 struct {
 	// ID is the VMID; 0 is 140.
@@ -34,20 +34,19 @@ type Windows11 struct {
 	Memory storage.Size
 	// System is the size of drive C:; 0 is 128 GiB.
 	System storage.Size
-	// Games is the size of drive D:, on the second tier. With 0 there is no
-	// such drive.
+	// Games is the size of drive D:, on the second tier. 0 means no such drive.
 	Games storage.Size
-	// Card is the resource mapping of the graphics card, or empty for a VM
+	// Card is the resource mapping of the graphics card. It is empty for a VM
 	// without a card.
 	Card string
 	// Bridge is the network bridge; the default is "vmbr0".
 	Bridge string
-	// Install is the volume of the Windows image, and Drivers of virtio-win
-	// (both "local:iso/..."). A VM that is made with Install has an emulated
-	// display to install on; without it and with a Card, the card is the only
-	// display.
+	// Install is the volume of the Windows image, and Drivers is the volume of
+	// the virtio-win image (both "local:iso/..."). A VM that is made with
+	// Install has an emulated display for the installation. A VM without
+	// Install but with a Card has the card as its only display.
 	Install, Drivers string
-	// OnlyDisplay makes the Card the only display of a VM that exists: set it
+	// OnlyDisplay makes the Card the only display of an existing VM. Set it
 	// once Windows and the card's driver are installed.
 	OnlyDisplay bool
 	// Tuning makes the VM faster or joins devices to it: pinned cores, huge
@@ -55,7 +54,7 @@ type Windows11 struct {
 	Tuning
 }
 
-// VM returns the VM that the profile stands for.
+// VM returns the VM that the profile describes.
 func (p Windows11) VM() workstation.VM {
 	vm := base(cmp.Or(p.ID, 140), cmp.Or(p.Name, "windows"), gpu.Windows11)
 	vm.Defaults["ostype"] = "win11"
@@ -82,7 +81,8 @@ func (p Windows11) VM() workstation.VM {
 	return vm
 }
 
-// base returns what all workstations have in common, none of it asked for.
+// base returns the settings that all profiles of workstations share. All are
+// defaults.
 func base(id int, name string, guest gpu.Guest) workstation.VM {
 	return workstation.VM{ID: id, Name: name, Guest: guest, Config: map[string]string{}, Defaults: map[string]string{
 		"bios": "ovmf", "machine": "q35", "cpu": "host", "sockets": "1", "balloon": "0",
@@ -90,11 +90,11 @@ func base(id int, name string, guest gpu.Guest) workstation.VM {
 	}}
 }
 
-// firmwareSize is about what PVE makes of volumes for the firmware, the TPM and
-// cloud-init.
+// firmwareSize is the approximate size of the volumes that PVE makes for the
+// firmware, the TPM and cloud-init.
 const firmwareSize = 4 * storage.MiB
 
-// size sets processors and memory: those that were asked for, and defaults.
+// size sets processors and memory from the fields, and their defaults.
 func size(vm *workstation.VM, cores, defaultCores int, memory, defaultMemory storage.Size) {
 	vm.Defaults["cores"], vm.Defaults["memory"] = fmt.Sprint(defaultCores), qmconf.MiB(defaultMemory)
 	if cores != 0 {
@@ -113,15 +113,16 @@ func network(vm *workstation.VM, model, bridge string) {
 	}
 }
 
-// attach puts an image into a CD drive. Without a volume, the VM gets no drive.
+// attach puts an image into a CD drive. If there is no volume, the VM gets no
+// drive.
 func attach(vm *workstation.VM, slot, volume string) {
 	if volume != "" {
 		vm.Disks = append(vm.Disks, workstation.Disk{Slot: slot, Purpose: storage.Image, Volume: volume, Options: map[string]string{"media": "cdrom"}})
 	}
 }
 
-// passthrough gives the VM a card. While it is being installed the emulated
-// display stays the first.
+// passthrough gives the VM a card. During the installation the emulated display
+// stays the first display.
 func passthrough(vm *workstation.VM, mapping string, installing bool, primary string) {
 	vm.Defaults["vga"] = "std"
 	if mapping == "" {
