@@ -187,8 +187,8 @@ var softdepOfFix = regexp.MustCompile(`"(softdep [^"]+)"`)
 func TestInKmodFilesOfOthers(t *testing.T) { //nolint:paralleltest // the machine is shared
 	inKmod(t)
 	about := []string{"iommu.driver-first", "iommu.modprobe-ignored", "iommu.modprobe-unread", "iommu.ids-bad", "iommu.ids-lost", "iommu.vfio-forbidden"}
-	for _, name := range slices.Sorted(maps.Keys(othersFiles)) {
-		t.Run(name, func(t *testing.T) { //nolint:paralleltest // the machine is shared
+	for _, name := range slices.Sorted(maps.Keys(othersFiles)) { //nolint:paralleltest // the machine is shared
+		t.Run(name, func(t *testing.T) {
 			test := othersFiles[name]
 			configure(t, test.files)
 			unload(t)

@@ -30,7 +30,7 @@ func TestEmbedded(t *testing.T) {
 
 // On a real node the plan is carried out and nothing else, the switch is a call
 // of its own, and flags without effect are refused.
-func TestRealNode(t *testing.T) { //nolint:paralleltest // the environment is the test's
+func TestRealNode(t *testing.T) {
 	host := pvetest.Reference()
 	sim := pvetest.New(host, &pvetest.Options{Speed: 50}).Start()
 	t.Cleanup(sim.Close)

@@ -265,7 +265,7 @@ func TestJSON(t *testing.T) { //nolint:paralleltest // the environment is the te
 }
 
 // What cannot be is said, with a code, and changes nothing.
-func TestRefusals(t *testing.T) { //nolint:paralleltest // the environment is the test's
+func TestRefusals(t *testing.T) {
 	l := newLab(t, pvetest.Reference())
 	broken := filepath.Join(t.TempDir(), "broken.yaml")
 	if err := os.WriteFile(broken, []byte("workstations:\n  w: {profile: windows11, memroy: 4GiB}\n"), 0o600); err != nil {
@@ -306,7 +306,7 @@ func TestRefusals(t *testing.T) { //nolint:paralleltest // the environment is th
 	}
 	t.Setenv("WINDOWS_PASSWORD", "")
 	os.Unsetenv("MACOS_OSK")
-	l.want(1, "homelab.yaml:28:10: workstations.macos.osk: env:MACOS_OSK: the variable is not set: export MACOS_OSK=...", "", "check", "-f", l.page)
+	l.want(1, "homelab.yaml:28:10: workstations.macos.osk: env:MACOS_OSK: the variable is not set: export MACOS_OSK", "", "check", "-f", l.page)
 	t.Setenv("PROXMOX_VE_PASSWORD", "wrong")
 	l.want(1, "tried user root@pam of the realm pam with a password", "", "check", "-f", l.page)
 	t.Setenv("PROXMOX_VE_ENDPOINT", "")
@@ -348,7 +348,7 @@ func TestRemote(t *testing.T) { //nolint:paralleltest // the environment is the 
 }
 
 // A host is prepared and given back to the byte.
-func TestHost(t *testing.T) { //nolint:paralleltest // the environment is the test's
+func TestHost(t *testing.T) {
 	l := newLab(t, pvetest.Reference())
 	t.Setenv("PROXMOX_VE_ENDPOINT", "")
 	root := described(t)

@@ -120,7 +120,7 @@ func (a *app) lookAt(ctx context.Context, source *file.Source) (goal, error) {
 
 // explain adds to errors about VMs where the VM or its field stands on the page.
 func (g goal) explain(err error) error {
-	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // its parts are explained one by one
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []error
 		for _, one := range many.Unwrap() {
 			all = append(all, g.explain(one))
@@ -160,7 +160,7 @@ func lookUp(r file.Reference) (string, error) {
 	if kind == "env" {
 		text, set := os.LookupEnv(name)
 		if !set {
-			return "", fmt.Errorf("the variable is not set: export %s=...", name)
+			return "", fmt.Errorf("the variable is not set: export %s", name)
 		}
 		return text, nil
 	}

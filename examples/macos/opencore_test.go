@@ -17,7 +17,7 @@ import (
 
 // OpenCore's image is configured in a copy, which the VM is made from; later
 // another copy comes before it.
-func TestOpenCore(t *testing.T) { //nolint:paralleltest // the environment is the test's
+func TestOpenCore(t *testing.T) {
 	sim, flags := real(t)
 	flags = flags[:slices.Index(flags, "-opencore")]
 	dir := t.TempDir()

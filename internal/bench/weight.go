@@ -47,7 +47,7 @@ func weight(ctx context.Context, root string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	w := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
 	fmt.Fprintf(w, "| import\t| modules of others\t| packages compiled\t| of them not Go's own\t| program, MB\t|\n|---\t|---:\t|---:\t|---:\t|---:\t|\n")
 	for _, path := range paths {

@@ -344,7 +344,7 @@ func TestRing(t *testing.T) {
 func FuzzVolume(f *testing.F) {
 	for width := range sizes {
 		disk := made(f, width)
-		f.Add([]byte(bytes.TrimRight(disk[:min(len(disk), 1<<17)], "\x00")), "EFI/OC/config.plist")
+		f.Add(bytes.TrimRight(disk[:min(len(disk), 1<<17)], "\x00"), "EFI/OC/config.plist")
 	}
 	f.Fuzz(func(t *testing.T, data []byte, path string) {
 		disk := make(memory, 1<<18)

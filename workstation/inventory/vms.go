@@ -215,7 +215,7 @@ func checkRules(claim gpu.Claim, config map[string]string) []proxstation.Finding
 
 // unjoin returns the errors that were joined.
 func unjoin(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // to take a joined error apart
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		return joined.Unwrap()
 	}
 	return []error{err}

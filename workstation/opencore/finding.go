@@ -101,7 +101,7 @@ func (j *judge) lower() {
 // say adds a finding that is not about a key.
 func (j *judge) say(id string, severity proxstation.Severity, seen, why, fix, source string) *Finding {
 	j.found = append(j.found, Finding{Source: source, Finding: proxstation.Finding{
-		ID: id, Severity: severity, Subject: "OpenCore for " + j.machine.Release.String(), Seen: seen, Why: why, Fix: fix}})
+		ID: id, Severity: severity, Subject: "OpenCore for " + j.machine.Release.String(), Seen: seen, Why: printable.Sentence(why), Fix: printable.Sentence(fix)}})
 	return &j.found[len(j.found)-1]
 }
 

@@ -29,7 +29,8 @@ func (j *judge) judgeImage() {
 
 // judgeVersion compares OpenCore's version with what the release needs.
 func (j *judge) judgeVersion() {
-	need, severity, why := Version{}, proxstation.Warning, ""
+	var need Version
+	severity, why := proxstation.Warning, ""
 	switch j.machine.Release {
 	case gpu.MacOSTahoe:
 		need, severity, why = Version{1, 0, 5}, proxstation.Blocker, "before 1.0.5 OpenCore puts no kernel extension into macOS 26"
