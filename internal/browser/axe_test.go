@@ -10,7 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// axe returns the text of axe-core, which axe.sh brings.
+// axe returns the text of axe-core, which axe.sh downloads.
 func axe(t *testing.T) string {
 	t.Helper()
 	cache, err := os.UserCacheDir()
@@ -27,8 +27,8 @@ func axe(t *testing.T) string {
 	return string(text)
 }
 
-// clean fails the test for each thing that axe finds wrong with the page: WCAG
-// 2.2 in its levels A and AA, and the practices beyond it.
+// clean fails the test for each fault that axe finds on the page: violations of
+// WCAG 2.2, levels A and AA, and of axe's best practices.
 func clean(t *testing.T, ctx context.Context, what string) {
 	t.Helper()
 	type result struct {
@@ -48,8 +48,8 @@ func clean(t *testing.T, ctx context.Context, what string) {
 	}
 }
 
-// Every state of the page is clean, on a phone, on a small one and on a desk,
-// light and dark.
+// In every state, axe finds no fault on the page: on a phone, on a small phone
+// and on a desktop, light and dark.
 func TestEveryStateIsAccessible(t *testing.T) {
 	t.Parallel()
 	source := axe(t)
@@ -66,7 +66,7 @@ func TestEveryStateIsAccessible(t *testing.T) {
 	}
 }
 
-// The check can fail: a page with grey text on grey is found.
+// The check can fail: axe finds grey text on a grey background.
 func TestAxeFindsWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	source := axe(t)

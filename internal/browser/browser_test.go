@@ -21,11 +21,12 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// required is set where a missing browser is a failure.
+// required reports whether a missing browser fails the tests instead of
+// skipping them.
 var required = os.Getenv("PROXSTATION_BROWSER") == "required"
 
-// chromium is the browser that all tests share. Each test has a profile of its
-// own in it.
+// chromium starts the browser that all tests share. Each test has a profile of
+// its own in it.
 var chromium = sync.OnceValues(func() (context.Context, error) {
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -55,7 +56,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// A screen is what a person holds in their hand.
+// A screen is a kind of screen on which people see the page.
 type screen struct {
 	width, height int64
 	scale         float64
@@ -65,7 +66,7 @@ type screen struct {
 var (
 	phone   = screen{width: 390, height: 844, scale: 1.5, touch: true}
 	desktop = screen{width: 1100, height: 800, scale: 1}
-	// small is what WCAG 2.2 asks for under Reflow: 320 pixels.
+	// small is 320 pixels wide, as WCAG 2.2 demands under Reflow.
 	small = screen{width: 320, height: 568, scale: 2, touch: true}
 )
 
@@ -100,7 +101,7 @@ func tab(t *testing.T, s screen) context.Context {
 	return ctx
 }
 
-// emulate makes a tab look as on the screen.
+// emulate makes a tab behave as on the screen.
 func (s screen) emulate() action {
 	scheme := "light"
 	if s.dark {
@@ -141,8 +142,8 @@ func call[P, R any](command cdp.Command[P, R], params P) action {
 	})
 }
 
-// see waits until an expression of JavaScript is true. It goes on when the page
-// is replaced by another.
+// see waits until an expression of JavaScript is true. It keeps waiting if
+// another page is loaded.
 func see(expression string) action {
 	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		return poll(ctx, expression, func() bool {
@@ -168,25 +169,25 @@ func poll(ctx context.Context, what string, done func() bool) error {
 	return nil
 }
 
-// says waits until an element holds a text that people can see.
+// says waits until an element visibly holds a text.
 func says(selector, text string) action {
 	return see(`[...document.querySelectorAll(` + quote(selector) + `)].some(e => e.checkVisibility() && e.innerText.includes(` + quote(text) + `))`)
 }
 
-// gone waits until no element is there that people can see.
+// gone waits until the selector matches no visible element.
 func gone(selector string) action {
 	return see(`![...document.querySelectorAll(` + quote(selector) + `)].some(e => e.checkVisibility())`)
 }
 
 func quote(s string) string { return "`" + strings.ReplaceAll(s, "`", "\\`") + "`" }
 
-// click clicks in the middle of the first element, once a person can see the
-// element there.
+// click clicks in the middle of the first matching element, once the element is
+// visible.
 func click(selector string) action {
 	return pointed(selector, func(x, y float64) action { return chromedp.MouseClickXY(x, y) })
 }
 
-// pointed points at an element.
+// pointed calls point with the middle of an element.
 func pointed(selector string, point func(x, y float64) action) action {
 	find := `(() => {
 		const e = document.querySelector(` + quote(selector) + `);
@@ -210,15 +211,16 @@ func pointed(selector string, point func(x, y float64) action) action {
 // noScript switches JavaScript off.
 var noScript = call(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 
-// onNewDocument runs a script before those of each page.
+// onNewDocument runs a script in each new page, before the page's own scripts.
 func onNewDocument(script string) action {
 	return call(page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
 }
 
-// fixedClock makes the page's own clock stand still.
+// fixedClock makes the clock of the page stand still.
 var fixedClock = onNewDocument(`Date.prototype.toLocaleTimeString = () => "20:14:07"`)
 
-// serve serves a board of a node.
+// serve serves a board for a node, and returns its URL with the board and the
+// server.
 func serve(t *testing.T, node board.Node, duo workstation.DualBoot, opts board.Options) (url string, b *board.Board, server *httptest.Server) {
 	t.Helper()
 	b = board.New(t.Context(), node, duo, opts)

@@ -21,7 +21,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// live serves a board of an embedded node, whose time runs fast.
+// live serves a board of an embedded node whose time runs fast.
 func live(t *testing.T, host pvetest.Host, opts board.Options) (url string, sim *pvetest.Node, server *httptest.Server) {
 	t.Helper()
 	node, sim := connect(t, host, &pvetest.Options{Speed: 20})
@@ -36,8 +36,8 @@ func runs(t *testing.T, sim *pvetest.Node, want ...int) {
 	}
 }
 
-// A person with a finger sees who loses their desktop, switches, and sees the
-// end, without the page being loaded again.
+// By touch, a person sees who would lose their desktop, switches, and sees the
+// outcome, without the page being loaded again.
 func TestByFinger(t *testing.T) {
 	t.Parallel()
 	url, sim, _ := live(t, host(), named)
@@ -55,8 +55,8 @@ func TestByFinger(t *testing.T) {
 	}
 }
 
-// A person with a keyboard does the same. Each element that has the focus shows
-// it, and when what has the focus goes, the focus is not lost.
+// A keyboard can do the same. Each focused element shows its focus, and if a
+// focused element disappears, the focus goes to another element.
 func TestByKeyboard(t *testing.T) {
 	t.Parallel()
 	url, sim, _ := live(t, host(), named)
@@ -97,8 +97,8 @@ func TestByKeyboard(t *testing.T) {
 	runs(t, sim, 141)
 }
 
-// Focus, a finger on a button and what is unfolded survive that the page is
-// renewed.
+// When the page renews itself, the focus, a touched button and unfolded texts
+// stay as they are.
 func TestWhatSurvivesARenewal(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
@@ -119,7 +119,7 @@ func TestWhatSurvivesARenewal(t *testing.T) {
 	do(t, ctx, chromedp.MouseEvent(input.DispatchMouseEventTypeMouseReleased, r[0], r[1], chromedp.ButtonType(input.MouseButtonLeft), chromedp.ClickCount(1)), says("#dialog", "Windows shuts down"))
 }
 
-// Without JavaScript links and forms do it all.
+// Without JavaScript, links and forms can do everything.
 func TestWithoutJavaScript(t *testing.T) {
 	t.Parallel()
 	url, sim, _ := live(t, host(), named)
@@ -131,7 +131,7 @@ func TestWithoutJavaScript(t *testing.T) {
 	runs(t, sim, 141)
 }
 
-// A switchboard that is gone is seen, and so is its return.
+// The page shows that the switchboard is gone, and that it is back.
 func TestADeadServer(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
@@ -158,9 +158,9 @@ func TestADeadServer(t *testing.T) {
 	do(t, ctx, says("#system-141", "On for"), gone("#link:not(:empty)"))
 }
 
-// Under a name and without HTTPS, as in most homes, browsers send no
-// Sec-Fetch-Site: logging in and forms work there too. A browser that goes on
-// after its session has ended is asked again.
+// Under a host name and without HTTPS, as in most homes, browsers send no
+// Sec-Fetch-Site. Login and forms work there too. A browser whose session has
+// ended is asked for the secret again.
 func TestUnderAName(t *testing.T) {
 	t.Parallel()
 	opts := named
@@ -181,8 +181,8 @@ func TestUnderAName(t *testing.T) {
 	do(t, ctx, call(network.ClearBrowserCookies, cdp.Empty{}), tap("#system-140 button"), says("main", "Secret"))
 }
 
-// The page asks nobody but its own server, and says nothing wrong to the
-// console: no style or script is refused.
+// The page requests nothing from other servers, and the browser's console shows
+// no error: no style or script is refused.
 func TestThePageBringsAllItNeeds(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
@@ -209,7 +209,7 @@ func TestThePageBringsAllItNeeds(t *testing.T) {
 		t.Errorf("the browser refuses %q", wrong)
 	}
 	do(t, ctx, chromedp.Evaluate[chromedp.Void](`document.body.append(Object.assign(document.createElement("script"), {textContent: "window.inline = true"}))`),
-		see(`wrong.length === 1 && window.inline === undefined`)) // so it would be seen
+		see(`wrong.length === 1 && window.inline === undefined`)) // an inline script would have set window.inline
 	mu.Lock()
 	defer mu.Unlock()
 	if len(asked) < 4 {
@@ -222,5 +222,5 @@ func TestThePageBringsAllItNeeds(t *testing.T) {
 	}
 }
 
-// tap taps with a finger in the middle of an element.
+// tap taps with a finger on the middle of an element.
 func tap(selector string) action { return pointed(selector, chromedp.TapXY) }

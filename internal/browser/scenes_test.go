@@ -17,7 +17,7 @@ var duo = workstation.DualBoot{Members: []int{140, 141}, Owner: "switchboard on 
 
 var named = board.Options{Host: "pve", Labels: map[int]string{140: "Windows", 141: "Linux AI"}}
 
-// host is a described host on which the first VM has the card.
+// host describes a host on which the first VM has the card.
 func host() pvetest.Host {
 	host := pvetest.Reference()
 	host.Mappings = []pvetest.Mapping{{ID: "rtx5070ti", Map: []string{"node=pve,path=0000:01:00,id=10de:2c05,iommugroup=12,subsystem-id=1462:5315"}}}
@@ -51,21 +51,22 @@ func connect(t *testing.T, host pvetest.Host, opts *pvetest.Options) (*workstati
 	return node, sim
 }
 
-// A scene is a node that says what a picture is to show.
+// A scene is a node that answers what a picture should show.
 type scene struct {
 	facts workstation.Facts
 
 	mu     sync.Mutex
 	status workstation.DualBootStatus
-	hangs  int // no status is answered after so many; 0 for never
+	hangs  int // after so many statuses the node hangs; 0 if it never hangs
 	asked  int
-	events []workstation.Event // of a switch
-	during func(s *scene)      // changes the scene once the events are told
-	result error               // of a switch, once ended
-	end    chan struct{}       // a switch goes on until it is closed
+	events []workstation.Event // the events of a switch
+	during func(s *scene)      // changes the scene after the events
+	result error               // the error of a switch, at its end
+	end    chan struct{}       // a switch lasts until this channel is closed
 }
 
-// scenes reads a described host once, and returns a scene in which Windows runs.
+// newScene reads a described host once, and returns a scene in which Windows
+// runs.
 func newScene(t *testing.T) *scene {
 	t.Helper()
 	node, _ := connect(t, host(), nil)
@@ -78,7 +79,7 @@ func newScene(t *testing.T) *scene {
 	return s
 }
 
-// runs has a system run, or none.
+// runs makes a system run, or no system if vmid is 0.
 func (s *scene) runs(vmid int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,13 +131,13 @@ func (s *scene) Switch(ctx context.Context, _ workstation.DualBoot, _ int, progr
 	}
 }
 
-// starting are the events of a switch that is under way.
+// starting holds the events of a switch that is under way.
 var starting = []workstation.Event{
 	{Phase: workstation.PhaseCheck, VMID: 141}, {Phase: workstation.PhaseStop, VMID: 140, Limit: 3 * time.Minute},
 	{Phase: workstation.PhaseStart, VMID: 141, Limit: 5 * time.Minute},
 	{Phase: workstation.PhaseUp, VMID: 141, Limit: 5 * time.Minute, Elapsed: 112 * time.Second}}
 
-// rolledBack is a switch that went back to Windows.
+// rolledBack is the error of a switch that was undone: Windows runs again.
 var rolledBack = &workstation.SwitchError{Phase: workstation.PhaseStart, To: 141, Running: 140, Returned: true,
 	Cause: errors.New("workstation: qmstart of VM 141 failed: start failed: QEMU exited with code 1"), Advice: []proxstation.Finding{{
 		ID: "switch.example", Severity: proxstation.Warning, Subject: "VM 141 linux-ai", Seen: "start failed: QEMU exited with code 1",

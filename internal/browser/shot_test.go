@@ -11,7 +11,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// shot takes a picture of the whole page, or of what the screen shows of it.
+// shot takes a picture of the whole page, or of the part that the screen shows.
 func shot(t *testing.T, ctx context.Context, s screen, whole bool) []byte {
 	t.Helper()
 	evaluate[bool](t, ctx, `document.fonts.ready.then(() => true)`, chromedp.EvalAwaitPromise)

@@ -12,16 +12,16 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// A state is a way in which people see the page.
+// A state is a situation in which people see the page.
 type state struct {
 	name  string
 	path  string       // "" for the page itself
-	set   func(*scene) // what the node says
+	set   func(*scene) // sets the node's answers
 	opts  func(*board.Options)
 	steps []action
 }
 
-// states are all ways in which people see the page.
+// states returns all situations in which people see the page.
 func states() []state {
 	ask := click("#system-141 button")
 	begin := []action{ask, click("#dialog .danger")}

@@ -8,15 +8,15 @@ import (
 	"unicode/utf16"
 )
 
-// An Entry is one file or directory.
+// An Entry is a file or a directory.
 type Entry struct {
-	Name string // the long name, where there is one
+	Name string // the long name, if the entry has a long name
 	Dir  bool
 	Size int64
 
 	short [11]byte
 	first uint32
-	at    int64 // where its 32 bytes are on the disk
+	at    int64 // byte at which the entry's 32 bytes begin on the disk
 }
 
 const (
@@ -27,11 +27,11 @@ const (
 	lastLong   = 0x40
 )
 
-// longPlaces are the places of a long entry's 13 UTF-16 units.
+// longPlaces holds the offsets of the 13 UTF-16 units in a long entry.
 var longPlaces = [13]int{1, 3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30}
 
-// List returns what a directory holds; "" is the root. The error matches
-// [fs.ErrNotExist] for a directory that is not there.
+// List returns the entries of a directory; "" is the root. If the directory
+// does not exist, the error matches [fs.ErrNotExist].
 func (v *Volume) List(name string) ([]Entry, error) {
 	d, err := v.find(name)
 	if err != nil {
@@ -47,13 +47,13 @@ func (v *Volume) List(name string) ([]Entry, error) {
 	return entries(slots, v.width), nil
 }
 
-// A slot is the 32 bytes of one directory entry, and their place.
+// A slot is the 32 bytes of one directory entry, and their place on the disk.
 type slot struct {
 	at   int64
 	data []byte
 }
 
-// slots returns all entries of a directory as they are, used or not.
+// slots returns all slots of a directory, used or not.
 func (v *Volume) slots(d Entry) ([]slot, error) {
 	if d.first == 0 { // the root of FAT12 and FAT16
 		data := make([]byte, v.rootBytes)
@@ -84,8 +84,8 @@ func cut(all []slot, data []byte, at int64) []slot {
 	return all
 }
 
-// entries decodes the entries in use up to the end mark. A long name counts if
-// its parts are complete and its checksum is that of the short name.
+// entries decodes the entries in use up to the end mark. A long name is used if
+// all its parts are there and its checksum fits the short name.
 func entries(slots []slot, width int) []Entry {
 	var list []Entry
 	var long []uint16
@@ -108,7 +108,7 @@ func entries(slots []slot, width int) []Entry {
 			}
 			long = append(longPart(d), long...)
 			if expect--; expect == 0 {
-				expect = -1 // complete
+				expect = -1 // the long name is complete
 			}
 		case d[11]&attrVolume != 0:
 			expect, long = 0, nil
@@ -144,7 +144,7 @@ func decode(d []byte, width int) Entry {
 		e.first |= uint32(le.Uint16(d[20:])) << 16
 	}
 	base, extension := strings.TrimRight(string(d[:8]), " "), strings.TrimRight(string(d[8:11]), " ")
-	if strings.HasPrefix(base, "\x05") { // stands for 0xE5
+	if strings.HasPrefix(base, "\x05") { // 0x05 stands for 0xE5
 		base = "\xE5" + base[1:]
 	}
 	if d[12]&0x08 != 0 {
@@ -160,7 +160,8 @@ func decode(d []byte, width int) Entry {
 	return e
 }
 
-// checksum is the number by which long entries belong to their short name.
+// checksum returns the checksum of a short name. Long entries hold it to show
+// to which short name they belong.
 func checksum(short [11]byte) byte {
 	var sum byte
 	for _, c := range short {
@@ -171,7 +172,7 @@ func checksum(short [11]byte) byte {
 
 func (v *Volume) rootEntry() Entry { return Entry{Dir: true, first: v.rootCluster} }
 
-// find returns the entry of a name, and the root for "".
+// find returns the entry at a path, and the root for "".
 func (v *Volume) find(name string) (Entry, error) {
 	e := v.rootEntry()
 	for part := range strings.SplitSeq(strings.Trim(name, "/"), "/") {
@@ -190,7 +191,7 @@ func (v *Volume) find(name string) (Entry, error) {
 	return e, nil
 }
 
-// in returns the entry of a name in a directory.
+// in returns the entry with a name in a directory.
 func (v *Volume) in(d Entry, name string) (e Entry, there bool, err error) {
 	if !d.Dir {
 		return Entry{}, false, nil

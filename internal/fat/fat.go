@@ -1,13 +1,15 @@
-// Package fat reads and changes FAT file systems inside disk images. Only the
-// bytes that a change needs are written.
+// Package fat reads and changes FAT file systems inside disk images. It writes
+// only the bytes that a change needs.
 //
 // It exists beside github.com/diskfs/go-diskfs because images come from
-// strangers: go-diskfs 1.9.3 follows a cluster chain that is a ring without
-// end, allocates what a boot sector claims, reads past the end of files, and
-// writes whole directories anew. The tests hold both against each other.
+// strangers. On a damaged image go-diskfs 1.9.3 follows a ring of clusters
+// without end, allocates as much as a boot sector claims, and reads past the
+// end of files. It also writes whole directories anew. The tests compare both
+// packages.
 //
-// The format is that of Microsoft's FAT specification (fatgen103). The width is
-// chosen as the firmware chooses it (edk2 FatPkg/EnhancedFatDxe/Init.c).
+// The format is described in Microsoft's FAT specification (fatgen103). The
+// width is chosen as the firmware chooses it (edk2
+// FatPkg/EnhancedFatDxe/Init.c).
 package fat
 
 import (
@@ -21,12 +23,13 @@ import (
 // ErrFormat reports bytes that are not a FAT file system, or a damaged one.
 var ErrFormat = errors.New("not a sound FAT file system")
 
-// ErrTooLarge reports a file or a directory beyond the caller's bound.
+// ErrTooLarge reports a file or a directory that is larger than the caller
+// allows.
 var ErrTooLarge = errors.New("larger than allowed")
 
 const (
 	entrySize    = 32
-	maxDirectory = 65536 * entrySize // the specification's bound
+	maxDirectory = 65536 * entrySize // the limit of the specification
 	maxTable     = 16 << 20          // bytes of the allocation table kept in memory
 	firstCluster = 2
 )
@@ -34,23 +37,23 @@ const (
 // A Volume is a FAT file system in a part of a disk.
 type Volume struct {
 	dev   io.ReaderAt
-	start int64 // of the volume on the disk, in bytes
+	start int64 // where the volume begins on the disk, in bytes
 
-	width       int    // 12, 16 or 32 bits an entry of the table
-	sector      int64  // bytes
-	cluster     int64  // bytes
-	clusters    uint32 // of data; their numbers begin at 2
+	width       int    // bits of an entry of the table: 12, 16 or 32
+	sector      int64  // bytes of a sector
+	cluster     int64  // bytes of a cluster
+	clusters    uint32 // number of data clusters; the first is cluster 2
 	tables      []int64
 	tableBytes  int64
-	root        int64 // the fixed root directory of FAT12 and FAT16
+	root        int64 // where the fixed root directory of FAT12 and FAT16 begins
 	rootBytes   int64
-	rootCluster uint32 // of FAT32
+	rootCluster uint32 // first cluster of the root directory of FAT32
 	data        int64
-	info        int64 // the FSInfo sector, 0 for none
+	info        int64 // where the FSInfo sector begins, 0 if there is no such sector
 	table       []byte
-	dirty       map[int64]bool // sectors of the table to write
-	firstFree   uint32         // no cluster before it is free
-	freed       int64          // clusters since the last flush, less those taken
+	dirty       map[int64]bool // sectors of the table that must be written
+	firstFree   uint32         // all clusters before it are in use
+	freed       int64          // clusters freed since the last flush, less those taken
 }
 
 // Open reads the FAT file system in size bytes from start on. The error matches
@@ -72,7 +75,7 @@ func Open(dev io.ReaderAt, start, size int64) (*Volume, error) {
 	return v, nil
 }
 
-// Width returns 12, 16 or 32.
+// Width returns the bits of an entry of the table: 12, 16 or 32.
 func (v *Volume) Width() int { return v.width }
 
 // geometry reads the BIOS parameter block.
@@ -106,7 +109,7 @@ func (v *Volume) geometry(boot []byte, size int64) error {
 	if v.width == 16 && clusters < 4085 {
 		v.width = 12
 	}
-	clusters = min(clusters, v.tableBytes*8/int64(v.width)-firstCluster) // as Linux does (fs/fat/inode.c)
+	clusters = min(clusters, v.tableBytes*8/int64(v.width)-firstCluster) // as Linux limits it (fs/fat/inode.c)
 	if clusters < 1 || clusters*int64(v.width)/8 > maxTable {
 		return fmt.Errorf("%w: %d clusters, tables of %d bytes", ErrFormat, clusters, v.tableBytes)
 	}
@@ -126,7 +129,8 @@ func (v *Volume) geometry(boot []byte, size int64) error {
 	return nil
 }
 
-// next returns the entry of a cluster in the table.
+// next returns the table's entry for a cluster: the next cluster, or an end
+// mark.
 func (v *Volume) next(cluster uint32) uint32 {
 	le := binary.LittleEndian
 	switch v.width {
@@ -151,7 +155,8 @@ func (v *Volume) valid(cluster uint32) bool {
 	return cluster >= firstCluster && cluster-firstCluster < v.clusters
 }
 
-// chain returns the clusters of a file or directory, at most limit.
+// chain returns the clusters of a file or directory. The error matches
+// [ErrTooLarge] if there are more than limit.
 func (v *Volume) chain(first uint32, limit int64) ([]uint32, error) {
 	var list []uint32
 	for cluster := first; ; cluster = v.next(cluster) {
@@ -169,14 +174,14 @@ func (v *Volume) chain(first uint32, limit int64) ([]uint32, error) {
 	}
 }
 
-// place returns where a cluster begins on the disk.
+// place returns the byte at which a cluster begins on the disk.
 func (v *Volume) place(cluster uint32) int64 {
 	return v.data + int64(cluster-firstCluster)*v.cluster
 }
 
-// ReadFile returns the content of a file, and [ErrTooLarge] if it has more
-// bytes than limit. Names are compared without regard to case; the separator is
-// a slash. The error matches [fs.ErrNotExist] for a name that is not there.
+// ReadFile returns the content of a file. The error matches [ErrTooLarge] if
+// the file has more than limit bytes, and [fs.ErrNotExist] if it does not
+// exist. Path elements are separated by slashes, and case is ignored.
 func (v *Volume) ReadFile(name string, limit int64) ([]byte, error) {
 	e, err := v.find(name)
 	if err != nil {
@@ -206,7 +211,7 @@ func (v *Volume) content(e Entry) ([]byte, error) {
 	return v.read(list[:need], e.Size)
 }
 
-// read returns the first bytes of some clusters.
+// read returns the first size bytes of a list of clusters.
 func (v *Volume) read(list []uint32, size int64) ([]byte, error) {
 	content := make([]byte, size)
 	for i, cluster := range list {

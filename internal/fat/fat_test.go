@@ -32,10 +32,10 @@ func (m memory) ReadAt(p []byte, at int64) (int, error) {
 
 func (m memory) WriteAt(p []byte, at int64) (int, error) { return copy(m[at:], p), nil }
 
-// sizes are some at which each width is possible.
+// sizes holds a volume size that is possible for each width.
 var sizes = map[int]int64{12: 1 << 20, 16: 32 << 20, 32: 64 << 20}
 
-// content is what the volumes of the tests hold.
+// content holds the files of the tests' volumes.
 var content = map[string][]byte{
 	"EFI/OC/config.plist": bytes.Repeat([]byte("<key>"), 5000),
 	"EFI/OC/OpenCore.efi": []byte("MZ"),
@@ -44,7 +44,7 @@ var content = map[string][]byte{
 	"a name with blanks, and longer than one entry has.txt": []byte("x"),
 }
 
-// made is a volume of ours.
+// made returns a volume that this package made.
 func made(t testing.TB, width int) memory {
 	t.Helper()
 	disk := make(memory, sizes[width])
@@ -63,7 +63,8 @@ func made(t testing.TB, width int) memory {
 	return disk
 }
 
-// foreign is a volume that mkfs.fat and mtools made, nil without them.
+// foreign returns a volume that mkfs.fat and mtools made, nil if they are not
+// installed.
 func foreign(t *testing.T, width int) memory {
 	t.Helper()
 	mkfs, mcopy, dir := find(t, "mkfs.fat"), find(t, "mcopy"), t.TempDir()
@@ -96,7 +97,8 @@ func foreign(t *testing.T, width int) memory {
 	return data
 }
 
-// each tries volumes of every width, ours and others'.
+// each runs a test on volumes of every width, made by this package and by
+// mkfs.fat.
 func each(t *testing.T, test func(t *testing.T, disk memory, v *fat.Volume)) {
 	t.Helper()
 	for width := range sizes {
@@ -148,7 +150,7 @@ func TestReadsWhatAnotherWrote(t *testing.T) {
 	})
 }
 
-// changes are written one after the other.
+// changes returns the files that the tests write, one after the other.
 func changes() []struct {
 	path string
 	data []byte
@@ -180,7 +182,7 @@ func TestAnotherReadsWhatItWrote(t *testing.T) {
 			}
 			want[strings.Replace(c.path, "lilu.KEXT", "Lilu.kext", 1)] = c.data
 		}
-		for i := range 60 { // more than a cluster's entries
+		for i := range 60 { // more entries than a cluster holds
 			path := fmt.Sprintf("EFI/OC/Kexts/A rather long name of a kext number %d.kext", i)
 			if want[path] = []byte(path); v.WriteFile(disk, path, want[path]) != nil {
 				t.Fatal(path)
@@ -190,7 +192,7 @@ func TestAnotherReadsWhatItWrote(t *testing.T) {
 	})
 }
 
-// readAll compares files with what we, mtools and fsck find.
+// readAll compares files with what this package, mtools and fsck read.
 func readAll(t *testing.T, disk memory, want map[string][]byte) {
 	t.Helper()
 	again, err := fat.Open(disk, 0, int64(len(disk)))
@@ -247,7 +249,7 @@ func diskfs(t *testing.T, name string, width int, size int64) (filesystem.FileSy
 	return fat32.Read(storage, size, 0, 512)
 }
 
-// find returns a program's path, "" where it may be missing.
+// find returns a program's path, "" if it is missing and may be missing.
 func find(t *testing.T, name string) string {
 	t.Helper()
 	for _, candidate := range []string{name, "/usr/sbin/" + name} {
@@ -262,7 +264,7 @@ func find(t *testing.T, name string) string {
 	return ""
 }
 
-// A file that keeps its size changes in its own bytes only.
+// If a file keeps its size, only its own bytes change.
 func TestOnlyTheFileChanges(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, disk memory, v *fat.Volume) {
@@ -322,7 +324,7 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
-// A chain of clusters that is a ring, or leads nowhere, is an error.
+// If a chain of clusters is a ring or leads nowhere, reading it is an error.
 func TestRing(t *testing.T) {
 	t.Parallel()
 	for _, value := range []uint16{0xFFFF, 0x0033, 0x0000, 0xEEEE} {
@@ -360,7 +362,7 @@ func FuzzVolume(f *testing.F) {
 		}
 		again, err := fat.Open(disk, 0, int64(len(disk)))
 		if err != nil {
-			return // it was written over its own tables, which a sound volume does not have
+			return // the file overwrote the tables, which cannot happen on a sound volume
 		}
 		_, _ = again.ReadFile(path, 1<<20)
 	})

@@ -6,9 +6,10 @@ import (
 	"io"
 )
 
-// Format makes an empty file system of a width, 12, 16 or 32, in size bytes
-// from start on. The bytes there must be zero. The error matches [ErrFormat]
-// for a size that the width cannot have. The same input gives the same volume.
+// Format makes an empty file system in size bytes from start on. The width is
+// 12, 16 or 32. The bytes there must be zero before. The error matches
+// [ErrFormat] if the size does not suit the width. The same input gives the
+// same volume.
 func Format(w io.WriterAt, start, size int64, width int) error {
 	const sector, tables = 512, 2
 	le, total := binary.LittleEndian, size/sector
@@ -39,11 +40,11 @@ func Format(w io.WriterAt, start, size int64, width int) error {
 	} else {
 		le.PutUint32(boot[32:], uint32(total))
 	}
-	extended := boot[36:] // drive number, signature, serial number, label, type
+	extended := boot[36:] // begins with drive number, signature, serial number, label, type
 	if width == 32 {
 		le.PutUint32(boot[36:], uint32(tableSectors))
 		le.PutUint32(boot[44:], firstCluster)
-		boot[48], boot[50] = 1, 6 // the FSInfo sector, and this one's backup
+		boot[48], boot[50] = 1, 6 // the FSInfo sector, and the backup of the boot sector
 		extended = boot[64:]
 	} else {
 		le.PutUint16(boot[22:], uint16(tableSectors))

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// longEntries returns the entries of a long name, its last part first.
+// longEntries returns the directory entries for a long name, the last part of
+// the name first.
 func longEntries(units []uint16, sum byte) [][]byte {
 	parts := (len(units) + len(longPlaces) - 1) / len(longPlaces)
 	var list [][]byte
@@ -31,8 +32,8 @@ func longEntries(units []uint16, sum byte) [][]byte {
 	return list
 }
 
-// shortName returns a name of eight and three characters that no other entry
-// of the directory has: the first letters, a tilde and a number.
+// shortName returns a short name (eight and three characters) that no other
+// entry of the directory has: the first letters, a tilde and a number.
 func shortName(name string, others []Entry) [11]byte {
 	taken := map[[11]byte]bool{}
 	for _, e := range others {

@@ -1,7 +1,7 @@
-// Package opencoretest makes OpenCore images for tests and examples: the
-// layouts that OSX-PROXMOX, KVM-Opencore, OSX-KVM, OpenCore-ISO and
-// osx-proxmox-next publish, with a configuration like theirs. Nothing of
-// OpenCore itself is in them: [Program] stands in its place.
+// Package opencoretest makes OpenCore images for tests and examples. They have
+// the layouts that OSX-PROXMOX, KVM-Opencore, OSX-KVM, OpenCore-ISO and
+// osx-proxmox-next publish, with a configuration like theirs. They hold nothing
+// of OpenCore itself: [Program] stands in for it.
 package opencoretest
 
 import (
@@ -18,8 +18,8 @@ import (
 	"github.com/proxstation/proxstation/internal/fat"
 )
 
-// Config is a config.plist with the values of the images for KVM, comments and
-// odd indentation included.
+// Config is a config.plist with the values of the images for KVM, including
+// comments and odd indentation.
 //
 //go:embed config.plist
 var Config string
@@ -33,7 +33,7 @@ func (m Memory) ReadAt(p []byte, at int64) (int, error) { return bytes.NewReader
 // WriteAt implements [io.WriterAt].
 func (m Memory) WriteAt(p []byte, at int64) (int, error) { return copy(m[at:], p), nil }
 
-// A Tree is what a volume holds, by path.
+// A Tree holds the files of a volume, by path.
 type Tree map[string][]byte
 
 // New returns the files of an image with OpenCore 1.0.5, Lilu 1.7.1,
@@ -81,14 +81,15 @@ func Bundle(path, name, id, version string) Tree {
 	}
 }
 
-// FAT returns a disk without a partition table, of a width of FAT.
+// FAT returns a disk without a partition table that holds the tree in a FAT
+// file system of the given width.
 func (t Tree) FAT(width int, size int64) Memory {
 	disk := make(Memory, size)
 	t.put(disk, 0, size, width)
 	return disk
 }
 
-// put makes a volume on a disk. It panics where a test asks for the impossible.
+// put makes a volume on a disk. It panics if a test wants an impossible volume.
 func (t Tree) put(disk Memory, start, size int64, width int) {
 	if err := fat.Format(disk, start, size, width); err != nil {
 		panic(err)
@@ -104,14 +105,14 @@ func (t Tree) put(disk Memory, start, size int64, width int) {
 	}
 }
 
-// efiSystem and basicData are types of partitions (UEFI specification).
+// efiSystem and basicData are partition types (UEFI specification).
 var (
 	efiSystem = []byte{0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b}
 	basicData = []byte{0xa2, 0xa0, 0xd0, 0xeb, 0xe5, 0xb9, 0x33, 0x44, 0x87, 0xc0, 0x68, 0xb6, 0xb7, 0x26, 0x99, 0xc7}
 )
 
-// GPT returns a disk with two partitions, of which the first, an EFI system
-// partition, holds the tree.
+// GPT returns a disk with two partitions. The first is an EFI system partition
+// and holds the tree.
 func (t Tree) GPT(width int, size int64) Memory {
 	const sector, first, second = 512, 2048, 1024
 	le, disk := binary.LittleEndian, make(Memory, size)
@@ -151,7 +152,7 @@ func (t Tree) GPT(width int, size int64) Memory {
 	return disk
 }
 
-// MBR returns a disk with one partition of the old kind.
+// MBR returns a disk with an MBR and one partition.
 func (t Tree) MBR(width int, size int64) Memory {
 	le, disk := binary.LittleEndian, make(Memory, size)
 	entry := disk[446:]
@@ -163,9 +164,9 @@ func (t Tree) MBR(width int, size int64) Memory {
 	return disk
 }
 
-// ISO returns a CD that the firmware boots from a FAT image inside (El Torito
-// without emulation). It has no directory of its own, which the firmware does
-// not look at.
+// ISO returns a CD that the firmware boots from a FAT image inside it (El
+// Torito without emulation). The CD has no directory of its own, because the
+// firmware does not read it.
 func (t Tree) ISO(size int64) Memory {
 	const sector, catalogue, begin = 2048, 20, 24
 	le, disk := binary.LittleEndian, make(Memory, begin*sector+size)
@@ -174,7 +175,7 @@ func (t Tree) ISO(size int64) Memory {
 	}
 	primary := disk[16*sector:]
 	copy(primary[40:], "LONGQT-OPENCORE")
-	le.PutUint32(primary[80:], uint32(len(disk)/sector)) // sectors, in both orders
+	le.PutUint32(primary[80:], uint32(len(disk)/sector)) // number of sectors, in both byte orders
 	binary.BigEndian.PutUint32(primary[84:], uint32(len(disk)/sector))
 	primary[120], primary[123], primary[124], primary[127] = 1, 1, 1, 1
 	primary[129], primary[130] = 8, 8
@@ -194,7 +195,7 @@ func (t Tree) ISO(size int64) Memory {
 	return disk
 }
 
-// Gzip returns a disk compressed.
+// Gzip returns the disk, compressed with gzip.
 func (m Memory) Gzip() Memory {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)

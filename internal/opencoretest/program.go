@@ -7,9 +7,10 @@ import (
 )
 
 // program is the machine code of [Program], for the calling convention of UEFI
-// on x86-64. Its offsets are those of the UEFI specification's tables: in
-// EFI_SYSTEM_TABLE 0x40 is ConOut and 0x60 the boot services; in these 0x98 is
-// HandleProtocol, 0x138 LocateHandleBuffer and 0x140 LocateProtocol.
+// on x86-64. The offsets are from the tables of the UEFI specification. In
+// EFI_SYSTEM_TABLE, 0x40 is ConOut and 0x60 holds the boot services. In the
+// boot services, 0x98 is HandleProtocol, 0x138 LocateHandleBuffer and 0x140
+// LocateProtocol.
 var program = []byte{
 	// entry:
 	0x53,       // push rbx
@@ -116,8 +117,9 @@ var program = []byte{
 	0x66, 0x2E, 0x0F, 0x1F, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00, // cs nop WORD PTR [rax+rax*1+0x0]
 }
 
-// guids are those that the code names: of EFI_DEVICE_PATH_TO_TEXT_PROTOCOL,
-// EFI_LOADED_IMAGE_PROTOCOL, EFI_PCI_IO_PROTOCOL and EFI_DEVICE_PATH_PROTOCOL.
+// guids holds the GUIDs that the code refers to: of
+// EFI_DEVICE_PATH_TO_TEXT_PROTOCOL, EFI_LOADED_IMAGE_PROTOCOL,
+// EFI_PCI_IO_PROTOCOL and EFI_DEVICE_PATH_PROTOCOL.
 var guids = []byte{
 	0x20, 0x3E, 0x84, 0x8B, 0x32, 0x81, 0x52, 0x48, 0x90, 0xCC, 0x55, 0x1A, 0x4E, 0x4A, 0x7F, 0x1C,
 	0xA1, 0x31, 0x1B, 0x5B, 0x62, 0x95, 0xD2, 0x11, 0x8E, 0x3F, 0x00, 0xA0, 0xC9, 0x69, 0x72, 0x3B,
@@ -125,19 +127,20 @@ var guids = []byte{
 	0x91, 0x6E, 0x57, 0x09, 0x3F, 0x6D, 0xD2, 0x11, 0x8E, 0x39, 0x00, 0xA0, 0xC9, 0x69, 0x72, 0x3B,
 }
 
-// What the program writes before the path from which it was started, before
-// that of each display, and at its end.
+// The texts that the program writes: Started before the path from which it was
+// started, Display before the path of each display, and Ended at its end.
 const (
 	Started = "started from "
 	Display = "display at "
 	Ended   = "that is all"
 )
 
-// Program returns a UEFI program that stands in OpenCore's place. It writes the
-// device path from which it was started and those of all displays to the
-// console, and says that nothing is to be started here, so that the firmware
-// goes on. It tells a version as OpenCore does: a template, and code that
-// would put digits into it. vault is put between the marks of OpenCore's key.
+// Program returns a UEFI program that stands in for OpenCore. It writes the
+// device path from which it was started, and the device paths of all displays,
+// to the console. Then it returns "not found", so that the firmware tries its
+// next boot entry. It holds a version as OpenCore does: a template, and code
+// that would put digits into it. It holds vault between the marks of OpenCore's
+// key.
 func Program(version string, vault [528]byte) []byte {
 	const align, base = 0x200, 0x1000
 	le := binary.LittleEndian
@@ -149,7 +152,8 @@ func Program(version string, vault [528]byte) []byte {
 			code = le.AppendUint16(code, unit)
 		}
 	}
-	// mov word ptr [rip+n], imm16; mov byte ptr [rip+n], imm8
+	// The moves are: mov word ptr [rip+n], imm16 and mov byte ptr [rip+n],
+	// imm8.
 	const dataBase = base + 0x1000
 	displacement := func(offset, length int) uint32 { return uint32(dataBase + offset - (base + len(code) + length)) }
 	if len(version) == 3 {
@@ -165,8 +169,8 @@ func Program(version string, vault [528]byte) []byte {
 	return append(append(file, code...), data...)
 }
 
-// header returns the head of a PE32+ file with a section for code and one for
-// data (Microsoft, PE Format).
+// header returns the head of a PE32+ file with one section for code and one
+// section for data (Microsoft, PE Format).
 func header(code, data, base, dataBase, align int) []byte {
 	le := binary.LittleEndian
 	b := make([]byte, align)
@@ -181,12 +185,12 @@ func header(code, data, base, dataBase, align int) []byte {
 	le.PutUint16(optional, 0x20B)
 	le.PutUint32(optional[4:], uint32(code))
 	le.PutUint32(optional[8:], uint32(data))
-	le.PutUint32(optional[16:], uint32(base)) // the entry
+	le.PutUint32(optional[16:], uint32(base)) // the entry point
 	le.PutUint32(optional[20:], uint32(base))
 	le.PutUint32(optional[32:], 0x1000) // alignment in memory
 	le.PutUint32(optional[36:], uint32(align))
 	le.PutUint32(optional[56:], uint32(dataBase+0x1000)) // size in memory
-	le.PutUint32(optional[60:], uint32(align))           // of the headers
+	le.PutUint32(optional[60:], uint32(align))           // size of the headers
 	le.PutUint16(optional[68:], 10)                      // a UEFI application
 	le.PutUint32(optional[108:], 16)
 	for i, s := range []struct {
@@ -204,8 +208,8 @@ func header(code, data, base, dataBase, align int) []byte {
 	return b
 }
 
-// MachO returns the head of a program for macOS on x86-64, which is all that a
-// kernel extension's executable is looked at for.
+// MachO returns the head of a program for macOS on x86-64. Package opencore
+// reads no more than the head of a kernel extension's program.
 func MachO(text string) []byte {
 	return fmt.Appendf([]byte{0xCF, 0xFA, 0xED, 0xFE, 7, 0, 0, 1, 3, 0, 0, 0, 11, 0, 0, 0}, "%-512s", text)
 }

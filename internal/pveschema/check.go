@@ -10,11 +10,11 @@ import (
 	"unicode/utf8"
 )
 
-// Values holds the parameters of a request as text. Arrays have one value per
+// Values holds the parameters of a request as text. An array has one value per
 // element.
 type Values map[string][]string
 
-// Get returns a parameter's only or first value, and "" if the parameter is
+// Get returns the first value of a parameter, and "" if the parameter is
 // missing.
 func (v Values) Get(name string) string {
 	if len(v[name]) == 0 {
@@ -25,11 +25,11 @@ func (v Values) Get(name string) string {
 
 // Verify returns the "errors" with which the newest PVE answers such a request:
 // the name of each wrong parameter and the reason, in PVE's words and with its
-// line feeds. It is empty if PVE accepts the request.
+// line feeds. The map is empty if PVE accepts the request.
 func (e *Endpoint) Verify(values Values) map[string]string { return e.VerifyAt(Version{}, values) }
 
-// VerifyAt is Verify for a version of PVE. Older versions do not know
-// parameters and keys that came later.
+// VerifyAt does what Verify does, for a given version of PVE. Older versions
+// reject parameters and keys that were added later.
 func (e *Endpoint) VerifyAt(at Version, values Values) map[string]string {
 	problems := map[string]string{}
 	for i := range e.Params {
@@ -69,15 +69,15 @@ func (e *Endpoint) VerifyAt(at Version, values Values) map[string]string {
 	return problems
 }
 
-// PVE's words about parameters and keys (PVE/JSONSchema.pm).
+// PVE's messages about parameters and keys (PVE/JSONSchema.pm).
 const (
 	missing   = "property is missing and it is not optional"
 	undefined = "property is not defined in schema and the schema does not allow additional properties"
 )
 
-// verify returns the fault of a value, or "". The path is PVE's name for the
-// place of the value: "scsi0", "map[0]", "scsi0.file" (check_prop of
-// PVE/JSONSchema.pm).
+// verify returns PVE's message about a value, or "" if the value is right. path
+// is PVE's name for the place of the value: "scsi0", "map[0]", "scsi0.file"
+// (check_prop of PVE/JSONSchema.pm).
 func (p *Param) verify(at Version, path, value string) string {
 	switch {
 	case p.Kind == Boolean && value != "0" && value != "1",
@@ -130,11 +130,11 @@ var (
 	number  = regexp.MustCompile(`^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\n?$`)
 )
 
-var patterns sync.Map // of patterns compiled so far
+var patterns sync.Map // the patterns compiled so far
 
 // compile compiles a pattern of the API description. As in Perl, the pattern
-// stands between ^ and $ without a group, so the anchors belong to the first
-// and the last alternative only. A pattern that Go cannot compile accepts
+// stands between ^ and $ without a group, so the anchors belong only to the
+// first and the last alternative. A pattern that Go cannot compile accepts
 // everything; a test lists these patterns.
 func compile(pattern string) *regexp.Regexp {
 	if known, ok := patterns.Load(pattern); ok {

@@ -11,7 +11,7 @@ func TestVerify(t *testing.T) {
 	tests := []struct {
 		name, method, path string
 		values             map[string]string
-		problems           map[string]string // a part of each message
+		problems           map[string]string // a part of each expected message, by parameter
 	}{
 		{"a start", "POST", "/nodes/pve/qemu/140/status/start", map[string]string{"timeout": "30"}, nil},
 		{"an unknown parameter", "POST", "/nodes/pve/qemu/140/status/start", map[string]string{"forceStop": "1"},

@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// ErrUnknownKey reports a key that no VM's configuration may have.
+// ErrUnknownKey reports a key that does not exist in the configuration of a VM.
 var ErrUnknownKey = errors.New("unknown option")
 
 // CheckConfig returns PVE's refusal of one key of a VM's configuration with its
-// value, in PVE's words, or nil if PVE accepts it. It looks at neither the
-// caller nor the other keys. For a key that does not exist the error matches
-// [ErrUnknownKey]. The rules are those of PVE 9.2. It does not check facts that
-// only the node knows: whether a storage, a bridge, a mapping or a custom CPU
-// model exists.
+// value, in PVE's words, or nil if PVE accepts it. The rules are those of PVE
+// 9.2. If the key does not exist, the error matches [ErrUnknownKey].
+// CheckConfig ignores the caller's privileges and the other keys. It does not
+// check facts that only the node knows: whether a storage, a bridge, a mapping
+// or a custom CPU model exists.
 func CheckConfig(key, value string) error {
 	p := Key(key)
 	if p == nil {
@@ -47,15 +47,17 @@ func Key(name string) *Param {
 	return find(endpoint.Params, name)
 }
 
-// steering holds parameters of a change that are not keys of the configuration.
+// steering holds parameters that control a change and are not keys of the
+// configuration.
 var steering = map[string]bool{
 	"node": true, "vmid": true, "digest": true, "delete": true, "revert": true, "skiplock": true, "force": true,
 	"background_delay": true, "import-working-storage": true,
 }
 
-// CheckStored returns what PVE refuses of a value when it writes the
-// configuration file, which is narrower than what a request may hold (check_type
-// of qemu-server PVE/QemuServer.pm). A key without type there is taken.
+// CheckStored returns PVE's refusal to write a value into the configuration
+// file. The file may hold fewer values than a request (check_type of
+// qemu-server PVE/QemuServer.pm). PVE accepts every value of a key without a
+// type.
 func CheckStored(key, value string) error {
 	p := Key(key)
 	problem := ""
@@ -78,7 +80,7 @@ var (
 	storedNumber  = regexp.MustCompile(`^\d+(\.\d+)?$`)
 )
 
-// CheckMachine returns what PVE refuses of a machine's vIOMMU
+// CheckMachine returns PVE's refusal of a machine's vIOMMU
 // (assert_valid_machine_property of qemu-server PVE/QemuServer/Machine.pm).
 func CheckMachine(key, value string) error {
 	if key != "machine" {
@@ -102,7 +104,7 @@ func CheckMachine(key, value string) error {
 
 var clipboardDisplay = regexp.MustCompile(`^(std|cirrus|vmware|virtio|qxl)`)
 
-// CheckDisplay returns what PVE refuses of a display with a clipboard
+// CheckDisplay returns PVE's refusal of a display with a clipboard
 // (assert_clipboard_config of qemu-server PVE/QemuServer.pm).
 func CheckDisplay(key, value string) error {
 	if key != "vga" {
@@ -118,9 +120,9 @@ func CheckDisplay(key, value string) error {
 	return nil
 }
 
-// ParseDrive parses the value of a drive. What drives could say of their geometry
-// until PVE 9.0 is taken as it is: a version that does not know it has refused
-// the request before.
+// ParseDrive parses the value of a drive. It does not check the geometry
+// options that drives had until PVE 9.0: a version that does not know them has
+// refused the request before.
 func ParseDrive(key, value string) (map[string]string, error) {
 	var fields []string
 	old := map[string]string{}
@@ -140,8 +142,8 @@ func ParseDrive(key, value string) (map[string]string, error) {
 	return keys, nil
 }
 
-// limits are options of a drive that need another one (parse_drive of
-// qemu-server PVE/QemuServer/Drive.pm).
+// limits maps an option of a drive to the option that it requires (parse_drive
+// of qemu-server PVE/QemuServer/Drive.pm).
 var limits = map[string]string{
 	"mbps_max": "mbps", "mbps_rd_max": "mbps_rd", "mbps_wr_max": "mbps_wr",
 	"bps_max_length": "mbps_max", "bps_rd_max_length": "mbps_rd_max", "bps_wr_max_length": "mbps_wr_max",
@@ -149,8 +151,7 @@ var limits = map[string]string{
 }
 
 // CheckDrive returns PVE's refusal of a drive whose options contradict each
-// other (parse_drive of qemu-server PVE/QemuServer/Drive.pm), or contradict its
-// import.
+// other (parse_drive of qemu-server PVE/QemuServer/Drive.pm) or its import.
 func CheckDrive(key, value string) error {
 	if !IsDrive(key) {
 		return nil
@@ -180,7 +181,7 @@ func CheckDrive(key, value string) error {
 	return checkSource(key, keys)
 }
 
-// checkSource checks where a drive's content comes from ($check_drive_param of
+// checkSource checks the source of a drive's content ($check_drive_param of
 // qemu-server PVE/API2/Qemu.pm).
 func checkSource(key string, keys map[string]string) error {
 	_, efitype := keys["efitype"]
@@ -207,6 +208,6 @@ var emptyDisk = regexp.MustCompile(`^([^/:\s]+:)?0+(\.0+)?$`)
 
 var driveName = regexp.MustCompile(`^(` + drives + `|efidisk0|tpmstate0)$`)
 
-// IsDrive reports whether a key of a configuration is a drive: not an unused
-// one, whose volume is attached to nothing.
+// IsDrive reports whether a key of a configuration is a drive. An unused volume
+// ("unused0") is not a drive, because it is attached to nothing.
 func IsDrive(key string) bool { return driveName.MatchString(key) }

@@ -20,7 +20,7 @@ func TestCheckConfig(t *testing.T) {
 		{"scsi31", "none", "unknown option 'scsi31'"},
 		{"scsi[n]", "none", "unknown option 'scsi[n]'"},
 		{"cpu", "host,flags=+aes;-pcid", ""},
-		{"cpu", "custom-lab", ""}, // which the node may have
+		{"cpu", "custom-lab", ""}, // a model that the node may have
 		{"cpu", "custom-lab,flags=+x", "VM-specific CPU flags must be a subset of"},
 		{"cpu", "foo", "Built-in cputype 'foo' is not defined"},
 		{"cpu", "host,phys-bits=7", "must be an integer between 8 and 64"},
@@ -66,8 +66,8 @@ func TestCheckConfig(t *testing.T) {
 	}
 }
 
-// TestCheckConfigAgreesWithPVE compares CheckConfig with what PVE's own code
-// answered to root@pam who set one value after the other.
+// TestCheckConfigAgreesWithPVE compares CheckConfig with the answers of PVE's
+// own code, to which root@pam gave one value after the other.
 func TestCheckConfigAgreesWithPVE(t *testing.T) {
 	t.Parallel()
 	file, err := os.Open("../../../shared/pve/answers/props.jsonl")
@@ -78,7 +78,7 @@ func TestCheckConfigAgreesWithPVE(t *testing.T) {
 		t.Skipf("PVE's answers are not beside this checkout: %v", err)
 	}
 	defer file.Close()
-	// what the node has to know beside the value
+	// onNode holds the values that PVE also compares with facts of the node.
 	onNode := []string{"hookscript", "vmstatestorage", "cpu=custom-foo", "boot=order=", "sshkeys", "scsi1=nostore", "scsi1=local:1",
 		"scsi1=local:iso/none", "scsi1=local-lvm:x", "scsi1=local-lvm:1G", "scsi1=local-lvm:vm-", "scsi1=local-lvm:1,format", "scsi1=/dev"}
 	lines := bufio.NewScanner(file)

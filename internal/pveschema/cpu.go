@@ -10,9 +10,9 @@ import (
 	"sync"
 )
 
-// Models returns the CPU models for x86-64 that a VM may have by name on PVE
-// 9.2, each with the vendor that /capabilities/qemu/cpu gives it. "default"
-// stands for the vendor of the host. Source: qemu-server
+// Models returns the names of the CPU models for x86-64 that a VM may have on
+// PVE 9.2, each with the vendor that /capabilities/qemu/cpu reports. The vendor
+// "default" stands for the host's vendor. Source: qemu-server
 // PVE/QemuServer/CPUConfig.pm, get_all_cpu_models; and QEMU's own list, which
 // PVE prefers to the list in the file.
 func Models() map[string]string { return models() }
@@ -27,8 +27,8 @@ func models() map[string]string {
 	return vendors
 }
 
-// Abstract reports whether a CPU model is one of PVE's own, which stand for a
-// level of features (builtin_models_by_arch of the same file).
+// Abstract reports whether PVE defines a CPU model itself, as a level of
+// features (builtin_models_by_arch of the same file).
 func Abstract(model string) bool {
 	return slices.Contains(strings.Fields(abstractModels), model)
 }
@@ -51,14 +51,15 @@ const (
 		"SierraForest SierraForest-v2 SierraForest-v3 ClearwaterForest"
 )
 
-// reportedModels are the models that a custom one may be built on, in PVE's order.
+// reportedModels returns the models on which a custom model may be built, in
+// PVE's order.
 func reportedModels() []string {
 	list := strings.Fields(intelModels + " " + amdModels + " " + anyModels + " " + armModels)
 	slices.SortFunc(list, func(a, b string) int { return cmp.Compare(strings.ToLower(a), strings.ToLower(b)) })
 	return list
 }
 
-// vmFlags are the CPU flags that a VM's configuration may name
+// vmFlags lists the CPU flags that a VM's configuration may name
 // (PVE/QemuServer/CPUFlags.pm).
 const vmFlags = "aes, amd-no-ssb, amd-ssbd, hv-evmcs, hv-tlbflush, ibpb, md-clear, nested-virt, pcid, pdpe1gb, spec-ctrl, ssbd, virt-ssbd"
 
@@ -67,10 +68,11 @@ var flagList = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^` + flag + `(;` + flag + `)*$`)
 })
 
-// errCustomModel reports a CPU model that the cluster would have to define.
+// errCustomModel reports a CPU model that the cluster's configuration would
+// have to define.
 var errCustomModel = errors.New("custom CPU model")
 
-// checkCPU checks the CPU of a VM as a whole (validate_vm_cpu_conf of
+// checkCPU checks the keys of a VM's CPU together (validate_vm_cpu_conf of
 // PVE/QemuServer/CPUConfig.pm).
 func checkCPU(keys map[string]string) error {
 	model := keys["cputype"]

@@ -1,8 +1,9 @@
-// Package pveschema checks the parameters of Proxmox VE's API as PVE does,
-// from a compact table of the endpoints that the embedded node serves.
+// Package pveschema checks the parameters of Proxmox VE's API as PVE does. It
+// uses a compact table of the endpoints that the embedded node serves.
 //
-// The table (table.txt) is written from PVE's official API description by the
-// package's test with -update, and compared with it wherever the description
-// is at hand. What it does not say (the range of n in scsi[n], the formats that
-// have only a name) stands in ranges.go and formats.go, with its source.
+// The package's test writes the table (table.txt) from PVE's official API
+// description if it is run with -update. Without -update, the test compares
+// both if the description is at hand. Rules that the description lacks (the
+// range of n in scsi[n], the formats that have only a name) are in ranges.go
+// and formats.go, with their sources.
 package pveschema

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// parseEndpoint parses "POST /path {"user":"all"}": the method, the path and
-// who may call it, as PVE's description says it.
+// parseEndpoint returns the endpoint of a method. rest holds its path and its
+// access rules in JSON, as PVE's description has them: "/path {"user":"all"}".
 func parseEndpoint(method, rest string) (*Endpoint, error) {
 	path, access, _ := strings.Cut(rest, " ")
 	var a struct {

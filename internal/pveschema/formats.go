@@ -10,10 +10,10 @@ import (
 	"sync"
 )
 
-// A verifier returns the fault of a value of a named format.
+// A verifier returns an error if a value does not have the named format.
 type verifier func(string) error
 
-// Patterns that several formats share.
+// The patterns that several formats share.
 const (
 	storage = `(?i:[a-z][a-z0-9\-_.]*[a-z0-9])`
 	volume  = storage + `:.+`
@@ -22,11 +22,11 @@ const (
 
 var dnsName = matches(domain, "value does not look like a valid DNS name")
 
-// named holds the formats whose name is all that the API description tells,
-// with the rule from the source file beside each. Formats in neither this map
-// nor the table accept every value.
+// named holds the formats that the API description only names, each with the
+// source file of the rule. A format in neither this map nor the table accepts
+// every value.
 var named = map[string]verifier{
-	// pve-common PVE/JSONSchema.pm
+	// Source: pve-common PVE/JSONSchema.pm.
 	"pve-node":        matches(`[a-zA-Z0-9]([a-zA-Z0-9\-]*[a-zA-Z0-9])?`, "value does not look like a valid node name"),
 	"pve-vmid":        matches(`[1-9][0-9]{2,8}`, "value does not look like a valid VM ID"),
 	"pve-storage-id":  all(longer(1, "storage ID '%s' cannot be shorter than 2 characters"), matches(storage, "storage ID '%s' contains illegal characters")),
@@ -44,16 +44,16 @@ var named = map[string]verifier{
 	"address":         host,
 	"pve-ipv4-config": network("ipv4", "dhcp", "manual"),
 	"pve-ipv6-config": network("ipv6", "dhcp", "manual", "auto"),
-	// pve-access-control PVE/AccessControl.pm and PVE/Auth/Plugin.pm
+	// Source: pve-access-control PVE/AccessControl.pm and PVE/Auth/Plugin.pm.
 	"pve-userid":  matches(`[^\s:/]+@[A-Za-z][A-Za-z0-9.\-_]+`, "value '%s' does not look like a valid user name"),
 	"pve-realm":   matches(`[A-Za-z][A-Za-z0-9.\-_]+`, "value does not look like a valid realm"),
 	"pve-groupid": matches(`[A-Za-z0-9.\-_]+`, "group name '%s' contains invalid characters"),
 	"pve-roleid":  matches(`[A-Za-z0-9.\-_]+`, "role name '%s' contains invalid characters"),
 	"pve-tokenid": matches(`[^\s:/]+@[A-Za-z][A-Za-z0-9.\-_]+![A-Za-z][A-Za-z0-9.\-_]+`, "value '%s' does not look like a valid token ID"),
-	// pve-storage PVE/Storage/Plugin.pm
+	// Source: pve-storage PVE/Storage/Plugin.pm.
 	"pve-volume-id":       matches(volume, "unable to parse volume ID '%s'"),
 	"pve-storage-content": matches(`images|rootdir|vztmpl|iso|backup|snippets|none|import`, "invalid content type '%s'"),
-	// qemu-server PVE/QemuServer.pm
+	// Source: qemu-server PVE/QemuServer.pm.
 	"pve-volume-id-or-qm-path":       matches(`none|cdrom|/(?s:.*)|`+volume, "unable to parse volume ID '%s'"),
 	"pve-volume-id-or-absolute-path": matches(`/(?s:.*)|`+volume, "unable to parse volume ID '%s'"),
 	"pve-qm-bootdisk":                matches(drives+`|efidisk0|tpmstate0`, "invalid boot disk '%s'"),
@@ -61,18 +61,18 @@ var named = map[string]verifier{
 	"pve-hotplug-features":           hotplug,
 	"pve-startup-order":              startup,
 	"pve-cpuset":                     cpuset,
-	// qemu-server PVE/QemuServer/CPUConfig.pm
+	// Source: qemu-server PVE/QemuServer/CPUConfig.pm.
 	"pve-phys-bits": matches(`host|0?[89]|[1-5]\d|6[0-4]`, "value must be an integer between 8 and 64 or 'host'"),
 }
 
 const drives = `ide[0-3]|sata[0-5]|scsi([12]?\d|30)|virtio(\d|1[0-5])`
 
-// validators holds, by format, the checks of a property string as a whole.
+// validators holds the checks of a whole property string, by format.
 var validators = map[string]func(map[string]string) error{"pve-vm-cpu-conf": checkCPU}
 
-// checkFormat checks a value by a format's name. A "-list" holds several values
-// of another format, an "-opt" may be empty (check_format of
-// PVE/JSONSchema.pm).
+// checkFormat checks a value by the name of a format. A format "NAME-list"
+// allows several values of the format NAME, and "NAME-opt" also allows an empty
+// value (check_format of PVE/JSONSchema.pm).
 func checkFormat(at Version, name, path, value string) error {
 	if f, ok := loaded().formats[name]; ok {
 		_, err := f.parse(at, path, value)
@@ -94,8 +94,9 @@ func checkFormat(at Version, name, path, value string) error {
 	return nil
 }
 
-// SplitList splits a list as PVE does: at commas, semicolons and white space
-// (split_list of pve-common PVE/Tools.pm), or at NUL where there is one.
+// SplitList splits a list as PVE does: at NUL if the list has a NUL, otherwise
+// at commas, semicolons and white space (split_list of pve-common
+// PVE/Tools.pm).
 func SplitList(value string) []string {
 	if strings.Contains(value, "\x00") {
 		return strings.FieldsFunc(value, func(r rune) bool { return r == 0 })
@@ -103,9 +104,9 @@ func SplitList(value string) []string {
 	return strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(",; \t\r\n\f", r) })
 }
 
-// matches checks a value by a pattern. The patterns are compiled when they are
-// needed first: all of them take longer than most programs that import this
-// package otherwise need to start.
+// matches returns a verifier for a pattern. The pattern is compiled when it is
+// first needed, because compiling all of them would slow the start of every
+// program that imports this package.
 func matches(pattern, complaint string) verifier {
 	re := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:` + pattern + `)$`) })
 	return func(value string) error {
@@ -119,7 +120,7 @@ func matches(pattern, complaint string) verifier {
 	}
 }
 
-// all checks a value by several verifiers in turn.
+// all returns a verifier that runs several verifiers in turn.
 func all(checks ...verifier) verifier {
 	return func(value string) error {
 		for _, check := range checks {
@@ -140,7 +141,8 @@ func longer(than int, complaint string) verifier {
 	}
 }
 
-// address checks an address of a family: "IP", "IPv4" or "IPv6".
+// address returns a verifier for an address of a family: "IP", "IPv4" or
+// "IPv6".
 func address(family string) verifier {
 	return func(value string) error {
 		a, err := netip.ParseAddr(value)
@@ -158,7 +160,8 @@ func host(value string) error {
 	return nil
 }
 
-// network checks an address with the length of its network, or a word.
+// network returns a verifier for an address with the length of its network. It
+// also accepts the given words.
 func network(family string, words ...string) verifier {
 	return func(value string) error {
 		prefix, err := netip.ParsePrefix(value)
@@ -190,7 +193,7 @@ var startupField = regexp.MustCompile(`^((order=)?\d+|up=\d+|down=\d+|\s*)$`)
 
 func startup(value string) error {
 	for field := range strings.SplitSeq(value, ",") {
-		if value == "0" || value == "" || !startupField.MatchString(field) { // which Perl takes for false
+		if value == "0" || value == "" || !startupField.MatchString(field) { // Perl takes "0" and "" for false
 			return fmt.Errorf("unable to parse startup options")
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// ParseProperties parses a property string in the named format. It returns the
-// value of each key, and PVE's words where the string is wrong.
+// ParseProperties parses a property string of the named format. It returns the
+// value of each key, or an error in PVE's words.
 func ParseProperties(format, value string) (map[string]string, error) {
 	f, ok := loaded().formats[format]
 	if !ok {
@@ -74,8 +74,8 @@ func (f *Format) put(res map[string]string, key, value string) error {
 	return nil
 }
 
-// normal gives the spellings of a boolean one form (parse_boolean of
-// PVE/JSONSchema.pm).
+// normal returns "1" or "0" for the spellings of a boolean, and other values as
+// they are (parse_boolean of PVE/JSONSchema.pm).
 func (p *Param) normal(value string) string {
 	if p == nil || p.Kind != Boolean {
 		return value
@@ -89,7 +89,8 @@ func (p *Param) normal(value string) string {
 	return value
 }
 
-// verify checks the keys that were found (check_object of PVE/JSONSchema.pm).
+// verify checks the keys of a parsed property string (check_object of
+// PVE/JSONSchema.pm).
 func (f *Format) verify(at Version, path string, res map[string]string) error {
 	problems := map[string]string{}
 	name := func(key string) string {

@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// counts holds how many parameters "name[n]" stands for (qemu-server
-// PVE/QemuServer.pm, Drive.pm, PCI.pm, USB.pm: MAX_NETS, MAX_HOSTPCI_DEVICES
-// and their like). The API description writes [n] only.
+// counts holds how many parameters a name such as "net[n]" stands for, because
+// the API description only writes [n] (qemu-server PVE/QemuServer.pm, Drive.pm,
+// PCI.pm, USB.pm: MAX_NETS, MAX_HOSTPCI_DEVICES and their like).
 var counts = map[string]int{
 	"hostpci": 16, "ide": 4, "ipconfig": 32, "net": 32, "numa": 8, "parallel": 3, "sata": 6, "scsi": 31,
 	"serial": 4, "unused": 256, "usb": 14, "virtio": 16, "virtiofs": 10, "mp": 256, "dev": 256, "link": 8,
 }
 
-// family returns "scsi[n]" for "scsi0", and the name itself where it has no
-// number in range.
+// family returns "scsi[n]" for "scsi0". It returns any other name itself, also
+// if its number is out of range.
 func family(name string) string {
 	stem := strings.TrimRight(name, "0123456789")
 	digits := name[len(stem):]
@@ -25,7 +25,7 @@ func family(name string) string {
 	return stem + "[n]"
 }
 
-// find returns a parameter by the name that a caller uses.
+// find returns a parameter by the name that a caller uses, such as "scsi0".
 func find(params []Param, name string) *Param {
 	if strings.HasSuffix(name, "[n]") {
 		return nil

@@ -35,30 +35,32 @@ type Param struct {
 	MaxLength *int
 	Pattern   string
 	Format    string  // the name of a format, PVE's or the table's own ("@net[n]")
-	Default   bool    // a property string may leave its key out
+	Default   bool    // a property string may hold its value without the key
 	KeyAlias  string  // "model": the key itself is the value of model
 	Alias     string  // "macaddr": the value belongs to macaddr
 	Requires  string  // another key that must be there too
-	Since     Version // the first that has it; zero for all
-	Until     Version // the first that has it no more; zero for none
+	Since     Version // the first version that has it; zero if all versions have it
+	Until     Version // the first version without it; zero if no version dropped it
 }
 
-// A Format is a property string: its keys.
+// A Format describes a property string by its keys.
 type Format struct {
 	Name string
 	Keys []Param
 }
 
-// A Check is what PVE asks of a caller: ["perm", path, [privileges], ...], or
-// "and"/"or" with more checks. Everybody is allowed where it is empty.
+// A Check is a condition that the caller of an endpoint must meet: ["perm",
+// path, [privileges], ...], or "and"/"or" with further checks. An empty Check
+// allows everybody.
 type Check []any
 
 // An Endpoint is one method of the API.
 type Endpoint struct {
 	Method string
-	Path   string // with {names}
+	Path   string // holds {names}
 	Params []Param
-	// User is "all" (any login), "world" (nobody need log in) or "" (see Check).
+	// User is "all" (every user who is logged in), "world" (everybody, even
+	// without login) or "" (Check decides).
 	User  string
 	Check Check
 	// Open reports whether parameters beyond Params are allowed.
@@ -66,17 +68,17 @@ type Endpoint struct {
 	// NoToken reports whether API tokens are refused.
 	NoToken bool
 
-	parts []string // of Path
+	parts []string // the parts of Path
 }
 
 type table struct {
 	endpoints []*Endpoint
-	others    []*Endpoint // of which only method and path are known
+	others    []*Endpoint // endpoints of which only method and path are known
 	formats   map[string]*Format
 }
 
-// loaded parses the embedded table once. The text is part of the program, so a
-// fault in it is a bug of ours.
+// loaded parses the embedded table once. It panics on a fault, because the
+// table is part of the program.
 var loaded = sync.OnceValue(func() *table {
 	t, err := parseTable(tableText)
 	if err != nil {
@@ -121,8 +123,8 @@ func parseTable(text string) (*table, error) {
 	return t, nil
 }
 
-// parseParam parses "name kind flag flag ...", the pattern last because it may
-// hold spaces.
+// parseParam parses "name kind flag flag ...". The pattern comes last because
+// it may hold spaces.
 func parseParam(line string) (Param, error) {
 	line, pattern, _ := strings.Cut(line, " pattern=")
 	fields := strings.Fields(line)
@@ -183,13 +185,14 @@ func parseLength(s string) (*int, error) {
 	return &n, err
 }
 
-// Lookup returns the endpoint that answers a request and the values of the
-// names in its path. ok is false if the table has none.
+// Lookup returns the endpoint that answers a request, and the values of the
+// names in its path. ok is false if the table has no such endpoint.
 func Lookup(method, path string) (endpoint *Endpoint, names map[string]string, ok bool) {
 	return lookup(loaded().endpoints, method, fragments(path))
 }
 
-// Exists reports whether PVE has a method on a path, be it in the table or not.
+// Exists reports whether PVE has a method on a path, even if the table lacks
+// its parameters.
 func Exists(method, path string) bool {
 	parts := fragments(path)
 	_, _, known := lookup(loaded().endpoints, method, parts)
@@ -209,14 +212,15 @@ func lookup(endpoints []*Endpoint, method string, parts []string) (endpoint *End
 // Endpoints returns all endpoints of the table.
 func Endpoints() []*Endpoint { return slices.Clone(loaded().endpoints) }
 
-// fragments splits a path as PVE does: empty fragments do not count
+// fragments splits a path as PVE does: empty fragments are dropped
 // (PVE/RESTHandler.pm, find_handler).
 func fragments(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 }
 
 // match reports whether a path, split into its parts, belongs to the endpoint.
-// A volume ID may hold slashes, so the last name takes the rest of the path.
+// The last name takes the rest of the path, because a volume ID may hold
+// slashes.
 func (e *Endpoint) match(have []string) bool {
 	last := len(e.parts) - 1
 	if len(have) != len(e.parts) && !(len(have) > len(e.parts) && e.parts[last] == "{volume}") {
@@ -230,7 +234,8 @@ func (e *Endpoint) match(have []string) bool {
 	return true
 }
 
-// names returns the values in a path for the names in the endpoint's path.
+// names returns the values of the names in the endpoint's path, taken from a
+// request's path.
 func (e *Endpoint) names(have []string) map[string]string {
 	names := map[string]string{}
 	for i, part := range e.parts {

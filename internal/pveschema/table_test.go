@@ -15,12 +15,12 @@ import (
 
 var update = flag.Bool("update", false, "write table.txt from PVE's API description")
 
-// description is where PVE's official API description lies beside a checkout.
-// It is not part of the project; CI has it.
+// description is the path of PVE's official API description. The file is not
+// part of the project. It lies beside the checkout, and CI has it.
 const description = "../../../shared/pve/apidoc.json"
 
 // served lists the endpoints whose parameters the table has. For all other
-// endpoints it has only the method and the path.
+// endpoints the table has only the method and the path.
 const served = `
 GET /version
 POST /access/ticket
@@ -237,7 +237,7 @@ POST /nodes/{node}/qemu/{vmid}/vncproxy
 `
 
 // hand holds the formats that the API description only names, with their
-// source. Their keys are compared with the typetext of the parameters.
+// source. The test compares their keys with the typetext of the parameters.
 const hand = `
 # qemu-server PVE/QemuServer/PCI.pm, $hostpci_fmt
 format pve-qm-hostpci
@@ -324,25 +324,26 @@ format pve-qemu-tdx-fmt
 
 `
 
-// geometry is what drives could say of cylinders, heads and sectors until PVE 9.0
-// (PVE/QemuServer/Drive.pm of qemu-server 8.3.12, %drivedesc_base).
+// geometry holds the options for cylinders, heads and sectors that drives had
+// until PVE 9.0 (PVE/QemuServer/Drive.pm of qemu-server 8.3.12,
+// %drivedesc_base).
 var geometry = []string{"cyls integer optional until=9.0", "heads integer optional until=9.0", "secs integer optional until=9.0", "trans string enum=none|lba|auto optional until=9.0"}
 
-// newer holds what qemu-server 9.2.6 or 8.3.12 has and the description of PVE
-// 9.1 has not: lines that take the place of the description's of that name, or
-// come beside them, by the name of a parameter or of a format.
+// newer holds lines for parameters and keys that qemu-server 9.2.6 or 8.3.12
+// has and the description of PVE 9.1 lacks, by the name of a parameter or
+// format. A line replaces the description's line of the same name, or is added.
 var newer = map[string][]string{
-	"serial[n]":  {"serial[n] string optional pattern=(/dev/[^,]+|socket)"}, // PVE/QemuServer.pm, $serialdesc
-	"@net[n]":    {"host-tunnel boolean optional since=9.2"},                // PVE/QemuServer/Network.pm, $net_fmt
+	"serial[n]":  {"serial[n] string optional pattern=(/dev/[^,]+|socket)"}, // Source: PVE/QemuServer.pm, $serialdesc
+	"@net[n]":    {"host-tunnel boolean optional since=9.2"},                // Source: PVE/QemuServer/Network.pm, $net_fmt
 	"@ide[n]":    geometry,
 	"@sata[n]":   geometry,
 	"@scsi[n]":   geometry,
 	"@virtio[n]": geometry,
 }
 
-// since holds what PVE 8.4 has not, by parameter or by format and key: the first
-// release of PVE whose qemu-server has it (debian/changelog and git log of
-// qemu-server).
+// since holds parameters that PVE 8.4 lacks, by parameter or by format and key.
+// The value is the first release of PVE whose qemu-server has the parameter
+// (debian/changelog and git log of qemu-server).
 var since = map[string]string{
 	"allow-ksm":         "9.1", // qemu-server 9.0.27
 	"intel-tdx":         "9.1", // qemu-server 9.0.25
@@ -393,7 +394,7 @@ func readDescription(t *testing.T) map[string]apiEndpoint {
 	return api
 }
 
-// TestTable holds the table to PVE's description, to the byte.
+// TestTable compares the table with PVE's description, byte by byte.
 func TestTable(t *testing.T) {
 	t.Parallel()
 	want := write(t, readDescription(t))
@@ -408,8 +409,8 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestTableSaysWhatTheDescriptionSays compares what the program reads from the
-// table with the description, so that a mistake in writing it shows too.
+// TestTableSaysWhatTheDescriptionSays compares the table as the program reads
+// it with the description. This also finds mistakes in writing the table.
 func TestTableSaysWhatTheDescriptionSays(t *testing.T) {
 	t.Parallel()
 	api := readDescription(t)
@@ -554,8 +555,8 @@ func (w *writer) line(format, name string, a apiParam) string {
 	return line + "\n"
 }
 
-// format returns the name of a format. One given as an object gets a name and
-// a block of its own, shared by all parameters that have the same.
+// format returns the name of a format. A format given as an object gets a name
+// and a block of its own, which all parameters with the same format share.
 func (w *writer) format(name string, raw json.RawMessage) string {
 	var named string
 	if len(raw) == 0 || json.Unmarshal(raw, &named) == nil {
@@ -606,7 +607,7 @@ func truth(v any) bool {
 	return false
 }
 
-// TestHandWrittenFormats compares our own formats with the keys that the
+// TestHandWrittenFormats compares the formats in hand with the keys that the
 // description shows in the typetext of a parameter.
 func TestHandWrittenFormats(t *testing.T) {
 	t.Parallel()

@@ -5,13 +5,14 @@ import (
 	"fmt"
 )
 
-// A Version is a release of PVE: 9.2. The zero Version is the newest.
+// A Version is a release of PVE, such as 9.2. The zero Version stands for the
+// newest release.
 type Version struct{ Major, Minor int }
 
-// ParseVersion reads "9.2.11" up to the second number. For a text that is not a
-// version it returns the zero Version.
+// ParseVersion reads the first two numbers of a version such as "9.2.11". For a
+// text that is not a version it returns the zero Version.
 func ParseVersion(s string) (v Version) {
-	_, _ = fmt.Sscanf(s, "%d.%d", &v.Major, &v.Minor) // the numbers before a mistake are kept
+	_, _ = fmt.Sscanf(s, "%d.%d", &v.Major, &v.Minor) // numbers before a mistake are kept
 	return v
 }
 
@@ -21,7 +22,8 @@ func (p *Param) known(at Version) bool {
 	return !at.before(p.Since) && !dropped
 }
 
-// before reports whether something that came with a release is not in v yet.
+// before reports whether v is older than the release since, which brought
+// something new.
 func (v Version) before(since Version) bool {
 	if v == (Version{}) || since == (Version{}) {
 		return false
