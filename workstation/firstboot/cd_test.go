@@ -24,7 +24,8 @@ func image(t *testing.T, s Seed) string {
 	return path
 }
 
-// reader runs a foreign program that reads CDs, and returns its output.
+// reader runs a program that reads CDs and is not ours. It returns the
+// program's output.
 func reader(t *testing.T, name string, args ...string) []byte {
 	t.Helper()
 	program, err := exec.LookPath(name)

@@ -24,8 +24,8 @@ type LinuxAI struct {
 	// The default is "proxstation-" and HostName. With another id, cloud-init
 	// does everything again and makes new SSH host keys.
 	Instance string
-	// User is the login, which may become root. If there is a Password, sudo
-	// asks for it.
+	// User is the login, which may become root with sudo. If there is a
+	// Password, sudo asks for it.
 	User string
 	// Password is the login's password at the console and, if there are no
 	// Keys, over SSH. The seed has the password's SHA-512 hash.
@@ -73,7 +73,7 @@ type Network struct {
 
 // A ModelsDisk is the disk for models and their cache.
 type ModelsDisk struct {
-	// Slot is the VM's slot of the disk, such as "scsi1". The guest finds the
+	// Slot is the VM's slot for the disk, such as "scsi1". The guest finds the
 	// disk by its slot, and formats it only if nothing is on it.
 	Slot string
 	// Label is the label of the disk's file system; the default is "models". A

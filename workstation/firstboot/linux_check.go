@@ -33,7 +33,7 @@ var (
 
 // maxPassword is the greatest number of characters in a password. crypt(3) of
 // glibc and libxcrypt takes 512 bytes (CRYPT_MAX_PASSPHRASE_SIZE), and a
-// character has up to 4.
+// character has up to 4 bytes.
 const maxPassword = 128
 
 func (g LinuxAI) check() error {

@@ -98,7 +98,7 @@ func TestModelsDiskIsFormattedOnlyIfBlank(t *testing.T) {
 	const disk = "dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi1"
 	for name, test := range map[string]struct {
 		files map[string]string
-		want  string // models as found, or a part of the reason for a failure
+		want  string // the report on models, or a part of the reason for a failure
 	}{
 		"blank":                  {nil, "formatted"},
 		"ours":                   {map[string]string{"labels": "models\n"}, "kept"},
@@ -199,8 +199,8 @@ func merged(maps ...map[string]string) map[string]string {
 	return all
 }
 
-// A second run of the set-up does nothing again: no package, no download, no
-// file system, and no new line in a file.
+// A second run of the set-up repeats nothing: it installs no package, downloads
+// nothing, makes no file system, and adds no line to a file.
 func TestSetUpRunsAgain(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, nil)

@@ -70,14 +70,15 @@ func (s Seed) ReadFile(name string) ([]byte, error) {
 	return nil, &fs.PathError{Op: "read", Path: name, Err: fs.ErrNotExist}
 }
 
-// nameRounds slows the hash in a Seed's name. A guess at the password costs
-// about as much with the name as with a hash of the password.
+// nameRounds is the number of rounds of the hash in a Seed's name. With it,
+// guessing the password from the name costs about as much as guessing it from a
+// hash of the password.
 const nameRounds = 100_000
 
 // Name returns the name of the image: the guest's name and a hash of the
-// content, so that new content has a new name. The content holds a password,
-// but everybody who may list a storage sees the name. So the hash is slow and
-// short, and helps little in guessing the password.
+// content, so that new content has a new name. Everybody who may list a storage
+// sees the name, and the content holds a password. The hash is therefore slow
+// and short, so that it helps little in guessing the password.
 func (s Seed) Name() string {
 	if s.name == nil {
 		return ""
@@ -94,7 +95,7 @@ func (s Seed) hashed() string {
 	}
 	key, err := pbkdf2.Key(sha256.New, string(content.Sum(nil)), []byte("proxstation firstboot "+s.guest), nameRounds, 6)
 	if err != nil {
-		panic(err) // a hash of this length always exists
+		panic(err) // cannot fail: pbkdf2 refuses only lengths that are not used here
 	}
 	return "firstboot-" + s.guest + "-" + hex.EncodeToString(key) + ".iso"
 }

@@ -20,7 +20,8 @@ type Guest interface {
 
 // Wanted describes how a Linux guest should be after its set-up.
 type Wanted struct {
-	// Driver asks for NVIDIA's driver, Card for a card that the driver runs.
+	// Driver asks for NVIDIA's driver, and Card for a card that the driver
+	// runs.
 	Driver, Card bool
 	// Disks holds the disks that should be mounted.
 	Disks []ModelsDisk
@@ -63,9 +64,10 @@ const (
 //go:embed scripts/verify.sh
 var verifyScript string
 
-// Verify looks at a Linux guest and returns a check for each wanted thing: it
-// is as wanted, it is not, or it could not be seen. Verify changes nothing in
-// the guest. It returns an error only if it cannot run a command in the guest.
+// Verify looks at a Linux guest and returns a check for each wanted thing. The
+// check says that the guest is as wanted, that it is not, or that this could
+// not be seen. Verify changes nothing in the guest. It returns an error only if
+// it cannot run a command in the guest.
 func Verify(ctx context.Context, guest Guest, wanted Wanted) ([]Check, error) {
 	seen, err := look(ctx, guest, wanted.Disks)
 	if err != nil {
@@ -74,7 +76,7 @@ func Verify(ctx context.Context, guest Guest, wanted Wanted) ([]Check, error) {
 	return wanted.judge(seen), nil
 }
 
-// look runs the script in the guest and returns its report.
+// look runs the script in the guest and parses the script's report.
 func look(ctx context.Context, guest Guest, disks []ModelsDisk) (sight, error) {
 	argv := []string{"/bin/sh", "-c", verifyScript, "verify"}
 	for _, d := range disks {

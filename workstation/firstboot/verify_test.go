@@ -175,7 +175,7 @@ func FuzzParseSight(f *testing.F) {
 }
 
 func ExampleVerify() {
-	guest := said(strings.Replace(everything, "driven=NVIDIA GeForce RTX 5070 Ti, 580.95.05", "driven!nvidia-smi ended with 6: No devices were found", 1)) // a program would pass Node.Agent
+	guest := said(strings.Replace(everything, "driven=NVIDIA GeForce RTX 5070 Ti, 580.95.05", "driven!nvidia-smi ended with 6: No devices were found", 1)) // a program passes Node.Agent
 	checks, err := Verify(context.Background(), guest, Wanted{Driver: true, Card: true})
 	for _, c := range checks {
 		fmt.Println(c.Answer, c.Subject)

@@ -19,8 +19,8 @@ import (
 // installer uses the VM's only disk. If the VM has another disk, or the disk is
 // not empty, the VM is stopped without a change.
 //
-// During the installation the VM must have the system's disk in scsi0, no other
-// disk, and in drives of IDE or SATA: Windows' CD, the CD of virtio-win
+// During the installation the VM must have no disk but the system's disk, in
+// scsi0. Drives of IDE or SATA must hold Windows' CD, the CD of virtio-win
 // (0.1.258 or newer for 24H2) and this seed. Package install ensures all this.
 //
 // The tests of this package have never installed a Windows; see
@@ -35,7 +35,7 @@ type Windows11 struct {
 	User     string
 	Password proxstation.Secret
 	// Language is the language of the CD, such as "de-DE"; the default is
-	// "en-US". The installer stops if it is not the CD's language.
+	// "en-US". The installer stops if the CD has another language.
 	Language string
 	// Keyboard is the layout, such as "0407:00000407"; the default is the
 	// layout of Language.
@@ -43,8 +43,8 @@ type Windows11 struct {
 	// TimeZone is a Windows time zone such as "W. Europe Standard Time"; the
 	// default is "UTC".
 	TimeZone string
-	// Edition chooses the edition, but does not activate it. The default is
-	// Pro.
+	// Edition chooses the edition of Windows, but does not activate Windows.
+	// The default is Pro.
 	Edition Edition
 	// ProductKey is a key of your own. It activates Windows, and it chooses the
 	// edition in place of Edition.
@@ -59,7 +59,7 @@ type Windows11 struct {
 // A GamesDisk is the disk for games. It is attached after the installation of
 // Windows, and formatted only if nothing is on it.
 type GamesDisk struct {
-	// Slot is the VM's slot of the disk, such as "scsi1". The guest finds the
+	// Slot is the VM's slot for the disk, such as "scsi1". The guest finds the
 	// disk by its slot.
 	Slot string
 	// Letter is the letter of the drive; the default is "D".

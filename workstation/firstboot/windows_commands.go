@@ -46,11 +46,11 @@ const firstLogon = runScript + " -Step register"
 func WindowsAgain() []string { return step("base") }
 
 // WindowsGames returns the command that makes drive D: on the disk for games.
-// It is for a guest to which that disk was attached.
+// Attach the disk before you run it.
 func WindowsGames() []string { return step("games") }
 
-// WindowsDriver returns the command that installs the card's driver. It is for
-// a guest to which the card was attached.
+// WindowsDriver returns the command that installs the card's driver. Attach the
+// card before you run it.
 func WindowsDriver() []string { return step("driver") }
 
 func step(name string) []string { return append(strings.Fields(runScript), "-Step", name) }
@@ -69,7 +69,7 @@ func driverPaths() []string {
 }
 
 // inSetup returns the commands that the installer runs. They start the disk
-// script from whichever drive has it. Only this script makes partitions, so no
+// script from the drive that has it. Only this script makes partitions, so no
 // disk is touched if the script is missing.
 func inSetup() []string {
 	var commands []string
@@ -105,18 +105,20 @@ func (v registryValue) command() string {
 // registry holds the values that the set-up writes into the machine's registry,
 // each with its reason and source.
 var registry = []registryValue{
-	// Fast startup would leave the NTFS of a shut-down guest, and the card, in
-	// a state as in hibernation (unattend-generator modifier/Optimizations.cs).
+	// Without this value, fast startup would leave the NTFS of a shut-down
+	// guest, and the card, in a state as in hibernation (unattend-generator
+	// modifier/Optimizations.cs).
 	{`HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\Power`, "HiberbootEnabled", 0},
-	// By default, 24H2 encrypts the disk of a new system, with a key that
-	// nobody has (Microsoft, "BitLocker drive encryption in Windows 11 for
+	// Without this value, 24H2 encrypts the disk of a new system, with a key
+	// that nobody has (Microsoft, "BitLocker drive encryption in Windows 11 for
 	// OEMs").
 	{`HKLM\SYSTEM\CurrentControlSet\Control\BitLocker`, "PreventDeviceEncryption", 1},
-	// Remote Desktop asks for the password before it shows a picture
-	// (Microsoft, Microsoft-Windows-TerminalServices-RDP-WinStationExtensions).
+	// With this value, Remote Desktop asks for the password before it shows a
+	// picture (Microsoft,
+	// Microsoft-Windows-TerminalServices-RDP-WinStationExtensions).
 	{`HKLM\SYSTEM\CurrentControlSet\Control\Terminal Server\WinStations\RDP-Tcp`, "UserAuthentication", 1},
-	// Updates do not restart Windows while somebody is logged on (Microsoft,
-	// "Manage additional Windows Update settings").
+	// With these values, updates do not restart Windows while somebody is
+	// logged on (Microsoft, "Manage additional Windows Update settings").
 	{`HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate\AU`, "NoAutoRebootWithLoggedOnUsers", 1},
 	{`HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate\AU`, "AUOptions", 4},
 }

@@ -375,8 +375,8 @@ func FuzzWindows(f *testing.F) {
 	})
 }
 
-// The PowerShell script destroys data on no disk, and holds no secret and no
-// user name.
+// The PowerShell script cannot destroy data on a disk, and holds no secret and
+// no user name.
 func TestScriptOfWindowsKeepsData(t *testing.T) {
 	t.Parallel()
 	g := fullWindows()

@@ -9,12 +9,13 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// Verify looks at a Windows guest and returns a check for each wanted thing: it
-// is as wanted, it is not, or it could not be seen. The guest agent, which
-// answers the question, is always checked. If card is set, Verify checks the
-// graphics card and its driver, if there is a disk for games, drive D:, and if
-// rustDesk is set, the ID. Verify changes nothing in the guest. It returns an
-// error only if it cannot run a command in the guest.
+// Verify looks at a Windows guest and returns a check for each wanted thing.
+// The check says that the guest is as wanted, that it is not, or that this
+// could not be seen. Verify always checks the guest agent, which runs the
+// commands. It checks the graphics card and its driver if card is set, drive D:
+// if there is a disk for games, and RustDesk's ID if rustDesk is set. Verify
+// changes nothing in the guest. It returns an error only if it cannot run a
+// command in the guest.
 func (g Windows11) Verify(ctx context.Context, guest Guest, card, rustDesk bool) ([]Check, error) {
 	g = g.withDefaults()
 	ask := func(argv ...string) (proxstation.GuestOutput, error) {

@@ -127,7 +127,7 @@ func (r *run) removeSeed(ctx context.Context) error {
 	defer cancel()
 	r.say(PhaseSeed, "taking the seed out, and deleting %s", r.Seed)
 	if r.lost {
-		_ = sleep(ctx, comesYet) // this context ends later than that
+		_ = sleep(ctx, comesYet) // cannot fail: cleaning is longer than comesYet
 	}
 	err := r.node.RemoveCD(ctx, r.VMID, r.SeedSlot, r.Seed)
 	if deleteErr := r.node.DeleteImage(ctx, r.Seed); deleteErr != nil {

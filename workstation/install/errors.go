@@ -15,7 +15,7 @@ var ErrSetup = errors.New("set-up has not succeeded")
 type SetupError struct {
 	VMID  int
 	Phase workstation.Phase
-	// Why is the guest's own message or what was observed, with what to do.
+	// Why holds the guest's own message, or an observation with advice.
 	Why string
 	// Log is the end of the guest's own log. It is read through the guest's
 	// agent, and empty if the agent did not return it.

@@ -187,8 +187,8 @@ func TestSetUpEnds(t *testing.T) {
 	}
 }
 
-// The error names a seed that cannot be deleted, because the seed holds a
-// password. The next plan continues with this seed.
+// A seed that cannot be deleted holds a password, so the error names the seed.
+// The next plan continues with it.
 func TestSeedThatStays(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

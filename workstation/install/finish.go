@@ -12,9 +12,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// devices gives the VM everything that it had to lack so far: its other disks,
-// its card, its network. The VM is off meanwhile, because PVE cannot plug in a
-// card.
+// devices gives the VM the devices that the first stage leaves out: its other
+// disks, its card, its network. The VM is off while it changes, because PVE
+// cannot plug in a card.
 func (r *run) devices(ctx context.Context) error {
 	r.say(PhaseDevices, "looking at what the VM lacks")
 	plan, err := r.rest(ctx)
@@ -100,7 +100,8 @@ func (r *run) inGuest(ctx context.Context, state firstboot.State) (firstboot.Sta
 	return after, r.answers(ctx)
 }
 
-// because puts the guest's own message into an error, if the guest has one.
+// because replaces the reason in an error by the guest's own message, if there
+// is such a message.
 func (r *run) because(ctx context.Context, err error) error {
 	var failed *SetupError
 	if state, stateErr := r.state(ctx, PhaseDriver); stateErr == nil && state.Failed != "" && errors.As(err, &failed) {

@@ -32,8 +32,8 @@ type Guest struct {
 	// RustDesk is set up last. nil leaves RustDesk out.
 	RustDesk *rustdesk.Setup
 	// Again repeats the set-up of a guest whose VM exists, after a failure.
-	// Completed work is not repeated: a changed field has an effect only on
-	// work that was not completed. If the installation of Windows itself
+	// Completed work is not repeated, so that a changed field has an effect
+	// only on work that is not completed. If the installation of Windows itself
 	// failed, Windows needs a new VM.
 	Again bool
 }
@@ -44,8 +44,8 @@ type CardTime uint8
 // These are the times at which a VM can get its card.
 const (
 	// CardLater gives the VM its card after the guest has reported. Until then
-	// the set-up runs on the emulated display, which PVE's console shows. No
-	// card can hang it, and another VM may use the card.
+	// the set-up runs on the emulated display, which PVE's console shows. The
+	// card cannot hang the set-up, and another VM may use the card.
 	CardLater CardTime = iota
 	// CardAtOnce starts the VM with its card. It suits a VM whose card is its
 	// only display.
@@ -108,9 +108,9 @@ func (g Guest) seed() (firstboot.Seed, error) {
 }
 
 // mac returns the hardware address of the VM's first network card, or nil if
-// PVE may choose it. A guest with a fixed IP address needs a MAC address that
-// is known before the VM is made. The first bytes are the prefix of Proxmox
-// (IEEE, BC:24:11).
+// PVE may choose the address. A guest with a fixed IP address needs a hardware
+// address that is known before the VM is made. The first bytes are the prefix
+// of Proxmox (IEEE, BC:24:11).
 func (g Guest) mac() net.HardwareAddr {
 	switch {
 	case g.Linux == nil:

@@ -30,7 +30,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// A desktop simulates a guest that installs itself, with its agent.
+// A desktop simulates a guest that installs itself, and the guest's agent.
 type desktop struct {
 	sim *pvetest.Node
 	id  int
@@ -48,7 +48,7 @@ type desktop struct {
 	off bool
 
 	mu    sync.Mutex
-	began time.Time // when the guest started first
+	began time.Time // the time of the guest's first start
 	disk  bool      // the system is installed
 	files map[string]string
 	ran   []string

@@ -29,7 +29,7 @@ type Plan struct {
 type SetUp struct {
 	VMID int
 	Name string // the VM's name
-	// Seed is the volume of the seed, and SeedSlot is the drive with the seed
+	// Seed is the volume of the seed. SeedSlot is the drive that holds the seed
 	// during the set-up. If Seed is empty, the guest exists, and only its own
 	// set-up runs again.
 	Seed, SeedSlot string
@@ -54,7 +54,7 @@ func (p Plan) Empty() bool { return p.First.Empty() && len(p.SetUps) == 0 }
 // of each guest whose VM is new, whose VM still has its seed, or whose Again is
 // set.
 //
-// The errors are the errors of workstation.Diff, a [GuestError], an error of
+// Diff returns an error of workstation.Diff, a [GuestError], an error of
 // package firstboot for its fields, or an image error for a storage that cannot
 // take the seed. Diff sends no request to a node.
 func Diff(spec workstation.Spec, guests []Guest, facts workstation.Facts) (Plan, error) {

@@ -132,7 +132,7 @@ func (r *run) powerOff(ctx context.Context) error {
 const shutdown = 5 * time.Minute
 
 // These are the times for pressing a key. Windows' CD waits about five seconds
-// for a key, but we cannot see when (quickemu issue 1341).
+// for a key, but we cannot see when it waits (quickemu issue 1341).
 const (
 	keysFor   = 15 * time.Second
 	keysEvery = time.Second
@@ -184,8 +184,8 @@ func (r *run) inside(ctx context.Context, argv []string, atMost time.Duration) e
 
 const lookEvery = 5 * time.Second
 
-// wait waits until the guest reports that its own set-up is done. The guest
-// restarts meanwhile, so that its agent comes and goes.
+// wait waits until the guest reports that its own set-up is done. The guest may
+// restart during the wait, and its agent then comes and goes.
 func (r *run) wait(ctx context.Context) (firstboot.State, error) {
 	patience := cmp.Or(r.opts.Patience, r.guest.patience())
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, workstation.ErrTimeout)

@@ -20,8 +20,8 @@ type Profile interface {
 // An Adopted describes an existing VM by the profile that fits it.
 type Adopted struct {
 	// Profile is a Windows11, a LinuxAI or a MacOS whose fields describe the
-	// VM. Its plan is empty. Profile is nil if no profile fits, as for a system
-	// other than Windows 10 or later, Linux and macOS.
+	// VM. A plan of this Profile is empty. Profile is nil if no profile fits:
+	// only Windows 10 or later, Linux and macOS have profiles.
 	Profile Profile
 	// Kept holds, in order, the keys of the VM's configuration that the
 	// Profile's fields cannot express: other drives, arguments, options. Every
@@ -31,9 +31,10 @@ type Adopted struct {
 }
 
 // Adopt describes an existing VM by the profile that fits its guest. It sets a
-// field only if the plan of the profile stays empty with this field. Everything
-// without a field stays as it is on the node. The OSK of a Mac and passwords
-// are never set. The error matches [workstation.ErrNotFound].
+// field only if the plan of the profile is still empty with this field.
+// Settings that no field describes stay as they are on the node. Adopt never
+// sets the OSK of a Mac or a password. The error matches
+// [workstation.ErrNotFound].
 func Adopt(facts workstation.Facts, vmid int) (Adopted, error) {
 	spec, err := workstation.Adopt(facts, vmid)
 	if err != nil {
@@ -79,8 +80,8 @@ func (a adoption) leaves(p Profile) bool {
 }
 
 // set changes a profile, but takes the change back if the plan of the changed
-// profile is not empty. If the change stays, the profile expresses the keys,
-// and set removes them from the kept keys.
+// profile is not empty. If the change is kept, the profile expresses the given
+// keys, and set removes them from the kept keys.
 func set[P Profile](a adoption, p *P, change func(*P), keys ...string) {
 	changed := *p
 	if change(&changed); !a.leaves(changed) {

@@ -83,7 +83,7 @@ func chosen(r *rand.Rand, facts workstation.Facts) []profile.Profile {
 	}
 }
 
-// Adopt returns the profile, with the same fields, from which a VM was made.
+// If a profile made the VM, Adopt returns this profile with the same fields.
 func TestAdoptReturnsWhatMadeTheVM(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(12) {

@@ -12,13 +12,13 @@ import (
 // without enrolled keys, so that the card's modules need no signature, and a
 // disk for models on the second tier. It keeps the emulated display: the card
 // only computes, and PVE's console is useful. The memory does not balloon,
-// because a passed-through card writes to it, so that it is pinned.
+// because it is pinned: a passed-through card writes to it.
 //
 // If a field is not set, an existing VM keeps its value.
 //
-// The guest needs a driver that supports the card. For Blackwell (RTX 50) these
-// are only NVIDIA's open kernel modules from version 570 on. [Diff] reports
-// that as a finding (gpu.conditions).
+// The guest needs a driver that supports the card. Only NVIDIA's open kernel
+// modules from version 570 on support Blackwell (RTX 50). [Diff] reports that
+// as a finding (gpu.conditions).
 type LinuxAI struct {
 	// ID is the VMID; 0 is 141.
 	ID int

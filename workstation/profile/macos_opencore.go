@@ -61,9 +61,9 @@ func (p MacOS) Machine(have map[string]string) opencore.Machine {
 }
 
 // BeforeLoader returns the profile for a VM that already has a boot loader. The
-// image OpenCore gets a new drive, which is first in the boot order. The drive
-// from which the VM starts today comes next, as the way back. The parameter
-// have is the VM's configuration.
+// image in the field OpenCore gets a new drive, which is first in the boot
+// order. The drive from which the VM starts today comes next, as the way back.
+// The parameter have is the VM's configuration.
 func (p MacOS) BeforeLoader(have map[string]string) MacOS {
 	p.loaderSlot = qmconf.FreeSlot("sata0", []string{"scsi"}, have)
 	p.bootOrder = "order=" + strings.Join(append([]string{p.loaderSlot}, qmconf.BootOrder(have)...), ";")

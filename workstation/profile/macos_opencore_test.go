@@ -100,8 +100,8 @@ func TestMacOSNotes(t *testing.T) {
 	}
 }
 
-// A new image comes first in the boot order. The VM's old boot loader stays
-// after it.
+// A new image comes first in the boot order. The VM's old boot loader comes
+// after the new image.
 func TestMacOSBeforeLoader(t *testing.T) {
 	t.Parallel()
 	have := map[string]string{"ide0": "local-lvm:vm-130-disk-1,media=disk", "sata0": "local-lvm:vm-130-disk-2", "boot": "order=ide0;sata0"}
