@@ -20,8 +20,8 @@ const (
 	// without the features that the host may lack.
 	cascadeLake = "Cascadelake-Server,vendor=GenuineIntel,+invtsc,-pcid,-hle,-rtm,-avx512f,-avx512dq,-avx512cd,-avx512bw,-avx512vl,-avx512vnni," +
 		"kvm=on,vmware-cpuid-freq=on"
-	// penryn replaces such a processor for macOS before Ventura (OSX-PROXMOX,
-	// setup).
+	// penryn replaces a host's processor that macOS does not know if macOS is
+	// older than Ventura (OSX-PROXMOX, setup).
 	penryn = "Penryn,kvm=on,vendor=GenuineIntel,+kvm_pv_unhalt,+kvm_pv_eoi,+hypervisor,+invtsc,+ssse3,+sse4.2,+popcnt,+avx,+avx2,+aes,+fma,+bmi1,+bmi2," +
 		"+xsave,+xsaveopt,check"
 )
