@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// argsFit returns QEMU's refusal of the arguments in a configuration.
+// argsFit returns QEMU's refusal of the key args, or nil if QEMU accepts it.
 func (n *Node) argsFit(config map[string]string) error {
 	devices, err := n.hostPCI(config)
 	if why := qemuArgs(config, devices); err == nil && why != "" {
@@ -17,11 +17,11 @@ func (n *Node) argsFit(config map[string]string) error {
 	return err
 }
 
-// qemuArgs judges the value of args as QEMU does when PVE has put it at the end of
-// a VM's command line (qemu-server PVE/QemuServer.pm, config_to_command). It
-// returns QEMU's message, "" if QEMU takes the arguments: options and their form
-// first, then drives, then devices in their order. Properties of devices beside
-// bus, id and unit are not judged, nor are addresses on a bus.
+// qemuArgs checks the value of args as QEMU does at the end of the command line
+// that PVE makes (qemu-server PVE/QemuServer.pm, config_to_command). It returns
+// QEMU's message, or "" if QEMU accepts the arguments. It checks options and
+// their form first, then drives, then devices in their order. It does not check
+// addresses on a bus, nor properties of devices other than bus, id and unit.
 func qemuArgs(config map[string]string, hostPCI []hostpci) string {
 	words := shellWords(config["args"])
 	l := newCommandLine(config, hostPCI)
@@ -32,7 +32,7 @@ func qemuArgs(config map[string]string, hostPCI []hostpci) string {
 		name := strings.TrimPrefix(strings.TrimPrefix(o.name, "-"), "-")
 		switch {
 		case !strings.HasPrefix(o.name, "-"):
-			return "kvm: " + o.name + ": Could not open '" + o.name + "': No such file or directory" // a disk image
+			return "kvm: " + o.name + ": Could not open '" + o.name + "': No such file or directory" // QEMU takes a word without "-" for a disk image
 		case name == "usb":
 			return l.usbTwice()
 		case slices.Contains(qemuFlags, name):
@@ -64,7 +64,7 @@ type option struct{ name, value string }
 // properties splits the value of an option. The first part may be the driver.
 func (o option) properties() map[string]string {
 	values := map[string]string{}
-	if strings.HasPrefix(o.value, "{") { // JSON of one level
+	if strings.HasPrefix(o.value, "{") { // a JSON object without nested objects
 		for _, pair := range jsonPair.FindAllStringSubmatch(o.value, -1) {
 			values[pair[1]] = pair[2]
 		}
@@ -86,14 +86,16 @@ func (o option) properties() map[string]string {
 
 var (
 	jsonPair = regexp.MustCompile(`"([a-z-]+)"\s*:\s*"?([^",}]*)"?`)
-	// setForm and globalForm are the formats of QEMU's softmmu/vl.c,
-	// qemu_set_option, and qemu-config.c, qemu_global_option.
+	// setForm and globalForm match the values that QEMU accepts for -set and
+	// -global (softmmu/vl.c, qemu_set_option; qemu-config.c,
+	// qemu_global_option).
 	setForm    = regexp.MustCompile(`^([^.]+)\.([^.]+)\.([^=]+)=`)
 	globalForm = regexp.MustCompile(`^[^.=]+\.[^=]+=`)
 	qemuID     = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]*$`)
 )
 
-// parse judges an option by itself, as QEMU reads it.
+// parse checks an option by itself, before any device is made. It returns
+// QEMU's message or "".
 func (l *commandLine) parse(o option) string {
 	p := o.properties()
 	switch o.name {
@@ -125,7 +127,7 @@ func (l *commandLine) parse(o option) string {
 	return ""
 }
 
-// name takes an ID, which each group of options has once.
+// name registers an ID. Within a group of options, an ID can be used only once.
 func (l *commandLine) name(group, id string) string {
 	switch {
 	case id == "":
@@ -139,7 +141,8 @@ func (l *commandLine) name(group, id string) string {
 	return ""
 }
 
-// flash takes one of the two units that a PC has for firmware.
+// flash uses one of the two firmware units of a PC. It returns QEMU's message
+// if no unit is free.
 func (l *commandLine) flash(unit string) string {
 	n := atoi(unit, slices.Index(l.flashed[:], false))
 	switch {
@@ -152,7 +155,8 @@ func (l *commandLine) flash(unit string) string {
 	return ""
 }
 
-// plug puts a device on its bus.
+// plug adds a device to its bus. It returns QEMU's message if there is no such
+// bus.
 func (l *commandLine) plug(o option) string {
 	p := o.properties()
 	driver := p["driver"]
@@ -188,7 +192,8 @@ func (l *commandLine) hasBus(fits func(kind string) bool) bool {
 //go:embed qemu_devices.txt
 var qemuDevices string
 
-// deviceBus holds the bus that each device of QEMU goes on, "" for none.
+// deviceBus holds the kind of bus for each of QEMU's devices. It is "" if the
+// device needs no bus.
 var deviceBus = func() map[string]string {
 	buses := map[string]string{}
 	for line := range strings.Lines(qemuDevices) {
@@ -199,7 +204,8 @@ var deviceBus = func() map[string]string {
 	return buses
 }()
 
-// The options of QEMU 10 with and without an argument (qemu-system-x86_64 -help).
+// The options of QEMU 10 without an argument (qemuFlags) and with an argument
+// (qemuOptions), from qemu-system-x86_64 -help.
 var (
 	qemuOptions = strings.Fields(`D L M accel acpitable action add-fd append audio audiodev bios blockdev boot cdrom chardev compat cpu d
 		debugcon device dfilter display drive dtb dump-vmstate echr fda fdb fsdev fw_cfg g gdb global hda hdb hdc hdd icount incoming initrd
@@ -210,7 +216,8 @@ var (
 		no-shutdown no-user-config nodefaults nographic only-migratable preconfig s snapshot win2k-hack xen-attach xen-domid-restrict`)
 )
 
-// shellWords splits a value of args as PVE does, with Perl's shellwords.
+// shellWords splits a value of args into words as PVE does with Perl's
+// shellwords.
 func shellWords(line string) []string {
 	var words []string
 	var word strings.Builder

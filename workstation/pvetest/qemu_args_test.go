@@ -13,12 +13,14 @@ import (
 	"github.com/proxstation/proxstation/internal/slow"
 )
 
-// argsVM is the VM whose args are judged: a disk, a CD drive, a network card, a
-// card of two functions, a controller of one, and PVE's own devices.
+// argsVM is the VM for which args are checked. It has a disk, a CD drive, a
+// network card, a card with two functions, a controller with one function, and
+// PVE's own devices.
 const argsVM = "bios:=ovmf ostype:=win11 agent:=1 scsihw:=virtio-scsi-single scsi0:=local-lvm:vm-140-disk-0 ide2:=none,media=cdrom " +
 	"net0:=virtio=BC:24:11:00:00:01,bridge=vmbr0 hostpci0:=0000:01:00 hostpci1:=0000:00:14.0 usb0:=host=046d:c52b vga:=std"
 
-// argsCases holds values of args with QEMU's words, "" where it takes them.
+// argsCases holds values of args with QEMU's message. The message is "" if QEMU
+// accepts the value.
 var argsCases = []struct{ machine, args, says string }{
 	{"q35", "-device usb-kbd,bus=ehci.0,port=2", ""},
 	{"pc", "-device usb-kbd,bus=ehci.0,port=2", "Bus 'ehci.0' not found"},
@@ -40,7 +42,7 @@ var argsCases = []struct{ machine, args, says string }{
 	{"q35", "-device isa-applesmc,osk=x -smbios type=2 -device vmcoreinfo", ""},
 	{"q35", "-device virtio-rng-pci,id=net0", "Duplicate ID 'net0' for device"},
 	{"q35", "-device virtio-rng-pci,id=tablet", "Duplicate ID 'tablet' for device"},
-	{"q35", "-device virtio-rng-pci,id=hostpci0", ""}, // which has functions, hostpci0.0 and hostpci0.1
+	{"q35", "-device virtio-rng-pci,id=hostpci0", ""}, // the IDs are hostpci0.0 and hostpci0.1
 	{"q35", "-device virtio-rng-pci,id=hostpci0.1", "Duplicate ID 'hostpci0.1' for device"},
 	{"q35", "-device virtio-rng-pci,id=1st", "Parameter 'id' expects an identifier"},
 	{"q35", "-drive if=none,id=drive-scsi0,file=DISK,format=raw", "Duplicate ID 'drive-scsi0' for drive"},
@@ -56,7 +58,7 @@ var argsCases = []struct{ machine, args, says string }{
 	{"q35", "-drive if=pflash,unit=0,format=raw,file=DISK", "drive with bus=0, unit=0 (index=-1) exists"},
 	{"q35", "-set device.hostpci1.multifunction=on", ""},
 	{"q35", "-set device.hostpci2.multifunction=on", `there is no device "hostpci2" defined`},
-	{"q35", "-set device.hostpci0.0.multifunction=on", `there is no device "hostpci0" defined`}, // QEMU cuts the ID at its point
+	{"q35", "-set device.hostpci0.0.multifunction=on", `there is no device "hostpci0" defined`}, // QEMU reads the ID up to its first "."
 	{"q35", "-set device.hostpci1", `can't parse: "device.hostpci1"`},
 	{"q35", "-set hostpci1.multifunction=on", `can't parse: "hostpci1.multifunction=on"`},
 	{"q35", "-set drive.drive-scsi0.cache=none", ""},
@@ -68,13 +70,13 @@ var argsCases = []struct{ machine, args, says string }{
 	{"q35", "-foo", "-foo: invalid option"},
 	{"q35", "-device", "-device: requires an argument"},
 	{"q35", "-uuid 00000000-0000-0000-0000-000000000100 -no-reboot", ""},
-	{"q35", "-usb", "PCI: slot 29 function 7 not available for ich9-usb-ehci1, in use by ich9-usb-ehci1,id=(null)"}, // of PVE's own
+	{"q35", "-usb", "PCI: slot 29 function 7 not available for ich9-usb-ehci1, in use by ich9-usb-ehci1,id=(null)"}, // PVE has added this controller already
 	{"pc", "-usb", "PCI: slot 1 function 2 not available for piix3-usb-uhci, in use by piix3-usb-uhci,id=(null)"},
 	{"q35", "word", "word: Could not open 'word': No such file or directory"},
 	{"q35", "-smbios 'type=2,product=A B' -cpu max,kvm=off", ""},
 }
 
-// A start fails as QEMU would fail it, with QEMU's words in the task's log.
+// If QEMU refuses args, the start task fails, and its log has QEMU's words.
 func TestStartJudgesArgs(t *testing.T) {
 	t.Parallel()
 	for _, tt := range argsCases {
@@ -96,7 +98,7 @@ func TestStartJudgesArgs(t *testing.T) {
 	}
 }
 
-// A real QEMU says the same of the same arguments.
+// A real QEMU gives the same message for the same arguments.
 func TestQEMUSaysTheSameOfArgs(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -125,8 +127,8 @@ func TestQEMUSaysTheSameOfArgs(t *testing.T) {
 	}
 }
 
-// qemu starts QEMU with the devices that PVE gives argsVM, and returns what it says
-// when it does not take the arguments.
+// qemu starts QEMU with the devices that PVE gives argsVM. It returns QEMU's
+// message if QEMU refuses the arguments.
 func qemu(t *testing.T, machine, firmware, disk, args string) string {
 	t.Helper()
 	line := []string{"-name", "vm", "-machine", machine, "-m", "64", "-cpu", "max", "-nodefaults", "-display", "none", "-S", "-monitor", "stdio",

@@ -7,18 +7,19 @@ import (
 	"strings"
 )
 
-// A commandLine is what a start of QEMU has named so far.
+// A commandLine holds the IDs, buses and firmware units that QEMU's arguments
+// have used so far.
 type commandLine struct {
 	ids     map[string]bool   // "device net0", "drive drive-scsi0"
-	buses   map[string]string // the kind of each bus by its name
-	count   map[string]int    // buses without a name of their own, by kind
-	flashed [2]bool           // units with firmware
+	buses   map[string]string // kind of each bus, by its name
+	count   map[string]int    // number of buses that QEMU named itself, by kind
+	flashed [2]bool           // firmware units in use
 }
 
-// newCommandLine returns what PVE itself puts on the command line of a VM, as far
-// as arguments can clash with it (qemu-server PVE/QemuServer.pm,
-// config_to_command; PVE/QemuServer/PCI.pm, USB.pm, DriveDevice.pm; pve-q35-4.0.cfg
-// and pve-usb.cfg).
+// newCommandLine returns the part of PVE's own command line with which further
+// arguments can clash (qemu-server PVE/QemuServer.pm, config_to_command;
+// PVE/QemuServer/PCI.pm, USB.pm, DriveDevice.pm; pve-q35-4.0.cfg and
+// pve-usb.cfg).
 func newCommandLine(config map[string]string, devices []hostpci) *commandLine {
 	l := &commandLine{ids: map[string]bool{}, buses: map[string]string{"isa.0": "ISA", "i2c": "i2c-bus"}, count: map[string]int{}}
 	l.flashed = [2]bool{config["bios"] == "ovmf", config["bios"] == "ovmf"}
@@ -55,7 +56,7 @@ func newCommandLine(config map[string]string, devices []hostpci) *commandLine {
 
 func (l *commandLine) q35() {
 	l.buses["pcie.0"] = "PCIE"
-	for i := range 6 { // of the chipset's own AHCI controller
+	for i := range 6 { // ports of the chipset's AHCI controller
 		l.buses[fmt.Sprint("ide.", i)] = "IDE"
 	}
 	l.count["IDE"] = 6
@@ -63,7 +64,7 @@ func (l *commandLine) q35() {
 		l.device("ich9-usb-ehci1", id)
 	}
 	for i := range 6 {
-		l.ids[fmt.Sprint("device uhci-", i+1)] = true // companions, whose ports are those of ehci
+		l.ids[fmt.Sprint("device uhci-", i+1)] = true // companion controllers, which share the ports of ehci
 	}
 	l.device("ich9-intel-hda", "audio0")
 	for i := range 4 {
@@ -84,8 +85,8 @@ func (l *commandLine) i440fx(config map[string]string) {
 	l.device("piix3-usb-uhci", "uhci")
 }
 
-// usbTwice returns what QEMU says of -usb: the machine then brings the controller
-// that PVE adds at the same place.
+// usbTwice returns QEMU's message for the argument -usb. With it, the machine
+// has a USB controller at the address at which PVE adds another.
 func (l *commandLine) usbTwice() string {
 	line, driver, slot, function := "-device piix3-usb-uhci,id=uhci,bus=pci.0,addr=0x1.0x2", "piix3-usb-uhci", 1, 2
 	if l.buses["pcie.0"] != "" {
@@ -94,7 +95,7 @@ func (l *commandLine) usbTwice() string {
 	return fmt.Sprintf("kvm: %s: PCI: slot %d function %d not available for %s, in use by %s,id=(null)", line, slot, function, driver, driver)
 }
 
-// beforeXHCI matches machine versions before 7.1, from which on PVE gives modern
+// beforeXHCI matches machine versions before 7.1. From 7.1 on, PVE gives modern
 // guests one xHCI controller for all USB devices.
 var beforeXHCI = regexp.MustCompile(`^pc-(q35|i440fx)-([0-6]\.|7\.0)`)
 
@@ -116,7 +117,7 @@ func (l *commandLine) usb(config map[string]string) {
 	}
 }
 
-// add adds what PVE makes of one key.
+// add adds the devices that PVE makes for one key of the configuration.
 func (l *commandLine) add(key string, config map[string]string) {
 	number := atoi(strings.TrimLeft(key, "abcdefghijklmnopqrstuvwxyz"), 0)
 	switch family := strings.TrimRight(key, "0123456789"); {
@@ -143,8 +144,8 @@ func (l *commandLine) add(key string, config map[string]string) {
 	}
 }
 
-// hostPCI adds a passed-through device, whose functions have numbers if there are
-// several.
+// hostPCI adds a passed-through device. If it has several functions, their IDs
+// have numbers.
 func (l *commandLine) hostPCI(d hostpci) {
 	key := "hostpci" + text(d.slot)
 	if !d.multifunction() || d.keys["mdev"] != "" {
@@ -161,8 +162,8 @@ func (l *commandLine) device(driver, id string) {
 	l.make(driver, id)
 }
 
-// make adds the buses of a device (QEMU hw/core/bus.c, qbus_init: a bus is named
-// after its device's ID, or else after its kind and a number).
+// make adds the buses of a device. A bus is named after its device's ID, or,
+// without an ID, after its kind and a number (QEMU hw/core/bus.c, qbus_init).
 func (l *commandLine) make(driver, id string) {
 	kind, several := "", 1
 	switch {
@@ -198,8 +199,8 @@ func (l *commandLine) make(driver, id string) {
 	}
 }
 
-// ahci reports whether an IDE bus is a port of an AHCI controller, which takes one
-// drive. Those of i440fx are not.
+// ahci reports whether an IDE bus is a port of an AHCI controller, which
+// accepts one drive only. The IDE buses of i440fx are not.
 func (l *commandLine) ahci(bus string) bool {
 	return l.buses["pcie.0"] != "" || !strings.HasPrefix(bus, "ide.")
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// answer handles a request in PVE's order: it checks the caller, the method,
-// the privileges and the parameters, and only then does the work.
+// answer handles a request in PVE's order. It checks the caller, the method,
+// the privileges and the parameters before it does the work.
 func (n *Node) answer(r *http.Request) answer {
 	match := apiPath.FindStringSubmatch(r.URL.Path)
 	isAPI := match != nil
@@ -49,17 +49,19 @@ func (n *Node) answer(r *http.Request) answer {
 	return a
 }
 
-// apiPath splits the path of a request into the form of the answer and the path
-// of the method (pve-http-server PVE/APIServer/AnyEvent.pm, $split_abs_uri).
+// apiPath splits the path of a request into the format of the answer and the
+// path of the method (pve-http-server PVE/APIServer/AnyEvent.pm,
+// $split_abs_uri).
 var apiPath = regexp.MustCompile(`^/api2/+([a-z][a-z0-9]+)(/.*)?$`)
 
-// clean returns a path without its empty fragments.
+// clean returns a path without empty parts, such as "//".
 func clean(path string) string {
 	return "/" + strings.Join(strings.FieldsFunc(path, func(r rune) bool { return r == '/' }), "/")
 }
 
-// dispatch does what PVE does for all methods, in its order (pve-manager
-// PVE/HTTPServer.pm, auth_handler and rest_handler).
+// dispatch does the checks that PVE makes for all methods, in PVE's order, and
+// calls the handler (pve-manager PVE/HTTPServer.pm, auth_handler and
+// rest_handler).
 func (n *Node) dispatch(r *http.Request, c *call) (any, error) {
 	endpoint, names, found := pveschema.Lookup(r.Method, c.path)
 	who, err := n.authenticate(r, found && endpoint.User == "world")

@@ -2,8 +2,8 @@ package pvetest
 
 import "maps"
 
-// handlers serve the endpoints. Everything that PVE checks for all of them
-// has been checked when one is called.
+// handlers returns the handlers by endpoint. When a handler is called, the
+// checks that PVE makes for all endpoints are done.
 func handlers() map[string]handler {
 	all := map[string]handler{}
 	for _, part := range []func() map[string]handler{

@@ -1,6 +1,6 @@
 package pvetest
 
-// accessHandlers serve who may do what, and pools.
+// accessHandlers returns the handlers for users, permissions and pools.
 func accessHandlers() map[string]handler {
 	const user, token = "/access/users/{userid}", "/access/users/{userid}/token/{tokenid}"
 	return map[string]handler{
@@ -39,7 +39,7 @@ func accessHandlers() map[string]handler {
 	}
 }
 
-// datacenterHandlers serve what belongs to the datacenter: options, backups,
+// datacenterHandlers returns the handlers for the datacenter: options, backups,
 // high availability, storages.
 func datacenterHandlers() map[string]handler {
 	return map[string]handler{
@@ -63,7 +63,8 @@ func datacenterHandlers() map[string]handler {
 	}
 }
 
-// moreVMHandlers serve what other clients than this project's do with a VM.
+// moreVMHandlers returns handlers for VMs that only clients other than this
+// project use.
 func moreVMHandlers() map[string]handler {
 	const qemu = "/nodes/{node}/qemu/{vmid}"
 	return map[string]handler{

@@ -13,12 +13,12 @@ import (
 )
 
 // Start serves the node with TLS on a port of the loopback interface, until
-// [Node.Close]. To serve it at another address, use your own server: a node is
-// an [http.Handler] and has a [Node.Certificate].
+// [Node.Close] is called. To serve it at another address, use your own server:
+// a node is an [http.Handler] and has a [Node.Certificate].
 func (n *Node) Start() *Node {
 	n.server = httptest.NewUnstartedServer(n)
 	n.server.TLS = &tls.Config{Certificates: []tls.Certificate{n.Certificate()}, MinVersion: tls.VersionTLS12}
-	n.server.Config.ErrorLog = log.New(io.Discard, "", 0) // connections that Close cuts are no news
+	n.server.Config.ErrorLog = log.New(io.Discard, "", 0) // do not log the connections that Close cuts
 	n.server.StartTLS()
 	if transport, ok := n.server.Client().Transport.(*http.Transport); ok {
 		transport.TLSClientConfig.RootCAs = n.CertPool()
@@ -26,15 +26,16 @@ func (n *Node) Start() *Node {
 	return n
 }
 
-// Close ends what [Node.Start] began.
+// Close stops the server of [Node.Start].
 func (n *Node) Close() {
 	if n.server != nil {
 		n.server.Close()
 	}
 }
 
-// URL returns the address of the API, as go-proxmox wants it. Without
-// [Node.Start] it is an address that [Node.Transport] answers.
+// URL returns the address of the API in the form that go-proxmox expects. If
+// the node was not started with [Node.Start], only [Node.Transport] answers at
+// this address.
 func (n *Node) URL() string {
 	if n.server == nil {
 		return "https://" + n.host.Name + ".test:8006/api2/json"
@@ -42,8 +43,8 @@ func (n *Node) URL() string {
 	return n.server.URL + "/api2/json"
 }
 
-// HTTPClient returns a client for the node: it trusts the certificate of a
-// started node, and reaches other nodes through [Node.Transport].
+// HTTPClient returns a client for the node. If the node was started, the client
+// trusts its certificate. If not, it uses [Node.Transport].
 func (n *Node) HTTPClient() *http.Client {
 	if n.server == nil {
 		return &http.Client{Transport: n.Transport()}
@@ -51,14 +52,14 @@ func (n *Node) HTTPClient() *http.Client {
 	return n.server.Client()
 }
 
-// ServeHTTP implements [http.Handler]. To send an error it takes over the
-// connection, the only way to put the message into the status line, where PVE
-// puts it. If there is no connection to take over (a
-// [httptest.ResponseRecorder], HTTP/2), only the body has the message.
+// ServeHTTP implements [http.Handler]. PVE puts an error's message into the
+// status line. ServeHTTP can do so only if it takes over the connection. If
+// that is not possible (a [httptest.ResponseRecorder], HTTP/2), only the body
+// has the message.
 func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := n.answer(r)
 	if !a.wait(r) {
-		panic(http.ErrAbortHandler) // which closes the connection and logs nothing
+		panic(http.ErrAbortHandler) // net/http closes the connection without a log entry
 	}
 	if a.status != http.StatusOK {
 		if conn, buffered, err := http.NewResponseController(w).Hijack(); err == nil {
@@ -70,22 +71,23 @@ func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", a.contentType())
 	}
 	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body) // the client is gone: nobody to tell
+	_, _ = w.Write(a.body) // as above
 }
 
-// writeTo writes an answer with its reason to a connection, and closes it.
+// writeTo writes an answer with its status line to a connection, and closes the
+// connection.
 func (a answer) writeTo(conn net.Conn, w *bufio.ReadWriter) {
 	defer conn.Close()
 	kind := ""
 	if len(a.body) > 0 {
 		kind = "Content-Type: " + a.contentType() + "\r\n"
 	}
-	_, _ = fmt.Fprintf(w, "HTTP/1.1 %d %s\r\n%sContent-Length: %d\r\nConnection: close\r\n\r\n%s", a.status, a.reason, kind, len(a.body), a.body) // likewise
+	_, _ = fmt.Fprintf(w, "HTTP/1.1 %d %s\r\n%sContent-Length: %d\r\nConnection: close\r\n\r\n%s", a.status, a.reason, kind, len(a.body), a.body) // as above
 	_ = w.Flush()
 }
 
 // Transport returns a transport that reaches the node without a network. It
-// can be used inside a testing/synctest bubble.
+// also works inside a testing/synctest bubble.
 func (n *Node) Transport() http.RoundTripper { return transport{n} }
 
 type transport struct{ node *Node }
@@ -106,7 +108,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		if err := r.Context().Err(); err != nil {
 			return nil, err
 		}
-		return nil, io.EOF // as of a connection that is closed under the client
+		return nil, io.EOF // the error of a connection that the server closed
 	}
 	return &http.Response{ // the caller closes its body
 		Status: fmt.Sprintf("%d %s", a.status, a.reason), StatusCode: a.status,

@@ -19,7 +19,7 @@ import (
 )
 
 // An answer over the network is the same as in memory: the first line of the
-// message is in the status line, the whole message in the body.
+// message is in the status line, and the whole message is in the body.
 func TestAnswersOverTheNetwork(t *testing.T) {
 	t.Parallel()
 	host := machines(vm(140, ""))
@@ -67,7 +67,7 @@ func TestStartedNode(t *testing.T) {
 	}
 }
 
-// PVE takes parameters from the query and from a body as a form or as JSON.
+// PVE accepts parameters in the query, and in a body that is a form or JSON.
 func TestParameters(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, ""), vm(141, "")), func(l *lab) {
@@ -105,7 +105,7 @@ func TestParameters(t *testing.T) {
 	})
 }
 
-// The trace shows no secrets.
+// The trace contains no secrets.
 func TestTraceKeepsSecrets(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(running(140, "agent:=1")), func(l *lab) {
@@ -216,7 +216,7 @@ func TestHostsAsJSON(t *testing.T) {
 	}
 }
 
-// Every list that the table knows is served, on every host.
+// Every list method of the table is served, on every host.
 func TestEveryHostAnswers(t *testing.T) {
 	t.Parallel()
 	for name, host := range map[string]pvetest.Host{"reference": pvetest.Reference(), "AMD": pvetest.AMD(), "shared group": pvetest.SharedGroup(), "bare": {Name: "pve", Version: "9.1.1"}} {

@@ -21,8 +21,8 @@ const (
 	servedTable = "| path | methods | how far |\n|---|---|---|\n"
 )
 
-// The page lists all served methods and no others. A note says where an answer
-// is less complete than PVE's.
+// The page lists all served methods and no others. Where an answer is less
+// complete than PVE's, the page has a note.
 func TestServedTable(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile(servedPage)
@@ -65,7 +65,7 @@ func TestServedTable(t *testing.T) {
 	}
 }
 
-// The schema has the parameters of all served methods, and of no others.
+// The schema has the parameters of all served methods, and of no other methods.
 func TestServedIsInTheSchema(t *testing.T) {
 	t.Parallel()
 	var described []string

@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// The methods of this file act as somebody else does: a person at the web
-// interface, a backup job, the hardware.
+// The methods in this file act on the node from outside the client under test:
+// as a person at the web interface, as a backup job, or as the hardware.
 
-// PowerOn starts a VM at once behind the client's back. The error is PVE's
-// refusal.
+// PowerOn starts a VM at once, without a request of the client. The error is
+// PVE's refusal.
 func (n *Node) PowerOn(id int) error { return n.act(id, n.powerOn) }
 
 // PowerOff ends a VM's process at once. If the VM does not exist, it returns an
@@ -21,7 +21,7 @@ func (n *Node) PowerOff(id int) error {
 	return n.act(id, func(v *vm) error { n.off(v); return nil })
 }
 
-// Edit changes a VM's configuration as root@pam does in the web
+// Edit changes one key of a VM's configuration, as root@pam can in the web
 // interface. An empty value deletes the key. The error is PVE's refusal.
 func (n *Node) Edit(id int, key, value string) error {
 	return n.act(id, func(v *vm) error {
@@ -33,8 +33,9 @@ func (n *Node) Edit(id int, key, value string) error {
 	})
 }
 
-// Lock locks a VM as a backup ("backup") or a migration ("migrate") does; an
-// empty lock unlocks it. If the VM does not exist, it returns an error.
+// Lock locks a VM as a backup ("backup") or a migration ("migrate") does. If
+// lock is empty, it unlocks the VM. If the VM does not exist, it returns an
+// error.
 func (n *Node) Lock(id int, lock string) error {
 	return n.act(id, func(v *vm) error {
 		delete(v.config, "lock")
@@ -46,9 +47,9 @@ func (n *Node) Lock(id int, lock string) error {
 }
 
 // BeginBackup locks a VM as a backup job does. If the VM is off, it starts QEMU
-// paused, with the VM's devices, until somebody starts the VM or the backup
-// ends (qemu-server PVE/VZDump/QemuServer.pm, enforce_vm_running_for_backup).
-// The error is PVE's refusal.
+// with the VM's devices but keeps the guest paused until somebody starts the VM
+// or the backup ends (qemu-server PVE/VZDump/QemuServer.pm,
+// enforce_vm_running_for_backup). The error is PVE's refusal.
 func (n *Node) BeginBackup(id int) error {
 	return n.act(id, func(v *vm) error {
 		if !v.running {
@@ -62,8 +63,9 @@ func (n *Node) BeginBackup(id int) error {
 	})
 }
 
-// EndBackup ends the backup that BeginBackup began. The VM is off again unless
-// somebody started it meanwhile. If the VM does not exist, it returns an error.
+// EndBackup ends the backup that BeginBackup began. If BeginBackup started
+// QEMU, the VM is turned off, unless somebody has started the VM meanwhile. If
+// the VM does not exist, it returns an error.
 func (n *Node) EndBackup(id int) error {
 	return n.act(id, func(v *vm) error {
 		delete(v.config, "lock")
@@ -74,27 +76,27 @@ func (n *Node) EndBackup(id int) error {
 	})
 }
 
-// Suspend pauses a VM's guest, as a person does. If the VM does not exist, it
-// returns an error.
+// Suspend pauses a VM, as a person can in the web interface. If the VM does not
+// exist, it returns an error.
 func (n *Node) Suspend(id int) error {
 	return n.act(id, func(v *vm) error { v.paused = v.running; return nil })
 }
 
-// Sleep lets a VM's guest fall asleep (S3). If the VM does not exist, it
-// returns an error.
+// Sleep puts a VM's guest to sleep (S3). If the VM does not exist, it returns
+// an error.
 func (n *Node) Sleep(id int) error {
 	return n.act(id, func(v *vm) error { v.paused, v.asleep = v.running, v.running; return nil })
 }
 
-// OpenConsole opens a VM's console in the web interface, which starts a task
-// that runs until [Node.EndTasks]. If the VM does not exist, it returns an
-// error.
+// OpenConsole opens a VM's console in the web interface. This starts a task
+// that runs until [Node.EndTasks] is called. If the VM does not exist, it
+// returns an error.
 func (n *Node) OpenConsole(id int) error {
 	return n.act(id, func(v *vm) error { n.fork("vncproxy", text(v.id), "root@pam"); return nil })
 }
 
-// DestroyVM removes a VM with its disks, whatever its state. If the VM does not
-// exist, it returns an error.
+// DestroyVM removes a VM with its disks, even if it is running or locked. If
+// the VM does not exist, it returns an error.
 func (n *Node) DestroyVM(id int) error {
 	return n.act(id, func(v *vm) error { n.off(v); n.erase(v, true); return nil })
 }
@@ -113,7 +115,7 @@ func (n *Node) act(id int, work func(*vm) error) error {
 	return nil
 }
 
-// EndTasks stops every task that runs, as a person does who sees them hang.
+// EndTasks stops every running task, as a person can in the web interface.
 func (n *Node) EndTasks() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -123,8 +125,8 @@ func (n *Node) EndTasks() {
 	}
 }
 
-// LoseCard lets every function of the device at an address ("0000:01:00")
-// fall off the bus, as a failed reset does: no VM starts with it until the
+// LoseCard makes every function of the device at an address ("0000:01:00") fall
+// off the bus, as a failed reset does. No VM starts with the device until the
 // host restarts ([Node.Restart]).
 func (n *Node) LoseCard(address string) {
 	n.mu.Lock()
@@ -135,8 +137,9 @@ func (n *Node) LoseCard(address string) {
 	}
 }
 
-// MoveCard gives the functions of a device ("0000:01:00") another address
-// and IOMMU group, as a card in another slot or a firmware update does.
+// MoveCard gives the functions of a device ("0000:01:00") another address and
+// IOMMU group. This happens when a card is put into another slot, or after a
+// firmware update.
 func (n *Node) MoveCard(from, to string, group int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -148,7 +151,8 @@ func (n *Node) MoveCard(from, to string, group int) {
 	}
 }
 
-// FillStorage lets others write so many bytes to a storage.
+// FillStorage adds size bytes to the used space of a storage, as if other
+// programs had written them.
 func (n *Node) FillStorage(name string, size int64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -158,7 +162,7 @@ func (n *Node) FillStorage(name string, size int64) {
 	}
 }
 
-// Logout makes every ticket void, as a restart of the daemon with new keys
+// Logout makes every ticket invalid, as a restart of the daemon with new keys
 // does.
 func (n *Node) Logout() {
 	n.mu.Lock()
@@ -166,9 +170,10 @@ func (n *Node) Logout() {
 	clear(n.tickets)
 }
 
-// Restart is a power cut: every VM is off, tasks are gone in the middle, cards
-// that fell off the bus are back, and VMs with onboot start, in the order of
-// their startup key and number. Two of them that want one card race.
+// Restart simulates a power cut. Every VM is off, running tasks are gone, and
+// cards that fell off the bus are back. Then the VMs with onboot start, in the
+// order of their key startup and of their number. If two of them need the same
+// card, only one gets it.
 func (n *Node) Restart() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -200,7 +205,7 @@ func (n *Node) bootOrder(id int) int {
 	return atoi(strings.TrimPrefix(n.vms[id].config["startup"], "order="), 1<<20)
 }
 
-// SetGuest changes how the guest of a VM behaves from now on.
+// SetGuest replaces the behaviour of a VM's guest from now on.
 func (n *Node) SetGuest(id int, guest Guest) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -217,7 +222,7 @@ func (n *Node) Inject(fault Fault) {
 	n.faults = append(n.faults, &fault)
 }
 
-// ClearFaults forgets all faults that did not strike yet.
+// ClearFaults removes all planned faults that have not happened yet.
 func (n *Node) ClearFaults() {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -12,8 +12,8 @@ import (
 
 const startPath = "/nodes/pve/qemu/140/status/start"
 
-// What qemu-server PVE/QemuServer/PCI.pm checks of a configuration when the VM
-// starts.
+// A start checks the configuration's PCI devices by the rules of qemu-server
+// PVE/QemuServer/PCI.pm.
 func TestStartJudgesTheConfiguration(t *testing.T) {
 	t.Parallel()
 	const igd = "hostpci0:=0000:00:02.0,legacy-igd=1"
@@ -62,7 +62,8 @@ func TestStartJudgesTheConfiguration(t *testing.T) {
 	}
 }
 
-// pve-guest-common PVE/Mapping/PCI.pm, assert_valid.
+// A start compares a mapping with the hardware (pve-guest-common
+// PVE/Mapping/PCI.pm, assert_valid).
 func TestStartComparesAMappingWithTheHardware(t *testing.T) {
 	t.Parallel()
 	const changed = "PCI device mapping invalid (hardware probably changed): "
@@ -95,7 +96,7 @@ func TestStartComparesAMappingWithTheHardware(t *testing.T) {
 	}
 }
 
-// What the node is like when a VM starts.
+// The result of a start depends on the state of the node.
 func TestStartMeetsTheNode(t *testing.T) {
 	t.Parallel()
 	const card = "hostpci0:=0000:01:00"
@@ -158,13 +159,13 @@ func TestStartMeetsTheNode(t *testing.T) {
 	}
 }
 
-// lose deletes a volume under its VM.
+// lose returns a function that deletes a volume while a VM still names it.
 func lose(volume string) func(*lab) {
 	pool, _, _ := strings.Cut(volume, ":")
 	return func(l *lab) { l.task("DELETE", "/nodes/pve/storage/"+pool+"/content/"+volume) }
 }
 
-// Of several entries of a mapping, a VM gets the first that is free.
+// If a mapping has several entries, a VM gets the first free device among them.
 func TestStartTakesAnAlternative(t *testing.T) {
 	t.Parallel()
 	host := pvetest.AMD()
@@ -188,7 +189,8 @@ func TestStartTakesAnAlternative(t *testing.T) {
 	})
 }
 
-// A power cut: tasks are gone, cards are back, and the VMs with onboot race.
+// After a power cut, tasks are gone and cards are back. Of two VMs with onboot
+// that need the same card, one gets it.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	host := machines(running(140, "onboot:=1 startup:=order=2 hostpci0:=0000:01:00"), vm(141, "onboot:=1 startup:=order=1 hostpci0:=0000:01:00"), running(142, ""))
@@ -206,7 +208,7 @@ func TestRestart(t *testing.T) {
 	})
 }
 
-// A VM that takes the host's own disk away has broken the host.
+// If a VM takes the controller of the host's own disk, Check returns an error.
 func TestCheckSeesWhatTheHostLost(t *testing.T) {
 	t.Parallel()
 	host := pvetest.SharedGroup()

@@ -9,15 +9,16 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// How PVE stops a VM (qemu-server PVE/QemuServer.pm, _do_vm_stop): whom it
-// asks, how long it waits, and what is left running.
+// The table shows how PVE stops a VM (qemu-server PVE/QemuServer.pm,
+// _do_vm_stop): whether it asks the agent or uses ACPI, how long it waits, and
+// whether the VM still runs afterwards.
 func TestShutdown(t *testing.T) {
 	t.Parallel()
 	const path = "/nodes/pve/qemu/140/status/"
 	for name, tt := range map[string]struct {
 		config string
 		guest  pvetest.Guest
-		call   []string // path and parameters
+		call   []string // path below status/, then parameters
 		exit   string
 		takes  time.Duration
 		runs   bool
@@ -61,7 +62,8 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// Between the two halves of a reboot the card is free, and somebody can take it.
+// Between the two tasks of a reboot the card is free, and another VM can take
+// it.
 func TestRebootGivesTheCardAway(t *testing.T) {
 	t.Parallel()
 	const card = "hostpci0:=0000:01:00"
@@ -80,8 +82,8 @@ func TestRebootGivesTheCardAway(t *testing.T) {
 	})
 }
 
-// A shutdown holds the VM's lock: a stop waits for it in vain, unless it
-// overrules it.
+// A shutdown holds the VM's lock. A stop request waits for the lock in vain,
+// unless it sets overrule-shutdown.
 func TestStopDuringAShutdown(t *testing.T) {
 	t.Parallel()
 	for overrule, want := range map[string][2]string{
@@ -103,7 +105,8 @@ func TestStopDuringAShutdown(t *testing.T) {
 	}
 }
 
-// A request that changes a VM waits for its lock, and goes on when it is free.
+// A request that changes a VM waits for the VM's lock, and continues when the
+// lock is free.
 func TestAChangeWaitsForTheLock(t *testing.T) {
 	t.Parallel()
 	for delay, want := range map[time.Duration]int{4 * time.Second: 200, 40 * time.Second: 500} {
@@ -124,7 +127,7 @@ func TestAChangeWaitsForTheLock(t *testing.T) {
 	}
 }
 
-// Under HA a task only asks, and the manager acts later.
+// For a VM under HA, the task only asks the HA manager, which acts later.
 func TestHighAvailability(t *testing.T) {
 	t.Parallel()
 	host := machines(vm(140, ""))

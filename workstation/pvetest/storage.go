@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// A storage is a storage with what lies on it now.
+// A storage is a storage of the host with its current content.
 type storage struct {
 	Storage
-	volumes map[string]*Volume         // changed by put, drop and resize only
-	owned   map[int]map[string]*Volume // the same by their VMs
-	written int64                      // bytes of those that take them
-	others  int64                      // bytes used by what is no volume we know
+	volumes map[string]*Volume         // by name; only put, drop and resize change it
+	owned   map[int]map[string]*Volume // the same volumes, by VMID and name
+	written int64                      // bytes that the volumes take, as in takes
+	others  int64                      // used bytes that belong to no volume here
 }
 
 func newStorage(s Storage) *storage {
@@ -25,7 +25,7 @@ func newStorage(s Storage) *storage {
 	return kept
 }
 
-// put keeps a volume.
+// put adds a volume.
 func (s *storage) put(v *Volume) {
 	s.drop(v.Name)
 	s.volumes[v.Name] = v
@@ -36,7 +36,7 @@ func (s *storage) put(v *Volume) {
 	s.written += s.takes(v)
 }
 
-// drop destroys a volume, if it is there.
+// drop removes a volume if it exists.
 func (s *storage) drop(name string) {
 	v := s.volumes[name]
 	if v == nil {
@@ -49,14 +49,14 @@ func (s *storage) drop(name string) {
 	}
 }
 
-// resize gives a volume another size.
+// resize changes the size of a volume.
 func (s *storage) resize(v *Volume, size int64) {
 	s.written -= s.takes(v)
 	v.Size = size
 	s.written += s.takes(v)
 }
 
-// takes returns the bytes that a volume takes of its storage.
+// takes returns the bytes that a volume uses on its storage.
 func (s *storage) takes(v *Volume) int64 {
 	if s.thick() || v.VMID == 0 {
 		return v.Size
@@ -64,8 +64,9 @@ func (s *storage) takes(v *Volume) int64 {
 	return 0
 }
 
-// thick reports whether a volume takes its whole size when it is made. Files
-// and thin volumes take it as they are written to, which nobody does here.
+// thick reports whether a volume uses its whole size from the start. Files and
+// thin volumes grow when they are written to, which does not happen on the
+// embedded node.
 func (s *storage) thick() bool {
 	return s.Type == "lvm" || s.Type == "zfspool" && s.Config["sparse"] != "1"
 }
@@ -109,13 +110,13 @@ func (s *storage) noRoomToGrow(name string, more int64) error {
 	return refuse("zfs error: cannot set property for '%s/%s': size is greater than available space", s.Config["pool"], name)
 }
 
-// store is the node's storages.
+// store holds the storages of the node.
 type store struct {
 	*base
 	storages map[string]*storage
 }
 
-// find returns a storage by its name.
+// find returns the storage with a name.
 func (st *store) find(name string) (*storage, error) {
 	if s := st.storages[name]; s != nil {
 		return s, nil
@@ -123,7 +124,8 @@ func (st *store) find(name string) (*storage, error) {
 	return nil, refuse("storage '%s' does not exist", name)
 }
 
-// online returns a storage that can be used.
+// online returns the storage with a name if it can be used, and else PVE's
+// refusal.
 func (st *store) online(name string) (*storage, error) {
 	s, err := st.find(name)
 	if err == nil && s.Inactive {
@@ -132,8 +134,8 @@ func (st *store) online(name string) (*storage, error) {
 	return s, err
 }
 
-// volume splits a volume ID. there is false if the volume does not exist; the
-// storage is nil if the storage does not exist either.
+// volume finds a volume by its ID. there is false if the volume does not exist.
+// s is nil if the storage does not exist either.
 func (st *store) volume(id string) (s *storage, name string, there bool) {
 	pool, name, _ := strings.Cut(id, ":")
 	s = st.storages[pool]
@@ -150,8 +152,8 @@ func (st *store) free(id string) {
 	}
 }
 
-// allocate makes a volume; a name that ends in "-" gets the first free number. The
-// format "" is the storage's own.
+// allocate makes a volume. A name that ends in "-" is completed with the first
+// free number. The format "" means the default format of the storage.
 func (st *store) allocate(pool, name, format string, size int64, vmid int) (id string, err error) {
 	s, err := st.online(pool)
 	switch {
@@ -188,7 +190,7 @@ func (st *store) allocate(pool, name, format string, size int64, vmid int) (id s
 	return pool + ":" + name, nil
 }
 
-// exists returns a storage's refusal of a name that is taken.
+// exists returns a storage's refusal of a volume name that is already in use.
 func (s *storage) exists(name string) error {
 	switch s.Type {
 	case "lvm", "lvmthin":

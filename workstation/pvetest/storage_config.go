@@ -6,18 +6,19 @@ import (
 	"strings"
 )
 
-// steeringStorage are parameters that have fields of their own in [Storage], or are
-// not kept.
+// steeringStorage lists parameters that have their own field in [Storage], or
+// that are not stored.
 var steeringStorage = []string{"storage", "type", "content", "shared", "delete", "digest", "disable", "nodes", "password", "username"}
 
-// neededByStorage are the keys that each type of storage must have (options of
-// pve-storage PVE/Storage/*.pm).
+// neededByStorage lists the keys that each type of storage must have (options
+// of pve-storage PVE/Storage/*.pm).
 var neededByStorage = map[string][]string{
 	"dir": {"path"}, "btrfs": {"path"}, "lvm": {"vgname"}, "lvmthin": {"thinpool", "vgname"}, "zfspool": {"pool"},
 	"nfs": {"server", "export"}, "cifs": {"server", "share"}, "pbs": {"server", "datastore"},
 }
 
-// defaultContent is the content of a storage for which the caller names none.
+// defaultContent holds the content of a storage, by its type, if the caller
+// does not name any.
 var defaultContent = map[string]string{
 	"dir": "images,rootdir,vztmpl,iso,snippets,backup,import", "nfs": "images,rootdir,vztmpl,iso,snippets,backup",
 	"cifs": "images,rootdir,vztmpl,iso,snippets,backup", "btrfs": "images,rootdir", "pbs": "backup",
@@ -49,7 +50,7 @@ func (st *store) createStorage(c *call) (any, error) {
 	return map[string]any{"storage": name, "type": kind}, nil
 }
 
-// take sets the fields of a storage that a call names.
+// take sets those fields of a storage for which the call has parameters.
 func (s *storage) take(c *call, node string) {
 	for name := range c.values {
 		if !slices.Contains(steeringStorage, name) {
@@ -97,8 +98,8 @@ func (st *store) updateStorage(c *call) (any, error) {
 	return map[string]any{"storage": s.Name, "type": s.Type}, nil
 }
 
-// deleteStorage is DELETE /storage/{storage}. PVE deletes the entry and leaves the
-// volumes alone.
+// deleteStorage is DELETE /storage/{storage}. PVE deletes only the entry, not
+// the volumes.
 func (st *store) deleteStorage(c *call) (any, error) {
 	if st.storages[c.get("storage")] == nil {
 		return nil, refuse("delete storage failed: storage '%s' does not exist", c.get("storage"))

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// kind returns the content type of a volume by its name: "iso", "images".
+// kind returns the content type of a volume, such as "iso" or "images", from
+// its name.
 func (v *Volume) kind() string {
 	if first, _, found := strings.Cut(v.Name, "/"); found && first != text(v.VMID) {
 		return first
@@ -15,7 +16,8 @@ func (v *Volume) kind() string {
 	return "images"
 }
 
-// content is GET content: the volumes of a storage that the caller may see.
+// content is GET content. It lists the volumes of a storage that the caller may
+// see.
 func (n *Node) content(c *call) (any, error) {
 	s, err := n.online(c.get("storage"))
 	if err != nil {
@@ -32,7 +34,7 @@ func (n *Node) content(c *call) (any, error) {
 			continue
 		}
 		entry := map[string]any{"volid": s.Name + ":" + name, "content": v.kind(), "format": cmp.Or(v.Format, "raw"), "size": v.Size}
-		switch s.Type { // LVM's comes as text, ZFS tells none
+		switch s.Type { // PVE sends ctime as text for LVM, and not at all for ZFS
 		case "lvm", "lvmthin":
 			entry["ctime"] = text(int(n.began.Unix()))
 		case "zfspool":
@@ -47,8 +49,8 @@ func (n *Node) content(c *call) (any, error) {
 	return list, nil
 }
 
-// volumeOf returns the volume that a call names, in full or within its storage.
-// The volume need not exist.
+// volumeOf returns the volume that a call names by its full ID or by its name
+// within the storage. The volume need not exist.
 func (n *Node) volumeOf(c *call) (s *storage, name string, err error) {
 	id := c.get("volume")
 	if !strings.Contains(id, ":") {
@@ -83,7 +85,7 @@ func (n *Node) oneVolume(c *call) (any, error) {
 func (n *Node) allocateVolume(c *call) (any, error) {
 	size := parseSize(c.get("size"))
 	if !strings.ContainsAny(c.get("size"), "MG") {
-		size <<= 10 // PVE takes a plain number for KiB
+		size <<= 10 // a plain number is in KiB
 	}
 	id, err := n.allocate(c.get("storage"), strings.TrimSuffix(c.get("filename"), ".raw"), c.get("format"), size, c.number("vmid"))
 	if err != nil {
@@ -92,8 +94,8 @@ func (n *Node) allocateVolume(c *call) (any, error) {
 	return id, nil
 }
 
-// deleteVolume is DELETE content/{volume}. PVE does not look whether a VM still
-// names it, nor whether it is there.
+// deleteVolume is DELETE content/{volume}. PVE deletes the volume even if a VM
+// still names it, and does not check that the volume exists.
 func (n *Node) deleteVolume(c *call) (any, error) {
 	s, name, err := n.volumeOf(c)
 	if err != nil {
@@ -151,7 +153,7 @@ func (s *storage) keep(content, name string, size int64) {
 	s.put(&Volume{Name: content + "/" + name, Size: size, Format: format})
 }
 
-// upload is POST upload. The file's length is kept, but not its content.
+// upload is POST upload. Only the file's length is kept, not its content.
 func (n *Node) upload(c *call) (any, error) {
 	s, err := n.newFile(c)
 	if err != nil {
@@ -173,8 +175,8 @@ func (n *Node) upload(c *call) (any, error) {
 	}})
 }
 
-// download is POST download-url: the node fetches what the host's description
-// has under Downloads.
+// download is POST download-url. The node can download the files in
+// Host.Downloads.
 func (n *Node) download(c *call) (any, error) {
 	s, err := n.newFile(c)
 	if err != nil {

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// switches are keys of storage.cfg that are booleans, which PVE sends as numbers.
+// switches lists the boolean keys of storage.cfg. PVE sends their values as
+// numbers.
 var switches = []string{"sparse", "shared", "disable", "saferemove", "tagged_only", "mkdir", "is_mountpoint", "snapshot-as-volume-chain", "nocow", "krbd"}
 
 func (s *storage) configObject() map[string]any {
@@ -23,7 +24,8 @@ func (s *storage) configObject() map[string]any {
 	return object
 }
 
-// storageConfigs is GET /storage: storage.cfg as far as the caller may see it.
+// storageConfigs is GET /storage. It lists the entries of storage.cfg that the
+// caller may see.
 func (st *store) storageConfigs(c *call) (any, error) {
 	list := []map[string]any{}
 	for _, name := range sorted(st.storages) {

@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// Space: thick storages give it away at once, thin ones and files when they
-// are written to.
+// On a thick storage a new volume uses its whole size at once. Thin volumes and
+// files use space only when they are written to.
 func TestSpace(t *testing.T) {
 	t.Parallel()
 	for kind, grows := range map[string]float64{"lvm": 10 << 30, "lvmthin": 0, "zfspool": 10 << 30, "dir": 0} {
@@ -33,8 +33,7 @@ func TestSpace(t *testing.T) {
 	}
 }
 
-// The ISO images in a description count as used space, and the description's
-// figure includes them.
+// ISO images use space. The description's figure of used space includes them.
 func TestSpaceOfImages(t *testing.T) {
 	t.Parallel()
 	inBubble(t, pvetest.Reference(), func(l *lab) {
@@ -104,7 +103,7 @@ func TestContent(t *testing.T) {
 	})
 }
 
-// Who may use which volume.
+// The table shows which volumes a limited user may attach to a VM.
 func TestVolumesOfOthers(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -141,7 +140,8 @@ func TestVolumesOfOthers(t *testing.T) {
 	}
 }
 
-// Whose keys a limited user may set beside the privileges of one each.
+// The user has one privilege for each kind of key. The table shows which keys
+// need further privileges or root@pam.
 func TestKeysOfALimitedUser(t *testing.T) {
 	t.Parallel()
 	for params, reason := range map[string]string{

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// What a volume may be called, by the kind of its storage (parse_volname of
-// pve-storage PVE/Storage/LVMPlugin.pm, LvmThinPlugin.pm, ZFSPoolPlugin.pm and
-// Plugin.pm).
+// These patterns match the volume names that each kind of storage accepts
+// (parse_volname of pve-storage PVE/Storage/LVMPlugin.pm, LvmThinPlugin.pm,
+// ZFSPoolPlugin.pm and Plugin.pm).
 var (
 	lvmName   = regexp.MustCompile(`(?i)^[a-z0-9][a-z0-9\-_.]*[a-z0-9]$`)
 	lvmVolume = regexp.MustCompile(`^(?:vm|base)-(\d+)-\S+$`)
@@ -18,8 +18,8 @@ var (
 	dirBackup = regexp.MustCompile(`^backup/vzdump-(?:openvz|lxc|qemu)-(\d+)-`)
 )
 
-// parseName returns the content type and the owner of a volume by its name, 0
-// for none, whether there is such a volume or not.
+// parseName reads the content type and the owner from a volume's name. The
+// volume need not exist. The owner is 0 if the name contains no VMID.
 func (s *storage) parseName(name string) (kind string, owner int, err error) {
 	var match []string
 	switch s.Type {
@@ -49,7 +49,7 @@ func (s *storage) parseName(name string) (kind string, owner int, err error) {
 	return "images", owner, nil
 }
 
-// owner returns the VM that a volume belongs to, 0 for none.
+// owner returns the VM to which a volume belongs, or 0 if it belongs to no VM.
 func (s *storage) owner(name string) int {
 	if v := s.volumes[name]; v != nil {
 		return v.VMID
@@ -58,8 +58,8 @@ func (s *storage) owner(name string) int {
 	return owner
 }
 
-// kindOf returns the content type and the owner of a volume by its ID. The type
-// is "" if the volume is on no storage.
+// kindOf returns the content type and the owner of the volume with an ID. The
+// type is "" if there is no such storage.
 func (st *store) kindOf(id string) (kind string, owner int) {
 	s, name, _ := st.volume(id)
 	if s == nil {
@@ -69,9 +69,9 @@ func (st *store) kindOf(id string) (kind string, owner int) {
 	return kind, s.owner(name)
 }
 
-// mayUseVolume checks access to a volume, which need not exist (pve-storage
-// PVE/Storage.pm, check_volume_access). The kind is the required content type,
-// or "" for any.
+// mayUseVolume checks whether the identity may use a volume. The volume need
+// not exist (pve-storage PVE/Storage.pm, check_volume_access). kind is the
+// required content type, or "" if all types are allowed.
 func (st *store) mayUseVolume(who identity, id int, volume, must string) error {
 	pool, _, found := strings.Cut(volume, ":")
 	if !found || strings.HasPrefix(volume, "/") {
@@ -111,8 +111,8 @@ func (st *store) mayUseVolume(who identity, id int, volume, must string) error {
 	return refuse("missing privileges to access %s", volume)
 }
 
-// missing returns a storage's error about a volume that is to be used but does
-// not exist (activate_volume of its plugin).
+// missing returns a storage's error for the use of a volume that does not exist
+// (activate_volume of its plugin).
 func (s *storage) missing(name string) error {
 	switch {
 	case s.files():
@@ -123,13 +123,13 @@ func (s *storage) missing(name string) error {
 	return refuse("no such logical volume %s/%s", s.Config["vgname"], name)
 }
 
-// directories are where a storage of files keeps its content, by content type
+// directories holds the directory for each content type on a storage of files
 // (vtype_subdirs of pve-storage PVE/Storage/Plugin.pm).
 var directories = map[string]string{
 	"images": "/images/", "iso": "/template/iso/", "vztmpl": "/template/cache/", "backup": "/dump/", "snippets": "/snippets/", "import": "/import/",
 }
 
-// path returns where a volume is on the host.
+// path returns the absolute path of a volume on the host.
 func (s *storage) path(name string) string {
 	kind, _, _ := s.parseName(name)
 	switch {

@@ -12,32 +12,33 @@ import (
 type task struct {
 	upid   string
 	kind   string // "qmstart"
-	id     string // what it is about, mostly a VMID
+	id     string // the object of the task, usually a VMID
 	user   string
 	pid    int
 	start  time.Time
-	end    time.Time // zero while it runs
-	exit   string    // "OK", or why not
+	end    time.Time // zero while the task runs
+	exit   string    // "OK", or the error
 	log    []string
 	warns  int
-	fault  *Fault // planned failure, if any
-	cancel func() // undoes what is under way, on DELETE
+	fault  *Fault // planned failure; nil if there is none
+	cancel func() // undoes unfinished work when the task is stopped
 }
 
 func (t *task) running() bool { return t.end.IsZero() }
 
 func (t *task) pstart() int64 { return t.start.UnixMilli() / 10 & 0xfffffff }
 
-// workers is the node's work in the background.
+// workers holds the tasks of the node, the locks that they hold, and the
+// planned faults.
 type workers struct {
 	*base
-	tasks  []*task          // in order of their beginning
-	byUPID map[string]*task // the same
-	locks  map[int]*task    // who holds the lock of a VM's configuration file
+	tasks  []*task          // in the order of their start
+	byUPID map[string]*task // the same tasks, by UPID
+	locks  map[int]*task    // task that holds the lock of a VM's configuration file
 	faults []*Fault
 }
 
-// fork makes a task that is running.
+// fork starts a task.
 func (w *workers) fork(kind, id, user string) *task {
 	t := &task{kind: kind, id: id, user: user, pid: w.pid(), start: w.now}
 	t.upid = fmt.Sprintf("UPID:%s:%08X:%08X:%08X:%s:%s:%s:", w.host.Name, t.pid, t.pstart(), w.now.Unix(), kind, id, user)
@@ -46,8 +47,8 @@ func (w *workers) fork(kind, id, user string) *task {
 	return t
 }
 
-// say adds PVE's output to the task's log. Without a task, when somebody works
-// at the host itself, the output is lost.
+// say adds PVE's output to the task's log. If t is nil, because the work is not
+// part of a task, the output is dropped.
 func (t *task) say(format string, args ...any) {
 	if t == nil {
 		return
@@ -55,8 +56,8 @@ func (t *task) say(format string, args ...any) {
 	t.log = append(t.log, strings.Split(strings.TrimRight(fmt.Sprintf(format, args...), "\n"), "\n")...)
 }
 
-// warn adds a warning that counts (log_warn; what Perl's own warn prints is a
-// line of the log like others).
+// warn adds a warning that is counted (log_warn). The output of Perl's own warn
+// is an ordinary line of the log.
 func (t *task) warn(format string, args ...any) {
 	if t == nil {
 		return
@@ -65,7 +66,7 @@ func (t *task) warn(format string, args ...any) {
 	t.say("WARN: "+format, args...)
 }
 
-// step lets a task go on after d, if it still runs then.
+// step continues a task after d, if the task is still running then.
 func (w *workers) step(t *task, d time.Duration, work func()) {
 	w.after(d, func() {
 		if t.running() {
@@ -74,7 +75,7 @@ func (w *workers) step(t *task, d time.Duration, work func()) {
 	})
 }
 
-// taskTime is how long the node's short work takes.
+// taskTime returns the duration of a short task.
 func (w *workers) taskTime() time.Duration {
 	return 300*time.Millisecond + time.Duration(w.random.IntN(400))*time.Millisecond
 }
@@ -82,13 +83,13 @@ func (w *workers) taskTime() time.Duration {
 // A job is a task that does its work in one step.
 type job struct {
 	kind  string
-	vmid  int    // whose configuration it locks, if any
-	id    string // what the task is about, if it is no VM
+	vmid  int    // VM whose configuration is locked, or 0
+	id    string // object of the task, if it is not a VM
 	takes time.Duration
 	work  func(t *task) error
 }
 
-// do begins a job and answers with its UPID.
+// do starts a job and returns the UPID of its task.
 func (w *workers) do(c *call, j job) (any, error) {
 	id := j.id
 	if id == "" && j.vmid != 0 {
@@ -101,8 +102,8 @@ func (w *workers) do(c *call, j job) (any, error) {
 	return t.upid, nil
 }
 
-// doVM is do for a job on a VM, which fails if the VM is gone or locked when the
-// job begins.
+// doVM is do for a job on a VM. The task fails if the VM is gone or locked when
+// the job begins.
 func (w *workers) doVM(c *call, v *vm, kind string, work func(t *task) error) (any, error) {
 	return w.do(c, job{kind: kind, vmid: v.id, takes: w.taskTime(), work: func(t *task) error {
 		if w.vms[v.id] != v {
@@ -115,7 +116,8 @@ func (w *workers) doVM(c *call, v *vm, kind string, work func(t *task) error) (a
 	}})
 }
 
-// spoiled lets the task's planned fault strike before it does anything.
+// spoiled applies a planned fault that prevents the task's work. It reports
+// whether there was such a fault.
 func (w *workers) spoiled(t *task) bool {
 	switch {
 	case t.fault == nil:
@@ -131,7 +133,7 @@ func (w *workers) spoiled(t *task) bool {
 	return false
 }
 
-// finish ends a task; a nil error means success.
+// finish ends a task. If err is nil, the task succeeds.
 func (w *workers) finish(t *task, err error) {
 	if !t.running() {
 		return
@@ -159,7 +161,7 @@ func (w *workers) finish(t *task, err error) {
 	w.unlock(t)
 }
 
-// interrupt ends a task in the middle.
+// interrupt stops a running task.
 func (w *workers) interrupt(t *task) {
 	if t.running() {
 		if t.cancel != nil {
@@ -169,7 +171,7 @@ func (w *workers) interrupt(t *task) {
 	}
 }
 
-// strike returns the fault that applies, and counts it.
+// strike returns the planned fault that applies, or nil, and counts its use.
 func (w *workers) strike(hits func(*Fault) bool) *Fault {
 	for i, f := range w.faults {
 		if !hits(f) {

@@ -7,8 +7,8 @@ import (
 
 var upid = regexp.MustCompile(`^UPID:[a-zA-Z0-9-]+:[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:[^:\s]+:[^:\s]*:[^:\s]+:$`)
 
-// taskOf returns the task of a call, which its owner may see and change, and
-// others with a privilege on the node.
+// taskOf returns the task of a call. The owner of the task may see and change
+// it. Other users need a privilege on the node.
 func (w *workers) taskOf(c *call, privilege string) (*task, error) {
 	if !upid.MatchString(c.get("upid")) {
 		return nil, wrong("upid", "unable to parse worker upid")
@@ -71,8 +71,8 @@ func (w *workers) taskLog(c *call) (any, error) {
 	return lines, nil
 }
 
-// listTasks lists tasks that have ended, unless the caller wants those at work
-// or all.
+// listTasks lists the tasks that have ended. On request it lists the running
+// tasks, or all tasks.
 func (w *workers) listTasks(c *call) (any, error) {
 	list := []map[string]any{}
 	skip, limit := c.number("start"), 50
@@ -112,7 +112,7 @@ func (t *task) listObject(node string) map[string]any {
 	return object
 }
 
-// clusterTasks is GET /cluster/tasks: recent tasks, at work or ended.
+// clusterTasks is GET /cluster/tasks: the recent tasks, running or ended.
 func (w *workers) clusterTasks(c *call) (any, error) {
 	list := []map[string]any{}
 	for i := len(w.tasks) - 1; i >= 0 && len(list) < 25; i-- {
@@ -129,7 +129,7 @@ func (w *workers) clusterTasks(c *call) (any, error) {
 	return list, nil
 }
 
-// stopTask is DELETE tasks/{upid}: the worker is killed.
+// stopTask is DELETE tasks/{upid}. It kills the worker of the task.
 func (w *workers) stopTask(c *call) (any, error) {
 	t, err := w.taskOf(c, "Sys.Modify")
 	if err != nil {

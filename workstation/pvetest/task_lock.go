@@ -4,21 +4,21 @@ import (
 	"time"
 )
 
-// lockTimeout is how long PVE waits for the lock of a VM's configuration file
-// (pve-guest-common PVE/AbstractConfig.pm, lock_config), and lockPoll how often
-// we look.
+// lockTimeout is the time for which PVE waits for the lock of a VM's
+// configuration file (pve-guest-common PVE/AbstractConfig.pm, lock_config).
+// lockPoll is the interval between our attempts.
 const (
 	lockTimeout = 10 * time.Second
 	lockPoll    = 100 * time.Millisecond
 )
 
-// Two things are called a lock in PVE. This is the lock of the configuration
-// file, which a task holds while it works and which others wait for. The other
-// is the key "lock" in the configuration, which says that a backup or a
-// migration is under way and makes most things fail at once.
+// PVE has two kinds of locks. The lock in this file is the lock of the
+// configuration file: a task holds it while it works, and other tasks wait for
+// it. The other kind is the key "lock" in the configuration: it is set during a
+// backup or a migration, and most requests fail at once while it is set.
 
-// withLock lets a task go on when it has the lock of a VM's configuration
-// file. A task that does not get it in time fails.
+// withLock runs work when the task has the lock of a VM's configuration file.
+// If the task does not get the lock in time, it fails.
 func (w *workers) withLock(t *task, vmid int, work func()) {
 	waited := time.Duration(0)
 	var try func()
@@ -44,14 +44,14 @@ func (w *workers) withLock(t *task, vmid int, work func()) {
 			w.step(t, lockPoll, try)
 		}
 	}
-	w.step(t, 50*time.Millisecond, try) // the worker's own start
+	w.step(t, 50*time.Millisecond, try) // the time in which a worker starts
 }
 
 func lockProblem(vmid int) error {
 	return refuse("can't lock file '/var/lock/qemu-server/lock-%d.conf' - got timeout", vmid)
 }
 
-// unlock gives back what a task holds.
+// unlock releases the locks that a task holds.
 func (w *workers) unlock(t *task) {
 	for vmid, holder := range w.locks {
 		if holder == t {

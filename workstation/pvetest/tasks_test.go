@@ -67,7 +67,7 @@ func TestTaskLogInParts(t *testing.T) {
 	})
 }
 
-// A stopped task undoes its work.
+// A task that is stopped undoes its work.
 func TestTaskIsStopped(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, "hostpci0:=0000:01:00")), func(l *lab) {
@@ -85,12 +85,12 @@ func TestTaskIsStopped(t *testing.T) {
 		if exit := l.wait(create); exit != "received interrupt" || len(l.VMs()) != 1 {
 			t.Errorf("a creation that is stopped: %s, %v", exit, l.VMs())
 		}
-		l.want("DELETE", "/nodes/pve/tasks/"+create) // it has ended: nothing to do
+		l.want("DELETE", "/nodes/pve/tasks/"+create) // no effect: the task has ended
 	})
 }
 
-// Each way in which a request can go wrong: what the client sees, and whether
-// it was done.
+// For each kind of fault the table has the answer that the client sees, and
+// whether the request was done.
 func TestFaultsOfRequests(t *testing.T) {
 	t.Parallel()
 	for kind, tt := range map[pvetest.FaultKind]struct {
@@ -126,7 +126,7 @@ func TestFaultsOfRequests(t *testing.T) {
 				if state, _ := l.VM(140); (state.Config["cores"] == "4") != tt.done {
 					t.Errorf("cores = %s, done should be %v", state.Config["cores"], tt.done)
 				}
-				l.want("PUT", configPath, "cores", "5") // it strikes once
+				l.want("PUT", configPath, "cores", "5") // the fault happens once only
 				if trace := l.Trace(); len(trace) != 4 || len(l.Writes()) != 3 || trace[2].Status != tt.status && tt.status != 0 {
 					t.Errorf("trace: %v", trace)
 				}
@@ -185,7 +185,8 @@ func TestACreationThatFails(t *testing.T) {
 	})
 }
 
-// Somebody else acts in the middle of a client's work.
+// OnRequest changes the VM between two requests of a client. The client's
+// digest then no longer matches.
 func TestOnRequest(t *testing.T) {
 	t.Parallel()
 	var node *pvetest.Node
@@ -204,7 +205,8 @@ func TestOnRequest(t *testing.T) {
 	}
 }
 
-// The clock is the caller's, and may run faster.
+// The node follows the caller's clock. With Speed it runs faster than the
+// clock.
 func TestNow(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -218,7 +220,7 @@ func TestNow(t *testing.T) {
 	if got := uptime(); got != 3600.0 {
 		t.Errorf("a minute later, sixty times as fast: %v", got)
 	}
-	now = now.Add(-time.Hour) // a clock that is set back
+	now = now.Add(-time.Hour) // the clock is set back
 	if got := uptime(); got != 3600.0 {
 		t.Errorf("set back: %v", got)
 	}
@@ -229,7 +231,7 @@ func TestNow(t *testing.T) {
 	}
 }
 
-// The same seed gives the same node.
+// Nodes with the same seed make the same IDs.
 func TestSeed(t *testing.T) {
 	t.Parallel()
 	uuid := func(seed uint64) (id any) {

@@ -16,8 +16,9 @@ import (
 	"time"
 )
 
-// make makes a certificate authority, and a certificate that the authority signs,
-// as PVE's installer does. If the caller gave a certificate, make keeps that one.
+// make creates a certificate authority, and a certificate signed by it, as
+// PVE's installer does. If the caller supplied a certificate, make keeps that
+// certificate.
 func (p *pki) make() {
 	p.once.Do(func() {
 		if p.given != nil {
@@ -44,9 +45,8 @@ func (p *pki) make() {
 	})
 }
 
-// sign makes a key and a certificate for the key. Without a parent's key the
-// certificate is self-signed. All inputs are the package's own, so an error is a
-// bug and panics.
+// sign creates a key and a certificate for it. If by is nil, the certificate is
+// self-signed. All inputs come from this package, so sign panics on an error.
 func sign(certificate, parent *x509.Certificate, by *ecdsa.PrivateKey) (*ecdsa.PrivateKey, []byte) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -68,8 +68,9 @@ func (n *Node) authority() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: n.pki.authority})
 }
 
-// CA returns the certificate authority that has signed the node's certificate, in
-// PEM, as it stands in /etc/pve/pve-root-ca.pem. Each node has its own.
+// CA returns the certificate authority that signed the node's certificate. It
+// is in PEM form, as in /etc/pve/pve-root-ca.pem. Each node has its own
+// authority.
 func (n *Node) CA() []byte { return n.authority() }
 
 // Certificate returns the node's certificate with its key.
@@ -78,7 +79,7 @@ func (n *Node) Certificate() tls.Certificate {
 	return n.pki.leaf
 }
 
-// CertPool returns a pool with the node's certificate authority.
+// CertPool returns a pool that contains the node's certificate authority.
 func (n *Node) CertPool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(n.authority())

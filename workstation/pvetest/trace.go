@@ -5,26 +5,26 @@ import (
 	"strings"
 )
 
-// note remembers a request and returns its number.
+// note adds a request to the trace and returns its number.
 func (n *Node) note(r Request) int {
 	t := &n.trace
 	t.requests = append(t.requests, r)
-	if t.limit > 0 && len(t.requests) > 2*t.limit { // now and then, so that it costs nothing
+	if t.limit > 0 && len(t.requests) > 2*t.limit { // rarely, because each deletion copies the rest
 		over := len(t.requests) - t.limit
 		t.requests, t.dropped = slices.Delete(t.requests, 0, over), t.dropped+over
 	}
 	return t.dropped + len(t.requests) - 1
 }
 
-// answered keeps the status of a request that is still remembered.
+// answered records the status of a request that is still in the trace.
 func (n *Node) answered(number, status int) {
 	if i := number - n.trace.dropped; i >= 0 {
 		n.trace.requests[i].Status = status
 	}
 }
 
-// Trace returns the requests so far, in order: all, or as many of the newest as
-// Options.TraceLimit says.
+// Trace returns the requests so far, in order. If Options.TraceLimit is set, it
+// returns only that many of the newest.
 func (n *Node) Trace() []Request {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -35,8 +35,8 @@ func (n *Node) Trace() []Request {
 	return slices.Clone(n.trace.requests[from:])
 }
 
-// Writes returns the requests so far that could change something: all but
-// those with GET, and a login.
+// Writes returns the requests so far that could change something: all except
+// GET requests and logins.
 func (n *Node) Writes() []Request {
 	return slices.DeleteFunc(n.Trace(), func(r Request) bool {
 		return r.Method == "GET" || r.Path == "/access/ticket" || strings.HasSuffix(r.Path, "/agent/ping")

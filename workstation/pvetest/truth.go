@@ -12,14 +12,14 @@ import (
 type State struct {
 	ID      int
 	Config  map[string]string // in force, "lock" included
-	Pending map[string]string // waits for the next start
+	Pending map[string]string // changes that wait for the next start
 	Digest  string
 	Running bool
-	Since   time.Time // of the start, in the node's time
+	Since   time.Time // time of the start, in the node's time
 	Devices []string  // PCI functions that the running VM has
 }
 
-// VM returns the true state of a VM; ok is false if the VM does not exist.
+// VM returns the true state of a VM. ok is false if the VM does not exist.
 func (n *Node) VM(id int) (state State, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -35,7 +35,7 @@ func (n *Node) VM(id int) (state State, ok bool) {
 // VMs returns the VMIDs of all existing VMs, in order.
 func (n *Node) VMs() []int { return n.which(func(*vm) bool { return true }) }
 
-// Running returns the VMs that run, in order.
+// Running returns the VMIDs of all running VMs, in order.
 func (n *Node) Running() []int { return n.which(func(v *vm) bool { return v.running }) }
 
 func (n *Node) which(wanted func(*vm) bool) []int {
@@ -71,7 +71,8 @@ func (n *Node) ownedVolumes() map[string]Volume {
 	return owned
 }
 
-// Reservations returns which VM has each reserved PCI function, by address.
+// Reservations returns the VMID that has each reserved PCI function, by the
+// function's address.
 func (n *Node) Reservations() map[string]int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -83,7 +84,7 @@ func (n *Node) Reservations() map[string]int {
 	return owners
 }
 
-// Guest returns how the guest of a VM behaves and what files are in it.
+// Guest returns the behaviour of a VM's guest, and the files in it.
 func (n *Node) Guest(id int) Guest {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -93,17 +94,17 @@ func (n *Node) Guest(id int) Guest {
 	return g
 }
 
-// Task is the truth about a task.
+// A Task is the true state of a task, independent of API answers and faults.
 type Task struct {
 	UPID string
 	Type string // "qmstart"
-	ID   string // mostly a VMID
+	ID   string // usually a VMID
 	User string
 	Exit string // "" while it runs
 	Log  []string
 }
 
-// Tasks returns all tasks so far, in order of their beginning.
+// Tasks returns all tasks so far, in the order of their start.
 func (n *Node) Tasks() []Task {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -115,7 +116,7 @@ func (n *Node) Tasks() []Task {
 	return list
 }
 
-// Idle reports whether no task runs.
+// Idle reports whether no task is running.
 func (n *Node) Idle() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -123,5 +124,5 @@ func (n *Node) Idle() bool {
 	return !slices.ContainsFunc(n.tasks, (*task).running)
 }
 
-// String returns the task's type, its subject and its end.
+// String returns the task's type, its object and its exit status.
 func (t Task) String() string { return printable.Sprintf("%s %s: %s", t.Type, t.ID, t.Exit) }

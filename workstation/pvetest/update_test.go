@@ -12,12 +12,12 @@ import (
 
 const configPath = "/nodes/pve/qemu/140/config"
 
-// disks is a VM with a disk, a CD and a boot order.
+// disks is the configuration of a VM with a disk, a CD and a boot order.
 const disks = "cores:=2 memory:=2048 ostype:=l26 boot:=order=scsi0;ide2 scsi0:=local-lvm:vm-140-disk-0,size=8G " +
 	"ide2:=local:iso/virtio-win-0.1.285.iso,media=cdrom net0:=virtio=BC:24:11:00:00:01,bridge=vmbr0 "
 
-// What a change makes of a VM that is off: of each key, the value it has
-// afterwards, "" if it is gone.
+// The table shows how a change affects a VM that is off. For each key it has
+// the value after the change, or "" if the key is gone.
 func TestUpdateStoppedVM(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -74,7 +74,7 @@ func TestUpdateStoppedVM(t *testing.T) {
 	}
 }
 
-// What PVE refuses, and that nothing has changed then.
+// PVE refuses these changes. After a refusal nothing has changed.
 func TestUpdateRefused(t *testing.T) {
 	t.Parallel()
 	const missing = "property is not defined in schema and the schema does not allow additional properties"
@@ -134,11 +134,12 @@ func TestUpdateRefused(t *testing.T) {
 	}
 }
 
-// vmconfig_hotplug_pending: what a running VM takes, and what waits.
+// The table shows which changes a running VM accepts at once, and which wait
+// for its next start (vmconfig_hotplug_pending).
 func TestUpdateRunningVM(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		config, key, value string // an empty value deletes the key
+		config, key, value string // if value is "", the key is deleted
 		now                bool
 	}{
 		{"", "description", "x", true}, {"", "onboot", "1", true}, {"", "name", "other", true}, {"", "tags", "x", true},
@@ -186,8 +187,8 @@ func TestUpdateRunningVM(t *testing.T) {
 	}
 }
 
-// A change with a key that fails leaves others pending: PVE writes them one by
-// one, in no order.
+// If one key of a change fails, other keys may stay pending: PVE writes the
+// keys one by one, in no fixed order.
 func TestUpdateFailsHalfWay(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, disks)), func(l *lab) {
@@ -205,7 +206,7 @@ func TestUpdateFailsHalfWay(t *testing.T) {
 	})
 }
 
-// In a task, what would be an answer is the end of the task.
+// In a task, an error that PUT would answer is the exit status of the task.
 func TestUpdateInATask(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, disks)), func(l *lab) {
@@ -224,7 +225,8 @@ func TestUpdateInATask(t *testing.T) {
 	})
 }
 
-// A TPM's state is of one version, and PVE does not say that it is of another.
+// The version of a TPM's state cannot be changed. PVE refuses a value without a
+// version if the state has version v2.0.
 func TestTPMStateKeepsItsVersion(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, "name:=win")), func(l *lab) {

@@ -15,14 +15,14 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// The embedded node reads values with code of its own, so that a mistake in
-// the code it tests shows.
+// The embedded node has its own code to read values. If it used the code under
+// test, a mistake there would not show.
 
 var driveKey = regexp.MustCompile(`^(ide[0-3]|sata[0-5]|scsi([12]?[0-9]|30)|virtio([0-9]|1[0-5])|efidisk0|tpmstate0)$`)
 
 func isDrive(key string) bool { return driveKey.MatchString(key) }
 
-// A drive is a drive value: its volume and its options.
+// A drive is the value of a drive key: its volume and its options.
 type drive struct {
 	volume  string
 	options map[string]string
@@ -46,13 +46,14 @@ func parseDrive(value string) drive {
 
 func (d drive) media() string { return d.options["media"] }
 
-// cloudinit reports whether the drive is the cloud-init drive, existing or
-// asked for (qemu-server PVE/QemuServer/Drive.pm, drive_is_cloudinit).
+// cloudinit reports whether the drive is a cloud-init drive, or a request for
+// one (qemu-server PVE/QemuServer/Drive.pm, drive_is_cloudinit).
 func (d drive) cloudinit() bool { return cloudinitVolume.MatchString(d.volume) }
 
 var cloudinitVolume = regexp.MustCompile(`[:/](vm-\d+-)?cloudinit(\.(raw|qcow2|vmdk))?$`)
 
-// String writes the drive as PVE does: the volume, then the options in order.
+// String returns the drive in PVE's form: the volume, then the options in
+// order.
 func (d drive) String() string {
 	fields := []string{d.volume}
 	if strings.Contains(d.volume, "=") {
@@ -66,7 +67,8 @@ func (d drive) String() string {
 
 var units = map[byte]int64{'K': 1 << 10, 'M': 1 << 20, 'G': 1 << 30, 'T': 1 << 40}
 
-// parseSize reads "64G"; for a text that is not a size it returns 0.
+// parseSize parses "64G" into bytes. It returns 0 for a text that is not a
+// size.
 func parseSize(s string) int64 {
 	if s == "" {
 		return 0
@@ -82,7 +84,7 @@ func parseSize(s string) int64 {
 	return int64(n * float64(factor))
 }
 
-// printSize writes a size in the largest unit that divides it.
+// printSize formats a size in the largest unit that divides it.
 func printSize(n int64) string {
 	for _, unit := range "TGMK" {
 		if f := units[byte(unit)]; n > 0 && n%f == 0 {
@@ -102,7 +104,8 @@ func atoi(s string, otherwise int) int {
 	return otherwise
 }
 
-// enabled reads the agent value: "1", "enabled=1", "1,type=virtio".
+// enabled reports whether a value of the key agent turns the agent on: "1",
+// "enabled=1", "1,type=virtio".
 func enabled(agent string) bool {
 	first, _, _ := strings.Cut(agent, ",")
 	switch strings.TrimPrefix(first, "enabled=") {
@@ -112,9 +115,9 @@ func enabled(agent string) bool {
 	return false
 }
 
-// validKeys reports whether all lines of a cloud-init's sshkeys are public
-// keys. PVE asks ssh-keygen (pve-common PVE/Tools.pm, validate_ssh_public_keys);
-// a key says its type again at its beginning.
+// validKeys reports whether all lines of cloud-init's sshkeys are public keys.
+// PVE asks ssh-keygen (pve-common PVE/Tools.pm, validate_ssh_public_keys). The
+// data of a key begins with its type, which must match the type in the line.
 func validKeys(encoded string) bool {
 	lines, err := url.PathUnescape(encoded)
 	if err != nil {
@@ -137,8 +140,8 @@ func validKeys(encoded string) bool {
 	return true
 }
 
-// whole reports whether a public key is a sequence of strings, each behind its
-// length, and nothing more (RFC 4251, section 5).
+// whole reports whether a public key consists of strings, each preceded by its
+// length, and of nothing else (RFC 4251, section 5).
 func whole(blob []byte) bool {
 	for len(blob) >= 4 {
 		n := binary.BigEndian.Uint32(blob)
@@ -157,7 +160,8 @@ func bit(b bool) int {
 	return 0
 }
 
-// device returns which device of the host a value names, and by which mapping.
+// device returns the host device and the mapping that a value names. Each is ""
+// if the value does not name it.
 func device(value string) (host, mapping string) {
 	host, mapping = property(value, "host"), property(value, "mapping")
 	if first, _, _ := strings.Cut(value, ","); !strings.Contains(first, "=") {
@@ -166,7 +170,8 @@ func device(value string) (host, mapping string) {
 	return host, mapping
 }
 
-// property returns the value of a key in a property string, or "".
+// property returns the value of a key in a property string, or "" if the key is
+// missing.
 func property(value, key string) string {
 	for field := range strings.SplitSeq(value, ",") {
 		if text, found := strings.CutPrefix(field, key+"="); found {
@@ -180,8 +185,8 @@ func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m))
 
 func sortedIDs[V any](m map[int]V) []int { return slices.Sorted(maps.Keys(m)) }
 
-// stored returns a value as it comes back from the configuration file: without
-// white space around it and quotes, and as a blank if nothing is left
+// stored returns a value as it is read back from the configuration file:
+// without surrounding white space and quotes, and as a blank if it is empty
 // (parse_vm_config and check_type of qemu-server PVE/QemuServer.pm).
 func stored(key, value string) string {
 	if key == "description" {
@@ -199,5 +204,6 @@ func splitList(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune(" ,;\t\n\x00", r) })
 }
 
-// emptyDigest is the SHA-1 of nothing: the digest of a file that is not there.
+// emptyDigest is the SHA-1 of an empty text. PVE returns it as the digest of a
+// file that does not exist.
 const emptyDigest = "da39a3ee5e6b4b0d3255bfef95601890afd80709"

@@ -8,14 +8,14 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// What differs between the versions of PVE that a host may say it has.
+// The table shows the answers that differ between versions of PVE.
 func TestVersions(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name         string
 		method, path string
 		params       []string
-		answers      map[string]string // by version; a part of the status, the errors and the data
+		answers      map[string]string // by version: a part of the answer that must be there, or with "!" must not
 	}{
 		{"the version of QEMU", "GET", "/qemu/141/status/current", nil,
 			map[string]string{"8.4.14": "running-qemu:9.2.0", "9.1.4": "running-qemu:10.1.2", "9.2.11": "running-qemu:11.0.0"}},
@@ -47,7 +47,8 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// The EFI variables of newer versions have newer certificates, and say so.
+// In newer versions, the EFI variables have newer certificates, and the drive
+// has the option ms-cert.
 func TestVersionsOfCertificates(t *testing.T) {
 	t.Parallel()
 	for version, want := range map[string]string{"8.4.14": "", "9.1.4": "", "9.2.11": ",ms-cert=2023k"} {
