@@ -21,12 +21,11 @@ import (
 // OpenCore. The error is a [BundleError].
 var ErrBundle = errors.New("not a kernel extension")
 
-// A BundleError says what is wrong with a kernel extension that the caller
-// gave.
+// A BundleError says what is wrong with a kernel extension from the caller.
 type BundleError struct {
 	// Path is the file or folder.
 	Path string
-	// Why says what is wrong, and what to give.
+	// Why says what is wrong, and what to give instead.
 	Why string
 }
 
@@ -36,10 +35,10 @@ func (e *BundleError) Error() string { return printable.Sprintf("opencore: %s: %
 // Is makes the error match [ErrBundle].
 func (e *BundleError) Is(target error) bool { return target == ErrBundle }
 
-// A Bundle is a kernel extension to put into an image.
+// A Bundle is a kernel extension to be put into an image.
 type Bundle struct {
 	Kext
-	// Inside are the plug-ins that are inside of it.
+	// Inside holds the plug-ins inside the bundle.
 	Inside []Kext
 	files  map[string][]byte // by path below the folder Kexts
 }
@@ -50,8 +49,8 @@ const (
 )
 
 // ReadBundles reads the kernel extensions in a folder whose name ends in .kext,
-// or in a zip archive as their projects publish them. Each must be complete:
-// its Info.plist names it, and its program is one for Intel's Macs. The error
+// or in a zip archive of a project's release. Each must be complete: its
+// Info.plist must name it, and its program must be for Intel's Macs. The error
 // is a [BundleError].
 func ReadBundles(name string) ([]Bundle, error) {
 	info, err := os.Stat(name)
@@ -83,8 +82,8 @@ func ReadBundles(name string) ([]Bundle, error) {
 
 func isKext(name string) bool { return strings.EqualFold(path.Ext(name), ".kext") }
 
-// bundlesIn returns the bundles below a folder. What is inside of a bundle, and
-// of the symbols for debuggers, is not a bundle of its own.
+// bundlesIn returns the bundles below a folder. Bundles inside another bundle,
+// or inside a folder of debug symbols, are left out.
 func bundlesIn(tree fs.FS, root string) ([]Bundle, error) {
 	var bundles []Bundle
 	total, files := int64(0), 0
@@ -107,12 +106,12 @@ func bundlesIn(tree fs.FS, root string) ([]Bundle, error) {
 	return bundles, err
 }
 
-// read reads a bundle's files. total and files count over all bundles.
+// read reads a bundle's files. total and files are the sums over all bundles.
 func (b *Bundle) read(tree fs.FS, root string, total *int64, files *int) error {
 	base := path.Base(root)
 	err := fs.WalkDir(tree, root, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
-			return err // a link leads to what is there anyway
+			return err // links are skipped: they lead to files that are read anyway
 		}
 		file, err := tree.Open(name)
 		if err != nil {
@@ -145,7 +144,7 @@ func (b *Bundle) read(tree fs.FS, root string, total *int64, files *int) error {
 	return nil
 }
 
-// check looks at one Info.plist, and at the program that it names.
+// check checks one Info.plist, and the program that it names.
 func (b *Bundle) check(at, base string) error {
 	kext := readInfo(b.files[at+"/Contents/Info.plist"])
 	kext.Path = at
@@ -165,8 +164,8 @@ func (b *Bundle) check(at, base string) error {
 	return nil
 }
 
-// forMacs reports why a program is not one for Intel's Macs. A file for
-// several processors names them in its head.
+// forMacs returns an error if a program is not for Intel's Macs. A file for
+// several processors lists them in its head.
 func forMacs(program []byte) error {
 	if len(program) < 16 {
 		return errors.New("the program is missing or empty")
@@ -179,7 +178,7 @@ func forMacs(program []byte) error {
 		}
 		return errors.New("the program is not for Intel's processors")
 	}
-	if !bytes.HasPrefix(program, []byte{0xCF, 0xFA, 0xED, 0xFE, 7, 0, 0, 1}) { // 64 bits, x86-64
+	if !bytes.HasPrefix(program, []byte{0xCF, 0xFA, 0xED, 0xFE, 7, 0, 0, 1}) { // the magic number of 64 bits, and x86-64
 		return errors.New("the program is not one of macOS for Intel's processors")
 	}
 	return nil

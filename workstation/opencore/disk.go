@@ -10,16 +10,16 @@ import (
 
 const (
 	blockSize = 1 << 16
-	maxDisk   = 8 << 30   // bytes of a disk
-	maxKept   = 512 << 20 // bytes of blocks in memory
+	maxDisk   = 8 << 30   // most bytes of a disk
+	maxKept   = 512 << 20 // most bytes of blocks in memory
 )
 
-// A disk is a raw disk whose changes are kept in memory, over what is read from
-// elsewhere. Blocks of zeros take no memory.
+// A disk is a raw disk that is read from base. Changes are kept in memory.
+// Blocks of zeros take no memory.
 type disk struct {
-	base   io.ReaderAt // nil for zeros
+	base   io.ReaderAt // nil for a disk of zeros
 	size   int64
-	blocks map[int64][]byte // by number
+	blocks map[int64][]byte // changed blocks, by number
 }
 
 // ReadAt implements [io.ReaderAt].
@@ -47,7 +47,7 @@ func (d *disk) ReadAt(p []byte, at int64) (int, error) {
 	return n, nil
 }
 
-// WriteAt implements [io.WriterAt]; what is beneath stays.
+// WriteAt implements [io.WriterAt]. It does not change base.
 func (d *disk) WriteAt(p []byte, at int64) (int, error) {
 	if at < 0 || at+int64(len(p)) > d.size {
 		return 0, io.ErrShortWrite
@@ -95,8 +95,8 @@ func unzip(r io.Reader) (*disk, error) {
 	}
 }
 
-// zipEnds reports whether a compressed stream ended with its checksum, and not
-// in the middle.
+// zipEnds reports whether a compressed stream ends with its checksum, and is
+// not cut off.
 func zipEnds(zip *gzip.Reader) bool {
 	_, err := zip.Read(make([]byte, 1))
 	return errors.Is(err, io.EOF)

@@ -1,18 +1,18 @@
 // Package opencore reads OpenCore images, judges them for a VM, and configures
-// copies of them. OpenCore is the boot loader that starts macOS in a VM; its
+// copies of them. OpenCore is the boot loader that starts macOS in a VM. Its
 // config.plist decides whether macOS accelerates the VM's graphics card.
 //
 //   - [Read] returns an [Image]: the layout, the version of OpenCore,
 //     config.plist, kernel extensions and drivers.
-//   - [Judge] compares an Image with a [Machine], the VM as PVE makes it, and
-//     returns findings with the key, the value now and the value wanted.
-//   - [Configure] makes a [Plan] of what the findings want, and of the kernel
-//     extensions and the identity that the caller brings.
-//   - [Write] writes a copy of the image with the plan applied. All bytes that
-//     the plan does not name stay. The image itself is never changed: it is the
-//     way back.
+//   - [Judge] compares an Image with a [Machine], the VM as PVE makes it. It
+//     returns findings with the key, its value now and the wanted value.
+//   - [Configure] makes a [Plan] of the changes that the findings want, and of
+//     the kernel extensions and the identity that the caller brings.
+//   - [Write] writes a copy of the image with the plan applied. Bytes that the
+//     plan does not name stay the same. The image itself is never changed: it
+//     is the way back.
 //   - [PlanFile] and [WriteFile] do the same for files, in one call each.
 //
-// The package speaks to no node and fetches nothing: no kernel extension, no
-// serial number and no key is in it.
+// The package talks to no node and fetches nothing. It contains no kernel
+// extension, no serial number and no key.
 package opencore

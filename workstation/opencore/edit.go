@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// A Key is the way to a value in config.plist: the keys of the dictionaries on
+// A Key is the path of a value in config.plist: the keys of the dictionaries on
 // the way, and numbers for the members of arrays.
 type Key []string
 
@@ -20,18 +20,19 @@ type Key []string
 // "Misc -> Security -> ScanPolicy".
 func (k Key) String() string { return printable.Line(strings.Join(k, " -> ")) }
 
-// A Change is what becomes of one key of config.plist.
+// A Change is a change of one key of config.plist.
 type Change struct {
 	Key Key
-	// Have is the value now, of kind [Absent] for a key that is new. A new
-	// member of an array goes to the place that the key's number names.
+	// Have is the value now, of kind [Absent] if the key is new. A new member
+	// of an array is inserted at the index at the end of the key.
 	Have Value
-	// Want is the value afterwards, of kind [Absent] for a key that goes.
+	// Want is the value afterwards, of kind [Absent] if the key is deleted.
 	Want Value
 }
 
-// unfit reports whether XML cannot hold a name as it is: it has no control
-// characters, and one kind of line's end (XML 1.0 section 2.2 and 2.11).
+// unfit reports whether XML would not give a name back as it is. XML holds no
+// control characters, and reads every line break as a line feed (XML 1.0
+// section 2.2 and 2.11).
 func unfit(name string) bool {
 	return !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || r&0xfffe == 0xfffe })
 }
@@ -41,7 +42,7 @@ func isNumber(name string) bool {
 	return err == nil && strconv.FormatUint(n, 10) == name
 }
 
-// edit returns a config.plist with a change. All else stays to the byte.
+// edit returns a config.plist with a change. All other bytes stay the same.
 func edit(text []byte, c Change) ([]byte, error) {
 	root, twice, err := parse(text)
 	if err != nil {
@@ -57,7 +58,7 @@ func edit(text []byte, c Change) ([]byte, error) {
 		return nil, &ConfigError{Why: fmt.Sprintf("%s is no longer as planned", c.Key)}
 	}
 	parent, depth := root, 0
-	for ; depth < len(c.Key)-1; depth++ { // to the innermost that exists
+	for ; depth < len(c.Key)-1; depth++ { // finds the innermost dictionary or array that exists
 		i := parent.index(c.Key[depth])
 		if i < 0 {
 			break
@@ -68,7 +69,7 @@ func edit(text []byte, c Change) ([]byte, error) {
 		return nil, &ConfigError{Why: fmt.Sprintf("%s is a %s, want a dict", c.Key[:depth], parent.Kind)}
 	}
 	name, want := c.Key[depth], c.Want
-	for i := len(c.Key) - 1; i > depth; i-- { // dictionaries that are missing
+	for i := len(c.Key) - 1; i > depth; i-- { // makes the missing dictionaries
 		want = Value{Kind: Dict, Items: []Item{{Key: c.Key[i], Value: want}}}
 	}
 	at := parent.index(name)
@@ -92,8 +93,8 @@ func splice(text []byte, begin, end int64, with string) []byte {
 	return slices.Concat(text[:begin], []byte(with), text[end:])
 }
 
-// indentOf returns the blanks before the element at a place, if nothing else is
-// before it in its line.
+// indentOf returns the blanks before the element at a place, or "" if its line
+// begins with something else.
 func indentOf(text []byte, at int64) string {
 	line := text[bytes.LastIndexByte(text[:at], '\n')+1 : at]
 	if len(bytes.TrimLeft(line, " \t")) > 0 {
@@ -102,7 +103,7 @@ func indentOf(text []byte, at int64) string {
 	return string(line)
 }
 
-// remove takes a member out, with the white space before it.
+// remove deletes a member, with the white space before it.
 func remove(text []byte, parent Value, i int) []byte {
 	item := parent.Items[i]
 	begin := item.key
@@ -112,7 +113,8 @@ func remove(text []byte, parent Value, i int) []byte {
 	return splice(text, begin, item.Value.at.end, "")
 }
 
-// insert adds a member before the one at a place, and at the end for -1.
+// insert adds a member before the member with index at. If at is -1, it adds
+// the member at the end.
 func insert(text []byte, parent Value, at int, name string, want Value) []byte {
 	outer := indentOf(text, parent.at.begin)
 	indent := outer + "\t"

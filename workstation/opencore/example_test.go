@@ -15,7 +15,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/opencore"
 )
 
-// Read tells what an image holds.
+// Read returns what an image holds.
 func ExampleRead() {
 	disk := opencoretest.New(opencoretest.Config).GPT(16, 20<<20)
 	image, err := opencore.Read(disk, int64(len(disk)))
@@ -38,7 +38,7 @@ func ExampleRead() {
 	// as.vit9696.WhateverGreen 1.7.0
 }
 
-// A file that is something else is an error that says what it is.
+// For a file that is not an OpenCore image, the error says what the file is.
 func ExampleImageError() {
 	_, err := opencore.Read(strings.NewReader("QFI\xfb....."), 9)
 	var problem *opencore.ImageError
@@ -48,7 +48,7 @@ func ExampleImageError() {
 	// Output: a qcow2 image: convert it: qemu-img convert -O raw IMAGE.qcow2 IMAGE.raw
 }
 
-// machine is a VM with a UHD 630 beside a virtual display.
+// machine returns a VM with a UHD 630 beside a virtual display.
 func machine() opencore.Machine {
 	address, err := iommu.ParseAddress("0000:00:02.0")
 	if err != nil {
@@ -62,19 +62,19 @@ func machine() opencore.Machine {
 	}
 }
 
-// A Machine says where the firmware has the card.
+// A Machine knows at which device path the firmware has the card.
 func ExampleMachine() {
 	m := machine()
 	fmt.Println(m.Mode(), m.Path())
-	m.VM["args"] = "" // where PVE puts the card by itself, Lilu takes it for an external one
+	m.VM["args"] = "" // at PVE's own place for the card, Lilu takes it for an external card
 	fmt.Println(m.Path())
 	// Output:
 	// headless PciRoot(0x0)/Pci(0x2,0x0)
 	// PciRoot(0x0)/Pci(0x1E,0x0)/Pci(0x1,0x0)/Pci(0x10,0x0)
 }
 
-// Judge says what does not suit a VM, with the key, its value and the value
-// wanted.
+// Judge returns what does not suit a VM, with the key, its value and the wanted
+// value.
 func ExampleJudge() {
 	disk := opencoretest.New(opencoretest.Config).FAT(12, 2<<20)
 	image, err := opencore.Read(disk, int64(len(disk)))
@@ -93,7 +93,7 @@ func ExampleJudge() {
 	// warning enable-metal: (absent), want <01000000> (WhateverGreen FAQ.IntelHD)
 }
 
-// The changes of a plan go into a copy; the image stays.
+// The changes of a plan are made in a copy. The image stays as it is.
 func ExampleWrite() {
 	disk := opencoretest.New(opencoretest.Config).FAT(12, 2<<20)
 	image, err := opencore.Read(disk, int64(len(disk)))
@@ -123,7 +123,7 @@ func ExampleWrite() {
 	// iMac19,1 <nil>
 }
 
-// In one call each: plan for a file, and write the copy beside it.
+// PlanFile makes a plan for a file, and WriteFile writes the copy beside it.
 func ExamplePlanFile() {
 	dir, err := os.MkdirTemp("", "opencore")
 	if err != nil {
@@ -138,7 +138,7 @@ func ExamplePlanFile() {
 	}
 	plan, err := opencore.PlanFile(from, machine(), nil)
 	if err == nil {
-		err = plan.Err() // what config.plist cannot cure
+		err = plan.Err() // reports problems that config.plist cannot solve
 	}
 	if err == nil {
 		err = opencore.WriteFile(from, filepath.Join(dir, opencore.CopyName(from, plan)), plan)
@@ -147,7 +147,7 @@ func ExamplePlanFile() {
 	// Output: 4 changes, <nil>
 }
 
-// An identity is made up only for whoever asks, and never shown.
+// An identity is made up only if somebody asks for it, and is never shown.
 func ExampleMakeIdentity() {
 	identity, err := opencore.MakeIdentity("iMac19,1", "BC:24:11:00:00:01", bytes.NewReader(make([]byte, 64))) // crypto/rand.Reader
 	fmt.Println(identity.Serial, len(identity.Serial.Reveal()), err)
@@ -158,7 +158,7 @@ func ExampleMakeIdentity() {
 	// true
 }
 
-// A kernel extension is given as its folder or as its project's archive.
+// A kernel extension is given as its folder or as the archive of its project.
 func ExampleReadBundles() {
 	dir, err := os.MkdirTemp("", "opencore")
 	if err != nil {

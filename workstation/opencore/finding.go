@@ -10,22 +10,23 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// A Finding is one thing about an image that does not suit a VM.
+// A Finding is a fault of an image, or of the VM, that keeps them from working
+// together.
 type Finding struct {
 	proxstation.Finding
-	// Key is the key of config.plist that it is about, nil for a finding about a
-	// file or the VM.
+	// Key is the key of config.plist with the fault. It is nil if the fault is
+	// in a file or in the VM.
 	Key Key
-	// Now and Want are the key's value now, and the value wanted.
+	// Now is the key's value now, and Want the wanted value.
 	Now, Want Value
-	// Source is the document that the rule rests on.
+	// Source is the document that states the rule.
 	Source string
-	// Changes of config.plist do what Fix says. It is empty where config.plist
-	// alone cannot help.
+	// Changes holds the changes of config.plist that do what Fix says. It is
+	// empty if config.plist alone cannot help.
 	Changes []Change
 }
 
-// The sources of the rules.
+// The documents that state the rules.
 const (
 	manual       = "OpenCore Configuration 1.0.8"
 	changelog    = "OpenCorePkg Changelog"
@@ -44,7 +45,7 @@ const (
 	darwinKVM    = "royalgraphx DarwinKVM"
 )
 
-// variables is the vendor of Apple's NVRAM variables.
+// variables is the vendor GUID of Apple's NVRAM variables.
 const variables = "7C436110-AB2A-4BBB-A880-FE41995C9F82"
 
 var bootArgs = Key{"NVRAM", "Add", variables, "boot-args"}
@@ -61,8 +62,9 @@ type judge struct {
 	add  []string // boot arguments that must be there
 }
 
-// Judge returns what in an image does not suit a VM: what keeps macOS from
-// starting or from accelerating the card, the most serious first.
+// Judge returns what in an image does not suit a VM: the faults that keep macOS
+// from starting or from accelerating the card. The most serious findings come
+// first.
 func Judge(image Image, machine Machine) []Finding {
 	j := &judge{image: image, machine: machine, mode: machine.Mode(), path: machine.Path()}
 	if !machine.Release.IsMacOS() {
@@ -83,7 +85,8 @@ func Judge(image Image, machine Machine) []Finding {
 	return j.found
 }
 
-// lower makes warnings of the blockers that a VM without the card does not have.
+// lower turns blockers into warnings if the VM without the card would not have
+// them.
 func (j *judge) lower() {
 	without := j.machine
 	without.Card, without.CardLater = gpu.Card{}, false
@@ -108,7 +111,7 @@ func (j *judge) say(id string, severity proxstation.Severity, seen, why, fix, so
 // get returns a value of config.plist.
 func (j *judge) get(key ...string) Value { return j.image.Config.Get(key...) }
 
-// want adds a finding unless a key has the wanted value.
+// want adds a finding if a key does not have the wanted value.
 func (j *judge) want(id string, severity proxstation.Severity, key Key, want Value, why, source string) {
 	now := j.get(key...)
 	if now.Equal(want) {
@@ -122,11 +125,11 @@ func (j *judge) want(id string, severity proxstation.Severity, key Key, want Val
 	f.Key, f.Now, f.Want, f.Changes = key, now, want, []Change{{key, now, want}}
 }
 
-// arguments returns the boot arguments.
+// arguments returns the boot arguments in config.plist.
 func (j *judge) arguments() []string { return strings.Fields(j.get(bootArgs...).Text) }
 
-// argument adds a finding that is cured by other boot arguments; drop and add
-// are those to take away and to set.
+// argument adds a finding about boot arguments. drop is the argument to remove,
+// and add the argument to set.
 func (j *judge) argument(id string, severity proxstation.Severity, drop, add, why, source string) {
 	f := j.say(id, severity, fmt.Sprintf("%s: %s is %s", configFile, bootArgs, j.get(bootArgs...)), why, "", source)
 	f.Key, f.Now = bootArgs, j.get(bootArgs...)
@@ -142,8 +145,8 @@ func (j *judge) argument(id string, severity proxstation.Severity, drop, add, wh
 	}
 }
 
-// finishBootArgs gives all findings about boot arguments the same value wanted,
-// which cures them together.
+// finishBootArgs gives all findings about boot arguments the same wanted value,
+// which solves them together.
 func (j *judge) finishBootArgs() {
 	if len(j.drop)+len(j.add) == 0 {
 		return
@@ -162,8 +165,8 @@ func (j *judge) finishBootArgs() {
 	}
 }
 
-// atLeast returns the first severity for a card that macOS is to drive, and the
-// second for a virtual display.
+// atLeast returns the first severity for a card that macOS should drive, and
+// the second for a virtual display.
 func (j *judge) atLeast(card, none proxstation.Severity) proxstation.Severity {
 	if j.mode == NoCard {
 		return none

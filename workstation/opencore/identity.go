@@ -15,9 +15,10 @@ import (
 // [IdentityError].
 var ErrIdentity = errors.New("not an identity that a Mac could have")
 
-// An IdentityError says what is wrong with an identity. It does not show it.
+// An IdentityError says what is wrong with an identity. It does not contain the
+// identity.
 type IdentityError struct {
-	Field string // the key of PlatformInfo -> Generic
+	Field string // the key in PlatformInfo -> Generic
 	Why   string
 }
 
@@ -27,11 +28,11 @@ func (e *IdentityError) Error() string { return printable.Sprintf("opencore: %s:
 // Is makes the error match [ErrIdentity].
 func (e *IdentityError) Is(target error) bool { return target == ErrIdentity }
 
-// An Identity is what tells one Mac from all others. A field that is not set
-// leaves what the image has. No plan and no error shows an identity.
+// An Identity holds the numbers that differ from Mac to Mac. A field that is
+// not set keeps the image's value. No plan and no error shows an identity.
 type Identity struct {
-	// Serial is the serial number, 12 letters and digits, and Board that of the
-	// board (MLB), 17.
+	// Serial is the machine's serial number, 12 letters and digits. Board is
+	// the board's serial number (MLB), 17 letters and digits.
 	Serial, Board proxstation.Secret
 	// UUID is the machine's UUID.
 	UUID proxstation.Secret
@@ -70,9 +71,9 @@ func (i Identity) values() (map[string]Value, error) {
 	return values, nil
 }
 
-// codes are those that a model's serial numbers have (OpenCorePkg AppleModels:
-// AppleModelCode, AppleBoardCode), with the half-year in which it was sold as
-// both kinds of numbers write it.
+// codes holds the codes in a model's serial numbers (OpenCorePkg AppleModels:
+// AppleModelCode, AppleBoardCode). half and year are the half-year in which the
+// model was sold, as machine numbers and board numbers write it.
 var codes = map[string]struct{ model, board, half, year string }{
 	"iMac13,1": {"DNCT", "DYWF", "J", "2"}, "iMac14,4": {"FY0T", "G36D", "N", "4"}, "iMac16,2": {"GG7F", "GQRY", "Q", "5"},
 	"iMac17,1": {"GG7L", "GPF7", "Q", "5"}, "iMac18,1": {"H7JY", "H69F", "T", "7"}, "iMac19,1": {"JV3Q", "LNV9", "Y", "9"},
@@ -82,16 +83,16 @@ var codes = map[string]struct{ model, board, half, year string }{
 
 const (
 	digits34 = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ" // without I and O
-	weeks    = "123456789CDFGHJKLMNPQRTVWX"         // of a half-year
+	weeks    = "123456789CDFGHJKLMNPQRTVWX"         // the weeks of a half-year
 )
 
-// MakeIdentity makes an identity up for a model such as "iMac19,1". Its numbers
-// have the form of Apple's, and nobody promises that no Mac has them: look up
-// the serial number on checkcoverage.apple.com before an Apple account is used,
-// where it must be unknown. address is that of the VM's network card; with ""
-// the ROM is made up too. random is crypto/rand's Reader, or any other in a
-// test. The error is an [IdentityError] for a model whose numbers are not known
-// here.
+// MakeIdentity makes up an identity for a model such as "iMac19,1". Its numbers
+// have Apple's form, but a real Mac may have them. Before you use an Apple
+// account, look up the serial number on checkcoverage.apple.com: it must be
+// unknown there. address is the address of the VM's network card; if it is "",
+// the ROM is made up too. random is crypto/rand's Reader, or any other reader
+// in a test. The error is an [IdentityError] if the numbers of the model are
+// not known here.
 func MakeIdentity(model, address string, random io.Reader) (Identity, error) {
 	c, known := codes[model]
 	if !known {
@@ -114,14 +115,14 @@ func MakeIdentity(model, address string, random io.Reader) (Identity, error) {
 	uuid := bytes[:16]
 	uuid[6], uuid[8] = uuid[6]&0x0F|0x40, uuid[8]&0x3F|0x80 // version 4 (RFC 9562)
 	if address == "" {
-		address = hex.EncodeToString(append([]byte{bytes[16]&0xFC | 2}, bytes[17:22]...)) // locally administered
+		address = hex.EncodeToString(append([]byte{bytes[16]&0xFC | 2}, bytes[17:22]...)) // a locally administered address
 	}
 	return Identity{Serial: proxstation.NewSecret(serial), Board: proxstation.NewSecret(board), ROM: proxstation.NewSecret(address),
 		UUID: proxstation.NewSecret(strings.ToUpper(fmt.Sprintf("%x-%x-%x-%x-%x", uuid[:4], uuid[4:6], uuid[6:8], uuid[8:10], uuid[10:])))}, nil
 }
 
-// checkDigit returns the last digit of a board's number of 17: every other digit
-// counts three times, and the sum is a multiple of 34 (OpenCorePkg
+// checkDigit returns the last of the 17 digits of a board's number. Every other
+// digit counts three times, and the sum is a multiple of 34 (OpenCorePkg
 // Utilities/macserial, verify_mlb_checksum).
 func checkDigit(board string) int {
 	sum := 0

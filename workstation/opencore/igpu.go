@@ -7,18 +7,19 @@ import (
 	"github.com/proxstation/proxstation/gpu"
 )
 
-// A framebuffer is how Apple's drivers take an iGPU of a generation.
+// A framebuffer holds the properties with which Apple's drivers accept the
+// iGPUs of a generation.
 type framebuffer struct {
-	// display and headless are values of AAPL,ig-platform-id, the recommended
-	// one first; headless is empty where there is none.
+	// display and headless hold values of AAPL,ig-platform-id, the recommended
+	// value first. headless is empty if the generation has no headless value.
 	display, headless []uint32
-	// tiles sets AAPL,GfxYTile, which Skylake needs with Kaby Lake's drivers.
+	// tiles adds AAPL,GfxYTile, which Skylake needs with Kaby Lake's drivers.
 	tiles bool
 }
 
-// framebuffers are from WhateverGreen's FAQ.IntelHD (recommended framebuffers
-// for desktops) and Dortania's install guide. Those of notebooks, with a panel
-// of their own, are not in it.
+// framebuffers is from WhateverGreen's FAQ.IntelHD (recommended framebuffers
+// for desktops) and Dortania's install guide. It leaves out the framebuffers of
+// notebooks, which have a panel of their own.
 var framebuffers = map[gpu.Family]framebuffer{
 	gpu.IntelSkylake:    {display: []uint32{0x19120000}, headless: []uint32{0x19120001}},
 	gpu.IntelKabyLake:   {display: []uint32{0x59120000, 0x59160000, 0x591B0000}, headless: []uint32{0x59120003}},
@@ -27,8 +28,9 @@ var framebuffers = map[gpu.Family]framebuffer{
 	gpu.IntelIceLake:    {display: []uint32{0x8A520000}},
 }
 
-// framebufferOf returns the framebuffer of a card in a release. Releases that
-// have no drivers of the card's own take it as the next generation.
+// framebufferOf returns the framebuffer of a card in a release. If a release
+// has no drivers for the card's generation, it is the framebuffer of another
+// generation whose drivers take the card.
 func framebufferOf(release gpu.Guest, family gpu.Family) (framebuffer, bool) {
 	switch {
 	case family == gpu.IntelSkylake && release >= gpu.MacOSVentura:
@@ -42,17 +44,18 @@ func framebufferOf(release gpu.Guest, family gpu.Family) (framebuffer, bool) {
 	return f, known
 }
 
-// number returns a platform id or a device number as a property has it: four
-// bytes, the lowest first.
+// number returns a platform id or a device number in the form of a property:
+// four bytes, the lowest first.
 func number(id uint32) Value { return DataValue(binary.LittleEndian.AppendUint32(nil, id)) }
 
-// one is what properties that only switch something on have.
+// one is the value of properties that only switch something on.
 var one = DataValue([]byte{1, 0, 0, 0})
 
-// properties returns what a card's framebuffer needs in a mode, in the order in
-// which they are written. With a display the driver is told to reserve 19 MB
-// where the firmware gave less than it wants (WhateverGreen FAQ.IntelHD, "Fix
-// the 32mb BIOS, 19mb framebuffer and 9mb cursor memory requirements").
+// properties returns the properties that a card needs in a mode, in the order
+// in which they are written. For a display, they tell the driver to reserve 19
+// MB: the firmware may have reserved less than the driver wants (WhateverGreen
+// FAQ.IntelHD, "Fix the 32mb BIOS, 19mb framebuffer and 9mb cursor memory
+// requirements").
 func (f framebuffer) properties(mode Mode) []Item {
 	if mode == Headless {
 		if len(f.headless) == 0 {
@@ -73,7 +76,7 @@ func (f framebuffer) tiled(items []Item) []Item {
 	return items
 }
 
-// accepts reports whether a value of AAPL,ig-platform-id is one for a mode.
+// accepts reports whether a value of AAPL,ig-platform-id suits a mode.
 func (f framebuffer) accepts(value Value, mode Mode) bool {
 	ids := f.display
 	if mode == Headless {
@@ -82,8 +85,8 @@ func (f framebuffer) accepts(value Value, mode Mode) bool {
 	return slices.ContainsFunc(ids, func(id uint32) bool { return value.Equal(number(id)) })
 }
 
-// reversed reports whether a value holds one of the ids with the highest byte
-// first, as people write it and drivers do not read it.
+// reversed reports whether a value holds an id with the highest byte first.
+// People write it like this, but drivers do not read it.
 func (f framebuffer) reversed(value Value) bool {
 	return slices.ContainsFunc(slices.Concat(f.display, f.headless), func(id uint32) bool {
 		return value.Equal(DataValue(binary.BigEndian.AppendUint32(nil, id)))

@@ -18,70 +18,71 @@ import (
 	"github.com/proxstation/proxstation/internal/fat"
 )
 
-// The folder of OpenCore on its volume, which its own sources fix (OpenCorePkg
-// Include/Acidanthera/Library/OcMainLib.h), and the bounds for what is in it.
+// The path of OpenCore's folder on its volume, which OpenCore's own sources fix
+// (OpenCorePkg Include/Acidanthera/Library/OcMainLib.h), and limits for its
+// contents.
 const (
 	folder        = "EFI/OC"
 	configFile    = folder + "/config.plist"
 	maxEFI        = 64 << 20
 	maxInfo       = 1 << 20
-	maxListed     = 512 // files of one kind
-	maxKextsDepth = 3   // plug-ins inside plug-ins
+	maxListed     = 512 // most files of one kind
+	maxKextsDepth = 3   // deepest nesting of plug-ins
 )
 
-// An Image is what an OpenCore image holds, as data.
+// An Image is the content of an OpenCore image, as data.
 type Image struct {
 	Layout Layout
 	// Size is the disk's size in bytes, uncompressed.
 	Size int64
-	// Version is that of OpenCore.efi, and the zero Version if the program does
-	// not tell it.
+	// Version is the version of OpenCore.efi. It is the zero Version if the
+	// program does not show it.
 	Version Version
 	// Vault says whether the configuration is signed. A changed copy of a
 	// signed configuration does not boot.
 	Vault proxstation.Answer
-	// ConfigText is config.plist as it is, and Config the same as values.
+	// ConfigText is config.plist as it is. Config holds its values.
 	ConfigText []byte
 	Config     Value
 	// Twice holds keys that a dictionary of config.plist has more than once.
 	Twice []string
-	// Kexts are the kernel extensions in the folder Kexts, with those inside of
-	// others. They are loaded only if config.plist says so.
+	// Kexts holds the kernel extensions in the folder Kexts, including those
+	// inside others. OpenCore loads them only if config.plist says so.
 	Kexts []Kext
-	// Drivers are the programs in the folder Drivers.
+	// Drivers holds the programs in the folder Drivers.
 	Drivers []Driver
-	// ACPI are the names of the tables in the folder ACPI.
+	// ACPI holds the names of the tables in the folder ACPI.
 	ACPI []string
 }
 
 // A Kext is a kernel extension.
 type Kext struct {
-	// Path is the bundle's path below the folder Kexts, as config.plist's
-	// BundlePath names it.
+	// Path is the bundle's path below the folder Kexts, as BundlePath in
+	// config.plist has it.
 	Path string
 	// ID and Version are CFBundleIdentifier and CFBundleVersion.
 	ID, Version string
-	// Executable is the program's path inside of the bundle, "" for a bundle
-	// without a program.
+	// Executable is the program's path inside the bundle, "" if the bundle has
+	// no program.
 	Executable string
-	// Problem says what is wrong with the bundle, "" for nothing.
+	// Problem says what is wrong with the bundle, "" if it is sound.
 	Problem string
 }
 
-// A Driver is a UEFI driver. Drivers do not tell their versions; the checksum
-// can be compared with that of a release.
+// A Driver is a UEFI driver. Drivers do not show their versions, but the
+// checksum can be compared with the checksum of a release.
 type Driver struct {
 	Name   string
 	Size   int64
 	SHA256 string
-	// Enabled says whether config.plist has it loaded.
+	// Enabled reports whether config.plist makes OpenCore load the driver.
 	Enabled bool
 }
 
-// Read reads an OpenCore image: a raw disk with FAT in a partition or without
-// a partition table, or a CD image that boots from FAT; each also compressed
-// with gzip. The error is an [ImageError] for a file that is something else,
-// and a [ConfigError] for a config.plist that OpenCore would not read.
+// Read reads an OpenCore image: a raw disk with FAT in a partition or without a
+// partition table, or a CD image that boots from FAT. Each may be compressed
+// with gzip. The error is an [ImageError] if the file is not an OpenCore image,
+// and a [ConfigError] if OpenCore would not read its config.plist.
 func Read(r io.ReaderAt, size int64) (Image, error) {
 	image, _, _, err := read(r, size)
 	return image, err
@@ -145,7 +146,8 @@ func volumeError(v *fat.Volume, what string, err error) error {
 	return &ImageError{Found: fmt.Sprintf("a FAT%d file system with %s", v.Width(), contents(v)), Why: fmt.Sprintf("%s in %s cannot be read: %v", what, folder, err)}
 }
 
-// list returns what a folder holds, nothing for a folder that is not there.
+// list returns the entries of a folder. It returns no entries for a folder that
+// does not exist.
 func list(v *fat.Volume, name string) ([]fat.Entry, error) {
 	all, err := v.List(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -221,11 +223,11 @@ func readInfo(text []byte) Kext {
 	return kext
 }
 
-// shallow reports whether a property list can be given to a library that
-// follows its nesting by recursion.
+// shallow reports whether a property list is nested so little that a recursive
+// library can read it.
 func shallow(text []byte) bool {
 	if bytes.HasPrefix(text, []byte("bplist00")) {
-		return len(text) <= 1<<16 // a nested value takes bytes of its own
+		return len(text) <= 1<<16 // each nested value takes bytes of its own, so the size limits the depth
 	}
 	_, _, err := parse(text)
 	return err == nil
@@ -241,7 +243,7 @@ func drivers(v *fat.Volume, config Value) ([]Driver, error) {
 	for _, item := range config.Get("UEFI", "Drivers").Items {
 		name := item.Value.Get("Path").Text
 		on := item.Value.Get("Enabled").True()
-		if item.Value.Kind == Text { // before OpenCore 0.7.3
+		if item.Value.Kind == Text { // as before OpenCore 0.7.3
 			name, on = item.Value.Text, !strings.HasPrefix(item.Value.Text, "#")
 		}
 		enabled[strings.ToLower(name)] = on

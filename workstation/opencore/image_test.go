@@ -15,7 +15,8 @@ import (
 	"github.com/proxstation/proxstation/internal/opencoretest"
 )
 
-// layouts are those that the projects publish, at smaller sizes.
+// layouts returns images with the layouts that the projects publish, at smaller
+// sizes.
 func layouts(tree opencoretest.Tree) map[string]opencoretest.Memory {
 	gpt, cd := tree.GPT(16, 20<<20), tree.ISO(16<<20)
 	return map[string]opencoretest.Memory{
@@ -69,8 +70,8 @@ func TestReadsEveryLayout(t *testing.T) {
 	}
 }
 
-// byMtools compares config.plist with what mtools reads at the place that was
-// found.
+// byMtools checks that mtools reads the same config.plist at the place that
+// Read found.
 func byMtools(t *testing.T, file opencoretest.Memory, image Image) {
 	t.Helper()
 	mtype, err := exec.LookPath("mtype")
@@ -98,7 +99,7 @@ func byMtools(t *testing.T, file opencoretest.Memory, image Image) {
 	}
 }
 
-// What is not an OpenCore image is an error that says what it is.
+// For a file that is not an OpenCore image, the error says what the file is.
 func TestReadSaysWhatItFound(t *testing.T) {
 	t.Parallel()
 	tree := opencoretest.New(opencoretest.Config)
@@ -182,7 +183,7 @@ func TestVersionAndVault(t *testing.T) {
 	}
 }
 
-// A bundle that is not one says why, and does not hide the others.
+// A faulty bundle says what is wrong with it, and does not hide other bundles.
 func TestKextsWithProblems(t *testing.T) {
 	t.Parallel()
 	tree := opencoretest.New(opencoretest.Config)

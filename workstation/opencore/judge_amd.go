@@ -9,8 +9,9 @@ import (
 	"github.com/proxstation/proxstation/internal/macos"
 )
 
-// navi are the families that show no picture without agdpmod=pikera (Dortania,
-// GPU Buyers Guide). Navi 22 has NootRX, which does it by itself.
+// navi holds the families that show no picture without agdpmod=pikera
+// (Dortania, GPU Buyers Guide). Navi 22 is left out: it has NootRX, which does
+// the same.
 var navi = []gpu.Family{gpu.AMDNavi10, gpu.AMDNavi12, gpu.AMDNavi14, gpu.AMDNavi21, gpu.AMDNavi23}
 
 // judgeAMD judges the settings for AMD's cards.
@@ -34,14 +35,14 @@ func (j *judge) judgeAMD() {
 		"on the host: lspci -vv -s "+address+" shows Region 0; if it is larger than 256M, switch Resizable BAR off in the firmware, or echo 8 > /sys/bus/pci/devices/"+address+"/resource0_resize before the VM starts", "LongQT-sea OpenCore-ISO issue 8")
 }
 
-// judgePikera wants the argument with which WhateverGreen lets a Navi card show
-// a picture. By itself WhateverGreen does so for external cards only, which are
-// those behind a bridge.
+// judgePikera wants the boot argument with which WhateverGreen lets a Navi card
+// show a picture. Without the argument, WhateverGreen does so only for external
+// cards, which are the cards behind a bridge.
 func (j *judge) judgePikera() {
 	if !slices.Contains(navi, j.machine.Card.Family()) {
 		return
 	}
-	if j.machine.Release == gpu.MacOSTahoe { // where WhateverGreen is left out
+	if j.machine.Release == gpu.MacOSTahoe { // macOS 26 leaves out WhateverGreen
 		j.say("opencore.pikera", proxstation.Warning, j.machine.Card.Name()+" in macOS 26", "WhateverGreen cannot be used, so that agdpmod=pikera has no effect and the connectors may stay dark",
 			"stay with macOS 15, or take the kernel patch that Dortania's page extras/tahoe describes", installGuide+", extras/tahoe")
 		return
@@ -66,8 +67,8 @@ func (j *judge) judgePikera() {
 	j.argument("opencore.pikera", severity, "", "agdpmod=pikera", why, buyersGuide+"; "+wegReadme)
 }
 
-// avx2 reports whether the guest's processor has AVX2: the host's has, as far
-// as is known, and of QEMU's models those from Haswell on.
+// avx2 reports whether the guest's processor has AVX2. It assumes that the
+// host's processor has AVX2. QEMU's models have it from Haswell on.
 func (j *judge) avx2() bool {
 	cpu := macos.CPUOf(j.machine.VM)
 	args := j.machine.VM["args"]

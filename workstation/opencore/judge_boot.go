@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
-// judgeSecurity judges what OpenCore looks at and what it lets start.
+// judgeSecurity judges which drives OpenCore searches and what it may start.
 func (j *judge) judgeSecurity() {
 	j.judgeScanPolicy()
 	security := func(name string) (Key, Value) {
@@ -49,11 +49,11 @@ const (
 	scanVirtIO      = 1 << 24
 )
 
-// failsafeScan is what OpenCore takes without the key.
+// failsafeScan is the ScanPolicy that OpenCore uses if the key is missing.
 const failsafeScan = 0x10F0103
 
-// judgeScanPolicy wants OpenCore to see the VM's drives. The recovery system as
-// package recovery makes it is FAT, for which no bit exists: only 0 shows it.
+// judgeScanPolicy wants OpenCore to see the VM's drives. Package recovery makes
+// the recovery system as FAT, for which no bit exists: only 0 shows it.
 func (j *judge) judgeScanPolicy() {
 	key := Key{"Misc", "Security", "ScanPolicy"}
 	policy, known := j.get(key...).Int()
@@ -79,7 +79,7 @@ func (j *judge) judgeScanPolicy() {
 }
 
 // judgeProcessor judges the quirks for the processor, and the processor that
-// the VM shows.
+// the guest sees.
 func (j *judge) judgeProcessor() {
 	quirk := func(name string) Key { return Key{"Kernel", "Quirks", name} }
 	j.want("opencore.cpu-info", proxstation.Blocker, quirk("ProvideCurrentCpuInfo"), BoolValue(true), "in a VM macOS reads a register that is not there, and panics", manual+", Kernel, Quirks")
@@ -106,7 +106,8 @@ func (j *judge) judgeProcessor() {
 	j.judgeHotplug()
 }
 
-// judgeHotplug looks for what keeps macOS from waiting for hot-plugged devices.
+// judgeHotplug wants the settings that keep macOS from waiting for hot-plugged
+// devices.
 func (j *judge) judgeHotplug() {
 	const argument = "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"
 	if j.machine.q35() && !strings.Contains(j.machine.VM["args"], argument) {
@@ -126,10 +127,11 @@ func (j *judge) judgeHotplug() {
 	}
 }
 
-// hardware are bundles for network cards of real boards, which QEMU has not.
+// hardware holds bundles for network cards of real boards. QEMU does not
+// emulate these cards.
 var hardware = []string{"IntelMausi.kext", "IntelMausiEthernet.kext", "RealtekRTL8111.kext", "LucyRTL8125Ethernet.kext", "AtherosE2200Ethernet.kext", "AppleIGC.kext", "itlwm.kext", "AirportItlwm.kext"}
 
-// judgeNetwork judges the VM's network card against the release's drivers.
+// judgeNetwork compares the VM's network card with the drivers of the release.
 func (j *judge) judgeNetwork() {
 	model, _ := j.machine.network()
 	switch {
@@ -151,8 +153,8 @@ func (j *judge) judgeNetwork() {
 	}
 }
 
-// judgeNVRAM looks for variables that OpenCore does not set because the VM's
-// EFI disk has older ones.
+// judgeNVRAM looks for variables that OpenCore would not set because the VM's
+// EFI disk has older values of them.
 func (j *judge) judgeNVRAM() {
 	list := Key{"NVRAM", "Delete", variables}
 	have := j.get(list...)
@@ -166,7 +168,7 @@ func (j *judge) judgeNVRAM() {
 		f.Changes = []Change{{Key: f.Key, Want: f.Want}}
 		if have.Kind == Absent {
 			f.Changes[0] = Change{Key: list, Want: Value{Kind: Array, Items: []Item{{Value: f.Want}}}}
-			have = f.Changes[0].Want // for the next
+			have = f.Changes[0].Want // so that the next round adds to this array
 		}
 	}
 }

@@ -34,8 +34,8 @@ func (j *judge) judgeCard() {
 	j.judgeIGPU()
 }
 
-// judgeEmptyProperties looks for properties without a value, with which drivers
-// fail (WhateverGreen FAQ.IntelHD).
+// judgeEmptyProperties looks for properties without a value, because drivers
+// fail with them (WhateverGreen FAQ.IntelHD).
 func (j *judge) judgeEmptyProperties() {
 	for _, device := range j.get("DeviceProperties", "Add").Items {
 		for _, property := range device.Value.Items {
@@ -47,7 +47,7 @@ func (j *judge) judgeEmptyProperties() {
 	}
 }
 
-// judgeArguments looks for boot arguments that switch the drivers off.
+// judgeArguments looks for boot arguments that switch off the drivers.
 func (j *judge) judgeArguments() {
 	kill := map[string]string{"-igfxvesa": "Intel's drivers", "igfxgl=1": "Metal", "-wegoff": "WhateverGreen", "-liluoff": "Lilu", "-wegnoigpu": "the iGPU", "-radvesa": "AMD's drivers"}
 	for _, argument := range j.arguments() {
@@ -63,8 +63,8 @@ func (j *judge) judgeArguments() {
 	}
 }
 
-// judgeDeviceID wants another device number where macOS does not know the
-// card's own. The VM's hostpci can show it to the whole guest as well.
+// judgeDeviceID wants another device number if macOS does not know the card's
+// own number. The VM's hostpci can also show that number to the whole guest.
 func (j *judge) judgeDeviceID(verdict gpu.Verdict) {
 	if verdict.DeviceID == nil {
 		return
@@ -77,7 +77,7 @@ func (j *judge) judgeDeviceID(verdict gpu.Verdict) {
 		fmt.Sprintf("macOS does not know the number %s of this card", j.machine.Card.Model().Device), verdict.Source)
 }
 
-// judgeIGPU judges what Apple's driver for the iGPU is told.
+// judgeIGPU judges the properties that Apple's driver for the iGPU reads.
 func (j *judge) judgeIGPU() {
 	family := j.machine.Card.Family()
 	if macos.BehindBridge(j.path) {
@@ -99,7 +99,7 @@ func (j *judge) judgeIGPU() {
 	for _, item := range wanted[1:] {
 		key := Key{"DeviceProperties", "Add", j.path, item.Key}
 		if item.Key == "framebuffer-stolenmem" && j.get(key...).Kind == Data && j.get(key...).Text != "" {
-			continue // somebody chose another size
+			continue // somebody chose another size, which stays
 		}
 		j.want("opencore.framebuffer", proxstation.Warning, key, item.Value, whyProperty[item.Key], wegFAQ)
 	}
@@ -144,8 +144,8 @@ func (j *judge) judgePlatformID(f framebuffer, want Value) {
 	j.want("opencore.platform-id", severity, key, want, why, wegFAQ+"; "+installGuide)
 }
 
-// judgeOtherPlaces looks for properties of an iGPU at places where the VM has
-// none.
+// judgeOtherPlaces looks for properties of an iGPU at device paths where the VM
+// has no iGPU.
 func (j *judge) judgeOtherPlaces() {
 	for _, device := range j.get("DeviceProperties", "Add").Items {
 		if device.Key != j.path && device.Value.Get("AAPL,ig-platform-id").Kind != Absent && device.Value.Get("AAPL,ig-platform-id").Text != "" {

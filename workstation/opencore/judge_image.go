@@ -7,8 +7,8 @@ import (
 	"github.com/proxstation/proxstation/gpu"
 )
 
-// judgeImage judges the image as a whole: what would keep a changed copy from
-// starting, and whether OpenCore is new enough.
+// judgeImage judges the image as a whole: faults that would keep a changed copy
+// from starting, and the age of OpenCore.
 func (j *judge) judgeImage() {
 	if j.image.Vault == proxstation.Yes {
 		j.say("opencore.vault", proxstation.Blocker, folder+"/vault.plist, or a key in OpenCore.efi", "the configuration is signed: OpenCore stops if one byte of it changes",
@@ -27,7 +27,8 @@ func (j *judge) judgeImage() {
 	j.judgeDrivers()
 }
 
-// judgeVersion compares OpenCore's version with what the release needs.
+// judgeVersion compares OpenCore's version with the oldest version that the
+// release needs.
 func (j *judge) judgeVersion() {
 	var need Version
 	severity, why := proxstation.Warning, ""
@@ -51,7 +52,7 @@ func (j *judge) judgeVersion() {
 	}
 }
 
-// judgeDrivers looks for the drivers that a start takes.
+// judgeDrivers looks for the drivers that OpenCore needs to start macOS.
 func (j *judge) judgeDrivers() {
 	hfs := false
 	for _, d := range j.image.Drivers {

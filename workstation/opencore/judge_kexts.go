@@ -18,12 +18,12 @@ const (
 	cryptexFixup = "com.khronokernel.CryptexFixup"
 )
 
-// homes are where their releases are.
+// homes holds the projects that release the kernel extensions.
 var homes = map[string]string{lilu: "github.com/acidanthera/Lilu", weg: "github.com/acidanthera/WhateverGreen", virtualSMC: "github.com/acidanthera/VirtualSMC",
 	nootRX: "github.com/ChefKissInc/NootRX", cryptexFixup: "github.com/acidanthera/CryptexFixup"}
 
-// needed returns the least version of a kernel extension for a release (the
-// changelogs of Lilu, WhateverGreen and VirtualSMC).
+// needed returns the oldest version of a kernel extension that supports a
+// release (the changelogs of Lilu, WhateverGreen and VirtualSMC).
 func needed(id string, release gpu.Guest) Version {
 	at := map[string]map[gpu.Guest]Version{
 		lilu:       {gpu.MacOSVentura: {1, 6, 1}, gpu.MacOSSonoma: {1, 6, 6}, gpu.MacOSSequoia: {1, 6, 8}, gpu.MacOSTahoe: {1, 7, 1}},
@@ -33,7 +33,7 @@ func needed(id string, release gpu.Guest) Version {
 	return at[id][release]
 }
 
-// kext returns an extension of the image by its identifier.
+// kext returns the image's extension with an identifier.
 func (j *judge) kext(id string) (k Kext, there bool) {
 	for _, k := range j.image.Kexts {
 		if strings.EqualFold(k.ID, id) {
@@ -43,7 +43,7 @@ func (j *judge) kext(id string) (k Kext, there bool) {
 	return Kext{}, false
 }
 
-// entry returns the place of a bundle in Kernel -> Add, -1 for none.
+// entry returns the index of a bundle in Kernel -> Add, -1 if it is missing.
 func (j *judge) entry(k Kext) int {
 	for i, item := range j.get("Kernel", "Add").Items {
 		if k.Path != "" && strings.EqualFold(item.Value.Get("BundlePath").Text, k.Path) {
@@ -53,7 +53,7 @@ func (j *judge) entry(k Kext) int {
 	return -1
 }
 
-// loaded reports whether an extension is loaded in the release's kernel.
+// loaded reports whether OpenCore loads an extension into the release's kernel.
 func (j *judge) loaded(id string) bool {
 	k, there := j.kext(id)
 	i := j.entry(k)
@@ -64,8 +64,8 @@ func (j *judge) loaded(id string) bool {
 	return entry.Get("Enabled").True() && inKernel(entry, j.machine.kernel())
 }
 
-// inKernel reports whether a kernel is between an entry's MinKernel and
-// MaxKernel.
+// inKernel reports whether a kernel's version is between an entry's MinKernel
+// and MaxKernel.
 func inKernel(entry Value, kernel int) bool {
 	least, hasLeast := ParseVersion(entry.Get("MinKernel").Text)
 	most, hasMost := ParseVersion(entry.Get("MaxKernel").Text)
@@ -95,7 +95,7 @@ func (j *judge) judgeKexts() {
 	j.judgeSMC()
 }
 
-// extension judges whether an extension is there, new enough and loaded.
+// extension judges whether an extension is present, new enough and loaded.
 func (j *judge) extension(id, bundle string, severity proxstation.Severity, why, source string) {
 	k, there := j.kext(bundle)
 	need := needed(bundle, j.machine.Release)
@@ -133,7 +133,7 @@ func (j *judge) extension(id, bundle string, severity proxstation.Severity, why,
 	}
 }
 
-// unloaded judges whether an extension is left out.
+// unloaded adds a finding if an extension is loaded that must not be.
 func (j *judge) unloaded(id, bundle string, severity proxstation.Severity, why, source string) {
 	if k, _ := j.kext(bundle); j.loaded(bundle) {
 		j.want(id, severity, Key{"Kernel", "Add", strconv.Itoa(j.entry(k)), "Enabled"}, BoolValue(false), why, source)
@@ -149,8 +149,8 @@ func entryFor(k Kext) Value {
 	}}
 }
 
-// judgeOrder looks for Lilu behind an extension that needs it. OpenCore loads
-// in the order of the array.
+// judgeOrder checks that Lilu comes before the extensions that need it.
+// OpenCore loads them in the order of the array.
 func (j *judge) judgeOrder() {
 	k, _ := j.kext(lilu)
 	at := j.entry(k)
@@ -166,7 +166,8 @@ func (j *judge) judgeOrder() {
 	f.Changes = []Change{{off, BoolValue(true), BoolValue(false)}, {Key: f.Key, Want: entry}}
 }
 
-// judgeSMC wants one system management controller: that of QEMU or VirtualSMC.
+// judgeSMC wants exactly one system management controller: either QEMU's or
+// VirtualSMC.
 func (j *judge) judgeSMC() {
 	k, there := j.kext(virtualSMC)
 	on := j.loaded(virtualSMC)

@@ -12,12 +12,12 @@ import (
 	"github.com/proxstation/proxstation/gpu"
 )
 
-// generic is where the Mac's identity is.
+// generic is the key of the Mac's identity.
 var generic = Key{"PlatformInfo", "Generic"}
 
 func genericKey(name string) Key { return Key{generic[0], generic[1], name} }
 
-// judgeMac judges as which Mac OpenCore presents the VM.
+// judgeMac judges which Mac model OpenCore presents to macOS.
 func (j *judge) judgeMac() {
 	j.want("opencore.platform-info", proxstation.Warning, Key{"PlatformInfo", "Automatic"}, BoolValue(true), "PlatformInfo -> Generic, with the Mac's model, has no effect without it", manual+", PlatformInfo")
 	key, want := genericKey("SystemProductName"), TextValue(gpu.MacModel(j.machine.Release, j.machine.Card))
@@ -44,9 +44,9 @@ func (j *judge) judgeMac() {
 	j.judgeIdentity()
 }
 
-// published are the identities that samples and public images have, by the
-// first half of their SHA-256: those of OpenCore's Sample.plist, KVM-Opencore
-// and OSX-KVM. Everybody who took such an image has them.
+// published holds the identities in samples and public images, by the first
+// half of their SHA-256: OpenCore's Sample.plist, KVM-Opencore and OSX-KVM.
+// Everybody who took such an image has the same identity.
 var published = []string{
 	"9cecbb218a601676", "f4c028331c4fa6a5", "5d5a70a2d7887983", "12b9377cbe7e5c94",
 	"bec8aaba48af1089", "e0858d49c856c66e", "3a96f58f7c9e1d27", "b31b86e514dc4155",
@@ -58,7 +58,7 @@ func isPublished(text string) bool {
 	return slices.Contains(published, hex.EncodeToString(sum[:8]))
 }
 
-// An identityKey is a key whose value must be one VM's alone.
+// An identityKey is a key whose value no two VMs may share.
 type identityKey struct {
 	name string
 	kind Kind
@@ -74,7 +74,7 @@ var identity = []identityKey{
 }
 
 // judgeIdentity looks for serial numbers that are missing, malformed or
-// everybody's. No finding shows one.
+// published. No finding shows a serial number.
 func (j *judge) judgeIdentity() {
 	faults := []struct{ seen, why string }{
 		{"missing", "macOS has no such number, and iMessage, FaceTime and the App Store refuse it"},

@@ -13,7 +13,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// cardAt returns a card as a node tells it.
+// cardAt returns a card as a node reports it.
 func cardAt(address string, vendor, device iommu.ID) gpu.Card {
 	a, err := iommu.ParseAddress(address)
 	if err != nil {
@@ -25,7 +25,8 @@ func cardAt(address string, vendor, device iommu.ID) gpu.Card {
 func uhd630() gpu.Card { return cardAt("0000:00:02.0", gpu.Intel, 0x3e92) }
 func rx6600() gpu.Card { return cardAt("0000:03:00.0", gpu.AMD, 0x73ff) }
 
-// vmWith returns the configuration of a macOS VM with some keys set otherwise.
+// vmWith returns the configuration of a macOS VM with other values for some
+// keys.
 func vmWith(keys ...string) map[string]string {
 	vm := map[string]string{"machine": "pc", "net0": "vmxnet3=BC:24:11:00:00:01,bridge=vmbr0", "virtio0": "local-lvm:vm-130-disk-2,size=128G", "sata4": "local-lvm:vm-130-disk-1,media=disk",
 		"args": "-device isa-applesmc,osk=[secret] -cpu host,host-phys-bits-limit=39 -global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"}
@@ -37,7 +38,7 @@ func vmWith(keys ...string) map[string]string {
 
 const upt = "ARGS -set device.hostpci0.bus=pcie.0 -set device.hostpci0.addr=2.0 -set device.hostpci0.x-igd-opregion=on"
 
-// The machines of the tests.
+// These functions return the machines of the tests.
 func onDisplay() Machine {
 	return Machine{Release: gpu.MacOSSequoia, Card: uhd630(), VM: vmWith("hostpci0", "0000:00:02.0,legacy-igd=1")}
 }
@@ -51,8 +52,8 @@ func withoutCard() Machine {
 	return Machine{Release: gpu.MacOSSequoia, VM: vmWith("machine", "q35", "sata5", "local-lvm:vm-130-disk-3,media=disk")}
 }
 
-// imageWith returns the image of the tests with values of config.plist set
-// otherwise, by their keys joined with slashes; an absent value deletes a key.
+// imageWith returns the tests' image with other values in config.plist. values
+// maps keys, joined with slashes, to values; an absent value deletes its key.
 func imageWith(t *testing.T, values map[string]Value) Image {
 	t.Helper()
 	disk := testDisk(t)
@@ -72,7 +73,7 @@ func imageWith(t *testing.T, values map[string]Value) Image {
 	return image
 }
 
-// testDisk returns the image of the tests, which nobody writes to.
+// testDisk returns the tests' image, which no test may change.
 func testDisk(t *testing.T) opencoretest.Memory {
 	t.Helper()
 	return theDisk()
@@ -80,7 +81,7 @@ func testDisk(t *testing.T) opencoretest.Memory {
 
 var theDisk = sync.OnceValue(func() opencoretest.Memory { return opencoretest.New(opencoretest.Config).FAT(12, 2<<20) })
 
-// keyOf splits a path; device paths are written with colons for slashes.
+// keyOf splits a path into a key. In device paths, colons stand for slashes.
 func keyOf(path string) Key {
 	parts := strings.Split(path, "/")
 	for i, part := range parts {
@@ -104,25 +105,25 @@ func withKexts(image Image, versions map[string]string) Image {
 	return image
 }
 
-// Each row is one thing that is wrong, and what Judge says of it. Where it says
-// what the key must be, Configure makes it so, and Judge then has nothing more
-// to say of it.
+// Each row has one fault, and what Judge reports of it. If Judge reports a
+// wanted value for a key, Configure sets it, and Judge then reports the fault
+// no more.
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	data := func(b ...byte) Value { return DataValue(b) }
 	for name, test := range map[string]struct {
 		machine  func() Machine
-		vm       []string // keys of the VM that differ
+		vm       []string // keys and values of the VM that differ
 		release  gpu.Guest
 		card     gpu.Card
 		values   map[string]Value
 		image    func(Image) Image
 		id       string
 		severity proxstation.Severity
-		want     string // value wanted, or a part of Fix
+		want     string // the wanted value, or a part of Fix
 		cured    bool
 	}{
-		// The image.
+		// These rows are about the image.
 		"a vault":           {machine: onDisplay, image: func(i Image) Image { i.Vault = proxstation.Yes; return i }, id: "opencore.vault", severity: proxstation.Blocker, want: "without a vault"},
 		"a vault is wanted": {machine: onDisplay, values: map[string]Value{"Misc/Security/Vault": TextValue("Secure")}, id: "opencore.vault-mode", severity: proxstation.Blocker, want: "Optional", cured: true},
 		"no word of vaults": {machine: onDisplay, values: map[string]Value{"Misc/Security/Vault": {}}, id: "opencore.vault-mode", severity: proxstation.Blocker, want: "Optional", cured: true},
@@ -137,7 +138,7 @@ func TestJudge(t *testing.T) {
 		"no APFS":           {machine: onDisplay, values: map[string]Value{"UEFI/APFS/EnableJumpstart": BoolValue(false)}, id: "opencore.apfs", severity: proxstation.Blocker, want: "true", cured: true},
 		"new APFS alone":    {machine: onDisplay, release: gpu.MacOSCatalina, values: map[string]Value{"UEFI/APFS/MinDate": IntegerValue(0)}, id: "opencore.apfs-old", severity: proxstation.Blocker, want: "-1", cured: true},
 
-		// The Mac.
+		// These rows are about the Mac model.
 		"a Mac too old":          {machine: onDisplay, release: gpu.MacOSTahoe, values: map[string]Value{"PlatformInfo/Generic/SystemProductName": TextValue("iMac19,1")}, id: "opencore.model", severity: proxstation.Blocker, want: "iMac20,1", cured: true},
 		"a Mac too new":          {machine: onDisplay, release: gpu.MacOSMojave, values: map[string]Value{"PlatformInfo/Generic/SystemProductName": TextValue("iMac20,1")}, id: "opencore.model", severity: proxstation.Blocker, want: "iMac19,1", cured: true},
 		"a Mac without an iGPU":  {machine: onDisplay, id: "opencore.model", severity: proxstation.Warning, want: "iMac19,1", cured: true},
@@ -149,7 +150,7 @@ func TestJudge(t *testing.T) {
 		"a ROM as text":          {machine: onDisplay, values: map[string]Value{"PlatformInfo/Generic/ROM": TextValue("0A1B2C3D4E5F")}, id: "opencore.identity", severity: proxstation.Warning, want: "identity"},
 		"a ROM of its own":       {machine: onDisplay, values: map[string]Value{"PlatformInfo/Generic/ROM": data(2, 3, 4, 5, 6, 7)}, id: "opencore.rom", severity: proxstation.Info, want: "net0"},
 
-		// The kernel extensions.
+		// These rows are about kernel extensions.
 		"no Lilu":              {machine: onDisplay, image: func(i Image) Image { i.Kexts = nil; return i }, id: "opencore.lilu", severity: proxstation.Blocker, want: "1.6.8 or newer from github.com/acidanthera/Lilu/releases"},
 		"no Lilu, no card":     {machine: withoutCard, image: func(i Image) Image { i.Kexts = nil; return i }, id: "opencore.lilu", severity: proxstation.Info, want: "Download"},
 		"an old Lilu":          {machine: onDisplay, release: gpu.MacOSTahoe, image: func(i Image) Image { return withKexts(i, map[string]string{"Lilu.kext": "1.6.8"}) }, id: "opencore.lilu", severity: proxstation.Blocker, want: "1.7.1"},
@@ -166,7 +167,7 @@ func TestJudge(t *testing.T) {
 		"an old VirtualSMC": {machine: onDisplay, vm: []string{"args", "-cpu host"}, values: map[string]Value{"Kernel/Add/1/Enabled": BoolValue(true)},
 			image: func(i Image) Image { return withKexts(i, map[string]string{"VirtualSMC.kext": "1.3.2"}) }, id: "opencore.smc-version", severity: proxstation.Warning, want: "newer"},
 
-		// What OpenCore looks at.
+		// These rows are about what OpenCore searches and starts.
 		"recovery is hidden":   {machine: withoutCard, id: "opencore.scan-policy", severity: proxstation.Blocker, want: "0", cured: true},
 		"VirtIO is hidden":     {machine: onDisplay, values: map[string]Value{"Misc/Security/ScanPolicy": IntegerValue(0x10F0303)}, id: "", severity: 0},
 		"a failsafe policy":    {machine: withoutCard, values: map[string]Value{"Misc/Security/ScanPolicy": {}}, id: "opencore.scan-policy", severity: proxstation.Blocker, want: "0", cured: true},
@@ -176,7 +177,7 @@ func TestJudge(t *testing.T) {
 		"another scheme":       {machine: onDisplay, values: map[string]Value{"Misc/Security/SecureBootModel": TextValue("Default"), "Kernel/Quirks/ForceSecureBootScheme": BoolValue(false)}, id: "opencore.secure-boot", severity: proxstation.Warning, want: "true", cured: true},
 		"another Mac's scheme": {machine: onDisplay, values: map[string]Value{"Misc/Security/SecureBootModel": TextValue("j137"), "PlatformInfo/Generic/SystemProductName": TextValue("iMac19,1")}, id: "opencore.secure-boot", severity: proxstation.Warning, want: "Default", cured: true},
 
-		// The processor and the kernel.
+		// These rows are about the processor and the kernel.
 		"no processor's facts": {machine: onDisplay, values: map[string]Value{"Kernel/Quirks/ProvideCurrentCpuInfo": BoolValue(false)}, id: "opencore.cpu-info", severity: proxstation.Blocker, want: "true", cured: true},
 		"power management":     {machine: onDisplay, release: gpu.MacOSMonterey, values: map[string]Value{"Kernel/Emulate/DummyPowerManagement": BoolValue(false)}, id: "opencore.power-management", severity: proxstation.Warning, want: "true", cured: true},
 		"a lock that is gone":  {machine: onDisplay, values: map[string]Value{"Kernel/Quirks/AppleCpuPmCfgLock": BoolValue(true)}, id: "opencore.cfg-lock", severity: proxstation.Warning, want: "false", cured: true},
@@ -188,7 +189,7 @@ func TestJudge(t *testing.T) {
 		"a patch that is off": {machine: onRX6600, values: map[string]Value{"Kernel/Patch/0": {Kind: Dict, Items: []Item{{Key: "Base", Value: TextValue("IOPCIConfigurator::IOPCIIsHotplugPort")}, {Key: "Enabled", Value: BoolValue(true)}, {Key: "MaxKernel", Value: TextValue("23.99.99")}}}},
 			id: "opencore.hotplug-patch", severity: proxstation.Info, want: "Set Kernel -> Patch -> 0 -> MaxKernel"},
 
-		// The iGPU.
+		// These rows are about the iGPU.
 		"no platform id":        {machine: onDisplay, id: "opencore.platform-id", severity: proxstation.Blocker, want: "<07009B3E>", cured: true},
 		"headless":              {machine: headless, id: "opencore.platform-id", severity: proxstation.Blocker, want: "<0300913E>", cured: true},
 		"Comet Lake":            {machine: headless, card: cardAt("0000:00:02.0", gpu.Intel, 0x9bc5), id: "opencore.platform-id", severity: proxstation.Blocker, want: "<0300C89B>", cured: true},
@@ -221,7 +222,7 @@ func TestJudge(t *testing.T) {
 		"another framebuffer":   {machine: headless, values: map[string]Value{args: TextValue("igfxframe=0x3E9B0007 -v")}, id: "opencore.boot-args", severity: proxstation.Warning, want: "-v", cured: true},
 		"unsigned programs":     {machine: withoutCard, values: map[string]Value{args: TextValue("amfi_get_out_of_my_way=1")}, id: "opencore.boot-args", severity: proxstation.Info, want: ""},
 
-		// AMD's cards.
+		// These rows are about AMD's cards.
 		"a dark Navi":          {machine: onRX6600, id: "opencore.pikera", severity: proxstation.Warning, want: "keepsyms=1 agdpmod=pikera", cured: true},
 		"on the root":          {machine: onRX6600, vm: []string{"hostpci0", "0000:03:00", "args", "ARGS -set device.hostpci0.bus=pcie.0 -set device.hostpci0.addr=10.0"}, id: "opencore.pikera", severity: proxstation.Blocker, want: "agdpmod=pikera", cured: true},
 		"another agdpmod":      {machine: onRX6600, values: map[string]Value{args: TextValue("agdpmod=vit9696 -v")}, id: "opencore.pikera", severity: proxstation.Warning, want: "-v agdpmod=pikera", cured: true},
@@ -236,7 +237,7 @@ func TestJudge(t *testing.T) {
 		"AMD without AVX2":     {machine: onRX6600, vm: []string{"args", "-device isa-applesmc -cpu Penryn"}, id: "opencore.avx2-amd", severity: proxstation.Blocker, want: "-cpu host"},
 		"an RTX":               {machine: onRX6600, card: cardAt("0000:01:00.0", gpu.NVIDIA, 0x2c05), id: "opencore.card", severity: proxstation.Blocker, want: "RX 6600"},
 
-		// Network and variables.
+		// These rows are about the network and variables.
 		"VirtIO in Catalina":  {machine: onDisplay, release: gpu.MacOSCatalina, vm: []string{"net0", "virtio=BC:24:11:00:00:01"}, id: "opencore.network", severity: proxstation.Blocker, want: "vmxnet3"},
 		"e1000 in Sequoia":    {machine: onDisplay, vm: []string{"net0", "e1000=BC:24:11:00:00:01"}, id: "opencore.network", severity: proxstation.Warning, want: "vmxnet3"},
 		"another's network":   {machine: onDisplay, values: map[string]Value{"Kernel/Add/2/BundlePath": TextValue("IntelMausi.kext")}, id: "opencore.network-kext", severity: proxstation.Info, want: "false"},
@@ -267,7 +268,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// twice says the same key two times.
+// twice puts the same key into the configuration two times.
 func twice(i Image) Image {
 	const key = "<key>ConnectDrivers</key>"
 	i.ConfigText = []byte(strings.Replace(string(i.ConfigText), key, key+"<false/>"+key, 1))
@@ -319,7 +320,8 @@ func check(t *testing.T, image Image, machine Machine, id string, severity proxs
 	}
 }
 
-// What is as it should be is not found fault with.
+// After the planned changes, Judge reports nothing above Info for the usual
+// machines.
 func TestJudgeIsContent(t *testing.T) {
 	t.Parallel()
 	own := Identity{Serial: proxstation.NewSecret("C02XW0AAJV3Q"), Board: proxstation.NewSecret("C02902304GULNV9A1"), UUID: proxstation.NewSecret("5A2C0B8E-93B1-4E2A-9E1F-0C4D8F7A6B51"), ROM: proxstation.NewSecret("BC:24:11:00:00:01")}
