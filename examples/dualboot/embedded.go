@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// embedded plays the show on a node in this process, over real HTTPS, with its
-// clock running fast enough to watch.
+// embedded runs the whole example on a node in this process, over real HTTPS.
+// The node's clock runs fast enough to watch.
 func (s *show) embedded(ctx context.Context) error {
 	fmt.Fprintln(s.out, "No PROXMOX_VE_ENDPOINT is set: this runs on a Proxmox VE node embedded in the program,\n"+
 		"with its clock ten times as fast. Nothing outside is touched.")

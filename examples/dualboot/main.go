@@ -1,13 +1,13 @@
 // Dualboot makes a Windows gaming VM and a Linux AI VM that share one graphics
-// card, and hands the card from one to the other.
+// card, and switches the card between them.
 //
-//	go run ./examples/dualboot                # all of it, on an embedded node: nothing to set up
+//	go run ./examples/dualboot                # all steps, on an embedded node: nothing to set up
 //
 // On a real node it does one thing at a time:
 //
 //	export PROXMOX_VE_ENDPOINT=https://pve:8006 PROXMOX_VE_API_TOKEN=...
 //	go run ./examples/dualboot                # the plan; nothing changes
-//	go run ./examples/dualboot -apply         # the plan, carried out; no VM is started or shut down
+//	go run ./examples/dualboot -apply         # carries out the plan; no VM is started or shut down
 //	go run ./examples/dualboot -switch linux  # gives the card to the Linux VM
 package main
 

@@ -10,7 +10,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// TestEmbedded plays the whole show in real time, about ten seconds.
+// TestEmbedded runs the whole example in real time, about ten seconds.
 func TestEmbedded(t *testing.T) {
 	if testing.Short() {
 		t.Skip("plays in real time")
@@ -28,7 +28,7 @@ func TestEmbedded(t *testing.T) {
 	}
 }
 
-// On a real node the plan is carried out and nothing else, the switch is a call
+// On a real node, the program only carries out the plan. A switch needs a call
 // of its own, and flags without effect are refused.
 func TestRealNode(t *testing.T) {
 	host := pvetest.Reference()

@@ -26,11 +26,10 @@ type show struct {
 	games, models storage.Size
 	duo           workstation.DualBoot
 	takeOver      bool
-	sabotage      func(vmid int) // keeps a guest from coming up
+	sabotage      func(vmid int) // if set, keeps a guest from starting up
 }
 
-// play goes through the whole show on the embedded node: look, plan, apply,
-// start, switch.
+// play runs all steps on the embedded node: look, plan, apply, start, switch.
 func (s *show) play(ctx context.Context) error {
 	if _, err := s.change(ctx); err != nil {
 		return err
@@ -38,8 +37,8 @@ func (s *show) play(ctx context.Context) error {
 	return s.turns(ctx)
 }
 
-// change shows the host and the plan, and carries the plan out if that was asked
-// for. It does nothing else.
+// change shows the host and the plan. If the user gave -apply, it carries the
+// plan out. It starts and shuts down no VM.
 func (s *show) change(ctx context.Context) (workstation.Plan, error) {
 	s.title("The host")
 	facts, err := s.node.Observe(ctx)
@@ -70,8 +69,8 @@ func (s *show) change(ctx context.Context) (workstation.Plan, error) {
 	return plan, s.node.Apply(ctx, plan, &workstation.ApplyOptions{Progress: s.out.Progress()})
 }
 
-// switchTo gives the card to a VM. What keeps the VM from starting is shown
-// before anything is asked of the node.
+// switchTo gives the card to a VM. It first shows what would keep the VM from
+// starting, before it changes anything on the node.
 func (s *show) switchTo(ctx context.Context, vmid int) error {
 	status, err := s.node.Status(ctx, s.duo)
 	if err != nil {
@@ -90,7 +89,7 @@ func (s *show) switchTo(ctx context.Context, vmid int) error {
 	return s.status(ctx)
 }
 
-// turns lets the VMs take turns.
+// turns starts Windows, switches to Linux, and lets the switch back fail.
 func (s *show) turns(ctx context.Context) error {
 	windows, linux := s.duo.Members[0], s.duo.Members[1]
 	s.title("Windows starts")
@@ -116,8 +115,8 @@ func (s *show) turns(ctx context.Context) error {
 	return s.status(ctx)
 }
 
-// start gives the card to the first VM. A lease that another controller left is
-// shown, and taken over if the user said so.
+// start gives the card to the first VM. If another controller left a lease,
+// start shows it, and takes it over if the user allowed that.
 func (s *show) start(ctx context.Context, vmid int) error {
 	status, err := s.node.Status(ctx, s.duo)
 	if err != nil {
@@ -133,7 +132,8 @@ func (s *show) start(ctx context.Context, vmid int) error {
 	return s.node.Switch(ctx, duo, vmid, s.out.Progress())
 }
 
-// fail shows a switch to a guest that does not come up, and the way back.
+// fail shows a switch to a Windows that does not start up. The switch then
+// returns the card to Linux.
 func (s *show) fail(ctx context.Context, windows int) error {
 	s.title("A switch back to a Windows that does not come up")
 	s.sabotage(windows)
@@ -162,7 +162,8 @@ func (s *show) status(ctx context.Context) error {
 	return nil
 }
 
-// spec says what should be there: the card by a name, and the two VMs.
+// spec returns the wanted state of the node: a mapping for the card, and the
+// two VMs.
 func (s *show) spec(facts workstation.Facts) (workstation.Spec, error) {
 	card, err := s.pick(facts)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/install"
 )
 
-// initialize writes a first page.
+// initialize writes a first page from the node as it is.
 func (a *app) initialize(set *flag.FlagSet) func(context.Context) error {
 	set.StringVar(&a.path, "f", "homelab.yaml", "where the page goes; - is the output")
 	a.flags = connect.Register(set)
@@ -21,7 +21,7 @@ func (a *app) initialize(set *flag.FlagSet) func(context.Context) error {
 		if _, err := os.Stat(a.path); err == nil {
 			return fmt.Errorf("%s is there already: -f names another file", a.path)
 		}
-		a.json = a.path == "-" // nothing but the page is printed
+		a.json = a.path == "-" // so that only the page is printed
 		node, err := a.open(ctx, file.Page{})
 		if err != nil {
 			return err
@@ -72,7 +72,7 @@ func (a *app) apply(set *flag.FlagSet) func(context.Context) error {
 	}
 }
 
-// onAgain adds the flag for guests that are set up once more.
+// onAgain adds the flag that names guests to set up once more.
 func (a *app) onAgain(set *flag.FlagSet) {
 	set.Func("again", "set this workstation up once more, after a failure; may be given several times", func(name string) error {
 		a.again = append(a.again, name)
@@ -116,7 +116,7 @@ func (a *app) carryOut(ctx context.Context, g goal, yes bool, what string, opts 
 	return nil
 }
 
-// advise says how a set-up that has failed is repeated.
+// advise adds to the error of a failed set-up how the set-up is repeated.
 func (a *app) advise(err error) error {
 	failed, ok := errors.AsType[*install.SetupError](err)
 	if !ok {
@@ -128,7 +128,7 @@ func (a *app) advise(err error) error {
 	return fmt.Errorf("%w; when the cause is mended, homelab apply -again NAME sets the guest up once more", err)
 }
 
-// report says what was seen in the guests.
+// report prints what was seen in the guests after their set-up.
 func (a *app) report(reports []install.Report) {
 	for _, r := range reports {
 		a.out.Title(fmt.Sprintf("VM %d is set up", r.VMID))
@@ -146,7 +146,7 @@ func (a *app) report(reports []install.Report) {
 	}
 }
 
-// result is the first error.
+// result returns the first error that is not nil.
 func result(err, then error) error {
 	if err != nil {
 		return err

@@ -46,7 +46,8 @@ func (a *app) destroy(set *flag.FlagSet) func(context.Context) error {
 	}
 }
 
-// shutDown shuts down those that run, and observes again.
+// shutDown shuts down the named workstations that run, and observes the node
+// again.
 func (a *app) shutDown(ctx context.Context, g *goal, names []string, yes bool) error {
 	for _, name := range names {
 		id := g.source.Page.Workstations[name].VMID()
@@ -68,7 +69,8 @@ func (a *app) shutDown(ctx context.Context, g *goal, names []string, yes bool) e
 	return err
 }
 
-// names returns the workstations that the arguments name.
+// names returns the workstations that the arguments name, and an error for
+// names that the page does not have.
 func (a *app) names(page file.Page) ([]string, error) {
 	if len(a.args) == 0 {
 		return nil, fmt.Errorf("which workstations? The page has %v", known(page))

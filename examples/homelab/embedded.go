@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// embed puts guests into the VMs of the embedded node that say at once that their
-// set-up is done. On another node it does nothing.
+// embed gives the VMs of the embedded node stand-in guests, which report at
+// once that their set-up is done. On another node it does nothing.
 func (a *app) embed(plan install.Plan) {
 	if a.sim == nil {
 		return
@@ -20,7 +20,7 @@ func (a *app) embed(plan install.Plan) {
 	}
 }
 
-// standIn is a guest in which nothing is left to do.
+// standIn returns a guest in which nothing is left to set up.
 func standIn() pvetest.Guest {
 	return pvetest.Guest{Boot: 40 * time.Second, Exec: answer, Files: map[string][]byte{
 		firstboot.LinuxState:   []byte("phase=done\nmodels=formatted\ndriver=580.126\n"),
@@ -28,7 +28,7 @@ func standIn() pvetest.Guest {
 	}}
 }
 
-// answer is what programs print in the stand-in.
+// answer returns the output of a program that is run in the stand-in.
 func answer(argv []string, _ []byte) pvetest.Result {
 	switch line := strings.Join(argv, " "); {
 	case strings.Contains(line, "verify: "):
@@ -41,7 +41,8 @@ func answer(argv []string, _ []byte) pvetest.Result {
 	return pvetest.Result{}
 }
 
-// linuxLooks is the report of package firstboot's look into a Linux guest.
+// linuxLooks is the output of the script with which package firstboot looks
+// into a Linux guest.
 const linuxLooks = `verify: qemu-guest-agent=active
 verify: driver.loaded=580.126
 verify: driver.flavour=NVIDIA UNIX Open Kernel Module for x86_64  580.126

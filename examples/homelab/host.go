@@ -59,16 +59,16 @@ func (a *app) host(set *flag.FlagSet) func(context.Context) error {
 	}
 }
 
-// A machine is the host, or a captured one.
+// A machine is the host that the program runs on, or a captured host.
 type machine struct {
 	app   *app
 	dir   string
-	tree  fs.FS // nil is this machine
+	tree  fs.FS // nil means this machine
 	files *os.Root
 }
 
-// look plans what the page wants of the machine. What stands in the way is
-// written.
+// look returns the plan for what the page wants of the machine. It prints the
+// findings that block the plan.
 func (m machine) look() (iommu.HostPlan, error) {
 	source, err := m.app.read()
 	if err != nil {
@@ -148,7 +148,8 @@ func (m machine) undo(ctx context.Context, yes bool) error {
 	return nil
 }
 
-// run runs a command on this machine, and shows it for a captured one.
+// run runs a command on this machine. For a captured machine it only prints the
+// command.
 func (m machine) run(ctx context.Context, command []string) error {
 	if m.tree != nil {
 		m.app.say("$ %s   (shown, not run)", strings.Join(command, " "))

@@ -1,33 +1,33 @@
-// Homelab brings a node to what a page says, and lets the workstations on it
-// take turns:
+// Homelab changes a node so that it has the workstations that a page describes,
+// and switches cards between them:
 //
 //	go run ./examples/homelab init                # looks at the node and writes homelab.yaml
 //	go run ./examples/homelab check               # the page, its secrets, and whether the node can have it
 //	go run ./examples/homelab plan -out plan.json # what would change
-//	go run ./examples/homelab apply plan.json     # that, and nothing else
+//	go run ./examples/homelab apply plan.json     # makes these changes, and no others
 //	go run ./examples/homelab status
 //	go run ./examples/homelab switch windows      # the card goes to windows
 //	go run ./examples/homelab watch
 //	go run ./examples/homelab remote              # RustDesk and other ways in, in guests that run; -apply sets them up
 //	go run ./examples/homelab destroy windows
-//	go run ./examples/homelab host plan           # on the host: what it keeps for guests
+//	go run ./examples/homelab host plan           # on the host: what would change to keep cards for guests
 //	go run ./examples/homelab export              # the page as a Spec, in JSON
 //
 // examples/homelab/homelab.yaml is a page to begin with. Without
-// PROXMOX_VE_ENDPOINT each command runs on a node embedded in the program: the
-// host that this page was written for, without VMs at the start and gone at the
-// end.
+// PROXMOX_VE_ENDPOINT each command runs on a node embedded in the program. It is
+// the host for which this page was written. It starts without VMs, and is gone
+// when the command ends.
 //
 // # Codes
 //
 //	0  done, or nothing to do
-//	1  an error: the page, the node, the call
+//	1  an error in the page, the node or the call
 //	2  plan: there are changes
 //	3  blocked: nothing was changed, and the last lines say what has to be done
 //	4  apply: the saved plan no longer fits the node or its VMs; nothing was changed
-//	5  a person said no; nothing was changed
+//	5  a person did not confirm; nothing was changed
 //
-// With -json a command prints one JSON value; watch prints one in each line.
+// With -json a command prints one JSON value. watch prints a value per line.
 package main
 
 import (
@@ -62,11 +62,12 @@ func main() {
 	})
 }
 
-// A command is a word of the program.
+// A command is a subcommand of the program, such as plan.
 type command struct {
 	name, args, about string
-	most              int // arguments
-	// setUp adds the command's flags and returns what it does.
+	most              int // the largest number of arguments
+	// setUp adds the command's flags and returns the function that runs the
+	// command.
 	setUp func(a *app, set *flag.FlagSet) func(ctx context.Context) error
 }
 
@@ -89,14 +90,14 @@ func commands() []command {
 // An app is one call of the program.
 type app struct {
 	out    *term.Terminal
-	in     io.Reader // where a person answers
-	person bool      // whether somebody can
+	in     io.Reader // for the answers of a person
+	person bool      // whether a person can answer
 	flags  *connect.Flags
 	args   []string
-	path   string // of the page
+	path   string // of the page's file
 	json   bool
-	again  []string      // workstations that are set up once more
-	sim    *pvetest.Node // the embedded node, nil for another
+	again  []string      // workstations to set up once more
+	sim    *pvetest.Node // the embedded node, nil if the environment names a node
 	close  func()
 }
 
@@ -133,7 +134,7 @@ func run(ctx context.Context, args []string, a *app) error {
 	return do(ctx)
 }
 
-// parse takes flags and arguments in any order.
+// parse accepts flags and arguments in any order.
 func (a *app) parse(set *flag.FlagSet, args []string) error {
 	for {
 		if err := set.Parse(args); err != nil {
@@ -160,7 +161,7 @@ func (a *app) help() {
 
 var errNo = errors.New("nothing was changed")
 
-// confirm asks a person, who has to type yes.
+// confirm asks the person at the terminal, who has to type yes.
 func (a *app) confirm(question string) error {
 	if a.json {
 		return errors.New("a program cannot answer a question: say -yes beside -json if it is meant")

@@ -23,15 +23,16 @@ import (
 
 func TestMain(m *testing.M) { stopped.Main(m, main) }
 
-// A lab is a node that the environment names, and a directory with a page.
+// A lab is an embedded node that the environment names, and a directory with a
+// page.
 type lab struct {
 	t    *testing.T
 	sim  *pvetest.Node
 	page string
-	said string // by the last call
+	said string // the output of the last call
 }
 
-// secrets of the page, which nothing may show.
+// secrets holds the secrets of the page. No output may show them.
 var secrets = map[string]string{"MACOS_OSK": strings.Repeat("osksecret", 8)[:64], "WINDOWS_PASSWORD": "horse-battery", "RUSTDESK_PASSWORD": "staple-correct"}
 
 func newLab(t *testing.T, host pvetest.Host) *lab {
@@ -67,7 +68,8 @@ func newLab(t *testing.T, host pvetest.Host) *lab {
 	return l
 }
 
-// byHand takes the users off the page: its guests do not set themselves up.
+// byHand removes the users from the page, so that its guests do not set
+// themselves up.
 func (l *lab) byHand() *lab {
 	l.t.Helper()
 	text, err := os.ReadFile(l.page)
@@ -81,7 +83,7 @@ func (l *lab) byHand() *lab {
 	return l
 }
 
-// call calls the program as a person at a terminal, who answers.
+// call runs the program as a person at a terminal would, and types the answer.
 func (l *lab) call(answer string, args ...string) int {
 	l.t.Helper()
 	return l.run(&app{in: strings.NewReader(answer), person: answer != ""}, args...)
@@ -107,8 +109,8 @@ func (l *lab) run(a *app, args ...string) int {
 	return connect.Code(err)
 }
 
-// want calls the program and checks the code and what it says, without regard to
-// where lines are broken.
+// want runs the program and checks its code and its output. Line breaks in the
+// output do not matter.
 func (l *lab) want(code int, says, answer string, args ...string) {
 	l.t.Helper()
 	got := l.call(answer, args...)
@@ -127,8 +129,9 @@ func (l *lab) state(vms, running []int) {
 	}
 }
 
-// The whole way of the reference page, through the first boots of its guests, in
-// half a minute: the installer's question is answered in real time.
+// The reference page is carried through all commands, with the first boots of
+// its guests. It takes half a minute, because the installer's question is
+// answered in real time.
 func TestFromThePageToTheEnd(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	if testing.Short() {
 		t.Skip("plays in real time")
@@ -168,8 +171,8 @@ func TestFromThePageToTheEnd(t *testing.T) { //nolint:paralleltest // the enviro
 	}
 }
 
-// A plan is stale when a VM has changed since, also by what the plan does not
-// change.
+// A plan is stale if a VM has changed since, even if the plan does not change
+// that VM.
 func TestSavedPlanIsStale(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	l := newLab(t, pvetest.Reference()).byHand()
 	plan := filepath.Join(t.TempDir(), "plan.json")
@@ -204,7 +207,7 @@ func TestSavedPlanIsStale(t *testing.T) { //nolint:paralleltest // the environme
 	l.want(1, "want a plan that homelab plan -out has saved", "", "apply", plan, "-yes")
 }
 
-// The first page of a node with VMs has an empty plan.
+// The page that init writes for a node with VMs has an empty plan.
 func TestInitOnANodeWithVMs(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	host := pvetest.Reference()
 	for i, name := range []string{"windows", "linux-ai", "router"} {
@@ -224,7 +227,7 @@ func TestInitOnANodeWithVMs(t *testing.T) { //nolint:paralleltest // the environ
 	}
 }
 
-// What a program may read is one JSON value, with the same codes.
+// With -json, each command prints one JSON value and ends with the same codes.
 func TestJSON(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	l := newLab(t, pvetest.Reference()).byHand()
 	read := func(code int, into any, args ...string) {
@@ -264,7 +267,7 @@ func TestJSON(t *testing.T) { //nolint:paralleltest // the environment is the te
 	}
 }
 
-// What cannot be is said, with a code, and changes nothing.
+// Wrong calls are refused with a message and a code, and change nothing.
 func TestRefusals(t *testing.T) {
 	l := newLab(t, pvetest.Reference())
 	broken := filepath.Join(t.TempDir(), "broken.yaml")
@@ -300,7 +303,7 @@ func TestRefusals(t *testing.T) {
 		{"plan -h", 0, "PROXMOX_VE_ENDPOINT"},
 	} {
 		if test.args == "host go -f "+l.page && os.Geteuid() != 0 {
-			continue // it is refused before
+			continue // for this case only: other users are refused before
 		}
 		l.want(test.code, test.says, "", strings.Fields(test.args)...)
 	}
@@ -315,8 +318,8 @@ func TestRefusals(t *testing.T) {
 	l.state(nil, nil)
 }
 
-// Ways into the guests are planned and set up over their agents; a guest that is
-// off is told and does not keep the others back.
+// Ways into the guests are planned and set up over their agents. A guest that
+// is off is reported, and the others are set up all the same.
 func TestRemote(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	host := pvetest.Reference()
 	key := "no"
@@ -347,7 +350,7 @@ func TestRemote(t *testing.T) { //nolint:paralleltest // the environment is the 
 	}
 }
 
-// A host is prepared and given back to the byte.
+// A host is prepared, and undo restores every byte of its files.
 func TestHost(t *testing.T) {
 	l := newLab(t, pvetest.Reference())
 	t.Setenv("PROXMOX_VE_ENDPOINT", "")
@@ -371,7 +374,7 @@ func TestHost(t *testing.T) {
 	}
 }
 
-// watch says what changes, and ends with its context.
+// watch prints each change, and ends when its context ends.
 func TestWatch(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	l := newLab(t, pvetest.Reference()).byHand()
 	l.want(0, "Done", "", "apply", "-f", l.page, "-yes")
@@ -388,7 +391,7 @@ func TestWatch(t *testing.T) { //nolint:paralleltest // the environment is the t
 	}
 }
 
-// until cancels a context when a text is written.
+// until cancels a context as soon as a given text is written to it.
 type until struct {
 	said   bytes.Buffer
 	text   string

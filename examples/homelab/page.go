@@ -23,8 +23,7 @@ func (a *app) onPage(set *flag.FlagSet) {
 	set.StringVar(&a.path, "f", "homelab.yaml", "the page")
 }
 
-// onNode adds the flags for a command that speaks to a node and that programs may
-// read.
+// onNode adds the flags of commands that connect to a node and can print JSON.
 func (a *app) onNode(set *flag.FlagSet) {
 	a.flags = connect.Register(set)
 	a.asJSON(set)
@@ -42,7 +41,7 @@ func (a *app) show(value any) error {
 	return encoder.Encode(value)
 }
 
-// say writes for people: nothing if a program reads.
+// say prints a text for people. With -json it prints nothing.
 func (a *app) say(format string, args ...any) {
 	if !a.json {
 		a.out.Say(format, args...)
@@ -61,7 +60,8 @@ func (a *app) read() (*file.Source, error) {
 	return file.Parse(a.path, text)
 }
 
-// open connects to the node that the environment names, or to an embedded one.
+// open connects to the node that the environment names. Without such a node it
+// starts an embedded node.
 func (a *app) open(ctx context.Context, page file.Page) (*workstation.Node, error) {
 	if connect.Configured() {
 		if a.flags.Node == "" {
@@ -79,7 +79,7 @@ func (a *app) open(ctx context.Context, page file.Page) (*workstation.Node, erro
 	return node, nil
 }
 
-// A goal is what a page says, and the node as it is.
+// A goal is the content of the page together with the observed node.
 type goal struct {
 	source *file.Source
 	node   *workstation.Node
@@ -88,7 +88,7 @@ type goal struct {
 	plan   install.Plan
 }
 
-// look reads the page, observes the node and plans.
+// look reads the page, observes the node and makes the plan.
 func (a *app) look(ctx context.Context) (goal, error) {
 	source, err := a.read()
 	if err != nil {
@@ -97,7 +97,7 @@ func (a *app) look(ctx context.Context) (goal, error) {
 	return a.lookAt(ctx, source)
 }
 
-// lookAt is look for a page that was read.
+// lookAt does what look does, for a page that was read already.
 func (a *app) lookAt(ctx context.Context, source *file.Source) (goal, error) {
 	g := goal{source: source}
 	var err error
@@ -118,7 +118,8 @@ func (a *app) lookAt(ctx context.Context, source *file.Source) (goal, error) {
 	return g, g.explain(err)
 }
 
-// explain adds to errors about VMs where the VM or its field stands on the page.
+// explain adds to errors about a VM or its field the place on the page that
+// describes it.
 func (g goal) explain(err error) error {
 	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []error
@@ -142,12 +143,12 @@ func (g goal) explain(err error) error {
 	return err
 }
 
-// resolve reads a secret from the environment or a file. On the embedded node a
-// secret that is not set has a stand-in.
+// resolve reads a secret from the environment or a file. On the embedded node,
+// a stand-in replaces a secret that is not set.
 func resolve(r file.Reference) (proxstation.Secret, error) {
 	text, err := lookUp(r)
 	if (err != nil || text == "") && !connect.Configured() {
-		text, err = strings.Repeat("x", 64), nil // as long as the key of a Mac is
+		text, err = strings.Repeat("x", 64), nil // as long as the key of a Mac
 		if strings.HasSuffix(string(r), ".pub") {
 			text = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl stand-in"
 		}

@@ -16,14 +16,14 @@ var update = flag.Bool("update", false, "write docs/pictures/plan.txt anew")
 const planPicture = "../../docs/pictures/plan.txt"
 
 // The name and the size of a seed follow from its content. The picture shows
-// fixed ones, so that a change of a seed does not change the picture.
+// fixed values, so that a change of a seed does not change the picture.
 var (
 	seedName = regexp.MustCompile(`(firstboot-[a-z-]+)-[0-9a-f]{12}\.iso`)
 	seedSize = regexp.MustCompile(`\d+\.\d KiB: the seed`)
 )
 
-// The picture of the guide is the plan of the reference page, on the embedded
-// node, as a terminal of 80 columns without colours shows it.
+// The guide's picture shows the plan of the reference page on the embedded
+// node, as a terminal of 80 columns without colours prints it.
 func TestPictureOfThePlan(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	l := newLab(t, pvetest.Reference())
 	if code := l.call("", "plan", "-f", l.page); code != connect.Changes {

@@ -10,7 +10,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/install"
 )
 
-// check says whether the page can be had.
+// check reports whether the node can have what the page describes.
 func (a *app) check(set *flag.FlagSet) func(context.Context) error {
 	a.onPage(set)
 	a.onNode(set)
@@ -74,20 +74,21 @@ func (a *app) plan(set *flag.FlagSet) func(context.Context) error {
 	}
 }
 
-// A planView is a plan for programs, and what a saved plan is compared by.
+// A planView is a plan in the form that programs read. A saved plan is compared
+// with it.
 type planView struct {
 	Node     string                `json:"node"`
 	Empty    bool                  `json:"empty"`
 	Blocked  bool                  `json:"blocked"`
 	Changes  []changeView          `json:"changes"`
-	SetUps   []setUpView           `json:"setUps"` // guests that are set up then
+	SetUps   []setUpView           `json:"setUps"` // guests that the plan sets up
 	Findings []proxstation.Finding `json:"findings"`
 }
 
 type setUpView struct {
 	VMID  int        `json:"vmid"`
 	Name  string     `json:"name"`
-	Seed  string     `json:"seed"` // the CD with the answers, while it lasts
+	Seed  string     `json:"seed"` // the CD with the answers, which is removed after the set-up
 	Later []lineView `json:"later"`
 	Needs []string   `json:"needs"`
 }
@@ -96,7 +97,7 @@ type changeView struct {
 	Sign       string     `json:"sign"` // +, ~ or -
 	Object     string     `json:"object"`
 	Lines      []lineView `json:"lines"`
-	Needs      []string   `json:"needs"`      // privileges
+	Needs      []string   `json:"needs"`      // privileges that the login needs
 	RootTicket []string   `json:"rootTicket"` // keys that only root@pam with a password may set
 }
 

@@ -14,16 +14,17 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// A reachView is what has to be set up in one guest, or was.
+// A reachView lists the changes that one guest needs, or that were made in it.
 type reachView struct {
 	Name    string   `json:"name"`
 	VMID    int      `json:"vmid"`
 	Changes []string `json:"changes"`
 	Error   string   `json:"error"` // why the guest could not be asked or set up, or empty
-	ID      string   `json:"id"`    // of RustDesk, after it was set up
+	ID      string   `json:"id"`    // RustDesk's ID in the guest, after the set-up
 }
 
-// remote sets up how the guests are reached, over their agents.
+// remote sets up RustDesk and the other ways into the guests, over their
+// agents.
 func (a *app) remote(set *flag.FlagSet) func(context.Context) error {
 	a.onPage(set)
 	a.onNode(set)
@@ -90,7 +91,7 @@ func (a *app) reach(source *file.Source) ([]file.Reach, error) {
 	return slices.DeleteFunc(all, func(r file.Reach) bool { return !slices.Contains(a.args, r.Workstation) }), nil
 }
 
-// planned asks a guest what has to change.
+// planned asks a guest for its state and returns the changes that it needs.
 func planned(ctx context.Context, node *workstation.Node, r file.Reach) reachView {
 	v := reachView{Name: r.Workstation, VMID: r.VMID, Changes: []string{}}
 	agent := node.Agent(r.VMID)
@@ -121,7 +122,7 @@ func planned(ctx context.Context, node *workstation.Node, r file.Reach) reachVie
 	return v
 }
 
-// doReach sets one guest up.
+// doReach sets up the ways into one guest.
 func (a *app) doReach(ctx context.Context, node *workstation.Node, r file.Reach, v reachView) reachView {
 	agent := node.Agent(r.VMID)
 	if r.RustDesk != nil {
@@ -147,8 +148,9 @@ func (a *app) doReach(ctx context.Context, node *workstation.Node, r file.Reach,
 	return v
 }
 
-// told writes what has to change, or what was done. A guest that could not be
-// asked is an error, and changes that were only shown have a code of their own.
+// told prints the changes that are needed or were made. It returns an error if
+// a guest could not be asked, and the code [connect.Changes] if changes were
+// only shown.
 func (a *app) told(views []reachView, changes bool) error {
 	failed := slices.ContainsFunc(views, func(v reachView) bool { return v.Error != "" })
 	if a.json {

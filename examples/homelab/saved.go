@@ -13,17 +13,17 @@ import (
 	"github.com/proxstation/proxstation/workstation/file"
 )
 
-// A saved plan is the page, and what a person has seen of its plan. It holds no
-// secret: they are resolved again.
+// A saved plan holds the page, and the changes that a person has seen. It holds
+// no secrets: they are resolved again.
 type saved struct {
 	Format  int               `json:"format"`
-	Name    string            `json:"name"` // of the page's file
+	Name    string            `json:"name"` // the name of the page's file
 	Page    string            `json:"page"`
 	Node    string            `json:"node"`
 	Changes []changeView      `json:"changes"`
 	SetUps  []setUpView       `json:"setUps"`
 	Again   []string          `json:"again,omitempty"`
-	Digests map[string]string `json:"digests"` // of the VMs that it changes, when it was made
+	Digests map[string]string `json:"digests"` // of the page's VMs, when the plan was made
 }
 
 const savedFormat = 1
@@ -65,7 +65,8 @@ func load(name string) (saved, error) {
 	return s, nil
 }
 
-// saved returns the goal of a saved plan if its plan is still the same.
+// saved returns the goal of a saved plan, if planning again gives the same
+// plan.
 func (a *app) saved(ctx context.Context, name string) (goal, error) {
 	s, err := load(name)
 	if err != nil {

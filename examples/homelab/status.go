@@ -14,13 +14,13 @@ import (
 	"github.com/proxstation/proxstation/workstation/file"
 )
 
-// A statusView is the status for programs.
+// A statusView is the status in the form that programs read.
 type statusView struct {
 	Node         string                `json:"node"`
 	Workstations []stationView         `json:"workstations"`
 	Sets         []setView             `json:"sets"`
 	Storages     []storageView         `json:"storages"`
-	Findings     []proxstation.Finding `json:"findings"` // parts that could not be read
+	Findings     []proxstation.Finding `json:"findings"` // the parts that could not be read
 }
 
 type stationView struct {
@@ -29,13 +29,13 @@ type stationView struct {
 	Profile string  `json:"profile"`
 	State   string  `json:"state"`   // missing, off, running, paused or asleep
 	Seconds float64 `json:"seconds"` // how long it has been running
-	Set     string  `json:"set"`     // in which it takes turns, or empty
+	Set     string  `json:"set"`     // the set in which it takes turns, or empty
 }
 
 type setView struct {
 	Name    string       `json:"name"`
 	Running string       `json:"running"` // the workstation that has the card, or empty
-	Lease   string       `json:"lease"`   // the controller that is at work, or empty
+	Lease   string       `json:"lease"`   // the controller that holds the lease, or empty
 	Members []memberView `json:"members"`
 }
 
@@ -54,7 +54,7 @@ type storageView struct {
 	Available storage.Size `json:"available"`
 }
 
-// status shows what is.
+// status shows the workstations, their sets and the storages as they are now.
 func (a *app) status(set *flag.FlagSet) func(context.Context) error {
 	a.onPage(set)
 	a.onNode(set)
@@ -121,7 +121,7 @@ func setNames(page file.Page) []string {
 	return all
 }
 
-// setStatus asks who has the card of a set.
+// setStatus asks the node which member of a set has the card.
 func setStatus(ctx context.Context, node *workstation.Node, page file.Page, name string) (setView, error) {
 	db, err := page.Set(name)
 	if err != nil {
@@ -150,7 +150,7 @@ func setStatus(ctx context.Context, node *workstation.Node, page file.Page, name
 	return v, nil
 }
 
-// print writes a status for people.
+// print prints a status for people.
 func (a *app) print(v statusView) {
 	a.out.Title("Workstations on node " + v.Node)
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)

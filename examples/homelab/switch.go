@@ -13,7 +13,7 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// watch shows the sets whenever they change.
+// watch prints a set whenever it changes.
 func (a *app) watch(set *flag.FlagSet) func(context.Context) error {
 	a.onPage(set)
 	a.onNode(set)
@@ -51,7 +51,7 @@ func (a *app) watch(set *flag.FlagSet) func(context.Context) error {
 	}
 }
 
-// printChange writes a set in one line.
+// printChange prints a set in one line.
 func (a *app) printChange(v setView, text []byte) {
 	if a.json {
 		fmt.Fprintf(a.out, "%s\n", text)
@@ -93,7 +93,7 @@ func (a *app) switchTo(set *flag.FlagSet) func(context.Context) error {
 		}
 		db.Force = db.Force || *force
 		if db.Owner == "" {
-			host, _ := os.Hostname() // a name that stays lets the same call go on after it was ended
+			host, _ := os.Hostname() // the same name in each call: a repeated call can go on with its lease
 			db.Owner = "homelab on " + host
 		}
 		return a.doSwitch(ctx, node, db, source.Page.Workstations[names[0]].VMID(), *takeOver)

@@ -9,7 +9,8 @@ import (
 	"github.com/proxstation/proxstation/internal/hosttree"
 )
 
-// described writes the host of examples/host to a directory.
+// described writes the host of examples/host to a directory and returns its
+// path.
 func described(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "host", "host.txt"))
@@ -27,7 +28,7 @@ func described(t *testing.T) string {
 	return dir
 }
 
-// tree returns every file of a directory with its content.
+// tree returns all files of a directory with their content.
 func tree(t *testing.T, dir string) []string {
 	t.Helper()
 	var all []string

@@ -12,11 +12,11 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// boundFile remembers which drivers the functions had. A restart of the host
-// empties /run, and gives every function back to its driver.
+// boundFile stores the drivers that the functions had before. A restart of the
+// host empties /run and gives every function back to its driver.
 const boundFile = "run/proxstation/bound.json"
 
-// bind hands functions to vfio-pci until the host's next start.
+// bind binds functions to vfio-pci until the host's next start.
 func (m *machine) bind(facts iommu.Facts, addresses []iommu.Address, r request) error {
 	m.verdict(facts, addresses)
 	binding, err := facts.Bind(addresses, &iommu.BindOptions{Allow: r.allow})
@@ -33,7 +33,7 @@ func (m *machine) bind(facts iommu.Facts, addresses []iommu.Address, r request) 
 		return err
 	}
 	bound := iommu.Binding{Functions: slices.Clone(before.Functions)}
-	for _, fn := range binding.Functions { // what is bound already keeps the driver that it had before
+	for _, fn := range binding.Functions { // a function that is bound already keeps its first entry
 		if !slices.ContainsFunc(bound.Functions, func(b iommu.Rebind) bool { return b.Address == fn.Address }) {
 			bound.Functions = append(bound.Functions, fn)
 		}
@@ -41,15 +41,15 @@ func (m *machine) bind(facts iommu.Facts, addresses []iommu.Address, r request) 
 	if err := m.remember(bound); err != nil {
 		return err
 	}
-	if err := m.sysfs(binding.Apply); err != nil { // which has given back what it took
+	if err := m.sysfs(binding.Apply); err != nil { // on an error, Apply has returned the functions it took
 		return errors.Join(err, m.remember(before))
 	}
 	m.say("Done. To give it back: go run ./examples/host -release -apply")
 	return nil
 }
 
-// release gives functions back to their old drivers: the functions at the
-// addresses, or all.
+// release gives functions back to their old drivers. Without addresses it gives
+// all of them back.
 func (m *machine) release(addresses []iommu.Address, r request) error {
 	bound, err := m.bound()
 	if err != nil {
@@ -80,7 +80,7 @@ func (m *machine) release(addresses []iommu.Address, r request) error {
 	return m.remember(rest)
 }
 
-// sysfs changes what the kernel shows in /sys.
+// sysfs runs a change on the kernel's files in /sys.
 func (m *machine) sysfs(change func(*os.Root) error) error {
 	sys, err := m.files.OpenRoot("sys")
 	if err != nil {
@@ -90,7 +90,7 @@ func (m *machine) sysfs(change func(*os.Root) error) error {
 	return change(sys)
 }
 
-// bound returns the functions that were bound since the host started.
+// bound returns the functions that were bound since the host's start.
 func (m *machine) bound() (iommu.Binding, error) {
 	var b iommu.Binding
 	text, err := m.files.ReadFile(boundFile)
@@ -106,7 +106,7 @@ func (m *machine) bound() (iommu.Binding, error) {
 	return b, nil
 }
 
-// remember stores the drivers of the functions before they are bound.
+// remember stores the drivers of functions. It runs before they are bound.
 func (m *machine) remember(b iommu.Binding) error {
 	if len(b.Functions) == 0 {
 		return m.files.Remove(boundFile)

@@ -18,7 +18,7 @@ import (
 //go:embed host.txt
 var described []byte
 
-// demonstrate runs everything on a described host in a temporary directory: it
+// demonstrate runs everything on a described host in a temporary directory. It
 // shows the verdict, the plan and the changed files, and that undo restores
 // every byte.
 func demonstrate(ctx context.Context, root string, out io.Writer) (err error) {
@@ -76,7 +76,7 @@ func writeDescription() (name string, err error) {
 }
 
 // spare returns the functions of the first card that the host can do without.
-// Cards that the firmware did not use for its picture come first.
+// It prefers cards on which the firmware did not show its picture.
 func spare(facts iommu.Facts) ([]iommu.Address, error) {
 	err := errors.New("this host has no graphics card")
 	cards := gpu.Cards(facts.Functions)
@@ -98,7 +98,7 @@ func spare(facts iommu.Facts) ([]iommu.Address, error) {
 	return nil, err
 }
 
-// snapshot returns everything below a directory.
+// snapshot returns the content of all files below a directory.
 func snapshot(tree fs.FS) (map[string]string, error) {
 	all := map[string]string{}
 	err := fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {

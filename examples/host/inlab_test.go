@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// These tests run inside the booted kernels of internal/lab, on the machine's
-// own files: they change what drivers hold.
+// These tests run inside the kernels that internal/lab boots. They work on the
+// machine's own files and bind functions to other drivers.
 
 func inLab(t *testing.T) string {
 	t.Helper()
@@ -21,15 +21,15 @@ func inLab(t *testing.T) string {
 	return machine
 }
 
-// driverOf returns the driver that the kernel has bound to a function.
+// driverOf returns the driver to which the kernel has bound a function.
 func driverOf(address string) string {
 	target, _ := os.Readlink("/sys/bus/pci/devices/" + address + "/driver")
 	return strings.TrimSuffix(filepath.Base(target), ".")
 }
 
-// displays returns the functions of the card that shares no group, and the
-// display of the card that does: in the lab they are below the first and the
-// second root port.
+// displays returns all functions of the card that has a group of its own, and
+// the display of the card that shares a group. In the lab they are below the
+// first and the second root port.
 func displays(t *testing.T) (alone []string, shared string) {
 	t.Helper()
 	classes, err := filepath.Glob("/sys/bus/pci/devices/*/class")
@@ -55,8 +55,8 @@ func displays(t *testing.T) (alone []string, shared string) {
 	return alone, shared
 }
 
-// The program binds a card to vfio-pci on a running kernel, and gives it back
-// to the drivers that it had: a plan changes nothing, and a second call neither.
+// The program binds a card to vfio-pci on a running kernel and gives it back to
+// its old drivers. A plan changes nothing, and neither does a second call.
 func TestInLabBindAndRelease(t *testing.T) { //nolint:paralleltest // the machine is shared
 	if inLab(t) == "none" {
 		t.Skip("VFIO needs an IOMMU")
@@ -102,8 +102,8 @@ func TestInLabBindAndRelease(t *testing.T) { //nolint:paralleltest // the machin
 	}
 }
 
-// The program prepares the machine that it runs on and takes that back: the
-// commands run, the files are there, and undo returns every byte.
+// The program prepares the machine that it runs on and undoes that. The
+// commands run, the files are written, and undo restores every byte.
 func TestInKmodKeepAndUndo(t *testing.T) { //nolint:paralleltest // the machine is shared
 	if inLab(t) != "kmod" {
 		t.Skip("needs the machine without modules")

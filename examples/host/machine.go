@@ -17,16 +17,16 @@ import (
 
 // A machine is the host to prepare.
 type machine struct {
-	tree  fs.FS    // nil: the running machine
-	files *os.Root // its root directory
+	tree  fs.FS    // nil means the running machine
+	files *os.Root // the machine's root directory
 	run   iommu.Runner
-	clean func() error // removes what was made for it
+	clean func() error // removes the temporary files
 	out   io.Writer
 }
 
-// openMachine opens the machine that the program runs on, or a directory that
-// is a machine's root, or a described host, which it first writes to a
-// temporary directory.
+// openMachine opens the machine to prepare: the running machine, a directory
+// that is a machine's root, or a described host. It writes a described host to
+// a temporary directory first.
 func openMachine(root string) (*machine, error) {
 	m := &machine{clean: func() error { return nil }}
 	m.run = func(ctx context.Context, command []string) error {
@@ -63,7 +63,7 @@ func openMachine(root string) (*machine, error) {
 	return m, nil
 }
 
-// write writes a described host to a temporary directory.
+// write writes a described host to a temporary directory and returns its path.
 func (m *machine) write(description []byte) (dir string, err error) {
 	tree, err := hosttree.Parse(description)
 	if err != nil {
@@ -85,7 +85,7 @@ func (m *machine) say(format string, args ...any) { fmt.Fprintf(m.out, format+"\
 
 func (m *machine) facts() (iommu.Facts, error) { return iommu.Read(m.tree) }
 
-// do shows the plan for the request and, with -apply, carries it out.
+// do shows the plan for a request. With -apply it carries the plan out.
 func (m *machine) do(ctx context.Context, r request) error {
 	if r.apply && m.tree == nil && os.Geteuid() != 0 {
 		return errors.New("only root may change the host: run it with sudo, or as root")
@@ -134,7 +134,7 @@ func (m *machine) keep(ctx context.Context, facts iommu.Facts, addresses []iommu
 	return nil
 }
 
-// carryOut shows a plan and, with -apply, applies it.
+// carryOut shows a plan. With -apply it carries the plan out.
 func (m *machine) carryOut(ctx context.Context, plan iommu.HostPlan, err error, apply bool) error {
 	if err != nil {
 		return m.refused(err)
@@ -155,7 +155,7 @@ func (m *machine) carryOut(ctx context.Context, plan iommu.HostPlan, err error, 
 	return nil
 }
 
-// refused shows why something is not planned.
+// refused shows the findings for which a plan was refused.
 func (m *machine) refused(err error) error {
 	refused, ok := errors.AsType[*iommu.RefusedError](err)
 	if !ok {
@@ -175,8 +175,8 @@ func (m *machine) undo(ctx context.Context) error {
 	return nil
 }
 
-// functions returns the functions that addresses select: all functions of a
-// graphics card, or all functions in a slot.
+// functions returns the functions that the names select. A function of a
+// graphics card selects the whole card, and a slot selects all its functions.
 func functions(facts iommu.Facts, names []string) ([]iommu.Address, error) {
 	var addresses []iommu.Address
 	add := func(found ...iommu.Function) {
@@ -202,7 +202,7 @@ func functions(facts iommu.Facts, names []string) ([]iommu.Address, error) {
 		switch own := card.Own(); {
 		case fn.VirtualOf == nil && whole:
 			add(facts.Slot(a)...)
-		case ok && slices.Contains(own, a): // without what only shares the slot
+		case ok && slices.Contains(own, a): // without other functions in the card's slot
 			for _, other := range own {
 				fn, _ := facts.Function(other)
 				add(fn)

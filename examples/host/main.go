@@ -1,22 +1,22 @@
-// Host prepares a host for passthrough: it keeps cards for guests from the
-// host's next start on, and takes that back. Nothing changes without -apply.
+// Host prepares a host for passthrough: from the host's next start on, cards are
+// kept for guests. It also undoes this. Nothing changes without -apply.
 //
-//	go run ./examples/host                               # all of it, on a described host in a temporary directory
+//	go run ./examples/host                               # all steps, on a described host in a temporary directory
 //	go run ./examples/host -root HOST.txt                # the same on another described host (internal/hosttree)
 //	go run ./examples/host -keep 0000:01:00.0            # this host: the verdict, and the plan as a diff
-//	go run ./examples/host -keep 0000:01:00.0 -apply     # as root: do it, then restart the host
-//	go run ./examples/host -give-back 0000:01:00.0       # keep it no longer; without an address, keep nothing
-//	go run ./examples/host -undo                         # take back what was applied last, byte for byte
-//	go run ./examples/host -bind 0000:01:00.0            # hand it to vfio-pci now, until the host's next start
-//	go run ./examples/host -release                      # and back to the driver that it had
+//	go run ./examples/host -keep 0000:01:00.0 -apply     # as root: carry out the plan, then restart the host
+//	go run ./examples/host -give-back 0000:01:00.0       # stop keeping the card; without an address, stop keeping all cards
+//	go run ./examples/host -undo                         # undo the last -apply, byte for byte
+//	go run ./examples/host -bind 0000:01:00.0            # bind it to vfio-pci now, until the host's next start
+//	go run ./examples/host -release                      # bind it to its old driver again
 //
 // Several addresses may follow. The address of a function of a graphics card
-// means all functions of the card, and one without a function, such as
-// 0000:01:00, all functions in the slot. Every other address means itself.
+// means all functions of the card. An address without a function, such as
+// 0000:01:00, means all functions in the slot. Every other address means itself.
 //
-// Ctrl-C and SIGTERM end the program between two steps. A command that has
-// begun, such as update-initramfs, is waited for. Called again, the program
-// goes on where it was.
+// Ctrl-C and SIGTERM end the program between two steps. It waits for a command
+// that has begun, such as update-initramfs. Called again, the program goes on
+// with the next step.
 package main
 
 import (
@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return m.do(ctx, r)
 }
 
-// parse takes flags and addresses in any order.
+// parse accepts flags and addresses in any order.
 func parse(args []string) (request, error) {
 	var r request
 	set := flag.NewFlagSet("host", flag.ContinueOnError)

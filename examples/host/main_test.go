@@ -19,7 +19,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// host calls the program and returns its output.
+// host runs the program and returns its output.
 func host(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
@@ -27,7 +27,7 @@ func host(t *testing.T, args ...string) (string, error) {
 	return out.String(), err
 }
 
-// onDisk writes a described host to a directory.
+// onDisk writes a described host to a directory and returns its path.
 func onDisk(t *testing.T, description []byte) string {
 	t.Helper()
 	tree, err := hosttree.Parse(description)
@@ -70,7 +70,8 @@ func TestDemonstration(t *testing.T) {
 	}
 }
 
-// cases returns the described hosts below a folder beside the repository.
+// cases returns the described hosts in files that match a pattern below the
+// folder shared/cases beside the repository.
 func cases(t *testing.T, pattern string) map[string][]byte {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join("..", "..", "..", "shared", "cases", pattern))
@@ -91,15 +92,15 @@ func cases(t *testing.T, pattern string) map[string][]byte {
 	return hosts
 }
 
-// A host with a file of others in every place that a plan touches.
+// others describes files of other people in all places that a plan touches.
 const others = `
 file etc/modprobe.d/vfio.conf "# by hand\noptions vfio-pci disable_vga=1"
 file etc/modprobe.d/blacklist-gpu.conf "blacklist nouveau\r\nblacklist nvidia\r\n"
 file etc/modules-load.d/theirs.conf "vfio\n"
 `
 
-// On every host: a plan changes nothing, a refusal changes nothing, and undo
-// restores every byte.
+// On every host, a plan and a refusal change nothing, and undo restores every
+// byte.
 func TestUndoReturnsEveryByte(t *testing.T) {
 	t.Parallel()
 	hosts := map[string][]byte{"the example": described}
@@ -191,7 +192,7 @@ func keepAndUndo(t *testing.T, dir, card string) {
 	}
 }
 
-// Given back, a host has its files as they were, too.
+// After -keep and -give-back, a host has the same files as before.
 func TestGiveBackRemovesAllThatIsOurs(t *testing.T) {
 	t.Parallel()
 	dir := onDisk(t, described)
@@ -244,7 +245,8 @@ func TestArguments(t *testing.T) {
 	}
 }
 
-// A described kernel binds nothing. What is bound is remembered only if it was.
+// A described host has no kernel that binds functions, so binding fails there.
+// Functions are remembered only if they were bound.
 func TestBinding(t *testing.T) {
 	t.Parallel()
 	text, err := hosttree.Text("two-identical-cards")

@@ -8,7 +8,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// verdict shows the host's state, and the findings against handing these
+// verdict shows the host's state, and the findings against handing the given
 // functions to a guest.
 func (m *machine) verdict(facts iommu.Facts, addresses []iommu.Address) {
 	state, why := facts.State()
@@ -28,8 +28,8 @@ func (m *machine) verdict(facts iommu.Facts, addresses []iommu.Address) {
 	}
 }
 
-// judge returns the findings on the host and on these functions that need an
-// action, each once.
+// judge returns the findings on the host and on the given functions that need
+// an action. Each is returned once.
 func judge(facts iommu.Facts, addresses []iommu.Address) []proxstation.Finding {
 	found := facts.Check()
 	for _, card := range gpu.Cards(facts.Functions) {
@@ -49,7 +49,7 @@ func judge(facts iommu.Facts, addresses []iommu.Address) []proxstation.Finding {
 	return told
 }
 
-// restart says what the host's next start changes.
+// restart shows what the host's next start changes.
 func (m *machine) restart(before, after iommu.Facts) {
 	m.say("\nWhat the next start of the host changes:")
 	configured, err := after.Configured()

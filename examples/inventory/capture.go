@@ -20,9 +20,9 @@ import (
 )
 
 // capture copies the files and links that an inventory reads from a machine
-// into a new directory, and nothing else. It returns the files that could not
-// be read, which have mode 0 in the capture. A capture that was interrupted, by
-// an error or by the end of ctx, contains a note that says so.
+// into a new directory, and nothing else. It returns the files that it could
+// not read. They have mode 0 in the capture. If an error or the end of ctx
+// interrupts a capture, it contains a note that says so.
 func capture(ctx context.Context, machine fs.FS, dir string) (denied []string, err error) {
 	t := &tape{machine: machine, seen: map[string]*taken{}}
 	if _, err := inventory.Read(t); err != nil {
@@ -54,7 +54,7 @@ func capture(ctx context.Context, machine fs.FS, dir string) (denied []string, e
 	return denied, hosttree.End(root)
 }
 
-// A tape is a file system that records everything that is read from it.
+// A tape is a file system that records all reads from it.
 type tape struct {
 	machine fs.FS
 	seen    map[string]*taken
@@ -81,7 +81,8 @@ func (t *tape) Open(name string) (fs.File, error) {
 	return t.seen[name], nil
 }
 
-// Stat implements [fs.StatFS]: to look at a pipe or a device is not to open it.
+// Stat implements [fs.StatFS]. It does not open the file, which may be a pipe
+// or a device.
 func (t *tape) Stat(name string) (fs.FileInfo, error) {
 	info, err := fs.Stat(t.machine, name)
 	if errors.Is(err, fs.ErrPermission) {
@@ -105,7 +106,7 @@ func (t *tape) ReadLink(name string) (string, error) {
 	return target, err
 }
 
-// note notes that something exists.
+// note records that a file exists.
 func (t *tape) note(name string, err error) {
 	if err == nil && t.seen[name] == nil {
 		t.seen[name] = &taken{}
@@ -131,7 +132,7 @@ func (f *taken) ReadDir(n int) ([]fs.DirEntry, error) {
 	return entries, err
 }
 
-// write writes one file, or a directory with the names that are in it.
+// write writes one file, or a directory with the names of its entries.
 func (t *tape) write(root *os.Root, name string, file *taken) error {
 	place, info, err := t.place(root, name)
 	if err != nil || info == nil {
@@ -157,9 +158,9 @@ func (t *tape) write(root *os.Root, name string, file *taken) error {
 	return nil
 }
 
-// put writes a file that was read, or an empty file in place of a file that may
-// not be read. A file that was only looked at is empty too, unless it was read
-// by another name.
+// put writes a file that was read, or an empty file with mode 0 if reading was
+// denied. A file that was only looked at is empty too, unless it was read under
+// another name.
 func put(root *os.Root, place string, file *taken) error {
 	mode := fs.FileMode(0o644)
 	if file.denied {
@@ -175,8 +176,8 @@ func put(root *os.Root, place string, file *taken) error {
 	return root.Chmod(place, mode)
 }
 
-// The lines of VMs' and containers' configurations that an inventory judges, and
-// Apple's key, which people write into args.
+// judgedLines matches the lines of VMs' and containers' configurations that an
+// inventory needs.
 var judgedLines = map[string]*regexp.Regexp{
 	"qemu-server": regexp.MustCompile(`^(\[.*\]|(args|bios|cpu|delete|efidisk0|hostpci\d+|machine|memory|name|onboot|ostype|template|vga): .*)$`),
 	"lxc":         regexp.MustCompile(`^(\[.*\]|dev\d+: .*|lxc\.mount\.entry.*)$`),
@@ -184,9 +185,9 @@ var judgedLines = map[string]*regexp.Regexp{
 
 var appleKey = regexp.MustCompile(`osk=\\?["']?[^,\s"']*["']?`)
 
-// judged returns what an inventory needs of a file. The configuration of a VM
-// or container also holds what nobody else should have, such as a password's
-// hash.
+// judged returns the part of a file that an inventory needs. It omits other
+// lines of a VM's or container's configuration, such as a password's hash, and
+// hides Apple's key in args.
 func judged(place string, data []byte) []byte {
 	lines := judgedLines[path.Base(path.Dir(place))]
 	if lines == nil || !strings.HasPrefix(place, "etc/pve/") {
@@ -201,15 +202,15 @@ func judged(place string, data []byte) []byte {
 	return kept
 }
 
-// place makes the directories and links that lead to name, and returns where
-// they lead to. info is nil if that does not exist.
+// place makes the directories and links that lead to name, and returns the path
+// at which they end. info is nil if nothing exists there.
 func (t *tape) place(root *os.Root, name string) (place string, info fs.FileInfo, err error) {
 	place = "."
 	for todo, links := strings.Split(name, "/"), 0; len(todo) > 0; {
 		next := path.Join(place, todo[0])
 		todo = todo[1:]
 		if info, err = fs.Lstat(t.machine, next); err != nil {
-			return "", nil, nil // a link that leads nowhere, or out of reach
+			return "", nil, nil // the link's target does not exist, or is out of reach
 		}
 		if err := t.step(root, next, info.Mode().Type()); err != nil {
 			return "", nil, err
@@ -218,7 +219,7 @@ func (t *tape) place(root *os.Root, name string) (place string, info fs.FileInfo
 			place = next
 			continue
 		}
-		if links++; links > 40 { // as in the kernel
+		if links++; links > 40 { // the limit of the kernel
 			return "", nil, nil
 		}
 		target, err := t.target(next)
@@ -230,7 +231,7 @@ func (t *tape) place(root *os.Root, name string) (place string, info fs.FileInfo
 	return place, info, nil
 }
 
-// step makes a directory or a link, if it is one.
+// step makes a directory or a link. It ignores other kinds of files.
 func (t *tape) step(root *os.Root, name string, kind fs.FileMode) error {
 	switch kind {
 	case fs.ModeDir:
@@ -248,8 +249,8 @@ func (t *tape) step(root *os.Root, name string, kind fs.FileMode) error {
 	return nil
 }
 
-// target returns where a link leads to, as a path from the link's directory:
-// an absolute one would lead out of the capture.
+// target returns the target of a link as a path from the link's directory. An
+// absolute target would lead out of the capture.
 func (t *tape) target(name string) (string, error) {
 	target, err := fs.ReadLink(t.machine, name)
 	if err != nil || !path.IsAbs(target) {
@@ -258,7 +259,7 @@ func (t *tape) target(name string) (string, error) {
 	return filepath.Rel("/"+path.Dir(name), target)
 }
 
-// tell describes the content of a capture.
+// tell prints what a capture contains.
 func tell(out io.Writer, dir string, denied []string) {
 	fmt.Fprintf(out, "Captured into %s: it holds serial numbers and what is written in /etc; look through it before you hand it on.\n", dir)
 	if len(denied) > 0 {

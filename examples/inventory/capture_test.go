@@ -30,13 +30,13 @@ func jsonOf(t *testing.T, machine fs.FS) string {
 	return string(data)
 }
 
-// What is captured of a host says the same as the host.
+// An inventory of a capture equals the inventory of its host.
 func TestACaptureSaysWhatTheHostSays(t *testing.T) {
 	t.Parallel()
 	for _, name := range hosttree.Names() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			// An absolute link has to stay within the capture.
+			// An absolute link of the host has to stay within the capture.
 			tree, err := hosttree.Load(name, "file etc/default/elsewhere quiet", "link etc/modprobe.d/far.conf /etc/default/elsewhere")
 			if err != nil {
 				t.Fatal(err)
@@ -60,7 +60,8 @@ func TestACaptureSaysWhatTheHostSays(t *testing.T) {
 	}
 }
 
-// secretive is a VM's configuration with what nobody else should have.
+// secretive is a VM's configuration with secrets that a capture must not
+// contain.
 const secretive = `#a note
 args: -device isa-applesmc,osk="ourhardwork" -cpu host,-hypervisor
 cipassword: $5$hash
@@ -131,7 +132,7 @@ func TestCapturingThisMachine(t *testing.T) {
 	}
 }
 
-// A capture that was cut off, or copied in part, is not taken for a machine.
+// An interrupted or incomplete capture is not accepted as a machine.
 func TestACaptureThatIsNotCompleteSaysSo(t *testing.T) {
 	t.Parallel()
 	tree, err := hosttree.Load("reference")

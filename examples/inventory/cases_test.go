@@ -19,11 +19,11 @@ type want struct {
 	fix      []string
 }
 
-// cases are hosts rebuilt from public reports, and what the person who reported
-// should have been told.
+// cases holds the findings that each reporter needed, on hosts that are rebuilt
+// from public reports.
 var cases = map[string]struct {
 	wants []want
-	never []string // parts of no finding's text
+	never []string // texts that no finding may contain
 }{
 	"01-ids-set-nvidia-first": {[]want{{"iommu.driver-first", "has the driver nvidia",
 		[]string{`"softdep nvidia pre: vfio-pci"`, "/etc/modprobe.d/vfio.conf", "update-initramfs -u -k all"}}}, []string{"have not bound"}},
@@ -68,8 +68,8 @@ var cases = map[string]struct {
 		{"gpu.reset", "vendor_reset is loaded", []string{"udev/rules.d", "device_specific"}}}, []string{"install the module vendor-reset", "blocker"}},
 }
 
-// described are hosts of internal/hosttree that guides and moved cards left in
-// a state that people report.
+// described holds the findings on hosts of internal/hosttree, which are in a
+// bad state after a guide was followed or a card was moved.
 var described = map[string][]want{
 	"guide-nvidia-first": {
 		{"iommu.driver-first", "has the driver nvidia", []string{`"softdep nvidia pre: vfio-pci"`}},
@@ -100,8 +100,8 @@ func TestDescribedHosts(t *testing.T) {
 	}
 }
 
-// sharedCases returns a folder of cases that are kept outside of the
-// repository. If the folder does not exist, the test is skipped.
+// sharedCases returns a folder of cases outside of the repository. It skips the
+// test if the folder does not exist.
 func sharedCases(t *testing.T, name string) string {
 	t.Helper()
 	dir := filepath.Join("..", "..", "..", "shared", "cases", name)

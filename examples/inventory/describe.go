@@ -14,9 +14,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// describe returns what an embedded node needs to look like the node of the
-// facts. No secret is in it: PVE tells no password, and the key of an Apple SMC
-// is replaced.
+// describe returns a host for an embedded node that looks like the node of the
+// facts. It contains no secrets: PVE's API never returns passwords, and the key
+// of an Apple SMC is replaced.
 func describe(facts workstation.Facts) pvetest.Host {
 	major, rest, _ := strings.Cut(facts.Version, ".")
 	minor, _, _ := strings.Cut(rest, ".")
@@ -84,7 +84,7 @@ func describeDisk(d storage.Disk) pvetest.Disk {
 	return disk
 }
 
-// describePool adds a storage, and what lies between it and its disks.
+// describePool adds a storage, with the layers between it and its disks.
 func describePool(host *pvetest.Host, p storage.Pool) {
 	config := map[string]string{}
 	for key, value := range map[string]string{"path": p.Path, "vgname": p.Group, "thinpool": p.ThinPool, "pool": p.ZPool, "server": p.Server, "is_mountpoint": p.MountPoint} {

@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A node that was described and is embedded gives the same report, VMs and
-// mappings as the node itself, and shows no key of an Apple SMC.
+// An embedded node made from a description gives the same report, VMs and
+// mappings as the described node. It shows no key of an Apple SMC.
 func TestADescribedNodeIsLikeTheNode(t *testing.T) {
 	t.Parallel()
 	for name, host := range map[string]pvetest.Host{"reference": pvetest.Reference(), "amd": pvetest.AMD()} {

@@ -18,8 +18,8 @@ import (
 	"github.com/proxstation/proxstation/internal/hosttree"
 )
 
-// fields holds every field of the JSON with the forms of its value. Programs
-// rely on them: add to it, and change nothing that is there.
+// fields holds all fields of the JSON with the forms of their values. Programs
+// rely on them: entries may be added, but not changed or removed.
 var fields = map[string]string{
 	"source": `string`, "iommu": `object`, "boot": `object`, "gpus": `list`, "vms": `list`, "disks": `list`, "pools": `list`, "findings": `list`,
 
@@ -46,7 +46,7 @@ var fields = map[string]string{
 
 const address = `[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]`
 
-// walk calls visit for the value at path and for all below it.
+// walk calls visit for the value at path and for all values below it.
 func walk(path string, value any, visit func(path string, value any)) {
 	if path != "" {
 		visit(path, value)
@@ -63,7 +63,7 @@ func walk(path string, value any, visit func(path string, value any)) {
 	}
 }
 
-// forms returns what a value may be called in fields.
+// forms returns the forms that fields may name for a value.
 func forms(value any) []string {
 	switch v := value.(type) {
 	case nil:
@@ -119,7 +119,7 @@ func TestJSONIsStable(t *testing.T) {
 	}
 }
 
-// complete wants every field in every object of its kind.
+// complete checks that each object has all fields of its kind.
 func complete(t *testing.T, source string, report any) {
 	t.Helper()
 	check := func(path string, value any) {
@@ -138,7 +138,7 @@ func complete(t *testing.T, source string, report any) {
 	walk("", report, check)
 }
 
-// The documentation names the fields, and no other.
+// The documentation of the program names all fields of the JSON, and no others.
 func TestJSONIsDocumented(t *testing.T) {
 	t.Parallel()
 	source, err := os.ReadFile("main.go")

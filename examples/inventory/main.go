@@ -1,10 +1,10 @@
 // Inventory shows what a machine has for workstation VMs: cards, IOMMU, disks
-// by tier, storages, the VMs that take PCI devices, and what is in the way.
+// by tier, storages, the VMs that take PCI devices, and blockers.
 //
 //	go run ./examples/inventory                   # this machine
 //	go run ./examples/inventory -root DIR         # a captured tree: DIR/sys, DIR/proc, DIR/etc, DIR/boot, DIR/run
 //	go run ./examples/inventory -root HOST.txt    # a described host (internal/hosttree)
-//	go run ./examples/inventory -capture DIR      # this machine into a new directory, for -root elsewhere
+//	go run ./examples/inventory -capture DIR      # copies this machine's files into a new directory, for -root elsewhere
 //	go run ./examples/inventory -embedded         # the Proxmox VE node embedded in the program
 //	PROXMOX_VE_ENDPOINT=... go run ./examples/inventory   # a PVE node
 //
@@ -14,13 +14,13 @@
 //	PROXMOX_VE_ENDPOINT=... go run ./examples/inventory -describe >host.json
 //	go run ./examples/pvenode -host host.json
 //
-// A capture holds just what is read for an inventory, so it fits in a bug
-// report; capture as root, or some of it cannot be read.
+// A capture holds only the files that an inventory reads, so it fits in a bug
+// report. Capture as root: other users cannot read all of these files.
 //
 // # JSON
 //
-// With -json it prints a [inventory.Inventory], whose documentation says
-// what every field means and how it is when it is not known:
+// With -json it prints an [inventory.Inventory]. Its documentation says what
+// every field means, and which value it has if it is not known:
 //
 //	source
 //	boot.loader boot.why boot.file boot.command
@@ -32,8 +32,9 @@
 //	vms[].id .name .onBoot .hostpci[]
 //	findings[].id .severity .subject .seen .why .fix
 //
-// Fields may come; none goes or changes its meaning, and all are always there.
-// What stands in the way of handing any card to a guest has severity blocker:
+// Fields may be added. No field is removed or changes its meaning, and every
+// field is always there. A finding that keeps all cards from guests has severity
+// blocker:
 //
 //	go run ./examples/inventory -json | jq '.findings[] | select(.severity == "blocker")'
 package main
@@ -144,7 +145,7 @@ func observe(ctx context.Context, embedded bool, flags *connect.Flags) (workstat
 	return node.Observe(ctx)
 }
 
-// describeNode prints a node as a host for the embedded node.
+// describeNode prints a node's description as a host for the embedded node.
 func describeNode(ctx context.Context, embedded bool, flags *connect.Flags, out io.Writer) error {
 	if !embedded && !connect.Configured() {
 		return errors.New("-describe needs a node: set PROXMOX_VE_ENDPOINT, or give -embedded")

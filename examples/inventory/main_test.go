@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/internal/hosttree"
 )
 
-// report is what a program that reads the JSON relies on.
+// report holds the fields on which a program that reads the JSON relies.
 type report struct {
 	IOMMU struct {
 		State  string
@@ -106,7 +106,7 @@ func TestATreeThatIsNotThereIsAnError(t *testing.T) {
 	}
 }
 
-// The tiers of the reference host, from its API and from its files.
+// The reference host has the same tiers in its API and in its files.
 func TestTiersOfTheReferenceHost(t *testing.T) {
 	t.Parallel()
 	for _, source := range [][]string{{"-embedded"}, {"-root", "../../internal/hosttree/hosts/reference.txt"}} {

@@ -11,20 +11,21 @@ import (
 	"github.com/proxstation/proxstation/workstation/recovery"
 )
 
-// imageName is the name of a release's recovery system as a disk.
+// imageName returns the file name of a release's recovery system as a disk.
 func imageName(release recovery.Release) string {
 	return "recovery-" + strings.ReplaceAll(strings.ToLower(release.String()), " ", "-") + ".raw"
 }
 
-// bring brings the recovery system to the node as the volume that the plan
-// names. After a failure it continues the download.
+// bring uploads the recovery system to the node as the volume that the plan
+// names, and downloads it first if need be. After a failure it continues the
+// download.
 func (s *show) bring(ctx context.Context, progress func(workstation.Event)) error {
 	dir := filepath.Join(s.fetch, strings.ToLower(s.release.String()))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	list, err := recovery.Open(dir, s.service.Keys...)
-	if err != nil { // there is none yet, or not all of it
+	if err != nil { // the download is missing or incomplete
 		s.service.Progress = func(e recovery.Event) {
 			progress(workstation.Event{Message: fmt.Sprintf("%s: %d of %d MiB", e.Message, e.Done>>20, e.Total>>20)})
 		}

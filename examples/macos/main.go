@@ -1,18 +1,19 @@
 // Macos makes a macOS VM on the host's Intel iGPU, in two stages: macOS is
 // installed on a virtual display, and then gets the iGPU as its display.
 //
-//	go run ./examples/macos            # on an embedded node: nothing to set up
+//	go run ./examples/macos            # both stages on an embedded node: nothing to set up
 //
 // On a real node it plans one stage at a time, and changes nothing without
-// -apply. QEMU's arguments want root@pam with a password:
+// -apply. Only root@pam with a password may set QEMU's arguments:
 //
 //	export PROXMOX_VE_ENDPOINT=https://pve:8006 PROXMOX_VE_USERNAME=root@pam PROXMOX_VE_PASSWORD=...
-//	export MACOS_OSK=...               # the key of a Mac of yours; it is never shown
+//	export MACOS_OSK=...               # the key of your own Mac; it is never shown
 //	go run ./examples/macos -opencore OpenCore-v21.iso.gz -kext Lilu.zip -kext WhateverGreen.zip -fetch ~/recovery -apply
 //	go run ./examples/macos -stage card -apply
 //
-// OpenCore's image is read, judged for the VM and its card, and configured in a
-// copy; docs/macos.md says how to see that macOS accelerates the card.
+// The program reads OpenCore's image, checks it for the VM and its card, and
+// configures a copy of it. docs/macos.md says how to see that macOS accelerates
+// the card.
 package main
 
 import (

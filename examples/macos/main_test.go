@@ -21,7 +21,7 @@ import (
 	"github.com/proxstation/proxstation/examples/internal/term"
 )
 
-// TestEmbedded plays both stages.
+// TestEmbedded runs both stages.
 func TestEmbedded(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
@@ -42,8 +42,8 @@ func TestEmbedded(t *testing.T) {
 	}
 }
 
-// real makes the environment name a node, and returns the node and the flags
-// that it takes.
+// real sets the environment to an embedded node, and returns the node and the
+// flags to reach it.
 func real(t *testing.T) (*pvetest.Node, []string) {
 	t.Helper()
 	sim := pvetest.New(pvetest.Reference(), &pvetest.Options{Speed: 100}).Start()
@@ -61,7 +61,7 @@ func TestRealNode(t *testing.T) { //nolint:paralleltest // the environment is th
 	for _, step := range []struct {
 		name    string
 		args    []string
-		says    string // in the output, or the error's text
+		says    string // a part of the output or of the error
 		fails   bool
 		hostpci string // afterwards; "none" for no VM
 	}{
@@ -108,8 +108,8 @@ func TestWithoutAKey(t *testing.T) {
 	}
 }
 
-// TestFetch fetches a recovery system from a service like Apple's, signed with
-// a key of the test's.
+// TestFetch fetches a recovery system from a stand-in for Apple's service. A
+// key of the test signs it.
 func TestFetch(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	sim, flags := real(t)
 	image, asked := bytes.Repeat([]byte("BaseSystem"), 1<<17), 0
@@ -153,7 +153,8 @@ func TestFetch(t *testing.T) { //nolint:paralleltest // the environment is the t
 	}
 }
 
-// signed returns the chunklist of an image as Apple makes them.
+// signed returns the chunklist of an image, in Apple's format and signed with a
+// new key.
 func signed(t *testing.T, image []byte) (*rsa.PrivateKey, []byte) {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

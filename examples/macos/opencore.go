@@ -19,16 +19,16 @@ import (
 	"github.com/proxstation/proxstation/workstation/profile"
 )
 
-// A loader is what is asked for OpenCore's image.
+// A loader holds the flags for OpenCore's image.
 type loader struct {
 	kexts    []string // folders and archives
 	identity string   // "keep", "new" or "given"
-	replace  bool     // in a VM that has a boot loader
+	replace  bool     // also if the VM has a boot loader
 }
 
-// configure reads OpenCore's image where it is a file at hand, and plans its
-// copy for the VM. Other images are taken as they are: PVE's API gives nobody
-// the content of a volume.
+// configure reads OpenCore's image if it is a file on this machine, and plans a
+// configured copy for the VM. It cannot change other images: PVE's API does not
+// return the content of a volume.
 func (s *show) configure(mac *profile.MacOS, have map[string]string) error {
 	file := mac.OpenCore
 	s.image = ""
@@ -58,7 +58,8 @@ func (s *show) configure(mac *profile.MacOS, have map[string]string) error {
 	return nil
 }
 
-// options reads the kernel extensions, and the identity that is asked for.
+// options returns the options for the copy: the kernel extensions and the
+// identity of the flags.
 func (l loader) options(machine opencore.Machine) (*opencore.Options, error) {
 	o := &opencore.Options{}
 	for _, name := range l.kexts {
@@ -98,8 +99,8 @@ func (s *show) bringLoader(ctx context.Context, mac profile.MacOS, progress func
 	return s.node.Upload(ctx, mac.OpenCore, file, progress)
 }
 
-// with returns facts in which a volume is there already, for a plan that is
-// shown before the volume is brought.
+// with returns facts in which a volume exists already. They are for a plan that
+// is shown before the volume is uploaded.
 func with(facts workstation.Facts, volume string) workstation.Facts {
 	facts.Pools = slices.Clone(facts.Pools)
 	for i, pool := range facts.Pools {

@@ -15,8 +15,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/recovery"
 )
 
-// OpenCore's image is configured in a copy, which the VM is made from; later
-// another copy comes before it.
+// A VM is made from a configured copy of OpenCore's image. With -replace, a
+// later copy becomes its first boot loader.
 func TestOpenCore(t *testing.T) {
 	sim, flags := real(t)
 	flags = flags[:slices.Index(flags, "-opencore")]

@@ -20,7 +20,7 @@ type show struct {
 	apply   bool
 	release recovery.Release
 	fetch   string          // directory, "" for a recovery system that is there
-	service recovery.Client // Apple's, if it is zero
+	service recovery.Client // the zero Client is Apple's service
 	mac     profile.MacOS
 	loader  loader
 	image   string // the file with OpenCore's image, "" if nobody looked into it
@@ -77,7 +77,7 @@ func (s *show) stage(ctx context.Context) error {
 	return s.node.Apply(ctx, plan, &workstation.ApplyOptions{Progress: progress})
 }
 
-// configured returns the profile for a card in its present stage.
+// configured returns the profile for a card at the stage that the flags choose.
 func (s *show) configured(facts workstation.Facts, card gpu.Card) profile.MacOS {
 	mac := s.mac
 	mac.Release, mac.HostCPU, mac.Card, mac.Mapping = s.release.Guest(), facts.CPU, card, "macos-gpu"

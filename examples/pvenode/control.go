@@ -10,23 +10,23 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// control serves what a test does behind its client's back. It asks nobody who
-// they are.
+// control serves the requests with which a test changes the node without its
+// client. They need no login.
 //
 //	GET    /control/trace             the newest requests, as JSON
-//	GET    /control/check             200 if nothing is that must never be, else 409 and what
+//	GET    /control/check             200 if the node's state is sound, else 409 and what is wrong
 //	POST   /control/faults            plans a fault: a pvetest.Fault as JSON, such as
 //	                                  {"method": "POST", "path": ".*/140/status/start", "kind": "596", "times": 2}
 //	DELETE /control/faults            forgets all faults
 //	POST   /control/vms/140/on        also off, suspend, console, destroy, backup, endbackup
 //	POST   /control/vms/140/lock?lock=backup    an empty lock releases it
-//	POST   /control/logout            makes every ticket void
+//	POST   /control/logout            makes all tickets invalid
 //	POST   /control/restart           cuts the host's power, and gives it back
 func control(node *pvetest.Node) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /control/trace", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(node.Trace()) // the client is gone: nobody to tell
+		_ = json.NewEncoder(w).Encode(node.Trace()) // an error means that the client is gone
 	})
 	mux.HandleFunc("GET /control/check", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, node.Check(), http.StatusConflict)
@@ -50,7 +50,7 @@ func answer(w http.ResponseWriter, err error, status int) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// faultKinds are the kinds that a fault can have.
+// faultKinds holds the kinds that a fault can have.
 var faultKinds = map[pvetest.FaultKind]bool{
 	pvetest.Refuse: true, pvetest.Forbid: true, pvetest.DropBefore: true, pvetest.DropAfter: true, pvetest.ErrorAfter: true,
 	pvetest.ProxyTimeout: true, pvetest.ProxyDown: true, pvetest.ExpireTicket: true, pvetest.Slow: true, pvetest.HangAfter: true,

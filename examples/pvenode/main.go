@@ -3,19 +3,18 @@
 //
 //	go run ./examples/pvenode -listen 127.0.0.1:8006 -host reference -speed 10 -ca /tmp/pve-ca.pem
 //
-// It says where the node is and who may log in, and serves until Ctrl-C or
+// It prints the node's address and its logins, and serves until Ctrl-C or
 // SIGTERM. Clients trust the node with the file that -ca writes
 // (REQUESTS_CA_BUNDLE, curl --cacert, NODE_EXTRA_CA_CERTS). Each node makes an
-// authority of its own; -cert and -key give it a certificate instead.
+// authority of its own, unless -cert and -key give it a certificate.
 //
-// -host is a kind of node (reference, amd, shared), or a file that describes one
-// in JSON, with the fields of pvetest.Host. -print shows the description of a
-// kind, to begin with:
+// -host is a kind of node (reference, amd, shared), or a JSON file that describes
+// a node with the fields of pvetest.Host. -print shows the description of a kind,
+// as a beginning for such a file:
 //
 //	go run ./examples/pvenode -host reference -print > host.json
 //
-// What a test does behind its client's back is done below /control/, see
-// control.go.
+// Below /control/, a test changes the node without its client; see control.go.
 package main
 
 import (
@@ -92,7 +91,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return serve(ctx, listener, node)
 }
 
-// describe returns the host that a name or a file stands for.
+// describe returns the host of a kind or of a file.
 func describe(name string) (host pvetest.Host, err error) {
 	switch name {
 	case "reference":
@@ -117,7 +116,8 @@ func describe(name string) (host pvetest.Host, err error) {
 	return host, nil
 }
 
-// node makes the node. A description that contradicts itself is an error.
+// node makes the node. It returns an error for a description that contradicts
+// itself.
 func (o options) node(host pvetest.Host) (node *pvetest.Node, err error) {
 	opts := &pvetest.Options{Speed: o.speed, TraceLimit: o.trace}
 	if o.cert != "" || o.key != "" {
@@ -135,7 +135,7 @@ func (o options) node(host pvetest.Host) (node *pvetest.Node, err error) {
 	return pvetest.New(host, opts), nil
 }
 
-// introduce says where the node is, and who may log in.
+// introduce prints the node's address and its logins.
 func introduce(out io.Writer, host pvetest.Host, node *pvetest.Node, address string, o options) {
 	fmt.Fprintf(out, "node         %s, PVE %s, at %g times the speed\n", host.Name, host.Version, o.speed)
 	fmt.Fprintf(out, "URL          https://%s/api2/json\n", address)
@@ -160,13 +160,13 @@ func introduce(out io.Writer, host pvetest.Host, node *pvetest.Node, address str
 	}
 }
 
-// serve serves the node until the context ends. Requests that run then have two
-// seconds to end.
+// serve serves the node until the context ends. Requests that run at that time
+// get two more seconds.
 func serve(ctx context.Context, listener net.Listener, node *pvetest.Node) error {
 	mux := http.NewServeMux()
 	mux.Handle("/control/", control(node))
 	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true) // PVE's own, and the only one with a status line for its messages
+	protocols.SetHTTP1(true) // PVE's version, and the only version whose status line can hold a message
 	server := &http.Server{
 		Protocols: protocols, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0),
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{node.Certificate()}, MinVersion: tls.VersionTLS12},
@@ -182,7 +182,7 @@ func serve(ctx context.Context, listener net.Listener, node *pvetest.Node) error
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
 		if server.Shutdown(last) != nil {
-			_ = server.Close() // whoever hangs now was asked to hang
+			_ = server.Close() // these requests hang because of a planned fault
 		}
 	})
 	defer ended()

@@ -19,7 +19,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A served node is a running node of the program, with a client that trusts its
+// A served node is the running program, with a client that trusts its
 // authority.
 type served struct {
 	t      *testing.T
@@ -53,7 +53,7 @@ func start(t *testing.T, args ...string) *served {
 		t.Fatal(lines.Err())
 	}
 	s.output += lines.Text() + "\n"
-	go io.Copy(io.Discard, reader) // more logins
+	go io.Copy(io.Discard, reader) // the lines with the other logins
 	pool := x509.NewCertPool()
 	data, err := os.ReadFile(ca)
 	if err != nil || !pool.AppendCertsFromPEM(data) {
@@ -64,7 +64,8 @@ func start(t *testing.T, args ...string) *served {
 	return s
 }
 
-// curl makes a request with the token of root@pam, and returns status and data.
+// curl makes a request with the token of root@pam. It returns the status and
+// the data.
 func (s *served) curl(method, path, body string) (status string, data any) {
 	s.t.Helper()
 	target := s.api + path
@@ -85,11 +86,11 @@ func (s *served) curl(method, path, body string) (status string, data any) {
 	}
 	defer response.Body.Close()
 	var object struct{ Data any }
-	_ = json.NewDecoder(response.Body).Decode(&object) // not all answers are JSON
+	_ = json.NewDecoder(response.Body).Decode(&object) // some answers are not JSON
 	return response.Status, object.Data
 }
 
-// wait waits for the task that a request began, and returns how it ended.
+// wait makes a request, waits for its task, and returns the task's exit status.
 func (s *served) wait(method, path, body string) any {
 	s.t.Helper()
 	status, upid := s.curl(method, path, body)
@@ -140,8 +141,8 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// A host comes from a file, which -print shows how to write, and a certificate
-// from two.
+// -host reads a host from a file in the format of -print, and -cert and -key
+// read a certificate.
 func TestOwnHostAndCertificate(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

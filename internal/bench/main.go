@@ -1,13 +1,14 @@
-// Bench prints how fast the library is beside its peers, and what a program pays
-// for importing it:
+// Bench prints how fast the library is compared with its peers, and how much an
+// import of it adds to a program:
 //
 //	go run ./internal/bench            # the table of docs/performance.md, some minutes
-//	go run ./internal/bench -short     # small machines, one round: does everything still run?
+//	go run ./internal/bench -short     # small machines, one round, to see that everything still runs
 //	go run ./internal/bench -weight    # modules, packages and megabytes of each import
 //
-// Peers are reading the same files raw, ghw, NVIDIA's nvpci, lspci where it is
-// installed, and a loop over go-proxmox. They are dependencies of a module of
-// its own, internal/bench/peers, so that importers of the library never see them.
+// The peers are ghw, NVIDIA's nvpci, lspci where it is installed, a loop over
+// go-proxmox, and a plain read of the same files. They are dependencies of the
+// separate module internal/bench/peers, so importers of the library do not get
+// them.
 package main
 
 import (
@@ -47,7 +48,7 @@ func moduleDir(ctx context.Context) (string, error) {
 	return strings.TrimSpace(out), err
 }
 
-// compare runs the program that measures, which is in a module of its own.
+// compare runs the measuring program, which is in a module of its own.
 func compare(ctx context.Context, root string, short bool) error {
 	command := exec.CommandContext(ctx, "go", "run", ".", fmt.Sprintf("-short=%t", short))
 	command.Dir = filepath.Join(root, "internal", "bench", "peers")

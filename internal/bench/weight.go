@@ -15,11 +15,11 @@ import (
 
 const library = "github.com/proxstation/proxstation"
 
-// beside are imports to compare with: what the library is made of.
+// beside holds imports to compare with: the library's own dependencies.
 var beside = []string{"github.com/luthermonson/go-proxmox", "github.com/jaypipes/ghw", "net/http"}
 
-// imports returns what a program may import: nothing, each of the library's
-// packages that are for others, and beside.
+// imports returns the imports to measure: "" for none, the library's public
+// packages, and those of beside.
 func imports(ctx context.Context, root string) ([]string, error) {
 	list := exec.CommandContext(ctx, "go", "list", "./...")
 	list.Dir = root
@@ -36,8 +36,9 @@ func imports(ctx context.Context, root string) ([]string, error) {
 	return append(all, beside...), nil
 }
 
-// weight prints what a program pays that imports one package and uses nothing:
-// modules of others, compiled packages of all, and the size of the program.
+// weight prints what an import of one package adds to a program that uses
+// nothing of it: modules of other people, compiled packages, and the size of
+// the program.
 func weight(ctx context.Context, root string, out io.Writer) error {
 	paths, err := imports(ctx, root)
 	if err != nil {
@@ -67,7 +68,7 @@ func weight(ctx context.Context, root string, out io.Writer) error {
 	return w.Flush()
 }
 
-// A load is what one import weighs.
+// A load is what one import adds to a program.
 type load struct {
 	modules, packages, foreign int
 	bytes                      int64

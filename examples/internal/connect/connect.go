@@ -1,5 +1,5 @@
-// Package connect gives every example the same flags and environment for a
-// node: PROXMOX_VE_ENDPOINT, PROXMOX_VE_API_TOKEN or PROXMOX_VE_USERNAME and
+// Package connect gives all examples the same flags and environment for a node:
+// PROXMOX_VE_ENDPOINT, PROXMOX_VE_API_TOKEN or PROXMOX_VE_USERNAME and
 // PROXMOX_VE_PASSWORD, -node, -ca and -fingerprint.
 package connect
 
@@ -16,7 +16,8 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// Variables says in the help of a program which variables name the node.
+// Variables is the part of a program's help on the variables that name the
+// node.
 const Variables = `Environment:
   PROXMOX_VE_ENDPOINT    address of the node, such as https://pve.lan:8006; without it the
                          program runs on a node embedded in it, and nothing outside is touched
@@ -26,10 +27,12 @@ const Variables = `Environment:
   NO_COLOR               any value: no colours
 `
 
-// Flags say which node, and how its certificate is verified.
+// Flags hold the flags that choose a node and say how its certificate is
+// verified.
 type Flags struct {
 	Node, CA, Fingerprint string
-	// Tiers are the tiers of storages that the caller knows better.
+	// Tiers holds tiers of storages that the caller knows and their disks do
+	// not show.
 	Tiers map[string]storage.Tier
 
 	set *flag.FlagSet
@@ -44,7 +47,7 @@ func Register(set *flag.FlagSet) *Flags {
 	return f
 }
 
-// Describe gives a program's -h what the program does, the variables that it
+// Describe sets a program's -h: what the program does, the variables that it
 // reads, such as [Variables], and an example.
 func Describe(set *flag.FlagSet, about, variables, example string) {
 	set.Usage = func() {
@@ -57,7 +60,7 @@ func Describe(set *flag.FlagSet, about, variables, example string) {
 	}
 }
 
-// Parse parses the arguments of a program that has flags only.
+// Parse parses the arguments of a program that accepts only flags.
 func Parse(set *flag.FlagSet, args []string) error {
 	if err := set.Parse(args); err != nil {
 		return err
@@ -71,8 +74,8 @@ func Parse(set *flag.FlagSet, args []string) error {
 // Configured reports whether the environment names a node.
 func Configured() bool { return os.Getenv("PROXMOX_VE_ENDPOINT") != "" }
 
-// NoEffect returns an error if a flag was given that has no effect on an embedded
-// node: the flags of Register, and those that are named.
+// NoEffect returns an error if a flag was given that has no effect on an
+// embedded node: a flag of Register, or one of the given names.
 func (f *Flags) NoEffect(names ...string) error {
 	given := f.given(append(names, "node", "ca", "fingerprint"))
 	if len(given) == 0 {
@@ -81,13 +84,14 @@ func (f *Flags) NoEffect(names ...string) error {
 	return fmt.Errorf("%s would have no effect, because PROXMOX_VE_ENDPOINT is not set: the program would run on a node embedded in it. Set PROXMOX_VE_ENDPOINT=https://NODE:8006, or leave the flags out", strings.Join(given, ", "))
 }
 
-// UselessHere is [Flags.Useless] for the flags of Register, on what is not a node.
+// UselessHere is [Flags.Useless] for the flags of Register, in calls that work
+// without a node.
 func (f *Flags) UselessHere(beside string) error {
 	return f.Useless(beside, "node", "ca", "fingerprint")
 }
 
-// Useless returns an error if one of the named flags was given, which have no
-// effect beside what is asked for.
+// Useless returns an error if one of the named flags was given. It is for flags
+// that have no effect in the call that beside describes.
 func (f *Flags) Useless(beside string, names ...string) error {
 	if given := f.given(names); len(given) > 0 {
 		return fmt.Errorf("%s would have no effect on %s: leave the flags out", strings.Join(given, ", "), beside)
@@ -95,7 +99,7 @@ func (f *Flags) Useless(beside string, names ...string) error {
 	return nil
 }
 
-// given returns which of the named flags were given.
+// given returns those of the named flags that were given.
 func (f *Flags) given(names []string) (given []string) {
 	f.set.Visit(func(flag *flag.Flag) {
 		for _, name := range names {
@@ -133,7 +137,8 @@ func (f *Flags) Open(ctx context.Context) (*workstation.Node, error) {
 	return node, err
 }
 
-// checkLogin says what is missing before the node is asked.
+// checkLogin returns an error for an incomplete login, before the node is
+// asked.
 func checkLogin(e workstation.Endpoint) error {
 	user, _, _ := strings.Cut(e.Token, "!")
 	switch {
@@ -151,7 +156,8 @@ func checkLogin(e workstation.Endpoint) error {
 	return nil
 }
 
-// login says who was to log in, and how.
+// login describes the login that was tried: the user or token, and how it was
+// given.
 func login(e workstation.Endpoint) string {
 	if e.Token != "" {
 		id, _, _ := strings.Cut(e.Token, "=")

@@ -26,7 +26,7 @@ func TestCode(t *testing.T) {
 	}
 }
 
-// Who is told "not logged in" is told which user, and how.
+// An error for a refused login names the user, and how the login was given.
 func TestLoginSaysWho(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	sim := pvetest.New(pvetest.Reference(), nil).Start()
 	t.Cleanup(sim.Close)

@@ -8,15 +8,16 @@ import (
 )
 
 // Embedded starts the reference host in this process and connects to it over
-// real HTTPS, as root@pam's API token. Its clock runs as many times as fast.
+// real HTTPS, with an API token of root@pam. Its clock runs faster by the
+// factor speed.
 func Embedded(ctx context.Context, speed float64) (*workstation.Node, *pvetest.Node, error) {
 	host := pvetest.Reference()
 	token := host.RootTokens[0]
 	return embedded(ctx, speed, workstation.Endpoint{Token: "root@pam!" + token.ID + "=" + token.Secret})
 }
 
-// EmbeddedAsRoot is Embedded, but logs in as root@pam with a password: only
-// that login may set args, a ROM, pinned CPUs and the like.
+// EmbeddedAsRoot does what Embedded does, but logs in as root@pam with a
+// password. Only that login may set args, a ROM, pinned CPUs and the like.
 func EmbeddedAsRoot(ctx context.Context, speed float64) (*workstation.Node, *pvetest.Node, error) {
 	return embedded(ctx, speed, workstation.Endpoint{Username: "root@pam", Password: "secret"})
 }

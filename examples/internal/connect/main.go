@@ -14,12 +14,11 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// Main runs an example. Ctrl-C, SIGTERM (a service that is stopped) and SIGHUP
-// (a terminal that is closed, unless nohup keeps it away) end its context, so
-// that the program ends cleanly; a second signal kills it. A reader of the
-// output that has gone does not end the program in the middle of its work. What
-// does not print is quoted in all that it says. An error ends the program with
-// its [Code].
+// Main runs an example. Ctrl-C, SIGTERM (a service is stopped) and SIGHUP (a
+// terminal is closed, without nohup) end its context, so that the program ends
+// cleanly. A second signal kills it. If the reader of its output is gone, the
+// program continues its work. Unprintable characters in the output are quoted.
+// An error ends the program with its [Code].
 func Main(name string, run func(ctx context.Context, args []string, out io.Writer) error) {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {
@@ -39,17 +38,16 @@ func Main(name string, run func(ctx context.Context, args []string, out io.Write
 	}
 }
 
-// The codes with which the examples end, beside 0 for what is done and 1 for an
-// error.
+// The exit codes of the examples. 0 means success, and 1 any other error.
 const (
 	Changes = 2 // a plan that was only shown has changes
 	Block   = 3 // what was asked for is blocked, and nothing was changed
 	Stale   = 4 // a saved plan no longer fits the node, and nothing was changed
-	No      = 5 // a person said no, and nothing was changed
+	No      = 5 // a person did not confirm, and nothing was changed
 )
 
-// Blocked returns an [Exit] without a message if there is a blocker among
-// findings that have been shown.
+// Blocked returns an [Exit] without a message if findings contains a blocker.
+// The caller has shown the findings.
 func Blocked(findings []proxstation.Finding) error {
 	if proxstation.Worst(findings) != proxstation.Blocker {
 		return nil
@@ -57,11 +55,11 @@ func Blocked(findings []proxstation.Finding) error {
 	return &Exit{Status: Block}
 }
 
-// An Exit ends a program with a code of its own, and perhaps without a message,
-// because all has been said.
+// An Exit ends a program with its own code. It has no message if the program
+// has printed everything.
 type Exit struct {
 	Status int
-	Err    error // nil says nothing
+	Err    error // nil prints nothing
 }
 
 // Error implements error.
@@ -75,9 +73,9 @@ func (e *Exit) Error() string {
 // Unwrap returns the error.
 func (e *Exit) Unwrap() error { return e.Err }
 
-// Code returns the code with which a program ends after an error: 0 after none
-// and after -h, that of an [Exit], Block and Stale for what matches
-// [workstation.ErrBlocked] and [workstation.ErrStale], and 1 after all others.
+// Code returns the code with which a program ends after an error: 0 for nil and
+// for -h, the Status of an [Exit], Block for [workstation.ErrBlocked], Stale
+// for [workstation.ErrStale], and 1 for all other errors.
 func Code(err error) int {
 	exit, ok := errors.AsType[*Exit](err)
 	switch {

@@ -18,7 +18,7 @@ import (
 
 const asProgram = "PROXSTATION_RUN_AS_PROGRAM"
 
-// Main is a TestMain for a package whose test binary is the program too.
+// Main is the TestMain of a package whose test binary also runs as the program.
 func Main(m *testing.M, main func()) {
 	if os.Getenv(asProgram) != "" {
 		main()
@@ -37,8 +37,8 @@ type Program struct {
 	said strings.Builder
 }
 
-// Start starts the program against a node of its own, whose time runs twenty
-// times as fast.
+// Start starts the program against an embedded node of its own. The node's
+// clock runs twenty times as fast.
 func Start(t *testing.T, host pvetest.Host, args ...string) *Program {
 	t.Helper()
 	p := &Program{Node: pvetest.New(host, &pvetest.Options{Speed: 20}).Start()}
@@ -58,8 +58,8 @@ func Start(t *testing.T, host pvetest.Host, args ...string) *Program {
 	return p
 }
 
-// Until reads what the program prints until a line holds a text, and returns
-// the line.
+// Until reads the program's output until a line contains a text, and returns
+// that line.
 func (p *Program) Until(t *testing.T, text string) string {
 	t.Helper()
 	for p.Lines.Scan() {
@@ -71,8 +71,8 @@ func (p *Program) Until(t *testing.T, text string) string {
 	return ""
 }
 
-// End sends a signal and checks the result: the program says one of the texts
-// before it ends, a VM runs, and no lease is left.
+// End sends a signal and checks the result: the program prints one of the texts
+// before it ends, only the given VM runs, and no lease is left.
 func (p *Program) End(t *testing.T, signal syscall.Signal, running int, says ...string) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(signal); err != nil {
@@ -82,13 +82,13 @@ func (p *Program) End(t *testing.T, signal syscall.Signal, running int, says ...
 	defer timer.Stop()
 	for p.Lines.Scan() {
 	}
-	_ = p.cmd.Wait()                                           // whether the end was good is in what it says
-	said := strings.Join(strings.Fields(p.said.String()), " ") // lines are broken between words
+	_ = p.cmd.Wait()                                           // the output shows whether the program ended well
+	said := strings.Join(strings.Fields(p.said.String()), " ") // the output breaks lines between words
 	if !slices.ContainsFunc(says, func(text string) bool { return strings.Contains(said, text) }) {
 		t.Errorf("it says none of %q:\n%s", says, said)
 	}
-	// A request that was on its way as the signal came cannot be taken back: the
-	// program says so, and the node decides.
+	// A request that was under way when the signal came cannot be taken back.
+	// The program then says that the VM may be off later.
 	closing := strings.Contains(said, "may be off later")
 	if got := p.Node.Running(); !slices.Equal(got, []int{running}) && (!closing || len(got) > 0) {
 		t.Errorf("running: %v, want VM %d:\n%s", got, running, said)

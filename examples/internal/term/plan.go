@@ -14,13 +14,12 @@ import (
 
 var signs = map[workstation.Sign]colour{workstation.SignAdd: green, workstation.SignModify: yellow, workstation.SignDestroy: red}
 
-// Plan writes a plan: what blocks it, its steps, how full the storages get, and
-// what else should be known. A plan that is blocked ends with what has to be
-// done first.
+// Plan writes a plan: its blockers, its steps, how full the storages get, and
+// the other findings. A blocked plan ends with what has to be done first.
 func (t *Terminal) Plan(p workstation.Plan) { t.plan(p, nil, func() {}) }
 
-// Install writes a plan with guests that are set up: [Terminal.Plan], and what
-// happens then.
+// Install writes a plan with guests that are set up: the parts of
+// [Terminal.Plan], and what happens after the steps.
 func (t *Terminal) Install(p install.Plan) {
 	var seeds []string
 	for _, s := range p.SetUps {
@@ -36,8 +35,8 @@ func (t *Terminal) Install(p install.Plan) {
 	})
 }
 
-// Lines writes a text of several lines, each broken between words, with what
-// follows a number or a sign in front of it kept to the right of that.
+// Lines writes a text of several lines, each broken between words. A number or
+// a sign at the beginning of a line stays alone at the left.
 func (t *Terminal) Lines(text string) {
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\n")
@@ -48,7 +47,8 @@ func (t *Terminal) Lines(text string) {
 
 var marker = regexp.MustCompile(`^ *(\d+\. +|[+~-] )?`)
 
-// plan writes a plan with seeds before its steps, and something behind them.
+// plan writes a plan with its seeds before the steps. then writes what follows
+// the steps.
 func (t *Terminal) plan(p workstation.Plan, seeds []string, then func()) {
 	count := map[workstation.Sign]int{}
 	for _, c := range p.Changes() {
@@ -76,8 +76,8 @@ func (t *Terminal) plan(p workstation.Plan, seeds []string, then func()) {
 	t.ToDo(blockers)
 }
 
-// change writes a step: a sign and an object, and its attributes below, their
-// values side by side.
+// change writes a step: its sign and object, and below them its attributes. Old
+// and new values stand side by side.
 func (t *Terminal) change(c workstation.StepChange) {
 	fmt.Fprintf(t.w, "\n%s %s\n", t.paint(signs[c.Sign], string(c.Sign)), t.paint(bold, printable.Line(c.Object)))
 	longest := 0
@@ -129,7 +129,8 @@ func (t *Terminal) outlook(p workstation.Plan) {
 	}
 }
 
-// split returns the blockers, and the others from the worst to infos.
+// split returns the blockers and the other findings. The others are sorted from
+// the worst to the infos.
 func split(findings []proxstation.Finding) (blockers, others []proxstation.Finding) {
 	for _, f := range findings {
 		if f.Severity == proxstation.Blocker {
@@ -144,7 +145,7 @@ func split(findings []proxstation.Finding) (blockers, others []proxstation.Findi
 
 var severities = map[proxstation.Severity]colour{proxstation.Blocker: red, proxstation.Warning: yellow, proxstation.Info: cyan}
 
-// Findings writes findings, the worst first. Findings that say the same of
+// Findings writes findings, the worst first. Findings with the same text on
 // several subjects are written once.
 func (t *Terminal) Findings(findings []proxstation.Finding) {
 	blockers, others := split(findings)
@@ -172,8 +173,8 @@ func (t *Terminal) Findings(findings []proxstation.Finding) {
 	}
 }
 
-// ToDo writes what has to be done before what was asked for can be: the fixes of
-// the blockers. Without blockers it writes nothing.
+// ToDo writes the fixes of the blockers: what has to be done before the plan
+// can be applied. Without blockers it writes nothing.
 func (t *Terminal) ToDo(findings []proxstation.Finding) {
 	blockers, _ := split(findings)
 	if len(blockers) == 0 {

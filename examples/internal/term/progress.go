@@ -9,9 +9,9 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// Progress returns a function that writes events. On a terminal what is under
-// way is one line, which says how long it has taken and how long it may take;
-// elsewhere each thing that is waited for is a line.
+// Progress returns a function that writes events. On a terminal, work that is
+// under way is one line, with the time that it has taken and may take.
+// Elsewhere each thing that is waited for is a line of its own.
 func (t *Terminal) Progress() func(workstation.Event) {
 	last, began := workstation.Event{}, time.Now()
 	return func(e workstation.Event) {
@@ -25,7 +25,7 @@ func (t *Terminal) Progress() func(workstation.Event) {
 		}
 		text := e.Message
 		if isTimer(text) {
-			text = last.Message // PVE's task is still at it: the time says so
+			text = last.Message // PVE's task still runs: only the time has changed
 		}
 		last = e
 		last.Message = text
@@ -39,15 +39,16 @@ func (t *Terminal) Progress() func(workstation.Event) {
 	}
 }
 
-// isTimer reports whether a message only says for how long a task of PVE's has
-// been running ("qmstart for 3s").
+// isTimer reports whether a message only says how long a PVE task has been
+// running ("qmstart for 3s").
 func isTimer(message string) bool {
 	task, rest, found := strings.Cut(message, " for ")
 	_, err := time.ParseDuration(rest)
 	return found && err == nil && !strings.Contains(task, " ")
 }
 
-// line says what is done, for how long, and how long it may take.
+// line returns the text of an event, with the time that the work has taken and
+// may take.
 func line(e workstation.Event, text string, elapsed time.Duration) string {
 	step := string(e.Phase)
 	if e.Of > 0 {
@@ -60,7 +61,7 @@ func line(e workstation.Event, text string, elapsed time.Duration) string {
 	return fmt.Sprintf("  %-10s  %-12s  %s", step, took, printable.Line(text))
 }
 
-// seconds writes a time as 12 s or 3 min.
+// seconds returns a time as "12 s" or "3 min".
 func seconds(d time.Duration) string {
 	switch {
 	case d >= time.Minute && d%time.Minute == 0:
@@ -71,8 +72,7 @@ func seconds(d time.Duration) string {
 	return fmt.Sprintf("%d s", d/time.Second)
 }
 
-// status writes a line: over the line that is under way on a terminal, below it
-// elsewhere.
+// status writes a line. On a terminal it replaces the line that is under way.
 func (t *Terminal) status(text string) {
 	if !t.live {
 		fmt.Fprintln(t.w, text)

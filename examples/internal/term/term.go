@@ -1,6 +1,6 @@
-// Package term is how the examples speak: lines as wide as the terminal, broken
-// between words, in colour where colour is wanted, and work that is under way in
-// one line.
+// Package term writes the output of the examples: lines as wide as the
+// terminal, broken between words, with colours where they are wanted, and a
+// single line for work that is under way.
 package term
 
 import (
@@ -14,20 +14,21 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// A Terminal is where a program writes to. What does not print is quoted. The
-// methods of a Terminal are for one goroutine at a time.
+// A Terminal is the place to which a program writes. Unprintable characters are
+// quoted. Only one goroutine at a time may call its methods.
 type Terminal struct {
 	w      io.Writer
 	width  int
 	colour bool
-	live   bool // a line can be written over
-	under  int  // how long the line is that is under way
+	live   bool // whether a line can be overwritten
+	under  int  // the length of the line that is under way
 }
 
-// defaultWidth is used for files, pipes and terminals that do not tell.
+// defaultWidth is used for files, pipes and terminals that do not report a
+// width.
 const defaultWidth = 80
 
-// Open returns the terminal of a file such as os.Stdout. Colours are used if the
+// Open returns the terminal of a file such as os.Stdout. It uses colours if the
 // file is a terminal and NO_COLOR (https://no-color.org) is not set.
 func Open(file *os.File) *Terminal {
 	fd := int(file.Fd())
@@ -42,8 +43,8 @@ func Open(file *os.File) *Terminal {
 	return t
 }
 
-// Of returns the terminal that w is, or makes one of w, 80 columns wide and
-// without colours.
+// Of returns w itself if w is a Terminal. Otherwise it returns a Terminal that
+// writes to w, 80 columns wide and without colours.
 func Of(w io.Writer) *Terminal {
 	if t, ok := w.(*Terminal); ok {
 		return t
@@ -51,7 +52,8 @@ func Of(w io.Writer) *Terminal {
 	return &Terminal{w: w, width: defaultWidth}
 }
 
-// IsTerminal reports whether a person can answer at a file, such as os.Stdin.
+// IsTerminal reports whether a file such as os.Stdin is a terminal, so that a
+// person can answer.
 func IsTerminal(file *os.File) bool { return term.IsTerminal(int(file.Fd())) }
 
 // Write implements [io.Writer].
@@ -70,8 +72,8 @@ func (t *Terminal) Say(format string, args ...any) {
 	}
 }
 
-// Error writes an error behind the name of the program. Its lines are broken only
-// on a terminal: elsewhere they are searched and kept.
+// Error writes an error after the name of the program. Its lines are broken on
+// terminals only: elsewhere people search and store them.
 func (t *Terminal) Error(name string, err error) {
 	t.settle()
 	if t.live {
@@ -87,8 +89,8 @@ func (t *Terminal) Title(text string) {
 	fmt.Fprintf(t.w, "\n%s\n\n", t.paint(bold, printable.Line(text)))
 }
 
-// paragraph writes a text with something in front of its first line and of its
-// other lines. What is in front is as wide as it has characters without colour.
+// paragraph writes a text with a prefix for its first line and a prefix for its
+// other lines. The width of a prefix does not count its colour codes.
 func (t *Terminal) paragraph(first, others, text string) {
 	t.settle()
 	front := first
@@ -110,7 +112,7 @@ const (
 	dim    colour = "2"
 )
 
-// paint gives a text a colour, if colours are wanted.
+// paint colours a text, if colours are wanted.
 func (t *Terminal) paint(c colour, text string) string {
 	if !t.colour || text == "" {
 		return text

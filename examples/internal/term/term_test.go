@@ -32,8 +32,8 @@ func plan() workstation.Plan {
 	}
 }
 
-// No line is wider than the terminal unless a word is, nothing moves the cursor,
-// and warnings come before infos, which are said once.
+// No line of a plan is wider than the terminal, except for long words. Nothing
+// moves the cursor. Warnings come before infos, and each info is written once.
 func TestPlan(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
@@ -76,7 +76,7 @@ func TestBlockedPlan(t *testing.T) {
 	}
 }
 
-// A numbered list stays one when its lines are broken.
+// A numbered list keeps its indent when its lines are broken.
 func TestLines(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
@@ -86,8 +86,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// A plan with guests that are set up says so between its steps and what should be
-// known.
+// A plan that sets up guests shows that between its steps and its findings.
 func TestInstall(t *testing.T) {
 	t.Parallel()
 	var out, empty bytes.Buffer
@@ -175,7 +174,7 @@ func FuzzWrap(f *testing.F) {
 	})
 }
 
-// events are those of a switch, as they come.
+// events sends the events of a switch in their order.
 func events(say func(workstation.Event)) {
 	stop := workstation.Event{Phase: workstation.PhaseStop, VMID: 140, Message: "shutting down VM 140", Limit: 3 * time.Minute}
 	say(stop)
@@ -233,7 +232,7 @@ func TestSeconds(t *testing.T) {
 	}
 }
 
-// broken is a writer that fails.
+// broken is a writer whose writes fail.
 type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, errors.New("full") }

@@ -5,9 +5,9 @@ import (
 	"unicode/utf8"
 )
 
-// wrap breaks a text into lines of at most so many characters, between words.
-// A word that is longer is broken after a comma, a semicolon or a slash, and if
-// it has none such, it stays whole: a path or a command is copied from there.
+// wrap breaks a text between words, into lines of at most columns characters. A
+// longer word is broken after a comma, a semicolon or a slash. Without any of
+// them it stays whole, so that paths and commands can be copied.
 func wrap(text string, columns int) []string {
 	columns = max(columns, 20)
 	var lines []string
@@ -35,7 +35,7 @@ func wrap(text string, columns int) []string {
 }
 
 // breakAt returns where a line that is too long may be broken: after the last
-// mark within the columns, else after the first.
+// mark within the columns, or else after the first mark after the columns.
 func breakAt(line string, columns int) int {
 	limit := 0
 	for range columns {

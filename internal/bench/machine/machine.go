@@ -1,5 +1,5 @@
-// Package machine writes the files of machines of any size, for benchmarks, and
-// reads the files that iommu.Read reads, raw.
+// Package machine writes the files of machines of any size, for benchmarks. It
+// also reads all files that iommu.Read reads, without parsing them.
 package machine
 
 import (
@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// Write writes a machine below a directory: PCI functions in groups of their
-// own, each with the attributes that a graphics card has, and on vfio-pci.
+// Write writes a machine below a directory. Each PCI function has an IOMMU
+// group of its own, the attributes of a graphics card, and the driver vfio-pci.
 func Write(dir string, functions int) error {
 	w := writer{dir: dir}
 	w.file("proc/cmdline", "BOOT_IMAGE=/vmlinuz quiet\n")
@@ -17,7 +17,7 @@ func Write(dir string, functions int) error {
 	w.file("sys/module/vfio_pci/initstate", "live\n")
 	w.link("sys/bus/pci/drivers/vfio-pci/module", "sys/module/vfio_pci")
 	w.file("usr/share/misc/pci.ids", "10de  NVIDIA Corporation\n\t2c05  GB203 [GeForce RTX 5070 Ti]\n")
-	w.file("sys/devices/system/node/online", "0\n") // ghw asks for it
+	w.file("sys/devices/system/node/online", "0\n") // ghw reads it
 	for i := range functions {
 		address := fmt.Sprintf("0000:%02x:%02x.%d", i/256, i/8%32, i%8)
 		device := "sys/devices/pci0000:00/0000:00:01.0/" + address
@@ -34,7 +34,7 @@ func Write(dir string, functions int) error {
 	return w.err
 }
 
-// attributes are those of an RTX 5070 Ti
+// attributes holds the attributes of an RTX 5070 Ti
 // (Documentation/ABI/testing/sysfs-bus-pci).
 var attributes = map[string]string{
 	"class": "0x030000", "vendor": "0x10de", "device": "0x2c05", "subsystem_vendor": "0x1462", "subsystem_device": "0x5317", "revision": "0xa1",
@@ -46,7 +46,7 @@ var attributes = map[string]string{
 		"0x0000000000000000 0x0000000000000000 0x0000000000000000\n0x0000000000004000 0x000000000000407f 0x0000000000040101",
 }
 
-// A writer keeps its first error.
+// A writer writes files and keeps its first error.
 type writer struct {
 	dir string
 	err error

@@ -11,9 +11,9 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// Raw returns what iommu.Read does to the files of a machine: to read the same
-// files, links and directories again, each once, and look at none. It is what
-// reading costs without understanding.
+// Raw returns steps that read the same files, links and directories as
+// iommu.Read, each of them once, and ignore the content. Their time is the cost
+// of reading without parsing.
 func Raw(dir string) (steps []func() error, err error) {
 	r := recorder{os.DirFS(dir), map[string]func(string) error{}}
 	if _, err := iommu.Read(r); err != nil {
@@ -27,10 +27,10 @@ func Raw(dir string) (steps []func() error, err error) {
 	return steps, nil
 }
 
-// A recorder notes what was read.
+// A recorder is a file system that records the reads.
 type recorder struct {
 	fsys fs.FS
-	read map[string]func(file string) error // by what was done to which file
+	read map[string]func(file string) error // keyed by operation and file
 }
 
 func (r recorder) note(op, name string, err error, again func(file string) error) {

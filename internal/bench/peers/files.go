@@ -17,9 +17,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/inventory"
 )
 
-// files compares how machines of several sizes are read from their files. Each
-// function is a graphics card; the database of names has one, so that its size
-// does not matter.
+// files compares how fast machines of several sizes are read from their files.
+// Each function is a graphics card. The database of names has one entry, so its
+// size does not matter.
 func files(ctx context.Context, short bool) error {
 	sizes, rounds := []int{40, 500, 4000}, map[int]int{40: 50, 500: 9, 4000: 3}
 	if short {
@@ -47,7 +47,7 @@ func filesOf(ctx context.Context, n, rounds int) error {
 		return err
 	}
 	names := filepath.Join(dir, "usr/share/misc/pci.ids")
-	if err := os.Setenv("PCIDB_PATH", names); err != nil { // ghw asks for it
+	if err := os.Setenv("PCIDB_PATH", names); err != nil { // ghw reads this variable
 		return err
 	}
 	peers := []contender{
@@ -60,7 +60,7 @@ func filesOf(ctx context.Context, n, rounds int) error {
 			return count(n, len(info.Devices))
 		}},
 	}
-	if n <= 40 { // it parses the database of names anew for each card, and takes minutes for many
+	if n <= 40 { // it parses the database of names again for each card, so many cards take minutes
 		peers = append(peers, contender{"nvpci.GetGPUs", func() error {
 			cards, err := nvpci.New(nvpci.WithLogger(silent{}), nvpci.WithPCIDevicesRoot(filepath.Join(dir, "sys/bus/pci/devices")), nvpci.WithPCIDatabasePath(names)).GetGPUs()
 			if err != nil {
@@ -76,11 +76,11 @@ func filesOf(ctx context.Context, n, rounds int) error {
 	}
 	return comparison{fmt.Sprintf("the facts of a machine with %d functions", n), "≤ 1.3", func() error {
 		facts, err := iommu.Read(os.DirFS(dir))
-		return errors.Join(err, count(n, len(facts.Functions)), count((n+7)/8, len(gpu.Cards(facts.Functions)))) // eight functions make a card
+		return errors.Join(err, count(n, len(facts.Functions)), count((n+7)/8, len(gpu.Cards(facts.Functions)))) // a card has eight functions
 	}, peers, rounds, false}.print()
 }
 
-// silent takes nvpci's warnings, two for each card that has no vfio-dev.
+// silent discards nvpci's warnings: two for each card without vfio-dev.
 type silent struct{}
 
 // Warningf does nothing.
@@ -95,7 +95,8 @@ func all(steps []func() error) error {
 	return nil
 }
 
-// count makes sure that nobody is fast because it reads nothing.
+// count returns an error if a contender read too little, because it would only
+// seem fast.
 func count(want, got int) error {
 	if got != want {
 		return fmt.Errorf("%d are found, want %d", got, want)
@@ -103,8 +104,7 @@ func count(want, got int) error {
 	return nil
 }
 
-// report compares programs that say what this machine has, from their start to
-// their end.
+// report compares whole runs of programs that describe this machine.
 func report(ctx context.Context, short bool) error {
 	rounds := 50
 	if short {
@@ -119,7 +119,7 @@ func report(ctx context.Context, short bool) error {
 	source := filepath.Join(dir, "main.go")
 	build := func(program, source string) error {
 		command := exec.CommandContext(ctx, "go", "build", "-o", program, source)
-		command.Dir = filepath.Join("..", "..", "..") // the library's root, where go run starts this program's module
+		command.Dir = filepath.Join("..", "..", "..") // the library's root: "go run" starts this program in internal/bench/peers
 		if out, err := command.CombinedOutput(); err != nil {
 			return fmt.Errorf("%w: %s", err, out)
 		}

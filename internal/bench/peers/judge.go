@@ -10,7 +10,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// judgements measures what is judged without a node: nobody else does it.
+// judgements measures judgements without a node. They have no peers: no other
+// library makes them.
 func judgements(ctx context.Context, short bool) error {
 	n, rounds := 1000, 9
 	if short {

@@ -1,5 +1,5 @@
-// Peers measures the library beside what others use for the same work, in turns,
-// and prints a table. "go run ./internal/bench" in the library's root runs it.
+// Peers measures the library and its peers in turns, and prints a table. "go
+// run ./internal/bench" in the library's root runs it.
 package main
 
 import (
@@ -34,7 +34,7 @@ func run(ctx context.Context, short bool) error {
 
 // processor returns the processor's name.
 func processor() string {
-	text, _ := os.ReadFile("/proc/cpuinfo") // there is none elsewhere
+	text, _ := os.ReadFile("/proc/cpuinfo") // the file exists on Linux only
 	for line := range strings.Lines(string(text)) {
 		if key, value, _ := strings.Cut(line, ":"); strings.TrimSpace(key) == "model name" {
 			return strings.TrimSpace(value)
@@ -43,7 +43,7 @@ func processor() string {
 	return runtime.GOARCH
 }
 
-// kernel returns the name of the system.
+// kernel returns the name of the operating system's kernel.
 func kernel() string {
 	text, err := os.ReadFile("/proc/sys/kernel/osrelease")
 	if err != nil {

@@ -13,10 +13,11 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// roundTrip is what a request to the node takes beside the node's own work.
+// roundTrip is the time that a request takes in addition to the node's own
+// work.
 const roundTrip = 20 * time.Millisecond
 
-// distant is a node that is some way off. It counts requests.
+// distant is a node behind a slow network. It counts requests.
 type distant struct {
 	base     http.RoundTripper
 	wait     time.Duration
@@ -30,10 +31,11 @@ func (d *distant) RoundTrip(r *http.Request) (*http.Response, error) {
 	return d.base.RoundTrip(r)
 }
 
-// the login of the embedded node's root.
+// user and password are the login of the embedded node's root.
 const user, password = "root@pam", "secret"
 
-// host is the reference host with many VMs, every other one running.
+// host is the reference host with the given number of VMs. Every second VM
+// runs.
 func host(vms int) pvetest.Host {
 	host := pvetest.Reference()
 	host.VMs = nil
@@ -44,7 +46,7 @@ func host(vms int) pvetest.Host {
 	return host
 }
 
-// A pair is a node as the library's users and as go-proxmox's users see it.
+// A pair is the same node, connected with this library and with go-proxmox.
 type pair struct {
 	ours          *workstation.Node
 	naive         *proxmox.Node
@@ -70,7 +72,7 @@ func connect(ctx context.Context, sim *pvetest.Node, wait time.Duration) (pair, 
 	return p, nil
 }
 
-// node compares what a distant node is asked, and how long that takes.
+// node compares the number of requests to a distant node, and their time.
 func node(ctx context.Context, short bool) error {
 	sizes, rounds, wait := []int{2, 16, 1000}, map[int]int{2: 9, 16: 9, 1000: 1}, roundTrip
 	if short {
@@ -99,7 +101,8 @@ func node(ctx context.Context, short bool) error {
 	return starts(ctx, short, wait)
 }
 
-// loop reads the VMs of a node as go-proxmox's documentation does.
+// loop reads the VMs of a node in the way that go-proxmox's documentation
+// shows.
 func loop(ctx context.Context, node *proxmox.Node, n int) error {
 	vms, err := node.VirtualMachines(ctx)
 	if err != nil {
@@ -113,8 +116,8 @@ func loop(ctx context.Context, node *proxmox.Node, n int) error {
 	return count(n, len(vms))
 }
 
-// starts compares how soon the end of a task is seen: VMs are started, one after
-// the other.
+// starts compares how soon a program notices the end of a task. It starts VMs
+// one after the other.
 func starts(ctx context.Context, short bool, wait time.Duration) error {
 	rounds := 5
 	if short {

@@ -14,15 +14,16 @@ type contender struct {
 	do   func() error
 }
 
-// A comparison is work that the library does, beside others that do it.
+// A comparison is a piece of work, done by the library and by its peers.
 type comparison struct {
 	work, goal string
 	ours       func() error
 	peers      []contender
 	rounds     int
-	// waits is set for work that waits for a node: its time is what passes. The
-	// time of other work is the processor's, in this process and in those that
-	// it runs, because it hardly depends on what else the machine does.
+	// waits is set for work that waits for a node. The clock then measures the
+	// time that passes. Otherwise it measures the processor time of this
+	// process and its children, which hardly depends on other load of the
+	// machine.
 	waits bool
 }
 
@@ -45,16 +46,16 @@ func (c comparison) now() (time.Duration, error) {
 var start = time.Now()
 
 // print measures all contenders in turns and prints a line for each peer. In
-// each round everybody works once, and another one begins. A contender's time is
-// that of its fastest round: what else the machine does meanwhile only ever adds
-// to it.
+// each round every contender works once, and another contender begins. The
+// result of a contender is its fastest round, because other load of the machine
+// can only add time.
 func (c comparison) print() error {
 	all := append([]contender{{"", c.ours}}, c.peers...)
 	fastest := make([]time.Duration, len(all))
 	for round := range c.rounds {
 		for i := range all {
 			at := (i + round) % len(all)
-			runtime.GC() // of what the one before has left
+			runtime.GC() // so that the garbage of the previous contender does not count
 			began, err := c.now()
 			if err == nil {
 				err = all[at].do()
@@ -74,12 +75,12 @@ func (c comparison) print() error {
 	for i, peer := range c.peers {
 		its := fastest[i+1]
 		fmt.Printf("| %s | %s | %s | %s | %.2f | %s |\n", c.work, short(fastest[0]), peer.name, short(its), fastest[0].Seconds()/its.Seconds(), c.goal)
-		c.goal = "" // it is about the first peer
+		c.goal = "" // the goal is only about the first peer
 	}
 	return nil
 }
 
-// short returns a time with three digits.
+// short returns a time with three significant digits.
 func short(d time.Duration) string {
 	switch {
 	case d >= time.Second:
