@@ -18,11 +18,11 @@ import (
 // cannot be read. The error is an [ImageError].
 var ErrImage = errors.New("not an OpenCore image that can be read")
 
-// An ImageError says what was found where an OpenCore image was expected.
+// An ImageError says what was found instead of an OpenCore image.
 type ImageError struct {
-	// Found is what the file is, as far as could be told.
+	// Found is what the file is, as far as it was recognized.
 	Found string
-	// Why says why that does not do, and what to do.
+	// Why says why this file cannot be used, and what to do.
 	Why string
 }
 
@@ -34,21 +34,23 @@ func (e *ImageError) Error() string {
 // Is makes the error match [ErrImage].
 func (e *ImageError) Is(target error) bool { return target == ErrImage }
 
-// A Layout is where an image has the file system from which the firmware starts
+// A Layout describes where in an image the firmware finds the file system with
 // OpenCore.
 type Layout struct {
 	// Container is "raw" or "gzip".
 	Container string
-	// Table is "none" for a file system without a partition table, "gpt",
-	// "mbr" or "iso9660" for a CD that boots from a FAT image inside it.
+	// Table is the kind of the partition table: "none" for a file system
+	// without a partition table, "gpt", "mbr", or "iso9660" for a CD that boots
+	// from a FAT image inside it.
 	Table string
-	// Partition is the number of the partition, 0 for none.
+	// Partition is the number of the partition, 0 if the file system is not in
+	// a partition.
 	Partition int
-	// Start and Size are where the file system is, in bytes.
+	// Start and Size are the place and size of the file system, in bytes.
 	Start, Size int64
 	// FAT is the file system's width: 12, 16 or 32.
 	FAT int
-	// Damage says what is wrong with the partition table, "" for nothing.
+	// Damage says what is wrong with the partition table, "" if it is sound.
 	Damage string
 }
 
@@ -69,7 +71,7 @@ func (l Layout) String() string {
 	return text
 }
 
-// foreign holds what files that are no raw disks begin with.
+// foreign holds the first bytes of files that are not raw disks.
 var foreign = []struct{ magic, found, why string }{
 	{"QFI\xfb", "a qcow2 image", "convert it: qemu-img convert -O raw IMAGE.qcow2 IMAGE.raw"},
 	{"PK\x03\x04", "a zip archive", "unpack it; a folder EFI goes into a FAT image, which OpenCore's projects publish too"},
@@ -81,7 +83,7 @@ var foreign = []struct{ magic, found, why string }{
 	{"BZh", "compressed with bzip2", "unpack it with bunzip2"},
 }
 
-// open returns the disk in a file.
+// open opens the disk in a file. The string is the [Layout]'s Container.
 func open(r io.ReaderAt, size int64) (*disk, string, error) {
 	head := make([]byte, 8)
 	if n, err := r.ReadAt(head, 0); n < len(head) {
@@ -108,11 +110,11 @@ func open(r io.ReaderAt, size int64) (*disk, string, error) {
 type part struct {
 	number      int
 	start, size int64
-	efi         bool // it is marked as the firmware's
+	efi         bool // marked as the firmware's partition
 }
 
-// locate finds the file system that has OpenCore. A FAT file system without a
-// partition table ends like an MBR, so it is tried before.
+// locate finds the file system that holds OpenCore. It tries FAT without a
+// partition table before MBR, because such a file system ends like an MBR.
 func locate(d *disk) (*fat.Volume, Layout, error) {
 	layout := Layout{Table: "none"}
 	parts := []part{{0, 0, d.size, true}}
@@ -152,7 +154,8 @@ func locate(d *disk) (*fat.Volume, Layout, error) {
 	return nil, layout, notOpenCore(layout, seen)
 }
 
-// notOpenCore says what an image is instead.
+// notOpenCore returns an error that says what the image holds instead of
+// OpenCore.
 func notOpenCore(layout Layout, seen []string) error {
 	found := strings.Join(seen, "; ")
 	switch {
@@ -166,7 +169,7 @@ func notOpenCore(layout Layout, seen []string) error {
 	return &ImageError{Found: found, Why: "no folder EFI/OC is in a FAT file system there"}
 }
 
-// contents names what a volume's root and its folder EFI hold.
+// contents names the entries of a volume's root and of its folder EFI.
 func contents(v *fat.Volume) string {
 	var names []string
 	for _, dir := range []string{"", "EFI"} {
@@ -183,11 +186,11 @@ func contents(v *fat.Volume) string {
 	return strings.Join(names, ", ")
 }
 
-// efiSystem is the type of an EFI system partition, as it is on the disk (UEFI
+// efiSystem is the type of an EFI system partition, as the disk holds it (UEFI
 // specification, GUID Partition Table).
 var efiSystem = []byte{0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b}
 
-// gpt reads a GUID partition table whose header is at a place.
+// gpt reads the GUID partition table whose header is at a byte of the disk.
 func gpt(d *disk, at int64) ([]part, bool) {
 	le, header := binary.LittleEndian, make([]byte, 512)
 	if _, err := d.ReadAt(header, at); err != nil || string(header[:8]) != "EFI PART" {
@@ -235,9 +238,8 @@ func mbr(d *disk) []part {
 	return parts
 }
 
-// elTorito reads the boot entries of a CD that are for UEFI, or for which
-// nobody says what they are (El Torito specification 1.0; UEFI specification,
-// section 13.3.2.1).
+// elTorito reads a CD's boot entries for UEFI, and boot entries without a
+// platform (El Torito specification 1.0; UEFI specification, section 13.3.2.1).
 func elTorito(d *disk) (parts []part, isISO bool) {
 	const sector = 2048
 	le, block := binary.LittleEndian, make([]byte, sector)
@@ -256,7 +258,8 @@ func elTorito(d *disk) (parts []part, isISO bool) {
 		case 0x90, 0x91:
 			platform = e[1]
 		case 0x88:
-			// The entry's size has 16 bits of sectors; the file system knows its own.
+			// The size in the entry is too small to rely on: it has 16 bits and
+			// counts sectors. The file system knows its own size.
 			if begin := int64(le.Uint32(e[8:])) * sector; begin < d.size {
 				parts = append(parts, part{0, begin, d.size - begin, platform == 0xEF})
 			}

@@ -9,41 +9,41 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
-// A Machine is the VM that an image is to start macOS in.
+// A Machine is the VM in which an image should start macOS.
 type Machine struct {
 	// Release is the release of macOS.
 	Release gpu.Guest
 	// Card is the graphics card that the VM has, or will have. The zero Card
 	// stands for a virtual display.
 	Card gpu.Card
-	// Slot is the key of the card in VM; unset, "hostpci0".
+	// Slot is the key of the card in VM, such as "hostpci0". "" means hostpci0.
 	Slot string
-	// VM is the VM's configuration by key, as "qm config" shows it. An image can
-	// be configured before the VM has its card: give the configuration that the
-	// VM will have then.
+	// VM is the VM's configuration by key, as "qm config" shows it. To
+	// configure an image before the VM has its card, give the configuration
+	// that the VM will have then.
 	VM map[string]string
-	// CardLater says that macOS is installed before the VM has its card: what
-	// only the card needs is a warning then, and no blocker.
+	// CardLater reports that macOS is installed before the VM has its card.
+	// Faults that only affect the card are warnings then, not blockers.
 	CardLater bool
-	// HostBits is the width of the host's physical addresses ("address sizes" in
-	// the host's /proc/cpuinfo), 0 if it is not known.
+	// HostBits is the width of the host's physical addresses in bits ("address
+	// sizes" in the host's /proc/cpuinfo), 0 if it is not known.
 	HostBits int
 }
 
 // A Mode is how macOS uses the VM's card.
 type Mode uint8
 
-// The modes.
+// The modes of a card.
 const (
-	// NoCard is a virtual display.
+	// NoCard means a virtual display and no card.
 	NoCard Mode = iota
-	// Display is an Intel iGPU with legacy-igd, whose connectors show the
+	// Display means an Intel iGPU with legacy-igd. Its connectors show the
 	// picture from the firmware on.
 	Display
-	// Headless is an Intel iGPU that computes and draws beside a virtual
+	// Headless means an Intel iGPU that computes and draws beside a virtual
 	// display.
 	Headless
-	// Discrete is a card of its own.
+	// Discrete means a card that is not an iGPU.
 	Discrete
 )
 
@@ -62,7 +62,7 @@ func (m Machine) slot() string {
 	return m.Slot
 }
 
-// Mode returns how macOS uses the card, from the card and the VM's
+// Mode returns how macOS uses the card, according to the card and the VM's
 // configuration.
 func (m Machine) Mode() Mode {
 	switch {
@@ -76,9 +76,9 @@ func (m Machine) Mode() Mode {
 	return Headless
 }
 
-// Path returns the device path that the firmware of PVE's machine gives the
-// card, as DeviceProperties name it: "PciRoot(0x0)/Pci(0x2,0x0)". It is ""
-// without a card, and where the VM's args put the card on a bus of their own.
+// Path returns the device path at which the firmware has the card, as
+// DeviceProperties names it: "PciRoot(0x0)/Pci(0x2,0x0)". It is "" if there is
+// no card, or if the VM's args put the card on a bus of their own.
 func (m Machine) Path() string {
 	if m.Mode() == NoCard {
 		return ""
@@ -86,7 +86,7 @@ func (m Machine) Path() string {
 	return macos.DevicePath(m.VM, m.slot())
 }
 
-// q35 reports whether the machine is q35; PVE's default is i440fx.
+// q35 reports whether the VM's machine is q35. PVE's default is i440fx.
 func (m Machine) q35() bool { return strings.Contains(m.VM["machine"], "q35") }
 
 // kernel returns the major version of the release's kernel: 24 for macOS 15.
@@ -97,7 +97,7 @@ func (m Machine) kernel() int {
 	return 17 + int(m.Release-gpu.MacOSHighSierra)
 }
 
-// network returns the model and the address of the VM's network card.
+// network returns the model and the MAC address of the VM's network card.
 func (m Machine) network() (model, mac string) {
 	properties := qmconf.Parse("net0", m.VM["net0"])
 	model, _ = properties.Get("model")
@@ -109,7 +109,7 @@ func (m Machine) network() (model, mac string) {
 	return model, mac
 }
 
-// emulatedSMC reports whether args have an Apple SMC.
+// emulatedSMC reports whether the VM's args add an Apple SMC.
 func (m Machine) emulatedSMC() bool { return strings.Contains(m.VM["args"], "isa-applesmc") }
 
 // recovery reports whether the VM has a drive with the recovery system.

@@ -2,16 +2,16 @@ package opencore
 
 import "github.com/proxstation/proxstation/gpu"
 
-// A mac is a model of Apple's, with the releases that Apple gives it.
+// A mac is a model of Apple's Macs, with the oldest and newest release of macOS
+// that Apple supports on it.
 type mac struct {
 	first, last gpu.Guest
-	// igpu says that the model has integrated graphics.
+	// igpu reports whether the model has integrated graphics.
 	igpu bool
 }
 
-// macs are the Macs of which macOS 10.13 or newer exists for Intel
-// (OpenCorePkg AppleModels/DataBase, August 2026: MinimumOSVersion and
-// MaximumOSVersion).
+// macs holds the Intel Macs on which macOS 10.13 or newer runs (OpenCorePkg
+// AppleModels/DataBase, August 2026: MinimumOSVersion and MaximumOSVersion).
 var macs = map[string]mac{
 	"iMac13,1": {gpu.MacOSHighSierra, gpu.MacOSCatalina, true}, "iMac13,2": {gpu.MacOSHighSierra, gpu.MacOSCatalina, true},
 	"iMac14,1": {gpu.MacOSHighSierra, gpu.MacOSCatalina, true}, "iMac14,2": {gpu.MacOSHighSierra, gpu.MacOSCatalina, true},

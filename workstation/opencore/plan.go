@@ -11,52 +11,53 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// Options are what the caller brings to a plan; nil is fine.
+// Options holds what the caller adds to a plan. Nil is fine.
 type Options struct {
-	// Bundles are kernel extensions to put into the image. Those that the image
-	// has are replaced. Nothing is downloaded.
+	// Bundles holds kernel extensions to put into the image. They replace
+	// extensions of the same path. Nothing is downloaded.
 	Bundles []Bundle
-	// Identity replaces the image's own.
+	// Identity replaces the image's identity.
 	Identity Identity
-	// MadeUp says that the Identity was made up, so that the plan says it.
+	// MadeUp reports that Identity was made up, so that the plan mentions it.
 	MadeUp bool
-	// Leave holds the IDs of findings on which the plan does not act.
+	// Leave holds the IDs of findings for which the plan changes nothing.
 	Leave []string
 }
 
 // A PlannedChange is one change of config.plist, with the finding that wants
-// it.
+// the change.
 type PlannedChange struct {
 	Change Change
-	// ID, Why and Source are the finding's.
+	// ID, Why and Source are copied from the finding.
 	ID, Why, Source string
 }
 
-// A Plan is what becomes of an image, as data. Its String is the diff that a
+// A Plan holds all changes of an image, as data. Its String is the diff that a
 // person approves.
 type Plan struct {
-	// Image is what the plan was made for, in a few words.
+	// Image describes in a few words the image for which the plan was made.
 	Image string
-	// Before is the SHA-256 of the config.plist that the plan was made for.
+	// Before is the SHA-256 of the config.plist for which the plan was made.
 	Before string
-	// Changes are made in their order.
+	// Changes holds the changes of config.plist, in the order in which they are
+	// made.
 	Changes []PlannedChange
-	// Bundles are put into EFI/OC/Kexts.
+	// Bundles holds the kernel extensions that are put into EFI/OC/Kexts.
 	Bundles []Bundle
-	// Notes are what a person should know of the changes.
+	// Notes holds what a person should know about the changes.
 	Notes []string
-	// Findings are what remains when the plan is done: what config.plist cannot
-	// cure, and what is worth knowing.
+	// Findings holds the findings that remain after the plan: faults that
+	// config.plist cannot solve, and facts that are worth knowing.
 	Findings []Finding
 
-	after []byte // config.plist as it will be
+	after []byte // config.plist after the changes
 }
 
-// Empty reports whether the image stays as it is.
+// Empty reports whether the plan changes nothing.
 func (p Plan) Empty() bool { return len(p.Changes) == 0 && len(p.Bundles) == 0 }
 
-// Err returns an error for a plan after which macOS would not start, or not
-// accelerate the card. It matches [ErrBlocked].
+// Err returns an error if macOS would not start, or not accelerate the card,
+// even after the plan. The error matches [ErrBlocked].
 func (p Plan) Err() error {
 	var why []string
 	for _, f := range p.Findings {
@@ -72,8 +73,8 @@ func (p Plan) Err() error {
 
 // Configure makes a plan of what an image needs for a VM: the changes that
 // [Judge]'s findings of severity warning and above want, the caller's kernel
-// extensions with their entries, and the caller's identity. It changes nothing.
-// Errors match [ErrIdentity] or [ErrConfig].
+// extensions with their entries, and the caller's identity. It changes nothing
+// itself. Errors match [ErrIdentity] or [ErrConfig].
 func Configure(image Image, machine Machine, o *Options) (Plan, error) {
 	if o == nil {
 		o = &Options{}
@@ -86,8 +87,8 @@ func Configure(image Image, machine Machine, o *Options) (Plan, error) {
 	for _, b := range o.Bundles {
 		with.Kexts = withKext(with.Kexts, b)
 	}
-	// One round may bring what another rule judges: a card's properties appear
-	// once the extension that reads them is loaded.
+	// The changes of one round may bring new findings: a card's properties are
+	// judged once the extension that reads them is loaded.
 	for range 3 {
 		changes := wanted(with, machine, o)
 		if len(changes) == 0 {
@@ -115,7 +116,8 @@ func purpose(m Machine) string {
 	return fmt.Sprintf("%s (%s) at %s", m.Card.Name(), m.Mode(), m.Path())
 }
 
-// withKext returns extensions with one added or replaced.
+// withKext returns a list of extensions in which a bundle and its plug-ins are
+// added or replaced.
 func withKext(list []Kext, b Bundle) []Kext {
 	for _, k := range append([]Kext{b.Kext}, b.Inside...) {
 		list = slices.DeleteFunc(list, func(other Kext) bool { return strings.EqualFold(other.Path, k.Path) })
@@ -124,9 +126,9 @@ func withKext(list []Kext, b Bundle) []Kext {
 	return list
 }
 
-// wanted returns the changes that findings and bundles want, in an order in
-// which numbers of arrays stay right: what is there already, then new members
-// at the end, then those at the beginning.
+// wanted returns the changes that findings and bundles want. Their order keeps
+// the numbers in arrays right: changes of existing members come first, then new
+// members at the end, then new members at the beginning.
 func wanted(image Image, machine Machine, o *Options) []PlannedChange {
 	var list []PlannedChange
 	seen := map[string]bool{}
@@ -137,8 +139,8 @@ func wanted(image Image, machine Machine, o *Options) []PlannedChange {
 		}
 	}
 	for _, f := range Judge(image, machine) {
-		// Whoever brings an identity wants Apple's services, which look at the
-		// network card too.
+		// With an identity, the user wants Apple's services, which also look at
+		// the network card.
 		services := f.ID == "opencore.network-built-in" && o.Identity != (Identity{})
 		if f.Severity < proxstation.Warning && !services || slices.Contains(o.Leave, f.ID) {
 			continue
@@ -168,8 +170,9 @@ func wanted(image Image, machine Machine, o *Options) []PlannedChange {
 	return list
 }
 
-// entries returns the entries of Kernel -> Add for bundles that have none, and
-// switches on those that are off: whoever gives an extension wants it loaded.
+// entries returns changes of Kernel -> Add for the caller's bundles, because
+// the caller wants them loaded: it adds missing entries and switches on entries
+// that are off.
 func entries(image Image, bundles []Bundle) []PlannedChange {
 	j := &judge{image: image}
 	var list []PlannedChange
@@ -194,7 +197,7 @@ func entries(image Image, bundles []Bundle) []PlannedChange {
 	return list
 }
 
-// add makes changes of an image's config.plist part of the plan.
+// add adds changes to the plan and makes them in image's config.plist.
 func (p *Plan) add(image *Image, changes []PlannedChange) error {
 	for _, c := range changes {
 		text, err := edit(image.ConfigText, c.Change)
@@ -209,7 +212,7 @@ func (p *Plan) add(image *Image, changes []PlannedChange) error {
 	return err
 }
 
-// identify puts the caller's identity into the plan.
+// identify adds the caller's identity to the plan.
 func (p *Plan) identify(image *Image, o *Options) error {
 	values, err := o.Identity.values()
 	if err != nil {

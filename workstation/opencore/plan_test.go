@@ -25,11 +25,11 @@ import (
 
 var update = flag.Bool("update", false, "write the golden plans anew")
 
-// identityOfATest is nobody's: its numbers have the form and no meaning.
+// identityOfATest belongs to nobody: its numbers have only the form of Apple's.
 var identityOfATest = Identity{Serial: proxstation.NewSecret("C02XW0AAJV3Q"), Board: proxstation.NewSecret("C02902304GULNV9A1"),
 	UUID: proxstation.NewSecret("5A2C0B8E-93B1-4E2A-9E1F-0C4D8F7A6B51"), ROM: proxstation.NewSecret("BC:24:11:00:00:01")}
 
-// The plans for the machines that people have are in testdata.
+// The plans for usual machines are those in testdata.
 func TestGoldenPlans(t *testing.T) {
 	t.Parallel()
 	for name, machine := range map[string]Machine{"uhd630-i440fx": onDisplay(), "uhd630-q35-headless": headless(), "rx6600-q35": onRX6600(), "no-card-q35": withoutCard()} {
@@ -80,8 +80,8 @@ func written(t *testing.T, disk opencoretest.Memory, plan Plan) opencoretest.Mem
 	return b.Bytes()
 }
 
-// A copy differs from its image in what was planned: no other file, no other
-// key, no other byte of config.plist's lines.
+// A copy differs from its image only as planned: no other file, no other key,
+// and no other byte in the lines of config.plist.
 func TestWriteChangesWhatIsPlannedAndNothingElse(t *testing.T) {
 	t.Parallel()
 	tree := opencoretest.New(opencoretest.Config)
@@ -111,7 +111,7 @@ func TestWriteChangesWhatIsPlannedAndNothingElse(t *testing.T) {
 	}
 }
 
-// missing returns the lines that a text has no longer, sorted.
+// missing returns the lines of before that after lacks, sorted.
 func missing(before, after string) []string {
 	count := map[string]int{}
 	for line := range strings.SplitSeq(after, "\n") {
@@ -127,8 +127,8 @@ func missing(before, after string) []string {
 	return gone
 }
 
-// others compares all files but config.plist with those of the image, as we and
-// as mtools read them, and has fsck look at the file system.
+// others checks all files except config.plist against the image, as this
+// package and mtools read them, and runs fsck on the file system.
 func others(t *testing.T, disk opencoretest.Memory, image Image, tree opencoretest.Tree) {
 	t.Helper()
 	v, err := fat.Open(disk, image.Layout.Start, image.Layout.Size)
@@ -152,7 +152,7 @@ func others(t *testing.T, disk opencoretest.Memory, image Image, tree opencorete
 			}
 		}
 	}
-	if fsck, err := exec.LookPath("/usr/sbin/fsck.fat"); err == nil && image.Layout.Table != "gpt" { // whose second partition fsck takes for a part
+	if fsck, err := exec.LookPath("/usr/sbin/fsck.fat"); err == nil && image.Layout.Table != "gpt" { // fsck takes GPT's second partition for part of the file system
 		if said, err := exec.CommandContext(t.Context(), fsck, "-n", name).CombinedOutput(); err != nil {
 			t.Errorf("fsck: %v\n%s", err, said)
 		}
@@ -160,7 +160,7 @@ func others(t *testing.T, disk opencoretest.Memory, image Image, tree opencorete
 }
 
 // Kernel extensions come from a folder or a release's archive, and replace the
-// image's own.
+// image's extensions.
 func TestBundles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -435,7 +435,8 @@ func TestFiles(t *testing.T) {
 
 func second(_ Plan, err error) error { return err }
 
-// A serial number that stays beside another model is said.
+// If the image's serial number stays and belongs to another model, the plan has
+// a note about it.
 func TestSerialOfAnotherModel(t *testing.T) {
 	t.Parallel()
 	image := imageWith(t, map[string]Value{"PlatformInfo/Generic/SystemSerialNumber": TextValue("C02XW0AAHX87")})
@@ -448,7 +449,7 @@ func TestSerialOfAnotherModel(t *testing.T) {
 	}
 }
 
-// Boot arguments that are only worth knowing stay.
+// Boot arguments that are only worth knowing about stay.
 func TestArgumentsStay(t *testing.T) {
 	t.Parallel()
 	image := imageWith(t, map[string]Value{args: TextValue("-v amfi_get_out_of_my_way=1 -radvesa")})
@@ -458,7 +459,7 @@ func TestArgumentsStay(t *testing.T) {
 	}
 }
 
-// Findings can be left alone.
+// The plan changes nothing for findings in Leave.
 func TestLeave(t *testing.T) {
 	t.Parallel()
 	plan := planOf(t, testDisk(t), onDisplay(), &Options{Leave: []string{"opencore.model"}})

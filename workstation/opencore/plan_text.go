@@ -10,8 +10,9 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// NotesFor returns the plan as findings about a subject, for the field Notes of a
-// VM of package workstation: what changes in the image, and then what remains.
+// NotesFor returns the plan as findings about a subject, for the field Notes of
+// a VM of package workstation. The first finding lists the changes, the others
+// are the findings that remain.
 func (p Plan) NotesFor(subject string) []proxstation.Finding {
 	var changes []string
 	for _, b := range p.Bundles {
@@ -32,7 +33,7 @@ func (p Plan) NotesFor(subject string) []proxstation.Finding {
 	return notes
 }
 
-// String returns the plan as a diff, with what it leaves.
+// String returns the plan as a diff, with the findings that remain.
 func (p Plan) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Image: %s\n", printable.Line(p.Image))
@@ -54,12 +55,12 @@ func (p Plan) String() string {
 	return b.String()
 }
 
-// hides reports whether a key's value is an identity.
+// hides reports whether the change's values are part of an identity.
 func (c Change) hides() bool {
 	return slices.ContainsFunc(identity, func(id identityKey) bool { return c.Key.String() == genericKey(id.name).String() })
 }
 
-// shown returns a value for people, and not an identity.
+// shown returns a value for people, with identities hidden.
 func (c Change) shown(v Value) string {
 	if c.hides() && v.Kind != Absent {
 		return "[identity]"

@@ -14,7 +14,7 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// OpenCore's own bounds for a configuration (OpenCorePkg
+// OpenCore's own limits for a configuration (OpenCorePkg
 // Include/Acidanthera/Library/OcXmlLib.h).
 const (
 	maxConfig = 32 << 20
@@ -23,12 +23,12 @@ const (
 )
 
 // ErrConfig reports a config.plist that OpenCore would not read, or that cannot
-// be changed as asked. The error is a [ConfigError].
+// be changed as wanted. The error is a [ConfigError].
 var ErrConfig = errors.New("config.plist is not as OpenCore needs it")
 
 // A ConfigError says what is wrong with a config.plist, and where.
 type ConfigError struct {
-	// Line is the line of the file, 0 if the fault is not in one line.
+	// Line is the line of the file, 0 if no single line has the fault.
 	Line int
 	// Why says what is wrong.
 	Why string
@@ -45,9 +45,9 @@ func (e *ConfigError) Error() string {
 // Is makes the error match [ErrConfig].
 func (e *ConfigError) Is(target error) bool { return target == ErrConfig }
 
-// A reader reads a property list and remembers where each value stands, so that
-// a change replaces that value's bytes and no others. Libraries for property
-// lists write the whole file anew: sorted, without its comments.
+// A reader reads a property list and remembers where each value stands. A
+// change then replaces only the bytes of that value. Libraries for property
+// lists would write the whole file anew: sorted, and without its comments.
 type reader struct {
 	text  []byte
 	xml   *xml.Decoder
@@ -55,8 +55,8 @@ type reader struct {
 	twice []string // keys that a dictionary has more than once
 }
 
-// parse returns the dictionary that a config.plist is. twice holds the keys
-// that a dictionary has more than once.
+// parse returns the dictionary in a config.plist. twice holds the keys that a
+// dictionary has more than once.
 func parse(text []byte) (root Value, twice []string, err error) {
 	if len(text) > maxConfig {
 		return Value{}, nil, &ConfigError{Why: fmt.Sprintf("it has %d bytes, and OpenCore reads %d", len(text), maxConfig)}
@@ -85,8 +85,8 @@ func parse(text []byte) (root Value, twice []string, err error) {
 	return root, r.twice, nil
 }
 
-// start returns the next element that begins. The error is [io.EOF] at the end
-// of the element around.
+// start returns the next start element. The error is [io.EOF] if the
+// surrounding element ends first.
 func (r *reader) start() (xml.StartElement, error) {
 	for {
 		token, err := r.xml.Token()
@@ -112,7 +112,7 @@ func (r *reader) start() (xml.StartElement, error) {
 	}
 }
 
-// rest reads to the end of the document.
+// rest reads the rest of the document, which must hold no further value.
 func (r *reader) rest() error {
 	if _, err := r.start(); !errors.Is(err, io.EOF) {
 		return errors.Join(err, errors.New("more than one value"))
@@ -130,7 +130,7 @@ func (r *reader) rest() error {
 	}
 }
 
-// next reads the next value; path is for messages.
+// next reads the next value. path is its place, for error messages.
 func (r *reader) next(path []string) (Value, error) {
 	element, err := r.start()
 	if err != nil {
@@ -157,7 +157,7 @@ func (r *reader) value(element xml.StartElement, path []string) (v Value, err er
 	return v, err
 }
 
-// items reads what a dictionary or an array holds.
+// items reads the members of a dictionary or an array.
 func (r *reader) items(v *Value, path []string) error {
 	seen := map[string]bool{}
 	for {
@@ -225,8 +225,8 @@ func (r *reader) scalar(v *Value, name string) error {
 	return nil
 }
 
-// characters returns the text of an element without others inside, and reads to
-// its end.
+// characters returns the text of an element that has no elements inside, and
+// reads up to its end.
 func (r *reader) characters() (string, error) {
 	var b strings.Builder
 	for {

@@ -68,8 +68,8 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// Each change is to be seen in its own lines only, and by another library as
-// the change of that key and no other.
+// Each change must only appear in its own lines. Another library must see a
+// change of that key only.
 func TestEdit(t *testing.T) {
 	t.Parallel()
 	kext := Value{Kind: Dict, Items: []Item{{Key: "BundlePath", Value: TextValue("A&B.kext")}, {Key: "Enabled", Value: BoolValue(true)}}}
@@ -110,7 +110,7 @@ func TestEdit(t *testing.T) {
 	}
 }
 
-// put makes a change in what another library decoded.
+// put makes a change in a tree that the other library decoded.
 func put(tree any, c Change) any {
 	if len(c.Key) == 0 {
 		return plain(c.Want)
@@ -138,7 +138,7 @@ func put(tree any, c Change) any {
 	return tree
 }
 
-// plain is a value as the other library has it.
+// plain returns a value in the form in which the other library has it.
 func plain(v Value) any {
 	switch v.Kind {
 	case Bool:
@@ -167,7 +167,8 @@ func plain(v Value) any {
 	return v.Text
 }
 
-// lineDiff returns the lines between the common head and the common tail.
+// lineDiff returns the changed lines between the common beginning and the
+// common end.
 func lineDiff(before, after string) string {
 	a, b := strings.SplitAfter(before, "\n"), strings.SplitAfter(after, "\n")
 	for len(a) > 0 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
@@ -230,14 +231,15 @@ func FuzzEdit(f *testing.F) {
 		if parent := root.Get(key[:len(key)-1]...); parent.Kind == Array && len(parent.Items) < 1000 && !slices.Contains([]string{"0", "1"}, key[len(key)-1]) {
 			return // a number beyond the array's end adds a last member
 		}
-		// XML has no control characters, and one kind of line's end.
+		// XML may lengthen the text: it replaces control characters and line
+		// breaks.
 		if have := again.Get(key...); have.Kind != Text || len(have.Text) > 3*len(want) {
 			t.Fatalf("%s is %s, want %q, in\n%s", key, have, want, edited)
 		}
 	})
 }
 
-// FuzzRead damages images of each layout in some place.
+// FuzzRead damages images of each layout at some place.
 func FuzzRead(f *testing.F) {
 	tree := opencoretest.New(opencoretest.Config)
 	disks := []opencoretest.Memory{tree.FAT(12, 1<<20), tree.GPT(12, 3<<20), tree.ISO(5 << 20), tree.MBR(12, 3<<20), tree.FAT(12, 1<<20).Gzip()}
@@ -261,7 +263,7 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// Programs and Info.plists of strangers give a version or none.
+// Damaged programs and Info.plists give a version or none, and no panic.
 func FuzzProgram(f *testing.F) {
 	f.Add(opencoretest.Program("105", [528]byte{1}))
 	f.Add([]byte("<plist><dict><key>CFBundleVersion</key><string>1.2</string></dict></plist>"))

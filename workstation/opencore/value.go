@@ -15,7 +15,7 @@ import (
 // A Kind is the type of a [Value].
 type Kind uint8
 
-// The kinds of values. [Absent] is the kind of a key that is not there.
+// The kinds of values. [Absent] is the kind of a key that does not exist.
 const (
 	Absent Kind = iota
 	Bool
@@ -28,20 +28,20 @@ const (
 	Array
 )
 
-// kinds holds the elements by which a property list names the kinds.
+// kinds holds the names of the kinds, as elements of a property list have them.
 var kinds = []string{"absent", "bool", "integer", "real", "string", "data", "date", "dict", "array"}
 
-// String returns the element's name in a property list, "bool" for both
-// booleans.
+// String returns the name of the kind's element in a property list, and "bool"
+// for both booleans.
 func (k Kind) String() string { return enum.Name(kinds, k) }
 
 // A Value is one value of a property list.
 type Value struct {
 	Kind Kind
-	// Text is a scalar's value: "true", "-1", a string as it is, data as
-	// hexadecimal digits ("07009B3E").
+	// Text is the value of a scalar: "true", "-1", a string as it is, or data
+	// as hexadecimal digits ("07009B3E").
 	Text string
-	// Items holds what a dictionary or an array has, in the file's order.
+	// Items holds the members of a dictionary or an array, in the file's order.
 	Items []Item
 
 	at span
@@ -49,30 +49,30 @@ type Value struct {
 
 // An Item is a member of a dictionary or an array.
 type Item struct {
-	Key   string // "" in an array
+	Key   string // "" for a member of an array
 	Value Value
 
-	key int64 // where the element key begins
+	key int64 // where the member's <key> element begins in the file
 }
 
-// A span is where a value stands in the file.
+// A span is the place of a value in the file.
 type span struct{ begin, inner, end int64 }
 
-// TextValue returns a string.
+// TextValue returns a string value.
 func TextValue(text string) Value { return Value{Kind: Text, Text: text} }
 
-// BoolValue returns a boolean.
+// BoolValue returns a boolean value.
 func BoolValue(b bool) Value { return Value{Kind: Bool, Text: strconv.FormatBool(b)} }
 
-// IntegerValue returns an integer.
+// IntegerValue returns an integer value.
 func IntegerValue(n int64) Value { return Value{Kind: Integer, Text: strconv.FormatInt(n, 10)} }
 
-// DataValue returns bytes.
+// DataValue returns a data value.
 func DataValue(data []byte) Value {
 	return Value{Kind: Data, Text: strings.ToUpper(hex.EncodeToString(data))}
 }
 
-// Bytes returns the bytes of data, and nil for other kinds.
+// Bytes returns the bytes of a data value, and nil for other kinds.
 func (v Value) Bytes() []byte {
 	if v.Kind != Data {
 		return nil
@@ -84,24 +84,24 @@ func (v Value) Bytes() []byte {
 	return data
 }
 
-// Int returns an integer; known is false for other kinds.
+// Int returns an integer. known is false for other kinds.
 func (v Value) Int() (n int64, known bool) {
 	if v.Kind != Integer {
 		return 0, false
 	}
 	n, err := strconv.ParseInt(v.Text, 0, 64)
-	if err != nil { // ScanPolicy and others have 32 bits without a sign
+	if err != nil { // ScanPolicy and others are unsigned
 		u, err := strconv.ParseUint(v.Text, 0, 64)
 		return int64(u), err == nil
 	}
 	return n, true
 }
 
-// True reports whether it is the boolean true.
+// True reports whether the value is the boolean true.
 func (v Value) True() bool { return v.Kind == Bool && v.Text == "true" }
 
-// Get returns the value at a key below, and an absent value if there is no such
-// key.
+// Get returns the value at a key below this value, and an absent value if the
+// key does not exist.
 func (v Value) Get(key ...string) Value {
 	for _, part := range key {
 		found := v.index(part)
@@ -113,8 +113,8 @@ func (v Value) Get(key ...string) Value {
 	return v
 }
 
-// index returns the place of a key in a dictionary or of a number in an array,
-// -1 if it is not there.
+// index returns the index of a member by its key in a dictionary or its number
+// in an array, -1 if there is no such member.
 func (v Value) index(key string) int {
 	switch v.Kind {
 	case Dict:
@@ -131,8 +131,8 @@ func (v Value) index(key string) int {
 	return -1
 }
 
-// Equal reports whether both are the same value. The order of a dictionary's
-// keys counts, because the order of the file does.
+// Equal reports whether both values are the same. The order of a dictionary's
+// keys counts, because it is the order of the file.
 func (v Value) Equal(other Value) bool {
 	if v.Kind != other.Kind || len(v.Items) != len(other.Items) {
 		return false
@@ -150,7 +150,7 @@ func (v Value) Equal(other Value) bool {
 }
 
 // String returns the value for people: data in angle brackets, an empty string
-// as "", a dictionary by the number of its keys.
+// as "", and a dictionary as the number of its keys.
 func (v Value) String() string {
 	switch v.Kind {
 	case Absent:
@@ -173,8 +173,8 @@ func (v Value) String() string {
 	return printable.Line(v.Text)
 }
 
-// element returns the value as it stands in a property list whose lines are
-// indented by indent.
+// element returns the value as XML of a property list. Lines after the first
+// begin with indent.
 func (v Value) element(indent string) string {
 	switch v.Kind {
 	case Bool:
@@ -201,6 +201,6 @@ func (v Value) element(indent string) string {
 
 func escaped(text string) string {
 	var b strings.Builder
-	_ = xml.EscapeText(&b, []byte(text)) // a Builder does not fail
+	_ = xml.EscapeText(&b, []byte(text)) // writing to a Builder never fails
 	return b.String()
 }

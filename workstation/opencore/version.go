@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// A Version is that of OpenCore or of a kernel extension.
+// A Version is a version of OpenCore or of a kernel extension.
 type Version struct{ Major, Minor, Patch int }
 
-// ParseVersion reads a version such as "1.6.8"; parts that are missing are 0.
-// known is false for a text that is no version.
+// ParseVersion reads a version such as "1.6.8". Missing parts are 0. known is
+// false if the text is not a version.
 func ParseVersion(text string) (v Version, known bool) {
 	parts := strings.SplitN(text, ".", 4)
 	for i, part := range parts[:min(len(parts), 3)] {
@@ -26,7 +26,8 @@ func ParseVersion(text string) (v Version, known bool) {
 	return v, true
 }
 
-// String returns the version as "1.0.5", and "unknown" for the zero Version.
+// String returns the version in the form "1.0.5", and "unknown" for the zero
+// Version.
 func (v Version) String() string {
 	if v == (Version{}) {
 		return "unknown"
@@ -39,11 +40,11 @@ func (v Version) Before(other Version) bool {
 	return v.Major < other.Major || v.Major == other.Major && (v.Minor < other.Minor || v.Minor == other.Minor && v.Patch < other.Patch)
 }
 
-// versionOf reads the version of OpenCore.efi. The program has a template in
-// which its code puts the digits when it starts (OpenCorePkg
-// Library/OcMainLib/OpenCoreMisc.c): the compiler makes moves of constants, of
-// which the targets are offsets from the next instruction. The zero Version
-// means that this compiler did otherwise.
+// versionOf reads the version of OpenCore.efi, and returns the zero Version if
+// it cannot find the version. The program has a template, into which its code
+// puts the digits when it starts (OpenCorePkg
+// Library/OcMainLib/OpenCoreMisc.c). versionOf looks for the instructions that
+// move the digits. Their targets are offsets from the next instruction.
 func versionOf(program []byte) Version {
 	at := -1
 	for _, target := range []string{"REL", "DBG", "NPT"} {
@@ -55,7 +56,7 @@ func versionOf(program []byte) Version {
 	if at < 0 || err != nil {
 		return Version{}
 	}
-	var digits [3]byte // of which the first two stand at offset 4 of the template, the third at 6
+	var digits [3]byte // the template has the first two at offset 4, the third at 6
 	template := addressOf(file, at)
 	for _, section := range file.Sections {
 		code, err := section.Data()
@@ -63,8 +64,8 @@ func versionOf(program []byte) Version {
 			continue
 		}
 		for i := range code {
-			short := bytes.HasPrefix(code[i:], []byte{0x66, 0xC7, 0x05}) && i+9 <= len(code) // mov word
-			single := bytes.HasPrefix(code[i:], []byte{0xC6, 0x05}) && i+7 <= len(code)      // mov byte
+			short := bytes.HasPrefix(code[i:], []byte{0x66, 0xC7, 0x05}) && i+9 <= len(code) // moves a word
+			single := bytes.HasPrefix(code[i:], []byte{0xC6, 0x05}) && i+7 <= len(code)      // moves a byte
 			switch {
 			case short && target(section, i, code[i+3:], 9) == template+4:
 				copy(digits[:2], code[i+7:])
@@ -81,8 +82,8 @@ func versionOf(program []byte) Version {
 	return Version{int(digits[0] - '0'), int(digits[1] - '0'), int(digits[2] - '0')}
 }
 
-// target returns the address that an instruction of some length names relative
-// to its end.
+// target returns the address that an instruction names as an offset from its
+// own end. length is the length of the instruction.
 func target(section *pe.Section, i int, displacement []byte, length int) int64 {
 	return int64(section.VirtualAddress) + int64(i+length) + int64(int32(binary.LittleEndian.Uint32(displacement)))
 }
@@ -97,8 +98,8 @@ func addressOf(file *pe.File, at int) int64 {
 	return -1
 }
 
-// vaulted reports whether OpenCore.efi has a key with which its files are
-// signed (OpenCore Configuration, section Security, Vault).
+// vaulted reports whether OpenCore.efi holds a key that signs OpenCore's files
+// (OpenCore Configuration, section Security, Vault).
 func vaulted(program []byte) bool {
 	_, rest, begins := bytes.Cut(program, []byte("=BEGIN OC VAULT="))
 	key, _, ends := bytes.Cut(rest, []byte("==END OC VAULT=="))

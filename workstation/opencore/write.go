@@ -18,17 +18,16 @@ import (
 	"github.com/proxstation/proxstation/internal/fat"
 )
 
-// ErrBlocked reports an image that does not suit the VM even when the plan is
-// done.
+// ErrBlocked reports an image that does not suit the VM even after the plan.
 var ErrBlocked = errors.New("opencore: the image does not suit the VM")
 
 // ErrStale reports a plan that was made for another config.plist.
 var ErrStale = errors.New("opencore: the image's config.plist is not the one that the plan was made for: plan again")
 
-// Write writes a copy of an image with a plan applied: an uncompressed raw disk
-// of the image's size. Bytes that the plan does not name are those of the
-// image. The result is read back before the first byte is written. Errors match
-// [ErrImage], [ErrConfig] or [ErrStale].
+// Write writes a copy of an image with a plan applied. The copy is an
+// uncompressed raw disk of the image's size, and bytes that the plan does not
+// name are the same as in the image. The result is read back before the first
+// byte is written. Errors match [ErrImage], [ErrConfig] or [ErrStale].
 func Write(w io.Writer, r io.ReaderAt, size int64, plan Plan) error {
 	image, d, v, err := read(r, size)
 	if err != nil {
@@ -68,8 +67,8 @@ func Write(w io.Writer, r io.ReaderAt, size int64, plan Plan) error {
 	return nil
 }
 
-// sound looks whether a changed config.plist is the planned one, and whether
-// another parser than the one that changed it reads it.
+// sound returns an error unless the changed config.plist is as planned and a
+// second parser, other than the one that changed it, can read it.
 func sound(text []byte, plan Plan) error {
 	var tree map[string]any
 	if _, err := plist.Unmarshal(text, &tree); err != nil {
@@ -81,7 +80,7 @@ func sound(text []byte, plan Plan) error {
 	return nil
 }
 
-// readBack reads the changed disk anew and compares it with what was planned.
+// readBack reads the changed disk again and compares it with the plan.
 func readBack(d *disk, layout Layout, text []byte, plan Plan) error {
 	again, err := fat.Open(d, layout.Start, layout.Size)
 	if err != nil {
@@ -127,7 +126,8 @@ func PlanFile(name string, machine Machine, o *Options) (Plan, error) {
 	return Configure(image, machine, o)
 }
 
-// openFile opens a file or a disk, of which only the end tells the size.
+// openFile opens a file or a disk. It finds the size of a disk by seeking to
+// the end.
 func openFile(name string) (file *os.File, size int64, err error) {
 	if file, err = os.Open(name); err != nil {
 		return nil, 0, fmt.Errorf("opencore: %w", err)
@@ -139,10 +139,10 @@ func openFile(name string) (file *os.File, size int64, err error) {
 	return file, size, nil
 }
 
-// WriteFile writes a copy of an image in a file with a plan applied, as [Write]
-// does, into a new file that only its owner can read: it has the identity. The
-// image stays as it is and is the way back. An existing file of the new name is
-// left alone; the error matches [fs.ErrExist].
+// WriteFile writes a copy of an image file with a plan applied, as [Write]
+// does. It makes a new file, which only its owner can read because it holds the
+// identity. The image stays as it is and is the way back. If a file of the new
+// name exists, it is left alone, and the error matches [fs.ErrExist].
 func WriteFile(from, to string, plan Plan) error {
 	in, size, err := openFile(from)
 	if err != nil {
@@ -158,14 +158,14 @@ func WriteFile(from, to string, plan Plan) error {
 		err = out.Sync()
 	}
 	if err = errors.Join(err, out.Close()); err != nil {
-		_ = os.Remove(to) // a part of an image is no use
+		_ = os.Remove(to) // an incomplete image is of no use
 	}
 	return err
 }
 
-// CopyName returns the name for a configured copy of an image, without a
-// folder: the image's own, with a mark that is the same for the same image and
-// plan, and ".raw" for PVE's import.
+// CopyName returns a file name, without a folder, for a configured copy of an
+// image. It is made of the image's name, a mark that depends on the image and
+// the plan only, and ".raw" for PVE's import.
 func CopyName(image string, plan Plan) string {
 	hash := sha256.New()
 	hash.Write(plan.after)
