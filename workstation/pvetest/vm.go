@@ -9,26 +9,26 @@ import (
 	"time"
 )
 
-// A vm is a virtual machine as the node keeps it.
+// A vm is the state of a virtual machine in the node.
 type vm struct {
 	id      int
 	config  map[string]string // in force
-	pending map[string]string // will be in force at the next start
-	drop    map[string]bool   // keys that will be gone then; true destroys the disk
+	pending map[string]string // changed values for the next start
+	drop    map[string]bool   // keys to delete at the next start; true destroys the disk
 	snaps   []snapshot
 
 	running  bool
 	paused   bool
 	asleep   bool // paused by the guest itself
-	waiting  bool // paused since QEMU started, for a backup: prelaunch
+	waiting  bool // QEMU runs for a backup, the guest has not started (prelaunch)
 	closing  bool // the guest is shutting down
-	reboot   bool // it is to start again when it is off
-	frozen   bool // the guest's file systems are
+	reboot   bool // the VM starts again once it is off
+	frozen   bool // the guest's file systems are frozen
 	pid      int
-	memory   int64 // bytes that its process has
+	memory   int64 // memory of its process, in bytes
 	started  time.Time
-	answers  time.Time // when the agent answers, if it ever does
-	devices  []PCI     // that its process has
+	answers  time.Time // time from which the agent, if there is one, answers
+	devices  []PCI     // PCI functions of its process
 	commands map[int]*command
 }
 
@@ -46,7 +46,8 @@ func (v *vm) next() map[string]string {
 	return config
 }
 
-// digest is the SHA-1 of the configuration file, pending part included.
+// digest returns the SHA-1 of the configuration file, including its pending
+// part.
 func (v *vm) digest() string {
 	var file strings.Builder
 	for _, section := range []map[string]string{v.config, v.pending} {
@@ -66,7 +67,7 @@ func (v *vm) name() string {
 	return fmt.Sprintf("VM %d", v.id)
 }
 
-// qmpStatus is QEMU's report of the guest's state, if QEMU runs.
+// qmpStatus returns the guest's state in QEMU's words.
 func (v *vm) qmpStatus() string {
 	switch {
 	case !v.running:
@@ -90,13 +91,13 @@ func (v *vm) bootDisk() string {
 	return ""
 }
 
-// A command is a command that runs or ran in a guest.
+// A command is a command in a guest, running or finished.
 type command struct {
 	result Result
 	done   time.Time
 }
 
-// A snapshot holds a VM's state at a moment.
+// A snapshot is a snapshot of a VM with the configuration at that time.
 type snapshot struct {
 	name, description string
 	taken             time.Time
@@ -104,7 +105,8 @@ type snapshot struct {
 	config            map[string]string
 }
 
-// locked refuses a change of a VM while the key "lock" is set.
+// locked returns PVE's refusal of a change if the VM's configuration has the
+// key "lock".
 func locked(v *vm) error {
 	if lock := v.config["lock"]; lock != "" {
 		return refuse("VM is locked (%s)", lock)
@@ -112,8 +114,8 @@ func locked(v *vm) error {
 	return nil
 }
 
-// cleanPending forgets changes that would change nothing (cleanup_pending of
-// pve-guest-common PVE/AbstractConfig.pm).
+// cleanPending removes pending changes that would have no effect
+// (cleanup_pending of pve-guest-common PVE/AbstractConfig.pm).
 func (v *vm) cleanPending() {
 	for key, value := range v.pending {
 		if v.config[key] == value {

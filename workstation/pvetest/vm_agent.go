@@ -10,15 +10,14 @@ import (
 	"time"
 )
 
-// The limits of files and commands: of one file-read (qemu-server
-// PVE/API2/Qemu/Agent.pm) and of a command's output (qemu qga/commands.c,
-// GUEST_EXEC_MAX_OUTPUT).
+// maxRead limits one file-read (qemu-server PVE/API2/Qemu/Agent.pm). maxOutput
+// limits a command's output (qemu qga/commands.c, GUEST_EXEC_MAX_OUTPUT).
 const (
 	maxRead   = 16 << 20 // bytes
 	maxOutput = 16 << 20 // bytes
 )
 
-// agentProblem returns PVE's complaint if no agent answers in a VM.
+// agentProblem returns PVE's error if no agent can answer in a VM.
 func (n *Node) agentProblem(v *vm) error {
 	guest := n.guest(v.id)
 	switch {
@@ -27,20 +26,20 @@ func (n *Node) agentProblem(v *vm) error {
 	case !v.running:
 		return refuse("VM %d is not running", v.id)
 	case n.agents[v.id] != nil && enabled(v.config["agent"]) && !v.paused:
-		return nil // it says itself whether it is there
+		return nil // a real agent reports itself whether it is up
 	case !enabled(v.config["agent"]), guest.NoAgent, v.paused, v.closing && guest.Hang, n.now.Before(v.answers):
 		return errNoAgent
 	}
 	return nil
 }
 
-// agentCall returns a handler that asks the agent. PVE waits three seconds for
-// an agent that does not answer.
+// agentCall returns a handler that needs the agent. If the agent does not
+// answer, PVE waits three seconds.
 func agentCall(work func(n *Node, c *call, v *vm) (any, error)) handler {
 	return onVM(func(n *Node, c *call, v *vm) (any, error) {
 		err := n.agentProblem(v)
 		if errors.Is(err, errNoAgent) && n.pause(c.context, 3*time.Second) {
-			err = n.agentProblem(v) // it may have come up meanwhile
+			err = n.agentProblem(v) // the agent may have started meanwhile
 		}
 		if err != nil {
 			return nil, err
@@ -65,8 +64,8 @@ func (n *Node) agentInfo(*call, *vm) (any, error) {
 	}})
 }
 
-// lacks returns the answer for a request that the agent does not know: an error
-// inside a successful answer.
+// lacks wraps an agent command. If the agent does not know the command, the API
+// call still succeeds, and its result contains the error.
 func lacks(request string, work func(n *Node, c *call, v *vm) (any, error)) func(n *Node, c *call, v *vm) (any, error) {
 	return func(n *Node, c *call, v *vm) (any, error) {
 		if slices.Contains(n.guest(v.id).Lacks, request) {
@@ -123,7 +122,7 @@ func (n *Node) agentNetwork(_ *call, v *vm) (any, error) {
 		return result([]map[string]any{lo})
 	}
 	card := map[string]any{"name": "ens18", "hardware-address": strings.ToLower(mac)}
-	if len(addresses) > 0 { // one without addresses does not have the key
+	if len(addresses) > 0 { // without addresses the key is missing
 		card["ip-addresses"] = addresses
 	}
 	return result([]map[string]any{lo, card})
@@ -155,10 +154,11 @@ func (n *Node) agentExec(c *call, v *vm) (any, error) {
 // notFound is the exit code of a command that does not exist.
 const notFound = -1
 
-// NotFound is what [Guest.Exec] returns for a command that does not exist.
+// NotFound returns the result that [Guest.Exec] must return for a command that
+// does not exist.
 func NotFound() Result { return Result{Code: notFound} }
 
-// simple runs the few commands of a guest without Exec.
+// simple runs a command in a guest without Exec. It knows three commands.
 func (g Guest) simple(argv []string, _ []byte) Result {
 	switch {
 	case len(argv) == 1 && argv[0] == "true":
@@ -183,7 +183,7 @@ func (n *Node) agentExecStatus(c *call, v *vm) (any, error) {
 	if n.now.Before(cmd.done) {
 		return map[string]any{"exited": 0}, nil
 	}
-	delete(v.commands, c.number("pid")) // the agent forgets a result that was read
+	delete(v.commands, c.number("pid")) // a result can be read only once
 	status := map[string]any{"exited": 1}
 	if cmd.result.Signal != 0 {
 		status["signal"] = cmd.result.Signal
@@ -201,8 +201,8 @@ func (n *Node) agentExecStatus(c *call, v *vm) (any, error) {
 	return status, nil
 }
 
-// latin1 returns bytes as PVE sends them: decoded from base64 and never from
-// UTF-8, so that each byte becomes one character.
+// latin1 returns bytes as PVE sends them. PVE decodes base64 but not UTF-8, so
+// each byte becomes one character.
 func latin1(data []byte) string {
 	if !slices.ContainsFunc(data, func(b byte) bool { return b > 0x7f }) {
 		return string(data)
@@ -215,8 +215,8 @@ func latin1(data []byte) string {
 }
 
 // toBytes converts text to bytes as PVE does before base64: one byte for each
-// character, which fails for most of Unicode. Clients that mean UTF-8 encode it
-// themselves.
+// character. This fails for most of Unicode. Clients that want UTF-8 must
+// encode it themselves.
 func toBytes(text, where string) (data []byte, err error) {
 	for _, r := range text {
 		if r > 0xff {
@@ -242,7 +242,7 @@ func (n *Node) agentRead(c *call, v *vm) (any, error) {
 	if c.get("decode") == "0" {
 		object["content"] = base64.StdEncoding.EncodeToString(part)
 	}
-	if len(data) >= limit { // the end of the file was not seen
+	if len(data) >= limit { // the file may continue
 		object["truncated"] = 1
 	}
 	return object, nil

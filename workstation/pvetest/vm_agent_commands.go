@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// agentCommands holds the agent's commands that take no parameters, with the
-// answer of a Linux guest (qemu-server PVE/API2/Qemu/Agent.pm,
-// $guest_agent_commands).
+// agentCommands holds the agent's commands without parameters, and the answers
+// of a Linux guest (qemu-server PVE/API2/Qemu/Agent.pm, $guest_agent_commands).
 var agentCommands = map[string]func(n *Node, c *call, v *vm) (any, error){
 	"ping":                   (*Node).agentPing,
 	"info":                   (*Node).agentInfo,
@@ -28,12 +27,12 @@ var agentCommands = map[string]func(n *Node, c *call, v *vm) (any, error){
 	"shutdown":               (*Node).agentShutdown,
 }
 
-// always returns a command that gives the same answer each time.
+// always returns a command that always gives the same answer.
 func always(answer any) func(*Node, *call, *vm) (any, error) {
 	return func(*Node, *call, *vm) (any, error) { return result(answer) }
 }
 
-// agentByName is POST agent, an older way to ask: the command is a parameter.
+// agentByName is POST agent. This older method has the command as a parameter.
 func (n *Node) agentByName(c *call, v *vm) (any, error) {
 	command, served := agentCommands[c.get("command")]
 	if !served {
@@ -77,8 +76,8 @@ func (n *Node) agentCPUs(_ *call, v *vm) (any, error) {
 
 func (n *Node) agentTime(*call, *vm) (any, error) { return result(n.now.UnixNano()) }
 
-// agentPassword succeeds and keeps nothing, because nobody can log in to the
-// guest.
+// agentPassword does nothing, because nobody can log in to the guest. It always
+// succeeds.
 func (n *Node) agentPassword(*call, *vm) (any, error) { return result(map[string]any{}) }
 
 func (n *Node) agentFrozen(_ *call, v *vm) (any, error) {
@@ -96,7 +95,7 @@ func (n *Node) agentThaw(_ *call, v *vm) (any, error) {
 	return result(thawed)
 }
 
-// agentShutdown powers the guest off from inside.
+// agentShutdown powers off the guest from inside.
 func (n *Node) agentShutdown(_ *call, v *vm) (any, error) {
 	guest, pid := n.guest(v.id), v.pid
 	if !guest.Hang && !guest.Refuse {

@@ -8,26 +8,27 @@ import (
 	"path"
 )
 
-// An Agent answers for the guest agent of a VM, in place of [Guest]: it may be
-// the agent of a real guest, reached through a socket.
+// An Agent replaces the guest agent that [Guest] describes. It can be the agent
+// of a real guest, reached through a socket.
 type Agent interface {
 	// Execute runs a command of QEMU's guest agent, such as "guest-exec", and
-	// returns what the agent returns, as JSON. The arguments are a JSON object, or
-	// nil. The error matches [ErrNoAgent] if nothing answers; any other error is the
-	// agent's own message, an [*AgentError] if its class is known. The node does not
-	// wait for it: other requests are answered meanwhile.
+	// returns the agent's result as JSON. The arguments are a JSON object, or
+	// nil. If nothing answers, the error matches [ErrNoAgent]. Any other error
+	// contains the agent's message, and is an [*AgentError] if the class is
+	// known. The node serves other requests while Execute runs.
 	Execute(ctx context.Context, command string, arguments json.RawMessage) (json.RawMessage, error)
 }
 
-// A realCall is a request of the API that an [Agent] answers.
+// A realCall is an API request for which an [Agent] is asked.
 type realCall struct {
 	*call
 	node  *Node
 	agent Agent
 }
 
-// ask has the agent execute a command outside of the node's lock, because an
-// agent takes its time. The error is the agent's own, or PVE's if none answers.
+// ask lets the agent execute a command. It releases the node's lock meanwhile,
+// because an agent can take long. If no agent answers, the error is PVE's.
+// Other errors are the agent's.
 func (r realCall) ask(command string, arguments any) (json.RawMessage, error) {
 	var text json.RawMessage
 	if arguments != nil {
@@ -46,7 +47,7 @@ func (r realCall) ask(command string, arguments any) (json.RawMessage, error) {
 	return answer, err
 }
 
-// execute reads the agent's answer into a value, unless it is nil.
+// execute is ask, and decodes the result into a value unless into is nil.
 func (r realCall) execute(command string, arguments, into any) error {
 	answer, err := r.ask(command, arguments)
 	if err == nil && into != nil {
@@ -58,14 +59,15 @@ func (r realCall) execute(command string, arguments, into any) error {
 	return err
 }
 
-// asAgentError returns what an agent refused, to be passed on as it is.
+// asAgentError converts an error of an agent to an AgentError. If the class is
+// not known, it is GenericError.
 func asAgentError(err error) *AgentError {
 	refused := &AgentError{Class: "GenericError", Desc: err.Error()}
 	errors.As(err, &refused)
 	return refused
 }
 
-// askAgent translates a request into the agent's commands, as PVE does
+// askAgent translates an API request into commands of the agent, as PVE does
 // (qemu-server PVE/API2/Qemu/Agent.pm).
 func (n *Node) askAgent(c *call, agent Agent) (any, error) {
 	r := realCall{call: c, node: n, agent: agent}
@@ -89,8 +91,9 @@ func (n *Node) askAgent(c *call, agent Agent) (any, error) {
 	}
 }
 
-// plain passes on what the agent returns. What the agent refuses is a success of
-// the API, with the error as its result (PVE/QMPClient.pm).
+// plain returns the agent's result unchanged. If the agent refuses the command,
+// the API call still succeeds, and its result contains the error
+// (PVE/QMPClient.pm).
 func (r realCall) plain(command string, arguments any) (any, error) {
 	answer, err := r.ask(command, arguments)
 	switch {
@@ -139,7 +142,7 @@ func (r realCall) runStatus() (any, error) {
 			object[key] = bit(v)
 		case float64:
 			object[key] = int(v)
-		case string: // out-data and err-data
+		case string: // out-data or err-data, in base64
 			data, err := base64.StdEncoding.DecodeString(v)
 			if err != nil {
 				return nil, refuse("Agent error: %v", err)
@@ -150,7 +153,8 @@ func (r realCall) runStatus() (any, error) {
 	return object, nil
 }
 
-// within opens a file in the guest, works with its handle, and closes it.
+// within opens a file in the guest, calls work with the file's handle, and
+// closes the file.
 func (r realCall) within(mode string, work func(handle int) error) error {
 	var handle int
 	if err := r.execute("guest-file-open", map[string]any{"path": r.get("file"), "mode": mode}, &handle); err != nil {

@@ -14,43 +14,46 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// ErrNoAgent is what an [Agent] returns if nothing answers in time: the guest is
-// still booting, or has no agent. The node then answers as PVE does, that the
-// guest agent is not running.
+// ErrNoAgent reports that no agent answered in time, because the guest is still
+// booting or has no agent. The node then answers as PVE does: the guest agent
+// is not running.
 var ErrNoAgent = errors.New("pvetest: no guest agent answers")
 
-// An AgentError is an agent's own refusal of a command (QEMU's
+// An AgentError is an agent's refusal of a command (QEMU's
 // docs/interop/qmp-spec.rst, Error).
 type AgentError struct {
 	Class string // "CommandNotFound", "GenericError"
-	Desc  string // the agent's words
+	Desc  string // the agent's message
 }
 
-// Error returns the agent's words. What does not print on a terminal is quoted.
+// Error returns the agent's message. Characters that a terminal cannot print
+// are quoted.
 func (e *AgentError) Error() string { return printable.Line(e.Desc) }
 
-// A SocketAgent is the [Agent] of a real guest behind a Unix socket, which is
+// A SocketAgent is the [Agent] of a real guest. It uses a Unix socket, which is
 // QEMU's end of the channel "org.qemu.guest_agent.0":
 //
 //	-chardev socket,path=/run/qga,server=on,wait=off,id=qga0
 //	-device virtserialport,chardev=qga0,name=org.qemu.guest_agent.0
 //
-// The socket serves one client at a time, so that commands wait for each other.
+// The socket serves one client at a time, so commands wait for each other.
 type SocketAgent struct {
-	// Path is the socket's.
+	// Path is the path of the socket.
 	Path string
-	// Patience is how long the agent may take until it says that it is there; 0
-	// means PVE's three seconds. An emulated processor wants more.
+	// Patience is the time in which the agent must answer that it is there. 0
+	// means three seconds, as in PVE. An emulated processor needs more.
 	Patience time.Duration
 
 	mu sync.Mutex
 }
 
-// maxAnswer is how long an agent that is there may take for one command.
+// maxAnswer is the time that an agent may take for one command, after it has
+// answered that it is there.
 const maxAnswer = time.Minute
 
-// Execute implements [Agent]. The error matches [ErrNoAgent] if there is no
-// socket or nobody answers, and is an [*AgentError] if the agent refuses.
+// Execute implements [Agent]. If there is no socket or nothing answers, the
+// error matches [ErrNoAgent]. If the agent refuses the command, the error is an
+// [*AgentError].
 func (a *SocketAgent) Execute(ctx context.Context, command string, arguments json.RawMessage) (json.RawMessage, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -58,7 +61,7 @@ func (a *SocketAgent) Execute(ctx context.Context, command string, arguments jso
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoAgent, err)
 	}
-	defer func() { _ = connection.Close() }() // nothing is left to be written
+	defer func() { _ = connection.Close() }() // all data has been written before
 	defer context.AfterFunc(ctx, func() { _ = connection.Close() })()
 	reader := bufio.NewReader(connection)
 	patience := a.Patience
@@ -82,18 +85,19 @@ func (a *SocketAgent) Execute(ctx context.Context, command string, arguments jso
 	return answer.Return, nil
 }
 
-// An agentAnswer is a message of an agent.
+// An agentAnswer is a message from an agent.
 type agentAnswer struct {
 	Return json.RawMessage
 	Error  *struct{ Class, Desc string }
 }
 
-// flush is the byte that is in no JSON: it ends what an earlier client left half
-// said, and stands before the answer to guest-sync-delimited (QEMU's
-// qga/qapi-schema.json).
+// flush is a byte that does not occur in JSON. Sent to the agent, it ends an
+// incomplete command of an earlier client. The agent sends it before the answer
+// to guest-sync-delimited (QEMU's qga/qapi-schema.json).
 const flush = "\xff"
 
-// synchronize waits until the agent answers, and drops answers to others.
+// synchronize waits until the agent answers. It drops answers to earlier
+// clients.
 func synchronize(connection net.Conn, reader *bufio.Reader, until time.Time) error {
 	id := rand.Int64N(1 << 50)
 	request := map[string]any{"execute": "guest-sync-delimited", "arguments": map[string]any{"id": id}}
@@ -110,8 +114,9 @@ func synchronize(connection net.Conn, reader *bufio.Reader, until time.Time) err
 	}
 }
 
-// exchange sends a request, unless it is nil, and returns the next answer: with
-// text in front, the next one after a flush.
+// exchange sends text and a request, unless the request is nil, and returns the
+// next answer. If text is not empty, it skips everything up to the next flush
+// first.
 func exchange(connection net.Conn, reader *bufio.Reader, text string, request map[string]any, until time.Time) (answer agentAnswer, err error) {
 	if err := connection.SetDeadline(until); err != nil {
 		return answer, err

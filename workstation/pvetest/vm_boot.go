@@ -7,8 +7,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// setBoot returns a boot order as PVE writes it, and refuses one with a device
-// that will not be there.
+// setBoot returns a boot order in PVE's form. It returns a refusal if a device
+// in the order will not exist.
 func (v *vm) setBoot(value string, ch change) (string, error) {
 	order := bootOrder(value)
 	if len(order) == 0 {
@@ -28,7 +28,8 @@ func (v *vm) setBoot(value string, ch change) (string, error) {
 	return printBoot(order), nil
 }
 
-// bootOrder returns the devices of a boot value, none of a legacy one.
+// bootOrder returns the devices of a boot value. It returns nil for a value in
+// the legacy form.
 func bootOrder(value string) []string {
 	keys, err := pveschema.ParseProperties("pve-qm-boot", value)
 	if err != nil {
@@ -37,8 +38,8 @@ func bootOrder(value string) []string {
 	return pveschema.SplitList(keys["order"])
 }
 
-// printBoot writes a boot order; without devices PVE writes nothing, which
-// comes back as a blank.
+// printBoot formats a boot order. For an empty order PVE writes an empty value,
+// which is read back as a blank.
 func printBoot(order []string) string {
 	if len(order) == 0 {
 		return " "
@@ -46,9 +47,9 @@ func printBoot(order []string) string {
 	return "order=" + strings.Join(order, ";")
 }
 
-// appendBoot puts a new CD at the end of the boot order, and reports whether it
-// did. The drive of cloud-init is not a CD for that (PVE/QemuServer/Drive.pm,
-// drive_is_cdrom).
+// appendBoot adds a new CD to the end of the boot order, and reports whether it
+// did. The cloud-init drive does not count as a CD here
+// (PVE/QemuServer/Drive.pm, drive_is_cdrom).
 func (v *vm) appendBoot(key, value string) bool {
 	order := bootOrder(v.next()["boot"])
 	d := parseDrive(value)
@@ -59,8 +60,8 @@ func (v *vm) appendBoot(key, value string) bool {
 	return true
 }
 
-// leaveBoot takes a device that is removed out of the boot order, and reports
-// whether it was there.
+// leaveBoot removes a device from the boot order, and reports whether the
+// device was in it.
 func (v *vm) leaveBoot(key string) bool {
 	order := bootOrder(v.next()["boot"])
 	if !slices.Contains(order, key) {

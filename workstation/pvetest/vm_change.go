@@ -7,9 +7,9 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// update changes a configuration as PVE does, key by key: each key is first
-// written to the pending changes, and then applied as far as the VM allows it.
-// If one key fails, the keys before it stay pending.
+// update changes a configuration key by key, as PVE does. It writes each key to
+// the pending changes, and then applies the pending changes as far as the VM's
+// state allows. If one key fails, the keys before it stay pending.
 func (n *Node) update(who identity, v *vm, ch change) error {
 	modified := map[string]bool{}
 	for _, key := range ch.remove {
@@ -17,7 +17,7 @@ func (n *Node) update(who identity, v *vm, ch change) error {
 			return err
 		}
 	}
-	order := sorted(ch.set) // in Perl's order of a hash, which nobody may rely on
+	order := sorted(ch.set) // PVE uses the random order of a Perl hash
 	n.random.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 	for _, key := range order {
 		if waiting, there := v.pending[key]; there && waiting == ch.set[key] {
@@ -54,7 +54,7 @@ func (n *Node) set(who identity, v *vm, key string, ch change, modified map[stri
 	if err != nil {
 		return asRefusal(err)
 	}
-	if key == "cipassword" { // at once, and encrypted
+	if key == "cipassword" { // takes effect at once; PVE stores it encrypted
 		v.config[key] = value
 	} else {
 		v.pending[key] = stored(key, value)
@@ -64,7 +64,7 @@ func (n *Node) set(who identity, v *vm, key string, ch change, modified map[stri
 	return nil
 }
 
-// newValue returns the value that is stored for a requested value.
+// newValue returns the value that PVE stores for a requested value.
 func (n *Node) newValue(v *vm, key string, ch change, modified map[string]bool) (value string, err error) {
 	value = ch.set[key]
 	switch {
@@ -91,8 +91,8 @@ func (n *Node) newValue(v *vm, key string, ch change, modified map[string]bool) 
 	return value, nil
 }
 
-// setDrive makes the volume that a drive needs, and puts away the drive that
-// was pending in its place.
+// setDrive makes the volume for a drive. If another drive was pending under the
+// key, its volume is set aside.
 func (n *Node) setDrive(v *vm, key, value string, modified map[string]bool) (string, error) {
 	have, want := parseDrive(v.config[key]), parseDrive(value)
 	if key == "tpmstate0" && have.volume == want.volume && cmp.Or(have.options["version"], "v1.2") != cmp.Or(want.options["version"], "v1.2") {
@@ -108,12 +108,13 @@ func (n *Node) setDrive(v *vm, key, value string, modified map[string]bool) (str
 	return made, err
 }
 
-// remove marks a key to be taken out. An unused disk is destroyed at once.
+// remove marks a key for deletion. If the key is an unused disk, the disk is
+// destroyed at once.
 func (n *Node) remove(who identity, v *vm, key string, force bool, modified map[string]bool) error {
 	value, there := v.config[key]
 	waiting, waits := v.pending[key]
 	if !there && !waits {
-		return nil // PVE only warns
+		return nil // PVE only logs a warning
 	}
 	if !there {
 		value = waiting

@@ -10,16 +10,16 @@ import (
 	"strings"
 )
 
-// A duplicate describes a clone that passed its checks.
+// A duplicate describes a clone whose checks have passed.
 type duplicate struct {
 	source *vm
-	config map[string]string // what is copied: of the VM, or of a snapshot
+	config map[string]string // configuration to copy: the VM's own, or a snapshot's
 	full   bool
-	lists  []string // the drives with volumes, in order
+	lists  []string // keys of the drives with volumes, in order
 }
 
-// clone is POST clone. PVE makes all checks before the task begins, and makes them
-// again in the task (qemu-server PVE/API2/Qemu.pm, clone_vm).
+// clone is POST clone. PVE makes all checks before the task begins, and repeats
+// them in the task (qemu-server PVE/API2/Qemu.pm, clone_vm).
 func (n *Node) clone(c *call) (any, error) {
 	if _, err := n.checkClone(c); err != nil {
 		return nil, err
@@ -84,8 +84,8 @@ func (n *Node) checkClone(c *call) (what duplicate, err error) {
 	return what, err
 }
 
-// mayClone checks the caller's rights on everything that the copy will use:
-// storages, mapped devices and bridges ($check_storage_access_clone,
+// mayClone checks the caller's privileges on everything that the clone will
+// use: storages, mapped devices and bridges ($check_storage_access_clone,
 // check_mapping_access, check_bridge_access).
 func (n *Node) mayClone(c *call, config map[string]string) error {
 	for _, key := range sorted(config) {
@@ -115,8 +115,8 @@ func (n *Node) mayClone(c *call, config map[string]string) error {
 	return mayUseBridges(c.who, config)
 }
 
-// mayCopyDevice checks a device of the host. Callers other than root@pam can copy
-// a mapped device only.
+// mayCopyDevice checks the right to copy a device of the host. Callers other
+// than root@pam can copy only mapped devices.
 func mayCopyDevice(who identity, key, value string) error {
 	stem := strings.TrimRight(key, "0123456789")
 	host, mapping := device(value)
@@ -138,8 +138,8 @@ func mayCopyDevice(who identity, key, value string) error {
 	return who.needs("/mapping/"+strings.TrimPrefix(stem, "host")+"/"+mapping, "Mapping.Use")
 }
 
-// cloneable returns the drives whose volumes the clone copies or links. The error
-// names a volume that its storage cannot copy or link.
+// cloneable returns the keys of the drives whose volumes the clone copies or
+// links. If a storage cannot copy or link a volume, the error names the drive.
 func (n *Node) cloneable(what duplicate, snapshot string) (drives []string, err error) {
 	of := ""
 	if snapshot != "" {
@@ -165,10 +165,11 @@ func (n *Node) cloneable(what duplicate, snapshot string) (drives []string, err 
 	return drives, nil
 }
 
-// notCopied matches the keys that a clone does not take over from its source.
+// notCopied matches the keys that a clone does not get from its source.
 var notCopied = regexp.MustCompile(`^(unused\d+|parent|snaptime|vmstate|snapstate|runningcpu|runningmachine|lock|template)$`)
 
-// cloneNow makes the copy. If a volume fails, neither the VM nor any volume stays.
+// cloneNow makes the copy. If a volume fails, it removes the VM and all its
+// volumes.
 func (n *Node) cloneNow(c *call, t *task, what duplicate, made *vm) error {
 	config := maps.Clone(what.config)
 	maps.DeleteFunc(config, func(key, _ string) bool { return notCopied.MatchString(key) })
@@ -205,7 +206,8 @@ func (n *Node) cloneNow(c *call, t *task, what duplicate, made *vm) error {
 	return nil
 }
 
-// cloneVolume copies the volume of a drive, or links a new volume to it.
+// cloneVolume copies the volume of a drive, or makes a new volume that is
+// linked to it.
 func (n *Node) cloneVolume(c *call, what duplicate, id int, key string) (string, error) {
 	d := parseDrive(what.config[key])
 	s, name, there := n.volume(d.volume)
@@ -229,10 +231,10 @@ func (n *Node) cloneVolume(c *call, what duplicate, id int, key string) (string,
 		return n.allocate(pool, fmt.Sprintf("vm-%d-disk-", id), format, old.Size, id)
 	}
 	if s.files() {
-		format = "qcow2" // which stands on its base
+		format = "qcow2" // a linked clone is a qcow2 file on top of its base
 	}
 	volume, err := n.allocate(pool, fmt.Sprintf("vm-%d-disk-", id), format, old.Size, id)
-	if err != nil || s.Type == "lvmthin" { // LVM does not tell by the name
+	if err != nil || s.Type == "lvmthin" { // on LVM the name of a clone does not contain its base
 		return volume, err
 	}
 	_, short, _ := strings.Cut(volume, ":")
@@ -245,16 +247,16 @@ func (n *Node) cloneVolume(c *call, what duplicate, id int, key string) (string,
 
 var networkMAC = regexp.MustCompile(`(?i)[0-9a-f]{2}(:[0-9a-f]{2}){5}`)
 
-// newMAC returns a network value with another MAC address.
+// newMAC returns the value of a network card with a new MAC address.
 func (n *Node) newMAC(value string) string {
 	r := n.random
 	return networkMAC.ReplaceAllString(value, fmt.Sprintf("BC:24:11:%02X:%02X:%02X", r.IntN(256), r.IntN(256), r.IntN(256)))
 }
 
-// features lists what each kind of storage can do, and with which volumes: a
-// volume in use ("current"), the base of clones ("base") or a snapshot ("snap").
-// The entry "dir" holds for qcow2 files (volume_has_feature of pve-storage
-// PVE/Storage/*.pm).
+// features lists the operations that each kind of storage supports, and for
+// which volumes: a volume in use ("current"), the base of clones ("base") or a
+// snapshot ("snap"). The entry "dir" is for qcow2 files (volume_has_feature of
+// pve-storage PVE/Storage/*.pm).
 var features = map[string]map[string]string{
 	"lvmthin": {"snapshot": "current", "clone": "base snap", "template": "current", "copy": "base current snap"},
 	"zfspool": {"snapshot": "current snap", "clone": "base", "template": "current", "copy": "base current"},
@@ -262,10 +264,10 @@ var features = map[string]map[string]string{
 	"dir":     {"snapshot": "current snap", "clone": "base", "template": "current", "copy": "base current snap"},
 }
 
-// rawFeatures lists what a directory can do with a raw file.
+// rawFeatures lists the operations that a directory supports for a raw file.
 var rawFeatures = map[string]string{"clone": "base", "template": "current", "copy": "base current"}
 
-// hasFeature reports whether a storage can do something with a volume.
+// hasFeature reports whether a storage supports an operation for a volume.
 func (n *Node) hasFeature(feature, volume string, snapshot bool) bool {
 	s, name, there := n.volume(volume)
 	if !there {

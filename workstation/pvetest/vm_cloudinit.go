@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// cloudInitKeys are the keys whose values go into the cloud-init image.
+// cloudInitKeys lists the keys whose values are part of the cloud-init image.
 var cloudInitKeys = []string{"cicustom", "cipassword", "citype", "ciupgrade", "ciuser", "name", "nameserver", "searchdomain", "sshkeys"}
 
-// pendingCloudInit is GET cloudinit: it lists the values of the cloud-init image,
-// and the values that the next image will have.
+// pendingCloudInit is GET cloudinit. It lists the values in the current
+// cloud-init image, and the values for the next image.
 func (n *Node) pendingCloudInit(_ *call, v *vm) (any, error) {
 	list := []map[string]any{}
 	if v.cloudInitDrive() == "" {
@@ -38,7 +38,8 @@ func isCloudInit(key string) bool {
 	return strings.HasPrefix(key, "ipconfig") || strings.HasPrefix(key, "net") && key != "nets"
 }
 
-// cloudInitDrive returns the key of the VM's cloud-init drive, or "".
+// cloudInitDrive returns the key of the VM's cloud-init drive, or "" if there
+// is no such drive.
 func (v *vm) cloudInitDrive() string {
 	for _, key := range sorted(v.config) {
 		if isDrive(key) && parseDrive(v.config[key]).cloudinit() {
@@ -48,12 +49,12 @@ func (v *vm) cloudInitDrive() string {
 	return ""
 }
 
-// makeCloudInit is PUT cloudinit. PVE makes the image again; here there is no
-// image to make.
+// makeCloudInit is PUT cloudinit. PVE makes a new image. The embedded node has
+// no image, so it does nothing.
 func (n *Node) makeCloudInit(*call, *vm) (any, error) { return null() }
 
-// dumpCloudInit is GET cloudinit/dump. User data are complete; the network's
-// configuration is a frame without values (qemu-server
+// dumpCloudInit is GET cloudinit/dump. The user data is complete. The network
+// configuration is only a frame without values (qemu-server
 // PVE/QemuServer/Cloudinit.pm).
 func (n *Node) dumpCloudInit(c *call, v *vm) (any, error) {
 	switch c.get("type") {

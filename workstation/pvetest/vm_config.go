@@ -11,8 +11,9 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// getConfig is GET config. Numbers are numbers, all else is text. Pending
-// changes are included, unless the caller asks for the current values.
+// getConfig is GET config. It includes pending changes, unless the caller asks
+// for the current values. Numbers are sent as numbers, all other values as
+// text.
 func (n *Node) getConfig(c *call, v *vm) (any, error) {
 	config := v.next()
 	switch name := c.get("snapshot"); {
@@ -28,7 +29,7 @@ func (n *Node) getConfig(c *call, v *vm) (any, error) {
 	case c.get("current") == "1":
 		config = v.config
 	default:
-		for key := range v.drop { // which PVE does for what Perl takes for true (PVE/AbstractConfig.pm, load_current_config)
+		for key := range v.drop { // PVE hides only values that Perl takes for true (PVE/AbstractConfig.pm, load_current_config)
 			if v.config[key] == "0" {
 				config[key] = "0"
 			}
@@ -41,9 +42,9 @@ func (n *Node) getConfig(c *call, v *vm) (any, error) {
 	return object, nil
 }
 
-// typed gives a value the form in which PVE sends it: integers and booleans
-// are numbers, everything else is text. A password is hidden, and a
-// description has lost the white space at its end.
+// typed returns a value in the form in which PVE sends it: integers and
+// booleans as numbers, all others as text. A password is hidden. White space at
+// the end of a description is removed.
 func typed(key, value string) any {
 	switch {
 	case key == "cipassword":
@@ -59,16 +60,17 @@ func typed(key, value string) any {
 	return value
 }
 
-// exists reports whether a configuration may have a key.
+// exists reports whether a key is allowed in a configuration.
 func exists(key string) bool { return pveschema.Key(key) != nil }
 
-// steering holds parameters of a change that are not keys of the configuration.
+// steering lists the parameters of a change that are not keys of the
+// configuration.
 var steering = []string{
 	"node", "vmid", "digest", "delete", "revert", "skiplock", "force", "background_delay", "import-working-storage",
 	"pool", "start", "storage", "unique", "archive", "bwlimit", "live-restore", "ha-managed",
 }
 
-// settings returns the parameters of a call that are keys of a configuration.
+// settings returns those parameters of a call that are keys of a configuration.
 func (c *call) settings() map[string]string {
 	settings := map[string]string{}
 	for name := range c.values {
@@ -99,8 +101,8 @@ func (n *Node) getPending(_ *call, v *vm) (any, error) {
 	return n.anyOrder(list), nil
 }
 
-// network writes a network value as PVE does: the model with its MAC address
-// first.
+// network returns the value of a network card in PVE's form. It begins with the
+// model and the MAC address.
 func (n *Node) network(value string) string {
 	keys, err := pveschema.ParseProperties("@net[n]", value)
 	if err != nil {
@@ -116,15 +118,16 @@ func (n *Node) network(value string) string {
 	return strings.Join(fields, ",")
 }
 
-// tags writes a list of tags as PVE does: lower case, each once, in order.
+// tags returns a list of tags in PVE's form: in lower case, sorted, without
+// duplicates.
 func tags(value string) string {
 	list := strings.FieldsFunc(strings.ToLower(value), func(r rune) bool { return strings.ContainsRune(" ,;", r) })
 	slices.Sort(list)
 	return strings.Join(slices.Compact(list), ";")
 }
 
-// pinned returns the machine type that a Windows guest gets: PVE pins the
-// version, so that Windows does not see other hardware after an upgrade.
+// pinned returns the machine type for a guest. PVE pins the version for a
+// Windows guest, so that its hardware does not change with an upgrade.
 func (n *Node) pinned(machine, ostype string) string {
 	kind, options, more := strings.Cut(machine, ",")
 	if !strings.HasPrefix(ostype, "w") {
@@ -143,15 +146,15 @@ func (n *Node) pinned(machine, ostype string) string {
 	return kind
 }
 
-// A change is a wanted change of a VM's configuration.
+// A change is a requested change of a VM's configuration.
 type change struct {
 	set    map[string]string
 	remove []string
-	revert []string // keys that are to be as they are in the running VM
-	force  bool     // destroy disks that are removed instead of keeping them unused
+	revert []string // keys whose pending changes are dropped
+	force  bool     // destroy removed disks instead of keeping them as unused
 }
 
-// String writes a change as PVE logs it.
+// String returns the change in the form of PVE's log.
 func (ch change) String() string {
 	var fields []string
 	if len(ch.remove) > 0 {

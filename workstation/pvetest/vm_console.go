@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// consoleTime is how long PVE waits for somebody who wants to see a console
+// consoleTime is the time for which PVE waits for a viewer of a console
 // (qemu-server PVE/API2/Qemu.pm, vncproxy).
 const consoleTime = 10 * time.Second
 
-// vncProxy is POST vncproxy: it answers with a port and a ticket, but nothing
-// listens at the port. The task fails, as it does at PVE when no viewer connects.
+// vncProxy is POST vncproxy. It answers with a port and a ticket, but nothing
+// listens at the port. The task fails, as in PVE when no viewer connects.
 func (n *Node) vncProxy(c *call, v *vm) (any, error) {
 	t, port := n.console(c, v)
 	vga, _, _ := strings.Cut(v.config["vga"], ",")
@@ -24,13 +24,13 @@ func (n *Node) vncProxy(c *call, v *vm) (any, error) {
 	return object, nil
 }
 
-// termProxy is POST termproxy: as vncproxy, for a serial terminal.
+// termProxy is POST termproxy. It is like vncProxy, but for a serial terminal.
 func (n *Node) termProxy(c *call, v *vm) (any, error) {
 	t, port := n.console(c, v)
 	return map[string]any{"port": text(port), "upid": t.upid, "user": c.who.user, "ticket": n.consoleTicket(c)}, nil
 }
 
-// console begins the task of a console.
+// console starts the task of a console.
 func (n *Node) console(c *call, v *vm) (*task, int) {
 	t := n.fork("vncproxy", text(v.id), c.who.user)
 	n.step(t, consoleTime, func() { n.finish(t, refuse("connection timed out")) })
@@ -42,12 +42,13 @@ func (n *Node) consoleTicket(c *call) string {
 	return fmt.Sprintf("PVEVNC:%08X::%x", n.now.Unix(), c.number("vmid")+int(n.random.Uint32()))
 }
 
-// qemuKey is what keys are called (QEMU qapi/ui.json, QKeyCode); several go
-// together, joined with "-".
+// qemuKey matches names of keys (QEMU qapi/ui.json, QKeyCode), or several names
+// joined with "-".
 var qemuKey = regexp.MustCompile(`^([a-z0-9_]+)(-[a-z0-9_]+)*$`)
 
-// sendKey is PUT sendkey. PVE passes the key on to QEMU's monitor and takes what the
-// monitor answers for an error. Every name of the right form passes for a key here.
+// sendKey is PUT sendkey. PVE passes the key to QEMU's monitor, and treats any
+// output of the monitor as an error. The embedded node accepts every name of
+// the right form.
 func (n *Node) sendKey(c *call, v *vm) (any, error) {
 	if err := n.await(c, v.id); err != nil {
 		return nil, err
@@ -61,8 +62,8 @@ func (n *Node) sendKey(c *call, v *vm) (any, error) {
 	return null()
 }
 
-// monitor is POST monitor. It answers three commands of QEMU's monitor; the others
-// get an empty answer.
+// monitor is POST monitor. It knows three commands of QEMU's monitor. For all
+// others the answer is empty.
 func (n *Node) monitor(c *call, v *vm) (any, error) {
 	if err := mustRun(v); err != nil {
 		return nil, err

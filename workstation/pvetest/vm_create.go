@@ -9,9 +9,9 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// create is POST qemu. PVE refuses at once what it can check at once. Then the
-// VM exists, locked, while a task makes its disks (qemu-server
-// PVE/API2/Qemu.pm, create_vm).
+// create is POST qemu. Problems that PVE can find at once are errors of the
+// request. Then the VM exists, but is locked while a task makes its disks
+// (qemu-server PVE/API2/Qemu.pm, create_vm).
 func (n *Node) create(c *call) (any, error) {
 	id, settings := c.number("vmid"), c.settings()
 	if !validKeys(settings["sshkeys"]) {
@@ -40,7 +40,7 @@ func (n *Node) create(c *call) (any, error) {
 	v.config["lock"] = "create"
 	n.addVM(v)
 	t := n.fork("qmcreate", text(id), c.who.user)
-	t.cancel = func() { n.removeVM(id) } // the worker removes what it had
+	t.cancel = func() { n.removeVM(id) } // a stopped worker removes the new VM
 	n.withLock(t, id, func() {
 		n.step(t, time.Second+n.taskTime(), func() { n.createNow(c, t, v, settings) })
 	})
@@ -57,7 +57,7 @@ func (n *Node) mayCreate(c *call, id int) error {
 			return err
 		}
 	}
-	strict := !n.olderThan(9, 2) // both checks came in April 2026 (git log of qemu-server PVE/API2/Qemu.pm)
+	strict := !n.olderThan(9, 2) // both checks exist since April 2026 (git log of qemu-server PVE/API2/Qemu.pm)
 	if strict && c.get("ha-managed") == "1" {
 		if err := c.who.needs("/", "Sys.Console"); err != nil {
 			return err
@@ -74,8 +74,8 @@ func (n *Node) mayCreate(c *call, id int) error {
 	return nil
 }
 
-// createNow is the work of the task: it makes all disks. If one fails, no disk
-// and no VM is left.
+// createNow does the work of the task: it makes all disks. If a disk fails, it
+// removes the VM and its disks.
 func (n *Node) createNow(c *call, t *task, v *vm, settings map[string]string) {
 	config, err := n.newConfig(t, v, settings)
 	if err != nil {
@@ -101,8 +101,8 @@ func (n *Node) createNow(c *call, t *task, v *vm, settings map[string]string) {
 	}
 }
 
-// newConfig makes the disks of a new VM and returns its configuration, as far
-// as it got.
+// newConfig makes the disks of a new VM and returns its configuration. If there
+// is an error, it returns the part that was finished.
 func (n *Node) newConfig(t *task, v *vm, settings map[string]string) (map[string]string, error) {
 	config := map[string]string{}
 	for _, key := range sorted(settings) {
@@ -130,7 +130,7 @@ func (n *Node) newConfig(t *task, v *vm, settings map[string]string) (map[string
 	return config, nil
 }
 
-// fillIn adds the values that PVE gives to every new VM.
+// fillIn adds the values that PVE generates for every new VM.
 func (n *Node) fillIn(t *task, config map[string]string) {
 	config["meta"] = fmt.Sprintf("creation-qemu=%s,ctime=%d", n.qemu(), n.now.Unix())
 	config["boot"] = cmp.Or(config["boot"], defaultBoot(config))

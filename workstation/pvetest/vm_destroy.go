@@ -37,8 +37,8 @@ func (n *Node) destroy(c *call, v *vm) (any, error) {
 	}})
 }
 
-// erase removes a VM with the volumes that it names, and on request with all
-// volumes that bear its number.
+// erase removes a VM and the volumes that it names. If all is set, it removes
+// all volumes that belong to the VM's number.
 func (n *Node) erase(v *vm, all bool) {
 	sections := []map[string]string{v.config, v.pending}
 	for _, s := range v.snaps {
@@ -63,7 +63,7 @@ func (n *Node) erase(v *vm, all bool) {
 	n.removeVM(v.id)
 }
 
-// purge takes a VM out of HA and backup jobs.
+// purge removes a VM from HA and from backup jobs.
 func (n *Node) purge(id int) {
 	n.host.HA = slices.DeleteFunc(n.host.HA, func(other int) bool { return other == id })
 	for i, job := range n.host.Backups {

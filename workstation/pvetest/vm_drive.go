@@ -10,15 +10,16 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// newVolume is "storage:GIGABYTES" (qemu-server PVE/QemuServer/Drive.pm,
-// NEW_DISK_RE).
+// newVolume matches "storage:GIGABYTES", the request for a new volume
+// (qemu-server PVE/QemuServer/Drive.pm, NEW_DISK_RE).
 var newVolume = regexp.MustCompile(`^([^:\s/]+):(\d+(?:\.\d+)?)$`)
 
 func isNew(volume string) bool { return newVolume.MatchString(volume) }
 
-// readDrive gives a drive value PVE's form: keys by their real names, booleans as
-// digits, megabytes for bytes, an image by its volume ID (parse_drive of
-// PVE/QemuServer/Drive.pm, cleanup_drive_path of PVE/QemuServer.pm).
+// readDrive parses a drive value into PVE's form: options have their real
+// names, booleans are digits, rates are in megabytes instead of bytes, and an
+// image is named by its volume ID (parse_drive of PVE/QemuServer/Drive.pm,
+// cleanup_drive_path of PVE/QemuServer.pm).
 func (n *Node) readDrive(key, value string) (drive, error) {
 	options, err := pveschema.ParseDrive(key, value)
 	if err != nil {
@@ -54,8 +55,8 @@ func (n *Node) readDrive(key, value string) (drive, error) {
 	return d, nil
 }
 
-// volumeOfPath returns the kind and the ID of the volume of a storage that a path
-// leads to.
+// volumeOfPath returns the kind and the ID of the volume at a path. The volume
+// need not exist. Both are "" if the path is on no storage.
 func (st *store) volumeOfPath(path string) (kind, id string) {
 	for _, name := range sorted(st.storages) {
 		for kind, dir := range directories {
@@ -73,8 +74,8 @@ func (st *store) volumeOfPath(path string) (kind, id string) {
 	return "", ""
 }
 
-// driveValue returns the value that is stored for a requested drive: a new
-// volume is made, an existing volume must be there (create_disks).
+// driveValue returns the value that is stored for a requested drive. It makes a
+// new volume, or checks that an existing volume is there (create_disks).
 func (n *Node) driveValue(v *vm, config map[string]string, key, value string) (result string, err error) {
 	d := parseDrive(value)
 	pool, name, _ := strings.Cut(d.volume, ":")
@@ -114,7 +115,7 @@ func otherCloudInit(config map[string]string, key string) error {
 	return nil
 }
 
-// oldDrive attaches a volume that exists.
+// oldDrive attaches an existing volume.
 func (n *Node) oldDrive(config map[string]string, key string, d drive) (string, error) {
 	s, err := n.online(strings.SplitN(d.volume, ":", 2)[0])
 	if err != nil {
@@ -140,8 +141,8 @@ func (n *Node) oldDrive(config map[string]string, key string, d drive) (string, 
 	return d.String(), nil
 }
 
-// newDrive makes the volume of "storage:GIGABYTES". EFI variables and the TPM
-// state get their fixed size, whatever size was asked for.
+// newDrive makes the volume for "storage:GIGABYTES". EFI variables and the TPM
+// state always have the same size, whatever size was requested.
 func (n *Node) newDrive(v *vm, key string, d drive, match []string) (value string, err error) {
 	gigabytes, _ := strconv.ParseFloat(match[2], 64)
 	size := int64(gigabytes * (1 << 30))
@@ -173,7 +174,7 @@ func (n *Node) newDrive(v *vm, key string, d drive, match []string) (value strin
 
 // imported returns the size of the volume from which a new disk is made.
 func (n *Node) imported(source string) (int64, error) {
-	if strings.HasPrefix(source, "/") { // abs_filesystem_path in pve-storage PVE/Storage.pm
+	if strings.HasPrefix(source, "/") { // as abs_filesystem_path in pve-storage PVE/Storage.pm
 		size, there := n.host.Files[source]
 		if !there {
 			return 0, refuse("can't find file '%s'", source)
@@ -187,18 +188,18 @@ func (n *Node) imported(source string) (int64, error) {
 	return from.volumes[name].Size, nil
 }
 
-// enrol marks EFI variables whose template has Microsoft's certificates of 2023
-// with the key exchange key (create_efidisk of PVE/QemuServer/OVMF.pm, since
-// qemu-server 9.1.5). Whether templates of PVE 9.1 have the certificates is
-// a matter of its firmware package; here they do not.
+// enrol marks EFI variables that were made from a template with Microsoft's
+// certificates of 2023 and the key exchange key (create_efidisk of
+// PVE/QemuServer/OVMF.pm, since qemu-server 9.1.5). In PVE 9.1 this depends on
+// the firmware package. The embedded node has the certificates from 9.2 on.
 func (n *Node) enrol(d drive) {
 	if d.options["pre-enrolled-keys"] == "1" && !n.olderThan(9, 2) {
 		d.options["ms-cert"] = "2023k"
 	}
 }
 
-// round returns the size that a small volume gets: whole extents of LVM, whole
-// megabytes of ZFS.
+// round rounds the size of a volume up: to whole extents on LVM, to whole
+// megabytes on ZFS.
 func (s *storage) round(size int64) int64 {
 	step := int64(1)
 	switch s.Type {

@@ -2,7 +2,7 @@ package pvetest
 
 import "strings"
 
-// reset is POST status/reset: the guest boots again in the same QEMU.
+// reset is POST status/reset. The guest boots again, but QEMU keeps running.
 func (n *Node) reset(c *call, v *vm) (any, error) {
 	if err := mustRun(v); err != nil {
 		return nil, err
@@ -14,7 +14,7 @@ func (n *Node) reset(c *call, v *vm) (any, error) {
 	})
 }
 
-// mustRun refuses the call unless the VM runs.
+// mustRun returns a refusal unless the VM runs.
 func mustRun(v *vm) error {
 	if !v.running {
 		return refuse("VM %d not running", v.id)
@@ -22,8 +22,8 @@ func mustRun(v *vm) error {
 	return nil
 }
 
-// suspend pauses a VM, or writes its state to disk, which is impossible with
-// passed-through devices.
+// suspend pauses a VM, or writes its state to disk. With passed-through
+// devices, writing the state is not possible.
 func (n *Node) suspend(c *call, v *vm) (any, error) {
 	if err := mustRun(v); err != nil {
 		return nil, err

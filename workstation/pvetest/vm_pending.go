@@ -16,7 +16,7 @@ var fast = []string{"description", "hookscript", "lock", "migrate_downtime", "mi
 	"shares", "startup", "tags", "vmstatestorage", "cicustom", "cipassword", "citype", "ciuser", "ciupgrade", "nameserver",
 	"searchdomain", "sshkeys", "ipconfig"}
 
-// hotplugs reports whether a running VM takes changes of a kind of device
+// hotplugs reports whether devices of a kind can be changed while the VM runs
 // (parse_hotplug_features).
 func (v *vm) hotplugs(kind string) bool {
 	value := v.config["hotplug"]
@@ -26,8 +26,8 @@ func (v *vm) hotplugs(kind string) bool {
 	return slices.Contains(pveschema.SplitList(value), kind)
 }
 
-// hotplugsUSB reports whether a running VM takes USB devices: only a Linux or
-// a Windows newer than 7 does.
+// hotplugsUSB reports whether USB devices can be changed while the VM runs.
+// This needs Linux, or a Windows newer than 7.
 func (v *vm) hotplugsUSB() bool {
 	ostype := v.config["ostype"]
 	return v.hotplugs("usb") && (ostype == "l26" || ostype == "win8" || ostype == "win10" || ostype == "win11")
@@ -35,8 +35,8 @@ func (v *vm) hotplugsUSB() bool {
 
 var cpuOrMemory = regexp.MustCompile(`cpu|memory`)
 
-// hotplug applies the modified keys that a running VM accepts, and all pending
-// keys that take effect at once (vmconfig_hotplug_pending).
+// hotplug applies those modified keys that a running VM accepts. It also
+// applies all pending keys that take effect at once (vmconfig_hotplug_pending).
 func (n *Node) hotplug(who identity, v *vm, modified map[string]bool, problems map[string]string) {
 	for _, key := range sorted(v.pending) {
 		if isFast(key) {
@@ -69,7 +69,7 @@ func isFast(key string) bool {
 	return slices.Contains(fast, key) || slices.Contains(fast, strings.TrimRight(key, "0123456789"))
 }
 
-// gives reports whether a running VM gives a key up at once.
+// gives reports whether a key can be removed from a running VM at once.
 func (v *vm) gives(key string) bool {
 	switch stem := strings.TrimRight(key, "0123456789"); {
 	case isFast(key), key == "cpuunits", key == "cpulimit":
@@ -95,7 +95,7 @@ func (v *vm) gives(key string) bool {
 }
 
 // takes reports whether a new value of a key takes effect at once in a running
-// VM. The error is for a device that QEMU does not take.
+// VM. The error is the refusal of a device.
 func (n *Node) takes(v *vm, key, value string) (bool, error) {
 	switch stem := strings.TrimRight(key, "0123456789"); {
 	case key == "cpuunits", key == "cpulimit":
@@ -122,8 +122,9 @@ func (n *Node) takes(v *vm, key, value string) (bool, error) {
 	return false, nil
 }
 
-// takesNetwork reports whether a network card changes at once: its bridge, VLAN
-// and limits do even without hot-plug (vmconfig_update_net).
+// takesNetwork reports whether a change of a network card takes effect at once.
+// Without hot-plug, only its bridge, VLAN and limits can change
+// (vmconfig_update_net).
 func (n *Node) takesNetwork(v *vm, have, want string) (bool, error) {
 	old, _ := pveschema.ParseProperties("@net[n]", have)
 	change, _ := pveschema.ParseProperties("@net[n]", want)
@@ -137,8 +138,8 @@ func (n *Node) takesNetwork(v *vm, have, want string) (bool, error) {
 	return true, n.bridgeExists(change["bridge"])
 }
 
-// sameAgent reports whether two agent values differ in nothing that QEMU would
-// have to know (vmconfig_update_agent).
+// sameAgent reports whether two values of the key agent are the same for QEMU
+// (vmconfig_update_agent).
 func sameAgent(have, want string) bool {
 	old, _ := pveschema.ParseProperties("@agent", have)
 	change, _ := pveschema.ParseProperties("@agent", want)
@@ -147,7 +148,7 @@ func sameAgent(have, want string) bool {
 	return maps.Equal(old, change)
 }
 
-// coldOptions are options of a drive that a running VM does not take over
+// coldOptions lists the options of a drive that cannot change in a running VM
 // (vmconfig_update_disk).
 var coldOptions = []string{"aio", "discard", "iothread", "queues", "product", "cache", "ssd", "vendor", "ro"}
 
@@ -170,7 +171,7 @@ func (v *vm) takesDrive(key, value string) (bool, error) {
 	return !slices.ContainsFunc(coldOptions, func(option string) bool { return have.options[option] != want.options[option] }), nil
 }
 
-// applyPending applies everything to a VM that does not run
+// applyPending applies all pending changes to a VM that does not run
 // (vmconfig_apply_pending).
 func (n *Node) applyPending(who identity, v *vm, problems map[string]string) {
 	for _, key := range sorted(v.drop) {
@@ -215,8 +216,9 @@ func (n *Node) putIn(v *vm, key string) {
 	v.dropUsed()
 }
 
-// dropUsed takes out the unused disks that a drive names, now or at the next
-// start. PVE does so whenever it writes a configuration (write_vm_config).
+// dropUsed removes those unused disks that are also in a drive, now or at the
+// next start. PVE does this whenever it writes a configuration
+// (write_vm_config).
 func (v *vm) dropUsed() {
 	used := map[string]bool{}
 	for _, section := range []map[string]string{v.config, v.pending} {
@@ -227,8 +229,8 @@ func (v *vm) dropUsed() {
 	maps.DeleteFunc(v.config, func(key, value string) bool { return strings.HasPrefix(key, "unused") && used[value] })
 }
 
-// setAside keeps a detached disk as unusedN. It destroys the cloud-init drive,
-// and leaves volumes alone that are not the VM's own.
+// setAside keeps a detached disk as unusedN. It destroys a cloud-init drive. It
+// does nothing with volumes that do not belong to the VM.
 func (n *Node) setAside(v *vm, d drive) {
 	s, name, there := n.volume(d.volume)
 	switch {
@@ -249,7 +251,7 @@ func (n *Node) setAside(v *vm, d drive) {
 	}
 }
 
-// deallocate destroys the volume of a drive, unless it is not the VM's own
+// deallocate destroys the volume of a drive if the volume belongs to the VM
 // (try_deallocate_drive).
 func (n *Node) deallocate(who identity, v *vm, key string, d drive) error {
 	s, name, there := n.volume(d.volume)
@@ -268,8 +270,8 @@ func (n *Node) deallocate(who identity, v *vm, key string, d drive) error {
 	return nil
 }
 
-// uses reports whether another drive of the VM, or one of a snapshot, has
-// a volume (is_volume_in_use of PVE/QemuServer/Drive.pm).
+// uses reports whether another drive of the VM or of a snapshot uses a volume
+// (is_volume_in_use of PVE/QemuServer/Drive.pm).
 func (v *vm) uses(volume, but string) bool {
 	for key, value := range v.config {
 		if d := parseDrive(value); key != but && isDrive(key) && d.media() != "cdrom" && d.volume == volume {

@@ -8,9 +8,9 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// putConfig is PUT and POST config. PUT does the work before it answers, POST
-// in a task, in which more can go wrong late (qemu-server PVE/API2/Qemu.pm,
-// $update_vm_api).
+// putConfig serves PUT and POST config. PUT does the work before it answers.
+// POST does the work in a task, which can still fail after the answer
+// (qemu-server PVE/API2/Qemu.pm, $update_vm_api).
 func (n *Node) putConfig(c *call) (any, error) {
 	ch, err := n.readChange(c)
 	if err != nil {
@@ -50,15 +50,17 @@ func (n *Node) putConfig(c *call) (any, error) {
 	return nil, work(nil)
 }
 
-// unlink is PUT unlink: disks are kept as unused, or destroyed with force.
+// unlink is PUT unlink. It keeps disks as unused, or destroys them if force is
+// set.
 func (n *Node) unlink(c *call) (any, error) {
 	c.values["delete"] = c.values["idlist"]
 	delete(c.values, "idlist")
 	return n.putConfig(c)
 }
 
-// readChange reads the requested changes, gives them PVE's form, and refuses
-// contradictions, all before the caller's privileges are checked.
+// readChange reads a requested change, gives it PVE's form, and refuses
+// contradictions. It does not check the caller's privileges, which PVE does
+// later.
 func (n *Node) readChange(c *call) (ch change, err error) {
 	ch = change{set: c.settings(), force: c.get("force") == "1", revert: pveschema.SplitList(c.get("revert"))}
 	if !validKeys(ch.set["sshkeys"]) {
@@ -97,7 +99,8 @@ func (n *Node) readChange(c *call) (ch change, err error) {
 	return ch, n.completeSettings(ch.set)
 }
 
-// aliasCDROM gives "cdrom" its real name ($resolve_cdrom_alias).
+// aliasCDROM renames the key "cdrom" to the key of the real drive
+// ($resolve_cdrom_alias).
 func aliasCDROM(settings map[string]string) {
 	value, set := settings["cdrom"]
 	if !set {
@@ -110,7 +113,7 @@ func aliasCDROM(settings map[string]string) {
 	settings["ide2"] = value
 }
 
-// checkDrives gives drives PVE's form, and refuses drives with impossible
+// checkDrives gives drives PVE's form, and returns a refusal of impossible
 // values ($check_drive_param).
 func (n *Node) checkDrives(settings map[string]string) error {
 	for _, key := range sorted(settings) {
@@ -129,8 +132,8 @@ func (n *Node) checkDrives(settings map[string]string) error {
 	return nil
 }
 
-// completeSettings adds what PVE invents: MAC addresses and generation IDs. It
-// refuses a hookscript that is not there.
+// completeSettings adds the values that PVE generates: MAC addresses and
+// generation IDs. It returns a refusal if a hookscript does not exist.
 func (n *Node) completeSettings(settings map[string]string) error {
 	for _, key := range sorted(settings) {
 		value := settings[key]
@@ -139,7 +142,7 @@ func (n *Node) completeSettings(settings map[string]string) error {
 			settings[key] = n.network(value)
 		case key == "vmgenid" && value == "1":
 			settings[key] = n.uuid()
-		case key == "cpuunits" && atoi(value, 0) > 10000: // clamp_cpu_shares in pve-common PVE/CGroup.pm
+		case key == "cpuunits" && atoi(value, 0) > 10000: // as clamp_cpu_shares in pve-common PVE/CGroup.pm
 			settings[key] = "10000"
 		case key == "hookscript":
 			if err := n.badHook(value); err != nil {
@@ -163,8 +166,8 @@ func (n *Node) badHook(value string) error {
 	return nil
 }
 
-// upToDate refuses the change if the digest is not the one that the caller saw,
-// or if the VM is locked. It adds the keys to revert to the change.
+// upToDate returns a refusal if the digest does not match or the VM is locked.
+// Otherwise it returns the change, with the keys to revert added.
 func (n *Node) upToDate(c *call, v *vm, ch change) (change, error) {
 	switch {
 	case n.vms[v.id] != v:
@@ -189,7 +192,7 @@ func (n *Node) upToDate(c *call, v *vm, ch change) (change, error) {
 	return full, full.balloonFits(v)
 }
 
-// balloonFits refuses a balloon larger than the memory.
+// balloonFits returns a refusal if the balloon is larger than the memory.
 func (ch change) balloonFits(v *vm) error {
 	_, changed := ch.set["balloon"]
 	if ch.set["memory"] == "" && !changed {

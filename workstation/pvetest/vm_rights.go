@@ -7,8 +7,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// rights holds the privilege that each key of a configuration needs, from the
-// lists in qemu-server PVE/API2/Qemu.pm.
+// rights holds the privilege that each key of a configuration requires, from
+// the lists in qemu-server PVE/API2/Qemu.pm.
 var rights = map[string]string{
 	"cores": "CPU", "cpu": "CPU", "cpulimit": "CPU", "cpuunits": "CPU", "numa": "CPU", "sockets": "CPU", "vcpus": "CPU", "smp": "CPU",
 	"memory": "Memory", "balloon": "Memory", "shares": "Memory", "allow-ksm": "Memory",
@@ -21,11 +21,12 @@ var rights = map[string]string{
 	"boot": "Disk", "bootdisk": "Disk", "vmstatestorage": "Disk",
 }
 
-// cloudinit are the keys of cloud-init, for which either of two privileges
-// will do.
+// cloudinit lists the keys of cloud-init. For these keys, either of two
+// privileges is enough.
 var cloudinit = []string{"cicustom", "cipassword", "citype", "ciuser", "ciupgrade", "nameserver", "searchdomain", "sshkeys"}
 
-// mayTouch checks keys whatever their values ($check_vm_modify_config_perm).
+// mayTouch checks the privileges for keys, whatever their values are
+// ($check_vm_modify_config_perm).
 func mayTouch(who identity, id int, keys []string) error {
 	if who.root() {
 		return nil
@@ -42,7 +43,7 @@ func mayTouchKey(who identity, id int, key string) error {
 	stem := strings.TrimRight(key, "0123456789")
 	switch {
 	case isDrive(key), key == "tags", slices.Contains([]string{"unused", "serial", "usb", "hostpci", "virtiofs"}, stem) && stem != key:
-		return nil // as their values say
+		return nil // the required privilege depends on the value
 	case slices.Contains(cloudinit, key), stem == "ipconfig":
 		return who.needsAny(vmPath(id), "VM.Config.Cloudinit", "VM.Config.Network")
 	case stem == "net" && stem != key:
@@ -62,8 +63,8 @@ func mayTouchKey(who identity, id int, key string) error {
 	return who.needs("/", "Sys.Modify")
 }
 
-// mayUseStorages checks the privileges on the storages that drives name
-// ($check_storage_access). It also finds out whether these storages exist.
+// mayUseStorages checks that the storages that drives name exist, and that the
+// identity has the privileges on them ($check_storage_access).
 func (n *Node) mayUseStorages(who identity, id int, settings map[string]string) error {
 	for _, key := range sorted(settings) {
 		switch {
@@ -122,7 +123,8 @@ func (n *Node) mayUseDrive(who identity, id int, key string, d drive) error {
 	return n.mayUseVolume(who, id, source, "")
 }
 
-// mayUseBridges checks the networks that cards are on (check_bridge_access).
+// mayUseBridges checks the privileges for the bridges of network cards
+// (check_bridge_access).
 func mayUseBridges(who identity, settings map[string]string) error {
 	for _, key := range sorted(settings) {
 		if bridge := property(settings[key], "bridge"); bridge != "" && strings.HasPrefix(key, "net") && !who.root() {
@@ -134,7 +136,8 @@ func mayUseBridges(who identity, settings map[string]string) error {
 	return nil
 }
 
-// mayMake checks the values of a new VM's devices; VM.Allocate covers its disks.
+// mayMake checks the privileges for the devices of a new VM. Its disks need
+// only VM.Allocate.
 func mayMake(who identity, id int, settings map[string]string) error {
 	for _, stem := range []string{"serial", "usb", "hostpci", "rng", "virtiofs"} {
 		for _, key := range sorted(settings) {
@@ -149,8 +152,8 @@ func mayMake(who identity, id int, settings map[string]string) error {
 	return nil
 }
 
-// maySetValue checks what depends on the value: drives, networks, and devices
-// of the host. PVE does so for the old value too.
+// maySetValue checks the privileges that depend on a key's value: drives,
+// networks, and devices of the host. Like PVE, it also checks the old value.
 func (n *Node) maySetValue(who identity, v *vm, key, old, value string) error {
 	switch stem := strings.TrimRight(key, "0123456789"); {
 	case who.root():
@@ -188,7 +191,8 @@ func (n *Node) mayRemoveValue(who identity, id int, key, value string) error {
 	return mayHaveDevice(who, id, key, value)
 }
 
-// mayHaveDrive checks the privileges for a drive, which depend on its kind.
+// mayHaveDrive checks the privileges for a drive. They depend on the kind of
+// the drive.
 func mayHaveDrive(who identity, id int, value string) error {
 	switch d := parseDrive(value); {
 	case d.cloudinit():

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// rollback is POST snapshot/{snapname}/rollback: it stops the VM and brings the
-// configuration of the snapshot back. Disks that were added since are kept as
-// unused.
+// rollback is POST snapshot/{snapname}/rollback. It stops the VM and restores
+// the configuration of the snapshot. Disks that were added after the snapshot
+// are kept as unused.
 func (n *Node) rollback(c *call, v *vm) (any, error) {
 	name, start := c.get("snapname"), c.get("start") == "1"
 	if start {
@@ -51,8 +51,8 @@ func (n *Node) mayRollBack(v *vm, name string) error {
 	return locked(v)
 }
 
-// restore gives a VM the configuration of a snapshot. The description and the lock
-// stay.
+// restore sets a VM's configuration to that of a snapshot. The description and
+// the lock do not change.
 func (n *Node) restore(v *vm, s snapshot) {
 	config := maps.Clone(s.config)
 	delete(config, "description")
@@ -75,7 +75,7 @@ func (n *Node) restore(v *vm, s snapshot) {
 	}
 }
 
-// names reports whether a drive of the configuration has the volume.
+// names reports whether a drive of the configuration uses a volume.
 func names(config map[string]string, volume string) bool {
 	for key, value := range config {
 		if isDrive(key) && parseDrive(value).volume == volume {

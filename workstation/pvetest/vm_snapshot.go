@@ -26,8 +26,8 @@ func (n *Node) listSnapshots(_ *call, v *vm) (any, error) {
 	return append(list, current), nil
 }
 
-// takeSnapshot is POST snapshot. One with RAM fails in QEMU if the VM has a
-// device of the host, whose state nobody can read.
+// takeSnapshot is POST snapshot. A snapshot with RAM fails in QEMU if the VM
+// has a passed-through device, because QEMU cannot read the device's state.
 func (n *Node) takeSnapshot(c *call, v *vm) (any, error) {
 	name := c.get("snapname")
 	if name == "current" || strings.EqualFold(name, "pending") {
@@ -58,8 +58,8 @@ func (n *Node) takeSnapshot(c *call, v *vm) (any, error) {
 	}})
 }
 
-// canSnapshot reports whether all of a VM's disks are on storages with
-// snapshots: not on plain LVM, and not as raw files.
+// canSnapshot reports whether all disks of a VM support snapshots. Disks on
+// plain LVM and raw files do not.
 func (n *Node) canSnapshot(v *vm) bool {
 	for key, value := range v.config {
 		d := parseDrive(value)
@@ -103,7 +103,8 @@ func (v *vm) snapshotConfigs() (list []map[string]string) {
 	return list
 }
 
-// holds returns the snapshot that still needs a volume, or "".
+// holds returns the name of a snapshot that needs a volume, or "" if no
+// snapshot does.
 func (v *vm) holds(volume string) string {
 	for _, s := range v.snaps {
 		for _, value := range s.config {
@@ -115,8 +116,8 @@ func (v *vm) holds(volume string) string {
 	return ""
 }
 
-// notInSnapshot reports whether a key of the configuration is left out of its
-// snapshots (pve-guest-common PVE/AbstractConfig.pm, __snapshot_copy_config).
+// notInSnapshot reports whether snapshots do not contain a key
+// (pve-guest-common PVE/AbstractConfig.pm, __snapshot_copy_config).
 func notInSnapshot(key, _ string) bool {
 	return key == "lock" || key == "description" || strings.HasPrefix(key, "unused")
 }

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// How long the parts of a start take: until the devices are reserved, and then
-// until QEMU runs.
+// The durations of the parts of a start: until the devices are reserved, and
+// from then until QEMU runs.
 const (
 	reserveTime = 300 * time.Millisecond
 	launchTime  = 2 * time.Second
 )
 
-// start is POST status/start. PVE answers with a task whatever the VM's state,
-// even if the VM does not exist.
+// start is POST status/start. The answer is always a task, even if the VM does
+// not exist.
 func (n *Node) start(c *call) (any, error) {
 	id := c.number("vmid")
 	if slices.Contains(n.host.HA, id) {
@@ -23,8 +23,8 @@ func (n *Node) start(c *call) (any, error) {
 	return n.startTask(id, c.who.user, c.get("skiplock") == "1").upid, nil
 }
 
-// byHA answers as PVE does for a VM under high availability: the task only
-// tells the HA manager, which acts some seconds later.
+// byHA answers for a VM under high availability. As in PVE, the task only asks
+// the HA manager. The manager runs act some seconds later.
 func (n *Node) byHA(c *call, what string, act func()) (any, error) {
 	return n.do(c, job{kind: "ha" + what, id: c.get("vmid"), takes: time.Second, work: func(t *task) error {
 		t.say("Requesting HA %s for VM %s", what, c.get("vmid"))
@@ -33,16 +33,17 @@ func (n *Node) byHA(c *call, what string, act func()) (any, error) {
 	}})
 }
 
-// haTime is how long the HA manager takes to act.
+// haTime is the time after which the HA manager acts.
 const haTime = 8 * time.Second
 
-// startTask begins a start task: lock, checks, hookscript, reservation,
-// binding, QEMU, in the order of PVE (qemu-server PVE/QemuServer.pm, vm_start).
+// startTask starts a task that starts a VM. Its steps are in PVE's order: lock,
+// checks, hookscript, reservation, binding, QEMU (qemu-server
+// PVE/QemuServer.pm, vm_start).
 func (n *Node) startTask(id int, user string, skipLock bool) *task {
 	t := n.fork("qmstart", text(id), user)
 	n.withLock(t, id, func() {
 		v := n.vms[id]
-		if v != nil && v.running && v.config["lock"] == "backup" { // QEMU runs for the backup: the guest goes on in it
+		if v != nil && v.running && v.config["lock"] == "backup" { // QEMU already runs for a backup
 			n.unpause(v)
 			n.finish(t, nil)
 			return
@@ -79,10 +80,10 @@ func (n *Node) mayStart(v *vm, id int, skipLock bool) error {
 	return nil
 }
 
-// readyToStart does what comes before QEMU. What was pending is in force from
-// here on, even if the VM does not come up.
+// readyToStart does the steps before QEMU. Pending changes are applied here,
+// even if the start fails later.
 func (n *Node) readyToStart(v *vm, t *task) (chosen []PCI, err error) {
-	n.applyPending(rootUser, v, map[string]string{}) // what goes wrong stays pending
+	n.applyPending(rootUser, v, map[string]string{}) // a change that fails stays pending
 	if hook := v.config["hookscript"]; hook != "" {
 		if _, _, there := n.volume(hook); !there {
 			return nil, refuse("hookscript error for %d on pre-start: script '%s' does not exist", v.id, hook)
@@ -104,14 +105,15 @@ func (n *Node) readyToStart(v *vm, t *task) (chosen []PCI, err error) {
 	return chosen, err
 }
 
-// startTimeout is how long PVE waits for QEMU and keeps a reservation. It grows
-// with the memory that QEMU must pin (config_aware_timeout).
+// startTimeout is the time for which PVE waits for QEMU and keeps a
+// reservation. It grows with the VM's memory, because QEMU must pin it
+// (config_aware_timeout).
 func startTimeout(v *vm) time.Duration {
 	gibibytes := atoi(v.config["memory"], 512) >> 10
 	return time.Duration(max(30, min(gibibytes*2, 300))+5) * time.Second
 }
 
-// activate returns the error that keeps the VM's volumes from being used.
+// activate returns an error if a volume of the VM cannot be used.
 func (n *Node) activate(config map[string]string) error {
 	for _, key := range sorted(config) {
 		d := parseDrive(config[key])
@@ -132,7 +134,7 @@ func (n *Node) activate(config map[string]string) error {
 	return nil
 }
 
-// launch runs QEMU.
+// launch starts QEMU.
 func (n *Node) launch(v *vm, t *task, chosen []PCI) error {
 	if err := n.startable(v.config); err != nil {
 		n.unreserve(v.id)
@@ -165,7 +167,7 @@ func (n *Node) launch(v *vm, t *task, chosen []PCI) error {
 	return nil
 }
 
-// startable returns the faults that PVE finds when it writes QEMU's command
+// startable returns the errors that PVE finds while it writes QEMU's command
 // line (qemu-server PVE/QemuServer.pm, config_to_command;
 // PVE/QemuServer/Memory.pm).
 func (n *Node) startable(config map[string]string) error {
@@ -193,8 +195,8 @@ func (n *Node) bridgesExist(config map[string]string) error {
 	return nil
 }
 
-// oldMachine reports whether QEMU calls a pinned machine version deprecated,
-// which it does after three years.
+// oldMachine reports whether QEMU considers a pinned machine version
+// deprecated. It does so after three years.
 func oldMachine(machine string) (version string, is bool) {
 	kind, _, _ := strings.Cut(machine, ",")
 	number, pinned := strings.CutPrefix(kind, "pc-q35-")
@@ -205,7 +207,7 @@ func oldMachine(machine string) (version string, is bool) {
 	return strings.TrimPrefix(strings.TrimPrefix(kind, "pc-q35-"), "pc-i440fx-"), pinned && atoi(major, 99) < 7
 }
 
-// unpause lets a guest start or go on.
+// unpause starts or continues a guest.
 func (n *Node) unpause(v *vm) {
 	if v.waiting {
 		n.boot(v)
@@ -213,7 +215,7 @@ func (n *Node) unpause(v *vm) {
 	v.paused, v.asleep, v.waiting = false, false, false
 }
 
-// boot lets the guest come up.
+// boot boots the guest.
 func (n *Node) boot(v *vm) {
 	guest, pid := n.guest(v.id), v.pid
 	v.answers = n.now.Add(guest.Boot)
@@ -222,7 +224,7 @@ func (n *Node) boot(v *vm) {
 	}
 }
 
-// powerOn starts a VM at once, or returns PVE's refusal.
+// powerOn starts a VM at once. The error is PVE's refusal.
 func (n *Node) powerOn(v *vm) error {
 	if err := n.mayStart(v, v.id, false); err != nil {
 		return err
@@ -235,7 +237,7 @@ func (n *Node) powerOn(v *vm) error {
 	return n.launch(v, nil, chosen)
 }
 
-// unreserveStopped gives back what a start that failed had reserved.
+// unreserveStopped releases the devices that a failed start had reserved.
 func (n *Node) unreserveStopped(v *vm) {
 	if v == nil || !v.running {
 		n.unreserve(v.id)

@@ -21,8 +21,8 @@ func (n *Node) listVMs(c *call) (any, error) {
 	return n.anyOrder(list), nil
 }
 
-// vmStatus returns the host's facts about a VM (qemu-server PVE/QemuServer.pm,
-// vmstatus).
+// vmStatus returns the values that the host knows about a VM (qemu-server
+// PVE/QemuServer.pm, vmstatus).
 func (n *Node) vmStatus(v *vm) map[string]any {
 	memory := int64(atoi(v.config["memory"], 512)) << 20
 	cpus := min(atoi(v.config["cores"], 1)*atoi(v.config["sockets"], 1), max(n.host.Cores, 1))
@@ -31,7 +31,7 @@ func (n *Node) vmStatus(v *vm) map[string]any {
 		"maxmem": memory, "mem": 0, "cpu": 0, "uptime": 0, "netin": 0, "netout": 0,
 		"disk": 0, "maxdisk": parseSize(property(v.config[v.bootDisk()], "size")),
 	}
-	modern := !n.olderThan(9, 0) // pressures and the host's view of memory came with PVE 9.0
+	modern := !n.olderThan(9, 0) // PVE has pressures and the host's view of memory since 9.0
 	if modern {
 		status["memhost"] = 0
 	}
@@ -63,7 +63,7 @@ func (n *Node) vmStatus(v *vm) map[string]any {
 	return status
 }
 
-// askQEMU adds what only the running QEMU knows.
+// askQEMU adds the values that only a running QEMU knows.
 func (n *Node) askQEMU(v *vm, status map[string]any) {
 	status["qmpstatus"] = v.qmpStatus()
 	if !v.running {
@@ -107,7 +107,7 @@ func (n *Node) currentStatus(_ *call, v *vm) (any, error) {
 	return status, nil
 }
 
-// machine returns the machine type that a VM runs as.
+// machine returns the machine type with which a VM runs.
 func (n *Node) machine(v *vm) string {
 	kind, _, _ := strings.Cut(strings.TrimPrefix(v.config["machine"], "type="), ",")
 	version := n.qemu()[:strings.LastIndex(n.qemu(), ".")]

@@ -5,11 +5,12 @@ import (
 	"time"
 )
 
-// cleanupTime is how long qmeventd takes to notice that a VM's process ended
-// by itself, and to clean up after it.
+// cleanupTime is the time that qmeventd needs to notice the end of a VM's
+// process and to clean up.
 const cleanupTime = 500 * time.Millisecond
 
-// quit is the end of a VM's process, unless it is another by now.
+// quit ends a VM's process. It does nothing if the VM has another process by
+// now.
 func (n *Node) quit(v *vm, pid int) {
 	if !v.running || v.pid != pid {
 		return
@@ -19,8 +20,8 @@ func (n *Node) quit(v *vm, pid int) {
 	n.after(cleanupTime, func() { n.cleanup(v) })
 }
 
-// cleanup is what follows the end of a process: reservations are given back,
-// what was pending is in force, and a VM that was to reboot starts again.
+// cleanup does the work after the end of a process. It removes reservations and
+// applies pending changes. If the VM is to reboot, it starts the VM again.
 func (n *Node) cleanup(v *vm) {
 	if v.running || n.vms[v.id] != v {
 		return
@@ -33,7 +34,7 @@ func (n *Node) cleanup(v *vm) {
 	}
 }
 
-// off ends a VM at once, clean-up included.
+// off turns a VM off at once, including the clean-up.
 func (n *Node) off(v *vm) {
 	if v.running {
 		n.quit(v, v.pid)
@@ -41,7 +42,7 @@ func (n *Node) off(v *vm) {
 	}
 }
 
-// stop is POST status/stop: QEMU quits.
+// stop is POST status/stop. It ends QEMU without asking the guest.
 func (n *Node) stop(c *call) (any, error) {
 	id := c.number("vmid")
 	if slices.Contains(n.host.HA, id) {
@@ -58,8 +59,8 @@ func (n *Node) stop(c *call) (any, error) {
 	return n.endTask("qmstop", id, c.who.user, e).upid, nil
 }
 
-// shutdown is POST status/shutdown: the guest is asked, through its agent or
-// by ACPI, and waited for.
+// shutdown is POST status/shutdown. The task asks the guest through its agent
+// or by ACPI, and waits until the VM is off.
 func (n *Node) shutdown(c *call) (any, error) {
 	id := c.number("vmid")
 	e := ending{ask: true, patience: seconds(c, 60), force: c.get("forceStop") == "1", skipLock: c.get("skiplock") == "1"}
@@ -81,8 +82,8 @@ func (n *Node) shutdown(c *call) (any, error) {
 	return n.endTask("qmshutdown", id, c.who.user, e).upid, nil
 }
 
-// reboot is POST status/reboot: its task shuts the VM down, and another task
-// starts the VM again. In between, another VM may take its devices.
+// reboot is POST status/reboot. Its task shuts the VM down, and another task
+// starts it again. Between the two, another VM can take its devices.
 func (n *Node) reboot(c *call, v *vm) (any, error) {
 	switch {
 	case v.paused:
@@ -100,17 +101,18 @@ func seconds(c *call, otherwise int) time.Duration {
 	return time.Duration(otherwise) * time.Second
 }
 
-// An ending is how a VM's process is to end.
+// An ending describes how a VM's process is to be ended.
 type ending struct {
-	ask      bool          // the guest, instead of QEMU
-	force    bool          // SIGTERM when patience is over
-	again    bool          // start once more
-	patience time.Duration // how long to wait
-	skipLock bool          // whatever the key "lock" says
+	ask      bool          // ask the guest to shut down, instead of ending QEMU
+	force    bool          // send SIGTERM after patience
+	again    bool          // start the VM again
+	patience time.Duration // time to wait
+	skipLock bool          // ignore the key "lock"
 }
 
-// endTask begins a task that ends a VM (qemu-server PVE/QemuServer.pm,
-// _do_vm_stop). It holds the configuration's lock for as long as it takes.
+// endTask starts a task that ends a VM (qemu-server PVE/QemuServer.pm,
+// _do_vm_stop). The task holds the lock of the configuration file until the VM
+// is off or the task fails.
 func (n *Node) endTask(kind string, id int, user string, e ending) *task {
 	t := n.fork(kind, text(id), user)
 	n.withLock(t, id, func() {
@@ -148,8 +150,8 @@ func (n *Node) end(t *task, v *vm, e ending) {
 	n.watch(t, v, e)
 }
 
-// ask lets the guest begin to shut down, if it listens. It returns false if
-// the agent answers with an error.
+// ask asks the guest to shut down. A guest that ignores ACPI does nothing. ask
+// returns false if the agent answers with an error.
 func (n *Node) ask(v *vm) bool {
 	guest, pid := n.guest(v.id), v.pid
 	byAgent := enabled(v.config["agent"]) && n.agentProblem(v) == nil
@@ -166,7 +168,8 @@ func (n *Node) ask(v *vm) bool {
 	return true
 }
 
-// watch looks every second whether the VM is off, until patience is over.
+// watch checks every second whether the VM is off, until the time of patience
+// is over.
 func (n *Node) watch(t *task, v *vm, e ending) {
 	pid, left, forced := v.pid, e.patience, false
 	var look func()

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// template is POST template: it turns a VM into a template, and the VM's volumes
-// into bases of linked clones.
+// template is POST template. It turns a VM into a template. The VM's volumes
+// become bases of linked clones.
 func (n *Node) template(c *call, v *vm) (any, error) {
 	check := func() error {
 		switch {
@@ -42,7 +42,8 @@ func (n *Node) template(c *call, v *vm) (any, error) {
 	}})
 }
 
-// makeBase renames a volume to the base of clones, and returns its new ID.
+// makeBase renames a volume so that it becomes a base of clones, and returns
+// its new ID.
 func (n *Node) makeBase(id string) string {
 	s, name, _ := n.volume(id)
 	v := s.volumes[name]
@@ -57,7 +58,7 @@ func (n *Node) makeBase(id string) string {
 }
 
 // usedBase returns PVE's refusal to delete a volume that has linked clones. LVM
-// does not know which volumes are clones, so it never refuses.
+// never refuses, because it does not know which volumes are clones.
 func (s *storage) usedBase(name string) error {
 	for other := range s.volumes {
 		if strings.HasPrefix(other, name+"/") {
@@ -67,8 +68,8 @@ func (s *storage) usedBase(name string) error {
 	return nil
 }
 
-// feature is GET feature: it reports whether the storages of all the VM's disks
-// have a feature.
+// feature is GET feature. It reports whether all disks of the VM are on
+// storages that support an operation.
 func (n *Node) feature(c *call, v *vm) (any, error) {
 	config, name := v.config, c.get("snapname")
 	if name != "" {

@@ -10,7 +10,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// What PVE adds to a new VM.
+// PVE adds values to a new VM. It refuses a VMID that is in use, not valid or
+// missing.
 func TestCreate(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, "")), func(l *lab) {
@@ -56,7 +57,7 @@ func TestCreate(t *testing.T) {
 	})
 }
 
-// While its task runs, a new VM is there and locked.
+// A new VM exists, and is locked, while its task runs.
 func TestCreateIsLocked(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(), func(l *lab) {
@@ -110,7 +111,7 @@ func TestResizeAndMove(t *testing.T) {
 	host := machines(vm(140, "scsi0:=local-lvm:vm-140-disk-0,size=8G ide2:=none,media=cdrom"))
 	host.Storages = append(host.Storages, pvetest.Storage{Name: "thick", Type: "lvm", Content: "images", Total: 10 << 30, Config: map[string]string{"vgname": "thick"}})
 	inBubble(t, host, func(l *lab) {
-		for _, tt := range [][]string{ // what, the parameters, how it ends, scsi0 afterwards
+		for _, tt := range [][]string{ // request, parameters, exit status, scsi0 afterwards
 			{"resize", "disk=scsi0 size=+1G", "OK", "local-lvm:vm-140-disk-0,size=9G"},
 			{"resize", "disk=scsi0 size=9728M", "OK", "local-lvm:vm-140-disk-0,size=9728M"},
 			{"resize", "disk=scsi0 size=1G", "shrinking disks is not supported", "local-lvm:vm-140-disk-0,size=9728M"},
@@ -207,7 +208,7 @@ func TestMappings(t *testing.T) {
 				t.Errorf("%s: %v", entry, r)
 			}
 		}
-		// faults of the hardware are not found here
+		// a mapping that does not match the hardware is accepted here
 		l.want("POST", path, "id", "other", "map", "node=pve,path=0000:09:00,id=10de:0001", "map", "node=far,path=0000:01:00,id=10de:0001")
 		checks := map[string]string{"card": "[]", "other": "[map[message:Invalid configuration: pci device '0000:09:00.0' not found\n severity:error]]"}
 		for _, each := range l.list(path, "check-node", "pve") {
@@ -239,7 +240,7 @@ func TestMappings(t *testing.T) {
 	})
 }
 
-// Shapes that clients stumble over.
+// Some answers have types that clients often decode wrongly.
 func TestShapes(t *testing.T) {
 	t.Parallel()
 	host := machines(running(140, "onboot:=1 memory:=4096 name:=win agent:=1"))
@@ -278,7 +279,7 @@ func TestShapes(t *testing.T) {
 	})
 }
 
-// Check sees what must never be.
+// Check returns an error for each state that must never occur.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

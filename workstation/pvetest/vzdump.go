@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// vzdump is POST vzdump: it begins a task that locks each guest in turn, waits,
-// and leaves a file on the storage (pve-manager PVE/API2/VZDump.pm and PVE/VZDump.pm).
+// vzdump is POST vzdump. It starts a task that locks each guest in turn, waits,
+// and leaves a file on the storage (pve-manager PVE/API2/VZDump.pm and
+// PVE/VZDump.pm).
 func (n *Node) vzdump(c *call) (any, error) {
 	if err := n.mayBackUp(c); err != nil {
 		return nil, err
@@ -46,8 +47,7 @@ func (n *Node) vzdump(c *call) (any, error) {
 	return t.upid, nil
 }
 
-// mayBackUp checks parameters and privileges, except those that concern the
-// storage.
+// mayBackUp checks parameters and privileges, except those for the storage.
 func (n *Node) mayBackUp(c *call) error {
 	if c.has("stdout") {
 		return wrong("stdout", "option is only allowed on the command line interface.")
@@ -73,7 +73,8 @@ func (n *Node) mayBackUp(c *call) error {
 	return nil
 }
 
-// included returns the guests that a backup names, even those that do not exist.
+// included returns the VMIDs that a backup covers, even those of guests that do
+// not exist.
 func (n *Node) included(c *call) (ids []int) {
 	for _, id := range splitList(c.get("vmid")) {
 		ids = append(ids, atoi(id, 0))
@@ -90,8 +91,8 @@ func (n *Node) included(c *call) (ids []int) {
 	return ids
 }
 
-// backUp saves the guests one after the other. The task fails at its end if one
-// of them failed.
+// backUp saves the guests one after the other. If a guest fails, the task
+// continues with the others and fails at its end.
 func (n *Node) backUp(c *call, t *task, s *storage, ids []int, failed []string) {
 	if len(ids) == 0 {
 		var err error
@@ -123,7 +124,7 @@ func (n *Node) backUp(c *call, t *task, s *storage, ids []int, failed []string) 
 		return
 	case c.get("mode") == "stop" && v.running:
 		n.off(v)
-		if err := n.powerOn(v); err != nil { // it goes on while it is saved
+		if err := n.powerOn(v); err != nil { // the VM runs again while it is saved
 			next(err)
 			return
 		}
@@ -136,7 +137,8 @@ func (n *Node) backUp(c *call, t *task, s *storage, ids []int, failed []string) 
 	})
 }
 
-// keepBackup leaves the backup's file, with a third of the size of the VM's disks.
+// keepBackup adds the file of a backup to the storage. Its size is a third of
+// the size of the VM's disks.
 func (n *Node) keepBackup(t *task, s *storage, v *vm) error {
 	size := int64(64 << 10)
 	for key, value := range v.config {

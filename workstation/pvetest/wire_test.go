@@ -15,11 +15,11 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A wire is a request as it goes over the wire, and how its answer begins.
+// A wire is a raw HTTP request, with the beginning of the expected answer.
 type wire struct {
 	name, method, path, kind, body string
 	headers                        []string // "Name: value"
-	want                           string   // status line and body, as far as it matters
+	want                           string   // beginning of status line and body
 }
 
 func (w wire) send(l *lab) string {
@@ -47,7 +47,7 @@ func (w wire) send(l *lab) string {
 	return strings.TrimSpace(response.Status + " " + string(body))
 }
 
-// Credentials are taken in every form in which PVE takes them, and no others.
+// The node accepts credentials in all forms that PVE accepts, and in no others.
 func TestCredentials(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, "")), func(l *lab) {
@@ -82,7 +82,7 @@ func TestCredentials(t *testing.T) {
 	})
 }
 
-// Paths and bodies are taken apart as PVE does it, also where it is odd.
+// The node parses paths and bodies as PVE does, even where PVE's rules are odd.
 func TestPathsAndBodies(t *testing.T) {
 	t.Parallel()
 	const form, json = "application/x-www-form-urlencoded", "application/json"
@@ -126,8 +126,8 @@ func TestPathsAndBodies(t *testing.T) {
 	})
 }
 
-// If there is no status line to write, behind HTTP/2 or a recorder, errors
-// still have their JSON body.
+// HTTP/2 and a recorder have no status line for the message. Errors then still
+// have their JSON body.
 func TestErrorsWithoutStatusLine(t *testing.T) {
 	t.Parallel()
 	node := pvetest.New(machines(), nil)
@@ -161,7 +161,7 @@ func TestErrorsWithoutStatusLine(t *testing.T) {
 	}
 }
 
-// A node that runs for days remembers its newest requests only.
+// A node with TraceLimit keeps only its newest requests.
 func TestTraceLimit(t *testing.T) {
 	t.Parallel()
 	node := pvetest.New(machines(), &pvetest.Options{TraceLimit: 3})
@@ -175,8 +175,8 @@ func TestTraceLimit(t *testing.T) {
 	}
 }
 
-// Each node has its own certificate authority. Clients of a node must trust
-// that authority, and need not trust those of other nodes.
+// Each node has its own certificate authority. A client that trusts one node
+// does not have to trust the others.
 func TestCertificates(t *testing.T) {
 	t.Parallel()
 	one, other := pvetest.New(machines(), nil), pvetest.New(machines(), nil)
@@ -206,7 +206,8 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// Twenty clients at once make VMs, look at all of them, and destroy their own.
+// Twenty clients work at the same time. Each makes VMs, lists all VMs, and
+// destroys its own.
 func TestManyClients(t *testing.T) {
 	t.Parallel()
 	node := pvetest.New(machines(), &pvetest.Options{Speed: 1e4}).Start()
