@@ -15,28 +15,28 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// OVMF is where Debian's package ovmf keeps the firmware.
+// OVMF is the directory in which Debian's package ovmf keeps the firmware.
 const OVMF = "/usr/share/OVMF"
 
-// A kvm is the command line that PVE makes of a configuration (qemu-server
+// A kvm builds the command line that PVE makes of a configuration (qemu-server
 // PVE/QemuServer.pm, config_to_command).
 type kvm struct {
 	config  map[string]string
-	dir     string // for its files and sockets
-	network string // QEMU's backend
+	dir     string // for the VM's files and sockets
+	network string // the backend of the VM's networks
 	args    []string
 	q35     bool
-	start   map[string]int // bootindex by key
+	start   map[string]int // the bootindex of each key
 	host    Host
-	// bootable makes a machine for payloads; see Bootable.
+	// bootable chooses the machine of Bootable, which starts payloads.
 	bootable bool
 	err      error
 }
 
-// A Host returns the functions of the host that a hostpci value means.
+// A Host returns the functions of the host that a hostpci value selects.
 type Host func(value string) []iommu.Function
 
-// cardOrIGPU is a host with a card of two functions and an iGPU.
+// cardOrIGPU is a [Host] that has a card with two functions and an iGPU.
 func cardOrIGPU(value string) []iommu.Function {
 	if strings.Contains(value, "rtx") {
 		return []iommu.Function{{Class: 0x030000}, {Class: 0x040300}}
@@ -44,7 +44,7 @@ func cardOrIGPU(value string) []iommu.Function {
 	return []iommu.Function{{Class: 0x030000}}
 }
 
-// fail keeps the first reason why there is no command line.
+// fail stores an error. Only the first error is kept.
 func (k *kvm) fail(format string, values ...any) {
 	if k.err == nil {
 		k.err = fmt.Errorf("guest: "+format, values...)
@@ -57,21 +57,21 @@ func (k *kvm) add(option, format string, values ...any) {
 
 func (k *kvm) device(format string, values ...any) { k.add("-device", format, values...) }
 
-// Arguments returns the arguments with which PVE starts QEMU for a VM, for a
-// QEMU without KVM on a machine without the devices. The VM's drives are files
-// in dir, by their keys; those that are not there are made, empty and sparse. The
-// sockets "serial", "qmp" and "qga" will be there too. The backend of the VM's
-// networks is one of QEMU's -netdev; "" leads nowhere. A key of the configuration
+// Arguments returns the arguments with which PVE starts QEMU for a VM, adapted to
+// a QEMU without KVM on a machine without the host's devices. The VM's drives are
+// files in dir, named by their keys. Missing files are made, empty and sparse.
+// QEMU makes the sockets "serial", "qmp" and "qga" in dir. network is a backend of
+// QEMU's -netdev; "" connects the VM to nothing. A key of the configuration
 // without a translation is an error, so that every key is tried.
 //
-// What stands in for what is not there:
+// These parts differ from PVE's arguments:
 //
-//   - -cpu max for -cpu host and what KVM gives Windows, and at most 2 GiB and
-//     2 CPUs: no guest of the tests needs more;
-//   - a VGA and a sound device for a card's functions, at their places, without
-//     what only vfio-pci knows (a ROM, other ids, the x-igd properties);
-//   - mice for USB devices, files for volumes, ordinary memory for huge pages,
-//     QEMU's q35 for pc-q35-10.1.
+//   - -cpu max replaces -cpu host and the properties that KVM has for Windows.
+//     There are at most 2 GiB and 2 CPUs: no guest of the tests needs more.
+//   - A VGA and a sound device replace a card's functions, at the same addresses,
+//     without the options of vfio-pci (a ROM, other ids, the x-igd properties).
+//   - Mice replace USB devices, files replace volumes, ordinary memory replaces
+//     huge pages, and QEMU's q35 replaces pc-q35-10.1.
 func Arguments(config map[string]string, dir, network string) ([]string, error) {
 	k := &kvm{config: config, dir: dir, network: cmp.Or(network, "hubport,hubid=0"), host: cardOrIGPU}
 	return k.line()
@@ -93,7 +93,7 @@ func (k *kvm) line() ([]string, error) {
 	return k.args, k.err
 }
 
-// keys adds what belongs to one key of the configuration.
+// keys adds the arguments for each key of the configuration.
 func (k *kvm) keys() {
 	nothing := func(string, string) {}
 	handled := map[*regexp.Regexp]func(key, value string){
@@ -104,8 +104,9 @@ func (k *kvm) keys() {
 		regexp.MustCompile(`^audio0$`):                    k.audio,
 		regexp.MustCompile(`^smbios1$`):                   k.smbios,
 		regexp.MustCompile(`^vmgenid$`):                   func(_, value string) { k.device("vmgenid,guid=%s", value) },
-		regexp.MustCompile(`^serial0$`):                   nothing, // every machine has one here
-		// Together, elsewhere; or for cloud-init, the host's scheduler and people.
+		regexp.MustCompile(`^serial0$`):                   nothing, // every machine of this package has this port
+		// These keys are handled together elsewhere, or only matter for
+		// cloud-init, the host's scheduler and people.
 		regexp.MustCompile(`^(agent|args|balloon|bios|boot|bootdisk|cores|cpu|efidisk0|hugepages|machine|memory|numa0?|ostype|scsihw|sockets|tablet|tpmstate0|vcpus|vga|virtiofs\d)$`): nothing,
 		regexp.MustCompile(`^(affinity|autostart|cpuunits|description|hookscript|lock|meta|name|onboot|parent|startup|tags|template|unused\d+|vmstate|running.*)$`):                    nothing,
 		regexp.MustCompile(`^(ci.*|ipconfig\d+|nameserver|searchdomain|sshkeys)$`):                                                                                                     nothing,
@@ -145,20 +146,20 @@ func (k *kvm) machine() {
 		k.add("-object", "memory-backend-ram,id=ram-node0,size=%dM", min(memory, 2048))
 		k.add("-numa", "node,nodeid=0,cpus=0-%d,memdev=ram-node0", min(cores, 2)-1)
 	}
-	k.add("-cpu", "max,-la57,-svm") // without page tables of five levels, which take an emulator long
+	k.add("-cpu", "max,-la57,-svm") // page tables of five levels would slow the emulator down
 	k.args = append(k.args, "-nodefaults", "-display", "none", "-boot", "menu=on,strict=on,reboot-timeout=1000")
 	k.add("-chardev", "socket,id=serial0,path=%s/serial,server=on,wait=off", k.dir)
 	k.device("isa-serial,chardev=serial0")
 	k.add("-qmp", "unix:%s/qmp,server=on,wait=off", k.dir)
 }
 
-// firmware adds OVMF as PVE chooses it (PVE/QemuServer/OVMF.pm): on q35 the
-// build for Secure Boot, whose keys are in the variables or not.
+// firmware adds the OVMF that PVE chooses (PVE/QemuServer/OVMF.pm). On q35 it
+// is the build for Secure Boot, and its variables hold the keys or not.
 func (k *kvm) firmware() {
 	code, vars := "OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"
 	switch {
 	case k.config["bios"] != "ovmf":
-		return // SeaBIOS, which QEMU brings
+		return // SeaBIOS, which is part of QEMU
 	case k.bootable:
 	case k.q35:
 		code = "OVMF_CODE_4M.secboot.fd"
@@ -183,8 +184,8 @@ func (k *kvm) firmware() {
 	}
 }
 
-// bridges adds the buses: PVE's q35 has its own file for them
-// (pve-q35-4.0.cfg), its i440fx gets bridges.
+// bridges adds the buses. For q35, PVE has a file of its own (pve-q35-4.0.cfg).
+// For i440fx, it adds bridges.
 func (k *kvm) bridges() {
 	tablet := "uhci"
 	if k.q35 {
@@ -233,19 +234,19 @@ func (k *kvm) bootIndex(key string) string {
 }
 
 func (k *kvm) smbios(_, value string) {
-	if !strings.Contains(value, "base64") { // which PVE decodes
+	if !strings.Contains(value, "base64") { // PVE would decode these values
 		k.add("-smbios", "type=1,%s", value)
 	}
 }
 
-// own adds the arguments of args, at the end as PVE does. Devices of the host have
-// substitutes here too, and so has what only KVM knows of a CPU.
+// own adds the arguments of the key args at the end, as PVE does. It replaces
+// devices of the host, and CPU properties that only KVM has.
 func (k *kvm) own() {
 	for _, arg := range qmconf.SplitArgs(k.config["args"]) {
 		switch option, value := arg.Name(), arg.Value(); {
 		case option == "-set" && strings.Contains(value, ".x-igd-"):
 		case option == "-cpu":
-			if !k.bootable { // firmware needs none of a CPU's names
+			if !k.bootable { // firmware does not need a CPU model
 				k.add(option, "%s", strings.Replace(value, "host,", "max,", 1))
 			}
 		case option == "-device" && arg.Property("driver") == "vfio-pci":

@@ -12,15 +12,17 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// Bootable returns the arguments for a machine that says from which of its volumes
-// it starts: each has a [Payload] in dir that writes [Said] and the volume's name
-// to QEMU's standard output. A new disk ("local-lvm:64"), an empty drive and
-// cloud-init's have none; an NVMe disk of the host is "host:" with its address. A
-// machine with an order of devices starts from [Nothing] in the end.
+// Bootable returns the arguments for a machine that prints the volume from
+// which it starts. Each volume has a [Payload] in dir, which writes [Said] and
+// the volume's name to QEMU's standard output. A new disk ("local-lvm:64"), an
+// empty drive and cloud-init's drive have no payload. The name of an NVMe disk
+// of the host is "host:" and its address. If the machine has an order of
+// devices, [Nothing] is the last of them.
 //
-// What stands in, beside that of [Arguments]: firmware without Secure Boot, which
-// would refuse the payloads, 512 MiB of memory, no TPM, and VirtIO SCSI for the
-// controllers of which OVMF has no driver. Networks are not started from.
+// It replaces what [Arguments] replaces. In addition it has firmware without
+// Secure Boot, which would refuse the payloads, 512 MiB of memory, no TPM, and
+// VirtIO SCSI for controllers without a driver in OVMF. It does not start from
+// networks.
 func Bootable(config map[string]string, dir string, host Host) ([]string, error) {
 	k := &kvm{config: config, dir: dir, network: "hubport,hubid=0", host: host, bootable: true}
 	for _, key := range slices.Sorted(maps.Keys(config)) {
@@ -42,14 +44,15 @@ func Bootable(config map[string]string, dir string, host Host) ([]string, error)
 	return args, cmp.Or(err, k.err)
 }
 
-// Nothing is the volume that a bootable machine starts from after all others.
+// Nothing is the volume from which a bootable machine starts if no other volume
+// starts.
 const Nothing = "nothing"
 
 func (k *kvm) write(file, volume string, isCD bool) {
 	path := filepath.Join(k.dir, file)
 	err := os.WriteFile(path, Payload(volume, isCD), 0o600)
 	if err == nil {
-		err = enlarge(path, 1<<20) // a disk without a whole cylinder is not read by SeaBIOS
+		err = enlarge(path, 1<<20) // SeaBIOS does not read disks smaller than a cylinder
 	}
 	if err != nil {
 		k.fail("%w", err)
@@ -58,8 +61,8 @@ func (k *kvm) write(file, volume string, isCD bool) {
 
 var driveKey = regexp.MustCompile(`^(virtio|scsi|sata|ide)\d+$`)
 
-// bootIndexes returns the place of each device in the firmware's order (qemu-server
-// PVE/QemuServer.pm, device_bootorder and bootorder_from_legacy).
+// bootIndexes returns the place of each device in the firmware's boot order
+// (qemu-server PVE/QemuServer.pm, device_bootorder and bootorder_from_legacy).
 func bootIndexes(config map[string]string) map[string]int {
 	start := map[string]int{}
 	if order, ordered := strings.CutPrefix(config["boot"], "order="); ordered {

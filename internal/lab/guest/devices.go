@@ -11,8 +11,9 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// modernUSB reports whether all USB devices are on one xHCI controller (qemu-server
-// PVE/QemuServer/USB.pm, $use_qemu_xhci, from machine version 7.1 on).
+// modernUSB reports whether all USB devices are on one xHCI controller. This is
+// so from machine version 7.1 on (qemu-server PVE/QemuServer/USB.pm,
+// $use_qemu_xhci).
 func (k *kvm) modernUSB() bool {
 	old := regexp.MustCompile(`^pc-(q35|i440fx)-([0-6]\.|7\.0)`).MatchString(k.config["machine"])
 	return !old && slices.Contains([]string{"l26", "win8", "win10", "win11"}, k.config["ostype"])
@@ -33,7 +34,7 @@ func (k *kvm) usbControllers() {
 	case usb3:
 		k.device("nec-usb-xhci,id=xhci,bus=pci.1,addr=0x1b")
 	}
-	if usb2 && !k.q35 && !k.modernUSB() { // pve-usb.cfg
+	if usb2 && !k.q35 && !k.modernUSB() { // PVE's file is pve-usb.cfg
 		k.device("ich9-usb-ehci1,id=ehci,addr=1d.7,multifunction=on")
 		for i := range 3 {
 			k.device("ich9-usb-uhci%d,id=uhci-%d,addr=1d.%d,multifunction=on,masterbus=ehci.0,firstport=%d", i+1, i+1, i, 2*i)
@@ -46,7 +47,7 @@ func (k *kvm) display() {
 	if kind == "" && strings.Contains(k.config["hostpci0"], "x-vga=1") {
 		kind = "none"
 	}
-	// VGA stands in for qxl, which is not in every QEMU.
+	// VGA replaces qxl, because not every QEMU has qxl.
 	model, known := map[string]string{"": "VGA", "std": "VGA", "vmware": "vmware-svga", "virtio": "virtio-vga", "qxl": "VGA", "none": "", "serial0": ""}[kind]
 	switch {
 	case !known:
@@ -60,7 +61,7 @@ func (k *kvm) display() {
 	}
 }
 
-// card adds the substitutes for a passed-through device.
+// card adds the devices that replace a passed-through device.
 func (k *kvm) card(key, value string) {
 	n, err := strconv.Atoi(strings.TrimPrefix(key, "hostpci"))
 	if err != nil {
@@ -89,8 +90,8 @@ func (k *kvm) card(key, value string) {
 	}
 }
 
-// function adds the substitute for one function of the host: its boot index only
-// where there is something to start from.
+// function adds the device that replaces one function of the host. Only an NVMe
+// disk gets a boot index, because the other devices hold nothing to start from.
 func (k *kvm) function(f iommu.Function, key, place, more string) {
 	start := regexp.MustCompile(`,bootindex=\d+`)
 	switch f.Class.Sub() {
@@ -142,7 +143,7 @@ func (k *kvm) nic(key, value string) {
 		k.fail("%s: %v", key, err)
 	}
 	start := k.bootIndex(key)
-	if k.bootable { // the firmware would wait for a network, from which nothing starts here
+	if k.bootable { // without this, the firmware would wait for the network
 		start = ",romfile="
 	}
 	address := cmp.Or(macAddress.FindString(value), "BC:24:11:00:00:01")

@@ -24,8 +24,8 @@ import (
 
 const publicKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHW0Sg0Dv1XoPZ5HHq9yqkFr3Kj6n2l0rJ7n3hZ3cQ0a ada@laptop"
 
-// linuxAI is what the guest is told. Its driver comes from a repository that
-// stands in for NVIDIA's, and its Ollama from the shop.
+// linuxAI returns the wanted set-up of the guest. Its driver comes from a
+// repository that replaces NVIDIA's, and its Ollama from the shop.
 func linuxAI(h *house, s *shop) firstboot.LinuxAI {
 	h.Helper()
 	key, err := os.ReadFile(filepath.Join(filepath.Dir(h.disk), "driver.asc"))
@@ -43,7 +43,7 @@ func linuxAI(h *house, s *shop) firstboot.LinuxAI {
 }
 
 // TestGuests boots a cloud image with a seed, as PVE would start the profile's
-// VM. A plain run boots none, because each takes minutes.
+// VM. An ordinary run boots no guest, because each guest takes minutes.
 func TestGuests(t *testing.T) {
 	t.Parallel()
 	type guest struct {
@@ -61,8 +61,8 @@ func TestGuests(t *testing.T) {
 	}
 }
 
-// blankDisk has a guest made from nothing, with its card at the end, and does with
-// it what is done with guests.
+// blankDisk sets up a guest with blank disks. At the end of the set-up it gets
+// its card. Then its agent, SSH and checks are tried.
 func blankDisk(t *testing.T) {
 	t.Helper()
 	h, s := newHouse(t), open(t)
@@ -85,7 +85,7 @@ func blankDisk(t *testing.T) {
 		t.Errorf("RustDesk: %+v", got)
 	}
 	const seen = "firstboot.agent yes, firstboot.driver unknown, firstboot.card yes, firstboot.disk yes, firstboot.rustdesk yes"
-	if got := answers(report.Checks); got != seen { // the card is a stand-in, and so its module is not loaded
+	if got := answers(report.Checks); got != seen { // unknown: the card is a stand-in, so its module is not loaded
 		t.Errorf("%s: %v", got, report.Checks)
 	}
 	if state, _ := h.sim.VM(vmid); state.Config["scsi2"] != "" || state.Config["hostpci0"] == "" {
@@ -96,7 +96,7 @@ func blankDisk(t *testing.T) {
 	h.hasSSH()
 	h.isVerified(linux.Wanted())
 
-	// Once more: what is there stays.
+	// A repeated set-up keeps the disk for models and the password.
 	h.run("echo precious >/srv/models/weights")
 	again, err := h.install(linux, &setup, true)
 	if err != nil || again.Found["models"] != "kept" || len(again.RustDesk.Changed) != 0 || answers(again.Checks) != seen {
@@ -112,9 +112,9 @@ func blankDisk(t *testing.T) {
 	}
 }
 
-// fullDisk has a guest made that cannot be: the disk for models is not blank, and
-// a package does not exist. Each failure is told and repaired; nothing that is on
-// the disk is lost.
+// fullDisk sets up a guest that fails at first: the disk for models is not
+// blank, and a package does not exist. Each failure is reported and can be
+// repaired. The data on the disk is kept.
 func fullDisk(t *testing.T) {
 	t.Helper()
 	h := newHouse(t)
@@ -145,7 +145,7 @@ func fullDisk(t *testing.T) {
 		t.Errorf("what DHCP gave: %v, %v", addresses, err)
 	}
 
-	h.run("e2label /dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi1 models") // as the failure says
+	h.run("e2label /dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi1 models") // the command that the error names
 	_, err = h.install(linux, nil, true)
 	if failed := failure(t, err); !strings.Contains(failed.Why, "no-such-package") || !strings.Contains(failed.Log, "Unable to locate package no-such-package") {
 		t.Errorf("a package that does not exist: %+v", failed)
@@ -157,7 +157,8 @@ func fullDisk(t *testing.T) {
 	}
 }
 
-// failure returns the error of a set-up that failed, which it has to be.
+// failure returns the error of a failed set-up. Other errors, and none, end the
+// test.
 func failure(t *testing.T, err error) *install.SetupError {
 	t.Helper()
 	var failed *install.SetupError
@@ -167,7 +168,8 @@ func failure(t *testing.T, err error) *install.SetupError {
 	return failed
 }
 
-// fill makes a disk with a file system and a file, and returns its checksum.
+// fill makes a disk with a file system and a file, and returns the disk's
+// checksum.
 func fill(t *testing.T, disk string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -191,7 +193,7 @@ func sum(t *testing.T, file string) string {
 	return fmt.Sprintf("%x", sha256.Sum256(data))
 }
 
-// answers returns each check's rule and answer.
+// answers returns the IDs of the checks with their answers.
 func answers(checks []firstboot.Check) string {
 	var all []string
 	for _, c := range checks {
@@ -200,8 +202,9 @@ func answers(checks []firstboot.Check) string {
 	return strings.Join(all, ", ")
 }
 
-// isVerified looks at the guest with and without a card that the stand-in of
-// nvidia-smi lists.
+// isVerified checks the guest in good and in broken states: without a card in
+// the output of the stand-in of nvidia-smi, without the disk, and without
+// nvidia-smi.
 func (h *house) isVerified(wanted firstboot.Wanted) {
 	h.Helper()
 	wanted.RustDesk, wanted.Card = true, true
@@ -219,7 +222,7 @@ func (h *house) isVerified(wanted firstboot.Wanted) {
 	}
 }
 
-// isSetUp looks at what the set-up was to do.
+// isSetUp checks the results of the set-up in the guest.
 func (h *house) isSetUp() {
 	h.Helper()
 	for command, want := range map[string]string{
@@ -246,7 +249,7 @@ func (h *house) isSetUp() {
 	}
 }
 
-// speaks tries the agent of package workstation on a real agent.
+// speaks tries the methods of [workstation.Agent] on a real agent.
 func (h *house) speaks() {
 	h.Helper()
 	if info, err := h.agent.OS(h.ctx); err != nil || info["id"] != "debian" {
@@ -277,7 +280,7 @@ func (h *house) speaks() {
 	}
 }
 
-// hasSSH sets the way in by SSH up, twice, and goes it.
+// hasSSH sets up access by SSH twice, and logs in with the key.
 func (h *house) hasSSH() {
 	h.Helper()
 	h.run("su ada -c 'ssh-keygen -q -t ed25519 -N \"\" -f ~/key'")
@@ -304,7 +307,8 @@ func (h *house) hasSSH() {
 	}
 }
 
-// rustDesk is the set-up from a package that is as large as it has to be.
+// rustDesk returns the set-up of RustDesk from a package that holds only a
+// stand-in.
 func rustDesk(s *shop) rustdesk.Setup {
 	s.Helper()
 	url, sum := s.deb("rustdesk", "1.4.9", map[string]string{

@@ -35,8 +35,8 @@ const (
 	mac  = "BC:24:11:6A:00:2F"
 )
 
-// image returns the directory that image.sh filled. Without it, or without what
-// boots it, the test skips, or fails where the lab is required.
+// image returns the directory that image.sh has filled. Without that directory
+// or QEMU, the test skips. If the lab is required, it fails.
 func image(t *testing.T) string {
 	t.Helper()
 	if testing.Short() {
@@ -64,25 +64,25 @@ func image(t *testing.T) string {
 	return dir
 }
 
-// A house is an embedded node with a VM whose guest is real: while the node runs
-// the VM, QEMU runs the guest.
+// A house is an embedded node that has a VM with a real guest. While the node
+// runs the VM, QEMU runs the guest.
 type house struct {
 	*testing.T
 	ctx   context.Context
 	sim   *pvetest.Node
 	node  *workstation.Node
 	agent workstation.Agent
-	dir   string // of the VM's drives and sockets
-	disk  string // the guest's disk as image.sh made it
+	dir   string // holds the VM's drives and sockets
+	disk  string // the guest's disk that image.sh made
 	began time.Time
-	cd    []byte // the seed
+	cd    []byte // the image of the seed
 
 	real    *pvetest.SocketAgent
-	on      atomic.Bool // whether QEMU runs what the node runs
+	on      atomic.Bool // whether QEMU runs the VM
 	console transcript
 }
 
-// newHouse returns a node without the VM.
+// newHouse returns a node that does not have the VM yet.
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	cached := image(t)
@@ -106,7 +106,7 @@ func newHouse(t *testing.T) *house {
 	h.agent = h.node.Agent(vmid)
 	done := make(chan error)
 	go func() { done <- h.host() }()
-	t.Cleanup(func() { // before the node closes, and before the directory is gone
+	t.Cleanup(func() { // runs before the node closes and the directory is removed
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
@@ -118,8 +118,8 @@ func newHouse(t *testing.T) *house {
 	return h
 }
 
-// Execute implements [pvetest.Agent]. A guest that is being shut down does not
-// answer for the one that starts next.
+// Execute implements [pvetest.Agent]. A guest that is shutting down must not
+// answer in place of the guest that starts next.
 func (h *house) Execute(ctx context.Context, command string, arguments json.RawMessage) (json.RawMessage, error) {
 	if !h.on.Load() {
 		return nil, pvetest.ErrNoAgent
@@ -143,7 +143,8 @@ func (h *house) host() error {
 	}
 }
 
-// await waits until the node runs the VM, or does not. The error is the context's.
+// await waits until the node runs the VM, or no longer runs it. It returns an
+// error only if the context ends.
 func (h *house) await(running bool) error {
 	for slices.Contains(h.sim.Running(), vmid) != running {
 		select {
@@ -155,17 +156,17 @@ func (h *house) await(running bool) error {
 	return nil
 }
 
-// power has QEMU run the VM until the node has shut it down.
+// power lets QEMU run the VM until the node shuts it down.
 func (h *house) power() error {
 	system := filepath.Join(h.dir, "scsi0")
-	if _, err := os.Stat(system); err != nil { // PVE imports the image
+	if _, err := os.Stat(system); err != nil { // as PVE imports the image
 		if out, err := exec.CommandContext(h.ctx, "cp", "--sparse=always", "--reflink=auto", h.disk, system).CombinedOutput(); err != nil {
 			return fmt.Errorf("%w: %s", err, out)
 		}
 	}
 	state, _ := h.sim.VM(vmid)
 	for key, value := range state.Config {
-		if strings.Contains(value, ":iso/firstboot-") { // what was uploaded
+		if strings.Contains(value, ":iso/firstboot-") { // the seed that was uploaded
 			if err := os.WriteFile(filepath.Join(h.dir, key), h.cd, 0o600); err != nil {
 				return err
 			}
@@ -190,7 +191,7 @@ func (h *house) power() error {
 	select {
 	case <-off:
 		h.on.Store(false)
-		go func() { _, _ = h.real.Execute(h.ctx, "guest-shutdown", nil) }() // an agent does not answer that
+		go func() { _, _ = h.real.Execute(h.ctx, "guest-shutdown", nil) }() // an agent sends no answer to this command
 		if err := <-ended; h.ctx.Err() == nil {
 			return err
 		}
@@ -204,21 +205,21 @@ func (h *house) power() error {
 	}
 }
 
-// listen keeps what the guest writes to its serial port.
+// listen stores the output of the guest's serial port.
 func (h *house) listen() {
 	for h.ctx.Err() == nil {
 		serial, err := new(net.Dialer).DialContext(h.ctx, "unix", filepath.Join(h.dir, "serial"))
 		if err == nil {
-			_, _ = io.Copy(&h.console, serial) // until QEMU ends
+			_, _ = io.Copy(&h.console, serial) // ends with QEMU
 			_ = serial.Close()
 			return
 		}
-		time.Sleep(50 * time.Millisecond) // QEMU makes the socket a moment after its start
+		time.Sleep(50 * time.Millisecond) // QEMU creates the socket a moment after its start
 	}
 }
 
-// install makes the node have the VM and its guest, from nothing to what is seen
-// in it. With again, the guest is there.
+// install makes the VM, sets up its guest and checks it. If again is set, the
+// guest exists already.
 func (h *house) install(linux firstboot.LinuxAI, setup *rustdesk.Setup, again bool) (install.Report, error) {
 	h.Helper()
 	seed, err := linux.Seed()
@@ -256,12 +257,12 @@ func vm() workstation.VM {
 		Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2"}.VM()
 }
 
-// tell logs how far a set-up is.
+// tell logs the progress of a set-up.
 func (h *house) tell(e workstation.Event) {
 	h.Logf("guest: %s %s: %s", time.Since(h.began).Round(time.Second), e.Phase, e.Message)
 }
 
-// run runs a shell's command line in the guest and returns what it printed.
+// run runs a shell command in the guest and returns its output.
 func (h *house) run(command string) string {
 	h.Helper()
 	out, err := h.agent.Run(h.ctx, proxstation.GuestCommand{Argv: []string{"/bin/sh", "-c", command}})
@@ -271,7 +272,7 @@ func (h *house) run(command string) string {
 	return strings.TrimSpace(out.Stdout + out.Stderr)
 }
 
-// A transcript is what somebody said.
+// A transcript collects the output of a program. Several goroutines may use it.
 type transcript struct {
 	mu    sync.Mutex
 	bytes []byte
@@ -290,7 +291,7 @@ func (s *transcript) text() string {
 	return string(s.bytes)
 }
 
-// tail returns the last lines.
+// tail returns the last 60 lines.
 func (s *transcript) tail() string {
 	lines := strings.Split(strings.ReplaceAll(s.text(), "\r", ""), "\n")
 	return strings.Join(lines[max(0, len(lines)-60):], "\n")

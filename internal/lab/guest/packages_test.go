@@ -18,14 +18,14 @@ import (
 	"time"
 )
 
-// A shop serves files to the guest, over QEMU's network.
+// A shop is an HTTP server that offers files to the guest, over QEMU's network.
 type shop struct {
 	*testing.T
-	address string // as the guest sees it
+	address string // the address that the guest uses
 	files   map[string][]byte
 }
 
-// open opens a shop. Files are put into it before a guest asks for them.
+// open opens a shop. The test adds files before a guest asks for them.
 func open(t *testing.T) *shop {
 	t.Helper()
 	s := &shop{T: t, files: map[string][]byte{}}
@@ -37,18 +37,18 @@ func open(t *testing.T) *shop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.address = "http://10.0.2.2:" + port // QEMU's user network: the host's loopback
+	s.address = "http://10.0.2.2:" + port // in QEMU's user network, the host's loopback
 	return s
 }
 
-// put offers a file and returns its address and its SHA-256.
+// put offers a file and returns its URL and its SHA-256.
 func (s *shop) put(name string, data []byte) (url, sum string) {
 	s.files["/"+name] = data
 	digest := sha256.Sum256(data)
 	return s.address + "/" + name, hex.EncodeToString(digest[:])
 }
 
-// deb offers a Debian package with the files, all of which may be executed.
+// deb offers a Debian package with the given files. All of them are executable.
 func (s *shop) deb(name, version string, files map[string]string) (url, sum string) {
 	s.Helper()
 	dir := s.TempDir()
@@ -73,7 +73,7 @@ func (s *shop) deb(name, version string, files map[string]string) (url, sum stri
 	return s.put(name+"-"+version+".deb", data)
 }
 
-// tgz offers an archive with the files, all of which may be executed.
+// tgz offers an archive with the given files. All of them are executable.
 func (s *shop) tgz(name string, files map[string]string) (url, sum string) {
 	s.Helper()
 	var b bytes.Buffer
@@ -96,7 +96,8 @@ func (s *shop) tgz(name string, files map[string]string) (url, sum string) {
 	return s.put(name, b.Bytes())
 }
 
-// standIn returns RustDesk's stand-in, which keeps its state in a directory.
+// standIn returns a script that replaces RustDesk and keeps its state in a
+// directory.
 func standIn(t *testing.T, version string) string {
 	t.Helper()
 	text, err := os.ReadFile("../../../workstation/rustdesk/testdata/standin.sh")

@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// Said is what a payload says before the name of its volume.
+// Said is the text that a payload writes before the name of its volume.
 const Said = "started from "
 
-// Payload returns the beginning of a disk, or a CD, from which both SeaBIOS and
-// OVMF start a program that writes the volume's name to QEMU's debug port and
-// halts. A disk is one FAT file system without partitions, whose first sector is
-// also a boot sector; a CD has that file system as its El Torito image.
+// Payload returns the beginning of a disk or a CD. Both SeaBIOS and OVMF start
+// from it a program that writes the volume's name to QEMU's debug port and
+// halts. A disk is a FAT file system without partitions, whose first sector is
+// also a boot sector. A CD has that file system as its El Torito image.
 func Payload(volume string, isCD bool) []byte {
 	disk := fat(Said + volume + "\n")
 	if !isCD {
@@ -47,7 +47,8 @@ func fat(message string) []byte {
 	copy(disk[36:], "\x80\x00\x29    PAYLOAD    FAT12   ")
 	copy(disk[0x3e:], biosProgram(message))
 	disk[510], disk[511] = 0x55, 0xaa
-	// The clusters 2 EFI, 3 BOOT, 4 and 5 the file; each entry has 12 bits.
+	// The entries have 12 bits each: cluster 2 is EFI, 3 is BOOT, and 4 and 5
+	// are the file.
 	copy(disk[sector:], []byte{0xf8, 0xff, 0xff, 0xff, 0xff, 0xff, 0x05, 0xf0, 0xff})
 	entry := func(at int, name string, attributes byte, cluster uint16, size uint32) {
 		copy(disk[at:], name)
@@ -68,12 +69,12 @@ func fat(message string) []byte {
 	return disk
 }
 
-// write is code for any mode of the processor: it writes the bytes at SI, up to a
-// 0, to the port in DX, and halts.
+// write is code for any mode of the processor. It writes the bytes at SI, up to
+// a 0, to the port in DX, and halts.
 var write = []byte{0xfc, 0xac, 0x84, 0xc0, 0x74, 0x03, 0xee, 0xeb, 0xf8, 0xf4, 0xeb, 0xfd}
 
-// biosProgram returns code for a boot sector, at 0x3e after its start; the BIOS
-// puts it at 0x7c00.
+// biosProgram returns code for offset 0x3e of a boot sector, which the BIOS
+// loads at 0x7c00.
 func biosProgram(message string) []byte {
 	begin := []byte{0xfa, 0x31, 0xc0, 0x8e, 0xd8, 0xba, 0xe9, 0x00, 0xbe, 0, 0} // cli; DS = 0; DX = port 0xe9; SI = the message
 	binary.LittleEndian.PutUint16(begin[9:], uint16(0x7c00+0x3e+len(begin)+len(write)))
@@ -88,26 +89,26 @@ func efiProgram(message string) []byte {
 	copy(file, "MZ")
 	put32(0x3c, 0x40)
 	copy(file[0x40:], "PE\x00\x00")
-	put16(0x44, 0x8664) // x86-64
-	put16(0x46, 1)      // one section
+	put16(0x44, 0x8664) // the machine: x86-64
+	put16(0x46, 1)      // the number of sections
 	put16(0x54, 0xf0)   // the size of the optional header, with 16 directories
-	put16(0x56, 0x0022) // an executable image of large addresses
-	put16(0x58, 0x020b) // PE32+
-	put32(0x5c, 0x200)  // the size of its code
-	put32(0x68, 0x1000) // where it begins
+	put16(0x56, 0x0022) // flags: an executable image that can use large addresses
+	put16(0x58, 0x020b) // the format: PE32+
+	put32(0x5c, 0x200)  // the size of the code
+	put32(0x68, 0x1000) // the entry point, and the start of the code
 	put32(0x6c, 0x1000)
-	put32(0x78, 0x1000) // sections in memory and in the file
+	put32(0x78, 0x1000) // the alignment of sections in memory and in the file
 	put32(0x7c, 0x200)
-	put32(0x90, 0x2000) // the image's size, that of its headers
+	put32(0x90, 0x2000) // the size of the image and of its headers
 	put32(0x94, 0x200)
-	put16(0x9c, 10) // a UEFI application
+	put16(0x9c, 10) // the subsystem: a UEFI application
 	put32(0xc4, 16)
 	copy(file[0x148:], ".text")
 	put32(0x150, 0x200)
 	put32(0x154, 0x1000)
 	put32(0x158, 0x200)
 	put32(0x15c, 0x200)
-	put32(0x16c, 0xe0000020)                                                            // code, to be read, written and executed
+	put32(0x16c, 0xe0000020)                                                            // flags: code that can be read, written and executed
 	code := []byte{0x66, 0xba, 0xe9, 0x00, 0x48, 0x8d, 0x35, byte(len(write)), 0, 0, 0} // DX = port 0xe9; RSI = the message
 	copy(file[0x200:], slices.Concat(code, write, []byte(message), []byte{0}))
 	return file
