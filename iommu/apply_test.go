@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// snapshot returns every file below dir with its mode, and every directory.
+// snapshot returns every file below dir with its content and mode, and every
+// directory.
 func snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -41,7 +42,7 @@ func snapshot(t *testing.T, dir string) map[string]string {
 	return files
 }
 
-// compare names a difference between two snapshots.
+// compare returns a difference between two snapshots, and "" if they are equal.
 func compare(got, want map[string]string) string {
 	for name, text := range got {
 		if want[name] != text {
@@ -56,8 +57,8 @@ func compare(got, want map[string]string) string {
 	return ""
 }
 
-// host makes a root directory with a file that has odd bytes, a mode of its
-// own and no newline at its end.
+// host makes a root directory with a file. The file has bytes that are not
+// text, an unusual mode and no newline at its end.
 func host(t *testing.T) (string, *os.Root) {
 	t.Helper()
 	dir := t.TempDir()
@@ -70,7 +71,7 @@ func host(t *testing.T) (string, *os.Root) {
 	if err := os.WriteFile(file, []byte("root=\xff\x00 quiet"), 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(file, 0o640); err != nil { // whatever the umask is
+	if err := os.Chmod(file, 0o640); err != nil { // independent of the umask
 		t.Fatal(err)
 	}
 	root, err := os.OpenRoot(dir)
@@ -83,8 +84,8 @@ func host(t *testing.T) (string, *os.Root) {
 
 func text(s string) *string { return &s }
 
-// threeFiles is a plan that makes a file, makes another one in a new directory,
-// and edits a third.
+// threeFiles is a plan that creates a file, creates a second file in a new
+// directory, and edits a third file.
 func threeFiles() HostPlan {
 	return HostPlan{
 		Changes: []FileChange{
@@ -96,7 +97,8 @@ func threeFiles() HostPlan {
 	}
 }
 
-// recorder is a Runner that remembers, and that fails when told.
+// recorder is a Runner that records the commands, and that fails if a test asks
+// for it.
 type recorder struct {
 	ran  []string
 	fail error
@@ -149,8 +151,8 @@ func TestAFailedCommandIsRunAgain(t *testing.T) {
 	if !errors.Is(err, r.fail) || !strings.Contains(err.Error(), "iommu: apply: update-initramfs -u -k all: no space left") {
 		t.Errorf("got %v", err)
 	}
-	// A new plan, made from the files as they are, is empty. The commands
-	// are still to be run.
+	// A new plan for the changed files has no file left to change. The commands
+	// must still run.
 	r = recorder{}
 	if err := (HostPlan{}).Apply(t.Context(), root, r.run); err != nil || len(r.ran) != 2 {
 		t.Errorf("again: %v, ran %q", err, r.ran)
@@ -222,7 +224,7 @@ func TestPlansAreUndoneOneByOne(t *testing.T) {
 	}
 }
 
-// A file that cannot be replaced is refused by name, with what to do, and
+// If a file cannot be replaced, the error names the file and a remedy, and
 // nothing is changed.
 func TestFilesThatCannotBeReplaced(t *testing.T) {
 	t.Parallel()
@@ -273,7 +275,8 @@ func TestPlansStayBelowTheRoot(t *testing.T) {
 	}
 }
 
-// The next run removes the leftovers of a killed run, whatever its plan is.
+// The next run removes the leftovers of a killed run, even if its plan is
+// another one.
 func TestLeftoversAreRemoved(t *testing.T) {
 	t.Parallel()
 	dir, root := host(t)
@@ -308,13 +311,13 @@ func TestLeftoversAreRemoved(t *testing.T) {
 	}
 }
 
-// A second plan waits for the first one, and for its commands; it does not
-// wait longer than its context.
+// A second plan waits until the first plan and its commands have ended, or
+// until its own context ends.
 func TestOnePlanAtATime(t *testing.T) {
 	t.Parallel()
 	dir, root := host(t)
 	before := snapshot(t, dir)
-	other, err := os.OpenRoot(dir) // as another process has it
+	other, err := os.OpenRoot(dir) // another process has a handle of its own
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -327,7 +330,7 @@ func TestOnePlanAtATime(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { done <- second.Apply(t.Context(), other, nil) }()
-		time.AfterFunc(2*time.Second, cancel) // long enough to have begun to wait, on a busy machine too
+		time.AfterFunc(2*time.Second, cancel) // by then it waits, on a busy machine too
 		if err := Undo(ctx, other, nil); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "another process is changing this host") {
 			t.Errorf("undo while a plan is applied: %v", err)
 		}
@@ -349,7 +352,7 @@ func TestOnePlanAtATime(t *testing.T) {
 	}
 }
 
-// A command that has begun is not cut off.
+// A cancelled context does not interrupt a command that has begun.
 func TestExecRunsToTheEnd(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("sh"); err != nil {

@@ -12,7 +12,7 @@ import (
 
 func TestMisspeltArguments(t *testing.T) {
 	t.Parallel()
-	for arg, want := range map[string]string{ // "": the kernel knows it, or it is none of ours
+	for arg, want := range map[string]string{ // "" if the kernel knows the argument, or if it is not judged here
 		"quiet": "", "iommu=pt": "", "amd_iommu=on": "", "intel_iommu=on,sm_on": "", "vfio-pci.ids=10de:2504": "", "vfio_pci.disable_idle_d3=1": "",
 		"vfio_iommu_type1.allow_unsafe_interrupts=1": "", "pcie_acs_override=downstream,multifunction": "", "pcie_acs_override=id:10de:2504": "",
 		"initcall_blacklist=sysfb_init": "", "modprobe.blacklist=nouveau": "", "video=efifb:off": "", "intel_idle.max_cstate=1": "", "i915.enable_guc=3": "",
@@ -38,8 +38,8 @@ func TestMisspeltArguments(t *testing.T) {
 	}
 }
 
-// Quotes around several arguments are one cause and one finding, also where
-// the IOMMU is off because of them.
+// Quotes around several arguments cause one finding, even if they turn the
+// IOMMU off.
 func TestQuotedArguments(t *testing.T) {
 	t.Parallel()
 	off := iommu.Facts{GroupsKnown: proxstation.Yes, UnitsKnown: proxstation.Yes, ACPI: iommu.ACPI{DMAR: proxstation.Yes}, Running: cmdline(`root=/dev/sda1 "quiet intel_iommu=on iommu=pt"`)}
@@ -49,8 +49,8 @@ func TestQuotedArguments(t *testing.T) {
 	}
 }
 
-// An argument counts by where it stands, and every advice names the file and
-// the command of the loader that boots the host.
+// The effect of an argument depends on its place. Every advice names the file
+// and the command of the loader that boots the host.
 func TestArgumentsElsewhere(t *testing.T) {
 	t.Parallel()
 	const systemd, grub = `cmdline initrd=\EFI\proxmox\vmlinuz root=ZFS=rpool/ROOT/pve-1 boot=zfs`, "cmdline BOOT_IMAGE=/boot/vmlinuz root=/dev/sda3 ro quiet"
@@ -61,7 +61,7 @@ func TestArgumentsElsewhere(t *testing.T) {
 	for name, test := range map[string]struct {
 		host  string
 		lines []string
-		seen  string // "": no finding
+		seen  string // "" if there is no finding
 		fix   string
 	}{
 		"systemd-boot, in GRUB's file": {"amd-desktop", []string{defaults("quiet pcie_acs_override=downstream"), systemd, kernel("root=ZFS=rpool/ROOT/pve-1 boot=zfs\n")},
@@ -105,8 +105,8 @@ func TestPlace(t *testing.T) {
 	}
 }
 
-// An argument in force is never advised again. An argument that is configured
-// only needs a restart.
+// Advise never names an argument that is in force. For an argument that is only
+// configured, it asks for a restart.
 func TestAdvise(t *testing.T) {
 	t.Parallel()
 	facts := read(t, "single-gpu", "cmdline BOOT_IMAGE=/vmlinuz ro quiet iommu=pt", `file etc/default/grub "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet iommu=pt nomodeset\"\n"`)

@@ -10,10 +10,11 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// BenchmarkRead reads all that is known of a machine: PCI functions with BARs,
-// reset methods and links, groups, IOMMUs, interrupts, modules, the boot
-// loader, and what the host lives on. In turns with it, it reads the same
-// files and nothing else; raw/op is the time for that, and ×raw the ratio.
+// BenchmarkRead reads all facts of a machine: PCI functions with BARs, reset
+// methods and links, groups, IOMMUs, interrupts, modules, the boot loader, and
+// the devices that the host needs. After each Read, it reads the same files
+// without any evaluation. raw/op is the time for these plain reads, and ×raw is
+// the ratio.
 func BenchmarkRead(b *testing.B) {
 	for _, n := range []int{40, 500, 4000} {
 		b.Run(fmt.Sprintf("functions=%d", n), func(b *testing.B) {

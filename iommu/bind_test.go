@@ -43,7 +43,7 @@ func TestBindRefuses(t *testing.T) {
 		{"reference", "0000:0c:00.0", "iommu.lost"},
 		{"no-iommu", "0000:01:00.0", "iommu.no-group"},
 		{"vmd-domain", "0000:00:0e.0", "iommu.in-use"},
-		{"amd-desktop", "0000:01:00.0", "iommu.uses-unknown"}, // root on ZFS
+		{"amd-desktop", "0000:01:00.0", "iommu.uses-unknown"}, // the root file system is on ZFS
 	} {
 		facts := read(t, test.host, lost)
 		_, err := facts.Bind([]iommu.Address{address(t, test.address)}, nil)
@@ -70,8 +70,9 @@ func TestBindOfTheOnlyConsoleMustBeAllowed(t *testing.T) {
 	}
 }
 
-// A tree of plain files is no kernel: nothing happens when they are written.
-// Apply must see that by reading back, and write back what it wrote.
+// A tree of plain files is not a kernel: nothing happens when a file is
+// written. Apply must notice this by reading back, and must restore what it
+// wrote.
 func TestApplyReadsBack(t *testing.T) {
 	t.Parallel()
 	tree, err := hosttree.Load("two-identical-cards", `file sys/bus/pci/drivers_probe ""`)

@@ -129,7 +129,7 @@ func TestUses(t *testing.T) {
 		}
 	}
 	// If one half of a mirror cannot be followed to its controller, the other
-	// half is still known.
+	// half still counts.
 	half := read(t, "shared-group", "link sys/devices/virtual/block/dm-1/slaves/sdz1 ../../../../gone")
 	if half.UsesKnown != proxstation.Unknown || !slices.ContainsFunc(half.Uses, func(u iommu.Use) bool { return u.Kind == iommu.UseRoot }) {
 		t.Errorf("half of root: uses known: %v, %v", half.UsesKnown, half.Uses)
@@ -149,7 +149,7 @@ func TestUses(t *testing.T) {
 	}
 }
 
-// sysfs does not show the disks of ZFS; udev's records do.
+// sysfs does not show the disks of ZFS, but udev's records do.
 func TestUsesOfZFS(t *testing.T) {
 	t.Parallel()
 	const member = `file run/udev/data/b%s "E:ID_FS_TYPE=zfs_member\nE:ID_FS_LABEL=%s\n"`
@@ -190,7 +190,8 @@ func TestUsesOfZFS(t *testing.T) {
 
 func TestUsesOfBondsAndVLANs(t *testing.T) {
 	t.Parallel()
-	// vmbr0 on a VLAN on a bond of two cards, one of them a second function.
+	// vmbr0 is on a VLAN, on a bond of two cards. One of the cards is a second
+	// function.
 	facts := read(t, "reference",
 		"function 0000:03:00.0 class=020000 id=8086:1521 group=9 driver=igb",
 		"function 0000:03:00.1 class=020000 id=8086:1521 group=9 driver=igb",
@@ -218,7 +219,7 @@ func TestUsesOfBondsAndVLANs(t *testing.T) {
 	}
 }
 
-// A machine that is reached over IPv6 alone.
+// The machine is reached over IPv6 alone.
 func TestUsesOfIPv6Routes(t *testing.T) {
 	t.Parallel()
 	const v6 = `file proc/net/route "Iface\n"
@@ -235,8 +236,8 @@ file proc/net/ipv6_route
 	}
 }
 
-// A default route through a device that is not on PCI, such as Wi-Fi on USB's
-// own bus or a tunnel, still counts as a default route.
+// A default route still counts if its device is not on PCI, such as Wi-Fi on
+// USB's own bus or a tunnel.
 func TestUsesOfARouteThatLeadsNowhere(t *testing.T) {
 	t.Parallel()
 	facts := read(t, "reference", "net wg0", "file proc/net/route\n| Iface\n| wg0 00000000 00000000 0001 0 0 0 00000000 0 0 0")

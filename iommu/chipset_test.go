@@ -17,8 +17,9 @@ func intelFunction(address string, device iommu.ID, class iommu.Class) iommu.Fun
 	return iommu.Function{Address: a, Class: class, Model: iommu.Model{Vendor: 0x8086, Device: device}, DriverKnown: proxstation.Yes}
 }
 
-// Integrated graphics without a group, while the IOMMU is on for the rest: the
-// chipset, or an argument, and the argument is the nearer cause.
+// Integrated graphics have no group while the IOMMU is on for other devices.
+// The cause is the chipset or an argument. If both could be the cause, the
+// finding names the argument.
 func TestGraphicsThatTheKernelKeepsFromTheIOMMU(t *testing.T) {
 	t.Parallel()
 	groups, units := some()
@@ -45,7 +46,7 @@ func TestGraphicsThatTheKernelKeepsFromTheIOMMU(t *testing.T) {
 			t.Errorf("%s: %v", name, found)
 		}
 	}
-	// A card beside these graphics is not theirs.
+	// A card beside integrated graphics is not judged as these graphics.
 	card := intelFunction("01:00.0", 0x56a0, vga)
 	card.Parent = &iommu.Address{}
 	facts := iommu.Facts{Groups: groups, Units: units, GroupsKnown: proxstation.Yes, UnitsKnown: proxstation.Yes,
@@ -55,7 +56,8 @@ func TestGraphicsThatTheKernelKeepsFromTheIOMMU(t *testing.T) {
 	}
 }
 
-// What a machine without interrupt remapping can do depends on why it has none.
+// The advice for a machine without interrupt remapping depends on the reason
+// why it has none.
 func TestInterruptRemappingThatThisMachineCanHave(t *testing.T) {
 	t.Parallel()
 	groups, _ := some()
@@ -81,7 +83,7 @@ func TestInterruptRemappingThatThisMachineCanHave(t *testing.T) {
 	}
 }
 
-// Linux leaves AMD's IOMMU off beside Stoney Ridge's graphics.
+// Linux leaves AMD's IOMMU off on machines with Stoney Ridge's graphics.
 func TestIOMMUThatTheKernelLeavesOff(t *testing.T) {
 	t.Parallel()
 	for device, fix := range map[iommu.ID]string{0x98e4: "amd_iommu=force_enable", 0x15d8: "AMD-Vi errors"} {
@@ -94,8 +96,8 @@ func TestIOMMUThatTheKernelLeavesOff(t *testing.T) {
 	}
 }
 
-// Who refuses memory that the firmware keeps, and what helps, depends on the
-// kernel and on the machine.
+// If the firmware reserves memory of a device, the kernel and the machine
+// decide who refuses the device, and which remedy there is.
 func TestMemoryThatTheFirmwareKeeps(t *testing.T) {
 	t.Parallel()
 	_, units := some()

@@ -10,15 +10,16 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// Which display is the machine's only console, if one is.
+// UseConsole marks the display that is the machine's only console, if there is
+// exactly one.
 func TestOnlyConsole(t *testing.T) {
 	t.Parallel()
-	const free = "remove sys/bus/pci/devices/%/driver\n" // of its driver, before it is described anew
+	const free = "remove sys/bus/pci/devices/%/driver\n" // removes the driver, before the line describes the device again
 	const card = "function 0000:01:00.0 class=030000 id=10de:2c05 group=1 parent=0000:00:01.0 "
 	for name, test := range map[string]struct {
 		host string
 		line string
-		want string // "" for none
+		want string // "" if no display is the only console
 	}{
 		"iGPU, card on vfio-pci":          {"reference", "", "0000:00:02.0"},
 		"iGPU, card on pci-stub":          {"reference", card + "driver=pci-stub bootvga=0", "0000:00:02.0"},
@@ -55,8 +56,8 @@ func TestConsoleDisplays(t *testing.T) {
 		want           string
 	}{
 		{0x1a03, 0x2000, "ASPEED"}, {0x102b, 0x0534, "Matrox G200eR"}, {0x1002, 0x515e, "ATI ES1000"}, {0x1234, 0x1111, "QEMU standard VGA"},
-		{0x102b, 0x0525, ""}, // a G400, which was a graphics card
-		{0x1a03, 0x1150, ""}, // ASPEED's bridge
+		{0x102b, 0x0525, ""}, // a G400, a graphics card
+		{0x1a03, 0x1150, ""}, // the bridge of ASPEED's chip
 		{0x10de, 0x2c05, ""}, {0x8086, 0x3e92, ""}, {0, 0, ""},
 	} {
 		if got := (iommu.Function{Model: iommu.Model{Vendor: test.vendor, Device: test.device}}).Console(); got != test.want {
@@ -65,7 +66,7 @@ func TestConsoleDisplays(t *testing.T) {
 	}
 }
 
-// The data of the PVE API is enough to recognise a BMC's display.
+// The display of a BMC is recognised from the data of the PVE API alone.
 func TestConsoleDisplayIsNoCard(t *testing.T) {
 	t.Parallel()
 	bmc := iommu.Facts{GroupsKnown: proxstation.Yes, Functions: []iommu.Function{{Address: address(t, "0000:03:00.0"), Class: 0x030000,

@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// deniedFS is a tree in which one file or directory cannot be read, whether
-// it is asked for by its own name or through a link.
+// deniedFS is a tree with one file or directory that cannot be read, neither by
+// its own name nor through a link.
 type deniedFS struct {
 	*hosttree.Tree
 	denied string
@@ -45,8 +45,8 @@ func (d deniedFS) Lstat(name string) (fs.FileInfo, error) {
 	return d.Tree.Lstat(name)
 }
 
-// everyName returns all names that Read may ask for: all names in the tree, and
-// the names of each function's files through its link.
+// everyName returns all names that Read may open: all names in the tree, and
+// the names of each function's files through the function's link.
 func everyName(t *testing.T, tree *hosttree.Tree) []string {
 	t.Helper()
 	var names []string
@@ -69,8 +69,8 @@ func everyName(t *testing.T, tree *hosttree.Tree) []string {
 }
 
 // If any single file cannot be read, all other files are still read, and no
-// verdict gets better: a shared card never looks isolated, an IOMMU that is off
-// never looks on, and an IOMMU that is on never looks off.
+// verdict gets better: a shared card never looks isolated, and the state of the
+// IOMMU is never reported as its opposite.
 func TestNoVerdictGetsBetterByNotKnowing(t *testing.T) {
 	t.Parallel()
 	for host, want := range map[string]struct {
@@ -106,7 +106,7 @@ func TestNoVerdictGetsBetterByNotKnowing(t *testing.T) {
 	}
 }
 
-// The controller of the root disk stays with the host, whatever single file
+// The controller of the root disk stays with the host, even if any single file
 // cannot be read.
 func TestTheRootDiskStaysWhateverIsNotKnown(t *testing.T) {
 	t.Parallel()

@@ -15,7 +15,7 @@ func TestDeviceRules(t *testing.T) {
 	base := iommu.Facts{Groups: groups, Units: units, GroupsKnown: proxstation.Yes, UnitsKnown: proxstation.Yes, Kernel: "6.8.12-4-pve"}
 	for name, test := range map[string]struct {
 		change func(*iommu.Facts, *iommu.Function)
-		want   string // ID and a part of the fix; "": none
+		want   string // the ID and a part of the fix; "" if there is no finding
 	}{
 		"nothing":               {func(*iommu.Facts, *iommu.Function) {}, ""},
 		"kept for vfio-pci":     {func(_ *iommu.Facts, fn *iommu.Function) { fn.Override = "vfio-pci" }, ""},
@@ -61,7 +61,7 @@ func TestKernelRules(t *testing.T) {
 	amdgpu := iommu.Function{Class: 0x030000, Driver: "amdgpu"}
 	for name, test := range map[string]struct {
 		facts iommu.Facts
-		want  string // ID and a part of the fix; "": none
+		want  string // the ID and a part of the fix; "" if there is no finding
 	}{
 		"a virtual function":      {iommu.Facts{Kernel: "6.8.12-12-pve", Functions: []iommu.Function{virtual}}, "iommu.kernel-known-bad kernel pin 6.8.12-11-pve"},
 		"on another release":      {iommu.Facts{Kernel: "6.8.12-13-pve", Functions: []iommu.Function{virtual}}, ""},
@@ -83,7 +83,7 @@ func TestKernelRules(t *testing.T) {
 	}
 }
 
-// The chipset decides whether a switch of the firmware can help.
+// Whether a switch of the firmware can help depends on the chipset.
 func TestInterruptRemappingByChipset(t *testing.T) {
 	t.Parallel()
 	groups, units := some()

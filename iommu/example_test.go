@@ -12,8 +12,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// captured reads one of the hosts that the tests have. On the machine itself
-// it is iommu.Read(nil).
+// captured reads a host of the tests. On a real machine, call iommu.Read(nil)
+// instead.
 func captured(name string) iommu.Facts {
 	tree, err := hosttree.Load(name)
 	if err != nil {
@@ -183,7 +183,7 @@ func ExampleHostPlan() {
 	// restart the host: kernel arguments change
 }
 
-// The PVE API knows functions and their groups, and nothing else. That is
+// The PVE API returns functions and their groups, and nothing else. That is
 // enough to judge isolation.
 func ExampleFacts() {
 	card := slot("01:00")
@@ -222,7 +222,7 @@ func ExampleUndo() {
 		return
 	}
 	ctx := context.Background()
-	var print iommu.Runner = func(_ context.Context, command []string) error { // on a host: iommu.Exec
+	var print iommu.Runner = func(_ context.Context, command []string) error { // on a host, use iommu.Exec
 		fmt.Println("$", strings.Join(command, " "))
 		return nil
 	}
@@ -259,8 +259,8 @@ func ExampleFunction_Console() {
 	// 0000:19:00.0 ""
 }
 
-// Which file holds this host's kernel arguments, and what to run after it was
-// edited.
+// This prints the file that holds this host's kernel arguments, and the command
+// to run after an edit of the file.
 func ExamplePlace() {
 	place := captured("guide-wrong-loader").Place()
 	fmt.Println(place.Loader)
@@ -270,7 +270,7 @@ func ExamplePlace() {
 	// the first line of /etc/kernel/cmdline -> proxmox-boot-tool refresh
 }
 
-// What an advice says leaves out what is in force.
+// An advice leaves out the arguments that are in force.
 func ExampleFacts_Advise() {
 	facts := captured("reference")
 	fmt.Printf("%q\n", facts.Advise("iommu=pt"))
@@ -300,21 +300,21 @@ func ExampleInterface() {
 	// vmbr0 ""
 }
 
-// How many virtual functions an iGPU could make, and how many there are.
+// This prints how many virtual functions an iGPU can make, and how many it has.
 func ExampleSRIOV() {
 	fn, _ := captured("igpu-virtual-functions-gone").Function(slot("00:02"))
 	fmt.Printf("%d of %d\n", fn.SRIOV.Now, fn.SRIOV.Total)
 	// Output: 0 of 7
 }
 
-// A card that fell into D3cold may not wake up for a guest.
+// A card that went into D3cold may not wake up for a guest.
 func ExamplePower() {
 	fn := iommu.Function{Power: &iommu.Power{State: "D3cold", Runtime: "suspended"}}
 	fmt.Println(fn.Power.State, fn.Power.Runtime, fn.Power.D3ColdAllowed)
 	// Output: D3cold suspended unknown
 }
 
-// A firmware that was updated may have turned virtualization off.
+// A firmware update may have turned virtualization off.
 func ExampleKVM() {
 	facts := iommu.Facts{KVM: iommu.KVM{Answer: proxstation.No, Seen: "/proc/cpuinfo: neither flag vmx nor svm"}}
 	for _, f := range facts.Check() {

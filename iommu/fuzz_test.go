@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/internal/hosttree"
 )
 
-// FuzzMounts reads lines of /proc/self/mountinfo. A mount has all its parts, and
-// a line that is written from them is read as the same mount.
+// FuzzMounts parses lines of /proc/self/mountinfo. Each mount has all of its
+// parts, and writing and parsing a mount returns the same mount.
 func FuzzMounts(f *testing.F) {
 	f.Add("30 1 252:1 / / rw,relatime shared:1 - ext4 /dev/mapper/pve-root rw")
 	f.Add("24 1 0:23 / / rw,relatime shared:1 - zfs rpool/ROOT/pve-1 rw,xattr,posixacl")
@@ -28,7 +28,7 @@ func FuzzMounts(f *testing.F) {
 		}
 		escape := strings.NewReplacer(`\`, `\134`, " ", `\040`, "\t", `\011`, "\n", `\012`).Replace
 		if strings.Join(strings.Fields(m.point+m.source), "") != m.point+m.source && strings.ContainsAny(m.point+m.source, "\v\f\r\u0085\u00a0") {
-			return // white space that the kernel does not escape
+			return // the text has white space that the kernel does not escape
 		}
 		again := "1 1 " + m.device + " / " + escape(m.point) + " rw - " + m.kind + " " + escape(m.source) + " rw"
 		if back, ok := parseMount(again); !ok || back != m {
@@ -37,7 +37,8 @@ func FuzzMounts(f *testing.F) {
 	})
 }
 
-// FuzzMenu reads /boot/grub/grub.cfg. What is found is a command line of it.
+// FuzzMenu parses /boot/grub/grub.cfg. Each result is a command line in the
+// file.
 func FuzzMenu(f *testing.F) {
 	f.Add("menuentry 'Proxmox VE GNU/Linux' {\n\tlinux\t/boot/vmlinuz-6.8.12-4-pve root=/dev/mapper/pve-root ro quiet\n}\n")
 	f.Add("linux\nlinux x\nlinuxefi /vmlinuz quiet\n")
@@ -49,8 +50,8 @@ func FuzzMenu(f *testing.F) {
 	})
 }
 
-// FuzzDMAR reads the firmware's table. Flags come only from a table that says
-// that it is one.
+// FuzzDMAR parses the firmware's DMAR table. A table without the signature DMAR
+// has no flags.
 func FuzzDMAR(f *testing.F) {
 	table := append([]byte("DMAR"), make([]byte, 44)...)
 	table[37] = 1
@@ -68,8 +69,8 @@ func FuzzDMAR(f *testing.F) {
 	})
 }
 
-// FuzzConfigSpace reads a bridge's configuration space: a chain of capabilities
-// that goes round ends.
+// FuzzConfigSpace parses a bridge's configuration space. It must also end if
+// the chain of capabilities is a circle.
 func FuzzConfigSpace(f *testing.F) {
 	space := make([]byte, 4096)
 	binary.LittleEndian.PutUint32(space[0x100:], 0x140<<20|1<<16|0x0001)
@@ -88,7 +89,7 @@ func FuzzConfigSpace(f *testing.F) {
 	})
 }
 
-// FuzzResource reads the regions of a function.
+// FuzzResource parses the regions of a function.
 func FuzzResource(f *testing.F) {
 	f.Add("0x0000000084000000 0x0000000087ffffff 0x0000000000040200\n0x0000006000000000 0x00000063ffffffff 0x000000000014220c")
 	f.Add("0x0 0xffffffffffffffff 0x200")
@@ -101,8 +102,8 @@ func FuzzResource(f *testing.F) {
 	})
 }
 
-// FuzzHost reads and judges whatever host can be described. A finding says what
-// was seen, and prints.
+// FuzzHost reads and judges any host that can be described. Every finding has
+// evidence and can be printed.
 func FuzzHost(f *testing.F) {
 	f.Add("cmdline quiet\nfunction 0000:01:00.0 class=030000 id=10de:2c05 driver=nouveau group=1 bars=0:64M,1:16G:p reset=flr,bus\n")
 	f.Add("function 0000:00:01.0 class=060400 id=8086:1901\nblock dm-1 slaves=sda dm/name=pve-root\nblock sda at=0000:00:01.0/ata1\n" +

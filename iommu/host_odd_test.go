@@ -11,7 +11,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// Rare ways in which a host depends on its devices.
+// The host depends on its devices in rare ways.
 func TestUsesThatHide(t *testing.T) {
 	t.Parallel()
 	const nvme, nic = "0000:0e:00.0", "0000:0f:00.0"
@@ -47,8 +47,8 @@ func TestUsesThatHide(t *testing.T) {
 	}
 }
 
-// Lines that others wrote do not stop vfio-pci from coming first, and their own
-// order stays valid.
+// Lines of other authors do not prevent that vfio-pci comes first, and the
+// order that they ask for still holds.
 func TestOrderBesideOthers(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -89,7 +89,7 @@ func TestOrderBesideOthers(t *testing.T) {
 	}
 }
 
-// A prepared host stays prepared if it is prepared again after a restart.
+// If a prepared host is prepared again after a restart, it stays prepared.
 func TestPreparedAgainAfterARestart(t *testing.T) {
 	t.Parallel()
 	host := func(driver string) string {
@@ -118,7 +118,7 @@ func TestModprobeFilesAsKmodReadsThem(t *testing.T) {
 	} {
 		lines := []string{test.line}
 		if strings.HasPrefix(test.line, "cmdline") {
-			lines = append(lines, "dir sys/firmware/efi") // and no boot loader is known
+			lines = append(lines, "dir sys/firmware/efi") // now no boot loader is known
 		}
 		_, err := read(t, "two-identical-cards", lines...).Prepare(addresses(t, "0000:0b:00.0"), nil)
 		if got := refusedFor(err); got != test.want {

@@ -7,8 +7,8 @@ import (
 	"github.com/proxstation/proxstation/internal/hosttree"
 )
 
-// The index answers as a search does, and no longer once the functions are
-// others.
+// The index returns the same function as a search. It is not used after the
+// list of functions has changed.
 func TestTheIndexAnswersAsASearchDoes(t *testing.T) {
 	t.Parallel()
 	for _, name := range hosttree.Names() {

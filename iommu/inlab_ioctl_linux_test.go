@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// groupStatus makes the ioctl of a VFIO group whose argument begins at size.
+// groupStatus makes an ioctl of a VFIO group. size is the first field of its
+// argument.
 func groupStatus(fd int, request uintptr, size *uint32) error {
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(unsafe.Pointer(size))); errno != 0 {
 		return errno
@@ -14,7 +15,7 @@ func groupStatus(fd int, request uintptr, size *uint32) error {
 	return nil
 }
 
-// openDevice makes the ioctl of a VFIO group that opens a function by its name.
+// openDevice makes the ioctl of a VFIO group that opens a function by name.
 func openDevice(group int, request uintptr, name string) (int, error) {
 	text, err := unix.BytePtrFromString(name)
 	if err != nil {

@@ -21,13 +21,13 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// The tests of this file run in the machine "kmod" of internal/lab, in whose
-// initramfs nothing is loaded yet. They load modules as udev does in an
-// initramfs: modprobe -b with each device's modalias, in the order of the
-// addresses. So it is kmod and the kernel that decide which driver has a
-// function.
+// The tests of this file run in the machine "kmod" of internal/lab, whose
+// initramfs has loaded no module yet. They load modules as udev does in an
+// initramfs: with modprobe -b and each device's modalias, in the order of the
+// addresses. The driver of a function is therefore decided by kmod and the
+// kernel.
 
-// inKmod skips outside of the machine kmod.
+// inKmod skips the test outside of the machine kmod.
 func inKmod(t *testing.T) {
 	t.Helper()
 	if inLab(t) != "kmod" {
@@ -35,15 +35,16 @@ func inKmod(t *testing.T) {
 	}
 }
 
-// modprobe runs modprobe, whose failure is no error here: a module may be
-// forbidden on purpose.
+// modprobe runs modprobe and ignores a failure, because a test may forbid a
+// module on purpose.
 func modprobe(t *testing.T, args ...string) {
 	t.Helper()
 	_ = exec.CommandContext(t.Context(), "/bin/modprobe", args...).Run()
 }
 
-// coldplug loads what the devices' aliases name. early and late are loaded by
-// name, before and after, as /etc/initramfs-tools/modules and /etc/modules do.
+// coldplug loads the modules that match the devices' aliases. The modules in
+// early and late are loaded by name, before and after them, as the files
+// /etc/initramfs-tools/modules and /etc/modules do.
 func coldplug(t *testing.T, early, late []string) {
 	t.Helper()
 	for _, module := range early {
@@ -107,7 +108,7 @@ func unload(t *testing.T) {
 	}
 }
 
-// configure writes modprobe.d, and nothing else is there.
+// configure replaces all files of modprobe.d.
 func configure(t *testing.T, files map[string]string) {
 	t.Helper()
 	if err := errors.Join(os.RemoveAll("/etc/modprobe.d"), os.MkdirAll("/etc/modprobe.d", 0o755)); err != nil {
@@ -120,13 +121,14 @@ func configure(t *testing.T, files map[string]string) {
 	}
 }
 
-// The sound function of the first card, and the network card of the second.
+// The models of the first card's sound function and of the second card's
+// network card.
 const (
 	soundID = "8086:293e"
 	nicID   = "8086:100e"
 )
 
-// driversOf returns the drivers of the functions of a model.
+// driversOf returns the drivers of all functions of one model.
 func driversOf(facts iommu.Facts, model string) (drivers []string) {
 	for _, fn := range facts.Functions {
 		if fn.Model.String() == model {
@@ -136,15 +138,15 @@ func driversOf(facts iommu.Facts, model string) (drivers []string) {
 	return drivers
 }
 
-// othersFiles are files of modprobe.d as people write them: which drivers the
-// kernel then bound to the sound function and the network card, and what is
-// said of it.
+// othersFiles holds files of modprobe.d as people write them. Each entry has
+// the drivers that the kernel then bound to the sound function and to the
+// network card, and the findings on the files.
 var othersFiles = map[string]struct {
 	files       map[string]string
-	early, late []string // loaded by name, before and after the devices' modules
-	sound, nic  string   // the drivers; "": e1000 for the network card
+	early, late []string // modules loaded by name, before and after those of the devices
+	sound, nic  string   // the drivers; nic is "" for e1000
 	says        []string // IDs of findings
-	mends       bool     // the softdep of the fix gives the function to vfio-pci
+	mends       bool     // the fix has a softdep that gives the function to vfio-pci
 }{
 	"nothing":                      {files: map[string]string{}, sound: "snd_hda_intel"},
 	"ids, and vfio-pci comes late": {files: map[string]string{"vfio.conf": "options vfio-pci ids=" + soundID + "\n"}, late: []string{"vfio-pci"}, sound: "snd_hda_intel", says: []string{"iommu.driver-first"}, mends: true},
@@ -183,7 +185,8 @@ var othersFiles = map[string]struct {
 
 var softdepOfFix = regexp.MustCompile(`"(softdep [^"]+)"`)
 
-// What is said of others' files in modprobe.d is what the kernel made of them.
+// The findings on files of modprobe.d agree with the drivers that the kernel
+// chose.
 func TestInKmodFilesOfOthers(t *testing.T) { //nolint:paralleltest // the machine is shared
 	inKmod(t)
 	about := []string{"iommu.driver-first", "iommu.modprobe-ignored", "iommu.modprobe-unread", "iommu.ids-bad", "iommu.ids-lost", "iommu.vfio-forbidden"}
@@ -237,8 +240,9 @@ func TestInKmodFilesOfOthers(t *testing.T) { //nolint:paralleltest // the machin
 	}
 }
 
-// A plan for a card keeps the card's functions for vfio-pci at the next start,
-// one of two cards of one model by its address, and taken back it keeps none.
+// After a plan for a card, the card's functions are on vfio-pci at the next
+// start. Of two cards of one model, the plan keeps one by its address. After
+// the undo of the plan, no function is kept.
 func TestInKmodPlanKeepsACard(t *testing.T) { //nolint:paralleltest // the machine is shared
 	inKmod(t)
 	configure(t, map[string]string{"theirs.conf": "options snd_hda_intel power_save=1\n"})
@@ -262,7 +266,7 @@ func TestInKmodPlanKeepsACard(t *testing.T) { //nolint:paralleltest // the machi
 		t.Fatal(err)
 	}
 	defer root.Close()
-	run := func(context.Context, []string) error { return nil } // the initramfs is this one
+	run := func(context.Context, []string) error { return nil } // this machine runs in its initramfs, which needs no update
 	if err := plan.Apply(t.Context(), root, run); err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +287,7 @@ func TestInKmodPlanKeepsACard(t *testing.T) { //nolint:paralleltest // the machi
 	if err := iommu.Undo(t.Context(), root, run); err != nil {
 		t.Fatal(err)
 	}
-	for _, a := range card { // what the plan's line wrote lasts until the next start
+	for _, a := range card { // the value that the plan's line wrote lasts until the next start
 		_ = os.WriteFile("/sys/bus/pci/devices/"+a.String()+"/driver_override", []byte("\n"), 0)
 	}
 	unload(t)
@@ -296,12 +300,12 @@ func TestInKmodPlanKeepsACard(t *testing.T) { //nolint:paralleltest // the machi
 // An idle function on vfio-pci falls asleep, wakes when a guest opens it, and
 // stays awake with disable_idle_d3=1, as the findings on power say.
 //
-// QEMU shows D3hot, and no D3cold: in D3cold a slot has no power, which only the
-// platform can switch (__pci_set_power_state and platform_pci_power_manageable
-// in drivers/pci/pci.c: an ACPI method _PR3 or _PS3 of the port), and QEMU's
-// q35 describes no power resources for its root ports (hw/i386/acpi-build.c).
-// So d3cold_allowed is read here, and that a card comes back from D3cold is
-// not shown.
+// QEMU shows D3hot but not D3cold. In D3cold a slot has no power, and only the
+// platform can switch that power (__pci_set_power_state and
+// platform_pci_power_manageable in drivers/pci/pci.c: an ACPI method _PR3 or
+// _PS3 of the port). QEMU's q35 describes no power resources for its root ports
+// (hw/i386/acpi-build.c). The test therefore reads d3cold_allowed, and cannot
+// show that a card comes back from D3cold.
 func TestInKmodIdleFunctionsFallAsleep(t *testing.T) { //nolint:paralleltest // the machine is shared
 	inKmod(t)
 	for _, idle := range []string{"N", "Y"} {
@@ -336,8 +340,9 @@ func TestInKmodIdleFunctionsFallAsleep(t *testing.T) { //nolint:paralleltest // 
 	}
 }
 
-// power waits until a function's power is as wanted, and returns it as
-// "D3hot suspended": the kernel suspends in the background.
+// power waits until a function has the wanted state of power, because the
+// kernel suspends in the background. It returns the state, such as "D3hot
+// suspended".
 func power(t *testing.T, a iommu.Address, want string) (have string) {
 	t.Helper()
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -349,8 +354,8 @@ func power(t *testing.T, a iommu.Address, want string) (have string) {
 	}
 }
 
-// openGuest opens a function as QEMU does, and returns what closes it again
-// (Documentation/driver-api/vfio.rst, VFIO Usage Example).
+// openGuest opens a function as QEMU does, and returns a function that closes
+// it (Documentation/driver-api/vfio.rst, VFIO Usage Example).
 func openGuest(t *testing.T, fn iommu.Function) (closeAll func()) {
 	t.Helper()
 	const setIOMMU, setContainer, deviceFD, type1 = 0x3b66, 0x3b68, 0x3b6a, 1
@@ -375,9 +380,10 @@ func openGuest(t *testing.T, fn iommu.Function) (closeAll func()) {
 	return func() { unix.Close(device); unix.Close(group); unix.Close(container) }
 }
 
-// The firmware's picture lies in the display's memory, and vfio-pci takes it off
-// a VGA function as it binds (Linux 6.0 and newer): the finding gpu.framebuffer
-// says so. Debian's kernel of the lab shows it by vesafb; it has no simpledrm.
+// The firmware's picture lies in the display's memory. vfio-pci removes the
+// picture when it binds to a VGA function (Linux 6.0 and newer), as the finding
+// gpu.framebuffer says. Debian's kernel of the lab shows the picture with
+// vesafb; it has no simpledrm.
 func TestInPictureGoesWhenVFIOBinds(t *testing.T) { //nolint:paralleltest // the machine is shared
 	if inLab(t) != "picture" {
 		t.Skip("needs a display with a picture")

@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// A real kernel's virtual function names its physical function, has its own
-// group, and disappears with the physical function's setting.
+// On a real kernel, a virtual function names its physical function and has its
+// own group. It disappears when the physical function's setting is 0.
 func TestInLabVirtualFunctions(t *testing.T) { //nolint:paralleltest // the machine is shared
 	if inLab(t) == "none" {
 		t.Skip("groups need an IOMMU")
@@ -55,8 +55,8 @@ func TestInLabVirtualFunctions(t *testing.T) { //nolint:paralleltest // the mach
 	}
 }
 
-// What the kernel says of power, reserved memory and the address width of the
-// IOMMU is read.
+// Read returns the kernel's values for power, reserved memory and the IOMMU's
+// address width.
 func TestInLabPowerAndWidth(t *testing.T) { //nolint:paralleltest // the machine is shared
 	machine := inLab(t)
 	facts := readLab(t)
@@ -86,8 +86,8 @@ func TestInLabPowerAndWidth(t *testing.T) { //nolint:paralleltest // the machine
 	}
 }
 
-// driver_override of another driver keeps vfio-pci off a function, as the
-// finding says.
+// A driver_override that names another driver keeps vfio-pci off a function, as
+// the finding says.
 func TestInLabDriverOverride(t *testing.T) { //nolint:paralleltest // the machine is shared
 	if inLab(t) == "none" {
 		t.Skip("VFIO needs an IOMMU")

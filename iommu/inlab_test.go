@@ -14,10 +14,10 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// These tests run inside the booted kernels of internal/lab, one after the
-// other: they change what drivers hold.
+// These tests run inside the booted kernels of internal/lab. They run one after
+// the other, because they change the drivers of functions.
 
-// inLab returns the name of the machine, and skips outside the lab.
+// inLab returns the name of the machine. It skips the test outside of the lab.
 func inLab(t *testing.T) string {
 	t.Helper()
 	machine := os.Getenv("PROXSTATION_IN_LAB")
@@ -36,8 +36,9 @@ func readLab(t *testing.T) iommu.Facts {
 	return facts
 }
 
-// The lab's display controllers (QEMU's standard VGA) and the functions beside
-// them: card one has an audio function, card two a bridge and a network card.
+// labCards returns the lab's display controllers (QEMU's standard VGA) and the
+// functions beside them. Card one has an audio function; card two has a bridge
+// and a network card.
 func labCards(t *testing.T, facts iommu.Facts) (one, two iommu.Function) {
 	t.Helper()
 	var cards []iommu.Function
@@ -62,7 +63,7 @@ func TestInLabReading(t *testing.T) { //nolint:paralleltest // the machine is sh
 		state      iommu.State
 		unit       string
 		dmar, ivrs proxstation.Answer
-		kind       string // of the groups; QEMU's caching mode makes DMA strict
+		kind       string // of the groups' DMA domains; QEMU's caching mode makes DMA strict
 	}{
 		"intel":       {iommu.On, "dmar0", proxstation.Yes, proxstation.No, "identity"},
 		"amd":         {iommu.On, "ivhd0", proxstation.No, proxstation.Yes, "identity"},

@@ -18,15 +18,15 @@ func TestHarmlessBridges(t *testing.T) {
 	}{
 		{0x060400, "pcieport", true},
 		{0x060400, "", true},
-		{0x060400, "shpchp", false}, // does not manage its own DMA: the group is not viable
+		{0x060400, "shpchp", false}, // its driver does not manage its own DMA: the group is not viable
 		{0x060000, "", true},
 		{0x060100, "", true},
 		{0x060100, "lpc_ich", false},
 		{0x060700, "", true},
-		{0x068000, "", false}, // NVSwitch and NTB have this class
+		{0x068000, "", false}, // the class of NVSwitch and NTB
 		{0x060a00, "", false}, // InfiniBand
 		{0x030000, "vfio-pci", false},
-		{0x000000, "", false}, // nothing known
+		{0x000000, "", false}, // the class is not known
 	} {
 		fn := iommu.Function{Class: test.class, Driver: test.driver}
 		if got := fn.IsHarmlessBridge(); got != test.want {
@@ -44,9 +44,9 @@ func TestIsolated(t *testing.T) {
 	}{
 		{"reference", "0000:01:00.0", nil, proxstation.Yes},
 		{"reference", "0000:01:00.1", nil, proxstation.Yes},
-		{"reference", "0000:00:1f.3", nil, proxstation.Yes}, // siblings go together; CheckDevice names the NIC among them
+		{"reference", "0000:00:1f.3", nil, proxstation.Yes}, // siblings go together; CheckDevice names the NIC beside it
 		{"reference", "0000:7f:00.0", iommu.ErrNoDevice, proxstation.Unknown},
-		{"amd-desktop", "0000:0c:00.0", nil, proxstation.Yes}, // two functions in two groups
+		{"amd-desktop", "0000:0c:00.0", nil, proxstation.Yes}, // the card has two functions in two groups
 		{"group-holes-and-group-0", "0000:01:00.0", nil, proxstation.Yes},
 		{"group-holes-and-group-0", "0000:00:1f.2", iommu.ErrNoGroup, proxstation.No},
 		{"shared-group", "0000:04:00.0", iommu.ErrShared, proxstation.No},

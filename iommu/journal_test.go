@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// A journal that cannot be read stops everything: without it nothing could be
-// taken back.
+// A journal that cannot be read stops everything, because without it no change
+// could be undone.
 func TestADamagedJournalStopsEverything(t *testing.T) {
 	t.Parallel()
 	dir, root := host(t)
@@ -38,7 +38,7 @@ func TestACancelledContextStopsBetweenFiles(t *testing.T) {
 	t.Parallel()
 	dir, root := host(t)
 	before := snapshot(t, dir)
-	for looks := range 4 { // before anything, and before each file
+	for looks := range 4 { // Apply looks at the context at the beginning, and before each file
 		if err := threeFiles().Apply(&cancelled{t.Context(), looks}, root, nil); !errors.Is(err, context.Canceled) {
 			t.Errorf("after %d: %v", looks, err)
 		}
@@ -59,7 +59,7 @@ func TestACancelledContextStopsBetweenFiles(t *testing.T) {
 	}
 }
 
-// A cancelled context is so from the second look at it on, or a later one.
+// cancelled is a context that is cancelled after the given number of looks.
 type cancelled struct {
 	context.Context
 
@@ -74,7 +74,8 @@ func (c *cancelled) Err() error {
 	return nil
 }
 
-// Only root can read what the files held.
+// Only root can read the journal, because it holds the old content of the
+// files.
 func TestTheJournalIsPrivate(t *testing.T) {
 	t.Parallel()
 	dir, root := host(t)
@@ -87,7 +88,7 @@ func TestTheJournalIsPrivate(t *testing.T) {
 	}
 }
 
-// A directory is not removed if others have put something in it.
+// Undo keeps a directory if others have put something into it.
 func TestUndoLeavesTheFilesOfOthers(t *testing.T) {
 	t.Parallel()
 	dir, root := host(t)
@@ -106,8 +107,8 @@ func TestUndoLeavesTheFilesOfOthers(t *testing.T) {
 	}
 }
 
-// What a killed run left is removed by the next plan, also if that plan is
-// about other files.
+// The next plan removes the leftovers of a killed run, even if it changes other
+// files.
 func TestAnotherPlanRemovesLeftovers(t *testing.T) {
 	t.Parallel()
 	v := newVolatile()
@@ -123,8 +124,8 @@ func TestAnotherPlanRemovesLeftovers(t *testing.T) {
 	}
 }
 
-// Undo also restores mode and owner of a file whose bytes are already the old
-// ones.
+// Undo restores mode and owner even if the bytes of the file are already the
+// old bytes.
 func TestUndoRestoresModeAndOwnerAlone(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*inode){
@@ -147,7 +148,7 @@ func TestUndoRestoresModeAndOwnerAlone(t *testing.T) {
 	}
 }
 
-// A lying file system says that it replaced a file but did not.
+// lying is a file system that reports a replaced file but does not replace it.
 type lying struct{ *volatile }
 
 func (l lying) Rename(from, to string) error {
@@ -165,7 +166,8 @@ func TestWhatWasWrittenIsReadBack(t *testing.T) {
 	}
 }
 
-// A temporary file is new, whoever put something in its place a moment ago.
+// A temporary file is always a new file, even if somebody has just put
+// something at its path.
 func TestTemporaryFilesAreExclusive(t *testing.T) {
 	t.Parallel()
 	dir, root := host(t)
@@ -186,7 +188,7 @@ func TestTemporaryFilesAreExclusive(t *testing.T) {
 	}
 }
 
-// PlanUndo shows what Undo does, and changes nothing.
+// PlanUndo returns the changes that Undo makes, and changes nothing itself.
 func TestPlanUndo(t *testing.T) {
 	t.Parallel()
 	dir, root := host(t)

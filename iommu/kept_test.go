@@ -49,7 +49,8 @@ func FuzzKept(f *testing.F) {
 	})
 }
 
-// The snippet for GRUB gives the shell back exactly the arguments.
+// A shell that reads the snippet for GRUB gets exactly the arguments of the
+// plan.
 func FuzzGRUBSnippet(f *testing.F) {
 	f.Add("quiet", "iommu=pt")
 	f.Add("a $b", "x=\"y z\"")

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// We read a file as kmod itself reads it: modprobe -c prints kmod's
-// configuration. The modules of these tests begin with "px", to tell them apart
-// from lines of the machine's own kernel arguments.
+// The parser agrees with kmod: modprobe -c prints kmod's own configuration. The
+// modules of these tests begin with "px", to tell them from the lines of the
+// machine's own kernel arguments.
 func TestModprobeReadsTheSame(t *testing.T) {
 	t.Parallel()
 	modprobe, err := exec.LookPath("modprobe")
@@ -61,7 +61,7 @@ func TestModprobeReadsTheSame(t *testing.T) {
 				got = append(got, squash(d.verb+d.module+d.rest))
 			}
 		}
-		for i, line := range want { // what is loaded afterwards is of no use here
+		for i, line := range want { // the parser ignores the modules that are loaded afterwards
 			if strings.HasPrefix(line, "softdep") {
 				before, _, _ := strings.Cut(line, "post:")
 				want[i] = strings.ReplaceAll(before, "-", "_")
@@ -75,6 +75,6 @@ func TestModprobeReadsTheSame(t *testing.T) {
 	}
 }
 
-// squash removes all blanks from a line, since kmod and this package keep
-// different ones.
+// squash removes all blanks from a line, because kmod and this package keep
+// different blanks.
 func squash(line string) string { return strings.Join(strings.Fields(line), "") }

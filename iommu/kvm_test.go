@@ -8,7 +8,8 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// Whether the processor runs VMs is read from its flags and from KVM's modules.
+// The processor's flags and KVM's modules show whether the processor can run
+// VMs.
 func TestVirtualizationThatIsOff(t *testing.T) {
 	t.Parallel()
 	const cpuinfo = `file proc/cpuinfo "vendor_id\t: GenuineIntel\nflags\t\t: fpu vme `

@@ -206,8 +206,8 @@ func FuzzGRUBDefaults(f *testing.F) {
 	})
 }
 
-// A configuration of the boot loader that cannot be read is not taken for one
-// that is not there.
+// If a configuration of the boot loader cannot be read, a finding says so. The
+// file does not count as missing.
 func TestAnUnreadConfigurationIsTold(t *testing.T) {
 	t.Parallel()
 	for _, file := range []string{"etc/default/grub", "etc/kernel/cmdline", "etc/default/grub.d/x.cfg"} {
@@ -219,8 +219,8 @@ func TestAnUnreadConfigurationIsTold(t *testing.T) {
 	}
 }
 
-// Facts that came over the API hold no traces of a loader, which is not the same
-// as a host without traces.
+// Facts from the API have no traces of a loader. This differs from a host on
+// which no traces were found.
 func TestLoaderOfFactsWithoutTheHost(t *testing.T) {
 	t.Parallel()
 	loader, why := iommu.Facts{}.BootLoader()

@@ -10,15 +10,16 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// setups are ten ways in which a host is given its kernel arguments: a
-// described host of this repository, and the file of the reported one.
+// setups holds ten ways in which a host gets its kernel arguments. Each key is
+// a described host of this repository, and reported is the file that a user
+// reported.
 var setups = map[string]struct {
 	reported      string
 	loader        iommu.Loader
 	file, command string
-	configured    string // with a blank: arguments; "": not known
-	id, seen, fix string // of the finding on arguments; "": none
-	advice        string // on how to add an argument
+	configured    string // a text with a blank is a list of arguments; "" means not known
+	id, seen, fix string // parts of the finding on arguments; "" if there is no finding
+	advice        string // the advice on how to add an argument
 }{
 	"loader-grub-snippet": {reported: "L1-grub-lvm-iommu.cfg", loader: iommu.GRUB, file: "/etc/default/grub", command: "update-grub",
 		configured: "quiet intel_iommu=on", advice: "add x=1 to GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, run update-grub, and restart"},
@@ -83,8 +84,8 @@ func TestReportedLoaders(t *testing.T) {
 }
 
 // wantSetup compares the place of a host's arguments and the finding on them.
-// The reported host with the file that sets the variable anew lost another
-// argument than the described one.
+// On the reported host whose later file sets the variable anew, a different
+// argument was lost than on the described host.
 func wantSetup(t *testing.T, name string, facts iommu.Facts) {
 	t.Helper()
 	want := setups[name]

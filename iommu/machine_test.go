@@ -7,8 +7,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// The machine that runs the test can be read, whatever it has, and its facts
-// agree with each other.
+// Read works on the machine that runs the test, and its facts agree with each
+// other.
 func TestReadThisMachine(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat("/sys/bus/pci/devices"); err != nil {

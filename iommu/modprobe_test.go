@@ -10,13 +10,14 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// The card of the host two-identical-cards at 0000:0a:00 and its twin at
-// 0000:0b:00 are on nouveau and snd_hda_intel.
+// On the host two-identical-cards, the card at 0000:0a:00 and its twin at
+// 0000:0b:00 are on nouveau and snd_hda_intel. Lines of modprobe.d that should
+// change this have no effect.
 func TestModprobeLinesInVain(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		text     string
-		id       string // "": no finding of these kinds
+		id       string // "" if there is no finding of these kinds
 		why, fix string
 	}{
 		"right":                             {"options vfio-pci ids=10de:2504,10de:228e\nsoftdep nouveau pre: vfio-pci\n", "", "", ""},
@@ -108,7 +109,8 @@ func TestModprobeFilesAndDirectories(t *testing.T) {
 	}
 }
 
-// beginning returns the IDs among findings that begin in one of the given ways.
+// beginning returns the IDs of the findings that begin with one of the
+// prefixes.
 func beginning(findings []proxstation.Finding, prefixes ...string) string {
 	var got []string
 	for _, f := range findings {
@@ -137,8 +139,8 @@ func TestDriverFirst(t *testing.T) {
 	}
 }
 
-// A plan for a card that others' lines name adds the missing lines, and is
-// never empty while the card has another driver.
+// If lines of other authors name the card, the plan adds the missing lines. It
+// is never empty while the card has another driver.
 func TestPrepareAroundOthersLines(t *testing.T) {
 	t.Parallel()
 	const vfio = "options vfio-pci ids=10de:2504,10de:228e\n"
@@ -146,8 +148,8 @@ func TestPrepareAroundOthersLines(t *testing.T) {
 	allow := &iommu.PrepareOptions{Allow: []iommu.UseKind{iommu.UseConsole}}
 	for name, test := range map[string]struct {
 		text    string
-		want    []string // in the plan
-		refused string   // or the ID and the line of the refusal
+		want    []string // lines of the plan
+		refused string   // the ID and the line of the refusal; "" if want holds
 	}{
 		"ids without an order":  {vfio, []string{"+# the ids are in /etc/modprobe.d/vfio.conf", "+softdep nouveau pre: vfio-pci", "+softdep snd_hda_intel pre: vfio-pci", "+vfio-pci\n", "update-initramfs"}, ""},
 		"all is there":          {vfio + "softdep nouveau pre: vfio-pci\nsoftdep snd_hda_intel pre: vfio-pci\n", []string{"$ update-initramfs -u -k all\nrestart the host: lines of modprobe.d are not in force yet\n"}, ""},
@@ -201,8 +203,8 @@ func TestModulesLoadedByName(t *testing.T) {
 	}
 }
 
-// FuzzModprobe holds that no file makes the judgement fail, and that what kmod
-// would not read is not taken for an id.
+// FuzzModprobe checks that no file makes the judgement fail, and that a text is
+// not taken for an ID if kmod would not read it.
 func FuzzModprobe(f *testing.F) {
 	for _, seed := range []string{"options vfio-pci ids=10de:2504\n", "softdep a pre: b post: c\\\n d\n", "# \\\nblacklist x\r\n", "\ufeffids", "install vfio-pci /bin/false", "options vfio-pci ids = 1:2"} {
 		f.Add(seed)

@@ -10,7 +10,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// builtIn makes vfio-pci a part of the kernel: parameters, but no initstate.
+// builtIn describes a kernel with vfio-pci built in: the module has parameters,
+// but no initstate.
 var builtIn = []string{"dir sys/module/vfio_pci", "remove sys/module/vfio_pci", `file sys/module/vfio_pci/parameters/ids "\n"`, "driver vfio-pci"}
 
 func TestReadBuiltIn(t *testing.T) {
@@ -37,7 +38,7 @@ func TestOptionsOfBuiltInModules(t *testing.T) {
 	if found := ids(read(t, "amd-desktop", lines[4:]...).Check()); slices.Contains(found, "iommu.options-unread") {
 		t.Errorf("of a module: %v", found)
 	}
-	// A file that kmod does not read keeps no card and blocks no plan.
+	// A file that kmod does not read keeps no card, and blocks no plan.
 	plan, err := facts.Prepare(addresses(t, "0000:0c:00.0"), &iommu.PrepareOptions{Allow: []iommu.UseKind{iommu.UseConsole}})
 	if err != nil || !strings.Contains(plan.String(), "boot=zfs vfio-pci.ids=1002:73df\n") {
 		t.Errorf("%v, %s", err, plan)
@@ -87,8 +88,8 @@ restart the host: kernel arguments change
 	}
 }
 
-// The ids among the kernel's arguments follow the functions, and go with the
-// last one, on both kinds of boot loader.
+// The ids among the kernel's arguments change with the kept functions, and are
+// removed with the last function. This holds for both kinds of boot loader.
 func TestBuiltInIDsFollowOnDisk(t *testing.T) {
 	t.Parallel()
 	for host, file := range map[string]string{"amd-desktop": "etc/kernel/cmdline", "single-gpu": "etc/default/grub.d/proxstation.cfg"} {

@@ -15,7 +15,7 @@ func TestRenamedNetworkCards(t *testing.T) {
 	for name, test := range map[string]struct {
 		config string
 		lines  []string
-		want   []string // parts of the finding; nil: none
+		want   []string // parts of the finding; nil if there is no finding
 	}{
 		"as it is":                      {bridge + "eno1\n", nil, nil},
 		"an old name":                   {bridge + "enp5s0\n", nil, []string{"vmbr0 wants enp5s0", "eno1 (0000:00:1f.6) has no bridge", "Write eno1 for enp5s0", "line 4"}},
@@ -53,8 +53,8 @@ func TestRenamedNetworkCards(t *testing.T) {
 	}
 }
 
-// Of a card with two ports each gets its own new name, and where several cards
-// may be meant, all are named.
+// On a card with two ports, each port gets its own new name. If several cards
+// may be meant, the finding names all of them.
 func TestTwoPortsThatWereRenamed(t *testing.T) {
 	t.Parallel()
 	const ports = "function 0000:07:00.0 class=020000 id=8086:10fb group=30 driver=ixgbe\nfunction 0000:07:00.1 class=020000 id=8086:10fb group=30 driver=ixgbe\n"

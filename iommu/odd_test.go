@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// A virtual function is a device of its own, though it is in the slot of its
-// physical one.
+// A virtual function is judged as a device of its own, though it is in the slot
+// of its physical function.
 func TestVirtualFunctions(t *testing.T) {
 	t.Parallel()
 	facts := read(t, "odd-laptop")
@@ -38,8 +38,9 @@ func TestVirtualFunctions(t *testing.T) {
 	if _, err := facts.Bind([]iommu.Address{virtual}, nil); err != nil {
 		t.Errorf("at run time: %v", err)
 	}
-	// Without ACS all functions are in one group: handing out the virtual
-	// function takes the physical one too, but not the other way round.
+	// Without ACS, all functions are in one group. A guest that gets the
+	// virtual function also gets the physical function, but not the other way
+	// round.
 	const shared = "function 0000:00:02.% class=030000 id=8086:46a6 group=0 driver=i915"
 	facts = read(t, "odd-laptop", "remove sys/kernel/iommu_groups/17 sys/kernel/iommu_groups/18", strings.Replace(shared, "%", "1", 1), strings.Replace(shared, "%", "2", 1))
 	if err := facts.Isolated(virtual); !errors.Is(err, iommu.ErrShared) || !strings.Contains(err.Error(), "0000:00:02.0") {
@@ -48,16 +49,16 @@ func TestVirtualFunctions(t *testing.T) {
 	if err := facts.Isolated(physical); err != nil {
 		t.Errorf("the physical function: %v", err)
 	}
-	// A card outside the machine that does not draw leaves the console to the
-	// card inside.
+	// If a card outside the machine does not draw, the card inside is the
+	// console.
 	uses := read(t, "odd-laptop", "function 0000:06:00.0 class=030000 id=10de:1f02 group=22 driver=vfio-pci parent=0000:05:01.0").Uses
 	if !slices.ContainsFunc(uses, func(u iommu.Use) bool { return u.Kind == iommu.UseConsole && u.Address == physical }) {
 		t.Errorf("virtual functions count as consoles: %v", uses)
 	}
 }
 
-// A card with a USB-C port: its functions' modules have other names than their
-// drivers, before and after vfio-pci has them.
+// A card with a USB-C port: the modules of its functions have other names than
+// the drivers. They are found before and after vfio-pci has the functions.
 func TestPrepareCardOfFourFunctions(t *testing.T) {
 	t.Parallel()
 	card := addresses(t, "0000:06:00.0", "0000:06:00.1", "0000:06:00.2", "0000:06:00.3")
@@ -94,7 +95,8 @@ func TestOddPlaces(t *testing.T) {
 	if found := facts.CheckDevice(address(t, "10000:e1:00.0")); len(found) == 0 || !strings.Contains(found[0].Fix, "Turn VMD off") {
 		t.Errorf("behind VMD: %v", found)
 	}
-	// Behind a switch that keeps its ports apart, a card is alone.
+	// A card behind a switch that isolates its ports shares its group with no
+	// other card.
 	if err := read(t, "server-bmc").Isolated(address(t, "0000:19:00.0")); err != nil {
 		t.Errorf("behind a switch: %v", err)
 	}
@@ -104,8 +106,9 @@ func TestOddPlaces(t *testing.T) {
 	}
 }
 
-// If other functions have the file and this one does not, it cannot be reset.
-// If no function has it, the kernel may be too old to show reset methods.
+// If other functions have the file reset_method and this function does not, it
+// cannot be reset. If no function has the file, the kernel may be too old to
+// show reset methods.
 func TestResetMethodsThatAreNotThere(t *testing.T) {
 	t.Parallel()
 	facts := read(t, "odd-laptop")
@@ -119,8 +122,8 @@ func TestResetMethodsThatAreNotThere(t *testing.T) {
 	}
 }
 
-// A unified kernel image has its arguments inside; what the other files say
-// counts for nothing, whoever started it.
+// A unified kernel image contains its arguments. Arguments in other files have
+// no effect, whichever loader started the image.
 func TestUnifiedKernelImage(t *testing.T) {
 	t.Parallel()
 	facts := read(t, "odd-laptop", `file etc/kernel/proxmox-boot-uuids "1A2B-3C4D\n"`)

@@ -8,7 +8,7 @@ import (
 )
 
 // oldOrNew checks that each file of the plan has its old or its new content,
-// with the owner, mode and attributes that it had.
+// and its old owner, mode and attributes.
 func oldOrNew(t *testing.T, v *volatile, before map[string]string) {
 	t.Helper()
 	for _, change := range threeFiles().Changes {
@@ -45,9 +45,9 @@ func undoAll(t *testing.T, v *volatile) {
 	t.Error("undo does not end")
 }
 
-// The power is cut before every operation in turn, and what was not synced is
-// lost or not. Each file is old or new, Apply goes on to the end, and Undo
-// returns every byte.
+// The power is cut before each operation in turn, with and without the loss of
+// changes that were not synced. Each file then has its old or its new content.
+// Apply can continue to the end, and Undo restores every byte.
 func TestPowerCutWhileApplying(t *testing.T) {
 	t.Parallel()
 	for _, again := range []bool{false, true} {
@@ -82,8 +82,8 @@ func TestPowerCutWhileApplying(t *testing.T) {
 	}
 }
 
-// The same while Undo runs. What comes after is another Undo, or first an
-// Apply, which goes on with the plan that was being taken back.
+// The power is cut in the same way while Undo runs. Afterwards either Undo runs
+// again, or Apply first continues the plan that was being undone.
 func TestPowerCutWhileUndoing(t *testing.T) {
 	t.Parallel()
 	for _, again := range []bool{false, true} {
@@ -115,8 +115,8 @@ func TestPowerCutWhileUndoing(t *testing.T) {
 	}
 }
 
-// An Undo that was cut short is still one plan: Apply goes on with it, and one
-// Undo takes it back.
+// An Undo that was interrupted does not split its plan: Apply continues the
+// plan, and one Undo takes it back.
 func TestAnUndoThatWasCutShortStaysOnePlan(t *testing.T) {
 	t.Parallel()
 	v := newVolatile()
@@ -142,8 +142,8 @@ func TestAnUndoThatWasCutShortStaysOnePlan(t *testing.T) {
 	}
 }
 
-// A plan that failed and the plan that came after it are taken back together:
-// what the file was before both is restored.
+// A failed plan and the plan after it are undone together: each file gets the
+// content that it had before both.
 func TestASecondPlanKeepsWhatWasBeforeTheFirst(t *testing.T) {
 	t.Parallel()
 	v := newVolatile()
@@ -164,8 +164,8 @@ func TestASecondPlanKeepsWhatWasBeforeTheFirst(t *testing.T) {
 	}
 }
 
-// Each operation fails in turn, as on a disk that is full. The error is told,
-// and nothing is left behind once the plan is undone.
+// Each operation fails in turn, as on a full disk. The error is returned, and
+// after an undo nothing is left behind.
 func TestEveryFailureIsTold(t *testing.T) {
 	t.Parallel()
 	full := errors.New("no space left on device")

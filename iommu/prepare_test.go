@@ -119,7 +119,7 @@ restart the host: kernel arguments change
 
 func TestPrepareLeavesAloneWhatIsRight(t *testing.T) {
 	t.Parallel()
-	// The reference host's own files give the card to vfio-pci already.
+	// The reference host's own files already give the card to vfio-pci.
 	plan, err := read(t, "reference").Prepare(addresses(t, "0000:01:00.0", "0000:01:00.1"), &iommu.PrepareOptions{Args: []string{"iommu=pt"}})
 	if err != nil || !plan.Empty() || plan.Reboot != "" {
 		t.Errorf("%v, %s", err, plan)
@@ -147,7 +147,7 @@ func TestPrepareRefuses(t *testing.T) {
 	}
 }
 
-// onDisk writes a host's tree into a directory and opens it.
+// onDisk writes a host's tree into a directory and opens the directory.
 func onDisk(t *testing.T, name string, lines ...string) *os.Root {
 	t.Helper()
 	tree, err := hosttree.Load(name, lines...)
@@ -166,8 +166,8 @@ func onDisk(t *testing.T, name string, lines ...string) *os.Root {
 	return root
 }
 
-// A host on disk is prepared for one card, then for another, and gives both
-// back: in the end every file is as it was.
+// A host on disk is prepared for one card, then for a second card, and then
+// gives both back. In the end every file is as it was.
 func TestPrepareAndGiveBackOnDisk(t *testing.T) {
 	t.Parallel()
 	root := onDisk(t, "amd-desktop", "function 0000:0d:00.0 class=0c0330 id=1b21:2142 driver=xhci_hcd group=30", "dir var/lib")

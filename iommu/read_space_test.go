@@ -9,7 +9,7 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// A metered file system counts the bytes that are read of files.
+// metered is a file system that counts the bytes that are read from its files.
 type metered struct {
 	fs.FS
 
@@ -42,12 +42,13 @@ func (m meter) ReadAt(p []byte, off int64) (int, error) {
 	}).ReadAt(p, off)
 }
 
-// Each byte of a configuration space is a transaction on the bus: only the heads
-// of a bridge's capabilities are read, and the register of those that matter.
+// Each byte of a configuration space is a transaction on the bus. Read
+// therefore reads only the heads of a bridge's capabilities, and the registers
+// that it needs.
 func TestABridgesSpaceIsNotReadWhole(t *testing.T) {
 	t.Parallel()
 	space := make([]byte, 4096)
-	at := []uint32{0x100, 0x150, 0x200, 0x140} // a chain whose last member is Access Control Services
+	at := []uint32{0x100, 0x150, 0x200, 0x140} // a chain of capabilities whose last member is Access Control Services
 	for i, offset := range at[:3] {
 		binary.LittleEndian.PutUint32(space[offset:], at[i+1]<<20|1<<16|uint32(i+1))
 	}
@@ -58,7 +59,7 @@ func TestABridgesSpaceIsNotReadWhole(t *testing.T) {
 	if answer := (device{sys: sys, place: "x"}).acs(); answer != proxstation.Yes {
 		t.Errorf("ACS: %s", answer)
 	}
-	if want := 4*len(at) + 4 + 1; read > want { // and a byte to see whether parts can be read
+	if want := 4*len(at) + 4 + 1; read > want { // one more byte shows whether parts of the file can be read
 		t.Errorf("%d bytes are read, want %d", read, want)
 	}
 }

@@ -22,7 +22,8 @@ func address(t *testing.T, s string) iommu.Address {
 	return a
 }
 
-// read reads a host of internal/hosttree, with lines of description added.
+// read reads a host of internal/hosttree. It adds the lines to the host's
+// description.
 func read(t *testing.T, name string, lines ...string) iommu.Facts {
 	t.Helper()
 	tree, err := hosttree.Load(name, lines...)
@@ -44,7 +45,7 @@ func ids(findings []proxstation.Finding) []string {
 	return ids
 }
 
-// wantCard is the reference host's RTX 5070 Ti.
+// wantCard is the expected JSON of the reference host's RTX 5070 Ti.
 const wantCard = `{
 	"address": "0000:01:00.0",
 	"class": "030000",
@@ -205,7 +206,7 @@ func TestReadKernel(t *testing.T) {
 	if module.Parameters["ids"] != "10de:2c05,10de:22e9" {
 		t.Errorf("vfio_pci %+v", module)
 	}
-	// Only root may read the table; that it is there is seen by all.
+	// Only root may read the table, but everybody can see that it exists.
 	if facts.ACPI.DMAR != proxstation.Yes || facts.ACPI.Flags == nil || *facts.ACPI.Flags != 1 {
 		t.Errorf("ACPI %+v", facts.ACPI)
 	}
@@ -233,8 +234,8 @@ func TestReadFramebuffers(t *testing.T) {
 	}
 }
 
-// The captured hosts are complete: unknown facts are only those that no machine
-// shows, the disks below ZFS.
+// The captured hosts are complete. The only unknown facts are the disks below
+// ZFS, which no machine shows.
 func TestHostsAreWhole(t *testing.T) {
 	t.Parallel()
 	for _, name := range hosttree.Names() {

@@ -12,14 +12,14 @@ import (
 	"testing"
 )
 
-// fakeCore is a driver core that is as strict as the kernel's: it refuses what
-// the kernel refuses, and it silently ignores what the kernel silently ignores.
-// The lab shows that it behaves like the real one.
+// fakeCore is a driver core as strict as the kernel's: it refuses or silently
+// ignores the same requests as the kernel. The lab shows that the real core
+// behaves in the same way.
 type fakeCore struct {
 	devices map[string]*fakeDevice
-	drivers map[string][]string // driver to the models it takes
-	broken  map[string]error    // file to what writing it gives
-	shy     map[string]bool     // devices whose probe fails without a word
+	drivers map[string][]string // the models that each driver accepts
+	broken  map[string]error    // the error of a write to a file
+	shy     map[string]bool     // devices whose probe fails without an error
 	writes  []string
 }
 
@@ -36,7 +36,7 @@ func newFakeCore() *fakeCore {
 		},
 		drivers: map[string][]string{
 			"nouveau": {card}, "snd_hda_intel": {"0x10de 0x228e"},
-			vfioPCI: {card}, // as with ids=10de:2504
+			vfioPCI: {card}, // as the argument ids=10de:2504 does
 		},
 		broken: map[string]error{}, shy: map[string]bool{},
 	}
@@ -57,7 +57,7 @@ func (c *fakeCore) Readlink(name string) (string, error) {
 		if c.drivers[driver] == nil {
 			return "", fs.ErrNotExist
 		}
-		return "", syscall.EINVAL // a directory
+		return "", syscall.EINVAL // the name is a directory
 	}
 	d, _, err := c.device(name)
 	if err != nil {
@@ -111,7 +111,8 @@ func (c *fakeCore) Write(name, value string) error {
 	return nil
 }
 
-// probe asks all drivers, in no good order; no taker is not an error.
+// probe offers the device to all drivers, in an arbitrary order. It is not an
+// error if no driver accepts the device.
 func (c *fakeCore) probe(address string) error {
 	d := c.devices[address]
 	if d == nil {
@@ -161,8 +162,8 @@ func mustAddress(s string) Address {
 	return a
 }
 
-// cards is the binding of the second of two identical cards, and of the
-// audio function of the first.
+// cards returns the binding of the second of two identical cards, and of the
+// audio function of the first card.
 func cards() Binding {
 	card, audio := Model{0x10de, 0x2504}, Model{0x10de, 0x228e}
 	return Binding{Functions: []Rebind{
@@ -216,7 +217,7 @@ func TestBindGivesAllBackWhenOneFails(t *testing.T) {
 		if !ok || bind.Step == "" {
 			t.Errorf("%s: %v", name, err)
 		}
-		if name == "override refused" { // what cannot be written cannot be restored, and that is said
+		if name == "override refused" { // the override cannot be restored either, and the error says so
 			if !strings.Contains(err.Error(), "not given back") {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -248,7 +249,8 @@ func TestBindChecksBeforeItTouchesAnything(t *testing.T) {
 	}
 }
 
-// Vendor and device of a virtual function read ffff though it answers.
+// The vendor and device registers of a virtual function read ffff although it
+// works.
 func TestBindVirtualFunction(t *testing.T) {
 	t.Parallel()
 	c := newFakeCore()
@@ -264,7 +266,7 @@ func TestReleaseGoesOnAndSaysWhatFailed(t *testing.T) {
 	if err := cards().apply(c); err != nil {
 		t.Fatal(err)
 	}
-	delete(c.drivers, "snd_hda_intel") // its module was unloaded
+	delete(c.drivers, "snd_hda_intel") // the module was unloaded meanwhile
 	err := cards().release(c)
 	bind, ok := errors.AsType[*BindError](err)
 	if !ok || bind.Step != "drivers/snd_hda_intel/bind" || !errors.Is(err, fs.ErrNotExist) {
@@ -277,7 +279,7 @@ func TestReleaseGoesOnAndSaysWhatFailed(t *testing.T) {
 	if err := cards().release(c); err != nil || c.devices["0000:0a:00.1"].driver != "snd_hda_intel" {
 		t.Errorf("again: %v, %+v", err, c.devices["0000:0a:00.1"])
 	}
-	c.devices["0000:0a:00.1"].driver = "pci-stub" // someone else's by now
+	c.devices["0000:0a:00.1"].driver = "pci-stub" // somebody else has taken the function
 	if err := cards().release(c); !errors.Is(err, ErrStale) {
 		t.Errorf("got %v", err)
 	}

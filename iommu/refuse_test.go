@@ -11,7 +11,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// refusedFor returns the IDs of the findings for which a plan was refused.
+// refusedFor returns the IDs of the findings that made the plan fail.
 func refusedFor(err error) string {
 	refused, ok := errors.AsType[*iommu.RefusedError](err)
 	if !ok {
@@ -20,8 +20,8 @@ func refusedFor(err error) string {
 	return strings.Join(ids(refused.Findings), " ")
 }
 
-// A host with two displays gives one of them away, never both, whether at once
-// or one after the other.
+// A host with two displays can give away either display, but never both,
+// neither at once nor one after the other.
 func TestOneDisplayStays(t *testing.T) {
 	t.Parallel()
 	root := onDisk(t, "two-identical-cards", "dir var/lib")
@@ -78,8 +78,8 @@ func TestArgumentsThatAreNone(t *testing.T) {
 	}
 }
 
-// Arguments stay until they are given back, also on a host whose card somebody
-// else keeps.
+// A plan's kernel arguments stay until they are given back, even if lines of
+// other authors keep the host's card.
 func TestArgumentsStay(t *testing.T) {
 	t.Parallel()
 	root := onDisk(t, "reference", "dir var/lib")

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Owner, mode with its setuid and setgid bits, and extended attributes are
-// those of the file before, after a plan and after its undo.
+// After a plan and after its undo, the file has its old owner, mode (with
+// setuid and setgid) and extended attributes.
 func TestOwnerModeAndAttributesAreKept(t *testing.T) {
 	t.Parallel()
 	dir, root := host(t)
@@ -75,8 +75,8 @@ func TestImmutableFilesAreRefused(t *testing.T) {
 	}
 }
 
-// What cannot be removed is told: here a directory that something is mounted
-// on would be, which the kernel calls busy.
+// Undo returns an error for a directory that it cannot remove. The kernel
+// reports such a directory as busy, for example if something is mounted on it.
 func TestADirectoryThatStaysIsTold(t *testing.T) {
 	t.Parallel()
 	v := newVolatile()

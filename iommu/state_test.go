@@ -13,8 +13,8 @@ func some() ([]iommu.GroupFacts, []iommu.Unit) {
 	return []iommu.GroupFacts{{ID: 0, Devices: []iommu.Address{{}}}}, []iommu.Unit{{Name: "dmar0"}}
 }
 
-// The truth table of State: what is known of groups against what is known of
-// units.
+// This is the truth table of State, from the facts about groups and the facts
+// about units.
 func TestState(t *testing.T) {
 	t.Parallel()
 	groups, units := some()
@@ -64,7 +64,7 @@ func TestStateFromFunctionsAlone(t *testing.T) {
 	if got, _ := without.State(); got != iommu.StateUnknown {
 		t.Errorf("functions whose groups are not known: %v", got)
 	}
-	without.GroupsKnown = proxstation.Yes // as PVE's iommugroup: -1 says
+	without.GroupsKnown = proxstation.Yes // PVE reports this as iommugroup -1
 	if got, _ := without.State(); got != iommu.Off {
 		t.Errorf("functions that have no group: %v", got)
 	}

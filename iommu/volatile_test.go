@@ -35,12 +35,12 @@ func (i *inode) sync() {
 	i.lasts = &synced
 }
 
-// A volatile file system forgets changes that were not synced when its power is
-// cut.
+// volatile is a file system that loses all changes that were not synced when
+// its power is cut.
 type volatile struct {
-	now   map[string]*inode // by name
+	now   map[string]*inode // the current inodes by name
 	lasts map[string]*inode
-	cut   int // the power is cut before this operation; -1: never
+	cut   int // the power is cut before this operation; -1 means never
 	fail  map[string]error
 	ops   []string
 }
@@ -59,7 +59,7 @@ func newVolatile() *volatile {
 	return v
 }
 
-// op counts an operation, and cuts the power before the one that is chosen.
+// op counts an operation, and cuts the power before the chosen operation.
 func (v *volatile) op(format string, args ...any) error {
 	name := fmt.Sprintf(format, args...)
 	v.ops = append(v.ops, name)
@@ -156,7 +156,7 @@ func (v *volatile) Sync(dir string) error {
 	return nil
 }
 
-// persist makes the names in a directory last.
+// persist syncs the names in a directory.
 func (v *volatile) persist(dir string) {
 	maps.DeleteFunc(v.lasts, func(name string, _ *inode) bool { return path.Dir(name) == dir && name != "." })
 	for name, i := range v.now {
@@ -166,9 +166,10 @@ func (v *volatile) persist(dir string) {
 	}
 }
 
-// restart returns the file system after a power cut. Names in directories that
-// survives reports as lasting without a sync are there, others are as they were
-// synced; what files hold is what was synced.
+// restart returns the file system after a power cut. If survives returns true
+// for a directory, its names are on disk without a sync. The names of the other
+// directories are as they were at the last sync. Files always have their
+// content of the last sync.
 func (v *volatile) restart(survives func(dir string) bool) *volatile {
 	for name := range v.now {
 		if i := v.now[name]; i.Mode.IsDir() && survives(name) {
@@ -179,7 +180,7 @@ func (v *volatile) restart(survives func(dir string) bool) *volatile {
 	for name, i := range v.lasts {
 		for dir := name; ; dir = path.Dir(dir) {
 			if v.lasts[dir] == nil {
-				break // the directory does not last
+				break // the directory itself is lost
 			}
 			if dir == "." {
 				synced := *i.lasts
@@ -193,7 +194,7 @@ func (v *volatile) restart(survives func(dir string) bool) *volatile {
 	return after
 }
 
-// snapshot returns all there is.
+// snapshot returns all files and directories with their content and mode.
 func (v *volatile) snapshot() map[string]string {
 	files := map[string]string{}
 	for name, i := range v.now {
@@ -217,7 +218,7 @@ func (f *volatileFile) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Chown takes setuid and setgid away, as chown(2) does.
+// Chown clears setuid and setgid, as chown(2) does.
 func (f *volatileFile) Chown(uid, gid int) error {
 	f.Owner, f.Mode = [2]int{uid, gid}, f.Mode&fs.ModePerm
 	return f.v.op("chown %s", f.name)
@@ -243,8 +244,9 @@ func (f *volatileFile) Sync() error {
 
 func (f *volatileFile) Close() error { return nil }
 
-// survivals lists what may be left after a power cut: file systems write names
-// to the disk in any order, and /etc and /var may be two file systems.
+// survivals lists the directories whose names may survive a power cut. File
+// systems write names to the disk in any order, and /etc and /var may be two
+// file systems.
 var survivals = map[string]func(dir string) bool{
 	"nothing":      func(string) bool { return false },
 	"all names":    func(string) bool { return true },
@@ -253,7 +255,7 @@ var survivals = map[string]func(dir string) bool{
 }
 
 // everyCut cuts the power before each operation in turn, and at the end. It
-// calls try for each state of the files that such a cut may leave.
+// calls try for each state of the files that may remain after such a cut.
 func everyCut(t *testing.T, least int, try func(t *testing.T, v *volatile, survives func(string) bool) (finished bool)) {
 	t.Helper()
 	for _, name := range slices.Sorted(maps.Keys(survivals)) {
