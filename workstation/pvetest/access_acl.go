@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// knownPath matches the paths on which somebody can have a role
+// knownPath matches the paths on which a user, group or token can have a role
 // (pve-access-control PVE/AccessControl.pm, check_path).
 var knownPath = regexp.MustCompile(`^/(access(/groups(/[A-Za-z0-9.\-_]+)?|/realm(/[A-Za-z0-9.\-_]+)?)?|` +
 	`mapping(/(dir|hwrng|pci|usb)(/[A-Za-z0-9\-_]+)?)?|nodes(/[A-Za-z0-9.\-_]+)?|pool(/[A-Za-z0-9.\-_]+){0,4}|` +
@@ -50,8 +50,8 @@ func (a *accounts) described() (list []entry) {
 	return list
 }
 
-// changeACL is PUT /access/acl: it gives a role on a path to users, groups or
-// tokens, or takes the role away.
+// changeACL serves PUT /access/acl: it gives a role on a path to users, groups
+// or tokens, or takes the role away.
 func (a *accounts) changeACL(c *call) (any, error) {
 	if c.get("users")+c.get("groups")+c.get("tokens") == "" {
 		problems := map[string]string{}
@@ -89,7 +89,7 @@ func (a *accounts) changeACL(c *call) (any, error) {
 	return null()
 }
 
-// mayGive refuses a caller who would hand out privileges that the caller lacks.
+// mayGive returns a refusal if a role has privileges that the caller lacks.
 func (a *accounts) mayGive(c *call, path, role string) error {
 	privileges, there := a.allRoles()[role]
 	if !there {

@@ -17,8 +17,8 @@ type directory struct {
 	pools  map[string]*pool
 }
 
-// An account is a user. Its privileges come from the host's description; the
-// access control list adds others.
+// An account is a user. It has the privileges in the host's description and
+// those from the access control list.
 type account struct {
 	password   string
 	enabled    bool
@@ -33,7 +33,7 @@ type account struct {
 type apiToken struct {
 	secret     string
 	separate   bool                // true if the token has privileges of its own
-	privileges map[string][]string // from the host's description
+	privileges map[string][]string // privileges in the host's description, by path
 	expire     int                 // seconds since 1970; 0 means never
 	comment    string
 }
@@ -139,7 +139,7 @@ func (a *accounts) forget(kind, who string) {
 	a.acl = slices.DeleteFunc(a.acl, func(e entry) bool { return e.kind == kind && e.who == who })
 }
 
-// paths returns the paths that a grant names, each once.
+// paths returns the paths that a grant names, without duplicates.
 func paths(grant map[string][]string) []string {
 	list := map[string]bool{}
 	for path := range grant {
@@ -148,7 +148,7 @@ func paths(grant map[string][]string) []string {
 	return slices.Sorted(maps.Keys(list))
 }
 
-// A pool is a resource pool without its guests, which are in Host.Pools.
+// A pool is a resource pool. Its guests are not here but in Host.Pools.
 type pool struct {
 	comment  string
 	storages []string

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// members returns the users of a group.
+// members returns the IDs of the users in a group.
 func (a *accounts) members(group string) []string {
 	list := []string{}
 	for _, id := range sorted(a.users) {

@@ -46,8 +46,8 @@ func (a *accounts) getToken(c *call) (any, error) {
 	return t.object(), nil
 }
 
-// createToken is POST token/{tokenid}. A new token has no privileges until the
-// access control list gives it some, unless the caller sets privsep=0.
+// createToken serves POST token/{tokenid}. A new token has no privileges until
+// the access control list gives it some, unless the caller sets privsep=0.
 func (a *accounts) createToken(c *call) (any, error) {
 	u, err := a.user(c)
 	switch {

@@ -80,8 +80,8 @@ func (a *accounts) byToken(header string) (who identity, err error) {
 	return who, nil
 }
 
-// login is POST /access/ticket. A valid ticket of the user is accepted as the
-// password, and a ticket of root@pam as the password of any user
+// login serves POST /access/ticket. A valid ticket of the user is accepted as
+// the password, and a ticket of root@pam as the password of any user
 // (PVE/API2/AccessControl.pm, create_ticket).
 func (a *accounts) login(c *call) (any, error) {
 	user := c.get("username")
@@ -100,10 +100,10 @@ func (a *accounts) login(c *call) (any, error) {
 	return map[string]any{"username": user, "ticket": name, "CSRFPreventionToken": t.csrf, "clustername": ""}, nil
 }
 
-// topPaths holds the paths that access/permissions always lists.
+// topPaths holds the paths that GET access/permissions always lists.
 var topPaths = []string{"/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms"}
 
-// permissions is GET /access/permissions: every path with its privileges,
+// permissions serves GET /access/permissions: every path with its privileges,
 // inherited privileges included. Paths without privileges are left out.
 func (a *accounts) permissions(c *call) (any, error) {
 	who := c.who

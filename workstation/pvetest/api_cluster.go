@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// resources is GET /cluster/resources: the guests, the node and the storages
-// that the caller may see.
+// resources serves GET /cluster/resources: the guests, the node and the
+// storages that the caller may see.
 func (n *Node) resources(c *call) (any, error) {
 	list := []map[string]any{}
 	wanted := func(kind string) bool { return !c.has("type") || c.get("type") == kind }
@@ -124,7 +124,7 @@ func (n *Node) storageResource(s *storage) map[string]any {
 	return resource
 }
 
-// clusterStatus is GET /cluster/status on a node without a cluster.
+// clusterStatus serves GET /cluster/status on a node without a cluster.
 func (n *Node) clusterStatus(*call) (any, error) {
 	return []map[string]any{{
 		"id": "node/" + n.host.Name, "name": n.host.Name, "type": "node", "ip": n.host.address(),
@@ -194,7 +194,7 @@ func (n *Node) rootDisk() (total, used int64) {
 	return 94 << 30, 20 << 30
 }
 
-// containerConfig is GET /nodes/{node}/lxc/{vmid}/config. Raw LXC keys are
+// containerConfig serves GET /nodes/{node}/lxc/{vmid}/config. Raw LXC keys are
 // listed as pairs (pve-container PVE/API2/LXC/Config.pm).
 func (n *Node) containerConfig(c *call) (any, error) {
 	id := c.number("vmid")

@@ -64,7 +64,7 @@ var backupDefaults = map[string]any{
 	"quiet": 0, "remove": 1, "stdexcludes": 1, "stop": 0, "stopwait": 10, "storage": "local", "zstd": 1,
 }
 
-// listFlags is GET cpu-flags: the CPU flags that a VM may turn on or off
+// listFlags serves GET cpu-flags: the CPU flags that a VM may turn on or off
 // (qemu-server PVE/QemuServer/CPUConfig.pm,
 // $supported_vm_specific_cpu_flags_by_arch).
 func (n *Node) listFlags(*call) (any, error) {
@@ -75,8 +75,8 @@ func (n *Node) listFlags(*call) (any, error) {
 	return list, nil
 }
 
-// packages is GET apt/versions. It lists the three packages that clients look
-// for.
+// packages serves GET apt/versions. It lists the three packages that clients
+// look for.
 func (n *Node) packages(*call) (any, error) {
 	list := []map[string]any{}
 	for name, version := range map[string]string{"pve-manager": n.host.Version, "qemu-server": n.host.Version, "pve-qemu-kvm": n.qemu()} {
@@ -103,7 +103,7 @@ func (n *Node) hosts(*call) (any, error) {
 	return map[string]any{"digest": emptyDigest, "data": "127.0.0.1 localhost\n" + n.host.address() + " " + n.host.Name + ".local " + n.host.Name + "\n"}, nil
 }
 
-// services is GET services. It lists the services of PVE itself.
+// services serves GET services. It lists the services of PVE itself.
 func (n *Node) services(*call) (any, error) {
 	list := []map[string]any{}
 	for _, name := range []string{"pve-cluster", "pvedaemon", "pveproxy", "pvestatd", "qmeventd"} {
@@ -112,7 +112,8 @@ func (n *Node) services(*call) (any, error) {
 	return list, nil
 }
 
-// urlMetadata is GET query-url-metadata. It knows the files in Host.Downloads.
+// urlMetadata serves GET query-url-metadata. It knows the files in
+// Host.Downloads.
 func (n *Node) urlMetadata(c *call) (any, error) {
 	url := c.get("url")
 	size, known := n.host.Downloads[url]
@@ -122,7 +123,7 @@ func (n *Node) urlMetadata(c *call) (any, error) {
 	return map[string]any{"size": size, "filename": path.Base(url), "mimetype": "application/octet-stream"}, nil
 }
 
-// history is GET rrddata. It answers with 70 times that have no values.
+// history serves GET rrddata. It answers with 70 times that have no values.
 func (n *Node) history(*call) (any, error) {
 	list := []map[string]any{}
 	for i := range 70 {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// clusterOptions is GET /cluster/options. Callers without Sys.Audit see only
-// the tags.
+// clusterOptions serves GET /cluster/options. Callers without Sys.Audit see
+// only the tags.
 func (n *Node) clusterOptions(c *call) (any, error) {
 	object := map[string]any{"allowed-tags": n.tags(c)}
 	if c.who.may("/", "Sys.Audit") {
@@ -116,8 +116,8 @@ func (job *BackupJob) take(c *call) {
 	}
 }
 
-// notBackedUp is GET /cluster/backup-info/not-backed-up: the guests that are in
-// no backup job.
+// notBackedUp serves GET /cluster/backup-info/not-backed-up: the guests that
+// are in no backup job.
 func (n *Node) notBackedUp(c *call) (any, error) {
 	list := []map[string]any{}
 	for _, id := range sortedIDs(n.guests()) {
@@ -210,7 +210,7 @@ func (n *Node) leaveHA(id int) {
 	n.host.HA, n.host.HAIgnored = slices.DeleteFunc(n.host.HA, other), slices.DeleteFunc(n.host.HAIgnored, other)
 }
 
-// migrationCheck is GET migrate. It lists the local disks, and no node as a
+// migrationCheck serves GET migrate. It lists the local disks, and no node as a
 // possible target.
 func (n *Node) migrationCheck(_ *call, v *vm) (any, error) {
 	disks := []map[string]any{}

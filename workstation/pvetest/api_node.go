@@ -49,7 +49,8 @@ func (n *Node) time(*call) (any, error) {
 	return map[string]any{"time": n.now.Unix(), "localtime": n.now.Unix(), "timezone": "Etc/UTC"}, nil
 }
 
-// listNetwork is GET nodes/{node}/network (pve-manager PVE/API2/Network.pm).
+// listNetwork serves GET nodes/{node}/network (pve-manager
+// PVE/API2/Network.pm).
 func (n *Node) listNetwork(c *call) (any, error) {
 	return slices.DeleteFunc(n.interfaces(), func(entry map[string]any) bool {
 		kind := c.get("type")
@@ -109,7 +110,7 @@ const hostCard = "eno1"
 
 func (n *Node) listUSB(*call) (any, error) { return []any{}, nil }
 
-// listCPUs is GET capabilities/qemu/cpu.
+// listCPUs serves GET capabilities/qemu/cpu.
 func (n *Node) listCPUs(*call) (any, error) {
 	list := []map[string]any{}
 	models := pveschema.Models()
@@ -131,7 +132,7 @@ var machineVersions = [][2]string{
 	{"8.2"}, {"8.1"}, {"8.0"}, {"7.2"}, {"7.1"}, {"7.0"}, {"6.2"}, {"6.1"}, {"6.0"}, {"5.2"}, {"5.1"}, {"5.0"}, {"4.2"}, {"4.1"},
 }
 
-// listMachines is GET capabilities/qemu/machines.
+// listMachines serves GET capabilities/qemu/machines.
 func (n *Node) listMachines(*call) (any, error) {
 	list := []map[string]any{}
 	newest := pveschema.ParseVersion(n.qemu())

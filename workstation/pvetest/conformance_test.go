@@ -248,7 +248,8 @@ func TestConformanceParameters(t *testing.T) {
 	c.do(t, "GET", c.here("/qemu/%d/config", lastVMID+1), nil).want(t, 500, "does not exist")
 }
 
-// qemu-server PVE/API2/Qemu.pm: create_vm, vm_config, destroy_vm.
+// A VM can be made, read and destroyed (qemu-server PVE/API2/Qemu.pm:
+// create_vm, vm_config, destroy_vm).
 func TestConformanceLifeOfAVM(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -273,7 +274,8 @@ func TestConformanceLifeOfAVM(t *testing.T) {
 	c.do(t, "GET", c.here("/qemu/%d/config", id), nil).want(t, 500, "does not exist")
 }
 
-// qemu-server PVE/API2/Qemu.pm, update_vm_api: a stale digest changes nothing.
+// qemu-server PVE/API2/Qemu.pm, update_vm_api: a request with an old digest
+// changes nothing.
 func TestConformanceDigest(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -376,8 +378,9 @@ func TestConformanceDisks(t *testing.T) {
 	}
 }
 
-// The types and keys of data are those of pve-common PVE/SysFSTools.pm, lspci,
-// and PVE/ProcFSTools.pm, read_meminfo; pve-storage PVE/API2/Storage/Status.pm.
+// Answers have the keys and types of PVE (pve-common PVE/SysFSTools.pm, lspci,
+// and PVE/ProcFSTools.pm, read_meminfo; pve-storage
+// PVE/API2/Storage/Status.pm).
 func TestConformanceShapes(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)

@@ -21,7 +21,7 @@ const (
 	ExpireTicket  FaultKind = "expired ticket"  // the answer is 401; all tickets become invalid
 	Slow          FaultKind = "slow"            // the request is done; the answer comes after Delay
 	HangAfter     FaultKind = "hang"            // the request is done; the answer never comes
-	TaskFails     FaultKind = "task fails"      // the task begins and fails without effect
+	TaskFails     FaultKind = "task fails"      // the task fails before it has any effect
 	TaskFailsLate FaultKind = "task fails late" // the task fails after its effect
 	TaskHangs     FaultKind = "task hangs"      // the task runs without effect until it is stopped
 	TaskWarns     FaultKind = "task warns"      // the task succeeds with WARNINGS: 1
@@ -30,15 +30,17 @@ const (
 // A Fault is a planned failure. It happens once, or as often as Times says.
 type Fault struct {
 	// Method and Path select requests. An empty Method selects all methods.
-	// Path is a regular expression for the whole path below /api2/json, such as
-	// ".*/141/status/start"; if no path matches, the fault never happens.
+	// Path is a regular expression that must match the whole path below
+	// /api2/json, such as ".*/141/status/start". If it matches no path, the
+	// fault never happens.
 	Method, Path string
-	// Task selects tasks by type ("qmstart"). With it, Method and Path are
-	// ignored. A VMID of 0 selects the tasks of all VMs.
+	// Task selects tasks by type ("qmstart"). If Task is set, Method and Path
+	// are ignored. VMID selects the tasks of one VM; 0 selects the tasks of all
+	// VMs.
 	Task string
 	VMID int
 	// Skip is the number of matching requests or tasks that succeed before the
-	// first one fails.
+	// fault begins.
 	Skip int
 	// Times is the number of matching requests or tasks that fail. 0 means one,
 	// -1 means all.

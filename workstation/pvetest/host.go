@@ -47,7 +47,7 @@ type Host struct {
 	Guests           map[int]Guest             `json:"guests,omitempty"`     // by VMID; a VM without an entry has the zero Guest
 }
 
-// A PCI is one PCI function of the host.
+// A PCI is a PCI function of the host.
 type PCI struct {
 	Address    string `json:"address"`   // "0000:01:00.0"
 	Class      int    `json:"class"`     // 24 bits
@@ -86,7 +86,7 @@ type Disk struct {
 	Partitions []Partition `json:"partitions,omitempty"`
 }
 
-// A Partition is a part of a [Disk].
+// A Partition is a partition of a [Disk].
 type Partition struct {
 	Path    string `json:"path"`
 	Size    int64  `json:"size"` // bytes
@@ -105,7 +105,7 @@ type VG struct {
 // A ThinPool is an LVM thin pool.
 type ThinPool struct {
 	Name         string `json:"name"`         // of the logical volume: "data"
-	VG           string `json:"vg"`           // its volume group
+	VG           string `json:"vg"`           // the volume group that contains the pool
 	Size         int64  `json:"size"`         // bytes
 	Used         int64  `json:"used"`         // bytes
 	MetadataSize int64  `json:"metadataSize"` // bytes

@@ -7,10 +7,14 @@ import (
 )
 
 // Check returns an error for every state that must never occur, whatever a
-// client did and whatever failed: two running VMs with one PCI function; a
-// function that is in use without a reservation; a device that the host needs,
-// in a VM; a disk that belongs to no VM, or to two VMs; a disk that a VM names
-// but that does not exist; a storage whose content exceeds its size.
+// client did and whatever failed. These states are:
+//
+//   - two running VMs have the same PCI function
+//   - a function is in use but not reserved
+//   - a VM took a device that the host needs
+//   - a disk belongs to no VM, or two VMs name it
+//   - a VM names a disk that does not exist
+//   - the content of a storage exceeds its size
 func (n *Node) Check() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()

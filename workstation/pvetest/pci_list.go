@@ -52,7 +52,7 @@ func (h *hardware) pciObject(f PCI, verbose bool) map[string]any {
 
 var pciID = regexp.MustCompile(`^([0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-9a-fA-F]$`)
 
-// onePCI is the list of the methods below one device.
+// onePCI lists the methods below one device.
 func (h *hardware) onePCI(*call) (any, error) { return []map[string]any{{"method": "mdev"}}, nil }
 
 // mdevTypes returns an empty list: the embedded hosts have no types of mediated

@@ -177,8 +177,8 @@ func (m *Mapping) take(c *call) {
 	}
 }
 
-// updateMapping is PUT cluster/mapping/pci/{id}. PVE requires the entries even
-// if the caller changes only other fields.
+// updateMapping serves PUT cluster/mapping/pci/{id}. PVE requires the entries
+// even if the caller changes only other fields.
 func (h *hardware) updateMapping(c *call) (any, error) {
 	const failed = "update hardware mapping failed: "
 	m := h.mappings[c.get("id")]

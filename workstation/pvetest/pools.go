@@ -23,8 +23,8 @@ func (n *Node) leavePool(id int) {
 	}
 }
 
-// listPools is GET /pools. It lists the names of all pools that the caller may
-// see, or one pool with its members.
+// listPools serves GET /pools. It lists the names of all pools that the caller
+// may see, or one pool with its members.
 func (n *Node) listPools(c *call) (any, error) {
 	if c.has("poolid") {
 		object, err := n.poolObject(c)
@@ -48,7 +48,7 @@ func (n *Node) listPools(c *call) (any, error) {
 	return list, nil
 }
 
-// getPool is GET /pools/{poolid}, which PVE keeps for old clients.
+// getPool serves GET /pools/{poolid}, which PVE keeps for old clients.
 func (n *Node) getPool(c *call) (any, error) {
 	object, err := n.poolObject(c)
 	if err != nil {
@@ -107,7 +107,7 @@ func (n *Node) createPool(c *call) (any, error) {
 	return null()
 }
 
-// updatePool is PUT. It changes the comment, and adds or removes members.
+// updatePool serves PUT. It changes the comment, and adds or removes members.
 func (n *Node) updatePool(c *call) (any, error) {
 	name := c.get("poolid")
 	p := n.pools[name]

@@ -61,7 +61,8 @@ func qemuArgs(config map[string]string, hostPCI []hostpci) string {
 // An option is an option of QEMU's command line.
 type option struct{ name, value string }
 
-// properties splits the value of an option. The first part may be the driver.
+// properties splits the value of an option into keys and values. The first part
+// may be the driver without a key.
 func (o option) properties() map[string]string {
 	values := map[string]string{}
 	if strings.HasPrefix(o.value, "{") { // a JSON object without nested objects

@@ -53,7 +53,7 @@ func invalid(problems map[string]string) error {
 	return &refusal{status: http.StatusBadRequest, message: "Parameter verification failed.", errors: problems}
 }
 
-// wrong is invalid for one parameter.
+// wrong returns the refusal of one wrong parameter.
 func wrong(name, format string, args ...any) error {
 	return invalid(map[string]string{name: fmt.Sprintf(format, args...)})
 }

@@ -71,7 +71,7 @@ func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", a.contentType())
 	}
 	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body) // as above
+	_, _ = w.Write(a.body) // an error means that the client has gone
 }
 
 // writeTo writes an answer with its status line to a connection, and closes the

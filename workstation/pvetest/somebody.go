@@ -171,8 +171,8 @@ func (n *Node) Logout() {
 }
 
 // Restart simulates a power cut. Every VM is off, running tasks are gone, and
-// cards that fell off the bus are back. Then the VMs with onboot start, in the
-// order of their key startup and of their number. If two of them need the same
+// cards that fell off the bus are back. Then the VMs with onboot start. Their
+// order is that of the key startup, then of the VMID. If two VMs need the same
 // card, only one gets it.
 func (n *Node) Restart() {
 	n.mu.Lock()

@@ -46,7 +46,7 @@ func TestShutdown(t *testing.T) {
 			host := machines(running(140, tt.config))
 			host.Guests = map[int]pvetest.Guest{140: tt.guest}
 			inBubble(t, host, func(l *lab) {
-				time.Sleep(time.Minute) // the guest is up
+				time.Sleep(time.Minute) // until the guest is up
 				began := time.Now()
 				if exit := l.task("POST", path+tt.call[0], tt.call[1:]...); exit != tt.exit {
 					t.Errorf("it ends with %q, want %q", exit, tt.exit)

@@ -98,8 +98,8 @@ func (st *store) updateStorage(c *call) (any, error) {
 	return map[string]any{"storage": s.Name, "type": s.Type}, nil
 }
 
-// deleteStorage is DELETE /storage/{storage}. PVE deletes only the entry, not
-// the volumes.
+// deleteStorage serves DELETE /storage/{storage}. PVE deletes only the entry,
+// not the volumes.
 func (st *store) deleteStorage(c *call) (any, error) {
 	if st.storages[c.get("storage")] == nil {
 		return nil, refuse("delete storage failed: storage '%s' does not exist", c.get("storage"))

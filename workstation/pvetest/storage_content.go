@@ -16,8 +16,8 @@ func (v *Volume) kind() string {
 	return "images"
 }
 
-// content is GET content. It lists the volumes of a storage that the caller may
-// see.
+// content serves GET content. It lists the volumes of a storage that the caller
+// may see.
 func (n *Node) content(c *call) (any, error) {
 	s, err := n.online(c.get("storage"))
 	if err != nil {
@@ -94,8 +94,8 @@ func (n *Node) allocateVolume(c *call) (any, error) {
 	return id, nil
 }
 
-// deleteVolume is DELETE content/{volume}. PVE deletes the volume even if a VM
-// still names it, and does not check that the volume exists.
+// deleteVolume serves DELETE content/{volume}. PVE deletes the volume even if a
+// VM still names it, and does not check that the volume exists.
 func (n *Node) deleteVolume(c *call) (any, error) {
 	s, name, err := n.volumeOf(c)
 	if err != nil {
@@ -153,7 +153,7 @@ func (s *storage) keep(content, name string, size int64) {
 	s.put(&Volume{Name: content + "/" + name, Size: size, Format: format})
 }
 
-// upload is POST upload. Only the file's length is kept, not its content.
+// upload serves POST upload. Only the file's length is kept, not its content.
 func (n *Node) upload(c *call) (any, error) {
 	s, err := n.newFile(c)
 	if err != nil {
@@ -175,7 +175,7 @@ func (n *Node) upload(c *call) (any, error) {
 	}})
 }
 
-// download is POST download-url. The node can download the files in
+// download serves POST download-url. The node can download the files in
 // Host.Downloads.
 func (n *Node) download(c *call) (any, error) {
 	s, err := n.newFile(c)

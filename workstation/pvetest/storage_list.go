@@ -24,8 +24,8 @@ func (s *storage) configObject() map[string]any {
 	return object
 }
 
-// storageConfigs is GET /storage. It lists the entries of storage.cfg that the
-// caller may see.
+// storageConfigs serves GET /storage. It lists the entries of storage.cfg that
+// the caller may see.
 func (st *store) storageConfigs(c *call) (any, error) {
 	list := []map[string]any{}
 	for _, name := range sorted(st.storages) {

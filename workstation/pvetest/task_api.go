@@ -112,7 +112,7 @@ func (t *task) listObject(node string) map[string]any {
 	return object
 }
 
-// clusterTasks is GET /cluster/tasks: the recent tasks, running or ended.
+// clusterTasks serves GET /cluster/tasks: the recent tasks, running or ended.
 func (w *workers) clusterTasks(c *call) (any, error) {
 	list := []map[string]any{}
 	for i := len(w.tasks) - 1; i >= 0 && len(list) < 25; i-- {
@@ -129,7 +129,7 @@ func (w *workers) clusterTasks(c *call) (any, error) {
 	return list, nil
 }
 
-// stopTask is DELETE tasks/{upid}. It kills the worker of the task.
+// stopTask serves DELETE tasks/{upid}. It kills the worker of the task.
 func (w *workers) stopTask(c *call) (any, error) {
 	t, err := w.taskOf(c, "Sys.Modify")
 	if err != nil {

@@ -62,7 +62,7 @@ func sign(certificate, parent *x509.Certificate, by *ecdsa.PrivateKey) (*ecdsa.P
 	return key, signed
 }
 
-// authority returns the certificate authority in PEM.
+// authority returns the certificate authority in PEM form.
 func (n *Node) authority() []byte {
 	n.pki.make()
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: n.pki.authority})

@@ -151,7 +151,7 @@ func (n *Node) agentExec(c *call, v *vm) (any, error) {
 	return map[string]any{"pid": pid}, nil
 }
 
-// notFound is the exit code of a command that does not exist.
+// notFound is the exit code for a command that does not exist.
 const notFound = -1
 
 // NotFound returns the result that [Guest.Exec] must return for a command that

@@ -32,7 +32,8 @@ func always(answer any) func(*Node, *call, *vm) (any, error) {
 	return func(*Node, *call, *vm) (any, error) { return result(answer) }
 }
 
-// agentByName is POST agent. This older method has the command as a parameter.
+// agentByName serves POST agent. This older method has the command as a
+// parameter.
 func (n *Node) agentByName(c *call, v *vm) (any, error) {
 	command, served := agentCommands[c.get("command")]
 	if !served {

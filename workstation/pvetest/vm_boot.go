@@ -71,8 +71,8 @@ func (v *vm) leaveBoot(key string) bool {
 	return true
 }
 
-// defaultBoot returns the boot order of a new VM: its first disk, CD and
-// network card.
+// defaultBoot returns the boot order of a new VM. It has the first disk, the
+// first CD and the first network card.
 func defaultBoot(config map[string]string) string {
 	var order []string
 	for _, cdrom := range []bool{false, true} {

@@ -18,8 +18,8 @@ type duplicate struct {
 	lists  []string // keys of the drives with volumes, in order
 }
 
-// clone is POST clone. PVE makes all checks before the task begins, and repeats
-// them in the task (qemu-server PVE/API2/Qemu.pm, clone_vm).
+// clone serves POST clone. PVE makes all checks before the task begins, and
+// repeats them in the task (qemu-server PVE/API2/Qemu.pm, clone_vm).
 func (n *Node) clone(c *call) (any, error) {
 	if _, err := n.checkClone(c); err != nil {
 		return nil, err
@@ -139,7 +139,7 @@ func mayCopyDevice(who identity, key, value string) error {
 }
 
 // cloneable returns the keys of the drives whose volumes the clone copies or
-// links. If a storage cannot copy or link a volume, the error names the drive.
+// links. If a storage cannot copy or link a volume, the error names the volume.
 func (n *Node) cloneable(what duplicate, snapshot string) (drives []string, err error) {
 	of := ""
 	if snapshot != "" {

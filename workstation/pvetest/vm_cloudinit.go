@@ -8,7 +8,7 @@ import (
 // cloudInitKeys lists the keys whose values are part of the cloud-init image.
 var cloudInitKeys = []string{"cicustom", "cipassword", "citype", "ciupgrade", "ciuser", "name", "nameserver", "searchdomain", "sshkeys"}
 
-// pendingCloudInit is GET cloudinit. It lists the values in the current
+// pendingCloudInit serves GET cloudinit. It lists the values in the current
 // cloud-init image, and the values for the next image.
 func (n *Node) pendingCloudInit(_ *call, v *vm) (any, error) {
 	list := []map[string]any{}
@@ -49,12 +49,12 @@ func (v *vm) cloudInitDrive() string {
 	return ""
 }
 
-// makeCloudInit is PUT cloudinit. PVE makes a new image. The embedded node has
-// no image, so it does nothing.
+// makeCloudInit serves PUT cloudinit. PVE makes a new image. The embedded node
+// has no image, so it does nothing.
 func (n *Node) makeCloudInit(*call, *vm) (any, error) { return null() }
 
-// dumpCloudInit is GET cloudinit/dump. The user data is complete. The network
-// configuration is only a frame without values (qemu-server
+// dumpCloudInit serves GET cloudinit/dump. The user data is complete. The
+// network configuration is only a frame without values (qemu-server
 // PVE/QemuServer/Cloudinit.pm).
 func (n *Node) dumpCloudInit(c *call, v *vm) (any, error) {
 	switch c.get("type") {

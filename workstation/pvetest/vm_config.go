@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// getConfig is GET config. It includes pending changes, unless the caller asks
-// for the current values. Numbers are sent as numbers, all other values as
+// getConfig serves GET config. It includes pending changes, unless the caller
+// asks for the current values. Numbers are sent as numbers, all other values as
 // text.
 func (n *Node) getConfig(c *call, v *vm) (any, error) {
 	config := v.next()

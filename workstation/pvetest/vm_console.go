@@ -11,8 +11,9 @@ import (
 // (qemu-server PVE/API2/Qemu.pm, vncproxy).
 const consoleTime = 10 * time.Second
 
-// vncProxy is POST vncproxy. It answers with a port and a ticket, but nothing
-// listens at the port. The task fails, as in PVE when no viewer connects.
+// vncProxy serves POST vncproxy. It answers with a port and a ticket, but
+// nothing listens at the port. The task fails, as in PVE when no viewer
+// connects.
 func (n *Node) vncProxy(c *call, v *vm) (any, error) {
 	t, port := n.console(c, v)
 	vga, _, _ := strings.Cut(v.config["vga"], ",")
@@ -24,7 +25,8 @@ func (n *Node) vncProxy(c *call, v *vm) (any, error) {
 	return object, nil
 }
 
-// termProxy is POST termproxy. It is like vncProxy, but for a serial terminal.
+// termProxy serves POST termproxy. It is like vncProxy, but for a serial
+// terminal.
 func (n *Node) termProxy(c *call, v *vm) (any, error) {
 	t, port := n.console(c, v)
 	return map[string]any{"port": text(port), "upid": t.upid, "user": c.who.user, "ticket": n.consoleTicket(c)}, nil
@@ -46,9 +48,9 @@ func (n *Node) consoleTicket(c *call) string {
 // joined with "-".
 var qemuKey = regexp.MustCompile(`^([a-z0-9_]+)(-[a-z0-9_]+)*$`)
 
-// sendKey is PUT sendkey. PVE passes the key to QEMU's monitor, and treats any
-// output of the monitor as an error. The embedded node accepts every name of
-// the right form.
+// sendKey serves PUT sendkey. PVE passes the key to QEMU's monitor, and treats
+// any output of the monitor as an error. The embedded node accepts every name
+// of the right form.
 func (n *Node) sendKey(c *call, v *vm) (any, error) {
 	if err := n.await(c, v.id); err != nil {
 		return nil, err
@@ -62,8 +64,8 @@ func (n *Node) sendKey(c *call, v *vm) (any, error) {
 	return null()
 }
 
-// monitor is POST monitor. It knows three commands of QEMU's monitor. For all
-// others the answer is empty.
+// monitor serves POST monitor. It knows three commands of QEMU's monitor. For
+// all others the answer is empty.
 func (n *Node) monitor(c *call, v *vm) (any, error) {
 	if err := mustRun(v); err != nil {
 		return nil, err

@@ -9,7 +9,7 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// create is POST qemu. Problems that PVE can find at once are errors of the
+// create serves POST qemu. Problems that PVE can find at once are errors of the
 // request. Then the VM exists, but is locked while a task makes its disks
 // (qemu-server PVE/API2/Qemu.pm, create_vm).
 func (n *Node) create(c *call) (any, error) {

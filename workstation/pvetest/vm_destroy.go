@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// destroy is DELETE qemu/{vmid}.
+// destroy serves DELETE qemu/{vmid}.
 func (n *Node) destroy(c *call, v *vm) (any, error) {
 	purge := c.get("purge") == "1"
 	refusal := func() error {

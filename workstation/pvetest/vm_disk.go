@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// resize is PUT resize. All checks are made in the task.
+// resize serves PUT resize. All checks are made in the task.
 func (n *Node) resize(c *call) (any, error) {
 	id, disk := c.number("vmid"), c.get("disk")
 	return n.do(c, job{kind: "resize", vmid: id, takes: n.taskTime(), work: func(*task) error {
@@ -56,8 +56,8 @@ func (n *Node) grow(v *vm, disk string, volume *Volume, wanted string) error {
 	return nil
 }
 
-// moveDisk is POST move_disk. It moves a disk to another storage. Moving a disk
-// to another VM is not supported.
+// moveDisk serves POST move_disk. It moves a disk to another storage. Moving a
+// disk to another VM is not supported.
 func (n *Node) moveDisk(c *call, v *vm) (any, error) {
 	switch {
 	case c.has("target-vmid"):

@@ -2,7 +2,8 @@ package pvetest
 
 import "strings"
 
-// reset is POST status/reset. The guest boots again, but QEMU keeps running.
+// reset serves POST status/reset. The guest boots again, but QEMU keeps
+// running.
 func (n *Node) reset(c *call, v *vm) (any, error) {
 	if err := mustRun(v); err != nil {
 		return nil, err

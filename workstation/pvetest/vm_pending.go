@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// fast holds the keys that take effect at once in a running VM (qemu-server
-// PVE/QemuServer.pm, $fast_plug_option, and the keys of cloud-init).
+// fast lists the keys that take effect at once in a running VM: those of
+// qemu-server PVE/QemuServer.pm, $fast_plug_option, and the keys of cloud-init.
 var fast = []string{"description", "hookscript", "lock", "migrate_downtime", "migrate_speed", "name", "onboot", "protection",
 	"shares", "startup", "tags", "vmstatestorage", "cicustom", "cipassword", "citype", "ciuser", "ciupgrade", "nameserver",
 	"searchdomain", "sshkeys", "ipconfig"}

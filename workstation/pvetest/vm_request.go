@@ -50,8 +50,8 @@ func (n *Node) putConfig(c *call) (any, error) {
 	return nil, work(nil)
 }
 
-// unlink is PUT unlink. It keeps disks as unused, or destroys them if force is
-// set.
+// unlink serves PUT unlink. It keeps disks as unused, or destroys them if force
+// is set.
 func (n *Node) unlink(c *call) (any, error) {
 	c.values["delete"] = c.values["idlist"]
 	delete(c.values, "idlist")

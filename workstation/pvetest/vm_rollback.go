@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// rollback is POST snapshot/{snapname}/rollback. It stops the VM and restores
-// the configuration of the snapshot. Disks that were added after the snapshot
-// are kept as unused.
+// rollback serves POST snapshot/{snapname}/rollback. It stops the VM and
+// restores the configuration of the snapshot. Disks that were added after the
+// snapshot are kept as unused.
 func (n *Node) rollback(c *call, v *vm) (any, error) {
 	name, start := c.get("snapname"), c.get("start") == "1"
 	if start {

@@ -26,8 +26,8 @@ func (n *Node) listSnapshots(_ *call, v *vm) (any, error) {
 	return append(list, current), nil
 }
 
-// takeSnapshot is POST snapshot. A snapshot with RAM fails in QEMU if the VM
-// has a passed-through device, because QEMU cannot read the device's state.
+// takeSnapshot serves POST snapshot. A snapshot with RAM fails in QEMU if the
+// VM has a passed-through device, because QEMU cannot read the device's state.
 func (n *Node) takeSnapshot(c *call, v *vm) (any, error) {
 	name := c.get("snapname")
 	if name == "current" || strings.EqualFold(name, "pending") {

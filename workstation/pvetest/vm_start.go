@@ -13,8 +13,8 @@ const (
 	launchTime  = 2 * time.Second
 )
 
-// start is POST status/start. The answer is always a task, even if the VM does
-// not exist.
+// start serves POST status/start. The answer is always a task, even if the VM
+// does not exist.
 func (n *Node) start(c *call) (any, error) {
 	id := c.number("vmid")
 	if slices.Contains(n.host.HA, id) {

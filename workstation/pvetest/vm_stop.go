@@ -42,7 +42,7 @@ func (n *Node) off(v *vm) {
 	}
 }
 
-// stop is POST status/stop. It ends QEMU without asking the guest.
+// stop serves POST status/stop. It ends QEMU without asking the guest.
 func (n *Node) stop(c *call) (any, error) {
 	id := c.number("vmid")
 	if slices.Contains(n.host.HA, id) {
@@ -59,8 +59,8 @@ func (n *Node) stop(c *call) (any, error) {
 	return n.endTask("qmstop", id, c.who.user, e).upid, nil
 }
 
-// shutdown is POST status/shutdown. The task asks the guest through its agent
-// or by ACPI, and waits until the VM is off.
+// shutdown serves POST status/shutdown. The task asks the guest through its
+// agent or by ACPI, and waits until the VM is off.
 func (n *Node) shutdown(c *call) (any, error) {
 	id := c.number("vmid")
 	e := ending{ask: true, patience: seconds(c, 60), force: c.get("forceStop") == "1", skipLock: c.get("skiplock") == "1"}
@@ -82,8 +82,8 @@ func (n *Node) shutdown(c *call) (any, error) {
 	return n.endTask("qmshutdown", id, c.who.user, e).upid, nil
 }
 
-// reboot is POST status/reboot. Its task shuts the VM down, and another task
-// starts it again. Between the two, another VM can take its devices.
+// reboot serves POST status/reboot. Its task shuts the VM down, and another
+// task starts it again. Between the two, another VM can take its devices.
 func (n *Node) reboot(c *call, v *vm) (any, error) {
 	switch {
 	case v.paused:

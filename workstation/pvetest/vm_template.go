@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// template is POST template. It turns a VM into a template. The VM's volumes
-// become bases of linked clones.
+// template serves POST template. It turns a VM into a template. The VM's
+// volumes become bases of linked clones.
 func (n *Node) template(c *call, v *vm) (any, error) {
 	check := func() error {
 		switch {
@@ -68,7 +68,7 @@ func (s *storage) usedBase(name string) error {
 	return nil
 }
 
-// feature is GET feature. It reports whether all disks of the VM are on
+// feature serves GET feature. It reports whether all disks of the VM are on
 // storages that support an operation.
 func (n *Node) feature(c *call, v *vm) (any, error) {
 	config, name := v.config, c.get("snapname")

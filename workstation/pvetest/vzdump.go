@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// vzdump is POST vzdump. It starts a task that locks each guest in turn, waits,
-// and leaves a file on the storage (pve-manager PVE/API2/VZDump.pm and
+// vzdump serves POST vzdump. It starts a task that locks each guest in turn,
+// waits, and leaves a file on the storage (pve-manager PVE/API2/VZDump.pm and
 // PVE/VZDump.pm).
 func (n *Node) vzdump(c *call) (any, error) {
 	if err := n.mayBackUp(c); err != nil {
