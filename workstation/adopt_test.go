@@ -18,8 +18,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// generated returns a configuration as people have them: any bus, any order, any
-// arguments, PVE's old notations too.
+// generated returns a random configuration such as people have: with any bus,
+// any boot order and any arguments, and also in PVE's old notations.
 func generated(r *rand.Rand) map[string]string {
 	pick := func(values ...string) string { return values[r.IntN(len(values))] }
 	config := map[string]string{"name": "vm", "cores": fmt.Sprint(1 + r.IntN(8)), "memory": fmt.Sprint(1024 * (1 + r.IntN(16))), "smbios1": "uuid=11111111-2222-4333-8444-555555555555",
@@ -81,14 +81,15 @@ func generated(r *rand.Rand) map[string]string {
 	return config
 }
 
-// generatedFacts are the facts of a node with one such VM.
+// generatedFacts returns the facts of a node whose only VM has a generated
+// configuration.
 func generatedFacts(t *testing.T, seed uint64, base workstation.Facts) workstation.Facts {
 	t.Helper()
 	base.VMs = map[int]workstation.VMFacts{140: {ID: 140, Name: "vm", Digest: "d", Config: generated(rand.New(rand.NewPCG(seed, 1)))}}
 	return base
 }
 
-// profiles are the profiles with an ID and a name only.
+// profiles returns each profile with nothing but an ID and a name.
 func profiles() map[string]workstation.VM {
 	return map[string]workstation.VM{
 		"windows": profile.Windows11{ID: 140, Name: "vm"}.VM(),
@@ -97,8 +98,8 @@ func profiles() map[string]workstation.VM {
 	}
 }
 
-// Whatever people have, adopted it is as it is, and a profile with nothing but an
-// ID and a name changes nothing of it.
+// An adopted VM gives an empty plan, whatever its configuration. A profile with
+// nothing but an ID and a name changes nothing of such a VM.
 func TestAdoptLeavesGeneratedVMsAsTheyAre(t *testing.T) {
 	t.Parallel()
 	base, fit := observe(t, pvetest.New(pvetest.Reference(), nil)), 0
@@ -130,8 +131,8 @@ func TestAdoptLeavesGeneratedVMsAsTheyAre(t *testing.T) {
 	}
 }
 
-// A VM with a profile that sets everything still starts from its old device, or
-// the plan is blocked.
+// A profile that sets everything is planned over an existing VM. The VM still
+// starts from its old device, or the plan is blocked.
 func TestWhatBootsKeepsBooting(t *testing.T) {
 	t.Parallel()
 	base := observe(t, pvetest.New(pvetest.Reference(), nil))

@@ -19,7 +19,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// guests runs a scenario with VM 140, whose guest behaves as said.
+// guests runs a scenario with VM 140, whose guest behaves as the argument guest
+// says.
 func guests(t *testing.T, guest pvetest.Guest, play func(t *testing.T, sim *pvetest.Node, agent workstation.Agent)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -107,7 +108,8 @@ func TestAgentRunsAndMovesFiles(t *testing.T) {
 	})
 }
 
-// scripted is a guest that takes a set-up script and then does what run says.
+// scripted returns a guest that accepts a set-up script and then does what the
+// function run does.
 func scripted(run func(argv []string, input []byte, body string) pvetest.Result) pvetest.Guest {
 	body := ""
 	return pvetest.Guest{Exec: func(argv []string, input []byte) pvetest.Result {
@@ -170,7 +172,8 @@ func TestSetUpRustDeskSaysWhatRuns(t *testing.T) {
 	}
 }
 
-// The agent's own files are for everybody to write, and the script runs as root.
+// A set-up script runs as root, so only root may write it. The files that the
+// agent creates are writable by everybody.
 func TestScriptsAreRootsAlone(t *testing.T) {
 	t.Parallel()
 	var place []string
@@ -209,8 +212,8 @@ func TestScriptsAreRootsAlone(t *testing.T) {
 	}
 }
 
-// A poll whose answer is lost is made again; the answer that says how a command
-// ended comes once.
+// A poll whose answer is lost is repeated. The agent gives the answer that says
+// how a command ended only once.
 func TestAgentRunOfALostPoll(t *testing.T) {
 	t.Parallel()
 	const path = "/nodes/pve/qemu/140/agent/exec-status"

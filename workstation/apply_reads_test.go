@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// Apply reads nothing twice: once before and once after each write, and no log
-// unless somebody wants to see it.
+// Apply reads each path at most once before and once after each write. It reads
+// the log of a task only if the caller asks for progress.
 func TestApplyReadsNothingTwice(t *testing.T) {
 	t.Parallel()
 	for name, progress := range map[string]func(workstation.Event){"silent": nil, "watched": func(workstation.Event) {}} {
@@ -34,7 +34,7 @@ func TestApplyReadsNothingTwice(t *testing.T) {
 				if err := node.Apply(t.Context(), plan, &workstation.ApplyOptions{Progress: progress}); err != nil {
 					t.Fatal(err)
 				}
-				reads, logs := map[string]int{}, 0 // since the last write
+				reads, logs := map[string]int{}, 0 // counted since the last write
 				for _, r := range sim.Trace()[before:] {
 					switch {
 					case r.Method != "GET":
@@ -42,7 +42,7 @@ func TestApplyReadsNothingTwice(t *testing.T) {
 					case strings.HasSuffix(r.Path, "/log"):
 						logs++
 					case !strings.Contains(r.Path, "/tasks/"):
-						if reads[r.Path]++; r.Path != "/nodes/pve/tasks" && reads[r.Path] > 1 || reads[r.Path] > 2 { // of the VM before and of the one after
+						if reads[r.Path]++; r.Path != "/nodes/pve/tasks" && reads[r.Path] > 1 || reads[r.Path] > 2 { // between two writes, the tasks are read for the VMs of both steps
 							t.Errorf("%s is read again", r.Path)
 						}
 					}
@@ -55,7 +55,8 @@ func TestApplyReadsNothingTwice(t *testing.T) {
 	}
 }
 
-// BenchmarkApply makes a VM on a distant node and changes it.
+// BenchmarkApply makes a VM on a node with a slow connection and then changes
+// the VM.
 func BenchmarkApply(b *testing.B) {
 	sim := pvetest.New(pair(), &pvetest.Options{Speed: 1000})
 	node, d := far(b, sim)

@@ -14,8 +14,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// Somebody edits the node between the last read of Apply and its write: PVE
-// itself refuses the digest, and the error says what was seen.
+// Somebody edits the node between Apply's last read and its write. PVE refuses
+// the write because of the digest, and the error says which digest was seen.
 func TestStaleInTheLastMoment(t *testing.T) {
 	t.Parallel()
 	change := func(facts workstation.Facts) workstation.Step {
@@ -26,7 +26,7 @@ func TestStaleInTheLastMoment(t *testing.T) {
 		return workstation.GrowDisk{VMID: 141, Slot: "scsi0", Storage: "local-lvm", Digest: facts.VMs[141].Digest, From: 64 * storage.GiB, To: 80 * storage.GiB}
 	}
 	for name, test := range map[string]struct {
-		path string // of the write
+		path string // the path of the write
 		step func(workstation.Facts) workstation.Step
 	}{
 		"a change": {"/qemu/141/config$", change},
@@ -71,7 +71,8 @@ func TestStaleInTheLastMoment(t *testing.T) {
 	}
 }
 
-// The mappings of a cluster have one digest.
+// All mappings of a cluster have one digest. A mapping step with an old digest
+// is stale.
 func TestAStaleMapping(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -93,7 +94,7 @@ func TestAStaleMapping(t *testing.T) {
 			t.Fatal(err)
 		}
 		m.Entries[0].Description, m.Digest = "the card", strings.Repeat("0", 40)
-		m.Entries[0].Model.Device++ // it is not done yet
+		m.Entries[0].Model.Device++ // the step still has something to change
 		if err := apply(workstation.PutMapping{Mapping: m, Node: "pve"}); !errors.Is(err, workstation.ErrStale) || !strings.Contains(err.Error(), "observe and plan again") {
 			t.Errorf("error %v", err)
 		}

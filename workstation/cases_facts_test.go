@@ -11,7 +11,7 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// tiers are the storages with their tiers, "?" for an unknown tier.
+// tiers returns the storages with their tiers, "?" for an unknown tier.
 func tiers(facts workstation.Facts) string {
 	var words []string
 	for _, p := range facts.Pools {
@@ -20,8 +20,8 @@ func tiers(facts workstation.Facts) string {
 	return strings.Join(words, " ")
 }
 
-// placed returns where the requests of a case go, "none" for a request without a
-// place.
+// placed returns the storage that each request of a case gets, "none" for a
+// request without a place.
 func (c vmCase) placed(t *testing.T, facts workstation.Facts) string {
 	t.Helper()
 	var words []string
@@ -40,27 +40,30 @@ func (c vmCase) placed(t *testing.T, facts workstation.Facts) string {
 	return strings.Join(words, " ")
 }
 
-// A rightFacts is what must be known of a folder's node.
+// A rightFacts holds the facts that must be observed on the node of a folder.
 type rightFacts struct {
-	tiers   string // of all storages
+	tiers   string // the tiers of all storages
 	placed  string
-	checked string // IDs of storage.Check
-	unknown string // IDs among what could not be read
+	checked string // the IDs of the findings of storage.Check
+	unknown string // IDs that must be in Facts.Unknown
 }
 
 var rightsOfFacts = map[string]rightFacts{
-	// wearout "N/A" and "" are unknown, a rpm of text is a number, and nothing fails.
+	// A wearout of "N/A" or "" is unknown. An rpm that is text is read as a
+	// number. Nothing fails.
 	"10-disks-na-strings": {"local=unknown local-lvm=1 media-pool=unknown service-pool=3", "", "storage.tier-unknown", "workstation.odd-value"},
-	// NVMe over a network is no local NVMe.
+	// NVMe over a network does not count as local NVMe.
 	"11-nvme-over-fabric-namespaces": {"local=unknown local-lvm=1 media-pool=unknown service-pool=unknown tnas=unknown", "os=local-lvm", "storage.tier-unknown", ""},
-	// A disk to start from goes to no network storage; a huge one goes where there is room.
+	// A boot disk is not placed on a network storage. A huge disk is placed on
+	// the storage that has room.
 	"12-third-party-storages": {"btr=unknown ceph=unknown cifs1=unknown esx=unknown isc=unknown linstor-thinlvm=unknown local=unknown local-lvm=1 lun-lvm=unknown pbs1=unknown s3=unknown tn=unknown zoi=unknown",
 		"os=local-lvm huge=ceph", "storage.offline storage.tier-unknown", "workstation.odd-value"},
 	"13-strings-for-numbers": {"local=unknown local-lvm=1 media-pool=3 service-pool=2", "", "storage.tier-unknown", ""},
 	"14-smart-hang-596":      {"local=unknown local-lvm=unknown media-pool=unknown service-pool=unknown", "", "storage.tier-unknown", "storage.smart-hung storage.unread"},
-	// The full pool gets no further disk.
+	// No further disk is placed on the full pool.
 	"31-thin-pool-97-percent": {"local=unknown local-lvm=1 media-pool=3 service-pool=2", "os=service-pool", "storage.thin-data-full storage.tier-unknown", ""},
-	// The API does not tell which dataset is mounted where, so a directory below one has no tier.
+	// The API does not say where each dataset is mounted, so a directory below
+	// a dataset has no tier.
 	"32-dir-on-zfs-dataset": {"backup-2tb-vms=3 backup-data-iso=unknown local=unknown local-lvm=1 media-pool=3 service-pool=2 vm-backup=unknown", "os=local-lvm media=media-pool", "storage.tier-unknown", ""},
 	// A disk on USB has no tier.
 	"34-usb-disk-wwn-unknown":        {"fik=unknown local=unknown local-lvm=1 media-pool=unknown service-pool=2 t5=unknown", "games=local-lvm", "storage.tier-unknown", ""},
@@ -69,7 +72,8 @@ var rightsOfFacts = map[string]rightFacts{
 	"42-null-lists-and-empty-bodies": {"", "", "", ""},
 }
 
-// TestCaseFacts observes the node of each folder about disks and storages.
+// TestCaseFacts observes the node of each folder and compares its disks and
+// storages with the expected facts.
 func TestCaseFacts(t *testing.T) {
 	t.Parallel()
 	for _, dir := range caseDirs(t) {
@@ -122,7 +126,7 @@ func (c vmCase) ids() (ids []int) {
 	return ids
 }
 
-// Somebody says of every folder what is right.
+// Every folder of cases has expected results.
 func TestEveryCaseIsJudged(t *testing.T) {
 	t.Parallel()
 	for _, dir := range caseDirs(t) {
@@ -137,7 +141,8 @@ func TestEveryCaseIsJudged(t *testing.T) {
 	}
 }
 
-// A node of another name is not there, and the error names those that are.
+// Connect fails for a node name that does not exist, and the error lists the
+// names of the existing nodes.
 func TestCaseNode(t *testing.T) {
 	t.Parallel()
 	for _, dir := range caseDirs(t) {

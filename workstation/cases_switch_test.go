@@ -14,17 +14,18 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// A rightSwitch is what is right to happen when the VMs of a folder switch.
+// A rightSwitch is the expected outcome of a switch between the VMs of a
+// folder.
 type rightSwitch struct {
-	blocked  string // IDs of the blockers of Preflight; a switch then does nothing
-	findings string // IDs that are among the findings or the advice
-	ends     string // in the error; "" is a switch that succeeds
-	running  []int  // the VMs that run in the end
+	blocked  string // the IDs of the blockers of Preflight; with a blocker, a switch does nothing
+	findings string // IDs that must be among the findings or the advice
+	ends     string // part of the error; "" if the switch succeeds
+	running  []int  // the VMs that run after the switch
 }
 
 var rightSwitches = map[string]rightSwitch{
 	"14-smart-hang-596":                   {"", "", "", []int{141}},
-	"17-privileges-on-two-vms-only":       {"", "switch.no-storage", "", []int{141}}, // of what the login may not see
+	"17-privileges-on-two-vms-only":       {"", "switch.no-storage", "", []int{141}}, // about a storage that the login may not see
 	"19-vfio-in-args":                     {"switch.outsider", "", "is blocked", []int{130}},
 	"20-mapping-without-group":            {"gpu.mapping-group gpu.mapping-subsystem", "", "missing expected property 'iommugroup'", nil},
 	"23-start-got-timeout-lock":           {"", "", "got timeout; VM 140 runs again", []int{140}},
@@ -42,7 +43,8 @@ var rightSwitches = map[string]rightSwitch{
 	"43-pending-agent-and-hotplug-memory": {"", "", "", []int{141}},
 }
 
-// TestCaseSwitches judges and makes the switch of each folder that has one.
+// TestCaseSwitches judges and performs the switch of each folder that has a
+// switch.
 func TestCaseSwitches(t *testing.T) {
 	t.Parallel()
 	for _, dir := range caseDirs(t) {

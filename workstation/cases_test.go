@@ -29,8 +29,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A vmCase is a folder with the configurations of VMs that people made, as PVE
-// keeps them, and what was done with them.
+// A vmCase is a folder with configurations of VMs that people made, in PVE's
+// format, and with the changes that they made to these VMs.
 type vmCase struct {
 	Mappings    []struct{ ID, Card string }
 	VMs         []caseVM
@@ -52,8 +52,8 @@ type vmCase struct {
 	host pvetest.Host
 }
 
-// A caseVM is a VM of the Spec: a profile, its fields, and what was changed in
-// the VM that it makes.
+// A caseVM is a VM of the Spec: the profile, the profile's fields, and the
+// changes to the VM that the profile makes.
 type caseVM struct {
 	Profile, Card, OSK string
 	Args               struct {
@@ -73,7 +73,8 @@ type caseVM struct {
 }
 
 // readCase reads a folder. A file host.json replaces parts of the reference
-// host; a volume that a VM names and no storage has is put there.
+// host. If a VM names a volume that no storage has, readCase adds the volume to
+// the storage.
 func readCase(t *testing.T, dir string) vmCase {
 	t.Helper()
 	c := vmCase{dir: dir, host: pvetest.Reference()}
@@ -139,7 +140,7 @@ func parseConf(text string) map[string]string {
 	return config
 }
 
-// addVolumes puts the images that a configuration names on their storages.
+// addVolumes adds the images that a configuration names to their storages.
 func (c *vmCase) addVolumes(config map[string]string) {
 	for _, key := range slices.Sorted(maps.Keys(config)) {
 		pool, name, found := strings.Cut(strings.SplitN(config[key], ",", 2)[0], ":")
@@ -149,7 +150,7 @@ func (c *vmCase) addVolumes(config map[string]string) {
 		}
 		volumes := slices.Clone(c.host.Storages[i].Volumes)
 		if !slices.ContainsFunc(volumes, func(v pvetest.Volume) bool { return v.Name == name }) {
-			drive, _ := storage.ParseDrive(config[key]) // a value that is none has no size
+			drive, _ := storage.ParseDrive(config[key]) // an invalid drive value has no size
 			size, _ := drive.Size()
 			volumes = append(volumes, pvetest.Volume{Name: name, Size: int64(size), Format: "iso"})
 			c.host.Storages[i].Volumes = volumes
@@ -212,8 +213,8 @@ func (c caseVM) vm(t *testing.T, facts workstation.Facts) workstation.VM {
 	return vm
 }
 
-// connect returns the case's node and a client of it. Answers in the folder
-// overlay stand in for the node's own.
+// connect returns the node of the case and a client of it. Answers in the
+// folder "overlay" replace the node's own answers.
 func (c vmCase) connect(t *testing.T) (*pvetest.Node, *workstation.Node) {
 	t.Helper()
 	sim := pvetest.New(c.host, nil)
@@ -225,7 +226,8 @@ func (c vmCase) connect(t *testing.T) (*pvetest.Node, *workstation.Node) {
 	return sim, node
 }
 
-// An overlay answers requests from files, "GET_nodes_pve_disks_list".
+// An overlay answers requests from files with names such as
+// "GET_nodes_pve_disks_list".
 type overlay struct {
 	dir  string
 	node http.RoundTripper
@@ -250,8 +252,9 @@ func (o overlay) RoundTrip(r *http.Request) (*http.Response, error) {
 	return o.node.RoundTrip(r)
 }
 
-// casesOfPeople is where the folders lie beside a checkout. They are not part of
-// the project; CI has them. Those that matter most are in testdata, made anew.
+// casesOfPeople is the directory of the folders, next to a checkout. The
+// folders are not part of the project, but CI has them. New versions of the
+// most important folders are in testdata.
 const casesOfPeople = "../../shared/cases/vms"
 
 // A right is the expected result of a case.
@@ -260,8 +263,8 @@ type right struct {
 	findings string // IDs that must be among the findings
 	boots    string // the first device of the boot order after the plan
 	keeps    string // keys whose values must not change
-	says     string // in the plan's text
-	refused  string // in Diff's error
+	says     string // text that the plan must contain
+	refused  string // text that Diff's error must contain
 }
 
 var rights = map[string]right{
@@ -304,7 +307,7 @@ var rights = map[string]right{
 	"48-unset-fields-shrink-a-vm":    {"", "", "sata0", "cores memory args cpu hostpci0", "", ""},
 }
 
-// claims are findings about the VMs of a case together.
+// claims holds the expected findings about all VMs of a case together.
 var claims = map[string]string{
 	"03-mdev-i440fx":     "gpu.shared-card VMs 100 and 102",
 	"19-vfio-in-args":    "gpu.args-card VMs 130 and 140",
@@ -312,8 +315,9 @@ var claims = map[string]string{
 	"39-three-gpus-hive": "gpu.shared-card VMs 150 and 151",
 }
 
-// TestCases plans, applies, plans again and restores the VMs of each folder,
-// and compares the findings with those that the folder's README calls right.
+// TestCases plans, applies, plans again and restores the VMs of each folder. It
+// compares the findings with the findings that the README of the folder calls
+// right.
 func TestCases(t *testing.T) {
 	t.Parallel()
 	for _, dir := range caseDirs(t) {
@@ -324,7 +328,8 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// caseDirs returns the folders of cases, those of the project first.
+// caseDirs returns the folders of cases: first the folders in testdata, then
+// the others.
 func caseDirs(t *testing.T) []string {
 	t.Helper()
 	theirs, err := filepath.Glob(casesOfPeople + "/*/case.json")
@@ -392,7 +397,8 @@ func (c vmCase) play(t *testing.T) {
 	c.thereAndBack(t, sim, node, facts, spec, p, right)
 }
 
-// stepKeys returns the keys that a plan changes; + is a VM that it makes.
+// stepKeys returns the keys that a plan changes, and "+" for a VM that it
+// makes.
 func stepKeys(p workstation.Plan) string {
 	var keys []string
 	for i, change := range p.Changes() {
@@ -407,7 +413,8 @@ func stepKeys(p workstation.Plan) string {
 	return strings.Join(slices.Compact(keys), " ")
 }
 
-// thereAndBack applies a plan, finds nothing left to do, and restores what was.
+// thereAndBack applies a plan, checks that a second plan is empty, and restores
+// the old configuration.
 func (c vmCase) thereAndBack(t *testing.T, sim *pvetest.Node, node *workstation.Node, facts workstation.Facts, spec workstation.Spec, p workstation.Plan, right right) {
 	before := facts.Snapshot()
 	was := map[int]map[string]string{}
@@ -442,7 +449,7 @@ func (c vmCase) thereAndBack(t *testing.T, sim *pvetest.Node, node *workstation.
 		t.Fatal(err)
 	}
 	if proxstation.Worst(back.Findings) == proxstation.Blocker {
-		return // of what was so before
+		return // the old configuration itself has a blocker
 	}
 	if err := node.Apply(t.Context(), back, nil); err != nil {
 		t.Fatalf("%v\n%s", err, back)
@@ -451,7 +458,7 @@ func (c vmCase) thereAndBack(t *testing.T, sim *pvetest.Node, node *workstation.
 		state, _ := sim.VM(id)
 		for key := range state.Config {
 			if _, had := config[key]; !had && hasFindings(back, "restore.disk-added") && qmconf.IsSlot(key) {
-				delete(state.Config, key) // restoring takes no disk away
+				delete(state.Config, key) // a restore never removes a disk
 			}
 		}
 		if hasFindings(back, "restore.boot-kept") {
@@ -463,7 +470,7 @@ func (c vmCase) thereAndBack(t *testing.T, sim *pvetest.Node, node *workstation.
 	}
 }
 
-// adopts adopts a VM and wants nothing to be done for it.
+// adopts adopts a VM and checks that the plan for its Spec is empty.
 func (c vmCase) adopts(t *testing.T, facts workstation.Facts, id int) {
 	t.Helper()
 	spec, err := workstation.Adopt(facts, id)

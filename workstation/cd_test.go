@@ -11,7 +11,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// withCD is a node with a VM that has an image in a drive.
+// withCD returns a node with a VM that has an ISO image in the drive slot.
 func withCD(slot string, running bool) pvetest.Host {
 	host := pvetest.Reference()
 	host.VMs = []pvetest.VM{{ID: 140, Running: running, Config: map[string]string{
@@ -27,7 +27,7 @@ func TestRemoveCD(t *testing.T) {
 	for name, test := range map[string]struct {
 		slot, volume string
 		running      bool
-		drive        string // that is left in the configuration in force
+		drive        string // the drive that is left in the configuration in force
 		writes       bool
 	}{
 		"off":                {"sata0", volume, false, "", true},
@@ -41,7 +41,7 @@ func TestRemoveCD(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				sim := pvetest.New(withCD(test.slot, test.running), nil)
 				node := open(sim)
-				for range 2 { // the second time nothing is left to do
+				for range 2 { // the second call has nothing to do
 					if err := node.RemoveCD(t.Context(), 140, test.slot, test.volume); err != nil {
 						t.Fatal(err)
 					}
@@ -80,7 +80,7 @@ func TestDeleteImage(t *testing.T) {
 			t.Fatal(err)
 		}
 		sim.Inject(pvetest.Fault{Method: "DELETE", Path: ".*/content/.*", Kind: pvetest.DropAfter})
-		for range 3 { // the first answer is lost; the third finds nothing
+		for range 3 { // the answer to the first call is lost; the third call finds no volume
 			if err := node.DeleteImage(t.Context(), volume); err != nil {
 				var lost *workstation.RequestError
 				if !errors.Is(err, workstation.ErrNoAnswer) && !errors.As(err, &lost) {

@@ -14,7 +14,7 @@ func TestWithBoot(t *testing.T) {
 		set        map[string]string
 		remove     []string
 		have, want string
-		steps      string // the keys that each sets or deletes
+		steps      string // the keys that each step sets or deletes
 	}{
 		"nothing":                        {nil, nil, "order=scsi0", "order=scsi0", ""},
 		"only the order":                 {nil, nil, "order=scsi0", "order=net0", "boot"},

@@ -15,8 +15,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A VM that would take from the host what the host needs is refused, or told
-// where nobody knows for sure.
+// A plan is refused if it would take from the host a device that the host
+// needs. If nobody knows whether the host needs the device, the plan only
+// warns.
 func TestDevicesThatTheHostNeeds(t *testing.T) {
 	t.Parallel()
 	facts := observe(t, pvetest.New(pvetest.Reference(), nil))
@@ -26,7 +27,7 @@ func TestDevicesThatTheHostNeeds(t *testing.T) {
 	for name, test := range map[string]struct {
 		facts    workstation.Facts
 		device   string
-		has      bool // the VM has it already
+		has      bool // the VM has the device already
 		id       string
 		severity proxstation.Severity
 		seen     string
@@ -63,7 +64,8 @@ func TestDevicesThatTheHostNeeds(t *testing.T) {
 	}
 }
 
-// Whole devices and shares get keys of their own beside what a VM has.
+// New whole devices and shares of devices get free keys. The keys that a VM
+// already has stay.
 func TestDevicesAndSharesFindTheirKeys(t *testing.T) {
 	t.Parallel()
 	facts := observe(t, pvetest.New(pvetest.Reference(), nil))
@@ -98,7 +100,8 @@ func TestDevicesAndSharesFindTheirKeys(t *testing.T) {
 	}
 }
 
-// A VM whose keys are all in use gets no device in the place of another.
+// If all usb keys of a VM are in use, a new device does not replace an existing
+// device.
 func TestNoKeyIsLeftForADevice(t *testing.T) {
 	t.Parallel()
 	have := map[string]string{"name": "own", "ostype": "l26"}
@@ -112,8 +115,8 @@ func TestNoKeyIsLeftForADevice(t *testing.T) {
 	}
 }
 
-// A mapping that the login does not see is named unknown, and the card gets
-// another key.
+// If the login does not see a mapping, the mapping is reported as unknown, and
+// the card gets another key.
 func TestMappingThatNobodySees(t *testing.T) {
 	t.Parallel()
 	facts := observe(t, pvetest.New(pvetest.Reference(), nil))

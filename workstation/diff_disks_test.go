@@ -12,8 +12,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// growing returns the dual-boot specification with another size of VM 140's
-// disk for games.
+// growing returns the dual-boot specification in which VM 140's disk for games
+// has the given size.
 func growing(size storage.Size) workstation.Spec {
 	spec := dualBootSpec()
 	i := slices.IndexFunc(spec.VMs[0].Disks, func(d workstation.Disk) bool { return d.Slot == "scsi1" })
@@ -54,7 +54,7 @@ func TestDisksThatAreElsewhere(t *testing.T) {
 	tests := map[string]struct {
 		volume string
 		disk   workstation.Disk
-		want   string // in the finding; empty for none
+		want   string // part of the finding; empty if no finding is expected
 	}{
 		"as asked for":                {"local-lvm:vm-140-disk-0,size=128G", workstation.Disk{Purpose: storage.Boot, Storage: "local-lvm"}, ""},
 		"another storage":             {"service-pool:vm-140-disk-0,size=128G", workstation.Disk{Purpose: storage.Boot, Storage: "local-lvm"}, "qm disk move 140 scsi0 local-lvm"},

@@ -11,7 +11,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// An image that is not on the node is in the plan, and not an error half-way.
+// If an image is not on the node, the plan reports it, so Apply does not fail
+// half-way.
 func TestImagesAreLookedForInThePlan(t *testing.T) {
 	t.Parallel()
 	const installer, cloud = "local:iso/Win11_25H2_English_x64.iso", "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2"

@@ -11,7 +11,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// startsAlone reports whether a VM starts on a node of its own.
+// startsAlone reports whether a VM with this configuration starts on a node
+// without other VMs.
 func startsAlone(t *testing.T, config map[string]string) (ok bool) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -27,12 +28,13 @@ func startsAlone(t *testing.T, config map[string]string) (ok bool) {
 	return ok
 }
 
-// A change of the machine type, or of a device, is refused for exactly those
-// arguments with which QEMU starts before the change and not after it. The embedded
-// node stands for QEMU, to which it is held (pvetest, TestQEMUSaysTheSameOfArgs).
+// A change of the machine type or of a device is refused for exactly those args
+// with which QEMU starts before the change but not after it. The embedded node
+// stands in for QEMU; TestQEMUSaysTheSameOfArgs of pvetest compares it with
+// QEMU.
 func TestArgsAgainstTheMachineThatWillBe(t *testing.T) {
 	t.Parallel()
-	var cases []map[string]string // of the VM that is; the keys that begin with > are wanted
+	var cases []map[string]string // configurations of existing VMs; a key that begins with > is a wanted value
 	for _, args := range []string{
 		"-device usb-kbd,bus=ehci.0,port=2", "-device usb-kbd,bus=uhci.0,port=2", "-device usb-kbd,bus=ehci-2.0", "-device virtio-rng-pci,bus=pcie.0", "-device virtio-rng-pci,bus=pci.0",
 		"-device virtio-rng-pci,bus=ich9-pcie-port-2", "-device pcie-root-port,id=rp,chassis=9", "-device qemu-xhci,id=mine -device usb-kbd,bus=mine.0",

@@ -12,8 +12,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// What PVE refuses when it is asked, or when the VM starts, is refused by name
-// in the plan.
+// The plan names every setting that PVE would refuse in the request or at the
+// start of the VM.
 func TestSettingsAreJudgedBeforePVEDoes(t *testing.T) {
 	t.Parallel()
 	facts := observe(t, pvetest.New(pvetest.Reference(), nil))
@@ -41,7 +41,7 @@ func TestSettingsAreJudgedBeforePVEDoes(t *testing.T) {
 			t.Errorf("%s=%s: findings %v, want %q", test.key, test.value, plan.Findings, test.finding)
 		}
 	}
-	facts.Bridges, facts.CPUModels = nil, nil // what could not be read refuses nothing
+	facts.Bridges, facts.CPUModels = nil, nil // without the lists of bridges and CPU models, nothing is refused
 	for _, unread := range []workstation.VM{vm("net0", "virtio,bridge=vmbr9"), vm("cpu", "custom-mine")} {
 		if plan, err := workstation.Diff(workstation.Spec{VMs: []workstation.VM{unread}}, facts); err != nil || len(plan.Findings) > 0 {
 			t.Errorf("%v, %v", plan.Findings, err)

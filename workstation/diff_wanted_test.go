@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A property that belongs to another mode is removed from a value; properties
-// that others set stay.
+// A property that belongs to another mode is removed from a value. Properties
+// that other people set stay.
 func TestAbsentProperties(t *testing.T) {
 	t.Parallel()
 	const have = "0000:00:02,legacy-igd=1,romfile=own.rom,rombar=1"
@@ -37,8 +37,9 @@ func TestAbsentProperties(t *testing.T) {
 	}
 }
 
-// Only the part of ipconfig that was asked for changes, and a value that PVE would
-// drop whole is refused (qemu-server PVE/QemuServer/Network.pm, parse_ipconfig).
+// A plan changes only the part of ipconfig that was asked for. It refuses a
+// value that PVE would drop as a whole (qemu-server PVE/QemuServer/Network.pm,
+// parse_ipconfig).
 func TestNetworkOfACloudImage(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ have, want, says string }{

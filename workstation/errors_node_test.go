@@ -14,7 +14,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// Errors of a node are of types that users can name, whatever they come through.
+// Every error of a node has an exported type, whichever method returned it.
 func TestErrorsOfANodeArePublic(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -76,7 +76,8 @@ func TestErrorsOfANodeArePublic(t *testing.T) {
 	}
 }
 
-// A certificate that changes after the login is named by every request.
+// If the certificate changes after the login, the error of every request names
+// the certificate.
 func TestACertificateIsNamedByEveryRequest(t *testing.T) {
 	t.Parallel()
 	sim := pvetest.New(pvetest.Reference(), nil).Start()
@@ -93,7 +94,7 @@ func TestACertificateIsNamedByEveryRequest(t *testing.T) {
 	}
 }
 
-// Errors that other people's tests construct behave as errors of a node.
+// Errors that users construct in their own tests behave like errors of a node.
 func TestErrorsCanBeMade(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ err, is error }{

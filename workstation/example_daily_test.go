@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// Who has the card, and who could have it.
+// Status says which VM has the card and which VM could have it.
 func ExampleNode_Status() {
 	node, closeNode := embeddedNode(pair())
 	defer closeNode()
@@ -29,13 +29,13 @@ func ExampleNode_Status() {
 	// 141 linux-ai false yes
 }
 
-// A program that looks on.
+// Watch lets a program follow which VM has the card.
 func ExampleNode_Watch() {
 	node, closeNode := embeddedNode(pair())
 	defer closeNode()
 	for status, err := range node.Watch(context.Background(), both, 10*time.Second) {
 		if err != nil {
-			fmt.Println(err) // the next status may come
+			fmt.Println(err) // the next status may be answered
 			continue
 		}
 		fmt.Println(status.Running, "has the card")
@@ -44,10 +44,11 @@ func ExampleNode_Watch() {
 	// Output: 140 has the card
 }
 
-// A switch says how it failed, and what runs now.
+// The error of a failed switch names the phase in which it failed, and the VM
+// that runs now.
 func ExampleSwitchError() {
 	host := pair()
-	host.Guests = map[int]pvetest.Guest{141: {NoAgent: true}} // it never says that it is up
+	host.Guests = map[int]pvetest.Guest{141: {NoAgent: true}} // its guest agent never answers, so the VM is never up
 	node, closeNode := embeddedNode(host)
 	defer closeNode()
 	duo := workstation.DualBoot{Members: []int{140, 141}, Boot: 2 * time.Second}
@@ -58,7 +59,8 @@ func ExampleSwitchError() {
 	// Output: up 141 false
 }
 
-// The steps of a plan are data, for a program that approves by rules of its own.
+// The steps of a plan are data, so a program can approve a plan by its own
+// rules.
 func ExamplePlan() {
 	node, closeNode := embeddedNode(pvetest.Reference())
 	defer closeNode()
@@ -92,7 +94,7 @@ func ExamplePlan() {
 	// false
 }
 
-// A VM goes only by a plan of its own, which names its disks.
+// Only a separate plan removes a VM. That plan names the VM's disks.
 func ExampleDestroyPlan() {
 	node, closeNode := embeddedNode(pair())
 	defer closeNode()
@@ -113,7 +115,7 @@ func ExampleDestroyPlan() {
 	// <nil>
 }
 
-// A command in a guest, and a file out of it.
+// This runs a command in a guest and reads a file from it.
 func ExampleAgent() {
 	ctx := context.Background()
 	host := pair()
@@ -126,7 +128,7 @@ func ExampleAgent() {
 		return
 	}
 	out, err := agent.Run(ctx, proxstation.GuestCommand{Argv: []string{"false"}})
-	fmt.Println(out.Code, err) // a command that fails is an answer
+	fmt.Println(out.Code, err) // a command that fails is not an error
 	name, err := agent.ReadFile(ctx, "/etc/hostname")
 	fmt.Printf("%s%v\n", name, err)
 	// Output:
@@ -135,12 +137,12 @@ func ExampleAgent() {
 	// <nil>
 }
 
-// All workstations to a server of one's own.
+// This configures the RustDesk of all workstations to use a private server.
 func ExampleAgent_rustDesk() {
 	own := rustdesk.Config{Server: rustdesk.Server{ID: "rd.example", Key: proxstation.NewSecret("OeVuKk5nlHiXp+APNn0Y3pC1Iwpwn44JGqrQCsWqmBw=")}}
 	host := pair()
 	host.VMs[0].Running, host.VMs[1].Running = false, true
-	host.Guests = map[int]pvetest.Guest{141: {Exec: func([]string, []byte) pvetest.Result { // rustdesk --get-id
+	host.Guests = map[int]pvetest.Guest{141: {Exec: func([]string, []byte) pvetest.Result { // answers rustdesk --get-id
 		return pvetest.Result{Stdout: []byte("123456789\n")}
 	}}}
 	node, closeNode := embeddedNode(host)

@@ -13,7 +13,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A Linux VM from a cloud image, that can be logged in to after its first boot.
+// This makes a Linux VM from a cloud image. A user can log in after its first
+// boot.
 func ExampleCloudInit() {
 	vm := profile.LinuxAI{
 		Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2",
@@ -33,7 +34,8 @@ func ExampleCloudInit() {
 	// <nil>
 }
 
-// A gaming VM on the P-cores of a 14900K, with the desk's keyboard.
+// This makes a gaming VM that runs on the P-cores of a 14900K and gets the
+// keyboard on the desk.
 func ExampleTuning() {
 	vm := profile.Windows11{
 		Card: "rtx5070ti", Cores: 14,
@@ -60,7 +62,7 @@ func ExampleNewSecret() {
 	// {Sign:43 Key:cipassword Have: Want:[secret] Note:}
 }
 
-// A change, and the way back.
+// This changes a VM and then restores its old configuration.
 func ExampleRestorePlan() {
 	ctx := context.Background()
 	host := pvetest.Reference()
@@ -73,7 +75,7 @@ func ExampleRestorePlan() {
 		fmt.Println(err)
 		return
 	}
-	kept, err := json.Marshal(facts.Snapshot(141)) // write this to a file before Apply
+	kept, err := json.Marshal(facts.Snapshot(141)) // write the snapshot to a file before Apply
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -15,7 +15,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// embeddedNode returns a node to try things on, and the clean-up.
+// embeddedNode returns an embedded node for the examples, and a function that
+// closes it.
 func embeddedNode(host pvetest.Host) (*workstation.Node, func()) {
 	sim := pvetest.New(host, &pvetest.Options{Speed: 100}).Start()
 	node, err := workstation.Connect(context.Background(), workstation.Endpoint{
@@ -27,7 +28,8 @@ func embeddedNode(host pvetest.Host) (*workstation.Node, func()) {
 	return node, sim.Close
 }
 
-// From what the node has to what it should have.
+// This plans and makes the changes from the node's present state to the wanted
+// state.
 func Example() {
 	ctx := context.Background()
 	node, closeNode := embeddedNode(pvetest.Reference())
@@ -153,7 +155,7 @@ func ExampleDualBoot_Advise() {
 
 func ExampleNode_Agent() {
 	host := pair()
-	host.Guests = map[int]pvetest.Guest{140: {Exec: func([]string, []byte) pvetest.Result { // a guest in which it is installed already
+	host.Guests = map[int]pvetest.Guest{140: {Exec: func([]string, []byte) pvetest.Result { // RustDesk is installed in this guest already
 		return pvetest.Result{Stdout: []byte("rustdesk: version 1.4.7\nrustdesk: service running\nrustdesk: id 123456789\nrustdesk: done\n")}
 	}}}
 	node, closeNode := embeddedNode(host)

@@ -8,7 +8,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A key that a newer PVE brought must not make a running VM's claim vanish.
+// If a newer PVE adds a property that we do not know, the claim of a running VM
+// must not vanish.
 func TestAValueThatIsNotUnderstoodStillClaims(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string][]string{

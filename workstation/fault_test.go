@@ -28,17 +28,18 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// The fault campaign lets every request and every task of an operation go
-// wrong in turn, in every way the embedded node knows, and looks at the node's
-// truth, not at ours: what must never be is not, the caller was told the
-// truth, and a plain retry gets there.
+// In the fault campaign every request and every task of an operation fails in
+// turn, in every way that the embedded node knows. The campaign then checks the
+// node's own state: no forbidden state has occurred, the error that the caller
+// got is true, and a plain retry succeeds.
 
-// An operation is what the campaign breaks.
+// An operation is a call that the campaign disturbs.
 type operation struct {
 	name string
 	host func() pvetest.Host
 	do   func(ctx context.Context, node *workstation.Node) error
-	// goal returns nil if the node is as the operation wants it.
+	// goal returns nil if the node is in the state that the operation should
+	// reach.
 	goal func(sim *pvetest.Node) error
 	// leased says that the operation must not act without the lease.
 	leased bool
@@ -107,7 +108,8 @@ func operations() []operation {
 	}
 }
 
-// made is the reference host with both workstations on it, made by an apply.
+// made returns the reference host with both workstations, as an apply would
+// have made them.
 var made = sync.OnceValue(func() func() pvetest.Host {
 	host := pvetest.Reference()
 	host.Mappings = pair().Mappings
@@ -130,14 +132,16 @@ var made = sync.OnceValue(func() func() pvetest.Host {
 	return func() pvetest.Host { return host }
 })()
 
-// clouded is a VM from a cloud image, which is made and then grown.
+// clouded returns a Spec with a VM that is made from a cloud image and then
+// grown.
 func clouded() workstation.Spec {
 	return workstation.Spec{VMs: []workstation.VM{profile.LinuxAI{Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2",
 		CloudInit: profile.CloudInit{Password: proxstation.NewSecret("hunter2")}}.VM()}}
 }
 
-// original is the snapshot of made, and tampered that host when others have
-// changed it: keys changed, came and went, and so did CD drives.
+// original returns the snapshot of the host that made returns. tampered returns
+// that host after other people changed it: they added, changed and removed
+// keys, CD drives among them.
 func original() workstation.Snapshot {
 	s := workstation.Snapshot{Node: "pve", Configs: map[int]map[string]string{}}
 	for _, vm := range made().VMs {
@@ -160,7 +164,7 @@ func tampered() pvetest.Host {
 	return host
 }
 
-// matches returns a goal: a plan for the spec has nothing to do.
+// matches returns a goal: a new plan for the spec is empty.
 func matches(spec workstation.Spec) func(*pvetest.Node) error {
 	return func(sim *pvetest.Node) error {
 		facts, err := patient(sim, nil).Observe(context.Background())
@@ -192,15 +196,15 @@ func runs(id int) func(*pvetest.Node) error {
 	}
 }
 
-// requestFaults and taskFaults are the ways in which the node lets a request
-// and a task go wrong.
+// requestFaults and taskFaults list the ways in which the node lets a request
+// or a task fail.
 var (
 	requestFaults = []pvetest.FaultKind{pvetest.Refuse, pvetest.Forbid, pvetest.DropBefore, pvetest.DropAfter, pvetest.ErrorAfter,
 		pvetest.ProxyDown, pvetest.ProxyTimeout, pvetest.HangAfter, pvetest.ExpireTicket}
 	taskFaults = []pvetest.FaultKind{pvetest.TaskFails, pvetest.TaskFailsLate, pvetest.TaskHangs}
 )
 
-// patient opens the node with a client that gives up on an answer after a
+// patient opens the node with a client that stops waiting for an answer after a
 // while, as every client should.
 func patient(sim *pvetest.Node, wrap func(http.RoundTripper) http.RoundTripper) *workstation.Node {
 	transport := sim.Transport()
@@ -212,7 +216,8 @@ func patient(sim *pvetest.Node, wrap func(http.RoundTripper) http.RoundTripper) 
 	return workstation.Open(client, "pve", &workstation.NodeOptions{RootTicket: proxstation.No})
 }
 
-// rehearse returns how many requests an operation makes, and its tasks.
+// rehearse returns the number of requests that an operation makes, and the
+// tasks that it starts.
 func rehearse(t *testing.T, op operation) (requests int, tasks []string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -229,8 +234,8 @@ func rehearse(t *testing.T, op operation) (requests int, tasks []string) {
 	return requests, []string{"qmcreate", "qmconfig", "resize", "qmstart", "qmshutdown", "qmstop", "qmdestroy"}
 }
 
-// suffer injects the fault into the operation and returns the wrong effects
-// that it finds.
+// suffer injects the faults into the operation and returns an error for each
+// wrong effect.
 func suffer(t *testing.T, op operation, faults []pvetest.Fault, wrap func(http.RoundTripper) http.RoundTripper) (problem error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -259,7 +264,7 @@ func suffer(t *testing.T, op operation, faults []pvetest.Fault, wrap func(http.R
 	return problem
 }
 
-// told checks that what the caller was told is the truth.
+// told checks that the error which the caller got is true.
 func told(op operation, sim *pvetest.Node, err error, began time.Time) error {
 	if err == nil {
 		return op.goal(sim)
@@ -281,8 +286,8 @@ func told(op operation, sim *pvetest.Node, err error, began time.Time) error {
 	return nil
 }
 
-// truthful compares what an error says of tasks, answers and digests with the
-// node's truth.
+// truthful compares the tasks, answers and digests that an error names with
+// those of the node.
 func truthful(sim *pvetest.Node, err error) error {
 	var task *workstation.TaskError
 	if errors.As(err, &task) && !slices.ContainsFunc(sim.Tasks(), func(t pvetest.Task) bool { return t.UPID == task.UPID && t.Exit == task.Exit }) {
@@ -292,7 +297,7 @@ func truthful(sim *pvetest.Node, err error) error {
 	if errors.As(err, &request) && request.Status != 0 && !slices.ContainsFunc(sim.Trace(), func(r pvetest.Request) bool {
 		path, _, _ := strings.Cut(request.Path, "?")
 		path, _ = url.PathUnescape(path)
-		forbidden := r.Status == http.StatusForbidden && request.Status == http.StatusUnauthorized // a plain client cannot tell
+		forbidden := r.Status == http.StatusForbidden && request.Status == http.StatusUnauthorized // a plain client cannot distinguish the two
 		return r.Method == request.Method && r.Path == path && (r.Status == request.Status || forbidden)
 	}) {
 		return fmt.Errorf("told %w, but the node did not answer so", err)
@@ -310,15 +315,16 @@ func truthful(sim *pvetest.Node, err error) error {
 	return nil
 }
 
-// changes are the requests so far that changed more than a lease.
+// changes returns the requests so far that changed something other than a
+// lease.
 func changes(sim *pvetest.Node) []pvetest.Request {
 	return slices.DeleteFunc(sim.Writes(), func(r pvetest.Request) bool {
 		return r.Method == http.MethodPut && strings.HasSuffix(r.Path, "/config") && (r.Params["description"] != "" || r.Params["delete"] == "description")
 	})
 }
 
-// converge repeats the operation plainly until it succeeds. Hung tasks are
-// ended as a person would end them.
+// converge repeats the operation without faults until it succeeds. It ends hung
+// tasks, as a person would.
 func converge(ctx context.Context, op operation, sim *pvetest.Node) error {
 	var err error
 	for range 4 {
@@ -333,11 +339,11 @@ func converge(ctx context.Context, op operation, sim *pvetest.Node) error {
 	return fmt.Errorf("a plain retry does not get there: %w", err)
 }
 
-// cases counts the cases that the campaign ran; left counts the cases that it
-// did not draw.
+// cases counts the cases that the campaign ran. left counts the cases that the
+// random sample left out.
 var cases, left atomic.Int64
 
-// count prints how many cases that were, when a part of the campaign ends.
+// count prints both counters when a part of the campaign ends.
 func count(t *testing.T) {
 	t.Helper()
 	t.Cleanup(func() {
@@ -395,7 +401,8 @@ func TestFaultsInEveryTask(t *testing.T) {
 	}
 }
 
-// TestFaultsInPairs draws pairs of faults. A failure names its seed.
+// TestFaultsInPairs injects random pairs of faults. A failure prints the seed
+// of the pair.
 func TestFaultsInPairs(t *testing.T) {
 	t.Parallel()
 	count(t)
@@ -418,8 +425,8 @@ func TestFaultsInPairs(t *testing.T) {
 	}
 }
 
-// A dying transport lets a number of requests through and then none: the
-// controller's machine is gone.
+// A dying transport lets a number of requests through and then no more, as if
+// the controller's machine had crashed.
 type dying struct {
 	base http.RoundTripper
 	left *atomic.Int64
@@ -447,8 +454,8 @@ func TestFaultControllerDiesAtEveryRequest(t *testing.T) {
 	}
 }
 
-// TestFaultControllersRace lets two controllers and a person at the web
-// interface work against each other, on schedules drawn from a seed.
+// TestFaultControllersRace lets two controllers and a user of the web interface
+// disturb each other, on schedules drawn from a seed.
 func TestFaultControllersRace(t *testing.T) {
 	t.Parallel()
 	count(t)
@@ -490,7 +497,7 @@ func race(t *testing.T, seed uint64) {
 		delay, id := time.Duration(r.IntN(30000))*time.Millisecond, both.Members[r.IntN(2)]
 		group.Go(func() {
 			time.Sleep(delay)
-			_ = sim.PowerOn(id) // a person, who may be refused
+			_ = sim.PowerOn(id) // a person starts the VM; PVE may refuse that
 		})
 	}
 	group.Wait()
@@ -505,9 +512,9 @@ func race(t *testing.T, seed uint64) {
 	}
 }
 
-// TestFaultSecondWriter lets somebody else change a VM between the read and
-// each write of an operation. A plan from the VM's old state is stale, and the
-// other writer's values are there in the end.
+// TestFaultSecondWriter lets another writer change a VM between the read and
+// each write of an operation. A plan from the VM's old state is then stale, and
+// the VM keeps the other writer's values.
 func TestFaultSecondWriter(t *testing.T) {
 	t.Parallel()
 	count(t)
@@ -529,7 +536,7 @@ func TestFaultSecondWriter(t *testing.T) {
 var ofVM = regexp.MustCompile(`^/nodes/pve/qemu/(\d+)/(config|resize)$`)
 
 // meddle changes a VM right before the operation's write number i, and reports
-// whether there was one.
+// whether the operation made that many writes.
 func meddle(t *testing.T, op operation, i int) (found bool) {
 	var sim *pvetest.Node
 	writes, edited := 0, 0

@@ -15,16 +15,17 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A golden is a VM of a profile, and the configuration that PVE has of it then.
+// A golden is a VM of a profile, and the configuration that PVE has after the
+// VM is made.
 type golden struct {
 	name   string
 	vm     workstation.VM
-	config map[string]string // without what is made at random: see settled
+	config map[string]string // without random values: see settled
 }
 
 const publicKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHW0Sg0Dv1XoPZ5HHq9yqkFr3Kj6n2l0rJ7n3hZ3cQ0a me@desk"
 
-// goldens are the profiles in the forms that people want, on the reference
+// goldens returns the profiles in the forms that people want, for the reference
 // host with its card mapped as rtx5070ti.
 func goldens() []golden {
 	const installer, drivers, ubuntu = "local:iso/Win11_25H2_English_x64.iso", "local:iso/virtio-win-0.1.285.iso", "local:iso/ubuntu-24.04.3-live-server-amd64.iso"
@@ -82,7 +83,7 @@ func with(config map[string]string, more ...map[string]string) map[string]string
 
 var mac = regexp.MustCompile(`BC:24:11(:[0-9A-F]{2}){3}`)
 
-// settled returns a configuration without what PVE makes at random.
+// settled returns a configuration without the values that PVE makes at random.
 func settled(config map[string]string) map[string]string {
 	config = maps.Clone(config)
 	for _, key := range []string{"meta", "smbios1", "vmgenid"} {
@@ -92,7 +93,8 @@ func settled(config map[string]string) map[string]string {
 	return config
 }
 
-// asRoot logs in with the password, which alone may set what tuning asks for.
+// asRoot logs in as root@pam with the password. Only this login may set the
+// keys that tuning asks for.
 func asRoot(t *testing.T, sim *pvetest.Node) *workstation.Node {
 	t.Helper()
 	node, err := workstation.Connect(t.Context(), workstation.Endpoint{URL: sim.URL(), Username: "root@pam", Password: "secret", Transport: sim.Transport()}, "", nil)
@@ -102,8 +104,8 @@ func asRoot(t *testing.T, sim *pvetest.Node) *workstation.Node {
 	return node
 }
 
-// TestGoldens makes each golden on an embedded node, which keeps PVE's schema
-// and rules, starts it, and finds nothing left to do before and after that.
+// TestGoldens makes each golden on an embedded node, which checks PVE's schema
+// and rules, and starts it. Plans before and after the start are empty.
 func TestGoldens(t *testing.T) {
 	t.Parallel()
 	for _, g := range goldens() {

@@ -22,7 +22,7 @@ func TestMacModel(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		release gpu.Guest
-		device  iommu.ID // of Intel's; 0 for none
+		device  iommu.ID // the ID of an Intel GPU; 0 if there is no Intel GPU
 		want    string
 	}{
 		{gpu.MacOSHighSierra, 0, "iMacPro1,1"}, {gpu.MacOSMojave, 0, "iMacPro1,1"}, {gpu.MacOSCatalina, 0, "MacPro7,1"}, {gpu.MacOSTahoe, 0, "MacPro7,1"},
@@ -67,7 +67,7 @@ func TestMacOSCPU(t *testing.T) {
 	}
 }
 
-// What the plan of a macOS VM says beside its steps.
+// A plan for a macOS VM has these findings.
 func TestMacOSFindings(t *testing.T) {
 	t.Parallel()
 	mac := func(change func(*profile.MacOS)) workstation.VM {
@@ -82,9 +82,9 @@ func TestMacOSFindings(t *testing.T) {
 	behind.Defaults["args"], _, _ = strings.Cut(behind.Defaults["args"], " -set ")
 	for name, test := range map[string]struct {
 		vm       workstation.VM
-		cpu      string // of the host; empty is its own
+		cpu      string // the CPU model of the host; empty for the reference host's model
 		have     map[string]string
-		findings string // IDs
+		findings string // the IDs of the findings
 		says     string
 	}{
 		"an image on LVM-thin":  {mac(func(p *profile.MacOS) { p.OpenCore = openCore }), "", nil, "macos.import macos.model", "sata4 on local-lvm"},
@@ -127,8 +127,8 @@ func TestMacOSFindings(t *testing.T) {
 	}
 }
 
-// What is said of a VM's boot loader stands in the plans that change the VM, and
-// a blocker among it blocks them.
+// Findings about a VM's boot loader appear in every plan that changes the VM. A
+// blocker among them blocks the plan.
 func TestNotesOfAVM(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -151,7 +151,8 @@ func TestNotesOfAVM(t *testing.T) {
 	})
 }
 
-// A VM keeps its key, in quotes or not, and the arguments that others added.
+// A VM keeps its key, with or without quotes, and keeps the arguments that
+// other people added.
 func TestMacOSKeepsTheKeyAndOtherArguments(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -193,8 +194,8 @@ func TestMacOSKeepsTheKeyAndOtherArguments(t *testing.T) {
 	})
 }
 
-// A recovery system that the host's own programs made becomes a disk, for
-// root@pam with a password only.
+// A recovery system that was made on the host becomes a disk. Only root@pam
+// with a password may do that.
 func TestMacOSFromFilesOfTheHost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -215,7 +216,8 @@ func TestMacOSFromFilesOfTheHost(t *testing.T) {
 	})
 }
 
-// PVE shows QEMU's whole command line when a VM does not start.
+// If a VM does not start, PVE prints QEMU's whole command line. Our error does
+// not show the key in it.
 func TestErrorsDoNotShowTheKey(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -232,21 +234,23 @@ func TestErrorsDoNotShowTheKey(t *testing.T) {
 	})
 }
 
-// A discrete card that macOS has drivers for is the guest's display on q35.
+// A discrete card that macOS supports becomes the guest's display on q35.
 func TestMacOSOnADiscreteCard(t *testing.T) {
 	t.Parallel()
 	vm := profile.MacOS{Card: cardOf(rtx, gpu.AMD, 0x73ff), Stage: profile.MacOnCard, Mode: profile.IGPULegacy}.VM().AsNew()
 	if have := []string{vm.Config["machine"], vm.Config["vga"], vm.Config["hostpci0"]}; !slices.Equal(have, []string{"q35", "none", "0000:01:00,x-vga=1,pcie=1"}) {
 		t.Errorf("it has %s", have)
 	}
-	// Ice Lake wants to be told that the LPC bridge may be another's.
+	// From Ice Lake on, QEMU 10.1 and newer uses legacy mode only with the
+	// argument x-igd-lpc=on.
 	vm = profile.MacOS{Card: cardOf(igpu, gpu.Intel, 0x8a52), Stage: profile.MacOnCard}.VM().AsNew()
 	if !strings.HasSuffix(vm.Config["args"], " -set device.hostpci0.x-igd-lpc=on") || vm.Config["hostpci0"] != "0000:00:02.0,legacy-igd=1,romfile=ICL_GOPv14_igd.rom" {
 		t.Errorf("it has %s and %s", vm.Config["args"], vm.Config["hostpci0"])
 	}
 }
 
-// The stages of a macOS VM: the second is a small change of the first.
+// A macOS VM is made in two stages. The second stage is a small change of the
+// first stage.
 func ExampleMacOS() {
 	mac := profile.MacOS{OSK: proxstation.NewSecret(dummyOSK), OpenCore: openCore, Recovery: sequoia, Card: uhd630, Mapping: "igpu"}
 	first := mac.VM().AsNew()

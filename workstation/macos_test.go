@@ -34,16 +34,16 @@ var igpu = func() iommu.Address {
 	return a
 }()
 
-// cardOf returns a card as a node tells it.
+// cardOf returns a graphics card as a node reports it.
 func cardOf(address iommu.Address, vendor, device iommu.ID) gpu.Card {
 	return gpu.Card{Functions: []iommu.Function{{Address: address, Class: 0x030000, Model: iommu.Model{Vendor: vendor, Device: device}}}}
 }
 
-// uhd630 is the reference host's.
+// uhd630 is the iGPU of the reference host.
 var uhd630 = cardOf(igpu, gpu.Intel, 0x3e92)
 
-// macOSGoldens are macOS in the forms that people want, on the reference host
-// with its iGPU mapped as igpu.
+// macOSGoldens returns macOS VMs in the forms that people want, for the
+// reference host with its iGPU mapped as igpu.
 func macOSGoldens() []golden {
 	const (
 		common = "-device isa-applesmc,osk=OSK -smbios type=2 -device qemu-xhci,id=mac-xhci -device usb-kbd,id=mac-kbd,bus=mac-xhci.0 -device usb-tablet,id=mac-tablet,bus=mac-xhci.0"
@@ -121,8 +121,8 @@ func TestMacOSGoldens(t *testing.T) {
 	}
 }
 
-// madeAs applies a Spec, starts its VMs, and finds nothing left to do before and
-// after that; nothing that is printed on the way shows the key.
+// madeAs applies a Spec and starts its VMs. It checks that plans before and
+// after the start are empty, and that nothing that is printed shows the key.
 func madeAs(t *testing.T, sim *pvetest.Node, node *workstation.Node, spec workstation.Spec) {
 	t.Helper()
 	first := plan(t, node, spec)
@@ -157,8 +157,8 @@ func madeAs(t *testing.T, sim *pvetest.Node, node *workstation.Node, spec workst
 }
 
 // TestMacOSEveryWay goes through all releases and modes, from the first stage
-// to the second and back: each step of the way is a small change, and PVE takes
-// and starts what comes of it.
+// to the second and back. Each step is a small change, and PVE accepts and
+// starts the resulting VM.
 func TestMacOSEveryWay(t *testing.T) {
 	t.Parallel()
 	for release := gpu.MacOSHighSierra; release <= gpu.MacOSTahoe; release++ {
@@ -208,7 +208,7 @@ func changed(p workstation.Plan) []string {
 	return keys
 }
 
-// A Haswell's iGPU has drivers up to Monterey.
+// macOS has drivers for the iGPU of a Haswell only up to Monterey.
 func TestMacOSRefusesAReleaseTheCardCannotDo(t *testing.T) {
 	t.Parallel()
 	host := pvetest.Reference()

@@ -15,8 +15,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A caller's own client with our transport follows no redirect, not even in an
-// upload or to the same host.
+// A caller's own client with our transport follows no redirect, neither in an
+// upload nor to the same host.
 func TestTransportForACallersClient(t *testing.T) {
 	t.Parallel()
 	var followed atomic.Int64
@@ -49,8 +49,8 @@ func TestTransportForACallersClient(t *testing.T) {
 	}
 }
 
-// The default transport and one of the caller's own making are taken as they
-// are.
+// The default transport and a transport that the caller wrote are used
+// unchanged.
 func TestTransportOfOthers(t *testing.T) {
 	t.Parallel()
 	sim := pvetest.New(pair(), nil)

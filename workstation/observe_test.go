@@ -19,13 +19,14 @@ import (
 // roundTrip is how long a faraway node takes to answer.
 const roundTrip = 20 * time.Millisecond
 
-// A faraway transport takes a round trip for each request, and counts.
+// A faraway transport delays each request by one round trip and counts the
+// requests.
 type faraway struct {
 	base     http.RoundTripper
 	mu       sync.Mutex
 	inFlight int
 	most     int
-	requests map[string]int // by path and query
+	requests map[string]int // the number of requests by path and query
 }
 
 func (d *faraway) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -49,7 +50,8 @@ func (d *faraway) total() (n int) {
 	return n
 }
 
-// many is the reference host with many VMs, every other one running.
+// many returns the reference host with this number of VMs, of which every other
+// VM runs.
 func many(vms int) pvetest.Host {
 	host := pvetest.Reference()
 	host.VMs = nil
@@ -120,7 +122,7 @@ func TestConnectionsAreKept(t *testing.T) {
 	}
 }
 
-// counted is a relay to an address that counts connections.
+// counted starts a relay to an address. The relay counts its connections.
 func counted(t *testing.T, to string) (address string, opened *atomic.Int64) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -14,11 +14,11 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A twisted node answers as the one below, but for one value, the nth of all
-// that its answers to Observe have, in the order of their paths.
+// A twisted transport replaces one value in the answers of the transport below
+// it: the nth value in the answer to a path.
 type twisted struct {
 	base  http.RoundTripper
-	path  string // of the request
+	path  string // the path of the request
 	nth   int
 	value any
 	seen  func(path string, values int)
@@ -47,8 +47,8 @@ func (w *twisted) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// twist replaces the nth value within one. If value is a function, it is called
-// with the old value.
+// twist replaces the nth value inside the value in. If value is a function, it
+// is called with the old value.
 func twist(in any, count *int, nth int, value any) {
 	replace := func(set func(any), old any) {
 		if *count++; *count-1 == nth {
@@ -77,8 +77,8 @@ func twist(in any, count *int, nth int, value any) {
 	}
 }
 
-// One value of a wrong type, whichever it is, costs that value and not the whole
-// Observe, and the value is told in words that are not Go's.
+// If one value in an answer has a wrong type, Observe loses only that value.
+// The finding about the value is not worded in terms of Go.
 func TestObserveWithOneOddValue(t *testing.T) {
 	t.Parallel()
 	sim := pvetest.New(pair(), nil)
@@ -107,7 +107,7 @@ func TestObserveWithOneOddValue(t *testing.T) {
 	}
 	for path, n := range values {
 		if path == "/access/permissions" || path == "/cluster/resources" {
-			n = min(n, 20) // they repeat themselves
+			n = min(n, 20) // the values repeat themselves
 		}
 		for i := tried % step; i < n; i += step {
 			value := kinds[tried%len(kinds)]

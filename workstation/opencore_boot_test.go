@@ -20,11 +20,11 @@ import (
 	"github.com/proxstation/proxstation/workstation/opencore"
 )
 
-// A loading is an OpenCore image in a VM.
+// A loading is a case of the test: an OpenCore image in a VM.
 type loading struct {
 	name   string
-	golden string            // whose configuration it has
-	other  map[string]string // keys that differ
+	golden string            // the golden whose configuration the VM has
+	other  map[string]string // keys that differ from the golden
 	card   gpu.Card
 	image  func(opencoretest.Tree) opencoretest.Memory
 }
@@ -46,9 +46,10 @@ func loadings() []loading {
 }
 
 // TestFirmwareStartsOpenCore boots configured copies of OpenCore images of the
-// public layouts, with a program in OpenCore's place that writes where it was
-// started from and where the firmware has displays: the drive that the boot
-// order names first, and the place at which DeviceProperties name the card.
+// public layouts. A program in place of OpenCore writes where it was started
+// from and where the firmware has displays. These must be the drive that the
+// boot order names first, and the place at which DeviceProperties name the
+// card.
 func TestFirmwareStartsOpenCore(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -105,8 +106,8 @@ func (l loading) boot(t *testing.T) {
 	}
 }
 
-// boots powers a VM on with an image in the drive of OpenCore, and returns what
-// the firmware and the program wrote until the program ended.
+// boots powers a VM on with an image in OpenCore's drive. It returns the text
+// that the firmware and the program wrote until the program ended.
 func boots(t *testing.T, config map[string]string, image []byte) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "vm") //nolint:usetesting // sockets want short paths, QEMU none with a comma

@@ -87,11 +87,11 @@ func TestValidateOptions(t *testing.T) {
 
 func TestDiffJudgesOptionsByTheHost(t *testing.T) {
 	t.Parallel()
-	facts := observe(t, pvetest.New(pvetest.Reference(), nil)) // 8 logical CPUs
+	facts := observe(t, pvetest.New(pvetest.Reference(), nil)) // a host with 8 logical CPUs
 	tests := map[string]struct {
 		cores   int
 		tuning  profile.Tuning
-		says    string // of an error
+		says    string // part of the error
 		finding string
 	}{
 		"nothing":             {8, profile.Tuning{}, "", ""},
@@ -119,8 +119,8 @@ func TestDiffJudgesOptionsByTheHost(t *testing.T) {
 	}
 }
 
-// A password is sent once and is never visible: not in a plan, an event, an
-// error or JSON. PVE's mask of the password does not count as a difference.
+// A password is sent once and is never visible in a plan, an event, an error or
+// JSON. PVE's mask of the password does not count as a difference.
 func TestAPasswordIsSeenNowhere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -145,7 +145,7 @@ func TestAPasswordIsSeenNowhere(t *testing.T) {
 		password := func() string { state, _ := sim.VM(141); return state.Config["cipassword"] }
 		apply()
 		vm.Password = proxstation.NewSecret("hunter2")
-		apply() // added to a VM that has none
+		apply() // adds a password to a VM without a password
 		if password() != "hunter2" || !strings.Contains(seen, "+ cipassword  [secret]") {
 			t.Errorf("the password is %q; seen: %s", password(), seen)
 		}
@@ -154,7 +154,7 @@ func TestAPasswordIsSeenNowhere(t *testing.T) {
 			t.Errorf("another password makes a plan, which could not know: %s", p)
 		}
 		vm.Password, vm.Absent = proxstation.Secret{}, []string{"cipassword"}
-		apply() // the documented way to another
+		apply() // the documented way to change a password
 		vm.Password, vm.Absent = proxstation.NewSecret("hunter4"), nil
 		apply()
 		if password() != "hunter4" {
