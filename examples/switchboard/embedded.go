@@ -38,7 +38,7 @@ func (s *settings) open(ctx context.Context) (node *workstation.Node, closeNode 
 	return node, sim.Close, nil
 }
 
-// twoVMs makes the VMs on an embedded node.
+// twoVMs makes two VMs that share a card on an embedded node.
 func twoVMs(ctx context.Context, node *workstation.Node, duo workstation.DualBoot) error {
 	facts, err := node.Observe(ctx)
 	if err != nil {

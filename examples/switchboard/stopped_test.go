@@ -66,7 +66,7 @@ func cards() pvetest.Host {
 	return host
 }
 
-// listen opens a stream of events.
+// listen opens a stream of events and returns its lines.
 func listen(t *testing.T, url string) *bufio.Scanner {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)

@@ -142,8 +142,8 @@ func call[P, R any](command cdp.Command[P, R], params P) action {
 	})
 }
 
-// see waits until an expression of JavaScript is true. It keeps waiting if
-// another page is loaded.
+// see waits until an expression of JavaScript is true, even if another page is
+// loaded meanwhile.
 func see(expression string) action {
 	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		return poll(ctx, expression, func() bool {
@@ -208,7 +208,7 @@ func pointed(selector string, point func(x, y float64) action) action {
 	})
 }
 
-// noScript switches JavaScript off.
+// noScript switches off JavaScript.
 var noScript = call(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 
 // onNewDocument runs a script in each new page, before the page's own scripts.

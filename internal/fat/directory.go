@@ -55,7 +55,7 @@ type slot struct {
 
 // slots returns all slots of a directory, used or not.
 func (v *Volume) slots(d Entry) ([]slot, error) {
-	if d.first == 0 { // the root of FAT12 and FAT16
+	if d.first == 0 { // the root of FAT12 and FAT16 has no clusters
 		data := make([]byte, v.rootBytes)
 		if _, err := v.dev.ReadAt(data, v.root); err != nil {
 			return nil, fmt.Errorf("%w: root directory: %w", ErrFormat, err)

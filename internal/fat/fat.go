@@ -20,7 +20,8 @@ import (
 	"math/bits"
 )
 
-// ErrFormat reports bytes that are not a FAT file system, or a damaged one.
+// ErrFormat reports bytes that are not a FAT file system, or a damaged file
+// system.
 var ErrFormat = errors.New("not a sound FAT file system")
 
 // ErrTooLarge reports a file or a directory that is larger than the caller
@@ -119,7 +120,7 @@ func (v *Volume) geometry(boot []byte, size int64) error {
 	}
 	if v.width == 32 {
 		v.rootCluster = le.Uint32(boot[44:])
-		if flags := le.Uint16(boot[40:]); flags&0x80 != 0 && int64(flags&0xF) < tables { // only one table is in use
+		if flags := le.Uint16(boot[40:]); flags&0x80 != 0 && int64(flags&0xF) < tables { // the flags name the only table in use
 			v.tables = v.tables[flags&0xF:][:1]
 		}
 		if info := int64(le.Uint16(boot[48:])); info > 0 && info < reserved {
@@ -148,7 +149,7 @@ func (v *Volume) next(cluster uint32) uint32 {
 
 func (v *Volume) endOfChain() uint32 { return 1<<min(v.width, 28) - 1 }
 
-// isEnd reports whether an entry of the table ends a chain.
+// isEnd reports whether an entry of the table marks the end of a chain.
 func (v *Volume) isEnd(entry uint32) bool { return entry >= v.endOfChain()-7 }
 
 func (v *Volume) valid(cluster uint32) bool {

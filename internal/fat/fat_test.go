@@ -232,7 +232,8 @@ func readAll(t *testing.T, disk memory, want map[string][]byte) {
 	}
 }
 
-// diskfs opens a volume with github.com/diskfs/go-diskfs.
+// diskfs opens a volume with github.com/diskfs/go-diskfs, the package to
+// compare with.
 func diskfs(t *testing.T, name string, width int, size int64) (filesystem.FileSystem, error) {
 	t.Helper()
 	storage, err := file.OpenFromPath(name, true)

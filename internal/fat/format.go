@@ -55,7 +55,8 @@ func Format(w io.WriterAt, start, size int64, width int) error {
 	return formatTables(w, start, boot, width, []int64{reserved * sector, (reserved + tableSectors) * sector}, uint32(clusters))
 }
 
-// formatTables writes the boot sector and the first entries of the tables.
+// formatTables writes the boot sector and the first entries of the allocation
+// tables.
 func formatTables(w io.WriterAt, start int64, boot []byte, width int, tables []int64, clusters uint32) error {
 	le := binary.LittleEndian
 	type part struct {

@@ -7,7 +7,7 @@ package opencoretest
 import (
 	"bytes"
 	"compress/gzip"
-	_ "embed" // for Config
+	_ "embed" // fills Config
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -37,7 +37,7 @@ func (m Memory) WriteAt(p []byte, at int64) (int, error) { return copy(m[at:], p
 type Tree map[string][]byte
 
 // New returns the files of an image with OpenCore 1.0.5, Lilu 1.7.1,
-// WhateverGreen 1.7.0 and a configuration.
+// WhateverGreen 1.7.0 and the given config.plist.
 func New(config string) Tree {
 	program := Program("105", [528]byte{})
 	t := Tree{
@@ -55,7 +55,7 @@ func New(config string) Tree {
 	return t
 }
 
-// Kext adds a kernel extension.
+// Kext adds a kernel extension at a path below EFI/OC/Kexts.
 func (t Tree) Kext(path, id, version string) {
 	name := strings.TrimSuffix(path[strings.LastIndex(path, "/")+1:], ".kext")
 	maps.Copy(t, Bundle("EFI/OC/Kexts/"+path, name, id, version))

@@ -17,7 +17,8 @@ func ParseProperties(format, value string) (map[string]string, error) {
 	return f.parse(Version{}, "", value)
 }
 
-// parse reads "a,b=c" (parse_property_string of PVE/JSONSchema.pm).
+// parse reads a property string such as "a,b=c" (parse_property_string of
+// PVE/JSONSchema.pm).
 func (f *Format) parse(at Version, path, data string) (map[string]string, error) {
 	res, withoutKey := map[string]string{}, false
 	for part := range strings.SplitSeq(data, ",") {

@@ -15,7 +15,7 @@ var tableText string
 // A Kind is the type of a parameter.
 type Kind string
 
-// The kinds of PVE's API (PVE/JSONSchema.pm).
+// The types of parameters in PVE's API (PVE/JSONSchema.pm).
 const (
 	String  Kind = "string"
 	Integer Kind = "integer"
@@ -38,7 +38,7 @@ type Param struct {
 	Default   bool    // a property string may hold its value without the key
 	KeyAlias  string  // "model": the key itself is the value of model
 	Alias     string  // "macaddr": the value belongs to macaddr
-	Requires  string  // another key that must be there too
+	Requires  string  // another key that must be given too
 	Since     Version // the first version that has it; zero if all versions have it
 	Until     Version // the first version without it; zero if no version dropped it
 }

@@ -23,7 +23,7 @@ var ErrBundle = errors.New("not a kernel extension")
 
 // A BundleError says what is wrong with a kernel extension from the caller.
 type BundleError struct {
-	// Path is the file or folder.
+	// Path is the path of the faulty file or folder.
 	Path string
 	// Why says what is wrong, and what to give instead.
 	Why string
@@ -40,7 +40,7 @@ type Bundle struct {
 	Kext
 	// Inside holds the plug-ins inside the bundle.
 	Inside []Kext
-	files  map[string][]byte // by path below the folder Kexts
+	files  map[string][]byte // contents, by path below the folder Kexts
 }
 
 const (
@@ -49,9 +49,9 @@ const (
 )
 
 // ReadBundles reads the kernel extensions in a folder whose name ends in .kext,
-// or in a zip archive of a project's release. Each must be complete: its
-// Info.plist must name it, and its program must be for Intel's Macs. The error
-// is a [BundleError].
+// or in a zip archive of a project's release. Each extension must be complete:
+// its Info.plist must name it, and its program must be for Intel's Macs. The
+// error is a [BundleError].
 func ReadBundles(name string) ([]Bundle, error) {
 	info, err := os.Stat(name)
 	if err != nil {

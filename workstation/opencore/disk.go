@@ -70,7 +70,7 @@ func (d *disk) WriteAt(p []byte, at int64) (int, error) {
 	return len(p), nil
 }
 
-// unzip reads a compressed disk into memory.
+// unzip reads a disk that is compressed with gzip into memory.
 func unzip(r io.Reader) (*disk, error) {
 	zip, err := gzip.NewReader(r)
 	if err != nil {

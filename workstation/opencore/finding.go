@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// A Finding is a fault of an image, or of the VM, that keeps them from working
-// together.
+// A Finding describes a fact about an image, or about the VM, because of which
+// they do not suit each other.
 type Finding struct {
 	proxstation.Finding
 	// Key is the key of config.plist with the fault. It is nil if the fault is
@@ -50,7 +50,7 @@ const variables = "7C436110-AB2A-4BBB-A880-FE41995C9F82"
 
 var bootArgs = Key{"NVRAM", "Add", variables, "boot-args"}
 
-// A judge collects findings.
+// A judge compares an image with a machine and collects findings.
 type judge struct {
 	image   Image
 	machine Machine
@@ -58,8 +58,8 @@ type judge struct {
 	path    string
 	found   []Finding
 
-	drop []string // boot arguments that must go
-	add  []string // boot arguments that must be there
+	drop []string // boot arguments to remove
+	add  []string // boot arguments to add
 }
 
 // Judge returns what in an image does not suit a VM: the faults that keep macOS
@@ -101,7 +101,7 @@ func (j *judge) lower() {
 	}
 }
 
-// say adds a finding that is not about a key.
+// say adds a finding that is not about a key of config.plist.
 func (j *judge) say(id string, severity proxstation.Severity, seen, why, fix, source string) *Finding {
 	j.found = append(j.found, Finding{Source: source, Finding: proxstation.Finding{
 		ID: id, Severity: severity, Subject: "OpenCore for " + j.machine.Release.String(), Seen: seen, Why: printable.Sentence(why), Fix: printable.Sentence(fix)}})

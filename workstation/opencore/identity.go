@@ -72,8 +72,8 @@ func (i Identity) values() (map[string]Value, error) {
 }
 
 // codes holds the codes in a model's serial numbers (OpenCorePkg AppleModels:
-// AppleModelCode, AppleBoardCode). half and year are the half-year in which the
-// model was sold, as machine numbers and board numbers write it.
+// AppleModelCode, AppleBoardCode). The time when the model was sold is half in
+// a machine's number, and year in a board's number.
 var codes = map[string]struct{ model, board, half, year string }{
 	"iMac13,1": {"DNCT", "DYWF", "J", "2"}, "iMac14,4": {"FY0T", "G36D", "N", "4"}, "iMac16,2": {"GG7F", "GQRY", "Q", "5"},
 	"iMac17,1": {"GG7L", "GPF7", "Q", "5"}, "iMac18,1": {"H7JY", "H69F", "T", "7"}, "iMac19,1": {"JV3Q", "LNV9", "Y", "9"},
@@ -82,7 +82,7 @@ var codes = map[string]struct{ model, board, half, year string }{
 }
 
 const (
-	digits34 = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ" // without I and O
+	digits34 = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ" // digits and letters without I and O
 	weeks    = "123456789CDFGHJKLMNPQRTVWX"         // the weeks of a half-year
 )
 

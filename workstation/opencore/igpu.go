@@ -28,9 +28,9 @@ var framebuffers = map[gpu.Family]framebuffer{
 	gpu.IntelIceLake:    {display: []uint32{0x8A520000}},
 }
 
-// framebufferOf returns the framebuffer of a card in a release. If a release
-// has no drivers for the card's generation, it is the framebuffer of another
-// generation whose drivers take the card.
+// framebufferOf returns the framebuffer of a card in a release. Some releases
+// have no drivers for the card's generation. The framebuffer is then that of
+// Kaby Lake, whose drivers take the card.
 func framebufferOf(release gpu.Guest, family gpu.Family) (framebuffer, bool) {
 	switch {
 	case family == gpu.IntelSkylake && release >= gpu.MacOSVentura:

@@ -33,7 +33,7 @@ const (
 // An Image is the content of an OpenCore image, as data.
 type Image struct {
 	Layout Layout
-	// Size is the disk's size in bytes, uncompressed.
+	// Size is the size of the uncompressed disk in bytes.
 	Size int64
 	// Version is the version of OpenCore.efi. It is the zero Version if the
 	// program does not show it.
@@ -60,7 +60,7 @@ type Kext struct {
 	// Path is the bundle's path below the folder Kexts, as BundlePath in
 	// config.plist has it.
 	Path string
-	// ID and Version are CFBundleIdentifier and CFBundleVersion.
+	// ID and Version are the values of CFBundleIdentifier and CFBundleVersion.
 	ID, Version string
 	// Executable is the program's path inside the bundle, "" if the bundle has
 	// no program.
@@ -106,7 +106,7 @@ func read(r io.ReaderAt, size int64) (Image, *disk, *fat.Volume, error) {
 	return image, d, v, nil
 }
 
-// contentOf reads the folder of OpenCore.
+// contentOf reads OpenCore's folder on a volume.
 func contentOf(v *fat.Volume) (Image, error) {
 	var image Image
 	program, err := v.ReadFile(folder+"/OpenCore.efi", maxEFI)
@@ -161,7 +161,8 @@ func list(v *fat.Volume, name string) ([]fat.Entry, error) {
 	return all, err
 }
 
-// kexts reads the bundles in a folder below Kexts, and their plug-ins.
+// kexts reads the bundles in a folder below Kexts, and the plug-ins inside
+// them.
 func kexts(v *fat.Volume, below string, depth int) ([]Kext, error) {
 	all, err := list(v, folder+"/Kexts/"+below)
 	if err != nil || depth >= maxKextsDepth {

@@ -20,13 +20,13 @@ import (
 func layouts(tree opencoretest.Tree) map[string]opencoretest.Memory {
 	gpt, cd := tree.GPT(16, 20<<20), tree.ISO(16<<20)
 	return map[string]opencoretest.Memory{
-		"FAT12 without a partition table":                              tree.FAT(12, 2<<20), // OpenCore-ISO's BOOT.img
+		"FAT12 without a partition table":                              tree.FAT(12, 2<<20), // as OpenCore-ISO's BOOT.img
 		"FAT16 without a partition table":                              tree.FAT(16, 16<<20),
 		"FAT32 without a partition table":                              tree.FAT(32, 40<<20),
-		"FAT16 in partition 1 of GPT":                                  gpt,                  // OSX-PROXMOX, OSX-KVM
-		"FAT32 in partition 1 of GPT":                                  tree.GPT(32, 48<<20), // KVM-Opencore, osx-proxmox-next
+		"FAT16 in partition 1 of GPT":                                  gpt,                  // as OSX-PROXMOX and OSX-KVM
+		"FAT32 in partition 1 of GPT":                                  tree.GPT(32, 48<<20), // as KVM-Opencore and osx-proxmox-next
 		"FAT16 in partition 1 of MBR":                                  tree.MBR(16, 20<<20),
-		"FAT16 inside of a CD image (El Torito)":                       cd, // OpenCore-ISO
+		"FAT16 inside of a CD image (El Torito)":                       cd, // as OpenCore-ISO
 		"FAT16 in partition 1 of GPT, compressed with gzip":            gpt.Gzip(),
 		"FAT16 inside of a CD image (El Torito), compressed with gzip": cd.Gzip(),
 	}

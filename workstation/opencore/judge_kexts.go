@@ -9,7 +9,7 @@ import (
 	"github.com/proxstation/proxstation/gpu"
 )
 
-// The kernel extensions that the rules know, by CFBundleIdentifier.
+// The CFBundleIdentifiers of the kernel extensions that the rules know.
 const (
 	lilu         = "as.vit9696.Lilu"
 	weg          = "as.vit9696.WhateverGreen"
@@ -28,7 +28,7 @@ func needed(id string, release gpu.Guest) Version {
 	at := map[string]map[gpu.Guest]Version{
 		lilu:       {gpu.MacOSVentura: {1, 6, 1}, gpu.MacOSSonoma: {1, 6, 6}, gpu.MacOSSequoia: {1, 6, 8}, gpu.MacOSTahoe: {1, 7, 1}},
 		weg:        {gpu.MacOSVentura: {1, 6, 0}, gpu.MacOSSonoma: {1, 6, 5}, gpu.MacOSSequoia: {1, 6, 7}, gpu.MacOSTahoe: {1, 7, 0}},
-		virtualSMC: {gpu.MacOSSequoia: {1, 3, 6}, gpu.MacOSTahoe: {1, 3, 7}}, // 1.3.6 is for 15.4
+		virtualSMC: {gpu.MacOSSequoia: {1, 3, 6}, gpu.MacOSTahoe: {1, 3, 7}}, // VirtualSMC 1.3.6 is needed for macOS 15.4
 	}
 	return at[id][release]
 }
@@ -72,7 +72,8 @@ func inKernel(entry Value, kernel int) bool {
 	return (!hasLeast || kernel >= least.Major) && (!hasMost || kernel <= most.Major)
 }
 
-// judgeKexts judges the extensions that drive the card and the SMC.
+// judgeKexts judges the extensions for the card and the system management
+// controller (SMC).
 func (j *judge) judgeKexts() {
 	for _, k := range j.image.Kexts {
 		if i := j.entry(k); k.Problem != "" && i >= 0 && j.get("Kernel", "Add", strconv.Itoa(i), "Enabled").True() {
@@ -133,7 +134,7 @@ func (j *judge) extension(id, bundle string, severity proxstation.Severity, why,
 	}
 }
 
-// unloaded adds a finding if an extension is loaded that must not be.
+// unloaded adds a finding if an extension is loaded that must not be loaded.
 func (j *judge) unloaded(id, bundle string, severity proxstation.Severity, why, source string) {
 	if k, _ := j.kext(bundle); j.loaded(bundle) {
 		j.want(id, severity, Key{"Kernel", "Add", strconv.Itoa(j.entry(k)), "Enabled"}, BoolValue(false), why, source)

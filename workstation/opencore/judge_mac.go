@@ -63,7 +63,7 @@ type identityKey struct {
 	name string
 	kind Kind
 	form *regexp.Regexp
-	want string // the form, in words
+	want string // form in words, for messages
 }
 
 var identity = []identityKey{

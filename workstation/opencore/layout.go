@@ -14,8 +14,8 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// ErrImage reports a file that is not an OpenCore image, or an image that
-// cannot be read. The error is an [ImageError].
+// ErrImage reports a file that is not an OpenCore image or that cannot be read.
+// The error is an [ImageError].
 var ErrImage = errors.New("not an OpenCore image that can be read")
 
 // An ImageError says what was found instead of an OpenCore image.
@@ -37,7 +37,7 @@ func (e *ImageError) Is(target error) bool { return target == ErrImage }
 // A Layout describes where in an image the firmware finds the file system with
 // OpenCore.
 type Layout struct {
-	// Container is "raw" or "gzip".
+	// Container is "gzip" for a compressed disk, otherwise "raw".
 	Container string
 	// Table is the kind of the partition table: "none" for a file system
 	// without a partition table, "gpt", "mbr", or "iso9660" for a CD that boots
@@ -48,7 +48,7 @@ type Layout struct {
 	Partition int
 	// Start and Size are the place and size of the file system, in bytes.
 	Start, Size int64
-	// FAT is the file system's width: 12, 16 or 32.
+	// FAT is the width of the file system: 12, 16 or 32.
 	FAT int
 	// Damage says what is wrong with the partition table, "" if it is sound.
 	Damage string
@@ -221,7 +221,7 @@ func gpt(d *disk, at int64) ([]part, bool) {
 	return parts, true
 }
 
-// mbr reads the primary partitions.
+// mbr returns the primary partitions of an MBR.
 func mbr(d *disk) []part {
 	le, sector := binary.LittleEndian, make([]byte, 512)
 	if _, err := d.ReadAt(sector, 0); err != nil || sector[510] != 0x55 || sector[511] != 0xAA {

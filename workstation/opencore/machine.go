@@ -11,7 +11,7 @@ import (
 
 // A Machine is the VM in which an image should start macOS.
 type Machine struct {
-	// Release is the release of macOS.
+	// Release is the release of macOS that the VM runs.
 	Release gpu.Guest
 	// Card is the graphics card that the VM has, or will have. The zero Card
 	// stands for a virtual display.
@@ -89,7 +89,8 @@ func (m Machine) Path() string {
 // q35 reports whether the VM's machine is q35. PVE's default is i440fx.
 func (m Machine) q35() bool { return strings.Contains(m.VM["machine"], "q35") }
 
-// kernel returns the major version of the release's kernel: 24 for macOS 15.
+// kernel returns the major version of the release's kernel, for example 24 for
+// macOS 15.
 func (m Machine) kernel() int {
 	if m.Release == gpu.MacOSTahoe {
 		return 25

@@ -79,7 +79,7 @@ func (c Change) String() string {
 	return fmt.Sprintf("~ %s: %s -> %s", printable.Line(c.Key.String()), c.shown(c.Have), c.shown(c.Want))
 }
 
-// MarshalJSON implements [json.Marshaler]; it hides identities as String does.
+// MarshalJSON implements [json.Marshaler]. It hides identities, as String does.
 func (c Change) MarshalJSON() ([]byte, error) {
 	return json.Marshal(map[string]string{"key": c.Key.String(), "have": c.shown(c.Have), "want": c.shown(c.Want)})
 }

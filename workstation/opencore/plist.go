@@ -30,7 +30,7 @@ var ErrConfig = errors.New("config.plist is not as OpenCore needs it")
 type ConfigError struct {
 	// Line is the line of the file, 0 if no single line has the fault.
 	Line int
-	// Why says what is wrong.
+	// Why says in words what is wrong.
 	Why string
 }
 

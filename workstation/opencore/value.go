@@ -35,7 +35,7 @@ var kinds = []string{"absent", "bool", "integer", "real", "string", "data", "dat
 // for both booleans.
 func (k Kind) String() string { return enum.Name(kinds, k) }
 
-// A Value is one value of a property list.
+// A Value is a value of a property list, which may hold further values.
 type Value struct {
 	Kind Kind
 	// Text is the value of a scalar: "true", "-1", a string as it is, or data

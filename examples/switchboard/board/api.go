@@ -41,7 +41,7 @@ func (b *Board) api(mux *http.ServeMux) {
 
 // A request is the body of POST /api/switch and /api/shutdown.
 type request struct {
-	// VMID names the system.
+	// VMID is the VMID of the system.
 	VMID int `json:"vmid"`
 	// TakeOver is the ID of a lease to take over: its controller is dead.
 	TakeOver string `json:"takeOver"`

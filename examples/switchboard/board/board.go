@@ -13,7 +13,7 @@ import (
 type Node interface {
 	// Status reports which VM has the card, and which VMs could have it.
 	Status(ctx context.Context, db workstation.DualBoot) (workstation.DualBootStatus, error)
-	// Observe reads the host. The page shows its storages and findings.
+	// Observe reads the host, whose storages and findings the page shows.
 	Observe(ctx context.Context) (workstation.Facts, error)
 	// Switch gives the card to the VM whose VMID is to.
 	Switch(ctx context.Context, db workstation.DualBoot, to int, progress func(workstation.Event)) error
@@ -21,7 +21,7 @@ type Node interface {
 	Shutdown(ctx context.Context, vmid int, patience time.Duration) error
 }
 
-// Options control a [Board].
+// Options holds the settings of a [Board].
 type Options struct {
 	// Host is the name under which the page shows the node.
 	Host string
@@ -57,7 +57,7 @@ type Board struct {
 	viewers int
 	rest    context.CancelFunc // stops the reads that go on while somebody looks
 	change  chan struct{}      // closed when the view has changed
-	job     *job               // nil if nothing is under way
+	job     *job               // nil if no job is under way
 	outcome *Outcome           // of the last job; nil before the first job has ended, and once dismissed
 }
 

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A stream is a reader of events.
+// A stream is an open response to which the board writes events.
 type stream struct {
 	*httptest.ResponseRecorder
 	mu sync.Mutex

@@ -19,7 +19,7 @@ import (
 
 var duo = workstation.DualBoot{Members: []int{140, 141}, Owner: "test"}
 
-// pair is a host on which the first VM has the card.
+// pair returns a host on which the first VM has the card.
 func pair() pvetest.Host {
 	host := pvetest.Reference()
 	host.Mappings = []pvetest.Mapping{{ID: "rtx5070ti", Map: []string{"node=pve,path=0000:01:00,id=10de:2c05,iommugroup=12,subsystem-id=1462:5315"}}}
@@ -66,7 +66,7 @@ func (c *counted) asked() (statuses, visits int) {
 	return c.statuses, c.visits
 }
 
-// A bench is a board on an embedded node, in virtual time.
+// A bench is a board of an embedded node, in virtual time.
 type bench struct {
 	t       *testing.T
 	sim     *pvetest.Node
@@ -153,7 +153,7 @@ func decodeAs(t *testing.T, w *httptest.ResponseRecorder, into any) {
 	}
 }
 
-// form returns the fields of the first form on a page that posts to a path.
+// form returns the fields of the form on a page that posts to path.
 func form(t *testing.T, page, path string) string {
 	t.Helper()
 	_, rest, found := strings.Cut(page, `<form method="post" action="`+path+`"`)

@@ -13,13 +13,13 @@ import (
 // An Action is something that a board can do to a system.
 type Action string
 
-// The actions.
+// The actions of a board.
 const (
 	ActionSwitch   Action = "switch"   // gives the card to a system
 	ActionShutdown Action = "shutdown" // shuts down a system
 )
 
-// A Job is a switch or a shutdown under way.
+// A Job is a switch or a shutdown that is under way.
 type Job struct {
 	ID     string `json:"id"`
 	Action Action `json:"action"`
@@ -155,13 +155,13 @@ type Refusal struct {
 
 // The codes of a [Refusal].
 const (
-	CodeUnknown  = "unknown-system" // no such system
+	CodeUnknown  = "unknown-system" // the board has no such system
 	CodeBusy     = "busy"           // this board has a job under way
 	CodeLeased   = "leased"         // another controller has a lease
 	CodeBlocked  = "blocked"        // the switch would fail
 	CodeChanged  = "changed"        // the running system is not the system that the person was told about
 	CodeNoAnswer = "no-answer"      // the node does not answer
-	CodeEnding   = "ending"         // the program is being stopped
+	CodeEnding   = "ending"         // the program is about to end
 )
 
 // Error implements error.
@@ -184,7 +184,7 @@ func refuse(v View, order Order) *Refusal {
 		}
 		return &Refusal{Code: CodeChanged, Text: "Something changed in the meantime: now " + now + ". Nothing was begun."}
 	case order.Action == ActionShutdown && !s.On:
-		return nil // there is nothing to do
+		return nil // the system is off already
 	case order.Action == ActionSwitch && !s.On && s.CanSwitch == proxstation.No:
 		return &Refusal{Code: CodeBlocked, Text: s.Name + " cannot start now. Nothing was begun.", Findings: s.blockers()}
 	}

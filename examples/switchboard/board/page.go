@@ -24,7 +24,7 @@ var pages = template.Must(template.New("board").Funcs(template.FuncMap{
 	"is":   func(f proxstation.Finding, severity string) bool { return f.Severity.String() == severity },
 }).Parse(source))
 
-// pages adds the routes of the page.
+// pages adds the routes of the page and its forms.
 func (b *Board) pages(mux *http.ServeMux) {
 	mux.HandleFunc("GET /{$}", b.index)
 	mux.HandleFunc("GET /events", b.pageEvents)
@@ -47,7 +47,7 @@ type question struct {
 	Action  Action
 	Target  System
 	Refusal *Refusal
-	Force   bool // whether a guest that does not shut down is stopped
+	Force   bool // whether a switch stops a guest that does not shut down
 }
 
 // Grace returns in words how long a guest may take to shut down.
@@ -148,7 +148,7 @@ func (r *Refusal) status() int {
 	return http.StatusConflict
 }
 
-// refuse shows why a job was not begun.
+// refuse shows the page with the reason why a job was not begun.
 func (b *Board) refuse(w http.ResponseWriter, v View, err error) {
 	r := refusal(err)
 	b.render(w, r.status(), "refused", question{View: v, Refusal: r})

@@ -133,7 +133,7 @@ type tierShown struct {
 	Pools []Pool
 }
 
-// Tiers returns the storages by their tiers.
+// Tiers returns the storages, grouped by tier.
 func (v View) Tiers() []tierShown {
 	var tiers []tierShown
 	for i, p := range v.Pools {

@@ -132,7 +132,7 @@ func (o Outcome) line(err error) string {
 	return o.Title
 }
 
-// outcome says in words how a job ended.
+// outcome describes in words how a job ended.
 func outcome(j *job, err error, v View) *Outcome {
 	o := &Outcome{ID: j.id, OK: err == nil, At: v.At, Detail: j.warned}
 	name := v.name(j.order.VMID)
