@@ -12,7 +12,7 @@ import (
 // function, the BDF of lspci. Addresses are comparable. The zero Address is
 // 0000:00:00.0, the host bridge of most machines.
 type Address struct {
-	domain   uint32 // 16 bits in the PCI specification; Intel VMD makes wider ones
+	domain   uint32 // 16 bits in the PCI specification; Intel VMD makes wider domains
 	bus      uint8
 	device   uint8 // 5 bits
 	function uint8 // 3 bits
@@ -23,8 +23,8 @@ var ErrAddress = errors.New("not a PCI address")
 
 // ParseAddress parses an address as the kernel and PVE write it, such as
 // "0000:01:00.0", "01:00.0" (domain 0) or "10000:e1:00.0" (a domain wider than
-// 16 bits). The function must be there; [ParseSlot] parses addresses without a
-// function. The error matches [ErrAddress].
+// 16 bits). The address must have a function; [ParseSlot] parses addresses
+// without a function. The error matches [ErrAddress].
 func ParseAddress(s string) (Address, error) {
 	slot, function, found := strings.Cut(s, ".")
 	if !found {
@@ -96,7 +96,7 @@ func (a Address) WithFunction(n int) Address {
 	return a
 }
 
-// SameSlot reports whether both are functions of one device.
+// SameSlot reports whether both addresses are functions of one device.
 func (a Address) SameSlot(b Address) bool {
 	return a.WithFunction(0) == b.WithFunction(0)
 }

@@ -29,8 +29,8 @@ type Runner func(ctx context.Context, command []string) error
 
 // Exec is a [Runner] for the machine that the program runs on. Its error has
 // the end of the command's output. A command that has begun runs to its end,
-// also when ctx ends or somebody presses Ctrl-C: half an initramfs might not
-// start the host.
+// even if ctx ends or somebody presses Ctrl-C: with half an initramfs the host
+// might not start.
 func Exec(ctx context.Context, command []string) error {
 	if len(command) == 0 {
 		return errors.New("iommu: a command without a program")
@@ -123,7 +123,7 @@ func (p HostPlan) apply(ctx context.Context, d disk, run Runner) error {
 			return err
 		}
 	}
-	if left, err := p.pending(d); err != nil || len(left) > 0 { // read back
+	if left, err := p.pending(d); err != nil || len(left) > 0 { // reads the files back
 		return cmp.Or(err, ErrForeignEdit)
 	}
 	if err := runAll(ctx, e.Commands, run); err != nil {
@@ -133,7 +133,7 @@ func (p HostPlan) apply(ctx context.Context, d disk, run Runner) error {
 	return d.saveJournal(j)
 }
 
-// pending returns the changes that are still to be made.
+// pending returns the changes that have not been made yet.
 func (p HostPlan) pending(d disk) ([]saved, error) {
 	var files []saved
 	for _, c := range p.Changes {

@@ -34,7 +34,7 @@ var knownParameters = map[string][]string{
 	"vfio_pci_core":    {},
 }
 
-// relevant reports whether an argument has to do with passthrough.
+// relevant reports whether an argument concerns passthrough.
 func relevant(arg string) bool {
 	name, _, _ := strings.Cut(arg, "=")
 	plain := strings.ReplaceAll(name, "-", "_")
@@ -111,12 +111,12 @@ var knownNames = sync.OnceValue(func() []string {
 	return names
 })
 
-// bare returns the whole argument for a part that stands alone: for a value of
+// bare returns the whole argument for a part that stands alone: a value of
 // iommu= or video=, or a parameter of vfio-pci without the module's name.
 func bare(name, value string) string {
 	models, wrong := parseIDs(strings.Trim(name, ","))
 	switch {
-	case len(models) > 0 && len(wrong) == 0 && strings.Contains(name, ":"): // a blank stands before it
+	case len(models) > 0 && len(wrong) == 0 && strings.Contains(name, ":"): // the text begins with a blank
 		return idsArgument + "ID,ID with all ids in one list without blanks"
 	case name == "pt":
 		return "iommu=pt"
@@ -140,10 +140,10 @@ func builtinName(name string) bool {
 	return dotted && !ours && (strings.HasPrefix(module, "vfio_") && module != "vfio_pci_ids")
 }
 
-// marks takes the marks out of a name.
+// marks removes dots and underscores from a name.
 var marks = strings.NewReplacer("_", "", ".", "")
 
-// nearestSquashed compares names without their marks: "vfiopciids".
+// nearestSquashed finds the nearest name, compared without marks: "vfiopciids".
 func nearestSquashed(squashed string, names []string) string {
 	best, least := "", 6
 	for _, name := range names {
@@ -158,7 +158,7 @@ func nearestSquashed(squashed string, names []string) string {
 // spelt returns a name as people write it: vfio-pci.ids.
 func spelt(name string) string { return strings.Replace(name, "vfio_pci.", "vfio-pci.", 1) }
 
-// wrongOption says which option of an argument the kernel does not know.
+// wrongOption names the option of an argument that the kernel does not know.
 func wrongOption(name string, options []string, value string, hasValue bool) (why, right string) {
 	if options == nil {
 		return "", ""
@@ -232,7 +232,7 @@ func (f Facts) misspelt() []misspelling {
 
 // checkArguments reports arguments that the kernel does not know.
 func (f Facts) checkArguments() []proxstation.Finding {
-	told := f.checkState() // names the argument that would turn the IOMMU on
+	told := f.checkState() // may already name the argument that would turn the IOMMU on
 	var found []proxstation.Finding
 	for _, wrong := range f.misspelt() {
 		if len(told) > 0 && strings.Contains(told[0].Seen, wrong.seen) {
@@ -268,7 +268,7 @@ func (f Facts) elsewhere() []writing {
 // checkElsewhere reports arguments that have no effect because of the place
 // where they are written.
 func (f Facts) checkElsewhere() []proxstation.Finding {
-	told := f.checkState() // names the arguments that would turn the IOMMU on
+	told := f.checkState() // may already name the arguments that would turn the IOMMU on
 	var found []proxstation.Finding
 	for _, line := range f.elsewhere() {
 		if len(told) > 0 && strings.Contains(told[0].Seen, line.where) {

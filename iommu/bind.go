@@ -11,36 +11,36 @@ import (
 
 // BindOptions are the choices of [Facts.Bind].
 type BindOptions struct {
-	// Allow lists the uses that the caller knows and gives up, such as
+	// Allow lists the uses that the caller accepts to lose, such as
 	// [UseConsole] for the machine's only display.
 	Allow []UseKind
 }
 
 // A Binding is a plan to hand functions to vfio-pci at run time. It holds all
-// data that is needed to give them back, so another process can do that too.
-// After a restart of the machine, nothing of it is left.
+// data that is needed to give the functions back, so another process can do
+// that too. A restart of the machine undoes the binding.
 type Binding struct {
 	Functions []Rebind `json:"functions"`
-	// Findings holds facts that a person should know before, such as the
+	// Findings holds facts that a person should know before Apply, such as the
 	// devices of a shared group that go to the guest too.
 	Findings []proxstation.Finding `json:"findings,omitempty"`
 }
 
-// A Rebind is one function of a [Binding], with its driver before.
+// A Rebind is one function of a [Binding], with the driver that it had before.
 type Rebind struct {
 	Address  Address `json:"address"`
 	Model    Model   `json:"model"`
-	Driver   string  `json:"driver,omitempty"`   // the driver before, or empty
-	Override string  `json:"override,omitempty"` // driver_override before, or empty
+	Driver   string  `json:"driver,omitempty"`   // the driver before the binding, or empty
+	Override string  `json:"override,omitempty"` // driver_override before the binding, or empty
 }
 
 // Bind plans to hand exactly the given functions to vfio-pci. It is pure;
-// [Binding.Apply] makes the change. Functions that are on vfio-pci already stay
-// in the plan and are left alone. Bind refuses ([*RefusedError]) functions that
-// do not exist, are bridges, have no group or do not answer. It also refuses
-// functions that the machine itself needs, and all displays of the machine at
-// once, unless opts allow it. It does not judge whether the whole group may go:
-// [Facts.Isolated] does.
+// [Binding.Apply] makes the change. Functions that are already on vfio-pci stay
+// in the plan and are not changed. Bind refuses ([*RefusedError]) functions
+// that do not exist, are bridges, have no group or do not answer. It also
+// refuses functions that the machine itself needs, and all displays of the
+// machine at once, unless opts allow it. It does not judge whether the whole
+// group may go to a guest: [Facts.Isolated] does.
 func (f Facts) Bind(addresses []Address, opts *BindOptions) (Binding, error) {
 	if opts == nil {
 		opts = &BindOptions{}

@@ -9,23 +9,24 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// Check judges the machine as a whole: is the IOMMU on, are interrupts
-// remapped, do the lines that somebody wrote do what they are for, does what
-// was configured apply. What could not be read is among the findings. In a
-// virtual machine they name what its hypervisor is to do. The IDs are
-// iommu.off, iommu.firmware-off, iommu.no-virtualization, iommu.vm-without-iommu,
-// iommu.off-by-argument, iommu.unknown, iommu.no-interrupt-remapping,
-// iommu.unsafe-interrupts, iommu.acs-override, iommu.unknown-argument,
-// iommu.other-loader, iommu.modprobe-ignored, iommu.modprobe-unread,
-// iommu.ids-bad, iommu.ids-nobody, iommu.ids-lost, iommu.ids-beyond,
-// iommu.identical-model, iommu.ids-in-use, iommu.driver-first,
-// iommu.vfio-forbidden, iommu.options-unread, iommu.options-not-applied,
-// iommu.initramfs-old, iommu.modules-load, iommu.virqfd-gone,
-// iommu.shared-group, iommu.nic-renamed, iommu.kernel-known-bad,
-// iommu.kernel-gone, iommu.address-width, iommu.reserved-memory,
-// iommu.not-refreshed, iommu.not-booted, iommu.not-configured,
-// iommu.not-bound, iommu.loader-unknown, iommu.server-console,
-// iommu.emulated-display, iommu.uses-unknown and iommu.unread.
+// Check judges the machine as a whole. Is the IOMMU on? Are interrupts
+// remapped? Do the lines of modprobe.d and the kernel arguments have their
+// intended effect? Is the configuration in force? A finding also names each
+// file that could not be read. In a virtual machine, the findings name the
+// settings of its hypervisor. The IDs are iommu.off, iommu.firmware-off,
+// iommu.no-virtualization, iommu.vm-without-iommu, iommu.off-by-argument,
+// iommu.unknown, iommu.no-interrupt-remapping, iommu.unsafe-interrupts,
+// iommu.acs-override, iommu.unknown-argument, iommu.other-loader,
+// iommu.modprobe-ignored, iommu.modprobe-unread, iommu.ids-bad,
+// iommu.ids-nobody, iommu.ids-lost, iommu.ids-beyond, iommu.identical-model,
+// iommu.ids-in-use, iommu.driver-first, iommu.vfio-forbidden,
+// iommu.options-unread, iommu.options-not-applied, iommu.initramfs-old,
+// iommu.modules-load, iommu.virqfd-gone, iommu.shared-group, iommu.nic-renamed,
+// iommu.kernel-known-bad, iommu.kernel-gone, iommu.address-width,
+// iommu.reserved-memory, iommu.not-refreshed, iommu.not-booted,
+// iommu.not-configured, iommu.not-bound, iommu.loader-unknown,
+// iommu.server-console, iommu.emulated-display, iommu.uses-unknown and
+// iommu.unread.
 func (f Facts) Check() []proxstation.Finding {
 	findings := slices.Concat(f.checkState(), f.checkKVM(), f.checkInterrupts(), f.checkOverride(), f.checkArguments(), f.checkElsewhere(),
 		f.checkModprobe(), f.checkIDs(), f.checkDrivers(), f.checkModules(), f.checkOptions(), f.checkTaken(),
@@ -89,8 +90,8 @@ func (f Facts) offArgument() string {
 	return ""
 }
 
-// turnOn says why the IOMMU is off and how to turn it on. Only Intel's needs a
-// kernel argument; AMD's does not.
+// turnOn says why the IOMMU is off and how to turn it on. Only an Intel IOMMU
+// needs a kernel argument; an AMD IOMMU does not.
 func (f Facts) turnOn(evidence string) (seen, fix string) {
 	const argument = "intel_iommu=on"
 	log := " in the kernel log (dmesg | grep -i -e DMAR -e AMD-Vi) and update the " + f.firmware("firmware", "hypervisor") + "."

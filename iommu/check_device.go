@@ -9,13 +9,14 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// CheckDevice judges whether the device that a is a function of can leave the
-// host: is it isolated, does it answer, does the machine live on it, did the
-// driver take it that shall have it. The IDs are iommu.no-device,
-// iommu.shared-group, iommu.no-group, iommu.igfx-off, iommu.group-unknown,
-// iommu.reserved-memory, iommu.denylist, iommu.no-room, iommu.lost, iommu.in-use, iommu.only-console,
+// CheckDevice judges whether the device of function a can leave the host. Is it
+// isolated? Does it answer? Does the machine need it? Did the intended driver
+// take it? The IDs are iommu.no-device, iommu.shared-group, iommu.no-group,
+// iommu.igfx-off, iommu.group-unknown, iommu.reserved-memory, iommu.denylist,
+// iommu.no-room, iommu.lost, iommu.in-use, iommu.only-console,
 // iommu.server-console, iommu.emulated-display, iommu.driver-first and
-// iommu.driver-override; where there is no IOMMU, what [Facts.Check] says of it.
+// iommu.driver-override. If there is no IOMMU, CheckDevice returns the findings
+// of [Facts.Check] about that.
 func (f Facts) CheckDevice(a Address) []proxstation.Finding {
 	var passed []Address
 	for _, fn := range f.Slot(a) {
@@ -82,7 +83,7 @@ func (f Facts) checkIsolation(passed []Address) []proxstation.Finding {
 }
 
 // checkOverride reports a function that driver_override reserves for a driver
-// other than vfio-pci. PVE does not change that.
+// other than vfio-pci. PVE does not change driver_override.
 func (fn Function) checkOverride() []proxstation.Finding {
 	if fn.Override == "" || fn.Override == vfioPCI {
 		return nil
@@ -113,9 +114,9 @@ func (f Facts) checkReserved(passed []Address) []proxstation.Finding {
 }
 
 // reservedMemory judges memory that the firmware keeps for a group. Linux 6.6
-// refuses devices with it everywhere (require_direct in drivers/iommu/iommu.c).
-// Before, Intel's driver alone refused them (device_is_rmrr_locked in
-// drivers/iommu/intel/iommu.c).
+// and newer refuse devices with such memory on every IOMMU (require_direct in
+// drivers/iommu/iommu.c). Before 6.6, only Intel's driver refused them
+// (device_is_rmrr_locked in drivers/iommu/intel/iommu.c).
 func (f Facts) reservedMemory(a Address, g GroupFacts) proxstation.Finding {
 	finding := proxstation.Finding{ID: "iommu.reserved-memory", Severity: proxstation.Blocker, Subject: a.Slot(),
 		Seen: fmt.Sprintf("/sys/kernel/iommu_groups/%d/reserved_regions: %s", g.ID, g.Direct),
@@ -134,9 +135,9 @@ func (f Facts) reservedMemory(a Address, g GroupFacts) proxstation.Finding {
 	return finding
 }
 
-// checkReservedDevices names the other devices of the machine than graphics
-// cards that no guest can have because of memory that the firmware keeps. They
-// are in nobody's way until a VM wants one.
+// checkReservedDevices names the devices other than graphics cards that no
+// guest can have, because the firmware keeps memory for them. This only matters
+// once a VM needs such a device.
 func (f Facts) checkReservedDevices() []proxstation.Finding {
 	var kept []string
 	var first GroupFacts
@@ -162,8 +163,8 @@ func (f Facts) checkReservedDevices() []proxstation.Finding {
 }
 
 // freeMemory says how to make the firmware release reserved memory on this
-// machine. HPE's customer advisory c04781229 describes conrep; the argument
-// relax_rmrr is a patch that Proxmox VE's kernels have since 6.2
+// machine. HPE's customer advisory c04781229 describes conrep. The argument
+// relax_rmrr is a patch of Proxmox VE's kernels since 6.2
 // (patches/kernel/0009-allow-opt-in-to-allow-pass-through-on-broken-hardwar.patch,
 // September 2023).
 func (f Facts) freeMemory() string {

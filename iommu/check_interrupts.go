@@ -8,8 +8,8 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// checkInterrupts judges interrupt remapping and the parameter that lets vfio
-// do without it: one finding for both.
+// checkInterrupts judges interrupt remapping, and the parameter of vfio that
+// allows guests without remapping. It returns one finding for both.
 func (f Facts) checkInterrupts() []proxstation.Finding {
 	state, _ := f.State()
 	answer, seen := f.InterruptRemapping()
@@ -54,11 +54,11 @@ func (f Facts) remapInterrupts(broken bool) string {
 }
 
 // nameIOAPIC says how to turn on interrupt remapping on AMD's machines. The
-// kernel needs the IVRS table to name every IOAPIC and the one of the
-// southbridge, which is at 00:14.0; where a firmware left one out, as of many
-// boards with AMD 890 and 990 chipsets, the argument ivrs_ioapic names it
+// kernel needs an IVRS table that names every IOAPIC, and the IOAPIC of the
+// southbridge at 00:14.0. If the firmware left an IOAPIC out, as on many boards
+// with AMD 890 and 990 chipsets, the argument ivrs_ioapic adds it
 // (check_ioapic_information and parse_ivrs_ioapic in drivers/iommu/amd/init.c;
-// amd/quirks.c does so for three laptops).
+// amd/quirks.c does this for three laptops).
 func (f Facts) nameIOAPIC() string {
 	argument := ""
 	if _, ok := f.Function(Address{device: 0x14}); ok {

@@ -44,8 +44,8 @@ func (f Facts) checkModprobe() []proxstation.Finding {
 var drivers = []string{"vfio", "vfio_pci", "vfio_iommu_type1", "nouveau", "nova_core", "nvidia", "nvidiafb", "nvidia_drm", "nvidia_uvm",
 	"nvidia_modeset", "amdgpu", "radeon", "radeonfb", "i915", "xe", "snd_hda_intel", "snd_hda_codec_hdmi", "xhci_pci", "xhci_hcd", "i2c_nvidia_gpu", "nvme", "ahci"}
 
-// ours reports whether a line has to do with passthrough, by the modules that
-// it names or almost names.
+// ours reports whether a line concerns passthrough, by the modules that it
+// names or almost names.
 func ours(d directive) bool {
 	plain := strings.ToLower(strings.ReplaceAll(d.text, "-", "_"))
 	return strings.Contains(plain, "vfio") || strings.Contains(plain, "ids=") ||
@@ -81,8 +81,8 @@ func nearDriver(name string) string {
 	return nearest(name, short, 1)
 }
 
-// inVain finds lines that kmod reads and that do not have the effect for which
-// they were written.
+// inVain finds lines that kmod reads but that do not have the effect that their
+// author wanted.
 func (c modconf) inVain() []ignoredLine {
 	var found []ignoredLine
 	for _, d := range c.directives {
@@ -173,8 +173,8 @@ func optionInVain(d directive) []ignoredLine {
 	return nil
 }
 
-// forbidden finds lines because of which vfio-pci cannot be loaded at all: PVE
-// runs modprobe vfio-pci when a guest starts.
+// forbidden finds lines that prevent vfio-pci from being loaded. PVE runs
+// modprobe vfio-pci when a guest starts.
 func (c modconf) forbidden() []proxstation.Finding {
 	var found []proxstation.Finding
 	add := func(d directive, why, fix string) {

@@ -7,18 +7,18 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// A chipsetRule is a chipset on which the kernel itself turns off a part of
-// the IOMMU, whatever the firmware and the kernel's arguments say. All rules
-// were read in Linux' sources in November 2026.
+// A chipsetRule is a chipset on which the kernel itself turns off a part of the
+// IOMMU, whatever the firmware and the kernel's arguments say. All rules were
+// read in Linux' sources in November 2026.
 type chipsetRule struct {
 	vendor    ID
-	devices   []ID // functions by which the chipset is recognised
+	devices   []ID // functions that identify the chipset
 	revisions func(device ID, revision uint8) bool
 	name      string
 	source    string
 }
 
-// meets returns the function of this machine because of which a rule applies.
+// meets returns the function of this machine to which a rule applies.
 func (r chipsetRule) meets(f Facts) (Function, bool) {
 	for _, fn := range f.Functions {
 		if fn.Model.Vendor != r.vendor || !slices.Contains(r.devices, fn.Model.Device) || fn.Parent != nil {
@@ -31,16 +31,16 @@ func (r chipsetRule) meets(f Facts) (Function, bool) {
 	return Function{}, false
 }
 
-// noRemapping holds the chipsets whose interrupt remapping the kernel turns off
-// because of an erratum, which says so in the kernel log (intel_remapping_check
-// in arch/x86/kernel/early-quirks.c; Intel specification update 322808, errata
-// 47 and 53).
+// noRemapping holds the chipsets on which the kernel turns off interrupt
+// remapping because of an erratum. The kernel log then says so
+// (intel_remapping_check in arch/x86/kernel/early-quirks.c; Intel specification
+// update 322808, errata 47 and 53).
 var noRemapping = []chipsetRule{{vendor: 0x8086, devices: []ID{0x3403, 0x3405, 0x3406}, name: "Intel 5500, 5520 or X58",
 	revisions: func(device ID, revision uint8) bool { return revision <= 0x13 || device == 0x3405 && revision == 0x22 },
 	source:    "arch/x86/kernel/early-quirks.c, since Linux 3.10"}}
 
-// noGraphics holds the chipsets and processors for whose integrated graphics
-// the kernel turns the IOMMU off: quirk_iommu_igfx in
+// noGraphics holds the chipsets and processors on which the kernel turns the
+// IOMMU off for integrated graphics: quirk_iommu_igfx in
 // drivers/iommu/intel/iommu.c.
 var noGraphics = []chipsetRule{
 	{vendor: 0x8086, devices: []ID{0x2a40, 0x2e00, 0x2e10, 0x2e20, 0x2e30, 0x2e40, 0x2e90}, name: "Intel G4x or GM45",
@@ -61,8 +61,8 @@ var noGraphics = []chipsetRule{
 var noIOMMU = []chipsetRule{{vendor: 0x1002, devices: []ID{0x98e4}, name: "AMD Stoney Ridge graphics",
 	source: "detect_ivrs in drivers/iommu/amd/init.c"}}
 
-// byChipset names the function of this machine because of which a rule of a
-// table applies.
+// byChipset names the function of this machine to which a rule of a table
+// applies.
 func (f Facts) byChipset(rules []chipsetRule) (seen string, rule chipsetRule, ok bool) {
 	for _, rule := range rules {
 		if fn, meets := rule.meets(f); meets {
@@ -76,10 +76,10 @@ func (f Facts) byChipset(rules []chipsetRule) (seen string, rule chipsetRule, ok
 	return "", chipsetRule{}, false
 }
 
-// brokenRemapping says why this machine cannot remap interrupts whatever its
-// firmware is set to: the kernel turns remapping off because of an erratum, or
-// the IOMMU lacks it (Intel's first ones, such as that of Q35 and of the first
-// Core i: bit 3 of ecap, VT-d specification 11.4.3).
+// brokenRemapping says why this machine cannot remap interrupts with any
+// setting of its firmware. Either the kernel turns remapping off because of an
+// erratum, or the IOMMU cannot remap (Intel's first IOMMUs, such as in Q35 and
+// the first Core i: bit 3 of ecap, VT-d specification 11.4.3).
 func (f Facts) brokenRemapping() (seen string, broken bool) {
 	if seen, _, ok := f.byChipset(noRemapping); ok {
 		return seen, true
@@ -93,7 +93,8 @@ func (f Facts) brokenRemapping() (seen string, broken bool) {
 }
 
 // checkGraphicsOff explains why integrated graphics have no group although the
-// IOMMU is on for other devices: an argument of the owner, or the chipset.
+// IOMMU is on for other devices. The cause is an argument of the owner, or the
+// chipset.
 func (f Facts) checkGraphicsOff(fn Function, finding proxstation.Finding) proxstation.Finding {
 	if fn.Parent != nil || !fn.Class.IsDisplay() || fn.Model.Vendor != 0x8086 {
 		return finding

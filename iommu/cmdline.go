@@ -41,7 +41,7 @@ func ParseCmdline(s string) Cmdline {
 	return c
 }
 
-// isSpace reports what the kernel's isspace reports for ASCII.
+// isSpace returns the result of the kernel's isspace for ASCII.
 func isSpace(r rune) bool { return r == ' ' || '\t' <= r && r <= '\r' }
 
 // String returns the command line as it was parsed and edited.
@@ -74,8 +74,8 @@ func (c Cmdline) Args() []string {
 	return args
 }
 
-// unquote removes the quotes that the kernel removes: those around the argument
-// or around its value. Other quotes stay.
+// unquote removes the quotes that the kernel removes: quotes around the
+// argument or around its value. Other quotes stay.
 func unquote(arg string) string {
 	if strings.HasPrefix(arg, `"`) {
 		return strings.TrimSuffix(arg[1:], `"`)
@@ -87,8 +87,8 @@ func unquote(arg string) string {
 	return arg
 }
 
-// Has reports whether the command line has an argument in this spelling:
-// "iommu=pt". Arguments after "--" are for init.
+// Has reports whether the command line has an argument in exactly this
+// spelling: "iommu=pt". It ignores arguments after "--", which are for init.
 func (c Cmdline) Has(arg string) bool {
 	for _, have := range c.Args() {
 		if have == "--" {
@@ -102,8 +102,8 @@ func (c Cmdline) Has(arg string) bool {
 }
 
 // Values returns the values of all arguments with that name, in order. The
-// value of an argument without "=" is "". Dashes and underscores are the same,
-// as in the kernel.
+// value of an argument without "=" is "". Dashes and underscores in names are
+// equal, as in the kernel.
 func (c Cmdline) Values(name string) []string {
 	var values []string
 	for _, arg := range c.Args() {
@@ -118,7 +118,7 @@ func (c Cmdline) Values(name string) []string {
 	return values
 }
 
-// Options returns the comma-separated values of all arguments of that name:
+// Options returns the comma-separated values of all arguments with that name:
 // "iommu=pt,nobypass iommu=soft" has three.
 func (c Cmdline) Options(name string) []string {
 	var options []string
@@ -128,8 +128,8 @@ func (c Cmdline) Options(name string) []string {
 	return options
 }
 
-// With returns the command line with the arguments that it lacks added, before
-// "--" if there is one. The other text stays as it is.
+// With adds the arguments that the command line lacks, before "--" if it has
+// one, and returns the result. The other text stays as it is.
 func (c Cmdline) With(args ...string) Cmdline {
 	parts := slices.Clone(c.parts)
 	for _, arg := range args {
@@ -149,8 +149,8 @@ func (c Cmdline) With(args ...string) Cmdline {
 	return Cmdline{parts}
 }
 
-// end returns where an argument can be added: before "--", before an argument
-// whose quote has no end, before white space at the end.
+// end returns the place for a new argument: before "--", before an argument
+// whose quote has no end, or before white space at the end.
 func end(parts []part) int {
 	if at := slices.IndexFunc(parts, func(p part) bool { return p.arg == "--" }); at >= 0 {
 		return at
@@ -163,7 +163,7 @@ func end(parts []part) int {
 }
 
 // Without returns the command line without the given arguments, each with the
-// white space before it. All others stay as they are.
+// white space before it. The other arguments stay as they are.
 func (c Cmdline) Without(args ...string) Cmdline {
 	var parts []part
 	ended := false

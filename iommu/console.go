@@ -7,9 +7,9 @@ import (
 )
 
 // managementDisplays holds the displays of servers' management controllers
-// (BMC): the devices of Linux's drivers ast, mgag200 (except its two desktop
-// cards) and hisilicon/hibmc in drivers/gpu/drm, and from pci.ids the ES1000
-// and the Volari of older boards.
+// (BMC). They are the devices of the drivers ast, mgag200 (except its two
+// desktop cards) and hisilicon/hibmc in Linux' drivers/gpu/drm, and the ES1000
+// and the Volari of older boards from pci.ids.
 var managementDisplays = map[Model]string{
 	{0x1a03, 0x2000}: "ASPEED",
 	{0x102b, 0x0522}: "Matrox G200SE", {0x102b, 0x0524}: "Matrox G200SE", {0x102b, 0x0530}: "Matrox G200EV",
@@ -70,7 +70,7 @@ func (fn Function) draws() bool {
 	return fn.BootVGA == proxstation.Yes || fn.BootVGA == proxstation.Unknown && fn.Class.Sub() == 0x0300
 }
 
-// consoleUses notes the machine's only display as in use.
+// consoleUses records the machine's only display as in use.
 func (r *reader) consoleUses() {
 	var displays []Function
 	for _, fn := range r.Functions {

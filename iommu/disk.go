@@ -58,8 +58,8 @@ const keptMode = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
 // not done.
 type disk struct{ fileSystem }
 
-// look returns a file as it is now; the content is nil if the file does not
-// exist. It returns an error if the file, or a leftover beside it, cannot be
+// look returns a file as it is now. The content is nil if the file does not
+// exist. look returns an error if the file, or a leftover beside it, cannot be
 // replaced.
 func (d disk) look(name string) (saved, []byte, error) {
 	s := saved{Path: name, Mode: 0o644}
@@ -85,7 +85,7 @@ func (d disk) look(name string) (saved, []byte, error) {
 }
 
 // replaceable returns an error that matches [ErrIrreplaceable] if a new file
-// could not take over everything that the old file is.
+// could not keep all properties of the old file.
 func (i fileInfo) replaceable(name string) error {
 	switch {
 	case i.Mode.Type() == fs.ModeSymlink:
@@ -105,8 +105,8 @@ func (i fileInfo) replaceable(name string) error {
 	return nil
 }
 
-// explain names the link above a file that leads out of the root directory. The
-// system's own error does not name it.
+// explain adds to an error the link above a file that leads out of the root
+// directory. The system's own error does not name the link.
 func (d disk) explain(name string, err error) error {
 	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 		info, statErr := d.Stat(dir)
@@ -191,11 +191,11 @@ func (d disk) write(name string, content []byte, s saved) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = f.Close() }() // closes again, or for the first time after an error
+	defer func() { _ = f.Close() }() // closes the file after an error; otherwise it is closed already
 	if _, err := f.Write(content); err != nil {
 		return err
 	}
-	if s.Before != nil { // before the mode, because a change of owner removes setuid
+	if s.Before != nil { // the owner is set before the mode, because a new owner removes setuid
 		if err := f.Chown(s.Owner[0], s.Owner[1]); err != nil {
 			return err
 		}
@@ -216,7 +216,7 @@ func (d disk) write(name string, content []byte, s saved) error {
 func (d disk) restore(file saved) error {
 	missing, err := d.missing(file.Path)
 	if err != nil || slices.Contains(missing, path.Dir(file.Path)) {
-		return err // there is no directory, so there is nothing to restore
+		return err // without the directory, there is nothing to restore
 	}
 	s, now, err := d.look(file.Path)
 	if err != nil {
@@ -232,8 +232,8 @@ func (d disk) restore(file saved) error {
 	return d.put(file, file.Before)
 }
 
-// missing returns the directories above a file that are not there, the
-// outermost first.
+// missing returns the directories above a file that do not exist, the outermost
+// first.
 func (d disk) missing(name string) ([]string, error) {
 	dirs := strings.Split(path.Dir(name), "/")
 	for i := range dirs {

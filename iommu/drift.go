@@ -8,7 +8,8 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// checkDrift compares the arguments in force with those for the next boot.
+// checkDrift compares the arguments in force with the arguments for the next
+// boot.
 func (f Facts) checkDrift() []proxstation.Finding {
 	if f.Running == nil {
 		return nil
@@ -56,8 +57,8 @@ func (f Facts) checkDrift() []proxstation.Finding {
 	return findings
 }
 
-// checkKept reports functions that a host plan keeps for guests and that a
-// driver of the host still has.
+// checkKept reports functions that a host plan keeps for guests but that still
+// have a driver of the host.
 func (f Facts) checkKept() []proxstation.Finding {
 	var found []proxstation.Finding
 	for _, a := range f.Kept() {

@@ -25,8 +25,8 @@ func (f Facts) checkDrivers() []proxstation.Finding {
 	return found
 }
 
-// checkDriverFirst finds functions that vfio-pci should take by its ids but
-// that another driver has, and says why that driver was faster.
+// checkDriverFirst finds functions that another driver has although vfio-pci's
+// ids name them. It says why the other driver came first.
 func (f Facts) checkDriverFirst(c modconf, functions []Address) []proxstation.Finding {
 	models, d := c.effectiveIDs(f.vfioBuiltIn())
 	var held, drivers []string
@@ -34,7 +34,7 @@ func (f Facts) checkDriverFirst(c modconf, functions []Address) []proxstation.Fi
 	if len(models) == 0 {
 		return nil
 	}
-	kept := f.Kept() // iommu.not-bound reports those
+	kept := f.Kept() // iommu.not-bound reports the kept functions
 	for _, a := range functions {
 		fn, _ := f.Function(a)
 		if !slices.Contains(models, fn.Model) || fn.Driver == "" || fn.Driver == vfioPCI || fn.DriverKnown != proxstation.Yes || slices.Contains(kept, a) {
@@ -66,8 +66,8 @@ func (fn Function) holder() string {
 	return module
 }
 
-// faster says why drivers took functions before vfio-pci, although vfio-pci was
-// told their models, and how vfio-pci can come first.
+// faster says why drivers took functions before vfio-pci, although the ids name
+// their models, and how vfio-pci can come first.
 func (f Facts) faster(c modconf, ids directive, drivers []string) (why, fix string) {
 	var lines, held []string
 	for _, driver := range drivers {
@@ -111,8 +111,8 @@ func (f Facts) faster(c modconf, ids directive, drivers []string) (why, fix stri
 		printable.Sentence(strings.Join(lines, "; ") + "; run update-initramfs -u -k all, and restart")
 }
 
-// firstSoftdep returns the first softdep of a module, the only one that counts.
-// It also returns a later softdep that orders vfio-pci in vain.
+// firstSoftdep returns the first softdep of a module. kmod ignores all later
+// softdeps. late is a later softdep that orders vfio-pci in vain.
 func (c modconf) firstSoftdep(module string) (first, late directive) {
 	for i, d := range c.of("softdep", module) {
 		switch {

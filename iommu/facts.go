@@ -10,15 +10,15 @@ import (
 // itself. From other sources, such as the PVE API, a caller can fill it from
 // Functions alone: fields that are not set stay [proxstation.Unknown].
 type Facts struct {
-	// Functions are all PCI functions, in the order of their addresses.
+	// Functions holds all PCI functions, in the order of their addresses.
 	Functions []Function `json:"functions"`
-	// Groups are the IOMMU groups, in the order of their numbers, from
-	// /sys/kernel/iommu_groups. Empty groups are among them.
+	// Groups holds the IOMMU groups, in the order of their numbers, from
+	// /sys/kernel/iommu_groups. It includes empty groups.
 	Groups []GroupFacts `json:"groups"`
 	// GroupsKnown is Yes if Groups, or the Group of each function, was
-	// observed: then a function without a group really has no group.
+	// observed. A function without a group then really has no group.
 	GroupsKnown proxstation.Answer `json:"groupsKnown"`
-	// Units are the IOMMUs in use, from /sys/class/iommu.
+	// Units holds the IOMMUs in use, from /sys/class/iommu.
 	Units []Unit `json:"units"`
 	// UnitsKnown is Yes if Units was observed.
 	UnitsKnown proxstation.Answer `json:"unitsKnown"`
@@ -32,8 +32,8 @@ type Facts struct {
 	// (/usr/lib/modules/RELEASE). It is Unknown if no modules of any kernel are
 	// visible.
 	KernelModules proxstation.Answer `json:"kernelModules"`
-	// AddressBits is the width of physical addresses in bits ("address sizes" in
-	// /proc/cpuinfo), 0 if it is not known.
+	// AddressBits is the width of physical addresses in bits ("address sizes"
+	// in /proc/cpuinfo). It is 0 if it is not known.
 	AddressBits int `json:"addressBits,omitempty"`
 	// Vendor is the processor's vendor_id in /proc/cpuinfo: "GenuineIntel",
 	// "AuthenticAMD" or empty.
@@ -42,22 +42,22 @@ type Facts struct {
 	Virtual Virtual `json:"virtual"`
 	// KVM says whether the processor can run virtual machines.
 	KVM KVM `json:"kvm"`
-	// Running is the kernel command line in force (/proc/cmdline), nil if it
-	// is not known.
+	// Running is the kernel command line in force (/proc/cmdline). It is nil if
+	// it is not known.
 	Running *Cmdline `json:"running"`
 	// Loader holds the boot loader's configuration.
 	Loader LoaderFacts `json:"loader"`
-	// Modules are the loaded modules of VFIO and of graphics drivers, with
+	// Modules holds the loaded modules of VFIO and of graphics drivers, with
 	// their parameters (/sys/module).
 	Modules []Module `json:"modules,omitempty"`
-	// Modprobe are the files of /etc/modprobe.d, /run/modprobe.d,
+	// Modprobe holds the files of /etc/modprobe.d, /run/modprobe.d,
 	// /usr/local/lib/modprobe.d and /usr/lib/modprobe.d that kmod reads, in the
-	// order in which it reads them (modprobe.d(5)).
+	// order in which kmod reads them (modprobe.d(5)).
 	Modprobe []HostFile `json:"modprobe,omitempty"`
-	// ModprobeUnread are files of /etc/modprobe.d that kmod passes over because
+	// ModprobeUnread holds the files of /etc/modprobe.d that kmod skips because
 	// their names do not end in ".conf". Backup copies are left out.
 	ModprobeUnread []HostFile `json:"modprobeUnread,omitempty"`
-	// ModulesLoad are /etc/modules and /etc/modules-load.d/*.conf.
+	// ModulesLoad holds /etc/modules and /etc/modules-load.d/*.conf.
 	ModulesLoad []HostFile `json:"modulesLoad,omitempty"`
 	// Initramfs holds /etc/initramfs-tools/modules, which lists the modules
 	// that are loaded before the root file system is mounted.
@@ -90,8 +90,8 @@ func (f Facts) Function(a Address) (Function, bool) {
 	return f.Functions[i], true
 }
 
-// Slot returns all functions of the device that a is a function of. An SR-IOV
-// virtual function is a device of its own, whatever slot it is in.
+// Slot returns all functions of the device to which function a belongs. An
+// SR-IOV virtual function is a device of its own, in any slot.
 func (f Facts) Slot(a Address) []Function {
 	if fn, _ := f.Function(a); fn.VirtualOf != nil {
 		return []Function{fn}
@@ -130,11 +130,11 @@ func (f Facts) usesOf(a Address) []Use {
 type GroupFacts struct {
 	ID int `json:"id"`
 	// Type is the kind of the default domain: "DMA-FQ", "DMA", "identity" or
-	// "blocked" (Documentation/ABI/testing/sysfs-kernel-iommu_groups); empty
-	// if it is not known.
+	// "blocked" (Documentation/ABI/testing/sysfs-kernel-iommu_groups). It is
+	// empty if it is not known.
 	Type string `json:"type,omitempty"`
-	// NoIOMMU is set for the groups that VFIO makes where there is no IOMMU:
-	// they isolate nothing (module parameter enable_unsafe_noiommu_mode).
+	// NoIOMMU is set for groups that VFIO makes on a machine without an IOMMU.
+	// They isolate nothing (module parameter enable_unsafe_noiommu_mode).
 	NoIOMMU bool `json:"noIOMMU,omitempty"`
 	// Direct is a line of reserved_regions of the type "direct": memory that
 	// the firmware keeps for the group's devices. It is empty if there is no
@@ -159,14 +159,15 @@ type Unit struct {
 
 // ACPI holds facts from the firmware's tables in /sys/firmware/acpi/tables.
 type ACPI struct {
-	DMAR proxstation.Answer `json:"dmar"` // Intel's table is there: VT-d is on in the firmware
-	IVRS proxstation.Answer `json:"ivrs"` // AMD's table is there
-	// Flags are DMAR's: bit 0 says that the platform can remap interrupts
-	// (VT-d specification 8.1). Only root can read them; nil if not known.
+	DMAR proxstation.Answer `json:"dmar"` // Intel's table exists: VT-d is on in the firmware
+	IVRS proxstation.Answer `json:"ivrs"` // AMD's table exists
+	// Flags is the flags byte of DMAR. Bit 0 says that the platform can remap
+	// interrupts (VT-d specification 8.1). Only root can read it; it is nil if
+	// it is not known.
 	Flags *uint8 `json:"flags,omitempty"`
 }
 
-// Interrupts holds facts from /proc/interrupts: the names of the interrupt
+// Interrupts holds facts from /proc/interrupts. The names of the interrupt
 // chips begin with "IR-" if interrupt remapping is on.
 type Interrupts struct {
 	Remapped proxstation.Answer `json:"remapped"`
@@ -176,12 +177,13 @@ type Interrupts struct {
 // A Module is a kernel module that is loaded or built in.
 type Module struct {
 	Name       string            `json:"name"`                 // with underscores
-	Parameters map[string]string `json:"parameters,omitempty"` // the readable ones
+	Parameters map[string]string `json:"parameters,omitempty"` // the readable parameters
 	// Users counts the open files and other users of the module, without the
-	// modules that build on it (refcnt less holders); 0 if it is not known.
+	// modules that build on it (refcnt less holders). It is 0 if it is not
+	// known.
 	Users int `json:"users,omitempty"`
-	// BuiltIn is set if the module is part of the kernel: it has no initstate,
-	// which loaded modules have (Documentation/ABI/testing/sysfs-module). A
+	// BuiltIn is set if the module is part of the kernel. Only loaded modules
+	// have the file initstate (Documentation/ABI/testing/sysfs-module). A
 	// built-in module takes its parameters from the kernel's arguments and
 	// ignores /etc/modprobe.d.
 	BuiltIn bool `json:"builtIn,omitempty"`
@@ -196,11 +198,11 @@ type Framebuffer struct {
 	// Firmware is set if the firmware left this framebuffer. Then its driver
 	// holds memory of the function without being the function's driver.
 	Firmware bool   `json:"firmware"`
-	BAR      *int   `json:"bar,omitempty"` // the base address register that holds it; nil if not known
-	Seen     string `json:"seen"`          // the file
+	BAR      *int   `json:"bar,omitempty"` // the base address register that holds the picture; nil if not known
+	Seen     string `json:"seen"`          // the file that shows the framebuffer
 }
 
-// A UseKind says what a machine needs a function for.
+// A UseKind says for which purpose a machine needs a function.
 type UseKind string
 
 // The kinds of use.
@@ -212,7 +214,7 @@ const (
 	UseInput   UseKind = "input"   // has the keyboard
 )
 
-// A Use says that the machine itself needs a function, and for what.
+// A Use says that the machine itself needs a function, and for which purpose.
 type Use struct {
 	Address Address `json:"address"`
 	Kind    UseKind `json:"kind"`

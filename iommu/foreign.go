@@ -9,12 +9,12 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// foreign holds the settings of vfio-pci that were not written by this package.
+// foreign holds the settings of vfio-pci that other authors wrote.
 type foreign struct {
 	ids   []string // the models that count, "10de:2c05"
 	file  string   // where they stand; "" for the kernel's arguments
-	seen  []string // all lines
-	order []string // lines that order it; they disable install commands for it
+	seen  []string // all lines with such settings
+	order []string // lines that order vfio-pci; they disable its install commands
 }
 
 func (f Facts) foreign(k kept) foreign {
@@ -62,11 +62,12 @@ func (f Facts) foreign(k kept) foreign {
 }
 
 // ordered returns the lines that let vfio-pci come before modules. If a module
-// has several softdeps, kmod takes the first. Our file's name makes ours the
-// first, so the softdeps that others wrote are repeated in ours. A softdep also
-// disables an install command for the module (modprobe.d(5)). So for Debian's
-// "install nvidia modprobe -i nvidia-current" the module that the command loads
-// is ordered, and for "install nouveau /bin/false" nothing is.
+// has several softdeps, kmod uses the first. Because of our file's name, our
+// softdep is the first, so it repeats the softdeps of other authors. A softdep
+// also disables an install command for the module (modprobe.d(5)). For Debian's
+// "install nvidia modprobe -i nvidia-current", ordered therefore orders the
+// module that the command loads. For "install nouveau /bin/false" it writes no
+// line.
 func (f Facts) ordered(modules []string) []string {
 	var lines []string
 	c := f.modconf(true)

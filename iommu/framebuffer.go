@@ -58,7 +58,7 @@ func parseRegion(line string) (r region, depth int, ok bool) {
 
 // iomemFramebuffers walks the tree of regions, which /proc/iomem shows by
 // indentation. Without root, the addresses read as zero, but the names are
-// readable. If regions are nested, the innermost belongs to the driver.
+// readable. If regions are nested, the innermost region belongs to the driver.
 func (r *reader) iomemFramebuffers(lines []string) []Framebuffer {
 	var found []Framebuffer
 	var above []region
@@ -91,7 +91,8 @@ func (r *reader) iomemFramebuffers(lines []string) []Framebuffer {
 }
 
 // barAt returns the number of the base address register that has this region.
-// It compares the start, or else the size. It returns nil if neither matches.
+// It compares the start or, if the start is not known, the size. It returns nil
+// if neither matches.
 func (r *reader) barAt(a Address, at region) *int {
 	fn, _ := r.Function(a)
 	if at.end == 0 {
@@ -135,7 +136,7 @@ func pciPath(sys fs.FS, name string) []Address {
 		subsystem := strings.Join(parts[:slices.Index(parts, "nvme-subsystem")+2], "/")
 		entries, _ := sysfs.Names(sys, subsystem)
 		var found []Address
-		for _, entry := range entries { // nvme0, a link to the controller; every path to the disk counts
+		for _, entry := range entries { // a link such as nvme0 to a controller; every path to the disk counts
 			if real, err := sysfs.Real(sys, subsystem+"/"+entry); err == nil && !strings.HasPrefix(real, subsystem) && strings.HasPrefix(entry, "nvme") {
 				found = append(found, pciPath(sys, subsystem+"/"+entry)...)
 			}

@@ -111,9 +111,9 @@ func (c Class) Sub() uint16 { return uint16(c >> 8) }
 // 3D or other.
 func (c Class) IsDisplay() bool { return c.Base() == 0x03 }
 
-// IsBridge reports whether the function is a bridge: a host bridge, a root or
-// switch port, an ISA bridge. Only some bridges are harmless in a card's group;
-// see [Function.IsHarmlessBridge].
+// IsBridge reports whether the function is a bridge, such as a host bridge, a
+// root or switch port, or an ISA bridge. Only some bridges are harmless in a
+// card's group; see [Function.IsHarmlessBridge].
 func (c Class) IsBridge() bool { return c.Base() == 0x06 }
 
 // String returns six hexadecimal digits: "030000".
@@ -140,7 +140,7 @@ type Function struct {
 	Model     Model    `json:"model"`
 	Subsystem Model    `json:"subsystem"`
 	Revision  *uint8   `json:"revision,omitempty"` // nil if not known
-	Group     GroupID  `json:"group"`              // no group if the function has none
+	Group     GroupID  `json:"group"`              // the zero GroupID if the function has no group
 	Name      string   `json:"name,omitempty"`     // for people; empty without an entry in a names database
 	Driver    string   `json:"driver,omitempty"`   // bound driver; see DriverKnown
 	Parent    *Address `json:"parent,omitempty"`   // the bridge above; nil if not known or on a root bus
@@ -159,16 +159,18 @@ type Function struct {
 	// Removable is Yes if the function is outside the machine, behind
 	// Thunderbolt or USB4 (host only, removable; since Linux 5.14).
 	Removable proxstation.Answer `json:"removable"`
-	// Override is driver_override, empty if not set (host only).
+	// Override is the value of driver_override. It is empty if driver_override
+	// is not set (host only).
 	Override string `json:"override,omitempty"`
-	// BootVGA says whether the firmware used this display (host only, boot_vga).
+	// BootVGA says whether the firmware used this display (host only,
+	// boot_vga).
 	BootVGA proxstation.Answer `json:"bootVGA"`
 	// NUMANode is the memory node, or nil if the kernel does not name one (host
 	// only, numa_node).
 	NUMANode *int `json:"numaNode,omitempty"`
 	// ResetMethods lists the kernel's ways to reset the function, in the order
-	// in which they are tried (host only, reset_method). It is nil if they are
-	// not known, and empty if there is no way.
+	// in which the kernel tries them (host only, reset_method). It is nil if
+	// they are not known, and empty if there is no way.
 	ResetMethods []string `json:"resetMethods,omitzero"`
 	// Link is the state of the PCIe link (host only). It is nil if it is not
 	// known.
@@ -185,10 +187,10 @@ type Function struct {
 	// known.
 	Power *Power `json:"power,omitempty"`
 	// SRIOV holds the number of virtual functions (host only). It is nil if the
-	// function cannot have any, or if that is not known.
+	// function cannot have virtual functions, or if the number is not known.
 	SRIOV *SRIOV `json:"sriov,omitempty"`
-	// Lost is Yes if the config space reads ff: the device fell off the bus
-	// and stays lost until the host restarts (host only).
+	// Lost is Yes if the config space reads ff. The device has then dropped off
+	// the bus, and stays lost until the host restarts (host only).
 	Lost proxstation.Answer `json:"lost"`
 }
 
@@ -211,7 +213,7 @@ type Power struct {
 // SRIOV describes the virtual functions of a physical function
 // (Documentation/PCI/pci-iov-howto.rst).
 type SRIOV struct {
-	Total int `json:"total"` // sriov_totalvfs: the most that it can make
+	Total int `json:"total"` // sriov_totalvfs: the highest number that is possible
 	Now   int `json:"now"`   // sriov_numvfs: the number that exists
 }
 
@@ -221,7 +223,7 @@ type BAR struct {
 	Index        int      `json:"index"`               // 0 to 5
 	Start        uint64   `json:"-"`                   // the first bus address; 0 if it is not known
 	Bytes        uint64   `json:"bytes"`               // size in bytes
-	Unset        bool     `json:"unset,omitempty"`     // the kernel found no room for it
+	Unset        bool     `json:"unset,omitempty"`     // the kernel found no address for the region
 	IO           bool     `json:"io,omitempty"`        // I/O ports, not memory
 	Prefetchable bool     `json:"prefetchable"`        //
 	Resizable    []uint64 `json:"resizable,omitempty"` // possible sizes in bytes (resourceN_resize); nil if fixed or not known
