@@ -55,8 +55,9 @@ func TestByFinger(t *testing.T) {
 	}
 }
 
-// A keyboard can do the same. Each focused element shows its focus, and if a
-// focused element disappears, the focus goes to another element.
+// A person with a keyboard can do the same. Each focused element shows its
+// focus, and if a focused element disappears, the focus goes to another
+// element.
 func TestByKeyboard(t *testing.T) {
 	t.Parallel()
 	url, sim, _ := live(t, host(), named)

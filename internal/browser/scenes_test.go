@@ -51,7 +51,7 @@ func connect(t *testing.T, host pvetest.Host, opts *pvetest.Options) (*workstati
 	return node, sim
 }
 
-// A scene is a node that answers what a picture should show.
+// A scene is a node whose answers are set for a picture of the page.
 type scene struct {
 	facts workstation.Facts
 

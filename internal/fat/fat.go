@@ -54,7 +54,7 @@ type Volume struct {
 	table       []byte
 	dirty       map[int64]bool // sectors of the table that must be written
 	firstFree   uint32         // all clusters before it are in use
-	freed       int64          // clusters freed since the last flush, less those taken
+	freed       int64          // clusters freed minus clusters taken since the last flush
 }
 
 // Open reads the FAT file system in size bytes from start on. The error matches

@@ -192,7 +192,8 @@ func TestAnotherReadsWhatItWrote(t *testing.T) {
 	})
 }
 
-// readAll compares files with what this package, mtools and fsck read.
+// readAll checks that this package, go-diskfs and mtools read the wanted files,
+// and that fsck finds no fault.
 func readAll(t *testing.T, disk memory, want map[string][]byte) {
 	t.Helper()
 	again, err := fat.Open(disk, 0, int64(len(disk)))

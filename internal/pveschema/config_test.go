@@ -66,8 +66,8 @@ func TestCheckConfig(t *testing.T) {
 	}
 }
 
-// TestCheckConfigAgreesWithPVE compares CheckConfig with the answers of PVE's
-// own code, to which root@pam gave one value after the other.
+// TestCheckConfigAgreesWithPVE compares CheckConfig with answers of PVE's own
+// code. To record them, root@pam set one value after the other.
 func TestCheckConfigAgreesWithPVE(t *testing.T) {
 	t.Parallel()
 	file, err := os.Open("../../../shared/pve/answers/props.jsonl")

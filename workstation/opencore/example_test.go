@@ -15,7 +15,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/opencore"
 )
 
-// Read returns what an image holds.
+// Read returns the content of an image as data.
 func ExampleRead() {
 	disk := opencoretest.New(opencoretest.Config).GPT(16, 20<<20)
 	image, err := opencore.Read(disk, int64(len(disk)))
@@ -73,8 +73,8 @@ func ExampleMachine() {
 	// PciRoot(0x0)/Pci(0x1E,0x0)/Pci(0x1,0x0)/Pci(0x10,0x0)
 }
 
-// Judge returns what does not suit a VM, with the key, its value and the wanted
-// value.
+// Judge returns the faults of an image for a VM, with the key, its value and
+// the wanted value.
 func ExampleJudge() {
 	disk := opencoretest.New(opencoretest.Config).FAT(12, 2<<20)
 	image, err := opencore.Read(disk, int64(len(disk)))

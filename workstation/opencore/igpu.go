@@ -48,7 +48,7 @@ func framebufferOf(release gpu.Guest, family gpu.Family) (framebuffer, bool) {
 // four bytes, the lowest first.
 func number(id uint32) Value { return DataValue(binary.LittleEndian.AppendUint32(nil, id)) }
 
-// one is the value of properties that only switch something on.
+// one is the value of properties that switch a feature on.
 var one = DataValue([]byte{1, 0, 0, 0})
 
 // properties returns the properties that a card needs in a mode, in the order

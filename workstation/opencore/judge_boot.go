@@ -12,7 +12,8 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
-// judgeSecurity judges which drives OpenCore searches and what it may start.
+// judgeSecurity judges which drives OpenCore searches and which systems it may
+// start.
 func (j *judge) judgeSecurity() {
 	j.judgeScanPolicy()
 	security := func(name string) (Key, Value) {

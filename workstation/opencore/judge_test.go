@@ -105,9 +105,9 @@ func withKexts(image Image, versions map[string]string) Image {
 	return image
 }
 
-// Each row has one fault, and what Judge reports of it. If Judge reports a
-// wanted value for a key, Configure sets it, and Judge then reports the fault
-// no more.
+// Each row has one fault, and the finding that Judge must report. If the
+// finding wants a value of a key, Configure must set the value, and Judge must
+// not report the fault again.
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	data := func(b ...byte) Value { return DataValue(b) }

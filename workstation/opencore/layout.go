@@ -20,7 +20,7 @@ var ErrImage = errors.New("not an OpenCore image that can be read")
 
 // An ImageError says what was found instead of an OpenCore image.
 type ImageError struct {
-	// Found is what the file is, as far as it was recognized.
+	// Found describes the file, as far as it was recognized.
 	Found string
 	// Why says why this file cannot be used, and what to do.
 	Why string

@@ -29,7 +29,7 @@ var update = flag.Bool("update", false, "write the golden plans anew")
 var identityOfATest = Identity{Serial: proxstation.NewSecret("C02XW0AAJV3Q"), Board: proxstation.NewSecret("C02902304GULNV9A1"),
 	UUID: proxstation.NewSecret("5A2C0B8E-93B1-4E2A-9E1F-0C4D8F7A6B51"), ROM: proxstation.NewSecret("BC:24:11:00:00:01")}
 
-// The plans for usual machines are those in testdata.
+// The plans for usual machines equal the recorded plans in testdata.
 func TestGoldenPlans(t *testing.T) {
 	t.Parallel()
 	for name, machine := range map[string]Machine{"uhd630-i440fx": onDisplay(), "uhd630-q35-headless": headless(), "rx6600-q35": onRX6600(), "no-card-q35": withoutCard()} {

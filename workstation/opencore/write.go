@@ -67,8 +67,8 @@ func Write(w io.Writer, r io.ReaderAt, size int64, plan Plan) error {
 	return nil
 }
 
-// sound returns an error unless the changed config.plist is as planned and a
-// second parser, other than the one that changed it, can read it.
+// sound returns an error if the changed config.plist is not as planned, or if a
+// second parser cannot read it.
 func sound(text []byte, plan Plan) error {
 	var tree map[string]any
 	if _, err := plist.Unmarshal(text, &tree); err != nil {

@@ -101,7 +101,7 @@ func docs(t *testing.T) string {
 }
 
 // The role that the document gives to the token is enough to see and do
-// everything. Without any one of its privileges it is not.
+// everything. If any privilege is missing, it is not enough.
 func TestTheRoleOfTheDocs(t *testing.T) {
 	t.Parallel()
 	match := regexp.MustCompile(`--privs '([^']*)'`).FindStringSubmatch(docs(t))

@@ -30,7 +30,7 @@ func pair() pvetest.Host {
 	return host
 }
 
-// A counted is a node that counts its calls of Status and Observe.
+// A counted is a node that counts the calls of Status and Observe.
 type counted struct {
 	*workstation.Node
 	mu               sync.Mutex

@@ -60,7 +60,8 @@ func (b *Board) index(w http.ResponseWriter, r *http.Request) {
 	b.render(w, http.StatusOK, "index", b.shown(b.look(r.Context())))
 }
 
-// A shown is a view, and what else the page needs.
+// A shown is the data of the main page: a view, and whether to show the button
+// that ends the session.
 type shown struct {
 	View
 	Locked bool // whether there is a session that could be ended
@@ -86,8 +87,8 @@ func order(r *http.Request, action Action) (Order, error) {
 	return o, nil
 }
 
-// ask returns the handler of the question page, which names the person who
-// would lose their desktop.
+// ask returns the handler of the page that asks for confirmation. The page
+// names the system whose user would lose the desktop.
 func (b *Board) ask(action Action) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		v := b.look(r.Context())
@@ -183,7 +184,8 @@ func rendered(name string, data any) ([]byte, error) {
 	return text.Bytes(), err
 }
 
-// refusal returns the [Refusal] in an error, or makes one of its text.
+// refusal returns err if it is a [Refusal]. Otherwise it returns a new Refusal
+// with the text of err.
 func refusal(err error) *Refusal {
 	var r *Refusal
 	if errors.As(err, &r) {

@@ -13,8 +13,8 @@ const (
 	patience = 30 * time.Second
 )
 
-// A reading is one question to the node, asked once for everybody who waits for
-// the answer.
+// A reading is a question to the node. The node is asked only once for
+// everybody who waits for the answer.
 type reading[T any] struct {
 	ctx     context.Context
 	ask     func(ctx context.Context) (T, error)

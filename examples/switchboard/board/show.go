@@ -18,8 +18,8 @@ func (v View) Held() bool {
 // Losing reports whether a switch to the system takes a desktop from somebody.
 func (v View) Losing(to int) bool { return v.Running != 0 && v.Running != to }
 
-// Look returns the style of a system's card on the page: on, off, or what a job
-// does with the system.
+// Look returns the CSS classes of a system's card on the page: whether the
+// system is on, and whether a job moves it.
 func (v View) Look(s System) string {
 	look := "is-off"
 	if s.On {
@@ -31,7 +31,7 @@ func (v View) Look(s System) string {
 	return look
 }
 
-// State returns in words what a system does.
+// State returns a system's state in words, such as "Starting".
 func (v View) State(s System) string {
 	switch j := v.Job; {
 	case s.On && j != nil && (j.From == s.VMID || j.Action == ActionShutdown):

@@ -124,8 +124,8 @@ func judge(duo workstation.DualBoot, opts Options, state seen[workstation.DualBo
 	return v
 }
 
-// verdict returns the worst severity among findings, and "ok" if none is worse
-// than an info.
+// verdict returns the worst severity among findings, and "ok" if all are of
+// severity info or there are no findings.
 func verdict(findings []proxstation.Finding) string {
 	if worst := proxstation.Worst(findings); worst > proxstation.Info {
 		return worst.String()

@@ -68,7 +68,8 @@ func (j *job) text(v View) string {
 	return v.doing(j.event.Phase, v.name(cmp.Or(j.event.VMID, j.order.VMID)), j.from)
 }
 
-// doing says in words what happens in a phase to the system about.
+// doing says in words what happens in a phase of a job. about names the system
+// that is started or shut down.
 func (v View) doing(phase workstation.Phase, about string, from int) string {
 	switch phase {
 	case workstation.PhaseLease:
@@ -182,7 +183,8 @@ func outcome(j *job, err error, v View) *Outcome {
 	return o
 }
 
-// failedTitle says in words what a failed switch did not do.
+// failedTitle returns the title of a failed switch: what the switch did not
+// achieve.
 func failedTitle(e *workstation.SwitchError, name string, v View) string {
 	switch {
 	case e.Running == e.To && errors.Is(e.Cause, workstation.ErrTimeout):
@@ -195,7 +197,7 @@ func failedTitle(e *workstation.SwitchError, name string, v View) string {
 	return name + " did not come up."
 }
 
-// now says in words what runs after a failed switch.
+// now says in words which system runs after a failed switch.
 func now(e *workstation.SwitchError, v View) string {
 	name := v.name(e.Running)
 	switch {
