@@ -169,7 +169,8 @@ func TestAPasswordIsSeenNowhere(t *testing.T) {
 	})
 }
 
-// The keys that PVE keeps are compared as keys, whatever the escaping.
+// SSH keys are compared as keys, even if PVE and the Spec escape them
+// differently.
 func TestSSHKeysAreComparedAsKeys(t *testing.T) {
 	t.Parallel()
 	vm := profile.LinuxAI{Image: "local:import/a.qcow2", CloudInit: profile.CloudInit{SSHKeys: []string{publicKey}}}.VM()
@@ -222,7 +223,8 @@ func TestDriveOfCloudInitHasItsPlace(t *testing.T) {
 	}
 }
 
-// Two VMs that take turns on a card must not both start with the host.
+// If two VMs take turns on a card and both start with the host, the plan
+// reports it.
 func TestTwoVMsWithOneCardAndOnboot(t *testing.T) {
 	t.Parallel()
 	for name, host := range map[string]pvetest.Host{"to be made": pvetest.Reference(), "to be changed": made()} {
@@ -241,7 +243,7 @@ func TestTwoVMsWithOneCardAndOnboot(t *testing.T) {
 	}
 }
 
-// The plan says which driver a Blackwell card wants in a Linux guest.
+// The plan names the driver that a Blackwell card needs in a Linux guest.
 func TestBlackwellNeedsOpenModules(t *testing.T) {
 	t.Parallel()
 	facts := observe(t, pvetest.New(pvetest.Reference(), nil))
@@ -251,7 +253,7 @@ func TestBlackwellNeedsOpenModules(t *testing.T) {
 	}
 }
 
-// A plan that failed on its way goes on when it is applied again.
+// If Apply fails half-way, applying the same plan again completes it.
 func TestTheSamePlanGoesOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -274,7 +276,7 @@ func TestTheSamePlanGoesOn(t *testing.T) {
 	})
 }
 
-// A CD drive that comes does not disturb the boot order.
+// A new CD drive does not change the boot order.
 func TestTheBootOrderIsAsAskedFor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

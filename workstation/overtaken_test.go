@@ -11,8 +11,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A shutdown whose answer is lost may take longer than its guest's time: the
-// lease lasts for all of it, and no other controller begins meanwhile.
+// If the answer to a shutdown is lost, the shutdown may take longer than the
+// time that the guest has for it. The lease lasts for the whole shutdown, and
+// no other controller begins meanwhile.
 func TestALeaseOutlastsALostAnswer(t *testing.T) {
 	t.Parallel()
 	host := pair()
@@ -43,7 +44,7 @@ func TestALeaseOutlastsALostAnswer(t *testing.T) {
 	})
 }
 
-// A controller that was overtaken leaves everything to the other.
+// A controller that lost its lease to another controller starts nothing.
 func TestAControllerThatWasOvertakenStartsNothing(t *testing.T) {
 	t.Parallel()
 	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {

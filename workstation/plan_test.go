@@ -35,7 +35,7 @@ func dualBootSpec() workstation.Spec {
 	}
 }
 
-// token is the login of a test: root@pam's API token.
+// tokenID and tokenSecret are the login of a test: an API token of root@pam.
 const tokenID, tokenSecret = "root@pam!lab", "11111111-2222-3333-4444-555555555555"
 
 func open(node *pvetest.Node) *workstation.Node {

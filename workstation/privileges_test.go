@@ -12,18 +12,18 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// looks are the privileges to observe everything.
+// looks holds the privileges that are needed to observe everything.
 var looks = []string{"Sys.Audit", "Datastore.Audit", "VM.Audit", "Mapping.Audit"}
 
-// asOps returns the host's node for a token that has these privileges and may
-// look at everything.
+// asOps returns the host's node for a token that has the privileges in needs
+// and may also observe everything.
 func asOps(t *testing.T, host pvetest.Host, needs []workstation.Privilege) (*workstation.Node, *pvetest.Node) {
 	t.Helper()
 	privileges := map[string][]string{"/": slices.Clone(looks)}
 	for _, p := range needs {
 		name, _, _ := strings.Cut(p.Name, "|")
 		if len(privileges[p.Path]) == 0 {
-			privileges[p.Path] = slices.Clone(looks) // a path of its own hides those above it
+			privileges[p.Path] = slices.Clone(looks) // privileges on a path hide the privileges on the paths above it
 		}
 		privileges[p.Path] = append(privileges[p.Path], name)
 	}
@@ -36,8 +36,9 @@ func asOps(t *testing.T, host pvetest.Host, needs []workstation.Privilege) (*wor
 	return node, sim
 }
 
-// TestPlansNeedWhatTheySay gives a token what a plan says that it needs, which
-// must be enough, and then all of it but one, with which no apply may begin.
+// TestPlansNeedWhatTheySay gives a token exactly the privileges that a plan
+// says it needs. They must be enough. With any one of them missing, no apply
+// may begin.
 func TestPlansNeedWhatTheySay(t *testing.T) {
 	t.Parallel()
 	type making struct {
@@ -54,7 +55,7 @@ func TestPlansNeedWhatTheySay(t *testing.T) {
 		}},
 	}
 	for _, g := range goldens() {
-		if g.config["hugepages"] == "" { // only root@pam may make those
+		if g.config["hugepages"] == "" { // only root@pam may set hugepages
 			cases[g.name] = making{pvetest.Reference(), of(workstation.Spec{VMs: []workstation.VM{g.vm}, Mappings: dualBootSpec().Mappings})}
 		}
 	}
@@ -84,7 +85,7 @@ func TestPlansNeedWhatTheySay(t *testing.T) {
 					}
 					name, _, _ := strings.Cut(lacking.Name, "|")
 					if slices.Contains(looks, name) || slices.ContainsFunc(needs, implied) {
-						continue // it is there all the same
+						continue // the token has this privilege anyway
 					}
 					node, sim := asOps(t, c.host, slices.Delete(slices.Clone(needs), i, i+1))
 					facts, err := node.Observe(t.Context())

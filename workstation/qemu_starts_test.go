@@ -28,23 +28,25 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A starter starts VMs in a real QEMU, and remembers what they started from.
+// A starter starts VMs in a real QEMU and remembers from which volume each VM
+// started.
 type starter struct {
 	facts workstation.Facts
 	turn  chan bool
 	mu    sync.Mutex
-	known map[string]string // by command line
+	known map[string]string // volumes by QEMU command line
 }
 
-// newStarter skips the test where QEMU or OVMF is missing.
+// newStarter returns a starter. It skips the test if QEMU or OVMF is missing.
 func newStarter(t *testing.T, facts workstation.Facts) *starter {
 	t.Helper()
 	needFirmware(t, "OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd")
 	return &starter{facts: facts, turn: make(chan bool, 2), known: map[string]string{}}
 }
 
-// from returns the volume that a VM starts from, "" if it starts from none of its
-// volumes, and what QEMU says where it does not take the command line.
+// from returns the volume that a VM starts from, or "" if it starts from none
+// of its volumes. If QEMU does not accept the command line, from also returns
+// QEMU's message.
 func (s *starter) from(t *testing.T, config map[string]string, mappings []gpu.Mapping) (volume, refused string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -70,7 +72,7 @@ func (s *starter) from(t *testing.T, config map[string]string, mappings []gpu.Ma
 	return strings.TrimSuffix(known, guest.Nothing), ""
 }
 
-// start runs QEMU until it says from where it started, or ends.
+// start runs QEMU until it ends or says from which volume it started.
 func start(t *testing.T, args []string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -106,8 +108,9 @@ func start(t *testing.T, args []string) string {
 	return "refused: " + strings.TrimSpace(complaint.String())
 }
 
-// functions returns the functions of the host that a hostpci value means, or what
-// its addresses look like where the host has no such devices.
+// functions returns the functions of the host that a hostpci value names. If
+// the host has no such devices, it returns one function with the class of a
+// display.
 func (s *starter) functions(value string, mappings []gpu.Mapping) []iommu.Function {
 	h, err := gpu.ParseHostPCI(value)
 	if err != nil {
@@ -130,8 +133,8 @@ func (s *starter) functions(value string, mappings []gpu.Mapping) []iommu.Functi
 	return []iommu.Function{{Class: 0x030000}}
 }
 
-// needFirmware skips the test where QEMU or a file of OVMF is missing, unless the
-// lab is required.
+// needFirmware skips the test if QEMU or a file of OVMF is missing. If the lab
+// is required, the test fails instead.
 func needFirmware(t *testing.T, files ...string) {
 	t.Helper()
 	if testing.Short() {
@@ -151,7 +154,7 @@ func needFirmware(t *testing.T, files ...string) {
 	}
 }
 
-// The payloads start from every bus that firmware knows, and from a CD.
+// The payloads start from every bus that the firmware knows, and from a CD.
 func TestPayloadsStart(t *testing.T) {
 	t.Parallel()
 	s := newStarter(t, workstation.Facts{Node: "pve"})
@@ -172,8 +175,9 @@ func TestPayloadsStart(t *testing.T) {
 	}
 }
 
-// fitting returns Specs for a VM as a person would write them: the profile that
-// fits with no more than ID, name and card, and with all its fields too.
+// fitting returns Specs for a VM as a person would write them. They use the
+// profile that fits the VM: once with only an ID, a name and a card, and once
+// with all fields.
 func fitting(t *testing.T, facts workstation.Facts, id int) map[string]workstation.Spec {
 	t.Helper()
 	adopted, err := profile.Adopt(facts, id)
@@ -201,7 +205,8 @@ func fitting(t *testing.T, facts workstation.Facts, id int) map[string]workstati
 	return nil
 }
 
-// after returns a VM's configuration as the plan leaves it, and the mappings.
+// after returns the configuration that a VM has after the plan, and the
+// mappings after the plan.
 func after(facts workstation.Facts, plan workstation.Plan, id int) (map[string]string, []gpu.Mapping) {
 	config, mappings := maps.Clone(facts.VMs[id].Config), slices.Clone(facts.Mappings)
 	for _, step := range plan.Steps {
@@ -221,9 +226,9 @@ func after(facts workstation.Facts, plan workstation.Plan, id int) (map[string]s
 	return config, mappings
 }
 
-// keepsStarting compares what a VM starts from before and after a plan. A VM that
-// starts goes on to start from the same volume, unless the plan says that it
-// starts from another. A plan with a blocker is not applied.
+// keepsStarting compares what a VM starts from before and after a plan. A VM
+// that starts must go on starting from the same volume, unless the plan says
+// that it will start from another volume. A plan with a blocker is not applied.
 func (s *starter) keepsStarting(t *testing.T, facts workstation.Facts, id int, specs map[string]workstation.Spec) (compared int) {
 	t.Helper()
 	had, refused := "", "not tried"
@@ -248,8 +253,9 @@ func (s *starter) keepsStarting(t *testing.T, facts workstation.Facts, id int, s
 	return compared
 }
 
-// Every VM of the case folders starts after a plan from what it started from
-// before: the plan of the case, and those of the profile that fits.
+// Every VM of the case folders starts from the same volume before and after a
+// plan. The plans are the plan of the case, and the plans of the profile that
+// fits the VM.
 func TestCasesKeepStarting(t *testing.T) {
 	t.Parallel()
 	s := newStarter(t, observe(t, pvetest.New(pvetest.Reference(), nil)))
@@ -276,7 +282,8 @@ func TestCasesKeepStarting(t *testing.T) {
 	}
 }
 
-// The same holds for VMs of any machine type, bus, order and arguments.
+// VMs with any machine type, bus, boot order and arguments also keep starting
+// from the same volume.
 func TestGeneratedVMsKeepStarting(t *testing.T) {
 	t.Parallel()
 	base := observe(t, pvetest.New(pvetest.Reference(), nil))
@@ -295,8 +302,8 @@ func TestGeneratedVMsKeepStarting(t *testing.T) {
 	}
 }
 
-// A VM without a boot order starts as BootOrder says: from its CDs alone, or from
-// the disk that the firmware finds.
+// A VM without a boot order starts as BootOrder says: from its CDs only, or
+// from the disk that the firmware finds.
 func TestPayloadsStartWithoutAnOrder(t *testing.T) {
 	t.Parallel()
 	const disk, cd = "local-lvm:vm-1-disk-0", "local:iso/a.iso"

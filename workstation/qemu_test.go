@@ -23,9 +23,9 @@ import (
 )
 
 // TestFirmware gives the machine, the drives and the devices of each golden to
-// a real QEMU with OVMF, until the firmware has tried every drive that it is to
-// boot, in their order, and shows its shell; or does not, because Secure Boot
-// refuses it.
+// a real QEMU with OVMF. It waits until the firmware has tried every drive in
+// boot order and shows its shell. With Secure Boot, the firmware refuses the
+// shell.
 func TestFirmware(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -43,7 +43,7 @@ func TestFirmware(t *testing.T) {
 			t.Skip("no firmware is booted: ", err)
 		}
 	}
-	turn := make(chan bool, 3) // a machine waits a third of its time
+	turn := make(chan bool, 3) // three at once, because a machine spends a third of its time waiting
 	all := slices.Concat(macOSGoldens(), goldens())
 	for _, g := range slow.Pick(t, 2, all, func(g golden) string { return g.name }) {
 		t.Run(g.name, func(t *testing.T) {
@@ -65,8 +65,8 @@ type booted struct {
 	serial  *transcript
 }
 
-// power starts QEMU for a configuration, waits until the firmware has done its
-// work, and has its shell show all drives.
+// power starts QEMU for a configuration, waits until the firmware is up, and
+// has the firmware's shell list all drives.
 func power(t *testing.T, config map[string]string) *booted {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "vm") //nolint:usetesting // sockets want short paths, QEMU none with a comma
@@ -100,11 +100,11 @@ func power(t *testing.T, config map[string]string) *booted {
 			}
 		}
 	}
-	if secureBoot(config) { // which the shell does not pass
+	if secureBoot(config) { // Secure Boot refuses the shell
 		await("Press any key to enter the Boot Manager Menu", 1)
 		return m
 	}
-	await("Shell>", 1) // after five seconds in which it can be told to skip its script
+	await("Shell>", 1) // the shell waits five seconds for a key that skips its script
 	for i, command := range []string{"connect -r\r", "map -r\r"} {
 		if _, err := io.WriteString(serial, command); err != nil {
 			t.Fatal(err)
@@ -114,7 +114,7 @@ func power(t *testing.T, config map[string]string) *booted {
 	return m
 }
 
-// run starts a program that ends with the test.
+// run starts a program that is ended together with the test.
 func run(ctx context.Context, t *testing.T, said *transcript, name string, args ...string) {
 	t.Helper()
 	command := exec.CommandContext(ctx, name, args...)
@@ -128,9 +128,9 @@ func run(ctx context.Context, t *testing.T, said *transcript, name string, args 
 	})
 }
 
-// wait waits until a program listens on a socket: its file is there a moment
-// before it takes connections. /proc/net/unix marks a listening socket with
-// __SO_ACCEPTCON (the kernel's net/unix/af_unix.c).
+// wait waits until a program listens on a socket. The file of the socket
+// appears a moment before the socket accepts connections. /proc/net/unix marks
+// a listening socket with __SO_ACCEPTCON (the kernel's net/unix/af_unix.c).
 func wait(ctx context.Context, t *testing.T, path string, said *transcript) {
 	t.Helper()
 	listens := regexp.MustCompile(`(?m)^\S+: \S+ \S+ 00010000 .* ` + regexp.QuoteMeta(path) + `$`)
@@ -152,7 +152,7 @@ func wait(ctx context.Context, t *testing.T, path string, said *transcript) {
 
 func dial(ctx context.Context, t *testing.T, path string, said *transcript) net.Conn {
 	t.Helper()
-	short, cancel := context.WithTimeout(ctx, 30*time.Second) // QEMU says at once what it does not take
+	short, cancel := context.WithTimeout(ctx, 30*time.Second) // QEMU reports an invalid command line at once
 	defer cancel()
 	wait(short, t, path, said)
 	connection, err := new(net.Dialer).DialContext(ctx, "unix", path)
@@ -180,7 +180,7 @@ func (m *booted) ask(t *testing.T, command string, arguments map[string]any, ans
 		}
 		err := m.qmp.Decode(&message)
 		switch {
-		case err == nil && message.Return == nil && message.Error == nil: // the greeting, or an event
+		case err == nil && message.Return == nil && message.Error == nil: // the message is the greeting or an event
 		case err == nil && message.Error == nil && answer == nil:
 			return
 		case err == nil && message.Error == nil:
@@ -194,7 +194,7 @@ func (m *booted) ask(t *testing.T, command string, arguments map[string]any, ans
 	}
 }
 
-// A pciDevice is a device as QEMU's monitor tells it.
+// A pciDevice is a device as QEMU's monitor reports it.
 type pciDevice struct {
 	Bus, Slot, Function int
 	ID                  string              `json:"qdev_id"`
@@ -206,7 +206,8 @@ type pciDevice struct {
 	Bridge struct{ Devices []pciDevice } `json:"pci_bridge"`
 }
 
-// check compares what the firmware has met with the configuration.
+// check compares the devices and drives that the firmware found with the
+// configuration.
 func (m *booted) check(t *testing.T, config map[string]string) {
 	t.Helper()
 	var buses []struct{ Devices []pciDevice }
@@ -217,7 +218,7 @@ func (m *booted) check(t *testing.T, config map[string]string) {
 		for _, d := range list {
 			devices[d.ID] = d
 			for _, r := range d.Regions {
-				if r.Bar < 6 && r.Address <= 0 && d.ID != "" { // region 6 is a ROM, read and put away
+				if r.Bar < 6 && r.Address <= 0 && d.ID != "" { // region 6 is a ROM, which the firmware reads and then unmaps
 					t.Errorf("the firmware gave %s no address for its region %d", d.ID, r.Bar)
 				}
 			}
@@ -243,8 +244,8 @@ func (m *booted) check(t *testing.T, config map[string]string) {
 	}
 }
 
-// checkCard looks for the card where the guest's drivers want it, and for the
-// firmware's picture on the display.
+// checkCard checks that the card is at the address that the guest's drivers
+// expect, and that the display shows the firmware's picture.
 func (m *booted) checkCard(t *testing.T, config map[string]string, devices map[string]pciDevice) {
 	t.Helper()
 	card, there := devices["hostpci0"]
@@ -273,14 +274,14 @@ func (m *booted) checkCard(t *testing.T, config map[string]string, devices map[s
 	if err != nil {
 		t.Fatal(err)
 	}
-	header, pixels, _ := strings.Cut(string(data), "\n255\n") // a PPM
+	header, pixels, _ := strings.Cut(string(data), "\n255\n") // the picture is in PPM format
 	if pixels == "" || strings.Count(pixels, pixels[:3])*3 == len(pixels) {
 		t.Errorf("the firmware draws nothing on %s: %s, one colour", display, header)
 	}
 }
 
-// checkDrives looks for the drives that the firmware tried to boot, in the
-// order of boot, and for each drive among the shell's mappings.
+// checkDrives checks that the firmware tried the drives in boot order, and that
+// the shell's mappings list every drive.
 func (m *booted) checkDrives(t *testing.T, config map[string]string) {
 	t.Helper()
 	text := m.serial.text()
@@ -309,9 +310,10 @@ func secureBoot(config map[string]string) bool {
 var driveKey = regexp.MustCompile(`^(virtio|scsi|sata|ide)(\d+)$`)
 
 // firmwarePath returns the end of a drive's device path (UEFI specification,
-// Text Device Node Reference). It is "" for a key that is no drive, and for
-// scsi1 and above: PVE gives each its own controller and its number as LUN, and
-// OVMF sees no LUN where there is no LUN 0. A system's own driver does.
+// Text Device Node Reference). It returns "" for a key that is not a drive. It
+// also returns "" for scsi1 and above: PVE gives each of these drives its own
+// controller, with the drive's number as LUN. OVMF sees no LUN on a controller
+// without LUN 0, but an operating system's driver does.
 func firmwarePath(key string, config map[string]string) string {
 	match := driveKey.FindStringSubmatch(key)
 	if match == nil {
@@ -337,7 +339,7 @@ func firmwarePath(key string, config map[string]string) string {
 
 var escapes = regexp.MustCompile("\x1b\\[[0-9;]*[A-Za-z]")
 
-// A transcript is what the firmware writes to its serial port.
+// A transcript collects the text that the firmware writes to its serial port.
 type transcript struct {
 	mu    sync.Mutex
 	bytes []byte

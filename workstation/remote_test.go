@@ -36,7 +36,7 @@ func TestMoveToAnOwnRustDeskServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(plan.Steps) != 1 || plan.Steps[0].Target.Name != "VM 140" || len(plan.Unreached) != 1 || plan.Unreached[0].Name != "VM 141" {
-			t.Fatalf("plan %s", plan) // 141 is off
+			t.Fatalf("plan %s", plan) // VM 141 is off
 		}
 		for _, want := range []string{"custom-rendezvous-server", "rd.example", "? VM 141"} {
 			if !strings.Contains(plan.String(), want) {
@@ -58,7 +58,7 @@ func TestMoveToAnOwnRustDeskServer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := node.Agent(140).WriteFile(t.Context(), path, []byte(file.Reveal())); err != nil { // as the real program would
+		if err := node.Agent(140).WriteFile(t.Context(), path, []byte(file.Reveal())); err != nil { // the real RustDesk would write this file
 			t.Fatal(err)
 		}
 		if again, err := rustdesk.PlanFor(t.Context(), targets[:1]); err != nil || !again.Empty() {
@@ -110,7 +110,7 @@ func ExampleWaysIn() {
 	// Moonlight 192.168.1.41
 }
 
-// Before there is an agent there is PVE's console.
+// Without an address from the guest agent, the only way in is PVE's console.
 func TestWaysInWithoutAnAgent(t *testing.T) {
 	t.Parallel()
 	ways := workstation.WaysIn(workstation.VMFacts{ID: 140, Config: map[string]string{"ostype": "win11"}}, nil)
@@ -119,7 +119,8 @@ func TestWaysInWithoutAnAgent(t *testing.T) {
 	}
 }
 
-// Whatever goes wrong on the way, no error and no event holds a secret.
+// If a set-up fails, neither the error nor an event holds a secret, whatever
+// the cause.
 func TestFailuresOfASetupShowNoSecret(t *testing.T) {
 	t.Parallel()
 	const password, key = "correct-horse-battery", "OeVuKk5nlHiXp+APNn0Y3pC1Iwpwn44JGqrQCsWqmBw="
@@ -152,7 +153,7 @@ func TestFailuresOfASetupShowNoSecret(t *testing.T) {
 	}
 }
 
-// Windows says in its own language why a file cannot be opened.
+// If a file is missing, Windows reports it in the guest's own language.
 func TestPlanForAWindowsGuestWithoutRustDesksFile(t *testing.T) {
 	t.Parallel()
 	const german = `Agent error: failed to open file 'C:\Windows\RustDesk2.toml': Das System kann die angegebene Datei nicht finden. `

@@ -16,7 +16,7 @@ func TestRestoreRules(t *testing.T) {
 	tests := map[string]struct {
 		old, now string // "key:=value key:=value"
 		set, del string
-		boot     string // the order that a step of its own sets
+		boot     string // the boot order that a separate step sets
 		find     string
 	}{
 		"nothing":                           {"cores:=4", "cores:=4", "", "", "", ""},
@@ -84,7 +84,7 @@ func TestRestoreRules(t *testing.T) {
 	}
 }
 
-// values reads "key:=value key:=value".
+// values parses a configuration of the form "key:=value key:=value".
 func values(text string) map[string]string {
 	config := map[string]string{}
 	for field := range strings.SplitSeq(text, " ") {

@@ -16,7 +16,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// kept returns a snapshot as it comes back from a file.
+// kept returns the snapshot after it was written to JSON and read back.
 func kept(t *testing.T, s workstation.Snapshot) workstation.Snapshot {
 	t.Helper()
 	text, err := json.Marshal(s)
@@ -39,8 +39,8 @@ func restorePlan(t *testing.T, sim *pvetest.Node, before workstation.Snapshot) w
 	return p
 }
 
-// busy is the host with the workstations, VM 140 with more in its
-// configuration, as people's VMs have.
+// busy returns the host with the workstations, where VM 140 has more keys, as
+// VMs of real users do.
 func busy() pvetest.Host {
 	host := made()
 	host.VMs = slices.Clone(host.VMs)
@@ -57,7 +57,7 @@ func busy() pvetest.Host {
 	return host
 }
 
-// meddled is what an apply does to busy's VM 140: every kind of key.
+// meddled returns a Spec that changes every kind of key of busy's VM 140.
 func meddled() workstation.Spec {
 	spec := dualBootSpec()
 	vm := &spec.VMs[0]
@@ -101,8 +101,8 @@ func TestRestoreBringsBackWhatAnApplyChanged(t *testing.T) {
 					t.Fatalf("%v\n%s", err, back)
 				}
 				is, _ := sim.VM(140)
-				// Some changes stay, as the documentation says: a disk that was
-				// added, and a disk that grew.
+				// Some changes stay, as documented: an added disk stays, and a
+				// disk that grew keeps its size.
 				want := maps.Clone(was.Config)
 				want["scsi2"], want["scsi0"] = is.Config["scsi2"], "local-lvm:vm-140-disk-0,size=138G"
 				if want["scsi2"] == "" || !maps.Equal(is.Config, want) || len(is.Pending) > 0 {
@@ -132,8 +132,8 @@ func hasFindings(p workstation.Plan, ids ...string) bool {
 	return true
 }
 
-// A property that was added to a value is not part of the old value: a step of
-// a restore is done only when the value is exactly as before.
+// A property that was added to a value does not belong to the old value. A step
+// of a restore is done only when the value is exactly the old value.
 func TestRestoreIsExact(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// taken returns a host with one VM of a configuration, and that VM.
+// taken returns a host whose only VM has this configuration.
 func taken(config map[string]string) pvetest.Host {
 	host := pvetest.Reference()
 	host.VMs = []pvetest.VM{{ID: 300, Config: config}}
@@ -41,7 +41,8 @@ func TestFirmwareStaysAsItWasMade(t *testing.T) {
 	}
 }
 
-// What PVE has written into EFI variables is not taken back, nor done again.
+// Restore neither removes what PVE has written into EFI variables, nor makes
+// PVE write it again.
 func TestRestoreLeavesFirmwareAlone(t *testing.T) {
 	t.Parallel()
 	config := map[string]string{"name": "windows", "memory": "8192", "bios": "ovmf", "efidisk0": "local-lvm:vm-300-disk-0,efitype=4m,ms-cert=2023k,pre-enrolled-keys=1,size=4M"}
@@ -53,8 +54,8 @@ func TestRestoreLeavesFirmwareAlone(t *testing.T) {
 	}
 }
 
-// A mapping whose device has mediated devices now, or none any more, is written
-// anew, and then is right.
+// A mapping is written anew if its device has gained or lost mediated devices.
+// Afterwards nothing is left to do.
 func TestMappingForMediatedDevicesIsMended(t *testing.T) {
 	t.Parallel()
 	host := pvetest.Reference()
@@ -107,7 +108,8 @@ func TestDisksAndProcessorsPVEWouldNotKeep(t *testing.T) {
 			t.Errorf("%s: %v, %s", says, err, plan)
 		}
 	}
-	// On a storage of files a new disk may be asked for in a format, once.
+	// A format is asked for only when the disk is made. The second plan is
+	// empty.
 	sim := pvetest.New(pvetest.Reference(), nil)
 	vm := workstation.VM{ID: 300, Name: "new", Disks: []workstation.Disk{{Slot: "scsi0", Size: storage.GiB, Storage: "local-lvm", Options: map[string]string{"format": "raw"}}}}
 	for i := range 2 {
@@ -121,7 +123,8 @@ func TestDisksAndProcessorsPVEWouldNotKeep(t *testing.T) {
 	}
 }
 
-// What a step needs is what PVE asks for, elsewhere too.
+// A step lists the privileges that PVE asks for, including the privileges
+// outside the VM.
 func TestPrivilegesElsewhere(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]string{

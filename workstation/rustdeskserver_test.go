@@ -18,7 +18,8 @@ import (
 
 const serverKey = "OeVuKk5nlHiXp+APNn0Y3pC1Iwpwn44JGqrQCsWqmBw="
 
-// serverHost is the reference host, where the script in VM 120 prints output.
+// serverHost returns the reference host. A script that runs in VM 120 prints
+// output.
 func serverHost(output string) pvetest.Host {
 	host := pvetest.Reference()
 	host.Guests = map[int]pvetest.Guest{120: scripted(func(argv []string, input []byte, _ string) pvetest.Result {
@@ -62,14 +63,14 @@ func TestSetUpRustDeskServer(t *testing.T) {
 	}
 }
 
-// A VM for a RustDesk server, the server in it, and the configuration of its
-// clients.
+// This makes a VM for a RustDesk server, sets the server up, and makes the
+// configuration of its clients.
 func ExampleRustDeskServer() {
 	ctx := context.Background()
 	node, closeNode := embeddedNode(serverHost(serverMade))
 	defer closeNode()
 	vm := profile.RustDeskServer{Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2"}.VM()
-	vm.Config["cicustom"] = "vendor=local:snippets/agent.yaml" // which installs the guest agent
+	vm.Config["cicustom"] = "vendor=local:snippets/agent.yaml" // the snippet installs the guest agent
 	facts, err := node.Observe(ctx)
 	if err != nil {
 		fmt.Println(err)
@@ -86,10 +87,10 @@ func ExampleRustDeskServer() {
 		fmt.Println(err)
 		return
 	}
-	setup := rustdesk.ServerSetup{Host: "192.168.1.20"} // and HBBS and HBBR, to install them
+	setup := rustdesk.ServerSetup{Host: "192.168.1.20"} // set HBBS and HBBR too, to install the programs
 	report, err := rustdesk.SetUpServer(ctx, node.Agent(vm.ID), setup, nil)
 	fmt.Printf("%+v %v\n", report.Server, err)
-	config := rustdesk.Unattended(report.Server, proxstation.NewSecret("a long permanent password")) // for PlanFor
+	config := rustdesk.Unattended(report.Server, proxstation.NewSecret("a long permanent password")) // pass this to rustdesk.PlanFor
 	fmt.Println(config.Validate())
 	// Output:
 	// {ID:192.168.1.20 Relay: API: Key:[secret]} <nil>

@@ -22,8 +22,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// The secrets that an echo may bring back, each with a mark in it. The quotes
-// and signs are those that escaping changes.
+// These secrets may come back in an echo. Each contains the text MARK. The
+// quotes and special characters are those that escaping changes.
 const (
 	markedPassword = `MARK-password"<&>'\é`
 	markedOSK      = `MARK-osk(c)xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx`
@@ -31,8 +31,8 @@ const (
 	markedFile     = "MARK-file \x00\xff data"
 )
 
-// A parrot is a node that fails and echoes the body and the headers that it was
-// sent, in the way of its mode.
+// A parrot is a transport to a failing node. The node echoes the body and the
+// headers of a request, in a way that mode selects.
 type parrot struct {
 	base http.RoundTripper
 	mode string
@@ -41,7 +41,7 @@ type parrot struct {
 	sent []string
 }
 
-// say returns what a request holds, as a node might print it.
+// say returns the content of a request as a node might print it.
 func (e *parrot) say(r *http.Request, body []byte) string {
 	text := string(body)
 	var values map[string]any
@@ -112,8 +112,8 @@ func (e *parrot) RoundTrip(r *http.Request) (*http.Response, error) {
 
 var echoes = []string{"400", "400 escaped", "400 deep", "500", "500 escaped", "500 URL", "500 reason", "500 raw", "403", "596", "garbage", "wrong type", "task", "redirect", "network"}
 
-// everything returns what any way of printing an error, and all that it is made
-// of, shows.
+// everything returns the text of an error, and of all errors that it wraps, in
+// every way in which they can be printed.
 func everything(err error) string {
 	var b strings.Builder
 	var walk func(error)
@@ -138,7 +138,7 @@ func everything(err error) string {
 	return b.String()
 }
 
-// failing returns all the calls that send something secret, or a login.
+// failing returns all calls that send a secret or a login.
 func failing() map[string]func(context.Context, *workstation.Node, func(workstation.Event)) error {
 	step := func(s workstation.Step) func(context.Context, *workstation.Node, func(workstation.Event)) error {
 		return func(ctx context.Context, node *workstation.Node, tell func(workstation.Event)) error {
@@ -173,7 +173,8 @@ func failing() map[string]func(context.Context, *workstation.Node, func(workstat
 	}
 }
 
-// No secret comes back from a node that echoes requests, however it fails.
+// If a node echoes a request, no secret from it appears in our error, whatever
+// the failure.
 func TestNoSecretComesBack(t *testing.T) {
 	t.Parallel()
 	for name, call := range failing() {
@@ -194,7 +195,7 @@ func TestNoSecretComesBack(t *testing.T) {
 						}
 						secrets := []string{"MARK-"}
 						node, err := workstation.Connect(t.Context(), endpoint, "pve", nil)
-						if login == "a caller's client" { // whose token we do not know
+						if login == "a caller's client" { // we do not know the token of such a client
 							node = workstation.Open(proxmox.NewClient(sim.URL(), proxmox.WithHTTPClient(&http.Client{Transport: e}), proxmox.WithAPIToken(tokenID, tokenSecret)), "pve", nil)
 						} else {
 							secrets = append(secrets, tokenSecret)
@@ -206,7 +207,7 @@ func TestNoSecretComesBack(t *testing.T) {
 						defer cancel()
 						var events strings.Builder
 						err = call(ctx, node, func(event workstation.Event) { fmt.Fprintf(&events, "%+v\n", event) })
-						if err == nil && name != "write a file" { // of which no answer is wanted
+						if err == nil && name != "write a file" { // the call ignores the content of the answer
 							t.Fatal("the call does not fail")
 						}
 						shown := everything(err) + events.String()
@@ -225,8 +226,8 @@ func TestNoSecretComesBack(t *testing.T) {
 	}
 }
 
-// A task that fails and writes its parameters into its log shows no secret, and
-// neither do the events while it runs.
+// A task fails and writes its parameters into its log. Neither the error nor
+// the events meanwhile show a secret.
 func TestNoSecretComesFromALog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

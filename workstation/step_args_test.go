@@ -29,7 +29,8 @@ func TestStepsDoNotShowTheOSK(t *testing.T) {
 	}
 }
 
-// Another key for the same VM is a change, although both are shown alike.
+// If the key of a VM changes, the plan shows a change, although both keys print
+// as [secret].
 func TestAnotherKeyIsAChange(t *testing.T) {
 	t.Parallel()
 	step := ChangeVM{Set: map[string]string{"args": "-device isa-applesmc,osk=new"}, Have: map[string]string{"args": "-device isa-applesmc,osk=old"}}.hideOSK()

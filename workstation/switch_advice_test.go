@@ -62,7 +62,7 @@ func TestAdvise(t *testing.T) {
 	}
 	blind := observe(t, pvetest.New(host, nil))
 	for i := range blind.Backups {
-		blind.Backups[i].VMs = nil // as for a login that may not see pools
+		blind.Backups[i].VMs = nil // a login that may not see pools gets no VMs
 	}
 	if findings := both.Advise(workstation.Facts{Backups: blind.Backups[len(blind.Backups)-1:]}); ids(findings) != "switch.backup-unknown" {
 		t.Errorf("of a pool that the login does not see: %v", findings)
@@ -131,7 +131,7 @@ func TestSwitchStartsNothingWithACardThatIsNotHealthy(t *testing.T) {
 			t.Fatal(err)
 		}
 		asked := 0
-		db.Healthy = func(context.Context) error { // a card that answers again is not trusted
+		db.Healthy = func(context.Context) error { // a card that failed once is not trusted when it answers again
 			if asked++; asked == 1 {
 				return errors.New("config space reads ff")
 			}

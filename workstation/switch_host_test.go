@@ -13,7 +13,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A VM does not get what the host runs on, by whatever name it asks for it.
+// A switch gives no VM a device that the host depends on, by whatever name the
+// VM asks for the device.
 func TestSwitchKeepsWhatTheHostRunsOn(t *testing.T) {
 	t.Parallel()
 	add := func(functions ...pvetest.PCI) func(*pvetest.Host) {
@@ -25,7 +26,7 @@ func TestSwitchKeepsWhatTheHostRunsOn(t *testing.T) {
 		return pvetest.Fault{Path: path, Kind: pvetest.ProxyTimeout, Times: -1}
 	}
 	for name, test := range map[string]struct {
-		key, value string // of VM 141
+		key, value string // a setting of VM 141
 		host       func(*pvetest.Host)
 		fault      pvetest.Fault
 		want       string // the finding, "" for none
@@ -93,8 +94,8 @@ func TestSwitchKeepsWhatTheHostRunsOn(t *testing.T) {
 	}
 }
 
-// A VM that has the card by its args is in the way, though PVE's reservations do
-// not see it.
+// A VM that has the card through its args stops a switch, although PVE's
+// reservations do not show it.
 func TestAnOutsiderThatHasTheCardByArgs(t *testing.T) {
 	t.Parallel()
 	host := pair()
@@ -113,7 +114,8 @@ func TestAnOutsiderThatHasTheCardByArgs(t *testing.T) {
 	})
 }
 
-// A Spec that names the host's own disk is told before anything changes.
+// If a Spec gives a VM the host's own disk, Diff reports it before anything
+// changes.
 func TestDiffKeepsWhatTheHostRunsOn(t *testing.T) {
 	t.Parallel()
 	spec := dualBootSpec()

@@ -17,7 +17,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// leaseOf returns the lease of an owner as it stands in a description.
+// leaseOf returns a lease in the form in which a description holds it.
 func leaseOf(owner, id string, from, to int, ttl time.Duration) string {
 	text, _ := json.Marshal(workstation.Lease{Owner: owner, ID: id, From: from, To: to, Phase: workstation.PhaseStop, TTL: ttl})
 	return "made by hand\n<!-- proxstation-lease " + string(text) + " -->"
@@ -25,8 +25,9 @@ func leaseOf(owner, id string, from, to int, ttl time.Duration) string {
 
 var acting = regexp.MustCompile(`^POST .*/qemu/\d+/status/(start|shutdown|stop)$|^DELETE .*/tasks/`)
 
-// A guard lets a controller's requests through and notes those that act while
-// the lease in the node's truth is not the controller's.
+// A guard is a transport that lets a controller's requests through. It records
+// every request that changes something while, according to the node, the
+// controller does not hold the lease.
 type guard struct {
 	base  http.RoundTripper
 	sim   *pvetest.Node
@@ -46,7 +47,8 @@ func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	return g.base.RoundTrip(r)
 }
 
-// guarded returns a guarded transport, and a record of what passed through it.
+// guarded returns a function that wraps a transport in a guard, and a record of
+// the requests that passed through it.
 func guarded(sim *pvetest.Node, owner string) (wrap func(http.RoundTripper) http.RoundTripper, problem func() error) {
 	var mu sync.Mutex
 	var seen []string
@@ -61,8 +63,7 @@ func guarded(sim *pvetest.Node, owner string) (wrap func(http.RoundTripper) http
 	}
 }
 
-// A late transport lets one write of a configuration through only after a
-// while.
+// A late transport delays one write of a configuration.
 type late struct {
 	base http.RoundTripper
 	skip int
@@ -79,9 +80,9 @@ func (l late) RoundTrip(r *http.Request) (*http.Response, error) {
 	return l.base.RoundTrip(r)
 }
 
-// A controller reads that there is no lease. Another controller takes the lease
-// and works. Then the first controller's write arrives late: it does not take
-// the lease away.
+// A controller reads that there is no lease. Another controller then takes the
+// lease and works. When the first controller's delayed write arrives, it does
+// not take the lease away.
 func TestALateWriteOfALeaseTakesNothingAway(t *testing.T) {
 	t.Parallel()
 	for _, wait := range []time.Duration{200 * time.Millisecond, time.Second, 3 * time.Second, 10 * time.Second} {
@@ -106,8 +107,9 @@ func TestALateWriteOfALeaseTakesNothingAway(t *testing.T) {
 	}
 }
 
-// Whoever writes a member's description between a switch's read and its write
-// is not overwritten, whichever write that is.
+// If somebody writes a member's description between a switch's read and its
+// write, the switch does not overwrite it. This holds for each of the switch's
+// writes.
 func TestASecondWriterOfTheDescription(t *testing.T) {
 	t.Parallel()
 	for i := range 6 {
@@ -131,7 +133,7 @@ func TestASecondWriterOfTheDescription(t *testing.T) {
 				t.Errorf("write %d: %v", i, err)
 			}
 			if writes <= i {
-				return // there are not as many
+				return // the switch makes fewer writes than this
 			}
 			if state, _ := sim.VM(140); state.Config["description"] != "written meanwhile" {
 				t.Errorf("write %d: the description is %q", i, state.Config["description"])
@@ -140,13 +142,14 @@ func TestASecondWriterOfTheDescription(t *testing.T) {
 	}
 }
 
-// The lease of another controller stays when ours is given back or tidied up.
+// When a controller releases its own lease or tidies up, the lease of another
+// controller stays.
 func TestTheLeaseOfAnotherStays(t *testing.T) {
 	t.Parallel()
 	theirs := leaseOf("other", "theirs", 0, 140, time.Hour)
 	for name, test := range map[string]struct {
 		to    int
-		after func(e workstation.Event) bool // when the other takes the lease
+		after func(e workstation.Event) bool // the event after which the other controller takes the lease
 	}{
 		"at the end of a switch":             {141, func(e workstation.Event) bool { return e.Phase == workstation.PhaseDone }},
 		"at a switch to what already runs":   {140, func(e workstation.Event) bool { return e.Phase == workstation.PhaseDone }},
@@ -172,8 +175,8 @@ func TestTheLeaseOfAnotherStays(t *testing.T) {
 	}
 }
 
-// A controller that was overtaken while its target did not start leaves
-// everything to the other.
+// Another controller takes over the lease while the first controller's target
+// fails to start. The first controller then leaves everything as it is.
 func TestAnOvertakenControllerDoesNotGoBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -199,8 +202,9 @@ func TestAnOvertakenControllerDoesNotGoBack(t *testing.T) {
 	})
 }
 
-// What a controller that died had stopped is what its heir returns to; a lease
-// that names a stranger or the target leads nowhere.
+// A controller died after it had stopped a VM. If the next controller's switch
+// fails, it returns to that VM. If the lease names a VM outside the set, or the
+// target, it returns to no VM.
 func TestTheHeirOfADeadControllerReturns(t *testing.T) {
 	t.Parallel()
 	for from, want := range map[int]int{140: 140, 141: 0, 150: 0} {
@@ -223,7 +227,8 @@ func TestTheHeirOfADeadControllerReturns(t *testing.T) {
 	}
 }
 
-// A write of the lease whose answer got lost is looked for.
+// If the answer to a write of the lease is lost, the controller looks whether
+// the lease was written.
 func TestALostAnswerOfALeaseWrite(t *testing.T) {
 	t.Parallel()
 	for skip := range 4 {
@@ -240,8 +245,9 @@ func TestALostAnswerOfALeaseWrite(t *testing.T) {
 	}
 }
 
-// Nobody waits for years, nobody takes a lease over at once because it says so,
-// and a lease that cannot be read is somebody's.
+// A controller waits at most two hours for a lease with a huge TTL, and at
+// least half a minute for a lease with a TTL of 0 or less. A lease that cannot
+// be read counts as the lease of another controller.
 func TestALeaseOfNonsense(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -275,8 +281,8 @@ func TestALeaseOfNonsense(t *testing.T) {
 	}
 }
 
-// A lease is shown with its owner and the time left, and a person who knows that
-// its owner is dead takes it over at once.
+// A status shows a lease with its owner and the time left. A person who knows
+// that the owner is dead can take the lease over at once.
 func TestALeaseIsTakenOverOnPurpose(t *testing.T) {
 	t.Parallel()
 	host := pair()
@@ -308,7 +314,8 @@ func TestALeaseIsTakenOverOnPurpose(t *testing.T) {
 	})
 }
 
-// A lease can be taken over for the VM that runs already: it goes.
+// A lease can also be taken over by a switch to the VM that already runs. Such
+// a switch removes the lease.
 func TestALeaseIsTakenOverForWhatRuns(t *testing.T) {
 	t.Parallel()
 	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {
@@ -325,7 +332,8 @@ func TestALeaseIsTakenOverForWhatRuns(t *testing.T) {
 	})
 }
 
-// Whoever waits is told for whom, and for how long at most.
+// A controller that waits for a lease reports the lease's owner and the longest
+// time that it will wait.
 func TestWaitingForALeaseIsTold(t *testing.T) {
 	t.Parallel()
 	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {
@@ -350,7 +358,8 @@ func TestWaitingForALeaseIsTold(t *testing.T) {
 		if err := sim.Edit(140, "description", "made by hand"); err != nil {
 			t.Fatal(err)
 		}
-		// One of the same program is named too.
+		// If the lease belongs to a switch of the same program, the event says
+		// so.
 		release := make(chan struct{})
 		db := both
 		db.Up = func(context.Context, int) error { <-release; return nil }
@@ -372,7 +381,7 @@ func TestWaitingForALeaseIsTold(t *testing.T) {
 	})
 }
 
-// A switch whose lease could not count for as long as it takes is refused.
+// A switch is refused if its phases could take longer than a lease can last.
 func TestASwitchThatIsTooLongForALease(t *testing.T) {
 	t.Parallel()
 	node := open(pvetest.New(pair(), nil))

@@ -13,16 +13,17 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// Errors between a switch's requests are reported as they are.
+// If an error occurs between the requests of a switch, the switch reports the
+// true state of the VMs.
 func TestSwitchIsTruthful(t *testing.T) {
 	t.Parallel()
 	const shutdown = "/nodes/pve/qemu/140/status/shutdown"
 	for name, test := range map[string]struct {
 		fault   pvetest.Fault
 		inPhase func(phase workstation.Phase, sim *pvetest.Node, cancel func())
-		phase   workstation.Phase // of the SwitchError; "" for a switch that works
+		phase   workstation.Phase // the phase of the SwitchError; "" if the switch succeeds
 		running int
-		anew    bool // it was started again
+		anew    bool // the VM was started again
 		says    string
 		within  time.Duration
 	}{
@@ -93,7 +94,8 @@ func TestSwitchIsTruthful(t *testing.T) {
 	}
 }
 
-// A locked member is reported at once, although the lease is in it.
+// A locked member is reported at once, although the member's description holds
+// the lease.
 func TestSwitchFromALockedVM(t *testing.T) {
 	t.Parallel()
 	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {
@@ -110,7 +112,8 @@ func TestSwitchFromALockedVM(t *testing.T) {
 	})
 }
 
-// One Node that is asked for both directions at once does one after the other.
+// If one Node is asked for switches in both directions at once, it performs one
+// after the other.
 func TestSwitchesOfOneProgram(t *testing.T) {
 	t.Parallel()
 	for _, owner := range []string{"", "the same"} {
@@ -132,7 +135,8 @@ func TestSwitchesOfOneProgram(t *testing.T) {
 	}
 }
 
-// A status that is not answered is an error, and the next one comes.
+// If a status request is not answered, Watch yields an error and then the next
+// status.
 func TestWatchGoesOn(t *testing.T) {
 	t.Parallel()
 	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {
@@ -152,8 +156,8 @@ func TestWatchGoesOn(t *testing.T) {
 	})
 }
 
-// A lease stands in another member while the first one is hibernated, and is
-// heeded there.
+// While the first member is hibernated, another member holds the lease. Other
+// controllers respect it there.
 func TestALeaseBesideAHibernatedVM(t *testing.T) {
 	t.Parallel()
 	for _, other := range []bool{false, true} {

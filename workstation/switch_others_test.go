@@ -13,7 +13,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// tagged is a plan that gives VM 140 a tag.
+// tagged returns a plan that gives VM 140 a tag.
 func tagged(t *testing.T, node *workstation.Node) workstation.Plan {
 	t.Helper()
 	facts, err := node.Observe(t.Context())
@@ -23,7 +23,7 @@ func tagged(t *testing.T, node *workstation.Node) workstation.Plan {
 	return workstation.Plan{Node: "pve", Steps: []workstation.Step{workstation.ChangeVM{VMID: 140, Digest: facts.VMs[140].Digest, Set: map[string]string{"tags": "ours"}}}}
 }
 
-// A plan of another node changes nothing here.
+// A plan that was made for another node is refused and changes nothing.
 func TestAPlanOfAnotherNodeIsNotApplied(t *testing.T) {
 	t.Parallel()
 	sim := pvetest.New(pair(), nil)
@@ -35,7 +35,7 @@ func TestAPlanOfAnotherNodeIsNotApplied(t *testing.T) {
 	}
 }
 
-// A step waits for the tasks and the locks of others, and says so.
+// A step waits for other people's tasks and locks, and an event says so.
 func TestApplyWaitsForOthers(t *testing.T) {
 	t.Parallel()
 	for what, begin := range map[string]func(t *testing.T, sim *pvetest.Node){
@@ -70,7 +70,7 @@ func TestApplyWaitsForOthers(t *testing.T) {
 	}
 }
 
-// A VM whose QEMU runs for a backup has not started because of that.
+// A VM whose QEMU runs only for a backup does not count as started.
 func TestAPausedVMHasNotStarted(t *testing.T) {
 	t.Parallel()
 	host := pair()
@@ -88,8 +88,9 @@ func TestAPausedVMHasNotStarted(t *testing.T) {
 	})
 }
 
-// A start whose answer is lost and whose task hangs is not ended by a controller
-// that was overtaken meanwhile.
+// The answer to a start is lost and its task hangs. Meanwhile another
+// controller takes over the lease. The first controller then does not end the
+// task.
 func TestAnOvertakenControllerEndsNoTask(t *testing.T) {
 	t.Parallel()
 	for _, overtaken := range []bool{false, true} {
@@ -115,7 +116,7 @@ func TestAnOvertakenControllerEndsNoTask(t *testing.T) {
 	}
 }
 
-// A task of somebody else that hangs on a member is not ended.
+// A switch does not end a task of somebody else that hangs on a member.
 func TestTasksOfOthersAreNotEnded(t *testing.T) {
 	t.Parallel()
 	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {
@@ -126,7 +127,7 @@ func TestTasksOfOthersAreNotEnded(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		cancel()
 		db := both
-		db.NoLease = true // whose place is locked
+		db.NoLease = true // the member that would hold the lease is locked
 		if err := node.Switch(t.Context(), db, 141, nil); err == nil {
 			t.Error("a VM with a task that hangs is shut down")
 		}

@@ -11,9 +11,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A switch asks for the start of the target within half a second after the VM
-// that had the card is off, and with at most five requests a second meanwhile,
-// however long the guest takes to shut down.
+// A switch starts the target within half a second after the VM that had the
+// card is off. Meanwhile it makes at most five requests a second, however long
+// the guest takes to shut down.
 func TestPaceOfASwitch(t *testing.T) {
 	t.Parallel()
 	for _, shutdown := range []time.Duration{time.Second, 7 * time.Second, 40 * time.Second, 150 * time.Second} {
@@ -24,7 +24,7 @@ func TestPaceOfASwitch(t *testing.T) {
 				host.Guests = map[int]pvetest.Guest{140: {Shutdown: shutdown}}
 				var mu sync.Mutex
 				var asked, start time.Time
-				requests := 0 // between the two
+				requests := 0 // requests between the shutdown and the start
 				sim := pvetest.New(host, &pvetest.Options{OnRequest: func(r pvetest.Request) {
 					mu.Lock()
 					defer mu.Unlock()

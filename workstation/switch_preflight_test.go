@@ -15,7 +15,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// Every rule that is looked at before anybody loses their desktop, alone.
+// Each case breaks one rule that is checked before anybody loses their desktop.
 func TestPreflight(t *testing.T) {
 	t.Parallel()
 	set := func(id int, key, value string) func(*workstation.Facts) {
@@ -78,15 +78,15 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
-// A host has 64 GiB; VM 140 runs with 16 GiB, and what else is available is as
-// the test says.
+// The host has 64 GiB, and VM 140 runs with 16 GiB. Each test sets the rest of
+// the available memory.
 func TestPreflightMemory(t *testing.T) {
 	t.Parallel()
 	original := observe(t, pvetest.New(pair(), nil))
 	for name, test := range map[string]struct {
 		need, available storage.Size
 		zfs             bool
-		want            proxstation.Answer // that a switch begins
+		want            proxstation.Answer // whether a switch would begin
 		says            string
 	}{
 		"enough":                           {32, 16, false, proxstation.Yes, ""},

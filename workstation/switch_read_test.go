@@ -14,7 +14,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// beside adds a number of other VMs, of which the last few run.
+// beside returns pair with other VMs added, of which the last few run.
 func beside(off, running int) pvetest.Host {
 	host := made()
 	host.VMs = slices.Clone(host.VMs)
@@ -25,8 +25,8 @@ func beside(off, running int) pvetest.Host {
 	return host
 }
 
-// distant answers every request after one second, so that the seconds a call
-// takes count the round trips that wait for each other.
+// distant answers every request after one second. The seconds that a call takes
+// are then the number of round trips that wait for each other.
 type distant struct{ base http.RoundTripper }
 
 func (d distant) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -34,8 +34,8 @@ func (d distant) RoundTrip(r *http.Request) (*http.Response, error) {
 	return d.base.RoundTrip(r)
 }
 
-// A status costs the same however many VMs are off, and one request more for
-// each other VM that runs.
+// A status needs the same number of requests however many VMs are off. It needs
+// one more request for each other VM that runs.
 func TestStatusAsksForLittle(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ off, running, requests, depth int }{
@@ -49,7 +49,7 @@ func TestStatusAsksForLittle(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				sim := pvetest.New(beside(test.off, test.running), nil)
 				node := patient(sim, func(base http.RoundTripper) http.RoundTripper { return distant{base} })
-				if _, err := node.Status(t.Context(), both); err != nil { // the first request of a client comes alone
+				if _, err := node.Status(t.Context(), both); err != nil { // a new client makes its first request alone
 					t.Fatal(err)
 				}
 				before, began := len(sim.Trace()), time.Now()
@@ -70,7 +70,7 @@ func TestStatusAsksForLittle(t *testing.T) {
 	}
 }
 
-// What hangs and is not needed stops neither a status nor a switch.
+// A request that hangs and is not needed stops neither a status nor a switch.
 func TestASwitchBesideWhatHangs(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -110,7 +110,7 @@ func TestASwitchBesideWhatHangs(t *testing.T) {
 	}
 }
 
-// An error names the request that is needed and was not answered.
+// If a request that is needed is not answered, the error names that request.
 func TestWhatASwitchNeeds(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"/nodes/pve/qemu", "/nodes/pve/qemu/141/pending", "/nodes/pve/hardware/pci", "/cluster/mapping/pci"} {
@@ -121,7 +121,7 @@ func TestWhatASwitchNeeds(t *testing.T) {
 			}
 		})
 	}
-	host := pair() // the mappings do not matter to VMs that name addresses
+	host := pair() // VMs that name addresses do not need the mappings
 	for i := range host.VMs {
 		host.VMs[i].Config["hostpci0"] = "0000:01:00,pcie=1"
 	}
@@ -132,7 +132,7 @@ func TestWhatASwitchNeeds(t *testing.T) {
 	}
 }
 
-// A running VM that cannot be read may have the card.
+// A running VM that cannot be read counts as a VM that may have the card.
 func TestAnOutsiderThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	sim := pvetest.New(beside(0, 1), nil)
@@ -143,7 +143,8 @@ func TestAnOutsiderThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// A storage whose state the cluster does not know is checked alone.
+// If the cluster does not know the state of a storage, only that storage is
+// checked.
 func TestAStorageThatIsAway(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -164,7 +165,7 @@ func TestAStorageThatIsAway(t *testing.T) {
 					away = 2
 				}
 				host.Storages[away].Inactive = true
-				host.VMs[0].Running = false // which could not be
+				host.VMs[0].Running = false // with this storage, the VM could not be running
 				sim := pvetest.New(host, nil)
 				if test.fault.Path != "" {
 					sim.Inject(test.fault)
@@ -183,7 +184,7 @@ func TestAStorageThatIsAway(t *testing.T) {
 	}
 }
 
-// A part of a node that hangs is a finding of an observation.
+// If a part of a node hangs, Observe reports it as a finding.
 func TestObserveBesideWhatHangs(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]string{
@@ -208,7 +209,8 @@ func TestObserveBesideWhatHangs(t *testing.T) {
 	}
 }
 
-// Disks that are read without their SMART data are known but for their health.
+// If disks are read without SMART data, everything except their health is
+// known.
 func TestObserveWithoutSMART(t *testing.T) {
 	t.Parallel()
 	sim := pvetest.New(pair(), nil)

@@ -13,7 +13,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// wantNoPlugPulled fails if a VM was stopped in any other way than by its guest.
+// wantNoPlugPulled fails if a VM was stopped in any way other than a shutdown
+// by its guest.
 func wantNoPlugPulled(t *testing.T, sim *pvetest.Node) {
 	t.Helper()
 	for _, r := range sim.Trace() {
@@ -23,7 +24,7 @@ func wantNoPlugPulled(t *testing.T, sim *pvetest.Node) {
 	}
 }
 
-// windowsPair is pair with Windows in VM 140.
+// windowsPair returns pair with Windows as the guest of VM 140.
 func windowsPair() pvetest.Host {
 	host := pair()
 	host.VMs[0].Config["ostype"] = "win11"
@@ -60,7 +61,8 @@ func TestWindowsInstallsUpdatesAsItShutsDown(t *testing.T) {
 	})
 }
 
-// A guest whose agent refuses is not on its way down, and is not said to be.
+// If a guest's agent refuses to shut down, the error does not claim that the
+// guest is shutting down.
 func TestAGuestThatRefusesIsNotClosing(t *testing.T) {
 	t.Parallel()
 	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {
@@ -73,8 +75,8 @@ func TestAGuestThatRefusesIsNotClosing(t *testing.T) {
 	})
 }
 
-// What becomes of a guest that has started and is not up in time is the
-// caller's choice.
+// If a guest has started but is not up in time, the caller's options decide
+// whether it is shut down.
 func TestAGuestThatIsNotUpInTime(t *testing.T) {
 	t.Parallel()
 	slow := pvetest.Guest{Boot: time.Hour}
@@ -113,7 +115,7 @@ func TestAGuestThatIsNotUpInTime(t *testing.T) {
 					wantNoPlugPulled(t, sim)
 				}
 				if test.running == 141 {
-					time.Sleep(2 * time.Hour) // whatever it was busy with, it is up
+					time.Sleep(2 * time.Hour) // after this time, the guest is up
 					if !test.closing {
 						if err := node.Switch(t.Context(), db, 141, nil); err != nil {
 							t.Errorf("when it is up: %v", err)
@@ -125,7 +127,7 @@ func TestAGuestThatIsNotUpInTime(t *testing.T) {
 	}
 }
 
-// A switch that is cancelled while its target starts ends nobody.
+// A switch that is cancelled while its target starts shuts down no guest.
 func TestASwitchThatIsCancelledAsItsTargetStarts(t *testing.T) {
 	t.Parallel()
 	for _, phase := range []workstation.Phase{workstation.PhaseStart, workstation.PhaseUp} {
@@ -157,8 +159,8 @@ func starts(sim *pvetest.Node) (n int) {
 	return n
 }
 
-// No VM is started again with a card that is gone, whatever words QEMU and the
-// kernel use for it.
+// No VM is started again with a card that is gone, whichever message QEMU or
+// the kernel prints about it.
 func TestACardThatIsGone(t *testing.T) {
 	t.Parallel()
 	for _, words := range []string{
@@ -189,12 +191,12 @@ func TestACardThatIsGone(t *testing.T) {
 	}
 }
 
-// A start that failed for another reason is tried again on the way back, a few
-// times and with the reason told.
+// If a start failed for another reason, the way back tries it again a few times
+// and reports the reason.
 func TestStartsThatFailAreTriedAgain(t *testing.T) {
 	t.Parallel()
 	for words, lost := range map[string]bool{
-		"start failed: QEMU exited with code 1": true, // both in QEMU
+		"start failed: QEMU exited with code 1": true, // both starts fail in QEMU
 		"failed to reset PCI device '0000:01:00.0', but trying to continue as not all devices need a reset": false,
 		"no quorum": false,
 	} {
@@ -217,7 +219,7 @@ func TestStartsThatFailAreTriedAgain(t *testing.T) {
 	}
 }
 
-// The card is asked for its health before every start, on the way back too.
+// The health of the card is checked before every start, also on the way back.
 func TestTheCardIsLookedAtOnTheWayBack(t *testing.T) {
 	t.Parallel()
 	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {
@@ -240,7 +242,8 @@ func TestTheCardIsLookedAtOnTheWayBack(t *testing.T) {
 	})
 }
 
-// A start that ends with warnings is a success, and the warnings are told.
+// A start that ends with warnings is a success, and an event holds the
+// warnings.
 func TestWarningsOfAStartAreTold(t *testing.T) {
 	t.Parallel()
 	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {
@@ -260,7 +263,8 @@ func TestWarningsOfAStartAreTold(t *testing.T) {
 	})
 }
 
-// A card that is found to be gone on the way back is left alone from then on.
+// If the way back finds that the card is gone, it starts nothing more with the
+// card.
 func TestACardThatIsGoneOnTheWayBack(t *testing.T) {
 	t.Parallel()
 	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {

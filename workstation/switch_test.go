@@ -15,8 +15,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// pair is a host on which the Windows and the Linux workstation exist, with
-// the first of them running.
+// pair returns a host with the Windows and the Linux workstation, of which
+// Windows runs.
 func pair() pvetest.Host {
 	host := pvetest.Reference()
 	host.Mappings = []pvetest.Mapping{{ID: "rtx5070ti", Map: []string{"node=pve,path=0000:01:00,id=10de:2c05,iommugroup=12,subsystem-id=1462:5315"}}}
@@ -33,10 +33,12 @@ func pair() pvetest.Host {
 
 var both = workstation.DualBoot{Members: []int{140, 141}, Owner: "test"}
 
-// returning is both, with a way back from a guest that is not up in time.
+// returning is the set both, with a way back from a guest that is not up in
+// time.
 var returning = workstation.DualBoot{Members: both.Members, Owner: both.Owner, ReturnIfNotUp: true}
 
-// after runs a scenario against a fresh pair in a bubble of its own.
+// scenario runs a test against a fresh node of the host, in its own synctest
+// bubble.
 func scenario(t *testing.T, host pvetest.Host, play func(t *testing.T, sim *pvetest.Node, node *workstation.Node)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -63,7 +65,7 @@ func wantRunning(t *testing.T, sim *pvetest.Node, want ...int) {
 func TestSwitchHandsTheCardOver(t *testing.T) {
 	t.Parallel()
 	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {
-		time.Sleep(time.Minute) // Windows has booted
+		time.Sleep(time.Minute) // by then Windows has booted
 		var phases []workstation.Phase
 		limits := map[workstation.Phase]time.Duration{workstation.PhaseStop: 3 * time.Minute, workstation.PhaseFree: 3 * time.Minute,
 			workstation.PhaseStart: 5 * time.Minute, workstation.PhaseUp: 5 * time.Minute}
@@ -192,7 +194,7 @@ func TestSwitchIsBlockedBeforeAnybodyLosesTheirDesktop(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 				defer cancel()
 				db := both
-				db.NoLease = true // a locked member cannot hold one
+				db.NoLease = true // a locked member cannot hold a lease
 				err := open(sim).Switch(ctx, db, 141, nil)
 				var blocked *workstation.BlockedError
 				if !errors.As(err, &blocked) {
@@ -231,7 +233,7 @@ func TestTwoControllersDoNotFight(t *testing.T) {
 			db := both
 			db.Owner = []string{"sofa", "desk"}[i]
 			go func() { done <- open(sim).Switch(t.Context(), db, to, nil) }()
-			time.Sleep(2 * time.Second) // the second comes while the first is at work
+			time.Sleep(2 * time.Second) // the second call comes while the first is at work
 		}
 		for range 2 {
 			if err := <-done; err != nil {
@@ -264,8 +266,8 @@ func TestALeaseOfADeadControllerIsTakenOver(t *testing.T) {
 	})
 }
 
-// A set may have more than two members: whoever runs gives the card to whoever
-// is asked for, and gets it back.
+// A set may have more than two members. The running member hands the card to
+// the requested member, and later gets it back.
 func TestSwitchAmongThree(t *testing.T) {
 	t.Parallel()
 	host := pair()

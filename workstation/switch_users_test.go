@@ -11,14 +11,14 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// Other users of the card are shown in the status and in the advice, but they
-// stop no switch.
+// Other users of the card appear in the status and in the advice, but they do
+// not stop a switch.
 func TestWhoElseUsesTheCard(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		config map[string]string // of container 200
+		config map[string]string // the configuration of container 200
 		igpu   bool              // VM 141 has the iGPU in place of the NVIDIA card
-		seen   string            // "" for nobody
+		seen   string            // part of the finding; "" if nobody else uses the card
 	}{
 		"a container of other things":           {config: map[string]string{"dev0": "/dev/ttyUSB0", "mp0": "/tank/media,mp=/media", "description": "/dev/nvidia0"}},
 		"the NVIDIA card by a dev key":          {config: map[string]string{"dev0": "/dev/nvidia0,gid=44"}, seen: "/dev/nvidia0"},
@@ -52,8 +52,8 @@ func TestWhoElseUsesTheCard(t *testing.T) {
 	}
 }
 
-// A container that cannot be read, a hookscript and the host's own driver are
-// told.
+// A container that cannot be read, a hookscript, and the host's own driver on
+// the card are reported.
 func TestOtherUsersOfTheCard(t *testing.T) {
 	t.Parallel()
 	host := pair()

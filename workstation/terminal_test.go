@@ -21,22 +21,22 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// evil is what somebody may have written on a node: it clears the screen, sets
-// the window's title, turns letters round, and pretends to be a line of ours.
-// forged is how that line begins.
+// evil is a text that somebody may have written on a node. It clears the
+// screen, sets the window's title, reverses letters, and pretends to be a line
+// of our output. forged is the beginning of that line.
 const (
 	evil   = "x\x1b[2J\x1b]0;t\x07\u009b31m\u202egpj\u2066\x7f\r\n" + forged + "\r\t"
 	forged = "forged: all is well"
 )
 
-// screen is where the test prints.
+// screen checks the text that would be printed on a terminal.
 type screen struct {
 	t       *testing.T
-	planted string // where evil is
+	planted string // the place of the text evil
 	lines   int
 }
 
-// show fails the test if what a value prints as does more than show.
+// show fails the test if a value prints control characters or a forged line.
 func (s *screen) show(values ...any) {
 	for _, value := range values {
 		text := fmt.Sprint(value)
@@ -48,7 +48,7 @@ func (s *screen) show(values ...any) {
 	}
 }
 
-// events shows what work reports.
+// events checks the text of an event.
 func (s *screen) events(e workstation.Event) {
 	s.show(e.Message, e.Phase)
 	for _, warning := range e.Warnings {
@@ -56,7 +56,7 @@ func (s *screen) events(e workstation.Event) {
 	}
 }
 
-// all shows all that can be known of a node and judged from it.
+// all checks everything that can be observed on a node and judged from it.
 func (s *screen) all(node *workstation.Node) {
 	ctx := s.t.Context()
 	facts, err := node.Observe(ctx)
@@ -118,8 +118,8 @@ func (s *screen) findings(findings []proxstation.Finding) {
 	}
 }
 
-// Whatever text of a node's answers somebody else has written, nothing that is
-// printed of it reaches a terminal as it is.
+// Text in a node's answers that somebody else wrote never reaches a terminal
+// unescaped, wherever it is.
 func TestNoTextOfANodeReachesTheTerminal(t *testing.T) {
 	t.Parallel()
 	sim := pvetest.New(terminalHost(), nil)
@@ -145,7 +145,7 @@ func TestNoTextOfANodeReachesTheTerminal(t *testing.T) {
 	tried := 0
 	for path, n := range values {
 		if path == "/access/permissions" {
-			n = min(n, 20) // they repeat themselves
+			n = min(n, 20) // the values repeat themselves
 		}
 		for i := range n {
 			s.planted = fmt.Sprintf("value %d of %s", i, path)
@@ -164,7 +164,7 @@ func TestNoTextOfANodeReachesTheTerminal(t *testing.T) {
 	t.Logf("%d values, %d lines", tried, s.lines)
 }
 
-// terminalHost is a node with something of each kind.
+// terminalHost returns a node with an object of each kind.
 func terminalHost() pvetest.Host {
 	host := pair()
 	host.Containers = map[int]string{150: "proxy"}
@@ -182,8 +182,8 @@ func terminalHost() pvetest.Host {
 	return host
 }
 
-// What somebody wrote into names, descriptions and a lease does not reach the
-// terminal of whoever switches, whatever goes wrong meanwhile.
+// Texts in names, descriptions and a lease do not reach the terminal of a
+// person who switches, whatever fails meanwhile.
 func TestNoNameReachesTheTerminalOfASwitch(t *testing.T) {
 	t.Parallel()
 	faults := []pvetest.Fault{{}}
@@ -225,7 +225,7 @@ func TestNoNameReachesTheTerminalOfASwitch(t *testing.T) {
 	}
 }
 
-// shown shows an error and all that it was made from.
+// shown checks the text of an error and of everything that it was made from.
 func (s *screen) shown(err error) {
 	s.show(err)
 	var failed *workstation.SwitchError
@@ -246,8 +246,8 @@ func (s *screen) shown(err error) {
 	}
 }
 
-// What a node says of a plan, an upload, a download or a guest that fails does
-// not reach the terminal as it is.
+// If a plan, an upload, a download or a guest fails, the node's message does
+// not reach the terminal unescaped.
 func TestNoRefusalReachesTheTerminal(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []pvetest.Fault{

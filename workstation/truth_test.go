@@ -17,10 +17,11 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// waking is both, for guests that sleep.
+// waking is the set both, with the permission to wake guests that sleep.
 var waking = workstation.DualBoot{Members: both.Members, Owner: both.Owner, Wake: true}
 
-// A VM whose QEMU runs without its guest has the card, and is not up.
+// A VM whose QEMU runs while its guest does not run has the card, but is not
+// up.
 func TestSwitchAroundPausedVMs(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -52,7 +53,7 @@ func TestSwitchAroundPausedVMs(t *testing.T) {
 				test.host(&host)
 			}
 			for i := range host.VMs {
-				delete(host.VMs[i].Config, "agent") // so that a running VM would be taken for one that is up
+				delete(host.VMs[i].Config, "agent") // without an agent, every running VM would count as up
 			}
 			scenario(t, host, func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {
 				time.Sleep(time.Minute)
@@ -72,14 +73,14 @@ func TestSwitchAroundPausedVMs(t *testing.T) {
 					if err := sim.EndBackup(test.running); err != nil {
 						t.Fatal(err)
 					}
-					wantRunning(t, sim, test.running) // the guest has begun, and goes on without the backup
+					wantRunning(t, sim, test.running) // the guest has started and keeps running after the backup
 				}
 			})
 		})
 	}
 }
 
-// The configuration in force counts for a running VM, not the configuration of
+// For a running VM the configuration in force counts, not the configuration of
 // its next start.
 func TestPreflightSeesWhatIsInForce(t *testing.T) {
 	t.Parallel()
@@ -109,13 +110,13 @@ func TestPreflightSeesWhatIsInForce(t *testing.T) {
 	if got := ids(workstation.Preflight(three, 141, observe(t, sim))); got != "" {
 		t.Errorf("with 16 GiB given back: %s", got)
 	}
-	edit(150, "memory", "2048") // what it gives back are its 16 GiB
+	edit(150, "memory", "2048") // when it stops, it still gives back its present 16 GiB
 	if got := ids(workstation.Preflight(three, 141, observe(t, sim))); got != "" {
 		t.Errorf("with 2 GiB from the next start on: %s", got)
 	}
 }
 
-// A console that somebody has open keeps nothing from being done.
+// A console that somebody has open does not stop any work.
 func TestAnOpenConsoleIsInNobodysWay(t *testing.T) {
 	t.Parallel()
 	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {
@@ -144,7 +145,8 @@ func TestAnOpenConsoleIsInNobodysWay(t *testing.T) {
 	})
 }
 
-// What PVE writes in a way of its own is the same, and a second plan is empty.
+// A value that PVE stores in another form counts as equal, and a second plan is
+// empty.
 func TestWhatPVEWritesOtherwise(t *testing.T) {
 	t.Parallel()
 	sim := pvetest.New(pvetest.Reference(), nil)
@@ -166,7 +168,8 @@ func TestWhatPVEWritesOtherwise(t *testing.T) {
 			t.Errorf("%s: %s", key, state.Config[key])
 		}
 	}
-	// A 0 that goes at the next start is gone, though PVE still tells it.
+	// A 0 that is deleted at the next start counts as deleted, although PVE
+	// still shows it.
 	if err := sim.PowerOn(300); err != nil {
 		t.Fatal(err)
 	}
@@ -240,8 +243,7 @@ func nan() float64 {
 	return zero / zero
 }
 
-// Every parameter of PVE's that is not a setting of a VM is refused in a
-// Config.
+// Config refuses every parameter of PVE that is not a setting of a VM.
 func TestNoParameterPassesForASetting(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../shared/pve/apidoc.json")
@@ -274,7 +276,8 @@ func TestNoParameterPassesForASetting(t *testing.T) {
 	}
 }
 
-// A detached disk is reported if a new disk would take its place.
+// If a new disk would take the place of a detached disk, the plan reports the
+// detached disk.
 func TestADetachedDiskIsToldOf(t *testing.T) {
 	t.Parallel()
 	host := pvetest.Reference()
@@ -301,8 +304,8 @@ func TestDestroyPlanNamesWhatPVERefuses(t *testing.T) {
 	}
 }
 
-// A login that does not see every disk does not know what storages have
-// promised.
+// If a login does not see every disk, the committed sizes of the storages are
+// unknown.
 func TestWhatIsPromisedIsNotGuessed(t *testing.T) {
 	t.Parallel()
 	host := pair()

@@ -21,7 +21,7 @@ func TestUpload(t *testing.T) {
 		volume, content string
 		change          func(*pvetest.Host)
 		is              error
-		says            string // the error, or the last event
+		says            string // part of the error or of the last event
 	}{
 		"a recovery disk":           {"local:import/recovery-tahoe.raw", "image", nil, nil, "recovery-tahoe.raw is there"},
 		"an ISO":                    {"local:iso/a.iso", "image", nil, nil, "local:iso/a.iso is there"},
@@ -55,7 +55,7 @@ func TestUpload(t *testing.T) {
 				if test.is != nil && len(sim.Writes()) > 0 {
 					t.Errorf("it writes: %v", sim.Writes())
 				}
-				if test.is == nil { // again, there is nothing to do
+				if test.is == nil { // a second upload has nothing to do
 					before := len(sim.Writes())
 					if err := open(sim).Upload(t.Context(), test.volume, strings.NewReader(test.content), nil); err != nil || len(sim.Writes()) != before {
 						t.Errorf("again: %v, writes %v", err, sim.Writes())
@@ -70,7 +70,7 @@ func withSmall(h *pvetest.Host) {
 	h.Storages[0].Volumes = append(slices.Clone(h.Storages[0].Volumes), pvetest.Volume{Name: "import/small.raw", Size: 8, Format: "raw"})
 }
 
-// Whatever goes wrong, another Upload of the same image gets there.
+// After any failure, another Upload of the same image succeeds.
 func TestUploadAfterFaults(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []pvetest.FaultKind{pvetest.Refuse, pvetest.Forbid, pvetest.DropBefore, pvetest.DropAfter, pvetest.ErrorAfter, pvetest.ProxyTimeout,
@@ -104,7 +104,7 @@ func TestUploadAfterFaults(t *testing.T) {
 	}
 }
 
-// An ending image cancels its upload while it is read for the nth time.
+// An ending image cancels its upload during the nth time that it is read.
 type ending struct {
 	*strings.Reader
 	pass, nth int
@@ -127,7 +127,7 @@ func (e *ending) Read(p []byte) (int, error) {
 
 func TestUploadIsCancelled(t *testing.T) {
 	t.Parallel()
-	for _, nth := range []int{1, 2} { // while its checksum is made, while it is sent
+	for _, nth := range []int{1, 2} { // first read for the checksum, then for sending
 		synctest.Test(t, func(t *testing.T) {
 			sim := pvetest.New(pvetest.Reference(), nil)
 			ctx, cancel := context.WithCancel(t.Context())
@@ -177,7 +177,7 @@ func ExampleNode_Upload() {
 	node, closeNode := embeddedNode(pvetest.Reference())
 	defer closeNode()
 	for range 2 {
-		image := strings.NewReader("a disk image") // an *os.File
+		image := strings.NewReader("a disk image") // usually an *os.File
 		err := node.Upload(context.Background(), "local:import/recovery-tahoe.raw", image, func(e workstation.Event) {
 			if strings.HasPrefix(e.Message, "local:") {
 				fmt.Println(e.Phase, e.Message)
