@@ -122,7 +122,7 @@ func bare(name, value string) string {
 		return "iommu=pt"
 	case name == "efifb:off" || name == "vesafb:off" || name == "simplefb:off":
 		return "video=" + name
-	case name == "video" && strings.Contains(value, "fb:eek:ff"): // a forum's smiley for ":o"
+	case name == "video" && strings.Contains(value, "fb:eek:ff"): // a forum turned ":o" into a smiley
 		return "video=" + strings.ReplaceAll(value, ":eek:ff", ":off")
 	case name == "ids" || slices.Contains([]string{"disable_vga", "disable_idle_d3"}, name):
 		return "vfio-pci." + name + "=" + value

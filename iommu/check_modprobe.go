@@ -155,7 +155,7 @@ func optionInVain(d directive) []ignoredLine {
 	}
 	for _, word := range strings.Fields(d.rest) {
 		name, value, hasValue := strings.Cut(word, "=")
-		if slices.Contains(known, strings.ReplaceAll(name, "-", "_")) || !hasValue || name == "" { // "ids = X" is forbidden's
+		if slices.Contains(known, strings.ReplaceAll(name, "-", "_")) || !hasValue || name == "" { // the method forbidden reports "ids = X"
 			continue
 		}
 		near := nearest(strings.ReplaceAll(name, "-", "_"), known, 3)

@@ -11,8 +11,8 @@ import (
 
 // foreign holds the settings of vfio-pci that other authors wrote.
 type foreign struct {
-	ids   []string // the models that count, "10de:2c05"
-	file  string   // where they stand; "" for the kernel's arguments
+	ids   []string // the effective models, such as "10de:2c05"
+	file  string   // the file with these ids; "" for the kernel's arguments
 	seen  []string // all lines with such settings
 	order []string // lines that order vfio-pci; they disable its install commands
 }

@@ -91,8 +91,8 @@ func (r *reader) iomemFramebuffers(lines []string) []Framebuffer {
 }
 
 // barAt returns the number of the base address register that has this region.
-// It compares the start or, if the start is not known, the size. It returns nil
-// if neither matches.
+// It compares the start. If no start matches, the size must match exactly one
+// register. Otherwise it returns nil.
 func (r *reader) barAt(a Address, at region) *int {
 	fn, _ := r.Function(a)
 	if at.end == 0 {

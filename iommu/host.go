@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// ErrNothing reports a tree in which [Read] finds nothing to read: it is not
-// the root of a machine.
+// ErrNothing reports a tree in which [Read] finds nothing to read, because it
+// is not the root of a machine.
 var ErrNothing = errors.New("iommu: nothing to read")
 
 // A tree is a machine whose files can be read.
@@ -71,17 +71,18 @@ func Read(root fs.FS) (Facts, error) {
 	return r.Facts, nil
 }
 
-// A reader reads into facts.
+// A reader collects facts from a machine's files.
 type reader struct {
 	tree
 	Facts
 
-	strays  []Function        // members of groups that are not among the functions
-	drivers map[string]string // modules by driver
+	strays  []Function        // group members that are not among the functions
+	drivers map[string]string // the module of each driver
 }
 
-// unread notes that something could not be read. If err is nil or means that
-// the file does not exist, the finding says that the file is not there.
+// unread adds a finding about a file that could not be read. If err is nil or
+// means that the file does not exist, the finding says that the file does not
+// exist.
 func (r *reader) unread(file string, err error) {
 	seen := file + ": not there"
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -17,7 +17,7 @@ func TestUsesThatHide(t *testing.T) {
 	const nvme, nic = "0000:0e:00.0", "0000:0f:00.0"
 	for name, test := range map[string]struct {
 		address string
-		want    string // why it is refused; "" for one that is free
+		want    string // the reason for the refusal; "" if the function is free
 		seen    string
 		lines   []string
 	}{

@@ -18,13 +18,13 @@ type HostPlan struct {
 	// it is empty if no restart is needed.
 	Reboot string `json:"reboot,omitempty"`
 	// Findings holds facts that the plan does not change and that a person
-	// should know before: devices of a shared group that go to the guest too,
-	// network cards that lost their names.
+	// should know before Apply: devices of a shared group that go to the guest
+	// too, and network cards that lost their names.
 	Findings []proxstation.Finding `json:"findings,omitempty"`
 }
 
-// A FileChange is a file's content before and after; nil means that the file
-// does not exist.
+// A FileChange is a file's content before and after the plan. nil means that
+// the file does not exist.
 type FileChange struct {
 	Path   string  `json:"path"` // from the root of the machine, without a leading slash
 	Before *string `json:"before"`
@@ -48,7 +48,7 @@ func (p *HostPlan) change(path string, before *string, after string) {
 
 func same(a, b *string) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
 
-// String returns the plan as a person approves it: a unified diff, the
+// String returns the plan for a person to approve: a unified diff, the
 // commands, and whether to restart.
 func (p HostPlan) String() string {
 	var b strings.Builder
@@ -112,8 +112,8 @@ func (c FileChange) String() string {
 	return b.String()
 }
 
-// hunk writes a range of lines as diff does: the first counts from one, and
-// an empty range names the line before it.
+// hunk writes a range of lines as diff does. The first line has the number one.
+// An empty range names the line before it.
 func hunk(from, to int) string {
 	if from == to {
 		return fmt.Sprintf("%d,0", from)

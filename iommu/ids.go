@@ -10,8 +10,8 @@ import (
 )
 
 // parseIDs parses the ids of vfio-pci as the module does (vfio_pci_fill_ids in
-// drivers/vfio/pci/vfio_pci.c): commas separate them, each needs at least a
-// vendor and a device number in hexadecimal, and text after the numbers is
+// drivers/vfio/pci/vfio_pci.c). Commas separate the ids. Each id needs at least
+// a vendor and a device number in hexadecimal. Text after the numbers is
 // ignored.
 func parseIDs(value string) (models []Model, bad []string) {
 	for token := range strings.SplitSeq(value, ",") {
@@ -32,7 +32,7 @@ func parseIDs(value string) (models []Model, bad []string) {
 			}
 			numbers = append(numbers, n)
 			if end < len(digits) {
-				bad = append(bad, token) // the kernel ignores the rest, which may hold another id
+				bad = append(bad, token) // the kernel ignores the other text, which may hold a second id
 				break
 			}
 		}
@@ -48,7 +48,7 @@ func parseIDs(value string) (models []Model, bad []string) {
 }
 
 // effectiveIDs returns the models that vfio-pci gets, and the line that sets
-// them. Among several lines the last counts; the kernel's arguments come after
+// them. Among several lines, the last counts; the kernel's arguments come after
 // all files. A built-in vfio-pci only sees the arguments.
 func (c modconf) effectiveIDs(builtIn bool) ([]Model, directive) {
 	values, lines := c.options("vfio_pci", "ids")
@@ -61,8 +61,8 @@ func (c modconf) effectiveIDs(builtIn bool) ([]Model, directive) {
 	return nil, directive{}
 }
 
-// idsLine returns the line to write for models, in the form of the line that
-// sets them now.
+// idsLine returns the line that sets the models, in the form of the line d that
+// sets the ids now.
 func (d directive) idsLine(models []Model) string {
 	var ids []string
 	for _, m := range models {
@@ -81,7 +81,7 @@ func (d directive) idsLine(models []Model) string {
 	return strings.Join(words, " ")
 }
 
-// rewrite says how to write a line of modprobe.d, or a kernel argument, anew.
+// rewrite says how to replace a line of modprobe.d, or a kernel argument.
 func (f Facts) rewrite(d directive, line string) string {
 	if d.file == "" {
 		return fmt.Sprintf("Write %s for %s in %s, run %s, and restart.", line, d.text, f.Place().Edit, f.Place().Command)
@@ -89,9 +89,9 @@ func (f Facts) rewrite(d directive, line string) string {
 	return fmt.Sprintf("Write line %d of /%s as %q, run update-initramfs -u -k all, and restart.", d.number, d.file, line)
 }
 
-// checkIDs judges the ids that vfio-pci is told: whether each is a valid id,
-// whether the host has such a function, and which other functions they take
-// from the host.
+// checkIDs judges the ids of vfio-pci: whether each id is valid, whether the
+// host has such a function, and which other functions the ids take from the
+// host.
 func (f Facts) checkIDs() []proxstation.Finding {
 	c := f.modconf(true)
 	values, lines := c.options("vfio_pci", "ids")
@@ -128,13 +128,13 @@ func (f Facts) checkIDs() []proxstation.Finding {
 	return append(found, f.checkModels(c)...)
 }
 
-// missingModels returns the models of a list that another lacks.
+// missingModels returns the models of list that other lacks.
 func missingModels(list, other []Model) []Model {
 	return slices.DeleteFunc(slices.Clone(list), func(m Model) bool { return slices.Contains(other, m) })
 }
 
-// looseIDs returns the words of an options line that are ids but not part of
-// the list, because a blank separates them from it.
+// looseIDs returns the words of an options line that look like ids but are not
+// part of the list, because a blank separates them from it.
 func looseIDs(d directive) []string {
 	var loose []string
 	for _, word := range strings.Fields(d.rest) {
@@ -196,15 +196,15 @@ func (f Facts) checkModels(c modconf) []proxstation.Finding {
 	return append(found, f.checkIdentical(models, d)...)
 }
 
-// ofModel returns the functions with a model, without virtual ones.
+// ofModel returns the functions with a model, without virtual functions.
 func (f Facts) ofModel(m Model) []Function {
 	return slices.DeleteFunc(slices.Clone(f.Functions), func(fn Function) bool { return fn.Model != m || fn.VirtualOf != nil })
 }
 
 // beyond reports whether a function that the ids take belongs to the host
-// rather than to a card: a security processor, memory or system device; a
-// controller in the slot of a display of another vendor, as beside AMD's
-// integrated graphics; the last USB controller.
+// rather than to a card. Such functions are security processors, memory and
+// system devices, the last USB controller, and controllers in the slot of a
+// display of another vendor, as beside AMD's integrated graphics.
 func (f Facts) beyond(fn Function) bool {
 	switch base := fn.Class.Base(); {
 	case base == 0x10, base == 0x05, base == 0x08, base == 0x06:

@@ -10,7 +10,7 @@ type index struct {
 	n         int
 	positions map[Address]int
 	groups    map[GroupID][]int
-	virtual   map[Address][]int // by the physical function
+	virtual   map[Address][]int // virtual functions by their physical function
 }
 
 func newIndex(functions []Function) *index {
@@ -36,7 +36,7 @@ func (x *index) of(functions []Function) *index {
 	return x
 }
 
-// position returns where the function at an address is, or -1.
+// position returns the index of the function at an address in Functions, or -1.
 func (f Facts) position(a Address) int {
 	if x := f.index.of(f.Functions); x != nil {
 		if i, ok := x.positions[a]; ok {
@@ -47,7 +47,8 @@ func (f Facts) position(a Address) int {
 	return slices.IndexFunc(f.Functions, func(fn Function) bool { return fn.Address == a })
 }
 
-// slot returns where the functions in the slot of an address are, in order.
+// slot returns the indexes of the functions in the slot of an address, in
+// order.
 func (f Facts) slot(a Address) []int {
 	var positions []int
 	if f.index.of(f.Functions) != nil {
@@ -66,7 +67,7 @@ func (f Facts) slot(a Address) []int {
 	return positions
 }
 
-// inGroup returns where the functions of a group are, in order.
+// inGroup returns the indexes of the functions of a group, in order.
 func (f Facts) inGroup(group GroupID) []int {
 	if x := f.index.of(f.Functions); x != nil {
 		return x.groups[group]
@@ -80,7 +81,7 @@ func (f Facts) inGroup(group GroupID) []int {
 	return positions
 }
 
-// noneGrouped reports whether it is known at once that no function has a group.
+// noneGrouped reports whether the index shows that no function has a group.
 func (f Facts) noneGrouped() bool {
 	x := f.index.of(f.Functions)
 	return x != nil && len(x.groups) == 1 && len(x.groups[GroupID{}]) == x.n

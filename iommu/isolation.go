@@ -27,7 +27,7 @@ var (
 // have to go to the guest with it. It matches [ErrShared].
 type SharedError struct {
 	Address Address    // the device, function 0
-	Groups  []GroupID  // the groups of its functions that are shared
+	Groups  []GroupID  // the shared groups of the device's functions
 	Others  []Function // the other devices' functions, in order
 	// Above is the lowest bridge above all the devices. This bridge, or a
 	// bridge below it, lacks Access Control Services. It is nil if the devices
@@ -51,11 +51,11 @@ func (e *SharedError) Error() string {
 func (e *SharedError) Is(target error) bool { return target == ErrShared }
 
 // IsHarmlessBridge reports whether a bridge may stay with the host while a
-// guest has the rest of its group. vfio-pci takes only functions with the
-// header of an endpoint (drivers/vfio/pci). A bridge does not disturb VFIO as
-// long as its driver lets the group go (see [Facts.Viable]). Host, ISA, EISA,
-// PCI, CardBus and semi-transparent bridges are harmless. Bridges of class 0680
-// are not, because network and NVLink devices have that class.
+// guest has the other functions of its group. vfio-pci takes only functions
+// with the header of an endpoint (drivers/vfio/pci). A bridge does not disturb
+// VFIO as long as its driver lets the group go (see [Facts.Viable]). Host, ISA,
+// EISA, PCI, CardBus and semi-transparent bridges are harmless. Bridges of
+// class 0680 are not, because network and NVLink devices have that class.
 func (fn Function) IsHarmlessBridge() bool {
 	if !slices.Contains([]uint16{0x0600, 0x0601, 0x0602, classPCIBridge, 0x0607, 0x0609}, fn.Class.Sub()) {
 		return false
@@ -68,10 +68,10 @@ func (fn Function) letsGo() bool {
 	return slices.Contains([]string{"", "pcieport", "pci-stub", vfioPCI}, fn.Driver)
 }
 
-// Viable says whether VFIO would let a guest use the group as it is now, and
-// which functions stand in the way: functions whose driver does DMA for the
-// kernel. The drivers pcieport, pci-stub and vfio-pci do not, and a function
-// without a driver does not either (driver_managed_dma;
+// Viable says whether VFIO would let a guest use the group as it is now. It
+// also returns the functions that prevent this, because their drivers do DMA
+// for the kernel. The drivers pcieport, pci-stub and vfio-pci do no such DMA,
+// and neither does a function without a driver (driver_managed_dma;
 // iommu_group_claim_dma_owner in drivers/iommu/iommu.c, since Linux 5.18). The
 // answer is Unknown if the group's functions or their drivers are not known.
 func (f Facts) Viable(group GroupID) (proxstation.Answer, []Function) {
@@ -96,7 +96,7 @@ func (f Facts) Viable(group GroupID) (proxstation.Answer, []Function) {
 }
 
 // Isolated returns nil if the device to which function a belongs can be handed
-// to a guest alone: the groups of its functions hold no functions of other
+// to a guest alone. The groups of its functions then hold no functions of other
 // devices except harmless bridges. Otherwise the error is a [*SharedError] or
 // matches [ErrNoGroup], [ErrUnknown] or [ErrNoDevice].
 func (f Facts) Isolated(a Address) error {
@@ -107,11 +107,11 @@ func (f Facts) Isolated(a Address) error {
 	return f.isolated(own)
 }
 
-// IsolatedTogether does what [Facts.Isolated] does, for functions that are
-// passed one by one. When a guest starts, PVE takes every function of their
-// groups from the host, except bridges (pci_dev_group_bind_to_vfio in
-// pve-common PVE/SysFSTools.pm). Functions of other groups stay, even if they
-// are in the same slot.
+// IsolatedTogether is [Facts.Isolated] for functions that are passed one by
+// one. When a guest starts, PVE takes every function of their groups from the
+// host, except bridges (pci_dev_group_bind_to_vfio in pve-common
+// PVE/SysFSTools.pm). Functions of other groups stay, even if they are in the
+// same slot.
 func (f Facts) IsolatedTogether(passed ...Address) error {
 	var own []Function
 	for _, a := range passed {
@@ -201,7 +201,7 @@ func (f Facts) path(a Address) []Address {
 	return path
 }
 
-// above returns the lowest bridge that has all the functions below it.
+// above returns the lowest bridge above all of the functions.
 func (f Facts) above(functions []Function) *Address {
 	common := f.path(functions[0].Address)
 	for _, fn := range functions[1:] {

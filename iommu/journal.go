@@ -23,9 +23,9 @@ type journal struct {
 // An entry is a plan that was applied or is being applied.
 type entry struct {
 	Files    []saved    `json:"files"`
-	Made     []string   `json:"made,omitempty"` // directories made, in order
+	Made     []string   `json:"made,omitempty"` // directories that the plan made, in order
 	Commands [][]string `json:"commands,omitempty"`
-	Done     bool       `json:"done"` // all files written and commands run
+	Done     bool       `json:"done"` // all files were written and all commands have run
 }
 
 // A saved file is a change together with the file as it was before. The content
@@ -40,7 +40,7 @@ type saved struct {
 	Attrs  map[string][]byte `json:"attrs,omitempty"` // extended attributes, ACLs among them
 }
 
-// raw returns a text as bytes.
+// raw returns the bytes of a text, nil for nil.
 func raw(text *string) []byte {
 	if text == nil {
 		return nil
@@ -48,7 +48,7 @@ func raw(text *string) []byte {
 	return append([]byte{}, *text...)
 }
 
-// unraw returns bytes as a text, as a change of a plan has it.
+// unraw returns bytes as the text of a plan's change, nil for nil.
 func unraw(content []byte) *string {
 	if content == nil {
 		return nil
@@ -59,7 +59,8 @@ func unraw(content []byte) *string {
 
 func equal(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }
 
-// loadJournal reads the journal, and removes what a killed run left of it.
+// loadJournal reads the journal, and removes the leftovers of a killed run
+// beside it.
 func (d disk) loadJournal() (journal, error) {
 	j, err := d.readJournal()
 	switch {
@@ -83,8 +84,8 @@ func (d disk) readJournal() (journal, error) {
 	return j, nil
 }
 
-// clearJournal removes the journal's directory, and directories that were made
-// for it, with nothing in it but leftovers of ours.
+// clearJournal removes the journal's directory and the directories that were
+// made for it. It keeps a directory that holds files of others.
 func (d disk) clearJournal(made []string) error {
 	dir := path.Dir(journalFile)
 	if _, err := d.Stat(dir); errors.Is(err, fs.ErrNotExist) {
@@ -96,8 +97,8 @@ func (d disk) clearJournal(made []string) error {
 	return d.rmdirs(append(made, dir))
 }
 
-// begin writes the journal before anything else changes, for which its
-// directory may have to be made.
+// begin writes the journal before anything else changes. It makes the journal's
+// directory if necessary.
 func (d disk) begin(j *journal) error {
 	made, err := d.missing(journalFile)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 
 // Our own files, from the root of the machine.
 const (
-	modprobeFile = "etc/modprobe.d/00-proxstation.conf" // before those of others: kmod takes the first softdep for a module
+	modprobeFile = "etc/modprobe.d/00-proxstation.conf" // sorts before other files: kmod uses the first softdep of a module
 	modulesFile  = "etc/modules-load.d/proxstation.conf"
 	grubFile     = "etc/default/grub.d/proxstation.cfg"
 	cmdlineFile  = "etc/kernel/cmdline"
@@ -22,13 +22,13 @@ const keptHead = "# Written by proxstation: keeps these PCI functions for guests
 type kept struct {
 	functions []keptFunction // in order
 	args      []string       // kernel arguments that we added
-	override  bool           // by address, since other functions have the same model
-	builtIn   bool           // by kernel argument, since vfio-pci is no module
-	idsIn     string         // the file of others that tells vfio-pci the models; "" if ours does
+	override  bool           // keep by address, since other functions have the same model
+	builtIn   bool           // keep by kernel argument, since vfio-pci is not a module
+	idsIn     string         // the file of others with vfio-pci's ids; "" if our file has them
 	order     []string       // the lines that let vfio-pci come first
 }
 
-// idsArgument is the kernel argument that tells vfio-pci the models.
+// idsArgument is the kernel argument with vfio-pci's models.
 const idsArgument = "vfio-pci.ids="
 
 // builtInNote is the line in our file that explains why there are no options.
@@ -37,7 +37,7 @@ const builtInNote = "# vfio-pci is built into the kernel, which is told the ids 
 // idsNote begins the line that names the file with vfio-pci's ids.
 const idsNote = "# the ids are in /"
 
-// ids returns the models as vfio-pci takes them.
+// ids returns the models in the form of vfio-pci's option ids.
 func (k kept) ids() string {
 	var ids []string
 	for _, fn := range k.functions {
@@ -46,18 +46,18 @@ func (k kept) ids() string {
 	return strings.Join(unique(ids), ",")
 }
 
-// A keptFunction is kept for guests.
+// A keptFunction is a function that is kept for guests.
 type keptFunction struct {
 	address Address
 	model   Model
-	drivers []string // modules that must not be first
+	drivers []string // modules that must not come before vfio-pci
 }
 
-// String returns our file in /etc/modprobe.d (modprobe.d(5)). It tells vfio-pci
-// the models. If other functions have the same models, it tells the kernel the
-// addresses instead, right before vfio-pci is loaded. If vfio-pci is built in,
-// the file needs neither options nor an order, because vfio-pci comes before
-// all modules.
+// String returns our file in /etc/modprobe.d (modprobe.d(5)). The file gives
+// vfio-pci the models. If other functions have the same models, it gives the
+// kernel the addresses instead, right before vfio-pci is loaded. If vfio-pci is
+// built in, the file needs neither options nor an order, because vfio-pci comes
+// before all modules.
 func (k kept) String() string {
 	if len(k.functions) == 0 && len(k.args) == 0 {
 		return ""
@@ -107,7 +107,7 @@ func (k *kept) keep(fn Function) {
 	k.functions = append(k.functions, keptFunction{address: fn.Address, model: fn.Model, drivers: unique(drivers)})
 }
 
-// modules returns the modules that must not be first.
+// modules returns the modules that must not come before vfio-pci.
 func (k kept) modules() []string {
 	var modules []string
 	for _, fn := range k.functions {
@@ -122,8 +122,8 @@ func unique(list []string) []string {
 	return slices.Compact(list)
 }
 
-// parseKept reads our file back. A file that is not as we write it was edited
-// by someone else: that is an error.
+// parseKept reads our file back. It returns an error if somebody else edited
+// the file.
 func parseKept(text string) (kept, error) {
 	var k kept
 	for line := range strings.Lines(text) {

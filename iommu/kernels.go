@@ -10,12 +10,13 @@ import (
 type badKernel struct {
 	release string
 	meets   func(Function) bool // whether a function has the fault
-	what    string              // what fails
+	what    string              // the operation that fails
 	instead string              // a release without the fault
-	source  string              // who says so, with the date
+	source  string              // the report of the fault, with its date
 }
 
-// isVirtual reports whether a function has to do with SR-IOV.
+// isVirtual reports whether a function is an SR-IOV virtual function, or has
+// some.
 func isVirtual(fn Function) bool { return fn.VirtualOf != nil || fn.SRIOV != nil && fn.SRIOV.Now > 0 }
 
 // isOldIGD reports whether a function is an iGPU of Skylake to Comet Lake.
@@ -26,7 +27,7 @@ func isOldIGD(fn Function) bool {
 }
 
 // badKernels lists releases with a known fault. PVE's changelogs name the
-// releases in which it is mended.
+// releases with the fix.
 var badKernels = []badKernel{
 	{"6.8.12-12-pve", isVirtual, "virtual functions (SR-IOV): a start ends with \"error getting device from group: Permission denied\"", "6.8.12-11-pve",
 		"github.com/strongtz/i915-sriov-dkms issues 321 and 322, July 2025"},

@@ -8,19 +8,19 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// KVM says whether the processor can run virtual machines by itself: VMX of
-// Intel's, SVM of AMD's. Without it PVE starts no VM ("KVM virtualisation
+// KVM says whether the processor can run virtual machines by itself, with
+// Intel's VMX or AMD's SVM. Without KVM, PVE starts no VM ("KVM virtualisation
 // configured, but not available").
 type KVM struct {
 	Answer proxstation.Answer `json:"answer"`
-	Seen   string             `json:"seen,omitempty"` // a file and what it says
+	Seen   string             `json:"seen,omitempty"` // a file and its content
 }
 
-// kvm looks at the flags in /proc/cpuinfo. Where the firmware turned VMX off, the
-// kernel takes the flag away (init_ia32_feat_ctl in
-// arch/x86/kernel/cpu/feat_ctl.c, since Linux 5.6); older kernels and AMD's
-// processors may keep the flag, and then only the module that drives it is
-// missing.
+// kvm reads the flags in /proc/cpuinfo. If the firmware turned VMX off, the
+// kernel removes the flag (init_ia32_feat_ctl in
+// arch/x86/kernel/cpu/feat_ctl.c, since Linux 5.6). With older kernels and on
+// AMD's processors, the flag may stay, and only the KVM module for the
+// processor is missing.
 func (r *reader) kvm() {
 	flags, known := r.processor("flags")
 	have := strings.Fields(flags)
@@ -37,7 +37,7 @@ func (r *reader) kvm() {
 	}
 }
 
-// checkKVM reports a processor that runs no virtual machines.
+// checkKVM reports a processor that cannot run virtual machines.
 func (f Facts) checkKVM() []proxstation.Finding {
 	if f.KVM.Answer != proxstation.No {
 		return nil

@@ -14,16 +14,16 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// A Loader is the boot loader that starts the kernel, which decides where
-// kernel arguments are configured (PVE Administration Guide, Host Bootloader).
+// A Loader is the boot loader that starts the kernel. It decides where kernel
+// arguments are configured (PVE Administration Guide, Host Bootloader).
 type Loader uint8
 
-// The boot loaders of PVE. Its installer sets up one of them and puts the
+// The boot loaders of PVE. PVE's installer sets up one of them, but puts the
 // tools of all of them on the disk.
 const (
 	LoaderUnknown Loader = iota
 	GRUB                 // /etc/default/grub, then update-grub
-	SyncedGRUB           // the same on partitions that proxmox-boot-tool keeps (ZFS with BIOS or Secure Boot)
+	SyncedGRUB           // GRUB on partitions that proxmox-boot-tool manages (ZFS with BIOS or Secure Boot)
 	SystemdBoot          // /etc/kernel/cmdline, then proxmox-boot-tool refresh
 )
 
@@ -45,32 +45,34 @@ func (l *Loader) UnmarshalText(text []byte) error {
 	return enum.Unmarshal(l, loaders, string(text), ErrLoaderName)
 }
 
-// LoaderFacts holds what was observed of the boot loader and its configuration.
+// LoaderFacts holds facts about the boot loader and its configuration.
 type LoaderFacts struct {
-	UEFI proxstation.Answer `json:"uefi"` // /sys/firmware/efi is there
+	UEFI proxstation.Answer `json:"uefi"` // /sys/firmware/efi exists
 	// Info is the name that the loader left in the EFI variable LoaderInfo,
 	// such as "systemd-boot 252".
 	Info string `json:"info,omitempty"`
 	// Synced is Yes if /etc/kernel/proxmox-boot-uuids lists partitions.
 	Synced proxstation.Answer `json:"synced"`
 	// Stub is the name that a unified kernel image left in the EFI variable
-	// StubInfo (systemd-stub(7)), such as "systemd-stub 257": it holds kernel,
-	// initramfs and arguments in one signed file.
+	// StubInfo (systemd-stub(7)), such as "systemd-stub 257". Such an image
+	// holds kernel, initramfs and arguments in one signed file.
 	Stub string `json:"stub,omitempty"`
 	// Dracut says that dracut makes the initramfs, instead of PVE's
-	// initramfs-tools: /etc holds dracut's configuration, and none of
-	// initramfs-tools.
+	// initramfs-tools. /etc then holds the configuration of dracut, and no
+	// configuration of initramfs-tools.
 	Dracut bool `json:"dracut,omitempty"`
-	// KernelCmdline is /etc/kernel/cmdline, nil if it is not there.
+	// KernelCmdline is the content of /etc/kernel/cmdline. It is nil if there
+	// is no such file.
 	KernelCmdline *string `json:"kernelCmdline,omitempty"`
 	// Menu is the first kernel's command line in /boot/grub/grub.cfg, which
-	// update-grub makes from the defaults. It is nil if there is no such line.
+	// update-grub makes from the defaults. It is nil if there is no command
+	// line.
 	Menu *Cmdline `json:"menu,omitempty"`
-	// Defaults are /etc/default/grub and /etc/default/grub.d/*.cfg in the
+	// Defaults holds /etc/default/grub and /etc/default/grub.d/*.cfg in the
 	// order in which grub-mkconfig reads them.
 	Defaults []HostFile `json:"defaults,omitempty"`
-	// Entries are the boot entries of systemd-boot in /boot/loader/entries and
-	// /boot/efi/loader/entries.
+	// Entries holds the boot entries of systemd-boot in /boot/loader/entries
+	// and /boot/efi/loader/entries.
 	Entries []HostFile `json:"entries,omitempty"`
 }
 
@@ -81,8 +83,9 @@ type HostFile struct {
 	Text string `json:"text"`
 }
 
-// readLoader reads the configuration of the boot loader. A file that is there
-// and cannot be read is noted: its arguments are not known.
+// readLoader reads the configuration of the boot loader. It adds a finding for
+// each file that exists but cannot be read, because its arguments are not
+// known.
 func (r *reader) readLoader() LoaderFacts {
 	h, l := r.tree, LoaderFacts{}
 	read := func(name string) *string {
@@ -124,13 +127,13 @@ func (r *reader) readLoader() LoaderFacts {
 }
 
 // loaderVariable returns a variable of the boot loader interface
-// (systemd.io/BOOT_LOADER_INTERFACE), or nothing.
+// (systemd.io/BOOT_LOADER_INTERFACE). It returns "" if the variable is not set.
 func loaderVariable(h tree, name string) string {
 	data, _ := fs.ReadFile(h.Sys, "firmware/efi/efivars/"+name+"-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f")
 	return efiText(data)
 }
 
-// readMenu returns what follows the kernel on the first line "linux".
+// readMenu returns the text after the kernel's path on the first line "linux".
 func readMenu(boot fs.FS) *Cmdline {
 	data, err := fs.ReadFile(boot, "grub/grub.cfg")
 	if err != nil {
@@ -163,9 +166,9 @@ func efiText(data []byte) string {
 	return string(utf16.Decode(units))
 }
 
-// BootLoader decides which boot loader is really in use, by the traces that it
-// left rather than by the installed tools. The second result names the
-// evidence, or says why the loader is unknown.
+// BootLoader decides which boot loader is really in use. It judges by the
+// traces that the loader left, not by the installed tools. The second result
+// names the evidence, or says why the loader is unknown.
 func (f Facts) BootLoader() (Loader, string) {
 	grub, systemd := f.traces()
 	l := f.Loader
@@ -194,9 +197,9 @@ func (f Facts) BootLoader() (Loader, string) {
 	return LoaderUnknown, grub + ", but /etc/kernel/proxmox-boot-uuids cannot be read"
 }
 
-// traces returns what GRUB and systemd-boot left behind. GRUB puts BOOT_IMAGE=
-// in front of the command line; the kernel's EFI stub takes initrd= with a
-// path on the EFI system partition, which systemd-boot writes.
+// traces returns the traces of GRUB and of systemd-boot. GRUB puts BOOT_IMAGE=
+// in front of the command line. systemd-boot writes initrd= with a path on the
+// EFI system partition, which the kernel's EFI stub reads.
 func (f Facts) traces() (grub, systemd string) {
 	if f.Running != nil {
 		if image := f.Running.Values("BOOT_IMAGE"); len(image) > 0 {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// editCmdline edits the first line of /etc/kernel/cmdline, which alone counts
-// and must have root= (proxmox-kernel-helper, zz-proxmox-boot).
+// editCmdline edits the first line of /etc/kernel/cmdline. Only this line has
+// an effect, and it must have root= (proxmox-kernel-helper, zz-proxmox-boot).
 func editCmdline(text string, gone, missing []string) (string, error) {
 	line, rest, more := strings.Cut(text, "\n")
 	if len(ParseCmdline(line).Values("root")) == 0 {
@@ -30,7 +30,7 @@ func grubSnippet(args []string) string {
 	return "# Written by proxstation.\n" + grubDefault + `="$` + grubDefault + ` ` + value + "\"\n"
 }
 
-// effective sees to it that no later file takes our arguments away again.
+// effective returns an error if a later file would remove our arguments again.
 func (f Facts) effective(args []string) error {
 	files := slices.DeleteFunc(slices.Clone(f.Loader.Defaults), func(file HostFile) bool { return file.Path == grubFile })
 	files = append(files, HostFile{Path: grubFile, Text: grubSnippet(args)})

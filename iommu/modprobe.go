@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// A directive is a line of modprobe.d that kmod acts on: a word, a module and
-// what follows (kmod_config_parse in kmod's libkmod-config.c).
+// A directive is a line of modprobe.d that kmod obeys: a word, a module and its
+// arguments (kmod_config_parse in kmod's libkmod-config.c).
 type directive struct {
 	file   string // from the root of the machine; "" for the kernel's arguments
-	number int    // of the line in the file, from 1
-	text   string // the line, with its continuations
+	number int    // the line's number in the file, from 1
+	text   string // the line with its continuation lines
 	verb   string // alias, blacklist, options, install, remove, softdep, weakdep
 	module string // with underscores, as kmod compares names
-	rest   string // what follows the module's name
+	rest   string // the text after the module's name
 }
 
-// where returns the line with its place, as findings show it.
+// where returns the line with its file and number, for findings.
 func (d directive) where() string {
 	if d.file == "" {
 		return "kernel arguments: " + d.text
@@ -28,17 +28,18 @@ func (d directive) where() string {
 // An ignoredLine is a line of modprobe.d that has no effect.
 type ignoredLine struct {
 	directive
-	why string // what kmod makes of it
-	fix string // the line to write instead; "" to only remove it
+	why string // how kmod reads the line
+	fix string // the line to write instead; "" if the line should only be removed
 }
 
-// verbs are the words that kmod knows, with the number of words that each
-// needs.
+// verbs holds the words that kmod knows, with the number of words that each of
+// them needs.
 var verbs = map[string]int{"alias": 3, "blacklist": 2, "options": 3, "install": 3, "remove": 3, "softdep": 3, "weakdep": 3}
 
-// parseModprobe splits a file of modprobe.d as kmod does: a backslash at the
-// very end of a line joins it with the next one, before comments are looked
-// at; words are parted by blanks and tabs; module names have underscores.
+// parseModprobe splits a file of modprobe.d as kmod does. A backslash at the
+// very end of a line joins the line with the next line, even in a comment.
+// Words are separated by blanks and tabs. Module names are written with
+// underscores.
 func parseModprobe(file HostFile) (directives []directive, ignored []ignoredLine) {
 	number := 0
 	for joined := range strings.SplitSeq(unescaped(file.Text), "\n") {
@@ -89,14 +90,14 @@ func unescaped(text string) string {
 	return b.String()
 }
 
-// fields splits a line at blanks and tabs only: to kmod a carriage return is a
-// letter.
+// fields splits a line at blanks and tabs only, because kmod treats a carriage
+// return as a letter.
 func fields(line string) []string {
 	return strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' })
 }
 
-// swallowed finds lines that became part of a comment because the comment's
-// line before ends in a backslash.
+// swallowed finds lines that belong to a comment because the line before ends
+// in a backslash.
 func swallowed(comment directive, rest string) []ignoredLine {
 	var ignored []ignoredLine
 	for i, text := range strings.Split(rest, "\x00") {
@@ -108,8 +109,8 @@ func swallowed(comment directive, rest string) []ignoredLine {
 	return ignored
 }
 
-// badLine says what is wrong with a line that kmod ignores. It reports false
-// for a line that is meant as a comment.
+// badLine says why kmod ignores a line. It returns false for a line that is
+// meant as a comment.
 func badLine(d directive, words []string) (ignoredLine, bool) {
 	first := strings.TrimSpace(words[0])
 	if first == "" || strings.HasPrefix(first, "#") || strings.HasPrefix(first, ";") || strings.HasPrefix(first, "//") {
@@ -157,9 +158,9 @@ type modconf struct {
 }
 
 // modconf parses all files in the order of their names, then the kernel's
-// arguments, as kmod does (kmod_config_new): "MODULE.OPTION=VALUE" is an
-// option, "modprobe.blacklist=A,B" blacklists. Our own file is left out if
-// foreign is set.
+// arguments, as kmod does (kmod_config_new). The argument "MODULE.OPTION=VALUE"
+// sets an option, and "modprobe.blacklist=A,B" blacklists modules. If foreign
+// is set, our own file is left out.
 func (f Facts) modconf(foreign bool) modconf {
 	var c modconf
 	for _, file := range f.Modprobe {
@@ -212,8 +213,8 @@ func (c modconf) options(module, option string) (values []string, lines []direct
 	return values, lines
 }
 
-// softdep returns the modules that a softdep has loaded before its module. A
-// word counts after "pre:" only, which stands by itself.
+// softdep returns the modules that a softdep loads before its own module. These
+// are the words after "pre:", which must be a word by itself.
 func (d directive) softdep() (pre []string) {
 	before := false
 	for _, word := range strings.Fields(d.rest) {
@@ -227,7 +228,8 @@ func (d directive) softdep() (pre []string) {
 	return pre
 }
 
-// forbids reports whether an install line keeps its module from being loaded.
+// forbids reports whether an install line prevents its module from being
+// loaded.
 func (d directive) forbids() bool {
 	return d.verb == "install" && slices.ContainsFunc(strings.Fields(d.rest), func(word string) bool {
 		return strings.HasSuffix(word, "/false") || strings.HasSuffix(word, "/true") || word == "false" || word == "true"

@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// atLeast reports whether the running kernel is of a version or newer; false
-// where the version is not known.
+// atLeast reports whether the running kernel has at least this version. It
+// returns false if the version is not known.
 func (f Facts) atLeast(major, minor int) bool {
 	var haveMajor, haveMinor int
 	if n, _ := fmt.Sscanf(f.Kernel, "%d.%d", &haveMajor, &haveMinor); n < 2 {
@@ -19,12 +19,13 @@ func (f Facts) atLeast(major, minor int) bool {
 	return haveMajor > major || haveMajor == major && haveMinor >= minor
 }
 
-// vfioModules are the modules of VFIO that /etc/modules may name.
+// vfioModules holds the modules of VFIO that /etc/modules may name.
 var vfioModules = []string{"vfio", "vfio_pci", "vfio_pci_core", "vfio_iommu_type1", "vfio_virqfd", "vfio_mdev"}
 
-// checkModules looks at the modules that are loaded by name: vfio_virqfd became
-// part of vfio in Linux 6.2; a line of /etc/modules is a name and nothing else
-// (systemd's modules-load.c), while the initramfs takes options after it.
+// checkModules judges the modules that are loaded by name. vfio_virqfd became
+// part of vfio in Linux 6.2. A line of /etc/modules must be a name and nothing
+// else (systemd's modules-load.c), but the initramfs accepts options after the
+// name.
 func (f Facts) checkModules() []proxstation.Finding {
 	var found []proxstation.Finding
 	for _, file := range slices.Concat(f.ModulesLoad, f.Initramfs) {
@@ -64,8 +65,9 @@ func (f Facts) vfioBuiltIn() bool {
 }
 
 // checkOptions compares the options in modprobe.d with the modules' real
-// parameters. Options may lack effect because modprobe never loads a built-in
-// module, or because they were changed after the initramfs was made.
+// parameters. An option has no effect if the module is built in, because
+// modprobe never loads it, or if the option was changed after the initramfs was
+// made.
 func (f Facts) checkOptions() []proxstation.Finding {
 	var findings []proxstation.Finding
 	c := f.modconf(false)
@@ -101,8 +103,8 @@ func (f Facts) checkOptions() []proxstation.Finding {
 	return append(findings, f.checkInitramfs(c)...)
 }
 
-// sameValue compares an option with what sysfs shows of it; truth values have
-// many forms (kstrtobool in lib/kstrtox.c).
+// sameValue reports whether an option equals the value that sysfs shows. Truth
+// values have many forms (kstrtobool in lib/kstrtox.c).
 func sameValue(want, have string) bool {
 	truth := map[string]string{"1": "Y", "y": "Y", "Y": "Y", "on": "Y", "0": "N", "n": "N", "N": "N", "off": "N"}
 	if have == "Y" || have == "N" {
@@ -129,7 +131,7 @@ func (f Facts) checkInitramfs(c modconf) []proxstation.Finding {
 }
 
 // refuseBuiltIn says why a card cannot be kept by address: nothing runs before
-// a driver that is part of the kernel.
+// a built-in driver.
 func (f Facts) refuseBuiltIn() proxstation.Finding {
 	return proxstation.Finding{ID: "iommu.vfio-built-in", Severity: proxstation.Blocker, Subject: vfioPCI, Seen: "/sys/module/vfio_pci has no initstate: it is built into the kernel; " +
 		"other functions have the same model",

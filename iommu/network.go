@@ -14,7 +14,7 @@ import (
 // bridge or bond, the interface below a VLAN, or an interface with its own
 // address.
 type port struct {
-	name, of string // of is the bridge, or "" for an interface by itself
+	name, of string // of is the bridge or bond; "" for an interface without one
 	where    string // the line
 	file     string
 }

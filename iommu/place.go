@@ -13,7 +13,7 @@ type Place struct {
 	Loader  Loader `json:"loader"`
 	File    string `json:"file"`    // "/etc/default/grub"; empty if it is not known
 	Edit    string `json:"edit"`    // what to change: "GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub"
-	Command string `json:"command"` // "update-grub"; empty if none is needed or known
+	Command string `json:"command"` // "update-grub"; empty if no command is needed or known
 	Why     string `json:"why"`     // the evidence
 }
 
