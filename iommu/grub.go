@@ -23,8 +23,8 @@ var (
 )
 
 // grubCmdline evaluates the files as the shell would, as far as they are plain
-// assignments. If anything more complicated touches the two variables, the
-// error matches [ErrLoader]: the result is never a guess.
+// assignments. It never guesses: if anything more complicated changes the two
+// variables, the error matches [ErrLoader].
 func grubCmdline(files []HostFile) (Cmdline, error) {
 	v := shell{values: map[string]string{}, unknown: map[string]bool{}}
 	for _, file := range files {
@@ -82,11 +82,11 @@ func (v shell) evaluate(file HostFile) error {
 type assignment struct {
 	file, where string // "etc/default/grub", "/etc/default/grub line 4"
 	name, value string
-	anew        string // a later line that replaces the value; empty if this line counts
+	anew        string // a later line that replaces the value; empty if no line does
 }
 
-// grubAssignments returns the assignments in the files, and marks those that
-// later ones replace.
+// grubAssignments returns the assignments in the files, and marks assignments
+// that later lines replace.
 func grubAssignments(files []HostFile) []assignment {
 	var all []assignment
 	for _, file := range files {
@@ -117,8 +117,8 @@ func (a assignment) keeps() bool {
 	return false
 }
 
-// lastAnew returns the last line that sets GRUB_CMDLINE_LINUX_DEFAULT and does
-// not only add to it: arguments that earlier lines set are lost.
+// lastAnew returns the last line that replaces GRUB_CMDLINE_LINUX_DEFAULT
+// instead of adding to it. Arguments that earlier lines set are lost.
 func lastAnew(files []HostFile) (last assignment) {
 	for _, a := range grubAssignments(files) {
 		if a.name == grubDefault && !a.keeps() {
@@ -128,11 +128,11 @@ func lastAnew(files []HostFile) (last assignment) {
 	return last
 }
 
-// errGoesOn reports a word that goes on in the next line.
+// errGoesOn reports a word that continues in the next line.
 var errGoesOn = errors.New("goes on in the next line")
 
-// word evaluates the text after "=": text, 'text', "text" with variables, and a
-// comment after it.
+// word evaluates the text after "=". It accepts text, 'text', "text" with
+// variables, and a comment at the end.
 func (v shell) word(s string) (string, error) {
 	var b strings.Builder
 	quote := byte(0)

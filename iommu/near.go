@@ -1,13 +1,13 @@
 package iommu
 
-// nearest returns the name that resembles a text most: at most limit letters
-// are added, lost, changed or swapped with their neighbour. It returns "" if
-// there is no such name.
+// nearest returns the name that resembles a text most. At most limit letters
+// may be added, missing, changed or swapped with their neighbour. It returns ""
+// if there is no such name.
 func nearest(text string, names []string, limit int) string {
 	best := ""
 	for _, name := range names {
 		if max(len(text)-len(name), len(name)-len(text)) > limit {
-			continue // the lengths alone differ by more
+			continue // the lengths differ by more than the limit
 		}
 		if d := distance(text, name); d <= limit && d < len(name)/2 {
 			best, limit = name, d-1
@@ -20,7 +20,8 @@ func nearest(text string, names []string, limit int) string {
 // with their neighbour to turn one text into the other (optimal string
 // alignment).
 func distance(a, b string) int {
-	// Three rows of the table are enough: this one and the two before.
+	// Three rows of the table are enough: the current row and the two rows
+	// before it.
 	n := len(b) + 1
 	rows := make([]int, 3*n)
 	before, last, row := rows[:n], rows[n:2*n], rows[2*n:]

@@ -15,7 +15,7 @@ import (
 // address.
 type port struct {
 	name, of string // of is the bridge or bond; "" for an interface without one
-	where    string // the line
+	where    string // file, number and text of the line
 	file     string
 }
 
@@ -47,7 +47,7 @@ func (n Network) ports() []port {
 				names = words[1:]
 			}
 			for _, name := range names {
-				name, _, _ = strings.Cut(name, ".") // the name of a VLAN on it
+				name, _, _ = strings.Cut(name, ".") // removes the ID of a VLAN on the interface
 				if physical.MatchString(name) && !slices.ContainsFunc(ports, func(p port) bool { return p.name == name }) {
 					ports = append(ports, port{name: name, of: of, where: where, file: "/" + file.Path})
 				}
@@ -57,14 +57,14 @@ func (n Network) ports() []port {
 	return ports
 }
 
-// has reports whether there is an interface of that name.
+// has reports whether an interface has this name.
 func (n Network) has(name string) bool {
 	return slices.ContainsFunc(n.Interfaces, func(i Interface) bool { return i.Name == name || slices.Contains(i.Names, name) })
 }
 
 // checkNetwork finds names of network cards in the configuration that no card
 // has. The names of many cards begin with the number of their bus, which
-// changes when a card is put in or taken out.
+// changes when any card is added or removed.
 func (f Facts) checkNetwork() []proxstation.Finding {
 	n := f.Network
 	if len(n.Interfaces) == 0 {
@@ -106,9 +106,10 @@ func (f Facts) checkNetwork() []proxstation.Finding {
 	return found
 }
 
-// successor returns the idle interface that has replaced a missing one: the
-// only idle one, or the one whose name differs only by the bus number, such as
-// enp7s0f1 for enp5s0f1. If several may be meant, it names them all.
+// successor returns the idle interface that has replaced a missing interface.
+// It is the only idle interface, or the only one whose name differs just by the
+// bus number, such as enp7s0f1 for enp5s0f1. If several are possible, successor
+// names them all.
 func successor(missing string, idle []string) string {
 	var all, same []string
 	for _, text := range idle {
@@ -133,8 +134,8 @@ var busNumber = regexp.MustCompile(`p\d+`)
 
 var byPath = regexp.MustCompile(`^(?:en|wl)p(\d+)s(\d+)(?:f(\d+))?`)
 
-// takenCard returns the function to which an interface's name belongs, if the
-// function is on vfio-pci: then the interface is gone because the card was
+// takenCard returns the function to which an interface's name belongs if that
+// function is on vfio-pci. The interface is then gone because the card was
 // handed to guests.
 func (f Facts) takenCard(name string) (Function, bool) {
 	m := byPath.FindStringSubmatch(name)

@@ -8,7 +8,7 @@ import (
 )
 
 // A Place says where a host's kernel arguments are configured, and which
-// command brings them to the boot loader.
+// command passes them to the boot loader.
 type Place struct {
 	Loader  Loader `json:"loader"`
 	File    string `json:"file"`    // "/etc/default/grub"; empty if it is not known
@@ -17,8 +17,8 @@ type Place struct {
 	Why     string `json:"why"`     // the evidence
 }
 
-// Place returns where this host's kernel arguments are configured. Boot loaders
-// that PVE does not set up are named too, as far as they left traces.
+// Place returns where this host's kernel arguments are configured. It also
+// names boot loaders that PVE does not set up, if they left traces.
 func (f Facts) Place() Place {
 	loader, why := f.BootLoader()
 	p := Place{Loader: loader, Why: why}
@@ -64,9 +64,9 @@ func entries(boot fs.FS) []HostFile {
 }
 
 // Advise says how to set kernel arguments on this host: which file to edit and
-// which command to run. It leaves out arguments in force; for arguments that
-// are configured already it asks for the restart only. It returns "" if all are
-// in force.
+// which command to run. It leaves out arguments in force. For arguments that
+// are already configured, it asks for a restart only. It returns "" if all
+// arguments are in force.
 func (f Facts) Advise(args ...string) string {
 	configured, err := f.Configured()
 	var missing, waiting []string
@@ -94,7 +94,7 @@ func (f Facts) Advise(args ...string) string {
 }
 
 // Option returns the effective value of a module's option, and the line or
-// kernel argument that sets it. where is "" if the option is not set.
+// kernel argument that sets the option. where is "" if the option is not set.
 func (f Facts) Option(module, option string) (value, where string) {
 	values, lines := f.modconf(false).options(module, option)
 	if len(values) == 0 {
@@ -125,7 +125,7 @@ type writing struct {
 	where  string // "/etc/default/grub line 4"
 	args   []string
 	counts bool   // the loader that starts this host reads the line
-	why    string // the reason why it does not count
+	why    string // the reason why the loader does not read the line
 }
 
 // written returns the lines of all loaders' files that hold kernel arguments,

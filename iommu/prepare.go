@@ -13,18 +13,18 @@ type PrepareOptions struct {
 	// and white space. The arguments of an earlier plan stay until
 	// [Facts.GiveBack].
 	Args []string
-	// Allow lists the uses that the caller knows and gives up.
+	// Allow lists the uses that the caller accepts to lose.
 	Allow []UseKind
 }
 
 // Prepare plans to keep functions for guests from the next start of the host
-// on, in addition to those that are kept already. The plan writes our own file
-// in /etc/modprobe.d, which makes vfio-pci come before the drivers that would
-// take the functions, and our own file in /etc/modules-load.d. If the IOMMU is
-// off and a kernel argument helps, the plan adds the argument. Nothing is
-// blacklisted. vfio-pci is told the models; if other functions have the same
-// model, it is told the addresses. If vfio-pci is built into the kernel, a
-// kernel argument tells it the models.
+// on, in addition to functions that are already kept. The plan writes our own
+// file in /etc/modprobe.d, which makes vfio-pci come before the drivers that
+// would take the functions, and our own file in /etc/modules-load.d. If the
+// IOMMU is off and a kernel argument helps, the plan adds the argument. Nothing
+// is blacklisted. The file gives vfio-pci the models, or the addresses if other
+// functions have the same model. If vfio-pci is built into the kernel, a kernel
+// argument has the models.
 //
 // Prepare refuses ([*RefusedError]) everything that [Facts.Bind] refuses,
 // except functions that have no group yet. It also refuses if somebody else
@@ -75,7 +75,7 @@ func (f Facts) Prepare(addresses []Address, opts *PrepareOptions) (HostPlan, err
 	return p, nil
 }
 
-// keepEach adds functions to those that are kept, except functions that others'
+// keepEach adds functions to the kept functions, except functions that others'
 // files keep. It returns why some functions must stay with the host, and
 // whether others' files are right but not yet in force.
 func (f Facts) keepEach(k *kept, theirs foreign, addresses []Address, allow []UseKind) (refused []proxstation.Finding, waiting bool) {
@@ -91,7 +91,7 @@ func (f Facts) keepEach(k *kept, theirs foreign, addresses []Address, allow []Us
 				"It is not there when the host starts, but only after sriov_numvfs is written.", "Let PVE bind it when the VM starts, or bind it at run time."))
 		}
 		switch theirs := slices.Contains(theirs.ids, fn.Model.String()); {
-		case theirs && fn.Driver == vfioPCI: // the file of somebody else keeps it already
+		case theirs && fn.Driver == vfioPCI: // somebody else's file already keeps the function
 			refused = append(refused, f.refuseIdentical(fn, allow)...)
 		case theirs && f.ordersFirst(fn):
 			waiting = true
@@ -102,12 +102,12 @@ func (f Facts) keepEach(k *kept, theirs foreign, addresses []Address, allow []Us
 	return refused, waiting
 }
 
-// makeInitramfs is the command that brings /etc/modprobe.d to the initramfs of
+// makeInitramfs is the command that puts /etc/modprobe.d into the initramfs of
 // all kernels.
 var makeInitramfs = []string{"update-initramfs", "-u", "-k", "all"}
 
 // along reports devices that go to a guest because they share a group with the
-// functions, and network cards whose names do not fit their configuration: a
+// functions, and network cards whose names do not fit their configuration. A
 // person should know both before the host changes.
 func (f Facts) along(addresses []Address) []proxstation.Finding {
 	var found []proxstation.Finding
@@ -119,15 +119,15 @@ func (f Facts) along(addresses []Address) []proxstation.Finding {
 	return append(found, f.checkNetwork()...)
 }
 
-// ordersFirst reports whether the files of others let vfio-pci come before the
-// driver that has a function now.
+// ordersFirst reports whether others' files let vfio-pci come before the driver
+// that has a function now.
 func (f Facts) ordersFirst(fn Function) bool {
 	first, _ := f.modconf(true).firstSoftdep(fn.holder())
 	return fn.Driver != "" && slices.Contains(first.softdep(), "vfio_pci")
 }
 
 // refuseIdentical refuses to keep one card for guests if others' ids take every
-// card of its model and leave the host no display.
+// card of its model and leave the host without a display.
 func (f Facts) refuseIdentical(fn Function, allow []UseKind) []proxstation.Finding {
 	if !fn.Class.IsDisplay() || slices.Contains(allow, UseConsole) {
 		return nil
@@ -139,7 +139,7 @@ func (f Facts) refuseIdentical(fn Function, allow []UseKind) []proxstation.Findi
 	return found
 }
 
-// idsLine returns the line that tells vfio-pci the models that count.
+// idsLine returns the line that sets the effective ids of vfio-pci.
 func (f Facts) idsLine() directive {
 	_, line := f.modconf(true).effectiveIDs(f.vfioBuiltIn())
 	return line
@@ -150,7 +150,7 @@ func (f Facts) idsLine() directive {
 func (f Facts) Kept() []Address {
 	k, err := f.kept()
 	if err != nil {
-		return nil // somebody edited the file, and planning refuses that
+		return nil // somebody edited the file; plans refuse such a file
 	}
 	var addresses []Address
 	for _, fn := range k.functions {
@@ -172,7 +172,7 @@ func (f Facts) GiveBack(addresses []Address) (HostPlan, error) {
 	return f.planHost(k, nil)
 }
 
-// kept reads from our own file for which functions the host is prepared.
+// kept reads our own file, which names the functions that are kept for guests.
 func (f Facts) kept() (kept, error) {
 	text := content(f.Modprobe, modprobeFile)
 	if text == nil {
@@ -196,7 +196,7 @@ func content(files []HostFile, path string) *string {
 }
 
 // ambiguous reports whether a function that is not kept has the same model as a
-// kept one.
+// kept function.
 func (f Facts) ambiguous(functions []keptFunction) bool {
 	for _, fn := range f.Functions {
 		same := slices.ContainsFunc(functions, func(k keptFunction) bool { return k.model == fn.Model })

@@ -26,7 +26,7 @@ func (r *reader) configuration(fsys fs.FS, at string, patterns ...string) []Host
 		slices.Sort(names)
 		for _, name := range names {
 			if strings.HasPrefix(path.Base(name), ".") {
-				continue // kmod, systemd and grub-mkconfig skip them
+				continue // kmod, systemd and grub-mkconfig skip such names
 			}
 			if info, err := fs.Stat(fsys, name); err == nil && info.IsDir() {
 				continue
@@ -42,8 +42,8 @@ func (r *reader) configuration(fsys fs.FS, at string, patterns ...string) []Host
 	return files
 }
 
-// modprobe reads the files of all directories in the order of their base
-// names. Of several files with the same name kmod reads that of the first
+// modprobe reads the files of all directories in the order of their base names.
+// If several files have the same name, kmod reads the file of the first
 // directory (kmod_config_new in libkmod-config.c).
 func (r *reader) modprobe() []HostFile {
 	files := r.configuration(r.Etc, "etc/", "modprobe.d/*.conf")
@@ -63,7 +63,7 @@ func (r *reader) modprobe() []HostFile {
 var backups = []string{"~", ".bak", ".old", ".orig", ".save", ".disabled", ".off", ".rej"}
 
 // passedOver reads the files of /etc/modprobe.d whose names kmod does not
-// accept. It leaves out backups, which nobody wants to be in force.
+// accept. It leaves out backups, because nobody wants them to be in force.
 func (r *reader) passedOver() []HostFile {
 	files := r.configuration(r.Etc, "etc/", "modprobe.d/*")
 	return slices.DeleteFunc(files, func(file HostFile) bool {
@@ -72,8 +72,9 @@ func (r *reader) passedOver() []HostFile {
 	})
 }
 
-// newerThanInitramfs compares times. Differences of less than a minute mean
-// nothing, because the files of a captured machine have the times of copying.
+// newerThanInitramfs compares the times of files. It ignores differences of
+// less than a minute, because the files of a captured machine have the times of
+// copying.
 func (r *reader) newerThanInitramfs() []string {
 	image, err := fs.Stat(r.Boot, "initrd.img-"+r.Kernel)
 	if err != nil || r.Kernel == "" || image.ModTime().IsZero() {

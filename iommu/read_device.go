@@ -26,8 +26,8 @@ func (d device) bars() []BAR {
 	return parseResource(text, d.sizes)
 }
 
-// parseResource reads the text of the file; sizes returns the sizes that a BAR
-// could be given.
+// parseResource parses the text of the file. sizes returns the possible sizes
+// of a BAR.
 func parseResource(text string, sizes func(bar int) []uint64) []BAR {
 	bars := []BAR{}
 	for i, line := range strings.Split(text, "\n") {
@@ -58,7 +58,7 @@ func hexField(line string) (n uint64, rest string, ok bool) {
 	return n, rest, ok && err == nil
 }
 
-// sizes reads resourceN_resize: bit n is set if 2^n MiB is possible.
+// sizes reads resourceN_resize. Bit n is set if 2^n MiB is possible.
 func (d device) sizes(bar int) []uint64 {
 	text := d.text("resource" + strconv.Itoa(bar) + "_resize")
 	mask, err := strconv.ParseUint(text, 16, 64)

@@ -71,7 +71,8 @@ func (r *reader) group(n int, dir string) GroupFacts {
 	return g
 }
 
-// member makes sure that the function at an address is in group n.
+// member puts the function at an address into group n. It records an unknown
+// function as a stray.
 func (r *reader) member(address Address, n int) {
 	if i := r.position(address); i >= 0 {
 		r.Functions[i].Group = Group(n)
@@ -103,7 +104,8 @@ func (r *reader) units() {
 }
 
 // acpi looks for the firmware's tables. Everybody may list them; only root may
-// read them. If there is no list of tables, nothing is known.
+// read them. If the list is empty or cannot be read, it is not known which
+// tables exist.
 func (r *reader) acpi() {
 	const dir = "firmware/acpi/tables"
 	names, err := sysfs.Names(r.Sys, dir)
@@ -127,9 +129,10 @@ func (r *reader) acpi() {
 	}
 }
 
-// interrupts looks for chips whose names begin with "IR-": the kernel's names
-// of interrupts that go through a remapping IOMMU (IR-PCI-MSI, IR-IO-APIC).
-// An AMD IOMMU's own interrupt and Intel's DMAR-MSI are not remapped.
+// interrupts looks for chips whose names begin with "IR-". The kernel gives
+// such names to interrupts that go through a remapping IOMMU (IR-PCI-MSI,
+// IR-IO-APIC). An AMD IOMMU's own interrupt and Intel's DMAR-MSI are not
+// remapped.
 func (r *reader) interrupts() {
 	lines, err := r.procLines("interrupts")
 	if err != nil {
@@ -154,7 +157,7 @@ func (r *reader) interrupts() {
 var watched = []string{"vfio", "vfio_pci", "vfio_pci_core", "vfio_iommu_type1", "vfio_virqfd", "iommufd",
 	"pci_stub", "vendor_reset", "nvidia", "nvidia_drm", "nvidia_uvm", "nouveau", "nova_core", "amdgpu", "radeon", "i915", "xe", "snd_hda_intel"}
 
-// modules reads /sys/module. Built-in modules are there only if they have
+// modules reads /sys/module. Built-in modules appear in it only if they have
 // parameters.
 func (r *reader) modules() {
 	for _, name := range watched {

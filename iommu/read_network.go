@@ -20,20 +20,20 @@ type Network struct {
 // An Interface is a network interface.
 type Interface struct {
 	Name string `json:"name"`
-	// Address is the PCI function, nil for an interface that is virtual or on
-	// another bus.
+	// Address is the PCI function. It is nil for an interface that is virtual
+	// or on another bus.
 	Address *Address `json:"address,omitempty"`
 	MAC     string   `json:"mac,omitempty"`    // address in /sys/class/net/NAME
 	Master  string   `json:"master,omitempty"` // the bridge or bond of which it is a port
 	// Names holds the other names that udev knows for the interface
-	// (ID_NET_NAME_PATH and the like in /run/udev/data), which newer systems
-	// accept too.
+	// (ID_NET_NAME_PATH and the like in /run/udev/data). Newer systems accept
+	// these names too.
 	Names []string `json:"names,omitempty"`
 }
 
 // network reads the interfaces and /etc/network/interfaces.
 func (r *reader) network() {
-	names, _ := sysfs.Names(r.Sys, "class/net") // networkUses reports missing files
+	names, _ := sysfs.Names(r.Sys, "class/net") // networkUses reports it if the files are missing
 	for _, name := range names {
 		dir := "class/net/" + name
 		link := Interface{Name: name}
@@ -52,7 +52,7 @@ func (r *reader) network() {
 	r.Network.Config = r.configuration(r.Etc, "etc/", "network/interfaces", "network/interfaces.d/*")
 }
 
-// udevNames returns the names that udev has for an interface's index.
+// udevNames returns the names that udev has for the interface with an index.
 func (r *reader) udevNames(index string) []string {
 	data, _ := fs.ReadFile(r.Run, "udev/data/n"+index)
 	var names []string

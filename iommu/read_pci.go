@@ -85,7 +85,7 @@ func (r *reader) function(address Address) Function {
 		fn.ACS = dir.acs()
 	}
 	if fn.Lost == proxstation.Yes {
-		fn.Link = nil // the registers of a lost device read ff: 63 lanes
+		fn.Link = nil // the registers of a lost device read ff, which would mean 63 lanes
 	}
 	return fn
 }
@@ -116,15 +116,15 @@ func (r *reader) moduleOf(d device, driver string) string {
 	return module
 }
 
-// A device is a function's directory.
+// A device is the sysfs directory of a PCI function.
 type device struct {
 	sys fs.FS
 	dir string
 	// place is the directory to which the link dir leads.
 	place string
 	// entries holds the names in the directory, or nil if they could not be
-	// listed. One list saves looking for each attribute that a function may
-	// lack.
+	// listed. A single list replaces a look-up of each attribute that a
+	// function may lack.
 	entries map[string]bool
 }
 
@@ -152,7 +152,7 @@ func (d device) has(name string) bool {
 	return d.entries == nil || d.entries[name]
 }
 
-// text returns an attribute that functions may lack, or nothing.
+// text returns an attribute that functions may lack, or "".
 func (d device) text(name string) string {
 	if !d.has(name) {
 		return ""
@@ -171,10 +171,11 @@ func (d device) target(name string) (string, error) {
 	return target, err
 }
 
-// parent returns the function above, by the directory that holds the device.
+// parent returns the function above this function. Its directory contains the
+// directory of this function.
 func (d device) parent() *Address {
 	place := d.place
-	if place == d.dir { // it is not a link, or could not be read
+	if place == d.dir { // dir is not a link, or could not be read
 		var err error
 		if place, err = sysfs.Real(d.sys, d.dir); err != nil {
 			return nil
@@ -188,7 +189,8 @@ func (d device) parent() *Address {
 }
 
 // mdev looks for mediated devices in the places where PVE looks
-// (PVE::SysFSTools): their types, or NVIDIA's own directory since kernel 6.8.
+// (PVE::SysFSTools): the directory of their types, or NVIDIA's own directory
+// since kernel 6.8.
 func (d device) mdev() proxstation.Answer {
 	for _, name := range []string{"mdev_supported_types", "nvidia"} {
 		if !d.has(name) {
@@ -205,8 +207,8 @@ func (d device) mdev() proxstation.Answer {
 	return proxstation.No
 }
 
-// resetMethods reads reset_method. The file is missing if there is no method,
-// and before Linux 5.15.
+// resetMethods reads reset_method. The file is missing if the function has no
+// method, and before Linux 5.15.
 func (d device) resetMethods() []string {
 	if !d.has("reset_method") {
 		return nil

@@ -9,7 +9,8 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// lost looks at the head of the configuration space.
+// lost reports whether the device has dropped off the bus, by the first bytes
+// of its configuration space.
 func (d device) lost() proxstation.Answer {
 	f, err := d.sys.Open(d.file("config"))
 	if err != nil {
@@ -23,26 +24,27 @@ func (d device) lost() proxstation.Answer {
 	return proxstation.AnswerOf(isLost(head))
 }
 
-// lostBytes is the number of bytes that show whether a device answers: without
-// an answer they all read as ones (PCI Local Bus specification 6.1). They hold
+// lostBytes is the number of bytes that show whether a device answers. If it
+// does not, they all read as ones (PCI Local Bus specification 6.1). They hold
 // vendor, device, command and status. Vendor and device are all ones in healthy
 // virtual functions too (PCI Express Base specification, SR-IOV, Configuration
 // Space Header).
 const lostBytes = 8
 
-// isLost reports whether the configuration space begins with ones only.
+// isLost reports whether the configuration space begins with all ones.
 func isLost(config []byte) bool {
 	return len(config) >= lostBytes && string(config[:lostBytes]) == "\xff\xff\xff\xff\xff\xff\xff\xff"
 }
 
 // acs looks for Access Control Services in the extended configuration space
-// (PCI Express Base specification 7.7.11). It says whether the services are on
-// that the kernel requires for separate groups: source validation, request and
-// completion redirect, upstream forwarding (REQ_ACS_FLAGS in drivers/iommu).
+// (PCI Express Base specification 7.7.11). It reports whether all services are
+// on that the kernel requires for separate groups: source validation, request
+// and completion redirect, upstream forwarding (REQ_ACS_FLAGS in
+// drivers/iommu).
 //
 // It reads only the heads of the capabilities, because each read is a
-// transaction on the bus. Without root, only 64 bytes of the space can be read,
-// which hold none of the extended capabilities.
+// transaction on the bus. Without root, only the first 64 bytes of the space
+// can be read, and they hold no extended capability.
 func (d device) acs() proxstation.Answer {
 	const want = 1<<0 | 1<<2 | 1<<3 | 1<<4
 	f, err := d.sys.Open(d.file("config"))

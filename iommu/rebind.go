@@ -42,25 +42,26 @@ func (e *BindError) Unwrap() error { return e.Err }
 
 // Apply hands the functions to vfio-pci. It writes driver_override, unbind and
 // drivers_probe below sys, a writable /sys (os.OpenRoot("/sys")), and reads the
-// result back. If a function fails, the functions before it are given back, and
-// the error also names failures of that. Functions that are on vfio-pci already
-// are left alone, so applying twice changes nothing. Apply needs root. It waits
-// until the old driver lets go of its function; a process that uses the card
-// can delay that forever.
+// result back. If a function fails, Apply gives the functions before it back.
+// The error also names functions that could not be given back. Functions that
+// are already on vfio-pci are not changed, so applying twice changes nothing.
+// Apply needs root. It waits until the old driver lets go of its function. A
+// process that uses the card can delay that forever.
 func (b Binding) Apply(sys *os.Root) error { return b.apply(rootCore{sys}) }
 
-// Release gives the functions back to the drivers they had before, last one
-// first, and restores driver_override. Functions that have been given back
-// already are left alone. It goes on after an error and joins them all. A
-// function that a running guest holds is let go only when the guest ends.
+// Release gives the functions back to the drivers that they had before, the
+// last function first, and restores driver_override. It skips functions that
+// have already been given back. It continues after an error and joins all
+// errors. A function that a running guest holds is released only when the guest
+// ends.
 func (b Binding) Release(sys *os.Root) error { return b.release(rootCore{sys}) }
 
 // A core is the interface of the kernel's driver core in sysfs: files that act
 // when they are written.
 type core interface {
-	ReadFile(name string) ([]byte, error) // at most a page
+	ReadFile(name string) ([]byte, error) // reads at most a page
 	Readlink(name string) (string, error)
-	Write(name, value string) error // to an existing file
+	Write(name, value string) error // name is an existing file
 }
 
 type rootCore struct{ root *os.Root }
@@ -116,7 +117,7 @@ func (b Binding) release(c core) error {
 
 func (r Rebind) file(name string) string { return pciDevices + "/" + r.Address.String() + "/" + name }
 
-// fail wraps an error in a [*BindError]. It returns nil for nil.
+// fail wraps an error in a [*BindError]. It returns nil if err is nil.
 func (r Rebind) fail(step string, err error) error {
 	if err == nil {
 		return nil
@@ -124,7 +125,7 @@ func (r Rebind) fail(step string, err error) error {
 	return &BindError{Address: r.Address, Step: step, Err: reason(err)}
 }
 
-// driver returns the name of the function's driver now, or nothing.
+// driver returns the name of the function's current driver, or "".
 func (r Rebind) driver(c core) (string, error) {
 	target, err := c.Readlink(r.file("driver"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -133,8 +134,8 @@ func (r Rebind) driver(c core) (string, error) {
 	return path.Base(target), err
 }
 
-// check makes sure that the function is the planned one, still has its old
-// driver, and answers.
+// check returns an error unless the function is the planned one, still has its
+// old driver, and answers.
 func (r Rebind) check(c core) error {
 	for _, id := range []struct {
 		file string
@@ -182,7 +183,7 @@ func (r Rebind) bind(c core) error {
 	return r.readBack(c, vfioPCI)
 }
 
-// readBack checks which driver the function has in the end.
+// readBack checks that the function has the wanted driver in the end.
 func (r Rebind) readBack(c core, want string) error {
 	got, err := r.driver(c)
 	if err == nil && got != want {
@@ -191,9 +192,9 @@ func (r Rebind) readBack(c core, want string) error {
 	return r.fail("driver", err)
 }
 
-// release restores driver_override first: with it in place the kernel would
-// only try vfio-pci. The driver before is asked by name, since vfio-pci may
-// have the function's model in its ids.
+// release restores driver_override first, because the kernel would otherwise
+// only try vfio-pci. It binds the old driver by name, because vfio-pci may have
+// the function's model in its ids.
 func (r Rebind) release(c core) error {
 	override := r.Override
 	if override == "" {

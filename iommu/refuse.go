@@ -16,7 +16,7 @@ var ErrRefused = errors.New("iommu: refused")
 
 // A RefusedError says why a change was not planned. It matches [ErrRefused].
 type RefusedError struct {
-	Findings []proxstation.Finding // at least one
+	Findings []proxstation.Finding // at least one finding
 }
 
 // Error returns the first finding in one line, with unprintable characters
@@ -33,9 +33,9 @@ func (e *RefusedError) Error() string {
 // Is reports whether target is [ErrRefused].
 func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
 
-// refuseConsole says which functions must stay because the host would have no
-// display left. If the host has only one display, that display is among its
-// uses already.
+// refuseConsole returns the functions that must stay because the host would
+// otherwise have no display. If the host has only one display, that display is
+// already among the host's uses.
 func (f Facts) refuseConsole(asked, taken []Address, allow []UseKind) []proxstation.Finding {
 	var draw, found []proxstation.Finding
 	for _, fn := range f.Functions {
@@ -89,7 +89,7 @@ func (f Facts) refuse(fn Function, allow []UseKind) []proxstation.Finding {
 		found = append(found, fn.checkConsole()...)
 	}
 	for _, use := range f.usesOf(fn.Address) {
-		if !slices.Contains(allow, use.Kind) && use.Kind != UseInput { // a keyboard can be plugged in elsewhere
+		if !slices.Contains(allow, use.Kind) && use.Kind != UseInput { // a keyboard can be moved to another port
 			finding := use.finding()
 			finding.Severity = proxstation.Blocker
 			found = append(found, finding)
@@ -123,8 +123,8 @@ func refuseArgs(args []string) []proxstation.Finding {
 	return found
 }
 
-// refuseOff reports an argument that turns the IOMMU off at the next start too:
-// no other argument helps as long as it stays.
+// refuseOff reports an argument that turns the IOMMU off at the next start too.
+// No other argument helps as long as it stays.
 func (f Facts) refuseOff() []proxstation.Finding {
 	configured, err := f.Configured()
 	findings := f.checkState()

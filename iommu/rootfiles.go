@@ -6,7 +6,7 @@ import (
 	"os"
 )
 
-// rootFiles are the files below a root directory that links cannot leave.
+// rootFiles holds the files below a root directory. No link leads out of it.
 type rootFiles struct{ root *os.Root }
 
 func (r rootFiles) ReadFile(name string) ([]byte, error) { return r.root.ReadFile(name) }
@@ -29,7 +29,7 @@ func (r rootFiles) Stat(name string) (fileInfo, error) {
 	return all, err
 }
 
-// Create implements [fileSystem]. O_EXCL follows no link.
+// Create implements [fileSystem]. Because of O_EXCL, it follows no link.
 func (r rootFiles) Create(name string) (newFile, error) {
 	f, err := r.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	return systemFile{f}, err

@@ -15,7 +15,7 @@ import (
 )
 
 // Lock implements [fileSystem] with flock(2) on the root directory itself. It
-// leaves no file behind, and the lock of a killed process ends.
+// leaves no file behind, and the kernel releases the lock of a killed process.
 func (r rootFiles) Lock(ctx context.Context) (unlock func(), err error) {
 	dir, err := r.root.Open(".")
 	if err != nil {
@@ -39,7 +39,7 @@ func (r rootFiles) Lock(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-// complete reads the properties of a file that only the system call shows.
+// complete reads the properties of a file that only a system call shows.
 func (r rootFiles) complete(name string, info fs.FileInfo, all *fileInfo) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || !info.Mode().IsRegular() {
@@ -60,8 +60,8 @@ func (r rootFiles) complete(name string, info fs.FileInfo, all *fileInfo) error 
 	return err
 }
 
-// attrs returns the extended attributes of a file (xattr(7)). A file system
-// may have none.
+// attrs returns the extended attributes of a file (xattr(7)). Some file systems
+// have no such attributes.
 func attrs(f *os.File) (map[string][]byte, error) {
 	names, err := readAll(func(buf []byte) (int, error) { return unix.Flistxattr(int(f.Fd()), buf) })
 	if errors.Is(err, unix.ENOTSUP) || err == nil && len(names) == 0 {
@@ -92,7 +92,7 @@ func readAll(call func([]byte) (int, error)) ([]byte, error) {
 	return buf[:max(0, n)], err
 }
 
-// SetAttrs implements [newFile]. A new file may have attributes already: its
+// SetAttrs implements [newFile]. A new file may already have attributes: its
 // label, and the default ACL of its directory.
 func (f systemFile) SetAttrs(want map[string][]byte) error {
 	have, err := attrs(f.File)

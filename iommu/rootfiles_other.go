@@ -8,8 +8,8 @@ import (
 	"os/exec"
 )
 
-// A host runs Linux. On other systems these functions are enough to build the
-// package, and to try a plan on a copy of a host's files.
+// Real hosts run Linux. On other systems, these functions are enough to build
+// the package, and to try a plan on a copy of a host's files.
 
 // Lock implements [fileSystem] without a lock.
 func (r rootFiles) Lock(context.Context) (unlock func(), err error) { return func() {}, nil }

@@ -29,8 +29,8 @@ func (f Facts) sharedGroup(passed []Address, shared *SharedError) proxstation.Fi
 	return finding
 }
 
-// free reports whether no driver of the host holds any other device of the
-// groups, so that VFIO lets a guest have its part.
+// free reports whether VFIO lets a guest have its part of the groups, because
+// no driver of the host holds another device of them.
 func (f Facts) free(shared *SharedError) bool {
 	for _, g := range shared.Groups {
 		answer, blocking := f.Viable(g)
@@ -47,7 +47,8 @@ func (f Facts) free(shared *SharedError) bool {
 // part says how the devices of one group can be separated on this board.
 func (f Facts) part(passed []Address, shared *SharedError) string {
 	if slices.ContainsFunc(shared.Others, func(fn Function) bool { return fn.Driver == "vmd" }) {
-		// The devices of such a domain do DMA as their controller (drivers/pci/controller/vmd.c).
+		// The devices of such a domain do DMA with the identity of their
+		// controller (drivers/pci/controller/vmd.c).
 		return "Turn VMD off in the firmware's set-up, if the disks are no Intel RAID: all that is behind its controller is one group with it."
 	}
 	if f.Virtual.Answer == proxstation.Yes {
@@ -76,18 +77,18 @@ func (f Facts) part(passed []Address, shared *SharedError) string {
 	return strings.Join(ways, " ")
 }
 
-// soldered reports whether a function cannot be moved to another slot. It is on
-// the root bus, where the devices of processor and chipset are, or it shares a
-// slot with a security processor or a display of AMD's processors.
+// soldered reports whether a function cannot be moved to another slot. Such a
+// function is on the root bus, like the devices of processor and chipset, or it
+// shares a slot with a security processor or a display of AMD's processors.
 func (f Facts) soldered(fn Function) bool {
 	if fn.Parent == nil {
-		return slices.ContainsFunc(f.Functions, func(o Function) bool { return o.Parent != nil }) // the parents are known
+		return slices.ContainsFunc(f.Functions, func(o Function) bool { return o.Parent != nil }) // here the parents are known
 	}
 	return slices.ContainsFunc(f.Slot(fn.Address), func(o Function) bool { return o.Class.Sub() == 0x1080 })
 }
 
-// otherPorts returns the root ports outside the shared groups: a device below
-// one of them would be in another group.
+// otherPorts returns the root ports outside the shared groups. A device below
+// such a port would be in another group.
 func (f Facts) otherPorts(shared *SharedError) []string {
 	var ports []string
 	for _, fn := range f.Functions {
@@ -128,9 +129,9 @@ func (f Facts) cause(e *SharedError) string {
 	return fmt.Sprintf("; these come together below the bridge %s, which %s", *e.Above, acs)
 }
 
-// checkTaken judges devices other than graphics cards that are meant for
-// guests: devices on vfio-pci, and devices whose models its ids name. Graphics
-// cards are judged elsewhere.
+// checkTaken judges devices that are meant for guests: devices on vfio-pci, and
+// devices whose models its ids name. It skips graphics cards, which are judged
+// elsewhere.
 func (f Facts) checkTaken() []proxstation.Finding {
 	var found []proxstation.Finding
 	var told []string
@@ -158,7 +159,7 @@ func (f Facts) checkTaken() []proxstation.Finding {
 }
 
 // wantedIDs returns the models that somebody reserved for guests: the ids of
-// vfio-pci, and those in a misspelt argument.
+// vfio-pci, and the ids in a misspelt argument.
 func (f Facts) wantedIDs() []Model {
 	ids, _ := f.modconf(false).effectiveIDs(f.vfioBuiltIn())
 	for _, wrong := range f.misspelt() {

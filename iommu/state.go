@@ -36,11 +36,10 @@ func (s *State) UnmarshalText(text []byte) error {
 	return enum.Unmarshal(s, states, string(text), ErrState)
 }
 
-// State says whether the IOMMU is in use, and what says so. What the kernel
-// made of it decides: groups with devices in them, and the units that a driver
-// registered. Neither the kernel's arguments nor the firmware's tables do:
-// the first may be there in vain or missing though it is on by default, the
-// second only say that it could be on.
+// State says whether the IOMMU is in use, and returns the evidence. The groups
+// with devices and the units that a driver registered decide. The kernel's
+// arguments do not: they may have no effect, and the IOMMU may be on by default.
+// The firmware's tables do not either: they only say that it could be on.
 //
 //	groups     units      state
 //	some       some       on
@@ -65,8 +64,8 @@ func (f Facts) State() (State, string) {
 	return StateUnknown, evidence
 }
 
-// grouped says whether functions have groups. Groups that VFIO creates without
-// an IOMMU do not count.
+// grouped reports whether functions have groups. It ignores groups that VFIO
+// creates without an IOMMU.
 func (f Facts) grouped() (proxstation.Answer, string) {
 	number, members := 0, 0
 	fake := map[int]bool{}
@@ -82,7 +81,7 @@ func (f Facts) grouped() (proxstation.Answer, string) {
 	}
 	functions := f.Functions
 	if f.noneGrouped() {
-		functions = nil // so that a machine with thousands of functions is not searched for each card
+		functions = nil // saves a search through thousands of functions for each card
 	}
 	for _, fn := range functions {
 		if n, ok := fn.Group.Int(); ok && !fake[n] {
@@ -112,10 +111,11 @@ func (f Facts) unitsFound() (proxstation.Answer, string) {
 	return proxstation.Unknown, "/sys/class/iommu is not known"
 }
 
-// InterruptRemapping says whether the IOMMU stops a guest's device from raising
-// interrupts other than its own, with the evidence. Without remapping, vfio
-// refuses to hand out devices. The kernel's interrupt chips decide. If they are
-// not known, an IOMMU without the ability decides.
+// InterruptRemapping says whether the IOMMU prevents a guest's device from
+// raising interrupts that are not its own. It also returns the evidence.
+// Without remapping, vfio refuses to hand out devices. The names of the
+// kernel's interrupt chips decide. If they are not known, an IOMMU that is off
+// or cannot remap means No.
 func (f Facts) InterruptRemapping() (proxstation.Answer, string) {
 	if f.Interrupts.Remapped != proxstation.Unknown {
 		return f.Interrupts.Remapped, "/proc/interrupts: " + f.Interrupts.Seen

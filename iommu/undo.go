@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// PlanUndo returns what [Undo] would do below root, as a plan to show to a
+// PlanUndo returns the changes of [Undo] below root as a plan to show to a
 // person. Its errors are those of Undo. It changes nothing.
 func PlanUndo(ctx context.Context, root *os.Root) (HostPlan, error) {
 	var p HostPlan
@@ -31,20 +31,21 @@ func PlanUndo(ctx context.Context, root *os.Root) (HostPlan, error) {
 	return p, err
 }
 
-// Undo takes back the plan that was applied last below root, also a plan that
-// was applied in part. Every file that the plan changed gets back its bytes,
-// mode, owner and extended attributes, or is removed if it was not there;
-// directories that were made are removed if they are empty. The plan's
-// commands are run again, so that they see the files.
+// Undo takes back the last applied plan below root, even if it was only applied
+// in part. Every file that the plan changed gets back its bytes, mode, owner
+// and extended attributes, or is removed if it did not exist before.
+// Directories that the plan made are removed if they are empty. The plan's
+// commands run again, so that they see the restored files.
 //
 // The error matches [ErrForeignEdit] if one of the files is not as the plan
-// left it, and then nothing is changed. It matches [ErrNothingToUndo] if there
-// is no plan to take back. Like [HostPlan.Apply], Undo waits for others.
+// left it. Nothing is changed then. The error matches [ErrNothingToUndo] if
+// there is no plan to take back. Like [HostPlan.Apply], Undo waits while
+// another Apply or Undo works on the host.
 func Undo(ctx context.Context, root *os.Root, run Runner) error {
 	return alone(ctx, "undo", rootFiles{root}, func(d disk) error { return undo(ctx, d, run) })
 }
 
-// top returns the plan that was applied last, and its files as they are now.
+// top returns the last applied plan, and the current content of its files.
 func (j journal) top(d disk) (e entry, files []*string, err error) {
 	if len(j.Entries) == 0 {
 		return e, nil, ErrNothingToUndo
@@ -72,7 +73,7 @@ func undo(ctx context.Context, d disk, run Runner) error {
 	if err != nil {
 		return err
 	}
-	if e.Done { // until everything is restored, Apply would go on with this entry
+	if e.Done { // until everything is restored, Apply continues with this entry
 		j.Entries[len(j.Entries)-1].Done = false
 		if err := d.saveJournal(j); err != nil {
 			return err

@@ -11,7 +11,7 @@ import (
 )
 
 // uses finds the functions that the machine itself needs: the controllers of
-// mounted file systems and swap, the network card of the default route, the
+// mounted file systems and swap, the network card of the default route, and the
 // only display.
 func (r *reader) uses() {
 	r.UsesKnown = proxstation.Yes
@@ -22,7 +22,7 @@ func (r *reader) uses() {
 	slices.SortStableFunc(r.Uses, func(a, b Use) int { return a.Address.Compare(b.Address) })
 }
 
-// unsure notes that uses may be missing, once for each subject.
+// unsure adds a finding that uses may be missing, once for each subject.
 func (r *reader) unsure(subject, seen, fix string) {
 	r.UsesKnown = proxstation.Unknown
 	if slices.ContainsFunc(r.Findings, func(f proxstation.Finding) bool { return f.ID == "iommu.uses-unknown" && f.Subject == subject }) {
@@ -32,8 +32,9 @@ func (r *reader) unsure(subject, seen, fix string) {
 		Why: "A controller or network card that the machine lives on could be taken from it without warning.", Fix: fix})
 }
 
-// use notes that the machine uses a PCI device, and every device above it whose
-// driver could be taken away, such as an Intel VMD above an NVMe.
+// use records that the machine uses a PCI device. It also records every device
+// above it whose driver could be taken away, such as an Intel VMD above an
+// NVMe.
 func (r *reader) use(kind UseKind, sysfile, seen string) bool {
 	path := pciPath(r.Sys, sysfile)
 	for _, address := range path {
@@ -55,7 +56,7 @@ func (r *reader) networkUses() {
 		r.unsure("default route", fmt.Sprintf("/proc/net/route: %v", reason(err)), "Check by hand which network card carries the management address.")
 		return
 	}
-	more, _ := r.procLines("net/ipv6_route") // the file is missing without IPv6
+	more, _ := r.procLines("net/ipv6_route") // without IPv6 there is no such file
 	found := false
 	for _, name := range defaultRoutes(append(lines, more...)) {
 		found = r.interfaceUses(name, "default route on "+name, 0) || found
@@ -67,11 +68,10 @@ func (r *reader) networkUses() {
 	}
 }
 
-// portUses notes the network cards below bridges, because guests reach the
-// network through them. It gives no second reason for a card that is in use
-// already.
+// portUses records the network cards below bridges, because guests reach the
+// network through them. It skips cards that are already recorded as in use.
 func (r *reader) portUses() {
-	names, _ := sysfs.Names(r.Sys, "class/net") // without the list there are no cards
+	names, _ := sysfs.Names(r.Sys, "class/net") // an unreadable list counts as no cards
 	known := slices.Clone(r.Uses)
 	for _, name := range names {
 		_, err := sysfs.Names(r.Sys, "class/net/"+name+"/brport")
@@ -87,8 +87,8 @@ func (r *reader) portUses() {
 
 // defaultRoutes returns the interfaces of the default routes among lines of
 // /proc/net/route (interface, destination, …, mask in the eighth field) and of
-// /proc/net/ipv6_route (destination, its length, …, flags, interface). Those of
-// the latter on lo reject packets.
+// /proc/net/ipv6_route (destination, its length, …, flags, interface). It skips
+// IPv6 routes on lo, which reject packets.
 func defaultRoutes(lines []string) []string {
 	var names []string
 	for _, line := range lines {
@@ -106,8 +106,9 @@ func defaultRoutes(lines []string) []string {
 	return names
 }
 
-// interfaceUses follows a bridge, bond or VLAN down to network cards. The
-// kernel links each to what is below it as lower_NAME; at most eight deep.
+// interfaceUses follows a bridge, bond or VLAN down to network cards, at most
+// eight levels. The kernel links each interface to the interfaces below it as
+// lower_NAME.
 func (r *reader) interfaceUses(name, seen string, depth int) bool {
 	dir := "class/net/" + name
 	found := r.use(UseNetwork, dir+"/device", seen)
@@ -123,9 +124,9 @@ func (r *reader) interfaceUses(name, seen string, depth int) bool {
 	return found
 }
 
-// inputUses notes the controllers of keyboards, by the kernel's list of input
-// devices. A keyboard has the handlers kbd and sysrq, and more keys than a
-// power button (Documentation/input/input.rst).
+// inputUses records the controllers of keyboards, from the kernel's list of
+// input devices. A keyboard has the handlers kbd and sysrq, and more keys than
+// a power button (Documentation/input/input.rst).
 func (r *reader) inputUses() {
 	lines, err := r.procLines("bus/input/devices")
 	if err != nil {

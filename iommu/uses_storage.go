@@ -18,8 +18,8 @@ type mount struct{ device, point, kind, source string }
 // deviceNumber matches the kernel's notation of a device's numbers: "252:1".
 var deviceNumber = regexp.MustCompile(`^\d+:\d+$`)
 
-// parseMount parses a line. ok is false for a line that is cut off, or that the
-// kernel did not write.
+// parseMount parses a line. ok is false for a line that is incomplete, or that
+// the kernel did not write.
 func parseMount(line string) (m mount, ok bool) {
 	head, tail, found := strings.Cut(line, " - ")
 	fields, last := strings.Fields(head), strings.Fields(tail)
@@ -35,16 +35,16 @@ func (m mount) pool() string {
 	return name
 }
 
-// escapes are the octal escapes of procfs for white space.
+// escapes holds the octal escapes of procfs for white space.
 var escapes = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
 
-// unescape undoes the escapes.
+// unescape replaces the escapes by the characters that they stand for.
 func unescape(s string) string {
 	return escapes.Replace(s)
 }
 
 // storageUses follows mounted block devices and swap through partitions and
-// device-mapper to the PCI functions that they hang off.
+// device-mapper down to PCI functions.
 func (r *reader) storageUses() {
 	lines, err := r.procLines("self/mountinfo")
 	if err != nil {
@@ -81,8 +81,8 @@ func (r *reader) storageUses() {
 	r.volumeUses(blocks)
 }
 
-// disksUses follows block devices. It reports whether there are some, and all
-// of them were followed to PCI functions.
+// disksUses follows block devices. It reports whether the list is not empty and
+// all of its devices were followed to PCI functions.
 func (r *reader) disksUses(disks []string, kind UseKind, seen string) bool {
 	found := len(disks) > 0
 	for _, disk := range disks {
@@ -91,8 +91,9 @@ func (r *reader) disksUses(disks []string, kind UseKind, seen string) bool {
 	return found
 }
 
-// disks returns the block devices of a mount: one, for Btrfs all that
-// /sys/fs/btrfs lists beside it, for ZFS the members of the pool.
+// disks returns the block devices of a mount. For Btrfs these are all devices
+// that /sys/fs/btrfs lists together, for ZFS the members of the pool, and for
+// other file systems one device.
 func (r *reader) disks(b blocks, m mount) []string {
 	if m.kind == "zfs" {
 		return r.members(b, m.pool())
@@ -114,8 +115,8 @@ func (r *reader) disks(b blocks, m mount) []string {
 	return nil
 }
 
-// bootUses notes the disks that proxmox-boot-tool keeps kernels and the boot
-// loader on. It mounts them only to write.
+// bootUses records the disks on which proxmox-boot-tool keeps kernels and the
+// boot loader. These disks are mounted only while the tool writes.
 func (r *reader) bootUses(b blocks) {
 	text, _, _ := sysfs.Optional(r.Etc, "kernel/proxmox-boot-uuids")
 	for _, number := range slices.Sorted(maps.Keys(b.byNumber)) {
@@ -137,9 +138,9 @@ func (r *reader) swapUses(b blocks) {
 	}
 }
 
-// diskUses follows a block device down: what a mapped device is made of, the
-// disk of a partition, then the disk's PCI function. At most 16 deep. It
-// reports whether it found all of them.
+// diskUses follows a block device down: from a mapped device to its parts, from
+// a partition to its disk, and from a disk to its PCI function. It goes down at
+// most 16 levels. It reports whether it found all of the functions.
 func (r *reader) diskUses(name string, kind UseKind, seen string, depth int) bool {
 	dir := "class/block/" + name
 	slaves, _ := sysfs.Names(r.Sys, dir+"/slaves")
@@ -160,8 +161,8 @@ func (r *reader) diskUses(name string, kind UseKind, seen string, depth int) boo
 
 // blocks holds the block devices by the names that mounts use for them.
 type blocks struct {
-	byNumber map[string]string // "252:1" to dm-1
-	byMapper map[string]string // pve-root to dm-1
+	byNumber map[string]string // such as "252:1" to dm-1
+	byMapper map[string]string // such as pve-root to dm-1
 	names    []string
 }
 
@@ -177,7 +178,7 @@ func (r *reader) blocks() blocks {
 		if number, ok, _ := sysfs.Optional(r.Sys, "class/block/"+name+"/dev"); ok {
 			b.byNumber[number] = name
 		}
-		if !strings.HasPrefix(name, "dm-") { // the kernel names all mapped devices so (drivers/md/dm.c)
+		if !strings.HasPrefix(name, "dm-") { // the kernel names all mapped devices like this (drivers/md/dm.c)
 			continue
 		}
 		if mapper, ok, _ := sysfs.Optional(r.Sys, "class/block/"+name+"/dm/name"); ok {
@@ -193,7 +194,7 @@ func (r *reader) members(b blocks, pool string) []string {
 	var members []string
 	for number, name := range b.byNumber {
 		if strings.HasPrefix(name, "zd") || strings.HasPrefix(name, "loop") {
-			continue // a guest's disk with a pool of its own
+			continue // this is a guest's disk with its own pool
 		}
 		if record, ok := sysfs.UdevBlock(r.Run, number); ok && pool != "" && record.ZPool() == pool {
 			members = append(members, name)
@@ -204,8 +205,8 @@ func (r *reader) members(b blocks, pool string) []string {
 }
 
 // poolUses follows the ZFS pools that are mounted or imported: an imported pool
-// has a directory in /proc/spl/kstat/zfs. A disk that only bears a pool's
-// label, such as a disk meant for a guest, is not in use. The pool of / is left
+// has a directory in /proc/spl/kstat/zfs. A disk that only has the label of a
+// pool, such as a disk meant for a guest, is not in use. The pool of / is left
 // out.
 func (r *reader) poolUses(b blocks, mountinfo []string) {
 	pools, root := map[string]bool{}, ""
@@ -229,9 +230,10 @@ func (r *reader) poolUses(b blocks, mountinfo []string) {
 	}
 }
 
-// volumeUses notes the controllers of disks that belong to volumes (LVM, md,
-// multipath: their holders). Such volumes need not be mounted: guests' disks
-// are not. Controllers that are known to be in use get no second reason.
+// volumeUses records the controllers of disks that belong to volumes (LVM, md,
+// multipath), which are the holders of the disks. Such volumes are often not
+// mounted, for example the disks of guests. It skips controllers that are
+// already recorded as in use.
 func (r *reader) volumeUses(b blocks) {
 	for _, name := range b.names {
 		holders, _ := sysfs.Names(r.Sys, "class/block/"+name+"/holders")
@@ -244,8 +246,8 @@ func (r *reader) volumeUses(b blocks) {
 	}
 }
 
-// find returns the name of a mount's block device, or nothing. File systems
-// of several disks, such as Btrfs, have a number of their own; their source
+// find returns the name of a mount's block device, or "". File systems on
+// several disks, such as Btrfs, have a number of their own, but their source
 // names one of the disks.
 func (b blocks) find(m mount) string {
 	if name, ok := b.byNumber[m.device]; ok {

@@ -10,14 +10,15 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// Virtual says whether the machine is a virtual machine itself. In one, the
-// hypervisor gives what a firmware's set-up turns on elsewhere.
+// Virtual says whether the machine is a virtual machine itself. In a virtual
+// machine, the hypervisor provides the features that the firmware's set-up
+// turns on elsewhere.
 type Virtual struct {
 	Answer proxstation.Answer `json:"answer"`
-	// Vendor is the maker that the firmware names, such as "QEMU" or
-	// "VMware, Inc." (/sys/class/dmi/id/sys_vendor); empty if it is not known.
+	// Vendor is the maker that the firmware names, such as "QEMU" or "VMware,
+	// Inc." (/sys/class/dmi/id/sys_vendor). It is empty if it is not known.
 	Vendor string `json:"vendor,omitempty"`
-	Seen   string `json:"seen,omitempty"` // a file and what it says
+	Seen   string `json:"seen,omitempty"` // a file and its content
 }
 
 // virtualVendors holds the beginnings of the maker's name in firmwares of
@@ -25,9 +26,9 @@ type Virtual struct {
 // Google are left out, because they also rent out whole machines.
 var virtualVendors = []string{"QEMU", "KVM", "VMware", "VMW", "innotek GmbH", "Xen", "Parallels", "BHYVE", "Bochs"}
 
-// virtual asks the processor, whose flag "hypervisor" (CPUID leaf 1, ECX bit
-// 31) no processor sets by itself, and the firmware, because the flag can be
-// hidden from a guest.
+// virtual looks at the flag "hypervisor" in /proc/cpuinfo (CPUID leaf 1, ECX
+// bit 31), which no real processor sets. It also looks at the firmware, because
+// the flag can be hidden from a guest.
 func (r *reader) virtual() {
 	r.Virtual.Vendor, _, _ = sysfs.Optional(r.Sys, "class/dmi/id/sys_vendor")
 	flags, known := r.processor("flags")
@@ -42,7 +43,8 @@ func (r *reader) virtual() {
 	}
 }
 
-// processor returns a key of the first processor in /proc/cpuinfo.
+// processor returns the value of a key for the first processor in
+// /proc/cpuinfo.
 func (r *reader) processor(key string) (value string, ok bool) {
 	data, _ := fs.ReadFile(r.Proc, "cpuinfo")
 	for line := range strings.Lines(string(data)) {
@@ -53,8 +55,8 @@ func (r *reader) processor(key string) (value string, ok bool) {
 	return "", false
 }
 
-// firmware returns what to change in the firmware's set-up, or, for a virtual
-// machine, in its hypervisor.
+// firmware returns the advice for a machine's firmware set-up or, for a virtual
+// machine, the advice for its hypervisor.
 func (f Facts) firmware(machine, hypervisor string) string {
 	if f.Virtual.Answer == proxstation.Yes {
 		return hypervisor
@@ -62,9 +64,10 @@ func (f Facts) firmware(machine, hypervisor string) string {
 	return machine
 }
 
-// giveIOMMU says how a virtual machine gets an IOMMU whose interrupts are
-// remapped (PVE Administration Guide, vIOMMU; qemu-server PVE/QemuServer.pm
-// for what PVE makes of it). PVE's other one, virtio, remaps no interrupts.
+// giveIOMMU says how to give a virtual machine an IOMMU with interrupt
+// remapping (PVE Administration Guide, vIOMMU; qemu-server PVE/QemuServer.pm
+// for PVE's implementation). PVE's other virtual IOMMU, virtio, remaps no
+// interrupts.
 func (v Virtual) giveIOMMU() string {
 	const inside = " Then start it anew, with intel_iommu=on among the kernel's arguments in here, whatever the processor."
 	switch {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// classes are the names of PCI classes (PCI Code and ID Assignment
-// Specification) that findings use.
+// classes holds the names of PCI classes in findings (PCI Code and ID
+// Assignment Specification).
 var classes = map[uint16]string{
 	0x0101: "IDE controller", 0x0104: "RAID controller", 0x0106: "SATA controller", 0x0107: "SAS controller", 0x0108: "NVMe disk",
 	0x0200: "network card", 0x0280: "wireless card", 0x0300: "graphics", 0x0302: "3D controller", 0x0380: "graphics",
@@ -16,8 +16,8 @@ var classes = map[uint16]string{
 	0x1200: "accelerator",
 }
 
-// Kind returns what kind of device a function is, for people: "NVMe disk",
-// "USB controller", or its class.
+// Kind returns the kind of a function for people: "NVMe disk", "USB
+// controller", or its class.
 func (fn Function) Kind() string {
 	if name, ok := classes[fn.Class.Sub()]; ok {
 		return name
@@ -46,7 +46,7 @@ func backCommand(a Address) string {
 	return "go run ./examples/host -give-back " + a.String() + " -apply"
 }
 
-// list joins texts with commas, and with "and" before the last.
+// list joins texts with commas, and with "and" before the last text.
 func list(things []string) string {
 	if len(things) < 2 {
 		return strings.Join(things, "")
