@@ -24,14 +24,15 @@ const (
 	maxInput = 64 << 10
 )
 
-// An Agent speaks to the QEMU guest agent in a VM. Its errors match [ErrAgent] if
-// the VM has no agent configured, or the agent does not answer, which PVE itself
-// notices after three seconds. macOS's own agent answers a ping and little more.
+// An Agent speaks to the QEMU guest agent in a VM. Its errors match [ErrAgent]
+// if the VM has no agent configured, or if the agent does not answer; PVE waits
+// three seconds for an answer. macOS's own agent answers a ping and little
+// more.
 //
-// On /vms/VMID, PVE 9 wants VM.GuestAgent.Audit for Wait, OS and Addresses,
-// VM.GuestAgent.FileRead and FileWrite for files, and for Run
-// VM.GuestAgent.Unrestricted, which is enough for all of them; PVE 8 wants
-// VM.Monitor.
+// With PVE 9, Wait, OS and Addresses need VM.GuestAgent.Audit on /vms/VMID.
+// ReadFile needs VM.GuestAgent.FileRead, and WriteFile needs
+// VM.GuestAgent.FileWrite. Run needs VM.GuestAgent.Unrestricted, which is also
+// enough for all other methods. PVE 8 needs VM.Monitor.
 type Agent struct {
 	node *Node
 	vmid int
@@ -60,16 +61,17 @@ func (a Agent) Wait(ctx context.Context, atMost time.Duration) error {
 }
 
 // Run runs a command in the guest and waits until the command has ended. An
-// exit code other than 0, or a signal, is not an error; both are in the output,
-// of which the agent keeps the first 16 MiB. The command's input is at most 64
-// KiB. A command that takes longer than its timeout goes on in the guest: the
-// agent cannot end it.
+// exit code other than 0, or a signal, is not an error: the output holds both.
+// The agent keeps the first 16 MiB of what the command prints. The command's
+// input is at most 64 KiB. A command that takes longer than its timeout goes on
+// in the guest, because the agent cannot end it.
 //
 // If the answer to the start is lost, the error matches [ErrNoAnswer]: the
-// command may be running, and it is not started again. The error also matches
-// [ErrNoAnswer] if the answer that says how the command ended is lost: the agent
-// gives it once. Without a program the error matches [ErrInvalid], with too much
-// input [ErrTooLarge], and after the timeout [ErrTimeout].
+// command may be running, and it is not started again. If the answer that says
+// how the command ended is lost, the error also matches [ErrNoAnswer], because
+// the agent gives that answer only once. Without a program the error matches
+// [ErrInvalid], with too much input [ErrTooLarge], and after the timeout
+// [ErrTimeout].
 func (a Agent) Run(ctx context.Context, c proxstation.GuestCommand) (proxstation.GuestOutput, error) {
 	if len(c.Argv) == 0 {
 		return proxstation.GuestOutput{}, &InvalidError{VMID: a.vmid, Field: "command", Why: "it names no program"}
@@ -119,10 +121,10 @@ func (a Agent) ended(ctx context.Context, pid int) (pve.ExecStatus, error) {
 	}
 }
 
-// WriteFile writes a file in the guest and replaces an existing file. For more
-// than 45 KiB, the most that PVE passes on, the error matches [ErrTooLarge] and
-// nothing is written. For a path that cannot be written the error is a [RequestError] with
-// the agent's words.
+// WriteFile writes a file in the guest and replaces an existing file. If data
+// is larger than 45 KiB, the most that PVE passes on, the error matches
+// [ErrTooLarge] and nothing is written. If the path cannot be written, the
+// error is a [RequestError] with the agent's words.
 func (a Agent) WriteFile(ctx context.Context, path string, data []byte) error {
 	if len(data) > maxWrite {
 		return fmt.Errorf("workstation: VM %d: %s: %d bytes: %w", a.vmid, path, len(data), ErrTooLarge)
@@ -130,13 +132,14 @@ func (a Agent) WriteFile(ctx context.Context, path string, data []byte) error {
 	return a.node.pve.AgentFileWrite(ctx, a.vmid, path, data)
 }
 
-// ReadFile reads a file in the guest. A file larger than 16 MiB, the most
-// that PVE passes on, is an error that matches [ErrTooLarge], never half a file.
+// ReadFile reads a file in the guest. If the file is larger than 16 MiB, the
+// most that PVE passes on, the error matches [ErrTooLarge], and no part of the
+// file is returned.
 //
-// The error for a file that does not exist is a [RequestError] with the agent's
-// words. It matches [fs.ErrNotExist] where those words are English, as on Linux
-// and macOS; Windows answers in the guest's language (qga/commands-win32.c), so
-// that there a missing file cannot be told from other failures.
+// If the file does not exist, the error is a [RequestError] with the agent's
+// words. It matches [fs.ErrNotExist] if those words are English, as on Linux
+// and macOS. Windows answers in the guest's language (qga/commands-win32.c), so
+// there a missing file looks like any other failure.
 func (a Agent) ReadFile(ctx context.Context, path string) ([]byte, error) {
 	content, truncated, err := a.node.pve.AgentFileRead(ctx, a.vmid, path)
 	if err == nil && truncated {
@@ -158,15 +161,15 @@ func notExist(err error) error {
 	return err
 }
 
-// OS returns what the agent says of the guest's system, by the names of
+// OS returns what the agent reports about the guest's system, by the names of
 // guest-get-osinfo (QEMU guest agent protocol): "id", "pretty-name" and others.
-// A command that the guest's agent does not have is a [RequestError].
+// If the agent does not have this command, the error is a [RequestError].
 func (a Agent) OS(ctx context.Context) (map[string]string, error) {
 	return a.node.pve.AgentOS(ctx, a.vmid)
 }
 
-// Addresses returns the guest's IP addresses, without loopback. A command that
-// the guest's agent does not have is a [RequestError].
+// Addresses returns the guest's IP addresses, without loopback. If the agent
+// does not have the command for this, the error is a [RequestError].
 func (a Agent) Addresses(ctx context.Context) ([]netip.Addr, error) {
 	return a.node.pve.AgentAddresses(ctx, a.vmid)
 }

@@ -13,14 +13,14 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
-// ApplyOptions control [Node.Apply]. Nil is fine.
+// ApplyOptions control [Node.Apply]. A nil pointer means the defaults.
 type ApplyOptions struct {
 	// Progress is called with every sign of progress.
 	Progress func(Event)
 	// AllowDestroy lets a plan with [DestroyVM] steps begin.
 	AllowDestroy bool
-	// Settle is the longest time that Apply waits for the task or lock of
-	// somebody else on a VM. 0 means two minutes.
+	// Settle is the longest time that Apply waits for somebody else's task or
+	// lock on a VM. 0 means two minutes.
 	Settle time.Duration
 }
 
@@ -62,7 +62,7 @@ func (n *Node) Apply(ctx context.Context, plan Plan, opts *ApplyOptions) error {
 type applier struct {
 	pve     *pve.Client
 	opts    ApplyOptions
-	digests map[int]string // of each VM, after our own last change
+	digests map[int]string // the digest of each VM after our own last change
 	step    int
 	of      int
 	began   time.Time
@@ -88,7 +88,8 @@ func (a *applier) wait(ctx context.Context, vmid int, task pve.UPID) error {
 	return err
 }
 
-// current returns the VM's configuration once nobody else is changing it.
+// current waits until nobody else is changing the VM, and returns its
+// configuration.
 func (a *applier) current(ctx context.Context, vmid int) (pve.WholeConfig, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, a.opts.Settle, ErrTimeout)
 	defer cancel()
@@ -107,8 +108,7 @@ func (a *applier) current(ctx context.Context, vmid int) (pve.WholeConfig, error
 	}
 }
 
-// look returns the configuration, and the task or lock of somebody else on the
-// VM.
+// look returns the configuration, and somebody else's task or lock on the VM.
 func (a *applier) look(ctx context.Context, vmid int) (config pve.WholeConfig, busy string, err error) {
 	tasks, err := a.pve.RunningTasks(ctx, vmid)
 	if err != nil {
@@ -148,10 +148,10 @@ func (a *applier) refused(ctx context.Context, vmid int, digest string, err erro
 	return &StaleError{VMID: vmid, Want: digest, Have: now.Digest, Cause: err}
 }
 
-// An outcome is the result of a step for a configuration.
+// An outcome is the configuration that a step should lead to.
 type outcome struct {
 	set map[string]string
-	// exact asks for values that hold just the properties of set.
+	// exact says that a value may have no properties beside those in set.
 	exact    bool
 	absent   []string
 	password bool // cipassword must be set; PVE does not reveal its value
@@ -193,5 +193,5 @@ func (o outcome) unmet(config pve.WholeConfig) []string {
 	return keys
 }
 
-// uncertain reports whether the request of this error may have had effect.
+// uncertain reports whether the failed request may have had an effect.
 func uncertain(err error) bool { return errors.Is(err, ErrNoAnswer) }

@@ -10,16 +10,16 @@ import (
 )
 
 // SendKey presses a key on a running VM's keyboard. The key has QEMU's name:
-// "ret", "up", "ctrl-alt-delete" (QEMU monitor, sendkey). It needs VM.Console
-// on the VM. For a VM that is off the error matches [ErrNotRunning].
+// "ret", "up", "ctrl-alt-delete" (QEMU monitor, sendkey). SendKey needs
+// VM.Console on the VM. If the VM is off, the error matches [ErrNotRunning].
 func (n *Node) SendKey(ctx context.Context, vmid int, key string) error {
 	return n.pve.SendKey(ctx, vmid, key)
 }
 
-// RemoveCD takes the image out of a VM's CD drive at once, and removes the drive,
-// from a running VM where QEMU can and otherwise at its next start. A drive that
-// is gone already, or holds another volume, is left alone. RemoveCD needs
-// VM.Config.CDROM on the VM.
+// RemoveCD takes the image out of a VM's CD drive at once, and then removes the
+// drive. If QEMU cannot remove the drive of a running VM, the drive goes at the
+// VM's next start. A drive that is gone already, or holds another volume, is
+// left alone. RemoveCD needs VM.Config.CDROM on the VM.
 func (n *Node) RemoveCD(ctx context.Context, vmid int, slot, volume string) error {
 	config, err := n.pve.WholeConfig(ctx, vmid)
 	if errors.Is(err, ErrNotFound) {
@@ -49,9 +49,10 @@ func (n *Node) setDrive(ctx context.Context, vmid int, change pve.Change) error 
 	return err
 }
 
-// DeleteImage deletes a volume that [Node.Upload] brought, and nothing else: PVE
-// does not look whether a VM still has it. A volume that is gone already is no
-// error. DeleteImage needs Datastore.Allocate and Datastore.Audit on the storage.
+// DeleteImage deletes a volume of the kind that [Node.Upload] makes, and no
+// other volume. PVE does not check whether a VM still has the volume. If the
+// volume is gone already, that is not an error. DeleteImage needs
+// Datastore.Allocate and Datastore.Audit on the storage.
 func (n *Node) DeleteImage(ctx context.Context, volume string) error {
 	match := imageVolume.FindStringSubmatch(volume)
 	if match == nil {

@@ -10,14 +10,14 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// PVE changes the boot order by itself: a CD drive that is set goes to its end,
-// a drive that is deleted leaves it. Whether that comes before or after an
-// order that is set in the same request is left to chance (qemu-server
-// PVE/API2/Qemu.pm goes through the keys of a Perl hash), so an order that is
-// wanted beside such a change is a step of its own.
+// PVE changes the boot order by itself: a new CD drive is added at its end, and
+// a deleted drive is removed. If the same request also sets the order, chance
+// decides which comes first (qemu-server PVE/API2/Qemu.pm goes through the keys
+// of a Perl hash). So the plan sets a wanted order in a separate step.
 
-// bootAfter returns the boot order that PVE leaves after the step's drives;
-// certain is false where several CD drives come in any order.
+// bootAfter returns the boot order that PVE leaves after the step's drives.
+// certain is false if several CD drives are added, because their order is
+// random.
 func (s ChangeVM) bootAfter(boot string) (after string, certain bool) {
 	list, ordered := strings.CutPrefix(boot, "order=")
 	if !ordered {
@@ -62,8 +62,8 @@ func (s ChangeVM) unlessEmpty() []ChangeVM {
 	return []ChangeVM{s}
 }
 
-// noteLater says of each key that a running VM takes it over only at its next
-// start.
+// noteLater notes at each key that a running VM uses the new value only after
+// its next start.
 func (s ChangeVM) noteLater(v VMFacts) {
 	for _, key := range slices.Concat(slices.Sorted(maps.Keys(s.Set)), s.Delete) {
 		if v.Running && !qmconf.HotPlugs(key, v.now(), s.Set[key]) {

@@ -38,8 +38,8 @@ func (d *differ) checkBoot(vm VM, have VMFacts, will map[string]string) {
 	s.controller()
 }
 
-// startsFrom reports whether a VM may be able to start from a device: a disk, a
-// CD with a medium, or a device of the host.
+// startsFrom reports whether a VM may be able to start from the device, which
+// is a disk, a CD with a medium, or a device of the host.
 func startsFrom(config map[string]string, device string) bool {
 	value := config[device]
 	drive, err := storage.ParseDrive(value)

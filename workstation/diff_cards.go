@@ -83,10 +83,10 @@ func (d *differ) checkCards(vm VM, have map[string]string) {
 		}
 		for _, f := range node.Check(key, h, vm.Guest) {
 			if f.ID == "gpu.igd-lpc" && strings.Contains(vm.Config["args"], "device."+key+".x-igd-lpc=on") {
-				continue // it is set
+				continue // the args set the option already
 			}
 			if f.ID == "gpu.partial-card" && d.split[fmt.Sprint(vm.ID, key)] {
-				continue // other keys hold the other functions
+				continue // other keys of the VM hold the other functions of the card
 			}
 			d.find(f)
 		}

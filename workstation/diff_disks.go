@@ -59,7 +59,7 @@ func growth(vm VM, disk Disk, value string) (r storage.DiskRequest, grows bool) 
 	return storage.DiskRequest{Name: diskName(vm.ID, disk.Slot) + " growing", Purpose: disk.Purpose, Size: disk.Size - size, Storage: pool}, true
 }
 
-// elsewhere reports a disk that lies on another storage than the Spec asks for.
+// elsewhere reports a disk that is not on the storage that the Spec asks for.
 // Plans never move a disk.
 func (d *differ) elsewhere(vm VM, disk Disk, value string) {
 	name, _, _ := qmconf.CutVolume(value)
@@ -103,8 +103,8 @@ func (d *differ) grow(vm VM, have VMFacts) {
 	}
 }
 
-// growImported plans to grow the disks that are made from an image: such a disk
-// has its image's size at first, and then grows to the size in the Spec.
+// growImported plans to grow the disks that are made from an image. Such a disk
+// first has the size of its image.
 func (d *differ) growImported(vm VM, have VMFacts) {
 	for _, disk := range vm.Disks {
 		if _, there := have.Config[disk.Slot]; !there && disk.allocates() && disk.Import != "" && disk.Size > 0 {

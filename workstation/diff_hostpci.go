@@ -67,8 +67,7 @@ func otherMode(have, want string) bool {
 	return errOne == nil && errTwo == nil && one.LegacyIGD != two.LegacyIGD
 }
 
-// functions returns the functions of the node that are the first choice of a
-// value.
+// functions returns the functions of the node that PVE tries first for a value.
 func (d *differ) functions(h gpu.HostPCI) []iommu.Address {
 	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions, Mappings: d.after}
 	if sets := node.Resolve(h); len(sets) > 0 {
@@ -132,8 +131,9 @@ func (vm VM) moveHostPCI(from, to string) VM {
 	return vm
 }
 
-// otherProperties returns all properties of an old value but its device, as
-// names for VM.Absent: an option ROM or a mode belongs to the card that goes.
+// otherProperties returns the names of all properties of an old value except
+// its device, in the form of VM.Absent. An option ROM or a mode belongs to the
+// old card.
 func otherProperties(key, have, want string) []string {
 	wanted := qmconf.Parse(key, want)
 	var names []string
@@ -166,10 +166,11 @@ func (d *differ) keepSplit(vm VM, have VMFacts, slot string, holders []string) {
 		Fix: fmt.Sprintf("To name the card as the Spec does, shut the VM down, run qm set %d --delete %s on the node, and plan again.", vm.ID, strings.Join(others, ","))})
 }
 
-// fitMachine removes from a value's defaults what the VM that exists does not
-// allow: pcie=1 if it keeps a machine type without PCIe, because PVE would not start
-// it, and x-vga=1 if it keeps its emulated display, because PVE takes that away
-// from a VM without the key vga (qemu-server PVE/QemuServer/PCI.pm).
+// fitMachine removes defaults that do not fit an existing VM. It removes pcie=1
+// if the machine type has no PCIe, because PVE would not start the VM. It
+// removes x-vga=1 if the VM keeps its emulated display, because PVE takes that
+// display away from a VM without the key vga (qemu-server
+// PVE/QemuServer/PCI.pm).
 func (d *differ) fitMachine(vm VM, have VMFacts, key string) {
 	machine, display := cmp.Or(vm.Config["machine"], have.Config["machine"]), cmp.Or(vm.Config["vga"], have.Config["vga"])
 	defaults, there := vm.Defaults[key]

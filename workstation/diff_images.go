@@ -12,8 +12,8 @@ import (
 )
 
 // checkImages refuses volumes that are not on the node, because the step that
-// needs them would fail half-way. It reports a new VM without anything to start
-// from.
+// needs them would fail half-way. It also reports a new VM that has nothing to
+// start from.
 func (d *differ) checkImages(vm VM, have VMFacts) {
 	startable := false
 	for _, disk := range vm.Disks {
@@ -46,7 +46,7 @@ func (d *differ) checkImages(vm VM, have VMFacts) {
 }
 
 // missing returns the reason why a volume cannot be used. It returns "" if the
-// volume is there, or if that is not known.
+// volume exists, or if nobody knows whether it exists.
 func (d *differ) missing(volume string) string {
 	name, file, pooled := qmconf.CutVolume(volume)
 	if !pooled || strings.HasPrefix(volume, "/") || len(d.facts.Pools) == 0 {

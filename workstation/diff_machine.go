@@ -48,9 +48,9 @@ func orDefault(machine string) string {
 	return machine
 }
 
-// checkIDE looks at disks in IDE slots, which are ports of an AHCI controller on
-// q35 and of a PIIX controller on i440fx. macOS has no driver for the second,
-// and Windows starts only with the driver that it was installed with.
+// checkIDE judges disks in IDE slots. These are ports of an AHCI controller on
+// q35, and of a PIIX controller on i440fx. macOS has no driver for PIIX.
+// Windows starts only with the driver with which it was installed.
 func (d *differ) checkIDE(vm VM, have VMFacts, will map[string]string) {
 	system, order := systemDisk(will), qmconf.BootOrder(will)
 	for _, slot := range qmconf.Disks(will) {
@@ -81,7 +81,8 @@ type argProblem struct{ arg, why string }
 
 var (
 	// q35Bus holds the buses that PVE's q35 has and its i440fx lacks
-	// (qemu-server pve-q35-4.0.cfg). The companions uhci-1 and up have none.
+	// (qemu-server pve-q35-4.0.cfg). The companion controllers uhci-1 and up
+	// have no bus of their own.
 	q35Bus = regexp.MustCompile(`^(pcie\.0|pcidmi|ich9-pcie-port-\d+|ide\.[2-5]|ehci\.0|ehci-2\.0|audio0\.0)$`)
 	// i440fxBus holds the buses that only i440fx has.
 	i440fxBus = regexp.MustCompile(`^uhci\.0$`)
@@ -168,7 +169,8 @@ func (d *differ) setProblem(key, rest string, config map[string]string) string {
 
 var numberedFunction = regexp.MustCompile(`^\.\d+\.`)
 
-// idOfPVE reports whether PVE gives a device of the configuration an ID.
+// idOfPVE reports whether PVE itself gives the ID to a device of the
+// configuration.
 func (d *differ) idOfPVE(id string, config map[string]string) bool {
 	key, function, numbered := strings.Cut(id, ".")
 	if id == "" || config[key] == "" || !setDevice.MatchString(key) {
@@ -183,9 +185,9 @@ func (d *differ) idOfPVE(id string, config map[string]string) bool {
 	return numbered && err == nil && n < len(functions) && len(functions) > 1 || !numbered && len(functions) < 2
 }
 
-// hasEHCI reports whether PVE gives an i440fx machine the controller ehci: for USB
-// devices without usb3, of guests that do not get xHCI for all of them (qemu-server
-// PVE/QemuServer/USB.pm, get_usb_controllers).
+// hasEHCI reports whether PVE gives an i440fx machine the controller ehci. It
+// does so for USB devices without usb3 if the guest does not get xHCI for all
+// of them (qemu-server PVE/QemuServer/USB.pm, get_usb_controllers).
 func hasEHCI(config map[string]string) bool {
 	if qmconf.ModernUSB(config["ostype"]) && !beforeXHCI.MatchString(config["machine"]) {
 		return false
@@ -201,7 +203,7 @@ func hasEHCI(config map[string]string) bool {
 // beforeXHCI matches machine versions before 7.1.
 var beforeXHCI = regexp.MustCompile(`^pc-(q35|i440fx)-([0-6]\.|7\.0)`)
 
-// checkTemplate says of a template that the change reaches later clones only.
+// checkTemplate notes that a change of a template affects only later clones.
 func (d *differ) checkTemplate(have VMFacts) {
 	if have.Config["template"] == "1" {
 		d.find(proxstation.Finding{ID: "workstation.template", Severity: proxstation.Warning, Subject: have.String(), Seen: "template: 1",

@@ -81,8 +81,8 @@ func (d *differ) macOSCPU(config map[string]string, tell teller) {
 	}
 }
 
-// macOSFit warns of an iGPU that macOS does not recognise as one, and of a
-// processor of another generation than the iGPU.
+// macOSFit warns if macOS does not recognise the iGPU as an iGPU, or if the
+// processor is of another generation than the iGPU.
 func macOSFit(config map[string]string, card gpu.Card, tell teller) {
 	if path := macos.DevicePath(config, "hostpci0"); macos.BehindBridge(path) {
 		tell("macos.igpu-place", proxstation.Warning, "hostpci0: "+config["hostpci0"]+" is at "+path, "Lilu takes an Intel display for an integrated one only directly below the PCI root: behind a bridge it gets no driver",

@@ -16,8 +16,8 @@ import (
 )
 
 // meant returns a VM of the Spec completed for this node. A new VM gets the
-// defaults. An existing VM keeps its values where the Spec is silent, and its
-// disks and cards keep their slots.
+// defaults. An existing VM keeps the values that the Spec does not mention, and
+// its disks and cards keep their slots.
 func (d *differ) meant(vm VM) VM {
 	have, exists := d.facts.VMs[vm.ID]
 	switch {

@@ -60,9 +60,10 @@ func (d *differ) inItsSlots(vm VM, have VMFacts) VM {
 	return d.withLoaderFirst(vm.inItsOrder(have), have)
 }
 
-// inItsOrder writes down the boot order that the VM has today, if a new drive
-// would change it: in PVE's old notation every CD drive is in the order, and the
-// firmware tries a disk without a place in it only if nothing else has one.
+// inItsOrder adds the VM's present boot order to the Spec if a new drive would
+// change that order. In PVE's old notation every CD drive is in the order. The
+// firmware tries a disk outside the order only if nothing else has a place in
+// it.
 func (vm VM) inItsOrder(have VMFacts) VM {
 	config, order := maps.Clone(have.Config), qmconf.BootOrder(have.Config)
 	for _, disk := range vm.Disks {
@@ -173,16 +174,16 @@ func (m matching) bySlot(disk Disk) string {
 	return disk.Slot
 }
 
-// byDriver finds a slot on the system disk's bus for a new disk that Windows would
-// not see where the Spec has it: Windows has no driver for the LSI controller,
-// which PVE gives a VM without scsihw.
+// byDriver finds a slot on the system disk's bus for a new disk that Windows
+// would not see in the slot of the Spec: PVE gives a VM without scsihw an LSI
+// controller, for which Windows has no driver.
 func (m matching) byDriver(disk Disk) string {
 	hardware := cmp.Or(m.vm.Config["scsihw"], m.have["scsihw"], "lsi")
 	if !m.vm.Guest.IsWindows() || !strings.HasPrefix(hardware, "lsi") || !disk.allocates() || disk.isDefault() ||
 		qmconf.Family(disk.Slot) != "scsi" || m.have[disk.Slot] != "" || qmconf.Family(m.system) == "scsi" {
 		return ""
 	}
-	disk.Slot = cmp.Or(m.system, "sata0") // without a system disk it starts from a controller of the host
+	disk.Slot = cmp.Or(m.system, "sata0") // a VM without a system disk starts from a controller of the host
 	return m.byRoom(disk)
 }
 
@@ -192,15 +193,15 @@ func (m matching) startsFrom(slot string) bool {
 	return len(order) > 0 && order[0] == slot
 }
 
-// another reports whether the disk is a new disk for a purpose other than the
-// given one, for which the Spec has another disk.
+// another reports whether the disk is new, has another purpose than the given
+// purpose, and the Spec has another disk for the given purpose.
 func (m matching) another(disk Disk, purpose storage.Purpose) bool {
 	return disk.allocates() && disk.Purpose != purpose &&
 		slices.ContainsFunc(m.vm.Disks, func(d Disk) bool { return d.Purpose == purpose && !qmconf.IsFirmware(d.Slot) })
 }
 
-// byRoom finds a free slot, or the slot that an earlier plan found: a disk of that
-// bus with which nothing else in the Spec is meant.
+// byRoom finds a free slot. If an earlier plan already made this disk, byRoom
+// finds its slot: a disk on that bus that no other disk of the Spec means.
 func (m matching) byRoom(disk Disk) string {
 	for _, slot := range qmconf.Disks(m.have) {
 		named := slices.ContainsFunc(m.vm.Disks, func(other Disk) bool { return other.Slot == slot })
@@ -223,9 +224,9 @@ func (m matching) byRoom(disk Disk) string {
 	return qmconf.FreeSlot(disk.Slot, others, m.have, used)
 }
 
-// withLoaderFirst returns the VM with a boot order that begins with a boot
-// loader's drive which the Spec asks for and the VM does not start from: OVMF
-// never tries a drive that is not in the order.
+// withLoaderFirst puts the drive of a boot loader that the Spec asks for first
+// in the boot order, if the VM does not start from that drive. OVMF never tries
+// a drive that is not in the order.
 func (d *differ) withLoaderFirst(vm VM, have VMFacts) VM {
 	order := qmconf.BootOrder(have.Config)
 	if boot := vm.Config["boot"]; boot != "" && boot != "order="+strings.Join(order, ";") {

@@ -42,8 +42,9 @@ func loaderOf(config map[string]string) string {
 
 // systemDisk returns the slot of the disk that holds the guest's system: the
 // first disk in the boot order that holds neither a boot loader nor an
-// installer, or else the largest such disk. It returns "" if there is no such
-// disk, as in a VM that starts from a passed-through controller.
+// installer. If the order has no such disk, it is the largest such disk of the
+// VM. systemDisk returns "" if there is no such disk, as in a VM that starts
+// from a passed-through controller.
 func systemDisk(config map[string]string) string {
 	order, loader := qmconf.BootOrder(config), loaderOf(config)
 	if len(order) > 0 && qmconf.Family(order[0]) == "hostpci" {

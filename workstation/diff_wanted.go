@@ -21,7 +21,7 @@ func (d *differ) wanted(vm VM, have map[string]string) (config, notes map[string
 	if config == nil {
 		config = map[string]string{}
 	}
-	fresh := "" // the first slot that gets a new disk
+	fresh := "" // holds the first slot that gets a new disk
 	for _, disk := range vm.Disks {
 		value, there := have[disk.Slot]
 		switch {
@@ -116,9 +116,9 @@ func (d *differ) changeable(vm VM, disk Disk, value string) Disk {
 	return disk
 }
 
-// checkSecureBoot reports what Secure Boot would keep from running in a guest
-// whose firmware has Secure Boot's keys enrolled. told is false if the guest
-// needs these keys.
+// checkSecureBoot reports programs that Secure Boot would stop, if the guest's
+// firmware has Secure Boot's keys enrolled. told is false if the guest needs
+// these keys.
 func (d *differ) checkSecureBoot(vm VM, value string) (told bool) {
 	f := proxstation.Finding{ID: "workstation.secure-boot", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: "efidisk0: " + value}
 	const off = "in the VM's firmware (Esc when it starts), Device Manager, Secure Boot Configuration: take the tick from Attempt Secure Boot"
@@ -196,8 +196,8 @@ func (s *ChangeVM) drop(absent []string, config map[string]string) {
 	}
 }
 
-// checkNewCloudInit refuses a drive of cloud-init in place of a disk, and a
-// second one, which PVE refuses.
+// checkNewCloudInit refuses a cloud-init drive in place of a disk. It also
+// refuses a second cloud-init drive, as PVE does.
 func (d *differ) checkNewCloudInit(vm VM, slot string, have map[string]string) {
 	d.checkReplaced(vm, Disk{Slot: slot, Volume: qmconf.CloudInitDrive}, have[slot])
 	for _, key := range slices.Sorted(maps.Keys(have)) {

@@ -21,8 +21,8 @@ type Disk struct {
 	// drive of purpose firmware in another slot holds a boot loader, which the
 	// firmware has to start first.
 	Purpose storage.Purpose `json:"purpose,omitempty"`
-	// Size is the least size. A smaller disk grows; a larger disk stays as it
-	// is. Size is ignored if Volume is set.
+	// Size is the minimum size. A smaller disk grows, and a larger disk stays
+	// as it is. Size is ignored if Volume is set.
 	Size storage.Size `json:"size,omitempty"`
 	// NewSize is the size of the disk in a new VM if Size is not set. In an
 	// existing VM the disk keeps its size; if it does not exist, it is not
@@ -61,7 +61,8 @@ func (d Disk) isCD() bool {
 	return d.Volume == "none" || d.Volume == "cdrom" || strings.Contains(d.Volume, ":iso/")
 }
 
-// smallest is less than any disk of a VM has: smaller numbers lack their unit.
+// smallest is smaller than every disk of a VM. A size below it most likely
+// lacks its unit.
 const smallest = 64 * storage.KiB
 
 // check reports fields of the disk that contradict each other.

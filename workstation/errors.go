@@ -32,7 +32,7 @@ var (
 
 // An InvalidError says which part of a VM is impossible, and why.
 type InvalidError struct {
-	VMID  int    // 0 if it is not about one VM
+	VMID  int    // 0 if the error is not about one VM
 	Field string // the part of the VM, mostly a configuration key
 	Value string // the value; empty if it does not matter
 	Why   string // the reason, and what to do

@@ -32,13 +32,13 @@ var (
 	// ErrAgent reports a guest agent that is not configured or does not answer.
 	ErrAgent = errors.New("guest agent does not answer")
 	// ErrNoAnswer reports a request without a usable answer. The request may
-	// have had effect.
+	// have had an effect.
 	ErrNoAnswer = errors.New("no answer: it may have had effect")
 	// ErrTooLarge reports data that does not fit through the guest agent, or an
 	// answer that is larger or more deeply nested than PVE's answers are.
 	ErrTooLarge = errors.New("too large")
-	// ErrTimeout reports work that took longer than it was given: a guest that
-	// did not shut down or come up, a command that has not ended.
+	// ErrTimeout reports work that took longer than allowed: a guest that did
+	// not shut down or come up in time, or a command that has not ended.
 	ErrTimeout = errors.New("it took too long")
 )
 
@@ -49,7 +49,8 @@ var meanings = map[error]error{
 	ErrTimeout: pve.ErrTimeout, ErrStale: pve.ErrStale, ErrInvalid: pve.ErrInvalid, ErrTooLarge: pve.ErrTooLarge,
 }
 
-// means reports whether an error of internal/pve means one of our sentinels.
+// means reports whether an error of internal/pve corresponds to the sentinel of
+// this package.
 func means(err, sentinel error) bool {
 	meaning, ours := meanings[sentinel]
 	return ours && errors.Is(err, meaning)

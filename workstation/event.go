@@ -12,9 +12,9 @@ const (
 	PhaseLease    Phase = "lease"    // waiting for another controller
 	PhaseCheck    Phase = "check"    // checking everything that could fail later
 	PhaseStop     Phase = "stop"     // the guest that has the card shuts down
-	PhaseFree     Phase = "free"     // the VM is gone, the card is not yet free
+	PhaseFree     Phase = "free"     // the VM is off, but the card is not yet free
 	PhaseStart    Phase = "start"    // the next VM starts
-	PhaseUp       Phase = "up"       // its guest is not up yet
+	PhaseUp       Phase = "up"       // waiting until its guest is up
 	PhaseRollback Phase = "rollback" // returning to the VM that ran before
 	PhaseDone     Phase = "done"     // nothing is left to do
 )

@@ -34,15 +34,15 @@ type Facts struct {
 	IOMMU iommu.Facts
 	// Pools holds the storages, each with its disks.
 	Pools []storage.Pool
-	// Disks are the physical disks.
+	// Disks holds the physical disks.
 	Disks []storage.Disk
 	// Bridges holds the bridges and vnets that the login may give to a VM.
 	// CPUModels holds the CPU models that PVE brings or the cluster defines
 	// ("custom-…"). Nil means that they could not be read.
 	Bridges, CPUModels []string
-	// Mappings are the cluster's PCI resource mappings.
+	// Mappings holds the cluster's PCI resource mappings.
 	Mappings []gpu.Mapping
-	// VMs are the VMs that the caller may see, by VMID.
+	// VMs holds the VMs that the caller may see, by VMID.
 	VMs map[int]VMFacts
 	// Others describes the containers, and the VMs of other nodes, by VMID:
 	// "container proxy on node pve". Their VMIDs are taken too.
@@ -50,10 +50,10 @@ type Facts struct {
 	// CardUsers holds the running containers of the node that use a graphics
 	// card of the host.
 	CardUsers []CardUser
-	// HA holds the VMs under high availability, HAIgnored the VMs that the HA
-	// manager is told to ignore.
+	// HA holds the VMs under high availability. HAIgnored holds the VMs that
+	// the HA manager ignores.
 	HA, HAIgnored []int
-	// Backups are the cluster's scheduled backups.
+	// Backups holds the cluster's scheduled backups.
 	Backups []BackupJob
 	// RootTicket says whether the login is root@pam with a password.
 	RootTicket proxstation.Answer
@@ -102,7 +102,7 @@ func (v VMFacts) String() string {
 	return strings.TrimSpace(printable.Sprintf("VM %d %s", v.ID, v.Name))
 }
 
-// GoString returns what String does.
+// GoString returns the same text as String.
 func (v VMFacts) GoString() string { return v.String() }
 
 // now returns the configuration that is in force: InForce for a running VM,
@@ -163,6 +163,7 @@ const idUnread = "workstation.unread"
 type CardUser struct {
 	VMID int
 	Name string
-	// Devices are the card's device nodes: "/dev/dri/renderD128", "/dev/nvidia0".
+	// Devices holds the card's device nodes: "/dev/dri/renderD128",
+	// "/dev/nvidia0".
 	Devices []string
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
-// HostPCI returns the VM's hostpci values. [Facts.Claims] also has those that
-// cannot be read.
+// HostPCI returns the VM's hostpci values that can be read. [Facts.Claims] also
+// includes the values that cannot be read.
 func (v VMFacts) HostPCI() []gpu.HostPCI { return v.claim(v.Config).Values }
 
 // claim returns the devices that the VM takes with a configuration, including

@@ -164,7 +164,7 @@ func (o handover) storage(fn iommu.Function) (severity proxstation.Severity, why
 	for _, d := range o.facts.Disks {
 		match := name.FindString(d.Path)
 		if elsewhere := slices.Contains([]storage.Bus{storage.USB, storage.Network, storage.MMC}, d.Bus) || strings.HasPrefix(d.WWN, "uuid."); match == "" || elsewhere {
-			continue // not on a controller of the host
+			continue // the disk is not on a controller of the host
 		}
 		all[match] = true
 		if d.Use == "" && len(d.Partitions) == 0 {
@@ -173,7 +173,7 @@ func (o handover) storage(fn iommu.Function) (severity proxstation.Severity, why
 		}
 		disks[match] = true
 	}
-	controllers := len(of(kind, o.left)) + len(of(kind, o.taken)) // controllers that the host has now
+	controllers := len(of(kind, o.left)) + len(of(kind, o.taken)) // the number of controllers that the host has now
 	switch {
 	case len(disks) == 0 && !idle:
 		return 0, "" // the host has no disk on any such controller
@@ -195,7 +195,7 @@ func (o handover) network(fn iommu.Function) (severity proxstation.Severity, why
 		return proxstation.Blocker, "it is the last network card of the host, which is off the network when the VM starts"
 	}
 	for _, port := range o.facts.ports {
-		onBoard := strings.HasPrefix(port, "eno") && strings.HasPrefix(fn.Address.String(), "0000:00:") // such a name means a place on the board
+		onBoard := strings.HasPrefix(port, "eno") && strings.HasPrefix(fn.Address.String(), "0000:00:") // such a name stands for a port on the mainboard
 		if a, ok := addressOf(port); ok && a == fn.Address || onBoard {
 			return proxstation.Blocker, "it is " + port + ", by which the host and its VMs are on the network"
 		}
