@@ -16,11 +16,12 @@ import (
 	"github.com/proxstation/proxstation/workstation/profile"
 )
 
-// Adopt returns a first page for a node as it is, and comments for [Format]: the
-// cards by names, the VMs with these VMIDs, or all, in the profile that fits or
-// as [Custom], and the sets that share a card. A plan of the page is empty.
-// Templates are left out, and so is a VM that cannot be described without a
-// change; the comment in front of the page names it.
+// Adopt returns a first page that describes a node as it is, and comments for
+// [Format]. The page has the cards with names, the VMs with the given VMIDs, or
+// all VMs, and the sets that share a card. A VM gets the profile that fits, or
+// [Custom]. A plan of the page is empty. Adopt leaves out templates and VMs
+// that cannot be described without a change; the comment in front of the page
+// names them.
 func Adopt(facts workstation.Facts, vmids ...int) (Page, map[string]string) {
 	a := adoption{facts: facts, comments: map[string]string{}}
 	a.page = Page{Node: facts.Node, Cards: map[string]Card{}, Workstations: map[string]Workstation{}, DualBoot: map[string]DualBoot{}}
@@ -38,15 +39,16 @@ func Adopt(facts workstation.Facts, vmids ...int) (Page, map[string]string) {
 	return a.page, a.comments
 }
 
-// An adoption makes a page of facts.
+// An adoption makes a page from facts.
 type adoption struct {
 	facts    workstation.Facts
 	page     Page
 	comments map[string]string
-	lines    []string // of the comment in front of the page
+	lines    []string // lines of the comment in front of the page
 }
 
-// storages says which tiers the disks tell, and where the page has to.
+// storages adds comment lines: the tiers that the disks show, and the storages
+// whose tier the page has to name.
 func (a *adoption) storages() {
 	var known, unknown []string
 	for _, pool := range a.facts.Pools {
@@ -64,7 +66,8 @@ func (a *adoption) storages() {
 	}
 }
 
-// cards names the node's cards: as their mappings are called, else igpu or gpu.
+// cards adds the node's cards. A card is named after its mapping, or else igpu
+// or gpu.
 func (a *adoption) cards() {
 	for _, card := range a.facts.Cards() {
 		name := "gpu"
@@ -78,7 +81,7 @@ func (a *adoption) cards() {
 	}
 }
 
-// free returns a name that a map does not have yet.
+// free returns name, with a number if the map has that name already.
 func free[V any](name string, taken map[string]V) string {
 	for n, candidate := 2, name; ; n++ {
 		if _, there := taken[candidate]; !there {
@@ -88,7 +91,7 @@ func free[V any](name string, taken map[string]V) string {
 	}
 }
 
-// mappingOf returns the mapping that stands for a card on the node.
+// mappingOf returns the node's mapping for a card, "" if it has none.
 func (a *adoption) mappingOf(card gpu.Card) string {
 	c := conversion{facts: a.facts}
 	for _, m := range a.facts.Mappings {
@@ -99,7 +102,8 @@ func (a *adoption) mappingOf(card gpu.Card) string {
 	return ""
 }
 
-// cardBy returns the page's name of the card that a mapping stands for.
+// cardBy returns the page's name of the card with the given mapping. If the
+// page does not have the card, cardBy adds it.
 func (a *adoption) cardBy(mapping string) string {
 	if _, there := a.page.Cards[mapping]; !there && mapping != "" {
 		a.page.Cards[mapping] = Card{Mapping: mapping}
@@ -107,7 +111,7 @@ func (a *adoption) cardBy(mapping string) string {
 	return mapping
 }
 
-// vm adds a VM to the page.
+// vm adds a VM to the page, or a comment line if the VM is left out.
 func (a *adoption) vm(id int) {
 	have := a.facts.VMs[id]
 	if have.Config["template"] == "1" {
@@ -126,8 +130,7 @@ func (a *adoption) vm(id int) {
 	a.lines = append(a.lines, fmt.Sprintf("Left out: VM %d %s: it cannot be described without a change.", id, have.Name))
 }
 
-// plainName returns a name as it can stand as a key: letters, digits, hyphens
-// and dots.
+// plainName turns a name into a key: letters, digits, hyphens and dots.
 func plainName(name string, id int) string {
 	plain := func(r rune) rune {
 		if r < 0x80 && strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.", r) {
@@ -138,7 +141,8 @@ func plainName(name string, id int) string {
 	return cmp.Or(strings.Trim(strings.Map(plain, name), "-."), fmt.Sprintf("vm-%d", id))
 }
 
-// setName gives a workstation the VM's name, unless its key on the page says it.
+// setName gives a workstation the VM's name, unless its key on the page is the
+// same.
 func setName(w Workstation, key, name string) {
 	if key == name {
 		name = ""
@@ -155,7 +159,7 @@ func setName(w Workstation, key, name string) {
 	}
 }
 
-// candidates returns what a VM can be on the page, the best first.
+// candidates returns the workstations that can describe a VM, the best first.
 func (a *adoption) candidates(id int) []Workstation {
 	var all []Workstation
 	if adopted, err := profile.Adopt(a.facts, id); err == nil {
@@ -168,7 +172,7 @@ func (a *adoption) candidates(id int) []Workstation {
 			all = append(all, linuxOf(p))
 		case profile.MacOS:
 			all = append(all, &MacOS{MacOS: p, Card: a.cardBy(p.Mapping)})
-			p.Stage, p.Mode, p.ROM = profile.MacInstall, profile.IGPUChosen, "" // its card stays as it is
+			p.Stage, p.Mode, p.ROM = profile.MacInstall, profile.IGPUChosen, "" // the VM keeps its card
 			all = append(all, &MacOS{MacOS: p})
 		}
 	}
@@ -192,8 +196,8 @@ func linuxOf(p profile.LinuxAI) *LinuxAI {
 	return w
 }
 
-// changesNothing reports whether a plan of the page is empty and can be read
-// back from the text of the page.
+// changesNothing reports whether the page can be read back from its text, with
+// an empty plan.
 func (p Page) changesNothing(facts workstation.Facts) bool {
 	source, err := Parse("", Format(p, nil))
 	if err != nil {
@@ -207,7 +211,7 @@ func (p Page) changesNothing(facts workstation.Facts) bool {
 	return err == nil && plan.Empty()
 }
 
-// sets finds the workstations that share a card.
+// sets adds the sets of workstations that share a card.
 func (a *adoption) sets() {
 	members := map[string][]string{}
 	for _, name := range names(a.page.Workstations) {

@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// embedded returns a host as a node, and its facts.
+// embedded returns an embedded node for a host, and the node's facts.
 func embedded(t *testing.T, host pvetest.Host) (*workstation.Node, workstation.Facts) {
 	t.Helper()
 	sim := pvetest.New(host, &pvetest.Options{Speed: 1000})
@@ -27,8 +27,8 @@ func embedded(t *testing.T, host pvetest.Host) (*workstation.Node, workstation.F
 	return node, facts
 }
 
-// adopted writes the page of a node, reads it, and returns it with the plan of
-// it.
+// adopted writes the page that describes a node, reads it, and returns it with
+// its plan.
 func adopted(t *testing.T, facts workstation.Facts) (*Source, workstation.Plan) {
 	t.Helper()
 	text := Format(Adopt(facts))
@@ -47,7 +47,8 @@ func adopted(t *testing.T, facts workstation.Facts) (*Source, workstation.Plan) 
 	return source, plan
 }
 
-// What the reference page made is adopted as such a page.
+// Adopting the node that the reference page made gives a page with the same
+// profiles, cards and sets.
 func TestAdoptOfTheReferencePage(t *testing.T) {
 	t.Parallel()
 	node, facts := embedded(t, pvetest.Reference())
@@ -78,7 +79,8 @@ func TestAdoptOfTheReferencePage(t *testing.T) {
 	}
 }
 
-// VMs that others have made are on the page, and the plan of it is empty.
+// VMs that were made without a page are adopted, and the plan of the page is
+// empty.
 func TestAdoptOfVMsOfOthers(t *testing.T) {
 	t.Parallel()
 	dirs, err := filepath.Glob("../../../shared/cases/vms/*")
@@ -106,8 +108,8 @@ func TestAdoptOfVMsOfOthers(t *testing.T) {
 	}
 }
 
-// ours are VMs that no profile fits, with names that are no keys, and with a card
-// of two VMs.
+// ours returns VMs that fit no profile: some names cannot be keys, and two VMs
+// have the same card.
 func ours() map[int]workstation.VMFacts {
 	vms := map[int]workstation.VMFacts{}
 	add := func(id int, name string, pairs ...string) {
@@ -125,7 +127,7 @@ func ours() map[int]workstation.VMFacts {
 	return vms
 }
 
-// readVMs reads the VMs of a case.
+// readVMs reads the VMs of a case from its directory.
 func readVMs(t *testing.T, dir string) map[int]workstation.VMFacts {
 	t.Helper()
 	vms := map[int]workstation.VMFacts{}

@@ -9,9 +9,9 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// Validate reports names that the page does not have, VMIDs and cards that it
-// has twice, and sets that do not share a card. The error is an [Errors].
-// [Parse] has done it, with the places in the file.
+// Validate reports names that the page does not have, VMIDs and cards that
+// appear twice, and sets whose members do not share a card. The error is an
+// [Errors]. [Parse] does the same, and adds the places in the file.
 func (p Page) Validate() error { return p.check().err() }
 
 func (p Page) check() Errors {
@@ -32,7 +32,7 @@ func (p Page) check() Errors {
 	for _, name := range stations {
 		w, key := p.Workstations[name], "workstations."+name
 		if w == nil {
-			continue // the decoder said why
+			continue // the decoder has reported it
 		}
 		if id := w.VMID(); owners[id] == "" {
 			owners[id] = name
@@ -63,7 +63,7 @@ func (w *MacOS) check(errs *Errors, key string) {
 	}
 }
 
-// checkCards reports addresses and mappings that two cards have.
+// checkCards reports addresses and mappings that belong to two cards.
 func (p Page) checkCards(errs *Errors) {
 	slots, mappings := map[string]string{}, map[string]string{}
 	for _, name := range names(p.Cards) {
@@ -82,7 +82,7 @@ func (p Page) checkCards(errs *Errors) {
 	}
 }
 
-// checkSets reports members that are not there or cannot take turns.
+// checkSets reports members that do not exist or cannot take turns.
 func (p Page) checkSets(errs *Errors, stations []string) {
 	for _, set := range names(p.DualBoot) {
 		members, key := p.DualBoot[set].Members, "dualboot."+set
@@ -105,7 +105,7 @@ func (p Page) checkSets(errs *Errors, stations []string) {
 	}
 }
 
-// checkRemote reports guests that are not there.
+// checkRemote reports guests that do not exist.
 func (p Page) checkRemote(errs *Errors, stations []string) {
 	for way, on := range p.Remote.on() {
 		for i, name := range on {
@@ -116,7 +116,7 @@ func (p Page) checkRemote(errs *Errors, stations []string) {
 	}
 }
 
-// on returns the guests of each way in, by the key of the way.
+// on returns the guests of each way in, keyed by the way's name on the page.
 func (r *Remote) on() map[string][]string {
 	ways := map[string][]string{}
 	if r == nil {

@@ -12,11 +12,11 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// A decoder fills the types of the page from YAML's tree. It goes on after a
-// mistake, so that all of them are told at once.
+// A decoder fills the types of the page from YAML's tree. It continues after a
+// mistake, so that all mistakes are reported at once.
 type decoder struct {
 	errs Errors
-	at   map[string]ast.Node // the value of each key, by its place on the page
+	at   map[string]ast.Node // the value of each key, keyed by its place on the page
 }
 
 func (d *decoder) fail(node ast.Node, key, format string, args ...any) {
@@ -42,7 +42,7 @@ func position(node ast.Node) token.Position {
 
 func join(key, name string) string { return strings.TrimPrefix(key+"."+name, ".") }
 
-// value fills v with what stands at node.
+// value fills v with the value of a node.
 func (d *decoder) value(node ast.Node, v reflect.Value, key string) {
 	d.at[key] = node
 	switch node.(type) {
@@ -60,7 +60,7 @@ func (d *decoder) value(node ast.Node, v reflect.Value, key string) {
 	case isScalar && node.Type() == ast.NullType && (v.Kind() == reflect.Map || v.Kind() == reflect.Slice):
 	case isScalar && node.Type() == ast.NullType:
 		d.fail(node, key, "it has no value: %s, or leave the key out", wanted(v.Type()))
-	case isScalar && v.Kind() == reflect.Slice: // a single value is a list of one
+	case isScalar && v.Kind() == reflect.Slice: // a single value is a list with one element
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
 		d.value(node, v.Index(0), key)
 		d.at[key+"[0]"] = node
@@ -93,8 +93,8 @@ func (d *decoder) collection(node ast.Node, v reflect.Value, key string) {
 	}
 }
 
-// each calls do for each key of a mapping, and reports keys that are not words
-// and keys that come twice.
+// each calls do for each key of a mapping. It reports keys that are not words,
+// and keys that appear twice.
 func (d *decoder) each(pairs []*ast.MappingValueNode, key string, do func(name string, pair *ast.MappingValueNode)) {
 	seen := map[string]int{}
 	for _, pair := range pairs {
@@ -116,7 +116,7 @@ func (d *decoder) each(pairs []*ast.MappingValueNode, key string, do func(name s
 	}
 }
 
-// dictionary fills a map, whose keys are names.
+// dictionary fills a map. Its keys are names of the user's choice.
 func (d *decoder) dictionary(pairs []*ast.MappingValueNode, v reflect.Value, key string) {
 	v.Set(reflect.MakeMap(v.Type()))
 	d.each(pairs, key, func(name string, pair *ast.MappingValueNode) {
@@ -130,7 +130,7 @@ func (d *decoder) dictionary(pairs []*ast.MappingValueNode, v reflect.Value, key
 	})
 }
 
-// structure fills a struct.
+// structure fills a struct. Its keys are the names of the fields.
 func (d *decoder) structure(pairs []*ast.MappingValueNode, v reflect.Value, key string, besides ...string) {
 	known := fields(v.Type())
 	d.each(pairs, key, func(name string, pair *ast.MappingValueNode) {
@@ -150,7 +150,7 @@ func (d *decoder) structure(pairs []*ast.MappingValueNode, v reflect.Value, key 
 	})
 }
 
-// workstation makes the workstation of the profile that the mapping names.
+// workstation fills v with a workstation of the profile that the mapping names.
 func (d *decoder) workstation(node ast.Node, v reflect.Value, key string) {
 	pairs, ok := mapping(node)
 	if !ok {
@@ -180,7 +180,7 @@ func (d *decoder) workstation(node ast.Node, v reflect.Value, key string) {
 	d.fail(node, key, "it has no profile: want profile: and %s", oneOf(profiles))
 }
 
-// parse fills v with a scalar and returns why it cannot.
+// parse fills v with a scalar. If the text is not valid, it returns the reason.
 func parse(text string, v reflect.Value) (why string) {
 	if known := words[v.Type()]; known != nil && !slices.Contains(known, text) {
 		return fmt.Sprintf("%q cannot be: %s", text, unknown(known, text))
@@ -202,7 +202,7 @@ func parse(text string, v reflect.Value) (why string) {
 	return parseKind(text, v)
 }
 
-// parseKind is parse for the kinds of Go.
+// parseKind does what parse does, by the kind of Go type.
 func parseKind(text string, v reflect.Value) (why string) {
 	switch v.Kind() {
 	case reflect.String:
@@ -236,7 +236,7 @@ func parseKind(text string, v reflect.Value) (why string) {
 	return ""
 }
 
-// wanted says what a value of a type looks like.
+// wanted describes a valid value of a type, for error messages.
 func wanted(t reflect.Type) string {
 	n, special := notations[t]
 	switch {
@@ -258,8 +258,8 @@ func wanted(t reflect.Type) string {
 	return "want a single value"
 }
 
-// scalar returns the text of a value that is not a list and not a mapping, as
-// it was meant: what stands there without quotes.
+// scalar returns the text of a value that is neither a list nor a mapping.
+// Quotes are removed.
 func scalar(node ast.Node) (string, bool) {
 	switch n := node.(type) {
 	case *ast.LiteralNode:

@@ -14,19 +14,19 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// ErrEdit reports a change that [Source.Set] cannot make without touching more
-// of the file than the value.
+// ErrEdit reports a change for which [Source.Set] would have to change more of
+// the file than one value.
 var ErrEdit = errors.New("file: cannot be changed in place")
 
-// Set returns the page with another value at a key, such as
-// "workstations.macos.stage", or with a new key in a mapping that is there. All
-// else stays in the file as it is, to the byte: comments, order, spaces. The
-// value is a string, a number, a bool, a [storage.Size] or another value as the
-// field has it.
+// Set returns a copy of the page with a new value at a key, such as
+// "workstations.macos.stage". A key that is missing is added to its mapping,
+// which must exist. All other bytes of the file stay the same: comments, order
+// and spaces. The value is a string, a number, a bool, a [storage.Size] or a
+// value of the field's type.
 //
-// The error matches [ErrInvalid] if the page is not valid then, and [ErrEdit] if
-// the value has several lines or the mapping is not there: such a change is made
-// in an editor.
+// The error matches [ErrInvalid] if the changed page is not valid. It matches
+// [ErrEdit] if the old value has several lines or the mapping does not exist:
+// use an editor for such a change.
 func (s *Source) Set(key string, value any) (*Source, error) {
 	w := &writer{}
 	text, _ := w.flow(reflect.ValueOf(value), "")
@@ -52,7 +52,7 @@ func (s *Source) Set(key string, value any) (*Source, error) {
 
 func parentOf(key string) string { return key[:max(0, strings.LastIndex(key, "."))] }
 
-// others returns the values of all keys but one and what is below it.
+// others returns the values of all keys except key and the keys below it.
 func (s *Source) others(key string) map[string]string {
 	values := map[string]string{}
 	for at, node := range s.at {
@@ -63,7 +63,7 @@ func (s *Source) others(key string) map[string]string {
 	return values
 }
 
-// replace puts a text in the place of a value.
+// replace replaces the text of a value.
 func (s *Source) replace(node ast.Node, key, text string) ([]byte, error) {
 	from, to, ok := s.span(node)
 	if !ok {
@@ -72,8 +72,8 @@ func (s *Source) replace(node ast.Node, key, text string) ([]byte, error) {
 	return slices.Concat(s.text[:from], []byte(text), s.text[to:]), nil
 }
 
-// span returns where the text of a value begins and ends. It reports false for a
-// value of several lines.
+// span returns the offsets at which the text of a value begins and ends. ok is
+// false for a value of several lines.
 func (s *Source) span(node ast.Node) (from, to int, ok bool) {
 	t := node.GetToken()
 	from = s.offset(*t.Position)
@@ -102,8 +102,8 @@ func (s *Source) span(node ast.Node) (from, to int, ok bool) {
 	return 0, 0, false
 }
 
-// closing returns the length of the quoted text with which a line begins, and 0
-// if it does not end there.
+// closing returns the length of the quoted text at the beginning of a line, and
+// 0 if the quotes are not closed in that line.
 func closing(line []byte) int {
 	for i := 1; i < len(line); i++ {
 		switch {
@@ -118,7 +118,8 @@ func closing(line []byte) int {
 	return 0
 }
 
-// offset returns where a position is in the text. Columns count characters.
+// offset returns the byte offset of a position in the text. Columns count
+// characters.
 func (s *Source) offset(p token.Position) int {
 	at := 0
 	for range p.Line - 1 {
@@ -131,7 +132,7 @@ func (s *Source) offset(p token.Position) int {
 	return min(at, len(s.text))
 }
 
-// insert adds a key to the mapping that its place names.
+// insert adds a key to its parent mapping.
 func (s *Source) insert(key, text string) ([]byte, error) {
 	parent := parentOf(key)
 	node, there := s.at[parent]
@@ -156,7 +157,7 @@ func (s *Source) insert(key, text string) ([]byte, error) {
 	return slices.Concat(s.text[:at], []byte(lead+indent+entry+"\n"), s.text[at:]), nil
 }
 
-// lastLine returns the line in which a value ends.
+// lastLine returns the number of the last line of a value.
 func lastLine(node ast.Node) int {
 	last := position(node).Line
 	switch n := node.(type) {

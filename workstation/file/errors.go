@@ -9,21 +9,20 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// ErrInvalid reports a page that is not valid. The errors that match it are
-// [Errors].
+// ErrInvalid reports a page that is not valid. Every [Errors] matches it.
 var ErrInvalid = errors.New("file: not a valid page")
 
 // An Error is one mistake on a page.
 type Error struct {
-	// File is the name of the file, "" for a page that was made in Go.
+	// File is the name of the file. It is "" if the page was made in Go.
 	File string
-	// Line and Column say where the mistake is, counted from 1; both are 0 if
-	// the page was made in Go.
+	// Line and Column are the position of the mistake, counted from 1. Both are
+	// 0 if the page was made in Go.
 	Line, Column int
-	// Key is the place on the page: "workstations.windows.memory". It is empty
-	// for a file that is not YAML.
+	// Key is the place on the page, such as "workstations.windows.memory". It
+	// is empty if the file is not YAML.
 	Key string
-	// Why says what is wrong and what is expected. It shows no secret.
+	// Why says what is wrong and what is expected. It contains no secret.
 	Why string
 }
 
@@ -52,10 +51,10 @@ func (e *Error) text() string {
 // Is makes the error match [ErrInvalid].
 func (e *Error) Is(target error) bool { return target == ErrInvalid }
 
-// Errors holds all mistakes of a page, in the order in which they stand there.
+// Errors holds all mistakes of a page, in the order of the file.
 type Errors []*Error
 
-// Error implements error: the mistakes, one on each line.
+// Error implements error. It returns one mistake per line.
 func (e Errors) Error() string {
 	var lines []string
 	for _, mistake := range e {
@@ -76,7 +75,8 @@ func (e Errors) Unwrap() []error {
 // Is makes the errors match [ErrInvalid].
 func (e Errors) Is(target error) bool { return target == ErrInvalid }
 
-// err returns the errors in their order, and nil if there are none.
+// err returns the errors in the order of the file, and nil if there are no
+// errors.
 func (e Errors) err() error {
 	if len(e) == 0 {
 		return nil

@@ -7,17 +7,17 @@ import (
 	"unicode"
 )
 
-// A field is a key of a mapping of the page, and the field of a struct in which
-// its value goes.
+// A field is a key of a mapping on the page, with the field of the struct that
+// takes its value.
 type field struct {
 	key   string
 	index []int
 	typ   reflect.Type
 }
 
-// fields returns the keys of a struct in the order of its fields, with those of
-// embedded structs in their place, except the fields that the tag omit of an
-// embedded struct names and those that an outer field hides.
+// fields returns the keys of a struct in the order of its fields. The fields of
+// embedded structs are included, except those that the struct's tag omit names
+// and those that an outer field hides.
 func fields(t reflect.Type) []field {
 	var all []field
 	own := map[string]bool{}
@@ -42,14 +42,16 @@ func fields(t reflect.Type) []field {
 	return all
 }
 
-// keyOf returns the key of a field: its name in small letters with hyphens.
+// keyOf returns the key of a field: the field's name in small letters with
+// hyphens.
 func keyOf(f reflect.StructField) string { return kebab(brands.Replace(f.Name)) }
 
-// brands are one word on the page.
+// brands changes names so that their keys are one word.
 var brands = strings.NewReplacer("OpenCore", "Opencore", "RustDesk", "Rustdesk", "DualBoot", "Dualboot")
 
-// kebab turns a Go name or a name for people into small letters with hyphens:
-// "HugePages" and "Huge Pages" are "huge-pages", "SSHKeys" is "ssh-keys".
+// kebab returns a Go name or a displayed name in small letters with hyphens:
+// "HugePages" and "Huge Pages" become "huge-pages", "SSHKeys" becomes
+// "ssh-keys".
 func kebab(name string) string {
 	var b strings.Builder
 	letters := []rune(name)

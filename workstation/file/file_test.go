@@ -19,7 +19,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// referencePage is the page of examples/homelab.
+// referencePage is the path of the page in examples/homelab.
 const referencePage = "../../examples/homelab/homelab.yaml"
 
 const publicKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl ada@laptop"
@@ -37,7 +37,7 @@ func reference(t *testing.T) *Source {
 	return source
 }
 
-// secrets resolves every reference of the reference page.
+// secrets resolves all references of the reference page.
 func secrets(r Reference) (proxstation.Secret, error) {
 	known := map[Reference]string{"env:MACOS_OSK": strings.Repeat("k", 64), "env:WINDOWS_PASSWORD": "correct horse", "env:RUSTDESK_PASSWORD": "battery staple",
 		"file:~/.ssh/id_ed25519.pub": "# mine\n" + publicKey + "\n"}
@@ -63,8 +63,8 @@ func observed(t *testing.T) workstation.Facts {
 	return facts
 }
 
-// The reference page becomes a plan for three VMs on the reference host, with
-// the disks on the tiers that they want, and without a blocker.
+// The reference page becomes a plan for three VMs on the reference host. All
+// disks are on the wanted tiers, and nothing blocks the plan.
 func TestReferencePageIsAPlan(t *testing.T) {
 	t.Parallel()
 	facts := observed(t)
@@ -142,7 +142,7 @@ func TestHostPlan(t *testing.T) {
 	}
 }
 
-// Each mistake is told with its place, what is expected and what was meant.
+// Each mistake is reported with its place, the expected value and a suggestion.
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	station := func(lines string) string {
@@ -212,7 +212,8 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// All mistakes come at once, in the order of the file, each of its own type.
+// All mistakes are reported at once, in the order of the file, each as an
+// [Error] of its own.
 func TestAllMistakesComeAtOnce(t *testing.T) {
 	t.Parallel()
 	_, err := Parse("p.yaml", []byte("cards: {a: {adress: x}}\nworkstations:\n  w:\n    profile: windows11\n    memory: 10\n    card: b\nnod: pve\n"))
@@ -231,7 +232,8 @@ func TestAllMistakesComeAtOnce(t *testing.T) {
 	}
 }
 
-// What only the node or a secret store can say is an error with its place, too.
+// Mistakes that only show on the node or in the secret store are also reported
+// with their places.
 func TestSpecMistakes(t *testing.T) {
 	t.Parallel()
 	source := reference(t)
@@ -286,8 +288,8 @@ func TestGuestsHaveWords(t *testing.T) {
 	}
 }
 
-// A guest with an address of its own has a network card that the guest knows: the
-// one of the page, the one that the VM has, or one that is made of the VMID.
+// A guest with an address of its own knows its network card by the hardware
+// address. It comes from the page or from the VM, or is made from the VMID.
 func TestAddressAndCardGoTogether(t *testing.T) {
 	t.Parallel()
 	parse := func(network string) Page {

@@ -12,13 +12,13 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// Schema is the address of the JSON Schema of pages. An editor that finds it in
-// the first line of a page completes keys and marks mistakes.
+// Schema is the address of the JSON Schema of pages. If the first line of a
+// page contains it, editors complete keys and mark mistakes.
 const Schema = "https://raw.githubusercontent.com/proxstation/proxstation/main/docs/homelab.schema.json"
 
-// Format writes a page. Comments are put behind the keys that they are for, such
-// as "cards.rtx"; the comment for "" goes in front of the page, and may have
-// several lines. What is not set is left out, so [Parse] reads the same page
+// Format writes a page. A comment is put after the key that it is for, such as
+// "cards.rtx". The comment for "" goes in front of the page, and may have
+// several lines. Format leaves out unset fields, so [Parse] reads the same page
 // back.
 func Format(p Page, comments map[string]string) []byte {
 	w := &writer{comments: comments}
@@ -44,13 +44,14 @@ func (w *writer) line(indent int, text string) {
 	fmt.Fprintf(w, "%s%s\n", strings.Repeat(" ", indent), text)
 }
 
-// A pair is a key with its value, as both stand on the page.
+// A pair is a key of the page with its value.
 type pair struct {
 	key   string
 	value reflect.Value
 }
 
-// pairs returns the pairs of a struct, a map or a workstation that are set.
+// pairs returns the pairs of a struct, a map or a workstation whose values are
+// set.
 func pairs(v reflect.Value) []pair {
 	v = indirect(v)
 	var all []pair
@@ -72,8 +73,8 @@ func pairs(v reflect.Value) []pair {
 	return all
 }
 
-// order is the VMID of a workstation and 0 for all else: workstations come in
-// the order of their VMIDs.
+// order returns the VMID of a workstation, and 0 for other values: workstations
+// are sorted by VMID.
 func order(p pair) int {
 	if station, ok := p.value.Interface().(Workstation); ok {
 		return station.VMID() * 4
@@ -81,7 +82,7 @@ func order(p pair) int {
 	return 0
 }
 
-// indirect returns the struct behind a pointer or an interface, addressable.
+// indirect returns the addressable struct behind a pointer or an interface.
 func indirect(v reflect.Value) reflect.Value {
 	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
 		v = v.Elem()
@@ -94,11 +95,11 @@ func indirect(v reflect.Value) reflect.Value {
 	return v
 }
 
-// width is how long a line may get before a mapping in braces is written as
-// lines of its own.
+// width is the longest line for a mapping in braces. A longer mapping is
+// written in block style.
 const width = 100
 
-// pair writes a key with its value, and its comment.
+// pair writes a key with its value and its comment.
 func (w *writer) pair(indent int, key string, p pair) {
 	key = join(key, p.key)
 	comment := w.comments[key]
@@ -115,7 +116,7 @@ func (w *writer) pair(indent int, key string, p pair) {
 	w.block(indent+2, key, p.value)
 }
 
-// block writes a collection in lines of its own.
+// block writes a collection in block style, on lines of its own.
 func (w *writer) block(indent int, key string, v reflect.Value) {
 	v = indirect(v)
 	if v.Kind() != reflect.Slice {
@@ -132,13 +133,13 @@ func (w *writer) block(indent int, key string, v reflect.Value) {
 		item := &writer{comments: w.comments}
 		item.block(indent+2, fmt.Sprintf("%s[%d]", key, i), v.Index(i))
 		text := item.Bytes()
-		text[indent] = '-' // the first key stands beside it
+		text[indent] = '-' // the first key is on the line of the hyphen
 		w.Write(text)
 	}
 }
 
-// flow returns a value in one line. It reports false for a workstation, for
-// mappings in mappings and for values with comments inside.
+// flow returns a value in one line. It reports false for workstations, for
+// mappings inside mappings, and for values with comments inside.
 func (w *writer) flow(v reflect.Value, key string) (text string, short bool) {
 	if text, ok := scalarOf(v); ok {
 		return text, true
@@ -169,8 +170,8 @@ func isScalar(v reflect.Value) bool { _, ok := scalarOf(v); return ok }
 
 func isCollection(v reflect.Value) bool { return !isScalar(v) && indirect(v).Kind() != reflect.Slice }
 
-// scalarOf returns the text of a value that is not a collection, with quotes
-// where it needs them.
+// scalarOf returns the text of a value that is not a collection, in quotes if
+// it needs them.
 func scalarOf(v reflect.Value) (string, bool) {
 	if v.Kind() == reflect.Interface || v.Kind() == reflect.Pointer {
 		return "", false
@@ -191,8 +192,8 @@ var (
 	word   = regexp.MustCompile(`^(?i:null|true|false|yes|no|on|off|y|n|\.inf|\.nan)$`)
 )
 
-// quoted returns a text as it can stand anywhere on the page: in quotes unless
-// it is plain and would not be read as a number or another word of YAML.
+// quoted returns a text in a form that is valid everywhere on the page. It adds
+// quotes unless the text is plain and YAML reads it as a string.
 func quoted(text string) string {
 	switch {
 	case !plain.MatchString(text), number.MatchString(text) && !isInteger(text), word.MatchString(text),
@@ -201,7 +202,7 @@ func quoted(text string) string {
 		var b bytes.Buffer
 		encoder := json.NewEncoder(&b)
 		encoder.SetEscapeHTML(false)
-		_ = encoder.Encode(text) // a text can always be encoded
+		_ = encoder.Encode(text) // encoding a string cannot fail
 		return strings.TrimSuffix(b.String(), "\n")
 	}
 	return text

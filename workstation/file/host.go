@@ -9,10 +9,10 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// HostPlan plans what the page wants of the machine itself, from facts that were
-// read there: the cards of host.keep are kept for guests from its next start on.
-// All functions of a card go with it. The error is an [Errors] for a card that
-// the machine does not have, or that of [iommu.Facts.Prepare].
+// HostPlan plans what the page wants of the machine itself, from facts that
+// were read on it. From the machine's next start on, it keeps the cards of
+// host.keep for guests, with all their functions. The error is an [Errors] for
+// a card that the machine does not have, or the error of [iommu.Facts.Prepare].
 func (p Page) HostPlan(facts iommu.Facts) (iommu.HostPlan, error) {
 	if p.Host == nil {
 		return iommu.HostPlan{}, nil
@@ -34,8 +34,8 @@ func (p Page) HostPlan(facts iommu.Facts) (iommu.HostPlan, error) {
 }
 
 // Set returns a set of workstations that take turns, by its name on the page.
-// Its Owner and what only a program can say are left to the caller. The error
-// is an [Errors] for a name that the page does not have.
+// The caller sets its Owner and the other fields that are not on the page. The
+// error is an [Errors] for a name that the page does not have.
 func (p Page) Set(name string) (workstation.DualBoot, error) {
 	set, there := p.DualBoot[name]
 	if !there {
@@ -52,8 +52,8 @@ func (p Page) Set(name string) (workstation.DualBoot, error) {
 	return db, nil
 }
 
-// SetOf returns the name of the set in which a workstation takes turns, "" if it
-// is in none.
+// SetOf returns the name of the set to which a workstation belongs, "" if it
+// belongs to no set.
 func (p Page) SetOf(workstation string) string {
 	for _, name := range names(p.DualBoot) {
 		if slices.Contains(p.DualBoot[name].Members, workstation) {

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// near returns the word that is most like text: a third of its letters may
-// differ, two of four. It returns "" if no word is so near.
+// near returns the word that is most similar to text. At most a third of its
+// letters may differ; of four letters, two may differ. It returns "" if no word
+// is similar enough.
 func near(text string, words []string) string {
 	allowed := len(text) / 2
 	if allowed > 2 {
@@ -21,9 +22,8 @@ func near(text string, words []string) string {
 	return best
 }
 
-// distance returns how many letters have to be added, removed, changed or
-// swapped with their neighbour to make a word of another (Damerau-Levenshtein,
-// restricted).
+// distance returns the number of letters to add, remove, change or swap with
+// their neighbour to turn a into b (Damerau-Levenshtein, restricted).
 func distance(a, b string) int {
 	rows := [3][]int{make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)}
 	for j := range rows[1] {
@@ -47,7 +47,7 @@ func distance(a, b string) int {
 	return rows[1][len(b)]
 }
 
-// oneOf lists words for a message, in the order in which they come.
+// oneOf joins words for a message, in the given order.
 func oneOf(words []string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")
@@ -55,8 +55,8 @@ func oneOf(words []string) string {
 	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }
 
-// unknown says that a word is not among those that can be, with the nearest or
-// all of them.
+// unknown returns the end of a message about an unknown word: the nearest valid
+// word, or all valid words.
 func unknown(words []string, text string) string {
 	if like := near(text, words); like != "" {
 		return "did you mean " + like + "?"

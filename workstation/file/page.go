@@ -7,33 +7,33 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// A Page describes the workstations of one node. What the page does not name is
-// left alone.
+// A Page describes the workstations of one node. VMs, cards and storages that
+// it does not name are left alone.
 type Page struct {
-	// Node is the name of the PVE node; it is only needed in a cluster of
+	// Node is the name of the PVE node. It is only needed in a cluster of
 	// several nodes.
 	Node string
-	// Storage holds what the caller knows better about storages than their disks
-	// tell, by the name of the storage.
+	// Storage holds facts about storages that their disks do not show, by the
+	// name of the storage.
 	Storage map[string]Storage
-	// Place says how far storages may be filled. Unset, the disks are promised
-	// no more space than there is.
+	// Place says how far storages may be filled. Without it, disks may promise
+	// no more space than a storage has.
 	Place *storage.PlaceOptions
-	// Cards are the graphics cards that workstations use, by names of the page's
-	// own.
+	// Cards holds the graphics cards that workstations use. Their names are
+	// only used on the page.
 	Cards map[string]Card
-	// Host is what the host keeps for guests, and how.
+	// Host says what the host keeps for guests, and how.
 	Host *Host
-	// Workstations are the VMs, by their names.
+	// Workstations holds the VMs by their names.
 	Workstations map[string]Workstation
-	// DualBoot holds sets of workstations that take turns on a card, by names of
-	// the page's own.
+	// DualBoot holds sets of workstations that take turns on a card. The names
+	// of the sets are only used on the page.
 	DualBoot map[string]DualBoot
-	// Remote says how the guests are reached from elsewhere.
+	// Remote says how the guests are reached from other machines.
 	Remote *Remote
 }
 
-// Storage is what a storage is known to be.
+// Storage holds the known facts about a storage.
 type Storage struct {
 	// Tier is the tier of the storage's disks: 1 for NVMe, 2 for SSDs, 3 for hard
 	// disks.
@@ -42,33 +42,33 @@ type Storage struct {
 
 // A Card is a graphics card of the host.
 type Card struct {
-	// Address is the PCI address of the card or of a function of it:
-	// "0000:01:00" or "0000:01:00.0". Unset, the Mapping has to exist on the node
-	// and stays as it is.
+	// Address is the PCI address of the card or of one of its functions:
+	// "0000:01:00" or "0000:01:00.0". Without it, the Mapping has to exist on
+	// the node and is not changed.
 	Address iommu.Address
-	// Mapping is the name of the resource mapping by which VMs name the card;
-	// unset, it is the card's name on the page.
+	// Mapping is the name of the resource mapping by which VMs name the card.
+	// Without it, the mapping has the card's name on the page.
 	Mapping string
 }
 
-// A Host is what the machine itself does for its guests.
+// A Host says how the machine itself is prepared for its guests.
 type Host struct {
 	// Keep names the cards that the host keeps for guests from its next start on.
 	Keep []string
 	// Kernel holds kernel arguments to add, such as "iommu=pt".
 	Kernel []string
-	// Allow lists the uses of the host itself that it gives up with the cards.
+	// Allow lists the uses of the cards by the host itself that may end.
 	Allow []iommu.UseKind
 }
 
 // A DualBoot is a set of workstations that take turns on a card.
 type DualBoot struct {
 	workstation.DualBoot `omit:"Members,Up,Healthy,TakeOver"`
-	// Members are the names of the workstations, two or more.
+	// Members holds the names of the workstations, at least two.
 	Members []string
 }
 
-// Tiers returns the tiers that the page knows, for workstation.NodeOptions.
+// Tiers returns the tiers of storages on the page, for workstation.NodeOptions.
 func (p Page) Tiers() map[string]storage.Tier {
 	tiers := map[string]storage.Tier{}
 	for name, s := range p.Storage {
@@ -79,6 +79,6 @@ func (p Page) Tiers() map[string]storage.Tier {
 	return tiers
 }
 
-// A Resolver returns the text that a reference stands for. The package itself
-// reads no environment and no file.
+// A Resolver returns the secret that a reference names. This package itself
+// reads neither the environment nor files of secrets.
 type Resolver func(Reference) (proxstation.Secret, error)

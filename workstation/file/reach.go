@@ -8,20 +8,21 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// A Reach is what has to be set up in one guest so that it is reached.
+// A Reach says what has to be set up in one guest for remote access.
 type Reach struct {
-	// Workstation is the guest's name on the page, VMID its VM.
+	// Workstation is the guest's name on the page. VMID is the ID of its VM.
 	Workstation string
 	VMID        int
-	// RustDesk is the guest's set-up of RustDesk, nil for none.
+	// RustDesk is the set-up of RustDesk in the guest. It is nil if the guest
+	// gets no RustDesk.
 	RustDesk *rustdesk.Setup
-	// Ways are the other ways into the guest.
+	// Ways holds the other ways into the guest.
 	Ways []access.Way
 }
 
-// Reach returns what the page's remote access means for each guest, in the order
-// of their names. The error is an [Errors] for references that the Resolver
-// could not resolve and for a way that a guest's system cannot have.
+// Reach returns the remote access that the page wants for each guest, sorted by
+// their names. The error is an [Errors] for references that the Resolver could
+// not resolve and for ways that a guest's system cannot have.
 func (p Page) Reach(resolve Resolver) ([]Reach, error) {
 	c := &conversion{page: p, resolve: resolve, errs: p.check(), key: "remote"}
 	if err := c.errs.err(); err != nil || p.Remote == nil {
@@ -57,8 +58,8 @@ func (p Page) Reach(resolve Resolver) ([]Reach, error) {
 	return all, c.errs.err()
 }
 
-// rustDesk returns the set-up for a guest: unattended, unless the page says
-// otherwise.
+// rustDesk returns the set-up for a guest. It is for unattended access, unless
+// the page has other values.
 func (c *conversion) rustDesk(system rustdesk.OS) *rustdesk.Setup {
 	r := c.page.Remote.RustDesk
 	server := r.Server.Server

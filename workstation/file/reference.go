@@ -9,12 +9,12 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// A Reference says where a secret is: "env:NAME" is a variable of the
-// environment, "file:PATH" a file. The secret itself never stands on a page.
+// A Reference names the place of a secret: "env:NAME" is a variable of the
+// environment, "file:PATH" is a file. The secret itself is never on a page.
 type Reference string
 
-// ErrReference reports a text that is not a reference. The text may be a
-// secret, so no message shows it.
+// ErrReference reports a text that is not a reference. No message shows the
+// text, because it may be a secret.
 var ErrReference = errors.New("file: not a reference")
 
 var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
@@ -35,7 +35,7 @@ func ParseReference(text string) (Reference, error) {
 	return "", fmt.Errorf("%w: want env:NAME or file:PATH, never the secret itself (it is not shown here)", ErrReference)
 }
 
-// Cut returns the kind of the reference, "env" or "file", and the name or path.
+// Cut returns the kind of the reference, "env" or "file", and its name or path.
 func (r Reference) Cut() (kind, name string) {
 	kind, name, _ = strings.Cut(string(r), ":")
 	return kind, name
@@ -48,15 +48,15 @@ func (r *Reference) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// A Key is a public SSH key, as a line of authorized_keys, or a [Reference] to a
-// file of such lines.
+// A Key is a public SSH key in the form of a line of authorized_keys, or a
+// [Reference] to a file of such lines.
 type Key string
 
 // ErrKey reports a text that is not a public key.
 var ErrKey = errors.New("file: not a public key")
 
 // UnmarshalText implements [encoding.TextUnmarshaler]. The error matches
-// [ErrKey]; it does not show the text, which could be a private key.
+// [ErrKey]. It does not show the text, which could be a private key.
 func (k *Key) UnmarshalText(text []byte) error {
 	if _, err := ParseReference(string(text)); err != nil && !isPublicKey(string(text)) {
 		return fmt.Errorf("%w: want a line as in id_ed25519.pub, or env:NAME or file:PATH", ErrKey)
@@ -65,7 +65,7 @@ func (k *Key) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// lines returns the key, or the keys that the reference stands for.
+// lines returns the key, or the keys to which the reference refers.
 func (k Key) lines(resolve func(Reference) proxstation.Secret) []string {
 	r, err := ParseReference(string(k))
 	if err != nil {

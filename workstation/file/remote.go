@@ -7,47 +7,49 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// Remote says how the guests are reached from elsewhere.
+// Remote says how the guests are reached from other machines.
 type Remote struct {
-	// RustDesk is set up in the guests that it names.
+	// RustDesk sets up RustDesk in guests.
 	RustDesk *RustDesk
-	// SSH lets a key into Linux guests.
+	// SSH lets the owner of a key log in to Linux guests.
 	SSH *SSH
-	// RDP is Windows' Remote Desktop.
+	// RDP sets up Remote Desktop in Windows guests.
 	RDP *RDP
-	// Sunshine streams the desktop to Moonlight.
+	// Sunshine sets up Sunshine, which streams the desktop to Moonlight.
 	Sunshine *Sunshine
 }
 
-// RustDesk is the RustDesk of some guests: found through the server, and the
-// permanent password is the only way in, unless approve and verify say
-// otherwise.
+// RustDesk configures RustDesk in some guests. They are found through the
+// server. Only the permanent password lets somebody in, unless approve and
+// verify have other values.
 type RustDesk struct {
-	// Server is how the guests are found: the word public, or an own server.
+	// Server is the server that finds the guests: the word public, or the keys
+	// of an own server.
 	Server Server
 	rustdesk.Access
-	// Password refers to the permanent password; unset, the guests keep theirs.
+	// Password refers to the permanent password. Without it, the guests keep
+	// their passwords.
 	Password Reference
 	// Other holds further options by RustDesk's own names.
 	Other map[string]string
-	// Packages are installed if a guest has no RustDesk, by the guest's system:
-	// linux, windows or macos.
+	// Packages holds the package to install in a guest without RustDesk, by the
+	// guest's system: linux, windows or macos.
 	Packages map[rustdesk.OS]rustdesk.Package
-	// Guests are the names of the workstations.
+	// Guests holds the names of the workstations.
 	Guests []string
 }
 
-// A Server is a RustDesk server; the zero Server is the public one.
+// A Server is a RustDesk server. The zero Server is RustDesk's public server.
 type Server struct {
 	rustdesk.Server `omit:"Key"`
 	// Key refers to the ID server's public key.
 	Key Reference
 }
 
-// errServer reports a word that is no server.
+// errServer reports a word other than "public".
 var errServer = errors.New("want public, or the keys of an own server: id, relay, api, key")
 
-// UnmarshalText implements [encoding.TextUnmarshaler]: "public" is the zero
+// UnmarshalText implements [encoding.TextUnmarshaler]. "public" gives the zero
 // Server.
 func (s *Server) UnmarshalText(text []byte) error {
 	if string(text) != "public" {
@@ -57,33 +59,33 @@ func (s *Server) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// SSH is an [access.SSH] of some guests.
+// SSH configures an [access.SSH] in some guests.
 type SSH struct {
 	access.SSH `omit:"Key"`
-	// Key is the public key that gets in.
+	// Key is the public key whose owner may log in.
 	Key Key
-	// Guests are the names of the workstations.
+	// Guests holds the names of the workstations.
 	Guests []string
 }
 
-// RDP is an [access.RDP] of some guests.
+// RDP configures an [access.RDP] in some guests.
 type RDP struct {
 	access.RDP `omit:"Password"`
-	// Password refers to the password of the user.
+	// Password refers to the user's password.
 	Password Reference
-	// Guests are the names of the workstations.
+	// Guests holds the names of the workstations.
 	Guests []string
 }
 
-// Sunshine is an [access.Sunshine] of some guests. The guest's system comes from
-// the workstation's profile.
+// Sunshine configures an [access.Sunshine] in some guests. The guest's system
+// follows from the workstation's profile.
 type Sunshine struct {
 	access.Sunshine `omit:"Password,Windows,Package"`
 	// Password refers to the password of Sunshine's web interface.
 	Password Reference
-	// Packages are installed if Sunshine does not answer, by the guest's system:
-	// linux or windows.
+	// Packages holds the package to install if Sunshine does not answer, by the
+	// guest's system: linux or windows.
 	Packages map[rustdesk.OS]access.Package
-	// Guests are the names of the workstations.
+	// Guests holds the names of the workstations.
 	Guests []string
 }

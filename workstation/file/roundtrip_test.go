@@ -22,7 +22,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// fill sets every field that a page reaches to a value that is not its zero.
+// fill sets all fields that a page can have to values other than zero.
 func fill(v reflect.Value) {
 	switch v.Type() {
 	case reflect.TypeFor[storage.Size]():
@@ -95,7 +95,7 @@ func fillKind(v reflect.Value) {
 
 var address = func() iommu.Address { a, _ := iommu.ParseAddress("0000:01:00.0"); return a }()
 
-// filled returns a workstation of each profile with every field set.
+// filled returns a workstation of each profile. All fields are set.
 func filled() []Workstation {
 	var all []Workstation
 	for i, kind := range kinds {
@@ -107,8 +107,8 @@ func filled() []Workstation {
 	return all
 }
 
-// Every typed field of every profile is reached from the page: with all keys
-// set, no field of the profile stays unset.
+// The page can set all fields of all profiles: if all keys are set, no field of
+// a profile is unset.
 func TestEveryFieldOfAProfileIsReached(t *testing.T) {
 	t.Parallel()
 	facts := workstation.Facts{Node: "pve", CPU: "Intel", IOMMU: iommu.Facts{Functions: []iommu.Function{{Address: address, Class: 0x030000, Model: iommu.Model{Vendor: 0x10de, Device: 0x2c05}}}}}
@@ -139,7 +139,7 @@ func TestEveryFieldOfAProfileIsReached(t *testing.T) {
 		}
 		for _, unset := range zeroFields(made, made.Type().String()) {
 			if strings.HasPrefix(unset, "profile.MacOS.Image.") || unset == "workstation.VM.Notes" {
-				continue // what a program found in an image of OpenCore: no wish of a person
+				continue // a program's finding in an image of OpenCore, not a wish of the user
 			}
 			t.Errorf("profile %s: no key of the page reaches %s", w.Profile(), unset)
 		}
@@ -164,7 +164,8 @@ func zeroFields(v reflect.Value, name string) (unset []string) {
 	return nil
 }
 
-// A page with every field set is written, and read as the same page.
+// A page whose fields are all set is written, and the text is read as the same
+// page.
 func TestFormatIsReadAsTheSamePage(t *testing.T) {
 	t.Parallel()
 	var page Page
@@ -176,7 +177,7 @@ func TestFormatIsReadAsTheSamePage(t *testing.T) {
 	page.Workstations = map[string]Workstation{}
 	for _, w := range filled() {
 		page.Workstations[w.Profile()] = w
-		switch w := w.(type) { // a guest is told by one of two
+		switch w := w.(type) { // the page may have only one of two fields
 		case *LinuxAI:
 			w.CloudInit = nil
 		case *RustDeskServer:
@@ -207,7 +208,7 @@ func TestFormatIsReadAsTheSamePage(t *testing.T) {
 	}
 }
 
-// A value is changed in its place, and all else of the file stays, to the byte.
+// Set changes a value in its place. All other bytes of the file stay the same.
 func TestSetKeepsAllElse(t *testing.T) {
 	t.Parallel()
 	source := reference(t)
@@ -309,8 +310,8 @@ func TestNear(t *testing.T) {
 	}
 }
 
-// What can be read can be written, and is then read as the same page. A value
-// that is set again stays as it is.
+// A page that was read can be written and is read back as the same page.
+// Setting a value to itself changes nothing.
 func FuzzPage(f *testing.F) {
 	f.Add("node: pve\nstorage: {a: {tier: 3}}\n")
 	f.Add("workstations:\n  w:\n    profile: custom\n    id: 150\n    config: {args: \"-device x,y=\\u0007\", d: 'it''s'}\n    disks:\n    - {slot: scsi0, options: {a: b}}\n")
@@ -342,6 +343,6 @@ func FuzzPage(f *testing.F) {
 	})
 }
 
-// plainPage returns what a page says, without the difference between what is not
-// there and what is empty.
+// plainPage returns the text of a page. Fields that are missing and fields that
+// are empty give the same text.
 func plainPage(p Page) string { return string(Format(p, nil)) }

@@ -18,8 +18,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// words holds the words that a value of a type can be, for the types that have
-// a closed set of them.
+// words holds the valid words of each type that has a fixed set of words.
 var words = map[reflect.Type][]string{
 	reflect.TypeFor[storage.Tier]():                {"1", "2", "3"},
 	reflect.TypeFor[storage.Purpose]():             purposes(),
@@ -36,12 +35,12 @@ var words = map[reflect.Type][]string{
 	reflect.TypeFor[rustdesk.OS]():                 {string(rustdesk.Linux), string(rustdesk.Windows), string(rustdesk.MacOS)},
 }
 
-// A notation is how values of a type stand on the page, where that is not what
-// the type's own text is.
+// A notation reads and prints the values of a type whose text on the page is
+// not the type's own text.
 type notation struct {
 	parse  func(text string) (any, error)
 	print  func(value any) string
-	sample string // a value, for errors
+	sample string // a valid value, for error messages
 }
 
 var notations = map[reflect.Type]notation{
@@ -56,7 +55,7 @@ var notations = map[reflect.Type]notation{
 	reflect.TypeFor[iommu.Address](): {parseAddress, func(v any) string { return v.(iommu.Address).String() }, `"0000:01:00"`},
 }
 
-// cardTimes are the words for [install.CardLater] and [install.CardAtOnce].
+// cardTimes holds the words for [install.CardLater] and [install.CardAtOnce].
 var cardTimes = []string{"later", "at-once"}
 
 func purposes() []string {
@@ -88,14 +87,14 @@ func indexOf(words []string, text string) int {
 	return -1
 }
 
-// units are the units of a size. GB and TB are not among them: on disks they
+// units holds the units of a size. GB and TB are missing, because on disks they
 // are powers of 1000, and PVE counts in powers of 1024.
 var units = []struct {
 	names []string
 	unit  storage.Size
 }{{[]string{"TiB", "T"}, storage.TiB}, {[]string{"GiB", "G"}, storage.GiB}, {[]string{"MiB", "M"}, storage.MiB}, {[]string{"KiB", "K"}, storage.KiB}}
 
-// parseSize parses a size of the page: a number and a unit.
+// parseSize parses a size of the page: a number with a unit.
 func parseSize(text string) (any, error) {
 	for _, u := range units {
 		for _, name := range u.names {
@@ -124,7 +123,7 @@ func parseSize(text string) (any, error) {
 	return nil, fmt.Errorf("%q is not a size: want a number and a unit (KiB, MiB, GiB, TiB), such as 16GiB", text)
 }
 
-// sizeText returns a size as it stands on the page, exactly.
+// sizeText returns the exact text of a size on the page.
 func sizeText(size storage.Size) string {
 	for _, u := range units {
 		if size != 0 && size%u.unit == 0 {
@@ -145,7 +144,8 @@ func parseDuration(text string) (any, error) {
 	return d, nil
 }
 
-// durationText returns a time without units that are zero: "3m", not "3m0s".
+// durationText returns the text of a time without units that are zero: "3m"
+// instead of "3m0s".
 func durationText(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {
@@ -167,8 +167,8 @@ func parseAddress(text string) (any, error) {
 	return nil, fmt.Errorf("%q is not a PCI address: want one as lspci -D prints it, such as \"0000:01:00\" or \"0000:01:00.0\"", text)
 }
 
-// scalarText returns a value as it stands on the page. It reports false for a
-// value that is a list or a mapping there.
+// scalarText returns the text of a value on the page. It reports false if the
+// value is a list or a mapping on the page.
 func scalarText(v reflect.Value) (text string, ok bool) {
 	if n, special := notations[v.Type()]; special {
 		return n.print(v.Interface()), true

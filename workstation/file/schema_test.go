@@ -24,7 +24,7 @@ var update = flag.Bool("update", false, "write docs/homelab.schema.json anew")
 
 const schemaFile = "../../docs/homelab.schema.json"
 
-// The schema in docs is made from the types and their comments.
+// The schema in docs equals the schema made from the types and their comments.
 func TestSchema(t *testing.T) {
 	t.Parallel()
 	s := &schema{comments: comments(t), definitions: map[string]any{}}
@@ -49,7 +49,7 @@ func TestSchema(t *testing.T) {
 	}
 }
 
-// A schema is made from types.
+// A schema is a JSON Schema that is made from Go types.
 type schema struct {
 	comments    map[string]string // of fields, by "profile.MacOS.Cores"
 	definitions map[string]any
@@ -70,7 +70,8 @@ func (s *schema) structure(t reflect.Type, besides ...string) map[string]any {
 	return map[string]any{"type": "object", "properties": properties, "additionalProperties": false}
 }
 
-// comment returns the comment of a field, which an embedded struct may have.
+// comment returns the comment of a field, which may be a field of an embedded
+// struct.
 func (s *schema) comment(t reflect.Type, index []int) string {
 	for _, i := range index[:len(index)-1] {
 		t = t.Field(i).Type
@@ -131,7 +132,8 @@ func (s *schema) of(t reflect.Type) map[string]any {
 	return map[string]any{"type": "string"}
 }
 
-// workstation says that the key profile decides which other keys there are.
+// workstation returns the schema of a workstation. Its key profile decides
+// which other keys it may have.
 func (s *schema) workstation() map[string]any {
 	var profiles []string
 	var rules []any
@@ -149,7 +151,7 @@ func (s *schema) workstation() map[string]any {
 		"profile": map[string]any{"enum": profiles, "description": "What the VM is for; it decides which other keys there are."}}}
 }
 
-// comments reads the comments of all fields from the source.
+// comments reads the comments of all fields from the source files.
 func comments(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -188,7 +190,7 @@ func comment(field *ast.Field) string {
 	return strings.Join(words, " ")
 }
 
-// Every key has a description, so that an editor can show one.
+// Every key has a description for editors.
 func TestSchemaDescribesEveryKey(t *testing.T) {
 	t.Parallel()
 	s := &schema{comments: comments(t), definitions: map[string]any{}}

@@ -15,7 +15,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// An Account is the local account of a new Windows, an administrator.
+// An Account is the local administrator of a new Windows.
 type Account struct {
 	// Name is the account's name.
 	Name string
@@ -23,32 +23,32 @@ type Account struct {
 	Password Reference
 }
 
-// A Login is the person who may log in to a new Linux.
+// A Login is a person who may log in to a new Linux.
 type Login struct {
-	// Name is the login's name.
+	// Name is the login name.
 	Name string
-	// Password refers to the login's password.
+	// Password refers to the password of the login.
 	Password Reference
-	// Keys are public SSH keys that may log in: each a line as in id_ed25519.pub,
-	// or a reference to a file of such lines.
+	// Keys holds public SSH keys that may log in. Each is a line like that of
+	// id_ed25519.pub, or a reference to a file of such lines.
 	Keys []Key
 }
 
-// A Network is the address of a guest.
+// A Network is the network configuration of a guest.
 type Network struct {
-	// Address is the guest's own address with the length of its network,
-	// "192.168.1.41/24".
+	// Address is the guest's address with the length of its network's prefix,
+	// such as "192.168.1.41/24".
 	Address netip.Prefix
-	// Gateway is the router of that network.
+	// Gateway is the router of the guest's network.
 	Gateway netip.Addr
-	// DNS are name servers; unset, the image's own.
+	// DNS holds the name servers. Without it, the image's own servers are used.
 	DNS []netip.Addr
-	// MAC is the hardware address of the guest's network card; unset, it is made of
-	// the VMID.
+	// MAC is the hardware address of the guest's network card. Without it, the
+	// address is made from the VMID.
 	MAC MAC
 }
 
-// A MAC is the hardware address of a network card, "bc:24:11:00:00:8d".
+// A MAC is the hardware address of a network card, such as "bc:24:11:00:00:8d".
 type MAC string
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
@@ -61,47 +61,49 @@ func (m *MAC) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// A CloudInit is what PVE's own drive tells a cloud image; see
+// A CloudInit is the data that PVE's own drive gives to a cloud image; see
 // [profile.CloudInit].
 type CloudInit struct {
 	profile.CloudInit `omit:"Password,SSHKeys"`
-	// Password refers to the login's password.
+	// Password refers to the password of the login.
 	Password Reference
-	// Keys are public SSH keys that may log in: each a line as in id_ed25519.pub,
-	// or a reference to a file of such lines.
+	// Keys holds public SSH keys that may log in. Each is a line like that of
+	// id_ed25519.pub, or a reference to a file of such lines.
 	Keys []Key
 }
 
-// A WindowsSetup says how a new VM installs Windows by itself.
+// A WindowsSetup says how a new VM installs Windows without a person.
 type WindowsSetup struct {
 	firstboot.Windows11 `omit:"User,Password,ProductKey,Games"`
-	// ProductKey refers to a key of your own, which chooses the edition and
-	// activates it.
+	// ProductKey refers to your own product key. It chooses the edition of
+	// Windows and activates it.
 	ProductKey Reference
-	// Games says how drive D: is called.
+	// Games holds the settings of drive D:, such as its name.
 	Games *firstboot.GamesDisk
-	// Storage is where the CD with the answers lies meanwhile; the default is local.
+	// Storage is the storage for the CD with the answers; the default is local.
 	Storage string
-	// Card is when the VM gets its card: later, when Windows is installed, or at-once.
+	// Card says when the VM gets its card: later, after Windows is installed,
+	// or at-once.
 	Card install.CardTime
 }
 
 // A LinuxSetup says how a new Linux sets itself up.
 type LinuxSetup struct {
 	firstboot.LinuxAI `omit:"User,Password,Keys,Network,Models"`
-	// Models says where the disk for models is mounted.
+	// Models holds the settings of the disk for models, such as its directory.
 	Models *firstboot.ModelsDisk
-	// Storage is where the CD with the answers lies meanwhile; the default is local.
+	// Storage is the storage for the CD with the answers; the default is local.
 	Storage string
-	// Card is when the VM gets its card: later, when the guest has reported, or at-once.
+	// Card says when the VM gets its card: later, after the guest's report, or
+	// at-once.
 	Card install.CardTime
 }
 
-// Guests says which new VMs set themselves up, and how, for install.Diff beside
-// the Spec: the workstations with a user. RustDesk is part of it where the page
-// has a package for the guest's system. The workstations named in again are set up
-// once more, after a failure. The error is an [Errors], as for [Page.Spec]; the
-// secrets of a guest that is there, and is not set up again, are not needed.
+// Guests returns the new VMs that set themselves up, for install.Diff together
+// with the Spec: the workstations with a user. It includes RustDesk if the page
+// has a package for the guest's system. The workstations in again are set up
+// once more, after a failure. The error is an [Errors], as for [Page.Spec].
+// Guests that exist already need no secrets, unless they are in again.
 func (p Page) Guests(facts workstation.Facts, resolve Resolver, again ...string) ([]install.Guest, error) {
 	c := &conversion{page: p, facts: facts, resolve: resolve, errs: p.check()}
 	for _, name := range again {
@@ -126,7 +128,7 @@ func (p Page) Guests(facts workstation.Facts, resolve Resolver, again ...string)
 	return guests, c.errs.err()
 }
 
-// Guests is [Page.Guests] with line and column in its errors.
+// Guests does what [Page.Guests] does, with line and column in its errors.
 func (s *Source) Guests(facts workstation.Facts, resolve Resolver, again ...string) ([]install.Guest, error) {
 	guests, err := s.Page.Guests(facts, resolve, again...)
 	return guests, s.explain(err)
@@ -171,8 +173,8 @@ func (c *conversion) setUp(name string, w Workstation, again bool) install.Guest
 	return g
 }
 
-// hasSeed reports whether an earlier set-up has left its CD in the VM: it then
-// begins anew.
+// hasSeed reports whether the VM still has the CD of an earlier set-up. The
+// set-up then starts again.
 func hasSeed(vm workstation.VMFacts) bool {
 	for _, value := range vm.Config {
 		if strings.Contains(value, ":iso/firstboot-") {
@@ -182,7 +184,7 @@ func hasSeed(vm workstation.VMFacts) bool {
 	return false
 }
 
-// orNew returns a copy of a value, or a new one.
+// orNew returns a copy of a value, or a new value for nil.
 func orNew[T any](p *T) *T {
 	value := new(T)
 	if p != nil {
@@ -209,7 +211,7 @@ func (c *conversion) linux(name string, user *Login, setup LinuxSetup) *firstboo
 	return &g
 }
 
-// lines returns public keys.
+// lines returns the lines of public keys.
 func (c *conversion) lines(at string, keys []Key) []string {
 	var all []string
 	for _, key := range keys {
@@ -222,12 +224,12 @@ func (c *conversion) network(vmid int, n *Network) firstboot.Network {
 	if n == nil {
 		return firstboot.Network{}
 	}
-	mac, _ := net.ParseMAC(c.mac(vmid, n)) // it was checked, or is ours
+	mac, _ := net.ParseMAC(c.mac(vmid, n)) // a MAC from the page was checked, others are ours
 	return firstboot.Network{MAC: mac, Address: n.Address, Gateway: n.Gateway, DNS: n.DNS}
 }
 
-// mac returns the hardware address of a VM's first network card: that of the page,
-// that which the VM has, or one of PVE's own range with the VMID in it.
+// mac returns the hardware address of a VM's first network card: the page's, or
+// the VM's own, or an address in PVE's range that contains the VMID.
 func (c *conversion) mac(vmid int, n *Network) string {
 	have := ""
 	for _, part := range strings.FieldsFunc(c.facts.VMs[vmid].Config["net0"], func(r rune) bool { return r == ',' || r == '=' }) {
@@ -239,7 +241,7 @@ func (c *conversion) mac(vmid int, n *Network) string {
 	return cmp.Or(string(n.MAC), have, own.String())
 }
 
-// withMAC gives a new VM the hardware address by which its set-up knows the card.
+// withMAC gives a new VM the hardware address for which its set-up looks.
 func (c *conversion) withMAC(vm workstation.VM, n *Network) workstation.VM {
 	if n == nil {
 		return vm
@@ -253,8 +255,8 @@ func (c *conversion) withMAC(vm workstation.VM, n *Network) workstation.VM {
 	return vm
 }
 
-// firstRustDesk returns the set-up of RustDesk in a new guest, if the page has the
-// guest and a package for it.
+// firstRustDesk returns the set-up of RustDesk in a new guest. It returns nil
+// if the page does not name the guest or has no package for it.
 func (c *conversion) firstRustDesk(name string, w Workstation) *rustdesk.Setup {
 	system, known := rustdesk.OSOf(w.guest())
 	remote := c.page.Remote
@@ -265,7 +267,7 @@ func (c *conversion) firstRustDesk(name string, w Workstation) *rustdesk.Setup {
 	return c.rustDesk(system)
 }
 
-// checkSetUp reports keys that would have no effect.
+// checkSetUp reports keys that have no effect, and a set-up without a user.
 func checkSetUp(errs *Errors, key string, w Workstation) {
 	var user, setup, network, cloudInit bool
 	switch w := w.(type) {

@@ -15,26 +15,26 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// A Source is the text of a page and the [Page] that was read from it.
+// A Source is the text of a page, together with the [Page] that it describes.
 type Source struct {
-	// Name is the name of the file, for errors.
+	// Name is the name of the file in error messages.
 	Name string
-	// Page is what stands there.
+	// Page is the page that the text describes.
 	Page Page
 
 	text []byte
 	at   map[string]ast.Node
 }
 
-// What a page may be at the most. The parser's time grows with the square of
-// the depth of lists in brackets.
+// The largest page. The parser's time grows with the square of the depth of
+// lists in brackets.
 const (
 	maxBytes = 256 << 10
 	maxDepth = 32
 )
 
-// Parse reads a page. The name is only for errors. The error is an [Errors]
-// with all mistakes and matches [ErrInvalid].
+// Parse reads a page. The name is only used in errors. The error is an [Errors]
+// with all mistakes, which matches [ErrInvalid].
 func Parse(name string, text []byte) (*Source, error) {
 	s := &Source{Name: name, text: bytes.Clone(text)}
 	node, errs := tree(text)
@@ -55,7 +55,7 @@ func Parse(name string, text []byte) (*Source, error) {
 	return s, nil
 }
 
-// tree parses YAML. An empty file has no node.
+// tree parses YAML. It returns a nil node for an empty file.
 func tree(text []byte) (ast.Node, Errors) {
 	if len(text) > maxBytes {
 		return nil, Errors{{Line: 1, Column: 1, Why: "the file is larger than a page can be (256 KiB)"}}
@@ -89,8 +89,8 @@ func tree(text []byte) (ast.Node, Errors) {
 	return nil, Errors{{Line: p.Line, Column: p.Column, Why: "a page is one document: what comes after --- belongs in a file of its own"}}
 }
 
-// invalid returns the place of the first byte that is not UTF-8, and -1 if all
-// are.
+// invalid returns the offset of the first byte that is not UTF-8, and -1 for a
+// valid text.
 func invalid(text []byte) int {
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRune(text[i:])
@@ -102,8 +102,8 @@ func invalid(text []byte) int {
 	return -1
 }
 
-// refuse reports what a page does not have, before the tree is made: anchors and
-// aliases, tags, and brackets in brackets without end.
+// refuse reports parts that a page must not have, before the tree is made:
+// anchors, aliases, tags, and brackets that are nested too deeply.
 func refuse(tokens token.Tokens) (errs Errors) {
 	depth := 0
 	for _, t := range tokens {
@@ -123,7 +123,7 @@ func refuse(tokens token.Tokens) (errs Errors) {
 	return errs
 }
 
-// syntax turns an error of the parser into one of ours.
+// syntax turns an error of the YAML parser into an [Error].
 func syntax(err error) *Error {
 	e := &Error{Line: 1, Column: 1, Why: "not YAML: " + err.Error()}
 	var problem yaml.Error
@@ -139,7 +139,7 @@ func syntax(err error) *Error {
 // Bytes returns the text as it stands in the file.
 func (s *Source) Bytes() []byte { return bytes.Clone(s.text) }
 
-// locate adds line and column to mistakes of a page that was read from here.
+// locate adds line and column to mistakes of this page.
 func (s *Source) locate(errs Errors) Errors {
 	for _, e := range errs {
 		for key := e.Key; ; {
@@ -157,15 +157,16 @@ func (s *Source) locate(errs Errors) Errors {
 	return errs
 }
 
-// Where returns file, line and column of a key of the page, such as
-// "workstations.windows.memory", or of what is around it, as "FILE:LINE:COLUMN".
+// Where returns the position of a key of the page, such as
+// "workstations.windows.memory", as "FILE:LINE:COLUMN". If the page does not
+// have the key, it is the position of the mapping around it.
 func (s *Source) Where(key string) string {
 	found := s.locate(Errors{{Key: key}})
 	return strings.TrimSuffix(strings.TrimSuffix(found[0].text(), key), ": ")
 }
 
-// Keys returns the places on the page that have a value, sorted:
-// "workstations.windows.memory".
+// Keys returns the places on the page that have a value, such as
+// "workstations.windows.memory". They are sorted.
 func (s *Source) Keys() []string {
 	var keys []string
 	for key := range s.at {

@@ -11,14 +11,15 @@ import (
 	"github.com/proxstation/proxstation/workstation/profile"
 )
 
-// Spec returns what should be on the node, for workstation.Diff. The facts are
-// those of the node: which card is at an address, and the host's processor.
-// With a nil Resolver no secret is set, and VMs keep the secrets that they have;
-// so does a VM that exists, if its reference cannot be resolved.
+// Spec returns the wanted state of the node, for workstation.Diff. The facts
+// must come from that node: they say which card is at an address, and which
+// processor the host has. With a nil Resolver, no secret is set, and VMs keep
+// their secrets. An existing VM also keeps a secret whose reference cannot be
+// resolved.
 //
-// The error is an [Errors]: mistakes of [Page.Validate], a reference that the
-// Resolver could not resolve, a card that the node does not have. [Source.Spec]
-// adds line and column.
+// The error is an [Errors]. It holds mistakes of [Page.Validate], references
+// that the Resolver could not resolve, and cards that the node does not have.
+// [Source.Spec] adds line and column.
 func (p Page) Spec(facts workstation.Facts, resolve Resolver) (workstation.Spec, error) {
 	c := &conversion{page: p, facts: facts, resolve: resolve, errs: p.check()}
 	if err := c.errs.err(); err != nil {
@@ -42,7 +43,7 @@ func (p Page) Spec(facts workstation.Facts, resolve Resolver) (workstation.Spec,
 	return spec, c.errs.err()
 }
 
-// Spec is [Page.Spec] with line and column in its errors.
+// Spec does what [Page.Spec] does, with line and column in its errors.
 func (s *Source) Spec(facts workstation.Facts, resolve Resolver) (workstation.Spec, error) {
 	spec, err := s.Page.Spec(facts, resolve)
 	return spec, s.explain(err)
@@ -56,7 +57,7 @@ func (s *Source) explain(err error) error {
 	return err
 }
 
-// mapping returns the name of the mapping of a card, "" for no card.
+// mapping returns the name of a card's mapping, and "" for no card.
 func (p Page) mapping(card string) string { return cmp.Or(p.Cards[card].Mapping, card) }
 
 // A conversion turns a page into a Spec.
@@ -65,17 +66,17 @@ type conversion struct {
 	facts   workstation.Facts
 	resolve Resolver
 	errs    Errors
-	key     string // of the workstation
-	has     bool   // the VM exists, and has its secrets
+	key     string // the key of the current workstation
+	has     bool   // whether the VM exists and has its secrets
 }
 
-// enter begins with a workstation.
+// enter makes w the current workstation.
 func (c *conversion) enter(name string, w Workstation) {
 	c.key = "workstations." + name
 	_, c.has = c.facts.VMs[w.VMID()]
 }
 
-// secret returns the secret that a reference stands for.
+// secret returns the secret to which a reference refers.
 func (c *conversion) secret(key string, r Reference) proxstation.Secret {
 	if r == "" || c.resolve == nil {
 		return proxstation.Secret{}
@@ -92,12 +93,12 @@ func (c *conversion) secret(key string, r Reference) proxstation.Secret {
 	return secret
 }
 
-// resolveAs returns secret for one key.
+// resolveAs returns the method secret for one key.
 func (c *conversion) resolveAs(key string) func(Reference) proxstation.Secret {
 	return func(r Reference) proxstation.Secret { return c.secret(key, r) }
 }
 
-// card returns a card of the page as the node has it.
+// card returns the node's card for a card of the page.
 func (c *conversion) card(name string) gpu.Card {
 	if name == "" {
 		return gpu.Card{}
@@ -114,7 +115,7 @@ func (c *conversion) card(name string) gpu.Card {
 	return card
 }
 
-// mapped returns the address that a mapping has on the node.
+// mapped returns the card's address in a mapping of the node.
 func (c *conversion) mapped(mapping string) (a iommu.Address) {
 	for _, m := range c.facts.Mappings {
 		for _, entry := range m.Entries {
@@ -126,7 +127,7 @@ func (c *conversion) mapped(mapping string) (a iommu.Address) {
 	return a
 }
 
-// cards lists the node's cards.
+// cards lists the node's cards, for an error message.
 func (c *conversion) cards() string {
 	var all []string
 	for _, card := range c.facts.Cards() {
@@ -138,7 +139,7 @@ func (c *conversion) cards() string {
 	return "it has " + oneOf(all)
 }
 
-// cloudInit returns what PVE's own drive tells a guest.
+// cloudInit returns the data that PVE's own drive gives to a guest.
 func (c *conversion) cloudInit(init *CloudInit) profile.CloudInit {
 	if init == nil {
 		return profile.CloudInit{}
@@ -175,10 +176,10 @@ func (w *MacOS) made(name string, c *conversion) maker {
 	return p
 }
 
-// asIs is a VM that is made already.
+// asIs is a maker that returns a VM that was made before.
 type asIs struct {
 	vm   workstation.VM
-	from any // what it was made from
+	from any // the profile of the VM
 }
 
 // VM implements maker.

@@ -8,86 +8,95 @@ import (
 	"github.com/proxstation/proxstation/workstation/profile"
 )
 
-// A Workstation is one VM of a page: [Windows11], [LinuxAI], [MacOS],
-// [RustDeskServer] or [Custom]. The key profile says which.
+// A Workstation is one VM of a page. The key profile chooses its type:
+// [Windows11], [LinuxAI], [MacOS], [RustDeskServer] or [Custom].
 type Workstation interface {
-	// Profile is the value of the key profile: "windows11".
+	// Profile returns the value of the key profile, such as "windows11".
 	Profile() string
-	// VMID is the VM's ID, also if the page leaves it to the profile.
+	// VMID returns the VM's ID. If the page has no ID, it is the default of the
+	// profile.
 	VMID() int
-	// card is the page's name of the graphics card, "" for none.
+	// card returns the page's name of the graphics card, "" if there is no
+	// card.
 	card() string
-	// guest is the system in the VM.
+	// guest returns the operating system in the VM.
 	guest() gpu.Guest
-	// made is the profile as it is made into a VM.
+	// made returns the profile from which the VM is made.
 	made(name string, c *conversion) maker
 }
 
-// A maker is a profile.
+// A maker makes a VM, as a profile does.
 type maker interface{ VM() workstation.VM }
 
-// Windows11 is a [profile.Windows11] of the page. Its Card is a card's name on
-// the page.
+// Windows11 is a [profile.Windows11] on the page. Its Card is the name of a
+// card of the page.
 type Windows11 struct {
 	profile.Windows11
-	// User is the account that the installation makes. With it, a new VM installs
-	// Windows by itself; without it, a person installs Windows.
+	// User is the account that the installation creates. With it, a new VM
+	// installs Windows by itself. Without it, a person has to install Windows.
 	User *Account
-	// Setup says more of that installation.
+	// Setup holds further settings of the installation.
 	Setup *WindowsSetup
 }
 
-// LinuxAI is a [profile.LinuxAI] of the page. Its Card is a card's name on the
-// page.
+// LinuxAI is a [profile.LinuxAI] on the page. Its Card is the name of a card of
+// the page.
 type LinuxAI struct {
 	profile.LinuxAI `omit:"CloudInit"`
-	// User is the person who may log in. With it, a new VM of a cloud image sets
-	// itself up: the agent, the disk for models and what Setup says.
+	// User is the person who may log in. With it, a new VM of a cloud image
+	// sets itself up: the agent, the disk for models and the settings of Setup.
 	User *Login
-	// Network is the guest's own address in that set-up; unset, it asks DHCP.
+	// Network is the guest's network configuration in that set-up. Without it,
+	// the guest uses DHCP.
 	Network *Network
-	// Setup says more of that set-up.
+	// Setup holds further settings of the set-up.
 	Setup *LinuxSetup
-	// CloudInit is what PVE's own drive tells the image instead.
+	// CloudInit is the data that PVE's own drive gives to the image. It
+	// replaces User, Network and Setup.
 	CloudInit *CloudInit
 }
 
-// RustDeskServer is a [profile.RustDeskServer] of the page.
+// RustDeskServer is a [profile.RustDeskServer] on the page.
 type RustDeskServer struct {
 	profile.RustDeskServer `omit:"CloudInit"`
-	// User is the person who may log in. With it, a new VM of a cloud image sets
-	// itself up, with the agent.
+	// User is the person who may log in. With it, a new VM of a cloud image
+	// sets itself up, with the agent.
 	User *Login
-	// Network is the guest's own address in that set-up; unset, it asks DHCP.
+	// Network is the guest's network configuration in that set-up. Without it,
+	// the guest uses DHCP.
 	Network *Network
-	// Setup says more of that set-up.
+	// Setup holds further settings of the set-up.
 	Setup *LinuxSetup
-	// CloudInit is what PVE's own drive tells the image instead.
+	// CloudInit is the data that PVE's own drive gives to the image. It
+	// replaces User, Network and Setup.
 	CloudInit *CloudInit
 }
 
-// MacOS is a [profile.MacOS] of the page. The mapping of its card and the host's
-// processor come from the page and the node; the image of OpenCore is one that is
-// configured already, as examples/macos does it.
+// MacOS is a [profile.MacOS] on the page. Its card's mapping comes from the
+// page, and the processor from the node. Its image of OpenCore must be
+// configured already, as examples/macos configures it.
 type MacOS struct {
 	profile.MacOS `omit:"Mapping,HostCPU,Image"`
 	// Card is the name of the graphics card on the page.
 	Card string
-	// OSK refers to the key that macOS asks the system management controller for.
+	// OSK refers to the key for which macOS asks the system management
+	// controller.
 	OSK Reference
 }
 
-// Custom is a VM in PVE's own notation, for what no profile describes, such as
-// a VM that existed before the page.
+// Custom is a VM in PVE's own notation. It is for VMs that no profile
+// describes, such as a VM that existed before the page.
 type Custom struct {
 	workstation.VM `omit:"OSK,Password,Notes"`
-	// Password refers to the password that cloud-init gives the guest's user.
+	// Password refers to the password that cloud-init sets for the guest's
+	// user.
 	Password Reference
-	// OSK refers to the key that macOS asks the system management controller for.
+	// OSK refers to the key for which macOS asks the system management
+	// controller.
 	OSK Reference
 }
 
-// kinds makes a new workstation by its profile.
+// kinds holds a function for each profile that returns a new workstation.
 var kinds = []func() Workstation{
 	func() Workstation { return new(Windows11) },
 	func() Workstation { return new(LinuxAI) },
