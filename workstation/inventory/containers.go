@@ -20,12 +20,12 @@ const containerFiles = "etc/pve/lxc"
 // A share is a line of a container's configuration that gives the container a
 // graphics device of the host's driver.
 type share struct {
-	container string // its ID
+	container string // the container's ID
 	line      string
 	key       string // "dev0"; empty for a line of LXC's own, which pct cannot remove
 	node      string // "dri/renderD128", "dri" or "nvidia0"
-	// function is the function behind a node below dri. It is nil for all of
-	// /dev/dri, and where it is not known.
+	// function is the function of a node below /dev/dri. It is nil for all of
+	// /dev/dri, and if the function is not known.
 	function *iommu.Address
 }
 
@@ -34,9 +34,10 @@ var (
 	graphicsNode  = regexp.MustCompile(`^(?:/?dev/)(dri(?:/(?:card|renderD)\d+)?|nvidia\d*)(?:[, ]|$)`)
 )
 
-// readShares returns the graphics devices that containers of the host have
-// (pct.conf(5): dev; lxc.container.conf(5): lxc.mount.entry). A directory that
-// cannot be read is left to the finding on VMs, which lie beside it.
+// readShares returns the graphics devices that containers of the host use
+// (pct.conf(5): dev; lxc.container.conf(5): lxc.mount.entry). It ignores a
+// directory that cannot be read: readVMs reports that for the VMs' directory
+// beside it.
 func readShares(root fs.FS) []share {
 	entries, _ := fs.ReadDir(root, containerFiles)
 	var shares []share
@@ -47,7 +48,7 @@ func readShares(root fs.FS) []share {
 			continue
 		}
 		for line := range strings.Lines(string(text)) {
-			if strings.HasPrefix(line, "[") { // snapshots follow
+			if strings.HasPrefix(line, "[") { // the sections of snapshots follow
 				break
 			}
 			m := containerLine.FindStringSubmatch(strings.TrimSpace(line))
@@ -70,7 +71,7 @@ func readShares(root fs.FS) []share {
 	return shares
 }
 
-// of reports whether a share may be of a card.
+// of reports whether a share may use a function of the card.
 func (s share) of(card gpu.Card) bool {
 	switch {
 	case s.function != nil:
@@ -81,8 +82,8 @@ func (s share) of(card gpu.Card) bool {
 	return true
 }
 
-// checkShares reports cards that VMs take and containers use: the host's driver
-// loses the card when the VM starts.
+// checkShares reports cards that VMs take while containers use them: the host's
+// driver loses the card when the VM starts.
 func checkShares(shares []share, facts iommu.Facts, node gpu.Node, claims []gpu.Claim) []proxstation.Finding {
 	var found []proxstation.Finding
 	for _, s := range shares {
@@ -105,7 +106,8 @@ func checkShares(shares []share, facts iommu.Facts, node gpu.Node, claims []gpu.
 	return found
 }
 
-// cardOf returns the card whose display a value takes from the host.
+// cardOf returns the card whose display controller the value h takes from the
+// host.
 func cardOf(facts iommu.Facts, node gpu.Node, h gpu.HostPCI) (gpu.Card, bool) {
 	if h.MDev != "" || h.KeepDriver {
 		return gpu.Card{}, false

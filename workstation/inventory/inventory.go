@@ -13,38 +13,39 @@ import (
 )
 
 // An Inventory is a report on a machine, for people (String) and for programs
-// (JSON). It comes from the machine itself or from the PVE API.
+// (JSON). The facts come from the machine itself or from the PVE API.
 //
-// The JSON is stable: fields may be added, no field goes or changes its
+// The JSON is stable: fields may be added, no field is removed or changes its
 // meaning, and every field is always there. Lists are never null. A value that
-// is not known is "unknown", or null where the field does not hold a word.
+// is not known is "unknown". In fields that hold no words it is null.
 type Inventory struct {
-	// Source is where it comes from: "this machine", "captured tree", "node pve".
+	// Source says where the facts come from: "this machine", "captured tree",
+	// "node pve".
 	Source string `json:"source"`
 	IOMMU  IOMMU  `json:"iommu"`
-	// Boot is where the host's kernel arguments are configured.
+	// Boot says where the host's kernel arguments are configured.
 	Boot Boot `json:"boot"`
-	// GPUs are the graphics cards, in the order of their addresses.
+	// GPUs holds the graphics cards, sorted by address.
 	GPUs []GPU `json:"gpus"`
-	// Disks are the physical disks, in the order of their names.
+	// Disks holds the physical disks, sorted by name.
 	Disks []Disk `json:"disks"`
-	// Pools are PVE's storages, the fastest first.
+	// Pools holds PVE's storages, the fastest first.
 	Pools []Pool `json:"pools"`
-	// VMs are the host's VMs that take PCI devices, in the order of their VMIDs.
+	// VMs holds the host's VMs that take PCI devices, sorted by VMID.
 	VMs []VM `json:"vms"`
-	// Findings say what is in the way, what is a risk, and what could not be
-	// read. Their IDs are stable too.
+	// Findings report blockers, risks, and facts that could not be read. Their
+	// IDs are stable too.
 	Findings []proxstation.Finding `json:"findings"`
 }
 
-// An IOMMU is the verdict on the IOMMU.
+// An IOMMU is the state of the host's IOMMU.
 type IOMMU struct {
-	// State is "on", "off" or "unknown", Why what says so.
+	// State is "on", "off" or "unknown". Why is the evidence.
 	State string `json:"state"`
 	Why   string `json:"why"`
 	// InterruptRemapping is "yes", "no" or "unknown".
 	InterruptRemapping proxstation.Answer `json:"interruptRemapping"`
-	// Groups are the groups, in the order of their numbers.
+	// Groups holds the IOMMU groups, sorted by number.
 	Groups []Group `json:"groups"`
 }
 
@@ -57,11 +58,11 @@ type Group struct {
 // A Boot says where a host's kernel arguments are configured.
 type Boot struct {
 	// Loader is "grub", "grub under proxmox-boot-tool", "systemd-boot under
-	// proxmox-boot-tool" or "unknown", Why what says so.
+	// proxmox-boot-tool" or "unknown". Why is the evidence.
 	Loader iommu.Loader `json:"loader"`
 	Why    string       `json:"why"`
-	// File holds the arguments, and Command brings them to the boot loader; both
-	// are "" where they are not known.
+	// File holds the arguments. Command passes them to the boot loader. Both
+	// are "" if they are not known.
 	File    string `json:"file"`
 	Command string `json:"command"`
 }
@@ -73,24 +74,28 @@ func boot(facts iommu.Facts) Boot {
 
 // A GPU is one graphics card.
 type GPU struct {
-	// Address is the address of the display controller: "0000:01:00.0".
+	// Address is the address of the display controller, such as "0000:01:00.0".
 	Address iommu.Address `json:"address"`
-	// VendorID and DeviceID are four hexadecimal digits each: "10de", "2c05".
+	// VendorID and DeviceID have four hexadecimal digits each, such as "10de"
+	// and "2c05".
 	VendorID iommu.ID `json:"vendorID"`
 	DeviceID iommu.ID `json:"deviceID"`
-	// Name is for people; Family is its generation, such as "NVIDIA Blackwell".
+	// Name is a name for people. Family is the card's generation, such as
+	// "NVIDIA Blackwell".
 	Name   string     `json:"name"`
 	Family gpu.Family `json:"family"`
-	// Functions are all of the card's, the display controller among them.
+	// Functions holds all functions of the card, with the display controller.
 	Functions []iommu.Address `json:"functions"`
-	// Driver is what the display controller is bound to: "" for nothing, nil
-	// where it is not known, as over the PVE API.
+	// Driver is the driver to which the display controller is bound, and "" if
+	// it is not bound. It is nil if the driver is not known, as over the PVE
+	// API.
 	Driver *string `json:"driver"`
-	// Group is the number of the IOMMU group. Null stands for a card without a
-	// group, or with an unknown group.
+	// Group is the number of the IOMMU group. It is null if the card has no
+	// group or its group is not known.
 	Group iommu.GroupID `json:"group"`
-	// Isolated says whether the card can go to a guest without other devices:
-	// "yes", "no" or "unknown". Blockers are those devices.
+	// Isolated says whether a guest can get the card without other devices:
+	// "yes", "no" or "unknown". Blockers are the other devices that the guest
+	// would get.
 	Isolated proxstation.Answer `json:"isolated"`
 	Blockers []iommu.Address    `json:"blockers"`
 }
@@ -99,10 +104,10 @@ type GPU struct {
 type Disk struct {
 	Name  string      `json:"name"` // "nvme0n1"
 	Model string      `json:"model"`
-	Size  int64       `json:"size"` // bytes
+	Size  int64       `json:"size"` // in bytes
 	Bus   storage.Bus `json:"bus"`  // "nvme", "sata" ...; "" where it is not known
-	// Tier is the tier of the slowest disk that holds the data. Why is the
-	// evidence.
+	// Tier is the tier of the disk, or of the slowest disk behind it. Why is
+	// the evidence.
 	Tier storage.Tier `json:"tier"`
 	Why  string       `json:"why"`
 }
@@ -111,23 +116,25 @@ type Disk struct {
 type Pool struct {
 	Name string `json:"name"` // "local-lvm"
 	Type string `json:"type"` // "lvmthin", "dir", "zfspool" ...
-	// Tier is that of the slowest disk that holds its data, Why what says so.
+	// Tier is the tier of the slowest disk that holds the storage's data. Why
+	// is the evidence.
 	Tier storage.Tier `json:"tier"`
-	// Disks are the names of those disks; empty where they are not known.
+	// Disks holds the names of the disks with the storage's data. It is empty
+	// if they are not known.
 	Disks []string `json:"disks"`
-	// Total and Available are in bytes; nil where they are not known, as in
-	// the files of a host.
+	// Total and Available are sizes in bytes. They are nil if they are not
+	// known, as in the files of a host.
 	Total     *int64 `json:"total"`
 	Available *int64 `json:"available"`
 	Why       string `json:"why"`
 }
 
-// Read reads the machine whose root directory is given (root/sys, root/proc,
+// Read reads the machine whose root directory is root (root/sys, root/proc,
 // root/etc, root/boot, root/run). For nil it reads the machine that the program
-// runs on. It works without root's rights, a PCI names database, an IOMMU or
-// disks, and says what it could not read. The names of cards come from the
-// database below root/usr/share. The error matches [iommu.ErrNothing]
-// if root is not the root of a machine.
+// runs on. It also works without root's rights, a PCI names database, an IOMMU
+// or disks, and reports what it could not read. The names of cards come from
+// the database below root/usr/share. The error matches [iommu.ErrNothing] if
+// root is not the root of a machine.
 func Read(root fs.FS) (Inventory, error) {
 	source := "this machine"
 	if root != nil {
@@ -137,7 +144,7 @@ func Read(root fs.FS) (Inventory, error) {
 	if err != nil {
 		return Inventory{}, err
 	}
-	if len(gpu.Cards(facts.Functions)) > 0 { // only the names of cards are printed
+	if len(gpu.Cards(facts.Functions)) > 0 { // the names of other functions are not printed
 		nameFunctions(root, facts.Functions)
 	}
 	stored, err := storage.Read(root)
@@ -154,8 +161,8 @@ func Read(root fs.FS) (Inventory, error) {
 	return report, nil
 }
 
-// Of returns the report on a machine from what was read of it elsewhere, such
-// as over the PVE API. The findings say what could not be read.
+// Of returns the report on a machine whose facts were read elsewhere, such as
+// over the PVE API. findings holds facts that could not be read.
 func Of(source string, facts iommu.Facts, disks []storage.Disk, pools []storage.Pool, unread ...proxstation.Finding) Inventory {
 	state, why := facts.State()
 	remapping, _ := facts.InterruptRemapping()
@@ -185,8 +192,7 @@ func Of(source string, facts iommu.Facts, disks []storage.Disk, pools []storage.
 	return i
 }
 
-// distinct returns the findings without repetitions: a cause that several
-// judgements met is one finding.
+// distinct removes repeated findings: several checks may find the same cause.
 func distinct(findings []proxstation.Finding) []proxstation.Finding {
 	kept, seen := []proxstation.Finding{}, map[proxstation.Finding]bool{}
 	for _, f := range findings {
@@ -197,8 +203,7 @@ func distinct(findings []proxstation.Finding) []proxstation.Finding {
 	return kept
 }
 
-// rank orders tiers from the fastest to the slowest; an unknown tier comes
-// last.
+// rank orders tiers from the fastest to the slowest. An unknown tier is last.
 func rank(t storage.Tier) int {
 	if t == storage.TierUnknown {
 		return 100
@@ -227,8 +232,8 @@ func gpuInventory(card gpu.Card, facts iommu.Facts) GPU {
 	return g
 }
 
-// groups returns the IOMMU groups, put together from the functions where only
-// they are known.
+// groups returns the IOMMU groups. If the facts hold no groups, it makes them
+// from the group numbers of the functions.
 func groups(facts iommu.Facts) []Group {
 	list := []Group{}
 	for _, g := range facts.Groups {

@@ -32,8 +32,8 @@ func TestInventoryOfBrokenTrees(t *testing.T) {
 	}
 }
 
-// The names of cards come from the tree's own database, and from nowhere else:
-// what this machine knows does not change what is read of another.
+// The names of cards come from the tree's own database only. The database of
+// the running machine does not matter.
 func TestNamesOfATree(t *testing.T) {
 	t.Parallel()
 	const database = "# a comment\n8086  Intel Corporation\n\t3e92  CoffeeLake-S GT2 [UHD Graphics 630]\n\t\t1043 872f  a board\n" +
@@ -57,7 +57,7 @@ func TestNamesOfATree(t *testing.T) {
 	}
 }
 
-// A counter counts how often files with an ending are read to their end.
+// A counter counts how often files with a certain ending are read to their end.
 type counter struct {
 	fs.FS
 
@@ -87,8 +87,8 @@ func (c counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// The database of names is large: it is read once for cards, however many, and
-// not at all without a card.
+// The database of names is large. It is read once for any number of cards, and
+// not at all on a machine without cards.
 func TestNamesAreReadForCardsOnly(t *testing.T) {
 	t.Parallel()
 	const nvme = "cmdline quiet\nfile usr/share/misc/pci.ids \"10de  NVIDIA\"\nfunction 0000:00:01.0 class=010802 id=144d:a808\n"
@@ -105,9 +105,10 @@ func TestNamesAreReadForCardsOnly(t *testing.T) {
 	}
 }
 
-// What a machine has, for programs. With nil it is the machine at hand.
+// The inventory of a machine, as programs read it. With nil, Read reads the
+// running machine.
 func ExampleRead() {
-	tree, err := hosttree.Load("reference") // or os.DirFS of a captured tree
+	tree, err := hosttree.Load("reference") // or os.DirFS of a captured tree's directory
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -123,7 +124,7 @@ func ExampleRead() {
 	// on {"address":"0000:01:00.0","vendorID":"10de","deviceID":"2c05","name":"NVIDIA Blackwell 10de:2c05","family":"NVIDIA Blackwell","functions":["0000:01:00.0","0000:01:00.1"],"driver":"vfio-pci","group":1,"isolated":"yes","blockers":[]} <nil>
 }
 
-// Where the host's kernel arguments are configured.
+// The place where the host's kernel arguments are configured.
 func ExampleBoot() {
 	tree, err := hosttree.Load("amd-desktop")
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// nameFunctions looks the functions up in the PCI names database of the machine
-// whose root directory is given, or of this machine for nil. A machine without a
-// database has no names, which is not an error.
+// nameFunctions adds names from the PCI names database of the machine below
+// root, or of the running machine if root is nil. A missing database is not an
+// error: the functions then have no names.
 func nameFunctions(root fs.FS, functions []iommu.Function) {
 	if root != nil {
 		nameFrom(root, functions)
@@ -30,12 +30,13 @@ func nameFunctions(root fs.FS, functions []iommu.Function) {
 	}
 }
 
-// databases are where distributions keep the PCI names database.
+// databases holds the paths of the PCI names database in several distributions.
 var databases = []string{"share/misc/pci.ids", "share/hwdata/pci.ids"}
 
-// nameFrom reads the database of a tree, which ghw cannot read because it takes
-// paths of this machine only. A line is "10de  NVIDIA Corporation", and below it
-// "\t2c05  GB203 [GeForce RTX 5070 Ti]" for each device (pci.ids(5)).
+// nameFrom reads the database of a tree. ghw cannot read it, because it only
+// accepts paths of the running machine. A line is "10de  NVIDIA Corporation",
+// and below it "\t2c05  GB203 [GeForce RTX 5070 Ti]" for each device
+// (pci.ids(5)).
 func nameFrom(root fs.FS, functions []iommu.Function) {
 	wanted := map[iommu.Model]string{}
 	for _, f := range functions {
@@ -58,17 +59,17 @@ func nameFrom(root fs.FS, functions []iommu.Function) {
 	}
 }
 
-// read puts the names that are wanted into the map. It ends at the classes, which
-// come last.
+// read puts the wanted names into the map. It ends at the classes, which are
+// last in the file.
 func read(lines *bufio.Scanner, wanted map[iommu.Model]string) {
 	var vendor iommu.ID
-	known := false // whether the lines below are those of a vendor
+	known := false // whether the lines below belong to a wanted vendor
 	for lines.Scan() && !strings.HasPrefix(lines.Text(), "C ") {
 		line, isDevice := strings.CutPrefix(lines.Text(), "\t")
 		number, name, _ := strings.Cut(line, "  ")
 		id, err := iommu.ParseID(number)
 		switch {
-		case err != nil: // a comment, or a board of a device
+		case err != nil: // a comment, or a board with the device
 		case !isDevice:
 			vendor, known = id, true
 		case known:

@@ -8,7 +8,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// FuzzNames reads a database of names. A name is a part of one of its lines.
+// FuzzNames reads databases of names. Each name must be a part of a line of the
+// database.
 func FuzzNames(f *testing.F) {
 	f.Add("10de  NVIDIA Corporation\n\t2c05  GB203 [GeForce RTX 5070 Ti]\n\t\t1462 5315  a board\nC 03  Display controller\n")
 	f.Add("\t2c05  x\n10de\n\t2c05\n")

@@ -52,7 +52,7 @@ func (i Inventory) String() string {
 	return b.String()
 }
 
-// String says where the kernel's arguments are configured.
+// String describes where the kernel's arguments are configured.
 func (b Boot) String() string {
 	text := "boot loader " + b.Loader.String() + " (" + b.Why + ")"
 	if b.File != "" {
@@ -90,7 +90,8 @@ func known(bytes *int64) string {
 	return storage.Size(*bytes).Human()
 }
 
-// count returns a number of things, in the plural unless it is one.
+// count returns a number with a noun. The noun is in the plural unless the
+// number is 1.
 func count(n int, thing string) string {
 	if n != 1 {
 		thing += "s"

@@ -19,24 +19,24 @@ type VM struct {
 	Name string `json:"name"` // "" where it has none
 	// OnBoot says whether the VM starts with the host.
 	OnBoot bool `json:"onBoot"`
-	// HostPCI holds the lines as PVE keeps them, in the order of their keys:
+	// HostPCI holds the lines of the configuration, sorted by key, such as
 	// "hostpci0: 0000:01:00,pcie=1". Lines with the key args stand for devices
 	// that args gives to QEMU.
 	HostPCI []string `json:"hostpci"`
 }
 
-// AddVMs adds the VMs that take PCI devices to the report, and what is to be
-// said of their values on this machine. configs holds the configurations by
-// VMID ([ParseConfig] parses those of a host). Templates never start and are
-// left out. The IDs are those of [gpu.Node.Check], [gpu.Node.CheckConfig],
-// [gpu.Node.CheckClaims] and [iommu.Facts.CheckFunctions], and
-// inventory.hostpci-refused.
-// A cause that the report has already is not added again.
+// AddVMs adds the VMs that take PCI devices to the report, with the findings on
+// their configurations. configs holds the configurations by VMID ([ParseConfig]
+// parses those of a host). Templates are left out, because they never start.
+// The IDs of the findings are those of [gpu.Node.Check],
+// [gpu.Node.CheckConfig], [gpu.Node.CheckClaims] and
+// [iommu.Facts.CheckFunctions], and inventory.hostpci-refused. A cause that is
+// in the report already is not added again.
 func (i *Inventory) AddVMs(facts iommu.Facts, node gpu.Node, configs map[int]map[string]string) {
 	i.addVMs(facts, node, configs)
 }
 
-// addVMs does what AddVMs says, and returns which devices the VMs take.
+// addVMs does what AddVMs does, and returns the devices that each VM takes.
 func (i *Inventory) addVMs(facts iommu.Facts, node gpu.Node, configs map[int]map[string]string) (claims []gpu.Claim) {
 	var found []proxstation.Finding
 	for _, vmid := range slices.Sorted(maps.Keys(configs)) {
@@ -61,8 +61,8 @@ func (i *Inventory) addVMs(facts iommu.Facts, node gpu.Node, configs map[int]map
 	return claims
 }
 
-// add adds findings whose cause the report does not have yet. A finding on what
-// a VM takes replaces a hint with the same evidence.
+// add adds findings whose cause is not in the report yet. A finding on a VM's
+// device replaces an info with the same evidence.
 func (i *Inventory) add(findings []proxstation.Finding) {
 	for _, f := range findings {
 		i.Findings = slices.DeleteFunc(i.Findings, func(old proxstation.Finding) bool {
@@ -74,8 +74,9 @@ func (i *Inventory) add(findings []proxstation.Finding) {
 	}
 }
 
-// checkVM judges the devices of one VM. What the host loses is a matter of all
-// functions that the VM takes: those of one card may stand in several values.
+// checkVM judges the devices of one VM. It checks all functions together for
+// what the host loses, because a card's functions may be spread over several
+// values.
 func checkVM(facts iommu.Facts, node gpu.Node, claim gpu.Claim, config map[string]string) []proxstation.Finding {
 	var values, host []proxstation.Finding
 	keys := map[iommu.Address]string{}
@@ -108,7 +109,8 @@ func checkVM(facts iommu.Facts, node gpu.Node, claim gpu.Claim, config map[strin
 	return found
 }
 
-// cardsHere names the host's graphics cards, one of which may have moved.
+// cardsHere lists the host's graphics cards for a fix. The missing device may
+// be a card that has moved.
 func cardsHere(facts iommu.Facts) string {
 	var cards []string
 	for _, card := range gpu.Cards(facts.Functions) {
@@ -120,9 +122,10 @@ func cardsHere(facts iommu.Facts) string {
 	return " The graphics cards here: " + strings.Join(cards, ", ") + "."
 }
 
-// merge joins what the values' check and the host's check say. The host's facts
-// say more of what a group takes along than PVE's list of devices, and a card
-// whose functions stand in several values is whole.
+// merge joins the findings on the values and those on the host. It removes
+// findings on values for two reasons: the host's facts on a shared group are
+// more exact than PVE's list of devices, and a card whose functions are spread
+// over several values is complete.
 func merge(values, host []proxstation.Finding, taken map[iommu.Address]string, facts iommu.Facts) []proxstation.Finding {
 	shared := slices.ContainsFunc(host, func(f proxstation.Finding) bool { return f.ID == "iommu.shared-group" })
 	whole := func(key string) bool {
@@ -140,8 +143,8 @@ func merge(values, host []proxstation.Finding, taken map[iommu.Address]string, f
 	return append(values, host...)
 }
 
-// byGroup sorts functions into their IOMMU groups, in the order of addresses. A
-// function without a group stands alone.
+// byGroup splits functions by their IOMMU groups, in the order of addresses. A
+// function without a group is alone.
 func byGroup(facts iommu.Facts, taken map[iommu.Address]string) [][]iommu.Address {
 	var groups [][]iommu.Address
 	at := map[iommu.GroupID]int{}
@@ -157,8 +160,9 @@ func byGroup(facts iommu.Facts, taken map[iommu.Address]string) [][]iommu.Addres
 	return groups
 }
 
-// checkTaken says what the host loses with the functions that a VM takes, of
-// which taken holds the keys. Several uses of one device are one finding.
+// checkTaken reports what the host loses with the functions that a VM takes.
+// taken holds their keys in the VM's configuration. Several uses of one device
+// are one finding.
 func checkTaken(facts iommu.Facts, vmid int, taken map[iommu.Address]string) []proxstation.Finding {
 	var all, found []proxstation.Finding
 	for _, functions := range byGroup(facts, taken) {
@@ -182,8 +186,8 @@ func checkTaken(facts iommu.Facts, vmid int, taken map[iommu.Address]string) []p
 	return found
 }
 
-// ruleFixes says what to change where a value breaks one of PVE's rules; %d is
-// the VMID and %s the key.
+// ruleFixes holds the fix for a value that breaks a rule of PVE. Its arguments
+// are the VMID and the key.
 var ruleFixes = map[gpu.Rule]string{
 	gpu.RulePCIeNeedsQ35:    "Take pcie=1 out of %[2]s, or run qm set %[1]d --machine q35, which changes the guest's hardware.",
 	gpu.RuleIGDNeedsI440FX:  "Run qm set %[1]d --machine pc; or take legacy-igd out of %[2]s: on q35 the guest has the iGPU without a picture of its own.",
@@ -195,8 +199,8 @@ var ruleFixes = map[gpu.Rule]string{
 	gpu.RuleMDevOneFunction: "Name one function in %[2]s of VM %[1]d.",
 }
 
-// checkRules reports values that PVE refuses, but for those that name a wrong
-// device: [gpu.Node.Check] and [gpu.Node.CheckClaims] report them.
+// checkRules reports values that PVE refuses. It omits values that name a wrong
+// device, because [gpu.Node.Check] and [gpu.Node.CheckClaims] report them.
 func checkRules(claim gpu.Claim, config map[string]string) []proxstation.Finding {
 	var broken []proxstation.Finding
 	for n, h := range claim.Values {
@@ -213,7 +217,7 @@ func checkRules(claim gpu.Claim, config map[string]string) []proxstation.Finding
 	return broken
 }
 
-// unjoin returns the errors that were joined.
+// unjoin returns the errors that err joins.
 func unjoin(err error) []error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		return joined.Unwrap()

@@ -13,7 +13,7 @@ import (
 	"github.com/proxstation/proxstation/gpu"
 )
 
-// The places of PVE's configuration, below the root of a host. The first is a
+// The paths of PVE's configuration, below the root of a host. The first is a
 // link to the directory of the host's own VMs.
 const (
 	vmFiles     = "etc/pve/qemu-server"
@@ -21,8 +21,8 @@ const (
 )
 
 // readVMs reads the configurations of the host's VMs and the resource mappings.
-// A host without /etc/pve has none of them, and nothing is said. What is there
-// and cannot be read is a finding with the ID inventory.vms-unread.
+// For a host without /etc/pve it returns nothing. A file that exists but cannot
+// be read is a finding with the ID inventory.vms-unread.
 func readVMs(root fs.FS) (configs map[int]map[string]string, mappings []gpu.Mapping, unread []proxstation.Finding) {
 	if _, err := fs.Stat(root, "etc/pve"); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
@@ -60,7 +60,7 @@ func readVMs(root fs.FS) (configs map[int]map[string]string, mappings []gpu.Mapp
 	return configs, parseMappings(string(text)), unread
 }
 
-// reason returns the cause of a path's error without the path.
+// reason returns the cause of a file's error without the path.
 func reason(err error) string {
 	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pathErr.Err
@@ -73,10 +73,10 @@ var (
 	configSection = regexp.MustCompile(`^\[([^\]]*)\]\s*$`)
 )
 
-// ParseConfig parses the text of a VM's configuration as PVE keeps it in
-// /etc/pve/qemu-server/VMID.conf. The result is what the VM's next start uses:
-// with the section [PENDING], and without comments and snapshots (parse_vm_config
-// in qemu-server PVE/QemuServer.pm).
+// ParseConfig parses a VM's configuration in the form of PVE's file
+// /etc/pve/qemu-server/VMID.conf. The result is the configuration of the VM's
+// next start: it includes the section [PENDING], and no comments or snapshots
+// (parse_vm_config in qemu-server PVE/QemuServer.pm).
 func ParseConfig(text string) map[string]string {
 	config := map[string]string{}
 	section := ""
@@ -100,8 +100,9 @@ func ParseConfig(text string) map[string]string {
 	return config
 }
 
-// parseMappings parses /etc/pve/mapping/pci.cfg: a mapping's ID stands on a line
-// by itself, and its properties follow, indented (PVE/Mapping/PCI.pm).
+// parseMappings parses /etc/pve/mapping/pci.cfg. A mapping's ID is a line of
+// its own, and the indented lines below it are the mapping's properties
+// (PVE/Mapping/PCI.pm).
 func parseMappings(text string) []gpu.Mapping {
 	var all []gpu.Mapping
 	for line := range strings.SplitSeq(text, "\n") {
@@ -125,15 +126,16 @@ func parseMappings(text string) []gpu.Mapping {
 	return all
 }
 
-// nodeName returns the name of the host's node: its host name without a domain.
+// nodeName returns the name of the host's PVE node: its host name without a
+// domain.
 func nodeName(root fs.FS) string {
 	text, _ := fs.ReadFile(root, "etc/hostname")
 	name, _, _ := strings.Cut(strings.TrimSpace(string(text)), ".")
 	return name
 }
 
-// guestOf returns the guest that a configuration names, as far as PVE tells
-// guests apart.
+// guestOf returns the guest system that a configuration names. PVE does not
+// distinguish all systems.
 func guestOf(config map[string]string) gpu.Guest {
 	switch ostype := config["ostype"]; {
 	case ostype == "win11":
@@ -146,5 +148,5 @@ func guestOf(config map[string]string) gpu.Guest {
 	return gpu.AnyGuest
 }
 
-// subject names a VM's key in a finding.
+// subject returns the subject of a finding on a VM's key.
 func subject(vmid int, key string) string { return fmt.Sprintf("VM %d %s", vmid, key) }

@@ -12,19 +12,19 @@ import (
 	"github.com/proxstation/proxstation/workstation/inventory"
 )
 
-// conf describes a VM's configuration on a host.
+// conf describes a VM's configuration in the language of hosttree.
 func conf(vmid int, lines ...string) string {
 	return fmt.Sprintf("file etc/pve/nodes/pve/qemu-server/%d.conf %s", vmid, strconv.Quote(strings.Join(lines, "\n")+"\n"))
 }
 
-// container describes a container's configuration on a host.
+// container describes a container's configuration in the language of hosttree.
 func container(lines string) string {
 	return "file etc/pve/lxc/105.conf " + strconv.Quote("arch: amd64\n"+lines+"\n")
 }
 
-// What VMs have in their configurations is judged on the host that they are
-// on: each case is a host, its VMs, and what must be said (ID, subject, and a
-// part of the text).
+// The configurations of VMs are checked against their host. Each case is a
+// host, its VMs, and the findings that must appear (ID, subject, and a part of
+// the text).
 func TestVMsOfAHost(t *testing.T) {
 	t.Parallel()
 	q35 := []string{"machine: q35", "bios: ovmf"}
@@ -95,7 +95,7 @@ func TestVMsOfAHost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			lines := test.lines
-			if test.host != "reference" { // which has the link that every node has
+			if test.host != "reference" { // the other hosts lack the link that every node has
 				lines = append([]string{"link etc/pve/qemu-server nodes/pve/qemu-server"}, lines...)
 			}
 			if name == "a host that is no node" {
@@ -132,7 +132,7 @@ func ExampleInventory_AddVMs() {
 	if err != nil {
 		panic(err)
 	}
-	report, err := inventory.Read(tree) // which adds the VMs of the host
+	report, err := inventory.Read(tree) // Read adds the VMs of the host
 	fmt.Println(report.VMs, err)
 	// Output: [{140 games false [hostpci0: 0000:01:00,pcie=1]}] <nil>
 }

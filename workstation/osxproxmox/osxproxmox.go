@@ -20,44 +20,47 @@ import (
 // ErrNone reports a host without a checkout of OSX-PROXMOX.
 var ErrNone = errors.New("no checkout of OSX-PROXMOX")
 
-// A Checkout is a checkout of OSX-PROXMOX (github.com/luchina-gabriel/OSX-PROXMOX,
-// all rights reserved) on a host, as far as the [MacOS] profile makes use of
-// it: its images. Its VM is replaced by the profile, which can do legacy-igd
-// and rewrites no configuration file; its set-up is not run, because it
-// overwrites modprobe files, keeps the host from every graphics card and
-// restarts it. Package iommu's host plan prepares a host, with a way back.
+// A Checkout is a checkout of OSX-PROXMOX
+// (github.com/luchina-gabriel/OSX-PROXMOX, all rights reserved) on a host. The
+// [MacOS] profile uses only its images. The profile replaces its VM, can do
+// legacy-igd and rewrites no configuration file. Its set-up must not run: it
+// overwrites modprobe files, takes all graphics cards from the host and
+// restarts the host. Package iommu's host plan prepares a host instead, and can
+// undo that.
 type Checkout struct {
-	// Dir is where it is: "/root/macos-install".
+	// Dir is the directory of the checkout, such as "/root/macos-install".
 	Dir string
-	// Version is the version of the checkout, OpenCore that of the boot loader
-	// it brings. Each is empty where the checkout does not say.
+	// Version is the version of the checkout. OpenCore is the version of its
+	// boot loader. Each is empty if the checkout does not name it.
 	Version, OpenCore string
-	// Missing are the packages of Debian's that its menu wants and the host
-	// does not have. The profile wants none of them.
+	// Missing holds the Debian packages that its menu needs and the host lacks.
+	// The profile does not need them.
 	Missing []string
-	// Images are what a VM can be made with, the checkout's own and those that
-	// it has made on the storages.
+	// Images holds the images from which a VM can be made: the checkout's own,
+	// and those that it made on the storages.
 	Images []Image
-	// Findings say what keeps the checkout from being used, and what it changed
-	// on the host.
+	// Findings say why the checkout cannot be used as it is, and what it
+	// changed on the host.
 	Findings []proxstation.Finding
 }
 
 // An Image is a disk image on the host, for [MacOS].OpenCore or
 // [MacOS].Recovery.
 type Image struct {
-	// Path is where it is. As a source of a disk it is for root@pam with a
-	// password.
+	// Path is the file of the image. Only root@pam with a password may make a
+	// disk from it.
 	Path string
-	// Volume is its volume, if a disk can be made of that: content type import.
+	// Volume is the image's volume. It is empty unless a disk can be made from
+	// the volume: content type import.
 	Volume string
 	Size   storage.Size
-	// Release is the release whose recovery system it holds; gpu.AnyGuest for
-	// OpenCore, which boots all.
+	// Release is the release whose recovery system the image holds. It is
+	// gpu.AnyGuest for OpenCore, which boots all releases.
 	Release gpu.Guest
 }
 
-// Source returns what a disk is made from: the volume, or else the path.
+// Source returns the source for a disk: the volume, or the path if the image
+// has no volume.
 func (i Image) Source() string {
 	if i.Volume != "" {
 		return i.Volume
@@ -65,25 +68,25 @@ func (i Image) Source() string {
 	return i.Path
 }
 
-// checkouts are where people keep it, the likeliest first. Its installer uses
-// /root/OSX-PROXMOX.
+// checkouts holds the directories of checkouts, the most likely first.
+// OSX-PROXMOX's installer uses /root/OSX-PROXMOX.
 var checkouts = []string{"root/macos-install", "root/macos-install/*", "root/OSX-PROXMOX", "root/*", "opt/*", "usr/local/src/*", "srv/*", "home/*/macos-install", "home/*/*"}
 
-// setupValue is a line of its script that says one of its constants.
+// setupValue matches a line of the script setup that sets a constant.
 var setupValue = regexp.MustCompile(`(?m)^(HACKPXVERSION|OCVERSION|SCRIPT_DIR)="?([^"\s]*)"?`)
 
-// wants are the commands that its menu runs, with their packages (setup, and
-// tools/macrecovery).
+// wants holds the commands that the checkout's menu runs, with their packages
+// (setup, and tools/macrecovery).
 var wants = [][2]string{{"jq", "jq"}, {"xmlstarlet", "xmlstarlet"}, {"python3", "python3"}, {"xxd", "xxd"}, {"mkfs.msdos", "dosfstools"}, {"wget", "wget"}, {"git", "git"}}
 
-// Read looks for a checkout below a host's root directory, or on the machine
-// that the program runs on if root is nil: in the folder macos-install in root's
-// home, then in other usual places. The error is [ErrNone], or the file
-// system's. Nothing is run or changed.
+// Read looks for a checkout below a host's root directory. If root is nil, it
+// looks on the machine that the program runs on. It first looks in the folder
+// macos-install in root's home, then in other usual places. The error is
+// [ErrNone] or an error of the file system. Read runs and changes nothing.
 //
-// Read opens no devices or pipes, which anybody with a home directory could put
-// where a checkout is looked for, and no files of more than 16 MiB. Links do
-// not lead out of the tree if root comes from [os.Root.FS].
+// Read opens no devices, no pipes and no files of more than 16 MiB, because
+// every user with a home directory could put them where it looks. Links do not
+// lead out of the tree if root comes from [os.Root.FS].
 func Read(root fs.FS) (Checkout, error) {
 	if root == nil {
 		root = os.DirFS("/")
@@ -145,7 +148,8 @@ func (o *Checkout) look(root fs.FS, scriptDir string) {
 	o.traces(root, add)
 }
 
-// traces says what its set-up has left on the host, and what macOS wants there.
+// traces adds findings on changes that the checkout's set-up made on the host,
+// and on a kernel setting that macOS needs.
 func (o *Checkout) traces(root fs.FS, add func(id string, severity proxstation.Severity, seen, why, fix string)) {
 	ran := exists(root, "etc/pve/qemu-server/.osx-proxmox")
 	if !ran {
@@ -168,11 +172,11 @@ func (o *Checkout) traces(root fs.FS, add func(id string, severity proxstation.S
 	}
 }
 
-// images adds the images in a directory whose names match a pattern; of a
-// storage, they have volumes.
+// images adds the images in a directory whose names match a pattern. With a
+// pool, the images get volumes of that storage.
 func (o *Checkout) images(root fs.FS, dir, pattern, pool string) {
 	dir = strings.TrimPrefix(path.Clean(dir), "/")
-	entries, _ := fs.ReadDir(root, dir) // a directory that is not there has no images
+	entries, _ := fs.ReadDir(root, dir) // a missing directory has no images
 	for _, entry := range entries {
 		if matches, _ := path.Match(pattern, entry.Name()); !matches { // the patterns are well-formed
 			continue
@@ -191,7 +195,7 @@ func (o *Checkout) images(root fs.FS, dir, pattern, pool string) {
 	}
 }
 
-// imageOf tells an image by its name: "opencore-osx-proxmox-vm.iso",
+// imageOf recognizes an image by its name: "opencore-osx-proxmox-vm.iso",
 // "recovery-high sierra.iso".
 func imageOf(name string) (release gpu.Guest, known bool) {
 	stem := strings.ToLower(strings.TrimSuffix(name, path.Ext(name)))
@@ -207,7 +211,7 @@ func imageOf(name string) (release gpu.Guest, known bool) {
 	return gpu.AnyGuest, false
 }
 
-// hostStorages returns the host's storages that are directories.
+// hostStorages returns those storages of the host that are directories.
 func hostStorages(root fs.FS) []storage.Storage {
 	text, err := fs.ReadFile(root, "etc/pve/storage.cfg")
 	if err != nil {

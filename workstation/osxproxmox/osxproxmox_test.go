@@ -18,7 +18,8 @@ import (
 
 const osxSetup = "#!/bin/bash\nSCRIPT_DIR=\"/root/OSX-PROXMOX\"\nHACKPXVERSION=\"2025.07.23\"\nOCVERSION=\"1.0.4\"\n"
 
-// osxHost returns a host's files with a checkout, all that it wants, and more.
+// osxHost returns the files of a host with a checkout, all commands that it
+// needs, and the files of more.
 func osxHost(dir string, more map[string]string) fstest.MapFS {
 	host := fstest.MapFS{
 		dir + "/setup":                            {Data: []byte(osxSetup)},
@@ -47,8 +48,8 @@ func TestRead(t *testing.T) {
 		host     fstest.MapFS
 		dir      string
 		missing  string
-		images   string // sources with sizes
-		findings string // IDs
+		images   string // sources and sizes of the images
+		findings string // the IDs of the findings
 	}{
 		"in macos-install":            {osxHost(dir, nil), "/root/macos-install", "", "/root/macos-install/EFI/opencore-osx-proxmox-vm.iso 96", "osxproxmox.script-dir osxproxmox.setup"},
 		"where its installer puts it": {osxHost("root/OSX-PROXMOX", nil), "/root/OSX-PROXMOX", "", "/root/OSX-PROXMOX/EFI/opencore-osx-proxmox-vm.iso 96", "osxproxmox.setup"},
@@ -110,8 +111,8 @@ func (d denied) Open(name string) (fs.File, error) {
 	return d.MapFS.Open(name)
 }
 
-// Whoever has a home directory on the host may put there what never ends, and
-// whoever made a captured tree may describe storages that are everywhere.
+// Users with a home directory may put endless files there, and the author of a
+// captured tree may describe storages with any path. Read still returns.
 func TestReadOfAHostileTree(t *testing.T) {
 	t.Parallel()
 	const dir = "home/me/OSX-PROXMOX"
@@ -144,7 +145,7 @@ func TestReadOfThisMachine(t *testing.T) {
 	}
 }
 
-// What lies on a host becomes a VM without a copy on the way.
+// A VM is made from the images on the host, without copies of them.
 func ExampleRead() {
 	host := osxHost("root/macos-install", map[string]string{"var/lib/vz/template/iso/recovery-sequoia.iso": "a recovery system"}) // os.DirFS("/")
 	o, err := osxproxmox.Read(host)
