@@ -160,8 +160,8 @@ func rule(problem error) string {
 	return invalid.Field + "\n" + quotedHostPCI.ReplaceAllString(invalid.Why, "")
 }
 
-// memoryOf returns the memory that a configuration gives a guest; PVE's default
-// is 512 MiB. It is unknown if the value is not a number of MiB.
+// memoryOf returns the memory that a configuration gives a guest. PVE's default
+// is 512 MiB. known is false if the value is not a number of MiB.
 func memoryOf(config map[string]string) (size storage.Size, known bool) {
 	text := "512"
 	if value := config["memory"]; value != "" {

@@ -27,13 +27,13 @@ const (
 // A handover lists the functions that a VM takes from the host when it starts.
 type handover struct {
 	facts Facts
-	taken []iommu.Function // with all of their groups, without functions of running VMs
+	taken []iommu.Function // with their whole groups, without functions of running VMs
 	left  []iommu.Function // the functions that the host keeps
 }
 
-// handover returns the functions that the host loses to one of a VM's values,
-// and the functions that it keeps beside all values. IOMMU groups are included:
-// PVE takes all functions of a group except bridges (qemu-server
+// handover returns the functions that the host loses to a value of a VM, and
+// the functions that the host keeps despite all values. IOMMU groups are
+// included: PVE takes all functions of a group except bridges (qemu-server
 // PVE/QemuServer/PCI.pm). The host has lost the functions of running VMs
 // already.
 func (f Facts) handover(h gpu.HostPCI, all []gpu.HostPCI, starts int) handover {
@@ -59,7 +59,7 @@ func (f Facts) handover(h gpu.HostPCI, all []gpu.HostPCI, starts int) handover {
 	return o
 }
 
-// mark marks the functions that values take, with their groups.
+// mark marks the functions that the values take, together with their groups.
 func (f Facts) mark(marked map[iommu.Address]bool, values []gpu.HostPCI) {
 	for _, h := range values {
 		for _, fn := range f.withGroups(slices.Concat(f.PCI().Resolve(h)...)) {
@@ -68,8 +68,8 @@ func (f Facts) mark(marked map[iommu.Address]bool, values []gpu.HostPCI) {
 	}
 }
 
-// withGroups returns functions and all other functions of their groups, without
-// bridges.
+// withGroups returns the functions of the set and all other functions in their
+// groups, without bridges.
 func (f Facts) withGroups(set []iommu.Address) []iommu.Function {
 	groups := map[iommu.GroupID]bool{}
 	for _, fn := range f.IOMMU.Functions {
@@ -139,8 +139,8 @@ func (f Facts) functionsOf(h gpu.HostPCI) []iommu.Function {
 	return slices.DeleteFunc(slices.Clone(f.IOMMU.Functions), func(fn iommu.Function) bool { return !slices.Contains(set, fn.Address) })
 }
 
-// partOfCard reports whether a function belongs to a graphics card, as the USB-C
-// port of some does.
+// partOfCard reports whether a function belongs to a graphics card. Some cards
+// have a USB-C port, for example.
 func (f Facts) partOfCard(fn iommu.Function) bool {
 	card, is := gpu.CardAt(f.IOMMU.Functions, fn.Address)
 	return is && !card.Integrated()
@@ -160,7 +160,7 @@ func (o handover) storage(fn iommu.Function) (severity proxstation.Severity, why
 	if len(o.facts.Disks) == 0 {
 		return proxstation.Warning, "the host may run from a disk on it, and loses the disk when the VM starts"
 	}
-	disks, all, idle := map[string]bool{}, map[string]bool{}, false // by their names: that in use, those there are
+	disks, all, idle := map[string]bool{}, map[string]bool{}, false // disks in use and all disks, by name
 	for _, d := range o.facts.Disks {
 		match := name.FindString(d.Path)
 		if elsewhere := slices.Contains([]storage.Bus{storage.USB, storage.Network, storage.MMC}, d.Bus) || strings.HasPrefix(d.WWN, "uuid."); match == "" || elsewhere {

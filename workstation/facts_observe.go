@@ -125,11 +125,11 @@ func (n *Node) observeVM(ctx context.Context, status pve.VMStatus) (VMFacts, err
 }
 
 // Observe reads the facts of the node, with independent requests at the same
-// time. Facts.Unknown names what the login may not read. A missing answer is an
-// error. To see everything, the login needs Sys.Audit, Datastore.Audit,
-// VM.Audit and Mapping.Audit on /. It also needs VM.Config.Disk on /vms,
-// without which PVE does not say how much space thin storages have promised to
-// disks of others.
+// time. Facts.Unknown names the parts that the login may not read. A missing
+// answer is an error. To see everything, the login needs Sys.Audit,
+// Datastore.Audit, VM.Audit and Mapping.Audit on /. It also needs
+// VM.Config.Disk on /vms. Without this privilege, PVE does not say how much
+// space thin storages have promised to other people's disks.
 func (n *Node) Observe(ctx context.Context) (Facts, error) {
 	f := Facts{Node: n.name, VMs: map[int]VMFacts{}, Others: map[int]string{}, RootTicket: n.opts.RootTicket}
 	group, ctx := errgroup.WithContext(ctx)

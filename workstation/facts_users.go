@@ -43,7 +43,7 @@ func (o *observation) containers(ctx context.Context, n *Node, guests []pve.Gues
 			return nil
 		})
 	}
-	_ = group.Wait() // errors have been noted
+	_ = group.Wait() // every error is in the findings already
 	slices.SortFunc(o.facts.CardUsers, func(a, b CardUser) int { return a.VMID - b.VMID })
 }
 

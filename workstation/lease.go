@@ -36,8 +36,8 @@ type Lease struct {
 	TTL time.Duration `json:"ttl"`
 }
 
-// String describes the lease for people. Control characters in a lease that
-// others wrote are made visible before they reach a terminal.
+// String describes the lease for people. Control characters from other writers
+// are made visible before they reach a terminal.
 func (l Lease) String() string {
 	if l.To == 0 {
 		return printable.Line(l.Owner) + " has the lease"
@@ -45,7 +45,7 @@ func (l Lease) String() string {
 	return printable.Line(fmt.Sprintf("%s is switching to VM %d (phase %s)", l.Owner, l.To, l.Phase))
 }
 
-// The limits of a TTL, whatever a lease says: nobody waits years for a lease,
+// The limits of a TTL, whatever a lease says. With them nobody waits for years,
 // and nobody takes a lease over before its owner had time to renew it.
 const (
 	minTTL = 30 * time.Second
@@ -68,7 +68,8 @@ func readLease(description string) (lease Lease, ok bool) {
 	return lease, true
 }
 
-// writeLease returns the description with the lease in place of any other.
+// writeLease returns the description with the lease, which replaces any older
+// lease.
 func writeLease(description string, lease Lease) string {
 	text, _ := json.Marshal(lease) // strings and numbers can always be encoded
 	return withoutLease(description) + "\n<!-- proxstation-lease " + string(text) + " -->"

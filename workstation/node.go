@@ -37,17 +37,17 @@ type Endpoint struct {
 	// accepted.
 	Fingerprint string
 	// Transport replaces the network and the verification of the certificate,
-	// for tests; nil means the network.
+	// for tests. Nil means the network.
 	Transport http.RoundTripper
 }
 
 // String returns the URL without a password.
 func (e Endpoint) String() string { return pve.Endpoint(e).String() }
 
-// GoString returns what String does, so that %#v shows no secret either.
+// GoString returns the same text as String, so %#v shows no secret either.
 func (e Endpoint) GoString() string { return e.String() }
 
-// MarshalText returns what String does, so that JSON and logs show no secret
+// MarshalText returns the same text as String, so JSON and logs show no secret
 // either.
 func (e Endpoint) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
 
@@ -59,12 +59,12 @@ type Node struct {
 	name   string
 	pve    *pve.Client
 	opts   NodeOptions
-	owner  string   // the owner in its leases, unless the caller names one
-	turns  sync.Map // a *turn by the VMID that holds the lease
+	owner  string   // the owner in its leases, unless the caller names an owner
+	turns  sync.Map // maps the VMID of the VM that holds the lease to a *turn
 	leases leases
 }
 
-// NodeOptions control a [Node]. Nil is fine.
+// NodeOptions control a [Node]. A nil pointer means the defaults.
 type NodeOptions struct {
 	// RootTicket says whether the client is logged in as root@pam with a
 	// password. Only that login may set raw PCI addresses, args and romfile.
@@ -72,12 +72,12 @@ type NodeOptions struct {
 	// is unknown, the plan names the steps that need such a login.
 	RootTicket proxstation.Answer
 	// Tiers holds tiers of storages by name. They replace the tiers that the
-	// disks show.
+	// disks would give.
 	Tiers map[string]storage.Tier
 }
 
-// Open returns a node that is reached with the caller's client, which brings
-// URL, login, TLS and proxy. It makes no request.
+// Open returns a node that is reached with the caller's client. The client
+// determines URL, login, TLS and proxy. Open makes no request.
 //
 // [Connect] makes a better client. A plain go-proxmox client drops the message
 // of a 403, takes a 595 with data for success, and reads answers of any size.
@@ -86,13 +86,13 @@ type NodeOptions struct {
 // ticket.
 //
 // A plain go-proxmox client also follows redirects, with the login and the
-// body. Node ends a request that would go to another host, or to the same host
+// body. Node stops a request that would go to another host, or to the same host
 // without TLS, before anything is sent. It cannot do so if the client's
 // transport is not an [http.Transport], if the redirect leads to the same host
 // and port, or in an upload.
 //
 // If the client's http.Client has a transport made by [Transport], only the
-// login is worse than that of Connect.
+// login works less well than with Connect.
 func Open(client *proxmox.Client, node string, opts *NodeOptions) *Node {
 	return open(pve.New(client, node), node, opts)
 }
@@ -102,7 +102,7 @@ func open(client *pve.Client, node string, opts *NodeOptions) *Node {
 		opts = &NodeOptions{}
 	}
 	client.Explain = explain
-	host, _ := os.Hostname() // without it, the other parts tell owners apart
+	host, _ := os.Hostname() // without the name, the other parts distinguish owners
 	return &Node{name: node, pve: client, opts: *opts, owner: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:4])}
 }
 
@@ -124,11 +124,11 @@ func Transport(base http.RoundTripper) http.RoundTripper {
 }
 
 // Connect logs in to an endpoint and returns its node. The node's name may be
-// empty if the cluster has only one. TLS is verified, by the system's CAs, by
-// RootCAs, or by Fingerprint.
+// empty if the cluster has only one node. TLS is verified by the system's CAs,
+// by RootCAs or by Fingerprint.
 //
-// The errors are [CertificateError], and those that match [ErrInvalid] for an
-// endpoint that cannot be used, [ErrNotPVE], [ErrLogin] and [ErrNoNode].
+// The error is a [CertificateError], or matches [ErrNotPVE], [ErrLogin] or
+// [ErrNoNode]. If the endpoint cannot be used, it matches [ErrInvalid].
 func Connect(ctx context.Context, e Endpoint, node string, opts *NodeOptions) (*Node, error) {
 	client, err := pve.Dial(pve.Endpoint(e))
 	if err != nil {

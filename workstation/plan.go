@@ -48,10 +48,10 @@ type StepChange struct {
 }
 
 // A Privilege is a right on a path of PVE's access tree (PVE manual, User
-// Management). A Name such as "A|B" means that one of the two is enough.
+// Management). A Name such as "A|B" means that either right is enough.
 type Privilege struct{ Path, Name string }
 
-// String returns the privilege as PVE's refusals write it.
+// String returns the privilege in the form of PVE's error messages.
 func (p Privilege) String() string { return printable.Line(p.Path + " " + p.Name) }
 
 // A Step is one change of a plan. The set of steps is closed: [PutMapping],
@@ -67,15 +67,15 @@ type Step interface {
 type Plan struct {
 	// Node is the node the plan was made for.
 	Node string
-	// Steps are done in order.
+	// Steps holds the changes, which are made in this order.
 	Steps []Step
 	// Outlook says how full the storages are now, and how full they will be
 	// when the disks that the plan adds are completely written. Imported disks
 	// without a Size are not counted: only PVE knows how large their images
 	// are.
 	Outlook []storage.Outlook
-	// Findings holds warnings for the caller, and blockers, with which no apply
-	// begins.
+	// Findings holds warnings for the caller, and blockers. With a blocker, no
+	// apply begins.
 	Findings []proxstation.Finding
 }
 
@@ -96,7 +96,7 @@ func (p Plan) Destroys() bool {
 	return slices.ContainsFunc(p.Changes(), func(c StepChange) bool { return c.Sign == SignDestroy })
 }
 
-// String returns the plan as a diff, in the form in which it is approved.
+// String returns the plan as a diff for a person to approve.
 func (p Plan) String() string {
 	var b strings.Builder
 	if p.Empty() {
@@ -126,7 +126,7 @@ func (p Plan) String() string {
 	return b.String()
 }
 
-// String returns the change as the part of a diff.
+// String returns the change in the form that it has in a diff.
 func (c StepChange) String() string {
 	var b strings.Builder
 	b.WriteString(printable.Sprintf("%s %s\n", string(c.Sign), c.Object))

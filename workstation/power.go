@@ -18,8 +18,8 @@ func (n *Node) Start(ctx context.Context, vmid int) error {
 }
 
 // Shutdown shuts a guest down, through its agent or ACPI, and waits until the
-// VM is off. If the guest takes longer than patience, it goes on running and
-// the error is a [TaskError] that matches [ErrTimeout]. A patience of 0 means
+// VM is off. If the guest takes longer than patience, it goes on running, and
+// the error is a [TaskError] that matches [ErrTimeout]. If patience is 0, it is
 // three minutes. Shutdown needs VM.PowerMgmt on the VM.
 func (n *Node) Shutdown(ctx context.Context, vmid int, patience time.Duration) error {
 	if patience == 0 {

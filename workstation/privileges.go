@@ -23,7 +23,7 @@ var keyPrivileges = func() map[string]string {
 		"VM.Config.Options": "agent autostart bios description keyboard localtime migrate_downtime migrate_speed name onboot ostype protection reboot startdate startup tags tdf template",
 		"VM.Config.Disk":    "boot bootdisk vmstatestorage ide sata scsi virtio efidisk tpmstate unused virtiofs",
 		"VM.Config.Network": "net",
-		// One of the two is enough.
+		// Either privilege is enough.
 		"VM.Config.Cloudinit|VM.Config.Network": "cicustom cipassword citype ciuser ciupgrade nameserver searchdomain sshkeys ipconfig",
 		"VM.PowerMgmt":                          "freeze",
 	} {
@@ -35,7 +35,7 @@ var keyPrivileges = func() map[string]string {
 }()
 
 // keyPrivilege returns the privileges for a key with a value. ok is false if
-// only root@pam may set the key. "A|B" means that one of the two is enough.
+// only root@pam may set the key. "A|B" means that either privilege is enough.
 func keyPrivilege(key, value string) (names []string, ok bool) {
 	if qmconf.IsSlot(key) && qmconf.IsCloudInit(value) {
 		return []string{"VM.Config.Cloudinit", "VM.Config.CDROM"}, true
@@ -81,7 +81,7 @@ func privileges(vmid int, set, old map[string]string, makes bool) []Privilege {
 var volumeOwner = regexp.MustCompile(`(?:^|/)vm-(\d+)-[^/]*$`)
 
 // volumePrivileges returns the privileges that a login needs to use a volume in
-// a VM: no privilege for the VM's own volumes (pve-storage PVE/Storage.pm,
+// a VM. The VM's own volumes need no privilege (pve-storage PVE/Storage.pm,
 // check_volume_access).
 func volumePrivileges(vmid int, pool, volume string) (needs []Privilege, owned bool) {
 	owner := volumeOwner.FindStringSubmatch(volume)
@@ -98,7 +98,7 @@ func driveElsewhere(vmid int, value string) []Privilege {
 	pool, volume, found := qmconf.CutVolume(value)
 	media, _ := props.Get("media")
 	switch {
-	case pool == "cdrom": // the host's own drive
+	case pool == "cdrom": // the volume is the host's own CD drive
 		return []Privilege{{"/", "Sys.Console"}}
 	case !found, qmconf.IsCloudInit(value): // PVE requires no privilege here
 		return nil
@@ -158,8 +158,8 @@ func elsewhere(vmid int, key, value string) []Privilege {
 	return nil
 }
 
-// rootOnly returns the keys, with the reason, that only root@pam may set or
-// take away, and only when logged in with a password: no API token can.
+// rootOnly returns the keys that only root@pam may set or delete, each with the
+// reason. Only a login with a password counts: no API token can do it.
 func rootOnly(set, old map[string]string) []string {
 	why := map[string]string{}
 	for _, values := range []map[string]string{set, old} {
@@ -199,7 +199,8 @@ func rootValue(key, value string) (reason string, only bool) {
 	return "", !known
 }
 
-// allows reports whether the login has a privilege, or one of several.
+// allows reports whether the login has the privilege. Of alternatives such as
+// "A|B", one is enough.
 func (f Facts) allows(p Privilege) bool {
 	return slices.ContainsFunc(strings.Split(p.Name, "|"), func(name string) bool { return f.permissions.Allows(p.Path, name) || f.allowsVNet(p.Path, name) })
 }

@@ -24,16 +24,16 @@ type WayIn struct {
 }
 
 // WaysIn returns the ways to reach a VM beside RustDesk, judged by its
-// configuration and the addresses of [Agent.Addresses]. Without an address, PVE's
-// console is left, if the VM has an emulated display. WaysIn does not know
-// whether the program at the other end runs. It is pure.
+// configuration and the addresses of [Agent.Addresses]. Without an address,
+// only PVE's console is left, and only if the VM has an emulated display.
+// WaysIn does not know whether the program at the other end runs. It is pure.
 func WaysIn(v VMFacts, addresses []netip.Addr) []WayIn {
 	var ways []WayIn
 	for _, a := range addresses {
 		if a.IsLinkLocalUnicast() {
 			continue
 		}
-		host := strings.TrimSuffix(netip.AddrPortFrom(a, 0).String(), ":0") // puts brackets around an IPv6 address
+		host := strings.TrimSuffix(netip.AddrPortFrom(a, 0).String(), ":0") // this puts brackets around an IPv6 address
 		if strings.HasPrefix(v.Config["ostype"], "win") {
 			ways = append(ways, WayIn{"RDP", "rdp://full%20address=s:" + host + ":3389", "Remote Desktop allowed (Windows Pro); it draws without the card's display"})
 		} else {

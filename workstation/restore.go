@@ -121,7 +121,7 @@ func (r *restoring) key(key string) {
 	old, had := r.old[key]
 	have, has := r.vm.Config[key]
 	if key == "description" {
-		// A controller that is at work keeps its lease.
+		// A controller that is at work now keeps its lease.
 		lease := leaseLine.FindString(have)
 		have = withoutLease(have)
 		had, has = withoutLease(old) != "", have != ""
@@ -170,8 +170,8 @@ func (r *restoring) startsElsewhere(boot string) bool {
 	return !slices.Equal(qmconf.BootOrder(after), qmconf.BootOrder(r.old))
 }
 
-// withOldBoot returns the steps with the old boot order, as far as its devices
-// are there.
+// withOldBoot returns the steps that set the old boot order, without devices
+// that are gone.
 func (r *restoring) withOldBoot() []ChangeVM {
 	boot := r.old["boot"]
 	if list, ordered := strings.CutPrefix(boot, "order="); ordered {

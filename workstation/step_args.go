@@ -24,8 +24,8 @@ import (
 // properties that a passed-through Intel iGPU needs goes when it is no longer
 // wanted, because QEMU does not start with -set of a device that is not there.
 
-// revealOSK returns the values with an SMC's key in the place that args has
-// for it.
+// revealOSK returns the values with an SMC's key filled in at its place in
+// args.
 func revealOSK(values map[string]string, osk proxstation.Secret) map[string]string {
 	if osk.IsZero() || values["args"] == "" {
 		return values
@@ -43,8 +43,8 @@ func withValue(values map[string]string, key, value string) map[string]string {
 	return changed
 }
 
-// hideOSK removes the key of an SMC from the step's values, so that nobody sees
-// it who prints or keeps the step. Apply sends the key separately.
+// hideOSK removes the key of an SMC from the step's values, so that printing or
+// storing the step does not reveal it. Apply sends the key separately.
 func (s ChangeVM) hideOSK() ChangeVM {
 	if osk := macos.OSK(s.Set["args"]); osk != "" {
 		s.OSK = proxstation.NewSecret(osk)

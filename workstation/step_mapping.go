@@ -13,7 +13,7 @@ import (
 type PutMapping struct {
 	Mapping gpu.Mapping
 	Node    string
-	Have    string // the node's entry before, empty if there is none
+	Have    string // the node's present entry; empty if there is no entry
 	Note    string
 	New     bool
 	// HaveMDev says whether the mapping was for mediated devices before.

@@ -93,13 +93,13 @@ func (s CreateVM) done(ctx context.Context, a *applier) (bool, error) {
 type ChangeVM struct {
 	VMID   int
 	Name   string
-	Digest string            // of the configuration from which the plan was made
+	Digest string            // the digest of the configuration from which the plan was made
 	Set    map[string]string // keys and their new values
 	Delete []string          // keys that are deleted
 	// Dropped names the properties that Set's values no longer have, as
 	// "hostpci0.x-vga".
 	Dropped []string
-	Have    map[string]string // the values before, of the keys that change
+	Have    map[string]string // the present values of the keys that change
 	Notes   map[string]string
 	// Exact says that the values in Set are complete: properties that others
 	// have added are removed. Otherwise the step is done as soon as every

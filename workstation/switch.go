@@ -59,16 +59,16 @@ func (n *Node) Switch(ctx context.Context, db DualBoot, to int, progress func(Ev
 	return err
 }
 
-// A switching holds the state of one switch under way.
+// A switching holds the state of a switch that is under way.
 type switching struct {
 	reporter
 	node *Node
 	db   DualBoot
 	to   int
 	from int // the member that ran before, or 0
-	pid  int // its PID at that time, 0 if it had ended
+	pid  int // the PID of from at that time, 0 if it had ended
 	held *Lease
-	at   int // the member whose description holds the lease, 0 before it does
+	at   int // the member whose description holds the lease, 0 without a lease
 	// asked holds the PIDs of the VMs that were asked to shut down.
 	asked map[int]int
 	facts Facts // the facts that were judged
@@ -81,8 +81,8 @@ type turn struct {
 	to   atomic.Int64 // the target of the switch that is under way
 }
 
-// turn waits until no other switch of this set is under way on the same Node,
-// because all of them share one lease. The caller calls done at the end.
+// turn waits until no other switch of this set is under way on the same Node.
+// The caller calls done at the end.
 func (s *switching) turn(ctx context.Context) (done func(), err error) {
 	value, _ := s.node.turns.LoadOrStore(s.place(), &turn{free: make(chan struct{}, 1)})
 	t, _ := value.(*turn)
@@ -144,8 +144,8 @@ func (s *switching) run(ctx context.Context) error {
 	return nil
 }
 
-// stopOthers shuts down every other member that runs and waits until it is
-// gone, and with it its hold on the card.
+// stopOthers shuts down every other member that runs. It waits until the VM is
+// gone and no longer holds the card.
 func (s *switching) stopOthers(ctx context.Context) error {
 	running, err := s.node.running(ctx, s.db)
 	if err != nil {

@@ -8,15 +8,15 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// Advise judges the surroundings of a set of VMs that share a card: settings
-// that start or stop the VMs behind a switch's back, and settings with which a
-// guest comes back stuck. It is pure.
+// Advise judges the surroundings of a set of VMs that share a card. It reports
+// settings that start or stop the VMs without a switch, and settings with which
+// a guest comes back stuck. It is pure.
 //
-// There is no hookscript that would switch when somebody presses Start in PVE's
-// own interface. PVE refuses to start a VM whose hookscript is missing on the
-// node, and it runs the script while it holds the VM's lock. So such a script
-// could not stop the other VM in time, and losing it would do harm. While the
-// card is in use, PVE itself refuses Start.
+// This package has no hookscript that would switch when somebody presses Start
+// in PVE's own interface. PVE refuses to start a VM whose hookscript is missing
+// on the node, and it runs the script while it holds the VM's lock. So such a
+// script could not stop the other VM in time, and losing it would do harm.
+// While the card is in use, PVE itself refuses Start.
 func (db DualBoot) Advise(facts Facts) []proxstation.Finding {
 	db.Members = slices.Compact(slices.Sorted(slices.Values(db.Members)))
 	var findings []proxstation.Finding
@@ -55,10 +55,10 @@ func (db DualBoot) Advise(facts Facts) []proxstation.Finding {
 	return findings
 }
 
-// adviseBackup names backups that get into a switch's way. In modes stop and
-// suspend PVE takes the running VM away for a while (PVE manual, Backup Modes).
-// In every mode it starts QEMU, paused, for a VM that is off, and with it takes
-// the VM's PCI devices (qemu-server PVE/VZDump/QemuServer.pm,
+// adviseBackup reports backups that disturb a switch. In modes stop and suspend
+// PVE takes the running VM away for a while (PVE manual, Backup Modes). In
+// every mode, for a VM that is off, PVE starts a paused QEMU, which takes the
+// VM's PCI devices (qemu-server PVE/VZDump/QemuServer.pm,
 // enforce_vm_running_for_backup).
 func (db DualBoot) adviseBackup(job BackupJob) []proxstation.Finding {
 	if !job.Enabled {

@@ -17,8 +17,8 @@ const (
 	returnTries = 5
 )
 
-// errKeeps reports a target that still runs, and that the caller did not allow
-// to shut down.
+// errKeeps reports a target that still runs because the caller did not allow
+// shutting it down.
 var errKeeps = errors.New("the VM that was started keeps the card")
 
 // goBack starts the member that ran before, and says whether that worked.

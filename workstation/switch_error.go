@@ -20,8 +20,8 @@ type SwitchError struct {
 	Running int
 	// Returned says that the VM that ran before was started again.
 	Returned bool
-	// Closing says that the guest of Running was asked to shut down. Nobody can
-	// take this back: the VM may be off later.
+	// Closing says that the guest of Running was asked to shut down. The
+	// request cannot be withdrawn: the VM may be off later.
 	Closing bool
 	// Cause is the error that stopped the switch. Return is the error that
 	// stopped the way back, or nil.
@@ -119,10 +119,10 @@ func adviseLost(severity proxstation.Severity, seen, why string) proxstation.Fin
 }
 
 // lost matches the messages of QEMU, of vfio-pci and of the kernel's PCI code
-// about a device that does not come back from a reset or from a power state, or
+// about a device that does not come back from a reset or a power state, or
 // whose configuration space reads ff (QEMU hw/vfio/pci.c; Linux
-// drivers/pci/pci.c, drivers/vfio/pci). PVE's "failed to reset PCI device" is
-// not among them, because PVE goes on after it and most cards still work.
+// drivers/pci/pci.c, drivers/vfio/pci). It does not match PVE's "failed to
+// reset PCI device": PVE goes on after it, and most cards still work.
 var lost = regexp.MustCompile(`(?i)stuck in D3|change power state from D3|not ready \d+ms after|device inaccessible|` +
 	`header type '?(127|0?x?7f)|expecting 0xaa55, got 0xffff|config(uration)? space.*\bf{2,}\b|reads? (all )?(0x)?f{2,}\b|` +
 	`device from group \d+: (Input/output error|No such device)|vfio.*(reset failed|failed to reset|failed reset)|fell off the bus|fallen off the bus`)

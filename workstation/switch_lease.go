@@ -19,14 +19,14 @@ const leaseSlack = 30 * time.Second
 // node does not answer, or if the VM was changed or locked.
 const leaseTries = 60
 
-// place returns the member whose description holds the lease: the first member.
-// If the first member is hibernated, PVE refuses changes, and another member
-// holds the lease.
+// place returns the member whose description holds the lease. It is the first
+// member. If the first member is hibernated, PVE refuses changes to it, and
+// another member holds the lease.
 func (s *switching) place() int { return cmp.Or(s.at, s.db.Members[0]) }
 
-// acquire takes the lease. If another controller has the lease, acquire waits,
-// and takes it over when this Node has seen it unchanged for its whole TTL. If
-// the caller asks for it, acquire takes the lease over at once.
+// acquire takes the lease. If another controller has the lease, acquire waits.
+// It takes the lease over when this Node has seen it unchanged for its whole
+// TTL, or at once if the caller asks for that.
 func (s *switching) acquire(ctx context.Context) error {
 	if s.db.NoLease {
 		return nil
@@ -125,9 +125,9 @@ func (s *switching) outlived(id int, lease Lease) error {
 	return &leasedError{lease, left}
 }
 
-// write replaces the lease in config by another, if the node still has that
-// configuration. If the answer gets lost, write looks whether the lease is
-// there.
+// write replaces the lease in config by the given lease, but only if the node
+// still has that configuration. If the answer is lost, write checks whether the
+// lease was written.
 func (s *switching) write(ctx context.Context, config pve.Config, lease Lease) error {
 	lease.ID = rand.Text()
 	description := writeLease(config.Values["description"], lease)
@@ -180,9 +180,9 @@ func (s *switching) renewNow(ctx context.Context, phase Phase, lasts time.Durati
 	err = s.write(ctx, config, lease)
 	switch {
 	case errors.Is(err, ErrLocked) && held && phase == PhaseRollback:
-		return true, nil // the task that the switch will end has the lock; the lease still counts
+		return true, nil // a task that this switch will end has the lock; the lease still counts
 	case errors.Is(err, ErrStale), errors.Is(err, ErrLocked):
-		return false, nil // somebody changed the VM, or a task has it: try again
+		return false, nil // somebody changed the VM, or a task has locked it: try again
 	}
 	return err == nil, err
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// until calls a function once a second, until it reports success or the time is
-// over. An unanswered request does not end it.
+// until calls a function once a second, until the function reports success or
+// the time limit is over. An unanswered request does not end the loop.
 func (s *switching) until(ctx context.Context, limit time.Duration, done func(context.Context) (bool, error)) error {
 	inner, cancel := context.WithTimeoutCause(ctx, limit, ErrTimeout)
 	defer cancel()

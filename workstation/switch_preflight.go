@@ -14,8 +14,9 @@ import (
 )
 
 // Preflight judges whether a switch to a member can succeed, before anybody
-// loses their desktop: the VM and its lock, its card and mapping, its
-// storages, the memory that will be free, other VMs with the card, HA. Pure.
+// loses their desktop. It checks the VM and its lock, its card and mapping, its
+// storages, the memory that will be free, other VMs with the card, and HA. It
+// is pure.
 func Preflight(db DualBoot, to int, facts Facts) []proxstation.Finding {
 	target, exists := facts.VMs[to]
 	if _, err := db.withTarget(to); err != nil {
@@ -48,7 +49,7 @@ func preflightTarget(db DualBoot, target VMFacts, facts Facts) []proxstation.Fin
 	block := func(id, seen, why, fix string) {
 		findings = append(findings, blocker(id, target.String(), seen, why, fix))
 	}
-	resumes := target.Lock == "backup" && target.Running // PVE's start goes on in the backup's QEMU
+	resumes := target.Lock == "backup" && target.Running // PVE starts the guest in the backup's QEMU
 	switch {
 	case target.Asleep && !db.Wake:
 		block("switch.paused", "its guest sleeps", "it has the card, and PVE does not start what has a process already", fmt.Sprintf("wake it: qm resume %d; or allow Wake", target.ID))
@@ -264,6 +265,6 @@ func preflightMemory(db DualBoot, target VMFacts, facts Facts, subject string) [
 
 func configuredMemory(config map[string]string) storage.Size {
 	memory, _ := qmconf.Parse("memory", config["memory"]).Get("current")
-	size, _ := storage.ParseSize(memory + "M") // 0 if it is not set
+	size, _ := storage.ParseSize(memory + "M") // 0 if the key is not set
 	return size
 }

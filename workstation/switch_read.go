@@ -58,7 +58,7 @@ func (n *Node) observeSet(ctx context.Context, db DualBoot) (Facts, error) {
 	var last errgroup.Group
 	last.Go(func() error { r.storages(ctx); return nil })
 	last.Go(func() error { r.needs(ctx, taken); return nil })
-	_ = last.Wait() // errors have been noted
+	_ = last.Wait() // both functions return nil
 	return f, nil
 }
 
@@ -75,7 +75,7 @@ func (r *setReader) vms(ctx context.Context) (err error) {
 		group.Go(func() error {
 			err := r.config(ctx, v.VMID)
 			if err == nil || errors.Is(err, ErrNotFound) {
-				return nil // or the VM was removed after it was listed
+				return nil // a VM that is not found was removed after it was listed
 			}
 			if ctx.Err() != nil {
 				return err
@@ -192,10 +192,10 @@ func (r *setReader) join() {
 	}
 }
 
-// storages judges which of the members' storages can be used. PVE can check all
-// storages at once, or one. If the cluster has not heard of a storage lately,
-// only this storage is asked for its content (pve-storage PVE/Storage.pm,
-// storage_info and vdisk_list).
+// storages judges which of the members' storages can be used. If the cluster
+// has not reported on a storage lately, only that storage is asked for its
+// content. PVE can check all storages at once, or one (pve-storage
+// PVE/Storage.pm, storage_info and vdisk_list).
 func (r *setReader) storages(ctx context.Context) {
 	used := map[string]bool{}
 	for _, id := range r.db.Members {
@@ -223,7 +223,7 @@ func (r *setReader) storages(ctx context.Context) {
 			return nil
 		})
 	}
-	_ = group.Wait() // what could not be read is noted
+	_ = group.Wait() // every part that could not be read is in the findings already
 }
 
 // taken returns the functions that the members would take from the host.
@@ -259,8 +259,8 @@ func (r *setReader) pool(pool storage.Pool) {
 	r.o.facts.Pools = append(r.o.facts.Pools, pool)
 }
 
-// The subjects of findings about parts that could not be read; [Preflight]
-// finds the findings by them.
+// The subjects of findings about parts that could not be read. [Preflight]
+// looks the findings up by subject.
 const (
 	subjectPCI      = "PCI devices"
 	subjectMappings = "resource mappings"

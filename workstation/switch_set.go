@@ -10,47 +10,47 @@ import (
 
 // A DualBoot is a set of VMs of one node that share a card and take turns.
 type DualBoot struct {
-	// Members are the VMIDs, two or more.
+	// Members holds the VMIDs of the set, two or more.
 	Members []int
-	// Grace is how long a guest may take to shut down; 0 is three minutes.
+	// Grace is how long a guest may take to shut down. 0 means three minutes.
 	Grace time.Duration
 	// Force allows the switch to pull the plug of a guest that did not shut
 	// down in time, also on the way back. Without Force, the switch fails and
 	// the guest goes on running.
 	Force bool
-	// Wake allows to wake a guest that sleeps (S3). A member that sleeps is
-	// woken so that it can be asked to shut down; a target that sleeps is up
+	// Wake allows a switch to wake a guest that sleeps (S3). A sleeping member
+	// is woken so that it can be asked to shut down. A sleeping target is up
 	// once it is woken. Without Wake, a sleeping guest stops the switch, unless
 	// Force is set.
 	Wake bool
-	// Boot is how long the next guest may take to be up; 0 is five minutes.
+	// Boot is how long the next guest may take to be up. 0 means five minutes.
 	Boot time.Duration
-	// ReturnIfNotUp shuts down a VM that has started and whose guest is not up
-	// in that time, and starts the VM that ran before. A guest that does not
-	// shut down keeps the card, unless Force is set. Without ReturnIfNotUp the
-	// card stays with the VM that has started, because its guest may be
-	// installing updates; the switch fails and its error says so.
+	// ReturnIfNotUp shuts down a target that has started but is not up within
+	// Boot, and starts the VM that ran before. A guest that does not shut down
+	// keeps the card, unless Force is set. Without ReturnIfNotUp the card stays
+	// with the started VM, because its guest may be installing updates. The
+	// switch then fails, and its error says so.
 	ReturnIfNotUp bool
 	// Up returns nil once a guest is up. Until then it is called again and
 	// again. If Up is nil, the guest agent is asked; a VM without an agent
 	// counts as up as soon as it runs.
 	Up func(ctx context.Context, vmid int) error
 	// Healthy returns nil if the card may be given to the next member. It is
-	// called when the member that ran is off, before the next one starts. After
+	// called when the old member is off, before the next member starts. After
 	// an error nothing is started, because a start with a card that fell off
 	// the bus can bring the host down. The PVE API does not show this state; a
 	// controller on the host can find it with package iommu (Function.Lost). If
 	// Healthy is nil, the card is not checked.
 	Healthy func(ctx context.Context) error
-	// Owner is this controller's name for others. If it is empty, the name is
-	// made from the host's name, the process ID and a part that differs for
-	// every [Node]. A controller with the same name counts as this one after a
-	// restart.
+	// Owner is the name of this controller that others see. If it is empty, the
+	// name is made from the host's name, the process ID and a part that differs
+	// for every [Node]. After a restart, a controller with the same name counts
+	// as the same controller.
 	Owner string
 	// TakeOver is the ID of a lease to take over at once, because a person
-	// knows that its owner is dead. It is [Lease].ID of [DualBootStatus].Lease.
-	// If the owner is alive after all, it has renewed the lease under another
-	// ID, and the error matches [ErrLeased].
+	// knows that its owner is dead. It is the ID in [DualBootStatus].Lease. If
+	// the owner is alive after all, it has renewed the lease under another ID,
+	// and the error matches [ErrLeased].
 	TakeOver string
 	// NoLease lets a switch work without a lease, for logins without
 	// VM.Config.Options. Then two controllers can disturb each other's
@@ -82,7 +82,8 @@ func (db DualBoot) withDefaults() (DualBoot, error) {
 	return db, nil
 }
 
-// withTarget does what withDefaults does, and checks that the VM is a member.
+// withTarget returns the set with its defaults. It also checks that the VM is a
+// member.
 func (db DualBoot) withTarget(vmid int) (DualBoot, error) {
 	db, err := db.withDefaults()
 	if err == nil && !slices.Contains(db.Members, vmid) {

@@ -14,9 +14,9 @@ import (
 type DualBootStatus struct {
 	// Running is the member that runs, or 0 if no member runs.
 	Running int
-	// For is how long it has been running.
+	// For is how long that member has been running.
 	For time.Duration
-	// Members are all members in the order of their VMIDs.
+	// Members holds the state of every member, in the order of their VMIDs.
 	Members []MemberStatus
 	// Lease is the lease of a controller that is at work, or nil.
 	Lease *Lease
@@ -39,8 +39,8 @@ type MemberStatus struct {
 }
 
 // Status says who has the card, since when, and who could have it. It reads
-// only the facts that a switch needs: on a node where only members run, these
-// are seven requests at once. The Why of a member that does not exist says so.
+// only the facts that a switch needs: on a node where only members run, it
+// makes seven requests at once. If a member does not exist, its Why says so.
 // The error names the request that was not answered, or is an [InvalidError] if
 // Members is not a valid set.
 func (n *Node) Status(ctx context.Context, db DualBoot) (DualBootStatus, error) {
@@ -88,8 +88,8 @@ func (n *Node) running(ctx context.Context, db DualBoot) ([]pve.VMStatus, error)
 }
 
 // Watch yields the status of a set at the given interval, but at most once a
-// second, until the context ends or the caller stops. After an error, which is
-// yielded too, it goes on.
+// second. It ends when the context ends or the caller stops. It yields errors
+// too, and goes on after them.
 func (n *Node) Watch(ctx context.Context, db DualBoot, every time.Duration) iter.Seq2[DualBootStatus, error] {
 	every = max(every, time.Second) // a status costs the node a dozen requests
 	return func(yield func(DualBootStatus, error) bool) {

@@ -90,14 +90,14 @@ func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
 	return late
 }
 
-// stopTime is how long a shutdown may take: from the request, whose answer may
-// get lost, until the VM is gone. The lease must last for all of this time,
+// stopTime is how long a shutdown may take, from the request, whose answer may
+// get lost, until the VM is gone. The lease must last for this whole time,
 // because the task locks the VM, and the lease may be in that VM.
 func (db DualBoot) stopTime() time.Duration { return 2*db.Grace + time.Minute + leaseSlack }
 
 // start starts the target, unless it runs already.
 func (s *switching) start(ctx context.Context) error {
-	if err := s.renew(ctx, PhaseStart, 2*s.db.Boot); err != nil { // time to start and time to be up
+	if err := s.renew(ctx, PhaseStart, 2*s.db.Boot); err != nil { // time to start, and time until the guest is up
 		return err
 	}
 	s.enterFor(s.db.Boot, PhaseStart, s.to, fmt.Sprintf("starting VM %d", s.to))
@@ -135,7 +135,7 @@ func (s *switching) bringUp(ctx context.Context, id int) error {
 	if status, err := s.node.pve.Status(ctx, id); err == nil && status.Running && !status.Paused {
 		return nil
 	}
-	task, err := s.node.pve.Start(ctx, id) // also for a VM that is paused for a backup: the guest starts in that QEMU
+	task, err := s.node.pve.Start(ctx, id) // if the VM is paused for a backup, the guest starts in that QEMU
 	if err == nil {
 		err = s.wait(ctx, id, task, s.db.Boot)
 	}

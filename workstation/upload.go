@@ -39,14 +39,14 @@ var imageVolume = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9._-]*):(?:(iso)/([A-Za
 
 // Upload brings an image to the node, as a volume such as
 // "local:import/recovery-sequoia.raw" or "local:iso/virtio-win.iso". Disks are
-// made from volumes of content type import (PVE 8.4 and newer); a raw image must
-// be complete, because PVE examines it.
+// made from volumes of content type import (PVE 8.4 and newer). A raw image
+// must be complete, because PVE examines it.
 //
-// If a volume of that name and size exists, Upload takes it for the image,
-// because no API returns a checksum. If its size differs, the error is an
-// [ImageError]. Upload reads the image twice: PVE compares what arrives with the
-// image's SHA-256. PVE cannot resume an upload, so after a failure Upload begins
-// anew. It ends with its context.
+// If a volume of that name and size exists, Upload assumes that it is the
+// image, because no API returns a checksum. If its size differs, the error is
+// an [ImageError]. Upload reads the image twice, because PVE compares the data
+// with the image's SHA-256. PVE cannot resume an upload, so after a failure
+// Upload begins anew. It ends with its context.
 //
 // It needs Datastore.AllocateTemplate and Datastore.Audit on the storage, and
 // room for the image in the node's /var/tmp meanwhile.
@@ -75,9 +75,9 @@ func (n *Node) Upload(ctx context.Context, volume string, image io.ReadSeeker, p
 
 // An ImageDownload is a file that the node fetches by itself.
 type ImageDownload struct {
-	// Volume is where the file goes; see [Node.Upload].
+	// Volume is the volume that the file becomes; see [Node.Upload].
 	Volume string
-	// URL is where the node finds the file.
+	// URL is the address from which the node fetches the file.
 	URL string
 	// SHA256 is the file's checksum in hexadecimal. It must be given: without
 	// it, nobody knows what was fetched.
@@ -85,12 +85,13 @@ type ImageDownload struct {
 }
 
 // Download makes the node fetch an image from a URL. If a volume of that name
-// exists, Download takes it for the image. The error is an [ImageError] for a
-// download that cannot begin, and a [TaskError] for one that failed or whose
-// checksum differs.
+// exists, Download assumes that it is the image. If the download cannot begin,
+// the error is an [ImageError]. If it failed or the checksum differs, the error
+// is a [TaskError].
 //
-// It needs Datastore.AllocateTemplate and Audit on the storage, and
-// Sys.AccessNetwork on the node or both Sys.Audit and Sys.Modify on /.
+// It needs Datastore.AllocateTemplate and Datastore.Audit on the storage. It
+// also needs Sys.AccessNetwork on the node, or both Sys.Audit and Sys.Modify on
+// /.
 func (n *Node) Download(ctx context.Context, d ImageDownload, progress func(Event)) error {
 	b := &bringing{node: n, volume: d.Volume, reporter: reporter{report: progress}}
 	if sum, err := hex.DecodeString(d.SHA256); err != nil || len(sum) != sha256.Size {
@@ -196,8 +197,8 @@ func (b *bringing) finish(ctx context.Context, task pve.UPID, err error, size st
 	return nil
 }
 
-// counted wraps an image. It reports how much of the image has been read, about
-// once a second, and ends with the context.
+// counted wraps an image. About once a second it reports how much of the image
+// has been read. It ends with the context.
 func (b *bringing) counted(ctx context.Context, image io.Reader, size int64, verb string) io.Reader {
 	return &counting{ctx: ctx, from: image, tell: func(done int64) {
 		b.say(0, fmt.Sprintf("%s %s of %s", verb, storage.Size(done).Human(), storage.Size(size).Human()))

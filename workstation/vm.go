@@ -18,10 +18,10 @@ import (
 type Spec struct {
 	// Mappings holds the PCI resource mappings by which VMs name a card.
 	Mappings []CardMapping `json:"mappings,omitempty"`
-	// VMs are the virtual machines.
+	// VMs holds the virtual machines.
 	VMs []VM `json:"vms,omitempty"`
-	// Place says how far storages may be filled. Nil promises to the disks no
-	// more space than there is.
+	// Place says how far storages may be filled. With nil, disks are promised
+	// no more space than there is.
 	Place *storage.PlaceOptions `json:"place,omitempty"`
 }
 
@@ -41,8 +41,9 @@ type CardMapping struct {
 type VM struct {
 	// ID is the VMID, 100 to 999999999.
 	ID int `json:"id"`
-	// Name is the VM's name, a DNS name. A VM that has this ID and another
-	// name is taken for somebody else's and refused with a [TakenError].
+	// Name is the VM's name, a DNS name. If the node's VM with this ID has
+	// another name, it is assumed to belong to somebody else, and the error is
+	// a [TakenError].
 	Name string `json:"name"`
 	// Guest is the operating system inside the VM; it decides which cards the
 	// VM can use.
@@ -62,11 +63,11 @@ type VM struct {
 	// card is detached. A name such as "hostpci0.legacy-igd" is a property that
 	// must not be in a key's value. Keys that hold a disk are refused here.
 	Absent []string `json:"absent,omitempty"`
-	// Disks are the drives.
+	// Disks holds the drives.
 	Disks []Disk `json:"disks,omitempty"`
-	// Notes are findings about what the VM is made from, such as the image of its
+	// Notes holds findings about the parts of the VM, such as the image of its
 	// boot loader. A plan that makes or changes the VM repeats them, and a
-	// blocker among them blocks it.
+	// blocker among them blocks the plan.
 	Notes []proxstation.Finding `json:"notes,omitempty"`
 	// OSK is the key that macOS reads from the system management controller. It
 	// is sent in place of "osk=[secret]" in Config["args"]. If it is unset, the

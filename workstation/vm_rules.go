@@ -51,7 +51,7 @@ func (vm VM) readHostPCI(config map[string]string, problems *problems) []gpu.Hos
 	return values
 }
 
-// unitMeant is for a size that was most likely meant to have a unit.
+// unitMeant is appended to errors about a size that most likely lacks its unit.
 const unitMeant = "; in Go a size has its unit, such as 16*storage.GiB"
 
 // checkNumbers reports processors and memory that PVE would not take

@@ -12,8 +12,8 @@ import (
 )
 
 var (
-	// usbDevice is the pattern of qemu-server PVE/QemuServer/USB.pm, $USB_ID_RE
-	// and $USB_PATH_RE.
+	// usbDevice matches values of host=, as qemu-server PVE/QemuServer/USB.pm
+	// does with $USB_ID_RE and $USB_PATH_RE.
 	usbDevice = regexp.MustCompile(`^((0x)?[0-9A-Fa-f]{4}:(0x)?[0-9A-Fa-f]{4}|\d+-\d+(\.\d+)*|[Ss][Pp][Ii][Cc][Ee])$`)
 )
 
@@ -32,14 +32,14 @@ func (vm VM) checkTuning(config map[string]string, problems *problems) {
 		}
 		vm.checkUSB(config, key, problems)
 		host, _ := qmconf.Parse(key, config[key]).Get("host")
-		if devices[host] && strings.Contains(host, "-") { // of two devices with the same IDs, QEMU takes one for each entry
+		if devices[host] && strings.Contains(host, "-") { // if two devices have the same IDs, QEMU takes one device for each entry
 			problems.add(vm, key, host, "the VM has what is plugged in there already")
 		}
 		devices[host] = true
 	}
 }
 
-// checkHugePages keeps the rules of qemu-server PVE/QemuServer/Memory.pm: NUMA
+// checkHugePages checks the rules of qemu-server PVE/QemuServer/Memory.pm: NUMA
 // is on, and each socket's share of the memory is a number of whole pages.
 func (vm VM) checkHugePages(config map[string]string, problems *problems) {
 	value, set := config["hugepages"]
@@ -61,7 +61,7 @@ func (vm VM) checkHugePages(config map[string]string, problems *problems) {
 	}
 }
 
-// checkUSB keeps the rules of qemu-server PVE/QemuServer/USB.pm.
+// checkUSB checks the rules of qemu-server PVE/QemuServer/USB.pm.
 func (vm VM) checkUSB(config map[string]string, key string, problems *problems) {
 	value := config[key]
 	props := qmconf.Parse(key, value)
