@@ -22,7 +22,7 @@ type show struct {
 	out           *term.Terminal
 	node          *workstation.Node
 	apply         bool
-	card          string // address, "" for the first NVIDIA card
+	card          string // the card's address; "" chooses the first NVIDIA card
 	games, models storage.Size
 	duo           workstation.DualBoot
 	takeOver      bool
@@ -69,8 +69,8 @@ func (s *show) change(ctx context.Context) (workstation.Plan, error) {
 	return plan, s.node.Apply(ctx, plan, &workstation.ApplyOptions{Progress: s.out.Progress()})
 }
 
-// switchTo gives the card to a VM. It first shows what would keep the VM from
-// starting, before it changes anything on the node.
+// switchTo gives the card to a VM. Before it changes anything on the node, it
+// shows what would keep the VM from starting.
 func (s *show) switchTo(ctx context.Context, vmid int) error {
 	status, err := s.node.Status(ctx, s.duo)
 	if err != nil {

@@ -44,7 +44,7 @@ func (a *app) initialize(set *flag.FlagSet) func(context.Context) error {
 	}
 }
 
-// apply carries out a plan.
+// apply carries out a plan that it has just made, or a saved plan.
 func (a *app) apply(set *flag.FlagSet) func(context.Context) error {
 	a.onPage(set)
 	a.onNode(set)
@@ -80,7 +80,7 @@ func (a *app) onAgain(set *flag.FlagSet) {
 	})
 }
 
-// carryOut shows a plan, asks, and applies it.
+// carryOut shows a plan, asks for confirmation, and applies the plan.
 func (a *app) carryOut(ctx context.Context, g goal, yes bool, what string, opts *install.Options) error {
 	if !a.json {
 		a.out.Install(g.plan)

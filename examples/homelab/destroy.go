@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/install"
 )
 
-// destroy removes workstations.
+// destroy removes workstations with all their disks.
 func (a *app) destroy(set *flag.FlagSet) func(context.Context) error {
 	a.onPage(set)
 	a.onNode(set)

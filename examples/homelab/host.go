@@ -14,7 +14,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// host prepares the machine that the program runs on.
+// host keeps cards of the machine that the program runs on for guests, as the
+// page says.
 func (a *app) host(set *flag.FlagSet) func(context.Context) error {
 	a.onPage(set)
 	a.asJSON(set)
@@ -67,8 +68,8 @@ type machine struct {
 	files *os.Root
 }
 
-// look returns the plan for what the page wants of the machine. It prints the
-// findings that block the plan.
+// look returns the plan for the changes that the page wants on the machine. It
+// prints the findings that block the plan.
 func (m machine) look() (iommu.HostPlan, error) {
 	source, err := m.app.read()
 	if err != nil {

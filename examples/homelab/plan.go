@@ -36,7 +36,7 @@ func (a *app) check(set *flag.FlagSet) func(context.Context) error {
 	}
 }
 
-// plan shows what would change.
+// plan shows the changes that apply would make.
 func (a *app) plan(set *flag.FlagSet) func(context.Context) error {
 	a.onPage(set)
 	a.onNode(set)

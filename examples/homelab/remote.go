@@ -14,7 +14,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// A reachView lists the changes that one guest needs, or that were made in it.
+// A reachView lists the changes in one guest for remote access: changes that it
+// needs, or that were made.
 type reachView struct {
 	Name    string   `json:"name"`
 	VMID    int      `json:"vmid"`
@@ -71,7 +72,8 @@ func (a *app) remote(set *flag.FlagSet) func(context.Context) error {
 	}
 }
 
-// reach returns the guests of the page that the arguments name, or all.
+// reach returns the guests that the arguments name. Without arguments it
+// returns all guests of the page.
 func (a *app) reach(source *file.Source) ([]file.Reach, error) {
 	all, err := source.Page.Reach(resolve)
 	if err != nil {
@@ -149,8 +151,8 @@ func (a *app) doReach(ctx context.Context, node *workstation.Node, r file.Reach,
 }
 
 // told prints the changes that are needed or were made. It returns an error if
-// a guest could not be asked, and the code [connect.Changes] if changes were
-// only shown.
+// a guest could not be asked. If changes were only shown, it returns the code
+// [connect.Changes].
 func (a *app) told(views []reachView, changes bool) error {
 	failed := slices.ContainsFunc(views, func(v reachView) bool { return v.Error != "" })
 	if a.json {

@@ -63,7 +63,7 @@ func TestRealNode(t *testing.T) { //nolint:paralleltest // the environment is th
 		args    []string
 		says    string // a part of the output or of the error
 		fails   bool
-		hostpci string // afterwards; "none" for no VM
+		hostpci string // the card's hostpci value afterwards; "none" if there is no VM
 	}{
 		{"a plan", recoveryVolume, "Nothing was changed", false, "none"},
 		{"an unknown stage", []string{"-stage", "three"}, "want install, card or off", true, "none"},
@@ -108,8 +108,8 @@ func TestWithoutAKey(t *testing.T) {
 	}
 }
 
-// TestFetch fetches a recovery system from a stand-in for Apple's service. A
-// key of the test signs it.
+// TestFetch fetches a recovery system from a server that replaces Apple's
+// service. The system is signed with a key of the test.
 func TestFetch(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	sim, flags := real(t)
 	image, asked := bytes.Repeat([]byte("BaseSystem"), 1<<17), 0

@@ -84,8 +84,8 @@ func (l loader) options(machine opencore.Machine) (*opencore.Options, error) {
 	return o, err
 }
 
-// bringLoader writes the configured copy beside the image and brings it to the
-// node.
+// bringLoader writes the configured copy into the directory of the image and
+// uploads it to the node.
 func (s *show) bringLoader(ctx context.Context, mac profile.MacOS, progress func(workstation.Event)) error {
 	to := filepath.Join(filepath.Dir(s.image), strings.TrimPrefix(mac.OpenCore, "local:import/"))
 	if err := opencore.WriteFile(s.image, to, mac.Image); err != nil && !errors.Is(err, fs.ErrExist) {

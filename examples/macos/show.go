@@ -19,18 +19,18 @@ type show struct {
 	node    *workstation.Node
 	apply   bool
 	release recovery.Release
-	fetch   string          // directory, "" for a recovery system that is there
+	fetch   string          // the download directory; "" if the recovery system is on the node
 	service recovery.Client // the zero Client is Apple's service
 	mac     profile.MacOS
 	loader  loader
-	image   string // the file with OpenCore's image, "" if nobody looked into it
+	image   string // the file of OpenCore's image; "" if the program has not read it
 }
 
-// stage plans one stage of the VM and applies the plan.
+// stage plans one stage of the VM. With -apply it applies the plan.
 func (s *show) stage(ctx context.Context) error {
 	facts, err := s.node.Observe(ctx)
 	if _, made := facts.VMs[s.mac.ID]; err == nil && !made && s.apply && s.fetch != "" {
-		if err := s.bring(ctx, s.out.Progress()); err != nil { // a plan is blocked without its images
+		if err := s.bring(ctx, s.out.Progress()); err != nil { // without its images the plan would be blocked
 			return err
 		}
 		facts, err = s.node.Observe(ctx)

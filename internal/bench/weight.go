@@ -18,8 +18,8 @@ const library = "github.com/proxstation/proxstation"
 // beside holds imports to compare with: the library's own dependencies.
 var beside = []string{"github.com/luthermonson/go-proxmox", "github.com/jaypipes/ghw", "net/http"}
 
-// imports returns the imports to measure: "" for none, the library's public
-// packages, and those of beside.
+// imports returns the imports to measure: "" for no import, the library's
+// public packages, and the imports in beside.
 func imports(ctx context.Context, root string) ([]string, error) {
 	list := exec.CommandContext(ctx, "go", "list", "./...")
 	list.Dir = root

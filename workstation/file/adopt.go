@@ -91,7 +91,8 @@ func free[V any](name string, taken map[string]V) string {
 	}
 }
 
-// mappingOf returns the node's mapping for a card, "" if it has none.
+// mappingOf returns the name of the node's mapping for a card, "" if there is
+// no mapping.
 func (a *adoption) mappingOf(card gpu.Card) string {
 	c := conversion{facts: a.facts}
 	for _, m := range a.facts.Mappings {

@@ -288,8 +288,9 @@ func TestGuestsHaveWords(t *testing.T) {
 	}
 }
 
-// A guest with an address of its own knows its network card by the hardware
-// address. It comes from the page or from the VM, or is made from the VMID.
+// A guest with an address of its own finds its network card by the hardware
+// address. The hardware address comes from the page or from the VM, or is made
+// from the VMID.
 func TestAddressAndCardGoTogether(t *testing.T) {
 	t.Parallel()
 	parse := func(network string) Page {

@@ -177,7 +177,7 @@ func TestFormatIsReadAsTheSamePage(t *testing.T) {
 	page.Workstations = map[string]Workstation{}
 	for _, w := range filled() {
 		page.Workstations[w.Profile()] = w
-		switch w := w.(type) { // the page may have only one of two fields
+		switch w := w.(type) { // a page may have User, Network and Setup, or CloudInit
 		case *LinuxAI:
 			w.CloudInit = nil
 		case *RustDeskServer:

@@ -75,7 +75,8 @@ func guests() []string {
 	return all
 }
 
-// guestText returns the word for a guest: "linux", "windows-11", "sequoia".
+// guestText returns the word for a guest, such as "linux", "windows-11" or
+// "sequoia".
 func guestText(g gpu.Guest) string { return kebab(strings.TrimPrefix(g.String(), "macOS ")) }
 
 func indexOf(words []string, text string) int {

@@ -51,7 +51,7 @@ func TestSchema(t *testing.T) {
 
 // A schema is a JSON Schema that is made from Go types.
 type schema struct {
-	comments    map[string]string // of fields, by "profile.MacOS.Cores"
+	comments    map[string]string // comments of fields, with keys such as "profile.MacOS.Cores"
 	definitions map[string]any
 }
 

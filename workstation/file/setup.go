@@ -147,7 +147,7 @@ func setsItselfUp(w Workstation) bool {
 	return false
 }
 
-// setUp returns how a workstation sets itself up.
+// setUp returns the set-up of a workstation's guest.
 func (c *conversion) setUp(name string, w Workstation, again bool) install.Guest {
 	c.enter(name, w)
 	c.has = c.has && !again && !hasSeed(c.facts.VMs[w.VMID()])

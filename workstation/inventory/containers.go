@@ -22,8 +22,8 @@ const containerFiles = "etc/pve/lxc"
 type share struct {
 	container string // the container's ID
 	line      string
-	key       string // "dev0"; empty for a line of LXC's own, which pct cannot remove
-	node      string // "dri/renderD128", "dri" or "nvidia0"
+	key       string // such as "dev0"; empty for a line in LXC's own format, which pct cannot remove
+	node      string // such as "dri/renderD128", "dri" or "nvidia0"
 	// function is the function of a node below /dev/dri. It is nil for all of
 	// /dev/dri, and if the function is not known.
 	function *iommu.Address

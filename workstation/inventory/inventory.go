@@ -102,10 +102,10 @@ type GPU struct {
 
 // A Disk is one physical disk.
 type Disk struct {
-	Name  string      `json:"name"` // "nvme0n1"
+	Name  string      `json:"name"` // such as "nvme0n1"
 	Model string      `json:"model"`
 	Size  int64       `json:"size"` // in bytes
-	Bus   storage.Bus `json:"bus"`  // "nvme", "sata" ...; "" where it is not known
+	Bus   storage.Bus `json:"bus"`  // such as "nvme" or "sata"; "" if it is not known
 	// Tier is the tier of the disk, or of the slowest disk behind it. Why is
 	// the evidence.
 	Tier storage.Tier `json:"tier"`
@@ -114,8 +114,8 @@ type Disk struct {
 
 // A Pool is one storage.
 type Pool struct {
-	Name string `json:"name"` // "local-lvm"
-	Type string `json:"type"` // "lvmthin", "dir", "zfspool" ...
+	Name string `json:"name"` // such as "local-lvm"
+	Type string `json:"type"` // such as "lvmthin", "dir" or "zfspool"
 	// Tier is the tier of the slowest disk that holds the storage's data. Why
 	// is the evidence.
 	Tier storage.Tier `json:"tier"`

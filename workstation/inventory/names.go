@@ -63,7 +63,7 @@ func nameFrom(root fs.FS, functions []iommu.Function) {
 // last in the file.
 func read(lines *bufio.Scanner, wanted map[iommu.Model]string) {
 	var vendor iommu.ID
-	known := false // whether the lines below belong to a wanted vendor
+	known := false // whether the line of a vendor has been read
 	for lines.Scan() && !strings.HasPrefix(lines.Text(), "C ") {
 		line, isDevice := strings.CutPrefix(lines.Text(), "\t")
 		number, name, _ := strings.Cut(line, "  ")

@@ -16,7 +16,7 @@ import (
 // A VM is a VM of the host that takes PCI devices.
 type VM struct {
 	ID   int    `json:"id"`
-	Name string `json:"name"` // "" where it has none
+	Name string `json:"name"` // "" if the VM has no name
 	// OnBoot says whether the VM starts with the host.
 	OnBoot bool `json:"onBoot"`
 	// HostPCI holds the lines of the configuration, sorted by key, such as

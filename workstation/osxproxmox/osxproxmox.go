@@ -178,7 +178,7 @@ func (o *Checkout) images(root fs.FS, dir, pattern, pool string) {
 	dir = strings.TrimPrefix(path.Clean(dir), "/")
 	entries, _ := fs.ReadDir(root, dir) // a missing directory has no images
 	for _, entry := range entries {
-		if matches, _ := path.Match(pattern, entry.Name()); !matches { // the patterns are well-formed
+		if matches, _ := path.Match(pattern, entry.Name()); !matches { // all patterns are well-formed
 			continue
 		}
 		name := dir + "/" + entry.Name()

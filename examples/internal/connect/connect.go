@@ -90,8 +90,8 @@ func (f *Flags) UselessHere(beside string) error {
 	return f.Useless(beside, "node", "ca", "fingerprint")
 }
 
-// Useless returns an error if one of the named flags was given. It is for flags
-// that have no effect in the call that beside describes.
+// Useless returns an error if one of the named flags was given, because they
+// have no effect in the call that beside describes.
 func (f *Flags) Useless(beside string, names ...string) error {
 	if given := f.given(names); len(given) > 0 {
 		return fmt.Errorf("%s would have no effect on %s: leave the flags out", strings.Join(given, ", "), beside)

@@ -41,7 +41,7 @@ func Main(name string, run func(ctx context.Context, args []string, out io.Write
 // The exit codes of the examples. 0 means success, and 1 any other error.
 const (
 	Changes = 2 // a plan that was only shown has changes
-	Block   = 3 // what was asked for is blocked, and nothing was changed
+	Block   = 3 // the request is blocked, and nothing was changed
 	Stale   = 4 // a saved plan no longer fits the node, and nothing was changed
 	No      = 5 // a person did not confirm, and nothing was changed
 )

@@ -47,8 +47,8 @@ func (t *Terminal) Lines(text string) {
 
 var marker = regexp.MustCompile(`^ *(\d+\. +|[+~-] )?`)
 
-// plan writes a plan with its seeds before the steps. then writes what follows
-// the steps.
+// plan writes a plan, with seeds before its steps. After the steps it calls the
+// function then.
 func (t *Terminal) plan(p workstation.Plan, seeds []string, then func()) {
 	count := map[workstation.Sign]int{}
 	for _, c := range p.Changes() {

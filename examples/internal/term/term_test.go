@@ -61,7 +61,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// A blocked plan begins with what blocks it and ends with what has to be done.
+// A blocked plan begins with its blockers and ends with what has to be done.
 func TestBlockedPlan(t *testing.T) {
 	t.Parallel()
 	p := plan()

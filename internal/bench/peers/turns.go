@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A contender is one way to do some work.
+// A contender is a way to do the work that is compared.
 type contender struct {
 	name string
 	do   func() error
@@ -27,7 +27,7 @@ type comparison struct {
 	waits bool
 }
 
-// now returns the time on the clock of the comparison.
+// now returns the elapsed time if waits is set, and otherwise the processor time.
 func (c comparison) now() (time.Duration, error) {
 	if c.waits {
 		return time.Since(start), nil

@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// modernUSB reports whether all USB devices are on one xHCI controller. This is
-// so from machine version 7.1 on (qemu-server PVE/QemuServer/USB.pm,
+// modernUSB reports whether all USB devices are on one xHCI controller, as they
+// are from machine version 7.1 on (qemu-server PVE/QemuServer/USB.pm,
 // $use_qemu_xhci).
 func (k *kvm) modernUSB() bool {
 	old := regexp.MustCompile(`^pc-(q35|i440fx)-([0-6]\.|7\.0)`).MatchString(k.config["machine"])

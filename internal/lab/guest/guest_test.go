@@ -24,8 +24,8 @@ import (
 
 const publicKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHW0Sg0Dv1XoPZ5HHq9yqkFr3Kj6n2l0rJ7n3hZ3cQ0a ada@laptop"
 
-// linuxAI returns the wanted set-up of the guest. Its driver comes from a
-// repository that replaces NVIDIA's, and its Ollama from the shop.
+// linuxAI returns the wanted set-up of the guest. A local repository replaces
+// NVIDIA's, and the shop offers its Ollama.
 func linuxAI(h *house, s *shop) firstboot.LinuxAI {
 	h.Helper()
 	key, err := os.ReadFile(filepath.Join(filepath.Dir(h.disk), "driver.asc"))
@@ -157,8 +157,8 @@ func fullDisk(t *testing.T) {
 	}
 }
 
-// failure returns the error of a failed set-up. Other errors, and none, end the
-// test.
+// failure returns the error of a failed set-up. If the set-up did not fail, it
+// ends the test.
 func failure(t *testing.T, err error) *install.SetupError {
 	t.Helper()
 	var failed *install.SetupError

@@ -41,9 +41,9 @@ func fat(message string) []byte {
 	disk := make([]byte, 64*sector)
 	copy(disk, "\xeb\x3c\x90        ")
 	binary.LittleEndian.PutUint16(disk[11:], sector)
-	disk[13], disk[14], disk[16] = 1, 1, 1                   // one sector in a cluster, one reserved, one FAT
-	disk[17], disk[19], disk[21], disk[22] = 16, 64, 0xf8, 1 // 16 root entries, 64 sectors, a fixed disk, one sector of FAT
-	disk[24], disk[26] = 32, 2                               // a geometry
+	disk[13], disk[14], disk[16] = 1, 1, 1                   // one sector per cluster, one reserved sector, one FAT
+	disk[17], disk[19], disk[21], disk[22] = 16, 64, 0xf8, 1 // 16 root entries, 64 sectors, a fixed disk, one sector per FAT
+	disk[24], disk[26] = 32, 2                               // 32 sectors per track, 2 heads
 	copy(disk[36:], "\x80\x00\x29    PAYLOAD    FAT12   ")
 	copy(disk[0x3e:], biosProgram(message))
 	disk[510], disk[511] = 0x55, 0xaa
