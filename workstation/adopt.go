@@ -12,13 +12,14 @@ import (
 )
 
 // Adopt returns the Spec of a VM as it is: its guest, its settings, and its
-// disks in their slots. A plan for this Spec is empty. Change a value in it and
-// plan again, or plan later to see the changes of others. As JSON, the Spec is
-// a text to keep; it holds neither passwords nor the key of a Mac.
+// disks in their slots. A plan for this Spec is empty. Change a value in the
+// Spec and plan again, or plan later to see what other people changed. The Spec
+// can be stored as JSON, without passwords and without the key of a Mac.
 //
-// Adopt leaves out what belongs to PVE (lock, meta, vmgenid, unusedN) and a
-// lease in the description. It also leaves out a value that this package cannot
-// read; such a value stays as it is. The error matches [ErrNotFound].
+// Adopt leaves out the keys that belong to PVE (lock, meta, vmgenid, unusedN)
+// and a lease in the description. It also leaves out a value that this package
+// cannot read; plans do not change such a value. If the VM does not exist, the
+// error matches [ErrNotFound].
 func Adopt(facts Facts, vmid int) (Spec, error) {
 	have, exists := facts.VMs[vmid]
 	if !exists {

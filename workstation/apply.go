@@ -124,8 +124,8 @@ func (a *applier) look(ctx context.Context, vmid int) (config pve.WholeConfig, b
 	return config, "", err
 }
 
-// fresh returns a StaleError if the configuration is neither the one from which
-// the plan was made nor the one that our last change left.
+// fresh returns a StaleError if the configuration is neither the configuration
+// from which the plan was made nor the result of our last change.
 func (a *applier) fresh(vmid int, planned string, config pve.WholeConfig) error {
 	want := planned
 	if ours, ok := a.digests[vmid]; ok {

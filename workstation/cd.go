@@ -77,8 +77,8 @@ func (n *Node) DeleteImage(ctx context.Context, volume string) error {
 	return nil
 }
 
-// Lacks returns those of the given privileges that the login does not have. It
-// returns nil if the login's privileges are not known.
+// Lacks returns the given privileges that the login does not have. It returns
+// nil if the login's privileges are not known.
 func (f Facts) Lacks(privileges ...Privilege) []Privilege {
 	var lacks []Privilege
 	for _, p := range privileges {

@@ -61,7 +61,7 @@ type differ struct {
 	problems problems
 	// after holds the mappings after the plan.
 	after  []gpu.Mapping
-	chosen map[string]storage.DiskChoice // by VM and slot
+	chosen map[string]storage.DiskChoice // the storages chosen for disks, by VM and slot
 	split  map[string]bool               // by VM and hostpci key: whether other keys hold functions of the same card
 }
 
@@ -131,7 +131,7 @@ func (d *differ) change(vm VM, have VMFacts) {
 	want = revealOSK(want, osk)
 	step := ChangeVM{VMID: vm.ID, Name: vm.Name, Digest: have.Digest, Set: map[string]string{}, Have: map[string]string{}, Notes: notes}
 	if vm.Guest.IsMacOS() && have.Config["args"] != "" && vm.namesHostPCI() {
-		want = withValue(want, "args", want["args"]) // arguments that only the old card needed are removed
+		want = withValue(want, "args", want["args"]) // this removes arguments that only the old card needed
 	}
 	for _, key := range slices.Sorted(maps.Keys(want)) {
 		merged, same := qmconf.Merge(key, have.Config[key], want[key])
@@ -151,7 +151,7 @@ func (d *differ) change(vm VM, have VMFacts) {
 	if _, specified := vm.Config["boot"]; specified {
 		steps = step.withBoot(cmp.Or(step.Set["boot"], have.Config["boot"]), have.Config["boot"])
 	}
-	d.grow(vm, have) // before the change: PVE keeps the old size in a drive that waits for the next start
+	d.grow(vm, have) // grow comes before the change, because PVE keeps the old size in a drive that waits for the next start
 	d.changes(steps, have)
 	d.growImported(vm, have)
 }

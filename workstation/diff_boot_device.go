@@ -23,7 +23,7 @@ type startup struct {
 }
 
 // checkBoot refuses a plan after which a VM would no longer start from its
-// present device, and warns if the Spec makes it start from another one.
+// present device. It warns if the Spec makes the VM start from another device.
 func (d *differ) checkBoot(vm VM, have VMFacts, will map[string]string) {
 	s := startup{differ: d, vm: vm, have: have, now: have.Config, will: will}
 	s.order = slices.DeleteFunc(qmconf.BootOrder(have.Config), func(device string) bool { return !startsFrom(have.Config, device) })
@@ -74,9 +74,9 @@ func (s startup) emptyFirst() {
 	}
 }
 
-// lost refuses a boot order that lacks the device from which the VM starts
-// today, or its boot loader's device, unless the Spec names another device that
-// is not empty.
+// lost refuses a boot order without the device from which the VM starts today,
+// or without its boot loader's device. It accepts the order if the Spec names
+// another device that is not empty.
 func (s startup) lost() {
 	full := slices.ContainsFunc(s.after, func(device string) bool { return !s.empty(device) })
 	if first := s.order[0]; !slices.Contains(s.after, first) && !full {

@@ -13,7 +13,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// mappings plans the resource mappings and corrects those that have drifted.
+// mappings plans the resource mappings of the Spec, and corrects mappings that
+// no longer match their devices.
 func (d *differ) mappings() {
 	d.after = slices.Clone(d.facts.Mappings)
 	for _, want := range d.spec.Mappings {
@@ -54,7 +55,7 @@ func (d *differ) mapping(want gpu.Mapping, card gpu.Card) {
 	d.plan.Steps = append(d.plan.Steps, PutMapping{Mapping: m, Node: d.facts.Node, Note: card.Name(), Have: entryText(have), HaveMDev: haveMDev})
 }
 
-// entryText returns the entries of one node as PVE writes them.
+// entryText returns the entries of one node in PVE's notation.
 func entryText(entries []gpu.MappingEntry) string {
 	var texts []string
 	for _, e := range entries {
@@ -64,7 +65,8 @@ func entryText(entries []gpu.MappingEntry) string {
 }
 
 // checkCards refuses cards that the guest cannot use and devices that the node
-// does not have. If the VM already has them as the Spec says, it only warns.
+// does not have. If the VM already has these devices in the form that the Spec
+// asks for, it only warns.
 func (d *differ) checkCards(vm VM, have map[string]string) {
 	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions, Mappings: d.after}
 	for _, key := range slices.Sorted(maps.Keys(vm.Config)) {

@@ -9,9 +9,9 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
-// checkDevices judges the devices of the host that a VM will have, by a key or by
-// args. A start takes the whole IOMMU group of each device from the host. If the VM
-// already has a device today, checkDevices only warns.
+// checkDevices judges the devices of the host that a VM will have, named by a
+// key or by args. When the VM starts, the host loses the whole IOMMU group of
+// each device. If the VM already has a device today, checkDevices only warns.
 func (d *differ) checkDevices(vm VM, have, will map[string]string) {
 	facts := d.facts
 	facts.Mappings = d.after
@@ -24,7 +24,7 @@ func (d *differ) checkDevices(vm VM, have, will map[string]string) {
 	}
 }
 
-// handovers judges everything that a VM takes from the host.
+// handovers judges every device that a VM takes from the host.
 func (f Facts) handovers(v VMFacts) []proxstation.Finding {
 	var findings []proxstation.Finding
 	for _, key := range slices.Sorted(maps.Keys(v.Config)) {

@@ -114,7 +114,7 @@ func (d *differ) growImported(vm VM, have VMFacts) {
 	}
 }
 
-// volumeSize returns the size that is written in a drive value.
+// volumeSize returns the size in a drive value.
 func volumeSize(value string) (storage.Size, error) {
 	drive, err := storage.ParseDrive(value)
 	if err != nil {

@@ -14,9 +14,9 @@ import (
 )
 
 // onItsCard moves the Spec's passed-through devices to the hostpci keys in
-// which an existing VM already has them. If a key holds another device, only a
-// card may replace a card. Other devices, such as a disk controller that the VM
-// may start from, stay, and the card gets a free key.
+// which an existing VM already has them. A card may replace another card in its
+// key. All other devices keep their keys, such as a disk controller that the VM
+// may start from, and the card gets a free key.
 func (d *differ) onItsCard(vm VM, have VMFacts) VM {
 	for _, key := range slices.Sorted(maps.Keys(vm.Config)) {
 		if qmconf.Family(key) != "hostpci" {
@@ -76,9 +76,9 @@ func (d *differ) functions(h gpu.HostPCI) []iommu.Address {
 	return nil
 }
 
-// holders returns the keys of a VM that hold some of the functions which the
+// holders returns the keys of a VM that hold some of the functions that the
 // Spec wants in one key. It leaves out keys that the Spec gives to other
-// devices or takes away.
+// devices or removes.
 func (d *differ) holders(vm VM, have VMFacts, in string, wanted []iommu.Address) []string {
 	var keys []string
 	for _, key := range slices.Sorted(maps.Keys(have.Config)) {
@@ -145,9 +145,9 @@ func otherProperties(key, have, want string) []string {
 	return names
 }
 
-// keepSplit keeps a card that the VM has in several keys, one for each
-// function. With a mapping of the whole card in one of the keys, PVE would find
-// a function assigned twice.
+// keepSplit keeps a card that the VM has in several keys, with one function in
+// each key. If one of these keys named a mapping of the whole card, PVE would
+// find a function assigned twice.
 func (d *differ) keepSplit(vm VM, have VMFacts, slot string, holders []string) {
 	properties, device := qmconf.Parse(slot, vm.Config[slot]), vm.Config[slot]
 	for _, p := range qmconf.Parse(slot, have.Config[slot]) {

@@ -8,9 +8,9 @@ import (
 )
 
 // inItsKeys assigns keys to the devices of one family in the Spec, such as its
-// USB devices: the keys in which an existing VM has them, or free keys. Devices
-// of the VM that the Spec does not name stay. names are the properties that
-// identify a device.
+// USB devices. A device gets the key in which an existing VM has it, or a free
+// key. Devices of the VM that the Spec does not name stay. names holds the
+// properties that identify a device.
 func (d *differ) inItsKeys(vm VM, have map[string]string, family string, names ...string) {
 	device := func(config map[string]string, key string) string {
 		for _, name := range names {

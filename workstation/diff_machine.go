@@ -17,8 +17,8 @@ import (
 // is i440fx.
 func isQ35(config map[string]string) bool { return strings.Contains(config["machine"], "q35") }
 
-// checkMachine warns of what a new machine type changes for the guest. It
-// refuses arguments and disks that the new machine cannot have.
+// checkMachine warns of the effects that a new machine type has on the guest.
+// It refuses arguments and disks that the new machine cannot have.
 func (d *differ) checkMachine(vm VM, have VMFacts, will map[string]string) {
 	for _, p := range d.argProblems(will) {
 		if !slices.Contains(d.argProblems(have.Config), p) {
@@ -30,7 +30,7 @@ func (d *differ) checkMachine(vm VM, have VMFacts, will map[string]string) {
 		return
 	}
 	seen := fmt.Sprintf("machine: %s becomes %s", orDefault(have.Config["machine"]), orDefault(will["machine"]))
-	if !vm.Guest.IsMacOS() { // macOS reports more about it
+	if !vm.Guest.IsMacOS() { // the function macOS reports more about it
 		why := "every device of the guest gets another place: network interfaces get other names, and an address that was set for one is lost"
 		if vm.Guest.IsWindows() {
 			why = "every device of the guest gets another place: Windows may want to be activated again, and takes its network adapter for a new one, without the address that was set"
@@ -147,9 +147,9 @@ func (d *differ) argProblem(arg qmconf.Arg, config map[string]string, made map[s
 	return ""
 }
 
-// setProblem returns the reason why -set cannot set a property of a device: the
-// device does not exist, or it has another ID because it is one of several
-// functions.
+// setProblem returns the reason why -set cannot set a property of a device.
+// Either the device does not exist, or it has another ID because it is one of
+// several functions.
 func (d *differ) setProblem(key, rest string, config map[string]string) string {
 	if config[key] == "" {
 		return "the VM has no " + key

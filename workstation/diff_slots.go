@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// A person who made a VM chose its disks' slots. A Spec that says "the system
-// disk, 256 GiB" means the disk from which that VM starts today, whatever its
+// The person who made a VM chose its disks' slots. If a Spec says "the system
+// disk, 256 GiB", it means the disk from which that VM starts today, in any
 // slot. It never asks for a second disk.
 
 // inItsSlots returns the VM with its disks in the slots where an existing VM
@@ -81,7 +81,8 @@ func (vm VM) inItsOrder(have VMFacts) VM {
 	return vm
 }
 
-// tellSlot reports which drive of an existing VM stands for a disk of the Spec.
+// tellSlot adds a finding that says which drive of an existing VM stands for a
+// disk of the Spec.
 func (d *differ) tellSlot(have VMFacts, disk Disk, slot string) {
 	if _, there := have.Config[slot]; !there && qmconf.Family(disk.Slot) == "scsi" && qmconf.Family(slot) != "scsi" {
 		d.find(proxstation.Finding{ID: "workstation.slot", Severity: proxstation.Info, Subject: have.String(), Seen: "scsihw: " + cmp.Or(have.Config["scsihw"], "lsi, PVE's default"),
@@ -93,8 +94,8 @@ func (d *differ) tellSlot(have VMFacts, disk Disk, slot string) {
 	}
 }
 
-// asItIs returns the disk for an existing drive: a volume that the VM already
-// has is not imported again, and a medium stays a medium.
+// asItIs returns the disk in the form that an existing drive has. A volume that
+// the VM already has is not imported again, and a medium stays a medium.
 func (d Disk) asItIs(value string) Disk {
 	drive, err := storage.ParseDrive(value)
 	if err != nil {
@@ -115,7 +116,7 @@ type matching struct {
 	vm     VM
 	have   map[string]string
 	system string         // the slot of the system disk, if there is one
-	slots  map[int]string // by the number of the disk
+	slots  map[int]string // the slots that were found, by the index of the disk in the Spec
 }
 
 func (m matching) taken(slot string) bool {

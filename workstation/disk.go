@@ -16,10 +16,10 @@ type Disk struct {
 	// means the disk from which the VM starts, and a volume of the VM stays in
 	// its slot. If the slot is taken, the disk gets a free slot.
 	Slot string `json:"slot"`
-	// Purpose says what is on the disk; it decides the tier. If it is unset, it
-	// is firmware for efidisk0 and tpmstate0, and data for all other slots. A
-	// drive of purpose firmware in another slot holds a boot loader, which the
-	// firmware has to start first.
+	// Purpose says what is on the disk, which decides the tier. If it is unset,
+	// it is firmware for efidisk0 and tpmstate0, and data for all other slots.
+	// A drive of purpose firmware in another slot holds a boot loader, which
+	// the firmware has to start first.
 	Purpose storage.Purpose `json:"purpose,omitempty"`
 	// Size is the minimum size. A smaller disk grows, and a larger disk stays
 	// as it is. Size is ignored if Volume is set.
@@ -30,7 +30,8 @@ type Disk struct {
 	NewSize storage.Size `json:"newSize,omitempty"`
 	// Tier is the slowest allowed tier. If it is unset, the Purpose decides.
 	Tier storage.Tier `json:"tier,omitempty"`
-	// Storage is the storage for the disk; if it is empty, Diff chooses one.
+	// Storage is the storage for the disk. If it is empty, Diff chooses a
+	// storage.
 	Storage string `json:"storage,omitempty"`
 	// Volume is an existing volume to attach instead of a new disk, such as
 	// "local:iso/virtio-win.iso". "none" is an empty CD drive. "cloudinit" is the
@@ -42,9 +43,9 @@ type Disk struct {
 	// "local:import/recovery.raw". The disk then grows to Size. Import and
 	// Volume exclude each other.
 	Import string `json:"import,omitempty"`
-	// Options are drive options that the disk must have ("cache=writeback").
-	// Other options are chosen for the media when the disk is made, and left
-	// alone later.
+	// Options holds drive options that the disk must have ("cache=writeback").
+	// Other options are chosen for the media when the disk is made, and are not
+	// changed later.
 	Options map[string]string `json:"options,omitempty"`
 }
 

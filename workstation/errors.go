@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// Errors to branch on with [errors.Is]. The errors that match them say what was
-// seen and what to do.
+// Sentinel errors, for [errors.Is]. The errors that match them report the
+// evidence and what to do.
 var (
 	// ErrInvalid reports a Spec that no node can meet, or parameters that a
 	// node does not take.
@@ -57,7 +57,7 @@ func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
 type TakenError struct {
 	VMID int
 	Want string // the name in the Spec
-	Have string // the name of the VM on the node, or what else has the VMID
+	Have string // the name of the VM on the node, or a description of the container or other VM that has the VMID
 }
 
 // Error implements error.

@@ -6,10 +6,10 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// Errors of a node, to branch on with [errors.Is]. The errors that match them
-// are a [RequestError] or a [TaskError], with PVE's words. [ErrInvalid] and
-// [ErrStale] match a node's errors too: parameters that PVE does not take, and
-// a configuration that changed before the write arrived.
+// Sentinel errors of a node, for [errors.Is]. The errors that match them are a
+// [RequestError] or a [TaskError], with PVE's words. A node's errors can also
+// match [ErrInvalid], for parameters that PVE does not accept, and [ErrStale],
+// for a configuration that changed before the write arrived.
 var (
 	// ErrNotFound reports a VM, storage, volume, mapping or task that does not
 	// exist.
@@ -42,7 +42,7 @@ var (
 	ErrTimeout = errors.New("it took too long")
 )
 
-// meanings relates our sentinels to those of internal/pve.
+// meanings maps our sentinels to the sentinels of internal/pve.
 var meanings = map[error]error{
 	ErrNotFound: pve.ErrNotFound, ErrExists: pve.ErrExists, ErrPermission: pve.ErrPermission, ErrLogin: pve.ErrLogin, ErrNotPVE: pve.ErrNotPVE,
 	ErrLocked: pve.ErrLocked, ErrInUse: pve.ErrInUse, ErrNotRunning: pve.ErrNotRunning, ErrAgent: pve.ErrAgent, ErrNoAnswer: pve.ErrNoAnswer,
@@ -59,8 +59,8 @@ func means(err, sentinel error) bool {
 // A RequestError reports a request that failed: the node refused it, or did not
 // answer. It matches the sentinels by status and message.
 type RequestError struct {
-	// Method and Path belong to the request, the path without the API's prefix:
-	// "GET", "/nodes/pve/qemu/140/config".
+	// Method is the request's method, and Path its path without the API's
+	// prefix: "GET", "/nodes/pve/qemu/140/config".
 	Method, Path string
 	// Status is the HTTP status of the answer, or 0 if there was no answer.
 	Status int
@@ -92,9 +92,11 @@ func (e *RequestError) plain() error {
 type TaskError struct {
 	// UPID is PVE's name of the task, under which the node keeps its log.
 	UPID string
-	// Type is what the task did: "qmstart". It is empty if the UPID is not valid.
+	// Type is the kind of the task: "qmstart". It is empty if the UPID is not
+	// valid.
 	Type string
-	// VMID is the VM that the task was about, 0 if it was not about a VM.
+	// VMID is the VM that the task was about, or 0 if the task was not about a
+	// VM.
 	VMID int
 	// Exit is the last message of the task.
 	Exit string
@@ -110,7 +112,7 @@ func (e *TaskError) Error() string { return e.plain().Error() }
 // Is makes the error match the sentinels.
 func (e *TaskError) Is(target error) bool { return means(e.plain(), target) }
 
-// Unwrap returns the error that this one was made from.
+// Unwrap returns the error from which the TaskError was made.
 func (e *TaskError) Unwrap() error { return e.cause }
 
 func (e *TaskError) plain() error {

@@ -37,8 +37,8 @@ type Event struct {
 	// Elapsed is the time since the phase began.
 	Elapsed time.Duration
 	// Limit is the longest time that the phase may take from its beginning, or
-	// 0 if it has no limit. After that time a switch goes on to the next phase,
-	// or back.
+	// 0 if there is no limit. After that time a switch goes on to the next
+	// phase, or returns to the VM that ran before.
 	Limit time.Duration
 }
 

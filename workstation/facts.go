@@ -19,10 +19,11 @@ import (
 type Facts struct {
 	// Node is the node's name.
 	Node string
-	// CPU is the processor's model name, Cores the number of logical CPUs.
+	// CPU is the processor's model name, and Cores the number of logical CPUs.
 	CPU   string
 	Cores int
-	// Kernel is the running kernel's release, Version that of PVE: "9.1.1".
+	// Kernel is the release of the running kernel. Version is the version of
+	// PVE: "9.1.1".
 	Kernel, Version string
 	// MemoryTotal is the host's memory in bytes. MemoryAvailable is the part,
 	// in bytes, that a new VM could have without swapping. It is the kernel's
@@ -82,8 +83,8 @@ type VMFacts struct {
 	Lock string
 	// Uptime is how long the VM has been running, in whole seconds.
 	Uptime time.Duration
-	// PID is the ID of the VM's QEMU process, 0 if the VM is off. If the PID
-	// has changed, the VM was started anew.
+	// PID is the ID of the VM's QEMU process, or 0 if the VM is off. A new PID
+	// means that the VM was started again.
 	PID int
 	// Config is the configuration, including changes that wait for the next
 	// start. The key of a Mac, which args can hold, is not printed with the VM,

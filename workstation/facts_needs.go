@@ -97,8 +97,8 @@ func isNetwork(c iommu.Class) bool { return c.Base() == classNetwork }
 func isUSB(c iommu.Class) bool     { return c.Sub() == subUSB }
 
 // checkHandover judges whether the host depends on the functions that a VM
-// would take, as far as the API shows it by classes, disks and bridges. slot is
-// the key of the value, or "args".
+// would take. It can judge only by the classes, disks and bridges that the API
+// shows. slot is the key of the value, or "args".
 func (f Facts) checkHandover(v VMFacts, slot string, h gpu.HostPCI) []proxstation.Finding {
 	o := f.handover(h, append(v.devices(), h), v.ID)
 	subject := fmt.Sprintf("%s %s", v, slot)
@@ -146,9 +146,9 @@ func (f Facts) partOfCard(fn iommu.Function) bool {
 	return is && !card.Integrated()
 }
 
-// storage judges a storage controller. The API does not say which disk is on
-// which controller, but it lists the disks of the host. If the host must have a
-// used disk on every controller of the kind, it has one on this controller too.
+// storage judges a storage controller. The API lists the disks of the host, but
+// not the controller of each disk. If the host must have a used disk on every
+// controller of the kind, this controller has a used disk too.
 func (o handover) storage(fn iommu.Function) (severity proxstation.Severity, why string) {
 	if len(of(isStorage, o.left)) == 0 {
 		return proxstation.Blocker, "it is the last storage controller of the host, which loses its root disk when the VM starts"

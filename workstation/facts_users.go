@@ -80,8 +80,8 @@ func (f Facts) cardUsers(v VMFacts) []proxstation.Finding {
 }
 
 // uses returns the device node by which a container may use a card. A node
-// below /dev/dri does not show to which card it belongs. For an NVIDIA card, it
-// counts only if the host has no other card without NVIDIA's driver.
+// below /dev/dri does not show to which card it belongs. For an NVIDIA card it
+// counts only if every card of the host is an NVIDIA card.
 func (u CardUser) uses(card gpu.Card, cards []gpu.Card) (device string, uses bool) {
 	isNVIDIA := func(c gpu.Card) bool { return c.Model().Vendor == gpu.NVIDIA }
 	onlyNVIDIA := !slices.ContainsFunc(cards, func(c gpu.Card) bool { return !isNVIDIA(c) })

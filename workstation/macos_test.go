@@ -17,7 +17,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// dummyOSK has the length of a key but is not a real one.
+// dummyOSK has the length of a key but is not a real key.
 var dummyOSK = strings.Repeat("not-a-key", 8)[:64]
 
 const (

@@ -127,7 +127,7 @@ func TestObserveWithOneOddValue(t *testing.T) {
 			}
 		}
 	}
-	if told < tried/4 { // most values of an answer are not used
+	if told < tried/4 { // Observe does not use most values of an answer
 		t.Errorf("%d of %d odd values were told of", told, tried)
 	}
 }

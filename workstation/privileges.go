@@ -199,8 +199,8 @@ func rootValue(key, value string) (reason string, only bool) {
 	return "", !known
 }
 
-// allows reports whether the login has the privilege. Of alternatives such as
-// "A|B", one is enough.
+// allows reports whether the login has the privilege. If the Name is "A|B", one
+// of the two is enough.
 func (f Facts) allows(p Privilege) bool {
 	return slices.ContainsFunc(strings.Split(p.Name, "|"), func(name string) bool { return f.permissions.Allows(p.Path, name) || f.allowsVNet(p.Path, name) })
 }

@@ -13,17 +13,19 @@ import (
 
 // RestorePlan returns the plan that brings VMs back to the configurations of a
 // snapshot, key by key: old values are set, and keys that were added since are
-// deleted. It is pure. The plan is like any other: people see it as a diff,
-// Apply refuses it when it is stale and can be repeated, and it names the steps
-// that only root@pam may do. A VM that runs takes most of the changes over at
-// its next start. If nothing has changed since the snapshot, the plan is empty.
+// deleted. It is pure. The plan is like any other plan: it prints as a diff,
+// Apply refuses it when it is stale, Apply can be repeated, and the plan names
+// the steps that only root@pam may do. For a running VM, most changes take
+// effect at its next start. If nothing has changed since the snapshot, the plan
+// is empty.
 //
 // Data always stays. A disk that was added since stays in its slot, and a disk
 // that grew keeps its size. A disk that was detached comes back if PVE still
 // has it among the unused disks. The findings name each of these disks. CD
-// drives hold no data, so they are added and removed, as is the drive of
-// cloud-init, which PVE writes anew. A boot order of PVE's old notation, which
-// would now mean a disk that was added, is not restored (restore.boot-kept).
+// drives hold no data, so they are added and removed. The same holds for the
+// drive of cloud-init, which PVE writes anew. A boot order in PVE's old
+// notation is not restored if it would now mean a disk that was added
+// (restore.boot-kept).
 //
 // These keys stay as they are, because they are not settings or cannot be
 // restored: unusedN, lock, meta, vmgenid, template, parent and all other keys
@@ -32,9 +34,9 @@ import (
 // effect.
 //
 // If a VM no longer exists, or another VM has its VMID, the plan has a blocker
-// (restore.gone, restore.another): leave the VM out of Snapshot.Configs to
-// restore the others. A VM that was made since stays; [DestroyPlan] removes it.
-// For a snapshot of another node the error matches [ErrInvalid].
+// (restore.gone, restore.another). To restore the others, leave the VM out of
+// Snapshot.Configs. A VM that was made since stays; [DestroyPlan] removes it.
+// If the snapshot is of another node, the error matches [ErrInvalid].
 func RestorePlan(before Snapshot, facts Facts) (Plan, error) {
 	if before.Node != facts.Node {
 		return Plan{}, fmt.Errorf("workstation: the snapshot is of node %q, the facts are of %q: %w", before.Node, facts.Node, ErrInvalid)

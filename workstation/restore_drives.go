@@ -56,8 +56,8 @@ func asked(old storage.Drive) storage.Drive {
 }
 
 // asBuilt returns the old firmware drive with the options that describe the
-// volume as it is now. What PVE has written to the volume cannot be undone, and
-// setting ms-cert anew would make PVE write once more (qemu-server
+// volume as it is now. PVE's writes to the volume cannot be undone, and if
+// ms-cert were set again, PVE would write once more (qemu-server
 // PVE/QemuServer/OVMF.pm, drive_change).
 func asBuilt(old, have storage.Drive) storage.Drive {
 	keys := append(slices.Collect(maps.Keys(qmconf.BuiltWith)), "ms-cert")

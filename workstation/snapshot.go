@@ -13,14 +13,14 @@ import (
 // kept as JSON. [RestorePlan] makes the plan that returns to it. Unlike PVE's
 // own snapshots, it holds settings only, no disks.
 //
-// Take it from the same [Facts] as the plan: Apply refuses to change a VM that
-// has changed since, so the snapshot holds the state before the plan. Keep it
+// Take it from the same [Facts] as the plan. Apply refuses to change a VM that
+// has changed since, so the snapshot holds the state before the plan. Store it
 // before Apply begins, and keep the first snapshot if Apply has to be repeated.
 //
 // Its String shows no settings. Its JSON holds everything that PVE shows of a
-// configuration, even a key in args: protect the file as you protect the node's
-// own configuration. The password of cloud-init is not in it, because PVE does
-// not show that password.
+// configuration, even a key in args, so protect the file like the node's own
+// configuration. The password of cloud-init is not in it, because PVE does not
+// show that password.
 type Snapshot struct {
 	// Node is the node's name.
 	Node string `json:"node"`
@@ -31,8 +31,8 @@ type Snapshot struct {
 	Missing []int `json:"missing,omitempty"`
 }
 
-// Snapshot returns the configurations of the VMs with these VMIDs, or of all
-// VMs if none is named.
+// Snapshot returns the configurations of the VMs with these VMIDs. If no VMID
+// is given, it returns the configurations of all VMs.
 func (f Facts) Snapshot(vmids ...int) Snapshot {
 	if len(vmids) == 0 {
 		vmids = slices.Collect(maps.Keys(f.VMs))

@@ -9,20 +9,20 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
-// The key args holds QEMU arguments that PVE appends to its own (qm.conf
-// manual page, args). It is merged, as property strings are: an argument that
-// is wanted replaces the one of the same kind, arguments of other kinds stay
-// as they are and where they are. An argument is an option with its values,
-// "-global ICH9-LPC.disable_s3=1". Its kind is the option with
+// The key args holds QEMU arguments that PVE appends to its own arguments
+// (qm.conf manual page, args). It is merged like a property string: a wanted
+// argument replaces the argument of the same kind, and arguments of other kinds
+// stay in their places. An argument is an option with its values, such as
+// "-global ICH9-LPC.disable_s3=1". Its kind is the option together with
 //
-//   - the first part of the value, for -device, -smbios, -object and others:
-//     the driver, the type;
-//   - what the value sets, for -global and -set: all but "=" and the rest;
-//   - nothing, for -cpu and others that QEMU takes once.
+//   - the first part of the value, such as the driver or the type, for -device,
+//     -smbios, -object and others;
+//   - the name that is set, which is the text before "=", for -global and -set;
+//   - nothing, for -cpu and other options that QEMU accepts once.
 //
-// What is taken out of a Spec stays, with one exception: -set of the
-// properties that a passed-through Intel iGPU needs goes when it is no longer
-// wanted, because QEMU does not start with -set of a device that is not there.
+// An argument that is removed from a Spec stays, with one exception: -set of
+// properties that a passed-through Intel iGPU needs is removed when it is no
+// longer wanted. QEMU does not start with -set of a device that does not exist.
 
 // revealOSK returns the values with an SMC's key filled in at its place in
 // args.
@@ -57,7 +57,7 @@ func (s ChangeVM) hideOSK() ChangeVM {
 	return s
 }
 
-// argLines returns a change of args as lines of a plan, one line for each
+// argLines returns a change of args as lines of a plan: one line for each
 // argument that is added, removed or replaced.
 func argLines(have, want, note string) []StepLine {
 	var lines []StepLine

@@ -96,13 +96,13 @@ type ChangeVM struct {
 	Digest string            // the digest of the configuration from which the plan was made
 	Set    map[string]string // keys and their new values
 	Delete []string          // keys that are deleted
-	// Dropped names the properties that Set's values no longer have, as
-	// "hostpci0.x-vga".
+	// Dropped names the properties that are removed from values of Set, in the
+	// form "hostpci0.x-vga".
 	Dropped []string
 	Have    map[string]string // the present values of the keys that change
 	Notes   map[string]string
-	// Exact says that the values in Set are complete: properties that others
-	// have added are removed. Otherwise the step is done as soon as every
+	// Exact says that the values in Set are complete: properties that other
+	// people added are removed. Otherwise the step is done as soon as every
 	// property in Set has its value.
 	Exact bool
 	// Password is sent together with Set, as cipassword. A zero Password is not

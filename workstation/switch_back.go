@@ -21,7 +21,8 @@ const (
 // shutting it down.
 var errKeeps = errors.New("the VM that was started keeps the card")
 
-// goBack starts the member that ran before, and says whether that worked.
+// goBack starts the member that ran before. The SwitchError that it returns
+// says whether that worked.
 func (s *switching) goBack(ctx context.Context, phase Phase, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), returnTime)
 	defer cancel()

@@ -159,9 +159,9 @@ func preflightCards(db DualBoot, target VMFacts, facts Facts) []proxstation.Find
 	return findings
 }
 
-// claimsNow returns the claims of all VMs at the moment when one VM starts.
-// That VM claims by its configuration for the next start; running VMs claim by
-// the configuration in force.
+// claimsNow returns the claims of all VMs at the moment when one VM starts. The
+// claim of that VM comes from its configuration for the next start. The claims
+// of running VMs come from the configuration in force.
 func (f Facts) claimsNow(starts int) []gpu.Claim {
 	return f.claims(func(v VMFacts) map[string]string {
 		if v.ID == starts {

@@ -62,7 +62,7 @@ func (n *Node) observeSet(ctx context.Context, db DualBoot) (Facts, error) {
 	return f, nil
 }
 
-// vms reads which VMs run, and the PCI claims of those that are not members.
+// vms reads which VMs run, and the PCI claims of the VMs that are not members.
 func (r *setReader) vms(ctx context.Context) (err error) {
 	if r.list, err = r.node.pve.VMsInFull(ctx); err != nil {
 		return err

@@ -79,8 +79,8 @@ type ImageDownload struct {
 	Volume string
 	// URL is the address from which the node fetches the file.
 	URL string
-	// SHA256 is the file's checksum in hexadecimal. It must be given: without
-	// it, nobody knows what was fetched.
+	// SHA256 is the file's checksum in hexadecimal. It is required, because
+	// without it nobody knows which file was fetched.
 	SHA256 string
 }
 

@@ -37,7 +37,7 @@ type CardMapping struct {
 }
 
 // A VM describes how one virtual machine should be. The profiles of package
-// profile make it; every part can be changed afterwards.
+// profile make VMs, and every part can be changed afterwards.
 type VM struct {
 	// ID is the VMID, 100 to 999999999.
 	ID int `json:"id"`
@@ -54,10 +54,10 @@ type VM struct {
 	// same key stay too.
 	Config map[string]string `json:"config,omitempty"`
 	// Defaults holds values, in the notation of Config, for keys that Config
-	// does not name. They are for new VMs: an existing VM keeps its values. The
-	// properties of a default are added to those in Config, such as "pcie=1" to
-	// "mapping=rtx" in the same key. This also holds for a key that an existing
-	// VM gets anew.
+	// does not name. They are for new VMs: an existing VM keeps its values. If
+	// Config names the key too, the properties of the default are added to its
+	// value, such as "pcie=1" to "mapping=rtx". This also holds for a key that
+	// is new to an existing VM.
 	Defaults map[string]string `json:"defaults,omitempty"`
 	// Absent holds keys that must not be in the configuration. This is how a
 	// card is detached. A name such as "hostpci0.legacy-igd" is a property that
@@ -99,7 +99,7 @@ func (vm VM) Validate() error {
 	return append(problems, vm.checkRules(vm.whole())...).err()
 }
 
-// checkForm reports values that PVE could not understand, whatever else the VM
+// checkForm reports values that PVE could not read, whatever other keys the VM
 // has.
 func (vm VM) checkForm() problems {
 	var problems problems
