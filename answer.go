@@ -6,11 +6,11 @@ import (
 	"github.com/proxstation/proxstation/internal/enum"
 )
 
-// An Answer is the result of a probe: yes, no, or that it could not be found
-// out. The zero Answer is [Unknown].
+// An Answer is the result of a probe: yes, no, or unknown if the probe could
+// not find out. The zero Answer is [Unknown].
 type Answer uint8
 
-// The answers of a probe.
+// The possible answers of a probe.
 const (
 	Unknown Answer = iota
 	No
@@ -19,10 +19,10 @@ const (
 
 var answers = []string{"unknown", "no", "yes"}
 
-// ErrAnswer reports a text that is not yes, no or unknown.
+// ErrAnswer reports a text other than yes, no or unknown.
 var ErrAnswer = errors.New("proxstation: unknown answer")
 
-// AnswerOf returns [Yes] or [No].
+// AnswerOf returns [Yes] for true and [No] for false.
 func AnswerOf(yes bool) Answer {
 	if yes {
 		return Yes

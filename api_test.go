@@ -19,8 +19,8 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/api.txt anew")
 
-// TestAPISurface compares what the packages export with testdata/api.txt, so
-// that a change of it is seen in review. To accept one:
+// TestAPISurface compares the exported names of the packages with
+// testdata/api.txt, so that a review shows each change. To accept a change:
 //
 //	go test -run TestAPISurface . -update
 func TestAPISurface(t *testing.T) {
@@ -71,7 +71,7 @@ func surface(t *testing.T) string {
 	return strings.Join(out, "\n") + "\n"
 }
 
-// exported returns what a directory's package exports, a line each.
+// exported returns the exported names of a directory's package, one line each.
 func exported(t *testing.T, dir string) []string {
 	t.Helper()
 	set := token.NewFileSet()
@@ -131,7 +131,8 @@ func exported(t *testing.T, dir string) []string {
 	return out
 }
 
-// members returns a type as lines: a struct's exported fields are one each.
+// members returns the lines of a struct type, one for each exported field. It
+// passes any other type to add.
 func members(name string, spec *ast.TypeSpec, add func(any)) []string {
 	structure, ok := spec.Type.(*ast.StructType)
 	if !ok {

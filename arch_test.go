@@ -18,77 +18,91 @@ import (
 
 const module = "github.com/proxstation/proxstation"
 
-// arrows holds every import one of our packages may make of another or of a
-// third party's module. Imports of tests are free: a test may use the embedded
-// node or the lab.
+// arrows holds all imports that each of our packages may make, of other
+// packages of ours and of third parties. Imports of tests are not restricted: a
+// test may use the embedded node or the lab.
 var arrows = map[string][]string{
-	// The shared vocabulary: Finding, Answer, Secret. It knows no other package
-	// of ours than those for the names of enums and for terminals.
+	// The shared vocabulary: Finding, Answer, Secret. It may import only our
+	// packages for the names of enums and for terminals.
 	"": {"internal/enum", "internal/printable"},
-	// The leaves: names and file access, nothing above them.
+	// The leaves provide names and file access. They import no other package of
+	// ours.
 	"internal/enum":      {},
 	"internal/slow":      {},
 	"internal/printable": {},
-	// sysfs keeps paths within a captured tree in one system call (golang.org/x/sys).
+	// sysfs uses a single system call to keep a path within a captured tree
+	// (golang.org/x/sys).
 	"internal/sysfs":    {"golang.org/x/sys"},
 	"internal/hosttree": {"internal/sysfs"},
-	// The lab boots kernels; its init loads modules and reports as the lab reads.
+	// The lab boots kernels. Its init loads modules, and reports in the lab's
+	// format.
 	"internal/lab":      {},
 	"internal/lab/init": {"internal/lab", "golang.org/x/sys"},
-	// A VM's configuration becomes QEMU's command line, drives and their sizes too.
+	// The guest package turns a VM's configuration, with its drives and their
+	// sizes, into QEMU's command line.
 	"internal/lab/guest": {"storage", "iommu", "internal/qmconf"},
-	// What it measures beside is in a module of its own, internal/bench/peers.
+	// The benchmarks of other libraries are in a module of their own,
+	// internal/bench/peers.
 	"internal/bench":         {},
-	"internal/bench/machine": {"iommu"}, // to know which files are read
+	"internal/bench/machine": {"iommu"}, // to know which files iommu reads
 
-	// iommu replaces files of a host with all they have: owners, ACLs, locks (golang.org/x/sys).
+	// iommu replaces files of a host and keeps their owners, ACLs and locks
+	// (golang.org/x/sys).
 	"iommu": {"", "internal/enum", "internal/printable", "internal/sysfs", "golang.org/x/sys"},
 	"gpu":   {"", "iommu", "internal/enum", "internal/printable"},
-	// storage knows neither PCI nor PVE, so that it can be used without them.
+	// storage knows neither PCI nor PVE, so that it can be used without either.
 	"storage": {"", "internal/enum", "internal/printable", "internal/sysfs"},
 
-	// The one place that speaks to a node. Nothing else decodes an answer.
+	// Only this package speaks to a node and decodes its answers.
 	"internal/pve": {"", "internal/printable", "iommu", "gpu", "storage", "internal/macos",
 		"github.com/luthermonson/go-proxmox", "golang.org/x/sync"},
 
-	// The only package that knows all others. It imports go-proxmox for the
+	// Only this package knows all other packages. It imports go-proxmox for the
 	// constructor that takes the caller's client.
 	"workstation": {"", "internal/printable", "iommu", "gpu", "storage", "internal/pve", "internal/macos", "internal/qmconf", "internal/pveschema",
 		"github.com/luthermonson/go-proxmox", "golang.org/x/sync"},
-	// What macOS expects of a VM, and PVE's notation of configurations: pure, for
-	// the profiles and for the plan alike.
+	// These packages know the needs of macOS guests and PVE's notation of
+	// configurations. They are pure, and are used by the profiles and by the
+	// plan.
 	"internal/macos": {"gpu", "internal/qmconf"},
-	// FAT inside disk images of strangers: bounded, and to the byte.
+	// This package reads and writes FAT in disk images of strangers, with
+	// limits and exact to the byte.
 	"internal/fat":    {},
 	"internal/qmconf": {"gpu", "storage"},
-	// A profile turns a few typed fields into a VM; it speaks to no node.
+	// A profile turns a few typed fields into a VM. It does not speak to a
+	// node.
 	"workstation/profile": {"", "gpu", "storage", "workstation", "workstation/opencore", "internal/enum", "internal/macos", "internal/qmconf"},
-	// The page of a homelab: it reads no environment and no file, and speaks to no
-	// node. Nothing else reads YAML.
+	// This package reads the page of a homelab. It reads no environment and no
+	// file, and does not speak to a node. No other package reads YAML.
 	"workstation/file": {"", "iommu", "gpu", "storage", "workstation", "workstation/profile", "workstation/install", "workstation/firstboot", "workstation/rustdesk", "workstation/access", "internal/printable",
 		"github.com/goccy/go-yaml"},
-	// A report on a machine, for whoever wants nothing else: it speaks to no
-	// node, and no other package imports ghw. It reads the host's VMs, which are
-	// in PVE's notation.
+	// This package reports on a machine and is useful by itself. It does not
+	// speak to a node, and no other package imports ghw. It reads the host's
+	// VMs, which are in PVE's notation.
 	"workstation/inventory": {"", "iommu", "gpu", "storage", "internal/qmconf", "internal/printable", "internal/sysfs", "github.com/jaypipes/ghw"},
-	// A checkout lies where every user of the host may put files: they are guarded.
+	// A checkout is in a directory where every user of the host may write. Its
+	// files are therefore read with guards.
 	"workstation/osxproxmox": {"", "gpu", "storage", "internal/printable", "internal/sysfs"},
-	// The other ways into a guest, over any way to run a command there.
+	// The other ways into a guest work with any way to run a command in the
+	// guest.
 	"workstation/access":   {"", "internal/printable"},
 	"workstation/rustdesk": {"", "gpu", "internal/printable", "github.com/pelletier/go-toml"}, // RustDesk's files are TOML
-	"workstation/recovery": {"gpu", "internal/printable"},                                     // a release is one of its guests
+	"workstation/recovery": {"gpu", "internal/printable"},                                     // a release of macOS belongs to a kind of guest
 
-	// VMs that install themselves: the plan with its seeds, and the work until the
-	// guests are ready. It is above workstation, so that workstation knows no guest.
+	// This package plans VMs that install themselves, with their seeds, and
+	// works until the guests are ready. It is above workstation, so that
+	// workstation knows no guest.
 	"workstation/install": {"", "storage", "workstation", "workstation/firstboot", "workstation/rustdesk", "internal/qmconf", "internal/printable"},
-	// What a fresh guest needs to install itself, as CDs (go-diskfs) and with a
-	// hashed password (go-crypt); it knows nothing of PVE.
+	// This package makes the files with which a fresh guest installs itself, as
+	// CDs (go-diskfs) and with a hashed password (go-crypt). It knows nothing
+	// of PVE.
 	"workstation/firstboot": {"", "internal/printable", "github.com/diskfs/go-diskfs", "github.com/go-crypt/crypt"},
 
-	// OpenCore images are judged for a VM's configuration; no node is spoken to. Their property lists are read a second
-	// time by howett.net/plist, which reads those of kernel extensions too.
+	// This package judges OpenCore images for a VM's configuration, without a
+	// node. howett.net/plist reads their property lists a second time, because
+	// it also reads the lists of kernel extensions.
 	"workstation/opencore": {"", "gpu", "internal/enum", "internal/fat", "internal/macos", "internal/printable", "internal/qmconf", "howett.net/plist"},
-	// Images for the tests of whoever reads OpenCore images.
+	// This package makes OpenCore images for tests.
 	"internal/opencoretest": {"internal/fat"},
 
 	// The embedded node must not share a parser with the code it tests.
@@ -96,7 +110,8 @@ var arrows = map[string][]string{
 	"workstation/pvetest": {"internal/pveschema", "internal/printable"},
 }
 
-// examples may import what a user may import, and each other's shared door.
+// allowed returns the permitted imports of a package. Examples may import the
+// same packages as users, and the package that the examples share.
 func allowed(pkg string) []string {
 	if strings.HasPrefix(pkg, "examples/") {
 		return []string{"", "iommu", "gpu", "storage", "workstation", "workstation/pvetest",
@@ -124,7 +139,7 @@ func TestImportsFlowOneWay(t *testing.T) {
 			} else if ours, ok := strings.CutPrefix(path, module+"/"); ok {
 				path = ours
 			} else if !strings.Contains(strings.Split(path, "/")[0], ".") {
-				continue // the standard library
+				continue // the package is in the standard library
 			}
 			arrow := slices.IndexFunc(allowed(name), func(a string) bool {
 				return path == a || strings.Contains(a, ".") && strings.HasPrefix(path, a+"/")
@@ -148,13 +163,13 @@ func TestImportsFlowOneWay(t *testing.T) {
 	}
 }
 
-// What a program pays that imports a package of the library's core, in modules
-// of others. Names of devices, file systems, YAML and the like are for packages
-// that a program need not import.
+// A program that imports a package of the library's core gets only these
+// modules of others. Names of devices, file systems, YAML and the like are left
+// to packages that a program need not import.
 func TestTheCoreIsLight(t *testing.T) {
 	t.Parallel()
 	system := []string{"golang.org/x/sys"}
-	// go-proxmox, and what it brings.
+	// go-proxmox and its dependencies.
 	node := append([]string{"golang.org/x/sync", "github.com/luthermonson/go-proxmox", "github.com/buger/goterm", "github.com/diskfs/go-diskfs",
 		"github.com/djherbis/times", "github.com/gorilla/websocket", "github.com/jinzhu/copier"}, system...)
 	for pkg, may := range map[string][]string{".": nil, "./iommu": system, "./gpu": system, "./storage": system, "./workstation": node,
@@ -197,7 +212,8 @@ func listPackages(t *testing.T) []listed {
 	return packages
 }
 
-// The budgets of our style: what does not fit wants to be two things.
+// The budgets of our style. A file or function beyond its budget should be
+// split.
 const (
 	maxFileLines     = 300
 	maxFunctionLines = 50
@@ -301,8 +317,8 @@ func eachFile(t *testing.T, visit func(path string, set *token.FileSet, file *as
 	}
 }
 
-// A module's zip refuses names with a colon and symbolic links, so one of
-// either would make the module impossible to import.
+// A module's zip must not have names with a colon or symbolic links. With such
+// a file, nobody could import the module.
 func TestTreeCanBeAModule(t *testing.T) {
 	t.Parallel()
 	out, err := exec.CommandContext(t.Context(), "git", "ls-files", "--stage").Output()

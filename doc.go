@@ -2,14 +2,13 @@
 // Proxmox VE: a macOS guest on the Intel iGPU, and a Windows and a Linux guest
 // that take turns on one NVIDIA card.
 //
-// This package holds the vocabulary that all others share: a [Finding] is what
-// a judgement returns, an [Answer] is what a probe returns, a [Secret] never
-// shows its text, and a [GuestCommand] runs inside a guest. The work is done by
-// these packages:
+// This package holds the vocabulary that all other packages share: judgements
+// return a [Finding], probes return an [Answer], a [Secret] never shows its
+// text, and a [GuestCommand] runs inside a guest. These packages do the work:
 //
 //   - [github.com/proxstation/proxstation/iommu] reads the host's PCI
-//     functions, IOMMU groups, interrupt remapping and boot loader; it changes
-//     the host as a plan with a way back.
+//     functions, IOMMU groups, interrupt remapping and boot loader. It changes
+//     the host by a plan that can be undone.
 //   - [github.com/proxstation/proxstation/gpu] finds graphics cards, says
 //     which guest can use which, and reads and writes hostpci values.
 //   - [github.com/proxstation/proxstation/storage] joins storages to the disks

@@ -15,14 +15,14 @@ type Severity uint8
 // The severities, from the least to the most serious.
 const (
 	Unspecified Severity = iota
-	Info                 // worth knowing, nothing to do
-	Warning              // works, with a risk or a cost
-	Blocker              // does not work until it is fixed
+	Info                 // worth knowing; there is nothing to do
+	Warning              // the subject works, with a risk or a cost
+	Blocker              // the subject does not work until the cause is fixed
 )
 
 var severities = []string{"unspecified", "info", "warning", "blocker"}
 
-// ErrSeverity reports a text that names no severity.
+// ErrSeverity reports a text that is not the name of a severity.
 var ErrSeverity = errors.New("proxstation: unknown severity")
 
 // String returns the severity as JSON has it: "info", "warning" or "blocker".
@@ -37,26 +37,26 @@ func (s *Severity) UnmarshalText(text []byte) error {
 	return enum.Unmarshal(s, severities, string(text), ErrSeverity)
 }
 
-// A Finding is one thing that a judgement found: what was seen, why it matters
+// A Finding is a single result of a judgement: what was seen, why it matters
 // and what to do about it.
 type Finding struct {
 	// ID names the rule, not the occurrence: "iommu.off", "gpu.shared-group".
-	// It is stable across releases; programs branch on it.
+	// It is stable across releases, so programs may depend on it.
 	ID string `json:"id"`
-	// Severity says how much it matters.
+	// Severity says how much the finding matters.
 	Severity Severity `json:"severity"`
-	// Subject is what it is about: a PCI address, a storage, a VM.
+	// Subject is the thing that was judged: a PCI address, a storage, a VM.
 	Subject string `json:"subject"`
 	// Seen is the evidence: a file and its value, or an API answer.
 	Seen string `json:"seen"`
 	// Why says what goes wrong if nothing is done.
 	Why string `json:"why"`
-	// Fix says what to do; empty where there is nothing to do.
+	// Fix says what to do. It is empty if there is nothing to do.
 	Fix string `json:"fix"`
 }
 
-// String returns the finding as a paragraph for people. What does not print on
-// a terminal is quoted.
+// String returns the finding as a paragraph for people. Characters that do not
+// print on a terminal are quoted.
 func (f Finding) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s (%s)", f.Severity, printable.Line(f.Subject), printable.Line(f.ID))

@@ -52,7 +52,7 @@ func TestWorst(t *testing.T) {
 	}
 }
 
-// What a disk or a driver is called must not reach the terminal as it is.
+// The name of a disk or a driver must not reach the terminal unquoted.
 func TestFindingsOnlyPrint(t *testing.T) {
 	t.Parallel()
 	const evil = "sda\x1b[2J\r\nall is well\u202e"

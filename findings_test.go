@@ -13,8 +13,8 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// Why and Fix of every finding are sentences, as far as the source shows: a
-// text put together from parts begins and ends like a sentence.
+// Why and Fix of every finding are sentences, as far as the source shows. A
+// text that is put together from parts begins and ends like a sentence.
 func TestFindingsAreSentences(t *testing.T) {
 	t.Parallel()
 	texts := 0

@@ -19,11 +19,13 @@ import (
 // A command is a line of a page that starts one of the examples.
 type command struct{ page, line string }
 
-// A place in front of a block says where it is typed; such a block is not run.
+// elsewhere matches a comment at the beginning of a block that names another
+// machine. The commands of such a block are not run.
 var elsewhere = regexp.MustCompile(`^# (host|laptop)\b`)
 
-// commands returns the lines that start an example, of all blocks that can run
-// on the embedded node. A block that begins with "# host" needs a real one.
+// commands returns the lines that start an example, from all blocks that can
+// run on the embedded node. A block that begins with "# host" needs a real
+// node.
 func commands(t *testing.T) (run []command, blocks []string) {
 	t.Helper()
 	pages, err := filepath.Glob("docs/*.md")
@@ -57,17 +59,18 @@ func commands(t *testing.T) (run []command, blocks []string) {
 	return run, blocks
 }
 
-// notHere holds the commands that do not run here: the tests of their examples
-// run them, or they are servers, or need root or a directory of the reader's.
-// homelab switches and destroys on a node that stays, in its own test.
+// notHere holds the commands that this test does not run. They are run by the
+// tests of their examples, are servers, or need root or a directory of the
+// reader. The commands switch and destroy of homelab need a node that stays,
+// and have a test of their own.
 var notHere = []string{
 	"go run ./examples/dualboot", "go run ./examples/macos", "go run ./examples/switchboard", "go run ./examples/pvenode",
 	"go run ./examples/inventory -capture DIR", "go run ./examples/inventory -root DIR", "go run ./examples/inventory -describe",
 	"go run ./examples/host -keep", "go run ./examples/host -undo", "go run ./examples/homelab switch", "go run ./examples/homelab destroy",
 }
 
-// The commands of the pages run as they are written, one after the other, in a
-// directory of their own and on the embedded node.
+// The commands of the pages run as they are written, one after the other, in an
+// empty directory and on the embedded node.
 func TestCommandsOfThePages(t *testing.T) {
 	t.Parallel()
 	run, blocks := commands(t)
@@ -110,8 +113,8 @@ func TestCommandsOfThePages(t *testing.T) {
 	}
 }
 
-// The role of the guide is enough for the plan of the page, but for what only
-// root may do, and for a switch; and each of its privileges is needed.
+// The guide's role is enough for a switch and for the plan of the page, except
+// steps that only root may do. Each privilege of the role is needed.
 func TestRoleOfTheGuide(t *testing.T) {
 	t.Parallel()
 	guide, err := os.ReadFile("docs/guide.md")
@@ -130,8 +133,9 @@ func TestRoleOfTheGuide(t *testing.T) {
 	}
 }
 
-// neededByThePage plans the reference page as a user with these privileges, and
-// returns the privileges that its steps, a switch and looking need.
+// neededByThePage plans the reference page as a user with these privileges. It
+// returns the privileges that are needed for the steps of the plan, for a
+// switch and for observing.
 func neededByThePage(t *testing.T, privileges []string) []string {
 	t.Helper()
 	host := pvetest.Reference()
@@ -147,7 +151,8 @@ func neededByThePage(t *testing.T, privileges []string) []string {
 		t.Fatalf("looking: %v, %v", facts.Unknown, err)
 	}
 	plan := planOfThePage(t, facts)
-	// To look, to switch with a lease, and to ask the guest's agent.
+	// These are needed to observe, to switch with a lease, and to ask the
+	// guest's agent.
 	needed := []string{"Sys.Audit", "Datastore.Audit", "VM.Audit", "Mapping.Audit", "VM.PowerMgmt", "VM.Config.Options"}
 	add := func(needs []workstation.Privilege) {
 		for _, p := range facts.Lacks(needs...) {

@@ -18,7 +18,7 @@ func readme(t *testing.T) string {
 	return string(text)
 }
 
-// The program in the README compiles as it is printed, in a function.
+// The program in the README compiles as it is printed, inside a function.
 func TestProgramOfTheReadmeCompiles(t *testing.T) {
 	t.Parallel()
 	_, rest, _ := strings.Cut(readme(t), "```go\n")
@@ -51,7 +51,7 @@ func program(token, fingerprint string) error {
 	}
 }
 
-// Every place that the pages of the repository lead to is there.
+// All links in the pages of the repository lead to existing places.
 func TestPagesLeadSomewhere(t *testing.T) {
 	t.Parallel()
 	link := regexp.MustCompile(`\]\(([A-Za-z][^):]*)\)|go (?:run|doc) \./(\S+)`)

@@ -5,16 +5,16 @@ import (
 	"io"
 )
 
-// A Secret is text that must not be seen: a password, a server's key. It
-// prints as "[secret]" with every verb of package fmt and in JSON, also as an
-// unexported field of something else. Only [Secret.Reveal] gives it out. The
-// zero Secret is none. Secrets are compared with [Secret.Equal]: two of the
-// same text are not ==.
+// A Secret is text that must not be seen, such as a password or a server's key.
+// It prints as "[secret]" with every verb of package fmt and in JSON, also as
+// an unexported field of another value. Only [Secret.Reveal] returns the text.
+// The zero Secret holds no text. Compare secrets with [Secret.Equal]: two
+// secrets with the same text are not ==.
 type Secret struct {
-	text *string // behind a pointer, because fmt reads unexported fields
+	text *string // a pointer, because fmt prints the text of unexported fields
 }
 
-// NewSecret returns the secret that text is, and the zero Secret for "".
+// NewSecret returns a secret with the text, and the zero Secret for "".
 func NewSecret(text string) Secret {
 	if text == "" {
 		return Secret{}
@@ -30,13 +30,13 @@ func (s Secret) Reveal() string {
 	return *s.text
 }
 
-// IsZero reports whether there is none.
+// IsZero reports whether the secret holds no text.
 func (s Secret) IsZero() bool { return s.text == nil }
 
-// Equal reports whether both are the same text.
+// Equal reports whether both secrets have the same text.
 func (s Secret) Equal(other Secret) bool { return s.Reveal() == other.Reveal() }
 
-// String returns "[secret]", or "" for none.
+// String returns "[secret]", or "" for the zero Secret.
 func (s Secret) String() string {
 	if s.IsZero() {
 		return ""
@@ -47,8 +47,8 @@ func (s Secret) String() string {
 // GoString implements [fmt.GoStringer]; it hides the text as String does.
 func (s Secret) GoString() string { return fmt.Sprintf("proxstation.Secret(%q)", s.String()) }
 
-// Format implements [fmt.Formatter]; every verb prints what String returns,
-// except %#v, which prints what GoString returns.
+// Format implements [fmt.Formatter]. Every verb prints the result of String,
+// except %#v, which prints the result of GoString.
 func (s Secret) Format(f fmt.State, verb rune) {
 	text := s.String()
 	if verb == 'v' && f.Flag('#') {
@@ -57,7 +57,6 @@ func (s Secret) Format(f fmt.State, verb rune) {
 	_, _ = io.WriteString(f, text)
 }
 
-// MarshalText implements [encoding.TextMarshaler], and by it JSON; it hides
-// the text as String does. There is no way back: a Secret is not read from a
-// file that has been printed.
+// MarshalText implements [encoding.TextMarshaler], which JSON uses too. It
+// hides the text as String does. A printed Secret cannot be read back.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

@@ -27,16 +27,16 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// evil is what somebody may call a disk, a VM or a guest: it clears the screen,
-// sets the window's title, turns letters round, and pretends to be a line of
-// ours. forged is how that line begins.
+// evil is a hostile name of a disk, a VM or a guest. It clears the screen, sets
+// the window's title, reverses the order of letters, and imitates a line of
+// ours. forged is the beginning of that line.
 const (
 	evil   = "sda\x1b[2J\x1b]0;t\x07\u009b31m\u202egpj\u2066\x7f\xff\r\n" + forged + "\n" + forged + "\r\t"
 	forged = "forged: all is well"
 )
 
 // printed holds a value of every exported type that prints itself. The types
-// that begin with a star are errors or have pointers for receivers.
+// that begin with & are errors or have pointers as receivers.
 var printed = []any{
 	proxstation.Answer(0), proxstation.Severity(0), proxstation.Finding{}, proxstation.Secret{},
 	gpu.Card{}, gpu.Conflict{}, gpu.Device{}, &gpu.ROMError{}, &gpu.RuleError{}, &gpu.UnsupportedError{}, gpu.Family(0), gpu.Guest(0), gpu.Support(0), gpu.Verdict{},
@@ -54,12 +54,12 @@ var printed = []any{
 	rustdesk.OptionChange{}, &rustdesk.CloneError{}, &rustdesk.SetupError{}, rustdesk.Link{}, rustdesk.Plan{}, rustdesk.Task{}, rustdesk.Version{},
 }
 
-// notations are the types whose String is read by programs, so that it has to
-// be exact: configuration values of PVE, kernel arguments.
+// notations holds the types whose String is exact because programs read it:
+// configuration values of PVE and kernel arguments.
 var notations = []any{gpu.HostPCI{}, gpu.MappingEntry{}, storage.Drive{}, iommu.Cmdline{}}
 
-// Whatever others wrote into a value, printing the value neither reaches the
-// terminal as it is nor makes lines of its own.
+// If a value holds hostile text, printing the value neither sends the text to
+// the terminal unquoted nor starts new lines.
 func TestWhatPrintsItselfOnlyPrints(t *testing.T) {
 	t.Parallel()
 	for _, value := range printed {
@@ -101,8 +101,7 @@ func TestAllThatPrintsItselfIsTried(t *testing.T) {
 	}
 }
 
-// prints returns what is wrong with a text for a terminal, nothing if it is
-// fine.
+// prints returns the fault of a text for a terminal, and "" if there is none.
 func prints(text string) string {
 	for _, r := range text {
 		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
@@ -117,7 +116,7 @@ func prints(text string) string {
 
 var errorType = reflect.TypeFor[error]()
 
-// fill puts evil into every text within a value, and an element into every
+// fill sets every text within a value to evil, and puts an element into every
 // list.
 func fill(v reflect.Value, depth int) {
 	if depth > 12 || !v.CanSet() {

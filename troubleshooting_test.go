@@ -11,12 +11,12 @@ import (
 	"testing"
 )
 
-// notFindings are texts of the code that look like the ID of a finding:
-// kernel arguments.
+// notFindings holds texts of the code that look like the ID of a finding but
+// are kernel arguments.
 var notFindings = []string{"iommu.passthrough", "iommu.strict"}
 
-// Every finding of iommu, gpu and inventory has its place in the troubleshooting page,
-// with cause, evidence and fix, and the page names no other.
+// The troubleshooting page has a section with cause, evidence and fix for every
+// finding of iommu, gpu and inventory, and for no other ID.
 func TestTroubleshootingHasEveryFinding(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("docs/troubleshooting.md")

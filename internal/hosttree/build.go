@@ -12,8 +12,8 @@ import (
 // A builder makes the files of a description.
 type builder struct {
 	files  fstest.MapFS
-	dirs   map[string]bool   // directories, made or implied by a file below
-	places map[string]string // PCI address, disk or interface to its directory
+	dirs   map[string]bool   // directories, explicit or above a file
+	places map[string]string // the directory of each PCI address, disk or interface
 	moduli []string          // modules in the order of the text
 }
 
@@ -25,7 +25,7 @@ func newBuilder() *builder {
 	return b
 }
 
-// verbs makes each kind of line.
+// verbs holds the function that makes the files for each kind of line.
 var verbs = map[string]func(*builder, line) error{
 	"function": (*builder).function,
 	"group":    (*builder).group,
@@ -58,7 +58,7 @@ func (b *builder) add(l line) error {
 	return add(b, l)
 }
 
-// put adds a file; links in the directory part of its path are followed.
+// put adds a file. It follows links in the directory part of the path.
 func (b *builder) put(name string, f *fstest.MapFile) error {
 	if !fs.ValidPath(name) || name == "." {
 		return fmt.Errorf("bad path %q", name)
@@ -90,7 +90,7 @@ func (b *builder) set(name string, f *fstest.MapFile) {
 	}
 }
 
-// text adds a file of one line, as most of sysfs are.
+// text adds a file of one line, like most files of sysfs.
 func (b *builder) text(name, value string) error {
 	return b.put(name, &fstest.MapFile{Data: []byte(value + "\n"), Mode: 0o644})
 }
@@ -116,7 +116,7 @@ func (b *builder) dir(name string) error {
 	return b.put(name, &fstest.MapFile{Mode: fs.ModeDir | 0o755})
 }
 
-// link makes name a relative link to target, both given from the root.
+// link makes name a relative link to target. Both paths start at the root.
 func (b *builder) link(name, target string) error {
 	up := strings.Repeat("../", strings.Count(name, "/"))
 	common := 0
@@ -128,7 +128,7 @@ func (b *builder) link(name, target string) error {
 	return b.put(name, &fstest.MapFile{Data: []byte(up + strings.Join(to[common:], "/")), Mode: fs.ModeSymlink | 0o777})
 }
 
-// resolve follows the links in a path, at most 40 as the kernel does.
+// resolve follows the links in a path, at most 40, like the kernel.
 func (b *builder) resolve(name string) (string, error) {
 	todo, done := strings.Split(name, "/"), "."
 	for links := 0; len(todo) > 0; {
@@ -154,7 +154,8 @@ func (b *builder) resolve(name string) (string, error) {
 	return done, nil
 }
 
-// finish adds the files that list things, and refuses links that lead round.
+// finish adds the files that list other things, and returns an error for links
+// in a circle.
 func (b *builder) finish() error {
 	if err := b.listModules(); err != nil {
 		return err

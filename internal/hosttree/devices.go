@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// block makes a disk: below the controller named by "at", or virtual. Other
-// keys are files in its directory.
+// block makes a disk, below the controller named by "at", or as a virtual disk.
+// Other keys become files in its directory.
 func (b *builder) block(l line) error {
 	name := l.args[0]
 	dir := "sys/devices/virtual/block/" + name
@@ -77,7 +77,8 @@ func (b *builder) hold(name string, slaves []string) error {
 	return nil
 }
 
-// below returns the directory of "ADDRESS/more", more made as it stands.
+// below returns the directory of "ADDRESS/more". It makes the directories of
+// more below the function's directory.
 func (b *builder) below(at string) (string, error) {
 	first, more, _ := strings.Cut(at, "/")
 	place, ok := b.places[first]
@@ -88,8 +89,8 @@ func (b *builder) below(at string) (string, error) {
 	return dir, b.dir(dir)
 }
 
-// net makes a network interface: of the function named by "at", a bridge with
-// "ports", or virtual.
+// net makes a network interface: an interface of the function named by "at", a
+// bridge with "ports", or a virtual interface.
 func (b *builder) net(l line) error {
 	name := l.args[0]
 	dir := "sys/devices/virtual/net/" + name

@@ -7,14 +7,14 @@ import (
 	"unicode"
 )
 
-// A line is one line of a description: a kind, and what it makes.
+// A line is a line of a description: a verb and its arguments.
 type line struct {
 	number int
 	verb   string
 	args   []string
 	attrs  []attr  // in the order of the text
-	rest   string  // all after the verb, as it stands
-	body   *string // the lines after '|'; nil: none
+	rest   string  // the unchanged text after the verb
+	body   *string // the lines after '|'; nil if there are no such lines
 }
 
 type attr struct{ key, value string }
@@ -63,7 +63,8 @@ func parseLines(text string) ([]line, error) {
 	return lines, nil
 }
 
-// split takes the rest of the line apart. The cmdline verb keeps its text.
+// split splits the text after the verb into arguments and attributes. The text
+// of the verb cmdline stays whole.
 func (l *line) split() error {
 	if l.verb == "cmdline" {
 		return nil
@@ -83,7 +84,8 @@ func (l *line) split() error {
 	return nil
 }
 
-// cutWord takes a word, a "quoted word" or a key=value from the front.
+// cutWord removes a word, a "quoted word" or a key=value from the front of a
+// text.
 func cutWord(s string) (attr, string, error) {
 	var a attr
 	if end := strings.IndexFunc(s, func(r rune) bool { return unicode.IsSpace(r) || r == '=' || r == '"' }); end > 0 && s[end] == '=' {

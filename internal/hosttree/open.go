@@ -11,12 +11,12 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// Open returns the tree of a machine: a described host if the name ends in
-// .txt, else a directory with sys, proc, etc, boot and run in it, such as a
-// capture. The files qm.conf (VM 100) and VMID.conf beside a described host are
-// the configurations of its VMs. No link leads out of the directory, and no device or pipe in it is
-// opened. Its errors match
-// [ErrIncomplete] if the directory is a capture that was cut off.
+// Open returns the tree of a machine. A name that ends in .txt is a described
+// host. Any other name is a directory that contains sys, proc, etc, boot and
+// run, such as a capture. The files qm.conf (VM 100) and VMID.conf beside a
+// described host are the configurations of its VMs. No link leads out of the
+// directory, and no device or pipe in it is opened. The errors match
+// [ErrIncomplete] if the directory is an interrupted capture.
 func Open(name string) (fs.FS, error) {
 	if strings.HasSuffix(name, ".txt") {
 		description, err := os.ReadFile(name)
@@ -39,8 +39,7 @@ func Open(name string) (fs.FS, error) {
 	return tree, nil
 }
 
-// beside returns the lines that describe the VMs' configurations in a
-// directory.
+// beside returns description lines for the VM configurations in a directory.
 func beside(dir string) ([]byte, error) {
 	var lines []byte
 	files, err := filepath.Glob(filepath.Join(dir, "*.conf"))

@@ -59,7 +59,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// A mark of completeness that somebody else wrote is not believed.
+// Open does not trust a mark of completeness that somebody else wrote.
 func TestOpenOfADamagedMark(t *testing.T) {
 	t.Parallel()
 	for name, plant := range map[string]func(file string) error{

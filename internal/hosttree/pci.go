@@ -39,7 +39,8 @@ func (b *builder) function(l line) error {
 		b.join(dir, f), b.bound(dir, f))
 }
 
-// A function is the line of one, with what every function must have.
+// A function is a line of the verb function, with the values that every
+// function must have.
 type function struct {
 	line
 	address, class, vendor, device string
@@ -68,7 +69,8 @@ func newFunction(l line) (function, error) {
 	return f, nil
 }
 
-// or returns the value of a key, or what stands for it.
+// or returns the value of a key, and otherwise if the line does not have the
+// key.
 func (f function) or(key, otherwise string) string {
 	if value, ok := f.get(key); ok {
 		return value
@@ -81,7 +83,7 @@ func (f function) pair(key, otherwise string) [2]string {
 	return [2]string{first, second}
 }
 
-// modalias returns what udev matches drivers by.
+// modalias returns the text by which udev finds the drivers.
 func (f function) modalias(sub [2]string) string {
 	return fmt.Sprintf("pci:v0000%sd0000%ssv0000%ssd0000%sbc%ssc%si%s", strings.ToUpper(f.vendor), strings.ToUpper(f.device),
 		strings.ToUpper(sub[0]), strings.ToUpper(sub[1]), strings.ToUpper(f.class[:2]), strings.ToUpper(f.class[2:4]), strings.ToUpper(f.class[4:]))
@@ -97,7 +99,8 @@ func (f function) uevent(sub [2]string) string {
 	return driver + strings.ToUpper(ids) + "PCI_SLOT_NAME=" + f.address + "\nMODALIAS=" + f.modalias(sub)
 }
 
-// place decides the function's directory: below its parent, or on a root bus.
+// place returns the function's directory, which is below its parent or on a
+// root bus.
 func (b *builder) place(f function) (string, error) {
 	parts := address.FindStringSubmatch(f.address)
 	root := "pci" + parts[1] + ":" + parts[2]
@@ -111,7 +114,7 @@ func (b *builder) place(f function) (string, error) {
 		if !strings.HasPrefix(parent, parts[1]+":") {
 			above = dir + "/" + root
 		} else if err := b.dir(dir + "/pci_bus/" + parts[1] + ":" + parts[2]); err != nil {
-			return "", err // what PVE tells a bridge by
+			return "", err // PVE recognises a bridge by this directory
 		}
 	}
 	b.places[f.address] = above + "/" + f.address
@@ -188,7 +191,7 @@ func (b *builder) linkSpeed(dir string, f function) error {
 // config makes the 64 bytes of configuration space that all may read.
 func (b *builder) config(dir string, f function) error {
 	space := make([]byte, 64)
-	number := func(s string) uint64 { n, _ := strconv.ParseUint(s, 16, 32); return n } // checked by newFunction
+	number := func(s string) uint64 { n, _ := strconv.ParseUint(s, 16, 32); return n } // newFunction has checked the number
 	vendor, device, class := number(f.vendor), number(f.device), number(f.class)
 	space[0], space[1], space[2], space[3] = byte(vendor), byte(vendor>>8), byte(device), byte(device>>8)
 	space[8] = byte(number(f.or("revision", "00")))

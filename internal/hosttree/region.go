@@ -8,8 +8,8 @@ import (
 
 // The flags of include/linux/ioport.h.
 const (
-	flagIO       = 0x00040101 // port, sized
-	flagMemory   = 0x00040200 // memory, sized
+	flagIO       = 0x00040101 // I/O ports with a size
+	flagMemory   = 0x00040200 // memory with a size
 	flagPrefetch = 0x0014220c // memory, 64 bits, prefetchable
 )
 

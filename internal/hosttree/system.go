@@ -37,7 +37,7 @@ func (b *builder) iommu(l line) error {
 }
 
 // acpi makes the head of an ACPI table: signature, length, revision and OEM
-// (ACPI specification 5.2.6), and for DMAR the address width and the flags.
+// (ACPI specification 5.2.6). For DMAR it adds the address width and the flags.
 func (b *builder) acpi(l line) error {
 	for _, name := range l.args {
 		table := make([]byte, 48)

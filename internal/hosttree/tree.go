@@ -46,8 +46,8 @@ func Text(name string) ([]byte, error) {
 	return text, nil
 }
 
-// Load returns the tree of a host that comes with the package. The lines are
-// added to the end of its description.
+// Load returns the tree of a host that comes with the package. The given lines
+// are added to the end of the host's description.
 func Load(name string, lines ...string) (*Tree, error) {
 	text, err := Text(name)
 	if err != nil {
@@ -56,7 +56,7 @@ func Load(name string, lines ...string) (*Tree, error) {
 	return Parse([]byte(string(text) + "\n" + strings.Join(lines, "\n") + "\n"))
 }
 
-// Parse returns the tree for a description. Its errors name the line.
+// Parse returns the tree for a description. Its errors name the faulty line.
 func Parse(description []byte) (*Tree, error) {
 	lines, err := parseLines(string(description))
 	if err != nil {

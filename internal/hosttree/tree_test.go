@@ -194,8 +194,8 @@ func TestWriteDirMakesTheSameFiles(t *testing.T) {
 	}
 }
 
-// parts splits a description into pieces of whole lines. The pieces are small
-// enough to be changed many times a second.
+// parts splits a description into pieces of whole lines. The pieces are small,
+// so that the fuzzer can change them many times a second.
 func parts(text string) []string {
 	var parts []string
 	for line := range strings.Lines(text) {
@@ -208,7 +208,7 @@ func parts(text string) []string {
 	return parts
 }
 
-// The fuzzer has seeds: many of the pieces are small descriptions by
+// The fuzzer has seeds: many of the pieces are valid descriptions by
 // themselves.
 func TestSeedsOfTheFuzzTarget(t *testing.T) {
 	t.Parallel()
@@ -245,14 +245,15 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add([]byte("link a b\nlink b c/../a\nfile a/x \"\"\ndir b\nremove a\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if len(text) > 4096 { // walking a tree in memory takes the square of its size
+		if len(text) > 4096 { // the time to walk a tree in memory grows with the square of its size
 			return
 		}
 		tree, err := hosttree.Parse(text)
 		if err != nil {
 			return
 		}
-		// An accepted tree can be walked to its end and read.
+		// Every accepted tree can be walked completely, and its files can be
+		// read.
 		err = fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
 			if err == nil && entry.Type().IsRegular() {
 				if _, err := fs.ReadFile(tree, name); err != nil && !errors.Is(err, fs.ErrPermission) {

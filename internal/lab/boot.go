@@ -11,14 +11,14 @@ import (
 	"strings"
 )
 
-// The reasons why a boot was not completed.
+// The reasons why a boot did not complete.
 var (
 	ErrPanic      = errors.New("the kernel panicked")
 	ErrHang       = errors.New("did not end in time")
 	ErrUnfinished = errors.New("ended before its programs had")
 )
 
-// A BootError says why a boot was not completed. It matches [ErrPanic],
+// A BootError says why a boot did not complete. It matches [ErrPanic],
 // [ErrHang] (and the context's error) or [ErrUnfinished].
 type BootError struct {
 	Machine string
@@ -40,36 +40,37 @@ func (e *BootError) Unwrap() error { return e.Err }
 type Boot struct {
 	Machine  Machine
 	Init     string            // the static binary of package internal/lab/init
-	Commands []Command         // one after the other
-	Files    map[string]string // by their path inside, the file on this machine
-	Watch    func(Event)       // called with each event; nil is fine
+	Commands []Command         // run one after the other
+	Files    map[string]string // the key is the path inside, the value is the file on this machine
+	Watch    func(Event)       // called with each event unless it is nil
 }
 
-// A Result is the end of a command.
+// A Result is the result of a command.
 type Result struct {
 	Name   string
 	Output string
-	Exit   int // its exit status; -1 if it was killed or did not start
+	Exit   int // the exit status; -1 if the command was killed or did not start
 }
 
-// An Outcome is the end of a boot. After an error it holds the results so far.
+// An Outcome is the result of a boot. After an error it holds the results so
+// far.
 type Outcome struct {
 	Results []Result
 	Console string // the output of the kernel
-	Tainted string // /proc/sys/kernel/tainted at the end: "0" unless the kernel warned or worse
+	Tainted string // /proc/sys/kernel/tainted at the end: "0" unless the kernel had a warning or a worse fault
 	done    bool
 	failed  string // the reason that init gave
 }
 
-// Run boots a machine and waits for its end. It takes a core for about ten
-// seconds, and for the time of the commands. If ctx ends first, the machine
-// ends too. The error is a [*BootError] if the machine had begun to boot.
+// Run boots a machine and waits for its end. It uses a core for about ten
+// seconds, and for the time of the commands. If ctx ends first, Run ends the
+// machine. The error is a [*BootError] if the machine had begun to boot.
 func (l Lab) Run(ctx context.Context, b Boot) (Outcome, error) {
 	dir, err := os.MkdirTemp("", "lab")
 	if err != nil {
 		return Outcome{}, err
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // leftovers are in the directory for temporary files
+	defer func() { _ = os.RemoveAll(dir) }() // leftovers stay in the directory for temporary files
 	archive, err := l.initramfs(b)
 	if err != nil {
 		return Outcome{}, err
@@ -129,7 +130,7 @@ func (l Lab) arguments(m Machine, dir string) []string {
 	return args
 }
 
-// note adds an event to the outcome.
+// note adds the data of an event to the outcome.
 func (o *Outcome) note(e Event) {
 	var last *Result
 	if n := len(o.Results); n > 0 {
@@ -149,8 +150,8 @@ func (o *Outcome) note(e Event) {
 	}
 }
 
-// verdict says how the machine ended. After a panic the machine may have gone
-// on; it still counts as a panic.
+// verdict says how the machine ended. A panic counts even if the machine went
+// on after it.
 func (o *Outcome) verdict(ctx, qemu error) error {
 	switch {
 	case strings.Contains(o.Console, "Kernel panic - not syncing"):

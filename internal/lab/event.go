@@ -8,10 +8,10 @@ import (
 
 // A Command is a program that runs inside.
 type Command struct {
-	Name string   `json:"name"` // unique in a boot; the program is /bin/Name
+	Name string   `json:"name"` // unique in a boot; the program becomes /bin/Name
 	Path string   `json:"-"`    // a static binary on this machine
 	Args []string `json:"args"`
-	Env  []string `json:"env"` // besides PATH, HOME and TMPDIR
+	Env  []string `json:"env"` // variables in addition to PATH, HOME and TMPDIR
 }
 
 // A Plan is the list of tasks for init: the file /plan.json of the initramfs.
@@ -24,13 +24,13 @@ type Plan struct {
 // An Action says what an [Event] reports.
 type Action string
 
-// The actions. A boot that went well has Begin, Output and End of each command
+// The actions. A successful boot has Begin, Output and End for each command,
 // and then Done.
 const (
 	Begin  Action = "begin"
 	Output Action = "output"
 	End    Action = "end"
-	Failed Action = "failed" // init itself cannot go on
+	Failed Action = "failed" // init itself cannot continue
 	Done   Action = "done"
 )
 
@@ -38,8 +38,8 @@ const (
 type Event struct {
 	Action  Action `json:"action"`
 	Command string `json:"command,omitempty"`
-	Output  []byte `json:"output,omitempty"` // of Output and Failed
-	Exit    int    `json:"exit,omitempty"`   // of End: the exit status, or -1
+	Output  []byte `json:"output,omitempty"` // set for Output and Failed
+	Exit    int    `json:"exit,omitempty"`   // set for End: the exit status, or -1
 	Tainted string `json:"tainted,omitempty"`
 }
 

@@ -15,7 +15,7 @@ type file struct {
 	data []byte
 }
 
-// The types of files in the archive (cpio(5)).
+// The types of the archive's files (cpio(5)).
 const (
 	cpioDirectory = 0o040000
 	cpioRegular   = 0o100000

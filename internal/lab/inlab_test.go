@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// These tests end the machines of [TestEndings]. Outside of the lab they do
-// nothing.
+// These tests end the machines of [TestEndings] in different ways. Outside the
+// lab they do nothing.
 
 func inLab(t *testing.T) {
 	t.Helper()
@@ -23,12 +23,12 @@ func TestInLabFails(t *testing.T) { //nolint:paralleltest // alone in its proces
 
 func TestInLabPanic(t *testing.T) { //nolint:paralleltest // alone in its process
 	inLab(t)
-	sysrq(t, "c") // crash: Documentation/admin-guide/sysrq.rst
+	sysrq(t, "c") // crashes the kernel: Documentation/admin-guide/sysrq.rst
 }
 
 func TestInLabOff(t *testing.T) { //nolint:paralleltest // alone in its process
 	inLab(t)
-	sysrq(t, "b") // reboot at once, which ends QEMU (-no-reboot)
+	sysrq(t, "b") // reboots at once, which ends QEMU (-no-reboot)
 }
 
 func TestInLabHang(t *testing.T) { //nolint:paralleltest // alone in its process
@@ -39,7 +39,7 @@ func TestInLabHang(t *testing.T) { //nolint:paralleltest // alone in its process
 
 func sysrq(t *testing.T, key string) {
 	t.Helper()
-	time.Sleep(time.Second) // so that the report of the test's beginning leaves the serial port
+	time.Sleep(time.Second) // the report of the test's begin must leave the serial port first
 	if err := os.WriteFile("/proc/sysrq-trigger", []byte(key), 0); err != nil {
 		t.Fatal(err)
 	}

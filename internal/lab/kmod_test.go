@@ -11,13 +11,13 @@ import (
 	"testing"
 )
 
-// TestKmod boots a machine that loads no modules by itself, with kmod and its
-// index of all modules. The tests inside load modules as udev does, under files
-// of modprobe.d that they write.
+// TestKmod boots a machine that loads no modules by itself, but has kmod and
+// its index of all modules. The tests inside write files of modprobe.d, and
+// then load modules as udev does.
 func TestKmod(t *testing.T) {
 	t.Parallel()
 	l, init, tests := find(t, "../../iommu", "../../examples/host")
-	files, err := Tools(t.Context(), "modprobe", "sh", "grep", "false") // what lines of modprobe.d call
+	files, err := Tools(t.Context(), "modprobe", "sh", "grep", "false") // the programs that lines of modprobe.d call
 	if err != nil {
 		missing(t, err)
 	}
@@ -48,7 +48,7 @@ func TestPicture(t *testing.T) {
 	m := Machines()[0]
 	m.Name, m.Disks, m.Modules = "picture", nil, []string{"vfio-pci", "vfio_iommu_type1"}
 	m.Devices = []string{m.Devices[0], "VGA,bus=pcie.0,addr=2.0"}
-	m.Kernel = append(slices.Clone(m.Kernel), "vga=0x317") // 1024x768 in 16 bits, through VESA's BIOS
+	m.Kernel = append(slices.Clone(m.Kernel), "vga=0x317") // 1024x768 with 16 bits, set by the VESA BIOS
 	outcome, err := l.Run(turns(t)(t), Boot{Machine: m, Init: init, Commands: []Command{command(tests[0], m.Name, "^TestInPicture")}})
 	judge(t, outcome, "TestInPicture")
 	if err != nil {
@@ -57,7 +57,7 @@ func TestPicture(t *testing.T) {
 }
 
 // moduleTree returns the files of /lib/modules/RELEASE: the lab's modules, and
-// the index that depmod(8) makes of them.
+// the index that depmod(8) makes for them.
 func moduleTree(t *testing.T, l Lab) map[string]string {
 	t.Helper()
 	depmod, err := exec.LookPath("depmod")

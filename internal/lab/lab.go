@@ -15,13 +15,13 @@ import (
 // ErrMissing reports that QEMU or the kernel is not on this machine.
 var ErrMissing = errors.New("lab: needs qemu-system-x86_64, and internal/lab/kernel.sh to have run")
 
-// A Lab holds the parts of this machine that a boot needs.
+// A Lab holds the programs and files of this machine that a boot needs.
 type Lab struct {
 	qemu    string
 	kernel  string
-	modules map[string][]string // files of each module, in the order of loading
+	modules map[string][]string // the files of each module, in the order of loading
 	dir     string              // the directory with the modules
-	version string              // of the kernel
+	version string              // the kernel's release
 }
 
 // Find finds QEMU, and the kernel that kernel.sh put into dir. Its error

@@ -64,7 +64,8 @@ func command(path, machine, run string) Command {
 		Env: []string{"PROXSTATION_IN_LAB=" + machine}}
 }
 
-// turns lets two machines boot at the same time. Each machine takes a core.
+// turns returns a function that waits until fewer than two machines are
+// running. Each machine uses a core.
 func turns(t *testing.T) func(*testing.T) context.Context {
 	t.Helper()
 	turn := make(chan bool, 2)
@@ -151,7 +152,7 @@ func TestEndings(t *testing.T) {
 			outcome, err := l.Run(ctx, Boot{Machine: Machine{Name: "bare"}, Init: init, Commands: []Command{fails, ends},
 				Watch: func(e Event) {
 					if strings.Contains(string(e.Output), "it hangs") {
-						cancel() // as if the time were over
+						cancel() // as if the time limit had passed
 					}
 				}})
 			var boot *BootError

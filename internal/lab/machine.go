@@ -4,7 +4,7 @@ package lab
 type Machine struct {
 	Name    string
 	Kernel  []string // kernel arguments
-	Devices []string // QEMU's -device, in order
+	Devices []string // values of QEMU's -device, in order
 	Disks   []Disk
 	Modules []string // loaded in order; kernel.sh lists the available modules
 }
@@ -12,8 +12,8 @@ type Machine struct {
 // A Disk is an empty disk of a machine. A machine's programs start when all of
 // its disks are there.
 type Disk struct {
-	ID     string // QEMU's name for it
-	Device string // QEMU's -device, without its drive
+	ID     string // QEMU's name for the disk
+	Device string // the value of QEMU's -device, without the drive
 	Bytes  int64
 }
 

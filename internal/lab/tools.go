@@ -9,15 +9,14 @@ import (
 )
 
 // Tools returns the files that programs of this machine need inside, for
-// [Boot.Files]: each program in /bin, and its shared libraries at their paths
-// on this machine. Its error matches [ErrMissing] if a program is not on this
-// machine.
+// [Boot.Files]. Each program is in /bin, and its shared libraries keep their
+// paths. Its error matches [ErrMissing] if this machine lacks a program.
 func Tools(ctx context.Context, programs ...string) (map[string]string, error) {
 	files := map[string]string{}
 	for _, program := range programs {
 		here, err := exec.LookPath(program)
 		if err != nil {
-			here, err = exec.LookPath(filepath.Join("/usr/sbin", program)) // not in the PATH of users
+			here, err = exec.LookPath(filepath.Join("/usr/sbin", program)) // this directory is not in the PATH of users
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrMissing, err)

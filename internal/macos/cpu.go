@@ -10,15 +10,15 @@ import (
 )
 
 // A CPU is the processor that a guest sees, as far as a VM's configuration
-// says.
+// shows it.
 type CPU struct {
 	// Name is QEMU's model: "host", "Skylake-Client-v4".
 	Name string
-	// Model and Stepping are CPUID's display model and stepping. Model 0 stands
-	// for the host's, or for an unknown one.
+	// Model and Stepping are CPUID's display model and stepping. Model is 0 for
+	// the host's processor and for an unknown model.
 	Model, Stepping int
 	// Bits is the width of physical addresses. 0 stands for the width of the
-	// host, limited by Limit if Limit is not 0.
+	// host, but at most Limit bits if Limit is not 0.
 	Bits, Limit int
 }
 
@@ -37,8 +37,8 @@ var models = []struct {
 // regions low (edk2 OvmfPkg/Library/PlatformInitLib/MemDetect.c).
 const namedBits = 40
 
-// CPUOf returns the processor of a configuration. The last -cpu in args counts,
-// as in QEMU; without it, PVE's key cpu.
+// CPUOf returns the processor of a configuration. It reads the last -cpu in
+// args, as QEMU does. Without a -cpu, it reads PVE's key cpu.
 func CPUOf(config map[string]string) CPU {
 	value, name := "", ""
 	for _, arg := range qmconf.SplitArgs(config["args"]) {
@@ -98,9 +98,10 @@ func (c CPU) AddressBits(host int) int {
 // edk2 MemDetect.c).
 func Hangs(bits int) bool { return bits >= 45 }
 
-// Generation returns the graphics that Lilu expects beside the processor, from
-// its CPUID alone (Lilu Sources/kern_cpu.cpp). It is UnknownFamily for the
-// host's own processor and for those without graphics.
+// Generation returns the graphics family that Lilu expects beside the
+// processor, from its CPUID alone (Lilu Sources/kern_cpu.cpp). It returns
+// UnknownFamily for the host's own processor and for processors without
+// graphics.
 func (c CPU) Generation() gpu.Family {
 	switch c.Model {
 	case 0x2A:
@@ -138,8 +139,9 @@ func (c CPU) Fits(family gpu.Family) bool {
 	return c.Model == 0 || same(c.Generation()) == same(family)
 }
 
-// ModelFor returns the properties of -cpu that turn a named processor into one
-// of a card's family. It returns "" for families without known properties.
+// ModelFor returns the properties of -cpu that turn a named processor into a
+// processor of a card's family. It returns "" for families without known
+// properties.
 func ModelFor(family gpu.Family) string {
 	switch family {
 	case gpu.IntelSkylake:

@@ -13,9 +13,9 @@ const hidden = "[secret]"
 // (QEMU hw/misc/applesmc.c).
 var oskOption = regexp.MustCompile(`\bosk=(?:\\*"[^"]*"|\\*'[^']*'|[^\s,"']*)`)
 
-// HideOSK returns a text with the key of every emulated Apple SMC hidden. The
-// text is a value of args, or a message of PVE, which shows QEMU's whole
-// command line when a VM does not start. Quotes stay.
+// HideOSK hides the key of every emulated Apple SMC in a text. The text is a
+// value of args, or a message of PVE, which shows QEMU's whole command line
+// when a VM does not start. Quotes stay.
 func HideOSK(text string) string { return putOSK(text, func(string) string { return hidden }) }
 
 // RevealOSK returns a value of args with the key in place of its hidden form.
@@ -28,7 +28,7 @@ func RevealOSK(args, key string) string {
 	})
 }
 
-// OSK returns the key in a value of args. It is empty for args without a key,
+// OSK returns the key in a value of args. It returns "" for args without a key,
 // and for a hidden key.
 func OSK(args string) (key string) {
 	putOSK(args, func(have string) string {
@@ -49,7 +49,7 @@ func putOSK(text string, put func(key string) string) string {
 		if n := strings.IndexAny(key, `"'`); n >= 0 {
 			before, key = key[:n+1], key[n+1:]
 			after = before
-			if !strings.HasSuffix(key, after) { // the opening quote is escaped and the closing quote is not
+			if !strings.HasSuffix(key, after) { // the opening quote is escaped, but the closing quote is not
 				after = before[n:]
 			}
 			key = strings.TrimSuffix(key, after)

@@ -22,10 +22,9 @@ var (
 
 const root = "PciRoot(0x0)"
 
-// DevicePath returns the place that PVE's machine gives the device of a key
-// such as hostpci0 or net0, as the UEFI specification writes device paths and
-// OpenCore's DeviceProperties name them. It is "" for a place that only the
-// node knows.
+// DevicePath returns the device path of a key such as hostpci0 or net0 on PVE's
+// machine. The path is written as in the UEFI specification and in OpenCore's
+// DeviceProperties. It is "" for a place that only the node knows.
 func DevicePath(config map[string]string, key string) string {
 	q35 := strings.Contains(config["machine"], "q35")
 	bus, slot, function := "pci.0", places[key], 0
@@ -70,7 +69,7 @@ func pciAddress(text string) (slot, function int, known bool) {
 	return int(s), int(f), err == nil && functionErr == nil
 }
 
-// busPath returns the path to a bus of PVE's machines. On q35 these are the
+// busPath returns the path to a bus of PVE's machines. On q35 the buses are the
 // root ports of pve-q35-4.0.cfg, PVE's own root ports after them, and the
 // bridges behind 1e.0.
 func busPath(bus string, q35, legacy bool) string {

@@ -1,10 +1,10 @@
-// Package printable is the one place that quotes text for a terminal. Names,
-// models, logs and files come from others, and a terminal obeys what is hidden
-// in them: escape sequences, carriage returns, marks that reverse the order of
+// Package printable is the only package that quotes text for a terminal. Names,
+// models, logs and files come from others. They may hide commands that a terminal
+// obeys: escape sequences, carriage returns, marks that reverse the order of
 // letters.
 //
-// A character that does not print is written as JSON escapes it, such as
-// \u001b and \n, so that a JSON text stays the same JSON. A byte that is not
+// A character that does not print is replaced by its JSON escape, such as
+// \u001b and \n, so that a JSON text keeps its meaning. A byte that is not
 // UTF-8 is written as \xff.
 package printable
 
@@ -18,8 +18,9 @@ import (
 	"unicode/utf8"
 )
 
-// Line returns s as one line that only shows: everything but letters, marks,
-// numbers, punctuation, symbols and the ASCII space is quoted, line ends too.
+// Line returns s as a single line without effects on a terminal. It quotes all
+// characters, including line ends, except letters, marks, numbers, punctuation,
+// symbols and the ASCII space.
 func Line(s string) string { return quote(s, "") }
 
 // Text is [Line] for a text of several lines: line ends and tabs stay.
@@ -53,13 +54,13 @@ func quote(s, stays string) string {
 	return b.String()
 }
 
-// short holds the characters that have a shorter name.
+// short holds the short names of characters that have such a name.
 var short = map[rune]string{'\n': `\n`, '\r': `\r`, '\t': `\t`}
 
-// Sprintf is [fmt.Sprintf] for texts whose arguments others wrote: an argument
-// that is a text, or prints itself, is put in as [Line], or with %q as Go quotes
-// it, so that only the format makes lines. An error keeps its lines, those after
-// the first behind two spaces.
+// Sprintf is [fmt.Sprintf] for arguments that others wrote. An argument that is
+// a text, or prints itself, is formatted as [Line], or as a Go string with %q.
+// Therefore only the format can start new lines. An error keeps its lines; all
+// lines after the first begin with two spaces.
 func Sprintf(format string, args ...any) string {
 	quoted := make([]any, len(args))
 	for i, arg := range args {
@@ -90,9 +91,9 @@ func (l line) Format(f fmt.State, verb rune) {
 	fmt.Fprintf(f, fmt.FormatString(f, verb), text)
 }
 
-// Sentence returns s as a sentence: with a capital letter and a full stop. A
-// first word that is not a word of prose, such as a setting or a command, stays
-// as it is.
+// Sentence returns s as a sentence, with a capital letter and a full stop. If
+// the first word is not prose, such as a setting or a command, it stays as it
+// is.
 func Sentence(s string) string {
 	if s == "" {
 		return ""
@@ -107,8 +108,8 @@ func Sentence(s string) string {
 	return s
 }
 
-// Writer returns a writer for a terminal: what is written to it reaches w as
-// [Text]. A character must not be split between two writes.
+// Writer returns a writer for a terminal. It passes each text to w as [Text]. A
+// character must not be split between two writes.
 func Writer(w io.Writer) io.Writer { return writer{w} }
 
 type writer struct{ w io.Writer }

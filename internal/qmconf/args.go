@@ -32,8 +32,8 @@ func (a Arg) Kind() string {
 	return option + " " + value
 }
 
-// Name returns the option with one dash: "-device". It is empty for words that
-// stand before the first option.
+// Name returns the option with one dash: "-device". It is empty for words
+// before the first option.
 func (a Arg) Name() string {
 	if !strings.HasPrefix(a[0], "-") {
 		return ""
@@ -70,8 +70,8 @@ func (a Arg) Property(key string) string {
 }
 
 // SplitArgs splits a value of args into options. A word before the first option
-// stands for itself. Quotes keep words together,
-// as in a shell (PVE::Tools::split_args is Perl's shellwords).
+// becomes an Arg of its own. Quotes keep words together, as in a shell
+// (PVE::Tools::split_args is Perl's shellwords).
 func SplitArgs(args string) []Arg {
 	var list []Arg
 	for _, word := range shellWords(args) {
@@ -138,14 +138,14 @@ func device(value string) string {
 	return driver
 }
 
-// ownSet matches -set of a property that a passed-through Intel iGPU needs.
+// ownSet matches a -set of a property that a passed-through Intel iGPU needs.
 var ownSet = regexp.MustCompile(`^-set device\.hostpci\d+\.(bus|addr|x-igd-opregion|x-igd-lpc)$`)
 
-// MergeArgs returns args with the arguments of want in the place of those that
-// they replace. same is true if have contains them already.
+// MergeArgs returns args in which the arguments of want replace arguments of
+// the same kind. same is true if have already contains them.
 func MergeArgs(have, want string) (merged string, same bool) {
 	list, wanted := SplitArgs(have), map[string][]Arg{}
-	var kinds []string // in the order of want
+	var kinds []string // the kinds in the order of want
 	for _, arg := range SplitArgs(want) {
 		kind := arg.Kind()
 		if wanted[kind] == nil {
@@ -155,7 +155,7 @@ func MergeArgs(have, want string) (merged string, same bool) {
 	}
 	for _, arg := range list {
 		if kind := arg.Kind(); wanted[kind] == nil && ownSet.MatchString(kind) && !slices.Contains(kinds, kind) {
-			kinds = append(kinds, kind) // a kind that want does not have
+			kinds = append(kinds, kind) // want does not have this kind
 		}
 	}
 	same = true
@@ -170,8 +170,8 @@ func MergeArgs(have, want string) (merged string, same bool) {
 	return JoinArgs(list), false
 }
 
-// replaceKind replaces the arguments of one kind by the wanted arguments. They
-// take the places of the old ones as far as there are enough.
+// replaceKind replaces the arguments of one kind by the wanted arguments, in
+// the places of the old arguments. Surplus arguments are added or removed.
 func replaceKind(list []Arg, kind string, wanted []Arg) (replaced []Arg, changed bool) {
 	for _, arg := range list {
 		switch {
@@ -185,7 +185,7 @@ func replaceKind(list []Arg, kind string, wanted []Arg) (replaced []Arg, changed
 			replaced, wanted, changed = append(replaced, wanted[0]), wanted[1:], true
 		}
 	}
-	if len(wanted) > 0 && wanted[0].Name() == "" { // after an option it would become the value of that option
+	if len(wanted) > 0 && wanted[0].Name() == "" { // after an option, the word would become the option's value
 		return append(slices.Clone(wanted), replaced...), true
 	}
 	return append(replaced, wanted...), changed || len(wanted) > 0

@@ -9,7 +9,7 @@ import (
 func TestMergeArgs(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		have, want, merged string // merged "" if have says it all
+		have, want, merged string // merged is "" if have already contains want
 	}{
 		"nothing there":               {"", "-cpu host -smbios type=2", "-cpu host -smbios type=2"},
 		"all there":                   {"-smbios type=2  -cpu host", "-cpu host -smbios type=2", ""},
@@ -67,7 +67,7 @@ func FuzzMergeArgs(f *testing.F) {
 	})
 }
 
-// Arguments that were split and joined are split into the same arguments again.
+// Splitting, joining and splitting again returns the same arguments.
 func FuzzSplitArgs(f *testing.F) {
 	f.Add(`-smbios 'type=0,vendor=A B' -device a,id=b stray`)
 	f.Add(`0 "x\" y' \ -a`)

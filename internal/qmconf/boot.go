@@ -26,12 +26,12 @@ func Slots(config map[string]string) []string {
 }
 
 // BootOrder returns the devices from which the firmware starts the VM, in its
-// order. Beside "order=scsi0;net0" it reads the letters that PVE wrote before
-// version 6.3 and still takes for a VM without the key: c is the bootdisk, d are
-// the CD drives and n is the network (qemu-server PVE/QemuServer.pm,
-// device_bootorder and bootorder_from_legacy). The firmware tries nothing else
-// (-boot strict=on), unless the order is empty: it then finds the first disk by
-// itself.
+// order. It reads "order=scsi0;net0", and also the letters that PVE wrote
+// before version 6.3 and still uses for a VM without the key: c is the
+// bootdisk, d means the CD drives and n the network (qemu-server
+// PVE/QemuServer.pm, device_bootorder and bootorder_from_legacy). The firmware
+// tries no other device (-boot strict=on). Only with an empty order, it finds
+// the first disk by itself.
 func BootOrder(config map[string]string) []string {
 	order, ordered := orderOf(config["boot"])
 	if !ordered {
@@ -77,8 +77,8 @@ func byLetters(config map[string]string) (order []string) {
 	return order
 }
 
-// drives returns the slots of the drives whose values such accepts, without the
-// volumes of the firmware.
+// drives returns the slots of the drives for whose values such returns true. It
+// skips the volumes of the firmware.
 func drives(config map[string]string, such func(value string) bool) []string {
 	return slices.DeleteFunc(Slots(config), func(slot string) bool { return IsFirmware(slot) || !such(config[slot]) })
 }
@@ -94,7 +94,7 @@ func Disks(config map[string]string) []string {
 	return drives(config, func(value string) bool { return IsDisk("scsi0", value) })
 }
 
-// FreeSlot returns a slot that none of the configurations uses, and "" if all
+// FreeSlot returns a slot that none of the configurations uses, or "" if all
 // slots are used. It looks in the family of the given slot first, then in the
 // other families.
 func FreeSlot(like string, families []string, used ...map[string]string) string {

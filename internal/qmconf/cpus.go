@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// mostCPUs is more than any kernel can count (its CONFIG_NR_CPUS goes to 8192).
+// mostCPUs is larger than the number of CPUs of any kernel (CONFIG_NR_CPUS is
+// at most 8192).
 const mostCPUs = 8192
 
 var cpuRange = regexp.MustCompile(`^\s*(\d{1,6})(?:-(\d{1,6}))?\s*$`)

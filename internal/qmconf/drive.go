@@ -17,13 +17,13 @@ var slotFormat = regexp.MustCompile(`^(ide[0-3]|sata[0-5]|scsi([0-9]|[12][0-9]|3
 func IsSlot(key string) bool { return slotFormat.MatchString(key) }
 
 // BuiltWith holds the options that describe how a firmware volume was made,
-// each with the value of a volume without the option. In PVE these options only
-// describe the volume: a change of them changes nothing in it (qemu-server
-// PVE/QemuServer/OVMF.pm, PVE/QemuServer/Drive.pm).
+// each with its value for a volume without the option. In PVE these options
+// only describe the volume: a changed option does not change the volume
+// (qemu-server PVE/QemuServer/OVMF.pm, PVE/QemuServer/Drive.pm).
 var BuiltWith = map[string]string{"efitype": "2m", "pre-enrolled-keys": "0", "version": "v1.2"}
 
-// Satisfies reports whether a value contains the wanted settings. If want asks
-// for a new disk, any disk on that storage satisfies it.
+// Satisfies reports whether the value have contains the settings of want. If
+// want asks for a new disk, any disk on the same storage satisfies it.
 func Satisfies(key, have, want string) bool {
 	drive, err := storage.ParseDrive(want)
 	if !IsSlot(key) || err != nil {
@@ -55,8 +55,8 @@ func Satisfies(key, have, want string) bool {
 }
 
 // SameDrive reports whether two drive values mean the same drive. It ignores
-// the size, which PVE sets itself. Two cloud-init drives on one storage count
-// as the same.
+// the size, which PVE sets itself. Two cloud-init drives on the same storage
+// are equal.
 func SameDrive(a, b string) bool {
 	one, errOne := storage.ParseDrive(a)
 	two, errTwo := storage.ParseDrive(b)
@@ -103,8 +103,8 @@ func CutVolume(value string) (pool, volume string, ok bool) {
 }
 
 // MiB writes a size as a number of MiB, the unit of memory and balloon. A size
-// that is no such number is written with its unit, which PVE does not take: a
-// judgement can then name the value.
+// that is not a whole number of MiB is written with its unit. PVE does not
+// accept such a value, and a judgement can name it.
 func MiB(size storage.Size) string {
 	if size%storage.MiB != 0 {
 		return fmt.Sprintf("%d bytes", int64(size))
@@ -112,6 +112,6 @@ func MiB(size storage.Size) string {
 	return strconv.FormatInt(int64(size/storage.MiB), 10)
 }
 
-// CloudInitDrive takes the place of a volume in a request for a drive of
-// cloud-init, which PVE makes itself.
+// CloudInitDrive is used in place of a volume to request a drive of cloud-init,
+// which PVE makes itself.
 const CloudInitDrive = "cloudinit"

@@ -7,9 +7,9 @@ import (
 )
 
 // HotPlugs reports whether a change of a key takes effect in a running VM
-// (qemu-server PVE/QemuServer.pm, $fast_plug_option and hotplug; unset, hotplug
-// means network, disk and usb). config is the VM's configuration before the
-// change.
+// (qemu-server PVE/QemuServer.pm, $fast_plug_option and hotplug; an unset
+// hotplug means network, disk and usb). config is the VM's configuration before
+// the change.
 func HotPlugs(key string, config map[string]string, want string) bool {
 	plugs := func(kind string) bool {
 		setting := cmp.Or(config["hotplug"], "1")

@@ -12,12 +12,12 @@ import (
 // take a property string is one property without a key.
 type Properties []Property
 
-// A Property is one part of a property string. If the string leaves the key
-// out, Key is the default key of the format. Key is "" if the whole value is
-// one text.
+// A Property is a part of a property string. If the string leaves the key out,
+// Key is the default key of the format. If the whole value is a single text,
+// Key is "".
 type Property struct{ Key, Value string }
 
-// defaultKeys names the key that a property string leaves out (qemu-server
+// defaultKeys holds the keys that property strings leave out (qemu-server
 // PVE/QemuServer.pm, default_key of each format).
 var defaultKeys = map[string]string{
 	"agent": "enabled", "cpu": "cputype", "efidisk": "file", "hostpci": "host", "ide": "file", "machine": "type",
@@ -25,12 +25,12 @@ var defaultKeys = map[string]string{
 	"tpmstate": "file", "unused": "file", "usb": "host", "vga": "type", "virtio": "file", "virtiofs": "dirid", "watchdog": "model",
 }
 
-// structured names property strings that have no default key.
+// structured holds the keys whose property strings have no default key.
 var structured = map[string]bool{
 	"audio": true, "boot": true, "cicustom": true, "ipconfig": true, "ivshmem": true, "numa": true, "smbios": true, "spice_enhancements": true,
 }
 
-// whole names the keys whose property strings cannot be merged, because all
+// whole holds the keys whose property strings cannot be merged, because all
 // parts belong together.
 var whole = map[string]bool{"boot": true, "startup": true}
 
@@ -85,7 +85,7 @@ func equal(key, a, b string) bool {
 		return true
 	case key == "sshkeys":
 		return slices.Equal(SSHKeys(a), SSHKeys(b))
-	case key == "vmgenid" && b == "1": // "make one", of which PVE makes another each time
+	case key == "vmgenid" && b == "1": // 1 asks PVE for a new ID, so any ID satisfies it
 		return a != ""
 	case Family(key) == "hostpci":
 		one, errOne := gpu.ParseHostPCI(a)
@@ -139,7 +139,8 @@ func (p Properties) Get(key string) (string, bool) {
 	return "", false
 }
 
-// Set returns the properties with one of them changed, or added at the end.
+// Set returns the properties with a new value for a property, which is added at
+// the end if it is missing.
 func (p Properties) Set(key, value string) Properties {
 	for i := range p {
 		if p[i].Key == key {
@@ -150,7 +151,7 @@ func (p Properties) Set(key, value string) Properties {
 	return append(p, Property{key, value})
 }
 
-// Drop returns the properties without the properties of a key.
+// Drop returns the properties without all properties that have the key.
 func (p Properties) Drop(key string) Properties {
 	return slices.DeleteFunc(p, func(have Property) bool { return have.Key == key })
 }
@@ -173,19 +174,19 @@ func (p Properties) Text(key string) string {
 	return strings.Join(fields, ",")
 }
 
-// exclusive names pairs of properties that replace each other: a hostpci or usb
+// exclusive holds pairs of properties that replace each other. A hostpci or usb
 // value names either an address of the host or a resource mapping.
 var exclusive = map[string]string{"host": "mapping", "mapping": "host"}
 
-// PinsMachine reports whether a machine type is a version of the wanted one: PVE
-// pins q35 to pc-q35-10.1 for Windows guests.
+// PinsMachine reports whether have is a pinned version of the wanted machine
+// type: PVE pins q35 to pc-q35-10.1 for Windows guests.
 func PinsMachine(key, have, want string) bool {
 	return key == "machine" && (want == "q35" && strings.HasPrefix(have, "pc-q35-") || want == "pc" && strings.HasPrefix(have, "pc-i440fx-"))
 }
 
-// Merge returns the value with the settings of want, and with the other
-// settings of have. If have contains those of want already, Merge returns have
-// and true.
+// Merge returns a value with the settings of want and all other settings of
+// have. If have already contains the settings of want, Merge returns have and
+// true.
 func Merge(key, have, want string) (merged string, ok bool) {
 	if key == "args" {
 		return MergeArgs(have, want)
@@ -193,7 +194,7 @@ func Merge(key, have, want string) (merged string, ok bool) {
 	p, changed := Parse(key, have), false
 	for _, w := range Parse(key, want) {
 		if have != "" && w.Key == "format" && IsSlot(key) {
-			continue // a property of a new volume, which PVE does not keep
+			continue // PVE does not keep this property of a new volume
 		}
 		if value, found := p.Get(w.Key); found && (equal(key, value, w.Value) || PinsMachine(key, value, w.Value)) {
 			continue

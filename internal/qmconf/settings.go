@@ -18,8 +18,8 @@ var NoSettings = append([]string{
 }, OwnKeys...)
 
 // Describes reports whether a key of a configuration describes the VM itself,
-// so that it can be written down. Keys that only PVE writes, drives, the VM's
-// name and passwords do not.
+// so that it can be stored in a description. The VM's name, drives, passwords
+// and keys that only PVE writes are excluded.
 func Describes(key string) bool {
 	return !IsSlot(key) && Family(key) != "unused" && !slices.Contains([]string{"name", "cipassword", "vmgenid"}, key) && !slices.Contains(NoSettings, key)
 }

@@ -22,8 +22,8 @@ func SSHKeys(encoded string) []string {
 	return keys
 }
 
-// EncodeSSHKeys writes public keys in PVE's form: one key per line, escaped as
-// encodeURIComponent does, so that a space is %20 and never +.
+// EncodeSSHKeys writes public keys in PVE's form: one key per line, escaped
+// like encodeURIComponent. A space becomes %20 and never +.
 func EncodeSSHKeys(keys []string) string {
 	if len(keys) == 0 {
 		return ""
@@ -35,9 +35,9 @@ func EncodeSSHKeys(keys []string) string {
 	return strings.ReplaceAll(url.QueryEscape(lines), "+", "%20")
 }
 
-// PublicKeyProblem returns the fault of a line that should be a public key, and
-// "" for a good key. It never shows the line, because people paste private keys
-// by mistake.
+// PublicKeyProblem returns the fault of a line that should be a public key, or
+// "" for a valid key. It never shows the line, because people paste private
+// keys by mistake.
 func PublicKeyProblem(line string) string {
 	if strings.Contains(line, "PRIVATE KEY") {
 		return "that is a private key: give the one in the .pub file"
@@ -53,7 +53,8 @@ func PublicKeyProblem(line string) string {
 }
 
 // sshStrings splits a public key into its strings (RFC 4253, section 6.6; RFC
-// 4251, section 5). The first is its type. It returns nil for any other data.
+// 4251, section 5). The first string is the type of the key. It returns nil for
+// any other data.
 func sshStrings(blob []byte) []string {
 	var parts []string
 	for len(blob) > 0 {

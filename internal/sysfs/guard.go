@@ -40,10 +40,10 @@ type guarded struct {
 }
 
 // A listing is the directory that was listed last. Its files are usually read
-// next, and their types need not be asked for again.
+// next, and the listing already shows their types.
 type listing struct {
 	dir   string
-	files map[string]bool // regular files
+	files map[string]bool // the names of regular files
 }
 
 // isListed reports whether a name is known to be a regular file.
@@ -119,8 +119,8 @@ func (g guarded) Sub(dir string) (fs.FS, error) {
 	return guarded{sub, new(atomic.Pointer[listing])}, nil
 }
 
-// A bounded file ends with an error after left bytes, because the size in Stat
-// need not be true.
+// A bounded file returns an error after left bytes, because the size that Stat
+// returns may be wrong.
 type bounded struct {
 	fs.File
 
@@ -141,7 +141,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadAt implements [io.ReaderAt] if the file does.
+// ReadAt implements [io.ReaderAt] if the underlying file does.
 func (b *bounded) ReadAt(p []byte, off int64) (int, error) {
 	at, ok := b.File.(io.ReaderAt)
 	if !ok {

@@ -11,7 +11,7 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// Reading a pipe without a writer is refused and does not wait.
+// Opening a pipe without a writer returns an error and does not wait.
 func TestGuardOpensNoPipe(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

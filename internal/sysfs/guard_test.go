@@ -50,7 +50,7 @@ func TestGuardOpensFilesAndDirectoriesOnly(t *testing.T) {
 	}
 }
 
-// endless is a file without an end. Its Stat says that it is empty.
+// endless is a file without an end, whose Stat returns the size 0.
 type endless struct{ fstest.MapFS }
 
 func (e endless) Open(name string) (fs.File, error) {

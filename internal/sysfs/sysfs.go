@@ -23,8 +23,8 @@ func Attr(fsys fs.FS, name string) (string, error) {
 	defer f.Close()
 	page, _ := pages.Get().(*[]byte)
 	defer pages.Put(page)
-	// The size of an attribute is unknown before it is read; it is at most a
-	// page.
+	// The size of an attribute is unknown before it is read, but it is at most
+	// a page.
 	n, err := io.ReadFull(f, *page)
 	text := strings.TrimSpace(string((*page)[:n]))
 	switch {
@@ -39,8 +39,8 @@ func Attr(fsys fs.FS, name string) (string, error) {
 
 var pages = sync.Pool{New: func() any { return new(make([]byte, 4096)) }}
 
-// Optional is [Attr] for a file that may be missing. ok is false if it is
-// missing. err is set only if the file exists and cannot be read.
+// Optional is [Attr] for a file that may be missing. For a missing file, ok is
+// false and err is nil. err is set only if the file exists and cannot be read.
 func Optional(fsys fs.FS, name string) (value string, ok bool, err error) {
 	value, err = Attr(fsys, name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -49,8 +49,8 @@ func Optional(fsys fs.FS, name string) (value string, ok bool, err error) {
 	return value, err == nil, err
 }
 
-// Uint returns the file's content as a number of at most the given bits. As
-// in the kernel, "0x" in front makes it hexadecimal.
+// Uint returns the file's content as a number with at most the given number of
+// bits. As in the kernel, "0x" in front makes it hexadecimal.
 func Uint(fsys fs.FS, name string, bits int) (uint64, error) {
 	text, err := Attr(fsys, name)
 	if err != nil {
@@ -77,7 +77,8 @@ func Link(fsys fs.FS, name string) (target string, ok bool, err error) {
 }
 
 // Names returns the names in a directory, in order. For a missing directory the
-// error matches [fs.ErrNotExist]. An empty directory is not an error.
+// error matches [fs.ErrNotExist]. For an empty directory it returns no names
+// and no error.
 func Names(fsys fs.FS, dir string) ([]string, error) {
 	entries, err := fs.ReadDir(fsys, dir)
 	if err != nil {
@@ -90,9 +91,9 @@ func Names(fsys fs.FS, dir string) ([]string, error) {
 	return names, nil
 }
 
-// Real returns the path to which name leads, without links: the place of a
-// device below devices. It follows at most 40 links, as the kernel does. For a
-// path that leaves fsys the error matches [fs.ErrInvalid].
+// Real returns the path to which name leads, without links. For a device this
+// is its directory below devices. Real follows at most 40 links, like the
+// kernel. For a path that leaves fsys the error matches [fs.ErrInvalid].
 func Real(fsys fs.FS, name string) (string, error) {
 	todo, done := strings.Split(name, "/"), "."
 	for links := 0; len(todo) > 0; {
@@ -124,13 +125,13 @@ func Real(fsys fs.FS, name string) (string, error) {
 func Sub(root fs.FS, dir string) fs.FS {
 	sub, err := fs.Sub(Guard(root), dir)
 	if err != nil {
-		panic(err) // the callers' names are valid
+		panic(err) // all callers use valid names
 	}
 	return sub
 }
 
-// HasAny reports whether a tree has one of the names. A name that may not be
-// looked at counts as existing.
+// HasAny reports whether a tree has any of the names. A name that must not be
+// looked up counts as existing.
 func HasAny(root fs.FS, names ...string) bool {
 	for _, name := range names {
 		if _, err := fs.Stat(root, name); !errors.Is(err, fs.ErrNotExist) {

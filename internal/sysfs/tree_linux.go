@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A tree is a directory of somebody else. The kernel keeps a path within it in
-// a single call (openat2(2), RESOLVE_BENEATH). [os.Root] opens every directory
-// on the way, which takes ten times as long for the paths of sysfs.
+// A tree is a directory of somebody else. A single system call keeps a path
+// within the directory (openat2(2), RESOLVE_BENEATH). [os.Root] opens every
+// directory on the way, which takes ten times as long for the paths of sysfs.
 type tree struct {
 	root   *os.Root // keeps the directory open
 	dir    *os.File
@@ -27,7 +27,7 @@ func openTree(root *os.Root) fs.FS {
 		return Guard(root.FS())
 	}
 	t := tree{root, dir, "."}
-	if _, err := t.Stat("."); err != nil { // Linux before 5.6, or a sandbox
+	if _, err := t.Stat("."); err != nil { // no openat2: Linux before 5.6, or a sandbox
 		dir.Close()
 		return Guard(root.FS())
 	}
@@ -85,7 +85,8 @@ func (t tree) ReadDir(name string) ([]fs.DirEntry, error) {
 	return entries, err
 }
 
-// Stat implements [fs.StatFS]. With O_PATH nothing is opened.
+// Stat implements [fs.StatFS]. Because of O_PATH, it does not really open the
+// file.
 func (t tree) Stat(name string) (fs.FileInfo, error) { return t.stat(name, unix.O_PATH) }
 
 // Lstat implements [fs.ReadLinkFS].
@@ -112,7 +113,7 @@ func (t tree) ReadLink(name string) (string, error) {
 	target := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(int(f.Fd()), "", target)
 	if errors.Is(err, unix.ENOENT) {
-		err = fs.ErrInvalid // not a link
+		err = fs.ErrInvalid // the file is not a link
 	}
 	if err != nil {
 		return "", &fs.PathError{Op: "readlink", Path: name, Err: err}

@@ -20,10 +20,10 @@ import (
 
 func main() {
 	if err := boot(); err != nil {
-		fmt.Println("init:", err) // to the console, if the report fails
+		fmt.Println("init:", err) // prints to the console if the report fails
 	}
 	unix.Sync()
-	fmt.Println("init:", unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)) // returns only with an error
+	fmt.Println("init:", unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)) // Reboot returns only with an error
 }
 
 func boot() error {
@@ -91,9 +91,9 @@ func load(path string) error {
 	return err
 }
 
-// waitForDisks waits for disks that are not virtual: NVMe and USB find their
-// disks after the modules have loaded. The link to the bdi is the last part of
-// a disk that appears.
+// waitForDisks waits for disks that are not virtual, because NVMe and USB find
+// their disks only after the modules have loaded. The link to the bdi is the
+// last part of a disk to appear.
 func waitForDisks(number int, limit time.Duration) error {
 	for end := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
 		found, err := filepath.Glob("/sys/block/*/bdi")
@@ -115,7 +115,7 @@ func waitForDisks(number int, limit time.Duration) error {
 	}
 }
 
-// run runs a command. The error concerns the report only.
+// run runs a command. It returns an error only if the report fails.
 func (r report) run(c lab.Command) error {
 	if err := r.Encode(lab.Event{Action: lab.Begin, Command: c.Name}); err != nil {
 		return err
@@ -138,7 +138,7 @@ func (r report) run(c lab.Command) error {
 	return r.Encode(lab.Event{Action: lab.End, Command: c.Name, Exit: exit})
 }
 
-// output reports the output of a command.
+// output is a writer that reports the output of a command.
 type output struct {
 	report
 	command string
