@@ -99,6 +99,9 @@ func (n *Node) adopt(v VM) {
 		if !isDrive(key) && !strings.HasPrefix(key, "unused") || drive.media() == "cdrom" && !drive.cloudinit() || drive.volume == "none" {
 			continue
 		}
+		if strings.HasPrefix(drive.volume, "/") { // a disk of the host itself
+			continue
+		}
 		s, name, there := n.volume(drive.volume)
 		if s == nil {
 			panic(fmt.Sprintf("pvetest: VM %d: %s is on no storage of the host", v.ID, key))
