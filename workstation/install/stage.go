@@ -91,7 +91,12 @@ func (g Guest) first(vm workstation.VM, slot, volume string) workstation.VM {
 		vm.Disks = slices.DeleteFunc(vm.Disks, func(d workstation.Disk) bool { return isDisk(d) && d.Slot != systemSlot })
 	}
 	if mac := g.mac(); mac != nil && volume != "" {
-		vm.Config["net0"], _ = qmconf.Merge("net0", vm.Config["net0"], "macaddr="+strings.ToUpper(mac.String())) // net0 may have a macaddr already
+		address := strings.ToUpper(mac.String())
+		if card := vm.Config["net0"]; card != "" {
+			vm.Config["net0"] = qmconf.Parse("net0", card).Set("macaddr", address).Text("net0")
+		} else {
+			vm.Config["net0"] = "macaddr=" + address
+		}
 	}
 	if g.Windows != nil && volume != "" {
 		vm.Config["net0"] = joined(vm.Config["net0"], "link_down=1")
