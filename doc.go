@@ -10,14 +10,14 @@
 //     functions, IOMMU groups, interrupt remapping and boot loader. It changes
 //     the host by a plan that can be undone.
 //   - [github.com/proxstation/proxstation/gpu] finds graphics cards, says
-//     which guest can use which, and reads and writes hostpci values.
+//     which guest can use which card, and reads and writes hostpci values.
 //   - [github.com/proxstation/proxstation/storage] joins storages to the disks
 //     under them, ranks them in tiers and places a VM's disks.
-//   - [github.com/proxstation/proxstation/workstation] puts it together:
+//   - [github.com/proxstation/proxstation/workstation] uses them all:
 //     profiles, a plan, an apply that can be repeated, and the switch of a card
 //     between VMs.
 //   - [github.com/proxstation/proxstation/workstation/pvetest] is a Proxmox VE
-//     node in your process, to test all of this and your own automation.
+//     node in your process, to test these packages and your own automation.
 //
 // Start with the programs below examples:
 //

@@ -48,14 +48,14 @@ func Exec(ctx context.Context, command []string) error {
 }
 
 // Apply makes the plan's changes below root, the host's root directory, and
-// then runs its commands; if run is nil, the caller runs the commands. It needs
-// root.
+// then runs the plan's commands. If run is nil, the caller must run the
+// commands. Apply needs root.
 //
-// Each file is replaced at once: after a power cut it is the old file or the
-// new one. The old file is stored before it changes, for [Undo]. The new file
-// has the owner, the mode and the extended attributes of the old file.
+// Each file is replaced at once: after a power cut it is either the old file or
+// the new file. The old file is stored for [Undo] before it changes. The new
+// file has the owner, the mode and the extended attributes of the old file.
 //
-// Apply can be called again, also after an error or a power cut: it goes on
+// Apply can be called again, also after an error or a power cut: it continues
 // where it stopped. On a host that matches the plan it writes nothing and runs
 // nothing. Only one Apply or Undo works on a host at a time; the others wait
 // for it until ctx ends.

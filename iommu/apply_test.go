@@ -275,8 +275,8 @@ func TestPlansStayBelowTheRoot(t *testing.T) {
 	}
 }
 
-// The next run removes the leftovers of a killed run, even if its plan is
-// another one.
+// The next run removes the leftovers of a killed run, even if it has a
+// different plan.
 func TestLeftoversAreRemoved(t *testing.T) {
 	t.Parallel()
 	dir, root := host(t)

@@ -232,7 +232,7 @@ func (f Facts) misspelt() []misspelling {
 
 // checkArguments reports arguments that the kernel does not know.
 func (f Facts) checkArguments() []proxstation.Finding {
-	told := f.checkState() // may already name the argument that would turn the IOMMU on
+	told := f.checkState() // its fix may already name the argument that turns the IOMMU on
 	var found []proxstation.Finding
 	for _, wrong := range f.misspelt() {
 		if len(told) > 0 && strings.Contains(told[0].Seen, wrong.seen) {
@@ -268,7 +268,7 @@ func (f Facts) elsewhere() []writing {
 // checkElsewhere reports arguments that have no effect because of the place
 // where they are written.
 func (f Facts) checkElsewhere() []proxstation.Finding {
-	told := f.checkState() // may already name the arguments that would turn the IOMMU on
+	told := f.checkState() // its fix may already name the arguments that turn the IOMMU on
 	var found []proxstation.Finding
 	for _, line := range f.elsewhere() {
 		if len(told) > 0 && strings.Contains(told[0].Seen, line.where) {

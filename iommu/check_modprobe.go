@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// checkModprobe finds lines of modprobe.d that do not do what their author
-// meant, and files that kmod does not read.
+// checkModprobe finds lines of modprobe.d without their intended effect, and
+// files that kmod does not read.
 func (f Facts) checkModprobe() []proxstation.Finding {
 	c := f.modconf(true)
 	var found []proxstation.Finding

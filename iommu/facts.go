@@ -126,7 +126,8 @@ func (f Facts) usesOf(a Address) []Use {
 }
 
 // GroupFacts describes an IOMMU group: the smallest set of functions that the
-// IOMMU can tell apart from all others (Documentation/driver-api/vfio.rst).
+// IOMMU can tell apart from all other functions
+// (Documentation/driver-api/vfio.rst).
 type GroupFacts struct {
 	ID int `json:"id"`
 	// Type is the kind of the default domain: "DMA-FQ", "DMA", "identity" or

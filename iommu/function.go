@@ -165,8 +165,8 @@ type Function struct {
 	// BootVGA says whether the firmware used this display (host only,
 	// boot_vga).
 	BootVGA proxstation.Answer `json:"bootVGA"`
-	// NUMANode is the memory node, or nil if the kernel does not name one (host
-	// only, numa_node).
+	// NUMANode is the memory node. It is nil if the kernel does not name a node
+	// (host only, numa_node).
 	NUMANode *int `json:"numaNode,omitempty"`
 	// ResetMethods lists the kernel's ways to reset the function, in the order
 	// in which the kernel tries them (host only, reset_method). It is nil if

@@ -47,8 +47,8 @@ func TestUsesThatHide(t *testing.T) {
 	}
 }
 
-// Lines of other authors do not prevent that vfio-pci comes first, and the
-// order that they ask for still holds.
+// vfio-pci comes first although other authors wrote lines too. The order of
+// modules in their lines still holds.
 func TestOrderBesideOthers(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

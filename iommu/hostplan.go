@@ -112,8 +112,8 @@ func (c FileChange) String() string {
 	return b.String()
 }
 
-// hunk writes a range of lines as diff does. The first line has the number one.
-// An empty range names the line before it.
+// hunk writes a range of lines as diff does. Lines are counted from 1. An empty
+// range names the line before it.
 func hunk(from, to int) string {
 	if from == to {
 		return fmt.Sprintf("%d,0", from)

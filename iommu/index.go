@@ -2,9 +2,9 @@ package iommu
 
 import "slices"
 
-// An index finds functions quickly on a machine that has thousands of them.
-// [Read] makes it. It is valid only for the functions from which it was made:
-// other lists of functions are searched one by one.
+// An index finds functions quickly on a machine with thousands of functions.
+// [Read] makes it. It is valid only for the functions from which it was made.
+// Other lists of functions are searched from the start to the end.
 type index struct {
 	first     *Function
 	n         int

@@ -143,7 +143,7 @@ func driversOf(facts iommu.Facts, model string) (drivers []string) {
 // network card, and the findings on the files.
 var othersFiles = map[string]struct {
 	files       map[string]string
-	early, late []string // modules loaded by name, before and after those of the devices
+	early, late []string // modules loaded by name, before and after the devices' modules
 	sound, nic  string   // the drivers; nic is "" for e1000
 	says        []string // IDs of findings
 	mends       bool     // the fix has a softdep that gives the function to vfio-pci
@@ -241,8 +241,8 @@ func TestInKmodFilesOfOthers(t *testing.T) { //nolint:paralleltest // the machin
 }
 
 // After a plan for a card, the card's functions are on vfio-pci at the next
-// start. Of two cards of one model, the plan keeps one by its address. After
-// the undo of the plan, no function is kept.
+// start. If two cards have the same model, the plan keeps only its own card, by
+// the address. After the undo of the plan, no function is kept.
 func TestInKmodPlanKeepsACard(t *testing.T) { //nolint:paralleltest // the machine is shared
 	inKmod(t)
 	configure(t, map[string]string{"theirs.conf": "options snd_hda_intel power_save=1\n"})

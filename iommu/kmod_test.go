@@ -10,7 +10,7 @@ import (
 )
 
 // The parser agrees with kmod: modprobe -c prints kmod's own configuration. The
-// modules of these tests begin with "px", to tell them from the lines of the
+// modules of these tests begin with "px". This separates them from the
 // machine's own kernel arguments.
 func TestModprobeReadsTheSame(t *testing.T) {
 	t.Parallel()

@@ -83,9 +83,9 @@ func TestReportedLoaders(t *testing.T) {
 	}
 }
 
-// wantSetup compares the place of a host's arguments and the finding on them.
-// On the reported host whose later file sets the variable anew, a different
-// argument was lost than on the described host.
+// wantSetup compares the place of a host's arguments, and the finding on the
+// arguments. In one setup, a later file replaces the variable. There the
+// reported host lost a different argument than the described host.
 func wantSetup(t *testing.T, name string, facts iommu.Facts) {
 	t.Helper()
 	want := setups[name]

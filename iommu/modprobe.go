@@ -71,7 +71,7 @@ func parseModprobe(file HostFile) (directives []directive, ignored []ignoredLine
 }
 
 // unescaped returns a text without its backslashes. A backslash at the end of a
-// line joins the line with the next one; a zero byte marks the place. Every
+// line joins the line with the next line; a zero byte marks the place. Every
 // other backslash is dropped (freadline_wrapped in kmod's shared/util.c).
 func unescaped(text string) string {
 	var b strings.Builder

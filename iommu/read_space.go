@@ -24,14 +24,15 @@ func (d device) lost() proxstation.Answer {
 	return proxstation.AnswerOf(isLost(head))
 }
 
-// lostBytes is the number of bytes that show whether a device answers. If it
-// does not, they all read as ones (PCI Local Bus specification 6.1). They hold
-// vendor, device, command and status. Vendor and device are all ones in healthy
-// virtual functions too (PCI Express Base specification, SR-IOV, Configuration
-// Space Header).
+// lostBytes is the number of bytes that show whether a device answers. If the
+// device does not answer, they all read as ff (PCI Local Bus specification
+// 6.1). They hold vendor, device, command and status. Vendor and device read as
+// ff in healthy virtual functions too (PCI Express Base specification, SR-IOV,
+// Configuration Space Header).
 const lostBytes = 8
 
-// isLost reports whether the configuration space begins with all ones.
+// isLost reports whether the configuration space begins with lostBytes bytes of
+// ff.
 func isLost(config []byte) bool {
 	return len(config) >= lostBytes && string(config[:lostBytes]) == "\xff\xff\xff\xff\xff\xff\xff\xff"
 }

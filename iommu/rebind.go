@@ -134,8 +134,8 @@ func (r Rebind) driver(c core) (string, error) {
 	return path.Base(target), err
 }
 
-// check returns an error unless the function is the planned one, still has its
-// old driver, and answers.
+// check returns an error unless the function has the planned model, still has
+// its old driver, and answers.
 func (r Rebind) check(c core) error {
 	for _, id := range []struct {
 		file string

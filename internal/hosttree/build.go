@@ -95,8 +95,8 @@ func (b *builder) text(name, value string) error {
 	return b.put(name, &fstest.MapFile{Data: []byte(value + "\n"), Mode: 0o644})
 }
 
-// texts adds a file of one line per pair of name and value below dir. Pairs
-// with an empty value are left out.
+// texts adds files below dir, one for each pair of name and value. Each file
+// has a single line. Pairs with an empty value are left out.
 func (b *builder) texts(dir string, pairs ...string) error {
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] == "" {

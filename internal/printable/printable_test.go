@@ -20,7 +20,7 @@ func TestWhatDoesNotPrintIsQuoted(t *testing.T) {
 		"a\x1b[31mred":                `a\u001b[31mred`,
 		"\x1b]0;title\x07":            `\u001b]0;title\u0007`,
 		"one\r\ntwo\tthree":           `one\r\ntwo\tthree`,
-		"\u009b31m":                   `\u009b31m`, // CSI in one character
+		"\u009b31m":                   `\u009b31m`, // CSI as a single character
 		"\x9b31m":                     `\x9b31m`,
 		"\x7f":                        `\u007f`,
 		"abc\u202egpj.exe":            `abc\u202egpj.exe`,

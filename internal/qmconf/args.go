@@ -127,7 +127,7 @@ func shellWords(line string) []string {
 
 var quotes = strings.NewReplacer(`"`, "", "'", "")
 
-// device returns the driver of a -device, with its ID if it has one.
+// device returns the driver of a -device, with the device's ID if it has an ID.
 func device(value string) string {
 	driver, rest, _ := strings.Cut(value, ",")
 	for option := range strings.SplitSeq(rest, ",") {

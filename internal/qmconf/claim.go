@@ -8,7 +8,7 @@ import (
 )
 
 // Claim returns the PCI devices that a VM takes with a configuration, including
-// those named in args.
+// the devices named in args.
 func Claim(vmid int, config map[string]string) gpu.Claim {
 	claim := gpu.Claim{VMID: vmid, OnBoot: config["onboot"] == "1"}
 	for _, key := range slices.Sorted(maps.Keys(config)) {

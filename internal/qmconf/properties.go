@@ -8,8 +8,8 @@ import (
 )
 
 // Properties is a PVE property string, such as "virtio=BC:24:11:00:00:01,
-// bridge=vmbr0", in the order it was written. The value of a key that does not
-// take a property string is one property without a key.
+// bridge=vmbr0", in the order it was written. If a key does not take a property
+// string, its whole value is a single property without a key.
 type Properties []Property
 
 // A Property is a part of a property string. If the string leaves the key out,
