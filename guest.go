@@ -20,8 +20,8 @@ type GuestCommand struct {
 type GuestOutput struct {
 	// Code is the exit code.
 	Code int
-	// Signal is the number of the signal that ended the program, or on Windows
-	// of the exception. It is 0 if the program ended by itself.
+	// Signal is the number of the signal that ended the program. On Windows it
+	// is the number of the exception. It is 0 if the program ended by itself.
 	Signal int
 	// Stdout and Stderr hold the output of the program.
 	Stdout, Stderr string

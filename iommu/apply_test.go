@@ -330,7 +330,7 @@ func TestOnePlanAtATime(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { done <- second.Apply(t.Context(), other, nil) }()
-		time.AfterFunc(2*time.Second, cancel) // by then it waits, on a busy machine too
+		time.AfterFunc(2*time.Second, cancel) // the second plan waits by then, even on a busy machine
 		if err := Undo(ctx, other, nil); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "another process is changing this host") {
 			t.Errorf("undo while a plan is applied: %v", err)
 		}

@@ -10,10 +10,10 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// knownOptions holds the kernel arguments that matter for passthrough, with the
-// options that each accepts (Documentation/admin-guide/kernel-parameters.txt of
-// Linux 6.18, drivers/iommu; pcie_acs_override is a patch in PVE's kernels).
-// nil means that any value is accepted.
+// knownOptions holds the kernel arguments that matter for passthrough. For each
+// argument it has the accepted options, or nil if every value is accepted
+// (Documentation/admin-guide/kernel-parameters.txt of Linux 6.18,
+// drivers/iommu; pcie_acs_override is a patch in PVE's kernels).
 var knownOptions = map[string][]string{
 	"intel_iommu": {"on", "off", "igfx_off", "forcedac", "strict", "nobounce", "sp_off", "sm_on", "sm_off", "tboot_noforce", "relax_rmrr"},
 	"amd_iommu": {"on", "fullflush", "off", "force_isolation", "force_enable", "pgtbl_v1", "pgtbl_v2", "irtcachedis", "nohugepages",

@@ -147,7 +147,7 @@ func (c modconf) softdepInVain(d directive) []ignoredLine {
 	return []ignoredLine{fault}
 }
 
-// optionInVain names the option in a line that VFIO's modules do not know.
+// optionInVain reports an option in a line that no module of VFIO knows.
 func optionInVain(d directive) []ignoredLine {
 	known := knownParameters[d.module]
 	if known == nil {

@@ -196,8 +196,9 @@ type Framebuffer struct {
 	// Name is efifb, vesafb, simplefb or BOOTFB (/proc/iomem), or the content
 	// of /sys/class/graphics/fbN/name.
 	Name string `json:"name"`
-	// Firmware is set if the firmware left this framebuffer. Then its driver
-	// holds memory of the function without being the function's driver.
+	// Firmware is set if the firmware left this framebuffer. The framebuffer's
+	// driver then holds memory of the function without being the function's
+	// driver.
 	Firmware bool   `json:"firmware"`
 	BAR      *int   `json:"bar,omitempty"` // the base address register that holds the picture; nil if not known
 	Seen     string `json:"seen"`          // the file that shows the framebuffer

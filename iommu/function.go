@@ -180,8 +180,8 @@ type Function struct {
 	BARs []BAR `json:"bars,omitempty"`
 	// MDev says whether the function offers mediated devices (mdev_supported_types).
 	MDev proxstation.Answer `json:"mdev"`
-	// ACS says whether a bridge uses Access Control Services to keep the
-	// devices below it apart (host only, and only root can read it).
+	// ACS says whether a bridge uses Access Control Services to isolate the
+	// devices below it from each other (host only; only root can read it).
 	ACS proxstation.Answer `json:"acs"`
 	// Power is the function's power state (host only). It is nil if it is not
 	// known.

@@ -82,7 +82,7 @@ func (v shell) evaluate(file HostFile) error {
 type assignment struct {
 	file, where string // "etc/default/grub", "/etc/default/grub line 4"
 	name, value string
-	anew        string // a later line that replaces the value; empty if no line does
+	anew        string // a later line that replaces the value; empty if there is no such line
 }
 
 // grubAssignments returns the assignments in the files, and marks assignments

@@ -30,8 +30,8 @@ type SharedError struct {
 	Groups  []GroupID  // the shared groups of the device's functions
 	Others  []Function // the other devices' functions, in order
 	// Above is the lowest bridge above all the devices. This bridge, or a
-	// bridge below it, lacks Access Control Services. It is nil if the devices
-	// have no bridge in common, or if that is not known.
+	// bridge below it, lacks Access Control Services. Above is nil if the
+	// devices have no bridge in common, or if the bridge is not known.
 	Above *Address
 }
 

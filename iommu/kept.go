@@ -179,8 +179,8 @@ func parseKeptFunction(s string) (keptFunction, error) {
 }
 
 // drivers returns the modules that would take a function if they were loaded
-// before vfio-pci: the module that has it now, and the drivers of the vendor's
-// cards.
+// before vfio-pci: the module of its current driver, and the drivers of the
+// vendor's cards.
 func (fn Function) drivers() []string {
 	var modules []string
 	if fn.Driver != "" && fn.Driver != vfioPCI {

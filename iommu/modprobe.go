@@ -213,8 +213,8 @@ func (c modconf) options(module, option string) (values []string, lines []direct
 	return values, lines
 }
 
-// softdep returns the modules that a softdep loads before its own module. These
-// are the words after "pre:", which must be a word by itself.
+// softdep returns the modules that a softdep loads before its own module: the
+// words after "pre:". kmod only recognises "pre:" as a separate word.
 func (d directive) softdep() (pre []string) {
 	before := false
 	for _, word := range strings.Fields(d.rest) {

@@ -38,9 +38,9 @@ func TestVirtualFunctions(t *testing.T) {
 	if _, err := facts.Bind([]iommu.Address{virtual}, nil); err != nil {
 		t.Errorf("at run time: %v", err)
 	}
-	// Without ACS, all functions are in one group. A guest with the virtual
-	// function also gets the physical function. A guest with the physical
-	// function does not get the virtual function.
+	// Without ACS, all functions are in one group. The physical function goes
+	// to the guest together with the virtual function. The virtual function
+	// does not count as a device that shares the physical function's group.
 	const shared = "function 0000:00:02.% class=030000 id=8086:46a6 group=0 driver=i915"
 	facts = read(t, "odd-laptop", "remove sys/kernel/iommu_groups/17 sys/kernel/iommu_groups/18", strings.Replace(shared, "%", "1", 1), strings.Replace(shared, "%", "2", 1))
 	if err := facts.Isolated(virtual); !errors.Is(err, iommu.ErrShared) || !strings.Contains(err.Error(), "0000:00:02.0") {

@@ -115,8 +115,8 @@ func TestPowerCutWhileUndoing(t *testing.T) {
 	}
 }
 
-// An Undo that was interrupted does not split its plan: Apply continues the
-// plan, and one Undo takes it back.
+// After an interrupted Undo, its plan is still a single plan: Apply continues
+// the plan, and one Undo takes it back.
 func TestAnUndoThatWasCutShortStaysOnePlan(t *testing.T) {
 	t.Parallel()
 	v := newVolatile()

@@ -56,8 +56,8 @@ func (b Binding) Apply(sys *os.Root) error { return b.apply(rootCore{sys}) }
 // ends.
 func (b Binding) Release(sys *os.Root) error { return b.release(rootCore{sys}) }
 
-// A core is the interface of the kernel's driver core in sysfs: files that act
-// when they are written.
+// A core is the interface of the kernel's driver core in sysfs. A write to one
+// of its files makes the kernel act.
 type core interface {
 	ReadFile(name string) ([]byte, error) // reads at most a page
 	Readlink(name string) (string, error)

@@ -16,8 +16,8 @@ import (
 
 var errPowerCut = errors.New("power cut")
 
-// An inode is a file or directory of a volatile file system. lasts is its state
-// at the last sync.
+// An inode is a file or directory of a volatile file system. Its field lasts is
+// its state at the last sync.
 type inode struct {
 	fileInfo
 

@@ -12,7 +12,7 @@ import (
 // A builder makes the files of a description.
 type builder struct {
 	files  fstest.MapFS
-	dirs   map[string]bool   // directories, explicit or above a file
+	dirs   map[string]bool   // all directories, also implied ones above a file
 	places map[string]string // the directory of each PCI address, disk or interface
 	moduli []string          // modules in the order of the text
 }

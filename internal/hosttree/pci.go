@@ -69,8 +69,8 @@ func newFunction(l line) (function, error) {
 	return f, nil
 }
 
-// or returns the value of a key, and otherwise if the line does not have the
-// key.
+// or returns the value of a key. If the line does not have the key, or returns
+// the text otherwise.
 func (f function) or(key, otherwise string) string {
 	if value, ok := f.get(key); ok {
 		return value
@@ -83,7 +83,7 @@ func (f function) pair(key, otherwise string) [2]string {
 	return [2]string{first, second}
 }
 
-// modalias returns the text by which udev finds the drivers.
+// modalias returns the text by which udev finds a driver for the function.
 func (f function) modalias(sub [2]string) string {
 	return fmt.Sprintf("pci:v0000%sd0000%ssv0000%ssd0000%sbc%ssc%si%s", strings.ToUpper(f.vendor), strings.ToUpper(f.device),
 		strings.ToUpper(sub[0]), strings.ToUpper(sub[1]), strings.ToUpper(f.class[:2]), strings.ToUpper(f.class[2:4]), strings.ToUpper(f.class[4:]))
@@ -188,7 +188,7 @@ func (b *builder) linkSpeed(dir string, f function) error {
 	return nil
 }
 
-// config makes the 64 bytes of configuration space that all may read.
+// config makes the 64 bytes of configuration space that every user may read.
 func (b *builder) config(dir string, f function) error {
 	space := make([]byte, 64)
 	number := func(s string) uint64 { n, _ := strconv.ParseUint(s, 16, 32); return n } // newFunction has checked the number

@@ -24,8 +24,8 @@ func Holds(config map[string]string, name string) bool {
 	return there
 }
 
-// AbsentUnless returns a name for VM.Absent for each of the given properties
-// that the value of the key does not have.
+// AbsentUnless returns names for VM.Absent: a name for each given property that
+// the value of the key does not have.
 func AbsentUnless(key, value string, names ...string) []string {
 	has := Parse(key, value)
 	names = slices.DeleteFunc(names, func(name string) bool {

@@ -138,7 +138,8 @@ func device(value string) string {
 	return driver
 }
 
-// ownSet matches a -set of a property that a passed-through Intel iGPU needs.
+// ownSet matches an option -set for a property that a passed-through Intel iGPU
+// needs.
 var ownSet = regexp.MustCompile(`^-set device\.hostpci\d+\.(bus|addr|x-igd-opregion|x-igd-lpc)$`)
 
 // MergeArgs returns args in which the arguments of want replace arguments of
@@ -171,7 +172,8 @@ func MergeArgs(have, want string) (merged string, same bool) {
 }
 
 // replaceKind replaces the arguments of one kind by the wanted arguments, in
-// the places of the old arguments. Surplus arguments are added or removed.
+// the places of the old arguments. Old arguments without a successor are
+// removed, and wanted arguments without a place are added.
 func replaceKind(list []Arg, kind string, wanted []Arg) (replaced []Arg, changed bool) {
 	for _, arg := range list {
 		switch {

@@ -77,7 +77,7 @@ func byLetters(config map[string]string) (order []string) {
 	return order
 }
 
-// drives returns the slots of the drives for whose values such returns true. It
+// drives returns the slots of the drives whose value passes the test such. It
 // skips the volumes of the firmware.
 func drives(config map[string]string, such func(value string) bool) []string {
 	return slices.DeleteFunc(Slots(config), func(slot string) bool { return IsFirmware(slot) || !such(config[slot]) })

@@ -151,7 +151,7 @@ func (p Properties) Set(key, value string) Properties {
 	return append(p, Property{key, value})
 }
 
-// Drop returns the properties without all properties that have the key.
+// Drop returns the properties whose key is not key.
 func (p Properties) Drop(key string) Properties {
 	return slices.DeleteFunc(p, func(have Property) bool { return have.Key == key })
 }

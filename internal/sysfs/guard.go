@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 )
 
-// MaxFile is the size, in bytes, up to which a file of somebody else's tree is
-// read. The largest files of a real machine, /proc/interrupts and
+// MaxFile is the largest size, in bytes, of a file of somebody else's tree that
+// is read. The largest files of a real machine, /proc/interrupts and
 // /boot/grub/grub.cfg, have a few hundred KiB.
 const MaxFile = 16 << 20
 
