@@ -100,8 +100,8 @@ func (j *judgement) upstream(a iommu.Address) *iommu.Address {
 	return port.Parent
 }
 
-// external reports what else a card in an enclosure behind Thunderbolt or USB4
-// needs.
+// external reports what else is needed for a card in an enclosure behind
+// Thunderbolt or USB4.
 func (j *judgement) external() {
 	if j.card.Display().Removable != proxstation.Yes {
 		return

@@ -65,9 +65,9 @@ func (f Facts) vfioBuiltIn() bool {
 }
 
 // checkOptions compares the options in modprobe.d with the modules' real
-// parameters. An option has no effect if the module is built in, because
-// modprobe never loads it, or if the option was changed after the initramfs was
-// made.
+// parameters. An option of a built-in module has no effect, because modprobe
+// never loads the module. An option that was changed after the initramfs was
+// made has no effect either.
 func (f Facts) checkOptions() []proxstation.Finding {
 	var findings []proxstation.Finding
 	c := f.modconf(false)

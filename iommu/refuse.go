@@ -34,8 +34,8 @@ func (e *RefusedError) Error() string {
 func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
 
 // refuseConsole returns the functions that must stay because the host would
-// otherwise have no display. If the host has only one display, that display is
-// already among the host's uses.
+// otherwise have no display. It returns none for a host with a single display,
+// because that display is already among the host's uses.
 func (f Facts) refuseConsole(asked, taken []Address, allow []UseKind) []proxstation.Finding {
 	var draw, found []proxstation.Finding
 	for _, fn := range f.Functions {

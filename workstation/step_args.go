@@ -20,9 +20,10 @@ import (
 //   - the name that is set, which is the text before "=", for -global and -set;
 //   - nothing, for -cpu and other options that QEMU accepts once.
 //
-// An argument that is removed from a Spec stays, with one exception: -set of
-// properties that a passed-through Intel iGPU needs is removed when it is no
-// longer wanted. QEMU does not start with -set of a device that does not exist.
+// An argument that is removed from a Spec stays in the VM, with one exception: a
+// -set argument for a passed-through Intel iGPU is removed as soon as the Spec
+// no longer has it. Otherwise QEMU would not start, because it refuses -set for
+// a device that does not exist.
 
 // revealOSK returns the values with an SMC's key filled in at its place in
 // args.

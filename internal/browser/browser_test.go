@@ -219,8 +219,8 @@ func onNewDocument(script string) action {
 // fixedClock makes the clock of the page stand still.
 var fixedClock = onNewDocument(`Date.prototype.toLocaleTimeString = () => "20:14:07"`)
 
-// serve serves a board for a node, and returns its URL with the board and the
-// server.
+// serve serves a new board for a node. It returns the board's URL, the board
+// and the server.
 func serve(t *testing.T, node board.Node, duo workstation.DualBoot, opts board.Options) (url string, b *board.Board, server *httptest.Server) {
 	t.Helper()
 	b = board.New(t.Context(), node, duo, opts)

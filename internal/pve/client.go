@@ -35,8 +35,8 @@ type Client struct {
 }
 
 // InFlight is the number of requests that a client has under way at once. With
-// it, a node with sixteen VMs is read in two rounds. As many connections stay
-// open between the rounds.
+// 32 requests at once, a node with sixteen VMs is read in two rounds. Between
+// the rounds, up to InFlight connections stay open.
 const InFlight = 32
 
 // answerTime is how long a request may take. A node's own proxy gives up after

@@ -25,11 +25,11 @@ func (c *Client) mounts(ctx context.Context) ([]storage.Mount, error) {
 	return mounts, err
 }
 
-// locate finds the devices of mounts that PVE names by a UUID, which PVE does
-// for all file systems that it made (pve-storage PVE/API2/Disks/Directory.pm).
-// PVE's list of disks has no UUIDs. locate takes the only mounted file system
-// that has the type, and that is a little larger than the storage on it. If
-// several fit, it takes no device.
+// locate replaces the UUID in a mount by the device. PVE mounts all file
+// systems that it made by their UUID (pve-storage PVE/API2/Disks/Directory.pm),
+// but its list of disks has no UUIDs. So locate looks for a mounted file system
+// with the mount's type that is a little larger than the storage on it. If
+// several file systems fit, the mount keeps its UUID.
 func locate(mounts []storage.Mount, storages []storage.Storage, systems []fileSystem) {
 	for i, m := range mounts {
 		if !strings.HasPrefix(m.Devices[0], "/dev/disk/by-uuid/") {

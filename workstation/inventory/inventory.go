@@ -106,8 +106,8 @@ type Disk struct {
 	Model string      `json:"model"`
 	Size  int64       `json:"size"` // in bytes
 	Bus   storage.Bus `json:"bus"`  // such as "nvme" or "sata"; "" if it is not known
-	// Tier is the tier of the disk, or of the slowest disk behind it. Why is
-	// the evidence.
+	// Tier is the tier of the disk, or of the slowest disk behind it. The field
+	// Why holds the evidence for it.
 	Tier storage.Tier `json:"tier"`
 	Why  string       `json:"why"`
 }
@@ -116,8 +116,8 @@ type Disk struct {
 type Pool struct {
 	Name string `json:"name"` // such as "local-lvm"
 	Type string `json:"type"` // such as "lvmthin", "dir" or "zfspool"
-	// Tier is the tier of the slowest disk that holds the storage's data. Why
-	// is the evidence.
+	// Tier is the tier of the slowest disk that holds the storage's data. The
+	// field Why holds the evidence for it.
 	Tier storage.Tier `json:"tier"`
 	// Disks holds the names of the disks with the storage's data. It is empty
 	// if they are not known.

@@ -23,8 +23,9 @@ func (k Key) String() string { return printable.Line(strings.Join(k, " -> ")) }
 // A Change is a change of one key of config.plist.
 type Change struct {
 	Key Key
-	// Have is the value now, of kind [Absent] if the key is new. A new member
-	// of an array is inserted at the index at the end of the key.
+	// Have is the present value. Its kind is [Absent] if the key is new. If the
+	// last element of the key is an index of an array, a new value is inserted
+	// at that index.
 	Have Value
 	// Want is the value afterwards, of kind [Absent] if the key is deleted.
 	Want Value

@@ -86,7 +86,8 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// A plan that sets up guests shows that between its steps and its findings.
+// A plan that sets up guests lists the set-ups after its steps and before its
+// findings.
 func TestInstall(t *testing.T) {
 	t.Parallel()
 	var out, empty bytes.Buffer
