@@ -100,6 +100,9 @@ func TestBoots(t *testing.T) {
 			ctx, began := turn(t), time.Now()
 			b := Boot{Machine: m, Init: init, Files: tools}
 			for _, path := range tests {
+				if m.Name == "none" && filepath.Base(path) == "host.test" {
+					continue // all that it tests is binding, for which VFIO needs an IOMMU
+				}
 				b.Commands = append(b.Commands, command(path, m.Name, "^TestInLab"))
 			}
 			outcome, err := l.Run(ctx, b)
