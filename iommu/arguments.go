@@ -256,6 +256,9 @@ func (f Facts) elsewhere() []writing {
 		})
 		if line.counts && err == nil && len(lost) > 0 {
 			line.counts, line.why = false, "a later line or file sets the variable anew"
+			if dashes, there := f.dashes(); there {
+				line.why = "the kernel reads no argument after the \"--\" in " + dashes.where
+			}
 		}
 		if loader, _ := f.BootLoader(); len(lost) > 0 && !line.counts && loader != LoaderUnknown {
 			line.args = lost

@@ -75,6 +75,10 @@ func TestArgumentsElsewhere(t *testing.T) {
 			"/etc/default/grub line 2: iommu=pt", "Add iommu=pt to GRUB_CMDLINE_LINUX_DEFAULT"},
 		"GRUB, set anew by a later file": {"single-gpu", []string{grub, defaults("quiet iommu=pt"), `file etc/default/grub.d/zz.cfg "GRUB_CMDLINE_LINUX_DEFAULT=quiet\n"`},
 			"/etc/default/grub line 1: iommu=pt", "Add iommu=pt to"},
+		"GRUB, after the dashes": {"single-gpu", []string{grub + " -- iommu=pt", defaults("quiet -- iommu=pt")},
+			"/etc/default/grub line 1: iommu=pt", "Add iommu=pt to /etc/default/grub line 1, before its \"--\", run update-grub"},
+		"GRUB, the dashes in the variable that comes first": {"single-gpu", []string{grub, `file etc/default/grub "GRUB_CMDLINE_LINUX=\"--\"\nGRUB_CMDLINE_LINUX_DEFAULT=\"quiet iommu=pt\"\n"`},
+			"/etc/default/grub line 2: iommu=pt", "Add iommu=pt to /etc/default/grub line 1, before its \"--\""},
 		"GRUB, nothing of ours": {"single-gpu", []string{grub, defaults("quiet"), kernel("root=ZFS=rpool/ROOT/pve-1 boot=zfs quiet splash\n")}, "", ""},
 	} {
 		found := slices.DeleteFunc(read(t, test.host, test.lines...).Check(), func(f proxstation.Finding) bool { return f.ID != "iommu.other-loader" })

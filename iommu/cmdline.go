@@ -74,6 +74,16 @@ func (c Cmdline) Args() []string {
 	return args
 }
 
+// kernels returns the arguments that are for the kernel. The kernel hands the
+// arguments after "--" to init (kernel-parameters.rst).
+func (c Cmdline) kernels() []string {
+	args := c.Args()
+	if at := slices.Index(args, "--"); at >= 0 {
+		return args[:at]
+	}
+	return args
+}
+
 // unquote removes the quotes that the kernel removes: quotes around the
 // argument or around its value. Other quotes stay.
 func unquote(arg string) string {
@@ -90,15 +100,7 @@ func unquote(arg string) string {
 // Has reports whether the command line has an argument in exactly this
 // spelling: "iommu=pt". It ignores arguments after "--", which are for init.
 func (c Cmdline) Has(arg string) bool {
-	for _, have := range c.Args() {
-		if have == "--" {
-			return false
-		}
-		if sameArg(have, arg) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.kernels(), func(have string) bool { return sameArg(have, arg) })
 }
 
 // Values returns the values of all arguments with that name, in order. The
@@ -106,10 +108,7 @@ func (c Cmdline) Has(arg string) bool {
 // equal, as in the kernel.
 func (c Cmdline) Values(name string) []string {
 	var values []string
-	for _, arg := range c.Args() {
-		if arg == "--" {
-			break
-		}
+	for _, arg := range c.kernels() {
 		key, value, _ := strings.Cut(arg, "=")
 		if sameName(key, name) {
 			values = append(values, value)

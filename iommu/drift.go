@@ -83,12 +83,12 @@ func (f Facts) refresh() string {
 // arguments in force that are not configured. Arguments that the boot loader
 // adds do not count.
 func argumentDrift(running, configured Cmdline) (missing, extra []string) {
-	for _, arg := range configured.Args() {
+	for _, arg := range configured.kernels() {
 		if !running.Has(arg) && !byLoader(arg) {
 			missing = append(missing, arg)
 		}
 	}
-	for _, arg := range running.Args() {
+	for _, arg := range running.kernels() {
 		if !configured.Has(arg) && !byLoader(arg) {
 			extra = append(extra, arg)
 		}
@@ -98,5 +98,5 @@ func argumentDrift(running, configured Cmdline) (missing, extra []string) {
 
 func byLoader(arg string) bool {
 	key, _, _ := strings.Cut(arg, "=")
-	return slices.Contains([]string{"BOOT_IMAGE", "initrd", "root", "ro", "rw", "recovery", "--"}, key)
+	return slices.Contains([]string{"BOOT_IMAGE", "initrd", "root", "ro", "rw", "recovery"}, key)
 }

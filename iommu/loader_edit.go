@@ -40,6 +40,9 @@ func (f Facts) effective(args []string) error {
 		return err
 	}
 	for _, arg := range args {
+		if dashes, there := f.dashes(); there && !result.Has(arg) {
+			return fmt.Errorf("%w: %s has \"--\", after which the kernel reads no argument, and /%s can only add %s after it: remove the \"--\"", ErrLoader, dashes.where, grubFile, arg)
+		}
 		if !result.Has(arg) {
 			last := lastAnew(files)
 			return fmt.Errorf("%w: %s, which is read after /%s, sets %s anew, without %s: let it begin with $%s", ErrLoader, last.where, grubFile, grubDefault, arg, grubDefault)

@@ -45,7 +45,20 @@ func (f Facts) Place() Place {
 		p.Edit = "the kernel's arguments (for GRUB: " + grubDefault + " in /etc/default/grub, then update-grub; for systemd-boot on Proxmox VE: " +
 			"the first line of /" + cmdlineFile + ", then proxmox-boot-tool refresh)"
 	}
+	if dashes, there := f.dashes(); there {
+		p.Edit = dashes.where + ", before its \"--\""
+	}
 	return p
+}
+
+// dashes returns the line with the "--" that ends the kernel's arguments.
+func (f Facts) dashes() (line writing, there bool) {
+	for _, line := range f.written() {
+		if line.counts && slices.Contains(line.args, "--") {
+			return line, true
+		}
+	}
+	return writing{}, false
 }
 
 // entries reads the boot entries of a systemd-boot that proxmox-boot-tool does

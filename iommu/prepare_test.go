@@ -111,6 +111,10 @@ restart the host: kernel arguments change
 	if _, err := later.Prepare(addresses(t, "0000:01:00.0"), nil); !errors.Is(err, iommu.ErrLoader) || !strings.Contains(err.Error(), "sets GRUB_CMDLINE_LINUX_DEFAULT anew") {
 		t.Errorf("a later file takes it away: %v", err)
 	}
+	ended := read(t, "no-iommu", append(off, `file etc/default/grub "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet -- single\"\n"`)...)
+	if _, err := ended.Prepare(addresses(t, "0000:01:00.0"), nil); !errors.Is(err, iommu.ErrLoader) || !strings.Contains(err.Error(), `/etc/default/grub line 1 has "--"`) {
+		t.Errorf("arguments for init: %v", err)
+	}
 	unknown := read(t, "no-iommu", append(off, "cmdline quiet", "dir sys/firmware/efi")...)
 	if _, err := unknown.Prepare(addresses(t, "0000:01:00.0"), nil); !errors.Is(err, iommu.ErrLoader) {
 		t.Errorf("loader unknown: %v", err)
