@@ -101,7 +101,8 @@ func TestAllThatPrintsItselfIsTried(t *testing.T) {
 	}
 }
 
-// prints returns the fault of a text for a terminal, and "" if there is none.
+// prints returns the fault of a text for a terminal, and "" if the text has no
+// fault.
 func prints(text string) string {
 	for _, r := range text {
 		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {

@@ -11,8 +11,8 @@ import (
 )
 
 // checkAlong names the functions that PVE takes from the host together with the
-// functions of a value, because they share an IOMMU group. Functions of the
-// same card are left to gpu.partial-card.
+// functions of a value, because they share an IOMMU group. The finding
+// gpu.partial-card is about functions of the same card.
 func (n Node) checkAlong(slot string, set []iommu.Address) []proxstation.Finding {
 	facts := iommu.Facts{Functions: n.Functions, GroupsKnown: proxstation.Unknown}
 	known := slices.DeleteFunc(slices.Clone(set), func(a iommu.Address) bool { _, ok := facts.Function(a); return !ok })

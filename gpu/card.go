@@ -20,13 +20,13 @@ const (
 // or one SR-IOV virtual function with a display. Processing accelerators (class
 // 12, such as the NPU beside an iGPU) are not cards: no guest draws with them.
 type Card struct {
-	// Functions are all functions of the slot in order: display, audio, USB.
+	// Functions holds all functions of the slot in order: display, audio, USB.
 	Functions []iommu.Function `json:"functions"`
 }
 
 // Cards finds the cards among PCI functions, in the order of their addresses.
-// It leaves out displays that only show the host's own picture, such as that of
-// a server's management controller ([iommu.Function.Console]).
+// It leaves out displays that only show the host's own picture, such as the
+// display of a server's management controller ([iommu.Function.Console]).
 func Cards(functions []iommu.Function) []Card {
 	return slices.DeleteFunc(displays(functions), func(c Card) bool { return c.Display().Console() != "" })
 }
@@ -118,9 +118,9 @@ func (c Card) Name() string {
 	return d.Model.String()
 }
 
-// Integrated reports whether the card is part of the processor. An Intel card
-// is if its address is 0000:00:02.0, which is the same on every processor; an
-// AMD card if its family is.
+// Integrated reports whether the card is part of the processor. This is so for
+// an Intel card with the address 0000:00:02.0, which is the same on every
+// processor, and for an AMD card of the family AMDIntegrated.
 func (c Card) Integrated() bool {
 	if c.Model().Vendor == Intel {
 		return c.Address().Slot() == "0000:00:02"
@@ -188,5 +188,5 @@ func (c Card) Lost() proxstation.Answer {
 	return lost
 }
 
-// is reports whether the card is of one of the families.
+// is reports whether the card belongs to one of the families.
 func (c Card) is(families ...Family) bool { return slices.Contains(families, c.Family()) }

@@ -10,11 +10,11 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// CheckClaims judges all VMs of the node together. The IDs are
-// gpu.hostpci-unread for a value of which a part cannot be read, and
-// gpu.assigned-twice for a VM that names a device twice. Two VMs that cannot
-// run at the same time are gpu.shared-card, gpu.split-group, gpu.args-card or
-// gpu.same-uuid, and gpu.onboot-race if both also start with the host.
+// CheckClaims judges all VMs of the node together. The ID is gpu.hostpci-unread
+// if a part of a value cannot be read, and gpu.assigned-twice if a VM names a
+// device twice. If two VMs cannot run at the same time, it is gpu.shared-card,
+// gpu.split-group, gpu.args-card or gpu.same-uuid. If both of them start with
+// the host, gpu.onboot-race is added.
 func (n Node) CheckClaims(claims []Claim) []proxstation.Finding {
 	var findings []proxstation.Finding
 	onBoot := map[int]bool{}
@@ -53,8 +53,8 @@ func (n Node) CheckClaims(claims []Claim) []proxstation.Finding {
 	return findings
 }
 
-// CheckUnread reports the hostpci values of the VM of which a part cannot be
-// read. The ID is gpu.hostpci-unread.
+// CheckUnread reports the hostpci values of the VM that cannot be read
+// completely. The ID is gpu.hostpci-unread.
 func (c Claim) CheckUnread() []proxstation.Finding {
 	var findings []proxstation.Finding
 	subject := fmt.Sprint("VM ", c.VMID)

@@ -11,10 +11,11 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// CheckConfig judges the settings of a VM that matter to the cards it takes.
+// CheckConfig judges the settings of a VM that matter to the cards that it takes.
 // config holds the keys of PVE (qm.conf). The IDs are gpu.cpu-flags,
 // gpu.seabios, gpu.secure-boot and gpu.start-time. [Node.Check] judges each
-// hostpci value by itself, and [CheckRules] has the values that PVE refuses.
+// hostpci value by itself, and [CheckRules] reports the values that PVE
+// refuses.
 func (n Node) CheckConfig(config map[string]string) []proxstation.Finding {
 	var findings []proxstation.Finding
 	add := func(id string, severity proxstation.Severity, subject, seen, why, fix string) {

@@ -78,7 +78,7 @@ func (n Node) Conflicts(claims []Claim) []Conflict {
 	return conflicts
 }
 
-// ConflictsOf finds the conflicts of one VM with the others, by the rules of
+// ConflictsOf finds the conflicts of one VM with the other VMs, by the rules of
 // [Node.Conflicts]. Its time grows linearly with the number of claims.
 func (n Node) ConflictsOf(vmid int, claims []Claim) []Conflict {
 	claims = byVMID(claims)
@@ -100,7 +100,7 @@ func byVMID(claims []Claim) []Claim {
 	return slices.SortedFunc(slices.Values(claims), func(a, b Claim) int { return a.VMID - b.VMID })
 }
 
-// pair appends the conflict of two VMs, if they have one.
+// pair appends the conflict of two VMs to conflicts, if there is one.
 func (n Node) pair(conflicts []Conflict, a, b Claim) []Conflict {
 	conflict, found := n.either(a, b)
 	if !found {
@@ -111,8 +111,8 @@ func (n Node) pair(conflicts []Conflict, a, b Claim) []Conflict {
 	return append(conflicts, conflict)
 }
 
-// either returns the conflict that two VMs have in one order of starts or the
-// other. A function that both take is reported before a group that they share.
+// either returns the conflict of two VMs, whichever of them starts first. A
+// function that both VMs take is reported rather than a group that they share.
 func (n Node) either(a, b Claim) (Conflict, bool) {
 	one, found := n.after(a, b)
 	other, foundOther := n.after(b, a)
@@ -138,8 +138,9 @@ func union(sets ...[]iommu.Address) []iommu.Address {
 
 func hasGroupID(c Conflict) bool { return c.Group != iommu.GroupID{} }
 
-// A use says how a VM has a function: whole, or a mediated device of it.
-type use map[iommu.Address]bool // true: mediated
+// A use says for each function of a VM whether the VM has a mediated device of
+// it. The VM has all other functions as a whole.
+type use map[iommu.Address]bool // true means mediated
 
 // after returns the conflict that keeps the second VM from starting while the
 // first runs.

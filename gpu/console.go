@@ -12,8 +12,8 @@ import (
 
 // console judges whether the host's console still draws on the card. vfio-pci
 // takes the firmware's picture off a VGA function that it binds (vfio_pci_core
-// since Linux 6.0). A picture that is still there was put back by a driver of
-// the console, or came later, and it holds the card's memory.
+// since Linux 6.0). If the picture is still there, a driver of the console put
+// it back or made it later, and the picture holds the card's memory.
 func (j *judgement) console() {
 	d := j.card.Display()
 	firmware := slices.IndexFunc(j.facts.Framebuffers, func(fb iommu.Framebuffer) bool {
@@ -40,8 +40,8 @@ func (j *judgement) console() {
 	}
 }
 
-// otherDisplay says how the firmware shows its picture elsewhere: on a display
-// that the host has for itself, or on one that it would need.
+// otherDisplay says on which display the firmware can show its picture instead:
+// on another display of the host, or on a second card that the host would need.
 func (j *judgement) otherDisplay() string {
 	for _, card := range Cards(j.facts.Functions) {
 		if d := card.Display(); !d.Address.SameSlot(j.card.Address()) && d.VirtualOf == nil && d.Driver != "vfio-pci" {
@@ -51,9 +51,9 @@ func (j *judgement) otherDisplay() string {
 	return "with a second graphics card in this host, make that one the firmware's primary display"
 }
 
-// evicts reports whether vfio-pci takes the firmware's picture off the card as
-// it binds the display: since Linux 6.0, and from VGA functions alone
-// (vfio_pci_vga_init in drivers/vfio/pci/vfio_pci_core.c).
+// evicts reports whether vfio-pci takes the firmware's picture off the card
+// when it binds the display. It does so since Linux 6.0, and only for VGA
+// functions (vfio_pci_vga_init in drivers/vfio/pci/vfio_pci_core.c).
 func (j *judgement) evicts() bool {
 	old := strings.HasPrefix(j.facts.Kernel, "5.") || strings.HasPrefix(j.facts.Kernel, "4.")
 	return !old && j.card.Display().Class.Sub() == 0x0300
@@ -84,8 +84,9 @@ func (j *judgement) picture(fb iommu.Framebuffer) proxstation.Finding {
 	return f
 }
 
-// The initcalls that make a device of the firmware's picture, and that bind
-// simpledrm to such a device (drivers/firmware/sysfb.c, drivers/gpu/drm/sysfb).
+// These initcalls make a device of the firmware's picture (sysfb) and bind a
+// driver to that device (simpledrm). Sources: drivers/firmware/sysfb.c,
+// drivers/gpu/drm/sysfb.
 const (
 	sysfb     = "sysfb_init"
 	simpledrm = "simpledrm_platform_driver_init"
@@ -93,8 +94,8 @@ const (
 
 // takeOff returns the kernel arguments that keep the picture out of the card's
 // memory, for the driver that shows it. Arguments that are in force already are
-// left out. video=efifb:off only reaches efifb, and only on kernels before
-// 5.15.
+// left out. video=efifb:off only has an effect on efifb, and only on kernels
+// before 5.15.
 func (j *judgement) takeOff(fb iommu.Framebuffer) string {
 	var listed []string
 	if j.facts.Running != nil {
@@ -114,13 +115,14 @@ func (j *judgement) takeOff(fb iommu.Framebuffer) string {
 	return now + "; or for good, " + j.facts.Advise("initcall_blacklist="+strings.Join(append(listed, missing), ","))
 }
 
-// takeOffNow says how the picture leaves the memory without a restart. To
-// unbind efifb or vesafb frees their memory. To unbind simpledrm frees only
-// what simpledrm requested: BOOTFB belongs to the device simple-framebuffer.0
-// (sysfb_create_simplefb in drivers/firmware/sysfb_simplefb.c), and a request
-// for the whole BAR still meets it (__request_region in kernel/resource.c). That
-// device goes when vfio-pci binds, which unregisters the devices whose memory is
-// in the function's BARs (drivers/video/aperture.c).
+// takeOffNow says how the picture leaves the memory without a restart.
+// Unbinding efifb or vesafb frees their memory. Unbinding simpledrm frees only
+// the memory that simpledrm requested. BOOTFB belongs to the device
+// simple-framebuffer.0 (sysfb_create_simplefb in
+// drivers/firmware/sysfb_simplefb.c), and a request for the whole BAR still
+// conflicts with BOOTFB (__request_region in kernel/resource.c). That device
+// disappears when vfio-pci binds, because this unregisters the devices whose
+// memory is in the function's BARs (drivers/video/aperture.c).
 func (j *judgement) takeOffNow(fb iommu.Framebuffer) string {
 	driver, a := "efi-framebuffer", j.card.Display().Address
 	switch name := strings.ToLower(fb.Name); {

@@ -99,7 +99,7 @@ func TestVirtualFunctionsAskedFor(t *testing.T) {
 }
 
 // An idle card in D3cold may not wake up and is reported. A card that is awake,
-// or that is kept awake, is not.
+// or that is kept awake, is not reported.
 func TestPowerOfIdleCards(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -128,7 +128,8 @@ func TestPowerOfIdleCards(t *testing.T) {
 	}
 }
 
-// A fix names the display that this host has, and says so where it has none.
+// A fix names the other display of this host, or says that the host has no
+// other display.
 func TestAnotherDisplayOfThisHost(t *testing.T) {
 	t.Parallel()
 	bar := 1

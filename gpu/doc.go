@@ -6,15 +6,15 @@
 // guessed.
 //
 //   - Cards: [Cards] finds them by the PCI class of their functions, also when
-//     vfio-pci holds them. [FamilyOf] knows generations by PCI number,
-//     [Family.IGD] what an Intel iGPU needs to be a guest's display.
+//     vfio-pci holds them. [FamilyOf] returns the generation for a PCI number,
+//     and [Family.IGD] says what an Intel iGPU needs to be a guest's display.
 //   - Judging: [Judge] says whether a guest's system can use a card, and why;
 //     [Ready] reports what keeps a host from handing the card over.
 //   - Values: [HostPCI] is a hostpciN value of a VM's configuration,
-//     [CheckRules] knows the combinations that PVE refuses, [Mapping] is a
+//     [CheckRules] reports the combinations that PVE refuses, [Mapping] is a
 //     cluster's resource mapping.
-//   - Identity: a [Node] knows that "01:00", "0000:01:00.0" and a mapping can be
-//     the same card. [Node.Check] judges a value, [Node.Drift] a mapping, and
+//   - Identity: a [Node] recognises that "01:00", "0000:01:00.0" and a mapping can
+//     be the same card. [Node.Check] judges a value, [Node.Drift] a mapping, and
 //     [Node.Conflicts] finds the VMs that cannot run at the same time.
 //
 // # Files

@@ -51,9 +51,9 @@ var spans = map[iommu.ID][]span{
 	},
 }
 
-// Chip returns the name of NVIDIA's chip if the chip decides how the card is
-// reset: GB202 (RTX 5090, RTX PRO 5000 and 6000) or GB203 (RTX 5080 and 5070
-// Ti). It returns "" for all others.
+// Chip returns the name of NVIDIA's chip if the reset of the card depends on
+// the chip: GB202 (RTX 5090, RTX PRO 5000 and 6000) or GB203 (RTX 5080 and 5070
+// Ti). It returns "" for all other chips.
 func (c Card) Chip() string {
 	m := c.Model()
 	switch {

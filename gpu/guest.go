@@ -38,7 +38,8 @@ func (g Guest) String() string { return enum.Name(guestNames, g) }
 // ErrGuest reports a text that names no guest.
 var ErrGuest = errors.New("gpu: unknown guest")
 
-// ParseGuest parses what [Guest.String] returns. The error matches [ErrGuest].
+// ParseGuest parses a name that [Guest.String] returns. The error matches
+// [ErrGuest].
 func ParseGuest(s string) (Guest, error) {
 	var g Guest
 	return g, enum.Unmarshal(&g, guestNames, s, ErrGuest)

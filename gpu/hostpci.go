@@ -20,7 +20,7 @@ var ErrHostPCI = errors.New("not a valid hostpci value")
 // Only root@pam with a ticket may set Devices or ROMFile. A token is enough for
 // Mapping, if it may use the mapping.
 type HostPCI struct {
-	// Devices are PCI devices of the host, passed through together.
+	// Devices holds PCI devices of the host that are passed through together.
 	Devices []Device
 	// Mapping is the name of a PCI resource mapping.
 	Mapping string

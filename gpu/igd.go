@@ -1,7 +1,7 @@
 package gpu
 
-// An IGD holds what a generation of Intel's integrated graphics needs to be a
-// guest's boot display, which PVE calls legacy-igd and which needs i440fx
+// An IGD says how a generation of Intel's integrated graphics becomes a guest's
+// boot display. PVE calls this legacy-igd, and it needs i440fx
 // (intel-igpu-passthru README; QEMU docs/igd-assign.txt). On q35 the same card
 // is a second, headless card: the guest can compute and draw with it, but its
 // connectors stay dark until the guest's driver has loaded.
@@ -9,11 +9,11 @@ type IGD struct {
 	// ROM is the name of the option ROM in the intel-igpu-passthru release
 	// v0.1. PVE reads option ROMs from /usr/share/kvm.
 	ROM string `json:"rom"`
-	// LPC is set for Ice Lake and newer: there QEMU only keeps to legacy mode
+	// LPC is set for Ice Lake and newer. For these, QEMU uses legacy mode only
 	// with the argument "-set device.hostpciN.x-igd-lpc=on".
 	LPC bool `json:"lpc"`
-	// QEMU is the least version of QEMU that knows the generation. It is "" if
-	// every QEMU of PVE 8 and 9 does.
+	// QEMU is the oldest version of QEMU that supports the generation. It is ""
+	// if every QEMU of PVE 8 and 9 supports it.
 	QEMU string `json:"qemu,omitempty"`
 }
 
@@ -27,8 +27,8 @@ func (g IGD) LPCArgument(slot string) string {
 	return "-set device." + slot + ".x-igd-lpc=on"
 }
 
-// UniversalROM works on all generations and draws nothing before the guest's
-// driver has loaded: for headless use on q35, or as the last resort.
+// UniversalROM works on all generations, but draws nothing before the guest's
+// driver has loaded. It is for headless use on q35, or the last resort.
 const UniversalROM = "Universal_noGOP_igd.rom"
 
 var igds = map[Family]IGD{

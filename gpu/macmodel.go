@@ -35,9 +35,9 @@ func (m macModel) runs(release Guest) bool { return release >= m.first && releas
 
 // MacModel returns the Mac that OpenCore should pretend to be (config.plist,
 // PlatformInfo, Generic, SystemProductName). Apple offers the release for this
-// Mac, and its iGPU is of the card's family, or of the nearest one. The zero
-// Card stands for a virtual display. For a guest that is not macOS, MacModel
-// returns "".
+// Mac, and the Mac's iGPU is of the card's family or of the nearest family. The
+// zero Card stands for a virtual display. For a guest that is not macOS,
+// MacModel returns "".
 func MacModel(release Guest, card Card) string {
 	at := slices.IndexFunc(macIGPUs, func(m struct {
 		family Family

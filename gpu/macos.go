@@ -7,8 +7,9 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// The sources for macOS. The guide ends with Sonoma. For Tahoe, the list of
-// what it removed shows which families go on working without a patch.
+// The sources for macOS. Dortania's guide ends with Sonoma. For Tahoe, the
+// patcher's list of removed drivers shows which families still work without a
+// patch.
 const (
 	dortania      = "Dortania GPU Buyers Guide"
 	whateverGreen = "WhateverGreen FAQ.IntelHD"
@@ -18,7 +19,7 @@ const (
 // A reach is the range of macOS releases that have drivers for a family.
 type reach struct {
 	first, last Guest
-	condition   string // for the drivers to work
+	condition   string // a condition under which the drivers work
 }
 
 const (
@@ -97,8 +98,8 @@ func (v *Verdict) accept(card Card, r reach) {
 	}
 }
 
-// neverInMacOS returns the reason why macOS cannot use a model although it
-// knows its family. It returns "" for all others.
+// neverInMacOS returns the reason why macOS cannot use a model although macOS
+// knows the family. It returns "" for all other models.
 func neverInMacOS(m iommu.Model) string {
 	switch {
 	case m.Vendor == Intel && slices.Contains([]iommu.ID{
@@ -130,8 +131,8 @@ var native = map[Family][]iommu.ID{
 }
 
 // spoofed holds, by family, the device number that macOS should see in place of
-// a number that it does not know: those recommended for desktops (WhateverGreen
-// FAQ.IntelHD; intel-igpu-passthru macOS_README for 3e9b).
+// a number that it does not know: the numbers that are recommended for desktops
+// (WhateverGreen FAQ.IntelHD; intel-igpu-passthru macOS_README for 3e9b).
 var spoofed = map[Family]iommu.ID{
 	IntelHaswell: 0x0412, IntelSkylake: 0x1912, IntelKabyLake: 0x5912,
 	IntelCoffeeLake: 0x3e9b, IntelCometLake: 0x3e9b, IntelIceLake: 0x8a52,

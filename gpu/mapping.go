@@ -22,7 +22,7 @@ type Mapping struct {
 	// ID is the name: a letter, then letters, digits, "-" and "_".
 	ID          string `json:"id"`
 	Description string `json:"description,omitempty"`
-	// MDev says that the devices offer mediated devices. If it is wrong, PVE
+	// MDev says that the devices offer mediated devices. If MDev is wrong, PVE
 	// starts no VM with the mapping.
 	MDev bool `json:"mdev,omitempty"`
 	// LiveMigration marks the devices as able to migrate (live-migration-capable).
@@ -38,7 +38,7 @@ type Mapping struct {
 }
 
 // A MappingEntry names the device of a mapping on one node. PVE refuses to
-// start a VM if the device at that address is another; see [Node.Drift].
+// start a VM if another device is at that address; see [Node.Drift].
 type MappingEntry struct {
 	Node string `json:"node"`
 	// Devices holds one device, or several that go to the guest together.
@@ -182,9 +182,9 @@ func (m Mapping) On(node string) []MappingEntry {
 	return entries
 }
 
-// Find returns the addresses at which the device may be now: those of the
-// node's devices that have the entry's model and, if the entry gives it, its
-// subsystem.
+// Find returns the addresses at which the device may be now: the addresses of
+// the node's devices that have the entry's model and, if the entry gives a
+// subsystem, its subsystem.
 func (e MappingEntry) Find(functions []iommu.Function) []iommu.Address {
 	var found []iommu.Address
 	for _, f := range functions {

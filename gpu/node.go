@@ -10,8 +10,8 @@ import (
 // recognises values that name the same device in different ways.
 type Node struct {
 	Name      string
-	Functions []iommu.Function // all of the node, bridges too
-	Mappings  []Mapping        // of the cluster
+	Functions []iommu.Function // all functions of the node, with bridges
+	Mappings  []Mapping        // the cluster's mappings
 }
 
 // Mapping returns the mapping with an ID, and false if there is no such
@@ -24,12 +24,12 @@ func (n Node) Mapping(id string) (mapping Mapping, ok bool) {
 	return n.Mappings[i], true
 }
 
-// Resolve returns the sets of functions that a value may stand for on the node.
-// The value may name them by short or long addresses, as single functions, as
-// whole devices or by a mapping. More than one set comes only from a mapping
-// with alternatives: a start takes the first set that is free. A device that
-// the node does not have stands for itself. For a mapping that does not exist,
-// or that has no entry for the node, there is no set.
+// Resolve returns the sets of functions that a value may mean on the node. The
+// value may name the functions by short or long addresses, one by one, as whole
+// devices or by a mapping. Only a mapping with alternatives has more than one
+// set: at a start, the VM gets the first set that is free. A device that the
+// node does not have is in the set under its own address. If the node has no
+// entry of the mapping, there is no set.
 func (n Node) Resolve(h HostPCI) [][]iommu.Address {
 	if h.Mapping == "" {
 		return [][]iommu.Address{n.functions(h.Devices)}

@@ -9,8 +9,9 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// slot reports functions of others in the card's slot. Functions in the card's
-// IOMMU groups go to the guest anyway, and iommu.shared-group reports them.
+// slot reports functions in the card's slot that do not belong to the card.
+// Functions in the card's IOMMU groups go to the guest anyway, and
+// iommu.shared-group reports them.
 func (j *judgement) slot() {
 	groups := map[iommu.GroupID]bool{}
 	var own []string
@@ -32,8 +33,8 @@ func (j *judgement) slot() {
 	}
 }
 
-// virtual reports what SR-IOV means for the card, be it a physical or a virtual
-// function (Documentation/PCI/pci-iov-howto.rst).
+// virtual reports what SR-IOV means for the card, which may be a physical or a
+// virtual function (Documentation/PCI/pci-iov-howto.rst).
 func (j *judgement) virtual() {
 	if of := j.card.Display().VirtualOf; of != nil {
 		j.add(proxstation.Finding{ID: "gpu.virtual-function", Severity: proxstation.Info, Seen: "physfn: " + of.String(),
@@ -50,7 +51,7 @@ func (j *judgement) virtual() {
 
 // audio finds the sound of a card whose audio controller is in another slot.
 // Intel's discrete cards hold a PCIe switch: the display is behind one port,
-// the audio controller (8086:4f90 and others) behind the next.
+// and the audio controller (8086:4f90 and others) is behind the next port.
 func (j *judgement) audio() {
 	if j.card.Model().Vendor == Intel && j.card.Integrated() && j.card.Display().Driver == "vfio-pci" {
 		j.boardAudio()

@@ -12,8 +12,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// Configurations from public reports, each with its host and the finding that
-// its owner needed.
+// For each configuration from a public report, with its host, the findings
+// include the finding that its owner needed.
 func TestReportedConfigurations(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -73,8 +73,8 @@ func hostFunctions(t *testing.T, dir, name string) []iommu.Function {
 	return facts.Functions
 }
 
-// told returns all findings about a configuration that is written as PVE keeps
-// it.
+// told returns all findings about a configuration that is written in PVE's
+// format.
 func told(t *testing.T, node gpu.Node, conf string) string {
 	t.Helper()
 	keys := map[string]string{}

@@ -38,22 +38,23 @@ func (j *judgement) resetNVIDIA(f *proxstation.Finding, methods []string) {
 	switch chip := j.card.Chip(); {
 	case chip == "GB203" && !flr:
 		// github.com/NVIDIA/open-gpu-kernel-modules issue 1353: the kernel
-		// lists bus because it chose the methods before the audio function
-		// appeared.
+		// lists the method bus, because it chose the methods before the audio
+		// function appeared.
 		f.Why = "FLR is what resets a GB203; the bus reset that the kernel lists does not work beside the audio function, and a failed reset can hang the host."
 		f.Fix = "Write default to " + file + " and see whether flr is there; else restart the host between guests."
 	case chip == "GB203" && methods[0] != "flr":
 		f.Why = "FLR is what resets a GB203; the bus reset that the kernel lists does not work beside the audio function, and a failed reset can hang the host."
 		f.Fix = "Write flr to " + file + " before the VM starts."
 	case chip == "GB202" && flr:
-		// Newer kernels know this (quirk_no_flr in drivers/pci/quirks.c).
+		// Newer kernels do not offer FLR for this chip (quirk_no_flr in
+		// drivers/pci/quirks.c).
 		f.Why = "A GB202 may not come back from FLR: its configuration space then reads ff until the host is switched off and on."
 		f.Fix = "Write bus to " + file + " before the VM starts, or use a kernel that does not offer flr for this card."
 	}
 }
 
-// resetAMD judges the families that the module vendor-reset can reset, and
-// those that nothing can reset.
+// resetAMD judges the families that the module vendor-reset can reset, and the
+// families that nothing can reset.
 func (j *judgement) resetAMD(f *proxstation.Finding, methods []string) {
 	listed := slices.Contains(methods, "device_specific")
 	_, loaded := j.facts.Module("vendor_reset")

@@ -67,10 +67,10 @@ func (e *ROMError) Error() string {
 func (e *ROMError) Is(target error) bool { return target == ErrROM }
 
 // CheckROM returns nil if the option ROM of that name has the given SHA-256
-// checksum. An empty checksum stands for that of [ROMChecksum]. kvm is the
-// node's /usr/share/kvm, in which PVE looks for a romfile. Only the host itself
-// can read that directory; PVE's API does not give it. The error is a
-// [*ROMError] or the file system's error.
+// checksum. An empty checksum stands for the checksum that [ROMChecksum]
+// returns. kvm is the node's /usr/share/kvm, in which PVE looks for a romfile.
+// Only the host itself can read that directory; PVE's API does not show it. The
+// error is a [*ROMError] or the file system's error.
 func CheckROM(kvm fs.FS, name, checksum string) error {
 	if checksum == "" {
 		checksum, _ = ROMChecksum(name)

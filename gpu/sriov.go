@@ -22,8 +22,8 @@ func (j *judgement) wanted() (module, argument string) {
 
 // sriov reports virtual functions that somebody asked for and that do not
 // exist, with the reason. The kernel's own i915 makes no virtual functions on
-// any processor; the module i915-sriov-dkms does, which has the parameter
-// max_vfs. xe makes them from Linux 6.8 on, for newer processors.
+// any processor. The module i915-sriov-dkms, which has the parameter max_vfs,
+// makes them. So does xe from Linux 6.8 on, for newer processors.
 func (j *judgement) sriov() {
 	d := j.card.Display()
 	if d.Model.Vendor != Intel || !j.card.Integrated() || j.card.virtual() {
@@ -65,8 +65,8 @@ func (j *judgement) headers() string {
 	return "proxmox-headers-" + or(j.facts.Kernel, "$(uname -r)")
 }
 
-// gvt reports that GVT-g was asked for on a processor that does not support it:
-// only Broadwell to Comet Lake do (Linux drivers/gpu/drm/i915/gvt).
+// gvt reports that GVT-g was asked for on a processor that does not support it.
+// Only Broadwell to Comet Lake support it (Linux drivers/gpu/drm/i915/gvt).
 func (j *judgement) gvt() {
 	value, where := j.facts.Option("i915", "enable_gvt")
 	capable := j.card.is(IntelBroadwell, IntelSkylake, IntelKabyLake, IntelCoffeeLake, IntelCometLake, UnknownFamily)

@@ -54,7 +54,7 @@ type Verdict struct {
 	DeviceID *iommu.ID `json:"deviceID,omitempty"`
 	// Instead says what to do if Support is [Unsupported].
 	Instead string `json:"instead,omitempty"`
-	// Source names the document that the verdict rests on.
+	// Source names the document from which the verdict comes.
 	Source string `json:"source,omitempty"`
 }
 
@@ -120,7 +120,7 @@ func Judge(guest Guest, card Card) Verdict {
 }
 
 // judgeLinuxNVIDIA names the kernel modules of NVIDIA that know the card. The
-// open modules know cards from Turing on; only they know Blackwell, from
+// open modules support cards from Turing on; only they support Blackwell, from
 // version 570 on. The last releases for older cards are the branches 470 and
 // 580.
 func (v *Verdict) judgeLinuxNVIDIA(card Card) {

@@ -110,7 +110,8 @@ func TestJudgeOthers(t *testing.T) {
 	}
 }
 
-// Every verdict has a reason, and every reason that decides names its source.
+// Every verdict has a reason. Every verdict other than unknown names its
+// source.
 func TestVerdictsAreSourced(t *testing.T) {
 	t.Parallel()
 	for vendor := range map[iommu.ID]bool{gpu.Intel: true, gpu.AMD: true, gpu.NVIDIA: true, 0x1a03: true} {

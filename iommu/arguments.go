@@ -143,7 +143,8 @@ func builtinName(name string) bool {
 // marks removes dots and underscores from a name.
 var marks = strings.NewReplacer("_", "", ".", "")
 
-// nearestSquashed finds the nearest name, compared without marks: "vfiopciids".
+// nearestSquashed finds the nearest name. It compares names without marks, such
+// as "vfiopciids".
 func nearestSquashed(squashed string, names []string) string {
 	best, least := "", 6
 	for _, name := range names {
@@ -183,7 +184,7 @@ func wrongOption(name string, options []string, value string, hasValue bool) (wh
 	return "", ""
 }
 
-// A misspelling is an argument that does nothing.
+// A misspelling is an argument that has no effect because it is misspelt.
 type misspelling struct {
 	seen, why, fix string
 	right          string // the argument to write instead

@@ -16,7 +16,7 @@ import (
 // iommu.no-room, iommu.lost, iommu.in-use, iommu.only-console,
 // iommu.server-console, iommu.emulated-display, iommu.driver-first and
 // iommu.driver-override. If there is no IOMMU, CheckDevice returns the findings
-// of [Facts.Check] about that.
+// of [Facts.Check] about the missing IOMMU.
 func (f Facts) CheckDevice(a Address) []proxstation.Finding {
 	var passed []Address
 	for _, fn := range f.Slot(a) {

@@ -46,7 +46,7 @@ func TestGraphicsThatTheKernelKeepsFromTheIOMMU(t *testing.T) {
 			t.Errorf("%s: %v", name, found)
 		}
 	}
-	// A card beside integrated graphics is not judged as these graphics.
+	// A separate card is not judged by the rules for integrated graphics.
 	card := intelFunction("01:00.0", 0x56a0, vga)
 	card.Parent = &iommu.Address{}
 	facts := iommu.Facts{Groups: groups, Units: units, GroupsKnown: proxstation.Yes, UnitsKnown: proxstation.Yes,
@@ -57,7 +57,7 @@ func TestGraphicsThatTheKernelKeepsFromTheIOMMU(t *testing.T) {
 }
 
 // The advice for a machine without interrupt remapping depends on the reason
-// why it has none.
+// why remapping is missing.
 func TestInterruptRemappingThatThisMachineCanHave(t *testing.T) {
 	t.Parallel()
 	groups, _ := some()
@@ -96,8 +96,8 @@ func TestIOMMUThatTheKernelLeavesOff(t *testing.T) {
 	}
 }
 
-// If the firmware reserves memory of a device, the kernel and the machine
-// decide who refuses the device, and which remedy there is.
+// If the firmware reserves memory of a device, the severity and the remedy
+// depend on the kernel and on the machine.
 func TestMemoryThatTheFirmwareKeeps(t *testing.T) {
 	t.Parallel()
 	_, units := some()

@@ -69,8 +69,8 @@ func FuzzDMAR(f *testing.F) {
 	})
 }
 
-// FuzzConfigSpace parses a bridge's configuration space. It must also end if
-// the chain of capabilities is a circle.
+// FuzzConfigSpace parses a bridge's configuration space. Parsing must end even
+// if the chain of capabilities is a circle.
 func FuzzConfigSpace(f *testing.F) {
 	space := make([]byte, 4096)
 	binary.LittleEndian.PutUint32(space[0x100:], 0x140<<20|1<<16|0x0001)

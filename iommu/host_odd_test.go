@@ -11,7 +11,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// The host depends on its devices in rare ways.
+// Each host depends on a device in a rare way, or only seems to depend on it.
 func TestUsesThatHide(t *testing.T) {
 	t.Parallel()
 	const nvme, nic = "0000:0e:00.0", "0000:0f:00.0"

@@ -40,7 +40,7 @@ type saved struct {
 	Attrs  map[string][]byte `json:"attrs,omitempty"` // extended attributes, ACLs among them
 }
 
-// raw returns the bytes of a text, nil for nil.
+// raw returns the bytes of a text. For a nil text it returns nil.
 func raw(text *string) []byte {
 	if text == nil {
 		return nil
@@ -48,7 +48,7 @@ func raw(text *string) []byte {
 	return append([]byte{}, *text...)
 }
 
-// unraw returns bytes as the text of a plan's change, nil for nil.
+// unraw returns bytes as the text of a plan's change. For nil it returns nil.
 func unraw(content []byte) *string {
 	if content == nil {
 		return nil

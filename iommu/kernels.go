@@ -15,8 +15,8 @@ type badKernel struct {
 	source  string              // the report of the fault, with its date
 }
 
-// isVirtual reports whether a function is an SR-IOV virtual function, or has
-// some.
+// isVirtual reports whether a function is an SR-IOV virtual function or has
+// virtual functions.
 func isVirtual(fn Function) bool { return fn.VirtualOf != nil || fn.SRIOV != nil && fn.SRIOV.Now > 0 }
 
 // isOldIGD reports whether a function is an iGPU of Skylake to Comet Lake.

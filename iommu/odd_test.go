@@ -57,8 +57,9 @@ func TestVirtualFunctions(t *testing.T) {
 	}
 }
 
-// A card with a USB-C port: the modules of its functions have other names than
-// the drivers. They are found before and after vfio-pci has the functions.
+// On a card with a USB-C port, the modules of the functions have other names
+// than the drivers. The modules are found both before and after vfio-pci has
+// the functions.
 func TestPrepareCardOfFourFunctions(t *testing.T) {
 	t.Parallel()
 	card := addresses(t, "0000:06:00.0", "0000:06:00.1", "0000:06:00.2", "0000:06:00.3")

@@ -75,9 +75,10 @@ func (f Facts) Prepare(addresses []Address, opts *PrepareOptions) (HostPlan, err
 	return p, nil
 }
 
-// keepEach adds functions to the kept functions, except functions that others'
-// files keep. It returns why some functions must stay with the host, and
-// whether others' files are right but not yet in force.
+// keepEach adds functions to the kept functions. It leaves out functions that
+// files of other authors keep. refused says why some functions must stay with
+// the host. waiting is set if such a file keeps a function only from the next
+// start on.
 func (f Facts) keepEach(k *kept, theirs foreign, addresses []Address, allow []UseKind) (refused []proxstation.Finding, waiting bool) {
 	for _, a := range addresses {
 		fn, ok := f.Function(a)

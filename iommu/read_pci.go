@@ -67,7 +67,8 @@ func (r *reader) function(address Address) Function {
 			fn.VirtualOf = &address
 		}
 	}
-	// Documentation/ABI/testing/sysfs-devices-removable
+	// The file is described in
+	// Documentation/ABI/testing/sysfs-devices-removable.
 	if text := dir.text("removable"); text == "removable" || text == "fixed" {
 		fn.Removable = proxstation.AnswerOf(text == "removable")
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// lost reports whether the device has dropped off the bus, by the first bytes
-// of its configuration space.
+// lost reports whether the device has dropped off the bus. The first bytes of
+// its configuration space show that.
 func (d device) lost() proxstation.Answer {
 	f, err := d.sys.Open(d.file("config"))
 	if err != nil {

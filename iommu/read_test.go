@@ -177,7 +177,8 @@ func TestReadOddities(t *testing.T) {
 
 func TestReadAccessControlServices(t *testing.T) {
 	t.Parallel()
-	// A capability at 0x100 that leads to ACS at 0x140.
+	// config returns a space with a capability at 0x100 that leads to ACS at
+	// 0x140.
 	config := func(control byte) string {
 		space := make([]byte, 4096)
 		copy(space[0x100:], []byte{0x01, 0x00, 0x01, 0x14})

@@ -29,8 +29,8 @@ func (f Facts) sharedGroup(passed []Address, shared *SharedError) proxstation.Fi
 	return finding
 }
 
-// free reports whether VFIO lets a guest have its part of the groups, because
-// no driver of the host holds another device of them.
+// free reports whether VFIO already lets a guest use the groups: no driver of
+// the host holds another device in them.
 func (f Facts) free(shared *SharedError) bool {
 	for _, g := range shared.Groups {
 		answer, blocking := f.Viable(g)
@@ -47,7 +47,7 @@ func (f Facts) free(shared *SharedError) bool {
 // part says how the devices of one group can be separated on this board.
 func (f Facts) part(passed []Address, shared *SharedError) string {
 	if slices.ContainsFunc(shared.Others, func(fn Function) bool { return fn.Driver == "vmd" }) {
-		// The devices of such a domain do DMA with the identity of their
+		// The devices behind Intel's VMD do DMA with the identity of their
 		// controller (drivers/pci/controller/vmd.c).
 		return "Turn VMD off in the firmware's set-up, if the disks are no Intel RAID: all that is behind its controller is one group with it."
 	}
@@ -130,8 +130,8 @@ func (f Facts) cause(e *SharedError) string {
 }
 
 // checkTaken judges devices that are meant for guests: devices on vfio-pci, and
-// devices whose models its ids name. It skips graphics cards, which are judged
-// elsewhere.
+// devices whose models are in the ids of vfio-pci. It skips graphics cards,
+// which are judged elsewhere.
 func (f Facts) checkTaken() []proxstation.Finding {
 	var found []proxstation.Finding
 	var told []string

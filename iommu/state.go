@@ -36,10 +36,11 @@ func (s *State) UnmarshalText(text []byte) error {
 	return enum.Unmarshal(s, states, string(text), ErrState)
 }
 
-// State says whether the IOMMU is in use, and returns the evidence. The groups
-// with devices and the units that a driver registered decide. The kernel's
-// arguments do not: they may have no effect, and the IOMMU may be on by default.
-// The firmware's tables do not either: they only say that it could be on.
+// State says whether the IOMMU is in use, and returns the evidence. The answer
+// follows from the groups that have devices and from the units that a driver
+// registered. The kernel's arguments are not evidence: they may have no effect,
+// and the IOMMU may be on by default. The firmware's tables are not evidence
+// either: they only say that the IOMMU could be on.
 //
 //	groups     units      state
 //	some       some       on
@@ -113,9 +114,9 @@ func (f Facts) unitsFound() (proxstation.Answer, string) {
 
 // InterruptRemapping says whether the IOMMU prevents a guest's device from
 // raising interrupts that are not its own. It also returns the evidence.
-// Without remapping, vfio refuses to hand out devices. The names of the
-// kernel's interrupt chips decide. If they are not known, an IOMMU that is off
-// or cannot remap means No.
+// Without remapping, vfio refuses to hand out devices. The answer follows from
+// the names of the kernel's interrupt chips. If the names are not known, an
+// IOMMU that is off or cannot remap means No.
 func (f Facts) InterruptRemapping() (proxstation.Answer, string) {
 	if f.Interrupts.Remapped != proxstation.Unknown {
 		return f.Interrupts.Remapped, "/proc/interrupts: " + f.Interrupts.Seen

@@ -22,7 +22,8 @@ func (r *reader) uses() {
 	slices.SortStableFunc(r.Uses, func(a, b Use) int { return a.Address.Compare(b.Address) })
 }
 
-// unsure adds a finding that uses may be missing, once for each subject.
+// unsure adds a finding which says that uses may be missing. It adds one
+// finding for each subject.
 func (r *reader) unsure(subject, seen, fix string) {
 	r.UsesKnown = proxstation.Unknown
 	if slices.ContainsFunc(r.Findings, func(f proxstation.Finding) bool { return f.ID == "iommu.uses-unknown" && f.Subject == subject }) {

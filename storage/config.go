@@ -56,8 +56,8 @@ func parseConfig(text string) (enabled []Storage, disabled map[string]bool) {
 	return enabled, disabled
 }
 
-// contents holds the content types of a storage that sets none (pve-storage,
-// plugindata of each type).
+// contents holds the content types of a storage whose configuration names no
+// content types (pve-storage, plugindata of each type).
 var contents = map[string][]string{
 	"dir": {"images", "rootdir"}, "btrfs": {"images", "rootdir"}, "lvmthin": {"images", "rootdir"}, "zfspool": {"images", "rootdir"},
 	"lvm": {"images"}, "nfs": {"images"}, "cifs": {"images"}, "rbd": {"images"}, "iscsi": {"images"}, "iscsidirect": {"images"}, "zfs": {"images"},

@@ -63,7 +63,7 @@ func (d Disk) Failing() bool { return strings.HasPrefix(strings.ToUpper(d.Health
 func (d Disk) Tier() (tier Tier, why string) {
 	switch d.Bus {
 	case NVMe:
-		if strings.HasPrefix(d.WWN, "uuid.") { // what Linux's NVMe target gives a namespace (drivers/nvme/target), where a drive has eui. or nvme.
+		if strings.HasPrefix(d.WWN, "uuid.") { // the WWN that Linux's NVMe target gives a namespace (drivers/nvme/target); that of a drive begins with eui. or nvme.
 			return TierUnknown, "its name " + d.WWN + " is that of NVMe over a network, which does not tell what is behind it"
 		}
 		return Tier1, "NVMe"

@@ -57,7 +57,7 @@ func ParseDrive(s string) (Drive, error) {
 	return d, nil
 }
 
-// String returns the value as PVE takes it.
+// String returns the value in PVE's notation.
 func (d Drive) String() string {
 	fields := []string{d.Volume}
 	if strings.Contains(d.Volume, "=") {
@@ -116,10 +116,10 @@ func (d Drive) Size() (size Size, ok bool) {
 	return size, err == nil
 }
 
-// Suit returns the drive with the options that the media under it deserves,
-// and why. Options that are set already stay.
+// Suit returns the drive with the options that suit the media under it, and the
+// reasons for these options. Options that are set already stay.
 //
-//   - discard=on where the pool gets space back from what the guest deletes
+//   - discard=on if the pool gets back the space of data that the guest deletes
 //     (PVE manual, Trim/Discard).
 //   - ssd=1 on SSD and NVMe, so that the guest trims and does not defragment;
 //     virtio has no such option.
@@ -127,8 +127,8 @@ func (d Drive) Size() (size Size, ok bool) {
 //     the VM; on scsi it needs the controller virtio-scsi-single, and PVE warns at
 //     each start without it (PVE manual, IO Thread).
 //
-// scsihw is the VM's SCSI controller, as in its configuration.
-// Cache and aio are left at PVE's defaults (none, io_uring), which suit all.
+// scsihw is the VM's SCSI controller, as in its configuration. Cache and aio
+// are left at PVE's defaults (none, io_uring), which suit all.
 func (d Drive) Suit(slot, scsihw string, pool Pool) (Drive, string) {
 	bus := strings.TrimRight(slot, "0123456789")
 	var reasons []string

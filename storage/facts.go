@@ -2,8 +2,8 @@ package storage
 
 import "github.com/proxstation/proxstation"
 
-// Facts holds what is known of a machine's storage, read on the machine itself
-// or over PVE's API.
+// Facts holds the known facts about a machine's storage, read on the machine
+// itself or over PVE's API.
 type Facts struct {
 	Disks     []Disk        `json:"disks"`
 	Storages  []Storage     `json:"storages"`
@@ -49,11 +49,11 @@ type Storage struct {
 	// condition.
 	MountPoint string `json:"mountPoint,omitempty"`
 
-	Path     string `json:"path,omitempty"`     // of dir and btrfs
-	Group    string `json:"group,omitempty"`    // of lvm and lvmthin
-	ThinPool string `json:"thinPool,omitempty"` // of lvmthin
-	ZPool    string `json:"zpool,omitempty"`    // of zfspool: the pool or a dataset in it
-	Server   string `json:"server,omitempty"`   // of network storages
+	Path     string `json:"path,omitempty"`     // for dir and btrfs
+	Group    string `json:"group,omitempty"`    // for lvm and lvmthin
+	ThinPool string `json:"thinPool,omitempty"` // for lvmthin
+	ZPool    string `json:"zpool,omitempty"`    // for zfspool: the pool or a dataset in it
+	Server   string `json:"server,omitempty"`   // for network storages
 	// Sparse says whether a zfspool reserves no space for its volumes.
 	Sparse bool `json:"sparse,omitempty"`
 }

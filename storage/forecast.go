@@ -17,7 +17,7 @@ type Outlook struct {
 	Added Size
 }
 
-// The fill levels from which on a pool is reported.
+// A pool is reported from these fill levels on.
 const (
 	highFill = 0.80
 	fullFill = 0.95
@@ -28,7 +28,7 @@ const (
 func Forecast(choices []DiskChoice, pools []Pool) ([]Outlook, []proxstation.Finding) {
 	var outlooks []Outlook
 	var findings []proxstation.Finding
-	own, added := map[string]Size{}, map[string]Size{} // own by storage, added by the space that storages share
+	own, added := map[string]Size{}, map[string]Size{} // own counts by storage, added by the space that storages share
 	for _, c := range choices {
 		own[c.Pool] += c.Request.Size
 	}

@@ -36,12 +36,13 @@ func hostAt(root fs.FS) host {
 // sys nor proc nor etc.
 var ErrNothing = errors.New("storage: nothing to read")
 
-// Read reads disks, LVM, mounts and PVE's storage configuration of the machine
-// whose root directory is given, with sys, proc, etc and run below it, and of
-// the machine that the program runs on for nil. Facts.Unknown names what cannot
-// be read; a machine without disks or without PVE is not an error. The only
-// error is [ErrNothing]. Sizes and fill of storages, health and wear are not in
-// these files: the PVE API has them.
+// Read reads disks, LVM, mounts and PVE's storage configuration of a machine.
+// root is the machine's root directory, with sys, proc, etc and run below it.
+// If root is nil, Read reads the machine that the program runs on.
+// Facts.Unknown names the facts that cannot be read. A machine without disks or
+// without PVE is not an error. The only error is [ErrNothing]. These files do
+// not have the sizes and the fill of storages, or the health and the wear of
+// disks; the PVE API has them.
 func Read(root fs.FS) (Facts, error) {
 	if root != nil && !sysfs.HasAny(root, "sys", "proc", "etc") {
 		return Facts{}, ErrNothing
@@ -78,9 +79,9 @@ func Read(root fs.FS) (Facts, error) {
 	return f, nil
 }
 
-// own returns the storages that this node may use. It marks those that are not
-// mounted, and adds "local", which PVE adds if the configuration has no such
-// entry.
+// own returns the storages that this node may use. It marks storages that are
+// not mounted, and adds "local", which PVE adds if the configuration has no
+// such entry.
 func (h host) own(config string, mounts []Mount, mountsKnown bool) []Storage {
 	storages, disabled := parseConfig(config)
 	name, _, _ := sysfs.Optional(h.etc, "hostname")

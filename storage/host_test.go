@@ -127,7 +127,7 @@ func TestDisksOfTheNetwork(t *testing.T) {
 	}
 }
 
-// denied is a file system in which every file exists and none can be read.
+// denied is a file system in which every file exists but no file can be read.
 type denied struct{}
 
 func (denied) Open(name string) (fs.File, error) {

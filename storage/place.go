@@ -251,9 +251,9 @@ func (p *placing) refuse(r DiskRequest, pool Pool) string {
 }
 
 // movable names volumes whose move to another storage would free the missing
-// space: the smallest that frees enough by itself, or else the largest ones. It
-// is empty if the volumes are not known, or if all of them together are not
-// enough.
+// space: the smallest volume that is large enough by itself, or else the
+// largest volumes. It is empty if the volumes are not known, or if all of them
+// together are not enough.
 func (p Pool) movable(missing Size) string {
 	volumes := slices.SortedFunc(slices.Values(p.Volumes), func(a, b Volume) int {
 		return cmp.Or(cmp.Compare(b.Size, a.Size), cmp.Compare(a.ID, b.ID))
@@ -276,7 +276,7 @@ func (p Pool) movable(missing Size) string {
 	return ", such as " + strings.Join(names, ", ")
 }
 
-// room returns how much may still be promised of a pool, never less than 0.
+// room returns the space that may still be promised on a pool, at least 0.
 func (p *placing) room(pool Pool) Size {
 	room := pool.Available
 	if pool.Overcommits() {

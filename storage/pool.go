@@ -27,14 +27,14 @@ type Pool struct {
 	// (zpoolconcepts(7)). It is empty for other types, and if it is not known.
 	Health string `json:"health,omitempty"`
 
-	mount string // of a directory
+	mount string // the mount point of a directory
 }
 
 // Holds reports whether the pool takes this content type, such as "images".
 func (p Pool) Holds(content string) bool { return slices.Contains(p.Content, content) }
 
 // Overcommits reports whether volumes take space only as they are written, so
-// that more can be promised than is there.
+// that more space can be promised than exists.
 func (p Pool) Overcommits() bool {
 	return p.Thin != nil || p.Type == "lvmthin" || p.Type == "zfspool" && p.Sparse || p.Type == "dir" || p.Type == "btrfs"
 }
@@ -157,7 +157,7 @@ func (f Facts) zpool(name string) (data, helpers []string) {
 	return data, helpers
 }
 
-// mount returns the mount that a path lies on: the one with the longest path.
+// mount returns the mount that a path lies on: the mount with the longest path.
 func (f Facts) mount(name string) *Mount {
 	var best *Mount
 	for i, m := range f.Mounts {

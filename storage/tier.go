@@ -31,7 +31,8 @@ func (t Tier) Media() string { return enum.Name(media, t) }
 // ErrTier reports a text that names no tier.
 var ErrTier = errors.New("storage: unknown tier")
 
-// ParseTier parses what [Tier.String] returns. The error matches [ErrTier].
+// ParseTier parses a name that [Tier.String] returns. The error matches
+// [ErrTier].
 func ParseTier(s string) (Tier, error) {
 	var t Tier
 	return t, enum.Unmarshal(&t, tierNames, s, ErrTier)

@@ -50,9 +50,9 @@ func numberOnly(link string) int {
 	return 0
 }
 
-// zpools returns the ZFS pools, by what blkid found on disks and partitions:
-// all members bear the pool's name. blkid does not record the class of a
-// member, so all of them count as data. That never makes a pool look faster
+// zpools returns the ZFS pools. blkid has found the pool's name on the disks
+// and partitions that are its members. blkid does not record the class of a
+// member, so all members count as data. This never makes a pool look faster
 // than it is.
 func zpools(records map[string]sysfs.Udev) []ZPool {
 	var pools []ZPool

@@ -61,10 +61,10 @@ func (a Agent) Wait(ctx context.Context, atMost time.Duration) error {
 }
 
 // Run runs a command in the guest and waits until the command has ended. An
-// exit code other than 0, or a signal, is not an error: the output holds both.
-// The agent keeps the first 16 MiB of what the command prints. The command's
-// input is at most 64 KiB. A command that takes longer than its timeout goes on
-// in the guest, because the agent cannot end it.
+// exit code other than 0, or a signal, is not an error; the returned output
+// holds it. The agent keeps the first 16 MiB of what the command prints. The
+// command's input is at most 64 KiB. A command that takes longer than its
+// timeout goes on in the guest, because the agent cannot end it.
 //
 // If the answer to the start is lost, the error matches [ErrNoAnswer]: the
 // command may be running, and it is not started again. If the answer that says

@@ -137,7 +137,7 @@ func (a *applier) fresh(vmid int, planned string, config pve.WholeConfig) error 
 	return nil
 }
 
-// refused returns the error of a write that PVE refused. If it refused the
+// refused returns the error of a write that PVE refused. If PVE refused the
 // digest, the configuration changed after it was read, and the error is a
 // StaleError.
 func (a *applier) refused(ctx context.Context, vmid int, digest string, err error) error {
@@ -151,7 +151,7 @@ func (a *applier) refused(ctx context.Context, vmid int, digest string, err erro
 // An outcome is the configuration that a step should lead to.
 type outcome struct {
 	set map[string]string
-	// exact says that a value may have no properties beside those in set.
+	// exact says that a value may have only the properties in set.
 	exact    bool
 	absent   []string
 	password bool // cipassword must be set; PVE does not reveal its value

@@ -17,9 +17,9 @@ func (n *Node) SendKey(ctx context.Context, vmid int, key string) error {
 }
 
 // RemoveCD takes the image out of a VM's CD drive at once, and then removes the
-// drive. If QEMU cannot remove the drive of a running VM, the drive goes at the
-// VM's next start. A drive that is gone already, or holds another volume, is
-// left alone. RemoveCD needs VM.Config.CDROM on the VM.
+// drive. If QEMU cannot remove the drive of a running VM, the drive is removed
+// at the VM's next start. A drive that is gone already, or holds another
+// volume, is left alone. RemoveCD needs VM.Config.CDROM on the VM.
 func (n *Node) RemoveCD(ctx context.Context, vmid int, slot, volume string) error {
 	config, err := n.pve.WholeConfig(ctx, vmid)
 	if errors.Is(err, ErrNotFound) {

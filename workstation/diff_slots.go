@@ -194,15 +194,15 @@ func (m matching) startsFrom(slot string) bool {
 	return len(order) > 0 && order[0] == slot
 }
 
-// another reports whether the disk is new, has another purpose than the given
-// purpose, and the Spec has another disk for the given purpose.
+// another reports whether a new disk cannot be the VM's disk for the given
+// purpose, because the Spec has another disk for that purpose.
 func (m matching) another(disk Disk, purpose storage.Purpose) bool {
 	return disk.allocates() && disk.Purpose != purpose &&
 		slices.ContainsFunc(m.vm.Disks, func(d Disk) bool { return d.Purpose == purpose && !qmconf.IsFirmware(d.Slot) })
 }
 
 // byRoom finds a free slot. If an earlier plan already made this disk, byRoom
-// finds its slot: a disk on that bus that no other disk of the Spec means.
+// finds its slot: a disk on that bus that stands for no other disk of the Spec.
 func (m matching) byRoom(disk Disk) string {
 	for _, slot := range qmconf.Disks(m.have) {
 		named := slices.ContainsFunc(m.vm.Disks, func(other Disk) bool { return other.Slot == slot })

@@ -24,8 +24,8 @@ type Disk struct {
 	// Size is the minimum size. A smaller disk grows, and a larger disk stays
 	// as it is. Size is ignored if Volume is set.
 	Size storage.Size `json:"size,omitempty"`
-	// NewSize is the size of the disk in a new VM if Size is not set. In an
-	// existing VM the disk keeps its size; if it does not exist, it is not
+	// NewSize is the size of the disk in a new VM if Size is not set. An
+	// existing VM keeps its disk as it is; if it lacks the disk, no disk is
 	// made.
 	NewSize storage.Size `json:"newSize,omitempty"`
 	// Tier is the slowest allowed tier. If it is unset, the Purpose decides.

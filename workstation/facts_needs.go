@@ -147,8 +147,9 @@ func (f Facts) partOfCard(fn iommu.Function) bool {
 }
 
 // storage judges a storage controller. The API lists the disks of the host, but
-// not the controller of each disk. If the host must have a used disk on every
-// controller of the kind, this controller has a used disk too.
+// not the controller of each disk. The host surely uses a disk on this
+// controller if no disk of the kind is idle, and if the controller is the only
+// one of its kind or there is an NVMe disk in use for each NVMe controller.
 func (o handover) storage(fn iommu.Function) (severity proxstation.Severity, why string) {
 	if len(of(isStorage, o.left)) == 0 {
 		return proxstation.Blocker, "it is the last storage controller of the host, which loses its root disk when the VM starts"

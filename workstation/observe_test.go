@@ -50,8 +50,8 @@ func (d *faraway) total() (n int) {
 	return n
 }
 
-// many returns the reference host with this number of VMs, of which every other
-// VM runs.
+// many returns the reference host with the given number of VMs. Every second VM
+// runs.
 func many(vms int) pvetest.Host {
 	host := pvetest.Reference()
 	host.VMs = nil

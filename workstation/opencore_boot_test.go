@@ -46,10 +46,10 @@ func loadings() []loading {
 }
 
 // TestFirmwareStartsOpenCore boots configured copies of OpenCore images of the
-// public layouts. A program in place of OpenCore writes where it was started
-// from and where the firmware has displays. These must be the drive that the
-// boot order names first, and the place at which DeviceProperties name the
-// card.
+// public layouts. A program in place of OpenCore writes the drive from which it
+// was started, and the places at which the firmware has displays. The drive
+// must be the first in the boot order, and DeviceProperties must name the place
+// of a display.
 func TestFirmwareStartsOpenCore(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

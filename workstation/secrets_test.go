@@ -22,8 +22,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// These secrets may come back in an echo. Each contains the text MARK. The
-// quotes and special characters are those that escaping changes.
+// These secrets may come back in an echo. Each contains the text MARK, and
+// quotes and special characters that escaping changes.
 const (
 	markedPassword = `MARK-password"<&>'\é`
 	markedOSK      = `MARK-osk(c)xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx`

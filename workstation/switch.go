@@ -75,7 +75,7 @@ type switching struct {
 }
 
 // A turn lets only one switch of a set run at a time on one [Node], because all
-// of them share a lease.
+// switches of a set share a lease.
 type turn struct {
 	free chan struct{}
 	to   atomic.Int64 // the target of the switch that is under way

@@ -102,8 +102,8 @@ func (s *switching) hold(ctx context.Context) error {
 	return s.renew(ctx, PhaseRollback, s.db.stopTime()+s.db.Boot)
 }
 
-// clearTarget shuts down the target, which is not up, so that the card is free,
-// if the caller allows that.
+// clearTarget shuts down the target, which is not up, so that the card is free.
+// It does so only if the caller allows it.
 func (s *switching) clearTarget(ctx context.Context) error {
 	var target pve.VMStatus
 	err := s.until(ctx, time.Minute, func(ctx context.Context) (bool, error) {

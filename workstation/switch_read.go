@@ -238,8 +238,9 @@ func (r *setReader) taken() []iommu.Function {
 	return taken
 }
 
-// needs reads the disks of the host, without SMART data, and the ports of its
-// bridges, if a member would take a controller of that kind.
+// needs reads the disks of the host, without SMART data, if a member would take
+// a storage or USB controller. It reads the ports of the host's bridges if a
+// member would take a network card.
 func (r *setReader) needs(ctx context.Context, taken []iommu.Function) {
 	side, cancel := context.WithTimeoutCause(ctx, sideTime, errSlow)
 	defer cancel()

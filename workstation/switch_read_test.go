@@ -14,7 +14,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// beside returns pair with other VMs added, of which the last few run.
+// beside returns pair with other VMs added. The last of these VMs run.
 func beside(off, running int) pvetest.Host {
 	host := made()
 	host.VMs = slices.Clone(host.VMs)

@@ -90,9 +90,10 @@ func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
 	return late
 }
 
-// stopTime is how long a shutdown may take, from the request, whose answer may
-// get lost, until the VM is gone. The lease must last for this whole time,
-// because the task locks the VM, and the lease may be in that VM.
+// stopTime is how long a shutdown may take: from the request until the VM is
+// gone, even if the answer to the request gets lost. The lease must last for
+// this whole time, because the task locks the VM, and the lease may be in that
+// VM.
 func (db DualBoot) stopTime() time.Duration { return 2*db.Grace + time.Minute + leaseSlack }
 
 // start starts the target, unless it runs already.

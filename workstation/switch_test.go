@@ -15,8 +15,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// pair returns a host with the Windows and the Linux workstation, of which
-// Windows runs.
+// pair returns a host with the Windows and the Linux workstation. Windows runs.
 func pair() pvetest.Host {
 	host := pvetest.Reference()
 	host.Mappings = []pvetest.Mapping{{ID: "rtx5070ti", Map: []string{"node=pve,path=0000:01:00,id=10de:2c05,iommugroup=12,subsystem-id=1462:5315"}}}
@@ -33,8 +32,8 @@ func pair() pvetest.Host {
 
 var both = workstation.DualBoot{Members: []int{140, 141}, Owner: "test"}
 
-// returning is the set both, with a way back from a guest that is not up in
-// time.
+// returning is the variable both, with a way back from a guest that is not up
+// in time.
 var returning = workstation.DualBoot{Members: both.Members, Owner: both.Owner, ReturnIfNotUp: true}
 
 // scenario runs a test against a fresh node of the host, in its own synctest

@@ -17,7 +17,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// waking is the set both, with the permission to wake guests that sleep.
+// waking is the variable both, with the permission to wake guests that sleep.
 var waking = workstation.DualBoot{Members: both.Members, Owner: both.Owner, Wake: true}
 
 // A VM whose QEMU runs while its guest does not run has the card, but is not
@@ -168,8 +168,8 @@ func TestWhatPVEWritesOtherwise(t *testing.T) {
 			t.Errorf("%s: %s", key, state.Config[key])
 		}
 	}
-	// A 0 that is deleted at the next start counts as deleted, although PVE
-	// still shows it.
+	// A value 0 that will be deleted at the next start counts as deleted,
+	// although PVE still shows the value.
 	if err := sim.PowerOn(300); err != nil {
 		t.Fatal(err)
 	}

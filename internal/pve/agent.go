@@ -43,8 +43,8 @@ type ExecStatus struct {
 	Truncated bool // more was written than the agent keeps
 }
 
-// AgentExecStatus returns the state of a command. The agent reports the end of a
-// command once, so that a lost answer cannot be asked for again.
+// AgentExecStatus returns the state of a command. The agent reports the end of
+// a command only once, so a lost answer cannot be requested again.
 func (c *Client) AgentExecStatus(ctx context.Context, vmid, pid int) (ExecStatus, error) {
 	var s struct {
 		Exited, Truncated flag
@@ -68,8 +68,8 @@ func (c *Client) unusable(method, path, why string) error {
 	return c.explain(wrap(method, path, fmt.Errorf("%w: %s", ErrAnswer, why)))
 }
 
-// AgentFileWrite writes a file in the guest. PVE takes at most 60 KiB of
-// content, here in base64, so 45 KiB of data.
+// AgentFileWrite writes a file in the guest. PVE accepts at most 60 KiB of
+// content. The content is in base64, so data has at most 45 KiB.
 func (c *Client) AgentFileWrite(ctx context.Context, vmid int, file string, data []byte) error {
 	params := map[string]any{"file": file, "content": base64.StdEncoding.EncodeToString(data), "encode": 0}
 	return c.post(ctx, c.vm(vmid, "/agent/file-write"), params, nil)
@@ -137,7 +137,7 @@ func (c *Client) askAgent(ctx context.Context, vmid int, command string, result 
 	return c.take(ctx, http.MethodGet, path, raw{data: data, there: true}, result)
 }
 
-// AgentOS returns what the agent says of the guest's system, by the names of
+// AgentOS returns the agent's report about the guest's system, by the names of
 // guest-get-osinfo: "id", "pretty-name", "version-id".
 func (c *Client) AgentOS(ctx context.Context, vmid int) (map[string]string, error) {
 	var result map[string]text

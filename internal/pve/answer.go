@@ -32,7 +32,7 @@ func answerBound(path string) int64 {
 // An Odd is a value of an answer that has the wrong type. The value counts as
 // absent.
 type Odd struct {
-	Method, Path string // of the request
+	Method, Path string // the method and path of the request
 	Value        string // where it is in the answer, and what it is: "[3].maxmem: a list"
 }
 

@@ -28,7 +28,7 @@ type Client struct {
 	// password, and would fail all other requests made at the same time.
 	first chan struct{}
 	ready *atomic.Bool
-	slots chan struct{} // of the requests in flight
+	slots chan struct{} // one slot for each request in flight
 	// foreign says that the client belongs to a caller; see guard.
 	foreign bool
 	secrets *secrets
@@ -43,7 +43,8 @@ const InFlight = 32
 // 30 seconds (pve-http-server PVE/APIServer/AnyEvent.pm, proxy_request).
 const answerTime = time.Minute
 
-// New returns a client for a node, over the caller's client.
+// New returns a client for a node. It makes its requests with the caller's
+// client.
 func New(api *proxmox.Client, node string) *Client {
 	return &Client{api: api, node: node, first: make(chan struct{}, 1), ready: new(atomic.Bool), slots: make(chan struct{}, InFlight), foreign: true, secrets: new(secrets)}
 }
@@ -156,14 +157,14 @@ func (c *Client) odd(ctx context.Context, method, path string, values ...string)
 	}
 }
 
-// pauses are the times before a GET whose answer got lost is made again. PVE's
-// own proxy loses answers when the node is busy: 595 to 599 (pve-http-server
-// PVE/APIServer/AnyEvent.pm, proxy_request).
+// pauses holds the waiting times before a GET is made again because its answer
+// got lost. PVE's own proxy loses answers when the node is busy: 595 to 599
+// (pve-http-server PVE/APIServer/AnyEvent.pm, proxy_request).
 var pauses = []time.Duration{200 * time.Millisecond, 600 * time.Millisecond, 1800 * time.Millisecond}
 
 // lost reports whether an answer was lost on its way: a proxy says so, or the
-// connection was closed. A node that cannot be reached, or is silent, will not
-// be there a moment later.
+// connection was closed. It returns false for a node that cannot be reached or
+// is silent: such a node will not be back a moment later.
 func lost(err error) bool {
 	var e *Error
 	if !errors.As(err, &e) {

@@ -20,7 +20,8 @@ import (
 
 const token, secret = "root@pam!lab", "11111111-2222-3333-4444-555555555555"
 
-// open returns a client of ours, through Transport, or a caller's plain one.
+// open returns our own client, which uses Transport, or a caller's plain
+// client.
 func open(sim *pvetest.Node, plain bool) *pve.Client {
 	transport := sim.Transport()
 	if !plain {

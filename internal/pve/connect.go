@@ -25,9 +25,9 @@ type Endpoint struct {
 	Token       string // "user@realm!id=secret"
 	Username    string // "root@pam"
 	Password    string
-	RootCAs     *x509.CertPool    // nil means the system's
-	Fingerprint string            // of the node's certificate, SHA-256
-	Transport   http.RoundTripper // in place of the network
+	RootCAs     *x509.CertPool    // nil means the system's CAs
+	Fingerprint string            // SHA-256 of the node's certificate
+	Transport   http.RoundTripper // replaces the network
 }
 
 // String returns the URL and nothing that is secret.

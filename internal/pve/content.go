@@ -11,8 +11,8 @@ import (
 
 // committed lists a storage's images: images to install from, and the disks of
 // VMs and containers. For a storage whose volumes take space only when they are
-// written, it adds up the disks' sizes. If the images cannot be listed, all of
-// these stay unknown.
+// written, it adds up the disks' sizes. If the images cannot be listed, these
+// facts stay unknown.
 func (c *Client) committed(ctx context.Context, s storage.Storage) storage.Storage {
 	thick := s.Type == "lvm"
 	content, asked := listed(s)
@@ -48,10 +48,10 @@ func (c *Client) committed(ctx context.Context, s storage.Storage) storage.Stora
 	return s
 }
 
-// listed returns the content types of a storage to list in one request: PVE
-// lists all images anew for each content type that is asked for. asked is false
-// for a storage whose content matters to no rule, and for an offline storage,
-// which PVE would try to mount.
+// listed returns the content type for which a storage is asked, or "" for all
+// types. PVE lists all images anew for each type, so one request asks for all
+// that is needed. asked is false if no rule needs the storage's content, and
+// for an offline storage, because PVE would try to mount it.
 func listed(s storage.Storage) (content string, asked bool) {
 	local := slices.Contains([]string{"lvm", "lvmthin", "zfspool", "dir", "btrfs"}, s.Type)
 	images := slices.Contains(s.Content, "images") && local
@@ -65,7 +65,7 @@ func listed(s storage.Storage) (content string, asked bool) {
 	return "", images || files
 }
 
-// A Volume is something that lies on a storage.
+// A Volume is a disk, an image or another file on a storage.
 type Volume struct {
 	ID      string
 	Content string // "images", "rootdir", "iso", "import"

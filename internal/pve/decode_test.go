@@ -85,9 +85,9 @@ func TestPermissionsComeFromTheNearestPath(t *testing.T) {
 func TestStaleIsNoWrongChecksum(t *testing.T) {
 	t.Parallel()
 	for message, want := range map[string]bool{
-		"checksum missmatch (file change by other user?)":                  true, // until qemu-server 8.2.4
+		"checksum missmatch (file change by other user?)":                  true, // PVE's spelling until qemu-server 8.2.4
 		"detected modified configuration - file changed by other user? Tr": true,
-		"checksum mismatch: got 'a' != expect 'b'":                         false, // of a download
+		"checksum mismatch: got 'a' != expect 'b'":                         false, // the message of a download
 	} {
 		if got := errors.Is(&Error{Status: 500, Message: message}, ErrStale); got != want {
 			t.Errorf("%q: stale %v", message, got)

@@ -6,11 +6,11 @@
 // loses the message of a 403, follows redirects with the login, and reads
 // bodies of any size. While it logs in, requests that are under way fail. Its
 // Task.Wait returns nil for a task that failed. [Transport] keeps PVE's words
-// and stays with the node, [Dial] has a login of its own, and [Client.Wait] is
-// the only place that waits for tasks.
+// and sends nothing to other hosts, [Dial] has a login of its own, and
+// [Client.Wait] is the only place that waits for tasks.
 //
-// The answers of a node are somebody else's data. They are bounded, decoded as
-// far as they fit (a value that does not fit is an [Odd]), made printable, and
-// cleared of the secrets that were sent to the node. Every error passes
+// The answers of a node are not trusted. They are bounded, decoded as far as
+// they fit (a value that does not fit is an [Odd]), made printable, and cleared
+// of the secrets that were sent to the node. Every error passes
 // [Client.Explain] on its way to the caller.
 package pve

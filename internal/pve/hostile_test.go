@@ -78,8 +78,8 @@ func TestAnswersThatAreNotPVEs(t *testing.T) {
 	}
 }
 
-// Two bodies are too large: an endless one, and one that is small until it is
-// decompressed.
+// Two bodies are too large: an endless body, and a body that is small until it
+// is decompressed.
 func TestBodiesHaveABound(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -107,7 +107,7 @@ func TestBodiesHaveABound(t *testing.T) {
 	}
 }
 
-// One value of a wrong type costs that value.
+// If one value has a wrong type, only this value is lost.
 func TestOddValues(t *testing.T) {
 	t.Parallel()
 	c := saying("200 OK", `{"data":[

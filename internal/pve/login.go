@@ -22,7 +22,7 @@ const renewAfter = time.Hour
 // under way at a login, and log in at most once an hour.
 type login struct {
 	base               http.RoundTripper
-	address            string // of the API
+	address            string // the address of the API
 	username, password string
 	secrets            *secrets // the tickets are added to it
 

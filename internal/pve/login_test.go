@@ -85,7 +85,7 @@ func TestLoginAgain(t *testing.T) {
 		if err := c.SetConfig(t.Context(), 141, pve.Change{Set: map[string]string{"description": "after it"}}); err != nil {
 			t.Error(err)
 		}
-		if state, _ := sim.VM(141); state.Config["description"] != "after it" || len(sim.Writes()) != 2 { // a refused one
+		if state, _ := sim.VM(141); state.Config["description"] != "after it" || len(sim.Writes()) != 2 { // the refused write and its repetition
 			t.Errorf("%q after %v", state.Config["description"], sim.Writes())
 		}
 	})

@@ -18,7 +18,7 @@ import (
 type guard struct {
 	mu     sync.Mutex
 	stop   context.CancelFunc
-	host   string // of the first connection
+	host   string // the host of the first connection
 	secure bool   // the first connection has TLS
 	left   string // the address to which the node redirected, or ""
 }
@@ -52,7 +52,7 @@ func (g *guard) gotConn(info httptrace.GotConnInfo) {
 	}
 	g.secure = g.secure || secure
 	if g.left != "" {
-		_ = info.Conn.Close() // nothing has been written to it
+		_ = info.Conn.Close() // nothing has been written to the connection
 	}
 }
 

@@ -84,8 +84,8 @@ func TestAskingAgainEndsWithTheContext(t *testing.T) {
 	})
 }
 
-// A connection that was reset loses its answer and is tried again; a node that
-// cannot be reached is not.
+// A connection that was reset loses its answer and is tried again; a request to
+// a node that cannot be reached is not.
 func TestConnectionsThatEnd(t *testing.T) {
 	t.Parallel()
 	for op, want := range map[string]int{"read": 4, "write": 4, "dial": 1, "remote error": 1} {
@@ -103,7 +103,7 @@ func TestConnectionsThatEnd(t *testing.T) {
 	}
 }
 
-// The message of a volume that is gone is known.
+// PVE's message about a volume that is gone is recognised.
 func TestWhatIsNotFound(t *testing.T) {
 	t.Parallel()
 	for _, message := range []string{"no such logical volume pve/vm-140-disk-0", "unable to create VM 302 - no such logical volume pve/vm-301-disk-0",

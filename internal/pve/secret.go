@@ -25,7 +25,8 @@ const hidden = "[secret]"
 // and those sent for the latest VMs.
 const maxSecrets = 64
 
-// longestText is the number of bytes that are kept of a node's message.
+// longestText is the greatest number of bytes that are kept of a node's
+// message.
 const longestText = 4096
 
 // Secrets holds texts that a client sent to its node. A node may echo them in a

@@ -13,9 +13,10 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// Storage reads the facts that join the node's storages to its disks, all at
-// once. Facts.Unknown names what the caller may not read. Storage returns an
-// error only if an answer does not come.
+// Storage reads the node's storages and disks at the same time, and the facts
+// that say which storage is on which disk. Facts.Unknown names the parts that
+// the caller may not read. Storage returns an error only if the node does not
+// answer.
 func (c *Client) Storage(ctx context.Context) (storage.Facts, error) {
 	var f storage.Facts
 	var systems []fileSystem
@@ -145,9 +146,9 @@ func told(s string) string {
 	return s
 }
 
-// hidesDisks reports whether a disk is a volume of a RAID controller or a
-// hypervisor's, by its SCSI vendor and model. Dell and HP are vendors
-// of single disks too, so for them the model decides.
+// hidesDisks reports whether a disk is a volume of a RAID controller or of a
+// hypervisor. It judges by the SCSI vendor and model. Dell and HP also sell
+// single disks, so for these vendors the model decides.
 func hidesDisks(vendor, model string) bool {
 	return storage.HidesDisks(vendor) || strings.HasPrefix(model, "PERC") || strings.HasPrefix(strings.ReplaceAll(model, "_", " "), "LOGICAL VOLUME")
 }

@@ -15,7 +15,7 @@ import (
 // A UPID names a task: "UPID:pve:0003F8A2:...:qmstart:140:root@pam:".
 type UPID string
 
-// upidFormat is PVE's (pve-common PVE/Tools.pm, upid_decode).
+// upidFormat is PVE's format of a UPID (pve-common PVE/Tools.pm, upid_decode).
 var upidFormat = regexp.MustCompile(`^UPID:[\w.-]+(?::[0-9A-Fa-f]{8,9}){3}:[^:\s]+:[^:\s]*:[^:\s]+:$`)
 
 // part returns a field of the UPID, "" if it is not valid.
@@ -26,13 +26,14 @@ func (u UPID) part(i int) string {
 	return strings.Split(string(u), ":")[i]
 }
 
-// Type returns what the task does: "qmstart".
+// Type returns the kind of the task: "qmstart".
 func (u UPID) Type() string { return u.part(5) }
 
-// ID returns what the task is about, mostly a VMID.
+// ID returns the object of the task, mostly a VMID.
 func (u UPID) ID() string { return u.part(6) }
 
-// VMID returns the VM the task is about, 0 if it is not about a VM.
+// VMID returns the VM that the task is about, or 0 if the task is not about a
+// VM.
 func (u UPID) VMID() int {
 	id, _ := strconv.Atoi(u.ID()) // an ID that is not a number names no VM
 	return id
@@ -45,8 +46,8 @@ type TaskResult struct {
 }
 
 // The pace of polling. Most tasks are short, and callers want to see the end of
-// a long task soon. Four requests a second serve both; PVE answers each from
-// one file (pve-common PVE/ProcFSTools.pm, RESTEnvironment).
+// a long task soon. Four requests a second are enough for both. PVE answers
+// each from one file (pve-common PVE/ProcFSTools.pm, RESTEnvironment).
 const (
 	firstPoll = 100 * time.Millisecond
 	lastPoll  = 250 * time.Millisecond
@@ -61,7 +62,7 @@ const (
 // Wait waits until the task has ended or the context is done. About once a
 // second it calls tick, which may be nil, with the time since the start. Wait
 // reads no log of a task that ends well. If a task fails, the error is a
-// [TaskError]. Answers that get lost on the way are asked for again.
+// [TaskError]. If an answer gets lost, Wait asks again.
 func (c *Client) Wait(ctx context.Context, task UPID, tick func(elapsed time.Duration)) (TaskResult, error) {
 	if task == "" {
 		return TaskResult{}, nil
@@ -96,8 +97,9 @@ func (c *Client) Wait(ctx context.Context, task UPID, tick func(elapsed time.Dur
 	}
 }
 
-// Follow waits as Wait does, and shows the log: about once a second it calls
-// line with the log's last line, if there are new lines. line may be nil.
+// Follow waits like Wait, and passes the log to the caller: about once a second
+// it calls line with the log's last line, if there are new lines. line may be
+// nil.
 func (c *Client) Follow(ctx context.Context, task UPID, line func(string)) (TaskResult, error) {
 	if line == nil {
 		return c.Wait(ctx, task, nil)
@@ -113,7 +115,8 @@ func (c *Client) Follow(ctx context.Context, task UPID, line func(string)) (Task
 	})
 }
 
-// Sleep waits for d, or until the context is done and then returns its cause.
+// Sleep waits for d. If the context ends first, Sleep returns the context's
+// cause at once.
 func Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

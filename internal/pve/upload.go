@@ -16,7 +16,7 @@ import (
 type File struct {
 	Storage string
 	Content string // "iso" or "import"
-	Name    string // of the file on the storage
+	Name    string // the file's name on the storage
 	SHA256  string // in hexadecimal; PVE compares it
 }
 
@@ -121,8 +121,8 @@ func (c *Client) Download(ctx context.Context, f File, source string) (task UPID
 	return task, c.post(ctx, c.here("/storage/%s/download-url", url.PathEscape(f.Storage)), params, &task)
 }
 
-// DeleteVolume begins to delete a volume by its ID. PVE does not look whether a VM
-// has it.
+// DeleteVolume begins to delete a volume by its ID. PVE does not check whether
+// a VM has the volume.
 func (c *Client) DeleteVolume(ctx context.Context, storage, volume string) (task UPID, err error) {
 	return task, c.delete(ctx, c.here("/storage/%s/content/%s", url.PathEscape(storage), url.PathEscape(volume)), &task)
 }

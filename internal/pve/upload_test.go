@@ -25,7 +25,7 @@ func TestUpload(t *testing.T) {
 	tests := map[string]struct {
 		file        pve.File
 		is          error
-		says        string // of the request
+		says        string // part of the request
 		taskFailure string
 	}{
 		"as it is":          {file: pve.File{Storage: "local", Content: "import", Name: "a.raw", SHA256: right}},

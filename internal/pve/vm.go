@@ -11,7 +11,7 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// A VMStatus is the state of a VM, as it stands in PVE's list of VMs.
+// A VMStatus is the state of a VM in PVE's list of VMs.
 type VMStatus struct {
 	VMID     int
 	Name     string
@@ -21,7 +21,7 @@ type VMStatus struct {
 	Template bool
 	// Paused says that QEMU runs and the guest does not: the guest is paused,
 	// asleep, or halted by an error, or QEMU was started for a backup. Among
-	// the lists, only [Client.VMsInFull] knows it.
+	// the lists, only the list of [Client.VMsInFull] says so.
 	Paused bool
 	// Asleep says that the guest of a VM that is Paused sleeps (S3), and can be
 	// woken.
@@ -30,7 +30,7 @@ type VMStatus struct {
 	PID    int          // of the QEMU process, 0 for a VM that is off
 	Memory storage.Size // the configured size
 	// HA says whether the VM is under high availability. Only [Client.Status]
-	// knows it.
+	// fills it in.
 	HA bool
 }
 
@@ -50,8 +50,8 @@ type vmStatus struct {
 	} `json:"ha"`
 }
 
-// halted are QEMU's states in which there is a process, and no guest runs (QEMU
-// QMP reference, RunState).
+// halted holds QEMU's states in which the process exists but the guest does not
+// run (QEMU QMP reference, RunState).
 var halted = []string{"paused", "suspended", "prelaunch", "io-error", "internal-error", "guest-panicked"}
 
 func (s vmStatus) public() VMStatus {
@@ -66,8 +66,8 @@ func (c *Client) VMs(ctx context.Context) ([]VMStatus, error) {
 	return c.list(ctx, nil)
 }
 
-// VMsInFull returns what VMs returns, and Paused: PVE asks QEMU about every
-// running VM.
+// VMsInFull returns the VMs with Paused filled in, for which PVE asks QEMU
+// about every running VM.
 func (c *Client) VMsInFull(ctx context.Context) ([]VMStatus, error) {
 	return c.list(ctx, url.Values{"full": {"1"}})
 }
@@ -114,9 +114,10 @@ type Config struct {
 	Digest string
 }
 
-// Config returns a VM's configuration. PVE leaves a key in it that is deleted
-// at the next start, if its value is 0 (pve-guest-common PVE/AbstractConfig.pm,
-// load_current_config). [Client.WholeConfig] does not.
+// Config returns a VM's configuration. A key that will be deleted at the next
+// start is still in it if the key's value is 0 (pve-guest-common
+// PVE/AbstractConfig.pm, load_current_config). [Client.WholeConfig] leaves such
+// a key out.
 func (c *Client) Config(ctx context.Context, vmid int) (Config, error) {
 	values := map[string]text{}
 	if err := c.get(ctx, c.vm(vmid, "/config"), nil, &values); err != nil {
@@ -218,7 +219,7 @@ func (c *Client) Stop(ctx context.Context, vmid int) (task UPID, err error) {
 	return task, c.post(ctx, c.vm(vmid, "/status/stop"), map[string]any{}, &task)
 }
 
-// SendKey presses a key of a VM's keyboard, by QEMU's name of it.
+// SendKey presses a key of a VM's keyboard, named as QEMU names it.
 func (c *Client) SendKey(ctx context.Context, vmid int, key string) error {
 	return c.call(ctx, http.MethodPut, c.vm(vmid, "/sendkey"), map[string]any{"key": key}, nil)
 }

@@ -9,7 +9,7 @@ import (
 type WholeConfig struct {
 	Next    map[string]string // the values from the next start on
 	InForce map[string]string // the values until then
-	Digest  string            // of both
+	Digest  string            // the digest of the whole configuration
 }
 
 // WholeConfig reads a VM's configuration in one request. It needs VM.Audit on

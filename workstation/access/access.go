@@ -75,8 +75,8 @@ var (
 )
 
 // Apply makes the changes of the plan and reads the guest again. An empty plan
-// writes nothing. The error is that of the way's Plan. It matches [ErrGuest] if
-// a step failed, and [ErrNotTaken] if the guest still differs afterwards.
+// writes nothing. The error may come from the way's Plan. It matches [ErrGuest]
+// if a step failed, and [ErrNotTaken] if the guest still differs afterwards.
 func Apply(ctx context.Context, guest Guest, way Way, plan Plan) error {
 	if plan.Empty() {
 		return nil

@@ -17,7 +17,7 @@ func (m machine) Run(_ context.Context, c proxstation.GuestCommand) (proxstation
 	return m(c), nil
 }
 
-// An AI guest that takes one key, and no passwords.
+// An AI guest gets a key and refuses passwords.
 func ExampleSSH() {
 	guest := machine(func(proxstation.GuestCommand) proxstation.GuestOutput {
 		return proxstation.GuestOutput{Stdout: "access: user yes\naccess: installed yes\naccess: running yes\naccess: key no\naccess: passwords yes\naccess: done\n"}
@@ -38,7 +38,7 @@ func ExampleSSH() {
 	// access: invalid: KeysOnly without a Key: nobody could get in
 }
 
-// A Windows guest in its Home edition.
+// A Windows guest in the Home edition cannot be reached by RDP.
 func ExampleRDP() {
 	guest := machine(func(proxstation.GuestCommand) proxstation.GuestOutput {
 		return proxstation.GuestOutput{Stdout: "access: edition Core\naccess: allowed no\naccess: done\n"}

@@ -44,7 +44,7 @@ type desktop struct {
 	says []string
 	// then holds the states after the set-up was started again.
 	then []string
-	// off makes the guest go off at its first start.
+	// off makes the guest shut down at its first start.
 	off bool
 
 	mu    sync.Mutex

@@ -33,7 +33,7 @@ type Inventory struct {
 	Pools []Pool `json:"pools"`
 	// VMs holds the host's VMs that take PCI devices, sorted by VMID.
 	VMs []VM `json:"vms"`
-	// Findings report blockers, risks, and facts that could not be read. Their
+	// Findings holds blockers, risks, and facts that could not be read. Their
 	// IDs are stable too.
 	Findings []proxstation.Finding `json:"findings"`
 }

@@ -105,8 +105,8 @@ func TestNamesAreReadForCardsOnly(t *testing.T) {
 	}
 }
 
-// The inventory of a machine, as programs read it. With nil, Read reads the
-// running machine.
+// Read returns the inventory of a machine, which programs read as JSON. With
+// nil, it reads the running machine.
 func ExampleRead() {
 	tree, err := hosttree.Load("reference") // or os.DirFS of a captured tree's directory
 	if err != nil {
@@ -124,7 +124,7 @@ func ExampleRead() {
 	// on {"address":"0000:01:00.0","vendorID":"10de","deviceID":"2c05","name":"NVIDIA Blackwell 10de:2c05","family":"NVIDIA Blackwell","functions":["0000:01:00.0","0000:01:00.1"],"driver":"vfio-pci","group":1,"isolated":"yes","blockers":[]} <nil>
 }
 
-// The place where the host's kernel arguments are configured.
+// Boot says where the host's kernel arguments are configured.
 func ExampleBoot() {
 	tree, err := hosttree.Load("amd-desktop")
 	if err != nil {

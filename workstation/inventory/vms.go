@@ -27,8 +27,8 @@ type VM struct {
 
 // AddVMs adds the VMs that take PCI devices to the report, with the findings on
 // their configurations. configs holds the configurations by VMID ([ParseConfig]
-// parses those of a host). Templates are left out, because they never start.
-// The IDs of the findings are those of [gpu.Node.Check],
+// parses the files of a host). Templates are left out, because they never
+// start. The IDs of the findings are those of [gpu.Node.Check],
 // [gpu.Node.CheckConfig], [gpu.Node.CheckClaims] and
 // [iommu.Facts.CheckFunctions], and inventory.hostpci-refused. A cause that is
 // in the report already is not added again.
@@ -122,10 +122,10 @@ func cardsHere(facts iommu.Facts) string {
 	return " The graphics cards here: " + strings.Join(cards, ", ") + "."
 }
 
-// merge joins the findings on the values and those on the host. It removes
-// findings on values for two reasons: the host's facts on a shared group are
-// more exact than PVE's list of devices, and a card whose functions are spread
-// over several values is complete.
+// merge joins the findings on the values and the findings on the host. It
+// removes findings on values for two reasons: the host's facts on a shared
+// group are more exact than PVE's list of devices, and a card whose functions
+// are spread over several values is complete.
 func merge(values, host []proxstation.Finding, taken map[iommu.Address]string, facts iommu.Facts) []proxstation.Finding {
 	shared := slices.ContainsFunc(host, func(f proxstation.Finding) bool { return f.ID == "iommu.shared-group" })
 	whole := func(key string) bool {

@@ -62,7 +62,7 @@ func machine() opencore.Machine {
 	}
 }
 
-// A Machine knows at which device path the firmware has the card.
+// A Machine returns the device path at which the firmware has the card.
 func ExampleMachine() {
 	m := machine()
 	fmt.Println(m.Mode(), m.Path())

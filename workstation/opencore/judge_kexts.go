@@ -9,7 +9,7 @@ import (
 	"github.com/proxstation/proxstation/gpu"
 )
 
-// The CFBundleIdentifiers of the kernel extensions that the rules know.
+// The CFBundleIdentifiers of the kernel extensions that the rules are about.
 const (
 	lilu         = "as.vit9696.Lilu"
 	weg          = "as.vit9696.WhateverGreen"

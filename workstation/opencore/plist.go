@@ -45,7 +45,7 @@ func (e *ConfigError) Error() string {
 // Is makes the error match [ErrConfig].
 func (e *ConfigError) Is(target error) bool { return target == ErrConfig }
 
-// A reader reads a property list and remembers where each value stands. A
+// A reader reads a property list and remembers the place of each value. A
 // change then replaces only the bytes of that value. Libraries for property
 // lists would write the whole file anew: sorted, and without its comments.
 type reader struct {

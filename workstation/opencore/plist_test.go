@@ -263,7 +263,8 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// Damaged programs and Info.plists give a version or none, and no panic.
+// For a damaged program or Info.plist, the result is a version or no version,
+// but never a panic.
 func FuzzProgram(f *testing.F) {
 	f.Add(opencoretest.Program("105", [528]byte{1}))
 	f.Add([]byte("<plist><dict><key>CFBundleVersion</key><string>1.2</string></dict></plist>"))

@@ -39,8 +39,8 @@ type Checkout struct {
 	// Images holds the images from which a VM can be made: the checkout's own,
 	// and those that it made on the storages.
 	Images []Image
-	// Findings say why the checkout cannot be used as it is, and what it
-	// changed on the host.
+	// Findings holds the reasons why the checkout cannot be used as it is, and
+	// its changes on the host.
 	Findings []proxstation.Finding
 }
 

@@ -111,7 +111,7 @@ func TestAdoptReturnsWhatMadeTheVM(t *testing.T) {
 			for i, want := range profiles {
 				adopted, err := profile.Adopt(facts, spec.VMs[i].ID)
 				if mac, is := want.(profile.MacOS); is {
-					mac.OSK = proxstation.Secret{} // the VM keeps its OSK, and Adopt returns none
+					mac.OSK = proxstation.Secret{} // the VM keeps its OSK, and Adopt returns no OSK
 					want = mac
 				}
 				if err != nil || !reflect.DeepEqual(adopted.Profile, want) {

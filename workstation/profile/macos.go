@@ -222,8 +222,8 @@ func (p MacOS) args(vm *workstation.VM, mode cardMode) {
 	}
 }
 
-// insert adds an image as a disk. A disk of the VM itself is used as it is. Any
-// other image is copied.
+// insert adds an image as a disk. If the image is a disk of the VM already,
+// this disk is attached. Any other image is copied.
 func insert(vm *workstation.VM, slot string, purpose storage.Purpose, image string) {
 	disk := workstation.Disk{Slot: slot, Purpose: purpose, Options: map[string]string{"media": "disk"}}
 	_, volume, _ := qmconf.CutVolume(image)

@@ -73,7 +73,7 @@ func (p MacOS) BeforeLoader(have map[string]string) MacOS {
 // An IGPUChoice is the mode for an iGPU, with the reason and the price.
 type IGPUChoice struct {
 	Mode IGPUMode
-	// Why names the facts that decide.
+	// Why names the facts behind the choice.
 	Why string
 	// Price describes the drawbacks of the mode, in comparison with the other
 	// mode.

@@ -39,18 +39,18 @@ type Chunk struct {
 // A Chunklist lists the parts of an image with their checksums. A parsed
 // chunklist cannot be trusted before [Chunklist.Verify].
 type Chunklist struct {
-	// Chunks cover the image from its beginning to its end.
+	// Chunks holds the parts of the image, from its beginning to its end.
 	Chunks []Chunk
 
-	data      []byte // the file
+	data      []byte // the content of the file
 	signature []byte // little endian, as in the file; nil without a signature
 	signed    int    // the number of bytes of data that the signature covers
 }
 
-// The file: a header of 36 bytes (magic, header's size, version, chunk
-// method, signature method, a pad byte, number of chunks, offset of the
-// chunks, offset of the signature; all little endian), the chunks (size,
-// SHA-256), the signature.
+// The file begins with a header of 36 bytes: magic, header's size, version,
+// chunk method, signature method, a pad byte, number of chunks, offset of the
+// chunks, offset of the signature. All numbers are little endian. After the
+// header come the chunks (size, SHA-256) and the signature.
 const (
 	chunklistMagic = "CNKL"
 	headerSize     = 36
@@ -110,7 +110,7 @@ func ParseChunklist(data []byte) (*Chunklist, error) {
 	return list, nil
 }
 
-// Bytes returns the file it was parsed from.
+// Bytes returns the file from which the chunklist was parsed.
 func (c *Chunklist) Bytes() []byte { return bytes.Clone(c.data) }
 
 // Size returns the length of the image in bytes.
@@ -123,8 +123,8 @@ func (c *Chunklist) Size() int64 {
 }
 
 // Verify checks the chunklist's signature, an RSA signature of 2048 bits over
-// its SHA-256 (PKCS #1 v1.5), with the keys, or with [AppleKeys] if no keys are
-// given. The error matches [ErrSignature] or [ErrUnsigned].
+// its SHA-256 (PKCS #1 v1.5). It uses the given keys, or [AppleKeys] if no keys
+// are given. The error matches [ErrSignature] or [ErrUnsigned].
 func (c *Chunklist) Verify(keys ...*rsa.PublicKey) error {
 	if c.signature == nil {
 		return ErrUnsigned
@@ -146,8 +146,8 @@ func (c *Chunklist) Verify(keys ...*rsa.PublicKey) error {
 // An ImageError says where an image differs from its chunklist. It matches
 // [ErrImage].
 type ImageError struct {
-	// Chunk is the number of the chunk from 0, or -1 for bytes after the
-	// last one.
+	// Chunk is the number of the chunk, counted from 0. It is -1 for bytes
+	// after the last chunk.
 	Chunk int
 	// Offset is where the chunk begins in the image, in bytes.
 	Offset int64
@@ -180,8 +180,9 @@ func (c *Chunklist) VerifyImage(r io.Reader) error {
 	return atEnd(r, c.Size())
 }
 
-// verify copies an image's chunks to w, from chunk first on, and checks each.
-// It returns the number of correct chunks: the data up to there can be trusted.
+// verify copies an image's chunks to w, from chunk first on, and checks each
+// chunk. It returns the number of correct chunks. The data up to the end of
+// these chunks can be trusted.
 func (c *Chunklist) verify(r io.Reader, first int, w io.Writer, right func(done int64)) (chunks int, err error) {
 	var offset int64
 	for _, chunk := range c.Chunks[:first] {

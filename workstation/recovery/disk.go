@@ -17,8 +17,8 @@ const Folder = "com.apple.recovery.boot"
 // The error is an [*ImageError] if the image does not match its chunklist.
 //
 // Attach the disk in PVE as a disk, not as a CD-ROM: OpenCore does not look for
-// this folder on a CD-ROM. It ignores a disk without GPT too, unless its Misc >
-// Security > ScanPolicy is 0 or allows this file system (OpenCore
+// this folder on a CD-ROM. OpenCore also ignores a disk without GPT, unless its
+// Misc > Security > ScanPolicy is 0 or allows this file system (OpenCore
 // Configuration; by default only APFS is allowed).
 func WriteDisk(w io.Writer, list *Chunklist, image io.Reader) error {
 	v := newVolume(list)

@@ -9,7 +9,7 @@
 //     [Client.Download] fetches its two files.
 //   - A [Chunklist] lists the content of an image, chunk by chunk, and is signed
 //     by Apple. [Chunklist.Verify] checks the signature,
-//     [Chunklist.VerifyImage] an image.
+//     and [Chunklist.VerifyImage] checks an image.
 //   - [WriteDisk] writes both files as a disk: a FAT32 file system with the
 //     folder com.apple.recovery.boot, in which OpenCore and Apple's own boot
 //     picker look.

@@ -18,21 +18,22 @@ const (
 	ChunklistName = "BaseSystem.chunklist"
 )
 
-// partial is what the image is called until all of it has been verified.
+// partial is the ending of an image's name until all of the image has been
+// verified.
 const partial = ".part"
 
-// Download fetches an asset into a directory that exists, and returns its
-// chunklist, whose signature has been verified. Both files appear under their
-// names only when every byte of them has been verified; an image that is
-// already there is verified and kept, or replaced if it is another.
+// Download fetches an asset into an existing directory. It returns the asset's
+// chunklist, whose signature has been verified. Both files get their names only
+// after every byte of them has been verified. An image that is already in the
+// directory is verified. It is kept if it is right, and replaced if it is not.
 //
-// The image is verified chunk by chunk as it arrives. If the connection
-// breaks, Download goes on after the last right chunk, as long as every
-// connection brings at least one; if ctx is done or the process dies, so does
-// the next Download into the same directory. A connection that brings nothing
-// for a minute counts as broken. The error is, besides those of the network
-// and the file system, [ErrService], [ErrStalled], [ErrChunklist],
-// [ErrSignature], [ErrUnsigned] or [ErrImage].
+// The image is verified chunk by chunk as it arrives. If the connection breaks,
+// Download continues after the last correct chunk, as long as every connection
+// brings at least one chunk. If ctx is done or the process dies, the next
+// Download into the same directory continues there too. A connection that
+// brings nothing for a minute counts as broken. The error is an error of the
+// network or the file system, or matches [ErrService], [ErrStalled],
+// [ErrChunklist], [ErrSignature], [ErrUnsigned] or [ErrImage].
 func (c *Client) Download(ctx context.Context, asset Asset, dir string) (*Chunklist, error) {
 	if asset.tokens == nil {
 		return nil, fmt.Errorf("%w: the asset is not one that Find gave", ErrService)
@@ -44,7 +45,7 @@ func (c *Client) Download(ctx context.Context, asset Asset, dir string) (*Chunkl
 	image := filepath.Join(dir, ImageName)
 	if err := verifyFile(ctx, image, list); err != nil {
 		if errors.Is(err, ErrImage) {
-			err = os.Rename(image, image+partial) // what is right in it is kept
+			err = os.Rename(image, image+partial) // its correct chunks are kept
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("recovery: %w", err)
@@ -89,7 +90,7 @@ func verifyFile(ctx context.Context, name string, list *Chunklist) error {
 	return list.VerifyImage(cancelled{ctx, file})
 }
 
-// image fetches the image, and renames it when it is whole.
+// image fetches the image. It renames the file when the image is complete.
 func (c *Client) image(ctx context.Context, asset Asset, list *Chunklist, name string) (err error) {
 	file, err := os.OpenFile(name+partial, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -114,7 +115,7 @@ func (c *Client) image(ctx context.Context, asset Asset, list *Chunklist, name s
 			return file.Sync()
 		}
 		if ctx.Err() != nil {
-			err = ctx.Err() // what else went wrong came of it
+			err = ctx.Err() // the other error is a consequence
 		}
 		var wrong *ImageError
 		if ctx.Err() != nil || done == before || errors.As(err, &wrong) && !wrong.Short {
@@ -123,8 +124,8 @@ func (c *Client) image(ctx context.Context, asset Asset, list *Chunklist, name s
 	}
 }
 
-// more fetches the chunks from the one numbered done on. What is in the file
-// after the last right chunk is cut off.
+// more fetches the chunks from number done on. It first removes the data in the
+// file after the last correct chunk.
 func (c *Client) more(ctx context.Context, asset Asset, list *Chunklist, file *os.File, done int) (int, error) {
 	from := (&Chunklist{Chunks: list.Chunks[:done]}).Size()
 	if err := cut(file, from); err != nil || done == len(list.Chunks) {
@@ -142,7 +143,7 @@ func (c *Client) more(ctx context.Context, asset Asset, list *Chunklist, file *o
 	done, err = list.verify(response.Body, done, file, func(n int64) { c.report("downloading", n, list) })
 	if err == nil {
 		if err = atEnd(response.Body, list.Size()); err != nil {
-			done-- // so that it is not taken for whole the next time
+			done-- // the next Download must not take the image for complete
 		}
 	}
 	if err != nil {
@@ -160,8 +161,8 @@ func cut(file *os.File, size int64) error {
 	return err
 }
 
-// skipTo makes the next byte of the answer the one numbered from. A server
-// may ignore that only a part was asked for.
+// skipTo skips the bytes of the answer before the byte from. A server may
+// ignore that only a part was requested.
 func skipTo(response *http.Response, from int64) error {
 	if response.StatusCode == http.StatusOK {
 		_, err := io.CopyN(io.Discard, response.Body, from)
@@ -179,7 +180,7 @@ func (c *Client) report(message string, done int64, list *Chunklist) {
 	}
 }
 
-// writeFile writes a file that is whole or not there.
+// writeFile writes a file so that it never exists in part.
 func writeFile(name string, data []byte) error {
 	if err := os.WriteFile(name+partial, data, 0o644); err != nil {
 		return fmt.Errorf("recovery: %w", err)

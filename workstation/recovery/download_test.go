@@ -36,7 +36,7 @@ func fetch(t *testing.T, c *Client, dir string) (*Chunklist, error) {
 	return c.Download(t.Context(), asset, dir)
 }
 
-// wantFiles says which files a directory holds.
+// wantFiles checks the names of the files in a directory.
 func wantFiles(t *testing.T, dir string, want ...string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -91,7 +91,7 @@ func TestDownloadGoesOnAfterACut(t *testing.T) {
 		s.noRanges = noRanges
 		s.cutAfter.Store(2*testChunk + 999)
 		_, err := fetch(t, c, dir)
-		if noRanges { // without ranges, the same bytes come again and again
+		if noRanges { // without ranges, every connection brings the same bytes
 			if err == nil || s.requests.Load() != 2 {
 				t.Errorf("without ranges: %v after %d requests", err, s.requests.Load())
 			}
@@ -122,7 +122,7 @@ func TestDownloadIsCancelledAndResumed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.cutAfter.Store(3*testChunk + 10) // so that no more than that can be there
+	s.cutAfter.Store(3*testChunk + 10) // the service sends no more than this
 	if _, err := c.Download(ctx, asset, dir); !errors.Is(err, context.Canceled) {
 		t.Fatalf("%v, want context.Canceled", err)
 	}
@@ -169,7 +169,7 @@ func TestDownloadRefuses(t *testing.T) {
 			t.Parallel()
 			s, c, dir := fixture(t)
 			test.change(s)
-			for range 2 { // what is there must not make the second try succeed
+			for range 2 { // files of the first try must not make the second try succeed
 				if _, err := fetch(t, c, dir); !errors.Is(err, test.want) {
 					t.Errorf("%v, want %v", err, test.want)
 				}

@@ -16,8 +16,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/recovery"
 )
 
-// A service that is not Apple's offers an image with a chunklist of its own.
-// It is refused, and nothing is left behind.
+// A service other than Apple's offers an image with a chunklist of its own.
+// Download refuses the chunklist and leaves nothing behind.
 func ExampleClient() {
 	var url string
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -70,12 +70,12 @@ func ExampleParseRelease() {
 	// recovery: unknown macOS release "10.12"
 }
 
-// A chunklist with a checksum in place of a signature can be made by anyone.
+// Anyone can make a chunklist with a checksum in place of a signature.
 func ExampleChunklist() {
 	image := []byte("BaseSystem")
 	sum := sha256.Sum256(image)
 	file := append([]byte("CNKL"), 36, 0, 0, 0, 1, 1, 2, 0) // version 1, SHA-256, no signature
-	for _, n := range []uint64{1, 36, 36 + 36} {            // one chunk, its place, the checksum's
+	for _, n := range []uint64{1, 36, 36 + 36} {            // the number of chunks, the place of the chunk, the place of the checksum
 		file = binary.LittleEndian.AppendUint64(file, n)
 	}
 	file = binary.LittleEndian.AppendUint32(file, uint32(len(image)))
@@ -95,7 +95,7 @@ func ExampleChunklist() {
 	// recovery: the image does not match its chunklist: chunk 0 at byte 0 has another checksum
 }
 
-// The guest of a macOS VM says which recovery system it needs.
+// ReleaseOf says which recovery system the guest of a macOS VM needs.
 func ExampleReleaseOf() {
 	release, ok := recovery.ReleaseOf(gpu.MacOSSequoia)
 	fmt.Println(release, ok)

@@ -13,17 +13,17 @@ func (v *volume) bootSector() []byte {
 	le.PutUint16(b[11:], sectorSize)
 	b[13] = byte(v.sectorsPerCluster)
 	le.PutUint16(b[14:], reservedSectors)
-	b[16] = 2                 // file allocation tables
+	b[16] = 2                 // the number of file allocation tables
 	b[21] = 0xF8              // a fixed disk
 	le.PutUint16(b[24:], 63)  // sectors per track
 	le.PutUint16(b[26:], 255) // heads
 	le.PutUint32(b[32:], uint32(v.sectors()))
 	le.PutUint32(b[36:], uint32(v.fatSectors()))
 	le.PutUint32(b[44:], rootCluster)
-	le.PutUint16(b[48:], 1) // the info sector
-	le.PutUint16(b[50:], 6) // the backup of this sector
+	le.PutUint16(b[48:], 1) // the place of the info sector
+	le.PutUint16(b[50:], 6) // the place of this sector's backup
 	b[64] = 0x80
-	b[66] = 0x29 // the next three are there
+	b[66] = 0x29 // the next three fields are present
 	copy(b[67:], "\x01\x00\x80\x19")
 	copy(b[71:], volumeLabel)
 	copy(b[82:], "FAT32   ")
@@ -86,7 +86,7 @@ func entry(name [11]byte, attributes byte, cluster, size int64) []byte {
 	le := binary.LittleEndian
 	copy(b, name[:])
 	b[11] = attributes
-	for _, at := range []int{16, 18, 24} { // created, accessed, written
+	for _, at := range []int{16, 18, 24} { // the dates of creation, access and change
 		le.PutUint16(b[at:], dosEpoch)
 	}
 	le.PutUint16(b[20:], uint16(cluster>>16))
@@ -96,7 +96,7 @@ func entry(name [11]byte, attributes byte, cluster, size int64) []byte {
 }
 
 // longName returns the entries that give a file its long ASCII name, the last
-// part first; each holds 13 characters of UTF-16.
+// part first. Each entry holds 13 characters of UTF-16.
 func longName(name string, short [11]byte) []byte {
 	var sum byte
 	for _, c := range short {

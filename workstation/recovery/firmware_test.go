@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// The firmware PVE gives its VMs finds the file system on the disk, without a
-// partition table, and both files in the folder.
+// The firmware of PVE's VMs finds the file system on the disk although the disk
+// has no partition table. It also finds both files in the folder.
 func TestFirmwareReadsTheDisk(t *testing.T) {
 	t.Parallel()
 	const code, vars = "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"
@@ -63,7 +63,8 @@ func TestFirmwareReadsTheDisk(t *testing.T) {
 	}
 }
 
-// A console is the serial line of a machine whose firmware's shell runs.
+// A console is the serial line of a machine. The shell of the machine's
+// firmware runs on it.
 type console struct {
 	t    *testing.T
 	from io.Reader
@@ -81,7 +82,8 @@ func (c console) ask(line string) string {
 	return c.until("Shell> ")
 }
 
-// until reads up to some text, and drops what moves a terminal's cursor.
+// until reads up to a text. It removes the sequences that move a terminal's
+// cursor.
 func (c console) until(text string) string {
 	c.t.Helper()
 	var seen strings.Builder

@@ -5,8 +5,8 @@ import (
 	"math/big"
 )
 
-// AppleKeys returns the public keys with which Apple signs chunklists, as
-// they stand in the firmware of Macs (OpenCorePkg, OcAppleKeysLib.c).
+// AppleKeys returns the public keys with which Apple signs chunklists. The
+// firmware of Macs contains these keys (OpenCorePkg, OcAppleKeysLib.c).
 func AppleKeys() []*rsa.PublicKey {
 	moduli := []string{
 		"C3E748CAD9CD384329E10E25A91E43E1A762FF529ADE578C935BDDF9B13F2179" +

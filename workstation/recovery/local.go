@@ -9,10 +9,11 @@ import (
 	"path/filepath"
 )
 
-// Open returns the chunklist of a recovery system that was downloaded before,
-// after verifying it and the image beside it. Without keys, those of
-// [AppleKeys] count. The error is that of [ParseChunklist],
-// [Chunklist.Verify] or [Chunklist.VerifyImage], or the file system's.
+// Open verifies a recovery system that was downloaded before, and returns its
+// chunklist. It checks the signature with the given keys, or with [AppleKeys]
+// if no keys are given, and then the image beside the chunklist. The error
+// comes from [ParseChunklist], [Chunklist.Verify], [Chunklist.VerifyImage] or
+// the file system.
 func Open(dir string, keys ...*rsa.PublicKey) (*Chunklist, error) {
 	data, err := os.ReadFile(filepath.Join(dir, ChunklistName))
 	if err != nil {
@@ -31,9 +32,9 @@ func Open(dir string, keys ...*rsa.PublicKey) (*Chunklist, error) {
 	return list, nil
 }
 
-// SaveDisk writes the disk of [WriteDisk] for the image in dir to the file
-// named name, which appears only when it is whole. The error is that of
-// WriteDisk, the file system's, or ctx's.
+// SaveDisk writes the disk of [WriteDisk], with the image in dir, to a file.
+// The file gets its name only when it is complete. The error comes from
+// WriteDisk, the file system or ctx.
 func (c *Chunklist) SaveDisk(ctx context.Context, dir, name string) (err error) {
 	image, err := os.Open(filepath.Join(dir, ImageName))
 	if err != nil {
@@ -63,7 +64,7 @@ func (c *Chunklist) SaveDisk(ctx context.Context, dir, name string) (err error) 
 	return nil
 }
 
-// cancelled is a reader that ends with its context.
+// cancelled is a reader that returns an error when its context has ended.
 type cancelled struct {
 	ctx context.Context
 	io.Reader

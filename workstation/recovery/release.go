@@ -22,21 +22,22 @@ const (
 	Ventura                       // 13
 	Sonoma                        // 14
 	Sequoia                       // 15
-	Tahoe                         // 26, the last for Intel
+	Tahoe                         // 26, the last release for Intel
 )
 
-// A Board is the Mac as which the service is asked. What it answers with
-// depends on it: the newest system that Mac can run, or the one it was sold
-// with.
+// A Board is the Mac that a request to the service names. The service's answer
+// depends on it: the newest system for this Mac, or the system with which it
+// was sold.
 type Board struct {
 	// ID is the board's id, such as "Mac-7BA5B2D9E42DDD94".
 	ID string
-	// Serial is the board's serial number (MLB), 17 characters. Zeros mean
-	// none; with 11 zeros, a product code and 2 zeros it names a model, and
-	// the service answers with the oldest system of that model.
+	// Serial is the board's serial number (MLB), 17 characters. Zeros mean no
+	// serial number. A serial number of 11 zeros, a product code and 2 zeros
+	// names a model. The service then answers with the oldest system of this
+	// model.
 	Serial string
-	// Latest asks for the newest system of all. Otherwise the service gives the
-	// newest system that suits the board's age.
+	// Latest asks for the newest system of all. Otherwise the service answers
+	// with the newest system that suits the board's age.
 	Latest bool
 }
 
@@ -47,10 +48,10 @@ type release struct {
 	board         Board
 }
 
-// table returns the facts of a release. The boards are those that macrecovery's
-// recovery_urls.txt and boards.json name for each release (April 2026). Apple
-// can give a board another system when it publishes updates: compare the
-// product or the disk's version with the release you asked for.
+// table returns the facts of a release. macrecovery's recovery_urls.txt and
+// boards.json name the board for each release (April 2026). After Apple has
+// published updates, a board may get another system: compare the product, or
+// the version on the disk, with the requested release.
 func (r Release) table() (release, bool) {
 	table := [...]release{
 		HighSierra: {"High Sierra", "10.13", Board{ID: "Mac-7BA5B2D9E42DDD94", Serial: "00000000000J80300"}},
@@ -95,8 +96,8 @@ func (r Release) String() string {
 	return fmt.Sprintf("Release(%d)", uint8(r))
 }
 
-// Version returns the version that all of the release's begin with: "10.13",
-// "15", and "" for no known release.
+// Version returns the beginning of all version numbers of the release: "10.13",
+// "15". It returns "" for an unknown release.
 func (r Release) Version() string {
 	known, _ := r.table()
 	return known.version
@@ -120,7 +121,8 @@ func ReleaseOf(guest gpu.Guest) (Release, bool) {
 	return HighSierra + Release(guest-gpu.MacOSHighSierra), true
 }
 
-// Board returns the Mac that is given this release. The error is [ErrRelease].
+// Board returns the Mac to which the service gives this release. The error is
+// [ErrRelease].
 func (r Release) Board() (Board, error) {
 	known, ok := r.table()
 	if !ok {

@@ -56,8 +56,8 @@ func FuzzParseRelease(f *testing.F) {
 	})
 }
 
-// Both packages list the releases in order: a release that one of them lacks
-// shows here.
+// This package and package gpu list the releases in the same order. The test
+// fails if a release is missing in one of them.
 func TestReleasesAreGuests(t *testing.T) {
 	t.Parallel()
 	for r := HighSierra; r <= Tahoe; r++ {

@@ -18,16 +18,18 @@ import (
 // DefaultURL is Apple's recovery service.
 const DefaultURL = "http://osrecovery.apple.com"
 
-// A Client speaks to a recovery service. The zero Client speaks to Apple's.
+// A Client speaks to a recovery service. The zero Client speaks to Apple's
+// service.
 type Client struct {
 	// HTTP makes the requests; nil means [http.DefaultClient]. A Timeout in it
 	// would limit the whole download.
 	HTTP *http.Client
-	// URL is where the service is; "" is [DefaultURL].
+	// URL is the address of the service; "" means [DefaultURL].
 	URL string
-	// Keys are whose signatures count; empty means [AppleKeys].
+	// Keys holds the keys whose signatures are accepted. If it is empty, these
+	// are [AppleKeys].
 	Keys []*rsa.PublicKey
-	// Progress is called during downloads, by one goroutine; nil is fine.
+	// Progress is called during downloads, by one goroutine. It may be nil.
 	Progress func(Event)
 }
 
@@ -35,17 +37,17 @@ type Client struct {
 type Event struct {
 	// Message says what is happening, for people.
 	Message string
-	// Done and Total are bytes of the image that are there and verified, and
-	// its size.
+	// Done is the number of bytes of the image that have been verified. Total
+	// is the size of the image.
 	Done, Total int64
 }
 
-// An Asset is what the service offers: a recovery system's image and its
-// chunklist. It is good for some hours.
+// An Asset is an offer of the service: the image and the chunklist of a
+// recovery system. It is valid for some hours.
 type Asset struct {
-	// Product is Apple's name of it, such as "041-91758".
+	// Product is Apple's name of the recovery system, such as "041-91758".
 	Product string
-	// Image and Chunklist are where its files are.
+	// Image and Chunklist are the addresses of the two files.
 	Image, Chunklist string
 
 	tokens *tokens // behind a pointer, because fmt reads unexported fields
@@ -53,17 +55,18 @@ type Asset struct {
 
 type tokens struct{ image, chunklist string }
 
-// ErrService is a service that answers something else than the protocol says;
-// the error is a [*ServiceError].
+// ErrService reports a service whose answer does not follow the protocol. The
+// error is a [*ServiceError].
 var ErrService = errors.New("recovery: service")
 
-// A ServiceError says what the service answered. It is [ErrService].
+// A ServiceError describes a wrong answer of the service. It matches
+// [ErrService].
 type ServiceError struct {
 	// Host is the name of the host that answered.
 	Host string
 	// Status is the HTTP status.
 	Status int
-	// Reason says what was wrong.
+	// Reason says what is wrong with the answer.
 	Reason string
 }
 
@@ -75,8 +78,8 @@ func (e *ServiceError) Error() string {
 // Is reports whether target is [ErrService].
 func (e *ServiceError) Is(target error) bool { return target == ErrService }
 
-// Find asks the service for a release's recovery system. The error is
-// [ErrRelease], [ErrService] or the network's.
+// Find asks the service for a release's recovery system. The error matches
+// [ErrRelease] or [ErrService], or comes from the network.
 func (c *Client) Find(ctx context.Context, release Release) (Asset, error) {
 	board, err := release.Board()
 	if err != nil {
@@ -85,8 +88,9 @@ func (c *Client) Find(ctx context.Context, release Release) (Asset, error) {
 	return c.FindBoard(ctx, board)
 }
 
-// FindBoard asks the service for what it gives to a Mac. The ids that a Mac
-// would send along are random. The error is [ErrService] or the network's.
+// FindBoard asks the service for the recovery system of a Mac. The IDs that a
+// Mac would send are random here. The error matches [ErrService] or comes from
+// the network.
 func (c *Client) FindBoard(ctx context.Context, board Board) (Asset, error) {
 	session, err := c.session(ctx)
 	if err != nil {
@@ -122,7 +126,7 @@ func (c *Client) FindBoard(ctx context.Context, board Board) (Asset, error) {
 	return parseAsset(response)
 }
 
-// session returns the cookie without which the service answers nothing.
+// session returns the cookie that the service requires in every request.
 func (c *Client) session(ctx context.Context) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base()+"/", nil)
 	if err != nil {
@@ -141,8 +145,8 @@ func (c *Client) session(ctx context.Context) (string, error) {
 	return "", serviceError(response, "gave no session")
 }
 
-// parseAsset reads lines "KEY: VALUE": AP is the product, AU and AT the
-// image's address and token, CU and CT the chunklist's.
+// parseAsset reads lines "KEY: VALUE". AP is the product, AU and AT are the
+// address and the token of the image, and CU and CT are those of the chunklist.
 func parseAsset(response *http.Response) (Asset, error) {
 	fields := map[string]string{}
 	lines := bufio.NewScanner(io.LimitReader(response.Body, 64<<10))
@@ -171,8 +175,8 @@ func parseAsset(response *http.Response) (Asset, error) {
 	}, nil
 }
 
-// get asks for one of an asset's files, from a byte on. The answer ends with
-// ErrStalled if nothing comes for a while.
+// get requests a file of an asset from a given byte on. If nothing arrives for
+// a while, reading the answer fails with ErrStalled.
 func (c *Client) get(ctx context.Context, address, token string, from int64) (*http.Response, error) {
 	ctx, body := watch(ctx)
 	response, err := c.open(ctx, address, token, from)
@@ -226,7 +230,7 @@ func closeQuietly(response *http.Response) { _ = response.Body.Close() }
 
 func randomHex(bytes int) string {
 	random := make([]byte, bytes)
-	_, _ = rand.Read(random) // never fails
+	_, _ = rand.Read(random) // rand.Read never fails
 	return fmt.Sprintf("%X", random)
 }
 

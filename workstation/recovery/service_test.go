@@ -21,7 +21,7 @@ import (
 	"testing"
 )
 
-// Keys are made once: it takes a while.
+// The keys are made only once, because making a key takes a while.
 var (
 	ourKey   = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 	otherKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
@@ -43,8 +43,8 @@ func testImage(seed uint64, size int) []byte {
 	return image
 }
 
-// sign makes the chunklist of an image as Apple does; without a key, one with
-// a mere checksum.
+// sign makes the chunklist of an image as Apple does. Without a key, the
+// chunklist has only a checksum.
 func sign(t testing.TB, image []byte, chunkBytes int, key *rsa.PrivateKey) []byte {
 	t.Helper()
 	chunks := slices.Collect(slices.Chunk(image, chunkBytes))
@@ -73,17 +73,17 @@ func sign(t testing.TB, image []byte, chunkBytes int, key *rsa.PrivateKey) []byt
 	return append(list, signature...)
 }
 
-// A service is Apple's, as far as a Mac sees it, with ways to go wrong.
+// A service behaves toward a Mac like Apple's service. Its fields make it fail.
 type service struct {
 	t         *testing.T
 	url       string
 	image     []byte
 	chunklist []byte
 	answer    func(string) string // changes the answer to a query
-	cutAfter  atomic.Int64        // bytes of the image after which each connection breaks; 0 is never
+	cutAfter  atomic.Int64        // bytes of the image after which each connection breaks; 0 means that no connection breaks
 	noRanges  bool                // ranges are ignored, as HTTP allows
-	requests  atomic.Int64        // for the image
-	lastFrom  atomic.Int64        // the byte from which the image was asked for last
+	requests  atomic.Int64        // the number of requests for the image
+	lastFrom  atomic.Int64        // the first byte of the last request for the image
 	lastQuery atomic.Value
 }
 
@@ -158,8 +158,8 @@ func (s *service) serveImage(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(w, bytes.NewReader(body))
 }
 
-// FuzzAsset reads what the service says of a recovery system. An asset has two
-// addresses on the web, and all of it stands in the answer.
+// FuzzAsset parses answers of the service about a recovery system. A parsed
+// asset has two web addresses, and its texts come from the answer.
 func FuzzAsset(f *testing.F) {
 	f.Add("AP: 052-12345\nAU: http://oscdn.apple.com/a/BaseSystem.dmg\nAH: 00\nAT: expires=1~x\nCU: http://oscdn.apple.com/a/BaseSystem.chunklist\nCH: 00\nCT: expires=1~y\n")
 	f.Add("AP: \nAU: file:///etc/passwd\nAT: x\nCU: //host\nCT: y")

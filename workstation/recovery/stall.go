@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// ErrStalled is a connection that has brought nothing for a minute.
+// ErrStalled reports a connection that brought nothing for a minute.
 var ErrStalled = errors.New("recovery: the connection stalled")
 
 const stallAfter = time.Minute
 
-// A watched body gives up when nothing comes any more.
+// A watched body stops waiting when nothing arrives any more.
 type watched struct {
 	io.ReadCloser
 	ctx    context.Context
@@ -20,8 +20,8 @@ type watched struct {
 	timer  *time.Timer
 }
 
-// watch returns a context to make a request with, which ends when nothing has
-// been read for stallAfter from the body that goes with it.
+// watch returns a context for a request, and the watched body of its answer.
+// The context ends when nothing has been read from the body for stallAfter.
 func watch(ctx context.Context) (context.Context, *watched) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	return ctx, &watched{ctx: ctx, cancel: cancel,
@@ -43,7 +43,8 @@ func (w *watched) Close() error {
 	return err
 }
 
-// end stops the watch and returns what really went wrong.
+// end stops the watch. It returns ErrStalled if the watch ended the request,
+// and otherwise err.
 func (w *watched) end(err error) error {
 	w.timer.Stop()
 	err = w.cause(err)

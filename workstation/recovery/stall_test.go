@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// A trickle is a server that sends some bytes of the image on every
-// connection and then nothing more, without closing it.
+// A trickle is a server that sends some bytes of the image on every connection.
+// It then sends nothing more, but does not close the connection.
 type trickle struct {
 	image, chunklist []byte
 	burst            int

@@ -7,18 +7,19 @@ const (
 	reservedSectors = 32
 	rootCluster     = 2
 	folderCluster   = 3
-	fileCluster     = 4     // the first file's; the second's follow
-	minClusters     = 65525 // fewer would make it FAT16 (Microsoft's FAT specification)
+	fileCluster     = 4     // the first cluster of the first file; the second file follows it
+	minClusters     = 65525 // a file system with fewer clusters would be FAT16 (Microsoft's FAT specification)
 	endOfChain      = 0x0FFFFFFF
 	dosEpoch        = 0x0021 // 1 January 1980
 	mebibyte        = 1 << 20
 )
 
-// A volume is the plan of the file system: everything has its place before
-// the first byte is written, so that it can be written from front to back.
+// A volume is the plan of a file system. Everything gets its place before the
+// first byte is written, so the file system can be written from the beginning
+// to the end.
 type volume struct {
 	sectorsPerCluster int64
-	clusters          int64 // in all, as many as FAT32 must have
+	clusters          int64 // the number of clusters, at least as many as FAT32 must have
 	files             [2]volumeFile
 }
 
@@ -26,7 +27,7 @@ type volumeFile struct {
 	long    string
 	short   [11]byte
 	size    int64
-	cluster int64 // the first
+	cluster int64 // the number of its first cluster
 	count   int64
 }
 
@@ -73,7 +74,7 @@ func (v *volume) free() int64 {
 // writeHead writes everything that comes before the first file.
 func (v *volume) writeHead(w io.Writer) error {
 	reserved := make([]byte, reservedSectors*sectorSize)
-	for _, at := range []int{0, 6 * sectorSize} { // and their backups
+	for _, at := range []int{0, 6 * sectorSize} { // the sectors and their backups
 		copy(reserved[at:], v.bootSector())
 		copy(reserved[at+sectorSize:], v.infoSector())
 	}

@@ -55,8 +55,8 @@ func ReadID(ctx context.Context, guest Guest, system OS) (ID, error) {
 }
 
 // shared returns, for every target, the indexes of all targets with the same
-// ID, its own included. It returns nil for a target without an ID, or whose ID
-// is unique.
+// ID, with its own index among them. For a target without an ID, or with a
+// unique ID, it returns nil.
 func shared(targets []Target, ids []ID) [][]int {
 	same := make([][]int, len(targets))
 	for i, id := range ids {

@@ -31,7 +31,7 @@ type Config struct {
 type Access struct {
 	// Approve says how an incoming connection is accepted.
 	Approve ApproveMode `json:"approve,omitempty"`
-	// Verify says which passwords count.
+	// Verify says which passwords are accepted.
 	Verify VerificationMethod `json:"verify,omitempty"`
 	// DirectPort is the TCP port for connections by address, without an ID
 	// server. 0 turns them off. RustDesk's usual port is [DefaultDirectPort].

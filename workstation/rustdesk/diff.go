@@ -32,13 +32,13 @@ func (c OptionChange) String() string {
 
 // Diff returns the changes that turn the configuration have into want, in the
 // order of the options' names. Options in have.Other that want does not name
-// are left alone. A password in want is always a change, and the last one,
-// because the password of a guest cannot be read.
+// are left alone. A password in want is always a change, because the password
+// of a guest cannot be read. It is the last change.
 //
 // Configurations from [ParseFile] and [ReadConfig] are compared word for word,
 // as the script of a [Setup] compares them. An option that means the same in
 // other words, such as a direct-access-port of 21118, counts as a change in
-// both.
+// both comparisons.
 //
 // [PlanFor] does this for many guests.
 func Diff(have, want Config) []OptionChange {

@@ -7,7 +7,7 @@
 //
 //   - [Config] is the configuration that a guest should have: a [Server] (the
 //     zero Server is RustDesk's public infrastructure), an [Access], a permanent
-//     password. [Unattended] makes one for a workstation without a person at it.
+//     password. [Unattended] makes the configuration of a workstation without a person at it.
 //   - [Config.File] and [ParseFile] write and read RustDesk2.toml, [File.Path]
 //     says where it lies. [Server.ConfigString], [Server.FileName] and
 //     [ParseServer] handle the two texts in which RustDesk passes servers on.

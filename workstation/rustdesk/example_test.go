@@ -111,7 +111,7 @@ rustdesk: done
 	// {ID:rd.home.example Relay: API: Key:[secret]}
 }
 
-// An own server whose relay has stopped.
+// The relay of an own server has stopped, and Judge says what to do.
 func ExampleServerHealth_Judge() {
 	fine := rustdesk.ServerProgram{Version: rustdesk.Version{Major: 1, Minor: 1, Patch: 17}, Active: proxstation.Yes, Enabled: proxstation.Yes, Keyed: proxstation.Yes}
 	stopped := fine
@@ -134,8 +134,8 @@ func ExampleServer_ConfigString() {
 	// 9JiI6ISehxWZyJCLiIiOikGchJCLiUGbw1WY4VmLl12bo5CZpJiOiQ3cvhmIsISP3JUbxd1cDFlcxdkS0Qjb3B3dJFzQwNTWw4mTQF0KwhVaIxmb1s2S1ZVZPJiOikXZrJye
 }
 
-// A person has copied the server from the window of a client: "Export server
-// config".
+// A person copied the server's configuration from the window of a client
+// ("Export server config").
 func ExampleParseServer() {
 	server, err := rustdesk.ParseServer("9JiI6ISehxWZyJCLiIiOikGchJCLiUGbw1WY4VmLl12bo5CZpJiOiQ3cvhmIsISP3JUbxd1cDFlcxdkS0Qjb3B3dJFzQwNTWw4mTQF0KwhVaIxmb1s2S1ZVZPJiOikXZrJye")
 	fmt.Printf("%+v %v\n", server, err)
@@ -147,7 +147,7 @@ func ExampleParseServer() {
 	// rustdesk: server: neither a configuration string nor a name with host=
 }
 
-// The portable client for a visitor: its file name is its configuration.
+// A visitor gets the portable client. Its file name is its configuration.
 func ExampleServer_FileName() {
 	name, err := rustdesk.Server{ID: "rd.home.example"}.FileName()
 	fmt.Println(name.Reveal(), err)
@@ -187,7 +187,7 @@ func ExampleMacOSTasks() {
 	// true false
 }
 
-// The findings of a script tell what a person who connects would see.
+// The findings of a script say what a person who connects would see.
 func ExampleReport_Picture() {
 	report, err := rustdesk.ParseReport(`rustdesk: version 1.4.9
 rustdesk: registered yes

@@ -17,15 +17,15 @@ var ErrFile = errors.New("rustdesk: options file")
 // RustDesk has not run yet, such as an image that is being built. It contains
 // the server's key, but not the password. In a guest in which RustDesk runs,
 // RustDesk would overwrite the file from its memory: use [SetUp] there. The
-// error is that of [Config.Validate].
+// error comes from [Config.Validate].
 //
 // The file must be at every path of [OptionsFile.Paths]: on Linux and macOS in
 // the homes of root, of every user who logs in, and of the login screen's user.
 // A user's RustDesk takes over the service's options only if the service's
 // [MainFile] has a key pair, which it gets at RustDesk's first registration.
-// Before that, the user's own options overwrite those of the service, and they
-// are empty without a file (rustdesk 1.4.9 src/server.rs:767 and 806 to 829;
-// hbb_common src/config.rs:744).
+// Before that, the user's own options, which are empty without a file,
+// overwrite the service's options (rustdesk 1.4.9 src/server.rs:767 and 806 to
+// 829; hbb_common src/config.rs:744).
 func (c Config) File() (proxstation.Secret, error) {
 	if err := c.Validate(); err != nil {
 		return proxstation.Secret{}, err

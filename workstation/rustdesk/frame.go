@@ -26,8 +26,8 @@ type Frame struct {
 // cannot be read.
 var ErrFrame = errors.New("rustdesk: frame")
 
-// framePaths holds the path of a frame in the guest until it is read. Only root
-// can read there.
+// framePaths holds the path at which a frame lies in the guest until it is
+// read. Only root can read the directory.
 var framePaths = map[OS]string{
 	Linux: "/root/.proxstation-frame.png",
 	MacOS: "/var/root/.proxstation-frame.png",

@@ -28,7 +28,7 @@ func picture(t *testing.T, dots int) []byte {
 	return b.Bytes()
 }
 
-// local is the way into a stand-in for a guest.
+// local is a [Guest] that is a directory of this machine.
 type local struct{ *guest }
 
 func (l local) Wait(context.Context, time.Duration) error { return nil }

@@ -30,7 +30,8 @@ type Guest interface {
 
 // An Event reports progress of work in guests.
 type Event struct {
-	// Guest is the name of the guest in a [Plan]; a single set-up has none.
+	// Guest is the name of the guest in a [Plan]. It is empty in a single
+	// set-up.
 	Guest string
 	// Message says what is happening, for people.
 	Message string
@@ -44,7 +45,7 @@ const (
 )
 
 // scriptPaths holds the path of a script in a guest. Only an administrator can
-// write there, because an administrator runs the script.
+// write to that directory, because an administrator runs the script.
 var scriptPaths = map[OS]string{
 	Linux:   "/root/.proxstation-rustdesk.sh",
 	Windows: `C:\Windows\proxstation-rustdesk.ps1`,

@@ -15,8 +15,8 @@ import (
 	"testing"
 )
 
-// A guest is a directory that stands for a machine's file system. Its PATH
-// holds stand-ins for the tools of its system before the real tools.
+// A guest is a directory that stands for a machine's file system. In its PATH,
+// stand-ins for the system's tools come before the real tools.
 type guest struct {
 	t     *testing.T
 	os    OS
@@ -127,8 +127,8 @@ func (g *guest) install(version string) {
 	g.must(os.WriteFile(exe, []byte(g.wrapper(version)), 0o755))
 }
 
-// serve offers a package of a version at name, and returns the Package that
-// asks for it.
+// serve offers a package of a version for download under a name. It returns the
+// Package with which a setup downloads it.
 func (g *guest) serve(name, version string) Package {
 	return g.offer(name, version, g.wrapper(version))
 }

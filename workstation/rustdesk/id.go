@@ -12,8 +12,8 @@ import (
 // given, or a name that its owner chose.
 //
 // RustDesk makes the first ID from the last four bytes of a network card's
-// address (hbb_common src/config.rs, get_auto_id). It has at most 9 digits, and
-// may have few. An ID server refuses an ID that is too short or taken, and
+// address (hbb_common src/config.rs, get_auto_id). It has at most 9 digits and
+// may be short. An ID server refuses an ID that is too short or taken, and
 // RustDesk then takes a random ID (rustdesk-server
 // src/rendezvous_server.rs:357, rustdesk src/rendezvous_mediator.rs,
 // handle_uuid_mismatch). An ID is final when the guest has registered

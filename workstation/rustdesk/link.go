@@ -43,7 +43,7 @@ type Link struct {
 	// address with or without a port, or DOMAIN:PORT.
 	Address string
 	// Server is the ID server if it is not the client's own: HOST or HOST:PORT,
-	// or "public" for RustDesk's.
+	// or "public" for RustDesk's server.
 	Server string
 	// Action is the window to open; "" stands for [OpenDesktop].
 	Action LinkAction

@@ -17,7 +17,7 @@ import (
 // RENDEZVOUS_SERVERS).
 const publicHost = "rs-ny.rustdesk.com"
 
-// onlineAtMost is the time for one question if the context has no earlier end.
+// onlineAtMost is the time limit of a question. A context may end earlier.
 const onlineAtMost = 15 * time.Second
 
 // ErrOnline reports an ID server that could not be asked which guests are
@@ -124,8 +124,8 @@ func cutField(message []byte, field uint64) ([]byte, bool) {
 	return message[n+m:][:size], true
 }
 
-// maxFrame is the most that is read, in bytes: far more than the answer for any
-// homelab.
+// maxFrame is the greatest length of an answer that is read, in bytes. The
+// answer for a homelab is much shorter.
 const maxFrame = 64 << 10
 
 // frame puts the length in front of a message (hbb_common src/bytes_codec.rs).

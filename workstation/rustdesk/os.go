@@ -38,7 +38,8 @@ var ErrOS = errors.New("rustdesk: unknown operating system")
 // A File is one of RustDesk's configuration files.
 type File string
 
-// The files. They lie beside each other in every place where RustDesk looks.
+// RustDesk's configuration files. Wherever RustDesk looks for them, they are in
+// one directory.
 const (
 	// MainFile holds the ID, the stored password and the key pair. Only
 	// RustDesk writes it. The scripts only check whether it has a key pair, and
@@ -48,9 +49,9 @@ const (
 	OptionsFile File = "RustDesk2.toml"
 )
 
-// Path returns the file's path in a guest. For the home directory "" it is the
-// file of the service, for a home such as /home/ada the file of that user. The error is
-// [ErrOS].
+// Path returns the file's path in a guest. If the home directory is "", it is
+// the file of the service. For a home such as /home/ada it is the file of that
+// user. The error matches [ErrOS].
 //
 // On Windows the service's file counts. On Linux and macOS the RustDesk of a
 // user who logs in takes over the service's options only if the service's

@@ -21,8 +21,8 @@ type Picture struct {
 	Findings []proxstation.Finding `json:"findings,omitempty"`
 }
 
-// Picture judges what a person who connects to the guest would see, by the
-// report's Screen. It is pure.
+// Picture says what a person who connects to the guest would see. It judges by
+// the report's Screen. It is pure.
 func (r Report) Picture() Picture {
 	switch r.OS {
 	case Linux:
@@ -42,14 +42,14 @@ func (p *Picture) no(sees string, f proxstation.Finding) {
 	p.Findings = append(p.Findings, f)
 }
 
-// warn adds a finding that does not hide the picture now.
+// warn adds a finding about a fault that does not hide the picture now.
 func (p *Picture) warn(f proxstation.Finding) {
 	f.Severity = proxstation.Warning
 	p.Findings = append(p.Findings, f)
 }
 
-// onLinux judges by the rules of RustDesk 1.4.9. It refuses a Wayland login
-// screen (src/server/connection.rs:1789), chooses the session and starts
+// onLinux judges by the rules of RustDesk 1.4.9. RustDesk refuses a Wayland
+// login screen (src/server/connection.rs:1789), chooses the session, and starts
 // nothing without a session (src/platform/linux.rs:206 and 824). In a Wayland
 // session the portal asks the person at the screen (src/lang/en.rs:130).
 func (s Screen) onLinux() Picture {
@@ -182,9 +182,9 @@ func (s Screen) onMacOS() Picture {
 // is_virtual_display_supported).
 const virtualDisplayBuild = 19041
 
-// onWindows judges by RustDesk's behaviour at a connection: if there is no
-// display, it plugs in its virtual display and installs the driver for it
-// (src/server/display_service.rs:430, src/virtual_display_manager.rs:488).
+// onWindows judges by RustDesk's behaviour when somebody connects. If there is
+// no display, RustDesk plugs in its virtual display and installs the driver for
+// it (src/server/display_service.rs:430, src/virtual_display_manager.rs:488).
 func (s Screen) onWindows(v Version) Picture {
 	var p Picture
 	switch {

@@ -93,8 +93,8 @@ func (p Plan) String() string {
 
 // PlanFor reads the configuration and the ID of all targets at the same time,
 // and returns the changes. A guest that does not answer goes to Plan.Unreached
-// and does not delay the others. The error is that of [Config.Validate], before
-// any guest is asked, or that of a context that ended.
+// and does not delay the others. The error comes from [Config.Validate], before
+// any guest is asked, or from a context that ended.
 func PlanFor(ctx context.Context, targets []Target) (Plan, error) {
 	for _, t := range targets {
 		if err := t.Config.Validate(); err != nil {

@@ -54,8 +54,8 @@ type ServerPort struct {
 // A PasswordState says whether RustDesk has accepted a permanent password.
 type PasswordState string
 
-// The states. If RustDesk is given the password that it has, nothing changes;
-// it never reveals its password.
+// These are the states of a permanent password. A password that RustDesk has
+// already is accepted again and changes nothing.
 const (
 	PasswordNone   PasswordState = ""       // no password was given
 	PasswordSent   PasswordState = "sent"   // given to a RustDesk before 1.4.7, which does not answer

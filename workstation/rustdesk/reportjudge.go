@@ -7,9 +7,9 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// Judge returns the obstacles for a person who connects to the guest: those on
-// the way to the guest, and with [Report.Picture] those on its screen. It is
-// pure.
+// Judge returns the obstacles for a person who connects to the guest: the
+// obstacles on the way to the guest, and the obstacles on its screen that
+// [Report.Picture] finds. It is pure.
 func (r Report) Judge() []proxstation.Finding {
 	var findings []proxstation.Finding
 	add := func(severity proxstation.Severity, id, subject, seen, why, fix string) {

@@ -16,8 +16,8 @@ type Screen struct {
 	Session string `json:"session,omitempty"`
 	// Class is "user", or "greeter" for a login screen.
 	Class string `json:"class,omitempty"`
-	// User is the session's user. Desktop is the desktop, by the name that
-	// logind has or by a process of the desktop: "ubuntu", "KDE", "sway".
+	// User is the session's user. Desktop is the desktop's name, from logind or
+	// from a process of the desktop: "ubuntu", "KDE", "sway".
 	User    string `json:"user,omitempty"`
 	Desktop string `json:"desktop,omitempty"`
 	// Login is the type of the login screen, from its configuration unless the
@@ -28,7 +28,7 @@ type Screen struct {
 	// XSessions holds the X11 sessions that a user can choose at the login
 	// screen (/usr/share/xsessions).
 	XSessions []string `json:"xSessions,omitempty"`
-	// Outputs are the outputs of the graphics cards (/sys/class/drm).
+	// Outputs holds the outputs of the graphics cards (/sys/class/drm).
 	Outputs []ScreenOutput `json:"outputs,omitempty"`
 	// Drivers holds the kernel drivers of the graphics cards. On Windows it
 	// holds the names of the adapters.

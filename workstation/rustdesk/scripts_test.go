@@ -74,8 +74,9 @@ func TestScriptsHoldNoSecret(t *testing.T) {
 	}
 }
 
-// The tests run no PowerShell. They check that the script asks its questions,
-// and that it asks them first.
+// The test runs no PowerShell. It only checks that the steps of the script are
+// in the right order: the script looks for an installed RustDesk before it
+// installs one.
 func TestWindowsScriptAsksInOrder(t *testing.T) {
 	t.Parallel()
 	body := allScripts(t)["windows-install.msi.ps1"].Body

@@ -102,9 +102,10 @@ func validateAPI(api string) error {
 	return nil
 }
 
-// The addresses that RustDesk can use (hbb_common src/socket_client.rs,
-// check_port, and src/lib.rs, is_ipv6_str): an IPv6 address in brackets needs
-// its port, and a text that begins with a colon is not taken for an address.
+// These patterns match the addresses that RustDesk can use (hbb_common
+// src/socket_client.rs, check_port, and src/lib.rs, is_ipv6_str). An IPv6
+// address in brackets needs its port. A text that begins with a colon is not
+// taken for an address.
 var (
 	hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?(:[0-9]+)?$`)
 	hostIPv6 = regexp.MustCompile(`^(([a-fA-F0-9]{1,4}:{1,2})+[a-fA-F0-9]{1,4}|\[([a-fA-F0-9]{1,4}:{1,2})+[a-fA-F0-9]{1,4}\]:[0-9]+)$`)
@@ -163,8 +164,8 @@ func (s Server) ConfigString() (proxstation.Secret, error) {
 }
 
 // FileName returns a name for Windows' portable client from which the client
-// reads its server: "rustdesk-host=HOST,key=KEY,.exe". The last comma keeps the
-// "(1)" apart that browsers add. The name contains the key. The error matches
+// reads its server: "rustdesk-host=HOST,key=KEY,.exe". The last comma separates
+// the "(1)" that browsers add. The name contains the key. The error matches
 // [ErrServer] if the address or key has a character that file names cannot have
 // (a port's colon, a URL, a slash). Use [Server.ConfigString] for such a
 // server.

@@ -15,7 +15,7 @@ func TestParseServerReadsWhatRustDeskReads(t *testing.T) {
 	named := Server{ID: "server.example.net", Key: proxstation.NewSecret("Zm9vYmFyLiwyCg==")}
 	relayed := named
 	relayed.Relay = "relay.example.net"
-	// The strings are those of RustDesk's own tests (src/custom_server.rs).
+	// The strings come from RustDesk's own tests (src/custom_server.rs).
 	for _, test := range []struct {
 		text string
 		want Server

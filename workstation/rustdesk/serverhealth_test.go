@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// The script's report becomes the health. If the script stopped, the error says
-// where.
+// The script's report becomes the health. If the script stopped, the error
+// names the stage.
 func TestReadServerHealth(t *testing.T) {
 	t.Parallel()
 	said := ""
@@ -37,7 +37,7 @@ func TestReadServerHealth(t *testing.T) {
 	}
 }
 
-// The guest of a VM gives the system for the set-up.
+// OSOf returns the system for the set-up of a VM's guest.
 func ExampleOSOf() {
 	fmt.Println(rustdesk.OSOf(gpu.Windows11))
 	// Output: windows true

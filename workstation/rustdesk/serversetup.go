@@ -45,8 +45,8 @@ type ServerReport struct {
 	HBBS Version `json:"hbbs"`
 	HBBR Version `json:"hbbr"`
 	// Changed names the changes of the script, in order: "hbbs package", "hbbs
-	// key" (its option), "hbbs service", and the same of hbbr. It is empty if
-	// everything was right already.
+	// key" (its option), "hbbs service", and the same words for hbbr. It is
+	// empty if everything was right already.
 	Changed []string `json:"changed,omitempty"`
 }
 

@@ -158,9 +158,10 @@ func (p Package) validate(system OS, suffixes []string) error {
 
 // ReleaseURL returns the address at which RustDesk's makers publish a package
 // of a release. suffix is the package's suffix (".deb" and so on; see
-// [Package]), arch the guest's architecture, "x86_64" or "aarch64". The suffix
-// "-suse.rpm" names the package for openSUSE and SLE; ".rpm" names Fedora's,
-// whose dependencies have other names. The checksum is on the release's page.
+// [Package]), arch is the guest's architecture, "x86_64" or "aarch64". The
+// suffix "-suse.rpm" names the package for openSUSE and SLE; ".rpm" names the
+// package for Fedora, whose dependencies have other names. The checksum is on
+// the release's page.
 //
 // Source: .github/workflows/flutter-build.yml, res/rpm-flutter.spec,
 // res/rpm-flutter-suse.spec and res/PKGBUILD.

@@ -196,8 +196,8 @@ func TestSetupWaitsForTheServerToAnswer(t *testing.T) {
 	noSecrets(t, g, err)
 }
 
-// A RustDesk of a user that has just started overwrites the service's options
-// with its old ones.
+// A user's RustDesk that has just started overwrites the service's new options
+// with its own old options.
 func TestSetupSetsAgainWhatWasLost(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -257,7 +257,7 @@ func TestSetupMovesAGuestToAnotherServerAndBack(t *testing.T) {
 	noSecrets(t, g, nil)
 }
 
-// A user has clicked "Stop service".
+// A user has clicked "Stop service". The set-up starts the service again.
 func TestSetupStartsWhatAUserStopped(t *testing.T) {
 	t.Parallel()
 	config := Unattended(Server{}, proxstation.Secret{})
@@ -306,7 +306,8 @@ func TestSetupOnAFreshOrInterruptedImage(t *testing.T) {
 	}
 }
 
-// A cloud image updates itself in its first minutes.
+// A cloud image updates itself in its first minutes. The set-up waits until the
+// package lists can be updated.
 func TestSetupWhileTheImageUpdatesItself(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

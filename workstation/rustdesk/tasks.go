@@ -20,7 +20,7 @@ type Task struct {
 	// Do holds the steps, in order.
 	Do []string `json:"do"`
 	// Verify is a command in the guest that shows whether the task was done. It
-	// is nil if only a person can see that.
+	// is nil if only a person can see whether the task was done.
 	Verify []string `json:"verify,omitempty"`
 	// Expect is the output of Verify after the task was done.
 	Expect string `json:"expect,omitempty"`
@@ -45,14 +45,14 @@ func (t Task) String() string {
 }
 
 // Done reports whether the output of Verify says that the task was done. It is
-// also false for an output that says neither.
+// also false for an output that does not answer the question.
 func (t Task) Done(output string) bool {
 	return len(t.Verify) > 0 && strings.TrimSpace(output) == t.Expect
 }
 
-// MacOSTasks returns the steps of a person on a Mac after the [Script] has run,
-// in order. macOS keeps these permissions in a database that only its own
-// windows, or a device management server, can write.
+// MacOSTasks returns the steps that a person does on a Mac after the [Script]
+// has run, in order. macOS keeps these permissions in a database that only its
+// own windows, or a device management server, can write.
 func MacOSTasks() []Task {
 	return []Task{
 		permission("screen-recording", "Screen & System Audio Recording (Screen Recording before macOS 15)",
@@ -96,11 +96,11 @@ func permission(id, pane, service, why string) Task {
 	}
 }
 
-// DisplayTasks returns the steps of a person after which a guest shows a
+// DisplayTasks returns the steps that a person does so that a guest shows a
 // picture although its graphics card has no monitor. Without a monitor, a card
 // offers no display that RustDesk could show. The required tasks come first, in
 // order. The others are alternatives, the best first; one of them is enough.
-// [Report.Picture] says which are still to be done in a guest.
+// [Report.Picture] says which tasks still have to be done in a guest.
 //
 // On Windows 10 2004 and newer nothing has to be done: RustDesk from 1.2.4 on
 // plugs in a virtual display of its own when somebody connects

@@ -8,7 +8,7 @@ import (
 
 // parseWhitelist parses the option whitelist as RustDesk reads it (1.4.9
 // src/server/connection.rs:1347, check_whitelist). An entry 0.0.0.0 lets
-// everybody in. Entries that cannot be read are skipped; if that leaves none,
+// everybody in. Entries that cannot be read are skipped. If no entry is left,
 // nobody gets in, and the result is one invalid prefix, which contains no
 // address.
 func parseWhitelist(text string) []netip.Prefix {
