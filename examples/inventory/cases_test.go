@@ -19,8 +19,8 @@ type want struct {
 	fix      []string
 }
 
-// cases holds the findings that each reporter needed, on hosts that are rebuilt
-// from public reports.
+// cases holds hosts that are rebuilt from public reports, with the findings
+// that each reporter needed.
 var cases = map[string]struct {
 	wants []want
 	never []string // texts that no finding may contain

@@ -84,7 +84,7 @@ func drives(config map[string]string, such func(value string) bool) []string {
 }
 
 // IsDisk reports whether a drive value is a disk of the guest. CD drives and
-// the drive of cloud-init are not.
+// the drive of cloud-init are not disks of the guest.
 func IsDisk(slot, value string) bool {
 	return IsSlot(slot) && !IsFirmware(slot) && value != "" && !IsCD(value) && !IsCloudInit(value)
 }

@@ -103,8 +103,8 @@ func CutVolume(value string) (pool, volume string, ok bool) {
 }
 
 // MiB writes a size as a number of MiB, the unit of memory and balloon. A size
-// that is not a whole number of MiB is written with its unit. PVE does not
-// accept such a value, and a judgement can name it.
+// that is not a whole number of MiB is written with its unit. PVE refuses such
+// a value, and a finding can show it.
 func MiB(size storage.Size) string {
 	if size%storage.MiB != 0 {
 		return fmt.Sprintf("%d bytes", int64(size))

@@ -13,8 +13,8 @@ import (
 // Whole reports whether every case runs.
 func Whole() bool { return os.Getenv("PROXSTATION_WHOLE") == "1" }
 
-// Pick returns the cases of a suite that run: all in a whole run, else the
-// first n. It logs the number and the names of those left out.
+// Pick returns the cases of a suite that run: all cases in a whole run, else
+// the first n cases. It logs the number and the names of the other cases.
 func Pick[C any](t testing.TB, n int, cases []C, name func(C) string) []C {
 	t.Helper()
 	if Whole() || len(cases) <= n {
@@ -28,8 +28,8 @@ func Pick[C any](t testing.TB, n int, cases []C, name func(C) string) []C {
 	return cases[:n]
 }
 
-// Drawn reports whether one of very many cases runs. In a whole run every case
-// does; otherwise one in share is drawn by its name.
+// Drawn reports whether a case of a suite with very many cases runs. In a whole
+// run every case runs. Otherwise one case in share runs, chosen by its name.
 func Drawn(name string, share uint32) bool {
 	if Whole() {
 		return true

@@ -27,12 +27,12 @@ const Variables = `Environment:
   NO_COLOR               any value: no colours
 `
 
-// Flags hold the flags that choose a node and say how its certificate is
+// Flags holds the flags that choose a node and say how its certificate is
 // verified.
 type Flags struct {
 	Node, CA, Fingerprint string
-	// Tiers holds tiers of storages that the caller knows and their disks do
-	// not show.
+	// Tiers holds the tiers of storages that the caller names, because the
+	// disks of these storages do not show them.
 	Tiers map[string]storage.Tier
 
 	set *flag.FlagSet
@@ -91,7 +91,7 @@ func (f *Flags) UselessHere(beside string) error {
 }
 
 // Useless returns an error if one of the named flags was given, because they
-// have no effect in the call that beside describes.
+// have no effect in this call. beside describes the call.
 func (f *Flags) Useless(beside string, names ...string) error {
 	if given := f.given(names); len(given) > 0 {
 		return fmt.Errorf("%s would have no effect on %s: leave the flags out", strings.Join(given, ", "), beside)
@@ -99,7 +99,7 @@ func (f *Flags) Useless(beside string, names ...string) error {
 	return nil
 }
 
-// given returns those of the named flags that were given.
+// given returns the flags, among the named flags, that were given.
 func (f *Flags) given(names []string) (given []string) {
 	f.set.Visit(func(flag *flag.Flag) {
 		for _, name := range names {

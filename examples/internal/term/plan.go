@@ -129,8 +129,8 @@ func (t *Terminal) outlook(p workstation.Plan) {
 	}
 }
 
-// split returns the blockers and the other findings. The others are sorted from
-// the worst to the infos.
+// split returns the blockers and the other findings. The other findings are
+// sorted, the worst first.
 func split(findings []proxstation.Finding) (blockers, others []proxstation.Finding) {
 	for _, f := range findings {
 		if f.Severity == proxstation.Blocker {

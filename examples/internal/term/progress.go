@@ -11,7 +11,7 @@ import (
 
 // Progress returns a function that writes events. On a terminal, work that is
 // under way is one line, with the time that it has taken and may take.
-// Elsewhere each thing that is waited for is a line of its own.
+// Elsewhere each wait gets a line of its own.
 func (t *Terminal) Progress() func(workstation.Event) {
 	last, began := workstation.Event{}, time.Now()
 	return func(e workstation.Event) {
