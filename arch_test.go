@@ -57,8 +57,8 @@ var arrows = map[string][]string{
 	"internal/pve": {"", "internal/printable", "iommu", "gpu", "storage", "internal/macos",
 		"github.com/luthermonson/go-proxmox", "golang.org/x/sync"},
 
-	// Only this package knows all other packages. It imports go-proxmox for the
-	// constructor that takes the caller's client.
+	// This package brings PCI, storage and PVE together. It imports go-proxmox
+	// for the constructor that takes the caller's client.
 	"workstation": {"", "internal/printable", "iommu", "gpu", "storage", "internal/pve", "internal/macos", "internal/qmconf", "internal/pveschema",
 		"github.com/luthermonson/go-proxmox", "golang.org/x/sync"},
 	// These packages know the needs of macOS guests and PVE's notation of

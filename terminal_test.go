@@ -28,8 +28,8 @@ import (
 )
 
 // evil is a hostile name of a disk, a VM or a guest. It clears the screen, sets
-// the window's title, reverses the order of letters, and imitates a line of
-// ours. forged is the beginning of that line.
+// the window's title, reverses the order of letters, and imitates a line of our
+// own output. forged is the beginning of that line.
 const (
 	evil   = "sda\x1b[2J\x1b]0;t\x07\u009b31m\u202egpj\u2066\x7f\xff\r\n" + forged + "\n" + forged + "\r\t"
 	forged = "forged: all is well"

@@ -52,8 +52,8 @@ func checkROM(slot string, h HostPCI, card Card) []proxstation.Finding {
 
 // checkPhysical reports a value that takes a physical function and its virtual
 // functions: the virtual functions vanish when vfio-pci binds the physical one.
-// The API does not tell them apart: on an Intel iGPU, the other displays of the
-// slot with the same model are the virtual functions.
+// The API does not distinguish them. On an Intel iGPU, the other displays of
+// the slot with the same model are the virtual functions.
 func checkPhysical(slot string, h HostPCI, card Card, taken []iommu.Function) []proxstation.Finding {
 	if !card.Integrated() || card.Model().Vendor != Intel || card.virtual() {
 		return nil

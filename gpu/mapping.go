@@ -145,9 +145,9 @@ func (e MappingEntry) String() string {
 // the card. PVE refuses an entry whose functions are of several models
 // (assert_valid in pve-guest-common PVE/Mapping/PCI.pm). Therefore the mapping
 // holds the display alone for a virtual function, and for a slot with functions
-// that are not the card's, such as the USB controllers beside AMD's integrated
-// graphics. The error says that PVE would refuse the name or the node's name,
-// or that the card has no function 0.
+// that do not belong to the card, such as the USB controllers beside AMD's
+// integrated graphics. The error says that PVE would refuse the name or the
+// node's name, or that the card has no function 0.
 func NewMapping(id, node string, card Card) (Mapping, error) {
 	switch {
 	case !configID.MatchString(id):

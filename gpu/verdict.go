@@ -119,10 +119,10 @@ func Judge(guest Guest, card Card) Verdict {
 	return v
 }
 
-// judgeLinuxNVIDIA names the kernel modules of NVIDIA that know the card. The
-// open modules support cards from Turing on; only they support Blackwell, from
-// version 570 on. The last releases for older cards are the branches 470 and
-// 580.
+// judgeLinuxNVIDIA names the kernel modules of NVIDIA that support the card.
+// The open modules support cards from Turing on; only they support Blackwell,
+// from version 570 on. The last releases for older cards are the branches 470
+// and 580.
 func (v *Verdict) judgeLinuxNVIDIA(card Card) {
 	v.Support, v.Source = Supported, "NVIDIA open-gpu-kernel-modules README"
 	v.Why = "NVIDIA's open and proprietary kernel modules know it"

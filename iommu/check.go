@@ -90,8 +90,8 @@ func (f Facts) offArgument() string {
 	return ""
 }
 
-// turnOn says why the IOMMU is off and how to turn it on. Only an Intel IOMMU
-// needs a kernel argument; an AMD IOMMU does not.
+// turnOn says why the IOMMU is off and how to turn it on. An Intel IOMMU needs
+// a kernel argument. An AMD IOMMU needs no argument.
 func (f Facts) turnOn(evidence string) (seen, fix string) {
 	const argument = "intel_iommu=on"
 	log := " in the kernel log (dmesg | grep -i -e DMAR -e AMD-Vi) and update the " + f.firmware("firmware", "hypervisor") + "."

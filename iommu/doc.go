@@ -1,5 +1,5 @@
-// Package iommu reads and judges a host's IOMMU and PCI functions, and plans the
-// changes that are needed to hand a function to a guest.
+// Package iommu reads and judges a host's IOMMU and PCI functions, and plans
+// the changes that are needed to hand a function to a guest.
 //
 // It has three separate parts:
 //
@@ -17,8 +17,8 @@
 // # Words
 //
 // A function has an [Address] such as 0000:01:00.0. A device (or card) is all
-// functions of one slot, 0000:01:00. A group is a set of functions that the IOMMU
-// cannot tell apart; it goes to a single guest as a whole.
+// functions of one slot, 0000:01:00. A group is a set of functions that the
+// IOMMU cannot tell apart; only a single guest can get the group, as a whole.
 //
 // # Files
 //
@@ -29,6 +29,6 @@
 // modules.go, network.go, kernels.go and drift.go judge. cmdline.go,
 // arguments.go, place.go and grub.go parse kernel arguments and find their
 // files; modprobe.go parses modprobe.d. bind.go and rebind.go change the run
-// time. prepare*.go, loader_edit.go, refuse.go, foreign.go, kept.go, hostplan.go,
-// apply.go and journal.go change the next start.
+// time. prepare*.go, loader_edit.go, refuse.go, foreign.go, kept.go,
+// hostplan.go, apply.go and journal.go change the next start.
 package iommu

@@ -36,8 +36,8 @@ func treeAt(root fs.FS) tree {
 // Read reads all facts of a machine from its root directory, with sys, proc,
 // etc, boot, run and usr below it. If root is nil, it reads the machine that
 // the program runs on. Parts that cannot be read stay [proxstation.Unknown] and
-// get a finding with the ID iommu.unread; the other parts are read all the
-// same. The only error is [ErrNothing].
+// get a finding with the ID iommu.unread; the other parts are still read. The
+// only error is [ErrNothing].
 //
 // Below a given root, Read opens no devices or pipes, and no files of more than
 // 16 MiB. Links do not lead out of the tree if root comes from [os.Root.FS].

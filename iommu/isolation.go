@@ -55,7 +55,8 @@ func (e *SharedError) Is(target error) bool { return target == ErrShared }
 // with the header of an endpoint (drivers/vfio/pci). A bridge does not disturb
 // VFIO as long as its driver lets the group go (see [Facts.Viable]). Host, ISA,
 // EISA, PCI, CardBus and semi-transparent bridges are harmless. Bridges of
-// class 0680 are not, because network and NVLink devices have that class.
+// class 0680 are not harmless, because network and NVLink devices have that
+// class.
 func (fn Function) IsHarmlessBridge() bool {
 	if !slices.Contains([]uint16{0x0600, 0x0601, 0x0602, classPCIBridge, 0x0607, 0x0609}, fn.Class.Sub()) {
 		return false

@@ -107,9 +107,9 @@ func TestOddPlaces(t *testing.T) {
 	}
 }
 
-// If other functions have the file reset_method and this function does not, it
-// cannot be reset. If no function has the file, the kernel may be too old to
-// show reset methods.
+// A function without the file reset_method cannot be reset if other functions
+// have the file. If no function has the file, the kernel may be too old to show
+// reset methods.
 func TestResetMethodsThatAreNotThere(t *testing.T) {
 	t.Parallel()
 	facts := read(t, "odd-laptop")
@@ -140,7 +140,8 @@ func TestUnifiedKernelImage(t *testing.T) {
 	}
 }
 
-// An argument that turns the IOMMU off wins over an argument that turns it on.
+// An argument that turns the IOMMU off takes precedence over an argument that
+// turns it on.
 func TestPrepareRefusesWhileToldOff(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

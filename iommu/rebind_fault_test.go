@@ -76,8 +76,8 @@ func TestApplyWhenAnyCallFails(t *testing.T) {
 }
 
 // While functions are released, each call fails in turn. The other functions
-// are released, the error names the function that was not, and a second Release
-// finishes.
+// are released, the error names the function that was not released, and a
+// second Release finishes.
 func TestReleaseWhenAnyCallFails(t *testing.T) {
 	t.Parallel()
 	for n := 1; ; n++ {

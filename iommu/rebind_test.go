@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// fakeCore is a driver core as strict as the kernel's: it refuses or silently
-// ignores the same requests as the kernel. The lab shows that the real core
-// behaves in the same way.
+// fakeCore is a driver core that is as strict as the kernel. It refuses or
+// silently ignores the same requests as the kernel. The lab shows that the real
+// core behaves in the same way.
 type fakeCore struct {
 	devices map[string]*fakeDevice
 	drivers map[string][]string // the models that each driver accepts

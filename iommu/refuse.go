@@ -34,8 +34,8 @@ func (e *RefusedError) Error() string {
 func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
 
 // refuseConsole returns the functions that must stay because the host would
-// otherwise have no display. It returns none for a host with a single display,
-// because that display is already among the host's uses.
+// otherwise have no display. It returns no functions for a host with a single
+// display, because that display is already among the host's uses.
 func (f Facts) refuseConsole(asked, taken []Address, allow []UseKind) []proxstation.Finding {
 	var draw, found []proxstation.Finding
 	for _, fn := range f.Functions {
@@ -124,7 +124,7 @@ func refuseArgs(args []string) []proxstation.Finding {
 }
 
 // refuseOff reports an argument that turns the IOMMU off at the next start too.
-// No other argument helps as long as it stays.
+// As long as this argument stays, no other argument helps.
 func (f Facts) refuseOff() []proxstation.Finding {
 	configured, err := f.Configured()
 	findings := f.checkState()

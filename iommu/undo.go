@@ -8,7 +8,7 @@ import (
 )
 
 // PlanUndo returns the changes of [Undo] below root as a plan to show to a
-// person. Its errors are those of Undo. It changes nothing.
+// person. It returns the same errors as Undo. It changes nothing.
 func PlanUndo(ctx context.Context, root *os.Root) (HostPlan, error) {
 	var p HostPlan
 	err := alone(ctx, "undo", rootFiles{root}, func(d disk) error {

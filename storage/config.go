@@ -14,7 +14,8 @@ func ParseConfig(text string) []Storage {
 	return enabled
 }
 
-// parseConfig returns the enabled storages, and the names of the disabled ones.
+// parseConfig returns the enabled storages, and the names of the disabled
+// storages.
 func parseConfig(text string) (enabled []Storage, disabled map[string]bool) {
 	var storages []Storage
 	disabled = map[string]bool{}

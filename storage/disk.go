@@ -119,7 +119,7 @@ var partSuffix = regexp.MustCompile(`-part\d+$`)
 // linked reports whether a link in /dev/disk/by-id leads to the disk or to a
 // partition of it. udev makes several such links, with the WWN, with model and
 // serial number, and for NVMe with the namespace (60-persistent-storage.rules).
-// ZFS may remember another link than the one that PVE reports.
+// ZFS may remember another link than the link that PVE reports.
 func (d Disk) linked(device string) bool {
 	name, found := strings.CutPrefix(partSuffix.ReplaceAllString(device, ""), "/dev/disk/by-id/")
 	if !found {

@@ -182,7 +182,7 @@ func (h host) bus(name string) Bus {
 	return ""
 }
 
-// HidesDisks reports whether a SCSI vendor name is that of a RAID controller or
+// HidesDisks reports whether a SCSI vendor name belongs to a RAID controller or
 // a hypervisor, whose volumes hide the disks behind them.
 func HidesDisks(vendor string) bool {
 	return slices.ContainsFunc([]string{"LSI", "AVAGO", "BROADCOM", "Adaptec", "ASR", "Areca", "QEMU", "VMware"}, func(maker string) bool {

@@ -57,7 +57,8 @@ type DiskRequest struct {
 	Name    string
 	Purpose Purpose
 	Size    Size
-	// Least is the slowest allowed tier. If it is unknown, the Purpose decides.
+	// Least is the slowest allowed tier. If it is unknown, it follows from the
+	// Purpose.
 	Least Tier
 	// Storage is the only allowed storage. If it is empty, every storage is
 	// allowed.

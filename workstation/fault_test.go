@@ -286,8 +286,8 @@ func told(op operation, sim *pvetest.Node, err error, began time.Time) error {
 	return nil
 }
 
-// truthful compares the tasks, answers and digests that an error names with
-// those of the node.
+// truthful compares the tasks, answers and digests that an error names with the
+// tasks, answers and digests of the node.
 func truthful(sim *pvetest.Node, err error) error {
 	var task *workstation.TaskError
 	if errors.As(err, &task) && !slices.ContainsFunc(sim.Tasks(), func(t pvetest.Task) bool { return t.UPID == task.UPID && t.Exit == task.Exit }) {

@@ -8,8 +8,8 @@ import (
 
 // FuzzLease reads a lease from a description that anybody may have written.
 // Such a lease is bounded and prints as one line. A lease that a controller
-// writes is read back unchanged, and removing it leaves the rest of the
-// description.
+// writes is read back unchanged, and removing it does not change the other text
+// of the description.
 func FuzzLease(f *testing.F) {
 	f.Add("made by hand", "desk", int64(time.Minute), 140)
 	f.Add("x\n<!-- proxstation-lease {\"owner\":\"a\",\"id\":\"1\",\"to\":140,\"phase\":\"stop\",\"ttl\":9223372036854775807} -->\ny", "b\x1b[2J -->", int64(-1), -1)

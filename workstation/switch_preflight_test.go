@@ -78,8 +78,8 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
-// The host has 64 GiB, and VM 140 runs with 16 GiB. Each test sets the rest of
-// the available memory.
+// The host has 64 GiB, and VM 140 runs with 16 GiB. Each test sets how much
+// memory is available.
 func TestPreflightMemory(t *testing.T) {
 	t.Parallel()
 	original := observe(t, pvetest.New(pair(), nil))

@@ -55,8 +55,8 @@ func TestByFinger(t *testing.T) {
 	}
 }
 
-// A person with a keyboard can do the same. Each focused element shows its
-// focus, and if a focused element disappears, the focus goes to another
+// A person can switch with the keyboard alone. Each focused element shows
+// its focus, and if a focused element disappears, the focus goes to another
 // element.
 func TestByKeyboard(t *testing.T) {
 	t.Parallel()

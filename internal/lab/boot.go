@@ -150,8 +150,8 @@ func (o *Outcome) note(e Event) {
 	}
 }
 
-// verdict says how the machine ended. A panic counts even if the machine went
-// on after it.
+// verdict says how the machine ended. A panic counts even if the machine
+// continued after it.
 func (o *Outcome) verdict(ctx, qemu error) error {
 	switch {
 	case strings.Contains(o.Console, "Kernel panic - not syncing"):

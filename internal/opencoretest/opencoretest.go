@@ -1,7 +1,8 @@
 // Package opencoretest makes OpenCore images for tests and examples. They have
 // the layouts that OSX-PROXMOX, KVM-Opencore, OSX-KVM, OpenCore-ISO and
-// osx-proxmox-next publish, with a configuration like theirs. They hold nothing
-// of OpenCore itself: [Program] stands in for it.
+// osx-proxmox-next publish, with configurations like the configurations in
+// these projects' images. They hold nothing of OpenCore itself: [Program]
+// stands in for it.
 package opencoretest
 
 import (

@@ -18,8 +18,8 @@ import (
 // A Client speaks to one node. It is safe for concurrent use.
 type Client struct {
 	// Explain turns an error of this package into the error that a caller of
-	// the client gets: workstation has error types of its own. Nil leaves the
-	// error as it is.
+	// the client gets, because workstation has its own error types. Nil leaves
+	// the error as it is.
 	Explain func(error) error
 
 	api  *proxmox.Client
@@ -57,7 +57,7 @@ func (c *Client) On(node string) *Client {
 }
 
 // explain handles every error on its way to a caller. It hides the secrets that
-// the client knows, and those that only this request contains.
+// the client knows, and the secrets that only this request contains.
 func (c *Client) explain(err error, passing ...string) error {
 	if session := c.api.Session(); session != nil {
 		c.secrets.add(session.Ticket, session.CSRFPreventionToken)

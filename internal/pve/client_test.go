@@ -240,7 +240,7 @@ func TestErrorsByTheirSentinels(t *testing.T) {
 }
 
 // Without Transport, go-proxmox takes an answer 595 with a body for success. An
-// answer 595 without a body must be an error all the same.
+// answer 595 without a body must nevertheless be an error.
 func TestPlainClient(t *testing.T) {
 	t.Parallel()
 	sim := pvetest.New(host(), nil)

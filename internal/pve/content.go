@@ -49,9 +49,9 @@ func (c *Client) committed(ctx context.Context, s storage.Storage) storage.Stora
 }
 
 // listed returns the content type for which a storage is asked, or "" for all
-// types. PVE lists all images anew for each type, so one request asks for all
-// that is needed. asked is false if no rule needs the storage's content, and
-// for an offline storage, because PVE would try to mount it.
+// types. PVE lists all images anew for each type, so all the needed types are
+// listed in one request. asked is false if no rule needs the storage's content,
+// and for an offline storage, because PVE would try to mount it.
 func listed(s storage.Storage) (content string, asked bool) {
 	local := slices.Contains([]string{"lvm", "lvmthin", "zfspool", "dir", "btrfs"}, s.Type)
 	images := slices.Contains(s.Content, "images") && local

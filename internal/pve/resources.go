@@ -18,7 +18,7 @@ type Resources struct {
 }
 
 // A SeenGuest is a VM or a container of the cluster. Its running state is some
-// seconds old; its high availability is not.
+// seconds old. Its high availability is current.
 type SeenGuest struct {
 	VMID      int
 	Name      string

@@ -84,8 +84,8 @@ func TestAskingAgainEndsWithTheContext(t *testing.T) {
 	})
 }
 
-// A connection that was reset loses its answer and is tried again; a request to
-// a node that cannot be reached is not.
+// If a connection was reset, its answer is lost, and the request is tried
+// again. If a node cannot be reached, the request is not tried again.
 func TestConnectionsThatEnd(t *testing.T) {
 	t.Parallel()
 	for op, want := range map[string]int{"read": 4, "write": 4, "dial": 1, "remote error": 1} {

@@ -21,8 +21,8 @@ import (
 // hidden replaces a secret in a text.
 const hidden = "[secret]"
 
-// maxSecrets is the number of secrets that are remembered: those of the login,
-// and those sent for the latest VMs.
+// maxSecrets is the number of secrets that are remembered: the secrets of the
+// login, and the secrets that were sent for the latest VMs.
 const maxSecrets = 64
 
 // longestText is the greatest number of bytes that are kept of a node's
@@ -49,8 +49,8 @@ func (s *secrets) add(texts ...string) {
 	s.known = s.known[max(0, len(s.known)-maxSecrets):]
 }
 
-// clean returns a node's text for people: without secrets, including those of
-// this request, on one line, and cut to the length of a message.
+// clean returns a node's text for people: on one line, cut to the length of a
+// message, and without secrets. The secrets of this request are removed too.
 func (s *secrets) clean(text string, passing ...string) string {
 	s.mu.Lock()
 	all := slices.Concat(s.known, passing)

@@ -40,7 +40,7 @@ func worker(length time.Duration, exit string) (c *pve.Client, requests map[stri
 }
 
 // Four requests a second see the end of a task within 0.3 seconds, however long
-// it takes. No log is read without a caller who wants it.
+// it takes. The log is read only if the caller wants it.
 func TestWaitSeesTheEndSoon(t *testing.T) {
 	t.Parallel()
 	for _, length := range []time.Duration{10 * time.Millisecond, 950 * time.Millisecond, 10 * time.Second, 10 * time.Minute} {

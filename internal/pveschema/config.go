@@ -121,8 +121,8 @@ func CheckDisplay(key, value string) error {
 }
 
 // ParseDrive parses the value of a drive. It does not check the geometry
-// options that drives had until PVE 9.0: a version that does not know them has
-// refused the request before.
+// options that drives had until PVE 9.0. Newer versions have already refused a
+// request with these options.
 func ParseDrive(key, value string) (map[string]string, error) {
 	var fields []string
 	old := map[string]string{}

@@ -219,8 +219,8 @@ func fragments(path string) []string {
 }
 
 // match reports whether a path, split into its parts, belongs to the endpoint.
-// The last name takes the rest of the path, because a volume ID may hold
-// slashes.
+// The last name stands for all remaining parts of the path, because a volume ID
+// may hold slashes.
 func (e *Endpoint) match(have []string) bool {
 	last := len(e.parts) - 1
 	if len(have) != len(e.parts) && !(len(have) > len(e.parts) && e.parts[last] == "{volume}") {

@@ -78,7 +78,7 @@ func Normal(value string) string {
 	return value
 }
 
-// equal reports whether two values of a property mean the same.
+// equal reports whether two values of a property have the same meaning.
 func equal(key, a, b string) bool {
 	switch {
 	case Normal(a) == Normal(b):

@@ -98,7 +98,8 @@ func (g *guest) read(path string) string {
 	return string(text)
 }
 
-// Run implements [Guest], with the files of the guest in place of the machine's.
+// Run implements [Guest]. It replaces the machine's files by the files of the
+// guest.
 func (g *guest) Run(ctx context.Context, c proxstation.GuestCommand) (proxstation.GuestOutput, error) {
 	g.commands = append(g.commands, c)
 	argv := slices.Clone(c.Argv)

@@ -36,8 +36,8 @@ var (
 
 // readShares returns the graphics devices that containers of the host use
 // (pct.conf(5): dev; lxc.container.conf(5): lxc.mount.entry). It ignores a
-// directory that cannot be read: readVMs reports that for the VMs' directory
-// beside it.
+// directory that cannot be read, because readVMs already reports that the VMs'
+// directory beside it cannot be read.
 func readShares(root fs.FS) []share {
 	entries, _ := fs.ReadDir(root, containerFiles)
 	var shares []share

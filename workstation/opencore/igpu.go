@@ -29,8 +29,8 @@ var framebuffers = map[gpu.Family]framebuffer{
 }
 
 // framebufferOf returns the framebuffer of a card in a release. Some releases
-// have no drivers for the card's generation. The framebuffer is then that of
-// Kaby Lake, whose drivers take the card.
+// have no drivers for the card's generation. The framebuffer is then a
+// framebuffer of Kaby Lake, whose drivers accept the card.
 func framebufferOf(release gpu.Guest, family gpu.Family) (framebuffer, bool) {
 	switch {
 	case family == gpu.IntelSkylake && release >= gpu.MacOSVentura:
@@ -52,8 +52,8 @@ func number(id uint32) Value { return DataValue(binary.LittleEndian.AppendUint32
 var one = DataValue([]byte{1, 0, 0, 0})
 
 // properties returns the properties that a card needs in a mode, in the order
-// in which they are written. For a display, they tell the driver to reserve 19
-// MB: the firmware may have reserved less than the driver wants (WhateverGreen
+// in which they are written. For a display, they make the driver reserve 19 MB:
+// the firmware may have reserved less than the driver wants (WhateverGreen
 // FAQ.IntelHD, "Fix the 32mb BIOS, 19mb framebuffer and 9mb cursor memory
 // requirements").
 func (f framebuffer) properties(mode Mode) []Item {

@@ -10,8 +10,8 @@ import (
 )
 
 // navi holds the families that show no picture without agdpmod=pikera
-// (Dortania, GPU Buyers Guide). Navi 22 is left out: it has NootRX, which does
-// the same.
+// (Dortania, GPU Buyers Guide). Navi 22 is left out: NootRX does the same for
+// it.
 var navi = []gpu.Family{gpu.AMDNavi10, gpu.AMDNavi12, gpu.AMDNavi14, gpu.AMDNavi21, gpu.AMDNavi23}
 
 // judgeAMD judges the settings for AMD's cards.

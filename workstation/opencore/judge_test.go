@@ -276,7 +276,7 @@ func twice(i Image) Image {
 	return i
 }
 
-// behind puts WhateverGreen's entry before Lilu's.
+// behind puts WhateverGreen's entry before Lilu's entry.
 func behind(i Image) Image {
 	c := Change{Key: Key{"Kernel", "Add", "0"}, Want: i.Config.Get("Kernel", "Add", "2")}
 	i.ConfigText, _ = edit(i.ConfigText, c)

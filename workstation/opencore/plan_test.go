@@ -25,7 +25,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden plans anew")
 
-// identityOfATest belongs to nobody: its numbers have only the form of Apple's.
+// identityOfATest belongs to nobody: its numbers only have the form of Apple's
+// numbers.
 var identityOfATest = Identity{Serial: proxstation.NewSecret("C02XW0AAJV3Q"), Board: proxstation.NewSecret("C02902304GULNV9A1"),
 	UUID: proxstation.NewSecret("5A2C0B8E-93B1-4E2A-9E1F-0C4D8F7A6B51"), ROM: proxstation.NewSecret("BC:24:11:00:00:01")}
 

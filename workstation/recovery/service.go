@@ -146,7 +146,8 @@ func (c *Client) session(ctx context.Context) (string, error) {
 }
 
 // parseAsset reads lines "KEY: VALUE". AP is the product, AU and AT are the
-// address and the token of the image, and CU and CT are those of the chunklist.
+// address and the token of the image, and CU and CT are the address and the
+// token of the chunklist.
 func parseAsset(response *http.Response) (Asset, error) {
 	fields := map[string]string{}
 	lines := bufio.NewScanner(io.LimitReader(response.Body, 64<<10))

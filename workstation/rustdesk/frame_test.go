@@ -39,7 +39,7 @@ func (l local) ReadFile(_ context.Context, path string) ([]byte, error) {
 
 func (l local) WriteFile(context.Context, string, []byte) error { return errors.New("not used") }
 
-// Run runs the frame's script with the guest's root in place of its own.
+// Run runs the frame's script with the guest's root directory.
 func (l local) Run(_ context.Context, c proxstation.GuestCommand) (proxstation.GuestOutput, error) {
 	switch {
 	case c.Argv[0] == "/bin/rm":

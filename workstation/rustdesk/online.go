@@ -31,7 +31,7 @@ var ErrOnline = errors.New("rustdesk: ask the ID server who is online")
 // error matches [ErrOnline].
 //
 // The question goes over TCP to the port below the server's own (21115), like
-// that of a client's address book (rustdesk src/client.rs,
+// the question of a client's address book (rustdesk src/client.rs,
 // query_online_states). A server does not answer it to programs on its own
 // machine.
 func (s Server) Online(ctx context.Context, ids ...ID) ([]proxstation.Answer, error) {

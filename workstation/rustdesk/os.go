@@ -53,10 +53,10 @@ const (
 // the file of the service. For a home such as /home/ada it is the file of that
 // user. The error matches [ErrOS].
 //
-// On Windows the service's file counts. On Linux and macOS the RustDesk of a
-// user who logs in takes over the service's options only if the service's
-// [MainFile] has a key pair; otherwise the user's file counts, and overwrites
-// the service's: see [Config.File].
+// On Windows only the service's file has an effect. On Linux and macOS the
+// RustDesk of a user who logs in takes over the service's options only if the
+// service's [MainFile] has a key pair; otherwise the user's file takes effect,
+// and overwrites the service's file: see [Config.File].
 //
 // Source: hbb_common src/config.rs, Config::path and patch; on Windows the
 // service's profile is LocalService although it runs as LocalSystem.

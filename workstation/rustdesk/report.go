@@ -139,7 +139,7 @@ func parsePort(text string) ServerPort {
 }
 
 // parseLines calls take with every line of a report up to its end, split into
-// the first word and the rest. The error is a [*SetupError].
+// the first word and the other words. The error is a [*SetupError].
 func parseLines(output string, take func(word, rest string) error) error {
 	var log []string
 	for line := range strings.Lines(output) {

@@ -77,7 +77,7 @@ func (t *Terminal) plan(p workstation.Plan, seeds []string, then func()) {
 }
 
 // change writes a step: its sign and object, and below them its attributes. Old
-// and new values stand side by side.
+// and new values are side by side.
 func (t *Terminal) change(c workstation.StepChange) {
 	fmt.Fprintf(t.w, "\n%s %s\n", t.paint(signs[c.Sign], string(c.Sign)), t.paint(bold, printable.Line(c.Object)))
 	longest := 0

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// beat is the longest time between two events. Without an event for longer than
-// that, the page knows that the server cannot be reached.
+// beat is the longest time between two events. If the page gets no event for a
+// longer time, it reports that the server cannot be reached.
 const beat = 5 * time.Second
 
 // pageEvents sends the live part of the page as an event each time it changes.
@@ -17,7 +17,7 @@ func (b *Board) pageEvents(w http.ResponseWriter, r *http.Request) {
 }
 
 // stream sends the rendered view each time the rendering changes, until the
-// viewer goes or the board is closed (HTML Standard, server-sent events).
+// viewer leaves or the board is closed (HTML Standard, server-sent events).
 func (b *Board) stream(w http.ResponseWriter, r *http.Request, render func(View) ([]byte, error)) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // keeps nginx from buffering the events
