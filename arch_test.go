@@ -90,8 +90,8 @@ var arrows = map[string][]string{
 	"workstation/recovery": {"gpu", "internal/printable"},                                     // a release of macOS belongs to a kind of guest
 
 	// This package plans VMs that install themselves, with their seeds, and
-	// works until the guests are ready. It is above workstation, so that
-	// workstation knows no guest.
+	// works until the guests are ready. It imports workstation, so that
+	// workstation does not depend on guests.
 	"workstation/install": {"", "storage", "workstation", "workstation/firstboot", "workstation/rustdesk", "internal/qmconf", "internal/printable"},
 	// This package makes the files with which a fresh guest installs itself, as
 	// CDs (go-diskfs) and with a hashed password (go-crypt). It knows nothing

@@ -144,10 +144,10 @@ func (e MappingEntry) String() string {
 // NewMapping returns a mapping of one card on one node, with all functions of
 // the card. PVE refuses an entry whose functions are of several models
 // (assert_valid in pve-guest-common PVE/Mapping/PCI.pm). Therefore the mapping
-// holds the display alone for a virtual function, and for a slot with functions
-// that do not belong to the card, such as the USB controllers beside AMD's
-// integrated graphics. The error says that PVE would refuse the name or the
-// node's name, or that the card has no function 0.
+// of a virtual function holds only the display. So does the mapping of a slot
+// with functions that do not belong to the card, such as the USB controllers
+// beside AMD's integrated graphics. The error says that PVE would refuse the
+// name or the node's name, or that the card has no function 0.
 func NewMapping(id, node string, card Card) (Mapping, error) {
 	switch {
 	case !configID.MatchString(id):

@@ -44,8 +44,8 @@ func (f Facts) checkModprobe() []proxstation.Finding {
 var drivers = []string{"vfio", "vfio_pci", "vfio_iommu_type1", "nouveau", "nova_core", "nvidia", "nvidiafb", "nvidia_drm", "nvidia_uvm",
 	"nvidia_modeset", "amdgpu", "radeon", "radeonfb", "i915", "xe", "snd_hda_intel", "snd_hda_codec_hdmi", "xhci_pci", "xhci_hcd", "i2c_nvidia_gpu", "nvme", "ahci"}
 
-// ours reports whether a line concerns passthrough: the line names one of the
-// modules that matter, or almost does.
+// ours reports whether a line concerns passthrough: it names one of the modules
+// that matter, perhaps misspelt.
 func ours(d directive) bool {
 	plain := strings.ToLower(strings.ReplaceAll(d.text, "-", "_"))
 	return strings.Contains(plain, "vfio") || strings.Contains(plain, "ids=") ||

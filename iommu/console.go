@@ -57,9 +57,9 @@ func (fn Function) checkConsole() []proxstation.Finding {
 }
 
 // draws reports whether a display may show the machine's console. It returns
-// false for a display on vfio-pci or pci-stub, for a 3D controller, which has
-// no connectors (class 0302), for a virtual function, and for a display that
-// has no driver and that the firmware did not use.
+// false for displays on vfio-pci or pci-stub, for 3D controllers (class 0302),
+// because they have no connectors, and for virtual functions. It also returns
+// false for displays that have no driver and that the firmware did not use.
 func (fn Function) draws() bool {
 	switch {
 	case !fn.Class.IsDisplay(), fn.Class.Sub() == 0x0302, fn.Lost == proxstation.Yes, fn.VirtualOf != nil, fn.Driver == vfioPCI, fn.Driver == "pci-stub":

@@ -83,7 +83,7 @@ func TestKernelRules(t *testing.T) {
 	}
 }
 
-// Whether a switch of the firmware can help depends on the chipset.
+// It depends on the chipset whether a setting of the firmware can help.
 func TestInterruptRemappingByChipset(t *testing.T) {
 	t.Parallel()
 	groups, units := some()

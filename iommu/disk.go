@@ -105,8 +105,8 @@ func (i fileInfo) replaceable(name string) error {
 	return nil
 }
 
-// explain adds to an error the link above a file that leads out of the root
-// directory. The system's own error does not name the link.
+// If a link above a file leads out of the root directory, explain adds the link
+// to the error. The system's own error does not name the link.
 func (d disk) explain(name string, err error) error {
 	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 		info, statErr := d.Stat(dir)

@@ -63,11 +63,13 @@ func (f Facts) foreign(k kept) foreign {
 
 // ordered returns the lines that let vfio-pci come before modules. If a module
 // has several softdeps, kmod uses the first. Because of our file's name, our
-// softdep is the first, so it repeats the softdeps of other authors. A softdep
-// also disables an install command for the module (modprobe.d(5)). For Debian's
-// "install nvidia modprobe -i nvidia-current", ordered therefore orders the
-// module that the command loads. For "install nouveau /bin/false" it writes no
-// line.
+// softdep is the first, so it repeats the softdeps of other authors.
+//
+// A softdep disables an install command for its module (modprobe.d(5)). If an
+// install command loads another module, as Debian's "install nvidia modprobe -i
+// nvidia-current" does, ordered therefore writes the softdep for that other
+// module. If it loads no module, as "install nouveau /bin/false" does, ordered
+// writes no line.
 func (f Facts) ordered(modules []string) []string {
 	var lines []string
 	c := f.modconf(true)

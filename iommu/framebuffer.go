@@ -9,9 +9,10 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// firmwareFramebuffers holds the owners in /proc/iomem of the firmware's
-// picture: the drivers efifb and vesafb, simpledrm's simplefb, and BOOTFB,
-// which sysfb reserves until one of these drivers is loaded.
+// firmwareFramebuffers holds the names that owners of the firmware's picture
+// have in /proc/iomem. The owners are the drivers efifb and vesafb, simpledrm
+// (simplefb), and sysfb, which reserves BOOTFB until one of these drivers is
+// loaded.
 var firmwareFramebuffers = []string{"efifb", "vesafb", "simplefb", "BOOTFB", "simpledrm"}
 
 // framebuffers finds the framebuffers on PCI functions: regions of /proc/iomem

@@ -47,8 +47,8 @@ func TestUsesThatHide(t *testing.T) {
 	}
 }
 
-// vfio-pci comes first although other authors wrote lines too. The order of
-// modules in their lines still holds.
+// vfio-pci comes first although other authors wrote lines too. The order of the
+// modules in these lines does not change.
 func TestOrderBesideOthers(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -31,8 +31,8 @@ func (d device) lost() proxstation.Answer {
 // Configuration Space Header).
 const lostBytes = 8
 
-// isLost reports whether the configuration space begins with lostBytes bytes of
-// ff.
+// isLost reports whether the first bytes of the configuration space all read as
+// ff. lostBytes is their number.
 func isLost(config []byte) bool {
 	return len(config) >= lostBytes && string(config[:lostBytes]) == "\xff\xff\xff\xff\xff\xff\xff\xff"
 }

@@ -147,9 +147,9 @@ func (f Facts) partOfCard(fn iommu.Function) bool {
 }
 
 // storage judges a storage controller. The API lists the disks of the host, but
-// not the controller of each disk. The host surely uses a disk on this
-// controller if no disk of the kind is idle, and if the controller is the only
-// one of its kind or there is an NVMe disk in use for each NVMe controller.
+// not the controller of each disk. If no disk of the kind is idle, the host
+// surely uses a disk on the only controller of a kind. It also does so on each
+// NVMe controller if there are as many NVMe disks as NVMe controllers.
 func (o handover) storage(fn iommu.Function) (severity proxstation.Severity, why string) {
 	if len(of(isStorage, o.left)) == 0 {
 		return proxstation.Blocker, "it is the last storage controller of the host, which loses its root disk when the VM starts"

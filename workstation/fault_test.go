@@ -164,7 +164,7 @@ func tampered() pvetest.Host {
 	return host
 }
 
-// matches returns a goal: a new plan for the spec is empty.
+// matches returns the goal that a new plan for the spec is empty.
 func matches(spec workstation.Spec) func(*pvetest.Node) error {
 	return func(sim *pvetest.Node) error {
 		facts, err := patient(sim, nil).Observe(context.Background())

@@ -80,8 +80,8 @@ func withoutLease(description string) string {
 	return strings.TrimRight(leaseLine.ReplaceAllString(description, ""), "\n")
 }
 
-// leases remembers when a [Node] first saw each lease of another controller, by
-// the VMID of the VM that holds the lease.
+// leases remembers when a [Node] first saw each lease of another controller.
+// Its keys are the VMIDs of the VMs that hold the leases.
 type leases struct {
 	mu   sync.Mutex
 	seen map[int]seenLease

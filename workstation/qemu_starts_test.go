@@ -154,7 +154,7 @@ func needFirmware(t *testing.T, files ...string) {
 	}
 }
 
-// The payloads start from every bus that the firmware knows, and from a CD.
+// The payloads start from every bus that the firmware supports, and from a CD.
 func TestPayloadsStart(t *testing.T) {
 	t.Parallel()
 	s := newStarter(t, workstation.Facts{Node: "pve"})
@@ -254,7 +254,7 @@ func (s *starter) keepsStarting(t *testing.T, facts workstation.Facts, id int, s
 }
 
 // Every VM of the case folders starts from the same volume before and after a
-// plan. The plans are the plan of the case, and the plans of the profile that
+// plan. The test makes the plan of the case, and plans for the profile that
 // fits the VM.
 func TestCasesKeepStarting(t *testing.T) {
 	t.Parallel()

@@ -18,7 +18,7 @@ func taken(config map[string]string) pvetest.Host {
 	return host
 }
 
-// Findings about existing firmware volumes do not claim anything false.
+// What the findings say about existing firmware volumes is true.
 func TestFirmwareStaysAsItWasMade(t *testing.T) {
 	t.Parallel()
 	host := taken(map[string]string{"name": "windows", "memory": "8192", "cores": "4", "bios": "ovmf", "machine": "pc-q35-9.0", "ostype": "win11", "scsihw": "virtio-scsi-single",

@@ -14,7 +14,7 @@ import (
 type DualBootStatus struct {
 	// Running is the member that runs, or 0 if no member runs.
 	Running int
-	// For is how long that member has been running.
+	// For is how long the member Running has been running.
 	For time.Duration
 	// Members holds the state of every member, in the order of their VMIDs.
 	Members []MemberStatus

@@ -152,8 +152,8 @@ func Program(version string, vault [528]byte) []byte {
 			code = le.AppendUint16(code, unit)
 		}
 	}
-	// The moves are: mov word ptr [rip+n], imm16 and mov byte ptr [rip+n],
-	// imm8.
+	// The code moves each digit with one of two instructions: mov word ptr
+	// [rip+n], imm16 or mov byte ptr [rip+n], imm8.
 	const dataBase = base + 0x1000
 	displacement := func(offset, length int) uint32 { return uint32(dataBase + offset - (base + len(code) + length)) }
 	if len(version) == 3 {

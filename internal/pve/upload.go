@@ -111,8 +111,8 @@ func (r *lent) giveBack() {
 }
 
 // Download makes the node fetch a file from a URL. It refuses to replace a
-// file. It needs Datastore.AllocateTemplate on the storage, and Sys.Audit and
-// Sys.Modify on /, or Sys.AccessNetwork on the node.
+// file. It needs Datastore.AllocateTemplate on the storage, and either
+// Sys.AccessNetwork on the node, or both Sys.Audit and Sys.Modify on /.
 func (c *Client) Download(ctx context.Context, f File, source string) (task UPID, err error) {
 	params := map[string]any{"content": f.Content, "filename": f.Name, "url": source}
 	if f.SHA256 != "" {

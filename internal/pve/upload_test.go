@@ -65,8 +65,7 @@ func TestUpload(t *testing.T) {
 	}
 }
 
-// stuck is a file whose next byte does not come before the context is
-// cancelled.
+// stuck is a file that gives no further byte until the context is cancelled.
 type stuck struct{ end context.CancelFunc }
 
 func (s stuck) Read(p []byte) (int, error) { s.end(); p[0] = 'x'; return 1, nil }

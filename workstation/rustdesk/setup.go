@@ -46,9 +46,9 @@ type Setup struct {
 	NewID bool `json:"newID,omitempty"`
 }
 
-// A Script is a program for a guest. Store Body in a file there, run
-// [Script.Command] as root or LocalSystem with Stdin as its standard input, and
-// give the output to [ParseReport] or [ServerSetup.ParseReport], whatever the
+// A Script is a program for a guest. Store Body in a file in the guest. Run
+// [Script.Command] as root or LocalSystem, with Stdin as its standard input.
+// Give the output to [ParseReport] or [ServerSetup.ParseReport], whatever the
 // exit status is.
 type Script struct {
 	// OS is the guest's operating system.
