@@ -89,6 +89,11 @@ var arrows = map[string][]string{
 	"workstation/rustdesk": {"", "gpu", "internal/printable", "github.com/pelletier/go-toml"}, // RustDesk's files are TOML
 	"workstation/recovery": {"gpu", "internal/printable"},                                     // a release of macOS belongs to a kind of guest
 
+	// This package observes all nodes of a cluster and knows where a VM fits.
+	// It is above workstation, so that one node stays free of it. It asks the
+	// cluster through internal/pve, and takes the caller's client as
+	// workstation does.
+	"workstation/cluster": {"", "workstation", "internal/pve", "internal/enum", "github.com/luthermonson/go-proxmox"},
 	// This package plans VMs that install themselves, with their seeds, and
 	// works until the guests are ready. It imports workstation, so that
 	// workstation does not depend on guests.

@@ -147,6 +147,8 @@ func (e nodeError) Is(target error) bool { return means(e.error, target) }
 
 func (e nodeError) Unwrap() error { return e.error }
 
+func init() { pve.Public = explain }
+
 // explain turns an error of internal/pve into an error of this package. Every
 // error of a node passes through it.
 func explain(err error) error {

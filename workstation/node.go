@@ -101,7 +101,6 @@ func open(client *pve.Client, node string, opts *NodeOptions) *Node {
 	if opts == nil {
 		opts = &NodeOptions{}
 	}
-	client.Explain = explain
 	host, _ := os.Hostname() // without the name, the other parts distinguish owners
 	return &Node{name: node, pve: client, opts: *opts, owner: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:4])}
 }
@@ -134,7 +133,6 @@ func Connect(ctx context.Context, e Endpoint, node string, opts *NodeOptions) (*
 	if err != nil {
 		return nil, explain(err)
 	}
-	client.Explain = explain
 	if _, err := client.Probe(ctx); err != nil {
 		return nil, err
 	}
@@ -153,6 +151,15 @@ func Connect(ctx context.Context, e Endpoint, node string, opts *NodeOptions) (*
 		n.opts.RootTicket = proxstation.AnswerOf(e.Token == "" && e.Username == "root@pam")
 	}
 	return n, nil
+}
+
+// On returns another node of the same cluster, which is reached through the
+// same client and the same address: PVE's nodes pass requests on to each other.
+// On makes no request, and does not check that the node exists.
+func (n *Node) On(name string) *Node {
+	other := open(n.pve.On(name), name, &n.opts)
+	other.owner = n.owner
+	return other
 }
 
 // Name returns the node's name.

@@ -9,19 +9,20 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/luthermonson/go-proxmox"
 )
 
+// Public turns an error of this package into the error that callers of the
+// module get. Package workstation, which has the error types, sets it before
+// the program begins. Nil leaves the error as it is.
+var Public func(error) error
+
 // A Client speaks to one node. It is safe for concurrent use.
 type Client struct {
-	// Explain turns an error of this package into the error that a caller of
-	// the client gets, because workstation has its own error types. Nil leaves
-	// the error as it is.
-	Explain func(error) error
-
 	api  *proxmox.Client
 	node string
 	// The first request goes alone: go-proxmox uses it to log in with a
@@ -68,10 +69,10 @@ func (c *Client) explain(err error, passing ...string) error {
 	case *TaskError:
 		e.Exit = c.secrets.clean(e.Exit)
 	}
-	if err == nil || c.Explain == nil {
+	if err == nil || Public == nil {
 		return err
 	}
-	return c.Explain(err)
+	return Public(err)
 }
 
 // raw holds any data. It distinguishes an answer without data from an answer
@@ -91,6 +92,13 @@ func (r *raw) UnmarshalJSON(data []byte) error {
 // answer that is not JSON is an error, whatever its status: go-proxmox would
 // take a 595 for success. A GET whose answer gets lost is made again.
 func (c *Client) call(ctx context.Context, method, path string, params any, v any) error {
+	if r := roundOf(ctx); r != nil && method == http.MethodGet && !strings.HasPrefix(path, "/nodes/") {
+		return r.read(ctx, c, path, v)
+	}
+	return c.request(ctx, method, path, params, v)
+}
+
+func (c *Client) request(ctx context.Context, method, path string, params any, v any) error {
 	passing := c.secrets.learn(params)
 	var body []byte
 	if params != nil {
@@ -177,20 +185,20 @@ func lost(err error) bool {
 
 // send makes a request. If go-proxmox fails it because it logged in for another
 // request meanwhile, send makes it again.
-func (c *Client) send(ctx context.Context, method, path string, body []byte, answer *raw) error {
-	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	case <-ctx.Done():
-		return ctx.Err()
+func (c *Client) send(ctx context.Context, method, path string, body []byte, answer *raw) (err error) {
+	limit := min(answerTime, limitOf(ctx))
+	answered, err := c.enter(ctx, path)
+	if err != nil {
+		return err
 	}
-	limited, cancel := context.WithTimeout(ctx, answerTime)
+	defer func() { answered(err) }()
+	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if !c.ready.Load() {
 		select {
 		case c.first <- struct{}{}:
 		case <-limited.Done():
-			return errNoAnswer
+			return noAnswer(limit)
 		}
 		if c.ready.Load() {
 			<-c.first
@@ -198,7 +206,7 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte, ans
 			defer func() { <-c.first }()
 		}
 	}
-	err := c.req(limited, method, path, body, answer)
+	err = c.req(limited, method, path, body, answer)
 	if errors.Is(err, proxmox.ErrNotAuthorized) && c.api.Session() != nil {
 		err = c.req(limited, method, path, body, answer)
 	}
@@ -206,7 +214,7 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte, ans
 	case err == nil || statusText.MatchString(err.Error()) || badRequest.MatchString(err.Error()):
 		c.ready.Store(true) // it answers, and accepts the login
 	case limited.Err() != nil && ctx.Err() == nil:
-		return errNoAnswer
+		return noAnswer(limit)
 	}
 	return err
 }
@@ -224,7 +232,35 @@ func (c *Client) req(ctx context.Context, method, path string, body []byte, answ
 	return err
 }
 
-var errNoAnswer = fmt.Errorf("no answer in %s", answerTime)
+// enter waits until the request may begin, and returns the function to call
+// when it has ended. A [Round] in the context decides in place of the client.
+func (c *Client) enter(ctx context.Context, path string) (answered func(error), err error) {
+	if r := roundOf(ctx); r != nil {
+		return r.enter(ctx, path)
+	}
+	select {
+	case c.slots <- struct{}{}:
+		return func(error) { <-c.slots }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func noAnswer(limit time.Duration) error { return fmt.Errorf("no answer in %s", limit) }
+
+type limitKey struct{}
+
+// WithLimit returns a context whose requests each get this time at most.
+func WithLimit(ctx context.Context, limit time.Duration) context.Context {
+	return context.WithValue(ctx, limitKey{}, limit)
+}
+
+func limitOf(ctx context.Context) time.Duration {
+	if limit, limited := ctx.Value(limitKey{}).(time.Duration); limited {
+		return limit
+	}
+	return answerTime
+}
 
 func (c *Client) get(ctx context.Context, path string, query url.Values, v any) error {
 	return c.call(ctx, http.MethodGet, withQuery(path, query), nil, v)

@@ -67,7 +67,10 @@ type Guest struct {
 	Node      string
 	Container bool
 	Running   bool
-	Pool      string // its resource pool; empty without Pool.Audit
+	// Known says that the cluster knows whether the guest runs. It forgets the
+	// state some minutes after a guest's node has gone away.
+	Known bool
+	Pool  string // its resource pool; empty without Pool.Audit
 }
 
 // Guests returns the cluster's VMs and containers that the caller may see.
@@ -82,7 +85,7 @@ func (c *Client) Guests(ctx context.Context) ([]Guest, error) {
 	var guests []Guest
 	for _, e := range entries {
 		if e.VMID.known {
-			guests = append(guests, Guest{VMID: int(e.VMID.value), Name: e.Name, Node: e.Node, Container: e.Type == "lxc", Running: e.Status == "running", Pool: e.Pool})
+			guests = append(guests, Guest{VMID: int(e.VMID.value), Name: e.Name, Node: e.Node, Container: e.Type == "lxc", Running: e.Status == "running", Known: e.Status == "running" || e.Status == "stopped", Pool: e.Pool})
 		}
 	}
 	return guests, nil

@@ -65,9 +65,8 @@ func (e *CertificateError) Error() string {
 // Unwrap returns the verifier's error.
 func (e *CertificateError) Unwrap() error { return e.cause }
 
-// Dial returns a client of the endpoint that names no node yet. It makes no
-// request. The errors match [ErrInvalid].
-func Dial(e Endpoint) (*Client, error) {
+// parse returns the address of an endpoint. The errors match [ErrInvalid].
+func (e Endpoint) parse() (*url.URL, error) {
 	u, err := url.Parse(strings.TrimSuffix(strings.TrimSuffix(e.URL, "/"), "/api2/json"))
 	switch {
 	case err != nil || u.Host == "":
@@ -77,11 +76,23 @@ func Dial(e Endpoint) (*Client, error) {
 	case u.User != nil:
 		return nil, inputError(fmt.Sprintf("endpoint %q: a user and a password belong into Username and Password", e))
 	}
+	return u, nil
+}
+
+// Dial returns a client of the endpoint that names no node yet. It makes no
+// request. The errors match [ErrInvalid].
+func Dial(e Endpoint) (*Client, error) {
+	u, err := e.parse()
+	if err != nil {
+		return nil, err
+	}
 	transport := e.Transport
 	if transport == nil {
-		if transport, err = verifying(u.Hostname(), e); err != nil {
+		network, err := verifying(u.Hostname(), e)
+		if err != nil {
 			return nil, err
 		}
+		transport = network
 	}
 	address := u.String() + "/api2/json"
 	var options []proxmox.Option
@@ -94,8 +105,8 @@ func Dial(e Endpoint) (*Client, error) {
 	case e.Token != "":
 		return nil, inputError("the API token is not of the form USER@REALM!ID=SECRET")
 	case e.Username != "" && e.Password != "":
-		known.add(e.Password)
-		transport = &login{base: transport, address: address, username: e.Username, password: e.Password, secrets: known, turn: make(chan struct{}, 1)}
+		l := newLogin(transport, address, e)
+		transport, known = l, l.secrets
 	default:
 		return nil, inputError("no login: give an API token, or a user name and a password")
 	}
@@ -107,7 +118,7 @@ func Dial(e Endpoint) (*Client, error) {
 }
 
 // verifying returns a transport that verifies the node by CA or fingerprint.
-func verifying(host string, e Endpoint) (http.RoundTripper, error) {
+func verifying(host string, e Endpoint) (*http.Transport, error) {
 	want, err := hex.DecodeString(strings.ReplaceAll(e.Fingerprint, ":", ""))
 	if err != nil || len(want) != 0 && len(want) != sha256.Size {
 		return nil, inputError(fmt.Sprintf("fingerprint %q: want the 32 bytes of a SHA-256 in hexadecimal", e.Fingerprint))

@@ -11,6 +11,6 @@
 //
 // The answers of a node are not trusted. They are bounded, decoded as far as
 // they fit (a value that does not fit is an [Odd]), made printable, and cleared
-// of the secrets that were sent to the node. Every error passes
-// [Client.Explain] on its way to the caller.
+// of the secrets that were sent to the node. Every error passes [Public] on its
+// way to the caller.
 package pve

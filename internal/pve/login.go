@@ -31,6 +31,17 @@ type login struct {
 	since        time.Time
 }
 
+// newLogin returns a transport that logs in to the endpoint at an address.
+// Clients of one cluster share the transport of [Join], and so their login.
+func newLogin(base http.RoundTripper, address string, e Endpoint) *login {
+	if l, shared := base.(*login); shared {
+		return l
+	}
+	l := &login{base: base, address: address, username: e.Username, password: e.Password, secrets: new(secrets), turn: make(chan struct{}, 1)}
+	l.secrets.add(e.Password)
+	return l
+}
+
 // RoundTrip implements [http.RoundTripper].
 func (l *login) RoundTrip(r *http.Request) (*http.Response, error) {
 	ticket, csrf, err := l.session(r, "")

@@ -1,0 +1,129 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/luthermonson/go-proxmox"
+
+	"github.com/proxstation/proxstation/internal/pve"
+	"github.com/proxstation/proxstation/workstation"
+)
+
+// A Cluster is a PVE cluster, or a node that is in no cluster. It is safe for
+// concurrent use.
+type Cluster struct {
+	pve       *pve.Client
+	any       *workstation.Node // a node whose client all nodes share
+	addresses *pve.Addresses    // nil for the caller's client
+	opts      Options
+}
+
+// Options control a [Cluster]. A nil pointer means the defaults.
+type Options struct {
+	// Node controls every node. Tiers are by the name of a storage, which is
+	// the same on all nodes.
+	Node *workstation.NodeOptions
+	// InFlight is the number of requests under way at once, of all nodes
+	// together; 0 means 64. One node gets 32 at most. PVE answers with three
+	// processes on each node, so more requests help only if many nodes share
+	// them (pve-manager PVE/Service/pveproxy.pm, max_workers).
+	InFlight int
+	// Limit is the time for which [Cluster.Observe] waits for one node; 0
+	// means 30 seconds, after which PVE's own proxy gives up as well
+	// (pve-http-server PVE/APIServer/AnyEvent.pm, proxy_request). A single
+	// request gets a third of it. A part of the node that takes longer is a
+	// finding, and the rest of the node is read.
+	Limit time.Duration
+}
+
+func (o *Options) withDefaults() Options {
+	var opts Options
+	if o != nil {
+		opts = *o
+	}
+	opts.InFlight = cmp.Or(max(opts.InFlight, 0), 64)
+	opts.Limit = cmp.Or(max(opts.Limit, 0), 30*time.Second)
+	if opts.Node == nil {
+		opts.Node = &workstation.NodeOptions{}
+	}
+	return opts
+}
+
+// Open returns a cluster that is reached with the caller's client, by the one
+// address that the client has. Open makes no request. [workstation.Open]
+// describes what [Connect] does better.
+func Open(client *proxmox.Client, opts *Options) *Cluster {
+	o := opts.withDefaults()
+	return &Cluster{pve: pve.New(client, ""), any: workstation.Open(client, "", o.Node), opts: o}
+}
+
+// Connect logs in to a cluster that has these addresses, mostly one for each
+// node. It uses the first address that answers. When an address stops
+// answering, the next address takes its place: for requests that were not sent,
+// and for GET requests. A write whose answer is lost is
+// [workstation.ErrNoAnswer], as with one address, because it may have had an
+// effect.
+//
+// One login is good for all nodes. An endpoint without a login or without
+// RootCAs has those of the first endpoint; the authority of a cluster signs the
+// certificates of all its nodes (/etc/pve/pve-root-ca.pem). Each endpoint has
+// its own Fingerprint.
+//
+// The errors are those of [workstation.Connect].
+func Connect(ctx context.Context, endpoints []workstation.Endpoint, opts *Options) (*Cluster, error) {
+	o := opts.withDefaults()
+	list := make([]pve.Endpoint, len(endpoints))
+	for i, e := range endpoints {
+		list[i] = pve.Endpoint(e)
+	}
+	joined, addresses, err := pve.Join(list, o.InFlight)
+	if err != nil {
+		return nil, pve.Public(err)
+	}
+	client, err := pve.Dial(joined)
+	if err != nil {
+		return nil, pve.Public(err)
+	}
+	c := &Cluster{pve: client, addresses: addresses, opts: o}
+	var members []pve.Member
+	err = c.anywhere(ctx, func(ctx context.Context) (err error) {
+		if _, err = client.Probe(ctx); err == nil {
+			members, err = client.MembersSeen(ctx)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(members) == 0 {
+		return nil, fmt.Errorf("cluster: %w: the cluster names no node", workstation.ErrNoNode)
+	}
+	c.any, err = workstation.Connect(ctx, workstation.Endpoint(joined), members[0].Name, o.Node)
+	return c, err
+}
+
+// firstAnswer is the time in which one of several addresses has to answer
+// before another address is asked.
+const firstAnswer = 5 * time.Second
+
+// anywhere does work again at the next address, which the transport chooses, if
+// an address does not answer in time.
+func (c *Cluster) anywhere(ctx context.Context, work func(context.Context) error) error {
+	if c.addresses == nil || c.addresses.Len() == 1 {
+		return work(ctx)
+	}
+	err := work(pve.WithLimit(ctx, firstAnswer))
+	for n := 1; n < c.addresses.Len() && errors.Is(err, workstation.ErrNoAnswer) && ctx.Err() == nil; n++ {
+		err = work(pve.WithLimit(ctx, firstAnswer))
+	}
+	return err
+}
+
+// Node returns the node of this name. It makes no request, and does not check
+// that the node exists. All nodes share the client and the addresses of the
+// cluster.
+func (c *Cluster) Node(name string) *workstation.Node { return c.any.On(name) }

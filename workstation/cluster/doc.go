@@ -1,0 +1,13 @@
+// Package cluster observes the nodes of a Proxmox VE cluster together.
+//
+// PVE itself is the distributed system: corosync decides which nodes have a
+// quorum, pmxcfs keeps one configuration for all nodes, and every node passes
+// requests on to the node that they are about. This package uses PVE's work and
+// adds no daemon, no database and no consensus of its own.
+//
+// [Connect] reaches a cluster by one or more addresses, and [Open] by a client
+// of the caller. [Cluster.Observe] reads the facts of all nodes at the same
+// time. A node that is away, slow, without rights or of another version is
+// reported as such, and the facts of the other nodes can be used. A node that
+// is in no cluster is a cluster of one node.
+package cluster
