@@ -1,6 +1,7 @@
 package pvetest
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -8,13 +9,16 @@ import (
 )
 
 // A directory holds the content of user.cfg and of the files beside it: users
-// with their tokens, groups, roles, and the access control list.
+// with their tokens, groups, roles, the access control list, and the tickets,
+// which all nodes accept because they share the keys.
 type directory struct {
 	users  map[string]*account // root@pam included
 	groups map[string]string   // the comment of each group
 	roles  map[string][]string // privileges of each role that is not built in
 	acl    []entry
 	pools  map[string]*pool
+
+	tickets map[string]*ticket
 }
 
 // An account is a user. It has the privileges in the host's description and
@@ -45,28 +49,43 @@ type entry struct {
 	propagate             bool
 }
 
-// newDirectory makes the directory from a host's description.
-func newDirectory(h Host) *directory {
-	d := &directory{users: map[string]*account{}, groups: map[string]string{}, roles: map[string][]string{}, pools: map[string]*pool{}}
-	d.users["root@pam"] = newAccount(User{Password: h.Password, Tokens: h.RootTokens})
-	if h.Password == "" {
-		d.users["root@pam"].password = "secret"
+// newDirectory makes the directory from the hosts' descriptions. If several
+// hosts describe a user, a token or root@pam's password, the first counts.
+func newDirectory(hosts []Host) *directory {
+	d := &directory{users: map[string]*account{}, groups: map[string]string{}, roles: map[string][]string{}, pools: map[string]*pool{}, tickets: map[string]*ticket{}}
+	d.users["root@pam"] = newAccount(User{})
+	for _, h := range hosts {
+		root := d.users["root@pam"]
+		root.password = cmp.Or(root.password, h.Password)
+		root.addTokens(h.RootTokens)
+		for _, u := range h.Users {
+			if known := d.users[u.ID]; known != nil {
+				known.addTokens(u.Tokens)
+				continue
+			}
+			d.users[u.ID] = newAccount(u)
+		}
+		for name := range h.Pools {
+			d.pools[name] = &pool{}
+		}
 	}
-	for _, u := range h.Users {
-		d.users[u.ID] = newAccount(u)
-	}
-	for name := range h.Pools {
-		d.pools[name] = &pool{}
-	}
+	d.users["root@pam"].password = cmp.Or(d.users["root@pam"].password, "secret")
 	return d
 }
 
 func newAccount(u User) *account {
 	a := &account{password: u.Password, enabled: true, texts: map[string]string{}, privileges: u.Privileges, tokens: map[string]*apiToken{}}
-	for _, t := range u.Tokens {
-		a.tokens[t.ID] = &apiToken{secret: t.Secret, separate: t.Privileges != nil, privileges: t.Privileges}
-	}
+	a.addTokens(u.Tokens)
 	return a
+}
+
+// addTokens adds the tokens that the user lacks.
+func (u *account) addTokens(tokens []Token) {
+	for _, t := range tokens {
+		if u.tokens[t.ID] == nil {
+			u.tokens[t.ID] = &apiToken{secret: t.Secret, separate: t.Privileges != nil, privileges: t.Privileges}
+		}
+	}
 }
 
 // lives reports whether an account or a token with this expiry is still valid.

@@ -18,11 +18,10 @@ type ticket struct {
 	expires time.Time
 }
 
-// accounts holds all users of the node and their tickets.
+// accounts judges who asks. The directory is that of the cluster.
 type accounts struct {
 	*base
 	*directory
-	tickets map[string]*ticket
 }
 
 // authenticate returns the identity that sends a request, or PVE's refusal.

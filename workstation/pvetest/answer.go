@@ -17,6 +17,7 @@ type answer struct {
 	kind   string        // content type; "" means JSON
 	drop   bool          // close the connection without an answer
 	hang   bool          // never answer
+	down   bool          // there is no connection: the host is down
 	delay  time.Duration // in real time
 }
 
@@ -27,7 +28,10 @@ type answer struct {
 // answer comes after three seconds and has no body.
 func (n *Node) respond(data any, err error) answer {
 	var no *refusal
+	var passed *passedOn
 	switch {
+	case errors.As(err, &passed):
+		return passed.answer
 	case errors.Is(err, errGone):
 		return answer{drop: true}
 	case errors.As(err, &no):

@@ -2,27 +2,28 @@ package pvetest
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
 
-// resources serves GET /cluster/resources: the guests, the node and the
-// storages that the caller may see.
+// resources serves GET /cluster/resources: the guests, nodes and storages of the
+// cluster that the caller may see.
 func (n *Node) resources(c *call) (any, error) {
 	list := []map[string]any{}
 	wanted := func(kind string) bool { return !c.has("type") || c.get("type") == kind }
 	if wanted("vm") {
 		list = n.guestResources(c)
 	}
-	if wanted("node") && c.who.may("/nodes/"+n.host.Name, "Sys.Audit") {
-		node := n.nodeResource()
-		node["cgroup-mode"] = 2
-		list = append(list, node)
-	}
-	for _, name := range sorted(n.storages) {
-		if wanted("storage") && c.who.may("/storage/"+name, "Datastore.Audit") {
-			list = append(list, n.storageResource(n.storages[name]))
+	for _, of := range n.peers {
+		if wanted("node") {
+			node := n.nodeStats(c, of)
+			node["cgroup-mode"] = 2
+			list = append(list, node)
+		}
+		for _, name := range sorted(of.storages) {
+			if s := of.storages[name]; wanted("storage") && !s.elsewhere() && c.who.may("/storage/"+name, "Datastore.Audit") {
+				list = append(list, n.storageStats(of, s))
+			}
 		}
 	}
 	return n.anyOrder(list), nil
@@ -30,7 +31,7 @@ func (n *Node) resources(c *call) (any, error) {
 
 func (n *Node) guestResources(c *call) []map[string]any {
 	pools := map[int]string{}
-	for name, members := range n.host.Pools {
+	for name, members := range n.poolGuests {
 		for _, id := range members {
 			if c.who.may("/pool/"+name, "Pool.Audit") {
 				pools[id] = name
@@ -38,33 +39,36 @@ func (n *Node) guestResources(c *call) []map[string]any {
 		}
 	}
 	list := []map[string]any{}
-	for _, id := range slices.Sorted(maps.Keys(n.guests())) {
-		if !c.who.may(vmPath(id), "VM.Audit") {
-			continue
-		}
-		resource := n.guestResource(id)
-		switch v := n.vms[id]; {
-		case slices.Contains(n.host.HAIgnored, id):
-			resource["hastate"] = "ignored"
-		case slices.Contains(n.host.HA, id):
-			resource["hastate"] = map[bool]string{true: "started", false: "stopped"}[v != nil && v.running]
-		}
-		if v := n.vms[id]; v != nil {
-			for _, key := range []string{"lock", "tags"} {
-				if v.config[key] != "" {
-					resource[key] = v.config[key]
+	for _, of := range n.peers {
+		for _, id := range sortedIDs(of.guests()) {
+			if !c.who.may(vmPath(id), "VM.Audit") {
+				continue
+			}
+			resource := n.guestStats(of, id)
+			v := of.vms[id]
+			switch {
+			case slices.Contains(n.haIgnored, id):
+				resource["hastate"] = "ignored"
+			case slices.Contains(n.ha, id):
+				resource["hastate"] = map[bool]string{true: "started", false: "stopped"}[v != nil && v.running]
+			}
+			if v != nil {
+				for _, key := range []string{"lock", "tags"} {
+					if v.config[key] != "" {
+						resource[key] = v.config[key]
+					}
 				}
 			}
+			if pools[id] != "" {
+				resource["pool"] = pools[id]
+			}
+			list = append(list, resource)
 		}
-		if pools[id] != "" {
-			resource["pool"] = pools[id]
-		}
-		list = append(list, resource)
 	}
 	return list
 }
 
-// guests returns the VMIDs of all VMs and containers.
+// guests returns the VMIDs of all VMs and containers of the node.
 func (n *Node) guests() map[int]bool {
 	all := map[int]bool{}
 	for id := range n.vms {
@@ -114,29 +118,56 @@ func (n *Node) nodeResource() map[string]any {
 // storageResource returns the entry of a storage in the cluster's list
 // (extract_storage_stats).
 func (n *Node) storageResource(s *storage) map[string]any {
-	resource := map[string]any{
-		"id": "storage/" + n.host.Name + "/" + s.Name, "storage": s.Name, "node": n.host.Name, "type": "storage",
-		"plugintype": s.Type, "content": s.Content, "shared": bit(s.Shared), "status": "unknown",
-	}
-	if !s.Inactive {
+	resource := s.unknownResource()
+	if !s.inactive {
 		resource["status"], resource["maxdisk"], resource["disk"] = "available", s.Total, s.used()
 	}
 	return resource
 }
 
-// clusterStatus serves GET /cluster/status on a node without a cluster.
+// unknownResource is the entry of a storage whose node does not tell its state.
+func (s *storage) unknownResource() map[string]any {
+	return map[string]any{
+		"id": "storage/" + s.node + "/" + s.Name, "storage": s.Name, "node": s.node, "type": "storage",
+		"plugintype": s.Type, "content": s.Content, "shared": bit(s.Shared), "status": "unknown",
+	}
+}
+
+// clusterStatus serves GET /cluster/status. A node without a cluster lists only
+// itself.
 func (n *Node) clusterStatus(*call) (any, error) {
-	return []map[string]any{{
-		"id": "node/" + n.host.Name, "name": n.host.Name, "type": "node", "ip": n.host.address(),
-		"online": 1, "local": 1, "nodeid": 0, "level": "",
-	}}, nil
+	list := []map[string]any{}
+	if !n.alone() {
+		list = append(list, map[string]any{"id": "cluster", "type": "cluster", "name": n.name, "nodes": len(n.peers), "version": len(n.peers), "quorate": bit(n.quorate())})
+	}
+	for i, of := range n.peers {
+		id := i + 1
+		if n.alone() {
+			id = 0
+		}
+		list = append(list, map[string]any{"id": "node/" + of.host.Name, "name": of.host.Name, "type": "node", "ip": of.host.address(),
+			"online": bit(n.sees(of)), "local": bit(of == n), "nodeid": id, "level": ""})
+	}
+	return list, nil
+}
+
+// corosyncNodes serves GET /cluster/config/nodes: the nodes in corosync.conf
+// (pve-cluster src/PVE/API2/ClusterConfig.pm).
+func (n *Node) corosyncNodes(*call) (any, error) {
+	list := []map[string]any{}
+	for i, of := range n.peers {
+		if !n.alone() {
+			list = append(list, map[string]any{"name": of.host.Name, "node": of.host.Name, "nodeid": text(i + 1), "quorum_votes": "1", "ring0_addr": of.host.address()})
+		}
+	}
+	return list, nil
 }
 
 func (n *Node) haResources(*call) (any, error) {
 	list := []map[string]any{}
-	for _, id := range slices.Concat(n.host.HA, n.host.HAIgnored) {
+	for _, id := range slices.Concat(n.ha, n.haIgnored) {
 		state := "started"
-		if slices.Contains(n.host.HAIgnored, id) {
+		if slices.Contains(n.haIgnored, id) {
 			state = "ignored"
 		}
 		list = append(list, map[string]any{"sid": fmt.Sprintf("vm:%d", id), "type": "vm", "state": state})
@@ -146,7 +177,7 @@ func (n *Node) haResources(*call) (any, error) {
 
 func (n *Node) backups(*call) (any, error) {
 	list := []map[string]any{}
-	for _, job := range n.host.Backups {
+	for _, job := range n.backupJobs {
 		list = append(list, job.object())
 	}
 	return list, nil
@@ -168,7 +199,7 @@ func (job BackupJob) object() map[string]any {
 
 func (n *Node) nextID(c *call) (any, error) {
 	if c.has("vmid") {
-		if n.guestKind(c.number("vmid")) != "" {
+		if n.exists(c.number("vmid")) {
 			return nil, wrong("vmid", "VM %s already exists", c.get("vmid"))
 		}
 		return c.get("vmid"), nil
@@ -180,8 +211,8 @@ func (n *Node) nextID(c *call) (any, error) {
 const nodeLoad = 0.0163265306122449
 
 // uptime returns the seconds since the host booted. It booted a day before
-// [New].
-func (n *Node) uptime() int64 { return int64(n.now.Sub(n.began).Seconds()) + 86400 }
+// [New], or at [Cluster.Up].
+func (n *Node) uptime() int64 { return int64(n.now.Sub(n.booted).Seconds()) }
 
 // rootDisk returns the bytes of the host's root file system, on which the
 // storage of type "dir" lies.

@@ -18,7 +18,7 @@ func constantHandlers() map[string]handler {
 	return map[string]handler{
 		"GET /access/tfa":                              empty(),
 		"GET /access/ticket":                           constant(nil),
-		"GET /cluster/config/nodes":                    empty(),
+		"GET /cluster/config/nodes":                    (*Node).corosyncNodes,
 		"GET /cluster/firewall/options":                constant(firewall),
 		"GET /cluster/ha/rules":                        empty(),
 		"GET /cluster/log":                             empty(),
@@ -90,7 +90,7 @@ func (n *Node) packages(*call) (any, error) {
 
 func (n *Node) certificates(*call) (any, error) {
 	return []map[string]any{{
-		"filename": "pve-root-ca.pem", "pem": string(n.authority()), "issuer": "/CN=Proxmox Virtual Environment",
+		"filename": "pve-root-ca.pem", "pem": string(n.authorityPEM()), "issuer": "/CN=Proxmox Virtual Environment",
 		"subject": "/CN=Proxmox Virtual Environment", "fingerprint": n.Fingerprint(), "notbefore": n.began.AddDate(0, 0, -1).Unix(), "notafter": n.began.AddDate(10, 0, 0).Unix(),
 	}}, nil
 }

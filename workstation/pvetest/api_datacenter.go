@@ -14,7 +14,7 @@ func (n *Node) clusterOptions(c *call) (any, error) {
 	object := map[string]any{"allowed-tags": n.tags(c)}
 	if c.who.may("/", "Sys.Audit") {
 		object["description"], object["mac_prefix"] = "", "BC:24:11"
-		for key, value := range n.cluster.options {
+		for key, value := range n.options {
 			object[key] = value
 		}
 	}
@@ -35,15 +35,12 @@ func (n *Node) tags(c *call) []string {
 }
 
 func (n *Node) setClusterOptions(c *call) (any, error) {
-	if n.cluster.options == nil {
-		n.cluster.options = map[string]string{}
-	}
 	for _, key := range splitList(c.get("delete")) {
-		delete(n.cluster.options, key)
+		delete(n.options, key)
 	}
 	for name := range c.values {
 		if name != "delete" {
-			n.cluster.options[name] = c.get(name)
+			n.options[name] = c.get(name)
 		}
 	}
 	return null()
@@ -51,7 +48,7 @@ func (n *Node) setClusterOptions(c *call) (any, error) {
 
 // backupJob returns the index of the job that a call names.
 func (n *Node) backupJob(c *call) (int, error) {
-	i := slices.IndexFunc(n.host.Backups, func(job BackupJob) bool { return job.ID == c.get("id") })
+	i := slices.IndexFunc(n.backupJobs, func(job BackupJob) bool { return job.ID == c.get("id") })
 	if i < 0 {
 		return i, wrong("id", "No such job '%s'", c.get("id"))
 	}
@@ -63,12 +60,12 @@ func (n *Node) getBackup(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return n.host.Backups[i].object(), nil
+	return n.backupJobs[i].object(), nil
 }
 
 func (n *Node) createBackup(c *call) (any, error) {
 	id := cmp.Or(c.get("id"), "backup-"+n.uuid()[:13])
-	if slices.ContainsFunc(n.host.Backups, func(job BackupJob) bool { return job.ID == id }) {
+	if slices.ContainsFunc(n.backupJobs, func(job BackupJob) bool { return job.ID == id }) {
 		return nil, refuse("Job '%s' already exists", id)
 	}
 	if !c.has("vmid") && c.get("all") != "1" && !c.has("pool") {
@@ -76,7 +73,7 @@ func (n *Node) createBackup(c *call) (any, error) {
 	}
 	job := BackupJob{ID: id, Enabled: true, Mode: "snapshot", Storage: "local"}
 	job.take(c)
-	n.host.Backups = append(n.host.Backups, job)
+	n.backupJobs = append(n.backupJobs, job)
 	return null()
 }
 
@@ -85,7 +82,7 @@ func (n *Node) updateBackup(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.host.Backups[i].take(c)
+	n.backupJobs[i].take(c)
 	return null()
 }
 
@@ -94,7 +91,7 @@ func (n *Node) deleteBackup(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.host.Backups = slices.Delete(n.host.Backups, i, i+1)
+	n.backupJobs = slices.Delete(n.backupJobs, i, i+1)
 	return null()
 }
 
@@ -120,13 +117,13 @@ func (job *BackupJob) take(c *call) {
 // are in no backup job.
 func (n *Node) notBackedUp(c *call) (any, error) {
 	list := []map[string]any{}
-	for _, id := range sortedIDs(n.guests()) {
-		covered := slices.ContainsFunc(n.host.Backups, func(job BackupJob) bool {
+	for _, id := range n.allGuests() {
+		covered := slices.ContainsFunc(n.backupJobs, func(job BackupJob) bool {
 			return job.All && !slices.Contains(splitList(job.Exclude), text(id)) || slices.Contains(splitList(job.VMIDs), text(id)) ||
 				job.Pool != "" && n.poolOf(id) == job.Pool
 		})
 		if !covered && c.who.may(vmPath(id), "VM.Audit") {
-			guest := n.guestResource(id)
+			guest := n.anyGuest(id)
 			list = append(list, map[string]any{"vmid": id, "type": guest["type"], "name": guest["name"]})
 		}
 	}
@@ -171,7 +168,7 @@ func (n *Node) haResource(c *call) (any, error) {
 // setHA serves POST and PUT /cluster/ha/resources.
 func (n *Node) setHA(c *call) (any, error) {
 	id := service(c)
-	managed := slices.Contains(n.host.HA, id) || slices.Contains(n.host.HAIgnored, id)
+	managed := slices.Contains(n.ha, id) || slices.Contains(n.haIgnored, id)
 	switch create := c.endpoint.Method == "POST"; {
 	case create && n.vms[id] == nil:
 		return nil, refuse("resource 'vm:%d' does not exist in cluster", id)
@@ -182,13 +179,13 @@ func (n *Node) setHA(c *call) (any, error) {
 	}
 	n.leaveHA(id)
 	if c.get("state") == "ignored" {
-		n.host.HAIgnored = append(n.host.HAIgnored, id)
+		n.haIgnored = append(n.haIgnored, id)
 		return null()
 	}
-	n.host.HA = append(n.host.HA, id)
+	n.ha = append(n.ha, id)
 	if state := cmp.Or(c.get("state"), "started"); state == "started" || state == "enabled" {
 		n.after(10*time.Second, func() { // the HA manager acts after ten seconds
-			if v := n.vms[id]; v != nil && !v.running && slices.Contains(n.host.HA, id) {
+			if v := n.vms[id]; v != nil && !v.running && slices.Contains(n.ha, id) {
 				n.startTask(id, "root@pam", false)
 			}
 		})
@@ -198,7 +195,7 @@ func (n *Node) setHA(c *call) (any, error) {
 
 func (n *Node) deleteHA(c *call) (any, error) {
 	id := service(c)
-	if !slices.Contains(n.host.HA, id) && !slices.Contains(n.host.HAIgnored, id) {
+	if !slices.Contains(n.ha, id) && !slices.Contains(n.haIgnored, id) {
 		return nil, refuse("cannot delete service '%s', not HA managed!", c.get("sid"))
 	}
 	n.leaveHA(id)
@@ -207,7 +204,7 @@ func (n *Node) deleteHA(c *call) (any, error) {
 
 func (n *Node) leaveHA(id int) {
 	other := func(managed int) bool { return managed == id }
-	n.host.HA, n.host.HAIgnored = slices.DeleteFunc(n.host.HA, other), slices.DeleteFunc(n.host.HAIgnored, other)
+	n.ha, n.haIgnored = slices.DeleteFunc(n.ha, other), slices.DeleteFunc(n.haIgnored, other)
 }
 
 // migrationCheck serves GET migrate. It lists the local disks, and no node as a

@@ -12,10 +12,15 @@ func (n *Node) version(*call) (any, error) {
 	return map[string]any{"version": n.host.Version, "release": n.host.Release, "repoid": "6b8b6f8a"}, nil
 }
 
-func (n *Node) nodes(*call) (any, error) {
-	node := n.nodeResource()
-	node["ssl_fingerprint"] = n.Fingerprint()
-	return []map[string]any{node}, nil
+// nodes serves GET /nodes.
+func (n *Node) nodes(c *call) (any, error) {
+	list := []map[string]any{}
+	for _, of := range n.peers {
+		node := n.nodeStats(c, of)
+		node["ssl_fingerprint"] = of.Fingerprint()
+		list = append(list, node)
+	}
+	return n.anyOrder(list), nil
 }
 
 func (n *Node) status(*call) (any, error) {

@@ -2,70 +2,34 @@ package pvetest
 
 import (
 	"cmp"
-	"container/heap"
-	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// A base is the state that all parts of a node share: its description, its
-// time, its random numbers, and the VMs.
+// A base is the state that all parts of a node share: its description, its VMs,
+// and what it shares with the other nodes of its cluster.
 type base struct {
-	host     Host
-	release  pveschema.Version
-	random   *rand.Rand
-	order    *rand.Rand // random order of lists
-	now      time.Time  // the node's time
-	due      events
-	sequence int
-	pids     int
-	vms      map[int]*vm
-	inUse    int64 // memory of the running VMs, in bytes
-	lowest   int   // no VMID below it is free
+	*datacenter
+	host    Host
+	release pveschema.Version
+	pids    int
+	vms     map[int]*vm // /etc/pve/nodes/{node}/qemu-server
+	inUse   int64       // memory of the running VMs, in bytes
+	booted  time.Time   // time at which the host started
+	boots   int         // number of starts of the host; what was to happen before the newest start never happens
 }
 
-// An event is an action of the node at a later time.
-type event struct {
-	at       time.Time
-	sequence int
-	happen   func()
-}
-
-// events is a heap whose first element is the next event.
-type events []event
-
-func (e events) Len() int { return len(e) }
-func (e events) Less(i, j int) bool {
-	return cmp.Or(e[i].at.Compare(e[j].at), cmp.Compare(e[i].sequence, e[j].sequence)) < 0
-}
-func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
-func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
-func (e *events) Pop() any {
-	last := len(*e) - 1
-	next := (*e)[last]
-	*e = (*e)[:last]
-	return next
-}
-
-// after schedules an event d from now.
+// after schedules an event of the node d from now. If the host loses its power
+// meanwhile, the event does not happen.
 func (b *base) after(d time.Duration, happen func()) {
-	b.sequence++
-	heap.Push(&b.due, event{b.now.Add(d), b.sequence, happen})
-}
-
-// advanceTo runs all events that are due by a time, each at its own time.
-func (b *base) advanceTo(until time.Time) {
-	for len(b.due) > 0 && !b.due[0].at.After(until) {
-		next, _ := heap.Pop(&b.due).(event)
-		b.now = next.at
-		next.happen()
-	}
-	if until.After(b.now) { // the clock may have been set back
-		b.now = until
-	}
+	boots := b.boots
+	b.schedule(d, func() {
+		if b.boots == boots {
+			happen()
+		}
+	})
 }
 
 // addVM adds a VM; removeVM removes it. Other code does not change the map of
@@ -77,58 +41,20 @@ func (b *base) removeVM(id int) {
 	b.lowest = min(b.lowest, id)
 }
 
-// freeID returns the lowest free VMID.
-func (b *base) freeID() int {
-	b.lowest = max(b.lowest, 100)
-	for b.guestKind(b.lowest) != "" {
-		b.lowest++
-	}
-	return b.lowest
-}
-
 // pid returns the process ID of a new process.
 func (b *base) pid() int {
 	b.pids += 1 + b.random.IntN(40)
 	return b.pids
 }
 
-func (b *base) uuid() string {
-	r := b.random
-	return fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", r.Uint32(), r.IntN(1<<16), r.IntN(1<<12), r.IntN(1<<12), r.Uint64()>>16)
-}
-
-// anyOrder shuffles a list. PVE lists the keys of a hash in a different order
-// each time, so a client must not rely on the first entry.
-func (b *base) anyOrder(list []map[string]any) []map[string]any {
-	b.order.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
-	return list
-}
-
 // guest returns the behaviour of a VM's guest, with defaults filled in.
 func (b *base) guest(vmid int) Guest {
-	g := b.host.Guests[vmid]
+	g := b.behaviours[vmid]
 	g.Boot, g.Shutdown = cmp.Or(g.Boot, 10*time.Second), cmp.Or(g.Shutdown, 5*time.Second)
 	return g
 }
 
-func (b *base) keepGuest(id int, guest Guest) {
-	if b.host.Guests == nil {
-		b.host.Guests = map[int]Guest{}
-	}
-	b.host.Guests[id] = guest
-}
-
-// guestKind returns the kind of the guest with a VMID in PVE's words: "VM" or
-// "CT". It returns "" if the VMID is free.
-func (b *base) guestKind(id int) string {
-	if _, container := b.host.Containers[id]; container {
-		return "CT"
-	}
-	if _, vm := b.vms[id]; vm {
-		return "VM"
-	}
-	return ""
-}
+func (b *base) keepGuest(id int, guest Guest) { b.behaviours[id] = guest }
 
 // noConfig is PVE's refusal of a VM that does not exist.
 func (b *base) noConfig(vmid int) error {

@@ -37,6 +37,7 @@ func (c *call) number(name string) int { n, _ := strconv.Atoi(c.get(name)); retu
 // trips, or to let each request fail in turn. Secret values (passwords, text
 // that is written into a guest) are left out.
 type Request struct {
+	Node   string // name of the node that received it
 	Method string
 	Path   string            // below /api2/json
 	Params map[string]string // without secrets

@@ -1,15 +1,11 @@
 package pvetest
 
 import (
-	"cmp"
 	"crypto/tls"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"strings"
 	"time"
-
-	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
 // Options controls a [Node]. A nil *Options is the same as the zero Options.
@@ -42,34 +38,26 @@ type Options struct {
 	TraceLimit int
 }
 
-// New returns a node with the state that the host describes. It panics if the
-// description contradicts itself, for example if the disk of a VM is on no
-// storage.
-func New(host Host, opts *Options) *Node {
-	if opts == nil {
-		opts = &Options{}
-	}
-	b := &base{host: host.clone(), release: pveschema.ParseVersion(host.Version), random: rand.New(rand.NewPCG(cmp.Or(opts.Seed, 1), 0)),
-		order: rand.New(rand.NewPCG(cmp.Or(opts.Seed, 1), 1)), pids: 1200, vms: map[int]*vm{}}
-	n := &Node{
-		clock: opts.Now, speed: cmp.Or(opts.Speed, 1), onRequest: opts.OnRequest, handlers: handlers(), base: b, trace: trace{limit: opts.TraceLimit}, agents: opts.Agents,
-		accounts: accounts{base: b, directory: newDirectory(b.host), tickets: map[string]*ticket{}},
-		hardware: hardware{base: b, mappings: map[string]*Mapping{}, reserved: map[string]reservation{}, lost: map[string]bool{}},
+// New returns a node with the state that the host describes: a [Cluster] of
+// one. It panics if the description contradicts itself, for example if the disk
+// of a VM is on no storage.
+func New(host Host, opts *Options) *Node { return NewCluster([]Host{host}, opts).Nodes()[0] }
+
+// newNode returns a node of a cluster, without its storages and VMs.
+func newNode(d *datacenter, h Host, shared *directory, opts *Options) *Node {
+	b := d.newBase(h)
+	return &Node{
+		handlers: handlers(), base: b, trace: trace{limit: opts.TraceLimit},
+		accounts: accounts{base: b, directory: shared},
+		hardware: hardware{base: b, reserved: map[string]reservation{}, lost: map[string]bool{}},
 		store:    store{base: b, storages: map[string]*storage{}},
 		workers:  workers{base: b, locks: map[int]*task{}, byUPID: map[string]*task{}},
+		pki:      pki{given: opts.Certificate, name: h.Name, address: h.address()},
 	}
-	n.pki.given, n.pki.name, n.pki.address = opts.Certificate, b.host.Name, b.host.address()
-	if n.clock == nil {
-		n.clock = time.Now
-	}
-	n.began = n.clock()
-	n.now = n.began
-	for _, s := range n.host.Storages {
-		n.storages[s.Name] = newStorage(s)
-	}
-	for _, m := range n.host.Mappings {
-		n.mappings[m.ID] = &m
-	}
+}
+
+// populate makes the VMs of the description and starts those that run.
+func (n *Node) populate() {
 	for _, v := range n.host.VMs {
 		n.adopt(v)
 	}
@@ -86,11 +74,13 @@ func New(host Host, opts *Options) *Node {
 			machine.config["lock"] = lock
 		}
 	}
-	return n
 }
 
 // adopt adds a VM of the description and makes its volumes.
 func (n *Node) adopt(v VM) {
+	if other, _ := n.ownerOf(v.ID); other != nil {
+		panic(fmt.Sprintf("pvetest: VMID %d is on %s and on %s", v.ID, other.host.Name, n.host.Name))
+	}
 	machine := newVM(v.ID)
 	maps.Copy(machine.config, v.Config)
 	n.addVM(machine)

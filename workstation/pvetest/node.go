@@ -2,9 +2,7 @@ package pvetest
 
 import (
 	"context"
-	"crypto/tls"
 	"net/http/httptest"
-	"sync"
 	"time"
 )
 
@@ -16,21 +14,14 @@ import (
 // events that became due since the last request. So the node needs no
 // goroutines, and works inside a testing/synctest bubble.
 type Node struct {
-	clock     func() time.Time
-	speed     float64
-	began     time.Time // time on the clock when New was called
-	onRequest func(Request)
-	handlers  map[string]handler
-	server    *httptest.Server
-	pki       pki
-	agents    map[int]Agent
-
-	mu    sync.Mutex
-	trace trace
+	handlers map[string]handler
+	server   *httptest.Server
+	pki      pki
+	trace    trace
 	// consoles is the number of consoles opened so far. It determines the port
 	// of the next one.
 	consoles int
-	cluster  cluster
+	reach
 	*base
 	accounts
 	hardware
@@ -38,14 +29,11 @@ type Node struct {
 	workers
 }
 
-// advance runs all events that became due since the last request.
-func (n *Node) advance() {
-	n.advanceTo(n.began.Add(time.Duration(float64(n.clock().Sub(n.began)) * n.speed)))
-}
-
 // pause waits for d of the node's time within a request, while other requests
-// are served. It returns false if the client has gone.
+// are served. It returns false if the client has gone, or if the host has lost
+// its power.
 func (n *Node) pause(ctx context.Context, d time.Duration) bool {
+	boots := n.boots
 	n.mu.Unlock()
 	timer := time.NewTimer(n.real(d))
 	defer timer.Stop()
@@ -55,11 +43,8 @@ func (n *Node) pause(ctx context.Context, d time.Duration) bool {
 	}
 	n.mu.Lock()
 	n.advance()
-	return ctx.Err() == nil
+	return ctx.Err() == nil && n.boots == boots
 }
-
-// real converts a duration of the node's time to real time.
-func (n *Node) real(d time.Duration) time.Duration { return time.Duration(float64(d) / n.speed) }
 
 // await waits within a request until no task holds the lock of a VM's
 // configuration file.
@@ -95,25 +80,10 @@ func (n *Node) vmOf(c *call) (*vm, error) {
 	return nil, n.noConfig(c.number("vmid"))
 }
 
-// A pki holds the certificate of a node and the authority that signed it.
-type pki struct {
-	once      sync.Once
-	given     *tls.Certificate
-	name      string
-	address   string
-	leaf      tls.Certificate
-	authority []byte // DER
-}
-
 // A trace holds the requests that the node received. If it has a limit, it
 // holds only the newest.
 type trace struct {
 	limit    int // 0 means no limit
 	requests []Request
 	dropped  int // number of older requests that were dropped
-}
-
-// A cluster holds the state of the datacenter, as opposed to that of the node.
-type cluster struct {
-	options map[string]string // datacenter.cfg
 }

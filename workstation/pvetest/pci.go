@@ -9,7 +9,6 @@ import (
 // function.
 type hardware struct {
 	*base
-	mappings map[string]*Mapping
 	reserved map[string]reservation // by PCI address
 	lost     map[string]bool        // functions that fell off the bus
 	taken    []string               // functions that a VM took although the host needs them

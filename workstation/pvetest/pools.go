@@ -8,7 +8,7 @@ import (
 
 // poolOf returns the name of a guest's pool, or "" if the guest is in no pool.
 func (n *Node) poolOf(id int) string {
-	for name, guests := range n.host.Pools {
+	for name, guests := range n.poolGuests {
 		if slices.Contains(guests, id) {
 			return name
 		}
@@ -19,7 +19,7 @@ func (n *Node) poolOf(id int) string {
 // leavePool removes a guest from its pool.
 func (n *Node) leavePool(id int) {
 	if name := n.poolOf(id); name != "" {
-		n.host.Pools[name] = slices.DeleteFunc(n.host.Pools[name], func(other int) bool { return other == id })
+		n.poolGuests[name] = slices.DeleteFunc(n.poolGuests[name], func(other int) bool { return other == id })
 	}
 }
 
@@ -68,15 +68,15 @@ func (n *Node) poolObject(c *call) (map[string]any, error) {
 		return nil, refuse("pool '%s' does not exist", name)
 	}
 	members := []map[string]any{}
-	guests := slices.Sorted(slices.Values(n.host.Pools[name]))
+	guests := slices.Sorted(slices.Values(n.poolGuests[name]))
 	for _, id := range guests {
-		if member := n.guestResource(id); member != nil && (kind == "" || kind == member["type"]) {
+		if member := n.anyGuest(id); member != nil && (kind == "" || kind == member["type"]) {
 			members = append(members, member)
 		}
 	}
 	for _, storage := range p.storages {
 		if s := n.storages[storage]; s != nil && (kind == "" || kind == "storage") {
-			members = append(members, n.storageResource(s))
+			members = append(members, n.storageStats(n, s))
 		}
 	}
 	object := map[string]any{"members": members}
@@ -103,7 +103,7 @@ func (n *Node) createPool(c *call) (any, error) {
 		return nil, refuse("create pool failed: pool name must start with a letter")
 	}
 	n.pools[name] = &pool{comment: c.get("comment")}
-	n.host.Pools[name] = nil
+	n.poolGuests[name] = nil
 	return null()
 }
 
@@ -160,7 +160,7 @@ func (n *Node) changeMember(c *call, name string, id int) error {
 		}
 	}
 	n.leavePool(id)
-	n.host.Pools[name] = append(n.host.Pools[name], id)
+	n.poolGuests[name] = append(n.poolGuests[name], id)
 	return nil
 }
 
@@ -175,8 +175,8 @@ func (n *Node) deletePool(c *call) (any, error) {
 			return nil, refuse("delete pool failed: pool '%s' is not empty (contains pool '%s')", name, other)
 		}
 	}
-	for _, id := range slices.Sorted(slices.Values(n.host.Pools[name])) {
-		if n.guestKind(id) != "" {
+	for _, id := range slices.Sorted(slices.Values(n.poolGuests[name])) {
+		if n.exists(id) {
 			return nil, refuse("delete pool failed: pool '%s' is not empty (contains VM %d)", name, id)
 		}
 	}
@@ -186,6 +186,6 @@ func (n *Node) deletePool(c *call) (any, error) {
 		}
 	}
 	delete(n.pools, name)
-	delete(n.host.Pools, name)
+	delete(n.poolGuests, name)
 	return null()
 }

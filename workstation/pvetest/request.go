@@ -2,6 +2,7 @@ package pvetest
 
 import (
 	"cmp"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -20,29 +21,50 @@ func (n *Node) answer(r *http.Request) answer {
 		format, raw = match[1], cmp.Or(match[2], "/")
 	}
 	values, file, err := parameters(r)
-	seen := Request{Method: r.Method, Path: clean(raw), Params: public(raw, values)}
+	seen := Request{Node: n.host.Name, Method: r.Method, Path: clean(raw), Params: public(raw, values)}
 	if n.onRequest != nil {
 		n.onRequest(seen)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.advance()
-	entry := n.note(seen)
 	var a answer
 	switch {
+	case n.down:
+		return answer{drop: true, down: true}
 	case !slices.Contains([]string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete}, r.Method):
-		a = answer{status: http.StatusNotImplemented, reason: "method '" + r.Method + "' not available"}
+		a = n.noted(seen, func() answer {
+			return answer{status: http.StatusNotImplemented, reason: "method '" + r.Method + "' not available"}
+		})
 	case !isAPI:
-		a = n.respond(nil, plainly(http.StatusNotImplemented, "no such uri"))
+		a = n.noted(seen, func() answer { return n.respond(nil, plainly(http.StatusNotImplemented, "no such uri")) })
 	case format != "json" && format != "extjs":
-		a = n.respond(nil, plainly(http.StatusNotImplemented, "no formatter for uri "+raw+", "+format))
+		a = n.noted(seen, func() answer {
+			return n.respond(nil, plainly(http.StatusNotImplemented, "no formatter for uri "+raw+", "+format))
+		})
 	default:
-		c := &call{context: r.Context(), path: raw, values: values, uploaded: file, malformed: err}
-		a = n.faulty(r, seen.Path, func() answer { return n.respond(n.dispatch(r, c)) })
+		a = n.receive(r, &call{context: r.Context(), path: raw, values: values, uploaded: file, malformed: err})
 	}
 	if format == "extjs" {
 		a = a.extjs()
 	}
+	return a
+}
+
+// receive answers a call of a client, or of another node that passes it on.
+func (n *Node) receive(r *http.Request, c *call) answer {
+	seen := Request{Node: n.host.Name, Method: r.Method, Path: clean(c.path), Params: public(c.path, c.values)}
+	a := n.noted(seen, func() answer {
+		return n.faulty(r, seen.Path, func() answer { return n.respond(n.dispatch(r, c)) })
+	})
+	a.delay += n.delay
+	return a
+}
+
+// noted adds a request and the status of its answer to the trace.
+func (n *Node) noted(seen Request, work func() answer) answer {
+	entry := n.note(seen)
+	a := work()
 	if !a.drop {
 		n.answered(entry, a.status)
 	}
@@ -77,6 +99,8 @@ func (n *Node) dispatch(r *http.Request, c *call) (any, error) {
 	case !found:
 		return nil, unimplemented(r.Method, c.path)
 	}
+	original := *c // what is passed on to another node
+	original.values = maps.Clone(c.values)
 	c.endpoint, c.who = endpoint, who
 	for name, value := range names {
 		if c.has(name) && c.get(name) != value {
@@ -94,18 +118,41 @@ func (n *Node) dispatch(r *http.Request, c *call) (any, error) {
 	if err := who.lacks(check, names); err != nil {
 		return nil, err
 	}
-	if node, inPath := names["node"]; inPath && node != n.host.Name && node != "localhost" {
-		return nil, refuse("hostname lookup '%s' failed - failed to get address info for: %s: Name or service not known", node, node)
+	at, err := n.nodeOf(names)
+	switch {
+	case err != nil:
+		return nil, err
+	case at != n && !ownPaths[endpoint.Method+" "+endpoint.Path]:
+		return nil, n.passOn(r, &original, at)
 	}
-	if problems := endpoint.VerifyAt(n.release, c.values); len(problems) > 0 {
+	return n.handle(r, c, at)
+}
+
+// nodeOf returns the node that a path names, or the node itself if the path
+// names none.
+func (n *Node) nodeOf(names map[string]string) (*Node, error) {
+	name, inPath := names["node"]
+	if !inPath || name == "localhost" {
+		return n, nil
+	}
+	if at := n.member(name); at != nil {
+		return at, nil
+	}
+	return nil, refuse("hostname lookup '%s' failed - failed to get address info for: %s: Name or service not known", name, name)
+}
+
+// handle checks the parameters of a call and calls the handler of its method,
+// with the node at which the method works.
+func (n *Node) handle(r *http.Request, c *call, at *Node) (any, error) {
+	if problems := c.endpoint.VerifyAt(n.release, c.values); len(problems) > 0 {
 		return nil, invalid(problems)
 	}
-	if c.get("skiplock") == "1" && !who.root() {
+	if c.get("skiplock") == "1" && !c.who.root() {
 		return nil, wrong("skiplock", "Only root may use this option.")
 	}
-	handle, served := n.handlers[endpoint.Method+" "+endpoint.Path]
+	work, served := n.handlers[c.endpoint.Method+" "+c.endpoint.Path]
 	if !served {
 		return nil, unserved(r.Method, c.path)
 	}
-	return handle(n, c)
+	return work(at, c)
 }

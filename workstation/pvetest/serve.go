@@ -104,6 +104,9 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.Body = http.NoBody
 	}
 	a := t.node.answer(r)
+	if a.down {
+		return nil, t.node.unreachable()
+	}
 	if !a.wait(r) {
 		if err := r.Context().Err(); err != nil {
 			return nil, err

@@ -178,26 +178,34 @@ func (n *Node) Restart() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.advance()
-	for _, t := range n.tasks {
-		if t.running() {
-			t.end, t.exit = n.now, "unexpected status"
-		}
-	}
-	n.due, n.inUse = nil, 0
-	clear(n.locks)
-	clear(n.reserved)
-	clear(n.lost)
+	n.cutPower()
+	n.booted = n.now
 	var boot []int
 	for _, id := range sortedIDs(n.vms) {
-		v := n.vms[id]
-		v.running, v.paused, v.asleep, v.waiting, v.closing, v.reboot, v.pid, v.devices, v.commands = false, false, false, false, false, false, 0, nil, nil
-		if v.config["onboot"] == "1" {
+		if n.vms[id].config["onboot"] == "1" {
 			boot = append(boot, id)
 		}
 	}
 	slices.SortStableFunc(boot, func(a, b int) int { return n.bootOrder(a) - n.bootOrder(b) })
 	for _, id := range boot {
 		n.startTask(id, "root@pam", false)
+	}
+}
+
+// cutPower ends every process of the host at once.
+func (n *Node) cutPower() {
+	for _, t := range n.tasks {
+		if t.running() {
+			t.end, t.exit = n.now, "unexpected status"
+		}
+	}
+	n.boots++
+	n.inUse = 0
+	clear(n.locks)
+	clear(n.reserved)
+	clear(n.lost)
+	for _, v := range n.vms {
+		v.running, v.paused, v.asleep, v.waiting, v.closing, v.reboot, v.pid, v.devices, v.commands = false, false, false, false, false, false, 0, nil, nil
 	}
 }
 

@@ -7,22 +7,44 @@ import (
 	"strings"
 )
 
-// A storage is a storage of the host with its current content.
+// A storage is a storage as a node sees it: the entry of storage.cfg, which all
+// nodes share, and the content, which the nodes share if the storage is shared.
 type storage struct {
-	Storage
+	*storageEntry
+	*contents
+	node     string
+	inactive bool // the storage is enabled but not reachable
+	away     bool // the description says that the storage is limited to other nodes
+}
+
+// A storageEntry is an entry of storage.cfg.
+type storageEntry struct {
+	Name    string
+	Type    string
+	Content string
+	Shared  bool
+	Config  map[string]string
+}
+
+// contents holds the volumes of a storage.
+type contents struct {
+	Total   int64
 	volumes map[string]*Volume         // by name; only put, drop and resize change it
 	owned   map[int]map[string]*Volume // the same volumes, by VMID and name
 	written int64                      // bytes that the volumes take, as in takes
 	others  int64                      // used bytes that belong to no volume here
 }
 
-func newStorage(s Storage) *storage {
-	kept := &storage{Storage: s, volumes: map[string]*Volume{}, owned: map[int]map[string]*Volume{}}
-	for _, v := range s.Volumes {
-		kept.put(&v)
-	}
-	kept.others = max(s.Used-kept.used(), 0)
-	return kept
+func newContents(total int64) *contents {
+	return &contents{Total: total, volumes: map[string]*Volume{}, owned: map[int]map[string]*Volume{}}
+}
+
+// elsewhere reports whether the storage cannot be used on the node, because it
+// is disabled or limited to other nodes (pve-storage PVE/Storage.pm,
+// storage_check_enabled).
+func (s *storage) elsewhere() bool {
+	nodes := s.Config["nodes"]
+	return s.away || s.Config["disable"] == "1" || nodes != "" && !slices.Contains(splitList(nodes), s.node)
 }
 
 // put adds a volume.
@@ -128,7 +150,7 @@ func (st *store) find(name string) (*storage, error) {
 // refusal.
 func (st *store) online(name string) (*storage, error) {
 	s, err := st.find(name)
-	if err == nil && s.Inactive {
+	if err == nil && s.inactive {
 		err = refuse("storage '%s' is not online", name)
 	}
 	return s, err

@@ -1,6 +1,7 @@
 package pvetest
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -41,17 +42,14 @@ func (st *store) createStorage(c *call) (any, error) {
 	if len(problems) > 0 {
 		return nil, invalid(problems)
 	}
-	s := Storage{Name: name, Type: kind, Content: defaultContent[kind], Total: newStorageSize, Config: map[string]string{}}
-	if s.Content == "" {
-		s.Content = "images,rootdir"
-	}
-	st.storages[name] = newStorage(s)
-	st.storages[name].take(c, st.host.Name)
+	entry := &storageEntry{Name: name, Type: kind, Content: cmp.Or(defaultContent[kind], "images,rootdir"), Config: map[string]string{}}
+	entry.take(c)
+	st.addStorage(entry, newStorageSize)
 	return map[string]any{"storage": name, "type": kind}, nil
 }
 
 // take sets those fields of a storage for which the call has parameters.
-func (s *storage) take(c *call, node string) {
+func (s *storageEntry) take(c *call) {
 	for name := range c.values {
 		if !slices.Contains(steeringStorage, name) {
 			s.Config[name] = c.get(name)
@@ -72,7 +70,6 @@ func (s *storage) take(c *call, node string) {
 			s.Config["disable"] = "1"
 		}
 	}
-	s.Elsewhere = s.Config["disable"] == "1" || s.Config["nodes"] != "" && !slices.Contains(splitList(s.Config["nodes"]), node)
 }
 
 func (st *store) updateStorage(c *call) (any, error) {
@@ -94,7 +91,8 @@ func (st *store) updateStorage(c *call) (any, error) {
 			delete(s.Config, key)
 		}
 	}
-	s.take(c, st.host.Name)
+	s.take(c)
+	st.settleStorage(s.Name)
 	return map[string]any{"storage": s.Name, "type": s.Type}, nil
 }
 
@@ -104,6 +102,35 @@ func (st *store) deleteStorage(c *call) (any, error) {
 	if st.storages[c.get("storage")] == nil {
 		return nil, refuse("delete storage failed: storage '%s' does not exist", c.get("storage"))
 	}
-	delete(st.storages, c.get("storage"))
+	for _, n := range st.peers {
+		delete(n.storages, c.get("storage"))
+	}
 	return null()
+}
+
+// addStorage gives every node a storage for a new entry of storage.cfg.
+func (d *datacenter) addStorage(entry *storageEntry, total int64) {
+	for _, n := range d.peers {
+		n.storages[entry.Name] = &storage{storageEntry: entry, contents: newContents(total), node: n.host.Name}
+	}
+	d.settleStorage(entry.Name)
+}
+
+// settleStorage follows a change of an entry of storage.cfg: the nodes of a
+// shared storage have one content, that of the first node that has volumes. What
+// a description says of other nodes no longer counts.
+func (d *datacenter) settleStorage(name string) {
+	var shared *contents
+	for _, n := range d.peers {
+		s := n.storages[name]
+		s.away = false
+		if shared == nil || len(shared.volumes) == 0 {
+			shared = s.contents
+		}
+	}
+	for _, n := range d.peers {
+		if s := n.storages[name]; s.Shared {
+			s.contents = shared
+		}
+	}
 }

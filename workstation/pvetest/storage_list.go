@@ -45,8 +45,8 @@ func (st *store) storageConfig(c *call) (any, error) {
 }
 
 func (s *storage) object() map[string]any {
-	object := map[string]any{"storage": s.Name, "type": s.Type, "content": s.Content, "enabled": bit(!s.Elsewhere), "active": bit(!s.Inactive && !s.Elsewhere), "shared": bit(s.Shared)}
-	if !s.Inactive && !s.Elsewhere {
+	object := map[string]any{"storage": s.Name, "type": s.Type, "content": s.Content, "enabled": bit(!s.elsewhere()), "active": bit(!s.inactive && !s.elsewhere()), "shared": bit(s.Shared)}
+	if !s.inactive && !s.elsewhere() {
 		object["total"], object["used"], object["avail"] = s.Total, s.used(), s.Total-s.used()
 		object["used_fraction"] = float64(s.used()) / float64(max(s.Total, 1))
 	}

@@ -112,21 +112,39 @@ func (t *task) listObject(node string) map[string]any {
 	return object
 }
 
-// clusterTasks serves GET /cluster/tasks: the recent tasks, running or ended.
-func (w *workers) clusterTasks(c *call) (any, error) {
+// clusterTasks serves GET /cluster/tasks: the recent tasks of all nodes, running
+// or ended. A node that this node does not hear has its last known tasks.
+func (n *Node) clusterTasks(c *call) (any, error) {
 	list := []map[string]any{}
-	for i := len(w.tasks) - 1; i >= 0 && len(list) < 25; i-- {
-		if t := w.tasks[i]; t.user == c.who.user || c.who.may("/nodes/"+w.host.Name, "Sys.Audit") {
-			object := t.listObject(w.host.Name)
-			object["saved"] = text(bit(!t.running()))
-			delete(object, "pstart")
-			if !t.running() {
-				delete(object, "pid")
+	for _, of := range n.peers {
+		tasks := of.recentTasks
+		if last := of.last; last != nil && !n.sees(of) {
+			tasks = func() []map[string]any { return last.tasks }
+		}
+		for _, task := range tasks() {
+			if c.who.may("/", "Sys.Audit") || task["user"] == c.who.user {
+				list = append(list, task)
 			}
-			list = append(list, object)
 		}
 	}
 	return list, nil
+}
+
+// recentTasks returns the newest tasks of the node as it tells them to the
+// others (pve-common PVE/RESTEnvironment.pm, active_workers).
+func (w *workers) recentTasks() []map[string]any {
+	list := []map[string]any{}
+	for i := len(w.tasks) - 1; i >= 0 && len(list) < 25; i-- {
+		t := w.tasks[i]
+		object := t.listObject(w.host.Name)
+		object["saved"] = text(bit(!t.running()))
+		delete(object, "pstart")
+		if !t.running() {
+			delete(object, "pid")
+		}
+		list = append(list, object)
+	}
+	return list
 }
 
 // stopTask serves DELETE tasks/{upid}. It kills the worker of the task.

@@ -13,34 +13,60 @@ import (
 	"math/big"
 	"net"
 	"strings"
+	"sync"
 	"time"
 )
 
-// make creates a certificate authority, and a certificate signed by it, as
-// PVE's installer does. If the caller supplied a certificate, make keeps that
-// certificate.
-func (p *pki) make() {
+// An authority is the certificate authority of a cluster.
+type authority struct {
+	once        sync.Once
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+	signed      []byte // DER
+}
+
+// make creates the authority, as PVE's installer does.
+func (a *authority) make() {
+	a.once.Do(func() {
+		now := time.Now()
+		a.certificate = &x509.Certificate{
+			SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Proxmox Virtual Environment", Organization: []string{"PVE Cluster Manager CA"}},
+			NotBefore: now.AddDate(0, 0, -1), NotAfter: now.AddDate(10, 0, 0), IsCA: true, BasicConstraintsValid: true,
+			KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		}
+		a.key, a.signed = sign(a.certificate, a.certificate, nil)
+	})
+}
+
+// A pki holds the certificate of a node, and the authority that signed it.
+type pki struct {
+	once      sync.Once
+	given     *tls.Certificate
+	name      string
+	address   string
+	leaf      tls.Certificate
+	authority []byte // DER
+}
+
+// make creates the node's certificate. If the caller supplied a certificate,
+// make keeps that certificate.
+func (p *pki) make(by *authority) {
 	p.once.Do(func() {
 		if p.given != nil {
 			chain := p.given.Certificate
 			p.leaf, p.authority = *p.given, chain[len(chain)-1]
 			return
 		}
+		by.make()
+		p.authority = by.signed
 		now := time.Now()
-		authority := &x509.Certificate{
-			SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Proxmox Virtual Environment", Organization: []string{"PVE Cluster Manager CA"}},
-			NotBefore: now.AddDate(0, 0, -1), NotAfter: now.AddDate(10, 0, 0), IsCA: true, BasicConstraintsValid: true,
-			KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-		}
-		key, signed := sign(authority, authority, nil)
-		p.authority = signed
 		leaf := &x509.Certificate{
 			SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: p.name + ".local", Organization: []string{"Proxmox Virtual Environment"}},
 			NotBefore: now.AddDate(0, 0, -1), NotAfter: now.AddDate(2, 0, 0), KeyUsage: x509.KeyUsageDigitalSignature,
 			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, BasicConstraintsValid: true,
 			DNSNames: []string{"localhost", p.name, p.name + ".local"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback, net.ParseIP(p.address)},
 		}
-		leafKey, signed := sign(leaf, authority, key)
+		leafKey, signed := sign(leaf, by.certificate, by.key)
 		p.leaf = tls.Certificate{Certificate: [][]byte{signed, p.authority}, PrivateKey: leafKey}
 	})
 }
@@ -62,34 +88,34 @@ func sign(certificate, parent *x509.Certificate, by *ecdsa.PrivateKey) (*ecdsa.P
 	return key, signed
 }
 
-// authority returns the certificate authority in PEM form.
-func (n *Node) authority() []byte {
-	n.pki.make()
+// authorityPEM returns the certificate authority in PEM form.
+func (n *Node) authorityPEM() []byte {
+	n.pki.make(&n.datacenter.authority)
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: n.pki.authority})
 }
 
 // CA returns the certificate authority that signed the node's certificate. It
-// is in PEM form, as in /etc/pve/pve-root-ca.pem. Each node has its own
-// authority.
-func (n *Node) CA() []byte { return n.authority() }
+// is in PEM form, as in /etc/pve/pve-root-ca.pem. The nodes of a cluster have
+// one authority.
+func (n *Node) CA() []byte { return n.authorityPEM() }
 
 // Certificate returns the node's certificate with its key.
 func (n *Node) Certificate() tls.Certificate {
-	n.pki.make()
+	n.pki.make(&n.datacenter.authority)
 	return n.pki.leaf
 }
 
 // CertPool returns a pool that contains the node's certificate authority.
 func (n *Node) CertPool() *x509.CertPool {
 	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(n.authority())
+	pool.AppendCertsFromPEM(n.authorityPEM())
 	return pool
 }
 
 // Fingerprint returns the SHA-256 fingerprint of the node's certificate as PVE's
 // web interface shows it: hexadecimal bytes with colons.
 func (n *Node) Fingerprint() string {
-	n.pki.make()
+	n.pki.make(&n.datacenter.authority)
 	sum := sha256.Sum256(n.pki.leaf.Certificate[0])
 	return strings.ReplaceAll(strings.ToUpper(fmt.Sprintf("% x", sum[:])), " ", ":")
 }

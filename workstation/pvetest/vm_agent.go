@@ -258,7 +258,7 @@ func (n *Node) agentWrite(c *call, v *vm) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	guest := n.host.Guests[v.id]
+	guest := n.behaviours[v.id]
 	guest.Files = maps.Clone(guest.Files)
 	if guest.Files == nil {
 		guest.Files = map[string][]byte{}

@@ -77,7 +77,7 @@ func (n *Node) checkClone(c *call) (what duplicate, err error) {
 	if err := n.mayClone(c, what.config); err != nil {
 		return what, err
 	}
-	if n.guestKind(newID) != "" {
+	if n.exists(newID) {
 		return what, refuse("unable to create VM %d: config file already exists", newID)
 	}
 	what.lists, err = n.cloneable(what, name)
@@ -201,7 +201,7 @@ func (n *Node) cloneNow(c *call, t *task, what duplicate, made *vm) error {
 	}
 	made.config = config
 	if pool := c.get("pool"); pool != "" {
-		n.host.Pools[pool] = append(n.host.Pools[pool], made.id)
+		n.poolGuests[pool] = append(n.poolGuests[pool], made.id)
 	}
 	return nil
 }

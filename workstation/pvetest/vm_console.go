@@ -17,7 +17,7 @@ const consoleTime = 10 * time.Second
 func (n *Node) vncProxy(c *call, v *vm) (any, error) {
 	t, port := n.console(c, v)
 	vga, _, _ := strings.Cut(v.config["vga"], ",")
-	object := map[string]any{"port": text(port), "upid": t.upid, "user": c.who.user, "cert": string(n.authority()), "ticket": n.consoleTicket(c)}
+	object := map[string]any{"port": text(port), "upid": t.upid, "user": c.who.user, "cert": string(n.authorityPEM()), "ticket": n.consoleTicket(c)}
 	if c.get("generate-password") == "1" || c.get("websocket") == "1" || !strings.HasPrefix(vga, "serial") {
 		password := n.uuid()[:8]
 		object["ticket"], object["password"] = password+":"+fmt.Sprint(object["ticket"]), password

@@ -33,8 +33,8 @@ func (n *Node) create(c *call) (any, error) {
 			return nil, err
 		}
 	}
-	if kind := n.guestKind(id); kind != "" {
-		return nil, refuse("unable to create VM %d - %s %d already exists on node '%s'", id, kind, id, n.host.Name)
+	if owner, kind := n.ownerOf(id); owner != nil {
+		return nil, refuse("unable to create VM %d - %s %d already exists on node '%s'", id, kind, id, owner.host.Name)
 	}
 	v := newVM(id)
 	v.config["lock"] = "create"
@@ -49,7 +49,7 @@ func (n *Node) create(c *call) (any, error) {
 
 // mayCreate checks the privileges that do not depend on the configuration.
 func (n *Node) mayCreate(c *call, id int) error {
-	if _, there := n.host.Pools[c.get("pool")]; c.has("pool") && !there {
+	if _, there := n.poolGuests[c.get("pool")]; c.has("pool") && !there {
 		return refuseWith(http.StatusForbidden, "Permission check failed (pool '%s' does not exist)", c.get("pool"))
 	}
 	if c.has("storage") {
@@ -90,10 +90,10 @@ func (n *Node) createNow(c *call, t *task, v *vm, settings map[string]string) {
 	}
 	v.config = config
 	if pool := c.get("pool"); pool != "" {
-		n.host.Pools[pool] = append(n.host.Pools[pool], v.id)
+		n.poolGuests[pool] = append(n.poolGuests[pool], v.id)
 	}
 	if c.get("ha-managed") == "1" {
-		n.host.HA = append(n.host.HA, v.id)
+		n.ha = append(n.ha, v.id)
 	}
 	n.finish(t, nil)
 	if c.get("start") == "1" {

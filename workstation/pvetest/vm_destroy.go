@@ -15,7 +15,7 @@ func (n *Node) destroy(c *call, v *vm) (any, error) {
 			return n.noConfig(v.id)
 		case v.config["protection"] == "1":
 			return refuse("can't remove VM %d - protection mode enabled", v.id)
-		case slices.Contains(n.host.HA, v.id) && !purge:
+		case slices.Contains(n.ha, v.id) && !purge:
 			return refuse("unable to remove VM %d - used in HA resources and purge parameter not set.", v.id)
 		case v.running:
 			return refuse("VM %d is running - destroy failed", v.id)
@@ -65,9 +65,9 @@ func (n *Node) erase(v *vm, all bool) {
 
 // purge removes a VM from HA and from backup jobs.
 func (n *Node) purge(id int) {
-	n.host.HA = slices.DeleteFunc(n.host.HA, func(other int) bool { return other == id })
-	for i, job := range n.host.Backups {
+	n.ha = slices.DeleteFunc(n.ha, func(other int) bool { return other == id })
+	for i, job := range n.backupJobs {
 		left := slices.DeleteFunc(strings.Split(job.VMIDs, ","), func(other string) bool { return other == text(id) })
-		n.host.Backups[i].VMIDs = strings.Join(left, ",")
+		n.backupJobs[i].VMIDs = strings.Join(left, ",")
 	}
 }

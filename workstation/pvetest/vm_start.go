@@ -17,7 +17,7 @@ const (
 // does not exist.
 func (n *Node) start(c *call) (any, error) {
 	id := c.number("vmid")
-	if slices.Contains(n.host.HA, id) {
+	if slices.Contains(n.ha, id) {
 		return n.byHA(c, "start", func() { n.startTask(id, "root@pam", false) })
 	}
 	return n.startTask(id, c.who.user, c.get("skiplock") == "1").upid, nil
@@ -125,7 +125,7 @@ func (n *Node) activate(config map[string]string) error {
 		switch {
 		case s == nil:
 			return refuse("storage '%s' does not exist", pool)
-		case s.Inactive:
+		case s.inactive:
 			return refuse("storage '%s' is not online", pool)
 		case !there:
 			return s.missing(name)

@@ -91,7 +91,7 @@ func (n *Node) currentStatus(_ *call, v *vm) (any, error) {
 	status := n.vmStatus(v)
 	n.askQEMU(v, status)
 	status["ha"] = map[string]any{"managed": 0}
-	if slices.Contains(n.host.HA, v.id) {
+	if slices.Contains(n.ha, v.id) {
 		state := "stopped"
 		if v.running {
 			state = "started"

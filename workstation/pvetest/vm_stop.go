@@ -45,7 +45,7 @@ func (n *Node) off(v *vm) {
 // stop serves POST status/stop. It ends QEMU without asking the guest.
 func (n *Node) stop(c *call) (any, error) {
 	id := c.number("vmid")
-	if slices.Contains(n.host.HA, id) {
+	if slices.Contains(n.ha, id) {
 		return n.byHA(c, "stop", func() { n.endTask("qmstop", id, "root@pam", ending{}) })
 	}
 	e := ending{patience: seconds(c, 60), force: true, skipLock: c.get("skiplock") == "1"}
@@ -75,7 +75,7 @@ func (n *Node) shutdown(c *call) (any, error) {
 			e.patience = time.Duration(down) * time.Second
 		}
 	}
-	if slices.Contains(n.host.HA, id) {
+	if slices.Contains(n.ha, id) {
 		e.force = true
 		return n.byHA(c, "stop", func() { n.endTask("qmshutdown", id, "root@pam", e) })
 	}

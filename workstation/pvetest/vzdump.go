@@ -80,7 +80,7 @@ func (n *Node) included(c *call) (ids []int) {
 		ids = append(ids, atoi(id, 0))
 	}
 	if c.has("pool") {
-		ids = slices.Clone(n.host.Pools[c.get("pool")])
+		ids = slices.Clone(n.poolGuests[c.get("pool")])
 	}
 	if c.get("all") == "1" {
 		ids = sortedIDs(n.guests())

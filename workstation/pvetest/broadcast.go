@@ -1,0 +1,110 @@
+package pvetest
+
+import (
+	"fmt"
+	"maps"
+	"time"
+)
+
+// A broadcast is what a node told the others about itself when they could last
+// hear it: the values of its guests, of its storages and of itself, and its
+// tasks (pve-manager PVE/Service/pvestatd.pm; pve-cluster
+// src/pmxcfs/status.c).
+type broadcast struct {
+	at       time.Time
+	node     map[string]any
+	guests   map[int]map[string]any
+	storages map[string]map[string]any
+	tasks    []map[string]any
+}
+
+// broadcastLife is the time after which pmxcfs forgets a node's values
+// (rrd_entry_is_old of src/pmxcfs/status.c).
+const broadcastLife = 5 * time.Minute
+
+// remember keeps what each node tells the others now, as far as all hear it.
+// It is called before nodes become unreachable.
+func (d *datacenter) remember() {
+	for _, n := range d.peers {
+		heard := true
+		for _, other := range d.peers {
+			heard = heard && (other.down || n.sees(other))
+		}
+		if !heard {
+			continue
+		}
+		b := &broadcast{at: n.now, node: n.nodeResource(), guests: map[int]map[string]any{}, storages: map[string]map[string]any{}, tasks: n.recentTasks()}
+		for id := range n.guests() {
+			b.guests[id] = n.guestResource(id)
+		}
+		for name, s := range n.storages {
+			b.storages[name] = n.storageResource(s)
+		}
+		n.last = b
+	}
+}
+
+// heard returns what a node last told this node, or nil if that is too old.
+func (n *Node) heard(from *Node) *broadcast {
+	if from.last == nil || n.now.Sub(from.last.at) > broadcastLife {
+		return nil
+	}
+	return from.last
+}
+
+// guestStats returns the entry of a guest of any node in the cluster's list. If
+// this node does not hear the other node any more, the status is the last known,
+// and later "unknown" (pve-manager PVE/API2Tools.pm, extract_vm_stats).
+func (n *Node) guestStats(of *Node, id int) map[string]any {
+	if n.sees(of) {
+		return of.guestResource(id)
+	}
+	if last := n.heard(of); last != nil && last.guests[id] != nil {
+		return maps.Clone(last.guests[id])
+	}
+	kind := "qemu"
+	if of.vms[id] == nil {
+		kind = "lxc"
+	}
+	return map[string]any{"id": fmt.Sprintf("%s/%d", kind, id), "vmid": id, "node": of.host.Name, "type": kind, "status": "unknown"}
+}
+
+// anyGuest returns the entry of a guest of any node in the cluster's list, or
+// nil if there is no such guest.
+func (n *Node) anyGuest(id int) map[string]any {
+	if of, _ := n.ownerOf(id); of != nil {
+		return n.guestStats(of, id)
+	}
+	return nil
+}
+
+// nodeStats returns the entry of any node in the cluster's list. Callers without
+// Sys.Audit on the node see no figures (extract_node_stats).
+func (n *Node) nodeStats(c *call, of *Node) map[string]any {
+	entry := map[string]any{"id": "node/" + of.host.Name, "node": of.host.Name, "type": "node", "status": "offline"}
+	if n.sees(of) {
+		entry = of.nodeResource()
+	} else if last := n.heard(of); last != nil {
+		for _, key := range []string{"level", "maxcpu", "maxmem", "maxdisk"} {
+			entry[key] = last.node[key]
+		}
+	}
+	if !c.who.may("/nodes/"+of.host.Name, "Sys.Audit") {
+		for _, key := range []string{"uptime", "cpu", "mem", "disk", "maxcpu", "maxmem", "maxdisk"} {
+			delete(entry, key)
+		}
+	}
+	return entry
+}
+
+// storageStats returns the entry of a storage of any node in the cluster's list
+// (extract_storage_stats).
+func (n *Node) storageStats(of *Node, s *storage) map[string]any {
+	if n.sees(of) {
+		return of.storageResource(s)
+	}
+	if last := n.heard(of); last != nil && last.storages[s.Name] != nil {
+		return maps.Clone(last.storages[s.Name])
+	}
+	return s.unknownResource()
+}

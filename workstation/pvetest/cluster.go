@@ -1,0 +1,169 @@
+package pvetest
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// A Cluster is several PVE nodes in this process that share what PVE's nodes
+// share: users and their tickets, the access control list, pools, storage.cfg,
+// resource mappings, datacenter.cfg, jobs, high availability and VMIDs. Each
+// node has its own devices, local volumes, running VMs, tasks and version. A
+// shared storage has one content.
+//
+// Every node answers for all others: it passes requests about another node on
+// to it, as PVE does. What a node passes on is in the traces of both nodes, and
+// the planned faults of both apply.
+type Cluster struct{ d *datacenter }
+
+// NewCluster returns a cluster with the state that the hosts describe. The names
+// of the hosts must differ. What several hosts describe, such as a user, counts
+// as the first of them says; entries of resource mappings are merged. Hosts
+// without an address get addresses that follow each other. NewCluster panics if
+// the descriptions contradict each other, or themselves as for [New].
+func NewCluster(hosts []Host, opts *Options) *Cluster {
+	if opts == nil {
+		opts = &Options{}
+	}
+	if len(hosts) == 0 {
+		panic("pvetest: a cluster without nodes")
+	}
+	hosts = slices.Clone(hosts)
+	for i, h := range hosts {
+		hosts[i] = h.clone()
+		hosts[i].Address = cmp.Or(h.Address, fmt.Sprintf("192.168.1.%d/24", 10+i))
+	}
+	d := newDatacenter(hosts, opts)
+	shared := newDirectory(hosts)
+	for _, h := range hosts {
+		if d.member(h.Name) != nil {
+			panic("pvetest: two nodes have the name " + h.Name)
+		}
+		d.peers = append(d.peers, newNode(d, h, shared, opts))
+	}
+	d.describeStorages()
+	for _, n := range d.peers {
+		n.populate()
+	}
+	return &Cluster{d}
+}
+
+// Node returns the node with a name. It panics if there is no such node.
+func (c *Cluster) Node(name string) *Node {
+	n := c.d.member(name)
+	if n == nil {
+		panic("pvetest: no node " + name)
+	}
+	return n
+}
+
+// Nodes returns all nodes, in the order of their descriptions.
+func (c *Cluster) Nodes() []*Node { return slices.Clone(c.d.peers) }
+
+// Start serves each node with TLS on its own port of the loopback interface,
+// until [Cluster.Close] is called. The nodes' certificates are signed by one
+// authority.
+func (c *Cluster) Start() *Cluster {
+	for _, n := range c.d.peers {
+		n.Start()
+	}
+	return c
+}
+
+// Close stops the servers of [Cluster.Start].
+func (c *Cluster) Close() {
+	for _, n := range c.d.peers {
+		n.Close()
+	}
+}
+
+// Down cuts the power of a node. Its running VMs and tasks end at once, and
+// nobody reaches it until [Cluster.Up].
+func (c *Cluster) Down(name string) {
+	n := c.Node(name)
+	c.d.mu.Lock()
+	defer c.d.mu.Unlock()
+	c.d.advance()
+	c.d.remember()
+	n.cutPower()
+	n.down = true
+}
+
+// Up boots a node that is down. It does not start VMs with onboot. If the node
+// is up, nothing happens.
+func (c *Cluster) Up(name string) {
+	n := c.Node(name)
+	c.d.mu.Lock()
+	defer c.d.mu.Unlock()
+	c.d.advance()
+	if n.down {
+		n.down, n.booted = false, n.now
+	}
+}
+
+// Partition splits the network: the named nodes reach only each other, and so do
+// the others. Clients still reach all nodes. Without names, the network is whole
+// again. A part of the cluster without the majority of the votes has no quorum:
+// its /etc/pve can only be read.
+func (c *Cluster) Partition(names ...string) {
+	c.d.mu.Lock()
+	defer c.d.mu.Unlock()
+	c.d.advance()
+	c.d.remember()
+	for _, n := range c.d.peers {
+		n.partition = bit(slices.Contains(names, n.host.Name))
+	}
+}
+
+// Delay makes each request that reaches a node take longer, in real time. This
+// includes requests that another node passes on.
+func (c *Cluster) Delay(name string, d time.Duration) {
+	n := c.Node(name)
+	c.d.mu.Lock()
+	defer c.d.mu.Unlock()
+	n.delay = d
+}
+
+// Where returns the name of the node that has a VM, or "" if there is no such
+// VM.
+func (c *Cluster) Where(vmid int) string {
+	c.d.mu.Lock()
+	defer c.d.mu.Unlock()
+	c.d.advance()
+	if n, kind := c.d.ownerOf(vmid); kind == "VM" {
+		return n.host.Name
+	}
+	return ""
+}
+
+// Check returns an error for every state that must never occur: the states of
+// [Node.Check] on each node, and a VMID that two nodes have.
+func (c *Cluster) Check() error {
+	var problems []error
+	for _, n := range c.d.peers {
+		if err := n.Check(); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", n.host.Name, err))
+		}
+	}
+	c.d.mu.Lock()
+	defer c.d.mu.Unlock()
+	owners := map[int]string{}
+	for _, n := range c.d.peers {
+		for _, id := range sortedIDs(n.guests()) {
+			if owners[id] != "" {
+				problems = append(problems, fmt.Errorf("pvetest: VM %d is on %s and on %s", id, owners[id], n.host.Name))
+			}
+			owners[id] = n.host.Name
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// Transport returns a transport that reaches the nodes without a network. It
+// finds the node by the name or the address in the URL, such as
+// https://NAME:8006/api2/json. The connection to a node that is down fails.
+func (c *Cluster) Transport() http.RoundTripper { return clusterTransport{c.d} }

@@ -1,0 +1,77 @@
+package pvetest
+
+import (
+	"net/http"
+	"time"
+)
+
+// A reach is how the other nodes and the clients reach a node.
+type reach struct {
+	down      bool
+	partition int           // nodes see each other if they are in the same partition
+	delay     time.Duration // by which each request takes longer, in real time
+	last      *broadcast    // what it told the others when they could last hear it
+}
+
+// sees reports whether the node reaches another node, or itself.
+func (n *Node) sees(other *Node) bool {
+	return !n.down && !other.down && n.partition == other.partition
+}
+
+// ownPaths lists the methods below /nodes/{node} that PVE does not pass on to
+// the node of the path: its API description has no "proxyto" for them. They are
+// directories, methods that read what all nodes have, and methods that go to the
+// other node by SSH.
+var ownPaths = map[string]bool{
+	"GET /nodes/{node}":                                  true,
+	"GET /nodes/{node}/apt":                              true,
+	"GET /nodes/{node}/capabilities/qemu/cpu":            true,
+	"GET /nodes/{node}/capabilities/qemu/cpu-flags":      true,
+	"GET /nodes/{node}/certificates":                     true,
+	"GET /nodes/{node}/firewall":                         true,
+	"GET /nodes/{node}/hardware":                         true,
+	"GET /nodes/{node}/hardware/pci/{pci-id-or-mapping}": true,
+	"GET /nodes/{node}/qemu/{vmid}/firewall":             true,
+	"GET /nodes/{node}/qemu/{vmid}/rrddata":              true,
+	"GET /nodes/{node}/qemu/{vmid}/snapshot/{snapname}":  true,
+	"GET /nodes/{node}/rrddata":                          true,
+	"GET /nodes/{node}/scan":                             true,
+	"GET /nodes/{node}/storage/{storage}":                true,
+	"GET /nodes/{node}/tasks/{upid}":                     true,
+	"POST /nodes/{node}/qemu/{vmid}/termproxy":           true,
+	"POST /nodes/{node}/qemu/{vmid}/vncproxy":            true,
+	"POST /nodes/{node}/storage/{storage}/upload":        true,
+}
+
+// A passedOn is the answer of another node to a request that this node passed
+// on.
+type passedOn struct{ answer answer }
+
+func (*passedOn) Error() string { return "the answer of another node" }
+
+// passOn lets another node answer a request. PVE checks who asks and for what
+// right before it passes a request on, and the other node checks everything
+// again, parameters included (pve-manager PVE/HTTPServer.pm, rest_handler).
+func (n *Node) passOn(r *http.Request, c *call, to *Node) error {
+	if !n.sees(to) {
+		return &passedOn{answer{status: 595, reason: "No route to host", delay: n.real(arpTime)}}
+	}
+	a := to.receive(r, c)
+	switch {
+	case a.drop:
+		a = answer{status: 596, reason: "Unexpected end-of-file", delay: a.delay}
+	case a.hang, a.delay > n.real(proxyTimeout):
+		a = answer{status: 596, reason: "Connection timed out", delay: n.real(proxyTimeout)}
+	}
+	return &passedOn{a}
+}
+
+const (
+	// arpTime is the time after which Linux reports that nobody answers at an
+	// address of the local network (net.ipv4.neigh.default.mcast_solicit and
+	// retrans_time_ms: three attempts of a second).
+	arpTime = 3 * time.Second
+	// proxyTimeout is the time for which a node waits for another node's answer
+	// (pve-http-server PVE/APIServer/AnyEvent.pm, proxy_request).
+	proxyTimeout = 30 * time.Second
+)
