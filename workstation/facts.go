@@ -62,14 +62,19 @@ type Facts struct {
 	// reason.
 	Unknown []proxstation.Finding
 
+	quorate     proxstation.Answer // of the node's part of the cluster, Unknown if nobody asked
+	away        map[string]string  // nodes of the cluster that are away, each with the evidence
 	permissions pve.Permissions
 	ports       []string // ports of the host's bridges, and cards with an address
 }
 
 // VMFacts holds the observed state of one VM.
 type VMFacts struct {
-	ID      int
-	Name    string
+	ID   int
+	Name string
+	// Node is the node on which the VM is. The facts that a switch reads contain
+	// the members of its set on other nodes too.
+	Node    string
 	Running bool
 	// Paused says that the VM has a QEMU process, which holds its devices,
 	// although the guest does not run: the VM is paused or asleep, or it is off
@@ -81,6 +86,9 @@ type VMFacts struct {
 	// Lock is PVE's reason to refuse changes: "backup", "migrate". It is empty
 	// if the VM is not locked.
 	Lock string
+	// HAState is the state in which the HA manager has a VM of a set:
+	// "started", "stopped", "error". It is empty for other VMs.
+	HAState string
 	// Uptime is how long the VM has been running, in whole seconds.
 	Uptime time.Duration
 	// PID is the ID of the VM's QEMU process, or 0 if the VM is off. A new PID
@@ -97,6 +105,9 @@ type VMFacts struct {
 	// that names another digest.
 	Digest string
 }
+
+// isOn reports whether the VM is on a node.
+func (v VMFacts) isOn(node string) bool { return v.Node == node || v.Node == "" }
 
 // String returns the VM's ID and name, and nothing of its configuration.
 func (v VMFacts) String() string {

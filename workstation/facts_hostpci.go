@@ -35,7 +35,7 @@ func (f Facts) PCI() gpu.Node {
 	return gpu.Node{Name: f.Node, Functions: f.IOMMU.Functions, Mappings: f.Mappings}
 }
 
-// Claims returns which of the node's PCI devices its VMs take.
+// Claims returns which of the node's PCI devices the VMs on it take.
 func (f Facts) Claims() []gpu.Claim {
 	return f.claims(func(v VMFacts) map[string]string { return v.Config })
 }
@@ -45,6 +45,9 @@ func (f Facts) claims(config func(VMFacts) map[string]string) []gpu.Claim {
 	for _, id := range slices.Sorted(maps.Keys(f.VMs)) {
 		v := f.VMs[id]
 		v.ID = id
+		if !v.isOn(f.Node) {
+			continue
+		}
 		if claim := v.claim(config(v)); len(claim.Values)+len(claim.ByArgs)+len(claim.Unread) > 0 {
 			claims = append(claims, claim)
 		}

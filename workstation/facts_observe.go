@@ -112,7 +112,7 @@ func (n *Node) observeVMs(ctx context.Context, o *observation) error {
 // observeVM reads one VM. For a running VM, one answer holds both the
 // configuration in force and the configuration of the next start.
 func (n *Node) observeVM(ctx context.Context, status pve.VMStatus) (VMFacts, error) {
-	v := VMFacts{ID: status.VMID, Name: status.Name, Running: status.Running, Paused: status.Running && status.Paused,
+	v := VMFacts{ID: status.VMID, Name: status.Name, Node: n.name, Running: status.Running, Paused: status.Running && status.Paused,
 		Uptime: status.Uptime, PID: status.PID}
 	if !v.Running {
 		config, err := n.pve.Config(ctx, v.ID)

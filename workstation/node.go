@@ -56,12 +56,19 @@ var ErrNoNode = errors.New("no such node")
 
 // A Node is one PVE node. It is safe for concurrent use.
 type Node struct {
-	name   string
-	pve    *pve.Client
-	opts   NodeOptions
+	name string
+	pve  *pve.Client
+	opts NodeOptions
+	*controller
+}
+
+// A controller holds what all nodes that [Node.On] made from each other share:
+// they are one controller to others.
+type controller struct {
 	owner  string   // the owner in its leases, unless the caller names an owner
 	turns  sync.Map // maps the VMID of the VM that holds the lease to a *turn
 	leases leases
+	homes  homes
 }
 
 // NodeOptions control a [Node]. A nil pointer means the defaults.
@@ -102,7 +109,7 @@ func open(client *pve.Client, node string, opts *NodeOptions) *Node {
 		opts = &NodeOptions{}
 	}
 	host, _ := os.Hostname() // without the name, the other parts distinguish owners
-	return &Node{name: node, pve: client, opts: *opts, owner: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:4])}
+	return &Node{name: node, pve: client, opts: *opts, controller: &controller{owner: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:4])}}
 }
 
 // Transport returns a transport for the http.Client of a caller's own
@@ -155,11 +162,11 @@ func Connect(ctx context.Context, e Endpoint, node string, opts *NodeOptions) (*
 
 // On returns another node of the same cluster, which is reached through the
 // same client and the same address: PVE's nodes pass requests on to each other.
-// On makes no request, and does not check that the node exists.
+// To other controllers both nodes are one controller, so they wait for each
+// other's switches. On makes no request, and does not check that the node
+// exists.
 func (n *Node) On(name string) *Node {
-	other := open(n.pve.On(name), name, &n.opts)
-	other.owner = n.owner
-	return other
+	return &Node{name: name, pve: n.pve.On(name), opts: n.opts, controller: n.controller}
 }
 
 // Name returns the node's name.

@@ -3,11 +3,13 @@ package workstation
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/pve"
 )
 
 // Switch gives the card to one member of a set, as a transaction. It checks
@@ -35,22 +37,22 @@ func (n *Node) Switch(ctx context.Context, db DualBoot, to int, progress func(Ev
 		return err
 	}
 	db.Owner = cmp.Or(db.Owner, n.owner)
-	s := &switching{node: n, db: db, to: to, asked: map[int]int{}, reporter: reporter{report: progress}}
+	s := &switching{node: n, db: db, to: to, asked: map[int]int{}, left: map[int]string{}, reporter: reporter{report: progress}}
 	done, err := s.turn(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
 	running, err := n.running(ctx, db)
-	if err != nil {
-		return err
+	if err != nil && !(uncertain(err) && len(running) > 0) {
+		return s.refused(ctx, err)
 	}
 	if len(running) == 1 && running[0].VMID == to && s.up(ctx, to) == nil {
 		s.enter(PhaseDone, to, "it is running already")
 		return s.tidy(ctx)
 	}
 	if err := s.acquire(ctx); err != nil {
-		return err
+		return s.refused(ctx, err)
 	}
 	err = s.run(ctx)
 	if releaseErr := s.release(ctx); releaseErr != nil && err == nil {
@@ -71,7 +73,15 @@ type switching struct {
 	at   int // the member whose description holds the lease, 0 without a lease
 	// asked holds the PIDs of the VMs that were asked to shut down.
 	asked map[int]int
-	facts Facts // the facts that were judged
+	// started says that the target was asked to start.
+	started bool
+	// left holds leases of ours in members other than at, by member: the switch
+	// that wrote them could not remove them.
+	left  map[int]string
+	facts Facts  // the facts that were judged
+	haWas string // the HA state that the target was asked to have, "" if unknown
+	// haLeft is the reason why the target's HA state could not be set back.
+	haLeft error
 }
 
 // A turn lets only one switch of a set run at a time on one [Node], because all
@@ -101,13 +111,28 @@ func (s *switching) turn(ctx context.Context) (done func(), err error) {
 	return func() { <-t.free }, nil
 }
 
-// check observes the node and judges whether the switch can succeed.
+// refused returns the findings because of which a switch could not begin, if a
+// node is away or the cluster has no quorum; otherwise it returns the error.
+func (s *switching) refused(ctx context.Context, err error) error {
+	if errors.Is(err, pve.ErrNoQuorum) {
+		return &BlockedError{What: fmt.Sprintf("the switch to VM %d", s.to), Findings: []proxstation.Finding{noQuorum(err.Error())}}
+	}
+	if uncertain(err) && s.node.clustered() {
+		if _, checkErr := s.check(ctx); errors.Is(checkErr, ErrBlocked) {
+			return checkErr
+		}
+	}
+	return err
+}
+
+// check observes the nodes and judges whether the switch can succeed.
 func (s *switching) check(ctx context.Context) (Facts, error) {
 	s.enter(PhaseCheck, s.to, "checking everything that could fail later")
-	facts, err := s.node.observeSet(ctx, s.db)
+	set, err := s.node.observeSet(ctx, s.db)
 	if err != nil {
 		return Facts{}, err
 	}
+	facts := set.of(s.to)
 	findings := Preflight(s.db, s.to, facts)
 	if proxstation.Worst(findings) == proxstation.Blocker {
 		return Facts{}, &BlockedError{What: fmt.Sprintf("the switch to VM %d", s.to), Findings: findings}
@@ -151,12 +176,15 @@ func (s *switching) stopOthers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if running, err = s.wanted(ctx, running); err != nil {
+		return err
+	}
 	for _, v := range running {
 		id := v.VMID
 		if id == s.to {
 			continue
 		}
-		if err := s.renew(ctx, PhaseStop, s.db.stopTime()); err != nil {
+		if err := s.renew(ctx, PhaseStop, s.db.stopTime()+s.haTime(id)); err != nil {
 			return err
 		}
 		s.enterFor(s.db.Grace, PhaseStop, id, fmt.Sprintf("shutting down VM %d, which may take %s", id, s.db.Grace))

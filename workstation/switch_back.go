@@ -34,7 +34,7 @@ func (s *switching) goBack(ctx context.Context, phase Phase, cause error) error 
 	}
 	running, err := s.node.running(ctx, s.db)
 	switch {
-	case err != nil:
+	case err != nil && len(running) == 0:
 		e.Running = -1
 		e.Return = errors.Join(e.Return, err)
 	case len(running) > 0:
@@ -43,7 +43,7 @@ func (s *switching) goBack(ctx context.Context, phase Phase, cause error) error 
 		e.Returned = e.Return == nil && e.Running == s.from && running[0].PID != s.pid
 		e.Closing = same && !refused(cause) && !refused(e.Return)
 	}
-	e.Advice = s.db.advise(e, s.facts)
+	e.Advice = append(s.db.advise(e, s.facts), s.adviseCluster(ctx, e)...)
 	return e
 }
 
@@ -88,7 +88,7 @@ func (s *switching) restore(ctx context.Context, cause error) error {
 
 // again starts the member that ran before, unless it still runs.
 func (s *switching) again(ctx context.Context) error {
-	if status, err := s.node.pve.Status(ctx, s.from); err == nil && status.Running {
+	if status, err := s.node.status(ctx, s.from); err == nil && status.Running {
 		return s.bringUp(ctx, s.from)
 	}
 	if err := s.healthy(ctx); err != nil {
@@ -99,7 +99,7 @@ func (s *switching) again(ctx context.Context) error {
 
 // hold extends the lease so that it lasts for the way back.
 func (s *switching) hold(ctx context.Context) error {
-	return s.renew(ctx, PhaseRollback, s.db.stopTime()+s.db.Boot)
+	return s.renew(ctx, PhaseRollback, s.db.stopTime()+s.db.Boot+s.haTime(s.from)+s.haTime(s.to))
 }
 
 // clearTarget shuts down the target, which is not up, so that the card is free.
@@ -107,14 +107,18 @@ func (s *switching) hold(ctx context.Context) error {
 func (s *switching) clearTarget(ctx context.Context) error {
 	var target pve.VMStatus
 	err := s.until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
-		status, err := s.node.pve.Status(ctx, s.to)
+		status, err := s.node.status(ctx, s.to)
 		target = status
 		return err == nil || errors.Is(err, ErrNotFound), nil
 	})
 	switch {
-	case err != nil || !target.Running:
+	case uncertain(err) && !s.started && !s.facts.VMs[s.to].Running && s.node.awayFrom(s.node.home(s.to)) != "":
+		return nil // its node is away, and nobody asked the VM to start there
+	case err != nil:
 		return err
-	case !s.db.ReturnIfNotUp:
+	case !target.Running:
+		return s.withdraw(ctx, target)
+	case !s.db.ReturnIfNotUp || target.HA && !s.db.Force: // the HA manager would pull its plug
 		return errKeeps
 	}
 	s.enterFor(s.db.Grace, PhaseRollback, s.to, fmt.Sprintf("shutting down VM %d, which is not up", s.to))

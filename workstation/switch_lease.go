@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/proxstation/proxstation/internal/pve"
@@ -47,7 +48,7 @@ func (s *switching) acquire(ctx context.Context) error {
 			}
 		case !errors.Is(err, ErrStale) && !errors.Is(err, ErrLocked) && !uncertain(err) || tries >= leaseTries:
 			return fmt.Errorf("workstation: taking the lease on VM %d: %w", s.place(), err)
-		case errors.Is(err, ErrLocked) && tries == 0: // the lock may stop the other steps too
+		case (errors.Is(err, ErrLocked) || uncertain(err) && s.node.clustered()) && tries == 0: // what stops the write may stop the other steps too
 			if _, err := s.check(ctx); errors.Is(err, ErrBlocked) {
 				return err
 			}
@@ -86,9 +87,14 @@ func (s *switching) take(ctx context.Context) error {
 	mine := Lease{Owner: s.db.Owner, To: s.to, Phase: PhaseCheck, TTL: time.Minute + leaseSlack}
 	var at pve.Config
 	s.at = 0
+	first := 0
 	for _, id := range s.db.Members {
-		config, err := s.node.pve.Config(ctx, id)
-		if errors.Is(err, ErrNotFound) && id != s.db.Members[0] {
+		if slices.Contains(s.db.NodesOff, s.node.home(id)) {
+			continue
+		}
+		first = cmp.Or(first, id)
+		config, err := s.node.config(ctx, id)
+		if errors.Is(err, ErrNotFound) && id != first {
 			continue
 		}
 		if err != nil {
@@ -100,8 +106,9 @@ func (s *switching) take(ctx context.Context) error {
 				return err
 			}
 			mine.From = lease.From
+			s.left[id] = lease.ID
 		}
-		if changeable := config.Values["lock"] != "suspended"; changeable && (held || s.at == 0) || id == s.db.Members[0] {
+		if changeable := config.Values["lock"] != "suspended"; changeable && (held || s.at == 0) || id == first {
 			at = config
 			if changeable {
 				s.at = id
@@ -131,9 +138,9 @@ func (s *switching) outlived(id int, lease Lease) error {
 func (s *switching) write(ctx context.Context, config pve.Config, lease Lease) error {
 	lease.ID = rand.Text()
 	description := writeLease(config.Values["description"], lease)
-	err := s.node.pve.SetConfig(ctx, s.place(), pve.Change{Set: map[string]string{"description": description}, Digest: config.Digest})
+	err := s.node.setConfig(ctx, s.place(), pve.Change{Set: map[string]string{"description": description}, Digest: config.Digest})
 	if uncertain(err) {
-		if now, lookErr := s.node.pve.Config(ctx, s.place()); lookErr == nil {
+		if now, lookErr := s.node.config(ctx, s.place()); lookErr == nil {
 			if written, held := readLease(now.Values["description"]); held && written.ID == lease.ID {
 				err = nil
 			}
@@ -141,6 +148,7 @@ func (s *switching) write(ctx context.Context, config pve.Config, lease Lease) e
 	}
 	if err == nil {
 		s.held = &lease
+		delete(s.left, s.place())
 	}
 	return err
 }
@@ -162,7 +170,10 @@ func (s *switching) renewNow(ctx context.Context, phase Phase, lasts time.Durati
 	if s.held == nil {
 		return true, nil
 	}
-	config, err := s.node.pve.Config(ctx, s.place())
+	config, err := s.node.config(ctx, s.place())
+	if uncertain(err) && s.node.awayFrom(s.node.home(s.place())) != "" {
+		return s.moveLease(ctx, phase, lasts)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -194,7 +205,10 @@ func (s *switching) tidy(ctx context.Context) error {
 		return nil
 	}
 	for _, id := range s.db.Members {
-		config, err := s.node.pve.Config(ctx, id)
+		config, err := s.node.config(ctx, id)
+		if uncertain(err) && s.node.awayFrom(s.node.home(id)) != "" {
+			continue // the next switch removes it
+		}
 		if err != nil {
 			return err
 		}
@@ -213,25 +227,60 @@ func (s *switching) release(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
-	return s.until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
-		config, err := s.node.pve.Config(ctx, s.place())
-		if err != nil {
+	for id, lease := range s.left {
+		_, _ = s.remove(ctx, id, lease) // a lease that stays expires
+	}
+	return s.until(ctx, time.Minute, func(ctx context.Context) (bool, error) { return s.remove(ctx, s.place(), s.held.ID) })
+}
+
+// remove tries once to remove a lease from a member's description.
+func (s *switching) remove(ctx context.Context, id int, ours string) (done bool, err error) {
+	config, err := s.node.config(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	lease, held := readLease(config.Values["description"])
+	if !held || lease.ID != ours {
+		return true, nil
+	}
+	change := pve.Change{Set: map[string]string{}, Digest: config.Digest}
+	if rest := withoutLease(config.Values["description"]); rest != "" {
+		change.Set["description"] = rest
+	} else {
+		change.Delete = []string{"description"}
+	}
+	err = s.node.setConfig(ctx, id, change)
+	if errors.Is(err, ErrStale) || errors.Is(err, ErrLocked) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// moveLease writes the lease into another member, because the node of the
+// member that has it is away. Nobody else can take the lease over meanwhile: a
+// switch does not begin while a member's node is away. When the node is back,
+// the old lease still counts for its TTL, so that the two overlap.
+func (s *switching) moveLease(ctx context.Context, phase Phase, lasts time.Duration) (done bool, err error) {
+	for _, id := range s.db.Members {
+		if id == s.place() || s.node.awayFrom(s.node.home(id)) != "" || slices.Contains(s.db.NodesOff, s.node.home(id)) {
+			continue
+		}
+		config, err := s.node.config(ctx, id)
+		if err != nil || config.Values["lock"] == "suspended" {
+			continue
+		}
+		if other, held := readLease(config.Values["description"]); held && other.Owner != s.db.Owner {
+			return false, fmt.Errorf("workstation: %w: the lease was lost to %s: %w", ErrLeased, other.Owner, errOvertaken)
+		}
+		lease, from, old := *s.held, s.place(), s.held.ID
+		lease.Phase, lease.TTL, lease.From = phase, lasts+leaseSlack, s.from
+		s.at = id
+		if err := s.write(ctx, config, lease); err != nil {
+			s.at = from
 			return false, err
 		}
-		lease, held := readLease(config.Values["description"])
-		if !held || lease.ID != s.held.ID {
-			return true, nil
-		}
-		change := pve.Change{Set: map[string]string{}, Digest: config.Digest}
-		if rest := withoutLease(config.Values["description"]); rest != "" {
-			change.Set["description"] = rest
-		} else {
-			change.Delete = []string{"description"}
-		}
-		err = s.node.pve.SetConfig(ctx, s.place(), change)
-		if errors.Is(err, ErrStale) || errors.Is(err, ErrLocked) {
-			return false, nil
-		}
-		return err == nil, err
-	})
+		s.left[from] = old
+		return true, nil
+	}
+	return false, nil
 }

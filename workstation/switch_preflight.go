@@ -15,17 +15,25 @@ import (
 
 // Preflight judges whether a switch to a member can succeed, before anybody
 // loses their desktop. It checks the VM and its lock, its card and mapping, its
-// storages, the memory that will be free, other VMs with the card, and HA. It
-// is pure.
+// storages, the memory that will be free, other VMs with the card, the cluster's
+// quorum, the nodes of the members, and HA. The facts are those of the node on
+// which the VM is. It is pure.
 func Preflight(db DualBoot, to int, facts Facts) []proxstation.Finding {
 	target, exists := facts.VMs[to]
 	if _, err := db.withTarget(to); err != nil {
 		return []proxstation.Finding{blocker("switch.members", fmt.Sprintf("VM %d", to), fmt.Sprint(db.Members), err.Error(), "name two VMs or more, each once, and the target among them")}
 	}
 	if !exists {
+		if other, is := facts.Others[to]; is && strings.HasPrefix(other, "VM ") {
+			return []proxstation.Finding{blocker("switch.elsewhere", fmt.Sprintf("VM %d", to), other, "the facts of node "+facts.Node+" do not show whether that node can start the VM", "read the set's status, which asks every node that has a member")}
+		}
 		return []proxstation.Finding{blocker("switch.no-vm", fmt.Sprintf("VM %d", to), "no such VM on node "+facts.Node, "the VM cannot be started", "create it, or correct the members")}
 	}
-	findings := preflightTarget(db, target, facts)
+	findings := preflightCluster(db, facts)
+	if facts.lostSight(db, target) || slices.Contains(db.NodesOff, target.Node) {
+		return append(findings, targetAway(target, facts))
+	}
+	findings = append(findings, preflightTarget(db, target, facts)...)
 	for _, id := range db.Members {
 		if id != to {
 			findings = append(findings, preflightHolder(db, facts.VMs[id], facts)...)
@@ -65,24 +73,18 @@ func preflightTarget(db DualBoot, target VMFacts, facts Facts) []proxstation.Fin
 	if target.Config["template"] == "1" {
 		block("switch.template", "template: 1", "a template cannot be started", "use a clone of it")
 	}
-	if slices.Contains(facts.HA, target.ID) {
-		block("switch.ha", "it is under high availability", "the HA manager starts and stops it, and would undo the switch", fmt.Sprintf("take it out: ha-manager remove vm:%d", target.ID))
-	}
-	return findings
+	return append(findings, preflightHA(target, facts)...)
 }
 
 // preflightHolder judges whether a running member will give the card up when it
 // is asked.
 func preflightHolder(db DualBoot, v VMFacts, facts Facts) []proxstation.Finding {
+	findings := preflightHolderHA(db, v, facts)
 	if !v.Running {
-		return nil
+		return findings
 	}
-	var findings []proxstation.Finding
 	block := func(id, seen, why, fix string) {
 		findings = append(findings, blocker(id, v.String(), seen, why, fix))
-	}
-	if slices.Contains(facts.HA, v.ID) {
-		block("switch.holder-ha", "it runs, and is under high availability", "the HA manager would start it again", fmt.Sprintf("take it out: ha-manager remove vm:%d", v.ID))
 	}
 	switch {
 	case v.Lock != "":
@@ -174,7 +176,7 @@ func (f Facts) claimsNow(starts int) []gpu.Claim {
 // unreadFor returns the findings about parts that could not be read, if they
 // matter for a switch to the VM.
 func (f Facts) unreadFor(target VMFacts) []proxstation.Finding {
-	decides := []string{subjectPCI, subjectStatus, subjectCluster, "high availability"}
+	decides := []string{subjectPCI, subjectStatus, subjectCluster, subjectQuorum, "high availability"}
 	if slices.ContainsFunc(target.HostPCI(), func(h gpu.HostPCI) bool { return h.Mapping != "" }) {
 		decides = append(decides, subjectMappings)
 	}
@@ -244,7 +246,7 @@ func preflightMemory(db DualBoot, target VMFacts, facts Facts, subject string) [
 	}
 	available := facts.MemoryAvailable
 	for _, id := range db.Members {
-		if v := facts.VMs[id]; v.Running && id != target.ID {
+		if v := facts.VMs[id]; v.Running && id != target.ID && v.isOn(facts.Node) {
 			available += configuredMemory(v.now())
 		}
 	}

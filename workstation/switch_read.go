@@ -1,124 +1,152 @@
 package workstation
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/internal/pve"
-	"github.com/proxstation/proxstation/iommu"
-	"github.com/proxstation/proxstation/storage"
 )
 
 // sideTime is how long a switch waits for answers that it does not need.
-const sideTime = 10 * time.Second
+// nodeTime is how long it waits for another node of the cluster, which may
+// hang. PVE's proxy waits as long (pve-http-server PVE/APIServer/AnyEvent.pm,
+// proxy_request).
+const (
+	sideTime = 10 * time.Second
+	nodeTime = 30 * time.Second
+)
+
+// errSlow reports an answer that took too long to wait for. errAway ends the
+// requests to a node that the cluster has lost sight of.
+var (
+	errSlow = fmt.Errorf("%w in %s", ErrNoAnswer, sideTime)
+	errAway = fmt.Errorf("%w: the cluster has lost sight of the node", ErrNoAnswer)
+)
+
+// setFacts holds the facts about a set of VMs that share a card.
+type setFacts struct {
+	// nodes holds the facts of each node that has members. All of them contain
+	// all members of the set.
+	nodes map[string]Facts
+	homes map[int]string // the node of each member
+}
+
+// of returns the facts with which a switch to a member is judged: those of the
+// member's node.
+func (s setFacts) of(id int) Facts { return s.nodes[s.homes[id]] }
 
 // A setReader reads the facts that [Preflight] needs about a set of VMs. It
 // does not read disks, SMART data or the content of storages.
 type setReader struct {
 	node *Node
 	db   DualBoot
-	o    *observation
+	all  observation // of parts that belong to no node
 
-	list       []pve.VMStatus
 	resources  pve.Resources
+	mappings   []gpu.Mapping
 	noMappings error // the reason why the mappings are unknown
+	quorate    proxstation.Answer
+
+	mu    sync.Mutex
+	parts map[string]*nodeReader
+	away  map[string]string // nodes that are away, each with the evidence
 }
 
 // observeSet reads the facts that a switch needs, in two round trips: the
-// members, the mappings, the PCI functions, the running VMs of the node, and
-// the cluster's last reports about guests and storages. If a necessary request
-// gets no answer, observeSet returns the error. Facts.Unknown names missing
-// facts that a switch does not need.
-func (n *Node) observeSet(ctx context.Context, db DualBoot) (Facts, error) {
-	f := Facts{Node: n.name, VMs: map[int]VMFacts{}, RootTicket: n.opts.RootTicket}
-	r := &setReader{node: n, db: db, o: &observation{facts: &f}}
-	ctx = pve.WithOdd(ctx, r.o.odd)
+// members, the mappings, the cluster's last reports about nodes, guests and
+// storages, and the PCI functions and running VMs of each node that has
+// members. Members that PVE moved to another node since the last read cost one
+// round trip more. If a necessary request gets no answer, observeSet returns
+// the error, unless another node of the cluster did not answer: that node
+// counts as away. Facts.Unknown names missing facts that a switch does not
+// need.
+func (n *Node) observeSet(ctx context.Context, db DualBoot) (setFacts, error) {
+	r := &setReader{node: n, db: db, parts: map[string]*nodeReader{}, away: map[string]string{}}
+	r.all.facts = &Facts{}
+	ctx = pve.WithOdd(ctx, r.all.odd)
 	group, inner := errgroup.WithContext(ctx)
-	for _, read := range []func(context.Context) error{r.vms, r.pci, r.mappings, r.memory, r.remembered} {
-		group.Go(func() error { return read(inner) })
-	}
-	for _, id := range db.Members {
-		group.Go(func() error { return r.member(inner, id) })
-	}
+	group.Go(func() error { return r.readMappings(inner) })
+	group.Go(func() error { return r.remembered(inner) })
+	r.read(inner, group, db.Members)
 	err := group.Wait()
 	if err == nil {
-		err = r.mapped()
+		group, inner = errgroup.WithContext(ctx)
+		r.read(inner, group, r.strayed())
+		group.Go(func() error { return r.quorum(inner) })
+		err = group.Wait()
+	}
+	if err == nil {
+		err = cmp.Or(r.settle(), r.mapped())
 	}
 	if err != nil {
-		return Facts{}, fmt.Errorf("workstation: reading the VMs that share the card on node %s: %w", n.name, err)
+		return setFacts{}, fmt.Errorf("workstation: reading the VMs that share the card on node %s: %w", n.name, err)
 	}
-	r.join()
-	taken := r.taken() // computed before other readers write the facts
-	var last errgroup.Group
-	last.Go(func() error { r.storages(ctx); return nil })
-	last.Go(func() error { r.needs(ctx, taken); return nil })
-	_ = last.Wait() // both functions return nil
-	return f, nil
+	return r.join(ctx), nil
 }
 
-// vms reads which VMs run, and the PCI claims of the VMs that are not members.
-func (r *setReader) vms(ctx context.Context) (err error) {
-	if r.list, err = r.node.pve.VMsInFull(ctx); err != nil {
-		return err
-	}
-	group, ctx := errgroup.WithContext(ctx)
-	for _, v := range r.list {
-		if !v.Running || slices.Contains(r.db.Members, v.VMID) {
-			continue
+// read reads members, and the nodes on which they were seen last.
+func (r *setReader) read(ctx context.Context, group *errgroup.Group, members []int) {
+	at := map[string][]int{}
+	for _, id := range members {
+		if home := r.node.home(id); !slices.Contains(r.db.NodesOff, home) {
+			at[home] = append(at[home], id)
 		}
-		group.Go(func() error {
-			err := r.config(ctx, v.VMID)
-			if err == nil || errors.Is(err, ErrNotFound) {
-				return nil // a VM that is not found was removed after it was listed
-			}
-			if ctx.Err() != nil {
-				return err
-			}
-			r.o.note(unread(fmt.Sprintf("VM %d %s", v.VMID, v.Name), err, "the VM runs, and may have the card", "see why PVE cannot read the VM: qm config "+fmt.Sprint(v.VMID)))
-			return nil
-		})
 	}
-	return group.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, home := range slices.Sorted(maps.Keys(at)) {
+		part, read := r.parts[home]
+		if !read {
+			part = r.part(home)
+		}
+		ctx, stop := r.limit(ctx, part)
+		part.stop = stop
+		if !read {
+			part.read(ctx, group)
+		}
+		for _, id := range at[home] {
+			part.asked[id] = true
+			group.Go(func() error { return part.member(ctx, id) })
+		}
+	}
 }
 
-// member reads the configuration of a member, if there is such a VM.
-func (r *setReader) member(ctx context.Context, id int) error {
-	err := r.config(ctx, id)
-	if errors.Is(err, ErrNotFound) {
-		return nil
+// limit returns the context of the requests to a node. Another node of the
+// cluster may hang without delaying the others for long.
+func (r *setReader) limit(ctx context.Context, p *nodeReader) (context.Context, context.CancelCauseFunc) {
+	ctx = pve.WithOdd(ctx, p.o.odd)
+	if p.node != r.node {
+		limited, cancel := context.WithTimeoutCause(ctx, nodeTime, fmt.Errorf("%w in %s", ErrNoAnswer, nodeTime))
+		context.AfterFunc(ctx, cancel) // the group's context ends with its requests
+		ctx = limited
 	}
-	return r.o.needs(fmt.Sprintf("VM %d", id), fmt.Sprintf("VM.Audit on /vms/%d", id), err)
+	return context.WithCancelCause(ctx)
 }
 
-func (r *setReader) config(ctx context.Context, id int) error {
-	config, err := r.node.pve.WholeConfig(ctx, id)
-	if err != nil {
-		return err
+// strayed returns the members that were looked for on a node that does not have
+// them. The nodes that have them are known now.
+func (r *setReader) strayed() []int {
+	var ids []int
+	for _, id := range r.db.Members {
+		home := r.node.home(id)
+		if part, read := r.parts[home]; r.away[home] == "" && !(read && part.asked[id]) {
+			ids = append(ids, id)
+		}
 	}
-	r.o.mu.Lock()
-	defer r.o.mu.Unlock()
-	r.o.facts.VMs[id] = VMFacts{ID: id, Lock: config.Next["lock"], Config: config.Next, InForce: config.InForce, Digest: config.Digest}
-	return nil
+	return ids
 }
 
-func (r *setReader) pci(ctx context.Context) error {
-	functions, err := r.node.pve.PCI(ctx)
-	known := proxstation.Yes
-	if err != nil {
-		known = proxstation.Unknown
-	}
-	r.o.facts.IOMMU = iommu.Facts{Functions: functions, GroupsKnown: known}
-	return r.o.needs(subjectPCI, "Sys.Audit on /", err)
-}
-
-func (r *setReader) mappings(ctx context.Context) error {
-	r.o.facts.Mappings, r.noMappings = r.node.pve.Mappings(ctx)
+func (r *setReader) readMappings(ctx context.Context) error {
+	r.mappings, r.noMappings = r.node.pve.Mappings(ctx)
 	if r.noMappings != nil && ctx.Err() != nil {
 		return r.noMappings
 	}
@@ -130,143 +158,132 @@ func (r *setReader) mappings(ctx context.Context) error {
 func (r *setReader) mapped() error {
 	used := false
 	for _, id := range r.db.Members {
-		for _, h := range r.o.facts.VMs[id].HostPCI() {
-			used = used || h.Mapping != ""
+		if part, read := r.parts[r.node.home(id)]; read {
+			uses := func(h gpu.HostPCI) bool { return h.Mapping != "" }
+			used = used || slices.ContainsFunc(part.o.facts.VMs[id].HostPCI(), uses)
 		}
 	}
 	const privilege = "Mapping.Audit on /mapping/pci"
 	if used {
-		return r.o.needs(subjectMappings, privilege, r.noMappings)
+		return r.all.needs(subjectMappings, privilege, r.noMappings)
 	}
-	return r.o.tolerate(subjectMappings, privilege, r.noMappings)
+	return r.all.tolerate(subjectMappings, privilege, r.noMappings)
 }
 
-func (r *setReader) memory(ctx context.Context) error {
-	side, cancel := context.WithTimeoutCause(ctx, sideTime, errSlow)
-	defer cancel()
-	status, err := r.node.pve.NodeStatus(side)
-	r.o.facts.MemoryTotal, r.o.facts.MemoryAvailable = status.MemoryTotal, status.MemoryAvailable
-	return r.o.tolerate(subjectStatus, "Sys.Audit on /nodes/"+r.node.name, err)
-}
-
-// remembered reads the cluster's last reports about guests and storages,
-// without asking them.
+// remembered reads the cluster's last reports about nodes, guests and storages,
+// without asking them. Then nobody waits for nodes that are away any more.
 func (r *setReader) remembered(ctx context.Context) (err error) {
 	side, cancel := context.WithTimeoutCause(ctx, sideTime, errSlow)
 	defer cancel()
 	r.resources, err = r.node.pve.Resources(side)
-	var guests []pve.Guest
-	for _, g := range r.resources.Guests {
-		guests = append(guests, pve.Guest{VMID: g.VMID, Name: g.Name, Node: g.Node, Container: g.Container, Running: g.Running})
+	if err == nil {
+		r.node.homes.see(r.resources)
 	}
-	r.o.containers(side, r.node, guests)
-	return r.o.tolerate(subjectCluster, "Datastore.Audit and VM.Audit on /", err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, seen := range awayNodes(r.resources.Nodes) {
+		r.away[name] = seen
+		if part, asked := r.parts[name]; asked {
+			part.stop(errAway)
+		}
+	}
+	return r.all.tolerate(subjectCluster, "Datastore.Audit and VM.Audit on /", err)
 }
 
-// errSlow reports an answer that took too long to wait for.
-var errSlow = fmt.Errorf("%w in %s", ErrNoAnswer, sideTime)
+// quorum asks whether this part of the cluster has quorum, if a node is away. A
+// node that sees all others has it.
+func (r *setReader) quorum(ctx context.Context) (err error) {
+	r.quorate = proxstation.Yes
+	if len(r.away) > 0 {
+		r.quorate, err = r.node.pve.Quorate(ctx)
+	}
+	return r.all.tolerate(subjectQuorum, "Sys.Audit on /", err)
+}
+
+// settle decides what unanswered requests mean. On a single node, every such
+// request is an error. Another node of a cluster that does not answer is away.
+func (r *setReader) settle() error {
+	for _, name := range slices.Sorted(maps.Keys(r.parts)) {
+		part := r.parts[name]
+		switch err := cmp.Or(part.noList, part.noMember); {
+		case err == nil:
+		case r.away[name] == "" && (!uncertain(err) || !r.node.clustered()):
+			return err
+		case r.away[name] == "":
+			r.away[name] = err.Error()
+		}
+		if err := part.settlePCI(r.node.clustered()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // join puts the answers together.
-func (r *setReader) join() {
-	f := r.o.facts
-	for _, status := range r.list {
-		v, read := f.VMs[status.VMID]
-		if !read {
-			continue
-		}
-		v.Name, v.Running, v.Paused = status.Name, status.Running, status.Running && status.Paused
-		v.Asleep, v.Uptime, v.PID = status.Running && status.Asleep, status.Uptime, status.PID
-		if !v.Running {
-			v.InForce = nil
-		}
-		f.VMs[status.VMID] = v
-	}
-	for _, g := range r.resources.Guests {
-		switch {
-		case g.Container || g.Node != f.Node || g.HA == "":
-		case g.HA == "ignored":
-			f.HAIgnored = append(f.HAIgnored, g.VMID)
-		default:
-			f.HA = append(f.HA, g.VMID)
-		}
-	}
-}
-
-// storages judges which of the members' storages can be used. If the cluster
-// has not reported on a storage lately, only that storage is asked for its
-// content. PVE can check all storages at once, or one (pve-storage
-// PVE/Storage.pm, storage_info and vdisk_list).
-func (r *setReader) storages(ctx context.Context) {
-	used := map[string]bool{}
+func (r *setReader) join(ctx context.Context) setFacts {
+	s := setFacts{nodes: map[string]Facts{}, homes: map[int]string{}}
+	members := map[int]VMFacts{}
 	for _, id := range r.db.Members {
-		for _, name := range usedStorages(r.o.facts.VMs[id].Config) {
-			used[name] = true
+		home := r.node.home(id)
+		s.homes[id] = home
+		part, read := r.parts[home]
+		switch {
+		case r.away[home] != "" || slices.Contains(r.db.NodesOff, home):
+			members[id] = r.lostSight(id, home)
+		case read:
+			part.join()
+		}
+		if !read {
+			r.part(home)
+		}
+	}
+	for _, id := range r.db.Members {
+		if v, found := r.parts[s.homes[id]].o.facts.VMs[id]; found && members[id].ID == 0 {
+			members[id] = v
 		}
 	}
 	var group errgroup.Group
-	for _, s := range r.resources.Storages {
-		pool := storage.Pool{Storage: storage.Storage{Name: s.Name, Type: s.Type, Active: s.Available}}
-		if s.Available || !used[s.Name] {
-			r.pool(pool)
-			continue
-		}
+	for _, home := range slices.Compact(slices.Sorted(maps.Values(s.homes))) {
 		group.Go(func() error {
-			side, cancel := context.WithTimeoutCause(ctx, sideTime, errSlow)
-			defer cancel()
-			err := r.node.pve.LookAtStorage(side, s.Name)
-			if errors.Is(err, ErrNoAnswer) || errors.Is(err, ErrPermission) {
-				r.o.note(unread(storageSubject(s.Name), err, "a VM with a disk on it may not start", "look at it on the host: pvesm status --storage "+s.Name))
-				return nil
+			part := r.parts[home]
+			if r.away[home] == "" {
+				part.last(ctx)
 			}
-			pool.Active = err == nil
-			r.pool(pool)
 			return nil
 		})
 	}
-	_ = group.Wait() // every part that could not be read is in the findings already
+	_ = group.Wait() // every part that could not be read is in the findings
+	for _, home := range s.homes {
+		s.nodes[home] = r.parts[home].whole(members)
+	}
+	return s
 }
 
-// taken returns the functions that the members would take from the host.
-func (r *setReader) taken() []iommu.Function {
-	var taken []iommu.Function
-	for _, id := range r.db.Members {
-		values := r.o.facts.VMs[id].devices()
-		for _, h := range values {
-			taken = append(taken, r.o.facts.handover(h, values, id).taken...)
+// lostSight returns what is known about a member on a node that is away: what
+// the cluster remembers.
+func (r *setReader) lostSight(id int, home string) VMFacts {
+	v := VMFacts{ID: id, Node: home}
+	for _, g := range r.resources.Guests {
+		if g.VMID == id {
+			v.Name = g.Name
 		}
 	}
-	return taken
+	return v
 }
 
-// needs reads the disks of the host, without SMART data, if a member would take
-// a storage or USB controller. It reads the ports of the host's bridges if a
-// member would take a network card.
-func (r *setReader) needs(ctx context.Context, taken []iommu.Function) {
-	side, cancel := context.WithTimeoutCause(ctx, sideTime, errSlow)
-	defer cancel()
-	// The results of these reads only lead to warnings, so a failure is a
-	// warning too.
-	if len(of(isStorage, taken))+len(of(isUSB, taken)) > 0 {
-		r.o.facts.Disks, _ = r.node.pve.Disks(side)
+// ha returns the HA manager's state of the guests: those that it manages, and
+// those that it ignores.
+func (r *setReader) ha() (states map[int]string, managed, ignored []int) {
+	states = map[int]string{}
+	for _, g := range r.resources.Guests {
+		states[g.VMID] = g.HA
+		switch {
+		case g.Container || g.HA == "":
+		case g.HA == "ignored":
+			ignored = append(ignored, g.VMID)
+		default:
+			managed = append(managed, g.VMID)
+		}
 	}
-	if len(of(isNetwork, taken)) > 0 {
-		r.o.facts.ports, _ = r.node.pve.Ports(side)
-	}
+	return states, managed, ignored
 }
-
-func (r *setReader) pool(pool storage.Pool) {
-	r.o.mu.Lock()
-	defer r.o.mu.Unlock()
-	r.o.facts.Pools = append(r.o.facts.Pools, pool)
-}
-
-// The subjects of findings about parts that could not be read. [Preflight]
-// looks the findings up by subject.
-const (
-	subjectPCI      = "PCI devices"
-	subjectMappings = "resource mappings"
-	subjectStatus   = "node status"
-	subjectCluster  = "storages and high availability"
-)
-
-func storageSubject(name string) string { return "storage " + name }

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// A DualBoot is a set of VMs of one node that share a card and take turns.
+// A DualBoot is a set of VMs that take turns: at most one of them runs. They
+// share a card of one node, or have cards on several nodes of a cluster.
 type DualBoot struct {
 	// Members holds the VMIDs of the set, two or more.
 	Members []int
@@ -57,6 +58,11 @@ type DualBoot struct {
 	// switches, but PVE's own reservation still keeps two VMs from having the
 	// card at once.
 	NoLease bool
+	// NodesOff names nodes of the cluster that a person has seen switched off.
+	// A node that the cluster has lost sight of may still run its VMs, so a
+	// switch does not begin while a member is there. The members of these nodes
+	// count as off. A node that is there after all stops the switch.
+	NodesOff []string
 }
 
 // withDefaults returns the set with its defaults, or an error if the set is not

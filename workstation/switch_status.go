@@ -1,6 +1,7 @@
 package workstation
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"slices"
@@ -12,7 +13,8 @@ import (
 
 // A DualBootStatus says who has the card and who could have it.
 type DualBootStatus struct {
-	// Running is the member that runs, or 0 if no member runs.
+	// Running is the member that runs, or 0 if no member runs. It is -1 if no
+	// member is seen to run and a member's node is away.
 	Running int
 	// For is how long the member Running has been running.
 	For time.Duration
@@ -28,8 +30,11 @@ type DualBootStatus struct {
 
 // A MemberStatus is the state of one member of a [DualBoot].
 type MemberStatus struct {
-	VMID    int
-	Name    string
+	VMID int
+	Name string
+	// Node is the node on which the VM is. If that node is away, Why says so,
+	// and Running is false although the VM may run there.
+	Node    string
 	Running bool
 	// CanStart says whether a switch to the VM would begin. It is Unknown if a
 	// necessary part could not be read. Why holds the blockers, the parts that
@@ -40,7 +45,9 @@ type MemberStatus struct {
 
 // Status says who has the card, since when, and who could have it. It reads
 // only the facts that a switch needs: on a node where only members run, it
-// makes seven requests at once. If a member does not exist, its Why says so.
+// makes seven requests at once. Each further node with members costs three more
+// and one more for each of its other VMs that runs. If a member does not exist,
+// or its node is away, its Why says so.
 // The error names the request that was not answered, or is an [InvalidError] if
 // Members is not a valid set.
 func (n *Node) Status(ctx context.Context, db DualBoot) (DualBootStatus, error) {
@@ -54,7 +61,7 @@ func (n *Node) Status(ctx context.Context, db DualBoot) (DualBootStatus, error) 
 	}
 	status := db.status(facts)
 	for _, id := range db.Members {
-		if lease, held := readLease(facts.VMs[id].Config["description"]); held && status.Lease == nil {
+		if lease, held := readLease(facts.of(id).VMs[id].Config["description"]); held && status.Lease == nil {
 			status.Lease, status.LeaseLeft = &lease, n.leases.left(id, lease)
 		}
 	}
@@ -62,11 +69,12 @@ func (n *Node) Status(ctx context.Context, db DualBoot) (DualBootStatus, error) 
 }
 
 // status judges facts.
-func (db DualBoot) status(facts Facts) DualBootStatus {
+func (db DualBoot) status(set setFacts) DualBootStatus {
 	var status DualBootStatus
 	for _, id := range db.Members {
+		facts := set.of(id)
 		v := facts.VMs[id]
-		m := MemberStatus{VMID: id, Name: v.Name, Running: v.Running, Why: Preflight(db, id, facts)}
+		m := MemberStatus{VMID: id, Name: v.Name, Node: v.Node, Running: v.Running, Why: Preflight(db, id, facts)}
 		switch unread := slices.ContainsFunc(m.Why, func(f proxstation.Finding) bool { return f.ID == idUnread }); {
 		case proxstation.Worst(m.Why) == proxstation.Blocker:
 			m.CanStart = proxstation.No
@@ -74,17 +82,43 @@ func (db DualBoot) status(facts Facts) DualBootStatus {
 			m.CanStart = proxstation.Yes
 		}
 		status.Members = append(status.Members, m)
-		if v.Running {
+		switch {
+		case v.Running:
 			status.Running, status.For = id, v.Uptime
+		case status.Running == 0 && facts.lostSight(db, v):
+			status.Running = -1
 		}
 	}
 	return status
 }
 
-// running returns the members that run.
-func (n *Node) running(ctx context.Context, db DualBoot) ([]pve.VMStatus, error) {
-	list, err := n.pve.VMs(ctx)
-	return slices.DeleteFunc(list, func(v pve.VMStatus) bool { return !v.Running || !slices.Contains(db.Members, v.VMID) }), err
+// running returns the members that run. With an error, it returns those that
+// are known to run.
+func (n *Node) running(ctx context.Context, db DualBoot) (running []pve.VMStatus, err error) {
+	asked := map[string]bool{}
+	seen := map[int]bool{}
+	ask := func() {
+		for _, home := range n.homesOf(db.Members) {
+			if asked[home] || slices.Contains(db.NodesOff, home) {
+				continue
+			}
+			asked[home] = true
+			list, listErr := n.pve.On(home).VMs(ctx)
+			err = cmp.Or(err, listErr)
+			for _, v := range list {
+				seen[v.VMID] = true
+				if v.Running && slices.Contains(db.Members, v.VMID) {
+					running = append(running, v)
+				}
+			}
+		}
+	}
+	ask()
+	elsewhere := func(id int) bool { return !seen[id] }
+	if (err == nil || uncertain(err)) && slices.ContainsFunc(db.Members, elsewhere) && n.look(ctx) == nil {
+		ask()
+	}
+	return running, err
 }
 
 // Watch yields the status of a set at the given interval, but at most once a

@@ -45,12 +45,12 @@ func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
 		return err
 	}
 	ask := func() error {
-		task, err := s.node.pve.Shutdown(ctx, id, s.db.Grace, s.db.Force)
+		task, err := at(ctx, s.node, id, func(c *pve.Client) (pve.UPID, error) { return c.Shutdown(ctx, id, s.db.Grace, s.db.Force) })
 		if err == nil || uncertain(err) {
 			s.asked[id] = v.PID
 		}
 		if err == nil {
-			err = s.wait(ctx, id, task, s.db.Grace+leaseSlack)
+			err = s.wait(ctx, id, task, s.db.Grace+leaseSlack) // a task of high availability only passes the request on
 		}
 		return err
 	}
@@ -64,13 +64,13 @@ func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
 		} else if lookErr != nil {
 			continue
 		}
-		if err := s.renew(ctx, PhaseStop, s.db.stopTime()); err != nil {
+		if err := s.renew(ctx, PhaseStop, s.db.stopTime()+s.haTime(id)); err != nil {
 			return err
 		}
 		err = ask() // the request did not arrive
 	}
 	if err != nil && !uncertain(err) {
-		if status, lookErr := s.node.pve.Status(ctx, id); lookErr == nil && !status.Running {
+		if status, lookErr := s.node.status(ctx, id); lookErr == nil && off(status) {
 			err = nil
 		}
 	}
@@ -80,9 +80,9 @@ func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
 	if err == nil && s.phase == PhaseStop {
 		s.enterFor(s.db.Grace, PhaseFree, id, fmt.Sprintf("waiting until VM %d is gone", id))
 	}
-	late := s.until(ctx, s.db.Grace, func(ctx context.Context) (bool, error) {
-		status, err := s.node.pve.Status(ctx, id)
-		return err == nil && !status.Running, err
+	late := s.until(ctx, s.db.Grace+s.haTime(id), func(ctx context.Context) (bool, error) {
+		status, err := s.node.status(ctx, id)
+		return err == nil && off(status), err
 	})
 	if late != nil && err != nil {
 		return fmt.Errorf("%w: %w", late, err)
@@ -98,7 +98,10 @@ func (db DualBoot) stopTime() time.Duration { return 2*db.Grace + time.Minute + 
 
 // start starts the target, unless it runs already.
 func (s *switching) start(ctx context.Context) error {
-	if err := s.renew(ctx, PhaseStart, 2*s.db.Boot); err != nil { // time to start, and time until the guest is up
+	if s.underHA(s.to) {
+		s.haWas, _ = s.node.pve.HARequest(ctx, s.to) // if it may not be read, the way back leaves it at "stopped"
+	}
+	if err := s.renew(ctx, PhaseStart, 2*s.db.Boot+s.haTime(s.to)); err != nil { // time to start, and time until the guest is up
 		return err
 	}
 	s.enterFor(s.db.Boot, PhaseStart, s.to, fmt.Sprintf("starting VM %d", s.to))
@@ -110,12 +113,12 @@ func (s *switching) wake(ctx context.Context, id int) error {
 	if !s.db.Wake {
 		return nil
 	}
-	status, err := s.node.pve.Status(ctx, id)
+	status, err := s.node.status(ctx, id)
 	if err != nil || !status.Asleep {
 		return nil //nolint:nilerr // what comes next asks again
 	}
 	s.say(id, fmt.Sprintf("waking the guest of VM %d, which sleeps", id))
-	task, err := s.node.pve.Resume(ctx, id)
+	task, err := at(ctx, s.node, id, func(c *pve.Client) (pve.UPID, error) { return c.Resume(ctx, id) })
 	if err == nil {
 		err = s.wait(ctx, id, task, time.Minute)
 	}
@@ -123,7 +126,7 @@ func (s *switching) wake(ctx context.Context, id int) error {
 		return err
 	}
 	return s.until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
-		status, err := s.node.pve.Status(ctx, id)
+		status, err := s.node.status(ctx, id)
 		return err == nil && !status.Asleep, err
 	})
 }
@@ -133,12 +136,17 @@ func (s *switching) bringUp(ctx context.Context, id int) error {
 	if err := s.wake(ctx, id); err != nil {
 		return err
 	}
-	if status, err := s.node.pve.Status(ctx, id); err == nil && status.Running && !status.Paused {
+	if status, err := s.node.status(ctx, id); err == nil && status.Running && !status.Paused {
 		return nil
 	}
-	task, err := s.node.pve.Start(ctx, id) // if the VM is paused for a backup, the guest starts in that QEMU
+	s.started = s.started || id == s.to
+	// If the VM is paused for a backup, the guest starts in that QEMU.
+	task, err := at(ctx, s.node, id, func(c *pve.Client) (pve.UPID, error) { return c.Start(ctx, id) })
 	if err == nil {
 		err = s.wait(ctx, id, task, s.db.Boot)
+	}
+	if err == nil {
+		err = s.awaitHA(ctx, id, task)
 	}
 	if err == nil {
 		return nil
@@ -146,7 +154,7 @@ func (s *switching) bringUp(ctx context.Context, id int) error {
 	if uncertain(err) { // the VM may be starting: wait for the end of the task
 		s.settle(ctx, id, time.Minute)
 	}
-	if status, lookErr := s.node.pve.Status(ctx, id); lookErr == nil && status.Running && !status.Paused {
+	if status, lookErr := s.node.status(ctx, id); lookErr == nil && status.Running && !status.Paused {
 		return nil
 	}
 	return err
@@ -161,8 +169,8 @@ func (s *switching) awaitUp(ctx context.Context) error {
 		if ctx.Err() == nil {
 			last = err
 		}
-		if errors.Is(err, errGone) {
-			tasks, lookErr := s.node.pve.RunningTasks(ctx, s.to)
+		if errors.Is(err, errGone) && !s.underHA(s.to) { // the HA manager starts its VMs again
+			tasks, lookErr := s.node.tasks(ctx, s.to)
 			if lookErr == nil && len(tasks) == 0 { // the VM is off, and no task will start it
 				return false, err
 			}
@@ -180,7 +188,7 @@ func (s *switching) up(ctx context.Context, id int) error {
 	if s.db.Up != nil {
 		return s.db.Up(ctx, id)
 	}
-	status, err := s.node.pve.Status(ctx, id)
+	status, err := s.node.status(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -190,14 +198,14 @@ func (s *switching) up(ctx context.Context, id int) error {
 	if status.Paused {
 		return fmt.Errorf("workstation: VM %d is paused", id)
 	}
-	config, err := s.node.pve.Config(ctx, id)
+	config, err := s.node.config(ctx, id)
 	if err != nil {
 		return err
 	}
 	if !agentEnabled(config.Values) {
 		return nil
 	}
-	return s.node.pve.AgentPing(ctx, id)
+	return s.node.on(id).AgentPing(ctx, id)
 }
 
 // agentEnabled reports whether a VM has a guest agent.

@@ -31,6 +31,7 @@ var (
 	ErrTimeout    = errors.New("the guest did not shut down in time")  //
 	ErrTooLarge   = errors.New("the answer is larger than PVE's are")  // or is too deeply nested
 	ErrAnswer     = errors.New("the answer cannot be used")            // the answer is another kind of value
+	ErrNoQuorum   = errors.New("the node's cluster has no quorum")     // /etc/pve is read-only
 )
 
 var errNotJSON = fmt.Errorf("%w: the answer is not JSON", ErrNotPVE)
@@ -86,6 +87,9 @@ var messages = []struct {
 	{regexp.MustCompile(`VM \d+ (is )?not running`), ErrNotRunning},
 	{regexp.MustCompile(`QEMU guest agent is not running|No QEMU guest agent configured`), ErrAgent},
 	{regexp.MustCompile(`VM quit/powerdown failed`), ErrTimeout},
+	// pve-cluster PVE/Cluster.pm: check_cfs_quorum, cfs_lock; and what a write
+	// to the read-only /etc/pve gives (src/pmxcfs: EACCES).
+	{regexp.MustCompile(`no quorum[?!]|'?/etc/pve/[^' ]*'? ?(failed|-)?.*Permission denied`), ErrNoQuorum},
 }
 
 func says(message string, target error) bool {

@@ -9,12 +9,23 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// Resources holds the cluster's guests and this node's storages, as the cluster
-// last reported them. PVE answers from its memory and asks neither QEMU nor a
-// storage. A storage that hangs does not delay the answer.
+// Resources holds the cluster's nodes, guests and storages, as the cluster last
+// reported them. PVE answers from its memory and asks neither QEMU, a storage
+// nor another node. A storage or a node that hangs does not delay the answer.
 type Resources struct {
+	Nodes    []SeenNode
 	Guests   []SeenGuest
 	Storages []SeenStorage
+}
+
+// A SeenNode is a node of the cluster, as the node that answers sees it. Every
+// login sees every node (pve-manager PVE/API2/Cluster.pm, resources).
+type SeenNode struct {
+	Name string
+	// Status is "online", "offline" for a node that corosync does not see, or
+	// "unknown" for a node that has not reported lately (pve-manager
+	// PVE/API2Tools.pm, extract_node_stats).
+	Status string
 }
 
 // A SeenGuest is a VM or a container of the cluster. Its running state is some
@@ -28,16 +39,18 @@ type SeenGuest struct {
 	HA        string // the state that the HA manager knows: "started", "ignored"; empty for none
 }
 
-// A SeenStorage is a storage that is enabled on this node.
+// A SeenStorage is a storage that is enabled on a node.
 type SeenStorage struct {
 	Name string
+	Node string
 	Type string // "lvmthin", "zfspool" ...
 	// Available says that the node has used the storage in the last minutes
 	// (pve-manager PVE/API2Tools.pm, extract_storage_stats).
 	Available bool
 }
 
-// Resources reads the guests and storages that the caller may see. It needs
+// Resources reads the nodes, and the guests and storages that the caller may
+// see, of the whole cluster. It needs
 // VM.Audit on guests and Datastore.Audit on storages.
 func (c *Client) Resources(ctx context.Context) (Resources, error) {
 	var entries []struct {
@@ -54,9 +67,9 @@ func (c *Client) Resources(ctx context.Context) (Resources, error) {
 		case "qemu", "lxc":
 			r.Guests = append(r.Guests, SeenGuest{VMID: int(e.VMID.value), Name: e.Name, Node: e.Node, Container: e.Type == "lxc", Running: e.Status == "running", HA: e.HAState})
 		case "storage":
-			if e.Node == c.node {
-				r.Storages = append(r.Storages, SeenStorage{Name: e.Storage, Type: e.PluginType, Available: e.Status == "available"})
-			}
+			r.Storages = append(r.Storages, SeenStorage{Name: e.Storage, Node: e.Node, Type: e.PluginType, Available: e.Status == "available"})
+		case "node":
+			r.Nodes = append(r.Nodes, SeenNode{Name: e.Node, Status: e.Status})
 		}
 	}
 	return r, nil

@@ -26,6 +26,9 @@ func (u UPID) part(i int) string {
 	return strings.Split(string(u), ":")[i]
 }
 
+// Node returns the node on which the task runs.
+func (u UPID) Node() string { return u.part(1) }
+
 // Type returns the kind of the task: "qmstart".
 func (u UPID) Type() string { return u.part(5) }
 
@@ -70,6 +73,7 @@ func (c *Client) Wait(ctx context.Context, task UPID, tick func(elapsed time.Dur
 	if task.Type() == "" {
 		return TaskResult{}, c.explain(&Error{Method: "GET", Path: "/tasks", Message: "the answer is not the name of a task"})
 	}
+	c = c.On(task.Node()) // the VM may have moved to another node meanwhile
 	began, told, lost := time.Now(), time.Time{}, 0
 	for pause := firstPoll; ; pause = min(pause*3/2, lastPoll) {
 		var status struct {
@@ -175,7 +179,28 @@ func (c *Client) RunningTasks(ctx context.Context, vmid int) ([]Task, error) {
 	return slices.DeleteFunc(entries, func(t Task) bool { return t.Type == "vncproxy" }), err
 }
 
+// LastFailure returns the [TaskError] of a VM's newest task of a kind that failed
+// after another task began, nil if there is no such task. The tasks of the HA
+// manager belong to root@pam: without Sys.Audit on the node, PVE does not list
+// them.
+func (c *Client) LastFailure(ctx context.Context, vmid int, kind string, since UPID) (error, error) {
+	began, _ := strconv.ParseInt(since.part(4), 16, 64) // 0 for a name that is not valid
+	var entries []struct {
+		UPID   UPID
+		Status string
+	}
+	query := url.Values{"vmid": {strconv.Itoa(vmid)}, "typefilter": {kind}, "errors": {"1"}, "since": {strconv.FormatInt(began, 10)}, "limit": {"1"}}
+	if err := c.get(ctx, c.here("/tasks"), query, &entries); err != nil || len(entries) == 0 {
+		return nil, err
+	}
+	_, failed := c.ended(ctx, entries[0].UPID, entries[0].Status)
+	return failed, nil
+}
+
 // StopTask aborts a task.
 func (c *Client) StopTask(ctx context.Context, task UPID) error {
+	if task.Node() != "" {
+		c = c.On(task.Node())
+	}
 	return c.delete(ctx, c.here("/tasks/%s", url.PathEscape(string(task))), nil)
 }

@@ -29,9 +29,12 @@ type VMStatus struct {
 	Uptime time.Duration
 	PID    int          // of the QEMU process, 0 for a VM that is off
 	Memory storage.Size // the configured size
-	// HA says whether the VM is under high availability. Only [Client.Status]
-	// fills it in.
-	HA bool
+	// HA says whether the VM is under high availability. HAState is the state
+	// in which the HA manager has the VM: "started", "request_stop", "error". It
+	// is empty while the manager does not know the VM yet. Only [Client.Status]
+	// fills both in.
+	HA      bool
+	HAState string
 }
 
 type vmStatus struct {
@@ -46,7 +49,8 @@ type vmStatus struct {
 	PID      number `json:"pid"`
 	MaxMem   number `json:"maxmem"`
 	HA       struct {
-		Managed flag `json:"managed"`
+		Managed flag   `json:"managed"`
+		State   string `json:"state"`
 	} `json:"ha"`
 }
 
@@ -57,7 +61,7 @@ var halted = []string{"paused", "suspended", "prelaunch", "io-error", "internal-
 func (s vmStatus) public() VMStatus {
 	return VMStatus{VMID: int(s.VMID.value), Name: s.Name, Running: s.Status == "running", Lock: s.Lock, Tags: s.Tags,
 		Template: bool(s.Template), Uptime: time.Duration(s.Uptime.value) * time.Second, PID: int(s.PID.value), Memory: storage.Size(s.MaxMem.value),
-		HA: bool(s.HA.Managed), Paused: slices.Contains(halted, s.QMP), Asleep: s.QMP == "suspended"}
+		HA: bool(s.HA.Managed), HAState: s.HA.State, Paused: slices.Contains(halted, s.QMP), Asleep: s.QMP == "suspended"}
 }
 
 // VMs returns the node's VMs that the caller may see, by VMID. PVE itself lists

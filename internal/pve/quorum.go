@@ -1,0 +1,58 @@
+package pve
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/proxstation/proxstation"
+)
+
+// Quorate says whether the node that answers belongs to a part of the cluster
+// that has quorum. A node without a cluster always has it. Quorate needs
+// Sys.Audit on / (pve-manager PVE/API2/Cluster.pm, get_status).
+func (c *Client) Quorate(ctx context.Context) (proxstation.Answer, error) {
+	var entries []struct {
+		Type    string
+		Quorate *flag
+	}
+	if err := c.get(ctx, "/cluster/status", nil, &entries); err != nil {
+		return proxstation.Unknown, err
+	}
+	for _, e := range entries {
+		switch {
+		case e.Type != "cluster":
+		case e.Quorate == nil:
+			return proxstation.Unknown, nil
+		default:
+			return proxstation.AnswerOf(bool(*e.Quorate)), nil
+		}
+	}
+	return proxstation.Yes, nil // without corosync there is no entry of the type
+}
+
+// HARequest returns the state that the HA manager is asked to give a VM:
+// "started", "stopped", "disabled" or "ignored". It needs Sys.Audit on /.
+func (c *Client) HARequest(ctx context.Context, vmid int) (string, error) {
+	var resource struct{ State string }
+	if err := c.get(ctx, haResource(vmid), nil, &resource); err != nil {
+		return "", err
+	}
+	if resource.State == "" || resource.State == "enabled" {
+		return "started", nil // the default (pve-ha-manager PVE/HA/Config.pm)
+	}
+	return resource.State, nil
+}
+
+// RequestHA asks the HA manager to give a VM a state. PVE's own start, stop and
+// shutdown of a VM under high availability do the same with VM.PowerMgmt;
+// RequestHA needs Sys.Console on /, and it can ask for "disabled", which alone
+// ends the state "error" (pve-ha-manager PVE/API2/HA/Resources.pm).
+func (c *Client) RequestHA(ctx context.Context, vmid int, state string) error {
+	return c.call(ctx, http.MethodPut, haResource(vmid), map[string]any{"state": state}, nil)
+}
+
+func haResource(vmid int) string {
+	return "/cluster/ha/resources/" + url.PathEscape(fmt.Sprintf("vm:%d", vmid))
+}

@@ -1,0 +1,133 @@
+package workstation
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/proxstation/proxstation"
+)
+
+// lostSight reports whether nobody knows if a member runs: its node is away,
+// and no person has said that the node is off.
+func (f Facts) lostSight(db DualBoot, v VMFacts) bool {
+	return f.away[v.Node] != "" && !slices.Contains(db.NodesOff, v.Node)
+}
+
+// preflightCluster judges what only a cluster has: quorum, and nodes that are
+// away. A set has one running member in the whole cluster, so a switch does not
+// begin while a member may run where nobody sees it. That holds for members
+// with cards of their own too: the set may share a disk, a licence or a
+// person's work instead of a card.
+func preflightCluster(db DualBoot, facts Facts) []proxstation.Finding {
+	var findings []proxstation.Finding
+	if facts.quorate == proxstation.No {
+		findings = append(findings, noQuorum("/cluster/status: quorate: 0"))
+	}
+	for _, id := range slices.Sorted(slices.Values(db.Members)) {
+		if v := facts.VMs[id]; facts.lostSight(db, v) {
+			findings = append(findings, memberAway(v, facts))
+		}
+	}
+	for _, node := range db.NodesOff {
+		if facts.away[node] == "" && slices.ContainsFunc(slices.Collect(maps.Values(facts.VMs)), func(v VMFacts) bool { return v.Node == node }) {
+			findings = append(findings, blocker("switch.node-not-off", "node "+node, "it is named as switched off, and the cluster sees it",
+				"its VMs may run", "take it out of the nodes that are said to be off"))
+		}
+	}
+	return findings
+}
+
+// noQuorum returns the finding about a part of a cluster without quorum. Its
+// /etc/pve is read-only: PVE starts no VM and writes no configuration, but it
+// would still shut a VM down (qemu-server PVE/API2/Qemu.pm, vm_start and
+// vm_shutdown; pve-cluster PVE/Cluster.pm, check_cfs_quorum).
+func noQuorum(seen string) proxstation.Finding {
+	return blocker("switch.no-quorum", "the cluster", seen,
+		"without quorum PVE starts no VM and no lease can be written, while the rest of the cluster may be switching the same VMs",
+		"bring back enough nodes or their network until pvecm status says Quorate: Yes, and switch again")
+}
+
+// memberAway returns the finding about a member that may run on a node that the
+// cluster has lost sight of.
+func memberAway(v VMFacts, facts Facts) proxstation.Finding {
+	f := blocker("switch.node-away", v.String(), facts.away[v.Node], fmt.Sprintf("VM %d is on node %s and may still run there, where nobody sees it", v.ID, v.Node),
+		fmt.Sprintf("bring node %s or its network back, and switch again; if somebody has seen that the node is off, name it among the nodes that are off", v.Node))
+	if slices.Contains(facts.HA, v.ID) {
+		f.Fix = fmt.Sprintf("Wait about three minutes: the HA manager fences node %s and then brings the VM to another node (ha-manager status).", v.Node)
+	}
+	return f
+}
+
+// targetAway returns the finding about a target whose node is away or off.
+func targetAway(v VMFacts, facts Facts) proxstation.Finding {
+	return blocker("switch.target-away", v.String(), cmp.Or(facts.away[v.Node], "node "+v.Node+" is said to be off"),
+		fmt.Sprintf("VM %d is on node %s, which cannot start it", v.ID, v.Node),
+		fmt.Sprintf("bring node %s back, or switch to another member", v.Node))
+}
+
+// moving holds the HA manager's states in which it is at work on a VM and would
+// undo or delay every request (pve-ha-manager PVE/HA/Manager.pm).
+var moving = map[string]string{
+	"fence":    "The HA manager waits until the VM's node is fenced.",
+	"recovery": "The HA manager is looking for another node for the VM.",
+	"migrate":  "The HA manager is migrating the VM.",
+	"relocate": "The HA manager is moving the VM to another node.",
+	"freeze":   "The HA manager leaves the VM alone while its node restarts or is disarmed.",
+}
+
+// preflightHA judges whether the HA manager would start the target.
+func preflightHA(v VMFacts, facts Facts) []proxstation.Finding {
+	if !slices.Contains(facts.HA, v.ID) {
+		return nil
+	}
+	if busy := haBusy(v); busy != nil {
+		return busy
+	}
+	return []proxstation.Finding{{ID: "switch.ha", Severity: proxstation.Info, Subject: v.String(), Seen: "high availability: " + cmp.Or(v.HAState, "managed"),
+		Why: "The HA manager starts the VM, about 20 seconds after the request, and moves it to another node if it does not start.",
+		Fix: "Keep the VM on nodes that have its card: with a strict node affinity rule (ha-manager rules add node-affinity, PVE 9) or a restricted group (PVE 8)."}}
+}
+
+// preflightHolderHA judges whether the HA manager would stop another member.
+func preflightHolderHA(db DualBoot, v VMFacts, facts Facts) []proxstation.Finding {
+	if !slices.Contains(facts.HA, v.ID) || !v.Running && !haWants(v.HAState) {
+		return nil
+	}
+	if v.HAState == "error" {
+		return nil // the HA manager leaves it alone, and PVE refuses the request if it runs
+	}
+	findings := haBusy(v)
+	if !db.Force {
+		findings = append(findings, blocker("switch.holder-ha", v.String(), "it runs, and is under high availability",
+			fmt.Sprintf("the HA manager pulls the plug of a guest that has not shut down after %s", db.Grace),
+			fmt.Sprintf("allow Force, or shut the guest down from inside after: ha-manager set vm:%d --state ignored", v.ID)))
+	}
+	return findings
+}
+
+// haBusy returns the findings about a state in which the HA manager takes no
+// request for the VM.
+func haBusy(v VMFacts) []proxstation.Finding {
+	if v.HAState == "error" {
+		return []proxstation.Finding{blocker("switch.ha-error", v.String(), "high availability: error",
+			"the HA manager gave the VM up after an error, and takes no request for it",
+			fmt.Sprintf("look at its last tasks, and when the reason is gone: ha-manager set vm:%d --state disabled; ha-manager set vm:%d --state stopped", v.ID, v.ID))}
+	}
+	if why, is := moving[v.HAState]; is {
+		return []proxstation.Finding{blocker("switch.ha-busy", v.String(), "high availability: "+v.HAState, why, "wait until ha-manager status shows the VM as started or stopped")}
+	}
+	return nil
+}
+
+// haWants reports whether the HA manager runs a VM or is about to start it.
+// While a request to stop is being carried out, it is not
+// (pve-ha-manager PVE/HA/Manager.pm, next_state_started).
+func haWants(state string) bool {
+	switch state {
+	case "", "stopped", "disabled", "error", "request_stop", "ignored":
+		return false
+	}
+	return true
+}

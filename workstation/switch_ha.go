@@ -1,0 +1,150 @@
+package workstation
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/pve"
+)
+
+// haTime is added to every limit of a VM under high availability: the manager
+// of the cluster and that of the node each look for work every ten seconds
+// (pve-ha-manager PVE/HA/CRM.pm, LRM.pm).
+const haTime = time.Minute
+
+// PVE's start and shutdown of a VM under high availability set the HA state
+// that the manager is to reach, with VM.PowerMgmt, and end at once (qemu-server
+// PVE/API2/Qemu.pm, hastart and hastop). The direct way, PUT
+// /cluster/ha/resources/{sid}, needs Sys.Console on / and shuts down with a
+// fixed limit of 60 seconds (pve-ha-manager PVE/HA/Resources/PVEVM.pm,
+// shutdown).
+
+// underHA reports whether the judged facts show a VM under high availability.
+func (s *switching) underHA(id int) bool { return slices.Contains(s.facts.HA, id) }
+
+// haTime returns the time to add to a limit for a VM.
+func (s *switching) haTime(id int) time.Duration {
+	if s.underHA(id) {
+		return haTime
+	}
+	return 0
+}
+
+// off reports whether a VM is off and stays off: the HA manager does not want
+// it to run.
+func off(status pve.VMStatus) bool {
+	return !status.Running && !(status.HA && haWants(status.HAState))
+}
+
+// wanted adds to the running VMs the members that are off and that the HA
+// manager is about to start.
+func (s *switching) wanted(ctx context.Context, running []pve.VMStatus) ([]pve.VMStatus, error) {
+	for _, id := range s.db.Members {
+		if !s.underHA(id) || slices.ContainsFunc(running, func(v pve.VMStatus) bool { return v.VMID == id }) || slices.Contains(s.db.NodesOff, s.node.home(id)) {
+			continue
+		}
+		status, err := s.node.status(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if !off(status) {
+			running = append(running, status)
+		}
+	}
+	return running, nil
+}
+
+// errHA reports a VM that the HA manager gave up.
+var errHA = errors.New("the HA manager gave the VM up (state error)")
+
+// awaitHA waits until the HA manager has started a VM. An attempt that failed
+// is the reason if the manager gives up.
+func (s *switching) awaitHA(ctx context.Context, id int, task pve.UPID) error {
+	if task.Type() != "hastart" {
+		return nil
+	}
+	err := s.until(ctx, s.db.Boot+haTime, func(ctx context.Context) (bool, error) {
+		status, err := s.node.status(ctx, id)
+		switch {
+		case err != nil:
+			return false, err
+		case status.HAState == "error":
+			return false, fmt.Errorf("workstation: VM %d: %w", id, errHA)
+		}
+		return status.Running, nil
+	})
+	if err == nil {
+		return nil
+	}
+	if failed, lookErr := at(ctx, s.node, id, func(c *pve.Client) (error, error) { return c.LastFailure(ctx, id, "qmstart", task) }); lookErr == nil && failed != nil {
+		return fmt.Errorf("%w: %w", err, failed)
+	}
+	return err
+}
+
+// withdraw takes back the request to the HA manager to start the target, so
+// that the target stays off while the member that ran before starts. It gives
+// the target the HA state that it had.
+func (s *switching) withdraw(ctx context.Context, status pve.VMStatus) error {
+	if !status.HA || off(status) && status.HAState != "error" {
+		return nil
+	}
+	id := status.VMID
+	s.say(id, fmt.Sprintf("the HA manager no longer starts VM %d", id))
+	if status.HAState == "error" { // the manager leaves the VM alone in this state
+		err := s.node.pve.RequestHA(ctx, id, "disabled")
+		if err == nil && s.haWas != "disabled" {
+			err = s.until(ctx, haTime, func(ctx context.Context) (bool, error) {
+				now, err := s.node.status(ctx, id)
+				return err == nil && now.HAState == "stopped", err
+			})
+			if err == nil {
+				err = s.node.pve.RequestHA(ctx, id, "stopped")
+			}
+		}
+		s.haLeft = err
+		return nil
+	}
+	if err := s.shutdown(ctx, status); err != nil {
+		return err
+	}
+	if s.haWas == "disabled" {
+		s.haLeft = s.node.pve.RequestHA(ctx, id, "disabled")
+	}
+	return nil
+}
+
+// adviseCluster names what only a cluster or high availability leaves behind:
+// members on nodes that are away, a lost quorum, and the target's HA state.
+func (s *switching) adviseCluster(ctx context.Context, e *SwitchError) []proxstation.Finding {
+	var findings []proxstation.Finding
+	if s.node.clustered() {
+		_ = s.node.look(ctx) // without an answer, the last report counts
+	}
+	facts := s.facts
+	facts.away = s.node.homes.lost()
+	for _, id := range s.db.Members {
+		v := facts.VMs[id]
+		if v.Node = s.node.home(id); id != e.Running && facts.lostSight(s.db, v) {
+			f := memberAway(v, facts)
+			f.Severity = proxstation.Warning
+			findings = append(findings, f)
+		}
+	}
+	if err := errors.Join(e.Cause, e.Return); errors.Is(err, pve.ErrNoQuorum) {
+		f := noQuorum(firstLine(err))
+		f.Severity = proxstation.Warning
+		findings = append(findings, f)
+	}
+	if s.haLeft != nil {
+		findings = append(findings, proxstation.Finding{ID: "switch.ha-left", Severity: proxstation.Warning, Subject: facts.VMs[s.to].String(), Seen: s.haLeft.Error(),
+			Why: "The HA state of the VM could not be set back, and PVE's answer stands here.",
+			Fix: fmt.Sprintf("ha-manager set vm:%d --state disabled; then --state %s.", s.to, cmp.Or(s.haWas, "stopped"))})
+	}
+	return findings
+}
