@@ -61,6 +61,10 @@ var named = map[string]verifier{
 	"pve-hotplug-features":           hotplug,
 	"pve-startup-order":              startup,
 	"pve-cpuset":                     cpuset,
+	// Source: pve-ha-manager PVE/HA/Tools.pm.
+	"pve-ha-resource-id":       matches(`[a-z]+:\S+`, "value does not look like a valid ha resource id"),
+	"pve-ha-resource-or-vm-id": matches(`[a-z]+:\S+|\d+`, "value does not look like a valid ha resource id"),
+	"pve-ha-node":              matches(`[a-zA-Z0-9]([a-zA-Z0-9\-]*[a-zA-Z0-9])?(:\d+)?`, "value does not look like a valid ha node"),
 	// Source: qemu-server PVE/QemuServer/CPUConfig.pm.
 	"pve-phys-bits": matches(`host|0?[89]|[1-5]\d|6[0-4]`, "value must be an integer between 8 and 64 or 'host'"),
 }

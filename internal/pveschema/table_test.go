@@ -148,13 +148,24 @@ GET /cluster/firewall
 GET /cluster/firewall/options
 GET /cluster/ha
 GET /cluster/ha/groups
+POST /cluster/ha/groups
+GET /cluster/ha/groups/{group}
+PUT /cluster/ha/groups/{group}
+DELETE /cluster/ha/groups/{group}
 POST /cluster/ha/resources
 GET /cluster/ha/resources/{sid}
 PUT /cluster/ha/resources/{sid}
 DELETE /cluster/ha/resources/{sid}
+POST /cluster/ha/resources/{sid}/migrate
+POST /cluster/ha/resources/{sid}/relocate
 GET /cluster/ha/rules
+POST /cluster/ha/rules
+GET /cluster/ha/rules/{rule}
+PUT /cluster/ha/rules/{rule}
+DELETE /cluster/ha/rules/{rule}
 GET /cluster/ha/status
 GET /cluster/ha/status/current
+GET /cluster/ha/status/manager_status
 GET /cluster/log
 GET /cluster/mapping
 GET /cluster/mapping/dir
@@ -349,6 +360,7 @@ var since = map[string]string{
 	"intel-tdx":         "9.1", // qemu-server 9.0.25
 	"@efidisk0 ms-cert": "9.1", // qemu-server 9.0.27
 	"@machine aw-bits":  "9.0", // qemu-server 9.0.21
+	"failback":          "9.0", // pve-ha-manager 5.0.1
 }
 
 type apiParam struct {

@@ -2,7 +2,6 @@ package pvetest
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -18,6 +17,9 @@ func (n *Node) resources(c *call) (any, error) {
 		if wanted("node") {
 			node := n.nodeStats(c, of)
 			node["cgroup-mode"] = 2
+			if state := n.ha.crm.nodes[of.host.Name]; state != "" {
+				node["hastate"] = state
+			}
 			list = append(list, node)
 		}
 		for _, name := range sorted(of.storages) {
@@ -46,12 +48,7 @@ func (n *Node) guestResources(c *call) []map[string]any {
 			}
 			resource := n.guestStats(of, id)
 			v := of.vms[id]
-			switch {
-			case slices.Contains(n.haIgnored, id):
-				resource["hastate"] = "ignored"
-			case slices.Contains(n.ha, id):
-				resource["hastate"] = map[bool]string{true: "started", false: "stopped"}[v != nil && v.running]
-			}
+			n.ha.markHA(resource, id)
 			if v != nil {
 				for _, key := range []string{"lock", "tags"} {
 					if v.config[key] != "" {
@@ -159,18 +156,6 @@ func (n *Node) corosyncNodes(*call) (any, error) {
 		if !n.alone() {
 			list = append(list, map[string]any{"name": of.host.Name, "node": of.host.Name, "nodeid": text(i + 1), "quorum_votes": "1", "ring0_addr": of.host.address()})
 		}
-	}
-	return list, nil
-}
-
-func (n *Node) haResources(*call) (any, error) {
-	list := []map[string]any{}
-	for _, id := range slices.Concat(n.ha, n.haIgnored) {
-		state := "started"
-		if slices.Contains(n.haIgnored, id) {
-			state = "ignored"
-		}
-		list = append(list, map[string]any{"sid": fmt.Sprintf("vm:%d", id), "type": "vm", "state": state})
 	}
 	return list, nil
 }

@@ -20,7 +20,6 @@ func constantHandlers() map[string]handler {
 		"GET /access/ticket":                           constant(nil),
 		"GET /cluster/config/nodes":                    (*Node).corosyncNodes,
 		"GET /cluster/firewall/options":                constant(firewall),
-		"GET /cluster/ha/rules":                        empty(),
 		"GET /cluster/log":                             empty(),
 		"GET /cluster/mapping/dir":                     empty(),
 		"GET /cluster/mapping/usb":                     empty(),

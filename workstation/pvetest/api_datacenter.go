@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
-	"time"
 )
 
 // clusterOptions serves GET /cluster/options. Callers without Sys.Audit see
@@ -128,83 +126,6 @@ func (n *Node) notBackedUp(c *call) (any, error) {
 		}
 	}
 	return list, nil
-}
-
-// service returns the VMID in the parameter sid of a call about high
-// availability: "vm:100" or "100".
-func service(c *call) int { return atoi(strings.TrimPrefix(c.get("sid"), "vm:"), 0) }
-
-func (n *Node) haGroups(*call) (any, error) {
-	if n.host.major() >= 9 {
-		return nil, refuse("cannot index groups: ha groups have been migrated to rules")
-	}
-	return []any{}, nil
-}
-
-func (n *Node) haCurrent(*call) (any, error) {
-	list := []map[string]any{{"id": "quorum", "type": "quorum", "node": n.host.Name, "status": "OK", "quorate": 1}}
-	if !n.olderThan(9, 2) { // since ha-manager 5.1
-		list = append(list, map[string]any{"id": "fencing", "type": "fencing", "node": n.host.Name, "armed-state": "standby", "status": "standby (CRM watchdog standby)"})
-	}
-	resources, _ := n.haResources(nil)
-	for _, r := range resources.([]map[string]any) {
-		r["id"], r["type"], r["node"], r["status"] = "service:"+r["sid"].(string), "service", n.host.Name, r["state"]
-		list = append(list, r)
-	}
-	return list, nil
-}
-
-func (n *Node) haResource(c *call) (any, error) {
-	resources, _ := n.haResources(nil)
-	for _, r := range resources.([]map[string]any) {
-		if r["sid"] == "vm:"+text(service(c)) {
-			r["digest"] = emptyDigest
-			return r, nil
-		}
-	}
-	return nil, refuse("no such resource '%s'", c.get("sid"))
-}
-
-// setHA serves POST and PUT /cluster/ha/resources.
-func (n *Node) setHA(c *call) (any, error) {
-	id := service(c)
-	managed := slices.Contains(n.ha, id) || slices.Contains(n.haIgnored, id)
-	switch create := c.endpoint.Method == "POST"; {
-	case create && n.vms[id] == nil:
-		return nil, refuse("resource 'vm:%d' does not exist in cluster", id)
-	case create && managed:
-		return nil, refuse("resource ID 'vm:%d' already defined", id)
-	case !create && !managed:
-		return nil, refuse("no such resource '%s'", c.get("sid"))
-	}
-	n.leaveHA(id)
-	if c.get("state") == "ignored" {
-		n.haIgnored = append(n.haIgnored, id)
-		return null()
-	}
-	n.ha = append(n.ha, id)
-	if state := cmp.Or(c.get("state"), "started"); state == "started" || state == "enabled" {
-		n.after(10*time.Second, func() { // the HA manager acts after ten seconds
-			if v := n.vms[id]; v != nil && !v.running && slices.Contains(n.ha, id) {
-				n.startTask(id, "root@pam", false)
-			}
-		})
-	}
-	return null()
-}
-
-func (n *Node) deleteHA(c *call) (any, error) {
-	id := service(c)
-	if !slices.Contains(n.ha, id) && !slices.Contains(n.haIgnored, id) {
-		return nil, refuse("cannot delete service '%s', not HA managed!", c.get("sid"))
-	}
-	n.leaveHA(id)
-	return null()
-}
-
-func (n *Node) leaveHA(id int) {
-	other := func(managed int) bool { return managed == id }
-	n.ha, n.haIgnored = slices.DeleteFunc(n.ha, other), slices.DeleteFunc(n.haIgnored, other)
 }
 
 // migrationCheck serves GET migrate. It lists the local disks, and no node as a

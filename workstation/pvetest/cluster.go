@@ -49,6 +49,7 @@ func NewCluster(hosts []Host, opts *Options) *Cluster {
 	for _, n := range d.peers {
 		n.populate()
 	}
+	d.ha.settle()
 	return &Cluster{d}
 }
 

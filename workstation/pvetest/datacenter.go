@@ -26,9 +26,8 @@ type datacenter struct {
 	mappings   map[string]*Mapping // mapping/pci.cfg
 	poolGuests map[string][]int    // VMIDs by the name of their pool (user.cfg)
 	backupJobs []BackupJob         // jobs.cfg
-	ha         []int               // VMs under high availability, by VMID
-	haIgnored  []int               // VMs that high availability ignores, by VMID
-	behaviours map[int]Guest       // of guests, by VMID
+	ha         *haStack
+	behaviours map[int]Guest // of guests, by VMID
 	agents     map[int]Agent
 	authority  authority
 	onRequest  func(Request)
@@ -42,6 +41,7 @@ func newDatacenter(hosts []Host, opts *Options) *datacenter {
 		options: map[string]string{}, mappings: map[string]*Mapping{}, poolGuests: map[string][]int{}, behaviours: map[int]Guest{},
 		timeline: newTimeline(opts),
 	}
+	d.ha = newHA(d)
 	for _, h := range hosts {
 		d.join(h)
 	}
@@ -66,7 +66,7 @@ func (d *datacenter) join(h Host) {
 			d.backupJobs = append(d.backupJobs, job)
 		}
 	}
-	d.ha, d.haIgnored = union(d.ha, h.HA), union(d.haIgnored, h.HAIgnored)
+	d.ha.describe(h)
 	for id, guest := range h.Guests {
 		if _, known := d.behaviours[id]; !known {
 			d.behaviours[id] = guest

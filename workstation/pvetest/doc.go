@@ -66,7 +66,8 @@
 // these points: parameters and keys (pveschema names the release that added or
 // removed each), privileges of the guest agent, refusals of logins, versions of
 // QEMU and of machines, figures of memory and pressure, certificates in EFI
-// variables, and the privileges that a creation needs. The source is cited
+// variables, the privileges that a creation needs, and groups (8) or rules (9) of
+// high availability. The source is cited
 // beside each difference. version_test.go has a table of them.
 //
 // # Where things are
@@ -81,6 +82,7 @@
 //	pci*.go                           devices, hostpci values, mappings, reservations
 //	vm_rights.go vm_request.go vm_config.go vm_create.go vm_change.go vm_drive.go vm_boot.go vm_pending.go   configuration of VMs
 //	vm_*.go                           the other files: actions on VMs
+//	ha*.go                            high availability: configuration, CRM, LRMs
 //	api*.go vm_status.go              answers that only read
 //	truth.go trace.go invariants.go somebody.go          for tests
 package pvetest

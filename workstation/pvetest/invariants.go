@@ -3,6 +3,7 @@ package pvetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -56,6 +57,7 @@ func (n *Node) checkVolumes(report func(string, ...any)) {
 			}
 			s, name, there := n.volume(d.volume)
 			switch {
+			case !there && n.leftBehind(d.volume, id): // by a recovery
 			case !there:
 				report("VM %d has lost %s (%s)", id, key, d.volume)
 			case s.volumes[name].VMID == 0: // an image may be in any number of VMs
@@ -64,14 +66,10 @@ func (n *Node) checkVolumes(report func(string, ...any)) {
 			}
 			named[d.volume] = fmt.Sprintf("%s of VM %d", key, id)
 		}
-		for _, s := range n.vms[id].snaps {
-			for _, value := range s.config {
-				named[parseDrive(value).volume] = "a snapshot"
-			}
-		}
 	}
+	belongs := n.namedVolumes()
 	for _, id := range sorted(n.ownedVolumes()) {
-		if named[id] == "" {
+		if !belongs[id] {
 			report("%s is orphaned", id)
 		}
 	}
@@ -80,4 +78,33 @@ func (n *Node) checkVolumes(report func(string, ...any)) {
 			report("%s holds more than it can", name)
 		}
 	}
+}
+
+// leftBehind reports whether another node has a volume of a VM: the HA manager
+// recovers a VM to a node that may lack the VM's local disks.
+func (n *Node) leftBehind(volume string, vmid int) bool {
+	return slices.ContainsFunc(n.peers, func(other *Node) bool {
+		s, name, there := other.volume(volume)
+		return there && other != n && s.volumes[name].VMID == vmid
+	})
+}
+
+// namedVolumes returns the volumes that the VMs of all nodes name, snapshots
+// included. A volume on a node may belong to a VM of another node: the storage
+// is shared, the volume is a replica, or the VM was recovered.
+func (n *Node) namedVolumes() map[string]bool {
+	named := map[string]bool{}
+	for _, of := range n.peers {
+		for _, v := range of.vms {
+			for _, value := range v.next() {
+				named[parseDrive(value).volume] = true
+			}
+			for _, s := range v.snaps {
+				for _, value := range s.config {
+					named[parseDrive(value).volume] = true
+				}
+			}
+		}
+	}
+	return named
 }

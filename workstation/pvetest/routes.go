@@ -7,7 +7,7 @@ import "maps"
 func handlers() map[string]handler {
 	all := map[string]handler{}
 	for _, part := range []func() map[string]handler{
-		nodeHandlers, vmHandlers, agentHandlers, moreVMHandlers, clusterHandlers, accessHandlers, datacenterHandlers, constantHandlers, indexHandlers,
+		nodeHandlers, vmHandlers, agentHandlers, moreVMHandlers, clusterHandlers, accessHandlers, datacenterHandlers, haHandlers, constantHandlers, indexHandlers,
 	} {
 		maps.Copy(all, part())
 	}
@@ -33,7 +33,6 @@ func clusterHandlers() map[string]handler {
 		"GET /cluster/resources":                (*Node).resources,
 		"GET /cluster/status":                   (*Node).clusterStatus,
 		"GET /cluster/tasks":                    (*Node).clusterTasks,
-		"GET /cluster/ha/resources":             (*Node).haResources,
 		"GET /cluster/backup":                   (*Node).backups,
 	}
 }

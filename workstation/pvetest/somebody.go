@@ -200,6 +200,7 @@ func (n *Node) cutPower() {
 		}
 	}
 	n.boots++
+	n.ha.powerLost(n)
 	n.inUse = 0
 	clear(n.locks)
 	clear(n.reserved)

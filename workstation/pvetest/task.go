@@ -22,6 +22,7 @@ type task struct {
 	warns  int
 	fault  *Fault // planned failure; nil if there is none
 	cancel func() // undoes unfinished work when the task is stopped
+	done   func() // is called at the end of the task
 }
 
 func (t *task) running() bool { return t.end.IsZero() }
@@ -159,6 +160,18 @@ func (w *workers) finish(t *task, err error) {
 	}
 	t.end = w.now
 	w.unlock(t)
+	if t.done != nil {
+		t.done()
+	}
+}
+
+// whenDone calls a function at the end of the task. If the host loses its power,
+// the function is not called.
+func (t *task) whenDone(done func()) {
+	t.done = done
+	if !t.running() {
+		done()
+	}
 }
 
 // interrupt stops a running task.

@@ -93,7 +93,7 @@ func (n *Node) createNow(c *call, t *task, v *vm, settings map[string]string) {
 		n.poolGuests[pool] = append(n.poolGuests[pool], v.id)
 	}
 	if c.get("ha-managed") == "1" {
-		n.ha = append(n.ha, v.id)
+		n.manageNew(v.id, c.get("start") == "1")
 	}
 	n.finish(t, nil)
 	if c.get("start") == "1" {

@@ -15,7 +15,7 @@ func (n *Node) destroy(c *call, v *vm) (any, error) {
 			return n.noConfig(v.id)
 		case v.config["protection"] == "1":
 			return refuse("can't remove VM %d - protection mode enabled", v.id)
-		case slices.Contains(n.ha, v.id) && !purge:
+		case n.ha.configured(v.id) && !purge:
 			return refuse("unable to remove VM %d - used in HA resources and purge parameter not set.", v.id)
 		case v.running:
 			return refuse("VM %d is running - destroy failed", v.id)
@@ -65,7 +65,7 @@ func (n *Node) erase(v *vm, all bool) {
 
 // purge removes a VM from HA and from backup jobs.
 func (n *Node) purge(id int) {
-	n.ha = slices.DeleteFunc(n.ha, func(other int) bool { return other == id })
+	n.ha.remove(sidOf(id), true)
 	for i, job := range n.backupJobs {
 		left := slices.DeleteFunc(strings.Split(job.VMIDs, ","), func(other string) bool { return other == text(id) })
 		n.backupJobs[i].VMIDs = strings.Join(left, ",")

@@ -1,7 +1,6 @@
 package pvetest
 
 import (
-	"slices"
 	"strings"
 	"time"
 )
@@ -17,24 +16,11 @@ const (
 // does not exist.
 func (n *Node) start(c *call) (any, error) {
 	id := c.number("vmid")
-	if slices.Contains(n.ha, id) {
-		return n.byHA(c, "start", func() { n.startTask(id, "root@pam", false) })
+	if n.ha.managed(id) {
+		return n.startByHA(c)
 	}
 	return n.startTask(id, c.who.user, c.get("skiplock") == "1").upid, nil
 }
-
-// byHA answers for a VM under high availability. As in PVE, the task only asks
-// the HA manager. The manager runs act some seconds later.
-func (n *Node) byHA(c *call, what string, act func()) (any, error) {
-	return n.do(c, job{kind: "ha" + what, id: c.get("vmid"), takes: time.Second, work: func(t *task) error {
-		t.say("Requesting HA %s for VM %s", what, c.get("vmid"))
-		n.after(haTime, act)
-		return nil
-	}})
-}
-
-// haTime is the time after which the HA manager acts.
-const haTime = 8 * time.Second
 
 // startTask starts a task that starts a VM. Its steps are in PVE's order: lock,
 // checks, hookscript, reservation, binding, QEMU (qemu-server

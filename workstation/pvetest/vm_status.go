@@ -2,7 +2,6 @@ package pvetest
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -90,14 +89,7 @@ func (n *Node) askQEMU(v *vm, status map[string]any) {
 func (n *Node) currentStatus(_ *call, v *vm) (any, error) {
 	status := n.vmStatus(v)
 	n.askQEMU(v, status)
-	status["ha"] = map[string]any{"managed": 0}
-	if slices.Contains(n.ha, v.id) {
-		state := "stopped"
-		if v.running {
-			state = "started"
-		}
-		status["ha"] = map[string]any{"managed": 1, "state": state, "group": nil}
-	}
+	status["ha"] = n.ha.haOf(v.id)
 	if enabled(v.config["agent"]) {
 		status["agent"] = 1
 	}

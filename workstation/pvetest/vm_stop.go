@@ -1,7 +1,7 @@
 package pvetest
 
 import (
-	"slices"
+	"cmp"
 	"time"
 )
 
@@ -45,8 +45,11 @@ func (n *Node) off(v *vm) {
 // stop serves POST status/stop. It ends QEMU without asking the guest.
 func (n *Node) stop(c *call) (any, error) {
 	id := c.number("vmid")
-	if slices.Contains(n.ha, id) {
-		return n.byHA(c, "stop", func() { n.endTask("qmstop", id, "root@pam", ending{}) })
+	if n.ha.managed(id) {
+		if c.get("overrule-shutdown") == "1" {
+			return nil, wrong("overrule-shutdown", "Not applicable for HA resources.")
+		}
+		return n.stopByHA(c, "0")
 	}
 	e := ending{patience: seconds(c, 60), force: true, skipLock: c.get("skiplock") == "1"}
 	if c.get("overrule-shutdown") == "1" {
@@ -75,9 +78,8 @@ func (n *Node) shutdown(c *call) (any, error) {
 			e.patience = time.Duration(down) * time.Second
 		}
 	}
-	if slices.Contains(n.ha, id) {
-		e.force = true
-		return n.byHA(c, "stop", func() { n.endTask("qmshutdown", id, "root@pam", e) })
+	if n.ha.managed(id) {
+		return n.stopByHA(c, cmp.Or(c.get("timeout"), "60"))
 	}
 	return n.endTask("qmshutdown", id, c.who.user, e).upid, nil
 }

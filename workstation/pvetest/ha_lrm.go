@@ -1,0 +1,185 @@
+package pvetest
+
+import (
+	"slices"
+	"time"
+)
+
+// An haLRM is the local resource manager of a node (lrm_status and
+// /etc/pve/priv/lock/ha_agent_{node}_lock).
+type haLRM struct {
+	state   string // "wait_for_agent_lock", "active" or "lost_agent_lock"
+	stamp   time.Time
+	holder  string          // of the lock
+	renewed time.Time       // when the lock was renewed
+	idle    int             // rounds without a service
+	results map[string]int  // by the uid of a service's state
+	workers map[string]bool // services with work that has not ended
+	tries   map[string]int  // starts that failed, by service
+}
+
+// maxWorkers is the number of works that an LRM does at the same time
+// (PVE/HA/Env/PVE2.pm, get_max_workers).
+const maxWorkers = 4
+
+// idleRounds is the number of rounds without services after which an LRM gives
+// its lock back (PVE/HA/LRM.pm, $max_active_idle_rounds).
+const idleRounds = 60
+
+func (h *haStack) lrm(n *Node) *haLRM {
+	l := h.lrms[n.host.Name]
+	if l == nil {
+		l = &haLRM{state: "wait_for_agent_lock", results: map[string]int{}, workers: map[string]bool{}, tries: map[string]int{}}
+		h.lrms[n.host.Name] = l
+	}
+	return l
+}
+
+// lock takes or renews the lock of a node's services. A lock that nobody renews
+// expires.
+func (h *haStack) lock(l *haLRM, holder string) bool {
+	now := h.d.now
+	if l.holder != "" && l.holder != holder && now.Sub(l.renewed) < lockLife {
+		return false
+	}
+	l.holder, l.renewed = holder, now
+	return true
+}
+
+// lrmRound does one round of a node's LRM (PVE/HA/LRM.pm, work).
+func (h *haStack) lrmRound(n *Node, l *haLRM) {
+	if n.down {
+		return
+	}
+	name, online := n.host.Name, n.quorate()
+	fenced := h.crm.nodes[name] == "fence" || h.count(name, func(s *haService) bool { return s.state == "fence" }) > 0
+	mine := online && !fenced && h.lock(l, name)
+	switch {
+	case l.state == "active" && !mine:
+		l.state = "lost_agent_lock"
+	case l.state == "lost_agent_lock" && mine:
+		l.state = "active"
+	case l.state == "wait_for_agent_lock" && mine:
+		l.state = "active"
+		if h.count(name, active) == 0 {
+			l.state, l.holder = "wait_for_agent_lock", ""
+		}
+	}
+	if l.state == "lost_agent_lock" {
+		h.watchdog(n, l.renewed)
+	}
+	if !online {
+		return
+	}
+	l.stamp = h.d.now
+	if l.state != "active" {
+		return
+	}
+	if l.idle++; h.count(name, func(s *haService) bool { return s.node == name }) > 0 || len(l.workers) > 0 {
+		l.idle = 0
+	}
+	if l.idle > idleRounds {
+		l.state, l.holder, l.idle = "wait_for_agent_lock", "", 0
+		return
+	}
+	h.manageResources(n, l)
+}
+
+// count returns the number of services on a node, or on the way to it, that
+// are of a kind.
+func (h *haStack) count(node string, kind func(*haService) bool) (count int) {
+	for _, s := range h.crm.services {
+		if (s.node == node || s.target == node) && kind(s) {
+			count++
+		}
+	}
+	return count
+}
+
+// active reports whether a service keeps an LRM at work (PVE/HA/Tools.pm,
+// count_active_services).
+func active(s *haService) bool {
+	return !slices.Contains([]string{"stopped", "freeze", "error", "request_start"}, s.state)
+}
+
+// manageResources begins the work that the states of a node's services ask for.
+func (h *haStack) manageResources(n *Node, l *haLRM) {
+	for _, sid := range sorted(h.crm.services) {
+		s := h.crm.services[sid]
+		_, done := l.results[s.uid]
+		switch {
+		case s.node != n.host.Name, s.state == "recovery", s.state == "request_start", s.state == "fence",
+			done && s.state != "stopped", l.workers[sid], len(l.workers) >= maxWorkers:
+			continue
+		}
+		h.work(n, l, sid, s)
+	}
+}
+
+// work does what the state of a service asks for. The result is known when the
+// task has ended (PVE/HA/LRM.pm, exec_resource_agent).
+func (h *haStack) work(n *Node, l *haLRM, sid string, s *haService) {
+	id, state, uid, target := h.resources[sid].id, s.state, s.uid, s.target
+	v := n.vms[id]
+	up := v != nil && v.running && (v.config["lock"] != "backup" || !v.waiting)
+	end := func(code int) { h.worked(l, sid, state, uid, code) }
+	check := func(good func() bool) func() {
+		l.workers[sid] = true
+		return func() { end(bit(!good())) }
+	}
+	runs := func() bool { return n.vms[id] != nil && n.vms[id].running }
+	switch {
+	case state == "error":
+		end(haSuccess)
+	case v == nil:
+		end(haWrongNode)
+	case state == "started" && up, (state == "request_stop" || state == "stopped") && !up, target == n.host.Name:
+		end(haSuccess)
+	case state == "started":
+		n.startTask(id, "root@pam", false).whenDone(check(runs))
+	case state == "request_stop" || state == "stopped":
+		n.haStop(id, s.timeout).whenDone(check(func() bool { return !runs() }))
+	case state == "relocate" && up:
+		l.workers[sid] = true
+		n.haStop(id, "").whenDone(func() { h.move(n, id, target, false, check(func() bool { return n.vms[id] == nil })) })
+	default:
+		h.move(n, id, target, state == "migrate", check(func() bool { return n.vms[id] == nil }))
+	}
+}
+
+// worked keeps the result of an LRM's work. A start that failed is tried again
+// before the CRM hears of it (handle_service_exitcode).
+func (h *haStack) worked(l *haLRM, sid, state, uid string, code int) {
+	delete(l.workers, sid)
+	if state == "started" {
+		tried := l.tries[sid]
+		l.tries[sid] = 0
+		if r := h.resources[sid]; code == haError && r != nil && tried < r.number("max_restart") {
+			l.tries[sid] = tried + 1
+			return
+		}
+	}
+	for old := range l.results { // results that nobody waits for
+		if !slices.ContainsFunc(sorted(h.crm.services), func(sid string) bool { return h.crm.services[sid].uid == old }) {
+			delete(l.results, old)
+		}
+	}
+	l.results[uid] = code
+}
+
+// haStop starts the task with which the LRM stops a VM: with a timeout of 0 it
+// ends QEMU, otherwise it asks the guest first (PVE/HA/Resources/PVEVM.pm,
+// shutdown).
+func (n *Node) haStop(id int, timeout string) *task {
+	if timeout == "0" {
+		return n.endTask("qmstop", id, "root@pam", ending{patience: time.Minute, force: true})
+	}
+	patience := time.Duration(atoi(timeout, 60)) * time.Second
+	return n.endTask("qmshutdown", id, "root@pam", ending{ask: true, force: true, patience: patience})
+}
+
+// move starts the task with which the LRM moves a VM, and calls done at its
+// end.
+func (h *haStack) move(n *Node, id int, target string, online bool, done func()) {
+	done()
+}
