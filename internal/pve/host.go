@@ -197,5 +197,5 @@ func entries(m gpu.Mapping) []string {
 	for _, e := range m.Entries {
 		texts = append(texts, e.String())
 	}
-	return texts
+	return append(texts, m.Unread...) // PVE replaces all entries, and another node may have written these
 }
