@@ -93,7 +93,7 @@ var arrows = map[string][]string{
 	// It is above workstation, so that one node stays free of it. It asks the
 	// cluster through internal/pve, and takes the caller's client as
 	// workstation does.
-	"workstation/cluster": {"", "workstation", "internal/pve", "internal/enum", "github.com/luthermonson/go-proxmox"},
+	"workstation/cluster": {"", "workstation", "gpu", "iommu", "storage", "internal/pve", "internal/enum", "internal/printable", "internal/qmconf", "github.com/luthermonson/go-proxmox"},
 	// This package plans VMs that install themselves, with their seeds, and
 	// works until the guests are ready. It imports workstation, so that
 	// workstation does not depend on guests.

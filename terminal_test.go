@@ -16,6 +16,7 @@ import (
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/access"
+	"github.com/proxstation/proxstation/workstation/cluster"
 	"github.com/proxstation/proxstation/workstation/file"
 	"github.com/proxstation/proxstation/workstation/firstboot"
 	"github.com/proxstation/proxstation/workstation/install"
@@ -49,6 +50,7 @@ var printed = []any{
 	&file.Error{}, file.Errors{}, &opencore.BundleError{}, opencore.Change{}, &opencore.ConfigError{}, &opencore.IdentityError{}, opencore.Mode(0), opencore.Plan{}, &opencore.ImageError{}, opencore.Key{}, opencore.Kind(0), opencore.Layout{}, opencore.Value{Kind: opencore.Text}, opencore.Value{Kind: opencore.Dict}, opencore.Version{},
 	firstboot.Check{}, &firstboot.FieldError{}, firstboot.Seed{}, firstboot.State{},
 	&install.GuestError{}, install.Plan{}, &install.SeedError{}, install.SetUp{}, &install.SetupError{},
+	cluster.Kind{}, &cluster.NoPlaceError{}, cluster.Placement{}, cluster.Plan{}, cluster.State(0),
 	access.Plan{}, inventory.Boot{}, inventory.Inventory{}, profile.IGPUMode(0), profile.MacStage(0), pvetest.Request{}, pvetest.Task{}, &pvetest.AgentError{},
 	&recovery.ImageError{}, &recovery.ServiceError{}, recovery.Release(0),
 	rustdesk.OptionChange{}, &rustdesk.CloneError{}, &rustdesk.SetupError{}, rustdesk.Link{}, rustdesk.Plan{}, rustdesk.Task{}, rustdesk.Version{},

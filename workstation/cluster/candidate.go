@@ -1,0 +1,265 @@
+package cluster
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/qmconf"
+	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation"
+)
+
+// A candidate is a node that was judged for a VM.
+type candidate struct {
+	node    string
+	vm      workstation.VM
+	images  imaging
+	err     error  // of workstation.Diff
+	refused string // why the node cannot have the VM
+	scores  [7]score
+}
+
+// A score compares candidates by one rule: the smaller value is better.
+type score struct {
+	value int64
+	good  string // why the candidate is chosen because of the rule
+	bad   string // why it is not chosen because of the rule
+}
+
+// judge asks whether a node could have a VM.
+func (p *placing) judge(needs Needs, node NodeFacts) candidate {
+	c := candidate{node: node.Name}
+	if c.refused = node.away(); c.refused != "" {
+		return c
+	}
+	on := p.nodes[node.Name]
+	vm, err := needs.on(on.facts)
+	if err != nil {
+		c.err, c.refused = err, err.Error()
+		return c
+	}
+	c.images = imaging{spec: p.spec.Images, all: p.all, node: on.facts}
+	c.vm = c.images.images(vm)
+	reasons := append(p.cardless(c.vm, on.facts), c.images.why...)
+	facts := brought(on.facts, c.images.brings)
+	plan, err := workstation.Diff(workstation.Spec{VMs: append(slices.Clone(on.vms), c.vm), Place: p.spec.Place}, facts)
+	if err != nil {
+		c.err, reasons = err, append(reasons, errorWords(err)...)
+	}
+	told := map[string]bool{"gpu.mapping-not-here": true, "workstation.image-missing": true} // reasons has them in other words
+	for _, f := range plan.Findings {
+		if f.Severity == proxstation.Blocker && !(told[f.ID] && len(reasons) > 0) {
+			reasons = append(reasons, findingWords(f, vm))
+		}
+	}
+	if c.refused = strings.Join(reasons, "; "); c.refused == "" {
+		c.score(facts, plan, on.vms)
+	}
+	return c
+}
+
+// findingWords returns a finding as one line without the name of the VM, which
+// a list of nodes need not repeat.
+func findingWords(f proxstation.Finding, vm workstation.VM) string {
+	subject := strings.TrimPrefix(f.Subject, fmt.Sprintf("VM %d", vm.ID))
+	subject = strings.TrimPrefix(strings.TrimSpace(subject), vm.Name)
+	text := strings.TrimSpace(strings.TrimLeft(subject, ": "))
+	if text != "" {
+		text += ": "
+	}
+	return strings.TrimSuffix(text+f.Seen+": "+f.Why, ".")
+}
+
+// cardless returns the mappings of the VM for which the node has no card, with
+// the reasons.
+func (p *placing) cardless(vm workstation.VM, facts workstation.Facts) []string {
+	var reasons []string
+	for _, id := range mappingsOf(vm) {
+		mapping, known := facts.PCI().Mapping(id)
+		if known && len(mapping.On(facts.Node)) > 0 {
+			continue
+		}
+		why := p.mapper.why[[2]string{id, facts.Node}]
+		if why == "" {
+			why = fmt.Sprintf("mapping %s has no entry for it", id)
+		}
+		reasons = append(reasons, why)
+	}
+	return reasons
+}
+
+// mappingsOf returns the mappings that a VM names.
+func mappingsOf(vm workstation.VM) []string {
+	var ids []string
+	for key, value := range vm.AsNew().Config {
+		if h, err := gpu.ParseHostPCI(value); qmconf.Family(key) == "hostpci" && err == nil && h.Mapping != "" {
+			ids = append(ids, h.Mapping)
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// errorWords returns each error of a joined error as one line without the name
+// of the package and of the VM, which a list of nodes need not repeat.
+func errorWords(err error) []string {
+	var joined interface{ Unwrap() []error }
+	var invalid *workstation.InvalidError
+	var place *storage.NoPlaceError
+	switch {
+	case errors.As(err, &joined):
+		var all []string
+		for _, e := range joined.Unwrap() {
+			all = append(all, errorWords(e)...)
+		}
+		return all
+	case errors.As(err, &invalid):
+		return []string{strings.TrimSpace(invalid.Field+" "+invalid.Value) + ": " + invalid.Why}
+	case errors.As(err, &place):
+		var pools []string
+		for _, r := range place.Refused {
+			pools = append(pools, r.Pool+": "+r.Why)
+		}
+		return []string{fmt.Sprintf("no storage for %s (%s, %s): %s", place.Request.Name, place.Request.Purpose, place.Request.Size.Human(), strings.Join(pools, ", "))}
+	}
+	return []string{strings.TrimPrefix(err.Error(), "workstation: ")}
+}
+
+// score judges how good the node is for the VM.
+func (c *candidate) score(facts workstation.Facts, plan workstation.Plan, beside []workstation.VM) {
+	available, need := facts.MemoryAvailable, memory(c.vm)
+	for _, vm := range beside {
+		if _, exists := facts.VMs[vm.ID]; !exists {
+			available -= memory(vm)
+		}
+	}
+	known := facts.MemoryTotal > 0
+	if known && need > available {
+		c.scores[0] = score{1, "", fmt.Sprintf("%s of memory do not fit beside what is there: %s are available", need.Human(), max(available, 0).Human())}
+	} else {
+		c.scores[0].good = fmt.Sprintf("its %s of memory fit beside what is there", need.Human())
+	}
+	if shared := sharers(c.vm, facts, beside); len(shared) > 0 {
+		c.scores[1] = score{int64(len(shared)), "", "its card is also that of " + strings.Join(shared, " and ") + ": only one of them runs at a time"}
+	} else {
+		c.scores[1].good = "no other VM has its card there"
+	}
+	if off := offTier(c.vm, facts, plan); len(off) > 0 {
+		c.scores[2] = score{int64(len(off)), "more of its disks are on the tier that they prefer", strings.Join(off, ", ")}
+	} else {
+		c.scores[2].good = "all its disks are on the tiers that they prefer"
+	}
+	c.scores[3].good = "its images are there"
+	if n := len(c.images.brings); n > 0 {
+		c.scores[3] = score{int64(n), "fewer images have to be brought", fmt.Sprintf("%s would have to be brought there", c.images.brings[0].Image.Volume)}
+	}
+	c.scores[4].good = "nothing is to be warned of"
+	for _, f := range plan.Findings {
+		if f.Severity == proxstation.Warning {
+			c.scores[4] = score{c.scores[4].value + 1, "fewer warnings", strings.TrimSuffix(f.Seen+": "+f.Why, ".")}
+		}
+	}
+	c.scores[5] = score{-int64(available), "most memory is available: " + max(available, 0).Human(), "less memory is available: " + max(available, 0).Human()}
+	c.scores[6] = score{0, "nothing else tells the nodes apart, and its name is first", "nothing else tells the nodes apart, and its name comes later"}
+}
+
+// compare orders candidates, the best first.
+func (c candidate) compare(d candidate) int {
+	return cmp.Or(cmp.Compare(c.differs(d), 0), strings.Compare(c.node, d.node))
+}
+
+// differs returns a number below 0 if c is better by the first rule that tells
+// the candidates apart, and a number above 0 if d is.
+func (c candidate) differs(d candidate) int {
+	for i := range c.scores {
+		if order := cmp.Compare(c.scores[i].value, d.scores[i].value); order != 0 {
+			return order
+		}
+	}
+	return 0
+}
+
+// rule returns the index of the first rule that tells two candidates apart. The
+// last rule is the name.
+func (c candidate) rule(d candidate) int {
+	for i := range c.scores {
+		if c.scores[i].value != d.scores[i].value {
+			return i
+		}
+	}
+	return len(c.scores) - 1
+}
+
+// explain says why the first candidate was chosen, and why the others were not.
+func explain(needs Needs, good []candidate) (why string, others []NodeReason) {
+	best := good[0]
+	for _, c := range good[1:] {
+		others = append(others, NodeReason{Node: c.node, Why: c.scores[best.rule(c)].bad})
+	}
+	switch {
+	case needs.Node != "":
+		return "as asked for", nil
+	case len(good) == 1:
+		return "no other node meets its needs", others
+	}
+	return best.scores[best.rule(good[1])].good, others
+}
+
+// sharers returns the VMs that cannot run at the same time as the VM because of
+// its card.
+func sharers(vm workstation.VM, facts workstation.Facts, beside []workstation.VM) []string {
+	claims, names := facts.Claims(), map[int]string{}
+	for id, have := range facts.VMs {
+		names[id] = have.String()
+	}
+	for _, v := range append(slices.Clone(beside), vm) {
+		names[v.ID] = fmt.Sprintf("VM %d %s", v.ID, v.Name)
+		if _, exists := facts.VMs[v.ID]; !exists {
+			claims = append(claims, qmconf.Claim(v.ID, v.AsNew().Config))
+		}
+	}
+	var shared []string
+	for _, conflict := range facts.PCI().ConflictsOf(vm.ID, claims) {
+		other := conflict.VMs[0]
+		if other == vm.ID {
+			other = conflict.VMs[1]
+		}
+		shared = append(shared, names[other])
+	}
+	return shared
+}
+
+// offTier returns the new disks that are not on the tier that their purpose
+// prefers.
+func offTier(vm workstation.VM, facts workstation.Facts, plan workstation.Plan) []string {
+	var off []string
+	for _, step := range plan.Steps {
+		made, is := step.(workstation.CreateVM)
+		if !is || made.VMID != vm.ID {
+			continue
+		}
+		for _, disk := range vm.Disks {
+			pool, _, _ := qmconf.CutVolume(made.Config[disk.Slot])
+			i := slices.IndexFunc(facts.Pools, func(p storage.Pool) bool { return p.Name == pool })
+			prefer, _ := disk.Purpose.Tiers()
+			if i < 0 || disk.Storage != "" || disk.Volume != "" || prefer == storage.TierUnknown || facts.Pools[i].Tier == prefer || disk.Purpose == storage.Firmware {
+				continue
+			}
+			off = append(off, fmt.Sprintf("%s (%s) would be on %s, tier %s", disk.Slot, disk.Purpose, pool, facts.Pools[i].Tier))
+		}
+	}
+	return off
+}
+
+// memory returns the memory of a VM.
+func memory(vm workstation.VM) storage.Size {
+	text, _ := qmconf.Parse("memory", vm.AsNew().Config["memory"]).Get("current")
+	mib, _ := strconv.ParseInt(text, 10, 64) // 0 if the VM does not say it
+	return storage.Size(mib) * storage.MiB
+}

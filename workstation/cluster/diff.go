@@ -1,0 +1,145 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
+	"github.com/proxstation/proxstation/workstation"
+)
+
+// A Plan is what [Cluster.Apply] will do, as data: mappings first, then images,
+// then the changes of each node. Its String is the text that a person approves.
+type Plan struct {
+	// Placements says where each workstation of the Spec is or will be.
+	Placements []Placement
+	// Mappings holds the changes of resource mappings.
+	Mappings []MappingChange
+	// Images holds the images that are brought to their nodes.
+	Images []BringImage
+	// Moves holds VMs that are moved to another node. [Diff] plans no move:
+	// [MoveFacts.Plan] does.
+	Moves []Move
+	// Nodes holds the plans of the nodes on which something is to be done or to
+	// be told, in the order of their names.
+	Nodes []workstation.Plan
+	// Findings holds warnings and blockers of the cluster as a whole. Those of a
+	// node are in its plan.
+	Findings []proxstation.Finding
+}
+
+// Diff places the workstations of the Spec, and returns the changes that make
+// the cluster as the Spec says. It is pure. The errors are those of [Place]; no
+// plan is made for a part of the Spec.
+//
+// Each node is planned by [workstation.Diff]: what is not in the Spec stays,
+// and nothing is destroyed or moved.
+func Diff(spec Spec, facts Facts) (Plan, error) {
+	p := placed(spec, facts)
+	plan := Plan{Placements: p.placements, Mappings: p.mapper.changes, Images: p.brings, Findings: p.findings}
+	plan.Findings = append(plan.Findings, facts.drift(p.mapper.after)...)
+	if len(p.problems) == 0 {
+		for _, node := range facts.Nodes {
+			on := p.nodes[node.Name]
+			if on == nil || len(on.vms) == 0 {
+				continue
+			}
+			slices.SortFunc(on.vms, func(a, b workstation.VM) int { return a.ID - b.ID })
+			one, err := workstation.Diff(workstation.Spec{VMs: on.vms, Place: spec.Place}, on.facts)
+			if err != nil {
+				p.problems = append(p.problems, fmt.Errorf("cluster: node %s: %w", node.Name, err))
+			}
+			if !one.Empty() || len(one.Findings) > 0 {
+				plan.Nodes = append(plan.Nodes, one)
+			}
+		}
+	}
+	if err := errors.Join(p.problems...); err != nil {
+		return Plan{}, err
+	}
+	plan.judge(facts)
+	return plan, nil
+}
+
+// judge adds the findings about the plan as a whole.
+func (p *Plan) judge(facts Facts) {
+	if p.Empty() {
+		return
+	}
+	p.Findings = append(p.Findings, facts.Findings...)
+	for _, c := range p.changes() {
+		var missing []string
+		for _, facts := range facts.readable()[:1] { // the changes of PVE's cluster need the same privileges on each node
+			for _, lacks := range facts.Lacks(c.Needs...) {
+				missing = append(missing, lacks.String())
+			}
+		}
+		if len(missing) > 0 {
+			p.Findings = append(p.Findings, proxstation.Finding{ID: "workstation.privilege", Severity: proxstation.Blocker, Subject: c.Object,
+				Seen: "the login lacks " + strings.Join(missing, ", "), Why: "PVE would refuse this step.", Fix: "Add them to the login's role (PVE manual, User Management)."})
+		}
+	}
+}
+
+// changes returns the changes that are not those of a single node's plan, in
+// the order in which they are made.
+func (p Plan) changes() []workstation.StepChange {
+	var changes []workstation.StepChange
+	for _, m := range p.Mappings {
+		changes = append(changes, m.change())
+	}
+	for _, b := range p.Images {
+		changes = append(changes, b.change())
+	}
+	for _, m := range p.Moves {
+		changes = append(changes, m.change())
+	}
+	return changes
+}
+
+// Empty reports whether nothing has to be done.
+func (p Plan) Empty() bool {
+	return len(p.changes()) == 0 && !slices.ContainsFunc(p.Nodes, func(n workstation.Plan) bool { return !n.Empty() })
+}
+
+// Destroys reports whether a step of the plan destroys data. Plans of [Diff]
+// and [MoveFacts.Plan] do not.
+func (p Plan) Destroys() bool {
+	return slices.ContainsFunc(p.Nodes, workstation.Plan.Destroys)
+}
+
+// all returns the findings of the cluster and of all nodes.
+func (p Plan) all() []proxstation.Finding {
+	all := slices.Clone(p.Findings)
+	for _, n := range p.Nodes {
+		all = append(all, n.Findings...)
+	}
+	return all
+}
+
+// String returns the plan as a text for a person to approve: where each VM goes
+// and why, then the changes.
+func (p Plan) String() string {
+	var b strings.Builder
+	b.WriteString("Plan for the cluster")
+	if p.Empty() {
+		b.WriteString(": nothing to do")
+	}
+	b.WriteString("\n")
+	for _, placement := range p.Placements {
+		b.WriteString(placement.String())
+	}
+	for _, change := range p.changes() {
+		b.WriteString("\n" + change.String())
+	}
+	for _, n := range p.Nodes {
+		b.WriteString("\n" + n.String())
+	}
+	for _, f := range p.Findings {
+		b.WriteString("\n" + printable.Text(f.String()) + "\n")
+	}
+	return b.String()
+}

@@ -1,0 +1,161 @@
+package cluster
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation/internal/qmconf"
+	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation"
+)
+
+// An Image says where an image comes from that the chosen node does not have.
+// Either URL or Open is set.
+type Image struct {
+	// Volume is the volume that a VM of the Spec names, such as
+	// "local:iso/virtio-win.iso". Its storage does not matter: content and name
+	// of the file make it the same image.
+	Volume string
+	// URL is the address from which the node fetches the image, and SHA256 its
+	// checksum in hexadecimal, which is then required.
+	URL, SHA256 string
+	// Open opens the image for an upload.
+	Open func() (io.ReadSeekCloser, error)
+}
+
+// A BringImage brings an image to a node.
+type BringImage struct {
+	Node  string
+	Image Image // its Volume is the one that the node will have
+}
+
+// change returns the change as data for people.
+func (b BringImage) change() workstation.StepChange {
+	from := "uploaded from here"
+	if b.Image.URL != "" {
+		from = "fetched by the node from " + b.Image.URL
+	}
+	pool, _, _ := qmconf.CutVolume(b.Image.Volume)
+	return workstation.StepChange{Sign: workstation.SignAdd, Object: "image " + b.Image.Volume + " on node " + b.Node,
+		Lines: []workstation.StepLine{{Sign: workstation.SignAdd, Key: "from", Want: from}},
+		Needs: []workstation.Privilege{{Path: "/storage/" + pool, Name: "Datastore.AllocateTemplate"}}}
+}
+
+// An imaging finds the images that a VM needs on one node.
+type imaging struct {
+	spec   []Image
+	all    Facts
+	node   workstation.Facts
+	brings []BringImage
+	// moved says which volume stands for which volume of the Spec.
+	moved []string
+	why   []string // the images that cannot be had, with the reason
+}
+
+// images returns the VM with the volumes that the node has or will have. Images
+// that an existing VM has already are left alone.
+func (i *imaging) images(vm workstation.VM) workstation.VM {
+	vm.Disks = slices.Clone(vm.Disks)
+	have := i.node.VMs[vm.ID].Config
+	for n, disk := range vm.Disks {
+		volume := cmp.Or(disk.Volume, disk.Import)
+		_, there := have[disk.Slot]
+		if drive := have[disk.Slot]; disk.Import != "" && there || strings.HasPrefix(drive+",", volume+",") {
+			continue
+		}
+		volume = i.find(volume)
+		if disk.Volume != "" {
+			vm.Disks[n].Volume = volume
+		} else if disk.Import != "" {
+			vm.Disks[n].Import = volume
+		}
+	}
+	return vm
+}
+
+// find returns the volume on the node that is the wanted image.
+func (i *imaging) find(volume string) string {
+	name, file, pooled := qmconf.CutVolume(volume)
+	content, _, _ := strings.Cut(file, "/")
+	if !pooled || content != "iso" && content != "import" || len(i.node.Pools) == 0 {
+		return volume
+	}
+	var others []string
+	for _, pool := range i.node.Pools {
+		listed := slices.ContainsFunc(pool.Images, func(v storage.Volume) bool { return v.ID == pool.Name+":"+file })
+		switch {
+		case pool.Name == name && pool.Active && (listed || pool.Images == nil):
+			return volume
+		case pool.Active && listed:
+			others = append(others, pool.Name+":"+file)
+		}
+	}
+	if len(others) > 0 {
+		i.moved = append(i.moved, fmt.Sprintf("%s is on the node as %s", volume, others[0]))
+		return others[0]
+	}
+	return i.bring(volume, name, file, content)
+}
+
+// bring plans to bring an image to the node, to the storage that the VM names
+// or else to the storage for such images with most space.
+func (i *imaging) bring(volume, name, file, content string) string {
+	source := slices.IndexFunc(i.spec, func(image Image) bool {
+		_, its, _ := qmconf.CutVolume(image.Volume)
+		return its == file
+	})
+	if source < 0 {
+		i.why = append(i.why, volume+" is not on the node"+i.elsewhere(file)+", and the Spec says no place to bring it from")
+		return volume
+	}
+	var best *storage.Pool
+	for n, pool := range i.node.Pools {
+		if !pool.Active || !pool.Holds(content) || best != nil && best.Name == name {
+			continue
+		}
+		if best == nil || pool.Name == name || pool.Available > best.Available {
+			best = &i.node.Pools[n]
+		}
+	}
+	if best == nil {
+		i.why = append(i.why, fmt.Sprintf("%s is not on the node, and none of its storages takes content of the type %s", volume, content))
+		return volume
+	}
+	image := i.spec[source]
+	image.Volume = best.Name + ":" + file
+	i.brings = append(i.brings, BringImage{Node: i.node.Node, Image: image})
+	return image.Volume
+}
+
+// elsewhere names the nodes that have an image.
+func (i *imaging) elsewhere(file string) string {
+	var names []string
+	for _, node := range i.all.readable() {
+		for _, pool := range node.Pools {
+			if slices.ContainsFunc(pool.Images, func(v storage.Volume) bool { return v.ID == pool.Name+":"+file }) {
+				names = append(names, node.Node+" ("+pool.Name+")")
+			}
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return ", only on " + strings.Join(names, " and ")
+}
+
+// brought returns the facts of the node as they will be with the images.
+func brought(facts workstation.Facts, brings []BringImage) workstation.Facts {
+	facts.Pools = slices.Clone(facts.Pools)
+	for _, b := range brings {
+		name, _, _ := qmconf.CutVolume(b.Image.Volume)
+		for n, pool := range facts.Pools {
+			if pool.Name == name && b.Node == facts.Node {
+				facts.Pools[n].Images = append(slices.Clone(pool.Images), storage.Volume{ID: b.Image.Volume})
+			}
+		}
+	}
+	return facts
+}

@@ -1,0 +1,40 @@
+package cluster
+
+import (
+	"slices"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/workstation"
+)
+
+// driftOf returns the reasons why an entry of the node is not true.
+func driftOf(facts workstation.Facts, mapping gpu.Mapping, e gpu.MappingEntry) []proxstation.Finding {
+	mapping.Entries, mapping.Unread = []gpu.MappingEntry{e}, nil
+	return slices.DeleteFunc(facts.PCI().Drift(mapping), func(f proxstation.Finding) bool { return f.Severity != proxstation.Blocker })
+}
+
+// CheckMappings compares the mappings of the cluster with the devices of the
+// nodes. Each finding names the node on which VMs with the mapping would not
+// start. The IDs are those of [gpu.Node.Drift].
+func (f Facts) CheckMappings() []proxstation.Finding { return f.drift(f.mappings()) }
+
+// drift returns the drift of mappings on the nodes that have an entry in them.
+// It is a warning: no plan fails because of it unless a VM needs the mapping on
+// that node.
+func (f Facts) drift(mappings []gpu.Mapping) []proxstation.Finding {
+	var findings []proxstation.Finding
+	for _, m := range mappings {
+		for _, facts := range f.readable() {
+			if len(m.On(facts.Node)) == 0 {
+				continue
+			}
+			for _, finding := range facts.PCI().Drift(m) {
+				finding.Severity = min(finding.Severity, proxstation.Warning)
+				finding.Subject += " on node " + facts.Node
+				findings = append(findings, finding)
+			}
+		}
+	}
+	return findings
+}

@@ -1,0 +1,123 @@
+package cluster
+
+import (
+	"strings"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/printable"
+	"github.com/proxstation/proxstation/iommu"
+	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation"
+)
+
+// A Spec describes what should exist on a cluster. Everything else is left
+// alone.
+type Spec struct {
+	// Cards holds the graphics cards that workstations name, each with its
+	// resource mapping.
+	Cards []Card
+	// Workstations holds the VMs with their needs. They are placed in this
+	// order, after the VMs that exist.
+	Workstations []Needs
+	// Images says where images come from that the chosen node does not have.
+	Images []Image
+	// Place says how far storages may be filled. With nil, disks are promised
+	// no more space than there is.
+	Place *storage.PlaceOptions
+}
+
+// Needs say what a workstation needs of a node. Most needs are in the VM: the
+// size and the tier of its disks, its memory, its processors, its bridges and
+// its images. A hostpci value with a mapping needs a card: on which nodes such
+// a card is, the [Card] of that name in the Spec or the existing mapping says.
+type Needs struct {
+	// VM is the VM, as a profile makes it.
+	VM workstation.VM
+	// On returns the VM for a node. It is for VMs that depend on their node: a
+	// Mac depends on the card and on the processor. The mappings of the facts
+	// have the entries that the plan will make. Nil means that VM fits every
+	// node.
+	On func(node workstation.Facts) (workstation.VM, error)
+	// Node is the only node on which a new VM is placed. If it is empty, every
+	// node is allowed. A VM that exists stays on its node in any case.
+	Node string
+}
+
+// on returns the VM as it should be on a node.
+func (n Needs) on(node workstation.Facts) (workstation.VM, error) {
+	if n.On == nil {
+		return n.VM, nil
+	}
+	return n.On(node)
+}
+
+// A Card is a kind of graphics card with the resource mapping by which VMs name
+// it. Each node that has such a card gets an entry in the mapping.
+type Card struct {
+	// Mapping is the mapping's name: a letter, then letters, digits, "-" and
+	// "_".
+	Mapping string
+	// Kind says which cards are meant. With the zero Kind, the mapping must
+	// exist, and the models of its entries are the kind.
+	Kind Kind
+}
+
+// A Kind says which graphics cards are meant. A card is of the kind if it meets
+// every field that is set. The zero Kind means no card.
+type Kind struct {
+	// Name is a part of the card's name in PVE's list of PCI devices, such as
+	// "RTX 5070". All its words must be in the name, in any order and case. A
+	// card that PVE's list of names does not know has no name.
+	Name string
+	// Family is the family of the card's chip.
+	Family gpu.Family
+	// Model is the vendor and device number of the display: 10de:2c05.
+	Model iommu.Model
+	// Address is the address of a function of the card, the same on each node.
+	Address iommu.Address
+}
+
+// Is reports whether a card is of the kind.
+func (k Kind) Is(card gpu.Card) bool {
+	name := words(card.Name())
+	for word := range words(k.Name) {
+		if !name[word] {
+			return false
+		}
+	}
+	return k != Kind{} &&
+		(k.Family == gpu.UnknownFamily || k.Family == card.Family()) &&
+		(k.Model == iommu.Model{} || k.Model == card.Model()) &&
+		(k.Address == iommu.Address{} || k.Address.SameSlot(card.Address()))
+}
+
+// words returns the words of a name in lower case. Brackets separate words:
+// "GB203 [GeForce RTX 5070 Ti]".
+func words(name string) map[string]bool {
+	found := map[string]bool{}
+	for word := range strings.FieldsFuncSeq(strings.ToLower(name), func(r rune) bool { return strings.ContainsRune(" \t[](),/", r) }) {
+		found[word] = true
+	}
+	return found
+}
+
+// String describes the kind: "RTX 5070, NVIDIA Blackwell".
+func (k Kind) String() string {
+	var parts []string
+	if k.Name != "" {
+		parts = append(parts, k.Name)
+	}
+	if k.Family != gpu.UnknownFamily {
+		parts = append(parts, k.Family.String())
+	}
+	if k.Model != (iommu.Model{}) {
+		parts = append(parts, k.Model.String())
+	}
+	if k.Address != (iommu.Address{}) {
+		parts = append(parts, "at "+k.Address.Slot())
+	}
+	if len(parts) == 0 {
+		return "no card"
+	}
+	return printable.Line(strings.Join(parts, ", "))
+}

@@ -1,0 +1,54 @@
+package cluster
+
+import (
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/workstation"
+)
+
+// away returns the reason why nothing can be planned on a node, and "" for a
+// node that was read.
+func (n NodeFacts) away() string {
+	switch {
+	case n.State == Online:
+		return ""
+	case n.State == Forbidden:
+		return "the login may not read it: it lacks Sys.Audit on /nodes/" + n.Name
+	case n.Err != nil:
+		return "it is " + n.State.String() + ": " + n.Err.Error()
+	}
+	return "it is " + n.State.String()
+}
+
+// readable returns the facts of the nodes that were read.
+func (f Facts) readable() []workstation.Facts {
+	var all []workstation.Facts
+	for _, n := range f.Nodes {
+		if n.away() == "" {
+			all = append(all, n.Facts)
+		}
+	}
+	return all
+}
+
+// mappings returns the mappings of the cluster, which every node knows.
+func (f Facts) mappings() []gpu.Mapping {
+	for _, n := range f.readable() {
+		return n.Mappings
+	}
+	return nil
+}
+
+// home returns the node of a VM.
+func (f Facts) home(vmid int) (node string, exists bool) {
+	for _, n := range f.readable() {
+		if _, ok := n.VMs[vmid]; ok {
+			return n.Node, true
+		}
+	}
+	for _, g := range f.Guests {
+		if g.VMID == vmid && !g.Container {
+			return g.Node, true
+		}
+	}
+	return "", false
+}

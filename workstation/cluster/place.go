@@ -1,0 +1,233 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
+	"github.com/proxstation/proxstation/workstation"
+)
+
+// A Placement says on which node a VM is or will be, and why.
+type Placement struct {
+	VMID int
+	Name string
+	// Node is the chosen node. For a VM that exists, it is the node where the
+	// VM is.
+	Node string
+	// Exists says that the VM exists already.
+	Exists bool
+	// Why explains the choice to people.
+	Why string
+	// Others says why the other nodes were not chosen, in the order of their
+	// names. It is empty for a VM that exists or whose Needs name a node.
+	Others []NodeReason
+	// VM is the VM as it is planned on the node.
+	VM workstation.VM
+}
+
+// A NodeReason says why a node was not chosen.
+type NodeReason struct {
+	Node string
+	// Refused says that the node cannot have the VM. Otherwise the VM would
+	// work on the node, and the chosen node is better.
+	Refused bool
+	Why     string
+}
+
+// String returns the placement in a few lines: the node with the reason, then
+// the other nodes.
+func (p Placement) String() string {
+	var b strings.Builder
+	verb := "goes to"
+	if p.Exists {
+		verb = "stays on"
+	}
+	b.WriteString(printable.Sprintf("VM %d %s %s node %s: %s\n", p.VMID, p.Name, verb, p.Node, p.Why))
+	writeReasons(&b, p.Others)
+	return b.String()
+}
+
+func writeReasons(b *strings.Builder, reasons []NodeReason) {
+	for _, o := range reasons {
+		verdict := "not as good"
+		if o.Refused {
+			verdict = "refused"
+		}
+		b.WriteString(printable.Sprintf("    %s (%s): %s\n", o.Node, verdict, o.Why))
+	}
+}
+
+// ErrNoPlace reports a workstation whose needs no node meets.
+var ErrNoPlace = errors.New("no node will do")
+
+// A NoPlaceError explains, node by node, why a workstation found no place. It
+// matches [ErrNoPlace].
+type NoPlaceError struct {
+	VMID    int
+	Name    string
+	Refused []NodeReason
+}
+
+// Error implements error.
+func (e *NoPlaceError) Error() string {
+	var b strings.Builder
+	b.WriteString(printable.Sprintf("cluster: no node for VM %d %s", e.VMID, e.Name))
+	for _, o := range e.Refused {
+		b.WriteString(printable.Sprintf("\n  %s: %s", o.Node, o.Why))
+	}
+	return b.String()
+}
+
+// Is reports whether target is [ErrNoPlace].
+func (e *NoPlaceError) Is(target error) bool { return target == ErrNoPlace }
+
+// Place chooses a node for each workstation of the Spec. It is pure: the same
+// input gives the same answer. VMs that exist stay where they are. For each
+// other VM, Place asks of each node whether it could be made there, with the
+// judgements of [workstation.Diff] and of [gpu.Ready]: card, storages by tier
+// and space, memory, processors, bridges, images, privileges. Among the nodes
+// that could have the VM, the first difference decides:
+//
+//  1. its memory fits beside what runs now;
+//  2. fewer other VMs have its card;
+//  3. more of its disks are on the tier that they prefer;
+//  4. fewer images have to be brought;
+//  5. fewer warnings;
+//  6. more memory is available;
+//  7. the node's name.
+//
+// The error joins a [NoPlaceError] for each VM that finds no node, and the
+// errors of [workstation.Diff] for VMs that exist.
+func Place(spec Spec, facts Facts) ([]Placement, error) {
+	p := placed(spec, facts)
+	return p.placements, errors.Join(p.problems...)
+}
+
+// placed places all workstations of a Spec.
+func placed(spec Spec, facts Facts) *placing {
+	p := &placing{spec: spec, all: facts, mapper: mapCards(spec.Cards, facts), nodes: map[string]*nodePlan{}}
+	p.problems = p.mapper.problems
+	if len(p.problems) > 0 {
+		return p // without the mappings, every further reason would be wrong
+	}
+	for _, node := range facts.readable() {
+		node.Mappings = p.mapper.after
+		p.nodes[node.Node] = &nodePlan{facts: node}
+	}
+	for _, existing := range []bool{true, false} { // VMs that exist keep their room
+		for _, needs := range spec.Workstations {
+			if _, exists := facts.home(needs.VM.ID); exists == existing {
+				p.place(needs)
+			}
+		}
+	}
+	return p
+}
+
+// A placing holds the state of one call of Place.
+type placing struct {
+	spec       Spec
+	all        Facts
+	mapper     *mapper
+	nodes      map[string]*nodePlan // of the nodes that were read
+	placements []Placement
+	brings     []BringImage
+	findings   []proxstation.Finding
+	problems   []error
+}
+
+// A nodePlan holds what was placed on a node so far.
+type nodePlan struct {
+	facts workstation.Facts // with the mappings and images after the plan
+	vms   []workstation.VM
+}
+
+// place finds the node for one workstation.
+func (p *placing) place(needs Needs) {
+	if home, exists := p.all.home(needs.VM.ID); exists {
+		p.stay(needs, home)
+		return
+	}
+	if taken := p.taken(needs.VM); taken != nil {
+		p.problems = append(p.problems, taken)
+		return
+	}
+	var good []candidate
+	var refused []NodeReason
+	named := false
+	for _, node := range p.all.Nodes {
+		if needs.Node != "" && needs.Node != node.Name {
+			continue
+		}
+		named = true
+		c := p.judge(needs, node)
+		if c.refused != "" {
+			refused = append(refused, NodeReason{Node: node.Name, Refused: true, Why: c.refused})
+			continue
+		}
+		good = append(good, c)
+	}
+	if !named && needs.Node != "" {
+		refused = []NodeReason{{Node: needs.Node, Refused: true, Why: "the cluster has no such node"}}
+	}
+	if len(good) == 0 {
+		p.problems = append(p.problems, &NoPlaceError{VMID: needs.VM.ID, Name: needs.VM.Name, Refused: refused})
+		return
+	}
+	slices.SortStableFunc(good, candidate.compare)
+	why, others := explain(needs, good)
+	others = append(others, refused...)
+	slices.SortFunc(others, func(a, b NodeReason) int { return strings.Compare(a.Node, b.Node) })
+	p.choose(good[0], Placement{Why: why, Others: others})
+}
+
+// choose takes a candidate into the plan.
+func (p *placing) choose(c candidate, placement Placement) {
+	node := p.nodes[c.node]
+	node.vms = append(node.vms, c.vm)
+	node.facts = brought(node.facts, c.images.brings)
+	p.brings = append(p.brings, c.images.brings...)
+	placement.VMID, placement.Name, placement.Node, placement.VM = c.vm.ID, c.vm.Name, c.node, c.vm
+	if len(c.images.moved) > 0 {
+		placement.Why += "; " + strings.Join(c.images.moved, "; ")
+	}
+	p.placements = append(p.placements, placement)
+}
+
+// stay keeps a VM that exists on its node. If the node was not read, nothing is
+// planned for the VM.
+func (p *placing) stay(needs Needs, home string) {
+	subject := fmt.Sprintf("VM %d %s", needs.VM.ID, needs.VM.Name)
+	if needs.Node != "" && needs.Node != home {
+		p.findings = append(p.findings, proxstation.Finding{ID: "cluster.elsewhere", Severity: proxstation.Warning, Subject: subject,
+			Seen: fmt.Sprintf("it is on node %s, and was to be on %s", home, needs.Node), Why: "A VM that exists is moved only if that is asked for.",
+			Fix: fmt.Sprintf("Move it while it is off: qm migrate %d %s, on node %s; or correct the node that was asked for.", needs.VM.ID, needs.Node, home)})
+	}
+	node, _ := p.all.Node(home) // the zero NodeFacts was not read
+	if why := node.away(); why != "" {
+		p.findings = append(p.findings, proxstation.Finding{ID: "cluster.vm-away", Severity: proxstation.Warning, Subject: subject,
+			Seen: fmt.Sprintf("it is on node %s: %s", home, why), Why: "Nothing is planned for it, because its configuration cannot be read.",
+			Fix: "Bring the node back and plan again. Do not make the VM anew on another node: both would write to its shared disks when the node is back."})
+		return
+	}
+	c := p.judge(needs, node)
+	if c.err != nil {
+		p.problems = append(p.problems, fmt.Errorf("cluster: VM %d is on node %s: %w", needs.VM.ID, home, c.err))
+		return
+	}
+	p.choose(c, Placement{Exists: true, Why: "it is there"})
+}
+
+// taken returns an error if a container has the VMID.
+func (p *placing) taken(vm workstation.VM) error {
+	for _, node := range p.all.readable() {
+		if other, taken := node.Others[vm.ID]; taken {
+			return fmt.Errorf("cluster: %w", &workstation.TakenError{VMID: vm.ID, Want: vm.Name, Have: other})
+		}
+	}
+	return nil
+}
