@@ -92,7 +92,7 @@ func (r *raw) UnmarshalJSON(data []byte) error {
 // answer that is not JSON is an error, whatever its status: go-proxmox would
 // take a 595 for success. A GET whose answer gets lost is made again.
 func (c *Client) call(ctx context.Context, method, path string, params any, v any) error {
-	if r := roundOf(ctx); r != nil && method == http.MethodGet && !strings.HasPrefix(path, "/nodes/") {
+	if r := roundOf(ctx); r != nil && method == http.MethodGet && v != nil && !strings.HasPrefix(path, "/nodes/") {
 		return r.read(ctx, c, path, v)
 	}
 	return c.request(ctx, method, path, params, v)

@@ -24,7 +24,13 @@ type Round struct {
 	mu     sync.Mutex
 	first  int // the share with which a node begins
 	shares map[string]*share
-	once   map[string]*shared
+	once   map[question]*shared
+}
+
+// A question is a GET, and the type of the value that holds its answer.
+type question struct {
+	path string
+	kind reflect.Type
 }
 
 // A share bounds the requests to one node.
@@ -51,7 +57,7 @@ func roundOf(ctx context.Context) *Round {
 // WithRound returns a context whose requests belong to a new round with this
 // many slots. Requests that nodes share end with ctx.
 func WithRound(ctx context.Context, slots int) (context.Context, *Round) {
-	r := &Round{slots: make(chan struct{}, slots), first: min(slots, InFlight), shares: map[string]*share{}, once: map[string]*shared{}}
+	r := &Round{slots: make(chan struct{}, slots), first: min(slots, InFlight), shares: map[string]*share{}, once: map[question]*shared{}}
 	r.ctx = context.WithValue(ctx, roundKey{}, r)
 	return r.ctx, r
 }
@@ -124,8 +130,8 @@ func (r *Round) share(path string) *share {
 // the answer holds, and must not change it.
 func (r *Round) read(ctx context.Context, c *Client, path string, v any) error {
 	to := reflect.ValueOf(v).Elem()
+	key := question{path, to.Type()}
 	r.mu.Lock()
-	key := to.Type().String() + " " + path
 	s, asked := r.once[key]
 	if !asked {
 		s = &shared{done: make(chan struct{}), value: reflect.New(to.Type())}
