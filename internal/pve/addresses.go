@@ -98,7 +98,7 @@ func (a *Addresses) RoundTrip(r *http.Request) (*http.Response, error) {
 			return response, nil
 		}
 		if ctx := r.Context(); ctx.Err() != nil {
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) && a.list[at].answered.Load() < began.UnixNano() {
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) && a.list[at].answered.Load() <= began.UnixNano() {
 				a.leave(at) // the address has been silent since
 			}
 			return nil, err
