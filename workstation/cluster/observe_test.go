@@ -226,6 +226,21 @@ func TestNodesThatHangDelayNobody(t *testing.T) {
 	})
 }
 
+// Answers that come, each in time, and take too long together, end with the
+// limit of a node.
+func TestTheLimitOfANode(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		sim := pvetest.NewCluster(hosts("a", "b", "c"), nil)
+		c := connect(t, sim, &cluster.Options{InFlight: 3, Limit: 10 * time.Second}, "a")
+		sim.Delay("b", 3*time.Second)
+		facts, took := observe(t, c)
+		if text := states(facts); text != "a online, b slow, cluster.node-slow, c online" || took != 10*time.Second {
+			t.Errorf("%s in %s", text, took)
+		}
+	})
+}
+
 // A cluster of two versions is reported, and each node is read.
 func TestVersionSkew(t *testing.T) {
 	t.Parallel()
