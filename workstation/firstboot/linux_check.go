@@ -14,7 +14,7 @@ import (
 // that they refuse would stop a set-up that nobody watches.
 var (
 	dnsLabel     = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)                    // RFC 1123 section 2.1, lower case
-	instanceID   = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)                                  // names a directory in /var/lib/cloud/instances
+	instanceID   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)                      // names a directory in /var/lib/cloud/instances
 	loginName    = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)                                // Debian adduser.conf NAME_REGEX, useradd(8)
 	localeName   = regexp.MustCompile(`^[A-Za-z]{2,8}(_[A-Za-z]{2,8})?(\.[A-Za-z0-9-]{1,16})?$`) // locale-gen(8)
 	layoutName   = regexp.MustCompile(`^[a-z]{2,16}$`)                                           // xkeyboard-config(7)
@@ -39,7 +39,7 @@ const maxPassword = 128
 func (g LinuxAI) check() error {
 	var f fields
 	f.want(dnsLabel.MatchString(g.HostName), "HostName", "%q is not a host name: want 1 to 63 of a-z, 0-9 and -, no - at the ends", g.HostName)
-	f.want(instanceID.MatchString(g.Instance), "Instance", "%q: want 1 to 64 of letters, digits, . _ and -", g.Instance)
+	f.want(instanceID.MatchString(g.Instance), "Instance", "%q: want 1 to 128 of letters, digits, . _ and -, a letter or digit first", g.Instance)
 	f.want(loginName.MatchString(g.User), "User", "%q is not a login: want a-z or _ first, then at most 31 of a-z, 0-9, _ and -", g.User)
 	f.want(!slices.Contains(systemLogins, g.User), "User", "%q is a login or a group of the system", g.User)
 	f.want(len(g.Keys) > 0 || !g.Password.IsZero(), "Keys", "without a key and without a password nobody could log in")

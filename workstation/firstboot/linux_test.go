@@ -99,6 +99,7 @@ func TestLinuxUserData(t *testing.T) {
 	}
 	var data struct {
 		Users []struct{ Passwd string }
+		Hosts string `json:"manage_etc_hosts"`
 	}
 	if err := json.Unmarshal([]byte(strings.TrimPrefix(text, "#cloud-config\n")), &data); err != nil {
 		t.Fatal(err)
@@ -106,6 +107,9 @@ func TestLinuxUserData(t *testing.T) {
 	digest, err := shacrypt.Decode(data.Users[0].Passwd)
 	if err != nil || !digest.Match(fullLinux().Password.Reveal()) || digest.Match("another") {
 		t.Errorf("%q is not the hash of the password: %v", data.Users[0].Passwd, err)
+	}
+	if data.Hosts != "localhost" {
+		t.Errorf("manage_etc_hosts is %q: the lines of /etc/hosts that are there would be lost, or the guest would not know its own name", data.Hosts)
 	}
 }
 
@@ -176,6 +180,7 @@ func TestLinuxRefusals(t *testing.T) {
 			g.NVIDIA, g.Driver = true, &Packages{Repository: "https://x/ a b", Key: "-----BEGIN PGP PUBLIC KEY BLOCK-----", Names: []string{"a;b"}}
 		}, "Driver.Names[0]"},
 		"an instance that climbs": {func(g *LinuxAI) { g.Instance = "../x" }, "Instance"},
+		"an instance above":       {func(g *LinuxAI) { g.Instance = ".." }, "Instance"},
 	}
 	for name, test := range tests {
 		g := linuxGuest()
@@ -185,6 +190,16 @@ func TestLinuxRefusals(t *testing.T) {
 		if !errors.Is(err, ErrField) || !errors.As(err, &field) || field.Field != test.field || !seed.IsZero() {
 			t.Errorf("%s: %v, want an error of %s and no seed", name, err, test.field)
 		}
+	}
+}
+
+// The longest host name is accepted, although the default of Instance is longer.
+func TestLongestHostName(t *testing.T) {
+	t.Parallel()
+	g := linuxGuest()
+	g.HostName = strings.Repeat("h", 63)
+	if seed, err := g.Seed(); err != nil || seed.IsZero() {
+		t.Error(err)
 	}
 }
 

@@ -28,7 +28,10 @@ func (g LinuxAI) userData() (string, error) {
 		user["lock_passwd"], user["passwd"], user["sudo"] = false, hash, "ALL=(ALL) ALL"
 	}
 	data := map[string]any{
-		"hostname": g.HostName, "users": []any{user},
+		// sudo looks the host's name up. "localhost" adds the name to /etc/hosts
+		// and keeps the other lines; true, as in PVE's own user-data, would
+		// replace the file (cloud-init, module update_etc_hosts).
+		"hostname": g.HostName, "manage_etc_hosts": "localhost", "users": []any{user},
 		"ssh_pwauth": len(g.Keys) == 0, "disable_root": true,
 		"write_files": []any{
 			written(linuxScript, "0755", script),
