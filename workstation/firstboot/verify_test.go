@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -12,11 +14,13 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// here is a Guest that runs commands on this machine.
-type here struct{}
+// here is a Guest that runs commands on this machine. The programs in its
+// directory come before the machine's own programs.
+type here struct{ programs string }
 
-func (here) Run(ctx context.Context, c proxstation.GuestCommand) (proxstation.GuestOutput, error) {
+func (h here) Run(ctx context.Context, c proxstation.GuestCommand) (proxstation.GuestOutput, error) {
 	cmd := exec.CommandContext(ctx, c.Argv[0], c.Argv[1:]...)
+	cmd.Env = append(os.Environ(), "PATH="+h.programs+":"+os.Getenv("PATH"))
 	var stdout, stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
@@ -158,6 +162,23 @@ func TestVerifyScript(t *testing.T) {
 	}
 	if checks := all.judge(seen); checks[3].ID != CheckDisk || checks[3].Answer == proxstation.Yes {
 		t.Errorf("a disk that is not there: %+v", checks[3])
+	}
+}
+
+// Something is mounted over the disk for models. findmnt lists the mounts of a
+// directory in the order in which they were mounted (measured with 2.41).
+func TestVerifySeesTheMountOnTop(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for program, text := range map[string]string{
+		"findmnt": "printf '/dev/sdb models rw,relatime\\nnone  rw,relatime\\n'", "readlink": "echo /dev/sdb"} {
+		if err := os.WriteFile(filepath.Join(dir, program), []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil { //nolint:gosec // a program
+			t.Fatal(err)
+		}
+	}
+	checks, err := Verify(t.Context(), here{dir}, Wanted{Disks: all.Disks})
+	if err != nil || len(checks) != 2 || checks[1].Answer != proxstation.No || !strings.Contains(checks[1].Seen, "/srv/models: none") {
+		t.Errorf("%v, %v", checks, err)
 	}
 }
 

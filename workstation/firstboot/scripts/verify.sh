@@ -47,7 +47,8 @@ while [ $# -ge 2 ]; do
 	if ! have findmnt; then
 		unknown "disk.$1" "findmnt is not there"
 	else
-		say "disk.$1" "$(findmnt -n -r -o SOURCE,LABEL,OPTIONS --mountpoint "$2" 2>/dev/null)"
+		# The last mount covers the others.
+		say "disk.$1" "$(findmnt -n -r -o SOURCE,LABEL,OPTIONS --mountpoint "$2" 2>/dev/null | tail -n 1)"
 	fi
 	say "place.$1" "$(readlink -f "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-$1" 2>/dev/null)"
 	shift 2
