@@ -61,3 +61,16 @@ func ExampleWindows11() {
 	// [Autounattend.xml firstboot-disk.cmd firstboot.ps1] <nil>
 	// firstboot: TimeZone: "Europe/Berlin" is not a time zone of Windows, such as W. Europe Standard Time: tzutil /l in a Windows lists them
 }
+
+func ExampleFieldError() {
+	_, err := firstboot.LinuxAI{HostName: "linux-ai", User: "root"}.Seed() // joins an error for each field
+	var wrong *firstboot.FieldError
+	if errors.As(err, &wrong) {
+		fmt.Println(wrong.Field, "-", wrong.Why)
+	}
+	fmt.Println(err)
+	// Output:
+	// User - "root" is a login or a group of the system
+	// firstboot: User: "root" is a login or a group of the system
+	// firstboot: Keys: without a key and without a password nobody could log in
+}

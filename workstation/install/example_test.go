@@ -2,6 +2,7 @@ package install_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/proxstation/proxstation"
@@ -100,4 +101,89 @@ func ExampleApply() {
 	// devices
 	// ready
 	// yes guest agent - qemu-guest-agent.service: active
+}
+
+// A guest that cannot be set up in its VM is refused before anything changes.
+func ExampleGuestError() {
+	ctx := context.Background()
+	sim := pvetest.New(pvetest.Reference(), &pvetest.Options{Speed: 100}).Start()
+	defer sim.Close()
+	node, err := workstation.Connect(ctx, workstation.Endpoint{URL: sim.URL(), Username: "root@pam", Password: "secret", Fingerprint: sim.Fingerprint()}, "", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	facts, err := node.Observe(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	vm := profile.LinuxAI{}.VM() // without an Image
+	guest := install.Guest{VMID: vm.ID, Linux: &firstboot.LinuxAI{HostName: "linux-ai", User: "me", Password: proxstation.NewSecret("correct horse")}}
+	_, err = install.Diff(workstation.Spec{VMs: []workstation.VM{vm}}, []install.Guest{guest}, facts)
+	var refused *install.GuestError
+	if errors.As(err, &refused) {
+		fmt.Println(errors.Is(err, install.ErrGuest), refused.VMID)
+		fmt.Println(refused.Why)
+	}
+	// Output:
+	// true 141
+	// scsi0 is an empty disk: want a cloud image (Image of the profile)
+}
+
+// The guest reports that its set-up has failed. Its log is read through its
+// agent, and its seed is deleted.
+func ExampleSetupError() {
+	ctx := context.Background()
+	host := pvetest.Reference()
+	host.Guests = map[int]pvetest.Guest{141: {Boot: 1, Files: map[string][]byte{
+		firstboot.LinuxState: []byte("phase=driver\nfailed=these packages could not be installed: nvidia-open\n"),
+		firstboot.LinuxLog:   []byte("== driver\nE: Unable to locate package nvidia-open\n"),
+	}}}
+	sim := pvetest.New(host, &pvetest.Options{Speed: 100}).Start()
+	defer sim.Close()
+	node, err := workstation.Connect(ctx, workstation.Endpoint{URL: sim.URL(), Username: "root@pam", Password: "secret", Fingerprint: sim.Fingerprint()}, "", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	facts, err := node.Observe(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	vm := profile.LinuxAI{Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2"}.VM()
+	guest := install.Guest{VMID: vm.ID, Linux: &firstboot.LinuxAI{HostName: "linux-ai", User: "me", Password: proxstation.NewSecret("correct horse")}}
+	plan, err := install.Diff(workstation.Spec{VMs: []workstation.VM{vm}}, []install.Guest{guest}, facts)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = install.Apply(ctx, node, plan, nil)
+	var failed *install.SetupError
+	if errors.As(err, &failed) {
+		fmt.Println(failed.Phase, "-", failed.Why)
+		fmt.Print(failed.Log)
+	}
+	guest.Again = true // for the next plan, when the cause is mended
+	// Output:
+	// first boot - these packages could not be installed: nvidia-open
+	// == driver
+	// E: Unable to locate package nvidia-open
+}
+
+// A program tells the user which volume still holds a password.
+func ExampleSeedError() {
+	err := errors.Join(
+		&install.SetupError{VMID: 141, Phase: install.PhaseFirstBoot, Why: "the VM went off"},
+		&install.SeedError{Volume: "local:iso/firstboot-linux-ai-4dd560a2e3f7.iso", Cause: workstation.ErrLocked},
+	)
+	var left *install.SeedError
+	if errors.As(err, &left) && !left.Gone {
+		fmt.Println("a password is in", left.Volume)
+	}
+	fmt.Println(left)
+	// Output:
+	// a password is in local:iso/firstboot-linux-ai-4dd560a2e3f7.iso
+	// install: the seed local:iso/firstboot-linux-ai-4dd560a2e3f7.iso, which holds a password, is still there: delete it on the node with pvesm free local:iso/firstboot-linux-ai-4dd560a2e3f7.iso: locked
 }
