@@ -124,20 +124,20 @@ func boots(t *testing.T, config map[string]string, image []byte) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said, serial := &transcript{}, &transcript{}
+	said, serial := &guest.Transcript{}, &guest.Transcript{}
 	run(ctx, t, said, "qemu-system-x86_64", args...)
 	line := dial(ctx, t, dir+"/serial", said)
 	began := time.Now()
-	for buffer := make([]byte, 256); !strings.Contains(serial.text(), opencoretest.Ended); {
+	for buffer := make([]byte, 256); !strings.Contains(serial.Text(), opencoretest.Ended); {
 		n, err := line.Read(buffer)
 		_, _ = serial.Write(buffer[:n])
 		if err != nil {
-			t.Fatalf("%v; QEMU said %q, the firmware\n%s", err, said.text(), serial.text())
+			t.Fatalf("%v; QEMU said %q, the firmware\n%s", err, said.Text(), serial.Text())
 		}
 		if ctx.Err() != nil {
-			t.Fatalf("the program did not end; the firmware said\n%s", serial.text())
+			t.Fatalf("the program did not end; the firmware said\n%s", serial.Text())
 		}
 	}
 	t.Logf("firmware: up in %s", time.Since(began).Round(time.Second))
-	return serial.text()
+	return serial.Text()
 }

@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -62,7 +61,7 @@ func TestFirmware(t *testing.T) {
 type booted struct {
 	qmp     *json.Decoder
 	monitor net.Conn
-	serial  *transcript
+	serial  *guest.Transcript
 }
 
 // power starts QEMU for a configuration, waits until the firmware is up, and
@@ -76,7 +75,7 @@ func power(t *testing.T, config map[string]string) *booted {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	t.Cleanup(cancel)
-	said := &transcript{}
+	said := &guest.Transcript{}
 	if config["tpmstate0"] != "" {
 		run(ctx, t, said, "swtpm", "socket", "--tpm2", "--tpmstate", "dir="+dir, "--ctrl", "type=unixio,path="+dir+"/tpm")
 		wait(ctx, t, dir+"/tpm", said)
@@ -86,16 +85,16 @@ func power(t *testing.T, config map[string]string) *booted {
 		t.Fatal(err)
 	}
 	run(ctx, t, said, "qemu-system-x86_64", arguments...)
-	m := &booted{monitor: dial(ctx, t, dir+"/qmp", said), serial: &transcript{}}
+	m := &booted{monitor: dial(ctx, t, dir+"/qmp", said), serial: &guest.Transcript{}}
 	m.qmp = json.NewDecoder(m.monitor)
 	m.ask(t, "qmp_capabilities", nil, nil)
 	serial := dial(ctx, t, dir+"/serial", said)
 	go func() { _, _ = io.Copy(m.serial, serial) }()
 	await := func(sign string, times int) {
-		for strings.Count(m.serial.text(), sign) < times {
+		for strings.Count(m.serial.Text(), sign) < times {
 			select {
 			case <-ctx.Done():
-				t.Fatalf("no %q; QEMU said %q, the firmware\n%s", sign, said.text(), m.serial.text())
+				t.Fatalf("no %q; QEMU said %q, the firmware\n%s", sign, said.Text(), m.serial.Text())
 			case <-time.After(50 * time.Millisecond):
 			}
 		}
@@ -115,7 +114,7 @@ func power(t *testing.T, config map[string]string) *booted {
 }
 
 // run starts a program that is ended together with the test.
-func run(ctx context.Context, t *testing.T, said *transcript, name string, args ...string) {
+func run(ctx context.Context, t *testing.T, said *guest.Transcript, name string, args ...string) {
 	t.Helper()
 	command := exec.CommandContext(ctx, name, args...)
 	command.Stdout, command.Stderr = said, said
@@ -131,7 +130,7 @@ func run(ctx context.Context, t *testing.T, said *transcript, name string, args 
 // wait waits until a program listens on a socket. The file of the socket
 // appears a moment before the socket accepts connections. /proc/net/unix marks
 // a listening socket with __SO_ACCEPTCON (the kernel's net/unix/af_unix.c).
-func wait(ctx context.Context, t *testing.T, path string, said *transcript) {
+func wait(ctx context.Context, t *testing.T, path string, said *guest.Transcript) {
 	t.Helper()
 	listens := regexp.MustCompile(`(?m)^\S+: \S+ \S+ 00010000 .* ` + regexp.QuoteMeta(path) + `$`)
 	for {
@@ -144,20 +143,20 @@ func wait(ctx context.Context, t *testing.T, path string, said *transcript) {
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("nothing listens on %s: %s", path, said.text())
+			t.Fatalf("nothing listens on %s: %s", path, said.Text())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
-func dial(ctx context.Context, t *testing.T, path string, said *transcript) net.Conn {
+func dial(ctx context.Context, t *testing.T, path string, said *guest.Transcript) net.Conn {
 	t.Helper()
 	short, cancel := context.WithTimeout(ctx, 30*time.Second) // QEMU reports an invalid command line at once
 	defer cancel()
 	wait(short, t, path, said)
 	connection, err := new(net.Dialer).DialContext(ctx, "unix", path)
 	if err != nil {
-		t.Fatalf("%v; QEMU said %s", err, said.text())
+		t.Fatalf("%v; QEMU said %s", err, said.Text())
 	}
 	t.Cleanup(func() { _ = connection.Close() })
 	return connection
@@ -284,7 +283,7 @@ func (m *booted) checkCard(t *testing.T, config map[string]string, devices map[s
 // the shell's mappings list every drive.
 func (m *booted) checkDrives(t *testing.T, config map[string]string) {
 	t.Helper()
-	text := m.serial.text()
+	text := m.serial.Text()
 	tried := regexp.MustCompile(`failed to load Boot\w+ ".*" from (PciRoot\S*): `).FindAllStringSubmatch(text, -1)
 	order := strings.Split(strings.TrimPrefix(config["boot"], "order="), ";")
 	for i, key := range order {
@@ -335,25 +334,4 @@ func firmwarePath(key string, config map[string]string) string {
 		return fmt.Sprintf("/Pci(0x1F,0x2)/Sata(0x%X,0xFFFF,0x0)", n/2+2*(n%2))
 	}
 	return fmt.Sprintf("/Pci(0x1,0x1)/Ata(%s,%s,0x0)", []string{"Primary", "Secondary"}[n/2], []string{"Master", "Slave"}[n%2])
-}
-
-var escapes = regexp.MustCompile("\x1b\\[[0-9;]*[A-Za-z]")
-
-// A transcript collects the text that the firmware writes to its serial port.
-type transcript struct {
-	mu    sync.Mutex
-	bytes []byte
-}
-
-func (s *transcript) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.bytes = append(s.bytes, p...)
-	return len(p), nil
-}
-
-func (s *transcript) text() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return escapes.ReplaceAllString(string(s.bytes), "")
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -74,7 +75,7 @@ func blankDisk(t *testing.T) {
 	linux.Network = firstboot.Network{MAC: address, Address: netip.MustParsePrefix("10.0.2.15/24"),
 		Gateway: netip.MustParseAddr("10.0.2.2"), DNS: []netip.Addr{netip.MustParseAddr("10.0.2.3")}}
 	setup := rustDesk(s)
-	report, err := h.install(linux, &setup, false)
+	report, err := h.install(install.Guest{Linux: &linux, RustDesk: &setup})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +99,7 @@ func blankDisk(t *testing.T) {
 
 	// A repeated set-up keeps the disk for models and the password.
 	h.run("echo precious >/srv/models/weights")
-	again, err := h.install(linux, &setup, true)
+	again, err := h.install(install.Guest{Linux: &linux, RustDesk: &setup, Again: true})
 	if err != nil || again.Found["models"] != "kept" || len(again.RustDesk.Changed) != 0 || answers(again.Checks) != seen {
 		t.Errorf("again: %+v, %v", again, err)
 	}
@@ -114,7 +115,8 @@ func blankDisk(t *testing.T) {
 
 // fullDisk sets up a guest that fails at first: the disk for models is not
 // blank, and a package does not exist. Each failure is reported and can be
-// repaired. The data on the disk is kept.
+// repaired. The data on the disk is kept. The guest has its card from its first
+// start.
 func fullDisk(t *testing.T) {
 	t.Helper()
 	h := newHouse(t)
@@ -123,7 +125,8 @@ func fullDisk(t *testing.T) {
 	linux := linuxAI(h, open(t))
 	linux.Keys, linux.Password, linux.Ollama = nil, proxstation.NewSecret("correct horse: ü"), nil
 	linux.Driver.Names = append(linux.Driver.Names, "no-such-package")
-	_, err := h.install(linux, nil, false)
+	wanted := install.Guest{Linux: &linux, Card: install.CardAtOnce}
+	_, err := h.install(wanted)
 	failed := failure(t, err)
 	if !strings.Contains(failed.Why, "not blank") || !strings.Contains(failed.Why, "ext4 data") || !strings.Contains(failed.Log, "failed: the disk in scsi1 is not blank") {
 		t.Fatalf("a disk that is not blank: %+v", failed)
@@ -145,13 +148,18 @@ func fullDisk(t *testing.T) {
 		t.Errorf("what DHCP gave: %v, %v", addresses, err)
 	}
 
+	if got := h.run("cloud-init status --wait | tail -n 1"); got != "status: done" {
+		t.Errorf("cloud-init: %q", got)
+	}
+
+	wanted.Again = true
 	h.run("e2label /dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi1 models") // the command that the error names
-	_, err = h.install(linux, nil, true)
+	_, err = h.install(wanted)
 	if failed := failure(t, err); !strings.Contains(failed.Why, "no-such-package") || !strings.Contains(failed.Log, "Unable to locate package no-such-package") {
 		t.Errorf("a package that does not exist: %+v", failed)
 	}
 	h.run("sed -i 's/ no-such-package//' /usr/local/sbin/proxstation-firstboot")
-	report, err := h.install(linux, nil, true)
+	report, err := h.install(wanted)
 	if err != nil || report.Found["models"] != "kept" || h.run("cat /srv/models/thesis") != "precious" {
 		t.Errorf("after the repairs: %+v, %v", report, err)
 	}
@@ -184,13 +192,19 @@ func fill(t *testing.T, disk string) string {
 	return sum(t, disk)
 }
 
-func sum(t *testing.T, file string) string {
+// sum returns the checksum of a file.
+func sum(t *testing.T, name string) string {
 	t.Helper()
-	data, err := os.ReadFile(file)
+	file, err := os.Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf("%x", sha256.Sum256(data))
+	defer func() { _ = file.Close() }() // it was only read
+	digest := sha256.New()
+	if _, err := io.Copy(digest, file); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%x", digest.Sum(nil))
 }
 
 // answers returns the IDs of the checks with their answers.
@@ -202,49 +216,68 @@ func answers(checks []firstboot.Check) string {
 	return strings.Join(all, ", ")
 }
 
-// isVerified checks the guest in good and in broken states: without a card in
-// the output of the stand-in of nvidia-smi, without the disk, and without
-// nvidia-smi.
+// isVerified checks the guest in broken states: without a card and with another
+// file system over the disk for models, without the disk and RustDesk, and
+// without nvidia-smi.
 func (h *house) isVerified(wanted firstboot.Wanted) {
 	h.Helper()
 	wanted.RustDesk, wanted.Card = true, true
-	for before, want := range map[string]string{
-		"mv /etc/lab-cards /etc/no-cards":             "firstboot.agent yes, firstboot.driver unknown, firstboot.card no, firstboot.disk yes, firstboot.rustdesk yes",
-		"umount /srv/models; systemctl stop rustdesk": "firstboot.agent yes, firstboot.driver unknown, firstboot.card yes, firstboot.disk no, firstboot.rustdesk no",
-		"mv /usr/bin/nvidia-smi /usr/bin/no-smi":      "firstboot.agent yes, firstboot.driver unknown, firstboot.card no, firstboot.disk yes, firstboot.rustdesk yes",
+	for _, c := range []struct{ harm, want, repair string }{
+		{"mv /etc/lab-cards /etc/no-cards; mount -t tmpfs none /srv/models",
+			"firstboot.agent yes, firstboot.driver unknown, firstboot.card no, firstboot.disk no, firstboot.rustdesk yes",
+			"mv /etc/no-cards /etc/lab-cards; umount /srv/models"},
+		{"umount /srv/models; systemctl stop rustdesk",
+			"firstboot.agent yes, firstboot.driver unknown, firstboot.card yes, firstboot.disk no, firstboot.rustdesk no",
+			"mount /srv/models; systemctl start rustdesk"},
+		{"mv /usr/bin/nvidia-smi /usr/bin/no-smi",
+			"firstboot.agent yes, firstboot.driver unknown, firstboot.card no, firstboot.disk yes, firstboot.rustdesk yes",
+			"mv /usr/bin/no-smi /usr/bin/nvidia-smi"},
 	} {
-		h.run(before)
-		checks, err := firstboot.Verify(h.ctx, h.agent, wanted)
-		if got := answers(checks); err != nil || got != want {
-			h.Errorf("after %s: %s: %v, %v", before, got, checks, err)
+		if said := h.run(c.harm); said != "" {
+			h.Errorf("%s: %s", c.harm, said)
 		}
-		h.run("mount /srv/models; systemctl start rustdesk; mv /etc/no-cards /etc/lab-cards; mv /usr/bin/no-smi /usr/bin/nvidia-smi")
+		checks, err := firstboot.Verify(h.ctx, h.agent, wanted)
+		if got := answers(checks); err != nil || got != c.want {
+			h.Errorf("after %s: %s: %v, %v", c.harm, got, checks, err)
+		}
+		if said := h.run(c.repair); said != "" {
+			h.Errorf("%s: %s", c.repair, said)
+		}
 	}
 }
 
-// isSetUp checks the results of the set-up in the guest.
+// isSetUp checks the results of the set-up in the guest. All commands run as
+// one script, because the start of each takes a second.
 func (h *house) isSetUp() {
 	h.Helper()
-	for command, want := range map[string]string{
-		"hostname":      "linux-ai",
-		"id -nG ada":    "ada sudo models",
-		"id -nG ollama": "ollama video render models",
-		"findmnt -n -o FSTYPE,LABEL /srv/models | tr -s ' '":                                                      "ext4 models",
-		"findmnt -n -o SOURCE /srv/models | cmp - /dev/fd/3 3<<E\n$(readlink -f /dev/disk/by-id/*drive-scsi1)\nE": "",
-		"stat -c '%U %G %a' /srv/models/ollama":                                                                   "ollama models 2775",
-		"grep -c '^HF_HOME=/srv/models/huggingface$' /etc/environment":                                            "1",
-		"cat /home/ada/.ssh/authorized_keys":                                                                      publicKey,
-		"sudo -u ada sudo -n id -un 2>/dev/null":                                                                  "root",
-		"ip -4 -o address show eth0 | awk '{ print $4 }'":                                                         "10.0.2.15/24",
-		"ip route show default | cut -d' ' -f1-5":                                                                 "default via 10.0.2.2 dev eth0",
-		"networkctl status eth0 | awk '$1 == \"DNS:\" { print $2 }'":                                              "10.0.2.3",
-		"systemctl is-active ollama qemu-guest-agent ssh":                                                         "active\nactive\nactive",
-		"systemctl is-enabled proxstation-firstboot":                                                              "disabled",
-		"cloud-init status": "status: done",
-		"df --output=size -B1G / | tail -n 1 | tr -d ' '": "8",
-	} {
-		if got := h.run(command); got != want {
-			h.Errorf("%s: %q, want %q", command, got, want)
+	checks := [][2]string{
+		{"hostname", "linux-ai"},
+		{"getent hosts linux-ai | tr -s ' '", "127.0.1.1 linux-ai linux-ai"},
+		{"grep -c ip6-allnodes /etc/hosts", "1"}, // a line of the image
+		{"id -nG ada", "ada sudo models"},
+		{"id -nG ollama", "ollama video render models"},
+		{"findmnt -n -o FSTYPE,LABEL /srv/models | tr -s ' '", "ext4 models"},
+		{"[ $(findmnt -n -o SOURCE /srv/models) = $(readlink -f /dev/disk/by-id/*drive-scsi1) ] && echo the disk in scsi1", "the disk in scsi1"},
+		{"stat -c '%U %G %a' /srv/models/ollama", "ollama models 2775"},
+		{"grep -c '^HF_HOME=/srv/models/huggingface$' /etc/environment", "1"},
+		{"cat /home/ada/.ssh/authorized_keys", publicKey},
+		{"sudo -u ada sudo -n id -un", "root"}, // and no warning about the host's name
+		{"ip -4 -o address show eth0 | awk '{ print $4 }'", "10.0.2.15/24"},
+		{"ip route show default | cut -d' ' -f1-5", "default via 10.0.2.2 dev eth0"},
+		{"networkctl status eth0 | awk '$1 == \"DNS:\" { print $2 }'", "10.0.2.3"},
+		{"systemctl is-active ollama qemu-guest-agent ssh", "active\nactive\nactive"},
+		{"systemctl is-enabled proxstation-firstboot", "disabled"},
+		{"cloud-init status", "status: disabled"}, // since the seed is gone; the settings above have stayed
+		{"df --output=size -B1G / | tail -n 1 | tr -d ' '", "8"},
+	}
+	var script strings.Builder
+	for _, c := range checks {
+		script.WriteString("{ " + c[0] + "; } 2>&1; echo --\n")
+	}
+	got := strings.Split(h.run(script.String()), "--")
+	for i, c := range checks {
+		if i >= len(got) || strings.TrimSpace(got[i]) != c[1] {
+			h.Errorf("%s: %q, want %q", c[0], got[min(i, len(got)-1)], c[1])
 		}
 	}
 }

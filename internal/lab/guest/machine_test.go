@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,11 +22,9 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
-	"github.com/proxstation/proxstation/workstation/firstboot"
 	"github.com/proxstation/proxstation/workstation/install"
 	"github.com/proxstation/proxstation/workstation/profile"
 	"github.com/proxstation/proxstation/workstation/pvetest"
-	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
 const (
@@ -79,7 +76,7 @@ type house struct {
 
 	real    *pvetest.SocketAgent
 	on      atomic.Bool // whether QEMU runs the VM
-	console transcript
+	console guest.Transcript
 }
 
 // newHouse returns a node that does not have the VM yet.
@@ -112,7 +109,7 @@ func newHouse(t *testing.T) *house {
 			t.Error(err)
 		}
 		if t.Failed() {
-			t.Logf("the guest's console ends with\n%s", h.console.tail())
+			t.Logf("the guest's console ends with\n%s", h.console.Tail())
 		}
 	})
 	return h
@@ -176,7 +173,7 @@ func (h *house) power() error {
 	if err != nil {
 		return err
 	}
-	var said transcript
+	var said guest.Transcript
 	qemu := exec.CommandContext(h.ctx, "qemu-system-x86_64", arguments...)
 	qemu.Stdout, qemu.Stderr = &said, &said
 	if err := qemu.Start(); err != nil {
@@ -201,7 +198,7 @@ func (h *house) power() error {
 		if h.ctx.Err() != nil {
 			return nil
 		}
-		return fmt.Errorf("QEMU ended by itself: %w: %s", err, said.text())
+		return fmt.Errorf("QEMU ended by itself: %w: %s", err, said.Text())
 	}
 }
 
@@ -218,11 +215,10 @@ func (h *house) listen() {
 	}
 }
 
-// install makes the VM, sets up its guest and checks it. If again is set, the
-// guest exists already.
-func (h *house) install(linux firstboot.LinuxAI, setup *rustdesk.Setup, again bool) (install.Report, error) {
+// install makes the VM, sets up its guest and checks it.
+func (h *house) install(wanted install.Guest) (install.Report, error) {
 	h.Helper()
-	seed, err := linux.Seed()
+	seed, err := wanted.Linux.Seed()
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -233,13 +229,13 @@ func (h *house) install(linux firstboot.LinuxAI, setup *rustdesk.Setup, again bo
 	if err != nil {
 		h.Fatal(err)
 	}
-	guests := []install.Guest{{VMID: vmid, Linux: &linux, RustDesk: setup, Again: again}}
+	wanted.VMID = vmid
 	card, err := iommu.ParseAddress("0000:01:00.0")
 	if err != nil {
 		h.Fatal(err)
 	}
 	spec := workstation.Spec{VMs: []workstation.VM{vm()}, Mappings: []workstation.CardMapping{{ID: "rtx5070ti", Card: card}}}
-	plan, err := install.Diff(spec, guests, facts)
+	plan, err := install.Diff(spec, []install.Guest{wanted}, facts)
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -270,29 +266,4 @@ func (h *house) run(command string) string {
 		h.Fatalf("%s: %v", command, err)
 	}
 	return strings.TrimSpace(out.Stdout + out.Stderr)
-}
-
-// A transcript collects the output of a program. Several goroutines may use it.
-type transcript struct {
-	mu    sync.Mutex
-	bytes []byte
-}
-
-func (s *transcript) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.bytes = append(s.bytes, p...)
-	return len(p), nil
-}
-
-func (s *transcript) text() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return string(s.bytes)
-}
-
-// tail returns the last 60 lines.
-func (s *transcript) tail() string {
-	lines := strings.Split(strings.ReplaceAll(s.text(), "\r", ""), "\n")
-	return strings.Join(lines[max(0, len(lines)-60):], "\n")
 }
