@@ -74,7 +74,7 @@ var arrows = map[string][]string{
 	"workstation/profile": {"", "gpu", "storage", "workstation", "workstation/opencore", "internal/enum", "internal/macos", "internal/qmconf"},
 	// This package reads the page of a homelab. It reads no environment and no
 	// file, and does not speak to a node. No other package reads YAML.
-	"workstation/file": {"", "iommu", "gpu", "storage", "workstation", "workstation/profile", "workstation/install", "workstation/firstboot", "workstation/rustdesk", "workstation/access", "internal/printable",
+	"workstation/file": {"", "iommu", "gpu", "storage", "workstation", "workstation/profile", "workstation/loader", "workstation/install", "workstation/firstboot", "workstation/rustdesk", "workstation/access", "internal/printable",
 		"github.com/goccy/go-yaml"},
 	// This package reports on a machine and is useful by itself. It does not
 	// speak to a node, and no other package imports ghw. It reads the host's
@@ -107,6 +107,10 @@ var arrows = map[string][]string{
 	// node. howett.net/plist reads their property lists a second time, because
 	// it also reads the lists of kernel extensions.
 	"workstation/opencore": {"", "gpu", "internal/enum", "internal/fat", "internal/macos", "internal/printable", "internal/qmconf", "howett.net/plist"},
+	// This package reads OpenCore images and kernel extensions from files, and
+	// brings the configured copy to the VM of a profile. Package profile reads
+	// no file, and package opencore speaks to no node.
+	"workstation/loader": {"", "storage", "workstation", "workstation/profile", "workstation/opencore", "internal/printable", "internal/qmconf"},
 	// This package makes OpenCore images for tests.
 	"internal/opencoretest": {"internal/fat"},
 
@@ -120,7 +124,7 @@ var arrows = map[string][]string{
 func allowed(pkg string) []string {
 	if strings.HasPrefix(pkg, "examples/") {
 		return []string{"", "iommu", "gpu", "storage", "workstation", "workstation/pvetest",
-			"workstation/access", "workstation/rustdesk", "workstation/recovery", "workstation/opencore", "workstation/profile", "workstation/firstboot", "workstation/install", "workstation/inventory",
+			"workstation/access", "workstation/rustdesk", "workstation/recovery", "workstation/opencore", "workstation/loader", "workstation/profile", "workstation/firstboot", "workstation/install", "workstation/inventory",
 			"workstation/file", "examples/switchboard/board",
 			"examples/internal/connect", "examples/internal/term", "golang.org/x/term",
 			"internal/hosttree", "internal/opencoretest", "internal/printable", "github.com/luthermonson/go-proxmox"}

@@ -45,7 +45,7 @@ func (d *differ) macOS(after Facts) {
 		}
 		d.macOSCPU(will, tell)
 		d.macOSImages(vm, tell)
-		configured := len(vm.Notes) > 0 // the notes hold findings about OpenCore's image
+		configured := slices.ContainsFunc(vm.Notes, func(f proxstation.Finding) bool { return f.ID == "opencore.image" })
 		if will[macos.RecoverySlot] != "" && !configured {
 			tell("macos.scan-policy", proxstation.Info, macos.RecoverySlot+" boots the recovery system; as recovery.WriteDisk makes it, it is FAT without GPT", "OpenCore's own ScanPolicy looks at APFS only: its menu then has no recovery system",
 				"let ScanPolicy be 0 in Misc, Security of OpenCore's config.plist")

@@ -83,11 +83,11 @@ func (a *app) onAgain(set *flag.FlagSet) {
 // carryOut shows a plan, asks for confirmation, and applies the plan.
 func (a *app) carryOut(ctx context.Context, g goal, yes bool, what string, opts *install.Options) error {
 	if !a.json {
-		a.out.Install(g.plan)
+		a.out.Install(g.plan, g.copies...)
 	}
 	if blocked := connect.Blocked(g.plan.First.Findings); blocked != nil || g.plan.Empty() {
 		if a.json {
-			return result(a.show(viewOf(g.plan)), blocked)
+			return result(a.show(viewOf(g)), blocked)
 		}
 		return blocked
 	}
@@ -103,13 +103,16 @@ func (a *app) carryOut(ctx context.Context, g goal, yes bool, what string, opts 
 		fmt.Fprintln(a.out)
 		opts.Progress = a.out.Progress()
 	}
+	if err := a.bring(ctx, g, opts.Progress); err != nil {
+		return err
+	}
 	a.embed(g.plan)
 	reports, err := install.Apply(ctx, g.node, g.plan, opts)
 	if err != nil {
 		return fmt.Errorf("%w; the same command goes on where it stopped", a.advise(err))
 	}
 	if a.json {
-		return a.show(viewOf(g.plan))
+		return a.show(viewOf(g))
 	}
 	a.report(reports)
 	a.say("\nDone: %d changes, %d guests set up.", len(g.plan.First.Steps), len(reports))

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/proxstation/proxstation"
@@ -16,6 +15,7 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/file"
 	"github.com/proxstation/proxstation/workstation/install"
+	"github.com/proxstation/proxstation/workstation/loader"
 )
 
 // onPage adds the flag that names the page.
@@ -85,6 +85,7 @@ type goal struct {
 	node   *workstation.Node
 	facts  workstation.Facts
 	spec   workstation.Spec
+	copies []loader.Copy // configured copies of OpenCore images
 	plan   install.Plan
 }
 
@@ -107,14 +108,24 @@ func (a *app) lookAt(ctx context.Context, source *file.Source) (goal, error) {
 	if g.facts, err = g.node.Observe(ctx); err != nil {
 		return g, err
 	}
-	if g.spec, err = source.Spec(g.facts, resolve); err != nil {
+	if g.copies, err = a.copies(source, g.facts); err != nil {
+		return g, err
+	}
+	if g.spec, err = source.Spec(g.facts, resolve, g.copies...); err != nil {
 		return g, err
 	}
 	guests, err := source.Guests(g.facts, resolve, a.again...)
 	if err != nil {
 		return g, err
 	}
-	g.plan, err = install.Diff(g.spec, guests, g.facts)
+	facts := g.facts
+	for _, c := range g.copies {
+		facts = c.With(facts)
+	}
+	g.plan, err = install.Diff(g.spec, guests, facts)
+	for _, c := range g.copies {
+		g.plan.First.Findings = append(g.plan.First.Findings, c.Kept...)
+	}
 	return g, g.explain(err)
 }
 
@@ -143,12 +154,15 @@ func (g goal) explain(err error) error {
 	return err
 }
 
+// standInSecret is as long as the key of a Mac.
+var standInSecret = strings.Repeat("x", 64)
+
 // resolve reads a secret from the environment or a file. On the embedded node,
 // a stand-in replaces a secret that is not set.
 func resolve(r file.Reference) (proxstation.Secret, error) {
 	text, err := lookUp(r)
 	if (err != nil || text == "") && !connect.Configured() {
-		text, err = strings.Repeat("x", 64), nil // as long as the key of a Mac
+		text, err = standInSecret, nil
 		if strings.HasSuffix(string(r), ".pub") {
 			text = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl stand-in"
 		}
@@ -165,13 +179,6 @@ func lookUp(r file.Reference) (string, error) {
 		}
 		return text, nil
 	}
-	if rest, home := strings.CutPrefix(name, "~/"); home {
-		dir, err := os.UserHomeDir()
-		if err != nil {
-			return "", err
-		}
-		name = filepath.Join(dir, rest)
-	}
-	text, err := os.ReadFile(name)
+	text, err := os.ReadFile(atHome(name))
 	return strings.TrimRight(string(text), "\r\n"), err
 }

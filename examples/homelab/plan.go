@@ -7,7 +7,6 @@ import (
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/examples/internal/connect"
 	"github.com/proxstation/proxstation/workstation"
-	"github.com/proxstation/proxstation/workstation/install"
 )
 
 // check reports whether the node can have what the page describes.
@@ -20,7 +19,7 @@ func (a *app) check(set *flag.FlagSet) func(context.Context) error {
 			return err
 		}
 		if a.json {
-			if err := a.show(viewOf(g.plan)); err != nil {
+			if err := a.show(viewOf(g)); err != nil {
 				return err
 			}
 			return connect.Blocked(g.plan.First.Findings)
@@ -53,9 +52,9 @@ func (a *app) plan(set *flag.FlagSet) func(context.Context) error {
 			}
 		}
 		if a.json {
-			err = a.show(viewOf(g.plan))
+			err = a.show(viewOf(g))
 		} else {
-			a.out.Install(g.plan)
+			a.out.Install(g.plan, g.copies...)
 		}
 		switch blocked := connect.Blocked(g.plan.First.Findings); {
 		case err != nil:
@@ -82,7 +81,16 @@ type planView struct {
 	Blocked  bool                  `json:"blocked"`
 	Changes  []changeView          `json:"changes"`
 	SetUps   []setUpView           `json:"setUps"` // guests that the plan sets up
+	Copies   []copyView            `json:"copies"` // images that are written and uploaded first
 	Findings []proxstation.Finding `json:"findings"`
+}
+
+type copyView struct {
+	VMID    int      `json:"vmid"`
+	Image   string   `json:"image"`
+	File    string   `json:"file"`    // the copy on this machine
+	Volume  string   `json:"volume"`  // the copy on the node
+	Changes []string `json:"changes"` // of the image
 }
 
 type setUpView struct {
@@ -109,11 +117,16 @@ type lineView struct {
 	Note string `json:"note"`
 }
 
-func viewOf(plan install.Plan) planView {
-	p := plan.First
-	v := planView{Node: p.Node, Empty: plan.Empty(), Blocked: proxstation.Worst(p.Findings) == proxstation.Blocker, Changes: []changeView{}, SetUps: []setUpView{}, Findings: append([]proxstation.Finding{}, p.Findings...)}
+func viewOf(g goal) planView {
+	plan, p := g.plan, g.plan.First
+	v := planView{Copies: []copyView{}, Node: p.Node, Empty: plan.Empty(), Blocked: proxstation.Worst(p.Findings) == proxstation.Blocker, Changes: []changeView{}, SetUps: []setUpView{}, Findings: append([]proxstation.Finding{}, p.Findings...)}
 	for _, c := range p.Changes() {
 		v.Changes = append(v.Changes, changeView{Sign: string(c.Sign), Object: c.Object, Lines: lines(c.Lines), Needs: privileges(c.Needs), RootTicket: append([]string{}, c.RootTicket...)})
+	}
+	for _, c := range g.copies {
+		if c.Volume != "" {
+			v.Copies = append(v.Copies, copyView{VMID: c.VMID(), Image: c.From, File: c.To, Volume: c.Volume, Changes: append([]string{}, c.Plan.Lines()...)})
+		}
 	}
 	for _, s := range plan.SetUps {
 		v.SetUps = append(v.SetUps, setUpView{VMID: s.VMID, Name: s.Name, Seed: s.Seed, Later: lines(s.Later), Needs: privileges(s.Needs)})

@@ -29,7 +29,7 @@ type saved struct {
 const savedFormat = 1
 
 func save(name string, g goal, again []string) error {
-	v := viewOf(g.plan)
+	v := viewOf(g)
 	s := saved{Format: savedFormat, Name: g.source.Name, Page: string(g.source.Bytes()), Node: v.Node, Changes: v.Changes, SetUps: v.SetUps, Again: again, Digests: digests(g)}
 	text, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -81,7 +81,7 @@ func (a *app) saved(ctx context.Context, name string) (goal, error) {
 	if err != nil {
 		return g, err
 	}
-	if v := viewOf(g.plan); v.Node != s.Node || !reflect.DeepEqual(v.Changes, s.Changes) || !reflect.DeepEqual(v.SetUps, s.SetUps) || !reflect.DeepEqual(digests(g), s.Digests) {
+	if v := viewOf(g); v.Node != s.Node || !reflect.DeepEqual(v.Changes, s.Changes) || !reflect.DeepEqual(v.SetUps, s.SetUps) || !reflect.DeepEqual(digests(g), s.Digests) {
 		return g, &connect.Exit{Status: connect.Stale, Err: fmt.Errorf("%s: %w: the node or its VMs are not as they were when it was made, and nothing was changed; plan again with homelab plan -out %[1]s", name, workstation.ErrStale)}
 	}
 	return g, nil

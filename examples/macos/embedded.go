@@ -74,7 +74,8 @@ func (s *show) onNVIDIA(ctx context.Context) error {
 	}
 	asked := *s
 	asked.mac.Stage = profile.MacOnCard
-	if _, err := diff(asked.configured(facts, nvidia), facts); !errors.Is(err, gpu.ErrUnsupported) {
+	mac := asked.configured(facts, nvidia)
+	if _, err := diff(mac, mac.VM(), facts); !errors.Is(err, gpu.ErrUnsupported) {
 		return errors.Join(errors.New("macOS on an NVIDIA card has to be refused"), err)
 	} else {
 		fmt.Fprintln(s.out, "  refused:", err)

@@ -51,11 +51,11 @@ func (s *show) run(ctx context.Context, args []string) error {
 	set.TextVar(&s.mac.Mode, "mode", profile.IGPUChosen, "how the iGPU is passed through: legacy, as the only display, or headless, beside a virtual one")
 	set.StringVar(&s.mac.OpenCore, "opencore", "", "image of OpenCore: a file here, of which a copy is configured for the card and brought to the node; a volume of content type import, or a file of the node's own, is taken as it is")
 	set.Func("kext", "kernel extension to put into the image: its folder, or its project's zip archive; may be given again", func(name string) error {
-		s.loader.kexts = append(s.loader.kexts, name)
+		s.source.Kexts = append(s.source.Kexts, name)
 		return nil
 	})
-	set.StringVar(&s.loader.identity, "identity", "keep", "the Mac's serial numbers: keep those of the image, given from MACOS_SERIAL, MACOS_MLB, MACOS_UUID and MACOS_ROM, or new ones that are made up")
-	set.BoolVar(&s.loader.replace, "replace", false, "put the configured image before the boot loader that the VM has, which stays as the way back")
+	set.StringVar(&s.identity, "identity", "keep", "the Mac's serial numbers: keep those of the image, given from MACOS_SERIAL, MACOS_MLB, MACOS_UUID and MACOS_ROM, or made-up")
+	set.BoolVar(&s.source.Replace, "replace", false, "put the configured image before the boot loader that the VM has, which stays as the way back")
 	set.StringVar(&s.mac.Recovery, "recovery", "", "image of the recovery system, likewise; with -fetch, the volume that it becomes")
 	set.StringVar(&s.fetch, "fetch", "", "directory into which the recovery system is fetched from Apple, with -apply; it is verified, and brought to the node")
 	if err := connect.Parse(set, args); err != nil {

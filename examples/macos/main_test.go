@@ -29,7 +29,7 @@ func TestEmbedded(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	at := 0
-	for _, want := range []string{"cannot use NVIDIA", "The iGPU's mode is legacy", "+ VM 130 macos", "+ vga       vmware", "opencore.identity", "opencore.image", "VM 130 is shut down", "+ hostpci0  mapping=macos-gpu,legacy-igd=1",
+	for _, want := range []string{"cannot use NVIDIA", "The iGPU's mode is legacy", "a configured copy of", "+ VM 130 macos", "+ vga       vmware", "opencore.identity", "VM 130 is shut down", "+ hostpci0  mapping=macos-gpu,legacy-igd=1",
 		"vmware -> none", "The same again", "nothing to do", "VM 130 runs"} {
 		found := strings.Index(out.String()[at:], want)
 		if found < 0 {

@@ -55,7 +55,7 @@ func TestOpenCore(t *testing.T) {
 		}
 	}
 	out, err := run("-opencore", image, "-kext", kext, "-identity", "given")
-	for _, want := range []string{"opencore.image", "iMacPro1,1 -> iMac19,1", "AAPL,ig-platform-id: <07009B3E>", "+ Lilu.kext 1.7.2", "[identity]", "Nothing was changed"} {
+	for _, want := range []string{"a configured copy of", "iMacPro1,1 -> iMac19,1", "AAPL,ig-platform-id: <07009B3E>", "+ Lilu.kext 1.7.2", "[identity]", "Nothing was changed"} {
 		if flat := strings.Join(strings.Fields(out), " "); err != nil || !strings.Contains(flat, want) {
 			t.Fatalf("the plan does not say %q (%v):\n%s", want, err, out)
 		}
@@ -79,6 +79,10 @@ func TestOpenCore(t *testing.T) {
 	state, _ = sim.VM(130)
 	if state.Config["sata0"] == "" || state.Config["sata4"] == "" || !strings.HasPrefix(state.Config["boot"], "order=sata0;sata4;") || !strings.Contains(strings.Join(strings.Fields(out), " "), "This is experimental") {
 		t.Errorf("boot %s, sata0 %s, sata4 %s:\n%s", state.Config["boot"], state.Config["sata0"], state.Config["sata4"], out)
+	}
+	before := len(copies())
+	if out, err = run("-opencore", image, "-stage", "card", "-mode", "headless", "-replace", "-apply"); err != nil || !strings.Contains(out, "nothing to do") || len(copies()) != before {
+		t.Errorf("the same again: %v, copies %q:\n%s", err, copies(), out)
 	}
 	if kept, err := os.ReadFile(image); err != nil || !bytes.Equal(kept, content) {
 		t.Error("the image itself is another")

@@ -9,21 +9,22 @@ import (
 	"github.com/proxstation/proxstation/examples/internal/term"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/loader"
 	"github.com/proxstation/proxstation/workstation/profile"
 	"github.com/proxstation/proxstation/workstation/recovery"
 )
 
 // A show is one run of the example.
 type show struct {
-	out     *term.Terminal
-	node    *workstation.Node
-	apply   bool
-	release recovery.Release
-	fetch   string          // the download directory; "" if the recovery system is on the node
-	service recovery.Client // the zero Client is Apple's service
-	mac     profile.MacOS
-	loader  loader
-	image   string // the file of OpenCore's image; "" if the program has not read it
+	out      *term.Terminal
+	node     *workstation.Node
+	apply    bool
+	release  recovery.Release
+	fetch    string          // the download directory; "" if the recovery system is on the node
+	service  recovery.Client // the zero Client is Apple's service
+	mac      profile.MacOS
+	source   loader.Source
+	identity string // "keep", "given" or "made-up"
 }
 
 // stage plans one stage of the VM. With -apply it applies the plan.
@@ -47,17 +48,11 @@ func (s *show) stage(ctx context.Context) error {
 		mac.Mode = choice.Mode
 		s.out.Say("The iGPU's mode is %s. %s %s", choice.Mode, choice.Why, choice.Price)
 	}
-	if err := s.configure(&mac, facts.VMs[s.mac.ID].Config); err != nil {
-		return err
-	}
-	if s.image != "" {
-		facts = with(facts, mac.OpenCore)
-	}
-	plan, err := diff(mac, facts)
+	plan, made, err := s.plan(mac, facts)
 	if err != nil {
 		return err
 	}
-	s.out.Plan(plan)
+	s.out.Plan(plan, made)
 	switch {
 	case connect.Blocked(plan.Findings) != nil:
 		return connect.Blocked(plan.Findings)
@@ -69,12 +64,26 @@ func (s *show) stage(ctx context.Context) error {
 	}
 	progress := s.out.Progress()
 	fmt.Fprintln(s.out)
-	if s.image != "" {
-		if err := s.bringLoader(ctx, mac, progress); err != nil {
-			return err
-		}
+	if err := made.Bring(ctx, s.node, progress); err != nil {
+		return err
 	}
 	return s.node.Apply(ctx, plan, &workstation.ApplyOptions{Progress: progress})
+}
+
+// plan returns the plan for the VM, with the copy of OpenCore's image that has to
+// be brought to the node first.
+func (s *show) plan(mac profile.MacOS, facts workstation.Facts) (workstation.Plan, loader.Copy, error) {
+	vm := mac.VM()
+	made, configured, err := s.configure(mac, facts)
+	if err != nil {
+		return workstation.Plan{}, made, err
+	}
+	if configured {
+		vm, facts = made.VM(), made.With(facts)
+	}
+	plan, err := diff(mac, vm, facts)
+	plan.Findings = append(plan.Findings, made.Kept...)
+	return plan, made, err
 }
 
 // configured returns the profile for a card at the stage that the flags choose.
@@ -84,11 +93,11 @@ func (s *show) configured(facts workstation.Facts, card gpu.Card) profile.MacOS 
 	return mac
 }
 
-// diff returns the plan for the VM.
-func diff(mac profile.MacOS, facts workstation.Facts) (workstation.Plan, error) {
+// diff returns the plan for the VM of a profile.
+func diff(mac profile.MacOS, vm workstation.VM, facts workstation.Facts) (workstation.Plan, error) {
 	return workstation.Diff(workstation.Spec{
 		Mappings: []workstation.CardMapping{{ID: mac.Mapping, Card: mac.Card.Address()}},
-		VMs:      []workstation.VM{mac.VM()},
+		VMs:      []workstation.VM{vm},
 	}, facts)
 }
 

@@ -172,9 +172,9 @@ func (a *adoption) candidates(id int) []Workstation {
 			p.Card = a.cardBy(p.Card)
 			all = append(all, linuxOf(p))
 		case profile.MacOS:
-			all = append(all, &MacOS{MacOS: p, Card: a.cardBy(p.Mapping)})
+			all = append(all, &MacOS{MacOS: p, OpenCore: OpenCore{Volume: p.OpenCore}, Card: a.cardBy(p.Mapping)})
 			p.Stage, p.Mode, p.ROM = profile.MacInstall, profile.IGPUChosen, "" // the VM keeps its card
-			all = append(all, &MacOS{MacOS: p})
+			all = append(all, &MacOS{MacOS: p, OpenCore: OpenCore{Volume: p.OpenCore}})
 		}
 	}
 	if spec, err := workstation.Adopt(a.facts, id); err == nil {

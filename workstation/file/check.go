@@ -55,6 +55,7 @@ func (p Page) check() Errors {
 }
 
 func (w *MacOS) check(errs *Errors, key string) {
+	w.OpenCore.check(errs, key+".opencore")
 	switch {
 	case w.Release != gpu.AnyGuest && !w.Release.IsMacOS():
 		errs.add(key+".release", "%q is not a release of macOS: want %s", guestText(w.Release), oneOf(guests()[gpu.MacOSHighSierra:]))

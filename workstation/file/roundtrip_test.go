@@ -118,6 +118,9 @@ func TestEveryFieldOfAProfileIsReached(t *testing.T) {
 	c.page.Remote.RustDesk.Guests = []string{"name"}
 	c.page.Remote.RustDesk.Packages[rustdesk.Windows] = rustdesk.Package{URL: "x"}
 	for _, w := range filled() {
+		if mac, ok := w.(*MacOS); ok { // a copy's volume is named by the copy
+			mac.OpenCore.Image = ""
+		}
 		made := reflect.ValueOf(w.made("name", c))
 		if as, ok := made.Interface().(asIs); ok {
 			made = reflect.ValueOf(as.from)
@@ -180,10 +183,14 @@ func TestFormatIsReadAsTheSamePage(t *testing.T) {
 		switch w := w.(type) { // a page may have User, Network and Setup, or CloudInit
 		case *LinuxAI:
 			w.CloudInit = nil
+		case *MacOS: // the boot loader is a volume, or the copy of an image
+			w.OpenCore.Volume, w.OpenCore.Identity.MadeUp = "", false
 		case *RustDeskServer:
 			w.User, w.Network, w.Setup = nil, nil, nil
 		}
 	}
+	page.Workstations["volume"] = &MacOS{MacOS: profile.MacOS{ID: 901}, OpenCore: OpenCore{Volume: "local:import/oc.raw"}}
+	page.Workstations["new-mac"] = &MacOS{MacOS: profile.MacOS{ID: 902}, OpenCore: OpenCore{Image: "oc.iso", Identity: Identity{MadeUp: true}}}
 	page.Workstations["text"] = &Windows11{Windows11: profile.Windows11{ID: 900, Card: "text"}}
 	page.DualBoot = map[string]DualBoot{"a set": {}}
 	set := page.DualBoot["a set"]
@@ -198,7 +205,7 @@ func TestFormatIsReadAsTheSamePage(t *testing.T) {
 	if !reflect.DeepEqual(source.Page, page) {
 		t.Errorf("have %#v\nwant %#v\n%s", source.Page, page, written)
 	}
-	for _, comment := range []string{"# two\n# lines\n", "   # a card\n", "memory: 2GiB   # much\n"} {
+	for _, comment := range []string{"    opencore: local:import/oc.raw\n", "opencore: {image: oc.iso, identity: made-up}\n", "identity: {serial: env:SECRET, mlb: env:SECRET, uuid: env:SECRET, rom: env:SECRET}\n", "# two\n# lines\n", "   # a card\n", "memory: 2GiB   # much\n"} {
 		if !bytes.Contains(written, []byte(comment)) {
 			t.Errorf("no comment %q in\n%s", comment, written)
 		}
@@ -316,6 +323,7 @@ func FuzzPage(f *testing.F) {
 	f.Add("node: pve\nstorage: {a: {tier: 3}}\n")
 	f.Add("workstations:\n  w:\n    profile: custom\n    id: 150\n    config: {args: \"-device x,y=\\u0007\", d: 'it''s'}\n    disks:\n    - {slot: scsi0, options: {a: b}}\n")
 	f.Add("cards: {rtx: {address: \"0000:01:00\"}}\nworkstations: {w: {profile: macos, card: rtx, memory: 1.5GiB, osk: env:X}}\n")
+	f.Add("workstations: {m: {profile: macos, opencore: local:import/oc.raw}, n: {profile: macos, id: 131, opencore: {image: oc.iso.gz, kexts: Lilu.zip, identity: made-up, replace: true}}}\n")
 	f.Add("a: &b [*b]")
 	f.Add("? [a]\n: |\n  b")
 	f.Fuzz(func(t *testing.T, text string) {

@@ -174,6 +174,9 @@ func scalarText(v reflect.Value) (text string, ok bool) {
 	if n, special := notations[v.Type()]; special {
 		return n.print(v.Interface()), true
 	}
+	if s, is := v.Interface().(shorthand); is {
+		return s.short()
+	}
 	if m, is := v.Interface().(encoding.TextMarshaler); is {
 		text, err := m.MarshalText()
 		return string(text), err == nil

@@ -100,6 +100,10 @@ func (s *schema) of(t reflect.Type) map[string]any {
 		return s.workstation()
 	case t == reflect.TypeFor[Server]():
 		return map[string]any{"anyOf": []any{map[string]any{"const": "public"}, s.structure(t)}}
+	case t == reflect.TypeFor[Identity]():
+		return map[string]any{"anyOf": []any{map[string]any{"const": "made-up"}, s.structure(t)}}
+	case t == reflect.TypeFor[OpenCore]():
+		return map[string]any{"anyOf": []any{map[string]any{"type": "string"}, s.structure(t)}}
 	case isText:
 		return map[string]any{"type": "string"}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/loader"
 	"github.com/proxstation/proxstation/workstation/profile"
 )
 
@@ -20,8 +21,11 @@ import (
 // The error is an [Errors]. It holds mistakes of [Page.Validate], references
 // that the Resolver could not resolve, and cards that the node does not have.
 // [Source.Spec] adds line and column.
-func (p Page) Spec(facts workstation.Facts, resolve Resolver) (workstation.Spec, error) {
-	c := &conversion{page: p, facts: facts, resolve: resolve, errs: p.check()}
+//
+// The copies are those of [Page.Loaders]. A workstation whose OpenCore image is
+// to be configured has to have a copy among them.
+func (p Page) Spec(facts workstation.Facts, resolve Resolver, copies ...loader.Copy) (workstation.Spec, error) {
+	c := &conversion{page: p, facts: facts, resolve: resolve, copies: copies, errs: p.check()}
 	if err := c.errs.err(); err != nil {
 		return workstation.Spec{}, err
 	}
@@ -44,8 +48,8 @@ func (p Page) Spec(facts workstation.Facts, resolve Resolver) (workstation.Spec,
 }
 
 // Spec does what [Page.Spec] does, with line and column in its errors.
-func (s *Source) Spec(facts workstation.Facts, resolve Resolver) (workstation.Spec, error) {
-	spec, err := s.Page.Spec(facts, resolve)
+func (s *Source) Spec(facts workstation.Facts, resolve Resolver, copies ...loader.Copy) (workstation.Spec, error) {
+	spec, err := s.Page.Spec(facts, resolve, copies...)
 	return spec, s.explain(err)
 }
 
@@ -65,6 +69,7 @@ type conversion struct {
 	page    Page
 	facts   workstation.Facts
 	resolve Resolver
+	copies  []loader.Copy // configured copies of OpenCore images
 	errs    Errors
 	key     string // the key of the current workstation
 	has     bool   // whether the VM exists and has its secrets
@@ -168,10 +173,32 @@ func (w *RustDeskServer) made(name string, c *conversion) maker {
 }
 
 func (w *MacOS) made(name string, c *conversion) maker {
+	p := c.macOS(name, w)
+	vm := p.VM()
+	i := slices.IndexFunc(c.copies, func(made loader.Copy) bool { return made.VMID() == vm.ID })
+	switch {
+	case w.OpenCore.Image == "":
+	case i < 0:
+		c.errs.add(join(c.key, "opencore.image"), "a configured copy of the image has to be planned first (Page.Loaders)")
+	default:
+		vm = c.copies[i].VM()
+	}
+	asked := p
+	asked.Mode = w.Mode
+	if choice := asked.Choose(c.facts); choice.Mode != w.Mode && w.Stage != profile.MacOffCard {
+		vm.Notes = append(vm.Notes, choice.Finding(vm.ID))
+	}
+	return asIs{vm, p}
+}
+
+// macOS returns the profile of a macOS workstation. The facts choose the mode of
+// its iGPU, unless the page does.
+func (c *conversion) macOS(name string, w *MacOS) profile.MacOS {
 	p := w.MacOS
-	p.Name, p.OSK, p.HostCPU = cmp.Or(p.Name, name), c.secret("osk", w.OSK), c.facts.CPU
+	p.Name, p.OSK, p.HostCPU, p.OpenCore = cmp.Or(p.Name, name), c.secret("osk", w.OSK), c.facts.CPU, w.OpenCore.Volume
 	if w.Card != "" {
 		p.Card, p.Mapping = c.card(w.Card), c.page.mapping(w.Card)
+		p.Mode = cmp.Or(p.Mode, p.Choose(c.facts).Mode)
 	}
 	return p
 }

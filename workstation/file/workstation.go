@@ -73,10 +73,12 @@ type RustDeskServer struct {
 }
 
 // MacOS is a [profile.MacOS] on the page. Its card's mapping comes from the
-// page, and the processor from the node. Its image of OpenCore must be
-// configured already, as examples/macos configures it.
+// page, and the processor from the node.
 type MacOS struct {
 	profile.MacOS `omit:"Mapping,HostCPU,Image"`
+	// OpenCore is the boot loader: a volume that is used as it is, or an image
+	// of which a copy is configured for the VM and its card.
+	OpenCore OpenCore
 	// Card is the name of the graphics card on the page.
 	Card string
 	// OSK refers to the key for which macOS asks the system management

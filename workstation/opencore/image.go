@@ -33,8 +33,10 @@ const (
 // An Image is the content of an OpenCore image, as data.
 type Image struct {
 	Layout Layout
-	// Size is the size of the uncompressed disk in bytes.
-	Size int64
+	// Size is the size of the uncompressed disk in bytes, and SHA256 its
+	// checksum in hexadecimal.
+	Size   int64
+	SHA256 string
 	// Version is the version of OpenCore.efi. It is the zero Version if the
 	// program does not show it.
 	Version Version
@@ -103,6 +105,11 @@ func read(r io.ReaderAt, size int64) (Image, *disk, *fat.Volume, error) {
 		return Image{}, nil, nil, err
 	}
 	image.Layout, image.Size = layout, d.size
+	sum := sha256.New()
+	if _, err := io.Copy(sum, io.NewSectionReader(d, 0, d.size)); err != nil {
+		return Image{}, nil, nil, fmt.Errorf("opencore: %w", err)
+	}
+	image.SHA256 = hex.EncodeToString(sum.Sum(nil))
 	return image, d, v, nil
 }
 

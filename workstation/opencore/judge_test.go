@@ -340,3 +340,18 @@ func TestJudgeIsContent(t *testing.T) {
 		}
 	}
 }
+
+// The address of the network card is known only once PVE has made it.
+func TestNetworkAddress(t *testing.T) {
+	t.Parallel()
+	for net0, want := range map[string]string{
+		"virtio=BC:24:11:00:00:01,bridge=vmbr0":                "BC:24:11:00:00:01",
+		"model=vmxnet3,macaddr=BC:24:11:00:00:01,bridge=vmbr0": "BC:24:11:00:00:01",
+		"model=vmxnet3,bridge=vmbr0":                           "",
+		"vmxnet3,bridge=vmbr0":                                 "",
+	} {
+		if _, have := (Machine{VM: map[string]string{"net0": net0}}).network(); have != want {
+			t.Errorf("%s: %q, want %q", net0, have, want)
+		}
+	}
+}

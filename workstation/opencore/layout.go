@@ -103,6 +103,9 @@ func open(r io.ReaderAt, size int64) (*disk, string, error) {
 			return nil, "", &ImageError{Found: "an Apple disk image (UDIF)", Why: "convert it, on a Mac: hdiutil convert IMAGE.dmg -format UDTO -o IMAGE"}
 		}
 	}
+	if size > maxDisk {
+		return nil, "", &ImageError{Found: fmt.Sprintf("a disk of %d GiB", size>>30), Why: fmt.Sprintf("an OpenCore image has %d GiB at most: give the image, not a system's disk", maxDisk>>30)}
+	}
 	return &disk{base: r, size: size, blocks: map[int64][]byte{}}, "raw", nil
 }
 

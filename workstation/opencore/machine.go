@@ -2,6 +2,7 @@ package opencore
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/proxstation/proxstation/gpu"
@@ -98,7 +99,10 @@ func (m Machine) kernel() int {
 	return 17 + int(m.Release-gpu.MacOSHighSierra)
 }
 
-// network returns the model and the MAC address of the VM's network card.
+var macAddress = regexp.MustCompile(`^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$`)
+
+// network returns the model and the MAC address of the VM's network card. The
+// address of a VM that is not made yet is "".
 func (m Machine) network() (model, mac string) {
 	properties := qmconf.Parse("net0", m.VM["net0"])
 	model, _ = properties.Get("model")
@@ -106,6 +110,9 @@ func (m Machine) network() (model, mac string) {
 	if mac == "" && model != "" { // as PVE writes it: virtio=BC:24:11:00:00:01
 		first, _, _ := strings.Cut(m.VM["net0"], ",")
 		_, mac, _ = strings.Cut(first, "=")
+	}
+	if !macAddress.MatchString(mac) {
+		mac = ""
 	}
 	return model, mac
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -18,8 +19,11 @@ type Options struct {
 	Bundles []Bundle
 	// Identity replaces the image's identity.
 	Identity Identity
-	// MadeUp reports that Identity was made up, so that the plan mentions it.
-	MadeUp bool
+	// MakeUp makes up an identity instead, as [MakeIdentity] does, for the model
+	// that the copy has. It gives random bytes, such as crypto/rand's Reader.
+	// The plan mentions that the identity is made up, and its Mark does not
+	// depend on the numbers. Nil makes nothing up.
+	MakeUp io.Reader
 	// Leave holds the IDs of findings for which the plan changes nothing.
 	Leave []string
 }
@@ -51,6 +55,26 @@ type Plan struct {
 	Findings []Finding
 
 	after []byte // config.plist after the changes
+	mark  string // see Mark
+}
+
+// Mark returns eight hexadecimal digits that depend on the content of the
+// copy: on the whole image, the changes and the kernel extensions. A made-up
+// identity counts as such, whatever its numbers are: a second plan then has the
+// mark of the copy that the first plan made, and that copy keeps its numbers.
+func (p Plan) Mark() string { return p.mark }
+
+// setMark sets the mark. The parameter config is config.plist after the
+// changes, but without a made-up identity.
+func (p *Plan) setMark(image Image, config []byte, madeUp bool) {
+	hash := sha256.New()
+	fmt.Fprintf(hash, "%s\x00%d\x00%s\x00%v", image.SHA256, len(config), config, madeUp)
+	for _, b := range p.Bundles {
+		for _, name := range slices.Sorted(maps.Keys(b.files)) {
+			fmt.Fprintf(hash, "\x00%s\x00%d\x00%s", name, len(b.files[name]), b.files[name])
+		}
+	}
+	p.mark = hex.EncodeToString(hash.Sum(nil))[:8]
 }
 
 // Empty reports whether the plan changes nothing.
@@ -99,12 +123,17 @@ func Configure(image Image, machine Machine, o *Options) (Plan, error) {
 		}
 	}
 	model, serial := genericKey("SystemProductName"), genericKey("SystemSerialNumber")
-	if have := with.Config.Get(serial...).Text; !with.Config.Get(model...).Equal(image.Config.Get(model...)) && o.Identity.Serial.IsZero() && have != "" && !isPublished(have) {
+	if have := with.Config.Get(serial...).Text; !with.Config.Get(model...).Equal(image.Config.Get(model...)) && o.Identity.Serial.IsZero() && o.MakeUp == nil && have != "" && !isPublished(have) {
 		plan.Notes = append(plan.Notes, "The Mac's model changes and its serial number stays: it is one of the model that the image had.")
 	}
-	if err := plan.identify(&with, o); err != nil {
+	unnamed := with.ConfigText
+	if err := plan.identify(&with, machine, o); err != nil {
 		return Plan{}, err
 	}
+	if o.MakeUp == nil {
+		unnamed = with.ConfigText
+	}
+	plan.setMark(image, unnamed, o.MakeUp != nil)
 	plan.after, plan.Findings = with.ConfigText, Judge(with, machine)
 	return plan, nil
 }
@@ -141,7 +170,7 @@ func wanted(image Image, machine Machine, o *Options) []PlannedChange {
 	for _, f := range Judge(image, machine) {
 		// With an identity, the user wants Apple's services, which also look at
 		// the network card.
-		services := f.ID == "opencore.network-built-in" && o.Identity != (Identity{})
+		services := f.ID == "opencore.network-built-in" && (o.Identity != (Identity{}) || o.MakeUp != nil)
 		if f.Severity < proxstation.Warning && !services || slices.Contains(o.Leave, f.ID) {
 			continue
 		}
@@ -212,9 +241,17 @@ func (p *Plan) add(image *Image, changes []PlannedChange) error {
 	return err
 }
 
-// identify adds the caller's identity to the plan.
-func (p *Plan) identify(image *Image, o *Options) error {
-	values, err := o.Identity.values()
+// identify adds the caller's identity to the plan, or one that is made up.
+func (p *Plan) identify(image *Image, machine Machine, o *Options) error {
+	given := o.Identity
+	if o.MakeUp != nil {
+		_, address := machine.network()
+		var err error
+		if given, err = MakeIdentity(image.Config.Get(genericKey("SystemProductName")...).Text, address, o.MakeUp); err != nil {
+			return err
+		}
+	}
+	values, err := given.values()
 	if err != nil {
 		return err
 	}
@@ -225,7 +262,7 @@ func (p *Plan) identify(image *Image, o *Options) error {
 			changes = append(changes, PlannedChange{Change{key, have, values[name]}, "opencore.identity", "An identity was given.", postInstall + ", universal/iservices"})
 		}
 	}
-	if o.MadeUp && len(changes) > 0 {
+	if o.MakeUp != nil && len(changes) > 0 {
 		p.Notes = append(p.Notes, "The identity is made up. Before an Apple account is used, look its serial number up on checkcoverage.apple.com: it must be unknown there.")
 	}
 	return p.add(image, changes)

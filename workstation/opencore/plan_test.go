@@ -288,12 +288,13 @@ func TestReadBundlesRefuses(t *testing.T) {
 
 func TestIdentity(t *testing.T) {
 	t.Parallel()
-	made, err := MakeIdentity("iMac19,1", "BC:24:11:00:00:01", bytes.NewReader(bytes.Repeat([]byte{1, 77, 130, 251}, 32)))
+	random := bytes.Repeat([]byte{1, 77, 130, 251}, 32)
+	made, err := MakeIdentity("iMac19,1", "BC:24:11:00:00:01", bytes.NewReader(random))
 	if err != nil {
 		t.Fatal(err)
 	}
 	disk := testDisk(t)
-	plan := planOf(t, disk, onDisplay(), &Options{Identity: made, MadeUp: true})
+	plan := planOf(t, disk, onDisplay(), &Options{MakeUp: bytes.NewReader(random)})
 	after := written(t, disk, plan)
 	image, err := Read(after, int64(len(after)))
 	if err != nil {

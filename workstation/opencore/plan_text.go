@@ -14,14 +14,7 @@ import (
 // a VM of package workstation. The first finding lists the changes, the others
 // are the findings that remain.
 func (p Plan) NotesFor(subject string) []proxstation.Finding {
-	var changes []string
-	for _, b := range p.Bundles {
-		changes = append(changes, fmt.Sprintf("+ %s %s", b.Path, b.Version))
-	}
-	for _, c := range p.Changes {
-		changes = append(changes, c.Change.String())
-	}
-	notes := []proxstation.Finding{{ID: "opencore.image", Severity: proxstation.Info, Subject: subject, Seen: p.Image + ": " + strings.Join(changes, "; "),
+	notes := []proxstation.Finding{{ID: "opencore.image", Severity: proxstation.Info, Subject: subject, Seen: p.Image + ": " + strings.Join(p.Lines(), "; "),
 		Why: "The VM starts from a copy of the image in which this changes.", Fix: strings.Join(append(p.Notes, "The image itself stays: it is the way back."), " ")}}
 	if p.Empty() {
 		notes[0].Seen, notes[0].Why, notes[0].Fix = p.Image, "The image is as the VM needs it.", ""
@@ -31,6 +24,19 @@ func (p Plan) NotesFor(subject string) []proxstation.Finding {
 		notes = append(notes, f.Finding)
 	}
 	return notes
+}
+
+// Lines returns the changes of the image as lines of a diff, the kernel
+// extensions first. They show no identity.
+func (p Plan) Lines() []string {
+	var lines []string
+	for _, b := range p.Bundles {
+		lines = append(lines, printable.Sprintf("+ %s %s", b.Path, b.Version))
+	}
+	for _, c := range p.Changes {
+		lines = append(lines, c.Change.String())
+	}
+	return lines
 }
 
 // String returns the plan as a diff, with the findings that remain.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -127,8 +128,15 @@ func PlanFile(name string, machine Machine, o *Options) (Plan, error) {
 }
 
 // openFile opens a file or a disk. It finds the size of a disk by seeking to
-// the end.
+// the end. A pipe or a folder is not opened: a pipe would wait for a writer.
 func openFile(name string) (file *os.File, size int64, err error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, 0, fmt.Errorf("opencore: %w", err)
+	}
+	if mode := info.Mode(); !mode.IsRegular() && mode&(fs.ModeDevice|fs.ModeCharDevice) != fs.ModeDevice {
+		return nil, 0, &ImageError{Found: name, Why: "it is neither a file nor a disk: give the image itself"}
+	}
 	if file, err = os.Open(name); err != nil {
 		return nil, 0, fmt.Errorf("opencore: %w", err)
 	}
@@ -141,15 +149,19 @@ func openFile(name string) (file *os.File, size int64, err error) {
 
 // WriteFile writes a copy of an image file with a plan applied, as [Write]
 // does. It makes a new file, which only its owner can read because it holds the
-// identity. The image stays as it is and is the way back. If a file of the new
-// name exists, it is left alone, and the error matches [fs.ErrExist].
+// identity. The file gets its name when it is complete. The image stays as it
+// is and is the way back. If a file of the new name exists, it is left alone,
+// and the error matches [fs.ErrExist].
 func WriteFile(from, to string, plan Plan) error {
 	in, size, err := openFile(from)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = in.Close() }()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if _, err := os.Lstat(to); err == nil {
+		return fmt.Errorf("opencore: %w", &fs.PathError{Op: "create", Path: to, Err: fs.ErrExist})
+	}
+	out, err := os.CreateTemp(filepath.Dir(to), filepath.Base(to)+".part*")
 	if err != nil {
 		return fmt.Errorf("opencore: %w", err)
 	}
@@ -157,24 +169,19 @@ func WriteFile(from, to string, plan Plan) error {
 	if err == nil {
 		err = out.Sync()
 	}
-	if err = errors.Join(err, out.Close()); err != nil {
-		_ = os.Remove(to) // an incomplete image is of no use
+	if err = errors.Join(err, out.Close()); err == nil {
+		err = os.Rename(out.Name(), to)
+	}
+	if err != nil {
+		_ = os.Remove(out.Name()) // an incomplete image is of no use
 	}
 	return err
 }
 
 // CopyName returns a file name, without a folder, for a configured copy of an
-// image. It is made of the image's name, a mark that depends on the image and
-// the plan only, and ".raw" for PVE's import.
+// image. It is made of the image's name, the plan's [Plan.Mark], and ".raw" for
+// PVE's import.
 func CopyName(image string, plan Plan) string {
-	hash := sha256.New()
-	hash.Write(plan.after)
-	for _, b := range plan.Bundles {
-		for _, name := range slices.Sorted(maps.Keys(b.files)) {
-			fmt.Fprintf(hash, "\x00%s\x00%d\x00", name, len(b.files[name]))
-			hash.Write(b.files[name])
-		}
-	}
 	base := filepath.Base(image)
 	for _, end := range []string{".gz", ".iso", ".img", ".raw", ".dmg"} {
 		base = strings.TrimSuffix(base, end)
@@ -185,5 +192,5 @@ func CopyName(image string, plan Plan) string {
 		}
 		return '-'
 	}, base)
-	return fmt.Sprintf("%s-%s.raw", clean, hex.EncodeToString(hash.Sum(nil))[:8])
+	return fmt.Sprintf("%s-%s.raw", clean, plan.Mark())
 }

@@ -227,7 +227,7 @@ func (p MacOS) args(vm *workstation.VM, mode cardMode) {
 func insert(vm *workstation.VM, slot string, purpose storage.Purpose, image string) {
 	disk := workstation.Disk{Slot: slot, Purpose: purpose, Options: map[string]string{"media": "disk"}}
 	_, volume, _ := qmconf.CutVolume(image)
-	if strings.HasPrefix(volume[strings.LastIndex(volume, "/")+1:], fmt.Sprintf("vm-%d-", vm.ID)) {
+	if !strings.HasPrefix(volume, "import/") && strings.HasPrefix(volume[strings.LastIndex(volume, "/")+1:], fmt.Sprintf("vm-%d-", vm.ID)) {
 		disk.Volume = image
 	} else {
 		disk.Import = image

@@ -3,8 +3,10 @@ package profile
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/workstation"
@@ -88,9 +90,17 @@ const (
 		"On macOS 15 and newer it is experimental: nobody has reported in public that macOS accelerates an Intel iGPU so."
 )
 
+// Finding returns the choice for a person: the mode, its reason and its price.
+// The parameter vmid is the ID of the VM.
+func (c IGPUChoice) Finding(vmid int) proxstation.Finding {
+	return proxstation.Finding{ID: "macos.mode", Severity: proxstation.Info, Subject: fmt.Sprintf("VM %d", vmid), Seen: fmt.Sprintf("the mode of the iGPU is %s. %s", c.Mode, c.Why),
+		Why: c.Price, Fix: "For the other mode, set it yourself: mode: legacy or mode: headless on the page of homelab, -mode of examples/macos."}
+}
+
 // Choose returns the mode for the profile's iGPU on a node. It is the profile's
-// Mode if that is set, and otherwise the mode that suits the facts. For a card
-// that is not an Intel iGPU, the mode is IGPUChosen.
+// Mode if that is set, or the mode in which the VM has its card, and otherwise
+// the mode that suits the facts. For a card that is not an Intel iGPU, the mode
+// is IGPUChosen.
 func (p MacOS) Choose(facts workstation.Facts) IGPUChoice {
 	name, mode := p.Card.Name(), p.mode()
 	switch {
@@ -100,6 +110,10 @@ func (p MacOS) Choose(facts workstation.Facts) IGPUChoice {
 		return IGPUChoice{IGPULegacy, "The mode legacy was asked for.", legacyPrice}
 	case p.Mode == IGPUHeadless:
 		return IGPUChoice{IGPUHeadless, "The mode headless was asked for.", headlessPrice}
+	case p.has(facts) == IGPULegacy:
+		return IGPUChoice{IGPULegacy, "The VM has its card in this mode already.", legacyPrice}
+	case p.has(facts) == IGPUHeadless:
+		return IGPUChoice{IGPUHeadless, "The VM has its card in this mode already.", headlessPrice}
 	case mode == headlessIGPU:
 		return IGPUChoice{IGPUHeadless, "No option ROM is known with which " + name + " is a guest's boot display.", headlessPrice}
 	}
@@ -116,4 +130,18 @@ func (p MacOS) Choose(facts workstation.Facts) IGPUChoice {
 		}
 	}
 	return IGPUChoice{IGPULegacy, name + " can be a guest's boot display, and it is the mode in which people report acceleration.", legacyPrice}
+}
+
+// has returns the mode in which the VM has its card on the node, and IGPUChosen
+// if it does not have the card.
+func (p MacOS) has(facts workstation.Facts) IGPUMode {
+	h, err := gpu.ParseHostPCI(facts.VMs[p.VM().ID].Config["hostpci0"])
+	same := func(d gpu.Device) bool { return d.Address.SameSlot(p.Card.Address()) }
+	switch {
+	case err != nil || (h.Mapping == "" || h.Mapping != p.Mapping) && !slices.ContainsFunc(h.Devices, same):
+		return IGPUChosen
+	case h.LegacyIGD:
+		return IGPULegacy
+	}
+	return IGPUHeadless
 }

@@ -10,24 +10,28 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/install"
+	"github.com/proxstation/proxstation/workstation/loader"
 )
 
 var signs = map[workstation.Sign]colour{workstation.SignAdd: green, workstation.SignModify: yellow, workstation.SignDestroy: red}
 
-// Plan writes a plan: its blockers, its steps, how full the storages get, and
-// the other findings. A blocked plan ends with what has to be done first.
-func (t *Terminal) Plan(p workstation.Plan) { t.plan(p, nil, func() {}) }
+// Plan writes a plan: the copies that are brought to the node first, its
+// blockers, its steps, how full the storages get, and the other findings. A
+// blocked plan ends with what has to be done first.
+func (t *Terminal) Plan(p workstation.Plan, copies ...loader.Copy) {
+	t.plan(p, nil, copies, func() {})
+}
 
 // Install writes a plan with guests that are set up: the parts of
 // [Terminal.Plan], and what happens after the steps.
-func (t *Terminal) Install(p install.Plan) {
+func (t *Terminal) Install(p install.Plan, copies ...loader.Copy) {
 	var seeds []string
 	for _, s := range p.SetUps {
 		if s.Seed != "" {
 			seeds = append(seeds, fmt.Sprintf("%s   # %s: the seed of VM %d %s, deleted when the guest has reported", s.Seed, s.Size.Human(), s.VMID, s.Name))
 		}
 	}
-	t.plan(p.First, seeds, func() {
+	t.plan(p.First, seeds, copies, func() {
 		for _, s := range p.SetUps {
 			fmt.Fprintln(t.w)
 			t.Lines(s.String())
@@ -47,9 +51,9 @@ func (t *Terminal) Lines(text string) {
 
 var marker = regexp.MustCompile(`^ *(\d+\. +|[+~-] )?`)
 
-// plan writes a plan, with seeds before its steps. After the steps it calls the
-// function then.
-func (t *Terminal) plan(p workstation.Plan, seeds []string, then func()) {
+// plan writes a plan, with seeds and copies before its steps. After the steps it
+// calls the function then.
+func (t *Terminal) plan(p workstation.Plan, seeds []string, copies []loader.Copy, then func()) {
 	count := map[workstation.Sign]int{}
 	for _, c := range p.Changes() {
 		count[c.Sign]++
@@ -66,6 +70,14 @@ func (t *Terminal) plan(p workstation.Plan, seeds []string, then func()) {
 			fmt.Fprintln(t.w)
 		}
 		t.paragraph(t.paint(green, "+")+" ", "    ", seed)
+	}
+	for _, c := range copies {
+		if c.Volume == "" {
+			continue
+		}
+		fmt.Fprintln(t.w)
+		t.Lines(c.String())
+		others = slices.DeleteFunc(others, func(f proxstation.Finding) bool { return f.ID == "opencore.image" && f.Subject == c.Subject() })
 	}
 	for _, c := range p.Changes() {
 		t.change(c)

@@ -1,0 +1,181 @@
+package file
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/loader"
+	"github.com/proxstation/proxstation/workstation/profile"
+)
+
+// OpenCore is the boot loader of a macOS VM: a volume that is used as it is, or
+// an image of which a copy is configured for the VM and its card.
+type OpenCore struct {
+	// Volume is an OpenCore image on the node that is used as it is: a volume of
+	// content type import ("local:import/..."), a file of the node, or a disk of
+	// the VM. "opencore: VOLUME" means the same.
+	Volume string
+	// Image is a file with an OpenCore image on the machine where the program
+	// runs, or a disk of it below /dev. A configured copy of it becomes the VM's
+	// boot loader. The image itself is never changed.
+	Image string
+	// Kexts holds kernel extensions to put into the copy: folders, or the zip
+	// archives of their projects.
+	Kexts []string
+	// Identity holds the serial numbers of the Mac. Without it, the copy keeps
+	// those of the image.
+	Identity Identity
+	// Storage is the storage for the copy, with content type import; the
+	// default is local.
+	Storage string
+	// Replace puts the copy before the boot loader that the VM has. Without it,
+	// a VM that exists keeps its boot loader.
+	Replace bool
+}
+
+// Identity holds the numbers in which one Mac differs from all others: either
+// MadeUp, or all four numbers.
+type Identity struct {
+	// MadeUp makes the numbers up. Before an Apple account is used, look the
+	// serial number up on checkcoverage.apple.com: it must be unknown there.
+	// "identity: made-up" means the same.
+	MadeUp bool
+	// Serial refers to the machine's serial number, and MLB to that of its
+	// board.
+	Serial, MLB Reference
+	// UUID refers to the machine's UUID.
+	UUID Reference
+	// ROM refers to an address of 6 bytes in hexadecimal, on a Mac that of its
+	// first network card.
+	ROM Reference
+}
+
+// A shorthand is a mapping that may also be a word on the page.
+type shorthand interface {
+	// short returns the word. It reports false if only a mapping says the same.
+	short() (text string, ok bool)
+}
+
+func (o OpenCore) short() (string, bool) {
+	return o.Volume, o.Volume != "" && o.Image == "" && !o.configures()
+}
+
+// configures reports whether keys are set that are for the copy of an image.
+func (o OpenCore) configures() bool {
+	return len(o.Kexts) > 0 || o.Identity != Identity{} || o.Storage != "" || o.Replace
+}
+
+func (i Identity) short() (string, bool) { return "made-up", i == Identity{MadeUp: true} }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. The text is the Volume.
+func (o *OpenCore) UnmarshalText(text []byte) error {
+	*o = OpenCore{Volume: string(text)}
+	return nil
+}
+
+// errIdentity reports a word other than "made-up". It does not show the word.
+var errIdentity = errors.New("want made-up, or the numbers of your own Mac by their keys: serial, mlb, uuid, rom")
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (i *Identity) UnmarshalText(text []byte) error {
+	if string(text) != "made-up" {
+		return errIdentity
+	}
+	*i = Identity{MadeUp: true}
+	return nil
+}
+
+// volumeForm is the form of a volume of images, such as
+// "local:import/opencore.raw".
+var volumeForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]*:(import|iso)/`)
+
+// check reports a boot loader that is told two things, or too little.
+func (o OpenCore) check(errs *Errors, key string) {
+	switch {
+	case o.Volume != "" && (o.Image != "" || o.configures()):
+		errs.add(key, "want volume, which is used as it is, or image with what its copy gets, not both")
+	case o.Image == "" && o.configures():
+		errs.add(key, "kexts, identity, storage and replace are for the copy of an image: add %s.image", key)
+	case volumeForm.MatchString(o.Image):
+		errs.add(key+".image", "nobody can read the content of a volume over PVE's API: give the file from which it was made, or %s.volume to use it as it is", key)
+	case o.Volume != "" && !strings.Contains(o.Volume, ":") && !strings.HasPrefix(o.Volume, "/"):
+		errs.add(key, "%q is neither a volume (local:import/...) nor a path of the node; to configure a copy of a file, give it as %s.image", o.Volume, key)
+	}
+	o.Identity.check(errs, key+".identity")
+}
+
+func (i Identity) check(errs *Errors, key string) {
+	var missing []string
+	for _, number := range []struct {
+		name  string
+		value Reference
+	}{{"serial", i.Serial}, {"mlb", i.MLB}, {"uuid", i.UUID}, {"rom", i.ROM}} {
+		if number.value == "" {
+			missing = append(missing, number.name)
+		}
+	}
+	switch {
+	case i.MadeUp && len(missing) < 4:
+		errs.add(key, "the numbers are either made up or given: take made-up away, or the numbers")
+	case len(missing) > 0 && len(missing) < 4:
+		errs.add(key, "half an identity: Apple's services compare all four numbers; add %s", strings.Join(missing, ", "))
+	}
+}
+
+// A Loader is the boot loader of a macOS workstation, as the page wants it. The
+// [loader.Copy] that its Source plans for the profile Mac is for [Page.Spec].
+type Loader struct {
+	// Workstation is the name on the page.
+	Workstation string
+	Mac         profile.MacOS
+	Source      loader.Source
+}
+
+// Loaders returns the boot loaders for which copies of images have to be
+// planned, sorted by the names of their workstations. It reads no image. The
+// error is an [Errors], as for [Page.Spec]. An existing VM that keeps its boot
+// loader needs no identity.
+func (p Page) Loaders(facts workstation.Facts, resolve Resolver) ([]Loader, error) {
+	c := &conversion{page: p, facts: facts, resolve: resolve, errs: p.check()}
+	if err := c.errs.err(); err != nil {
+		return nil, err
+	}
+	var all []Loader
+	for _, name := range names(p.Workstations) {
+		w, isMac := p.Workstations[name].(*MacOS)
+		if !isMac || w.OpenCore.Image == "" {
+			continue
+		}
+		c.enter(name, w)
+		mac := c.macOS(name, w)
+		all = append(all, Loader{Workstation: name, Mac: mac, Source: c.source(w)})
+	}
+	return all, c.errs.err()
+}
+
+// Loaders does what [Page.Loaders] does, with line and column in its errors.
+func (s *Source) Loaders(facts workstation.Facts, resolve Resolver) ([]Loader, error) {
+	loaders, err := s.Page.Loaders(facts, resolve)
+	return loaders, s.explain(err)
+}
+
+// source returns the source of a boot loader, with its secrets.
+func (c *conversion) source(w *MacOS) loader.Source {
+	o := w.OpenCore
+	s := loader.Source{Image: o.Image, Kexts: o.Kexts, MadeUp: o.Identity.MadeUp, Storage: o.Storage, Replace: o.Replace}
+	c.has = c.has && !o.Replace
+	for _, number := range []struct {
+		key  string
+		from Reference
+		to   *proxstation.Secret
+	}{{"serial", o.Identity.Serial, &s.Identity.Serial}, {"mlb", o.Identity.MLB, &s.Identity.Board}, {"uuid", o.Identity.UUID, &s.Identity.UUID}, {"rom", o.Identity.ROM, &s.Identity.ROM}} {
+		*number.to = c.secret("opencore.identity."+number.key, number.from)
+		if c.has && number.from != "" && number.to.IsZero() {
+			s.Lacks = string(number.from) + " is not known"
+		}
+	}
+	return s
+}

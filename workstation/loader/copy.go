@@ -1,0 +1,141 @@
+package loader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/printable"
+	"github.com/proxstation/proxstation/internal/qmconf"
+	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/opencore"
+	"github.com/proxstation/proxstation/workstation/profile"
+)
+
+// A Copy is a configured copy of an OpenCore image, as it is planned for a VM.
+type Copy struct {
+	// Plan holds the changes of the image. It is the zero Plan if the image of
+	// an existing VM is missing.
+	Plan opencore.Plan
+	// From is the image. To is the file that the copy becomes on this machine:
+	// beside the image, or in the working directory if the image is a disk. To
+	// is "" if Volume is.
+	From, To string
+	// Volume is the volume that the copy becomes on the node. It is "" if the VM
+	// gets no new drive: it has the copy, or keeps another boot loader.
+	Volume string
+	// Kept holds a finding if an existing VM keeps another boot loader.
+	Kept []proxstation.Finding
+
+	mac   profile.MacOS
+	first string   // the drive that has the copy and has to be first in the boot order
+	order []string // the VM's boot order
+	there bool     // whether the node has the volume
+}
+
+// VMID returns the ID of the VM.
+func (c Copy) VMID() int { return c.mac.VM().ID }
+
+// Subject returns the subject of the findings about the image, such as
+// "VM 130 OpenCore".
+func (c Copy) Subject() string { return fmt.Sprintf("VM %d OpenCore", c.VMID()) }
+
+// serial returns the serial number of a drive that holds a copy. PVE allows 20
+// characters (qm.conf manual page).
+func serial(mark string) string { return "opencore-" + mark }
+
+// find returns the drive with the copy that has the mark, and whether it is
+// first in the boot order. The slot is "" if the VM does not have the copy.
+func find(have map[string]string, mark string) (slot string, first bool) {
+	order := qmconf.BootOrder(have)
+	for _, name := range append(slices.Clone(order), qmconf.Disks(have)...) {
+		if drive, err := storage.ParseDrive(have[name]); err == nil && drive.Get("serial") == serial(mark) {
+			return name, len(order) > 0 && order[0] == name
+		}
+	}
+	return "", false
+}
+
+// keep notes that the VM keeps its boot loader.
+func (c *Copy) keep(have map[string]string, why string) {
+	drive := "its drives"
+	if order := qmconf.BootOrder(have); len(order) > 0 {
+		drive = order[0]
+	}
+	c.Kept = []proxstation.Finding{{ID: "opencore.kept", Severity: proxstation.Info, Subject: c.Subject(),
+		Seen: fmt.Sprintf("VM %d starts from %s; %s", c.VMID(), drive, why), Why: "A VM that exists keeps its boot loader.",
+		Fix: "To put a configured copy before it, ask for it: replace: true below opencore on the page of homelab, or -replace of examples/macos. The old drive stays behind it, as the way back."}}
+}
+
+// VM returns the VM with the copy as its boot loader. The plan of the VM lists
+// the changes of the image, and findings that remain.
+func (c Copy) VM() workstation.VM {
+	vm := c.mac.VM()
+	for i, disk := range vm.Disks {
+		if c.Volume != "" && disk.Import == c.Volume {
+			vm.Disks[i].Options = maps.Clone(disk.Options)
+			vm.Disks[i].Options["serial"] = serial(c.Plan.Mark())
+		}
+	}
+	if c.first != "" {
+		others := slices.DeleteFunc(slices.Clone(c.order), func(slot string) bool { return slot == c.first })
+		vm.Config["boot"] = "order=" + strings.Join(append([]string{c.first}, others...), ";")
+	}
+	return vm
+}
+
+// With returns facts in which the copy is on the node already. They are for a
+// plan that is made before the copy is brought there.
+func (c Copy) With(facts workstation.Facts) workstation.Facts {
+	facts.Pools = slices.Clone(facts.Pools)
+	for i, pool := range facts.Pools {
+		if c.Volume != "" && !c.there && strings.HasPrefix(c.Volume, pool.Name+":") && pool.Images != nil {
+			facts.Pools[i].Images = append(slices.Clone(pool.Images), storage.Volume{ID: c.Volume})
+		}
+	}
+	return facts
+}
+
+// Bring writes the copy to the file To and uploads it to the node, as the
+// volume that the VM's plan names. It does nothing if the VM gets no new drive,
+// or if the node has the volume. A file that is there already is the copy of an
+// earlier call, with its made-up identity. The error is an error of package
+// opencore or of [workstation.Node.Upload].
+func (c Copy) Bring(ctx context.Context, node *workstation.Node, progress func(workstation.Event)) error {
+	if c.Volume == "" || c.there {
+		return nil
+	}
+	if err := opencore.WriteFile(c.From, c.To, c.Plan); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	file, err := os.Open(c.To)
+	if err != nil {
+		return fmt.Errorf("loader: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	return node.Upload(ctx, c.Volume, file, progress)
+}
+
+// String returns the copy's volume with the changes of the image, one a line.
+// It shows no identity. It is "" if the VM gets no new drive.
+func (c Copy) String() string {
+	if c.Volume == "" {
+		return ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "+ %s: a configured copy of %s (%s)\n", printable.Line(c.Volume), printable.Line(c.From), printable.Line(c.Plan.Image))
+	for _, line := range c.Plan.Lines() {
+		fmt.Fprintf(&b, "    %s\n", line)
+	}
+	for _, note := range c.Plan.Notes {
+		fmt.Fprintf(&b, "    ! %s\n", printable.Line(note))
+	}
+	return b.String()
+}

@@ -1,0 +1,13 @@
+// Package loader gives a macOS VM a configured copy of an OpenCore image.
+//
+//   - [Source.Plan] reads the image and the kernel extensions from files, and
+//     plans the copy for the VM as it will be. It changes nothing.
+//   - [Copy.VM] is the VM with the copy as its boot loader, for
+//     workstation.Diff, and [Copy.With] the facts in which the copy is on the
+//     node already.
+//   - [Copy.Bring] writes the copy beside the image and uploads it, before the
+//     plan is applied. The image itself stays: it is the way back.
+//
+// The drive of a copy has the copy's mark as its serial number, so that a
+// second plan finds the copy in the VM and changes nothing.
+package loader
