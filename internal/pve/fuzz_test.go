@@ -74,6 +74,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(`{"children":[{"name":"pve","children":[{"name":"/dev/sda3"}],"free":"N/A"}]}`)
 	f.Add(`{"/":{"VM.Audit":1},"/vms":[],"/x":{"y":{"z":2}}}`)
 	f.Add(`[{"key":"digest","value":"a"},{"key":"memory","pending":{},"delete":2}]`)
+	f.Add(`{"running":1,"local_disks":[{"volid":"local:1/x.raw","size":"8"}],"not_allowed_nodes":{"b":{"unavailable_storages":["x"],"blocking-ha-resources":[{"sid":"vm:141"}]}}}`)
 	f.Add(strings.Repeat(`[`, 70) + strings.Repeat(`]`, 70))
 	f.Fuzz(func(t *testing.T, data string) {
 		c := saying("200 OK", `{"data":`+data+`}`)
@@ -90,7 +91,9 @@ func FuzzAnswer(f *testing.F) {
 		_, pciErr := c.PCI(ctx)
 		_, mappingsErr := c.Mappings(ctx)
 		_, resourcesErr := c.Resources(ctx)
-		for _, err := range []error{vmsErr, configErr, wholeErr, storageErr, permissionsErr, pciErr, mappingsErr, resourcesErr} {
+		_, migrationErr := c.Migration(ctx, 140, "b")
+		_, replicationsErr := c.Replications(ctx, 140)
+		for _, err := range []error{migrationErr, replicationsErr, vmsErr, configErr, wholeErr, storageErr, permissionsErr, pciErr, mappingsErr, resourcesErr} {
 			if err != nil && (goWords(err.Error()) != "" || strings.ContainsFunc(err.Error(), func(r rune) bool { return !unicode.IsPrint(r) })) {
 				t.Errorf("%q", err)
 			}

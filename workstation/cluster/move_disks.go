@@ -58,7 +58,7 @@ func (j *mover) disk(disk MoveDisk, pool string) {
 	i := slices.IndexFunc(j.from.Pools, func(p storage.Pool) bool { return p.Name == pool })
 	_, file, _ := qmconf.CutVolume(disk.Volume)
 	switch key := j.slot(disk.Volume); {
-	case pool == "":
+	case strings.HasPrefix(disk.Volume, "/"):
 		j.block("cluster.move-path", key+": "+disk.Volume, "PVE moves no VM with a disk of its node that is named by a path",
 			fmt.Sprintf("bring the disk to a storage: qm disk move %d %s STORAGE; or detach it: qm set %d --delete %s", j.move.VMID, key, j.move.VMID, key))
 	case i >= 0 && !slices.Contains(copied, j.from.Pools[i].Type):

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/proxstation/proxstation/gpu"
@@ -35,8 +36,8 @@ type Needs struct {
 	VM workstation.VM
 	// On returns the VM for a node. It is for VMs that depend on their node: a
 	// Mac depends on the card and on the processor. The mappings of the facts
-	// have the entries that the plan will make. Nil means that VM fits every
-	// node.
+	// have the entries that the plan will make. VM only has to have the ID and
+	// the name then. Nil means that VM fits every node.
 	On func(node workstation.Facts) (workstation.VM, error)
 	// Node is the only node on which a new VM is placed. If it is empty, every
 	// node is allowed. A VM that exists stays on its node in any case.
@@ -48,7 +49,11 @@ func (n Needs) on(node workstation.Facts) (workstation.VM, error) {
 	if n.On == nil {
 		return n.VM, nil
 	}
-	return n.On(node)
+	vm, err := n.On(node)
+	if err == nil && vm.ID != n.VM.ID {
+		return vm, fmt.Errorf("cluster: %w: VM %d is VM %d on node %s", workstation.ErrInvalid, n.VM.ID, vm.ID, node.Node)
+	}
+	return vm, err
 }
 
 // A Card is a kind of graphics card with the resource mapping by which VMs name

@@ -11,6 +11,8 @@ func (n NodeFacts) away() string {
 	switch {
 	case n.State == Online:
 		return ""
+	case n.Name == "":
+		return "the cluster has no such node"
 	case n.State == Forbidden:
 		return "the login may not read it: it lacks Sys.Audit on /nodes/" + n.Name
 	case n.Err != nil:

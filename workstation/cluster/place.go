@@ -114,6 +114,9 @@ func placed(spec Spec, facts Facts) *placing {
 	if len(p.problems) > 0 {
 		return p // without the mappings, every further reason would be wrong
 	}
+	if p.twice(); len(p.problems) > 0 {
+		return p
+	}
 	for _, node := range facts.readable() {
 		node.Mappings = p.mapper.after
 		p.nodes[node.Node] = &nodePlan{facts: node}
@@ -126,6 +129,17 @@ func placed(spec Spec, facts Facts) *placing {
 		}
 	}
 	return p
+}
+
+// twice reports VMIDs that the Spec names twice.
+func (p *placing) twice() {
+	seen := map[int]string{}
+	for _, needs := range p.spec.Workstations {
+		if other, twice := seen[needs.VM.ID]; twice {
+			p.problems = append(p.problems, &workstation.InvalidError{VMID: needs.VM.ID, Field: "vmid", Value: fmt.Sprint(needs.VM.ID), Why: fmt.Sprintf("%s and %s have it in the Spec", other, needs.VM.Name)})
+		}
+		seen[needs.VM.ID] = needs.VM.Name
+	}
 }
 
 // A placing holds the state of one call of Place.
@@ -211,7 +225,7 @@ func (p *placing) stay(needs Needs, home string) {
 	if why := node.away(); why != "" {
 		p.findings = append(p.findings, proxstation.Finding{ID: "cluster.vm-away", Severity: proxstation.Warning, Subject: subject,
 			Seen: fmt.Sprintf("it is on node %s: %s", home, why), Why: "Nothing is planned for it, because its configuration cannot be read.",
-			Fix: "Bring the node back and plan again. Do not make the VM anew on another node: both would write to its shared disks when the node is back."})
+			Fix: "Mend what the finding about the node says, and plan again. Do not make the VM anew on another node: when the node is back, two VMs would have its disks and its addresses."})
 		return
 	}
 	c := p.judge(needs, node)

@@ -346,3 +346,16 @@ func TestKind(t *testing.T) {
 		t.Error("a card without a name has a name")
 	}
 }
+
+func TestAVMIDIsOneVM(t *testing.T) {
+	t.Parallel()
+	f := facts(t, twins()...)
+	_, err := cluster.Diff(cluster.Spec{Workstations: []cluster.Needs{{VM: linux(140, "")}, {VM: profile.LinuxAI{ID: 140, Name: "second"}.VM()}}}, f)
+	if !errors.Is(err, workstation.ErrInvalid) || !strings.Contains(err.Error(), "linux140 and second have it in the Spec") {
+		t.Errorf("two VMs with one ID: %v", err)
+	}
+	_, err = cluster.Place(cluster.Spec{Workstations: []cluster.Needs{{VM: workstation.VM{ID: 140}, On: func(workstation.Facts) (workstation.VM, error) { return linux(141, ""), nil }}}}, f)
+	if !errors.Is(err, cluster.ErrNoPlace) || !strings.Contains(err.Error(), "VM 140 is VM 141 on node a") {
+		t.Errorf("a VM that becomes another: %v", err)
+	}
+}
