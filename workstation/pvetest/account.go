@@ -96,7 +96,11 @@ func (a *accounts) login(c *call) (any, error) {
 	t := &ticket{user: user, csrf: fmt.Sprintf("%08X:csrf%d", a.now.Unix(), a.random.Uint64()), expires: a.now.Add(ticketLife)}
 	name := fmt.Sprintf("PVE:%s:%08X::%x", user, a.now.Unix(), a.random.Uint64())
 	a.tickets[name] = t
-	return map[string]any{"username": user, "ticket": name, "CSRFPreventionToken": t.csrf, "clustername": ""}, nil
+	object := map[string]any{"username": user, "ticket": name, "CSRFPreventionToken": t.csrf}
+	if !a.alone() && a.identity(user).may("/", "Sys.Audit") {
+		object["clustername"] = a.name
+	}
+	return object, nil
 }
 
 // topPaths holds the paths that GET access/permissions always lists.

@@ -18,6 +18,7 @@ type answer struct {
 	drop   bool          // close the connection without an answer
 	hang   bool          // never answer
 	down   bool          // there is no connection: the host is down
+	lost   bool          // the connection breaks without an answer: the host lost its power
 	delay  time.Duration // in real time
 }
 
@@ -69,7 +70,7 @@ func (n *Node) refused(no *refusal) answer {
 // (PVE/APIServer/Formatter/Standard.pm, prepare_response_data).
 func (a answer) extjs() answer {
 	var object map[string]any
-	if a.drop || json.Unmarshal(a.body, &object) != nil {
+	if a.drop || a.lost || json.Unmarshal(a.body, &object) != nil {
 		return a
 	}
 	object["success"] = bit(a.status == http.StatusOK)
@@ -99,7 +100,7 @@ func (a answer) wait(r *http.Request) bool {
 			return false
 		}
 	}
-	return !a.drop && r.Context().Err() == nil
+	return !a.drop && !a.lost && !a.down && r.Context().Err() == nil
 }
 
 // faulty answers a request, and applies the planned fault if a fault matches.
@@ -117,6 +118,9 @@ func (n *Node) faulty(r *http.Request, path string, work func() answer) answer {
 		return n.respond(nil, refuseWith(http.StatusForbidden, "%s", cmp.Or(f.Message, "Permission check failed")))
 	case DropBefore:
 		return answer{drop: true}
+	case PowerBefore:
+		n.losePower()
+		return answer{lost: true}
 	case ProxyDown:
 		return answer{status: 595, reason: cmp.Or(f.Message, "Connection refused")}
 	case ExpireTicket:
@@ -137,6 +141,9 @@ func (n *Node) faulty(r *http.Request, path string, work func() answer) answer {
 		a.delay = f.Delay
 	case HangAfter:
 		a.hang = true
+	case PowerAfter:
+		n.losePower()
+		a.lost = true
 	}
 	return a
 }

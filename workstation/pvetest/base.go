@@ -12,6 +12,7 @@ import (
 // and what it shares with the other nodes of its cluster.
 type base struct {
 	*datacenter
+	reach
 	host    Host
 	release pveschema.Version
 	pids    int

@@ -89,9 +89,7 @@ func (c *Cluster) Down(name string) {
 	c.d.mu.Lock()
 	defer c.d.mu.Unlock()
 	c.d.advance()
-	c.d.remember()
-	n.cutPower()
-	n.down = true
+	n.losePower()
 }
 
 // Up boots a node that is down. It does not start VMs with onboot. If the node
@@ -101,9 +99,7 @@ func (c *Cluster) Up(name string) {
 	c.d.mu.Lock()
 	defer c.d.mu.Unlock()
 	c.d.advance()
-	if n.down {
-		n.down, n.booted = false, n.now
-	}
+	n.bootHost()
 }
 
 // Partition splits the network: the named nodes reach only each other, and so do
@@ -144,19 +140,18 @@ func (c *Cluster) Where(vmid int) string {
 // Check returns an error for every state that must never occur: the states of
 // [Node.Check] on each node, and a VMID that two nodes have.
 func (c *Cluster) Check() error {
-	var problems []error
-	for _, n := range c.d.peers {
-		if err := n.Check(); err != nil {
-			problems = append(problems, fmt.Errorf("%s: %w", n.host.Name, err))
-		}
-	}
 	c.d.mu.Lock()
 	defer c.d.mu.Unlock()
-	owners := map[int]string{}
+	c.d.advance()
+	var problems []error
+	owners, named := map[int]string{}, c.d.naming()
 	for _, n := range c.d.peers {
+		if err := n.check(named); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", n.host.Name, err))
+		}
 		for _, id := range sortedIDs(n.guests()) {
 			if owners[id] != "" {
-				problems = append(problems, fmt.Errorf("pvetest: VM %d is on %s and on %s", id, owners[id], n.host.Name))
+				problems = append(problems, fmt.Errorf("pvetest: guest %d is on %s and on %s", id, owners[id], n.host.Name))
 			}
 			owners[id] = n.host.Name
 		}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -179,6 +180,200 @@ func TestClusterNodeDown(t *testing.T) {
 		}
 		if of := entry(r.ok("a", "GET", "/nodes", nil), "node", "b"); of["status"] != "online" || of["uptime"] != 0.0 {
 			t.Error(of)
+		}
+	})
+}
+
+// Without quorum, /etc/pve can only be read: starts and changes are refused in
+// PVE's words, and stops work.
+func TestClusterWithoutQuorum(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRack(t, func(hosts []pvetest.Host) {
+			on := plainVM(101)
+			on.Running = true
+			hosts[0].VMs = []pvetest.VM{plainVM(100), on}
+			hosts[1].VMs = []pvetest.VM{plainVM(102)}
+		}, nil)
+		r.Partition("a")
+		denied := "500 unable to open file '/etc/pve/nodes/a/qemu-server/100.conf.tmp."
+		for _, tt := range []struct {
+			method, path string
+			form         url.Values
+			want         string
+			after        time.Duration
+		}{
+			{"POST", "/nodes/a/qemu/100/status/start", nil, "500 cluster not ready - no quorum?", 0},
+			{"POST", "/nodes/a/qemu", url.Values{"vmid": {"300"}}, "500 cluster not ready - no quorum?", 0},
+			{"POST", "/nodes/a/qemu/100/clone", url.Values{"newid": {"300"}}, "500 cluster not ready - no quorum?", 0},
+			{"PUT", "/nodes/a/qemu/100/config", url.Values{"name": {"x"}}, denied, 0},
+			{"PUT", "/cluster/options", url.Values{"keyboard": {"de"}}, "500 cfs-lock 'file-datacenter_cfg' error: no quorum!", 10 * time.Second},
+			{"POST", "/cluster/mapping/pci", url.Values{"id": {"gpu"}, "map": {"node=a,path=0000:01:00,id=10de:2c05"}},
+				"500 create hardware mapping failed: cfs-lock 'file-mapping_pci_cfg' error: no quorum!", 10 * time.Second},
+			{"POST", "/access/users", url.Values{"userid": {"x@pve"}}, "500 create user failed: cfs-lock 'file-user_cfg' error: no quorum!", 10 * time.Second},
+			{"GET", "/nodes/b/qemu/102/config", nil, "595 No route to host", 3 * time.Second},
+			{"GET", "/nodes/a/qemu/100/config", nil, "200 OK", 0},
+			{"POST", "/nodes/a/qemu/101/status/stop", nil, "200 OK", 0},
+		} {
+			began := time.Now()
+			status, _ := r.do("a", tt.method, tt.path, tt.form)
+			if !strings.HasPrefix(status, tt.want) || strings.HasPrefix(status, denied) && !strings.HasSuffix(status, " - Permission denied") {
+				t.Errorf("%s %s: %s, want %s", tt.method, tt.path, status, tt.want)
+			}
+			if took := time.Since(began); took != tt.after {
+				t.Errorf("%s %s took %v, want %v", tt.method, tt.path, took, tt.after)
+			}
+		}
+		time.Sleep(5 * time.Second)
+		if state, _ := r.Node("a").VM(101); state.Running {
+			t.Error("VM 101 runs after its stop")
+		}
+		for node, quorate := range map[string]float64{"a": 0, "b": 1} {
+			status := r.ok(node, "GET", "/cluster/status", nil)
+			if have := entry(status, "id", "cluster")["quorate"]; have != quorate {
+				t.Errorf("%s: quorate is %v", node, have)
+			}
+			if online := entry(status, "id", "node/c")["online"]; online != quorate {
+				t.Errorf("%s: c online is %v", node, online)
+			}
+		}
+		r.ok("b", "PUT", "/nodes/b/qemu/102/config", url.Values{"name": {"written"}})
+		r.Partition()
+		r.ok("a", "PUT", "/nodes/a/qemu/100/config", url.Values{"name": {"healed"}})
+	})
+}
+
+// If the quorum returns while a method tries to lock a file, the method works.
+func TestClusterQuorumReturns(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRack(t, nil, nil)
+		r.Down("b")
+		r.Down("c")
+		time.AfterFunc(4*time.Second, func() { r.Up("b") })
+		r.ok("a", "PUT", "/cluster/options", url.Values{"keyboard": {"de"}})
+	})
+}
+
+// What was to happen on a node that lost its power never happens, and its tasks
+// end without a result.
+func TestClusterPowerCut(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		fault  pvetest.Fault
+		status string // of the request to start VM 100 on b, sent to a
+		exit   string // of its task, after the reboot
+	}{
+		{pvetest.Fault{Path: ".*/start", Kind: pvetest.PowerBefore}, "596 Connection timed out", ""},
+		{pvetest.Fault{Path: ".*/start", Kind: pvetest.PowerAfter}, "596 Connection timed out", "unexpected status"},
+		{pvetest.Fault{Task: "qmstart", Kind: pvetest.PowerBefore}, "200 OK", "unexpected status"},
+		{pvetest.Fault{Task: "qmstart", Kind: pvetest.PowerAfter}, "200 OK", "unexpected status"},
+	} {
+		t.Run(fmt.Sprintf("%s%s %s", tt.fault.Task, tt.fault.Path, tt.fault.Kind), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := newRack(t, func(hosts []pvetest.Host) { hosts[1].VMs = []pvetest.VM{plainVM(100)} }, nil)
+				r.Node("b").Inject(tt.fault)
+				if status, _ := r.do("a", "POST", "/nodes/b/qemu/100/status/start", nil); status != tt.status {
+					t.Errorf("the answer is %s", status)
+				}
+				time.Sleep(time.Minute)
+				if status, _ := r.do("a", "GET", "/nodes/b/version", nil); status != "595 No route to host" {
+					t.Errorf("b answers %s", status)
+				}
+				r.Up("b")
+				exit := ""
+				for _, task := range r.Node("b").Tasks() {
+					exit = task.Exit
+				}
+				if exit != tt.exit || len(r.Node("b").Running()) != 0 {
+					t.Errorf("exit %q, running %v", exit, r.Node("b").Running())
+				}
+			})
+		})
+	}
+}
+
+// A slow node and a node that hangs.
+func TestClusterDelay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRack(t, nil, nil)
+		r.Delay("b", 2*time.Second)
+		began := time.Now()
+		r.ok("a", "GET", "/nodes/b/version", nil)
+		if took := time.Since(began); took != 2*time.Second {
+			t.Errorf("took %v", took)
+		}
+		r.Delay("b", time.Hour)
+		began = time.Now()
+		if status, _ := r.do("a", "GET", "/nodes/b/version", nil); status != "596 Connection timed out" || time.Since(began) != 30*time.Second {
+			t.Errorf("%s after %v", status, time.Since(began))
+		}
+	})
+}
+
+// A request is checked by the schema of the node at which it works.
+func TestClusterVersionSkew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRack(t, func(hosts []pvetest.Host) {
+			hosts[1].Version, hosts[1].Release = "8.4.14", "8.4"
+			hosts[0].VMs, hosts[1].VMs = []pvetest.VM{plainVM(100)}, []pvetest.VM{plainVM(101)}
+		}, nil)
+		for path, want := range map[string]string{"/nodes/a/qemu/100/config": "200 OK", "/nodes/b/qemu/101/config": "400 Parameter verification failed."} {
+			for _, entry := range []string{"a", "b", "c"} {
+				if status, _ := r.do(entry, "PUT", path, url.Values{"allow-ksm": {"0"}}); status != want {
+					t.Errorf("%s, asked by %s: %s", path, entry, status)
+				}
+			}
+		}
+		if version := r.ok("a", "GET", "/nodes/b/version", nil).(map[string]any)["version"]; version != "8.4.14" {
+			t.Errorf("b has version %v", version)
+		}
+	})
+}
+
+// The nodes of a shared storage see the same content; local storages have their
+// own.
+func TestClusterStorages(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRack(t, func(hosts []pvetest.Host) {
+			for i := range hosts[:2] {
+				hosts[i].Storages = append(slices.Clone(hosts[i].Storages), pvetest.Storage{Name: "nas", Type: "nfs", Content: "images,iso", Total: 1 << 40, Shared: true,
+					Config: map[string]string{"server": "192.168.1.2", "export": "/nas", "path": "/mnt/pve/nas"}})
+			}
+			hosts[0].VMs = []pvetest.VM{vm(100, "scsi0:=nas:100/vm-100-disk-0.raw,size=8G")}
+			hosts[1].VMs = []pvetest.VM{plainVM(101)}
+		}, nil)
+		for node, want := range map[string]int{"a": 1, "b": 1} {
+			if list := r.ok("a", "GET", "/nodes/"+node+"/storage/nas/content", nil).([]any); len(list) != want {
+				t.Errorf("nas on %s: %v", node, list)
+			}
+		}
+		if list := r.ok("c", "GET", "/nodes/a/storage/local-lvm/content", nil).([]any); len(list) != 0 {
+			t.Errorf("local-lvm on a: %v", list)
+		}
+		if nodes := r.ok("c", "GET", "/storage/nas", nil).(map[string]any)["nodes"]; nodes != "a,b" {
+			t.Errorf("nas is on %v", nodes)
+		}
+		resources := r.ok("c", "GET", "/cluster/resources", nil)
+		for id, want := range map[string]bool{"storage/a/nas": true, "storage/b/nas": true, "storage/c/nas": false, "storage/c/local-lvm": true} {
+			if have := entry(resources, "id", id) != nil; have != want {
+				t.Errorf("%s is listed: %v", id, have)
+			}
+		}
+		r.ok("b", "POST", "/storage", url.Values{"storage": {"new"}, "type": {"nfs"}, "server": {"192.168.1.3"}, "export": {"/x"}, "shared": {"1"}})
+		r.ok("b", "POST", "/nodes/c/storage/new/content", url.Values{"vmid": {"101"}, "filename": {"vm-101-disk-9.raw"}, "size": {"1G"}})
+		if list := r.ok("a", "GET", "/nodes/a/storage/new/content", nil).([]any); len(list) != 1 {
+			t.Errorf("new on a: %v", list)
+		}
+		r.ok("b", "DELETE", "/nodes/b/storage/new/content/new:101/vm-101-disk-9.raw", nil)
+		time.Sleep(5 * time.Second)
+		r.ok("a", "DELETE", "/storage/new", nil)
+		if status, _ := r.do("c", "GET", "/storage/new", nil); status == "200 OK" {
+			t.Error("c still knows the storage")
 		}
 	})
 }

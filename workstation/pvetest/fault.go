@@ -11,20 +11,22 @@ type FaultKind string
 
 // The kinds of faults.
 const (
-	Refuse        FaultKind = "refuse"          // the answer is 500 with the message; nothing is done
-	Forbid        FaultKind = "forbid"          // the answer is 403; nothing is done
-	DropBefore    FaultKind = "drop before"     // the connection is closed; nothing is done
-	DropAfter     FaultKind = "drop after"      // the request is done, then the connection is closed
-	ErrorAfter    FaultKind = "500 after"       // the request is done, but the answer is 500 with the message
-	ProxyTimeout  FaultKind = "596"             // the request is done, but the proxy answers 596
-	ProxyDown     FaultKind = "595"             // the proxy answers 595; nothing is done
-	ExpireTicket  FaultKind = "expired ticket"  // the answer is 401; all tickets become invalid
-	Slow          FaultKind = "slow"            // the request is done; the answer comes after Delay
-	HangAfter     FaultKind = "hang"            // the request is done; the answer never comes
-	TaskFails     FaultKind = "task fails"      // the task fails before it has any effect
-	TaskFailsLate FaultKind = "task fails late" // the task fails after its effect
-	TaskHangs     FaultKind = "task hangs"      // the task runs without effect until it is stopped
-	TaskWarns     FaultKind = "task warns"      // the task succeeds with WARNINGS: 1
+	Refuse        FaultKind = "refuse"           // the answer is 500 with the message; nothing is done
+	Forbid        FaultKind = "forbid"           // the answer is 403; nothing is done
+	DropBefore    FaultKind = "drop before"      // the connection is closed; nothing is done
+	DropAfter     FaultKind = "drop after"       // the request is done, then the connection is closed
+	ErrorAfter    FaultKind = "500 after"        // the request is done, but the answer is 500 with the message
+	ProxyTimeout  FaultKind = "596"              // the request is done, but the proxy answers 596
+	ProxyDown     FaultKind = "595"              // the proxy answers 595; nothing is done
+	ExpireTicket  FaultKind = "expired ticket"   // the answer is 401; all tickets become invalid
+	Slow          FaultKind = "slow"             // the request is done; the answer comes after Delay
+	HangAfter     FaultKind = "hang"             // the request is done; the answer never comes
+	PowerBefore   FaultKind = "power cut before" // the node loses its power before the request or the task does anything
+	PowerAfter    FaultKind = "power cut after"  // the node loses its power after the request or the task has done its work
+	TaskFails     FaultKind = "task fails"       // the task fails before it has any effect
+	TaskFailsLate FaultKind = "task fails late"  // the task fails after its effect
+	TaskHangs     FaultKind = "task hangs"       // the task runs without effect until it is stopped
+	TaskWarns     FaultKind = "task warns"       // the task succeeds with WARNINGS: 1
 )
 
 // A Fault is a planned failure. It happens once, or as often as Times says.

@@ -16,14 +16,22 @@ import (
 //   - a disk belongs to no VM, or two VMs name it
 //   - a VM names a disk that does not exist
 //   - the content of a storage exceeds its size
+//
+// On a shared storage, the disks of all nodes' VMs count.
 func (n *Node) Check() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.advance()
+	return n.check(n.naming())
+}
+
+// check does the checks of Check. named is what all VMs name.
+func (n *Node) check(named naming) error {
 	var problems []error
 	report := func(format string, args ...any) { problems = append(problems, fmt.Errorf("pvetest: "+format, args...)) }
 	n.checkDevices(report)
-	n.checkVolumes(report)
+	n.checkVolumes(report, named)
+	n.checkStorages(report, named)
 	return errors.Join(problems...)
 }
 
@@ -46,8 +54,8 @@ func (n *Node) checkDevices(report func(string, ...any)) {
 	}
 }
 
-func (n *Node) checkVolumes(report func(string, ...any)) {
-	named := map[string]string{}
+// checkVolumes checks the disks that the node's VMs name.
+func (n *Node) checkVolumes(report func(string, ...any), named naming) {
 	for _, id := range sortedIDs(n.vms) {
 		config := n.vms[id].next()
 		for _, key := range sorted(config) {
@@ -61,15 +69,22 @@ func (n *Node) checkVolumes(report func(string, ...any)) {
 			case !there:
 				report("VM %d has lost %s (%s)", id, key, d.volume)
 			case s.volumes[name].VMID == 0: // an image may be in any number of VMs
-			case named[d.volume] != "":
-				report("%s is named by %s and by %s of VM %d", d.volume, named[d.volume], key, id)
+			default:
+				places, here := named.places[s.volumes[name]], fmt.Sprintf("%s of VM %d", key, id)
+				if len(places) > 1 && places[0] != here {
+					report("%s is named by %s and by %s", d.volume, places[0], here)
+				}
 			}
-			named[d.volume] = fmt.Sprintf("%s of VM %d", key, id)
 		}
 	}
-	belongs := n.namedVolumes()
+}
+
+// checkStorages checks the content of the node's storages. A volume on a node
+// may belong to a VM of another node: the storage is shared, the volume is a
+// replica, or the VM was recovered.
+func (n *Node) checkStorages(report func(string, ...any), named naming) {
 	for _, id := range sorted(n.ownedVolumes()) {
-		if !belongs[id] {
+		if !named.ids[id] {
 			report("%s is orphaned", id)
 		}
 	}
@@ -80,6 +95,38 @@ func (n *Node) checkVolumes(report func(string, ...any)) {
 	}
 }
 
+// A naming holds what the VMs of all nodes name.
+type naming struct {
+	places map[*Volume][]string // such as "scsi0 of VM 140", in order
+	ids    map[string]bool
+}
+
+func (d *datacenter) naming() naming {
+	named := naming{map[*Volume][]string{}, map[string]bool{}}
+	add := func(n *Node, value, place string) {
+		id := parseDrive(value).volume
+		named.ids[id] = true
+		if s, name, there := n.volume(id); there && place != "" {
+			named.places[s.volumes[name]] = append(named.places[s.volumes[name]], place)
+		}
+	}
+	for _, n := range d.peers {
+		for _, id := range sortedIDs(n.vms) {
+			v := n.vms[id]
+			config := v.next()
+			for _, key := range sorted(config) {
+				add(n, config[key], fmt.Sprintf("%s of VM %d", key, id))
+			}
+			for _, s := range v.snaps {
+				for _, value := range s.config {
+					add(n, value, "")
+				}
+			}
+		}
+	}
+	return named
+}
+
 // leftBehind reports whether another node has a volume of a VM: the HA manager
 // recovers a VM to a node that may lack the VM's local disks.
 func (n *Node) leftBehind(volume string, vmid int) bool {
@@ -87,24 +134,4 @@ func (n *Node) leftBehind(volume string, vmid int) bool {
 		s, name, there := other.volume(volume)
 		return there && other != n && s.volumes[name].VMID == vmid
 	})
-}
-
-// namedVolumes returns the volumes that the VMs of all nodes name, snapshots
-// included. A volume on a node may belong to a VM of another node: the storage
-// is shared, the volume is a replica, or the VM was recovered.
-func (n *Node) namedVolumes() map[string]bool {
-	named := map[string]bool{}
-	for _, of := range n.peers {
-		for _, v := range of.vms {
-			for _, value := range v.next() {
-				named[parseDrive(value).volume] = true
-			}
-			for _, s := range v.snaps {
-				for _, value := range s.config {
-					named[parseDrive(value).volume] = true
-				}
-			}
-		}
-	}
-	return named
 }

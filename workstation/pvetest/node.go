@@ -15,13 +15,14 @@ import (
 // goroutines, and works inside a testing/synctest bubble.
 type Node struct {
 	handlers map[string]handler
-	server   *httptest.Server
-	pki      pki
-	trace    trace
+	server   *httptest.Server // of Start
+	// listening is the server of Start, or that of the newest boot after it.
+	listening *httptest.Server
+	pki       pki
+	trace     trace
 	// consoles is the number of consoles opened so far. It determines the port
 	// of the next one.
 	consoles int
-	reach
 	*base
 	accounts
 	hardware

@@ -14,8 +14,8 @@ type reach struct {
 }
 
 // sees reports whether the node reaches another node, or itself.
-func (n *Node) sees(other *Node) bool {
-	return !n.down && !other.down && n.partition == other.partition
+func (b *base) sees(other *Node) bool {
+	return !b.down && !other.down && b.partition == other.partition
 }
 
 // ownPaths lists the methods below /nodes/{node} that PVE does not pass on to
@@ -60,7 +60,7 @@ func (n *Node) passOn(r *http.Request, c *call, to *Node) error {
 	switch {
 	case a.drop:
 		a = answer{status: 596, reason: "Unexpected end-of-file", delay: a.delay}
-	case a.hang, a.delay > n.real(proxyTimeout):
+	case a.hang, a.lost, a.delay > n.real(proxyTimeout):
 		a = answer{status: 596, reason: "Connection timed out", delay: n.real(proxyTimeout)}
 	}
 	return &passedOn{a}
@@ -75,3 +75,21 @@ const (
 	// (pve-http-server PVE/APIServer/AnyEvent.pm, proxy_request).
 	proxyTimeout = 30 * time.Second
 )
+
+// losePower cuts the power of the host: its processes end at once, and nobody
+// reaches it.
+func (b *base) losePower() {
+	b.remember()
+	n := b.member(b.host.Name)
+	n.cutPower()
+	n.down = true
+	n.stopListening()
+}
+
+// bootHost boots a host that is down.
+func (n *Node) bootHost() {
+	if n.down {
+		n.down, n.booted = false, n.now
+		n.listenAgain()
+	}
+}

@@ -31,7 +31,7 @@ func (n *Node) answer(r *http.Request) answer {
 	var a answer
 	switch {
 	case n.down:
-		return answer{drop: true, down: true}
+		return answer{down: true}
 	case !slices.Contains([]string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete}, r.Method):
 		a = n.noted(seen, func() answer {
 			return answer{status: http.StatusNotImplemented, reason: "method '" + r.Method + "' not available"}
@@ -65,7 +65,7 @@ func (n *Node) receive(r *http.Request, c *call) answer {
 func (n *Node) noted(seen Request, work func() answer) answer {
 	entry := n.note(seen)
 	a := work()
-	if !a.drop {
+	if !a.drop && !a.lost {
 		n.answered(entry, a.status)
 	}
 	return a
@@ -118,7 +118,7 @@ func (n *Node) dispatch(r *http.Request, c *call) (any, error) {
 	if err := who.lacks(check, names); err != nil {
 		return nil, err
 	}
-	at, err := n.nodeOf(names)
+	at, err := n.nodeOf(c, names)
 	switch {
 	case err != nil:
 		return nil, err
@@ -128,11 +128,14 @@ func (n *Node) dispatch(r *http.Request, c *call) (any, error) {
 	return n.handle(r, c, at)
 }
 
-// nodeOf returns the node that a path names, or the node itself if the path
-// names none.
-func (n *Node) nodeOf(names map[string]string) (*Node, error) {
-	name, inPath := names["node"]
-	if !inPath || name == "localhost" {
+// nodeOf returns the node at which a call works. It is the node itself if the
+// call names no other.
+func (n *Node) nodeOf(c *call, names map[string]string) (*Node, error) {
+	name := names["node"]
+	if strings.HasPrefix(c.endpoint.Path, "/cluster/mapping/") {
+		name = c.get("check-node") // proxyto_callback of pve-manager PVE/API2/Cluster/Mapping
+	}
+	if name == "" || name == "localhost" {
 		return n, nil
 	}
 	if at := n.member(name); at != nil {
@@ -153,6 +156,9 @@ func (n *Node) handle(r *http.Request, c *call, at *Node) (any, error) {
 	work, served := n.handlers[c.endpoint.Method+" "+c.endpoint.Path]
 	if !served {
 		return nil, unserved(r.Method, c.path)
+	}
+	if err := n.mayChangeCluster(c); err != nil {
+		return nil, err
 	}
 	return work(at, c)
 }

@@ -16,20 +16,52 @@ import (
 // [Node.Close] is called. To serve it at another address, use your own server:
 // a node is an [http.Handler] and has a [Node.Certificate].
 func (n *Node) Start() *Node {
-	n.server = httptest.NewUnstartedServer(n)
-	n.server.TLS = &tls.Config{Certificates: []tls.Certificate{n.Certificate()}, MinVersion: tls.VersionTLS12}
-	n.server.Config.ErrorLog = log.New(io.Discard, "", 0) // do not log the connections that Close cuts
-	n.server.StartTLS()
-	if transport, ok := n.server.Client().Transport.(*http.Transport); ok {
+	n.server = n.serve(httptest.NewUnstartedServer(n))
+	n.listening = n.server
+	return n
+}
+
+func (n *Node) serve(s *httptest.Server) *httptest.Server {
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{n.Certificate()}, MinVersion: tls.VersionTLS12}
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // do not log the connections that Close cuts
+	s.StartTLS()
+	if transport, ok := s.Client().Transport.(*http.Transport); ok {
 		transport.TLSClientConfig.RootCAs = n.CertPool()
 	}
-	return n
+	return s
+}
+
+// stopListening closes the port of a started node and its connections, without
+// waiting for requests.
+func (n *Node) stopListening() {
+	if n.listening != nil {
+		_ = n.listening.Config.Close() // an error means that it is closed already
+	}
+}
+
+// listenAgain opens the port of a started node again. It panics if another
+// program has taken the port meanwhile.
+func (n *Node) listenAgain() {
+	if n.listening == nil {
+		return
+	}
+	listener, err := net.Listen("tcp", n.server.Listener.Addr().String())
+	if err != nil {
+		panic(fmt.Sprintf("pvetest: %s boots: %v", n.host.Name, err))
+	}
+	s := httptest.NewUnstartedServer(n)
+	_ = s.Listener.Close() // it was never used
+	s.Listener = listener
+	n.listening = n.serve(s)
 }
 
 // Close stops the server of [Node.Start].
 func (n *Node) Close() {
-	if n.server != nil {
-		n.server.Close()
+	n.mu.Lock()
+	listening := n.listening
+	n.mu.Unlock()
+	if listening != nil {
+		listening.Close()
 	}
 }
 
@@ -44,7 +76,8 @@ func (n *Node) URL() string {
 }
 
 // HTTPClient returns a client for the node. If the node was started, the client
-// trusts its certificate. If not, it uses [Node.Transport].
+// trusts the certificates of all nodes of its cluster. If not, it uses
+// [Node.Transport].
 func (n *Node) HTTPClient() *http.Client {
 	if n.server == nil {
 		return &http.Client{Transport: n.Transport()}

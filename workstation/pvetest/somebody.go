@@ -178,8 +178,8 @@ func (n *Node) Restart() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.advance()
-	n.cutPower()
-	n.booted = n.now
+	n.losePower()
+	n.bootHost()
 	var boot []int
 	for _, id := range sortedIDs(n.vms) {
 		if n.vms[id].config["onboot"] == "1" {

@@ -184,6 +184,9 @@ func (st *store) allocate(pool, name, format string, size int64, vmid int) (id s
 	case !s.holds("images"):
 		return "", refuse("storage '%s' does not support content-type 'images'", pool)
 	}
+	if s.Shared && !st.quorate() {
+		return "", refuse("cfs-lock 'storage-%s' error: no quorum!", pool)
+	}
 	if err := cmp.Or(s.badFormat(format), s.badName(name, vmid)); err != nil {
 		return "", err
 	}

@@ -88,6 +88,9 @@ type job struct {
 	id    string // object of the task, if it is not a VM
 	takes time.Duration
 	work  func(t *task) error
+	// writes is set for a job that begins with a write to the VM's configuration
+	// file.
+	writes bool
 }
 
 // do starts a job and returns the UPID of its task.
@@ -98,7 +101,15 @@ func (w *workers) do(c *call, j job) (any, error) {
 	}
 	t := w.fork(j.kind, id, c.who.user)
 	w.withLock(t, j.vmid, func() {
-		w.step(t, j.takes, func() { w.finish(t, j.work(t)) })
+		w.step(t, j.takes, func() {
+			if j.writes {
+				if err := w.mayWriteConfig(j.vmid); err != nil {
+					w.finish(t, err)
+					return
+				}
+			}
+			w.finish(t, j.work(t))
+		})
 	})
 	return t.upid, nil
 }
@@ -128,6 +139,9 @@ func (w *workers) spoiled(t *task) bool {
 		}
 		w.finish(t, refuse("%s", t.fault.message()))
 		return true
+	case t.fault.Kind == PowerBefore:
+		w.losePower()
+		return true
 	case t.fault.Kind == TaskHangs:
 		return true
 	}
@@ -141,6 +155,9 @@ func (w *workers) finish(t *task, err error) {
 	}
 	if err == nil && t.fault != nil {
 		switch t.fault.Kind {
+		case PowerAfter:
+			w.losePower()
+			return
 		case TaskFailsLate:
 			err = refuse("%s", t.fault.message())
 		case TaskWarns:

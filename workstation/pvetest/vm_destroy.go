@@ -29,6 +29,10 @@ func (n *Node) destroy(c *call, v *vm) (any, error) {
 		if err := cmp.Or(refusal(), c.locked(v), n.usedBases(v)); err != nil {
 			return err
 		}
+		if err := n.mayWriteConfig(v.id); err != nil { // PVE finds out when the disks are gone
+			n.eraseVolumes(v, c.get("destroy-unreferenced-disks") == "1")
+			return err
+		}
 		n.erase(v, c.get("destroy-unreferenced-disks") == "1")
 		if purge {
 			n.purge(v.id)
@@ -40,6 +44,13 @@ func (n *Node) destroy(c *call, v *vm) (any, error) {
 // erase removes a VM and the volumes that it names. If all is set, it removes
 // all volumes that belong to the VM's number.
 func (n *Node) erase(v *vm, all bool) {
+	n.eraseVolumes(v, all)
+	n.unreserve(v.id)
+	n.leavePool(v.id)
+	n.removeVM(v.id)
+}
+
+func (n *Node) eraseVolumes(v *vm, all bool) {
 	sections := []map[string]string{v.config, v.pending}
 	for _, s := range v.snaps {
 		sections = append(sections, s.config)
@@ -58,9 +69,6 @@ func (n *Node) erase(v *vm, all bool) {
 			}
 		}
 	}
-	n.unreserve(v.id)
-	n.leavePool(v.id)
-	n.removeVM(v.id)
 }
 
 // purge removes a VM from HA and from backup jobs.

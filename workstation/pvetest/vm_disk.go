@@ -9,7 +9,7 @@ import (
 // resize serves PUT resize. All checks are made in the task.
 func (n *Node) resize(c *call) (any, error) {
 	id, disk := c.number("vmid"), c.get("disk")
-	return n.do(c, job{kind: "resize", vmid: id, takes: n.taskTime(), work: func(*task) error {
+	return n.do(c, job{kind: "resize", vmid: id, writes: true, takes: n.taskTime(), work: func(*task) error {
 		v := n.vms[id]
 		switch {
 		case v == nil:
@@ -72,7 +72,7 @@ func (n *Node) moveDisk(c *call, v *vm) (any, error) {
 	if err := n.mayMove(c, v); err != nil {
 		return nil, err
 	}
-	return n.do(c, job{kind: "qmmove", vmid: v.id, takes: 5 * n.taskTime(), work: func(t *task) error {
+	return n.do(c, job{kind: "qmmove", vmid: v.id, writes: true, takes: 5 * n.taskTime(), work: func(t *task) error {
 		if err := n.mayMove(c, v); err != nil {
 			return err
 		}

@@ -38,6 +38,9 @@ func (n *Node) putConfig(c *call) (any, error) {
 		if err != nil {
 			return err
 		}
+		if err := n.mayWriteConfig(v.id); err != nil {
+			return err
+		}
 		t.say("update VM %d: %s", v.id, ch)
 		return n.update(c.who, v, ch)
 	}

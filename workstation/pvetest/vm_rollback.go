@@ -15,7 +15,7 @@ func (n *Node) rollback(c *call, v *vm) (any, error) {
 			return nil, err
 		}
 	}
-	return n.do(c, job{kind: "qmrollback", vmid: v.id, takes: n.taskTime(), work: func(*task) error {
+	return n.do(c, job{kind: "qmrollback", vmid: v.id, writes: true, takes: n.taskTime(), work: func(*task) error {
 		if err := n.mayRollBack(v, name); err != nil {
 			return err
 		}
@@ -113,6 +113,9 @@ func (n *Node) describeSnapshot(c *call, v *vm) (any, error) {
 		return nil, locked(v)
 	case i < 0:
 		return nil, refuse("snapshot '%s' does not exist", c.get("snapname"))
+	}
+	if err := n.mayWriteConfig(v.id); err != nil {
+		return nil, err
 	}
 	if c.has("description") {
 		v.snaps[i].description = c.get("description")

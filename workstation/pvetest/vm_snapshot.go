@@ -34,7 +34,7 @@ func (n *Node) takeSnapshot(c *call, v *vm) (any, error) {
 		return nil, refuse("unable to use snapshot name '%s' (reserved name)", name)
 	}
 	ram := c.get("vmstate") == "1"
-	return n.do(c, job{kind: "qmsnapshot", vmid: v.id, takes: n.taskTime(), work: func(t *task) error {
+	return n.do(c, job{kind: "qmsnapshot", vmid: v.id, writes: true, takes: n.taskTime(), work: func(t *task) error {
 		switch {
 		case n.vms[v.id] != v:
 			return n.noConfig(v.id)
@@ -73,7 +73,7 @@ func (n *Node) canSnapshot(v *vm) bool {
 
 func (n *Node) deleteSnapshot(c *call, v *vm) (any, error) {
 	name := c.get("snapname")
-	return n.do(c, job{kind: "qmdelsnapshot", vmid: v.id, takes: n.taskTime(), work: func(*task) error {
+	return n.do(c, job{kind: "qmdelsnapshot", vmid: v.id, writes: true, takes: n.taskTime(), work: func(*task) error {
 		i := v.snapshot(name)
 		switch {
 		case i < 0 || n.vms[v.id] != v:

@@ -26,7 +26,7 @@ func (n *Node) template(c *call, v *vm) (any, error) {
 	if err := check(); err != nil {
 		return nil, err
 	}
-	return n.do(c, job{kind: "qmtemplate", vmid: v.id, takes: n.taskTime(), work: func(*task) error {
+	return n.do(c, job{kind: "qmtemplate", vmid: v.id, writes: true, takes: n.taskTime(), work: func(*task) error {
 		if err := check(); err != nil {
 			return err
 		}
