@@ -173,6 +173,10 @@ GET /cluster/mapping/usb
 GET /cluster/options
 PUT /cluster/options
 GET /cluster/replication
+POST /cluster/replication
+GET /cluster/replication/{id}
+PUT /cluster/replication/{id}
+DELETE /cluster/replication/{id}
 GET /cluster/sdn
 GET /cluster/sdn/vnets
 GET /cluster/sdn/zones
@@ -195,6 +199,8 @@ GET /nodes/{node}/hosts
 GET /nodes/{node}/network/{iface}
 GET /nodes/{node}/query-url-metadata
 GET /nodes/{node}/replication
+GET /nodes/{node}/replication/{id}/status
+POST /nodes/{node}/replication/{id}/schedule_now
 GET /nodes/{node}/rrddata
 GET /nodes/{node}/services
 GET /nodes/{node}/syslog

@@ -127,25 +127,3 @@ func (n *Node) notBackedUp(c *call) (any, error) {
 	}
 	return list, nil
 }
-
-// migrationCheck serves GET migrate. It lists the local disks, and no node as a
-// possible target.
-func (n *Node) migrationCheck(_ *call, v *vm) (any, error) {
-	disks := []map[string]any{}
-	for _, key := range sorted(v.config) {
-		d := parseDrive(v.config[key])
-		if s, name, there := n.volume(d.volume); isDrive(key) && there && d.media() != "cdrom" && !s.Shared {
-			disks = append(disks, map[string]any{"volid": d.volume, "drivename": key, "size": s.volumes[name].Size, "shared": 0, "cdrom": 0,
-				"is_attached": 1, "is_unused": 0, "is_vmstate": 0, "is_cloudinit": 0, "is_tpmstate": bit(key == "tpmstate0"), "replicate": 1})
-		}
-	}
-	return map[string]any{"running": bit(v.running), "allowed_nodes": []any{}, "not_allowed_nodes": map[string]any{}, "local_disks": disks,
-		"local_resources": []any{}, "mapped-resources": []any{}, "mapped-resource-info": map[string]any{}, "has-dbus-vmstate": 1}, nil
-}
-
-func (n *Node) migrate(c *call, _ *vm) (any, error) {
-	if target := c.get("target"); target != n.host.Name && target != "localhost" {
-		return nil, refuse("no such cluster node '%s'", target)
-	}
-	return nil, wrong("target", "target is local node.")
-}

@@ -22,15 +22,17 @@ type datacenter struct {
 	peers  []*Node    // in the order of their IDs, which begin at 1
 	lowest int        // no VMID below it is free
 
-	options    map[string]string   // datacenter.cfg
-	mappings   map[string]*Mapping // mapping/pci.cfg
-	poolGuests map[string][]int    // VMIDs by the name of their pool (user.cfg)
-	backupJobs []BackupJob         // jobs.cfg
-	ha         *haStack
-	behaviours map[int]Guest // of guests, by VMID
-	agents     map[int]Agent
-	authority  authority
-	onRequest  func(Request)
+	options      map[string]string   // datacenter.cfg
+	mappings     map[string]*Mapping // mapping/pci.cfg
+	poolGuests   map[string][]int    // VMIDs by the name of their pool (user.cfg)
+	backupJobs   []BackupJob         // jobs.cfg
+	ha           *haStack
+	replications map[string]*replicationJob // replication.cfg, by ID
+	replicating  bool                       // nodes look for due jobs
+	behaviours   map[int]Guest              // of guests, by VMID
+	agents       map[int]Agent
+	authority    authority
+	onRequest    func(Request)
 }
 
 // newDatacenter merges what the hosts' descriptions say of the cluster.
@@ -41,7 +43,7 @@ func newDatacenter(hosts []Host, opts *Options) *datacenter {
 		options: map[string]string{}, mappings: map[string]*Mapping{}, poolGuests: map[string][]int{}, behaviours: map[int]Guest{},
 		timeline: newTimeline(opts),
 	}
-	d.ha = newHA(d)
+	d.ha, d.replications = newHA(d), map[string]*replicationJob{}
 	for _, h := range hosts {
 		d.join(h)
 	}

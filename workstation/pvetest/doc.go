@@ -83,6 +83,7 @@
 //	vm_rights.go vm_request.go vm_config.go vm_create.go vm_change.go vm_drive.go vm_boot.go vm_pending.go   configuration of VMs
 //	vm_*.go                           the other files: actions on VMs
 //	ha*.go                            high availability: configuration, CRM, LRMs
+//	migrate*.go replication*.go       what moves and copies VMs between nodes
 //	api*.go vm_status.go              answers that only read
 //	truth.go trace.go invariants.go somebody.go          for tests
 package pvetest

@@ -178,8 +178,15 @@ func (n *Node) haStop(id int, timeout string) *task {
 	return n.endTask("qmshutdown", id, "root@pam", ending{ask: true, force: true, patience: patience})
 }
 
-// move starts the task with which the LRM moves a VM, and calls done at its
-// end.
+// move starts the task with which the LRM moves a VM, and calls done at its end.
+// Local disks go with the VM, and local devices do not keep it
+// (PVE/HA/Resources/PVEVM.pm, migrate).
 func (h *haStack) move(n *Node, id int, target string, online bool, done func()) {
-	done()
+	v, to := n.vms[id], h.d.member(target)
+	if v == nil || to == nil || locked(v) != nil || v.running && !online || n.available(v.config) != nil || to.available(v.config) != nil {
+		done() // refused at once, without a task
+		return
+	}
+	m := &migration{from: n, to: to, v: v, online: online, force: true, withDisks: true}
+	m.start("root@pam").whenDone(done)
 }

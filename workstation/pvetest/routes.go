@@ -7,7 +7,7 @@ import "maps"
 func handlers() map[string]handler {
 	all := map[string]handler{}
 	for _, part := range []func() map[string]handler{
-		nodeHandlers, vmHandlers, agentHandlers, moreVMHandlers, clusterHandlers, accessHandlers, datacenterHandlers, haHandlers, constantHandlers, indexHandlers,
+		nodeHandlers, vmHandlers, agentHandlers, moreVMHandlers, clusterHandlers, accessHandlers, datacenterHandlers, haHandlers, replicationHandlers, constantHandlers, indexHandlers,
 	} {
 		maps.Copy(all, part())
 	}

@@ -25,3 +25,18 @@ func haHandlers() map[string]handler {
 		"GET " + ha + "/status/manager_status":     (*Node).haManagerStatus,
 	}
 }
+
+// replicationHandlers returns the handlers of replication.
+func replicationHandlers() map[string]handler {
+	const all, node = "/cluster/replication", "/nodes/{node}/replication"
+	return map[string]handler{
+		"GET " + all:                          (*Node).replicationJobs,
+		"POST " + all:                         (*Node).createReplication,
+		"GET " + all + "/{id}":                (*Node).replicationJob,
+		"PUT " + all + "/{id}":                (*Node).updateReplication,
+		"DELETE " + all + "/{id}":             (*Node).deleteReplication,
+		"GET " + node:                         (*Node).replicationStatus,
+		"GET " + node + "/{id}/status":        (*Node).oneReplication,
+		"POST " + node + "/{id}/schedule_now": (*Node).replicateNow,
+	}
+}

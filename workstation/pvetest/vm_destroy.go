@@ -17,6 +17,8 @@ func (n *Node) destroy(c *call, v *vm) (any, error) {
 			return refuse("can't remove VM %d - protection mode enabled", v.id)
 		case n.ha.configured(v.id) && !purge:
 			return refuse("unable to remove VM %d - used in HA resources and purge parameter not set.", v.id)
+		case len(n.jobsOf(v.id)) > 0 && !purge:
+			return refuse("There is a replication job '%s' for guest '%d' - Please remove that first.", n.jobsOf(v.id)[0].id, v.id)
 		case v.running:
 			return refuse("VM %d is running - destroy failed", v.id)
 		}
@@ -71,9 +73,10 @@ func (n *Node) eraseVolumes(v *vm, all bool) {
 	}
 }
 
-// purge removes a VM from HA and from backup jobs.
+// purge removes a VM from HA, from replication and from backup jobs.
 func (n *Node) purge(id int) {
 	n.ha.remove(sidOf(id), true)
+	n.dropJobs(id)
 	for i, job := range n.backupJobs {
 		left := slices.DeleteFunc(strings.Split(job.VMIDs, ","), func(other string) bool { return other == text(id) })
 		n.backupJobs[i].VMIDs = strings.Join(left, ",")

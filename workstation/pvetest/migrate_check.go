@@ -1,0 +1,170 @@
+package pvetest
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// migrationCheck serves GET migrate: which nodes could take the VM, and what
+// goes with it (qemu-server PVE/API2/Qemu.pm, migrate_vm_precondition). As in
+// PVE, a local disk keeps no node from being allowed, and mappings count by
+// their entries, whatever hardware the node has.
+func (n *Node) migrationCheck(_ *call, v *vm) (any, error) {
+	if err := locked(v); err != nil {
+		return nil, err
+	}
+	local, mapped := n.localResources(v)
+	answer := map[string]any{"running": bit(v.running), "local_disks": n.localDisks(v), "local_resources": local,
+		"mapped-resources": append([]string{}, sorted(mapped)...), "mapped-resource-info": mapped, "has-dbus-vmstate": 1}
+	blocking := map[string][]map[string]any{}
+	if n.ha.managed(v.id) && !n.olderThan(9, 0) {
+		var together []string
+		together, blocking = n.ha.motion(sidOf(v.id))
+		answer["dependent-ha-resources"] = append([]string{}, together...)
+	}
+	if v.running && n.olderThan(9, 0) { // before PVE 9 only for VMs that are off
+		return answer, nil
+	}
+	allowed, refused := []string{}, map[string]any{}
+	for _, other := range n.peers {
+		if other == n {
+			continue
+		}
+		why := map[string]any{}
+		if storages := other.unavailable(v.config); len(storages) > 0 {
+			why["unavailable_storages"] = storages
+		}
+		if missing := other.unmapped(v.config); len(missing) > 0 {
+			why["unavailable-resources"] = missing
+		}
+		if len(blocking[other.host.Name]) > 0 {
+			why["blocking-ha-resources"] = blocking[other.host.Name]
+		}
+		if len(why) == 0 {
+			allowed = append(allowed, other.host.Name)
+		} else {
+			refused[other.host.Name] = why
+		}
+	}
+	answer["allowed_nodes"], answer["not_allowed_nodes"] = allowed, refused
+	return answer, nil
+}
+
+// localDisks lists the volumes of a VM that are not on shared storages
+// ($check_vm_disks_local).
+func (n *Node) localDisks(v *vm) []map[string]any {
+	disks := []map[string]any{}
+	for _, key := range sorted(v.config) {
+		d := parseDrive(v.config[key])
+		s, name, there := n.volume(d.volume)
+		unused := strings.HasPrefix(key, "unused")
+		if !isDrive(key) && !unused || d.volume == "none" || s != nil && s.Shared || d.options["shared"] == "1" {
+			continue
+		}
+		disk := map[string]any{"volid": d.volume, "shared": 0, "cdrom": bit(d.media() == "cdrom"), "is_attached": bit(!unused), "is_unused": bit(unused),
+			"is_vmstate": 0, "is_cloudinit": bit(d.cloudinit()), "is_tpmstate": bit(key == "tpmstate0"), "replicate": bit(d.options["replicate"] != "0")}
+		if there && !unused {
+			disk["size"] = s.volumes[name].Size
+		}
+		if !unused {
+			disk["drivename"] = key
+		}
+		disks = append(disks, disk)
+	}
+	return disks
+}
+
+// localResources returns the keys of a VM's configuration that bind it to its
+// node, and its mapped devices (PVE/QemuMigrate/Helpers.pm,
+// check_local_resources). A mapped device binds only a VM that runs.
+func (n *Node) localResources(v *vm) (local []string, mapped map[string]map[string]any) {
+	local, mapped = []string{}, map[string]map[string]any{}
+	for _, key := range sorted(v.config) {
+		value, kind := v.config[key], strings.TrimRight(key, "0123456789")
+		if !slices.Contains([]string{"usb", "hostpci", "serial", "parallel", "virtiofs", "ivshmem"}, kind) {
+			continue
+		}
+		id := property(value, "mapping")
+		if kind == "usb" && (property(value, "host") == "spice" || strings.HasPrefix(value, "spice")) || kind == "serial" && value == "socket" {
+			continue
+		}
+		if id != "" {
+			mapped[key] = map[string]any{"name": id}
+		}
+		if kind == "hostpci" && id != "" {
+			if m := n.mappings[id]; m != nil && m.LiveMigration {
+				mapped[key]["live-migration"] = 1
+				continue
+			}
+			if !v.running {
+				continue
+			}
+		}
+		local = append(local, key)
+	}
+	return local, mapped
+}
+
+// unmapped returns the keys of a configuration whose mapping has no entry for
+// the node.
+func (n *Node) unmapped(config map[string]string) (keys []string) {
+	for _, key := range sorted(config) {
+		id := property(config[key], "mapping")
+		if id == "" || !strings.HasPrefix(key, "hostpci") && !strings.HasPrefix(key, "usb") {
+			continue
+		}
+		m := n.mappings[id]
+		if m == nil || !slices.ContainsFunc(m.Map, func(entry string) bool { return property(entry, "node") == n.host.Name }) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// unavailable returns the storages of a VM's drives that are disabled or
+// limited to other nodes (PVE/QemuServer.pm, check_local_storage_availability).
+func (n *Node) unavailable(config map[string]string) []string {
+	names := map[string]bool{}
+	for _, key := range sorted(config) {
+		pool, _, isVolume := strings.Cut(parseDrive(config[key]).volume, ":")
+		if s := n.storages[pool]; isDrive(key) && isVolume && s != nil && s.elsewhere() {
+			names[pool] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// available refuses drives whose storage is not available on the node or does
+// not hold their kind of content (check_storage_availability).
+func (n *Node) available(config map[string]string) error {
+	for _, key := range sorted(config) {
+		volume := parseDrive(config[key]).volume
+		pool, _, isVolume := strings.Cut(volume, ":")
+		if !isDrive(key) || !isVolume {
+			continue
+		}
+		if err := n.holdsVolume(pool, volume); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// holdsVolume refuses a storage that the node cannot use, or that does not take
+// the kind of a volume.
+func (n *Node) holdsVolume(pool, volume string) error {
+	s := n.storages[pool]
+	switch {
+	case s == nil:
+		return refuse("storage '%s' does not exist", pool)
+	case s.Config["disable"] == "1":
+		return refuse("storage '%s' is disabled", pool)
+	case s.elsewhere():
+		return refuse("storage '%s' is not available on node '%s'", pool, n.host.Name)
+	}
+	if kind, _ := n.kindOf(volume); kind != "" && !s.holds(kind) {
+		return refuse("%s: content type '%s' is not available on storage '%s'", volume, kind, pool)
+	}
+	return nil
+}
