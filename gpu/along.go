@@ -33,8 +33,8 @@ func (n Node) checkAlong(slot string, set []iommu.Address) []proxstation.Finding
 	}
 	return []proxstation.Finding{{ID: "gpu.takes-along", Severity: proxstation.Warning, Subject: slot,
 		Seen: "the same IOMMU group holds " + strings.Join(along, ", "),
-		Why:  "PVE takes all devices of the group from the host when the VM starts: what the host has on them is cut off.",
-		Fix:  "See on the host what is on them (lsblk, ip -br link, lsusb -t), and choose a device with a group of its own, or a slot of another group."}}
+		Why:  "When the VM starts, PVE takes all devices of the group from the host, with everything that the host has on them.",
+		Fix:  "Look on the host which of them are in use (lsblk, ip -br link, lsusb -t), and choose a device with its own group, or a slot in another group."}}
 }
 
 // checkROM says that an AMD iGPU has no option ROM of its own: the firmware
@@ -45,8 +45,8 @@ func checkROM(slot string, h HostPCI, card Card) []proxstation.Finding {
 		return nil
 	}
 	return []proxstation.Finding{{ID: "gpu.no-rom", Severity: proxstation.Warning, Subject: slot, Seen: h.String() + " without romfile",
-		Why: "AMD's iGPUs carry no option ROM: without one the guest's driver finds no BIOS and stops (code 43, \"Unable to locate a BIOS ROM\").",
-		Fix: "Take it from the ACPI table VFCT (/sys/firmware/acpi/tables/VFCT without its head, as the guide isc30/ryzen-gpu-passthrough-proxmox shows), " +
+		Why: "AMD's iGPUs have no option ROM of their own, and without an option ROM the guest's driver stops (code 43, \"Unable to locate a BIOS ROM\").",
+		Fix: "Take the ROM from the ACPI table VFCT (/sys/firmware/acpi/tables/VFCT without its head, as the guide isc30/ryzen-gpu-passthrough-proxmox shows), " +
 			"put it in /usr/share/kvm and set romfile=NAME."}}
 }
 
@@ -69,5 +69,5 @@ func checkPhysical(slot string, h HostPCI, card Card, taken []iommu.Function) []
 		return nil
 	}
 	return []proxstation.Finding{{ID: "gpu.physical-taken", Severity: proxstation.Blocker, Subject: slot, Seen: fmt.Sprintf("%s takes %s, and the node has %s", h, card.Address(), strings.Join(parts, ", ")),
-		Why: "The virtual functions are gone as soon as the VM has the physical one: no VM finds them until the host restarts.", Fix: "Pass one virtual function alone: hostpci with " + parts[0] + "."}}
+		Why: "Once the VM has the physical function, the virtual functions are gone until the host restarts.", Fix: "Pass one virtual function alone: hostpci with " + parts[0] + "."}}
 }

@@ -26,12 +26,12 @@ func (n Node) Check(slot string, h HostPCI, guest Guest) []proxstation.Finding {
 	}
 	if h.NoROMBar && h.ROMFile != "" {
 		findings = append(findings, proxstation.Finding{ID: "gpu.rombar", Severity: proxstation.Warning, Subject: slot, Seen: "rombar=0, romfile=" + h.ROMFile,
-			Why: "rombar=0 hides the option ROM from the guest's firmware, so that the romfile does nothing and the screen stays dark.", Fix: "Remove rombar=0."})
+			Why: "rombar=0 hides the option ROM from the guest's firmware, so the romfile has no effect and the screen stays dark.", Fix: "Remove rombar=0."})
 	}
 	for _, d := range h.Devices {
 		if len(n.Functions) > 0 && len(n.covered(d)) == 0 {
 			findings = append(findings, proxstation.Finding{ID: "gpu.no-device", Severity: proxstation.Blocker, Subject: slot, Seen: fmt.Sprintf("no PCI device found for '%s'", d),
-				Why: "The VM does not start.", Fix: "Choose a device that the node has; addresses move when cards do."})
+				Why: "The VM does not start.", Fix: "Choose a device that the node has. The address of a card may change when cards are moved."})
 		}
 	}
 	for _, set := range n.Resolve(h) {
@@ -67,7 +67,7 @@ func checkConsole(slot string, card Card) []proxstation.Finding {
 		return nil
 	}
 	return []proxstation.Finding{{ID: "gpu.console-display", Severity: proxstation.Warning, Subject: slot, Seen: card.Address().String() + " is " + name,
-		Why: "It shows the node's own console and draws nothing in 3D: the guest gains nothing, and the console is gone.", Fix: "Choose a graphics card."}}
+		Why: "This display shows the node's own console and has no 3D, so the guest gains nothing and the node loses its console.", Fix: "Choose a graphics card."}}
 }
 
 // taken returns the card's functions that are in a set.
@@ -98,7 +98,7 @@ func checkPart(slot string, card Card, taken []iommu.Function) []proxstation.Fin
 	}
 	return []proxstation.Finding{{ID: "gpu.partial-card", Severity: proxstation.Warning, Subject: slot,
 		Seen: fmt.Sprintf("%d of the %d functions of %s; left: %s", len(taken), len(card.Functions), card.Address().Slot(), strings.Join(left, ", ")),
-		Why:  "Nobody else can use the rest, the guest has no sound over the card's connectors, and its functions cannot be reset together.",
+		Why:  "Nobody else can use the functions that are left, the guest has no sound over the card's connectors, and the card's functions cannot be reset together.",
 		Fix:  "Pass the whole device: " + card.Address().Slot() + "."}}
 }
 
@@ -140,7 +140,7 @@ func checkIGD(slot string, h HostPCI, card Card) []proxstation.Finding {
 		return findings
 	}
 	if !h.LegacyIGD {
-		add("gpu.igd-headless", proxstation.Info, "no legacy-igd", "it computes and draws, but its connectors stay dark until the guest's driver has loaded",
+		add("gpu.igd-headless", proxstation.Info, "no legacy-igd", "the iGPU computes and draws, but its connectors stay dark until the guest's driver has loaded",
 			"see the guest by screen sharing, or set legacy-igd=1 with romfile="+igd.ROM+" on machine: pc with vga: none")
 		return findings
 	}
@@ -148,14 +148,14 @@ func checkIGD(slot string, h HostPCI, card Card) []proxstation.Finding {
 		add("gpu.igd-rom", proxstation.Warning, "no romfile", "without an option ROM with a display driver, OVMF shows no picture",
 			"put "+igd.ROM+" in /usr/share/kvm and set romfile="+igd.ROM)
 	} else if h.ROMFile != igd.ROM {
-		add("gpu.igd-rom", proxstation.Info, "romfile="+h.ROMFile, "the one that is known for "+card.Family().String()+" is "+igd.ROM, "if the screen stays dark, set romfile="+igd.ROM)
+		add("gpu.igd-rom", proxstation.Info, "romfile="+h.ROMFile, "the known option ROM for "+card.Family().String()+" is "+igd.ROM, "if the screen stays dark, set romfile="+igd.ROM)
 	}
 	if igd.LPC {
-		add("gpu.igd-lpc", proxstation.Warning, card.Family().String()+" with legacy-igd", "QEMU 10.1 and newer keeps from Ice Lake on to legacy mode only if it is told to",
+		add("gpu.igd-lpc", proxstation.Warning, card.Family().String()+" with legacy-igd", "from Ice Lake on, QEMU 10.1 and newer uses legacy mode only with this argument",
 			"set args: "+igd.LPCArgument(slot))
 	}
 	if igd.QEMU != "" {
-		add("gpu.igd-qemu", proxstation.Warning, card.Family().String()+" with legacy-igd", "QEMU before "+igd.QEMU+" does not know this generation", "use QEMU "+igd.QEMU+" or newer")
+		add("gpu.igd-qemu", proxstation.Warning, card.Family().String()+" with legacy-igd", "QEMU before "+igd.QEMU+" does not support this generation", "use QEMU "+igd.QEMU+" or newer")
 	}
 	return findings
 }

@@ -25,27 +25,27 @@ func (n Node) CheckClaims(claims []Claim) []proxstation.Finding {
 	}
 	for _, c := range n.Conflicts(claims) {
 		f := proxstation.Finding{ID: "gpu.shared-card", Severity: proxstation.Info, Subject: fmt.Sprintf("VMs %d and %d", c.VMs[0], c.VMs[1]), Seen: c.String(),
-			Why: "They run one at a time: the start of the second fails with PCI device '…' already in use by VMID."}
+			Why: "Only one of them can run at a time: the start of the second VM fails with \"PCI device '…' already in use by VMID\"."}
 		if hasGroupID(c) {
 			f.ID, f.Severity = "gpu.split-group", proxstation.Warning
-			f.Why = "The kernel gives an IOMMU group to one VM as a whole: PVE lets the second start and QEMU fails."
-			f.Fix = "Give both devices to one VM, or put one in a slot with a group of its own."
+			f.Why = "The kernel gives an IOMMU group to only one VM: PVE lets the second VM start, and then QEMU fails."
+			f.Fix = "Give both devices to one VM, or put one of them in a slot with its own group."
 		}
 		switch {
 		case c.UUID != "":
 			f.ID, f.Severity = "gpu.same-uuid", proxstation.Warning
-			f.Why = "The vGPU driver tells VMs apart by their UUID: the second does not start."
+			f.Why = "The vGPU driver distinguishes VMs by their UUID, so the second VM does not start."
 			f.Fix = fmt.Sprintf("Give VM %d a UUID of its own in its args: qm config %d shows them.", c.VMs[1], c.VMs[1])
 		case c.ByArgs:
 			f.ID, f.Severity = "gpu.args-card", proxstation.Warning
-			f.Why = "One of them has it by args, which PVE does not see: it starts the second VM all the same, and QEMU fails or the first VM loses its card."
-			f.Fix = "Give the card by a hostpci key instead of -device vfio-pci, so that PVE reserves it; until then never start both."
+			f.Why = "One of them names the card in args, which PVE does not check: PVE starts the second VM, and then QEMU fails or the first VM loses its card."
+			f.Fix = "Give the card by a hostpci key instead of -device vfio-pci, so that PVE reserves the card. Until then, never run both VMs."
 		}
 		findings = append(findings, f)
 		if onBoot[c.VMs[0]] && onBoot[c.VMs[1]] {
 			f.ID, f.Severity = "gpu.onboot-race", proxstation.Warning
 			f.Seen = "onboot: 1 on both, and " + f.Seen
-			f.Why = "When the host starts, one of them has the card and the other's start fails."
+			f.Why = "When the host starts, one of them gets the card, and the start of the other VM fails."
 			f.Fix = "Set onboot on one of them only."
 			findings = append(findings, f)
 		}
@@ -60,14 +60,14 @@ func (c Claim) CheckUnread() []proxstation.Finding {
 	subject := fmt.Sprint("VM ", c.VMID)
 	for _, text := range c.Unread {
 		findings = append(findings, proxstation.Finding{ID: "gpu.hostpci-unread", Severity: proxstation.Warning, Subject: subject, Seen: text,
-			Why: "Which PCI device the VM has is not known, so a conflict with another VM can be missed.",
+			Why: "It is not known which PCI device the VM has, so a conflict with another VM may go unnoticed.",
 			Fix: fmt.Sprintf("Correct the value: qm config %d shows it, qm set %d changes it.", c.VMID, c.VMID)})
 	}
 	for _, h := range c.Values {
 		if len(h.Unread) > 0 {
 			findings = append(findings, proxstation.Finding{ID: "gpu.hostpci-unread", Severity: proxstation.Warning, Subject: subject,
 				Seen: fmt.Sprintf("%s, of which %s is not understood", h, strings.Join(h.Unread, " and ")),
-				Why:  "PVE starts no VM whose hostpci value has a part that it does not know; its device is taken into account all the same.",
+				Why:  "PVE does not start a VM if it does not understand a part of a hostpci value. The judgement still takes the value's device into account.",
 				Fix:  fmt.Sprintf("Correct the value, unless this PVE is newer than the program: qm config %d shows it, qm set %d changes it.", c.VMID, c.VMID)})
 		}
 	}

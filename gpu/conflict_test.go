@@ -158,7 +158,7 @@ func TestClaimsByArgs(t *testing.T) {
 		says   string
 	}{
 		"one by args, one by key":    {[]gpu.Claim{byArgs(130, "0000:01:00.0", "0000:01:00.1"), claim(140, "mapping=rtx")}, []string{"gpu.args-card"}, "VMs 130 and 140 want 0000:01:00.0"},
-		"both by args":               {[]gpu.Claim{byArgs(130, "0000:01:00.0"), byArgs(131, "0000:01:00.0")}, []string{"gpu.args-card"}, "by args"},
+		"both by args":               {[]gpu.Claim{byArgs(130, "0000:01:00.0"), byArgs(131, "0000:01:00.0")}, []string{"gpu.args-card"}, "in args"},
 		"other cards":                {[]gpu.Claim{byArgs(130, "0000:03:00.0"), claim(140, "mapping=rtx")}, nil, ""},
 		"of one group":               {[]gpu.Claim{byArgs(130, "0000:04:00.0"), claim(140, "0000:05:00")}, []string{"gpu.args-card"}, "parts of IOMMU group 40"},
 		"twins":                      {[]gpu.Claim{twin(100, "a", "01:00.0,mdev=nvidia-63"), twin(101, "a", "01:00.0,mdev=nvidia-63")}, []string{"gpu.same-uuid"}, "under the UUID a"},

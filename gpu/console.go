@@ -48,7 +48,7 @@ func (j *judgement) otherDisplay() string {
 			return "make " + d.Address.String() + " the primary display in the firmware's set-up, and plug the monitor in there"
 		}
 	}
-	return "with a second graphics card in this host, make that one the firmware's primary display"
+	return "put a second graphics card in this host, and make it the firmware's primary display"
 }
 
 // evicts reports whether vfio-pci takes the firmware's picture off the card
@@ -75,7 +75,7 @@ func (j *judgement) picture(fb iommu.Framebuffer) proxstation.Finding {
 		f.Why = "The firmware's picture holds the card's memory although vfio-pci has the card: the guest gets no display (" + bar + ": can't reserve)."
 	case j.evicts():
 		f.Severity, f.Fix = proxstation.Info, ""
-		f.Why = "The host's console is the firmware's picture in the card's memory; vfio-pci removes it when it takes the card (Linux 6.0 and newer)."
+		f.Why = "The host's console is the firmware's picture in the card's memory; vfio-pci removes the picture when it takes the card (Linux 6.0 and newer)."
 	default:
 		f.Severity = proxstation.Warning
 		f.Why = fmt.Sprintf("The host's console is the firmware's picture in the card's memory, and vfio-pci does not take it off this function (class %s, kernel %s): the guest gets no display (%s: can't reserve).",
@@ -103,7 +103,7 @@ func (j *judgement) takeOff(fb iommu.Framebuffer) string {
 	}
 	now, missing := j.takeOffNow(fb), sysfb
 	if slices.Contains(listed, sysfb) {
-		now = "initcall_blacklist=" + sysfb + " is in force and does not help on this kernel (" + j.facts.Kernel + "): " + now
+		now = "initcall_blacklist=" + sysfb + " is in force but does not help on this kernel (" + j.facts.Kernel + "): " + now
 		missing = simpledrm
 	}
 	if slices.Contains(listed, missing) {
@@ -135,11 +135,11 @@ func (j *judgement) takeOffNow(fb iommu.Framebuffer) string {
 	case j.evicts():
 		text := fmt.Sprintf("before the VM starts, as root, let vfio-pci take the card anew, which removes the picture: cd /sys/bus/pci/drivers/vfio-pci && echo %s > unbind && echo %s > bind", a, a)
 		if driver == "simple-framebuffer" {
-			text += " (to unbind simple-framebuffer.0 alone is not enough: its memory BOOTFB stays taken)"
+			text += " (unbinding simple-framebuffer.0 alone is not enough: its memory BOOTFB stays reserved)"
 		}
 		return text
 	case driver == "simple-framebuffer":
-		return "no command of this kernel frees the memory of simple-framebuffer.0 (BOOTFB), which stays taken without simpledrm"
+		return "no command of this kernel frees the memory of simple-framebuffer.0 (BOOTFB), which stays reserved even without simpledrm"
 	}
 	return fmt.Sprintf("before the VM starts, as root: for c in /sys/class/vtconsole/vtcon*/bind; do echo 0 > $c; done; echo %s.0 > /sys/bus/platform/drivers/%s/unbind", driver, driver)
 }

@@ -25,12 +25,12 @@ func TestFirmwarePictures(t *testing.T) {
 		"vesafb":                          {"vesafb", "6.8.12-4-pve", "quiet", "vfio-pci", 0, proxstation.Blocker, "cd /sys/bus/pci/drivers/vfio-pci && echo 0000:01:00.0 > unbind && echo 0000:01:00.0 > bind", "BOOTFB"},
 		"simpledrm, sysfb_init in force":  {"simpledrm", "6.18.1", "quiet initcall_blacklist=sysfb_init", "vfio-pci", 0, proxstation.Blocker, "sysfb_init,simpledrm_platform_driver_init", "add initcall_blacklist=sysfb_init "},
 		"the same on Proxmox VE":          {"simpledrm", "6.8.12-4-pve", "quiet initcall_blacklist=sysfb_init", "vfio-pci", 0, proxstation.Blocker, "module_blacklist=simpledrm", "simpledrm_platform"},
-		"all is in force":                 {"simplefb", "6.18.1", "initcall_blacklist=sysfb_init,simpledrm_platform_driver_init", "vfio-pci", 0, proxstation.Blocker, "BOOTFB stays taken", "for good"},
-		"the host's driver has the card":  {"efifb", "6.8.12-4-pve", "quiet", "", 0, proxstation.Info, "vfio-pci removes it", "initcall"},
-		"and the kernel is older than it": {"efifb", "5.13.19-2-pve", "quiet", "", 0, proxstation.Warning, "initcall_blacklist=sysfb_init", "vfio-pci removes it"},
+		"all is in force":                 {"simplefb", "6.18.1", "initcall_blacklist=sysfb_init,simpledrm_platform_driver_init", "vfio-pci", 0, proxstation.Blocker, "BOOTFB stays reserved", "for good"},
+		"the host's driver has the card":  {"efifb", "6.8.12-4-pve", "quiet", "", 0, proxstation.Info, "vfio-pci removes the picture", "initcall"},
+		"and the kernel is older than it": {"efifb", "5.13.19-2-pve", "quiet", "", 0, proxstation.Warning, "initcall_blacklist=sysfb_init", "vfio-pci removes the picture"},
 		"held on an old kernel":           {"vesafb", "5.13.19-2-pve", "quiet", "vfio-pci", 0, proxstation.Blocker, "vesa-framebuffer.0 > /sys/bus/platform/drivers/vesa-framebuffer/unbind", "BOOTFB"},
 		"simpledrm on an old kernel":      {"simpledrm", "5.15.30-2-pve", "quiet", "vfio-pci", 0, proxstation.Blocker, "initcall_blacklist=sysfb_init", "unbind"},
-		"a display that is no VGA":        {"simpledrm", "6.8.12-4-pve", "quiet", "", 0x038000, proxstation.Warning, "class 038000", "vfio-pci removes it"},
+		"a display that is no VGA":        {"simpledrm", "6.8.12-4-pve", "quiet", "", 0x038000, proxstation.Warning, "class 038000", "vfio-pci removes the picture"},
 	} {
 		bar := 1
 		running := iommu.ParseCmdline(test.cmdline)
@@ -143,8 +143,8 @@ func TestAnotherDisplayOfThisHost(t *testing.T) {
 		others []iommu.Function
 	}{
 		{"make 0000:00:02.0 the primary display", []iommu.Function{iGPU}},
-		{"with a second graphics card in this host", []iommu.Function{guests}},
-		{"with a second graphics card in this host", nil},
+		{"put a second graphics card in this host", []iommu.Function{guests}},
+		{"put a second graphics card in this host", nil},
 	} {
 		want, others := test.want, test.others
 		for _, pictures := range [][]iommu.Framebuffer{nil, {{Address: c.Address(), Name: "efifb", Firmware: true, BAR: &bar, Seen: "/proc/iomem"}}} {

@@ -24,7 +24,7 @@ func (n Node) Drift(m Mapping) []proxstation.Finding {
 	if len(entries) == 0 {
 		return []proxstation.Finding{{ID: "gpu.mapping-not-here", Severity: proxstation.Blocker, Subject: "mapping " + m.ID,
 			Seen: fmt.Sprintf("PCI device mapping not found for '%s' on node %s", m.ID, n.Name),
-			Why:  "VMs with it do not start on this node.", Fix: "Add an entry for the node's card."}}
+			Why:  "VMs with this mapping do not start on this node.", Fix: "Add an entry for the node's card."}}
 	}
 	findings := unread
 	for _, e := range entries {
@@ -46,8 +46,8 @@ func (n Node) unread(m Mapping) []proxstation.Finding {
 	var findings []proxstation.Finding
 	for _, text := range append(texts, m.Unread...) {
 		findings = append(findings, proxstation.Finding{ID: "gpu.mapping-unread", Severity: proxstation.Warning, Subject: "mapping " + m.ID,
-			Seen: text + " is not understood", Why: "What the mapping means on a node is not known in full, so a conflict or a changed device can be missed.",
-			Fix: "Compare it with Datacenter, Resource Mappings, and save it there anew: /etc/pve/mapping/pci.cfg holds it."})
+			Seen: text + " is not understood", Why: "The mapping cannot be read completely, so a conflict or a changed device may go unnoticed.",
+			Fix: "Compare the entry with Datacenter, Resource Mappings, and save it there again. It is stored in /etc/pve/mapping/pci.cfg."})
 	}
 	return findings
 }
@@ -58,7 +58,7 @@ func (n Node) drift(m Mapping, e MappingEntry, i int, d Device) []proxstation.Fi
 	add := func(id, seen, fix string) {
 		findings = append(findings, proxstation.Finding{ID: id, Severity: proxstation.Blocker, Subject: "mapping " + m.ID,
 			Seen: "PCI device mapping invalid (hardware probably changed): " + seen,
-			Why:  "VMs with it do not start on node " + n.Name + ".", Fix: printable.Sentence(fix)})
+			Why:  "VMs with this mapping do not start on node " + n.Name + ".", Fix: printable.Sentence(fix)})
 	}
 	at := slices.IndexFunc(n.Functions, func(f iommu.Function) bool { return f.Address == d.Address })
 	if at < 0 {
@@ -80,10 +80,10 @@ func (n Node) drift(m Mapping, e MappingEntry, i int, d Device) []proxstation.Fi
 	anew := "write the mapping anew: "
 	compare("gpu.mapping-model", "id", f.Model.String(), e.Model.String(), e.whereabouts(n.Functions))
 	if i == 0 && slices.ContainsFunc(n.Functions, hasGroup) {
-		compare("gpu.mapping-group", "iommugroup", groupText(f.Group), groupText(e.Group), anew+"groups move with firmware, kernel and slots")
+		compare("gpu.mapping-group", "iommugroup", groupText(f.Group), groupText(e.Group), anew+"group numbers change with the firmware, the kernel and the slots")
 	}
 	if f.MDev != proxstation.Unknown {
-		compare("gpu.mapping-mdev", "mdev", flag(f.MDev == proxstation.Yes), flag(m.MDev), anew+"it must say whether the device offers mediated devices")
+		compare("gpu.mapping-mdev", "mdev", flag(f.MDev == proxstation.Yes), flag(m.MDev), anew+"the mapping must say whether the device offers mediated devices")
 	}
 	subsystem := ""
 	if e.Subsystem != nil {
@@ -117,7 +117,7 @@ func flag(set bool) string {
 func (e MappingEntry) whereabouts(functions []iommu.Function) string {
 	found := e.Find(functions)
 	if len(found) == 0 {
-		return fmt.Sprintf("no %s is in the node: put it back, or write the mapping anew for another card", e.Model)
+		return fmt.Sprintf("the node has no %s: put the card back, or write the mapping anew for another card", e.Model)
 	}
 	places := make([]string, len(found))
 	for i, a := range found {

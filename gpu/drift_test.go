@@ -63,7 +63,7 @@ func TestDrift(t *testing.T) {
 		{"the second of a list has its model", entries("id=10de:2c05,iommugroup=1,node=pve,path=0000:01:00.0;0000:01:00.1,subsystem-id=1462:5317"), reference,
 			"gpu.mapping-model", invalid + "'id' does not match for 'rtx' (10de:22e9 != 10de:2c05)", "is at 0000:01:00.0 now"},
 		{"the second alternative is gone", entries("id=10de:2c05,iommugroup=1,node=pve,path=0000:01:00,subsystem-id=1462:5317",
-			"id=10de:2684,node=pve,path=0000:03:00"), reference, "gpu.mapping-gone", invalid + "pci device '0000:03:00.0' not found", "No 10de:2684 is in the node"},
+			"id=10de:2684,node=pve,path=0000:03:00"), reference, "gpu.mapping-gone", invalid + "pci device '0000:03:00.0' not found", "The node has no 10de:2684"},
 	} {
 		got := gpu.Node{Name: "pve", Functions: test.functions}.Drift(test.mapping)
 		if test.id == "" {

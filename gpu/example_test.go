@@ -82,7 +82,7 @@ func ExampleJudge() {
 	// Intel Coffee Lake 8086:3e92: supported
 	//   macOS has drivers for Intel Coffee Lake from macOS High Sierra to macOS Tahoe (WhateverGreen FAQ.IntelHD)
 	// NVIDIA Blackwell 10de:2c05: unsupported
-	//   Apple ships no driver for NVIDIA cards since Kepler, and none was ever made for Volta, GTX 16 and RTX cards (Dortania GPU Buyers Guide)
+	//   Apple ships no driver for NVIDIA cards newer than Kepler, and there has never been a driver for Volta, GTX 16 and RTX cards (Dortania GPU Buyers Guide)
 }
 
 func ExampleVerdict() {
@@ -91,7 +91,7 @@ func ExampleVerdict() {
 	fmt.Println(verdict)
 	fmt.Println(verdict.Support, verdict.Err())
 	// Output:
-	// Linux and NVIDIA Blackwell 10de:2c05: conditional, NVIDIA's proprietary kernel modules do not know Blackwell; it takes NVIDIA's open kernel modules, version 570 or newer
+	// Linux and NVIDIA Blackwell 10de:2c05: conditional, NVIDIA's proprietary kernel modules do not support Blackwell; it takes NVIDIA's open kernel modules, version 570 or newer
 	// conditional <nil>
 }
 
@@ -216,15 +216,15 @@ func ExampleNode_Drift() {
 	// Output:
 	// blocker: mapping rtx (gpu.mapping-model)
 	//   seen: PCI device mapping invalid (hardware probably changed): 'id' does not match for 'rtx' (126f:2262 != 10de:2c05)
-	//   why:  VMs with it do not start on node pve.
+	//   why:  VMs with this mapping do not start on node pve.
 	//   fix:  10de:2c05 is at 0000:01:00.0 now: write the mapping anew for that address.
 	// blocker: mapping rtx (gpu.mapping-group)
 	//   seen: PCI device mapping invalid (hardware probably changed): 'iommugroup' does not match for 'rtx' (8 != 1)
-	//   why:  VMs with it do not start on node pve.
-	//   fix:  Write the mapping anew: groups move with firmware, kernel and slots.
+	//   why:  VMs with this mapping do not start on node pve.
+	//   fix:  Write the mapping anew: group numbers change with the firmware, the kernel and the slots.
 	// blocker: mapping rtx (gpu.mapping-subsystem)
 	//   seen: PCI device mapping invalid (hardware probably changed): 'subsystem-id' does not match for 'rtx' (126f:2262 != 1462:5317)
-	//   why:  VMs with it do not start on node pve.
+	//   why:  VMs with this mapping do not start on node pve.
 	//   fix:  Write the mapping anew: another board has the same chip.
 }
 
@@ -236,7 +236,7 @@ func ExampleNode_Check() {
 	// Output:
 	// info: hostpci0 (gpu.igd-headless)
 	//   seen: no legacy-igd
-	//   why:  It computes and draws, but its connectors stay dark until the guest's driver has loaded.
+	//   why:  The iGPU computes and draws, but its connectors stay dark until the guest's driver has loaded.
 	//   fix:  See the guest by screen sharing, or set legacy-igd=1 with romfile=CFL_CML_GOPv9.1_igd.rom on machine: pc with vga: none.
 }
 

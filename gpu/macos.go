@@ -61,9 +61,9 @@ func (v *Verdict) judgeMacOS(card Card) {
 	r, known := macOS[family]
 	switch {
 	case !known && model.Vendor == NVIDIA && model.Device >= 0x1d81: // Volta and newer have no drivers
-		v.refuse("Apple ships no driver for NVIDIA cards since Kepler, and none was ever made for Volta, GTX 16 and RTX cards")
+		v.refuse("Apple ships no driver for NVIDIA cards newer than Kepler, and there has never been a driver for Volta, GTX 16 and RTX cards")
 	case family == UnknownFamily:
-		v.Why, v.Source, v.Instead = "the card's family is not known, and macOS knows few", "", ""
+		v.Why, v.Source, v.Instead = "the card's family is not known, and macOS has drivers for few families", "", ""
 	case !known:
 		v.refuse("macOS has no driver for " + family.String() + " in any release")
 	case neverInMacOS(model) != "":
@@ -72,7 +72,7 @@ func (v *Verdict) judgeMacOS(card Card) {
 		v.Instead = "install " + r.first.String() + " or later"
 		v.refuse(fmt.Sprintf("drivers for %s came with %s", family, r.first))
 	case v.Guest > r.last:
-		v.refuse(fmt.Sprintf("%s was the last with drivers for %s", r.last, family))
+		v.refuse(fmt.Sprintf("%s was the last release with drivers for %s", r.last, family))
 	default:
 		v.accept(card, r)
 	}
@@ -94,7 +94,7 @@ func (v *Verdict) accept(card Card, r reach) {
 	}
 	if id, other := macOSDeviceID(v.Guest, card.Model()); other {
 		v.DeviceID = &id
-		v.need(fmt.Sprintf("the device number %s, for macOS does not know %s: device-id=0x%s", id, card.Model().Device, id))
+		v.need(fmt.Sprintf("the device number %s, because macOS does not know %s: device-id=0x%s", id, card.Model().Device, id))
 	}
 }
 
@@ -110,7 +110,7 @@ func neverInMacOS(m iommu.Model) string {
 	}, m.Device):
 		return "macOS has no driver for the smallest of the generation's graphics (GT1: HD 610, UHD 610, Ice Lake G1)"
 	case m.Vendor == Intel && (m.Device == 0x0152 || m.Device == 0x015a):
-		return "macOS draws nothing with an HD 2500, it only encodes and decodes video"
+		return "macOS draws nothing with an HD 2500, and only encodes and decodes video with it"
 	case m.Vendor == AMD && m.Device == 0x6fdf:
 		return "macOS does not know the RX 580 2048SP and RX 590 GME"
 	case m.Vendor == NVIDIA && m.Device >= 0x11c0 && m.Device <= 0x11ff:

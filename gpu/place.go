@@ -28,7 +28,7 @@ func (j *judgement) slot() {
 	}
 	if len(others) > 0 {
 		j.add(proxstation.Finding{ID: "gpu.foreign-functions", Severity: proxstation.Info, Seen: "in the card's slot, in other groups: " + strings.Join(others, ", "),
-			Why: "They are the host's, and passing the whole slot would take them from it.",
+			Why: "These functions belong to the host, which would lose them if the whole slot were passed.",
 			Fix: "Pass the card's own functions one by one (hostpci0: " + strings.Join(own, ", hostpci1: ") + "), never " + j.card.Address().Slot() + "."})
 	}
 }
@@ -38,13 +38,13 @@ func (j *judgement) slot() {
 func (j *judgement) virtual() {
 	if of := j.card.Display().VirtualOf; of != nil {
 		j.add(proxstation.Finding{ID: "gpu.virtual-function", Severity: proxstation.Info, Seen: "physfn: " + of.String(),
-			Why: "It is a part of " + of.String() + ", which stays with the host; it is there only after something has written sriov_numvfs.",
+			Why: "It is a virtual function of " + of.String() + ", which stays with the host. It exists only after sriov_numvfs has been written.",
 			Fix: "Set sriov_numvfs at each start of the host before the VM starts, and pass " + j.card.Address().String() + " alone, not the slot."})
 		return
 	}
 	if parts := j.parts(); parts != "" {
 		j.add(proxstation.Finding{ID: "gpu.virtual-functions", Severity: proxstation.Warning, Seen: "virtual functions: " + parts,
-			Why: "They are gone as soon as the host's driver lets go of the card: no guest can have one while another has the card.",
+			Why: "The virtual functions are gone as soon as the host's driver releases the card, so no guest can have a virtual function while another guest has the card.",
 			Fix: "Pass the virtual functions instead, or write 0 to sriov_numvfs before."})
 	}
 }
@@ -66,7 +66,7 @@ func (j *judgement) audio() {
 			continue
 		}
 		j.add(proxstation.Finding{ID: "gpu.separate-audio", Severity: proxstation.Info, Seen: f.Address.String() + " (" + f.Model.String() + ") is below the card's own switch " + above.String(),
-			Why: "The sound of the card's connectors is a device of its own: the guest has none without it.", Fix: "Pass " + f.Address.Slot() + " too."})
+			Why: "The sound of the card's connectors is a separate device, without which the guest has no sound.", Fix: "Pass " + f.Address.Slot() + " too."})
 	}
 }
 
@@ -85,7 +85,7 @@ func (j *judgement) boardAudio() {
 		}
 		j.add(proxstation.Finding{ID: "gpu.board-audio", Severity: proxstation.Info, Subject: f.Address.String(),
 			Seen: fmt.Sprintf("group %s holds %s and %s", f.Group, f.Address, strings.Join(others, ", ")),
-			Why:  "The board's sound, which the iGPU's connectors use too, cannot go to a guest without these: PVE would take them from the host.",
+			Why:  "The board's sound, which the iGPU's connectors use too, cannot go to a guest without the other devices of its group, and PVE would take these from the host.",
 			Fix:  "Leave it to the host, and give the guest emulated sound (audio0) or a USB sound card."})
 	}
 }
@@ -108,6 +108,6 @@ func (j *judgement) external() {
 		return
 	}
 	j.add(proxstation.Finding{ID: "gpu.external", Severity: proxstation.Warning, Seen: "removable: removable",
-		Why: "The card is outside, behind Thunderbolt or USB4: it is there only once it is authorized, perhaps at another address, and pulling it while a guest has it can hang the host.",
+		Why: "The card is behind Thunderbolt or USB4: it appears only once it is authorized, perhaps at another address, and unplugging it while a guest has it can hang the host.",
 		Fix: "Have it authorized at each start of the host (boltctl enroll), start the VM with a delay, and switch the VM off before unplugging."})
 }

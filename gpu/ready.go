@@ -73,7 +73,7 @@ func (j *judgement) guest(v Verdict) {
 		j.add(proxstation.Finding{ID: "gpu.conditions", Severity: proxstation.Warning, Seen: seen, Why: printable.Sentence(v.Why + source),
 			Fix: "It takes " + strings.Join(v.Conditions, "; and ") + "."})
 	case v.Support == SupportUnknown && v.Guest != AnyGuest:
-		j.add(proxstation.Finding{ID: "gpu.unknown-card", Severity: proxstation.Warning, Seen: seen, Why: "Whether the guest can use it is not known: " + v.Why + ".",
+		j.add(proxstation.Finding{ID: "gpu.unknown-card", Severity: proxstation.Warning, Seen: seen, Why: "It is not known whether the guest can use the card: " + v.Why + ".",
 			Fix: "Look for the card's drivers."})
 	}
 }
@@ -102,26 +102,26 @@ func (j *judgement) driver() {
 		return
 	}
 	f := proxstation.Finding{ID: "gpu.host-driver", Severity: proxstation.Warning, Seen: strings.Join(held, ", "),
-		Why: "PVE takes the card from this driver when the VM starts, which can hang the host if something uses it, and does not give it back when the VM stops.",
+		Why: "When the VM starts, PVE takes the card from this driver, which can hang the host if something uses the card. PVE does not give the card back when the VM stops.",
 		Fix: "Keep the card from the host from its next start on: go run ./examples/host -keep " + j.card.Address().String() + " -apply."}
 	if j.busy() {
-		f.Why = "Programs use the card's driver (nvidia-persistenced, a desktop, a container): PVE waits for them when it takes the card, so that the start of the VM hangs."
-		f.Fix += " Or stop them first: systemctl disable --now nvidia-persistenced, and take /dev/nvidia* and /dev/dri out of the containers."
+		f.Why = "Programs use the card's driver (nvidia-persistenced, a desktop, a container): PVE waits for these programs when it takes the card, so the start of the VM hangs."
+		f.Fix += " Or stop the programs first: systemctl disable --now nvidia-persistenced, and take /dev/nvidia* and /dev/dri out of the containers."
 	}
 	if _, where := j.facts.Option("vfio_pci", "ids"); where != "" && j.card.Display().Driver == "vfio-pci" {
 		f.Fix = "Add the models of these functions to the ids too (" + where + "), run update-initramfs -u -k all, and restart."
 	}
 	if prepared {
-		f.Fix = "Restart the host, which keeps the card for guests from then on."
+		f.Fix = "Restart the host. From then on it keeps the card for guests."
 	}
 	switch {
 	case j.card.virtual():
-		f.Severity, f.Why, f.Fix = proxstation.Info, "PVE takes the virtual function from this driver when the VM starts; the host draws with the physical one.", ""
+		f.Severity, f.Why, f.Fix = proxstation.Info, "PVE takes the virtual function from this driver when the VM starts; the host draws with the physical function.", ""
 	case j.card.Integrated():
 		f.Severity = proxstation.Info
 		f.Why = "PVE takes the iGPU from this driver when the VM starts: the host's console goes dark, and comes back only when the card is bound to the driver again."
 		d := j.card.Display()
-		f.Fix = fmt.Sprintf("If the console is wanted after the VM has stopped, bind it again: cd /sys/bus/pci/drivers && echo %s > vfio-pci/unbind && echo %s > %s/bind.", d.Address, d.Address, d.Driver)
+		f.Fix = fmt.Sprintf("To get the console back after the VM has stopped, bind the iGPU to its driver again: cd /sys/bus/pci/drivers && echo %s > vfio-pci/unbind && echo %s > %s/bind.", d.Address, d.Address, d.Driver)
 		if d.Driver == "" {
 			f.Fix = ""
 		}
@@ -177,7 +177,7 @@ func (j *judgement) resized(guest Guest) {
 	}
 	if sum >= 32<<30 {
 		j.add(proxstation.Finding{ID: "gpu.large-bar", Severity: proxstation.Info, Seen: fmt.Sprintf("the BARs are %d GiB together", sum>>30),
-			Why: "With another processor type than host, OVMF has no room for them and the guest finds the card without its memory.",
+			Why: "With another processor type than host, OVMF has no room for the BARs, and the guest finds the card without its memory.",
 			Fix: "Set cpu: host; if the memory is missing all the same, args: -fw_cfg name=opt/ovmf/X-PciMmio64Mb,string=131072."})
 	}
 }
@@ -200,6 +200,6 @@ func (j *judgement) hostOnly() {
 	}
 	if len(missing) > 0 {
 		j.add(proxstation.Finding{ID: "gpu.host-only", Severity: proxstation.Info, Seen: "not known: " + strings.Join(missing, ", "),
-			Why: "Only the rest was judged.", Fix: "Judge it on the host itself, as root."})
+			Why: "Everything else was judged.", Fix: "Judge the card on the host itself, as root."})
 	}
 }

@@ -23,8 +23,8 @@ func (j *judgement) reset() {
 	j.resetNVIDIA(&f, methods)
 	j.resetAMD(&f, methods)
 	if f.Why == "" && len(methods) == 0 {
-		f.Why = "The kernel cannot reset this card: a second start finds it as the first left it."
-		f.Fix = "Restart the host between guests if it does not come up."
+		f.Why = "The kernel cannot reset this card, so a second guest gets it in the state in which the first guest left it."
+		f.Fix = "Restart the host between guests if the card does not come up."
 	}
 	if f.Why != "" {
 		j.add(f)
@@ -40,10 +40,10 @@ func (j *judgement) resetNVIDIA(f *proxstation.Finding, methods []string) {
 		// github.com/NVIDIA/open-gpu-kernel-modules issue 1353: the kernel
 		// lists the method bus, because it chose the methods before the audio
 		// function appeared.
-		f.Why = "FLR is what resets a GB203; the bus reset that the kernel lists does not work beside the audio function, and a failed reset can hang the host."
-		f.Fix = "Write default to " + file + " and see whether flr is there; else restart the host between guests."
+		f.Why = "Only FLR resets a GB203; the bus reset that the kernel lists does not work while the card has its audio function, and a failed reset can hang the host."
+		f.Fix = "Write default to " + file + " and read the file again. If it does not list flr, restart the host between guests."
 	case chip == "GB203" && methods[0] != "flr":
-		f.Why = "FLR is what resets a GB203; the bus reset that the kernel lists does not work beside the audio function, and a failed reset can hang the host."
+		f.Why = "Only FLR resets a GB203; the bus reset that the kernel lists does not work while the card has its audio function, and a failed reset can hang the host."
 		f.Fix = "Write flr to " + file + " before the VM starts."
 	case chip == "GB202" && flr:
 		// Newer kernels do not offer FLR for this chip (quirk_no_flr in
@@ -64,14 +64,14 @@ func (j *judgement) resetAMD(f *proxstation.Finding, methods []string) {
 		// github.com/gnif/vendor-reset issue 103 and
 		// github.com/isc30/ryzen-gpu-passthrough-proxmox, both 2025.
 		f.Why = "An AMD iGPU does not come back from a reset: the second start of a VM shows no picture or hangs until the host restarts."
-		f.Fix = "Shut the guest down, never stop it; in Windows install RadeonResetBugFix as a service, which turns the card off before the guest ends; else restart the host between guests."
+		f.Fix = "Shut the guest down, never stop it; in Windows install RadeonResetBugFix as a service, which turns the card off before the guest ends. Otherwise restart the host between guests."
 		if loaded {
 			f.Seen += "; module vendor_reset is loaded"
-			f.Why += " vendor-reset does not know AMD's iGPUs."
+			f.Why += " vendor-reset does not support AMD's iGPUs."
 		}
 	case helped && !listed && loaded:
 		f.Seen += "; module vendor_reset is loaded"
-		f.Why = "vendor-reset is loaded, and the kernel uses it for this card only if it is told to (Linux 5.15 and newer): " + j.card.Family().String() +
+		f.Why = "vendor-reset is loaded, but the kernel uses it for this card only if reset_method says so (Linux 5.15 and newer): " + j.card.Family().String() +
 			" does not come back from a bus reset."
 		f.Fix = printable.Sentence(choose)
 	case helped && !listed:
@@ -79,12 +79,12 @@ func (j *judgement) resetAMD(f *proxstation.Finding, methods []string) {
 		f.Why = j.card.Family().String() + " does not come back from a bus reset: the second start of a VM fails or hangs the host."
 		f.Fix = "Install the module vendor-reset on the host and " + choose + "; or restart the host between guests."
 	case helped && methods[0] != "device_specific":
-		f.Why = "The kernel tries another reset before the one that works for " + j.card.Family().String() + "."
+		f.Why = "The kernel tries another reset before the reset that works for " + j.card.Family().String() + "."
 		f.Fix = printable.Sentence(choose)
 	case j.card.is(AMDNavi3x, AMDNavi4x):
 		f.Severity = proxstation.Info
-		f.Why = "Some of these cards do not come back from a reset, depending on firmware and kernel, and vendor-reset does not know them."
-		f.Fix = "Try a second start of the VM before relying on it."
+		f.Why = "Some of these cards do not come back from a reset, depending on firmware and kernel, and vendor-reset does not support them."
+		f.Fix = "Try a second start of the VM before you rely on the card."
 	}
 }
 

@@ -58,7 +58,7 @@ type ROMError struct {
 // Error names both checksums.
 func (e *ROMError) Error() string {
 	if e.Want == "" {
-		return printable.Sprintf("gpu: %s: no checksum of it is known: compare %s with its publisher's, and give it", e.Name, e.Have)
+		return printable.Sprintf("gpu: %s: its checksum is not known here: compare %s with the publisher's checksum, and pass that checksum", e.Name, e.Have)
 	}
 	return printable.Sprintf("gpu: %s: %v: its SHA-256 is %s, not %s: fetch it again from %s", e.Name, ErrROM, e.Have, e.Want, ROMRelease)
 }

@@ -45,7 +45,7 @@ func TestCheckROM(t *testing.T) {
 		"as given":              {"own.rom", strings.ToUpper(right), nil, ""},
 		"another than given":    {"own.rom", strings.Repeat("0", 64), gpu.ErrROM, "its SHA-256 is " + right},
 		"another than is known": {"CFL_CML_GOPv9.1_igd.rom", "", gpu.ErrROM, "not cd71fe6a"},
-		"nobody knows":          {"own.rom", "", gpu.ErrROM, "no checksum of it is known"},
+		"nobody knows":          {"own.rom", "", gpu.ErrROM, "its checksum is not known here"},
 		"not there":             {"SNB_GOPv2_igd.rom", "", fs.ErrNotExist, "SNB_GOPv2_igd.rom"},
 	} {
 		err := gpu.CheckROM(kvm, test.rom, test.sum)

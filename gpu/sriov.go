@@ -40,17 +40,17 @@ func (j *judgement) sriov() {
 	switch {
 	case d.Driver == "vfio-pci":
 		j.add(proxstation.Finding{ID: "gpu.physical-taken", Severity: proxstation.Blocker, Seen: argument + "; " + d.Address.String() + " has the driver vfio-pci" + count(d.SRIOV),
-			Why: "The physical function itself was given to a guest (hostpci with " + d.Address.Slot() + " or " + d.Address.String() + "), which takes away all virtual functions: no guest finds one.",
+			Why: "The physical function itself was given to a guest (hostpci with " + d.Address.Slot() + " or " + d.Address.String() + "), which takes away all virtual functions, so no guest finds a virtual function.",
 			Fix: "Write the virtual function alone in the VM's configuration (hostpci0: " + alone + "), leave " + d.Address.String() + " to " + module + ", and restart the host; " +
 				"or bind it to " + module + " again and write their number to /sys/bus/pci/devices/" + d.Address.String() + "/sriov_numvfs."})
 	case loaded && d.Driver == module && !takes && d.SRIOV == nil:
 		j.add(proxstation.Finding{ID: "gpu.sriov-driver", Severity: proxstation.Warning, Seen: argument + "; /sys/module/" + module + "/parameters has no max_vfs; no sriov_totalvfs",
-			Why: "The driver in force is the kernel's own " + module + ", which ignores the option and makes no virtual functions: the module of i915-sriov-dkms was not built for this kernel, is not in the initramfs, or Secure Boot refuses it.",
+			Why: "The driver in force is the kernel's own " + module + ", which ignores the option and makes no virtual functions. The module of i915-sriov-dkms was not built for this kernel, is not in the initramfs, or Secure Boot refuses it.",
 			Fix: "Look at dkms status and dmesg | grep -i " + module + "; then apt install " + j.headers() + ", install the module for this kernel (dkms autoinstall), run update-initramfs -u -k all, and restart; " +
 				"with Secure Boot also mokutil --import /var/lib/dkms/mok.pub."})
 	case d.SRIOV != nil && d.SRIOV.Now == 0:
 		j.add(proxstation.Finding{ID: "gpu.sriov-driver", Severity: proxstation.Warning, Seen: argument + "; /sys/bus/pci/devices/" + d.Address.String() + "/sriov_numvfs: 0 of " + fmt.Sprint(d.SRIOV.Total),
-			Why: "Nothing has made the virtual functions: a guest with one does not start.",
+			Why: "Nothing has made the virtual functions, so a guest with a virtual function does not start.",
 			Fix: fmt.Sprintf("Write \"w /sys/bus/pci/devices/%s/sriov_numvfs - - - - %d\" in /etc/tmpfiles.d/sriov.conf and run systemd-tmpfiles --create.", d.Address, d.SRIOV.Total)})
 	}
 }

@@ -112,9 +112,9 @@ func Judge(guest Guest, card Card) Verdict {
 	case guest == Linux && card.Model().Vendor == NVIDIA:
 		v.judgeLinuxNVIDIA(card)
 	case guest == Linux:
-		v.Support, v.Why, v.Source = Supported, "the kernel has drivers for it", "Linux drivers/gpu/drm"
+		v.Support, v.Why, v.Source = Supported, "the kernel has drivers for the card", "Linux drivers/gpu/drm"
 	default:
-		v.Support, v.Why, v.Source = Supported, "its vendor has drivers for it", "the vendors' Windows drivers"
+		v.Support, v.Why, v.Source = Supported, "the card's vendor has drivers for it", "the vendors' Windows drivers"
 	}
 	return v
 }
@@ -125,16 +125,16 @@ func Judge(guest Guest, card Card) Verdict {
 // and 580.
 func (v *Verdict) judgeLinuxNVIDIA(card Card) {
 	v.Support, v.Source = Supported, "NVIDIA open-gpu-kernel-modules README"
-	v.Why = "NVIDIA's open and proprietary kernel modules know it"
+	v.Why = "NVIDIA's open and proprietary kernel modules support the card"
 	switch card.Family() {
 	case NVIDIABlackwell:
-		v.Why = "NVIDIA's proprietary kernel modules do not know Blackwell"
+		v.Why = "NVIDIA's proprietary kernel modules do not support Blackwell"
 		v.need("NVIDIA's open kernel modules, version 570 or newer")
 	case NVIDIAMaxwell, NVIDIAPascal, NVIDIAVolta:
-		v.Source, v.Why = "NVIDIA's list of legacy GPUs", "NVIDIA's open kernel modules do not know cards before Turing"
+		v.Source, v.Why = "NVIDIA's list of legacy GPUs", "NVIDIA's open kernel modules do not support cards before Turing"
 		v.need("NVIDIA's proprietary kernel modules; their 580 branch is the last")
 	case NVIDIAKepler:
-		v.Source, v.Why = "NVIDIA's list of legacy GPUs", "NVIDIA's open kernel modules do not know cards before Turing"
-		v.need("NVIDIA's proprietary kernel modules; their 470 branch is the last, so that new kernels leave nouveau only")
+		v.Source, v.Why = "NVIDIA's list of legacy GPUs", "NVIDIA's open kernel modules do not support cards before Turing"
+		v.need("NVIDIA's proprietary kernel modules; their 470 branch is the last, so with new kernels only nouveau is left")
 	}
 }

@@ -59,7 +59,7 @@ func misspelt(arg string) (why, right string) {
 		return name
 	}
 	if strings.ContainsFunc(name, isSpace) {
-		return "the quotes make one argument of several", strings.TrimSpace(arg)
+		return "the quotes turn several arguments into one argument", strings.TrimSpace(arg)
 	}
 	plain := strings.ToLower(strings.ReplaceAll(name, "-", "_"))
 	if module, parameter, dotted := strings.Cut(plain, "."); dotted && knownParameters[module] != nil {
@@ -74,7 +74,7 @@ func misspelt(arg string) (why, right string) {
 	}
 	names := knownNames()
 	if right := bare(plain, value); right != "" {
-		return "no part of the kernel knows it", right
+		return "no part of the kernel has this argument", right
 	}
 	limit := 2
 	if len(plain) < 8 {
@@ -85,14 +85,14 @@ func misspelt(arg string) (why, right string) {
 	case near == "" && plain == "blacklist" || plain == "modprobe.d.blacklist":
 		near = "modprobe.blacklist"
 	case near == "" && strings.HasPrefix(squashed, "vfio") && strings.HasPrefix(value, "ids="):
-		return "no part of the kernel knows it", spelt("vfio_pci.ids") + "=" + strings.TrimPrefix(value, "ids=")
+		return "no part of the kernel has this argument", spelt("vfio_pci.ids") + "=" + strings.TrimPrefix(value, "ids=")
 	case near == "" && (strings.HasPrefix(squashed, "vfio") || strings.HasPrefix(squashed, "vifo")) && !builtinName(plain):
 		near = nearestSquashed(squashed, names)
 	}
 	if near == "" || near == plain && strings.ToLower(name) == name {
 		return "", ""
 	}
-	return "no part of the kernel knows it", with(spelt(near))
+	return "no part of the kernel has this argument", with(spelt(near))
 }
 
 // knownNames returns the names of all arguments that are known here, with
@@ -258,7 +258,7 @@ func (f Facts) elsewhere() []writing {
 		if line.counts && err == nil && len(lost) > 0 {
 			line.counts, line.why = false, "a later line or file sets the variable anew"
 			if dashes, there := f.dashes(); there {
-				line.why = "the kernel reads no argument after the \"--\" in " + dashes.where
+				line.why = "the kernel ignores all arguments after the \"--\" in " + dashes.where
 			}
 		}
 		if loader, _ := f.BootLoader(); len(lost) > 0 && !line.counts && loader != LoaderUnknown {

@@ -59,7 +59,7 @@ func (f Facts) Bind(addresses []Address, opts *BindOptions) (Binding, error) {
 		refused = append(refused, f.refuse(fn, opts.Allow)...)
 		if _, grouped := fn.Group.Int(); !grouped && f.GroupsKnown == proxstation.Yes {
 			refused = append(refused, refusal("iommu.no-group", a, "no IOMMU group",
-				"vfio-pci takes no function that no IOMMU stands in front of.", "Turn on the IOMMU."))
+				"vfio-pci only takes functions behind an IOMMU.", "Turn on the IOMMU."))
 		}
 		b.Functions = append(b.Functions, Rebind{Address: a, Model: fn.Model, Driver: fn.Driver, Override: fn.Override})
 	}

@@ -55,7 +55,7 @@ func (f Facts) checkState() []proxstation.Finding {
 		return nil
 	case state == StateUnknown:
 		finding.ID, finding.Severity = "iommu.unknown", proxstation.Warning
-		finding.Why = "Whether devices can be handed to guests is not known."
+		finding.Why = "It is not known whether devices can be handed to guests."
 		finding.Fix = "Look on the host: ls /sys/class/iommu /sys/kernel/iommu_groups."
 	case f.ACPI.DMAR == proxstation.No && f.ACPI.IVRS == proxstation.No && f.Virtual.Answer == proxstation.Yes:
 		finding.ID = "iommu.vm-without-iommu"
@@ -98,7 +98,7 @@ func (f Facts) turnOn(evidence string) (seen, fix string) {
 	chipset, rule, forced := f.byChipset(noIOMMU)
 	switch {
 	case f.ACPI.IVRS == proxstation.Yes && forced:
-		return evidence + "; " + chipset, printable.Sentence(f.Advise("amd_iommu=force_enable")) + " The kernel leaves the IOMMU off beside these graphics, because they fail behind it (" +
+		return evidence + "; " + chipset, printable.Sentence(f.Advise("amd_iommu=force_enable")) + " The kernel leaves the IOMMU off on a machine with these graphics, because they fail behind an IOMMU (" +
 			rule.source + "): expect no picture from them, and reach the host over the network."
 	case f.ACPI.IVRS == proxstation.Yes:
 		return evidence, "Look for AMD-Vi errors" + log
@@ -136,8 +136,8 @@ func (f Facts) checkWidth() []proxstation.Finding {
 		}
 		return []proxstation.Finding{{ID: "iommu.address-width", Severity: proxstation.Info, Subject: unit.Name,
 			Seen: fmt.Sprintf("/sys/class/iommu/%s/intel-iommu/cap: %d bits; /proc/cpuinfo: %d bits physical", unit.Name, unit.AddressBits, f.AddressBits),
-			Why:  "A guest with cpu: host may place its devices' memory above what the IOMMU reaches: its start ends with \"VFIO_MAP_DMA failed: Invalid argument\".",
-			Fix:  fmt.Sprintf("If a start ends so, set the guest's address width: qm set VMID --cpu host,phys-bits=%d.", unit.AddressBits)}}
+			Why:  "A guest with cpu: host may place its devices' memory where the IOMMU does not reach. Its start then ends with \"VFIO_MAP_DMA failed: Invalid argument\".",
+			Fix:  fmt.Sprintf("If a start fails like this, set the guest's address width: qm set VMID --cpu host,phys-bits=%d.", unit.AddressBits)}}
 	}
 	return nil
 }
@@ -149,11 +149,11 @@ func (f Facts) checkOverride() []proxstation.Finding {
 	value := strings.Join(f.Running.Values("pcie_acs_override"), ",")
 	finding := proxstation.Finding{ID: "iommu.acs-override", Severity: proxstation.Warning, Subject: "IOMMU groups",
 		Seen: "/proc/cmdline: pcie_acs_override=" + value,
-		Why:  "The groups are what the argument claims, not what the hardware keeps apart: a guest's device may reach the memory of others.",
-		Fix:  "Keep it if all guests are trusted. To do without it, put the card in a slot whose group holds nothing else, and then " + f.AdviseWithout("pcie_acs_override="+value) + "."}
+		Why:  "The groups show what the argument claims, not what the hardware isolates: a guest's device may reach the memory of other guests and of the host.",
+		Fix:  "Keep the argument if all guests are trusted. To do without it, put the card in a slot whose group holds nothing else, and then " + f.AdviseWithout("pcie_acs_override="+value) + "."}
 	if !f.hasOverride() {
 		finding.Seen += "; kernel " + f.Kernel
-		finding.Why = "The argument is a patch that Proxmox VE's kernels have; whether this kernel has it is not known. Without the patch the argument does nothing."
+		finding.Why = "The argument needs a patch that Proxmox VE's kernels have. It is not known whether this kernel has the patch; without the patch the argument has no effect."
 	}
 	return []proxstation.Finding{finding}
 }

@@ -70,14 +70,14 @@ func (f Facts) checkIsolation(passed []Address) []proxstation.Finding {
 			return machine // the machine has the same cause; it is reported once
 		}
 		finding.ID, finding.Why = "iommu.no-group", "No IOMMU stands between the device and the host's memory."
-		finding.Fix = "Choose another device: the IOMMU does not cover this one."
+		finding.Fix = "Choose another device: the IOMMU does not cover this device."
 		fn, _ := f.Function(passed[0])
 		finding = f.checkGraphicsOff(fn, finding)
 	case errors.Is(err, ErrNoDevice):
-		finding.ID, finding.Why, finding.Fix = "iommu.no-device", "There is nothing to hand out.", "Choose one of the devices that the host has; addresses move when cards do."
+		finding.ID, finding.Why, finding.Fix = "iommu.no-device", "There is nothing to hand out.", "Choose one of the devices that the host has. The address of a card may change when cards are moved."
 	default:
 		finding.ID, finding.Severity = "iommu.group-unknown", proxstation.Warning
-		finding.Why, finding.Fix = "Whether other devices would go with it is not known.", "Look on the host: ls -l /sys/bus/pci/devices/*/iommu_group."
+		finding.Why, finding.Fix = "It is not known whether other devices would go to the guest too.", "Look on the host: ls -l /sys/bus/pci/devices/*/iommu_group."
 	}
 	return []proxstation.Finding{finding}
 }
@@ -91,7 +91,7 @@ func (fn Function) checkOverride() []proxstation.Finding {
 	file := "/sys/bus/pci/devices/" + fn.Address.String() + "/driver_override"
 	return []proxstation.Finding{{ID: "iommu.driver-override", Severity: proxstation.Blocker, Subject: fn.Address.String(), Seen: file + ": " + fn.Override,
 		Why: "The kernel binds the function to that driver alone: a start ends with \"Cannot bind " + fn.Address.String() + " to vfio\".",
-		Fix: "Run echo > " + file + ", and take away what writes it at each start of the host."}}
+		Fix: "Run echo > " + file + ", and remove the program or rule that writes it at each start of the host."}}
 }
 
 // checkReserved finds memory that the firmware keeps for a device: the kernel
@@ -120,13 +120,13 @@ func (f Facts) checkReserved(passed []Address) []proxstation.Finding {
 func (f Facts) reservedMemory(a Address, g GroupFacts) proxstation.Finding {
 	finding := proxstation.Finding{ID: "iommu.reserved-memory", Severity: proxstation.Blocker, Subject: a.Slot(),
 		Seen: fmt.Sprintf("/sys/kernel/iommu_groups/%d/reserved_regions: %s", g.ID, g.Direct),
-		Why:  "The firmware demands that the device keeps this memory (Intel RMRR, AMD IVMD), and the kernel gives such a device to no guest: ",
+		Why:  "The firmware demands that the device keeps this memory (Intel RMRR, AMD IVMD), and the kernel gives no guest such a device: ",
 		Fix:  f.freeMemory()}
 	older := f.Kernel != "" && !f.atLeast(6, 6)
 	switch {
 	case older && f.ACPI.IVRS == proxstation.Yes:
 		finding.Severity, finding.Seen = proxstation.Warning, finding.Seen+"; kernel "+f.Kernel
-		finding.Why = "The firmware demands that the device keeps this memory (AMD IVMD): kernels from 6.6 on give such a device to no guest."
+		finding.Why = "The firmware demands that the device keeps this memory (AMD IVMD): kernels from 6.6 on give no guest such a device."
 	case older:
 		finding.Why += "\"Device is ineligible for IOMMU domain attach due to platform RMRR requirement\"."
 	default:
@@ -180,7 +180,7 @@ func (f Facts) freeMemory() string {
 		return fix
 	}
 	if f.Running != nil && slices.Contains(f.Running.Options("intel_iommu"), "relax_rmrr") {
-		return fix + " intel_iommu=relax_rmrr is in force and does not help on this kernel (" + f.Kernel + "): start a kernel of Proxmox VE that has it (6.2 or newer)."
+		return fix + " intel_iommu=relax_rmrr is in force but does not help on this kernel (" + f.Kernel + "): start a kernel of Proxmox VE that supports it (6.2 or newer)."
 	}
 	return fix + " Proxmox VE's kernels also take intel_iommu=on,relax_rmrr; then the firmware may write into the guest's memory: " + f.Advise("intel_iommu=on,relax_rmrr") + "."
 }
@@ -197,9 +197,9 @@ func (f Facts) checkDenied(fn Function) []proxstation.Finding {
 	if fn.Model.Vendor != 0x8086 || !slices.Contains(denied, fn.Model.Device) || module.Parameters["disable_denylist"] == "Y" {
 		return nil
 	}
-	return []proxstation.Finding{{ID: "iommu.denylist", Severity: proxstation.Blocker, Subject: fn.Address.String(), Seen: fn.Model.String() + " is in vfio-pci's list of devices that it denies",
-		Why: "vfio-pci does not take the device, because Intel's errata let a guest harm the host with it.",
-		Fix: "Pass another device; or, at that risk, write \"options vfio-pci disable_denylist=1\" in /etc/modprobe.d/vfio.conf, run update-initramfs -u -k all, and restart."}}
+	return []proxstation.Finding{{ID: "iommu.denylist", Severity: proxstation.Blocker, Subject: fn.Address.String(), Seen: fn.Model.String() + " is in vfio-pci's list of denied devices",
+		Why: "vfio-pci does not take the device, because a guest could use the device's errata to harm the host.",
+		Fix: "Pass another device. Or accept that risk and write \"options vfio-pci disable_denylist=1\" in /etc/modprobe.d/vfio.conf, run update-initramfs -u -k all, and restart."}}
 }
 
 // checkRoom reports a function for whose memory the kernel found no address.
@@ -208,8 +208,8 @@ func (fn Function) checkRoom() []proxstation.Finding {
 		if bar.Unset && !bar.IO {
 			return []proxstation.Finding{{ID: "iommu.no-room", Severity: proxstation.Blocker, Subject: fn.Address.String(),
 				Seen: fmt.Sprintf("/sys/bus/pci/devices/%s/resource: BAR %d (%d MiB) has no address", fn.Address, bar.Index, bar.Bytes>>20),
-				Why:  "The firmware left no room for the card's memory: the guest cannot use it (Windows: code 12).",
-				Fix:  "Turn on Above 4G Decoding in the firmware's set-up, with UEFI and without CSM; else add pci=realloc to the kernel's arguments."}}
+				Why:  "The firmware left no room for the card's memory, so the guest cannot use the card (Windows: code 12).",
+				Fix:  "Turn on Above 4G Decoding in the firmware's set-up, with UEFI and without CSM. If that does not help, add pci=realloc to the kernel's arguments."}}
 		}
 	}
 	return nil
@@ -217,17 +217,17 @@ func (fn Function) checkRoom() []proxstation.Finding {
 
 func (u Use) finding() proxstation.Finding {
 	finding := proxstation.Finding{ID: "iommu.in-use", Severity: proxstation.Blocker, Subject: u.Address.String(), Seen: u.Seen,
-		Why: "The host lives on it: it would lose its " + string(u.Kind) + ".", Fix: "Leave it to the host, or move what the host has on it."}
+		Why: "The host depends on it and would lose its " + string(u.Kind) + ".", Fix: "Leave it to the host, or move the host's data or connection to another device first."}
 	switch u.Kind {
 	case UseConsole:
 		finding.ID, finding.Severity = "iommu.only-console", proxstation.Warning
-		finding.Why = "The host has no picture any more while a guest has it."
+		finding.Why = "The host has no picture while a guest has this display."
 		finding.Fix = "Make sure that the host is reached over the network, or give it another display."
 	case UseStorage:
-		finding.Why = "The host has a file system on it, which would be cut off."
+		finding.Why = "The host has a file system on it and would lose that file system."
 	case UseInput:
 		finding.Severity = proxstation.Warning
-		finding.Why = "The host has no keyboard any more while a guest has it."
+		finding.Why = "The host has no keyboard while a guest has this controller."
 		finding.Fix = "Make sure that the host is reached over the network, or plug the keyboard into a port of another controller."
 	}
 	return finding

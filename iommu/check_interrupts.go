@@ -36,9 +36,9 @@ const allowUnsafe = `write "options vfio_iommu_type1 allow_unsafe_interrupts=1" 
 func (f Facts) remapInterrupts(broken bool) string {
 	switch {
 	case broken:
-		why := "The IOMMU of this machine cannot remap interrupts, and no switch of the firmware changes that. "
+		why := "The IOMMU of this machine cannot remap interrupts, and no setting of the firmware changes that. "
 		if _, _, erratum := f.byChipset(noRemapping); erratum {
-			why = "The kernel turns interrupt remapping off on this chipset because of an erratum, and no switch of the firmware changes that. "
+			why = "The kernel turns interrupt remapping off on this chipset because of an erratum, and no setting of the firmware changes that. "
 		}
 		return why + "If all guests are trusted, " + allowUnsafe + "; else use another machine."
 	case f.Running != nil && f.Running.Has("nointremap"):
@@ -50,7 +50,7 @@ func (f Facts) remapInterrupts(broken bool) string {
 	case f.ACPI.IVRS == proxstation.Yes:
 		return f.nameIOAPIC()
 	}
-	return "Turn on x2APIC or interrupt remapping in the firmware's set-up and update the firmware. If it has no such switch and all guests are trusted, " + allowUnsafe + "."
+	return "Turn on x2APIC or interrupt remapping in the firmware's set-up and update the firmware. If it has no such setting and all guests are trusted, " + allowUnsafe + "."
 }
 
 // nameIOAPIC says how to turn on interrupt remapping on AMD's machines. The
@@ -86,10 +86,10 @@ func (f Facts) unsafeInterrupts(answer proxstation.Answer, remapping string, bro
 		finding.Fix = "Give devices only to guests that are trusted: this chipset cannot remap interrupts."
 	case answer == proxstation.Yes:
 		finding.Severity = proxstation.Info
-		finding.Why = "Interrupts are remapped, so that the parameter is not needed here. On a machine without remapping it would be a hole."
+		finding.Why = "Interrupts are remapped, so the parameter is not needed here. On a machine without remapping it would be a security hole."
 		finding.Fix = printable.Sentence(remove)
 	case answer == proxstation.Unknown:
-		finding.Why = "The kernel hands out devices even where a guest can raise any interrupt of the host."
+		finding.Why = "The kernel hands out devices even if a guest can raise any interrupt of the host."
 		finding.Fix = printable.Sentence("unless devices are refused without it, " + remove)
 	}
 	return finding

@@ -27,13 +27,13 @@ func (f Facts) checkModprobe() []proxstation.Finding {
 			fix = fmt.Sprintf("Write line %d of /%s as %s", line.number, line.file, list(lines))
 		}
 		found = append(found, proxstation.Finding{ID: "iommu.modprobe-ignored", Severity: proxstation.Warning, Subject: "/" + line.file, Seen: line.where(),
-			Why: "The line does nothing: " + line.why + ".", Fix: fix + ", run update-initramfs -u -k all, and restart."})
+			Why: "The line has no effect: " + line.why + ".", Fix: fix + ", run update-initramfs -u -k all, and restart."})
 	}
 	for _, file := range f.ModprobeUnread {
 		directives, _ := parseModprobe(file)
 		if i := slices.IndexFunc(directives, ours); i >= 0 {
 			found = append(found, proxstation.Finding{ID: "iommu.modprobe-unread", Severity: proxstation.Warning, Subject: "/" + file.Path, Seen: directives[i].where(),
-				Why: "Kmod reads only files whose names end in .conf, so that the file does nothing.",
+				Why: "Kmod reads only files whose names end in .conf, so this file has no effect.",
 				Fix: fmt.Sprintf("Run mv /%s /%s.conf and update-initramfs -u -k all, and restart.", file.Path, strings.TrimSuffix(file.Path, ".txt"))})
 		}
 	}
@@ -97,15 +97,15 @@ func (c modconf) inVain() []ignoredLine {
 		case name != d.module && d.verb != "options" && d.verb != "softdep":
 			add("the line ends with a carriage return (a file of Windows), which kmod takes for a part of the name "+name, d.verb+" "+name)
 		case d.verb == "blacklist" && strings.ContainsAny(name, "*?"):
-			add("kmod compares names letter by letter, and no module is called "+name, "blacklist "+strings.TrimRight(name, "*?"))
+			add("kmod compares names letter by letter, and there is no module "+name, "blacklist "+strings.TrimRight(name, "*?"))
 		case d.verb == "blacklist" && len(rest) > 0 && !strings.HasPrefix(rest[0], "#"):
-			add("a blacklist line takes one name, so that "+list(rest)+" is not blacklisted", "blacklist "+name+"\nblacklist "+strings.Join(rest, "\nblacklist "))
+			add("a blacklist line takes one name, so "+list(rest)+" is not blacklisted", "blacklist "+name+"\nblacklist "+strings.Join(rest, "\nblacklist "))
 		case near != "" && d.verb != "alias":
 			add("no module is called "+name, strings.Replace(d.text, strings.Fields(d.text)[1], dashed(near), 1))
 		case d.verb == "softdep":
 			found = append(found, c.softdepInVain(d)...)
 		case d.verb == "install" && d.forbids() && len(c.of("softdep", d.module)) > 0:
-			add("the module has a softdep ("+c.of("softdep", d.module)[0].where()+"), for which kmod passes over install lines", "blacklist "+dashed(name))
+			add("the module has a softdep ("+c.of("softdep", d.module)[0].where()+"), and kmod then ignores its install lines", "blacklist "+dashed(name))
 		case d.verb == "options":
 			found = append(found, optionInVain(d)...)
 		}
@@ -132,12 +132,12 @@ func (c modconf) softdepInVain(d directive) []ignoredLine {
 		return m != "vfio_pci" && nearest(strings.Trim(m, ",;"), []string{"vfio_pci"}, 2) != ""
 	}); {
 	case d.module == "vfio_pci" && len(pre) > 0:
-		fault.why = "it loads " + list(pre) + " before vfio-pci, which is the wrong way round"
+		fault.why = "it loads " + list(pre) + " before vfio-pci, which is the wrong order"
 		fault.fix = "softdep " + pre[0] + " pre: vfio-pci"
 	case wrong >= 0:
 		fault.why, fault.fix = "no module is called "+pre[wrong], "softdep "+d.module+" pre: vfio-pci"
 	case mentions && len(pre) == 0 && !strings.Contains(d.rest, "post: "):
-		fault.why = `a softdep orders only what follows the word "pre:", which stands by itself`
+		fault.why = `a softdep only orders the modules after "pre:", which must be a separate word`
 		fault.fix = "softdep " + d.module + " pre: vfio-pci"
 	case len(all) > 1 && all[0] != d && slices.Contains(pre, "vfio_pci") && !slices.Contains(all[0].softdep(), "vfio_pci"):
 		fault.why = "kmod takes the first softdep of a module, which is " + all[0].where()
@@ -182,13 +182,13 @@ func (c modconf) forbidden() []proxstation.Finding {
 	}
 	for _, d := range c.of("install", "vfio_pci") {
 		if d.forbids() && len(c.of("softdep", "vfio_pci")) == 0 {
-			add(d, "vfio-pci is never loaded, so that a start ends with \"Cannot find vfio-pci module!\".", fmt.Sprintf("Remove line %d of /%s.", d.number, d.file))
+			add(d, "vfio-pci is never loaded, so the start of a guest ends with \"Cannot find vfio-pci module!\".", fmt.Sprintf("Remove line %d of /%s.", d.number, d.file))
 		}
 	}
 	for _, d := range c.of("options", "vfio_pci") {
 		words := strings.Fields(d.rest)
 		if i := slices.Index(words, "ids"); i >= 0 {
-			add(d, "The parameter ids has no value here, and the kernel refuses to load the module: a start ends with \"Cannot find vfio-pci module!\".",
+			add(d, "The parameter ids has no value here, so the kernel refuses to load the module, and the start of a guest ends with \"Cannot find vfio-pci module!\".",
 				fmt.Sprintf("Write line %d of /%s as %q, without blanks around the equals sign, and run update-initramfs -u -k all.", d.number, d.file,
 					"options vfio-pci ids="+strings.Trim(strings.Join(words[i+1:], ""), "=")))
 		}

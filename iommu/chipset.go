@@ -113,8 +113,8 @@ func (f Facts) checkGraphicsOff(fn Function, finding proxstation.Finding) proxst
 	if seen, rule, ok := f.byChipset(noGraphics); ok {
 		finding.ID = "iommu.igfx-off"
 		finding.Seen += "; " + seen
-		finding.Why = "The kernel turns the IOMMU off for the integrated graphics of this chipset, because they fail behind it (" + rule.source + "): no guest can have them."
-		finding.Fix = "Pass a graphics card in a slot of this board instead. No switch of the firmware and no kernel argument changes it."
+		finding.Why = "The kernel turns the IOMMU off for the integrated graphics of this chipset, because they fail behind an IOMMU (" + rule.source + "): no guest can have them."
+		finding.Fix = "Pass a graphics card in a slot of this board instead. No setting of the firmware and no kernel argument changes this."
 	}
 	return finding
 }

@@ -31,7 +31,7 @@ func TestGraphicsThatTheKernelKeepsFromTheIOMMU(t *testing.T) {
 	}{
 		"GM45":                    {0x2a40, 0x2a42, "quiet", "iommu.igfx-off", "in a slot of this board"},
 		"Q35":                     {0x29b0, 0x29b2, "quiet", "iommu.igfx-off", "in a slot of this board"},
-		"QM57":                    {0x0044, 0x0046, "quiet", "iommu.igfx-off", "no kernel argument changes it"},
+		"QM57":                    {0x0044, 0x0046, "quiet", "iommu.igfx-off", "no kernel argument changes this"},
 		"Ironlake":                {0x0040, 0x0042, "quiet", "iommu.igfx-off", "in a slot of this board"},
 		"Broadwell":               {0x1604, 0x1616, "quiet", "iommu.igfx-off", "in a slot of this board"},
 		"Broadwell, and igfx_off": {0x1604, 0x1616, "intel_iommu=on,igfx_off", "iommu.igfx-off", "Take igfx_off out"},
@@ -69,7 +69,7 @@ func TestInterruptRemappingThatThisMachineCanHave(t *testing.T) {
 		functions  []iommu.Function
 		fix, never string
 	}{
-		"an IOMMU that cannot":     {iommu.Unit{Name: "dmar0", Extended: &without}, iommu.ACPI{DMAR: proxstation.Yes}, nil, "cannot remap interrupts, and no switch of the firmware", "x2APIC"},
+		"an IOMMU that cannot":     {iommu.Unit{Name: "dmar0", Extended: &without}, iommu.ACPI{DMAR: proxstation.Yes}, nil, "cannot remap interrupts, and no setting of the firmware", "x2APIC"},
 		"a firmware that does not": {iommu.Unit{Name: "dmar0", Extended: &with}, iommu.ACPI{DMAR: proxstation.Yes, Flags: &flags}, nil, "Turn on x2APIC or interrupt remapping", "no switch"},
 		"AMD":                      {iommu.Unit{Name: "ivhd0"}, iommu.ACPI{IVRS: proxstation.Yes}, nil, "not in IVRS table", "ivrs_ioapic"},
 		"AMD with its southbridge": {iommu.Unit{Name: "ivhd0"}, iommu.ACPI{IVRS: proxstation.Yes}, []iommu.Function{intelFunction("00:14.0", 0x4385, 0x0c0500)}, "add ivrs_ioapic[NUMBER]=00:14.0 to ", "x2APIC"},

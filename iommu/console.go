@@ -42,13 +42,13 @@ func (fn Function) Console() string {
 func (fn Function) checkConsole() []proxstation.Finding {
 	finding := proxstation.Finding{ID: "iommu.server-console", Severity: proxstation.Blocker, Subject: fn.Address.String(),
 		Seen: fmt.Sprintf("%s is %s, the display of the server's management controller (BMC)", fn.Model, fn.Console()),
-		Why:  "It is the host's console, also that of its remote management. It draws nothing in 3D: no guest gains by it.",
+		Why:  "It shows the host's console, also over the remote management. It has no 3D, so it is of no use to a guest.",
 		Fix:  "Leave it to the host and choose a graphics card."}
 	if _, emulated := emulatedDisplays[fn.Model]; emulated {
 		finding.ID, finding.Severity = "iommu.emulated-display", proxstation.Warning
 		finding.Seen = fmt.Sprintf("%s is %s, which the hypervisor emulates for this virtual machine", fn.Model, fn.Console())
-		finding.Why = "It is this machine's console. There is no card behind it: no guest gains by it."
-		finding.Fix = "Leave it, and pass a graphics card to this virtual machine first."
+		finding.Why = "It shows this machine's console. There is no card behind it, so it is of no use to a guest."
+		finding.Fix = "Leave it to this machine, and first pass a graphics card to this virtual machine."
 	}
 	if fn.Console() == "" {
 		return nil

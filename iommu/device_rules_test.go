@@ -93,9 +93,9 @@ func TestInterruptRemappingByChipset(t *testing.T) {
 		unsafe   string
 		want     string // ID and a part of the fix
 	}{
-		"5520 stepping 13":             {0x3406, 0x13, "N", "iommu.no-interrupt-remapping no switch of the firmware"},
+		"5520 stepping 13":             {0x3406, 0x13, "N", "iommu.no-interrupt-remapping no setting of the firmware"},
 		"5520 stepping 22":             {0x3406, 0x22, "N", "iommu.no-interrupt-remapping x2APIC"},
-		"the other 5520 stepping 22":   {0x3405, 0x22, "N", "iommu.no-interrupt-remapping no switch of the firmware"},
+		"the other 5520 stepping 22":   {0x3405, 0x22, "N", "iommu.no-interrupt-remapping no setting of the firmware"},
 		"another chipset":              {0x3ec2, 0x07, "N", "iommu.no-interrupt-remapping x2APIC"},
 		"allowed, and nothing refuses": {0x3406, 0x13, "Y", "iommu.unsafe-interrupts this chipset cannot remap"},
 	} {

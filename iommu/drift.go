@@ -18,7 +18,7 @@ func (f Facts) checkDrift() []proxstation.Finding {
 	if err != nil {
 		fix := "See \"Determine which Bootloader is Used\" in the PVE Administration Guide."
 		if f.Loader.Stub != "" {
-			fix = "Give the arguments to what builds the image (/etc/kernel/cmdline for kernel-install and ukify), and build it anew."
+			fix = "Give the arguments to the program that builds the image (/etc/kernel/cmdline for kernel-install and ukify), and build the image anew."
 		}
 		severity := proxstation.Info
 		if place := f.Place(); len(f.Loader.Entries) > 0 && f.Loader.Stub == "" {
@@ -29,7 +29,7 @@ func (f Facts) checkDrift() []proxstation.Finding {
 			fix = "Correct the line: one assignment with plain double quotes around all arguments and no blanks beside the equals sign; then run " + f.Place().Command + "."
 		}
 		return []proxstation.Finding{{ID: "iommu.loader-unknown", Severity: severity, Subject: "kernel arguments", Seen: strings.TrimPrefix(err.Error(), "iommu: "),
-			Why: "Whether the arguments in force will be there after a restart is not known, and none can be added.", Fix: fix}}
+			Why: "It is not known whether the arguments in force will be there after a restart, and no argument can be added.", Fix: fix}}
 	}
 	missing, extra := argumentDrift(*f.Running, configured)
 	missing = slices.DeleteFunc(missing, func(arg string) bool { why, _ := misspelt(arg); return why != "" }) // another finding reports them
@@ -41,7 +41,7 @@ func (f Facts) checkDrift() []proxstation.Finding {
 			restart = "Run update-grub and restart."
 			findings = append(findings, proxstation.Finding{ID: "iommu.not-refreshed", Severity: proxstation.Warning, Subject: "kernel arguments",
 				Seen: "configured, but not in /boot/grub/grub.cfg: " + strings.Join(stale, " "),
-				Why:  "They will not be there after the next restart either.", Fix: "Run update-grub."})
+				Why:  "These arguments will not be there after the next restart either.", Fix: "Run update-grub."})
 		}
 	}
 	if len(missing) > 0 {
@@ -52,7 +52,7 @@ func (f Facts) checkDrift() []proxstation.Finding {
 	if len(extra) > 0 {
 		findings = append(findings, proxstation.Finding{ID: "iommu.not-configured", Severity: proxstation.Warning, Subject: "kernel arguments",
 			Seen: "on /proc/cmdline, but not configured: " + strings.Join(extra, " "),
-			Why:  "They are gone after the next restart.", Fix: "Configure them, or restart to see the machine as it will be."})
+			Why:  "These arguments are gone after the next restart.", Fix: "Configure them, or restart to see the machine without them."})
 	}
 	return findings
 }
@@ -65,8 +65,8 @@ func (f Facts) checkKept() []proxstation.Finding {
 		if fn, ok := f.Function(a); ok && fn.DriverKnown == proxstation.Yes && fn.Driver != vfioPCI {
 			found = append(found, proxstation.Finding{ID: "iommu.not-bound", Severity: proxstation.Info, Subject: a.String(),
 				Seen: fmt.Sprintf("/%s keeps it for guests; its driver is %q", modprobeFile, fn.Driver),
-				Why:  "The host plan was applied, and the host has not been started since, or a driver was faster.",
-				Fix:  "Restart the host. If it says so after that too: update-initramfs -u -k all, and restart."})
+				Why:  "Either the host has not been restarted since the host plan was applied, or a driver was faster than vfio-pci.",
+				Fix:  "Restart the host. If this finding appears again after that: update-initramfs -u -k all, and restart."})
 		}
 	}
 	return found

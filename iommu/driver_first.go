@@ -75,7 +75,7 @@ func (f Facts) faster(c modconf, ids directive, drivers []string) (why, fix stri
 		case order.verb != "" && slices.Contains(order.softdep(), "vfio_pci"):
 			held = append(held, order.where())
 		case named.verb != "":
-			lines = append(lines, fmt.Sprintf("remove %q from /%s, because kmod takes the first softdep of a module and passes over %q", order.text, order.file, named.text))
+			lines = append(lines, fmt.Sprintf("remove %q from /%s, because kmod takes the first softdep of a module and ignores %q", order.text, order.file, named.text))
 		case order.verb != "" && order.file != "":
 			lines = append(lines, fmt.Sprintf("write line %d of /%s as %q", order.number, order.file, "softdep "+driver+" pre: vfio-pci "+strings.TrimSpace(strings.Replace(order.rest, "pre:", "", 1))))
 		default:
@@ -97,17 +97,17 @@ func (f Facts) faster(c modconf, ids directive, drivers []string) (why, fix stri
 	}
 	switch builtIn := slices.ContainsFunc(drivers, func(d string) bool { m, _ := f.Module(d); return m.BuiltIn }); {
 	case builtIn:
-		return "The driver is built into the kernel, so that it comes before every module.",
-			"Use a kernel that has the driver as a module, or one with vfio-pci built in and " + idsArgument + " among its arguments."
+		return "The driver is built into the kernel, so it comes before every module.",
+			"Use a kernel that has the driver as a module, or a kernel with vfio-pci built in and " + idsArgument + " among its arguments."
 	case f.vfioBuiltIn():
 		return "vfio-pci is built in, and the driver was bound to the function after it.", "Find what binds the driver, such as a hook script or a line of udev's rules."
 	case len(lines) == 0 && len(c.of("blacklist", drivers[0])) > 0 && len(held) > 0:
-		return "The driver is blacklisted (" + list(held) + "), which only keeps it from being loaded for the device: something loads it by its name, or the initramfs still has the old files.",
-			"Run update-initramfs -u -k all, and restart. If it has the function again, write \"install " + drivers[0] + " /bin/false\" for the blacklist line."
+		return "The driver is blacklisted (" + list(held) + "), which only prevents loading it for the device. Something loads the driver by its name, or the initramfs still has the old files.",
+			"Run update-initramfs -u -k all, and restart. If the driver has the function again after that, write \"install " + drivers[0] + " /bin/false\" for the blacklist line."
 	case len(lines) == 0:
-		return "The files are right (" + list(held) + "), and are not in force yet.", "Run update-initramfs -u -k all, and restart."
+		return "The files are right (" + list(held) + "), but they are not in force yet.", "Run update-initramfs -u -k all, and restart."
 	}
-	return "The driver was loaded before vfio-pci: ids alone do not say which of two modules comes first.",
+	return "The driver was loaded before vfio-pci, because ids alone do not decide which of two modules comes first.",
 		printable.Sentence(strings.Join(lines, "; ") + "; run update-initramfs -u -k all, and restart")
 }
 

@@ -99,7 +99,7 @@ func ExampleFacts_CheckDevice() {
 	// Output:
 	// warning: 0000:00:02.0 (iommu.only-console)
 	//   seen: the only display that shows the host's console; driver "i915", boot_vga yes
-	//   why:  The host has no picture any more while a guest has it.
+	//   why:  The host has no picture while a guest has this display.
 	//   fix:  Make sure that the host is reached over the network, or give it another display.
 }
 
@@ -200,7 +200,7 @@ func ExampleFacts() {
 	// Output:
 	// on because 0000:01:00.0 is in group 1; /sys/class/iommu is not known
 	// isolated: yes
-	// iommu: refused: 0000:01:00.0: its driver is not known: The function could not be given back to it.
+	// iommu: refused: 0000:01:00.0: its driver is not known: The function could not be given back to its driver.
 }
 
 func ExampleUndo() {

@@ -121,7 +121,7 @@ func (f Facts) refuseForeign(k kept) error {
 	theirs := f.foreign(k)
 	if k.override && len(theirs.order) > 0 {
 		return &RefusedError{Findings: []proxstation.Finding{{ID: "iommu.foreign-order", Severity: proxstation.Blocker, Subject: vfioPCI, Seen: strings.Join(theirs.order, "; "),
-			Why: "Other functions have the same model, so that a command has to tell the addresses before the module is loaded; a softdep switches commands off (modprobe.d(5)).",
+			Why: "Other functions have the same model, so a command has to set the addresses before the module is loaded. A softdep disables such commands (modprobe.d(5)).",
 			Fix: "Remove the line, and prepare again."}}}
 	}
 	if len(theirs.seen) == 0 {
@@ -133,5 +133,5 @@ func (f Facts) refuseForeign(k kept) error {
 		fix = f.rewrite(line, line.idsLine(all)) + " Or remove the line and prepare again."
 	}
 	return &RefusedError{Findings: []proxstation.Finding{{ID: "iommu.foreign-ids", Severity: proxstation.Blocker, Subject: vfioPCI, Seen: strings.Join(theirs.seen, "; "),
-		Why: "The module takes one list of ids: theirs and ours would push each other out.", Fix: fix}}}
+		Why: "The module takes only one list of ids, so only one of the two lists would have an effect.", Fix: fix}}}
 }

@@ -94,7 +94,7 @@ func (r *reader) unread(file string, err error) {
 	}
 	r.Findings = append(r.Findings, proxstation.Finding{
 		ID: "iommu.unread", Severity: proxstation.Info, Subject: file, Seen: seen,
-		Why: "What it says stays unknown; unknown is not taken for good.", Fix: fix,
+		Why: "The facts in it stay unknown, and an unknown fact does not count as good.", Fix: fix,
 	})
 }
 

@@ -115,12 +115,12 @@ func (f Facts) checkIDs() []proxstation.Finding {
 			if len(models) == 0 {
 				fix = "Write the ids as lspci -nn shows them, such as 10de:2c05, with commas and without blanks."
 			}
-			add("iommu.ids-bad", proxstation.Warning, d, "vfio-pci does not take "+list(append(bad, loose...))+": an id is vendor:device, and commas without blanks part them.", fix)
+			add("iommu.ids-bad", proxstation.Warning, d, "vfio-pci does not take "+list(append(bad, loose...))+": an id is vendor:device, and ids are separated by commas without blanks.", fix)
 		}
 		if i < len(lines)-1 {
 			last, _ := parseIDs(values[len(values)-1])
 			if lost := missingModels(models, last); len(lost) > 0 {
-				add("iommu.ids-lost", proxstation.Warning, d, "vfio-pci takes the last list of ids, which is "+lines[len(lines)-1].where()+": the ids of this line are lost.",
+				add("iommu.ids-lost", proxstation.Warning, d, "vfio-pci only takes the last list of ids, which is "+lines[len(lines)-1].where()+": the ids of this line are lost.",
 					"Remove this line. "+f.rewrite(lines[len(lines)-1], lines[len(lines)-1].idsLine(append(last, models...))))
 			}
 		}
@@ -190,7 +190,7 @@ func (f Facts) checkModels(c modconf) []proxstation.Finding {
 	if len(beyond) > 0 {
 		found = append(found, proxstation.Finding{ID: "iommu.ids-beyond", Severity: proxstation.Warning, Subject: subject,
 			Seen: d.where() + "; it takes " + list(beyond),
-			Why:  "These are the host's, not the card's: without them it may have no keyboard, disks or security processor.",
+			Why:  "These functions belong to the host, not to the card. Without them the host may have no keyboard, disks or security processor.",
 			Fix:  f.rewrite(d, d.idsLine(keep))})
 	}
 	return append(found, f.checkIdentical(models, d)...)
@@ -229,8 +229,8 @@ func (f Facts) checkModelUses(fn Function, d directive) []proxstation.Finding {
 	for _, use := range f.usesOf(fn.Address) {
 		if use.Kind == UseRoot || use.Kind == UseStorage || use.Kind == UseNetwork {
 			return []proxstation.Finding{{ID: "iommu.ids-in-use", Severity: proxstation.Blocker, Subject: fn.Address.String(),
-				Seen: d.where() + "; " + f.describe(fn), Why: "From the next start on vfio-pci may take it, and the host loses its " + string(use.Kind) + ".",
-				Fix: "Take " + fn.Model.String() + " out of the ids and run update-initramfs -u -k all. If another device has the same model, keep that one by its address: " +
+				Seen: d.where() + "; " + f.describe(fn), Why: "From the next start on, vfio-pci may take the device, and the host loses its " + string(use.Kind) + ".",
+				Fix: "Take " + fn.Model.String() + " out of the ids and run update-initramfs -u -k all. If another device has the same model, keep the other device by its address: " +
 					"go run ./examples/host -keep ADDRESS -apply."}}
 		}
 	}
@@ -257,12 +257,12 @@ func (f Facts) checkIdentical(models []Model, d directive) []proxstation.Finding
 			continue
 		}
 		finding := proxstation.Finding{ID: "iommu.identical-model", Severity: proxstation.Info, Subject: m.String(), Seen: d.where() + "; " + list(cards) + " are " + m.String(),
-			Why: "Ids cannot tell cards of one model apart: vfio-pci takes all of them.",
-			Fix: "If the host is to keep one, remove the line and keep the other by its address (driver_override): " + keepCommand(keep) + "."}
+			Why: "Ids cannot distinguish cards of one model, so vfio-pci takes all of them.",
+			Fix: "If the host needs one of them, remove the line and keep the other card for guests by its address (driver_override): " + keepCommand(keep) + "."}
 		if !draws {
 			finding.Severity = proxstation.Warning
-			finding.Why = "Ids cannot tell cards of one model apart: vfio-pci takes all of them, and the host has no display left."
-			finding.Fix = "Remove the line and keep one card by its address (driver_override), so that the host keeps the other: " + keepCommand(keep) + "."
+			finding.Why = "Ids cannot distinguish cards of one model, so vfio-pci takes all of them, and the host has no display left."
+			finding.Fix = "Remove the line and keep one card for guests by its address (driver_override), so that the host has the other card: " + keepCommand(keep) + "."
 		}
 		found = append(found, finding)
 	}

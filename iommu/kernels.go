@@ -35,9 +35,9 @@ var badKernels = []badKernel{
 		"changelog of proxmox-kernel-6.14.8-2, 22 July 2025"},
 	{"6.11.0-1-pve", isOldIGD, "integrated graphics of Skylake to Comet Lake: the IOMMU is off for them", "6.11.0-2-pve",
 		"changelog of proxmox-kernel-6.11.0-2, 2024"},
-	{"7.0.14-1-pve", func(fn Function) bool { return fn.Driver == "amdgpu" }, "amdgpu: taking a card from it never ends, and the VM's start hangs", "7.0.14-3-pve",
+	{"7.0.14-1-pve", func(fn Function) bool { return fn.Driver == "amdgpu" }, "amdgpu: it never releases a card, so the VM's start hangs", "7.0.14-3-pve",
 		"changelog of proxmox-kernel-7.0.14-3, 3 July 2026"},
-	{"7.0.14-2-pve", func(fn Function) bool { return fn.Driver == "amdgpu" }, "amdgpu: taking a card from it never ends, and the VM's start hangs", "7.0.14-3-pve",
+	{"7.0.14-2-pve", func(fn Function) bool { return fn.Driver == "amdgpu" }, "amdgpu: it never releases a card, so the VM's start hangs", "7.0.14-3-pve",
 		"changelog of proxmox-kernel-7.0.14-3, 3 July 2026"},
 }
 
@@ -57,7 +57,7 @@ func (f Facts) checkKernel() []proxstation.Finding {
 			}
 			return append(found, proxstation.Finding{ID: "iommu.kernel-known-bad", Severity: proxstation.Blocker, Subject: "kernel " + f.Kernel,
 				Seen: fmt.Sprintf("/proc/sys/kernel/osrelease: %s; %s (%s %s)", f.Kernel, fn.Address, fn.Kind(), fn.Model),
-				Why:  "This release has a fault with " + bad.what + " (" + bad.source + "). Nothing on the host is set wrong.",
+				Why:  "This release has a fault with " + bad.what + " (" + bad.source + "). No setting of the host is wrong.",
 				Fix:  "Install a newer kernel (apt update && apt full-upgrade), or run proxmox-boot-tool kernel pin " + bad.instead + "; then restart."})
 		}
 	}

@@ -45,7 +45,7 @@ func (f Facts) checkKVM() []proxstation.Finding {
 	fix := "Turn on virtualization in the firmware's set-up (Intel: VT-x or Virtualization Technology, AMD: SVM Mode), and switch the machine off and on."
 	switch {
 	case f.Virtual.Answer == proxstation.Yes && f.Virtual.Vendor == "QEMU":
-		fix = "This is a virtual machine: run, on the Proxmox VE node outside, qm set VMID --cpu host, look that /sys/module/kvm_intel/parameters/nested (or kvm_amd) is Y or 1 there, and start it anew."
+		fix = "This is a virtual machine: on the Proxmox VE node outside, run qm set VMID --cpu host, check that /sys/module/kvm_intel/parameters/nested (or kvm_amd) is Y or 1 there, and start this machine again."
 	case f.Virtual.Answer == proxstation.Yes:
 		fix = "This is a virtual machine: turn on nested virtualization for it in the hypervisor outside."
 	}

@@ -43,7 +43,7 @@ var setups = map[string]struct {
 		fix:    "Add intel_iommu=on iommu=pt to the first line of /etc/kernel/cmdline, run proxmox-boot-tool refresh, and restart.",
 		advice: "add x=1 to the first line of /etc/kernel/cmdline, run proxmox-boot-tool refresh, and restart"},
 	"loader-sdboot-quotes": {reported: "L5-sdboot-quotes", loader: iommu.SystemdBoot, file: "/etc/kernel/cmdline", command: "proxmox-boot-tool refresh",
-		configured: `"quiet intel_iommu=on iommu=pt"`, id: "iommu.off", seen: "the quotes make one argument of several",
+		configured: `"quiet intel_iommu=on iommu=pt"`, id: "iommu.off", seen: "the quotes turn several arguments into one argument",
 		fix:    `Remove the quotes around "quiet intel_iommu=on iommu=pt" in the first line of /etc/kernel/cmdline, run proxmox-boot-tool refresh, and restart.`,
 		advice: "add x=1 to the first line of /etc/kernel/cmdline, run proxmox-boot-tool refresh, and restart"},
 	"loader-entries": {reported: "L8-arch-sdboot-entries", loader: iommu.LoaderUnknown, file: "/boot/loader/entries/arch.conf",

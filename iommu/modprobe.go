@@ -116,20 +116,20 @@ func badLine(d directive, words []string) (ignoredLine, bool) {
 	if first == "" || strings.HasPrefix(first, "#") || strings.HasPrefix(first, ";") || strings.HasPrefix(first, "//") {
 		return ignoredLine{}, false
 	}
-	fault := ignoredLine{directive: d, why: fmt.Sprintf("kmod knows no line that starts with %q, and ignores it", first)}
+	fault := ignoredLine{directive: d, why: fmt.Sprintf("kmod does not know lines that start with %q, and ignores them", first)}
 	rest := strings.TrimSpace(strings.Join(words[1:], " "))
 	unmarked := strings.TrimPrefix(first, "\ufeff")
 	verb, tail, assigned := strings.Cut(unmarked, "=")
 	near := nearest(strings.ToLower(verb), verbNames(), 2)
 	switch {
 	case verbs[first] > 0:
-		fault.why = "the line names no module or lacks what is to be set, so that kmod ignores it"
+		fault.why = "the line names no module or sets nothing, so kmod ignores it"
 		if first == "options" && strings.Contains(rest, ".") {
 			name, option, _ := strings.Cut(rest, ".")
 			fault.fix = "options " + name + " " + option
 		}
 	case unmarked != first:
-		fault.why, fault.fix = "the file begins with a byte order mark, which makes its first line a bad one to kmod", unmarked+" "+rest
+		fault.why, fault.fix = "the file begins with a byte order mark, so kmod cannot read its first line", unmarked+" "+rest
 	case assigned && near != "" && tail != "":
 		fault.fix = strings.TrimSpace(near + " " + tail + " " + rest)
 	case near != "":

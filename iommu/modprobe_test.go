@@ -22,8 +22,8 @@ func TestModprobeLinesInVain(t *testing.T) {
 	}{
 		"right":                             {"options vfio-pci ids=10de:2504,10de:228e\nsoftdep nouveau pre: vfio-pci\n", "", "", ""},
 		"an indented comment":               {"  # options vfio-pci\n; vfio\n// vfio\n", "", "", ""},
-		"a word of another case":            {"Options vfio-pci ids=10de:2504\n", "iommu.modprobe-ignored", "ignores it", "options vfio-pci ids=10de:2504"},
-		"a letter is missing":               {"option vfio-pci ids=10de:2504\n", "iommu.modprobe-ignored", "ignores it", "options vfio-pci ids=10de:2504"},
+		"a word of another case":            {"Options vfio-pci ids=10de:2504\n", "iommu.modprobe-ignored", "ignores them", "options vfio-pci ids=10de:2504"},
+		"a letter is missing":               {"option vfio-pci ids=10de:2504\n", "iommu.modprobe-ignored", "ignores them", "options vfio-pci ids=10de:2504"},
 		"no word":                           {"vfio-pci ids=10de:2504\n", "iommu.modprobe-ignored", "", "options vfio-pci ids=10de:2504"},
 		"only the ids":                      {"ids=10de:2504\n", "iommu.modprobe-ignored", "", "options vfio-pci ids=10de:2504"},
 		"an equals sign":                    {"blacklist=nouveau\n", "iommu.modprobe-ignored", "", "blacklist nouveau"},
@@ -37,12 +37,12 @@ func TestModprobeLinesInVain(t *testing.T) {
 		"a misspelt driver":                 {"blacklist noveau\n", "iommu.modprobe-ignored", "no module is called noveau", "blacklist nouveau"},
 		"a misspelt vfio-pci":               {"options vfio-pcie ids=10de:2504\n", "iommu.modprobe-ignored", "no module is called", "options vfio-pci ids=10de:2504"},
 		"a module of another kind":          {"blacklist radeonfb\nblacklist pcspkr\noptions zfs zfs_arc_max=1\n", "", "", ""},
-		"a softdep without a colon":         {"softdep nouveau pre vfio-pci\n", "iommu.modprobe-ignored", "stands by itself", "softdep nouveau pre: vfio-pci"},
-		"a softdep without a blank":         {"softdep nouveau pre:vfio-pci\n", "iommu.modprobe-ignored", "stands by itself", "softdep nouveau pre: vfio-pci"},
+		"a softdep without a colon":         {"softdep nouveau pre vfio-pci\n", "iommu.modprobe-ignored", "must be a separate word", "softdep nouveau pre: vfio-pci"},
+		"a softdep without a blank":         {"softdep nouveau pre:vfio-pci\n", "iommu.modprobe-ignored", "must be a separate word", "softdep nouveau pre: vfio-pci"},
 		"a softdep on something else":       {"softdep nouveau pre: vfio-pcie\n", "iommu.modprobe-ignored", "no module is called", "softdep nouveau pre: vfio-pci"},
-		"a softdep the wrong way round":     {"softdep vfio-pci pre: nouveau\n", "iommu.modprobe-ignored", "wrong way round", "softdep nouveau pre: vfio-pci"},
+		"a softdep the wrong way round":     {"softdep vfio-pci pre: nouveau\n", "iommu.modprobe-ignored", "wrong order", "softdep nouveau pre: vfio-pci"},
 		"a second softdep":                  {"softdep nouveau pre: drm\nsoftdep nouveau pre: vfio-pci\n", "iommu.modprobe-ignored", "takes the first", "line 2"},
-		"a softdep switches an install off": {"softdep nouveau pre: vfio-pci\ninstall nouveau /bin/false\n", "iommu.modprobe-ignored", "passes over install", "blacklist nouveau"},
+		"a softdep switches an install off": {"softdep nouveau pre: vfio-pci\ninstall nouveau /bin/false\n", "iommu.modprobe-ignored", "ignores its install lines", "blacklist nouveau"},
 		"a parameter that is none":          {"options vfio-pci id=10de:2504\n", "iommu.modprobe-ignored", `no parameter "id"`, "ids=10de:2504"},
 		"ids of another module":             {"options vfio ids=10de:2504\n", "iommu.modprobe-ignored", "no parameter", "options vfio-pci ids=10de:2504"},
 		"ids of the core":                   {"options vfio_pci_core ids=10de:2504\n", "iommu.modprobe-ignored", "no parameter", "options vfio-pci ids=10de:2504"},
@@ -125,11 +125,11 @@ func TestDriverFirst(t *testing.T) {
 	t.Parallel()
 	const vfio = "options vfio-pci ids=10de:2504,10de:228e\n"
 	for name, test := range map[string]struct{ text, why, fix string }{
-		"no order":          {vfio, "ids alone do not say", `add "softdep snd_hda_intel pre: vfio-pci" to /etc/modprobe.d/vfio.conf`},
+		"no order":          {vfio, "ids alone do not decide", `add "softdep snd_hda_intel pre: vfio-pci" to /etc/modprobe.d/vfio.conf`},
 		"an order that is":  {vfio + "softdep nouveau pre: vfio-pci\nsoftdep snd_hda_intel pre: vfio-pci\n", "not in force yet", "update-initramfs -u -k all"},
 		"another first":     {"softdep nouveau pre: drm\n" + vfio + "softdep nouveau pre: vfio-pci\n", "ids alone", `Remove "softdep nouveau pre: drm"`},
 		"one that lacks it": {"softdep nouveau pre: drm\n" + vfio, "ids alone", `as "softdep nouveau pre: vfio-pci drm"`},
-		"blacklisted":       {vfio + "blacklist nouveau\nsoftdep snd_hda_intel pre: vfio-pci\n", "only keeps it from being loaded for the device", "install nouveau /bin/false"},
+		"blacklisted":       {vfio + "blacklist nouveau\nsoftdep snd_hda_intel pre: vfio-pci\n", "only prevents loading it for the device", "install nouveau /bin/false"},
 	} {
 		facts := read(t, "two-identical-cards", "file etc/modprobe.d/vfio.conf "+strconv.Quote(test.text))
 		found := slices.DeleteFunc(facts.CheckDevice(address(t, "0000:0b:00.0")), func(f proxstation.Finding) bool { return f.ID != "iommu.driver-first" })

@@ -45,7 +45,7 @@ func (f Facts) checkModules() []proxstation.Finding {
 				finding.ID, finding.Severity = "iommu.virqfd-gone", proxstation.Info
 				finding.Why, finding.Fix = "The module is gone since Linux 6.2; loading it fails at each start, without harm.", "Remove the line."
 			case known && len(words) > 1 && !early && !strings.HasPrefix(words[1], "#"):
-				finding.Why = "Nothing is loaded: a line of this file is the name of a module, and options make it a name that no module has."
+				finding.Why = "Nothing is loaded: each line of this file is read as the name of a module, and with options it is not the name of a module."
 				finding.Fix = fmt.Sprintf("Write the line as %q, and %q in /etc/modprobe.d/vfio.conf; then run update-initramfs -u -k all, and restart.", words[0], "options "+strings.Join(words, " "))
 			case !known && near != "":
 				finding.Why, finding.Fix = "Nothing is loaded: no module is called "+words[0]+".", fmt.Sprintf("Write the line as %q.", dashed(near))
@@ -83,7 +83,7 @@ func (f Facts) checkOptions() []proxstation.Finding {
 			}
 			findings = append(findings, proxstation.Finding{ID: "iommu.options-unread", Severity: proxstation.Warning, Subject: "/" + d.file,
 				Seen: fmt.Sprintf("%s; %s is built into the kernel (/sys/module/%s has no initstate)", d.where(), dashed(d.module), d.module),
-				Why:  "The options do nothing: they are read when a module is loaded.",
+				Why:  "The options have no effect: options are only read when a module is loaded.",
 				Fix:  printable.Sentence(f.Advise(args...))})
 			continue
 		}
@@ -135,6 +135,6 @@ func (f Facts) checkInitramfs(c modconf) []proxstation.Finding {
 func (f Facts) refuseBuiltIn() proxstation.Finding {
 	return proxstation.Finding{ID: "iommu.vfio-built-in", Severity: proxstation.Blocker, Subject: vfioPCI, Seen: "/sys/module/vfio_pci has no initstate: it is built into the kernel; " +
 		"other functions have the same model",
-		Why: "A built-in vfio-pci is told models only: it would take the others too.",
-		Fix: "Keep all functions of the model, or bind this one at run time (driver_override), or use a kernel with vfio-pci as a module, such as PVE's own."}
+		Why: "A built-in vfio-pci gets models only, so it would take the other functions of the model too.",
+		Fix: "Keep all functions of the model, or bind this function at run time (driver_override), or use a kernel with vfio-pci as a module, such as PVE's own."}
 }

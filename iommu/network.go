@@ -85,7 +85,7 @@ func (f Facts) checkNetwork() []proxstation.Finding {
 		}
 		finding := proxstation.Finding{ID: "iommu.nic-renamed", Severity: proxstation.Blocker, Subject: p.name,
 			Seen: p.where + "; /sys/class/net has no " + p.name,
-			Why:  "The host is not reached over this card, and guests on its bridge are off the network.",
+			Why:  "The host cannot be reached over this card, and guests on its bridge have no network.",
 			Fix:  "Look for the card's name now (ip -br link), write it in " + p.file + " and run ifreload -a."}
 		if p.of != "" {
 			finding.Seen = fmt.Sprintf("%s wants %s (%s), and /sys/class/net has no %s", p.of, p.name, p.where, p.name)

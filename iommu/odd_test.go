@@ -135,7 +135,7 @@ func TestUnifiedKernelImage(t *testing.T) {
 		t.Errorf("an argument is planned: %v", err)
 	}
 	i := slices.IndexFunc(facts.Check(), func(f proxstation.Finding) bool { return f.ID == "iommu.loader-unknown" })
-	if i < 0 || !strings.Contains(facts.Check()[i].Fix, "build it anew") {
+	if i < 0 || !strings.Contains(facts.Check()[i].Fix, "build the image anew") {
 		t.Errorf("%v", facts.Check())
 	}
 }

@@ -89,7 +89,7 @@ func (f Facts) keepEach(k *kept, theirs foreign, addresses []Address, allow []Us
 		refused = append(refused, f.refuse(fn, allow)...)
 		if fn.VirtualOf != nil {
 			refused = append(refused, refusal("iommu.virtual-function", a, "physfn: "+fn.VirtualOf.String(),
-				"It is not there when the host starts, but only after sriov_numvfs is written.", "Let PVE bind it when the VM starts, or bind it at run time."))
+				"It does not exist when the host starts, but only after sriov_numvfs has been written.", "Let PVE bind it when the VM starts, or bind it at run time."))
 		}
 		switch theirs := slices.Contains(theirs.ids, fn.Model.String()); {
 		case theirs && fn.Driver == vfioPCI: // somebody else's file already keeps the function

@@ -45,7 +45,7 @@ func (f Facts) refuseConsole(asked, taken []Address, allow []UseKind) []proxstat
 			return nil
 		default:
 			draw = append(draw, refusal("iommu.only-console", fn.Address, "with the others that are taken, the host has no display left",
-				"What the host says when it does not start would be seen by nobody.", "Leave one display to the host, or allow it and keep another way in, such as SSH."))
+				"If the host does not start, nobody can see its messages.", "Leave one display to the host, or allow it and keep another way in, such as SSH."))
 		}
 	}
 	if len(draw) < 2 {
@@ -68,12 +68,12 @@ func (f Facts) refuse(fn Function, allow []UseKind) []proxstation.Finding {
 	var found []proxstation.Finding
 	if fn.Class.Sub() == classPCIBridge {
 		found = append(found, refusal("iommu.bridge", fn.Address, "class "+fn.Class.String(),
-			"vfio-pci takes no bridges, and what is below would lose its way.", "Bind the devices below it."))
+			"vfio-pci takes no bridges, and the devices below the bridge would lose their connection.", "Bind the devices below it."))
 	}
 	for _, other := range f.Functions {
 		if other.VirtualOf != nil && *other.VirtualOf == fn.Address && other.Driver != "" {
 			found = append(found, refusal("iommu.virtual-functions", fn.Address, fmt.Sprintf("its virtual function %s has %s", other.Address, other.Driver),
-				"Virtual functions are gone when their physical one loses its driver.", "Take them back first (sriov_numvfs)."))
+				"Virtual functions are gone when their physical function loses its driver.", "Take them back first (sriov_numvfs)."))
 			break
 		}
 	}
@@ -83,7 +83,7 @@ func (f Facts) refuse(fn Function, allow []UseKind) []proxstation.Finding {
 	}
 	if fn.DriverKnown != proxstation.Yes {
 		found = append(found, refusal("iommu.driver-unknown", fn.Address, "its driver is not known",
-			"The function could not be given back to it.", "Read the facts on the host itself."))
+			"The function could not be given back to its driver.", "Read the facts on the host itself."))
 	}
 	if _, bmc := managementDisplays[fn.Model]; bmc && !slices.Contains(allow, UseConsole) {
 		found = append(found, fn.checkConsole()...)
@@ -97,8 +97,8 @@ func (f Facts) refuse(fn Function, allow []UseKind) []proxstation.Finding {
 	}
 	risky := map[uint8]UseKind{0x01: UseRoot, 0x02: UseNetwork}[fn.Class.Base()]
 	if f.UsesKnown != proxstation.Yes && risky != "" && !slices.Contains(allow, risky) && fn.Driver != "" {
-		found = append(found, refusal("iommu.uses-unknown", fn.Address, "class "+fn.Class.String()+"; what the host lives on is not known",
-			"The host could lose its "+string(risky)+".", "Check by hand, then allow it."))
+		found = append(found, refusal("iommu.uses-unknown", fn.Address, "class "+fn.Class.String()+"; it is not known on which devices the host depends",
+			"The host could lose its "+string(risky)+".", "Check by hand whether the host needs it, and then allow it."))
 	}
 	return found
 }

@@ -20,11 +20,11 @@ func (f Facts) sharedGroup(passed []Address, shared *SharedError) proxstation.Fi
 	}
 	finding := proxstation.Finding{ID: "iommu.shared-group", Severity: proxstation.Blocker, Subject: passed[0].Slot(),
 		Seen: fmt.Sprintf("%s %s %s with %s", passed[0].Slot(), ErrShared, strings.Join(groups, ", "), list(others)),
-		Why:  "A group goes to one guest as a whole: PVE takes all these devices from the host when the guest starts.",
+		Why:  "A group goes to one guest as a whole, so PVE takes all these devices from the host when the guest starts.",
 		Fix:  f.part(passed, shared)}
 	if f.free(shared) {
 		finding.Severity = proxstation.Warning
-		finding.Why = "A group goes to one guest as a whole. No driver of the host has the others, so that the guest starts; nobody else can have them meanwhile."
+		finding.Why = "A group goes to one guest as a whole. No driver of the host has the other devices, so the guest starts, but nobody else can have these devices meanwhile."
 	}
 	return finding
 }
@@ -49,7 +49,7 @@ func (f Facts) part(passed []Address, shared *SharedError) string {
 	if slices.ContainsFunc(shared.Others, func(fn Function) bool { return fn.Driver == "vmd" }) {
 		// The devices behind Intel's VMD do DMA with the identity of their
 		// controller (drivers/pci/controller/vmd.c).
-		return "Turn VMD off in the firmware's set-up, if the disks are no Intel RAID: all that is behind its controller is one group with it."
+		return "Turn VMD off in the firmware's set-up, unless the disks are an Intel RAID: all devices behind VMD's controller are in one group with it."
 	}
 	if f.Virtual.Answer == proxstation.Yes {
 		return "This is a virtual machine: outside, give the device a PCIe root port of its own (pcie=1 on q35)."
@@ -61,11 +61,11 @@ func (f Facts) part(passed []Address, shared *SharedError) string {
 	case f.soldered(first):
 		ways = append(ways, "The device is part of the processor or the board and cannot be moved to another slot.")
 	case len(slots) > 0:
-		ways = append(ways, fmt.Sprintf("Put the card, or what shares the group with it, in a slot below another port (in other groups: %s)%s.", list(slots), f.cause(shared)))
+		ways = append(ways, fmt.Sprintf("Put the card, or the device that shares its group, in a slot below another port (in other groups: %s)%s.", list(slots), f.cause(shared)))
 	default:
-		ways = append(ways, "No slot of this board is in another group, so that moving the card does not help"+f.cause(shared)+".")
+		ways = append(ways, "No slot of this board is in another group, so moving the card does not help"+f.cause(shared)+".")
 	}
-	ways = append(ways, "Turn on ACS in the firmware's set-up if it has the switch (AMD boards: together with AER), and update the firmware: newer versions part groups on some boards.")
+	ways = append(ways, "Turn on ACS in the firmware's set-up if it has this setting (AMD boards: together with AER), and update the firmware: on some boards newer versions separate groups.")
 	ways = append(ways, f.override(passed, shared))
 	if !slices.ContainsFunc(shared.Others, func(fn Function) bool { return len(f.usesOf(fn.Address)) > 0 }) {
 		var whole []string
@@ -107,10 +107,10 @@ func (f Facts) override(passed []Address, shared *SharedError) string {
 			value = "downstream,multifunction" // the functions share a slot
 		}
 	}
-	const risk = " It only claims that the devices are apart: the guest may reach the memory of the others."
+	const risk = " The argument only claims that the devices are separate: the guest may reach the memory of the other devices."
 	switch {
 	case f.Running != nil && f.Running.Has("pcie_acs_override="+value):
-		return "pcie_acs_override=" + value + " is in force and does not part them."
+		return "pcie_acs_override=" + value + " is in force but does not separate them."
 	case f.hasOverride() || f.Kernel == "":
 		return "As the last resort, " + f.Advise("pcie_acs_override="+value) + "." + risk
 	}

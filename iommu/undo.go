@@ -57,7 +57,7 @@ func (j journal) top(d disk) (e entry, files []*string, err error) {
 			return e, nil, err
 		}
 		if !equal(now, file.After) && !equal(now, file.Before) {
-			return e, nil, fmt.Errorf("/%s: %w; it holds neither what the plan wrote nor what was there before: take the edit back, then undo", file.Path, ErrForeignEdit)
+			return e, nil, fmt.Errorf("/%s: %w; it has neither the plan's content nor the content before the plan: take the edit back, then undo", file.Path, ErrForeignEdit)
 		}
 		files = append(files, unraw(now))
 	}

@@ -30,7 +30,7 @@ func (r *reader) unsure(subject, seen, fix string) {
 		return
 	}
 	r.Findings = append(r.Findings, proxstation.Finding{ID: "iommu.uses-unknown", Severity: proxstation.Warning, Subject: subject, Seen: seen,
-		Why: "A controller or network card that the machine lives on could be taken from it without warning.", Fix: fix})
+		Why: "A guest could take a controller or network card on which the machine depends, without a warning.", Fix: fix})
 }
 
 // use records that the machine uses a PCI device. It also records every device

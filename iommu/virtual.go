@@ -77,5 +77,5 @@ func (v Virtual) giveIOMMU() string {
 		return "This is a virtual machine: shut it down and run, on the Proxmox VE node outside, qm set VMID --machine q35,viommu=intel " +
 			"(QEMU: -machine q35,kernel-irqchip=split -device intel-iommu,intremap=on,caching-mode=on)." + inside
 	}
-	return fmt.Sprintf("This is a virtual machine (%s): turn on an IOMMU with interrupt remapping for it in the hypervisor outside, if that has one.", v.Seen)
+	return fmt.Sprintf("This is a virtual machine (%s): turn on an IOMMU with interrupt remapping for it in the hypervisor outside, if that hypervisor has such an IOMMU.", v.Seen)
 }

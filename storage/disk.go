@@ -64,23 +64,23 @@ func (d Disk) Tier() (tier Tier, why string) {
 	switch d.Bus {
 	case NVMe:
 		if strings.HasPrefix(d.WWN, "uuid.") { // the WWN that Linux's NVMe target gives a namespace (drivers/nvme/target); that of a drive begins with eui. or nvme.
-			return TierUnknown, "its name " + d.WWN + " is that of NVMe over a network, which does not tell what is behind it"
+			return TierUnknown, "its name " + d.WWN + " is a name of NVMe over a network, which does not show the disk behind it"
 		}
 		return Tier1, "NVMe"
 	case Virtio:
-		return TierUnknown, "a virtio disk does not tell what is behind it, and always says that it rotates"
+		return TierUnknown, "a virtio disk does not show the disk behind it, and always claims to rotate"
 	case USB:
-		return TierUnknown, "a USB bridge may call an SSD a hard disk, and is the bottleneck of both"
+		return TierUnknown, "a USB bridge may report an SSD as a hard disk, and is the bottleneck for both"
 	case RAID:
 		return TierUnknown, "a RAID controller hides the disks behind it"
 	case Network:
-		return TierUnknown, "a disk of the network does not tell what is behind it"
+		return TierUnknown, "a disk over the network does not show the disk behind it"
 	case MMC:
-		return TierUnknown, "flash on an MMC bus is slower than its kind"
+		return TierUnknown, "flash on an MMC bus is slower than other flash"
 	}
 	switch {
 	case d.Rotates == nil:
-		return TierUnknown, "nothing tells whether it rotates"
+		return TierUnknown, "it is not known whether it rotates"
 	case *d.Rotates:
 		return Tier3, "it rotates"
 	case d.Bus == "":

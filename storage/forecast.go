@@ -76,7 +76,7 @@ func warnOfMetadata(o Outlook, pool Pool) []proxstation.Finding {
 		ID: "storage.metadata-filling", Severity: proxstation.Warning, Subject: pool.Name,
 		Seen: fmt.Sprintf("metadata of thin pool %s/%s: %.0f %% now, about %.0f %% when the new disks are full", thin.Group, thin.Name, now*100, after*100),
 		Why:  "When a thin pool's data or metadata is full, every volume in it fails at once (lvmthin(7)).",
-		Fix:  fmt.Sprintf("Extend them before: lvextend --poolmetadatasize +1G %s/%s.", thin.Group, thin.Name),
+		Fix:  fmt.Sprintf("Extend the metadata before that happens: lvextend --poolmetadatasize +1G %s/%s.", thin.Group, thin.Name),
 	}}
 }
 
@@ -115,13 +115,13 @@ func Check(pools []Pool) []proxstation.Finding {
 		if !pool.Active {
 			findings = append(findings, proxstation.Finding{
 				ID: "storage.offline", Severity: proxstation.Warning, Subject: pool.Name, Seen: "PVE says that it is not active",
-				Why: "Nothing is placed on it, and a VM with a disk on it does not start.", Fix: "See what pvesm status says of it on the node, and whether its server or mount is there.",
+				Why: "Nothing is placed on it, and a VM with a disk on it does not start.", Fix: "Run pvesm status on the node, and check that the storage's server or mount is there.",
 			})
 		}
 		if pool.Health != "" && pool.Health != "ONLINE" {
 			findings = append(findings, proxstation.Finding{
 				ID: "storage.zpool-unhealthy", Severity: proxstation.Warning, Subject: pool.Name, Seen: pool.space() + " is " + pool.Health,
-				Why: "It has lost a device: the next may take data with it, if the pool still works at all.", Fix: "See zpool status, and replace what is broken.",
+				Why: "The pool has lost a device. If it loses another device, data may be lost.", Fix: "See zpool status, and replace the broken device.",
 			})
 		}
 		findings = append(findings, checkThin(pool)...)
@@ -144,13 +144,13 @@ func (d Disk) check(pool string) []proxstation.Finding {
 	if d.Failing() {
 		findings = append(findings, proxstation.Finding{
 			ID: "storage.disk-failing", Severity: proxstation.Warning, Subject: d.Path, Seen: "SMART health " + d.Health,
-			Why: "The disk under " + pool + " is expected to fail.", Fix: "Replace it; until then put nothing new there.",
+			Why: "The disk under " + pool + " is expected to fail.", Fix: "Replace the disk. Until then put nothing new on it.",
 		})
 	}
 	if d.LifeLeft != nil && *d.LifeLeft <= wornOut {
 		findings = append(findings, proxstation.Finding{
 			ID: "storage.disk-worn", Severity: proxstation.Warning, Subject: d.Path, Seen: fmt.Sprintf("%d %% of its life is left", *d.LifeLeft),
-			Why: "The disk under " + pool + " gets slower and fails when its flash is worn out.", Fix: "Plan to replace it; put what is written often elsewhere.",
+			Why: "The disk under " + pool + " becomes slower, and fails when its flash is worn out.", Fix: "Plan to replace the disk, and move data that is written often to another disk.",
 		})
 	}
 	return findings

@@ -230,7 +230,7 @@ func (p *placing) refuse(r DiskRequest, pool Pool) string {
 	case !pool.works():
 		return "its ZFS pool is " + pool.Health
 	case r.Storage == "" && pool.Tier == TierUnknown && least != TierUnknown:
-		return fmt.Sprintf("its tier is not known, and tier %s is the least: %s", least, pool.Why)
+		return fmt.Sprintf("its tier is not known, and the slowest allowed tier is %s: %s", least, pool.Why)
 	case r.Storage == "" && !pool.Tier.meets(least):
 		return fmt.Sprintf("tier %s (%s) is slower than tier %s: %s", pool.Tier, pool.Tier.Media(), least, pool.Why)
 	case p.room(pool) < r.Size && pool.Total == 0:

@@ -75,7 +75,7 @@ func TestPlaceRefuses(t *testing.T) {
 		says    string
 	}{
 		{"a slow tier for a system", ask(storage.Boot, storage.GiB), one(func(p *storage.Pool) { p.Tier = storage.Tier3 }), nil, "slower than tier 2"},
-		{"a tier that is not known", ask(storage.Boot, storage.GiB), one(func(p *storage.Pool) { p.Tier = storage.TierUnknown }), nil, "its tier is not known, and tier 2 is the least"},
+		{"a tier that is not known", ask(storage.Boot, storage.GiB), one(func(p *storage.Pool) { p.Tier = storage.TierUnknown }), nil, "its tier is not known, and the slowest allowed tier is 2"},
 		{"a size below nothing", ask(storage.Boot, -1), one(func(*storage.Pool) {}), nil, "-1 is no size"},
 		{"space that is not known", ask(storage.Boot, 1), one(func(p *storage.Pool) { p.Total, p.Available = 0, 0 }), nil, "its space is not known"},
 		{"a ZFS pool that does not work", ask(storage.Boot, 1), one(func(p *storage.Pool) { p.Health = "SUSPENDED" }), nil, "its ZFS pool is SUSPENDED"},

@@ -30,7 +30,7 @@ func TestDiskTier(t *testing.T) {
 		{"a USB bridge calls an SSD a hard disk", storage.Disk{Bus: storage.USB, Rotates: yes()}, storage.TierUnknown, "USB"},
 		{"RAID", storage.Disk{Bus: storage.RAID, Rotates: no()}, storage.TierUnknown, "RAID"},
 		{"MMC", storage.Disk{Bus: storage.MMC, Rotates: no()}, storage.TierUnknown, "MMC"},
-		{"nothing known", storage.Disk{}, storage.TierUnknown, "nothing tells"},
+		{"nothing known", storage.Disk{}, storage.TierUnknown, "not known whether it rotates"},
 	}
 	for _, test := range tests {
 		tier, why := test.disk.Tier()

@@ -28,11 +28,11 @@ var cases = map[string]struct {
 	"01-ids-set-nvidia-first": {[]want{{"iommu.driver-first", "has the driver nvidia",
 		[]string{`"softdep nvidia pre: vfio-pci"`, "/etc/modprobe.d/vfio.conf", "update-initramfs -u -k all"}}}, []string{"have not bound"}},
 	"02-simpledrm-sysfb-no-help": {[]want{{"gpu.framebuffer", "simpledrm",
-		[]string{"echo 0000:c3:00.0 > unbind && echo 0000:c3:00.0 > bind", "BOOTFB stays taken", "simpledrm_platform_driver_init"}}}, []string{"add initcall_blacklist=sysfb_init to"}},
+		[]string{"echo 0000:c3:00.0 > unbind && echo 0000:c3:00.0 > bind", "BOOTFB stays reserved", "simpledrm_platform_driver_init"}}}, []string{"add initcall_blacklist=sysfb_init to"}},
 	"03-cezanne-all-in-one-group": {[]want{{"iommu.shared-group", "security processor",
 		[]string{"cannot be moved to another slot", "ACS", "update the firmware", "pcie_acs_override=downstream,multifunction", "only claims"}}}, []string{"slot below another port", "one by one"}},
 	"04-x58-no-interrupt-remapping": {[]want{{"iommu.no-interrupt-remapping", "revision 13",
-		[]string{"erratum", "no switch of the firmware", "allow_unsafe_interrupts=1", "another machine"}}}, []string{"x2APIC"}},
+		[]string{"erratum", "no setting of the firmware", "allow_unsafe_interrupts=1", "another machine"}}}, []string{"x2APIC"}},
 	"05-igpu-display-0380-with-dgpu-primary": {[]want{
 		{"gpu.not-primary", "class 038000", []string{"primary display"}},
 		{"gpu.board-audio", "0000:00:1f.3", []string{"Leave it to the host"}}}, []string{"iommu.shared-group"}},
@@ -56,7 +56,7 @@ var cases = map[string]struct {
 		{"gpu.power", "D3cold", []string{"disable_idle_d3=1", "update-initramfs", "off and on"}},
 		{"iommu.options-not-applied", "disable_vga: N", []string{"update-initramfs"}}}, nil},
 	"24-two-identical-rx580": {[]want{{"iommu.identical-model", "0000:08:00.0 and 0000:09:00.0",
-		[]string{"address", "driver_override", "-keep 0000:09:00", "host keeps the other"}}}, nil},
+		[]string{"address", "driver_override", "-keep 0000:09:00", "the host has the other card"}}}, nil},
 	"25-kernel-6.8.12-12-vf-permission-denied": {[]want{{"iommu.kernel-known-bad", "6.8.12-12-pve",
 		[]string{"proxmox-boot-tool kernel pin 6.8.12-11-pve", "newer kernel"}}}, nil},
 	"29-virqfd-and-acs-override-zfs": {[]want{

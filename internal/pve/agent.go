@@ -57,7 +57,7 @@ func (c *Client) AgentExecStatus(ctx context.Context, vmid, pid int) (ExecStatus
 	path := c.vm(vmid, "/agent/exec-status")
 	err := c.poll(ctx, path, url.Values{"pid": {strconv.Itoa(pid)}}, &s)
 	if err == nil && bool(s.Exited) && !s.ExitCode.known && !s.Signal.known {
-		err = c.unusable(http.MethodGet, path, "the command has ended, and it does not say how")
+		err = c.unusable(http.MethodGet, path, "the command has ended, but the agent does not say how")
 	}
 	return ExecStatus{Exited: bool(s.Exited), Code: int(s.ExitCode.value), Signal: int(s.Signal.value), Stdout: octets(string(s.Out)), Stderr: octets(string(s.Err)),
 		Truncated: bool(s.OutTruncated || s.ErrTruncated)}, err

@@ -227,7 +227,7 @@ func (c *Client) req(ctx context.Context, method, path string, body []byte, answ
 	err := c.api.Req(g.watch(ctx), method, path, body, answer)
 	g.stop()
 	if where := g.elsewhere(); where != "" {
-		return fmt.Errorf("%w: the request is sent on to %s, where nothing was sent", ErrNotPVE, where)
+		return fmt.Errorf("%w: the node redirects the request to %s, to which nothing was sent", ErrNotPVE, where)
 	}
 	return err
 }

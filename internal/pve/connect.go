@@ -59,7 +59,7 @@ type CertificateError struct {
 // Error implements error.
 func (e *CertificateError) Error() string {
 	return printable.Sprintf("pve: the certificate of %s cannot be verified (%s): give the CA of the node (/etc/pve/pve-root-ca.pem), or, "+
-		"after comparing it with the one in PVE's web interface (node, Certificates), the fingerprint %s", e.Host, e.Why, e.Fingerprint)
+		"after comparing it with the fingerprint in PVE's web interface (node, Certificates), the fingerprint %s", e.Host, e.Why, e.Fingerprint)
 }
 
 // Unwrap returns the verifier's error.
@@ -74,7 +74,7 @@ func (e Endpoint) parse() (*url.URL, error) {
 	case u.Scheme != "https":
 		return nil, inputError(fmt.Sprintf("endpoint %q: want https, because the login must not be readable on the way", e))
 	case u.User != nil:
-		return nil, inputError(fmt.Sprintf("endpoint %q: a user and a password belong into Username and Password", e))
+		return nil, inputError(fmt.Sprintf("endpoint %q: put the user and the password into Username and Password", e))
 	}
 	return u, nil
 }

@@ -116,7 +116,7 @@ func (l *login) session(r *http.Request, refused string) (ticket, csrf string, e
 	case err != nil:
 		return "", "", fmt.Errorf("no answer to a login: %w", errNotJSON)
 	case bool(d.NeedTFA) || strings.HasPrefix(string(d.Ticket), "PVE:!tfa!"):
-		return "", "", fmt.Errorf("the account wants a second factor: use an API token: %w", ErrLogin)
+		return "", "", fmt.Errorf("the account needs a second factor, so use an API token: %w", ErrLogin)
 	case d.Ticket == "":
 		return "", "", fmt.Errorf("no answer to a login: %w", ErrNotPVE)
 	}

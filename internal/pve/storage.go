@@ -26,7 +26,7 @@ func (c *Client) Storage(ctx context.Context) (storage.Facts, error) {
 		group.Go(func() error {
 			err := work()
 			unread := proxstation.Finding{ID: "storage.unread", Severity: proxstation.Info, Subject: what,
-				Why: "Storages that lie on it cannot be joined to their disks.", Fix: "Give the login Sys.Audit and Datastore.Audit on /."}
+				Why: "The disks of storages on it are not known.", Fix: "Give the login Sys.Audit and Datastore.Audit on /."}
 			switch {
 			case errors.Is(err, ErrNoAnswer):
 				unread.Fix = "On the host, find the disk or the network storage that hangs (dmesg | tail; pvesm status), and bring it back or disable it."
@@ -65,7 +65,7 @@ func (c *Client) Storage(ctx context.Context) (storage.Facts, error) {
 // for their SMART data.
 func smartHung(err error) proxstation.Finding {
 	return proxstation.Finding{ID: "storage.smart-hung", Severity: proxstation.Warning, Subject: "disks", Seen: err.Error(),
-		Why: "A disk or a USB enclosure hangs when it is asked for its SMART data: health and wear of the disks are unknown.",
+		Why: "A disk or a USB enclosure hangs when it is asked for its SMART data, so the health and wear of the disks are unknown.",
 		Fix: "On the host, run timeout 10 smartctl -H on each of /dev/sd? and /dev/nvme?n1, and replace or unplug the disk that does not answer."}
 }
 

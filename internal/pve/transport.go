@@ -51,7 +51,7 @@ func elsewhere(location string) string {
 	if u, err := url.Parse(location); err == nil {
 		where = (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 	}
-	return "the request is sent on to " + where + ", where nothing was sent"
+	return "the node redirects the request to " + where + ", to which nothing was sent"
 }
 
 // words returns a node's words in a refusal: the message of the body, or else
