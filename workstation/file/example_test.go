@@ -206,3 +206,53 @@ func ExamplePage_Guests() {
 	// Output:
 	// <nil> 140 windows scsi1 Spiele
 }
+
+// The boot loader of a Mac is a volume, or an image of which a copy is
+// configured.
+func ExampleOpenCore() {
+	page := file.Page{Workstations: map[string]file.Workstation{
+		"ready": &file.MacOS{MacOS: profile.MacOS{ID: 130}, OpenCore: file.OpenCore{Volume: "local:import/opencore.raw"}},
+		"fresh": &file.MacOS{MacOS: profile.MacOS{ID: 131}, OpenCore: file.OpenCore{Image: "OpenCore-v21.iso.gz", Kexts: []string{"Lilu.zip"}}},
+	}}
+	fmt.Printf("%s", file.Format(page, nil)[len("# yaml-language-server: $schema=")+len(file.Schema):])
+	// Output:
+	// workstations:
+	//   ready:
+	//     profile: macos
+	//     id: 130
+	//     opencore: local:import/opencore.raw
+	//   fresh:
+	//     profile: macos
+	//     id: 131
+	//     opencore: {image: OpenCore-v21.iso.gz, kexts: [Lilu.zip]}
+}
+
+// An identity is whole: all four numbers, or made up.
+func ExampleIdentity() {
+	_, err := file.Parse("", []byte("workstations: {mac: {profile: macos, opencore: {image: OpenCore.iso, identity: {serial: env:MACOS_SERIAL, mlb: env:MACOS_MLB}}}}"))
+	fmt.Println(err)
+	source, err := file.Parse("", []byte("workstations: {mac: {profile: macos, opencore: {image: OpenCore.iso, identity: made-up}}}"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(source.Page.Workstations["mac"].(*file.MacOS).OpenCore.Identity.MadeUp)
+	// Output:
+	// file: 1:80: workstations.mac.opencore.identity: half an identity: Apple's services compare all four numbers; add uuid, rom
+	// true
+}
+
+// A Loader says for which VM a copy has to be planned, and from what.
+func ExampleLoader() {
+	source, err := file.Parse("", []byte("workstations: {mac: {profile: macos, opencore: {image: OpenCore.iso, identity: made-up}}}"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	loaders, err := source.Loaders(workstation.Facts{}, nil)
+	for _, l := range loaders {
+		fmt.Println(l.Workstation, l.Mac.Name, l.Source.Image, l.Source.MadeUp, err)
+	}
+	// Output:
+	// mac mac OpenCore.iso true <nil>
+}

@@ -85,6 +85,34 @@ func TestMacOSChoose(t *testing.T) {
 	}
 }
 
+// A VM that has its card keeps the mode in which it has the card. A device in
+// the same slot that is not the card says nothing.
+func TestMacOSChooseKeepsTheMode(t *testing.T) {
+	t.Parallel()
+	for hostpci0, want := range map[string]profile.IGPUMode{
+		"mapping=igpu,legacy-igd=1": profile.IGPULegacy, "0000:00:02.0,legacy-igd=1,rombar=1": profile.IGPULegacy, "mapping=igpu": profile.IGPUHeadless, "0000:00:02": profile.IGPUHeadless,
+		"0000:05:00,pcie=1": profile.IGPULegacy, "mapping=nvme": profile.IGPULegacy, "": profile.IGPULegacy,
+	} {
+		mac := profile.MacOS{Card: card("0000:00:02.0", gpu.Intel, 0x3e92), Mapping: "igpu"}
+		choice := mac.Choose(workstation.Facts{VMs: map[int]workstation.VMFacts{130: {Config: map[string]string{"hostpci0": hostpci0}}}})
+		if choice.Mode != want {
+			t.Errorf("hostpci0 %s: %+v, want %s", hostpci0, choice, want)
+		}
+	}
+}
+
+// A disk of the VM is used as it is. An image to import is copied, whatever its
+// name is.
+func TestMacOSImages(t *testing.T) {
+	t.Parallel()
+	for image, imported := range map[string]bool{"local-lvm:vm-130-disk-1": false, "local:130/vm-130-disk-1.raw": false, "local:import/vm-130-disk-1-1a2b3c4d.raw": true, "local:import/oc.raw": true} {
+		disks := profile.MacOS{OpenCore: image}.VM().Disks
+		if i := slices.IndexFunc(disks, func(d workstation.Disk) bool { return d.Slot == "sata4" }); i < 0 || (disks[i].Import == image) != imported || (disks[i].Volume == image) == imported {
+			t.Errorf("%s: %+v", image, disks)
+		}
+	}
+}
+
 // A VM's plan lists the changes in its boot loader's image.
 func TestMacOSNotes(t *testing.T) {
 	t.Parallel()

@@ -1,0 +1,196 @@
+package loader_test
+
+import (
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/opencoretest"
+	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/loader"
+	"github.com/proxstation/proxstation/workstation/opencore"
+	"github.com/proxstation/proxstation/workstation/profile"
+	"github.com/proxstation/proxstation/workstation/pvetest"
+)
+
+// imageFile returns the path of an OpenCore image.
+func imageFile(t *testing.T) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "oc.iso")
+	if err := os.WriteFile(name, opencoretest.New(opencoretest.Config).FAT(12, 2<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// What an existing VM gets depends on its drives and on Replace. A VM that
+// starts from the copy gets nothing.
+func TestExistingVM(t *testing.T) {
+	t.Parallel()
+	image := imageFile(t)
+	fresh, err := loader.Source{Image: image}.Plan(profile.MacOS{}, facts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := "local-lvm:vm-130-disk-2,media=disk,serial=opencore-" + fresh.Plan.Mark()
+	base := map[string]string{"machine": "q35", "net0": "vmxnet3=BC:24:11:00:00:01,bridge=vmbr0", "virtio0": "local-lvm:vm-130-disk-0", "args": fresh.VM().Defaults["args"]}
+	for _, test := range []struct {
+		name    string
+		drives  map[string]string
+		replace bool
+		gone    bool // whether the image is gone
+		kept    string
+		volume  bool
+		boot    string
+	}{
+		{name: "the copy", drives: map[string]string{"sata4": mine, "boot": "order=sata4;virtio0"}},
+		{name: "the copy, to be replaced by itself", drives: map[string]string{"sata4": mine, "boot": "order=sata4;virtio0"}, replace: true},
+		{name: "another loader", drives: map[string]string{"ide0": "local:130/vm-130-disk-1.raw", "boot": "order=ide0;virtio0"}, kept: "starts from ide0; it is not the copy"},
+		{name: "another loader, to be replaced", drives: map[string]string{"ide0": "local:130/vm-130-disk-1.raw", "boot": "order=ide0;virtio0"}, replace: true, volume: true, boot: "order=sata0;ide0;virtio0"},
+		{name: "another copy", drives: map[string]string{"sata4": "local-lvm:vm-130-disk-2,serial=opencore-00000000", "boot": "order=sata4;virtio0"}, kept: "starts from sata4; it is not the copy"},
+		{name: "the copy behind another", drives: map[string]string{"sata4": mine, "sata0": "local-lvm:vm-130-disk-3,serial=opencore-00000000", "boot": "order=sata0;sata4;virtio0"}, kept: "starts from sata0"},
+		{name: "the copy behind another, to be first", drives: map[string]string{"sata4": mine, "sata0": "local-lvm:vm-130-disk-3", "boot": "order=sata0;sata4;virtio0"}, replace: true, boot: "order=sata4;sata0;virtio0"},
+		{name: "the copy, out of the order", drives: map[string]string{"sata4": mine, "boot": "order=virtio0"}, replace: true, boot: "order=sata4;virtio0"},
+		{name: "no image any more", drives: map[string]string{"sata4": mine, "boot": "order=sata4;virtio0"}, gone: true, kept: "is not here, so that nobody compared it"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			with := facts()
+			config := maps.Clone(base)
+			maps.Copy(config, test.drives)
+			with.VMs = map[int]workstation.VMFacts{130: {ID: 130, Name: "macos", Config: config}}
+			source := loader.Source{Image: image, Replace: test.replace}
+			if test.gone {
+				source.Image += ".gone"
+			}
+			made, err := source.Plan(profile.MacOS{}, with)
+			if err != nil {
+				t.Fatal(err)
+			}
+			vm := made.VM()
+			if (made.Volume != "") != test.volume || vm.Config["boot"] != test.boot || (len(made.Kept) > 0) != (test.kept != "") || len(made.Kept) > 0 && !strings.Contains(made.Kept[0].Seen, test.kept) {
+				t.Errorf("volume %q, boot %q, kept %v", made.Volume, vm.Config["boot"], made.Kept)
+			}
+			noted := slices.ContainsFunc(vm.Notes, func(f proxstation.Finding) bool { return f.ID == "opencore.image" })
+			if noted != (test.kept == "") {
+				t.Errorf("notes about an image: %v, although kept is %q", noted, test.kept)
+			}
+		})
+	}
+}
+
+// A source that lacks a number of the identity is not compared with the VM.
+func TestLacks(t *testing.T) {
+	t.Parallel()
+	with := facts()
+	with.VMs = map[int]workstation.VMFacts{130: {Name: "macos", Config: map[string]string{"sata4": "local-lvm:vm-130-disk-2"}}}
+	made, err := loader.Source{Image: imageFile(t), Lacks: "env:MLB is not known"}.Plan(profile.MacOS{}, with)
+	if err != nil || made.Volume != "" || len(made.Kept) != 1 || !strings.Contains(made.Kept[0].Seen, "env:MLB is not known, so that nobody compared it") {
+		t.Errorf("%+v, %v", made.Kept, err)
+	}
+}
+
+// Bring writes the copy and uploads it, once. A copy on the node is not written
+// again.
+func TestBring(t *testing.T) {
+	t.Parallel()
+	sim := pvetest.New(pvetest.Reference(), &pvetest.Options{Speed: 100}).Start()
+	t.Cleanup(sim.Close)
+	node, err := workstation.Connect(t.Context(), workstation.Endpoint{URL: sim.URL(), RootCAs: sim.CertPool(), Username: "root@pam", Password: "secret"}, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := imageFile(t)
+	bring := func(change func(*loader.Copy)) (loader.Copy, error) {
+		t.Helper()
+		now, err := node.Observe(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, err := loader.Source{Image: image, MadeUp: true}.Plan(profile.MacOS{}, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(&made)
+		return made, made.Bring(t.Context(), node, nil)
+	}
+	if _, err := bring(func(c *loader.Copy) { c.To = filepath.Join(image, "no folder") }); err == nil {
+		t.Error("a copy below a file was written")
+	}
+	made, err := bring(func(*loader.Copy) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := os.ReadFile(made.To)
+	if err != nil || filepath.Dir(made.To) != filepath.Dir(image) {
+		t.Fatalf("%s: %v", made.To, err)
+	}
+	if _, err := bring(func(*loader.Copy) {}); err != nil {
+		t.Error(err)
+	}
+	if again, err := os.ReadFile(made.To); err != nil || string(again) != string(first) {
+		t.Errorf("the copy has other numbers now (%v)", err)
+	}
+	if err := os.Remove(made.To); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bring(func(*loader.Copy) {}); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(made.To); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a copy that is on the node was written again: %v", err)
+	}
+	if err := sim.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+// The storage has to exist, and to be for images to import.
+func TestStorage(t *testing.T) {
+	t.Parallel()
+	with := facts()
+	with.Pools = append(with.Pools, storage.Pool{Storage: storage.Storage{Name: "nas", Content: []string{"iso"}, Active: true}})
+	for name, want := range map[string]string{"none": "no storage none", "nas": "pvesm set nas --content iso,import"} {
+		_, err := loader.Source{Image: imageFile(t), Storage: name}.Plan(profile.MacOS{}, with)
+		if wrong, ok := errors.AsType[*loader.SourceError](err); !ok || wrong.Field != "storage" || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// The copy of a disk goes to the working directory, because nothing may be
+// written to /dev. It is imported, although it has the name of a disk of the VM.
+func TestDiskOfTheVM(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root may make a loop device")
+	}
+	out, err := exec.CommandContext(t.Context(), "losetup", "--read-only", "--find", "--show", imageFile(t)).Output()
+	if err != nil {
+		t.Skipf("no loop device here: %v", err)
+	}
+	device := strings.TrimSpace(string(out))
+	t.Cleanup(func() { _ = exec.Command("losetup", "--detach", device).Run() }) //nolint:noctx // the test's context has ended
+	link := filepath.Join(t.TempDir(), "vm-130-disk-1")                         // as /dev/pve has it
+	if err := os.Symlink(device, link); err != nil {
+		t.Fatal(err)
+	}
+	made, err := loader.Source{Image: link}.Plan(profile.MacOS{}, facts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if made.To != opencore.CopyName(link, made.Plan) || !strings.HasPrefix(made.Volume, "local:import/vm-130-disk-1-") {
+		t.Errorf("the copy is %s and %s", made.To, made.Volume)
+	}
+	if !slices.ContainsFunc(made.VM().Disks, func(d workstation.Disk) bool { return d.Import == made.Volume && d.Volume == "" }) {
+		t.Errorf("the copy is not imported: %+v", made.VM().Disks)
+	}
+}
