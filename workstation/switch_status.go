@@ -32,10 +32,12 @@ type DualBootStatus struct {
 type MemberStatus struct {
 	VMID int
 	Name string
-	// Node is the node on which the VM is. If that node is away, Why says so,
-	// and Running is false although the VM may run there.
+	// Node is the node on which the VM is.
 	Node    string
 	Running bool
+	// Away says that the node is away, so that the VM may run although Running
+	// is false. Why names the evidence.
+	Away bool
 	// CanStart says whether a switch to the VM would begin. It is Unknown if a
 	// necessary part could not be read. Why holds the blockers, the parts that
 	// could not be read, and warnings.
@@ -74,7 +76,7 @@ func (db DualBoot) status(set setFacts) DualBootStatus {
 	for _, id := range db.Members {
 		facts := set.of(id)
 		v := facts.VMs[id]
-		m := MemberStatus{VMID: id, Name: v.Name, Node: v.Node, Running: v.Running, Why: Preflight(db, id, facts)}
+		m := MemberStatus{VMID: id, Name: v.Name, Node: v.Node, Running: v.Running, Away: facts.lostSight(db, v), Why: Preflight(db, id, facts)}
 		switch unread := slices.ContainsFunc(m.Why, func(f proxstation.Finding) bool { return f.ID == idUnread }); {
 		case proxstation.Worst(m.Why) == proxstation.Blocker:
 			m.CanStart = proxstation.No
@@ -85,7 +87,7 @@ func (db DualBoot) status(set setFacts) DualBootStatus {
 		switch {
 		case v.Running:
 			status.Running, status.For = id, v.Uptime
-		case status.Running == 0 && facts.lostSight(db, v):
+		case status.Running == 0 && m.Away:
 			status.Running = -1
 		}
 	}

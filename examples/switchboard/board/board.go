@@ -17,8 +17,8 @@ type Node interface {
 	Observe(ctx context.Context) (workstation.Facts, error)
 	// Switch gives the card to the VM whose VMID is to.
 	Switch(ctx context.Context, db workstation.DualBoot, to int, progress func(workstation.Event)) error
-	// Shutdown shuts down a guest.
-	Shutdown(ctx context.Context, vmid int, patience time.Duration) error
+	// On returns the node on which a system is, to shut down the system there.
+	On(name string) *workstation.Node
 }
 
 // Options holds the settings of a [Board].

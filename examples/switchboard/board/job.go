@@ -59,6 +59,7 @@ type job struct {
 	back    bool      // whether the switch is being undone
 	reached int       // the rank of the last phase before the way back
 	off     bool      // whether the system was off already, with nothing to shut down
+	on      string    // the node of a system that is shut down
 	warned  []string
 	done    chan struct{}
 	outcome *Outcome // set once done is closed
@@ -85,7 +86,7 @@ func (b *Board) begin(ctx context.Context, order Order) (*job, error) {
 	}
 	if order.Action == ActionShutdown {
 		s, _ := v.system(order.VMID)
-		j.off = !s.On
+		j.off, j.on = !s.On, s.Node
 		j.event = workstation.Event{Phase: workstation.PhaseStop, VMID: order.VMID, Limit: b.duo.Grace}
 	}
 	b.job, b.outcome = j, nil
@@ -100,7 +101,7 @@ func (b *Board) do(j *job) {
 	switch {
 	case j.off:
 	case j.order.Action == ActionShutdown:
-		err = b.node.Shutdown(b.jobs, j.order.VMID, b.duo.Grace)
+		err = b.node.On(j.on).Shutdown(b.jobs, j.order.VMID, b.duo.Grace)
 	default:
 		duo := b.duo
 		duo.TakeOver = j.order.TakeOver
@@ -183,6 +184,8 @@ func refuse(v View, order Order) *Refusal {
 			now = v.RunningName + " runs"
 		}
 		return &Refusal{Code: CodeChanged, Text: "Something changed in the meantime: now " + now + ". Nothing was begun."}
+	case order.Action == ActionShutdown && s.Away:
+		return &Refusal{Code: CodeNoAnswer, Text: fmt.Sprintf("Node %s is away, and %s may still run there. Nothing was begun.", s.Node, s.Name)}
 	case order.Action == ActionShutdown && !s.On:
 		return nil // the system is off already
 	case order.Action == ActionSwitch && !s.On && s.CanSwitch == proxstation.No:

@@ -2,6 +2,7 @@ package board
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,11 +20,14 @@ func (v View) Held() bool {
 func (v View) Losing(to int) bool { return v.Running != 0 && v.Running != to }
 
 // Look returns the CSS classes of a system's card on the page: whether the
-// system is on, and whether a job moves it.
+// system is on, off, or out of sight, and whether a job moves it.
 func (v View) Look(s System) string {
 	look := "is-off"
-	if s.On {
+	switch {
+	case s.On:
 		look = "is-on"
+	case s.Away:
+		look = "is-away"
 	}
 	if j := v.Job; j != nil && (s.VMID == j.VMID || s.VMID == j.From && s.On) {
 		look += " moving"
@@ -42,10 +46,20 @@ func (v View) State(s System) string {
 		return "On for " + ago(v.At.Sub(*s.Since))
 	case j != nil && j.VMID == s.VMID && j.Action == ActionSwitch:
 		return "Next"
+	case s.Away:
+		return "Not known: node " + s.Node + " is away"
 	case s.Blocked():
 		return "Off, and cannot start now"
 	}
 	return "Off"
+}
+
+// Place returns the node of a system, if the systems are on several nodes.
+func (v View) Place(s System) string {
+	if slices.ContainsFunc(v.Systems, func(other System) bool { return other.Node != s.Node }) {
+		return s.Node
+	}
+	return ""
 }
 
 // Says returns a step's state in words.

@@ -54,6 +54,10 @@ type System struct {
 	VMID int    `json:"vmid"`
 	Name string `json:"name"`
 	On   bool   `json:"on"`
+	// Node is the node on which the system is. Away says that the node is away:
+	// the system may run there although On is false.
+	Node string `json:"node"`
+	Away bool   `json:"away,omitempty"`
 	// Since is when the system was started; nil if it is off.
 	Since *time.Time `json:"since,omitempty"`
 	// CanSwitch says whether a switch to the system would begin. Reasons holds
@@ -103,7 +107,7 @@ func judge(duo workstation.DualBoot, opts Options, state seen[workstation.DualBo
 	v := View{At: now, Host: opts.Host, Systems: []System{}, Pools: []Pool{}, Findings: []proxstation.Finding{},
 		Trouble: trouble(state, now), HostTrouble: trouble(host, now), Verdict: "unknown", grace: duo.Grace, boot: duo.Boot}
 	for _, m := range state.value.Members {
-		s := System{VMID: m.VMID, Name: cmp.Or(opts.Labels[m.VMID], m.Name, fmt.Sprintf("VM %d", m.VMID)), On: m.Running, CanSwitch: m.CanStart, Reasons: m.Why}
+		s := System{VMID: m.VMID, Name: cmp.Or(opts.Labels[m.VMID], m.Name, fmt.Sprintf("VM %d", m.VMID)), On: m.Running, Node: m.Node, Away: m.Away, CanSwitch: m.CanStart, Reasons: m.Why}
 		if m.Running {
 			since := state.at.Add(-state.value.For)
 			s.Since, v.Running, v.RunningName = &since, m.VMID, s.Name

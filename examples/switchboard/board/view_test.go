@@ -47,6 +47,7 @@ func TestRefuse(t *testing.T) {
 		{"another lease", func(v *View) { v.Lease = &Lease{ID: "x", SecondsLeft: 9} }, Order{Action: ActionSwitch, VMID: 141, TakeOver: "y"}, CodeLeased},
 		{"taken over", func(v *View) { v.Lease = &Lease{ID: "x", SecondsLeft: 9} }, Order{Action: ActionSwitch, VMID: 141, TakeOver: "x"}, ""},
 		{"an old lease", func(v *View) { v.Lease = &Lease{ID: "x"} }, Order{Action: ActionSwitch, VMID: 141}, ""},
+		{"off or away, to shut down", func(v *View) { v.Systems[1].Away = true }, Order{Action: ActionShutdown, VMID: 141}, CodeNoAnswer},
 		{"our own lease", func(v *View) { v.Lease = &Lease{ID: "x", SecondsLeft: 9, Ours: true} }, Order{Action: ActionSwitch, VMID: 141}, ""},
 	}
 	for _, test := range tests {
