@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
@@ -22,14 +24,21 @@ import (
 //	POST   /control/vms/140/lock?lock=backup    an empty lock releases it
 //	POST   /control/logout            makes all tickets invalid
 //	POST   /control/restart           cuts the host's power, and gives it back
-func control(node *pvetest.Node) http.Handler {
+//
+// All of these are about the node whose port is asked. These are about the
+// cluster, at any port:
+//
+//	POST   /control/nodes/pve2/down   cuts the power of a node; "up" boots it
+//	POST   /control/nodes/pve2/delay?time=2s    makes each of its answers late
+//	POST   /control/partition?nodes=pve1,pve2   these nodes see only each other; without nodes, all see each other
+func control(node *pvetest.Node, cluster *pvetest.Cluster) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /control/trace", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(node.Trace()) // an error means that the client is gone
 	})
 	mux.HandleFunc("GET /control/check", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, node.Check(), http.StatusConflict)
+		answer(w, cluster.Check(), http.StatusConflict)
 	})
 	mux.HandleFunc("POST /control/faults", func(w http.ResponseWriter, r *http.Request) { answer(w, plan(node, r), http.StatusBadRequest) })
 	mux.HandleFunc("DELETE /control/faults", func(w http.ResponseWriter, _ *http.Request) { node.ClearFaults(); answer(w, nil, 0) })
@@ -37,6 +46,12 @@ func control(node *pvetest.Node) http.Handler {
 	mux.HandleFunc("POST /control/restart", func(w http.ResponseWriter, _ *http.Request) { node.Restart(); answer(w, nil, 0) })
 	mux.HandleFunc("POST /control/vms/{id}/{deed}", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, act(node, r), http.StatusBadRequest)
+	})
+	mux.HandleFunc("POST /control/nodes/{name}/{deed}", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, power(cluster, r), http.StatusBadRequest)
+	})
+	mux.HandleFunc("POST /control/partition", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, partition(cluster, r.URL.Query().Get("nodes")), http.StatusBadRequest)
 	})
 	return mux
 }
@@ -54,6 +69,7 @@ func answer(w http.ResponseWriter, err error, status int) {
 var faultKinds = map[pvetest.FaultKind]bool{
 	pvetest.Refuse: true, pvetest.Forbid: true, pvetest.DropBefore: true, pvetest.DropAfter: true, pvetest.ErrorAfter: true,
 	pvetest.ProxyTimeout: true, pvetest.ProxyDown: true, pvetest.ExpireTicket: true, pvetest.Slow: true, pvetest.HangAfter: true,
+	pvetest.PowerBefore: true, pvetest.PowerAfter: true,
 	pvetest.TaskFails: true, pvetest.TaskFailsLate: true, pvetest.TaskHangs: true, pvetest.TaskWarns: true,
 }
 
@@ -93,4 +109,49 @@ func act(node *pvetest.Node, r *http.Request) error {
 		return fmt.Errorf("%q is nothing that can be done to a VM", r.PathValue("deed"))
 	}
 	return deed(id)
+}
+
+// power cuts the power of a node, boots it, or makes it slow.
+func power(cluster *pvetest.Cluster, r *http.Request) error {
+	name := r.PathValue("name")
+	if err := known(cluster, name); err != nil {
+		return err
+	}
+	switch r.PathValue("deed") {
+	case "down":
+		cluster.Down(name)
+	case "up":
+		cluster.Up(name)
+	case "delay":
+		delay, err := time.ParseDuration(r.URL.Query().Get("time"))
+		if err != nil {
+			return err
+		}
+		cluster.Delay(name, delay)
+	default:
+		return fmt.Errorf("%q is nothing that can be done to a node", r.PathValue("deed"))
+	}
+	return nil
+}
+
+// partition splits the network between the nodes of a list and the others.
+func partition(cluster *pvetest.Cluster, list string) error {
+	names := strings.FieldsFunc(list, func(r rune) bool { return r == ',' })
+	for _, name := range names {
+		if err := known(cluster, name); err != nil {
+			return err
+		}
+	}
+	cluster.Partition(names...)
+	return nil
+}
+
+// known returns an error if the cluster has no node with a name.
+func known(cluster *pvetest.Cluster, name string) error {
+	for _, node := range cluster.Nodes() {
+		if node.Name() == name {
+			return nil
+		}
+	}
+	return fmt.Errorf("there is no node %q", name)
 }

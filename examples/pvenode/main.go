@@ -14,11 +14,18 @@
 //
 //	go run ./examples/pvenode -host reference -print > host.json
 //
-// Below /control/, a test changes the node without its client; see control.go.
+// With -nodes, or with several hosts, the nodes are a cluster. Each node has a port
+// of its own, and answers for all:
+//
+//	go run ./examples/pvenode -nodes 3 -host reference,amd
+//
+// Below /control/, a test changes a node without its client, cuts its power, or
+// splits the network; see control.go.
 package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -30,6 +37,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,8 +45,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-const about = `Pvenode serves the embedded Proxmox VE node on an address, for clients in any language. It says where
-the node is and who may log in, and serves until Ctrl-C or SIGTERM.`
+const about = `Pvenode serves the embedded Proxmox VE node, or a cluster of them, on an address, for clients in any
+language. It says where each node is and who may log in, and serves until Ctrl-C or SIGTERM.`
 
 func main() { connect.Main("pvenode", run) }
 
@@ -46,7 +54,7 @@ func main() { connect.Main("pvenode", run) }
 type options struct {
 	listen, host, ca, cert, key string
 	speed                       float64
-	trace                       int
+	trace, nodes                int
 	print                       bool
 }
 
@@ -54,8 +62,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	var o options
 	set := flag.NewFlagSet("pvenode", flag.ContinueOnError)
 	connect.Describe(set, about, "", "go run ./examples/pvenode -ca /tmp/pve-ca.pem\ncurl --cacert /tmp/pve-ca.pem -H 'Authorization: PVEAPIToken=root@pam!lab=...' https://127.0.0.1:8006/api2/json/version")
-	set.StringVar(&o.listen, "listen", "127.0.0.1:8006", "address of the API; port 0 takes a free one")
-	set.StringVar(&o.host, "host", "reference", "reference, amd, shared, or a file that describes a host in JSON")
+	set.StringVar(&o.listen, "listen", "127.0.0.1:8006", "address of the API; port 0 takes a free one; further nodes take the ports that follow")
+	set.StringVar(&o.host, "host", "reference", "reference, amd, shared, or a file that describes a host in JSON; several with commas make a cluster")
+	set.IntVar(&o.nodes, "nodes", 1, "how many nodes the cluster has; they take the hosts in turn")
 	set.StringVar(&o.ca, "ca", "", "file for the certificate authority, in PEM")
 	set.StringVar(&o.cert, "cert", "", "file with the certificate to show, in PEM; with -key")
 	set.StringVar(&o.key, "key", "", "file with the certificate's key, in PEM")
@@ -65,30 +74,33 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err := connect.Parse(set, args); err != nil {
 		return err
 	}
-	host, err := describe(o.host)
+	hosts, err := describeAll(o.host, o.nodes)
 	switch {
 	case err != nil:
 		return err
 	case o.print:
 		encoder := json.NewEncoder(out)
 		encoder.SetIndent("", "  ")
-		return encoder.Encode(host)
+		return encoder.Encode(hosts[0])
 	}
-	node, err := o.node(host)
+	cluster, err := o.cluster(hosts)
 	if err != nil {
 		return err
 	}
 	if o.ca != "" {
-		if err := os.WriteFile(o.ca, node.CA(), 0o644); err != nil { //nolint:gosec // a certificate is public
+		if err := os.WriteFile(o.ca, cluster.Nodes()[0].CA(), 0o644); err != nil { //nolint:gosec // a certificate is public
 			return err
 		}
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.listen)
+	listeners, err := listenAll(ctx, o.listen, len(hosts))
 	if err != nil {
 		return err
 	}
-	introduce(out, host, node, listener.Addr().String(), o)
-	return serve(ctx, listener, node)
+	for i, node := range cluster.Nodes() {
+		introduce(out, hosts[i], node, listeners[i].Addr().String(), o)
+	}
+	logins(out, hosts)
+	return serveAll(ctx, listeners, cluster)
 }
 
 // describe returns the host of a kind or of a file.
@@ -116,9 +128,9 @@ func describe(name string) (host pvetest.Host, err error) {
 	return host, nil
 }
 
-// node makes the node. It returns an error for a description that contradicts
-// itself.
-func (o options) node(host pvetest.Host) (node *pvetest.Node, err error) {
+// cluster makes the nodes. It returns an error for descriptions that contradict
+// themselves or each other.
+func (o options) cluster(hosts []pvetest.Host) (cluster *pvetest.Cluster, err error) {
 	opts := &pvetest.Options{Speed: o.speed, TraceLimit: o.trace}
 	if o.cert != "" || o.key != "" {
 		certificate, err := tls.LoadX509KeyPair(o.cert, o.key)
@@ -132,10 +144,10 @@ func (o options) node(host pvetest.Host) (node *pvetest.Node, err error) {
 			err = fmt.Errorf("%s: %v", o.host, problem)
 		}
 	}()
-	return pvetest.New(host, opts), nil
+	return pvetest.NewCluster(hosts, opts), nil
 }
 
-// introduce prints the node's address and its logins.
+// introduce prints a node's address.
 func introduce(out io.Writer, host pvetest.Host, node *pvetest.Node, address string, o options) {
 	fmt.Fprintf(out, "node         %s, PVE %s, at %g times the speed\n", host.Name, host.Version, o.speed)
 	fmt.Fprintf(out, "URL          https://%s/api2/json\n", address)
@@ -144,11 +156,20 @@ func introduce(out io.Writer, host pvetest.Host, node *pvetest.Node, address str
 	if o.ca != "" {
 		fmt.Fprintf(out, "CA           %s\n", o.ca)
 	}
-	password := host.Password
-	if password == "" {
-		password = "secret"
+}
+
+// logins prints the logins, which all nodes accept. The first host that describes
+// a user counts.
+func logins(out io.Writer, hosts []pvetest.Host) {
+	var users []pvetest.User
+	for _, host := range hosts {
+		for _, user := range append([]pvetest.User{{ID: "root@pam", Password: cmp.Or(host.Password, "secret"), Tokens: host.RootTokens}}, host.Users...) {
+			if !slices.ContainsFunc(users, func(known pvetest.User) bool { return known.ID == user.ID }) {
+				users = append(users, user)
+			}
+		}
 	}
-	for _, user := range append([]pvetest.User{{ID: "root@pam", Password: password, Tokens: host.RootTokens}}, host.Users...) {
+	for _, user := range users {
 		var ways []string
 		if user.Password != "" {
 			ways = append(ways, "password "+user.Password)
@@ -160,11 +181,28 @@ func introduce(out io.Writer, host pvetest.Host, node *pvetest.Node, address str
 	}
 }
 
-// serve serves the node until the context ends. Requests that run at that time
+// serveAll serves each node on its port until the context ends, or until a server
+// fails.
+func serveAll(ctx context.Context, listeners []net.Listener, cluster *pvetest.Cluster) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error)
+	for i, node := range cluster.Nodes() {
+		go func() { ended <- serve(ctx, listeners[i], node, cluster) }()
+	}
+	var errs []error
+	for range listeners {
+		errs = append(errs, <-ended)
+		stop()
+	}
+	return errors.Join(errs...)
+}
+
+// serve serves a node until the context ends. Requests that run at that time
 // get two more seconds.
-func serve(ctx context.Context, listener net.Listener, node *pvetest.Node) error {
+func serve(ctx context.Context, listener net.Listener, node *pvetest.Node, cluster *pvetest.Cluster) error {
 	mux := http.NewServeMux()
-	mux.Handle("/control/", control(node))
+	mux.Handle("/control/", control(node, cluster))
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true) // PVE's version, and the only version whose status line can hold a message
 	server := &http.Server{

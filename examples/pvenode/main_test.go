@@ -45,7 +45,7 @@ func start(t *testing.T, args ...string) *served {
 	lines := bufio.NewScanner(reader)
 	for lines.Scan() && !strings.HasPrefix(lines.Text(), "login ") {
 		s.output += lines.Text() + "\n"
-		if address, found := strings.CutPrefix(lines.Text(), "URL          "); found {
+		if address, found := strings.CutPrefix(lines.Text(), "URL          "); found { // of the last node
 			s.api = address
 		}
 	}
@@ -177,5 +177,40 @@ func TestOwnHostAndCertificate(t *testing.T) {
 		if err := run(t.Context(), []string{"-listen", "127.0.0.1:0", "-host", filepath.Join(dir, name)}, io.Discard); err == nil {
 			t.Errorf("%s was taken", name)
 		}
+	}
+}
+
+// Several nodes are a cluster: each has a port, and answers for all.
+func TestServeCluster(t *testing.T) {
+	t.Parallel()
+	s := start(t, "-nodes", "3", "-host", "reference,amd", "-speed", "1000")
+	for _, want := range []string{"node         pve1, PVE 9.1.4", "node         pve2, PVE 8.4.14", "node         pve3, PVE 9.1.4"} {
+		if !strings.Contains(s.output, want) {
+			t.Errorf("no %q in\n%s", want, s.output)
+		}
+	}
+	version := func() string {
+		status, data := s.curl("GET", "/nodes/pve1/version", "")
+		return fmt.Sprint(status, " ", data)
+	}
+	if have := version(); !strings.HasPrefix(have, "200 OK map[") {
+		t.Errorf("pve1, asked by pve3: %s", have)
+	}
+	for _, tt := range []struct{ path, want string }{{"/control/nodes/pve1/down", "595 No route to host <nil>"}, {"/control/nodes/pve1/up", "200 OK map"},
+		{"/control/partition?nodes=pve1", "595 No route to host <nil>"}, {"/control/partition", "200 OK map"}} {
+		if status, _ := s.curl("POST", tt.path, ""); status != "204 No Content" {
+			t.Errorf("%s: %s", tt.path, status)
+		}
+		if have := version(); !strings.HasPrefix(have, tt.want) {
+			t.Errorf("after %s: %s", tt.path, have)
+		}
+	}
+	for _, path := range []string{"/control/nodes/pve9/down", "/control/nodes/pve1/burn", "/control/nodes/pve1/delay?time=x", "/control/partition?nodes=pve1,pve9"} {
+		if status, _ := s.curl("POST", path, ""); status != "400 Bad Request" {
+			t.Errorf("%s: %s", path, status)
+		}
+	}
+	if err := s.stop(); err != nil {
+		t.Errorf("stop: %v", err)
 	}
 }

@@ -51,3 +51,58 @@ func BenchmarkRequests(b *testing.B) {
 		}
 	}
 }
+
+// large returns a cluster of 32 nodes with 1,000 VMs, of which every second
+// runs.
+func large() *pvetest.Cluster {
+	var hosts []pvetest.Host
+	for i := range 32 {
+		host := pvetest.Reference()
+		host.Name, host.Memory = fmt.Sprintf("node%d", i+1), 1<<50
+		for id := 100 + i; id < 1100; id += 32 {
+			host.VMs = append(host.VMs, pvetest.VM{ID: id, Running: id%2 == 0, Config: map[string]string{
+				"name": fmt.Sprintf("vm%d", id), "memory": "4096", "cores": "2", "net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0",
+				"scsi0": fmt.Sprintf("local-lvm:vm-%d-disk-0,size=32G", id), "boot": "order=scsi0;net0", "ostype": "l26",
+			}})
+		}
+		hosts = append(hosts, host)
+	}
+	return pvetest.NewCluster(hosts, nil)
+}
+
+// BenchmarkCluster shows that requests to a large cluster take milliseconds, and
+// what it takes to make the cluster and to check it.
+func BenchmarkCluster(b *testing.B) {
+	b.Run("NewCluster", func(b *testing.B) {
+		for b.Loop() {
+			large()
+		}
+	})
+	cluster := large()
+	b.Run("Check", func(b *testing.B) {
+		for b.Loop() {
+			if err := cluster.Check(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	client := &http.Client{Transport: cluster.Transport()}
+	for _, request := range []string{
+		"GET /cluster/resources", "GET /cluster/resources?type=vm", "GET /cluster/status", "GET /nodes", "GET /cluster/nextid",
+		"GET /nodes/node7/qemu", "GET /nodes/node7/qemu/106/config", "GET /nodes/node7/status", "GET /cluster/tasks",
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		b.Run(path, func(b *testing.B) {
+			for b.Loop() {
+				r, _ := http.NewRequest(method, "https://node1:8006/api2/json"+path, nil)
+				r.Header.Set("Authorization", "PVEAPIToken="+rootToken)
+				response, err := client.Do(r)
+				if err != nil {
+					b.Fatal(err)
+				}
+				_, _ = io.Copy(io.Discard, response.Body)
+				response.Body.Close()
+			}
+		})
+	}
+}

@@ -1,5 +1,5 @@
-// Package pvetest is a Proxmox VE node in your process, to test automation
-// against. It has real HTTP, PVE's rules and PVE's messages, and it is as strict
+// Package pvetest is a Proxmox VE node, or a cluster of nodes, in your process,
+// to test automation against. It has real HTTP, PVE's rules and PVE's messages, and it is as strict
 // as PVE.
 //
 // A [Host] describes a node as data. [Reference], [AMD] and [SharedGroup]
@@ -40,6 +40,14 @@
 //
 // Show that a second run changes nothing: [Node.Writes] is then empty.
 //
+// # Clusters
+//
+// [NewCluster] makes nodes that share what PVE's nodes share, and that pass
+// requests on to each other. [Cluster.Down] cuts the power of a node,
+// [Cluster.Partition] splits the network, [Cluster.Delay] makes a node slow, and
+// the faults [PowerBefore] and [PowerAfter] cut the power in the middle of a
+// request or a task. A node of [New] is a cluster of one.
+//
 // # Time
 //
 // The node's time passes only between requests. Each request first runs all
@@ -52,7 +60,7 @@
 //
 // The node follows PVE's API schema and the sources of PVE 9.2 (pve-manager,
 // qemu-server, pve-guest-common, pve-storage, pve-access-control,
-// pve-http-server). It is one node without a cluster. Containers exist by name
+// pve-http-server). Containers exist by name
 // only. There is no migration, no restore and no network traffic. Pools give no
 // privileges. [Served] lists the methods that the node serves. Every other
 // method of PVE answers 501, with a message that PVE has the method. README.md
@@ -76,7 +84,8 @@
 //	serve.go tls.go request.go parameters.go answer.go routes*.go served.go   from a request to a handler and back
 //	call.go refusal.go check.go       input of a handler, refusals, checks of privileges
 //	identity.go account.go credentials.go access*.go pools.go   callers and their privileges
-//	base.go node.go new.go            time, and the state of a node
+//	timeline.go base.go node.go new.go          time, and the state of a node
+//	datacenter.go cluster*.go reach*.go broadcast.go quorum.go   what nodes share, and how they reach each other
 //	task*.go fault.go vzdump.go       tasks, the lock, faults
 //	storage*.go disks.go              storages, volumes, physical disks
 //	pci*.go                           devices, hostpci values, mappings, reservations

@@ -47,7 +47,7 @@ func New(host Host, opts *Options) *Node { return NewCluster([]Host{host}, opts)
 func newNode(d *datacenter, h Host, shared *directory, opts *Options) *Node {
 	b := d.newBase(h)
 	return &Node{
-		handlers: handlers(), base: b, trace: trace{limit: opts.TraceLimit},
+		base: b, trace: trace{limit: opts.TraceLimit},
 		accounts: accounts{base: b, directory: shared},
 		hardware: hardware{base: b, reserved: map[string]reservation{}, lost: map[string]bool{}},
 		store:    store{base: b, storages: map[string]*storage{}},

@@ -14,8 +14,7 @@ import (
 // events that became due since the last request. So the node needs no
 // goroutines, and works inside a testing/synctest bubble.
 type Node struct {
-	handlers map[string]handler
-	server   *httptest.Server // of Start
+	server *httptest.Server // of Start
 	// listening is the server of Start, or that of the newest boot after it.
 	listening *httptest.Server
 	pki       pki
@@ -29,6 +28,9 @@ type Node struct {
 	store
 	workers
 }
+
+// Name returns the node's name.
+func (n *Node) Name() string { return n.host.Name }
 
 // pause waits for d of the node's time within a request, while other requests
 // are served. It returns false if the client has gone, or if the host has lost

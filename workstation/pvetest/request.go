@@ -153,7 +153,7 @@ func (n *Node) handle(r *http.Request, c *call, at *Node) (any, error) {
 	if c.get("skiplock") == "1" && !c.who.root() {
 		return nil, wrong("skiplock", "Only root may use this option.")
 	}
-	work, served := n.handlers[c.endpoint.Method+" "+c.endpoint.Path]
+	work, served := handlers()[c.endpoint.Method+" "+c.endpoint.Path]
 	if !served {
 		return nil, unserved(r.Method, c.path)
 	}

@@ -1,10 +1,13 @@
 package pvetest
 
-import "maps"
+import (
+	"maps"
+	"sync"
+)
 
 // handlers returns the handlers by endpoint. When a handler is called, the
 // checks that PVE makes for all endpoints are done.
-func handlers() map[string]handler {
+var handlers = sync.OnceValue(func() map[string]handler {
 	all := map[string]handler{}
 	for _, part := range []func() map[string]handler{
 		nodeHandlers, vmHandlers, agentHandlers, moreVMHandlers, clusterHandlers, accessHandlers, datacenterHandlers, haHandlers, replicationHandlers, constantHandlers, indexHandlers,
@@ -12,7 +15,7 @@ func handlers() map[string]handler {
 		maps.Copy(all, part())
 	}
 	return all
-}
+})
 
 func clusterHandlers() map[string]handler {
 	return map[string]handler{
