@@ -51,6 +51,11 @@ func (n *Node) Switch(ctx context.Context, db DualBoot, to int, progress func(Ev
 		s.enter(PhaseDone, to, "it is running already")
 		return s.tidy(ctx)
 	}
+	if len(db.NodesOff) > 0 { // if that is not true, not even a lease is written
+		if _, err := s.check(ctx); err != nil {
+			return err
+		}
+	}
 	if err := s.acquire(ctx); err != nil {
 		return s.refused(ctx, err)
 	}

@@ -102,6 +102,12 @@ func (s *switching) hold(ctx context.Context) error {
 	return s.renew(ctx, PhaseRollback, s.db.stopTime()+s.db.Boot+s.haTime(s.from)+s.haTime(s.to))
 }
 
+// neverStarted reports whether the target does not run although its node is
+// away and does not say so: it was off, and nobody asked it to start.
+func (s *switching) neverStarted() bool {
+	return !s.started && !s.facts.VMs[s.to].Running && s.node.isAway(s.to)
+}
+
 // clearTarget shuts down the target, which is not up, so that the card is free.
 // It does so only if the caller allows it.
 func (s *switching) clearTarget(ctx context.Context) error {
@@ -109,11 +115,9 @@ func (s *switching) clearTarget(ctx context.Context) error {
 	err := s.until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
 		status, err := s.node.status(ctx, s.to)
 		target = status
-		return err == nil || errors.Is(err, ErrNotFound), nil
+		return err == nil || errors.Is(err, ErrNotFound) || s.neverStarted(), nil
 	})
 	switch {
-	case uncertain(err) && !s.started && !s.facts.VMs[s.to].Running && s.node.awayFrom(s.node.home(s.to)) != "":
-		return nil // its node is away, and nobody asked the VM to start there
 	case err != nil:
 		return err
 	case !target.Running:

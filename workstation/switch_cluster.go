@@ -20,13 +20,16 @@ func (f Facts) lostSight(db DualBoot, v VMFacts) bool {
 // begin while a member may run where nobody sees it. That holds for members
 // with cards of their own too: the set may share a disk, a licence or a
 // person's work instead of a card.
-func preflightCluster(db DualBoot, facts Facts) []proxstation.Finding {
+func preflightCluster(db DualBoot, to int, facts Facts) []proxstation.Finding {
 	var findings []proxstation.Finding
 	if facts.quorate == proxstation.No {
 		findings = append(findings, noQuorum("/cluster/status: quorate: 0"))
 	}
+	if facts.quorate == proxstation.Unknown && len(facts.away) > 0 && db.NoLease { // no write of a lease would show it
+		findings = append(findings, noQuorum("/cluster/status could not be read, and a node is away"))
+	}
 	for _, id := range slices.Sorted(slices.Values(db.Members)) {
-		if v := facts.VMs[id]; facts.lostSight(db, v) {
+		if v := facts.VMs[id]; id != to && facts.lostSight(db, v) {
 			findings = append(findings, memberAway(v, facts))
 		}
 	}

@@ -90,6 +90,9 @@ func (n *Node) awayFrom(node string) string {
 	return n.homes.away[node]
 }
 
+// isAway reports whether the node of a VM is away.
+func (n *Node) isAway(id int) bool { return n.awayFrom(n.home(id)) != "" }
+
 // look asks the cluster where the VMs are, and which nodes are away. The node
 // answers from its own memory, whatever other nodes do.
 func (n *Node) look(ctx context.Context) error {

@@ -171,7 +171,7 @@ func (s *switching) renewNow(ctx context.Context, phase Phase, lasts time.Durati
 		return true, nil
 	}
 	config, err := s.node.config(ctx, s.place())
-	if uncertain(err) && s.node.awayFrom(s.node.home(s.place())) != "" {
+	if uncertain(err) && s.node.isAway(s.place()) {
 		return s.moveLease(ctx, phase, lasts)
 	}
 	if err != nil {
@@ -206,7 +206,7 @@ func (s *switching) tidy(ctx context.Context) error {
 	}
 	for _, id := range s.db.Members {
 		config, err := s.node.config(ctx, id)
-		if uncertain(err) && s.node.awayFrom(s.node.home(id)) != "" {
+		if uncertain(err) && s.node.isAway(id) {
 			continue // the next switch removes it
 		}
 		if err != nil {
@@ -214,6 +214,7 @@ func (s *switching) tidy(ctx context.Context) error {
 		}
 		if lease, held := readLease(config.Values["description"]); held && (lease.Owner == s.db.Owner || lease.ID == s.db.TakeOver) {
 			s.held, s.at = &lease, id
+			s.left[id] = lease.ID
 		}
 	}
 	return s.release(ctx)
@@ -227,11 +228,23 @@ func (s *switching) release(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
+	err := s.until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
+		done, err := s.remove(ctx, s.place(), s.held.ID)
+		if uncertain(err) && s.node.isAway(s.place()) {
+			return false, fmt.Errorf("%w: VM %d is on node %s", errNodeAway, s.place(), s.node.home(s.place()))
+		}
+		return done, err
+	})
 	for id, lease := range s.left {
-		_, _ = s.remove(ctx, id, lease) // a lease that stays expires
+		if !s.node.isAway(id) {
+			_, _ = s.remove(ctx, id, lease) // a lease that stays expires
+		}
 	}
-	return s.until(ctx, time.Minute, func(ctx context.Context) (bool, error) { return s.remove(ctx, s.place(), s.held.ID) })
+	return err
 }
+
+// errNodeAway reports a node that the cluster has lost sight of.
+var errNodeAway = errors.New("the node is away")
 
 // remove tries once to remove a lease from a member's description.
 func (s *switching) remove(ctx context.Context, id int, ours string) (done bool, err error) {
@@ -262,7 +275,7 @@ func (s *switching) remove(ctx context.Context, id int, ours string) (done bool,
 // the old lease still counts for its TTL, so that the two overlap.
 func (s *switching) moveLease(ctx context.Context, phase Phase, lasts time.Duration) (done bool, err error) {
 	for _, id := range s.db.Members {
-		if id == s.place() || s.node.awayFrom(s.node.home(id)) != "" || slices.Contains(s.db.NodesOff, s.node.home(id)) {
+		if id == s.place() || s.node.isAway(id) || slices.Contains(s.db.NodesOff, s.node.home(id)) {
 			continue
 		}
 		config, err := s.node.config(ctx, id)

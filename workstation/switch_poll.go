@@ -70,7 +70,7 @@ var ended = []string{"qmstart", "qmshutdown", "qmstop", "qmreboot"}
 // changes during a task. If the lease is ours, settle ends tasks that take too
 // long.
 func (s *switching) settle(ctx context.Context, id int, limit time.Duration) {
-	if s.node.awayFrom(s.node.home(id)) != "" {
+	if s.node.isAway(id) {
 		return // nobody can ask that node
 	}
 	var tasks []pve.Task

@@ -29,7 +29,7 @@ func Preflight(db DualBoot, to int, facts Facts) []proxstation.Finding {
 		}
 		return []proxstation.Finding{blocker("switch.no-vm", fmt.Sprintf("VM %d", to), "no such VM on node "+facts.Node, "the VM cannot be started", "create it, or correct the members")}
 	}
-	findings := preflightCluster(db, facts)
+	findings := preflightCluster(db, to, facts)
 	if facts.lostSight(db, target) || slices.Contains(db.NodesOff, target.Node) {
 		return append(findings, targetAway(target, facts))
 	}

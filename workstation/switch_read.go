@@ -207,7 +207,7 @@ func (r *setReader) settle() error {
 		part := r.parts[name]
 		switch err := cmp.Or(part.noList, part.noMember); {
 		case err == nil:
-		case r.away[name] == "" && (!uncertain(err) || !r.node.clustered()):
+		case r.away[name] == "" && (!uncertain(err) || len(r.resources.Nodes) < 2):
 			return err
 		case r.away[name] == "":
 			r.away[name] = err.Error()

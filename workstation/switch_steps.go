@@ -136,8 +136,11 @@ func (s *switching) bringUp(ctx context.Context, id int) error {
 	if err := s.wake(ctx, id); err != nil {
 		return err
 	}
-	if status, err := s.node.status(ctx, id); err == nil && status.Running && !status.Paused {
+	switch status, err := s.node.status(ctx, id); {
+	case err == nil && status.Running && !status.Paused:
 		return nil
+	case uncertain(err) && s.node.isAway(id): // a request that may have arrived would forbid the way back
+		return fmt.Errorf("workstation: VM %d: %w: %s: %w", id, errNodeAway, s.node.home(id), err)
 	}
 	s.started = s.started || id == s.to
 	// If the VM is paused for a backup, the guest starts in that QEMU.

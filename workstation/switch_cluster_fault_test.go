@@ -1,0 +1,315 @@
+package workstation_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/proxstation/proxstation/internal/slow"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/pvetest"
+)
+
+// The fault campaign on a cluster of three nodes: each request and task of a
+// switch from VM 140 on pve1 to VM 141 on pve2 fails in turn, and at each
+// request a node loses its power or its network. Afterwards the error is
+// compared with the state of all nodes, and a plain retry must succeed.
+
+// A clusterCase is a switch that the campaign disturbs.
+type clusterCase struct {
+	name  string
+	entry string
+	db    workstation.DualBoot
+	hosts func() []pvetest.Host
+}
+
+func clusterCases() []clusterCase {
+	var cases []clusterCase
+	for _, entry := range []string{"pve1", "pve2", "pve3"} {
+		cases = append(cases, clusterCase{"switch by " + entry, entry, both, trio})
+	}
+	return append(cases, clusterCase{"switch that may go back, by pve3", "pve3", returning, trio})
+}
+
+// A trial is one run of a case.
+type trial struct {
+	*pvetest.Cluster
+	up, late atomic.Bool // the target is up; the disturbance came after that
+	// cut says that requests between client and nodes may stay unanswered for
+	// good, so that the caller may be told that nobody knows what runs.
+	cut bool
+}
+
+// A disturbance prepares a fault. It may wrap the client's transport.
+type disturbance func(c *trial) (wrap func(http.RoundTripper) http.RoundTripper)
+
+// An nth transport calls a function before the request with a number.
+type nth struct {
+	base http.RoundTripper
+	n    *atomic.Int64
+	do   func()
+}
+
+func (n nth) RoundTrip(r *http.Request) (*http.Response, error) {
+	if n.n.Add(-1) == -1 {
+		n.do()
+	}
+	return n.base.RoundTrip(r)
+}
+
+// before returns a disturbance that does something right before a request.
+func before(request int, do func(c *trial)) disturbance {
+	return func(c *trial) func(http.RoundTripper) http.RoundTripper {
+		left := &atomic.Int64{}
+		left.Store(int64(request))
+		c.cut = true
+		strike := func() {
+			c.late.Store(c.up.Load())
+			do(c)
+		}
+		return func(base http.RoundTripper) http.RoundTripper { return nth{base, left, strike} }
+	}
+}
+
+// rehearse returns the number of requests that the switch makes.
+func (cc clusterCase) rehearse(t *testing.T) (requests int) {
+	t.Helper()
+	inCluster(t, cc.hosts(), func(t *testing.T, c *pvetest.Cluster) {
+		if err := enter(c, cc.entry, nil).Switch(t.Context(), cc.db, 141, nil); err != nil {
+			t.Fatal(err)
+		}
+		requests = len(c.Node(cc.entry).Trace())
+	})
+	return requests
+}
+
+func (cc clusterCase) try(t *testing.T, name string, disturb disturbance) {
+	t.Helper()
+	share := uint32(8)
+	if testing.Short() {
+		share = 32
+	}
+	if !slow.Drawn(cc.name+name, share) {
+		left.Add(1)
+		return
+	}
+	cases.Add(1)
+	var problem error
+	synctest.Test(t, func(t *testing.T) { problem = cc.suffer(t, disturb) })
+	if problem != nil {
+		t.Errorf("%s, %s: %v", cc.name, name, problem)
+	}
+}
+
+// suffer switches under the disturbance and returns an error for each wrong
+// effect.
+func (cc clusterCase) suffer(t *testing.T, disturb disturbance) error {
+	c := &trial{Cluster: pvetest.NewCluster(cc.hosts(), nil)}
+	time.Sleep(time.Minute)
+	wrap, verdict := oversee(c.Cluster, cc.db.Owner)
+	inner := disturb(c)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Hour)
+	defer cancel()
+	began := time.Now()
+	err := enter(c.Cluster, cc.entry, func(base http.RoundTripper) http.RoundTripper {
+		base = wrap(base)
+		if inner != nil {
+			base = inner(base)
+		}
+		return base
+	}).Switch(ctx, cc.db, 141, func(e workstation.Event) { c.up.Store(e.Phase == workstation.PhaseDone) })
+	problem := errors.Join(c.Check(), c.told(err, began), verdict())
+	for _, name := range []string{"pve1", "pve2", "pve3"} {
+		c.Node(name).ClearFaults()
+		c.Up(name)
+	}
+	c.Partition()
+	return errors.Join(problem, cc.converge(t.Context(), c.Cluster))
+}
+
+// converge repeats the switch by another node until it succeeds. It ends hung
+// tasks, as a person would.
+func (cc clusterCase) converge(ctx context.Context, c *pvetest.Cluster) (err error) {
+	for range 4 {
+		ctx, cancel := context.WithTimeout(ctx, time.Hour)
+		defer cancel()
+		if err = enter(c, "pve3", nil).Switch(ctx, cc.db, 141, nil); err == nil {
+			if got := running(c); !slices.Equal(got, []int{141}) {
+				return fmt.Errorf("running: %v after a retry", got)
+			}
+			return errors.Join(described(c), c.Check())
+		}
+		for _, n := range c.Nodes() {
+			n.EndTasks()
+		}
+		time.Sleep(time.Minute)
+	}
+	return fmt.Errorf("a plain retry does not get there: %w", err)
+}
+
+// told checks that the error which the caller got is true.
+func (c *trial) told(err error, began time.Time) error {
+	now := running(c.Cluster)
+	var blocked *workstation.BlockedError
+	switch {
+	case err == nil && (slices.Equal(now, []int{141}) || c.late.Load() && len(now) == 0):
+		return nil
+	case err == nil:
+		return fmt.Errorf("told success, but running: %v", now)
+	case errors.As(err, &blocked):
+		for _, n := range c.Nodes() {
+			if len(changes(n)) > 0 {
+				return fmt.Errorf("told %w, but it wrote %v", err, changes(n))
+			}
+		}
+		return nil
+	case !slices.ContainsFunc(c.Nodes(), func(n *pvetest.Node) bool { return truthful(n, err) == nil }):
+		return truthful(c.Nodes()[0], err)
+	}
+	var failed *workstation.SwitchError
+	switch {
+	case !errors.As(err, &failed):
+		return nil
+	case failed.Running < 0 && !c.cut:
+		return fmt.Errorf("told %w, but all nodes answer: running %v", err, now)
+	case failed.Running == 0 && len(now) > 0, failed.Running > 0 && !slices.Contains(now, failed.Running):
+		return fmt.Errorf("told %w, but running: %v", err, now)
+	case failed.Running > 0 && failed.Running != failed.To:
+		state, _ := c.Node(c.Where(failed.Running)).VM(failed.Running)
+		if again := state.Since.After(began); failed.Returned != again && failed.Return == nil {
+			return fmt.Errorf("told %w, but VM %d was started again: %v", err, failed.Running, again)
+		}
+	}
+	return nil
+}
+
+func TestClusterFaultsInEveryRequest(t *testing.T) {
+	t.Parallel()
+	count(t)
+	for _, cc := range clusterCases() {
+		t.Run(cc.name, func(t *testing.T) {
+			t.Parallel()
+			for i := range cc.rehearse(t) {
+				for _, kind := range requestFaults {
+					cc.try(t, fmt.Sprintf("request %d %s", i, kind), func(c *trial) func(http.RoundTripper) http.RoundTripper {
+						c.Node(cc.entry).Inject(pvetest.Fault{Kind: kind, Skip: i})
+						return nil
+					})
+				}
+			}
+		})
+	}
+}
+
+// What goes wrong between two nodes reaches the client as the entry node's 595
+// or 596.
+func TestClusterFaultsBetweenNodes(t *testing.T) {
+	t.Parallel()
+	count(t)
+	for _, cc := range clusterCases() {
+		t.Run(cc.name, func(t *testing.T) {
+			t.Parallel()
+			for _, name := range []string{"pve1", "pve2"} {
+				for i := range 40 {
+					for _, kind := range requestFaults {
+						cc.try(t, fmt.Sprintf("request %d to %s %s", i, name, kind), func(c *trial) func(http.RoundTripper) http.RoundTripper {
+							c.Node(name).Inject(pvetest.Fault{Path: "/nodes/" + name + "/.*", Kind: kind, Skip: i})
+							return nil
+						})
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestClusterFaultsInEveryTask(t *testing.T) {
+	t.Parallel()
+	count(t)
+	for _, cc := range clusterCases() {
+		t.Run(cc.name, func(t *testing.T) {
+			t.Parallel()
+			for name, tasks := range map[string][]string{"pve1": {"qmshutdown", "qmstart"}, "pve2": {"qmstart", "qmshutdown"}} {
+				for _, task := range tasks {
+					for _, kind := range taskFaults {
+						for skip := range 2 {
+							cc.try(t, fmt.Sprintf("task %s #%d on %s %s", task, skip, name, kind), func(c *trial) func(http.RoundTripper) http.RoundTripper {
+								c.Node(name).Inject(pvetest.Fault{Task: task, Kind: kind, Skip: skip})
+								return nil
+							})
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// At each request a node dies: for good, or until it has booted again.
+func TestClusterNodeDiesAtEveryRequest(t *testing.T) {
+	t.Parallel()
+	count(t)
+	for _, cc := range clusterCases() {
+		t.Run(cc.name, func(t *testing.T) {
+			t.Parallel()
+			requests := cc.rehearse(t)
+			for _, name := range []string{"pve1", "pve2", "pve3"} {
+				for i := range requests {
+					cc.try(t, fmt.Sprintf("%s dies at request %d", name, i), before(i, func(c *trial) { c.Down(name) }))
+					cc.try(t, fmt.Sprintf("%s dies at request %d and boots", name, i), before(i, func(c *trial) {
+						c.Down(name)
+						time.AfterFunc(90*time.Second, func() { c.Up(name) })
+					}))
+				}
+			}
+		})
+	}
+}
+
+// At each request a node is cut off from the two others, for good or for a
+// while. Its VMs go on running.
+func TestClusterPartitionAtEveryRequest(t *testing.T) {
+	t.Parallel()
+	count(t)
+	for _, cc := range clusterCases() {
+		t.Run(cc.name, func(t *testing.T) {
+			t.Parallel()
+			requests := cc.rehearse(t)
+			for _, name := range []string{"pve1", "pve2", "pve3"} {
+				for i := range requests {
+					cc.try(t, fmt.Sprintf("%s is cut off at request %d", name, i), before(i, func(c *trial) { c.Partition(name) }))
+					cc.try(t, fmt.Sprintf("%s is cut off at request %d for a while", name, i), before(i, func(c *trial) {
+						c.Partition(name)
+						time.AfterFunc(45*time.Second, func() { c.Partition() })
+					}))
+				}
+			}
+		})
+	}
+}
+
+// The controller dies at each request. A controller that enters by another node
+// goes on.
+func TestClusterControllerDiesAtEveryRequest(t *testing.T) {
+	t.Parallel()
+	count(t)
+	for _, cc := range clusterCases() {
+		t.Run(cc.name, func(t *testing.T) {
+			t.Parallel()
+			for i := range cc.rehearse(t) {
+				cc.try(t, fmt.Sprintf("dead after %d requests", i), func(c *trial) func(http.RoundTripper) http.RoundTripper {
+					c.cut = true
+					left := &atomic.Int64{}
+					left.Store(int64(i))
+					return func(base http.RoundTripper) http.RoundTripper { return dying{base, left} }
+				})
+			}
+		})
+	}
+}
