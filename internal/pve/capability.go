@@ -21,12 +21,14 @@ func (c *Client) Bridges(ctx context.Context) ([]string, error) {
 
 // CPUModels returns the CPU models that a VM can have. Models that the cluster
 // defines have "custom-" in front (qemu-server PVE/API2/Qemu/CPU.pm). Any login
-// may ask; PVE leaves out custom models without Sys.Audit on /nodes.
+// may ask; PVE leaves out custom models without Sys.Audit on /nodes. In a
+// cluster, the node that the client reaches answers for all nodes: PVE does not
+// pass the request on.
 func (c *Client) CPUModels(ctx context.Context) ([]string, error) {
 	var entries []struct {
 		Name string `json:"name"`
 	}
-	if err := c.get(ctx, c.here("/capabilities/qemu/cpu"), nil, &entries); err != nil {
+	if err := c.getAlike(ctx, "CPU models", c.here("/capabilities/qemu/cpu"), nil, &entries); err != nil {
 		return nil, err
 	}
 	names := []string{}

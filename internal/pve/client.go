@@ -93,7 +93,7 @@ func (r *raw) UnmarshalJSON(data []byte) error {
 // take a 595 for success. A GET whose answer gets lost is made again.
 func (c *Client) call(ctx context.Context, method, path string, params any, v any) error {
 	if r := roundOf(ctx); r != nil && method == http.MethodGet && v != nil && !strings.HasPrefix(path, "/nodes/") {
-		return r.read(ctx, c, path, v)
+		return r.read(ctx, c, path, path, v)
 	}
 	return c.request(ctx, method, path, params, v)
 }
@@ -247,20 +247,6 @@ func (c *Client) enter(ctx context.Context, path string) (answered func(error), 
 }
 
 func noAnswer(limit time.Duration) error { return fmt.Errorf("no answer in %s", limit) }
-
-type limitKey struct{}
-
-// WithLimit returns a context whose requests each get this time at most.
-func WithLimit(ctx context.Context, limit time.Duration) context.Context {
-	return context.WithValue(ctx, limitKey{}, limit)
-}
-
-func limitOf(ctx context.Context) time.Duration {
-	if limit, limited := ctx.Value(limitKey{}).(time.Duration); limited {
-		return limit
-	}
-	return answerTime
-}
 
 func (c *Client) get(ctx context.Context, path string, query url.Values, v any) error {
 	return c.call(ctx, http.MethodGet, withQuery(path, query), nil, v)

@@ -19,7 +19,7 @@ func (c *Client) committed(ctx context.Context, s storage.Storage) storage.Stora
 	if !asked {
 		return s
 	}
-	volumes, err := c.Content(ctx, s.Name, content)
+	volumes, err := c.content(ctx, s.Name, content, s.Shared)
 	if err != nil {
 		return s
 	}
@@ -75,6 +75,11 @@ type Volume struct {
 
 // Content lists the volumes of one content type, or of all types for "".
 func (c *Client) Content(ctx context.Context, name, content string) ([]Volume, error) {
+	return c.content(ctx, name, content, false)
+}
+
+// content lists volumes. Those of a shared storage are the same on all nodes.
+func (c *Client) content(ctx context.Context, name, content string, shared bool) ([]Volume, error) {
 	var entries []struct {
 		VolID, Content string
 		Size, VMID     number
@@ -83,7 +88,14 @@ func (c *Client) Content(ctx context.Context, name, content string) ([]Volume, e
 	if content != "" {
 		query.Set("content", content)
 	}
-	if err := c.get(ctx, c.here("/storage/%s/content", url.PathEscape(name)), query, &entries); err != nil {
+	path := c.here("/storage/%s/content", url.PathEscape(name))
+	var err error
+	if shared {
+		err = c.getAlike(ctx, "content of "+name+" "+content, path, query, &entries)
+	} else {
+		err = c.get(ctx, path, query, &entries)
+	}
+	if err != nil {
 		return nil, err
 	}
 	volumes := make([]Volume, len(entries))

@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"reflect"
 	"strings"
 	"sync"
+	"time"
 )
 
 // A Round is one look at many nodes of a cluster, through the address of one
 // node. It bounds the requests of all nodes together. A GET that is about no
-// node is made once, and every node gets its answer.
+// node is made once, and every node gets its answer; so is a GET that all nodes
+// answer alike.
 //
 // Each node begins with an equal share of the slots. Every answer of a node
 // gives it one slot more, up to [InFlight]. A node that never answers keeps no
@@ -27,10 +30,11 @@ type Round struct {
 	once   map[question]*shared
 }
 
-// A question is a GET, and the type of the value that holds its answer.
+// A question is what a GET is about, and the type of the value that holds its
+// answer.
 type question struct {
-	path string
-	kind reflect.Type
+	about string
+	kind  reflect.Type
 }
 
 // A share bounds the requests to one node.
@@ -126,11 +130,11 @@ func (r *Round) share(path string) *share {
 	return s
 }
 
-// read gives v the answer to a GET that is made once. The callers share what
-// the answer holds, and must not change it.
-func (r *Round) read(ctx context.Context, c *Client, path string, v any) error {
+// read gives v the answer to a GET that is made once for each key. The callers
+// share what the answer holds, and must not change it.
+func (r *Round) read(ctx context.Context, c *Client, about, path string, v any) error {
 	to := reflect.ValueOf(v).Elem()
-	key := question{path, to.Type()}
+	key := question{about, to.Type()}
 	r.mu.Lock()
 	s, asked := r.once[key]
 	if !asked {
@@ -157,4 +161,33 @@ func (r *Round) read(ctx context.Context, c *Client, path string, v any) error {
 		}
 	}
 	return s.err
+}
+
+// getAlike makes a GET below a node whose answer is the same on every node that
+// has the key. In a [Round], one node answers it for all.
+func (c *Client) getAlike(ctx context.Context, key, path string, query url.Values, v any) error {
+	path = withQuery(path, query)
+	r := roundOf(ctx)
+	if r == nil {
+		return c.call(ctx, http.MethodGet, path, nil, v)
+	}
+	err := r.read(ctx, c, key, path, v)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	return c.call(ctx, http.MethodGet, path, nil, v) // the node that was asked may be the one that hangs
+}
+
+type limitKey struct{}
+
+// WithLimit returns a context whose requests each get this time at most.
+func WithLimit(ctx context.Context, limit time.Duration) context.Context {
+	return context.WithValue(ctx, limitKey{}, limit)
+}
+
+func limitOf(ctx context.Context) time.Duration {
+	if limit, limited := ctx.Value(limitKey{}).(time.Duration); limited {
+		return limit
+	}
+	return answerTime
 }

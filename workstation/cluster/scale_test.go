@@ -1,0 +1,197 @@
+package cluster_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/cluster"
+	"github.com/proxstation/proxstation/workstation/pvetest"
+)
+
+// roundTrip is how long a faraway cluster takes to answer.
+const roundTrip = 20 * time.Millisecond
+
+// A faraway transport delays each request by one round trip and counts the
+// requests.
+type faraway struct {
+	base http.RoundTripper
+
+	mu             sync.Mutex
+	inFlight, most int
+	requests       map[string]int // by path and query, without the names of nodes and VMs
+	total          int
+}
+
+func (d *faraway) RoundTrip(r *http.Request) (*http.Response, error) {
+	d.mu.Lock()
+	d.inFlight++
+	d.total++
+	d.most = max(d.most, d.inFlight)
+	d.requests[r.Method+" "+strings.TrimPrefix(r.URL.RequestURI(), "/api2/json")]++
+	d.mu.Unlock()
+	time.Sleep(roundTrip)
+	response, err := d.base.RoundTrip(r)
+	d.mu.Lock()
+	d.inFlight--
+	d.mu.Unlock()
+	return response, err
+}
+
+// large returns a cluster with this many nodes and VMs, of which every other VM
+// runs.
+func large(nodes, vms int) *pvetest.Cluster {
+	var list []pvetest.Host
+	for i := range nodes {
+		h := pvetest.Reference()
+		h.Name, h.VMs = fmt.Sprintf("n%02d", i), nil
+		for id := 1000 + i; id < 1000+vms; id += nodes {
+			h.VMs = append(h.VMs, pvetest.VM{ID: id, Running: id%2 == 0, Config: map[string]string{"name": fmt.Sprintf("vm%d", id), "memory": "16",
+				"scsi0": fmt.Sprintf("local-lvm:vm-%d-disk-0,size=1G", id)}})
+		}
+		list = append(list, h)
+	}
+	return pvetest.NewCluster(list, nil)
+}
+
+// far connects to a faraway cluster.
+func far(tb testing.TB, sim *pvetest.Cluster, opts *cluster.Options) (*cluster.Cluster, *faraway) {
+	tb.Helper()
+	d := &faraway{base: sim.Transport(), requests: map[string]int{}}
+	c, err := cluster.Connect(tb.Context(), []workstation.Endpoint{{URL: "https://n00:8006", Token: token, Transport: d}}, opts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	d.requests, d.total, d.most = map[string]int{}, 0, 0
+	return c, d
+}
+
+// What is read of a cluster grows with its nodes and its VMs, and nothing is
+// asked twice. No request waits for more than two others; with many VMs, the
+// bound on requests in flight decides: 1,488 requests, 64 at once, are 24 round
+// trips after the first.
+func TestObserveAtScale(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ nodes, vms, inFlight, deep, requests int }{
+		{1, 0, 64, 3, 23}, {3, 10, 64, 3, 63}, {32, 0, 64, 9, 488}, {32, 1000, 64, 25, 1488}, {32, 1000, 128, 13, 1488}, {32, 400, 2000, 3, 888},
+	} {
+		t.Run(fmt.Sprintf("%d nodes, %d VMs, %d in flight", test.nodes, test.vms, test.inFlight), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c, d := far(t, large(test.nodes, test.vms), &cluster.Options{InFlight: test.inFlight})
+				facts, took := observe(t, c)
+				vms := 0
+				for _, n := range facts.Nodes {
+					vms += len(n.Facts.VMs)
+				}
+				if len(facts.Nodes) != test.nodes || len(facts.Guests) != test.vms || vms != test.vms {
+					t.Errorf("%d nodes, %d guests, %d VMs", len(facts.Nodes), len(facts.Guests), vms)
+				}
+				if deep := int(took / roundTrip); deep > test.deep || d.total > test.requests || d.most > test.inFlight {
+					t.Errorf("%d round trips deep, %d requests, %d in flight; want %d, %d and %d", deep, d.total, d.most, test.deep, test.requests, test.inFlight)
+				}
+				for request, times := range d.requests {
+					if times > 1 {
+						t.Errorf("%s %d times", request, times)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A shared storage is listed once, and each node knows what is on it.
+func TestASharedStorageIsListedOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		list := hosts("n00", "n01", "n02")
+		for i := range list {
+			list[i].Storages = append(list[i].Storages, pvetest.Storage{Name: "nas", Type: "nfs", Content: "iso,images", Shared: true, Total: 1 << 40,
+				Config: map[string]string{"path": "/mnt/pve/nas", "server": "nas.lan"}, Volumes: []pvetest.Volume{{Name: "iso/debian.iso", Size: 1 << 30, Format: "iso"}}})
+		}
+		sim := pvetest.NewCluster(list, nil)
+		c, d := far(t, sim, nil)
+		facts, _ := observe(t, c)
+		listed := 0
+		for request := range d.requests {
+			if strings.Contains(request, "/storage/nas/content") {
+				listed++
+			}
+		}
+		if listed != 1 {
+			t.Errorf("listed %d times", listed)
+		}
+		for _, n := range facts.Nodes {
+			i := slices.IndexFunc(n.Facts.Pools, func(p storage.Pool) bool { return p.Name == "nas" })
+			if i < 0 || len(n.Facts.Pools[i].Images) != 1 {
+				t.Errorf("node %s: %v", n.Name, n.Facts.Pools)
+			}
+		}
+		// If the node that is asked cannot list it, the others ask for themselves.
+		for _, name := range []string{"n00", "n01"} {
+			sim.Node(name).Inject(pvetest.Fault{Path: "/nodes/n0[01]/storage/nas/content", Kind: pvetest.Refuse, Times: -1})
+		}
+		sim.Delay("n02", time.Second) // so that it is not the first to ask
+		facts, _ = observe(t, c)
+		if n, _ := facts.Node("n02"); !slices.ContainsFunc(n.Facts.Pools, func(p storage.Pool) bool { return p.Name == "nas" && len(p.Images) == 1 }) {
+			t.Errorf("node n02: %v", n.Facts.Pools)
+		}
+	})
+}
+
+// The status of a set asks for the list of VMs once. How many VMs are in the
+// list, on nodes without a member, costs no request and no time.
+func TestStatusAtScale(t *testing.T) {
+	t.Parallel()
+	count := func(vms int) (requests int, took time.Duration) {
+		synctest.Test(t, func(t *testing.T) {
+			list := hosts("n00", "n01")
+			for i := range 30 {
+				h := pvetest.Reference()
+				h.Name = fmt.Sprintf("n%02d", i+2)
+				for id := 1000 + i; id < 1000+vms; id += 30 {
+					h.VMs = append(h.VMs, pvetest.VM{ID: id, Running: true, Config: map[string]string{"name": "vm", "memory": "16"}})
+				}
+				list = append(list, h)
+			}
+			c, d := far(t, pvetest.NewCluster(list, nil), nil)
+			began := time.Now()
+			status, err := c.Node("n00").Status(t.Context(), workstation.DualBoot{Members: []int{101, 102}})
+			if err != nil || len(status.Members) != 2 {
+				t.Fatalf("%+v, %v", status, err)
+			}
+			requests, took = d.total, time.Since(began)
+		})
+		return requests, took
+	}
+	few, fewTook := count(30)
+	many, manyTook := count(1000)
+	if few != many || fewTook != manyTook || many > 12 || manyTook > 3*roundTrip {
+		t.Errorf("%d requests in %s among 30 VMs, %d in %s among 1000", few, fewTook, many, manyTook)
+	}
+}
+
+// The benchmark measures the client's own time and memory: nothing is far away.
+func BenchmarkObserve(b *testing.B) {
+	for _, size := range []struct{ nodes, vms int }{{1, 16}, {3, 30}, {32, 1000}} {
+		b.Run(fmt.Sprintf("%dnodes%dVMs", size.nodes, size.vms), func(b *testing.B) {
+			c, err := cluster.Connect(b.Context(), addresses(large(size.nodes, size.vms).Transport(), "n00"), nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := c.Observe(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
