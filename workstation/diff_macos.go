@@ -45,13 +45,15 @@ func (d *differ) macOS(after Facts) {
 		}
 		d.macOSCPU(will, tell)
 		d.macOSImages(vm, tell)
-		configured := slices.ContainsFunc(vm.Notes, func(f proxstation.Finding) bool { return f.ID == "opencore.image" })
-		if will[macos.RecoverySlot] != "" && !configured {
+		noted := func(part string) bool {
+			return slices.ContainsFunc(vm.Notes, func(f proxstation.Finding) bool { return strings.HasPrefix(f.ID, "opencore."+part) })
+		}
+		if will[macos.RecoverySlot] != "" && !noted("image") {
 			tell("macos.scan-policy", proxstation.Info, macos.RecoverySlot+" boots the recovery system; as recovery.WriteDisk makes it, it is FAT without GPT", "OpenCore's own ScanPolicy looks at APFS only: its menu then has no recovery system",
 				"let ScanPolicy be 0 in Misc, Security of OpenCore's config.plist")
 		}
 		card := d.cardOf(will)
-		if model := gpu.MacModel(vm.Guest, card); model != "" && !configured {
+		if model := gpu.MacModel(vm.Guest, card); model != "" && !noted("") {
 			tell("macos.model", proxstation.Info, vm.Guest.String()+" is for Macs that Apple gives it to", "what OpenCore says it is decides; the VM's smbios1 does not",
 				"let SystemProductName be "+model+" in PlatformInfo, Generic of OpenCore's config.plist")
 		}

@@ -134,11 +134,18 @@ func TestOpenCoreOnThePage(t *testing.T) { //nolint:paralleltest // the environm
 	m.says(0, "apply -yes", "order=sata0;sata4;virtio0 -> order=sata4;sata0;virtio0")
 	m.says(0, "apply -yes", "nothing to do")
 
+	m.write("off", second)
+	m.says(0, "apply -yes", "- hostpci0", "Done: 1 changes")
+	m.says(0, "apply -yes", "nothing to do")
+	if len(m.copies()) != 2 || m.config("sata1") != "" {
+		t.Errorf("copies %q, sata1 %q", m.copies(), m.config("sata1"))
+	}
+
 	if err := os.Remove(filepath.Join(m.dir, "oc.iso.gz")); err != nil {
 		t.Fatal(err)
 	}
 	m.says(1, "plan", "homelab.yaml:11:14: loader: VM 130: image:", "no such file")
-	m.write("card", first)
+	m.write("off", first)
 	m.says(0, "plan", "nothing to do", "(opencore.kept)", "is not here, so that nobody compared it")
 	if err := m.sim.Check(); err != nil {
 		t.Error(err)
@@ -152,6 +159,14 @@ func TestMadeUpIdentityIsMadeOnce(t *testing.T) { //nolint:paralleltest // the e
 	m.write("install", "image: DIR/oc.iso.gz\nidentity: made-up\nreplace: true")
 	plan := filepath.Join(t.TempDir(), "plan.json")
 	m.says(2, "plan -out "+plan, "The identity is made up. Before an Apple account is used", "[identity]")
+	m.write("install", "image: DIR/oc.iso.gz\nkexts: DIR/Lilu.kext\nidentity: made-up\nreplace: true")
+	stale := filepath.Join(t.TempDir(), "stale.json")
+	m.says(2, "plan -out "+stale)
+	if err := os.WriteFile(filepath.Join(m.dir, "Lilu.kext", "Contents", "more.txt"), []byte("more"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.says(4, "apply -yes "+stale, "plan is stale")
+	m.write("install", "image: DIR/oc.iso.gz\nidentity: made-up\nreplace: true")
 	m.says(0, "apply -yes "+plan, "Done: 2 changes")
 	m.says(0, "apply -yes", "nothing to do")
 	if len(m.copies()) != 1 {

@@ -106,7 +106,7 @@ func TestModeFollowsFacts(t *testing.T) {
 			t.Fatal(err)
 		}
 		notes := spec.VMs[0].Notes
-		if have := spec.VMs[0].Defaults["machine"]; have != test.mode || (len(notes) == 0) != (test.seen == "") || len(notes) > 0 && !strings.Contains(notes[0].Seen, test.seen) {
+		if have := spec.VMs[0].Defaults["machine"]; have != test.mode || (len(notes) == 1) != (test.seen == "") || !strings.Contains(notes[len(notes)-1].Seen, test.seen) {
 			t.Errorf("%s: machine %s, notes %+v", test.name, have, notes)
 		}
 	}

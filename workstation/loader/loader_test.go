@@ -12,7 +12,9 @@ import (
 	"testing"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/internal/opencoretest"
+	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/loader"
@@ -84,6 +86,50 @@ func TestExistingVM(t *testing.T) {
 				t.Errorf("notes about an image: %v, although kept is %q", noted, test.kept)
 			}
 		})
+	}
+}
+
+// A VM that gives its card back keeps the copy, which is for the card.
+func TestOffTheCard(t *testing.T) {
+	t.Parallel()
+	address, err := iommu.ParseAddress("0000:00:02.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	card := gpu.Card{Functions: []iommu.Function{{Address: address, Class: 0x030000, Model: iommu.Model{Vendor: gpu.Intel, Device: 0x3e92}}}}
+	source := loader.Source{Image: imageFile(t), Replace: true}
+	fresh, err := source.Plan(profile.MacOS{Card: card}, facts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := facts()
+	with.VMs = map[int]workstation.VMFacts{130: {Name: "macos", Config: map[string]string{"sata4": "local-lvm:vm-130-disk-2,serial=opencore-" + fresh.Plan.Mark(), "boot": "order=sata4",
+		"args": fresh.VM().Defaults["args"], "machine": "pc", "net0": "vmxnet3=BC:24:11:00:00:01", "virtio0": "local-lvm:vm-130-disk-0"}}}
+	for _, stage := range []profile.MacStage{profile.MacInstall, profile.MacOnCard, profile.MacOffCard} {
+		made, err := source.Plan(profile.MacOS{Card: card, Stage: stage}, with)
+		if err != nil || made.Volume != "" || made.Plan.Mark() != fresh.Plan.Mark() {
+			t.Errorf("%s: volume %q, %v\n%s", stage, made.Volume, err, made.Plan)
+		}
+	}
+}
+
+// No two VMs share an identity that is made up, also if all else is the same.
+func TestMadeUpForEachVM(t *testing.T) {
+	t.Parallel()
+	image, other := imageFile(t), facts()
+	other.Node = "pve2"
+	names := map[string]bool{}
+	for _, id := range []int{130, 131} {
+		for _, node := range []workstation.Facts{facts(), other} {
+			made, err := loader.Source{Image: image, MadeUp: true}.Plan(profile.MacOS{ID: id}, node)
+			if err != nil {
+				t.Fatal(err)
+			}
+			names[made.Volume], names[made.To] = true, true
+		}
+	}
+	if len(names) != 8 {
+		t.Errorf("the copies are %v", names)
 	}
 }
 

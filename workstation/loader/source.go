@@ -85,6 +85,9 @@ func (s Source) Plan(mac profile.MacOS, facts workstation.Facts) (Copy, error) {
 		return c, nil
 	}
 	mac.OpenCore = s.Image // OpenCore has to find its own drive
+	if mac.Stage == profile.MacOffCard {
+		mac.Stage = profile.MacInstall // the card comes back, and the copy is for it
+	}
 	plan, err := s.configure(c.VMID(), mac.Machine(vm.Config))
 	switch {
 	case exists && !s.Replace && errors.Is(err, fs.ErrNotExist):
@@ -108,6 +111,9 @@ func (s Source) Plan(mac profile.MacOS, facts workstation.Facts) (Copy, error) {
 		c.mac = c.mac.BeforeLoader(vm.Config)
 	}
 	name := opencore.CopyName(s.Image, plan)
+	if s.MadeUp { // its mark does not depend on the numbers, and no two VMs may share them
+		name = fmt.Sprintf("%s-%s-%d.raw", strings.TrimSuffix(name, ".raw"), facts.Node, c.VMID())
+	}
 	c.Volume = s.storage() + ":import/" + name
 	c.To = filepath.Join(folderFor(s.Image), name)
 	c.mac.OpenCore, c.mac.Image = c.Volume, plan

@@ -62,6 +62,8 @@ func ReadBundles(name string) ([]Bundle, error) {
 		if !isKext(root) {
 			return nil, &BundleError{name, "its name does not end in .kext: give the bundle's folder itself"}
 		}
+	} else if !info.Mode().IsRegular() {
+		return nil, &BundleError{name, "it is neither a folder nor a file"}
 	} else {
 		archive, err := zip.OpenReader(name)
 		if err != nil {

@@ -87,6 +87,9 @@ func TestNeitherFileNorDisk(t *testing.T) {
 	}
 	huge := volumeOf(t, opencoretest.New(opencoretest.Config).GPT(16, 20<<20), maxDisk+512)
 	for name, want := range map[string]string{pipe: "neither a file nor a disk", t.TempDir(): "neither a file nor a disk", os.DevNull: "neither a file nor a disk", huge: "8 GiB at most"} {
+		if _, err := ReadBundles(name); !errors.Is(err, ErrBundle) {
+			t.Errorf("%s as a kernel extension: %v", name, err)
+		}
 		if _, err := PlanFile(name, onDisplay(), nil); !errors.Is(err, ErrImage) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", name, err, want)
 		}

@@ -19,6 +19,7 @@ import (
 	"testing"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/internal/fat"
 	"github.com/proxstation/proxstation/internal/opencoretest"
 )
@@ -33,7 +34,12 @@ var identityOfATest = Identity{Serial: proxstation.NewSecret("C02XW0AAJV3Q"), Bo
 // The plans for usual machines equal the recorded plans in testdata.
 func TestGoldenPlans(t *testing.T) {
 	t.Parallel()
-	for name, machine := range map[string]Machine{"uhd630-i440fx": onDisplay(), "uhd630-q35-headless": headless(), "rx6600-q35": onRX6600(), "no-card-q35": withoutCard()} {
+	tahoe := func(m Machine) Machine {
+		m.Release = gpu.MacOSTahoe
+		return m
+	}
+	for name, machine := range map[string]Machine{"uhd630-i440fx": onDisplay(), "uhd630-q35-headless": headless(), "rx6600-q35": onRX6600(), "no-card-q35": withoutCard(),
+		"uhd630-i440fx-tahoe": tahoe(onDisplay()), "uhd630-q35-headless-tahoe": tahoe(headless()), "rx6600-q35-tahoe": tahoe(onRX6600())} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			disk := testDisk(t)

@@ -156,8 +156,8 @@ func (p MacOS) VM() workstation.VM {
 	}
 	vm.Defaults["tablet"] = "0" // args add a USB tablet that macOS recognizes
 	p.disks(&vm)
-	if p.Image.Image != "" && p.Stage != MacOffCard {
-		vm.Notes = p.Image.NotesFor(fmt.Sprintf("VM %d OpenCore", vm.ID))
+	if p.Stage != MacOffCard {
+		vm.Notes = p.loaderNotes(vm.ID)
 	}
 	p.args(&vm, mode)
 	p.into(&vm)

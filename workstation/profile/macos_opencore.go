@@ -62,6 +62,25 @@ func (p MacOS) Machine(have map[string]string) opencore.Machine {
 	return m
 }
 
+// loaderNotes returns the findings about OpenCore's image. They say so if nobody
+// has looked into the image.
+func (p MacOS) loaderNotes(vmid int) []proxstation.Finding {
+	subject := fmt.Sprintf("VM %d OpenCore", vmid)
+	if p.Image.Image != "" {
+		return p.Image.NotesFor(subject)
+	}
+	if p.OpenCore == "" {
+		return nil
+	}
+	model := ""
+	if mac := gpu.MacModel(p.release(), p.Card); mac != "" {
+		model = "Let SystemProductName be " + mac + " in PlatformInfo, Generic of its config.plist. "
+	}
+	return []proxstation.Finding{{ID: "opencore.unread", Severity: proxstation.Info, Subject: subject, Seen: p.OpenCore + " is taken as it is: nobody looked into it",
+		Why: "Its config.plist decides which Mac macOS sees, and whether macOS accelerates the card; the VM's smbios1 does not.",
+		Fix: model + "Or have a copy configured: opencore: {image: FILE} on the page of homelab, or -opencore FILE of examples/macos (docs/macos.md)."}}
+}
+
 // BeforeLoader returns the profile for a VM that already has a boot loader. The
 // image in the field OpenCore gets a new drive, which is first in the boot
 // order. The drive from which the VM starts today comes next, as the way back.

@@ -122,6 +122,10 @@ func TestMacOSNotes(t *testing.T) {
 	if len(notes) != 1 || !strings.Contains(notes[0].Seen, "ScanPolicy: 1 -> 0") || notes[0].Subject != "VM 130 OpenCore" {
 		t.Errorf("%+v", notes)
 	}
+	unread := profile.MacOS{OpenCore: "local:import/oc.raw", Card: card("0000:00:02.0", gpu.Intel, 0x3e92)}.VM().Notes
+	if len(unread) != 1 || unread[0].ID != "opencore.unread" || !strings.Contains(unread[0].Fix, "iMac19,1") {
+		t.Errorf("nobody looked into the image: %+v", unread)
+	}
 	mac.Stage = profile.MacOffCard
 	if notes := mac.VM().Notes; len(notes) != 0 {
 		t.Errorf("a VM that gives its card back has %+v", notes)
