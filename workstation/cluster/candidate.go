@@ -23,6 +23,8 @@ type candidate struct {
 	err     error  // of workstation.Diff
 	refused string // why the node cannot have the VM
 	scores  [7]score
+	// warnings holds the warnings of the node's plan.
+	warnings []string
 }
 
 // A score compares candidates by one rule: the smaller value is better.
@@ -31,6 +33,9 @@ type score struct {
 	good  string // why the candidate is chosen because of the rule
 	bad   string // why it is not chosen because of the rule
 }
+
+// ruleWarnings is the index of the rule that counts warnings.
+const ruleWarnings = 4
 
 // judge asks whether a node could have a VM.
 func (p *placing) judge(needs Needs, node NodeFacts) candidate {
@@ -159,12 +164,12 @@ func (c *candidate) score(facts workstation.Facts, plan workstation.Plan, beside
 	if n := len(c.images.brings); n > 0 {
 		c.scores[3] = score{int64(n), "fewer images have to be brought", fmt.Sprintf("%s would have to be brought there", c.images.brings[0].Image.Volume)}
 	}
-	c.scores[4].good = "nothing is to be warned of"
 	for _, f := range plan.Findings {
 		if f.Severity == proxstation.Warning {
-			c.scores[4] = score{c.scores[4].value + 1, "fewer warnings", strings.TrimSuffix(f.Seen+": "+f.Why, ".")}
+			c.warnings = append(c.warnings, findingWords(f, c.vm))
 		}
 	}
+	c.scores[ruleWarnings] = score{int64(len(c.warnings)), "fewer warnings", ""}
 	c.scores[5] = score{-int64(available), "most memory is available: " + max(available, 0).Human(), "less memory is available: " + max(available, 0).Human()}
 	c.scores[6] = score{0, "nothing else tells the nodes apart, and its name is first", "nothing else tells the nodes apart, and its name comes later"}
 }
@@ -200,7 +205,12 @@ func (c candidate) rule(d candidate) int {
 func explain(needs Needs, good []candidate) (why string, others []NodeReason) {
 	best := good[0]
 	for _, c := range good[1:] {
-		others = append(others, NodeReason{Node: c.node, Why: c.scores[best.rule(c)].bad})
+		rule := best.rule(c)
+		why := c.scores[rule].bad
+		if rule == ruleWarnings { // warnings that both have are no difference
+			why = strings.Join(slices.DeleteFunc(slices.Clone(c.warnings), func(w string) bool { return slices.Contains(best.warnings, w) }), "; ")
+		}
+		others = append(others, NodeReason{Node: c.node, Why: why})
 	}
 	switch {
 	case needs.Node != "":

@@ -66,6 +66,13 @@ func TestMappings(t *testing.T) {
 		"two cards, one is another VM's": {a: named("a", a(), second), b: b(), kind: rtx.Kind, with: func(f *cluster.Facts) {
 			f.Nodes[0].Facts.VMs[150] = workstation.VMFacts{ID: 150, Config: map[string]string{"hostpci0": "0000:01:00"}}
 		}, want: []string{"id=10de:2c05,iommugroup=20,node=a,path=0000:05:00,subsystem-id=1462:5315", entryB}},
+		"two cards, and other VMs have both": {a: named("a", a(), second), b: b(), kind: rtx.Kind, with: func(f *cluster.Facts) {
+			f.Nodes[0].Facts.VMs[150] = workstation.VMFacts{ID: 150, Config: map[string]string{"hostpci0": "0000:01:00", "hostpci1": "0000:05:00"}}
+		}, want: []string{entryA, entryB}},
+		"one of two entries is not true": {a: named("a", a(), second), b: b(), kind: rtx.Kind,
+			have: []string{entryA, "id=10de:2c05,iommugroup=7,node=a,path=0000:05:00,subsystem-id=1462:5315", entryB},
+			want: []string{entryB, entryA, "id=10de:2c05,iommugroup=20,node=a,path=0000:05:00,subsystem-id=1462:5315"}},
+		"one card for one entry": {a: named("a", a(), second), b: b(), kind: rtx.Kind, have: []string{strings.Replace(entryA, "01:00", "09:00", 1), entryB}, want: []string{entryB, entryA}},
 		"a text of a newer PVE stays": {a: a(), b: b(), kind: rtx.Kind, have: []string{entryA}, with: func(f *cluster.Facts) {
 			for i := range f.Nodes {
 				f.Nodes[i].Facts.Mappings[0].Unread = []string{"node=z,slot=3"}

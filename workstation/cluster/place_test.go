@@ -102,6 +102,14 @@ func TestPlace(t *testing.T) {
 		"no storage is fast enough": {hosts: mixed()[:1], vm: linux(140, ""), with: func(_ *cluster.Spec, f *cluster.Facts) {
 			full(&f.Nodes[0].Facts, "local-lvm", "service-pool")
 		}, says: []string{"no node for VM 140 linux140", "a: no storage for VM 140 scsi0 (boot, 32.0 GiB)", "media-pool: tier 3 (HDD) is slower than tier 2"}},
+		"the image is there": {hosts: twins(), vm: profile.LinuxAI{ID: 140, Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2"}.VM(), want: "b", with: func(s *cluster.Spec, f *cluster.Facts) {
+			s.Images = []cluster.Image{{Volume: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2"}}
+			f.Nodes[0].Facts.Pools[0].Images = []storage.Volume{}
+		}, says: []string{"b: its images are there", "a (not as good): local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2 would have to be brought there"}},
+		"a storage would be full": {hosts: twins(), vm: linux(140, ""), want: "b", with: func(_ *cluster.Spec, f *cluster.Facts) {
+			pool := &f.Nodes[0].Facts.Pools[1]
+			pool.Used, pool.Available = pool.Total-36*storage.GiB, 36*storage.GiB
+		}, says: []string{"b: fewer warnings", "a (not as good): local-lvm: 96 % full now, 100 % when the new disks are full"}},
 		"nothing tells them apart": {hosts: twins(), vm: linux(140, "rtx"), want: "a", says: []string{"a: nothing else tells the nodes apart, and its name is first"}},
 		"as asked for":             {hosts: twins(), vm: linux(140, "rtx"), node: "b", want: "b", says: []string{"b: as asked for"}},
 		"a node that is not there": {hosts: twins(), vm: linux(140, "rtx"), node: "z", says: []string{"z: the cluster has no such node"}},
@@ -187,6 +195,11 @@ func TestPlacedOneAfterTheOther(t *testing.T) {
 		t.Error(text)
 	}
 
+	spec.Workstations = []cluster.Needs{{VM: profile.LinuxAI{ID: 140, Memory: 40 * storage.GiB}.VM()}, {VM: profile.LinuxAI{ID: 141, Name: "second", Memory: 40 * storage.GiB}.VM()}}
+	if placements, err = cluster.Place(spec, facts(t, twins()...)); err != nil || placements[1].Node != "b" {
+		t.Errorf("%v, %v: the second VM has its memory on node b", placements, err)
+	}
+
 	spec.Workstations = nil
 	for id := 140; id < 150; id++ {
 		spec.Workstations = append(spec.Workstations, cluster.Needs{VM: profile.LinuxAI{ID: id, Name: fmt.Sprint("big", id), Memory: storage.GiB, System: 300 * storage.GiB}.VM()})
@@ -209,6 +222,10 @@ func TestAVMThatExistsStays(t *testing.T) {
 	}
 	if p := plan.Placements[0]; p.Node != "b" || !p.Exists || len(plan.Moves) > 0 || len(plan.Nodes) != 1 || plan.Nodes[0].Node != "b" {
 		t.Errorf("plan %s", plan)
+	}
+	both := cluster.Spec{Workstations: []cluster.Needs{{VM: linux(141, "")}, {VM: linux(140, ""), Node: "b"}}}
+	if placements, err := cluster.Place(both, f); err != nil || placements[0].VMID != 140 {
+		t.Errorf("%v, %v: the VM that exists has its room first", placements, err)
 	}
 	finding(t, plan.Findings, "cluster.elsewhere", proxstation.Warning, "it is on node b, and was to be on a")
 
@@ -247,11 +264,15 @@ func TestImagesAreFoundOrBrought(t *testing.T) {
 		brings string
 		says   string
 	}{
-		"it is there":                     {node: "a", volume: iso},
-		"it is only on another node":      {node: "b", says: iso + " is not on the node, only on a (local)"},
-		"it is brought":                   {node: "b", images: []cluster.Image{{Volume: iso, URL: "https://example.org/win.iso"}}, volume: iso, brings: iso},
-		"it is on another storage":        {node: "b", with: nas(true), volume: "nas:iso/Win11_25H2_English_x64.iso", says: iso + " is on the node as nas:iso/Win11"},
-		"it is brought to another":        {node: "b", with: nas(false), images: []cluster.Image{{Volume: "x:iso/Win11_25H2_English_x64.iso"}}, volume: iso, brings: iso},
+		"it is there":                {node: "a", volume: iso},
+		"it is only on another node": {node: "b", says: iso + " is not on the node, only on a (local)"},
+		"it is brought":              {node: "b", images: []cluster.Image{{Volume: iso, URL: "https://example.org/win.iso"}}, volume: iso, brings: iso},
+		"it is on another storage":   {node: "b", with: nas(true), volume: "nas:iso/Win11_25H2_English_x64.iso", says: iso + " is on the node as nas:iso/Win11"},
+		"it is brought to another":   {node: "b", with: nas(false), images: []cluster.Image{{Volume: "x:iso/Win11_25H2_English_x64.iso"}}, volume: iso, brings: iso},
+		"to the storage that was named": {node: "b", with: func(f *cluster.Facts) {
+			nas(false)(f)
+			f.Nodes[1].Facts.Pools[len(f.Nodes[1].Facts.Pools)-1].Available = 9 * storage.TiB
+		}, images: []cluster.Image{{Volume: iso}}, volume: iso, brings: iso},
 		"no storage takes it":             {node: "b", with: func(f *cluster.Facts) { f.Nodes[1].Facts.Pools = f.Nodes[1].Facts.Pools[1:] }, images: []cluster.Image{{Volume: iso}}, says: "none of its storages takes content of the type iso"},
 		"what is brought is another file": {node: "b", images: []cluster.Image{{Volume: "local:iso/other.iso"}}, says: "the Spec says no place to bring it from"},
 	} {
@@ -280,6 +301,23 @@ func TestImagesAreFoundOrBrought(t *testing.T) {
 				t.Errorf("it brings %q, want %q", brings, test.brings)
 			}
 		})
+	}
+}
+
+// An image that a VM has in its drive may be gone from the storage.
+func TestTheImagesOfAVMThatExistsStay(t *testing.T) {
+	t.Parallel()
+	const iso = "local:iso/gone.iso"
+	f := facts(t, twins()...)
+	f.Nodes[0].Facts.VMs[140] = workstation.VMFacts{ID: 140, Name: "windows", Config: map[string]string{"name": "windows", "ide2": iso + ",media=cdrom"}}
+	placements, err := cluster.Place(cluster.Spec{Images: []cluster.Image{{Volume: iso}}, Workstations: []cluster.Needs{
+		{VM: workstation.VM{ID: 140, Name: "windows", Disks: []workstation.Disk{{Slot: "ide2", Volume: iso}}}}}}, f)
+	if err != nil || placements[0].Node != "a" || placements[0].Why != "it is there" {
+		t.Errorf("%v, %v", placements, err)
+	}
+	plan, err := cluster.Diff(cluster.Spec{Images: []cluster.Image{{Volume: iso}}, Workstations: []cluster.Needs{{VM: placements[0].VM}}}, f)
+	if err != nil || len(plan.Images) > 0 {
+		t.Errorf("%v, %v: nothing has to be brought", plan.Images, err)
 	}
 }
 
