@@ -23,7 +23,9 @@ type candidate struct {
 	err     error  // of workstation.Diff
 	refused string // why the node cannot have the VM
 	scores  [7]score
-	// warnings holds the warnings of the node's plan.
+	// findings holds those of the node's plan with the VM, and warnings the
+	// warnings that are new with the VM.
+	findings []proxstation.Finding
 	warnings []string
 }
 
@@ -57,14 +59,15 @@ func (p *placing) judge(needs Needs, node NodeFacts) candidate {
 	if err != nil {
 		c.err, reasons = err, append(reasons, errorWords(err)...)
 	}
+	c.findings = plan.Findings
 	told := map[string]bool{"gpu.mapping-not-here": true, "workstation.image-missing": true} // reasons has them in other words
 	for _, f := range plan.Findings {
-		if f.Severity == proxstation.Blocker && !(told[f.ID] && len(reasons) > 0) {
+		if f.Severity == proxstation.Blocker && !(told[f.ID] && len(reasons) > 0) && !slices.Contains(on.findings, f) {
 			reasons = append(reasons, findingWords(f, vm))
 		}
 	}
 	if c.refused = strings.Join(reasons, "; "); c.refused == "" {
-		c.score(facts, plan, on.vms)
+		c.score(facts, plan, on)
 	}
 	return c
 }
@@ -137,9 +140,9 @@ func errorWords(err error) []string {
 }
 
 // score judges how good the node is for the VM.
-func (c *candidate) score(facts workstation.Facts, plan workstation.Plan, beside []workstation.VM) {
+func (c *candidate) score(facts workstation.Facts, plan workstation.Plan, on *nodePlan) {
 	available, need := facts.MemoryAvailable, memory(c.vm)
-	for _, vm := range beside {
+	for _, vm := range on.vms {
 		if _, exists := facts.VMs[vm.ID]; !exists {
 			available -= memory(vm)
 		}
@@ -150,7 +153,7 @@ func (c *candidate) score(facts workstation.Facts, plan workstation.Plan, beside
 	} else {
 		c.scores[0].good = fmt.Sprintf("its %s of memory fit beside what is there", need.Human())
 	}
-	if shared := sharers(c.vm, facts, beside); len(shared) > 0 {
+	if shared := sharers(c.vm, facts, on.vms); len(shared) > 0 {
 		c.scores[1] = score{int64(len(shared)), "", "its card is also that of " + strings.Join(shared, " and ") + ": only one of them runs at a time"}
 	} else {
 		c.scores[1].good = "no other VM has its card there"
@@ -165,7 +168,7 @@ func (c *candidate) score(facts workstation.Facts, plan workstation.Plan, beside
 		c.scores[3] = score{int64(n), "fewer images have to be brought", fmt.Sprintf("%s would have to be brought there", c.images.brings[0].Image.Volume)}
 	}
 	for _, f := range plan.Findings {
-		if f.Severity == proxstation.Warning {
+		if f.Severity == proxstation.Warning && !slices.Contains(on.findings, f) { // not because of the VMs beside it
 			c.warnings = append(c.warnings, findingWords(f, c.vm))
 		}
 	}

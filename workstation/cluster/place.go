@@ -158,6 +158,8 @@ type placing struct {
 type nodePlan struct {
 	facts workstation.Facts // with the mappings and images after the plan
 	vms   []workstation.VM
+	// findings holds those of a plan for vms.
+	findings []proxstation.Finding
 }
 
 // place finds the node for one workstation.
@@ -202,7 +204,7 @@ func (p *placing) place(needs Needs) {
 // choose takes a candidate into the plan.
 func (p *placing) choose(c candidate, placement Placement) {
 	node := p.nodes[c.node]
-	node.vms = append(node.vms, c.vm)
+	node.vms, node.findings = append(node.vms, c.vm), c.findings
 	node.facts = brought(node.facts, c.images.brings)
 	p.brings = append(p.brings, c.images.brings...)
 	placement.VMID, placement.Name, placement.Node, placement.VM = c.vm.ID, c.vm.Name, c.node, c.vm

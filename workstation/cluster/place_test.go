@@ -321,6 +321,19 @@ func TestTheImagesOfAVMThatExistsStay(t *testing.T) {
 	}
 }
 
+// A blocker of one VM is no reason against another VM on the same node.
+func TestABlockerIsOfOneVM(t *testing.T) {
+	t.Parallel()
+	f := facts(t, twins()[0])
+	f.Nodes[0].Facts.VMs[140] = workstation.VMFacts{ID: 140, Name: "windows", Config: map[string]string{"name": "windows"}}
+	plan, err := cluster.Diff(cluster.Spec{Workstations: []cluster.Needs{
+		{VM: workstation.VM{ID: 140, Name: "windows", Disks: []workstation.Disk{{Slot: "ide2", Volume: "local:iso/lost.iso"}}}}, {VM: linux(141, "")}}}, f)
+	if err != nil || len(plan.Placements) != 2 {
+		t.Fatal(plan.Placements, err)
+	}
+	finding(t, plan.Nodes[0].Findings, "workstation.image-missing", proxstation.Blocker, "local:iso/lost.iso")
+}
+
 // nas gives node b a storage for images, with or without Windows.
 func nas(has bool) func(*cluster.Facts) {
 	return func(f *cluster.Facts) {
