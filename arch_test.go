@@ -74,7 +74,7 @@ var arrows = map[string][]string{
 	"workstation/profile": {"", "gpu", "storage", "workstation", "workstation/opencore", "internal/enum", "internal/macos", "internal/qmconf"},
 	// This package reads the page of a homelab. It reads no environment and no
 	// file, and does not speak to a node. No other package reads YAML.
-	"workstation/file": {"", "iommu", "gpu", "storage", "workstation", "workstation/profile", "workstation/loader", "workstation/install", "workstation/firstboot", "workstation/rustdesk", "workstation/access", "internal/printable",
+	"workstation/file": {"", "iommu", "gpu", "storage", "workstation", "workstation/profile", "workstation/loader", "workstation/install", "workstation/firstboot", "workstation/rustdesk", "workstation/access", "workstation/cluster", "internal/printable",
 		"github.com/goccy/go-yaml"},
 	// This package reports on a machine and is useful by itself. It does not
 	// speak to a node, and no other package imports ghw. It reads the host's

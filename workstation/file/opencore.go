@@ -144,7 +144,7 @@ func (p Page) Loaders(facts workstation.Facts, resolve Resolver) ([]Loader, erro
 		return nil, err
 	}
 	var all []Loader
-	for _, name := range names(p.Workstations) {
+	for _, name := range c.here() {
 		w, isMac := p.Workstations[name].(*MacOS)
 		if !isMac || w.OpenCore.Image == "" {
 			continue

@@ -7,11 +7,12 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// A Page describes the workstations of one node. VMs, cards and storages that
-// it does not name are left alone.
+// A Page describes the workstations of a node, or of the nodes of a cluster.
+// VMs, cards and storages that it does not name are left alone.
 type Page struct {
-	// Node is the name of the PVE node. It is only needed in a cluster of
-	// several nodes.
+	// Node is the name of the PVE node, if all workstations are on one node of a
+	// cluster. Without it, each workstation names its node, or is placed where
+	// its card, its storages and its memory are.
 	Node string
 	// Storage holds facts about storages that their disks do not show, by the
 	// name of the storage.
@@ -40,12 +41,15 @@ type Storage struct {
 	Tier storage.Tier
 }
 
-// A Card is a graphics card of the host.
+// A Card is a graphics card of the host. With neither Address nor Model, the
+// Mapping has to exist on the node and is not changed.
 type Card struct {
 	// Address is the PCI address of the card or of one of its functions:
-	// "0000:01:00" or "0000:01:00.0". Without it, the Mapping has to exist on
-	// the node and is not changed.
+	// "0000:01:00" or "0000:01:00.0".
 	Address iommu.Address
+	// Model names the card by its kind, wherever it is: words of its name, such
+	// as "RTX 5070", or its vendor and device number, such as "10de:2c05".
+	Model string
 	// Mapping is the name of the resource mapping by which VMs name the card.
 	// Without it, the mapping has the card's name on the page.
 	Mapping string

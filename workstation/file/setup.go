@@ -117,7 +117,7 @@ func (p Page) Guests(facts workstation.Facts, resolve Resolver, again ...string)
 		return nil, err
 	}
 	var guests []install.Guest
-	for _, name := range names(p.Workstations) {
+	for _, name := range c.here() {
 		if w := p.Workstations[name]; setsItselfUp(w) {
 			isAgain := indexOf(again, name) >= 0
 			guest := c.setUp(name, w, isAgain)

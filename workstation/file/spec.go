@@ -8,13 +8,14 @@ import (
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/cluster"
 	"github.com/proxstation/proxstation/workstation/loader"
 	"github.com/proxstation/proxstation/workstation/profile"
 )
 
 // Spec returns the wanted state of the node, for workstation.Diff. The facts
 // must come from that node: they say which card is at an address, and which
-// processor the host has. With a nil Resolver, no secret is set, and VMs keep
+// processor the host has. Workstations that name another node are left out. With a nil Resolver, no secret is set, and VMs keep
 // their secrets. An existing VM also keeps a secret whose reference cannot be
 // resolved.
 //
@@ -31,7 +32,7 @@ func (p Page) Spec(facts workstation.Facts, resolve Resolver, copies ...loader.C
 	}
 	spec := workstation.Spec{Place: p.Place}
 	used := map[string]bool{}
-	for _, name := range names(p.Workstations) {
+	for _, name := range c.here() {
 		w := p.Workstations[name]
 		c.enter(name, w)
 		used[w.card()] = true
@@ -39,9 +40,10 @@ func (p Page) Spec(facts workstation.Facts, resolve Resolver, copies ...loader.C
 	}
 	slices.SortFunc(spec.VMs, func(a, b workstation.VM) int { return a.ID - b.ID })
 	for _, name := range names(p.Cards) {
-		if card := p.Cards[name]; used[name] && card.Address != (iommu.Address{}) {
-			c.card(name)
-			spec.Mappings = append(spec.Mappings, workstation.CardMapping{ID: p.mapping(name), Card: card.Address})
+		if p.Cards[name].kind() != (cluster.Kind{}) && used[name] {
+			if card := c.card(name); len(card.Functions) > 0 {
+				spec.Mappings = append(spec.Mappings, workstation.CardMapping{ID: p.mapping(name), Card: cmp.Or(p.Cards[name].Address, card.Address())})
+			}
 		}
 	}
 	return spec, c.errs.err()
@@ -103,10 +105,22 @@ func (c *conversion) resolveAs(key string) func(Reference) proxstation.Secret {
 	return func(r Reference) proxstation.Secret { return c.secret(key, r) }
 }
 
+// here returns the names of the workstations that are not on another node.
+func (c *conversion) here() []string {
+	return slices.DeleteFunc(names(c.page.Workstations), func(name string) bool {
+		home := c.page.Workstations[name].home()
+		return home != "" && home != c.facts.Node
+	})
+}
+
 // card returns the node's card for a card of the page.
 func (c *conversion) card(name string) gpu.Card {
 	if name == "" {
 		return gpu.Card{}
+	}
+	if c.page.Cards[name].Model != "" {
+		card, _ := c.kindAt(name)
+		return card
 	}
 	address := c.page.Cards[name].Address
 	if address == (iommu.Address{}) {

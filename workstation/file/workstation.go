@@ -16,6 +16,8 @@ type Workstation interface {
 	// VMID returns the VM's ID. If the page has no ID, it is the default of the
 	// profile.
 	VMID() int
+	// home returns the node that the workstation names, "" if it names none.
+	home() string
 	// card returns the page's name of the graphics card, "" if there is no
 	// card.
 	card() string
@@ -31,6 +33,7 @@ type maker interface{ VM() workstation.VM }
 // Windows11 is a [profile.Windows11] on the page. Its Card is the name of a
 // card of the page.
 type Windows11 struct {
+	Home
 	profile.Windows11
 	// User is the account that the installation creates. With it, a new VM
 	// installs Windows by itself. Without it, a person has to install Windows.
@@ -42,6 +45,7 @@ type Windows11 struct {
 // LinuxAI is a [profile.LinuxAI] on the page. Its Card is the name of a card of
 // the page.
 type LinuxAI struct {
+	Home
 	profile.LinuxAI `omit:"CloudInit"`
 	// User is the person who may log in. With it, a new VM of a cloud image
 	// sets itself up: the agent, the disk for models and the settings of Setup.
@@ -58,6 +62,7 @@ type LinuxAI struct {
 
 // RustDeskServer is a [profile.RustDeskServer] on the page.
 type RustDeskServer struct {
+	Home
 	profile.RustDeskServer `omit:"CloudInit"`
 	// User is the person who may log in. With it, a new VM of a cloud image
 	// sets itself up, with the agent.
@@ -75,6 +80,7 @@ type RustDeskServer struct {
 // MacOS is a [profile.MacOS] on the page. Its card's mapping comes from the
 // page, and the processor from the node.
 type MacOS struct {
+	Home
 	profile.MacOS `omit:"Mapping,HostCPU,Image"`
 	// OpenCore is the boot loader: a volume that is used as it is, or an image
 	// of which a copy is configured for the VM and its card.
@@ -89,6 +95,7 @@ type MacOS struct {
 // Custom is a VM in PVE's own notation. It is for VMs that no profile
 // describes, such as a VM that existed before the page.
 type Custom struct {
+	Home
 	workstation.VM `omit:"OSK,Password,Notes"`
 	// Password refers to the password that cloud-init sets for the guest's
 	// user.

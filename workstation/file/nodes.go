@@ -1,0 +1,124 @@
+package file
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/iommu"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/cluster"
+)
+
+// A Home says on which node of a cluster a workstation is.
+type Home struct {
+	// Node is the node of the cluster on which the VM is made. Without it, the
+	// page's node counts. If the page names no node either, the VM is made on
+	// the node that suits it best. A VM that exists stays where it is.
+	Node string
+}
+
+func (h *Home) home() string { return h.Node }
+
+// NodeOf returns the node on which the page wants a workstation, "" if the
+// page names none.
+func (p Page) NodeOf(name string) string {
+	if w := p.Workstations[name]; w != nil && w.home() != "" {
+		return w.home()
+	}
+	return p.Node
+}
+
+// Spread reports whether the page is about several nodes: a workstation names
+// a node of its own.
+func (p Page) Spread() bool {
+	for _, w := range p.Workstations {
+		if w.home() != "" && w.home() != p.Node {
+			return true
+		}
+	}
+	return false
+}
+
+// Cluster returns the wanted state of a cluster, for [cluster.Diff]: the page's
+// cards by kind, and its workstations with what they need of a node. Secrets
+// are those of [Page.Spec]. An error of [Page.Spec] that depends on the node is
+// the reason for which [cluster.Place] refuses the node.
+func (p Page) Cluster(facts cluster.Facts, resolve Resolver) (cluster.Spec, error) {
+	errs := p.check()
+	for _, name := range names(p.Workstations) {
+		if mac, isMac := p.Workstations[name].(*MacOS); isMac && mac.OpenCore.Image != "" {
+			errs.add("workstations."+name+".opencore.image", "a copy can only be configured for a page of one node: give the node at node, and no other node at workstations, or the configured copy as opencore.volume")
+		}
+	}
+	if err := errs.err(); err != nil {
+		return cluster.Spec{}, err
+	}
+	spec := cluster.Spec{Place: p.Place}
+	used := map[string]bool{}
+	for _, name := range names(p.Workstations) {
+		w := p.Workstations[name]
+		used[w.card()] = true
+		needs := cluster.Needs{VM: workstation.VM{ID: w.VMID(), Name: name}, Node: p.NodeOf(name), On: p.on(name, facts, resolve)}
+		spec.Workstations = append(spec.Workstations, needs)
+	}
+	for _, name := range names(p.Cards) {
+		if used[name] {
+			spec.Cards = append(spec.Cards, cluster.Card{Mapping: p.mapping(name), Kind: p.Cards[name].kind()})
+		}
+	}
+	return spec, nil
+}
+
+// Cluster does what [Page.Cluster] does, with line and column in its errors.
+func (s *Source) Cluster(facts cluster.Facts, resolve Resolver) (cluster.Spec, error) {
+	spec, err := s.Page.Cluster(facts, resolve)
+	return spec, s.explain(err)
+}
+
+// on returns the function that makes the VM of a workstation for a node.
+func (p Page) on(name string, all cluster.Facts, resolve Resolver) func(workstation.Facts) (workstation.VM, error) {
+	return func(node workstation.Facts) (workstation.VM, error) {
+		c := &conversion{page: p, facts: node, resolve: resolve}
+		w := p.Workstations[name]
+		c.enter(name, w)
+		c.has = c.has || slices.ContainsFunc(all.Guests, func(g cluster.Guest) bool { return g.VMID == w.VMID() })
+		vm := w.made(name, c).VM()
+		return vm, c.errs.err()
+	}
+}
+
+// kind returns the kind of a card. The zero Kind means the card of the mapping.
+func (c Card) kind() cluster.Kind {
+	kind := cluster.Kind{Address: c.Address}
+	vendor, device, isModel := strings.Cut(c.Model, ":")
+	v, vendorErr := iommu.ParseID(vendor)
+	d, deviceErr := iommu.ParseID(device)
+	if isModel && vendorErr == nil && deviceErr == nil {
+		kind.Model = iommu.Model{Vendor: v, Device: d}
+	} else {
+		kind.Name = c.Model
+	}
+	return kind
+}
+
+// kindAt returns the node's only card of a kind. It returns false if the node
+// has no such card, or several.
+func (c *conversion) kindAt(name string) (card gpu.Card, ok bool) {
+	kind := c.page.Cards[name].kind()
+	var found []gpu.Card
+	for _, card := range c.facts.Cards() {
+		if kind.Is(card) {
+			found = append(found, card)
+		}
+	}
+	switch len(found) {
+	case 0:
+		c.errs.add("cards."+name+".model", "node %s has no graphics card that is %s: %s", c.facts.Node, kind, c.cards())
+	case 1:
+		return found[0], true
+	default:
+		c.errs.add("cards."+name+".model", "node %s has several graphics cards that are %s: give the address of one at cards.%s.address", c.facts.Node, kind, name)
+	}
+	return gpu.Card{}, false
+}

@@ -1,0 +1,126 @@
+package file_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/cluster"
+	"github.com/proxstation/proxstation/workstation/file"
+	"github.com/proxstation/proxstation/workstation/pvetest"
+)
+
+// spread is a page for a cluster: a card by its name, one workstation with a
+// node, one without.
+const spread = `cards:
+  rtx: {model: RTX 5070}
+workstations:
+  windows: {id: 140, profile: windows11, card: rtx, node: b}
+  linux: {id: 141, profile: linux-ai, card: rtx}
+dualboot:
+  rtx: {members: [windows, linux]}
+`
+
+// observed returns the facts of a cluster of reference hosts.
+func observed(t *testing.T, names ...string) cluster.Facts {
+	t.Helper()
+	var hosts []pvetest.Host
+	for _, name := range names {
+		host := pvetest.Reference()
+		host.Name = name
+		hosts = append(hosts, host)
+	}
+	sim := pvetest.NewCluster(hosts, nil)
+	c, err := cluster.Connect(t.Context(), []workstation.Endpoint{{URL: "https://" + names[0] + ":8006", Username: "root@pam", Password: "secret", Transport: sim.Transport()}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts, err := c.Observe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return facts
+}
+
+func secrets(file.Reference) (proxstation.Secret, error) {
+	return proxstation.NewSecret("secret"), nil
+}
+
+// On a cluster the page becomes needs: the named node counts, a workstation
+// without a node is placed, and the card's mapping gets an entry for each node
+// that has such a card.
+func TestAPageOfACluster(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		facts := observed(t, "a", "b", "c")
+		source, err := file.Parse("page", []byte(spread))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !source.Page.Spread() || source.Page.NodeOf("windows") != "b" || source.Page.NodeOf("linux") != "" {
+			t.Errorf("windows is on %q, linux on %q", source.Page.NodeOf("windows"), source.Page.NodeOf("linux"))
+		}
+		spec, err := source.Cluster(facts, secrets)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := cluster.Diff(spec, facts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		homes := map[int]string{}
+		for _, p := range plan.Placements {
+			homes[p.VMID] = p.Node
+		}
+		if homes[140] != "b" || homes[141] == "b" {
+			t.Errorf("placed %v: want windows on b, and linux where the card is free", homes)
+		}
+		if len(plan.Mappings) != 1 || len(plan.Mappings[0].Mapping.Entries) != 3 {
+			t.Errorf("mappings %+v", plan.Mappings)
+		}
+	})
+}
+
+// On one node, workstations of other nodes are left out, and a card by its name
+// is the card at its address.
+func TestAPageSeenFromOneNode(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		facts := observed(t, "a", "b")
+		for node, want := range map[int]int{0: 1, 1: 2} {
+			source, err := file.Parse("page", []byte(spread))
+			if err != nil {
+				t.Fatal(err)
+			}
+			spec, err := source.Spec(facts.Nodes[node].Facts, secrets)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(spec.VMs) != want || len(spec.Mappings) != 1 || spec.Mappings[0].Card.String() != "0000:01:00.0" {
+				t.Errorf("node %d: %d VMs, mappings %+v", node, len(spec.VMs), spec.Mappings)
+			}
+		}
+	})
+}
+
+func TestModelsThatAreNotThere(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		facts := observed(t, "a").Nodes[0].Facts
+		for model, want := range map[string]string{
+			"RTX 9090": "node a has no graphics card that is RTX 9090", "10de:2c05": "", "8086:3e92": "", "graphics": "", "dead:beef": "no graphics card that is dead:beef",
+			"Corporation": "several graphics cards",
+		} {
+			source, err := file.Parse("page", []byte(strings.Replace(spread, "RTX 5070", `"`+model+`"`, 1)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = source.Spec(facts, secrets)
+			if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "page:2:")) {
+				t.Errorf("%s: %v, want %q", model, err, want)
+			}
+		}
+	})
+}
