@@ -68,7 +68,7 @@ func (s startup) emptyFirst() {
 	for i, device := range s.after {
 		if s.empty(device) && slices.ContainsFunc(s.after[i:], func(other string) bool { return !s.empty(other) }) {
 			s.tell("workstation.boot-empty", proxstation.Blocker, "boot: "+s.will["boot"]+", and "+device+" is a new disk",
-				"there is nothing to start from on a disk that is just made", "name "+s.order[0]+" first in boot, or leave boot out of the Spec: the VM then starts as it does today")
+				"a new disk has no system to start from", "name "+s.order[0]+" first in boot, or leave boot out of the Spec: the VM then starts as it does today")
 			return
 		}
 	}
@@ -81,11 +81,11 @@ func (s startup) lost() {
 	full := slices.ContainsFunc(s.after, func(device string) bool { return !s.empty(device) })
 	if first := s.order[0]; !slices.Contains(s.after, first) && !full {
 		s.tell("workstation.boot-lost", proxstation.Blocker, fmt.Sprintf("the VM starts from %s (%s); after the plan boot is %q", first, s.now[first], s.will["boot"]),
-			"nothing in that order has a system on it", "keep "+first+" in boot, or leave boot out of the Spec")
+			"no device in that order has a system on it", "keep "+first+" in boot, or leave boot out of the Spec")
 	}
 	if loader := loaderOf(s.now); loader != "" && slices.Contains(s.order, loader) && !slices.Contains(s.after, loader) {
 		s.tell("workstation.boot-loader", proxstation.Blocker, fmt.Sprintf("%s (%s) holds the boot loader; after the plan boot is %q", loader, s.now[loader], s.will["boot"]),
-			"the firmware never tries a drive that is not in the order, and the guest does not start without its loader",
+			"the firmware only tries drives in the order, and the guest does not start without its loader",
 			fmt.Sprintf("keep %s in boot; if the loader is on the system disk by now, take it out by hand: qm set %d --boot '%s'", loader, s.vm.ID, s.will["boot"]))
 	}
 }
@@ -96,7 +96,7 @@ func (s startup) another() {
 	first := s.order[0]
 	if len(s.after) > 0 && s.after[0] != first && !s.empty(s.after[0]) {
 		s.tell("workstation.boot-changed", proxstation.Warning, fmt.Sprintf("the VM starts from %s today, and from %s after the plan", first, s.after[0]),
-			"the guest that starts may be another", fmt.Sprintf("if that is not meant, leave boot out of the Spec; the way back: qm set %d --boot 'order=%s'", s.vm.ID, strings.Join(s.order, ";")))
+			"another guest system may start", fmt.Sprintf("if that is not meant, leave boot out of the Spec; the way back: qm set %d --boot 'order=%s'", s.vm.ID, strings.Join(s.order, ";")))
 	}
 	if s.will[first] == "" || !slices.Contains(s.after, first) {
 		return
@@ -114,7 +114,7 @@ func (s startup) another() {
 	will, errWill := storage.ParseDrive(s.will[first])
 	if errNow == nil && errWill == nil && now.Volume != will.Volume && !qmconf.IsCloudInit(s.now[first]) {
 		s.tell("workstation.boot-changed", proxstation.Warning, fmt.Sprintf("the VM starts from %s, where %s takes the place of %s", first, will.Volume, now.Volume),
-			"the guest that starts may be another", "if that is not meant, name another slot for "+will.Volume)
+			"another guest system may start", "if that is not meant, name another slot for "+will.Volume)
 	}
 }
 
@@ -128,7 +128,7 @@ func (s startup) firmware() {
 	}
 	if now, will := kind(s.now), kind(s.will); now != will {
 		s.tell("workstation.boot-firmware", proxstation.Blocker, fmt.Sprintf("bios: %s becomes %s, and %s was installed under %s", now, will, s.order[0], now),
-			"a system that was installed for BIOS has no EFI boot loader, and the other way round",
+			"a system that was installed for BIOS has no EFI boot loader, and a system for EFI has no boot loader for BIOS",
 			fmt.Sprintf("leave bios out of the Spec; if the disk is converted (mbr2gpt in Windows), set it by hand: qm set %d --bios %s", s.vm.ID, will))
 	}
 }
@@ -140,7 +140,7 @@ func (s startup) controller() {
 	if now == will || qmconf.Family(first) != "scsi" || strings.HasPrefix(now, "virtio") && strings.HasPrefix(will, "virtio") {
 		return
 	}
-	severity, fix := proxstation.Warning, "see that the guest's initial RAM disk has virtio_scsi before"
+	severity, fix := proxstation.Warning, "first make sure that the guest's initial RAM disk has virtio_scsi"
 	if s.vm.Guest.IsWindows() {
 		severity = proxstation.Blocker
 		fix = fmt.Sprintf("leave scsihw out of the Spec; or first add a small disk on that controller, let Windows install the driver, and change it by hand: qm set %d --scsihw %s", s.vm.ID, will)

@@ -34,7 +34,7 @@ func (f Facts) handovers(v VMFacts) []proxstation.Finding {
 		}
 		if _, known := f.PCI().Mapping(h.Mapping); h.Mapping != "" && !known {
 			findings = append(findings, proxstation.Finding{ID: "workstation.mapping-unknown", Severity: proxstation.Warning, Subject: v.String(), Seen: key + ": " + v.Config[key],
-				Why: "The login sees no mapping " + h.Mapping + ", so nobody knows which device that is, and whether the VM is given it twice.",
+				Why: "The login sees no mapping " + h.Mapping + ", so it is not known which device this is, or whether the VM gets the device twice.",
 				Fix: "Give the login Mapping.Audit on /mapping/pci/" + h.Mapping + ", or look at it on the node: pvesh get /cluster/mapping/pci/" + h.Mapping + "."})
 			continue
 		}

@@ -73,9 +73,9 @@ func (d *differ) elsewhere(vm VM, disk Disk, value string) {
 	why, target := "", disk.Storage
 	switch {
 	case disk.Storage != "" && disk.Storage != name:
-		why = "it was to be on " + disk.Storage
+		why = "it should be on " + disk.Storage
 	case disk.Storage == "" && least != storage.TierUnknown && pool.Tier > least:
-		why, target = fmt.Sprintf("it was to be on tier %s (%s) or faster", least, least.Media()), "STORAGE"
+		why, target = fmt.Sprintf("it should be on tier %s (%s) or faster", least, least.Media()), "STORAGE"
 	default:
 		return
 	}
@@ -122,7 +122,7 @@ func volumeSize(value string) (storage.Size, error) {
 	}
 	size, ok := drive.Size()
 	if !ok {
-		return 0, fmt.Errorf("workstation: drive %q does not tell its size", value)
+		return 0, fmt.Errorf("workstation: drive %q has no size", value)
 	}
 	return size, nil
 }

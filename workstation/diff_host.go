@@ -14,7 +14,7 @@ func (d *differ) checkHost(vm VM, config map[string]string) problems {
 	var problems problems
 	known, count := d.facts.Cores > 0, virtualCPUs(config)
 	if known && count > d.facts.Cores {
-		problems.add(vm, "cores", fmt.Sprint(count), fmt.Sprintf("the host has %d logical CPUs, and PVE starts no VM with more", d.facts.Cores))
+		problems.add(vm, "cores", fmt.Sprint(count), fmt.Sprintf("the host has %d logical CPUs, and PVE does not start a VM with more CPUs", d.facts.Cores))
 	}
 	pinned, err := qmconf.ParseCPUs(config["affinity"])
 	i := slices.IndexFunc(pinned, func(cpu int) bool { return known && cpu >= d.facts.Cores })
@@ -43,14 +43,14 @@ func (d *differ) adviseHost(vm VM, config map[string]string) {
 	case len(pinned) < count:
 		d.find(proxstation.Finding{ID: "workstation.pinned-few", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d", vm.ID),
 			Seen: fmt.Sprintf("%d virtual CPUs, pinned to %d of the host's (%s)", count, len(pinned), qmconf.FormatCPUs(pinned)),
-			Why:  "Virtual CPUs wait for each other, which stutters more than no pinning.", Fix: "Pin to more CPUs, or give the VM fewer."})
+			Why:  "Virtual CPUs have to wait for each other, so the VM stutters more than without pinning.", Fix: "Pin to more CPUs, or give the VM fewer."})
 	case d.facts.Cores > 0 && len(pinned) == d.facts.Cores:
 		d.find(proxstation.Finding{ID: "workstation.pinned-all", Severity: proxstation.Info, Subject: fmt.Sprintf("VM %d", vm.ID),
-			Seen: "pinned to all CPUs of the host", Why: "That is what the scheduler does by itself.", Fix: "Leave affinity out."})
+			Seen: "pinned to all CPUs of the host", Why: "The scheduler uses all CPUs by itself.", Fix: "Leave affinity out."})
 	}
 	if config["hugepages"] == "1024" {
 		d.find(proxstation.Finding{ID: "workstation.huge-pages", Severity: proxstation.Info, Subject: fmt.Sprintf("VM %d", vm.ID), Seen: "hugepages: 1024",
-			Why: "When the VM starts, the host has to have that much memory in pieces of 1 GiB, which it seldom has after some time.",
+			Why: "When the VM starts, the host needs that much memory in free pieces of 1 GiB. After some time a host seldom has such pieces.",
 			Fix: fmt.Sprintf("Reserve them when the host boots: hugepagesz=1G hugepages=%s on its kernel command line.", gibibytes(config["memory"]))})
 	}
 }
@@ -63,10 +63,10 @@ func gibibytes(memory string) string {
 func (d *differ) checkLock(v VMFacts) {
 	if v.Lock == "suspended" {
 		d.find(proxstation.Finding{ID: "workstation.hibernated", Severity: proxstation.Warning, Subject: v.String(), Seen: "lock: suspended, vmstate: " + v.Config["vmstate"],
-			Why: "The VM is hibernated: PVE refuses changes until it is started again, and it resumes with the devices that it had.",
-			Fix: fmt.Sprintf("Start it (qm start %d resumes it), shut the guest down, and plan again; qm unlock %d gives up what was open in it.", v.ID, v.ID)})
+			Why: "The VM is hibernated: PVE refuses changes until it is started again, and the start resumes it with its old devices.",
+			Fix: fmt.Sprintf("Start it (qm start %d resumes it), shut the guest down, and plan again; qm unlock %d discards the saved state, with everything that was open.", v.ID, v.ID)})
 	} else if v.Lock != "" {
 		d.find(proxstation.Finding{ID: "workstation.locked", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d", v.ID), Seen: "lock: " + v.Lock,
-			Why: "PVE refuses changes while it is locked.", Fix: "Wait for the " + v.Lock + " to end; if it died, qm unlock."})
+			Why: "PVE refuses changes while the VM is locked.", Fix: "Wait for the " + v.Lock + " to end; if it has crashed, run qm unlock."})
 	}
 }

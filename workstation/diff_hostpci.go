@@ -162,7 +162,7 @@ func (d *differ) keepSplit(vm VM, have VMFacts, slot string, holders []string) {
 		seen = append(seen, key+": "+have.Config[key])
 	}
 	d.find(proxstation.Finding{ID: "workstation.card-split", Severity: proxstation.Warning, Subject: have.String(), Seen: strings.Join(seen, "; "),
-		Why: fmt.Sprintf("The VM has this card already, a function in each key: with %s in %s PVE would find a function assigned twice and not start the VM, so they stay.", device, slot),
+		Why: fmt.Sprintf("The VM has this card already, with one function in each key. With %s in %s too, PVE would find a function assigned twice and not start the VM. So the keys stay as they are.", device, slot),
 		Fix: fmt.Sprintf("To name the card as the Spec does, shut the VM down, run qm set %d --delete %s on the node, and plan again.", vm.ID, strings.Join(others, ","))})
 }
 

@@ -28,17 +28,17 @@ func (d *differ) checkImages(vm VM, have VMFacts) {
 		}
 		if why := d.missing(volume); why != "" {
 			d.find(proxstation.Finding{ID: "workstation.image-missing", Severity: proxstation.Blocker, Subject: diskName(vm.ID, disk.Slot), Seen: volume + ": " + why,
-				Why: "PVE would refuse the step that wants it.", Fix: "Bring it there (in the web interface: the storage, ISO Images or Import, Upload), or name one that pvesm list shows on the node."})
+				Why: "PVE would refuse the step that needs this volume.", Fix: "Upload it (in the web interface: the storage, ISO Images or Import, Upload), or name a volume that pvesm list shows on the node."})
 		}
 	}
 	if len(have.Config) > 0 || startable || vm.Guest == gpu.AnyGuest {
 		return
 	}
 	f := proxstation.Finding{ID: "workstation.no-system", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: "a new VM with an empty disk and no image",
-		Why: "There is nothing on it to start from.", Fix: "Name an installer (Install) or a cloud image (Image) in the profile, or put one into its CD drive before the first start."}
+		Why: "The VM has nothing to start from.", Fix: "Name an installer (Install) or a cloud image (Image) in the profile, or put one into its CD drive before the first start."}
 	switch {
 	case vm.Guest.IsMacOS():
-		f.Why, f.Fix = "macOS starts by a boot loader such as OpenCore, and there is none.", "Name its image in MacOS.OpenCore, and the recovery system in MacOS.Recovery."
+		f.Why, f.Fix = "macOS needs a boot loader such as OpenCore, and the VM has no boot loader.", "Name its image in MacOS.OpenCore, and the recovery system in MacOS.Recovery."
 	case vm.Guest.IsWindows():
 		f.Fix = "Name Microsoft's image in Windows11.Install and virtio-win in Windows11.Drivers, or put them into its CD drives before the first start."
 	}

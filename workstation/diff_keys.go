@@ -52,7 +52,7 @@ func (d *differ) inItsKeys(vm VM, have map[string]string, family string, names .
 			slot = qmconf.FreeSlot(key, nil, have, moved)
 		}
 		if slot == "" {
-			d.problems.add(vm, key, value, "the VM has no "+family+" key left for it: name one to take away in VM.Absent")
+			d.problems.add(vm, key, value, "the VM has no "+family+" key left for it: name a key to remove in VM.Absent")
 			continue
 		}
 		moved[slot] = value

@@ -23,7 +23,7 @@ func (d *differ) checkMachine(vm VM, have VMFacts, will map[string]string) {
 	for _, p := range d.argProblems(will) {
 		if !slices.Contains(d.argProblems(have.Config), p) {
 			d.find(proxstation.Finding{ID: "workstation.args", Severity: proxstation.Blocker, Subject: have.String(), Seen: "args: " + shown("args", p.arg), Why: p.why + ": QEMU does not start.",
-				Fix: fmt.Sprintf("On the node as root, take it out of the line args of /etc/pve/qemu-server/%d.conf, or name it as the new machine wants it, and plan again.", vm.ID)})
+				Fix: fmt.Sprintf("On the node as root, remove the argument from the line args of /etc/pve/qemu-server/%d.conf, or change it for the new machine, and plan again.", vm.ID)})
 		}
 	}
 	if isQ35(have.Config) == isQ35(will) {
@@ -31,12 +31,12 @@ func (d *differ) checkMachine(vm VM, have VMFacts, will map[string]string) {
 	}
 	seen := fmt.Sprintf("machine: %s becomes %s", orDefault(have.Config["machine"]), orDefault(will["machine"]))
 	if !vm.Guest.IsMacOS() { // the function macOS reports more about it
-		why := "every device of the guest gets another place: network interfaces get other names, and an address that was set for one is lost"
+		why := "every device of the guest gets another PCI address: network interfaces get other names, and an address that was set for an old name is lost"
 		if vm.Guest.IsWindows() {
-			why = "every device of the guest gets another place: Windows may want to be activated again, and takes its network adapter for a new one, without the address that was set"
+			why = "every device of the guest gets another PCI address: Windows may have to be activated again, and sees a new network adapter, without the address that was set"
 		}
 		d.find(proxstation.Finding{ID: "workstation.machine", Severity: proxstation.Warning, Subject: have.String(), Seen: seen, Why: printable.Sentence(why),
-			Fix: "Leave machine out of the Spec to keep it; else have PVE's console at hand for the first start."})
+			Fix: "Leave machine out of the Spec to keep the machine type. Otherwise use PVE's console for the first start."})
 	}
 	d.checkIDE(vm, have, will)
 }
@@ -66,9 +66,9 @@ func (d *differ) checkIDE(vm VM, have VMFacts, will map[string]string) {
 		case slot == system && vm.Guest.IsMacOS():
 			f.Severity, f.Why, f.Fix = proxstation.Blocker, "macOS has no driver for the IDE controller of i440fx, and its system is on that disk.", move
 		case slot == system:
-			f.Severity, f.Why, f.Fix = proxstation.Blocker, "On the new machine the slot is of another controller, for which Windows did not load a driver when it was installed there: it stops while it starts.", move
+			f.Severity, f.Why, f.Fix = proxstation.Blocker, "On the new machine the slot belongs to another controller, for which the installed Windows loads no driver. Windows then stops during its start.", move
 		case vm.Guest.IsMacOS():
-			f.Why, f.Fix = "The firmware still starts the boot loader from there, but macOS has no driver for the IDE controller of i440fx and never sees that disk: nothing on it can be updated or installed from.", move
+			f.Why, f.Fix = "The firmware still starts the boot loader from this disk. But macOS has no driver for the IDE controller of i440fx and never sees the disk, so it cannot update or install anything from it.", move
 		default:
 			continue
 		}
@@ -138,7 +138,7 @@ func (d *differ) argProblem(arg qmconf.Arg, config map[string]string, made map[s
 		}
 	case "-drive", "-pflash":
 		if (arg.Name() == "-pflash" || arg.Property("if") == "pflash") && config["bios"] == "ovmf" {
-			return "bios: ovmf gives the VM its firmware already, and a second one has no place"
+			return "bios: ovmf gives the VM its firmware already, and there is no place for a second firmware"
 		}
 		if slot, ours := strings.CutPrefix(arg.Property("id"), "drive-"); ours && config[slot] != "" {
 			return "PVE gives the drive of " + slot + " the same ID"
@@ -160,7 +160,7 @@ func (d *differ) setProblem(key, rest string, config map[string]string) string {
 	}
 	switch numbered, functions := numberedFunction.MatchString(rest), len(d.functions(h)); {
 	case functions > 1:
-		return key + " has several functions, and -set ends the ID of a device at its first point: it cannot name " + key + ".0"
+		return key + " has several functions, and -set reads the ID of a device only up to the first dot, so it cannot name " + key + ".0"
 	case numbered && functions == 1:
 		return key + " has one function, which PVE does not number"
 	}
@@ -207,7 +207,7 @@ var beforeXHCI = regexp.MustCompile(`^pc-(q35|i440fx)-([0-6]\.|7\.0)`)
 func (d *differ) checkTemplate(have VMFacts) {
 	if have.Config["template"] == "1" {
 		d.find(proxstation.Finding{ID: "workstation.template", Severity: proxstation.Warning, Subject: have.String(), Seen: "template: 1",
-			Why: "A template never starts: what changes in it is for the clones that are made later, and clones that exist keep what they have.",
-			Fix: "Name a clone in the Spec if a VM that runs is meant."})
+			Why: "A template never starts. Changes in it only affect clones that are made later; existing clones stay as they are.",
+			Fix: "To change a VM that runs, name a clone in the Spec."})
 	}
 }

@@ -141,10 +141,10 @@ func (d *differ) judge(vm VM, will VMFacts) {
 		}
 		seen := invalid.Field + ": " + shown(invalid.Field, invalid.Value)
 		if invalid.Value == "" {
-			seen = invalid.Field + " is not set as it should be"
+			seen = invalid.Field + " has a wrong setting"
 		}
 		d.find(proxstation.Finding{ID: "workstation.rule", Severity: proxstation.Warning, Subject: have.String(), Seen: seen,
-			Why: "The VM is so today, and the plan leaves it so: " + invalid.Why + ".", Fix: fmt.Sprintf("Name it in the Spec, or with the VM off change it on the node: qm set %d.", vm.ID)})
+			Why: "The VM has this fault today, and the plan does not change it: " + invalid.Why + ".", Fix: fmt.Sprintf("Name the key in the Spec, or change it on the node while the VM is off: qm set %d.", vm.ID)})
 	}
 }
 

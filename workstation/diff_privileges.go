@@ -14,7 +14,7 @@ func (d *differ) checkSeen(vm VM) {
 	audit := Privilege{vmPath(vm.ID), "VM.Audit"}
 	if d.facts.permissions != nil && d.facts.RootTicket != proxstation.Yes && !d.facts.allows(audit) {
 		d.find(proxstation.Finding{ID: "workstation.vm-unseen", Severity: proxstation.Blocker, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: "the login lacks " + audit.String(),
-			Why: "PVE lists only the VMs that a login may see: this VM may be there already, and Apply could not read back what it made.", Fix: "Give the login's role VM.Audit on /vms (PVE manual, User Management), and observe again."})
+			Why: "PVE lists only the VMs that a login may see: this VM may exist already, and Apply could not read its changes back.", Fix: "Give the login's role VM.Audit on /vms (PVE manual, User Management), and observe again."})
 	}
 }
 
@@ -28,11 +28,11 @@ func (d *differ) privileges() {
 		}
 		if len(missing) > 0 {
 			d.find(proxstation.Finding{ID: "workstation.privilege", Severity: proxstation.Blocker, Subject: c.Object, Seen: "the login lacks " + strings.Join(missing, ", "),
-				Why: "PVE would refuse this step.", Fix: "Add them to the login's role (PVE manual, User Management)."})
+				Why: "PVE would refuse this step.", Fix: "Add these privileges to the login's role (PVE manual, User Management)."})
 		}
 		if len(c.RootTicket) > 0 && d.facts.RootTicket == proxstation.No {
 			d.find(proxstation.Finding{ID: "workstation.root-only", Severity: proxstation.Blocker, Subject: c.Object, Seen: strings.Join(c.RootTicket, ", "),
-				Why: "PVE lets only root@pam set them, logged in with a password; no API token may.",
+				Why: "PVE lets only root@pam set these keys, and only with a password: an API token cannot do it.",
 				Fix: "Log in as root@pam with a password, or use a resource mapping instead of an address."})
 		}
 	}

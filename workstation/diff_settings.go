@@ -49,7 +49,7 @@ func (d *differ) onNode(vm VM, key, value string) {
 		model, _ := qmconf.Parse(key, value).Get("cputype")
 		if have := d.facts.CPUModels; have != nil && strings.HasPrefix(model, "custom-") && !slices.Contains(have, model) {
 			block("workstation.cpu-model", model, "the cluster has no such CPU model, and the VM would not start with it",
-				"define it in /etc/pve/virtual-guest/cpu-models.conf, or choose a model that PVE brings")
+				"define it in /etc/pve/virtual-guest/cpu-models.conf, or choose one of PVE's own models")
 		}
 	}
 }

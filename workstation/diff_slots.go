@@ -90,7 +90,7 @@ func (d *differ) tellSlot(have VMFacts, disk Disk, slot string) {
 	}
 	if value, there := have.Config[slot]; there && !disk.isDefault() {
 		d.find(proxstation.Finding{ID: "workstation.slot", Severity: proxstation.Info, Subject: have.String(), Seen: slot + ": " + value,
-			Why: "The Spec's " + disk.Slot + " is taken for this drive, which the VM has.", Fix: "If another drive is meant, name its slot in the Spec."})
+			Why: "The Spec's " + disk.Slot + " stands for this drive, which the VM has already.", Fix: "If you mean another drive, name its slot in the Spec."})
 	}
 }
 

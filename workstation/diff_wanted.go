@@ -64,7 +64,7 @@ func (d *differ) checkUnused(vm VM, slot string, have map[string]string) {
 	for _, key := range slices.Sorted(maps.Keys(have)) {
 		if qmconf.Family(key) == "unused" {
 			d.find(proxstation.Finding{ID: "workstation.unused", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: key + ": " + have[key],
-				Why: "A disk that was detached keeps its data, and " + slot + " would be a new, empty one.", Fix: "To have it back, attach it by hand or name it as the Disk's Volume."})
+				Why: "A detached disk keeps its data, and " + slot + " would be a new, empty one.", Fix: "To use the detached disk again, attach it by hand or name it as the Disk's Volume."})
 		}
 	}
 }
@@ -109,7 +109,7 @@ func (d *differ) changeable(vm VM, disk Disk, value string) Disk {
 				continue
 			}
 			d.find(proxstation.Finding{ID: "workstation.firmware", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: fmt.Sprintf("%s was made with %s %s, not %s", disk.Slot, key, is, disk.Options[key]),
-				Why: "A volume that is there stays as it is.", Fix: "With the VM off, remove it and have it made anew; Secure Boot and BitLocker start anew with it."})
+				Why: "An existing volume stays as it is.", Fix: "To have it made anew, remove it while the VM is off. Secure Boot and BitLocker then start from the beginning."})
 		}
 		delete(disk.Options, key)
 	}
@@ -138,7 +138,7 @@ func (d *differ) checkSecureBoot(vm VM, value string) (told bool) {
 // checkMedium refuses a CD in the place of a disk.
 func (d *differ) checkMedium(vm VM, disk Disk, value string) {
 	if qmconf.IsCD(value) {
-		d.problems.add(vm, disk.Slot, value, "a CD drive is there, and a disk is wanted: choose another slot")
+		d.problems.add(vm, disk.Slot, value, "the slot has a CD drive, and the Spec has a disk there: choose another slot")
 	}
 }
 

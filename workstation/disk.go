@@ -75,13 +75,13 @@ func (d Disk) check(vm VM, problems *problems) {
 	case strings.Contains(d.Volume, ","):
 		problems.add(vm, d.Slot, d.Volume, "options belong in Options")
 	case d.Volume != "" && d.Import != "":
-		problems.add(vm, d.Slot, d.Import, "a new disk is made from Import, and Volume is one that is there: want one of them")
+		problems.add(vm, d.Slot, d.Import, "Import makes a new disk, and Volume is an existing disk: set only one of them")
 	case strings.Contains(d.Import, ":iso/"):
 		problems.add(vm, d.Slot, d.Import, "PVE makes disks of volumes of content type import, not iso: bring the file there as .raw, or name its path on the node, as root@pam with a password")
 	case d.Volume == "" && (d.Size > 0 && d.Size < smallest || d.NewSize > 0 && d.NewSize < smallest):
-		problems.add(vm, d.Slot, fmt.Sprintf("%d bytes", int64(max(d.Size, d.NewSize))), "no disk is that small"+unitMeant)
+		problems.add(vm, d.Slot, fmt.Sprintf("%d bytes", int64(max(d.Size, d.NewSize))), "a disk cannot be that small"+unitMeant)
 	case d.isCD() && media != "" && media != "cdrom":
-		problems.add(vm, d.Slot, d.Volume, "it is a CD, and no other medium")
+		problems.add(vm, d.Slot, d.Volume, "the volume can only be a CD")
 	}
 }
 

@@ -113,7 +113,7 @@ func (f Facts) checkHandover(v VMFacts, slot string, h gpu.HostPCI) []proxstatio
 	for _, fn := range of(isStorage, o.taken) {
 		severity, why := o.storage(fn)
 		if why != "" {
-			find(severity, "switch.host-storage", describe(fn), why, "see on the host which disks hang on it (readlink -f /sys/block/* | grep "+fn.Address.String()+"; lsblk), and pass a controller that the host does not use")
+			find(severity, "switch.host-storage", describe(fn), why, "see on the host which disks are connected to it (readlink -f /sys/block/* | grep "+fn.Address.String()+"; lsblk), and pass a controller that the host does not use")
 		}
 	}
 	for _, fn := range of(isNetwork, o.taken) {
@@ -122,8 +122,8 @@ func (f Facts) checkHandover(v VMFacts, slot string, h gpu.HostPCI) []proxstatio
 	}
 	for _, fn := range of(isUSB, o.taken) {
 		if len(of(isUSB, o.left)) == 0 && !f.partOfCard(fn) {
-			find(o.usb(), "switch.host-usb", describe(fn), "it is the last USB controller of the host: its keyboard, and disks on USB, are gone while the VM runs",
-				"see on the host what is on it (lsusb -t), and pass single USB devices instead: usb0: host=VENDOR:DEVICE")
+			find(o.usb(), "switch.host-usb", describe(fn), "it is the last USB controller of the host: the host has no keyboard and no USB disks while the VM runs",
+				"see on the host which devices are connected to it (lsusb -t), and pass single USB devices instead: usb0: host=VENDOR:DEVICE")
 		}
 	}
 	return findings
@@ -193,15 +193,15 @@ var (
 // bridges.
 func (o handover) network(fn iommu.Function) (severity proxstation.Severity, why string) {
 	if len(of(isNetwork, o.left)) == 0 {
-		return proxstation.Blocker, "it is the last network card of the host, which is off the network when the VM starts"
+		return proxstation.Blocker, "it is the last network card of the host, and the host loses its network when the VM starts"
 	}
 	for _, port := range o.facts.ports {
 		onBoard := strings.HasPrefix(port, "eno") && strings.HasPrefix(fn.Address.String(), "0000:00:") // such a name stands for a port on the mainboard
 		if a, ok := addressOf(port); ok && a == fn.Address || onBoard {
-			return proxstation.Blocker, "it is " + port + ", by which the host and its VMs are on the network"
+			return proxstation.Blocker, "it is " + port + ", which connects the host and its VMs to the network"
 		}
 	}
-	return proxstation.Warning, "the host's bridge may be on it, and is off the network when the VM starts"
+	return proxstation.Warning, "the host's bridge may use it, and loses its network when the VM starts"
 }
 
 func (o handover) usb() proxstation.Severity {

@@ -53,8 +53,8 @@ func (f Facts) cardUsers(v VMFacts) []proxstation.Finding {
 	var findings []proxstation.Finding
 	if hook := v.Config["hookscript"]; hook != "" {
 		findings = append(findings, proxstation.Finding{ID: "switch.hookscript", Severity: proxstation.Info, Subject: v.String(), Seen: "hookscript: " + hook,
-			Why: "The script runs before the start and after the stop of the VM: one that gives the card back to the host's driver after the stop does so while the other VM starts.",
-			Fix: fmt.Sprintf("Read it (pvesm path %s), and let it bind the card to the host only when no other VM is to have it.", hook)})
+			Why: "The script runs before the start and after the stop of the VM. If it gives the card back to the host's driver after the stop, it does so while the other VM starts.",
+			Fix: fmt.Sprintf("Read it (pvesm path %s), and let it bind the card to the host only if no other VM is about to get the card.", hook)})
 	}
 	var named []gpu.Card
 	for _, h := range v.devices() {
@@ -67,12 +67,12 @@ func (f Facts) cardUsers(v VMFacts) []proxstation.Finding {
 	for _, card := range named {
 		if driver := card.Display().Driver; driver != "" && driver != "vfio-pci" && driver != "pci-stub" {
 			findings = append(findings, proxstation.Finding{ID: "switch.host-driver", Severity: proxstation.Info, Subject: v.String(), Seen: fmt.Sprintf("the host's driver %s has %s", driver, card.Address()),
-				Why: "PVE takes the card from the driver when the VM starts, which hangs if a program on the host uses it.", Fix: "Stop what uses it (fuser -v /dev/dri/* /dev/nvidia*), or keep the card from the driver" + comesBack(card) + "."})
+				Why: "PVE takes the card from the driver when the VM starts, which hangs if a program on the host uses the card.", Fix: "Stop the programs that use it (fuser -v /dev/dri/* /dev/nvidia*), or keep the card from the driver" + comesBack(card) + "."})
 		}
 		for _, user := range f.CardUsers {
 			if device, uses := user.uses(card, f.Cards()); uses {
 				findings = append(findings, proxstation.Finding{ID: "switch.container", Severity: proxstation.Warning, Subject: fmt.Sprintf("container %d %s", user.VMID, user.Name), Seen: "it runs, and is given " + device,
-					Why: fmt.Sprintf("If that is %s, which %s takes, the container loses it, and the start may hang until the container lets go.", card.Address(), v), Fix: fmt.Sprintf("Shut it down before the switch (pct shutdown %d), or give it another card", user.VMID) + comesBack(card) + "."})
+					Why: fmt.Sprintf("If that is %s, which %s takes, the container loses it, and the start may hang until the container releases the card.", card.Address(), v), Fix: fmt.Sprintf("Shut it down before the switch (pct shutdown %d), or give it another card", user.VMID) + comesBack(card) + "."})
 			}
 		}
 	}

@@ -34,10 +34,10 @@ func TestValidateOptions(t *testing.T) {
 		says string // "" if it is fine
 	}{
 		"nothing":                         {cloud(profile.CloudInit{}), ""},
-		"an installer and a cloud image":  {profile.LinuxAI{Image: image, Install: iso}.VM(), `disk "ide2": an installer and cloud-init want it`},
-		"an installer and cloud-init":     {profile.LinuxAI{Install: iso, CloudInit: profile.CloudInit{User: "ai"}}.VM(), `disk "ide2": an installer and cloud-init want it`},
-		"keys without a drive":            {edit(profile.LinuxAI{}.VM(), func(vm *workstation.VM) { vm.Config["ciuser"] = "ai" }), "ciuser: without a drive of cloud-init"},
-		"a password without a drive":      {edit(profile.LinuxAI{}.VM(), func(vm *workstation.VM) { vm.Password = proxstation.NewSecret("hunter2") }), "cipassword: without a drive"},
+		"an installer and a cloud image":  {profile.LinuxAI{Image: image, Install: iso}.VM(), `disk "ide2": an installer and cloud-init both need this slot`},
+		"an installer and cloud-init":     {profile.LinuxAI{Install: iso, CloudInit: profile.CloudInit{User: "ai"}}.VM(), `disk "ide2": an installer and cloud-init both need this slot`},
+		"keys without a drive":            {edit(profile.LinuxAI{}.VM(), func(vm *workstation.VM) { vm.Config["ciuser"] = "ai" }), "ciuser: it has no effect without a cloud-init drive"},
+		"a password without a drive":      {edit(profile.LinuxAI{}.VM(), func(vm *workstation.VM) { vm.Password = proxstation.NewSecret("hunter2") }), "cipassword: it has no effect without"},
 		"a password among the keys":       {edit(cloud(profile.CloudInit{}), func(vm *workstation.VM) { vm.Config["cipassword"] = "hunter2" }), "cipassword: a password belongs in VM.Password"},
 		"a password to set and take away": {edit(cloud(profile.CloudInit{Password: proxstation.NewSecret("x")}), func(vm *workstation.VM) { vm.Absent = []string{"cipassword"} }), "both wanted and absent"},
 		"two drives of cloud-init": {edit(cloud(profile.CloudInit{}), func(vm *workstation.VM) {
@@ -60,7 +60,7 @@ func TestValidateOptions(t *testing.T) {
 		"pinned beyond every machine": {tuned(profile.Tuning{Pin: "0-999999"}), "is no range of CPUs"},
 		"pages of 2 MiB":              {tuned(profile.Tuning{HugePages: 2 * storage.MiB}), ""},
 		"pages of 4 MiB":              {tuned(profile.Tuning{HugePages: 4 * storage.MiB}), `hugepages "4": pages are of 2 MiB or 1 GiB`},
-		"memory of broken pages":      {profile.Windows11{Memory: 9*storage.GiB + 512*storage.MiB, Tuning: profile.Tuning{HugePages: storage.GiB}}.VM(), `memory "9728": it is no multiple of the huge pages`},
+		"memory of broken pages":      {profile.Windows11{Memory: 9*storage.GiB + 512*storage.MiB, Tuning: profile.Tuning{HugePages: storage.GiB}}.VM(), `memory "9728": it is not a multiple of the huge pages`},
 		"sockets of broken pages": {edit(profile.Windows11{Memory: 9 * storage.GiB, Tuning: profile.Tuning{HugePages: storage.GiB}}.VM(), func(vm *workstation.VM) { vm.Config["sockets"] = "2" }),
 			"1.0 GiB for each socket"},
 		"pages without NUMA":           {edit(tuned(profile.Tuning{HugePages: storage.GiB}), func(vm *workstation.VM) { delete(vm.Config, "numa") }), "PVE wants numa: 1"},

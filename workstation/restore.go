@@ -48,7 +48,7 @@ func RestorePlan(before Snapshot, facts Facts) (Plan, error) {
 	for _, id := range before.Missing {
 		if v, there := facts.VMs[id]; there {
 			d.find(proxstation.Finding{ID: "restore.made", Severity: proxstation.Info, Subject: v.String(), Seen: "it was made since the snapshot",
-				Why: "Restoring destroys nothing.", Fix: "Remove it with a DestroyPlan if it is not wanted."})
+				Why: "Restoring destroys nothing.", Fix: "If you do not want the VM, remove it with a DestroyPlan."})
 		}
 	}
 	d.conflicts(d.facts.applied(d.plan.Steps))
@@ -65,11 +65,11 @@ func (d *differ) restore(id int, old map[string]string) {
 	switch {
 	case !there:
 		d.find(proxstation.Finding{ID: "restore.gone", Severity: proxstation.Blocker, Subject: fmt.Sprintf("VM %d %s", id, old["name"]), Seen: "there is no such VM",
-			Why: "A configuration is nothing without its disks.", Fix: "Restore the VM from a backup, or leave it out of the snapshot."})
+			Why: "A configuration is of no use without its disks.", Fix: "Restore the VM from a backup, or leave it out of the snapshot."})
 		return
 	case old["meta"] != "" && v.Config["meta"] != "" && old["meta"] != v.Config["meta"]:
 		d.find(proxstation.Finding{ID: "restore.another", Severity: proxstation.Blocker, Subject: v.String(), Seen: fmt.Sprintf("meta: %s, in the snapshot %s", v.Config["meta"], old["meta"]),
-			Why: "The VM was destroyed and made anew: its disks are others.", Fix: "Leave it out of the snapshot."})
+			Why: "The VM was destroyed and made again, and has other disks now.", Fix: "Leave it out of the snapshot."})
 		return
 	}
 	d.checkLock(v)
@@ -153,7 +153,7 @@ func (r *restoring) password() {
 		r.remove(passwordKey)
 	case !has:
 		r.tell("restore.password", proxstation.Finding{Severity: proxstation.Warning, Seen: "the password of cloud-init is gone",
-			Why: "PVE never told it, so it is not in the snapshot.", Fix: "Set cipassword again."})
+			Why: "PVE never shows the password, so it is not in the snapshot.", Fix: "Set cipassword again."})
 	}
 }
 

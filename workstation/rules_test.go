@@ -101,8 +101,8 @@ func TestDisksAndProcessorsPVEWouldNotKeep(t *testing.T) {
 	host := taken(map[string]string{"name": "old", "memory": "2048", "scsi1": "local:iso/virtio-win-0.1.285.iso,media=cdrom,size=1G"})
 	facts := observe(t, pvetest.New(host, nil))
 	for says, vm := range map[string]workstation.VM{
-		"a CD drive is there": {ID: 300, Name: "old", Disks: []workstation.Disk{{Slot: "scsi1", Size: 8 * storage.GiB}}},
-		"10000 at the most":   {ID: 300, Name: "old", Config: map[string]string{"cpuunits": "20000"}},
+		"the slot has a CD drive": {ID: 300, Name: "old", Disks: []workstation.Disk{{Slot: "scsi1", Size: 8 * storage.GiB}}},
+		"at most 10000":           {ID: 300, Name: "old", Config: map[string]string{"cpuunits": "20000"}},
 	} {
 		if plan, err := workstation.Diff(workstation.Spec{VMs: []workstation.VM{vm}}, facts); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v, %s", says, err, plan)

@@ -39,10 +39,10 @@ func DestroyPlan(facts Facts, vmids ...int) (Plan, error) {
 			block("workstation.running", "it is running", "PVE does not remove a running VM", "shut it down first")
 		}
 		if v.Config["protection"] == "1" {
-			block("workstation.protected", "protection: 1", "PVE does not remove it", "take the protection out first, if it is meant")
+			block("workstation.protected", "protection: 1", "PVE does not remove it", "remove the protection first, if you really want to destroy the VM")
 		}
 		if slices.Contains(facts.HA, id) || slices.Contains(facts.HAIgnored, id) {
-			block("workstation.ha", "it is under high availability", "PVE does not remove it", fmt.Sprintf("take it out: ha-manager remove vm:%d", id))
+			block("workstation.ha", "it is under high availability", "PVE does not remove it", fmt.Sprintf("remove it from high availability: ha-manager remove vm:%d", id))
 		}
 		plan.Steps = append(plan.Steps, DestroyVM{VMID: id, Name: v.Name, Digest: v.Digest, Config: v.Config})
 	}
@@ -57,7 +57,7 @@ func (s DestroyVM) change() StepChange {
 		if err != nil || !qmconf.IsSlot(key) && qmconf.Family(key) != "unused" || drive.IsCDROM() {
 			continue
 		}
-		c.Lines = append(c.Lines, StepLine{Sign: SignDestroy, Key: key, Have: s.Config[key], Note: "the disk and all that is on it"})
+		c.Lines = append(c.Lines, StepLine{Sign: SignDestroy, Key: key, Have: s.Config[key], Note: "the disk and all data on it"})
 	}
 	return c
 }

@@ -68,7 +68,7 @@ func (s GrowDisk) apply(ctx context.Context, a *applier) error {
 func (s GrowDisk) size(config pve.WholeConfig) (storage.Size, error) {
 	value, inForce := config.InForce[s.Slot]
 	if !inForce {
-		return 0, fmt.Errorf("workstation: VM %d: %s is there from the next start on, and cannot grow before: shut the VM down and apply again", s.VMID, s.Slot)
+		return 0, fmt.Errorf("workstation: VM %d: %s exists only from the next start on and cannot grow before that: shut the VM down and apply again", s.VMID, s.Slot)
 	}
 	return volumeSize(value)
 }

@@ -95,7 +95,7 @@ type ImageDownload struct {
 func (n *Node) Download(ctx context.Context, d ImageDownload, progress func(Event)) error {
 	b := &bringing{node: n, volume: d.Volume, reporter: reporter{report: progress}}
 	if sum, err := hex.DecodeString(d.SHA256); err != nil || len(sum) != sha256.Size {
-		return &ImageError{Volume: d.Volume, Why: "a download wants the SHA-256 checksum of what is to be fetched, 64 hexadecimal digits"}
+		return &ImageError{Volume: d.Volume, Why: "a download needs the SHA-256 checksum of the file, 64 hexadecimal digits"}
 	}
 	b.enter(PhaseUpload, 0, "looking for the volume")
 	if there, err := b.look(ctx, 0); there || err != nil {
@@ -174,7 +174,7 @@ func (b *bringing) sum(ctx context.Context, image io.ReadSeeker, size int64) (st
 // may get lost although the work was done.
 func (b *bringing) finish(ctx context.Context, task pve.UPID, err error, size storage.Size) error {
 	if err == nil {
-		b.say(0, "the node checks it and puts it in its place")
+		b.say(0, "the node checks the image and moves it to the storage")
 		var tell func(string)
 		if b.report != nil {
 			tell = func(line string) { b.say(0, line) }

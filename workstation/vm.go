@@ -130,7 +130,7 @@ func (vm VM) checkDisks(problems *problems) {
 		}
 		switch other, twice := seen[disk.Slot]; {
 		case twice && disk.cloudInit() != other.cloudInit():
-			problems.add(vm, "disk", disk.Slot, "an installer and cloud-init want it: a VM begins with an installer (Install) or with a cloud image (Image), not with both")
+			problems.add(vm, "disk", disk.Slot, "an installer and cloud-init both need this slot: a VM begins either with an installer (Install) or with a cloud image (Image)")
 		case twice:
 			problems.add(vm, "disk", disk.Slot, "named twice")
 		}
@@ -147,13 +147,13 @@ func (vm VM) checkKeys(problems *problems) {
 	for _, key := range slices.Sorted(maps.Keys(vm.Config)) {
 		switch {
 		case qmconf.IsSlot(key):
-			problems.add(vm, key, "", "drives belong in Disks, so that none is dropped by accident")
+			problems.add(vm, key, "", "drives belong in Disks, so that no drive is dropped by accident")
 		case key == "name":
 			problems.add(vm, key, vm.Config[key], "the name belongs in Name")
 		case slices.Contains(qmconf.NoSettings, key):
-			problems.add(vm, key, vm.Config[key], "it is no setting of a VM, but tells PVE what to do, or is PVE's own")
+			problems.add(vm, key, vm.Config[key], "it is not a setting of a VM: it is a parameter of a request, or a key that only PVE writes")
 		case vm.Config[key] == "":
-			problems.add(vm, key, "", "it has no value: to have a key go, name it in Absent")
+			problems.add(vm, key, "", "it has no value: to remove a key, name it in Absent")
 		}
 	}
 }

@@ -58,7 +58,7 @@ const unitMeant = "; in Go a size has its unit, such as 16*storage.GiB"
 // (qm.conf manual page: cores, sockets; memory in MiB).
 func (vm VM) checkNumbers(problems *problems) {
 	if n, err := strconv.Atoi(vm.Config["cpuunits"]); err == nil && n > 10000 {
-		problems.add(vm, "cpuunits", vm.Config["cpuunits"], "PVE keeps 10000 at the most (pve-common PVE/CGroup.pm, for cgroup v2)")
+		problems.add(vm, "cpuunits", vm.Config["cpuunits"], "PVE keeps at most 10000 (pve-common PVE/CGroup.pm, for cgroup v2)")
 	}
 	for _, number := range []struct {
 		key   string
@@ -69,9 +69,9 @@ func (vm VM) checkNumbers(problems *problems) {
 			text, _ = qmconf.Parse("memory", text).Get("current")
 		}
 		if n, err := strconv.Atoi(text); there && (err != nil || n < number.least || text[0] == '+') {
-			why := fmt.Sprintf("want a whole number, %d at the least", number.least)
+			why := fmt.Sprintf("want a whole number, at least %d", number.least)
 			if number.key == "memory" {
-				why = "want a whole number of MiB, 16 at the least" + unitMeant
+				why = "want a whole number of MiB, at least 16" + unitMeant
 			}
 			problems.add(vm, number.key, vm.Config[number.key], why)
 		}
@@ -100,9 +100,9 @@ func (vm VM) checkAbsent(problems *problems) {
 		key, _ := qmconf.CutAbsent(name)
 		switch {
 		case qmconf.IsSlot(key):
-			problems.add(vm, name, "", "drives belong in Disks, so that none is dropped by accident")
+			problems.add(vm, name, "", "drives belong in Disks, so that no drive is dropped by accident")
 		case key == "name" || slices.Contains(qmconf.NoSettings, key):
-			problems.add(vm, name, "", "it is no setting that could go")
+			problems.add(vm, name, "", "it is not a setting that can be removed")
 		case qmconf.Holds(vm.Config, name):
 			problems.add(vm, name, "", "both wanted and absent")
 		}

@@ -22,7 +22,7 @@ func (vm VM) checkCloudInit(config map[string]string, problems *problems) {
 	for _, key := range slices.Sorted(maps.Keys(config)) {
 		privilege := keyPrivileges[qmconf.Family(key)]
 		if drives == 0 && strings.Contains(privilege, "Cloudinit") {
-			problems.add(vm, key, "", "without a drive of cloud-init it reaches nobody: it goes with a cloud image, not with an installer")
+			problems.add(vm, key, "", "it has no effect without a cloud-init drive: use it with a cloud image, not with an installer")
 		}
 		if qmconf.Family(key) == "ipconfig" {
 			if why := qmconf.IPConfigProblem(config[key]); why != "" {
@@ -31,6 +31,6 @@ func (vm VM) checkCloudInit(config map[string]string, problems *problems) {
 		}
 	}
 	if drives == 0 && !vm.Password.IsZero() {
-		problems.add(vm, passwordKey, "", "without a drive of cloud-init it reaches nobody")
+		problems.add(vm, passwordKey, "", "it has no effect without a cloud-init drive")
 	}
 }

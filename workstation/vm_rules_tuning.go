@@ -33,7 +33,7 @@ func (vm VM) checkTuning(config map[string]string, problems *problems) {
 		vm.checkUSB(config, key, problems)
 		host, _ := qmconf.Parse(key, config[key]).Get("host")
 		if devices[host] && strings.Contains(host, "-") { // if two devices have the same IDs, QEMU takes one device for each entry
-			problems.add(vm, key, host, "the VM has what is plugged in there already")
+			problems.add(vm, key, host, "the VM already has the device at this port")
 		}
 		devices[host] = true
 	}
@@ -57,7 +57,7 @@ func (vm VM) checkHugePages(config map[string]string, problems *problems) {
 	memory, known := memoryOf(config)
 	sockets, _ := strconv.ParseInt(config["sockets"], 10, 64)
 	if known && int64(memory)%(int64(page)*max(sockets, 1)) != 0 {
-		problems.add(vm, "memory", config["memory"], "it is no multiple of the huge pages, "+page.Human()+" for each socket")
+		problems.add(vm, "memory", config["memory"], "it is not a multiple of the huge pages, "+page.Human()+" for each socket")
 	}
 }
 

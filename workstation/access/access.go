@@ -121,5 +121,5 @@ func runScript(ctx context.Context, guest Guest, command proxstation.GuestComman
 		}
 		found[word] = text
 	}
-	return nil, fmt.Errorf("%w: the script ended without a word (exit code %d)", ErrGuest, out.Code)
+	return nil, fmt.Errorf("%w: the script ended without a report (exit code %d)", ErrGuest, out.Code)
 }

@@ -200,7 +200,7 @@ func TestSSHThatCannotBe(t *testing.T) {
 		"options":         {SSH{User: "ada", Key: `command="x" ` + testKey}, nil, ErrInvalid, "key"},
 		"not base64":      {SSH{User: "ada", Key: "ssh-ed25519 AAAAC"}, nil, ErrInvalid, "key"},
 		"another type":    {SSH{User: "ada", Key: strings.Replace(testKey, "ssh-ed25519", "ssh-rsa", 1)}, nil, ErrInvalid, "ssh-rsa"},
-		"killed":          {SSH{User: "ada"}, func(g *guest) { g.tool("id", "kill -9 $PPID") }, ErrGuest, "without a word"},
+		"killed":          {SSH{User: "ada"}, func(g *guest) { g.tool("id", "kill -9 $PPID") }, ErrGuest, "without a report"},
 		"unreadable user": {SSH{}, nil, ErrInvalid, "user"},
 	} {
 		g := newGuest(t)

@@ -73,7 +73,7 @@ func (r RDP) judge(found lines) (Plan, error) {
 	}
 	switch {
 	case found["user"] != "yes" && r.Password.IsZero():
-		return Plan{}, fmt.Errorf("%w: it has no user %q, who is made only with a password", ErrGuest, r.User)
+		return Plan{}, fmt.Errorf("%w: it has no user %q, and a user is only created with a password", ErrGuest, r.User)
 	case found["user"] != "yes":
 		p.add(false, "user", "user "+r.User, "absent", "there")
 	case !r.Password.IsZero():

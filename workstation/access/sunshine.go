@@ -107,7 +107,7 @@ func (s Sunshine) judge(status int) (Plan, error) {
 	case 307: // a redirect to the page for the first user
 		p.add(false, "user", "user", "none", s.User)
 	case 401:
-		return Plan{}, fmt.Errorf("%w: Sunshine has another user or password: give that one, or make it forget (stop Sunshine, delete sunshine_state.json)", ErrGuest)
+		return Plan{}, fmt.Errorf("%w: Sunshine has another user or password: give that user and password, or remove them (stop Sunshine, delete sunshine_state.json)", ErrGuest)
 	case 403:
 		return Plan{}, fmt.Errorf("%w: Sunshine's web interface is off for the guest itself: see origin_web_ui_allowed in sunshine.conf", ErrGuest)
 	default:

@@ -23,7 +23,7 @@ func ExampleLinuxAI() {
 	// Output:
 	// cidata [meta-data user-data] <nil>
 	// true
-	// firstboot: Models.Mount: "/srv/models; reboot": want a directory of its own such as /srv/models, of letters, digits, . _ and -
+	// firstboot: Models.Mount: "/srv/models; reboot": want a separate directory such as /srv/models, with letters, digits, . _ and -
 }
 
 func ExampleSeed() {
@@ -72,5 +72,5 @@ func ExampleFieldError() {
 	// Output:
 	// User - "root" is a login or a group of the system
 	// firstboot: User: "root" is a login or a group of the system
-	// firstboot: Keys: without a key and without a password nobody could log in
+	// firstboot: Keys: nobody could log in without a key or a password
 }

@@ -42,7 +42,7 @@ func (g LinuxAI) check() error {
 	f.want(instanceID.MatchString(g.Instance), "Instance", "%q: want 1 to 128 of letters, digits, . _ and -, a letter or digit first", g.Instance)
 	f.want(loginName.MatchString(g.User), "User", "%q is not a login: want a-z or _ first, then at most 31 of a-z, 0-9, _ and -", g.User)
 	f.want(!slices.Contains(systemLogins, g.User), "User", "%q is a login or a group of the system", g.User)
-	f.want(len(g.Keys) > 0 || !g.Password.IsZero(), "Keys", "without a key and without a password nobody could log in")
+	f.want(len(g.Keys) > 0 || !g.Password.IsZero(), "Keys", "nobody could log in without a key or a password")
 	f.password("Password", g.Password, maxPassword)
 	for i, key := range g.Keys {
 		if why := wrongKey(key); why != "" {
@@ -62,7 +62,7 @@ func (g LinuxAI) check() error {
 
 func (g LinuxAI) checkPackages(f *fields) {
 	if g.Driver != nil {
-		f.want(g.NVIDIA, "Driver", "it is set, but NVIDIA is not: set NVIDIA too")
+		f.want(g.NVIDIA, "Driver", "it is set, but NVIDIA is not set: set NVIDIA too")
 		f.want(repoLine.MatchString(g.Driver.Repository), "Driver.Repository", "want it as in sources.list after \"deb\": https://repo.example/debian trixie main")
 		f.want(strings.HasPrefix(g.Driver.Key, "-----BEGIN PGP PUBLIC KEY BLOCK-----") && len(g.Driver.Key) < 64<<10 &&
 			prints(strings.ReplaceAll(g.Driver.Key, "\n", "")), "Driver.Key", "want a public key as text, as gpg --export --armor prints it")
@@ -94,7 +94,7 @@ func (m ModelsDisk) check(f *fields) {
 	f.want(slot != nil && n <= 30, "Models.Slot", "%q: want scsi0 to scsi30, because a guest sees the slot of such a disk only", m.Slot)
 	f.want(m.Slot != "scsi0", "Models.Slot", "scsi0 is the system's disk")
 	f.want(ext4Label.MatchString(m.Label), "Models.Label", "%q: want 1 to 16 of letters, digits, . _ and -", m.Label)
-	f.want(mountPath.MatchString(m.Mount), "Models.Mount", "%q: want a directory of its own such as /srv/models, of letters, digits, . _ and -", m.Mount)
+	f.want(mountPath.MatchString(m.Mount), "Models.Mount", "%q: want a separate directory such as /srv/models, with letters, digits, . _ and -", m.Mount)
 	for _, taken := range []string{"/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/proc", "/root", "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var", "/mnt", "/opt", "/media"} {
 		f.want(m.Mount != taken, "Models.Mount", "%s is a directory of the system: take one below /srv", taken)
 	}
@@ -102,7 +102,7 @@ func (m ModelsDisk) check(f *fields) {
 
 func (n Network) check(f *fields) {
 	if !n.Address.IsValid() {
-		f.want(!n.Gateway.IsValid() && len(n.DNS) == 0, "Network.Address", "a gateway or a name server goes with an address: set Address too")
+		f.want(!n.Gateway.IsValid() && len(n.DNS) == 0, "Network.Address", "a gateway or a name server needs an address: set Address too")
 	} else {
 		f.want(len(n.MAC) == 6, "Network.MAC", "an address belongs to a card: want the card's hardware address, 6 bytes, as net0 of the VM has it")
 		f.want(!n.Gateway.IsValid() || n.Address.Contains(n.Gateway), "Network.Gateway", "%s is not in the network of %s", n.Gateway, n.Address)

@@ -49,7 +49,7 @@ func (s sight) agent() Check {
 		return yes(CheckAgent, subject, "qemu-guest-agent.service: active")
 	}
 	return no(CheckAgent, subject, "qemu-guest-agent.service: "+state,
-		"Without the guest agent nobody sees the guest's addresses, and PVE cannot shut it down in good order.",
+		"Without the guest agent nobody sees the guest's addresses, and PVE cannot shut the guest down cleanly.",
 		"Run systemctl start qemu-guest-agent in the guest; the VM needs agent: enabled=1, set while it is off.")
 }
 
@@ -73,14 +73,14 @@ func (s sight) driver() Check {
 			"Without the driver no program can use the card.", "Read "+LinuxLog+" in the guest, then run systemctl start "+linuxUnit+".")
 	case cards != "":
 		return no(CheckDriver, subject, "modinfo nvidia: "+installed+"; /sys/module/nvidia: absent; cards at "+cards,
-			"The driver is installed, the card is there, and the kernel has not loaded the driver.",
+			"The driver is installed and the card is there, but the kernel has not loaded the driver.",
 			"Run modprobe nvidia in the guest, and read dmesg: a module that is not signed needs a VM without Secure Boot.")
 	}
 	seen := "modinfo nvidia: " + installed + "; no card on the PCI bus"
 	if cardsReason != "" {
 		seen = "modinfo nvidia: " + installed + "; " + cardsReason
 	}
-	return unseen(CheckDriver, subject, seen, "The driver is installed; without a card nobody sees whether it works.", "Attach the card to the VM and look again.")
+	return unseen(CheckDriver, subject, seen, "The driver is installed; without a card it is not known whether it works.", "Attach the card to the VM and look again.")
 }
 
 func (s sight) card() Check {
@@ -94,7 +94,7 @@ func (s sight) card() Check {
 		return no(CheckCard, subject, "/sys/bus/pci/devices: no display controller of vendor 0x10de", why,
 			"Attach the card, as hostpci0 of the VM with mapping=NAME,pcie=1, and start the VM anew; another VM may have the card.")
 	case strings.Contains(reason, "is not installed"):
-		return unseen(CheckCard, subject, join(reason, "cards at "+cards, cards), "Only the driver's own tool knows whether it drives the card.",
+		return unseen(CheckCard, subject, join(reason, "cards at "+cards, cards), "Only the driver's own tool shows whether the driver works with the card.",
 			"Install nvidia-utils or nvidia-driver-cuda of the driver's version in the guest.")
 	case reason != "":
 		return no(CheckCard, subject, join(reason, "cards at "+cards, cards), why,
@@ -133,7 +133,7 @@ func (s sight) disk(d ModelsDisk) Check {
 	case line == "" && place == "":
 		return no(CheckDisk, subject, "/dev/disk/by-id: no drive-"+d.Slot, want+".", "Attach the disk to the VM in "+d.Slot+", as a disk of virtio-scsi.")
 	case line == "":
-		return no(CheckDisk, subject, d.Mount+": not mounted; the disk is "+place, want+": what is written there now fills the system's disk.",
+		return no(CheckDisk, subject, d.Mount+": not mounted; the disk is "+place, want+": data that is written there now fills the system's disk.",
 			"Run mount "+d.Mount+" in the guest, and read journalctl -b; lsblk -f shows the labels.")
 	case place == "":
 		return unseen(CheckDisk, subject, seen+"; /dev/disk/by-id: no drive-"+d.Slot, "It is not known whether this is the disk in "+d.Slot+".",
@@ -145,7 +145,7 @@ func (s sight) disk(d ModelsDisk) Check {
 		return no(CheckDisk, subject, seen, want+": with another label it is not mounted at the next boot.",
 			"Run e2label "+m.source+" "+d.Label+" in the guest.")
 	case m.options == "ro" || strings.HasPrefix(m.options, "ro,"):
-		return no(CheckDisk, subject, seen, "The disk is read-only, as after an error.", "Read dmesg in the guest, and run fsck on the disk while it is not mounted.")
+		return no(CheckDisk, subject, seen, "The disk is read-only, probably after an error.", "Read dmesg in the guest, and run fsck on the disk while it is not mounted.")
 	}
 	return yes(CheckDisk, subject, seen)
 }
@@ -165,7 +165,7 @@ func (s sight) rustdesk() Check {
 	case state != "active":
 		return no(CheckRustDesk, subject, "rustdesk "+version+"; rustdesk.service: "+state, why, "Run systemctl enable --now rustdesk in the guest.")
 	case id == "":
-		return unseen(CheckRustDesk, subject, "rustdesk "+version+"; rustdesk --get-id: nothing", "The service runs, and nobody knows under which ID.", "Run rustdesk --get-id in the guest, a minute after its start.")
+		return unseen(CheckRustDesk, subject, "rustdesk "+version+"; rustdesk --get-id: nothing", "The service runs, but its ID is not known.", "Run rustdesk --get-id in the guest, a minute after its start.")
 	}
 	return yes(CheckRustDesk, subject, "rustdesk "+version+"; rustdesk.service: active; ID "+id)
 }

@@ -56,7 +56,7 @@ func unanswered(program string, out proxstation.GuestOutput, err error) string {
 func windowsCard(out proxstation.GuestOutput, err error) Check {
 	const subject, why = "card", "no game can use the card without its driver"
 	if reason := unanswered("nvidia-smi", out, err); reason != "" {
-		return unseen(CheckCard, subject, reason, "only the driver's own tool knows whether it drives the card", "look in the guest's device manager for the display adapter; install NVIDIA's driver")
+		return unseen(CheckCard, subject, reason, "only the driver's own tool shows whether the driver works with the card", "look in the guest's device manager for the display adapter; install NVIDIA's driver")
 	}
 	if strings.TrimSpace(out.Stdout) == "" {
 		return no(CheckCard, subject, "nvidia-smi lists no card", why, "attach the card: hostpci0 of the VM, and start it anew; another VM may have the card")
@@ -82,7 +82,7 @@ func windowsRustDesk(out proxstation.GuestOutput, err error) Check {
 	}
 	id := strings.TrimSpace(out.Stdout)
 	if id == "" {
-		return unseen(CheckRustDesk, subject, "rustdesk.exe --get-id: nothing", "nobody knows under which ID RustDesk can be reached", "rustdesk.exe --get-id, in the guest, a minute after its start")
+		return unseen(CheckRustDesk, subject, "rustdesk.exe --get-id: nothing", "the ID under which RustDesk can be reached is not known", "rustdesk.exe --get-id, in the guest, a minute after its start")
 	}
 	return yes(CheckRustDesk, subject, "ID "+id)
 }

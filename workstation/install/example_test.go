@@ -44,7 +44,7 @@ func Example() {
 	// Then Linux in VM 141 linux-ai is set up
 	//    1. the VM starts, unless it runs
 	//    2. the guest reports through its agent, within 90 minutes
-	//    3. the seed is taken out of scsi2 and deleted, also if the set-up failed
+	//    3. the seed is taken out of scsi2 and deleted, even if the set-up failed
 	//    needs /vms/141 VM.PowerMgmt, /vms/141 VM.GuestAgent.Unrestricted|VM.Monitor, /vms/141 VM.Config.CDROM, /storage/local Datastore.AllocateTemplate, /storage/local Datastore.Allocate
 }
 

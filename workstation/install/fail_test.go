@@ -151,7 +151,7 @@ func TestSetUpEnds(t *testing.T) {
 		want   error
 		says   string
 	}{
-		"Windows refuses the disk": {0, func(h *homelab) { h.windows.off = true }, workstation.ErrNotRunning, "more than one disk, or anything is on it"},
+		"Windows refuses the disk": {0, func(h *homelab) { h.windows.off = true }, workstation.ErrNotRunning, "more than one disk, or if the disk is not empty"},
 		"no agent comes":           {1, func(h *homelab) { h.linux.installs = 1000 * time.Hour }, workstation.ErrTimeout, "look at PVE's console"},
 		"the start fails":          {1, func(h *homelab) { h.sim.Inject(pvetest.Fault{Task: "qmstart", Kind: pvetest.TaskFails}) }, install.ErrSetup, "the VM does not start"},
 		"no key can be pressed":    {0, func(h *homelab) { h.sim.Inject(pvetest.Fault{Path: ".*/sendkey", Kind: pvetest.Forbid}) }, workstation.ErrPermission, "VM.Console"},

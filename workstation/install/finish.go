@@ -16,10 +16,10 @@ import (
 // disks, its card, its network. The VM is off while it changes, because PVE
 // cannot plug in a card.
 func (r *run) devices(ctx context.Context) error {
-	r.say(PhaseDevices, "looking at what the VM lacks")
+	r.say(PhaseDevices, "looking for settings that the VM lacks")
 	plan, err := r.rest(ctx)
 	if err != nil {
-		return r.fail("the rest cannot be planned", err)
+		return r.fail("the last changes of the VM cannot be planned", err)
 	}
 	if plan.Empty() {
 		return nil
@@ -29,7 +29,7 @@ func (r *run) devices(ctx context.Context) error {
 		return err
 	}
 	if plan, err = r.rest(ctx); err != nil {
-		return r.fail("the rest cannot be planned", err)
+		return r.fail("the last changes of the VM cannot be planned", err)
 	}
 	if err := r.node.Apply(ctx, plan, &workstation.ApplyOptions{Progress: r.opts.Progress}); err != nil {
 		return r.fail("the VM could not be changed", err)
@@ -129,7 +129,7 @@ func (r *run) makeWay(ctx context.Context, next []SetUp) error {
 	mine := cards(r.vm)
 	for _, s := range next {
 		if slices.ContainsFunc(cards(s.vm), func(card string) bool { return slices.Contains(mine, card) }) {
-			r.say(PhaseReady, "shutting the VM down: VM %d wants its card next", s.VMID)
+			r.say(PhaseReady, "shutting the VM down, because VM %d needs its card next", s.VMID)
 			return r.powerOff(ctx)
 		}
 	}

@@ -49,13 +49,13 @@ func (s SetUp) steps() []string {
 		lines[0] += "; " + s.guest.Card.why()
 	}
 	if s.Seed == "" {
-		lines = append(lines, "the guest's own set-up runs again; what it has done is left alone")
+		lines = append(lines, "the guest's own set-up runs again, and does not repeat completed work")
 	} else if s.guest.Windows != nil {
 		lines = append(lines, fmt.Sprintf("\"Press any key to boot from CD\" is answered, for %d seconds", int(keysFor.Seconds())))
 	}
 	lines = append(lines, fmt.Sprintf("the guest reports through its agent, within %d minutes", int(s.guest.patience().Minutes())))
 	if s.Seed != "" {
-		lines = append(lines, printable.Sprintf("the seed is taken out of %s and deleted, also if the set-up failed", s.SeedSlot))
+		lines = append(lines, printable.Sprintf("the seed is taken out of %s and deleted, even if the set-up failed", s.SeedSlot))
 	}
 	if len(s.Later) > 0 || s.guest.Windows != nil {
 		var b strings.Builder

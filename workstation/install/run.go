@@ -230,7 +230,7 @@ func (r *run) state(ctx context.Context, phase workstation.Phase) (firstboot.Sta
 	case errors.Is(err, workstation.ErrNotRunning):
 		why := "the VM went off"
 		if r.guest.Windows != nil {
-			why += ": Windows' installer does so if the VM has more than one disk, or anything is on it; nothing was changed then"
+			why += ": Windows' installer stops the VM if it has more than one disk, or if the disk is not empty; it has then changed nothing"
 		}
 		return firstboot.State{}, r.fail(why, err)
 	case errors.Is(err, workstation.ErrPermission), errors.Is(err, workstation.ErrNotFound):

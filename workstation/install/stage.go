@@ -52,11 +52,11 @@ func (g Guest) check(vm workstation.VM) error {
 	case g.Windows != nil && system.Import != "":
 		return g.problem("%s is made from %s: Windows' installer wants an empty disk", systemSlot, system.Import)
 	case g.Windows != nil && cds < 2:
-		return g.problem("it has %d CDs: want that of Windows and that of virtio-win (Install and Drivers of the profile)", cds)
+		return g.problem("it has %d CDs: want the CD of Windows and the CD of virtio-win (Install and Drivers of the profile)", cds)
 	case g.Linux != nil && system.Import == "":
 		return g.problem("%s is an empty disk: want a cloud image (Image of the profile)", systemSlot)
 	case g.dataSlot() != "" && !data:
-		return g.problem("it has no disk in %s for the guest to make ready", g.dataSlot())
+		return g.problem("it has no disk in %s that the guest could format", g.dataSlot())
 	}
 	return nil
 }
@@ -66,7 +66,7 @@ func (g Guest) check(vm workstation.VM) error {
 func (g Guest) checkCloudInit(vm workstation.VM) error {
 	for _, key := range []string{"ciuser", "cipassword", "sshkeys", "ipconfig0", "nameserver", "searchdomain", "cicustom"} {
 		if vm.Config[key] != "" || key == "cipassword" && !vm.Password.IsZero() {
-			return g.problem("%s is set: the profile's CloudInit and the fields here would tell the guest two things; want one of them", key)
+			return g.problem("%s is set: the profile's CloudInit and the fields here may contradict each other; set only one of them", key)
 		}
 	}
 	return nil

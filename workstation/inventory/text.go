@@ -123,7 +123,7 @@ func with(g GPU) string {
 func verdict(findings []proxstation.Finding) string {
 	switch worst := proxstation.Worst(findings); worst {
 	case proxstation.Blocker:
-		return "something has to be fixed before passthrough can work"
+		return "faults have to be fixed before passthrough can work"
 	case proxstation.Warning:
 		return "it works, with the risks above"
 	}

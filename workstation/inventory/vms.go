@@ -171,9 +171,9 @@ func checkTaken(facts iommu.Facts, vmid int, taken map[iommu.Address]string) []p
 	for _, f := range all {
 		if f.ID == "iommu.in-use" {
 			a, _ := iommu.ParseAddress(f.Subject)
-			f.Fix = fmt.Sprintf("Take the device from the VM before it starts: qm set %d --delete %s. Or move what the host has on it.", vmid, taken[a])
+			f.Fix = fmt.Sprintf("Take the device from the VM before it starts: qm set %d --delete %s. Or move the host's data or connection to another device.", vmid, taken[a])
 			if taken[a] == "args" {
-				f.Fix = fmt.Sprintf("Take the device out of the line args of /etc/pve/qemu-server/%d.conf before the VM starts. Or move what the host has on it.", vmid)
+				f.Fix = fmt.Sprintf("Take the device out of the line args of /etc/pve/qemu-server/%d.conf before the VM starts. Or move the host's data or connection to another device.", vmid)
 			}
 		}
 		last := len(found) - 1
@@ -190,7 +190,7 @@ func checkTaken(facts iommu.Facts, vmid int, taken map[iommu.Address]string) []p
 // are the VMID and the key.
 var ruleFixes = map[gpu.Rule]string{
 	gpu.RulePCIeNeedsQ35:    "Take pcie=1 out of %[2]s, or run qm set %[1]d --machine q35, which changes the guest's hardware.",
-	gpu.RuleIGDNeedsI440FX:  "Run qm set %[1]d --machine pc; or take legacy-igd out of %[2]s: on q35 the guest has the iGPU without a picture of its own.",
+	gpu.RuleIGDNeedsI440FX:  "Run qm set %[1]d --machine pc; or take legacy-igd out of %[2]s: on q35 the iGPU then shows no picture of its own.",
 	gpu.RuleIGDNeedsNoVGA:   "Run qm set %[1]d --vga none.",
 	gpu.RuleIGDNeedsROMBar:  "Take rombar=0 out of %[2]s.",
 	gpu.RuleIGDWithoutXVGA:  "Take x-vga=1 out of %[2]s.",

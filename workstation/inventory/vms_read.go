@@ -33,7 +33,7 @@ func readVMs(root fs.FS) (configs map[int]map[string]string, mappings []gpu.Mapp
 			seen, fix = reason(err), "Read it as root."
 		}
 		unread = append(unread, proxstation.Finding{ID: "inventory.vms-unread", Severity: proxstation.Info, Subject: "/" + name, Seen: "/" + name + ": " + seen,
-			Why: "Whether VMs take these devices, and which of them start with the host, is not known.", Fix: fix})
+			Why: "It is not known whether VMs take these devices, and which of these VMs start with the host.", Fix: fix})
 	}
 	entries, err := fs.ReadDir(root, vmFiles)
 	if err != nil {

@@ -135,12 +135,12 @@ func (o *Checkout) look(root fs.FS, scriptDir string) {
 		o.Findings = append(o.Findings, proxstation.Finding{ID: id, Severity: severity, Subject: o.Dir, Seen: seen, Why: printable.Sentence(why), Fix: printable.Sentence(fix)})
 	}
 	if scriptDir != "" && scriptDir != o.Dir {
-		add("osxproxmox.script-dir", proxstation.Warning, "its script says SCRIPT_DIR="+scriptDir, "its menu looks for images and tools there, not where it is",
-			"set SCRIPT_DIR in "+o.Dir+"/setup to "+o.Dir+", if its menu is wanted")
+		add("osxproxmox.script-dir", proxstation.Warning, "its script says SCRIPT_DIR="+scriptDir, "its menu looks for images and tools there, not in the checkout's real directory",
+			"set SCRIPT_DIR in "+o.Dir+"/setup to "+o.Dir+", if you want to use its menu")
 	}
 	if len(o.Missing) > 0 {
-		add("osxproxmox.missing", proxstation.Info, "not installed: "+strings.Join(o.Missing, ", "), "its menu wants them; the macOS profile does not",
-			"run apt-get install "+strings.Join(o.Missing, " ")+", if its menu is wanted")
+		add("osxproxmox.missing", proxstation.Info, "not installed: "+strings.Join(o.Missing, ", "), "its menu needs them; the macOS profile does not need them",
+			"run apt-get install "+strings.Join(o.Missing, " ")+", if you want to use its menu")
 	}
 	if !slices.ContainsFunc(o.Images, func(i Image) bool { return i.Release == gpu.AnyGuest }) {
 		add("osxproxmox.no-opencore", proxstation.Warning, "no OpenCore image in "+o.Dir+"/EFI, nor on a storage", "macOS does not boot without it", "fetch the checkout again, or bring an OpenCore image of another source")
@@ -153,21 +153,21 @@ func (o *Checkout) look(root fs.FS, scriptDir string) {
 func (o *Checkout) traces(root fs.FS, add func(id string, severity proxstation.Severity, seen, why, fix string)) {
 	ran := exists(root, "etc/pve/qemu-server/.osx-proxmox")
 	if !ran {
-		add("osxproxmox.setup", proxstation.Info, "its set-up did not run", "it is not needed, and takes the host's graphics drivers away for good",
-			"leave its first menu alone: let iommu's host plan prepare the host")
+		add("osxproxmox.setup", proxstation.Info, "its set-up did not run", "the set-up is not needed, and it removes the host's graphics drivers for good",
+			"do not run its first menu; let iommu's host plan prepare the host")
 	}
 	for file, why := range map[string]string{
-		"etc/modprobe.d/iommu_unsafe_interrupts.conf": "it turns interrupt remapping's protection off: a guest with a device can disturb the host",
+		"etc/modprobe.d/iommu_unsafe_interrupts.conf": "it turns off the protection of interrupt remapping, so a guest with a device can disturb the host",
 		"etc/modprobe.d/pve-blacklist.conf":           "it may keep the host from its own graphics cards",
 	} {
 		text, err := fs.ReadFile(root, file)
 		if ran && err == nil && (strings.Contains(string(text), "allow_unsafe_interrupts=1") || strings.Contains(string(text), "blacklist amdgpu")) {
-			add("osxproxmox.setup-ran", proxstation.Warning, "/"+file+", as its set-up writes it", why, "remove what this host does not need of it, and let iommu's host plan do the rest")
+			add("osxproxmox.setup-ran", proxstation.Warning, "/"+file+", as its set-up writes it", why, "remove the lines that this host does not need, and let iommu's host plan do the rest")
 		}
 	}
 	slices.SortStableFunc(o.Findings, func(a, b proxstation.Finding) int { return strings.Compare(a.ID+a.Seen, b.ID+b.Seen) })
 	if value, err := fs.ReadFile(root, "sys/module/kvm/parameters/ignore_msrs"); err == nil && strings.TrimSpace(string(value)) == "N" {
-		add("macos.ignore-msrs", proxstation.Warning, "/sys/module/kvm/parameters/ignore_msrs: N", "macOS reads registers that KVM does not know, and restarts without end",
+		add("macos.ignore-msrs", proxstation.Warning, "/sys/module/kvm/parameters/ignore_msrs: N", "macOS reads registers that KVM does not have, and restarts again and again",
 			`echo Y > /sys/module/kvm/parameters/ignore_msrs, and "options kvm ignore_msrs=Y report_ignored_msrs=0" in /etc/modprobe.d for the next start`)
 	}
 }

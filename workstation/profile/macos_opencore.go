@@ -104,9 +104,9 @@ type IGPUChoice struct {
 // These are the prices of the modes.
 const (
 	legacyPrice = "The host's console goes dark, PVE's console shows nothing, and the machine type is pc (i440fx), which OpenCore has to start on. " +
-		"A VM that was installed on q35 sees all its devices at other places."
+		"A VM that was installed on q35 sees all its devices at other addresses."
 	headlessPrice = "A monitor on the board stays dark; the picture comes over Screen Sharing or RustDesk, and PVE's console stays. " +
-		"On macOS 15 and newer it is experimental: nobody has reported in public that macOS accelerates an Intel iGPU so."
+		"On macOS 15 and newer it is experimental: nobody has reported in public that macOS accelerates an Intel iGPU in this way."
 )
 
 // Finding returns the choice for a person: the mode, its reason and its price.

@@ -160,7 +160,7 @@ type ImageError struct {
 func (e *ImageError) Error() string {
 	switch {
 	case e.Chunk < 0:
-		return fmt.Sprintf("%v: it goes on after its end at byte %d", ErrImage, e.Offset)
+		return fmt.Sprintf("%v: it has data after its end at byte %d", ErrImage, e.Offset)
 	case e.Short:
 		return fmt.Sprintf("%v: it ends in chunk %d at byte %d", ErrImage, e.Chunk, e.Offset)
 	}

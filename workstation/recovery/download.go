@@ -36,7 +36,7 @@ const partial = ".part"
 // [ErrChunklist], [ErrSignature], [ErrUnsigned] or [ErrImage].
 func (c *Client) Download(ctx context.Context, asset Asset, dir string) (*Chunklist, error) {
 	if asset.tokens == nil {
-		return nil, fmt.Errorf("%w: the asset is not one that Find gave", ErrService)
+		return nil, fmt.Errorf("%w: the asset does not come from Find", ErrService)
 	}
 	list, err := c.chunklist(ctx, asset)
 	if err != nil {
@@ -169,7 +169,7 @@ func skipTo(response *http.Response, from int64) error {
 		return err
 	}
 	if !strings.HasPrefix(response.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", from)) {
-		return serviceError(response, "gives another part of the file than the one asked for")
+		return serviceError(response, "sends another part of the file than the requested part")
 	}
 	return nil
 }

@@ -167,7 +167,7 @@ func parseAsset(response *http.Response) (Asset, error) {
 	for _, key := range []string{"AU", "CU"} {
 		u, err := url.Parse(fields[key])
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return Asset{}, serviceError(response, key+" is no address")
+			return Asset{}, serviceError(response, key+" is not an address")
 		}
 	}
 	return Asset{
@@ -203,7 +203,7 @@ func (c *Client) open(ctx context.Context, address, token string, from int64) (*
 	}
 	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusPartialContent {
 		closeQuietly(response)
-		return nil, serviceError(response, "does not give the file")
+		return nil, serviceError(response, "does not send the file")
 	}
 	return response, nil
 }
