@@ -52,7 +52,7 @@ func (c *Cluster) Apply(ctx context.Context, plan Plan, opts *workstation.ApplyO
 			return fmt.Errorf("cluster: node %s: %w", node.Node, err)
 		}
 	}
-	return nil
+	return a.highAvailability(ctx, plan)
 }
 
 // An applier holds what the steps of one Apply share.

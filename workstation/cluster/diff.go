@@ -23,6 +23,10 @@ type Plan struct {
 	// Moves holds VMs that are moved to another node. [Diff] plans no move:
 	// [MoveFacts.Plan] does.
 	Moves []Move
+	// HAVMs and HARules hold the changes of high availability. [Diff] plans
+	// none: [DiffHA] does.
+	HAVMs   []HAVMChange
+	HARules []HARuleChange
 	// Nodes holds the plans of the nodes on which something is to be done or to
 	// be told, in the order of their names.
 	Nodes []workstation.Plan
@@ -95,6 +99,12 @@ func (p Plan) changes() []workstation.StepChange {
 		changes = append(changes, b.change())
 	}
 	for _, m := range p.Moves {
+		changes = append(changes, m.change())
+	}
+	for _, m := range p.HAVMs {
+		changes = append(changes, m.change())
+	}
+	for _, m := range p.HARules {
 		changes = append(changes, m.change())
 	}
 	return changes

@@ -10,4 +10,7 @@
 // time. A node that is away, slow, without rights or of another version is
 // reported as such, and the facts of the other nodes can be used. A node that
 // is in no cluster is a cluster of one node.
+//
+// [Cluster.ObserveHA] reads high availability, [HA.Judge] and [HA.Recovery] judge
+// beforehand what happens when a node is lost, and [DiffHA] plans changes.
 package cluster

@@ -1,0 +1,96 @@
+package pve_test
+
+import (
+	"errors"
+	"maps"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/proxstation/proxstation/internal/pve"
+	"github.com/proxstation/proxstation/workstation/pvetest"
+)
+
+// What is written under high availability is read back.
+func TestHA(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, _ *pvetest.Node, c *pve.Client) {
+		ctx := t.Context()
+		before, err := c.HA(ctx)
+		if err != nil || len(before.Resources) != 2 || before.Resources[0].VMID != 150 || before.Resources[1].Wanted != "ignored" || !before.HasRules || before.Master != "pve" {
+			t.Fatalf("%+v, %v", before, err)
+		}
+		r := pve.HAResource{VMID: 150, Wanted: "stopped", Comment: "desk", MaxRestart: 2, MaxRelocate: 0, KnowsFailback: true, Digest: before.Resources[0].Digest}
+		rule := pve.HARule{Name: "desk", Kind: "node-affinity", SIDs: []string{"vm:150"}, Nodes: map[string]int{"pve": 2}, Strict: true, Disabled: true, Comment: "here"}
+		if err := errors.Join(c.UpdateHAResource(ctx, r), c.CreateHARule(ctx, rule)); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.UpdateHAResource(ctx, r); !errors.Is(err, pve.ErrStale) {
+			t.Errorf("with an old digest: %v", err)
+		}
+		time.Sleep(time.Minute)
+		after, err := c.HA(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Digest, rule.Digest = after.Resources[0].Digest, after.Rules[0].Digest
+		r.State, r.Node = "stopped", "pve"
+		if !reflect.DeepEqual(after.Resources[0], r) || !reflect.DeepEqual(after.Rules[0], rule) {
+			t.Errorf("%+v", after)
+		}
+		rule.Disabled, rule.Comment, rule.Strict = false, "", false
+		if err := c.UpdateHARule(ctx, rule); err != nil {
+			t.Error(err)
+		}
+		if err := c.CreateHAGroup(ctx, pve.HAGroup{Name: "fast", Nodes: map[string]int{"pve": 1}}); err == nil || !strings.Contains(err.Error(), "migrated to rules") {
+			t.Errorf("a group on PVE 9: %v", err)
+		}
+		if after, err = c.HA(ctx); err != nil || after.Rules[0].Disabled || after.Rules[0].Comment != "" || after.Rules[0].Strict {
+			t.Errorf("%+v, %v", after.Rules, err)
+		}
+	})
+}
+
+// PVE 8 has groups and no rules.
+func TestHAOfPVE8(t *testing.T) {
+	t.Parallel()
+	host := pvetest.AMD()
+	host.VMs, host.HA = []pvetest.VM{{ID: 150, Config: map[string]string{}}}, []int{150}
+	c := open(pvetest.New(host, nil), false)
+	ctx := t.Context()
+	g := pve.HAGroup{Name: "fast", Nodes: map[string]int{"pve": 3}, Restricted: true, Comment: "x"}
+	if err := c.CreateHAGroup(ctx, g); err != nil {
+		t.Fatal(err)
+	}
+	h, err := c.HA(ctx)
+	if err != nil || h.HasRules || len(h.Rules) != 0 || len(h.Groups) != 1 {
+		t.Fatalf("%+v, %v", h, err)
+	}
+	g.Digest = h.Groups[0].Digest
+	if !reflect.DeepEqual(h.Groups[0], g) {
+		t.Errorf("%+v", h.Groups[0])
+	}
+	g.NoFailback = true
+	r := h.Resources[0]
+	r.Group = "fast"
+	if err := errors.Join(c.UpdateHAGroup(ctx, g), c.UpdateHAResource(ctx, r)); err != nil {
+		t.Fatal(err)
+	}
+	if h, err = c.HA(ctx); err != nil || !h.Groups[0].NoFailback || h.Resources[0].Group != "fast" {
+		t.Errorf("%+v, %v", h, err)
+	}
+}
+
+// FuzzParseHANodes writes what it read, and reads the same again.
+func FuzzParseHANodes(f *testing.F) {
+	f.Add("a:2,b")
+	f.Add("a:-1; b:x c")
+	f.Add(":,::3")
+	f.Fuzz(func(t *testing.T, list string) {
+		nodes := pve.ParseHANodes(list)
+		if again := pve.ParseHANodes(pve.FormatHANodes(nodes)); !maps.Equal(nodes, again) {
+			t.Errorf("%q: %v, then %v", list, nodes, again)
+		}
+	})
+}

@@ -1,0 +1,217 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/enum"
+	"github.com/proxstation/proxstation/internal/printable"
+	"github.com/proxstation/proxstation/internal/pve"
+)
+
+// HA holds what PVE's HA manager is told and what it does (PVE manual, High
+// Availability). The HA manager recovers a VM to another node about two minutes
+// after its node was lost, and looks at rules only: it does not look whether
+// that node has the VM's card or disks. [HA.Recovery] looks.
+type HA struct {
+	// VMs holds the VMs under high availability, by VMID.
+	VMs []HAVM
+	// Rules holds the rules, by name. Of PVE 8, which has groups in place of
+	// rules, it holds a rule of the kind [OnNodes] for each group.
+	Rules []HARule
+	// Groups says that the cluster has the groups of PVE 8: there are no rules
+	// that keep VMs together or apart.
+	Groups bool
+	// Master is the node of the active HA manager. It is empty if none was
+	// active yet.
+	Master string
+}
+
+// An HAVM is a VM under high availability.
+type HAVM struct {
+	VMID int
+	// Wanted is the state that the HA manager is to bring about: "started",
+	// "stopped", "disabled" or "ignored". If it is empty in an [HASpec], a VM
+	// that is managed keeps its state, and for a new one it is the state in
+	// which the VM is.
+	Wanted string
+	// State is the state in the HA manager: "started", "stopped", "fence",
+	// "recovery", "error". It is empty before the HA manager's first round.
+	State string
+	// Node is the node on which the HA manager has the VM.
+	Node string
+	// Failback says whether the VM goes back when a node comes back that its
+	// rules prefer. The default of PVE is yes. On PVE 8 a group says it for its
+	// VMs, so that an [HASpec] cannot.
+	Failback proxstation.Answer
+	// Restarts is how often a start is tried again on the same node, and Moves
+	// how many other nodes are tried then. The defaults of PVE are 1 and 1.
+	Restarts, Moves *int
+	Comment         string
+
+	group  string // of PVE 8
+	digest string
+}
+
+// managed reports whether the HA manager starts and stops the VM.
+func (v HAVM) managed() bool { return v.Wanted != "ignored" }
+
+// An HARule binds VMs under high availability to nodes or to each other.
+type HARule struct {
+	// Name is a letter, then letters, digits, "-" and "_".
+	Name string
+	Kind HAKind
+	VMs  []int
+	// Nodes holds the nodes with their priorities, for the kind [OnNodes]. The
+	// HA manager chooses among those with the highest priority that are online.
+	Nodes map[string]int
+	// Strict says that the VMs run on no other node than Nodes.
+	Strict   bool
+	Disabled bool
+	Comment  string
+	// Ignored says why the HA manager ignores the rule, in PVE's words.
+	Ignored []string
+
+	others []string // containers that the rule names
+	digest string
+}
+
+// An HAKind is what a rule does.
+type HAKind uint8
+
+// The kinds of rules.
+const (
+	OnNodes  HAKind = iota + 1 // binds VMs to nodes (node affinity)
+	Together                   // keeps VMs on one node (positive resource affinity)
+	Apart                      // keeps VMs on different nodes (negative resource affinity)
+)
+
+var haKinds = []string{"unknown", "on nodes", "together", "apart"}
+
+// ErrHAKind reports a text that is not the name of an [HAKind].
+var ErrHAKind = errors.New("cluster: unknown kind of a rule of high availability")
+
+// String returns "on nodes", "together", "apart", or "unknown".
+func (k HAKind) String() string { return enum.Name(haKinds, k) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (k HAKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. The error matches
+// [ErrHAKind].
+func (k *HAKind) UnmarshalText(text []byte) error {
+	return enum.Unmarshal(k, haKinds, string(text), ErrHAKind)
+}
+
+// String describes the rule: "apart: VM 140, VM 141".
+func (r HARule) String() string {
+	text := r.Kind.String() + ": " + vmList(r.VMs)
+	if r.Kind == OnNodes {
+		text += " on " + pve.FormatHANodes(r.Nodes)
+		if r.Strict {
+			text += ", nowhere else"
+		}
+	}
+	if r.Disabled {
+		text += " (disabled)"
+	}
+	return printable.Line(text)
+}
+
+func vmList(ids []int) string {
+	var names []string
+	for _, id := range slices.Sorted(slices.Values(ids)) {
+		names = append(names, fmt.Sprintf("VM %d", id))
+	}
+	return strings.Join(names, ", ")
+}
+
+// VM returns the entry of a VM. ok is false if the VM is not under high
+// availability.
+func (h HA) VM(vmid int) (vm HAVM, ok bool) {
+	i := slices.IndexFunc(h.VMs, func(v HAVM) bool { return v.VMID == vmid })
+	if i < 0 {
+		return HAVM{}, false
+	}
+	return h.VMs[i], true
+}
+
+// Rule returns the rule of a name. ok is false if there is no such rule.
+func (h HA) Rule(name string) (rule HARule, ok bool) {
+	i := slices.IndexFunc(h.Rules, func(r HARule) bool { return r.Name == name })
+	if i < 0 {
+		return HARule{}, false
+	}
+	return h.Rules[i], true
+}
+
+// inForce returns the rules of a kind for a VM that the HA manager follows.
+func (h HA) inForce(vmid int, kind HAKind) (rules []HARule) {
+	for _, r := range h.Rules {
+		if r.Kind == kind && !r.Disabled && len(r.Ignored) == 0 && slices.Contains(r.VMs, vmid) {
+			rules = append(rules, r)
+		}
+	}
+	return rules
+}
+
+// ObserveHA reads high availability. It needs Sys.Audit on /.
+func (c *Cluster) ObserveHA(ctx context.Context) (HA, error) {
+	var seen pve.HA
+	err := c.anywhere(ctx, func(ctx context.Context) (err error) { seen, err = c.pve.HA(ctx); return err })
+	if err != nil {
+		return HA{}, fmt.Errorf("cluster: observing high availability: %w", err)
+	}
+	return haOf(seen), nil
+}
+
+func haOf(seen pve.HA) HA {
+	h := HA{Master: seen.Master, Groups: !seen.HasRules || len(seen.Groups) > 0}
+	members := map[string][]int{}
+	noFailback := map[string]bool{}
+	for _, g := range seen.Groups {
+		noFailback[g.Name] = g.NoFailback
+	}
+	for _, r := range seen.Resources {
+		h.VMs = append(h.VMs, HAVM{VMID: r.VMID, Wanted: r.Wanted, State: r.State, Node: r.Node, Failback: proxstation.AnswerOf(r.Failback && !noFailback[r.Group]),
+			Restarts: &r.MaxRestart, Moves: &r.MaxRelocate, Comment: r.Comment, group: r.Group, digest: r.Digest})
+		members[r.Group] = append(members[r.Group], r.VMID)
+	}
+	for _, r := range seen.Rules {
+		if !strings.HasPrefix(r.Name, "ha-group-") || len(seen.Groups) == 0 { // PVE 9 shows a rule for each group that is left
+			h.Rules = append(h.Rules, ruleOf(r))
+		}
+	}
+	for _, g := range seen.Groups {
+		h.Rules = append(h.Rules, HARule{Name: g.Name, Kind: OnNodes, VMs: members[g.Name], Nodes: g.Nodes, Strict: g.Restricted, Comment: g.Comment, digest: g.Digest})
+	}
+	slices.SortFunc(h.Rules, func(a, b HARule) int { return strings.Compare(a.Name, b.Name) })
+	return h
+}
+
+func ruleOf(r pve.HARule) HARule {
+	rule := HARule{Name: r.Name, Nodes: maps.Clone(r.Nodes), Strict: r.Strict, Disabled: r.Disabled, Comment: r.Comment, Ignored: r.Problems, digest: r.Digest}
+	switch {
+	case r.Kind == "node-affinity":
+		rule.Kind = OnNodes
+	case r.Affinity == "positive":
+		rule.Kind = Together
+	case r.Affinity == "negative":
+		rule.Kind = Apart
+	}
+	for _, sid := range r.SIDs {
+		var id int
+		if _, err := fmt.Sscanf(sid, "vm:%d", &id); err == nil {
+			rule.VMs = append(rule.VMs, id)
+		} else {
+			rule.others = append(rule.others, sid)
+		}
+	}
+	slices.Sort(rule.VMs)
+	return rule
+}

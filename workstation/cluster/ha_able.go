@@ -1,0 +1,134 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/qmconf"
+	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation"
+)
+
+// An ability says whether a node could start a VM of another node.
+type ability struct {
+	answer proxstation.Answer
+	why    []string // what the node lacks, or why it is not known
+	notes  []string // what would be lost
+}
+
+// able judges whether a node could start a VM as it is configured, if PVE moved
+// nothing but the configuration. The HA manager moves nothing else
+// (pve-ha-manager PVE/HA/Env/PVE2.pm, steal_service).
+func able(vm workstation.VMFacts, home workstation.Facts, to NodeFacts, h HA) ability {
+	if why := to.away(); why != "" {
+		return ability{why: []string{why}}
+	}
+	a := ability{}
+	a.why = append(a.why, cardsLacking(vm, to.Facts)...)
+	a.disks(vm, home, to.Facts)
+	a.why = append(a.why, taken(vm, to.Facts, h)...)
+	for _, key := range sortedKeys(vm.Config, "net") {
+		if bridge, has := qmconf.Parse(key, vm.Config[key]).Get("bridge"); has && to.Facts.Bridges != nil && !slices.Contains(to.Facts.Bridges, bridge) {
+			a.why = append(a.why, fmt.Sprintf("%s: it has no bridge %s", key, bridge))
+		}
+	}
+	if need := memory(workstation.VM{Config: vm.Config}); to.Facts.MemoryTotal > 0 && need > to.Facts.MemoryTotal {
+		a.why = append(a.why, fmt.Sprintf("it has %s of memory, and the VM takes %s", to.Facts.MemoryTotal.Human(), need.Human()))
+	}
+	a.answer = proxstation.AnswerOf(len(a.why) == 0)
+	return a
+}
+
+// sortedKeys returns the keys of a configuration of one family: net0, net1.
+func sortedKeys(config map[string]string, family string) []string {
+	var keys []string
+	for key := range config {
+		if qmconf.Family(key) == family {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// cardsLacking returns the PCI devices of a VM that the node does not have or
+// whose mapping is not true there.
+func cardsLacking(vm workstation.VMFacts, facts workstation.Facts) (why []string) {
+	for _, key := range sortedKeys(vm.Config, "hostpci") {
+		value, err := gpu.ParseHostPCI(vm.Config[key])
+		if err != nil {
+			continue // the VM does not start on its own node either
+		}
+		if mapping, known := facts.PCI().Mapping(value.Mapping); value.Mapping != "" && (!known || len(mapping.On(facts.Node)) == 0) {
+			why = append(why, fmt.Sprintf("%s: mapping %s has no entry for it", key, value.Mapping))
+			continue
+		}
+		for _, f := range facts.PCI().Check(key, value, gpu.Guest(0)) {
+			if f.Severity == proxstation.Blocker {
+				why = append(why, fmt.Sprintf("%s: %s", key, f.Seen))
+			}
+		}
+	}
+	return why
+}
+
+// disks judges the volumes of a VM. A volume on a storage that the nodes do not
+// share stays behind, unless the node has a copy.
+func (a *ability) disks(vm workstation.VMFacts, home, to workstation.Facts) {
+	for _, key := range qmconf.Slots(vm.Config) {
+		value := vm.Config[key]
+		pool, _, isVolume := qmconf.CutVolume(value)
+		volume, _, _ := strings.Cut(value, ",")
+		switch there, on := poolOf(to, pool); {
+		case strings.HasPrefix(volume, "/"):
+			a.why = append(a.why, fmt.Sprintf("%s: %s is a device of node %s", key, volume, home.Node))
+		case !isVolume:
+		case !on:
+			a.why = append(a.why, fmt.Sprintf("%s: storage %s is not on it", key, pool))
+		case !there.Active:
+			a.why = append(a.why, fmt.Sprintf("%s: it does not reach storage %s", key, pool))
+		case there.Shared:
+		case holds(there.Images, volume): // an image to install from
+		case holds(there.Volumes, volume):
+			a.notes = append(a.notes, fmt.Sprintf("%s: %s there is a copy by replication: what was written since its last run would be lost", key, volume))
+		default:
+			a.why = append(a.why, fmt.Sprintf("%s: %s is on storage %s of node %s, which the nodes do not share", key, volume, pool, home.Node))
+		}
+	}
+}
+
+func poolOf(facts workstation.Facts, name string) (storage.Pool, bool) {
+	i := slices.IndexFunc(facts.Pools, func(p storage.Pool) bool { return p.Name == name })
+	if i < 0 {
+		return storage.Pool{}, false
+	}
+	return facts.Pools[i], true
+}
+
+func holds(volumes []storage.Volume, id string) bool {
+	return slices.ContainsFunc(volumes, func(v storage.Volume) bool { return v.ID == id })
+}
+
+// taken returns the VMs of a node that have the VM's card and run, or that the
+// HA manager keeps running.
+func taken(vm workstation.VMFacts, facts workstation.Facts, h HA) (why []string) {
+	claims := slices.DeleteFunc(facts.Claims(), func(c gpu.Claim) bool { return c.VMID == vm.ID })
+	claims = append(claims, qmconf.Claim(vm.ID, vm.Config))
+	for _, conflict := range facts.PCI().ConflictsOf(vm.ID, claims) {
+		other := conflict.VMs[0]
+		if other == vm.ID {
+			other = conflict.VMs[1]
+		}
+		managed, is := h.VM(other)
+		switch {
+		case is && managed.Wanted == "started":
+			why = append(why, fmt.Sprintf("its card is that of %s, which the HA manager keeps running there", facts.VMs[other]))
+		case facts.VMs[other].Running:
+			why = append(why, fmt.Sprintf("its card is that of %s, which runs there", facts.VMs[other]))
+		}
+	}
+	return why
+}

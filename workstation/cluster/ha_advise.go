@@ -1,0 +1,69 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/proxstation/proxstation"
+)
+
+// Advise returns the rules that VMs with a card need, for the Rules of an
+// [HASpec]: a VM that would not start on each node is bound to the nodes on
+// which it would, and two VMs that want one card are kept apart. VMs that rules
+// bind or keep apart already get no further rules. A pair whose card only one
+// node has gets no rule either: PVE refuses such a rule, and only one of the
+// two can run. Advise is pure. The VMs need not be under high availability yet.
+//
+// A node that could not be read is not among the nodes of a rule.
+func (h HA) Advise(f Facts, vmids ...int) []HARule {
+	j := &haJudge{ha: h, facts: f}
+	vmids = slices.Compact(slices.Sorted(slices.Values(vmids)))
+	var rules []HARule
+	nodes := map[int][]string{}
+	for _, id := range vmids {
+		r, err := h.Recovery(f, id)
+		if err != nil {
+			continue
+		}
+		able := []string{r.Home}
+		for _, n := range r.Nodes {
+			if n.Able == proxstation.Yes || j.takenOnly(id, n.Node) {
+				able = append(able, n.Node)
+			}
+		}
+		nodes[id] = slices.Sorted(slices.Values(able))
+		if len(able) == len(f.Nodes) || len(h.inForce(id, OnNodes)) > 0 {
+			continue
+		}
+		rule := HARule{Name: fmt.Sprintf("nodes-%d", id), Kind: OnNodes, VMs: []int{id}, Nodes: map[string]int{}, Strict: true}
+		for _, node := range able {
+			rule.Nodes[node] = 0
+		}
+		rules = append(rules, rule)
+	}
+	for i, a := range vmids {
+		for _, b := range vmids[i+1:] {
+			room := slices.Compact(slices.Sorted(slices.Values(slices.Concat(nodes[a], nodes[b]))))
+			if !h.Groups && j.wantOne(a, b) && !j.apart(a, b) && len(room) > 1 {
+				rules = append(rules, HARule{Name: fmt.Sprintf("apart-%d-%d", a, b), Kind: Apart, VMs: []int{a, b}})
+			}
+		}
+	}
+	return rules
+}
+
+// takenOnly reports whether a node could start a VM if no other VM had the card.
+func (j *haJudge) takenOnly(vmid int, node string) bool {
+	to, _ := j.facts.Node(node)
+	if to.away() != "" {
+		return false
+	}
+	for _, home := range j.facts.readable() {
+		if vm, has := home.VMs[vmid]; has {
+			alone := to
+			alone.Facts.VMs = nil
+			return able(vm, home, alone, j.ha).answer == proxstation.Yes
+		}
+	}
+	return false
+}
