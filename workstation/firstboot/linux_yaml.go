@@ -37,11 +37,7 @@ func (g LinuxAI) userData() (string, error) {
 			written(linuxScript, "0755", script),
 			written("/etc/systemd/system/"+linuxUnit, "0644", unitText),
 		},
-		"runcmd": [][]string{
-			{"systemctl", "daemon-reload"},
-			{"systemctl", "enable", linuxUnit},
-			{"systemctl", "start", "--no-block", linuxUnit},
-		},
+		"runcmd": [][]string{{"systemctl", "enable", "--now", "--no-block", linuxUnit}},
 	}
 	if g.Driver != nil {
 		data["write_files"] = append(data["write_files"].([]any), written(driverKey, "0644", strings.TrimSpace(g.Driver.Key)+"\n"))

@@ -53,7 +53,6 @@ reboot_for() {
 enter agent
 install qemu-guest-agent
 # The unit has no [Install] section: udev starts it, and only once the port is there.
-systemctl daemon-reload
 systemctl start qemu-guest-agent || fail "the guest agent does not start: the VM needs agent: enabled=1, set while the VM is off"
 note agent "$(dpkg-query -W -f '${Version}' qemu-guest-agent)"
 
@@ -89,8 +88,9 @@ fi
 mkdir -p "$root$mount"
 # What is written while the disk is away must not fill the system's disk.
 mountpoint -q "$root$mount" || chattr +i "$root$mount" 2>/dev/null
+# With nofail the boot does not wait for the disk, so the disk may come late.
 grep -qs "^LABEL=$label " "$root/etc/fstab" ||
-	printf 'LABEL=%s %s auto defaults,nofail,x-systemd.device-timeout=30 0 2\n' "$label" "$mount" >>"$root/etc/fstab"
+	printf 'LABEL=%s %s auto defaults,nofail,x-systemd.device-timeout=5min 0 2\n' "$label" "$mount" >>"$root/etc/fstab"
 systemctl daemon-reload
 mountpoint -q "$root$mount" || mount "$root$mount" || fail "the disk in scsi1 cannot be mounted at $mount"
 getent group models >/dev/null || groupadd --system models
@@ -199,7 +199,6 @@ UNIT
 usermod -a -G models ollama
 mkdir -p "$root/srv/models/ollama"
 chown -R ollama:models "$root/srv/models/ollama" && chmod 2775 "$root/srv/models/ollama"
-systemctl daemon-reload
 { systemctl enable ollama && systemctl restart ollama; } || fail "Ollama does not start"
 note ollama "$(/usr/bin/ollama --version 2>/dev/null | head -n 1)"
 

@@ -52,7 +52,6 @@ reboot_for() {
 enter agent
 install qemu-guest-agent
 # The unit has no [Install] section: udev starts it, and only once the port is there.
-systemctl daemon-reload
 systemctl start qemu-guest-agent || fail "the guest agent does not start: the VM needs agent: enabled=1, set while the VM is off"
 note agent "$(dpkg-query -W -f '${Version}' qemu-guest-agent)"
 
