@@ -257,7 +257,7 @@ func (h *house) isSetUp() {
 		{"id -nG ada", "ada sudo models"},
 		{"id -nG ollama", "ollama video render models"},
 		{"findmnt -n -o FSTYPE,LABEL /srv/models | tr -s ' '", "ext4 models"},
-		{"[ $(findmnt -n -o SOURCE /srv/models) = $(readlink -f /dev/disk/by-id/*drive-scsi1) ] && echo the disk in scsi1", "the disk in scsi1"},
+		{"[ \"$(findmnt -n -o SOURCE /srv/models)\" = \"$(readlink -f /dev/disk/by-id/*drive-scsi1)\" ] && echo the disk in scsi1", "the disk in scsi1"},
 		{"stat -c '%U %G %a' /srv/models/ollama", "ollama models 2775"},
 		{"grep -c '^HF_HOME=/srv/models/huggingface$' /etc/environment", "1"},
 		{"cat /home/ada/.ssh/authorized_keys", publicKey},
