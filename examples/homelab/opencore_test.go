@@ -105,7 +105,7 @@ func TestOpenCoreOnThePage(t *testing.T) { //nolint:paralleltest // the environm
 	m := newMac(t)
 	first := "image: DIR/oc.iso.gz\nkexts: DIR/Lilu.kext\nidentity: " + givenIdentity
 	m.write("install", first)
-	m.says(2, "plan", "a configured copy of "+m.dir+"/oc.iso.gz", "+ Lilu.kext 1.7.2", "AAPL,ig-platform-id: <07009B3E>", "iMacPro1,1 -> iMac19,1", "[identity]", "import-from=local:import/oc-", "(opencore.schema)", "the mode of the iGPU is legacy. Intel")
+	m.says(2, "plan", "a configured copy of "+m.dir+"/oc.iso.gz", "+ Lilu.kext 1.7.2", "AAPL,ig-platform-id: <07009B3E> # Without it the driver takes a framebuffer for another Mac. (opencore.platform-id)", "iMacPro1,1 -> iMac19,1", "[identity]", "import-from=local:import/oc-", "(opencore.schema)", "the mode of the iGPU is legacy. Intel")
 	if len(m.copies()) != 0 || len(m.sim.VMs()) != 0 {
 		t.Fatalf("a plan wrote %q, VMs %v", m.copies(), m.sim.VMs())
 	}

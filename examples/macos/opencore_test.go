@@ -33,7 +33,9 @@ func TestOpenCore(t *testing.T) {
 		}
 	}
 	serial := "C02XW0AAJV3Q"
-	t.Setenv("MACOS_SERIAL", serial)
+	for name, value := range map[string]string{"MACOS_SERIAL": serial, "MACOS_MLB": "C02834707ABLNV9AX", "MACOS_UUID": "6D3BCE8A-9B3C-4E5A-8C57-6C2E9AB5E0F1", "MACOS_ROM": "0a1b2c3d4e5f"} {
+		t.Setenv(name, value)
+	}
 	run := func(args ...string) (string, error) {
 		var out bytes.Buffer
 		err := (&show{out: term.Of(&out), release: recovery.Sequoia}).run(t.Context(), append(slices.Clone(flags), args...))

@@ -64,7 +64,7 @@ func TestLoaders(t *testing.T) {
 	if mac := loaders[0].Mac; mac.Mode != profile.IGPULegacy || mac.Mapping != "igpu" || len(mac.Card.Functions) == 0 {
 		t.Errorf("profile %+v", mac)
 	}
-	s.Kexts, s.Identity.Board = nil, proxstation.Secret{}
+	s.Kexts = nil
 	made, err := s.Plan(loaders[0].Mac, facts)
 	if err != nil {
 		t.Fatal(err)
@@ -109,5 +109,27 @@ func TestModeFollowsFacts(t *testing.T) {
 		if have := spec.VMs[0].Defaults["machine"]; have != test.mode || (len(notes) == 1) != (test.seen == "") || !strings.Contains(notes[len(notes)-1].Seen, test.seen) {
 			t.Errorf("%s: machine %s, notes %+v", test.name, have, notes)
 		}
+	}
+}
+
+// The page in docs/macos.md is a page.
+func TestPageInTheDocs(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/macos.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "```yaml\n")
+	page, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("docs/macos.md has no page")
+	}
+	source, err := Parse("docs/macos.md", []byte("cards: {igpu: {address: \"0000:00:02.0\"}}\n"+page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := source.Page.Workstations["macos"].(*MacOS).OpenCore
+	if o.Image == "" || len(o.Kexts) != 2 || o.Identity.ROM != "env:MACOS_ROM" {
+		t.Errorf("%+v", o)
 	}
 }

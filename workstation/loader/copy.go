@@ -123,16 +123,20 @@ func (c Copy) Bring(ctx context.Context, node *workstation.Node, progress func(w
 	return node.Upload(ctx, c.Volume, file, progress)
 }
 
-// String returns the copy's volume with the changes of the image, one a line.
-// It shows no identity. It is "" if the VM gets no new drive.
+// String returns the copy's volume with the changes of the image and their
+// reasons, one change a line. It shows no identity. It is "" if the VM gets no
+// new drive.
 func (c Copy) String() string {
 	if c.Volume == "" {
 		return ""
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "+ %s: a configured copy of %s (%s)\n", printable.Line(c.Volume), printable.Line(c.From), printable.Line(c.Plan.Image))
-	for _, line := range c.Plan.Lines() {
-		fmt.Fprintf(&b, "    %s\n", line)
+	for _, kext := range c.Plan.Bundles {
+		fmt.Fprintf(&b, "    + %s %s\n", printable.Line(kext.Path), printable.Line(kext.Version))
+	}
+	for _, change := range c.Plan.Changes {
+		fmt.Fprintf(&b, "    %s   # %s (%s)\n", change.Change, printable.Line(change.Why), printable.Line(change.ID))
 	}
 	for _, note := range c.Plan.Notes {
 		fmt.Fprintf(&b, "    ! %s\n", printable.Line(note))

@@ -199,6 +199,17 @@ func TestBring(t *testing.T) {
 	}
 }
 
+// Half an identity is refused, before anything is read.
+func TestHalfAnIdentity(t *testing.T) {
+	t.Parallel()
+	half := opencore.Identity{Serial: proxstation.NewSecret("C02XW0AAJV3Q"), UUID: proxstation.NewSecret("6D3BCE8A-9B3C-4E5A-8C57-6C2E9AB5E0F1")}
+	_, err := loader.Source{Image: imageFile(t), Identity: half}.Plan(profile.MacOS{}, facts())
+	wrong, ok := errors.AsType[*loader.SourceError](err)
+	if !ok || wrong.Field != "identity" || !errors.Is(err, opencore.ErrIdentity) || !strings.Contains(err.Error(), "give mlb, rom too") || strings.Contains(err.Error(), "C02XW0AAJV3Q") {
+		t.Errorf("%v", err)
+	}
+}
+
 // The storage has to exist, and to be for images to import.
 func TestStorage(t *testing.T) {
 	t.Parallel()

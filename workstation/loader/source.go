@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
@@ -26,7 +27,7 @@ type Source struct {
 	// Kexts holds the paths of kernel extensions to put into the copy: folders
 	// or zip archives, as [opencore.ReadBundles] reads them.
 	Kexts []string
-	// Identity replaces the image's identity.
+	// Identity replaces the image's identity. It has all four numbers, or none.
 	Identity opencore.Identity
 	// MadeUp makes up an identity, instead of Identity.
 	MadeUp bool
@@ -148,6 +149,9 @@ func (s Source) configure(vmid int, machine opencore.Machine) (opencore.Plan, er
 		return opencore.Plan{}, &SourceError{VMID: vmid, Field: field, Err: err}
 	}
 	o := &opencore.Options{Identity: s.Identity}
+	if missing := s.missing(); len(missing) > 0 && len(missing) < 4 {
+		return opencore.Plan{}, &SourceError{VMID: vmid, Field: "identity", Err: fmt.Errorf("%w: half an identity: Apple's services compare all four numbers; give %s too", opencore.ErrIdentity, strings.Join(missing, ", "))}
+	}
 	if s.MadeUp {
 		o.MakeUp = rand.Reader
 	}
@@ -163,6 +167,19 @@ func (s Source) configure(vmid int, machine opencore.Machine) (opencore.Plan, er
 		return problem("image", err)
 	}
 	return plan, nil
+}
+
+// missing returns the numbers that the identity does not have.
+func (s Source) missing() (names []string) {
+	for _, number := range []struct {
+		name  string
+		value proxstation.Secret
+	}{{"serial", s.Identity.Serial}, {"mlb", s.Identity.Board}, {"uuid", s.Identity.UUID}, {"rom", s.Identity.ROM}} {
+		if number.value.IsZero() {
+			names = append(names, number.name)
+		}
+	}
+	return names
 }
 
 // checkStorage refuses a storage that cannot take the copy, and notes whether
