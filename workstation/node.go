@@ -62,8 +62,8 @@ type Node struct {
 	*controller
 }
 
-// A controller holds what all nodes that [Node.On] made from each other share:
-// they are one controller to others.
+// A controller holds the state that the nodes share which [Node.On] made from
+// each other. Other controllers see all these nodes as one controller.
 type controller struct {
 	owner  string   // the owner in its leases, unless the caller names an owner
 	turns  sync.Map // maps the VMID of the VM that holds the lease to a *turn

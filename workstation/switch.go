@@ -80,8 +80,8 @@ type switching struct {
 	asked map[int]int
 	// started says that the target was asked to start.
 	started bool
-	// left holds leases of ours in members other than at, by member: the switch
-	// that wrote them could not remove them.
+	// left holds leases of ours in members other than at, by member. The
+	// switch that wrote them could not remove them.
 	left  map[int]string
 	facts Facts  // the facts that were judged
 	haWas string // the HA state that the target was asked to have, "" if unknown

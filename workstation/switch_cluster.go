@@ -9,7 +9,7 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// lostSight reports whether nobody knows if a member runs: its node is away,
+// lostSight reports whether it is not known if a member runs: its node is away,
 // and no person has said that the node is off.
 func (f Facts) lostSight(db DualBoot, v VMFacts) bool {
 	return f.away[v.Node] != "" && !slices.Contains(db.NodesOff, v.Node)
@@ -124,8 +124,8 @@ func haBusy(v VMFacts) []proxstation.Finding {
 	return nil
 }
 
-// haWants reports whether the HA manager runs a VM or is about to start it.
-// While a request to stop is being carried out, it is not
+// haWants reports whether the HA manager runs a VM or is about to start it. It
+// returns false while the HA manager carries out a request to stop
 // (pve-ha-manager PVE/HA/Manager.pm, next_state_started).
 func haWants(state string) bool {
 	switch state {

@@ -158,8 +158,8 @@ func introduce(out io.Writer, host pvetest.Host, node *pvetest.Node, address str
 	}
 }
 
-// logins prints the logins, which all nodes accept. The first host that describes
-// a user counts.
+// logins prints the logins, which all nodes accept. If several hosts describe a
+// user, the first description applies.
 func logins(out io.Writer, hosts []pvetest.Host) {
 	var users []pvetest.User
 	for _, host := range hosts {

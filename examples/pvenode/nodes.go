@@ -11,9 +11,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// describeAll returns the hosts of a list of kinds and files: as many as there
-// are to be nodes, taken from the list in turn. Hosts with the same name get
-// numbers.
+// describeAll returns the hosts of a list of kinds and files: one host for each
+// node, taken from the list in turn. Hosts with the same name get numbers.
 func describeAll(list string, nodes int) ([]pvetest.Host, error) {
 	names := strings.Split(list, ",")
 	nodes = max(nodes, len(names))

@@ -36,7 +36,7 @@ type address struct {
 }
 
 // Join returns one endpoint that stands for several endpoints of one cluster.
-// Logins and authorities that an endpoint does not have are those of the first.
+// An endpoint without a login or an authority gets that of the first endpoint.
 // The errors match [ErrInvalid].
 func Join(endpoints []Endpoint, inFlight int) (Endpoint, *Addresses, error) {
 	if len(endpoints) == 0 {
@@ -128,7 +128,8 @@ func rewind(r *http.Request) bool {
 	return err == nil
 }
 
-// try makes a request at this address. sent says that the node may have got it.
+// try makes a request at this address. sent says that the node may have
+// received the request.
 func (a address) try(r *http.Request, first *url.URL) (response *http.Response, sent bool, err error) {
 	var asked, connected atomic.Bool
 	trace := &httptrace.ClientTrace{GetConn: func(string) { asked.Store(true) }, GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}

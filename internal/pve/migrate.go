@@ -20,8 +20,8 @@ type Migration struct {
 	Local []string
 	// Disks holds the volumes on storages that nodes do not share.
 	Disks []LocalDisk
-	// Storages and Mappings name what the VM has and the target has not. A
-	// mapping is named by its key: "hostpci0".
+	// Storages and Mappings name the storages and mappings that the VM uses and
+	// the target lacks. A mapping is named by its key: "hostpci0".
 	Storages, Mappings []string
 	// HA holds the resources because of which the rules of high availability
 	// forbid the target, and the reason: "vm:141 (resource-affinity)".

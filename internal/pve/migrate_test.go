@@ -9,7 +9,8 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// The answers are those of qemu-server PVE/API2/Qemu.pm, migrate_vm_precondition.
+// The answers have the form of qemu-server PVE/API2/Qemu.pm,
+// migrate_vm_precondition.
 func TestMigration(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

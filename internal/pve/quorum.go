@@ -45,10 +45,11 @@ func (c *Client) HARequest(ctx context.Context, vmid int) (string, error) {
 	return resource.State, nil
 }
 
-// RequestHA asks the HA manager to give a VM a state. PVE's own start, stop and
-// shutdown of a VM under high availability do the same with VM.PowerMgmt;
-// RequestHA needs Sys.Console on /, and it can ask for "disabled", which alone
-// ends the state "error" (pve-ha-manager PVE/API2/HA/Resources.pm).
+// RequestHA asks the HA manager to give a VM a state. For a VM under high
+// availability, PVE's own start, stop and shutdown do the same with
+// VM.PowerMgmt. RequestHA needs Sys.Console on /. It can also ask for
+// "disabled", the only request that ends the state "error" (pve-ha-manager
+// PVE/API2/HA/Resources.pm).
 func (c *Client) RequestHA(ctx context.Context, vmid int, state string) error {
 	return c.call(ctx, http.MethodPut, haResource(vmid), map[string]any{"state": state}, nil)
 }

@@ -24,8 +24,8 @@ type Cluster struct {
 
 // Options control a [Cluster]. A nil pointer means the defaults.
 type Options struct {
-	// Node controls every node. Tiers are by the name of a storage, which is
-	// the same on all nodes.
+	// Node controls every node. Tiers has the names of storages, which are the
+	// same on all nodes.
 	Node *workstation.NodeOptions
 	// InFlight is the number of requests under way at once, of all nodes
 	// together; 0 means 64. One node gets 32 at most. PVE answers with three
@@ -69,9 +69,9 @@ func Open(client *proxmox.Client, opts *Options) *Cluster {
 // effect.
 //
 // One login is good for all nodes. An endpoint without a login or without
-// RootCAs has those of the first endpoint; the authority of a cluster signs the
-// certificates of all its nodes (/etc/pve/pve-root-ca.pem). Each endpoint has
-// its own Fingerprint.
+// RootCAs uses the login or the RootCAs of the first endpoint. The authority of
+// a cluster signs the certificates of all its nodes (/etc/pve/pve-root-ca.pem).
+// Each endpoint has its own Fingerprint.
 //
 // The errors are those of [workstation.Connect].
 func Connect(ctx context.Context, endpoints []workstation.Endpoint, opts *Options) (*Cluster, error) {
@@ -110,8 +110,8 @@ func Connect(ctx context.Context, endpoints []workstation.Endpoint, opts *Option
 // before another address is asked.
 const firstAnswer = 5 * time.Second
 
-// anywhere does work again at the next address, which the transport chooses, if
-// an address does not answer in time.
+// anywhere does work. If an address does not answer in time, it does the work
+// again at the next address, which the transport chooses.
 func (c *Cluster) anywhere(ctx context.Context, work func(context.Context) error) error {
 	if c.addresses == nil || c.addresses.Len() == 1 {
 		return work(ctx)

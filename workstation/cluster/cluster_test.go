@@ -11,7 +11,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// requests returns the requests that a node got, without the first ones,
+// requests returns the requests that a node received, without the first few,
 // sorted.
 func requests(node *pvetest.Node, skip int) []string {
 	var paths []string
@@ -23,7 +23,7 @@ func requests(node *pvetest.Node, skip int) []string {
 }
 
 // A node that is in no cluster costs one request more than without this
-// package: the question whether it is in a cluster.
+// package, because the package asks whether the node is in a cluster.
 func TestAClusterOfOneCostsOneRequest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -32,7 +32,8 @@ func pair() *cluster.Cluster {
 	return c
 }
 
-// A VM says what it needs, and the plan says where it goes and why.
+// A VM says what it needs, and the plan says on which node the VM is made, and
+// why.
 func ExampleDiff() {
 	facts, err := pair().Observe(context.Background())
 	if err != nil {
@@ -114,7 +115,7 @@ func ExamplePlace() {
 	// <nil>
 }
 
-// The error says for each node what it lacks.
+// For each node, the error says what the node lacks.
 func ExampleNoPlaceError() {
 	facts, err := pair().Observe(context.Background())
 	if err != nil {
@@ -189,7 +190,7 @@ func ExampleMappingChange() {
 	// Output: nvidia true id=10de:2c05,iommugroup=12,node=a,path=0000:01:00,subsystem-id=1462:5315
 }
 
-// A move is planned from what PVE says about the VM and its target.
+// A move is planned from PVE's facts about the VM and its target.
 func ExampleMoveFacts_Plan() {
 	at := func(node string, vms map[int]workstation.VMFacts) cluster.NodeFacts {
 		pool := storage.Pool{Storage: storage.Storage{Name: "local-lvm", Type: "lvmthin", Content: []string{"images"}, Active: true, Total: storage.TiB, Available: storage.TiB}}

@@ -22,7 +22,7 @@ type Facts struct {
 	// Nodes holds all nodes of the cluster, by name.
 	Nodes []NodeFacts
 	// Guests holds the VMs and containers that the login may see, by VMID,
-	// including those of nodes that are away.
+	// including the guests of nodes that are away.
 	Guests []Guest
 	// Findings judge the cluster as a whole. Each node has its own findings.
 	Findings []proxstation.Finding
@@ -45,14 +45,14 @@ type NodeFacts struct {
 	// empty if the login lacks Sys.Audit on /.
 	Address string
 	State   State
-	// Facts is what [workstation.Node.Observe] returns for the node. It is zero
-	// unless the State is Online or Forbidden. If it is Forbidden, most parts
-	// are missing, and Facts.Unknown names them.
+	// Facts is the result of [workstation.Node.Observe] for the node. It is
+	// zero unless the State is Online or Forbidden. If it is Forbidden, most
+	// parts are missing, and Facts.Unknown names them.
 	Facts workstation.Facts
 	// Err is the reason why the Facts could not be read, or nil.
 	Err error
-	// Findings holds what is wrong with the node: why it could not be read, and
-	// whether it runs another version of PVE than other nodes.
+	// Findings says why the node could not be read, and whether it runs another
+	// version of PVE than other nodes.
 	Findings []proxstation.Finding
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// An Image says where an image comes from that the chosen node does not have.
+// An Image says from where an image comes if the chosen node does not have it.
 // Either URL or Open is set.
 type Image struct {
 	// Volume is the volume that a VM of the Spec names, such as
@@ -50,7 +50,7 @@ type imaging struct {
 	all    Facts
 	node   workstation.Facts
 	brings []BringImage
-	// moved says which volume stands for which volume of the Spec.
+	// moved maps volumes of the Spec to the volumes that stand for them.
 	moved []string
 	why   []string // the images that cannot be had, with the reason
 }
@@ -100,8 +100,8 @@ func (i *imaging) find(volume string) string {
 	return i.bring(volume, name, file, content)
 }
 
-// bring plans to bring an image to the node, to the storage that the VM names
-// or else to the storage for such images with most space.
+// bring plans to bring an image to the node, to the storage that the VM names,
+// or otherwise to the storage for such images with the most space.
 func (i *imaging) bring(volume, name, file, content string) string {
 	source := slices.IndexFunc(i.spec, func(image Image) bool {
 		_, its, _ := qmconf.CutVolume(image.Volume)

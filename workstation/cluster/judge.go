@@ -13,7 +13,7 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// facts judges what was read.
+// facts judges the answers of the nodes.
 func (v view) facts() Facts {
 	f := Facts{Name: v.Cluster}
 	newest := ""
@@ -58,7 +58,7 @@ func (v view) state(m pve.Member, err error) State {
 	return Online
 }
 
-// stateFindings says what keeps a node from being used.
+// stateFindings says why a node cannot be used.
 func (n NodeFacts) stateFindings() []proxstation.Finding {
 	f := proxstation.Finding{Severity: proxstation.Warning, Subject: "node " + n.Name}
 	if n.Err != nil {
@@ -103,7 +103,7 @@ func otherVersion(n NodeFacts, newest string) []proxstation.Finding {
 	return []proxstation.Finding{f}
 }
 
-// older reports whether a version of PVE is of an older release.
+// older reports whether a version of PVE belongs to an older release.
 func older(version, than string) bool {
 	a, b := release(version), release(than)
 	return slices.Compare(a[:], b[:]) < 0

@@ -143,8 +143,8 @@ func (m *mapper) reasons(mapping string) string {
 	return strings.Join(reasons, "; ")
 }
 
-// node plans the entries of one node. Entries that are true stay. Entries that
-// are not true are replaced if the node has another card of the kind.
+// node plans the entries of one node. Correct entries stay. Wrong entries are
+// replaced if the node has another card of the kind.
 func (m *mapper) node(card Card, facts workstation.Facts, change *MappingChange) {
 	have := change.Mapping.On(facts.Node)
 	var kept []gpu.MappingEntry
@@ -171,7 +171,7 @@ func (m *mapper) node(card Card, facts workstation.Facts, change *MappingChange)
 // entries returns new entries for the node's cards of the kind, without the
 // cards of kept entries. Several entries are alternatives, so a card that
 // another VM has in another way is only taken if there is no other card. If
-// there is no card, why says so.
+// there is no card, why is the reason.
 func (m *mapper) entries(card Card, facts workstation.Facts, change *MappingChange, kept []gpu.MappingEntry) (entries []gpu.MappingEntry, why string) {
 	var found, free []gpu.MappingEntry
 	for _, c := range facts.Cards() {
@@ -250,7 +250,8 @@ func takenOtherwise(facts workstation.Facts, mapping string, card gpu.Card) bool
 	return false
 }
 
-// noSuchCard says that a node has no card of a kind, and which cards it has.
+// noSuchCard says that a node has no card of a kind. It names the cards that
+// the node has.
 func noSuchCard(kind Kind, facts workstation.Facts) string {
 	var names []string
 	for _, c := range facts.Cards() {

@@ -8,7 +8,7 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// driftOf returns the reasons why an entry of the node is not true.
+// driftOf returns the reasons why an entry of the node is wrong.
 func driftOf(facts workstation.Facts, mapping gpu.Mapping, e gpu.MappingEntry) []proxstation.Finding {
 	mapping.Entries, mapping.Unread = []gpu.MappingEntry{e}, nil
 	return slices.DeleteFunc(facts.PCI().Drift(mapping), func(f proxstation.Finding) bool { return f.Severity != proxstation.Blocker })

@@ -21,7 +21,7 @@ type Move struct {
 	VMID     int
 	Name     string
 	From, To string
-	// Digest is that of the VM's configuration, from which the move was
+	// Digest is the digest of the VM's configuration from which the move was
 	// planned.
 	Digest string
 	// Disks holds the volumes on storages that the nodes do not share. A VM
@@ -33,7 +33,7 @@ type Move struct {
 	Copied   storage.Size
 	Unsized  int
 	LastSync time.Time
-	// LastRun is how long the replication took that ended at LastSync.
+	// LastRun is the duration of the replication that ended at LastSync.
 	LastRun time.Duration
 	// Estimate is how long the copy takes at the speed that the caller knows. It
 	// is 0 if the speed is not known.
@@ -73,13 +73,15 @@ type MoveFacts struct {
 	Disks []MoveDisk
 	// CDs holds the images in CD drives that the nodes do not share.
 	CDs []string
-	// Storages and Mappings name what the VM has and the target has not.
+	// Storages and Mappings name the storages and mappings that the VM uses and
+	// the target lacks.
 	Storages, Mappings []string
 	// HA names the resources because of which the rules of high availability
-	// forbid the target. Along names those that PVE moves together with the VM.
+	// forbid the target. Along names the resources that PVE moves together with
+	// the VM.
 	HA, Along []string
-	// Replication holds the replication of the VM to the target; nil if there
-	// is no such job.
+	// Replication holds the replication of the VM to the target; it is nil if
+	// there is no such job.
 	Replication *Replication
 }
 
@@ -88,7 +90,8 @@ type MoveFacts struct {
 type Replication struct {
 	ID       string
 	Disabled bool
-	// LastSync is the time of the newest copies. It is zero if there are none.
+	// LastSync is the time of the newest copies. It is zero if there are no
+	// copies.
 	LastSync time.Time
 	// LastRun is how long the last run took.
 	LastRun time.Duration
@@ -99,8 +102,8 @@ type Replication struct {
 }
 
 // ObserveMove reads what PVE says about a VM on the node from and its move to
-// the node to. It needs VM.Migrate and VM.Audit on the VM. The error is that of
-// PVE if the VM is not on the node, or if the cluster has no quorum.
+// the node to. It needs VM.Migrate and VM.Audit on the VM. If the VM is not on
+// the node, or if the cluster has no quorum, it returns PVE's error.
 func (c *Cluster) ObserveMove(ctx context.Context, vmid int, from, to string) (MoveFacts, error) {
 	client := c.pve.On(from)
 	m := MoveFacts{VMID: vmid, From: from, To: to}
@@ -195,7 +198,7 @@ func (j *mover) state() {
 	}
 }
 
-// target judges what the target node has to have.
+// target judges whether the target node has everything that the VM needs.
 func (j *mover) target() {
 	if len(j.facts.Mappings) > 0 {
 		var names []string

@@ -13,7 +13,7 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// copied are the types of storage whose volumes PVE copies to another node
+// copied holds the types of storage whose volumes PVE copies to another node
 // (qemu-server PVE/QemuMigrate.pm, scan_local_volumes).
 var copied = []string{"dir", "btrfs", "zfspool", "lvmthin", "lvm"}
 
@@ -98,7 +98,7 @@ func (j *mover) replicates(pool string) bool {
 }
 
 // size adds the size that PVE's list of volumes has, if the configuration has
-// none, as for a disk that is not attached.
+// no size, as for a disk that is not attached.
 func (j *mover) size(disk MoveDisk) MoveDisk {
 	for _, pool := range j.from.Pools {
 		for _, v := range pool.Volumes {
@@ -155,7 +155,8 @@ func (j *mover) replication() {
 	}
 }
 
-// gigabit is what a network of 1 Gbit/s copies in a second, without overhead.
+// gigabit is the number of bytes that a network of 1 Gbit/s copies in a second,
+// without overhead.
 const gigabit = 110 * storage.MiB
 
 // time describes how long the move takes.

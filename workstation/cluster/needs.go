@@ -20,17 +20,17 @@ type Spec struct {
 	// Workstations holds the VMs with their needs. They are placed in this
 	// order, after the VMs that exist.
 	Workstations []Needs
-	// Images says where images come from that the chosen node does not have.
+	// Images says from where images come if the chosen node does not have them.
 	Images []Image
 	// Place says how far storages may be filled. With nil, disks are promised
-	// no more space than there is.
+	// no more space than exists.
 	Place *storage.PlaceOptions
 }
 
 // Needs say what a workstation needs of a node. Most needs are in the VM: the
 // size and the tier of its disks, its memory, its processors, its bridges and
-// its images. A hostpci value with a mapping needs a card: on which nodes such
-// a card is, the [Card] of that name in the Spec or the existing mapping says.
+// its images. A hostpci value with a mapping needs a card. The [Card] of that
+// name in the Spec, or the existing mapping, says which nodes have such a card.
 type Needs struct {
 	// VM is the VM, as a profile makes it.
 	VM workstation.VM
@@ -63,7 +63,7 @@ type Card struct {
 	// "_".
 	Mapping string
 	// Kind says which cards are meant. With the zero Kind, the mapping must
-	// exist, and the models of its entries are the kind.
+	// exist, and the kind is given by the models of its entries.
 	Kind Kind
 }
 
@@ -72,7 +72,7 @@ type Card struct {
 type Kind struct {
 	// Name is a part of the card's name in PVE's list of PCI devices, such as
 	// "RTX 5070". All its words must be in the name, in any order and case. A
-	// card that PVE's list of names does not know has no name.
+	// card that is not in PVE's list of names has no name.
 	Name string
 	// Family is the family of the card's chip.
 	Family gpu.Family

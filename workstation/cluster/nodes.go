@@ -5,8 +5,8 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// away returns the reason why nothing can be planned on a node, and "" for a
-// node that was read.
+// away returns the reason why nothing can be planned on a node. It returns ""
+// for a node that was read.
 func (n NodeFacts) away() string {
 	switch {
 	case n.State == Online:
@@ -32,7 +32,8 @@ func (f Facts) readable() []workstation.Facts {
 	return all
 }
 
-// mappings returns the mappings of the cluster, which every node knows.
+// mappings returns the mappings of the cluster. Every node has the same
+// mappings.
 func (f Facts) mappings() []gpu.Mapping {
 	for _, n := range f.readable() {
 		return n.Mappings

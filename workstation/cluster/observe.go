@@ -13,12 +13,12 @@ import (
 
 // Observe reads the facts of all nodes at the same time. It asks which nodes
 // there are, then asks each node that is online for what
-// [workstation.Node.Observe] reads. What is the same on all nodes is asked for
-// once: guests, mappings, storages, backups, high availability, permissions.
+// [workstation.Node.Observe] reads. Facts that are the same on all nodes are
+// requested once: guests, mappings, storages, backups, high availability,
+// permissions.
 //
-// A node that could not be read is no error: its State says so. The error is
-// for a cluster that cannot be reached, a refused login, and a context that
-// ends.
+// If a node could not be read, its State says so. Observe returns an error if
+// the cluster cannot be reached, the login is refused, or the context ends.
 //
 // If the node that answers has no quorum, Observe asks the other addresses of
 // the cluster for one with a quorum.
@@ -35,7 +35,7 @@ func (c *Cluster) Observe(ctx context.Context) (Facts, error) {
 	return v.facts(), nil
 }
 
-// A view is what was read of a cluster, before it is judged.
+// A view holds the answers of a cluster before they are judged.
 type view struct {
 	pve.Membership
 	unaudited   error // why Membership holds only the names of the nodes, or nil
@@ -44,7 +44,7 @@ type view struct {
 	read        []read // one for each member
 }
 
-// A read is what a node gave.
+// A read holds the answers of a node.
 type read struct {
 	facts workstation.Facts
 	err   error

@@ -14,7 +14,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/profile"
 )
 
-// facts are those of a node without VMs.
+// facts returns the facts of a node without VMs.
 func facts() workstation.Facts {
 	return workstation.Facts{Node: "pve", Pools: []storage.Pool{{Storage: storage.Storage{Name: "local", Content: []string{"iso", "import"}, Active: true, Images: []storage.Volume{}}}}}
 }

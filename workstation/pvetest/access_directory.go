@@ -50,7 +50,8 @@ type entry struct {
 }
 
 // newDirectory makes the directory from the hosts' descriptions. If several
-// hosts describe a user, a token or root@pam's password, the first counts.
+// hosts describe a user, a token or root@pam's password, the first description
+// applies.
 func newDirectory(hosts []Host) *directory {
 	d := &directory{users: map[string]*account{}, groups: map[string]string{}, roles: map[string][]string{}, pools: map[string]*pool{}, tickets: map[string]*ticket{}}
 	d.users["root@pam"] = newAccount(User{})

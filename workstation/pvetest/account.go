@@ -18,7 +18,8 @@ type ticket struct {
 	expires time.Time
 }
 
-// accounts judges who asks. The directory is that of the cluster.
+// accounts judges the callers of a node. The directory belongs to the whole
+// cluster.
 type accounts struct {
 	*base
 	*directory

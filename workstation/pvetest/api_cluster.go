@@ -122,7 +122,8 @@ func (n *Node) storageResource(s *storage) map[string]any {
 	return resource
 }
 
-// unknownResource is the entry of a storage whose node does not tell its state.
+// unknownResource is the entry of a storage whose node does not report its
+// state.
 func (s *storage) unknownResource() map[string]any {
 	return map[string]any{
 		"id": "storage/" + s.node + "/" + s.Name, "storage": s.Name, "node": s.node, "type": "storage",

@@ -52,8 +52,7 @@ func BenchmarkRequests(b *testing.B) {
 	}
 }
 
-// large returns a cluster of 32 nodes with 1,000 VMs, of which every second
-// runs.
+// large returns a cluster of 32 nodes with 1,000 VMs. Every second VM runs.
 func large() *pvetest.Cluster {
 	var hosts []pvetest.Host
 	for i := range 32 {
@@ -70,8 +69,8 @@ func large() *pvetest.Cluster {
 	return pvetest.NewCluster(hosts, nil)
 }
 
-// BenchmarkCluster shows that requests to a large cluster take milliseconds, and
-// what it takes to make the cluster and to check it.
+// BenchmarkCluster shows that requests to a large cluster take milliseconds. It
+// also measures how long it takes to make and to check the cluster.
 func BenchmarkCluster(b *testing.B) {
 	b.Run("NewCluster", func(b *testing.B) {
 		for b.Loop() {

@@ -22,8 +22,8 @@ type broadcast struct {
 // (rrd_entry_is_old of src/pmxcfs/status.c).
 const broadcastLife = 5 * time.Minute
 
-// remember keeps what each node tells the others now, as far as all hear it.
-// It is called before nodes become unreachable.
+// remember keeps the values that each node now reports to the others, unless
+// some of them do not hear it. It is called before nodes become unreachable.
 func (d *datacenter) remember() {
 	for _, n := range d.peers {
 		heard := true
@@ -44,7 +44,8 @@ func (d *datacenter) remember() {
 	}
 }
 
-// heard returns what a node last told this node, or nil if that is too old.
+// heard returns what a node last told this node, or nil if the report is too
+// old.
 func (n *Node) heard(from *Node) *broadcast {
 	if from.last == nil || n.now.Sub(from.last.at) > broadcastLife {
 		return nil

@@ -20,11 +20,12 @@ import (
 // the planned faults of both apply.
 type Cluster struct{ d *datacenter }
 
-// NewCluster returns a cluster with the state that the hosts describe. The names
-// of the hosts must differ. What several hosts describe, such as a user, counts
-// as the first of them says; entries of resource mappings are merged. Hosts
-// without an address get addresses that follow each other. NewCluster panics if
-// the descriptions contradict each other, or themselves as for [New].
+// NewCluster returns a cluster with the state that the hosts describe. The
+// names of the hosts must differ. If several hosts describe the same thing,
+// such as a user, the first description applies. Entries of resource mappings
+// are merged. Hosts without an address get addresses that follow each other.
+// NewCluster panics if the descriptions contradict each other, or themselves as
+// for [New].
 func NewCluster(hosts []Host, opts *Options) *Cluster {
 	if opts == nil {
 		opts = &Options{}

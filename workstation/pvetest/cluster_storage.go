@@ -10,7 +10,7 @@ import (
 
 // describeStorages makes storage.cfg and the contents of all storages from the
 // hosts' descriptions. If several hosts describe a storage, they share its
-// entry, and the first description counts, as when a node joins a cluster. If
+// entry, and the first description applies, as when a node joins a cluster. If
 // only some hosts describe a storage, it is limited to them.
 func (d *datacenter) describeStorages() {
 	for _, described := range d.describedStorages() {

@@ -101,7 +101,8 @@ func entry(list any, key string, value any) map[string]any {
 	return nil
 }
 
-// Any node answers for all others, and what one node writes the others see.
+// Any node answers for all others, and the other nodes see the changes that one
+// node writes.
 func TestClusterIsOne(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -146,7 +147,8 @@ func TestClusterIsOne(t *testing.T) {
 	})
 }
 
-// A node that is down answers nobody, and the others say so.
+// A node that is down answers nobody, and the other nodes report that it is
+// down.
 func TestClusterNodeDown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -255,8 +257,8 @@ func TestClusterQuorumReturns(t *testing.T) {
 	})
 }
 
-// What was to happen on a node that lost its power never happens, and its tasks
-// end without a result.
+// Events that were planned on a node never happen if the node loses its power.
+// Its tasks end without a result.
 func TestClusterPowerCut(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -294,7 +296,7 @@ func TestClusterPowerCut(t *testing.T) {
 	}
 }
 
-// A slow node and a node that hangs.
+// One node is slow, and another node hangs.
 func TestClusterDelay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -35,7 +35,7 @@ type datacenter struct {
 	onRequest    func(Request)
 }
 
-// newDatacenter merges what the hosts' descriptions say of the cluster.
+// newDatacenter merges the hosts' descriptions of the cluster.
 func newDatacenter(hosts []Host, opts *Options) *datacenter {
 	seed := cmp.Or(opts.Seed, 1)
 	d := &datacenter{
@@ -50,8 +50,8 @@ func newDatacenter(hosts []Host, opts *Options) *datacenter {
 	return d
 }
 
-// join adds what a host's description says of the cluster. What another host
-// said before counts, but mappings get the entries of all hosts.
+// join adds a host's description of the cluster. The description of an earlier
+// host takes precedence, but mappings get the entries of all hosts.
 func (d *datacenter) join(h Host) {
 	for _, m := range h.Mappings {
 		if known := d.mappings[m.ID]; known != nil {

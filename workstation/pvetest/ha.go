@@ -133,8 +133,8 @@ func (v *vm) moveTo(from, to *Node) {
 	to.addVM(v)
 }
 
-// migrated reports whether groups have become rules, which is so if no groups
-// are left (PVE/HA/Config.pm, have_groups_been_migrated).
+// migrated reports whether groups have become rules, which is the case if no
+// groups are left (PVE/HA/Config.pm, have_groups_been_migrated).
 func (h *haStack) migrated() bool { return len(h.groups) == 0 }
 
 // section writes one section of a configuration file.

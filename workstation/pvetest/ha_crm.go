@@ -161,8 +161,8 @@ func (h *haStack) away(node string) bool {
 	return h.d.now.Sub(seen) >= fenceDelay
 }
 
-// fence recovers the services of nodes whose lock the CRM gets, which is the
-// proof that these nodes do not run them any more (fence_node). It reports
+// fence recovers the services of nodes whose lock the CRM gets, which proves
+// that these nodes do not run the services any more (fence_node). It reports
 // whether a service has a new state.
 func (h *haStack) fence() (changed bool) {
 	fenced := map[string]bool{}
@@ -225,8 +225,8 @@ func (h *haStack) take(words []string) {
 	}
 }
 
-// change gives a service a new state ($change_service_state). What belonged to
-// the old state is forgotten, but not the nodes on which the service failed.
+// change gives a service a new state ($change_service_state). The data of the
+// old state is forgotten, except the nodes on which the service failed.
 func (h *haStack) change(s *haService, state string) {
 	*s = haService{state: state, node: s.node, failed: s.failed, uid: h.uid()}
 }

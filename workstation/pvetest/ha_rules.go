@@ -59,7 +59,7 @@ func inOrder(rules map[string]*haRule) []string {
 	return names
 }
 
-// allRules returns the rules and those that follow from groups.
+// allRules returns the rules, and the rules that follow from groups.
 func (h *haStack) allRules() map[string]*haRule {
 	all := maps.Clone(h.rules)
 	for name, rule := range h.groupRules() {

@@ -15,8 +15,8 @@ type compiledRules struct {
 }
 
 // knownNodes returns the number of nodes that the CRM knows. Before its first
-// round, the CRM knows none: PVE then refuses every rule that keeps services
-// apart.
+// round, the CRM knows no nodes. PVE then refuses every rule that keeps
+// services apart.
 func (h *haStack) knownNodes() int { return len(h.crm.nodes) }
 
 func (h *haStack) compiled() compiledRules {
@@ -53,8 +53,8 @@ func (h *haStack) compiled() compiledRules {
 	return c
 }
 
-// compileNodes gives a node affinity to its services, and to those that are to
-// be together with one of them.
+// compileNodes gives a node affinity to its services, and to the services that
+// have to be together with one of them.
 func (h *haStack) compileNodes(c compiledRules, r *haRule, sets []map[string]bool) {
 	nodes := maps.Clone(r.nodes)
 	for name := range h.crm.nodes {
@@ -139,8 +139,9 @@ func (h *haStack) selectNode(sid string, r *haResource, prefer preference) strin
 	return nodes[0]
 }
 
-// affine returns the nodes that are online and allowed for a service, and those
-// with the highest priority (PVE/HA/Rules/NodeAffinity.pm, get_node_affinity).
+// affine returns the nodes that are online and allowed for a service, and the
+// nodes among them with the highest priority (PVE/HA/Rules/NodeAffinity.pm,
+// get_node_affinity).
 func (h *haStack) affine(rules compiledRules, sid string) (allowed, preferred map[string]bool) {
 	allowed, preferred = map[string]bool{}, map[string]bool{}
 	best := -2

@@ -101,7 +101,7 @@ func stackOf(rules []string, state ...string) *haStack {
 	return h
 }
 
-// The CRM chooses the node that PVE's would choose.
+// The CRM chooses the same node as PVE's CRM.
 func TestSelectNode(t *testing.T) {
 	t.Parallel()
 	three := []string{"x online", "y online", "z online"}

@@ -148,9 +148,9 @@ func (h *haStack) nextMoved(r *haResource, s *haService, result int, known bool)
 // once the node has been fenced ($fence_recovery_cleanup).
 var removableLocks = []string{"backup", "mounted", "migrate", "clone", "rollback", "snapshot", "snapshot-delete", "suspending", "suspended"}
 
-// nextRecovery gives a service of a fenced node to another node. Nothing looks
-// whether that node has the VM's disks and devices: the start shows it. If no
-// node is allowed, the CRM tries again in each round.
+// nextRecovery gives a service of a fenced node to another node. Nothing checks
+// whether that node has the VM's disks and devices. If it lacks them, the start
+// fails. If no node is allowed, the CRM tries again in each round.
 func (h *haStack) nextRecovery(sid string, r *haResource, s *haService) {
 	node := h.selectNode(sid, r, bestNode)
 	from, v := h.home(r.id)

@@ -258,7 +258,7 @@ func TestHARecoveryWaits(t *testing.T) {
 	})
 }
 
-// A VM whose card the other nodes lack is recovered to them all the same, and
+// A VM whose card the other nodes lack is nevertheless recovered to them, and
 // ends in the state error.
 func TestHARecoveryWithACard(t *testing.T) {
 	t.Parallel()

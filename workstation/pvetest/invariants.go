@@ -25,7 +25,7 @@ func (n *Node) Check() error {
 	return n.check(n.naming())
 }
 
-// check does the checks of Check. named is what all VMs name.
+// check makes the checks of Check. named holds the names that all VMs use.
 func (n *Node) check(named naming) error {
 	var problems []error
 	report := func(format string, args ...any) { problems = append(problems, fmt.Errorf("pvetest: "+format, args...)) }
@@ -95,7 +95,7 @@ func (n *Node) checkStorages(report func(string, ...any), named naming) {
 	}
 }
 
-// A naming holds what the VMs of all nodes name.
+// A naming holds the disks that the VMs of all nodes name.
 type naming struct {
 	places map[*Volume][]string // such as "scsi0 of VM 140", in order
 	ids    map[string]bool

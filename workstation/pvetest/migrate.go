@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// migrate serves POST migrate (qemu-server PVE/API2/Qemu.pm, migrate_vm). What
-// is refused here changes nothing; the task can still fail.
+// migrate serves POST migrate (qemu-server PVE/API2/Qemu.pm, migrate_vm). A
+// refusal here changes nothing. The task can still fail.
 func (n *Node) migrate(c *call, v *vm) (any, error) {
 	target := c.get("target")
 	if target == n.host.Name || target == "localhost" {
@@ -146,7 +146,7 @@ func duration(d time.Duration) string {
 	return fmt.Sprintf("%02d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
 }
 
-// prepare checks again what can keep the VM on its node.
+// prepare checks again whether anything keeps the VM on its node.
 func (m *migration) prepare(t *task) error {
 	n, v := m.from, m.v
 	job := n.jobTo(v.id, m.to.host.Name)

@@ -131,8 +131,8 @@ func (m *migration) cannotCopy(s *storage, name string, there bool, use volumeUs
 	return nil
 }
 
-// finish copies the volumes and gives the configuration to the target. Copies of
-// a migration that breaks off before are not kept, while PVE can leave some.
+// finish copies the volumes and gives the configuration to the target. If the
+// migration breaks off before, no copies are kept. PVE itself may leave copies.
 func (m *migration) finish(t *task, began time.Time) {
 	n, v := m.from, m.v
 	var err error

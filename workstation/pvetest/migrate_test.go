@@ -62,7 +62,7 @@ func zfs(hosts []pvetest.Host) {
 	}
 }
 
-// A VM that is off moves with what it has, or stays where it was.
+// A VM that is off moves with its disks, or stays where it was.
 func TestMigration(t *testing.T) {
 	t.Parallel()
 	mapping := func(nodes ...string) []pvetest.Mapping {
@@ -232,8 +232,8 @@ func TestHAMoves(t *testing.T) {
 	})
 }
 
-// Replication copies disks on ZFS again and again. A migration to its target is
-// short and turns it around, and so does a recovery.
+// Replication copies disks on ZFS again and again. A migration to the job's
+// target is short and turns the job around. A recovery turns it around too.
 func TestReplication(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

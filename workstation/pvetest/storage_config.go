@@ -117,8 +117,8 @@ func (d *datacenter) addStorage(entry *storageEntry, total int64) {
 }
 
 // settleStorage follows a change of an entry of storage.cfg: the nodes of a
-// shared storage have one content, that of the first node that has volumes. What
-// a description says of other nodes no longer counts.
+// shared storage have one content, that of the first node that has volumes. The
+// descriptions of other nodes no longer apply.
 func (d *datacenter) settleStorage(name string) {
 	var shared *contents
 	for _, n := range d.peers {

@@ -7,7 +7,8 @@ import (
 )
 
 // A timeline is the time of a cluster and the events that will happen. All
-// nodes share it, so what happens first on one node happens first for all.
+// nodes share it, so an event that happens first on one node happens first for
+// all nodes.
 type timeline struct {
 	clock    func() time.Time
 	speed    float64
