@@ -178,8 +178,8 @@ func (n Node) after(first, second Claim) (Conflict, bool) {
 }
 
 // choose returns the functions that a VM would get while others are in use, and
-// the functions it would need that are in use (choose_hostpci_devices in
-// qemu-server PVE/QemuServer/PCI.pm).
+// the functions that it would need but that are in use (choose_hostpci_devices
+// in qemu-server PVE/QemuServer/PCI.pm).
 func (n Node) choose(claim Claim, held use) (got use, taken []iommu.Address) {
 	got = use{}
 	for _, h := range slices.Concat(claim.Values, claim.ByArgs) {

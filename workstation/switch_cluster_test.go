@@ -272,8 +272,8 @@ func TestNoQuorumForASetOnOneNode(t *testing.T) {
 	}
 }
 
-// If the login may not read the quorum, PVE's refusal of the lease says it, and
-// nothing was changed.
+// If the login may not read the quorum, PVE's refusal of the lease shows that
+// there is no quorum. Nothing was changed.
 func TestNoQuorumThatOnlyTheWriteShows(t *testing.T) {
 	t.Parallel()
 	hosts := trio()

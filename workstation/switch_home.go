@@ -15,13 +15,13 @@ import (
 type homes struct {
 	mu   sync.Mutex
 	node map[int]string
-	// many says that the cluster has several nodes. away holds those that the
-	// cluster has lost sight of, each with the evidence.
+	// many says that the cluster has several nodes. away holds the nodes that
+	// the cluster has lost sight of, each with the evidence.
 	many bool
 	away map[string]string
 }
 
-// see takes over what the cluster reported.
+// see takes over the report of the cluster.
 func (h *homes) see(r pve.Resources) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

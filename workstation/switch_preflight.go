@@ -15,9 +15,9 @@ import (
 
 // Preflight judges whether a switch to a member can succeed, before anybody
 // loses their desktop. It checks the VM and its lock, its card and mapping, its
-// storages, the memory that will be free, other VMs with the card, the cluster's
-// quorum, the nodes of the members, and HA. The facts are those of the node on
-// which the VM is. It is pure.
+// storages, the memory that will be free, other VMs with the card, the
+// cluster's quorum, the nodes of the members, and HA. The facts must come from
+// the node on which the VM is. It is pure.
 func Preflight(db DualBoot, to int, facts Facts) []proxstation.Finding {
 	target, exists := facts.VMs[to]
 	if _, err := db.withTarget(to); err != nil {

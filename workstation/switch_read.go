@@ -40,8 +40,8 @@ type setFacts struct {
 	homes map[int]string // the node of each member
 }
 
-// of returns the facts with which a switch to a member is judged: those of the
-// member's node.
+// of returns the facts with which a switch to a member is judged: the facts of
+// the member's node.
 func (s setFacts) of(id int) Facts { return s.nodes[s.homes[id]] }
 
 // A setReader reads the facts that [Preflight] needs about a set of VMs. It
@@ -259,8 +259,8 @@ func (r *setReader) join(ctx context.Context) setFacts {
 	return s
 }
 
-// lostSight returns what is known about a member on a node that is away: what
-// the cluster remembers.
+// lostSight returns the facts that the cluster remembers about a member on a
+// node that is away.
 func (r *setReader) lostSight(id int, home string) VMFacts {
 	v := VMFacts{ID: id, Node: home}
 	for _, g := range r.resources.Guests {
@@ -271,8 +271,8 @@ func (r *setReader) lostSight(id int, home string) VMFacts {
 	return v
 }
 
-// ha returns the HA manager's state of the guests: those that it manages, and
-// those that it ignores.
+// ha returns the HA manager's state of the guests: the guests that it manages,
+// and the guests that it ignores.
 func (r *setReader) ha() (states map[int]string, managed, ignored []int) {
 	states = map[int]string{}
 	for _, g := range r.resources.Guests {

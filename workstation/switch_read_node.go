@@ -42,7 +42,7 @@ func (r *setReader) part(name string) *nodeReader {
 	return p
 }
 
-// read reads what a switch needs of a node.
+// read reads the facts of a node that a switch needs.
 func (p *nodeReader) read(ctx context.Context, group *errgroup.Group) {
 	for _, read := range []func(context.Context) error{p.vms, p.pci, p.memory} {
 		group.Go(func() error { return read(ctx) })
@@ -50,7 +50,7 @@ func (p *nodeReader) read(ctx context.Context, group *errgroup.Group) {
 }
 
 // late stores the error of a request without an answer, and returns every other
-// error. What the missing answer means is decided when all answers are there.
+// error. The missing answer is judged when all answers are there.
 func (p *nodeReader) late(at *error, err error) error {
 	if err == nil || !uncertain(err) && !errors.Is(err, errAway) {
 		return err
@@ -151,8 +151,8 @@ func (p *nodeReader) join() {
 	}
 }
 
-// last reads what can be asked for only now: the containers that run, storages
-// of members that the cluster has no report on, and what the host itself uses
+// last reads the facts that need earlier answers: the containers that run,
+// storages of members that the cluster has no report on, and the host's own use
 // of the devices that members take.
 func (p *nodeReader) last(ctx context.Context) {
 	ctx = pve.WithOdd(ctx, p.o.odd)

@@ -56,8 +56,8 @@ func rename(host pvetest.Host, name string) pvetest.Host {
 	return host
 }
 
-// listenAll opens a port for each node: the port of the address and those that
-// follow it, or free ports if the port is 0.
+// listenAll opens a port for each node: the port of the address and the
+// following ports, or free ports if the port is 0.
 func listenAll(ctx context.Context, address string, nodes int) (listeners []net.Listener, err error) {
 	defer func() {
 		if err != nil {

@@ -78,7 +78,8 @@ func (c *Client) Content(ctx context.Context, name, content string) ([]Volume, e
 	return c.content(ctx, name, content, false)
 }
 
-// content lists volumes. Those of a shared storage are the same on all nodes.
+// content lists volumes. The volumes of a shared storage are the same on all
+// nodes.
 func (c *Client) content(ctx context.Context, name, content string, shared bool) ([]Volume, error) {
 	var entries []struct {
 		VolID, Content string

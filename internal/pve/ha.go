@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// HA is what the HA manager is told, and what it does. It needs Sys.Audit on /.
+// HA holds the requests to the HA manager, and its state. It needs Sys.Audit on
+// /.
 type HA struct {
 	Resources []HAResource // by VMID
 	Rules     []HARule     // by name

@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// What is written under high availability is read back.
+// Changes of high availability are read back.
 func TestHA(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, _ *pvetest.Node, c *pve.Client) {
@@ -82,7 +82,7 @@ func TestHAOfPVE8(t *testing.T) {
 	}
 }
 
-// FuzzParseHANodes writes what it read, and reads the same again.
+// FuzzParseHANodes writes the parsed nodes, and parses the same nodes again.
 func FuzzParseHANodes(f *testing.F) {
 	f.Add("a:2,b")
 	f.Add("a:-1; b:x c")

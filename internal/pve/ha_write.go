@@ -47,7 +47,7 @@ func (c *Client) UpdateHAResource(ctx context.Context, r HAResource) error {
 	return c.put(ctx, fmt.Sprintf("/cluster/ha/resources/vm:%d", r.VMID), r.params(), remove, r.Digest)
 }
 
-// put sends PUT with what is to be deleted and with the digest.
+// put sends a PUT request with the options to delete and with the digest.
 func (c *Client) put(ctx context.Context, path string, params map[string]any, remove []string, digest string) error {
 	if len(remove) > 0 {
 		params["delete"] = strings.Join(remove, ",")

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// A Membership is what a node knows of its cluster.
+// A Membership describes a cluster as one of its nodes sees it.
 type Membership struct {
 	// Cluster is the cluster's name. It is empty for a node that is in no
 	// cluster.

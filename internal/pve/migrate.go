@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// A Migration says what PVE looks at before it moves a VM to another node
-// (qemu-server PVE/API2/Qemu.pm, migrate_vm_precondition).
+// A Migration holds the facts that PVE checks before it moves a VM to another
+// node (qemu-server PVE/API2/Qemu.pm, migrate_vm_precondition).
 type Migration struct {
 	Running bool
 	// Local names the devices of the host because of which PVE refuses to move
@@ -38,8 +38,8 @@ type LocalDisk struct {
 	Unused bool
 }
 
-// Migration returns what PVE looks at before it moves a VM to a node. It needs
-// VM.Migrate on the VM.
+// Migration returns the facts that PVE checks before it moves a VM to a node.
+// It needs VM.Migrate on the VM.
 func (c *Client) Migration(ctx context.Context, vmid int, target string) (Migration, error) {
 	var answer struct {
 		Running flag     `json:"running"`

@@ -62,7 +62,7 @@ func writes(node *pvetest.Node) int {
 	return n
 }
 
-// A plan can be applied again, and what it made matches the Spec.
+// A plan can be applied again, and its result matches the Spec.
 func TestApplyIsRepeatable(t *testing.T) {
 	t.Parallel()
 	spec := cluster.Spec{Cards: []cluster.Card{rtx}, Workstations: []cluster.Needs{{VM: linux(140, "rtx")}, {VM: linux(141, "rtx")}}}
@@ -160,7 +160,7 @@ func TestApplyRefuses(t *testing.T) {
 	}
 }
 
-// Without a quorum the plan says so before anything is tried.
+// If the cluster has no quorum, the plan reports that before anything is tried.
 func TestNoPlanWithoutQuorum(t *testing.T) {
 	t.Parallel()
 	inCluster(t, mixed(), func(t *testing.T, sim *pvetest.Cluster, c *cluster.Cluster) {
@@ -174,7 +174,7 @@ func TestNoPlanWithoutQuorum(t *testing.T) {
 	})
 }
 
-// A login without rights on mappings is told what it lacks.
+// If a login has no rights on mappings, the error names the missing rights.
 func TestAMappingNeedsRights(t *testing.T) {
 	t.Parallel()
 	hosts := twins()

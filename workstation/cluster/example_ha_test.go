@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// Node c lacks the card, and the HA manager would recover the VM to it all the
-// same. The plan binds the VM to the nodes that have the card.
+// Node c lacks the card, but the HA manager would still recover the VM to it.
+// The plan binds the VM to the nodes that have the card.
 func ExampleDiffHA() {
 	hosts := trio(func(hosts []pvetest.Host) {
 		hosts[0].VMs = hosts[0].VMs[:1]

@@ -14,18 +14,18 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// HA holds what PVE's HA manager is told and what it does (PVE manual, High
+// HA holds the requests to PVE's HA manager, and its state (PVE manual, High
 // Availability). The HA manager recovers a VM to another node about two minutes
-// after its node was lost, and looks at rules only: it does not look whether
-// that node has the VM's card or disks. [HA.Recovery] looks.
+// after its node was lost, and only looks at rules: it does not check whether
+// that node has the VM's card or disks. [HA.Recovery] checks this.
 type HA struct {
 	// VMs holds the VMs under high availability, by VMID.
 	VMs []HAVM
 	// Rules holds the rules, by name. Of PVE 8, which has groups in place of
 	// rules, it holds a rule of the kind [OnNodes] for each group.
 	Rules []HARule
-	// Groups says that the cluster has the groups of PVE 8: there are no rules
-	// that keep VMs together or apart.
+	// Groups says that the cluster has the groups of PVE 8: then there are no
+	// rules that keep VMs together or apart.
 	Groups bool
 	// Master is the node of the active HA manager. It is empty if none was
 	// active yet.
@@ -45,9 +45,9 @@ type HAVM struct {
 	State string
 	// Node is the node on which the HA manager has the VM.
 	Node string
-	// Failback says whether the VM goes back when a node comes back that its
-	// rules prefer. The default of PVE is yes. On PVE 8 a group says it for its
-	// VMs, so that an [HASpec] cannot.
+	// Failback says whether the VM returns to a node that its rules prefer when
+	// this node comes back. The default of PVE is yes. On PVE 8 a group decides
+	// this for its VMs, so an [HASpec] cannot.
 	Failback proxstation.Answer
 	// Restarts is how often a start is tried again on the same node, and Moves
 	// how many other nodes are tried then. The defaults of PVE are 1 and 1.
@@ -81,7 +81,7 @@ type HARule struct {
 	digest string
 }
 
-// An HAKind is what a rule does.
+// An HAKind is the kind of a rule.
 type HAKind uint8
 
 // The kinds of rules.

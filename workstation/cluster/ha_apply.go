@@ -52,8 +52,8 @@ func (a *applier) haVM(ctx context.Context, m HAVMChange) error {
 	return a.written(ctx, err, func(h HA) bool { now, is := h.VM(m.Want.VMID); return is && m.Want.alike(now) })
 }
 
-// written reads back what was written. An answer that was lost does not matter
-// if the change is there.
+// written reads the change back. An answer that was lost does not matter if the
+// change is there.
 func (a *applier) written(ctx context.Context, err error, there func(HA) bool) error {
 	if err != nil && !errors.Is(err, workstation.ErrNoAnswer) {
 		return err

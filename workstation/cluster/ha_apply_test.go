@@ -177,7 +177,7 @@ func TestApplyHAGroups(t *testing.T) {
 	})
 }
 
-// What was judged beforehand comes true when the node is lost.
+// When the node is lost, the VMs are recovered as Recovery judged beforehand.
 func TestRecoveryComesTrue(t *testing.T) {
 	t.Parallel()
 	started := func(hosts []pvetest.Host) {

@@ -14,12 +14,13 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// An HASpec says what the HA manager should be told. Everything else is left
+// An HASpec describes the requests to the HA manager. Everything else is left
 // alone: VMs that are not named stay in or out of high availability, and rules
 // that are not named stay.
 type HASpec struct {
-	// VMs holds the VMs that should be under high availability. What is not set
-	// stays as it is, and is PVE's default for a VM that is new there.
+	// VMs holds the VMs that should be under high availability. A field that is
+	// not set stays as it is. For a VM that is not under high availability yet,
+	// it gets PVE's default.
 	VMs []HAVM
 	// Rules holds the rules that should exist, by name. An existing rule becomes
 	// as it is described here, but its kind cannot change. An empty Comment
@@ -41,7 +42,7 @@ type HARuleChange struct {
 }
 
 // DiffHA returns the plan that makes high availability as the Spec says. It is
-// pure. The plan's findings are those of [HA.Judge] for the state after it.
+// pure. The plan's findings come from [HA.Judge], for the state after the plan.
 //
 // The error joins an [workstation.InvalidError] for each part of the Spec that
 // PVE would refuse: a rule for a VM that is not under high availability, more
@@ -114,7 +115,8 @@ func (d *haDiff) vm(want HAVM) (change HAVMChange, needed bool) {
 	return HAVMChange{Want: want, Have: &have}, !want.alike(have)
 }
 
-// over fills in what is not set from what there is, or with PVE's defaults.
+// over fills in the fields that are not set, from the present values or with
+// PVE's defaults.
 func (v HAVM) over(have HAVM) HAVM {
 	one := 1
 	v.Wanted, v.Comment = cmp.Or(v.Wanted, have.Wanted), cmp.Or(v.Comment, have.Comment)

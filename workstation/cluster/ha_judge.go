@@ -12,9 +12,9 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// Judge says what is wrong with high availability: VMs that no node could take
-// over, nodes that the rules allow and that lack the card or the disks, VMs
-// that want one card and are not kept apart. It is pure. The IDs are
+// Judge reports faults of high availability: VMs that no node could take over,
+// nodes that the rules allow and that lack the card or the disks, VMs that want
+// one card and are not kept apart. It is pure. The IDs are
 // cluster.ha-no-recovery, ha-pinned, ha-wrong-node, ha-unsure, ha-replica,
 // ha-same-card, ha-error, ha-rule-ignored and ha-two-nodes, each after
 // "cluster.".

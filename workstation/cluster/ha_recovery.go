@@ -31,8 +31,8 @@ type RecoveryNode struct {
 	// which First is set, as long as they are online.
 	First bool
 	// Able says whether the VM would start there, as it is configured. Why says
-	// what the node lacks, or why it is not known. Notes says what would be
-	// lost.
+	// what the node lacks, or why the answer is not known. Notes says what
+	// would be lost.
 	Able  proxstation.Answer
 	Why   []string
 	Notes []string

@@ -198,7 +198,8 @@ func TestRecovery(t *testing.T) {
 	}
 }
 
-// What PVE would refuse is refused, and what is there already is not planned.
+// A Spec that PVE would refuse is refused, and a setting that exists already is
+// not planned.
 func TestDiffHA(t *testing.T) {
 	t.Parallel()
 	three := 3
@@ -266,7 +267,8 @@ func TestDiffHA(t *testing.T) {
 	}
 }
 
-// The advised rules are those that the VMs need, and PVE accepts them.
+// The advised rules are exactly the rules that the VMs need, and PVE accepts
+// them.
 func TestAdvise(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

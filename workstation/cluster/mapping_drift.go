@@ -16,7 +16,7 @@ func driftOf(facts workstation.Facts, mapping gpu.Mapping, e gpu.MappingEntry) [
 
 // CheckMappings compares the mappings of the cluster with the devices of the
 // nodes. Each finding names the node on which VMs with the mapping would not
-// start. The IDs are those of [gpu.Node.Drift].
+// start. The IDs are the IDs of [gpu.Node.Drift].
 func (f Facts) CheckMappings() []proxstation.Finding { return f.drift(f.mappings()) }
 
 // drift returns the drift of mappings on the nodes that have an entry in them.

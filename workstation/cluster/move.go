@@ -60,8 +60,8 @@ type MoveOptions struct {
 	Place *storage.PlaceOptions
 }
 
-// MoveFacts holds what PVE says about a VM and the node to which it is to be
-// moved.
+// MoveFacts holds PVE's facts about a VM and about the node to which the VM
+// should move.
 type MoveFacts struct {
 	VMID     int
 	From, To string
@@ -101,9 +101,9 @@ type Replication struct {
 	Error    string
 }
 
-// ObserveMove reads what PVE says about a VM on the node from and its move to
-// the node to. It needs VM.Migrate and VM.Audit on the VM. If the VM is not on
-// the node, or if the cluster has no quorum, it returns PVE's error.
+// ObserveMove reads PVE's facts about a VM on the node from, and about its move
+// to the node to. It needs VM.Migrate and VM.Audit on the VM. If the VM is not
+// on the node, or if the cluster has no quorum, it returns PVE's error.
 func (c *Cluster) ObserveMove(ctx context.Context, vmid int, from, to string) (MoveFacts, error) {
 	client := c.pve.On(from)
 	m := MoveFacts{VMID: vmid, From: from, To: to}
@@ -131,8 +131,8 @@ func (c *Cluster) ObserveMove(ctx context.Context, vmid int, from, to string) (M
 	return m, nil
 }
 
-// Plan judges the move and returns the plan of it. It is pure. With a blocker
-// among the findings, [Cluster.Apply] does not begin. The IDs are those of the
+// Plan judges the move and returns its plan. It is pure. With a blocker among
+// the findings, [Cluster.Apply] does not begin. The IDs are those of the
 // findings that begin with "cluster.move-", and cluster.no-quorum.
 func (m MoveFacts) Plan(facts Facts, opts *MoveOptions) Plan {
 	if opts == nil {

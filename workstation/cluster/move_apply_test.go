@@ -67,7 +67,8 @@ func TestAVMIsMoved(t *testing.T) {
 	})
 }
 
-// What PVE would refuse is told before, and the embedded node refuses it too.
+// The plan reports every fault because of which PVE would refuse the move. The
+// embedded node refuses the move too.
 func TestAMoveThatPVERefuses(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -172,7 +173,7 @@ func TestTheHAManagerMoves(t *testing.T) {
 	})
 }
 
-// Replicated disks are not copied again, and the plan says so.
+// Replicated disks are not copied again, and the plan reports that.
 func TestReplicationShortensAMove(t *testing.T) {
 	t.Parallel()
 	inCluster(t, withVM(map[string]string{"scsi0": "media-pool:vm-140-disk-0,size=64G"}), func(t *testing.T, sim *pvetest.Cluster, c *cluster.Cluster) {

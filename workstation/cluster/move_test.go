@@ -12,8 +12,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/cluster"
 )
 
-// movable returns a cluster of two nodes, and what PVE says about VM 140 on
-// node a, which has all its disks on a shared storage.
+// movable returns a cluster of two nodes, and PVE's facts about VM 140 on node
+// a. The VM has all its disks on a shared storage.
 func movable() (cluster.Facts, cluster.MoveFacts) {
 	pool := func(name, kind string) storage.Pool {
 		return storage.Pool{Storage: storage.Storage{Name: name, Type: kind, Content: []string{"images"}, Active: true, Total: storage.TiB, Available: storage.TiB, Shared: kind == "rbd"}}

@@ -12,10 +12,9 @@ import (
 )
 
 // Observe reads the facts of all nodes at the same time. It asks which nodes
-// there are, then asks each node that is online for what
-// [workstation.Node.Observe] reads. Facts that are the same on all nodes are
-// requested once: guests, mappings, storages, backups, high availability,
-// permissions.
+// there are, then reads the facts of [workstation.Node.Observe] from each node
+// that is online. Facts that are the same on all nodes are requested once:
+// guests, mappings, storages, backups, high availability, permissions.
 //
 // If a node could not be read, its State says so. Observe returns an error if
 // the cluster cannot be reached, the login is refused, or the context ends.

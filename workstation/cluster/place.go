@@ -154,7 +154,7 @@ type placing struct {
 	problems   []error
 }
 
-// A nodePlan holds what was placed on a node so far.
+// A nodePlan holds the VMs that were placed on a node so far.
 type nodePlan struct {
 	facts workstation.Facts // with the mappings and images after the plan
 	vms   []workstation.VM

@@ -73,10 +73,10 @@ func far(tb testing.TB, sim *pvetest.Cluster, opts *cluster.Options) (*cluster.C
 	return c, d
 }
 
-// What is read of a cluster grows with its nodes and its VMs, and nothing is
-// asked twice. No request waits for more than two others; with many VMs, the
-// bound on requests in flight decides: 1,488 requests, 64 at once, are 24 round
-// trips after the first.
+// The number of requests grows with the nodes and the VMs of a cluster, and no
+// request is made twice. No request waits for more than two others; with many
+// VMs, the bound on requests in flight decides: 1,488 requests, 64 at once, are
+// 24 round trips after the first.
 func TestObserveAtScale(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ nodes, vms, inFlight, deep, requests int }{
@@ -107,7 +107,7 @@ func TestObserveAtScale(t *testing.T) {
 	}
 }
 
-// A shared storage is listed once, and each node knows what is on it.
+// A shared storage is listed once, and each node gets its content.
 func TestASharedStorageIsListedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

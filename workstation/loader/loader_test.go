@@ -33,8 +33,8 @@ func imageFile(t *testing.T) string {
 	return name
 }
 
-// What an existing VM gets depends on its drives and on Replace. A VM that
-// starts from the copy gets nothing.
+// The drive that an existing VM gets depends on its drives and on Replace. A VM
+// that starts from the copy gets nothing.
 func TestExistingVM(t *testing.T) {
 	t.Parallel()
 	image := imageFile(t)

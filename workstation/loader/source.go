@@ -19,7 +19,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/profile"
 )
 
-// A Source says from what a VM's boot loader is made.
+// A Source says from which files a VM's boot loader is made.
 type Source struct {
 	// Image is a file of this machine with an OpenCore image. On the node it
 	// may be a disk, such as "/dev/pve/vm-130-disk-1".
@@ -38,8 +38,8 @@ type Source struct {
 	// Without it, an existing VM keeps its boot loader.
 	Replace bool
 	// Lacks says what is missing in this Source, such as a number of the
-	// identity, "" if nothing is. A VM that keeps its boot loader is then not
-	// compared with the copy.
+	// identity. It is "" if nothing is missing. A VM that keeps its boot loader
+	// is then not compared with the copy.
 	Lacks string
 }
 

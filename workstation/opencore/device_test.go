@@ -78,7 +78,8 @@ func TestBlockDevice(t *testing.T) {
 	configured(t, device, device, 24<<20)
 }
 
-// What is neither a file nor a disk is refused, and a pipe is not waited for.
+// A path that is neither a file nor a disk is refused. Reading does not wait
+// for a pipe.
 func TestNeitherFileNorDisk(t *testing.T) {
 	t.Parallel()
 	pipe := filepath.Join(t.TempDir(), "pipe")
@@ -96,8 +97,8 @@ func TestNeitherFileNorDisk(t *testing.T) {
 	}
 }
 
-// The mark of a copy depends on all of the image, and on what is put into it. An
-// identity that is made up counts without its numbers.
+// The mark of a copy depends on the whole image and on everything that is put
+// into the copy. The numbers of a made-up identity have no effect on it.
 func TestMark(t *testing.T) {
 	t.Parallel()
 	of := func(tree opencoretest.Tree, o *Options) string {

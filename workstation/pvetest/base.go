@@ -9,7 +9,7 @@ import (
 )
 
 // A base is the state that all parts of a node share: its description, its VMs,
-// and what it shares with the other nodes of its cluster.
+// and the state that it shares with the other nodes of its cluster.
 type base struct {
 	*datacenter
 	reach

@@ -6,10 +6,9 @@ import (
 	"time"
 )
 
-// A broadcast is what a node told the others about itself when they could last
-// hear it: the values of its guests, of its storages and of itself, and its
-// tasks (pve-manager PVE/Service/pvestatd.pm; pve-cluster
-// src/pmxcfs/status.c).
+// A broadcast holds the last values of a node that the other nodes received:
+// the values of its guests, of its storages and of itself, and its tasks
+// (pve-manager PVE/Service/pvestatd.pm; pve-cluster src/pmxcfs/status.c).
 type broadcast struct {
 	at       time.Time
 	node     map[string]any

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// A Cluster is several PVE nodes in this process that share what PVE's nodes
-// share: users and their tickets, the access control list, pools, storage.cfg,
-// resource mappings, datacenter.cfg, jobs, high availability and VMIDs. Each
-// node has its own devices, local volumes, running VMs, tasks and version. A
-// shared storage has one content.
+// A Cluster is several PVE nodes in this process that share the same things as
+// PVE's nodes: users and their tickets, the access control list, pools,
+// storage.cfg, resource mappings, datacenter.cfg, jobs, high availability and
+// VMIDs. Each node has its own devices, local volumes, running VMs, tasks and
+// version. A shared storage has one content.
 //
 // Every node answers for all others: it passes requests about another node on
 // to it, as PVE does. What a node passes on is in the traces of both nodes, and

@@ -10,9 +10,9 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// A datacenter is what the nodes of a cluster have in common: the time, and the
-// content of /etc/pve, which pmxcfs copies to all nodes. One lock guards it and
-// all nodes.
+// A datacenter holds the state that the nodes of a cluster have in common: the
+// time, and the content of /etc/pve, which pmxcfs copies to all nodes. One lock
+// guards it and all nodes.
 type datacenter struct {
 	mu sync.Mutex
 	timeline

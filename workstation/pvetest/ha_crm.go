@@ -147,7 +147,7 @@ func (h *haStack) updateNodes() {
 	}
 }
 
-// away reports whether a node is not online for so long that it is to be fenced
+// away reports whether a node has been away for so long that it must be fenced
 // (node_is_offline_delayed). An active CRM that is new begins to count.
 func (h *haStack) away(node string) bool {
 	if h.crm.nodes[node] == "online" {

@@ -90,7 +90,7 @@ func common(a, b map[string]bool) []string {
 	return sorted(both)
 }
 
-// checkOpposed finds resources that are to be together and apart.
+// checkOpposed finds resources that must be both together and apart.
 func checkOpposed(positive, negative map[string]*haRule, report func(rule, problem string)) {
 	sets, names := bundles(positive)
 	for i, set := range sets {
@@ -137,7 +137,7 @@ func checkPriorities(affinity, located map[string]*haRule, report func(rule, pro
 	}
 }
 
-// checkOneLocation finds resources that are to be together and have different
+// checkOneLocation finds resources that must be together but have different
 // node affinities.
 func checkOneLocation(positive, located map[string]*haRule, report func(rule, problem string)) {
 	sets, names := bundles(positive)
@@ -155,7 +155,7 @@ func checkOneLocation(positive, located map[string]*haRule, report func(rule, pr
 	}
 }
 
-// checkRoom finds resources that are to be apart and have fewer nodes than
+// checkRoom finds resources that must be apart but have fewer nodes than
 // resources.
 func checkRoom(negative, located map[string]*haRule, report func(rule, problem string)) {
 	for _, name := range sorted(negative) {

@@ -71,8 +71,8 @@ type movedVolume struct {
 const networkSpeed = 110 << 20
 
 // readStorages reads targetstorage: "1" keeps the names of storages, "fast"
-// puts all volumes there, and "slow:fast" those of one storage
-// (pve-common PVE/JSONSchema.pm, parse_idmap).
+// puts all volumes there, and "slow:fast" puts the volumes of the storage slow
+// on the storage fast (pve-common PVE/JSONSchema.pm, parse_idmap).
 func (m *migration) readStorages(c *call) error {
 	m.storages = map[string]string{}
 	for _, entry := range pveschema.SplitList(c.get("targetstorage")) {

@@ -135,7 +135,8 @@ func thick(hosts []pvetest.Host) {
 	hosts[1].Storages[last].Total = 1 << 30
 }
 
-// The preconditions name for each node what it lacks, and not its hardware.
+// For each node, the preconditions say what the node lacks. They ignore its
+// hardware.
 func TestMigrationCheck(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -20,7 +20,7 @@ func (b *base) sees(other *Node) bool {
 
 // ownPaths lists the methods below /nodes/{node} that PVE does not pass on to
 // the node of the path: its API description has no "proxyto" for them. They are
-// directories, methods that read what all nodes have, and methods that go to the
+// directories, methods that read data of all nodes, and methods that go to the
 // other node by SSH.
 var ownPaths = map[string]bool{
 	"GET /nodes/{node}":                                  true,
