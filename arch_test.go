@@ -124,7 +124,7 @@ var arrows = map[string][]string{
 func allowed(pkg string) []string {
 	if strings.HasPrefix(pkg, "examples/") {
 		return []string{"", "iommu", "gpu", "storage", "workstation", "workstation/pvetest",
-			"workstation/access", "workstation/rustdesk", "workstation/recovery", "workstation/opencore", "workstation/loader", "workstation/profile", "workstation/firstboot", "workstation/install", "workstation/inventory",
+			"workstation/access", "workstation/rustdesk", "workstation/recovery", "workstation/opencore", "workstation/loader", "workstation/cluster", "workstation/profile", "workstation/firstboot", "workstation/install", "workstation/inventory",
 			"workstation/file", "examples/switchboard/board",
 			"examples/internal/connect", "examples/internal/term", "golang.org/x/term",
 			"internal/hosttree", "internal/opencoretest", "internal/printable", "github.com/luthermonson/go-proxmox"}

@@ -6,9 +6,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/examples/internal/connect"
+	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/file"
 	"github.com/proxstation/proxstation/workstation/install"
 )
@@ -16,20 +18,20 @@ import (
 // initialize writes a first page from the node as it is.
 func (a *app) initialize(set *flag.FlagSet) func(context.Context) error {
 	set.StringVar(&a.path, "f", "homelab.yaml", "where the page goes; - is the output")
-	a.flags = connect.Register(set)
+	a.connects(set)
 	return func(ctx context.Context) error {
 		if _, err := os.Stat(a.path); err == nil {
 			return fmt.Errorf("%s is there already: -f names another file", a.path)
 		}
 		a.json = a.path == "-" // so that only the page is printed
-		node, err := a.open(ctx, file.Page{})
+		s, err := a.observe(ctx, file.Page{})
 		if err != nil {
 			return err
 		}
-		facts, err := node.Observe(ctx)
-		if err != nil {
-			return err
+		if s.isCluster() {
+			return fmt.Errorf("the cluster has the nodes %s: -node chooses the node that the page describes", strings.Join(s.names, ", "))
 		}
+		facts := s.facts
 		page, comments := file.Adopt(facts)
 		text := file.Format(page, comments)
 		if a.path == "-" {
@@ -65,7 +67,7 @@ func (a *app) apply(set *flag.FlagSet) func(context.Context) error {
 			return err
 		}
 		what := "It makes these changes and no others: no VM is started or shut down."
-		if n := len(g.plan.SetUps); n > 0 {
+		if _, n := g.steps(); n > 0 {
 			what = fmt.Sprintf("It makes these changes and sets up %d guests, one after the other, which can take hours for Windows. No other VM is started or shut down.", n)
 		}
 		return a.carryOut(ctx, g, *yes, what, nil)
@@ -83,9 +85,9 @@ func (a *app) onAgain(set *flag.FlagSet) {
 // carryOut shows a plan, asks for confirmation, and applies the plan.
 func (a *app) carryOut(ctx context.Context, g goal, yes bool, what string, opts *install.Options) error {
 	if !a.json {
-		a.out.Install(g.plan, g.copies...)
+		a.printPlan(g)
 	}
-	if blocked := connect.Blocked(g.plan.First.Findings); blocked != nil || g.plan.Empty() {
+	if blocked := connect.Blocked(g.findings()); blocked != nil || g.empty() {
 		if a.json {
 			return result(a.show(viewOf(g)), blocked)
 		}
@@ -99,23 +101,45 @@ func (a *app) carryOut(ctx context.Context, g goal, yes bool, what string, opts 
 	if opts == nil {
 		opts = &install.Options{}
 	}
-	if !a.json {
-		fmt.Fprintln(a.out)
-		opts.Progress = a.out.Progress()
-	}
-	if err := a.bring(ctx, g, opts.Progress); err != nil {
-		return err
-	}
-	a.embed(g.plan)
-	reports, err := install.Apply(ctx, g.node, g.plan, opts)
-	if err != nil {
+	opts.Progress = a.withProgress().Progress
+	if err := a.make(ctx, g, opts); err != nil {
 		return fmt.Errorf("%w; the same command goes on where it stopped", a.advise(err))
 	}
 	if a.json {
 		return a.show(viewOf(g))
 	}
-	a.report(reports)
-	a.say("\nDone: %d changes, %d guests set up.", len(g.plan.First.Steps), len(reports))
+	changes, setUps := g.steps()
+	a.say("\nDone: %d changes, %d guests set up.", changes, setUps)
+	return nil
+}
+
+// withProgress returns options that write progress for people.
+func (a *app) withProgress() *install.Options {
+	if a.json {
+		return &install.Options{}
+	}
+	fmt.Fprintln(a.out)
+	return &install.Options{Progress: a.out.Progress()}
+}
+
+// make makes the changes: those of the cluster first, then those of each node.
+func (a *app) make(ctx context.Context, g goal, opts *install.Options) error {
+	if g.site.isCluster() {
+		if err := g.site.cluster.Apply(ctx, g.plan, &workstation.ApplyOptions{Progress: opts.Progress}); err != nil {
+			return err
+		}
+	}
+	for _, p := range g.parts {
+		if err := a.bring(ctx, p, opts.Progress); err != nil {
+			return err
+		}
+		a.embed(p.plan)
+		reports, err := install.Apply(ctx, p.node, p.plan, opts)
+		if err != nil {
+			return err
+		}
+		a.report(reports)
+	}
 	return nil
 }
 
@@ -133,6 +157,9 @@ func (a *app) advise(err error) error {
 
 // report prints what was seen in the guests after their set-up.
 func (a *app) report(reports []install.Report) {
+	if a.json {
+		return
+	}
 	for _, r := range reports {
 		a.out.Title(fmt.Sprintf("VM %d is set up", r.VMID))
 		if r.RustDesk.ID != "" {

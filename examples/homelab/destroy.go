@@ -1,13 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/cluster"
 	"github.com/proxstation/proxstation/workstation/file"
 	"github.com/proxstation/proxstation/workstation/install"
 )
@@ -28,10 +31,7 @@ func (a *app) destroy(set *flag.FlagSet) func(context.Context) error {
 			return err
 		}
 		g := goal{source: source}
-		if g.node, err = a.open(ctx, source.Page); err != nil {
-			return err
-		}
-		if g.facts, err = g.node.Observe(ctx); err != nil {
+		if g.site, err = a.observe(ctx, source.Page); err != nil {
 			return err
 		}
 		if *shutdown {
@@ -39,11 +39,39 @@ func (a *app) destroy(set *flag.FlagSet) func(context.Context) error {
 				return err
 			}
 		}
-		if g.plan.First, err = workstation.DestroyPlan(g.facts, ids(source.Page, names)...); err != nil {
+		if err := g.destroys(ids(source.Page, names)); err != nil {
 			return err
 		}
 		return a.carryOut(ctx, g, *yes, "The disks and all that is on them are gone then.", &install.Options{AllowDestroy: true})
 	}
+}
+
+// destroys plans the removal of VMs, each on its node.
+func (g *goal) destroys(ids []int) error {
+	on := map[string][]int{}
+	for _, id := range ids {
+		_, node, there := g.site.vm(id)
+		if !there {
+			node = g.site.facts.Node
+		}
+		on[node] = append(on[node], id)
+	}
+	for _, node := range slices.Sorted(maps.Keys(on)) {
+		p := part{node: g.site.on(node), facts: g.site.facts}
+		if g.site.isCluster() {
+			seen, there := g.site.all.Node(node)
+			if !there || seen.State != cluster.Online {
+				return fmt.Errorf("VM %v: node %s is %s: nothing was changed", on[node], cmp.Or(node, "of it"), seen.State)
+			}
+			p.facts = seen.Facts
+		}
+		var err error
+		if p.plan.First, err = workstation.DestroyPlan(p.facts, on[node]...); err != nil {
+			return err
+		}
+		g.parts = append(g.parts, p)
+	}
+	return nil
 }
 
 // shutDown shuts down the named workstations that run, and observes the node
@@ -51,7 +79,8 @@ func (a *app) destroy(set *flag.FlagSet) func(context.Context) error {
 func (a *app) shutDown(ctx context.Context, g *goal, names []string, yes bool) error {
 	for _, name := range names {
 		id := g.source.Page.Workstations[name].VMID()
-		if !g.facts.VMs[id].Running {
+		have, node, _ := g.site.vm(id)
+		if !have.Running {
 			continue
 		}
 		if !yes {
@@ -60,13 +89,11 @@ func (a *app) shutDown(ctx context.Context, g *goal, names []string, yes bool) e
 			}
 		}
 		a.say("shutting down %s, which may take 3 min", name)
-		if err := g.node.Shutdown(ctx, id, 3*time.Minute); err != nil {
+		if err := g.site.on(node).Shutdown(ctx, id, 3*time.Minute); err != nil {
 			return err
 		}
 	}
-	var err error
-	g.facts, err = g.node.Observe(ctx)
-	return err
+	return g.site.read(ctx)
 }
 
 // names returns the workstations that the arguments name, and an error for

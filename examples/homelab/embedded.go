@@ -12,11 +12,10 @@ import (
 // embed gives the VMs of the embedded node stand-in guests, which report at
 // once that their set-up is done. On another node it does nothing.
 func (a *app) embed(plan install.Plan) {
-	if a.sim == nil {
-		return
-	}
-	for _, s := range plan.SetUps {
-		a.sim.SetGuest(s.VMID, standIn())
+	for _, sim := range a.sims {
+		for _, s := range plan.SetUps {
+			sim.SetGuest(s.VMID, standIn())
+		}
 	}
 }
 

@@ -11,6 +11,7 @@
 //	go run ./examples/homelab remote              # RustDesk and other ways in, in guests that run; -apply sets them up
 //	go run ./examples/homelab destroy windows
 //	go run ./examples/homelab host plan           # on the host: what would change to keep cards for guests
+//	go run ./examples/homelab tour                # on an embedded cluster: placing, switching across nodes, a node that dies
 //	go run ./examples/homelab export              # the page as a Spec, in JSON
 //
 // examples/homelab/homelab.yaml is a page to begin with. Without
@@ -83,6 +84,7 @@ func commands() []command {
 		{"remote", "[NAME...]", "show what RustDesk, SSH and others lack in the guests, and set it up", 99, (*app).remote},
 		{"destroy", "NAME...", "remove workstations with all their disks", 99, (*app).destroy},
 		{"host", "plan|apply|undo", "on the host itself: keep cards for guests, as the page says", 1, (*app).host},
+		{"tour", "", "show the commands on an embedded cluster, of which a node loses its power", 0, (*app).tour},
 		{"export", "", "print the page as a Spec, in JSON", 0, (*app).export},
 	}
 }
@@ -96,8 +98,10 @@ type app struct {
 	args   []string
 	path   string // of the page's file
 	json   bool
-	again  []string      // workstations to set up once more
-	sim    *pvetest.Node // the embedded node, nil if the environment names a node
+	again  []string        // workstations to set up once more
+	nodes  int             // nodes of the embedded cluster
+	kept   site            // an embedded cluster that several commands share
+	sims   []*pvetest.Node // the embedded nodes, nil if the environment names a node
 	close  func()
 }
 
@@ -144,6 +148,9 @@ func (a *app) parse(set *flag.FlagSet, args []string) error {
 			break
 		}
 		a.args, args = append(a.args, set.Arg(0)), set.Args()[1:]
+	}
+	if a.nodes > 1 && connect.Configured() {
+		return errors.New("-embedded-nodes would have no effect, because PROXMOX_VE_ENDPOINT is set: leave one of them out")
 	}
 	if a.flags != nil && !connect.Configured() {
 		return a.flags.NoEffect()

@@ -29,6 +29,7 @@ type lab struct {
 	t    *testing.T
 	sim  *pvetest.Node
 	page string
+	ca   string // the file with the cluster's authority; empty for a node
 	said string // the output of the last call
 }
 
@@ -94,7 +95,11 @@ func (l *lab) run(a *app, args ...string) int {
 	var out bytes.Buffer
 	a.out = term.Of(&out)
 	if connect.Configured() && args[0] != "host" {
-		args = append(args, "-fingerprint", l.sim.Fingerprint())
+		if l.ca != "" {
+			args = append(args, "-ca", l.ca)
+		} else {
+			args = append(args, "-fingerprint", l.sim.Fingerprint())
+		}
 	}
 	err := run(l.t.Context(), args, a)
 	l.said = out.String()

@@ -30,7 +30,7 @@ func (a *app) copies(source *file.Source, facts workstation.Facts) ([]loader.Cop
 		for i, name := range s.Kexts {
 			s.Kexts[i] = atHome(name)
 		}
-		if a.sim != nil && s.Identity.Serial.Reveal() == standInSecret {
+		if a.sims != nil && s.Identity.Serial.Reveal() == standInSecret {
 			s.Identity, s.MadeUp = opencore.Identity{}, true
 		}
 		made, err := s.Plan(l.Mac, facts)
@@ -45,9 +45,9 @@ func (a *app) copies(source *file.Source, facts workstation.Facts) ([]loader.Cop
 
 // bring writes the copies and uploads them. For the embedded node, which is gone
 // at the end, they are written to a temporary directory.
-func (a *app) bring(ctx context.Context, g goal, progress func(workstation.Event)) error {
-	for _, c := range g.copies {
-		if a.sim != nil {
+func (a *app) bring(ctx context.Context, p part, progress func(workstation.Event)) error {
+	for _, c := range p.copies {
+		if a.sims != nil {
 			dir, err := os.MkdirTemp("", "homelab")
 			if err != nil {
 				return err
@@ -55,7 +55,7 @@ func (a *app) bring(ctx context.Context, g goal, progress func(workstation.Event
 			defer func() { _ = os.RemoveAll(dir) }()
 			c.To = filepath.Join(dir, filepath.Base(c.To))
 		}
-		if err := c.Bring(ctx, g.node, progress); err != nil {
+		if err := c.Bring(ctx, p.node, progress); err != nil {
 			return err
 		}
 	}

@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/examples/internal/connect"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/cluster"
 	"github.com/proxstation/proxstation/workstation/file"
 	"github.com/proxstation/proxstation/workstation/install"
 	"github.com/proxstation/proxstation/workstation/loader"
@@ -25,8 +27,14 @@ func (a *app) onPage(set *flag.FlagSet) {
 
 // onNode adds the flags of commands that connect to a node and can print JSON.
 func (a *app) onNode(set *flag.FlagSet) {
-	a.flags = connect.Register(set)
+	a.connects(set)
 	a.asJSON(set)
+}
+
+// connects adds the flags of commands that connect to a node.
+func (a *app) connects(set *flag.FlagSet) {
+	a.flags = connect.Register(set)
+	set.IntVar(&a.nodes, "embedded-nodes", 1, "without PROXMOX_VE_ENDPOINT: nodes of the embedded cluster")
 }
 
 func (a *app) asJSON(set *flag.FlagSet) {
@@ -60,28 +68,16 @@ func (a *app) read() (*file.Source, error) {
 	return file.Parse(a.path, text)
 }
 
-// open connects to the node that the environment names. Without such a node it
-// starts an embedded node.
-func (a *app) open(ctx context.Context, page file.Page) (*workstation.Node, error) {
-	if connect.Configured() {
-		if a.flags.Node == "" {
-			a.flags.Node = page.Node
-		}
-		a.flags.Tiers = page.Tiers()
-		return a.flags.Open(ctx)
-	}
-	a.say("PROXMOX_VE_ENDPOINT is not set: this is a node embedded in the program, without VMs at the start and gone at the end. Secrets that are not set have stand-ins.\n\n")
-	node, sim, err := connect.EmbeddedAsRoot(ctx, 20)
-	if err != nil {
-		return nil, err
-	}
-	a.sim, a.close = sim, sim.Close
-	return node, nil
-}
-
-// A goal is the content of the page together with the observed node.
+// A goal is the content of the page together with the observed nodes.
 type goal struct {
 	source *file.Source
+	site   site
+	parts  []part       // one for each node that has workstations of the page
+	plan   cluster.Plan // where the workstations are, and their mappings, in a cluster
+}
+
+// A part is what a goal wants of one node.
+type part struct {
 	node   *workstation.Node
 	facts  workstation.Facts
 	spec   workstation.Spec
@@ -102,31 +98,76 @@ func (a *app) look(ctx context.Context) (goal, error) {
 func (a *app) lookAt(ctx context.Context, source *file.Source) (goal, error) {
 	g := goal{source: source}
 	var err error
-	if g.node, err = a.open(ctx, source.Page); err != nil {
+	if g.site, err = a.observe(ctx, source.Page); err != nil {
 		return g, err
 	}
-	if g.facts, err = g.node.Observe(ctx); err != nil {
-		return g, err
-	}
-	if g.copies, err = a.copies(source, g.facts); err != nil {
-		return g, err
-	}
-	if g.spec, err = source.Spec(g.facts, resolve, g.copies...); err != nil {
-		return g, err
-	}
-	guests, err := source.Guests(g.facts, resolve, a.again...)
-	if err != nil {
-		return g, err
-	}
-	facts := g.facts
-	for _, c := range g.copies {
-		facts = c.With(facts)
-	}
-	g.plan, err = install.Diff(g.spec, guests, facts)
-	for _, c := range g.copies {
-		g.plan.First.Findings = append(g.plan.First.Findings, c.Kept...)
+	if g.site.isCluster() {
+		err = a.spread(&g)
+	} else {
+		err = a.alone(&g)
 	}
 	return g, g.explain(err)
+}
+
+// alone plans a page of one node.
+func (a *app) alone(g *goal) (err error) {
+	p := part{node: g.site.node, facts: g.site.facts}
+	if p.copies, err = a.copies(g.source, p.facts); err != nil {
+		return err
+	}
+	if p.spec, err = g.source.Spec(p.facts, resolve, p.copies...); err != nil {
+		return err
+	}
+	guests, err := g.source.Guests(p.facts, resolve, a.again...)
+	if err != nil {
+		return err
+	}
+	facts := p.facts
+	for _, c := range p.copies {
+		facts = c.With(facts)
+	}
+	p.plan, err = install.Diff(p.spec, guests, facts)
+	for _, c := range p.copies {
+		p.plan.First.Findings = append(p.plan.First.Findings, c.Kept...)
+	}
+	g.parts = []part{p}
+	return err
+}
+
+// findings returns the findings of all nodes.
+func (g goal) findings() []proxstation.Finding {
+	all := slices.Clone(g.plan.Findings)
+	for _, p := range g.parts {
+		all = append(all, p.plan.First.Findings...)
+	}
+	return all
+}
+
+// empty reports whether nothing has to be done.
+func (g goal) empty() bool {
+	return g.plan.Empty() && !slices.ContainsFunc(g.parts, func(p part) bool { return !p.plan.Empty() })
+}
+
+// steps returns the number of changes, and of guests that are set up.
+func (g goal) steps() (changes, setUps int) {
+	changes = len(g.plan.Changes())
+	for _, p := range g.parts {
+		changes, setUps = changes+len(p.plan.First.Steps), setUps+len(p.plan.SetUps)
+	}
+	return changes, setUps
+}
+
+// printPlan writes the plan for people.
+func (a *app) printPlan(g goal) {
+	if len(g.plan.Placements) > 0 {
+		a.out.Lines(g.plan.String())
+	}
+	for i, p := range g.parts {
+		if i > 0 || len(g.plan.Placements) > 0 {
+			fmt.Fprintln(a.out)
+		}
+		a.out.Install(p.plan, p.copies...)
+	}
 }
 
 // explain adds to errors about a VM or its field the place on the page that

@@ -22,12 +22,12 @@ func (a *app) check(set *flag.FlagSet) func(context.Context) error {
 			if err := a.show(viewOf(g)); err != nil {
 				return err
 			}
-			return connect.Blocked(g.plan.First.Findings)
+			return connect.Blocked(g.findings())
 		}
-		a.say("%s is valid: %d workstations, %d cards. Node %s can be reached, and the secrets that are needed are there.", a.path, len(g.source.Page.Workstations), len(g.source.Page.Cards), g.facts.Node)
-		a.out.Findings(g.plan.First.Findings)
-		if blocked := connect.Blocked(g.plan.First.Findings); blocked != nil {
-			a.out.ToDo(g.plan.First.Findings)
+		a.say("%s is valid: %d workstations, %d cards. %s can be reached, and the secrets that are needed are there.", a.path, len(g.source.Page.Workstations), len(g.source.Page.Cards), g.site)
+		a.out.Findings(g.findings())
+		if blocked := connect.Blocked(g.findings()); blocked != nil {
+			a.out.ToDo(g.findings())
 			return blocked
 		}
 		a.say("\nThe node can have what the page says: homelab plan shows what would change.")
@@ -54,14 +54,14 @@ func (a *app) plan(set *flag.FlagSet) func(context.Context) error {
 		if a.json {
 			err = a.show(viewOf(g))
 		} else {
-			a.out.Install(g.plan, g.copies...)
+			a.printPlan(g)
 		}
-		switch blocked := connect.Blocked(g.plan.First.Findings); {
+		switch blocked := connect.Blocked(g.findings()); {
 		case err != nil:
 			return err
 		case blocked != nil:
 			return blocked
-		case g.plan.Empty():
+		case g.empty():
 			return nil
 		}
 		if *out != "" {
@@ -76,7 +76,8 @@ func (a *app) plan(set *flag.FlagSet) func(context.Context) error {
 // A planView is a plan in the form that programs read. A saved plan is compared
 // with it.
 type planView struct {
-	Node     string                `json:"node"`
+	Node     string                `json:"node"`  // empty if the page is about several nodes
+	Nodes    []string              `json:"nodes"` // the nodes that have workstations of the page
 	Empty    bool                  `json:"empty"`
 	Blocked  bool                  `json:"blocked"`
 	Changes  []changeView          `json:"changes"`
@@ -86,6 +87,7 @@ type planView struct {
 }
 
 type copyView struct {
+	Node    string   `json:"node"`
 	VMID    int      `json:"vmid"`
 	Image   string   `json:"image"`
 	File    string   `json:"file"`    // the copy on this machine
@@ -94,6 +96,7 @@ type copyView struct {
 }
 
 type setUpView struct {
+	Node  string     `json:"node"`
 	VMID  int        `json:"vmid"`
 	Name  string     `json:"name"`
 	Seed  string     `json:"seed"` // the CD with the answers, which is removed after the set-up
@@ -102,6 +105,7 @@ type setUpView struct {
 }
 
 type changeView struct {
+	Node       string     `json:"node"` // empty for a change of the cluster, such as a mapping
 	Sign       string     `json:"sign"` // +, ~ or -
 	Object     string     `json:"object"`
 	Lines      []lineView `json:"lines"`
@@ -118,20 +122,33 @@ type lineView struct {
 }
 
 func viewOf(g goal) planView {
-	plan, p := g.plan, g.plan.First
-	v := planView{Copies: []copyView{}, Node: p.Node, Empty: plan.Empty(), Blocked: proxstation.Worst(p.Findings) == proxstation.Blocker, Changes: []changeView{}, SetUps: []setUpView{}, Findings: append([]proxstation.Finding{}, p.Findings...)}
-	for _, c := range p.Changes() {
-		v.Changes = append(v.Changes, changeView{Sign: string(c.Sign), Object: c.Object, Lines: lines(c.Lines), Needs: privileges(c.Needs), RootTicket: append([]string{}, c.RootTicket...)})
-	}
-	for _, c := range g.copies {
-		if c.Volume != "" {
-			v.Copies = append(v.Copies, copyView{VMID: c.VMID(), Image: c.From, File: c.To, Volume: c.Volume, Changes: append([]string{}, c.Plan.Lines()...)})
+	findings := append([]proxstation.Finding{}, g.findings()...)
+	v := planView{Nodes: []string{}, Copies: []copyView{}, Empty: g.empty(), Blocked: proxstation.Worst(findings) == proxstation.Blocker, Changes: []changeView{}, SetUps: []setUpView{}, Findings: findings}
+	v.changes("", g.plan.Changes())
+	for _, p := range g.parts {
+		node := p.plan.First.Node
+		v.Nodes = append(v.Nodes, node)
+		v.changes(node, p.plan.First.Changes())
+		for _, c := range p.copies {
+			if c.Volume != "" {
+				v.Copies = append(v.Copies, copyView{Node: node, VMID: c.VMID(), Image: c.From, File: c.To, Volume: c.Volume, Changes: append([]string{}, c.Plan.Lines()...)})
+			}
+		}
+		for _, s := range p.plan.SetUps {
+			v.SetUps = append(v.SetUps, setUpView{Node: node, VMID: s.VMID, Name: s.Name, Seed: s.Seed, Later: lines(s.Later), Needs: privileges(s.Needs)})
 		}
 	}
-	for _, s := range plan.SetUps {
-		v.SetUps = append(v.SetUps, setUpView{VMID: s.VMID, Name: s.Name, Seed: s.Seed, Later: lines(s.Later), Needs: privileges(s.Needs)})
+	if len(v.Nodes) == 1 {
+		v.Node = v.Nodes[0]
 	}
 	return v
+}
+
+// changes adds changes of a node.
+func (v *planView) changes(node string, all []workstation.StepChange) {
+	for _, c := range all {
+		v.Changes = append(v.Changes, changeView{Node: node, Sign: string(c.Sign), Object: c.Object, Lines: lines(c.Lines), Needs: privileges(c.Needs), RootTicket: append([]string{}, c.RootTicket...)})
+	}
 }
 
 func lines(all []workstation.StepLine) []lineView {
@@ -153,13 +170,20 @@ func privileges(all []workstation.Privilege) []string {
 // export prints the page as a Spec.
 func (a *app) export(set *flag.FlagSet) func(context.Context) error {
 	a.onPage(set)
-	a.flags = connect.Register(set)
+	a.connects(set)
 	return func(ctx context.Context) error {
 		a.json = true
 		g, err := a.look(ctx)
 		if err != nil {
 			return err
 		}
-		return a.show(g.spec)
+		if !g.site.isCluster() {
+			return a.show(g.parts[0].spec)
+		}
+		specs := map[string]workstation.Spec{}
+		for _, p := range g.parts {
+			specs[p.facts.Node] = p.spec
+		}
+		return a.show(specs)
 	}
 }

@@ -43,13 +43,17 @@ func (a *app) remote(set *flag.FlagSet) func(context.Context) error {
 		if err != nil {
 			return err
 		}
-		node, err := a.open(ctx, source.Page)
+		s, err := a.open(ctx, source.Page)
 		if err != nil {
 			return err
 		}
+		if err := s.locate(ctx); err != nil {
+			return err
+		}
+		home := func(r file.Reach) *workstation.Node { _, node, _ := s.vm(r.VMID); return s.on(node) }
 		var views []reachView
 		for _, r := range reach {
-			views = append(views, planned(ctx, node, r))
+			views = append(views, planned(ctx, home(r), r))
 		}
 		changes := slices.ContainsFunc(views, func(v reachView) bool { return len(v.Changes) > 0 })
 		if !*apply || !changes {
@@ -65,7 +69,7 @@ func (a *app) remote(set *flag.FlagSet) func(context.Context) error {
 		}
 		for i, r := range reach {
 			if len(views[i].Changes) > 0 {
-				views[i] = a.doReach(ctx, node, r, views[i])
+				views[i] = a.doReach(ctx, home(r), r, views[i])
 			}
 		}
 		return a.told(views, false)

@@ -41,9 +41,11 @@ func save(name string, g goal, again []string) error {
 // digests returns the digests of the page's VMs that exist.
 func digests(g goal) map[string]string {
 	all := map[string]string{}
-	for _, vm := range g.spec.VMs {
-		if have, there := g.facts.VMs[vm.ID]; there {
-			all[fmt.Sprint(vm.ID)] = have.Digest
+	for _, p := range g.parts {
+		for _, vm := range p.spec.VMs {
+			if have, there := p.facts.VMs[vm.ID]; there {
+				all[fmt.Sprint(vm.ID)] = have.Digest
+			}
 		}
 	}
 	return all

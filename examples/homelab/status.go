@@ -16,18 +16,25 @@ import (
 
 // A statusView is the status in the form that programs read.
 type statusView struct {
-	Node         string                `json:"node"`
+	Node         string                `json:"node"`  // empty if the page is about several nodes
+	Nodes        []nodeView            `json:"nodes"` // the nodes of the cluster
 	Workstations []stationView         `json:"workstations"`
 	Sets         []setView             `json:"sets"`
 	Storages     []storageView         `json:"storages"`
 	Findings     []proxstation.Finding `json:"findings"` // the parts that could not be read
 }
 
+type nodeView struct {
+	Name  string `json:"name"`
+	State string `json:"state"` // online, away, slow, forbidden or unread
+}
+
 type stationView struct {
 	Name    string  `json:"name"`
+	Node    string  `json:"node"` // empty for a VM that does not exist
 	VMID    int     `json:"vmid"`
 	Profile string  `json:"profile"`
-	State   string  `json:"state"`   // missing, off, running, paused or asleep
+	State   string  `json:"state"`   // missing, off, running, paused, asleep, or unknown on a node that is away
 	Seconds float64 `json:"seconds"` // how long it has been running
 	Set     string  `json:"set"`     // the set in which it takes turns, or empty
 }
@@ -41,6 +48,8 @@ type setView struct {
 
 type memberView struct {
 	Name     string                `json:"name"`
+	Node     string                `json:"node"`
+	Away     bool                  `json:"away"` // the node is away: the workstation may run there
 	VMID     int                   `json:"vmid"`
 	Running  bool                  `json:"running"`
 	CanStart proxstation.Answer    `json:"canStart"`
@@ -48,6 +57,7 @@ type memberView struct {
 }
 
 type storageView struct {
+	Node      string       `json:"node"`
 	Name      string       `json:"name"`
 	Tier      storage.Tier `json:"tier"`
 	Total     storage.Size `json:"total"`
@@ -63,51 +73,71 @@ func (a *app) status(set *flag.FlagSet) func(context.Context) error {
 		if err != nil {
 			return err
 		}
-		node, err := a.open(ctx, source.Page)
-		if err != nil {
-			return err
-		}
-		facts, err := node.Observe(ctx)
-		if err != nil {
-			return err
-		}
-		v := statusOf(source.Page, facts)
-		for _, name := range setNames(source.Page) {
-			one, err := setStatus(ctx, node, source.Page, name)
-			if err != nil {
-				return err
-			}
-			v.Sets = append(v.Sets, one)
-		}
-		if a.json {
-			return a.show(v)
-		}
-		a.print(v)
-		return nil
+		return a.showStatus(ctx, source.Page)
 	}
 }
 
-func statusOf(page file.Page, facts workstation.Facts) statusView {
-	v := statusView{Node: facts.Node, Workstations: []stationView{}, Sets: []setView{}, Storages: []storageView{}, Findings: append([]proxstation.Finding{}, facts.Unknown...)}
-	for _, name := range known(page) {
-		w := page.Workstations[name]
-		have, there := facts.VMs[w.VMID()]
-		s := stationView{Name: name, VMID: w.VMID(), Profile: w.Profile(), State: "off", Set: page.SetOf(name)}
-		switch {
-		case !there:
-			s.State = "missing"
-		case have.Asleep:
-			s.State = "asleep"
-		case have.Paused:
-			s.State = "paused"
-		case have.Running:
-			s.State, s.Seconds = "running", have.Uptime.Seconds()
+func (a *app) showStatus(ctx context.Context, page file.Page) error {
+	s, err := a.observe(ctx, page)
+	if err != nil {
+		return err
+	}
+	v := statusOf(page, s)
+	for _, name := range setNames(page) {
+		one, err := setStatus(ctx, s.node, page, name)
+		if err != nil {
+			return err
 		}
-		v.Workstations = append(v.Workstations, s)
+		v.Sets = append(v.Sets, one)
+	}
+	if a.json {
+		return a.show(v)
+	}
+	a.print(v)
+	return nil
+}
+
+func statusOf(page file.Page, s site) statusView {
+	v := statusView{Node: s.facts.Node, Nodes: []nodeView{}, Workstations: []stationView{}, Sets: []setView{}, Storages: []storageView{}, Findings: []proxstation.Finding{}}
+	for _, name := range known(page) {
+		v.Workstations = append(v.Workstations, stationOf(page, s, name))
 	}
 	slices.SortFunc(v.Workstations, func(a, b stationView) int { return a.VMID - b.VMID })
-	for _, pool := range facts.Pools {
-		v.Storages = append(v.Storages, storageView{pool.Name, pool.Tier, pool.Total, pool.Available})
+	seen := []workstation.Facts{s.facts}
+	if s.isCluster() {
+		seen = nil
+		v.Findings = append(v.Findings, s.all.Findings...)
+		for _, node := range s.all.Nodes {
+			v.Nodes = append(v.Nodes, nodeView{node.Name, node.State.String()})
+			v.Findings = append(v.Findings, node.Findings...)
+			seen = append(seen, node.Facts)
+		}
+	}
+	for _, facts := range seen {
+		v.Findings = append(v.Findings, facts.Unknown...)
+		for _, pool := range facts.Pools {
+			v.Storages = append(v.Storages, storageView{facts.Node, pool.Name, pool.Tier, pool.Total, pool.Available})
+		}
+	}
+	return v
+}
+
+// stationOf returns the state of a workstation.
+func stationOf(page file.Page, s site, name string) stationView {
+	w := page.Workstations[name]
+	have, node, there := s.vm(w.VMID())
+	v := stationView{Name: name, Node: node, VMID: w.VMID(), Profile: w.Profile(), State: "off", Set: page.SetOf(name)}
+	switch {
+	case !there:
+		v.State, v.Node = "missing", ""
+	case have.ID == 0:
+		v.State = "unknown" // its node could not be read
+	case have.Asleep:
+		v.State = "asleep"
+	case have.Paused:
+		v.State = "paused"
+	case have.Running:
+		v.State, v.Seconds = "running", have.Uptime.Seconds()
 	}
 	return v
 }
@@ -136,7 +166,7 @@ func setStatus(ctx context.Context, node *workstation.Node, page file.Page, name
 		v.Lease = status.Lease.String()
 	}
 	for _, m := range status.Members {
-		one := memberView{VMID: m.VMID, Running: m.Running, CanStart: m.CanStart, Why: append([]proxstation.Finding{}, m.Why...)}
+		one := memberView{VMID: m.VMID, Node: m.Node, Away: m.Away, Running: m.Running, CanStart: m.CanStart, Why: append([]proxstation.Finding{}, m.Why...)}
 		for station, w := range page.Workstations {
 			if w.VMID() == m.VMID {
 				one.Name = station
@@ -152,15 +182,25 @@ func setStatus(ctx context.Context, node *workstation.Node, page file.Page, name
 
 // print prints a status for people.
 func (a *app) print(v statusView) {
-	a.out.Title("Workstations on node " + v.Node)
+	node := func(name string) string { return "" } // only a cluster has the column
+	if len(v.Nodes) > 0 {
+		node = func(name string) string { return "\t" + name }
+		a.out.Title("Nodes of the cluster")
+		for _, n := range v.Nodes {
+			fmt.Fprintf(a.out, "  %-20s %s\n", n.Name, n.State)
+		}
+		a.out.Title("Workstations on the cluster")
+	} else {
+		a.out.Title("Workstations on node " + v.Node)
+	}
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "  NAME\tVM\tPROFILE\tSTATE\tTAKES TURNS IN")
+	fmt.Fprintf(w, "  NAME%s\tVM\tPROFILE\tSTATE\tTAKES TURNS IN\n", node("NODE"))
 	for _, s := range v.Workstations {
 		state := s.State
 		if s.Seconds > 0 {
 			state += " for " + (time.Duration(s.Seconds) * time.Second).String()
 		}
-		fmt.Fprintf(w, "  %s\t%d\t%s\t%s\t%s\n", s.Name, s.VMID, s.Profile, state, s.Set)
+		fmt.Fprintf(w, "  %s%s\t%d\t%s\t%s\t%s\n", s.Name, node(s.Node), s.VMID, s.Profile, state, s.Set)
 	}
 	w.Flush()
 	for _, set := range v.Sets {
@@ -168,9 +208,9 @@ func (a *app) print(v statusView) {
 	}
 	a.out.Title("Storages")
 	w = tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "  NAME\tTIER\tFREE\tOF")
+	fmt.Fprintf(w, "  NAME%s\tTIER\tFREE\tOF\n", node("NODE"))
 	for _, s := range v.Storages {
-		fmt.Fprintf(w, "  %s\t%s %s\t%s\t%s\n", s.Name, s.Tier, s.Tier.Media(), s.Available.Human(), s.Total.Human())
+		fmt.Fprintf(w, "  %s%s\t%s %s\t%s\t%s\n", s.Name, node(s.Node), s.Tier, s.Tier.Media(), s.Available.Human(), s.Total.Human())
 	}
 	w.Flush()
 	a.out.Findings(v.Findings)
@@ -183,8 +223,11 @@ func (a *app) printSet(set setView) {
 	}
 	for _, m := range set.Members {
 		state := "off"
-		if m.Running {
+		switch {
+		case m.Running:
 			state = "has the card"
+		case m.Away:
+			state = "not known"
 		}
 		fmt.Fprintf(a.out, "  %-20s %-14s can have it: %s\n", m.Name, state, m.CanStart)
 		if m.CanStart != proxstation.Yes {

@@ -26,14 +26,14 @@ func (a *app) watch(set *flag.FlagSet) func(context.Context) error {
 		if len(source.Page.DualBoot) == 0 {
 			return fmt.Errorf("%s has no dualboot set to watch", a.path)
 		}
-		node, err := a.open(ctx, source.Page)
+		s, err := a.open(ctx, source.Page)
 		if err != nil {
 			return err
 		}
 		last := ""
 		for ctx.Err() == nil {
 			for _, name := range setNames(source.Page) {
-				v, err := setStatus(ctx, node, source.Page, name)
+				v, err := setStatus(ctx, s.node, source.Page, name)
 				if err != nil && ctx.Err() == nil {
 					return err
 				}
@@ -69,6 +69,11 @@ func (a *app) switchTo(set *flag.FlagSet) func(context.Context) error {
 	a.onPage(set)
 	a.onNode(set)
 	force := set.Bool("force", false, "stop a guest that does not shut down in time, as by pulling the plug")
+	var off []string
+	set.Func("node-off", "this node of the cluster is switched off, as somebody has seen; may be given several times", func(name string) error {
+		off = append(off, name)
+		return nil
+	})
 	takeOver := set.Bool("take-over", false, "take over the lease of another controller at once: only if you know that it is dead")
 	return func(ctx context.Context) error {
 		source, err := a.read()
@@ -87,16 +92,16 @@ func (a *app) switchTo(set *flag.FlagSet) func(context.Context) error {
 		if err != nil {
 			return err
 		}
-		node, err := a.open(ctx, source.Page)
+		s, err := a.open(ctx, source.Page)
 		if err != nil {
 			return err
 		}
-		db.Force = db.Force || *force
+		db.Force, db.NodesOff = db.Force || *force, off
 		if db.Owner == "" {
 			host, _ := os.Hostname() // the same name in each call: a repeated call can go on with its lease
 			db.Owner = "homelab on " + host
 		}
-		return a.doSwitch(ctx, node, db, source.Page.Workstations[names[0]].VMID(), *takeOver)
+		return a.doSwitch(ctx, s.node, db, source.Page.Workstations[names[0]].VMID(), *takeOver)
 	}
 }
 

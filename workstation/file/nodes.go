@@ -1,6 +1,7 @@
 package file
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -62,6 +63,9 @@ func (p Page) Cluster(facts cluster.Facts, resolve Resolver) (cluster.Spec, erro
 		needs := cluster.Needs{VM: workstation.VM{ID: w.VMID(), Name: name}, Node: p.NodeOf(name), On: p.on(name, facts, resolve)}
 		spec.Workstations = append(spec.Workstations, needs)
 	}
+	slices.SortStableFunc(spec.Workstations, func(a, b cluster.Needs) int { // those that name a node leave the others no choice
+		return cmp.Compare(min(len(b.Node), 1), min(len(a.Node), 1))
+	})
 	for _, name := range names(p.Cards) {
 		if used[name] {
 			spec.Cards = append(spec.Cards, cluster.Card{Mapping: p.mapping(name), Kind: p.Cards[name].kind()})

@@ -67,7 +67,7 @@ type Host struct {
 
 // A DualBoot is a set of workstations that take turns on a card.
 type DualBoot struct {
-	workstation.DualBoot `omit:"Members,Up,Healthy,TakeOver"`
+	workstation.DualBoot `omit:"Members,Up,Healthy,TakeOver,NodesOff"`
 	// Members holds the names of the workstations, at least two.
 	Members []string
 }

@@ -10,17 +10,20 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/cluster"
 )
 
 // Variables is the part of a program's help on the variables that name the
 // node.
 const Variables = `Environment:
   PROXMOX_VE_ENDPOINT    address of the node, such as https://pve.lan:8006; without it the
-                         program runs on a node embedded in it, and nothing outside is touched
+                         program runs on a node embedded in it, and nothing outside is touched.
+                         In a cluster: several addresses with commas between, of which one has to answer
   PROXMOX_VE_API_TOKEN   API token, USER@REALM!ID=SECRET
   PROXMOX_VE_USERNAME    or a user with the realm, such as root@pam,
   PROXMOX_VE_PASSWORD    and the password: some settings only root@pam may set this way
@@ -111,11 +114,51 @@ func (f *Flags) given(names []string) (given []string) {
 	return given
 }
 
-// Open connects to the node that the environment names.
+// Open connects to the node that the environment names. If the environment has
+// several addresses of a cluster, the first that answers is used.
 func (f *Flags) Open(ctx context.Context) (*workstation.Node, error) {
+	endpoints, err := f.endpoints()
+	if err != nil {
+		return nil, err
+	}
+	if len(endpoints) == 1 {
+		node, err := workstation.Connect(ctx, endpoints[0], f.Node, f.options())
+		return node, who(endpoints[0], err)
+	}
+	c, err := f.Cluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	online, away, err := c.Names(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case f.Node == "" && len(online) == 1 && len(away) == 0:
+		return c.Node(online[0]), nil
+	case !slices.Contains(online, f.Node):
+		return nil, fmt.Errorf("%w: %q is not among the nodes that are online: %s", workstation.ErrNoNode, f.Node, strings.Join(online, ", "))
+	}
+	return c.Node(f.Node), nil
+}
+
+// Cluster connects to the cluster whose addresses the environment names.
+func (f *Flags) Cluster(ctx context.Context) (*cluster.Cluster, error) {
+	endpoints, err := f.endpoints()
+	if err != nil {
+		return nil, err
+	}
+	c, err := cluster.Connect(ctx, endpoints, &cluster.Options{Node: f.options()})
+	return c, who(endpoints[0], err)
+}
+
+func (f *Flags) options() *workstation.NodeOptions {
+	return &workstation.NodeOptions{Tiers: f.Tiers}
+}
+
+// endpoints returns the addresses of the environment with the login.
+func (f *Flags) endpoints() ([]workstation.Endpoint, error) {
 	endpoint := workstation.Endpoint{
-		URL: os.Getenv("PROXMOX_VE_ENDPOINT"), Token: os.Getenv("PROXMOX_VE_API_TOKEN"),
-		Username: os.Getenv("PROXMOX_VE_USERNAME"), Password: os.Getenv("PROXMOX_VE_PASSWORD"), Fingerprint: f.Fingerprint,
+		Token: os.Getenv("PROXMOX_VE_API_TOKEN"), Username: os.Getenv("PROXMOX_VE_USERNAME"), Password: os.Getenv("PROXMOX_VE_PASSWORD"), Fingerprint: f.Fingerprint,
 	}
 	if err := checkLogin(endpoint); err != nil {
 		return nil, err
@@ -130,11 +173,23 @@ func (f *Flags) Open(ctx context.Context) (*workstation.Node, error) {
 			return nil, fmt.Errorf("%s holds no certificate in PEM form", f.CA)
 		}
 	}
-	node, err := workstation.Connect(ctx, endpoint, f.Node, &workstation.NodeOptions{Tiers: f.Tiers})
-	if errors.Is(err, workstation.ErrLogin) {
-		err = fmt.Errorf("%w; tried %s", err, login(endpoint))
+	var all []workstation.Endpoint
+	for url := range strings.SplitSeq(os.Getenv("PROXMOX_VE_ENDPOINT"), ",") {
+		endpoint.URL = strings.TrimSpace(url)
+		all = append(all, endpoint)
 	}
-	return node, err
+	if len(all) > 1 && f.Fingerprint != "" {
+		return nil, errors.New("-fingerprint is for one address, and PROXMOX_VE_ENDPOINT has several: give the CA that signs the certificates of all nodes with -ca (on a node: /etc/pve/pve-root-ca.pem)")
+	}
+	return all, nil
+}
+
+// who adds to the error of a refused login which login was tried.
+func who(e workstation.Endpoint, err error) error {
+	if errors.Is(err, workstation.ErrLogin) {
+		return fmt.Errorf("%w; tried %s", err, login(e))
+	}
+	return err
 }
 
 // checkLogin returns an error for an incomplete login, before the node is

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/proxstation/proxstation/workstation/pvetest"
+)
+
+// The tour runs from an empty cluster to the switch after a node that died.
+func TestTour(t *testing.T) {
+	t.Setenv("PROXMOX_VE_ENDPOINT", "")
+	l := &lab{t: t}
+	if code := l.call("", "tour", "-f", "cluster.yaml", "-speed", "300"); code != 0 {
+		t.Fatalf("code %d:\n%s", code, l.said)
+	}
+	words := strings.Join(strings.Fields(l.said), " ")
+	for _, says := range []string{
+		"VM 140 windows goes to node pve2: as asked for", "pve3 (refused): it has no card of the kind RTX 5070", "starting VM 140", "starting VM 141",
+		"linux-ai pve 141 linux-ai unknown", "may still run there, where nobody sees it", "Nothing is changed until this is done", "# node pve is back # homelab switch windows",
+	} {
+		if !strings.Contains(words, says) {
+			t.Errorf("the tour does not say %q:\n%s", says, l.said)
+		}
+	}
+}
+
+// newRack returns a cluster that the environment names by all its addresses, and
+// a page for it.
+func newRack(t *testing.T) (l *lab, sim *pvetest.Cluster) {
+	t.Helper()
+	var hosts []pvetest.Host
+	for _, name := range []string{"pve", "pve2", "pve3"} {
+		host := pvetest.Reference()
+		host.Name, host.Guests = name, map[int]pvetest.Guest{140: standIn(), 141: standIn()}
+		hosts = append(hosts, host)
+	}
+	l = newLab(t, hosts[0]) // for its directory and its secrets
+	sim = pvetest.NewCluster(hosts, &pvetest.Options{Speed: 100}).Start()
+	t.Cleanup(sim.Close)
+	var urls []string
+	for _, node := range sim.Nodes() {
+		urls = append(urls, node.URL())
+	}
+	t.Setenv("PROXMOX_VE_ENDPOINT", strings.Join(urls, ","))
+	l.ca = filepath.Join(t.TempDir(), "ca.pem")
+	text, err := os.ReadFile("cluster.yaml")
+	if err == nil {
+		err = os.WriteFile(l.page, text, 0o600)
+	}
+	if err == nil {
+		err = os.WriteFile(l.ca, sim.Nodes()[0].CA(), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l, sim
+}
+
+// One page is planned, saved, applied, switched and destroyed on two of three
+// nodes. The second
+// time there is nothing to do. One of the addresses is enough.
+func TestAPageOnSeveralNodes(t *testing.T) {
+	l, sim := newRack(t)
+	saved := filepath.Join(t.TempDir(), "plan.json")
+	l.want(2, "VM 140 windows goes to node pve2: as asked for", "", "plan", "-f", l.page, "-out", saved)
+	l.want(0, "Done: 3 changes, 0 guests set up.", "", "apply", saved, "-yes")
+	l.want(4, "plan is stale", "", "apply", saved, "-yes")
+	l.want(0, "nothing to do", "", "plan", "-f", l.page)
+	if sim.Where(140) != "pve2" || sim.Where(141) != "pve" {
+		t.Errorf("windows is on %s, linux-ai on %s", sim.Where(140), sim.Where(141))
+	}
+	l.want(0, "VM 141 is up", "", "switch", "-f", l.page, "linux-ai")
+	l.want(0, "waiting until VM 141 is gone", "", "switch", "-f", l.page, "windows")
+	l.want(3, "PVE does not remove a running VM", "", "destroy", "-f", l.page, "windows", "-yes")
+	l.want(0, "Done", "", "destroy", "-f", l.page, "windows", "linux-ai", "-shutdown", "-yes")
+	if err := sim.Check(); err != nil || sim.Where(140)+sim.Where(141) != "" {
+		t.Errorf("windows is on %q, linux-ai on %q: %v", sim.Where(140), sim.Where(141), err)
+	}
+}
+
+func TestTheStatusOfACluster(t *testing.T) {
+	l, sim := newRack(t)
+	l.want(0, "Done", "", "apply", "-f", l.page, "-yes")
+	sim.Down("pve2")
+	var v statusView
+	if code := l.call("", "status", "-f", l.page, "-json"); code != 0 || json.Unmarshal([]byte(l.said), &v) != nil {
+		t.Fatalf("code %d:\n%s", code, l.said)
+	}
+	states := map[string]string{}
+	for _, s := range v.Workstations {
+		states[s.Name] = s.Node + " " + s.State
+	}
+	if states["windows"] != "pve2 unknown" || states["linux-ai"] != "pve off" || len(v.Nodes) != 3 || v.Nodes[1].State != "away" {
+		t.Errorf("%v, nodes %v", states, v.Nodes)
+	}
+	l.want(3, "may still run there", "", "switch", "-f", l.page, "linux-ai")
+	l.want(3, "the cluster sees it", "", "switch", "-f", l.page, "linux-ai", "-node-off", "pve2", "-node-off", "pve")
+	l.want(0, "VM 141", "", "switch", "-f", l.page, "linux-ai", "-node-off", "pve2")
+	sim.Down("pve3")
+	l.want(3, "quorum", "", "switch", "-f", l.page, "linux-ai", "-force")
+}

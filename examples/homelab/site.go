@@ -1,0 +1,193 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation/examples/internal/connect"
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/cluster"
+	"github.com/proxstation/proxstation/workstation/file"
+	"github.com/proxstation/proxstation/workstation/install"
+	"github.com/proxstation/proxstation/workstation/pvetest"
+)
+
+// A site is the node of a page, or the cluster over whose nodes the page is
+// spread.
+type site struct {
+	cluster *cluster.Cluster // nil if only one node was asked for
+	names   []string         // the cluster's nodes
+	node    *workstation.Node
+	facts   workstation.Facts // of the node
+	all     cluster.Facts     // of the cluster
+}
+
+// isCluster reports whether the page can be about several nodes.
+func (s site) isCluster() bool { return len(s.names) > 1 }
+
+// String names the site.
+func (s site) String() string {
+	if s.isCluster() {
+		return "The cluster " + strings.TrimSpace(s.all.Name+" ("+strings.Join(s.names, ", ")+")")
+	}
+	return "Node " + s.facts.Node
+}
+
+// on returns the node with a name.
+func (s site) on(name string) *workstation.Node {
+	if s.cluster == nil || name == "" {
+		return s.node
+	}
+	return s.cluster.Node(name)
+}
+
+// vm returns a VM of the site, with the node on which it is. A VM on a node
+// that is away has no facts.
+func (s site) vm(id int) (have workstation.VMFacts, node string, there bool) {
+	if !s.isCluster() {
+		have, there = s.facts.VMs[id]
+		return have, s.facts.Node, there
+	}
+	for _, guest := range s.all.Guests {
+		if guest.VMID == id && !guest.Container {
+			home, _ := s.all.Node(guest.Node)
+			return home.Facts.VMs[id], guest.Node, true
+		}
+	}
+	return have, "", false
+}
+
+// open connects to the node that the environment names. If neither the page nor
+// a flag says which node, or the page names several, that is the cluster.
+// Without such a node it starts an embedded node.
+func (a *app) open(ctx context.Context, page file.Page) (site, error) {
+	if a.kept.cluster != nil {
+		return a.kept, nil
+	}
+	if connect.Configured() {
+		a.flags.Tiers = page.Tiers()
+		node := cmp.Or(a.flags.Node, page.Node)
+		if node != "" && !page.Spread() {
+			a.flags.Node = node
+			only, err := a.flags.Open(ctx)
+			return site{node: only}, err
+		}
+		c, err := a.flags.Cluster(ctx)
+		if err != nil {
+			return site{}, err
+		}
+		return of(ctx, c)
+	}
+	const gone = "without VMs at the start and gone at the end. Secrets that are not set have stand-ins.\n\n"
+	if a.nodes > 1 {
+		a.say("PROXMOX_VE_ENDPOINT is not set: this is a cluster of %d nodes embedded in the program, "+gone, a.nodes)
+		c, sim, err := connect.EmbeddedCluster(ctx, a.nodes, 20)
+		if err != nil {
+			return site{}, err
+		}
+		a.sims, a.close = sim.Nodes(), sim.Close
+		return of(ctx, c)
+	}
+	if page.Spread() {
+		return site{}, errors.New("the page names several nodes, and PROXMOX_VE_ENDPOINT is not set: -embedded-nodes 3 embeds a cluster, with the nodes pve, pve2 and pve3")
+	}
+	a.say("PROXMOX_VE_ENDPOINT is not set: this is a node embedded in the program, " + gone)
+	node, sim, err := connect.EmbeddedAsRoot(ctx, 20)
+	if err != nil {
+		return site{}, err
+	}
+	a.sims, a.close = []*pvetest.Node{sim}, sim.Close
+	return site{node: node}, nil
+}
+
+// of returns the site of a cluster.
+func of(ctx context.Context, c *cluster.Cluster) (site, error) {
+	online, away, err := c.Names(ctx)
+	if err == nil && len(online) == 0 {
+		err = fmt.Errorf("%w: no node of the cluster is online", workstation.ErrNoNode)
+	}
+	if err != nil {
+		return site{}, err
+	}
+	return site{cluster: c, names: slices.Sorted(slices.Values(slices.Concat(online, away))), node: c.Node(online[0])}, nil
+}
+
+// observe connects to the site of a page and reads it.
+func (a *app) observe(ctx context.Context, page file.Page) (site, error) {
+	s, err := a.open(ctx, page)
+	if err != nil {
+		return s, err
+	}
+	return s, s.read(ctx)
+}
+
+// read reads the facts of the site.
+func (s *site) read(ctx context.Context) (err error) {
+	if s.isCluster() {
+		s.all, err = s.cluster.Observe(ctx)
+	} else {
+		s.facts, err = s.node.Observe(ctx)
+	}
+	return err
+}
+
+// locate finds out on which node each VM is, if there is more than one.
+func (s *site) locate(ctx context.Context) error {
+	if !s.isCluster() {
+		return nil
+	}
+	return s.read(ctx)
+}
+
+// spread plans a page of several nodes: first the places of the workstations
+// and the mappings of their cards, then each node.
+func (a *app) spread(g *goal) error {
+	spec, err := g.source.Cluster(g.site.all, resolve)
+	if err != nil {
+		return err
+	}
+	if g.plan, err = cluster.Diff(spec, g.site.all); err != nil {
+		return err
+	}
+	g.plan.Nodes = nil // each node is planned below, with the guests that set themselves up
+	for _, name := range g.site.names {
+		p := part{node: g.site.cluster.Node(name), spec: workstation.Spec{Place: spec.Place}}
+		home := map[int]bool{}
+		for _, placed := range g.plan.Placements {
+			if placed.Node == name {
+				p.spec.VMs, home[placed.VMID] = append(p.spec.VMs, placed.VM), true
+			}
+		}
+		if len(home) == 0 {
+			continue
+		}
+		slices.SortFunc(p.spec.VMs, func(a, b workstation.VM) int { return a.ID - b.ID })
+		seen, _ := g.site.all.Node(name)
+		p.facts = after(seen.Facts, g.plan)
+		guests, err := g.source.Guests(p.facts, resolve, a.again...)
+		if err != nil {
+			return err
+		}
+		guests = slices.DeleteFunc(guests, func(guest install.Guest) bool { return !home[guest.VMID] })
+		if p.plan, err = install.Diff(p.spec, guests, p.facts); err != nil {
+			return err
+		}
+		g.parts = append(g.parts, p)
+	}
+	return nil
+}
+
+// after returns the facts of a node with the mappings that the plan makes.
+func after(facts workstation.Facts, plan cluster.Plan) workstation.Facts {
+	facts.Mappings = slices.Clone(facts.Mappings)
+	for _, change := range plan.Mappings {
+		facts.Mappings = slices.DeleteFunc(facts.Mappings, func(m gpu.Mapping) bool { return m.ID == change.Mapping.ID })
+		facts.Mappings = append(facts.Mappings, change.Mapping)
+	}
+	return facts
+}
