@@ -115,8 +115,8 @@ func (a *applier) writeRule(ctx context.Context, want HARule, exists bool, diges
 	return a.cluster.pve.CreateHARule(ctx, r)
 }
 
-// begun reports whether a group is as an earlier, broken off Apply left it: with
-// some of its VMs.
+// begun reports whether a group has only some of its VMs, as an earlier Apply
+// leaves it that broke off.
 func (m HARuleChange) begun(now HARule) bool {
 	part := m.Want
 	part.VMs = now.VMs

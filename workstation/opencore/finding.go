@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// A Finding describes a fact about an image, or about the VM, because of which
-// they do not suit each other.
+// A Finding describes why an image and the VM do not suit each other: a fact
+// about the image or about the VM.
 type Finding struct {
 	proxstation.Finding
 	// Key is the key of config.plist with the fault. It is nil if the fault is

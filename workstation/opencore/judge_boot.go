@@ -54,7 +54,8 @@ const (
 const failsafeScan = 0x10F0103
 
 // judgeScanPolicy wants OpenCore to see the VM's drives. Package recovery makes
-// the recovery system as FAT, for which no bit exists: only 0 shows it.
+// the recovery system as FAT. There is no bit for FAT, so OpenCore shows it
+// only with the value 0.
 func (j *judge) judgeScanPolicy() {
 	key := Key{"Misc", "Security", "ScanPolicy"}
 	policy, known := j.get(key...).Int()

@@ -116,8 +116,8 @@ func paired(set map[string]bool, located map[string]*haRule) (names []string) {
 	return names
 }
 
-// checkPriorities finds resources with an affinity to others whose nodes have
-// several priorities.
+// checkPriorities finds resources that have an affinity to other resources, and
+// whose nodes have several priorities.
 func checkPriorities(affinity, located map[string]*haRule, report func(rule, problem string)) {
 	for _, name := range sorted(affinity) {
 		pairs := paired(affinity[name].resources, located)

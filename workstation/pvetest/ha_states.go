@@ -144,8 +144,8 @@ func (h *haStack) nextMoved(r *haResource, s *haService, result int, known bool)
 	}
 }
 
-// removableLocks are the locks of a configuration that say nothing any more
-// once the node has been fenced ($fence_recovery_cleanup).
+// removableLocks holds the locks of a configuration that have no meaning any
+// more once the node has been fenced ($fence_recovery_cleanup).
 var removableLocks = []string{"backup", "mounted", "migrate", "clone", "rollback", "snapshot", "snapshot-delete", "suspending", "suspended"}
 
 // nextRecovery gives a service of a fenced node to another node. Nothing checks

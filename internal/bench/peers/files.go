@@ -95,8 +95,8 @@ func all(steps []func() error) error {
 	return nil
 }
 
-// count returns an error if a contender read too little, because it would only
-// seem fast.
+// count returns an error if a contender read too little, because such a
+// contender would only seem fast.
 func count(want, got int) error {
 	if got != want {
 		return fmt.Errorf("%d are found, want %d", got, want)
