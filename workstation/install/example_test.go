@@ -132,7 +132,7 @@ func ExampleGuestError() {
 }
 
 // The guest reports that its set-up has failed. Its log is read through its
-// agent, and its seed is deleted.
+// agent, and its seed is deleted. The guest's Again repeats the set-up.
 func ExampleSetupError() {
 	ctx := context.Background()
 	host := pvetest.Reference()
@@ -165,7 +165,6 @@ func ExampleSetupError() {
 		fmt.Println(failed.Phase, "-", failed.Why)
 		fmt.Print(failed.Log)
 	}
-	guest.Again = true // for the next plan, when the cause is mended
 	// Output:
 	// first boot - these packages could not be installed: nvidia-open
 	// == driver
