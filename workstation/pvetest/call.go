@@ -17,6 +17,9 @@ type call struct {
 	values   pveschema.Values
 	uploaded uploaded
 	who      identity
+	// entry is the node that received the call. It differs from the node of the
+	// path only for the methods in ownPaths.
+	entry *Node
 	// malformed is the error from reading the parameters. PVE shows it only to
 	// callers that are logged in.
 	malformed error

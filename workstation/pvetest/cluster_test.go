@@ -75,6 +75,21 @@ func (r *rack) try(node, method, path string, form url.Values) (status string, d
 	return answer.Status, object.Data, nil
 }
 
+// login returns what a node gives for a password.
+func (r *rack) login(node, user, password string) map[string]any {
+	r.Helper()
+	answer, err := r.client.PostForm("https://"+node+":8006/api2/json/access/ticket", url.Values{"username": {user}, "password": {password}})
+	if err != nil {
+		r.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var object struct{ Data map[string]any }
+	if err := json.NewDecoder(answer.Body).Decode(&object); err != nil || object.Data == nil {
+		r.Fatalf("login of %s: %s, %v", user, answer.Status, err)
+	}
+	return object.Data
+}
+
 // ok sends a request that must succeed.
 func (r *rack) ok(node, method, path string, form url.Values) any {
 	r.Helper()
@@ -378,4 +393,185 @@ func TestClusterStorages(t *testing.T) {
 			t.Error("c still knows the storage")
 		}
 	})
+}
+
+// A ticket and a user of one node are good on all nodes.
+func TestClusterLogin(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRack(t, nil, nil)
+		r.ok("b", "POST", "/access/users", url.Values{"userid": {"ops@pve"}, "password": {"good-password"}})
+		r.Partition("a") // a login needs no quorum
+		login, root := r.login("a", "ops@pve", "good-password"), r.login("a", "root@pam", "secret")
+		request, err := http.NewRequest("GET", "https://c:8006/api2/json/version", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Cookie", "PVEAuthCookie="+login["ticket"].(string))
+		answer, err := r.client.Do(request)
+		if err != nil || answer.StatusCode != http.StatusOK {
+			t.Errorf("%v, %v", answer, err)
+		}
+		answer.Body.Close()
+		if login["clustername"] != nil || root["clustername"] != "homelab" {
+			t.Errorf("clustername is %v for ops and %v for root", login["clustername"], root["clustername"])
+		}
+	})
+}
+
+// A method that PVE does not pass on works at the node of the path, and its task
+// runs on the node that the client speaks to.
+func TestClusterConsole(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRack(t, func(hosts []pvetest.Host) {
+			on := plainVM(100)
+			on.Running = true
+			hosts[1].VMs = []pvetest.VM{on}
+		}, nil)
+		console := r.ok("a", "POST", "/nodes/b/qemu/100/vncproxy", nil).(map[string]any)
+		if upid := console["upid"].(string); !strings.HasPrefix(upid, "UPID:a:") || !strings.HasSuffix(upid, ":vncproxy:100:root@pam!lab:") {
+			t.Error(upid)
+		}
+	})
+}
+
+// A clone is made for another node if all its volumes are on shared storages.
+func TestClusterClone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRack(t, func(hosts []pvetest.Host) {
+			for i := range hosts {
+				hosts[i].Storages = append(slices.Clone(hosts[i].Storages), pvetest.Storage{Name: "nas", Type: "nfs", Content: "images", Total: 1 << 40, Shared: true})
+			}
+			hosts[0].VMs = []pvetest.VM{plainVM(100), vm(101, "scsi0:=nas:101/vm-101-disk-0.qcow2,size=8G")}
+		}, nil)
+		for target, want := range map[string]string{"d": "500 no such cluster node 'd'", "b": "500 can't clone VM to node 'b' (VM uses local storage)"} {
+			if status, _ := r.do("c", "POST", "/nodes/a/qemu/100/clone", url.Values{"newid": {"200"}, "target": {target}}); status != want {
+				t.Error(status)
+			}
+		}
+		if status, _ := r.do("c", "POST", "/nodes/a/qemu/101/clone", url.Values{"newid": {"200"}, "target": {"b"}, "storage": {"local-lvm"}}); status != "500 can't clone to non-shared storage 'local-lvm'" {
+			t.Error(status)
+		}
+		r.ok("c", "POST", "/nodes/a/qemu/101/clone", url.Values{"newid": {"200"}, "target": {"b"}})
+		time.Sleep(time.Minute)
+		if where := r.Where(200); where != "b" {
+			t.Errorf("the clone is on %q: %v", where, r.Node("a").Tasks())
+		}
+	})
+}
+
+// Each node of a started cluster has a port. A node that is down refuses
+// connections, and has the same port when it is up again.
+func TestClusterPorts(t *testing.T) {
+	t.Parallel()
+	r := newRack(t, nil, &pvetest.Options{Speed: 1000})
+	r.Start()
+	defer r.Close()
+	client := r.Node("a").HTTPClient()
+	get := func(node, path string) string {
+		request, err := http.NewRequest("GET", r.Node(node).URL()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "PVEAPIToken="+rootToken)
+		answer, err := client.Do(request)
+		var dial *net.OpError
+		switch {
+		case errors.As(err, &dial):
+			return dial.Op
+		case err != nil:
+			return err.Error()
+		}
+		answer.Body.Close()
+		return answer.Status
+	}
+	for _, step := range []struct {
+		act        func(string)
+		itself, by string
+	}{
+		{func(string) {}, "200 OK", "200 OK"},
+		{r.Down, "dial", "595 No route to host"},
+		{r.Up, "200 OK", "200 OK"},
+		{func(name string) { r.Node(name).Restart() }, "200 OK", "200 OK"},
+	} {
+		step.act("b")
+		if have := get("b", "/version"); have != step.itself {
+			t.Errorf("b: %s, want %s", have, step.itself)
+		}
+		if have := get("a", "/nodes/b/version"); have != step.by {
+			t.Errorf("a of b: %s, want %s", have, step.by)
+		}
+	}
+}
+
+// The traces of both nodes show a request that is passed on; OnRequest sees that
+// of the client, and can cut the power in between.
+func TestClusterTrace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var r *rack
+		var seen []string
+		r = newRack(t, nil, &pvetest.Options{OnRequest: func(request pvetest.Request) {
+			if seen = append(seen, request.Node); len(seen) == 2 {
+				r.Down("b")
+			}
+		}})
+		for range 2 {
+			_, _ = r.do("a", "GET", "/nodes/b/version", nil)
+		}
+		if fmt.Sprint(seen) != "[a a]" {
+			t.Error(seen)
+		}
+		for node, want := range map[string]string{"a": "[{a GET /nodes/b/version map[] 200} {a GET /nodes/b/version map[] 595}]", "b": "[{b GET /nodes/b/version map[] 200}]"} {
+			have := []string{}
+			for _, q := range r.Node(node).Trace() {
+				have = append(have, fmt.Sprintf("{%s %s %s %v %d}", q.Node, q.Method, q.Path, q.Params, q.Status))
+			}
+			if fmt.Sprint(have) != want {
+				t.Errorf("%s: %v", node, have)
+			}
+		}
+	})
+}
+
+// Check sees what no single node sees.
+func TestClusterCheck(t *testing.T) {
+	t.Parallel()
+	hosts := []pvetest.Host{}
+	for i, name := range []string{"a", "b"} {
+		h := pvetest.Reference()
+		h.Name = name
+		h.Storages = append(h.Storages, pvetest.Storage{Name: "nas", Type: "nfs", Content: "images", Total: 1 << 40, Shared: true})
+		h.VMs = []pvetest.VM{vm(100+i, "scsi0:=nas:100/vm-100-disk-0.raw,size=8G")}
+		hosts = append(hosts, h)
+	}
+	if err := pvetest.NewCluster(hosts, nil).Check(); err == nil || !strings.Contains(err.Error(), "nas:100/vm-100-disk-0.raw is named by scsi0 of VM 100 and by scsi0 of VM 101") {
+		t.Error(err)
+	}
+}
+
+// Descriptions that contradict each other are refused.
+func TestClusterContradictions(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*pvetest.Host){
+		"name":    func(b *pvetest.Host) { b.Name = "a" },
+		"VMID":    func(b *pvetest.Host) { b.VMs = []pvetest.VM{plainVM(100)} },
+		"storage": func(b *pvetest.Host) { b.Storages = []pvetest.Storage{{Name: "local-lvm", Type: "dir"}} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, b := pvetest.Reference(), pvetest.Reference()
+			a.Name, b.Name = "a", "b"
+			a.VMs = []pvetest.VM{plainVM(100)}
+			change(&b)
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			pvetest.NewCluster([]pvetest.Host{a, b}, nil)
+		})
+	}
 }

@@ -22,9 +22,10 @@ type Options struct {
 	// Seed determines process IDs, tickets and MAC addresses. The same Seed
 	// gives the same values. 0 means 1.
 	Seed uint64
-	// OnRequest is called for each request before the node handles it. It may
-	// call the methods of the node, for example to act as another user between
-	// two requests of the client under test.
+	// OnRequest is called for each request of a client before the node handles
+	// it, and not again when the node passes the request on. It may call the
+	// methods of the node and of its cluster, for example to act as another user
+	// between two requests of the client under test, or to cut the power.
 	OnRequest func(Request)
 	// Certificate is the TLS certificate of the node, with its key and its
 	// chain. If it is nil, the node makes a certificate and an authority of its

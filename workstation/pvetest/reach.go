@@ -76,6 +76,13 @@ const (
 	proxyTimeout = 30 * time.Second
 )
 
+// noSSH is the error of a command on a host that does not answer (pve-cluster
+// src/PVE/SSHInfo.pm).
+func (b *base) noSSH(command string) error {
+	return refuse("command '/usr/bin/ssh -o 'BatchMode=yes' -o 'HostKeyAlias=%s' -o 'UserKnownHostsFile=/etc/pve/nodes/%s/ssh_known_hosts' -o 'GlobalKnownHostsFile=none' %s -- %s' failed: exit code 255",
+		b.host.Name, b.host.Name, b.host.address(), command)
+}
+
 // losePower cuts the power of the host: its processes end at once, and nobody
 // reaches it.
 func (b *base) losePower() {

@@ -160,5 +160,6 @@ func (n *Node) handle(r *http.Request, c *call, at *Node) (any, error) {
 	if err := n.mayChangeCluster(c); err != nil {
 		return nil, err
 	}
+	c.entry = n
 	return work(at, c)
 }

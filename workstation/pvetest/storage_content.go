@@ -154,18 +154,23 @@ func (s *storage) keep(content, name string, size int64) {
 }
 
 // upload serves POST upload. Only the file's length is kept, not its content.
+// The node that the client speaks to runs the task, and copies the file to the
+// node of the path by SSH (pve-storage PVE/API2/Storage/Status.pm).
 func (n *Node) upload(c *call) (any, error) {
 	s, err := n.newFile(c)
 	if err != nil {
 		return nil, err
 	}
+	if !c.entry.sees(n) {
+		return nil, refuse("can't activate storage '%s' on node '%s': %v", s.Name, n.host.Name, n.noSSH("/usr/sbin/pvesm status --storage "+s.Name))
+	}
 	sum, size := c.get("checksum"), c.uploaded.size
 	if c.get("checksum-algorithm") == "sha256" && sum != "" && sum != c.uploaded.sha256 {
-		return n.do(c, job{kind: "imgcopy", takes: n.taskTime(), work: func(*task) error {
+		return c.entry.do(c, job{kind: "imgcopy", takes: n.taskTime(), work: func(*task) error {
 			return refuse("checksum mismatch: got '%s' != expect '%s'", c.uploaded.sha256, sum)
 		}})
 	}
-	return n.do(c, job{kind: "imgcopy", takes: n.taskTime(), work: func(t *task) error {
+	return c.entry.do(c, job{kind: "imgcopy", takes: n.taskTime(), work: func(t *task) error {
 		if size > s.Total-s.used() {
 			return refuse("import failed: No space left on device")
 		}

@@ -49,7 +49,7 @@ func (n *Node) checkClone(c *call) (what duplicate, err error) {
 	switch {
 	case c.has("pool") && n.pools[c.get("pool")] == nil:
 		return what, refuseWith(http.StatusForbidden, "Permission check failed (pool '%s' does not exist)", c.get("pool"))
-	case c.has("target") && c.get("target") != n.host.Name && c.get("target") != "localhost":
+	case n.cloneTarget(c) == nil:
 		return what, refuse("no such cluster node '%s'", c.get("target"))
 	case c.has("storage") && storage == nil:
 		return what, refuse("storage '%s' does not exist", c.get("storage"))
@@ -75,6 +75,9 @@ func (n *Node) checkClone(c *call) (what duplicate, err error) {
 		what.config = v.snaps[v.snapshot(name)].config
 	}
 	if err := n.mayClone(c, what.config); err != nil {
+		return what, err
+	}
+	if err := n.mayCloneTo(c, what.config); err != nil {
 		return what, err
 	}
 	if n.exists(newID) {
@@ -200,6 +203,9 @@ func (n *Node) cloneNow(c *call, t *task, what duplicate, made *vm) error {
 		config["description"] = c.get("description")
 	}
 	made.config = config
+	if target := n.cloneTarget(c); target != n {
+		made.moveTo(n, target)
+	}
 	if pool := c.get("pool"); pool != "" {
 		n.poolGuests[pool] = append(n.poolGuests[pool], made.id)
 	}
