@@ -211,6 +211,7 @@ func TestClusterWithoutQuorum(t *testing.T) {
 			on.Running = true
 			hosts[0].VMs = []pvetest.VM{plainVM(100), on}
 			hosts[1].VMs = []pvetest.VM{plainVM(102)}
+			hosts[0].Storages = append(slices.Clone(hosts[0].Storages), pvetest.Storage{Name: "nas", Type: "nfs", Content: "images", Total: 1 << 40, Shared: true})
 		}, nil)
 		r.Partition("a")
 		denied := "500 unable to open file '/etc/pve/nodes/a/qemu-server/100.conf.tmp."
@@ -229,6 +230,9 @@ func TestClusterWithoutQuorum(t *testing.T) {
 				"500 create hardware mapping failed: cfs-lock 'file-mapping_pci_cfg' error: no quorum!", 10 * time.Second},
 			{"POST", "/access/users", url.Values{"userid": {"x@pve"}}, "500 create user failed: cfs-lock 'file-user_cfg' error: no quorum!", 10 * time.Second},
 			{"GET", "/nodes/b/qemu/102/config", nil, "595 No route to host", 3 * time.Second},
+			{"POST", "/nodes/a/storage/nas/content", url.Values{"vmid": {"100"}, "filename": {"vm-100-disk-9.raw"}, "size": {"1G"}}, "500 cfs-lock 'storage-nas' error: no quorum!", 0},
+			{"POST", "/nodes/b/storage/local/upload", url.Values{"content": {"iso"}, "filename": {"x.iso"}},
+				"500 can't activate storage 'local' on node 'b': command '/usr/bin/ssh ", 0},
 			{"GET", "/nodes/a/qemu/100/config", nil, "200 OK", 0},
 			{"POST", "/nodes/a/qemu/101/status/stop", nil, "200 OK", 0},
 		} {
@@ -257,6 +261,44 @@ func TestClusterWithoutQuorum(t *testing.T) {
 		r.ok("b", "PUT", "/nodes/b/qemu/102/config", url.Values{"name": {"written"}})
 		r.Partition()
 		r.ok("a", "PUT", "/nodes/a/qemu/100/config", url.Values{"name": {"healed"}})
+	})
+}
+
+// Without quorum, PVE frees the disks of a VM that is destroyed, and then cannot
+// remove its configuration.
+func TestClusterDestroyWithoutQuorum(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pvetest.Reference(), pvetest.Reference()
+		a.Name, b.Name, a.VMs = "a", "b", []pvetest.VM{plainVM(100)}
+		c := pvetest.NewCluster([]pvetest.Host{a, b}, nil)
+		r := &rack{t, c, &http.Client{Transport: c.Transport()}}
+		c.Down("b")
+		r.ok("a", "DELETE", "/nodes/a/qemu/100", nil)
+		time.Sleep(10 * time.Second)
+		exit := c.Node("a").Tasks()[0].Exit
+		if !strings.HasSuffix(exit, " - Permission denied") || c.Where(100) != "a" || len(c.Node("a").Volumes()) != 0 {
+			t.Errorf("exit %q, VM 100 on %q with %v", exit, c.Where(100), c.Node("a").Volumes())
+		}
+		if err := c.Check(); err == nil || !strings.Contains(err.Error(), "VM 100 has lost scsi0") {
+			t.Error(err)
+		}
+	})
+}
+
+// A mapping is checked by the node that check-node names.
+func TestClusterCheckNode(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRack(t, func(hosts []pvetest.Host) {
+			hosts[1].Mappings = []pvetest.Mapping{{ID: "gpu", Map: []string{"node=b,path=0000:01:00,id=10de:2c05,subsystem-id=1462:5315,iommugroup=12"}}}
+		}, nil)
+		for node, want := range map[string]string{"a": "[map[message:No mapping for node a. severity:warning]]", "b": "[]"} {
+			list := r.ok("c", "GET", "/cluster/mapping/pci?check-node="+node, nil)
+			if have := fmt.Sprint(entry(list, "id", "gpu")["checks"]); have != want {
+				t.Errorf("%s: %s", node, have)
+			}
+		}
 	})
 }
 
