@@ -87,60 +87,6 @@ func (n *Node) checkClone(c *call) (what duplicate, err error) {
 	return what, err
 }
 
-// mayClone checks the caller's privileges on everything that the clone will
-// use: storages, mapped devices and bridges ($check_storage_access_clone,
-// check_mapping_access, check_bridge_access).
-func (n *Node) mayClone(c *call, config map[string]string) error {
-	for _, key := range sorted(config) {
-		if !isDrive(key) {
-			continue
-		}
-		d := parseDrive(config[key])
-		switch pool, _, _ := strings.Cut(d.volume, ":"); {
-		case d.volume == "cdrom":
-			if err := c.who.needs("/", "Sys.Console"); err != nil {
-				return err
-			}
-		case d.media() != "cdrom" || d.cloudinit():
-			if err := c.who.needs("/storage/"+cmp.Or(c.get("storage"), pool), "Datastore.AllocateSpace"); err != nil {
-				return err
-			}
-		}
-	}
-	if c.who.root() {
-		return nil
-	}
-	for _, key := range sorted(config) {
-		if err := mayCopyDevice(c.who, key, config[key]); err != nil {
-			return err
-		}
-	}
-	return mayUseBridges(c.who, config)
-}
-
-// mayCopyDevice checks the right to copy a device of the host. Callers other
-// than root@pam can copy only mapped devices.
-func mayCopyDevice(who identity, key, value string) error {
-	stem := strings.TrimRight(key, "0123456789")
-	host, mapping := device(value)
-	switch {
-	case stem == "rng" && property(value, "source") == "/dev/hwrng":
-		return who.needs("/mapping/hwrng", "Mapping.Use")
-	case stem == "virtiofs":
-		dir, _, _ := strings.Cut(value, ",")
-		return who.needs("/mapping/dir/"+strings.TrimPrefix(dir, "dirid="), "Mapping.Use")
-	case stem != "usb" && stem != "hostpci", stem == "usb" && strings.EqualFold(host, "spice"):
-		return nil
-	case host != "" && stem == "usb":
-		return refuse("only root can set '%s' config for real devices", key)
-	case host != "":
-		return refuse("only root can set '%s' config for non-mapped devices", key)
-	case mapping == "":
-		return refuse("either 'host' or 'mapping' must be set.")
-	}
-	return who.needs("/mapping/"+strings.TrimPrefix(stem, "host")+"/"+mapping, "Mapping.Use")
-}
-
 // cloneable returns the keys of the drives whose volumes the clone copies or
 // links. If a storage cannot copy or link a volume, the error names the volume.
 func (n *Node) cloneable(what duplicate, snapshot string) (drives []string, err error) {
