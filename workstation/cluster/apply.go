@@ -122,9 +122,6 @@ func (a *applier) image(ctx context.Context, b BringImage) error {
 	if b.Image.URL != "" {
 		return node.Download(ctx, workstation.ImageDownload{Volume: b.Image.Volume, URL: b.Image.URL, SHA256: b.Image.SHA256}, a.opts.Progress)
 	}
-	if b.Image.Open == nil {
-		return &workstation.ImageError{Volume: b.Image.Volume, Why: "the Spec says neither a URL nor how to open it"}
-	}
 	image, err := b.Image.Open()
 	if err != nil {
 		return err

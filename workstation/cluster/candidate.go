@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -72,18 +71,6 @@ func (p *placing) judge(needs Needs, node NodeFacts) candidate {
 	return c
 }
 
-// findingWords returns a finding as one line without the name of the VM, which
-// a list of nodes need not repeat.
-func findingWords(f proxstation.Finding, vm workstation.VM) string {
-	subject := strings.TrimPrefix(f.Subject, fmt.Sprintf("VM %d", vm.ID))
-	subject = strings.TrimPrefix(strings.TrimSpace(subject), vm.Name)
-	text := strings.TrimSpace(strings.TrimLeft(subject, ": "))
-	if text != "" {
-		text += ": "
-	}
-	return strings.TrimSuffix(text+f.Seen+": "+f.Why, ".")
-}
-
 // cardless returns the mappings of the VM for which the node has no card, with
 // the reasons.
 func (p *placing) cardless(vm workstation.VM, facts workstation.Facts) []string {
@@ -112,31 +99,6 @@ func mappingsOf(vm workstation.VM) []string {
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids)
-}
-
-// errorWords returns each error of a joined error as one line without the name
-// of the package and of the VM, which a list of nodes need not repeat.
-func errorWords(err error) []string {
-	var joined interface{ Unwrap() []error }
-	var invalid *workstation.InvalidError
-	var place *storage.NoPlaceError
-	switch {
-	case errors.As(err, &joined):
-		var all []string
-		for _, e := range joined.Unwrap() {
-			all = append(all, errorWords(e)...)
-		}
-		return all
-	case errors.As(err, &invalid):
-		return []string{strings.TrimSpace(invalid.Field+" "+invalid.Value) + ": " + invalid.Why}
-	case errors.As(err, &place):
-		var pools []string
-		for _, r := range place.Refused {
-			pools = append(pools, r.Pool+": "+r.Why)
-		}
-		return []string{fmt.Sprintf("no storage for %s (%s, %s): %s", place.Request.Name, place.Request.Purpose, place.Request.Size.Human(), strings.Join(pools, ", "))}
-	}
-	return []string{strings.TrimPrefix(err.Error(), "workstation: ")}
 }
 
 // score judges how good the node is for the VM.

@@ -74,7 +74,7 @@ func (p *Plan) judge(facts Facts) {
 		return
 	}
 	p.Findings = append(p.Findings, facts.Findings...)
-	for _, c := range p.changes() {
+	for _, c := range p.Changes() {
 		var missing []string
 		for _, facts := range facts.readable()[:1] { // the changes of PVE's cluster need the same privileges on each node
 			for _, lacks := range facts.Lacks(c.Needs...) {
@@ -88,9 +88,9 @@ func (p *Plan) judge(facts Facts) {
 	}
 }
 
-// changes returns the changes that are not those of a single node's plan, in
-// the order in which they are made.
-func (p Plan) changes() []workstation.StepChange {
+// Changes returns the changes of mappings, images and moves, in the order in
+// which they are made. The changes of a node are those of its plan in Nodes.
+func (p Plan) Changes() []workstation.StepChange {
 	var changes []workstation.StepChange
 	for _, m := range p.Mappings {
 		changes = append(changes, m.change())
@@ -112,7 +112,7 @@ func (p Plan) changes() []workstation.StepChange {
 
 // Empty reports whether nothing has to be done.
 func (p Plan) Empty() bool {
-	return len(p.changes()) == 0 && !slices.ContainsFunc(p.Nodes, func(n workstation.Plan) bool { return !n.Empty() })
+	return len(p.Changes()) == 0 && !slices.ContainsFunc(p.Nodes, func(n workstation.Plan) bool { return !n.Empty() })
 }
 
 // Destroys reports whether a step of the plan destroys data. Plans of [Diff]
@@ -142,7 +142,7 @@ func (p Plan) String() string {
 	for _, placement := range p.Placements {
 		b.WriteString(placement.String())
 	}
-	for _, change := range p.changes() {
+	for _, change := range p.Changes() {
 		b.WriteString("\n" + change.String())
 	}
 	for _, n := range p.Nodes {

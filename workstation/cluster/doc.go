@@ -11,6 +11,13 @@
 // reported as such, and the facts of the other nodes can be used. A node that
 // is in no cluster is a cluster of one node.
 //
+// [Diff] compares a [Spec] with the facts: it places workstations by their
+// needs, keeps the resource mappings of their cards true on all nodes, and says
+// which images have to be brought. VMs that exist stay on their node.
+// [Cluster.Apply] makes the changes. To move a VM that is off,
+// [Cluster.ObserveMove] asks PVE what is in the way, and [MoveFacts.Plan] says
+// how long it takes.
+//
 // [Cluster.ObserveHA] reads high availability, [HA.Judge] and [HA.Recovery] judge
 // beforehand what happens when a node is lost, and [DiffHA] plans changes.
 package cluster

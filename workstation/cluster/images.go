@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"slices"
@@ -24,6 +26,20 @@ type Image struct {
 	URL, SHA256 string
 	// Open opens the image for an upload.
 	Open func() (io.ReadSeekCloser, error)
+}
+
+// problem returns the reason why the image cannot be brought, or "".
+func (i Image) problem() string {
+	sum, err := hex.DecodeString(i.SHA256)
+	switch {
+	case i.URL == "" && i.Open == nil:
+		return "the image has neither a URL nor a way to open it"
+	case i.URL != "" && i.Open != nil:
+		return "the image has a URL and a way to open it: want one of them"
+	case i.URL != "" && (err != nil || len(sum) != sha256.Size):
+		return "a URL wants the SHA-256 checksum of the image, 64 hexadecimal digits"
+	}
+	return ""
 }
 
 // A BringImage brings an image to a node.
@@ -109,6 +125,10 @@ func (i *imaging) bring(volume, name, file, content string) string {
 	})
 	if source < 0 {
 		i.why = append(i.why, volume+" is not on the node"+i.elsewhere(file)+", and the Spec says no place to bring it from")
+		return volume
+	}
+	if problem := i.spec[source].problem(); problem != "" {
+		i.why = append(i.why, volume+" is not on the node, and the Spec says no place to bring it from: "+problem)
 		return volume
 	}
 	var best *storage.Pool

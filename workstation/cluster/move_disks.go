@@ -114,7 +114,7 @@ func (j *mover) size(disk MoveDisk) MoveDisk {
 func (j *mover) room(requests []storage.DiskRequest) {
 	choices, err := storage.Place(requests, j.to.Pools, j.opts.Place)
 	var full *storage.NoPlaceError
-	for _, line := range errorsOf(err) {
+	for _, line := range parts(err) {
 		if errors.As(line, &full) {
 			j.block("cluster.move-room", errorWords(full)[0], "PVE would notice it only in the middle of the copy",
 				"free space on node "+j.move.To+", or first move the disk to another storage that both nodes have: qm disk move")
@@ -125,15 +125,6 @@ func (j *mover) room(requests []storage.DiskRequest) {
 		f.Subject += " on node " + j.move.To
 		j.findings = append(j.findings, f)
 	}
-}
-
-// errorsOf returns the errors that were joined.
-func errorsOf(err error) []error {
-	var joined interface{ Unwrap() []error }
-	if errors.As(err, &joined) {
-		return joined.Unwrap()
-	}
-	return nil
 }
 
 // replication reports the state of the replication to the target.

@@ -1,10 +1,6 @@
 package cluster
 
-import (
-	"context"
-
-	"github.com/proxstation/proxstation/workstation"
-)
+import "context"
 
 // Names returns the names of the cluster's nodes, in order: those that are
 // online, and those that are away. It makes one request, which needs no
@@ -24,7 +20,3 @@ func (c *Cluster) Names(ctx context.Context) (online, away []string, err error) 
 	})
 	return online, away, err
 }
-
-// Changes returns the changes that are not those of a single node's plan, in
-// the order in which they are made: mappings, images, moves.
-func (p Plan) Changes() []workstation.StepChange { return p.changes() }

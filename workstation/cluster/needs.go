@@ -71,8 +71,9 @@ type Card struct {
 // every field that is set. The zero Kind means no card.
 type Kind struct {
 	// Name is a part of the card's name in PVE's list of PCI devices, such as
-	// "RTX 5070". All its words must be in the name, in any order and case. A
-	// card that is not in PVE's list of names has no name.
+	// "RTX 5070". All its words must be in the name, in any order and case:
+	// "RTX 5070" also means an RTX 5070 Ti. A card that is not in
+	// PVE's list of names has no name.
 	Name string
 	// Family is the family of the card's chip.
 	Family gpu.Family

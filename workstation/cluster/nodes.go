@@ -33,10 +33,12 @@ func (f Facts) readable() []workstation.Facts {
 }
 
 // mappings returns the mappings of the cluster. Every node has the same
-// mappings.
+// mappings, but the request may have failed on some nodes.
 func (f Facts) mappings() []gpu.Mapping {
 	for _, n := range f.readable() {
-		return n.Mappings
+		if len(n.Mappings) > 0 {
+			return n.Mappings
+		}
 	}
 	return nil
 }

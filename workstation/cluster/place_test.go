@@ -103,7 +103,7 @@ func TestPlace(t *testing.T) {
 			full(&f.Nodes[0].Facts, "local-lvm", "service-pool")
 		}, says: []string{"no node for VM 140 linux140", "a: no storage for VM 140 scsi0 (boot, 32.0 GiB)", "media-pool: tier 3 (HDD) is slower than tier 2"}},
 		"the image is there": {hosts: twins(), vm: profile.LinuxAI{ID: 140, Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2"}.VM(), want: "b", with: func(s *cluster.Spec, f *cluster.Facts) {
-			s.Images = []cluster.Image{{Volume: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2"}}
+			s.Images = []cluster.Image{from("local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2")}
 			f.Nodes[0].Facts.Pools[0].Images = []storage.Volume{}
 		}, says: []string{"b: its images are there", "a (not as good): local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2 would have to be brought there"}},
 		"a storage would be full": {hosts: twins(), vm: linux(140, ""), want: "b", with: func(_ *cluster.Spec, f *cluster.Facts) {
@@ -266,15 +266,17 @@ func TestImagesAreFoundOrBrought(t *testing.T) {
 	}{
 		"it is there":                {node: "a", volume: iso},
 		"it is only on another node": {node: "b", says: iso + " is not on the node, only on a (local)"},
-		"it is brought":              {node: "b", images: []cluster.Image{{Volume: iso, URL: "https://example.org/win.iso"}}, volume: iso, brings: iso},
+		"it is brought":              {node: "b", images: []cluster.Image{from(iso)}, volume: iso, brings: iso},
 		"it is on another storage":   {node: "b", with: nas(true), volume: "nas:iso/Win11_25H2_English_x64.iso", says: iso + " is on the node as nas:iso/Win11"},
-		"it is brought to another":   {node: "b", with: nas(false), images: []cluster.Image{{Volume: "x:iso/Win11_25H2_English_x64.iso"}}, volume: iso, brings: iso},
+		"it is brought to another":   {node: "b", with: nas(false), images: []cluster.Image{from("x:iso/Win11_25H2_English_x64.iso")}, volume: iso, brings: iso},
 		"to the storage that was named": {node: "b", with: func(f *cluster.Facts) {
 			nas(false)(f)
 			f.Nodes[1].Facts.Pools[len(f.Nodes[1].Facts.Pools)-1].Available = 9 * storage.TiB
-		}, images: []cluster.Image{{Volume: iso}}, volume: iso, brings: iso},
-		"no storage takes it":             {node: "b", with: func(f *cluster.Facts) { f.Nodes[1].Facts.Pools = f.Nodes[1].Facts.Pools[1:] }, images: []cluster.Image{{Volume: iso}}, says: "none of its storages takes content of the type iso"},
-		"what is brought is another file": {node: "b", images: []cluster.Image{{Volume: "local:iso/other.iso"}}, says: "the Spec says no place to bring it from"},
+		}, images: []cluster.Image{from(iso)}, volume: iso, brings: iso},
+		"no storage takes it":             {node: "b", with: func(f *cluster.Facts) { f.Nodes[1].Facts.Pools = f.Nodes[1].Facts.Pools[1:] }, images: []cluster.Image{from(iso)}, says: "none of its storages takes content of the type iso"},
+		"nobody knows where from":         {node: "b", images: []cluster.Image{{Volume: iso}}, says: "the image has neither a URL nor a way to open it"},
+		"nobody knows which file":         {node: "b", images: []cluster.Image{{Volume: iso, URL: "https://example.org/win.iso", SHA256: "ab"}}, says: "a URL wants the SHA-256 checksum"},
+		"what is brought is another file": {node: "b", images: []cluster.Image{from("local:iso/other.iso")}, says: "the Spec says no place to bring it from"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -310,12 +312,12 @@ func TestTheImagesOfAVMThatExistsStay(t *testing.T) {
 	const iso = "local:iso/gone.iso"
 	f := facts(t, twins()...)
 	f.Nodes[0].Facts.VMs[140] = workstation.VMFacts{ID: 140, Name: "windows", Config: map[string]string{"name": "windows", "ide2": iso + ",media=cdrom"}}
-	placements, err := cluster.Place(cluster.Spec{Images: []cluster.Image{{Volume: iso}}, Workstations: []cluster.Needs{
+	placements, err := cluster.Place(cluster.Spec{Images: []cluster.Image{from(iso)}, Workstations: []cluster.Needs{
 		{VM: workstation.VM{ID: 140, Name: "windows", Disks: []workstation.Disk{{Slot: "ide2", Volume: iso}}}}}}, f)
 	if err != nil || placements[0].Node != "a" || placements[0].Why != "it is there" {
 		t.Errorf("%v, %v", placements, err)
 	}
-	plan, err := cluster.Diff(cluster.Spec{Images: []cluster.Image{{Volume: iso}}, Workstations: []cluster.Needs{{VM: placements[0].VM}}}, f)
+	plan, err := cluster.Diff(cluster.Spec{Images: []cluster.Image{from(iso)}, Workstations: []cluster.Needs{{VM: placements[0].VM}}}, f)
 	if err != nil || len(plan.Images) > 0 {
 		t.Errorf("%v, %v: nothing has to be brought", plan.Images, err)
 	}
@@ -332,6 +334,11 @@ func TestABlockerIsOfOneVM(t *testing.T) {
 		t.Fatal(plan.Placements, err)
 	}
 	finding(t, plan.Nodes[0].Findings, "workstation.image-missing", proxstation.Blocker, "local:iso/lost.iso")
+}
+
+// from returns an image that a node can fetch.
+func from(volume string) cluster.Image {
+	return cluster.Image{Volume: volume, URL: "https://example.org/image", SHA256: strings.Repeat("0", 64)}
 }
 
 // nas gives node b a storage for images, with or without Windows.
