@@ -342,3 +342,53 @@ func TestHAMasterLost(t *testing.T) {
 		}
 	})
 }
+
+// After a restart of the host, the HA manager starts its VMs, and no other does.
+func TestHAAfterARestart(t *testing.T) {
+	t.Parallel()
+	host := machines(running(140, "memory:=2048 onboot:=1"), vm(141, "onboot:=1"), running(142, "onboot:=1"))
+	host.HA = []int{140, 141}
+	inBubble(t, host, func(l *lab) {
+		l.Restart()
+		time.Sleep(8 * time.Second)
+		if got := l.Running(); !slices.Equal(got, []int{142}) {
+			t.Errorf("at first: %v", got)
+		}
+		time.Sleep(3 * time.Minute) // the lock of the services expires first
+		if got := l.Running(); !slices.Equal(got, []int{140, 142}) {
+			t.Errorf("later: %v", got)
+		}
+	})
+}
+
+// Without quorum the HA manager is told nothing.
+func TestHAWithoutQuorum(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRack(t, withHA(140), nil)
+		r.Partition("b")
+		for _, c := range [][2]string{
+			{"POST /cluster/ha/resources", "500 cluster not ready - no quorum?"},
+			{"PUT /cluster/ha/resources/vm:140", "500 update resources config failed: cfs-lock 'domain-ha' error: no quorum!"},
+			{"POST /cluster/ha/rules", "500 cluster not ready - no quorum?"},
+		} {
+			method, path, _ := strings.Cut(c[0], " ")
+			form := url.Values{"state": {"stopped"}}
+			if method == "POST" {
+				form = url.Values{"sid": {"vm:140"}}
+			}
+			if strings.HasSuffix(path, "rules") {
+				form = url.Values{"rule": {"here"}, "type": {"node-affinity"}, "nodes": {"a"}, "resources": {"vm:140"}}
+			}
+			if status, _ := r.do("b", method, path, form); status != c[1] {
+				t.Errorf("%s: %s, want %s", c[0], status, c[1])
+			}
+		}
+		if quorum := entry(r.ok("b", "GET", "/cluster/ha/status/current", nil), "id", "quorum"); quorum["quorate"] != 0.0 || quorum["status"] != "No quorum on node 'b'!" {
+			t.Errorf("%v", quorum)
+		}
+		if got := r.haState("a", 140); got != "started started a" {
+			t.Errorf("on the other side: %s", got)
+		}
+	})
+}

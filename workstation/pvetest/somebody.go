@@ -173,7 +173,7 @@ func (n *Node) Logout() {
 // Restart simulates a power cut. Every VM is off, running tasks are gone, and
 // cards that fell off the bus are back. Then the VMs with onboot start. Their
 // order is that of the key startup, then of the VMID. If two VMs need the same
-// card, only one gets it.
+// card, only one gets it. VMs under high availability are left to the HA manager.
 func (n *Node) Restart() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -182,7 +182,7 @@ func (n *Node) Restart() {
 	n.bootHost()
 	var boot []int
 	for _, id := range sortedIDs(n.vms) {
-		if n.vms[id].config["onboot"] == "1" {
+		if n.vms[id].config["onboot"] == "1" && !n.ha.managed(id) { // pve-manager PVE/API2/Nodes.pm, startall
 			boot = append(boot, id)
 		}
 	}
