@@ -177,6 +177,28 @@ func TestApplyHAGroups(t *testing.T) {
 	})
 }
 
+// A group that somebody changed since the plan was made is not overwritten.
+func TestApplyHAGroupIsStale(t *testing.T) {
+	t.Parallel()
+	hosts := []pvetest.Host{named("a", pvetest.AMD()), named("b", pvetest.AMD())}
+	hosts[0].VMs = []pvetest.VM{{ID: 140, Config: map[string]string{}}}
+	spec := func(nodes map[string]int) cluster.HASpec {
+		return cluster.HASpec{VMs: []cluster.HAVM{{VMID: 140}}, Rules: []cluster.HARule{{Name: "desk", Kind: cluster.OnNodes, VMs: []int{140}, Nodes: nodes}}}
+	}
+	inCluster(t, hosts, func(t *testing.T, _ *pvetest.Cluster, c *cluster.Cluster) {
+		plan := plannedHA(t, c, spec(map[string]int{"a": 0}))
+		if err := c.Apply(t.Context(), plannedHA(t, c, spec(map[string]int{"b": 1})), nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Apply(t.Context(), plan, nil); !errors.Is(err, workstation.ErrStale) {
+			t.Errorf("%v", err)
+		}
+		if r, _ := observedHA(t, c).Rule("desk"); r.String() != "on nodes: VM 140 on b:1" {
+			t.Error(r)
+		}
+	})
+}
+
 // When the node is lost, the VMs are recovered as Recovery judged beforehand.
 func TestRecoveryComesTrue(t *testing.T) {
 	t.Parallel()

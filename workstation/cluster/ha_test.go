@@ -153,6 +153,10 @@ func TestRecovery(t *testing.T) {
 			h.Rules = []cluster.HARule{r}
 		}, "yes first", "cluster.ha-rule-ignored", "too many"},
 		"one card for two": {func(f *cluster.Facts, h *cluster.HA) { rival(f, h, 1, true) }, "no first its card is that of VM 141 linux, which the HA manager keeps running there", "cluster.ha-same-card cluster.ha-wrong-node cluster.ha-wrong-node", "ha-manager rules add resource-affinity vm140-vm141 --affinity negative --resources vm:140,vm:141"},
+		"two VMs, one card": {func(f *cluster.Facts, h *cluster.HA) {
+			rival(f, h, 1, true)
+			delete(f.Nodes[1].Facts.VMs[141].Config, "hostpci0")
+		}, "yes first", "", ""},
 		"one card for two, apart": {func(f *cluster.Facts, h *cluster.HA) {
 			rival(f, h, 1, true)
 			h.Rules = []cluster.HARule{{Name: "apart", Kind: cluster.Apart, VMs: []int{140, 141}}}
