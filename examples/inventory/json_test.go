@@ -175,7 +175,7 @@ func TestJSONIsDocumented(t *testing.T) {
 
 func TestArguments(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"json"}, {"-embedded", "-root", "x"}, {"-capture", "x", "-embedded"}, {"-root", "x", "-capture", "y"}, {"-embedded", "-node", "pve"}, {"-root", "../../internal/hosttree/hosts/reference.txt", "-ca", "x"}} {
+	for _, args := range [][]string{{"json"}, {"-embedded", "-root", "x"}, {"-capture", "x", "-embedded"}, {"-root", "x", "-capture", "y"}, {"-embedded", "-node", "pve"}, {"-embedded", "-embedded-nodes", "2"}, {"-embedded-nodes", "33"}, {"-embedded-nodes", "2", "-describe"}, {"-root", "../../internal/hosttree/hosts/reference.txt", "-ca", "x"}} {
 		if err := run(t.Context(), args, io.Discard); err == nil {
 			t.Errorf("%v is taken", args)
 		}

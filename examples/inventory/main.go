@@ -6,7 +6,9 @@
 //	go run ./examples/inventory -root HOST.txt    # a described host (internal/hosttree)
 //	go run ./examples/inventory -capture DIR      # copies this machine's files into a new directory, for -root elsewhere
 //	go run ./examples/inventory -embedded         # the Proxmox VE node embedded in the program
-//	PROXMOX_VE_ENDPOINT=... go run ./examples/inventory   # a PVE node
+//	go run ./examples/inventory -embedded-nodes 3 # a cluster of nodes embedded in the program
+//	PROXMOX_VE_ENDPOINT=... go run ./examples/inventory   # a PVE node, or the cluster that it is in
+//	PROXMOX_VE_ENDPOINT=... go run ./examples/inventory -node pve   # one node of a cluster
 //
 // With -describe it prints a PVE node as a host for the embedded node, so that
 // your automation can be tested against a node like yours:
@@ -37,6 +39,12 @@
 // blocker:
 //
 //	go run ./examples/inventory -json | jq '.findings[] | select(.severity == "blocker")'
+//
+// Of a cluster it prints an object with the fields cluster, quorate, why, nodes,
+// guests and findings. The field report of each node holds the fields above.
+// go doc -u ./examples/inventory clusterReport says what each field means:
+//
+//	go run ./examples/inventory -json | jq '.nodes[] | select(.state != "online")'
 package main
 
 import (
@@ -55,8 +63,8 @@ import (
 )
 
 const about = `Inventory shows what a machine has for workstation VMs: cards, IOMMU, disks by tier, storages, and
-what is in the way. It reads this machine, or the node that PROXMOX_VE_ENDPOINT names, or what
--root or -embedded name. It changes nothing.`
+what is in the way. It reads this machine, or the node that PROXMOX_VE_ENDPOINT names with the
+cluster that it is in, or what -root or -embedded name. It changes nothing.`
 
 func main() { connect.Main("inventory", run) }
 
@@ -66,16 +74,20 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	node := connect.Register(set)
 	root := set.String("root", "", "read this tree, or described host (.txt), instead of the running machine")
 	embedded := set.Bool("embedded", false, "show the Proxmox VE node that is embedded in the program")
+	nodes := set.Int("embedded-nodes", 0, "show a cluster of this many nodes that are embedded in the program")
 	into := set.String("capture", "", "write what is read of this machine into this new directory")
 	describes := set.Bool("describe", false, "print a PVE node as a host for the embedded node (go run ./examples/pvenode -host FILE)")
 	asJSON := set.Bool("json", false, "print JSON, for programs (go doc ./examples/inventory)")
 	if err := connect.Parse(set, args); err != nil {
 		return err
 	}
-	if exclusive := *embedded && *root != "" || *into != "" && (*embedded || *root != ""); exclusive {
-		return errors.New("-embedded, -root and -capture exclude each other")
+	if *nodes < 0 || *nodes > 32 {
+		return errors.New("-embedded-nodes: want 1 to 32 nodes")
 	}
-	if !connect.Configured() || *embedded || *root != "" || *into != "" {
+	if count(*embedded, *nodes > 0, *root != "", *into != "") > 1 {
+		return errors.New("-embedded, -embedded-nodes, -root and -capture exclude each other")
+	}
+	if !connect.Configured() || *embedded || *nodes > 0 || *root != "" || *into != "" {
 		if err := node.UselessHere("what is no node of PROXMOX_VE_ENDPOINT"); err != nil {
 			return err
 		}
@@ -88,9 +100,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	if *describes {
+		if *nodes > 0 {
+			return errors.New("-describe is about one node: leave out -embedded-nodes")
+		}
 		return describeNode(ctx, *embedded, node, out)
 	}
-	report, err := read(ctx, *root, *embedded, node)
+	report, err := read(ctx, *root, *embedded, *nodes, node)
 	if err != nil {
 		return err
 	}
@@ -103,26 +118,32 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return encoder.Encode(report)
 }
 
-func read(ctx context.Context, root string, embedded bool, flags *connect.Flags) (inventory.Inventory, error) {
+// count returns how many of the flags were given.
+func count(given ...bool) (n int) {
+	for _, g := range given {
+		if g {
+			n++
+		}
+	}
+	return n
+}
+
+func read(ctx context.Context, root string, embedded bool, nodes int, flags *connect.Flags) (fmt.Stringer, error) {
 	switch {
 	case root != "":
 		tree, err := hosttree.Open(root)
 		if err != nil {
-			return inventory.Inventory{}, err
+			return nil, err
 		}
 		return inventory.Read(tree)
+	case nodes > 0, connect.Configured() && !embedded && flags.Node == "":
+		return readCluster(ctx, nodes, flags)
 	case embedded, connect.Configured():
 		facts, err := observe(ctx, embedded, flags)
 		if err != nil {
-			return inventory.Inventory{}, err
+			return nil, err
 		}
-		report := inventory.Of("node "+facts.Node, facts.IOMMU, facts.Disks, facts.Pools, facts.Unknown...)
-		configs := map[int]map[string]string{}
-		for vmid, vm := range facts.VMs {
-			configs[vmid] = vm.Config
-		}
-		report.AddVMs(facts.IOMMU, facts.PCI(), configs)
-		return report, nil
+		return inventoryOf(facts), nil
 	}
 	return inventory.Read(nil)
 }
