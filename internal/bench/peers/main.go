@@ -24,7 +24,7 @@ func main() {
 func run(ctx context.Context, short bool) error {
 	fmt.Printf("%s, %d processors, %s, Go %s, %s.\n\n", processor(), runtime.NumCPU(), kernel(), strings.TrimPrefix(runtime.Version(), "go"), time.Now().Format(time.DateOnly))
 	fmt.Print("| work | ours | beside it | its time | ours ÷ its | goal |\n|---|---:|---|---:|---:|---|\n")
-	for _, measure := range []func(context.Context, bool) error{files, report, node, judgements} {
+	for _, measure := range []func(context.Context, bool) error{files, report, node, clusters, judgements} {
 		if err := measure(ctx, short); err != nil {
 			return err
 		}
