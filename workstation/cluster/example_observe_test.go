@@ -1,0 +1,98 @@
+package cluster_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/luthermonson/go-proxmox"
+
+	"github.com/proxstation/proxstation/workstation/cluster"
+	"github.com/proxstation/proxstation/workstation/pvetest"
+)
+
+// A node that is away is no error: the other nodes are read.
+func ExampleCluster_Observe() {
+	sim := pvetest.NewCluster(hosts("a", "b", "c"), nil)
+	c, err := cluster.Connect(context.Background(), addresses(sim.Transport(), "a", "b", "c"), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	sim.Down("a")
+	facts, err := c.Observe(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("quorate:", facts.Quorate)
+	for _, n := range facts.Nodes {
+		fmt.Println(n.Name, n.State, len(n.Facts.Cards()), "cards")
+	}
+	for _, g := range facts.Guests {
+		fmt.Println(g.VMID, g.Name, "on", g.Node, "runs:", g.Running)
+	}
+	// Output:
+	// quorate: yes
+	// a away 0 cards
+	// b online 2 cards
+	// c online 2 cards
+	// 101 vm-a on a runs: unknown
+	// 102 vm-b on b runs: yes
+	// 103 vm-c on c runs: yes
+}
+
+// A client of your own brings its address, login, TLS and proxy.
+func ExampleOpen() {
+	sim := pvetest.NewCluster(hosts("a", "b"), nil).Start()
+	defer sim.Close()
+	client := proxmox.NewClient(sim.Node("b").URL(), proxmox.WithHTTPClient(sim.Node("b").HTTPClient()),
+		proxmox.WithAPIToken("root@pam!lab", "11111111-2222-3333-4444-555555555555"))
+	facts, err := cluster.Open(client, nil).Observe(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(facts.Nodes), "nodes,", facts.QuorateSeen)
+	// Output:
+	// 2 nodes, /cluster/status of node b: 2 of 2 nodes online, quorate: yes
+}
+
+func ExampleFacts_Node() {
+	facts := cluster.Facts{Nodes: []cluster.NodeFacts{{Name: "a", State: cluster.Slow}}}
+	n, ok := facts.Node("a")
+	fmt.Println(n.State, ok)
+	_, ok = facts.Node("b")
+	fmt.Println(ok)
+	// Output:
+	// slow true
+	// false
+}
+
+func ExampleOptions() {
+	opts := &cluster.Options{
+		InFlight: 128,             // for a large cluster far away
+		Limit:    5 * time.Second, // a node that hangs is given up soon
+	}
+	sim := pvetest.NewCluster(hosts("a", "b"), nil)
+	c, err := cluster.Connect(context.Background(), addresses(sim.Transport(), "a"), opts)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(c.Node("b").Name())
+	// Output: b
+}
+
+func ExampleState() {
+	text, err := json.Marshal([]cluster.State{cluster.Online, cluster.Away})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(string(text))
+	// Output: ["online","away"]
+}
+
+func ExampleGuest() {
+	g := cluster.Guest{VMID: 140, Name: "windows", Node: "b"} // of a node that is away
+	fmt.Println(g.VMID, g.Name, "on", g.Node, "runs:", g.Running)
+	// Output: 140 windows on b runs: unknown
+}
