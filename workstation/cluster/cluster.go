@@ -17,7 +17,8 @@ import (
 // concurrent use.
 type Cluster struct {
 	pve       *pve.Client
-	any       *workstation.Node // a node whose client all nodes share
+	first     *workstation.Node // a node whose client all nodes share
+	alone     bool              // when Connect looked, first was the only node
 	addresses *pve.Addresses    // nil for the caller's client
 	opts      Options
 }
@@ -58,7 +59,7 @@ func (o *Options) withDefaults() Options {
 // describes what [Connect] does better.
 func Open(client *proxmox.Client, opts *Options) *Cluster {
 	o := opts.withDefaults()
-	return &Cluster{pve: pve.New(client, ""), any: workstation.Open(client, "", o.Node), opts: o}
+	return &Cluster{pve: pve.New(client, ""), first: workstation.Open(client, "", o.Node), opts: o}
 }
 
 // Connect logs in to a cluster that has these addresses, mostly one for each
@@ -102,7 +103,8 @@ func Connect(ctx context.Context, endpoints []workstation.Endpoint, opts *Option
 	if len(members) == 0 {
 		return nil, fmt.Errorf("cluster: %w: the cluster names no node", workstation.ErrNoNode)
 	}
-	c.any, err = workstation.Connect(ctx, workstation.Endpoint(joined), members[0].Name, o.Node)
+	c.first, err = workstation.Connect(ctx, workstation.Endpoint(joined), members[0].Name, o.Node)
+	c.alone = len(members) == 1
 	return c, err
 }
 
@@ -126,4 +128,4 @@ func (c *Cluster) anywhere(ctx context.Context, work func(context.Context) error
 // Node returns the node of this name. It makes no request, and does not check
 // that the node exists. All nodes share the client and the addresses of the
 // cluster.
-func (c *Cluster) Node(name string) *workstation.Node { return c.any.On(name) }
+func (c *Cluster) Node(name string) *workstation.Node { return c.first.On(name) }

@@ -17,13 +17,17 @@ import (
 func (v view) facts() Facts {
 	f := Facts{Name: v.Cluster}
 	newest := ""
-	for _, r := range v.read {
-		if newest == "" || older(newest, r.facts.Version) {
+	for _, r := range v.nodes {
+		if r != nil && (newest == "" || older(newest, r.facts.Version)) {
 			newest = r.facts.Version
 		}
 	}
 	for i, m := range v.Members {
-		n := NodeFacts{Name: m.Name, Address: m.Address, Facts: v.read[i].facts, Err: v.read[i].err, State: v.state(m, v.read[i].err)}
+		n := NodeFacts{Name: m.Name, Address: m.Address}
+		if r := v.nodes[i]; r != nil {
+			n.Facts, n.Err = r.facts, r.err
+		}
+		n.State = v.state(m, n.Err)
 		n.Findings = append(n.stateFindings(), otherVersion(n, newest)...)
 		f.Nodes = append(f.Nodes, n)
 	}

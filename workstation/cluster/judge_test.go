@@ -68,7 +68,7 @@ func TestFactsOfAView(t *testing.T) {
 		Membership:  pve.Membership{Cluster: "lab", Quorate: false, Members: members},
 		guests:      []pve.Guest{{VMID: 141, Node: "b", Running: true, Known: true}, {VMID: 140, Node: "a", Known: true}, {VMID: 142, Node: "a"}, {VMID: 143, Node: "gone", Running: true, Known: true}},
 		permissions: pve.Permissions{"/": {"Sys.Audit": true}},
-		read:        []read{{facts: workstation.Facts{Node: "a", Version: "9.1.4"}}, {}},
+		nodes:       []*reading{{facts: workstation.Facts{Node: "a", Version: "9.1.4"}}, nil},
 	}
 	f := v.facts()
 	want := []Guest{{VMID: 140, Node: "a", Running: proxstation.No}, {VMID: 141, Node: "b"}, {VMID: 142, Node: "a"}, {VMID: 143, Node: "gone"}}

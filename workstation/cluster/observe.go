@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/proxstation/proxstation/internal/pve"
 	"github.com/proxstation/proxstation/workstation"
@@ -24,9 +23,14 @@ import (
 func (c *Cluster) Observe(ctx context.Context) (Facts, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	ctx, round := pve.WithRound(pve.WithLimit(ctx, c.opts.Limit/3), c.opts.InFlight)
+	var early *reading
+	if c.alone { // the question which nodes there are takes no time then
+		early = c.read(ctx, c.first.Name())
+	}
 	v, err := c.view(ctx)
 	if err == nil {
-		err = c.look(ctx, &v)
+		err = c.look(ctx, round, &v, early)
 	}
 	if err != nil {
 		return Facts{}, fmt.Errorf("cluster: observing: %w", err)
@@ -40,11 +44,14 @@ type view struct {
 	unaudited   error // why Membership holds only the names of the nodes, or nil
 	guests      []pve.Guest
 	permissions pve.Permissions
-	read        []read // one for each member
+	nodes       []*reading // one for each member, nil for a node that is offline
 }
 
-// A read holds the answers of a node.
-type read struct {
+// A reading is a node that is being read. The facts and the error are there
+// when done is closed.
+type reading struct {
+	name  string
+	done  chan struct{}
 	facts workstation.Facts
 	err   error
 }
@@ -72,26 +79,41 @@ func (c *Cluster) view(ctx context.Context) (view, error) {
 // errSlow ends the observation of a node that takes too long.
 var errSlow = errors.New("the node did not answer everything in time")
 
-// look reads all nodes that are online.
-func (c *Cluster) look(ctx context.Context, v *view) (err error) {
-	ctx, round := pve.WithRound(pve.WithLimit(ctx, c.opts.Limit/3), c.opts.InFlight)
+// read begins to read a node.
+func (c *Cluster) read(ctx context.Context, name string) *reading {
+	r := &reading{name: name, done: make(chan struct{})}
+	go func() {
+		defer close(r.done)
+		ctx, cancel := context.WithTimeoutCause(ctx, c.opts.Limit, errSlow)
+		defer cancel()
+		r.facts, r.err = c.Node(name).Observe(ctx)
+	}()
+	return r
+}
+
+// look reads all nodes that are online. early is a node that is being read
+// already, or nil.
+func (c *Cluster) look(ctx context.Context, round *pve.Round, v *view, early *reading) (err error) {
 	online := slices.DeleteFunc(slices.Clone(v.Members), func(m pve.Member) bool { return !m.Online })
 	round.Share(len(online))
-	v.read = make([]read, len(v.Members))
-	var nodes sync.WaitGroup
+	v.nodes = make([]*reading, len(v.Members))
 	for i, member := range v.Members {
-		if member.Online {
-			nodes.Go(func() {
-				ctx, cancel := context.WithTimeoutCause(ctx, c.opts.Limit, errSlow)
-				defer cancel()
-				v.read[i].facts, v.read[i].err = c.Node(member.Name).Observe(ctx)
-			})
+		switch {
+		case !member.Online:
+		case early != nil && early.name == member.Name:
+			v.nodes[i] = early
+		default:
+			v.nodes[i] = c.read(ctx, member.Name)
 		}
 	}
 	if v.guests, err = c.pve.Guests(ctx); err == nil {
 		v.permissions, err = c.pve.Permissions(ctx)
 	}
-	nodes.Wait()
+	for _, r := range v.nodes {
+		if r != nil {
+			<-r.done
+		}
+	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
