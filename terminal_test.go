@@ -21,6 +21,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/firstboot"
 	"github.com/proxstation/proxstation/workstation/install"
 	"github.com/proxstation/proxstation/workstation/inventory"
+	"github.com/proxstation/proxstation/workstation/loader"
 	"github.com/proxstation/proxstation/workstation/opencore"
 	"github.com/proxstation/proxstation/workstation/profile"
 	"github.com/proxstation/proxstation/workstation/pvetest"
@@ -50,6 +51,7 @@ var printed = []any{
 	&file.Error{}, file.Errors{}, &opencore.BundleError{}, opencore.Change{}, &opencore.ConfigError{}, &opencore.IdentityError{}, opencore.Mode(0), opencore.Plan{}, &opencore.ImageError{}, opencore.Key{}, opencore.Kind(0), opencore.Layout{}, opencore.Value{Kind: opencore.Text}, opencore.Value{Kind: opencore.Dict}, opencore.Version{},
 	firstboot.Check{}, &firstboot.FieldError{}, firstboot.Seed{}, firstboot.State{},
 	&install.GuestError{}, install.Plan{}, &install.SeedError{}, install.SetUp{}, &install.SetupError{},
+	cluster.HAKind(0), cluster.HARule{}, cluster.Recovery{}, loader.Copy{}, &loader.SourceError{},
 	cluster.Kind{}, &cluster.NoPlaceError{}, cluster.Placement{}, cluster.Plan{}, cluster.State(0),
 	access.Plan{}, inventory.Boot{}, inventory.Inventory{}, profile.IGPUMode(0), profile.MacStage(0), pvetest.Request{}, pvetest.Task{}, &pvetest.AgentError{},
 	&recovery.ImageError{}, &recovery.ServiceError{}, recovery.Release(0),
