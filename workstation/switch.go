@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/pve"
@@ -77,9 +78,8 @@ type switching struct {
 	held *Lease
 	at   int // the member whose description holds the lease, 0 without a lease
 	// asked holds the PIDs of the VMs that were asked to shut down.
-	asked map[int]int
-	// started says that the target was asked to start.
-	started bool
+	asked   map[int]int
+	started time.Time // the time of the last request to start the target
 	// left holds leases of ours in members other than at, by member. The
 	// switch that wrote them could not remove them.
 	left  map[int]string

@@ -105,14 +105,14 @@ func (s *switching) hold(ctx context.Context) error {
 // neverStarted reports whether the target does not run although its node is
 // away and does not say so: it was off, and nobody asked it to start.
 func (s *switching) neverStarted() bool {
-	return !s.started && !s.facts.VMs[s.to].Running && s.node.isAway(s.to)
+	return s.started.IsZero() && !s.facts.VMs[s.to].Running && s.node.isAway(s.to)
 }
 
 // clearTarget shuts down the target, which is not up, so that the card is free.
 // It does so only if the caller allows it.
 func (s *switching) clearTarget(ctx context.Context) error {
 	var target pve.VMStatus
-	err := s.until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
+	err := until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
 		status, err := s.node.status(ctx, s.to)
 		target = status
 		return err == nil || errors.Is(err, ErrNotFound) || s.neverStarted(), nil

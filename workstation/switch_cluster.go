@@ -98,11 +98,8 @@ func preflightHolderHA(db DualBoot, v VMFacts, facts Facts) []proxstation.Findin
 	if !slices.Contains(facts.HA, v.ID) || !v.Running && !haWants(v.HAState) {
 		return nil
 	}
-	if v.HAState == "error" {
-		return nil // the HA manager leaves it alone, and PVE refuses the request if it runs
-	}
 	findings := haBusy(v)
-	if !db.Force {
+	if !db.Force && len(findings) == 0 {
 		findings = append(findings, blocker("switch.holder-ha", v.String(), "it runs, and is under high availability",
 			fmt.Sprintf("the HA manager pulls the plug of a guest that has not shut down after %s", db.Grace),
 			fmt.Sprintf("allow Force, or shut the guest down from inside after: ha-manager set vm:%d --state ignored", v.ID)))

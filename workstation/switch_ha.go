@@ -59,64 +59,95 @@ func (s *switching) wanted(ctx context.Context, running []pve.VMStatus) ([]pve.V
 	return running, nil
 }
 
-// errHA reports a VM that the HA manager gave up.
-var errHA = errors.New("the HA manager gave the VM up (state error)")
+// errHA reports a VM that the HA manager does not start on its node.
+var errHA = errors.New("the HA manager does not start the VM on this node")
 
-// awaitHA waits until the HA manager has started a VM. An attempt that failed
-// is the reason if the manager gives up.
-func (s *switching) awaitHA(ctx context.Context, id int, task pve.UPID) error {
+// awaitHA waits until the HA manager has started a VM. The manager would try
+// again after a failure, then move the VM to another node and try there
+// (pve-ha-manager PVE/HA/Manager.pm, next_state_started). One failed start is
+// enough for awaitHA, as without high availability.
+func (n *Node) awaitHA(ctx context.Context, id int, task pve.UPID, limit time.Duration) error {
 	if task.Type() != "hastart" {
 		return nil
 	}
-	err := s.until(ctx, s.db.Boot+haTime, func(ctx context.Context) (bool, error) {
-		status, err := s.node.status(ctx, id)
-		switch {
-		case err != nil:
-			return false, err
-		case status.HAState == "error":
-			return false, fmt.Errorf("workstation: VM %d: %w", id, errHA)
+	return until(ctx, limit+haTime, func(ctx context.Context) (bool, error) {
+		status, err := n.status(ctx, id)
+		if err != nil || status.Running {
+			return err == nil, nil // a refusal says nothing about the VM
 		}
-		return status.Running, nil
+		failed, err := at(ctx, n, id, func(c *pve.Client) (error, error) { return c.LastFailure(ctx, id, "qmstart", task) })
+		switch {
+		case err == nil && failed != nil:
+			return false, failed
+		case status.HAState == "error" || moving[status.HAState] != "":
+			return false, fmt.Errorf("workstation: VM %d: %w: state %s", id, errHA, status.HAState)
+		}
+		return false, nil // the login may not see the manager's tasks
 	})
-	if err == nil {
-		return nil
-	}
-	if failed, lookErr := at(ctx, s.node, id, func(c *pve.Client) (error, error) { return c.LastFailure(ctx, id, "qmstart", task) }); lookErr == nil && failed != nil {
-		return fmt.Errorf("%w: %w", err, failed)
-	}
-	return err
 }
 
 // withdraw takes back the request to the HA manager to start the target, so
 // that the target stays off while the member that ran before starts. It gives
 // the target the HA state that it had.
 func (s *switching) withdraw(ctx context.Context, status pve.VMStatus) error {
-	if !status.HA || off(status) && status.HAState != "error" {
-		return nil
-	}
 	id := status.VMID
-	s.say(id, fmt.Sprintf("the HA manager no longer starts VM %d", id))
-	if status.HAState == "error" { // the manager leaves the VM alone in this state
-		err := s.node.pve.RequestHA(ctx, id, "disabled")
-		if err == nil && s.haWas != "disabled" {
-			err = s.until(ctx, haTime, func(ctx context.Context) (bool, error) {
-				now, err := s.node.status(ctx, id)
-				return err == nil && now.HAState == "stopped", err
-			})
-			if err == nil {
-				err = s.node.pve.RequestHA(ctx, id, "stopped")
-			}
-		}
-		s.haLeft = err
+	if !status.HA || s.started.IsZero() && off(status) {
 		return nil
 	}
-	if err := s.shutdown(ctx, status); err != nil {
+	s.say(id, fmt.Sprintf("VM %d is no longer to be started by the HA manager", id))
+	var asked time.Time
+	err := until(ctx, returnTime, func(ctx context.Context) (bool, error) {
+		now, err := s.node.status(ctx, id)
+		if err != nil || off(now) && (now.HAState == "error" || !s.requested(ctx, id)) {
+			status = now
+			return err == nil, err
+		}
+		if time.Since(asked) > haRound { // a manager that moves the VM forgets the request
+			asked = time.Now()
+			_, err = at(ctx, s.node, id, func(c *pve.Client) (pve.UPID, error) { return c.Shutdown(ctx, id, s.db.Grace, true) })
+		}
+		return false, err
+	})
+	if err != nil {
 		return err
 	}
-	if s.haWas == "disabled" {
-		s.haLeft = s.node.pve.RequestHA(ctx, id, "disabled")
-	}
+	s.haLeft = s.setBack(ctx, status)
 	return nil
+}
+
+// requested reports whether the HA manager may still have a request to start
+// the target before it. If the request may not be read, it lasts as long as the
+// manager may take to act.
+func (s *switching) requested(ctx context.Context, id int) bool {
+	state, err := s.node.pve.HARequest(ctx, id)
+	if err != nil {
+		return time.Since(s.started) < haTime
+	}
+	return state == "started"
+}
+
+// haRound is the time after which a request to the HA manager is repeated.
+const haRound = 20 * time.Second
+
+// setBack gives the target the HA state that it had, if that is another state
+// than "stopped". From the state "error", the manager takes no request but
+// "disabled", and it leaves the VM alone until then.
+func (s *switching) setBack(ctx context.Context, status pve.VMStatus) error {
+	id := status.VMID
+	if status.HAState != "error" && s.haWas != "disabled" {
+		return nil
+	}
+	if err := s.node.pve.RequestHA(ctx, id, "disabled"); err != nil || s.haWas == "disabled" {
+		return err
+	}
+	err := until(ctx, haTime, func(ctx context.Context) (bool, error) {
+		now, err := s.node.status(ctx, id)
+		return err == nil && now.HAState == "stopped", err
+	})
+	if err != nil {
+		return err
+	}
+	return s.node.pve.RequestHA(ctx, id, "stopped")
 }
 
 // adviseCluster names what only a cluster or high availability leaves behind:

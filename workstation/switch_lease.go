@@ -162,7 +162,7 @@ func (s *switching) renew(ctx context.Context, phase Phase, lasts time.Duration)
 	if s.held == nil {
 		return nil
 	}
-	return s.until(ctx, time.Minute, func(ctx context.Context) (bool, error) { return s.renewNow(ctx, phase, lasts) })
+	return until(ctx, time.Minute, func(ctx context.Context) (bool, error) { return s.renewNow(ctx, phase, lasts) })
 }
 
 // renewNow tries once to renew the lease.
@@ -228,7 +228,7 @@ func (s *switching) release(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
-	err := s.until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
+	err := until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
 		done, err := s.remove(ctx, s.place(), s.held.ID)
 		if uncertain(err) && s.node.isAway(s.place()) {
 			return false, fmt.Errorf("%w: VM %d is on node %s", errNodeAway, s.place(), s.node.home(s.place()))

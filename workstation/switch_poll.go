@@ -13,7 +13,7 @@ import (
 
 // until calls a function once a second, until the function reports success or
 // the time limit is over. An unanswered request does not end the loop.
-func (s *switching) until(ctx context.Context, limit time.Duration, done func(context.Context) (bool, error)) error {
+func until(ctx context.Context, limit time.Duration, done func(context.Context) (bool, error)) error {
 	inner, cancel := context.WithTimeoutCause(ctx, limit, ErrTimeout)
 	defer cancel()
 	for {
@@ -74,7 +74,7 @@ func (s *switching) settle(ctx context.Context, id int, limit time.Duration) {
 		return // nobody can ask that node
 	}
 	var tasks []pve.Task
-	err := s.until(ctx, limit, func(ctx context.Context) (bool, error) {
+	err := until(ctx, limit, func(ctx context.Context) (bool, error) {
 		found, err := s.node.tasks(ctx, id)
 		if err == nil {
 			tasks = found

@@ -80,7 +80,7 @@ func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
 	if err == nil && s.phase == PhaseStop {
 		s.enterFor(s.db.Grace, PhaseFree, id, fmt.Sprintf("waiting until VM %d is gone", id))
 	}
-	late := s.until(ctx, s.db.Grace+s.haTime(id), func(ctx context.Context) (bool, error) {
+	late := until(ctx, s.db.Grace+s.haTime(id), func(ctx context.Context) (bool, error) {
 		status, err := s.node.status(ctx, id)
 		return err == nil && off(status), err
 	})
@@ -125,7 +125,7 @@ func (s *switching) wake(ctx context.Context, id int) error {
 	if err != nil && !uncertain(err) {
 		return err
 	}
-	return s.until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
+	return until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
 		status, err := s.node.status(ctx, id)
 		return err == nil && !status.Asleep, err
 	})
@@ -142,14 +142,16 @@ func (s *switching) bringUp(ctx context.Context, id int) error {
 	case uncertain(err) && s.node.isAway(id): // a request that may have arrived would forbid the way back
 		return fmt.Errorf("workstation: VM %d: %w: %s: %w", id, errNodeAway, s.node.home(id), err)
 	}
-	s.started = s.started || id == s.to
+	if id == s.to {
+		s.started = time.Now()
+	}
 	// If the VM is paused for a backup, the guest starts in that QEMU.
 	task, err := at(ctx, s.node, id, func(c *pve.Client) (pve.UPID, error) { return c.Start(ctx, id) })
 	if err == nil {
 		err = s.wait(ctx, id, task, s.db.Boot)
 	}
 	if err == nil {
-		err = s.awaitHA(ctx, id, task)
+		err = s.node.awaitHA(ctx, id, task, s.db.Boot)
 	}
 	if err == nil {
 		return nil
@@ -167,7 +169,7 @@ func (s *switching) bringUp(ctx context.Context, id int) error {
 func (s *switching) awaitUp(ctx context.Context) error {
 	s.enterFor(s.db.Boot, PhaseUp, s.to, fmt.Sprintf("waiting until the guest of VM %d is up", s.to))
 	var last error
-	err := s.until(ctx, s.db.Boot, func(ctx context.Context) (bool, error) {
+	err := until(ctx, s.db.Boot, func(ctx context.Context) (bool, error) {
 		err := s.up(ctx, s.to)
 		if ctx.Err() == nil {
 			last = err

@@ -96,6 +96,8 @@ func (w *workers) listed(c *call, t *task) bool {
 	switch {
 	case c.has("vmid") && t.id != c.get("vmid"),
 		c.has("typefilter") && t.kind != c.get("typefilter"),
+		c.has("since") && t.start.Unix() < int64(c.number("since")),
+		c.has("until") && t.start.Unix() > int64(c.number("until")),
 		c.get("errors") == "1" && (t.running() || t.exit == "OK"),
 		source == "active" && !t.running(),
 		(source == "" || source == "archive") && t.running():
