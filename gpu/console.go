@@ -59,7 +59,7 @@ func (j *judgement) evicts() bool {
 	return !old && j.card.Display().Class.Sub() == 0x0300
 }
 
-// picture judges a picture of the firmware that is in the card's memory.
+// picture judges a boot picture that the firmware left in the card's memory.
 func (j *judgement) picture(fb iommu.Framebuffer) proxstation.Finding {
 	f := proxstation.Finding{ID: "gpu.framebuffer", Seen: fb.Seen}
 	d := j.card.Display()

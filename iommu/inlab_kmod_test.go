@@ -42,9 +42,10 @@ func modprobe(t *testing.T, args ...string) {
 	_ = exec.CommandContext(t.Context(), "/bin/modprobe", args...).Run()
 }
 
-// coldplug loads the modules that match the devices' aliases. The modules in
-// early and late are loaded by name, before and after them, as the files
-// /etc/initramfs-tools/modules and /etc/modules do.
+// coldplug loads the modules that match the devices' aliases. Before these it
+// loads the modules named in early, as a host does for the file
+// /etc/initramfs-tools/modules. After these it loads the modules named in late,
+// as a host does for /etc/modules.
 func coldplug(t *testing.T, early, late []string) {
 	t.Helper()
 	for _, module := range early {

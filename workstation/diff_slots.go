@@ -94,8 +94,9 @@ func (d *differ) tellSlot(have VMFacts, disk Disk, slot string) {
 	}
 }
 
-// asItIs returns the disk in the form that an existing drive has. A volume that
-// the VM already has is not imported again, and a medium stays a medium.
+// asItIs returns the disk in the form in which it is compared with its existing
+// drive. A volume that the drive already has is not imported again. A drive that
+// is a disk with this volume stays a disk, even if the option media says cdrom.
 func (d Disk) asItIs(value string) Disk {
 	drive, err := storage.ParseDrive(value)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// If a newer PVE adds a property that we do not know, the claim of a running VM
-// must not vanish.
+// A newer PVE may add a property to hostpci that we do not know. A running VM
+// with such a property must still count as a user of its card.
 func TestAValueThatIsNotUnderstoodStillClaims(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string][]string{

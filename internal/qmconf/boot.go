@@ -77,8 +77,8 @@ func byLetters(config map[string]string) (order []string) {
 	return order
 }
 
-// drives returns the slots of the drives whose value passes the test such. It
-// skips the volumes of the firmware.
+// drives calls such with the value of each drive, and returns the slots of the
+// drives for which such returns true. It skips the EFI disk and the TPM's state.
 func drives(config map[string]string, such func(value string) bool) []string {
 	return slices.DeleteFunc(Slots(config), func(slot string) bool { return IsFirmware(slot) || !such(config[slot]) })
 }

@@ -25,8 +25,8 @@ type Copy struct {
 	// an existing VM is missing.
 	Plan opencore.Plan
 	// From is the image. To is the file that the copy becomes on this machine:
-	// beside the image, or in the working directory if the image is a disk. To
-	// is "" if Volume is.
+	// beside the image, or in the working directory if the image is a disk. If
+	// Volume is "", To is "" too.
 	From, To string
 	// Volume is the volume that the copy becomes on the node. It is "" if the VM
 	// gets no new drive: it has the copy, or keeps another boot loader.

@@ -286,9 +286,9 @@ func shape(data any) string {
 	return "?"
 }
 
-// compareData compares the value of the one key that the case is about (the
-// text before its "="). Without such a key it compares the types of all keys
-// that both answers have.
+// compareData compares an answer's data with PVE's. If the case's name is
+// "KEY=VALUE" and the answer is a configuration, it compares the value of KEY.
+// Otherwise it compares the types of all keys that both answers have.
 func compareData(e exchange, data any) string {
 	want, isObject := e.Data.(map[string]any)
 	have, _ := data.(map[string]any)

@@ -187,7 +187,7 @@ func (g *guest) execute(script Script, parse func(output string) error) error {
 	return err
 }
 
-// command returns a command that finds the guest's tools.
+// command returns a command whose PATH begins with the guest's tools.
 func (g *guest) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(g.t.Context(), name, args...)
 	cmd.Env = []string{"PATH=" + g.tools + ":" + os.Getenv("PATH"), "TMPDIR=" + g.root}
