@@ -16,7 +16,8 @@ import (
 var notFindings = []string{"iommu.passthrough", "iommu.strict"}
 
 // The troubleshooting page has a section with cause, evidence and fix for every
-// finding of iommu, gpu, inventory and cluster, and for no other ID.
+// finding of iommu, gpu, inventory and cluster, and of switches in a cluster,
+// and for no other ID.
 func TestTroubleshootingHasEveryFinding(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("docs/troubleshooting.md")
@@ -32,9 +33,9 @@ func TestTroubleshootingHasEveryFinding(t *testing.T) {
 		sections[id], _, _ = strings.Cut(text, "\n## ")
 	}
 	known := map[string]bool{}
-	id := regexp.MustCompile(`^(iommu|gpu|inventory|cluster)\.[a-z][a-z0-9-]*[a-z0-9]$`)
+	id := regexp.MustCompile(`^(iommu|gpu|inventory|cluster|switch)\.[a-z][a-z0-9-]*[a-z0-9]$`)
 	eachFile(t, func(path string, _ *token.FileSet, file *ast.File, _ int) {
-		if strings.HasSuffix(path, "_test.go") || !strings.HasPrefix(path, "iommu/") && !strings.HasPrefix(path, "gpu/") && !strings.HasPrefix(path, "workstation/inventory/") && !strings.HasPrefix(path, "workstation/cluster/") {
+		if strings.HasSuffix(path, "_test.go") || !strings.HasPrefix(path, "iommu/") && !strings.HasPrefix(path, "gpu/") && !strings.HasPrefix(path, "workstation/inventory/") && !strings.HasPrefix(path, "workstation/cluster/") && path != "workstation/switch_cluster.go" && path != "workstation/switch_ha.go" {
 			return
 		}
 		ast.Inspect(file, func(n ast.Node) bool {

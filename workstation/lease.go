@@ -17,6 +17,18 @@ import (
 // controller gets the lease, so controllers on several machines need no server
 // of their own.
 //
+// In a cluster the description stands in a file below /etc/pve/nodes. PVE passes
+// every change on to the node that has the VM. That node compares the digest and
+// writes while it holds a lock of its own for the VM (pve-guest-common
+// PVE/AbstractConfig.pm, lock_config). So two controllers exclude each other
+// whichever nodes they enter the cluster by. pmxcfs shows the write to all nodes
+// in one order, and refuses it without quorum. If the node that has the lease is
+// away, nobody can take the lease over, and no other switch begins; the switch
+// that holds the lease writes it to a member that can be reached.
+//
+// A lease does not bind PVE's web interface, the HA manager, or a person who
+// edits /etc/pve.
+//
 // The clocks of machines are never compared: a controller takes over the lease
 // of another controller after it has seen that lease unchanged for its TTL.
 type Lease struct {

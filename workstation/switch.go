@@ -27,11 +27,25 @@ import (
 // context ends early, Switch returns to the member that ran before, as after a
 // failure.
 //
+// The members may be on several nodes of a cluster. Switch finds them, also
+// after PVE has moved them. It does not begin without quorum, or while a member
+// may run on a node that is away: see [DualBoot].NodesOff. If a node goes away
+// during the switch, the error says which members run as far as that is known;
+// nothing is started while the other VM may run unseen. A repeated switch goes
+// on when the node is back, or when a person has named it in NodesOff.
+//
+// Members under high availability are started and stopped by the HA manager.
+// It pulls the plug of a guest that does not shut down in time, so Switch asks
+// it only with db.Force. The manager tries a failed start again and then moves
+// the VM; Switch takes its request back after one failure.
+//
 // A [BlockedError] means that nothing was changed.
 //
 // It needs the privileges of [Node.Observe]. On the members it needs
 // VM.PowerMgmt, VM.Config.Options unless db.NoLease is set, and the privileges
-// of [Agent.Wait] if an agent is configured.
+// of [Agent.Wait] if an agent is configured. High availability needs no others,
+// except to set back the HA states "disabled" and "error" after a failure:
+// without Sys.Console on /, the error's Advice names the commands.
 func (n *Node) Switch(ctx context.Context, db DualBoot, to int, progress func(Event)) error {
 	db, err := db.withTarget(to)
 	if err != nil {
