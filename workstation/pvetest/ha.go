@@ -22,6 +22,7 @@ type haStack struct {
 	commands  [][]string             // crm_commands: {"migrate", "vm:140", "pve2"}
 	crm       haCRM
 	lrms      map[string]*haLRM // by node
+	inRound   *compiledRules    // the rules during a round of the CRM, which compiles them once
 	ticking   bool
 	ticks     int
 	uids      int

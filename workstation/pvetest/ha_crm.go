@@ -113,6 +113,9 @@ func (h *haStack) manage() {
 			delete(h.crm.services, sid)
 		}
 	}
+	rules := h.compiled()
+	h.inRound = &rules
+	defer func() { h.inRound = nil }()
 	commands := h.commands
 	h.commands = nil
 	for _, words := range commands {

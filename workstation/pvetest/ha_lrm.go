@@ -1,6 +1,7 @@
 package pvetest
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -104,6 +105,11 @@ func active(s *haService) bool {
 
 // manageResources begins the work that the states of a node's services ask for.
 func (h *haStack) manageResources(n *Node, l *haLRM) {
+	awaited := map[string]bool{}
+	for _, s := range h.crm.services {
+		awaited[s.uid] = true
+	}
+	maps.DeleteFunc(l.results, func(uid string, _ int) bool { return !awaited[uid] })
 	for _, sid := range sorted(h.crm.services) {
 		s := h.crm.services[sid]
 		_, done := l.results[s.uid]
@@ -157,11 +163,6 @@ func (h *haStack) worked(l *haLRM, sid, state, uid string, code int) {
 		if r := h.resources[sid]; code == haError && r != nil && tried < r.number("max_restart") {
 			l.tries[sid] = tried + 1
 			return
-		}
-	}
-	for old := range l.results { // results that nobody waits for
-		if !slices.ContainsFunc(sorted(h.crm.services), func(sid string) bool { return h.crm.services[sid].uid == old }) {
-			delete(l.results, old)
 		}
 	}
 	l.results[uid] = code

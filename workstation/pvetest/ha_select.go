@@ -20,6 +20,9 @@ type compiledRules struct {
 func (h *haStack) knownNodes() int { return len(h.crm.nodes) }
 
 func (h *haStack) compiled() compiledRules {
+	if h.inRound != nil {
+		return *h.inRound
+	}
 	c := compiledRules{nodes: map[string]map[string]int{}, together: map[string]map[string]bool{}, apart: map[string]map[string]bool{}}
 	all := h.allRules()
 	problems := infeasible(all, h.knownNodes())
