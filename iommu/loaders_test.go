@@ -10,9 +10,9 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// setups holds ten ways in which a host gets its kernel arguments. Each key is
-// a described host of this repository, and reported is the file that a user
-// reported.
+// setups holds ten ways in which a host gets its kernel arguments. Each key
+// names a described host of this repository. The field reported names a
+// file with a user's report of the same set-up.
 var setups = map[string]struct {
 	reported      string
 	loader        iommu.Loader

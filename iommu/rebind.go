@@ -40,13 +40,14 @@ func (e *BindError) Error() string {
 // Unwrap returns the cause.
 func (e *BindError) Unwrap() error { return e.Err }
 
-// Apply hands the functions to vfio-pci. It writes driver_override, unbind and
-// drivers_probe below sys, a writable /sys (os.OpenRoot("/sys")), and reads the
-// result back. If a function fails, Apply gives the functions before it back.
-// The error also names functions that could not be given back. Functions that
-// are already on vfio-pci are not changed, so applying twice changes nothing.
-// Apply needs root. It waits until the old driver lets go of its function. A
-// process that uses the card can delay that forever.
+// Apply hands the functions to vfio-pci. It writes driver_override, unbind
+// and drivers_probe below sys, a writable /sys (os.OpenRoot("/sys")), and
+// reads the result back. If the handover of a function fails, Apply gives
+// this function and the functions before it back to their old drivers. The
+// error also names the functions that could not be given back. Functions
+// that are already on vfio-pci are not changed, so applying twice changes
+// nothing. Apply needs root. It waits until the old driver lets go of its
+// function. A process that uses the card can delay that forever.
 func (b Binding) Apply(sys *os.Root) error { return b.apply(rootCore{sys}) }
 
 // Release gives the functions back to the drivers that they had before, the

@@ -217,9 +217,9 @@ func TestClusterFaultsInEveryRequest(t *testing.T) {
 	}
 }
 
-// What goes wrong between two nodes reaches the client as the entry node's 595
-// or 596. A node may also lose its power right before or after it does what it
-// is asked for.
+// If the connection between two nodes fails, the client gets status 595 or 596
+// from the entry node. The test also cuts a node's power right before and right
+// after it carries out a request.
 func TestClusterFaultsBetweenNodes(t *testing.T) {
 	t.Parallel()
 	count(t)

@@ -14,7 +14,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/opencore"
 )
 
-// copies plans the configured copies of OpenCore images that the page wants. It
+// copies returns the planned copies of OpenCore images that the page wants. It
 // reads the images and the kernel extensions, and writes nothing. Its errors
 // name the place on the page.
 func (a *app) copies(source *file.Source, facts workstation.Facts) ([]loader.Copy, error) {

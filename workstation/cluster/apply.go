@@ -68,8 +68,9 @@ func (a *applier) say(vmid int, format string, args ...any) {
 	}
 }
 
-// mapping makes or changes a mapping. Only this mapping has to be as it was
-// planned from; the digest of PVE's file covers all mappings.
+// mapping makes or changes a mapping. It refuses if the mapping's devices changed
+// since the plan was made. It does not compare the digest that the plan saw, because
+// changes of other mappings change that digest too.
 func (a *applier) mapping(ctx context.Context, m MappingChange) error {
 	now, there, err := a.read(ctx, m.Mapping.ID)
 	switch {

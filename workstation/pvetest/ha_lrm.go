@@ -180,7 +180,7 @@ func (n *Node) haStop(id int, timeout string) *task {
 }
 
 // move starts the task with which the LRM moves a VM, and calls done at its end.
-// Local disks go with the VM, and local devices do not keep it
+// Local disks are moved with the VM, and local devices do not prevent the move
 // (PVE/HA/Resources/PVEVM.pm, migrate).
 func (h *haStack) move(n *Node, id int, target string, online bool, done func()) {
 	v, to := n.vms[id], h.d.member(target)

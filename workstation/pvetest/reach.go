@@ -49,9 +49,9 @@ type passedOn struct{ answer answer }
 
 func (*passedOn) Error() string { return "the answer of another node" }
 
-// passOn lets another node answer a request. PVE checks who asks and for what
-// right before it passes a request on, and the other node checks everything
-// again, parameters included (pve-manager PVE/HTTPServer.pm, rest_handler).
+// passOn lets another node answer a request. Before PVE passes a request on, it
+// checks the caller's login and privileges. The other node checks both again, and
+// also the parameters (pve-manager PVE/HTTPServer.pm, rest_handler).
 func (n *Node) passOn(r *http.Request, c *call, to *Node) error {
 	if !n.sees(to) {
 		return &passedOn{answer{status: 595, reason: "No route to host", delay: n.real(arpTime)}}

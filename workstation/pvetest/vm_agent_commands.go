@@ -27,7 +27,7 @@ var agentCommands = map[string]func(n *Node, c *call, v *vm) (any, error){
 	"shutdown":               (*Node).agentShutdown,
 }
 
-// always returns a command that always gives the same answer.
+// always makes a command whose answer is the given answer every time.
 func always(answer any) func(*Node, *call, *vm) (any, error) {
 	return func(*Node, *call, *vm) (any, error) { return result(answer) }
 }

@@ -57,8 +57,8 @@ func TestCommandsOfTheDocs(t *testing.T) {
 	}
 }
 
-// The keys of the status, the codes and the flags that the document names
-// exist.
+// Every key of the status that the document names exists, and the document names
+// every error code.
 func TestNamesInTheDocs(t *testing.T) {
 	t.Parallel()
 	text := docs(t)
