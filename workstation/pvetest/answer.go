@@ -34,7 +34,7 @@ func (n *Node) respond(data any, err error) answer {
 	case errors.As(err, &passed):
 		return passed.answer
 	case errors.Is(err, errGone):
-		return answer{drop: true}
+		return answer{drop: true, lost: n.down}
 	case errors.As(err, &no):
 		return n.refused(no)
 	}

@@ -353,6 +353,27 @@ func TestClusterPowerCut(t *testing.T) {
 	}
 }
 
+// A request that waits for a lock when the power is cut is never done.
+func TestClusterPowerCutWhileWaiting(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRack(t, func(hosts []pvetest.Host) {
+			on := plainVM(100)
+			on.Running = true
+			hosts[1].VMs, hosts[1].Guests = []pvetest.VM{on}, map[int]pvetest.Guest{100: {Hang: true}}
+		}, nil)
+		r.ok("a", "POST", "/nodes/b/qemu/100/status/shutdown", nil)
+		time.Sleep(time.Second)
+		time.AfterFunc(2*time.Second, func() { r.Down("b"); r.Up("b") })
+		if status, _ := r.do("a", "PUT", "/nodes/b/qemu/100/config", url.Values{"name": {"late"}}); !strings.HasPrefix(status, "596 ") {
+			t.Error(status)
+		}
+		if state, _ := r.Node("b").VM(100); state.Config["name"] != "vm100" {
+			t.Errorf("name is %s", state.Config["name"])
+		}
+	})
+}
+
 // One node is slow, and another node hangs.
 func TestClusterDelay(t *testing.T) {
 	t.Parallel()

@@ -58,10 +58,10 @@ func (n *Node) passOn(r *http.Request, c *call, to *Node) error {
 	}
 	a := to.receive(r, c)
 	switch {
-	case a.drop:
-		a = answer{status: 596, reason: "Unexpected end-of-file", delay: a.delay}
 	case a.hang, a.lost, a.delay > n.real(proxyTimeout):
 		a = answer{status: 596, reason: "Connection timed out", delay: n.real(proxyTimeout)}
+	case a.drop:
+		a = answer{status: 596, reason: "Unexpected end-of-file", delay: a.delay}
 	}
 	return &passedOn{a}
 }
