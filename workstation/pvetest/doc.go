@@ -60,13 +60,13 @@
 //
 // The node follows PVE's API schema and the sources of PVE 9.2 (pve-manager,
 // qemu-server, pve-guest-common, pve-storage, pve-access-control,
-// pve-http-server). Containers exist by name
-// only. There is no migration, no restore and no network traffic. Pools give no
-// privileges. [Served] lists the methods that the node serves. Every other
-// method of PVE answers 501, with a message that PVE has the method. README.md
-// has the list, with notes on how complete each answer is. It also explains how
-// to serve a node to clients outside Go. The conformance tests of this package
-// can also run against a real node; see conformance_test.go.
+// pve-http-server, pve-cluster, pve-ha-manager). Containers exist by name only.
+// There is no restore and no network traffic. Pools give no privileges. [Served]
+// lists the methods that the node serves. Every other method of PVE answers 501,
+// with a message that PVE has the method. README.md has the list, with notes on
+// how complete each answer is. It also explains how to serve a node to clients
+// outside Go. The conformance tests of this package can also run against a real
+// node; see conformance_test.go.
 //
 // # Versions
 //
