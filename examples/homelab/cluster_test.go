@@ -63,7 +63,7 @@ func newRack(t *testing.T) (l *lab, sim *pvetest.Cluster) {
 // One page is planned, saved, applied, switched and destroyed on two of three
 // nodes. The second
 // time there is nothing to do. One of the addresses is enough.
-func TestAPageOnSeveralNodes(t *testing.T) {
+func TestAPageOnSeveralNodes(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	l, sim := newRack(t)
 	saved := filepath.Join(t.TempDir(), "plan.json")
 	l.want(2, "VM 140 windows goes to node pve2: as asked for", "", "plan", "-f", l.page, "-out", saved)
@@ -82,7 +82,7 @@ func TestAPageOnSeveralNodes(t *testing.T) {
 	}
 }
 
-func TestTheStatusOfACluster(t *testing.T) {
+func TestTheStatusOfACluster(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	l, sim := newRack(t)
 	l.want(0, "Done", "", "apply", "-f", l.page, "-yes")
 	sim.Down("pve2")

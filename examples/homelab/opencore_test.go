@@ -206,7 +206,7 @@ func TestOpenCoreOnTheEmbeddedNode(t *testing.T) {
 }
 
 // Bad input is an error that names the place on the page, and changes nothing.
-func TestOpenCoreRefusals(t *testing.T) { //nolint:paralleltest // the environment is the test's
+func TestOpenCoreRefusals(t *testing.T) {
 	m := newMac(t)
 	t.Setenv("MACOS_BAD", "12345")
 	for _, test := range []struct{ keys, says string }{

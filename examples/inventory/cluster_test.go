@@ -86,7 +86,7 @@ func TestANodeThatIsAwayIsShown(t *testing.T) {
 }
 
 // Without -node, the report is on the cluster if the node is in one.
-func TestTheEnvironmentNamesACluster(t *testing.T) { //nolint:paralleltest // the environment is the test's
+func TestTheEnvironmentNamesACluster(t *testing.T) {
 	one := pvetest.New(pvetest.Reference(), nil).Start()
 	t.Cleanup(one.Close)
 	hosts := []pvetest.Host{pvetest.Reference(), pvetest.Reference()}

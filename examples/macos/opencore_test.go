@@ -17,7 +17,7 @@ import (
 
 // A VM is made from a configured copy of OpenCore's image. With -replace, a
 // later copy becomes its first boot loader.
-func TestOpenCore(t *testing.T) {
+func TestOpenCore(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	sim, flags := real(t)
 	flags = flags[:slices.Index(flags, "-opencore")]
 	dir := t.TempDir()

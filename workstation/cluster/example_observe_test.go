@@ -45,10 +45,10 @@ func ExampleCluster_Observe() {
 // A client of your own brings its address, login, TLS and proxy.
 func ExampleOpen() {
 	sim := pvetest.NewCluster(hosts("a", "b"), nil).Start()
-	defer sim.Close()
 	client := proxmox.NewClient(sim.Node("b").URL(), proxmox.WithHTTPClient(sim.Node("b").HTTPClient()),
 		proxmox.WithAPIToken("root@pam!lab", "11111111-2222-3333-4444-555555555555"))
 	facts, err := cluster.Open(client, nil).Observe(context.Background())
+	sim.Close()
 	if err != nil {
 		log.Fatal(err)
 	}

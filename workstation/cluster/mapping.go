@@ -78,7 +78,6 @@ type mapper struct {
 	changes []MappingChange
 	// why says for mapping and node why the node has no card for the mapping.
 	why      map[[2]string]string
-	findings []proxstation.Finding
 	problems []error
 }
 

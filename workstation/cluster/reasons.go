@@ -49,7 +49,7 @@ func errorWords(err error) []string {
 // parts returns the errors that were joined with [errors.Join]. An error that
 // wraps several others in a text of its own is one part.
 func parts(err error) []error {
-	joined, is := err.(interface{ Unwrap() []error }) //nolint:errorlint // a joined error further down is a part of a text
+	joined, is := err.(interface{ Unwrap() []error })
 	if err == nil || !is {
 		return slices.DeleteFunc([]error{err}, func(e error) bool { return e == nil })
 	}

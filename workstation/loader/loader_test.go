@@ -235,8 +235,8 @@ func TestDiskOfTheVM(t *testing.T) {
 		t.Skipf("no loop device here: %v", err)
 	}
 	device := strings.TrimSpace(string(out))
-	t.Cleanup(func() { _ = exec.Command("losetup", "--detach", device).Run() }) //nolint:noctx // the test's context has ended
-	link := filepath.Join(t.TempDir(), "vm-130-disk-1")                         // as /dev/pve has it
+	t.Cleanup(func() { _ = exec.Command("losetup", "--detach", device).Run() })
+	link := filepath.Join(t.TempDir(), "vm-130-disk-1") // as /dev/pve has it
 	if err := os.Symlink(device, link); err != nil {
 		t.Fatal(err)
 	}

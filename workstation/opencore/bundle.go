@@ -58,13 +58,13 @@ func ReadBundles(name string) ([]Bundle, error) {
 		return nil, fmt.Errorf("opencore: %w", err)
 	}
 	tree, root := os.DirFS(filepath.Dir(name)), filepath.Base(name)
-	if info.IsDir() {
-		if !isKext(root) {
-			return nil, &BundleError{name, "its name does not end in .kext: give the bundle's folder itself"}
-		}
-	} else if !info.Mode().IsRegular() {
+	switch {
+	case info.IsDir() && !isKext(root):
+		return nil, &BundleError{name, "its name does not end in .kext: give the bundle's folder itself"}
+	case info.IsDir():
+	case !info.Mode().IsRegular():
 		return nil, &BundleError{name, "it is neither a folder nor a file"}
-	} else {
+	default:
 		archive, err := zip.OpenReader(name)
 		if err != nil {
 			return nil, &BundleError{name, "it is neither a folder nor a zip archive: " + err.Error()}

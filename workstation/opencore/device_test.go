@@ -74,7 +74,7 @@ func TestBlockDevice(t *testing.T) {
 		t.Skipf("no loop device here: %v", err)
 	}
 	device := strings.TrimSpace(string(out))
-	t.Cleanup(func() { _ = exec.Command("losetup", "--detach", device).Run() }) //nolint:noctx // the test's context has ended
+	t.Cleanup(func() { _ = exec.Command("losetup", "--detach", device).Run() })
 	configured(t, device, device, 24<<20)
 }
 

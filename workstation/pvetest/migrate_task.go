@@ -119,7 +119,8 @@ func (m *migration) cannotCopy(s *storage, name string, there bool, use volumeUs
 	case use.snapshot && s.Type != "zfspool" && !strings.HasSuffix(name, ".qcow2"):
 		return refuse("non-migratable snapshot exists")
 	case strings.Contains(name, "base-"):
-		return refuse("can't migrate '%s' as it's a clone of '%s'", use.volume, name[strings.Index(name, "base-"):])
+		_, rest, _ := strings.Cut(name, "base-")
+		return refuse("can't migrate '%s' as it's a clone of 'base-%s'", use.volume, rest)
 	case m.v.running && use.attached && !m.withDisks:
 		return refuse("can't live migrate attached local disks without with-local-disks option")
 	case !slices.Contains([]string{"dir", "btrfs", "zfspool", "lvmthin", "lvm"}, s.Type):

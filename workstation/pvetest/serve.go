@@ -3,6 +3,7 @@ package pvetest
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -45,7 +46,7 @@ func (n *Node) listenAgain() {
 	if n.listening == nil {
 		return
 	}
-	listener, err := net.Listen("tcp", n.server.Listener.Addr().String())
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", n.server.Listener.Addr().String())
 	if err != nil {
 		panic(fmt.Sprintf("pvetest: %s boots: %v", n.host.Name, err))
 	}
