@@ -11,8 +11,8 @@ import (
 )
 
 // setups holds ten ways in which a host gets its kernel arguments. Each key
-// names a described host of this repository. The field reported names a
-// file with a user's report of the same set-up.
+// names a described host of this repository. The field reported names a file
+// with a user's report of the same set-up.
 var setups = map[string]struct {
 	reported      string
 	loader        iommu.Loader

@@ -217,9 +217,9 @@ func TestClusterFaultsInEveryRequest(t *testing.T) {
 	}
 }
 
-// If the connection between two nodes fails, the client gets status 595 or 596
-// from the entry node. The test also cuts a node's power right before and right
-// after it carries out a request.
+// A request to another node may fail on the way. The entry node then answers
+// the client with status 595 or 596. The test also cuts a node's power before and
+// after the node does what a request asks for.
 func TestClusterFaultsBetweenNodes(t *testing.T) {
 	t.Parallel()
 	count(t)

@@ -68,9 +68,9 @@ func (a *applier) say(vmid int, format string, args ...any) {
 	}
 }
 
-// mapping makes or changes a mapping. It refuses if the mapping's devices changed
-// since the plan was made. It does not compare the digest that the plan saw, because
-// changes of other mappings change that digest too.
+// mapping makes or changes a mapping. It refuses if somebody changed the
+// devices of this mapping since the plan was made. It does not ask for the digest
+// that the plan saw, because the digest also changes with every other mapping.
 func (a *applier) mapping(ctx context.Context, m MappingChange) error {
 	now, there, err := a.read(ctx, m.Mapping.ID)
 	switch {

@@ -65,9 +65,9 @@ func (c *call) resolvePath(check pveschema.Check) (pveschema.Check, error) {
 	return resolved, nil
 }
 
-// resolveUser turns a check about a user into a check of privileges. The caller
-// needs the privilege on /access/groups. PVE would also accept the privilege on
-// one of the user's groups, but this node does not.
+// resolveUser turns a check about a user into a check of privileges. For the
+// check userid-group, the caller needs the privilege on /access/groups. PVE also
+// accepts a privilege on one of the user's groups, but this node does not.
 func (c *call) resolveUser(check pveschema.Check) (pveschema.Check, error) {
 	user := c.get("userid")
 	_, realm, found := strings.Cut(user, "@")

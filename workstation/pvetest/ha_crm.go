@@ -164,9 +164,9 @@ func (h *haStack) away(node string) bool {
 	return h.d.now.Sub(seen) >= fenceDelay
 }
 
-// fence tries to get the lock of each node that must be fenced. If the CRM gets a
-// node's lock, the node no longer runs its services, and fence lets them be
-// recovered (fence_node). It reports whether a state changed.
+// fence tries to get the lock of each node that must be fenced. If the CRM gets
+// a node's lock, the node no longer runs its services, so fence gives them the
+// state "recovery" (fence_node). It reports whether a state changed.
 func (h *haStack) fence() (changed bool) {
 	fenced := map[string]bool{}
 	for _, sid := range sorted(h.crm.services) {

@@ -57,8 +57,8 @@ func TestCommandsOfTheDocs(t *testing.T) {
 	}
 }
 
-// Every key of the status that the document names exists, and the document names
-// every error code.
+// Every key of the status that the document names exists. The document names the
+// error codes listed in this test.
 func TestNamesInTheDocs(t *testing.T) {
 	t.Parallel()
 	text := docs(t)
