@@ -76,6 +76,13 @@ func TestAPageOnSeveralNodes(t *testing.T) { //nolint:paralleltest // the enviro
 	l.want(0, "VM 141 is up", "", "switch", "-f", l.page, "linux-ai")
 	l.want(0, "waiting until VM 141 is gone", "", "switch", "-f", l.page, "windows")
 	l.want(3, "PVE does not remove a running VM", "", "destroy", "-f", l.page, "windows", "-yes")
+	l.want(3, "running", "", "move", "-f", l.page, "windows", "pve", "-yes")
+	l.want(0, "Done: 1 changes", "", "move", "-f", l.page, "linux-ai", "pve2", "-yes", "-speed", "110M")
+	l.want(0, "nothing to do", "", "move", "-f", l.page, "linux-ai", "pve2", "-yes")
+	l.want(1, "NAME NODE", "", "move", "-f", l.page, "linux-ai")
+	if sim.Where(141) != "pve2" {
+		t.Errorf("linux-ai is on %s", sim.Where(141))
+	}
 	l.want(0, "Done", "", "destroy", "-f", l.page, "windows", "linux-ai", "-shutdown", "-yes")
 	if err := sim.Check(); err != nil || sim.Where(140)+sim.Where(141) != "" {
 		t.Errorf("windows is on %q, linux-ai on %q: %v", sim.Where(140), sim.Where(141), err)

@@ -11,6 +11,7 @@
 //	go run ./examples/homelab remote              # RustDesk and other ways in, in guests that run; -apply sets them up
 //	go run ./examples/homelab destroy windows
 //	go run ./examples/homelab host plan           # on the host: what would change to keep cards for guests
+//	go run ./examples/homelab move windows pve2   # to another node of the cluster, while it is off
 //	go run ./examples/homelab tour                # on an embedded cluster: placing, switching across nodes, a node that dies
 //	go run ./examples/homelab export              # the page as a Spec, in JSON
 //
@@ -84,6 +85,7 @@ func commands() []command {
 		{"remote", "[NAME...]", "show what RustDesk, SSH and others lack in the guests, and set it up", 99, (*app).remote},
 		{"destroy", "NAME...", "remove workstations with all their disks", 99, (*app).destroy},
 		{"host", "plan|apply|undo", "on the host itself: keep cards for guests, as the page says", 1, (*app).host},
+		{"move", "NAME NODE", "move a workstation that is off to another node of the cluster", 2, (*app).move},
 		{"tour", "", "show the commands on an embedded cluster, of which a node loses its power", 0, (*app).tour},
 		{"export", "", "print the page as a Spec, in JSON", 0, (*app).export},
 	}

@@ -159,7 +159,7 @@ func (g goal) steps() (changes, setUps int) {
 
 // printPlan writes the plan for people.
 func (a *app) printPlan(g goal) {
-	if len(g.plan.Placements) > 0 {
+	if len(g.plan.Placements) > 0 || len(g.parts) == 0 {
 		a.out.Lines(g.plan.String())
 	}
 	for i, p := range g.parts {

@@ -152,7 +152,8 @@ func (n *Node) end(t *task, v *vm, e ending) {
 	n.watch(t, v, e)
 }
 
-// ask asks the guest to shut down. A guest that ignores ACPI does nothing. ask
+// ask asks the guest to shut down. A guest that ignores ACPI does nothing, and
+// neither does a VM without ACPI (acpi: 0), which has no power button. ask
 // returns false if the agent answers with an error.
 func (n *Node) ask(v *vm) bool {
 	guest, pid := n.guest(v.id), v.pid
@@ -160,7 +161,7 @@ func (n *Node) ask(v *vm) bool {
 	switch {
 	case byAgent && guest.Refuse:
 		return false
-	case v.closing, guest.IgnoreACPI && !byAgent:
+	case v.closing, !byAgent && (guest.IgnoreACPI || v.config["acpi"] == "0"):
 		return true
 	}
 	v.closing = true

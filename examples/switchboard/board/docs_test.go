@@ -84,7 +84,7 @@ func TestNamesInTheDocs(t *testing.T) {
 			t.Errorf("the status has no %q", name[1])
 		}
 	}
-	for _, code := range []string{CodeUnknown, CodeBusy, CodeLeased, CodeBlocked, CodeNoAnswer, CodeEnding, "request", "unauthorized", "throttled", "method", "unknown-path"} {
+	for _, code := range []string{CodeUnknown, CodeBusy, CodeLeased, CodeBlocked, CodeChanged, CodeNoAnswer, CodeEnding, "request", "unauthorized", "throttled", "method", "unknown-path"} {
 		if !strings.Contains(text, "`"+code+"`") {
 			t.Errorf("the docs do not name %q", code)
 		}

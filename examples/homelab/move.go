@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+
+	"github.com/proxstation/proxstation/storage"
+	"github.com/proxstation/proxstation/workstation/cluster"
+)
+
+var errOneNode = errors.New("there is no other node: the page or -node names one node, or the node is in no cluster")
+
+// move moves a workstation that is off to another node of the cluster.
+func (a *app) move(set *flag.FlagSet) func(context.Context) error {
+	a.onPage(set)
+	a.onNode(set)
+	yes := set.Bool("yes", false, "do not ask")
+	var opts cluster.MoveOptions
+	set.Func("speed", "what the network and the disks copy in a second, such as 110M: then the plan estimates the time", func(text string) (err error) {
+		opts.Speed, err = storage.ParseSize(text)
+		return err
+	})
+	return func(ctx context.Context) error {
+		source, err := a.read()
+		if err != nil {
+			return err
+		}
+		if len(a.args) != 2 {
+			return errors.New("which workstation, and to which node? homelab move NAME NODE")
+		}
+		to := a.args[1]
+		a.args = a.args[:1]
+		names, err := a.names(source.Page)
+		if err != nil {
+			return err
+		}
+		g := goal{source: source}
+		if g.site, err = a.observe(ctx, source.Page); err != nil {
+			return err
+		}
+		if !g.site.isCluster() {
+			return errOneNode
+		}
+		opts.Place = source.Page.Place
+		if g.plan, err = g.site.moves(ctx, source.Page.Workstations[names[0]].VMID(), to, opts); err != nil {
+			return err
+		}
+		return a.carryOut(ctx, g, *yes, "The VM is on the other node then.", nil)
+	}
+}
+
+// moves plans the move of a VM.
+func (s site) moves(ctx context.Context, id int, to string, opts cluster.MoveOptions) (cluster.Plan, error) {
+	_, from, there := s.vm(id)
+	if !there {
+		return cluster.Plan{}, fmt.Errorf("VM %d does not exist: homelab apply makes it", id)
+	}
+	if from == to {
+		return cluster.Plan{}, nil
+	}
+	facts, err := s.cluster.ObserveMove(ctx, id, from, to)
+	if err != nil {
+		return cluster.Plan{}, err
+	}
+	return facts.Plan(s.all, &opts), nil
+}
