@@ -1,6 +1,7 @@
 package file_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -123,4 +124,27 @@ func TestModelsThatAreNotThere(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The guests of a node are those of the VMs that exist there, whatever node the
+// page names, and of the new VMs that the page does not want on another node. A
+// VM that exists on another node needs no secret here.
+func TestGuestsOfANode(t *testing.T) {
+	t.Parallel()
+	const page = `workstations:
+  there: {id: 140, profile: linux-ai, node: a, user: {name: u, password: "env:THERE"}}
+  here: {id: 141, profile: linux-ai, node: b, user: {name: u, password: "env:HERE"}}
+  elsewhere: {id: 142, profile: linux-ai, user: {name: u, password: "env:ELSEWHERE"}}
+`
+	source, err := file.Parse("page", []byte(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts := workstation.Facts{Node: "a", VMs: map[int]workstation.VMFacts{141: {ID: 141}}, Others: map[int]string{140: "VM there on node b", 142: "VM elsewhere on node b"}}
+	guests, err := source.Guests(facts, func(r file.Reference) (proxstation.Secret, error) {
+		return proxstation.Secret{}, errors.New("no secret " + string(r))
+	})
+	if err != nil || len(guests) != 1 || guests[0].VMID != 141 {
+		t.Errorf("%+v: %v: want only the guest of VM 141, which is on node a", guests, err)
+	}
 }

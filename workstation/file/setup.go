@@ -118,7 +118,8 @@ func (p Page) Guests(facts workstation.Facts, resolve Resolver, again ...string)
 	}
 	var guests []install.Guest
 	for _, name := range c.here() {
-		if w := p.Workstations[name]; setsItselfUp(w) {
+		w := p.Workstations[name]
+		if _, elsewhere := facts.Others[w.VMID()]; !elsewhere && setsItselfUp(w) {
 			isAgain := indexOf(again, name) >= 0
 			guest := c.setUp(name, w, isAgain)
 			guest.Again = isAgain

@@ -105,11 +105,13 @@ func (c *conversion) resolveAs(key string) func(Reference) proxstation.Secret {
 	return func(r Reference) proxstation.Secret { return c.secret(key, r) }
 }
 
-// here returns the names of the workstations that are not on another node.
+// here returns the names of the workstations that are not on another node. A VM
+// that exists on the node is here, whatever node the page names.
 func (c *conversion) here() []string {
 	return slices.DeleteFunc(names(c.page.Workstations), func(name string) bool {
-		home := c.page.Workstations[name].home()
-		return home != "" && home != c.facts.Node
+		w := c.page.Workstations[name]
+		_, exists := c.facts.VMs[w.VMID()]
+		return !exists && w.home() != "" && w.home() != c.facts.Node
 	})
 }
 
