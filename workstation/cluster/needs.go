@@ -85,13 +85,14 @@ type Kind struct {
 
 // Is reports whether a card is of the kind.
 func (k Kind) Is(card gpu.Card) bool {
-	name := words(card.Name())
-	for word := range words(k.Name) {
+	name, want := words(card.Name()), words(k.Name)
+	for word := range want {
 		if !name[word] {
 			return false
 		}
 	}
 	return k != Kind{} &&
+		(k.Name == "" || len(want) > 0) &&
 		(k.Family == gpu.UnknownFamily || k.Family == card.Family()) &&
 		(k.Model == iommu.Model{} || k.Model == card.Model()) &&
 		(k.Address == iommu.Address{} || k.Address.SameSlot(card.Address()))

@@ -219,12 +219,21 @@ func (p *placing) choose(c candidate, placement Placement) {
 func (p *placing) stay(needs Needs, home string) {
 	subject := fmt.Sprintf("VM %d %s", needs.VM.ID, needs.VM.Name)
 	if needs.Node != "" && needs.Node != home {
-		p.findings = append(p.findings, proxstation.Finding{ID: "cluster.elsewhere", Severity: proxstation.Warning, Subject: subject,
+		elsewhere := proxstation.Finding{ID: "cluster.elsewhere", Severity: proxstation.Warning, Subject: subject,
 			Seen: fmt.Sprintf("it is on node %s, and was to be on %s", home, needs.Node), Why: "A VM that exists is moved only if that is asked for.",
-			Fix: fmt.Sprintf("Move it while it is off: qm migrate %d %s, on node %s; or correct the node that was asked for.", needs.VM.ID, needs.Node, home)})
+			Fix: fmt.Sprintf("Move it while it is off: qm migrate %d %s, on node %s; or correct the node that was asked for.", needs.VM.ID, needs.Node, home)}
+		if _, there := p.all.Node(needs.Node); !there {
+			elsewhere.Why, elsewhere.Fix = "The cluster has no such node.", "Correct the node that was asked for."
+		}
+		p.findings = append(p.findings, elsewhere)
 	}
 	node, _ := p.all.Node(home) // the zero NodeFacts was not read
 	if why := node.away(); why != "" {
+		for _, f := range node.Findings { // the reason why the node was not read, once for all its VMs
+			if !slices.Contains(p.findings, f) {
+				p.findings = append(p.findings, f)
+			}
+		}
 		p.findings = append(p.findings, proxstation.Finding{ID: "cluster.vm-away", Severity: proxstation.Warning, Subject: subject,
 			Seen: fmt.Sprintf("it is on node %s: %s", home, why), Why: "Nothing is planned for it, because its configuration cannot be read.",
 			Fix: "Mend what the finding about the node says, and plan again. Do not make the VM anew on another node: when the node is back, two VMs would have its disks and its addresses."})
@@ -243,6 +252,11 @@ func (p *placing) taken(vm workstation.VM) error {
 	for _, node := range p.all.readable() {
 		if other, taken := node.Others[vm.ID]; taken {
 			return fmt.Errorf("cluster: %w", &workstation.TakenError{VMID: vm.ID, Want: vm.Name, Have: other})
+		}
+	}
+	for _, g := range p.all.Guests { // also those of nodes that were not read
+		if g.VMID == vm.ID && g.Container {
+			return fmt.Errorf("cluster: %w", &workstation.TakenError{VMID: vm.ID, Want: vm.Name, Have: fmt.Sprintf("container %s on node %s", g.Name, g.Node)})
 		}
 	}
 	return nil

@@ -229,13 +229,28 @@ func TestAVMThatExistsStays(t *testing.T) {
 	}
 	finding(t, plan.Findings, "cluster.elsewhere", proxstation.Warning, "it is on node b, and was to be on a")
 
-	f.Nodes[1] = cluster.NodeFacts{Name: "b", State: cluster.Away}
-	f.Guests = []cluster.Guest{{VMID: 140, Name: "linux140", Node: "b"}}
+	spec.Workstations[0].Node = "nope"
+	if plan, err = cluster.Diff(spec, f); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range plan.Findings {
+		if f.ID == "cluster.elsewhere" && (f.Why != "The cluster has no such node." || strings.Contains(f.Fix, "migrate")) {
+			t.Errorf("nobody can move a VM to a node that is not there: %s", f)
+		}
+	}
+
+	away := proxstation.Finding{ID: "cluster.node-away", Severity: proxstation.Warning, Seen: "online is 0", Why: "It is away."}
+	f.Nodes[1] = cluster.NodeFacts{Name: "b", State: cluster.Away, Findings: []proxstation.Finding{away}}
+	f.Guests = []cluster.Guest{{VMID: 140, Name: "linux140", Node: "b"}, {VMID: 141, Name: "ct", Node: "b", Container: true}}
+	if _, err := cluster.Place(cluster.Spec{Workstations: []cluster.Needs{{VM: linux(141, "")}}}, f); !errors.As(err, new(*workstation.TakenError)) {
+		t.Errorf("%v: a container of a node that is away has the VMID", err)
+	}
 	plan, err = cluster.Diff(spec, f)
 	if err != nil || !plan.Empty() {
 		t.Fatalf("%s, %v: want no changes for a VM of a node that is away", plan, err)
 	}
 	finding(t, plan.Findings, "cluster.vm-away", proxstation.Warning, "it is on node b: it is away")
+	finding(t, plan.Findings, "cluster.node-away", proxstation.Warning, "online is 0") // the reason
 }
 
 // finding checks that there is a finding, and what it says.
@@ -395,6 +410,7 @@ func TestKind(t *testing.T) {
 		{Address: at}:                        true,
 		{Address: elsewhere}:                 false,
 		{Name: "RTX", Family: gpu.NVIDIAAda}: false,
+		{Name: "()"}:                         false, // no word at all
 	} {
 		if kind.Is(super) != want {
 			t.Errorf("%s is %s: %v, want %v", super, kind, kind.Is(super), want)
