@@ -135,6 +135,10 @@ func (f *Flags) Open(ctx context.Context) (*workstation.Node, error) {
 		return nil, err
 	case f.Node == "" && len(online) == 1 && len(away) == 0:
 		return c.Node(online[0]), nil
+	case f.Node == "":
+		return nil, fmt.Errorf("%w: the cluster has the nodes %s: -node chooses one of them", workstation.ErrNoNode, strings.Join(slices.Sorted(slices.Values(slices.Concat(online, away))), ", "))
+	case slices.Contains(away, f.Node):
+		return nil, fmt.Errorf("node %s is away: the nodes that are online are %s", f.Node, strings.Join(online, ", "))
 	case !slices.Contains(online, f.Node):
 		return nil, fmt.Errorf("%w: %q is not among the nodes that are online: %s", workstation.ErrNoNode, f.Node, strings.Join(online, ", "))
 	}
@@ -175,8 +179,12 @@ func (f *Flags) endpoints() ([]workstation.Endpoint, error) {
 	}
 	var all []workstation.Endpoint
 	for url := range strings.SplitSeq(os.Getenv("PROXMOX_VE_ENDPOINT"), ",") {
-		endpoint.URL = strings.TrimSpace(url)
-		all = append(all, endpoint)
+		if endpoint.URL = strings.TrimSpace(url); endpoint.URL != "" {
+			all = append(all, endpoint)
+		}
+	}
+	if len(all) == 0 {
+		return nil, errors.New("PROXMOX_VE_ENDPOINT has no address: want https://HOST:8006")
 	}
 	if len(all) > 1 && f.Fingerprint != "" {
 		return nil, errors.New("-fingerprint is for one address, and PROXMOX_VE_ENDPOINT has several: give the CA that signs the certificates of all nodes with -ca (on a node: /etc/pve/pve-root-ca.pem)")

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -68,6 +70,42 @@ func TestDescribe(t *testing.T) {
 	for _, want := range []string{"Test tests.\n\nFlags:\n", "-fingerprint", "PROXMOX_VE_ENDPOINT", "NO_COLOR", "Example:\n  go run ./test\n  # and so on\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
+
+// Several addresses of a cluster: an empty address is skipped, and the node has
+// to be named, exist and be online.
+func TestSeveralAddresses(t *testing.T) { //nolint:paralleltest // the environment is the test's
+	a, b := pvetest.Reference(), pvetest.Reference()
+	b.Name = "pve2"
+	sim := pvetest.NewCluster([]pvetest.Host{a, b}, nil).Start()
+	t.Cleanup(sim.Close)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, sim.Nodes()[0].CA(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PROXMOX_VE_USERNAME", "root@pam")
+	t.Setenv("PROXMOX_VE_PASSWORD", "secret")
+	t.Setenv("PROXMOX_VE_API_TOKEN", "")
+	urls := sim.Node("pve").URL() + "," + sim.Node("pve2").URL() + ","
+	sim.Down("pve2")
+	for _, test := range []struct{ urls, node, want string }{
+		{urls, "pve", ""},
+		{urls, "", "the cluster has the nodes pve, pve2: -node chooses one of them"},
+		{urls, "pve2", "node pve2 is away: the nodes that are online are pve"},
+		{urls, "nope", `"nope" is not among the nodes`},
+		{" , ", "pve", "PROXMOX_VE_ENDPOINT has no address"},
+	} {
+		t.Setenv("PROXMOX_VE_ENDPOINT", test.urls)
+		set := flag.NewFlagSet("test", flag.ContinueOnError)
+		flags := Register(set)
+		if err := Parse(set, []string{"-ca", ca, "-node", test.node}); err != nil {
+			t.Fatal(err)
+		}
+		node, err := flags.Open(t.Context())
+		if got := fmt.Sprint(err); test.want != "" && !strings.Contains(got, test.want) || test.want == "" && (err != nil || node.Name() != test.node) {
+			t.Errorf("%q, -node %s: %v", test.urls, test.node, err)
 		}
 	}
 }
