@@ -110,3 +110,77 @@ func TestTheStatusOfACluster(t *testing.T) { //nolint:paralleltest // the enviro
 	sim.Down("pve3")
 	l.want(3, "quorum", "", "switch", "-f", l.page, "linux-ai", "-force")
 }
+
+// twoNodes is a page whose workstations have the nodes A and B.
+const twoNodes = `cards:
+  rtx: {model: RTX 5070, mapping: gpu}
+workstations:
+  a: {id: 140, profile: linux-ai, memory: 8GiB, card: rtx, node: A}
+  b: {id: 141, profile: linux-ai, memory: 8GiB, card: rtx, node: B}
+dualboot:
+  rtx: {members: [a, b]}
+`
+
+// place writes the page with these nodes.
+func (l *lab) place(a, b string) {
+	l.t.Helper()
+	if err := os.WriteFile(l.page, []byte(strings.NewReplacer("node: A", "node: "+a, "node: B", "node: "+b).Replace(twoNodes)), 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// A node that the page or a flag names is taken at its word, or refused.
+func TestNodesThatDoNotFit(t *testing.T) {
+	l, sim := newRack(t)
+	l.place("pve2", "nope")
+	l.want(1, `workstations.b.node: no such node: "nope" is not among the nodes pve, pve2, pve3`, "", "plan", "-f", l.page)
+	l.place("pve2", "pve2")
+	for _, command := range []string{"plan", "status", "check"} {
+		l.want(1, "-node pve: the page wants a on node pve2: leave the flag out", "", command, "-f", l.page, "-node", "pve")
+	}
+	l.want(2, "Plan for node pve2: 3 to add", "", "plan", "-f", l.page, "-node", "pve2")
+	l.want(1, "-embedded-nodes 0: want 1 or more", "", "plan", "-f", l.page, "-embedded-nodes", "0")
+	sim.Down("pve2")
+	l.want(1, "node pve2 is away: the nodes that are online are pve, pve3", "", "plan", "-f", l.page, "-node", "pve2")
+}
+
+// On a node without a cluster, a workstation of another node is an error and is
+// not left out in silence.
+func TestAnotherNodeWithoutACluster(t *testing.T) {
+	l := newLab(t, pvetest.Reference())
+	l.place("pve", "pve2")
+	l.want(1, `workstations.b.node: no such node: "pve2" is not among the nodes pve`, "", "apply", "-f", l.page, "-yes")
+	l.state(nil, nil)
+	l.place("pve", "pve")
+	l.want(2, "Plan for node pve: 3 to add", "", "plan", "-f", l.page)
+}
+
+// What cannot be read is said, also if nothing else is left to say.
+func TestWorkstationsThatAreAway(t *testing.T) {
+	l, sim := newRack(t)
+	l.place("pve2", "pve2")
+	l.want(0, "Done", "", "apply", "-f", l.page, "-yes")
+	sim.Down("pve2")
+	l.want(0, "/cluster/status: online is 0", "", "plan", "-f", l.page)
+	l.want(0, "it is on node pve2: it is away", "", "apply", "-f", l.page, "-yes")
+	l.want(1, "not every workstation could be judged", "", "check", "-f", l.page)
+}
+
+// A removal that cannot be carried out shuts nothing down.
+func TestDestroyOnACluster(t *testing.T) {
+	l, sim := newRack(t)
+	l.place("pve2", "pve")
+	l.want(0, "Done", "", "apply", "-f", l.page, "-yes")
+	l.want(0, "VM 141 is up", "", "switch", "-f", l.page, "b")
+	sim.Down("pve2")
+	l.want(1, "VM 140: node pve2 is away: nothing was changed", "", "destroy", "-f", l.page, "-shutdown", "-yes", "b", "a")
+	if len(sim.Node("pve").Running()) != 1 {
+		t.Error("VM 141 was shut down for a removal that was refused")
+	}
+	sim.Up("pve2")
+	l.want(0, "Done", "", "destroy", "-f", l.page, "-yes", "a")
+	l.want(1, "VM 140 on the cluster: not found", "", "destroy", "-f", l.page, "-shutdown", "-yes", "b", "a")
+	if len(sim.Node("pve").Running()) != 1 {
+		t.Error("VM 141 was shut down for a removal that was refused")
+	}
+}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/cluster"
 	"github.com/proxstation/proxstation/workstation/file"
@@ -34,24 +34,39 @@ func (a *app) destroy(set *flag.FlagSet) func(context.Context) error {
 		if g.site, err = a.observe(ctx, source.Page); err != nil {
 			return err
 		}
-		if *shutdown {
+		if err := g.destroys(ids(source.Page, names)); err != nil {
+			return err
+		}
+		if *shutdown && g.onlyRun() {
 			if err := a.shutDown(ctx, &g, names, *yes); err != nil {
 				return err
 			}
-		}
-		if err := g.destroys(ids(source.Page, names)); err != nil {
-			return err
+			if err := g.destroys(ids(source.Page, names)); err != nil {
+				return err
+			}
 		}
 		return a.carryOut(ctx, g, *yes, "The disks and all that is on them are gone then.", &install.Options{AllowDestroy: true})
 	}
 }
 
+// onlyRun reports whether the VMs can be removed when they are shut down.
+// Otherwise nobody loses their desktop for a removal that is blocked.
+func (g goal) onlyRun() bool {
+	return !slices.ContainsFunc(g.findings(), func(f proxstation.Finding) bool {
+		return f.Severity == proxstation.Blocker && f.ID != "workstation.running"
+	})
+}
+
 // destroys plans the removal of VMs, each on its node.
 func (g *goal) destroys(ids []int) error {
+	g.parts = nil
 	on := map[string][]int{}
 	for _, id := range ids {
 		_, node, there := g.site.vm(id)
-		if !there {
+		switch {
+		case !there && g.site.isCluster():
+			return fmt.Errorf("VM %d on the cluster: %w", id, workstation.ErrNotFound)
+		case !there:
 			node = g.site.facts.Node
 		}
 		on[node] = append(on[node], id)
@@ -59,9 +74,9 @@ func (g *goal) destroys(ids []int) error {
 	for _, node := range slices.Sorted(maps.Keys(on)) {
 		p := part{node: g.site.on(node), facts: g.site.facts}
 		if g.site.isCluster() {
-			seen, there := g.site.all.Node(node)
-			if !there || seen.State != cluster.Online {
-				return fmt.Errorf("VM %v: node %s is %s: nothing was changed", on[node], cmp.Or(node, "of it"), seen.State)
+			seen, _ := g.site.all.Node(node)
+			if seen.State != cluster.Online {
+				return fmt.Errorf("VM %d: node %s is %s: nothing was changed", on[node][0], node, seen.State)
 			}
 			p.facts = seen.Facts
 		}

@@ -151,7 +151,10 @@ func (a *app) parse(set *flag.FlagSet, args []string) error {
 		}
 		a.args, args = append(a.args, set.Arg(0)), set.Args()[1:]
 	}
-	if a.nodes > 1 && connect.Configured() {
+	if a.flags != nil && a.nodes < 1 {
+		return fmt.Errorf("-embedded-nodes %d: want 1 or more", a.nodes)
+	}
+	if a.flags != nil && a.nodes > 1 && connect.Configured() { // the tour has no flags of a node, because it needs none
 		return errors.New("-embedded-nodes would have no effect, because PROXMOX_VE_ENDPOINT is set: leave one of them out")
 	}
 	if a.flags != nil && !connect.Configured() {

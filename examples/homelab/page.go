@@ -101,6 +101,9 @@ func (a *app) lookAt(ctx context.Context, source *file.Source) (goal, error) {
 	if g.site, err = a.observe(ctx, source.Page); err != nil {
 		return g, err
 	}
+	if err := g.site.unknown(source); err != nil {
+		return g, err
+	}
 	if g.site.isCluster() {
 		err = a.spread(&g)
 	} else {
@@ -159,11 +162,12 @@ func (g goal) steps() (changes, setUps int) {
 
 // printPlan writes the plan for people.
 func (a *app) printPlan(g goal) {
-	if len(g.plan.Placements) > 0 || len(g.parts) == 0 {
+	judged := len(g.plan.Placements)+len(g.plan.Findings) > 0 || len(g.parts) == 0 // also if no workstation could be placed
+	if judged {
 		a.out.Lines(g.plan.String())
 	}
 	for i, p := range g.parts {
-		if i > 0 || len(g.plan.Placements) > 0 {
+		if i > 0 || judged {
 			fmt.Fprintln(a.out)
 		}
 		a.out.Install(p.plan, p.copies...)

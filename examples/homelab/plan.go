@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 
 	"github.com/proxstation/proxstation"
@@ -30,7 +31,14 @@ func (a *app) check(set *flag.FlagSet) func(context.Context) error {
 			a.out.ToDo(g.findings())
 			return blocked
 		}
-		a.say("\nThe node can have what the page says: homelab plan shows what would change.")
+		if g.site.isCluster() && len(g.plan.Placements) < len(g.source.Page.Workstations) {
+			return errors.New("not every workstation could be judged, for the reasons above")
+		}
+		what := "node"
+		if g.site.isCluster() {
+			what = "cluster"
+		}
+		a.say("\nThe %s can have what the page says: homelab plan shows what would change.", what)
 		return nil
 	}
 }

@@ -71,8 +71,10 @@ func (a *app) open(ctx context.Context, page file.Page) (site, error) {
 	}
 	if connect.Configured() {
 		a.flags.Tiers = page.Tiers()
-		node := cmp.Or(a.flags.Node, page.Node)
-		if node != "" && !page.Spread() {
+		if err := a.chosen(page); err != nil {
+			return site{}, err
+		}
+		if node := cmp.Or(a.flags.Node, page.Node); node != "" && (a.flags.Node != "" || !page.Spread()) {
 			a.flags.Node = node
 			only, err := a.flags.Open(ctx)
 			return site{node: only}, err
@@ -103,6 +105,30 @@ func (a *app) open(ctx context.Context, page file.Page) (site, error) {
 	}
 	a.sims, a.close = []*pvetest.Node{sim}, sim.Close
 	return site{node: node}, nil
+}
+
+// chosen returns an error if the page wants a workstation on another node than
+// the flag -node names. The flag replaces only the node of the whole page.
+func (a *app) chosen(page file.Page) error {
+	page.Node = ""
+	for _, name := range known(page) {
+		if home := page.NodeOf(name); a.flags.Node != "" && home != "" && home != a.flags.Node {
+			return fmt.Errorf("-node %s: the page wants %s on node %s: leave the flag out", a.flags.Node, name, home)
+		}
+	}
+	return nil
+}
+
+// unknown returns an error if the page names a node that the cluster does not
+// have.
+func (s site) unknown(source *file.Source) error {
+	for _, name := range known(source.Page) {
+		if home := source.Page.NodeOf(name); s.cluster != nil && home != "" && !slices.Contains(s.names, home) {
+			key := "workstations." + name + ".node"
+			return fmt.Errorf("%s: %s: %w: %q is not among the nodes %s", source.Where(key), key, workstation.ErrNoNode, home, strings.Join(s.names, ", "))
+		}
+	}
+	return nil
 }
 
 // of returns the site of a cluster.
@@ -178,6 +204,19 @@ func (a *app) spread(g *goal) error {
 			return err
 		}
 		g.parts = append(g.parts, p)
+	}
+	return a.againThere(g)
+}
+
+// againThere returns an error if a guest that is to be set up once more is on a
+// node that was not read.
+func (a *app) againThere(g *goal) error {
+	for _, name := range a.again {
+		id := g.source.Page.Workstations[name].VMID()
+		if !slices.ContainsFunc(g.plan.Placements, func(p cluster.Placement) bool { return p.VMID == id }) {
+			_, node, _ := g.site.vm(id)
+			return fmt.Errorf("%s (VM %d) cannot be set up once more: its node %s was not read, for the reason that homelab status shows", name, id, node)
+		}
 	}
 	return nil
 }
