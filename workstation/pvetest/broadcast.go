@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A broadcast holds the last values of a node that the other nodes received:
-// the values of its guests, of its storages and of itself, and its tasks
+// A broadcast holds the values that a node last sent to the other nodes: the
+// values of its guests, of its storages and of the node itself, and its tasks
 // (pve-manager PVE/Service/pvestatd.pm; pve-cluster src/pmxcfs/status.c).
 type broadcast struct {
 	at       time.Time
@@ -21,8 +21,9 @@ type broadcast struct {
 // (rrd_entry_is_old of src/pmxcfs/status.c).
 const broadcastLife = 5 * time.Minute
 
-// remember keeps the values that each node now reports to the others, unless
-// some of them do not hear it. It is called before nodes become unreachable.
+// remember stores the values that each node now sends to the others. If a node
+// that is up does not receive them, the older values stay. remember is called
+// before nodes become unreachable.
 func (d *datacenter) remember() {
 	for _, n := range d.peers {
 		heard := true
@@ -43,8 +44,8 @@ func (d *datacenter) remember() {
 	}
 }
 
-// heard returns what a node last told this node, or nil if the report is too
-// old.
+// heard returns the last values that this node received from another node, or
+// nil if they are too old.
 func (n *Node) heard(from *Node) *broadcast {
 	if from.last == nil || n.now.Sub(from.last.at) > broadcastLife {
 		return nil
@@ -53,8 +54,8 @@ func (n *Node) heard(from *Node) *broadcast {
 }
 
 // guestStats returns the entry of a guest of any node in the cluster's list. If
-// this node does not hear the other node any more, the status is the last known,
-// and later "unknown" (pve-manager PVE/API2Tools.pm, extract_vm_stats).
+// the guest's node is out of reach, the entry has the last known status, and
+// later the status "unknown" (pve-manager PVE/API2Tools.pm, extract_vm_stats).
 func (n *Node) guestStats(of *Node, id int) map[string]any {
 	if n.sees(of) {
 		return of.guestResource(id)
@@ -78,8 +79,8 @@ func (n *Node) anyGuest(id int) map[string]any {
 	return nil
 }
 
-// nodeStats returns the entry of any node in the cluster's list. Callers without
-// Sys.Audit on the node see no figures (extract_node_stats).
+// nodeStats returns the entry of any node in the cluster's list. The entry has
+// no figures if the caller lacks Sys.Audit on the node (extract_node_stats).
 func (n *Node) nodeStats(c *call, of *Node) map[string]any {
 	entry := map[string]any{"id": "node/" + of.host.Name, "node": of.host.Name, "type": "node", "status": "offline"}
 	if n.sees(of) {

@@ -9,23 +9,23 @@ import (
 	"time"
 )
 
-// A Cluster is several PVE nodes in this process that share the same things as
-// PVE's nodes: users and their tickets, the access control list, pools,
+// A Cluster is several PVE nodes in this process. They share the same things as
+// real nodes: users and their tickets, the access control list, pools,
 // storage.cfg, resource mappings, datacenter.cfg, jobs, high availability and
 // VMIDs. Each node has its own devices, local volumes, running VMs, tasks and
-// version. A shared storage has one content.
+// version. All nodes see the same content of a shared storage.
 //
-// Every node answers for all others: it passes requests about another node on
-// to it, as PVE does. What a node passes on is in the traces of both nodes, and
-// the planned faults of both apply.
+// Every node answers for all others: like PVE, it passes a request about
+// another node on to that node. Such a request is in the traces of both nodes,
+// and the planned faults of both apply.
 type Cluster struct{ d *datacenter }
 
 // NewCluster returns a cluster with the state that the hosts describe. The
 // names of the hosts must differ. If several hosts describe the same thing,
 // such as a user, the first description applies. Entries of resource mappings
-// are merged. Hosts without an address get addresses that follow each other.
-// NewCluster panics if the descriptions contradict each other, or themselves as
-// for [New].
+// are merged. Hosts without an address get consecutive addresses. NewCluster
+// panics if two descriptions contradict each other, or if a description
+// contradicts itself, as [New] does.
 func NewCluster(hosts []Host, opts *Options) *Cluster {
 	if opts == nil {
 		opts = &Options{}
@@ -103,10 +103,10 @@ func (c *Cluster) Up(name string) {
 	n.bootHost()
 }
 
-// Partition splits the network: the named nodes reach only each other, and so do
-// the others. Clients still reach all nodes. Without names, the network is whole
-// again. A part of the cluster without the majority of the votes has no quorum:
-// its /etc/pve can only be read.
+// Partition splits the network. The named nodes reach only each other, and the
+// other nodes reach only each other. Clients still reach all nodes. Partition
+// without names makes the network whole again. A part of the cluster without
+// the majority of the votes has no quorum: its /etc/pve can only be read.
 func (c *Cluster) Partition(names ...string) {
 	c.d.mu.Lock()
 	defer c.d.mu.Unlock()
@@ -117,8 +117,8 @@ func (c *Cluster) Partition(names ...string) {
 	}
 }
 
-// Delay makes each request that reaches a node take longer, in real time. This
-// includes requests that another node passes on.
+// Delay makes each request to a node take longer, in real time. It also slows
+// requests that another node passes on.
 func (c *Cluster) Delay(name string, d time.Duration) {
 	n := c.Node(name)
 	c.d.mu.Lock()
@@ -138,8 +138,8 @@ func (c *Cluster) Where(vmid int) string {
 	return ""
 }
 
-// Check returns an error for every state that must never occur: the states of
-// [Node.Check] on each node, and a VMID that two nodes have.
+// Check returns an error for every state that must never occur: the states for
+// which [Node.Check] returns an error, and a VMID that two nodes have.
 func (c *Cluster) Check() error {
 	c.d.mu.Lock()
 	defer c.d.mu.Unlock()

@@ -10,8 +10,8 @@ import (
 
 // describeStorages makes storage.cfg and the contents of all storages from the
 // hosts' descriptions. If several hosts describe a storage, they share its
-// entry, and the first description applies, as when a node joins a cluster. If
-// only some hosts describe a storage, it is limited to them.
+// entry, and the first description applies, as when a node joins a cluster. A
+// storage that only some hosts describe is limited to these hosts.
 func (d *datacenter) describeStorages() {
 	for _, described := range d.describedStorages() {
 		first := described[0].storage

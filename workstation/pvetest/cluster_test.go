@@ -75,7 +75,7 @@ func (r *rack) try(node, method, path string, form url.Values) (status string, d
 	return answer.Status, object.Data, nil
 }
 
-// login returns what a node gives for a password.
+// login logs in with a password and returns the data of the node's answer.
 func (r *rack) login(node, user, password string) map[string]any {
 	r.Helper()
 	answer, err := r.client.PostForm("https://"+node+":8006/api2/json/access/ticket", url.Values{"username": {user}, "password": {password}})
@@ -105,7 +105,7 @@ func plainVM(id int) pvetest.VM {
 	return vm(id, fmt.Sprintf("name:=vm%[1]d memory:=2048 scsi0:=local-lvm:vm-%[1]d-disk-0,size=8G", id))
 }
 
-// entry returns the element of a list whose key has a value.
+// entry returns the element of a list whose key has the given value.
 func entry(list any, key string, value any) map[string]any {
 	all, _ := list.([]any)
 	for _, each := range all {
@@ -116,8 +116,8 @@ func entry(list any, key string, value any) map[string]any {
 	return nil
 }
 
-// Any node answers for all others, and the other nodes see the changes that one
-// node writes.
+// Any node answers for all others. The other nodes see the changes that a node
+// writes.
 func TestClusterIsOne(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -162,8 +162,7 @@ func TestClusterIsOne(t *testing.T) {
 	})
 }
 
-// A node that is down answers nobody, and the other nodes report that it is
-// down.
+// A node that is down answers nobody. The other nodes report that it is down.
 func TestClusterNodeDown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -201,8 +200,8 @@ func TestClusterNodeDown(t *testing.T) {
 	})
 }
 
-// Without quorum, /etc/pve can only be read: starts and changes are refused in
-// PVE's words, and stops work.
+// Without quorum, /etc/pve can only be read. Starts and changes are refused in
+// PVE's words, but stops work.
 func TestClusterWithoutQuorum(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -264,8 +263,8 @@ func TestClusterWithoutQuorum(t *testing.T) {
 	})
 }
 
-// Without quorum, PVE frees the disks of a VM that is destroyed, and then cannot
-// remove its configuration.
+// Without quorum, PVE frees the disks of a VM that it destroys, but then it
+// cannot remove the VM's configuration.
 func TestClusterDestroyWithoutQuorum(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -286,7 +285,7 @@ func TestClusterDestroyWithoutQuorum(t *testing.T) {
 	})
 }
 
-// A mapping is checked by the node that check-node names.
+// The node that check-node names checks a mapping.
 func TestClusterCheckNode(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -302,7 +301,8 @@ func TestClusterCheckNode(t *testing.T) {
 	})
 }
 
-// If the quorum returns while a method tries to lock a file, the method works.
+// A method that waits for the lock of a file works if the quorum returns
+// meanwhile.
 func TestClusterQuorumReturns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -314,14 +314,14 @@ func TestClusterQuorumReturns(t *testing.T) {
 	})
 }
 
-// Events that were planned on a node never happen if the node loses its power.
-// Its tasks end without a result.
+// If a node loses its power, the events planned on it never happen, and its
+// tasks end without a result.
 func TestClusterPowerCut(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		fault  pvetest.Fault
-		status string // of the request to start VM 100 on b, sent to a
-		exit   string // of its task, after the reboot
+		status string // status of the request to start VM 100 on b, sent to a
+		exit   string // exit status of the task of this request, after the reboot
 	}{
 		{pvetest.Fault{Path: ".*/start", Kind: pvetest.PowerBefore}, "596 Connection timed out", ""},
 		{pvetest.Fault{Path: ".*/start", Kind: pvetest.PowerAfter}, "596 Connection timed out", "unexpected status"},
@@ -353,7 +353,8 @@ func TestClusterPowerCut(t *testing.T) {
 	}
 }
 
-// A request that waits for a lock when the power is cut is never done.
+// If the power is cut while a request waits for a lock, the request changes
+// nothing.
 func TestClusterPowerCutWhileWaiting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -374,7 +375,8 @@ func TestClusterPowerCutWhileWaiting(t *testing.T) {
 	})
 }
 
-// One node is slow, and another node hangs.
+// Delay slows the requests to a node. If the delay is longer than the timeout
+// of the node that passes a request on, that node answers 596.
 func TestClusterDelay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -393,7 +395,7 @@ func TestClusterDelay(t *testing.T) {
 	})
 }
 
-// A request is checked by the schema of the node at which it works.
+// The node that carries out a request checks it by its own schema.
 func TestClusterVersionSkew(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -414,8 +416,8 @@ func TestClusterVersionSkew(t *testing.T) {
 	})
 }
 
-// The nodes of a shared storage see the same content; local storages have their
-// own.
+// All nodes see the same content of a shared storage. Each node has its own
+// content of a local storage.
 func TestClusterStorages(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -458,7 +460,7 @@ func TestClusterStorages(t *testing.T) {
 	})
 }
 
-// A ticket and a user of one node are good on all nodes.
+// A ticket from any node, and a user made on any node, are good on all nodes.
 func TestClusterLogin(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -482,8 +484,8 @@ func TestClusterLogin(t *testing.T) {
 	})
 }
 
-// A method that PVE does not pass on works at the node of the path, and its task
-// runs on the node that the client speaks to.
+// PVE does not pass some methods on. They work on the node that the path names,
+// but their task runs on the node that the client speaks to.
 func TestClusterConsole(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -499,7 +501,8 @@ func TestClusterConsole(t *testing.T) {
 	})
 }
 
-// A clone is made for another node if all its volumes are on shared storages.
+// A clone can be made on another node if all volumes of the VM are on shared
+// storages.
 func TestClusterClone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -526,7 +529,7 @@ func TestClusterClone(t *testing.T) {
 }
 
 // Each node of a started cluster has a port. A node that is down refuses
-// connections, and has the same port when it is up again.
+// connections. It has the same port when it is up again.
 func TestClusterPorts(t *testing.T) {
 	t.Parallel()
 	r := newRack(t, nil, &pvetest.Options{Speed: 1000})
@@ -569,8 +572,8 @@ func TestClusterPorts(t *testing.T) {
 	}
 }
 
-// The traces of both nodes show a request that is passed on; OnRequest sees that
-// of the client, and can cut the power in between.
+// A request that is passed on is in the traces of both nodes. OnRequest sees
+// the client's request, and can cut the power before the request is passed on.
 func TestClusterTrace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -599,7 +602,8 @@ func TestClusterTrace(t *testing.T) {
 	})
 }
 
-// Check sees what no single node sees.
+// Cluster.Check reports a VMID that two nodes have, which no single node can
+// see.
 func TestClusterCheck(t *testing.T) {
 	t.Parallel()
 	hosts := []pvetest.Host{}
@@ -615,7 +619,7 @@ func TestClusterCheck(t *testing.T) {
 	}
 }
 
-// Descriptions that contradict each other are refused.
+// NewCluster panics if descriptions contradict each other.
 func TestClusterContradictions(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*pvetest.Host){

@@ -17,10 +17,10 @@ type datacenter struct {
 	mu sync.Mutex
 	timeline
 	random *rand.Rand
-	order  *rand.Rand // random order of lists
-	name   string     // of the cluster
-	peers  []*Node    // in the order of their IDs, which begin at 1
-	lowest int        // no VMID below it is free
+	order  *rand.Rand // makes the random order of lists
+	name   string     // name of the cluster
+	peers  []*Node    // all nodes, in the order of their IDs, which begin at 1
+	lowest int        // no VMID below this number is free
 
 	options      map[string]string   // datacenter.cfg
 	mappings     map[string]*Mapping // mapping/pci.cfg
@@ -28,8 +28,8 @@ type datacenter struct {
 	backupJobs   []BackupJob         // jobs.cfg
 	ha           *haStack
 	replications map[string]*replicationJob // replication.cfg, by ID
-	replicating  bool                       // nodes look for due jobs
-	behaviours   map[int]Guest              // of guests, by VMID
+	replicating  bool                       // whether nodes look for due jobs each minute
+	behaviours   map[int]Guest              // behaviours of guests, by VMID
 	agents       map[int]Agent
 	authority    authority
 	onRequest    func(Request)
@@ -50,8 +50,9 @@ func newDatacenter(hosts []Host, opts *Options) *datacenter {
 	return d
 }
 
-// join adds a host's description of the cluster. The description of an earlier
-// host takes precedence, but mappings get the entries of all hosts.
+// join adds a host's description of the cluster. If an earlier host described
+// the same thing, the earlier description applies. Mappings get the entries of
+// all hosts.
 func (d *datacenter) join(h Host) {
 	for _, m := range h.Mappings {
 		if known := d.mappings[m.ID]; known != nil {
@@ -86,8 +87,8 @@ func union(list, more []int) []int {
 	return list
 }
 
-// alone reports whether the node is not part of a cluster, as after PVE's
-// installation.
+// alone reports whether the node does not belong to a cluster, like a newly
+// installed PVE.
 func (d *datacenter) alone() bool { return len(d.peers) == 1 }
 
 // member returns the node with a name, or nil.
@@ -101,7 +102,7 @@ func (d *datacenter) member(name string) *Node {
 }
 
 // ownerOf returns the node that has a guest, and the kind of the guest in PVE's
-// words: "VM" or "CT". If the VMID is free, the node is nil and the kind "".
+// words: "VM" or "CT". If the VMID is free, ownerOf returns nil and "".
 func (d *datacenter) ownerOf(id int) (owner *Node, kind string) {
 	for _, n := range d.peers {
 		if _, container := n.host.Containers[id]; container {

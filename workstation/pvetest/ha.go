@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// An haStack is high availability as PVE's HA manager keeps it for a cluster
-// (pve-ha-manager): its configuration (/etc/pve/ha), the state of the active
-// cluster resource manager, the CRM, and that of a local resource manager, the
-// LRM, for each node.
+// An haStack is the high availability (HA) of a cluster, as PVE's HA manager
+// keeps it (pve-ha-manager). It holds the configuration (/etc/pve/ha), the
+// state of the active cluster resource manager (CRM), and for each node the
+// state of its local resource manager (LRM).
 type haStack struct {
 	d         *datacenter
 	resources map[string]*haResource // resources.cfg, by service ID: "vm:140"
@@ -21,8 +21,8 @@ type haStack struct {
 	groups    map[string]*haGroup    // groups.cfg, by name
 	commands  [][]string             // crm_commands: {"migrate", "vm:140", "pve2"}
 	crm       haCRM
-	lrms      map[string]*haLRM // by node
-	inRound   *compiledRules    // the rules during a round of the CRM, which compiles them once
+	lrms      map[string]*haLRM // LRMs, by node
+	inRound   *compiledRules    // the rules for the CRM's present round, compiled once
 	ticking   bool
 	ticks     int
 	uids      int
@@ -42,10 +42,10 @@ type haService struct {
 	node    string
 	target  string // node to which the service moves
 	timeout string // of a requested stop, in seconds; "" is the default
-	uid     string // of the state; a result of the LRM names it
-	running bool   // the LRM has seen the service run since the newest change of state
+	uid     string // ID of the state, under which the LRM reports its result
+	running bool   // whether the LRM saw the service run since the last change of state
 	failed  []string
-	command []string // command that was not yet done
+	command []string // command that the CRM has not yet carried out
 }
 
 // newHA returns the HA stack of a cluster whose resources have been under high
@@ -55,8 +55,8 @@ func newHA(d *datacenter) *haStack {
 		crm: haCRM{nodes: map[string]string{}, services: map[string]*haService{}, seen: map[string]time.Time{}}, lrms: map[string]*haLRM{}}
 }
 
-// settle sets the state of managers that have worked for a while, if a host's
-// description puts VMs under high availability.
+// settle gives the managers the state that they have after working for a while.
+// It does so only if a host's description puts VMs under high availability.
 func (h *haStack) settle() {
 	if len(h.resources) == 0 {
 		return
@@ -73,8 +73,8 @@ func (h *haStack) settle() {
 	h.wake()
 }
 
-// describe takes over the VMs that the description of a node puts under high
-// availability, in the state in which the HA manager would keep them.
+// describe adds the VMs that a host's description puts under high availability.
+// They get the state in which the HA manager would keep them.
 func (h *haStack) describe(host Host) {
 	running := map[int]bool{}
 	for _, v := range host.VMs {
@@ -92,13 +92,14 @@ func (h *haStack) describe(host Host) {
 
 func sidOf(id int) string { return fmt.Sprintf("vm:%d", id) }
 
-// uid returns a new name for a state of a service (compute_new_uuid).
+// uid returns a new ID for a state of a service (compute_new_uuid).
 func (h *haStack) uid() string {
 	h.uids++
 	return fmt.Sprintf("%x", sha1.Sum([]byte(text(h.uids))))[:22]
 }
 
-// state returns the requested state of a resource ("enabled" is an old name).
+// state returns the requested state of a resource. The old name "enabled"
+// stands for "started".
 func (r *haResource) state() string {
 	if state := cmp.Or(r.options["state"], "started"); state != "enabled" {
 		return state
@@ -106,21 +107,22 @@ func (r *haResource) state() string {
 	return "started"
 }
 
-// number returns an option that is 1 if it is not set: max_restart,
-// max_relocate, failback.
+// number returns the value of an option whose default is 1: max_restart,
+// max_relocate or failback.
 func (r *haResource) number(name string) int { return atoi(r.options[name], 1) }
 
-// managed reports whether requests about a VM go to the HA manager
+// managed reports whether PVE passes requests about a VM to the HA manager
 // (PVE/HA/Config.pm, vm_is_ha_managed).
 func (h *haStack) managed(id int) bool {
 	r := h.resources[sidOf(id)]
 	return r != nil && r.state() != "ignored"
 }
 
-// configured reports whether a VM is a resource, even an ignored one.
+// configured reports whether a VM is a resource. A resource in the state
+// "ignored" counts too.
 func (h *haStack) configured(id int) bool { return h.resources[sidOf(id)] != nil }
 
-// home returns the node with a VM's configuration file, and the VM.
+// home returns the node that has a VM's configuration file, and the VM.
 func (h *haStack) home(id int) (*Node, *vm) {
 	if n, kind := h.d.ownerOf(id); kind == "VM" {
 		return n, n.vms[id]
@@ -128,17 +130,17 @@ func (h *haStack) home(id int) (*Node, *vm) {
 	return nil, nil
 }
 
-// moveTo gives a VM's configuration file to another node.
+// moveTo moves a VM's configuration file to another node.
 func (v *vm) moveTo(from, to *Node) {
 	from.removeVM(v.id)
 	to.addVM(v)
 }
 
-// migrated reports whether groups have become rules, which is the case if no
-// groups are left (PVE/HA/Config.pm, have_groups_been_migrated).
+// migrated reports whether all groups have become rules, so that no groups are
+// left (PVE/HA/Config.pm, have_groups_been_migrated).
 func (h *haStack) migrated() bool { return len(h.groups) == 0 }
 
-// section writes one section of a configuration file.
+// section returns the text of one section of a configuration file.
 func section(kind, name string, options map[string]string) string {
 	lines := []string{kind + ": " + name}
 	for _, key := range slices.Sorted(maps.Keys(options)) {
@@ -161,8 +163,8 @@ func (h *haStack) resourcesDigest() string {
 }
 
 // changeOptions sets and deletes options of a section as PVE does
-// (PVE/API2/HA/Groups.pm and PVE/HA/Config.pm, update). required names the
-// options that cannot be deleted.
+// (PVE/API2/HA/Groups.pm and PVE/HA/Config.pm, update). The parameter required
+// names the options that cannot be deleted.
 func changeOptions(c *call, options map[string]string, allowed, required []string) error {
 	for _, key := range allowed {
 		if c.has(key) {
@@ -181,7 +183,8 @@ func changeOptions(c *call, options map[string]string, allowed, required []strin
 	return nil
 }
 
-// shown returns options in the form of the API: numbers as numbers.
+// shown converts options to the form of the API, in which numbers are not
+// strings.
 func shown(options map[string]string) map[string]any {
 	object := map[string]any{}
 	for key, value := range options {

@@ -6,12 +6,13 @@ import (
 	"time"
 )
 
-// The times of the HA manager. The CRM and an LRM with services work in rounds
-// of ten seconds, an LRM without services looks every five (pve-ha-manager
-// PVE/HA/CRM.pm and LRM.pm, work). A node that is away is fenced after a minute
-// (PVE/HA/NodeStatus.pm, $fence_delay), but not before its lock has expired
-// (PVE/HA/Env/PVE2.pm, get_pve_lock). A host whose LRM cannot renew its lock is
-// reset by its watchdog (src/watchdog-mux.c, CLIENT_WATCHDOG_TIMEOUT).
+// The times of the HA manager. The CRM works in rounds of ten seconds. So does
+// an LRM that has services, and an LRM without services looks every five
+// seconds (pve-ha-manager PVE/HA/CRM.pm and LRM.pm, work). A node that is away
+// is fenced after a minute (PVE/HA/NodeStatus.pm, $fence_delay), but not before
+// its lock has expired (PVE/HA/Env/PVE2.pm, get_pve_lock). A host whose LRM
+// cannot renew its lock is reset by its watchdog (src/watchdog-mux.c,
+// CLIENT_WATCHDOG_TIMEOUT).
 const (
 	haTick       = 5 * time.Second
 	fenceDelay   = 60 * time.Second
@@ -19,17 +20,17 @@ const (
 	watchdogTime = 60 * time.Second
 )
 
-// An haCRM is the state of the CRM that is active (manager_status).
+// An haCRM is the state of the active CRM (manager_status).
 type haCRM struct {
 	master   string // node of the active CRM; "" if none was active yet
 	renewed  time.Time
-	stamp    time.Time            // of the newest round
+	stamp    time.Time            // time of the newest round
 	nodes    map[string]string    // node_status: "online", "unknown", "fence"
 	seen     map[string]time.Time // when the active CRM last saw a node online
 	services map[string]*haService
 }
 
-// wake lets the managers work, if there is anything to do.
+// wake starts the rounds of the managers, if they have anything to do.
 func (h *haStack) wake() {
 	if !h.ticking {
 		h.ticking = true
@@ -37,7 +38,7 @@ func (h *haStack) wake() {
 	}
 }
 
-// tick lets the CRM work, and five seconds later the LRMs.
+// tick lets the CRM do a round, and five seconds later the LRMs.
 func (h *haStack) tick() {
 	h.ticks++
 	if h.ticks%2 == 1 {
@@ -54,8 +55,8 @@ func (h *haStack) tick() {
 	}
 }
 
-// crmRound finds the active CRM and lets it work. If the node of the active CRM
-// is away, another node takes over when its lock has expired.
+// crmRound finds the active CRM and lets it work. If the active CRM's node is
+// away, another node takes over when the lock of the CRM has expired.
 func (h *haStack) crmRound() {
 	now := h.d.now
 	master := h.d.member(h.crm.master)
@@ -76,7 +77,7 @@ func (h *haStack) crmRound() {
 	h.manage()
 }
 
-// watchdog resets a host that is on and could not renew a lock for too long.
+// watchdog resets a running host that could not renew a lock for too long.
 func (h *haStack) watchdog(n *Node, renewed time.Time) {
 	if !n.down && h.d.now.Sub(renewed) >= watchdogTime {
 		n.watchdogReset()
@@ -86,7 +87,8 @@ func (h *haStack) watchdog(n *Node, renewed time.Time) {
 // bootTime is the time from the reset of a host until its node is up again.
 const bootTime = 90 * time.Second
 
-// watchdogReset restarts the host at once, as its watchdog does.
+// watchdogReset cuts the power of the host and boots it again, as its watchdog
+// does.
 func (n *Node) watchdogReset() {
 	n.remember()
 	n.cutPower()
@@ -132,7 +134,7 @@ func (h *haStack) manage() {
 	}
 }
 
-// updateNodes notes which nodes are online (PVE/HA/NodeStatus.pm, update).
+// updateNodes records which nodes are online (PVE/HA/NodeStatus.pm, update).
 func (h *haStack) updateNodes() {
 	for _, n := range h.d.peers {
 		name := n.host.Name
@@ -151,7 +153,7 @@ func (h *haStack) updateNodes() {
 }
 
 // away reports whether a node has been away for so long that it must be fenced
-// (node_is_offline_delayed). An active CRM that is new begins to count.
+// (node_is_offline_delayed). A newly active CRM counts from its first round.
 func (h *haStack) away(node string) bool {
 	if h.crm.nodes[node] == "online" {
 		return false
@@ -164,8 +166,8 @@ func (h *haStack) away(node string) bool {
 	return h.d.now.Sub(seen) >= fenceDelay
 }
 
-// fence tries to get the lock of each node that must be fenced. If the CRM gets
-// a node's lock, the node no longer runs its services, so fence gives them the
+// fence tries to get the lock of each node that must be fenced. A node whose
+// lock the CRM gets runs no services any more, so fence gives its services the
 // state "recovery" (fence_node). It reports whether a state changed.
 func (h *haStack) fence() (changed bool) {
 	fenced := map[string]bool{}
@@ -200,7 +202,7 @@ func (h *haStack) fenceNode(node string) bool {
 	return true
 }
 
-// take handles a command for the CRM (update_crm_commands).
+// take carries out a command for the CRM (update_crm_commands).
 func (h *haStack) take(words []string) {
 	s := h.crm.services[words[1]]
 	if s == nil {
@@ -234,8 +236,8 @@ func (h *haStack) change(s *haService, state string) {
 	*s = haService{state: state, node: s.node, failed: s.failed, uid: h.uid()}
 }
 
-// powerLost forgets what the managers of a host knew when the host lost its
-// power. The locks stay until they expire.
+// powerLost clears the memory of the managers of a host that lost its power.
+// The locks stay until they expire.
 func (h *haStack) powerLost(n *Node) {
 	l := h.lrm(n)
 	*l = haLRM{state: "wait_for_agent_lock", holder: strings.TrimSuffix(l.holder, "/old") + "/old", renewed: l.renewed, results: map[string]int{}, workers: map[string]bool{}, tries: map[string]int{}}

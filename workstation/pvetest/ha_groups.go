@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// An haGroup is a section of groups.cfg, which PVE has until 8 (pve-ha-manager
-// PVE/HA/Groups.pm). On PVE 9 groups exist only until all nodes have PVE 9:
-// then the CRM makes rules from them.
+// An haGroup is a section of groups.cfg, which PVE uses up to version 8
+// (pve-ha-manager PVE/HA/Groups.pm). In a cluster with PVE 9, groups exist
+// until all nodes have PVE 9. Then the CRM makes rules from them.
 type haGroup struct{ options map[string]string }
 
 var groupOptions = []string{"nodes", "restricted", "nofailback", "comment"}
@@ -27,8 +27,8 @@ func (h *haStack) groupObject(name string) map[string]any {
 	return object
 }
 
-// withGroups returns the handler of a method about groups. On PVE 9 it refuses
-// the method if there are no groups.
+// withGroups returns the handler of a method about groups. On PVE 9 the handler
+// refuses the method if the cluster has no groups.
 func withGroups(doing string, work func(n *Node, c *call) (any, error)) handler {
 	return func(n *Node, c *call) (any, error) {
 		if !n.olderThan(9, 0) && n.ha.migrated() {
@@ -91,7 +91,7 @@ func (n *Node) deleteHAGroup(c *call) (any, error) {
 	return null()
 }
 
-// priorities reads a list of nodes with priorities: "pve1:2,pve2"
+// priorities reads a list of nodes with priorities, such as "pve1:2,pve2"
 // (PVE/HA/Tools.pm, parse_node_priority).
 func priorities(list string) map[string]int {
 	nodes := map[string]int{}
@@ -103,7 +103,7 @@ func priorities(list string) map[string]int {
 }
 
 // groupRules returns the rules that PVE makes from groups: a node affinity for
-// each group with resources (PVE/HA/Groups.pm, migrate_groups_to_rules).
+// each group that has resources (PVE/HA/Groups.pm, migrate_groups_to_rules).
 func (h *haStack) groupRules() map[string]*haRule {
 	rules := map[string]*haRule{}
 	for _, sid := range sorted(h.resources) {
@@ -126,7 +126,7 @@ func (h *haStack) groupRules() map[string]*haRule {
 	return rules
 }
 
-// migrateGroups makes rules from groups for good, once all nodes are online and
+// migrateGroups replaces the groups with rules when all nodes are online and
 // have PVE 9 (PVE/HA/Manager.pm, try_persistent_group_migration).
 func (h *haStack) migrateGroups() {
 	ready := !slices.ContainsFunc(h.d.peers, func(n *Node) bool {
@@ -145,8 +145,9 @@ func (h *haStack) migrateGroups() {
 	clear(h.groups)
 }
 
-// failback reports whether a service returns to a better node. A group decides
-// instead of the resource (PVE/HA/Groups.pm, migrate_groups_to_resources).
+// failback reports whether a service goes back to a better node when that node
+// returns. If the resource is in a group, the group's option decides
+// (PVE/HA/Groups.pm, migrate_groups_to_resources).
 func (h *haStack) failback(r *haResource) bool {
 	if g := h.groups[r.options["group"]]; g != nil {
 		return g.options["nofailback"] != "1"

@@ -11,15 +11,15 @@ import (
 type haLRM struct {
 	state   string // "wait_for_agent_lock", "active" or "lost_agent_lock"
 	stamp   time.Time
-	holder  string          // of the lock
+	holder  string          // node that holds the lock
 	renewed time.Time       // when the lock was renewed
-	idle    int             // rounds without a service
-	results map[string]int  // by the uid of a service's state
-	workers map[string]bool // services with work that has not ended
-	tries   map[string]int  // starts that failed, by service
+	idle    int             // number of rounds without a service
+	results map[string]int  // results of work, by the uid of the service's state
+	workers map[string]bool // services whose work has not ended
+	tries   map[string]int  // number of failed starts, by service
 }
 
-// maxWorkers is the number of works that an LRM does at the same time
+// maxWorkers is the number of services on which an LRM works at the same time
 // (PVE/HA/Env/PVE2.pm, get_max_workers).
 const maxWorkers = 4
 
@@ -36,8 +36,8 @@ func (h *haStack) lrm(n *Node) *haLRM {
 	return l
 }
 
-// lock takes or renews the lock of a node's services. A lock that nobody renews
-// expires.
+// lock takes or renews the lock of a node's services, and reports whether that
+// worked. A lock that nobody renews expires.
 func (h *haStack) lock(l *haLRM, holder string) bool {
 	now := h.d.now
 	if l.holder != "" && l.holder != holder && now.Sub(l.renewed) < lockLife {
@@ -86,8 +86,8 @@ func (h *haStack) lrmRound(n *Node, l *haLRM) {
 	h.manageResources(n, l)
 }
 
-// count returns the number of services on a node, or on the way to it, that
-// are of a kind.
+// count returns the number of services of a kind that are on a node or move to
+// it.
 func (h *haStack) count(node string, kind func(*haService) bool) (count int) {
 	for _, s := range h.crm.services {
 		if (s.node == node || s.target == node) && kind(s) {
@@ -103,7 +103,8 @@ func active(s *haService) bool {
 	return !slices.Contains([]string{"stopped", "freeze", "error", "request_start"}, s.state)
 }
 
-// manageResources begins the work that the states of a node's services ask for.
+// manageResources begins the work that the states of the node's services
+// require.
 func (h *haStack) manageResources(n *Node, l *haLRM) {
 	awaited := map[string]bool{}
 	for _, s := range h.crm.services {
@@ -122,7 +123,7 @@ func (h *haStack) manageResources(n *Node, l *haLRM) {
 	}
 }
 
-// work does what the state of a service asks for. The result is known when the
+// work does what the state of a service requires. Its result is known when the
 // task has ended (PVE/HA/LRM.pm, exec_resource_agent).
 func (h *haStack) work(n *Node, l *haLRM, sid string, s *haService) {
 	id, state, uid, target := h.resources[sid].id, s.state, s.uid, s.target
@@ -153,8 +154,9 @@ func (h *haStack) work(n *Node, l *haLRM, sid string, s *haService) {
 	}
 }
 
-// worked keeps the result of an LRM's work. A start that failed is tried again
-// before the CRM hears of it (handle_service_exitcode).
+// worked stores the result of an LRM's work. If a start failed, the LRM first
+// tries again before it reports the failure to the CRM
+// (handle_service_exitcode).
 func (h *haStack) worked(l *haLRM, sid, state, uid string, code int) {
 	delete(l.workers, sid)
 	if state == "started" {
@@ -168,9 +170,9 @@ func (h *haStack) worked(l *haLRM, sid, state, uid string, code int) {
 	l.results[uid] = code
 }
 
-// haStop starts the task with which the LRM stops a VM: with a timeout of 0 it
-// ends QEMU, otherwise it asks the guest first (PVE/HA/Resources/PVEVM.pm,
-// shutdown).
+// haStop starts the task with which the LRM stops a VM. With a timeout of 0 the
+// task ends QEMU, otherwise it first asks the guest to shut down
+// (PVE/HA/Resources/PVEVM.pm, shutdown).
 func (n *Node) haStop(id int, timeout string) *task {
 	if timeout == "0" {
 		return n.endTask("qmstop", id, "root@pam", ending{patience: time.Minute, force: true})
@@ -179,13 +181,13 @@ func (n *Node) haStop(id int, timeout string) *task {
 	return n.endTask("qmshutdown", id, "root@pam", ending{ask: true, force: true, patience: patience})
 }
 
-// move starts the task with which the LRM moves a VM, and calls done at its end.
-// Local disks are moved with the VM, and local devices do not prevent the move
-// (PVE/HA/Resources/PVEVM.pm, migrate).
+// move starts the task with which the LRM moves a VM, and calls done when the
+// task ends. The VM's local disks move with it, and local devices do not
+// prevent the move (PVE/HA/Resources/PVEVM.pm, migrate).
 func (h *haStack) move(n *Node, id int, target string, online bool, done func()) {
 	v, to := n.vms[id], h.d.member(target)
 	if v == nil || to == nil || locked(v) != nil || v.running && !online || n.available(v.config) != nil || to.available(v.config) != nil {
-		done() // refused at once, without a task
+		done() // the move was refused, so there is no task
 		return
 	}
 	m := &migration{from: n, to: to, v: v, online: online, force: true, withDisks: true}

@@ -35,9 +35,9 @@ func (n *Node) startByHA(c *call) (any, error) {
 	})
 }
 
-// stopByHA serves POST stop and shutdown: it leaves a command for the CRM,
-// which sets the requested state "stopped" when it acts. With a timeout of 0
-// the guest is not asked.
+// stopByHA serves POST stop and shutdown. It leaves a command for the CRM,
+// which later sets the requested state "stopped". With a timeout of 0 the guest
+// is not asked to shut down.
 func (n *Node) stopByHA(c *call, timeout string) (any, error) {
 	return n.askHA(c, "hastop", "stop for VM "+c.get("vmid"), "crm-command stop vm:"+c.get("vmid")+" "+timeout, func(sid string) {
 		n.ha.command("stop", sid, timeout)

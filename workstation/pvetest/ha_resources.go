@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// resourceOptions are the options of a VM under high availability (pve-ha-manager
-// PVE/HA/Resources/PVEVM.pm).
+// resourceOptions lists the options of a VM under high availability
+// (pve-ha-manager PVE/HA/Resources/PVEVM.pm).
 var resourceOptions = []string{"state", "group", "comment", "failback", "max_restart", "max_relocate"}
 
-// sid returns the service ID that a call names: "vm:140", or "140" for short
-// (PVE/HA/Config.pm, parse_sid).
+// sid returns the service ID that a call names. A call may name it as "vm:140",
+// or as "140" for short (PVE/HA/Config.pm, parse_sid).
 func (n *Node) sid(c *call) (sid string, id int, err error) {
 	sid = c.get("sid")
 	if kind, name, full := strings.Cut(sid, ":"); full {
 		id = atoi(name, 0)
 		if kind == "ct" {
-			id = 0 // containers are only names in the embedded node
+			id = 0 // the embedded node has only the names of containers
 		}
 		return sid, id, nil
 	}
@@ -87,8 +87,8 @@ func (n *Node) createResource(c *call) (any, error) {
 	return nil, changeOptions(c, r.options, resourceOptions, nil)
 }
 
-// updateResource serves PUT /cluster/ha/resources/{sid}. A service in the state
-// error accepts no other request than "disabled".
+// updateResource serves PUT /cluster/ha/resources/{sid}. If a service is in the
+// state "error", the only request that it accepts is "disabled".
 func (n *Node) updateResource(c *call) (any, error) {
 	failed := "update resources config failed: "
 	if n.olderThan(9, 0) {
@@ -125,7 +125,7 @@ func (n *Node) updateResource(c *call) (any, error) {
 	return null()
 }
 
-// inError refuses a request for a service in the state error
+// inError refuses a requested state for a service in the state "error"
 // (PVE/API2/HA/Resources.pm, check_service_state).
 func (h *haStack) inError(sid, state string) error {
 	r, service := h.resources[sid], h.crm.services[sid]
@@ -147,9 +147,9 @@ func (n *Node) deleteResource(c *call) (any, error) {
 	return null()
 }
 
-// remove takes a resource out of the configuration. If purge is set, rules lose
-// it too, and rules without resources go (PVE/HA/Config.pm,
-// delete_service_from_config).
+// remove deletes a resource from the configuration. If purge is set, it also
+// deletes the resource from rules, and the rules that then have no resources
+// (PVE/HA/Config.pm, delete_service_from_config).
 func (h *haStack) remove(sid string, purge bool) {
 	if h.resources[sid] == nil {
 		return
@@ -166,8 +166,8 @@ func (h *haStack) remove(sid string, purge bool) {
 	}
 }
 
-// moveResource serves POST migrate and relocate of a resource. It only leaves a
-// command for the CRM.
+// moveResource serves POST migrate and POST relocate of a resource. It only
+// leaves a command for the CRM.
 func (n *Node) moveResource(c *call) (any, error) {
 	sid, id, err := n.sid(c)
 	if err != nil {
@@ -195,15 +195,15 @@ func (n *Node) moveResource(c *call) (any, error) {
 	return answer, nil
 }
 
-// command leaves a command for the CRM (queue_crm_commands).
+// command queues a command for the CRM (queue_crm_commands).
 func (h *haStack) command(words ...string) {
 	h.commands = append(h.commands, words)
 	h.wake()
 }
 
-// motion returns the services that move with a service, and for each node that
-// is online the services that block a move to it (PVE/HA/Config.pm,
-// get_resource_motion_info).
+// motion returns the services that move together with a service. For each node
+// that is online, it also returns the services that block a move to the node
+// (PVE/HA/Config.pm, get_resource_motion_info).
 func (h *haStack) motion(sid string) (together []string, blocking map[string][]map[string]any) {
 	rules := h.compiled()
 	blocking = map[string][]map[string]any{}

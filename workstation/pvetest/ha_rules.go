@@ -8,22 +8,22 @@ import (
 	"strings"
 )
 
-// An haRule is a section of rules.cfg, which PVE has since 9 (pve-ha-manager
-// PVE/HA/Rules). A rule of kind "node-affinity" names the nodes for its
-// resources; a rule of kind "resource-affinity" keeps its resources together or
-// apart.
+// An haRule is a section of rules.cfg, which PVE has since version 9
+// (pve-ha-manager PVE/HA/Rules). A rule of the kind "node-affinity" names nodes
+// for its resources. A rule of the kind "resource-affinity" keeps its resources
+// together or apart.
 type haRule struct {
 	kind      string
 	order     int
 	disabled  bool
-	resources map[string]bool // by service ID
-	nodes     map[string]int  // priority, by node
+	resources map[string]bool // set of service IDs
+	nodes     map[string]int  // priorities, by node
 	strict    string          // "1", "0" or not set
 	affinity  string          // "positive" or "negative"
 	comment   string
 }
 
-// options returns the rule in the form of rules.cfg.
+// options converts the rule to the options of its section in rules.cfg.
 func (r *haRule) options() map[string]string {
 	options := map[string]string{"resources": strings.Join(slices.Sorted(maps.Keys(r.resources)), ",")}
 	var nodes []string
@@ -52,14 +52,15 @@ func (h *haStack) rulesDigest() string {
 	return digestOf(file)
 }
 
-// inOrder returns the names of rules in their order.
+// inOrder returns the names of rules, sorted by the rules' order.
 func inOrder(rules map[string]*haRule) []string {
 	names := sorted(rules)
 	slices.SortStableFunc(names, func(a, b string) int { return rules[a].order - rules[b].order })
 	return names
 }
 
-// allRules returns the rules, and the rules that follow from groups.
+// allRules returns the configured rules together with the rules that PVE makes
+// from groups.
 func (h *haStack) allRules() map[string]*haRule {
 	all := maps.Clone(h.rules)
 	for name, rule := range h.groupRules() {
@@ -78,7 +79,8 @@ func (h *haStack) ruleObject(name string, rule *haRule, problems map[string][]st
 	return object
 }
 
-// withRules returns the handler of a method about rules, which PVE has since 9.
+// withRules returns the handler of a method about rules, which PVE has since
+// version 9.
 func withRules(work func(n *Node, c *call) (any, error)) handler {
 	return func(n *Node, c *call) (any, error) {
 		if n.olderThan(9, 0) {
@@ -167,8 +169,8 @@ func (n *Node) deleteHARule(c *call) (any, error) {
 	return null()
 }
 
-// take sets those fields of a rule for which the call has parameters. A
-// parameter of another kind of rule is refused.
+// take sets the fields of a rule for which the call has parameters. It refuses
+// a parameter that belongs to another kind of rule.
 func (r *haRule) take(c *call) error {
 	for _, key := range []string{"nodes", "strict", "affinity"} {
 		if other := (key == "affinity") != (r.kind == "resource-affinity"); c.has(key) && other {
@@ -189,11 +191,11 @@ func (r *haRule) take(c *call) error {
 			*field = c.get(key)
 		}
 	}
-	r.disabled = r.disabled || c.get("disable") == "1" // disable=0 counts as not given
+	r.disabled = r.disabled || c.get("disable") == "1" // PVE ignores disable=0
 	return nil
 }
 
-// missing returns the name of an option that the rule needs and lacks.
+// missing returns the name of a required option that the rule lacks, or "".
 func (r *haRule) missing() string {
 	switch {
 	case r.resources == nil:
@@ -229,7 +231,7 @@ func (r *haRule) drop(c *call, key string) error {
 	return nil
 }
 
-// validRule refuses a change to resources or nodes that do not exist
+// validRule refuses a call that names resources or nodes that do not exist
 // (PVE/API2/HA/Rules.pm, $assert_valid_resources_param).
 func (h *haStack) validRule(c *call, r *haRule) error {
 	var resources, nodes []string
@@ -258,7 +260,7 @@ func (h *haStack) validRule(c *call, r *haRule) error {
 	return nil
 }
 
-// keepRule stores a rule, unless it cannot be kept together with the others.
+// keepRule stores a rule, unless it conflicts with the other rules.
 func (h *haStack) keepRule(failed, name string, rule *haRule) error {
 	all := h.allRules()
 	all[name] = rule

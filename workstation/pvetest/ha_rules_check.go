@@ -5,9 +5,10 @@ import (
 	"slices"
 )
 
-// infeasible returns what keeps rules from being kept, by rule and option. The
-// CRM ignores these rules (pve-ha-manager PVE/HA/Rules.pm, check_feasibility,
-// with the checks of its plugins). nodes is the number of nodes of the cluster.
+// infeasible returns the problems for which rules cannot be followed, by rule
+// and option. The CRM ignores these rules (pve-ha-manager PVE/HA/Rules.pm,
+// check_feasibility, with the checks of its plugins). The parameter nodes is
+// the number of nodes of the cluster.
 func infeasible(rules map[string]*haRule, nodes int) map[string]map[string][]string {
 	problems := map[string]map[string][]string{}
 	report := func(rule, problem string) {
@@ -35,7 +36,7 @@ func infeasible(rules map[string]*haRule, nodes int) map[string]map[string][]str
 	return problems
 }
 
-// checkLocated finds resources with two node affinities.
+// checkLocated reports resources with two node affinities.
 func checkLocated(located map[string]*haRule, report func(rule, problem string)) {
 	for _, name := range sorted(located) {
 		for _, sid := range sorted(located[name].resources) {
@@ -49,7 +50,7 @@ func checkLocated(located map[string]*haRule, report func(rule, problem string))
 	}
 }
 
-// checkCounts finds rules with too few or too many resources.
+// checkCounts reports rules with too few or too many resources.
 func checkCounts(positive, negative map[string]*haRule, nodes int, report func(rule, problem string)) {
 	for _, rules := range []map[string]*haRule{positive, negative} {
 		for _, name := range sorted(rules) {
@@ -65,8 +66,8 @@ func checkCounts(positive, negative map[string]*haRule, nodes int, report func(r
 	}
 }
 
-// bundles joins positive rules that share a resource. It returns the resources
-// of each bundle, and the names of its rules.
+// bundles joins positive rules that share a resource. For each bundle of rules
+// it returns the resources and the names of the rules.
 func bundles(positive map[string]*haRule) (resources []map[string]bool, names [][]string) {
 	for _, name := range sorted(positive) {
 		set, joined := maps.Clone(positive[name].resources), []string{name}
@@ -90,7 +91,7 @@ func common(a, b map[string]bool) []string {
 	return sorted(both)
 }
 
-// checkOpposed finds resources that must be both together and apart.
+// checkOpposed reports resources that must be both together and apart.
 func checkOpposed(positive, negative map[string]*haRule, report func(rule, problem string)) {
 	sets, names := bundles(positive)
 	for i, set := range sets {
@@ -106,7 +107,8 @@ func checkOpposed(positive, negative map[string]*haRule, report func(rule, probl
 	}
 }
 
-// paired returns the names of the node affinities with one of the resources.
+// paired returns the names of the node affinities that apply to a resource in
+// the set.
 func paired(set map[string]bool, located map[string]*haRule) (names []string) {
 	for _, name := range sorted(located) {
 		if len(common(set, located[name].resources)) > 0 {
@@ -116,8 +118,8 @@ func paired(set map[string]bool, located map[string]*haRule) (names []string) {
 	return names
 }
 
-// checkPriorities finds resources that have an affinity to other resources, and
-// whose nodes have several priorities.
+// checkPriorities reports resources that have an affinity to other resources if
+// the rule for their nodes has several priorities.
 func checkPriorities(affinity, located map[string]*haRule, report func(rule, problem string)) {
 	for _, name := range sorted(affinity) {
 		pairs := paired(affinity[name].resources, located)
@@ -137,7 +139,7 @@ func checkPriorities(affinity, located map[string]*haRule, report func(rule, pro
 	}
 }
 
-// checkOneLocation finds resources that must be together but have different
+// checkOneLocation reports resources that must be together but have different
 // node affinities.
 func checkOneLocation(positive, located map[string]*haRule, report func(rule, problem string)) {
 	sets, names := bundles(positive)
@@ -155,8 +157,8 @@ func checkOneLocation(positive, located map[string]*haRule, report func(rule, pr
 	}
 }
 
-// checkRoom finds resources that must be apart but have fewer nodes than
-// resources.
+// checkRoom reports resources that must be apart but have fewer allowed nodes
+// than there are resources.
 func checkRoom(negative, located map[string]*haRule, report func(rule, problem string)) {
 	for _, name := range sorted(negative) {
 		bound, allowed := map[string]bool{}, map[string]bool{}

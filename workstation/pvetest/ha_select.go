@@ -6,17 +6,17 @@ import (
 	"slices"
 )
 
-// compiledRules are the rules that can be kept, in the form in which the CRM
-// uses them (pve-ha-manager PVE/HA/Rules.pm, transform and compile).
+// compiledRules holds the feasible rules, in the form in which the CRM uses
+// them (pve-ha-manager PVE/HA/Rules.pm, transform and compile).
 type compiledRules struct {
-	nodes    map[string]map[string]int  // priority of the nodes for a service; -1 for nodes beside a rule that is not strict
-	together map[string]map[string]bool // services on the same node
-	apart    map[string]map[string]bool // services on other nodes
+	nodes    map[string]map[string]int  // priorities of nodes, by service; -1 for a node that a non-strict rule does not name
+	together map[string]map[string]bool // services that must be on the same node, by service
+	apart    map[string]map[string]bool // services that must be on other nodes, by service
 }
 
 // knownNodes returns the number of nodes that the CRM knows. Before its first
-// round, the CRM knows no nodes. PVE then refuses every rule that keeps
-// services apart.
+// round the CRM knows no nodes, and PVE refuses every rule that keeps services
+// apart.
 func (h *haStack) knownNodes() int { return len(h.crm.nodes) }
 
 func (h *haStack) compiled() compiledRules {
@@ -41,7 +41,7 @@ func (h *haStack) compiled() compiledRules {
 			pair(c.apart, r.resources)
 		}
 	}
-	for _, set := range sets { // the whole bundle keeps away from what one of its services keeps away from
+	for _, set := range sets { // a service that is apart from one service of a bundle is apart from the whole bundle
 		avoided := map[string]bool{}
 		for sid := range set {
 			maps.Copy(avoided, c.apart[sid])
@@ -56,8 +56,8 @@ func (h *haStack) compiled() compiledRules {
 	return c
 }
 
-// compileNodes gives a node affinity to its services, and to the services that
-// have to be together with one of them.
+// compileNodes applies a node affinity to its services, and to the services
+// that must be together with these services.
 func (h *haStack) compileNodes(c compiledRules, r *haRule, sets []map[string]bool) {
 	nodes := maps.Clone(r.nodes)
 	for name := range h.crm.nodes {
@@ -94,7 +94,8 @@ func link(links map[string]map[string]bool, a, b string) {
 	links[a][b] = true
 }
 
-// preference says what select prefers among the nodes that rules allow.
+// A preference is the kind of node that selectNode prefers among the nodes that
+// the rules allow.
 type preference int
 
 const (
@@ -165,9 +166,10 @@ func (h *haStack) affine(rules compiledRules, sid string) (allowed, preferred ma
 	return allowed, preferred
 }
 
-// neighbours returns the number of services on each node that a service is to
-// be together with, and the nodes with services that it is to keep away from
-// (PVE/HA/Rules/ResourceAffinity.pm, get_resource_affinity).
+// neighbours returns two things about a service: for each node, the number of
+// services there that it must be together with, and the nodes with services
+// that it must be apart from (PVE/HA/Rules/ResourceAffinity.pm,
+// get_resource_affinity).
 func (h *haStack) neighbours(rules compiledRules, sid string) (together map[string]int, apart map[string]bool) {
 	together, apart = map[string]int{}, map[string]bool{}
 	for other := range rules.together[sid] {
@@ -182,8 +184,9 @@ func (h *haStack) neighbours(rules compiledRules, sid string) (together map[stri
 	return together, apart
 }
 
-// occupies returns the node on which a service counts, and the node to which it
-// moves, if they are online (PVE/HA/Usage.pm, get_used_service_nodes).
+// occupies returns the node whose load a service adds to, and the node to which
+// the service moves. A node that is not online is "" (PVE/HA/Usage.pm,
+// get_used_service_nodes).
 func (h *haStack) occupies(sid string) (node, target string) {
 	s := h.crm.services[sid]
 	if s == nil || s.state == "stopped" || s.state == "request_start" {

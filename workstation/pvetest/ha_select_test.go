@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// rulesOf reads rules in short: "name: kind resources options".
+// rulesOf parses rules in the short form "name: kind resources options".
 func rulesOf(lines ...string) map[string]*haRule {
 	rules := map[string]*haRule{}
 	for i, line := range lines {
@@ -36,12 +36,13 @@ func rulesOf(lines ...string) map[string]*haRule {
 	return rules
 }
 
-// Rules that cannot be kept are named, with PVE's words.
+// infeasible names the rules that cannot be followed, and gives the reason in
+// PVE's words.
 func TestInfeasibleRules(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		rules []string
-		want  string // the rules with a problem, and a part of each problem
+		want  string // the rules with a problem, each with a part of its message
 	}{
 		"nothing":                     {nil, ""},
 		"apart":                       {[]string{"n: negative 1,2"}, ""},
@@ -79,8 +80,8 @@ func TestInfeasibleRules(t *testing.T) {
 	}
 }
 
-// stackOf returns an HA stack with nodes and services in short: "x online",
-// "1 started x".
+// stackOf returns an HA stack with the given nodes and services, in short forms
+// such as "x online" and "1 started x".
 func stackOf(rules []string, state ...string) *haStack {
 	h := newHA(&datacenter{})
 	h.rules = rulesOf(rules...)
@@ -101,7 +102,7 @@ func stackOf(rules []string, state ...string) *haStack {
 	return h
 }
 
-// The CRM chooses the same node as PVE's CRM.
+// selectNode chooses the same node as PVE's CRM.
 func TestSelectNode(t *testing.T) {
 	t.Parallel()
 	three := []string{"x online", "y online", "z online"}

@@ -2,7 +2,8 @@ package pvetest
 
 import "slices"
 
-// The results of an LRM (pve-ha-manager PVE/HA/Tools.pm).
+// The exit codes with which an LRM reports its results (pve-ha-manager
+// PVE/HA/Tools.pm).
 const (
 	haSuccess   = 0
 	haError     = 1
@@ -10,7 +11,8 @@ const (
 	haWrongNode = 3
 )
 
-// next decides the next state of a service (PVE/HA/Manager.pm, next_state_...).
+// next computes the next state of a service (PVE/HA/Manager.pm,
+// next_state_...).
 func (h *haStack) next(sid string, r *haResource, s *haService) {
 	result, known := h.result(s.uid)
 	switch s.state {
@@ -41,7 +43,8 @@ func (h *haStack) next(sid string, r *haResource, s *haService) {
 	}
 }
 
-// result returns what an LRM reports for a state.
+// result returns the LRM's result for the state with a uid. known is false if
+// there is no result yet.
 func (h *haStack) result(uid string) (code int, known bool) {
 	for _, l := range h.lrms {
 		if code, known = l.results[uid]; known {
@@ -103,11 +106,11 @@ func (h *haStack) nextStarted(sid string, r *haResource, s *haService, result in
 		h.change(s, "migrate")
 		s.target = node
 	} else if known {
-		s.uid = h.uid() // the LRM looks again, and starts a VM that went down
+		s.uid = h.uid() // with a new uid, the LRM looks again and starts a VM that went down
 	}
 }
 
-// obey does a command for a service that is started. A stop also changes the
+// obey carries out a command for a started service. A stop also changes the
 // requested state.
 func (h *haStack) obey(r *haResource, s *haService) {
 	command := s.command
@@ -144,13 +147,14 @@ func (h *haStack) nextMoved(r *haResource, s *haService, result int, known bool)
 	}
 }
 
-// removableLocks holds the locks of a configuration that have no meaning any
-// more once the node has been fenced ($fence_recovery_cleanup).
+// removableLocks lists the locks that a VM's configuration loses when its node
+// has been fenced, because the locked work has ended ($fence_recovery_cleanup).
 var removableLocks = []string{"backup", "mounted", "migrate", "clone", "rollback", "snapshot", "snapshot-delete", "suspending", "suspended"}
 
-// nextRecovery gives a service of a fenced node to another node. Nothing checks
-// whether that node has the VM's disks and devices. If it lacks them, the start
-// fails. If no node is allowed, the CRM tries again in each round.
+// nextRecovery moves a service of a fenced node to another node. Like PVE, it
+// does not check whether that node has the VM's disks and devices. If the node
+// lacks them, the start fails. If no node is allowed, the CRM tries again in
+// each round.
 func (h *haStack) nextRecovery(sid string, r *haResource, s *haService) {
 	node := h.selectNode(sid, r, bestNode)
 	from, v := h.home(r.id)

@@ -46,7 +46,7 @@ func (n *Node) haCurrent(*call) (any, error) {
 	return list, nil
 }
 
-// age returns what PVE says about the age of a manager's status.
+// age returns PVE's words about the age of a manager's status.
 func (h *haStack) age(stamp time.Time) string {
 	if h.d.now.Sub(stamp) > 30*time.Second {
 		return "old timestamp - dead?"
@@ -93,7 +93,7 @@ func (h *haStack) serviceEntry(sid string) map[string]any {
 		entry["node"] = node
 	}
 	entry["status"] = fmt.Sprintf("%s (%s, %s)", sid, node, entry["state"])
-	if r != nil { // PVE fills in what is not set
+	if r != nil { // PVE shows the defaults of options that are not set
 		entry["request_state"], entry["max_restart"], entry["max_relocate"] = r.state(), r.number("max_restart"), r.number("max_relocate")
 		entry["failback"] = r.number("failback")
 		for _, key := range []string{"group", "comment"} {
@@ -178,7 +178,7 @@ func (s *haService) object() map[string]any {
 	return object
 }
 
-// haOf returns the state of HA in a VM's status (PVE/HA/Config.pm,
+// haOf returns the HA state that is shown in a VM's status (PVE/HA/Config.pm,
 // get_service_status).
 func (h *haStack) haOf(id int) map[string]any {
 	if !h.managed(id) {
@@ -191,7 +191,7 @@ func (h *haStack) haOf(id int) map[string]any {
 	return status
 }
 
-// markHA adds the state of HA to a guest's entry in the cluster's list
+// markHA adds the HA state to a guest's entry in the cluster's list
 // (pve-manager PVE/API2/Cluster.pm, resources).
 func (h *haStack) markHA(resource map[string]any, id int) {
 	if s := h.crm.services[sidOf(id)]; s != nil {

@@ -21,8 +21,7 @@ func (r *rack) haState(node string, vmid int) string {
 	return fmt.Sprint(e["state"], " ", e["crm_state"], " ", e["node"])
 }
 
-// until waits until a VM's service has a state, and returns the time that it
-// took.
+// until waits until a VM's service has a state, and returns how long that took.
 func (r *rack) until(node string, vmid int, want string) time.Duration {
 	r.Helper()
 	began, got := time.Now(), ""
@@ -51,8 +50,8 @@ func withHA(ids ...int) func([]pvetest.Host) {
 	}
 }
 
-// A VM under HA is started and stopped by the HA manager, in its rounds, and
-// started again when its guest goes down by itself.
+// The HA manager starts and stops a VM under HA, in its rounds. It starts the
+// VM again when its guest shuts down by itself.
 func TestHARounds(t *testing.T) {
 	t.Parallel()
 	host := machines(running(140, "memory:=2048"))
@@ -101,8 +100,8 @@ func TestHARounds(t *testing.T) {
 	})
 }
 
-// A service that cannot start ends in the state error, and leaves it only by
-// the state disabled.
+// A service that cannot start gets the state "error". Only the requested state
+// "disabled" ends this state.
 func TestHAError(t *testing.T) {
 	t.Parallel()
 	host := machines(vm(140, "memory:=2048 hostpci0:=mapping=gone"))
@@ -132,7 +131,7 @@ func TestHAError(t *testing.T) {
 	})
 }
 
-// Resources, rules and their refusals have PVE's words.
+// Resources and rules can be made and changed. Refusals have PVE's words.
 func TestHAConfiguration(t *testing.T) {
 	t.Parallel()
 	host := machines(vm(140, ""), vm(141, ""), vm(142, ""))
@@ -205,7 +204,7 @@ func TestHAGroups(t *testing.T) {
 	})
 }
 
-// A node that loses its power is fenced when its lock has expired, and its
+// A node that loses its power is fenced when its lock has expired. Then its
 // services start on another node.
 func TestHARecovery(t *testing.T) {
 	t.Parallel()
@@ -240,7 +239,7 @@ func TestHARecovery(t *testing.T) {
 	})
 }
 
-// A service that rules bind to the lost node waits for the node.
+// A service that rules bind to a lost node waits until the node is back.
 func TestHARecoveryWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -258,8 +257,8 @@ func TestHARecoveryWaits(t *testing.T) {
 	})
 }
 
-// A VM whose card the other nodes lack is nevertheless recovered to them, and
-// ends in the state error.
+// A VM is recovered even to a node that lacks its card. Its service then gets
+// the state "error".
 func TestHARecoveryWithACard(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -285,8 +284,8 @@ func TestHARecoveryWithACard(t *testing.T) {
 	})
 }
 
-// The part of a cluster without quorum resets its hosts with services before
-// the other part recovers the services: a VM never runs twice.
+// The part of a cluster without quorum resets its hosts with services. Only
+// then does the other part recover the services, so a VM never runs twice.
 func TestHAPartition(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -315,7 +314,8 @@ func TestHAPartition(t *testing.T) {
 	})
 }
 
-// If the active CRM is on the node that is lost, another takes over first.
+// If the node with the active CRM is lost, another CRM becomes active before
+// the services are recovered.
 func TestHAMasterLost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -343,7 +343,8 @@ func TestHAMasterLost(t *testing.T) {
 	})
 }
 
-// After a restart of the host, the HA manager starts its VMs, and no other does.
+// After a restart of the host, the HA manager starts the VMs under HA and no
+// others.
 func TestHAAfterARestart(t *testing.T) {
 	t.Parallel()
 	host := machines(running(140, "memory:=2048 onboot:=1"), vm(141, "onboot:=1"), running(142, "onboot:=1"))
@@ -354,14 +355,14 @@ func TestHAAfterARestart(t *testing.T) {
 		if got := l.Running(); !slices.Equal(got, []int{142}) {
 			t.Errorf("at first: %v", got)
 		}
-		time.Sleep(3 * time.Minute) // the lock of the services expires first
+		time.Sleep(3 * time.Minute) // first the lock of the node's services must expire
 		if got := l.Running(); !slices.Equal(got, []int{140, 142}) {
 			t.Errorf("later: %v", got)
 		}
 	})
 }
 
-// Without quorum the HA manager is told nothing.
+// Without quorum, requests to the HA manager are refused.
 func TestHAWithoutQuorum(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

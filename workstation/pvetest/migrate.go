@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// migrate serves POST migrate (qemu-server PVE/API2/Qemu.pm, migrate_vm). A
-// refusal here changes nothing. The task can still fail.
+// migrate serves POST migrate (qemu-server PVE/API2/Qemu.pm, migrate_vm). If
+// migrate itself refuses, nothing has changed. Its task can still fail.
 func (n *Node) migrate(c *call, v *vm) (any, error) {
 	target := c.get("target")
 	if target == n.host.Name || target == "localhost" {
@@ -51,9 +51,9 @@ type migration struct {
 	online    bool
 	force     bool
 	withDisks bool
-	limit     int // of the bandwidth, in KiB/s; 0 is none
-	// storages holds the storages for local volumes on the target, by the
-	// storage on the source. The entry "" is for all others.
+	limit     int // limit of the bandwidth in KiB/s; 0 means no limit
+	// storages maps a storage on the source to the storage on the target that
+	// gets its local volumes. The key "" stands for all other storages.
 	storages map[string]string
 	volumes  []movedVolume
 }
@@ -62,17 +62,18 @@ type migration struct {
 type movedVolume struct {
 	id         string
 	volume     *Volume
-	pool       string // on the target
+	pool       string // storage on the target
 	replicated bool
 }
 
-// networkSpeed is the number of bytes that a migration copies each second: a
-// link of 1 Gbit/s with SSH.
+// networkSpeed is the number of bytes that a migration copies each second, by
+// SSH over a link of 1 Gbit/s.
 const networkSpeed = 110 << 20
 
-// readStorages reads targetstorage: "1" keeps the names of storages, "fast"
-// puts all volumes there, and "slow:fast" puts the volumes of the storage slow
-// on the storage fast (pve-common PVE/JSONSchema.pm, parse_idmap).
+// readStorages parses the parameter targetstorage: "1" keeps the names of
+// storages, "fast" puts all volumes on the storage fast, and "slow:fast" puts
+// the volumes of the storage slow on the storage fast (pve-common
+// PVE/JSONSchema.pm, parse_idmap).
 func (m *migration) readStorages(c *call) error {
 	m.storages = map[string]string{}
 	for _, entry := range pveschema.SplitList(c.get("targetstorage")) {
@@ -132,7 +133,7 @@ func (m *migration) start(user string) *task {
 
 func (n *Node) stamp() string { return n.now.Format("2006-01-02 15:04:05") }
 
-// abort ends the task of a migration that moved nothing.
+// abort ends the task of a migration that has moved nothing yet.
 func (m *migration) abort(t *task, began time.Time, err error) {
 	if t.cancel != nil {
 		t.cancel()
@@ -146,7 +147,7 @@ func duration(d time.Duration) string {
 	return fmt.Sprintf("%02d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
 }
 
-// prepare checks again whether anything keeps the VM on its node.
+// prepare checks in the task, a second time, whether the VM can leave its node.
 func (m *migration) prepare(t *task) error {
 	n, v := m.from, m.v
 	job := n.jobTo(v.id, m.to.host.Name)

@@ -6,10 +6,11 @@ import (
 	"strings"
 )
 
-// migrationCheck serves GET migrate: which nodes could take the VM, and what
-// goes with it (qemu-server PVE/API2/Qemu.pm, migrate_vm_precondition). As in
-// PVE, a local disk keeps no node from being allowed, and mappings count by
-// their entries, whatever hardware the node has.
+// migrationCheck serves GET migrate. It lists the nodes to which the VM could
+// move, and the disks and devices that bind it (qemu-server PVE/API2/Qemu.pm,
+// migrate_vm_precondition). As in PVE, a node is allowed in spite of local
+// disks. Mappings are checked by their entries, not by the hardware of the
+// node.
 func (n *Node) migrationCheck(_ *call, v *vm) (any, error) {
 	if err := locked(v); err != nil {
 		return nil, err
@@ -23,7 +24,7 @@ func (n *Node) migrationCheck(_ *call, v *vm) (any, error) {
 		together, blocking = n.ha.motion(sidOf(v.id))
 		answer["dependent-ha-resources"] = append([]string{}, together...)
 	}
-	if v.running && n.olderThan(9, 0) { // before PVE 9 only for VMs that are off
+	if v.running && n.olderThan(9, 0) { // before version 9, PVE checks nodes only for VMs that are off
 		return answer, nil
 	}
 	allowed, refused := []string{}, map[string]any{}
@@ -77,7 +78,7 @@ func (n *Node) localDisks(v *vm) []map[string]any {
 
 // localResources returns the keys of a VM's configuration that bind it to its
 // node, and its mapped devices (PVE/QemuMigrate/Helpers.pm,
-// check_local_resources). A mapped device binds only a VM that runs.
+// check_local_resources). A mapped device binds only a running VM.
 func (n *Node) localResources(v *vm) (local []string, mapped map[string]map[string]any) {
 	local, mapped = []string{}, map[string]map[string]any{}
 	for _, key := range sorted(v.config) {
@@ -135,8 +136,9 @@ func (n *Node) unavailable(config map[string]string) []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// available refuses drives whose storage is not available on the node or does
-// not hold their kind of content (check_storage_availability).
+// available returns an error if the storage of a drive is not available on the
+// node, or does not hold the drive's kind of content
+// (check_storage_availability).
 func (n *Node) available(config map[string]string) error {
 	for _, key := range sorted(config) {
 		volume := parseDrive(config[key]).volume
@@ -151,8 +153,8 @@ func (n *Node) available(config map[string]string) error {
 	return nil
 }
 
-// holdsVolume refuses a storage that the node cannot use, or that does not take
-// the kind of a volume.
+// holdsVolume returns an error if the node cannot use the storage, or if the
+// storage does not hold the volume's kind of content.
 func (n *Node) holdsVolume(pool, volume string) error {
 	s := n.storages[pool]
 	switch {

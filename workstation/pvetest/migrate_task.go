@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// scan finds the local volumes of the VM, and returns the time for copying them
-// (PVE/QemuMigrate.pm, scan_local_volumes).
+// scan finds the local volumes of the VM, and returns how long it takes to copy
+// them (PVE/QemuMigrate.pm, scan_local_volumes).
 func (m *migration) scan(t *task) (takes time.Duration, err error) {
 	n, problems := m.from, 0
 	replicated := map[string]bool{}
@@ -31,7 +31,7 @@ func (m *migration) scan(t *task) (takes time.Duration, err error) {
 		m.volumes = append(m.volumes, moved)
 		if moved.replicated {
 			t.say("%s found local, replicated disk '%s' (attached)", n.stamp(), use.volume)
-			takes += 2 * time.Second // what was written since the newest run
+			takes += 2 * time.Second // a replicated volume needs only the data written since the newest run
 			continue
 		}
 		t.say("%s found local disk '%s' (attached)", n.stamp(), use.volume)
@@ -54,7 +54,8 @@ func (m *migration) copying(size int64) time.Duration {
 	return time.Duration(float64(size) / float64(speed) * float64(time.Second))
 }
 
-// poolFor returns the storage on the target for the volumes of a local storage.
+// poolFor returns the storage on the target that gets the volumes of a local
+// storage.
 func (m *migration) poolFor(pool string) string {
 	return cmp.Or(m.storages[pool], m.storages[""], pool)
 }
@@ -132,8 +133,9 @@ func (m *migration) cannotCopy(s *storage, name string, there bool, use volumeUs
 	return nil
 }
 
-// finish copies the volumes and gives the configuration to the target. If the
-// migration breaks off before, no copies are kept. PVE itself may leave copies.
+// finish copies the volumes and moves the configuration to the target. If the
+// migration breaks off earlier, no copies are left. PVE itself may leave
+// copies.
 func (m *migration) finish(t *task, began time.Time) {
 	n, v := m.from, m.v
 	var err error
@@ -176,8 +178,8 @@ func configsOf(snaps []snapshot) (configs []map[string]string) {
 	return configs
 }
 
-// copy puts a volume on the target and removes it from the source, and returns
-// its name there. A replica stays on the source, for the way back.
+// copy moves a volume to the target, and returns its name there. A replicated
+// volume also stays on the source, for the way back.
 func (m *migration) copy(moved movedVolume) string {
 	source, name, _ := m.from.volume(moved.id)
 	target := m.to.storages[moved.pool]

@@ -13,7 +13,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// move migrates VM 140 and returns the task's exit status and the time that it
+// move migrates VM 140. It returns the task's exit status and how long the task
 // took, or the refusal.
 func (r *rack) move(from, to string, params ...string) (exit string, took time.Duration) {
 	r.Helper()
@@ -28,7 +28,8 @@ func (r *rack) move(from, to string, params ...string) (exit string, took time.D
 	return r.end(from, fmt.Sprint(data))
 }
 
-// end waits for the end of a task.
+// end waits for the end of a task, and returns its exit status and how long it
+// took.
 func (r *rack) end(node, upid string) (exit string, took time.Duration) {
 	r.Helper()
 	began := time.Now()
@@ -62,7 +63,8 @@ func zfs(hosts []pvetest.Host) {
 	}
 }
 
-// A VM that is off moves with its disks, or stays where it was.
+// A stopped VM moves with its disks. If the migration fails, the VM stays where
+// it was.
 func TestMigration(t *testing.T) {
 	t.Parallel()
 	mapping := func(nodes ...string) []pvetest.Mapping {
@@ -77,7 +79,7 @@ func TestMigration(t *testing.T) {
 		change func(hosts []pvetest.Host)
 		params []string
 		exit   string
-		said   string // in the log
+		said   string // text in the task's log
 		takes  time.Duration
 		where  string
 	}{
@@ -126,7 +128,7 @@ func TestMigration(t *testing.T) {
 	}
 }
 
-// thick makes the ZFS storage of the second host too small.
+// thick makes the ZFS storage of the second host too small for the VM's disk.
 func thick(hosts []pvetest.Host) {
 	last := len(hosts[1].Storages) - 1
 	for i := range hosts {
@@ -135,7 +137,7 @@ func thick(hosts []pvetest.Host) {
 	hosts[1].Storages[last].Total = 1 << 30
 }
 
-// For each node, the preconditions say what the node lacks. They ignore its
+// GET migrate reports for each node what the node lacks. It ignores the node's
 // hardware.
 func TestMigrationCheck(t *testing.T) {
 	t.Parallel()
@@ -155,7 +157,7 @@ func TestMigrationCheck(t *testing.T) {
 	})
 }
 
-// A VM that runs moves without a card, and keeps running.
+// A running VM without a card moves, and keeps running.
 func TestLiveMigration(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -180,7 +182,8 @@ func TestLiveMigration(t *testing.T) {
 	})
 }
 
-// A node that dies in the middle of a migration leaves the VM there, locked.
+// If a node loses its power in the middle of a migration, the VM stays on it,
+// locked.
 func TestMigrationBreaksOff(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ lost, where, lock string }{
@@ -205,8 +208,8 @@ func TestMigrationBreaksOff(t *testing.T) {
 	}
 }
 
-// The HA manager moves a VM that must not be where it is, and a person's request
-// goes through the HA manager.
+// The HA manager moves a VM that rules do not allow on its node. A person's
+// request to move a VM under HA also goes through the HA manager.
 func TestHAMoves(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -233,8 +236,9 @@ func TestHAMoves(t *testing.T) {
 	})
 }
 
-// Replication copies disks on ZFS again and again. A migration to the job's
-// target is short and turns the job around. A recovery turns it around too.
+// Replication copies disks on ZFS repeatedly. A migration to a job's target is
+// short and swaps the job's source and target. A recovery to the target swaps
+// them too.
 func TestReplication(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

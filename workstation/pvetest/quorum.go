@@ -14,8 +14,8 @@ func (b *base) quorate() bool {
 	return votes > len(b.peers)/2
 }
 
-// needQuorum is PVE's refusal of a method that begins with a check for quorum
-// (pve-cluster src/PVE/Cluster.pm, check_cfs_quorum).
+// needQuorum returns PVE's refusal if the node has no quorum, for methods that
+// begin with this check (pve-cluster src/PVE/Cluster.pm, check_cfs_quorum).
 func (b *base) needQuorum() error {
 	if b.quorate() {
 		return nil
@@ -46,13 +46,13 @@ var quorumFirst = map[string]bool{
 	"POST /cluster/ha/groups":                     true,
 }
 
-// A clusterLock is the lock of pmxcfs that a method takes, and the words that
-// the method puts before an error.
+// A clusterLock names the lock of pmxcfs that a method takes, and the words
+// that the method puts before an error.
 type clusterLock struct{ lock, prefix string }
 
-// clusterLocks lists the methods that change files of the whole cluster
-// (lock_user_config, lock_storage_config, lock_pci_config, lock_ha_domain and
-// cfs_lock_file in PVE's packages).
+// clusterLocks lists the methods that change files of the whole cluster, and
+// the lock of each method (lock_user_config, lock_storage_config,
+// lock_pci_config, lock_ha_domain and cfs_lock_file in PVE's packages).
 var clusterLocks = map[string]clusterLock{
 	"POST /access/users":                            {"file-user_cfg", "create user failed: "},
 	"PUT /access/users/{userid}":                    {"file-user_cfg", "update user failed: "},
@@ -100,9 +100,9 @@ var clusterLocks = map[string]clusterLock{
 const cfsLockTimeout = 10 * time.Second
 
 // mayChangeCluster returns the refusal of a method that cannot write to
-// /etc/pve, because the node has no quorum. If the method takes a lock of
-// pmxcfs, the refusal comes when the attempts to take the lock time out, and the
-// method goes on if the quorum returns meanwhile.
+// /etc/pve because the node has no quorum. A method that takes a lock of pmxcfs
+// first tries for a while to take it. It is refused when this time is over, and
+// goes on if the quorum returns before.
 func (n *Node) mayChangeCluster(c *call) error {
 	method := c.endpoint.Method + " " + c.endpoint.Path
 	if quorumFirst[method] {

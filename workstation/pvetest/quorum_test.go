@@ -7,7 +7,7 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// The tables name methods that PVE has.
+// The tables of methods name only methods that PVE has.
 func TestTablesNameMethods(t *testing.T) {
 	t.Parallel()
 	check := func(table, each string) {
@@ -30,7 +30,7 @@ func TestTablesNameMethods(t *testing.T) {
 	}
 }
 
-// Half of the votes are no quorum.
+// A node that sees only half of the votes is not quorate.
 func TestQuorate(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// A reach is how the other nodes and the clients reach a node.
+// A reach says how the other nodes and the clients reach a node.
 type reach struct {
 	down      bool
 	partition int           // nodes see each other if they are in the same partition
-	delay     time.Duration // by which each request takes longer, in real time
-	last      *broadcast    // what it told the others when they could last hear it
+	delay     time.Duration // time by which each request takes longer, in real time
+	last      *broadcast    // the last values that the other nodes received from the node
 }
 
 // sees reports whether the node reaches another node, or itself.
@@ -19,9 +19,9 @@ func (b *base) sees(other *Node) bool {
 }
 
 // ownPaths lists the methods below /nodes/{node} that PVE does not pass on to
-// the node of the path: its API description has no "proxyto" for them. They are
-// directories, methods that read data of all nodes, and methods that go to the
-// other node by SSH.
+// the node that the path names, because their API description has no "proxyto".
+// They are directories, methods that read data of all nodes, and methods that
+// go to the other node by SSH.
 var ownPaths = map[string]bool{
 	"GET /nodes/{node}":                                  true,
 	"GET /nodes/{node}/apt":                              true,
@@ -67,24 +67,24 @@ func (n *Node) passOn(r *http.Request, c *call, to *Node) error {
 }
 
 const (
-	// arpTime is the time after which Linux reports that nobody answers at an
-	// address of the local network (net.ipv4.neigh.default.mcast_solicit and
-	// retrans_time_ms: three attempts of a second).
+	// arpTime is the time after which Linux reports that no host has an address
+	// of the local network. It makes three attempts of one second each
+	// (net.ipv4.neigh.default.mcast_solicit and retrans_time_ms).
 	arpTime = 3 * time.Second
 	// proxyTimeout is the time for which a node waits for another node's answer
 	// (pve-http-server PVE/APIServer/AnyEvent.pm, proxy_request).
 	proxyTimeout = 30 * time.Second
 )
 
-// noSSH is the error of a command on a host that does not answer (pve-cluster
-// src/PVE/SSHInfo.pm).
+// noSSH returns the error of an SSH command to this host while the host does
+// not answer (pve-cluster src/PVE/SSHInfo.pm).
 func (b *base) noSSH(command string) error {
 	return refuse("command '/usr/bin/ssh -o 'BatchMode=yes' -o 'HostKeyAlias=%s' -o 'UserKnownHostsFile=/etc/pve/nodes/%s/ssh_known_hosts' -o 'GlobalKnownHostsFile=none' %s -- %s' failed: exit code 255",
 		b.host.Name, b.host.Name, b.host.address(), command)
 }
 
-// losePower cuts the power of the host: its processes end at once, and nobody
-// reaches it.
+// losePower cuts the power of the host. Its processes end immediately, and
+// nobody reaches it.
 func (b *base) losePower() {
 	b.remember()
 	n := b.member(b.host.Name)

@@ -19,13 +19,13 @@ type replicationJob struct {
 	state   replicationState
 }
 
-// A replicationState is what a node knows of the runs of a job.
+// A replicationState is a node's knowledge about the runs of a job.
 type replicationState struct {
 	lastTry, lastSync time.Time
 	takes             time.Duration
 	fails             int
 	problem           string
-	now               bool      // run as soon as possible
+	now               bool      // whether the job must run as soon as possible
 	until             time.Time // end of the run under way
 }
 
@@ -41,7 +41,7 @@ func (d *datacenter) jobsOf(vmid int) (jobs []*replicationJob) {
 	return jobs
 }
 
-// jobTo returns the job of a guest with a target, or nil.
+// jobTo returns the job that replicates a guest to a target, or nil.
 func (d *datacenter) jobTo(vmid int, target string) *replicationJob {
 	for _, job := range d.jobsOf(vmid) {
 		if job.target == target {
@@ -82,8 +82,8 @@ func (n *Node) replicationJobs(c *call) (any, error) {
 	return list, nil
 }
 
-// replication returns the job that a call names, if the caller has a privilege
-// on its guest.
+// replication returns the job that a call names. It returns an error if the
+// caller lacks a privilege on the job's guest.
 func (n *Node) replication(c *call, privilege string) (*replicationJob, error) {
 	id := c.get("id")
 	guest, _, _ := strings.Cut(id, "-")
@@ -159,8 +159,8 @@ func (n *Node) updateReplication(c *call) (any, error) {
 	return null()
 }
 
-// deleteReplication serves DELETE: the node with the guest removes the job in
-// its next run, unless force is set.
+// deleteReplication serves DELETE. The node with the guest removes the job in
+// its next run. If force is set, the job is removed immediately.
 func (n *Node) deleteReplication(c *call) (any, error) {
 	job, err := n.replication(c, "VM.Replicate")
 	switch {
@@ -176,8 +176,9 @@ func (n *Node) deleteReplication(c *call) (any, error) {
 	return null()
 }
 
-// replicationStatus serves GET /nodes/{node}/replication: the jobs whose guests
-// are on the node (pve-guest-common PVE/ReplicationState.pm, job_status).
+// replicationStatus serves GET /nodes/{node}/replication. It lists the jobs
+// whose guests are on the node (pve-guest-common PVE/ReplicationState.pm,
+// job_status).
 func (n *Node) replicationStatus(c *call) (any, error) {
 	list := []map[string]any{}
 	for _, id := range sorted(n.replications) {
@@ -214,7 +215,7 @@ func (n *Node) jobStatus(job *replicationJob) map[string]any {
 	return object
 }
 
-// unix returns a time as PVE writes it: 0 stands for never.
+// unix converts a time to PVE's form, in which 0 stands for never.
 func unix(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -248,7 +249,8 @@ func (n *Node) replicatable(v *vm) map[string]bool {
 	return volumes
 }
 
-// unreplicatable refuses a VM with a local disk that replication cannot copy.
+// unreplicatable returns an error if a VM has a local disk that replication
+// cannot copy.
 func (n *Node) unreplicatable(v *vm) error {
 	for _, key := range sorted(v.config) {
 		d := parseDrive(v.config[key])
@@ -264,8 +266,8 @@ func (n *Node) unreplicatable(v *vm) error {
 	return nil
 }
 
-// switchJobs turns the jobs of a guest around when it moves to a job's target
-// (pve-guest-common PVE/ReplicationConfig.pm,
+// switchJobs swaps source and target of a guest's replication job if the guest
+// moves to the job's target (pve-guest-common PVE/ReplicationConfig.pm,
 // switch_replication_job_target_nolock).
 func (d *datacenter) switchJobs(vmid int, to, from string) {
 	for _, job := range d.jobsOf(vmid) {
@@ -276,13 +278,14 @@ func (d *datacenter) switchJobs(vmid int, to, from string) {
 	}
 }
 
-// dropJobs removes the jobs of a guest that is destroyed (remove_vmid_jobs).
+// dropJobs removes the replication jobs of a destroyed guest
+// (remove_vmid_jobs).
 func (d *datacenter) dropJobs(vmid int) {
 	maps.DeleteFunc(d.replications, func(_ string, job *replicationJob) bool { return job.guest == vmid })
 }
 
-// everyMinutes reads the schedules "*/15" and "*:0/15": a number of minutes.
-// For every other schedule it returns PVE's default.
+// everyMinutes returns the number of minutes in a schedule like "*/15" or
+// "*:0/15". For every other schedule it returns PVE's default.
 func everyMinutes(schedule string) int {
 	for _, prefix := range []string{"*/", "*:0/", "*:00/"} {
 		if rest, found := strings.CutPrefix(schedule, prefix); found {

@@ -6,14 +6,13 @@ import (
 	"time"
 )
 
-// A timeline is the time of a cluster and the events that will happen. All
-// nodes share it, so an event that happens first on one node happens first for
-// all nodes.
+// A timeline holds the time of a cluster and the events to come. All nodes
+// share it, so that events happen in the same order on all nodes.
 type timeline struct {
 	clock    func() time.Time
 	speed    float64
-	began    time.Time // time on the clock when the nodes were made
-	now      time.Time // the nodes' time
+	began    time.Time // real time when the nodes were made
+	now      time.Time // present time of the nodes
 	due      events
 	sequence int
 }
@@ -49,13 +48,14 @@ func (e *events) Pop() any {
 	return next
 }
 
-// schedule plans an event d from now.
+// schedule plans an event that happens after the duration d.
 func (t *timeline) schedule(d time.Duration, happen func()) {
 	t.sequence++
 	heap.Push(&t.due, event{t.now.Add(d), t.sequence, happen})
 }
 
-// advanceTo runs all events that are due by a time, each at its own time.
+// advanceTo runs all events that are due until a time, and sets the nodes' time
+// to the due time of each event before it happens.
 func (t *timeline) advanceTo(until time.Time) {
 	for len(t.due) > 0 && !t.due[0].at.After(until) {
 		next, _ := heap.Pop(&t.due).(event)
