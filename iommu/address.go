@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// An Address is the place of a PCI function: domain, bus, device and
-// function, the BDF of lspci. Addresses are comparable. The zero Address is
-// 0000:00:00.0, the host bridge of most machines.
+// An Address is the place of a PCI function: its domain, bus, device and
+// function number (lspci calls this the BDF). Addresses are comparable. The
+// zero Address is 0000:00:00.0, the host bridge of most machines.
 type Address struct {
 	domain   uint32 // 16 bits in the PCI specification; Intel VMD makes wider domains
 	bus      uint8
@@ -41,8 +41,8 @@ func ParseAddress(s string) (Address, error) {
 	return a, nil
 }
 
-// ParseSlot parses an address without its function, such as "0000:01:00" or
-// "01:00", and returns the address of its function 0. The error matches
+// ParseSlot parses an address without a function number, such as "0000:01:00"
+// or "01:00", and returns the address of function 0. The error matches
 // [ErrAddress].
 func ParseSlot(s string) (Address, error) {
 	bad := func() (Address, error) {
@@ -77,7 +77,7 @@ func (a Address) String() string {
 	return fmt.Sprintf("%s.%d", a.Slot(), a.function)
 }
 
-// Slot returns the address without its function, as PVE writes a whole
+// Slot returns the address without the function number, as PVE writes a whole
 // device: "0000:01:00".
 func (a Address) Slot() string {
 	return fmt.Sprintf("%04x:%02x:%02x", a.domain, a.bus, a.device)
@@ -86,8 +86,8 @@ func (a Address) Slot() string {
 // Function returns the function's number, 0 to 7.
 func (a Address) Function() int { return int(a.function) }
 
-// WithFunction returns the address of another function of the same device.
-// It panics if n is not 0 to 7.
+// WithFunction returns the address of function n of the same device. It panics
+// if n is not 0 to 7.
 func (a Address) WithFunction(n int) Address {
 	if n < 0 || n > 7 {
 		panic(fmt.Sprintf("iommu: function %d of %s", n, a.Slot()))

@@ -24,13 +24,14 @@ var (
 	ErrIrreplaceable = errors.New("cannot be replaced without a loss")
 )
 
-// A Runner runs a command of a plan on the host and waits for it.
+// A Runner runs a command of a plan on the host and waits until the command
+// ends.
 type Runner func(ctx context.Context, command []string) error
 
-// Exec is a [Runner] for the machine that the program runs on. Its error has
-// the end of the command's output. A command that has begun runs to its end,
-// even if ctx ends or somebody presses Ctrl-C: with half an initramfs the host
-// might not start.
+// Exec is a [Runner] for the machine that the program runs on. Its error
+// contains the end of the command's output. A command that has begun runs to
+// its end, even if ctx ends or somebody presses Ctrl-C, because the host might
+// not start with half an initramfs.
 func Exec(ctx context.Context, command []string) error {
 	if len(command) == 0 {
 		return errors.New("iommu: a command without a program")
@@ -51,14 +52,15 @@ func Exec(ctx context.Context, command []string) error {
 // then runs the plan's commands. If run is nil, the caller must run the
 // commands. Apply needs root.
 //
-// Each file is replaced at once: after a power cut it is either the old file or
-// the new file. The old file is stored for [Undo] before it changes. The new
-// file has the owner, the mode and the extended attributes of the old file.
+// Each file is replaced in one step: after a power cut the path holds either
+// the old file or the new file. Apply stores the old file for [Undo] before it
+// replaces the file. The new file has the owner, the mode and the extended
+// attributes of the old file.
 //
 // Apply can be called again, also after an error or a power cut: it continues
-// where it stopped. On a host that matches the plan it writes nothing and runs
-// nothing. Only one Apply or Undo works on a host at a time; the others wait
-// for it until ctx ends.
+// where it stopped. On a host that matches the plan, Apply writes nothing and
+// runs nothing. Only one Apply or Undo works on a host at a time. Another Apply
+// or Undo waits until the first is done or its own ctx ends.
 //
 // Before anything changes, Apply checks every file. The error matches
 // [ErrStale] if the content is neither the plan's old content nor its new
@@ -68,7 +70,8 @@ func (p HostPlan) Apply(ctx context.Context, root *os.Root, run Runner) error {
 	return alone(ctx, "apply", rootFiles{root}, func(d disk) error { return p.apply(ctx, d, run) })
 }
 
-// alone runs change while no other process changes the same machine.
+// alone calls the function change while a lock keeps other processes from
+// changing the same machine.
 func alone(ctx context.Context, name string, files fileSystem, change func(disk) error) error {
 	err := ctx.Err()
 	if err == nil {
@@ -154,8 +157,8 @@ func (p HostPlan) pending(d disk) ([]saved, error) {
 	return files, nil
 }
 
-// add adds files to an entry. If a file is in the entry already, its oldest
-// stored content stays.
+// add adds files to an entry. If a file is in the entry already, the content
+// that was stored first stays.
 func (e *entry) add(files []saved, commands [][]string, d disk) error {
 	for _, file := range files {
 		i := slices.IndexFunc(e.Files, func(s saved) bool { return s.Path == file.Path })

@@ -84,7 +84,7 @@ func host(t *testing.T) (string, *os.Root) {
 
 func text(s string) *string { return &s }
 
-// threeFiles is a plan that creates a file, creates a second file in a new
+// threeFiles returns a plan that creates a file, creates a second file in a new
 // directory, and edits a third file.
 func threeFiles() HostPlan {
 	return HostPlan{
@@ -312,12 +312,12 @@ func TestLeftoversAreRemoved(t *testing.T) {
 }
 
 // A second plan waits until the first plan and its commands have ended, or
-// until its own context ends.
+// until the context of the second plan ends.
 func TestOnePlanAtATime(t *testing.T) {
 	t.Parallel()
 	dir, root := host(t)
 	before := snapshot(t, dir)
-	other, err := os.OpenRoot(dir) // another process has a handle of its own
+	other, err := os.OpenRoot(dir) // another process would open the directory itself
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,7 +330,7 @@ func TestOnePlanAtATime(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { done <- second.Apply(t.Context(), other, nil) }()
-		time.AfterFunc(2*time.Second, cancel) // the second plan waits by then, even on a busy machine
+		time.AfterFunc(2*time.Second, cancel) // by then the second plan waits, even on a busy machine
 		if err := Undo(ctx, other, nil); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "another process is changing this host") {
 			t.Errorf("undo while a plan is applied: %v", err)
 		}

@@ -47,9 +47,9 @@ func relevant(arg string) bool {
 		name == "video" && strings.Contains(arg, "fb") || name == "pcie_aspm" || name == "pcie_port_pm"
 }
 
-// misspelt explains an argument that the kernel does not know, but that
-// resembles an argument of VFIO, the IOMMU or a framebuffer. right is the
-// argument to write instead.
+// misspelt looks for an argument that the kernel does not know but that
+// resembles an argument of VFIO, the IOMMU or a framebuffer. The result why
+// explains the mistake, and right is the argument to write instead.
 func misspelt(arg string) (why, right string) {
 	name, value, hasValue := strings.Cut(arg, "=")
 	with := func(name string) string {
@@ -95,8 +95,8 @@ func misspelt(arg string) (why, right string) {
 	return "no part of the kernel has this argument", with(spelt(near))
 }
 
-// knownNames returns the names of all arguments that are known here, with
-// underscores. Nobody may change the list.
+// knownNames returns the names of all arguments that this package knows, with
+// underscores. Callers must not change the list.
 var knownNames = sync.OnceValue(func() []string {
 	var names []string
 	for known := range knownOptions {
@@ -140,7 +140,7 @@ func builtinName(name string) bool {
 	return dotted && !ours && (strings.HasPrefix(module, "vfio_") && module != "vfio_pci_ids")
 }
 
-// marks removes dots and underscores from a name.
+// marks is a replacer that removes dots and underscores from a name.
 var marks = strings.NewReplacer("_", "", ".", "")
 
 // nearestSquashed finds the nearest name. It compares names without marks, such
@@ -159,7 +159,9 @@ func nearestSquashed(squashed string, names []string) string {
 // spelt returns a name as people write it: vfio-pci.ids.
 func spelt(name string) string { return strings.Replace(name, "vfio_pci.", "vfio-pci.", 1) }
 
-// wrongOption names the option of an argument that the kernel does not know.
+// wrongOption looks for the first option in an argument's value that the kernel
+// does not know. The result why names this option, and right is the argument to
+// write instead.
 func wrongOption(name string, options []string, value string, hasValue bool) (why, right string) {
 	if options == nil {
 		return "", ""
@@ -190,8 +192,9 @@ type misspelling struct {
 	right          string // the argument to write instead
 }
 
-// misspelt finds arguments, in force or configured, that the kernel does not
-// know although they resemble arguments for passthrough.
+// misspelt returns the arguments that the kernel does not know although they
+// resemble arguments for passthrough. It looks at the arguments in force and at
+// the configured arguments.
 func (f Facts) misspelt() []misspelling {
 	var args []string
 	if f.Running != nil {
@@ -233,7 +236,7 @@ func (f Facts) misspelt() []misspelling {
 
 // checkArguments reports arguments that the kernel does not know.
 func (f Facts) checkArguments() []proxstation.Finding {
-	told := f.checkState() // its fix may already name the argument that turns the IOMMU on
+	told := f.checkState() // the fix of this finding may already name the argument that turns the IOMMU on
 	var found []proxstation.Finding
 	for _, wrong := range f.misspelt() {
 		if len(told) > 0 && strings.Contains(told[0].Seen, wrong.seen) {
@@ -272,7 +275,7 @@ func (f Facts) elsewhere() []writing {
 // checkElsewhere reports arguments that have no effect because of the place
 // where they are written.
 func (f Facts) checkElsewhere() []proxstation.Finding {
-	told := f.checkState() // its fix may already name the arguments that turn the IOMMU on
+	told := f.checkState() // the fix of this finding may already name the arguments that turn the IOMMU on
 	var found []proxstation.Finding
 	for _, line := range f.elsewhere() {
 		if len(told) > 0 && strings.Contains(told[0].Seen, line.where) {

@@ -38,8 +38,8 @@ func TestMisspeltArguments(t *testing.T) {
 	}
 }
 
-// Quotes around several arguments cause one finding, even if they turn the
-// IOMMU off.
+// Quotes around several arguments cause only one finding, even if the IOMMU is
+// off because of these quotes.
 func TestQuotedArguments(t *testing.T) {
 	t.Parallel()
 	off := iommu.Facts{GroupsKnown: proxstation.Yes, UnitsKnown: proxstation.Yes, ACPI: iommu.ACPI{DMAR: proxstation.Yes}, Running: cmdline(`root=/dev/sda1 "quiet intel_iommu=on iommu=pt"`)}

@@ -12,9 +12,9 @@ import (
 
 // BenchmarkRead reads all facts of a machine: PCI functions with BARs, reset
 // methods and links, groups, IOMMUs, interrupts, modules, the boot loader, and
-// the devices that the host needs. After each Read, it reads the same files
-// without any evaluation. raw/op is the time for these plain reads, and ×raw is
-// the ratio.
+// the devices that the host needs. After each Read, the benchmark reads the
+// same files without any evaluation. raw/op is the time for these plain reads,
+// and ×raw is the time for Read divided by raw/op.
 func BenchmarkRead(b *testing.B) {
 	for _, n := range []int{40, 500, 4000} {
 		b.Run(fmt.Sprintf("functions=%d", n), func(b *testing.B) {

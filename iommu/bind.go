@@ -11,18 +11,19 @@ import (
 
 // BindOptions are the choices of [Facts.Bind].
 type BindOptions struct {
-	// Allow lists the uses that the caller accepts to lose, such as
-	// [UseConsole] for the machine's only display.
+	// Allow lists the uses that the caller agrees to lose, such as [UseConsole]
+	// for the machine's only display.
 	Allow []UseKind
 }
 
 // A Binding is a plan to hand functions to vfio-pci at run time. It holds all
-// data that is needed to give the functions back, so another process can do
-// that too. A restart of the machine undoes the binding.
+// data that is needed to give the functions back, so another process can give
+// them back too. A restart of the machine undoes the binding.
 type Binding struct {
 	Functions []Rebind `json:"functions"`
-	// Findings holds facts that a person should know before Apply, such as the
-	// devices of a shared group that go to the guest too.
+	// Findings holds facts that a person should know before Apply. An example
+	// are devices that share a group with the functions and therefore go to the
+	// guest too.
 	Findings []proxstation.Finding `json:"findings,omitempty"`
 }
 
@@ -37,10 +38,10 @@ type Rebind struct {
 // Bind plans to hand exactly the given functions to vfio-pci. It is pure;
 // [Binding.Apply] makes the change. Functions that are already on vfio-pci stay
 // in the plan and are not changed. Bind refuses ([*RefusedError]) functions
-// that do not exist, are bridges, have no group or do not answer. It also
-// refuses functions that the machine itself needs, and all displays of the
-// machine at once, unless opts allow it. It does not judge whether the whole
-// group may go to a guest: [Facts.Isolated] does.
+// that do not exist, are bridges, have no group or do not answer. Unless opts
+// allow it, Bind also refuses functions that the machine itself needs, and it
+// refuses to take all displays of the machine. Bind does not judge whether the
+// whole group may go to a guest: [Facts.Isolated] does.
 func (f Facts) Bind(addresses []Address, opts *BindOptions) (Binding, error) {
 	if opts == nil {
 		opts = &BindOptions{}

@@ -71,8 +71,8 @@ func TestBindOfTheOnlyConsoleMustBeAllowed(t *testing.T) {
 }
 
 // A tree of plain files is not a kernel: nothing happens when a file is
-// written. Apply must notice this by reading back, and must restore what it
-// wrote.
+// written. Apply must notice this when it reads the files back, and must
+// restore the content that it replaced.
 func TestApplyReadsBack(t *testing.T) {
 	t.Parallel()
 	tree, err := hosttree.Load("two-identical-cards", `file sys/bus/pci/drivers_probe ""`)

@@ -67,7 +67,7 @@ func (f Facts) checkIsolation(passed []Address) []proxstation.Finding {
 		return []proxstation.Finding{f.sharedGroup(passed, shared)}
 	case errors.Is(err, ErrNoGroup):
 		if machine := f.checkState(); len(machine) > 0 {
-			return machine // the machine has the same cause; it is reported once
+			return machine // the findings on the machine have the same cause, so only they are returned
 		}
 		finding.ID, finding.Why = "iommu.no-group", "No IOMMU stands between the device and the host's memory."
 		finding.Fix = "Choose another device: the IOMMU does not cover this device."
@@ -185,13 +185,12 @@ func (f Facts) freeMemory() string {
 	return fix + " Proxmox VE's kernels also take intel_iommu=on,relax_rmrr; then the firmware may write into the guest's memory: " + f.Advise("intel_iommu=on,relax_rmrr") + "."
 }
 
-// denied holds the models that vfio-pci refuses by itself: Intel's QuickAssist
-// DH895XCC, C3XXX and C62X (vfio_pci_is_denylisted in
+// denied holds the models that vfio-pci refuses unless a parameter allows them:
+// Intel's QuickAssist DH895XCC, C3XXX and C62X (vfio_pci_is_denylisted in
 // drivers/vfio/pci/vfio_pci.c).
 var denied = []ID{0x0435, 0x0443, 0x19e2, 0x19e3, 0x37c8, 0x37c9}
 
-// checkDenied reports a function that vfio-pci takes only if a parameter allows
-// it.
+// checkDenied reports a function that vfio-pci only takes with a parameter.
 func (f Facts) checkDenied(fn Function) []proxstation.Finding {
 	module, _ := f.Module("vfio_pci")
 	if fn.Model.Vendor != 0x8086 || !slices.Contains(denied, fn.Model.Device) || module.Parameters["disable_denylist"] == "Y" {
@@ -202,7 +201,8 @@ func (f Facts) checkDenied(fn Function) []proxstation.Finding {
 		Fix: "Pass another device. Or accept that risk and write \"options vfio-pci disable_denylist=1\" in /etc/modprobe.d/vfio.conf, run update-initramfs -u -k all, and restart."}}
 }
 
-// checkRoom reports a function for whose memory the kernel found no address.
+// checkRoom reports a function if the kernel found no address for the
+// function's memory.
 func (fn Function) checkRoom() []proxstation.Finding {
 	for _, bar := range fn.BARs {
 		if bar.Unset && !bar.IO {

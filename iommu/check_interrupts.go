@@ -54,9 +54,9 @@ func (f Facts) remapInterrupts(broken bool) string {
 }
 
 // nameIOAPIC says how to turn on interrupt remapping on AMD's machines. The
-// kernel needs an IVRS table that names every IOAPIC, and the IOAPIC of the
-// southbridge at 00:14.0. If the firmware left an IOAPIC out, as on many boards
-// with AMD 890 and 990 chipsets, the argument ivrs_ioapic adds it
+// kernel needs an IVRS table that names every IOAPIC. One of these must be the
+// southbridge's IOAPIC at 00:14.0. If the firmware left an IOAPIC out, as on
+// many boards with AMD 890 and 990 chipsets, the argument ivrs_ioapic adds it
 // (check_ioapic_information and parse_ivrs_ioapic in drivers/iommu/amd/init.c;
 // amd/quirks.c does this for three laptops).
 func (f Facts) nameIOAPIC() string {

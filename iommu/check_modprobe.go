@@ -44,8 +44,8 @@ func (f Facts) checkModprobe() []proxstation.Finding {
 var drivers = []string{"vfio", "vfio_pci", "vfio_iommu_type1", "nouveau", "nova_core", "nvidia", "nvidiafb", "nvidia_drm", "nvidia_uvm",
 	"nvidia_modeset", "amdgpu", "radeon", "radeonfb", "i915", "xe", "snd_hda_intel", "snd_hda_codec_hdmi", "xhci_pci", "xhci_hcd", "i2c_nvidia_gpu", "nvme", "ahci"}
 
-// ours reports whether a line concerns passthrough: it names one of the modules
-// that matter, perhaps misspelt.
+// ours reports whether a line concerns passthrough, because it names one of the
+// modules that matter. The name may be misspelt.
 func ours(d directive) bool {
 	plain := strings.ToLower(strings.ReplaceAll(d.text, "-", "_"))
 	return strings.Contains(plain, "vfio") || strings.Contains(plain, "ids=") ||
@@ -81,8 +81,8 @@ func nearDriver(name string) string {
 	return nearest(name, short, 1)
 }
 
-// inVain finds lines that kmod reads but that do not have the effect that their
-// author wanted.
+// inVain returns the lines that kmod reads but that do not have the effect that
+// their author wanted.
 func (c modconf) inVain() []ignoredLine {
 	var found []ignoredLine
 	for _, d := range c.directives {
@@ -147,7 +147,8 @@ func (c modconf) softdepInVain(d directive) []ignoredLine {
 	return []ignoredLine{fault}
 }
 
-// optionInVain reports an option in a line that no module of VFIO knows.
+// optionInVain reports an options line with an option that no module of VFIO
+// knows.
 func optionInVain(d directive) []ignoredLine {
 	known := knownParameters[d.module]
 	if known == nil {
@@ -173,7 +174,7 @@ func optionInVain(d directive) []ignoredLine {
 	return nil
 }
 
-// forbidden finds lines that prevent vfio-pci from being loaded. PVE runs
+// forbidden reports lines that prevent vfio-pci from being loaded. PVE runs
 // modprobe vfio-pci when a guest starts.
 func (c modconf) forbidden() []proxstation.Finding {
 	var found []proxstation.Finding

@@ -157,7 +157,7 @@ func TestUsesOfZFS(t *testing.T) {
 		host  string
 		lines []string
 		known proxstation.Answer
-		want  []string // uses of storage: address, kind, way
+		want  []string // each use of storage: its address, its kind, and Seen
 	}{
 		"a mirror on two controllers": {"server-bmc", nil, proxstation.Yes, []string{
 			"0000:00:11.5 root / on sda3 on sda", "0000:00:17.0 root / on sdb3 on sdb"}},
@@ -190,8 +190,8 @@ func TestUsesOfZFS(t *testing.T) {
 
 func TestUsesOfBondsAndVLANs(t *testing.T) {
 	t.Parallel()
-	// vmbr0 is on a VLAN, on a bond of two cards. One of the cards is a second
-	// function.
+	// The bridge vmbr0 is on a VLAN, and the VLAN is on a bond of two cards.
+	// nic1 is the second function of its device.
 	facts := read(t, "reference",
 		"function 0000:03:00.0 class=020000 id=8086:1521 group=9 driver=igb",
 		"function 0000:03:00.1 class=020000 id=8086:1521 group=9 driver=igb",
@@ -219,7 +219,8 @@ func TestUsesOfBondsAndVLANs(t *testing.T) {
 	}
 }
 
-// The machine is reached over IPv6 alone.
+// If the only default route is an IPv6 route, the network card behind it is in
+// use. A route on lo does not count.
 func TestUsesOfIPv6Routes(t *testing.T) {
 	t.Parallel()
 	const v6 = `file proc/net/route "Iface\n"

@@ -118,7 +118,7 @@ func (c Cmdline) Values(name string) []string {
 }
 
 // Options returns the comma-separated values of all arguments with that name:
-// "iommu=pt,nobypass iommu=soft" has three.
+// "iommu=pt,nobypass iommu=soft" has three options.
 func (c Cmdline) Options(name string) []string {
 	var options []string
 	for _, value := range c.Values(name) {
@@ -127,8 +127,9 @@ func (c Cmdline) Options(name string) []string {
 	return options
 }
 
-// With adds the arguments that the command line lacks, before "--" if it has
-// one, and returns the result. The other text stays as it is.
+// With returns the command line with the given arguments that it lacked. They
+// are added before "--" if the command line has one. The other text stays as it
+// is.
 func (c Cmdline) With(args ...string) Cmdline {
 	parts := slices.Clone(c.parts)
 	for _, arg := range args {

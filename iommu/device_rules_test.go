@@ -91,7 +91,7 @@ func TestInterruptRemappingByChipset(t *testing.T) {
 		device   iommu.ID
 		revision uint8
 		unsafe   string
-		want     string // ID and a part of the fix
+		want     string // the finding's ID and a part of its fix
 	}{
 		"5520 stepping 13":             {0x3406, 0x13, "N", "iommu.no-interrupt-remapping no setting of the firmware"},
 		"5520 stepping 22":             {0x3406, 0x22, "N", "iommu.no-interrupt-remapping x2APIC"},

@@ -58,9 +58,9 @@ const keptMode = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
 // not done.
 type disk struct{ fileSystem }
 
-// look returns a file as it is now. The content is nil if the file does not
-// exist. look returns an error if the file, or a leftover beside it, cannot be
-// replaced.
+// look returns the file as it is on the disk now. The content is nil if the
+// file does not exist. look returns an error if the file, or a leftover beside
+// it, cannot be replaced.
 func (d disk) look(name string) (saved, []byte, error) {
 	s := saved{Path: name, Mode: 0o644}
 	if !fs.ValidPath(name) || name == "." {
@@ -105,8 +105,9 @@ func (i fileInfo) replaceable(name string) error {
 	return nil
 }
 
-// If a link above a file leads out of the root directory, explain adds the link
-// to the error. The system's own error does not name the link.
+// explain adds to the error the link above a file that leads out of the root
+// directory, if there is such a link. The system's own error does not name the
+// link.
 func (d disk) explain(name string, err error) error {
 	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 		info, statErr := d.Stat(dir)
@@ -119,8 +120,8 @@ func (d disk) explain(name string, err error) error {
 }
 
 // tempName returns a name in the same directory. Neither modprobe nor
-// grub-mkconfig reads files with its ending. A single name is enough, because
-// only one process writes.
+// grub-mkconfig reads files whose names have this ending. A single name is
+// enough, because only one process writes.
 func tempName(name string) string {
 	return path.Join(path.Dir(name), "."+path.Base(name)+".proxstation")
 }
@@ -162,7 +163,8 @@ func (d disk) clearAll(files []saved) error {
 	return nil
 }
 
-// put gives the file its content, or removes it. Its directory must exist.
+// put writes content into the file, or removes the file if content is nil. The
+// file's directory must exist.
 func (d disk) put(s saved, content []byte) error {
 	if content == nil {
 		if err := d.Remove(s.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -184,8 +186,9 @@ func (d disk) put(s saved, content []byte) error {
 	return d.Sync(path.Dir(s.Path))
 }
 
-// write writes a new file with the owner and attributes that s had before. If
-// the file did not exist before, the system's own owner and attributes stay.
+// write writes a new file with the owner and attributes that the old file in s
+// had. If there was no old file, the new file keeps the owner and attributes
+// that the system gave it.
 func (d disk) write(name string, content []byte, s saved) error {
 	f, err := d.Create(name)
 	if err != nil {

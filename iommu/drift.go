@@ -32,7 +32,7 @@ func (f Facts) checkDrift() []proxstation.Finding {
 			Why: "It is not known whether the arguments in force will be there after a restart, and no argument can be added.", Fix: fix}}
 	}
 	missing, extra := argumentDrift(*f.Running, configured)
-	missing = slices.DeleteFunc(missing, func(arg string) bool { why, _ := misspelt(arg); return why != "" }) // another finding reports them
+	missing = slices.DeleteFunc(missing, func(arg string) bool { why, _ := misspelt(arg); return why != "" }) // another finding reports these arguments
 	var findings []proxstation.Finding
 	restart := "Run " + f.refresh() + " and restart."
 	if loader, _ := f.BootLoader(); loader == GRUB && f.Loader.Menu != nil {

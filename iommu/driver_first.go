@@ -25,8 +25,8 @@ func (f Facts) checkDrivers() []proxstation.Finding {
 	return found
 }
 
-// checkDriverFirst finds functions that another driver has although vfio-pci's
-// ids name them. It says why the other driver came first.
+// checkDriverFirst reports functions that another driver holds although
+// vfio-pci's ids name them. The finding says why the other driver came first.
 func (f Facts) checkDriverFirst(c modconf, functions []Address) []proxstation.Finding {
 	models, d := c.effectiveIDs(f.vfioBuiltIn())
 	var held, drivers []string
@@ -54,7 +54,7 @@ func (f Facts) checkDriverFirst(c modconf, functions []Address) []proxstation.Fi
 		Seen: d.where() + "; " + list(held), Why: why, Fix: fix + " Or let a plan do it: " + keepCommand(first.Address) + "."}}
 }
 
-// holder returns the module of the driver that has a function.
+// holder returns the module of the driver to which a function is bound.
 func (fn Function) holder() string {
 	if fn.Module != "" {
 		return fn.Module
@@ -112,7 +112,8 @@ func (f Facts) faster(c modconf, ids directive, drivers []string) (why, fix stri
 }
 
 // firstSoftdep returns the first softdep of a module. kmod ignores all later
-// softdeps. late is a later softdep that orders vfio-pci in vain.
+// softdeps. The result late is a later softdep that orders vfio-pci and is
+// therefore ignored.
 func (c modconf) firstSoftdep(module string) (first, late directive) {
 	for i, d := range c.of("softdep", module) {
 		switch {

@@ -183,8 +183,8 @@ func ExampleHostPlan() {
 	// restart the host: kernel arguments change
 }
 
-// The PVE API returns functions and their groups, and nothing else. That is
-// enough to judge isolation.
+// The PVE API returns functions and their groups, and nothing else. These facts
+// are enough to judge isolation.
 func ExampleFacts() {
 	card := slot("01:00")
 	facts := iommu.Facts{GroupsKnown: proxstation.Yes, Functions: []iommu.Function{
@@ -259,7 +259,7 @@ func ExampleFunction_Console() {
 	// 0000:19:00.0 ""
 }
 
-// This prints the file that holds this host's kernel arguments, and the command
+// This prints which file holds this host's kernel arguments, and which command
 // to run after an edit of the file.
 func ExamplePlace() {
 	place := captured("guide-wrong-loader").Place()
@@ -270,7 +270,7 @@ func ExamplePlace() {
 	// the first line of /etc/kernel/cmdline -> proxmox-boot-tool refresh
 }
 
-// An advice leaves out the arguments that are in force.
+// Advise leaves out the arguments that are in force.
 func ExampleFacts_Advise() {
 	facts := captured("reference")
 	fmt.Printf("%q\n", facts.Advise("iommu=pt"))
@@ -280,7 +280,7 @@ func ExampleFacts_Advise() {
 	// add initcall_blacklist=sysfb_init to GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, run update-grub, and restart
 }
 
-// List the network cards that are not a port of a bridge.
+// This lists the network cards that are not a port of a bridge.
 func ExampleNetwork() {
 	for _, link := range captured("guide-nvidia-first").Network.Interfaces {
 		if link.Address != nil && link.Master == "" {
@@ -307,14 +307,16 @@ func ExampleSRIOV() {
 	// Output: 0 of 7
 }
 
-// A card that went into D3cold may not wake up for a guest.
+// This prints the power state of a card. A card in D3cold may not wake up for a
+// guest.
 func ExamplePower() {
 	fn := iommu.Function{Power: &iommu.Power{State: "D3cold", Runtime: "suspended"}}
 	fmt.Println(fn.Power.State, fn.Power.Runtime, fn.Power.D3ColdAllowed)
 	// Output: D3cold suspended unknown
 }
 
-// A firmware update may have turned virtualization off.
+// This prints whether virtualization is off, for example after a firmware
+// update.
 func ExampleKVM() {
 	facts := iommu.Facts{KVM: iommu.KVM{Answer: proxstation.No, Seen: "/proc/cpuinfo: neither flag vmx nor svm"}}
 	for _, f := range facts.Check() {

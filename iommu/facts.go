@@ -180,8 +180,8 @@ type Module struct {
 	Name       string            `json:"name"`                 // with underscores
 	Parameters map[string]string `json:"parameters,omitempty"` // the readable parameters
 	// Users counts the open files and other users of the module, without the
-	// modules that build on it (refcnt less holders). It is 0 if it is not
-	// known.
+	// modules that build on it (refcnt minus the number of holders). It is 0 if
+	// it is not known.
 	Users int `json:"users,omitempty"`
 	// BuiltIn is set if the module is part of the kernel. Only loaded modules
 	// have the file initstate (Documentation/ABI/testing/sysfs-module). A

@@ -9,9 +9,9 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// firmwareFramebuffers holds the names that owners of the firmware's picture
-// have in /proc/iomem. The owners are the drivers efifb and vesafb, simpledrm
-// (simplefb), and sysfb, which reserves BOOTFB until one of these drivers is
+// firmwareFramebuffers holds the names under which /proc/iomem lists the
+// firmware's picture. Each name belongs to a driver: efifb, vesafb, simpledrm
+// (simplefb), or sysfb, which reserves BOOTFB until one of the other drivers is
 // loaded.
 var firmwareFramebuffers = []string{"efifb", "vesafb", "simplefb", "BOOTFB", "simpledrm"}
 
@@ -59,7 +59,8 @@ func parseRegion(line string) (r region, depth int, ok bool) {
 
 // iomemFramebuffers walks the tree of regions, which /proc/iomem shows by
 // indentation. Without root, the addresses read as zero, but the names are
-// readable. If regions are nested, the innermost region belongs to the driver.
+// readable. If several regions are nested, the innermost region belongs to the
+// driver.
 func (r *reader) iomemFramebuffers(lines []string) []Framebuffer {
 	var found []Framebuffer
 	var above []region
@@ -137,7 +138,7 @@ func pciPath(sys fs.FS, name string) []Address {
 		subsystem := strings.Join(parts[:slices.Index(parts, "nvme-subsystem")+2], "/")
 		entries, _ := sysfs.Names(sys, subsystem)
 		var found []Address
-		for _, entry := range entries { // a link such as nvme0 to a controller; every path to the disk counts
+		for _, entry := range entries { // a link to a controller, such as nvme0; every path to the disk counts
 			if real, err := sysfs.Real(sys, subsystem+"/"+entry); err == nil && !strings.HasPrefix(real, subsystem) && strings.HasPrefix(entry, "nvme") {
 				found = append(found, pciPath(sys, subsystem+"/"+entry)...)
 			}

@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/internal/hosttree"
 )
 
-// FuzzMounts parses lines of /proc/self/mountinfo. Each mount has all of its
-// parts, and writing and parsing a mount returns the same mount.
+// FuzzMounts parses lines of /proc/self/mountinfo. Each parsed mount has all of
+// its parts. A mount that is written and parsed again stays the same.
 func FuzzMounts(f *testing.F) {
 	f.Add("30 1 252:1 / / rw,relatime shared:1 - ext4 /dev/mapper/pve-root rw")
 	f.Add("24 1 0:23 / / rw,relatime shared:1 - zfs rpool/ROOT/pve-1 rw,xattr,posixacl")
@@ -37,8 +37,8 @@ func FuzzMounts(f *testing.F) {
 	})
 }
 
-// FuzzMenu parses /boot/grub/grub.cfg. Each result is a command line in the
-// file.
+// FuzzMenu parses /boot/grub/grub.cfg. Each result is a command line that is in
+// the file.
 func FuzzMenu(f *testing.F) {
 	f.Add("menuentry 'Proxmox VE GNU/Linux' {\n\tlinux\t/boot/vmlinuz-6.8.12-4-pve root=/dev/mapper/pve-root ro quiet\n}\n")
 	f.Add("linux\nlinux x\nlinuxefi /vmlinuz quiet\n")

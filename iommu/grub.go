@@ -131,8 +131,8 @@ func lastAnew(files []HostFile) (last assignment) {
 // errGoesOn reports a word that continues in the next line.
 var errGoesOn = errors.New("goes on in the next line")
 
-// word evaluates the text after "=". It accepts text, 'text', "text" with
-// variables, and a comment at the end.
+// word returns the text after "=" as the shell would evaluate it. It accepts
+// text, 'text', "text" with variables, and a comment at the end.
 func (v shell) word(s string) (string, error) {
 	var b strings.Builder
 	quote := byte(0)

@@ -11,7 +11,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// Each host depends on a device in a rare way, or only seems to depend on it.
+// Read finds the devices on which a host depends in a rare way, and leaves out
+// devices on which the host only seems to depend.
 func TestUsesThatHide(t *testing.T) {
 	t.Parallel()
 	const nvme, nic = "0000:0e:00.0", "0000:0f:00.0"

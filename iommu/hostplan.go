@@ -14,12 +14,13 @@ import (
 type HostPlan struct {
 	Changes  []FileChange `json:"changes,omitempty"`
 	Commands [][]string   `json:"commands,omitempty"` // to be run in order, after the changes
-	// Reboot says why the host must be restarted before the plan takes effect;
-	// it is empty if no restart is needed.
+	// Reboot says why the host must be restarted before the plan takes effect.
+	// It is empty if no restart is needed.
 	Reboot string `json:"reboot,omitempty"`
 	// Findings holds facts that the plan does not change and that a person
-	// should know before Apply: devices of a shared group that go to the guest
-	// too, and network cards that lost their names.
+	// should know before Apply. Examples are devices that share a group with
+	// the functions and go to the guest too, and network cards that lost their
+	// names.
 	Findings []proxstation.Finding `json:"findings,omitempty"`
 }
 

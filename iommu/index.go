@@ -3,8 +3,9 @@ package iommu
 import "slices"
 
 // An index finds functions quickly on a machine with thousands of functions.
-// [Read] makes it. It is valid only for the functions from which it was made.
-// Other lists of functions are searched from the start to the end.
+// [Read] makes the index. It is valid only for the list of functions from which
+// it was made. Any other list of functions is searched from the start to the
+// end.
 type index struct {
 	first     *Function
 	n         int
@@ -28,7 +29,7 @@ func newIndex(functions []Function) *index {
 	return x
 }
 
-// of returns the index if it was made from these functions.
+// of returns x if x was made from these functions, and nil otherwise.
 func (x *index) of(functions []Function) *index {
 	if x == nil || len(functions) != x.n || &functions[0] != x.first {
 		return nil
@@ -36,7 +37,8 @@ func (x *index) of(functions []Function) *index {
 	return x
 }
 
-// position returns the index of the function at an address in Functions, or -1.
+// position returns the position in Functions of the function at an address, or
+// -1.
 func (f Facts) position(a Address) int {
 	if x := f.index.of(f.Functions); x != nil {
 		if i, ok := x.positions[a]; ok {
@@ -47,8 +49,8 @@ func (f Facts) position(a Address) int {
 	return slices.IndexFunc(f.Functions, func(fn Function) bool { return fn.Address == a })
 }
 
-// slot returns the indexes of the functions in the slot of an address, in
-// order.
+// slot returns the positions in Functions of the functions in an address's
+// slot, in order.
 func (f Facts) slot(a Address) []int {
 	var positions []int
 	if f.index.of(f.Functions) != nil {
@@ -67,7 +69,7 @@ func (f Facts) slot(a Address) []int {
 	return positions
 }
 
-// inGroup returns the indexes of the functions of a group, in order.
+// inGroup returns the positions in Functions of a group's functions, in order.
 func (f Facts) inGroup(group GroupID) []int {
 	if x := f.index.of(f.Functions); x != nil {
 		return x.groups[group]

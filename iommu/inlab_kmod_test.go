@@ -42,10 +42,10 @@ func modprobe(t *testing.T, args ...string) {
 	_ = exec.CommandContext(t.Context(), "/bin/modprobe", args...).Run()
 }
 
-// coldplug loads the modules that match the devices' aliases. Before these it
-// loads the modules named in early, as a host does for the file
-// /etc/initramfs-tools/modules. After these it loads the modules named in late,
-// as a host does for /etc/modules.
+// coldplug loads the modules that match the devices' aliases. Before these
+// modules, it loads the modules in the list early, as a host does for the file
+// /etc/initramfs-tools/modules. At the end, it loads the modules in the list
+// late, as a host does for /etc/modules.
 func coldplug(t *testing.T, early, late []string) {
 	t.Helper()
 	for _, module := range early {
@@ -288,7 +288,7 @@ func TestInKmodPlanKeepsACard(t *testing.T) { //nolint:paralleltest // the machi
 	if err := iommu.Undo(t.Context(), root, run); err != nil {
 		t.Fatal(err)
 	}
-	for _, a := range card { // the value that the plan's line wrote lasts until the next start
+	for _, a := range card { // driver_override, which a line of the plan set, stays until the next start
 		_ = os.WriteFile("/sys/bus/pci/devices/"+a.String()+"/driver_override", []byte("\n"), 0)
 	}
 	unload(t)
@@ -341,9 +341,8 @@ func TestInKmodIdleFunctionsFallAsleep(t *testing.T) { //nolint:paralleltest // 
 	}
 }
 
-// power waits until a function has the wanted state of power, because the
-// kernel suspends in the background. It returns the state, such as "D3hot
-// suspended".
+// power waits until a function has the wanted power state, because the kernel
+// suspends in the background. It returns the state, such as "D3hot suspended".
 func power(t *testing.T, a iommu.Address, want string) (have string) {
 	t.Helper()
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -355,8 +354,8 @@ func power(t *testing.T, a iommu.Address, want string) (have string) {
 	}
 }
 
-// openGuest opens a function as QEMU does, and returns a function that closes
-// it (Documentation/driver-api/vfio.rst, VFIO Usage Example).
+// openGuest opens a PCI function as QEMU does. closeAll closes the PCI function
+// again (Documentation/driver-api/vfio.rst, VFIO Usage Example).
 func openGuest(t *testing.T, fn iommu.Function) (closeAll func()) {
 	t.Helper()
 	const setIOMMU, setContainer, deviceFD, type1 = 0x3b66, 0x3b68, 0x3b6a, 1

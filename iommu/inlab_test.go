@@ -63,7 +63,7 @@ func TestInLabReading(t *testing.T) { //nolint:paralleltest // the machine is sh
 		state      iommu.State
 		unit       string
 		dmar, ivrs proxstation.Answer
-		kind       string // of the groups' DMA domains; QEMU's caching mode makes DMA strict
+		kind       string // the type of the groups' DMA domains; QEMU's caching mode makes DMA strict
 	}{
 		"intel":       {iommu.On, "dmar0", proxstation.Yes, proxstation.No, "identity"},
 		"amd":         {iommu.On, "ivhd0", proxstation.No, proxstation.Yes, "identity"},

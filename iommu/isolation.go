@@ -64,7 +64,8 @@ func (fn Function) IsHarmlessBridge() bool {
 	return fn.letsGo()
 }
 
-// letsGo reports whether the function's driver does no DMA for the kernel.
+// letsGo reports whether the function's driver, if any, does no DMA for the
+// kernel.
 func (fn Function) letsGo() bool {
 	return slices.Contains([]string{"", "pcieport", "pci-stub", vfioPCI}, fn.Driver)
 }

@@ -18,7 +18,7 @@ func TestHarmlessBridges(t *testing.T) {
 	}{
 		{0x060400, "pcieport", true},
 		{0x060400, "", true},
-		{0x060400, "shpchp", false}, // its driver does not manage its own DMA: the group is not viable
+		{0x060400, "shpchp", false}, // the driver does not manage its own DMA, so the group is not viable
 		{0x060000, "", true},
 		{0x060100, "", true},
 		{0x060100, "lpc_ich", false},
@@ -44,7 +44,7 @@ func TestIsolated(t *testing.T) {
 	}{
 		{"reference", "0000:01:00.0", nil, proxstation.Yes},
 		{"reference", "0000:01:00.1", nil, proxstation.Yes},
-		{"reference", "0000:00:1f.3", nil, proxstation.Yes}, // siblings go together; CheckDevice names the NIC beside it
+		{"reference", "0000:00:1f.3", nil, proxstation.Yes}, // CheckDevice names the NIC beside the device's functions
 		{"reference", "0000:7f:00.0", iommu.ErrNoDevice, proxstation.Unknown},
 		{"amd-desktop", "0000:0c:00.0", nil, proxstation.Yes}, // the card has two functions in two groups
 		{"group-holes-and-group-0", "0000:01:00.0", nil, proxstation.Yes},

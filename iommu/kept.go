@@ -9,7 +9,7 @@ import (
 
 // Our own files, from the root of the machine.
 const (
-	modprobeFile = "etc/modprobe.d/00-proxstation.conf" // sorts before other files: kmod uses the first softdep of a module
+	modprobeFile = "etc/modprobe.d/00-proxstation.conf" // comes first, because kmod uses a module's first softdep
 	modulesFile  = "etc/modules-load.d/proxstation.conf"
 	grubFile     = "etc/default/grub.d/proxstation.cfg"
 	cmdlineFile  = "etc/kernel/cmdline"
@@ -22,8 +22,8 @@ const keptHead = "# Written by proxstation: keeps these PCI functions for guests
 type kept struct {
 	functions []keptFunction // in order
 	args      []string       // kernel arguments that we added
-	override  bool           // keep by address, since other functions have the same model
-	builtIn   bool           // keep by kernel argument, since vfio-pci is not a module
+	override  bool           // functions are kept by address, because other functions have the same model
+	builtIn   bool           // functions are kept by kernel argument, because vfio-pci is not a module
 	idsIn     string         // the file of others with vfio-pci's ids; "" if our file has them
 	order     []string       // the lines that let vfio-pci come first
 }
@@ -54,10 +54,10 @@ type keptFunction struct {
 }
 
 // String returns our file in /etc/modprobe.d (modprobe.d(5)). The file gives
-// vfio-pci the models. If other functions have the same models, it gives the
-// kernel the addresses instead, right before vfio-pci is loaded. If vfio-pci is
-// built in, the file needs neither options nor an order, because vfio-pci comes
-// before all modules.
+// vfio-pci the models. If other functions have the same models, the file gives
+// the kernel the addresses instead, immediately before vfio-pci is loaded. If
+// vfio-pci is built in, the file needs neither options nor an order, because
+// vfio-pci comes before all modules.
 func (k kept) String() string {
 	if len(k.functions) == 0 && len(k.args) == 0 {
 		return ""
@@ -179,8 +179,8 @@ func parseKeptFunction(s string) (keptFunction, error) {
 }
 
 // drivers returns the modules that would take a function if they were loaded
-// before vfio-pci: the module of its current driver, and the drivers of the
-// vendor's cards.
+// before vfio-pci: the module of its current driver, and the drivers for cards
+// of its vendor.
 func (fn Function) drivers() []string {
 	var modules []string
 	if fn.Driver != "" && fn.Driver != vfioPCI {

@@ -9,7 +9,7 @@ import (
 // A badKernel is a release with a fault that keeps guests from starting.
 type badKernel struct {
 	release string
-	meets   func(Function) bool // whether a function has the fault
+	meets   func(Function) bool // reports whether a function is affected by the fault
 	what    string              // the operation that fails
 	instead string              // a release without the fault
 	source  string              // the report of the fault, with its date
@@ -27,7 +27,7 @@ func isOldIGD(fn Function) bool {
 }
 
 // badKernels lists releases with a known fault. PVE's changelogs name the
-// releases with the fix.
+// release that fixes each fault.
 var badKernels = []badKernel{
 	{"6.8.12-12-pve", isVirtual, "virtual functions (SR-IOV): a start ends with \"error getting device from group: Permission denied\"", "6.8.12-11-pve",
 		"github.com/strongtz/i915-sriov-dkms issues 321 and 322, July 2025"},
@@ -42,7 +42,8 @@ var badKernels = []badKernel{
 }
 
 // checkKernel reports a kernel release that is known to fail with the devices
-// that this host has for guests, and a release whose modules an update removed.
+// that this host has for guests. It also reports a release whose modules an
+// update removed.
 func (f Facts) checkKernel() []proxstation.Finding {
 	var found []proxstation.Finding
 	if _, loaded := f.Module("vfio_pci"); f.KernelModules == proxstation.No && !loaded {

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// The parser agrees with kmod: modprobe -c prints kmod's own configuration. The
-// modules of these tests begin with "px". This separates them from the
-// machine's own kernel arguments.
+// The parser agrees with kmod, whose configuration is printed by modprobe -c.
+// The names of the modules in these tests begin with "px", so that they differ
+// from the modules in the machine's own kernel arguments.
 func TestModprobeReadsTheSame(t *testing.T) {
 	t.Parallel()
 	modprobe, err := exec.LookPath("modprobe")

@@ -14,8 +14,8 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// A Loader is the boot loader that starts the kernel. It decides where kernel
-// arguments are configured (PVE Administration Guide, Host Bootloader).
+// A Loader is the boot loader that starts the kernel. The files with the kernel
+// arguments depend on it (PVE Administration Guide, Host Bootloader).
 type Loader uint8
 
 // The boot loaders of PVE. PVE's installer sets up one of them, but puts the
@@ -84,8 +84,8 @@ type HostFile struct {
 }
 
 // readLoader reads the configuration of the boot loader. It adds a finding for
-// each file that exists but cannot be read, because its arguments are not
-// known.
+// each file that exists but cannot be read, because the arguments in that file
+// are not known.
 func (r *reader) readLoader() LoaderFacts {
 	h, l := r.tree, LoaderFacts{}
 	read := func(name string) *string {
@@ -133,7 +133,8 @@ func loaderVariable(h tree, name string) string {
 	return efiText(data)
 }
 
-// readMenu returns the text after the kernel's path on the first line "linux".
+// readMenu returns the text after the kernel's path on the first line that
+// begins with "linux".
 func readMenu(boot fs.FS) *Cmdline {
 	data, err := fs.ReadFile(boot, "grub/grub.cfg")
 	if err != nil {
@@ -167,8 +168,8 @@ func efiText(data []byte) string {
 }
 
 // BootLoader decides which boot loader is really in use. It judges by the
-// traces that the loader left, not by the installed tools. The second result
-// names the evidence, or says why the loader is unknown.
+// traces that the loader left, not by the installed tools. The second result is
+// the evidence, or says why the loader is unknown.
 func (f Facts) BootLoader() (Loader, string) {
 	grub, systemd := f.traces()
 	l := f.Loader
@@ -225,8 +226,8 @@ func (f Facts) traces() (grub, systemd string) {
 var ErrLoader = errors.New("iommu: boot loader")
 
 // Configured returns the kernel arguments that are configured for the next
-// boot. GRUB and the EFI stub add root and the image to them. The error matches
-// [ErrLoader].
+// boot. It leaves out root and the image, which GRUB and the EFI stub add. The
+// error matches [ErrLoader].
 func (f Facts) Configured() (Cmdline, error) {
 	loader, why := f.BootLoader()
 	switch loader {

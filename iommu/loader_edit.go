@@ -20,8 +20,8 @@ func editCmdline(text string, gone, missing []string) (string, error) {
 	return after, nil
 }
 
-// grubSnippet is our own file in /etc/default/grub.d, which Debian's
-// grub-mkconfig reads after /etc/default/grub.
+// grubSnippet returns the content of our own file in /etc/default/grub.d, which
+// Debian's grub-mkconfig reads after /etc/default/grub.
 func grubSnippet(args []string) string {
 	if len(args) == 0 {
 		return ""
@@ -30,7 +30,8 @@ func grubSnippet(args []string) string {
 	return "# Written by proxstation.\n" + grubDefault + `="$` + grubDefault + ` ` + value + "\"\n"
 }
 
-// effective returns an error if a later file would remove our arguments again.
+// effective returns an error if a later file would remove the arguments that
+// our file sets.
 func (f Facts) effective(args []string) error {
 	files := slices.DeleteFunc(slices.Clone(f.Loader.Defaults), func(file HostFile) bool { return file.Path == grubFile })
 	files = append(files, HostFile{Path: grubFile, Text: grubSnippet(args)})

@@ -120,7 +120,8 @@ func TestGRUBDefaults(t *testing.T) {
 	}
 }
 
-// We evaluate the files as the shell does when grub-mkconfig reads them.
+// The files are evaluated in the same way as by the shell when grub-mkconfig
+// reads them.
 func TestGRUBDefaultsAsTheShellReadsThem(t *testing.T) {
 	t.Parallel()
 	sh, err := exec.LookPath("sh")
@@ -139,7 +140,7 @@ func TestGRUBDefaultsAsTheShellReadsThem(t *testing.T) {
 	}
 }
 
-// configured evaluates a text as /etc/default/grub.
+// configured returns the arguments of a text that stands in /etc/default/grub.
 func configured(text string) (string, error) {
 	facts := iommu.Facts{Running: cmdline("BOOT_IMAGE=/x"),
 		Loader: iommu.LoaderFacts{Synced: proxstation.No, Defaults: []iommu.HostFile{{Path: "etc/default/grub", Text: text}}}}
@@ -198,7 +199,7 @@ func FuzzGRUBDefaults(f *testing.F) {
 		}
 		with, err := configured(text + "\nGRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT iommu=pt\"\n")
 		if err != nil {
-			return // the last line had no end
+			return // the last line had no newline at its end
 		}
 		if strings.TrimSuffix(with, "iommu=pt") == with || strings.Join(iommu.ParseCmdline(with).Args(), " ") == strings.Join(iommu.ParseCmdline(got).Args(), " ") {
 			t.Fatalf("%q: %q, then %q", text, got, with)
@@ -207,7 +208,7 @@ func FuzzGRUBDefaults(f *testing.F) {
 }
 
 // If a configuration of the boot loader cannot be read, a finding says so. The
-// file does not count as missing.
+// unreadable file does not count as missing.
 func TestAnUnreadConfigurationIsTold(t *testing.T) {
 	t.Parallel()
 	for _, file := range []string{"etc/default/grub", "etc/kernel/cmdline", "etc/default/grub.d/x.cfg"} {
@@ -219,8 +220,8 @@ func TestAnUnreadConfigurationIsTold(t *testing.T) {
 	}
 }
 
-// Facts from the API have no traces of a loader. This differs from a host on
-// which no traces were found.
+// Facts from the API have no traces of a loader. The reason given for that
+// differs from the reason on a host where no traces were found.
 func TestLoaderOfFactsWithoutTheHost(t *testing.T) {
 	t.Parallel()
 	loader, why := iommu.Facts{}.BootLoader()

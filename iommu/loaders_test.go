@@ -83,9 +83,9 @@ func TestReportedLoaders(t *testing.T) {
 	}
 }
 
-// wantSetup compares the place of a host's arguments, and the finding on the
-// arguments. In one setup, a later file replaces the variable. There the
-// reported host lost a different argument than the described host.
+// wantSetup checks where a host's arguments are configured, and the finding on
+// the arguments. In one setup, a later file replaces the variable. In this
+// setup, the reported host lost a different argument than the described host.
 func wantSetup(t *testing.T, name string, facts iommu.Facts) {
 	t.Helper()
 	want := setups[name]

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// A directive is a line of modprobe.d that kmod obeys: a word, a module and its
-// arguments (kmod_config_parse in kmod's libkmod-config.c).
+// A directive is a line of modprobe.d that has an effect in kmod: a word, a
+// module and its arguments (kmod_config_parse in kmod's libkmod-config.c).
 type directive struct {
 	file   string // from the root of the machine; "" for the kernel's arguments
 	number int    // the line's number in the file, from 1
@@ -32,8 +32,8 @@ type ignoredLine struct {
 	fix string // the line to write instead; "" if the line should only be removed
 }
 
-// verbs holds the words that kmod knows, with the number of words that each of
-// them needs.
+// verbs holds the words with which kmod's lines begin, and for each the number
+// of words that such a line needs.
 var verbs = map[string]int{"alias": 3, "blacklist": 2, "options": 3, "install": 3, "remove": 3, "softdep": 3, "weakdep": 3}
 
 // parseModprobe splits a file of modprobe.d as kmod does. A backslash at the
@@ -109,8 +109,8 @@ func swallowed(comment directive, rest string) []ignoredLine {
 	return ignored
 }
 
-// badLine says why kmod ignores a line. It returns false for a line that is
-// meant as a comment.
+// badLine says why kmod ignores a line. It returns false if the line is meant
+// as a comment.
 func badLine(d directive, words []string) (ignoredLine, bool) {
 	first := strings.TrimSpace(words[0])
 	if first == "" || strings.HasPrefix(first, "#") || strings.HasPrefix(first, ";") || strings.HasPrefix(first, "//") {
@@ -189,8 +189,8 @@ func (f Facts) modconf(foreign bool) modconf {
 	return c
 }
 
-// of returns the lines of a kind about a module, in the order in which kmod
-// looks at them.
+// of returns the lines about a module that begin with verb, in the order in
+// which kmod looks at them.
 func (c modconf) of(verb, module string) []directive {
 	var found []directive
 	for _, d := range c.directives {
@@ -213,8 +213,8 @@ func (c modconf) options(module, option string) (values []string, lines []direct
 	return values, lines
 }
 
-// softdep returns the modules that a softdep loads before its own module: the
-// words after "pre:". kmod only recognises "pre:" as a separate word.
+// softdep returns the modules that kmod loads before the softdep's own module:
+// the words after "pre:". kmod only recognises "pre:" as a separate word.
 func (d directive) softdep() (pre []string) {
 	before := false
 	for _, word := range strings.Fields(d.rest) {

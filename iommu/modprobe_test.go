@@ -10,9 +10,9 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// On the host two-identical-cards, the card at 0000:0a:00 and its twin at
-// 0000:0b:00 are on nouveau and snd_hda_intel. Lines of modprobe.d that should
-// change this have no effect.
+// On the host two-identical-cards, the card at 0000:0a:00 and the identical
+// card at 0000:0b:00 are on nouveau and snd_hda_intel. If a line of modprobe.d
+// should change this but has no effect, a finding says why.
 func TestModprobeLinesInVain(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -139,8 +139,8 @@ func TestDriverFirst(t *testing.T) {
 	}
 }
 
-// If lines of other authors name the card, the plan adds the missing lines. It
-// is never empty while the card has another driver.
+// If lines of other authors name the card, the plan adds the missing lines. The
+// plan is never empty while the card has another driver.
 func TestPrepareAroundOthersLines(t *testing.T) {
 	t.Parallel()
 	const vfio = "options vfio-pci ids=10de:2504,10de:228e\n"
@@ -148,7 +148,7 @@ func TestPrepareAroundOthersLines(t *testing.T) {
 	allow := &iommu.PrepareOptions{Allow: []iommu.UseKind{iommu.UseConsole}}
 	for name, test := range map[string]struct {
 		text    string
-		want    []string // lines of the plan
+		want    []string // lines that the plan must have
 		refused string   // the ID and the line of the refusal; "" if want holds
 	}{
 		"ids without an order":  {vfio, []string{"+# the ids are in /etc/modprobe.d/vfio.conf", "+softdep nouveau pre: vfio-pci", "+softdep snd_hda_intel pre: vfio-pci", "+vfio-pci\n", "update-initramfs"}, ""},
@@ -203,8 +203,8 @@ func TestModulesLoadedByName(t *testing.T) {
 	}
 }
 
-// FuzzModprobe checks that no file makes the judgement fail, and that a text is
-// not taken for an ID if kmod would not read it.
+// FuzzModprobe checks that the judgement works with any file, and that a text
+// is not taken for an ID if kmod would not read it as an ID.
 func FuzzModprobe(f *testing.F) {
 	for _, seed := range []string{"options vfio-pci ids=10de:2504\n", "softdep a pre: b post: c\\\n d\n", "# \\\nblacklist x\r\n", "\ufeffids", "install vfio-pci /bin/false", "options vfio-pci ids = 1:2"} {
 		f.Add(seed)

@@ -23,8 +23,8 @@ func (f Facts) atLeast(major, minor int) bool {
 var vfioModules = []string{"vfio", "vfio_pci", "vfio_pci_core", "vfio_iommu_type1", "vfio_virqfd", "vfio_mdev"}
 
 // checkModules judges the modules that are loaded by name. vfio_virqfd became
-// part of vfio in Linux 6.2. A line of /etc/modules must be a name and nothing
-// else (systemd's modules-load.c), but the initramfs accepts options after the
+// part of vfio in Linux 6.2. A line of /etc/modules must consist of a name
+// alone (systemd's modules-load.c), but the initramfs accepts options after the
 // name.
 func (f Facts) checkModules() []proxstation.Finding {
 	var found []proxstation.Finding
@@ -130,8 +130,8 @@ func (f Facts) checkInitramfs(c modconf) []proxstation.Finding {
 		Why:  "Drivers that the initramfs loads follow the old files.", Fix: "Run update-initramfs -u -k all, and restart."}}
 }
 
-// refuseBuiltIn says why a card cannot be kept by address: nothing runs before
-// a built-in driver.
+// refuseBuiltIn returns the finding that a card cannot be kept by address,
+// because nothing can run before a built-in driver.
 func (f Facts) refuseBuiltIn() proxstation.Finding {
 	return proxstation.Finding{ID: "iommu.vfio-built-in", Severity: proxstation.Blocker, Subject: vfioPCI, Seen: "/sys/module/vfio_pci has no initstate: it is built into the kernel; " +
 		"other functions have the same model",

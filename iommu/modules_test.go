@@ -38,7 +38,8 @@ func TestOptionsOfBuiltInModules(t *testing.T) {
 	if found := ids(read(t, "amd-desktop", lines[4:]...).Check()); slices.Contains(found, "iommu.options-unread") {
 		t.Errorf("of a module: %v", found)
 	}
-	// A file that kmod does not read keeps no card, and blocks no plan.
+	// A file that kmod does not read keeps no card for guests, and does not
+	// prevent a plan.
 	plan, err := facts.Prepare(addresses(t, "0000:0c:00.0"), &iommu.PrepareOptions{Allow: []iommu.UseKind{iommu.UseConsole}})
 	if err != nil || !strings.Contains(plan.String(), "boot=zfs vfio-pci.ids=1002:73df\n") {
 		t.Errorf("%v, %s", err, plan)
@@ -89,7 +90,8 @@ restart the host: kernel arguments change
 }
 
 // The ids among the kernel's arguments change with the kept functions, and are
-// removed with the last function. This holds for both kinds of boot loader.
+// removed together with the last function. This holds for both kinds of boot
+// loader.
 func TestBuiltInIDsFollowOnDisk(t *testing.T) {
 	t.Parallel()
 	for host, file := range map[string]string{"amd-desktop": "etc/kernel/cmdline", "single-gpu": "etc/default/grub.d/proxstation.cfg"} {

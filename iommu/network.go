@@ -10,9 +10,9 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// A port is a network interface that /etc/network/interfaces needs: a port of a
-// bridge or bond, the interface below a VLAN, or an interface with its own
-// address.
+// A port is a network interface that /etc/network/interfaces needs: an
+// interface in a bridge or bond, the interface below a VLAN, or an interface
+// with its own address.
 type port struct {
 	name, of string // of is the bridge or bond; "" for an interface without one
 	where    string // file, number and text of the line
@@ -62,9 +62,9 @@ func (n Network) has(name string) bool {
 	return slices.ContainsFunc(n.Interfaces, func(i Interface) bool { return i.Name == name || slices.Contains(i.Names, name) })
 }
 
-// checkNetwork finds names of network cards in the configuration that no card
-// has. The names of many cards begin with the number of their bus, which
-// changes when any card is added or removed.
+// checkNetwork finds names in the network configuration that should be the
+// names of network cards but that no card has. The names of many cards contain
+// the number of their bus, which changes when any card is added or removed.
 func (f Facts) checkNetwork() []proxstation.Finding {
 	n := f.Network
 	if len(n.Interfaces) == 0 {

@@ -10,7 +10,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// A virtual function is judged as a device of its own, though it is in the slot
+// A virtual function is judged as a separate device, although it is in the slot
 // of its physical function.
 func TestVirtualFunctions(t *testing.T) {
 	t.Parallel()
@@ -49,17 +49,17 @@ func TestVirtualFunctions(t *testing.T) {
 	if err := facts.Isolated(physical); err != nil {
 		t.Errorf("the physical function: %v", err)
 	}
-	// If a card outside the machine does not draw, the card inside is the
-	// console.
+	// If the graphics card outside the machine shows no picture, the card
+	// inside is the console.
 	uses := read(t, "odd-laptop", "function 0000:06:00.0 class=030000 id=10de:1f02 group=22 driver=vfio-pci parent=0000:05:01.0").Uses
 	if !slices.ContainsFunc(uses, func(u iommu.Use) bool { return u.Kind == iommu.UseConsole && u.Address == physical }) {
 		t.Errorf("virtual functions count as consoles: %v", uses)
 	}
 }
 
-// On a card with a USB-C port, the modules of the functions have other names
-// than the drivers. The modules are found both before and after vfio-pci has
-// the functions.
+// On a card with a USB-C port, the functions' modules have other names than
+// their drivers. The plan finds the modules before vfio-pci has the functions,
+// and also afterwards.
 func TestPrepareCardOfFourFunctions(t *testing.T) {
 	t.Parallel()
 	card := addresses(t, "0000:06:00.0", "0000:06:00.1", "0000:06:00.2", "0000:06:00.3")
@@ -96,8 +96,7 @@ func TestOddPlaces(t *testing.T) {
 	if found := facts.CheckDevice(address(t, "10000:e1:00.0")); len(found) == 0 || !strings.Contains(found[0].Fix, "Turn VMD off") {
 		t.Errorf("behind VMD: %v", found)
 	}
-	// A card behind a switch that isolates its ports shares its group with no
-	// other card.
+	// A card behind a switch that isolates its ports is alone in its group.
 	if err := read(t, "server-bmc").Isolated(address(t, "0000:19:00.0")); err != nil {
 		t.Errorf("behind a switch: %v", err)
 	}

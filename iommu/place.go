@@ -51,7 +51,8 @@ func (f Facts) Place() Place {
 	return p
 }
 
-// dashes returns the line with the "--" that ends the kernel's arguments.
+// dashes returns the line that contains "--", which ends the kernel's
+// arguments.
 func (f Facts) dashes() (line writing, there bool) {
 	for _, line := range f.written() {
 		if line.counts && slices.Contains(line.args, "--") {
@@ -117,7 +118,7 @@ func (f Facts) Option(module, option string) (value, where string) {
 }
 
 // AdviseWithout says how to remove a kernel argument on this host: from which
-// line, and with which command. It is the opposite of [Facts.Advise].
+// line, and which command to run. It is the opposite of [Facts.Advise].
 func (f Facts) AdviseWithout(arg string) string {
 	p := f.Place()
 	where := p.Edit
@@ -133,7 +134,7 @@ func (f Facts) AdviseWithout(arg string) string {
 	return fmt.Sprintf("remove %s from %s%s, and restart", arg, where, run)
 }
 
-// A writing is a line of a boot loader's configuration with kernel arguments.
+// A writing is a line with kernel arguments in a boot loader's configuration.
 type writing struct {
 	where  string // "/etc/default/grub line 4"
 	args   []string

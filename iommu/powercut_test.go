@@ -82,8 +82,8 @@ func TestPowerCutWhileApplying(t *testing.T) {
 	}
 }
 
-// The power is cut in the same way while Undo runs. Afterwards either Undo runs
-// again, or Apply first continues the plan that was being undone.
+// The power is cut before each operation of Undo in turn. Afterwards either
+// Undo runs again, or Apply first continues the plan that was being undone.
 func TestPowerCutWhileUndoing(t *testing.T) {
 	t.Parallel()
 	for _, again := range []bool{false, true} {
@@ -115,8 +115,8 @@ func TestPowerCutWhileUndoing(t *testing.T) {
 	}
 }
 
-// After an interrupted Undo, its plan is still a single plan: Apply continues
-// the plan, and one Undo takes it back.
+// After an interrupted Undo, the journal still holds a single plan: Apply
+// continues the plan, and one Undo takes it back.
 func TestAnUndoThatWasCutShortStaysOnePlan(t *testing.T) {
 	t.Parallel()
 	v := newVolatile()

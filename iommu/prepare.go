@@ -13,7 +13,7 @@ type PrepareOptions struct {
 	// and white space. The arguments of an earlier plan stay until
 	// [Facts.GiveBack].
 	Args []string
-	// Allow lists the uses that the caller accepts to lose.
+	// Allow lists the uses that the caller agrees to lose.
 	Allow []UseKind
 }
 
@@ -76,9 +76,9 @@ func (f Facts) Prepare(addresses []Address, opts *PrepareOptions) (HostPlan, err
 }
 
 // keepEach adds functions to the kept functions. It leaves out functions that
-// files of other authors keep. refused says why some functions must stay with
-// the host. waiting is set if such a file keeps a function only from the next
-// start on.
+// files of other authors keep. The result refused says why some functions must
+// stay with the host. The result waiting is set if another author's file keeps
+// a function only from the next start on.
 func (f Facts) keepEach(k *kept, theirs foreign, addresses []Address, allow []UseKind) (refused []proxstation.Finding, waiting bool) {
 	for _, a := range addresses {
 		fn, ok := f.Function(a)
@@ -108,8 +108,8 @@ func (f Facts) keepEach(k *kept, theirs foreign, addresses []Address, allow []Us
 var makeInitramfs = []string{"update-initramfs", "-u", "-k", "all"}
 
 // along reports devices that go to a guest because they share a group with the
-// functions, and network cards whose names do not fit their configuration. A
-// person should know both before the host changes.
+// functions. It also reports network cards whose names do not match the network
+// configuration. A person should know both before the host changes.
 func (f Facts) along(addresses []Address) []proxstation.Finding {
 	var found []proxstation.Finding
 	for _, finding := range f.checkIsolation(addresses) {
@@ -120,15 +120,15 @@ func (f Facts) along(addresses []Address) []proxstation.Finding {
 	return append(found, f.checkNetwork()...)
 }
 
-// ordersFirst reports whether others' files let vfio-pci come before the driver
-// that has a function now.
+// ordersFirst reports whether files of other authors let vfio-pci come before
+// the driver that a function has now.
 func (f Facts) ordersFirst(fn Function) bool {
 	first, _ := f.modconf(true).firstSoftdep(fn.holder())
 	return fn.Driver != "" && slices.Contains(first.softdep(), "vfio_pci")
 }
 
-// refuseIdentical refuses to keep one card for guests if others' ids take every
-// card of its model and leave the host without a display.
+// refuseIdentical refuses to keep one card for guests if ids of other authors
+// take every card of its model and leave the host without a display.
 func (f Facts) refuseIdentical(fn Function, allow []UseKind) []proxstation.Finding {
 	if !fn.Class.IsDisplay() || slices.Contains(allow, UseConsole) {
 		return nil
@@ -147,7 +147,8 @@ func (f Facts) idsLine() directive {
 }
 
 // Kept returns the functions that an applied [HostPlan] keeps for guests from
-// the host's next start on. Functions that others' files keep are not included.
+// the host's next start on. Functions that files of other authors keep are not
+// included.
 func (f Facts) Kept() []Address {
 	k, err := f.kept()
 	if err != nil {
@@ -196,8 +197,8 @@ func content(files []HostFile, path string) *string {
 	return nil
 }
 
-// ambiguous reports whether a function that is not kept has the same model as a
-// kept function.
+// ambiguous reports whether another function, which is not kept, has the same
+// model as a kept function.
 func (f Facts) ambiguous(functions []keptFunction) bool {
 	for _, fn := range f.Functions {
 		same := slices.ContainsFunc(functions, func(k keptFunction) bool { return k.model == fn.Model })

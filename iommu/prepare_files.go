@@ -59,8 +59,9 @@ func (f Facts) planHost(k kept, args []string) (HostPlan, error) {
 	return p, nil
 }
 
-// rebootFor returns the reason for a restart, or "" if no restart is needed.
-// Kernel arguments and the order of drivers take effect only at the next start.
+// rebootFor returns why the host must be restarted, or "" if no restart is
+// needed. Kernel arguments and the order of drivers take effect only at the
+// next start.
 func (f Facts) rebootFor(p HostPlan, k kept) string {
 	for _, change := range p.Changes {
 		if change.Path == grubFile || change.Path == cmdlineFile {
@@ -80,9 +81,9 @@ func (f Facts) rebootFor(p HostPlan, k kept) string {
 
 // planArgs plans the change of the kernel's arguments: it adds args, and the
 // ids if vfio-pci is built in. Arguments that we added before and that are not
-// in args are removed with the last kept function. The ids are replaced when
-// the functions change. planArgs returns the arguments that are ours after the
-// plan.
+// in args are removed together with the last kept function. The ids are
+// replaced when the kept functions change. planArgs also returns the arguments
+// that are ours after the plan.
 func (f Facts) planArgs(k kept, args []string) (*FileChange, []string, error) {
 	var missing, ours, gone []string
 	if k.builtIn {

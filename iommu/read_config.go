@@ -17,8 +17,8 @@ func (r *reader) configurations() {
 	r.NewerThanInitramfs = r.newerThanInitramfs()
 }
 
-// configuration reads files of a file system that is mounted at a path, in the
-// order of their names.
+// configuration reads files of fsys, which is mounted at a path, in the order
+// of the files' names.
 func (r *reader) configuration(fsys fs.FS, at string, patterns ...string) []HostFile {
 	var files []HostFile
 	for _, pattern := range patterns {
@@ -43,8 +43,8 @@ func (r *reader) configuration(fsys fs.FS, at string, patterns ...string) []Host
 }
 
 // modprobe reads the files of all directories in the order of their base names.
-// If several files have the same name, kmod reads the file of the first
-// directory (kmod_config_new in libkmod-config.c).
+// If several files have the same name, kmod only reads the file in the first of
+// these directories (kmod_config_new in libkmod-config.c).
 func (r *reader) modprobe() []HostFile {
 	files := r.configuration(r.Etc, "etc/", "modprobe.d/*.conf")
 	more := slices.Concat(r.configuration(r.Run, "run/", "modprobe.d/*.conf"),
@@ -62,8 +62,8 @@ func (r *reader) modprobe() []HostFile {
 // backup copies.
 var backups = []string{"~", ".bak", ".old", ".orig", ".save", ".disabled", ".off", ".rej"}
 
-// passedOver reads the files of /etc/modprobe.d whose names kmod does not
-// accept. It leaves out backups, because nobody wants them to be in force.
+// passedOver returns the files of /etc/modprobe.d whose names kmod does not
+// accept. It leaves out backups, because nobody wants backups to be in force.
 func (r *reader) passedOver() []HostFile {
 	files := r.configuration(r.Etc, "etc/", "modprobe.d/*")
 	return slices.DeleteFunc(files, func(file HostFile) bool {
@@ -72,9 +72,9 @@ func (r *reader) passedOver() []HostFile {
 	})
 }
 
-// newerThanInitramfs compares the times of files. It ignores differences of
-// less than a minute, because the files of a captured machine have the times of
-// copying.
+// newerThanInitramfs returns the files that are newer than the initramfs. It
+// ignores differences of less than a minute, because each file of a captured
+// machine has the time at which it was copied.
 func (r *reader) newerThanInitramfs() []string {
 	image, err := fs.Stat(r.Boot, "initrd.img-"+r.Kernel)
 	if err != nil || r.Kernel == "" || image.ModTime().IsZero() {

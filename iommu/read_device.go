@@ -26,8 +26,8 @@ func (d device) bars() []BAR {
 	return parseResource(text, d.sizes)
 }
 
-// parseResource parses the text of the file. sizes returns the possible sizes
-// of a BAR.
+// parseResource parses the text of the file resource. The function sizes
+// returns the possible sizes of a BAR.
 func parseResource(text string, sizes func(bar int) []uint64) []BAR {
 	bars := []BAR{}
 	for i, line := range strings.Split(text, "\n") {

@@ -71,8 +71,8 @@ func (r *reader) group(n int, dir string) GroupFacts {
 	return g
 }
 
-// member puts the function at an address into group n. It records an unknown
-// function as a stray.
+// member puts the function at an address into group n. If the function is
+// unknown, member records it as a stray.
 func (r *reader) member(address Address, n int) {
 	if i := r.position(address); i >= 0 {
 		r.Functions[i].Group = Group(n)
@@ -103,9 +103,9 @@ func (r *reader) units() {
 	}
 }
 
-// acpi looks for the firmware's tables. Everybody may list them; only root may
-// read them. If the list is empty or cannot be read, it is not known which
-// tables exist.
+// acpi looks for the firmware's tables. Everybody may list the tables, but only
+// root may read them. If the list is empty or cannot be read, it is not known
+// which tables exist.
 func (r *reader) acpi() {
 	const dir = "firmware/acpi/tables"
 	names, err := sysfs.Names(r.Sys, dir)

@@ -20,8 +20,8 @@ type Network struct {
 // An Interface is a network interface.
 type Interface struct {
 	Name string `json:"name"`
-	// Address is the PCI function. It is nil for an interface that is virtual
-	// or on another bus.
+	// Address is the address of the PCI function. It is nil for an interface
+	// that is virtual or on another bus.
 	Address *Address `json:"address,omitempty"`
 	MAC     string   `json:"mac,omitempty"`    // address in /sys/class/net/NAME
 	Master  string   `json:"master,omitempty"` // the bridge or bond of which it is a port
@@ -33,7 +33,7 @@ type Interface struct {
 
 // network reads the interfaces and /etc/network/interfaces.
 func (r *reader) network() {
-	names, _ := sysfs.Names(r.Sys, "class/net") // networkUses reports it if the files are missing
+	names, _ := sysfs.Names(r.Sys, "class/net") // if the files are missing, networkUses reports that
 	for _, name := range names {
 		dir := "class/net/" + name
 		link := Interface{Name: name}
@@ -52,7 +52,7 @@ func (r *reader) network() {
 	r.Network.Config = r.configuration(r.Etc, "etc/", "network/interfaces", "network/interfaces.d/*")
 }
 
-// udevNames returns the names that udev has for the interface with an index.
+// udevNames returns the names that udev knows for the interface with an index.
 func (r *reader) udevNames(index string) []string {
 	data, _ := fs.ReadFile(r.Run, "udev/data/n"+index)
 	var names []string

@@ -91,7 +91,7 @@ func (r *reader) function(address Address) Function {
 	return fn
 }
 
-// number reads a number that every function has.
+// number reads an attribute that every function has and that is a number.
 func (r *reader) number(d device, name string, bits int) uint64 {
 	n, err := sysfs.Uint(r.Sys, d.file(name), bits)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // lost reports whether the device has dropped off the bus. The first bytes of
-// its configuration space show that.
+// its configuration space show this.
 func (d device) lost() proxstation.Answer {
 	f, err := d.sys.Open(d.file("config"))
 	if err != nil {
@@ -24,15 +24,15 @@ func (d device) lost() proxstation.Answer {
 	return proxstation.AnswerOf(isLost(head))
 }
 
-// lostBytes is the number of bytes that show whether a device answers. If the
-// device does not answer, they all read as ff (PCI Local Bus specification
-// 6.1). They hold vendor, device, command and status. Vendor and device read as
-// ff in healthy virtual functions too (PCI Express Base specification, SR-IOV,
-// Configuration Space Header).
+// lostBytes is the number of bytes that show whether a device answers: vendor,
+// device, command and status. If the device does not answer, all of these bytes
+// read as ff (PCI Local Bus specification 6.1). The vendor and the device alone
+// are not enough, because they read as ff in healthy virtual functions too (PCI
+// Express Base specification, SR-IOV, Configuration Space Header).
 const lostBytes = 8
 
-// isLost reports whether the first bytes of the configuration space all read as
-// ff. lostBytes is their number.
+// isLost reports whether the first lostBytes bytes of the configuration space
+// all read as ff.
 func isLost(config []byte) bool {
 	return len(config) >= lostBytes && string(config[:lostBytes]) == "\xff\xff\xff\xff\xff\xff\xff\xff"
 }

@@ -22,7 +22,7 @@ func address(t *testing.T, s string) iommu.Address {
 	return a
 }
 
-// read reads a host of internal/hosttree. It adds the lines to the host's
+// read reads a host of internal/hosttree. It first adds the lines to the host's
 // description.
 func read(t *testing.T, name string, lines ...string) iommu.Facts {
 	t.Helper()
@@ -177,8 +177,8 @@ func TestReadOddities(t *testing.T) {
 
 func TestReadAccessControlServices(t *testing.T) {
 	t.Parallel()
-	// config returns a space with a capability at 0x100 that leads to ACS at
-	// 0x140.
+	// The function config returns a space with a capability at 0x100 that leads
+	// to ACS at 0x140.
 	config := func(control byte) string {
 		space := make([]byte, 4096)
 		copy(space[0x100:], []byte{0x01, 0x00, 0x01, 0x14})

@@ -40,14 +40,14 @@ func (e *BindError) Error() string {
 // Unwrap returns the cause.
 func (e *BindError) Unwrap() error { return e.Err }
 
-// Apply hands the functions to vfio-pci. It writes driver_override, unbind
-// and drivers_probe below sys, a writable /sys (os.OpenRoot("/sys")), and
-// reads the result back. If the handover of a function fails, Apply gives
-// this function and the functions before it back to their old drivers. The
-// error also names the functions that could not be given back. Functions
-// that are already on vfio-pci are not changed, so applying twice changes
-// nothing. Apply needs root. It waits until the old driver lets go of its
-// function. A process that uses the card can delay that forever.
+// Apply hands the functions to vfio-pci. It writes driver_override, unbind and
+// drivers_probe below sys, a writable /sys (os.OpenRoot("/sys")), and reads the
+// result back. If the handover of a function fails, Apply gives this function
+// and the functions before it back to their old drivers. The error also names
+// the functions that could not be given back. Functions that are already on
+// vfio-pci are not changed, so a second Apply changes nothing. Apply needs
+// root. It waits until the old driver lets go of its function. A process that
+// uses the card can delay this forever.
 func (b Binding) Apply(sys *os.Root) error { return b.apply(rootCore{sys}) }
 
 // Release gives the functions back to the drivers that they had before, the
@@ -135,8 +135,8 @@ func (r Rebind) driver(c core) (string, error) {
 	return path.Base(target), err
 }
 
-// check returns an error unless the function has the planned model, still has
-// its old driver, and answers.
+// check returns an error unless the function has the planned model, has its old
+// driver, and answers.
 func (r Rebind) check(c core) error {
 	for _, id := range []struct {
 		file string
@@ -184,7 +184,8 @@ func (r Rebind) bind(c core) error {
 	return r.readBack(c, vfioPCI)
 }
 
-// readBack checks that the function has the wanted driver in the end.
+// readBack checks which driver the function has at the end, and returns an
+// error unless it is the wanted driver.
 func (r Rebind) readBack(c core, want string) error {
 	got, err := r.driver(c)
 	if err == nil && got != want {
@@ -194,8 +195,8 @@ func (r Rebind) readBack(c core, want string) error {
 }
 
 // release restores driver_override first, because the kernel would otherwise
-// only try vfio-pci. It binds the old driver by name, because vfio-pci may have
-// the function's model in its ids.
+// only try vfio-pci. It then binds the old driver by its name, because vfio-pci
+// may have the function's model in its ids.
 func (r Rebind) release(c core) error {
 	override := r.Override
 	if override == "" {

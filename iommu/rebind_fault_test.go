@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// faultyCore is a fakeCore that fails at its n-th call.
+// faultyCore is a fakeCore whose n-th call fails.
 type faultyCore struct {
 	*fakeCore
 	n, calls int
@@ -43,8 +43,8 @@ func (c *faultyCore) Write(name, value string) error {
 	return c.fakeCore.Write(name, value)
 }
 
-// Each call to the kernel fails in turn. Apply then restores the state before
-// it, and a second Apply succeeds.
+// Each call to the kernel fails in turn. After each failure, Apply restores the
+// state that it found, and a second Apply succeeds.
 func TestApplyWhenAnyCallFails(t *testing.T) {
 	t.Parallel()
 	for n := 1; ; n++ {
@@ -58,7 +58,7 @@ func TestApplyWhenAnyCallFails(t *testing.T) {
 			return
 		}
 		if err == nil {
-			continue // the call asked whether vfio-pci is loaded, and it was loaded
+			continue // the failed call only asked whether vfio-pci is loaded, and it is
 		}
 		if !errors.Is(err, syscall.EIO) {
 			t.Errorf("call %d: %v", n, err)
@@ -128,7 +128,7 @@ func TestReleaseOfAFunctionThatIsGone(t *testing.T) {
 func TestApplyOfFunctionsThatAreThereAlready(t *testing.T) {
 	t.Parallel()
 	c := newFakeCore()
-	c.devices["0000:0b:00.0"].driver = vfioPCI // bound by the ids of the module
+	c.devices["0000:0b:00.0"].driver = vfioPCI // vfio-pci took the function because of the module's ids
 	b := Binding{Functions: []Rebind{{Address: mustAddress("0000:0b:00.0"), Model: Model{0x10de, 0x2504}, Driver: vfioPCI}}}
 	if err := b.apply(c); err != nil || len(c.writes) > 0 {
 		t.Errorf("%v, wrote %q", err, c.writes)

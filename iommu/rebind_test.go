@@ -19,7 +19,7 @@ type fakeCore struct {
 	devices map[string]*fakeDevice
 	drivers map[string][]string // the models that each driver accepts
 	broken  map[string]error    // the error of a write to a file
-	shy     map[string]bool     // devices whose probe fails without an error
+	shy     map[string]bool     // devices that no driver accepts, and whose probe returns no error
 	writes  []string
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// ErrRefused reports a change that was not planned because it would break
+// ErrRefused reports that a change was not planned because it would break
 // something. The error is a [*RefusedError].
 var ErrRefused = errors.New("iommu: refused")
 
@@ -34,8 +34,8 @@ func (e *RefusedError) Error() string {
 func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
 
 // refuseConsole returns the functions that must stay because the host would
-// otherwise have no display. It returns no functions for a host with a single
-// display, because that display is already among the host's uses.
+// otherwise have no display. If the host has only one display, refuseConsole
+// returns nothing, because this display is already among the host's uses.
 func (f Facts) refuseConsole(asked, taken []Address, allow []UseKind) []proxstation.Finding {
 	var draw, found []proxstation.Finding
 	for _, fn := range f.Functions {
@@ -63,7 +63,7 @@ func refusal(id string, a Address, seen, why, fix string) proxstation.Finding {
 	return proxstation.Finding{ID: id, Severity: proxstation.Blocker, Subject: a.String(), Seen: seen, Why: why, Fix: fix}
 }
 
-// refuse returns the reasons why a function must stay with the host.
+// refuse returns why a function must stay with the host, as findings.
 func (f Facts) refuse(fn Function, allow []UseKind) []proxstation.Finding {
 	var found []proxstation.Finding
 	if fn.Class.Sub() == classPCIBridge {
@@ -124,7 +124,7 @@ func refuseArgs(args []string) []proxstation.Finding {
 }
 
 // refuseOff reports an argument that turns the IOMMU off at the next start too.
-// As long as this argument stays, no other argument helps.
+// While this argument is configured, no other argument helps.
 func (f Facts) refuseOff() []proxstation.Finding {
 	configured, err := f.Configured()
 	findings := f.checkState()

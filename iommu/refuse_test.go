@@ -11,7 +11,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// refusedFor returns the IDs of the findings that made the plan fail.
+// refusedFor returns the IDs of the findings because of which the plan was
+// refused.
 func refusedFor(err error) string {
 	refused, ok := errors.AsType[*iommu.RefusedError](err)
 	if !ok {
@@ -20,8 +21,8 @@ func refusedFor(err error) string {
 	return strings.Join(ids(refused.Findings), " ")
 }
 
-// A host with two displays can give away either display, but never both,
-// neither at once nor one after the other.
+// A host with two displays can give away either display, but not both, neither
+// in one plan nor in two plans.
 func TestOneDisplayStays(t *testing.T) {
 	t.Parallel()
 	root := onDisk(t, "two-identical-cards", "dir var/lib")
@@ -78,8 +79,8 @@ func TestArgumentsThatAreNone(t *testing.T) {
 	}
 }
 
-// A plan's kernel arguments stay until they are given back, even if lines of
-// other authors keep the host's card.
+// A plan's kernel arguments stay until the functions are given back, even if
+// lines of other authors keep the host's card.
 func TestArgumentsStay(t *testing.T) {
 	t.Parallel()
 	root := onDisk(t, "reference", "dir var/lib")

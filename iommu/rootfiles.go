@@ -6,7 +6,8 @@ import (
 	"os"
 )
 
-// rootFiles holds the files below a root directory. No link leads out of it.
+// rootFiles holds the files below a root directory. Links that lead out of this
+// directory are not followed.
 type rootFiles struct{ root *os.Root }
 
 func (r rootFiles) ReadFile(name string) ([]byte, error) { return r.root.ReadFile(name) }
@@ -29,7 +30,7 @@ func (r rootFiles) Stat(name string) (fileInfo, error) {
 	return all, err
 }
 
-// Create implements [fileSystem]. Because of O_EXCL, it follows no link.
+// Create implements [fileSystem]. It follows no link, because it uses O_EXCL.
 func (r rootFiles) Create(name string) (newFile, error) {
 	f, err := r.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	return systemFile{f}, err

@@ -15,7 +15,8 @@ import (
 )
 
 // Lock implements [fileSystem] with flock(2) on the root directory itself. It
-// leaves no file behind, and the kernel releases the lock of a killed process.
+// leaves no file behind, and if the process is killed, the kernel releases the
+// lock.
 func (r rootFiles) Lock(ctx context.Context) (unlock func(), err error) {
 	dir, err := r.root.Open(".")
 	if err != nil {
@@ -39,7 +40,7 @@ func (r rootFiles) Lock(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-// complete reads the properties of a file that only a system call shows.
+// complete adds the properties of a file that only a system call shows.
 func (r rootFiles) complete(name string, info fs.FileInfo, all *fileInfo) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || !info.Mode().IsRegular() {
@@ -80,8 +81,8 @@ func attrs(f *os.File) (map[string][]byte, error) {
 	return all, nil
 }
 
-// readAll calls a system call twice: without a buffer it returns the size of
-// the data, and then it fills a buffer of that size.
+// readAll makes a system call twice. The first call has no buffer and returns
+// the size of the data. The second call fills a buffer of that size.
 func readAll(call func([]byte) (int, error)) ([]byte, error) {
 	size, err := call(nil)
 	if err != nil || size == 0 {
@@ -92,8 +93,8 @@ func readAll(call func([]byte) (int, error)) ([]byte, error) {
 	return buf[:max(0, n)], err
 }
 
-// SetAttrs implements [newFile]. A new file may already have attributes: its
-// label, and the default ACL of its directory.
+// SetAttrs implements [newFile]. A new file may already have attributes, such
+// as its label and the default ACL of its directory, so the others are removed.
 func (f systemFile) SetAttrs(want map[string][]byte) error {
 	have, err := attrs(f.File)
 	if err != nil {

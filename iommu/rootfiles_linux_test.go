@@ -75,8 +75,8 @@ func TestImmutableFilesAreRefused(t *testing.T) {
 	}
 }
 
-// Undo returns an error for a directory that it cannot remove. The kernel
-// reports such a directory as busy, for example if something is mounted on it.
+// Undo returns an error if it cannot remove a directory. The kernel reports
+// such a directory as busy, for example because something is mounted on it.
 func TestADirectoryThatStaysIsTold(t *testing.T) {
 	t.Parallel()
 	v := newVolatile()

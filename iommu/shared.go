@@ -29,8 +29,8 @@ func (f Facts) sharedGroup(passed []Address, shared *SharedError) proxstation.Fi
 	return finding
 }
 
-// free reports whether VFIO already lets a guest use the groups: no driver of
-// the host holds another device in them.
+// free reports whether VFIO already lets a guest use the groups, because no
+// driver of the host holds another device in them.
 func (f Facts) free(shared *SharedError) bool {
 	for _, g := range shared.Groups {
 		answer, blocking := f.Viable(g)
@@ -78,11 +78,12 @@ func (f Facts) part(passed []Address, shared *SharedError) string {
 }
 
 // soldered reports whether a function cannot be moved to another slot. Such a
-// function is on the root bus, like the devices of processor and chipset, or it
-// shares a slot with a security processor or a display of AMD's processors.
+// function is on the root bus, like the devices of the processor and the
+// chipset, or it shares a slot with a security processor or a display of AMD's
+// processors.
 func (f Facts) soldered(fn Function) bool {
 	if fn.Parent == nil {
-		return slices.ContainsFunc(f.Functions, func(o Function) bool { return o.Parent != nil }) // here the parents are known
+		return slices.ContainsFunc(f.Functions, func(o Function) bool { return o.Parent != nil }) // the parents are known
 	}
 	return slices.ContainsFunc(f.Slot(fn.Address), func(o Function) bool { return o.Class.Sub() == 0x1080 })
 }
@@ -99,7 +100,8 @@ func (f Facts) otherPorts(shared *SharedError) []string {
 	return ports
 }
 
-// override says what pcie_acs_override can do, and that it is a risk.
+// override says what the argument pcie_acs_override can do on this board, and
+// that the argument is a risk.
 func (f Facts) override(passed []Address, shared *SharedError) string {
 	value := "downstream"
 	for _, fn := range shared.Others {
@@ -118,8 +120,8 @@ func (f Facts) override(passed []Address, shared *SharedError) string {
 		f.Advise("pcie_acs_override="+value) + "." + risk
 }
 
-// cause names the bridge below which the devices share a group, and the state
-// of its Access Control Services.
+// cause names the bridge that makes the devices below it share a group, and the
+// state of this bridge's Access Control Services.
 func (f Facts) cause(e *SharedError) string {
 	if e.Above == nil {
 		return ""
@@ -129,9 +131,9 @@ func (f Facts) cause(e *SharedError) string {
 	return fmt.Sprintf("; these come together below the bridge %s, which %s", *e.Above, acs)
 }
 
-// checkTaken judges devices that are meant for guests: devices on vfio-pci, and
-// devices whose models are in the ids of vfio-pci. It skips graphics cards,
-// which are judged elsewhere.
+// checkTaken judges devices that are meant for guests, because they are on
+// vfio-pci or because their models are in the ids of vfio-pci. It skips
+// graphics cards, which are judged elsewhere.
 func (f Facts) checkTaken() []proxstation.Finding {
 	var found []proxstation.Finding
 	var told []string

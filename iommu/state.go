@@ -66,7 +66,7 @@ func (f Facts) State() (State, string) {
 }
 
 // grouped reports whether functions have groups. It ignores groups that VFIO
-// creates without an IOMMU.
+// creates on a machine without an IOMMU.
 func (f Facts) grouped() (proxstation.Answer, string) {
 	number, members := 0, 0
 	fake := map[int]bool{}

@@ -13,8 +13,8 @@ func some() ([]iommu.GroupFacts, []iommu.Unit) {
 	return []iommu.GroupFacts{{ID: 0, Devices: []iommu.Address{{}}}}, []iommu.Unit{{Name: "dmar0"}}
 }
 
-// This is the truth table of State, from the facts about groups and the facts
-// about units.
+// State decides by the facts about groups and the facts about units. This is
+// its truth table.
 func TestState(t *testing.T) {
 	t.Parallel()
 	groups, units := some()

@@ -7,8 +7,9 @@ import (
 	"slices"
 )
 
-// PlanUndo returns the changes of [Undo] below root as a plan to show to a
-// person. It returns the same errors as Undo. It changes nothing.
+// PlanUndo returns the changes that [Undo] would make below root, as a plan to
+// show to a person. PlanUndo returns the same errors as Undo and changes
+// nothing.
 func PlanUndo(ctx context.Context, root *os.Root) (HostPlan, error) {
 	var p HostPlan
 	err := alone(ctx, "undo", rootFiles{root}, func(d disk) error {
@@ -73,7 +74,7 @@ func undo(ctx context.Context, d disk, run Runner) error {
 	if err != nil {
 		return err
 	}
-	if e.Done { // until everything is restored, Apply continues with this entry
+	if e.Done { // until all files are restored, Apply continues with this entry
 		j.Entries[len(j.Entries)-1].Done = false
 		if err := d.saveJournal(j); err != nil {
 			return err

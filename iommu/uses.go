@@ -22,8 +22,8 @@ func (r *reader) uses() {
 	slices.SortStableFunc(r.Uses, func(a, b Use) int { return a.Address.Compare(b.Address) })
 }
 
-// unsure adds a finding which says that uses may be missing. It adds one
-// finding for each subject.
+// unsure adds a finding that uses may be missing. It adds only one finding for
+// each subject.
 func (r *reader) unsure(subject, seen, fix string) {
 	r.UsesKnown = proxstation.Unknown
 	if slices.ContainsFunc(r.Findings, func(f proxstation.Finding) bool { return f.ID == "iommu.uses-unknown" && f.Subject == subject }) {
@@ -69,10 +69,11 @@ func (r *reader) networkUses() {
 	}
 }
 
-// portUses records the network cards below bridges, because guests reach the
-// network through them. It skips cards that are already recorded as in use.
+// portUses records the network cards that are ports of bridges, because guests
+// reach the network through these cards. It skips cards that are already
+// recorded as in use.
 func (r *reader) portUses() {
-	names, _ := sysfs.Names(r.Sys, "class/net") // an unreadable list counts as no cards
+	names, _ := sysfs.Names(r.Sys, "class/net") // if the list cannot be read, there are no cards to record
 	known := slices.Clone(r.Uses)
 	for _, name := range names {
 		_, err := sysfs.Names(r.Sys, "class/net/"+name+"/brport")
@@ -131,7 +132,7 @@ func (r *reader) interfaceUses(name, seen string, depth int) bool {
 func (r *reader) inputUses() {
 	lines, err := r.procLines("bus/input/devices")
 	if err != nil {
-		return // the list only matters for a warning
+		return // no error, because the list only matters for a warning
 	}
 	name, place := "", ""
 	for _, line := range lines {

@@ -18,8 +18,8 @@ type mount struct{ device, point, kind, source string }
 // deviceNumber matches the kernel's notation of a device's numbers: "252:1".
 var deviceNumber = regexp.MustCompile(`^\d+:\d+$`)
 
-// parseMount parses a line. ok is false for a line that is incomplete, or that
-// the kernel did not write.
+// parseMount parses a line of the file. ok is false if the line is incomplete,
+// or if the kernel did not write it.
 func parseMount(line string) (m mount, ok bool) {
 	head, tail, found := strings.Cut(line, " - ")
 	fields, last := strings.Fields(head), strings.Fields(tail)
@@ -63,7 +63,7 @@ func (r *reader) storageUses() {
 			kind = UseRoot
 		}
 		if m.kind == "zfs" && kind == UseStorage {
-			continue // a pool has many datasets; poolUses handles the pool
+			continue // a pool has many datasets, so poolUses records the pool instead
 		}
 		found := r.disksUses(r.disks(blocks, m), kind, m.point)
 		root = root || m.point == "/"
@@ -81,8 +81,8 @@ func (r *reader) storageUses() {
 	r.volumeUses(blocks)
 }
 
-// disksUses follows block devices. It reports whether the list is not empty and
-// all of its devices were followed to PCI functions.
+// disksUses follows block devices to PCI functions. It reports whether the list
+// is not empty and each of its devices led to PCI functions.
 func (r *reader) disksUses(disks []string, kind UseKind, seen string) bool {
 	found := len(disks) > 0
 	for _, disk := range disks {
@@ -162,7 +162,7 @@ func (r *reader) diskUses(name string, kind UseKind, seen string, depth int) boo
 // blocks holds the block devices by the names that mounts use for them.
 type blocks struct {
 	byNumber map[string]string // such as "252:1" to dm-1
-	byMapper map[string]string // such as pve-root to dm-1
+	byMapper map[string]string // the key is a mapped name such as pve-root, the value a name such as dm-1
 	names    []string
 }
 
@@ -204,8 +204,8 @@ func (r *reader) members(b blocks, pool string) []string {
 	return members
 }
 
-// poolUses follows the ZFS pools that are mounted or imported: an imported pool
-// has a directory in /proc/spl/kstat/zfs. A disk that only has the label of a
+// poolUses follows the ZFS pools that are mounted or imported. An imported pool
+// has a directory in /proc/spl/kstat/zfs. A disk that merely has the label of a
 // pool, such as a disk meant for a guest, is not in use. The pool of / is left
 // out.
 func (r *reader) poolUses(b blocks, mountinfo []string) {
@@ -231,9 +231,9 @@ func (r *reader) poolUses(b blocks, mountinfo []string) {
 }
 
 // volumeUses records the controllers of disks that belong to volumes (LVM, md,
-// multipath), which are the holders of the disks. Such volumes are often not
-// mounted, for example the disks of guests. It skips controllers that are
-// already recorded as in use.
+// multipath). A disk's holders are such volumes. The volumes are often not
+// mounted, for example if they are the disks of guests. volumeUses skips
+// controllers that are already recorded as in use.
 func (r *reader) volumeUses(b blocks) {
 	for _, name := range b.names {
 		holders, _ := sysfs.Names(r.Sys, "class/block/"+name+"/holders")
@@ -246,8 +246,8 @@ func (r *reader) volumeUses(b blocks) {
 	}
 }
 
-// find returns the name of a mount's block device, or "". File systems on
-// several disks, such as Btrfs, have a number of their own, but their source
+// find returns the name of a mount's block device, or "". A file system on
+// several disks, such as Btrfs, has a device number of its own, but its source
 // names one of the disks.
 func (b blocks) find(m mount) string {
 	if name, ok := b.byNumber[m.device]; ok {

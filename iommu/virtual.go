@@ -10,9 +10,9 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// Virtual says whether the machine is a virtual machine itself. In a virtual
-// machine, the hypervisor provides the features that the firmware's set-up
-// turns on elsewhere.
+// Virtual says whether the machine is a virtual machine itself. If so, its
+// features are turned on in the hypervisor rather than in the firmware's
+// set-up.
 type Virtual struct {
 	Answer proxstation.Answer `json:"answer"`
 	// Vendor is the maker that the firmware names, such as "QEMU" or "VMware,
@@ -26,9 +26,9 @@ type Virtual struct {
 // Google are left out, because they also rent out whole machines.
 var virtualVendors = []string{"QEMU", "KVM", "VMware", "VMW", "innotek GmbH", "Xen", "Parallels", "BHYVE", "Bochs"}
 
-// virtual looks at the flag "hypervisor" in /proc/cpuinfo (CPUID leaf 1, ECX
+// virtual looks for the flag "hypervisor" in /proc/cpuinfo (CPUID leaf 1, ECX
 // bit 31), which no real processor sets. It also looks at the firmware, because
-// the flag can be hidden from a guest.
+// a hypervisor can hide the flag from the guest.
 func (r *reader) virtual() {
 	r.Virtual.Vendor, _, _ = sysfs.Optional(r.Sys, "class/dmi/id/sys_vendor")
 	flags, known := r.processor("flags")
@@ -55,8 +55,9 @@ func (r *reader) processor(key string) (value string, ok bool) {
 	return "", false
 }
 
-// firmware returns the advice for a machine's firmware set-up or, for a virtual
-// machine, the advice for its hypervisor.
+// firmware returns the text machine, which is advice about the firmware's
+// set-up. For a virtual machine, it returns the text hypervisor, which is
+// advice about the hypervisor.
 func (f Facts) firmware(machine, hypervisor string) string {
 	if f.Virtual.Answer == proxstation.Yes {
 		return hypervisor

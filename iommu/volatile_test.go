@@ -16,8 +16,8 @@ import (
 
 var errPowerCut = errors.New("power cut")
 
-// An inode is a file or directory of a volatile file system. Its field lasts is
-// its state at the last sync.
+// An inode is a file or directory of a volatile file system. The field lasts
+// holds its state at the last sync.
 type inode struct {
 	fileInfo
 
@@ -166,10 +166,10 @@ func (v *volatile) persist(dir string) {
 	}
 }
 
-// restart returns the file system after a power cut. If survives returns true
-// for a directory, its names are on disk without a sync. The names of the other
-// directories are as they were at the last sync. Files always have their
-// content of the last sync.
+// restart returns the file system after a power cut. If the function survives
+// returns true for a directory, the names in this directory are on disk without
+// a sync. The names in other directories are as they were at the last sync.
+// Files always have their content of the last sync.
 func (v *volatile) restart(survives func(dir string) bool) *volatile {
 	for name := range v.now {
 		if i := v.now[name]; i.Mode.IsDir() && survives(name) {
@@ -180,7 +180,7 @@ func (v *volatile) restart(survives func(dir string) bool) *volatile {
 	for name, i := range v.lasts {
 		for dir := name; ; dir = path.Dir(dir) {
 			if v.lasts[dir] == nil {
-				break // the directory itself is lost
+				break // the directory itself was lost
 			}
 			if dir == "." {
 				synced := *i.lasts
@@ -244,9 +244,9 @@ func (f *volatileFile) Sync() error {
 
 func (f *volatileFile) Close() error { return nil }
 
-// survivals lists the directories whose names may survive a power cut. File
-// systems write names to the disk in any order, and /etc and /var may be two
-// file systems.
+// survivals lists ways to choose the directories whose names survive a power
+// cut. File systems write names to the disk in any order, and /etc and /var may
+// be two file systems.
 var survivals = map[string]func(dir string) bool{
 	"nothing":      func(string) bool { return false },
 	"all names":    func(string) bool { return true },
@@ -255,7 +255,8 @@ var survivals = map[string]func(dir string) bool{
 }
 
 // everyCut cuts the power before each operation in turn, and at the end. It
-// calls try for each state of the files that may remain after such a cut.
+// calls the function try for each state of the files that may remain after such
+// a cut.
 func everyCut(t *testing.T, least int, try func(t *testing.T, v *volatile, survives func(string) bool) (finished bool)) {
 	t.Helper()
 	for _, name := range slices.Sorted(maps.Keys(survivals)) {

@@ -16,8 +16,8 @@ var classes = map[uint16]string{
 	0x1200: "accelerator",
 }
 
-// Kind returns the kind of a function for people: "NVMe disk", "USB
-// controller", or its class.
+// Kind returns the kind of a function for people, such as "NVMe disk" or "USB
+// controller". If the kind has no name, it returns the class.
 func (fn Function) Kind() string {
 	if name, ok := classes[fn.Class.Sub()]; ok {
 		return name
