@@ -12,10 +12,10 @@ import (
 // settings that start or stop the VMs without a switch, and settings with which
 // a guest comes back stuck. It is pure.
 //
-// This package has no hookscript that would switch when somebody presses Start
-// in PVE's own interface. PVE refuses to start a VM whose hookscript is missing
-// on the node, and it runs the script while it holds the VM's lock. So such a
-// script could not stop the other VM in time, and losing it would do harm.
+// This package has no hookscript that switches when somebody presses Start in
+// PVE's own interface. PVE runs a hookscript while it holds the VM's lock, so
+// the script could not stop the other VM in time. PVE also refuses to start a
+// VM whose hookscript is missing on the node, so a lost script would do harm.
 // While the card is in use, PVE itself refuses Start.
 func (db DualBoot) Advise(facts Facts) []proxstation.Finding {
 	db.Members = slices.Compact(slices.Sorted(slices.Values(db.Members)))
@@ -55,10 +55,10 @@ func (db DualBoot) Advise(facts Facts) []proxstation.Finding {
 	return findings
 }
 
-// adviseBackup reports backups that disturb a switch. In modes stop and suspend
-// PVE takes the running VM away for a while (PVE manual, Backup Modes). In
-// every mode, for a VM that is off, PVE starts a paused QEMU, which takes the
-// VM's PCI devices (qemu-server PVE/VZDump/QemuServer.pm,
+// adviseBackup reports backups that disturb a switch. In the modes stop and
+// suspend, PVE takes the running VM away for a while (PVE manual, Backup
+// Modes). If a VM is off, PVE starts a paused QEMU in every mode, and this QEMU
+// takes the VM's PCI devices (qemu-server PVE/VZDump/QemuServer.pm,
 // enforce_vm_running_for_backup).
 func (db DualBoot) adviseBackup(job BackupJob) []proxstation.Finding {
 	if !job.Enabled {
@@ -91,10 +91,9 @@ func (db DualBoot) adviseBackup(job BackupJob) []proxstation.Finding {
 }
 
 // StartWithHost returns the plan that lets one member start with the host and
-// keeps the other members from it, so that they do not compete for the card.
-// With a vmid of 0, no member starts with the host. The error is an
-// [InvalidError] if the set is not valid, and matches [ErrNotFound] if a member
-// does not exist.
+// keeps the other members from it, so that they do not compete for the card. If
+// vmid is 0, no member starts with the host. The error is an [InvalidError] if
+// the set is not valid. It matches [ErrNotFound] if a member does not exist.
 func (db DualBoot) StartWithHost(facts Facts, vmid int) (Plan, error) {
 	set, err := db.withDefaults()
 	if vmid != 0 {

@@ -10,15 +10,16 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// The way back goes on after the caller's context has ended, because a switch
-// must not stop half-way. It does not give up at the first refusal.
+// The way back starts the member that ran before. It goes on after the caller's
+// context has ended, because a switch must not stop half-way. It also tries
+// again after a refusal.
 const (
 	returnTime  = 15 * time.Minute
 	returnTries = 5
 )
 
 // errKeeps reports a target that still runs because the caller did not allow
-// shutting it down.
+// the switch to shut it down.
 var errKeeps = errors.New("the VM that was started keeps the card")
 
 // goBack starts the member that ran before. The SwitchError that it returns
@@ -47,14 +48,14 @@ func (s *switching) goBack(ctx context.Context, phase Phase, cause error) error 
 	return e
 }
 
-// hopeless reports whether nothing may be started after a failure.
+// hopeless reports whether no VM may be started any more after a failure.
 func (s *switching) hopeless(cause error) bool {
 	_, gone := lostCard(cause)
 	return gone || errors.Is(cause, errUnhealthy)
 }
 
-// restore starts the member that ran before. The target, which did not come up,
-// gives the card back first.
+// restore starts the member that ran before. First it makes the target, which
+// did not come up, give the card back.
 func (s *switching) restore(ctx context.Context, cause error) error {
 	s.phase = PhaseRollback
 	if err := s.hold(ctx); err != nil { // without the lease, another controller decides which VM runs
@@ -97,13 +98,14 @@ func (s *switching) again(ctx context.Context) error {
 	return s.bringUp(ctx, s.from)
 }
 
-// hold extends the lease so that it lasts for the way back.
+// hold extends the lease for as long as the way back may take.
 func (s *switching) hold(ctx context.Context) error {
 	return s.renew(ctx, PhaseRollback, s.db.stopTime()+s.db.Boot+s.haTime(s.from)+s.haTime(s.to))
 }
 
-// neverStarted reports whether the target does not run although its node is
-// away and does not say so: it was off, and nobody asked it to start.
+// neverStarted reports whether the target is known to be off although its node
+// is away: the target was off when it was last seen, and nobody asked it to
+// start.
 func (s *switching) neverStarted() bool {
 	return s.started.IsZero() && !s.facts.VMs[s.to].Running && s.node.isAway(s.to)
 }
@@ -122,7 +124,7 @@ func (s *switching) clearTarget(ctx context.Context) error {
 		return err
 	case !target.Running:
 		return s.withdraw(ctx, target)
-	case !s.db.ReturnIfNotUp || target.HA && !s.db.Force: // the HA manager would pull its plug
+	case !s.db.ReturnIfNotUp || target.HA && !s.db.Force: // the HA manager would pull the plug of the target
 		return errKeeps
 	}
 	s.enterFor(s.db.Grace, PhaseRollback, s.to, fmt.Sprintf("shutting down VM %d, which is not up", s.to))

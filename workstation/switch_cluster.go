@@ -9,23 +9,23 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// lostSight reports whether it is not known if a member runs: its node is away,
+// lostSight reports whether nobody knows if a member runs: its node is away,
 // and no person has said that the node is off.
 func (f Facts) lostSight(db DualBoot, v VMFacts) bool {
 	return f.away[v.Node] != "" && !slices.Contains(db.NodesOff, v.Node)
 }
 
-// preflightCluster judges what only a cluster has: quorum, and nodes that are
-// away. A set has one running member in the whole cluster, so a switch does not
-// begin while a member may run where nobody sees it. That holds for members
-// with cards of their own too: the set may share a disk, a licence or a
-// person's work instead of a card.
+// preflightCluster judges the faults that exist only in a cluster: no quorum,
+// and nodes that are away. At most one member of a set runs in the whole
+// cluster, so a switch does not begin while a member may run where nobody sees
+// it. This also holds for members with cards of their own, because the set may
+// share a disk, a licence or a person's work instead of a card.
 func preflightCluster(db DualBoot, to int, facts Facts) []proxstation.Finding {
 	var findings []proxstation.Finding
 	if facts.quorate == proxstation.No {
 		findings = append(findings, noQuorum("/cluster/status: quorate: 0"))
 	}
-	if facts.quorate == proxstation.Unknown && len(facts.away) > 0 && db.NoLease { // no write of a lease would show it
+	if facts.quorate == proxstation.Unknown && len(facts.away) > 0 && db.NoLease { // without a lease, no refused write would show that the quorum is lost
 		findings = append(findings, noQuorum("/cluster/status could not be read, and a node is away"))
 	}
 	for _, id := range slices.Sorted(slices.Values(db.Members)) {
@@ -42,9 +42,9 @@ func preflightCluster(db DualBoot, to int, facts Facts) []proxstation.Finding {
 	return findings
 }
 
-// noQuorum returns the finding about a part of a cluster without quorum. Its
-// /etc/pve is read-only: PVE starts no VM and writes no configuration, but it
-// would still shut a VM down (qemu-server PVE/API2/Qemu.pm, vm_start and
+// noQuorum returns the finding about a part of a cluster without quorum.
+// /etc/pve is read-only there. PVE starts no VM and writes no configuration,
+// but it would still shut a VM down (qemu-server PVE/API2/Qemu.pm, vm_start and
 // vm_shutdown; pve-cluster PVE/Cluster.pm, check_cfs_quorum).
 func noQuorum(seen string) proxstation.Finding {
 	return blocker("switch.no-quorum", "the cluster", seen,
@@ -70,8 +70,9 @@ func targetAway(v VMFacts, facts Facts) proxstation.Finding {
 		fmt.Sprintf("bring node %s back, or switch to another member", v.Node))
 }
 
-// moving holds the HA manager's states in which it is at work on a VM and would
-// undo or delay every request (pve-ha-manager PVE/HA/Manager.pm).
+// moving holds the states in which the HA manager is at work on a VM. In these
+// states it would undo or delay every request (pve-ha-manager
+// PVE/HA/Manager.pm).
 var moving = map[string]string{
 	"fence":    "The HA manager waits until the VM's node is fenced.",
 	"recovery": "The HA manager is looking for another node for the VM.",
@@ -80,7 +81,8 @@ var moving = map[string]string{
 	"freeze":   "The HA manager leaves the VM alone while its node restarts or is disarmed.",
 }
 
-// preflightHA judges whether the HA manager would start the target.
+// preflightHA judges whether the HA manager would carry out a request to start
+// the target.
 func preflightHA(v VMFacts, facts Facts) []proxstation.Finding {
 	if !slices.Contains(facts.HA, v.ID) {
 		return nil
@@ -93,7 +95,8 @@ func preflightHA(v VMFacts, facts Facts) []proxstation.Finding {
 		Fix: "Keep the VM on nodes that have its card: with a strict node affinity rule (ha-manager rules add node-affinity, PVE 9) or a restricted group (PVE 8)."}}
 }
 
-// preflightHolderHA judges whether the HA manager would stop another member.
+// preflightHolderHA judges whether the HA manager would carry out a request to
+// stop a member that runs.
 func preflightHolderHA(db DualBoot, v VMFacts, facts Facts) []proxstation.Finding {
 	if !slices.Contains(facts.HA, v.ID) || !v.Running && !haWants(v.HAState) {
 		return nil

@@ -17,12 +17,12 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// The fault campaign on a cluster of three nodes: each request and task of a
-// switch from VM 140 on pve1 to VM 141 on pve2 fails in turn, and at each
-// request a node loses its power or its network. Afterwards the error is
-// compared with the state of all nodes, and a plain retry must succeed.
+// These tests disturb a switch on a cluster of three nodes from VM 140 on pve1
+// to VM 141 on pve2. Each request and each task of the switch fails in turn,
+// and at each request a node loses its power or its network. Each test then
+// compares the error with the state of all nodes. A plain retry must succeed.
 
-// A clusterCase is a switch that the campaign disturbs.
+// A clusterCase is a switch that the tests disturb.
 type clusterCase struct {
 	name  string
 	entry string
@@ -42,16 +42,17 @@ func clusterCases() []clusterCase {
 // A trial is one run of a case.
 type trial struct {
 	*pvetest.Cluster
-	up, late atomic.Bool // the target is up; the disturbance came after that
-	// cut says that requests between client and nodes may stay unanswered for
-	// good, so that the caller may be told that nobody knows what runs.
+	up, late atomic.Bool // up: the target is up; late: the disturbance came after that
+	// cut says that some requests between the client and the nodes may never be
+	// answered. The error may then say that nobody knows which VM runs.
 	cut bool
 }
 
 // A disturbance prepares a fault. It may wrap the client's transport.
 type disturbance func(c *trial) (wrap func(http.RoundTripper) http.RoundTripper)
 
-// An nth transport calls a function before the request with a number.
+// An nth transport calls a function before it sends the request with a given
+// number.
 type nth struct {
 	base http.RoundTripper
 	n    *atomic.Int64
@@ -65,7 +66,8 @@ func (n nth) RoundTrip(r *http.Request) (*http.Response, error) {
 	return n.base.RoundTrip(r)
 }
 
-// before returns a disturbance that does something right before a request.
+// before returns a disturbance that calls the function do just before it sends
+// the request with the given number.
 func before(request int, do func(c *trial)) disturbance {
 	return func(c *trial) func(http.RoundTripper) http.RoundTripper {
 		left := &atomic.Int64{}
@@ -109,8 +111,8 @@ func (cc clusterCase) try(t *testing.T, name string, disturb disturbance) {
 	}
 }
 
-// suffer switches under the disturbance and returns an error for each wrong
-// effect.
+// suffer performs the switch under a disturbance. It returns an error for each
+// wrong effect.
 func (cc clusterCase) suffer(t *testing.T, disturb disturbance) error {
 	c := &trial{Cluster: pvetest.NewCluster(cc.hosts(), nil)}
 	time.Sleep(time.Minute)
@@ -135,8 +137,8 @@ func (cc clusterCase) suffer(t *testing.T, disturb disturbance) error {
 	return errors.Join(problem, cc.converge(t.Context(), c.Cluster))
 }
 
-// converge repeats the switch by another node until it succeeds. It ends hung
-// tasks, as a person would.
+// converge repeats the switch through another node until the switch succeeds.
+// It ends tasks that hang, as a person would.
 func (cc clusterCase) converge(ctx context.Context, c *pvetest.Cluster) (err error) {
 	for range 4 {
 		ctx, cancel := context.WithTimeout(ctx, time.Hour)
@@ -150,7 +152,7 @@ func (cc clusterCase) converge(ctx context.Context, c *pvetest.Cluster) (err err
 		for _, n := range c.Nodes() {
 			n.EndTasks()
 		}
-		if strings.Contains(err.Error(), "switch.ha-error") { // its fix names these commands
+		if strings.Contains(err.Error(), "switch.ha-error") { // the fix of this finding names the following commands
 			for _, state := range []string{"disabled", "stopped"} {
 				if _, err := person(ctx, c, http.MethodPut, "/cluster/ha/resources/vm:140", "state="+state); err != nil {
 					return err
@@ -217,9 +219,9 @@ func TestClusterFaultsInEveryRequest(t *testing.T) {
 	}
 }
 
-// A request to another node may fail on the way. The entry node then answers
-// the client with status 595 or 596. The test also cuts a node's power before and
-// after the node does what a request asks for.
+// A request to another node may fail between the nodes. The entry node then
+// answers the client with status 595 or 596. The test also cuts a node's power
+// before and after the node carries out a request.
 func TestClusterFaultsBetweenNodes(t *testing.T) {
 	t.Parallel()
 	count(t)
@@ -264,7 +266,8 @@ func TestClusterFaultsInEveryTask(t *testing.T) {
 	}
 }
 
-// At each request a node dies: for good, or until it has booted again.
+// At each request of a switch, the test lets a node die: for good, or until it
+// has booted again.
 func TestClusterNodeDiesAtEveryRequest(t *testing.T) {
 	t.Parallel()
 	count(t)
@@ -285,8 +288,8 @@ func TestClusterNodeDiesAtEveryRequest(t *testing.T) {
 	}
 }
 
-// At each request a node is cut off from the two others, for good or for a
-// while. Its VMs go on running.
+// At each request of a switch, the test cuts a node off from the two others:
+// for good or for a while. The VMs of that node go on running.
 func TestClusterPartitionAtEveryRequest(t *testing.T) {
 	t.Parallel()
 	count(t)
@@ -307,8 +310,8 @@ func TestClusterPartitionAtEveryRequest(t *testing.T) {
 	}
 }
 
-// The controller dies at each request. A controller that enters by another node
-// goes on.
+// At each request of a switch, the test lets the controller die. Another
+// controller, which enters by another node, must then complete the switch.
 func TestClusterControllerDiesAtEveryRequest(t *testing.T) {
 	t.Parallel()
 	count(t)

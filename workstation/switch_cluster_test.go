@@ -19,9 +19,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// trio returns three nodes of a cluster: pve1 with the Windows workstation,
-// which runs, pve2 with the Linux workstation, and pve3 with neither. Each of
-// the first two has a card of its own, under one mapping.
+// trio returns three nodes of a cluster. pve1 has the Windows workstation,
+// which runs. pve2 has the Linux workstation. pve3 has neither. pve1 and pve2
+// each have a card, and one mapping names both cards.
 func trio() []pvetest.Host {
 	var hosts []pvetest.Host
 	for i, name := range []string{"pve1", "pve2", "pve3"} {
@@ -44,7 +44,8 @@ func enter(c *pvetest.Cluster, entry string, wrap func(http.RoundTripper) http.R
 	return workstation.Open(client, entry, &workstation.NodeOptions{RootTicket: proxstation.No})
 }
 
-// running returns the VMs below 1000 that run anywhere in the cluster.
+// running returns the VMs with an ID below 1000 that run on any node of the
+// cluster.
 func running(c *pvetest.Cluster) []int {
 	var ids []int
 	for _, n := range c.Nodes() {
@@ -54,7 +55,8 @@ func running(c *pvetest.Cluster) []int {
 	return slices.DeleteFunc(ids, func(id int) bool { return id >= 1000 })
 }
 
-// described returns an error if a member is left with a lease.
+// described returns an error if the description of a member still holds a
+// lease.
 func described(c *pvetest.Cluster) error {
 	for _, id := range both.Members {
 		if state, _ := c.Node(c.Where(id)).VM(id); state.Config["description"] != "made by hand" {
@@ -64,9 +66,9 @@ func described(c *pvetest.Cluster) error {
 	return nil
 }
 
-// An overseer is a transport that checks before each request that at most one
-// member runs in the whole cluster, and that a request which starts or stops a
-// member is made with the owner's lease.
+// An overseer is a transport that checks two rules before each request: at most
+// one member runs in the whole cluster, and only the controller that owns the
+// lease starts or stops a member.
 type overseer struct {
 	base  http.RoundTripper
 	c     *pvetest.Cluster
@@ -100,7 +102,8 @@ func (o overseer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return o.base.RoundTrip(r)
 }
 
-// oversee returns the overseer of an owner, and its verdict.
+// oversee returns a function that puts an overseer before a transport, and a
+// function that returns the overseer's verdict.
 func oversee(c *pvetest.Cluster, owner string) (wrap func(http.RoundTripper) http.RoundTripper, verdict func() error) {
 	var mu sync.Mutex
 	var problems []string
@@ -128,8 +131,8 @@ func inCluster(t *testing.T, hosts []pvetest.Host, play func(t *testing.T, c *pv
 	})
 }
 
-// A switch finds the members on their nodes, from whichever node it enters the
-// cluster, and the second status asks each node at once.
+// A switch finds the members on their nodes, whichever node of the cluster it
+// enters by. The second status asks each node directly.
 func TestSwitchAcrossNodes(t *testing.T) {
 	t.Parallel()
 	for _, entry := range []string{"pve1", "pve2", "pve3"} {
@@ -155,8 +158,8 @@ func TestSwitchAcrossNodes(t *testing.T) {
 	}
 }
 
-// A status of a set on two nodes needs ten requests in one round trip, and one
-// more round trip after PVE moved a member.
+// A status of a set on two nodes makes ten requests in one round trip. After
+// PVE moved a member, it needs one more round trip.
 func TestStatusAcrossNodesAsksForLittle(t *testing.T) {
 	t.Parallel()
 	hosts := trio()
@@ -182,8 +185,8 @@ func TestStatusAcrossNodesAsksForLittle(t *testing.T) {
 	})
 }
 
-// A switch does not begin without quorum or while a member may run unseen, and
-// it changes nothing then. Each refusal names its reason.
+// If the cluster has no quorum, or if a member may run unseen, a switch does
+// not begin and changes nothing. Each refusal names its reason.
 func TestSwitchRefusesWhatItCannotSee(t *testing.T) {
 	t.Parallel()
 	said := both
@@ -248,8 +251,8 @@ func blockers(findings []proxstation.Finding) string {
 	return ids(slices.DeleteFunc(slices.Clone(findings), func(f proxstation.Finding) bool { return f.Severity != proxstation.Blocker }))
 }
 
-// A set on one node is refused without quorum too: PVE would shut the member
-// down, and start none.
+// Without quorum, a switch of a set on one node is refused too, because PVE
+// would shut the running member down but would not start the target.
 func TestNoQuorumForASetOnOneNode(t *testing.T) {
 	t.Parallel()
 	hosts := trio()
@@ -272,8 +275,8 @@ func TestNoQuorumForASetOnOneNode(t *testing.T) {
 	}
 }
 
-// If the login may not read the quorum, PVE's refusal of the lease shows that
-// there is no quorum. Nothing was changed.
+// If the login may not read the quorum, the switch learns that the quorum is
+// missing when PVE refuses to write the lease. Nothing has changed by then.
 func TestNoQuorumThatOnlyTheWriteShows(t *testing.T) {
 	t.Parallel()
 	hosts := trio()
@@ -289,8 +292,8 @@ func TestNoQuorumThatOnlyTheWriteShows(t *testing.T) {
 	})
 }
 
-// Two controllers that enter the cluster by different nodes exclude each other:
-// both write the lease on the node of the member that has it.
+// Two controllers that enter the cluster by different nodes exclude each other,
+// because both write the lease on the node of the member that holds it.
 func TestControllersOnDifferentEntryNodes(t *testing.T) {
 	t.Parallel()
 	for seed := range 12 {
@@ -322,8 +325,9 @@ func TestControllersOnDifferentEntryNodes(t *testing.T) {
 	}
 }
 
-// A controller waits for the lease of another that entered by another node, and
-// takes it over when it has seen it unchanged for its TTL.
+// A controller waits for the lease of another controller that entered by
+// another node. It takes the lease over after it has seen the lease unchanged
+// for its TTL.
 func TestTakeOverFromAnotherEntryNode(t *testing.T) {
 	t.Parallel()
 	inCluster(t, trio(), func(t *testing.T, c *pvetest.Cluster) {

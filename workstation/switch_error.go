@@ -10,18 +10,18 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// A SwitchError says in which phase a switch failed, and what state the VMs
-// are in now.
+// A SwitchError names the phase in which a switch failed, and the state in
+// which the VMs are now.
 type SwitchError struct {
 	Phase Phase
 	To    int
 	// Running is the member that runs now. It is 0 if no member runs, and -1 if
-	// the node does not answer.
+	// this is unknown because a node does not answer.
 	Running int
 	// Returned says that the VM that ran before was started again.
 	Returned bool
-	// Closing says that the guest of Running was asked to shut down. The
-	// request cannot be withdrawn: the VM may be off later.
+	// Closing says that the switch asked the guest of Running to shut down. The
+	// request cannot be withdrawn, so the VM may be off later.
 	Closing bool
 	// Cause is the error that stopped the switch. Return is the error that
 	// stopped the way back, or nil.
@@ -118,16 +118,17 @@ func adviseLost(severity proxstation.Severity, seen, why string) proxstation.Fin
 		Fix: "Power the host off (poweroff), wait ten seconds, and switch it on: a reboot keeps the card under power and may not bring it back."}
 }
 
-// lost matches the messages of QEMU, of vfio-pci and of the kernel's PCI code
-// about a device that does not come back from a reset or a power state, or
-// whose configuration space reads ff (QEMU hw/vfio/pci.c; Linux
-// drivers/pci/pci.c, drivers/vfio/pci). It does not match PVE's "failed to
-// reset PCI device": PVE goes on after it, and most cards still work.
+// lost matches messages about a device that does not come back from a reset or
+// a power state, or whose configuration space reads ff. They come from QEMU,
+// from vfio-pci and from the kernel's PCI code (QEMU hw/vfio/pci.c; Linux
+// drivers/pci/pci.c, drivers/vfio/pci). lost does not match PVE's "failed to
+// reset PCI device", because PVE goes on after this message and most cards
+// still work.
 var lost = regexp.MustCompile(`(?i)stuck in D3|change power state from D3|not ready \d+ms after|device inaccessible|` +
 	`header type '?(127|0?x?7f)|expecting 0xaa55, got 0xffff|config(uration)? space.*\bf{2,}\b|reads? (all )?(0x)?f{2,}\b|` +
 	`device from group \d+: (Input/output error|No such device)|vfio.*(reset failed|failed to reset|failed reset)|fell off the bus|fallen off the bus`)
 
-// lostCard returns the line of the error that names a card which is gone.
+// lostCard returns the line of the error that reports a lost card.
 func lostCard(err error) (line string, gone bool) {
 	var task *TaskError
 	if !errors.As(err, &task) {

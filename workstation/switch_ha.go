@@ -12,22 +12,24 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// haTime is added to every limit of a VM under high availability: the manager
-// of the cluster and that of the node each look for work every ten seconds
-// (pve-ha-manager PVE/HA/CRM.pm, LRM.pm).
+// haTime is added to every time limit of a VM under high availability, because
+// the HA manager of the cluster and the HA manager of the node each look for
+// work only every ten seconds (pve-ha-manager PVE/HA/CRM.pm, LRM.pm).
 const haTime = time.Minute
 
-// PVE's start and shutdown of a VM under high availability set the HA state
-// that the manager is to reach, with VM.PowerMgmt, and end at once (qemu-server
-// PVE/API2/Qemu.pm, hastart and hastop). The direct way, PUT
+// For a VM under high availability, PVE's start and shutdown only set the HA
+// state that the manager is to reach, and end then. They need VM.PowerMgmt
+// (qemu-server PVE/API2/Qemu.pm, hastart and hastop). The direct way, PUT
 // /cluster/ha/resources/{sid}, needs Sys.Console on / and shuts down with a
 // fixed limit of 60 seconds (pve-ha-manager PVE/HA/Resources/PVEVM.pm,
 // shutdown).
 
-// underHA reports whether the judged facts show a VM under high availability.
+// underHA reports whether a VM was under high availability when the switch was
+// judged.
 func (s *switching) underHA(id int) bool { return slices.Contains(s.facts.HA, id) }
 
-// haTime returns the time to add to a limit for a VM.
+// haTime returns the time that is added to a limit of a VM: 0 without high
+// availability.
 func (s *switching) haTime(id int) time.Duration {
 	if s.underHA(id) {
 		return haTime
@@ -41,8 +43,8 @@ func off(status pve.VMStatus) bool {
 	return !status.Running && !(status.HA && haWants(status.HAState))
 }
 
-// wanted adds to the running VMs the members that are off and that the HA
-// manager is about to start.
+// wanted returns the running VMs together with the members that are off now but
+// that the HA manager is about to start.
 func (s *switching) wanted(ctx context.Context, running []pve.VMStatus) ([]pve.VMStatus, error) {
 	for _, id := range s.db.Members {
 		if !s.underHA(id) || slices.ContainsFunc(running, func(v pve.VMStatus) bool { return v.VMID == id }) || slices.Contains(s.db.NodesOff, s.node.home(id)) {
@@ -62,10 +64,11 @@ func (s *switching) wanted(ctx context.Context, running []pve.VMStatus) ([]pve.V
 // errHA reports a VM that the HA manager does not start on its node.
 var errHA = errors.New("the HA manager does not start the VM on this node")
 
-// awaitHA waits until the HA manager has started a VM. The manager would try
-// again after a failure, then move the VM to another node and try there
-// (pve-ha-manager PVE/HA/Manager.pm, next_state_started). One failed start is
-// enough for awaitHA, as without high availability.
+// awaitHA waits until the HA manager has started a VM. After a failed start,
+// the manager would try again, then move the VM to another node and try there
+// (pve-ha-manager PVE/HA/Manager.pm, next_state_started). awaitHA returns an
+// error after the first failed start already, as for a VM without high
+// availability.
 func (n *Node) awaitHA(ctx context.Context, id int, task pve.UPID, limit time.Duration) error {
 	if task.Type() != "hastart" {
 		return nil
@@ -87,8 +90,8 @@ func (n *Node) awaitHA(ctx context.Context, id int, task pve.UPID, limit time.Du
 }
 
 // withdraw takes back the request to the HA manager to start the target, so
-// that the target stays off while the member that ran before starts. It gives
-// the target the HA state that it had.
+// that the target stays off while the member that ran before starts. It
+// restores the HA state that the target had before the switch.
 func (s *switching) withdraw(ctx context.Context, status pve.VMStatus) error {
 	id := status.VMID
 	if !status.HA || s.started.IsZero() && off(status) {
@@ -102,7 +105,7 @@ func (s *switching) withdraw(ctx context.Context, status pve.VMStatus) error {
 			status = now
 			return err == nil, err
 		}
-		if time.Since(asked) > haRound { // a manager that moves the VM forgets the request
+		if time.Since(asked) > haRound { // a manager that moves the VM forgets the request: ask again
 			asked = time.Now()
 			_, err = at(ctx, s.node, id, func(c *pve.Client) (pve.UPID, error) { return c.Shutdown(ctx, id, s.db.Grace, true) })
 		}
@@ -115,9 +118,9 @@ func (s *switching) withdraw(ctx context.Context, status pve.VMStatus) error {
 	return nil
 }
 
-// requested reports whether the HA manager may still have a request to start
-// the target before it. If the request may not be read, it lasts as long as the
-// manager may take to act.
+// requested reports whether the HA manager may still carry out an earlier
+// request to start the target. If the login cannot read the request, requested
+// assumes that it lasts as long as the manager may take to act.
 func (s *switching) requested(ctx context.Context, id int) bool {
 	state, err := s.node.pve.HARequest(ctx, id)
 	if err != nil {
@@ -129,9 +132,9 @@ func (s *switching) requested(ctx context.Context, id int) bool {
 // haRound is the time after which a request to the HA manager is repeated.
 const haRound = 20 * time.Second
 
-// setBack gives the target the HA state that it had, if that is another state
-// than "stopped". From the state "error", the manager takes no request but
-// "disabled", and it leaves the VM alone until then.
+// setBack restores the HA state that the target had, unless that state is
+// "stopped". In the state "error", the manager accepts only the request
+// "disabled", and leaves the VM alone until it gets this request.
 func (s *switching) setBack(ctx context.Context, status pve.VMStatus) error {
 	id := status.VMID
 	if status.HAState != "error" && s.haWas != "disabled" {
@@ -150,8 +153,9 @@ func (s *switching) setBack(ctx context.Context, status pve.VMStatus) error {
 	return s.node.pve.RequestHA(ctx, id, "stopped")
 }
 
-// adviseCluster names what only a cluster or high availability leaves behind:
-// members on nodes that are away, a lost quorum, and the target's HA state.
+// adviseCluster reports the problems that only a cluster or high availability
+// leaves behind: members on nodes that are away, a lost quorum, and the
+// target's HA state.
 func (s *switching) adviseCluster(ctx context.Context, e *SwitchError) []proxstation.Finding {
 	var findings []proxstation.Finding
 	if s.node.clustered() {

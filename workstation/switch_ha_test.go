@@ -16,8 +16,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// available returns trio with members under high availability. They have no
-// local disks, so that the HA manager can start them on every node.
+// available returns a function that makes trio with the named members under
+// high availability. The members have no local disks, so the HA manager can
+// start them on every node.
 func available(ids ...int) func() []pvetest.Host {
 	return func() []pvetest.Host {
 		hosts := trio()
@@ -34,8 +35,8 @@ func available(ids ...int) func() []pvetest.Host {
 // forced is the variable both, with the permission to pull plugs.
 var forced = workstation.DualBoot{Members: both.Members, Owner: both.Owner, Force: true}
 
-// Members under high availability are switched through their HA state, and the
-// HA manager undoes nothing afterwards.
+// A switch stops and starts members under high availability through their HA
+// state, and the HA manager undoes nothing afterwards.
 func TestSwitchUnderHA(t *testing.T) {
 	t.Parallel()
 	for name, managed := range map[string][]int{"both": both.Members, "the holder": {140}, "the target": {141}} {
@@ -70,13 +71,13 @@ func TestSwitchUnderHA(t *testing.T) {
 	}
 }
 
-// A target that the HA manager cannot start is not wanted any more after the
-// way back, so that the two never run at once. The target stays on its node,
-// unless the login does not see that its start failed.
+// If the HA manager cannot start the target, the way back withdraws the request
+// for the target, so that the two members never run at once. The target stays
+// on its node, unless the login does not see that the start failed.
 func TestSwitchUnderHAGoesBack(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		times int    // failed starts
+		times int    // how many starts fail
 		blind bool   // the login sees no tasks
 		was   string // the HA state that the target was asked to have
 	}{
@@ -123,8 +124,9 @@ func TestSwitchUnderHAGoesBack(t *testing.T) {
 	}
 }
 
-// The HA manager pulls plugs, so a holder under high availability needs Force.
-// In the manager's states that take no request, nothing begins.
+// The HA manager pulls the plug of a guest that does not shut down, so a
+// running member under high availability needs Force. While the manager is in a
+// state that takes no request, no switch begins.
 func TestPreflightUnderHA(t *testing.T) {
 	t.Parallel()
 	original := observe(t, pvetest.New(pair(), nil))
@@ -167,8 +169,8 @@ func TestPreflightUnderHA(t *testing.T) {
 	}
 }
 
-// If the holder's node dies, the HA manager fences it. Until then a switch is
-// refused in words; afterwards a plain retry gets there.
+// If the node of the running member dies, the HA manager fences it. Until then
+// a switch is refused with a reason. Afterwards a plain retry succeeds.
 func TestSwitchAfterFencing(t *testing.T) {
 	t.Parallel()
 	inCluster(t, available(140)(), func(t *testing.T, c *pvetest.Cluster) {
@@ -207,8 +209,9 @@ func TestPowerUnderHA(t *testing.T) {
 	})
 }
 
-// A login needs VM.PowerMgmt, VM.Config.Options and what Status needs for a
-// switch under high availability, and neither Sys.Console nor Sys.Modify.
+// For a switch under high availability, a login needs VM.PowerMgmt,
+// VM.Config.Options and the privileges of Status. It needs neither Sys.Console
+// nor Sys.Modify.
 func TestPrivilegesUnderHA(t *testing.T) {
 	t.Parallel()
 	hosts := available(both.Members...)()
@@ -234,8 +237,8 @@ func TestPrivilegesUnderHA(t *testing.T) {
 	})
 }
 
-// If PVE moves a member while nobody looks, the next request finds it, and the
-// lease moves with the VM's configuration.
+// If PVE moves a member between two requests, the next request finds the
+// member. The lease moves together with the configuration of the VM.
 func TestAMemberThatPVEMoved(t *testing.T) {
 	t.Parallel()
 	hosts := trio()
@@ -262,7 +265,7 @@ func TestAMemberThatPVEMoved(t *testing.T) {
 	})
 }
 
-// ask makes a request as a person would by the web interface of pve1, and
+// ask makes a request through the web interface of pve1, as a person would, and
 // returns the answer.
 func ask(t *testing.T, c *pvetest.Cluster, method, path, form string) string {
 	t.Helper()

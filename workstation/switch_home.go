@@ -10,8 +10,9 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// homes remembers on which node each member was seen last. PVE and its HA
-// manager move VMs, so this is where a VM is looked for first, not where it is.
+// homes remembers on which node each member was seen last. The VM is looked for
+// there first, but it may be elsewhere, because PVE and its HA manager move
+// VMs.
 type homes struct {
 	mu   sync.Mutex
 	node map[int]string
@@ -21,7 +22,7 @@ type homes struct {
 	away map[string]string
 }
 
-// see takes over the report of the cluster.
+// see stores the report of the cluster.
 func (h *homes) see(r pve.Resources) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -37,7 +38,8 @@ func (h *homes) see(r pve.Resources) {
 }
 
 // awayNodes returns the nodes that corosync does not see, each with the
-// evidence. A node that has only not reported lately may answer.
+// evidence. A node that corosync sees is not away, even if it has not reported
+// its state lately.
 func awayNodes(nodes []pve.SeenNode) map[string]string {
 	away := map[string]string{}
 	for _, node := range nodes {
@@ -55,7 +57,8 @@ func (h *homes) lost() map[string]string {
 	return maps.Clone(h.away)
 }
 
-// home returns the node on which a VM was seen last, at first this node.
+// home returns the node on which a VM was seen last. A VM that was not seen yet
+// is looked for on this node.
 func (n *Node) home(id int) string {
 	n.homes.mu.Lock()
 	defer n.homes.mu.Unlock()
@@ -83,7 +86,8 @@ func (n *Node) clustered() bool {
 	return n.homes.many
 }
 
-// awayFrom returns the evidence that a node is away, "" if there is none.
+// awayFrom returns the evidence that a node is away. It returns "" if the node
+// is not known to be away.
 func (n *Node) awayFrom(node string) string {
 	n.homes.mu.Lock()
 	defer n.homes.mu.Unlock()
@@ -94,7 +98,8 @@ func (n *Node) awayFrom(node string) string {
 func (n *Node) isAway(id int) bool { return n.awayFrom(n.home(id)) != "" }
 
 // look asks the cluster where the VMs are, and which nodes are away. The node
-// answers from its own memory, whatever other nodes do.
+// that is asked answers from its own memory, so other nodes cannot delay the
+// answer.
 func (n *Node) look(ctx context.Context) error {
 	r, err := n.pve.Resources(ctx)
 	if err == nil {
@@ -106,9 +111,10 @@ func (n *Node) look(ctx context.Context) error {
 // on returns the client for the node of a VM.
 func (n *Node) on(id int) *pve.Client { return n.pve.On(n.home(id)) }
 
-// at makes a request to the node of a VM. If that node does not have the VM, at
-// looks for the VM and asks the node that has it: the first request had no
-// effect. If that node does not answer, at looks too, for the next request.
+// at makes a request to the node of a VM. If that node does not have the VM,
+// the request had no effect: at looks for the VM and repeats the request on the
+// node that has it. If that node does not answer, at also looks for the VM, so
+// that the next request finds it.
 func at[T any](ctx context.Context, n *Node, id int, ask func(*pve.Client) (T, error)) (T, error) {
 	home := n.home(id)
 	answer, err := ask(n.pve.On(home))

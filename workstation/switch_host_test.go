@@ -13,8 +13,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A switch gives no VM a device that the host depends on, by whatever name the
-// VM asks for the device.
+// A switch gives no VM a device that the host itself depends on, whichever name
+// the VM's configuration uses for the device.
 func TestSwitchKeepsWhatTheHostRunsOn(t *testing.T) {
 	t.Parallel()
 	add := func(functions ...pvetest.PCI) func(*pvetest.Host) {
@@ -94,8 +94,8 @@ func TestSwitchKeepsWhatTheHostRunsOn(t *testing.T) {
 	}
 }
 
-// A VM that has the card through its args stops a switch, although PVE's
-// reservations do not show it.
+// A VM outside the set that has the card through its args stops a switch,
+// although PVE's reservations do not show such a VM.
 func TestAnOutsiderThatHasTheCardByArgs(t *testing.T) {
 	t.Parallel()
 	host := pair()

@@ -20,14 +20,14 @@ const leaseSlack = 30 * time.Second
 // node does not answer, or if the VM was changed or locked.
 const leaseTries = 60
 
-// place returns the member whose description holds the lease. It is the first
-// member. If the first member is hibernated, PVE refuses changes to it, and
-// another member holds the lease.
+// place returns the member whose description holds the lease: the first member.
+// If the first member is hibernated, PVE refuses changes to it, so another
+// member holds the lease.
 func (s *switching) place() int { return cmp.Or(s.at, s.db.Members[0]) }
 
-// acquire takes the lease. If another controller has the lease, acquire waits.
-// It takes the lease over when this Node has seen it unchanged for its whole
-// TTL, or at once if the caller asks for that.
+// acquire takes the lease. If another controller has the lease, acquire waits
+// until this Node has seen the lease unchanged for its whole TTL, then takes it
+// over. If the caller asks for that, acquire takes it over without waiting.
 func (s *switching) acquire(ctx context.Context) error {
 	if s.db.NoLease {
 		return nil
@@ -48,7 +48,7 @@ func (s *switching) acquire(ctx context.Context) error {
 			}
 		case !errors.Is(err, ErrStale) && !errors.Is(err, ErrLocked) && !uncertain(err) || tries >= leaseTries:
 			return fmt.Errorf("workstation: taking the lease on VM %d: %w", s.place(), err)
-		case (errors.Is(err, ErrLocked) || uncertain(err) && s.node.clustered()) && tries == 0: // what stops the write may stop the other steps too
+		case (errors.Is(err, ErrLocked) || uncertain(err) && s.node.clustered()) && tries == 0: // the cause that stops this write may stop the other steps too
 			if _, err := s.check(ctx); errors.Is(err, ErrBlocked) {
 				return err
 			}
@@ -76,13 +76,13 @@ func (e *leasedError) Error() string {
 	return fmt.Sprintf("%s: its lease counts for %s more if it is not renewed", e.lease, e.left.Round(time.Second))
 }
 
-// waiting describes the wait for people, in a new event every ten seconds.
+// waiting describes the wait. The text changes every ten seconds.
 func (e *leasedError) waiting() string {
 	return fmt.Sprintf("waiting for another controller, %s at most unless it goes on: %s", (e.left + 9*time.Second).Truncate(10*time.Second), e.lease)
 }
 
-// take writes our lease if no member holds a lease, or if the lease there has
-// expired.
+// take writes our lease if no member holds a lease, or if the lease that a
+// member holds has expired.
 func (s *switching) take(ctx context.Context) error {
 	mine := Lease{Owner: s.db.Owner, To: s.to, Phase: PhaseCheck, TTL: time.Minute + leaseSlack}
 	var at pve.Config
@@ -153,7 +153,8 @@ func (s *switching) write(ctx context.Context, config pve.Config, lease Lease) e
 	return err
 }
 
-// errOvertaken reports that another controller is at work now.
+// errOvertaken reports that another controller has taken over the lease and is
+// at work.
 var errOvertaken = errors.New("it is at work now")
 
 // renew extends the lease for the next phase. If another controller has taken
@@ -191,15 +192,15 @@ func (s *switching) renewNow(ctx context.Context, phase Phase, lasts time.Durati
 	err = s.write(ctx, config, lease)
 	switch {
 	case errors.Is(err, ErrLocked) && held && phase == PhaseRollback:
-		return true, nil // a task that this switch will end has the lock; the lease still counts
+		return true, nil // a task has the lock, and this switch will end the task; the lease still counts
 	case errors.Is(err, ErrStale), errors.Is(err, ErrLocked):
 		return false, nil // somebody changed the VM, or a task has locked it: try again
 	}
 	return err == nil, err
 }
 
-// tidy removes a lease of our own that an earlier switch could not remove, and
-// the lease that the caller takes over.
+// tidy removes our own lease if an earlier switch could not remove it, and the
+// lease that the caller takes over.
 func (s *switching) tidy(ctx context.Context) error {
 	if s.db.NoLease {
 		return nil
@@ -270,9 +271,9 @@ func (s *switching) remove(ctx context.Context, id int, ours string) (done bool,
 }
 
 // moveLease writes the lease into another member, because the node of the
-// member that has it is away. Nobody else can take the lease over meanwhile: a
-// switch does not begin while a member's node is away. When the node is back,
-// the old lease still counts for its TTL, so that the two overlap.
+// member that holds it is away. Nobody else can take the lease over meanwhile,
+// because no switch begins while a member's node is away. When the node is
+// back, the old lease still counts for its TTL, beside the new lease.
 func (s *switching) moveLease(ctx context.Context, phase Phase, lasts time.Duration) (done bool, err error) {
 	for _, id := range s.db.Members {
 		if id == s.place() || s.node.isAway(id) || slices.Contains(s.db.NodesOff, s.node.home(id)) {

@@ -17,7 +17,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// leaseOf returns a lease in the form in which a description holds it.
+// leaseOf returns a lease as text, as a VM's description holds it.
 func leaseOf(owner, id string, from, to int, ttl time.Duration) string {
 	text, _ := json.Marshal(workstation.Lease{Owner: owner, ID: id, From: from, To: to, Phase: workstation.PhaseStop, TTL: ttl})
 	return "made by hand\n<!-- proxstation-lease " + string(text) + " -->"
@@ -25,9 +25,9 @@ func leaseOf(owner, id string, from, to int, ttl time.Duration) string {
 
 var acting = regexp.MustCompile(`^POST .*/qemu/\d+/status/(start|shutdown|stop)$|^DELETE .*/tasks/`)
 
-// A guard is a transport that lets a controller's requests through. It records
-// every request that changes something while, according to the node, the
-// controller does not hold the lease.
+// A guard is a transport for the requests of one controller. It records every
+// request that changes something while the node shows that the controller does
+// not hold the lease.
 type guard struct {
 	base  http.RoundTripper
 	sim   *pvetest.Node
@@ -80,9 +80,9 @@ func (l late) RoundTrip(r *http.Request) (*http.Response, error) {
 	return l.base.RoundTrip(r)
 }
 
-// A controller reads that there is no lease. Another controller then takes the
-// lease and works. When the first controller's delayed write arrives, it does
-// not take the lease away.
+// A controller reads that there is no lease. Before its delayed write arrives,
+// another controller takes the lease and works. The test checks that the
+// delayed write does not take the lease away.
 func TestALateWriteOfALeaseTakesNothingAway(t *testing.T) {
 	t.Parallel()
 	for _, wait := range []time.Duration{200 * time.Millisecond, time.Second, 3 * time.Second, 10 * time.Second} {
@@ -176,7 +176,8 @@ func TestTheLeaseOfAnotherStays(t *testing.T) {
 }
 
 // Another controller takes over the lease while the first controller's target
-// fails to start. The first controller then leaves everything as it is.
+// fails to start. The test checks that the first controller then changes
+// nothing more.
 func TestAnOvertakenControllerDoesNotGoBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -203,8 +204,8 @@ func TestAnOvertakenControllerDoesNotGoBack(t *testing.T) {
 }
 
 // A controller died after it had stopped a VM. If the next controller's switch
-// fails, it returns to that VM. If the lease names a VM outside the set, or the
-// target, it returns to no VM.
+// fails, it returns to that VM. If the dead controller's lease names a VM
+// outside the set, or the target itself, the next controller returns to no VM.
 func TestTheHeirOfADeadControllerReturns(t *testing.T) {
 	t.Parallel()
 	for from, want := range map[int]int{140: 140, 141: 0, 150: 0} {
@@ -245,9 +246,9 @@ func TestALostAnswerOfALeaseWrite(t *testing.T) {
 	}
 }
 
-// A controller waits at most two hours for a lease with a huge TTL, and at
-// least half a minute for a lease with a TTL of 0 or less. A lease that cannot
-// be read counts as the lease of another controller.
+// A controller waits at most two hours for another controller's lease, however
+// large its TTL is. It waits at least half a minute, even if the TTL is 0 or
+// less. A lease that cannot be read counts as the lease of another controller.
 func TestALeaseOfNonsense(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -314,8 +315,8 @@ func TestALeaseIsTakenOverOnPurpose(t *testing.T) {
 	})
 }
 
-// A lease can also be taken over by a switch to the VM that already runs. Such
-// a switch removes the lease.
+// A switch to the VM that already runs can take over a lease too. Such a switch
+// removes the lease.
 func TestALeaseIsTakenOverForWhatRuns(t *testing.T) {
 	t.Parallel()
 	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {
@@ -358,8 +359,8 @@ func TestWaitingForALeaseIsTold(t *testing.T) {
 		if err := sim.Edit(140, "description", "made by hand"); err != nil {
 			t.Fatal(err)
 		}
-		// If the lease belongs to a switch of the same program, the event says
-		// so.
+		// If the lease belongs to a switch of the same program, the event about
+		// the wait says so.
 		release := make(chan struct{})
 		db := both
 		db.Up = func(context.Context, int) error { <-release; return nil }

@@ -13,7 +13,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// If an error occurs between the requests of a switch, the switch reports the
+// If an error occurs between two requests of a switch, the switch reports the
 // true state of the VMs.
 func TestSwitchIsTruthful(t *testing.T) {
 	t.Parallel()
@@ -23,7 +23,7 @@ func TestSwitchIsTruthful(t *testing.T) {
 		inPhase func(phase workstation.Phase, sim *pvetest.Node, cancel func())
 		phase   workstation.Phase // the phase of the SwitchError; "" if the switch succeeds
 		running int
-		anew    bool // the VM was started again
+		anew    bool // whether the VM that ran before was started again
 		says    string
 		within  time.Duration
 	}{
@@ -112,8 +112,8 @@ func TestSwitchFromALockedVM(t *testing.T) {
 	})
 }
 
-// If one Node is asked for switches in both directions at once, it performs one
-// after the other.
+// If two callers ask one Node for switches in opposite directions, the Node
+// performs one switch after the other.
 func TestSwitchesOfOneProgram(t *testing.T) {
 	t.Parallel()
 	for _, owner := range []string{"", "the same"} {
@@ -157,7 +157,7 @@ func TestWatchGoesOn(t *testing.T) {
 }
 
 // While the first member is hibernated, another member holds the lease. Other
-// controllers respect it there.
+// controllers respect the lease in that member.
 func TestALeaseBesideAHibernatedVM(t *testing.T) {
 	t.Parallel()
 	for _, other := range []bool{false, true} {

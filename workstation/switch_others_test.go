@@ -70,7 +70,7 @@ func TestApplyWaitsForOthers(t *testing.T) {
 	}
 }
 
-// A VM whose QEMU runs only for a backup does not count as started.
+// A VM whose QEMU runs paused, only for a backup, does not count as started.
 func TestAPausedVMHasNotStarted(t *testing.T) {
 	t.Parallel()
 	host := pair()
@@ -88,9 +88,9 @@ func TestAPausedVMHasNotStarted(t *testing.T) {
 	})
 }
 
-// The answer to a start is lost and its task hangs. Meanwhile another
-// controller takes over the lease. The first controller then does not end the
-// task.
+// The answer to a start is lost, and the task of the start hangs. Meanwhile
+// another controller takes over the lease. The test checks that the first
+// controller does not end the task then.
 func TestAnOvertakenControllerEndsNoTask(t *testing.T) {
 	t.Parallel()
 	for _, overtaken := range []bool{false, true} {
@@ -116,7 +116,8 @@ func TestAnOvertakenControllerEndsNoTask(t *testing.T) {
 	}
 }
 
-// A switch does not end a task of somebody else that hangs on a member.
+// A switch does not end a task that somebody else began and that hangs on a
+// member.
 func TestTasksOfOthersAreNotEnded(t *testing.T) {
 	t.Parallel()
 	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {

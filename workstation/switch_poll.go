@@ -62,8 +62,8 @@ func (s *switching) moved(ctx context.Context, id int) (bool, error) {
 	return len(tasks) > 0, err
 }
 
-// ended holds the kinds of tasks that a switch begins, and ends if they take
-// too long. Other tasks, such as a backup, end by themselves.
+// ended holds the kinds of tasks that a switch begins. The switch stops such a
+// task if it takes too long. It leaves other tasks, such as a backup, alone.
 var ended = []string{"qmstart", "qmshutdown", "qmstop", "qmreboot"}
 
 // settle waits until no task is at work on a VM, because the state of the VM
@@ -79,7 +79,7 @@ func (s *switching) settle(ctx context.Context, id int, limit time.Duration) {
 		if err == nil {
 			tasks = found
 		}
-		return err == nil && len(tasks) == 0, nil // after a refusal, the next question may be answered
+		return err == nil && len(tasks) == 0, nil // after a refusal, the next request may be answered
 	})
 	if err == nil || len(tasks) == 0 || s.renew(ctx, s.phase, s.db.stopTime()) != nil {
 		return

@@ -16,8 +16,8 @@ import (
 // Preflight judges whether a switch to a member can succeed, before anybody
 // loses their desktop. It checks the VM and its lock, its card and mapping, its
 // storages, the memory that will be free, other VMs with the card, the
-// cluster's quorum, the nodes of the members, and HA. The facts must come from
-// the node on which the VM is. It is pure.
+// cluster's quorum, the nodes of the members, and high availability. The facts
+// must be the facts of the node that has the VM. Preflight is pure.
 func Preflight(db DualBoot, to int, facts Facts) []proxstation.Finding {
 	target, exists := facts.VMs[to]
 	if _, err := db.withTarget(to); err != nil {
@@ -76,8 +76,8 @@ func preflightTarget(db DualBoot, target VMFacts, facts Facts) []proxstation.Fin
 	return append(findings, preflightHA(target, facts)...)
 }
 
-// preflightHolder judges whether a running member will give the card up when it
-// is asked.
+// preflightHolder judges whether a running member will give up the card when
+// the switch asks it to shut down.
 func preflightHolder(db DualBoot, v VMFacts, facts Facts) []proxstation.Finding {
 	findings := preflightHolderHA(db, v, facts)
 	if !v.Running {
@@ -113,8 +113,8 @@ func hibernated(v VMFacts) proxstation.Finding {
 	return f
 }
 
-// preflightCards checks that the target's devices are there, and that no VM
-// outside the set has them.
+// preflightCards checks that the node has the devices of the target, and that
+// no VM outside the set uses them.
 func preflightCards(db DualBoot, target VMFacts, facts Facts) []proxstation.Finding {
 	var findings []proxstation.Finding
 	node, values := facts.PCI(), target.HostPCI()
@@ -161,9 +161,9 @@ func preflightCards(db DualBoot, target VMFacts, facts Facts) []proxstation.Find
 	return findings
 }
 
-// claimsNow returns the claims of all VMs at the moment when one VM starts. The
-// claim of that VM comes from its configuration for the next start. The claims
-// of running VMs come from the configuration in force.
+// claimsNow returns the PCI claims of all VMs at the moment when one VM starts.
+// For the VM that starts, it takes the configuration of the next start. For
+// running VMs, it takes the configuration in force.
 func (f Facts) claimsNow(starts int) []gpu.Claim {
 	return f.claims(func(v VMFacts) map[string]string {
 		if v.ID == starts {

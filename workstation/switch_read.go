@@ -16,10 +16,10 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// sideTime is how long a switch waits for answers that it does not need.
+// sideTime is how long a switch waits for answers that it can do without.
 // nodeTime is how long it waits for another node of the cluster, which may
-// hang. PVE's proxy waits as long (pve-http-server PVE/APIServer/AnyEvent.pm,
-// proxy_request).
+// hang. PVE's proxy waits as long as nodeTime (pve-http-server
+// PVE/APIServer/AnyEvent.pm, proxy_request).
 const (
 	sideTime = 10 * time.Second
 	nodeTime = 30 * time.Second
@@ -34,8 +34,8 @@ var (
 
 // setFacts holds the facts about a set of VMs that share a card.
 type setFacts struct {
-	// nodes holds the facts of each node that has members. All of them contain
-	// all members of the set.
+	// nodes holds the facts of each node that has members. Each node's facts
+	// contain all members of the set.
 	nodes map[string]Facts
 	homes map[int]string // the node of each member
 }
@@ -49,7 +49,7 @@ func (s setFacts) of(id int) Facts { return s.nodes[s.homes[id]] }
 type setReader struct {
 	node *Node
 	db   DualBoot
-	all  observation // of parts that belong to no node
+	all  observation // the answers that belong to no single node
 
 	resources  pve.Resources
 	mappings   []gpu.Mapping
@@ -93,7 +93,8 @@ func (n *Node) observeSet(ctx context.Context, db DualBoot) (setFacts, error) {
 	return r.join(ctx), nil
 }
 
-// read reads members, and the nodes on which they were seen last.
+// read requests the members, and the facts of the nodes on which the members
+// were seen last.
 func (r *setReader) read(ctx context.Context, group *errgroup.Group, members []int) {
 	at := map[string][]int{}
 	for _, id := range members {
@@ -121,7 +122,8 @@ func (r *setReader) read(ctx context.Context, group *errgroup.Group, members []i
 }
 
 // limit returns the context of the requests to a node. Another node of the
-// cluster may hang without delaying the others for long.
+// cluster gets a time limit, so that a node that hangs delays the other nodes
+// only for a short time.
 func (r *setReader) limit(ctx context.Context, p *nodeReader) (context.Context, context.CancelCauseFunc) {
 	ctx = pve.WithOdd(ctx, p.o.odd)
 	if p.node != r.node {
@@ -132,8 +134,8 @@ func (r *setReader) limit(ctx context.Context, p *nodeReader) (context.Context, 
 	return context.WithCancelCause(ctx)
 }
 
-// strayed returns the members that were looked for on a node that does not have
-// them. The nodes that have them are known now.
+// strayed returns the members that were requested from a node that does not
+// have them. By now it is known which nodes have these members.
 func (r *setReader) strayed() []int {
 	var ids []int
 	for _, id := range r.db.Members {
@@ -170,8 +172,9 @@ func (r *setReader) mapped() error {
 	return r.all.tolerate(subjectMappings, privilege, r.noMappings)
 }
 
-// remembered reads the cluster's last reports about nodes, guests and storages,
-// without asking them. Then nobody waits for nodes that are away any more.
+// remembered reads the last reports that the node has of the cluster's nodes,
+// guests and storages, without asking those nodes. From then on, no request
+// waits for a node that is away.
 func (r *setReader) remembered(ctx context.Context) (err error) {
 	side, cancel := context.WithTimeoutCause(ctx, sideTime, errSlow)
 	defer cancel()
@@ -190,8 +193,8 @@ func (r *setReader) remembered(ctx context.Context) (err error) {
 	return r.all.tolerate(subjectCluster, "Datastore.Audit and VM.Audit on /", err)
 }
 
-// quorum asks whether this part of the cluster has quorum, if a node is away. A
-// node that sees all others has it.
+// quorum asks whether this part of the cluster has quorum, but only if a node
+// is away. A node that sees all other nodes has quorum.
 func (r *setReader) quorum(ctx context.Context) (err error) {
 	r.quorate = proxstation.Yes
 	if len(r.away) > 0 {
@@ -200,8 +203,9 @@ func (r *setReader) quorum(ctx context.Context) (err error) {
 	return r.all.tolerate(subjectQuorum, "Sys.Audit on /", err)
 }
 
-// settle decides what unanswered requests mean. On a single node, every such
-// request is an error. Another node of a cluster that does not answer is away.
+// settle decides how unanswered requests are treated. On a single node, every
+// such request is an error. In a cluster, another node that does not answer
+// counts as away.
 func (r *setReader) settle() error {
 	for _, name := range slices.Sorted(maps.Keys(r.parts)) {
 		part := r.parts[name]
@@ -252,7 +256,7 @@ func (r *setReader) join(ctx context.Context) setFacts {
 			return nil
 		})
 	}
-	_ = group.Wait() // every part that could not be read is in the findings
+	_ = group.Wait() // the findings report every part that could not be read
 	for _, home := range s.homes {
 		s.nodes[home] = r.parts[home].whole(members)
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// A nodeReader reads the part of a set's facts that one node has.
+// A nodeReader reads the part of a set's facts that comes from one node.
 type nodeReader struct {
 	set   *setReader
 	node  *Node
@@ -25,7 +25,7 @@ type nodeReader struct {
 	asked map[int]bool            // the members that this node was asked for
 
 	list          []pve.VMStatus
-	noList, noPCI error // requests without an answer
+	noList, noPCI error // the errors of requests without an answer
 	mu            sync.Mutex
 	noMember      error
 }
@@ -49,8 +49,9 @@ func (p *nodeReader) read(ctx context.Context, group *errgroup.Group) {
 	}
 }
 
-// late stores the error of a request without an answer, and returns every other
-// error. The missing answer is judged when all answers are there.
+// late stores the error of a request without an answer in *at and returns nil.
+// It returns every other error. settle judges the stored errors when all
+// answers are there.
 func (p *nodeReader) late(at *error, err error) error {
 	if err == nil || !uncertain(err) && !errors.Is(err, errAway) {
 		return err
@@ -116,8 +117,9 @@ func (p *nodeReader) pci(ctx context.Context) error {
 	return p.late(&p.noPCI, p.o.needs(subjectPCI, "Sys.Audit on /", err))
 }
 
-// settlePCI decides what missing PCI functions mean: on a single node they are
-// an error. In a cluster, only switches to VMs of this node are not judged.
+// settlePCI decides how a missing list of PCI functions is treated. On a single
+// node, it is an error. In a cluster, switches to VMs of this node are not
+// judged.
 func (p *nodeReader) settlePCI(clustered bool) error {
 	if clustered {
 		return p.o.tolerate(subjectPCI, "Sys.Audit on /", p.noPCI)
@@ -151,9 +153,9 @@ func (p *nodeReader) join() {
 	}
 }
 
-// last reads the facts that need earlier answers: the containers that run,
-// storages of members that the cluster has no report on, and the host's own use
-// of the devices that members take.
+// last reads the facts whose requests depend on earlier answers: the running
+// containers, the storages of members on which the cluster has no report, and
+// the host's own use of the devices that members take.
 func (p *nodeReader) last(ctx context.Context) {
 	ctx = pve.WithOdd(ctx, p.o.odd)
 	taken := p.taken() // computed before the readers write the facts
@@ -161,7 +163,7 @@ func (p *nodeReader) last(ctx context.Context) {
 	group.Go(func() error { p.containers(ctx); return nil })
 	group.Go(func() error { p.storages(ctx); return nil })
 	group.Go(func() error { p.needs(ctx, taken); return nil })
-	_ = group.Wait() // the functions return nil
+	_ = group.Wait() // no function returns an error
 }
 
 func (p *nodeReader) containers(ctx context.Context) {
@@ -175,9 +177,9 @@ func (p *nodeReader) containers(ctx context.Context) {
 }
 
 // storages judges which of the members' storages can be used. If the cluster
-// has not reported on a storage lately, only that storage is asked for its
-// content. PVE can check all storages at once, or one (pve-storage
-// PVE/Storage.pm, storage_info and vdisk_list).
+// has not reported on a storage lately, storages asks for the content of this
+// storage alone. PVE offers a check of all storages together or of a single
+// storage (pve-storage PVE/Storage.pm, storage_info and vdisk_list).
 func (p *nodeReader) storages(ctx context.Context) {
 	used := map[string]bool{}
 	for _, id := range p.set.db.Members {
@@ -208,7 +210,7 @@ func (p *nodeReader) storages(ctx context.Context) {
 			return nil
 		})
 	}
-	_ = group.Wait() // every part that could not be read is in the findings already
+	_ = group.Wait() // the findings already report every part that could not be read
 }
 
 // taken returns the functions that the node's members would take from the host.
@@ -223,9 +225,9 @@ func (p *nodeReader) taken() []iommu.Function {
 	return taken
 }
 
-// needs reads the disks of the host, without SMART data, if a member would take
-// a storage or USB controller. It reads the ports of the host's bridges if a
-// member would take a network card.
+// needs reads which devices the host itself uses. It reads the disks, without
+// SMART data, if a member would take a storage controller or a USB controller.
+// It reads the ports of the bridges if a member would take a network card.
 func (p *nodeReader) needs(ctx context.Context, taken []iommu.Function) {
 	side, cancel := context.WithTimeoutCause(ctx, sideTime, errSlow)
 	defer cancel()

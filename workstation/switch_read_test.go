@@ -14,7 +14,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// beside returns pair with other VMs added. The last of these VMs run.
+// beside returns pair with other VMs: first the VMs that are off, then the VMs
+// that run.
 func beside(off, running int) pvetest.Host {
 	host := made()
 	host.VMs = slices.Clone(host.VMs)
@@ -25,8 +26,9 @@ func beside(off, running int) pvetest.Host {
 	return host
 }
 
-// distant answers every request after one second. The seconds that a call takes
-// are then the number of round trips that wait for each other.
+// A distant transport answers every request after one second. The number of
+// seconds that a call takes is then the number of round trips that follow one
+// another.
 type distant struct{ base http.RoundTripper }
 
 func (d distant) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -34,8 +36,8 @@ func (d distant) RoundTrip(r *http.Request) (*http.Response, error) {
 	return d.base.RoundTrip(r)
 }
 
-// A status needs the same number of requests however many VMs are off. It needs
-// one more request for each other VM that runs.
+// A status makes the same number of requests however many VMs are off. For each
+// other VM that runs, it makes one more request.
 func TestStatusAsksForLittle(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ off, running, requests, depth int }{
@@ -70,7 +72,8 @@ func TestStatusAsksForLittle(t *testing.T) {
 	}
 }
 
-// A request that hangs and is not needed stops neither a status nor a switch.
+// A request that hangs stops neither a status nor a switch if its answer is not
+// needed.
 func TestASwitchBesideWhatHangs(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

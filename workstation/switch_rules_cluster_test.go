@@ -7,7 +7,8 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// Each case is one state of the cluster, judged on literals.
+// Each case is one state of a cluster, written as literal facts. The test
+// checks the findings of Preflight about it.
 func TestPreflightCluster(t *testing.T) {
 	t.Parallel()
 	db, _ := DualBoot{Members: []int{140, 141}}.withDefaults()
@@ -20,8 +21,8 @@ func TestPreflightCluster(t *testing.T) {
 		quorate proxstation.Answer
 		away    map[string]string
 		ha      []int
-		want    string // the findings
-		fix     string // part of them
+		want    string // the IDs of the findings
+		fix     string // a part of the Fix of a finding
 	}{
 		"nobody asked for quorum":            {db, proxstation.Unknown, nil, nil, "", ""},
 		"quorum":                             {db, proxstation.Yes, nil, nil, "", ""},
@@ -48,8 +49,8 @@ func TestPreflightCluster(t *testing.T) {
 	}
 }
 
-// VMs of other nodes take none of this node's devices and give none of its
-// memory back.
+// VMs of other nodes take no device of this node, and their end frees no memory
+// of this node.
 func TestClaimsAreOfOneNode(t *testing.T) {
 	t.Parallel()
 	config := map[string]string{"hostpci0": "0000:01:00", "memory": "4096"}

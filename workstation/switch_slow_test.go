@@ -13,8 +13,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// wantNoPlugPulled fails if a VM was stopped in any way other than a shutdown
-// by its guest.
+// wantNoPlugPulled fails the test if a VM was stopped in any way other than a
+// shutdown by its guest.
 func wantNoPlugPulled(t *testing.T, sim *pvetest.Node) {
 	t.Helper()
 	for _, r := range sim.Trace() {
@@ -76,7 +76,7 @@ func TestAGuestThatRefusesIsNotClosing(t *testing.T) {
 }
 
 // If a guest has started but is not up in time, the caller's options decide
-// whether it is shut down.
+// whether the switch shuts it down.
 func TestAGuestThatIsNotUpInTime(t *testing.T) {
 	t.Parallel()
 	slow := pvetest.Guest{Boot: time.Hour}
@@ -127,7 +127,7 @@ func TestAGuestThatIsNotUpInTime(t *testing.T) {
 	}
 }
 
-// A switch that is cancelled while its target starts shuts down no guest.
+// If a switch is cancelled while its target starts, it shuts down no guest.
 func TestASwitchThatIsCancelledAsItsTargetStarts(t *testing.T) {
 	t.Parallel()
 	for _, phase := range []workstation.Phase{workstation.PhaseStart, workstation.PhaseUp} {
@@ -219,7 +219,8 @@ func TestStartsThatFailAreTriedAgain(t *testing.T) {
 	}
 }
 
-// The health of the card is checked before every start, also on the way back.
+// The caller's check of the card is called before every start, also on the way
+// back.
 func TestTheCardIsLookedAtOnTheWayBack(t *testing.T) {
 	t.Parallel()
 	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {

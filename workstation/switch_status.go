@@ -11,20 +11,22 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// A DualBootStatus says who has the card and who could have it.
+// A DualBootStatus says which member has the card, and which members could get
+// it.
 type DualBootStatus struct {
-	// Running is the member that runs, or 0 if no member runs. It is -1 if no
-	// member is seen to run and a member's node is away.
+	// Running is the member that runs, or 0 if no member runs. It is -1 if
+	// nobody knows: no member is seen to run, but a member's node is away.
 	Running int
-	// For is how long the member Running has been running.
+	// For is the time for which the member Running has been running.
 	For time.Duration
 	// Members holds the state of every member, in the order of their VMIDs.
 	Members []MemberStatus
 	// Lease is the lease of a controller that is at work, or nil.
 	Lease *Lease
 	// LeaseLeft is the longest time for which the lease still counts if its
-	// owner does not renew it. It begins with the TTL when this [Node] first
-	// sees the lease. At 0 the next switch may take the lease over.
+	// owner does not renew it. It starts as the TTL when this [Node] first sees
+	// the lease, and runs down. When it is 0, the next switch may take the
+	// lease over.
 	LeaseLeft time.Duration
 }
 
@@ -45,13 +47,13 @@ type MemberStatus struct {
 	Why      []proxstation.Finding
 }
 
-// Status says who has the card, since when, and who could have it. It reads
-// only the facts that a switch needs: on a node where only members run, it
-// makes seven requests at once. Each further node with members costs three more
-// and one more for each of its other VMs that runs. If a member does not exist,
-// or its node is away, its Why says so.
-// The error names the request that was not answered, or is an [InvalidError] if
-// Members is not a valid set.
+// Status returns which member has the card, since when, and which members could
+// get it. It reads only the facts that a switch needs. On a node where only
+// members run, it makes seven requests at the same time. Each further node with
+// members costs three more requests, and one more for each VM there that runs
+// and is not a member. If a member does not exist, or its node is away, the
+// member's Why reports that. The error names the request that was not answered.
+// It is an [InvalidError] if Members is not a valid set.
 func (n *Node) Status(ctx context.Context, db DualBoot) (DualBootStatus, error) {
 	db, err := db.withDefaults()
 	if err != nil {
@@ -70,7 +72,7 @@ func (n *Node) Status(ctx context.Context, db DualBoot) (DualBootStatus, error) 
 	return status, nil
 }
 
-// status judges facts.
+// status makes the status from the facts of a set.
 func (db DualBoot) status(set setFacts) DualBootStatus {
 	var status DualBootStatus
 	for _, id := range db.Members {

@@ -37,8 +37,8 @@ func (s *switching) healthy(ctx context.Context) error {
 	return nil
 }
 
-// shutdown asks a guest to shut down. It succeeds if the VM is gone, whatever
-// the node answered to the request.
+// shutdown asks a guest to shut down. It returns nil if the VM is off
+// afterwards, whatever the node answered to the request.
 func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
 	id := v.VMID
 	if err := s.wake(ctx, id); err != nil {
@@ -50,7 +50,7 @@ func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
 			s.asked[id] = v.PID
 		}
 		if err == nil {
-			err = s.wait(ctx, id, task, s.db.Grace+leaseSlack) // a task of high availability only passes the request on
+			err = s.wait(ctx, id, task, s.db.Grace+leaseSlack) // under high availability, the task only passes the request to the HA manager
 		}
 		return err
 	}
@@ -90,10 +90,10 @@ func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
 	return late
 }
 
-// stopTime is how long a shutdown may take: from the request until the VM is
-// gone, even if the answer to the request gets lost. The lease must last for
-// this whole time, because the task locks the VM, and the lease may be in that
-// VM.
+// stopTime is the longest time that a shutdown may take: from the request until
+// the VM is off, even if the answer to the request gets lost. The lease must
+// last for this whole time, because the task locks the VM, and the lease may be
+// in the configuration of that VM.
 func (db DualBoot) stopTime() time.Duration { return 2*db.Grace + time.Minute + leaseSlack }
 
 // start starts the target, unless it runs already.
@@ -139,13 +139,14 @@ func (s *switching) bringUp(ctx context.Context, id int) error {
 	switch status, err := s.node.status(ctx, id); {
 	case err == nil && status.Running && !status.Paused:
 		return nil
-	case uncertain(err) && s.node.isAway(id): // a request that may have arrived would forbid the way back
+	case uncertain(err) && s.node.isAway(id): // send no request: if it may have arrived, the way back would be forbidden
 		return fmt.Errorf("workstation: VM %d: %w: %s: %w", id, errNodeAway, s.node.home(id), err)
 	}
 	if id == s.to {
 		s.started = time.Now()
 	}
-	// If the VM is paused for a backup, the guest starts in that QEMU.
+	// If the VM is paused for a backup, this request makes the guest start in
+	// the QEMU of the backup.
 	task, err := at(ctx, s.node, id, func(c *pve.Client) (pve.UPID, error) { return c.Start(ctx, id) })
 	if err == nil {
 		err = s.wait(ctx, id, task, s.db.Boot)
@@ -156,7 +157,7 @@ func (s *switching) bringUp(ctx context.Context, id int) error {
 	if err == nil {
 		return nil
 	}
-	if uncertain(err) { // the VM may be starting: wait for the end of the task
+	if uncertain(err) { // the VM may be starting: wait until the task ends
 		s.settle(ctx, id, time.Minute)
 	}
 	if status, lookErr := s.node.status(ctx, id); lookErr == nil && status.Running && !status.Paused {
@@ -174,7 +175,7 @@ func (s *switching) awaitUp(ctx context.Context) error {
 		if ctx.Err() == nil {
 			last = err
 		}
-		if errors.Is(err, errGone) && !s.underHA(s.to) { // the HA manager starts its VMs again
+		if errors.Is(err, errGone) && !s.underHA(s.to) { // under high availability, the manager starts the VM again
 			tasks, lookErr := s.node.tasks(ctx, s.to)
 			if lookErr == nil && len(tasks) == 0 { // the VM is off, and no task will start it
 				return false, err

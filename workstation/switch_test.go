@@ -15,7 +15,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// pair returns a host with the Windows and the Linux workstation. Windows runs.
+// pair returns a host with two workstations: Windows, which runs, and Linux.
 func pair() pvetest.Host {
 	host := pvetest.Reference()
 	host.Mappings = []pvetest.Mapping{{ID: "rtx5070ti", Map: []string{"node=pve,path=0000:01:00,id=10de:2c05,iommugroup=12,subsystem-id=1462:5315"}}}

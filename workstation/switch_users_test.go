@@ -17,7 +17,7 @@ func TestWhoElseUsesTheCard(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		config map[string]string // the configuration of container 200
-		igpu   bool              // VM 141 has the iGPU in place of the NVIDIA card
+		igpu   bool              // whether VM 141 has the iGPU in place of the NVIDIA card
 		seen   string            // part of the finding; "" if nobody else uses the card
 	}{
 		"a container of other things":           {config: map[string]string{"dev0": "/dev/ttyUSB0", "mp0": "/tank/media,mp=/media", "description": "/dev/nvidia0"}},
