@@ -77,7 +77,7 @@ func (p *placing) cardless(vm workstation.VM, facts workstation.Facts) []string 
 	var reasons []string
 	for _, id := range mappingsOf(vm) {
 		mapping, known := facts.PCI().Mapping(id)
-		if known && len(mapping.On(facts.Node)) > 0 {
+		if known && len(mapping.On(facts.Node)) > 0 && !p.mapper.other[[2]string{id, facts.Node}] {
 			continue
 		}
 		why := p.mapper.why[[2]string{id, facts.Node}]

@@ -77,13 +77,16 @@ type mapper struct {
 	after   []gpu.Mapping // all mappings of the cluster after the plan
 	changes []MappingChange
 	// why says for mapping and node why the node has no card for the mapping.
-	why      map[[2]string]string
+	why map[[2]string]string
+	// other says for mapping and node that the entries are only of cards of
+	// another kind, and that the node has no card of the kind.
+	other    map[[2]string]bool
 	problems []error
 }
 
 // mapCards plans the mappings of the Spec's cards.
 func mapCards(cards []Card, facts Facts) *mapper {
-	m := &mapper{facts: facts, after: slices.Clone(facts.mappings()), why: map[[2]string]string{}}
+	m := &mapper{facts: facts, after: slices.Clone(facts.mappings()), why: map[[2]string]string{}, other: map[[2]string]bool{}}
 	seen := map[string]Kind{}
 	for _, card := range cards {
 		if kind, twice := seen[card.Mapping]; twice && kind != card.Kind {
@@ -142,14 +145,19 @@ func (m *mapper) reasons(mapping string) string {
 	return strings.Join(reasons, "; ")
 }
 
-// node plans the entries of one node. Correct entries stay. Wrong entries are
-// replaced if the node has another card of the kind.
+// node plans the entries of one node. Correct entries stay. Entries that are
+// wrong or name a card of another kind are replaced if the node has another card
+// of the kind.
 func (m *mapper) node(card Card, facts workstation.Facts, change *MappingChange) {
 	have := change.Mapping.On(facts.Node)
 	var kept []gpu.MappingEntry
 	for _, e := range have {
-		if len(driftOf(facts, change.Mapping, e)) == 0 {
+		switch {
+		case !ofKind(card.Kind, facts, e):
+			m.other[[2]string{card.Mapping, facts.Node}] = len(kept) == 0
+		case len(driftOf(facts, change.Mapping, e)) == 0:
 			kept = append(kept, e)
+			delete(m.other, [2]string{card.Mapping, facts.Node})
 		}
 	}
 	if len(have) > 0 && len(kept) == len(have) {
@@ -163,6 +171,7 @@ func (m *mapper) node(card Card, facts workstation.Facts, change *MappingChange)
 		m.why[[2]string{card.Mapping, facts.Node}] = why
 		return
 	}
+	delete(m.other, [2]string{card.Mapping, facts.Node})
 	others := slices.DeleteFunc(slices.Clone(change.Mapping.Entries), func(e gpu.MappingEntry) bool { return e.Node == facts.Node })
 	change.Mapping.Entries = slices.Concat(others, kept, fresh)
 }

@@ -14,6 +14,16 @@ func driftOf(facts workstation.Facts, mapping gpu.Mapping, e gpu.MappingEntry) [
 	return slices.DeleteFunc(facts.PCI().Drift(mapping), func(f proxstation.Finding) bool { return f.Severity != proxstation.Blocker })
 }
 
+// ofKind reports whether an entry of the node can stay for a kind of card. An
+// entry whose card is not there is judged by [driftOf].
+func ofKind(kind Kind, facts workstation.Facts, e gpu.MappingEntry) bool {
+	if kind == (Kind{}) || len(e.Devices) == 0 {
+		return true
+	}
+	card, there := gpu.CardAt(facts.IOMMU.Functions, e.Devices[0].Address)
+	return !there || kind.Is(card)
+}
+
 // CheckMappings compares the mappings of the cluster with the devices of the
 // nodes. Each finding names the node on which VMs with the mapping would not
 // start. The IDs are the IDs of [gpu.Node.Drift].

@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 )
 
 const (
+	igpuA  = "id=8086:3e92,iommugroup=2,node=a,path=0000:00:02.0,subsystem-id=1462:7b98"
 	entryA = "id=10de:2c05,iommugroup=12,node=a,path=0000:01:00,subsystem-id=1462:5315"
 	entryB = "id=10de:2c05,iommugroup=12,node=b,path=0000:01:00,subsystem-id=1462:5315"
 )
@@ -56,6 +58,8 @@ func TestMappings(t *testing.T) {
 		"a new mapping":                {a: a(), b: b(), kind: rtx.Kind, want: []string{entryA, entryB}, says: "+ mapping rtx\n    + a  " + entryA},
 		"an entry is missing":          {a: a(), b: b(), kind: rtx.Kind, have: []string{entryA}, want: []string{entryA, entryB}, says: "~ mapping rtx\n    + b  " + entryB},
 		"the models are the kind":      {a: a(), b: b(), have: []string{entryA}, want: []string{entryA, entryB}, says: "    + b  " + entryB},
+		"an entry of another card":     {a: a(), b: b(), kind: rtx.Kind, have: []string{igpuA, entryB}, want: []string{entryB, entryA}, says: "~ a  " + igpuA + " -> " + entryA},
+		"no card but another card's":   {a: named("a", a(), without), b: b(), kind: rtx.Kind, have: []string{igpuA, entryB}, says: "nothing to do"},
 		"nothing is missing":           {a: a(), b: b(), kind: rtx.Kind, have: []string{entryA, entryB}, says: "nothing to do"},
 		"the other has no such":        {a: a(), b: pvetest.AMD(), kind: rtx.Kind, have: []string{entryA}, says: "nothing to do"},
 		"the card has moved":           {a: named("a", a(), moved), b: b(), kind: rtx.Kind, have: []string{entryA, entryB}, want: []string{entryB, strings.Replace(entryA, "01:00", "03:00", 1)}, says: "~ a  " + entryA + " -> id=10de:2c05,iommugroup=12,node=a,path=0000:03:00"},
@@ -147,5 +151,26 @@ func TestCheckMappings(t *testing.T) {
 	finding(t, findings, "gpu.mapping-gone", proxstation.Warning, "pci device '0000:01:00.0' not found")
 	if findings[0].Subject != "mapping rtx on node b" || !strings.Contains(findings[0].Fix, "10de:2c05 is at 0000:03:00.0 now") {
 		t.Errorf("finding %s", findings[0])
+	}
+}
+
+// A VM is not placed on a node whose entry is of another card than the kind.
+func TestAnEntryOfAnotherCardIsNoPlace(t *testing.T) {
+	t.Parallel()
+	f := facts(t, named("a", pvetest.Reference(), without), named("b", pvetest.Reference()))
+	entry, err := gpu.ParseMappingEntry(igpuA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range f.Nodes {
+		f.Nodes[i].Facts.Mappings = []gpu.Mapping{{ID: "rtx", Entries: []gpu.MappingEntry{entry}}}
+	}
+	spec := cluster.Spec{Cards: []cluster.Card{rtx}, Workstations: []cluster.Needs{{VM: linux(140, "rtx"), Node: "a"}}}
+	if _, err := cluster.Place(spec, f); !errors.Is(err, cluster.ErrNoPlace) || !strings.Contains(fmt.Sprint(err), "it has no card of the kind") {
+		t.Errorf("%v: want no place on node a, whose entry is of the graphics of its processor", err)
+	}
+	spec.Workstations[0].Node = ""
+	if placements, err := cluster.Place(spec, f); err != nil || placements[0].Node != "b" {
+		t.Errorf("%v, %v: want node b", placements, err)
 	}
 }
