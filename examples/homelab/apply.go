@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/examples/internal/connect"
@@ -129,7 +130,7 @@ func (a *app) make(ctx context.Context, g goal, opts *install.Options) error {
 			return err
 		}
 	}
-	for _, p := range g.parts {
+	for i, p := range g.parts {
 		if err := a.bring(ctx, p, opts.Progress); err != nil {
 			return err
 		}
@@ -139,6 +140,30 @@ func (a *app) make(ctx context.Context, g goal, opts *install.Options) error {
 			return err
 		}
 		a.report(reports)
+		if err := a.makeWay(ctx, g, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeWay shuts down the guests that were set up on a node, if another member of
+// their set is set up on a later node: only one of them runs at a time. On its
+// own node, package install does the same.
+func (a *app) makeWay(ctx context.Context, g goal, part int) error {
+	next := map[string]bool{}
+	for _, p := range g.parts[part+1:] {
+		for _, s := range p.plan.SetUps {
+			next[g.source.Page.SetOf(s.Name)] = true
+		}
+	}
+	for _, s := range g.parts[part].plan.SetUps {
+		if set := g.source.Page.SetOf(s.Name); set != "" && next[set] {
+			a.say("shutting down %s, because another member of %s is set up next", s.Name, set)
+			if err := g.parts[part].node.Shutdown(ctx, s.VMID, 3*time.Minute); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

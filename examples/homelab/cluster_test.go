@@ -184,3 +184,30 @@ func TestDestroyOnACluster(t *testing.T) {
 		t.Error("VM 141 was shut down for a removal that was refused")
 	}
 }
+
+// Guests that set themselves up on two nodes take turns as well: the first is
+// off when the second starts. The output and the saved plan hold no secret.
+func TestSetUpsOnTwoNodes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("plays in real time")
+	}
+	l, sim := newRack(t)
+	l.place("pve", "pve2")
+	text, err := os.ReadFile(l.page)
+	if err == nil {
+		text = []byte(strings.ReplaceAll(string(text), "card: rtx, ", `card: rtx, image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2", user: {name: me, password: "env:WINDOWS_PASSWORD"}, `))
+		err = os.WriteFile(l.page, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := filepath.Join(t.TempDir(), "plan.json")
+	l.want(2, "Plan for node pve2", "", "plan", "-f", l.page, "-out", plan)
+	l.want(0, "2 guests set up", "", "apply", plan, "-yes")
+	if on, off := sim.Node("pve2").Running(), sim.Node("pve").Running(); len(on) != 1 || len(off) != 0 {
+		t.Errorf("pve runs %v, pve2 runs %v: want only the second guest", off, on)
+	}
+	if saved, err := os.ReadFile(plan); err != nil || strings.Contains(string(saved), secrets["WINDOWS_PASSWORD"]) {
+		t.Errorf("the saved plan holds a secret, or %v", err)
+	}
+}
