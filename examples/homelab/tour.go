@@ -62,7 +62,10 @@ func (a *app) walk(ctx context.Context, sim *pvetest.Cluster) error {
 		a.heading("homelab switch " + name)
 		return a.doSwitch(ctx, a.kept.node, db, id, false)
 	}
-	if err := errors.Join(change(names[0], first), change(names[1], second)); err != nil {
+	if err := change(names[0], first); err != nil {
+		return err
+	}
+	if err := change(names[1], second); err != nil {
 		return err
 	}
 	gone := sim.Where(second)
