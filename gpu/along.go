@@ -11,8 +11,8 @@ import (
 )
 
 // checkAlong names the functions that PVE takes from the host together with the
-// functions of a value, because they share an IOMMU group. The finding
-// gpu.partial-card is about functions of the same card.
+// functions of a value, because they share an IOMMU group with them. It skips
+// functions of the same card, which the finding gpu.partial-card reports.
 func (n Node) checkAlong(slot string, set []iommu.Address) []proxstation.Finding {
 	facts := iommu.Facts{Functions: n.Functions, GroupsKnown: proxstation.Unknown}
 	known := slices.DeleteFunc(slices.Clone(set), func(a iommu.Address) bool { _, ok := facts.Function(a); return !ok })
@@ -37,8 +37,8 @@ func (n Node) checkAlong(slot string, set []iommu.Address) []proxstation.Finding
 		Fix:  "Look on the host which of them are in use (lsblk, ip -br link, lsusb -t), and choose a device with its own group, or a slot in another group."}}
 }
 
-// checkROM says that an AMD iGPU has no option ROM of its own: the firmware
-// keeps it in the ACPI table VFCT, and the guest gets it as a file
+// checkROM reports that an AMD iGPU has no option ROM of its own: the firmware
+// keeps the ROM in the ACPI table VFCT, and the guest gets it as a file
 // (github.com/isc30/ryzen-gpu-passthrough-proxmox).
 func checkROM(slot string, h HostPCI, card Card) []proxstation.Finding {
 	if !card.is(AMDIntegrated) || h.ROMFile != "" || h.MDev != "" {
@@ -50,10 +50,11 @@ func checkROM(slot string, h HostPCI, card Card) []proxstation.Finding {
 			"put it in /usr/share/kvm and set romfile=NAME."}}
 }
 
-// checkPhysical reports a value that takes a physical function and its virtual
-// functions: the virtual functions vanish when vfio-pci binds the physical one.
-// The API does not distinguish them. On an Intel iGPU, the other displays of
-// the slot with the same model are the virtual functions.
+// checkPhysical reports a value that takes both a physical function and its
+// virtual functions. The virtual functions vanish when vfio-pci binds the
+// physical function. The API does not distinguish the two kinds. On an Intel
+// iGPU, the virtual functions are the other displays of the slot that have the
+// same model.
 func checkPhysical(slot string, h HostPCI, card Card, taken []iommu.Function) []proxstation.Finding {
 	if !card.Integrated() || card.Model().Vendor != Intel || card.virtual() {
 		return nil

@@ -15,10 +15,11 @@ const (
 	NVIDIA iommu.ID = 0x10de
 )
 
-// A Card is a graphics card: all functions of a slot that has a display
-// controller (PCI class 03, which 3D controllers without a connector have too),
-// or one SR-IOV virtual function with a display. Processing accelerators (class
-// 12, such as the NPU beside an iGPU) are not cards: no guest draws with them.
+// A Card is a graphics card. It is either all functions of a slot that has a
+// display controller, or one SR-IOV virtual function with a display. A display
+// controller has the PCI class 03, which 3D controllers without a connector
+// have too. Processing accelerators (class 12, such as the NPU beside an iGPU)
+// are not cards, because no guest draws with them.
 type Card struct {
 	// Functions holds all functions of the slot in order: display, audio, USB.
 	Functions []iommu.Function `json:"functions"`
@@ -54,7 +55,7 @@ func displays(functions []iommu.Function) []Card {
 
 // CardAt returns the card that has a function at the address, and false if
 // there is no such card. It also finds the displays that [Cards] leaves out, so
-// that [Ready] can say why they are not cards.
+// that [Ready] can say why these displays are not cards.
 func CardAt(functions []iommu.Function, a iommu.Address) (card Card, ok bool) {
 	for _, c := range displays(functions) {
 		switch {
@@ -90,7 +91,7 @@ func (c Card) Addresses() []iommu.Address {
 	return addresses
 }
 
-// String returns the card's name and place: "GeForce RTX 5070 Ti at
+// String returns the card's name and address: "GeForce RTX 5070 Ti at
 // 0000:01:00.0".
 func (c Card) String() string {
 	if len(c.Functions) == 0 {
@@ -105,8 +106,8 @@ func (c Card) Model() iommu.Model { return c.Display().Model }
 // Family returns the card's family.
 func (c Card) Family() Family { return FamilyOf(c.Model()) }
 
-// Name returns the name that a database has for the card. Without such a name
-// it returns family and number: "NVIDIA Blackwell 10de:2c05".
+// Name returns the card's name from a names database. Without such a name it
+// returns family and number: "NVIDIA Blackwell 10de:2c05".
 func (c Card) Name() string {
 	d := c.Display()
 	switch {
@@ -118,9 +119,9 @@ func (c Card) Name() string {
 	return d.Model.String()
 }
 
-// Integrated reports whether the card is part of the processor. This is so for
-// an Intel card with the address 0000:00:02.0, which is the same on every
-// processor, and for an AMD card of the family AMDIntegrated.
+// Integrated reports whether the card is part of the processor: an Intel card
+// with the address 0000:00:02.0, which is the same on every processor, or an
+// AMD card of the family AMDIntegrated.
 func (c Card) Integrated() bool {
 	if c.Model().Vendor == Intel {
 		return c.Address().Slot() == "0000:00:02"
@@ -129,9 +130,9 @@ func (c Card) Integrated() bool {
 }
 
 // foreign returns the functions in the card's slot that do not belong to the
-// card. The slot of an AMD iGPU also holds the security processor, USB
-// controllers and the sound of the board, which have another vendor number than
-// the card.
+// card. For example, the slot of an AMD iGPU also holds the security processor,
+// USB controllers and the sound of the board. They have another vendor number
+// than the card.
 func (c Card) foreign() []iommu.Function {
 	return slices.DeleteFunc(slices.Clone(c.Functions), func(f iommu.Function) bool {
 		if c.Integrated() && f.Model.Vendor != c.Model().Vendor {
@@ -158,8 +159,8 @@ func (c Card) Own() []iommu.Address {
 // virtual reports whether the card is an SR-IOV virtual function.
 func (c Card) virtual() bool { return c.Display().VirtualOf != nil }
 
-// Groups returns the IOMMU groups of the card's functions, each once. On AMD
-// cards display and audio often have a group each.
+// Groups returns the IOMMU groups of the card's functions, each group once. On
+// AMD cards, display and audio often have separate groups.
 func (c Card) Groups() []iommu.GroupID {
 	var groups []iommu.GroupID
 	for _, f := range c.Functions {
@@ -170,8 +171,9 @@ func (c Card) Groups() []iommu.GroupID {
 	return groups
 }
 
-// Lost says whether a function of the card no longer answers on the bus: its
-// configuration space reads ff until the host is switched off and on.
+// Lost says whether a function of the card no longer answers on the bus. The
+// function's configuration space then reads ff until the host is switched off
+// and on.
 func (c Card) Lost() proxstation.Answer {
 	lost := proxstation.No
 	for _, f := range c.Functions {

@@ -12,9 +12,9 @@ import (
 
 // CheckClaims judges all VMs of the node together. The ID is gpu.hostpci-unread
 // if a part of a value cannot be read, and gpu.assigned-twice if a VM names a
-// device twice. If two VMs cannot run at the same time, it is gpu.shared-card,
-// gpu.split-group, gpu.args-card or gpu.same-uuid. If both of them start with
-// the host, gpu.onboot-race is added.
+// device twice. If two VMs cannot run at the same time, the ID is
+// gpu.shared-card, gpu.split-group, gpu.args-card or gpu.same-uuid. If both VMs
+// start with the host, the finding gpu.onboot-race is added.
 func (n Node) CheckClaims(claims []Claim) []proxstation.Finding {
 	var findings []proxstation.Finding
 	onBoot := map[int]bool{}
@@ -74,8 +74,8 @@ func (c Claim) CheckUnread() []proxstation.Finding {
 	return findings
 }
 
-// fixTwice returns the command that removes the value which names a device a
-// second time.
+// fixTwice returns the command that removes a value, because the value names a
+// device for the second time.
 func (c Claim) fixTwice(i int, h HostPCI) string {
 	switch {
 	case i < len(c.Keys):

@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// CheckConfig judges the settings of a VM that matter to the cards that it takes.
-// config holds the keys of PVE (qm.conf). The IDs are gpu.cpu-flags,
+// CheckConfig judges the settings of a VM that matter to the cards that the VM
+// takes. config holds the keys of PVE (qm.conf). The IDs are gpu.cpu-flags,
 // gpu.seabios, gpu.secure-boot and gpu.start-time. [Node.Check] judges each
 // hostpci value by itself, and [CheckRules] reports the values that PVE
 // refuses.
@@ -26,7 +26,7 @@ func (n Node) CheckConfig(config map[string]string) []proxstation.Finding {
 		slot := fmt.Sprintf("hostpci%d", i)
 		h, err := ParseHostPCI(config[slot])
 		if err != nil {
-			continue // not there, or reported by another check
+			continue // the key is not set, or another check reports its value
 		}
 		takes = true
 		virtual, display := n.kinds(h)

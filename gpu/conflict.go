@@ -10,19 +10,19 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// A Claim lists the PCI devices of a node that one VM takes.
+// A Claim lists the PCI devices of a node that a VM takes.
 type Claim struct {
 	VMID   int
 	Values []HostPCI // in the order of their slots, hostpci0 first
 	Keys   []string  // the keys of Values, "hostpci0"; may be left out
-	// ByArgs holds the devices that the key args gives to QEMU. PVE does not
-	// look at them and does not reserve them.
+	// ByArgs holds the devices that the VM's key args gives to QEMU. PVE does
+	// not look at these devices and does not reserve them.
 	ByArgs []HostPCI
 	// UUID is the UUID that args set for the VM. The driver of a vGPU tells VMs
-	// apart by it. It is empty if PVE sets the UUID.
+	// apart by their UUIDs. UUID is empty if PVE sets the VM's UUID.
 	UUID string
 	// Unread holds values that this package cannot read, with their keys:
-	// "hostpci0: card0". The devices that they name are unknown.
+	// "hostpci0: card0". The devices in these values are unknown.
 	Unread []string
 	OnBoot bool // the VM starts with the host
 }
@@ -36,12 +36,12 @@ type Conflict struct {
 	// the functions of that group that the VMs name.
 	Devices []iommu.Address `json:"devices"`
 	// Group is the IOMMU group from which both VMs take a function. The kernel
-	// gives a group to one VM as a whole. PVE's reservations do not see groups,
-	// so the second start fails only in QEMU.
+	// only gives a whole group to a VM. PVE does not reserve groups, so the
+	// second start fails only in QEMU.
 	Group iommu.GroupID `json:"group"`
 	// ByArgs says that one of the VMs names the devices in args, which PVE does
-	// not see: the second start fails in QEMU, or takes the card from the first
-	// VM.
+	// not look at. The second start therefore fails in QEMU, or takes the card
+	// from the first VM.
 	ByArgs bool `json:"byArgs,omitempty"`
 	// UUID is set if both VMs have mediated devices and the same UUID in args.
 	UUID string `json:"uuid,omitempty"`
@@ -100,7 +100,7 @@ func byVMID(claims []Claim) []Claim {
 	return slices.SortedFunc(slices.Values(claims), func(a, b Claim) int { return a.VMID - b.VMID })
 }
 
-// pair appends the conflict of two VMs to conflicts, if there is one.
+// pair appends the conflict of two VMs to conflicts, if they have a conflict.
 func (n Node) pair(conflicts []Conflict, a, b Claim) []Conflict {
 	conflict, found := n.either(a, b)
 	if !found {
@@ -111,8 +111,8 @@ func (n Node) pair(conflicts []Conflict, a, b Claim) []Conflict {
 	return append(conflicts, conflict)
 }
 
-// either returns the conflict of two VMs, whichever of them starts first. A
-// function that both VMs take is reported rather than a group that they share.
+// either returns the conflict of two VMs, whichever of them starts first. If
+// the VMs share both a function and a group, either reports the function.
 func (n Node) either(a, b Claim) (Conflict, bool) {
 	one, found := n.after(a, b)
 	other, foundOther := n.after(b, a)
@@ -125,7 +125,8 @@ func (n Node) either(a, b Claim) (Conflict, bool) {
 	return one, true
 }
 
-// byArgs reports whether a VM has one of a conflict's devices by its args.
+// byArgs reports whether a VM gets one of a conflict's devices through its
+// args.
 func (n Node) byArgs(claim Claim, c Conflict) bool {
 	return slices.ContainsFunc(claim.ByArgs, func(h HostPCI) bool {
 		return slices.ContainsFunc(n.functions(h.Devices), func(a iommu.Address) bool { return slices.Contains(c.Devices, a) })
@@ -138,12 +139,13 @@ func union(sets ...[]iommu.Address) []iommu.Address {
 
 func hasGroupID(c Conflict) bool { return c.Group != iommu.GroupID{} }
 
-// A use says for each function of a VM whether the VM has a mediated device of
-// it. The VM has all other functions as a whole.
+// A use holds the functions that a VM has, by address. The value is true if the
+// VM has a mediated device of the function, and false if it has the whole
+// function.
 type use map[iommu.Address]bool // true means mediated
 
 // after returns the conflict that keeps the second VM from starting while the
-// first runs.
+// first VM runs.
 func (n Node) after(first, second Claim) (Conflict, bool) {
 	held, _ := n.choose(first, nil)
 	wanted, taken := n.choose(second, held)
@@ -177,9 +179,9 @@ func (n Node) after(first, second Claim) (Conflict, bool) {
 	return Conflict{}, false
 }
 
-// choose returns the functions that a VM would get while others are in use, and
-// the functions that it would need but that are in use (choose_hostpci_devices
-// in qemu-server PVE/QemuServer/PCI.pm).
+// choose returns the functions that a VM would get while the functions in held
+// are in use. It also returns the functions that the VM would need but that are
+// in use (choose_hostpci_devices in qemu-server PVE/QemuServer/PCI.pm).
 func (n Node) choose(claim Claim, held use) (got use, taken []iommu.Address) {
 	got = use{}
 	for _, h := range slices.Concat(claim.Values, claim.ByArgs) {

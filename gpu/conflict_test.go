@@ -15,8 +15,8 @@ func claim(vmid int, texts ...string) gpu.Claim {
 	return gpu.Claim{VMID: vmid, Values: values(texts...)}
 }
 
-// node has two cards in one group, two cards in groups of their own, and a card
-// that hands out mediated devices.
+// node returns a node with two cards in one group, two cards in groups of their
+// own, and a card that hands out mediated devices.
 func node() gpu.Node {
 	return gpu.Node{Name: "pve", Functions: append(slices.Clone(reference),
 		function("0000:03:00.0", 0x030000, model(gpu.AMD, 0x73ff), 30),
@@ -140,8 +140,9 @@ func TestCheckClaims(t *testing.T) {
 	}
 }
 
-// A device that args name counts, although PVE knows nothing of it. Two VMs
-// that have mediated devices and the same UUID do not run at the same time.
+// A device that a VM's args name causes a conflict too, although PVE does not
+// know that the VM has it. Two VMs that have mediated devices and the same UUID
+// cannot run at the same time.
 func TestClaimsByArgs(t *testing.T) {
 	t.Parallel()
 	byArgs := func(vmid int, texts ...string) gpu.Claim { return gpu.Claim{VMID: vmid, ByArgs: values(texts...)} }
@@ -174,7 +175,7 @@ func TestClaimsByArgs(t *testing.T) {
 	}
 }
 
-// The conflicts of one VM are the conflicts of all VMs in which that VM takes
+// The conflicts of one VM are those conflicts of all VMs in which this VM takes
 // part.
 func TestConflictsOfOneVM(t *testing.T) {
 	t.Parallel()

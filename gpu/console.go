@@ -10,10 +10,11 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// console judges whether the host's console still draws on the card. vfio-pci
-// takes the firmware's picture off a VGA function that it binds (vfio_pci_core
-// since Linux 6.0). If the picture is still there, a driver of the console put
-// it back or made it later, and the picture holds the card's memory.
+// console judges whether the host's console still draws on the card. When
+// vfio-pci binds a VGA function, it removes the firmware's picture from the
+// function (vfio_pci_core since Linux 6.0). If the picture is still there, a
+// driver of the console put it back or made it later, and the picture holds the
+// card's memory.
 func (j *judgement) console() {
 	d := j.card.Display()
 	firmware := slices.IndexFunc(j.facts.Framebuffers, func(fb iommu.Framebuffer) bool {
@@ -40,8 +41,9 @@ func (j *judgement) console() {
 	}
 }
 
-// otherDisplay says on which display the firmware can show its picture instead:
-// on another display of the host, or on a second card that the host would need.
+// otherDisplay says on which display the firmware can show its picture instead.
+// This is another display of the host, or else a second card that the host
+// would need.
 func (j *judgement) otherDisplay() string {
 	for _, card := range Cards(j.facts.Functions) {
 		if d := card.Display(); !d.Address.SameSlot(j.card.Address()) && d.VirtualOf == nil && d.Driver != "vfio-pci" {
@@ -51,7 +53,7 @@ func (j *judgement) otherDisplay() string {
 	return "put a second graphics card in this host, and make it the firmware's primary display"
 }
 
-// evicts reports whether vfio-pci takes the firmware's picture off the card
+// evicts reports whether vfio-pci removes the firmware's picture from the card
 // when it binds the display. It does so since Linux 6.0, and only for VGA
 // functions (vfio_pci_vga_init in drivers/vfio/pci/vfio_pci_core.c).
 func (j *judgement) evicts() bool {
@@ -92,10 +94,10 @@ const (
 	simpledrm = "simpledrm_platform_driver_init"
 )
 
-// takeOff returns the kernel arguments that keep the picture out of the card's
-// memory, for the driver that shows it. Arguments that are in force already are
-// left out. video=efifb:off only has an effect on efifb, and only on kernels
-// before 5.15.
+// takeOff returns the kernel arguments that keep the firmware's picture out of
+// the card's memory. They depend on the driver that shows the picture.
+// Arguments that are already in force are left out. video=efifb:off only has an
+// effect on efifb, and only on kernels before 5.15.
 func (j *judgement) takeOff(fb iommu.Framebuffer) string {
 	var listed []string
 	if j.facts.Running != nil {
@@ -115,14 +117,15 @@ func (j *judgement) takeOff(fb iommu.Framebuffer) string {
 	return now + "; or for good, " + j.facts.Advise("initcall_blacklist="+strings.Join(append(listed, missing), ","))
 }
 
-// takeOffNow says how the picture leaves the memory without a restart.
-// Unbinding efifb or vesafb frees their memory. Unbinding simpledrm frees only
-// the memory that simpledrm requested. BOOTFB belongs to the device
+// takeOffNow says how to remove the picture from the memory without a restart.
+// Unbinding efifb or vesafb frees the driver's memory. Unbinding simpledrm
+// frees only the memory that simpledrm requested. BOOTFB belongs to the device
 // simple-framebuffer.0 (sysfb_create_simplefb in
 // drivers/firmware/sysfb_simplefb.c), and a request for the whole BAR still
-// conflicts with BOOTFB (__request_region in kernel/resource.c). That device
-// disappears when vfio-pci binds, because this unregisters the devices whose
-// memory is in the function's BARs (drivers/video/aperture.c).
+// conflicts with BOOTFB (__request_region in kernel/resource.c).
+// simple-framebuffer.0 disappears when vfio-pci binds the function, because
+// vfio-pci then unregisters the devices whose memory is in the function's BARs
+// (drivers/video/aperture.c).
 func (j *judgement) takeOffNow(fb iommu.Framebuffer) string {
 	driver, a := "efi-framebuffer", j.card.Display().Address
 	switch name := strings.ToLower(fb.Name); {
@@ -144,8 +147,8 @@ func (j *judgement) takeOffNow(fb iommu.Framebuffer) string {
 	return fmt.Sprintf("before the VM starts, as root: for c in /sys/class/vtconsole/vtcon*/bind; do echo 0 > $c; done; echo %s.0 > /sys/bus/platform/drivers/%s/unbind", driver, driver)
 }
 
-// primary says that an Intel iGPU is not the firmware's display, so that
-// legacy-igd shows no picture.
+// primary reports that an Intel iGPU is not the display that the firmware uses,
+// so that legacy-igd shows no picture.
 func (j *judgement) primary() {
 	d := j.card.Display()
 	if j.card.Model().Vendor != Intel || !j.card.Integrated() || j.card.virtual() || d.Class.Sub() == 0x0300 && d.BootVGA != proxstation.No {

@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// The arguments that keep the firmware's picture off a card depend on its
-// driver, on the kernel, and on the arguments in force.
+// The arguments that keep the firmware's picture off a card depend on the
+// picture's driver, on the kernel, and on the arguments in force.
 func TestFirmwarePictures(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -57,8 +57,8 @@ func TestFirmwarePictures(t *testing.T) {
 	}
 }
 
-// Virtual functions that somebody asked for and that do not exist are reported
-// with the reason.
+// If somebody asked for virtual functions and they do not exist, a finding
+// gives the reason.
 func TestVirtualFunctionsAskedFor(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -98,8 +98,8 @@ func TestVirtualFunctionsAskedFor(t *testing.T) {
 	}
 }
 
-// An idle card in D3cold may not wake up and is reported. A card that is awake,
-// or that is kept awake, is not reported.
+// An idle card in D3cold is reported, because it may not wake up. A card that
+// is awake, or that is kept awake, is not reported.
 func TestPowerOfIdleCards(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -157,7 +157,7 @@ func TestAnotherDisplayOfThisHost(t *testing.T) {
 	}
 }
 
-// disable_vga is removed where it was set: from a file, or with the boot
+// The fix removes disable_vga where it was set: from a file, or with the boot
 // loader's command.
 func TestDisableVGAIsRemovedWhereItIs(t *testing.T) {
 	t.Parallel()

@@ -12,7 +12,7 @@ import (
 type Device struct {
 	Address iommu.Address
 	// Whole says that the device stands for all functions of the slot:
-	// "0000:01:00". The function number of Address is then 0.
+	// "0000:01:00". Address then has the function number 0.
 	Whole bool
 }
 

@@ -6,8 +6,8 @@ import (
 	"github.com/proxstation/proxstation/gpu"
 )
 
-// FuzzParseDevice reads a device as PVE writes it. A device that is printed and
-// read again is the same device.
+// FuzzParseDevice parses a device as PVE writes it. A device that is printed
+// and parsed again stays the same.
 func FuzzParseDevice(f *testing.F) {
 	for _, text := range []string{"0000:01:00.0", "01:00", "10000:e1:00.0", "0000:01:00.8", "0000:01:20", "0000:1:0.0", "0000:0A:00"} {
 		f.Add(text)

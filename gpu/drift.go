@@ -10,12 +10,13 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// Drift compares a mapping with the node's devices. A blocker says, in PVE's
-// own words, why a VM that uses the mapping would not start (assert_valid in
-// pve-guest-common PVE/Mapping/PCI.pm). The IDs are gpu.mapping-not-here,
-// gpu.mapping-gone, gpu.mapping-model, gpu.mapping-subsystem, gpu.mapping-group
-// and gpu.mapping-mdev. gpu.mapping-unread is a warning. If the node's
-// functions or groups are unknown, Drift compares nothing.
+// Drift compares a mapping with the node's devices. A finding that is a blocker
+// says, in PVE's own words, why a VM that uses the mapping would not start
+// (assert_valid in pve-guest-common PVE/Mapping/PCI.pm). The IDs of blockers
+// are gpu.mapping-not-here, gpu.mapping-gone, gpu.mapping-model,
+// gpu.mapping-subsystem, gpu.mapping-group and gpu.mapping-mdev.
+// gpu.mapping-unread is a warning. If the node's functions or groups are
+// unknown, Drift compares nothing.
 func (n Node) Drift(m Mapping) []proxstation.Finding {
 	entries, unread := m.On(n.Name), n.unread(m)
 	if len(entries) == 0 && len(m.Unread) > 0 {
@@ -52,7 +53,7 @@ func (n Node) unread(m Mapping) []proxstation.Finding {
 	return findings
 }
 
-// drift compares the i-th device of an entry.
+// drift compares the i-th device of an entry with the node's devices.
 func (n Node) drift(m Mapping, e MappingEntry, i int, d Device) []proxstation.Finding {
 	var findings []proxstation.Finding
 	add := func(id, seen, fix string) {
@@ -98,7 +99,7 @@ func hasGroup(f iommu.Function) bool {
 	return ok
 }
 
-// groupText returns a group as PVE writes it, and "" if there is no group.
+// groupText returns a group as PVE writes it, or "" if there is no group.
 func groupText(g iommu.GroupID) string {
 	if n, ok := g.Int(); ok {
 		return fmt.Sprint(n)

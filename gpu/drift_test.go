@@ -42,7 +42,7 @@ func TestDrift(t *testing.T) {
 		mapping   gpu.Mapping
 		functions []iommu.Function
 		id, seen  string // of the only finding; "" for none
-		fix       string // part of it
+		fix       string // a part of the fix
 	}{
 		{"as it was", rtxMapping, reference, "", "", ""},
 		{"no functions known", rtxMapping, nil, "", "", ""},
@@ -77,8 +77,8 @@ func TestDrift(t *testing.T) {
 			t.Errorf("%s: %v", test.name, got)
 		}
 	}
-	// Another device is at the address: the findings give two reasons and the
-	// card's new place.
+	// The card's address now holds another device. The findings give two
+	// reasons, and the card's new address.
 	got := gpu.Node{Name: "pve", Functions: swapped}.Drift(rtxMapping)
 	wantIDs(t, got, "gpu.mapping-model")
 	if !strings.Contains(got[0].Fix, "0000:02:00.0") {
@@ -86,7 +86,7 @@ func TestDrift(t *testing.T) {
 	}
 }
 
-// An entry of a newer PVE still says which device it means. An entry that
+// An entry of a newer PVE still shows which device it means. An entry that
 // cannot be read at all is reported as unread, not as missing.
 func TestDriftReportsWhatItCannotRead(t *testing.T) {
 	t.Parallel()

@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// host reads a described host. On the machine itself a program calls
-// iommu.Read(nil).
+// host reads a described host. A program on a real host calls iommu.Read(nil)
+// instead.
 func host(name string) iommu.Facts {
 	tree, err := hosttree.Load(name)
 	if err != nil {
@@ -262,7 +262,7 @@ func ExampleClaim() {
 	// warning gpu.onboot-race - onboot: 1 on both, and VMs 140 and 141 want 0000:01:00.0, 0000:01:00.1
 }
 
-// The settings of a VM that matter to its cards are judged together.
+// CheckConfig judges all settings of a VM that matter to its cards.
 func ExampleNode_CheckConfig() {
 	n := gpu.Node{Name: "pve", Functions: reference}
 	for _, f := range n.CheckConfig(map[string]string{"hostpci0": "00:02.0,legacy-igd=1,romfile=CFL_CML_GOPv9.1_igd.rom", "machine": "pc"}) {

@@ -7,32 +7,33 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// A Family is a generation of graphics cards. The zero Family is unknown.
+// A Family is a generation of graphics cards. The zero Family stands for an
+// unknown generation.
 type Family uint8
 
 // The families, by vendor and age.
 const (
 	UnknownFamily    Family = iota
 	IntelSandyBridge        // 2nd generation Core
-	IntelIvyBridge          // 3rd
-	IntelHaswell            // 4th
-	IntelBroadwell          // 5th
-	IntelSkylake            // 6th
-	IntelKabyLake           // 7th, and Amber Lake Y
-	IntelCoffeeLake         // 8th and 9th, and Whiskey Lake
-	IntelCometLake          // 10th, 14 nm
+	IntelIvyBridge          // 3rd generation Core
+	IntelHaswell            // 4th generation Core
+	IntelBroadwell          // 5th generation Core
+	IntelSkylake            // 6th generation Core
+	IntelKabyLake           // 7th generation Core, and Amber Lake Y
+	IntelCoffeeLake         // 8th and 9th generation Core, and Whiskey Lake
+	IntelCometLake          // 10th generation Core, 14 nm
 	IntelGeminiLake         // Celeron and Pentium of 2017
-	IntelIceLake            // 10th, 10 nm
-	IntelJasperLake         // and Elkhart Lake
-	IntelTigerLake          // 11th, mobile
-	IntelRocketLake         // 11th, desktop
-	IntelAlderLake          // 12th, desktop; and Raptor Lake, 13th and 14th
-	IntelAlderLakeP         // 12th, mobile; and Raptor Lake, 13th
+	IntelIceLake            // 10th generation Core, 10 nm
+	IntelJasperLake         // Jasper Lake and Elkhart Lake
+	IntelTigerLake          // 11th generation Core, mobile
+	IntelRocketLake         // 11th generation Core, desktop
+	IntelAlderLake          // 12th generation Core, desktop; and Raptor Lake, 13th and 14th
+	IntelAlderLakeP         // 12th generation Core, mobile; and Raptor Lake, 13th
 	IntelAlderLakeN         // N-series, and Twin Lake
 	IntelMeteorLake         // Core Ultra 1, and Arrow Lake
 	IntelLunarLake          // Core Ultra 2 V
-	IntelArc                // discrete: DG1, Alchemist, Battlemage
-	AMDIntegrated           // all from Raven Ridge on
+	IntelArc                // separate cards: DG1, Alchemist, Battlemage
+	AMDIntegrated           // all iGPUs from Raven Ridge on
 	AMDPolaris              // RX 400 and 500
 	AMDVega10               // RX Vega 56 and 64
 	AMDVega12               // Pro Vega 20 of the MacBook Pro
@@ -57,7 +58,7 @@ const (
 	NVIDIABlackwell         // RTX 5000
 )
 
-// ErrFamily reports a text that names no family of graphics cards.
+// ErrFamily reports a text that is not the name of a family of graphics cards.
 var ErrFamily = errors.New("gpu: unknown family")
 
 var familyNames = []string{
@@ -83,8 +84,8 @@ func (f *Family) UnmarshalText(text []byte) error {
 	return enum.Unmarshal(f, familyNames, string(text), ErrFamily)
 }
 
-// FamilyOf returns the family of a display controller's model, and
-// [UnknownFamily] for a number that this package does not know.
+// FamilyOf returns the family of a display controller's model. It returns
+// [UnknownFamily] for a model that this package does not know.
 func FamilyOf(m iommu.Model) Family {
 	for _, s := range spans[m.Vendor] {
 		if m.Device >= s.first && m.Device <= s.last {

@@ -2,16 +2,18 @@ package gpu
 
 import "github.com/proxstation/proxstation/iommu"
 
-// A span is a range of device numbers, both ends included.
+// A span is a range of device numbers. The first and the last number belong to
+// the range.
 type span struct {
 	first, last iommu.ID
 	family      Family
 }
 
-// spans holds ranges of device numbers by vendor; the first range that matches
-// counts. The sources are Linux include/drm/intel/pciids.h for Intel, and
-// pci.ids 2026.08.22 for AMD and NVIDIA, whose ranges follow the chips. A
-// number outside all ranges is unknown, never guessed.
+// spans holds ranges of device numbers by vendor. If several ranges match, the
+// first of them counts. The sources are Linux include/drm/intel/pciids.h for
+// Intel, and pci.ids 2026.08.22 for AMD and NVIDIA, whose ranges follow the
+// chips. The family of a number outside all ranges is unknown and never
+// guessed.
 var spans = map[iommu.ID][]span{
 	Intel: {
 		{0x0102, 0x0126, IntelSandyBridge}, {0x0152, 0x016a, IntelIvyBridge},

@@ -9,9 +9,9 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// The numbers are from Linux include/drm/intel/pciids.h and from pci.ids: the
-// first and the last of each range, and numbers between two ranges of one
-// family.
+// families holds device numbers of each family, from Linux
+// include/drm/intel/pciids.h and from pci.ids: the first and the last number of
+// each range, and numbers between two ranges of one family.
 var families = map[gpu.Family]string{
 	gpu.UnknownFamily: "8086:0046 8086:5a84 8086:0bd5 8086:7d1d 1002:6939 1002:67b0 1002:7300 1002:7408 1002:74a1 1002:75a0 1002:694c 1002:145a " +
 		"10de:0dc4 10de:1140 10de:1200 10de:10f0 10de:22a3 10de:22ba 10de:3000 10de:ffff 1a03:2000 1af4:1050",

@@ -7,16 +7,16 @@ import (
 )
 
 // A Guest is an operating system that runs in a VM. The zero Guest is
-// unspecified; for it, no card is judged.
+// unspecified; no card is judged for it.
 type Guest uint8
 
-// The guests. The releases of macOS are in the order of their numbers.
+// The guests. The releases of macOS are in the order of their version numbers.
 const (
 	AnyGuest Guest = iota
 	Linux
 	Windows10
 	Windows11
-	MacOSHighSierra // 10.13
+	MacOSHighSierra // version 10.13
 	MacOSMojave     // 10.14
 	MacOSCatalina   // 10.15
 	MacOSBigSur     // 11
@@ -24,7 +24,7 @@ const (
 	MacOSVentura    // 13
 	MacOSSonoma     // 14
 	MacOSSequoia    // 15
-	MacOSTahoe      // 26, the last for Intel processors
+	MacOSTahoe      // version 26, the last for Intel processors
 )
 
 var guestNames = []string{
@@ -35,7 +35,7 @@ var guestNames = []string{
 // String returns the guest's name: "macOS Sequoia".
 func (g Guest) String() string { return enum.Name(guestNames, g) }
 
-// ErrGuest reports a text that names no guest.
+// ErrGuest reports a text that is not the name of a guest.
 var ErrGuest = errors.New("gpu: unknown guest")
 
 // ParseGuest parses a name that [Guest.String] returns. The error matches

@@ -10,7 +10,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// address parses an address that a test writes as a literal.
+// address parses an address that is a literal in a test.
 func address(s string) iommu.Address {
 	a, err := iommu.ParseAddress(s)
 	if err != nil {
@@ -21,7 +21,7 @@ func address(s string) iommu.Address {
 
 func model(vendor, device iommu.ID) iommu.Model { return iommu.Model{Vendor: vendor, Device: device} }
 
-// function returns a function with a group, as sysfs or the API gives it.
+// function returns a function with a group, as sysfs or the API describes it.
 func function(at string, class iommu.Class, m iommu.Model, group int) iommu.Function {
 	return iommu.Function{Address: address(at), Class: class, Model: m,
 		Subsystem: model(0x1462, 0x5317), Group: iommu.Group(group), MDev: proxstation.No}
@@ -66,7 +66,8 @@ func values(texts ...string) []gpu.HostPCI {
 	return parsed
 }
 
-// captured reads a described host after applying lines that change it.
+// captured reads a described host. It first applies lines that change the
+// description.
 func captured(t *testing.T, name string, lines ...string) iommu.Facts {
 	t.Helper()
 	tree, err := hosttree.Load(name, lines...)

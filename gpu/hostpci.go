@@ -32,7 +32,7 @@ type HostPCI struct {
 	PrimaryVGA bool
 	// NoROMBar hides the card's option ROM from the guest (rombar=0).
 	NoROMBar bool
-	// ROMFile is the name of an option ROM in /usr/share/kvm.
+	// ROMFile is the name of an option ROM's file in /usr/share/kvm.
 	ROMFile string
 	// LegacyIGD makes an Intel iGPU the guest's boot display; see [IGD].
 	LegacyIGD bool
@@ -42,17 +42,18 @@ type HostPCI struct {
 	// binds it to vfio-pci (driver=keep).
 	KeepDriver bool
 	// VendorID, DeviceID, SubVendorID and SubDeviceID replace the numbers that
-	// the guest sees at the first function. Nil keeps the number.
+	// the guest sees at the first function. If such a field is nil, the guest
+	// sees the function's own number.
 	VendorID, DeviceID, SubVendorID, SubDeviceID *iommu.ID
 	// Unread holds the parts of the value that this package does not
-	// understand, as they were written, such as a key that a newer PVE
-	// introduced. They stay in the value. [HostPCI.Validate] says what is wrong
+	// understand, such as a key that a newer PVE introduced. The parts stay in
+	// the value as they were written. [HostPCI.Validate] says what is wrong
 	// with them.
 	Unread []string
 }
 
-// The formats of keys (qemu-server PVE/QemuServer/PCI.pm; pve-configid and
-// pve-node in pve-common PVE/JSONSchema.pm).
+// The patterns of the keys' values (qemu-server PVE/QemuServer/PCI.pm;
+// pve-configid and pve-node in pve-common PVE/JSONSchema.pm).
 var (
 	configID   = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_-]+$`)
 	nodeName   = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?$`)
@@ -61,10 +62,10 @@ var (
 	overrideID = regexp.MustCompile(`^0x[0-9a-fA-F]{4}$`)
 )
 
-// ParseHostPCI parses a hostpci value. Parts that it does not understand go to
-// Unread, so that the value of a newer PVE still says which device a VM has.
-// The error matches [ErrHostPCI] if the value names neither a host device nor a
-// mapping, or both.
+// ParseHostPCI parses a hostpci value. It puts the parts that it does not
+// understand into Unread, so that a value of a newer PVE still shows which
+// device a VM has. The error matches [ErrHostPCI] if the value names neither a
+// host device nor a mapping, or if it names both.
 func ParseHostPCI(s string) (HostPCI, error) {
 	h, err := parseHostPCI(s)
 	if (len(h.Devices) == 0) == (h.Mapping == "") {
@@ -98,8 +99,8 @@ func (h HostPCI) Validate() error {
 
 // parseProperties splits a property string into its keys (parse_property_string
 // in pve-common PVE/JSONSchema.pm). A value without a key belongs to the
-// default key. It returns the parts that it does not understand, and the
-// reasons.
+// default key. parseProperties returns the parts that it does not understand,
+// and why.
 func parseProperties(s, defaultKey string, set func(key, value string) error) (unread []string, err error) {
 	seen := map[string]bool{}
 	for part := range strings.SplitSeq(s, ",") {
@@ -228,8 +229,8 @@ func (h HostPCI) String() string {
 }
 
 // MarshalText implements [encoding.TextMarshaler]. A value that was parsed can
-// always be written. For any other value that PVE would refuse, the error
-// matches [ErrHostPCI].
+// always be written. If PVE would refuse any other value, the error matches
+// [ErrHostPCI].
 func (h HostPCI) MarshalText() ([]byte, error) {
 	text := h.String()
 	parsed, err := ParseHostPCI(text)

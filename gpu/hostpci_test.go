@@ -88,7 +88,7 @@ func TestParseHostPCIRefuses(t *testing.T) {
 		"01:00,legacy-igd=yes,x-vga=si": `x-vga "si"`,
 	} {
 		got, err := gpu.ParseHostPCI(text)
-		if err == nil { // the device can be read, the other parts cannot
+		if err == nil { // the device can be read, but the other parts cannot
 			err = got.Validate()
 			if len(got.Unread) == 0 || len(got.Devices) == 0 {
 				t.Errorf("%q: %+v, want the device and what was not understood", text, got)

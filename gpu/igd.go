@@ -2,15 +2,16 @@ package gpu
 
 // An IGD says how a generation of Intel's integrated graphics becomes a guest's
 // boot display. PVE calls this legacy-igd, and it needs i440fx
-// (intel-igpu-passthru README; QEMU docs/igd-assign.txt). On q35 the same card
-// is a second, headless card: the guest can compute and draw with it, but its
-// connectors stay dark until the guest's driver has loaded.
+// (intel-igpu-passthru README; QEMU docs/igd-assign.txt). On q35 the same iGPU
+// is only a second, headless card. The guest can then compute and draw with it,
+// but its connectors stay dark until the guest's driver has loaded.
 type IGD struct {
 	// ROM is the name of the option ROM in the intel-igpu-passthru release
 	// v0.1. PVE reads option ROMs from /usr/share/kvm.
 	ROM string `json:"rom"`
-	// LPC is set for Ice Lake and newer. For these, QEMU uses legacy mode only
-	// with the argument "-set device.hostpciN.x-igd-lpc=on".
+	// LPC is set for Ice Lake and newer generations. With these, QEMU uses
+	// legacy mode only if it has the argument "-set
+	// device.hostpciN.x-igd-lpc=on".
 	LPC bool `json:"lpc"`
 	// QEMU is the oldest version of QEMU that supports the generation. It is ""
 	// if every QEMU of PVE 8 and 9 supports it.
@@ -27,8 +28,9 @@ func (g IGD) LPCArgument(slot string) string {
 	return "-set device." + slot + ".x-igd-lpc=on"
 }
 
-// UniversalROM works on all generations, but draws nothing before the guest's
-// driver has loaded. It is for headless use on q35, or the last resort.
+// UniversalROM is an option ROM for all generations, but it shows no picture
+// before the guest's driver has loaded. It is for headless use on q35, or the
+// last resort.
 const UniversalROM = "Universal_noGOP_igd.rom"
 
 var igds = map[Family]IGD{
@@ -52,8 +54,8 @@ var igds = map[Family]IGD{
 	IntelLunarLake:   {ROM: "LNL_GOPv2X_igd.rom", LPC: true, QEMU: "10.1"},
 }
 
-// IGD returns the ROM and settings with which a card of the family is a guest's
-// boot display, and false if the family is not Intel's integrated graphics.
+// IGD returns the ROM and the settings that make a card of the family a guest's
+// boot display. ok is false if the family is not Intel's integrated graphics.
 func (f Family) IGD() (igd IGD, ok bool) {
 	igd, ok = igds[f]
 	return igd, ok

@@ -2,15 +2,16 @@ package gpu
 
 import "slices"
 
-// A macModel is a Mac with the releases that it runs (OpenCorePkg AppleModels,
-// MinimumOSVersion and MaximumOSVersion, April 2026).
+// A macModel is a Mac model with the oldest and the newest macOS release that
+// it runs (OpenCorePkg AppleModels, MinimumOSVersion and MaximumOSVersion,
+// April 2026).
 type macModel struct {
 	name        string
 	first, last Guest
 }
 
-// macIGPUs lists Macs with an Intel iGPU as their display, by the family of the
-// iGPU, the oldest first.
+// macIGPUs lists Macs that have an Intel iGPU as their display, by the family
+// of the iGPU. The oldest family comes first.
 var macIGPUs = []struct {
 	family Family
 	macModel
@@ -35,7 +36,7 @@ func (m macModel) runs(release Guest) bool { return release >= m.first && releas
 
 // MacModel returns the Mac that OpenCore should pretend to be (config.plist,
 // PlatformInfo, Generic, SystemProductName). Apple offers the release for this
-// Mac, and the Mac's iGPU is of the card's family or of the nearest family. The
+// Mac. The Mac's iGPU is of the card's family, or of the nearest family. The
 // zero Card stands for a virtual display. For a guest that is not macOS,
 // MacModel returns "".
 func MacModel(release Guest, card Card) string {
@@ -53,7 +54,7 @@ func MacModel(release Guest, card Card) string {
 		}
 		return ""
 	}
-	for distance := range len(macIGPUs) { // the newer first, then the older
+	for distance := range len(macIGPUs) { // at each distance, the newer family first
 		for _, i := range []int{at + distance, at - distance} {
 			if i >= 0 && i < len(macIGPUs) && macIGPUs[i].runs(release) {
 				return macIGPUs[i].name

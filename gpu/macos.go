@@ -34,21 +34,21 @@ var macOS = map[Family]reach{
 	IntelIvyBridge:   {MacOSHighSierra, MacOSBigSur, ""},
 	IntelHaswell:     {MacOSHighSierra, MacOSMonterey, ""},
 	IntelBroadwell:   {MacOSHighSierra, MacOSMonterey, ""},
-	IntelSkylake:     {MacOSHighSierra, MacOSTahoe, ""}, // from Ventura on as Kaby Lake
+	IntelSkylake:     {MacOSHighSierra, MacOSTahoe, ""}, // from Ventura on, it must look like Kaby Lake
 	IntelKabyLake:    {MacOSHighSierra, MacOSTahoe, ""},
-	IntelCoffeeLake:  {MacOSHighSierra, MacOSTahoe, ""}, // in High Sierra as Kaby Lake
-	IntelCometLake:   {MacOSCatalina, MacOSTahoe, ""},   // 10.15.4
-	IntelIceLake:     {MacOSCatalina, MacOSTahoe, ""},   // 10.15.4
+	IntelCoffeeLake:  {MacOSHighSierra, MacOSTahoe, ""}, // in High Sierra, it must look like Kaby Lake
+	IntelCometLake:   {MacOSCatalina, MacOSTahoe, ""},   // from 10.15.4 on
+	IntelIceLake:     {MacOSCatalina, MacOSTahoe, ""},   // from 10.15.4 on
 	AMDPolaris:       {MacOSHighSierra, MacOSTahoe, ""},
 	AMDVega10:        {MacOSHighSierra, MacOSTahoe, ""},
 	AMDVega12:        {MacOSMojave, MacOSTahoe, ""},
-	AMDVega20:        {MacOSMojave, MacOSTahoe, ""}, // 10.14.5
+	AMDVega20:        {MacOSMojave, MacOSTahoe, ""}, // from 10.14.5 on
 	AMDNavi10:        {MacOSCatalina, MacOSTahoe, pikera},
 	AMDNavi12:        {MacOSCatalina, MacOSTahoe, pikera},
 	AMDNavi14:        {MacOSCatalina, MacOSTahoe, pikera},
-	AMDNavi21:        {MacOSBigSur, MacOSTahoe, pikera}, // 11.4
+	AMDNavi21:        {MacOSBigSur, MacOSTahoe, pikera}, // from 11.4 on
 	AMDNavi22:        {MacOSBigSur, MacOSSequoia, "NootRX, a patch of Apple's drivers that is not finished"},
-	AMDNavi23:        {MacOSMonterey, MacOSTahoe, pikera}, // 12.1
+	AMDNavi23:        {MacOSMonterey, MacOSTahoe, pikera}, // from 12.1 on
 	NVIDIAKepler:     {MacOSHighSierra, MacOSBigSur, ""},
 	NVIDIAMaxwell:    {MacOSHighSierra, MacOSHighSierra, webDrivers},
 	NVIDIAPascal:     {MacOSHighSierra, MacOSHighSierra, webDrivers},
@@ -60,7 +60,7 @@ func (v *Verdict) judgeMacOS(card Card) {
 	v.Instead = "give it an Intel UHD 630 or an AMD RX 6600 to 6900 XT, and this card to Windows or Linux"
 	r, known := macOS[family]
 	switch {
-	case !known && model.Vendor == NVIDIA && model.Device >= 0x1d81: // Volta and newer have no drivers
+	case !known && model.Vendor == NVIDIA && model.Device >= 0x1d81: // there are no drivers for Volta and newer cards
 		v.refuse("Apple ships no driver for NVIDIA cards newer than Kepler, and there has never been a driver for Volta, GTX 16 and RTX cards")
 	case family == UnknownFamily:
 		v.Why, v.Source, v.Instead = "the card's family is not known, and macOS has drivers for few families", "", ""
@@ -98,8 +98,8 @@ func (v *Verdict) accept(card Card, r reach) {
 	}
 }
 
-// neverInMacOS returns the reason why macOS cannot use a model although macOS
-// knows the family. It returns "" for all other models.
+// neverInMacOS returns why macOS cannot use a model although macOS has drivers
+// for the model's family. It returns "" for all other models.
 func neverInMacOS(m iommu.Model) string {
 	switch {
 	case m.Vendor == Intel && slices.Contains([]iommu.ID{
@@ -130,31 +130,32 @@ var native = map[Family][]iommu.ID{
 	IntelIceLake:    {0x8a51, 0x8a52, 0x8a53, 0x8a5a, 0x8a5b, 0x8a5c, 0x8a5d, 0x8a70, 0x8a71},
 }
 
-// spoofed holds, by family, the device number that macOS should see in place of
-// a number that it does not know: the numbers that are recommended for desktops
-// (WhateverGreen FAQ.IntelHD; intel-igpu-passthru macOS_README for 3e9b).
+// spoofed holds, for each family, the device number that macOS should see if it
+// does not know the iGPU's own number. These are the numbers that are
+// recommended for desktops (WhateverGreen FAQ.IntelHD; intel-igpu-passthru
+// macOS_README for 3e9b).
 var spoofed = map[Family]iommu.ID{
 	IntelHaswell: 0x0412, IntelSkylake: 0x1912, IntelKabyLake: 0x5912,
 	IntelCoffeeLake: 0x3e9b, IntelCometLake: 0x3e9b, IntelIceLake: 0x8a52,
 }
 
-// macOSDeviceID returns the device number that macOS must see in place of the
-// model's own. other is false if the model's own number works.
+// macOSDeviceID returns the device number that macOS must see instead of the
+// model's own number. other is false if the model's own number works.
 func macOSDeviceID(guest Guest, m iommu.Model) (id iommu.ID, other bool) {
 	family := FamilyOf(m)
 	switch {
 	case family == IntelSkylake && guest >= MacOSVentura, family == IntelCoffeeLake && guest == MacOSHighSierra:
-		return 0x5912, true // a Kaby Lake HD 630
+		return 0x5912, true // looks like a Kaby Lake HD 630
 	case m == iommu.Model{Vendor: Intel, Device: 0x3ea0}:
-		return 0x3ea5, true // Whiskey Lake UHD 620
+		return 0x3ea5, true // looks like a Whiskey Lake UHD 620
 	case m == iommu.Model{Vendor: Intel, Device: 0x5917}:
-		return 0x5916, true // Kaby Lake Refresh UHD 620
+		return 0x5916, true // looks like a Kaby Lake Refresh UHD 620
 	case m.Vendor == AMD && m.Device >= 0x6980 && m.Device <= 0x699f:
-		return 0x67ff, true // Lexa as Baffin
+		return 0x67ff, true // Lexa looks like Baffin
 	case m.Vendor == AMD && (m.Device == 0x73a5 || m.Device == 0x73af):
-		return 0x73bf, true // RX 6950 XT and XTXH as RX 6900 XT
+		return 0x73bf, true // RX 6950 XT and XTXH look like an RX 6900 XT
 	case m == iommu.Model{Vendor: AMD, Device: 0x73ef}:
-		return 0x73ff, true // RX 6650 XT as RX 6600 XT
+		return 0x73ff, true // RX 6650 XT looks like an RX 6600 XT
 	}
 	known, listed := native[family]
 	if !listed || slices.Contains(known, m.Device) {

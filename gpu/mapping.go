@@ -19,21 +19,21 @@ var ErrMapping = errors.New("not a valid mapping entry")
 // each node has at its own address (PVE manual, Resource Mapping;
 // pve-guest-common PVE/Mapping/PCI.pm).
 type Mapping struct {
-	// ID is the name: a letter, then letters, digits, "-" and "_".
+	// ID is the mapping's name: a letter, then letters, digits, "-" and "_".
 	ID          string `json:"id"`
 	Description string `json:"description,omitempty"`
 	// MDev says that the devices offer mediated devices. If MDev is wrong, PVE
-	// starts no VM with the mapping.
+	// starts no VM that uses the mapping.
 	MDev bool `json:"mdev,omitempty"`
 	// LiveMigration marks the devices as able to migrate (live-migration-capable).
 	LiveMigration bool `json:"liveMigration,omitempty"`
 	// Entries holds the devices. Several entries of one node are alternatives:
-	// a VM gets the first that is free.
+	// a VM gets the first alternative that is free.
 	Entries []MappingEntry `json:"entries"`
-	// Unread holds the entries that this package cannot read, as PVE gave them.
-	// The devices of their nodes are unknown.
+	// Unread holds the entries that this package cannot read, as PVE returned
+	// them. The devices of their nodes are unknown.
 	Unread []string `json:"unread,omitempty"`
-	// Digest belongs to the whole mapping configuration of the cluster.
+	// Digest is the digest of the whole mapping configuration of the cluster.
 	Digest string `json:"-"`
 }
 
@@ -43,10 +43,11 @@ type MappingEntry struct {
 	Node string `json:"node"`
 	// Devices holds one device, or several that go to the guest together.
 	Devices []Device `json:"devices"`
-	// Model and Subsystem belong to the first function of every device.
+	// Model and Subsystem are the numbers of the first function of every
+	// device.
 	Model     iommu.Model   `json:"model"`
 	Subsystem *iommu.Model  `json:"subsystem,omitempty"` // nil if not given
-	Group     iommu.GroupID `json:"group"`               // of the first device; no group if not given
+	Group     iommu.GroupID `json:"group"`               // of the first device; the zero GroupID if not given
 	// Description is for people.
 	Description string `json:"description,omitempty"`
 	// Unread holds the parts of the entry that this package does not
@@ -63,7 +64,7 @@ var (
 
 // ParseMappingEntry parses an entry as PVE writes it:
 // "id=10de:2c05,iommugroup=12,node=pve,path=0000:01:00,subsystem-id=1462:5315".
-// Parts that it does not understand go to Unread. The error matches
+// It puts the parts that it does not understand into Unread. The error matches
 // [ErrMapping] if node, devices or model are missing or cannot be read.
 func ParseMappingEntry(s string) (MappingEntry, error) {
 	var e MappingEntry
@@ -106,7 +107,7 @@ func (e *MappingEntry) set(key, value string) (err error) {
 		switch {
 		case err != nil:
 			err = fmt.Errorf("iommugroup %q: want a number", value)
-		case n >= 0: // the API says -1 where there is no IOMMU
+		case n >= 0: // the API returns -1 if there is no IOMMU
 			e.Group = iommu.Group(n)
 		}
 	default:
@@ -124,7 +125,7 @@ func parseModel(key, s string) (iommu.Model, error) {
 	return iommu.Model{Vendor: vendor, Device: device}, errors.Join(err1, err2)
 }
 
-// String returns the entry as PVE writes it, its keys in order.
+// String returns the entry as PVE writes it, with its keys in order.
 func (e MappingEntry) String() string {
 	var fields []string
 	if e.Description != "" {
@@ -144,10 +145,10 @@ func (e MappingEntry) String() string {
 // NewMapping returns a mapping of one card on one node, with all functions of
 // the card. PVE refuses an entry whose functions are of several models
 // (assert_valid in pve-guest-common PVE/Mapping/PCI.pm). Therefore the mapping
-// of a virtual function holds only the display. So does the mapping of a slot
-// with functions that do not belong to the card, such as the USB controllers
-// beside AMD's integrated graphics. The error says that PVE would refuse the
-// name or the node's name, or that the card has no function 0.
+// holds only the display in two cases: if the card is a virtual function, and
+// if its slot has functions that do not belong to the card, such as the USB
+// controllers beside AMD's integrated graphics. The error says that PVE would
+// refuse the name or the node's name, or that the card has no function 0.
 func NewMapping(id, node string, card Card) (Mapping, error) {
 	switch {
 	case !configID.MatchString(id):
@@ -162,7 +163,7 @@ func NewMapping(id, node string, card Card) (Mapping, error) {
 	if card.virtual() || len(card.foreign()) > 0 {
 		first = card.Display()
 		device = Device{Address: first.Address}
-	} else if first.Address.Function() != 0 { // PVE takes a whole device by its function 0
+	} else if first.Address.Function() != 0 { // PVE identifies a whole device by its function 0
 		return Mapping{}, fmt.Errorf("gpu: mapping %s: %s has no function 0", id, first.Address.Slot())
 	}
 	return Mapping{ID: id, MDev: first.MDev == proxstation.Yes, Entries: []MappingEntry{{
@@ -171,7 +172,8 @@ func NewMapping(id, node string, card Card) (Mapping, error) {
 	}}}, nil
 }
 
-// On returns the entries of a node. They are alternatives.
+// On returns the entries of a node. If there are several, they are
+// alternatives.
 func (m Mapping) On(node string) []MappingEntry {
 	var entries []MappingEntry
 	for _, e := range m.Entries {
@@ -182,9 +184,9 @@ func (m Mapping) On(node string) []MappingEntry {
 	return entries
 }
 
-// Find returns the addresses at which the device may be now: the addresses of
-// the node's devices that have the entry's model and, if the entry gives a
-// subsystem, its subsystem.
+// Find returns the addresses at which the entry's device may be now: the
+// addresses of the node's devices that have the entry's model and, if the entry
+// gives a subsystem, the entry's subsystem.
 func (e MappingEntry) Find(functions []iommu.Function) []iommu.Address {
 	var found []iommu.Address
 	for _, f := range functions {

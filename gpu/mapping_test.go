@@ -126,7 +126,7 @@ func TestNewMapping(t *testing.T) {
 	}
 }
 
-// A mapping made from a node's card has no drift on that node.
+// A mapping that was made from a node's card has no drift on this node.
 func TestNewMappingHasNoDrift(t *testing.T) {
 	t.Parallel()
 	for _, host := range []string{"reference", "amd-desktop", "two-identical-cards", "vmd-domain", "group-holes-and-group-0", "held-by-vfio", "server-bmc", "odd-laptop"} {
@@ -137,7 +137,7 @@ func TestNewMappingHasNoDrift(t *testing.T) {
 				t.Errorf("%s: %v", host, err)
 			}
 			if one := m.Entries[0].Devices[0]; one.Whole == (c.Display().VirtualOf != nil) {
-				t.Errorf("%s: a mapping of %s takes %s", host, c.Address(), one) // a mapping of a virtual function holds that function alone
+				t.Errorf("%s: a mapping of %s takes %s", host, c.Address(), one) // a mapping of a virtual function holds only this function
 			}
 			back, err := gpu.ParseMappingEntry(m.Entries[0].String())
 			if err != nil || !reflect.DeepEqual(back, m.Entries[0]) {

@@ -6,8 +6,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// A Node holds the PCI devices of one PVE node as far as they are known. It
-// recognises values that name the same device in different ways.
+// A Node holds the known PCI devices of one PVE node. It recognises values that
+// name the same device in different ways.
 type Node struct {
 	Name      string
 	Functions []iommu.Function // all functions of the node, with bridges
@@ -25,11 +25,11 @@ func (n Node) Mapping(id string) (mapping Mapping, ok bool) {
 }
 
 // Resolve returns the sets of functions that a value may mean on the node. The
-// value may name the functions by short or long addresses, one by one, as whole
-// devices or by a mapping. Only a mapping with alternatives has more than one
-// set: at a start, the VM gets the first set that is free. A device that the
-// node does not have is in the set under its own address. If the node has no
-// entry of the mapping, there is no set.
+// value may name the functions one by one, as whole devices or by a mapping,
+// with short or long addresses. There are several sets only for a mapping with
+// alternatives: at a start, the VM gets the first set that is free. A device
+// that the node does not have is in the set under the device's own address. If
+// the mapping has no entry for the node, there is no set.
 func (n Node) Resolve(h HostPCI) [][]iommu.Address {
 	if h.Mapping == "" {
 		return [][]iommu.Address{n.functions(h.Devices)}
@@ -42,7 +42,8 @@ func (n Node) Resolve(h HostPCI) [][]iommu.Address {
 	return alternatives
 }
 
-// functions returns the addresses that devices cover, in order, each once.
+// functions returns the addresses that devices cover, in order, each address
+// once.
 func (n Node) functions(devices []Device) []iommu.Address {
 	var found []iommu.Address
 	for _, d := range devices {

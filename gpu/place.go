@@ -70,8 +70,8 @@ func (j *judgement) audio() {
 	}
 }
 
-// boardAudio reports a sound function of the board that shares the iGPU's
-// connectors but cannot go to the guest with it.
+// boardAudio reports a sound function of the board that shares the connectors
+// of the iGPU but cannot go to the guest with the iGPU.
 func (j *judgement) boardAudio() {
 	for _, f := range j.facts.Functions {
 		var shared *iommu.SharedError
@@ -91,7 +91,7 @@ func (j *judgement) boardAudio() {
 }
 
 // upstream returns the bridge above the port to which a function is connected.
-// It is nil if there is no such bridge, or if it is not known.
+// It returns nil if there is no such bridge, or if the bridge is not known.
 func (j *judgement) upstream(a iommu.Address) *iommu.Address {
 	f, _ := j.facts.Function(a)
 	if f.Parent == nil {
@@ -101,8 +101,8 @@ func (j *judgement) upstream(a iommu.Address) *iommu.Address {
 	return port.Parent
 }
 
-// external reports what else is needed for a card in an enclosure behind
-// Thunderbolt or USB4.
+// external reports which further steps a card in an enclosure behind
+// Thunderbolt or USB4 needs.
 func (j *judgement) external() {
 	if j.card.Display().Removable != proxstation.Yes {
 		return

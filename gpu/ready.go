@@ -30,7 +30,7 @@ func Ready(card Card, guest Guest, facts iommu.Facts) []proxstation.Finding {
 	j := judgement{card: card, facts: facts}
 	j.findings = facts.CheckFunctions(card.Own()...)
 	if card.Display().Console() != "" {
-		return j.findings // it is not a card, so nothing else matters
+		return j.findings // a device that is not a card needs no other finding
 	}
 	j.guest(Judge(guest, card))
 	j.resized(guest)
@@ -49,7 +49,7 @@ func Ready(card Card, guest Guest, facts iommu.Facts) []proxstation.Finding {
 	return j.findings
 }
 
-// A judgement holds a card, its host, and the findings so far.
+// A judgement holds a card, the facts about its host, and the findings so far.
 type judgement struct {
 	card     Card
 	facts    iommu.Facts
@@ -79,10 +79,10 @@ func (j *judgement) guest(v Verdict) {
 }
 
 // driver reports the driver that has the card now. When the VM starts, PVE
-// takes all functions of the card's groups from their drivers, binds them to
-// vfio-pci and leaves them there (pci_dev_group_bind_to_vfio in pve-common
-// PVE/SysFSTools.pm). If the IOMMU is off, or if another finding names a driver
-// that was faster than vfio-pci, driver adds nothing.
+// takes all functions of the card's groups from their drivers, binds the
+// functions to vfio-pci and leaves them there (pci_dev_group_bind_to_vfio in
+// pve-common PVE/SysFSTools.pm). driver adds nothing if the IOMMU is off, or if
+// another finding already names a driver that took the card before vfio-pci.
 func (j *judgement) driver() {
 	state, _ := j.facts.State()
 	told := slices.ContainsFunc(j.findings, func(f proxstation.Finding) bool { return f.ID == "iommu.driver-first" })
@@ -129,16 +129,16 @@ func (j *judgement) driver() {
 	j.add(f)
 }
 
-// busy reports whether something uses the driver of an NVIDIA card: the
-// reference count of nvidia is larger than the number of modules that build on
-// it (/sys/module/nvidia/refcnt).
+// busy reports whether something uses the driver of an NVIDIA card. The
+// reference count of nvidia is then larger than the number of modules that
+// build on it (/sys/module/nvidia/refcnt).
 func (j *judgement) busy() bool {
 	nvidia, loaded := j.facts.Module("nvidia")
 	return loaded && j.card.Display().Driver == "nvidia" && nvidia.Users > 0
 }
 
-// bar reports a card whose whole memory the guest cannot reach at once. QEMU
-// does not resize BARs: the guest sees the size that the host has set.
+// bar reports a card of whose memory the guest can only reach a part at a time.
+// QEMU does not resize BARs: the guest sees the size that the host has set.
 func (j *judgement) bar() {
 	where := "the firmware's set-up"
 	if j.facts.Virtual.Answer == proxstation.Yes {
@@ -155,11 +155,11 @@ func (j *judgement) bar() {
 	}
 }
 
-// resized reports large BARs that a guest cannot cope with. macOS does not
+// resized reports large BARs with which a guest has problems. macOS does not
 // start with a large BAR 0 of an AMD card (OpenCore's ResizeAppleGpuBars;
-// Dortania's GPU guide). OVMF needs room for very large BARs: it sizes its
-// 64-bit window by the processor's address width, which only cpu: host passes
-// on.
+// Dortania's GPU guide). OVMF needs enough address space for very large BARs.
+// It sizes its 64-bit window by the processor's address width, which the VM
+// only gets with cpu: host.
 func (j *judgement) resized(guest Guest) {
 	var sum uint64
 	for _, bar := range j.card.Display().BARs {

@@ -78,7 +78,8 @@ func TestReadyOnHosts(t *testing.T) {
 	}
 }
 
-// PVE's API gives addresses, classes, models and groups, and nothing else.
+// PVE's API returns addresses, classes, models and groups, and nothing else.
+// Ready names the facts that are missing.
 func TestReadyFromAPI(t *testing.T) {
 	t.Parallel()
 	facts := iommu.Facts{Functions: reference, GroupsKnown: proxstation.Yes}
@@ -100,8 +101,8 @@ func TestReadyOfNothing(t *testing.T) {
 	}
 }
 
-// The slot of AMD's integrated graphics holds functions that do not belong to
-// the card.
+// The slot of AMD's integrated graphics also holds functions that do not belong
+// to the card. Ready reports them.
 func TestReadySharedSlot(t *testing.T) {
 	t.Parallel()
 	functions := []iommu.Function{
@@ -125,7 +126,7 @@ func TestReadyReset(t *testing.T) {
 		vendor, device iommu.ID
 		methods        string
 		severity       proxstation.Severity // 0 if no finding is expected
-		fix            string               // part of it
+		fix            string               // a part of the fix
 	}{
 		{"RTX 5070 Ti", gpu.NVIDIA, 0x2c05, "flr bus", 0, ""},
 		{"RTX 5070 Ti, bus first", gpu.NVIDIA, 0x2c05, "bus flr", proxstation.Warning, "Write flr to /sys/bus/pci/devices/0000:01:00.0/reset_method"},
@@ -159,8 +160,8 @@ func TestReadyReset(t *testing.T) {
 	}
 }
 
-// A card that an applied host plan keeps from the host needs a restart of the
-// host, not another plan.
+// If an applied host plan keeps a card for guests, Ready asks for a restart of
+// the host, not for another plan.
 func TestReadyAfterAHostPlan(t *testing.T) {
 	t.Parallel()
 	var planned []string // lines that describe the files of the plan

@@ -12,8 +12,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// For each configuration from a public report, with its host, the findings
-// include the finding that its owner needed.
+// Each configuration from a public report is judged with its host. The findings
+// include the finding that the owner needed.
 func TestReportedConfigurations(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -37,7 +37,7 @@ func TestReportedConfigurations(t *testing.T) {
 				t.Fatal(err)
 			}
 			node := gpu.Node{Name: "pve", Functions: hostFunctions(t, dir, test.host)}
-			if name == "10-vfs-gone-pf-on-vfio" { // as the host was before the start
+			if name == "10-vfs-gone-pf-on-vfio" { // the host's state before the start
 				virtual := node.Functions[1]
 				virtual.Address = address("0000:00:02.1")
 				node.Functions = append(slices.Clone(node.Functions), virtual)
@@ -73,8 +73,7 @@ func hostFunctions(t *testing.T, dir, name string) []iommu.Function {
 	return facts.Functions
 }
 
-// told returns all findings about a configuration that is written in PVE's
-// format.
+// told returns all findings about a configuration in PVE's format, as text.
 func told(t *testing.T, node gpu.Node, conf string) string {
 	t.Helper()
 	keys := map[string]string{}

@@ -10,14 +10,14 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// reset reports whether the card can be reset between two guests, which depends
+// reset reports whether the card can be reset between two guests. This depends
 // on the chip. The kernel tries the methods of reset_method in their order
-// (Documentation/ABI/testing/sysfs-bus-pci). A failed reset is only a warning
-// in PVE's task log.
+// (Documentation/ABI/testing/sysfs-bus-pci). PVE only writes a warning into its
+// task log if a reset fails.
 func (j *judgement) reset() {
 	methods := j.card.Display().ResetMethods
 	if methods == nil || j.hangs(methods) {
-		return // unknown, or reported by another finding
+		return // the methods are unknown, or another finding reports them
 	}
 	f := proxstation.Finding{ID: "gpu.reset", Severity: proxstation.Warning, Seen: "reset_method: " + strings.Join(methods, " ")}
 	j.resetNVIDIA(&f, methods)
@@ -96,10 +96,11 @@ func (j *judgement) chooseReset(method string) string {
 }
 
 // hangs reports whether a function-level reset of this iGPU may freeze the
-// host: Comet Lake's UHD 630 on boards with a chipset of the 500 series
-// (github.com/intel/gvt-linux issue 189, 2021 to 2023: kernels 5.15 to 6.2;
-// github.com/patmagauran/i915ovmfPkg issue 23 for an HD 630). The model of the
-// bridge 00:1f.0 gives the series (pci.ids: 4380 to 439f is Tiger Lake-H).
+// host. This is known of Comet Lake's UHD 630 on boards with a chipset of the
+// 500 series (github.com/intel/gvt-linux issue 189, 2021 to 2023: kernels 5.15
+// to 6.2; github.com/patmagauran/i915ovmfPkg issue 23 for an HD 630). The model
+// of the bridge 00:1f.0 shows the series (pci.ids: 4380 to 439f is Tiger
+// Lake-H).
 func (j *judgement) hangs(methods []string) bool {
 	bridge, _ := j.facts.Function(must(iommu.ParseAddress("0000:00:1f.0")))
 	series500 := bridge.Model.Vendor == Intel && bridge.Model.Device >= 0x4380 && bridge.Model.Device <= 0x439f
@@ -115,10 +116,10 @@ func (j *judgement) hangs(methods []string) bool {
 	return true
 }
 
-// power reports that the card may not wake up: vfio-pci lets an idle card fall
-// into D3cold, and some cards do not come back from that state. AMD's Navi 4x
-// is known for it (github.com/mroboff/vm-curator issue 60, 2026). Other cards
-// are judged by the state they are in.
+// power reports that the card may not wake up. vfio-pci lets an idle card fall
+// into D3cold, and some cards do not come back from that state. This is known
+// of AMD's Navi 4x (github.com/mroboff/vm-curator issue 60, 2026). Other cards
+// are judged by their present power state.
 func (j *judgement) power() {
 	d := j.card.Display()
 	if d.Power == nil || d.Driver != "vfio-pci" || d.Power.D3ColdAllowed == proxstation.No && d.Power.State != "D3cold" {

@@ -17,8 +17,8 @@ import (
 const ROMRelease = "intel-igpu-passthru v0.1"
 
 // romSums holds the SHA-256 checksums on the page of [ROMRelease]. The checksum
-// of [UniversalROM] could not be read there: a caller who uses that ROM
-// supplies it.
+// of [UniversalROM] could not be read on that page, so a caller who uses this
+// ROM must supply the checksum.
 var romSums = map[string]string{
 	"SNB_GOPv2_igd.rom":                "da5e0ee315d23469eeca66e271ff99f61475bdc44e863fc11010773f14521ead",
 	"IVB_GOPv3_igd.rom":                "42e64164c7b25f4b66215e9d453504ce2dcfd7a9c687f4316da256937b515b9f",
@@ -67,8 +67,8 @@ func (e *ROMError) Error() string {
 func (e *ROMError) Is(target error) bool { return target == ErrROM }
 
 // CheckROM returns nil if the option ROM of that name has the given SHA-256
-// checksum. An empty checksum stands for the checksum that [ROMChecksum]
-// returns. kvm is the node's /usr/share/kvm, in which PVE looks for a romfile.
+// checksum. If checksum is empty, the checksum from [ROMChecksum] is expected.
+// kvm is the node's directory /usr/share/kvm, in which PVE looks for a romfile.
 // Only the host itself can read that directory; PVE's API does not show it. The
 // error is a [*ROMError] or the file system's error.
 func CheckROM(kvm fs.FS, name, checksum string) error {

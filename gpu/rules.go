@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// A Rule is one of PVE's rules for hostpci values and the VM around them. PVE
-// saves a VM that breaks a rule, and then refuses to start it.
+// A Rule is one of PVE's rules for hostpci values and for the other settings of
+// their VM. PVE saves a VM that breaks a rule, but then refuses to start it.
 type Rule string
 
 // The rules (parse_hostpci_devices in qemu-server PVE/QemuServer/PCI.pm).
@@ -48,7 +48,7 @@ func (e *RuleError) Error() string {
 // Is reports whether target is [ErrRule].
 func (e *RuleError) Is(target error) bool { return target == ErrRule }
 
-// igdAddress is the place of Intel's integrated graphics.
+// igdAddress is the address of Intel's integrated graphics.
 var igdAddress = must(iommu.ParseAddress("0000:00:02.0"))
 
 func must(a iommu.Address, err error) iommu.Address {
@@ -59,9 +59,10 @@ func must(a iommu.Address, err error) iommu.Address {
 }
 
 // CheckRules returns nil if PVE would start a VM with these hostpci values.
-// Otherwise it returns all rules that they break, each as a [*RuleError].
-// machine and vga are the values of those keys in the VM's configuration, "" if
-// they are not set. [Node.Check] judges what depends on the node's devices.
+// Otherwise it returns all rules that the values break, each as a [*RuleError].
+// machine and vga are the values of the keys of these names in the VM's
+// configuration, or "" if a key is not set. [Node.Check] checks the values
+// against the node's devices.
 func CheckRules(values []HostPCI, machine, vga string) error {
 	var broken []error
 	legacy, seen := 0, []Device(nil)
@@ -103,7 +104,7 @@ func CheckRules(values []HostPCI, machine, vga string) error {
 func isI440FX(machine string) bool {
 	machineType, _, _ := strings.Cut(machine, ",")
 	machineType = strings.TrimPrefix(machineType, "type=")
-	if strings.Contains(machineType, "=") { // the value sets other keys, so the type is the default
+	if strings.Contains(machineType, "=") { // the value has no type, so the type is the default
 		machineType = ""
 	}
 	return !strings.Contains(machine, "q35") && (machineType == "" || strings.HasPrefix(machineType, "pc"))

@@ -26,7 +26,7 @@ func TestCheckRules(t *testing.T) {
 	t.Parallel()
 	const igd = "00:02.0,legacy-igd=1"
 	for _, test := range []struct {
-		values  string // separated by spaces
+		values  string // hostpci values, separated by spaces
 		machine string
 		vga     string
 		want    []gpu.Rule
@@ -77,8 +77,8 @@ func TestCheckRules(t *testing.T) {
 	}
 }
 
-// legacy-igd is refused on every machine with q35 in its name, whatever else is
-// set.
+// PVE's rule refuses legacy-igd on every machine with q35 in its name, whatever
+// else is set.
 func FuzzLegacyIGDNeverOnQ35(f *testing.F) {
 	f.Add("type=", ",viommu=intel", "romfile=igd.rom")
 	f.Add("pc-", "-9.2+pve1", "device-id=0x3e9b")

@@ -20,10 +20,11 @@ func (j *judgement) wanted() (module, argument string) {
 	return "", ""
 }
 
-// sriov reports virtual functions that somebody asked for and that do not
-// exist, with the reason. The kernel's own i915 makes no virtual functions on
+// sriov reports virtual functions that somebody asked for but that do not
+// exist, and the reason. The kernel's own i915 makes no virtual functions on
 // any processor. The module i915-sriov-dkms, which has the parameter max_vfs,
-// makes them. So does xe from Linux 6.8 on, for newer processors.
+// makes virtual functions. The module xe makes them from Linux 6.8 on, for
+// newer processors.
 func (j *judgement) sriov() {
 	d := j.card.Display()
 	if d.Model.Vendor != Intel || !j.card.Integrated() || j.card.virtual() {
@@ -55,8 +56,8 @@ func (j *judgement) sriov() {
 	}
 }
 
-// headers returns the package with the kernel headers that modules are built
-// against. The package has this name since PVE's kernel 6.5.
+// headers returns the name of the package with the kernel headers against which
+// modules are built. The package has this name since PVE's kernel 6.5.
 func (j *judgement) headers() string {
 	old := strings.HasPrefix(j.facts.Kernel, "5.") || strings.HasPrefix(j.facts.Kernel, "6.2.")
 	if old {
@@ -65,8 +66,9 @@ func (j *judgement) headers() string {
 	return "proxmox-headers-" + or(j.facts.Kernel, "$(uname -r)")
 }
 
-// gvt reports that GVT-g was asked for on a processor that does not support it.
-// Only Broadwell to Comet Lake support it (Linux drivers/gpu/drm/i915/gvt).
+// gvt reports that somebody asked for GVT-g on a processor that does not
+// support it. Only Broadwell to Comet Lake support GVT-g (Linux
+// drivers/gpu/drm/i915/gvt).
 func (j *judgement) gvt() {
 	value, where := j.facts.Option("i915", "enable_gvt")
 	capable := j.card.is(IntelBroadwell, IntelSkylake, IntelKabyLake, IntelCoffeeLake, IntelCometLake, UnknownFamily)

@@ -11,14 +11,14 @@ import (
 )
 
 // A Support says whether a guest can use a card. The zero Support means that
-// this is not known.
+// the answer is not known.
 type Support uint8
 
 // The kinds of support.
 const (
 	SupportUnknown Support = iota
-	Supported              // with drivers of the guest's system or of the card's vendor
-	Conditional            // after changes that Conditions lists
+	Supported              // the guest's system or the card's vendor has drivers
+	Conditional            // supported after the changes in Conditions
 	Unsupported            // there are no drivers
 )
 
@@ -48,9 +48,9 @@ type Verdict struct {
 	Why string `json:"why"`
 	// Conditions lists what must be done first, if Support is [Conditional].
 	Conditions []string `json:"conditions,omitempty"`
-	// DeviceID is the device number that the guest must see in place of the
-	// card's own, for [HostPCI].DeviceID. It is nil if the card's own number
-	// works.
+	// DeviceID is the device number that the guest must see instead of the
+	// card's own number, for [HostPCI].DeviceID. It is nil if the card's own
+	// number works.
 	DeviceID *iommu.ID `json:"deviceID,omitempty"`
 	// Instead says what to do if Support is [Unsupported].
 	Instead string `json:"instead,omitempty"`
@@ -119,10 +119,10 @@ func Judge(guest Guest, card Card) Verdict {
 	return v
 }
 
-// judgeLinuxNVIDIA names the kernel modules of NVIDIA that support the card.
-// The open modules support cards from Turing on; only they support Blackwell,
-// from version 570 on. The last releases for older cards are the branches 470
-// and 580.
+// judgeLinuxNVIDIA names NVIDIA's kernel modules that support the card. The
+// open modules support cards from Turing on. Blackwell cards are only supported
+// by the open modules, from version 570 on. The last releases for older cards
+// are the branches 470 and 580.
 func (v *Verdict) judgeLinuxNVIDIA(card Card) {
 	v.Support, v.Source = Supported, "NVIDIA open-gpu-kernel-modules README"
 	v.Why = "NVIDIA's open and proprietary kernel modules support the card"

@@ -13,7 +13,7 @@ import (
 var macReleases = []gpu.Guest{gpu.MacOSHighSierra, gpu.MacOSMojave, gpu.MacOSCatalina, gpu.MacOSBigSur, gpu.MacOSMonterey,
 	gpu.MacOSVentura, gpu.MacOSSonoma, gpu.MacOSSequoia, gpu.MacOSTahoe}
 
-// macSupport is a letter for each release from High Sierra to Tahoe: y for
+// macSupport returns a letter for each release from High Sierra to Tahoe: y for
 // supported, c for conditional, n for never, ? for unknown.
 func macSupport(c gpu.Card) string {
 	var b strings.Builder
@@ -86,7 +86,7 @@ func TestJudgeOthers(t *testing.T) {
 		guest gpu.Guest
 		card  gpu.Card
 		want  gpu.Support
-		says  string // in the reason or the conditions
+		says  string // a text in the reason or in the conditions
 	}{
 		{gpu.Linux, card(gpu.NVIDIA, 0x2c05), gpu.Conditional, "570"},
 		{gpu.Linux, card(gpu.NVIDIA, 0x2684), gpu.Supported, ""},
@@ -110,8 +110,8 @@ func TestJudgeOthers(t *testing.T) {
 	}
 }
 
-// Every verdict has a reason. Every verdict other than unknown names its
-// source.
+// Every verdict has a reason. Every verdict whose Support is not unknown names
+// its source.
 func TestVerdictsAreSourced(t *testing.T) {
 	t.Parallel()
 	for vendor := range map[iommu.ID]bool{gpu.Intel: true, gpu.AMD: true, gpu.NVIDIA: true, 0x1a03: true} {
