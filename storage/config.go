@@ -42,7 +42,7 @@ func parseConfig(text string) (enabled []Storage, disabled map[string]bool) {
 		if disabled[s.Name] {
 			continue
 		}
-		switch { // a path, or a boolean that concerns the path of the storage
+		switch { // the key holds a path, or a boolean about the storage's path
 		case s.MountPoint == "" || strings.HasPrefix(s.MountPoint, "/"):
 		case isTrue(s.MountPoint):
 			s.MountPoint = s.Path
@@ -57,15 +57,15 @@ func parseConfig(text string) (enabled []Storage, disabled map[string]bool) {
 	return enabled, disabled
 }
 
-// contents holds the content types of a storage whose configuration names no
-// content types (pve-storage, plugindata of each type).
+// contents holds, for each storage type, the content types of a storage whose
+// configuration names no content types (pve-storage, plugindata of each type).
 var contents = map[string][]string{
 	"dir": {"images", "rootdir"}, "btrfs": {"images", "rootdir"}, "lvmthin": {"images", "rootdir"}, "zfspool": {"images", "rootdir"},
 	"lvm": {"images"}, "nfs": {"images"}, "cifs": {"images"}, "rbd": {"images"}, "iscsi": {"images"}, "iscsidirect": {"images"}, "zfs": {"images"},
 	"pbs": {"backup"}, "cephfs": {"backup"}, "esxi": {"import"},
 }
 
-// isTrue reads a boolean as PVE does (pve-common PVE/JSONSchema.pm,
+// isTrue parses a boolean as PVE does (pve-common PVE/JSONSchema.pm,
 // parse_boolean). A key without a value is true.
 func isTrue(value string) bool {
 	return value == "" || slices.Contains([]string{"1", "on", "yes", "true"}, strings.ToLower(value))

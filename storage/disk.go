@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// A Bus is the connection of a disk. The zero Bus is unknown.
+// A Bus says how a disk is connected. The zero Bus is unknown.
 type Bus string
 
 // The buses that matter for a disk's tier.
@@ -18,7 +18,7 @@ const (
 	Virtio Bus = "virtio"
 	RAID   Bus = "raid" // a controller that hides the disks behind it
 	MMC    Bus = "mmc"
-	// Network is iSCSI or Fibre Channel.
+	// Network stands for iSCSI and Fibre Channel.
 	Network Bus = "network"
 )
 
@@ -34,7 +34,8 @@ type Disk struct {
 	WWN    string `json:"wwn,omitempty"`
 	Size   Size   `json:"size"` // bytes
 	Bus    Bus    `json:"bus,omitempty"`
-	// Rotates says whether it is a hard disk. It is nil if that is not known.
+	// Rotates says whether the disk is a hard disk. It is nil if this is not
+	// known.
 	Rotates *bool `json:"rotates,omitempty"`
 	// RPM is the speed of a hard disk in revolutions per minute. It is nil if
 	// it is not known.
@@ -48,22 +49,22 @@ type Disk struct {
 	// Use says what the disk is used for: "LVM", "ZFS", "partitions". It is
 	// empty for an unused disk, and if the use is not known.
 	Use string `json:"use,omitempty"`
-	// Partitions holds the paths of its partitions: "/dev/nvme0n1p3".
+	// Partitions holds the paths of the disk's partitions: "/dev/nvme0n1p3".
 	Partitions []string `json:"partitions,omitempty"`
 }
 
-// Name returns the device's name without its folder: "nvme0n1".
+// Name returns the device's name without its directory: "nvme0n1".
 func (d Disk) Name() string { return path.Base(d.Path) }
 
 // Failing reports whether SMART expects the disk to fail.
 func (d Disk) Failing() bool { return strings.HasPrefix(strings.ToUpper(d.Health), "FAIL") }
 
-// Tier returns the disk's tier and the evidence for it. For [TierUnknown] it
-// returns the reason why the tier is not known.
+// Tier returns the disk's tier and the evidence for the tier. For [TierUnknown]
+// it returns the reason why the tier is not known.
 func (d Disk) Tier() (tier Tier, why string) {
 	switch d.Bus {
 	case NVMe:
-		if strings.HasPrefix(d.WWN, "uuid.") { // the WWN that Linux's NVMe target gives a namespace (drivers/nvme/target); that of a drive begins with eui. or nvme.
+		if strings.HasPrefix(d.WWN, "uuid.") { // Linux's NVMe target gives a namespace such a WWN (drivers/nvme/target); the WWN of a drive begins with eui. or nvme.
 			return TierUnknown, "its name " + d.WWN + " is a name of NVMe over a network, which does not show the disk behind it"
 		}
 		return Tier1, "NVMe"
@@ -99,8 +100,8 @@ func (d Disk) holds(device string) bool {
 			return true
 		}
 	}
-	// The kernel names partitions by the disk: sda1, nvme0n1p3, and udev links
-	// them as -part1.
+	// The kernel appends a number to the disk's name, as in sda1 or nvme0n1p3,
+	// and udev appends -part1.
 	for _, prefix := range []string{d.Path, d.ByID} {
 		rest, found := strings.CutPrefix(device, prefix)
 		if prefix == "" || !found {
@@ -117,9 +118,10 @@ func (d Disk) holds(device string) bool {
 var partSuffix = regexp.MustCompile(`-part\d+$`)
 
 // linked reports whether a link in /dev/disk/by-id leads to the disk or to a
-// partition of it. udev makes several such links, with the WWN, with model and
-// serial number, and for NVMe with the namespace (60-persistent-storage.rules).
-// ZFS may remember another link than the link that PVE reports.
+// partition of the disk. udev makes several such links: with the WWN, with
+// model and serial number, and for NVMe with the namespace
+// (60-persistent-storage.rules). ZFS may remember another link than the link
+// that PVE reports.
 func (d Disk) linked(device string) bool {
 	name, found := strings.CutPrefix(partSuffix.ReplaceAllString(device, ""), "/dev/disk/by-id/")
 	if !found {

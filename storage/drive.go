@@ -17,15 +17,15 @@ type Drive struct {
 	// or "cdrom". In a request it can also be "local-lvm:64", for a new disk of
 	// 64 GiB.
 	Volume string
-	// Options holds the other parts, in the order they were written.
+	// Options holds the other parts, in the order in which they were written.
 	Options []DriveOption
 }
 
 // A DriveOption is one option of a [Drive].
 type DriveOption struct{ Key, Value string }
 
-// NewDrive returns the value that asks PVE for a new disk. PVE takes whole
-// gibibytes and fractions of them; the size is rounded up to a mebibyte.
+// NewDrive returns the value that asks PVE for a new disk. PVE accepts
+// gibibytes with a fraction. The size is rounded up to a mebibyte.
 func NewDrive(pool string, size Size) Drive {
 	mib := (size + MiB - 1) / MiB
 	amount := fmt.Sprint(int64(mib) / 1024)
@@ -69,7 +69,7 @@ func (d Drive) String() string {
 	return strings.Join(fields, ",")
 }
 
-// Get returns the value of an option, "" if it is not set.
+// Get returns the value of an option, or "" if the option is not set.
 func (d Drive) Get(key string) string {
 	for _, o := range d.Options {
 		if o.Key == key {
@@ -100,7 +100,7 @@ func (d Drive) With(key, value string) Drive {
 }
 
 // Pool returns the storage that holds the volume. ok is false for a device
-// path, an empty drive and the host's own CD drive.
+// path, for an empty drive and for the host's own CD drive.
 func (d Drive) Pool() (name string, ok bool) {
 	name, _, ok = strings.Cut(d.Volume, ":")
 	return name, ok && !strings.HasPrefix(d.Volume, "/")
@@ -109,8 +109,8 @@ func (d Drive) Pool() (name string, ok bool) {
 // IsCDROM reports whether the drive is a CD drive.
 func (d Drive) IsCDROM() bool { return d.Get("media") == "cdrom" || d.Volume == "cdrom" }
 
-// Size returns the size of the disk. It reports false for a drive value without
-// a size.
+// Size returns the size of the disk. ok is false for a drive value without a
+// size.
 func (d Drive) Size() (size Size, ok bool) {
 	size, err := ParseSize(d.Get("size"))
 	return size, err == nil

@@ -11,7 +11,7 @@ import (
 func TestParseDrive(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		text, print string // print is empty if it equals text
+		text, print string // print is empty if it is the same as text
 		pool        string
 		size        storage.Size
 		cdrom       bool

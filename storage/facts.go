@@ -2,8 +2,8 @@ package storage
 
 import "github.com/proxstation/proxstation"
 
-// Facts holds the known facts about a machine's storage, read on the machine
-// itself or over PVE's API.
+// Facts holds the known facts about a machine's storage. They were read on the
+// machine itself or over PVE's API.
 type Facts struct {
 	Disks     []Disk        `json:"disks"`
 	Storages  []Storage     `json:"storages"`
@@ -11,7 +11,7 @@ type Facts struct {
 	ThinPools []ThinPool    `json:"thinPools,omitempty"`
 	ZPools    []ZPool       `json:"zpools,omitempty"`
 	Mounts    []Mount       `json:"mounts,omitempty"`
-	// Unknown names the facts that could not be read, and why.
+	// Unknown names the facts that could not be read, and says why.
 	Unknown []proxstation.Finding `json:"unknown,omitempty"`
 }
 
@@ -29,23 +29,23 @@ type Storage struct {
 	Total     Size `json:"total"`
 	Used      Size `json:"used"`
 	Available Size `json:"available"`
-	// Committed is the sum of the sizes of all volumes, written or not. It is
-	// nil if it is not known, for example because the login may not see all of
-	// them.
+	// Committed is the sum of the sizes of all volumes, whether or not their
+	// data has been written. It is nil if it is not known, for example because
+	// the login may not see all volumes.
 	Committed *Size `json:"committed,omitempty"`
 
-	// Volumes holds the disk images on the storage. It is nil if they were not
-	// listed.
+	// Volumes holds the disk images on the storage. It is nil if the images
+	// were not listed.
 	Volumes []Volume `json:"volumes,omitempty"`
-	// Images holds the images to install or import from. It is nil if they were
-	// not listed.
+	// Images holds the images from which a guest can be installed or imported.
+	// It is nil if the images were not listed.
 	Images []Volume `json:"images,omitempty"`
 
-	// Nodes lists the nodes that may use the storage; nil means all nodes. A
-	// node's own API lists only the storages of that node.
+	// Nodes lists the nodes that may use the storage. nil means all nodes. A
+	// single node's API lists only the storages of this node.
 	Nodes []string `json:"nodes,omitempty"`
 	// MountPoint is the directory that must be mounted before PVE uses the
-	// storage (is_mountpoint). It is empty for a storage without that
+	// storage (is_mountpoint). It is empty if the storage has no such
 	// condition.
 	MountPoint string `json:"mountPoint,omitempty"`
 
@@ -54,15 +54,16 @@ type Storage struct {
 	ThinPool string `json:"thinPool,omitempty"` // for lvmthin
 	ZPool    string `json:"zpool,omitempty"`    // for zfspool: the pool or a dataset in it
 	Server   string `json:"server,omitempty"`   // for network storages
-	// Sparse says whether a zfspool reserves no space for its volumes.
+	// Sparse says whether a storage of the type zfspool reserves no space for
+	// its volumes.
 	Sparse bool `json:"sparse,omitempty"`
 }
 
 // A Volume is a disk image on a storage.
 type Volume struct {
 	ID   string `json:"id"`             // "local-lvm:vm-140-disk-0"
-	Size Size   `json:"size"`           // the size that the guest sees, written or not
-	VMID int    `json:"vmid,omitempty"` // the VM that owns it; 0 if that is not known
+	Size Size   `json:"size"`           // the size that the guest sees, whether or not the data has been written
+	VMID int    `json:"vmid,omitempty"` // the VM that owns the volume; 0 if it is not known
 }
 
 // A VolumeGroup is an LVM volume group.
@@ -74,7 +75,7 @@ type VolumeGroup struct {
 }
 
 // A ThinPool is an LVM thin pool. When its data or its metadata is full, every
-// volume in it stops (lvmthin(7)).
+// volume in the pool stops (lvmthin(7)).
 type ThinPool struct {
 	Name         string `json:"name"`
 	Group        string `json:"group"`
@@ -102,8 +103,8 @@ type ZDevice struct {
 // A Mount is a mounted file system.
 type Mount struct {
 	Path    string   `json:"path"`
-	Devices []string `json:"devices"` // several for Btrfs; empty without a block device
+	Devices []string `json:"devices"` // several devices for Btrfs; empty without a block device
 	Type    string   `json:"type"`    // "ext4", "xfs", "btrfs" ...
-	// How says how the device was found, if the mount does not name it.
+	// How says how Devices was found, if the mount does not name its devices.
 	How string `json:"how,omitempty"`
 }

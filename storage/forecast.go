@@ -9,15 +9,16 @@ import (
 // An Outlook says how full a pool is now, and how full it will be.
 type Outlook struct {
 	Pool string
-	// Before and After say how full the pool is, from 0 to 1: now, and when the
-	// new disks are written to the last byte.
+	// Before and After say how full the pool is, from 0 to 1. Before is the
+	// present fill level. After is the fill level when the new disks are
+	// completely written.
 	Before, After float64
-	// Added is the sum of the sizes of the new disks. It counts disks on other
-	// storages that take their space from the same place.
+	// Added is the sum of the sizes of the new disks. It includes disks on
+	// other storages that take their space from the same place.
 	Added Size
 }
 
-// A pool is reported from these fill levels on.
+// These are the fill levels from which on a pool is reported.
 const (
 	highFill = 0.80
 	fullFill = 0.95
@@ -28,7 +29,7 @@ const (
 func Forecast(choices []DiskChoice, pools []Pool) ([]Outlook, []proxstation.Finding) {
 	var outlooks []Outlook
 	var findings []proxstation.Finding
-	own, added := map[string]Size{}, map[string]Size{} // own counts by storage, added by the space that storages share
+	own, added := map[string]Size{}, map[string]Size{} // own holds sizes by storage, added by the space that storages share
 	for _, c := range choices {
 		own[c.Pool] += c.Request.Size
 	}
@@ -52,15 +53,15 @@ func Forecast(choices []DiskChoice, pools []Pool) ([]Outlook, []proxstation.Find
 	return outlooks, findings
 }
 
-// metadataOf is the growth of a thin pool's metadata with each block of 64 KiB
-// that is written. 64 KiB is the smallest block (Linux
+// A thin pool's metadata grows by metadataOf with each block that is written.
+// block is the smallest size of a block, 64 KiB (Linux
 // Documentation/admin-guide/device-mapper/thin-provisioning.rst).
 const metadataOf, block = 48, 64 * KiB
 
-// warnOfMetadata looks ahead at a thin pool's metadata. PVE does not report the
-// size of the metadata's blocks. So the metadata is expected to grow at the
-// rate at which it has grown so far, but not faster than with the smallest
-// blocks. A pool that is nearly empty has no such rate yet.
+// warnOfMetadata estimates how full a thin pool's metadata will be. PVE does
+// not report the size of the blocks that the metadata describes. The metadata
+// is therefore expected to grow at the same rate as so far, but not faster than
+// with the smallest blocks. A pool that is nearly empty has no such rate yet.
 func warnOfMetadata(o Outlook, pool Pool) []proxstation.Finding {
 	thin := pool.Thin
 	if thin == nil || thin.MetadataSize <= 0 || o.Before < 0.1 {

@@ -8,7 +8,7 @@ import (
 )
 
 // FuzzRead reads a stack of disk, volume group, volume and mount whose files
-// hold arbitrary text. The facts are joined and judged; every finding must have
+// hold arbitrary text. The facts are joined and judged. Every finding must have
 // evidence.
 func FuzzRead(f *testing.F) {
 	f.Add("30 1 252:1 / / rw - ext4 /dev/mapper/pve-root rw", "pve-root", "LVM-abc", "488397168",

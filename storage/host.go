@@ -23,8 +23,8 @@ type host struct {
 	run       fs.FS // with udev/data
 }
 
-// hostAt returns the machine whose root directory is given. For nil it returns
-// the machine that the program runs on.
+// hostAt returns the machine that has the given root directory. For nil it
+// returns the machine that the program runs on.
 func hostAt(root fs.FS) host {
 	if root == nil {
 		return host{sys: os.DirFS("/sys"), proc: os.DirFS("/proc"), etc: os.DirFS("/etc"), run: os.DirFS("/run")}
@@ -32,17 +32,17 @@ func hostAt(root fs.FS) host {
 	return host{sys: sysfs.Sub(root, "sys"), proc: sysfs.Sub(root, "proc"), etc: sysfs.Sub(root, "etc"), run: sysfs.Sub(root, "run")}
 }
 
-// ErrNothing reports a tree that is not the root of a machine: it has neither
-// sys nor proc nor etc.
+// ErrNothing reports a tree that is not the root of a machine, because it has
+// neither sys nor proc nor etc.
 var ErrNothing = errors.New("storage: nothing to read")
 
 // Read reads disks, LVM, mounts and PVE's storage configuration of a machine.
 // root is the machine's root directory, with sys, proc, etc and run below it.
 // If root is nil, Read reads the machine that the program runs on.
 // Facts.Unknown names the facts that cannot be read. A machine without disks or
-// without PVE is not an error. The only error is [ErrNothing]. These files do
-// not have the sizes and the fill of storages, or the health and the wear of
-// disks; the PVE API has them.
+// without PVE is not an error. The only error is [ErrNothing]. The sizes and
+// fill levels of storages and the health and wear of disks are missing in these
+// files; only the PVE API has them.
 func Read(root fs.FS) (Facts, error) {
 	if root != nil && !sysfs.HasAny(root, "sys", "proc", "etc") {
 		return Facts{}, ErrNothing
@@ -80,8 +80,8 @@ func Read(root fs.FS) (Facts, error) {
 }
 
 // own returns the storages that this node may use. It marks storages that are
-// not mounted, and adds "local", which PVE adds if the configuration has no
-// such entry.
+// not mounted as inactive. It adds "local" if the configuration has no such
+// entry, because PVE does so too.
 func (h host) own(config string, mounts []Mount, mountsKnown bool) []Storage {
 	storages, disabled := parseConfig(config)
 	name, _, _ := sysfs.Optional(h.etc, "hostname")
@@ -137,7 +137,7 @@ func (h host) disk(name string) Disk {
 		yes := rotates == "1"
 		d.Rotates = &yes
 	}
-	entries, _ := sysfs.Names(h.sys, dir) // without a list there are no partitions
+	entries, _ := sysfs.Names(h.sys, dir) // if the directory cannot be listed, there are no partitions
 	for _, entry := range entries {
 		if _, ok, _ := sysfs.Optional(h.sys, dir+"/"+entry+"/partition"); ok {
 			d.Partitions = append(d.Partitions, "/dev/"+entry)
@@ -146,8 +146,8 @@ func (h host) disk(name string) Disk {
 	return d
 }
 
-// note adds udev's facts about a disk. sysfs has no serial number of a SATA
-// disk, and does not know the speed of a hard disk.
+// note adds udev's facts about a disk, because sysfs has neither the serial
+// number of a SATA disk nor the speed of a hard disk.
 func (d *Disk) note(r sysfs.Udev) {
 	d.ByID, d.Serial = byID(r), cmp.Or(d.Serial, r.Properties["ID_SERIAL_SHORT"])
 	if rpm, err := strconv.Atoi(r.Properties["ID_ATA_ROTATION_RATE_RPM"]); err == nil && rpm > 0 {
@@ -155,8 +155,8 @@ func (d *Disk) note(r sysfs.Udev) {
 	}
 }
 
-// bus returns a disk's bus, judged by its name and its place in the device
-// tree.
+// bus returns a disk's bus. It judges by the disk's name and its place in the
+// device tree.
 func (h host) bus(name string) Bus {
 	for prefix, bus := range map[string]Bus{"nvme": NVMe, "vd": Virtio, "mmcblk": MMC} {
 		if strings.HasPrefix(name, prefix) {

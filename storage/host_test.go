@@ -66,7 +66,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// A mount is followed down to its disks, through all layers in between.
+// Read finds the disks below a mount, through all layers in between.
 func TestReadFollowsStacks(t *testing.T) {
 	t.Parallel()
 	tree, err := hosttree.Load("reference",
@@ -170,8 +170,8 @@ func TestParseConfig(t *testing.T) {
 	}
 }
 
-// A storage for other nodes is left out, and a storage that is not mounted is
-// inactive.
+// A storage that is only for other nodes is left out. A storage that is not
+// mounted is inactive.
 func TestStoragesThatAreNotHere(t *testing.T) {
 	t.Parallel()
 	tree, err := hosttree.Load("reference", `file etc/hostname "pve.lan\n"`,
@@ -207,14 +207,14 @@ func ExampleParseConfig() {
 	// Output: local-lvm lvmthin pve data [images]
 }
 
-// A host's files become a table of tiers.
+// This prints the tier of each storage on a host, from the host's files.
 func ExampleRead() {
 	tree, err := hosttree.Load("reference")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	facts, err := storage.Read(tree) // nil stands for the machine the program runs on
+	facts, err := storage.Read(tree) // on a real machine, call storage.Read(nil)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -15,14 +15,14 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// These tests run inside the booted kernels of internal/lab, one after the
-// other: the second writes to the disks.
+// These tests run inside the booted kernels of internal/lab. They run one after
+// the other, because the second test writes to the disks.
 
 func TestInLabDisks(t *testing.T) { //nolint:paralleltest // the machine is shared
 	if os.Getenv("PROXSTATION_IN_LAB") == "" {
 		t.Skip("not inside the lab; see internal/lab")
 	}
-	want := map[string]storage.Tier{} // by a text that identifies the disk
+	want := map[string]storage.Tier{} // the key is a text that identifies the disk
 	for _, d := range read(t, nil).Disks {
 		tier, why := d.Tier()
 		t.Logf("%s: bus %q, tier %s (%s), %s", d.Path, d.Bus, tier, why, d.Size)
@@ -76,8 +76,8 @@ func sh(t *testing.T, name string, args ...string) {
 	}
 }
 
-// TestInLabPools makes storages as PVE has them with the tools of LVM, Btrfs
-// and ext4, and joins them to their disks.
+// TestInLabPools makes storages with the tools of LVM, Btrfs and ext4, as on
+// PVE. It checks that Join finds their disks.
 func TestInLabPools(t *testing.T) { //nolint:paralleltest // the machine is shared
 	if os.Getenv("PROXSTATION_IN_LAB") == "" {
 		t.Skip("not inside the lab; see internal/lab")

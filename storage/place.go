@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// A Purpose says what a disk is used for. It decides the preferred tier and the
-// slowest allowed tier.
+// A Purpose says what a disk is used for. The preferred tier and the slowest
+// allowed tier follow from it.
 type Purpose string
 
 // The purposes.
@@ -47,34 +47,35 @@ var wants = map[Purpose]struct {
 }
 
 // Tiers returns the preferred tier of a purpose and the slowest allowed tier.
-// least is unknown if every tier is allowed. Both are unknown for an unknown
-// purpose.
+// least is unknown if every tier is allowed. Both tiers are unknown for an
+// unknown purpose.
 func (p Purpose) Tiers() (prefer, least Tier) { return wants[p].prefer, wants[p].least }
 
-// A DiskRequest asks for a place for one disk.
+// A DiskRequest asks for a pool for one disk.
 type DiskRequest struct {
 	// Name identifies the disk in the answer: "VM 140 scsi0".
 	Name    string
 	Purpose Purpose
 	Size    Size
-	// Least is the slowest allowed tier. If it is unknown, it follows from the
-	// Purpose.
+	// Least is the slowest allowed tier. If it is unknown, the purpose's
+	// slowest allowed tier is used.
 	Least Tier
 	// Storage is the only allowed storage. If it is empty, every storage is
 	// allowed.
 	Storage string
-	// Apart names a set of disks that must all be on different pools. Empty
-	// means no such set.
+	// Apart names a set of disks that must all be on different pools. An empty
+	// name stands for no set.
 	Apart string
-	// Together names a set of disks that must be on the same pool.
+	// Together names a set of disks that must be on the same pool. An empty
+	// name stands for no set.
 	Together string
 }
 
-// PlaceOptions control [Place]. Nil is fine.
+// PlaceOptions control [Place]. A nil pointer stands for the zero options.
 type PlaceOptions struct {
-	// Overcommit is the ratio of promised space to existing space on a pool
-	// whose volumes take space only when they are written. 1 promises no more
-	// than exists; so does 0. 2 promises twice as much.
+	// Overcommit limits the promised space to this multiple of the existing
+	// space, on pools whose volumes take space only when they are written. 1
+	// promises no more than exists, and 0 means 1. 2 promises twice as much.
 	Overcommit float64
 	// Failing allows pools with a disk that SMART expects to fail.
 	Failing bool
@@ -121,8 +122,8 @@ func (e *NoPlaceError) Is(target error) bool { return target == ErrNoPlace }
 var ErrOvercommit = errors.New("not a ratio by which storages may be overcommitted")
 
 // Place chooses a pool for every request, in order. The same input gives the
-// same answer. If requests find no place, the error joins a [NoPlaceError] for
-// each of them; the choices for the other requests are returned too.
+// same answer. If requests find no pool, the error joins a [NoPlaceError] for
+// each of them. The choices for the other requests are still returned.
 func Place(requests []DiskRequest, pools []Pool, opts *PlaceOptions) ([]DiskChoice, error) {
 	if opts == nil {
 		opts = &PlaceOptions{}
@@ -149,8 +150,8 @@ func Place(requests []DiskRequest, pools []Pool, opts *PlaceOptions) ([]DiskChoi
 type placing struct {
 	pools []Pool
 	opts  PlaceOptions
-	taken map[string]Size            // by Pool.space
-	sets  map[string]map[string]bool // pools by set of disks
+	taken map[string]Size            // promised sizes by Pool.space
+	sets  map[string]map[string]bool // pools in use, by the name of a set of disks
 }
 
 func (p *placing) place(r DiskRequest) (DiskChoice, error) {
@@ -187,8 +188,9 @@ func (p *placing) place(r DiskRequest) (DiskChoice, error) {
 	return DiskChoice{}, &NoPlaceError{Request: r, Refused: refused}
 }
 
-// distance ranks tiers for a purpose: first the preferred tier, then faster
-// tiers from the nearest on, then slower tiers, then the unknown tier.
+// distance ranks tiers for a purpose. The preferred tier comes first, then the
+// faster tiers (the nearest of them first), then the slower tiers, then the
+// unknown tier.
 func distance(tier, prefer Tier) int {
 	switch {
 	case tier == TierUnknown:
@@ -214,7 +216,7 @@ func explain(r DiskRequest, pool Pool, refused []PoolRefusal) string {
 	return why
 }
 
-// refuse returns the reason why a pool cannot take the disk, or "".
+// refuse returns why a pool cannot take the disk, or "".
 func (p *placing) refuse(r DiskRequest, pool Pool) string {
 	want := wants[r.Purpose]
 	least := cmp.Or(r.Least, want.least)
@@ -251,10 +253,10 @@ func (p *placing) refuse(r DiskRequest, pool Pool) string {
 	return ""
 }
 
-// movable names volumes whose move to another storage would free the missing
-// space: the smallest volume that is large enough by itself, or else the
-// largest volumes. It is empty if the volumes are not known, or if all of them
-// together are not enough.
+// movable names volumes that would free the missing space if they were moved to
+// another storage: the smallest volume that is large enough by itself, or else
+// the largest volumes. It returns "" if the volumes are not known, or if all of
+// them together are not enough.
 func (p Pool) movable(missing Size) string {
 	volumes := slices.SortedFunc(slices.Values(p.Volumes), func(a, b Volume) int {
 		return cmp.Or(cmp.Compare(b.Size, a.Size), cmp.Compare(a.ID, b.ID))
@@ -277,7 +279,8 @@ func (p Pool) movable(missing Size) string {
 	return ", such as " + strings.Join(names, ", ")
 }
 
-// room returns the space that may still be promised on a pool, at least 0.
+// room returns how much space may still be promised on a pool. It is never
+// negative.
 func (p *placing) room(pool Pool) Size {
 	room := pool.Available
 	if pool.Overcommits() {

@@ -46,7 +46,7 @@ func TestPlacePrefers(t *testing.T) {
 		{"an unknown tier is the last resort", ask(storage.Games, 100*storage.GiB), []storage.Pool{pool("odd", storage.TierUnknown, storage.TiB), pool("slow", storage.Tier3, storage.TiB)}, "slow"},
 	}
 	for _, test := range tests {
-		for range 2 { // the same answer twice
+		for range 2 { // the second answer must be the same
 			choices, err := storage.Place([]storage.DiskRequest{test.request}, test.pools, nil)
 			if err != nil || len(choices) != 1 || choices[0].Pool != test.want || choices[0].Why == "" {
 				t.Errorf("%s: %+v, %v, want %s", test.name, choices, err, test.want)
@@ -213,7 +213,7 @@ func TestForecastOfMetadata(t *testing.T) {
 	t.Parallel()
 	p := pool("thin", storage.Tier1, 90*storage.GiB)
 	for _, test := range []struct {
-		data, metadata, size storage.Size // data is used GiB of 100; metadata is used MiB of size
+		data, metadata, size storage.Size // data is the used part of 100 GiB; metadata is the used part of size, in MiB
 		want                 bool
 	}{{10, 1, 20, false}, {10, 6, 20, true}, {10, 17, 20, false}, {10, 600, 2000, false}, {9, 6, 20, false}} {
 		p.Total, p.Used = 100*storage.GiB, test.data*storage.GiB

@@ -27,10 +27,10 @@ type Pool struct {
 	// (zpoolconcepts(7)). It is empty for other types, and if it is not known.
 	Health string `json:"health,omitempty"`
 
-	mount string // the mount point of a directory
+	mount string // the mount point of a storage that is a directory
 }
 
-// Holds reports whether the pool takes this content type, such as "images".
+// Holds reports whether the pool accepts this content type, such as "images".
 func (p Pool) Holds(content string) bool { return slices.Contains(p.Content, content) }
 
 // Overcommits reports whether volumes take space only as they are written, so
@@ -39,9 +39,9 @@ func (p Pool) Overcommits() bool {
 	return p.Thin != nil || p.Type == "lvmthin" || p.Type == "zfspool" && p.Sparse || p.Type == "dir" || p.Type == "btrfs"
 }
 
-// space names the place from which a pool takes its space. Two storages share
-// it if they are on one thin pool, one ZFS pool, one volume group or one file
-// system.
+// space returns a name of the place from which a pool takes its space. Two
+// storages have the same name if they are on the same thin pool, ZFS pool,
+// volume group or file system.
 func (p Pool) space() string {
 	zpool, _, _ := strings.Cut(p.ZPool, "/")
 	switch {
@@ -90,8 +90,9 @@ func Join(facts Facts, override map[string]Tier) []Pool {
 	return pools
 }
 
-// devices returns the devices with a storage's data, the devices that only
-// speed it up, and the way to them in words. It sets the pool's thin pool.
+// devices returns the devices with a storage's data, the devices that only make
+// it faster, and a text with the layers down to the devices. It also sets the
+// pool's thin pool.
 func (f Facts) devices(pool *Pool) (data, helpers []string, chain string) {
 	s := pool.Storage
 	if s.MountPoint != "" && !s.Active {
@@ -157,7 +158,8 @@ func (f Facts) zpool(name string) (data, helpers []string) {
 	return data, helpers
 }
 
-// mount returns the mount that a path lies on: the mount with the longest path.
+// mount returns the mount on which a path lies. If several mounts contain the
+// path, this is the mount with the longest mount point.
 func (f Facts) mount(name string) *Mount {
 	var best *Mount
 	for i, m := range f.Mounts {
@@ -169,7 +171,7 @@ func (f Facts) mount(name string) *Mount {
 	return best
 }
 
-// disks returns the disks that hold the devices, each once, in order.
+// disks returns the disks that hold the devices, in order, each disk once.
 func (f Facts) disks(devices []string) []Disk {
 	var disks []Disk
 	for _, d := range f.Disks {
@@ -180,8 +182,9 @@ func (f Facts) disks(devices []string) []Disk {
 	return disks
 }
 
-// under reports whether a disk holds a device, which may be a logical volume
-// on a volume group on the disk: /dev/pve/root, /dev/mapper/pve-root.
+// under reports whether a disk holds a device. The device may be a logical
+// volume whose volume group is on the disk: /dev/pve/root,
+// /dev/mapper/pve-root.
 func (f Facts) under(d Disk, device string) bool {
 	if d.holds(device) {
 		return true
@@ -198,12 +201,12 @@ func (f Facts) under(d Disk, device string) bool {
 	return false
 }
 
-// known reports whether a disk is known that holds the device.
+// known reports whether any known disk holds the device.
 func (f Facts) known(device string) bool {
 	return slices.ContainsFunc(f.Disks, func(d Disk) bool { return f.under(d, device) })
 }
 
-// judge gives the pool the tier of its slowest disk.
+// judge sets the pool's tier to the tier of its slowest disk.
 func (p *Pool) judge(chain string) {
 	if len(p.Disks) == 0 {
 		p.Why = chain + ": the disks under it are not known"

@@ -55,8 +55,8 @@ func isDigits(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
-// String returns the size exactly, as PVE writes it: in the largest unit that
-// divides it.
+// String returns the exact size as PVE writes it, in the largest unit that
+// divides the size.
 func (s Size) String() string {
 	for _, suffix := range suffixes {
 		if s != 0 && s%suffix.unit == 0 {
@@ -66,7 +66,7 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10)
 }
 
-// Human returns the size for people, with one digit after the point:
+// Human returns the size for people, with one digit after the decimal point:
 // "931.5 GiB".
 func (s Size) Human() string {
 	for _, suffix := range suffixes {

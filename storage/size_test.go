@@ -14,7 +14,7 @@ func TestParseSize(t *testing.T) {
 	tests := []struct {
 		text  string
 		want  storage.Size
-		print string // empty if it prints as text
+		print string // empty if it is the same as text
 	}{
 		{"0", 0, ""}, {"512", 512, ""}, {"4K", 4 * storage.KiB, ""}, {"528K", 528 * storage.KiB, ""}, {"64G", 64 * storage.GiB, ""},
 		{"1T", storage.TiB, ""}, {"1024G", storage.TiB, "1T"}, {"1.5G", 1536 * storage.MiB, "1536M"}, {"32.0M", 32 * storage.MiB, "32M"},

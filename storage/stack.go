@@ -11,12 +11,12 @@ import (
 )
 
 // lvm reads volume groups and thin pools from the device mapper. The name of a
-// logical volume's device starts with the group's name, and the devices below
-// it are the group's physical volumes (Linux
-// Documentation/ABI/testing/sysfs-block-dm). A group without an active volume
-// does not appear.
+// logical volume's device starts with the group's name. The devices below the
+// logical volume are the group's physical volumes (Linux
+// Documentation/ABI/testing/sysfs-block-dm). lvm does not find a group without
+// an active volume.
 func (h host) lvm(names []string) ([]VolumeGroup, []ThinPool) {
-	devices := map[string][]string{} // by group
+	devices := map[string][]string{} // physical volumes by group
 	var pools []ThinPool
 	for _, name := range mappedOf(names) {
 		uuid, _, _ := sysfs.Optional(h.sys, "block/"+name+"/dm/uuid")
@@ -50,9 +50,9 @@ func mappedOf(names []string) []string {
 }
 
 // leaves follows a block device down to the devices that have no device below
-// them: through LVM, encryption, software RAID and bcache. Such stacks have a
-// few levels. The bound on depth ends the walk through a tree that points at
-// itself.
+// them, through LVM, encryption, software RAID and bcache. Such stacks have a
+// few levels. The limit for depth ends the walk if a tree's links form a
+// circle.
 func (h host) leaves(name string, depth int) []string {
 	slaves, _ := sysfs.Names(h.sys, "block/"+name+"/slaves") // partitions have no such directory
 	if len(slaves) == 0 || depth > 16 {
@@ -65,7 +65,7 @@ func (h host) leaves(name string, depth int) []string {
 	return found
 }
 
-// splitMapper splits "my--group-volume" into group and volume: LVM doubles the
+// splitMapper splits "my--group-volume" into group and volume. LVM doubles the
 // hyphens inside names (lvm(8)).
 func splitMapper(name string) (group, volume string) {
 	for i := 1; i < len(name)-1; i++ {
@@ -82,10 +82,10 @@ func splitMapper(name string) (group, volume string) {
 	return "", ""
 }
 
-// mounts reads /proc/self/mountinfo (proc_pid_mountinfo(5)): the mount point is
-// the fifth field; type and device follow a lone hyphen. A mount without a
-// block device, such as a network mount, gets no Devices, so that its files do
-// not count as part of the root file system.
+// mounts reads /proc/self/mountinfo (proc_pid_mountinfo(5)). The mount point is
+// the fifth field. Type and device follow a field with a single hyphen. A mount
+// without a block device, such as a network mount, is returned without Devices,
+// so that its files do not count as part of the root file system.
 func (h host) mounts(names []string, zpools []ZPool) ([]Mount, error) {
 	text, err := sysfs.Attr(h.proc, "self/mountinfo")
 	if err != nil {
@@ -127,12 +127,12 @@ func (h host) mounts(names []string, zpools []ZPool) ([]Mount, error) {
 	return mounts, nil
 }
 
-// btrfs returns all devices of each mounted Btrfs, by the name of each of its
-// devices: mountinfo names only one of them (Linux fs/btrfs/sysfs.c:
-// /sys/fs/btrfs/UUID/devices).
+// btrfs returns all devices of each mounted Btrfs. The keys are the names of
+// all these devices, because mountinfo names only one of them (Linux
+// fs/btrfs/sysfs.c: /sys/fs/btrfs/UUID/devices).
 func (h host) btrfs() map[string][]string {
 	members := map[string][]string{}
-	systems, _ := sysfs.Names(h.sys, "fs/btrfs") // the directory does not exist without a Btrfs
+	systems, _ := sysfs.Names(h.sys, "fs/btrfs") // without a Btrfs, the directory does not exist
 	for _, id := range systems {
 		devices, _ := sysfs.Names(h.sys, "fs/btrfs/"+id+"/devices") // "features" has none
 		for _, device := range devices {

@@ -28,7 +28,7 @@ func (t Tier) String() string { return enum.Name(tierNames, t) }
 // Media returns the medium of the tier: "NVMe", "SSD", "HDD" or "unknown".
 func (t Tier) Media() string { return enum.Name(media, t) }
 
-// ErrTier reports a text that names no tier.
+// ErrTier reports a text that is not the name of a tier.
 var ErrTier = errors.New("storage: unknown tier")
 
 // ParseTier parses a name that [Tier.String] returns. The error matches
@@ -57,7 +57,7 @@ func slower(a, b Tier) Tier {
 }
 
 // meets reports whether the tier is at least as fast as the wanted tier. Every
-// tier meets an unknown wanted tier; an unknown tier meets no other.
+// tier meets an unknown wanted tier. An unknown tier meets no other tier.
 func (t Tier) meets(want Tier) bool {
 	return want == TierUnknown || t != TierUnknown && t <= want
 }

@@ -50,10 +50,9 @@ func numberOnly(link string) int {
 	return 0
 }
 
-// zpools returns the ZFS pools. blkid has found the pool's name on the disks
-// and partitions that are its members. blkid does not record the class of a
-// member, so all members count as data. This never makes a pool look faster
-// than it is.
+// zpools returns the ZFS pools, from the disks and partitions on which blkid
+// found the name of a pool. blkid does not record the class of a pool's member,
+// so all members count as data. This never makes a pool look faster than it is.
 func zpools(records map[string]sysfs.Udev) []ZPool {
 	var pools []ZPool
 	for _, name := range slices.Sorted(maps.Keys(records)) {
