@@ -54,7 +54,8 @@ func TestAPISurface(t *testing.T) {
 
 func lines(text string) []string { return strings.Split(strings.TrimSuffix(text, "\n"), "\n") }
 
-// surface returns a line for each exported name: "gpu func (Card) Name() string".
+// surface returns a line for each exported name, such as "gpu func (Card)
+// Name() string".
 func surface(t *testing.T) string {
 	t.Helper()
 	var out []string
@@ -131,8 +132,8 @@ func exported(t *testing.T, dir string) []string {
 	return out
 }
 
-// members returns the lines of a struct type, one for each exported field. It
-// passes any other type to add.
+// members returns the lines of a struct type, with one line for each exported
+// field. If the type is not a struct, members passes it to the function add.
 func members(name string, spec *ast.TypeSpec, add func(any)) []string {
 	structure, ok := spec.Type.(*ast.StructType)
 	if !ok {

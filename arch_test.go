@@ -18,108 +18,111 @@ import (
 
 const module = "github.com/proxstation/proxstation"
 
-// arrows holds all imports that each of our packages may make, of other
-// packages of ours and of third parties. Imports of tests are not restricted: a
+// arrows holds all imports that each of our packages may make, both of our
+// other packages and of third parties. Imports of tests are not restricted: a
 // test may use the embedded node or the lab.
 var arrows = map[string][]string{
-	// The shared vocabulary: Finding, Answer, Secret. It may import only our
-	// packages for the names of enums and for terminals.
+	// This package holds the words that all packages share: Finding, Answer,
+	// Secret. It may only import our packages for the names of enums and for
+	// terminals.
 	"": {"internal/enum", "internal/printable"},
-	// The leaves provide names and file access. They import no other package of
-	// ours.
+	// These packages provide names and file access. They import no other
+	// package of ours.
 	"internal/enum":      {},
 	"internal/slow":      {},
 	"internal/printable": {},
-	// sysfs uses a single system call to keep a path within a captured tree
-	// (golang.org/x/sys).
+	// sysfs uses a single system call, which keeps a path within a captured
+	// tree (golang.org/x/sys).
 	"internal/sysfs":    {"golang.org/x/sys"},
 	"internal/hosttree": {"internal/sysfs"},
-	// The lab boots kernels. Its init loads modules, and reports in the lab's
-	// format.
+	// The lab boots kernels. Its init program loads modules, and reports in the
+	// lab's format.
 	"internal/lab":      {},
 	"internal/lab/init": {"internal/lab", "golang.org/x/sys"},
 	// The guest package turns a VM's configuration, with its drives and their
 	// sizes, into QEMU's command line.
 	"internal/lab/guest": {"storage", "iommu", "internal/qmconf"},
-	// The benchmarks of other libraries are in a module of their own,
+	// The benchmarks of other libraries are in a separate module,
 	// internal/bench/peers.
 	"internal/bench":         {},
-	"internal/bench/machine": {"iommu"}, // to know which files iommu reads
+	"internal/bench/machine": {"iommu"}, // iommu shows which files are read
 
 	// iommu replaces files of a host and keeps their owners, ACLs and locks
 	// (golang.org/x/sys).
 	"iommu": {"", "internal/enum", "internal/printable", "internal/sysfs", "golang.org/x/sys"},
 	"gpu":   {"", "iommu", "internal/enum", "internal/printable"},
-	// storage knows neither PCI nor PVE, so that it can be used without either.
+	// storage knows neither PCI nor PVE, so that programs can use it without
+	// them.
 	"storage": {"", "internal/enum", "internal/printable", "internal/sysfs"},
 
-	// Only this package speaks to a node and decodes its answers.
+	// Only this package sends requests to a node and decodes the node's
+	// answers.
 	"internal/pve": {"", "internal/printable", "iommu", "gpu", "storage", "internal/macos",
 		"github.com/luthermonson/go-proxmox", "golang.org/x/sync"},
 
 	// This package brings PCI, storage and PVE together. It imports go-proxmox
-	// for the constructor that takes the caller's client.
+	// only for the constructor that takes a client from the caller.
 	"workstation": {"", "internal/printable", "iommu", "gpu", "storage", "internal/pve", "internal/macos", "internal/qmconf", "internal/pveschema",
 		"github.com/luthermonson/go-proxmox", "golang.org/x/sync"},
 	// These packages know the needs of macOS guests and PVE's notation of
-	// configurations. They are pure, and are used by the profiles and by the
-	// plan.
+	// configurations. They are pure. The profiles and the plan use them.
 	"internal/macos": {"gpu", "internal/qmconf"},
-	// This package reads and writes FAT in disk images of strangers, with
-	// limits and exact to the byte.
+	// This package reads and writes FAT in disk images from unknown authors. It
+	// limits what it reads, and is exact to the byte.
 	"internal/fat":    {},
 	"internal/qmconf": {"gpu", "storage"},
 	// A profile turns a few typed fields into a VM. It does not speak to a
 	// node.
 	"workstation/profile": {"", "gpu", "storage", "workstation", "workstation/opencore", "internal/enum", "internal/macos", "internal/qmconf"},
-	// This package reads the page of a homelab. It reads no environment and no
-	// file, and does not speak to a node. No other package reads YAML.
+	// This package reads the page of a homelab. It reads no environment
+	// variable and no file, and does not speak to a node. No other package
+	// reads YAML.
 	"workstation/file": {"", "iommu", "gpu", "storage", "workstation", "workstation/profile", "workstation/loader", "workstation/install", "workstation/firstboot", "workstation/rustdesk", "workstation/access", "workstation/cluster", "internal/printable",
 		"github.com/goccy/go-yaml"},
 	// This package reports on a machine and is useful by itself. It does not
-	// speak to a node, and no other package imports ghw. It reads the host's
-	// VMs, which are in PVE's notation.
+	// speak to a node. No other package imports ghw. It also reads the host's
+	// VMs, whose files are in PVE's notation.
 	"workstation/inventory": {"", "iommu", "gpu", "storage", "internal/qmconf", "internal/printable", "internal/sysfs", "github.com/jaypipes/ghw"},
-	// A checkout is in a directory where every user of the host may write. Its
-	// files are therefore read with guards.
+	// A checkout is in a directory in which every user of the host may write.
+	// This package therefore guards its reads of the checkout's files.
 	"workstation/osxproxmox": {"", "gpu", "storage", "internal/printable", "internal/sysfs"},
-	// The other ways into a guest work with any way to run a command in the
-	// guest.
+	// These packages are the other ways into a guest. They work with any way to
+	// run a command in the guest.
 	"workstation/access":   {"", "internal/printable"},
 	"workstation/rustdesk": {"", "gpu", "internal/printable", "github.com/pelletier/go-toml"}, // RustDesk's files are TOML
-	"workstation/recovery": {"gpu", "internal/printable"},                                     // a release of macOS belongs to a kind of guest
+	"workstation/recovery": {"gpu", "internal/printable"},                                     // gpu has the releases of macOS, as kinds of guests
 
-	// This package observes all nodes of a cluster and knows where a VM fits.
-	// It is above workstation, so that one node stays free of it. It asks the
-	// cluster through internal/pve, and takes the caller's client as
-	// workstation does.
+	// This package observes all nodes of a cluster and finds the node that has
+	// room for a VM. It imports workstation, so that workstation needs to know
+	// only a single node. It asks the cluster through internal/pve, and takes a
+	// client from the caller as workstation does.
 	"workstation/cluster": {"", "workstation", "gpu", "iommu", "storage", "internal/pve", "internal/enum", "internal/printable", "internal/qmconf", "github.com/luthermonson/go-proxmox"},
 	// This package plans VMs that install themselves, with their seeds, and
 	// works until the guests are ready. It imports workstation, so that
 	// workstation does not depend on guests.
 	"workstation/install": {"", "storage", "workstation", "workstation/firstboot", "workstation/rustdesk", "internal/qmconf", "internal/printable"},
-	// This package makes the files with which a fresh guest installs itself, as
-	// CDs (go-diskfs) and with a hashed password (go-crypt). It knows nothing
-	// of PVE.
+	// This package makes the files with which a new guest installs itself: CDs
+	// (go-diskfs) and a hashed password (go-crypt). It knows nothing of PVE.
 	"workstation/firstboot": {"", "internal/printable", "github.com/diskfs/go-diskfs", "github.com/go-crypt/crypt"},
 
-	// This package judges OpenCore images for a VM's configuration, without a
-	// node. howett.net/plist reads their property lists a second time, because
-	// it also reads the lists of kernel extensions.
+	// This package judges whether OpenCore images fit a VM's configuration,
+	// without a node. howett.net/plist reads their property lists a second
+	// time, because it is also needed for the lists of kernel extensions.
 	"workstation/opencore": {"", "gpu", "internal/enum", "internal/fat", "internal/macos", "internal/printable", "internal/qmconf", "howett.net/plist"},
-	// This package reads OpenCore images and kernel extensions from files, and
-	// brings the configured copy to the VM of a profile. Package profile reads
-	// no file, and package opencore speaks to no node.
+	// This package reads OpenCore images and kernel extensions from files. It
+	// brings the configured copy of an image to the VM of a profile, because
+	// package profile reads no file, and package opencore does not speak to a
+	// node.
 	"workstation/loader": {"", "storage", "workstation", "workstation/profile", "workstation/opencore", "internal/printable", "internal/qmconf"},
 	// This package makes OpenCore images for tests.
 	"internal/opencoretest": {"internal/fat"},
 
-	// The embedded node must not share a parser with the code it tests.
+	// The embedded node must not share a parser with the code that it tests.
 	"internal/pveschema":  {},
 	"workstation/pvetest": {"internal/pveschema", "internal/printable"},
 }
 
-// allowed returns the permitted imports of a package. Examples may import the
+// allowed returns the imports that a package may make. Examples may import the
 // same packages as users, and the package that the examples share.
 func allowed(pkg string) []string {
 	if strings.HasPrefix(pkg, "examples/") {
@@ -173,16 +176,16 @@ func TestImportsFlowOneWay(t *testing.T) {
 }
 
 // A program that imports a package of the library's core gets only these
-// modules of others. Names of devices, file systems, YAML and the like are left
-// to packages that a program need not import.
+// third-party modules. Modules for device names, file systems, YAML and the
+// like belong to packages that a program need not import.
 func TestTheCoreIsLight(t *testing.T) {
 	t.Parallel()
 	system := []string{"golang.org/x/sys"}
-	// go-proxmox and its dependencies.
+	// These are go-proxmox and its dependencies.
 	node := append([]string{"golang.org/x/sync", "github.com/luthermonson/go-proxmox", "github.com/buger/goterm", "github.com/diskfs/go-diskfs",
 		"github.com/djherbis/times", "github.com/gorilla/websocket", "github.com/jinzhu/copier"}, system...)
 	for pkg, may := range map[string][]string{".": nil, "./iommu": system, "./gpu": system, "./storage": system, "./workstation": node,
-		"./workstation/profile": append([]string{"howett.net/plist"}, node...), // MacOS plans the configuration of OpenCore's image
+		"./workstation/profile": append([]string{"howett.net/plist"}, node...), // profile.MacOS plans the configuration of OpenCore's image
 		"./workstation/access":  nil, "./workstation/pvetest": nil} {
 		out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", pkg).Output()
 		if err != nil {
@@ -221,8 +224,8 @@ func listPackages(t *testing.T) []listed {
 	return packages
 }
 
-// The budgets of our style. A file or function beyond its budget should be
-// split.
+// These are the budgets of our style. A file or function beyond its budget
+// should be split.
 const (
 	maxFileLines     = 300
 	maxFunctionLines = 50
@@ -326,8 +329,8 @@ func eachFile(t *testing.T, visit func(path string, set *token.FileSet, file *as
 	}
 }
 
-// A module's zip must not have names with a colon or symbolic links. With such
-// a file, nobody could import the module.
+// A module's zip must not contain symbolic links or names with a colon. Nobody
+// could import a module with such a file.
 func TestTreeCanBeAModule(t *testing.T) {
 	t.Parallel()
 	out, err := exec.CommandContext(t.Context(), "git", "ls-files", "--stage").Output()

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// Users can name every type that they meet, and can read its documentation. No
-// alias, signature, exported field or variable shows a name of an internal
-// package.
+// Users can name every type that the packages show them, and can read its
+// documentation. No alias, signature, exported field or variable shows a name
+// of an internal package.
 func TestNothingInternalIsExported(t *testing.T) {
 	t.Parallel()
 	eachFile(t, func(path string, set *token.FileSet, file *ast.File, _ int) {
@@ -41,7 +41,7 @@ func TestNothingInternalIsExported(t *testing.T) {
 	})
 }
 
-// exportedTypes returns the types and the values of variables that a
+// exportedTypes returns the types, and the values of variables, that a
 // declaration shows to users.
 func exportedTypes(declaration ast.Decl) (shown []ast.Node) {
 	switch d := declaration.(type) {
@@ -78,8 +78,8 @@ func valueAt(s *ast.ValueSpec, i int) ast.Expr {
 	return nil
 }
 
-// typeParts returns the exported parts of a struct or an interface, and any
-// other type as a whole.
+// typeParts returns the exported parts of a struct or an interface. It returns
+// any other type as a whole.
 func typeParts(expr ast.Expr) (parts []ast.Node) {
 	var fields *ast.FieldList
 	switch e := expr.(type) {

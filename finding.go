@@ -25,7 +25,8 @@ var severities = []string{"unspecified", "info", "warning", "blocker"}
 // ErrSeverity reports a text that is not the name of a severity.
 var ErrSeverity = errors.New("proxstation: unknown severity")
 
-// String returns the severity as JSON has it: "info", "warning" or "blocker".
+// String returns the severity as it is written in JSON: "info", "warning" or
+// "blocker".
 func (s Severity) String() string { return enum.Name(severities, s) }
 
 // MarshalText implements [encoding.TextMarshaler].
@@ -55,8 +56,8 @@ type Finding struct {
 	Fix string `json:"fix"`
 }
 
-// String returns the finding as a paragraph for people. Characters that do not
-// print on a terminal are quoted.
+// String returns the finding as a paragraph for people. Unprintable characters
+// are quoted.
 func (f Finding) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s (%s)", f.Severity, printable.Line(f.Subject), printable.Line(f.ID))

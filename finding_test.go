@@ -52,7 +52,8 @@ func TestWorst(t *testing.T) {
 	}
 }
 
-// The name of a disk or a driver must not reach the terminal unquoted.
+// If the name of a disk or a driver has unprintable characters, the printed
+// finding has them quoted.
 func TestFindingsOnlyPrint(t *testing.T) {
 	t.Parallel()
 	const evil = "sda\x1b[2J\r\nall is well\u202e"

@@ -13,8 +13,9 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// Why and Fix of every finding are sentences, as far as the source shows. A
-// text that is put together from parts begins and ends like a sentence.
+// Why and Fix of every finding are sentences, as far as the source code shows.
+// If a text is put together from parts, its first part begins like a sentence
+// and its last part ends like a sentence.
 func TestFindingsAreSentences(t *testing.T) {
 	t.Parallel()
 	texts := 0
@@ -44,7 +45,8 @@ func TestFindingsAreSentences(t *testing.T) {
 	}
 }
 
-// findingTexts returns the values of Why and Fix in a literal of a Finding.
+// findingTexts returns the values of Why and Fix in a Finding that the source
+// code contains as a literal.
 func findingTexts(n ast.Node) (texts []ast.Expr) {
 	literal, ok := n.(*ast.CompositeLit)
 	if !ok {

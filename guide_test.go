@@ -16,16 +16,16 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A command is a line of a page that starts one of the examples.
+// A command is a line of a documentation page that starts one of the examples.
 type command struct{ page, line string }
 
-// elsewhere matches a comment at the beginning of a block that names another
-// machine. The commands of such a block are not run.
+// elsewhere matches a comment that names another machine at the beginning of a
+// block. The commands of such a block are not run.
 var elsewhere = regexp.MustCompile(`^# (host|laptop)\b`)
 
-// commands returns the lines that start an example, from all blocks that can
-// run on the embedded node. A block that begins with "# host" needs a real
-// node.
+// commands returns the lines that start an example, and all blocks that can run
+// on the embedded node. It leaves out blocks that begin with "# host", because
+// they need a real node.
 func commands(t *testing.T) (run []command, blocks []string) {
 	t.Helper()
 	pages, err := filepath.Glob("docs/*.md")
@@ -60,17 +60,17 @@ func commands(t *testing.T) (run []command, blocks []string) {
 }
 
 // notHere holds the commands that this test does not run. They are run by the
-// tests of their examples, are servers, or need root or a directory of the
-// reader. The commands switch and destroy of homelab need a node that stays,
-// and have a test of their own.
+// tests of their examples, or are servers, or need root or a directory of the
+// reader. The commands switch and destroy of homelab are run by a test of their
+// own, because they need a node that stays.
 var notHere = []string{
 	"go run ./examples/dualboot", "go run ./examples/macos", "go run ./examples/switchboard", "go run ./examples/pvenode",
 	"go run ./examples/inventory -capture DIR", "go run ./examples/inventory -root DIR", "go run ./examples/inventory -describe",
 	"go run ./examples/host -keep", "go run ./examples/host -undo", "go run ./examples/homelab switch", "go run ./examples/homelab destroy",
 }
 
-// The commands of the pages run as they are written, one after the other, in an
-// empty directory and on the embedded node.
+// The commands of the documentation pages run as they are written, one after
+// the other, in an empty directory and on the embedded node.
 func TestCommandsOfThePages(t *testing.T) {
 	t.Parallel()
 	run, blocks := commands(t)
@@ -113,8 +113,9 @@ func TestCommandsOfThePages(t *testing.T) {
 	}
 }
 
-// The guide's role is enough for a switch and for the plan of the page, except
-// steps that only root may do. Each privilege of the role is needed.
+// The role of the guide is enough for a switch and for the plan of the
+// reference page, except for the steps that only root may do. Each privilege of
+// the role is needed.
 func TestRoleOfTheGuide(t *testing.T) {
 	t.Parallel()
 	guide, err := os.ReadFile("docs/guide.md")
@@ -151,8 +152,8 @@ func neededByThePage(t *testing.T, privileges []string) []string {
 		t.Fatalf("looking: %v, %v", facts.Unknown, err)
 	}
 	plan := planOfThePage(t, facts)
-	// These are needed to observe, to switch with a lease, and to ask the
-	// guest's agent.
+	// These privileges are needed to observe, to switch with a lease, and to
+	// ask the guest's agent.
 	needed := []string{"Sys.Audit", "Datastore.Audit", "VM.Audit", "Mapping.Audit", "VM.PowerMgmt", "VM.Config.Options"}
 	add := func(needs []workstation.Privilege) {
 		for _, p := range facts.Lacks(needs...) {

@@ -18,7 +18,8 @@ func readme(t *testing.T) string {
 	return string(text)
 }
 
-// The program in the README compiles as it is printed, inside a function.
+// The program in the README compiles as it is printed, if it is put inside a
+// function.
 func TestProgramOfTheReadmeCompiles(t *testing.T) {
 	t.Parallel()
 	_, rest, _ := strings.Cut(readme(t), "```go\n")
@@ -51,7 +52,7 @@ func program(token, fingerprint string) error {
 	}
 }
 
-// All links in the pages of the repository lead to existing places.
+// All links in the repository's documentation pages lead to existing places.
 func TestPagesLeadSomewhere(t *testing.T) {
 	t.Parallel()
 	link := regexp.MustCompile(`\]\(([A-Za-z][^):]*)\)|go (?:run|doc) \./(\S+)`)

@@ -6,12 +6,12 @@ import (
 )
 
 // A Secret is text that must not be seen, such as a password or a server's key.
-// It prints as "[secret]" with every verb of package fmt and in JSON, also as
-// an unexported field of another value. Only [Secret.Reveal] returns the text.
-// The zero Secret holds no text. Compare secrets with [Secret.Equal]: two
-// secrets with the same text are not ==.
+// It prints as "[secret]" with every verb of package fmt and in JSON, also if
+// it is an unexported field of another value. Only [Secret.Reveal] returns the
+// text. The zero Secret holds no text. Compare secrets with [Secret.Equal],
+// because two secrets with the same text are not ==.
 type Secret struct {
-	text *string // a pointer, because fmt prints the text of unexported fields
+	text *string // a pointer, because fmt prints the text of unexported string fields
 }
 
 // NewSecret returns a secret with the text, and the zero Secret for "".
@@ -44,7 +44,7 @@ func (s Secret) String() string {
 	return "[secret]"
 }
 
-// GoString implements [fmt.GoStringer]; it hides the text as String does.
+// GoString implements [fmt.GoStringer]. It hides the text as String does.
 func (s Secret) GoString() string { return fmt.Sprintf("proxstation.Secret(%q)", s.String()) }
 
 // Format implements [fmt.Formatter]. Every verb prints the result of String,

@@ -31,7 +31,7 @@ import (
 
 // evil is a hostile name of a disk, a VM or a guest. It clears the screen, sets
 // the window's title, reverses the order of letters, and imitates a line of our
-// own output. forged is the beginning of that line.
+// own output. forged is the beginning of the imitated line.
 const (
 	evil   = "sda\x1b[2J\x1b]0;t\x07\u009b31m\u202egpj\u2066\x7f\xff\r\n" + forged + "\n" + forged + "\r\t"
 	forged = "forged: all is well"
@@ -58,12 +58,12 @@ var printed = []any{
 	rustdesk.OptionChange{}, &rustdesk.CloneError{}, &rustdesk.SetupError{}, rustdesk.Link{}, rustdesk.Plan{}, rustdesk.Task{}, rustdesk.Version{},
 }
 
-// notations holds the types whose String is exact because programs read it:
-// configuration values of PVE and kernel arguments.
+// notations holds the types whose String method returns an exact notation for
+// programs: configuration values of PVE and kernel arguments.
 var notations = []any{gpu.HostPCI{}, gpu.MappingEntry{}, storage.Drive{}, iommu.Cmdline{}}
 
-// If a value holds hostile text, printing the value neither sends the text to
-// the terminal unquoted nor starts new lines.
+// If a value holds hostile text, the printed value has this text quoted, and
+// has no additional lines.
 func TestWhatPrintsItselfOnlyPrints(t *testing.T) {
 	t.Parallel()
 	for _, value := range printed {
@@ -78,7 +78,7 @@ func TestWhatPrintsItselfOnlyPrints(t *testing.T) {
 	}
 }
 
-// Every exported type that prints itself is in one of the two lists.
+// Every exported type that prints itself is in printed or in notations.
 func TestAllThatPrintsItselfIsTried(t *testing.T) {
 	t.Parallel()
 	surface, err := os.ReadFile("testdata/api.txt")
@@ -105,8 +105,8 @@ func TestAllThatPrintsItselfIsTried(t *testing.T) {
 	}
 }
 
-// prints returns the fault of a text for a terminal, and "" if the text has no
-// fault.
+// prints returns why a text must not be written to a terminal, or "" if it may
+// be written.
 func prints(text string) string {
 	for _, r := range text {
 		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
@@ -121,8 +121,8 @@ func prints(text string) string {
 
 var errorType = reflect.TypeFor[error]()
 
-// fill sets every text within a value to evil, and puts an element into every
-// list.
+// fill sets every text within a value to evil. It also puts an element into
+// every list.
 func fill(v reflect.Value, depth int) {
 	if depth > 12 || !v.CanSet() {
 		return

@@ -16,8 +16,8 @@ import (
 var notFindings = []string{"iommu.passthrough", "iommu.strict"}
 
 // The troubleshooting page has a section with cause, evidence and fix for every
-// finding of iommu, gpu, inventory and cluster, and of switches in a cluster,
-// and for no other ID.
+// finding of iommu, gpu, inventory and cluster, and for every finding about
+// switches in a cluster. It has no sections for other IDs.
 func TestTroubleshootingHasEveryFinding(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("docs/troubleshooting.md")
