@@ -10,7 +10,7 @@ import (
 )
 
 // embedded runs the whole example on a node in this process, over real HTTPS.
-// The node's clock runs fast enough to watch.
+// The node's clock runs fast, so that a person can watch the whole run.
 func (s *show) embedded(ctx context.Context) error {
 	fmt.Fprintln(s.out, "No PROXMOX_VE_ENDPOINT is set: this runs on a Proxmox VE node embedded in the program,\n"+
 		"with its clock ten times as fast. Nothing outside is touched.")

@@ -70,7 +70,7 @@ func (s *show) change(ctx context.Context) (workstation.Plan, error) {
 }
 
 // switchTo gives the card to a VM. Before it changes anything on the node, it
-// shows what would keep the VM from starting.
+// shows the obstacles to starting the VM.
 func (s *show) switchTo(ctx context.Context, vmid int) error {
 	status, err := s.node.Status(ctx, s.duo)
 	if err != nil {
@@ -89,7 +89,8 @@ func (s *show) switchTo(ctx context.Context, vmid int) error {
 	return s.status(ctx)
 }
 
-// turns starts Windows, switches to Linux, and lets the switch back fail.
+// turns shows three switches: it starts Windows, switches to Linux, and tries a
+// switch back to Windows that fails.
 func (s *show) turns(ctx context.Context) error {
 	windows, linux := s.duo.Members[0], s.duo.Members[1]
 	s.title("Windows starts")
@@ -116,7 +117,7 @@ func (s *show) turns(ctx context.Context) error {
 }
 
 // start gives the card to the first VM. If another controller left a lease,
-// start shows it, and takes it over if the user allowed that.
+// start shows the lease. It takes the lease over only if the user allowed this.
 func (s *show) start(ctx context.Context, vmid int) error {
 	status, err := s.node.Status(ctx, s.duo)
 	if err != nil {
@@ -132,7 +133,7 @@ func (s *show) start(ctx context.Context, vmid int) error {
 	return s.node.Switch(ctx, duo, vmid, s.out.Progress())
 }
 
-// fail shows a switch to a Windows that does not start up. The switch then
+// fail shows a switch to Windows while Windows cannot start up. The switch then
 // returns the card to Linux.
 func (s *show) fail(ctx context.Context, windows int) error {
 	s.title("A switch back to a Windows that does not come up")

@@ -12,8 +12,8 @@ import (
 
 func TestMain(m *testing.M) { stopped.Main(m, main) }
 
-// A program that is stopped while Windows shuts down starts Windows again, and
-// reports that.
+// If the program is stopped while Windows shuts down, it starts Windows again,
+// and reports that.
 func TestStoppedInMidSwitch(t *testing.T) {
 	t.Parallel()
 	for name, signal := range map[string]syscall.Signal{"SIGTERM": syscall.SIGTERM, "SIGHUP": syscall.SIGHUP, "Ctrl-C": syscall.SIGINT} {
@@ -23,12 +23,13 @@ func TestStoppedInMidSwitch(t *testing.T) {
 			host.Guests = map[int]pvetest.Guest{140: {Shutdown: 40 * time.Second}}
 			p := stopped.Start(t, host, "-switch", "linux")
 			p.Until(t, "shutting down VM 140")
-			p.End(t, signal, 140, "VM 140 runs again", "VM 140 is running") // the second text, if the shutdown was not yet requested
+			p.End(t, signal, 140, "VM 140 runs again", "VM 140 is running") // the program prints the second text if it had not yet requested the shutdown
 		})
 	}
 }
 
-// shared returns a host on which VM 140 and VM 141 share a card. VM 140 has it.
+// shared returns a host on which VM 140 and VM 141 share a card. At first, VM
+// 140 has the card.
 func shared() pvetest.Host {
 	host := pvetest.Reference()
 	for i, name := range []string{"windows", "linux-ai"} {

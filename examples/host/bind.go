@@ -12,8 +12,9 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// boundFile stores the drivers that the functions had before. A restart of the
-// host empties /run and gives every function back to its driver.
+// boundFile is the path of the file that stores the drivers that the functions
+// had before. A restart of the host empties /run and gives every function back
+// to its driver.
 const boundFile = "run/proxstation/bound.json"
 
 // bind binds functions to vfio-pci until the host's next start.
@@ -33,7 +34,7 @@ func (m *machine) bind(facts iommu.Facts, addresses []iommu.Address, r request) 
 		return err
 	}
 	bound := iommu.Binding{Functions: slices.Clone(before.Functions)}
-	for _, fn := range binding.Functions { // a function that is bound already keeps its first entry
+	for _, fn := range binding.Functions { // if a function is bound already, its first entry stays
 		if !slices.ContainsFunc(bound.Functions, func(b iommu.Rebind) bool { return b.Address == fn.Address }) {
 			bound.Functions = append(bound.Functions, fn)
 		}
@@ -41,7 +42,7 @@ func (m *machine) bind(facts iommu.Facts, addresses []iommu.Address, r request) 
 	if err := m.remember(bound); err != nil {
 		return err
 	}
-	if err := m.sysfs(binding.Apply); err != nil { // on an error, Apply has returned the functions it took
+	if err := m.sysfs(binding.Apply); err != nil { // after an error, Apply has already given back the functions that it bound
 		return errors.Join(err, m.remember(before))
 	}
 	m.say("Done. To give it back: go run ./examples/host -release -apply")
@@ -106,7 +107,8 @@ func (m *machine) bound() (iommu.Binding, error) {
 	return b, nil
 }
 
-// remember stores the drivers of functions. It runs before they are bound.
+// remember stores the drivers of functions in boundFile. It is called before
+// the functions are bound.
 func (m *machine) remember(b iommu.Binding) error {
 	if len(b.Functions) == 0 {
 		return m.files.Remove(boundFile)

@@ -18,9 +18,9 @@ import (
 //go:embed host.txt
 var described []byte
 
-// demonstrate runs everything on a described host in a temporary directory. It
-// shows the verdict, the plan and the changed files, and that undo restores
-// every byte.
+// demonstrate runs all steps on a described host in a temporary directory. It
+// shows the verdict, the plan and the changed files. It also shows that undo
+// restores every byte.
 func demonstrate(ctx context.Context, root string, out io.Writer) (err error) {
 	name := root
 	if root == "" {
@@ -75,8 +75,8 @@ func writeDescription() (name string, err error) {
 	return f.Name(), errors.Join(err, f.Close())
 }
 
-// spare returns the functions of the first card that the host can do without.
-// It prefers cards on which the firmware did not show its picture.
+// spare returns the functions of the first card that the host does not need. It
+// prefers a card on which the firmware did not show a picture.
 func spare(facts iommu.Facts) ([]iommu.Address, error) {
 	err := errors.New("this host has no graphics card")
 	cards := gpu.Cards(facts.Functions)

@@ -21,15 +21,16 @@ func inLab(t *testing.T) string {
 	return machine
 }
 
-// driverOf returns the driver to which the kernel has bound a function.
+// driverOf returns the name of the kernel driver that a function is bound to.
 func driverOf(address string) string {
 	target, _ := os.Readlink("/sys/bus/pci/devices/" + address + "/driver")
 	return strings.TrimSuffix(filepath.Base(target), ".")
 }
 
-// displays returns all functions of the card that has a group of its own, and
-// the display of the card that shares a group. In the lab they are below the
-// first and the second root port.
+// displays returns the functions of two cards. The values alone are all
+// functions of the card that has its own IOMMU group. The value shared is the
+// display function of the card that shares a group. In the lab they are below
+// the first and the second root port.
 func displays(t *testing.T) (alone []string, shared string) {
 	t.Helper()
 	classes, err := filepath.Glob("/sys/bus/pci/devices/*/class")
@@ -56,7 +57,8 @@ func displays(t *testing.T) (alone []string, shared string) {
 }
 
 // The program binds a card to vfio-pci on a running kernel and gives it back to
-// its old drivers. A plan changes nothing, and neither does a second call.
+// its old drivers. Without -apply it changes nothing, and a second call with
+// -apply changes nothing either.
 func TestInLabBindAndRelease(t *testing.T) { //nolint:paralleltest // the machine is shared
 	if inLab(t) == "none" {
 		t.Skip("VFIO needs an IOMMU")
@@ -102,8 +104,8 @@ func TestInLabBindAndRelease(t *testing.T) { //nolint:paralleltest // the machin
 	}
 }
 
-// The program prepares the machine that it runs on and undoes that. The
-// commands run, the files are written, and undo restores every byte.
+// The program prepares the machine on which it runs, and undoes its changes.
+// The commands run, the files are written, and undo restores every byte.
 func TestInKmodKeepAndUndo(t *testing.T) { //nolint:paralleltest // the machine is shared
 	if inLab(t) != "kmod" {
 		t.Skip("needs the machine without modules")

@@ -85,7 +85,8 @@ func (m *machine) say(format string, args ...any) { fmt.Fprintf(m.out, format+"\
 
 func (m *machine) facts() (iommu.Facts, error) { return iommu.Read(m.tree) }
 
-// do shows the plan for a request. With -apply it carries the plan out.
+// The method do shows the plan for a request. With -apply it also carries the
+// plan out.
 func (m *machine) do(ctx context.Context, r request) error {
 	if r.apply && m.tree == nil && os.Geteuid() != 0 {
 		return errors.New("only root may change the host: run it with sudo, or as root")
@@ -134,7 +135,7 @@ func (m *machine) keep(ctx context.Context, facts iommu.Facts, addresses []iommu
 	return nil
 }
 
-// carryOut shows a plan. With -apply it carries the plan out.
+// carryOut shows a plan. With -apply it also makes the changes.
 func (m *machine) carryOut(ctx context.Context, plan iommu.HostPlan, err error, apply bool) error {
 	if err != nil {
 		return m.refused(err)
@@ -155,7 +156,7 @@ func (m *machine) carryOut(ctx context.Context, plan iommu.HostPlan, err error, 
 	return nil
 }
 
-// refused shows the findings for which a plan was refused.
+// refused shows the findings because of which a plan was refused.
 func (m *machine) refused(err error) error {
 	refused, ok := errors.AsType[*iommu.RefusedError](err)
 	if !ok {
@@ -175,8 +176,9 @@ func (m *machine) undo(ctx context.Context) error {
 	return nil
 }
 
-// functions returns the functions that the names select. A function of a
-// graphics card selects the whole card, and a slot selects all its functions.
+// functions returns the PCI functions that the names select. The name of a
+// function of a graphics card selects all functions of the card. The name of a
+// slot selects all functions in the slot.
 func functions(facts iommu.Facts, names []string) ([]iommu.Address, error) {
 	var addresses []iommu.Address
 	add := func(found ...iommu.Function) {
@@ -202,7 +204,7 @@ func functions(facts iommu.Facts, names []string) ([]iommu.Address, error) {
 		switch own := card.Own(); {
 		case fn.VirtualOf == nil && whole:
 			add(facts.Slot(a)...)
-		case ok && slices.Contains(own, a): // without other functions in the card's slot
+		case ok && slices.Contains(own, a): // excludes functions in the slot that do not belong to the card
 			for _, other := range own {
 				fn, _ := facts.Function(other)
 				add(fn)

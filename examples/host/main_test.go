@@ -70,8 +70,8 @@ func TestDemonstration(t *testing.T) {
 	}
 }
 
-// cases returns the described hosts in files that match a pattern below the
-// folder shared/cases beside the repository.
+// cases returns the described hosts whose files match a pattern. The files are
+// below the folder shared/cases beside the repository.
 func cases(t *testing.T, pattern string) map[string][]byte {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join("..", "..", "..", "shared", "cases", pattern))
@@ -92,15 +92,15 @@ func cases(t *testing.T, pattern string) map[string][]byte {
 	return hosts
 }
 
-// others describes files of other people in all places that a plan touches.
+// others describes files of other programs in all places that a plan changes.
 const others = `
 file etc/modprobe.d/vfio.conf "# by hand\noptions vfio-pci disable_vga=1"
 file etc/modprobe.d/blacklist-gpu.conf "blacklist nouveau\r\nblacklist nvidia\r\n"
 file etc/modules-load.d/theirs.conf "vfio\n"
 `
 
-// On every host, a plan and a refusal change nothing, and undo restores every
-// byte.
+// A plan without -apply and a refused plan change nothing on any host. Undo
+// restores every byte.
 func TestUndoReturnsEveryByte(t *testing.T) {
 	t.Parallel()
 	hosts := map[string][]byte{"the example": described}
@@ -192,7 +192,7 @@ func keepAndUndo(t *testing.T, dir, card string) {
 	}
 }
 
-// After -keep and -give-back, a host has the same files as before.
+// After -keep and then -give-back, a host has the same files as before.
 func TestGiveBackRemovesAllThatIsOurs(t *testing.T) {
 	t.Parallel()
 	dir := onDisk(t, described)
@@ -246,7 +246,7 @@ func TestArguments(t *testing.T) {
 }
 
 // A described host has no kernel that binds functions, so binding fails there.
-// Functions are remembered only if they were bound.
+// The program stores functions only if they were bound.
 func TestBinding(t *testing.T) {
 	t.Parallel()
 	text, err := hosttree.Text("two-identical-cards")
@@ -292,7 +292,7 @@ func TestBinding(t *testing.T) {
 	}
 }
 
-// Flags that would have no effect are refused.
+// The program refuses flags that would have no effect.
 func TestFlagsWithoutEffect(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"-undo", "-arg", "iommu=pt"}, {"-release", "-allow", "console"}, {"-arg", "iommu=pt", "-bind", "0000:01:00.0"}} {

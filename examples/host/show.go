@@ -8,8 +8,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// verdict shows the host's state, and the findings against handing the given
-// functions to a guest.
+// verdict shows the host's state, and the findings that speak against giving
+// the functions to a guest.
 func (m *machine) verdict(facts iommu.Facts, addresses []iommu.Address) {
 	state, why := facts.State()
 	m.say("IOMMU:        %s (%s)", state, why)
@@ -28,8 +28,8 @@ func (m *machine) verdict(facts iommu.Facts, addresses []iommu.Address) {
 	}
 }
 
-// judge returns the findings on the host and on the given functions that need
-// an action. Each is returned once.
+// judge returns the findings on the host and on the given functions that
+// require an action. It returns each finding once.
 func judge(facts iommu.Facts, addresses []iommu.Address) []proxstation.Finding {
 	found := facts.Check()
 	for _, card := range gpu.Cards(facts.Functions) {
@@ -49,7 +49,7 @@ func judge(facts iommu.Facts, addresses []iommu.Address) []proxstation.Finding {
 	return told
 }
 
-// restart shows what the host's next start changes.
+// restart shows the changes that the host's next start will make.
 func (m *machine) restart(before, after iommu.Facts) {
 	m.say("\nWhat the next start of the host changes:")
 	configured, err := after.Configured()

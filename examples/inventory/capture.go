@@ -19,10 +19,10 @@ import (
 	"github.com/proxstation/proxstation/workstation/inventory"
 )
 
-// capture copies the files and links that an inventory reads from a machine
-// into a new directory, and nothing else. It returns the files that it could
-// not read. They have mode 0 in the capture. If an error or the end of ctx
-// interrupts a capture, it contains a note that says so.
+// capture copies only the files and links that an inventory reads, from a
+// machine into a new directory. It returns the names of the files that it could
+// not read. In the capture, these files have mode 0. If an error or the end of
+// ctx interrupts the copying, the capture contains a note that reports this.
 func capture(ctx context.Context, machine fs.FS, dir string) (denied []string, err error) {
 	t := &tape{machine: machine, seen: map[string]*taken{}}
 	if _, err := inventory.Read(t); err != nil {
@@ -60,7 +60,7 @@ type tape struct {
 	seen    map[string]*taken
 }
 
-// A taken file is the recorded content of a file or a directory.
+// A taken is the recorded content of a file or a directory.
 type taken struct {
 	fs.File
 	data    []byte
@@ -158,9 +158,9 @@ func (t *tape) write(root *os.Root, name string, file *taken) error {
 	return nil
 }
 
-// put writes a file that was read, or an empty file with mode 0 if reading was
-// denied. A file that was only looked at is empty too, unless it was read under
-// another name.
+// put writes a file that was read. If reading was denied, put writes an empty
+// file with mode 0. A file that was only looked at, and not read under another
+// name either, becomes an empty file.
 func put(root *os.Root, place string, file *taken) error {
 	mode := fs.FileMode(0o644)
 	if file.denied {
@@ -176,7 +176,7 @@ func put(root *os.Root, place string, file *taken) error {
 	return root.Chmod(place, mode)
 }
 
-// judgedLines matches the lines of VMs' and containers' configurations that an
+// judgedLines matches the lines in configurations of VMs and containers that an
 // inventory needs.
 var judgedLines = map[string]*regexp.Regexp{
 	"qemu-server": regexp.MustCompile(`^(\[.*\]|(args|bios|cpu|delete|efidisk0|hostpci\d+|machine|memory|name|onboot|ostype|template|vga): .*)$`),
@@ -185,9 +185,9 @@ var judgedLines = map[string]*regexp.Regexp{
 
 var appleKey = regexp.MustCompile(`osk=\\?["']?[^,\s"']*["']?`)
 
-// judged returns the part of a file that an inventory needs. It omits other
-// lines of a VM's or container's configuration, such as a password's hash, and
-// hides Apple's key in args.
+// judged returns the part of a file that an inventory needs. From the
+// configuration of a VM or a container it omits all other lines, such as a
+// password's hash. It also hides Apple's key in args.
 func judged(place string, data []byte) []byte {
 	lines := judgedLines[path.Base(path.Dir(place))]
 	if lines == nil || !strings.HasPrefix(place, "etc/pve/") {
@@ -202,15 +202,15 @@ func judged(place string, data []byte) []byte {
 	return kept
 }
 
-// place makes the directories and links that lead to name, and returns the path
-// at which they end. info is nil if nothing exists there.
+// place makes the directories and links that lead to name. It returns the path
+// to which they lead. If nothing exists there, info is nil.
 func (t *tape) place(root *os.Root, name string) (place string, info fs.FileInfo, err error) {
 	place = "."
 	for todo, links := strings.Split(name, "/"), 0; len(todo) > 0; {
 		next := path.Join(place, todo[0])
 		todo = todo[1:]
 		if info, err = fs.Lstat(t.machine, next); err != nil {
-			return "", nil, nil // the link's target does not exist, or is out of reach
+			return "", nil, nil // the link's target does not exist, or cannot be reached
 		}
 		if err := t.step(root, next, info.Mode().Type()); err != nil {
 			return "", nil, err
@@ -219,7 +219,7 @@ func (t *tape) place(root *os.Root, name string) (place string, info fs.FileInfo
 			place = next
 			continue
 		}
-		if links++; links > 40 { // the limit of the kernel
+		if links++; links > 40 { // the kernel follows at most 40 links
 			return "", nil, nil
 		}
 		target, err := t.target(next)
@@ -231,7 +231,7 @@ func (t *tape) place(root *os.Root, name string) (place string, info fs.FileInfo
 	return place, info, nil
 }
 
-// step makes a directory or a link. It ignores other kinds of files.
+// step makes a directory or a link, and ignores files of other kinds.
 func (t *tape) step(root *os.Root, name string, kind fs.FileMode) error {
 	switch kind {
 	case fs.ModeDir:
@@ -249,8 +249,8 @@ func (t *tape) step(root *os.Root, name string, kind fs.FileMode) error {
 	return nil
 }
 
-// target returns the target of a link as a path from the link's directory. An
-// absolute target would lead out of the capture.
+// target returns the target of a link as a path relative to the link's
+// directory, because an absolute target would lead out of the capture.
 func (t *tape) target(name string) (string, error) {
 	target, err := fs.ReadLink(t.machine, name)
 	if err != nil || !path.IsAbs(target) {

@@ -68,8 +68,8 @@ var cases = map[string]struct {
 		{"gpu.reset", "vendor_reset is loaded", []string{"udev/rules.d", "device_specific"}}}, []string{"install the module vendor-reset", "blocker"}},
 }
 
-// described holds the findings on hosts of internal/hosttree, which are in a
-// bad state after a guide was followed or a card was moved.
+// described holds the wanted findings on hosts of internal/hosttree. These
+// hosts are in a bad state because somebody followed a guide or moved a card.
 var described = map[string][]want{
 	"guide-nvidia-first": {
 		{"iommu.driver-first", "has the driver nvidia", []string{`"softdep nvidia pre: vfio-pci"`}},
@@ -100,8 +100,8 @@ func TestDescribedHosts(t *testing.T) {
 	}
 }
 
-// sharedCases returns a folder of cases outside of the repository. It skips the
-// test if the folder does not exist.
+// sharedCases returns the path of a folder with cases outside of the
+// repository. If the folder does not exist, it skips the test.
 func sharedCases(t *testing.T, name string) string {
 	t.Helper()
 	dir := filepath.Join("..", "..", "..", "shared", "cases", name)

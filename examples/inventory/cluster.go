@@ -16,7 +16,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/inventory"
 )
 
-// A clusterReport is a report on a cluster. In its JSON, lists are never null.
+// A clusterReport is a report on a cluster. Lists in its JSON are never null.
 type clusterReport struct {
 	// Cluster is the name of the cluster. It is empty if the login may not read
 	// it.
@@ -28,8 +28,9 @@ type clusterReport struct {
 	// the login may see, by VMID.
 	Nodes  []nodeReport  `json:"nodes"`
 	Guests []guestReport `json:"guests"`
-	// Findings judge the cluster as a whole and its nodes. What is found on a
-	// node that could be read is in the node's report.
+	// Findings holds the findings on the cluster as a whole and on its nodes as
+	// members. The findings on the parts of a node that could be read are in
+	// the node's report.
 	Findings []proxstation.Finding `json:"findings"`
 }
 
@@ -45,7 +46,8 @@ type nodeReport struct {
 	Version string `json:"version"`
 	CPU     string `json:"cpu"`
 	Memory  int64  `json:"memory"`
-	// Report is the inventory of the node, and null if it could not be read.
+	// Report is the inventory of the node. It is null if the node could not be
+	// read.
 	Report *inventory.Inventory `json:"report"`
 }
 
@@ -60,8 +62,8 @@ type guestReport struct {
 }
 
 // readCluster reads the cluster that the environment names, or a cluster of
-// embedded nodes. The report on a node that is in no cluster is the report on
-// the node.
+// embedded nodes. If the node is in no cluster, readCluster returns the report
+// on this node alone.
 func readCluster(ctx context.Context, embedded int, flags *connect.Flags) (fmt.Stringer, error) {
 	c, err := openCluster(ctx, embedded, flags)
 	if err != nil {
@@ -78,7 +80,8 @@ func readCluster(ctx context.Context, embedded int, flags *connect.Flags) (fmt.S
 	return ofCluster(facts), nil
 }
 
-// An openedCluster is a cluster, with the function that ends embedded nodes.
+// An openedCluster is a cluster together with the function that stops its
+// embedded nodes.
 type openedCluster struct {
 	*cluster.Cluster
 	close func()
@@ -126,7 +129,7 @@ func inventoryOf(facts workstation.Facts) inventory.Inventory {
 	return report
 }
 
-// String returns the report for people: a table of the nodes, what is wrong with
+// String returns the report for people: a table of the nodes, the findings on
 // the cluster, and the report on each node.
 func (r clusterReport) String() string {
 	var b strings.Builder
@@ -153,7 +156,8 @@ func (r clusterReport) String() string {
 	return b.String()
 }
 
-// guestsOf returns how many guests a node has, and how many of them run.
+// guestsOf returns the number of guests on a node, and the number of guests
+// that run.
 func (r clusterReport) guestsOf(node string) (guests int, running string) {
 	up := 0
 	for _, g := range r.Guests {

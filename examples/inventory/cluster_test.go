@@ -58,7 +58,8 @@ func TestTheJSONOfACluster(t *testing.T) {
 	}
 }
 
-// A node that is away is shown, with what is not known of it.
+// The report shows a node that is away, and says which facts about it are not
+// known.
 func TestANodeThatIsAwayIsShown(t *testing.T) {
 	t.Parallel()
 	facts := cluster.Facts{Name: "lab", Quorate: proxstation.Yes, QuorateSeen: "2 of 3 nodes online",
@@ -85,7 +86,8 @@ func TestANodeThatIsAwayIsShown(t *testing.T) {
 	}
 }
 
-// Without -node, the report is on the cluster if the node is in one.
+// Without -node, the report is about the whole cluster if the node is in a
+// cluster.
 func TestTheEnvironmentNamesACluster(t *testing.T) {
 	one := pvetest.New(pvetest.Reference(), nil).Start()
 	t.Cleanup(one.Close)

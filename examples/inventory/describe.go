@@ -14,9 +14,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// describe returns a host for an embedded node that looks like the node of the
-// facts. It contains no secrets: PVE's API never returns passwords, and the key
-// of an Apple SMC is replaced.
+// describe returns the description of an embedded node that looks like the node
+// of the facts. The description contains no secrets, because PVE's API never
+// returns passwords, and describe replaces the key of an Apple SMC.
 func describe(facts workstation.Facts) pvetest.Host {
 	major, rest, _ := strings.Cut(facts.Version, ".")
 	minor, _, _ := strings.Cut(rest, ".")

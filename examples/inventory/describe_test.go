@@ -11,8 +11,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// An embedded node made from a description gives the same report, VMs and
-// mappings as the described node. It shows no key of an Apple SMC.
+// An embedded node that is made from a description gives the same report, VMs
+// and mappings as the described node. The description does not contain the key
+// of an Apple SMC.
 func TestADescribedNodeIsLikeTheNode(t *testing.T) {
 	t.Parallel()
 	for name, host := range map[string]pvetest.Host{"reference": pvetest.Reference(), "amd": pvetest.AMD()} {

@@ -18,8 +18,9 @@ import (
 	"github.com/proxstation/proxstation/internal/hosttree"
 )
 
-// fields holds all fields of the JSON with the forms of their values. Programs
-// rely on them: entries may be added, but not changed or removed.
+// fields maps each field of the JSON to the forms that its value may have.
+// Other programs rely on these fields, so entries may be added, but not changed
+// or removed.
 var fields = map[string]string{
 	"source": `string`, "iommu": `object`, "boot": `object`, "gpus": `list`, "vms": `list`, "disks": `list`, "pools": `list`, "findings": `list`,
 

@@ -166,7 +166,8 @@ func observe(ctx context.Context, embedded bool, flags *connect.Flags) (workstat
 	return node.Observe(ctx)
 }
 
-// describeNode prints a node's description as a host for the embedded node.
+// describeNode prints the description of a node, from which an embedded node
+// can be made.
 func describeNode(ctx context.Context, embedded bool, flags *connect.Flags, out io.Writer) error {
 	if !embedded && !connect.Configured() {
 		return errors.New("-describe needs a node: set PROXMOX_VE_ENDPOINT, or give -embedded")

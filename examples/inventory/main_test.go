@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/internal/hosttree"
 )
 
-// report holds the fields on which a program that reads the JSON relies.
+// report has only the fields that a program which reads the JSON uses.
 type report struct {
 	IOMMU struct {
 		State  string
@@ -106,7 +106,7 @@ func TestATreeThatIsNotThereIsAnError(t *testing.T) {
 	}
 }
 
-// The reference host has the same tiers in its API and in its files.
+// The reference host's API and its files give the same tiers.
 func TestTiersOfTheReferenceHost(t *testing.T) {
 	t.Parallel()
 	for _, source := range [][]string{{"-embedded"}, {"-root", "../../internal/hosttree/hosts/reference.txt"}} {

@@ -17,7 +17,7 @@ import (
 )
 
 // embedded runs both stages on a node in this process, over real HTTPS. The
-// node's clock runs fast enough to watch.
+// node's clock runs fast, so that a person can watch the whole run.
 func (s *show) embedded(ctx context.Context) error {
 	fmt.Fprintln(s.out, "No PROXMOX_VE_ENDPOINT is set: this runs on a Proxmox VE node embedded in the program,\n"+
 		"with its clock ten times as fast. Nothing outside is touched.")
@@ -27,14 +27,14 @@ func (s *show) embedded(ctx context.Context) error {
 	}
 	defer sim.Close()
 	s.node, s.apply, s.fetch = node, true, ""
-	s.mac.OSK = proxstation.NewSecret(strings.Repeat("x", 64)) // any key will do: the embedded node boots no macOS
+	s.mac.OSK = proxstation.NewSecret(strings.Repeat("x", 64)) // any key works, because the embedded node boots no macOS
 	s.mac.Recovery = "local:import/recovery-sequoia.raw"
 	dir, err := os.MkdirTemp("", "macos")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	s.mac.OpenCore = filepath.Join(dir, "opencore-osx-proxmox-vm.iso") // made by this program, without OpenCore's files
+	s.mac.OpenCore = filepath.Join(dir, "opencore-osx-proxmox-vm.iso") // this program makes the image, without OpenCore's files
 	if err := os.WriteFile(s.mac.OpenCore, opencoretest.New(opencoretest.Config).GPT(16, 20<<20), 0o600); err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (s *show) to(ctx context.Context, stage profile.MacStage) error {
 	return s.stage(ctx)
 }
 
-// onNVIDIA asks for the NVIDIA card, which macOS cannot use.
+// onNVIDIA shows the plan for the NVIDIA card, which macOS cannot use.
 func (s *show) onNVIDIA(ctx context.Context) error {
 	facts, err := s.node.Observe(ctx)
 	if err != nil {
@@ -83,7 +83,7 @@ func (s *show) onNVIDIA(ctx context.Context) error {
 	return nil
 }
 
-// installed replaces the hour that a person spends in the installer.
+// installed stands for the hour in which a person installs macOS.
 func (s *show) installed(ctx context.Context) error {
 	if err := s.start(ctx); err != nil {
 		return err

@@ -11,14 +11,14 @@ import (
 	"github.com/proxstation/proxstation/workstation/recovery"
 )
 
-// imageName returns the file name of a release's recovery system as a disk.
+// imageName returns the file name of the disk with a release's recovery system.
 func imageName(release recovery.Release) string {
 	return "recovery-" + strings.ReplaceAll(strings.ToLower(release.String()), " ", "-") + ".raw"
 }
 
-// bring uploads the recovery system to the node as the volume that the plan
-// names, and downloads it first if need be. After a failure it continues the
-// download.
+// bring uploads the recovery system to the node, as the volume that the plan
+// names. If the recovery system is not yet on this machine, bring downloads it
+// first. After a failure, the next call continues the download.
 func (s *show) bring(ctx context.Context, progress func(workstation.Event)) error {
 	dir := filepath.Join(s.fetch, strings.ToLower(s.release.String()))
 	if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -61,7 +61,7 @@ func TestRealNode(t *testing.T) { //nolint:paralleltest // the environment is th
 	for _, step := range []struct {
 		name    string
 		args    []string
-		says    string // a part of the output or of the error
+		says    string // a part of the expected output or error
 		fails   bool
 		hostpci string // the card's hostpci value afterwards; "none" if there is no VM
 	}{
@@ -109,7 +109,7 @@ func TestWithoutAKey(t *testing.T) {
 }
 
 // TestFetch fetches a recovery system from a server that replaces Apple's
-// service. The system is signed with a key of the test.
+// service. The test signs the recovery system with its own key.
 func TestFetch(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	sim, flags := real(t)
 	image, asked := bytes.Repeat([]byte("BaseSystem"), 1<<17), 0
@@ -153,8 +153,8 @@ func TestFetch(t *testing.T) { //nolint:paralleltest // the environment is the t
 	}
 }
 
-// signed returns the chunklist of an image, in Apple's format and signed with a
-// new key.
+// signed returns a new key, and the chunklist of an image in Apple's format,
+// signed with this key.
 func signed(t *testing.T, image []byte) (*rsa.PrivateKey, []byte) {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

@@ -13,8 +13,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/profile"
 )
 
-// configure plans a configured copy of OpenCore's image for the VM, if the image
-// is a file on this machine. Any other image is taken as it is, because PVE's
+// configure plans a configured copy of OpenCore's image for the VM if the image
+// is a file on this machine. It leaves any other image as it is, because PVE's
 // API does not return the content of a volume.
 func (s *show) configure(mac profile.MacOS, facts workstation.Facts) (loader.Copy, bool, error) {
 	if _, err := os.Stat(mac.OpenCore); mac.OpenCore == "" || errors.Is(err, fs.ErrNotExist) {

@@ -15,8 +15,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/recovery"
 )
 
-// A VM is made from a configured copy of OpenCore's image. With -replace, a
-// later copy becomes its first boot loader.
+// The program makes a VM from a configured copy of OpenCore's image. With
+// -replace, a later copy becomes the VM's first boot loader.
 func TestOpenCore(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	sim, flags := real(t)
 	flags = flags[:slices.Index(flags, "-opencore")]

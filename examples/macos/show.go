@@ -21,7 +21,7 @@ type show struct {
 	apply    bool
 	release  recovery.Release
 	fetch    string          // the download directory; "" if the recovery system is on the node
-	service  recovery.Client // the zero Client is Apple's service
+	service  recovery.Client // the zero Client asks Apple's service
 	mac      profile.MacOS
 	source   loader.Source
 	identity string // "keep", "given" or "made-up"
@@ -70,8 +70,8 @@ func (s *show) stage(ctx context.Context) error {
 	return s.node.Apply(ctx, plan, &workstation.ApplyOptions{Progress: progress})
 }
 
-// plan returns the plan for the VM, with the copy of OpenCore's image that has to
-// be brought to the node first.
+// plan returns the plan for the VM, and the copy of OpenCore's image that must
+// be on the node first.
 func (s *show) plan(mac profile.MacOS, facts workstation.Facts) (workstation.Plan, loader.Copy, error) {
 	vm := mac.VM()
 	made, configured, err := s.configure(mac, facts)
@@ -86,14 +86,15 @@ func (s *show) plan(mac profile.MacOS, facts workstation.Facts) (workstation.Pla
 	return plan, made, err
 }
 
-// configured returns the profile for a card at the stage that the flags choose.
+// configured returns the profile with a card, for the stage that the flags
+// choose.
 func (s *show) configured(facts workstation.Facts, card gpu.Card) profile.MacOS {
 	mac := s.mac
 	mac.Release, mac.HostCPU, mac.Card, mac.Mapping = s.release.Guest(), facts.CPU, card, "macos-gpu"
 	return mac
 }
 
-// diff returns the plan for the VM of a profile.
+// diff returns the plan that creates or changes the VM of a profile.
 func diff(mac profile.MacOS, vm workstation.VM, facts workstation.Facts) (workstation.Plan, error) {
 	return workstation.Diff(workstation.Spec{
 		Mappings: []workstation.CardMapping{{ID: mac.Mapping, Card: mac.Card.Address()}},

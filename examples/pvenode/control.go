@@ -35,7 +35,7 @@ func control(node *pvetest.Node, cluster *pvetest.Cluster) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /control/trace", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(node.Trace()) // an error means that the client is gone
+		_ = json.NewEncoder(w).Encode(node.Trace()) // if the client is gone, nobody needs the answer
 	})
 	mux.HandleFunc("GET /control/check", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, cluster.Check(), http.StatusConflict)
@@ -56,7 +56,8 @@ func control(node *pvetest.Node, cluster *pvetest.Cluster) http.Handler {
 	return mux
 }
 
-// answer sends an empty answer, or an error.
+// answer sends an empty answer if err is nil, and otherwise the error with the
+// status.
 func answer(w http.ResponseWriter, err error, status int) {
 	if err != nil {
 		http.Error(w, err.Error(), status)
@@ -65,7 +66,7 @@ func answer(w http.ResponseWriter, err error, status int) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// faultKinds holds the kinds that a fault can have.
+// faultKinds is the set of the kinds that a fault can have.
 var faultKinds = map[pvetest.FaultKind]bool{
 	pvetest.Refuse: true, pvetest.Forbid: true, pvetest.DropBefore: true, pvetest.DropAfter: true, pvetest.ErrorAfter: true,
 	pvetest.ProxyTimeout: true, pvetest.ProxyDown: true, pvetest.ExpireTicket: true, pvetest.Slow: true, pvetest.HangAfter: true,
@@ -91,7 +92,8 @@ func plan(node *pvetest.Node, r *http.Request) error {
 	return nil
 }
 
-// act changes a VM as another person or a backup job would.
+// act changes a VM behind the client's back, as another person or a backup job
+// would.
 func act(node *pvetest.Node, r *http.Request) error {
 	id, err := strconv.Atoi(r.PathValue("id"))
 	if err != nil {
@@ -111,7 +113,7 @@ func act(node *pvetest.Node, r *http.Request) error {
 	return deed(id)
 }
 
-// power cuts the power of a node, boots it, or makes it slow.
+// power cuts the power of a node, boots the node, or makes it slow.
 func power(cluster *pvetest.Cluster, r *http.Request) error {
 	name := r.PathValue("name")
 	if err := known(cluster, name); err != nil {
@@ -134,7 +136,8 @@ func power(cluster *pvetest.Cluster, r *http.Request) error {
 	return nil
 }
 
-// partition splits the network between the nodes of a list and the others.
+// partition splits the network: the nodes in the list no longer reach the other
+// nodes.
 func partition(cluster *pvetest.Cluster, list string) error {
 	names := strings.FieldsFunc(list, func(r rune) bool { return r == ',' })
 	for _, name := range names {
@@ -146,7 +149,7 @@ func partition(cluster *pvetest.Cluster, list string) error {
 	return nil
 }
 
-// known returns an error if the cluster has no node with a name.
+// known returns an error if no node of the cluster has the name.
 func known(cluster *pvetest.Cluster, name string) error {
 	for _, node := range cluster.Nodes() {
 		if node.Name() == name {

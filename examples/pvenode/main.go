@@ -103,7 +103,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return serveAll(ctx, listeners, cluster)
 }
 
-// describe returns the host of a kind or of a file.
+// describe returns the host that the name stands for: a kind of host, or a
+// file.
 func describe(name string) (host pvetest.Host, err error) {
 	switch name {
 	case "reference":
@@ -128,8 +129,8 @@ func describe(name string) (host pvetest.Host, err error) {
 	return host, nil
 }
 
-// cluster makes the nodes. It returns an error for descriptions that contradict
-// themselves or each other.
+// cluster makes the nodes. It returns an error if a description contradicts
+// itself or another description.
 func (o options) cluster(hosts []pvetest.Host) (cluster *pvetest.Cluster, err error) {
 	opts := &pvetest.Options{Speed: o.speed, TraceLimit: o.trace}
 	if o.cert != "" || o.key != "" {
@@ -158,8 +159,8 @@ func introduce(out io.Writer, host pvetest.Host, node *pvetest.Node, address str
 	}
 }
 
-// logins prints the logins, which all nodes accept. If several hosts describe a
-// user, the first description applies.
+// logins prints the logins, which are the same on all nodes. If several hosts
+// describe a user, the first description applies.
 func logins(out io.Writer, hosts []pvetest.Host) {
 	var users []pvetest.User
 	for _, host := range hosts {
@@ -198,13 +199,13 @@ func serveAll(ctx context.Context, listeners []net.Listener, cluster *pvetest.Cl
 	return errors.Join(errs...)
 }
 
-// serve serves a node until the context ends. Requests that run at that time
-// get two more seconds.
+// serve serves a node until the context ends. Requests that are then still
+// running get two more seconds.
 func serve(ctx context.Context, listener net.Listener, node *pvetest.Node, cluster *pvetest.Cluster) error {
 	mux := http.NewServeMux()
 	mux.Handle("/control/", control(node, cluster))
 	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true) // PVE's version, and the only version whose status line can hold a message
+	protocols.SetHTTP1(true) // PVE uses HTTP/1.1, and later versions have no message in the status line
 	server := &http.Server{
 		Protocols: protocols, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0),
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{node.Certificate()}, MinVersion: tls.VersionTLS12},
@@ -213,14 +214,14 @@ func serve(ctx context.Context, listener net.Listener, node *pvetest.Node, clust
 				mux.ServeHTTP(w, r)
 				return
 			}
-			node.ServeHTTP(w, r) // not through a mux, which would redirect paths like //version
+			node.ServeHTTP(w, r) // without a mux, because a mux redirects paths like //version
 		}),
 	}
 	ended := context.AfterFunc(ctx, func() {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
 		if server.Shutdown(last) != nil {
-			_ = server.Close() // these requests hang because of a planned fault
+			_ = server.Close() // requests that still run hang because of a planned fault
 		}
 	})
 	defer ended()

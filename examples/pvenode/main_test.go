@@ -19,8 +19,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A served node is the running program, with a client that trusts its
-// authority.
+// A served is the running program, with a client that trusts the program's
+// certificate authority.
 type served struct {
 	t      *testing.T
 	api    string
@@ -45,7 +45,7 @@ func start(t *testing.T, args ...string) *served {
 	lines := bufio.NewScanner(reader)
 	for lines.Scan() && !strings.HasPrefix(lines.Text(), "login ") {
 		s.output += lines.Text() + "\n"
-		if address, found := strings.CutPrefix(lines.Text(), "URL          "); found { // of the last node
+		if address, found := strings.CutPrefix(lines.Text(), "URL          "); found { // the address of the last node
 			s.api = address
 		}
 	}
@@ -53,7 +53,7 @@ func start(t *testing.T, args ...string) *served {
 		t.Fatal(lines.Err())
 	}
 	s.output += lines.Text() + "\n"
-	go io.Copy(io.Discard, reader) // the lines with the other logins
+	go io.Copy(io.Discard, reader) // discards the lines with the other logins
 	pool := x509.NewCertPool()
 	data, err := os.ReadFile(ca)
 	if err != nil || !pool.AppendCertsFromPEM(data) {
@@ -141,8 +141,8 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// -host reads a host from a file in the format of -print, and -cert and -key
-// read a certificate.
+// -host reads a host from a file in the format that -print writes. -cert and
+// -key read a certificate.
 func TestOwnHostAndCertificate(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -180,7 +180,7 @@ func TestOwnHostAndCertificate(t *testing.T) {
 	}
 }
 
-// Several nodes are a cluster: each has a port, and answers for all.
+// Several nodes are a cluster. Each node has a port, and answers for all nodes.
 func TestServeCluster(t *testing.T) {
 	t.Parallel()
 	s := start(t, "-nodes", "3", "-host", "reference,amd", "-speed", "1000")

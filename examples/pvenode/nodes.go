@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// describeAll returns the hosts of a list of kinds and files: one host for each
-// node, taken from the list in turn. Hosts with the same name get numbers.
+// describeAll returns a host for each node. It takes the hosts in turn from a
+// list of kinds and files. Hosts with the same name get numbers.
 func describeAll(list string, nodes int) ([]pvetest.Host, error) {
 	names := strings.Split(list, ",")
 	nodes = max(nodes, len(names))
@@ -43,7 +43,8 @@ func describeAll(list string, nodes int) ([]pvetest.Host, error) {
 	return hosts, nil
 }
 
-// rename gives a host another name, also in its resource mappings.
+// rename changes the name of a host, and also the name in its resource
+// mappings.
 func rename(host pvetest.Host, name string) pvetest.Host {
 	mappings := slices.Clone(host.Mappings)
 	for i, m := range mappings {
@@ -56,13 +57,14 @@ func rename(host pvetest.Host, name string) pvetest.Host {
 	return host
 }
 
-// listenAll opens a port for each node: the port of the address and the
-// following ports, or free ports if the port is 0.
+// listenAll opens a port for each node. The first node gets the port of the
+// address, and the other nodes get the following ports. If the port is 0, all
+// nodes get free ports.
 func listenAll(ctx context.Context, address string, nodes int) (listeners []net.Listener, err error) {
 	defer func() {
 		if err != nil {
 			for _, listener := range listeners {
-				_ = listener.Close() // nothing was served
+				_ = listener.Close() // closing cannot lose anything, because nothing was served
 			}
 		}
 	}()

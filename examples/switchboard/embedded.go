@@ -9,8 +9,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/profile"
 )
 
-// open connects to the node that the environment names. Without such a node it
-// makes the VMs on an embedded node and starts the first VM.
+// open connects to the node that the environment names. If the environment
+// names no node, open makes the VMs on an embedded node and starts the first
+// VM.
 func (s *settings) open(ctx context.Context) (node *workstation.Node, closeNode func(), err error) {
 	if connect.Configured() {
 		node, err = s.node.Open(ctx)

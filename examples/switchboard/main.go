@@ -35,7 +35,7 @@ who has it and gives it to another. It has an HTTP API for automation, too.`
 
 func main() { connect.Main("switchboard", run) }
 
-// A settings holds the values of the flags and the environment.
+// A settings value holds the values of the flags and the environment.
 type settings struct {
 	node       *connect.Flags
 	listen     string
@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	defer closeNode()
 	if _, err := node.Status(ctx, s.duo); err != nil {
-		return err // without the node, the page could show nothing else
+		return err // without the node, the page would have nothing to show
 	}
 	s.opts.Host = node.Name()
 	return s.serve(ctx, out, board.New(ctx, node, s.duo, s.opts))
@@ -84,7 +84,7 @@ func parse(args []string, out io.Writer) (*settings, error) {
 	if err := connect.Parse(set, args); err != nil {
 		return nil, err
 	}
-	host, _ := os.Hostname() // if the program was ended, its next run on this host goes on with its lease
+	host, _ := os.Hostname() // after an interrupted run, the next run on this host continues with the same lease
 	s.duo.Owner = "switchboard on " + host
 	s.opts = board.Options{Labels: map[int]string{}, Report: func(line string) { fmt.Fprintln(out, line) }}
 	if (s.cert == "") != (s.key == "") {
@@ -114,13 +114,14 @@ func (s *settings) parseMembers() error {
 	return nil
 }
 
-// shortest is the length in characters from which a secret cannot be guessed.
+// shortest is the least length of a secret in characters. A secret of this
+// length cannot be guessed.
 const shortest = 12
 
 var errNoSecret = errors.New("others can reach the page, so it needs a secret: set SWITCHBOARD_SECRET or -secret-file; openssl rand -base64 18 makes one")
 
-// readSecret reads the secret. It returns an error if there is no secret and
-// other machines can reach the page.
+// readSecret reads the secret. It returns an error if other machines can reach
+// the page and there is no secret.
 func (s *settings) readSecret() error {
 	text, from := os.Getenv("SWITCHBOARD_SECRET"), "SWITCHBOARD_SECRET"
 	if s.secretFile != "" {
@@ -149,8 +150,8 @@ func loopback(address string) bool {
 	return err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback())
 }
 
-// serve serves the page until the context ends. The page then stays until a
-// switch that is under way has ended, so that people see the outcome.
+// serve serves the page until the context ends. If a switch is then under way,
+// the page stays until the switch has ended, so that people see the outcome.
 func (s *settings) serve(ctx context.Context, out io.Writer, b *board.Board) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.listen)
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 
 func TestMain(m *testing.M) { stopped.Main(m, main) }
 
-// If the page is stopped while a guest shuts down, it starts the guest again,
-// reports this, and lets its viewers see it.
+// If the program is stopped while a guest shuts down, it starts the guest
+// again. It reports this in its output and to its viewers.
 func TestStoppedInMidSwitch(t *testing.T) {
 	t.Parallel()
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
@@ -31,14 +31,15 @@ func TestStoppedInMidSwitch(t *testing.T) {
 				t.Fatalf("the switch: %d %s", code, body)
 			}
 			until(t, events, `"phase":"stop"`)
-			p.End(t, signal, 140, "VM 140 runs again", "VM 140 is running") // the second text if the shutdown was not asked for yet
+			p.End(t, signal, 140, "VM 140 runs again", "VM 140 is running") // the program prints the second text if it had not yet requested the shutdown
 			until(t, events, `"ok":false`)
 			until(t, events, "event: end")
 		})
 	}
 }
 
-// The lease of a dead controller is taken over at once if a person confirms.
+// If a person confirms, the program takes over the lease of a dead controller
+// without waiting.
 func TestTakingALeaseOver(t *testing.T) {
 	t.Parallel()
 	host := cards()
@@ -83,7 +84,7 @@ func listen(t *testing.T, url string) *bufio.Scanner {
 	return lines
 }
 
-// until reads events until an event holds a text.
+// until reads events until an event contains a text.
 func until(t *testing.T, events *bufio.Scanner, text string) {
 	t.Helper()
 	for events.Scan() {

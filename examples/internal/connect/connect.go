@@ -18,8 +18,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/cluster"
 )
 
-// Variables is the part of a program's help on the variables that name the
-// node.
+// Variables is the text about the variables that name the node, for a program's
+// help.
 const Variables = `Environment:
   PROXMOX_VE_ENDPOINT    address of the node, such as https://pve.lan:8006; without it the
                          program runs on a node embedded in it, and nothing outside is touched.
@@ -50,8 +50,8 @@ func Register(set *flag.FlagSet) *Flags {
 	return f
 }
 
-// Describe sets a program's -h: what the program does, the variables that it
-// reads, such as [Variables], and an example.
+// Describe sets the text for a program's flag -h: what the program does, the
+// variables that it reads, such as [Variables], and an example.
 func Describe(set *flag.FlagSet, about, variables, example string) {
 	set.Usage = func() {
 		fmt.Fprintf(set.Output(), "%s\n\nFlags:\n", strings.TrimSpace(about))
@@ -87,14 +87,14 @@ func (f *Flags) NoEffect(names ...string) error {
 	return fmt.Errorf("%s would have no effect, because PROXMOX_VE_ENDPOINT is not set: the program would run on a node embedded in it. Set PROXMOX_VE_ENDPOINT=https://NODE:8006, or leave the flags out", strings.Join(given, ", "))
 }
 
-// UselessHere is [Flags.Useless] for the flags of Register, in calls that work
-// without a node.
+// UselessHere returns an error like [Flags.Useless] if one of the flags of
+// Register was given. It is for calls that work without a node.
 func (f *Flags) UselessHere(beside string) error {
 	return f.Useless(beside, "node", "ca", "fingerprint")
 }
 
-// Useless returns an error if one of the named flags was given, because they
-// have no effect in this call. beside describes the call.
+// Useless returns an error if one of the named flags was given, because these
+// flags have no effect in this call. The parameter beside describes the call.
 func (f *Flags) Useless(beside string, names ...string) error {
 	if given := f.given(names); len(given) > 0 {
 		return fmt.Errorf("%s would have no effect on %s: leave the flags out", strings.Join(given, ", "), beside)
@@ -102,7 +102,7 @@ func (f *Flags) Useless(beside string, names ...string) error {
 	return nil
 }
 
-// given returns the flags, among the named flags, that were given.
+// given returns the named flags that the command line has.
 func (f *Flags) given(names []string) (given []string) {
 	f.set.Visit(func(flag *flag.Flag) {
 		for _, name := range names {
@@ -115,7 +115,7 @@ func (f *Flags) given(names []string) (given []string) {
 }
 
 // Open connects to the node that the environment names. If the environment has
-// several addresses of a cluster, the first that answers is used.
+// several addresses of a cluster, Open uses the first address that answers.
 func (f *Flags) Open(ctx context.Context) (*workstation.Node, error) {
 	endpoints, err := f.endpoints()
 	if err != nil {
@@ -159,7 +159,7 @@ func (f *Flags) options() *workstation.NodeOptions {
 	return &workstation.NodeOptions{Tiers: f.Tiers}
 }
 
-// endpoints returns the addresses of the environment with the login.
+// endpoints returns the addresses in the environment, each with the login.
 func (f *Flags) endpoints() ([]workstation.Endpoint, error) {
 	endpoint := workstation.Endpoint{
 		Token: os.Getenv("PROXMOX_VE_API_TOKEN"), Username: os.Getenv("PROXMOX_VE_USERNAME"), Password: os.Getenv("PROXMOX_VE_PASSWORD"), Fingerprint: f.Fingerprint,
@@ -192,7 +192,8 @@ func (f *Flags) endpoints() ([]workstation.Endpoint, error) {
 	return all, nil
 }
 
-// who adds to the error of a refused login which login was tried.
+// The function who adds the login that was tried to the error of a refused
+// login.
 func who(e workstation.Endpoint, err error) error {
 	if errors.Is(err, workstation.ErrLogin) {
 		return fmt.Errorf("%w; tried %s", err, login(e))
@@ -200,8 +201,8 @@ func who(e workstation.Endpoint, err error) error {
 	return err
 }
 
-// checkLogin returns an error for an incomplete login, before the node is
-// asked.
+// checkLogin returns an error if the login is incomplete. It does not ask the
+// node.
 func checkLogin(e workstation.Endpoint) error {
 	user, _, _ := strings.Cut(e.Token, "!")
 	switch {

@@ -28,7 +28,8 @@ func TestCode(t *testing.T) {
 	}
 }
 
-// An error for a refused login names the user, and how the login was given.
+// The error for a refused login names the user and says how the login was
+// given.
 func TestLoginSaysWho(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	sim := pvetest.New(pvetest.Reference(), nil).Start()
 	t.Cleanup(sim.Close)
@@ -74,8 +75,8 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
-// Several addresses of a cluster: an empty address is skipped, and the node has
-// to be named, exist and be online.
+// The environment may have several addresses of a cluster. An empty address is
+// skipped. The call must name a node, and that node must exist and be online.
 func TestSeveralAddresses(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	a, b := pvetest.Reference(), pvetest.Reference()
 	b.Name = "pve2"

@@ -12,8 +12,8 @@ import (
 )
 
 // Embedded starts the reference host in this process and connects to it over
-// real HTTPS, with an API token of root@pam. Its clock runs faster by the
-// factor speed.
+// real HTTPS, with an API token of root@pam. The host's clock runs faster by
+// the factor speed.
 func Embedded(ctx context.Context, speed float64) (*workstation.Node, *pvetest.Node, error) {
 	host := pvetest.Reference()
 	token := host.RootTokens[0]
@@ -26,9 +26,10 @@ func EmbeddedAsRoot(ctx context.Context, speed float64) (*workstation.Node, *pve
 	return embedded(ctx, speed, workstation.Endpoint{Username: "root@pam", Password: "secret"})
 }
 
-// EmbeddedCluster starts a cluster of that many nodes in this process, and
-// connects to it as root@pam. The nodes are called pve, pve2, pve3 and so on.
-// Each is the reference host, and every third has no NVIDIA card.
+// EmbeddedCluster starts a cluster in this process, and connects to it as
+// root@pam. The parameter nodes is the number of nodes. They are called pve,
+// pve2, pve3 and so on. Each node is like the reference host, but every third
+// node has no NVIDIA card.
 func EmbeddedCluster(ctx context.Context, nodes int, speed float64) (*cluster.Cluster, *pvetest.Cluster, error) {
 	var hosts []pvetest.Host
 	for i := range nodes {

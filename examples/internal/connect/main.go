@@ -14,11 +14,12 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// Main runs an example. Ctrl-C, SIGTERM (a service is stopped) and SIGHUP (a
-// terminal is closed, without nohup) end its context, so that the program ends
-// cleanly. A second signal kills it. If the reader of its output is gone, the
-// program continues its work. Unprintable characters in the output are quoted.
-// An error ends the program with its [Code].
+// Main runs an example. Its context ends at Ctrl-C, at SIGTERM (a service is
+// stopped) and at SIGHUP (a terminal is closed, without nohup), so that the
+// program can end cleanly. A second signal kills the program. If nobody reads
+// the program's output any more, the program continues its work. Unprintable
+// characters in the output are quoted. After an error the program ends with the
+// error's [Code].
 func Main(name string, run func(ctx context.Context, args []string, out io.Writer) error) {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {
@@ -40,14 +41,14 @@ func Main(name string, run func(ctx context.Context, args []string, out io.Write
 
 // The exit codes of the examples. 0 means success, and 1 any other error.
 const (
-	Changes = 2 // a plan that was only shown has changes
+	Changes = 2 // the plan has changes, and was only shown
 	Block   = 3 // the request is blocked, and nothing was changed
 	Stale   = 4 // a saved plan no longer fits the node, and nothing was changed
 	No      = 5 // a person did not confirm, and nothing was changed
 )
 
-// Blocked returns an [Exit] without a message if findings contains a blocker.
-// The caller has shown the findings.
+// Blocked returns an [Exit] without a message if the findings contain a
+// blocker. The caller must already have shown the findings.
 func Blocked(findings []proxstation.Finding) error {
 	if proxstation.Worst(findings) != proxstation.Blocker {
 		return nil
@@ -55,11 +56,11 @@ func Blocked(findings []proxstation.Finding) error {
 	return &Exit{Status: Block}
 }
 
-// An Exit ends a program with its own code. It has no message if the program
-// has printed everything.
+// An Exit is an error that ends a program with its own exit code. Its message
+// is empty if the program has already printed everything.
 type Exit struct {
 	Status int
-	Err    error // nil prints nothing
+	Err    error // the error to print; nil if nothing is to be printed
 }
 
 // Error implements error.
@@ -73,7 +74,7 @@ func (e *Exit) Error() string {
 // Unwrap returns the error.
 func (e *Exit) Unwrap() error { return e.Err }
 
-// Code returns the code with which a program ends after an error: 0 for nil and
+// Code returns the exit code of a program after an error. It is 0 for nil and
 // for -h, the Status of an [Exit], Block for [workstation.ErrBlocked], Stale
 // for [workstation.ErrStale], and 1 for all other errors.
 func Code(err error) int {

@@ -18,7 +18,8 @@ import (
 
 const asProgram = "PROXSTATION_RUN_AS_PROGRAM"
 
-// Main is the TestMain of a package whose test binary also runs as the program.
+// Main replaces TestMain in a package whose test binary also runs as the
+// example program.
 func Main(m *testing.M, main func()) {
 	if os.Getenv(asProgram) != "" {
 		main()
@@ -71,8 +72,8 @@ func (p *Program) Until(t *testing.T, text string) string {
 	return ""
 }
 
-// End sends a signal and checks the result: the program prints one of the texts
-// before it ends, only the given VM runs, and no lease is left.
+// End sends a signal and checks how the program ends: the program prints one of
+// the texts, only the given VM runs, and no lease is left.
 func (p *Program) End(t *testing.T, signal syscall.Signal, running int, says ...string) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(signal); err != nil {
@@ -82,13 +83,13 @@ func (p *Program) End(t *testing.T, signal syscall.Signal, running int, says ...
 	defer timer.Stop()
 	for p.Lines.Scan() {
 	}
-	_ = p.cmd.Wait()                                           // the output shows whether the program ended well
+	_ = p.cmd.Wait()                                           // the exit code is ignored, because the output shows whether the program ended well
 	said := strings.Join(strings.Fields(p.said.String()), " ") // the output breaks lines between words
 	if !slices.ContainsFunc(says, func(text string) bool { return strings.Contains(said, text) }) {
 		t.Errorf("it says none of %q:\n%s", says, said)
 	}
-	// A request that was under way when the signal came cannot be taken back.
-	// The program then says that the VM may be off later.
+	// A request that was already sent when the signal came cannot be taken
+	// back. The program then reports that the VM may be off later.
 	closing := strings.Contains(said, "may be off later")
 	if got := p.Node.Running(); !slices.Equal(got, []int{running}) && (!closing || len(got) > 0) {
 		t.Errorf("running: %v, want VM %d:\n%s", got, running, said)

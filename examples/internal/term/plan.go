@@ -16,14 +16,14 @@ import (
 var signs = map[workstation.Sign]colour{workstation.SignAdd: green, workstation.SignModify: yellow, workstation.SignDestroy: red}
 
 // Plan writes a plan: the copies that are brought to the node first, its
-// blockers, its steps, how full the storages get, and the other findings. A
-// blocked plan ends with what has to be done first.
+// blockers, its steps, the use of the storages, and the other findings. If the
+// plan is blocked, the text ends with the actions that must be done first.
 func (t *Terminal) Plan(p workstation.Plan, copies ...loader.Copy) {
 	t.plan(p, nil, copies, func() {})
 }
 
-// Install writes a plan with guests that are set up: the parts of
-// [Terminal.Plan], and what happens after the steps.
+// Install writes a plan that also sets up guests: the parts of [Terminal.Plan],
+// and then the work after the steps.
 func (t *Terminal) Install(p install.Plan, copies ...loader.Copy) {
 	var seeds []string
 	for _, s := range p.SetUps {
@@ -39,8 +39,9 @@ func (t *Terminal) Install(p install.Plan, copies ...loader.Copy) {
 	})
 }
 
-// Lines writes a text of several lines, each broken between words. A number or
-// a sign at the beginning of a line stays alone at the left.
+// Lines writes a text of several lines, and breaks each line between words. If
+// a line begins with a number or a sign, this number or sign stands alone at
+// the left.
 func (t *Terminal) Lines(text string) {
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\n")
@@ -51,8 +52,8 @@ func (t *Terminal) Lines(text string) {
 
 var marker = regexp.MustCompile(`^ *(\d+\. +|[+~-] )?`)
 
-// plan writes a plan, with seeds and copies before its steps. After the steps it
-// calls the function then.
+// plan writes a plan, with the seeds and copies before its steps. After the
+// steps it calls the parameter then.
 func (t *Terminal) plan(p workstation.Plan, seeds []string, copies []loader.Copy, then func()) {
 	count := map[workstation.Sign]int{}
 	for _, c := range p.Changes() {
@@ -185,8 +186,8 @@ func (t *Terminal) Findings(findings []proxstation.Finding) {
 	}
 }
 
-// ToDo writes the fixes of the blockers: what has to be done before the plan
-// can be applied. Without blockers it writes nothing.
+// ToDo writes the fixes of the blockers, which must be done before the plan can
+// be applied. Without blockers it writes nothing.
 func (t *Terminal) ToDo(findings []proxstation.Finding) {
 	blockers, _ := split(findings)
 	if len(blockers) == 0 {

@@ -9,9 +9,9 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// Progress returns a function that writes events. On a terminal, work that is
-// under way is one line, with the time that it has taken and may take.
-// Elsewhere each wait gets a line of its own.
+// Progress returns a function that writes events. On a terminal, the work under
+// way has one line, which shows how long the work has taken and may take.
+// Elsewhere each wait gets its own line.
 func (t *Terminal) Progress() func(workstation.Event) {
 	last, began := workstation.Event{}, time.Now()
 	return func(e workstation.Event) {
@@ -25,7 +25,7 @@ func (t *Terminal) Progress() func(workstation.Event) {
 		}
 		text := e.Message
 		if isTimer(text) {
-			text = last.Message // PVE's task still runs: only the time has changed
+			text = last.Message // the same task of PVE still runs, and only its time has changed
 		}
 		last = e
 		last.Message = text
@@ -39,16 +39,16 @@ func (t *Terminal) Progress() func(workstation.Event) {
 	}
 }
 
-// isTimer reports whether a message only says how long a PVE task has been
-// running ("qmstart for 3s").
+// isTimer reports whether a message only gives the time that a PVE task has
+// been running, such as "qmstart for 3s".
 func isTimer(message string) bool {
 	task, rest, found := strings.Cut(message, " for ")
 	_, err := time.ParseDuration(rest)
 	return found && err == nil && !strings.Contains(task, " ")
 }
 
-// line returns the text of an event, with the time that the work has taken and
-// may take.
+// line returns the text of an event, with the time that the work has taken so
+// far, and the time that it may take.
 func line(e workstation.Event, text string, elapsed time.Duration) string {
 	step := string(e.Phase)
 	if e.Of > 0 {
@@ -72,7 +72,8 @@ func seconds(d time.Duration) string {
 	return fmt.Sprintf("%d s", d/time.Second)
 }
 
-// status writes a line. On a terminal it replaces the line that is under way.
+// status writes a line. On a terminal the line replaces the current line of
+// progress.
 func (t *Terminal) status(text string) {
 	if !t.live {
 		fmt.Fprintln(t.w, text)
@@ -85,10 +86,10 @@ func (t *Terminal) status(text string) {
 	t.under = len(text)
 }
 
-// End ends the line that is under way.
+// End ends the current line of progress.
 func (t *Terminal) End() { t.settle() }
 
-// settle ends the line that is under way.
+// settle ends the current line of progress.
 func (t *Terminal) settle() {
 	if t.under > 0 {
 		t.under = 0

@@ -1,6 +1,6 @@
-// Package term writes the output of the examples: lines as wide as the
-// terminal, broken between words, with colours where they are wanted, and a
-// single line for work that is under way.
+// Package term writes the output of the examples. Lines are as wide as the
+// terminal and broken between words. Colours are used only where they are
+// wanted. Work under way has a single line.
 package term
 
 import (
@@ -21,7 +21,7 @@ type Terminal struct {
 	width  int
 	colour bool
 	live   bool // whether a line can be overwritten
-	under  int  // the length of the line that is under way
+	under  int  // the length of the current line of progress
 }
 
 // defaultWidth is used for files, pipes and terminals that do not report a
@@ -72,8 +72,8 @@ func (t *Terminal) Say(format string, args ...any) {
 	}
 }
 
-// Error writes an error after the name of the program. Its lines are broken on
-// terminals only: elsewhere people search and store them.
+// Error writes the name of the program and an error. It breaks lines only on a
+// terminal, because people search and store output that goes elsewhere.
 func (t *Terminal) Error(name string, err error) {
 	t.settle()
 	if t.live {
@@ -89,8 +89,9 @@ func (t *Terminal) Title(text string) {
 	fmt.Fprintf(t.w, "\n%s\n\n", t.paint(bold, printable.Line(text)))
 }
 
-// paragraph writes a text with a prefix for its first line and a prefix for its
-// other lines. The width of a prefix does not count its colour codes.
+// paragraph writes a text. The first line begins with the prefix first, and the
+// other lines begin with the prefix others. Colour codes in a prefix do not
+// count as width.
 func (t *Terminal) paragraph(first, others, text string) {
 	t.settle()
 	front := first

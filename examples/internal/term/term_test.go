@@ -61,7 +61,8 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// A blocked plan begins with its blockers and ends with what has to be done.
+// A blocked plan begins with its blockers and ends with the actions that must
+// be done.
 func TestBlockedPlan(t *testing.T) {
 	t.Parallel()
 	p := plan()

@@ -5,9 +5,10 @@ import (
 	"unicode/utf8"
 )
 
-// wrap breaks a text between words, into lines of at most columns characters. A
-// longer word is broken after a comma, a semicolon or a slash. Without any of
-// them it stays whole, so that paths and commands can be copied.
+// wrap breaks a text between words into lines of at most as many characters as
+// columns says. A word that is longer than a line is broken after a comma, a
+// semicolon or a slash. A long word without any of these marks stays whole, so
+// that paths and commands can be copied.
 func wrap(text string, columns int) []string {
 	columns = max(columns, 20)
 	var lines []string
@@ -34,8 +35,9 @@ func wrap(text string, columns int) []string {
 	return append(lines, line)
 }
 
-// breakAt returns where a line that is too long may be broken: after the last
-// mark within the columns, or else after the first mark after the columns.
+// breakAt returns the position at which a line that is too long may be broken.
+// This is after the last mark within the columns. If there is no such mark, it
+// is after the first mark beyond the columns.
 func breakAt(line string, columns int) int {
 	limit := 0
 	for range columns {
@@ -51,7 +53,8 @@ func breakAt(line string, columns int) int {
 	return len(line)
 }
 
-// width returns how many columns a text has, without colours.
+// width returns the number of columns that a text fills. Colour codes fill no
+// column.
 func width(text string) int {
 	for {
 		before, rest, found := strings.Cut(text, "\x1b[")

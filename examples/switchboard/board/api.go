@@ -13,7 +13,7 @@ import (
 // maxBody is the largest request body that is accepted, in bytes.
 const maxBody = 4 << 10
 
-// api adds the routes for programs. Every answer is JSON, refusals included.
+// api adds the routes for programs. Every answer is JSON, also every refusal.
 func (b *Board) api(mux *http.ServeMux) {
 	routes := map[string]struct {
 		method string
@@ -43,21 +43,22 @@ func (b *Board) api(mux *http.ServeMux) {
 type request struct {
 	// VMID is the VMID of the system.
 	VMID int `json:"vmid"`
-	// TakeOver is the ID of a lease to take over: its controller is dead.
+	// TakeOver is the ID of a lease whose controller is dead. The request takes
+	// this lease over.
 	TakeOver string `json:"takeOver"`
 	// Wait delays the answer until the job has ended.
 	Wait bool `json:"wait"`
 }
 
-// A result is the answer to a request whose job was begun.
+// A result is the answer to a request that began a job.
 type result struct {
 	Job     *Job     `json:"job,omitempty"`     // set while the job is under way
 	Outcome *Outcome `json:"outcome,omitempty"` // set once the job has ended
 }
 
-// apiDo returns the handler of an action. It answers 202 once the job is begun.
-// If the request wants to wait, it answers 200 after a success and 502 after a
-// failure.
+// apiDo returns the handler of an action. It answers 202 when the job has
+// begun. If the request waits for the end of the job, it answers 200 after a
+// success and 502 after a failure.
 func (b *Board) apiDo(action Action) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, status, err := decode(r)
@@ -81,7 +82,7 @@ func (b *Board) apiDo(action Action) http.HandlerFunc {
 				writeJSON(w, status, result{Outcome: j.outcome})
 				return
 			case <-r.Context().Done():
-				return // the client has gone; the job goes on
+				return // the client has gone, but the job continues
 			}
 		}
 		v, _ := b.now()
@@ -160,7 +161,7 @@ func writeJSON(w http.ResponseWriter, status int, value any) {
 // apiEvents sends the status as an event each time it changes.
 func (b *Board) apiEvents(w http.ResponseWriter, r *http.Request) {
 	b.stream(w, r, func(v View) ([]byte, error) {
-		v.At = time.Time{} // a new time alone is no change
+		v.At = time.Time{} // a view that differs only in its time counts as unchanged
 		return json.Marshal(v)
 	})
 }

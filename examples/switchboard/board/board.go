@@ -13,11 +13,11 @@ import (
 type Node interface {
 	// Status reports which VM has the card, and which VMs could have it.
 	Status(ctx context.Context, db workstation.DualBoot) (workstation.DualBootStatus, error)
-	// Observe reads the host, whose storages and findings the page shows.
+	// Observe reads the host. The page shows its storages and findings.
 	Observe(ctx context.Context) (workstation.Facts, error)
 	// Switch gives the card to the VM whose VMID is to.
 	Switch(ctx context.Context, db workstation.DualBoot, to int, progress func(workstation.Event)) error
-	// On returns the node on which a system is, to shut down the system there.
+	// On returns the node with the given name, to shut down a system there.
 	On(name string) *workstation.Node
 }
 
@@ -39,11 +39,11 @@ type Options struct {
 	Report func(line string)
 }
 
-// A Board shows a set of VMs that share a card, and switches between them. The
-// node is read once for all viewers.
+// A Board shows a set of VMs that share a card, and switches between them. It
+// reads the node once for all viewers.
 type Board struct {
-	jobs  context.Context // context of switches: they outlive the request
-	reads context.Context // context of reads from the node, and of viewers
+	jobs  context.Context // context of switches, which outlive the request
+	reads context.Context // context of reads from the node, and of connections to viewers
 	stop  context.CancelFunc
 	node  Node
 	duo   workstation.DualBoot
@@ -55,25 +55,26 @@ type Board struct {
 
 	mu      sync.Mutex
 	viewers int
-	rest    context.CancelFunc // stops the reads that go on while somebody looks
-	change  chan struct{}      // closed when the view has changed
+	rest    context.CancelFunc // stops the reads that happen while somebody views the page
+	change  chan struct{}      // closed when the view changes
 	job     *job               // nil if no job is under way
-	outcome *Outcome           // of the last job; nil before the first job has ended, and once dismissed
+	outcome *Outcome           // outcome of the last job; nil before the first job has ended, and after a person dismissed it
 }
 
-// These constants say how often the node is read while somebody looks. A status
-// takes seven requests, an observation some dozens.
+// These constants say how often the node is read while somebody views the page.
+// A status takes seven requests, and an observation takes some dozens.
 const (
 	stateEvery = 2 * time.Second
 	hostEvery  = time.Minute
 )
 
-// New returns a board. When the context ends, a switch that is under way ends
-// as [workstation.Node.Switch] describes: it restores the state before it, or
-// reports what it could not restore. The caller calls [Board.Close] at the end.
+// New returns a board. When the context ends, a running switch ends as
+// [workstation.Node.Switch] describes: it restores the former state, or reports
+// the parts that it could not restore. The caller must call [Board.Close] at
+// the end.
 func New(ctx context.Context, node Node, duo workstation.DualBoot, opts Options) *Board {
 	if duo.Grace == 0 {
-		duo.Grace = 3 * time.Minute // the page names Grace and Boot
+		duo.Grace = 3 * time.Minute // the page shows the values of Grace and Boot
 	}
 	if duo.Boot == 0 {
 		duo.Boot = 5 * time.Minute
@@ -89,8 +90,8 @@ func New(ctx context.Context, node Node, duo workstation.DualBoot, opts Options)
 	return b
 }
 
-// Close waits until the switch that is under way has ended and its outcome was
-// shown to viewers. Then it ends their connections.
+// Close waits until a running switch has ended and viewers were shown its
+// outcome. Then it closes the viewers' connections.
 func (b *Board) Close() {
 	b.mu.Lock()
 	j := b.job
@@ -104,21 +105,21 @@ func (b *Board) Close() {
 	b.host.wait()
 }
 
-// changed wakes everybody who waits for a change of the view.
+// changed wakes every goroutine that waits for a change of the view.
 func (b *Board) changed() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.wake()
 }
 
-// wake does the work of changed. The caller holds the lock.
+// wake does the work of changed. The caller must hold the lock.
 func (b *Board) wake() {
 	close(b.change)
 	b.change = make(chan struct{})
 }
 
-// watch makes the board read the node again and again while somebody looks. The
-// viewer calls done at the end.
+// watch makes the board read the node repeatedly while somebody views the page.
+// The viewer calls done at the end.
 func (b *Board) watch() (done func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -137,8 +138,8 @@ func (b *Board) watch() (done func()) {
 	}
 }
 
-// look returns the current view, and reads the node first if the last answer is
-// old. It waits for the node, but not longer than a person waits for a page.
+// look returns the current view. If the last answer is old, it first reads the
+// node. It waits for the node, but no longer than a person waits for a page.
 func (b *Board) look(ctx context.Context) View {
 	ctx, cancel := context.WithTimeout(ctx, slow)
 	defer cancel()
@@ -150,8 +151,8 @@ func (b *Board) look(ctx context.Context) View {
 	return v
 }
 
-// now returns the view from the last answers, and a channel that is closed when
-// the view has changed.
+// The method now returns the view that the last answers give, and a channel
+// that is closed when the view changes.
 func (b *Board) now() (View, <-chan struct{}) {
 	state, host := b.state.read(), b.host.read()
 	b.mu.Lock()

@@ -19,7 +19,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// The commands in docs/switchboard.md do what the document says.
+// The commands in docs/switchboard.md do what the document says that they do.
 func TestCommandsOfTheDocs(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("curl"); err != nil && os.Getenv("CI") == "" {
@@ -57,8 +57,8 @@ func TestCommandsOfTheDocs(t *testing.T) {
 	}
 }
 
-// Every key of the status that the document names exists. The document names the
-// error codes listed in this test.
+// The document names only keys that the status has, and it names the error
+// codes that this test lists.
 func TestNamesInTheDocs(t *testing.T) {
 	t.Parallel()
 	text := docs(t)
@@ -100,8 +100,8 @@ func docs(t *testing.T) string {
 	return string(text)
 }
 
-// The role that the document gives to the token is enough to see and do
-// everything. If any privilege is missing, it is not enough.
+// With the role that the document gives to the token, a person can see and do
+// everything. If any privilege is missing from the role, something fails.
 func TestTheRoleOfTheDocs(t *testing.T) {
 	t.Parallel()
 	match := regexp.MustCompile(`--privs '([^']*)'`).FindStringSubmatch(docs(t))

@@ -16,7 +16,7 @@ func (b *Board) pageEvents(w http.ResponseWriter, r *http.Request) {
 	b.stream(w, r, func(v View) ([]byte, error) { return rendered("live", b.shown(v)) })
 }
 
-// stream sends the rendered view each time the rendering changes, until the
+// stream sends the rendered view each time the rendered text changes, until the
 // viewer leaves or the board is closed (HTML Standard, server-sent events).
 func (b *Board) stream(w http.ResponseWriter, r *http.Request, render func(View) ([]byte, error)) {
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -48,13 +48,13 @@ func (b *Board) stream(w http.ResponseWriter, r *http.Request, render func(View)
 		}
 		select {
 		case <-change:
-		case <-ticks.C: // the view shows times, which pass
+		case <-ticks.C: // the view shows how long ago things happened
 		case <-r.Context().Done():
 			return
 		case <-b.reads.Done():
 		}
 	}
-	v, _ := b.now() // the view with the outcome of the last job
+	v, _ := b.now() // sends the view with the outcome of the last job
 	if text, err := render(v); err == nil && !bytes.Equal(text, last) {
 		_ = event(w, "state", text)
 	}

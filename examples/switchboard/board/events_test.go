@@ -29,7 +29,7 @@ func (s *stream) Flush() {
 	s.ResponseRecorder.Flush()
 }
 
-// events returns the events that came since the last call.
+// The method events returns the events that came since its last call.
 func (s *stream) events() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,7 +53,8 @@ func (b *bench) listen(path string) (s *stream, done func()) {
 	return s, func() { cancel(); work.Wait() }
 }
 
-// The node is read once for all viewers, and not at all without viewers.
+// The board reads the node once for all viewers, and never while there are no
+// viewers.
 func TestViewersShareWhatIsRead(t *testing.T) {
 	t.Parallel()
 	play(t, pair(), Options{}, func(t *testing.T, b *bench) {

@@ -7,11 +7,12 @@ import (
 	"strings"
 )
 
-// headers are sent with every answer. The page brings its style and its script
-// as files, so that no inline code ever runs. No other page may show it in a
-// frame. Referrer-Policy is same-origin: without any referrer a browser sends
-// "Origin: null" with a form (Fetch Standard, "append a request Origin
-// header"), and the form would be refused like the form of another site.
+// headers holds the HTTP headers of every answer. The page loads its style and
+// its script as files, so no inline code is allowed to run. No other page may
+// show this page in a frame. Referrer-Policy is same-origin, because without
+// any referrer a browser sends "Origin: null" with a form (Fetch Standard,
+// "append a request Origin header"). The board would refuse such a form like
+// the form of another site.
 var headers = map[string]string{
 	"Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
 		"manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -32,10 +33,10 @@ func (b *Board) Handler() http.Handler {
 	return b.guard(http.NewCrossOriginProtection().Handler(b.login(mux)))
 }
 
-// guard sets the headers, and refuses requests under a host name that is not in
-// Names. Another site could let its own name point to this server, and a
-// browser would then treat both as the same origin. With an IP address this is
-// not possible.
+// guard sets the headers, and refuses requests for a host name that is not in
+// Names. Otherwise another site could let its own name point to this server,
+// and a browser would treat the site and this server as the same origin. With
+// an IP address this attack is not possible.
 func (b *Board) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for key, value := range headers {

@@ -30,7 +30,7 @@ func pair() pvetest.Host {
 	return host
 }
 
-// A counted is a node that counts the calls of Status and Observe.
+// A counted is a node that counts the calls of its methods Status and Observe.
 type counted struct {
 	*workstation.Node
 	mu               sync.Mutex
@@ -73,11 +73,11 @@ type bench struct {
 	node    *counted
 	board   *Board
 	handler http.Handler
-	said    []string // the lines that were reported
+	said    []string // the lines that the board reported
 	stop    context.CancelFunc
 }
 
-// play runs a test on a board in a synctest bubble of its own.
+// play runs a test on a board, in the test's own synctest bubble.
 func play(t *testing.T, host pvetest.Host, opts Options, do func(t *testing.T, b *bench)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -96,7 +96,7 @@ func play(t *testing.T, host pvetest.Host, opts Options, do func(t *testing.T, b
 		b.stop = cancel
 		b.board = New(ctx, b.node, duo, opts)
 		b.handler = b.board.Handler()
-		time.Sleep(time.Minute) // until the guest has booted
+		time.Sleep(time.Minute) // the guest boots in this time
 		do(t, b)
 		b.board.Close()
 		if err := sim.Check(); err != nil {
@@ -105,8 +105,8 @@ func play(t *testing.T, host pvetest.Host, opts Options, do func(t *testing.T, b
 	})
 }
 
-// ask makes a request. A body that begins with "{" is sent as JSON, any other
-// body as a form.
+// ask makes a request. It sends a body that begins with "{" as JSON, and any
+// other body as a form.
 func (b *bench) ask(method, path, body string, change ...func(*http.Request)) *httptest.ResponseRecorder {
 	b.t.Helper()
 	r := httptest.NewRequestWithContext(b.t.Context(), method, path, strings.NewReader(body))
@@ -125,7 +125,8 @@ func (b *bench) ask(method, path, body string, change ...func(*http.Request)) *h
 	return w
 }
 
-// want makes a request and checks the answer's status and that it holds a text.
+// want makes a request. It checks the status of the answer, and that the answer
+// contains a text.
 func (b *bench) want(status int, text, method, path, body string, change ...func(*http.Request)) *httptest.ResponseRecorder {
 	b.t.Helper()
 	w := b.ask(method, path, body, change...)
@@ -135,7 +136,7 @@ func (b *bench) want(status int, text, method, path, body string, change ...func
 	return w
 }
 
-// view returns the answer of GET /api/status.
+// view returns the answer to GET /api/status.
 func (b *bench) view() View {
 	b.t.Helper()
 	var v View
@@ -153,7 +154,7 @@ func decodeAs(t *testing.T, w *httptest.ResponseRecorder, into any) {
 	}
 }
 
-// form returns the fields of the form on a page that posts to path.
+// form returns the fields of that form on a page which posts to a path.
 func form(t *testing.T, page, path string) string {
 	t.Helper()
 	_, rest, found := strings.Cut(page, `<form method="post" action="`+path+`"`)

@@ -32,8 +32,8 @@ type Job struct {
 	Text  string            `json:"text"`
 	// Steps holds all stages of the job.
 	Steps []Step `json:"steps"`
-	// ElapsedSeconds counts from the start of the phase. LimitSeconds is how
-	// long the phase may take, 0 if there is no limit.
+	// ElapsedSeconds is the time since the start of the phase. LimitSeconds is
+	// the longest time that the phase may take. It is 0 if there is no limit.
 	ElapsedSeconds int `json:"elapsedSeconds"`
 	LimitSeconds   int `json:"limitSeconds,omitempty"`
 }
@@ -42,14 +42,15 @@ type Job struct {
 type Order struct {
 	Action Action
 	VMID   int
-	// From is the system that ran when the person confirmed the order. If it is
-	// nil, nobody was asked, and the running system is not compared with it.
+	// From is the VMID of the system that ran when the person confirmed the
+	// order. If From is nil, no person was asked, and the board does not check
+	// which system runs.
 	From *int
 	// TakeOver is the ID of a lease to take over, "" to take over no lease.
 	TakeOver string
 }
 
-// A job is the state of a job. The board's lock guards it.
+// A job holds the board's data about a Job. The board's lock guards it.
 type job struct {
 	id      string
 	order   Order
@@ -57,9 +58,9 @@ type job struct {
 	event   workstation.Event
 	began   time.Time // when the phase began
 	back    bool      // whether the switch is being undone
-	reached int       // the rank of the last phase before the way back
-	off     bool      // whether the system was off already, with nothing to shut down
-	on      string    // the node of a system that is shut down
+	reached int       // the rank of the last phase before the undoing began
+	off     bool      // whether the system was already off, so that there was nothing to shut down
+	on      string    // the node of the system that the job shuts down
 	warned  []string
 	done    chan struct{}
 	outcome *Outcome // set once done is closed
@@ -67,7 +68,7 @@ type job struct {
 
 // begin starts a job and does not wait for it. The error is a [Refusal].
 func (b *Board) begin(ctx context.Context, order Order) (*job, error) {
-	b.state.expire() // no decision rests on an old answer
+	b.state.expire() // makes the board decide by a new answer of the node
 	v := b.look(ctx)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -95,7 +96,7 @@ func (b *Board) begin(ctx context.Context, order Order) (*job, error) {
 	return j, nil
 }
 
-// do runs a job and stores its outcome.
+// The method do runs a job and stores its outcome.
 func (b *Board) do(j *job) {
 	var err error
 	switch {
@@ -110,7 +111,7 @@ func (b *Board) do(j *job) {
 	b.state.expire()
 	ctx, cancel := context.WithTimeout(b.reads, slow)
 	defer cancel()
-	b.state.fresh(ctx) // the outcome and the systems then change together
+	b.state.fresh(ctx) // the outcome and the systems then change in the same view
 	v, _ := b.now()
 	j.outcome = outcome(j, err, v)
 	b.opts.Report(j.outcome.line(err))
@@ -134,14 +135,15 @@ func (b *Board) note(j *job, e workstation.Event) {
 	b.wake()
 }
 
-// shown returns the job as people see it.
+// shown returns the job in the form that people and programs see.
 func (j *job) shown(v View) *Job {
 	elapsed := max(v.At.Sub(j.began), 0)
 	return &Job{ID: j.id, Action: j.order.Action, VMID: j.order.VMID, From: j.from, Phase: j.event.Phase, Text: j.text(v), Steps: j.steps(v),
 		ElapsedSeconds: int(elapsed / time.Second), LimitSeconds: int(j.event.Limit / time.Second)}
 }
 
-// A Refusal is the reason why a job was not begun. Nothing was changed.
+// A Refusal is the reason why the board did not begin a job. The board then
+// changed nothing.
 type Refusal struct {
 	// Code is a fixed word for the reason, for programs.
 	Code string `json:"code"`
@@ -160,7 +162,7 @@ const (
 	CodeBusy     = "busy"           // this board has a job under way
 	CodeLeased   = "leased"         // another controller has a lease
 	CodeBlocked  = "blocked"        // the switch would fail
-	CodeChanged  = "changed"        // the running system is not the system that the person was told about
+	CodeChanged  = "changed"        // another system runs than the question to the person named
 	CodeNoAnswer = "no-answer"      // the node does not answer
 	CodeEnding   = "ending"         // the program is about to end
 )

@@ -18,18 +18,19 @@ import (
 
 const (
 	cookieName = "switchboard"
-	// sessionTime is how long a browser stays logged in.
+	// sessionTime is the time for which a browser stays logged in.
 	sessionTime = 90 * 24 * time.Hour
-	// rounds makes each guess at the secret costly for somebody who has stolen
-	// a cookie.
+	// rounds is the number of rounds of the hash. It makes each guess at the
+	// secret costly for somebody who has stolen a cookie.
 	rounds = 100_000
 )
 
-// A door checks the secret. A session is a signed cookie: it survives a restart
-// of the program, and a new secret ends the sessions of all browsers.
+// A door checks the secret. A session is a signed cookie, so it stays valid
+// after a restart of the program. A new secret ends the sessions of all
+// browsers.
 type door struct {
 	digest   [sha256.Size]byte // hash of the secret
-	key      []byte            // signs sessions; nil if there is no secret
+	key      []byte            // key that signs sessions; nil if there is no secret
 	throttle throttle
 }
 
@@ -78,8 +79,8 @@ func (d *door) valid(value string, now time.Time) bool {
 	return now.Unix() < int64(binary.BigEndian.Uint64(raw)) //nolint:gosec // we have signed it
 }
 
-// login lets only requests with the secret or a session through, except for the
-// login page and its files.
+// login passes on only requests with the secret or a session. The login page
+// and its files need neither.
 func (b *Board) login(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if b.door.open() || r.URL.Path == "/login" || strings.HasPrefix(r.URL.Path, "/static/") {
@@ -106,8 +107,9 @@ func (b *Board) login(next http.Handler) http.Handler {
 	})
 }
 
-// admit compares a guess with the secret. After too many wrong guesses a place
-// has to wait, even with the right secret.
+// admit compares a guess with the secret. After too many wrong guesses from a
+// place, it refuses further guesses from there for some time, even the right
+// secret.
 func (b *Board) admit(r *http.Request, guess string) (wait time.Duration, ok bool) {
 	from := caller(r)
 	if wait := b.door.throttle.wait(from, time.Now()); wait > 0 {
@@ -122,7 +124,8 @@ func (b *Board) admit(r *http.Request, guess string) (wait time.Duration, ok boo
 	return 0, true
 }
 
-// unauthorized answers a program, or an open page whose session has ended.
+// unauthorized answers a program without the secret, or an open page whose
+// session has ended.
 func unauthorized(w http.ResponseWriter, wait time.Duration) {
 	if wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
@@ -162,7 +165,7 @@ func (b *Board) enter(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-// leave ends the session of the browser that asks.
+// leave ends the session of the browser that sent the request.
 func (b *Board) leave(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, &http.Cookie{Name: cookieName, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil})
 	http.Redirect(w, r, "/login", http.StatusSeeOther)

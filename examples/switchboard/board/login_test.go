@@ -73,7 +73,8 @@ func TestTheSecretIsAskedFor(t *testing.T) {
 	})
 }
 
-// A new secret ends the sessions of the old secret.
+// After a change of the secret, the sessions from the old secret are no longer
+// valid.
 func TestAnotherSecretEndsSessions(t *testing.T) {
 	t.Parallel()
 	now := time.Now()

@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// three returns the hosts of a cluster. Each has a card of its own. Windows
-// runs on the first, and Linux is on the second.
+// three returns the three hosts of a cluster. Each host has its own card.
+// Windows runs on the first host, and Linux is on the second host.
 func three() []pvetest.Host {
 	whole := pair()
 	var hosts []pvetest.Host
@@ -29,9 +29,9 @@ func three() []pvetest.Host {
 	return hosts
 }
 
-// The systems are on two nodes. The page says where each is, switches across
-// the nodes, and shuts a system down where it is. When the node of a system is
-// gone, the page does not take the system for off.
+// The systems are on two nodes. The page shows the node of each system,
+// switches across the nodes, and shuts a system down on its own node. If a
+// system's node is gone, the page does not show the system as off.
 func TestSystemsOnSeveralNodes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -45,7 +45,7 @@ func TestSystemsOnSeveralNodes(t *testing.T) {
 		b := &bench{t: t, sim: sim.Node("pve"), node: &counted{Node: node}}
 		b.board = New(ctx, b.node, duo, Options{Host: "pve", Labels: map[int]string{140: "Windows", 141: "Linux AI"}})
 		b.handler = b.board.Handler()
-		time.Sleep(time.Minute) // until the guest has booted
+		time.Sleep(time.Minute) // the guest boots in this time
 
 		b.want(200, "pve2 · VM 141", "GET", "/", "")
 		b.want(200, `"title":"Linux AI has the card."`, "POST", "/api/switch", "vmid=141&wait=true")
@@ -56,7 +56,7 @@ func TestSystemsOnSeveralNodes(t *testing.T) {
 		b.want(200, `"title":"Linux AI has the card."`, "POST", "/api/switch", "vmid=141&wait=true")
 
 		sim.Down("pve2")
-		time.Sleep(time.Minute) // until the cluster has lost sight of the node
+		time.Sleep(time.Minute) // the cluster loses sight of the node in this time
 		b.want(200, "Not known: node pve2 is away", "GET", "/", "")
 		b.want(502, "Linux AI may still run there", "POST", "/api/shutdown", "vmid=141")
 		b.want(409, "pve2", "POST", "/api/switch", "vmid=140")

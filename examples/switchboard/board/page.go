@@ -40,36 +40,36 @@ func (b *Board) pages(mux *http.ServeMux) {
 	mux.Handle("GET /static/", http.FileServerFS(static))
 }
 
-// A question is the page that asks a person before a system is shut down, or
-// shows a refusal.
+// A question holds the data of two pages: the page that asks a person before a
+// system is shut down, and the page that shows a refusal.
 type question struct {
 	View
 	Action  Action
 	Target  System
 	Refusal *Refusal
-	Force   bool // whether a switch stops a guest that does not shut down
+	Force   bool // whether a switch cuts the power of a guest that does not shut down
 }
 
-// Grace returns in words how long a guest may take to shut down.
+// Grace returns the longest time that a guest may take to shut down, in words.
 func (v View) Grace() string { return span(v.grace) }
 
-// Boot returns in words how long a guest may take to boot.
+// Boot returns the longest time that a guest may take to boot, in words.
 func (v View) Boot() string { return span(v.boot) }
 
 func (b *Board) index(w http.ResponseWriter, r *http.Request) {
 	b.render(w, http.StatusOK, "index", b.shown(b.look(r.Context())))
 }
 
-// A shown is the data of the main page: a view, and whether to show the button
-// that ends the session.
+// A shown holds the data of the main page: a view, and whether the page has a
+// button that ends the session.
 type shown struct {
 	View
-	Locked bool // whether there is a session that could be ended
+	Locked bool // whether there is a session that the button can end
 }
 
 func (b *Board) shown(v View) shown { return shown{v, !b.door.open()} }
 
-// order reads an order from a request of the page.
+// order parses an order from a request of the page.
 func order(r *http.Request, action Action) (Order, error) {
 	vmid, err := strconv.Atoi(r.PathValue("vmid"))
 	if err != nil {
@@ -137,8 +137,8 @@ func (b *Board) act(action Action) http.HandlerFunc {
 	}
 }
 
-// statusOf holds the HTTP status of refusals by their code. Other codes get
-// StatusConflict.
+// statusOf maps the code of a refusal to an HTTP status. Refusals with other
+// codes get StatusConflict.
 var statusOf = map[string]int{CodeUnknown: http.StatusNotFound, CodeNoAnswer: http.StatusBadGateway, CodeEnding: http.StatusServiceUnavailable,
 	"internal": http.StatusInternalServerError}
 
@@ -166,7 +166,8 @@ func (b *Board) dismiss(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-// render writes a whole page, or an error without any part of the page.
+// render writes a whole page. If the page cannot be rendered, it writes only an
+// error.
 func (b *Board) render(w http.ResponseWriter, status int, name string, data any) {
 	text, err := rendered(name, data)
 	if err != nil {

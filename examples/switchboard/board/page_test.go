@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// Without JavaScript, links and forms alone lead a person from the page to the
-// question and back.
+// Without JavaScript, a person can switch by links and forms alone: from the
+// page to the question, and back.
 func TestAPersonSwitchesByForms(t *testing.T) {
 	t.Parallel()
 	play(t, pair(), Options{}, func(t *testing.T, b *bench) {
@@ -71,8 +71,8 @@ func TestAPersonShutsDownAndStarts(t *testing.T) {
 	})
 }
 
-// If another system runs than the question named, the answer to the question
-// changes nothing.
+// If the running system is not the system that the question named, the answer
+// to the question changes nothing.
 func TestAQuestionThatIsOld(t *testing.T) {
 	t.Parallel()
 	play(t, pair(), Options{}, func(t *testing.T, b *bench) {
@@ -106,7 +106,8 @@ func TestWhyNot(t *testing.T) {
 	})
 }
 
-// A switch that is undone is shown in an alert that stays until dismissed.
+// If a switch is undone, the page shows an alert that stays until a person
+// dismisses it.
 func TestASwitchThatGoesBack(t *testing.T) {
 	t.Parallel()
 	play(t, pair(), Options{}, func(t *testing.T, b *bench) {
@@ -131,8 +132,8 @@ func TestASwitchThatGoesBack(t *testing.T) {
 	})
 }
 
-// The page shows the lease of a dead controller, and takes it over if a person
-// confirms.
+// The page shows the lease of a dead controller, and takes the lease over if a
+// person confirms.
 func TestTakingOver(t *testing.T) {
 	t.Parallel()
 	host := pair()
@@ -178,8 +179,8 @@ func TestANodeThatHangs(t *testing.T) {
 	})
 }
 
-// If the program is ended during a switch, the switch is undone as documented,
-// and viewers see its outcome.
+// If the program is stopped during a switch, it undoes the switch as
+// documented, and viewers see the outcome.
 func TestEndingInMidSwitch(t *testing.T) {
 	t.Parallel()
 	host := pair()
@@ -197,8 +198,8 @@ func TestEndingInMidSwitch(t *testing.T) {
 	})
 }
 
-// The question warns if a person may lose more than the desktop: with -force, a
-// switch stops a guest that does not shut down. A shutdown never does.
+// With -force, a switch cuts the power of a guest that does not shut down, and
+// the question warns of this. A shutdown never cuts the power.
 func TestTheQuestionNamesThePlug(t *testing.T) {
 	t.Parallel()
 	play(t, pair(), Options{}, func(t *testing.T, b *bench) {

@@ -7,18 +7,19 @@ import (
 )
 
 const (
-	// slow is the time without an answer after which the page reports it.
+	// slow is the time without an answer after which the page reports that the
+	// node does not answer.
 	slow = 4 * time.Second
-	// patience is the longest time that is waited for an answer.
+	// patience is the longest time for which the board waits for an answer.
 	patience = 30 * time.Second
 )
 
-// A reading is a question to the node. The node is asked only once for
-// everybody who waits for the answer.
+// A reading is a question that the board asks the node, and its last answer.
+// The node is asked only once for all goroutines that wait for the answer.
 type reading[T any] struct {
 	ctx     context.Context
 	ask     func(ctx context.Context) (T, error)
-	every   time.Duration // how long an answer counts as young
+	every   time.Duration // how long an answer counts as new
 	changed func()
 
 	mu   sync.Mutex
@@ -27,11 +28,12 @@ type reading[T any] struct {
 	done chan struct{} // closed when the read under way ends; nil if no read is under way
 }
 
-// A seen is the last answer with its age, and the errors since then.
+// A seen is the last answer with its age, and the error of a read that failed
+// after this answer.
 type seen[T any] struct {
 	value T
 	at    time.Time // when value was read; zero before the first answer
-	err   error     // of the last read; nil if the read succeeded
+	err   error     // error of the last read; nil if the read succeeded
 	since time.Time // when the first failed read after the last answer began
 	asked time.Time // when the read under way began; zero if no read is under way
 }
@@ -42,8 +44,8 @@ func (r *reading[T]) read() seen[T] {
 	return r.last
 }
 
-// fresh waits until the answer is young, or until ctx ends. A read that it
-// begins goes on after ctx, because others may wait for it.
+// fresh waits until the answer is new, or until ctx ends. A read that fresh
+// begins continues after the end of ctx, because others may wait for it.
 func (r *reading[T]) fresh(ctx context.Context) {
 	for again := true; again; {
 		r.mu.Lock()
@@ -68,7 +70,8 @@ func (r *reading[T]) fresh(ctx context.Context) {
 	}
 }
 
-// once reads the node once, and wakes everybody who waits for the answer.
+// The method once reads the node one time, and wakes every goroutine that waits
+// for the answer.
 func (r *reading[T]) once(done chan struct{}) {
 	late := time.AfterFunc(slow, r.changed)
 	defer late.Stop()
@@ -90,7 +93,7 @@ func (r *reading[T]) once(done chan struct{}) {
 	r.changed()
 }
 
-// keep reads the node again and again until ctx ends.
+// keep reads the node repeatedly until ctx ends.
 func (r *reading[T]) keep(ctx context.Context) {
 	for ctx.Err() == nil {
 		r.fresh(ctx)
@@ -108,7 +111,7 @@ func (r *reading[T]) expire() {
 	r.old = true
 }
 
-// wait waits until no read is under way.
+// wait returns when no read is under way.
 func (r *reading[T]) wait() {
 	r.mu.Lock()
 	done := r.done

@@ -10,13 +10,14 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// Held reports whether no button works now: this board or another controller is
-// at work, or the node does not answer.
+// Held reports whether all buttons are disabled: because this board or another
+// controller is at work, or because the node does not answer.
 func (v View) Held() bool {
 	return v.Job != nil || v.Trouble != nil || v.Lease != nil && !v.Lease.Ours && v.Lease.SecondsLeft > 0
 }
 
-// Losing reports whether a switch to the system takes a desktop from somebody.
+// Losing reports whether somebody would lose a desktop by a switch to the
+// system.
 func (v View) Losing(to int) bool { return v.Running != 0 && v.Running != to }
 
 // Look returns the CSS classes of a system's card on the page: whether the
@@ -54,7 +55,8 @@ func (v View) State(s System) string {
 	return "Off"
 }
 
-// Place returns the node of a system, if the systems are on several nodes.
+// Place returns the name of a system's node, or "" if all systems are on the
+// same node.
 func (v View) Place(s System) string {
 	if slices.ContainsFunc(v.Systems, func(other System) bool { return other.Node != s.Node }) {
 		return s.Node
@@ -67,7 +69,7 @@ func (s Step) Says() string {
 	return map[string]string{"done": "done", "now": "under way", "todo": "to do", "failed": "did not work"}[s.State]
 }
 
-// JobTitle describes the job in a few words.
+// JobTitle returns a title for the job in a few words.
 func (v View) JobTitle() string {
 	name := v.name(v.Job.VMID)
 	if v.Job.Action == ActionShutdown {
@@ -99,8 +101,8 @@ type why struct {
 	Findings []proxstation.Finding
 }
 
-// Why returns the text that is folded under a system's button, nil if there is
-// no text.
+// Why returns the text that is folded under a system's button, or nil if there
+// is no text.
 func (s System) Why() *why {
 	switch n := len(s.Reasons); {
 	case n == 0 || s.On:
@@ -122,12 +124,12 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// TroubleText says since when the node does not answer, and how old the shown
-// systems are.
+// TroubleText returns a text that says since when the node does not answer, and
+// how old the shown systems are.
 func (v View) TroubleText() string { return troubleText(v.Trouble, v.At, "the systems") }
 
-// HostTroubleText says since when the host cannot be observed, and how old the
-// shown storages are.
+// HostTroubleText returns a text that says since when the host cannot be
+// observed, and how old the shown storages are.
 func (v View) HostTroubleText() string { return troubleText(v.HostTrouble, v.At, "the host") }
 
 func troubleText(t *Trouble, now time.Time, what string) string {
@@ -164,7 +166,7 @@ func (v View) Tiers() []tierShown {
 	return tiers
 }
 
-// Fill returns in words how full a storage is.
+// Fill returns words for the used part of a storage.
 func (p Pool) Fill() string {
 	if !p.Active {
 		return "not active"
@@ -176,7 +178,7 @@ func (p Pool) Fill() string {
 	return fmt.Sprintf("%d %% of %s", p.UsedPercent, size)
 }
 
-// Level returns the style of a storage's bar.
+// Level returns the CSS class of the bar that shows how full a storage is.
 func (p Pool) Level() string {
 	switch {
 	case !p.Active:

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// The limits of guessing: after five wrong secrets from one place, each further
-// wrong secret makes the place wait longer, up to a quarter of an hour. All
-// places together may give a hundred wrong secrets in that time.
+// The limits of guessing. After five wrong secrets from one place, each further
+// wrong secret makes the place wait longer, up to a quarter of an hour. In a
+// quarter of an hour, all places together may give a hundred wrong secrets.
 const (
 	freeMisses  = 5
 	firstWait   = 10 * time.Second
@@ -32,7 +32,7 @@ type misses struct {
 	last  time.Time
 }
 
-// wait returns how long no guess from a place is compared.
+// wait returns the time for which guesses from a place are refused.
 func (t *throttle) wait(place string, now time.Time) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -62,7 +62,7 @@ func (t *throttle) miss(place string, now time.Time) {
 }
 
 // forget drops wrong secrets that are older than the longest wait. The caller
-// holds the lock.
+// must hold the lock.
 func (t *throttle) forget(now time.Time) {
 	if t.places == nil {
 		t.places = map[string]misses{}
@@ -77,16 +77,16 @@ func (t *throttle) forget(now time.Time) {
 	}
 }
 
-// hit forgets the wrong secrets of a place that gave the right secret.
+// hit drops the wrong secrets of a place that now gave the right secret.
 func (t *throttle) hit(place string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.places, place)
 }
 
-// caller returns the place that a request comes from: an IPv4 address, or the
-// network of an IPv6 address, because one machine can have any number of IPv6
-// addresses.
+// caller returns the place from which a request comes. This is an IPv4 address,
+// or the network of an IPv6 address, because one machine can have any number of
+// IPv6 addresses.
 func caller(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

@@ -13,29 +13,31 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// A View is everything that the page shows. GET /api/status answers with it.
+// A View holds everything that the page shows. It is also the answer to GET
+// /api/status.
 type View struct {
-	// At is when the view was made.
+	// At is the time at which the view was made.
 	At time.Time `json:"at,omitzero"`
 	// Host is the node's name. Card is the name of the card that the systems
-	// share, "" if the host was not read yet.
+	// share. It is "" if the host was not read yet.
 	Host string `json:"host"`
 	Card string `json:"card,omitempty"`
-	// Running is the VMID of the system that has the card, and RunningName its
-	// name. They are 0 and empty if no system runs.
+	// Running is the VMID of the system that has the card, and RunningName is
+	// its name. If no system runs, they are 0 and "".
 	Running     int    `json:"running"`
 	RunningName string `json:"runningName"`
 	// Systems holds the members in the order of their VMIDs. It is empty if the
 	// node did not answer yet.
 	Systems []System `json:"systems"`
-	// Lease is the lease of another controller, nil if there is no lease.
+	// Lease is the lease of another controller. It is nil if there is no lease.
 	Lease *Lease `json:"lease,omitempty"`
-	// Job is the job of this board, nil if no job is under way.
+	// Job is the job of this board. It is nil if no job is under way.
 	Job *Job `json:"job,omitempty"`
-	// Outcome is how the last job ended. It is nil before the first job has
-	// ended and once the outcome is dismissed.
+	// Outcome describes the end of the last job. It is nil before the first job
+	// has ended, and after a person dismissed the outcome.
 	Outcome *Outcome `json:"outcome,omitempty"`
-	// Trouble is set if the node does not answer. Systems is old then.
+	// Trouble is set if the node does not answer. The data in Systems is then
+	// old.
 	Trouble *Trouble `json:"trouble,omitempty"`
 	// Pools holds the host's storages, fast ones first.
 	Pools []Pool `json:"pools"`
@@ -58,7 +60,8 @@ type System struct {
 	// the system may run there although On is false.
 	Node string `json:"node"`
 	Away bool   `json:"away,omitempty"`
-	// Since is when the system was started; nil if it is off.
+	// Since is the time at which the system was started. It is nil if the
+	// system is off.
 	Since *time.Time `json:"since,omitempty"`
 	// CanSwitch says whether a switch to the system would begin. Reasons holds
 	// the obstacles, and what a person should know before a switch.
@@ -73,11 +76,11 @@ type Lease struct {
 	From  int               `json:"from,omitempty"`
 	To    int               `json:"to,omitempty"`
 	Phase workstation.Phase `json:"phase"`
-	// SecondsLeft is how long the lease remains valid if its owner does not
-	// renew it.
+	// SecondsLeft is the time for which the lease stays valid if its owner does
+	// not renew it.
 	SecondsLeft int `json:"secondsLeft"`
-	// Ours reports that the lease is left from a switch of this board that was
-	// cut off. The next switch goes on from there.
+	// Ours says that an interrupted switch of this board left the lease. The
+	// next switch continues from there.
 	Ours bool `json:"ours,omitempty"`
 }
 
@@ -85,10 +88,10 @@ type Lease struct {
 type Trouble struct {
 	// Since is when the first failed read or the read under way began.
 	Since time.Time `json:"since"`
-	// Seen is when the last answer came, nil if no answer ever came.
+	// Seen is the time of the last answer. It is nil if no answer ever came.
 	Seen *time.Time `json:"seen,omitempty"`
-	// Error is the error of the last read, "" while the node is still waited
-	// for.
+	// Error is the error of the last read. It is "" while the board still waits
+	// for the node.
 	Error string `json:"error,omitempty"`
 }
 
@@ -102,7 +105,7 @@ type Pool struct {
 	UsedPercent int          `json:"usedPercent"`
 }
 
-// judge makes a view of the last answers.
+// judge makes a view from the last answers.
 func judge(duo workstation.DualBoot, opts Options, state seen[workstation.DualBootStatus], host seen[workstation.Facts], now time.Time) View {
 	v := View{At: now, Host: opts.Host, Systems: []System{}, Pools: []Pool{}, Findings: []proxstation.Finding{},
 		Trouble: trouble(state, now), HostTrouble: trouble(host, now), Verdict: "unknown", grace: duo.Grace, boot: duo.Boot}
@@ -128,8 +131,8 @@ func judge(duo workstation.DualBoot, opts Options, state seen[workstation.DualBo
 	return v
 }
 
-// verdict returns the worst severity among findings, and "ok" if all are of
-// severity info or there are no findings.
+// verdict returns the worst severity among the findings. It returns "ok" if
+// there are no findings, or only findings of severity info.
 func verdict(findings []proxstation.Finding) string {
 	if worst := proxstation.Worst(findings); worst > proxstation.Info {
 		return worst.String()
@@ -137,8 +140,8 @@ func verdict(findings []proxstation.Finding) string {
 	return "ok"
 }
 
-// trouble returns nil if the last question was answered and the current
-// question is not late.
+// trouble returns nil if the last question was answered and the answer to the
+// current question is not late.
 func trouble[T any](s seen[T], now time.Time) *Trouble {
 	var t Trouble
 	if !s.at.IsZero() {
@@ -155,8 +158,8 @@ func trouble[T any](s seen[T], now time.Time) *Trouble {
 	return &t
 }
 
-// card returns the name of the card that the members share, "" if the name is
-// not known.
+// card returns the name of the card that the members share, or "" if the name
+// is not known.
 func card(duo workstation.DualBoot, facts workstation.Facts) string {
 	for _, id := range duo.Members {
 		for _, value := range facts.VMs[id].HostPCI() {
@@ -172,8 +175,8 @@ func card(duo workstation.DualBoot, facts workstation.Facts) string {
 	return ""
 }
 
-// short returns the name under which a card is sold, if the PCI database has it
-// in brackets: "GB203 [GeForce RTX 5070 Ti]".
+// short returns the name under which a card is sold. The PCI database may have
+// it in brackets: "GB203 [GeForce RTX 5070 Ti]".
 func short(name string) string {
 	if _, rest, found := strings.Cut(name, "["); found {
 		name, _, _ = strings.Cut(rest, "]")
@@ -195,7 +198,7 @@ func pools(list []storage.Pool) []Pool {
 		}
 		shown = append(shown, one)
 	}
-	rank := func(p Pool) int { return (int(p.Tier) + 3) % 4 } // tiers 1, 2, 3, then unknown
+	rank := func(p Pool) int { return (int(p.Tier) + 3) % 4 } // the order of tiers is 1, 2, 3, unknown
 	slices.SortStableFunc(shown, func(a, b Pool) int { return cmp.Or(rank(a)-rank(b), strings.Compare(a.Name, b.Name)) })
 	return shown
 }

@@ -15,12 +15,12 @@ import (
 // A Step is one stage of a job, as people see it.
 type Step struct {
 	Text string `json:"text"`
-	// State is "done", "now" or "todo", or "failed" for the step because of
-	// which the switch is undone.
+	// State is "done", "now", "todo" or "failed". A failed step is the reason
+	// why the switch is undone.
 	State string `json:"state"`
 }
 
-// ranks holds the order of the phases of a switch.
+// ranks gives each phase of a switch its position in the order of the phases.
 var ranks = map[workstation.Phase]int{workstation.PhaseLease: 1, workstation.PhaseCheck: 1, workstation.PhaseStop: 2, workstation.PhaseFree: 2,
 	workstation.PhaseStart: 3, workstation.PhaseUp: 4, workstation.PhaseDone: 5}
 
@@ -63,13 +63,13 @@ func (j *job) steps(v View) []Step {
 	return steps
 }
 
-// text says in words what a job is doing.
+// text returns words for the present work of a job.
 func (j *job) text(v View) string {
 	return v.doing(j.event.Phase, v.name(cmp.Or(j.event.VMID, j.order.VMID)), j.from)
 }
 
-// doing says in words what happens in a phase of a job. about names the system
-// that is started or shut down.
+// doing returns words for the work in a phase of a job. The parameter about
+// names the system that is started or shut down.
 func (v View) doing(phase workstation.Phase, about string, from int) string {
 	switch phase {
 	case workstation.PhaseLease:
@@ -90,7 +90,7 @@ func (v View) doing(phase workstation.Phase, about string, from int) string {
 	return "Checking whether " + about + " can start"
 }
 
-// Doing says in words what the owner of a lease did when it last renewed the
+// Doing returns words for the work of a lease's owner when it last renewed the
 // lease.
 func (l Lease) Doing(v View) string {
 	about := l.To
@@ -102,7 +102,7 @@ func (l Lease) Doing(v View) string {
 
 func (v View) name(vmid int) string { s, _ := v.system(vmid); return s.Name }
 
-// Text says in words who has a lease.
+// Text returns words about the owner of a lease.
 func (l Lease) Text(v View) string {
 	switch {
 	case l.Ours:
@@ -113,7 +113,7 @@ func (l Lease) Text(v View) string {
 	return l.Owner + " is switching to " + v.name(l.To) + "."
 }
 
-// An Outcome says how a job ended.
+// An Outcome describes the end of a job.
 type Outcome struct {
 	ID string `json:"id"` // the job's ID
 	OK bool   `json:"ok"`
@@ -121,7 +121,8 @@ type Outcome struct {
 	Title  string    `json:"title"`
 	Detail []string  `json:"detail,omitempty"`
 	At     time.Time `json:"at"`
-	// Findings holds what blocked the job, or what to do after it.
+	// Findings holds the findings that blocked the job, or that require an
+	// action after it.
 	Findings []proxstation.Finding `json:"findings,omitempty"`
 }
 
@@ -133,7 +134,7 @@ func (o Outcome) line(err error) string {
 	return o.Title
 }
 
-// outcome describes in words how a job ended.
+// outcome returns the description of a job's end.
 func outcome(j *job, err error, v View) *Outcome {
 	o := &Outcome{ID: j.id, OK: err == nil, At: v.At, Detail: j.warned}
 	name := v.name(j.order.VMID)
@@ -174,7 +175,7 @@ func outcome(j *job, err error, v View) *Outcome {
 		o.Title = name + " was not shut down, and is still on."
 		o.Detail = append(o.Detail, plain(err))
 	case j.order.Action == ActionShutdown:
-		o.OK, o.Title = true, name+" is off." // the guest is off; only the answer got lost
+		o.OK, o.Title = true, name+" is off." // only the answer got lost, because the guest is off
 		o.Detail = append(o.Detail, plain(err))
 	default:
 		o.Title = "The switch to " + name + " did not work."
@@ -183,8 +184,8 @@ func outcome(j *job, err error, v View) *Outcome {
 	return o
 }
 
-// failedTitle returns the title of a failed switch: what the switch did not
-// achieve.
+// failedTitle returns the title for a failed switch, which names the goal that
+// the switch did not reach.
 func failedTitle(e *workstation.SwitchError, name string, v View) string {
 	switch {
 	case e.Running == e.To && errors.Is(e.Cause, workstation.ErrTimeout):
@@ -197,7 +198,8 @@ func failedTitle(e *workstation.SwitchError, name string, v View) string {
 	return name + " did not come up."
 }
 
-// now says in words which system runs after a failed switch.
+// The function now returns words for the system that runs after a failed
+// switch.
 func now(e *workstation.SwitchError, v View) string {
 	name := v.name(e.Running)
 	switch {
@@ -215,7 +217,7 @@ func now(e *workstation.SwitchError, v View) string {
 	return name + " is still on."
 }
 
-// plain returns an error's text without the package's name.
+// plain returns the text of an error without the package's name in front.
 func plain(err error) string { return strings.TrimPrefix(err.Error(), "workstation: ") }
 
 // span returns a duration in words, in at most two units.
@@ -240,7 +242,7 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%d s", seconds)
 }
 
-// ago returns in words how long ago something was, to the minute.
+// ago returns words for a time in the past, to the minute.
 func ago(d time.Duration) string {
 	if d < time.Minute {
 		return "less than a minute"
