@@ -19,9 +19,10 @@ type Guest interface {
 
 // A Way describes a way into a guest: [SSH], [RDP] or [Sunshine].
 type Way interface {
-	// Plan reads the guest and returns the necessary changes. The error matches
-	// [ErrInvalid] if the way asks for something impossible, before the guest
-	// is asked, and [ErrGuest] if the way does not work with this guest.
+	// Plan reads the guest and returns the necessary changes. If the way asks
+	// for something impossible, the error matches [ErrInvalid], and the guest
+	// was not asked. If the way does not work with this guest, the error
+	// matches [ErrGuest].
 	Plan(ctx context.Context, guest Guest) (Plan, error)
 
 	apply(ctx context.Context, guest Guest, steps []string) error
@@ -57,7 +58,8 @@ func (p Plan) String() string {
 	return b.String()
 }
 
-// add adds a change unless the guest has the wanted value already.
+// add appends a change to the plan, unless the guest already has the wanted
+// value.
 func (p *Plan) add(done bool, step, what, from, to string) {
 	if !done {
 		p.Changes = append(p.Changes, Change{What: what, From: from, To: to, step: step})
@@ -65,18 +67,20 @@ func (p *Plan) add(done bool, step, what, from, to string) {
 }
 
 var (
-	// ErrInvalid reports a way that asks for something impossible.
+	// ErrInvalid reports a [Way] that asks for something impossible.
 	ErrInvalid = errors.New("access: invalid")
-	// ErrGuest reports a guest with which a way does not work, or that refused
-	// a step.
+	// ErrGuest reports a guest with which a [Way] does not work, or a guest
+	// that refused a step.
 	ErrGuest = errors.New("access: the guest refuses")
-	// ErrNotTaken reports a guest that still differs after all steps.
+	// ErrNotTaken reports a guest that still differs from the wanted state
+	// after all steps.
 	ErrNotTaken = errors.New("access: not taken")
 )
 
 // Apply makes the changes of the plan and reads the guest again. An empty plan
-// writes nothing. The error may come from the way's Plan. It matches [ErrGuest]
-// if a step failed, and [ErrNotTaken] if the guest still differs afterwards.
+// writes nothing. The error matches [ErrGuest] if a step failed, and
+// [ErrNotTaken] if the guest still differs from the wanted state afterwards.
+// Apply also returns the errors of the way's method Plan.
 func Apply(ctx context.Context, guest Guest, way Way, plan Plan) error {
 	if plan.Empty() {
 		return nil
@@ -96,11 +100,12 @@ func Apply(ctx context.Context, guest Guest, way Way, plan Plan) error {
 	return err
 }
 
-// lines holds the words that a script reported, each with the text after it.
+// A lines value maps each word that a script reported to the text after the
+// word.
 type lines map[string]string
 
-// runScript runs a script. The script reports lines of "access: WORD TEXT", and
-// ends with "access: done" or "access: error TEXT".
+// runScript runs a script. The script prints lines of the form "access: WORD
+// TEXT". Its last line is "access: done" or "access: error TEXT".
 func runScript(ctx context.Context, guest Guest, command proxstation.GuestCommand) (lines, error) {
 	out, err := guest.Run(ctx, command)
 	if err != nil {

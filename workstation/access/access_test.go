@@ -28,8 +28,8 @@ const (
 	testPassword = `correct "horse" \battery\ 'staple'`
 )
 
-// A guest is a directory with the tools of a Linux. Scripts really run in it,
-// and it records their input.
+// A guest is a directory with the tools of a Linux system. Scripts really run
+// in it, and it records their input.
 type guest struct {
 	t         *testing.T
 	root, bin string
@@ -98,8 +98,8 @@ func (g *guest) read(path string) string {
 	return string(text)
 }
 
-// Run implements [Guest]. It replaces the machine's files by the files of the
-// guest.
+// Run implements [Guest]. It replaces the paths of the machine's files with the
+// paths of the guest's files.
 func (g *guest) Run(ctx context.Context, c proxstation.GuestCommand) (proxstation.GuestOutput, error) {
 	g.commands = append(g.commands, c)
 	argv := slices.Clone(c.Argv)
@@ -132,7 +132,7 @@ func exists(path string) bool {
 }
 
 // set applies a way to the guest. It checks that a second plan is empty, and
-// that nothing shows a secret.
+// that no output shows a secret.
 func (g *guest) set(way Way) (Plan, error) {
 	g.t.Helper()
 	plan, err := way.Plan(g.t.Context(), g)
@@ -157,7 +157,7 @@ func (g *guest) set(way Way) (Plan, error) {
 func TestSSHIsSetUpAndThenLeftAlone(t *testing.T) {
 	t.Parallel()
 	g := newGuest(t)
-	g.write("/home/ada/.ssh/authorized_keys", "ssh-rsa AAAA other") // without a line feed at the end
+	g.write("/home/ada/.ssh/authorized_keys", "ssh-rsa AAAA other") // the file does not end with a line feed
 	g.write("/etc/ssh/ssh_host_ed25519_key.pub", "")
 	way := SSH{User: "ada", Key: testKey, KeysOnly: true}
 	plan, err := g.set(way)
@@ -263,7 +263,7 @@ func TestRDPJudges(t *testing.T) {
 	}
 }
 
-// windows is a guest that answers PowerShell's scripts as Windows does.
+// A windows is a guest that answers the PowerShell scripts as Windows does.
 type windows struct {
 	state  map[string]string
 	inputs [][]string
@@ -318,7 +318,8 @@ func TestRDPGivesTheScriptWhatItReads(t *testing.T) {
 	}
 }
 
-// sunshine stands for Sunshine's web interface (src/confighttp.cpp).
+// sunshine returns a server that behaves like Sunshine's web interface
+// (src/confighttp.cpp).
 func sunshine(t *testing.T, user, password string) *httptest.Server {
 	t.Helper()
 	waiting := "1234"
@@ -409,8 +410,8 @@ func TestSunshineJudgesWhatItAnswers(t *testing.T) {
 	}
 }
 
-// Sunshine is installed only if it does not answer, and only from the expected
-// package.
+// Sunshine is installed only if it does not answer, and only if the package has
+// the expected checksum.
 func TestSunshineIsInstalled(t *testing.T) {
 	t.Parallel()
 	const sum = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" // of "abc"
@@ -427,8 +428,8 @@ func TestSunshineIsInstalled(t *testing.T) {
 	} {
 		g := newGuest(t)
 		g.write("/lists", "")
-		// Before Sunshine is started, nothing answers. After that it has no
-		// user.
+		// Before Sunshine is started, nothing answers. After the start,
+		// Sunshine has no user.
 		g.tool("curl", `case "$*" in
 "-fsSL --retry 3"*) [ ! -e "$R/no-network" ] || exit 22; printf abc >"$7" ;;
 "-qsk "*) [ -e "$R/sunshine" ] || exit 7 ;;
@@ -495,7 +496,7 @@ func FuzzScriptReport(f *testing.F) {
 	})
 }
 
-// said is a guest whose commands all print the same text.
+// A said is a guest in which every command prints the same text.
 type said string
 
 func (s said) Run(context.Context, proxstation.GuestCommand) (proxstation.GuestOutput, error) {

@@ -9,15 +9,15 @@ import (
 	"github.com/proxstation/proxstation/workstation/access"
 )
 
-// A machine answers every command by its function. It stands for an agent:
-// node.Agent(141).
+// A machine is a guest whose function answers every command. In a real program,
+// node.Agent(141) takes its place.
 type machine func(proxstation.GuestCommand) proxstation.GuestOutput
 
 func (m machine) Run(_ context.Context, c proxstation.GuestCommand) (proxstation.GuestOutput, error) {
 	return m(c), nil
 }
 
-// An AI guest gets a key and refuses passwords.
+// A guest for AI gets a key for SSH, and then refuses passwords.
 func ExampleSSH() {
 	guest := machine(func(proxstation.GuestCommand) proxstation.GuestOutput {
 		return proxstation.GuestOutput{Stdout: "access: user yes\naccess: installed yes\naccess: running yes\naccess: key no\naccess: passwords yes\naccess: done\n"}
@@ -48,7 +48,7 @@ func ExampleRDP() {
 	// Output: access: the guest refuses: Windows of edition Core (Home) takes no Remote Desktop connections: use RustDesk, or another edition
 }
 
-// Games: Sunshine gets its user, and a client is paired.
+// A guest for games gets a user in Sunshine, and is paired with a client.
 func ExampleSunshine() {
 	made := false
 	guest := machine(func(c proxstation.GuestCommand) proxstation.GuestOutput { // runs curl inside the guest

@@ -14,8 +14,8 @@ import (
 )
 
 // RDP is the way into a Windows guest by Remote Desktop, with network level
-// authentication. Home editions of Windows do not have it. It does not use the
-// display of the graphics card, so it works without a monitor.
+// authentication. Home editions of Windows do not offer it. Remote Desktop does
+// not use the display of the graphics card, so it works without a monitor.
 type RDP struct {
 	// User is a local user who may connect; "" leaves the users as they are.
 	// Administrators may always connect.
@@ -29,8 +29,8 @@ type RDP struct {
 //go:embed scripts/rdp.ps1
 var rdpScript string
 
-// localUser matches the names of Windows' local users (New-LocalUser): at most
-// 20 characters, without certain signs.
+// localUser matches the names that Windows allows for local users
+// (New-LocalUser): at most 20 characters, without certain signs.
 var localUser = regexp.MustCompile(`^[^"/\\\[\]:;|=,+*?<>@\x00-\x1f]{1,20}$`)
 
 func (r RDP) validate() error {
@@ -58,9 +58,9 @@ func (r RDP) Plan(ctx context.Context, guest Guest) (Plan, error) {
 	return r.judge(found)
 }
 
-// judge compares the guest's settings with the wanted settings. It is pure.
+// judge compares the guest's settings with the wanted settings. It does no I/O.
 func (r RDP) judge(found lines) (Plan, error) {
-	// The editions whose name begins with Core are Home (EditionID).
+	// Editions whose EditionID begins with Core are Home editions.
 	if edition := found["edition"]; strings.HasPrefix(edition, "Core") {
 		return Plan{}, fmt.Errorf("%w: Windows of edition %s (Home) takes no Remote Desktop connections: use RustDesk, or another edition", ErrGuest, edition)
 	}
@@ -93,8 +93,9 @@ func (r RDP) run(ctx context.Context, guest Guest, steps []string) (lines, error
 }
 
 // powerShell returns the command that runs a script with lines on its standard
-// input. The lines are UTF-8 in base64, because Windows reads input in the code
-// page of the machine. -EncodedCommand takes the script as base64 of UTF-16.
+// input. The lines are encoded as base64 of UTF-8, because Windows would read
+// plain input in the code page of the machine. -EncodedCommand takes the script
+// as base64 of UTF-16.
 func powerShell(script string, input ...string) proxstation.GuestCommand {
 	var encoded []byte
 	for _, unit := range utf16.Encode([]rune(script)) {

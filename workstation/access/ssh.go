@@ -68,7 +68,7 @@ func (s SSH) Plan(ctx context.Context, guest Guest) (Plan, error) {
 	return s.judge(found)
 }
 
-// judge compares the guest's settings with the wanted settings. It is pure.
+// judge compares the guest's settings with the wanted settings. It does no I/O.
 func (s SSH) judge(found lines) (Plan, error) {
 	p := Plan{Way: "SSH"}
 	if found["user"] != "yes" {
@@ -91,7 +91,8 @@ func (s SSH) apply(ctx context.Context, guest Guest, steps []string) error {
 	return err
 }
 
-// run runs the steps and returns the settings of the guest afterwards.
+// The method run runs the steps and returns the settings that the guest has
+// afterwards.
 func (s SSH) run(ctx context.Context, guest Guest, steps []string) (lines, error) {
 	return runScript(ctx, guest, proxstation.GuestCommand{
 		Argv:    []string{"/bin/sh", "-c", sshScript},
@@ -101,9 +102,9 @@ func (s SSH) run(ctx context.Context, guest Guest, steps []string) (lines, error
 }
 
 // HostKey returns the fingerprint of the guest's ed25519 host key,
-// "SHA256:...". At the first connection, a client that shows another
-// fingerprint speaks to another machine. The error matches [ErrGuest] if there
-// is no such key.
+// "SHA256:...". A client shows the fingerprint of the machine that it reached
+// at its first connection. If the two differ, the client reached another
+// machine. The error matches [ErrGuest] if the guest has no such key.
 func (s SSH) HostKey(ctx context.Context, guest Guest) (string, error) {
 	if err := s.validate(); err != nil {
 		return "", err

@@ -17,13 +17,13 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// Sunshine is the way into a guest for games: the host for Moonlight's clients.
-// It shows a display of the graphics card, so it needs a monitor, a dummy plug
-// or a virtual display.
+// Sunshine is the way into a guest for games: the server for Moonlight's
+// clients. It shows a display of the graphics card, so the card needs a
+// monitor, a dummy plug or a virtual display.
 //
 // All requests go to Sunshine's web interface on port 47990 (Sunshine
-// src/confighttp.cpp). curl sends them inside the guest; Windows has curl since
-// 10 1803.
+// src/confighttp.cpp). curl sends them inside the guest. Windows has curl since
+// Windows 10 1803.
 type Sunshine struct {
 	// Windows says that the guest runs Windows; otherwise it runs Linux.
 	Windows bool
@@ -98,13 +98,13 @@ func (s Sunshine) Plan(ctx context.Context, guest Guest) (Plan, error) {
 	return s.judge(status)
 }
 
-// judge interprets the HTTP status of Sunshine's answer to a request that
-// carries the user's password (authenticate in src/confighttp.cpp). It is pure.
+// judge interprets the HTTP status of Sunshine's answer to a request with the
+// user's password (authenticate in src/confighttp.cpp). It does no I/O.
 func (s Sunshine) judge(status int) (Plan, error) {
 	p := Plan{Way: "Sunshine"}
 	switch status {
 	case 200:
-	case 307: // a redirect to the page for the first user
+	case 307: // a redirect to the page that creates the first user
 		p.add(false, "user", "user", "none", s.User)
 	case 401:
 		return Plan{}, fmt.Errorf("%w: Sunshine has another user or password: give that user and password, or remove them (stop Sunshine, delete sunshine_state.json)", ErrGuest)
@@ -123,7 +123,7 @@ func (s Sunshine) apply(ctx context.Context, guest Guest, steps []string) error 
 		}
 		after, err := s.Plan(ctx, guest)
 		if err != nil || after.Empty() {
-			return err // Sunshine was installed before, with this user
+			return err // Sunshine was installed earlier, with this user
 		}
 	}
 	password := s.Password.Reveal()
@@ -154,9 +154,9 @@ func (s Sunshine) install(ctx context.Context, guest Guest) error {
 // pinText matches the PIN that a Moonlight client shows.
 var pinText = regexp.MustCompile(`^[0-9]{4}$`)
 
-// Pair enters the PIN that a Moonlight client shows while it pairs, and names
-// the client. Sunshine accepts a PIN only while a client waits for it. The
-// error matches [ErrInvalid] for text that is not a PIN, and [ErrGuest] if
+// Pair enters the PIN that a Moonlight client shows during pairing, and gives
+// the client a name. Sunshine accepts a PIN only while a client waits for it.
+// The error matches [ErrInvalid] if the text is not a PIN, and [ErrGuest] if
 // Sunshine refuses the PIN or the user.
 func (s Sunshine) Pair(ctx context.Context, guest Guest, pin, client string) error {
 	if err := s.validate(); err != nil {
@@ -181,15 +181,15 @@ func (s Sunshine) Pair(ctx context.Context, guest Guest, pin, client string) err
 }
 
 // ask sends a request to Sunshine by curl, which reads the whole request from
-// its standard input. It returns the status and the answer. With a body, the
-// request is a POST.
+// its standard input. It returns the status and the answer. If there is a body,
+// the request is a POST.
 func (s Sunshine) ask(ctx context.Context, guest Guest, path, body string, login bool) (status int, answer string, err error) {
 	var config strings.Builder
 	set := func(name, value string) {
 		config.WriteString(name + " = \"" + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value) + "\"\n")
 	}
 	set("url", webInterface+path)
-	config.WriteString("insecure\nsilent\nmax-time = 20\n") // it connects to its own machine
+	config.WriteString("insecure\nsilent\nmax-time = 20\n") // no certificate check is needed, because curl connects to its own machine
 	set("write-out", `\n%{http_code}`)
 	if login {
 		set("user", s.User+":"+s.Password.Reveal())

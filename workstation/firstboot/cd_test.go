@@ -24,7 +24,7 @@ func image(t *testing.T, s Seed) string {
 	return path
 }
 
-// reader runs a program that reads CDs and is not ours. It returns the
+// reader runs a program of other people that reads CDs. It returns the
 // program's output.
 func reader(t *testing.T, name string, args ...string) []byte {
 	t.Helper()
@@ -42,9 +42,9 @@ func reader(t *testing.T, name string, args ...string) []byte {
 	return out
 }
 
-// long returns a Seed with all kinds of names and sizes that CDs can have:
-// names that are not in 8.3 form, empty files, a file that ends where its
-// sector ends, and a directory of more than one sector.
+// long returns a Seed with all kinds of names and sizes that files on CDs can
+// have: names that are not in 8.3 form, empty files, a file that ends at the
+// end of a sector, and a directory of more than one sector.
 func long() Seed {
 	contents := map[string]string{"user-data": "#cloud-config\n{}\n", "Autounattend.xml": strings.Repeat("x", 3*sector), "one.longer-name_of.a.file.ps1": "1"}
 	for i := range 60 {
@@ -67,7 +67,7 @@ func TestCDIsReadByOthers(t *testing.T) {
 				}
 				for i, file := range seed.Files() {
 					if i%10 != 0 {
-						continue // every file takes a process
+						continue // each file would need a process of its own
 					}
 					if got := reader(t, "isoinfo", "-i", path, flag, "-x", "/"+file); string(got) != content(t, seed, file) {
 						t.Errorf("%s: %s has %d bytes, want what was written", tree, file, len(got))

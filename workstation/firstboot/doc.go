@@ -1,10 +1,10 @@
-// Package firstboot makes the files with which a fresh guest installs itself
-// without help: for [Windows11] an answer file and a script, for [LinuxAI] a
-// seed that cloud-init reads. Both become a [Seed], a small CD.
+// Package firstboot makes the files with which a new guest installs itself
+// without help. For [Windows11] these are an answer file and a script, and for
+// [LinuxAI] a seed that cloud-init reads. Both become a [Seed], a small CD.
 //
-// The package is pure. It reads no node and changes no node: package install
-// brings a Seed to a node, and removes the Seed with its secrets.
+// The package does no I/O with a node: package install brings a Seed to a node,
+// and later removes the Seed with its secrets.
 //
-// Every value is escaped for the format it is written in, or refused with a
-// [FieldError].
+// Every value is escaped for the format in which it is written, or refused with
+// a [FieldError].
 package firstboot

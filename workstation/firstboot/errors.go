@@ -28,7 +28,7 @@ func (e *FieldError) Error() string { return printable.Sprintf("firstboot: %s: %
 // Is makes the error match [ErrField].
 func (e *FieldError) Is(target error) bool { return target == ErrField }
 
-// fields collects the errors in the fields of one guest.
+// A fields value collects the errors in the fields of one guest.
 type fields struct{ errs []error }
 
 func (f *fields) add(field, why string, args ...any) {
@@ -44,9 +44,9 @@ func (f *fields) want(holds bool, field, why string, args ...any) {
 
 func (f *fields) err() error { return errors.Join(f.errs...) }
 
-// password refuses characters that no keyboard types, and characters at which a
-// line-based program would cut the password. maxRunes is the greatest length
-// that the guest takes.
+// password refuses characters that cannot be typed on a keyboard, and
+// characters at which a program that reads lines would cut the password. The
+// parameter maxRunes is the greatest length that the guest accepts.
 func (f *fields) password(field string, secret proxstation.Secret, maxRunes int) {
 	text := secret.Reveal()
 	f.want(utf8.RuneCountInString(text) <= maxRunes, field, "it has more than %d characters", maxRunes)

@@ -32,7 +32,7 @@ func ExampleSeed() {
 		fmt.Println(err)
 		return
 	}
-	image, err := seed.Image() // Node.Upload brings it to storage:iso/ under this name
+	image, err := seed.Image() // Node.Upload would store the image as storage:iso/ with this name
 	fmt.Println(strings.HasPrefix(seed.Name(), "firstboot-linux-ai-"), len(image)%2048, err)
 	// Output: true 0 <nil>
 }
@@ -63,7 +63,7 @@ func ExampleWindows11() {
 }
 
 func ExampleFieldError() {
-	_, err := firstboot.LinuxAI{HostName: "linux-ai", User: "root"}.Seed() // joins an error for each field
+	_, err := firstboot.LinuxAI{HostName: "linux-ai", User: "root"}.Seed() // the error joins an error for each wrong field
 	var wrong *firstboot.FieldError
 	if errors.As(err, &wrong) {
 		fmt.Println(wrong.Field, "-", wrong.Why)

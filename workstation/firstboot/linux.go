@@ -104,7 +104,8 @@ type Download struct {
 	SHA256 string
 }
 
-// withDefaults returns the guest with defaults in the fields that are not set.
+// withDefaults returns a copy of the guest in which empty fields have their
+// defaults.
 func (g LinuxAI) withDefaults() LinuxAI {
 	g.Instance = cmp.Or(g.Instance, "proxstation-"+g.HostName)
 	if g.Models != nil {
@@ -137,14 +138,15 @@ func (g LinuxAI) Seed() (Seed, error) {
 	return newSeed(g.HostName, "cidata", contents), nil
 }
 
-// passwordRounds makes a guess at a password slow, but hardly slows a login.
-// The default of crypt(5) is 5,000 rounds, which was slow in 2007.
+// passwordRounds is the number of rounds of the hash. It makes a guess at a
+// password slow, but hardly slows a login. The default of crypt(5) is 5,000
+// rounds, which was slow in 2007.
 const passwordRounds = 100_000
 
 // hashed returns the SHA-512 hash of the password in the form of crypt(5). The
-// salt is computed from the guest's names, so that the same fields make the
-// same seed. It is not computed from the password, because that would make
-// guessing cheap.
+// salt is computed from the guest's names, so that equal fields give equal
+// seeds. The salt is not computed from the password, because it would then help
+// in guessing the password.
 func (g LinuxAI) hashed() (string, error) {
 	sum := sha256.Sum256(fmt.Appendf(nil, "proxstation %q %q", g.Instance, g.User))
 	salt := base64.RawURLEncoding.EncodeToString(sum[:])[:16]
@@ -159,7 +161,7 @@ func (g LinuxAI) hashed() (string, error) {
 	return digest.Encode(), nil
 }
 
-// saltOf returns the text as a salt in the alphabet of crypt(5): ./0-9A-Za-z.
+// saltOf converts a text to a salt in the alphabet of crypt(5): ./0-9A-Za-z.
 func saltOf(text string) []byte {
 	salt := []byte(text)
 	for i, c := range salt {

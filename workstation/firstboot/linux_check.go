@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// These patterns match the values that the guest's own programs accept. A value
-// that they refuse would stop a set-up that nobody watches.
+// These patterns match the values that the guest's own programs accept. If a
+// program refused a value, the set-up would stop, and nobody would notice.
 var (
 	dnsLabel     = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)                    // RFC 1123 section 2.1, lower case
-	instanceID   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)                      // names a directory in /var/lib/cloud/instances
+	instanceID   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)                      // cloud-init uses it as the name of a directory in /var/lib/cloud/instances
 	loginName    = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)                                // Debian adduser.conf NAME_REGEX, useradd(8)
 	localeName   = regexp.MustCompile(`^[A-Za-z]{2,8}(_[A-Za-z]{2,8})?(\.[A-Za-z0-9-]{1,16})?$`) // locale-gen(8)
 	layoutName   = regexp.MustCompile(`^[a-z]{2,16}$`)                                           // xkeyboard-config(7)
@@ -113,9 +113,9 @@ func (n Network) check(f *fields) {
 	}
 }
 
-// wrongKey says why a line is not a public key of OpenSSH (sshd(8),
-// AUTHORIZED_KEYS FILE FORMAT). It returns "" for a valid key. Options in front
-// of a key are refused, because they can run programs.
+// wrongKey returns the reason why a line is not a public key of OpenSSH, or ""
+// for a valid key (sshd(8), AUTHORIZED_KEYS FILE FORMAT). It refuses options in
+// front of a key, because they can run programs.
 func wrongKey(line string) string {
 	if !prints(line) {
 		return "it has a line break or another control character, or is not valid UTF-8: want one line of id_ed25519.pub"

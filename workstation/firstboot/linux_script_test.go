@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// standIns holds scripts in place of the guest's programs that change something
-// or query the machine. Each stand-in logs its arguments. Some print an answer
-// from files in the machine.
+// standIns holds scripts that replace the guest's programs which change
+// something or query the machine. Each stand-in logs its arguments. Some
+// stand-ins print an answer from files in the machine.
 var standIns = map[string]string{
 	"apt-get": `case "$*" in *install*) for p in "$@"; do case $p in -*|install|DPkg*|Acquire*|Dpkg*) ;; *) echo "$p" >>"$M/installed";; esac; done;; esac`,
 	"dpkg-query": `for p in "$@"; do :; done
@@ -75,7 +75,7 @@ func (m machine) read(name string) string {
 	return string(data)
 }
 
-// run runs the set-up of a guest as a boot would.
+// The method run runs the set-up of a guest as at a boot of the guest.
 func (m machine) run(g LinuxAI) State {
 	m.t.Helper()
 	script, err := g.withDefaults().script(m.root)
@@ -98,7 +98,7 @@ func TestModelsDiskIsFormattedOnlyIfBlank(t *testing.T) {
 	const disk = "dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi1"
 	for name, test := range map[string]struct {
 		files map[string]string
-		want  string // the report on models, or a part of the reason for a failure
+		want  string // the expected report on models, or a part of the expected failure
 	}{
 		"blank":                  {nil, "formatted"},
 		"ours":                   {map[string]string{"labels": "models\n"}, "kept"},
@@ -146,7 +146,7 @@ func TestDriverByRelease(t *testing.T) {
 	for name, test := range map[string]struct {
 		files     map[string]string
 		installed []string
-		says      string // a part of the report
+		says      string // a part of the expected report
 		restarts  bool
 	}{
 		"Ubuntu":                   {map[string]string{"etc/os-release": ubuntu}, []string{"linux-modules-nvidia-580-open-generic", "nvidia-headless-no-dkms-580-open"}, "driver 580.126", false},

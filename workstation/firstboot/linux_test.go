@@ -22,7 +22,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// golden compares text with a file in testdata.
+// golden compares a text with a file in testdata.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -113,7 +113,8 @@ func TestLinuxUserData(t *testing.T) {
 	}
 }
 
-// The hash agrees with the hash of openssl, which has its own implementation.
+// Our hash of a password equals the hash that openssl computes with its own
+// implementation.
 func TestPasswordHashAgreesWithOpenSSL(t *testing.T) {
 	t.Parallel()
 	openssl, err := exec.LookPath("openssl")
@@ -273,8 +274,8 @@ func FuzzLinux(f *testing.F) {
 	})
 }
 
-// PyYAML reads the seed as we wrote it. cloud-init reads its user-data with
-// PyYAML.
+// PyYAML reads the values that we wrote into the seed. cloud-init reads its
+// user-data with PyYAML.
 func TestPyYAMLReadsTheSeed(t *testing.T) {
 	t.Parallel()
 	if err := exec.CommandContext(t.Context(), "python3", "-c", "import yaml").Run(); err != nil {

@@ -8,8 +8,8 @@ import (
 )
 
 // userData returns the user-data without its first line. cloud-init only makes
-// the user and starts the script. The script does all other work, at each boot
-// until the work is done.
+// the user and enables the script's unit. The unit starts the script at each
+// boot until the script has done all other work.
 func (g LinuxAI) userData() (string, error) {
 	script, err := g.script("")
 	if err != nil {
@@ -28,9 +28,10 @@ func (g LinuxAI) userData() (string, error) {
 		user["lock_passwd"], user["passwd"], user["sudo"] = false, hash, "ALL=(ALL) ALL"
 	}
 	data := map[string]any{
-		// sudo looks the host's name up. "localhost" adds the name to /etc/hosts
-		// and keeps the other lines; true, as in PVE's own user-data, would
-		// replace the file (cloud-init, module update_etc_hosts).
+		// sudo looks up the host's name. With "localhost", cloud-init adds the
+		// name to /etc/hosts and keeps the other lines. With true, as in PVE's
+		// own user-data, it would replace the file (cloud-init, module
+		// update_etc_hosts).
 		"hostname": g.HostName, "manage_etc_hosts": "localhost", "users": []any{user},
 		"ssh_pwauth": len(g.Keys) == 0, "disable_root": true,
 		"write_files": []any{
@@ -58,8 +59,8 @@ func written(path, mode, content string) map[string]any {
 	return map[string]any{"path": path, "permissions": mode, "owner": "root:root", "content": content}
 }
 
-// config returns the network-config, version 2. It returns nil if the guest's
-// own default is wanted, which is DHCP on its first card.
+// config returns the network-config in version 2. It returns nil if the guest
+// should use its own default, which is DHCP on its first card.
 func (n Network) config() map[string]any {
 	if n.MAC == nil {
 		return nil
@@ -83,8 +84,9 @@ func (n Network) config() map[string]any {
 	return map[string]any{"version": 2, "ethernets": map[string]any{"eth0": card}}
 }
 
-// asYAML returns a value as JSON. JSON is YAML (YAML 1.2 section 1.3), except
-// for some characters that YAML forbids (section 5.1): these are escaped.
+// asYAML returns a value as JSON, which YAML parsers read too (YAML 1.2 section
+// 1.3). YAML forbids some characters of JSON (section 5.1), so asYAML escapes
+// them.
 func asYAML(value any) string {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)

@@ -13,11 +13,11 @@ import (
 )
 
 // A Seed is a CD for the first boot of one guest. Its files hold the guest's
-// password in a form from which it can be guessed or read. The Seed should
-// therefore be on a node only until the guest has read it. Printing a Seed
-// shows only its name.
+// password, either readable or in a form from which the password can be
+// guessed. A Seed should therefore be on a node only until the guest has read
+// it. Printing a Seed shows only its name.
 type Seed struct {
-	guest string // the guest's name, part of the image's name
+	guest string // the guest's name, which is part of the image's name
 	label string // the volume's label
 	files []file // sorted by name
 	name  func() string
@@ -70,15 +70,15 @@ func (s Seed) ReadFile(name string) ([]byte, error) {
 	return nil, &fs.PathError{Op: "read", Path: name, Err: fs.ErrNotExist}
 }
 
-// nameRounds is the number of rounds of the hash in a Seed's name. With it,
-// guessing the password from the name costs about as much as guessing it from a
+// nameRounds is the number of rounds of the hash in a Seed's name. It makes
+// guessing the password from the name about as expensive as guessing it from a
 // hash of the password.
 const nameRounds = 100_000
 
 // Name returns the name of the image: the guest's name and a hash of the
-// content, so that new content has a new name. Everybody who may list a storage
-// sees the name, and the content holds a password. The hash is therefore slow
-// and short, so that it helps little in guessing the password.
+// content, so that new content has a new name. The content holds a password,
+// and everybody who may list a storage sees the name. The hash is therefore
+// slow and short, so that it helps little in guessing the password.
 func (s Seed) Name() string {
 	if s.name == nil {
 		return ""

@@ -25,7 +25,8 @@ const (
 	PhaseDone       Phase = "done"       // the set-up is complete
 )
 
-// A State is the report that a set-up wrote into a file of its guest.
+// A State is the report of a set-up, which the set-up writes into a file of its
+// guest.
 type State struct {
 	// Phase says how far the set-up has come.
 	Phase Phase
@@ -38,11 +39,12 @@ type State struct {
 	Found map[string]string
 }
 
-// ErrState reports a text that is not the state of a set-up.
+// ErrState reports a text that is not the report of a set-up.
 var ErrState = errors.New("firstboot: not the state of a set-up")
 
-// ParseState parses the file [LinuxState] or [WindowsState]: a line "KEY=VALUE"
-// for each value, "phase" first. The error matches [ErrState].
+// ParseState parses the content of the file [LinuxState] or [WindowsState]: a
+// line "KEY=VALUE" for each value, the line of "phase" first. The error matches
+// [ErrState].
 func ParseState(text string) (State, error) {
 	s := State{Found: map[string]string{}}
 	lines := strings.Split(strings.TrimSuffix(strings.ReplaceAll(strings.TrimPrefix(text, "\uFEFF"), "\r\n", "\n"), "\n"), "\n")

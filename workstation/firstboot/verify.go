@@ -29,9 +29,9 @@ type Wanted struct {
 	RustDesk bool
 }
 
-// Wanted returns the state that the set-up aims at: the driver if NVIDIA is
-// set, and the disk for models. Card is not set, because the set-up does not
-// know whether the VM has a card.
+// Wanted returns the state that the set-up tries to reach: the driver if NVIDIA
+// is set, and the disk for models if Models is set. Card is not set, because
+// the set-up does not know whether the VM has a card.
 func (g LinuxAI) Wanted() Wanted {
 	w := Wanted{Driver: g.NVIDIA}
 	if g.Models != nil {
@@ -40,8 +40,8 @@ func (g LinuxAI) Wanted() Wanted {
 	return w
 }
 
-// A Check is the result of looking at one thing in a guest. If the Answer is
-// yes, its Severity is [proxstation.Info], and Why and Fix are empty.
+// A Check is the result of an inspection of one thing in a guest. If the Answer
+// is yes, its Severity is [proxstation.Info], and Why and Fix are empty.
 type Check struct {
 	// Answer is yes if the guest is as wanted, no if it is not, and unknown if
 	// that could not be found out.
@@ -64,10 +64,10 @@ const (
 //go:embed scripts/verify.sh
 var verifyScript string
 
-// Verify looks at a Linux guest and returns a check for each wanted thing. The
-// check says that the guest is as wanted, that it is not, or that this could
-// not be seen. Verify changes nothing in the guest. It returns an error only if
-// it cannot run a command in the guest.
+// Verify inspects a Linux guest and returns a check for each wanted thing. The
+// check says that the guest is as wanted, or that it is not, or that Verify
+// could not find this out. Verify changes nothing in the guest. It returns an
+// error only if it cannot run a command in the guest.
 func Verify(ctx context.Context, guest Guest, wanted Wanted) ([]Check, error) {
 	seen, err := look(ctx, guest, wanted.Disks)
 	if err != nil {
@@ -89,8 +89,8 @@ func look(ctx context.Context, guest Guest, disks []ModelsDisk) (sight, error) {
 	return parseSight(out), nil
 }
 
-// A sight is the report of the script: the values that it saw in a guest, and
-// the reasons why it did not see others.
+// A sight is the report of the script: the values that the script saw in a
+// guest, and for each value that it could not see, the reason.
 type sight struct {
 	values  map[string]string
 	unseen  map[string]string // the reasons, by the name of the missing value

@@ -8,7 +8,7 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// judge compares the guest that was seen with the wanted guest. It reads
+// judge compares the guest that the script saw with the wanted guest. It reads
 // nothing else.
 func (w Wanted) judge(s sight) []Check {
 	checks := []Check{s.agent()}
@@ -103,7 +103,7 @@ func (s sight) card() Check {
 	return no(CheckCard, subject, "nvidia-smi lists no card", why, "Read dmesg in the guest for NVRM.")
 }
 
-// join appends the text b to a unless the condition is empty.
+// join appends the text b to the text a, unless the condition is empty.
 func join(a, b, condition string) string {
 	if condition == "" {
 		return a
@@ -111,11 +111,12 @@ func join(a, b, condition string) string {
 	return a + "; " + b
 }
 
-// A mount is a line of findmnt: the mounted device, its label, the mount
+// A mount is a line of findmnt: the mounted device, its label, and the mount
 // options.
 type mount struct{ source, label, options string }
 
-// parseMount parses a line of findmnt --raw, in which a blank ends a column.
+// parseMount parses a line of findmnt --raw, which separates columns by a
+// blank.
 func parseMount(line string) mount {
 	columns := append(strings.Split(line, " "), "", "")
 	return mount{columns[0], columns[1], columns[2]}

@@ -14,8 +14,8 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// here is a Guest that runs commands on this machine. The programs in its
-// directory come before the machine's own programs.
+// A here is a Guest that runs commands on this machine. Programs in the
+// directory programs replace the machine's own programs.
 type here struct{ programs string }
 
 func (h here) Run(ctx context.Context, c proxstation.GuestCommand) (proxstation.GuestOutput, error) {
@@ -31,14 +31,14 @@ func (h here) Run(ctx context.Context, c proxstation.GuestCommand) (proxstation.
 	return proxstation.GuestOutput{Code: cmd.ProcessState.ExitCode(), Stdout: stdout.String(), Stderr: stderr.String()}, nil
 }
 
-// said is a Guest that answers every command with the same report.
+// A said is a Guest that answers every command with the same report.
 type said string
 
 func (s said) Run(context.Context, proxstation.GuestCommand) (proxstation.GuestOutput, error) {
 	return proxstation.GuestOutput{Code: 3, Stdout: string(s), Stderr: "sh: killed\n"}, nil
 }
 
-// everything is the report of a guest in which all is well.
+// everything is the report of a guest in which nothing is wrong.
 const everything = `motd of the guest
 verify: qemu-guest-agent=active
 verify: driver.loaded=580.95.05
@@ -165,8 +165,9 @@ func TestVerifyScript(t *testing.T) {
 	}
 }
 
-// Something is mounted over the disk for models. findmnt lists the mounts of a
-// directory in the order in which they were mounted (measured with 2.41).
+// Verify reports another device that is mounted over the disk for models.
+// findmnt lists the mounts of a directory in the order in which they were
+// mounted (measured with 2.41).
 func TestVerifySeesTheMountOnTop(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -196,7 +197,7 @@ func FuzzParseSight(f *testing.F) {
 }
 
 func ExampleVerify() {
-	guest := said(strings.Replace(everything, "driven=NVIDIA GeForce RTX 5070 Ti, 580.95.05", "driven!nvidia-smi ended with 6: No devices were found", 1)) // a program passes Node.Agent
+	guest := said(strings.Replace(everything, "driven=NVIDIA GeForce RTX 5070 Ti, 580.95.05", "driven!nvidia-smi ended with 6: No devices were found", 1)) // a real program passes Node.Agent here
 	checks, err := Verify(context.Background(), guest, Wanted{Driver: true, Card: true})
 	for _, c := range checks {
 		fmt.Println(c.Answer, c.Subject)

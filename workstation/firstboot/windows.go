@@ -16,14 +16,14 @@ import (
 )
 
 // Windows11 holds the answers to all questions of Windows' installer. The
-// installer uses the VM's only disk. If the VM has another disk, or the disk is
-// not empty, the VM is stopped without a change.
+// installer uses the VM's only disk. If the VM has another disk, or if the disk
+// is not empty, the VM is stopped and nothing is changed.
 //
-// During the installation the VM must have no disk but the system's disk, in
-// scsi0. Drives of IDE or SATA must hold Windows' CD, the CD of virtio-win
-// (0.1.258 or newer for 24H2) and this seed. Package install ensures all this.
+// During the installation the VM must have only the system's disk, in scsi0.
+// Drives of IDE or SATA must hold Windows' CD, the CD of virtio-win (0.1.258 or
+// newer for 24H2) and this seed. Package install ensures all this.
 //
-// The tests of this package have never installed a Windows; see
+// The tests of this package have never installed a Windows. See
 // docs/firstboot.md.
 type Windows11 struct {
 	// ComputerName is the name in the network: at most 15 letters, digits and
@@ -72,8 +72,8 @@ type GamesDisk struct {
 // key that activates nothing (Microsoft, "Windows generic product keys").
 type Edition string
 
-// These are the editions. Enterprise has no public key for retail CDs: use a
-// ProductKey for it.
+// The editions. Enterprise has no public key for retail CDs, so it needs a
+// ProductKey.
 const (
 	Home            Edition = "Home"
 	Pro             Edition = "Pro"
@@ -135,9 +135,9 @@ func crlf(text string) string { return strings.ReplaceAll(text, "\n", "\r\n") }
 //go:embed scripts/autounattend.xml
 var answersTemplate string
 
-// answers returns the answer file. The XML has no line breaks for readability,
-// because Windows would take a line break in a value as part of the value
-// (cschneegans/unattend-generator issue 6).
+// answers returns the answer file. The XML has no line breaks between its
+// parts, because Windows would take a line break in a value as part of the
+// value (cschneegans/unattend-generator issue 6).
 func (g Windows11) answers() (string, error) {
 	t, err := template.New("autounattend.xml").Funcs(template.FuncMap{"x": escapeXML, "add1": func(i int) int { return i + 1 }}).Parse(answersTemplate)
 	if err != nil {
@@ -161,8 +161,8 @@ func (g Windows11) answers() (string, error) {
 	return b.String(), nil
 }
 
-// hiddenPassword returns a password in the form of PlainText=false: the base64
-// of the UTF-16LE of the password followed by the name of its element. The form
+// hiddenPassword returns a password in the form of PlainText=false. This is the
+// password followed by the name of its element, as UTF-16LE in base64. The form
 // protects nothing, but it needs no escaping (Microsoft, Windows System Image
 // Manager, "Hide sensitive data").
 func hiddenPassword(password proxstation.Secret) string {

@@ -10,8 +10,8 @@ import (
 )
 
 // These patterns match the values that Windows' installer accepts. Any other
-// value would stop a set-up that nobody watches, often with "could not parse or
-// process the answer file".
+// value would stop the set-up, often with "could not parse or process the
+// answer file", and nobody would notice.
 var (
 	computerName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,13}[A-Za-z0-9])?$`) // Microsoft, Shell-Setup, ComputerName: 15 bytes
 	languageTag  = regexp.MustCompile(`^[a-z]{2,3}(-[A-Z][a-z]{3})?-[A-Z]{2}$`)        // Microsoft, "Available languages for Windows"
@@ -27,8 +27,8 @@ var (
 var reservedUsers = []string{"administrator", "administrators", "guest", "guests", "users", "defaultaccount", "wdagutilityaccount",
 	"system", "network", "localsystem", "localservice", "networkservice", "none", "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "lpt1", "lpt2", "lpt3"}
 
-// These are the longest name of an account and the longest password that
-// Windows accepts (Microsoft, "User-Name attribute", "Password policy").
+// The greatest lengths that Windows accepts, for the name of an account and for
+// a password (Microsoft, "User-Name attribute", "Password policy").
 const (
 	maxWindowsUser     = 20
 	maxWindowsPassword = 127

@@ -36,9 +36,9 @@ const rdpRules = "@FirewallAPI.dll,-28752"
 // runScript is the command that starts the set-up's script.
 const runScript = `powershell.exe -NoProfile -NonInteractive -ExecutionPolicy Bypass -File ` + windowsDir + `\` + baseScript
 
-// firstLogon registers the script as a task that runs as LocalSystem at each
-// start until the set-up is complete. FirstLogonCommands alone would run once,
-// and a restart would lose the remaining work.
+// firstLogon is the command that registers the script as a task. The task runs
+// as LocalSystem at each start until the set-up is complete. FirstLogonCommands
+// run only once, so a restart would otherwise lose the remaining work.
 const firstLogon = runScript + " -Step register"
 
 // WindowsAgain returns the command that starts the set-up of a Windows guest
@@ -69,8 +69,8 @@ func driverPaths() []string {
 }
 
 // inSetup returns the commands that the installer runs. They start the disk
-// script from the drive that has it. Only this script makes partitions, so no
-// disk is touched if the script is missing.
+// script from the drive that has it. Only this script makes partitions, so the
+// disk stays unchanged if the script is missing.
 func inSetup() []string {
 	var commands []string
 	for _, letter := range letters {
@@ -160,8 +160,8 @@ func (d *GamesDisk) lun() int {
 	return n
 }
 
-// quotePowerShell quotes a word for PowerShell, in which the typographic quotes
-// are quotes too (about_Quoting_Rules).
+// quotePowerShell quotes a word for PowerShell, which also accepts typographic
+// quotes as quotes (about_Quoting_Rules).
 func quotePowerShell(text string) string {
 	for _, quote := range "'\u2018\u2019\u201A\u201B" {
 		text = strings.ReplaceAll(text, string(quote), string(quote)+string(quote))

@@ -40,7 +40,7 @@ func TestWindowsSeedIsGolden(t *testing.T) {
 	}
 }
 
-// An element is an XML element as a parser reads it.
+// An element is an XML element in the form in which a parser reads it.
 type element struct {
 	XMLName  xml.Name
 	Attrs    []xml.Attr `xml:",any,attr"`
@@ -57,7 +57,7 @@ func (e element) attr(name string) string {
 	return ""
 }
 
-// all returns the texts of all elements on a path of names.
+// The method all returns the texts of all elements on a path of names.
 func (e element) all(path ...string) []string {
 	if len(path) == 0 {
 		return []string{strings.TrimSpace(e.Text)}
@@ -114,9 +114,9 @@ var inPass = map[string]string{
 	"FirstLogonCommands": "oobeSystem", "OOBE": "oobeSystem", "UserAccounts": "oobeSystem", "AutoLogon": "oobeSystem",
 }
 
-// limits holds the greatest lengths of texts (the same reference:
-// RunSynchronousCommand, Path; SynchronousCommand, CommandLine; DriverPaths,
-// Path).
+// limits maps names of elements to the greatest lengths of their texts (the
+// same reference: RunSynchronousCommand, Path; SynchronousCommand, CommandLine;
+// DriverPaths, Path).
 var limits = map[string]int{"Path": 259, "CommandLine": 1024}
 
 func TestAnswersAreWhatTheComponentsTake(t *testing.T) {
@@ -150,8 +150,8 @@ func TestAnswersAreWhatTheComponentsTake(t *testing.T) {
 	}
 }
 
-// checkElements checks that Windows' installer takes every element: no element
-// is empty or too long, and list items are in order.
+// checkElements checks that Windows' installer accepts every element: no
+// element is empty or too long, and list items are in order.
 func checkElements(t *testing.T, e element) {
 	t.Helper()
 	order := 0
@@ -215,7 +215,7 @@ func TestAnswersSay(t *testing.T) {
 	}
 }
 
-// plain decodes a value that was written for PlainText=false.
+// plain decodes a password that was written in the form of PlainText=false.
 func plain(t *testing.T, hidden string) string {
 	t.Helper()
 	data, err := base64.StdEncoding.DecodeString(hidden)
@@ -229,8 +229,8 @@ func plain(t *testing.T, hidden string) string {
 	return string(utf16.Decode(units))
 }
 
-// No command wipes a disk: the script partitions with commands that refuse a
-// disk with anything on it.
+// No command of the script erases a disk: the commands that make partitions
+// refuse a disk that is not empty.
 func TestNoDiskIsWiped(t *testing.T) {
 	t.Parallel()
 	root := answersOf(t, fullWindows())

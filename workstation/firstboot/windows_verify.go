@@ -9,13 +9,13 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// Verify looks at a Windows guest and returns a check for each wanted thing.
-// The check says that the guest is as wanted, that it is not, or that this
-// could not be seen. Verify always checks the guest agent, which runs the
-// commands. It checks the graphics card and its driver if card is set, drive D:
-// if there is a disk for games, and RustDesk's ID if rustDesk is set. Verify
-// changes nothing in the guest. It returns an error only if it cannot run a
-// command in the guest.
+// Verify inspects a Windows guest and returns a check for each wanted thing.
+// The check says that the guest is as wanted, or that it is not, or that Verify
+// could not find this out. Verify always checks the guest agent, which runs the
+// commands. If card is set, it checks the graphics card and its driver. If
+// there is a disk for games, it checks drive D:. If rustDesk is set, it checks
+// RustDesk's ID. Verify changes nothing in the guest. It returns an error only
+// if it cannot run a command in the guest.
 func (g Windows11) Verify(ctx context.Context, guest Guest, card, rustDesk bool) ([]Check, error) {
 	g = g.withDefaults()
 	ask := func(argv ...string) (proxstation.GuestOutput, error) {
@@ -41,8 +41,8 @@ func (g Windows11) Verify(ctx context.Context, guest Guest, card, rustDesk bool)
 	return checks, nil
 }
 
-// unanswered returns the reason why a program gave no usable answer, or "" for
-// a usable answer.
+// unanswered returns the reason why a program gave no usable answer. For a
+// usable answer it returns "".
 func unanswered(program string, out proxstation.GuestOutput, err error) string {
 	switch {
 	case err != nil:

@@ -9,7 +9,8 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// windowsSays is a Guest that answers commands by the name of the program.
+// A windowsSays is a Guest that maps the name of a program to the answer of a
+// command.
 type windowsSays map[string]proxstation.GuestOutput
 
 var errNoWay = errors.New("no way in")
