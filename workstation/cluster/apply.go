@@ -69,8 +69,9 @@ func (a *applier) say(vmid int, format string, args ...any) {
 }
 
 // mapping makes or changes a mapping. It refuses if somebody changed the
-// devices of this mapping since the plan was made. It does not ask for the digest
-// that the plan saw, because the digest also changes with every other mapping.
+// devices of this mapping since the plan was made. It does not send PVE the
+// digest from the plan, because that digest also changes with every other
+// mapping.
 func (a *applier) mapping(ctx context.Context, m MappingChange) error {
 	now, there, err := a.read(ctx, m.Mapping.ID)
 	switch {
@@ -127,7 +128,7 @@ func (a *applier) image(ctx context.Context, b BringImage) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = image.Close() }() // it was only read
+	defer func() { _ = image.Close() }() // the image was only read
 	return node.Upload(ctx, b.Image.Volume, image, a.opts.Progress)
 }
 
@@ -164,10 +165,11 @@ func (a *applier) move(ctx context.Context, m Move) error {
 	return nil
 }
 
-// arrived waits until the VM is on its target. The HA manager works some time
-// after the task has ended, and so does a task whose answer was lost.
+// arrived waits until the VM is on its target. The HA manager goes on for some
+// time after the task has ended. If the answer to the request was lost, its
+// task may still run.
 func (a *applier) arrived(ctx context.Context, m Move, lost error) error {
-	patience := 30 * time.Second // in which a task shows that was begun
+	patience := 30 * time.Second // the time after which a task that began shows in the list
 	if m.HA {
 		patience = 2 * time.Minute // the HA manager works in rounds of 10 seconds
 	}

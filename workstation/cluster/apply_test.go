@@ -17,7 +17,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// inCluster runs a test with a cluster of embedded nodes, in a bubble of time.
+// inCluster runs a test with a cluster of embedded nodes, in a synctest bubble.
 func inCluster(t *testing.T, hosts []pvetest.Host, test func(t *testing.T, sim *pvetest.Cluster, c *cluster.Cluster)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -88,8 +88,8 @@ func TestApplyIsRepeatable(t *testing.T) {
 	})
 }
 
-// An answer that is lost, before or after the write, does not stop the plan for
-// good: it goes on when it is applied again.
+// If an answer is lost, before or after the write, Apply may fail. When the
+// plan is applied again, it goes on where it stopped.
 func TestApplyGoesOn(t *testing.T) {
 	t.Parallel()
 	spec := cluster.Spec{Cards: []cluster.Card{rtx}, Workstations: []cluster.Needs{{VM: linux(140, "rtx")}, {VM: linux(141, "rtx")}}}

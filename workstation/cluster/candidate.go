@@ -19,26 +19,26 @@ type candidate struct {
 	node    string
 	vm      workstation.VM
 	images  imaging
-	err     error  // of workstation.Diff
+	err     error  // the error of workstation.Diff
 	refused string // why the node cannot have the VM
 	scores  [7]score
-	// findings holds those of the node's plan with the VM, and warnings the
-	// warnings that are new with the VM.
+	// findings holds the findings of the node's plan with the VM. warnings
+	// holds the warnings that are new with the VM.
 	findings []proxstation.Finding
 	warnings []string
 }
 
-// A score compares candidates by one rule: the smaller value is better.
+// A score is the value of a candidate by one rule. A smaller value is better.
 type score struct {
 	value int64
-	good  string // why the candidate is chosen because of the rule
-	bad   string // why it is not chosen because of the rule
+	good  string // the explanation if the candidate is chosen by this rule
+	bad   string // the explanation if it loses by this rule
 }
 
 // ruleWarnings is the index of the rule that counts warnings.
 const ruleWarnings = 4
 
-// judge asks whether a node could have a VM.
+// judge judges whether a node could have a VM.
 func (p *placing) judge(needs Needs, node NodeFacts) candidate {
 	c := candidate{node: node.Name}
 	if c.refused = node.away(); c.refused != "" {
@@ -59,7 +59,7 @@ func (p *placing) judge(needs Needs, node NodeFacts) candidate {
 		c.err, reasons = err, append(reasons, errorWords(err)...)
 	}
 	c.findings = plan.Findings
-	told := map[string]bool{"gpu.mapping-not-here": true, "workstation.image-missing": true} // reasons has them in other words
+	told := map[string]bool{"gpu.mapping-not-here": true, "workstation.image-missing": true} // reasons already holds these faults, in other words
 	for _, f := range plan.Findings {
 		if f.Severity == proxstation.Blocker && !(told[f.ID] && len(reasons) > 0) && !slices.Contains(on.findings, f) {
 			reasons = append(reasons, findingWords(f, vm))
@@ -130,7 +130,7 @@ func (c *candidate) score(facts workstation.Facts, plan workstation.Plan, on *no
 		c.scores[3] = score{int64(n), "fewer images have to be brought", fmt.Sprintf("%s would have to be brought there", c.images.brings[0].Image.Volume)}
 	}
 	for _, f := range plan.Findings {
-		if f.Severity == proxstation.Warning && !slices.Contains(on.findings, f) { // not because of the VMs beside it
+		if f.Severity == proxstation.Warning && !slices.Contains(on.findings, f) { // a warning that this VM causes, not the VMs placed before it
 			c.warnings = append(c.warnings, findingWords(f, c.vm))
 		}
 	}
@@ -144,8 +144,9 @@ func (c candidate) compare(d candidate) int {
 	return cmp.Or(cmp.Compare(c.differs(d), 0), strings.Compare(c.node, d.node))
 }
 
-// differs returns a number below 0 if c is better by the first rule that tells
-// the candidates apart, and a number above 0 if d is.
+// differs compares two candidates by the first rule for which their values
+// differ. It returns a number below 0 if c is better, and above 0 if d is
+// better.
 func (c candidate) differs(d candidate) int {
 	for i := range c.scores {
 		if order := cmp.Compare(c.scores[i].value, d.scores[i].value); order != 0 {
@@ -155,7 +156,7 @@ func (c candidate) differs(d candidate) int {
 	return 0
 }
 
-// rule returns the index of the first rule that tells two candidates apart. The
+// rule returns the index of the first rule for which two candidates differ. The
 // last rule is the name.
 func (c candidate) rule(d candidate) int {
 	for i := range c.scores {
@@ -172,7 +173,7 @@ func explain(needs Needs, good []candidate) (why string, others []NodeReason) {
 	for _, c := range good[1:] {
 		rule := best.rule(c)
 		why := c.scores[rule].bad
-		if rule == ruleWarnings { // warnings that both have are no difference
+		if rule == ruleWarnings { // name only the warnings that the best candidate lacks
 			why = strings.Join(slices.DeleteFunc(slices.Clone(c.warnings), func(w string) bool { return slices.Contains(best.warnings, w) }), "; ")
 		}
 		others = append(others, NodeReason{Node: c.node, Why: why})
@@ -235,6 +236,6 @@ func offTier(vm workstation.VM, facts workstation.Facts, plan workstation.Plan) 
 // memory returns the memory of a VM.
 func memory(vm workstation.VM) storage.Size {
 	text, _ := qmconf.Parse("memory", vm.AsNew().Config["memory"]).Get("current")
-	mib, _ := strconv.ParseInt(text, 10, 64) // 0 if the VM does not say it
+	mib, _ := strconv.ParseInt(text, 10, 64) // 0 if the VM does not name its memory
 	return storage.Size(mib) * storage.MiB
 }

@@ -18,26 +18,26 @@ import (
 type Cluster struct {
 	pve       *pve.Client
 	first     *workstation.Node // a node whose client all nodes share
-	alone     bool              // when Connect looked, first was the only node
-	addresses *pve.Addresses    // nil for the caller's client
+	alone     bool              // first was the only node when Connect read the list of nodes
+	addresses *pve.Addresses    // nil if the client is the caller's
 	opts      Options
 }
 
 // Options control a [Cluster]. A nil pointer means the defaults.
 type Options struct {
-	// Node controls every node. Tiers has the names of storages, which are the
-	// same on all nodes.
+	// Node holds the options for every node. Its Tiers are named by storage,
+	// and each storage has the same name on all nodes.
 	Node *workstation.NodeOptions
-	// InFlight is the number of requests under way at once, of all nodes
-	// together; 0 means 64. One node gets 32 at most. PVE answers with three
-	// processes on each node, so more requests help only if many nodes share
-	// them (pve-manager PVE/Service/pveproxy.pm, max_workers).
+	// InFlight is the largest number of requests under way at the same time,
+	// over all nodes. 0 means 64. A single node gets at most 32. Each node
+	// answers with only three processes, so more requests help only if many
+	// nodes share them (pve-manager PVE/Service/pveproxy.pm, max_workers).
 	InFlight int
-	// Limit is the time for which [Cluster.Observe] waits for one node; 0
-	// means 30 seconds, after which PVE's own proxy gives up as well
+	// Limit is the time for which [Cluster.Observe] waits for one node. 0 means
+	// 30 seconds, because PVE's own proxy gives up after 30 seconds as well
 	// (pve-http-server PVE/APIServer/AnyEvent.pm, proxy_request). A single
-	// request gets a third of it. A part of the node that takes longer is a
-	// finding, and the rest of the node is read.
+	// request gets a third of Limit. If a part of the node takes longer, a
+	// finding reports this part, and the other parts are read.
 	Limit time.Duration
 }
 
@@ -62,19 +62,19 @@ func Open(client *proxmox.Client, opts *Options) *Cluster {
 	return &Cluster{pve: pve.New(client, ""), first: workstation.Open(client, "", o.Node), opts: o}
 }
 
-// Connect logs in to a cluster that has these addresses, mostly one for each
-// node. It uses the first address that answers. When an address stops
-// answering, the next address takes its place: for requests that were not sent,
-// and for GET requests. A write whose answer is lost is
-// [workstation.ErrNoAnswer], as with one address, because it may have had an
-// effect.
+// Connect logs in to a cluster that has these addresses, usually one for each
+// node. It uses the first address that answers. If this address stops
+// answering, the next address takes its place for requests that were not sent,
+// and for GET requests. A write whose answer is lost is not sent again, because
+// it may have had an effect. It returns [workstation.ErrNoAnswer], as with one
+// address.
 //
 // One login is good for all nodes. An endpoint without a login or without
 // RootCAs uses the login or the RootCAs of the first endpoint. The authority of
 // a cluster signs the certificates of all its nodes (/etc/pve/pve-root-ca.pem).
 // Each endpoint has its own Fingerprint.
 //
-// The errors are those of [workstation.Connect].
+// The errors are the errors of [workstation.Connect].
 func Connect(ctx context.Context, endpoints []workstation.Endpoint, opts *Options) (*Cluster, error) {
 	o := opts.withDefaults()
 	list := make([]pve.Endpoint, len(endpoints))
@@ -108,12 +108,12 @@ func Connect(ctx context.Context, endpoints []workstation.Endpoint, opts *Option
 	return c, err
 }
 
-// firstAnswer is the time in which one of several addresses has to answer
-// before another address is asked.
+// firstAnswer is the time for which an address may leave a request unanswered
+// before the next address is tried.
 const firstAnswer = 5 * time.Second
 
-// anywhere does work. If an address does not answer in time, it does the work
-// again at the next address, which the transport chooses.
+// anywhere calls the function work. If an address does not answer in time,
+// anywhere calls work again, and the transport then uses the next address.
 func (c *Cluster) anywhere(ctx context.Context, work func(context.Context) error) error {
 	if c.addresses == nil || c.addresses.Len() == 1 {
 		return work(ctx)

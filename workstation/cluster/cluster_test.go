@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// requests returns the requests that a node received, without the first few,
-// sorted.
+// requests returns the requests that a node received, sorted. It leaves out the
+// first skip requests.
 func requests(node *pvetest.Node, skip int) []string {
 	var paths []string
 	for _, r := range node.Trace()[skip:] {
@@ -22,8 +22,8 @@ func requests(node *pvetest.Node, skip int) []string {
 	return paths
 }
 
-// A node that is in no cluster costs one request more than without this
-// package, because the package asks whether the node is in a cluster.
+// For a node that is in no cluster, this package makes one request more than
+// package workstation: it asks whether the node is in a cluster.
 func TestAClusterOfOneCostsOneRequest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -11,8 +11,9 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// A Plan is what [Cluster.Apply] will do, as data: mappings first, then images,
-// then the changes of each node. Its String is the text that a person approves.
+// A Plan is data: the changes that [Cluster.Apply] will make, first to
+// mappings, then images, then on each node. Its String is the text that a
+// person approves.
 type Plan struct {
 	// Placements says where each workstation of the Spec is or will be.
 	Placements []Placement
@@ -20,27 +21,27 @@ type Plan struct {
 	Mappings []MappingChange
 	// Images holds the images that are brought to their nodes.
 	Images []BringImage
-	// Moves holds VMs that are moved to another node. [Diff] plans no move:
-	// [MoveFacts.Plan] does.
+	// Moves holds the VMs that are moved to another node. [MoveFacts.Plan]
+	// plans moves, [Diff] does not.
 	Moves []Move
-	// HAVMs and HARules hold the changes of high availability. [Diff] plans
-	// none: [DiffHA] does.
+	// HAVMs and HARules hold the changes of high availability. [DiffHA] plans
+	// these changes, [Diff] does not.
 	HAVMs   []HAVMChange
 	HARules []HARuleChange
-	// Nodes holds the plans of the nodes on which something is to be done or to
-	// be told, in the order of their names.
+	// Nodes holds the plans of the nodes that have changes or findings, in the
+	// order of their names.
 	Nodes []workstation.Plan
-	// Findings holds warnings and blockers of the cluster as a whole. Those of a
-	// node are in its plan.
+	// Findings holds warnings and blockers of the cluster as a whole. The
+	// findings of a node are in the node's plan.
 	Findings []proxstation.Finding
 }
 
 // Diff places the workstations of the Spec, and returns the changes that make
-// the cluster as the Spec says. It is pure. The errors are those of [Place]; no
-// plan is made for a part of the Spec.
+// the cluster match the Spec. It is pure. The errors are the errors of [Place].
+// A part of the Spec with an error gets no plan.
 //
-// Each node is planned by [workstation.Diff]: what is not in the Spec stays,
-// and nothing is destroyed or moved.
+// [workstation.Diff] plans each node: guests that are not in the Spec stay as
+// they are, and nothing is destroyed or moved.
 func Diff(spec Spec, facts Facts) (Plan, error) {
 	p := placed(spec, facts)
 	plan := Plan{Placements: p.placements, Mappings: p.mapper.changes, Images: p.brings, Findings: p.findings}
@@ -89,7 +90,7 @@ func (p *Plan) judge(facts Facts) {
 }
 
 // Changes returns the changes of mappings, images and moves, in the order in
-// which they are made. The changes of a node are those of its plan in Nodes.
+// which Apply makes them. The changes of each node are in its plan in Nodes.
 func (p Plan) Changes() []workstation.StepChange {
 	var changes []workstation.StepChange
 	for _, m := range p.Mappings {

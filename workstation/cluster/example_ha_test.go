@@ -60,7 +60,7 @@ func ExampleDiffHA() {
 	//     + strict  yes
 }
 
-// The kinds of rules have names in texts.
+// Each kind of rule has a name, which texts about rules use.
 func ExampleHAKind() {
 	for _, r := range []cluster.HARule{
 		{Name: "desk", Kind: cluster.OnNodes, VMs: []int{140}, Nodes: map[string]int{"a": 2, "b": 0}, Strict: true},
@@ -76,7 +76,8 @@ func ExampleHAKind() {
 	// <nil> true
 }
 
-// A VM in the state error is found, with the way out.
+// Judge reports a VM in the HA state error, and how to get it out of this
+// state.
 func ExampleHA_Judge() {
 	ha := cluster.HA{VMs: []cluster.HAVM{{VMID: 140, Wanted: "started", State: "error", Node: "b"}}}
 	for _, f := range ha.Judge(cluster.Facts{}) {

@@ -50,7 +50,8 @@ func ExampleCluster_ObserveMove() {
 	// VM 140 is on b
 }
 
-// Of replicated disks, only the changes since the last run are copied.
+// A move copies only those parts of replicated disks that changed since the
+// last run of the replication.
 func ExampleReplication() {
 	pool := storage.Pool{Storage: storage.Storage{Name: "tank", Type: "zfspool", Content: []string{"images"}, Active: true}}
 	node := func(name string, vms map[int]workstation.VMFacts) cluster.NodeFacts {
@@ -69,7 +70,7 @@ func ExampleReplication() {
 	//     ~ time  short; of replicated disks only what changed since 2026-11-27 14:00:00 UTC is copied, which last took 8s
 }
 
-// A card that was put into another slot is found on its node.
+// CheckMappings reports a card that was put into another slot of its node.
 func ExampleFacts_CheckMappings() {
 	facts, err := pair().Observe(context.Background())
 	if err != nil {

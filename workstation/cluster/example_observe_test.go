@@ -13,7 +13,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A node that is away is no error: the other nodes are read.
+// A node that is away causes no error, and Observe reads the other nodes.
 func ExampleCluster_Observe() {
 	sim := pvetest.NewCluster(hosts("a", "b", "c"), nil)
 	c, err := cluster.Connect(context.Background(), addresses(sim.Transport(), "a", "b", "c"), nil)
@@ -42,7 +42,8 @@ func ExampleCluster_Observe() {
 	// 103 vm-c on c runs: yes
 }
 
-// A client of your own brings its address, login, TLS and proxy.
+// Open takes a client that the program configured itself: its address, login,
+// TLS and proxy.
 func ExampleOpen() {
 	sim := pvetest.NewCluster(hosts("a", "b"), nil).Start()
 	client := proxmox.NewClient(sim.Node("b").URL(), proxmox.WithHTTPClient(sim.Node("b").HTTPClient()),
@@ -71,7 +72,7 @@ func ExampleFacts_Node() {
 func ExampleOptions() {
 	opts := &cluster.Options{
 		InFlight: 128,             // for a large cluster far away
-		Limit:    5 * time.Second, // a node that hangs is given up soon
+		Limit:    5 * time.Second, // Observe soon gives up on a node that hangs
 	}
 	sim := pvetest.NewCluster(hosts("a", "b"), nil)
 	c, err := cluster.Connect(context.Background(), addresses(sim.Transport(), "a"), opts)
@@ -92,7 +93,7 @@ func ExampleState() {
 }
 
 func ExampleGuest() {
-	g := cluster.Guest{VMID: 140, Name: "windows", Node: "b"} // of a node that is away
+	g := cluster.Guest{VMID: 140, Name: "windows", Node: "b"} // a guest of a node that is away
 	fmt.Println(g.VMID, g.Name, "on", g.Node, "runs:", g.Running)
 	// Output: 140 windows on b runs: unknown
 }

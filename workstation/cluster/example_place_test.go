@@ -32,8 +32,8 @@ func pair() *cluster.Cluster {
 	return c
 }
 
-// A VM says what it needs, and the plan says on which node the VM is made, and
-// why.
+// The workstation says what it needs. The plan says on which node the VM is
+// made, and why.
 func ExampleDiff() {
 	facts, err := pair().Observe(context.Background())
 	if err != nil {
@@ -94,7 +94,8 @@ func ExampleCluster_Apply() {
 	// nothing to do: true
 }
 
-// Place only answers the question where VMs would go.
+// Place answers the question on which nodes VMs would be made. It plans no
+// change.
 func ExamplePlace() {
 	facts, err := pair().Observe(context.Background())
 	if err != nil {
@@ -154,7 +155,7 @@ func ExampleKind() {
 	// 1002:73df: b has AMD Navi 22 1002:73df at 0000:0c:00.0
 }
 
-// An image that only one node has is brought to the node that needs it.
+// If only one node has an image, it is brought to the node that needs it.
 func ExampleImage() {
 	facts, err := pair().Observe(context.Background())
 	if err != nil {

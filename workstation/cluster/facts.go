@@ -46,13 +46,13 @@ type NodeFacts struct {
 	Address string
 	State   State
 	// Facts is the result of [workstation.Node.Observe] for the node. It is
-	// zero unless the State is Online or Forbidden. If it is Forbidden, most
+	// zero unless the State is Online or Forbidden. In the State Forbidden most
 	// parts are missing, and Facts.Unknown names them.
 	Facts workstation.Facts
 	// Err is the reason why the Facts could not be read, or nil.
 	Err error
-	// Findings says why the node could not be read, and whether it runs another
-	// version of PVE than other nodes.
+	// Findings reports why the node could not be read. It also reports a node
+	// that runs another version of PVE than other nodes.
 	Findings []proxstation.Finding
 }
 
@@ -60,12 +60,12 @@ type NodeFacts struct {
 type Guest struct {
 	VMID      int
 	Name      string
-	Node      string // where its configuration is
+	Node      string // the node that has its configuration
 	Container bool
 	// Running is unknown for the guests of nodes that are away: such a node may
 	// still run them, although the other nodes do not see it.
 	Running proxstation.Answer
-	Pool    string // its resource pool; empty for none, or without Pool.Audit
+	Pool    string // its resource pool; "" if it is in no pool, or the login lacks Pool.Audit
 }
 
 // A State says whether a node could be observed.

@@ -14,21 +14,22 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// HA holds the requests to PVE's HA manager, and its state (PVE manual, High
-// Availability). The HA manager recovers a VM to another node about two minutes
-// after its node was lost, and only looks at rules: it does not check whether
-// that node has the VM's card or disks. [HA.Recovery] checks this.
+// HA holds the requests to PVE's HA manager, and the manager's state (PVE
+// manual, High Availability). About two minutes after a node was lost, the HA
+// manager recovers its VMs to another node. It chooses that node by the rules
+// only, and does not check whether the node has the VM's card or disks.
+// [HA.Recovery] checks this.
 type HA struct {
 	// VMs holds the VMs under high availability, by VMID.
 	VMs []HAVM
-	// Rules holds the rules, by name. Of PVE 8, which has groups in place of
-	// rules, it holds a rule of the kind [OnNodes] for each group.
+	// Rules holds the rules, by name. PVE 8 has groups instead of rules: Rules
+	// then holds a rule of the kind [OnNodes] for each group.
 	Rules []HARule
-	// Groups says that the cluster has the groups of PVE 8: then there are no
-	// rules that keep VMs together or apart.
+	// Groups says that the cluster has the groups of PVE 8. Such a cluster has
+	// no rules that keep VMs together or apart.
 	Groups bool
-	// Master is the node of the active HA manager. It is empty if none was
-	// active yet.
+	// Master is the node of the active HA manager. It is empty if no HA manager
+	// was ever active.
 	Master string
 }
 
@@ -36,9 +37,9 @@ type HA struct {
 type HAVM struct {
 	VMID int
 	// Wanted is the state that the HA manager is to bring about: "started",
-	// "stopped", "disabled" or "ignored". If it is empty in an [HASpec], a VM
-	// that is managed keeps its state, and for a new one it is the state in
-	// which the VM is.
+	// "stopped", "disabled" or "ignored". In an [HASpec] it may be empty. Then
+	// a VM that is under high availability keeps its Wanted state, and a new VM
+	// gets the state in which it is now.
 	Wanted string
 	// State is the state in the HA manager: "started", "stopped", "fence",
 	// "recovery", "error". It is empty before the HA manager's first round.
@@ -47,14 +48,15 @@ type HAVM struct {
 	Node string
 	// Failback says whether the VM returns to a node that its rules prefer when
 	// this node comes back. The default of PVE is yes. On PVE 8 a group decides
-	// this for its VMs, so an [HASpec] cannot.
+	// this for its VMs, so an [HASpec] cannot set it.
 	Failback proxstation.Answer
-	// Restarts is how often a start is tried again on the same node, and Moves
-	// how many other nodes are tried then. The defaults of PVE are 1 and 1.
+	// Restarts is how often the HA manager tries a start again on the same
+	// node. Moves is the number of other nodes that it tries then. The default
+	// of PVE is 1 for both.
 	Restarts, Moves *int
 	Comment         string
 
-	group  string // of PVE 8
+	group  string // the VM's group on PVE 8
 	digest string
 }
 
@@ -63,12 +65,13 @@ func (v HAVM) managed() bool { return v.Wanted != "ignored" }
 
 // An HARule binds VMs under high availability to nodes or to each other.
 type HARule struct {
-	// Name is a letter, then letters, digits, "-" and "_".
+	// Name begins with a letter. Letters, digits, "-" and "_" may follow.
 	Name string
 	Kind HAKind
 	VMs  []int
-	// Nodes holds the nodes with their priorities, for the kind [OnNodes]. The
-	// HA manager chooses among those with the highest priority that are online.
+	// Nodes holds the nodes with their priorities, for the kind [OnNodes].
+	// Among the nodes that are online, the HA manager chooses from the nodes
+	// with the highest priority.
 	Nodes map[string]int
 	// Strict says that the VMs run on no other node than Nodes.
 	Strict   bool
@@ -77,7 +80,7 @@ type HARule struct {
 	// Ignored says why the HA manager ignores the rule, in PVE's words.
 	Ignored []string
 
-	others []string // containers that the rule names
+	others []string // the containers that the rule names
 	digest string
 }
 
@@ -131,7 +134,7 @@ func vmList(ids []int) string {
 	return strings.Join(names, ", ")
 }
 
-// VM returns the entry of a VM. ok is false if the VM is not under high
+// VM returns the entry for a VM. ok is false if the VM is not under high
 // availability.
 func (h HA) VM(vmid int) (vm HAVM, ok bool) {
 	i := slices.IndexFunc(h.VMs, func(v HAVM) bool { return v.VMID == vmid })
@@ -141,7 +144,8 @@ func (h HA) VM(vmid int) (vm HAVM, ok bool) {
 	return h.VMs[i], true
 }
 
-// Rule returns the rule of a name. ok is false if there is no such rule.
+// Rule returns the rule with a given name. ok is false if there is no such
+// rule.
 func (h HA) Rule(name string) (rule HARule, ok bool) {
 	i := slices.IndexFunc(h.Rules, func(r HARule) bool { return r.Name == name })
 	if i < 0 {
@@ -150,7 +154,8 @@ func (h HA) Rule(name string) (rule HARule, ok bool) {
 	return h.Rules[i], true
 }
 
-// inForce returns the rules of a kind for a VM that the HA manager follows.
+// inForce returns the rules of a kind that name a VM and that the HA manager
+// follows.
 func (h HA) inForce(vmid int, kind HAKind) (rules []HARule) {
 	for _, r := range h.Rules {
 		if r.Kind == kind && !r.Disabled && len(r.Ignored) == 0 && slices.Contains(r.VMs, vmid) {

@@ -12,15 +12,15 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// An ability says whether a node could start a VM of another node.
+// An ability says whether a node could start a VM that is on another node now.
 type ability struct {
 	answer proxstation.Answer
-	why    []string // what the node lacks, or why it is not known
-	notes  []string // what would be lost
+	why    []string // what the node lacks, or why the answer is not known
+	notes  []string // the data that would be lost
 }
 
-// able judges whether a node could start a VM as it is configured, if PVE moved
-// nothing but the configuration. The HA manager moves nothing else
+// able judges whether a node could start a VM with its present configuration if
+// PVE moved only this configuration. The HA manager moves nothing else
 // (pve-ha-manager PVE/HA/Env/PVE2.pm, steal_service).
 func able(vm workstation.VMFacts, home workstation.Facts, to NodeFacts, h HA) ability {
 	if why := to.away(); why != "" {
@@ -54,8 +54,8 @@ func sortedKeys(config map[string]string, family string) []string {
 	return keys
 }
 
-// cardsLacking returns the PCI devices of a VM that the node does not have or
-// whose mapping is not true there.
+// cardsLacking returns the PCI devices of a VM that do not work on the node:
+// the node lacks the device, or its entry in the mapping is wrong or missing.
 func cardsLacking(vm workstation.VMFacts, facts workstation.Facts) (why []string) {
 	for _, key := range sortedKeys(vm.Config, "hostpci") {
 		value, err := gpu.ParseHostPCI(vm.Config[key])
@@ -112,8 +112,8 @@ func holds(volumes []storage.Volume, id string) bool {
 	return slices.ContainsFunc(volumes, func(v storage.Volume) bool { return v.ID == id })
 }
 
-// taken returns the VMs of a node that have the VM's card and run, or that the
-// HA manager keeps running.
+// taken returns the VMs of a node that use the VM's card and either run or are
+// kept running by the HA manager.
 func taken(vm workstation.VMFacts, facts workstation.Facts, h HA) (why []string) {
 	claims := slices.DeleteFunc(facts.Claims(), func(c gpu.Claim) bool { return c.VMID == vm.ID })
 	claims = append(claims, qmconf.Claim(vm.ID, vm.Config))

@@ -8,13 +8,14 @@ import (
 )
 
 // Advise returns the rules that VMs with a card need, for the Rules of an
-// [HASpec]: a VM that would not start on each node is bound to the nodes on
-// which it would, and two VMs that want one card are kept apart. VMs that rules
-// bind or keep apart already get no further rules. A pair whose card only one
-// node has gets no rule either: PVE refuses such a rule, and only one of the
-// two can run. Advise is pure. The VMs need not be under high availability yet.
+// [HASpec]. If a VM would not start on every node, a rule binds it to the nodes
+// on which it would start. If two VMs want one card, a rule keeps them apart.
+// Rules that exist already are not returned again. If only one node has the
+// card that two VMs want, they get no rule: PVE refuses such a rule, and only
+// one of the two can run. Advise is pure. The VMs need not be under high
+// availability yet.
 //
-// A node that could not be read is not among the nodes of a rule.
+// The rules name no node that could not be read.
 func (h HA) Advise(f Facts, vmids ...int) []HARule {
 	j := &haJudge{ha: h, facts: f}
 	vmids = slices.Compact(slices.Sorted(slices.Values(vmids)))

@@ -12,8 +12,9 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// highAvailability makes the changes of high availability, VMs before rules:
-// PVE refuses rules for VMs that are not under high availability.
+// highAvailability makes the changes of high availability. VMs come before
+// rules, because PVE refuses a rule that names a VM which is not under high
+// availability.
 func (a *applier) highAvailability(ctx context.Context, plan Plan) error {
 	for _, m := range plan.HAVMs {
 		if err := a.haVM(ctx, m); err != nil {
@@ -28,7 +29,8 @@ func (a *applier) highAvailability(ctx context.Context, plan Plan) error {
 	return nil
 }
 
-// haVM tells the HA manager about one VM, unless it is told already.
+// haVM makes the change of one VM at the HA manager, unless the change is made
+// already.
 func (a *applier) haVM(ctx context.Context, m HAVMChange) error {
 	seen, err := a.cluster.pve.HA(ctx)
 	if err != nil {
@@ -52,8 +54,8 @@ func (a *applier) haVM(ctx context.Context, m HAVMChange) error {
 	return a.written(ctx, err, func(h HA) bool { now, is := h.VM(m.Want.VMID); return is && m.Want.alike(now) })
 }
 
-// written reads the change back. An answer that was lost does not matter if the
-// change is there.
+// written reads the change back. If the change is there, a lost answer does not
+// matter.
 func (a *applier) written(ctx context.Context, err error, there func(HA) bool) error {
 	if err != nil && !errors.Is(err, workstation.ErrNoAnswer) {
 		return err
@@ -68,7 +70,7 @@ func (a *applier) written(ctx context.Context, err error, there func(HA) bool) e
 	return nil
 }
 
-// haRule makes one rule, or a group on PVE 8, unless it is there already.
+// haRule makes one rule, or a group on PVE 8, unless the rule exists already.
 func (a *applier) haRule(ctx context.Context, m HARuleChange) error {
 	if err := a.known(ctx, m.Want.VMs); err != nil {
 		return err
@@ -115,8 +117,8 @@ func (a *applier) writeRule(ctx context.Context, want HARule, exists bool, diges
 	return a.cluster.pve.CreateHARule(ctx, r)
 }
 
-// begun reports whether a group has only some of its VMs, as an earlier Apply
-// leaves it that broke off.
+// begun reports whether a group has only some of its VMs, because an earlier
+// Apply broke off.
 func (m HARuleChange) begun(now HARule) bool {
 	part := m.Want
 	part.VMs = now.VMs
@@ -162,10 +164,11 @@ func (a *applier) haGroup(ctx context.Context, want HARule, exists bool, seen pv
 // ten seconds.
 const knownTime = time.Minute
 
-// known waits until the HA manager has taken VMs over that are new under high
-// availability. Before its first round it knows no nodes, and PVE refuses every
-// rule that keeps VMs apart ("rule defines more resources than available nodes").
-// After a minute, known waits no longer: PVE decides.
+// known waits until the HA manager has taken over the VMs that are new under
+// high availability. Before its first round the HA manager knows no nodes. PVE
+// then refuses every rule that keeps VMs apart ("rule defines more resources
+// than available nodes"). After a minute, known stops waiting and lets PVE
+// decide.
 func (a *applier) known(ctx context.Context, vmids []int) error {
 	for waited := time.Duration(0); waited < knownTime; waited += time.Second {
 		seen, err := a.cluster.pve.HA(ctx)

@@ -14,8 +14,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// trio returns three hosts with the same card and a storage that they share.
-// VMs 140 and 141 on node a want the card.
+// trio returns three hosts with the same card and a shared storage. VMs 140 and
+// 141 are on node a, and both want the card.
 func trio(changes ...func([]pvetest.Host)) []pvetest.Host {
 	var hosts []pvetest.Host
 	for _, name := range []string{"a", "b", "c"} {
@@ -65,8 +65,8 @@ var desks = cluster.HASpec{
 	},
 }
 
-// High availability becomes as the Spec says, whatever fails on the way, and a
-// second time there is nothing to do.
+// Apply makes high availability match the Spec, whichever request fails on the
+// way. Afterwards a second plan has no changes.
 func TestApplyHA(t *testing.T) {
 	t.Parallel()
 	const resources, rules = "/cluster/ha/resources", "/cluster/ha/rules"
@@ -121,7 +121,7 @@ func TestApplyHA(t *testing.T) {
 	}
 }
 
-// What somebody changed since the plan was made is not overwritten.
+// Apply does not overwrite a change that somebody made after the plan was made.
 func TestApplyHAIsStale(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]cluster.HASpec{
@@ -177,7 +177,8 @@ func TestApplyHAGroups(t *testing.T) {
 	})
 }
 
-// A group that somebody changed since the plan was made is not overwritten.
+// Apply does not overwrite a group that somebody changed after the plan was
+// made.
 func TestApplyHAGroupIsStale(t *testing.T) {
 	t.Parallel()
 	hosts := []pvetest.Host{named("a", pvetest.AMD()), named("b", pvetest.AMD())}
@@ -209,8 +210,8 @@ func TestRecoveryComesTrue(t *testing.T) {
 	for name, test := range map[string]struct {
 		hosts []pvetest.Host
 		spec  cluster.HASpec
-		ids   string // of the findings
-		state string // in the end
+		ids   string // the IDs of the findings
+		state string // the HA state in the end
 		on    string
 	}{
 		"another node has the card": {trio(started), cluster.HASpec{}, "", "started", "b"},

@@ -19,16 +19,17 @@ import (
 // that are not named stay.
 type HASpec struct {
 	// VMs holds the VMs that should be under high availability. A field that is
-	// not set stays as it is. For a VM that is not under high availability yet,
-	// it gets PVE's default.
+	// not set keeps its value. If the VM is not under high availability yet,
+	// such a field gets PVE's default.
 	VMs []HAVM
-	// Rules holds the rules that should exist, by name. An existing rule becomes
-	// as it is described here, but its kind cannot change. An empty Comment
-	// stays as it is.
+	// Rules holds the rules that should exist, by name. A rule that exists
+	// already is changed to match, but its kind cannot change. An empty Comment
+	// keeps the existing comment.
 	Rules []HARule
 }
 
-// An HAVMChange puts a VM under high availability, or changes how it is there.
+// An HAVMChange puts a VM under high availability, or changes its settings
+// there.
 type HAVMChange struct {
 	Want HAVM
 	Have *HAVM // nil if the VM is not under high availability
@@ -41,13 +42,13 @@ type HARuleChange struct {
 	Groups bool    // the cluster has the groups of PVE 8
 }
 
-// DiffHA returns the plan that makes high availability as the Spec says. It is
-// pure. The plan's findings come from [HA.Judge], for the state after the plan.
+// DiffHA returns the plan that makes high availability match the Spec. It is
+// pure. The plan's findings come from [HA.Judge] for the state after the plan.
 //
 // The error joins an [workstation.InvalidError] for each part of the Spec that
-// PVE would refuse: a rule for a VM that is not under high availability, more
-// VMs that are kept apart than nodes, two rules that bind one VM to nodes,
-// rules that keep VMs together or apart on PVE 8.
+// PVE would refuse: a rule for a VM that is not under high availability, a rule
+// that keeps more VMs apart than there are nodes, two rules that bind one VM to
+// nodes, and on PVE 8 rules that keep VMs together or apart.
 func DiffHA(spec HASpec, facts Facts, have HA) (Plan, error) {
 	d := &haDiff{spec: spec, facts: facts, have: have, after: HA{Groups: have.Groups, Master: have.Master, VMs: slices.Clone(have.VMs), Rules: slices.Clone(have.Rules)}}
 	var plan Plan
@@ -115,8 +116,8 @@ func (d *haDiff) vm(want HAVM) (change HAVMChange, needed bool) {
 	return HAVMChange{Want: want, Have: &have}, !want.alike(have)
 }
 
-// over fills in the fields that are not set, from the present values or with
-// PVE's defaults.
+// over returns v with its unset fields filled in, from the present values in
+// have or with PVE's defaults.
 func (v HAVM) over(have HAVM) HAVM {
 	one := 1
 	v.Wanted, v.Comment = cmp.Or(v.Wanted, have.Wanted), cmp.Or(v.Comment, have.Comment)
@@ -126,7 +127,7 @@ func (v HAVM) over(have HAVM) HAVM {
 	return v
 }
 
-// alike reports whether the HA manager is told the same about two VMs.
+// alike reports whether the settings of two VMs for the HA manager are equal.
 func (v HAVM) alike(w HAVM) bool {
 	return v.Wanted == w.Wanted && v.Failback == w.Failback && *v.Restarts == *w.Restarts && *v.Moves == *w.Moves && v.Comment == w.Comment
 }
@@ -149,13 +150,13 @@ func (d *haDiff) rule(want HARule) (change HARuleChange, needed bool) {
 	return HARuleChange{Want: want, Have: &have, Groups: d.have.Groups}, !want.alike(have)
 }
 
-// alike reports whether two rules say the same.
+// alike reports whether two rules have the same effect and comment.
 func (r HARule) alike(other HARule) bool {
 	return r.Kind == other.Kind && slices.Equal(r.VMs, other.VMs) && maps.Equal(r.Nodes, other.Nodes) && r.Strict == other.Strict && r.Disabled == other.Disabled && r.Comment == other.Comment
 }
 
-// impossible returns why PVE would refuse a rule (pve-ha-manager
-// PVE/API2/HA/Rules.pm and the checks of PVE/HA/Rules).
+// impossible returns the reason why PVE would refuse a rule, or ""
+// (pve-ha-manager PVE/API2/HA/Rules.pm and the checks of PVE/HA/Rules).
 func (d *haDiff) impossible(want, have HARule, is bool) string {
 	switch {
 	case !qmconf.IsMappingID(want.Name):
@@ -195,7 +196,8 @@ func (d *haDiff) impossible(want, have HARule, is bool) string {
 	return ""
 }
 
-// mixed warns of rules in a cluster in which a node does not know rules.
+// mixed warns if a plan has rules but some node of the cluster is too old to
+// know rules.
 func (d *haDiff) mixed(plan Plan) (findings []proxstation.Finding) {
 	for _, node := range d.facts.readable() {
 		if len(plan.HARules) > 0 && !d.have.Groups && node.Version != "" && release(node.Version)[0] < 9 {

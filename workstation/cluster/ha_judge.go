@@ -13,11 +13,10 @@ import (
 )
 
 // Judge reports faults of high availability: VMs that no node could take over,
-// nodes that the rules allow and that lack the card or the disks, VMs that want
-// one card and are not kept apart. It is pure. The IDs are
-// cluster.ha-no-recovery, ha-pinned, ha-wrong-node, ha-unsure, ha-replica,
-// ha-same-card, ha-error, ha-rule-ignored and ha-two-nodes, each after
-// "cluster.".
+// nodes that the rules allow but that lack the card or the disks, and VMs that
+// want one card but are not kept apart. It is pure. The IDs of the findings are
+// "cluster." with ha-no-recovery, ha-pinned, ha-wrong-node, ha-unsure,
+// ha-replica, ha-same-card, ha-error, ha-rule-ignored or ha-two-nodes after it.
 func (h HA) Judge(f Facts) []proxstation.Finding {
 	j := &haJudge{ha: h, facts: f}
 	managed := slices.DeleteFunc(slices.Clone(h.VMs), func(v HAVM) bool { return !v.managed() })
@@ -116,7 +115,7 @@ func (j *haJudge) bind(vmid int, nodes []string) string {
 	return fmt.Sprintf("ha-manager rules add node-affinity vm%d --resources vm:%[1]d --nodes %s --strict 1", vmid, list)
 }
 
-// cards finds VMs that want one card and are not kept apart.
+// cards reports VMs that want one card but are not kept apart.
 func (j *haJudge) cards(managed []HAVM) {
 	for i, a := range managed {
 		for _, b := range managed[i+1:] {
@@ -133,8 +132,8 @@ func (j *haJudge) cards(managed []HAVM) {
 	}
 }
 
-// wantOne reports whether there is a node on which two VMs cannot run at the
-// same time because of a card.
+// wantOne reports whether two VMs cannot run at the same time on some node
+// because both want the same card.
 func (j *haJudge) wantOne(a, b int) bool {
 	claims := []gpu.Claim{}
 	for _, node := range j.facts.readable() {
@@ -161,7 +160,8 @@ func (j *haJudge) apart(a, b int) bool {
 	return !slices.ContainsFunc(first, func(node string) bool { return slices.Contains(second, node) })
 }
 
-// strict returns the nodes to which rules bind a VM, and nil if it is not bound.
+// strict returns the nodes to which strict rules bind a VM. It returns nil if
+// no strict rule binds the VM.
 func (j *haJudge) strict(vmid int) (nodes []string) {
 	for _, r := range j.ha.inForce(vmid, OnNodes) {
 		if r.Strict {

@@ -24,15 +24,16 @@ type Recovery struct {
 // A RecoveryNode is a node to which a VM could be recovered.
 type RecoveryNode struct {
 	Node string
-	// Allowed says that the rules allow the node. Refused says why they do not.
+	// Allowed says that the rules allow the node. If they do not, Refused holds
+	// the reason.
 	Allowed bool
 	Refused string
-	// First says that the HA manager chooses among this node and the others for
-	// which First is set, as long as they are online.
+	// First says that the HA manager prefers the node. While several such nodes
+	// are online, it chooses one of them.
 	First bool
-	// Able says whether the VM would start there, as it is configured. Why says
-	// what the node lacks, or why the answer is not known. Notes says what
-	// would be lost.
+	// Able says whether the VM would start on the node with its present
+	// configuration. Why says what the node lacks, or why the answer is not
+	// known. Notes says which data would be lost.
 	Able  proxstation.Answer
 	Why   []string
 	Notes []string
@@ -56,8 +57,8 @@ func (r Recovery) String() string {
 }
 
 // Recovery judges beforehand what happens to a VM when its node is lost: to
-// which nodes the rules allow it to go, and whether it would start there. The VM
-// need not be under high availability yet. It is pure. The error matches
+// which nodes the rules allow it to go, and whether it would start on them. The
+// VM need not be under high availability yet. It is pure. The error matches
 // [workstation.ErrNotFound] if no node that was read has the VM.
 func (h HA) Recovery(f Facts, vmid int) (Recovery, error) {
 	for _, node := range f.readable() {
@@ -96,8 +97,8 @@ func (h HA) recovery(f Facts, home workstation.Facts, vm workstation.VMFacts) Re
 	return r
 }
 
-// allows returns the priority of a node for a VM by the rules, and why the rules
-// refuse the node.
+// allows returns the priority that the rules give a node for a VM. If the rules
+// do not allow the node, allows returns the reason.
 func (h HA) allows(f Facts, vmid int, node string) (priority int, refused string) {
 	for _, r := range h.inForce(vmid, OnNodes) {
 		p, named := r.Nodes[node]
@@ -120,8 +121,8 @@ func (h HA) allows(f Facts, vmid int, node string) (priority int, refused string
 	return priority, ""
 }
 
-// active reports whether a VM counts for the rules: one that is stopped does
-// not (pve-ha-manager PVE/HA/Usage.pm, get_used_service_nodes).
+// active reports whether the rules take a VM into account. A stopped VM does
+// not count (pve-ha-manager PVE/HA/Usage.pm, get_used_service_nodes).
 func (h HA) active(vmid int) bool {
 	v, is := h.VM(vmid)
 	return is && v.managed() && v.State != "stopped"

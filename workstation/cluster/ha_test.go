@@ -83,9 +83,9 @@ func TestRecovery(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		with func(*cluster.Facts, *cluster.HA)
-		b    string // what Recovery says of node b
-		ids  string // of the findings of Judge
-		says string // in the findings
+		b    string // the text of Recovery about node b
+		ids  string // the IDs of the findings of Judge
+		says string // a part of the text of the findings
 	}{
 		"any node can":                {nil, "yes first", "", ""},
 		"not under high availability": {func(_ *cluster.Facts, h *cluster.HA) { h.VMs = nil }, "yes first", "", ""},
@@ -202,8 +202,8 @@ func TestRecovery(t *testing.T) {
 	}
 }
 
-// A Spec that PVE would refuse is refused, and a setting that exists already is
-// not planned.
+// DiffHA refuses a Spec that PVE would refuse, and plans no setting that exists
+// already.
 func TestDiffHA(t *testing.T) {
 	t.Parallel()
 	three := 3
@@ -211,7 +211,7 @@ func TestDiffHA(t *testing.T) {
 	for name, test := range map[string]struct {
 		spec cluster.HASpec
 		with func(*cluster.Facts, *cluster.HA)
-		want string // in the plan or the error
+		want string // a part of the plan or of the error
 	}{
 		"nothing":           {cluster.HASpec{VMs: []cluster.HAVM{{VMID: 140}}}, nil, "nothing to do"},
 		"a VM that is off":  {cluster.HASpec{VMs: []cluster.HAVM{{VMID: 141}}}, nil, "+ high availability of VM 141\n    + state         stopped\n    + failback      yes\n    + max_restart   1\n    + max_relocate  1\n"},

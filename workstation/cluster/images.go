@@ -18,17 +18,18 @@ import (
 // Either URL or Open is set.
 type Image struct {
 	// Volume is the volume that a VM of the Spec names, such as
-	// "local:iso/virtio-win.iso". Its storage does not matter: content and name
-	// of the file make it the same image.
+	// "local:iso/virtio-win.iso". The same image may be on another storage: it
+	// has the same content type and file name.
 	Volume string
-	// URL is the address from which the node fetches the image, and SHA256 its
-	// checksum in hexadecimal, which is then required.
+	// URL is the address from which the node fetches the image. SHA256 is the
+	// checksum of the image in hexadecimal. It is required together with URL.
 	URL, SHA256 string
 	// Open opens the image for an upload.
 	Open func() (io.ReadSeekCloser, error)
 }
 
-// problem returns the reason why the image cannot be brought, or "".
+// problem returns the reason why the image cannot be brought. It returns "" if
+// it can be brought.
 func (i Image) problem() string {
 	sum, err := hex.DecodeString(i.SHA256)
 	switch {
@@ -45,7 +46,7 @@ func (i Image) problem() string {
 // A BringImage brings an image to a node.
 type BringImage struct {
 	Node  string
-	Image Image // its Volume is the one that the node will have
+	Image Image // its Volume is the volume that the node will have
 }
 
 // change returns the change as data for people.
@@ -60,19 +61,20 @@ func (b BringImage) change() workstation.StepChange {
 		Needs: []workstation.Privilege{{Path: "/storage/" + pool, Name: "Datastore.AllocateTemplate"}}}
 }
 
-// An imaging finds the images that a VM needs on one node.
+// An imaging finds on one node the images that a VM needs.
 type imaging struct {
 	spec   []Image
 	all    Facts
 	node   workstation.Facts
 	brings []BringImage
-	// moved maps volumes of the Spec to the volumes that stand for them.
+	// moved holds a text for each image that the node has under another volume
+	// than the Spec names.
 	moved []string
-	why   []string // the images that cannot be had, with the reason
+	why   []string // the images that the node cannot get, with the reason
 }
 
-// images returns the VM with the volumes that the node has or will have. Images
-// that an existing VM has already are left alone.
+// images returns the VM with its images named by the volumes that the node has
+// or will have. Images that an existing VM has already are left alone.
 func (i *imaging) images(vm workstation.VM) workstation.VM {
 	vm.Disks = slices.Clone(vm.Disks)
 	have := i.node.VMs[vm.ID].Config
@@ -92,7 +94,7 @@ func (i *imaging) images(vm workstation.VM) workstation.VM {
 	return vm
 }
 
-// find returns the volume on the node that is the wanted image.
+// find returns the volume on the node that holds the wanted image.
 func (i *imaging) find(volume string) string {
 	name, file, pooled := qmconf.CutVolume(volume)
 	content, _, _ := strings.Cut(file, "/")
@@ -116,8 +118,9 @@ func (i *imaging) find(volume string) string {
 	return i.bring(volume, name, file, content)
 }
 
-// bring plans to bring an image to the node, to the storage that the VM names,
-// or otherwise to the storage for such images with the most space.
+// bring adds a step that brings an image to the node. It chooses the storage
+// that the VM names if that storage can hold the image. Otherwise it the
+// storage for such images with the most space.
 func (i *imaging) bring(volume, name, file, content string) string {
 	source := slices.IndexFunc(i.spec, func(image Image) bool {
 		_, its, _ := qmconf.CutVolume(image.Volume)

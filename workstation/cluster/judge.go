@@ -44,7 +44,8 @@ func (v view) facts() Facts {
 }
 
 // state returns the state of a node. PVE's proxy answers 595 if it cannot
-// connect to the node, and 596 if the node does not answer (AnyEvent::HTTP).
+// connect to the node, and 596 if it connects but gets no answer
+// (AnyEvent::HTTP).
 func (v view) state(m pve.Member, err error) State {
 	var refused *workstation.RequestError
 	switch {

@@ -34,7 +34,7 @@ func TestStateOfANode(t *testing.T) {
 		"an error of its own":      {err: answer(500), want: Unread},
 		"any other error":          {err: errors.New("odd"), want: Unread},
 	} {
-		// The privileges of a login are by path: {"/": {"Sys.Audit": 1}}.
+		// Privileges are listed by path: {"/": {"Sys.Audit": 1}}.
 		v := view{permissions: pve.Permissions{"/": {"Sys.Audit": true}}}
 		if test.unaudited {
 			v.permissions = pve.Permissions{"/": {"VM.Audit": true}}
@@ -60,7 +60,7 @@ func TestOlder(t *testing.T) {
 	}
 }
 
-// What is judged needs no node: a view is data.
+// The facts can be judged without a node, because a view is plain data.
 func TestFactsOfAView(t *testing.T) {
 	t.Parallel()
 	members := []pve.Member{{Name: "a", Address: "10.0.0.1", Online: true, Local: true}, {Name: "b"}}

@@ -11,15 +11,15 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// A MappingChange makes a resource mapping, or completes and corrects its
-// entries. It names all nodes, because PVE replaces all entries of a mapping at
-// once.
+// A MappingChange makes a resource mapping, or adds and corrects entries of it.
+// It holds the entries of all nodes, because PVE replaces all entries of a
+// mapping together.
 type MappingChange struct {
 	// Mapping is the mapping as it will be.
 	Mapping gpu.Mapping
-	// Have is the mapping as it is. It is nil if there is no such mapping.
+	// Have is the mapping as it is now. It is nil if there is no such mapping.
 	Have *gpu.Mapping
-	// Notes holds the names of the cards, by node.
+	// Notes holds the name of the card on each node, by node.
 	Notes map[string]string
 }
 
@@ -76,10 +76,11 @@ type mapper struct {
 	facts   Facts
 	after   []gpu.Mapping // all mappings of the cluster after the plan
 	changes []MappingChange
-	// why says for mapping and node why the node has no card for the mapping.
+	// why holds, by mapping and node, the reason why the node has no card for
+	// the mapping.
 	why map[[2]string]string
-	// other says for mapping and node that the entries are only of cards of
-	// another kind, and that the node has no card of the kind.
+	// other is true, by mapping and node, if the mapping's entries name only
+	// cards of another kind, and the node has no card of the kind.
 	other    map[[2]string]bool
 	problems []error
 }
@@ -132,7 +133,7 @@ func (m MappingChange) same() bool {
 	return entryText(m.Mapping.Entries) == entryText(m.Have.Entries) && m.Mapping.MDev == m.Have.MDev
 }
 
-// reasons returns why no node has a card for the mapping.
+// reasons returns, for each node, why it has no card for the mapping.
 func (m *mapper) reasons(mapping string) string {
 	var reasons []string
 	for _, node := range m.facts.Nodes {
@@ -145,9 +146,9 @@ func (m *mapper) reasons(mapping string) string {
 	return strings.Join(reasons, "; ")
 }
 
-// node plans the entries of one node. Correct entries stay. Entries that are
-// wrong or name a card of another kind are replaced if the node has another card
-// of the kind.
+// node plans the entries of one node. Correct entries stay. If the node has
+// another card of the kind, this card replaces an entry that is wrong or names
+// a card of another kind.
 func (m *mapper) node(card Card, facts workstation.Facts, change *MappingChange) {
 	have := change.Mapping.On(facts.Node)
 	var kept []gpu.MappingEntry
@@ -176,10 +177,10 @@ func (m *mapper) node(card Card, facts workstation.Facts, change *MappingChange)
 	change.Mapping.Entries = slices.Concat(others, kept, fresh)
 }
 
-// entries returns new entries for the node's cards of the kind, without the
-// cards of kept entries. Several entries are alternatives, so a card that
-// another VM has in another way is only taken if there is no other card. If
-// there is no card, why is the reason.
+// entries returns new entries for the node's cards of the kind, except for
+// cards that the kept entries name. PVE uses only one of several entries. So a
+// card that a VM uses without this mapping gets an entry only if there is no
+// other card. If no card can get an entry, why is the reason.
 func (m *mapper) entries(card Card, facts workstation.Facts, change *MappingChange, kept []gpu.MappingEntry) (entries []gpu.MappingEntry, why string) {
 	var found, free []gpu.MappingEntry
 	for _, c := range facts.Cards() {
@@ -218,7 +219,7 @@ func (m *mapper) entries(card Card, facts workstation.Facts, change *MappingChan
 	return nil, noSuchCard(card.Kind, facts)
 }
 
-// models reports whether a card has the model of an entry of the mapping.
+// models reports whether a card has the same model as an entry of the mapping.
 func models(m gpu.Mapping, card gpu.Card) bool {
 	return slices.ContainsFunc(m.Entries, func(e gpu.MappingEntry) bool {
 		return slices.ContainsFunc(card.Functions, func(f iommu.Function) bool { return f.Model == e.Model })
@@ -242,8 +243,7 @@ func unready(card gpu.Card, facts workstation.Facts) string {
 	return ""
 }
 
-// takenOtherwise reports whether a VM has the card in another way than by the
-// mapping.
+// takenOtherwise reports whether a VM uses the card without the mapping.
 func takenOtherwise(facts workstation.Facts, mapping string, card gpu.Card) bool {
 	node := facts.PCI()
 	for _, claim := range facts.Claims() {
@@ -258,8 +258,8 @@ func takenOtherwise(facts workstation.Facts, mapping string, card gpu.Card) bool
 	return false
 }
 
-// noSuchCard says that a node has no card of a kind. It names the cards that
-// the node has.
+// noSuchCard returns the reason that a node has no card of a kind. It names the
+// cards that the node has.
 func noSuchCard(kind Kind, facts workstation.Facts) string {
 	var names []string
 	for _, c := range facts.Cards() {

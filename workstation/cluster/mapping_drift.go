@@ -14,8 +14,9 @@ func driftOf(facts workstation.Facts, mapping gpu.Mapping, e gpu.MappingEntry) [
 	return slices.DeleteFunc(facts.PCI().Drift(mapping), func(f proxstation.Finding) bool { return f.Severity != proxstation.Blocker })
 }
 
-// ofKind reports whether an entry of the node can stay for a kind of card. An
-// entry whose card is not there is judged by [driftOf].
+// ofKind reports whether an entry of the node may stay because its card is of
+// the wanted kind. It returns true if the node does not have the card, because
+// [driftOf] judges such an entry.
 func ofKind(kind Kind, facts workstation.Facts, e gpu.MappingEntry) bool {
 	if kind == (Kind{}) || len(e.Devices) == 0 {
 		return true
@@ -25,13 +26,13 @@ func ofKind(kind Kind, facts workstation.Facts, e gpu.MappingEntry) bool {
 }
 
 // CheckMappings compares the mappings of the cluster with the devices of the
-// nodes. Each finding names the node on which VMs with the mapping would not
+// nodes. Each finding names a node on which VMs with the mapping would not
 // start. The IDs are the IDs of [gpu.Node.Drift].
 func (f Facts) CheckMappings() []proxstation.Finding { return f.drift(f.mappings()) }
 
-// drift returns the drift of mappings on the nodes that have an entry in them.
-// It is a warning: no plan fails because of it unless a VM needs the mapping on
-// that node.
+// drift returns findings about wrong entries of mappings, for each node that
+// has such an entry. The findings are warnings, because a plan fails only if a
+// VM needs the mapping on that node.
 func (f Facts) drift(mappings []gpu.Mapping) []proxstation.Finding {
 	var findings []proxstation.Finding
 	for _, m := range mappings {

@@ -49,11 +49,11 @@ func TestMappings(t *testing.T) {
 	a, b := pvetest.Reference, pvetest.Reference
 	for name, test := range map[string]struct {
 		a, b pvetest.Host
-		have []string // entries of the mapping; nil for no mapping
+		have []string // the entries of the mapping; nil if there is no mapping
 		kind cluster.Kind
 		with func(*cluster.Facts)
-		want []string // entries after the plan
-		says string   // in the plan or the error
+		want []string // the entries after the plan
+		says string   // a part of the plan or of the error
 	}{
 		"a new mapping":                {a: a(), b: b(), kind: rtx.Kind, want: []string{entryA, entryB}, says: "+ mapping rtx\n    + a  " + entryA},
 		"an entry is missing":          {a: a(), b: b(), kind: rtx.Kind, have: []string{entryA}, want: []string{entryA, entryB}, says: "~ mapping rtx\n    + b  " + entryB},
@@ -135,7 +135,8 @@ func TestACardIsOfOneKind(t *testing.T) {
 	}
 }
 
-// Drift is told of each node, also of mappings that no Spec names.
+// CheckMappings reports wrong entries of each node, also of mappings that no
+// Spec names.
 func TestCheckMappings(t *testing.T) {
 	t.Parallel()
 	f := facts(t, named("a", pvetest.Reference()), named("b", pvetest.Reference(), moved), named("c", pvetest.SharedGroup()))
@@ -154,7 +155,8 @@ func TestCheckMappings(t *testing.T) {
 	}
 }
 
-// A VM is not placed on a node whose entry is of another card than the kind.
+// If a node has only an entry for a card of another kind, a VM that wants the
+// kind is not placed on that node.
 func TestAnEntryOfAnotherCardIsNoPlace(t *testing.T) {
 	t.Parallel()
 	f := facts(t, named("a", pvetest.Reference(), without), named("b", pvetest.Reference()))

@@ -27,9 +27,9 @@ type Move struct {
 	// Disks holds the volumes on storages that the nodes do not share. A VM
 	// without such volumes moves in seconds.
 	Disks []MoveDisk
-	// Copied is how much has to be copied, and Unsized the number of volumes
-	// whose size is not known. Replicated volumes are not counted: only what
-	// changed since LastSync is copied.
+	// Copied is the amount of data that has to be copied. Unsized is the number
+	// of volumes whose size is not known. Neither counts replicated volumes, of
+	// which only the changes since LastSync are copied.
 	Copied   storage.Size
 	Unsized  int
 	LastSync time.Time
@@ -52,9 +52,9 @@ type MoveDisk struct {
 
 // MoveOptions control [MoveFacts.Plan]. A nil pointer means the defaults.
 type MoveOptions struct {
-	// Speed is how much the network and the disks copy in a second, as the
-	// caller knows it from earlier moves. With 0 no time is estimated: PVE does
-	// not know the speed.
+	// Speed is the amount of data that the network and the disks copy in a
+	// second. The caller may know it from earlier moves. If it is 0, no time is
+	// estimated, because PVE does not know the speed.
 	Speed storage.Size
 	// Place says how far storages may be filled.
 	Place *storage.PlaceOptions
@@ -66,8 +66,8 @@ type MoveFacts struct {
 	VMID     int
 	From, To string
 	Running  bool
-	// Devices names the keys of devices of the host because of which PVE refuses
-	// the move.
+	// Devices holds the configuration keys of host devices because of which PVE
+	// refuses the move.
 	Devices []string
 	// Disks holds the volumes that the nodes do not share.
 	Disks []MoveDisk
@@ -76,11 +76,11 @@ type MoveFacts struct {
 	// Storages and Mappings name the storages and mappings that the VM uses and
 	// the target lacks.
 	Storages, Mappings []string
-	// HA names the resources because of which the rules of high availability
-	// forbid the target. Along names the resources that PVE moves together with
+	// HA holds the resources because of which the rules of high availability
+	// forbid the target. Along holds the resources that PVE moves together with
 	// the VM.
 	HA, Along []string
-	// Replication holds the replication of the VM to the target; it is nil if
+	// Replication is the replication job of the VM to the target. It is nil if
 	// there is no such job.
 	Replication *Replication
 }
@@ -95,15 +95,16 @@ type Replication struct {
 	LastSync time.Time
 	// LastRun is how long the last run took.
 	LastRun time.Duration
-	// Failures counts the runs that failed since the last good run, and Error is
-	// the reason of the last failure.
+	// Failures is the number of runs that failed since the last good run. Error
+	// is the reason of the last failure.
 	Failures int
 	Error    string
 }
 
-// ObserveMove reads PVE's facts about a VM on the node from, and about its move
-// to the node to. It needs VM.Migrate and VM.Audit on the VM. If the VM is not
-// on the node, or if the cluster has no quorum, it returns PVE's error.
+// ObserveMove reads PVE's facts about a VM and about its move from one node to
+// another. It needs VM.Migrate and VM.Audit on the VM. If the node from does
+// not have the VM, or if the cluster has no quorum, ObserveMove returns PVE's
+// error.
 func (c *Cluster) ObserveMove(ctx context.Context, vmid int, from, to string) (MoveFacts, error) {
 	client := c.pve.On(from)
 	m := MoveFacts{VMID: vmid, From: from, To: to}
@@ -139,7 +140,7 @@ func (m MoveFacts) Plan(facts Facts, opts *MoveOptions) Plan {
 		opts = &MoveOptions{}
 	}
 	from, _ := facts.Node(m.From)
-	to, _ := facts.Node(m.To) // a node that the cluster does not have was not read
+	to, _ := facts.Node(m.To) // for an unknown node, to is zero: a node that was not read
 	j := &mover{facts: m, from: from.Facts, to: to.Facts, opts: *opts, vm: from.Facts.VMs[m.VMID]}
 	j.move = Move{VMID: m.VMID, Name: j.vm.Name, From: m.From, To: m.To, Digest: j.vm.Digest, HA: slices.Contains(j.from.HA, m.VMID)}
 	if why := to.away(); why != "" {
@@ -154,7 +155,7 @@ func (m MoveFacts) Plan(facts Facts, opts *MoveOptions) Plan {
 	return plan
 }
 
-// A mover holds the state of one judgement of a move.
+// A mover holds the state while one move is judged.
 type mover struct {
 	facts    MoveFacts
 	from, to workstation.Facts

@@ -42,8 +42,8 @@ func moveTo(t *testing.T, c *cluster.Cluster, from, to string) cluster.Plan {
 	return m.Plan(observed(t, c), nil)
 }
 
-// A VM goes to the other node and back, and a plan that was carried out has
-// nothing left to do.
+// Apply moves a VM to the other node and back. A plan that was carried out has
+// no changes left.
 func TestAVMIsMoved(t *testing.T) {
 	t.Parallel()
 	inCluster(t, withVM(nil), func(t *testing.T, sim *pvetest.Cluster, c *cluster.Cluster) {
@@ -109,8 +109,8 @@ func TestAMoveThatPVERefuses(t *testing.T) {
 	}
 }
 
-// A move whose answer is lost, or whose task fails, ends on the target when it
-// is applied again.
+// If the answer to a move is lost, or its task fails, the VM reaches the target
+// when the plan is applied again.
 func TestAMoveGoesOn(t *testing.T) {
 	t.Parallel()
 	const path = "/nodes/a/qemu/140/migrate"
@@ -137,7 +137,8 @@ func TestAMoveGoesOn(t *testing.T) {
 	}
 }
 
-// A VM that changed or went elsewhere since the plan was made is not moved.
+// If a VM was changed or moved elsewhere after the plan was made, Apply does
+// not move it.
 func TestAStaleMove(t *testing.T) {
 	t.Parallel()
 	inCluster(t, withVM(nil), func(t *testing.T, sim *pvetest.Cluster, c *cluster.Cluster) {
@@ -158,8 +159,8 @@ func TestAStaleMove(t *testing.T) {
 	})
 }
 
-// The HA manager moves VMs that are under high availability, some time after
-// the task has ended.
+// The HA manager moves a VM under high availability only some time after the
+// task has ended. Apply waits for the move.
 func TestTheHAManagerMoves(t *testing.T) {
 	t.Parallel()
 	inCluster(t, withVM(map[string]string{"hostpci0": ""}, func(a, _ *pvetest.Host) { a.HA = []int{140} }), func(t *testing.T, sim *pvetest.Cluster, c *cluster.Cluster) {

@@ -97,8 +97,8 @@ func (j *mover) replicates(pool string) bool {
 	return r != nil && !r.Disabled && !r.LastSync.IsZero() && i >= 0 && j.from.Pools[i].Type == "zfspool"
 }
 
-// size adds the size that PVE's list of volumes has, if the configuration has
-// no size, as for a disk that is not attached.
+// size fills in the size from PVE's list of volumes if the configuration does
+// not contain it, for example for a disk that is not attached.
 func (j *mover) size(disk MoveDisk) MoveDisk {
 	for _, pool := range j.from.Pools {
 		for _, v := range pool.Volumes {

@@ -2,9 +2,9 @@ package cluster
 
 import "context"
 
-// Names returns the names of the cluster's nodes, in order: those that are
-// online, and those that are away. It makes one request, which needs no
-// privilege.
+// Names returns the names of the cluster's nodes in order: first the nodes that
+// are online, then the nodes that are away. It makes one request, which needs
+// no privilege.
 func (c *Cluster) Names(ctx context.Context) (online, away []string, err error) {
 	err = c.anywhere(ctx, func(ctx context.Context) error {
 		members, err := c.pve.MembersSeen(ctx)

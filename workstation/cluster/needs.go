@@ -20,24 +20,26 @@ type Spec struct {
 	// Workstations holds the VMs with their needs. They are placed in this
 	// order, after the VMs that exist.
 	Workstations []Needs
-	// Images says from where images come if the chosen node does not have them.
+	// Images holds the images that the chosen node may lack, and their sources.
 	Images []Image
-	// Place says how far storages may be filled. With nil, disks are promised
-	// no more space than exists.
+	// Place says how far storages may be filled. If it is nil, disks are
+	// promised no more space than exists.
 	Place *storage.PlaceOptions
 }
 
-// Needs say what a workstation needs of a node. Most needs are in the VM: the
-// size and the tier of its disks, its memory, its processors, its bridges and
-// its images. A hostpci value with a mapping needs a card. The [Card] of that
-// name in the Spec, or the existing mapping, says which nodes have such a card.
+// Needs holds the requirements that a workstation has of its node. Most of them
+// are in the VM: the size and the tier of its disks, its memory, its
+// processors, its bridges and its images. A hostpci value with a mapping needs
+// a card. The [Card] of that name in the Spec, or the existing mapping, says
+// which nodes have such a card.
 type Needs struct {
-	// VM is the VM, as a profile makes it.
+	// VM is the VM as a profile makes it.
 	VM workstation.VM
-	// On returns the VM for a node. It is for VMs that depend on their node: a
-	// Mac depends on the card and on the processor. The mappings of the facts
-	// have the entries that the plan will make. VM only has to have the ID and
-	// the name then. Nil means that VM fits every node.
+	// On returns the VM for a node. Set it for a VM that depends on its node. A
+	// Mac, for example, depends on the card and on the processor. The mappings
+	// in the facts include the entries that the plan will make. If On is set,
+	// VM only has to contain the ID and the name. If On is nil, VM fits every
+	// node.
 	On func(node workstation.Facts) (workstation.VM, error)
 	// Node is the only node on which a new VM is placed. If it is empty, every
 	// node is allowed. A VM that exists stays on its node in any case.
@@ -56,30 +58,32 @@ func (n Needs) on(node workstation.Facts) (workstation.VM, error) {
 	return vm, err
 }
 
-// A Card is a kind of graphics card with the resource mapping by which VMs name
-// it. Each node that has such a card gets an entry in the mapping.
+// A Card is a kind of graphics card, together with the resource mapping by
+// which VMs name it. Each node that has such a card gets an entry in the
+// mapping.
 type Card struct {
-	// Mapping is the mapping's name: a letter, then letters, digits, "-" and
-	// "_".
+	// Mapping is the mapping's name. It begins with a letter. Letters, digits,
+	// "-" and "_" may follow.
 	Mapping string
 	// Kind says which cards are meant. With the zero Kind, the mapping must
-	// exist, and the kind is given by the models of its entries.
+	// exist already, and the cards whose models its entries name are meant.
 	Kind Kind
 }
 
-// A Kind says which graphics cards are meant. A card is of the kind if it meets
-// every field that is set. The zero Kind means no card.
+// A Kind says which graphics cards are meant. A card is of the kind if it
+// matches every field that is set. The zero Kind matches no card.
 type Kind struct {
 	// Name is a part of the card's name in PVE's list of PCI devices, such as
-	// "RTX 5070". All its words must be in the name, in any order and case:
-	// "RTX 5070" also means an RTX 5070 Ti. A card that is not in
-	// PVE's list of names has no name.
+	// "RTX 5070". All words of Name must be in the card's name, in any order
+	// and case: "RTX 5070" also matches an RTX 5070 Ti. A card whose name PVE
+	// does not know matches no Name.
 	Name string
 	// Family is the family of the card's chip.
 	Family gpu.Family
 	// Model is the vendor and device number of the display: 10de:2c05.
 	Model iommu.Model
-	// Address is the address of a function of the card, the same on each node.
+	// Address is the PCI address of one function of the card. It is the same on
+	// each node.
 	Address iommu.Address
 }
 

@@ -10,22 +10,22 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// Observe reads the facts of all nodes at the same time. It asks which nodes
-// there are, then reads the facts of [workstation.Node.Observe] from each node
+// Observe reads the facts of all nodes at the same time. It requests the list
+// of nodes, then reads the facts of [workstation.Node.Observe] from each node
 // that is online. Facts that are the same on all nodes are requested once:
 // guests, mappings, storages, backups, high availability, permissions.
 //
 // If a node could not be read, its State says so. Observe returns an error if
 // the cluster cannot be reached, the login is refused, or the context ends.
 //
-// If the node that answers has no quorum, Observe asks the other addresses of
-// the cluster for one with a quorum.
+// If the node that answers has no quorum, Observe tries the other addresses of
+// the cluster until a node with a quorum answers.
 func (c *Cluster) Observe(ctx context.Context) (Facts, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ctx, round := pve.WithRound(pve.WithLimit(ctx, c.opts.Limit/3), c.opts.InFlight)
 	var early *reading
-	if c.alone { // the question which nodes there are takes no time then
+	if c.alone { // the node is read while the list of nodes is requested
 		early = c.read(ctx, c.first.Name())
 	}
 	v, err := c.view(ctx)
@@ -41,7 +41,7 @@ func (c *Cluster) Observe(ctx context.Context) (Facts, error) {
 // A view holds the answers of a cluster before they are judged.
 type view struct {
 	pve.Membership
-	unaudited   error // why Membership holds only the names of the nodes, or nil
+	unaudited   error // the reason why Membership holds only the names of the nodes, or nil
 	guests      []pve.Guest
 	permissions pve.Permissions
 	nodes       []*reading // one for each member, nil for a node that is offline
@@ -56,7 +56,7 @@ type reading struct {
 	err   error
 }
 
-// view reads which nodes there are.
+// view reads the list of nodes.
 func (c *Cluster) view(ctx context.Context) (view, error) {
 	var v view
 	ask := func(ctx context.Context) (err error) {
@@ -91,8 +91,8 @@ func (c *Cluster) read(ctx context.Context, name string) *reading {
 	return r
 }
 
-// look reads all nodes that are online. early is a node that is being read
-// already, or nil.
+// look reads all nodes that are online. early is the reading of a node that has
+// begun already, or nil.
 func (c *Cluster) look(ctx context.Context, round *pve.Round, v *view, early *reading) (err error) {
 	online := slices.DeleteFunc(slices.Clone(v.Members), func(m pve.Member) bool { return !m.Online })
 	round.Share(len(online))

@@ -18,8 +18,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// hosts returns reference hosts of these names. Each has a VM that runs: 101 on
-// the first host, 102 on the second.
+// hosts returns reference hosts with the given names. Each host has a VM that
+// runs: 101 on the first host, 102 on the second, and so on.
 func hosts(names ...string) []pvetest.Host {
 	var list []pvetest.Host
 	for i, name := range names {
@@ -42,7 +42,7 @@ func addresses(transport http.RoundTripper, names ...string) []workstation.Endpo
 	return list
 }
 
-// connect connects to a cluster by the addresses of these nodes.
+// connect connects to a cluster by the addresses of the named nodes.
 func connect(t *testing.T, sim *pvetest.Cluster, opts *cluster.Options, names ...string) *cluster.Cluster {
 	t.Helper()
 	c, err := cluster.Connect(t.Context(), addresses(sim.Transport(), names...), opts)
@@ -79,7 +79,8 @@ func states(f cluster.Facts) (text string) {
 	return strings.Join(parts, ", ")
 }
 
-// The facts of a node are the same with the cluster and without it.
+// The facts of a node are the same whether the cluster or the node alone is
+// observed.
 func TestObserveReadsWhatEachNodeReads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -95,7 +96,7 @@ func TestObserveReadsWhatEachNodeReads(t *testing.T) {
 				t.Fatal(err)
 			}
 			n, _ := facts.Node(name)
-			slices.Sort(alone.CPUModels) // PVE lists them in the random order of a hash
+			slices.Sort(alone.CPUModels) // PVE lists the models in the random order of a hash
 			slices.Sort(n.Facts.CPUModels)
 			if !reflect.DeepEqual(n.Facts, alone) || n.Address == "" {
 				t.Errorf("the cluster says %+v\nthe node %+v", n, alone)
@@ -111,7 +112,7 @@ func TestObserveReadsWhatEachNodeReads(t *testing.T) {
 	})
 }
 
-// What keeps one node from being read keeps no other node from being read.
+// If one node cannot be read, all other nodes are still read.
 func TestANodeThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	hang := func(path string) func(*pvetest.Cluster) {
@@ -123,7 +124,7 @@ func TestANodeThatCannotBeRead(t *testing.T) {
 		happens func(*pvetest.Cluster)
 		want    string
 		within  time.Duration
-		running proxstation.Answer // VM 102
+		running proxstation.Answer // whether VM 102 runs
 	}{
 		"all is well":              {func(*pvetest.Cluster) {}, "a online, b online, c online", 0, proxstation.Yes},
 		"it is off":                {func(sim *pvetest.Cluster) { sim.Down("b") }, "a online, b away, cluster.node-away, c online", 0, proxstation.Unknown},
@@ -180,7 +181,7 @@ type stopwatch struct {
 	base  http.RoundTripper
 	began time.Time
 	mu    sync.Mutex
-	last  map[string]time.Duration // by node
+	last  map[string]time.Duration // the time by node
 }
 
 func (s *stopwatch) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -227,8 +228,8 @@ func TestNodesThatHangDelayNobody(t *testing.T) {
 	})
 }
 
-// Answers that come, each in time, and take too long together, end with the
-// limit of a node.
+// The limit of a node also ends a reading whose single answers each come in
+// time but together take too long.
 func TestTheLimitOfANode(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -242,7 +243,8 @@ func TestTheLimitOfANode(t *testing.T) {
 	})
 }
 
-// A cluster of two versions is reported, and each node is read.
+// Observe reports that nodes run two versions of PVE, and still reads each
+// node.
 func TestVersionSkew(t *testing.T) {
 	t.Parallel()
 	for version, want := range map[string]string{
@@ -270,7 +272,7 @@ func TestVersionSkew(t *testing.T) {
 	}
 }
 
-// A login that may read one node only gets that node.
+// A login with rights on one node only gets the facts of that node.
 func TestALoginWithFewRights(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -297,8 +299,8 @@ func TestALoginWithFewRights(t *testing.T) {
 	})
 }
 
-// The node that answers says whether it has a quorum. Of several addresses, the
-// part of the cluster with a quorum is asked.
+// The node that answers reports whether it has a quorum. If the addresses
+// belong to different parts of the cluster, the part with a quorum is used.
 func TestQuorum(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

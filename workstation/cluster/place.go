@@ -11,7 +11,7 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// A Placement says on which node a VM is or will be, and why.
+// A Placement says on which node a VM is or will be, and why there.
 type Placement struct {
 	VMID int
 	Name string
@@ -20,26 +20,26 @@ type Placement struct {
 	Node string
 	// Exists says that the VM exists already.
 	Exists bool
-	// Why explains the choice to people.
+	// Why explains the choice.
 	Why string
 	// Others says why the other nodes were not chosen, in the order of their
 	// names. It is empty for a VM that exists or whose Needs name a node.
 	Others []NodeReason
-	// VM is the VM as it is planned on the node.
+	// VM is the VM as it is planned for the node.
 	VM workstation.VM
 }
 
 // A NodeReason says why a node was not chosen.
 type NodeReason struct {
 	Node string
-	// Refused says that the node cannot have the VM. Otherwise the VM would
-	// work on the node, and the chosen node is better.
+	// Refused says that the node cannot have the VM. If it is false, the VM
+	// would work on the node, but the chosen node is better.
 	Refused bool
 	Why     string
 }
 
-// String returns the placement in a few lines: the node with the reason, then
-// the other nodes.
+// String returns the placement in a few lines: first the chosen node with the
+// reason, then the other nodes.
 func (p Placement) String() string {
 	var b strings.Builder
 	verb := "goes to"
@@ -61,7 +61,7 @@ func writeReasons(b *strings.Builder, reasons []NodeReason) {
 	}
 }
 
-// ErrNoPlace reports a workstation whose needs no node meets.
+// ErrNoPlace reports that no node meets the needs of a workstation.
 var ErrNoPlace = errors.New("no node will do")
 
 // A NoPlaceError explains, node by node, why a workstation found no place. It
@@ -86,11 +86,12 @@ func (e *NoPlaceError) Error() string {
 func (e *NoPlaceError) Is(target error) bool { return target == ErrNoPlace }
 
 // Place chooses a node for each workstation of the Spec. It is pure: the same
-// input gives the same answer. VMs that exist stay where they are. For each
-// other VM, Place asks of each node whether it could be made there, with the
-// judgements of [workstation.Diff] and of [gpu.Ready]: card, storages by tier
-// and space, memory, processors, bridges, images, privileges. Among the nodes
-// that could have the VM, the first difference decides:
+// input gives the same answer. VMs that exist stay where they are. For every
+// other VM, Place finds the nodes on which the VM could be made, by the rules of
+// [workstation.Diff] and [gpu.Ready]. They concern the card, storages by tier
+// and space, memory, processors, bridges, images, and privileges. To choose
+// among these nodes, Place compares them by the following list. The first entry
+// in which two nodes differ decides:
 //
 //  1. its memory fits beside what runs now;
 //  2. fewer other VMs have its card;
@@ -131,7 +132,7 @@ func placed(spec Spec, facts Facts) *placing {
 	return p
 }
 
-// twice reports VMIDs that the Spec names twice.
+// twice reports VMIDs that occur twice in the Spec.
 func (p *placing) twice() {
 	seen := map[int]string{}
 	for _, needs := range p.spec.Workstations {
@@ -142,12 +143,12 @@ func (p *placing) twice() {
 	}
 }
 
-// A placing holds the state of one call of Place.
+// A placing holds the state during one call of Place.
 type placing struct {
 	spec       Spec
 	all        Facts
 	mapper     *mapper
-	nodes      map[string]*nodePlan // of the nodes that were read
+	nodes      map[string]*nodePlan // only nodes that were read
 	placements []Placement
 	brings     []BringImage
 	findings   []proxstation.Finding
@@ -156,9 +157,9 @@ type placing struct {
 
 // A nodePlan holds the VMs that were placed on a node so far.
 type nodePlan struct {
-	facts workstation.Facts // with the mappings and images after the plan
+	facts workstation.Facts // including the mappings and images that the plan will make
 	vms   []workstation.VM
-	// findings holds those of a plan for vms.
+	// findings holds the findings of a plan for vms.
 	findings []proxstation.Finding
 }
 
@@ -201,7 +202,7 @@ func (p *placing) place(needs Needs) {
 	p.choose(good[0], Placement{Why: why, Others: others})
 }
 
-// choose takes a candidate into the plan.
+// choose adds the chosen candidate to the plan.
 func (p *placing) choose(c candidate, placement Placement) {
 	node := p.nodes[c.node]
 	node.vms, node.findings = append(node.vms, c.vm), c.findings
@@ -227,7 +228,7 @@ func (p *placing) stay(needs Needs, home string) {
 		}
 		p.findings = append(p.findings, elsewhere)
 	}
-	node, _ := p.all.Node(home) // the zero NodeFacts was not read
+	node, _ := p.all.Node(home) // an unknown node gives zero NodeFacts, which count as not read
 	if why := node.away(); why != "" {
 		for _, f := range node.Findings { // the reason why the node was not read, once for all its VMs
 			if !slices.Contains(p.findings, f) {

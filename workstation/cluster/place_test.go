@@ -17,7 +17,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// named returns a host with another name, after changes.
+// named returns a copy of the host with another name, after the changes.
 func named(name string, host pvetest.Host, changes ...func(*pvetest.Host)) pvetest.Host {
 	host.Name = name
 	for _, change := range changes {
@@ -38,7 +38,7 @@ func twins() []pvetest.Host {
 }
 
 // facts returns the facts of nodes that are described by hosts. Each node is
-// observed by itself, so that the hosts need not fit together.
+// observed on its own, so the hosts need not form a consistent cluster.
 func facts(t *testing.T, hosts ...pvetest.Host) cluster.Facts {
 	t.Helper()
 	f := cluster.Facts{Quorate: proxstation.Yes}
@@ -76,10 +76,10 @@ func TestPlace(t *testing.T) {
 	for name, test := range map[string]struct {
 		hosts []pvetest.Host
 		vm    workstation.VM
-		node  string // wished
+		node  string // the node that the Spec names
 		with  func(*cluster.Spec, *cluster.Facts)
 		want  string   // the node, "" for none
-		says  []string // what the placement or the error says
+		says  []string // parts of the text of the placement or of the error
 	}{
 		"by the card's name": {hosts: mixed(), vm: linux(140, "rtx"), want: "a",
 			says: []string{"a: no other node meets its needs", "b (refused): it has no card of the kind rtx 5070, only AMD Navi 22", "c (refused): it has no card of the kind rtx 5070"}},
@@ -175,8 +175,8 @@ func TestEveryNodeIsNamedInARefusal(t *testing.T) {
 	}
 }
 
-// VMs that want a card each are placed apart, and each takes its part of what a
-// node has.
+// VMs that each want a card are placed on different nodes, and each placed VM
+// reduces what its node has left for the next VM.
 func TestPlacedOneAfterTheOther(t *testing.T) {
 	t.Parallel()
 	spec := cluster.Spec{Cards: []cluster.Card{rtx}, Workstations: []cluster.Needs{{VM: linux(140, "rtx")}, {VM: linux(141, "rtx")}, {VM: linux(142, "rtx")}}}
@@ -214,7 +214,7 @@ func TestAVMThatExistsStays(t *testing.T) {
 	t.Parallel()
 	f := facts(t, twins()...)
 	f.Nodes[1].Facts.VMs[140] = workstation.VMFacts{ID: 140, Name: "linux140", Config: map[string]string{"name": "linux140"}}
-	f.Nodes[1].Facts.MemoryAvailable = storage.GiB // node a would be better
+	f.Nodes[1].Facts.MemoryAvailable = storage.GiB // so that node a would be better
 	spec := cluster.Spec{Workstations: []cluster.Needs{{VM: linux(140, ""), Node: "a"}}}
 	plan, err := cluster.Diff(spec, f)
 	if err != nil {
@@ -275,7 +275,7 @@ func TestImagesAreFoundOrBrought(t *testing.T) {
 		node   string
 		images []cluster.Image
 		with   func(*cluster.Facts)
-		volume string // of the VM
+		volume string // the volume in the VM's drive
 		brings string
 		says   string
 	}{
@@ -321,7 +321,8 @@ func TestImagesAreFoundOrBrought(t *testing.T) {
 	}
 }
 
-// An image that a VM has in its drive may be gone from the storage.
+// An existing VM may name an image in its drive that is gone from the storage.
+// The plan leaves the drive alone.
 func TestTheImagesOfAVMThatExistsStay(t *testing.T) {
 	t.Parallel()
 	const iso = "local:iso/gone.iso"
@@ -338,7 +339,8 @@ func TestTheImagesOfAVMThatExistsStay(t *testing.T) {
 	}
 }
 
-// A blocker of one VM is no reason against another VM on the same node.
+// If one VM has a blocker on a node, another VM can still be placed on that
+// node.
 func TestABlockerIsOfOneVM(t *testing.T) {
 	t.Parallel()
 	f := facts(t, twins()[0])
@@ -356,7 +358,8 @@ func from(volume string) cluster.Image {
 	return cluster.Image{Volume: volume, URL: "https://example.org/image", SHA256: strings.Repeat("0", 64)}
 }
 
-// nas gives node b a storage for images, with or without Windows.
+// nas gives node b a storage for images. has says whether it holds the Windows
+// image.
 func nas(has bool) func(*cluster.Facts) {
 	return func(f *cluster.Facts) {
 		pool := storage.Pool{Storage: storage.Storage{Name: "nas", Type: "nfs", Content: []string{"iso"}, Active: true, Shared: true, Total: storage.TiB, Available: storage.GiB, Images: []storage.Volume{}}}
@@ -367,7 +370,8 @@ func nas(has bool) func(*cluster.Facts) {
 	}
 }
 
-// A VM may depend on its node, as a Mac does.
+// A VM may be different on each node, as a Mac is: On returns the VM for the
+// node.
 func TestAVMOfItsNode(t *testing.T) {
 	t.Parallel()
 	igpu := cluster.Card{Mapping: "igpu", Kind: cluster.Kind{Family: gpu.IntelCoffeeLake}}

@@ -26,7 +26,7 @@ type faraway struct {
 
 	mu             sync.Mutex
 	inFlight, most int
-	requests       map[string]int // by path and query, without the names of nodes and VMs
+	requests       map[string]int // the number of requests by method, path and query
 	total          int
 }
 
@@ -45,8 +45,7 @@ func (d *faraway) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// large returns a cluster with this many nodes and VMs, of which every other VM
-// runs.
+// large returns a cluster with this many nodes and VMs. Every other VM runs.
 func large(nodes, vms int) *pvetest.Cluster {
 	var list []pvetest.Host
 	for i := range nodes {
@@ -73,10 +72,10 @@ func far(tb testing.TB, sim *pvetest.Cluster, opts *cluster.Options) (*cluster.C
 	return c, d
 }
 
-// The number of requests grows with the nodes and the VMs of a cluster, and no
-// request is made twice. No request waits for more than two others; with many
-// VMs, the bound on requests in flight decides: 1,488 requests, 64 at once, are
-// 24 round trips after the first.
+// The number of requests grows with the nodes and the VMs of a cluster, but no
+// request is made twice. In a small cluster no request waits for more than two
+// others. With many VMs, the limit on requests in flight decides: 1,488
+// requests with 64 in flight take 24 round trips after the first.
 func TestObserveAtScale(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ nodes, vms, inFlight, deep, requests int }{
@@ -107,7 +106,8 @@ func TestObserveAtScale(t *testing.T) {
 	}
 }
 
-// A shared storage is listed once, and each node gets its content.
+// The content of a shared storage is requested once, and the facts of each node
+// contain it.
 func TestASharedStorageIsListedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -134,11 +134,12 @@ func TestASharedStorageIsListedOnce(t *testing.T) {
 				t.Errorf("node %s: %v", n.Name, n.Facts.Pools)
 			}
 		}
-		// If the node that is asked cannot list it, the others ask for themselves.
+		// If the first node cannot list the storage, the other nodes are asked
+		// too.
 		for _, name := range []string{"n00", "n01"} {
 			sim.Node(name).Inject(pvetest.Fault{Path: "/nodes/n0[01]/storage/nas/content", Kind: pvetest.Refuse, Times: -1})
 		}
-		sim.Delay("n02", time.Second) // so that it is not the first to ask
+		sim.Delay("n02", time.Second) // so that n02 is not the first node that is asked
 		facts, _ = observe(t, c)
 		if n, _ := facts.Node("n02"); !slices.ContainsFunc(n.Facts.Pools, func(p storage.Pool) bool { return p.Name == "nas" && len(p.Images) == 1 }) {
 			t.Errorf("node n02: %v", n.Facts.Pools)
@@ -146,8 +147,8 @@ func TestASharedStorageIsListedOnce(t *testing.T) {
 	})
 }
 
-// The status of a set asks for the list of VMs once. How many VMs are in the
-// list, on nodes without a member, costs no request and no time.
+// The status of a set requests the list of VMs once. VMs on nodes without a
+// member cost no further request and no time, however many they are.
 func TestStatusAtScale(t *testing.T) {
 	t.Parallel()
 	count := func(vms int) (requests int, took time.Duration) {
@@ -178,7 +179,8 @@ func TestStatusAtScale(t *testing.T) {
 	}
 }
 
-// The benchmark measures the client's own time and memory: nothing is far away.
+// The benchmark measures only the client's own time and memory, because the
+// requests are answered without delay.
 func BenchmarkObserve(b *testing.B) {
 	for _, size := range []struct{ nodes, vms int }{{1, 16}, {3, 30}, {32, 1000}} {
 		b.Run(fmt.Sprintf("%dnodes%dVMs", size.nodes, size.vms), func(b *testing.B) {
