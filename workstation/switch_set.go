@@ -16,8 +16,8 @@ type DualBoot struct {
 	// Grace is how long a guest may take to shut down. 0 means three minutes.
 	Grace time.Duration
 	// Force allows the switch to pull the plug of a guest that did not shut
-	// down in time. This includes the way back. Without Force, the switch fails
-	// and the guest goes on running.
+	// down in time, also on the way back. Without Force, the switch fails and
+	// the guest goes on running.
 	Force bool
 	// Wake allows a switch to wake a guest that sleeps (S3). A sleeping member
 	// is woken so that it can be asked to shut down. A sleeping target is up
@@ -26,12 +26,11 @@ type DualBoot struct {
 	Wake bool
 	// Boot is how long the next guest may take to be up. 0 means five minutes.
 	Boot time.Duration
-	// ReturnIfNotUp lets the switch shut down a target that has started but is
-	// not up within Boot, and start the VM that ran before. If the target's
-	// guest does not shut down, it keeps the card, unless Force is set. Without
-	// ReturnIfNotUp, the started VM keeps the card, because its guest may be
-	// installing updates. The switch then fails, and its error says that the VM
-	// keeps the card.
+	// ReturnIfNotUp shuts down a target that has started but is not up within
+	// Boot, and starts the VM that ran before. A guest that does not shut down
+	// keeps the card, unless Force is set. Without ReturnIfNotUp the card stays
+	// with the started VM, because its guest may be installing updates. The
+	// switch then fails, and its error says so.
 	ReturnIfNotUp bool
 	// Up reports whether a guest is up: it returns nil then. It is called again
 	// and again until it returns nil. If Up is nil, the guest agent is asked. A
