@@ -62,6 +62,9 @@ type TakenError struct {
 
 // Error implements error.
 func (e *TakenError) Error() string {
+	if strings.Contains(e.Have, " on node ") { // another kind of guest, or on another node
+		return printable.Sprintf("workstation: VM %d is %s, so %q cannot be made here: choose a free VMID, or plan on the node where it is", e.VMID, e.Have, e.Want)
+	}
 	return printable.Sprintf("workstation: VM %d is %q, not %q: choose a free VMID, or give the Spec that name to take the VM over",
 		e.VMID, e.Have, e.Want)
 }

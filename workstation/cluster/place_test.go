@@ -117,7 +117,7 @@ func TestPlace(t *testing.T) {
 		"a mapping nobody knows":   {hosts: twins(), vm: linux(140, "lost"), says: []string{"a: mapping lost has no entry for it"}},
 		"a bridge that is missing": {hosts: mixed(), vm: profile.LinuxAI{ID: 140, Bridge: "vmbr1"}.VM(), want: "b", says: []string{"a (refused): net0", "vmbr1"}},
 		"a guest without a driver": {hosts: mixed(), vm: workstation.VM{ID: 140, Name: "mac", Guest: gpu.MacOSSequoia, Config: map[string]string{"hostpci0": "mapping=rtx"}}, says: []string{"gpu: macOS Sequoia cannot use NVIDIA"}},
-		"the VMID of a container":  {hosts: twins(), vm: linux(140, ""), with: func(_ *cluster.Spec, f *cluster.Facts) { f.Nodes[1].Facts.Others[140] = "container proxy on node b" }, says: []string{`VM 140 is "container proxy on node b"`}},
+		"the VMID of a container":  {hosts: twins(), vm: linux(140, ""), with: func(_ *cluster.Spec, f *cluster.Facts) { f.Nodes[1].Facts.Others[140] = "container proxy on node b" }, says: []string{`VM 140 is container proxy on node b, so`}},
 		"a node that is away": {hosts: twins(), vm: linux(140, "rtx"), want: "b", with: func(_ *cluster.Spec, f *cluster.Facts) {
 			f.Nodes[0] = cluster.NodeFacts{Name: "a", State: cluster.Away}
 		}, says: []string{"a (refused): it is away"}},
