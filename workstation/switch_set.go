@@ -43,10 +43,10 @@ type DualBoot struct {
 	// controller on the host can find it with package iommu (Function.Lost). If
 	// Healthy is nil, the card is not checked.
 	Healthy func(ctx context.Context) error
-	// Owner is the name by which other controllers know this controller. If it
-	// is empty, the name is made from the host's name, the process ID and a
-	// part that differs for every [Node]. After a restart, a controller with
-	// the same name counts as the same controller.
+	// Owner is the name of this controller that others see. If it is empty, the
+	// name is made from the host's name, the process ID and a part that differs
+	// for every [Node]. After a restart, a controller with the same name counts
+	// as the same controller.
 	Owner string
 	// TakeOver is the ID of a lease to take over at once, because a person
 	// knows that its owner is dead. It is the ID in [DualBootStatus].Lease. If
