@@ -13,11 +13,11 @@ import (
 // ErrClone reports guests that share an ID. Every [CloneError] matches it.
 var ErrClone = errors.New("rustdesk: guests share an ID")
 
-// A CloneError names guests that share an ID. They were cloned from one another
-// with RustDesk installed, and a connection reaches one of them by chance. The
-// ID server does not notice, because clones also share the machine's ID and
-// RustDesk's keys (rustdesk-server src/rendezvous_server.rs:357). It matches
-// [ErrClone].
+// A CloneError names guests that share an ID, because they were cloned from one
+// another with RustDesk installed. A connection to the ID reaches one of these
+// guests by chance. The ID server does not notice, because clones also share
+// the machine's ID and RustDesk's keys (rustdesk-server
+// src/rendezvous_server.rs:357). A CloneError matches [ErrClone].
 type CloneError struct {
 	ID    ID
 	Names []string // the names in [Target].Name
@@ -38,9 +38,9 @@ var programs = map[OS]string{
 	MacOS:   "/Applications/RustDesk.app/Contents/MacOS/RustDesk",
 }
 
-// ReadID asks the RustDesk in a guest for its ID. The error comes from the
-// guest or matches [ErrOS]. It matches [ErrID] if RustDesk is installed but has
-// no ID.
+// ReadID asks the RustDesk in a guest for its ID. If RustDesk is installed but
+// has no ID, the error matches [ErrID]. For an unknown system it matches
+// [ErrOS]. Other errors come from the guest.
 func ReadID(ctx context.Context, guest Guest, system OS) (ID, error) {
 	program, known := programs[system]
 	if !known {
@@ -55,8 +55,8 @@ func ReadID(ctx context.Context, guest Guest, system OS) (ID, error) {
 }
 
 // shared returns, for every target, the indexes of all targets with the same
-// ID, with its own index among them. For a target without an ID, or with a
-// unique ID, it returns nil.
+// ID, its own index included. For a target without an ID, or with a unique ID,
+// it returns nil.
 func shared(targets []Target, ids []ID) [][]int {
 	same := make([][]int, len(targets))
 	for i, id := range ids {

@@ -56,7 +56,7 @@ const DefaultDirectPort = 21118
 // An ApproveMode is a value of the option approve-mode.
 type ApproveMode string
 
-// The ways to accept a connection.
+// The ways in which a guest accepts a connection.
 const (
 	ApproveBoth     ApproveMode = ""         // a password, or a click of the person at the guest
 	ApprovePassword ApproveMode = "password" // a password only
@@ -66,15 +66,16 @@ const (
 // A VerificationMethod is a value of the option verification-method.
 type VerificationMethod string
 
-// The passwords that are accepted.
+// The passwords that a guest accepts.
 const (
 	VerifyBoth      VerificationMethod = ""
 	VerifyTemporary VerificationMethod = "use-temporary-password"
 	VerifyPermanent VerificationMethod = "use-permanent-password"
 )
 
-// Unattended returns the configuration of a workstation without a person at it:
-// it is found through the server, and only the permanent password is accepted.
+// Unattended returns the configuration of a workstation without a person in
+// front of it: guests are found through the server, and only the permanent
+// password is accepted.
 func Unattended(server Server, password proxstation.Secret) Config {
 	return Config{
 		Server:   server,

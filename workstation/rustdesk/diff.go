@@ -30,17 +30,18 @@ func (c OptionChange) String() string {
 	return printable.Sprintf("%s %s: %q -> %q", sign, c.Option, c.From, c.To)
 }
 
-// Diff returns the changes that turn the configuration have into want, in the
-// order of the options' names. Options in have.Other that want does not name
-// are left alone. A password in want is always a change, because the password
-// of a guest cannot be read. It is the last change.
+// Diff returns the changes that turn the configuration have into the
+// configuration want, in the order of the options' names. Options in have.Other
+// that want does not name stay unchanged. A password in want is always a
+// change, because the password of a guest cannot be read. It is the last
+// change.
 //
 // Configurations from [ParseFile] and [ReadConfig] are compared word for word,
 // as the script of a [Setup] compares them. An option that means the same in
 // other words, such as a direct-access-port of 21118, counts as a change in
 // both comparisons.
 //
-// [PlanFor] does this for many guests.
+// [PlanFor] compares the configurations of many guests.
 func Diff(have, want Config) []OptionChange {
 	from, to := have.found(), want.options()
 	var changes []OptionChange

@@ -7,13 +7,14 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// A workstation moves from the public servers to an own server. The example
-// prints the changes, and then the command of the script that makes them.
+// A workstation moves from the public servers to its owner's server. The
+// example prints the changes, and then the command of the script that makes
+// them.
 func ExampleDiff() {
 	password := proxstation.NewSecret("a long permanent password")
 	today := rustdesk.Unattended(rustdesk.Server{}, password)
 	own := rustdesk.Server{ID: "id.home.example", Relay: "relay.home.example", Key: proxstation.NewSecret("OeVuKk5nlHiXp+APNn0Y3pC1Iwpwn44JGqrQCsWqmBw=")}
-	tomorrow := rustdesk.Unattended(own, proxstation.Secret{}) // the password stays
+	tomorrow := rustdesk.Unattended(own, proxstation.Secret{}) // no password is given, so the guest keeps its password
 
 	for _, change := range rustdesk.Diff(today, tomorrow) {
 		fmt.Println(change)
@@ -73,7 +74,7 @@ func ExampleSetup() {
 	// [/bin/sh /root/rustdesk.sh] <nil>
 }
 
-// A guest becomes an own server. The output of its script gives the
+// A guest becomes a RustDesk server. The output of its script gives the
 // configuration of the workstations.
 func ExampleServerSetup() {
 	version := rustdesk.Version{Major: 1, Minor: 1, Patch: 16}
@@ -147,7 +148,8 @@ func ExampleParseServer() {
 	// rustdesk: server: neither a configuration string nor a name with host=
 }
 
-// A visitor gets the portable client. Its file name is its configuration.
+// A visitor gets the portable client, whose file name contains its
+// configuration.
 func ExampleServer_FileName() {
 	name, err := rustdesk.Server{ID: "rd.home.example"}.FileName()
 	fmt.Println(name.Reveal(), err)
@@ -187,7 +189,7 @@ func ExampleMacOSTasks() {
 	// true false
 }
 
-// The findings of a script say what a person who connects would see.
+// The report of a script says what a person who connects would see.
 func ExampleReport_Picture() {
 	report, err := rustdesk.ParseReport(`rustdesk: version 1.4.9
 rustdesk: registered yes

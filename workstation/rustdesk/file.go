@@ -44,15 +44,15 @@ func (c Config) File() (proxstation.Secret, error) {
 }
 
 // ParseFile parses an [OptionsFile] and returns the configuration that RustDesk
-// reads from it. Entries other than options (nat type, serial, trusted devices)
-// are not kept.
+// reads from it. It drops entries that are not options (nat type, serial,
+// trusted devices).
 //
 // RustDesk drops all options if one of them is not text, or if "options" is not
 // a table (hbb_common src/config.rs, deserialize_hashmap_string_string). It
 // reads the file as empty if "socks" is not a table, or if the text is not
-// TOML. For text that is not TOML, ParseFile returns [ErrFile], because
-// RustDesk would overwrite such a file. The error names the line, but not its
-// content.
+// TOML. If the text is not TOML, ParseFile returns [ErrFile], because RustDesk
+// would overwrite such a file. The error names the line, but does not contain
+// the line's text.
 func ParseFile(text string) (Config, error) {
 	var file map[string]any
 	if err := toml.Unmarshal([]byte(strings.TrimPrefix(text, "\ufeff")), &file); err != nil {

@@ -22,22 +22,22 @@ type Frame struct {
 	Blank bool
 }
 
-// ErrFrame reports a guest whose screen cannot be captured, or a picture that
-// cannot be read.
+// ErrFrame reports a screen that cannot be captured, or a picture that cannot
+// be read.
 var ErrFrame = errors.New("rustdesk: frame")
 
-// framePaths holds the path at which a frame lies in the guest until it is
-// read. Only root can read the directory.
+// framePaths holds the path at which the file of a frame lies in the guest
+// until Capture reads it. Only root can read the directory.
 var framePaths = map[OS]string{
 	Linux: "/root/.proxstation-frame.png",
 	MacOS: "/var/root/.proxstation-frame.png",
 }
 
-// Capture takes a picture of a guest's screen, as the proof of
-// [Report.Picture]. It leaves nothing behind in the guest. On Linux it needs an
-// X11 session, and import (ImageMagick), ffmpeg or scrot in the guest; on macOS
-// it needs the permission for screen recording. It cannot take a picture of
-// Windows, because an agent is in no session that has a desktop.
+// Capture takes a picture of a guest's screen, which proves the result of
+// [Report.Picture]. It leaves no file in the guest. On Linux it needs an X11
+// session, and import (ImageMagick), ffmpeg or scrot in the guest. On macOS it
+// needs the permission for screen recording. On Windows it cannot take a
+// picture, because an agent runs outside of every session with a desktop.
 //
 // The error matches [ErrFrame] if the cause is the system or the picture. It is
 // a [SetupError] of stage "frame" if the guest has no tool or no X11 session.

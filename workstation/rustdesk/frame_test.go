@@ -28,7 +28,7 @@ func picture(t *testing.T, dots int) []byte {
 	return b.Bytes()
 }
 
-// local is a [Guest] that is a directory of this machine.
+// A local is a [Guest] whose files are in a directory of this machine.
 type local struct{ *guest }
 
 func (l local) Wait(context.Context, time.Duration) error { return nil }
@@ -45,7 +45,7 @@ func (l local) Run(_ context.Context, c proxstation.GuestCommand) (proxstation.G
 	case c.Argv[0] == "/bin/rm":
 		return proxstation.GuestOutput{}, os.Remove(l.root + c.Argv[2])
 	case c.Argv[1] == "-c":
-		return proxstation.GuestOutput{}, nil // the script is placed
+		return proxstation.GuestOutput{}, nil // this command only writes the script into the guest
 	}
 	script, err := frameScript(l.os, l.root)
 	if err != nil {
@@ -83,7 +83,7 @@ func TestCapture(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := newGuest(t, test.os)
-			for _, tool := range []string{"import", "ffmpeg", "scrot"} { // the tools of this machine must not count
+			for _, tool := range []string{"import", "ffmpeg", "scrot"} { // hides the tools of this machine
 				if body, there := test.tools[tool]; there {
 					g.tool(tool, body)
 				} else if _, err := os.Stat("/usr/bin/" + tool); err == nil && test.os == Linux && len(test.tools) == 0 {

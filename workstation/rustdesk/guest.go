@@ -16,15 +16,17 @@ import (
 // agent of package workstation is a Guest (Node.Agent). A guest whose agent
 // cannot run commands, such as macOS, needs another way in, such as SSH.
 type Guest interface {
-	// Wait waits until the guest takes commands, but no longer than atMost.
+	// Wait returns when the guest takes commands. It waits no longer than
+	// atMost.
 	Wait(ctx context.Context, atMost time.Duration) error
 	// Run runs a command and waits for its end. An exit code other than 0 is
 	// not an error.
 	Run(ctx context.Context, command proxstation.GuestCommand) (proxstation.GuestOutput, error)
 	// ReadFile reads a file. The error matches [fs.ErrNotExist] if the guest
-	// reports a missing file in words that the implementation recognises.
+	// says that the file does not exist, in words that the implementation
+	// understands.
 	ReadFile(ctx context.Context, path string) ([]byte, error)
-	// WriteFile writes a file and replaces an existing one.
+	// WriteFile writes a file. If the file exists already, it is replaced.
 	WriteFile(ctx context.Context, path string, data []byte) error
 }
 
@@ -37,15 +39,15 @@ type Event struct {
 	Message string
 }
 
-// The limits of a set-up: how long the guest may take until it takes commands,
-// and how long its script may run.
+// The limits of a set-up: the longest time until the guest takes commands, and
+// the longest time for its script.
 const (
 	waitAtMost   = 5 * time.Minute
 	scriptAtMost = 20 * time.Minute
 )
 
 // scriptPaths holds the path of a script in a guest. Only an administrator can
-// write to that directory, because an administrator runs the script.
+// write into the directory, because an administrator runs the script.
 var scriptPaths = map[OS]string{
 	Linux:   "/root/.proxstation-rustdesk.sh",
 	Windows: `C:\Windows\proxstation-rustdesk.ps1`,
@@ -129,9 +131,9 @@ func runScript(ctx context.Context, guest Guest, script Script, progress func(Ev
 	return out.Stdout, err
 }
 
-// placeScript writes a script to the path. In a POSIX guest a command writes
-// it, not [Guest].WriteFile, because the QEMU guest agent makes files that
-// everybody may write (qga/commands-posix.c, safe_open_or_create).
+// placeScript writes a script to the path. In a POSIX guest it uses a command
+// instead of [Guest].WriteFile, because files that the QEMU guest agent makes
+// can be written by everybody (qga/commands-posix.c, safe_open_or_create).
 func placeScript(ctx context.Context, guest Guest, path string, script Script) error {
 	if script.OS == Windows { // on Windows a file inherits the rights of its directory
 		return guest.WriteFile(ctx, path, []byte(script.Body))
@@ -162,10 +164,10 @@ func ReadConfig(ctx context.Context, guest Guest, system OS) (Config, error) {
 	return Config{}, fmt.Errorf("rustdesk: %s: %w", path, err)
 }
 
-// existsOnWindows reports false only if the guest itself says that the file
-// does not exist. It asks the guest because Windows reports a missing file in
-// the guest's language. The path has no blanks, because cmd.exe would misread
-// quotes.
+// existsOnWindows reports whether a file exists. It reports false only if a
+// command in the guest says that the file does not exist. The error of the
+// agent is not enough, because Windows writes it in the guest's language. The
+// path has no blanks, because cmd.exe would misread quotes.
 func existsOnWindows(ctx context.Context, guest Guest, path string) bool {
 	ask := []string{"cmd.exe", "/c", "if", "exist", path, "(echo", "yes)", "else", "echo", "no"}
 	out, err := guest.Run(ctx, proxstation.GuestCommand{Argv: ask})

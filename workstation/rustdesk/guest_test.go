@@ -16,7 +16,7 @@ import (
 )
 
 // A guest is a directory that stands for a machine's file system. In its PATH,
-// stand-ins for the system's tools come before the real tools.
+// stand-ins for the system's tools hide the real tools.
 type guest struct {
 	t     *testing.T
 	os    OS
@@ -27,7 +27,7 @@ type guest struct {
 	output bytes.Buffer
 }
 
-// The stand-ins change the files that the script looks at as the real tools do,
+// The stand-ins change the files that the script reads, as the real tools do,
 // and record every call.
 var tools = map[string]string{
 	"id":         `[ -e "$D/notroot" ] && echo 1000 || echo 0`,
@@ -114,10 +114,11 @@ func (g *guest) must(err error) {
 	}
 }
 
-// mark makes one of the files that control the stand-ins.
+// mark creates an empty file that controls the stand-ins.
 func (g *guest) mark(name string) { g.must(os.WriteFile(filepath.Join(g.dir, name), nil, 0o600)) }
 
-// install puts a RustDesk into the guest, as if it had been there for years.
+// install puts a RustDesk into the guest, like one that was installed years
+// ago.
 func (g *guest) install(version string) {
 	exe := g.root + "/usr/bin/rustdesk"
 	if g.os == MacOS {
@@ -128,7 +129,7 @@ func (g *guest) install(version string) {
 }
 
 // serve offers a package of a version for download under a name. It returns the
-// Package with which a setup downloads it.
+// Package that a setup needs for the download.
 func (g *guest) serve(name, version string) Package {
 	return g.offer(name, version, g.wrapper(version))
 }
@@ -161,7 +162,8 @@ func (g *guest) run(setup Setup) (report Report, err error) {
 	return report, err
 }
 
-// execute runs a script in the guest and gives its output to parse.
+// execute runs a script in the guest and passes its output to the function
+// parse.
 func (g *guest) execute(script Script, parse func(output string) error) error {
 	g.t.Helper()
 	file := filepath.Join(g.tools, "..", "setup.sh")
@@ -209,7 +211,7 @@ func (g *guest) put(path, text string) {
 	g.must(os.WriteFile(g.root+path, []byte(text), 0o600))
 }
 
-// state writes a file that controls the stand-ins.
+// state writes a file with a text that controls the stand-ins.
 func (g *guest) state(name, text string) {
 	g.t.Helper()
 	g.must(os.WriteFile(filepath.Join(g.dir, name), []byte(text), 0o600))

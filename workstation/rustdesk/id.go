@@ -8,13 +8,13 @@ import (
 	"unicode"
 )
 
-// An ID is the name by which a guest is reached: digits that its RustDesk was
-// given, or a name that its owner chose.
+// An ID is the name by which a guest is reached: digits that RustDesk received,
+// or a name that the guest's owner chose.
 //
 // RustDesk makes the first ID from the last four bytes of a network card's
-// address (hbb_common src/config.rs, get_auto_id). It has at most 9 digits and
-// may be short. An ID server refuses an ID that is too short or taken, and
-// RustDesk then takes a random ID (rustdesk-server
+// address (hbb_common src/config.rs, get_auto_id). This ID has at most 9 digits
+// and may be short. An ID server refuses an ID that is too short, or that
+// another guest has. RustDesk then takes a random ID (rustdesk-server
 // src/rendezvous_server.rs:357, rustdesk src/rendezvous_mediator.rs,
 // handle_uuid_mismatch). An ID is final when the guest has registered
 // ([Report].Registered).
@@ -23,7 +23,8 @@ type ID string
 // ErrID reports text that is not an [ID].
 var ErrID = errors.New("rustdesk: id")
 
-// maxIDDigits is far above the 10 digits of a random ID.
+// maxIDDigits is the greatest number of digits that ParseID accepts. A random
+// ID has only 10 digits.
 const maxIDDigits = 16
 
 // chosenID is the pattern of hbb_common src/lib.rs, is_valid_custom_id. Its \w

@@ -21,7 +21,7 @@ const (
 	OpenPortForward   LinkAction = "port-forward"
 	OpenRDP           LinkAction = "rdp"
 	OpenCamera        LinkAction = "view-camera"
-	OpenPlay          LinkAction = "play" // the desktop, in older links
+	OpenPlay          LinkAction = "play" // opens the desktop, in older links
 )
 
 // linkActions holds all actions.
@@ -30,24 +30,26 @@ var linkActions = map[LinkAction]bool{
 	OpenPortForward: true, OpenRDP: true, OpenCamera: true, OpenPlay: true,
 }
 
-// A Link is a rustdesk:// address. On a machine with a client, it opens a
-// connection. A program that sets guests up shows the link to the person who
+// A Link is a rustdesk:// address, which opens a connection on a machine with a
+// client. A program that sets up guests shows the link to the person who
 // connects ([Report.Link]).
 //
-// A Link never holds a password or key: RustDesk asks for the password, and the
-// client that opens the link has the key of its own server.
+// A Link never holds a password or a key. RustDesk asks the person for the
+// password, and the client that opens the link has the key of its own server.
 type Link struct {
 	// ID is the guest's ID. It is "" if Address is set.
 	ID ID
-	// Address reaches a guest without an ID server ([Access].DirectPort): an IP
-	// address with or without a port, or DOMAIN:PORT.
+	// Address is the address of a guest that is reached without an ID server
+	// ([Access].DirectPort): an IP address with or without a port, or
+	// DOMAIN:PORT.
 	Address string
-	// Server is the ID server if it is not the client's own: HOST or HOST:PORT,
-	// or "public" for RustDesk's server.
+	// Server is the ID server: HOST or HOST:PORT, or "public" for RustDesk's
+	// server. It is "" if the client uses its own ID server.
 	Server string
 	// Action is the window to open; "" stands for [OpenDesktop].
 	Action LinkAction
-	// Relay asks for the relay even if a direct connection is possible.
+	// Relay makes the client use the relay even if a direct connection is
+	// possible.
 	Relay bool
 }
 
@@ -68,9 +70,9 @@ func (l Link) String() string {
 }
 
 // ParseLink parses the addresses that a client opens: the form of
-// [Link.String], "connection/new/ID", and the short "rustdesk://ID". "/r" and
-// "@SERVER" may follow the ID in each of them. If the address holds a password
-// or key, ParseLink returns an error that does not repeat the text.
+// [Link.String], "connection/new/ID", and the short "rustdesk://ID". In each
+// form, "/r" and "@SERVER" may follow the ID. If the address holds a password
+// or a key, ParseLink returns an error that does not repeat the text.
 func ParseLink(s string) (Link, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "rustdesk" {
@@ -82,7 +84,7 @@ func ParseLink(s string) (Link, error) {
 	}
 	link := Link{}
 	for name := range query {
-		switch strings.ToLower(name) { // RustDesk ignores case here too
+		switch strings.ToLower(name) { // like RustDesk, ignores the case of names
 		case "password", "key":
 			return Link{}, fmt.Errorf("%w: holds a secret", ErrLink)
 		case "relay":
@@ -101,7 +103,7 @@ func (l *Link) cutAction(u *url.URL) (peer string, err error) {
 	path := strings.TrimPrefix(u.Path, "/")
 	rest, older := strings.CutPrefix(path, "new/")
 	switch action := LinkAction(u.Host); {
-	case u.User != nil: // rustdesk://ID@SERVER
+	case u.User != nil: // the form rustdesk://ID@SERVER
 		if _, secret := u.User.Password(); secret || path != "" {
 			return "", fmt.Errorf("%w: want rustdesk://ID@SERVER without a password", ErrLink)
 		}
@@ -125,8 +127,8 @@ func (l *Link) cutAction(u *url.URL) (peer string, err error) {
 var domainPort = regexp.MustCompile(`(?i)^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z-]{0,61}[a-z]:\d{1,5}$`)
 
 // parsePeer sets the link's guest and server from ID, ID/r, ID@SERVER or
-// ID/r@SERVER (rustdesk src/client.rs, LoginConfigHandler::initialize). An
-// address may stand in the place of the ID.
+// ID/r@SERVER (rustdesk src/client.rs, LoginConfigHandler::initialize). Instead
+// of the ID, the text may contain an address.
 func (l *Link) parsePeer(text string) (err error) {
 	defer func() {
 		if err != nil {
@@ -149,8 +151,8 @@ func (l *Link) parsePeer(text string) (err error) {
 	return nil
 }
 
-// isAddress reports whether a client takes the text for an address and not for
-// an ID.
+// isAddress reports whether a client reads the text as an address and not as an
+// ID.
 func isAddress(text string) bool {
 	if !isHostPort(text) {
 		return false

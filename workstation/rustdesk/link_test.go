@@ -71,7 +71,7 @@ func TestParseID(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]ID{
 		"123456789\n": "123456789", " 1 234 567 890": "1234567890", "my-mac_01": "my-mac_01",
-		"7": "7", "4711": "4711", // from a network card whose address ends in zeros
+		"7": "7", "4711": "4711", // short IDs, as from a network card whose address has zeros
 		"mein-m\u00e4c": "mein-m\u00e4c", "a\u65e5\u672c\u8a9e\u540d\u524d": "a\u65e5\u672c\u8a9e\u540d\u524d",
 	} {
 		if got, err := ParseID(text); err != nil || got != want {

@@ -17,23 +17,24 @@ import (
 // RENDEZVOUS_SERVERS).
 const publicHost = "rs-ny.rustdesk.com"
 
-// onlineAtMost is the time limit of a question. A context may end earlier.
+// onlineAtMost is the longest time that a question to the server may take. A
+// context may end earlier.
 const onlineAtMost = 15 * time.Second
 
-// ErrOnline reports an ID server that could not be asked which guests are
+// ErrOnline reports that an ID server could not be asked which guests are
 // online.
 var ErrOnline = errors.New("rustdesk: ask the ID server who is online")
 
-// Online asks the ID server which of the guests are registered there now, and
-// returns an answer for each guest, in order. A guest counts as registered for
-// 30 seconds after its last call (rustdesk-server src/rendezvous_server.rs,
-// REG_TIMEOUT). If the server cannot be asked, every answer is Unknown and the
-// error matches [ErrOnline].
+// Online asks the ID server which of the guests are registered now, and returns
+// an answer for each guest, in order. A guest counts as registered for 30
+// seconds after its last call to the server (rustdesk-server
+// src/rendezvous_server.rs, REG_TIMEOUT). If the server cannot be asked, every
+// answer is Unknown and the error matches [ErrOnline].
 //
-// The question goes over TCP to the port below the server's own (21115), like
-// the question of a client's address book (rustdesk src/client.rs,
-// query_online_states). A server does not answer it to programs on its own
-// machine.
+// Like a client's address book, Online asks over TCP, at the port below the
+// server's own port (21115) (rustdesk src/client.rs, query_online_states). A
+// server does not answer this question if the program that asks runs on the
+// server's own machine.
 func (s Server) Online(ctx context.Context, ids ...ID) ([]proxstation.Answer, error) {
 	answers := make([]proxstation.Answer, len(ids))
 	states, err := s.askOnline(ctx, ids)
@@ -61,7 +62,7 @@ func (s Server) askOnline(ctx context.Context, ids []ID) (states []byte, err err
 	if _, err := conn.Write(frame(onlineRequest(ids))); err != nil {
 		return nil, err
 	}
-	for range 2 { // a server may send its keys first
+	for range 2 { // the first message may be the server's keys
 		message, err := readFrame(conn)
 		if err != nil {
 			return nil, err
@@ -81,7 +82,7 @@ func (s Server) askOnline(ctx context.Context, ids []ID) (states []byte, err err
 const (
 	fieldOnlineRequest  = 23
 	fieldOnlineResponse = 24
-	wireBytes           = 2 // protobuf's wire type of texts, bytes and messages
+	wireBytes           = 2 // protobuf's wire type 2, for texts, bytes and messages
 )
 
 // appendField appends a field of protobuf's wire type 2.
@@ -94,7 +95,7 @@ func appendField(message []byte, field uint64, value []byte) []byte {
 func onlineRequest(ids []ID) []byte {
 	var request []byte
 	for _, id := range ids {
-		request = appendField(request, 2, []byte(id)) // the field peers
+		request = appendField(request, 2, []byte(id)) // field 2 is peers
 	}
 	return appendField(nil, fieldOnlineRequest, request)
 }
@@ -110,8 +111,8 @@ func onlineStates(message []byte) ([]byte, bool) {
 	return states, true
 }
 
-// cutField returns the first field of a message, if the field has the given
-// number. The messages here have one field.
+// cutField returns the content of a message's first field if this field has the
+// given number. The messages that Online reads have only one field.
 func cutField(message []byte, field uint64) ([]byte, bool) {
 	tag, n := binary.Uvarint(message)
 	if n <= 0 || tag != field<<3|wireBytes {
@@ -124,13 +125,13 @@ func cutField(message []byte, field uint64) ([]byte, bool) {
 	return message[n+m:][:size], true
 }
 
-// maxFrame is the greatest length of an answer that is read, in bytes. The
-// answer for a homelab is much shorter.
+// maxFrame is the greatest length of an answer that Online accepts, in bytes.
+// The answer for a homelab is much shorter.
 const maxFrame = 64 << 10
 
-// frame puts the length in front of a message (hbb_common src/bytes_codec.rs).
-// The two lowest bits of the first byte say how many more bytes hold the
-// length.
+// frame prepends the length to a message (hbb_common src/bytes_codec.rs). The
+// two lowest bits of the first byte give the number of further bytes that
+// belong to the length.
 func frame(message []byte) []byte {
 	length := len(message) << 2
 	switch {

@@ -12,8 +12,8 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// hbbs listens like the second port of an ID server. It answers every message
-// with the result of answer. It returns the server.
+// hbbs starts a server that listens like the second port of an ID server, and
+// returns this server. The function answer gives the answer to each message.
 func hbbs(t *testing.T, answer func(message []byte) []byte) Server {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -57,8 +57,8 @@ func TestOnline(t *testing.T) {
 	if err != nil || strings.Join(online, " ") != "2 8 mein-m\u00e4c" {
 		t.Errorf("%v, %v", online, err)
 	}
-	// The request as protoc encodes it: field 23, with a field 2 for every
-	// guest.
+	// This is the request as protoc encodes it: field 23, which contains a
+	// field 2 for every guest.
 	want := append([]byte{0xba, 0x01, 38}, "\x12\x011\x12\x012\x12\x013\x12\x014\x12\x015\x12\x016\x12\x017\x12\x018\x12\x019\x12\x09mein-m\u00e4c"...)
 	if asked := <-asks; !bytes.Equal(asked, want) {
 		t.Errorf("asked %q, want %q", asked, want)

@@ -8,12 +8,13 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// stopService is the option with which RustDesk's service stops itself right
-// after every start (src/platform/linux.rs, check_if_stop_service).
+// stopService is the option that makes RustDesk's service stop itself after
+// every start (src/platform/linux.rs, check_if_stop_service).
 const stopService = "stop-service"
 
-// defaults returns every option that has a field, and stop-service, which no
-// guest may have. The value "" means "not set" to RustDesk.
+// defaults returns the default value of every option that has a field. It also
+// returns stop-service, which must not be set in any guest. RustDesk reads the
+// value "" as "not set".
 func defaults() map[string]string {
 	return map[string]string{
 		"custom-rendezvous-server": "", "relay-server": "", "api-server": "", "key": "",
@@ -24,7 +25,8 @@ func defaults() map[string]string {
 	}
 }
 
-// options returns all options to set. An option with the value "" is cleared.
+// The method options returns all options to set. An option with the value "" is
+// to be cleared.
 func (c Config) options() map[string]string {
 	o := defaults()
 	maps.Copy(o, c.Other)
@@ -56,8 +58,8 @@ func (c Config) options() map[string]string {
 	return o
 }
 
-// fromOptions is the inverse of options. Like RustDesk, it reads an unknown
-// value as the default.
+// fromOptions returns the configuration that has these options. Like RustDesk,
+// it reads an unknown value as the default.
 func fromOptions(o map[string]string) Config {
 	c := Config{
 		Server: Server{ID: o["custom-rendezvous-server"], Relay: o["relay-server"], API: o["api-server"], Key: proxstation.NewSecret(o["key"])},
@@ -98,7 +100,7 @@ func fromOptions(o map[string]string) Config {
 	return c
 }
 
-// found returns the options of a guest. If they were read from the guest, they
+// found returns the options of a guest. Options that were read from the guest
 // are returned word for word, because a script compares them word for word.
 func (c Config) found() map[string]string {
 	if c.read == nil {

@@ -10,15 +10,15 @@ import (
 // An OS is a guest's operating system.
 type OS string
 
-// The operating systems on which RustDesk is set up.
+// The operating systems on which this package sets RustDesk up.
 const (
 	Linux   OS = "linux"
 	Windows OS = "windows"
 	MacOS   OS = "macos"
 )
 
-// OSOf returns the operating system of a guest. It reports false for a guest
-// whose system is not known.
+// OSOf returns the operating system of a guest, and true. For a guest whose
+// system is not known, it returns false.
 func OSOf(guest gpu.Guest) (OS, bool) {
 	switch {
 	case guest == gpu.Linux:
@@ -38,28 +38,28 @@ var ErrOS = errors.New("rustdesk: unknown operating system")
 // A File is one of RustDesk's configuration files.
 type File string
 
-// RustDesk's configuration files. Wherever RustDesk looks for them, they are in
+// RustDesk's configuration files. All files of a user or of the service are in
 // one directory.
 const (
 	// MainFile holds the ID, the stored password and the key pair. Only
-	// RustDesk writes it. The scripts only check whether it has a key pair, and
-	// which servers have confirmed the key.
+	// RustDesk writes it. The scripts only check whether the file has a key
+	// pair, and which servers have confirmed the key.
 	MainFile File = "RustDesk.toml"
 	// OptionsFile holds the options; see [Config.File].
 	OptionsFile File = "RustDesk2.toml"
 )
 
-// Path returns the file's path in a guest. If the home directory is "", it is
-// the file of the service. For a home such as /home/ada it is the file of that
-// user. The error matches [ErrOS].
+// Path returns the path of the file in a guest. If home is "", this is the path
+// of the service's file. If home is a directory such as /home/ada, it is the
+// path of that user's file. The error matches [ErrOS].
 //
-// On Windows only the service's file has an effect. On Linux and macOS the
+// On Windows only the service's file has an effect. On Linux and macOS, the
 // RustDesk of a user who logs in takes over the service's options only if the
-// service's [MainFile] has a key pair; otherwise the user's file takes effect,
+// service's [MainFile] has a key pair. Otherwise the user's file takes effect
 // and overwrites the service's file: see [Config.File].
 //
-// Source: hbb_common src/config.rs, Config::path and patch; on Windows the
-// service's profile is LocalService although it runs as LocalSystem.
+// Source: hbb_common src/config.rs, Config::path and patch. On Windows the
+// service's profile is LocalService, although the service runs as LocalSystem.
 func (f File) Path(os OS, home string) (string, error) {
 	switch os {
 	case Linux:
@@ -73,9 +73,9 @@ func (f File) Path(os OS, home string) (string, error) {
 	return "", fmt.Errorf("%w %q", ErrOS, string(os))
 }
 
-// Paths returns every path at which RustDesk reads the file in a guest in which
-// it has not run yet: the file of the service, and on Linux and macOS the files
-// of the users with these homes. The error matches [ErrOS].
+// Paths returns every path at which RustDesk reads the file, for a guest in
+// which RustDesk has not run yet: the path of the service's file, and on Linux
+// and macOS the paths in the given home directories. The error matches [ErrOS].
 func (f File) Paths(os OS, homes ...string) ([]string, error) {
 	if os == Windows {
 		homes = nil

@@ -12,17 +12,17 @@ import (
 // A Picture says what a person who connects would see.
 type Picture struct {
 	// Visible says whether the person sees the desktop or the login screen
-	// without anybody at the guest.
+	// without help from anybody at the guest.
 	Visible proxstation.Answer `json:"visible"`
 	// Sees says in one sentence what the person sees.
 	Sees string `json:"sees"`
-	// Findings names the obstacles to a picture, now and later, and what to do
-	// about them.
+	// Findings names the obstacles to a picture, now and later, and says how to
+	// remove them.
 	Findings []proxstation.Finding `json:"findings,omitempty"`
 }
 
-// Picture says what a person who connects to the guest would see. It judges by
-// the report's Screen. It is pure.
+// Picture returns what a person who connects to the guest would see. It judges
+// only the report's Screen.
 func (r Report) Picture() Picture {
 	switch r.OS {
 	case Linux:
@@ -35,14 +35,15 @@ func (r Report) Picture() Picture {
 	return Picture{Sees: "nobody knows: the report names no operating system"}
 }
 
-// no adds a finding because of which the person sees nothing.
+// The method no adds a finding that hides the picture. The parameter sees says
+// what the person sees instead.
 func (p *Picture) no(sees string, f proxstation.Finding) {
 	f.Severity = proxstation.Blocker
 	p.Visible, p.Sees = proxstation.No, sees
 	p.Findings = append(p.Findings, f)
 }
 
-// warn adds a finding about a fault that does not hide the picture now.
+// warn adds a finding about a fault that does not hide the picture at present.
 func (p *Picture) warn(f proxstation.Finding) {
 	f.Severity = proxstation.Warning
 	p.Findings = append(p.Findings, f)
@@ -98,7 +99,7 @@ func (s Screen) waylandLogin() proxstation.Finding {
 // otherWays names the ways to a desktop other than an X11 session.
 const otherWays = "another session, such as Xfce's (apt install xfce4); RDP or Sunshine instead of RustDesk; or RustDesk's nightly package rustdesk-unattended-wayland (Debian and Ubuntu, since August 2026, not released yet), which shows Wayland without asking"
 
-// x11Session says how to get an X11 session.
+// x11Session returns the instructions for getting an X11 session.
 func (s Screen) x11Session() string {
 	if len(s.XSessions) > 0 {
 		return fmt.Sprintf("log out, choose an X11 session at the login screen (there are %s) and log in again; for an automatic login, in the login screen's configuration", strings.Join(s.XSessions, ", "))
@@ -118,8 +119,8 @@ func (s Screen) x11Session() string {
 	return "this desktop has no X11 session that is known here, so take " + otherWays
 }
 
-// judgeMonitors judges an X11 session by the monitors that its X server shows,
-// or else by the outputs of the cards.
+// judgeMonitors judges an X11 session by the monitors that its X server
+// reports. If they are unknown, it judges by the outputs of the cards.
 func (s Screen) judgeMonitors(p *Picture) {
 	connected := slices.ContainsFunc(s.Outputs, func(o ScreenOutput) bool { return o.Connected })
 	what := "the desktop"
@@ -177,14 +178,15 @@ func (s Screen) onMacOS() Picture {
 	return p
 }
 
-// virtualDisplayBuild is the first build of Windows for which RustDesk has a
-// virtual display (rustdesk src/virtual_display_manager.rs,
+// virtualDisplayBuild is the first build of Windows on which RustDesk can make
+// a virtual display (rustdesk src/virtual_display_manager.rs,
 // is_virtual_display_supported).
 const virtualDisplayBuild = 19041
 
-// onWindows judges by RustDesk's behaviour when somebody connects. If there is
-// no display, RustDesk plugs in its virtual display and installs the driver for
-// it (src/server/display_service.rs:430, src/virtual_display_manager.rs:488).
+// onWindows judges by the actions of RustDesk when somebody connects. If there
+// is no display, RustDesk installs the driver of its virtual display and plugs
+// the display in (src/server/display_service.rs:430,
+// src/virtual_display_manager.rs:488).
 func (s Screen) onWindows(v Version) Picture {
 	var p Picture
 	switch {

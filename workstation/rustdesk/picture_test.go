@@ -22,7 +22,7 @@ func TestPicture(t *testing.T) {
 		s    Screen
 		want proxstation.Answer
 		ids  string
-		says string // part of Sees or of a Fix
+		says string // an expected part of Sees or of a Fix
 	}{
 		"X11 desktop":           {Linux, v149, Screen{Session: "x11", Class: "user", Login: "x11", Outputs: plugged}, proxstation.Yes, "", "the desktop"},
 		"X11 login screen":      {Linux, v149, Screen{Session: "x11", Class: "greeter", Login: "x11", Monitors: count(1)}, proxstation.Yes, "", "the login screen"},
@@ -118,7 +118,7 @@ func TestLinuxReportsItsScreen(t *testing.T) {
 		}, Screen{Session: "wayland", Class: "user", User: "ada", Desktop: "ubuntu", Login: "wayland", Manager: "gdm3", XSessions: []string{"ubuntu-xorg"}}},
 		"X11, told by processes": {func(g *guest) {
 			g.state("logind", "Id=3\nType=x11\nClass=user\nName=ada\nDesktop=\n")
-			g.state("process", "cinnamon-sessio") // the kernel keeps 15 characters
+			g.state("process", "cinnamon-sessio") // the kernel keeps only 15 characters of a process name
 			g.manager("gdm")
 			g.put("/etc/gdm/custom.conf", "[daemon]\n WaylandEnable = False\n")
 			g.put("/usr/libexec/gdm-x-session", "")
@@ -196,7 +196,7 @@ func TestMacOSReportsItsScreen(t *testing.T) {
 	if err != nil || show(report.Screen) != show(want) || report.OS != MacOS {
 		t.Errorf("%+v, %v, want %+v", report, err, want)
 	}
-	g.must(os.Remove(g.dir + "/screen-recording")) // as without Full Disk Access
+	g.must(os.Remove(g.dir + "/screen-recording")) // the file is missing, as for a program without Full Disk Access
 	g.state("displays", "Displays:\n")
 	report, err = g.run(Setup{})
 	if want := (Screen{Session: "aqua", Class: "user", User: "501", Accessibility: proxstation.No, Monitors: count(0)}); err != nil || show(report.Screen) != show(want) {

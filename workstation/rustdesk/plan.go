@@ -19,15 +19,16 @@ type Target struct {
 	OS OS `json:"os"`
 	// Config is the configuration that the guest should have.
 	Config Config `json:"config"`
-	// Clone says that the guest was cloned from another target with RustDesk
-	// installed. It gets a new ID if another target has the same ID.
+	// Clone says that the guest was cloned from another target when RustDesk
+	// was already installed. The guest gets a new ID if another target has the
+	// same ID.
 	Clone bool `json:"clone,omitempty"`
 }
 
-// A Plan holds the changes of RustDesk in some guests, such as a move of all of
-// them from the public servers to an own server. Its String shows no secret. A
-// given password is always part of the plan, because RustDesk never reveals
-// which password it has.
+// A Plan holds the changes of RustDesk in some guests, such as a move of all
+// guests from the public servers to an own server. Its method String shows no
+// secret. A given password is always part of the plan, because RustDesk never
+// reveals the password that it has.
 type Plan struct {
 	// Steps holds the changes, one for each guest that has to change, in the
 	// order of the targets.
@@ -38,8 +39,8 @@ type Plan struct {
 	// NoID holds the guests that were reached but whose ID could not be read,
 	// such as guests without RustDesk. They may be clones.
 	NoID []Unreached `json:"noID,omitempty"`
-	// Clones holds the guests that share an ID and should keep it. Apply
-	// refuses a plan that has such guests.
+	// Clones holds the guests that share an ID although none of them is to get
+	// a new ID. Apply refuses a plan with such guests.
 	Clones []*CloneError `json:"clones,omitempty"`
 }
 
@@ -92,9 +93,9 @@ func (p Plan) String() string {
 }
 
 // PlanFor reads the configuration and the ID of all targets at the same time,
-// and returns the changes. A guest that does not answer goes to Plan.Unreached
-// and does not delay the others. The error comes from [Config.Validate], before
-// any guest is asked, or from a context that ended.
+// and returns the changes. A guest that does not answer is listed in
+// Plan.Unreached and does not delay the other guests. The error comes from
+// [Config.Validate], before any guest is asked, or from a context that ended.
 func PlanFor(ctx context.Context, targets []Target) (Plan, error) {
 	for _, t := range targets {
 		if err := t.Config.Validate(); err != nil {

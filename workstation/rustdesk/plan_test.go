@@ -20,7 +20,7 @@ import (
 // A machine is a guest with one file. The function run executes its commands.
 type machine struct {
 	file string // what the options file holds; "" means that there is none
-	fail error  // returned by every request
+	fail error  // the error that every request returns
 	run  func(proxstation.GuestCommand) proxstation.GuestOutput
 	// ran holds the programs that were run.
 	ran []string
@@ -203,7 +203,7 @@ func TestPlanNamesGuestsWithoutAnID(t *testing.T) {
 	}
 }
 
-// All workstations move to an own server.
+// All workstations move to one server of their owner.
 func ExamplePlanFor() {
 	own := rustdesk.Config{Server: rustdesk.Server{ID: "rd.example", Key: proxstation.NewSecret("OeVuKk5nlHiXp+APNn0Y3pC1Iwpwn44JGqrQCsWqmBw=")}}
 	gaming, ai := installed(""), &machine{fail: errors.New("the guest is off")} // or node.Agent(140) and node.Agent(141)
@@ -229,7 +229,7 @@ func ExamplePlanFor() {
 	// rustdesk://connect/123456789 <nil>
 }
 
-// A picture proves that there is something to see.
+// A picture of the screen proves that a person who connects sees something.
 func ExampleCapture() {
 	var screen bytes.Buffer
 	if err := png.Encode(&screen, image.NewGray(image.Rect(0, 0, 1920, 1080))); err != nil {

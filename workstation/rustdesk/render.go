@@ -17,7 +17,7 @@ func optionList(c Config) []option {
 	values := c.options()
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if name == "key" {
-			values[name] = "" // the value comes on standard input
+			values[name] = "" // the script reads the value from its standard input
 		}
 		list = append(list, option{name, values[name]})
 	}
@@ -39,11 +39,12 @@ type scriptInput struct {
 // starts nothing.
 func (in scriptInput) Active() bool { return in.Suffix != "" || in.Config != nil || in.NewID }
 
-// SHA256Lower returns the checksum in the form that the guests' tools print.
+// SHA256Lower returns the checksum in lower case, as the guests' tools print
+// it.
 func (in scriptInput) SHA256Lower() string { return strings.ToLower(in.Package.SHA256) }
 
 // Sets, Keeps and Acks return the first releases with a feature. The scripts
-// compare versions with them.
+// compare the installed version with these releases.
 func (scriptInput) Sets() Version  { return SetsOptions.Since() }
 func (scriptInput) Keeps() Version { return KeepsSecrets.Since() }
 func (scriptInput) Acks() Version  { return AcknowledgesPassword.Since() }

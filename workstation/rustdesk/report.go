@@ -29,16 +29,17 @@ type Report struct {
 	Password PasswordState `json:"password,omitempty"`
 	// Registered says whether the ID server has accepted the key of RustDesk
 	// (RustDesk.toml, keys_confirmed, which RustDesk sets when the server
-	// confirms: rustdesk src/rendezvous_mediator.rs, RegisterPkResponse). Until
-	// then the ID may still change, and the guest cannot be reached by it.
-	// [Server.Online] asks the server whether the guest is there now.
+	// confirms: rustdesk src/rendezvous_mediator.rs, RegisterPkResponse).
+	// Before that, the ID may still change, and nobody can reach the guest by
+	// the ID. [Server.Online] asks the server whether the guest is there now.
 	Registered proxstation.Answer `json:"registered,omitzero"`
 	// Ports says which ports of an own server the guest reached: the ID server,
 	// its second port and the relay, in this order.
 	Ports []ServerPort `json:"ports,omitempty"`
-	// Keeps holds the homes of users on Linux or macOS whose own options
-	// RustDesk will use, and give to the service, when these users log in.
-	// Repeat the set-up while they are logged in.
+	// Keeps holds the home directories of users on Linux or macOS who have
+	// options of their own. When such a user logs in, RustDesk will use the
+	// user's options and copy them to the service. Repeat the set-up while
+	// these users are logged in.
 	Keeps []string `json:"keeps,omitempty"`
 	// Screen holds the facts that [Report.Picture] judges.
 	Screen Screen `json:"screen,omitzero"`
@@ -54,12 +55,12 @@ type ServerPort struct {
 // A PasswordState says whether RustDesk has accepted a permanent password.
 type PasswordState string
 
-// These are the states of a permanent password. A password that RustDesk has
-// already is accepted again and changes nothing.
+// The states of a permanent password. If RustDesk already has the given
+// password, it accepts the password again and changes nothing.
 const (
 	PasswordNone   PasswordState = ""       // no password was given
-	PasswordSent   PasswordState = "sent"   // given to a RustDesk before 1.4.7, which does not answer
-	PasswordStored PasswordState = "stored" // RustDesk said that it has stored the password
+	PasswordSent   PasswordState = "sent"   // RustDesk before 1.4.7 received the password; it does not answer
+	PasswordStored PasswordState = "stored" // RustDesk reported that it stored the password
 )
 
 // Link returns the address that opens the guest's desktop.
@@ -76,9 +77,10 @@ type SetupError struct {
 	// The stage is "report" if the script ended without a report, because it
 	// was killed or could not be run.
 	Stage string
-	// Reason is the observation that made the script stop.
+	// Reason says what the script saw when it stopped.
 	Reason string
-	// Log holds the last lines of the tool that failed, if a tool failed.
+	// Log holds the last output lines of the tool that failed. It is empty if
+	// no tool failed.
 	Log []string
 }
 
@@ -138,8 +140,8 @@ func parsePort(text string) ServerPort {
 	return ServerPort{Host: host, Port: uint16(n), Reached: parseAnswer(answer)}
 }
 
-// parseLines calls take with every line of a report up to its end, split into
-// the first word and the other words. The error is a [*SetupError].
+// parseLines calls take for every line of a report up to the report's end. It
+// passes the first word and the rest of the line. The error is a [*SetupError].
 func parseLines(output string, take func(word, rest string) error) error {
 	var log []string
 	for line := range strings.Lines(output) {

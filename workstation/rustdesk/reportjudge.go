@@ -9,7 +9,7 @@ import (
 
 // Judge returns the obstacles for a person who connects to the guest: the
 // obstacles on the way to the guest, and the obstacles on its screen that
-// [Report.Picture] finds. It is pure.
+// [Report.Picture] finds. It does no I/O.
 func (r Report) Judge() []proxstation.Finding {
 	var findings []proxstation.Finding
 	add := func(severity proxstation.Severity, id, subject, seen, why, fix string) {

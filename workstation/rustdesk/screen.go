@@ -20,9 +20,10 @@ type Screen struct {
 	// from a process of the desktop: "ubuntu", "KDE", "sway".
 	User    string `json:"user,omitempty"`
 	Desktop string `json:"desktop,omitempty"`
-	// Login is the type of the login screen, from its configuration unless the
-	// screen is shown: "x11" or "wayland". It is "none" without a display
-	// manager, and "" if it is unknown. Manager is the display manager: "gdm3".
+	// Login is the type of the login screen: "x11" or "wayland". It comes from
+	// the configuration unless the screen is shown. It is "none" without a
+	// display manager, and "" if the type is unknown. Manager is the display
+	// manager, such as "gdm3".
 	Login   string `json:"login,omitempty"`
 	Manager string `json:"manager,omitempty"`
 	// XSessions holds the X11 sessions that a user can choose at the login
@@ -39,8 +40,9 @@ type Screen struct {
 	// ScreenRecording and Accessibility are the permissions of macOS.
 	ScreenRecording proxstation.Answer `json:"screenRecording,omitzero"`
 	Accessibility   proxstation.Answer `json:"accessibility,omitzero"`
-	// Build is the build number of Windows. VirtualDisplay says whether
-	// RustDesk's own virtual display (usbmmidd_v2) lies beside the program.
+	// Build is the build number of Windows. VirtualDisplay says whether the
+	// files of RustDesk's own virtual display (usbmmidd_v2) are beside the
+	// program.
 	Build          int                `json:"build,omitempty"`
 	VirtualDisplay proxstation.Answer `json:"virtualDisplay,omitzero"`
 }
@@ -49,14 +51,15 @@ type Screen struct {
 type ScreenOutput struct {
 	// Name is the card's number and the connector: "1-HDMI-A-1".
 	Name string `json:"name"`
-	// Connected says whether a monitor, a dummy plug or a forced EDID is there.
+	// Connected says whether the output has a monitor, a dummy plug or a forced
+	// EDID.
 	Connected bool `json:"connected"`
 	// EDID is the size of the monitor's description in bytes; 0 means that
 	// there is no description.
 	EDID int `json:"edid,omitempty"`
 }
 
-// take reads one line of a report, and reports whether the line belongs to the
+// take parses one line of a report. It reports whether the line is about the
 // screen.
 func (s *Screen) take(word, rest string) bool {
 	fields := strings.Fields(rest)

@@ -10,7 +10,8 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// allScripts renders one script of every kind, by the name of its file.
+// allScripts returns one script of every kind, by the name of the script's
+// file.
 func allScripts(t *testing.T) map[string]Script {
 	t.Helper()
 	config, move := wanted(), wanted()
@@ -74,9 +75,9 @@ func TestScriptsHoldNoSecret(t *testing.T) {
 	}
 }
 
-// The test runs no PowerShell. It only checks that the steps of the script are
-// in the right order: the script looks for an installed RustDesk before it
-// installs one.
+// The Windows script looks for an installed RustDesk before it installs one.
+// The test runs no PowerShell, but checks the order of these steps in the
+// script's text.
 func TestWindowsScriptAsksInOrder(t *testing.T) {
 	t.Parallel()
 	body := allScripts(t)["windows-install.msi.ps1"].Body
@@ -114,8 +115,8 @@ func TestShellScriptsPassShellcheck(t *testing.T) {
 	}
 }
 
-// TestPowerShellScriptsParse asks PowerShell to parse the scripts, if it is
-// installed. If RUSTDESK_SCRIPTS names a directory, the test leaves all scripts
+// TestPowerShellScriptsParse lets PowerShell parse the scripts if PowerShell is
+// installed. If RUSTDESK_SCRIPTS names a directory, the test writes all scripts
 // there for another parser.
 func TestPowerShellScriptsParse(t *testing.T) {
 	t.Parallel()

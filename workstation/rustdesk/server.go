@@ -63,8 +63,8 @@ func (s Server) Validate() error {
 }
 
 // The default ports of a server (hbb_common src/config.rs, RENDEZVOUS_PORT and
-// RELAY_PORT). An ID server also listens on the port below its own, to test the
-// guest's NAT (rustdesk-server src/rendezvous_server.rs).
+// RELAY_PORT). An ID server also listens on the port below its main port, to
+// test the guest's NAT (rustdesk-server src/rendezvous_server.rs).
 const (
 	idPort    = 21116
 	relayPort = 21117
@@ -80,8 +80,8 @@ func (s Server) ports() []ServerPort {
 	return []ServerPort{{Host: host, Port: port}, {Host: host, Port: port - 1}, {Host: relay, Port: second}}
 }
 
-// splitHostPort splits an address that isHostPort accepts. Without a port in
-// the address it returns the given port.
+// splitHostPort splits an address that isHostPort accepts. If the address has
+// no port, it returns the given port.
 func splitHostPort(text string, port uint16) (string, uint16) {
 	host, given, err := net.SplitHostPort(text)
 	if err != nil {
@@ -163,12 +163,12 @@ func (s Server) ConfigString() (proxstation.Secret, error) {
 	return proxstation.NewSecret(string(encoded)), nil
 }
 
-// FileName returns a name for Windows' portable client from which the client
-// reads its server: "rustdesk-host=HOST,key=KEY,.exe". The last comma separates
-// the "(1)" that browsers add. The name contains the key. The error matches
-// [ErrServer] if the address or key has a character that file names cannot have
-// (a port's colon, a URL, a slash). Use [Server.ConfigString] for such a
-// server.
+// FileName returns a name for Windows' portable client:
+// "rustdesk-host=HOST,key=KEY,.exe". The client reads its server from this
+// name. Browsers may add "(1)" to the name, and the last comma separates this
+// addition. The name contains the key. The error matches [ErrServer] if the
+// address or key has a character that file names cannot have (a port's colon, a
+// URL, a slash). Use [Server.ConfigString] for such a server.
 func (s Server) FileName() (proxstation.Secret, error) {
 	if err := s.Validate(); err != nil {
 		return proxstation.Secret{}, err
@@ -187,13 +187,13 @@ func (s Server) FileName() (proxstation.Secret, error) {
 
 // ParseServer parses the texts from which RustDesk reads a server: a
 // configuration string, or the file name of a client, with or without ".exe"
-// and the additions of browsers. A person copies such a text from a client's
-// window ("Export server config"), to move guests to the server of that client.
-// Strings signed by RustDesk's makers cannot be read.
+// and the additions of browsers. A person can copy a configuration string from
+// a client's window ("Export server config"), to move guests to the server of
+// that client. Strings that RustDesk's makers signed cannot be read.
 //
-// ParseServer returns the server that RustDesk would read; [Server.Validate]
-// may refuse it. The error matches [ErrServer] and does not repeat the text,
-// which may hold a key.
+// ParseServer returns the server that RustDesk would read. [Server.Validate]
+// may refuse this server. The error matches [ErrServer] and does not repeat the
+// text, which may hold a key.
 func ParseServer(text string) (Server, error) {
 	lower := lowerASCII(text)
 	for range 2 {
@@ -212,8 +212,8 @@ func ParseServer(text string) (Server, error) {
 	return server, nil
 }
 
-// lowerASCII returns text in lower case, byte by byte. It keeps the length of
-// the text, which [strings.ToLower] may change.
+// lowerASCII returns a text with its ASCII letters in lower case. Unlike
+// [strings.ToLower], it never changes the length of the text.
 func lowerASCII(text string) string {
 	lower := []byte(text)
 	for i, c := range lower {

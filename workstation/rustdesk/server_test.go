@@ -15,7 +15,7 @@ func TestParseServerReadsWhatRustDeskReads(t *testing.T) {
 	named := Server{ID: "server.example.net", Key: proxstation.NewSecret("Zm9vYmFyLiwyCg==")}
 	relayed := named
 	relayed.Relay = "relay.example.net"
-	// The strings come from RustDesk's own tests (src/custom_server.rs).
+	// These strings come from RustDesk's own tests (src/custom_server.rs).
 	for _, test := range []struct {
 		text string
 		want Server
@@ -101,8 +101,8 @@ func TestServerThatRustDeskWouldMisread(t *testing.T) {
 func FuzzParseServer(f *testing.F) {
 	f.Add("rustdesk-host=server.example.net,key=Zm9v,relay=r.example,.exe")
 	f.Add("0nI900VsFHZVBVdIlncwpHS4V0bOZ0dtVldrpVO4JHdCp0YV5WdzUGZzdnYRVjI6ISeltmIsISMuEjLx4SMiojI0N3boJye")
-	f.Add("rustdesk-host=\xff\xff\xff.exe") // text that is longer in lower case
-	f.Add("\u212austdesk-host=a.exe")       // text that is shorter in lower case
+	f.Add("rustdesk-host=\xff\xff\xff.exe") // this text gets longer in lower case
+	f.Add("\u212austdesk-host=a.exe")       // this text gets shorter in lower case
 	f.Fuzz(func(t *testing.T, text string) {
 		server, err := ParseServer(text)
 		if err != nil {
@@ -110,7 +110,7 @@ func FuzzParseServer(f *testing.F) {
 		}
 		printed, err := server.ConfigString()
 		if err != nil {
-			return // a server that RustDesk could not use
+			return // RustDesk could not use this server
 		}
 		if again, err := ParseServer(printed.Reveal()); err != nil || !sameServer(again, server) {
 			t.Errorf("%+v became %+v, %v", server, again, err)

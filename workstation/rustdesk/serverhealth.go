@@ -13,11 +13,11 @@ import (
 
 // A ServerHealth holds the state of an own server in its guest.
 type ServerHealth struct {
-	// HBBS and HBBR are the two programs: the ID server and the relay.
+	// HBBS is the ID server's program, and HBBR is the relay's program.
 	HBBS ServerProgram `json:"hbbs"`
 	HBBR ServerProgram `json:"hbbr"`
-	// Ports holds the ports on which the server should listen, and whether it
-	// does, according to the kernel (ss).
+	// Ports holds the ports on which the server should listen. For each port it
+	// says whether the server listens, according to the kernel (ss).
 	Ports []ListeningPort `json:"ports"`
 	// Key is the public key, or the zero Secret if there is no key.
 	Key proxstation.Secret `json:"key,omitzero"`
@@ -25,8 +25,8 @@ type ServerHealth struct {
 	// file.
 	PrivateMode fs.FileMode `json:"privateMode,omitempty"`
 	// Peers is the number of guests that ever registered (the table peer in
-	// db_v2.sqlite3). It is nil if the guest has no sqlite3 to read the table.
-	// [Server.Online] says which guests are registered now.
+	// db_v2.sqlite3). It is nil if the guest lacks the program sqlite3, which
+	// reads the table. [Server.Online] says which guests are registered now.
 	Peers *int `json:"peers,omitempty"`
 }
 
@@ -35,7 +35,8 @@ type ServerProgram struct {
 	// Version is the installed package's version, or the zero Version if no
 	// package is installed.
 	Version Version `json:"version"`
-	// Active and Enabled are systemd's answers about the service.
+	// Active and Enabled are the answers of systemd: whether the service runs,
+	// and whether it starts at boot.
 	Active  proxstation.Answer `json:"active"`
 	Enabled proxstation.Answer `json:"enabled"`
 	// Keyed says whether the service is started with -k. Without -k it also
@@ -102,8 +103,8 @@ func parseServerHealth(output string) (ServerHealth, error) {
 	return h, err
 }
 
-// Judge returns the faults of the server for clients that are configured for
-// it. It is pure.
+// Judge returns the faults of the server that affect clients with the given
+// configuration. It does no I/O.
 func (h ServerHealth) Judge(clients Server) []proxstation.Finding {
 	var findings []proxstation.Finding
 	add := func(severity proxstation.Severity, id, subject, seen, why, fix string) {

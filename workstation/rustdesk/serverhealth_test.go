@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// The script's report becomes the health. If the script stopped, the error
-// names the stage.
+// ReadServerHealth converts the script's report. If the script stopped, the
+// error names the stage.
 func TestReadServerHealth(t *testing.T) {
 	t.Parallel()
 	said := ""
@@ -43,7 +43,7 @@ func ExampleOSOf() {
 	// Output: windows true
 }
 
-// A fresh guest needs the options in more than one place.
+// A new guest needs the options in more than one place.
 func ExampleFile_Paths() {
 	paths, err := rustdesk.OptionsFile.Paths(rustdesk.Linux, "/home/ada")
 	fmt.Println(strings.Join(paths, "\n"), err)

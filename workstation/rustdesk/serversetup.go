@@ -50,11 +50,12 @@ type ServerReport struct {
 	Changed []string `json:"changed,omitempty"`
 }
 
-// Script renders the setup for [Linux]. Its standard input is two empty lines,
-// because it needs no secret. The script ends when both services run, the
-// documented ports listen (TCP 21115 to 21119, UDP 21116) and there is a public
-// key. It never reads the private key, and does not know whether a firewall
-// blocks clients. The error matches [ErrServer] or [ErrPackage].
+// Script renders the setup for [Linux]. The standard input of the script is two
+// empty lines, because the script needs no secret. The script succeeds when
+// both services run, the documented ports listen (TCP 21115 to 21119, UDP
+// 21116) and there is a public key. It never reads the private key, and does
+// not know whether a firewall blocks clients. The error matches [ErrServer] or
+// [ErrPackage].
 func (s ServerSetup) Script() (Script, error) { return s.script("") }
 
 type program struct {
@@ -111,9 +112,9 @@ func (s ServerSetup) ParseReport(output string) (ServerReport, error) {
 	return r, err
 }
 
-// parsePublicKey checks the content of id_ed25519.pub (rustdesk-server
-// src/common.rs, gen_sk; rustdesk src/common.rs, get_rs_pk). The error does not
-// repeat the text, which may be another file.
+// parsePublicKey checks the content of id_ed25519.pub and returns the key
+// (rustdesk-server src/common.rs, gen_sk; rustdesk src/common.rs, get_rs_pk).
+// The error does not repeat the text, because it may come from another file.
 func parsePublicKey(text string) (proxstation.Secret, error) {
 	key, err := base64.StdEncoding.Strict().DecodeString(text)
 	switch {
@@ -125,9 +126,10 @@ func parsePublicKey(text string) (proxstation.Secret, error) {
 	return proxstation.NewSecret(text), nil
 }
 
-// ServerReleaseURL returns where RustDesk's makers publish the package of a
-// program of the server, "hbbs" or "hbbr", for an architecture by Debian's
-// name, "amd64" or "arm64". Its checksum is on the release's page.
+// ServerReleaseURL returns the address at which RustDesk's makers publish a
+// package of the server. The parameter program is "hbbs" or "hbbr". The
+// parameter arch is the architecture by Debian's name, "amd64" or "arm64". The
+// package's checksum is on the release's page.
 //
 // Source: rustdesk-server .github/workflows/build.yaml, deb-package.
 func ServerReleaseURL(v Version, program, arch string) string {

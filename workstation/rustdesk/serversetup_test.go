@@ -138,8 +138,8 @@ func TestServerIsSetUpAndThenLeftAlone(t *testing.T) {
 	}
 }
 
-// A server that was installed by hand keeps its keys, and gets the parts that
-// it lacks.
+// If a server was installed by hand, the set-up keeps its keys and adds the
+// missing parts.
 func TestServerMadeByHand(t *testing.T) {
 	t.Parallel()
 	g, setup := newServerGuest(t)
@@ -151,7 +151,7 @@ func TestServerMadeByHand(t *testing.T) {
 		}
 	}
 	setup.HBBS = Package{}
-	setup.HBBR.Version, setup.HBBR.URL = Version{1, 1, 11}, "https://nowhere.example/x.deb" // is installed already
+	setup.HBBR.Version, setup.HBBR.URL = Version{1, 1, 11}, "https://nowhere.example/x.deb" // this version of hbbr is installed already
 	report, err := g.runServer(setup)
 	want := []string{"hbbs key", "hbbs service", "hbbr key", "hbbr service"}
 	if err != nil || report.HBBR != (Version{1, 1, 11}) || !slices.Equal(report.Changed, want) {
@@ -172,7 +172,7 @@ func TestServerSetupSaysWhyItStopped(t *testing.T) {
 		name    string
 		prepare func(g *guest, s *ServerSetup)
 		stage   string
-		running bool // whether the services run in the end
+		running bool // whether the services must run at the end
 	}{
 		{"not root", func(g *guest, _ *ServerSetup) { g.mark("notroot") }, "privileges", false},
 		{"nothing installed", func(_ *guest, s *ServerSetup) { s.HBBS = Package{} }, "package", false},

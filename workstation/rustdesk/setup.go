@@ -64,8 +64,8 @@ type Script struct {
 // ErrPackage reports a [Package] that cannot be installed.
 var ErrPackage = errors.New("rustdesk: package")
 
-// Command returns the command that runs the script, once its body is in the
-// file named path.
+// Command returns the command that runs the script. The script's body must be
+// in the file at path.
 func (s Script) Command(path string) []string {
 	if s.OS == Windows {
 		return []string{"powershell.exe", "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File", path}
@@ -77,8 +77,8 @@ func (s Script) Command(path string) []string {
 // [ErrConfig], [ErrServer] or [ErrVersion].
 func (s Setup) Script() (Script, error) { return s.script("") }
 
-// script renders the setup with all of the guest's paths below root, which is ""
-// for the guest itself.
+// The method script renders the setup. All paths of the guest in it are below
+// root, which is "" for a real guest.
 func (s Setup) script(root string) (Script, error) {
 	suffixes, known := formats(s.OS)
 	if !known {
@@ -157,11 +157,11 @@ func (p Package) validate(system OS, suffixes []string) error {
 }
 
 // ReleaseURL returns the address at which RustDesk's makers publish a package
-// of a release. suffix is the package's suffix (".deb" and so on; see
-// [Package]), arch is the guest's architecture, "x86_64" or "aarch64". The
-// suffix "-suse.rpm" names the package for openSUSE and SLE; ".rpm" names the
-// package for Fedora, whose dependencies have other names. The checksum is on
-// the release's page.
+// of a release. The parameter suffix is the package's suffix (".deb" and so on;
+// see [Package]). The parameter arch is the guest's architecture, "x86_64" or
+// "aarch64". The suffix "-suse.rpm" selects the package for openSUSE and SLE.
+// The suffix ".rpm" selects the package for Fedora, whose dependencies have
+// other names. The checksum is on the release's page.
 //
 // Source: .github/workflows/flutter-build.yml, res/rpm-flutter.spec,
 // res/rpm-flutter-suse.spec and res/PKGBUILD.

@@ -160,8 +160,8 @@ func wantStage(t *testing.T, err error, stage string) {
 	}
 }
 
-// noSecrets fails the test if a secret is in the output, or in a file other
-// than the stand-in's own store.
+// noSecrets fails the test if a secret is in the output, or in any file except
+// the store of the stand-in.
 func noSecrets(t *testing.T, g *guest, err error) {
 	t.Helper()
 	seen := map[string]string{"output": g.output.String(), "error": fmt.Sprintf("%v %+v %#v", err, err, err)}
@@ -196,15 +196,15 @@ func TestSetupWaitsForTheServerToAnswer(t *testing.T) {
 	noSecrets(t, g, err)
 }
 
-// A user's RustDesk that has just started overwrites the service's new options
-// with its own old options.
+// The set-up sets the options again if a user's RustDesk, which has just
+// started, overwrites them with its own old options.
 func TestSetupSetsAgainWhatWasLost(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name     string
-		restarts int // restarts that lose an option
+		restarts int // number of restarts after which an option is lost
 		stage    string
-		want     int // expected restarts
+		want     int // expected number of restarts
 	}{
 		{"never", 0, "", 1},
 		{"once", 1, "", 2},
@@ -257,7 +257,7 @@ func TestSetupMovesAGuestToAnotherServerAndBack(t *testing.T) {
 	noSecrets(t, g, nil)
 }
 
-// A user has clicked "Stop service". The set-up starts the service again.
+// If a user has clicked "Stop service", the set-up starts the service again.
 func TestSetupStartsWhatAUserStopped(t *testing.T) {
 	t.Parallel()
 	config := Unattended(Server{}, proxstation.Secret{})
@@ -306,8 +306,8 @@ func TestSetupOnAFreshOrInterruptedImage(t *testing.T) {
 	}
 }
 
-// A cloud image updates itself in its first minutes. The set-up waits until the
-// package lists can be updated.
+// The set-up waits while a cloud image updates itself, until it can update the
+// package lists.
 func TestSetupWhileTheImageUpdatesItself(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -19,7 +19,8 @@ import (
 //go:embed testdata/standin.sh
 var standIn string
 
-// wrapper returns the content of a package of a version, for the guest.
+// wrapper returns the content of a package of a version. The package only works
+// in this guest.
 func (g *guest) wrapper(version string) string {
 	return strings.NewReplacer("%DIR%", g.dir, "%VERSION%", version, "%CONFIG%", g.config()).Replace(standIn)
 }
@@ -31,7 +32,8 @@ func (g *guest) config() string {
 	return g.root + filepath.Dir(path)
 }
 
-// setOptions gives the stand-in options, as if it had had them before.
+// setOptions writes options into the stand-in's files, as if they had been set
+// earlier.
 func setOptions(t *testing.T, dir string, options map[string]string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Join(dir, "options"), 0o755); err != nil {

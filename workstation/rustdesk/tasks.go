@@ -24,8 +24,8 @@ type Task struct {
 	Verify []string `json:"verify,omitempty"`
 	// Expect is the output of Verify after the task was done.
 	Expect string `json:"expect,omitempty"`
-	// Needs says what Verify needs. Without it, the output of Verify means
-	// nothing.
+	// Needs names the rights that Verify needs. Without them, the output of
+	// Verify means nothing.
 	Needs string `json:"needs,omitempty"`
 }
 
@@ -44,8 +44,8 @@ func (t Task) String() string {
 	return text
 }
 
-// Done reports whether the output of Verify says that the task was done. It is
-// also false for an output that does not answer the question.
+// Done reports whether the output of Verify proves that the task was done. It
+// also returns false if the output does not answer the question.
 func (t Task) Done(output string) bool {
 	return len(t.Verify) > 0 && strings.TrimSpace(output) == t.Expect
 }
@@ -96,15 +96,14 @@ func permission(id, pane, service, why string) Task {
 	}
 }
 
-// DisplayTasks returns the steps that a person does so that a guest shows a
-// picture although its graphics card has no monitor. Without a monitor, a card
-// offers no display that RustDesk could show. The required tasks come first, in
-// order. The others are alternatives, the best first; one of them is enough.
-// [Report.Picture] says which tasks still have to be done in a guest.
+// DisplayTasks returns the tasks after which a guest shows a picture although
+// its graphics card has no monitor. Without a monitor, a card offers no display
+// that RustDesk could show. The required tasks come first, in order. The other
+// tasks are alternatives, the best first. One of these alternatives is enough.
+// [Report.Picture] says which tasks are still to be done in a guest.
 //
-// On Windows 10 2004 and newer nothing has to be done: RustDesk from 1.2.4 on
-// plugs in a virtual display of its own when somebody connects
-// ([PlugsInDisplay]).
+// On Windows 10 2004 and newer there is nothing to do: when somebody connects,
+// RustDesk from 1.2.4 on plugs in its own virtual display ([PlugsInDisplay]).
 func DisplayTasks(os OS) []Task {
 	plug := Task{
 		ID:    "display.dummy-plug",

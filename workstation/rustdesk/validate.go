@@ -7,12 +7,14 @@ import (
 	"strings"
 )
 
-// ErrConfig reports a configuration that RustDesk cannot take, or with which
-// nobody could connect. [ErrServer] reports faults of its server.
+// ErrConfig reports a configuration that RustDesk would misread, or with which
+// nobody could connect. [ErrServer] reports faults of the configuration's
+// server.
 var ErrConfig = errors.New("rustdesk: configuration")
 
-// maxPassword is hbb_common's ENCRYPT_MAX_LEN. minPassword is the least that
-// RustDesk's own window accepts.
+// maxPassword is the greatest length of a password (hbb_common
+// ENCRYPT_MAX_LEN). minPassword is the least length that RustDesk's own window
+// accepts.
 const (
 	minPassword = 6
 	maxPassword = 128
@@ -43,10 +45,10 @@ func (c Config) Validate() error {
 	return validateOther(c.Other)
 }
 
-// validateFrom refuses a whitelist with which nobody could connect. RustDesk
-// compares IPv4 addresses with IPv4 networks only (cidr-utils
-// IpCidr::contains), and no connection comes from a multicast address or from
-// 0.0.0.0 or ::.
+// validateFrom returns an error for a whitelist with which nobody could
+// connect. RustDesk compares IPv4 addresses only with IPv4 networks (cidr-utils
+// IpCidr::contains). No connection comes from a multicast address, from 0.0.0.0
+// or from ::.
 func validateFrom(from []netip.Prefix) error {
 	nobody := len(from) > 0
 	for _, prefix := range from {
@@ -85,7 +87,8 @@ func validateOther(other map[string]string) error {
 	return nil
 }
 
-// secrets reports whether RustDesk's command line has to carry a secret.
+// secrets reports whether a secret has to be set, which RustDesk accepts only
+// on its command line.
 func (c Config) secrets() bool { return !c.Password.IsZero() || !c.Server.Key.IsZero() }
 
 func (c Config) validatePassword() error {
@@ -108,6 +111,6 @@ func (c Config) validatePassword() error {
 	return nil
 }
 
-// unprintable reports a character that cannot pass unchanged through the
-// command lines and code pages of all three systems.
+// unprintable reports whether a character may change on its way through the
+// command lines and code pages of the three systems.
 func unprintable(r rune) bool { return r < ' ' || r > '~' }

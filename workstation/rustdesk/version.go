@@ -17,26 +17,26 @@ type Version struct {
 // A Feature is a behaviour that only some releases of RustDesk have.
 type Feature uint8
 
-// The features that matter when a guest is set up.
+// The features on which a set-up depends.
 const (
 	// SetsOptions: --option and --config exist.
 	SetsOptions Feature = iota + 1
-	// KeepsSecrets: the command line, and with it a password or key given on
-	// it, is no longer written to RustDesk's own log.
+	// KeepsSecrets: RustDesk no longer writes its command line to its own log.
+	// The command line may contain a password or a key.
 	KeepsSecrets
-	// AcknowledgesPassword: "Done!" after --password says that the running
-	// server has stored the password; in older releases it only says that the
+	// AcknowledgesPassword: "Done!" after --password means that the running
+	// server has stored the password. In older releases it only means that the
 	// password was sent. The root user's commands reach the server of the user
 	// who is logged in.
 	AcknowledgesPassword
-	// PlugsInDisplay: on Windows, RustDesk brings a virtual display (Amyuni's
-	// usbmmidd), and plugs it in when somebody connects to a machine without a
-	// display (src/virtual_display_manager.rs:8).
+	// PlugsInDisplay: on Windows, RustDesk comes with a virtual display
+	// (Amyuni's usbmmidd). It plugs this display in when somebody connects to a
+	// machine without a display (src/virtual_display_manager.rs:8).
 	PlugsInDisplay
 )
 
-// Since returns the first release with the feature, and the zero Version for a
-// feature that this package does not know.
+// Since returns the first release with the feature. For a feature that this
+// package does not know, it returns the zero Version.
 func (f Feature) Since() Version {
 	switch f {
 	case SetsOptions:
@@ -63,8 +63,8 @@ func (v Version) Has(f Feature) bool {
 var ErrVersion = errors.New("rustdesk: version")
 
 // ParseVersion parses the output of "rustdesk --version", or the version in a
-// package's name: "1.4.9". A build after "-" or "+", as in "1.2.3-2", is
-// dropped. The error matches [ErrVersion].
+// package's name: "1.4.9". It drops a build number after "-" or "+", as in
+// "1.2.3-2". The error matches [ErrVersion].
 func ParseVersion(s string) (Version, error) {
 	release, _, _ := strings.Cut(s, "-")
 	release, _, _ = strings.Cut(release, "+")

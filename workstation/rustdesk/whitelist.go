@@ -7,9 +7,9 @@ import (
 )
 
 // parseWhitelist parses the option whitelist as RustDesk reads it (1.4.9
-// src/server/connection.rs:1347, check_whitelist). An entry 0.0.0.0 lets
-// everybody in. Entries that cannot be read are skipped. If no entry is left,
-// nobody gets in, and the result is one invalid prefix, which contains no
+// src/server/connection.rs:1347, check_whitelist). If an entry is 0.0.0.0,
+// everybody gets in. Entries that cannot be read are skipped. If no entry is
+// left, nobody gets in, and the result is one invalid prefix, which contains no
 // address.
 func parseWhitelist(text string) []netip.Prefix {
 	var prefixes []netip.Prefix
@@ -83,7 +83,8 @@ func parseIPv4(text string) (netip.Addr, bool) {
 	return addr, err == nil && addr.Is4()
 }
 
-// parseNumber parses a decimal number without sign and leading zeros.
+// parseNumber parses a decimal number without a sign or leading zeros. The
+// number must not be greater than most.
 func parseNumber(text string, most int) (int, bool) {
 	n, err := strconv.ParseUint(text, 10, 8)
 	return int(n), err == nil && int(n) <= most && text == strconv.FormatUint(n, 10)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The entries are read as cidr-utils 0.5.11 reads them.
+// parseWhitelist reads the entries as cidr-utils 0.5.11 reads them.
 func TestWhitelistIsReadAsRustDeskReadsIt(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
@@ -23,9 +23,9 @@ func TestWhitelistIsReadAsRustDeskReadsIt(t *testing.T) {
 		"0.0.0.0/0":                    "[0.0.0.0/0]",
 		"10.0.0.0/0.0.0.0":             "[0.0.0.0/0]",
 		"fd00::/8,fe80::1":             "[fd00::/8 fe80::1/128]",
-		"10.0.0.1,0.0.0.0":             "[]", // everybody gets in
+		"10.0.0.1,0.0.0.0":             "[]", // the result is empty, because everybody gets in
 		"10.0.0.1,nonsense":            "[10.0.0.1/32]",
-		"10.0.0.1, 10.0.0.2":           "[10.0.0.1/32]", // the entry with the blank is skipped
+		"10.0.0.1, 10.0.0.2":           "[10.0.0.1/32]", // RustDesk skips the entry with the blank
 		"nonsense":                     "[invalid Prefix]",
 		"10.0.0.0/33,fd00::/129":       "[invalid Prefix]",
 		"10.0.0.0/08":                  "[invalid Prefix]",
