@@ -15,14 +15,15 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// dialTime is how long a connection to one of several addresses may take to be
-// made. It is short, because another address may be reached at once.
+// dialTime limits the time in which a connection to one of several addresses
+// must be made. It is short, because another address may be reachable
+// immediately.
 const dialTime = 5 * time.Second
 
-// Addresses are several addresses of one cluster, as a transport. A request
-// goes to the address that answered last. If nothing has been sent there, or if
-// the request is a GET, it goes to the next address when it fails. Other
-// requests fail, because they may have had an effect.
+// Addresses is a transport over several addresses of one cluster. A request
+// goes to the address that answered last. If this fails, the request goes to
+// the next address, but only if it is a GET or if nothing of it has been sent.
+// Other requests return the error, because they may have had an effect.
 type Addresses struct {
 	list    []address
 	current atomic.Int32
@@ -36,8 +37,8 @@ type address struct {
 }
 
 // Join returns one endpoint that stands for several endpoints of one cluster.
-// An endpoint without a login or an authority gets that of the first endpoint.
-// The errors match [ErrInvalid].
+// An endpoint without a login or an authority gets the login or the authority
+// of the first endpoint. The errors match [ErrInvalid].
 func Join(endpoints []Endpoint, inFlight int) (Endpoint, *Addresses, error) {
 	if len(endpoints) == 0 {
 		return Endpoint{}, nil, inputError("no endpoint: want the address of at least one node")
@@ -79,7 +80,7 @@ func differs(text, first string) bool { return text != "" && text != first }
 // Len returns the number of addresses.
 func (a *Addresses) Len() int { return len(a.list) }
 
-// Elsewhere lets the next requests go to another address.
+// Elsewhere makes the next requests go to another address.
 func (a *Addresses) Elsewhere() { a.leave(int(a.current.Load())) }
 
 func (a *Addresses) leave(at int) {
@@ -99,7 +100,7 @@ func (a *Addresses) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		if ctx := r.Context(); ctx.Err() != nil {
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) && a.list[at].answered.Load() <= began.UnixNano() {
-				a.leave(at) // the address has been silent since
+				a.leave(at) // the address has not answered since this request began
 			}
 			return nil, err
 		}
@@ -115,7 +116,8 @@ func (a *Addresses) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, failed
 }
 
-// rewind makes the body of a request whole again. It reports whether it could.
+// rewind makes the body of a request whole again, so that the request can be
+// repeated. It reports whether this succeeded.
 func rewind(r *http.Request) bool {
 	if r.Body == nil || r.Body == http.NoBody {
 		return true
@@ -128,8 +130,8 @@ func rewind(r *http.Request) bool {
 	return err == nil
 }
 
-// try makes a request at this address. sent says that the node may have
-// received the request.
+// try makes a request at this address. The result sent says that the node may
+// have received the request.
 func (a address) try(r *http.Request, first *url.URL) (response *http.Response, sent bool, err error) {
 	var asked, connected atomic.Bool
 	trace := &httptrace.ClientTrace{GetConn: func(string) { asked.Store(true) }, GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}

@@ -18,8 +18,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A desk is a node's address that answers with its own name, or fails. It
-// records the requests that reached it.
+// A desk is a node's address. It answers with its own name, or it fails. It
+// records the requests that reach it.
 type desk struct {
 	name string
 	fail func(*http.Request) error // called after a request was recorded
@@ -50,15 +50,15 @@ func (d *desk) RoundTrip(r *http.Request) (*http.Response, error) {
 		Body: io.NopCloser(strings.NewReader(`{"data":[{"node":"` + d.name + `"}]}`))}, nil
 }
 
-// broken is the error of a connection that ends before the answer.
+// broken returns the error of a connection that ends before the answer.
 func broken(*http.Request) error {
 	return &net.OpError{Op: "read", Net: "tcp", Err: errors.New("connection reset by peer")}
 }
 
-// silent never answers.
+// silent waits for the end of the request and never answers.
 func silent(r *http.Request) error { <-r.Context().Done(); return r.Context().Err() }
 
-// at returns a client of the desks' cluster.
+// at returns a client of a cluster whose addresses are the desks.
 func at(t *testing.T, desks ...*desk) *pve.Client {
 	t.Helper()
 	var endpoints []pve.Endpoint
@@ -76,7 +76,8 @@ func at(t *testing.T, desks ...*desk) *pve.Client {
 	return client
 }
 
-// Only a request that may have had an effect fails with its address.
+// A request that fails goes to the next address, unless it may have had an
+// effect.
 func TestARequestGoesToTheNextAddress(t *testing.T) {
 	t.Parallel()
 	const get, post = "GET n%d:8006/nodes", `PUT n%d:8006/nodes//qemu/1/sendkey {"key":"a"}`
@@ -84,7 +85,7 @@ func TestARequestGoesToTheNextAddress(t *testing.T) {
 		first      *desk
 		write      bool
 		fails      bool
-		got1, got2 []string // at the first and at the second address, for two requests
+		got1, got2 []string // the requests that reached the first and the second address, out of two
 	}{
 		"a GET, all is well":             {first: &desk{}, got1: []string{get, get}},
 		"a GET, nothing can be sent":     {first: &desk{dead: true}, got2: []string{get, get}},
@@ -127,7 +128,8 @@ func TestARequestGoesToTheNextAddress(t *testing.T) {
 	}
 }
 
-// An address that answers other requests is kept, although one request hangs.
+// An address that answers other requests stays the current address, although
+// one request hangs.
 func TestASlowRequestKeepsItsAddress(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -195,8 +197,9 @@ func TestEndpointsOfOneCluster(t *testing.T) {
 	}
 }
 
-// Over the network, a write goes to the next address if no connection to the
-// first can be made: nobody listens, or TLS does not begin.
+// Over a real network, a write goes to the next address if no connection to the
+// first address can be made, because nobody listens there or because TLS does
+// not begin.
 func TestAddressesOverTheNetwork(t *testing.T) {
 	t.Parallel()
 	sim := pvetest.New(pvetest.Reference(), nil).Start()
@@ -231,7 +234,7 @@ func TestAddressesOverTheNetwork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.Probe(t.Context()); err != nil { // logs in, by a POST
+	if _, err := client.Probe(t.Context()); err != nil { // this logs in, by a POST
 		t.Error(err)
 	}
 }

@@ -37,10 +37,10 @@ func (c *Client) AgentExec(ctx context.Context, vmid int, argv []string, input s
 type ExecStatus struct {
 	Exited    bool
 	Code      int
-	Signal    int // the signal or Windows exception that ended it, or 0
+	Signal    int // the signal or Windows exception that ended the command, or 0
 	Stdout    string
 	Stderr    string
-	Truncated bool // more was written than the agent keeps
+	Truncated bool // the command wrote more than the agent keeps
 }
 
 // AgentExecStatus returns the state of a command. The agent reports the end of
@@ -69,13 +69,13 @@ func (c *Client) unusable(method, path, why string) error {
 }
 
 // AgentFileWrite writes a file in the guest. PVE accepts at most 60 KiB of
-// content. The content is in base64, so data has at most 45 KiB.
+// content. Because the content is in base64, data has at most 45 KiB.
 func (c *Client) AgentFileWrite(ctx context.Context, vmid int, file string, data []byte) error {
 	params := map[string]any{"file": file, "content": base64.StdEncoding.EncodeToString(data), "encode": 0}
 	return c.post(ctx, c.vm(vmid, "/agent/file-write"), params, nil)
 }
 
-// AgentFileRead reads a file in the guest, at most 16 MiB of it.
+// AgentFileRead reads a file in the guest. It reads at most 16 MiB.
 func (c *Client) AgentFileRead(ctx context.Context, vmid int, file string) (content string, truncated bool, err error) {
 	var answer struct {
 		Content   *text
@@ -92,10 +92,10 @@ func (c *Client) AgentFileRead(ctx context.Context, vmid int, file string) (cont
 }
 
 // octets returns the bytes of a guest's text. PVE decodes the text from base64,
-// but not from UTF-8, so that each byte comes as one character (qemu-server
+// but not from UTF-8, so that each byte becomes one character (qemu-server
 // PVE/API2/Qemu/Agent.pm, file-read; PVE/QemuServer/Agent.pm,
-// qemu_exec_status). Text with characters beyond 0xff does not come from
-// PVE and stays as it is.
+// qemu_exec_status). A text with characters beyond 0xff does not come from PVE,
+// and octets returns it unchanged.
 func octets(text string) string {
 	data := make([]byte, 0, len(text))
 	for _, r := range text {
@@ -107,8 +107,9 @@ func octets(text string) string {
 	return string(data)
 }
 
-// characters is the inverse of octets: PVE makes a byte of each character of the
-// input, and fails on characters beyond 0xff (encode_base64 in qemu_exec).
+// characters is the inverse of octets, because PVE turns each character of the
+// input into a byte and fails on characters beyond 0xff (encode_base64 in
+// qemu_exec).
 func characters(data string) string {
 	runes := make([]rune, len(data))
 	for i := range len(data) {
@@ -117,8 +118,8 @@ func characters(data string) string {
 	return string(runes)
 }
 
-// askAgent makes a request to the agent that has no parameters. PVE passes an
-// error of the agent on as a success whose result holds the error
+// askAgent makes a request to the agent that has no parameters. If the agent
+// reports an error, PVE's answer is a success whose result holds the error
 // (PVE/QMPClient.pm).
 func (c *Client) askAgent(ctx context.Context, vmid int, command string, result any) error {
 	var answer struct{ Result any }
@@ -137,8 +138,8 @@ func (c *Client) askAgent(ctx context.Context, vmid int, command string, result 
 	return c.take(ctx, http.MethodGet, path, raw{data: data, there: true}, result)
 }
 
-// AgentOS returns the agent's report about the guest's system, by the names of
-// guest-get-osinfo: "id", "pretty-name", "version-id".
+// AgentOS returns the agent's report about the guest's system. The keys are the
+// names of guest-get-osinfo: "id", "pretty-name", "version-id".
 func (c *Client) AgentOS(ctx context.Context, vmid int) (map[string]string, error) {
 	var result map[string]text
 	if err := c.askAgent(ctx, vmid, "get-osinfo", &result); err != nil {

@@ -13,8 +13,9 @@ import (
 
 // The limits of an answer. PVE's largest answer lists the resources of a
 // cluster: with 5,000 guests it has 5 MB and 200,000 values. Its deepest
-// answer, the tree of a ZFS pool, has six levels. A file of a guest may have 16
-// MiB, which JSON can make six times as long, and a command has two outputs.
+// answer, the tree of a ZFS pool, has six levels. A guest's file may have 16
+// MiB, and JSON can make it six times as long. A command has two outputs of
+// this size.
 const (
 	maxAnswer      = 16 << 20
 	maxAgentAnswer = 200 << 20
@@ -38,15 +39,15 @@ type Odd struct {
 
 type oddKey struct{}
 
-// WithOdd returns a context whose requests report odd values to report, which
-// must be safe for concurrent use.
+// WithOdd returns a context whose requests pass their odd values to the
+// function report, which must be safe for concurrent use.
 func WithOdd(ctx context.Context, report func(Odd)) context.Context {
 	return context.WithValue(ctx, oddKey{}, report)
 }
 
-// decode stores an answer in v as far as the values fit, and returns the places
-// where values do not fit. It ends with its context. If the answer as a whole
-// is another kind of value, decode returns an error.
+// decode stores the fitting values of an answer in v, and returns the places of
+// the values that do not fit. It stops when its context ends. If the answer as
+// a whole is another kind of value, decode returns an error.
 func decode(ctx context.Context, path string, data []byte, v any) (odd []string, err error) {
 	if err := measure(ctx, data, answerBound(path)); err != nil {
 		return nil, err
@@ -92,16 +93,16 @@ func measure(ctx context.Context, data []byte, bound int64) error {
 // maxOdd is the number of odd values that are reported for one answer.
 const maxOdd = 20
 
-// A decoder stores JSON in Go values. It goes on after a value of a wrong type,
-// and records the place of the value in words that do not name Go's types.
-// encoding/json does neither for types that decode themselves.
+// A decoder stores JSON in Go values. It continues after a value of a wrong
+// type, and records the place of this value in words that do not name Go's
+// types. encoding/json does neither for types that decode themselves.
 type decoder struct {
 	ctx context.Context
 	odd []string
 }
 
-// all decodes an answer. It decodes a long list value by value, so that
-// decoding ends with the context.
+// all decodes an answer. It decodes a long list value by value, so that it can
+// stop when the context ends.
 func (d *decoder) all(data []byte, to reflect.Value) error {
 	from := json.NewDecoder(bytes.NewReader(data))
 	from.UseNumber()
@@ -129,12 +130,13 @@ func (d *decoder) all(data []byte, to reflect.Value) error {
 	return nil
 }
 
-// A taker takes as much of a JSON value as fits, and reports whether the value
+// A taker takes the fitting part of a JSON value, and reports whether the value
 // has the right kind.
 type taker interface{ take(value any) bool }
 
-// put stores a JSON value in a Go value, and reports whether it has the right
-// kind. Null counts as absent, and PVE's empty list may be an empty object.
+// put stores a JSON value in a Go value, and reports whether the JSON value has
+// the right kind. Null counts as absent. An empty list may also be an empty
+// object, as in PVE.
 func (d *decoder) put(at string, value any, to reflect.Value) bool {
 	if value == nil {
 		return true
@@ -231,7 +233,7 @@ func empty(value any) bool {
 	return false
 }
 
-// kind names a JSON value for people.
+// kind returns the kind of a JSON value in words for people.
 func kind(value any) string {
 	switch v := value.(type) {
 	case map[string]any:

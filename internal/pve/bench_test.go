@@ -13,8 +13,9 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// sixty is a node with sixty PCI functions. It answers all other requests with
-// an empty answer. Each answer takes a millisecond.
+// sixty returns two clients of a node with sixty PCI functions: go-proxmox's
+// client and ours. The node answers all other requests with an empty answer.
+// Each answer takes a millisecond.
 func sixty(b *testing.B) (*proxmox.Client, *pve.Client) {
 	b.Helper()
 	var entries []map[string]any
@@ -52,8 +53,8 @@ func BenchmarkPCI(b *testing.B) {
 	}
 }
 
-// BenchmarkPCIUntyped decodes the same answer through go-proxmox into maps. The
-// difference is the cost of typed decoding.
+// BenchmarkPCIUntyped decodes the answer of BenchmarkPCI through go-proxmox
+// into maps. The difference is the cost of typed decoding.
 func BenchmarkPCIUntyped(b *testing.B) {
 	client, _ := sixty(b)
 	for b.Loop() {
@@ -64,7 +65,8 @@ func BenchmarkPCIUntyped(b *testing.B) {
 	}
 }
 
-// BenchmarkStorage reads a node's storages and disks, seven requests at once.
+// BenchmarkStorage reads a node's storages and disks with seven concurrent
+// requests.
 func BenchmarkStorage(b *testing.B) {
 	_, c := sixty(b)
 	for b.Loop() {

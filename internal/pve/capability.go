@@ -3,8 +3,8 @@ package pve
 import "context"
 
 // Bridges returns the names of the bridges and vnets that the login may give to
-// a VM: PVE leaves out the others (pve-manager PVE/API2/Network.pm). Any login
-// may ask.
+// a VM, because PVE leaves out the others (pve-manager PVE/API2/Network.pm).
+// The request needs no privilege.
 func (c *Client) Bridges(ctx context.Context) ([]string, error) {
 	var entries []struct {
 		Name string `json:"iface"`
@@ -20,10 +20,10 @@ func (c *Client) Bridges(ctx context.Context) ([]string, error) {
 }
 
 // CPUModels returns the CPU models that a VM can have. Models that the cluster
-// defines have "custom-" in front (qemu-server PVE/API2/Qemu/CPU.pm). Any login
-// may ask; PVE leaves out custom models without Sys.Audit on /nodes. In a
-// cluster, the node that the client reaches answers for all nodes: PVE does not
-// pass the request on.
+// defines have "custom-" in front (qemu-server PVE/API2/Qemu/CPU.pm). The
+// request needs no privilege, but PVE leaves out custom models without
+// Sys.Audit on /nodes. In a cluster, the node that the client reaches answers
+// for all nodes: PVE does not pass the request on.
 func (c *Client) CPUModels(ctx context.Context) ([]string, error) {
 	var entries []struct {
 		Name string `json:"name"`

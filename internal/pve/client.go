@@ -21,12 +21,13 @@ import (
 // the program begins. Nil leaves the error as it is.
 var Public func(error) error
 
-// A Client speaks to one node. It is safe for concurrent use.
+// A Client sends requests to one node. It is safe for concurrent use.
 type Client struct {
 	api  *proxmox.Client
 	node string
-	// The first request goes alone: go-proxmox uses it to log in with a
-	// password, and would fail all other requests made at the same time.
+	// The first request is made alone. go-proxmox uses it to log in with a
+	// password, and would fail all other requests that are made at the same
+	// time.
 	first chan struct{}
 	ready *atomic.Bool
 	slots chan struct{} // one slot for each request in flight
@@ -35,12 +36,12 @@ type Client struct {
 	secrets *secrets
 }
 
-// InFlight is the number of requests that a client has under way at once. With
-// 32 requests at once, a node with sixteen VMs is read in two rounds. Between
-// the rounds, up to InFlight connections stay open.
+// InFlight is the number of requests that a client has under way at the same
+// time. With 32, a node with sixteen VMs is read in two rounds. Between the
+// rounds, up to InFlight connections stay open.
 const InFlight = 32
 
-// answerTime is how long a request may take. A node's own proxy gives up after
+// answerTime is the time limit of a request. A node's own proxy gives up after
 // 30 seconds (pve-http-server PVE/APIServer/AnyEvent.pm, proxy_request).
 const answerTime = time.Minute
 
@@ -50,15 +51,15 @@ func New(api *proxmox.Client, node string) *Client {
 	return &Client{api: api, node: node, first: make(chan struct{}, 1), ready: new(atomic.Bool), slots: make(chan struct{}, InFlight), foreign: true, secrets: new(secrets)}
 }
 
-// On returns the same client for another node of the cluster.
+// On returns a copy of the client for another node of the cluster.
 func (c *Client) On(node string) *Client {
 	other := *c
 	other.node = node
 	return &other
 }
 
-// explain handles every error on its way to a caller. It hides the secrets that
-// the client knows, and the secrets that only this request contains.
+// explain prepares every error for the caller. It hides the secrets that the
+// client knows, and the secrets in passing, which only this request contains.
 func (c *Client) explain(err error, passing ...string) error {
 	if session := c.api.Session(); session != nil {
 		c.secrets.add(session.Ticket, session.CSRFPreventionToken)
@@ -88,9 +89,10 @@ func (r *raw) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// call makes a request and decodes its data into v, which may be nil. An
-// answer that is not JSON is an error, whatever its status: go-proxmox would
-// take a 595 for success. A GET whose answer gets lost is made again.
+// call makes a request and decodes its data into v, which may be nil. An answer
+// that is not JSON is an error, whatever its status is, because go-proxmox
+// would treat a 595 as a success. If the answer to a GET is lost, call makes
+// the GET again.
 func (c *Client) call(ctx context.Context, method, path string, params any, v any) error {
 	if r := roundOf(ctx); r != nil && method == http.MethodGet && v != nil && !strings.HasPrefix(path, "/nodes/") {
 		return r.read(ctx, c, path, path, v)
@@ -117,7 +119,7 @@ func (c *Client) request(ctx context.Context, method, path string, params any, v
 	return c.take(ctx, method, path, answer, v)
 }
 
-// poll makes a GET once, without a second try after a lost answer.
+// poll makes a GET once. It does not try again if the answer is lost.
 func (c *Client) poll(ctx context.Context, path string, query url.Values, v any) error {
 	path = withQuery(path, query)
 	answer, err := c.ask(ctx, http.MethodGet, path, nil, nil)
@@ -139,7 +141,7 @@ func (c *Client) ask(ctx context.Context, method, path string, body []byte, pass
 	return answer, nil
 }
 
-// take decodes an answer into v, which may be nil.
+// take decodes an answer into v. v may be nil.
 func (c *Client) take(ctx context.Context, method, path string, answer raw, v any) error {
 	if v == nil || !answer.there {
 		return nil
@@ -155,7 +157,7 @@ func (c *Client) take(ctx context.Context, method, path string, answer raw, v an
 	return nil
 }
 
-// odd reports values of an answer that cannot be used.
+// odd reports the values of an answer that cannot be used.
 func (c *Client) odd(ctx context.Context, method, path string, values ...string) {
 	report, _ := ctx.Value(oddKey{}).(func(Odd))
 	for _, value := range values {
@@ -165,14 +167,14 @@ func (c *Client) odd(ctx context.Context, method, path string, values ...string)
 	}
 }
 
-// pauses holds the waiting times before a GET is made again because its answer
-// got lost. PVE's own proxy loses answers when the node is busy: 595 to 599
+// pauses holds the waiting times before a GET with a lost answer is made again.
+// PVE's own proxy loses answers when the node is busy: 595 to 599
 // (pve-http-server PVE/APIServer/AnyEvent.pm, proxy_request).
 var pauses = []time.Duration{200 * time.Millisecond, 600 * time.Millisecond, 1800 * time.Millisecond}
 
-// lost reports whether an answer was lost on its way: a proxy says so, or the
-// connection was closed. It returns false for a node that cannot be reached or
-// is silent: such a node will not be back a moment later.
+// lost reports whether an answer was lost on its way, because a proxy says so
+// or because the connection was closed. It returns false for a node that cannot
+// be reached or is silent, because such a node will not be back a moment later.
 func lost(err error) bool {
 	var e *Error
 	if !errors.As(err, &e) {
@@ -183,8 +185,8 @@ func lost(err error) bool {
 		errors.As(e.cause, &broken) && (broken.Op == "read" || broken.Op == "write")
 }
 
-// send makes a request. If go-proxmox fails it because it logged in for another
-// request meanwhile, send makes it again.
+// send makes a request. If the request fails because go-proxmox logged in for
+// another request meanwhile, send makes it again.
 func (c *Client) send(ctx context.Context, method, path string, body []byte, answer *raw) (err error) {
 	limit := min(answerTime, limitOf(ctx))
 	answered, err := c.enter(ctx, path)
@@ -212,7 +214,7 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte, ans
 	}
 	switch {
 	case err == nil || statusText.MatchString(err.Error()) || badRequest.MatchString(err.Error()):
-		c.ready.Store(true) // it answers, and accepts the login
+		c.ready.Store(true) // the node answers, and accepts the login
 	case limited.Err() != nil && ctx.Err() == nil:
 		return noAnswer(limit)
 	}
@@ -232,8 +234,9 @@ func (c *Client) req(ctx context.Context, method, path string, body []byte, answ
 	return err
 }
 
-// enter waits until the request may begin, and returns the function to call
-// when it has ended. A [Round] in the context decides in place of the client.
+// enter waits until the request may begin. It returns the function that the
+// caller must call when the request has ended. If the context has a [Round],
+// the round decides instead of the client.
 func (c *Client) enter(ctx context.Context, path string) (answered func(error), err error) {
 	if r := roundOf(ctx); r != nil {
 		return r.enter(ctx, path)
@@ -267,7 +270,7 @@ func withQuery(path string, query url.Values) string {
 	return path + "?" + query.Encode()
 }
 
-// here returns a path below the node.
+// here returns a path of the API below the client's node.
 func (c *Client) here(format string, args ...any) string {
 	return "/nodes/" + url.PathEscape(c.node) + fmt.Sprintf(format, args...)
 }

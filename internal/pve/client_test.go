@@ -20,8 +20,8 @@ import (
 
 const token, secret = "root@pam!lab", "11111111-2222-3333-4444-555555555555"
 
-// open returns our own client, which uses Transport, or a caller's plain
-// client.
+// open returns a client. If plain is set, this is a caller's client; otherwise
+// it is our own client, which uses Transport.
 func open(sim *pvetest.Node, plain bool) *pve.Client {
 	transport := sim.Transport()
 	if !plain {
@@ -41,7 +41,7 @@ func host() pvetest.Host {
 	return h
 }
 
-// inBubble runs a test against a fresh node, in a bubble of testing/synctest.
+// inBubble runs a test against a new node, in a bubble of testing/synctest.
 func inBubble(t *testing.T, play func(t *testing.T, sim *pvetest.Node, c *pve.Client)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -239,8 +239,8 @@ func TestErrorsByTheirSentinels(t *testing.T) {
 	})
 }
 
-// Without Transport, go-proxmox takes an answer 595 with a body for success. An
-// answer 595 without a body must nevertheless be an error.
+// Without Transport, go-proxmox treats an answer 595 with a body as a success.
+// An answer 595 without a body must nevertheless be an error.
 func TestPlainClient(t *testing.T) {
 	t.Parallel()
 	sim := pvetest.New(host(), nil)

@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// A BackupJob is a scheduled backup that this node takes part in. The fields are
-// those of workstation.BackupJob.
+// A BackupJob is a scheduled backup in which this node takes part. The fields
+// are the same as in workstation.BackupJob.
 type BackupJob struct {
 	ID       string
 	Schedule string // a calendar event: "02:00"
 	Mode     string // "snapshot", "suspend" or "stop"
 	Enabled  bool
 	Pool     string // the resource pool that the job names; empty if it names no pool
-	VMs      []int  // the VMs that the job names, without those of its pool
+	VMs      []int  // the VMs that the job names, without the VMs of its pool
 	All      bool   // the job is for all VMs except those in Exclude
 	Exclude  []int
 }
@@ -67,10 +67,11 @@ type Guest struct {
 	Node      string
 	Container bool
 	Running   bool
-	// Known says that the cluster knows whether the guest runs. It forgets the
-	// state some minutes after a guest's node has gone away.
+	// Known says that the cluster knows whether the guest runs. Some minutes
+	// after a node has gone away, the cluster forgets whether the node's guests
+	// run.
 	Known bool
-	Pool  string // its resource pool; empty without Pool.Audit
+	Pool  string // the guest's resource pool; empty without Pool.Audit
 }
 
 // Guests returns the cluster's VMs and containers that the caller may see.
@@ -91,9 +92,9 @@ func (c *Client) Guests(ctx context.Context) ([]Guest, error) {
 	return guests, nil
 }
 
-// HAResources returns the VMs under high availability, which only the HA manager
-// starts and stops, and the VMs that the HA manager is told to ignore
-// (pve-ha-manager PVE/HA/Config.pm, vm_is_ha_managed).
+// HAResources returns the VMs under high availability, which only the HA
+// manager starts and stops. It also returns the VMs that the HA manager must
+// ignore (pve-ha-manager PVE/HA/Config.pm, vm_is_ha_managed).
 func (c *Client) HAResources(ctx context.Context) (managed, ignored []int, err error) {
 	var entries []struct{ SID, State string }
 	if err := c.get(ctx, "/cluster/ha/resources", url.Values{"type": {"vm"}}, &entries); err != nil {

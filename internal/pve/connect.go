@@ -18,8 +18,9 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// An Endpoint says where a node's API is and how to log in, with a token or
-// with a user name and a password. The fields are those of workstation.Endpoint.
+// An Endpoint says where a node's API is and how to log in. The login is a
+// token, or a user name and a password. The fields are the same as in
+// workstation.Endpoint.
 type Endpoint struct {
 	URL         string
 	Token       string // "user@realm!id=secret"
@@ -30,7 +31,7 @@ type Endpoint struct {
 	Transport   http.RoundTripper // replaces the network
 }
 
-// String returns the URL and nothing that is secret.
+// String returns the URL without secrets.
 func (e Endpoint) String() string {
 	u, err := url.Parse(e.URL)
 	if err != nil || u.Host == "" { // the text may hold a password
@@ -65,7 +66,7 @@ func (e *CertificateError) Error() string {
 // Unwrap returns the verifier's error.
 func (e *CertificateError) Unwrap() error { return e.cause }
 
-// parse returns the address of an endpoint. The errors match [ErrInvalid].
+// parse returns the URL of an endpoint. The errors match [ErrInvalid].
 func (e Endpoint) parse() (*url.URL, error) {
 	u, err := url.Parse(strings.TrimSuffix(strings.TrimSuffix(e.URL, "/"), "/api2/json"))
 	switch {
@@ -79,8 +80,8 @@ func (e Endpoint) parse() (*url.URL, error) {
 	return u, nil
 }
 
-// Dial returns a client of the endpoint that names no node yet. It makes no
-// request. The errors match [ErrInvalid].
+// Dial returns a client of the endpoint, for no particular node yet. It makes
+// no request. The errors match [ErrInvalid].
 func Dial(e Endpoint) (*Client, error) {
 	u, err := e.parse()
 	if err != nil {
@@ -124,8 +125,8 @@ func verifying(host string, e Endpoint) (*http.Transport, error) {
 		return nil, inputError(fmt.Sprintf("fingerprint %q: want the 32 bytes of a SHA-256 in hexadecimal", e.Fingerprint))
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = InFlight // so that the next round finds its connections open
-	// The verification is our own, below, so that its error can show the
+	transport.MaxIdleConnsPerHost = InFlight // keeps the connections open for the next round
+	// The verification below is our own, because its error must show the
 	// fingerprint.
 	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true, //nolint:gosec // VerifyConnection verifies
 		VerifyConnection: func(state tls.ConnectionState) error { return verify(host, want, e.RootCAs, state) }}
@@ -154,8 +155,9 @@ func verify(host string, want []byte, roots *x509.CertPool, state tls.Connection
 	return nil
 }
 
-// Probe asks for the version, which every login may read. Its error says what
-// is wrong: the certificate, the login, or an endpoint that is not PVE.
+// Probe requests the version, which every login may read. Its error says
+// whether the certificate, the login or the endpoint is at fault: an endpoint
+// may not be PVE.
 func (c *Client) Probe(ctx context.Context) (release string, err error) {
 	var version struct {
 		Version, Release string

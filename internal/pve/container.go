@@ -7,12 +7,12 @@ import (
 	"slices"
 )
 
-// cardDevice matches the device nodes by which a container uses a graphics card,
-// in a devN key, a mount entry or a mount point.
+// cardDevice matches the device nodes through which a container uses a graphics
+// card. They are in a devN key, a mount entry or a mount point.
 var cardDevice = regexp.MustCompile(`(?:/dev/|\bdev/)(dri(?:/[a-zA-Z0-9]+)?|nvidia[a-zA-Z0-9-]*|kfd)\b`)
 
-// anything holds a value of any kind, as text. The raw keys of LXC are a list
-// of pairs; other keys are text or numbers.
+// anything holds a value of any kind, as text. LXC's raw keys have a list of
+// pairs as their value. The values of other keys are text or numbers.
 type anything string
 
 func (a *anything) take(value any) bool {
@@ -20,9 +20,9 @@ func (a *anything) take(value any) bool {
 	return true
 }
 
-// ContainerCards returns the device nodes of graphics cards that a container's
-// configuration names, each once: "/dev/dri/renderD128", "/dev/nvidia0". It
-// needs VM.Audit on the container.
+// ContainerCards returns the device nodes of graphics cards in a container's
+// configuration, each device node once: "/dev/dri/renderD128", "/dev/nvidia0".
+// It needs VM.Audit on the container.
 func (c *Client) ContainerCards(ctx context.Context, vmid int) ([]string, error) {
 	config := map[string]anything{}
 	if err := c.get(ctx, c.here("/lxc/%d/config", vmid), nil, &config); err != nil {

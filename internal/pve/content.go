@@ -9,10 +9,10 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// committed lists a storage's images: images to install from, and the disks of
-// VMs and containers. For a storage whose volumes take space only when they are
-// written, it adds up the disks' sizes. If the images cannot be listed, these
-// facts stay unknown.
+// committed lists a storage's images, which are the images to install from and
+// the disks of VMs and containers. It adds up the sizes of the disks for a
+// storage whose volumes take space only when they are written. If the images
+// cannot be listed, these facts stay unknown.
 func (c *Client) committed(ctx context.Context, s storage.Storage) storage.Storage {
 	thick := s.Type == "lvm"
 	content, asked := listed(s)
@@ -48,10 +48,11 @@ func (c *Client) committed(ctx context.Context, s storage.Storage) storage.Stora
 	return s
 }
 
-// listed returns the content type for which a storage is asked, or "" for all
-// types. PVE lists all images anew for each type, so all the needed types are
-// listed in one request. asked is false if no rule needs the storage's content,
-// and for an offline storage, because PVE would try to mount it.
+// listed returns the content type to request from a storage, or "" for all
+// types. For each request, PVE lists all images anew, so a single request must
+// return all the needed types. asked is false if no rule needs the storage's
+// content. It is also false for an offline storage, because PVE would try to
+// mount it.
 func listed(s storage.Storage) (content string, asked bool) {
 	local := slices.Contains([]string{"lvm", "lvmthin", "zfspool", "dir", "btrfs"}, s.Type)
 	images := slices.Contains(s.Content, "images") && local
@@ -73,7 +74,8 @@ type Volume struct {
 	VMID    int
 }
 
-// Content lists the volumes of one content type, or of all types for "".
+// Content lists the volumes of one content type. If content is "", it lists the
+// volumes of all types.
 func (c *Client) Content(ctx context.Context, name, content string) ([]Volume, error) {
 	return c.content(ctx, name, content, false)
 }

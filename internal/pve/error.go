@@ -14,7 +14,7 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// Errors to branch on with [errors.Is].
+// These errors are for decisions with [errors.Is].
 var (
 	ErrNotFound   = errors.New("not found")                            // a VM, storage, task or mapping does not exist
 	ErrPermission = errors.New("permission denied")                    // status 403, or a setting that only root may change
@@ -26,10 +26,10 @@ var (
 	ErrNotRunning = errors.New("not running")                          // the VM is off
 	ErrAgent      = errors.New("guest agent does not answer")          // the agent is not configured or does not run
 	ErrNoAnswer   = errors.New("no answer: it may have had effect")    // status 595 or 596, or a lost connection
-	ErrInvalid    = errors.New("PVE does not take these parameters")   // status 400
+	ErrInvalid    = errors.New("PVE does not take these parameters")   // status 400: PVE refused the parameters
 	ErrNotPVE     = errors.New("the endpoint is not a Proxmox VE API") //
 	ErrTimeout    = errors.New("the guest did not shut down in time")  //
-	ErrTooLarge   = errors.New("the answer is larger than PVE's are")  // or is too deeply nested
+	ErrTooLarge   = errors.New("the answer is larger than PVE's are")  // also for an answer that is too deeply nested
 	ErrAnswer     = errors.New("the answer cannot be used")            // the answer is another kind of value
 	ErrNoQuorum   = errors.New("the node's cluster has no quorum")     // /etc/pve is read-only
 )
@@ -41,7 +41,7 @@ var errNotJSON = fmt.Errorf("%w: the answer is not JSON", ErrNotPVE)
 type Error struct {
 	Method, Path string
 	Status       int    // 0 if there was no answer
-	Message      string // PVE's words; without an answer, the HTTP client's
+	Message      string // PVE's words, or the HTTP client's words if there was no answer
 	cause        error
 }
 
@@ -56,7 +56,7 @@ func (e *Error) Error() string {
 // Unwrap returns the HTTP client's error if the node did not answer.
 func (e *Error) Unwrap() error { return e.cause }
 
-// Is makes the error match the sentinels by status and message.
+// Is makes the error match the sentinel errors by status and message.
 func (e *Error) Is(target error) bool {
 	switch target {
 	case ErrLogin:
@@ -73,8 +73,8 @@ func (e *Error) Is(target error) bool {
 	return says(e.Message, target)
 }
 
-// messages holds the words that identify PVE's messages, each with its sentinel
-// (qemu-server 9.2, pve-guest-common, pve-common).
+// messages holds the words that identify PVE's messages, and the sentinel error
+// for each (qemu-server 9.2, pve-guest-common, pve-common).
 var messages = []struct {
 	pattern *regexp.Regexp
 	means   error
@@ -87,8 +87,8 @@ var messages = []struct {
 	{regexp.MustCompile(`VM \d+ (is )?not running`), ErrNotRunning},
 	{regexp.MustCompile(`QEMU guest agent is not running|No QEMU guest agent configured`), ErrAgent},
 	{regexp.MustCompile(`VM quit/powerdown failed`), ErrTimeout},
-	// pve-cluster PVE/Cluster.pm: check_cfs_quorum, cfs_lock; and what a write
-	// to the read-only /etc/pve gives (src/pmxcfs: EACCES).
+	// Sources: pve-cluster PVE/Cluster.pm, check_cfs_quorum and cfs_lock; and
+	// src/pmxcfs, where a write to the read-only /etc/pve returns EACCES.
 	{regexp.MustCompile(`no quorum[?!]|'?/etc/pve/[^' ]*'? ?(failed|-)?.*Permission denied`), ErrNoQuorum},
 }
 
@@ -116,7 +116,8 @@ func wrap(method, path string, err error) error {
 	var unfit *json.UnmarshalTypeError
 	switch match := statusText.FindStringSubmatch(text); {
 	case errors.Is(err, proxmox.ErrNotAuthorized):
-		// go-proxmox has the same error for 401 and 403, without the message.
+		// go-proxmox returns the same error for 401 and 403, without the
+		// message.
 		e.Status, e.Message, e.cause = 401, "not authorized: the login is not valid, or lacks a privilege", err
 	case match != nil:
 		e.Status, _ = strconv.Atoi(match[1])
@@ -127,9 +128,9 @@ func wrap(method, path string, err error) error {
 		}
 	case badRequest.MatchString(text):
 		e.Status, e.Message = 400, plainWords(badRequest.FindStringSubmatch(text)[1])
-	case errors.As(err, &syntax), errors.As(err, &unfit): // from go-proxmox, which decodes the answer first
+	case errors.As(err, &syntax), errors.As(err, &unfit): // go-proxmox decodes the answer first, so the error is from go-proxmox
 		e.Message, e.cause = errNotJSON.Error(), errNotJSON
-	case errors.As(err, &request): // the error repeats method and URL
+	case errors.As(err, &request): // the text of this error repeats method and URL
 		e.Message, e.cause = request.Err.Error(), err
 	default:
 		e.Message, e.cause = text, err
@@ -137,8 +138,9 @@ func wrap(method, path string, err error) error {
 	return e
 }
 
-// plainWords returns the words of a 400 that did not pass through [Transport]:
-// the reason and the body, or only the errors in the body if it is JSON.
+// plainWords returns PVE's words in a 400 that did not pass through
+// [Transport]. These are the reason and the body, or only the errors in the
+// body if the body is JSON.
 func plainWords(text string) string {
 	reason, body, _ := strings.Cut(text, " - ")
 	var said map[string]any
@@ -170,5 +172,5 @@ func (e *TaskError) Error() string {
 	return text
 }
 
-// Is makes the error match the sentinels by PVE's words.
+// Is makes the error match the sentinel errors by PVE's words.
 func (e *TaskError) Is(target error) bool { return says(e.Exit, target) }

@@ -15,9 +15,9 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// FuzzRefusal gives our client, and a caller's plain client, a refusal with any
-// status, reason and body. The error must be one printable line of bounded
-// length, without the secrets that were sent.
+// FuzzRefusal sends a refusal with any status, reason and body to our client
+// and to a caller's plain client. The error must be one printable line of
+// bounded length, without the secrets that were sent.
 func FuzzRefusal(f *testing.F) {
 	f.Add(500, "Internal Server Error", `{"data":null,"message":"VM 140 not running\n"}`)
 	f.Add(400, "Parameter verification failed.", `{"data":null,"errors":{"memory":"type check ('integer') failed","args":{"a":[1]}}}`)
@@ -67,8 +67,8 @@ func FuzzRefusal(f *testing.F) {
 	})
 }
 
-// FuzzAnswer gives a client any data. The client takes the values that fit, and
-// names the others in printable words.
+// FuzzAnswer sends any data to a client. The client stores the values that fit,
+// and names the others in printable words.
 func FuzzAnswer(f *testing.F) {
 	f.Add(`[{"vmid":140,"status":"running","maxmem":"4096","ha":{"managed":1}},{"vmid":"x"},[],null,1e400]`)
 	f.Add(`{"children":[{"name":"pve","children":[{"name":"/dev/sda3"}],"free":"N/A"}]}`)

@@ -13,17 +13,17 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// HA holds the requests to the HA manager, and its state. It needs Sys.Audit on
-// /.
+// HA holds the configuration and the state of high availability. To read it, a
+// login needs Sys.Audit on /.
 type HA struct {
-	Resources []HAResource // by VMID
-	Rules     []HARule     // by name
-	Groups    []HAGroup    // by name; only PVE 8 has groups
-	// HasRules says that the node that answered knows rules, as PVE does since
+	Resources []HAResource // sorted by VMID
+	Rules     []HARule     // sorted by name
+	Groups    []HAGroup    // sorted by name; only PVE 8 has groups
+	// HasRules says that the node that answered has rules. PVE has them since
 	// 9.0.
 	HasRules bool
-	// Master is the node of the active cluster resource manager; empty if none
-	// was active yet.
+	// Master is the node of the active cluster resource manager. It is empty if
+	// no manager has been active yet.
 	Master string
 }
 
@@ -31,17 +31,17 @@ type HA struct {
 type HAResource struct {
 	VMID                    int
 	Wanted                  string // "started", "stopped", "disabled" or "ignored"
-	Group                   string // of PVE 8
+	Group                   string // only in PVE 8
 	Comment                 string
 	Failback                bool
 	KnowsFailback           bool // PVE has the setting since 9.0
 	MaxRestart, MaxRelocate int
-	// State is the state of the service in the HA manager: "started",
+	// State is the state that the service has in the HA manager: "started",
 	// "stopped", "fence", "recovery", "error". It is empty before the manager's
 	// first round.
 	State string
 	Node  string
-	// Digest is that of the configuration of all resources.
+	// Digest is the digest of the configuration of all resources.
 	Digest string
 }
 
@@ -50,23 +50,23 @@ type HARule struct {
 	Name     string
 	Kind     string         // "node-affinity" or "resource-affinity"
 	SIDs     []string       // "vm:140", sorted
-	Nodes    map[string]int // priorities, for node-affinity
-	Strict   bool           // for node-affinity
+	Nodes    map[string]int // priorities by node, for the kind node-affinity
+	Strict   bool           // for the kind node-affinity
 	Affinity string         // "positive" or "negative", for resource-affinity
 	Disabled bool
 	Comment  string
 	Problems []string // why the HA manager ignores the rule
-	Digest   string   // of the configuration of all rules
+	Digest   string   // the digest of the configuration of all rules
 }
 
-// An HAGroup is a group of nodes of PVE 8.
+// An HAGroup is a group of nodes, which only PVE 8 has.
 type HAGroup struct {
 	Name       string
-	Nodes      map[string]int // priorities
+	Nodes      map[string]int // priorities by node
 	Restricted bool
 	NoFailback bool
 	Comment    string
-	Digest     string // of the configuration of all groups
+	Digest     string // the digest of the configuration of all groups
 }
 
 // HA reads the configuration and the state of high availability.
@@ -88,7 +88,7 @@ func (c *Client) HA(ctx context.Context) (HA, error) {
 	return h, nil
 }
 
-// vmOfSID returns the VMID of a service ID: 140 for "vm:140".
+// vmOfSID returns the VMID in a service ID, such as 140 for "vm:140".
 func vmOfSID(sid string) (vmid int, isVM bool) {
 	name, isVM := strings.CutPrefix(sid, "vm:")
 	vmid, err := strconv.Atoi(name)
@@ -105,7 +105,7 @@ func (c *Client) haResources(ctx context.Context) ([]HAResource, error) {
 	if err := c.get(ctx, "/cluster/ha/resources", url.Values{"type": {"vm"}}, &entries); err != nil {
 		return nil, err
 	}
-	or1 := func(n number) int { // the default of all three
+	or1 := func(n number) int { // all three numbers are 1 by default
 		if n.known {
 			return int(n.value)
 		}
@@ -118,7 +118,7 @@ func (c *Client) haResources(ctx context.Context) ([]HAResource, error) {
 			continue
 		}
 		wanted := cmp.Or(e.State, "started")
-		if wanted == "enabled" { // an old name
+		if wanted == "enabled" { // the old name of "started"
 			wanted = "started"
 		}
 		list = append(list, HAResource{VMID: vmid, Wanted: wanted, Group: e.Group, Comment: e.Comment, Failback: or1(e.Failback) == 1,
@@ -128,7 +128,8 @@ func (c *Client) haResources(ctx context.Context) ([]HAResource, error) {
 	return list, nil
 }
 
-// haRules returns no rules from PVE 8, which does not have the method.
+// haRules returns the rules. It returns no rules for PVE 8, which does not have
+// this method of the API.
 func (c *Client) haRules(ctx context.Context) (list []HARule, has bool, err error) {
 	var entries []struct {
 		Rule, Type, Resources, Nodes, Affinity, Comment, Digest string
@@ -164,8 +165,8 @@ func splitSIDs(list string) []string {
 	return sids
 }
 
-// haGroups returns no groups from PVE 9 if the groups have become rules
-// (pve-ha-manager PVE/API2/HA/Groups.pm).
+// haGroups returns the groups. It returns no groups for PVE 9 if the groups
+// have become rules (pve-ha-manager PVE/API2/HA/Groups.pm).
 func (c *Client) haGroups(ctx context.Context) ([]HAGroup, error) {
 	var entries []struct {
 		Group, Nodes, Comment, Digest string
@@ -211,21 +212,22 @@ func (c *Client) haStates(ctx context.Context) (states map[int]haState, master s
 	return states, master, nil
 }
 
-// ParseHANodes reads a list of nodes with priorities: "a:2,b". A node without a
-// priority, and one whose priority is not a number, has 0 (pve-ha-manager
-// PVE/HA/Tools.pm, parse_node_priority).
+// ParseHANodes parses a list of nodes with priorities: "a:2,b". The priority is
+// 0 if a node has no priority, or if the priority is not a number
+// (pve-ha-manager PVE/HA/Tools.pm, parse_node_priority).
 func ParseHANodes(list string) map[string]int {
 	nodes := map[string]int{}
 	for entry := range strings.FieldsFuncSeq(list, func(r rune) bool { return strings.ContainsRune(",; \t", r) }) {
 		name, priority, _ := strings.Cut(entry, ":")
 		if name != "" {
-			nodes[name], _ = strconv.Atoi(priority) // 0 if there is none
+			nodes[name], _ = strconv.Atoi(priority) // 0 if there is no priority
 		}
 	}
 	return nodes
 }
 
-// FormatHANodes writes a list of nodes with priorities, the nodes by name.
+// FormatHANodes writes a list of nodes with their priorities, sorted by the
+// nodes' names.
 func FormatHANodes(nodes map[string]int) string {
 	var list []string
 	for name, priority := range nodes {

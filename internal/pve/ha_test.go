@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// Changes of high availability are read back.
+// After each change of high availability, reading it shows the change.
 func TestHA(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, _ *pvetest.Node, c *pve.Client) {
@@ -52,7 +52,7 @@ func TestHA(t *testing.T) {
 	})
 }
 
-// PVE 8 has groups and no rules.
+// On PVE 8, the client reads and changes groups, and finds no rules.
 func TestHAOfPVE8(t *testing.T) {
 	t.Parallel()
 	host := pvetest.AMD()
@@ -82,7 +82,8 @@ func TestHAOfPVE8(t *testing.T) {
 	}
 }
 
-// FuzzParseHANodes writes the parsed nodes, and parses the same nodes again.
+// FuzzParseHANodes parses a list of nodes. If the result is written and parsed
+// again, it stays the same.
 func FuzzParseHANodes(f *testing.F) {
 	f.Add("a:2,b")
 	f.Add("a:-1; b:x c")

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// The methods in this file need Sys.Console on /. PVE compares the digest, if
-// there is one, with that of the whole configuration file.
+// The methods in this file need Sys.Console on /. If a digest is given, PVE
+// compares it with the digest of the whole configuration file.
 
 func (r HAResource) params() map[string]any {
 	params := map[string]any{"state": r.Wanted, "max_restart": r.MaxRestart, "max_relocate": r.MaxRelocate}
@@ -47,7 +47,8 @@ func (c *Client) UpdateHAResource(ctx context.Context, r HAResource) error {
 	return c.put(ctx, fmt.Sprintf("/cluster/ha/resources/vm:%d", r.VMID), r.params(), remove, r.Digest)
 }
 
-// put sends a PUT request with the options to delete and with the digest.
+// put sends a PUT request with parameters, the options to delete, and the
+// digest.
 func (c *Client) put(ctx context.Context, path string, params map[string]any, remove []string, digest string) error {
 	if len(remove) > 0 {
 		params["delete"] = strings.Join(remove, ",")
@@ -88,7 +89,7 @@ func (c *Client) CreateHARule(ctx context.Context, r HARule) error {
 func (c *Client) UpdateHARule(ctx context.Context, r HARule) error {
 	var remove []string
 	if !r.Disabled {
-		remove = append(remove, "disable") // disable=0 counts as not given
+		remove = append(remove, "disable") // PVE treats disable=0 like a missing parameter
 	}
 	if r.Comment == "" {
 		remove = append(remove, "comment")

@@ -22,10 +22,10 @@ type NodeStatus struct {
 	Cores   int    // logical CPUs
 	Kernel  string // uname -r
 	Version string // of PVE: "9.1.1"
-	// MemoryAvailable is the total minus the used memory. PVE counts memory as
-	// used unless the kernel reports it as available. PVE's "free" leaves out
-	// the page cache, and its "available" only exists since PVE 9 (pve-common
-	// PVE/ProcFSTools.pm).
+	// MemoryAvailable is the total memory minus the used memory. PVE counts
+	// memory as used unless the kernel reports it as available. PVE's value
+	// "free" leaves out the page cache, and its value "available" only exists
+	// since PVE 9 (pve-common PVE/ProcFSTools.pm).
 	MemoryTotal, MemoryAvailable storage.Size
 }
 
@@ -68,9 +68,10 @@ func (c *Client) Nodes(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// Permissions holds the caller's privileges by path, as PVE computed them, and
-// whether each also holds below its path. A path that is not listed has the
-// privileges that the nearest listed path above it passes on.
+// Permissions holds the caller's privileges by path, as PVE computed them. The
+// value of a privilege says whether the privilege also holds below the path. If
+// a path is not listed, it has the privileges that the nearest listed path
+// above it passes on.
 type Permissions map[string]map[string]flag
 
 // Permissions returns the caller's privileges.
@@ -95,8 +96,8 @@ func (p Permissions) Allows(path, privilege string) bool {
 	return false
 }
 
-// PCI returns the PCI functions of the node, bridges too. Facts that only the
-// host can read, such as drivers and reset methods, are absent. It needs
+// PCI returns the PCI functions of the node, including bridges. Facts that only
+// the host can read, such as drivers and reset methods, are absent. It needs
 // Sys.Audit or Sys.Modify on /.
 func (c *Client) PCI(ctx context.Context) ([]iommu.Function, error) {
 	var entries []struct {
@@ -111,8 +112,8 @@ func (c *Client) PCI(ctx context.Context) ([]iommu.Function, error) {
 		IOMMUGroup      number `json:"iommugroup"`
 		MDev            flag   `json:"mdev"`
 	}
-	// The blacklist is empty because PVE otherwise leaves out bridges and
-	// memory.
+	// The parameter for the blacklist is empty, because PVE otherwise leaves
+	// out bridges and memory.
 	path := c.here("/hardware/pci")
 	if err := c.get(ctx, path, url.Values{"pci-class-blacklist": {""}}, &entries); err != nil {
 		return nil, err
@@ -120,7 +121,7 @@ func (c *Client) PCI(ctx context.Context) ([]iommu.Function, error) {
 	var functions []iommu.Function
 	for _, e := range entries {
 		address, err := iommu.ParseAddress(e.ID)
-		if err != nil { // no VM can name the device
+		if err != nil { // a device without a valid address cannot be given to a VM
 			c.odd(ctx, http.MethodGet, path, fmt.Sprintf("id %q: not a PCI address", e.ID))
 			continue
 		}
@@ -179,8 +180,8 @@ func (c *Client) CreateMapping(ctx context.Context, m gpu.Mapping) error {
 	return c.post(ctx, "/cluster/mapping/pci", params, nil)
 }
 
-// UpdateMapping replaces the entries of a mapping. PVE refuses it if the
-// configuration has changed since the mapping's digest was read.
+// UpdateMapping replaces the entries of a mapping. PVE refuses the change if
+// the configuration has changed since the mapping's digest was read.
 func (c *Client) UpdateMapping(ctx context.Context, m gpu.Mapping) error {
 	params := map[string]any{"map": entries(m), "mdev": 0}
 	if m.MDev {
@@ -197,5 +198,5 @@ func entries(m gpu.Mapping) []string {
 	for _, e := range m.Entries {
 		texts = append(texts, e.String())
 	}
-	return append(texts, m.Unread...) // PVE replaces all entries, and another node may have written these
+	return append(texts, m.Unread...) // PVE replaces all entries, so the unread entries must be sent too
 }

@@ -20,7 +20,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// saying is a node that answers every request with the same answer.
+// saying returns a client of a node that answers every request with the same
+// answer.
 func saying(status string, body string) *pve.Client {
 	code := 0
 	_, _ = fmt.Sscan(status, &code)
@@ -33,8 +34,8 @@ func answering(base http.RoundTripper) *pve.Client {
 	return pve.New(proxmox.NewClient("https://pve/api2/json", proxmox.WithHTTPClient(&http.Client{Transport: pve.Transport(base)}), proxmox.WithAPIToken(token, secret)), "pve")
 }
 
-// notGos holds words of Go's own decoder. They mean nothing to people and must
-// not appear.
+// notGos holds words of Go's own decoder. They mean nothing to users, so errors
+// must not contain them.
 var notGos = []string{"json:", "Go struct", "Go value", "unmarshal", "invalid character", "unexpected end of JSON", "pve.text", "pve.UPID", "[]struct"}
 
 func goWords(text string) string {
@@ -78,8 +79,8 @@ func TestAnswersThatAreNotPVEs(t *testing.T) {
 	}
 }
 
-// Two bodies are too large: an endless body, and a body that is small until it
-// is decompressed.
+// Reading stops at the limit for two bodies: an endless body, and a body that
+// is small until it is decompressed.
 func TestBodiesHaveABound(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -145,7 +146,8 @@ func TestAStatusThatSaysNothing(t *testing.T) {
 	}
 }
 
-// A write whose answer names no task may have had effect.
+// If the answer to a write names no task, the error says that the write may
+// have had an effect.
 func TestTasksThatCannotBe(t *testing.T) {
 	t.Parallel()
 	for _, data := range []string{`{"x":"y"}`, `[1]`, `"vm 140 is started"`, `17`, `"UPID:a:b"`} {
@@ -182,7 +184,8 @@ func TestWordsOfARefusal(t *testing.T) {
 	}
 }
 
-// The decoding of a large list ends with its context, however far it has come.
+// The decoding of a large list stops when its context ends, however far it has
+// come.
 func TestDecodingEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -191,7 +194,7 @@ func TestDecodingEndsWithItsContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := answering(roundTripper(func(r *http.Request) (*http.Response, error) {
-		cancel() // the whole answer is there, and the caller has given up
+		cancel() // the whole answer has arrived, but the caller has given up
 		return &http.Response{StatusCode: 200, Status: "200 OK", Body: io.NopCloser(strings.NewReader(string(body))), Header: http.Header{}, Request: r}, nil
 	}))
 	if _, err := c.VMs(ctx); !errors.Is(err, context.Canceled) {
@@ -199,7 +202,7 @@ func TestDecodingEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// sink is a server that keeps the requests that reach it.
+// sink starts a server that keeps the requests that reach it.
 func sink(t *testing.T, secure bool) (address string, got func() string) {
 	t.Helper()
 	var mu sync.Mutex
@@ -225,7 +228,8 @@ func sink(t *testing.T, secure bool) (address string, got func() string) {
 	}
 }
 
-// If a node redirects, the target gets neither login nor body.
+// If a node redirects a request, the target of the redirect gets neither login
+// nor body.
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	for _, code := range []int{301, 302, 303, 307, 308} {
@@ -264,7 +268,8 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
-// A body that comes byte by byte ends when the time of a request is over.
+// Reading a body that arrives byte by byte stops when the time of the request
+// is over.
 func TestADrippingBody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -278,8 +283,8 @@ func TestADrippingBody(t *testing.T) {
 	})
 }
 
-// drip yields a byte a second until the request's context ends, as a body of
-// net/http does.
+// drip is a body that yields a byte a second until the request's context ends,
+// as a body of net/http does.
 type drip struct{ ctx context.Context }
 
 func (d drip) Read(p []byte) (int, error) {
@@ -290,8 +295,8 @@ func (d drip) Read(p []byte) (int, error) {
 	return 1, nil
 }
 
-// A value that is missing in a guest's answer does not count as success or as
-// empty.
+// If a value is missing in a guest's answer, this does not count as success or
+// as an empty value.
 func TestAnswersOfAGuestThatLack(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

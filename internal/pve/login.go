@@ -12,27 +12,29 @@ import (
 	"time"
 )
 
-// renewAfter is the age at which a ticket is replaced. PVE takes a ticket for
+// renewAfter is the age at which a ticket is replaced. PVE accepts a ticket for
 // two hours (PVE/AccessControl.pm).
 const renewAfter = time.Hour
 
-// A login is a transport that logs in with a password. It logs in again when
-// the node refuses the ticket: a request refused with 401 had no effect, and is
-// made once more. The sessions of go-proxmox instead fail every request that is
-// under way at a login, and log in at most once an hour.
+// A login is a transport that logs in with a password. When the node refuses
+// the ticket, it logs in again and repeats the request, because a request that
+// was refused with 401 had no effect. The sessions of go-proxmox work
+// differently: at a login they fail every request that is under way, and they
+// log in at most once an hour.
 type login struct {
 	base               http.RoundTripper
 	address            string // the address of the API
 	username, password string
-	secrets            *secrets // the tickets are added to it
+	secrets            *secrets // the transport adds its tickets to these secrets
 
-	turn         chan struct{} // its holder may use the fields below
+	turn         chan struct{} // the fields below belong to the goroutine that holds the turn
 	ticket, csrf string
 	since        time.Time
 }
 
 // newLogin returns a transport that logs in to the endpoint at an address.
-// Clients of one cluster share the transport of [Join], and so their login.
+// Clients of one cluster share the transport of [Join], and therefore share its
+// login.
 func newLogin(base http.RoundTripper, address string, e Endpoint) *login {
 	if l, shared := base.(*login); shared {
 		return l
@@ -77,8 +79,8 @@ func (l *login) send(r *http.Request, body io.ReadCloser, ticket, csrf string) (
 	return l.base.RoundTrip(r)
 }
 
-// session returns the ticket. If the ticket is old or was refused, it logs in
-// for a new one.
+// session returns the ticket. If the ticket is old or was refused, session logs
+// in to get a new ticket.
 func (l *login) session(r *http.Request, refused string) (ticket, csrf string, err error) {
 	select {
 	case l.turn <- struct{}{}:
@@ -89,7 +91,7 @@ func (l *login) session(r *http.Request, refused string) (ticket, csrf string, e
 	if l.ticket != "" && l.ticket != refused && time.Since(l.since) < renewAfter {
 		return l.ticket, l.csrf, nil
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), answerTime) // because an upload has no deadline
+	ctx, cancel := context.WithTimeout(r.Context(), answerTime) // needed because an upload has no deadline
 	defer cancel()
 	form := url.Values{"username": {l.username}, "password": {l.password}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, l.address+"/access/ticket", strings.NewReader(form.Encode()))
@@ -125,7 +127,7 @@ func (l *login) session(r *http.Request, refused string) (ticket, csrf string, e
 	return l.ticket, l.csrf, nil
 }
 
-// A granted is PVE's answer to a login.
+// A granted holds PVE's answer to a login.
 type granted struct {
 	Ticket  text
 	CSRF    text `json:"CSRFPreventionToken"`
@@ -141,7 +143,8 @@ type loginError struct {
 // Error implements error.
 func (e *loginError) Error() string { return "login: " + e.status }
 
-// refusal answers a request as the node answered its login.
+// refusal returns the node's answer to a failed login as the answer to a
+// request.
 func refusal(r *http.Request, err error) (*http.Response, error) {
 	var refused *loginError
 	if !errors.As(err, &refused) {

@@ -18,7 +18,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// ours returns a client with our own login; theirs returns a client with the
+// ours returns a client with our own login. theirs returns a client with the
 // sessions of go-proxmox.
 func ours(t *testing.T, sim *pvetest.Node) *pve.Client {
 	t.Helper()
@@ -34,7 +34,7 @@ func theirs(_ *testing.T, sim *pvetest.Node) *pve.Client {
 		proxmox.WithCredentials(&proxmox.Credentials{Username: "root@pam", Password: "secret"})), "pve")
 }
 
-// many makes many requests at once.
+// many makes many requests at the same time.
 func many(ctx context.Context, c *pve.Client) error {
 	var group errgroup.Group
 	for range 12 {
@@ -64,7 +64,7 @@ func TestLogin(t *testing.T) {
 					if err := many(t.Context(), c); err != nil {
 						t.Errorf("after %d idle times: %v", i, err)
 					}
-					time.Sleep(3 * time.Hour) // longer than a ticket lasts
+					time.Sleep(3 * time.Hour) // longer than a ticket is valid
 				}
 			})
 		})
@@ -85,13 +85,13 @@ func TestLoginAgain(t *testing.T) {
 		if err := c.SetConfig(t.Context(), 141, pve.Change{Set: map[string]string{"description": "after it"}}); err != nil {
 			t.Error(err)
 		}
-		if state, _ := sim.VM(141); state.Config["description"] != "after it" || len(sim.Writes()) != 2 { // the refused write and its repetition
+		if state, _ := sim.VM(141); state.Config["description"] != "after it" || len(sim.Writes()) != 2 { // the write was refused once and then repeated
 			t.Errorf("%q after %v", state.Config["description"], sim.Writes())
 		}
 	})
 }
 
-// A ticket is renewed before it ends, for uploads that cannot be sent twice.
+// A ticket is renewed before it expires, because an upload cannot be repeated.
 func TestLoginRenews(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -136,8 +136,8 @@ func TestLoginThatFails(t *testing.T) {
 	}
 }
 
-// A login without an answer is given up after a time, so that the next login
-// may work.
+// If a login gets no answer, it is given up after some time, so that the next
+// login may work.
 func TestALoginThatHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -156,7 +156,8 @@ func TestALoginThatHangs(t *testing.T) {
 	})
 }
 
-// Requests that wait for the first request do not wait for ever.
+// Requests that wait for the first request stop waiting if the node never
+// answers.
 func TestASilentNode(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, sim *pvetest.Node, c *pve.Client) {
@@ -168,7 +169,7 @@ func TestASilentNode(t *testing.T) {
 	})
 }
 
-// No request waits for ever.
+// No request waits for ever for an answer.
 func TestNoAnswer(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, sim *pvetest.Node, c *pve.Client) {

@@ -14,7 +14,7 @@ type Membership struct {
 	// Quorate says whether the node sees a majority of the votes. A node that
 	// is in no cluster is quorate.
 	Quorate bool
-	Members []Member // by name
+	Members []Member // sorted by name
 }
 
 // A Member is a node of a cluster.
@@ -25,8 +25,8 @@ type Member struct {
 	Local   bool   // the node answered the request
 }
 
-// Membership asks the node that the client reaches (pve-manager
-// PVE/API2/Cluster.pm, get_status). It needs Sys.Audit on /.
+// Membership returns the cluster as the node that the client reaches sees it
+// (pve-manager PVE/API2/Cluster.pm, get_status). It needs Sys.Audit on /.
 func (c *Client) Membership(ctx context.Context) (Membership, error) {
 	var entries []struct {
 		Type, Name, IP         string
@@ -52,8 +52,8 @@ func (c *Client) Membership(ctx context.Context) (Membership, error) {
 	return m, nil
 }
 
-// MembersSeen returns the members as every login may see them, without their
-// addresses (pve-manager PVE/API2/Nodes.pm, index).
+// MembersSeen returns the members without their addresses, because every login
+// may see these facts (pve-manager PVE/API2/Nodes.pm, index).
 func (c *Client) MembersSeen(ctx context.Context) ([]Member, error) {
 	var entries []struct{ Node, Status string }
 	if err := c.request(ctx, "GET", "/nodes", nil, &entries); err != nil {

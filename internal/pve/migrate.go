@@ -15,25 +15,25 @@ import (
 // node (qemu-server PVE/API2/Qemu.pm, migrate_vm_precondition).
 type Migration struct {
 	Running bool
-	// Local names the devices of the host because of which PVE refuses to move
-	// the VM: "hostpci0".
+	// Local holds the keys of the VM's host devices because of which PVE
+	// refuses to move the VM: "hostpci0".
 	Local []string
-	// Disks holds the volumes on storages that nodes do not share.
+	// Disks holds the VM's volumes on storages that the nodes do not share.
 	Disks []LocalDisk
-	// Storages and Mappings name the storages and mappings that the VM uses and
-	// the target lacks. A mapping is named by its key: "hostpci0".
+	// Storages and Mappings hold the storages and mappings that the VM uses but
+	// the target lacks. Mappings holds the mappings' keys: "hostpci0".
 	Storages, Mappings []string
 	// HA holds the resources because of which the rules of high availability
-	// forbid the target, and the reason: "vm:141 (resource-affinity)".
+	// forbid the target, each with the reason: "vm:141 (resource-affinity)".
 	HA []string
 	// Along holds the HA resources that PVE moves together with the VM.
 	Along []string
 }
 
-// A LocalDisk is a volume of a VM on a storage of one node.
+// A LocalDisk is a volume of a VM on a storage of a single node.
 type LocalDisk struct {
 	Volume string
-	Size   storage.Size // 0 if PVE does not say it
+	Size   storage.Size // 0 if PVE does not report the size
 	CD     bool
 	Unused bool
 }
@@ -83,7 +83,7 @@ type Replication struct {
 	Disabled   bool
 	// LastSync is the time of the newest copy. It is zero if there is no copy.
 	LastSync time.Time
-	// Duration is how long the last run took.
+	// Duration is the duration of the last run.
 	Duration time.Duration
 	// Failures counts the runs that failed since the last good run.
 	Failures int
@@ -99,7 +99,7 @@ func (c *Client) Replications(ctx context.Context, vmid int) ([]Replication, err
 		Disable  flag   `json:"disable"`
 		Remove   text   `json:"remove_job"`
 		LastSync number `json:"last_sync"`
-		Duration number `json:"duration"` // a fraction of seconds
+		Duration number `json:"duration"` // in seconds, with a fraction
 		Failures number `json:"fail_count"`
 		Error    string `json:"error"`
 	}
@@ -109,7 +109,7 @@ func (c *Client) Replications(ctx context.Context, vmid int) ([]Replication, err
 	var jobs []Replication
 	for _, e := range entries {
 		if e.Remove != "" {
-			continue // the job removes its copies
+			continue // the job is being removed, with its copies
 		}
 		job := Replication{ID: e.ID, Target: e.Target, Disabled: bool(e.Disable), Failures: int(e.Failures.value), Error: e.Error,
 			Duration: time.Duration(e.Duration.value) * time.Second}
@@ -121,8 +121,8 @@ func (c *Client) Replications(ctx context.Context, vmid int) ([]Replication, err
 	return jobs, nil
 }
 
-// Migrate begins to move a VM that is off to another node. If the VM is under
-// high availability, the task only asks the HA manager to move it.
+// Migrate starts to move a VM that is off to another node. If the VM is under
+// high availability, the task only requests the move from the HA manager.
 func (c *Client) Migrate(ctx context.Context, vmid int, target string) (task UPID, err error) {
 	return task, c.post(ctx, c.vm(vmid, "/migrate"), map[string]any{"target": target}, &task)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// The answers have the form of qemu-server PVE/API2/Qemu.pm,
+// Migration decodes answers that have the form of qemu-server PVE/API2/Qemu.pm,
 // migrate_vm_precondition.
 func TestMigration(t *testing.T) {
 	t.Parallel()

@@ -13,8 +13,8 @@ type fileSystem struct {
 	size         storage.Size
 }
 
-// mounts reads the file systems that PVE mounts with units of its own. The API
-// does not report others, such as the root file system.
+// mounts returns the file systems that PVE mounts with its own systemd units.
+// The API does not report other file systems, such as the root file system.
 func (c *Client) mounts(ctx context.Context) ([]storage.Mount, error) {
 	var entries []struct{ Path, Device, Type string }
 	err := c.get(ctx, c.here("/disks/directory"), nil, &entries)
@@ -25,11 +25,12 @@ func (c *Client) mounts(ctx context.Context) ([]storage.Mount, error) {
 	return mounts, err
 }
 
-// locate replaces the UUID in a mount by the device. PVE mounts all file
-// systems that it made by their UUID (pve-storage PVE/API2/Disks/Directory.pm),
-// but its list of disks has no UUIDs. So locate looks for a mounted file system
-// with the mount's type that is a little larger than the storage on it. If
-// several file systems fit, the mount keeps its UUID.
+// locate replaces the UUID in a mount by the path of a device. PVE mounts the
+// file systems that it made by their UUIDs (pve-storage
+// PVE/API2/Disks/Directory.pm), but its list of disks has no UUIDs. So locate
+// looks for a mounted file system that has the mount's type and is a little
+// larger than the storage on it. If several file systems fit, the mount keeps
+// its UUID.
 func locate(mounts []storage.Mount, storages []storage.Storage, systems []fileSystem) {
 	for i, m := range mounts {
 		if !strings.HasPrefix(m.Devices[0], "/dev/disk/by-uuid/") {

@@ -17,8 +17,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// answers is a node with answers for some paths. It answers all other paths
-// with null.
+// answers returns a client of a node that has answers for some paths. The node
+// answers all other paths with null.
 func answers(byPath map[string]any) *pve.Client {
 	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
 		path := strings.TrimPrefix(r.URL.Path, "/api2/json")
@@ -35,9 +35,9 @@ func answers(byPath map[string]any) *pve.Client {
 	return pve.New(proxmox.NewClient("https://pve/api2/json", proxmox.WithHTTPClient(&http.Client{Transport: transport}), proxmox.WithAPIToken(token, secret)), "pve")
 }
 
-// The answers have the shapes that pve-storage sends: a pool on NVMe disks made
-// by the installer, a pool whose name PVE's own API refuses, an SSD on a USB
-// bridge, containers, and a storage of other nodes.
+// Storage decodes answers in the forms that pve-storage sends: a pool on NVMe
+// disks made by the installer, a pool whose name PVE's own API refuses, an SSD
+// on a USB bridge, containers, and a storage of other nodes.
 func TestStorageOfOddNodes(t *testing.T) {
 	t.Parallel()
 	type object = map[string]any
@@ -114,7 +114,8 @@ func TestAgentsThatLack(t *testing.T) {
 	})
 }
 
-// An open console is a task, but does nothing to the VM.
+// An open console is a task, but RunningTasks leaves it out because it does
+// nothing to the VM.
 func TestConsolesAreNoWork(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, sim *pvetest.Node, c *pve.Client) {
@@ -159,7 +160,7 @@ func TestPending(t *testing.T) {
 		if config, err := c.Config(t.Context(), 140); err != nil || p.Digest != config.Digest || len(p.Digest) != 40 || p.InForce["digest"] != "" {
 			t.Errorf("digests %q and %q, %v", p.Digest, config.Digest, err)
 		}
-		// The plain configuration only leaves out the deleted key whose value is not 0.
+		// Config leaves out a deleted key only if the key's value is not 0.
 		if config, err := c.Config(t.Context(), 140); err != nil || config.Values["balloon"] != "0" || config.Values["hostpci0"] != "" || config.Values["memory"] != "2048" {
 			t.Errorf("%+v, %v", config, err)
 		}

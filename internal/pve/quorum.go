@@ -9,9 +9,9 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// Quorate says whether the node that answers belongs to a part of the cluster
-// that has quorum. A node without a cluster always has it. Quorate needs
-// Sys.Audit on / (pve-manager PVE/API2/Cluster.pm, get_status).
+// Quorate says whether the node that answers is in a part of the cluster that
+// has quorum. For a node without a cluster the answer is always yes. Quorate
+// needs Sys.Audit on / (pve-manager PVE/API2/Cluster.pm, get_status).
 func (c *Client) Quorate(ctx context.Context) (proxstation.Answer, error) {
 	var entries []struct {
 		Type    string
@@ -29,11 +29,12 @@ func (c *Client) Quorate(ctx context.Context) (proxstation.Answer, error) {
 			return proxstation.AnswerOf(bool(*e.Quorate)), nil
 		}
 	}
-	return proxstation.Yes, nil // without corosync there is no entry of the type
+	return proxstation.Yes, nil // a node without corosync has no entry of the type
 }
 
-// HARequest returns the state that the HA manager is asked to give a VM:
-// "started", "stopped", "disabled" or "ignored". It needs Sys.Audit on /.
+// HARequest returns the requested state of a VM, which the HA manager must
+// bring about: "started", "stopped", "disabled" or "ignored". It needs
+// Sys.Audit on /.
 func (c *Client) HARequest(ctx context.Context, vmid int) (string, error) {
 	var resource struct{ State string }
 	if err := c.get(ctx, haResource(vmid), nil, &resource); err != nil {
@@ -45,10 +46,10 @@ func (c *Client) HARequest(ctx context.Context, vmid int) (string, error) {
 	return resource.State, nil
 }
 
-// RequestHA asks the HA manager to give a VM a state. For a VM under high
+// RequestHA requests a state of a VM from the HA manager. For a VM under high
 // availability, PVE's own start, stop and shutdown do the same with
-// VM.PowerMgmt. RequestHA needs Sys.Console on /. It can also ask for
-// "disabled", the only request that ends the state "error" (pve-ha-manager
+// VM.PowerMgmt. RequestHA needs Sys.Console on /. It can also request
+// "disabled", the only state that ends the state "error" (pve-ha-manager
 // PVE/API2/HA/Resources.pm).
 func (c *Client) RequestHA(ctx context.Context, vmid int, state string) error {
 	return c.call(ctx, http.MethodPut, haResource(vmid), map[string]any{"state": state}, nil)

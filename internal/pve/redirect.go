@@ -7,14 +7,15 @@ import (
 	"sync"
 )
 
-// A guard keeps the requests of a caller's own client with the node. The client
-// follows redirects, and go-proxmox offers no way to stop that. The guard sees
-// where the connections of a request lead, and ends the request before anything
-// is sent to another host, or to the same host without TLS.
+// A guard keeps the requests of a caller's own client with the node. Such a
+// client follows redirects, and go-proxmox offers no way to prevent this. The
+// guard sees where the connections of a request lead. It ends the request
+// before anything is sent to another host, or to the same host without TLS.
 //
-// The guard sees nothing if the caller's transport is not an [http.Transport], if
-// a redirect leads to the same host and port, and in an upload, which go-proxmox
-// makes without a context. [Transport] has no such gaps.
+// The guard sees nothing in three cases: if the caller's transport is not an
+// [http.Transport], if a redirect leads to the same host and port, and in an
+// upload, which go-proxmox makes without a context. [Transport] has no such
+// gaps.
 type guard struct {
 	mu     sync.Mutex
 	stop   context.CancelFunc
@@ -23,7 +24,7 @@ type guard struct {
 	left   string // the address to which the node redirected, or ""
 }
 
-// watch returns a context for one request.
+// watch returns a context with which the guard watches one request.
 func (g *guard) watch(ctx context.Context) context.Context {
 	ctx, g.stop = context.WithCancel(ctx)
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GetConn: g.getConn, GotConn: g.gotConn})
@@ -52,7 +53,7 @@ func (g *guard) gotConn(info httptrace.GotConnInfo) {
 	}
 	g.secure = g.secure || secure
 	if g.left != "" {
-		_ = info.Conn.Close() // nothing has been written to the connection
+		_ = info.Conn.Close() // closes the connection before anything is written to it
 	}
 }
 

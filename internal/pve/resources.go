@@ -10,8 +10,9 @@ import (
 )
 
 // Resources holds the cluster's nodes, guests and storages, as the cluster last
-// reported them. PVE answers from its memory and asks neither QEMU, a storage
-// nor another node. A storage or a node that hangs does not delay the answer.
+// reported them. PVE answers from its memory. It asks neither QEMU nor a
+// storage nor another node, so a storage or a node that hangs does not delay
+// the answer.
 type Resources struct {
 	Nodes    []SeenNode
 	Guests   []SeenGuest
@@ -22,9 +23,9 @@ type Resources struct {
 // login sees every node (pve-manager PVE/API2/Cluster.pm, resources).
 type SeenNode struct {
 	Name string
-	// Status is "online", "offline" for a node that corosync does not see, or
-	// "unknown" for a node that has not reported lately (pve-manager
-	// PVE/API2Tools.pm, extract_node_stats).
+	// Status is "online", "offline" or "unknown". It is offline if corosync
+	// does not see the node, and unknown if the node has not reported lately
+	// (pve-manager PVE/API2Tools.pm, extract_node_stats).
 	Status string
 }
 
@@ -49,9 +50,9 @@ type SeenStorage struct {
 	Available bool
 }
 
-// Resources reads the nodes, and the guests and storages that the caller may
-// see, of the whole cluster. It needs
-// VM.Audit on guests and Datastore.Audit on storages.
+// Resources returns the nodes of the whole cluster, and the guests and storages
+// that the caller may see. It needs VM.Audit on guests and Datastore.Audit on
+// storages.
 func (c *Client) Resources(ctx context.Context) (Resources, error) {
 	var entries []struct {
 		VMID                                       number
@@ -75,15 +76,16 @@ func (c *Client) Resources(ctx context.Context) (Resources, error) {
 	return r, nil
 }
 
-// LookAtStorage returns nil if a storage can be used. PVE activates and lists
-// this storage and no other. It needs Datastore.Audit on the storage.
+// LookAtStorage returns nil if a storage can be used. It makes PVE activate and
+// list only this storage. It needs Datastore.Audit on the storage.
 func (c *Client) LookAtStorage(ctx context.Context, name string) error {
 	return c.get(ctx, c.here("/storage/%s/content", url.PathEscape(name)), url.Values{"content": {"images"}}, nil)
 }
 
-// Ports returns the network interfaces by which the node is on the network: the
-// ports of its bridges and bonds, and cards with an address of their own, each
-// with its other names. It needs Sys.Audit on the node.
+// Ports returns the network interfaces that connect the node to the network.
+// These are the ports of its bridges and bonds, and cards with their own
+// address. Other names of an interface are included. Ports needs Sys.Audit on
+// the node.
 func (c *Client) Ports(ctx context.Context) ([]string, error) {
 	var entries []struct {
 		Iface, Type, Address string
@@ -111,8 +113,8 @@ func (c *Client) Ports(ctx context.Context) ([]string, error) {
 	return ports, nil
 }
 
-// Disks returns the disks of the node without SMART data, so that PVE asks no
-// disk. It needs Sys.Audit on /.
+// Disks returns the disks of the node without SMART data, so that PVE need not
+// query the disks. It needs Sys.Audit on /.
 func (c *Client) Disks(ctx context.Context) ([]storage.Disk, error) {
 	disks, _, err := c.disks(ctx, true)
 	return disks, err

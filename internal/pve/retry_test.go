@@ -16,7 +16,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// asked counts the requests of one method and path.
+// asked returns the number of requests with a method and a path.
 func asked(sim *pvetest.Node, method, path string) (n int) {
 	for _, r := range sim.Trace() {
 		if r.Method == method && r.Path == path {
@@ -42,8 +42,8 @@ func TestLostAnswersAreAskedForAgain(t *testing.T) {
 	}
 }
 
-// Writes and refused requests are not repeated: a write may have had effect,
-// and a refusal will not change.
+// Writes and refused requests are not repeated, because a write may have had an
+// effect, and a refusal will not change.
 func TestNothingElseIsAskedForAgain(t *testing.T) {
 	t.Parallel()
 	const path = "/nodes/pve/qemu/141/config"
@@ -84,8 +84,8 @@ func TestAskingAgainEndsWithTheContext(t *testing.T) {
 	})
 }
 
-// If a connection was reset, its answer is lost, and the request is tried
-// again. If a node cannot be reached, the request is not tried again.
+// If a connection was reset, the answer is lost and the request is repeated. If
+// a node cannot be reached, the request is not repeated.
 func TestConnectionsThatEnd(t *testing.T) {
 	t.Parallel()
 	for op, want := range map[string]int{"read": 4, "write": 4, "dial": 1, "remote error": 1} {
@@ -103,7 +103,7 @@ func TestConnectionsThatEnd(t *testing.T) {
 	}
 }
 
-// PVE's message about a volume that is gone is recognised.
+// PVE's message about a volume that does not exist matches ErrNotFound.
 func TestWhatIsNotFound(t *testing.T) {
 	t.Parallel()
 	for _, message := range []string{"no such logical volume pve/vm-140-disk-0", "unable to create VM 302 - no such logical volume pve/vm-301-disk-0",

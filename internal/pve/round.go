@@ -12,38 +12,38 @@ import (
 	"time"
 )
 
-// A Round is one look at many nodes of a cluster, through the address of one
-// node. It bounds the requests of all nodes together. A GET that is about no
-// node is made once, and every node gets its answer; so is a GET that all nodes
-// answer alike.
+// A Round is one reading of many nodes of a cluster, through the address of one
+// node. It limits the requests to all nodes together. A GET that is not about a
+// particular node is made once, and all nodes share its answer. So is a GET to
+// which all nodes have the same answer.
 //
-// Each node begins with an equal share of the slots. Every answer of a node
-// gives it one slot more, up to [InFlight]. A node that never answers keeps no
-// more than its share, so it does not delay the other nodes.
+// Each node begins with an equal share of the slots. With every answer, a node
+// gets one slot more, up to [InFlight]. A node that never answers keeps no more
+// than its first share, so it does not delay the other nodes.
 type Round struct {
 	ctx   context.Context
 	slots chan struct{}
 
 	mu     sync.Mutex
-	first  int // the share with which a node begins
+	first  int // the number of slots with which a node begins
 	shares map[string]*share
 	once   map[question]*shared
 }
 
-// A question is what a GET is about, and the type of the value that holds its
-// answer.
+// A question identifies a GET by its subject, and by the type of the value that
+// holds the answer.
 type question struct {
 	about string
 	kind  reflect.Type
 }
 
-// A share bounds the requests to one node.
+// A share limits the requests to one node.
 type share struct {
 	free  chan struct{}
-	spare int // the slots that the node has not earned yet
+	spare int // the slots that the node can still earn
 }
 
-// A shared answer belongs to every node that asks for it.
+// A shared answer is the answer for every node that makes the same GET.
 type shared struct {
 	done  chan struct{}
 	value reflect.Value
@@ -59,22 +59,23 @@ func roundOf(ctx context.Context) *Round {
 }
 
 // WithRound returns a context whose requests belong to a new round with this
-// many slots. Requests that nodes share end with ctx.
+// many slots. Requests whose answers the nodes share end when ctx ends.
 func WithRound(ctx context.Context, slots int) (context.Context, *Round) {
 	r := &Round{slots: make(chan struct{}, slots), first: min(slots, InFlight), shares: map[string]*share{}, once: map[question]*shared{}}
 	r.ctx = context.WithValue(ctx, roundKey{}, r)
 	return r.ctx, r
 }
 
-// Share divides the slots among this many nodes. It has no effect on nodes that
-// were asked already.
+// Share divides the slots among this many nodes. It does not change the shares
+// of nodes to which requests have already been made.
 func (r *Round) Share(nodes int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.first = min(max(cap(r.slots)/max(nodes, 1), 1), InFlight)
 }
 
-// enter waits until a request may begin. answered ends the request.
+// enter waits until a request may begin. The caller must call the function
+// answered when the request has ended.
 func (r *Round) enter(ctx context.Context, path string) (answered func(error), err error) {
 	node := r.share(path)
 	if node != nil {
@@ -96,7 +97,8 @@ func (r *Round) enter(ctx context.Context, path string) (answered func(error), e
 	}
 }
 
-// leave gives a node's slot back, and one more if the node has answered.
+// leave takes a slot back from a node. If the node has answered, it also gives
+// the node one slot more.
 func (r *Round) leave(s *share, answered bool) {
 	if s == nil {
 		return
@@ -110,7 +112,8 @@ func (r *Round) leave(s *share, answered bool) {
 	}
 }
 
-// share returns the share of the node that a path names, nil for other paths.
+// share returns the share of the node in a path, or nil for a path without a
+// node.
 func (r *Round) share(path string) *share {
 	rest, isNode := strings.CutPrefix(path, "/nodes/")
 	if !isNode {
@@ -130,8 +133,8 @@ func (r *Round) share(path string) *share {
 	return s
 }
 
-// read gives v the answer to a GET that is made once for each key. The callers
-// share what the answer holds, and must not change it.
+// read stores in v the answer to a GET that is made once for each key. Several
+// callers share the values in the answer, so they must not change them.
 func (r *Round) read(ctx context.Context, c *Client, about, path string, v any) error {
 	to := reflect.ValueOf(v).Elem()
 	key := question{about, to.Type()}
@@ -163,8 +166,8 @@ func (r *Round) read(ctx context.Context, c *Client, about, path string, v any) 
 	return s.err
 }
 
-// getAlike makes a GET below a node whose answer is the same on every node that
-// has the key. In a [Round], one node answers it for all.
+// getAlike makes a GET below a node. All nodes with the same key have the same
+// answer to this GET. In a [Round], one node therefore answers for all of them.
 func (c *Client) getAlike(ctx context.Context, key, path string, query url.Values, v any) error {
 	path = withQuery(path, query)
 	r := roundOf(ctx)
@@ -175,12 +178,12 @@ func (c *Client) getAlike(ctx context.Context, key, path string, query url.Value
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	return c.call(ctx, http.MethodGet, path, nil, v) // the node that was asked may be the one that hangs
+	return c.call(ctx, http.MethodGet, path, nil, v) // the GET was made to another node, which may hang
 }
 
 type limitKey struct{}
 
-// WithLimit returns a context whose requests each get this time at most.
+// WithLimit returns a context that limits the time of each request.
 func WithLimit(ctx context.Context, limit time.Duration) context.Context {
 	return context.WithValue(ctx, limitKey{}, limit)
 }

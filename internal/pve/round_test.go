@@ -15,14 +15,14 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// hall is a cluster whose nodes take 20 ms for an answer. Nodes named
-// "hangs…" never answer.
+// hall is a cluster whose nodes need 20 ms for an answer. Nodes named "hangs…"
+// never answer.
 type hall struct {
 	answer string
 
 	mu             sync.Mutex
 	inFlight, most map[string]int // by node, and "" for all
-	requests       map[string]int // by path
+	requests       map[string]int // the number of requests by path
 }
 
 func newHall(answer string) *hall {
@@ -61,16 +61,17 @@ func (h *hall) client(t *testing.T) *pve.Client {
 	return c
 }
 
-// Nodes that hang do not delay the others, and the round keeps its bounds.
+// Nodes that hang do not delay the other nodes, and the round keeps its limits.
 func TestARoundSharesItsSlots(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		hang, answer int // nodes
+		hang, answer int // the number of nodes that hang or answer
 		each         int // requests to each node that answers
 		within       time.Duration
-		least, most  int // in flight at one node that answers
+		least, most  int // the requests in flight at a node that answers
 	}{
-		// 4 nodes begin with 16 slots each. The slots of those that hang are lost.
+		// The 4 nodes begin with 16 slots each. The slots of the nodes that
+		// hang are lost.
 		"half of the nodes hang": {hang: 2, answer: 2, each: 64, within: 5 * 20 * time.Millisecond, least: 16, most: 32},
 		// The share doubles with each answer: 2, 4, 8, 16, 32.
 		"one node has all the work": {hang: 0, answer: 1, each: 62 + 10*32, within: 15 * 20 * time.Millisecond, least: 32, most: 32},
@@ -118,8 +119,8 @@ func TestARoundSharesItsSlots(t *testing.T) {
 	}
 }
 
-// What is the same on all nodes is asked for once, and each node reports the
-// odd values in it.
+// If an answer is the same on all nodes, the request is made only once, and
+// each node reports the odd values in the answer.
 func TestARoundAsksOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -162,7 +163,7 @@ func TestARoundAsksOnce(t *testing.T) {
 	})
 }
 
-// A caller that gives up does not end the request for the others.
+// If a caller gives up, the shared request continues for the other callers.
 func TestARoundOutlivesACaller(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -6,8 +6,9 @@ import (
 	"strconv"
 )
 
-// text is a JSON value in the form that it has in PVE's configuration files. It
-// keeps unprintable characters, unlike the plain strings of an answer.
+// text is a JSON value in the form that the value has in PVE's configuration
+// files. Unlike the plain strings of an answer, it keeps unprintable
+// characters.
 type text string
 
 func (t *text) take(value any) bool {
@@ -49,7 +50,7 @@ func (n *number) take(value any) bool {
 	return true
 }
 
-// flag is a boolean that PVE sends as 0 or 1, as text, or leaves out.
+// flag is a boolean. PVE sends it as 0 or 1, as text, or not at all.
 type flag bool
 
 func (f *flag) take(value any) bool {

@@ -25,12 +25,11 @@ const hidden = "[secret]"
 // login, and the secrets that were sent for the latest VMs.
 const maxSecrets = 64
 
-// longestText is the greatest number of bytes that are kept of a node's
-// message.
+// longestText is the number of bytes to which a node's message is cut.
 const longestText = 4096
 
-// Secrets holds texts that a client sent to its node. A node may echo them in a
-// message, in a log or in an answer. They are hidden in every error and log
+// Secrets holds texts that a client sent to its node. A node may return them in
+// a message, in a log or in an answer. They are hidden in every error and log
 // line, in each form in which they may come back. Secrets is safe for
 // concurrent use.
 type secrets struct {
@@ -50,7 +49,8 @@ func (s *secrets) add(texts ...string) {
 }
 
 // clean returns a node's text for people: on one line, cut to the length of a
-// message, and without secrets. The secrets of this request are removed too.
+// message, and without secrets. The secrets in passing, which belong to this
+// request, are removed too.
 func (s *secrets) clean(text string, passing ...string) string {
 	s.mu.Lock()
 	all := slices.Concat(s.known, passing)
@@ -67,13 +67,13 @@ func (s *secrets) clean(text string, passing ...string) string {
 		return r
 	}, strings.TrimSpace(text)))
 	if len(text) > longestText {
-		text = strings.ToValidUTF8(text[:longestText], "") + " ..." // so that no character is cut in half
+		text = strings.ToValidUTF8(text[:longestText], "") + " ..." // no character may be cut in half
 	}
 	return text
 }
 
-// forms returns the forms that texts may have in an echo, the longest first:
-// escaped once, or twice in different ways.
+// forms returns the forms in which a node may return the texts: escaped once,
+// or twice in different ways. The longest form comes first.
 func forms(texts []string) []string {
 	all := map[string]bool{}
 	for _, text := range texts {
@@ -146,7 +146,8 @@ func (s *secrets) learn(params any) (passing []string) {
 	return passing
 }
 
-// pieces returns a text, and its longer lines, in case a node echoes only part.
+// pieces returns a text and its longer lines, because a node may return only a
+// part of the text.
 func pieces(text string) []string {
 	list := []string{text}
 	for line := range strings.Lines(text) {
@@ -157,8 +158,9 @@ func pieces(text string) []string {
 	return list
 }
 
-// hush returns an error with a clean text that matches the same sentinels as
-// err. If the text of err must be hidden, the error cannot be unwrapped.
+// hush returns an error whose text has no secrets and that matches the same
+// sentinel errors as err. If the text of err must be hidden, the returned error
+// cannot be unwrapped.
 func (s *secrets) hush(err error, passing ...string) error {
 	if err == nil {
 		return nil

@@ -61,8 +61,8 @@ func (c *Client) Storage(ctx context.Context) (storage.Facts, error) {
 	return f, err
 }
 
-// smartHung reports a list of disks that did not come while PVE asked the disks
-// for their SMART data.
+// smartHung returns a finding about a list of disks that did not arrive while
+// PVE read the disks' SMART data.
 func smartHung(err error) proxstation.Finding {
 	return proxstation.Finding{ID: "storage.smart-hung", Severity: proxstation.Warning, Subject: "disks", Seen: err.Error(),
 		Why: "A disk or a USB enclosure hangs when it is asked for its SMART data, so the health and wear of the disks are unknown.",
@@ -137,8 +137,8 @@ func medium(path, kind, link string, hidden bool) (bus storage.Bus, rotates *boo
 	return "", nil
 }
 
-// told returns a text that a disk reports, and "" if the disk reports nothing:
-// PVE writes "unknown" then (pve-storage PVE/Diskmanage.pm).
+// told returns a text that a disk reports. It returns "" if the disk reports
+// nothing, because PVE then writes "unknown" (pve-storage PVE/Diskmanage.pm).
 func told(s string) string {
 	if s == "unknown" {
 		return ""
@@ -147,14 +147,14 @@ func told(s string) string {
 }
 
 // hidesDisks reports whether a disk is a volume of a RAID controller or of a
-// hypervisor. It judges by the SCSI vendor and model. Dell and HP also sell
-// single disks, so for these vendors the model decides.
+// hypervisor. It judges by the SCSI vendor and model. For Dell and HP the model
+// decides, because they also sell single disks.
 func hidesDisks(vendor, model string) bool {
 	return storage.HidesDisks(vendor) || strings.HasPrefix(model, "PERC") || strings.HasPrefix(strings.ReplaceAll(model, "_", " "), "LOGICAL VOLUME")
 }
 
-// storages reads the configuration of the storages and, for this node, their
-// state.
+// storages returns the configuration of the storages and the state that they
+// have on this node.
 func (c *Client) storages(ctx context.Context) ([]storage.Storage, error) {
 	type entry struct {
 		Storage, Type, Content, Path, VGName, ThinPool, Pool, Server string
@@ -181,7 +181,7 @@ func (c *Client) storages(ctx context.Context) ([]storage.Storage, error) {
 		}
 		group.Go(func() error { storages[i] = c.committed(ctx, s); return nil })
 	}
-	_ = group.Wait() // the functions return no error
+	_ = group.Wait() // no error is possible, because the functions return nil
 	slices.SortFunc(storages, func(a, b storage.Storage) int { return strings.Compare(a.Name, b.Name) })
 	return storages, nil
 }

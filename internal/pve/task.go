@@ -18,7 +18,7 @@ type UPID string
 // upidFormat is PVE's format of a UPID (pve-common PVE/Tools.pm, upid_decode).
 var upidFormat = regexp.MustCompile(`^UPID:[\w.-]+(?::[0-9A-Fa-f]{8,9}){3}:[^:\s]+:[^:\s]*:[^:\s]+:$`)
 
-// part returns a field of the UPID, "" if it is not valid.
+// part returns a field of the UPID. It returns "" if the UPID is not valid.
 func (u UPID) part(i int) string {
 	if !upidFormat.MatchString(string(u)) {
 		return ""
@@ -32,7 +32,7 @@ func (u UPID) Node() string { return u.part(1) }
 // Type returns the kind of the task: "qmstart".
 func (u UPID) Type() string { return u.part(5) }
 
-// ID returns the object of the task, mostly a VMID.
+// ID returns the ID of the object on which the task works, mostly a VMID.
 func (u UPID) ID() string { return u.part(6) }
 
 // VMID returns the VM that the task is about, or 0 if the task is not about a
@@ -42,23 +42,24 @@ func (u UPID) VMID() int {
 	return id
 }
 
-// A TaskResult is the end of a task that did its work.
+// A TaskResult is the result of a task that succeeded.
 type TaskResult struct {
 	Warnings int      // "WARNINGS: n"
-	Log      []string // the lines of the log with the warnings
+	Log      []string // the lines with warnings in the log
 }
 
-// The pace of polling. Most tasks are short, and callers want to see the end of
-// a long task soon. Four requests a second are enough for both. PVE answers
-// each from one file (pve-common PVE/ProcFSTools.pm, RESTEnvironment).
+// The frequency of polling. Most tasks are short, and callers want to see the
+// end of a long task soon. Four requests a second are enough for both purposes.
+// PVE answers each request from one file (pve-common PVE/ProcFSTools.pm,
+// RESTEnvironment).
 const (
 	firstPoll = 100 * time.Millisecond
 	lastPoll  = 250 * time.Millisecond
-	// tellEvery is the time between two events for a caller. For each event a
-	// log is read.
+	// tellEvery is the time between two events for a caller. For each event,
+	// the task's log is read.
 	tellEvery = time.Second
-	// patience is the number of polls in a row, a second apart, that may stay
-	// without an answer.
+	// patience is the number of consecutive polls, a second apart, that may
+	// stay without an answer.
 	patience = 20
 )
 
@@ -73,7 +74,7 @@ func (c *Client) Wait(ctx context.Context, task UPID, tick func(elapsed time.Dur
 	if task.Type() == "" {
 		return TaskResult{}, c.explain(&Error{Method: "GET", Path: "/tasks", Message: "the answer is not the name of a task"})
 	}
-	c = c.On(task.Node()) // the VM may have moved to another node meanwhile
+	c = c.On(task.Node()) // the task stays on its node, even if the VM has moved to another node
 	began, told, lost := time.Now(), time.Time{}, 0
 	for pause := firstPoll; ; pause = min(pause*3/2, lastPoll) {
 		var status struct {
@@ -112,15 +113,15 @@ func (c *Client) Follow(ctx context.Context, task UPID, line func(string)) (Task
 	return c.Wait(ctx, task, func(time.Duration) {
 		log, err := c.log(ctx, task, seen)
 		if err != nil || len(log) == 0 {
-			return // the end of the task will show it
+			return // the end of the task will show the error
 		}
 		seen += len(log)
 		line(log[len(log)-1])
 	})
 }
 
-// Sleep waits for d. If the context ends first, Sleep returns the context's
-// cause at once.
+// Sleep waits for the duration d. If the context ends first, Sleep returns the
+// context's cause immediately.
 func Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -137,16 +138,16 @@ func (c *Client) ended(ctx context.Context, task UPID, exit string) (TaskResult,
 		return TaskResult{}, nil
 	}
 	if n, found := strings.CutPrefix(exit, "WARNINGS: "); found {
-		warnings, _ := strconv.Atoi(n) // if n is not a number, one warning is counted
-		log, _ := c.log(ctx, task, 0)  // the task did its work; its warnings may stay unread
+		warnings, _ := strconv.Atoi(n) // if this is not a number, one warning is counted
+		log, _ := c.log(ctx, task, 0)  // the task succeeded, even if its warnings cannot be read
 		log = slices.DeleteFunc(log, func(line string) bool { return !strings.HasPrefix(line, "WARN") && !strings.Contains(line, "warning") })
 		return TaskResult{Warnings: max(warnings, 1), Log: log}, nil
 	}
-	lines, _ := c.log(ctx, task, 0) // the exit gives the reason; the log may stay unread
+	lines, _ := c.log(ctx, task, 0) // the exit status gives the reason, even if the log cannot be read
 	return TaskResult{}, c.explain(&TaskError{UPID: task, Exit: exit, Log: lines[max(0, len(lines)-10):]})
 }
 
-// log returns up to 500 lines of a task's log, from line start on.
+// log returns up to 500 lines of a task's log, beginning with the line start.
 func (c *Client) log(ctx context.Context, task UPID, start int) ([]string, error) {
 	var entries []struct {
 		T text
@@ -169,9 +170,9 @@ type Task struct {
 	User string
 }
 
-// RunningTasks returns the running tasks of a VM, without open consoles: a
-// console is a task too, but does nothing to the VM (qemu-server
-// PVE/API2/Qemu.pm, vncproxy).
+// RunningTasks returns the running tasks of a VM. It leaves out open consoles,
+// which are tasks too but do nothing to the VM (qemu-server PVE/API2/Qemu.pm,
+// vncproxy).
 func (c *Client) RunningTasks(ctx context.Context, vmid int) ([]Task, error) {
 	var entries []Task
 	query := url.Values{"source": {"active"}, "vmid": {strconv.Itoa(vmid)}}
@@ -179,12 +180,12 @@ func (c *Client) RunningTasks(ctx context.Context, vmid int) ([]Task, error) {
 	return slices.DeleteFunc(entries, func(t Task) bool { return t.Type == "vncproxy" }), err
 }
 
-// LastFailure returns the [TaskError] of a VM's newest task of a kind that failed
-// after another task began, nil if there is no such task. The tasks of the HA
-// manager belong to root@pam: without Sys.Audit on the node, PVE does not list
-// them.
+// LastFailure returns the [TaskError] of a VM's newest task of a kind that
+// failed, among the tasks that began after the task since. It returns nil if
+// there is no such task. The tasks of the HA manager belong to root@pam, and
+// PVE lists them only with Sys.Audit on the node.
 func (c *Client) LastFailure(ctx context.Context, vmid int, kind string, since UPID) (error, error) {
-	began, _ := strconv.ParseInt(since.part(4), 16, 64) // 0 for a name that is not valid
+	began, _ := strconv.ParseInt(since.part(4), 16, 64) // 0 if since is not a valid UPID
 	var entries []struct {
 		UPID   UPID
 		Status string

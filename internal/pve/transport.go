@@ -12,10 +12,10 @@ import (
 )
 
 // Transport keeps the words of PVE that go-proxmox would lose, and sends the
-// caller's credentials to the node only. It turns every refusal except a 401
+// caller's credentials only to the node. It turns every refusal except a 401
 // into a 500 whose status line holds the status and the message of the node. A
-// redirect counts as a refusal and is never followed: PVE sends no redirects. A
-// body beyond the bound ends with [ErrTooLarge].
+// redirect counts as a refusal and is never followed, because PVE sends no
+// redirects. Reading a body that is too long ends with [ErrTooLarge].
 func Transport(base http.RoundTripper) http.RoundTripper { return faithful{base} }
 
 type faithful struct{ base http.RoundTripper }
@@ -35,7 +35,7 @@ func (f faithful) RoundTrip(r *http.Request) (*http.Response, error) {
 	if response.StatusCode < 400 {
 		message = elsewhere(response.Header.Get("Location"))
 	} else {
-		data, _ := io.ReadAll(io.LimitReader(response.Body, 1<<20)) // the status line is enough
+		data, _ := io.ReadAll(io.LimitReader(response.Body, 1<<20)) // if the body cannot be read, the status line is enough
 		message = words(message, data)
 	}
 	response.Status = fmt.Sprintf("500 %d %s", response.StatusCode, message)
@@ -54,8 +54,8 @@ func elsewhere(location string) string {
 	return "the node redirects the request to " + where + ", to which nothing was sent"
 }
 
-// words returns a node's words in a refusal: the message of the body, or else
-// the reason in the status line, and the fault of each parameter.
+// words returns a node's words in a refusal: the message in the body, or else
+// the reason in the status line. The fault of each parameter follows.
 func words(reason string, body []byte) string {
 	var said struct {
 		Message any            `json:"message"`
@@ -75,7 +75,7 @@ func words(reason string, body []byte) string {
 	return reason
 }
 
-// A bounded body ends with an error when it becomes too long. It counts
+// A bounded body returns an error when it becomes too long. It counts
 // decompressed bytes.
 type bounded struct {
 	io.ReadCloser

@@ -12,12 +12,12 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// A File is a file to put on a storage.
+// A File is a file that will be put on a storage.
 type File struct {
 	Storage string
 	Content string // "iso" or "import"
 	Name    string // the file's name on the storage
-	SHA256  string // in hexadecimal; PVE compares it
+	SHA256  string // in hexadecimal; PVE compares it with the file's checksum
 }
 
 // A StorageState holds the content types and the free space of a storage.
@@ -43,11 +43,11 @@ func (c *Client) StorageState(ctx context.Context, name string) (StorageState, e
 	return StorageState{Type: s.Type, Content: s.Content, Active: bool(s.Active), Available: storage.Size(s.Avail.value)}, err
 }
 
-// Upload sends a file of a known size, and begins the task that puts it on its
-// storage. The task replaces a file of that name. Upload ends with its context,
-// and content is not read after that; the upload of go-proxmox takes no
-// context. The client must have made a request before, because go-proxmox does
-// not log in here.
+// Upload sends a file of a known size, and starts the task that puts the file
+// on its storage. The task replaces a file of the same name. Upload ends when
+// its context ends, and content is not read after that. (The upload of
+// go-proxmox takes no context.) The client must have made a request before,
+// because go-proxmox does not log in during an upload.
 func (c *Client) Upload(ctx context.Context, f File, content io.Reader, size int64) (task UPID, err error) {
 	path := c.here("/storage/%s/upload", url.PathEscape(f.Storage))
 	fields := map[string]string{"content": f.Content}
@@ -69,7 +69,7 @@ func (c *Client) Upload(ctx context.Context, f File, content io.Reader, size int
 	select {
 	case a := <-done:
 		if err = a.err; err == nil {
-			_ = c.take(ctx, "POST", path, a.raw, &task) // an answer without a task is an error below
+			_ = c.take(ctx, "POST", path, a.raw, &task) // an answer without a task becomes an error below
 		}
 	case <-ctx.Done():
 	}
@@ -78,14 +78,15 @@ func (c *Client) Upload(ctx context.Context, f File, content io.Reader, size int
 		return "", fmt.Errorf("pve: POST %s: %w", path, context.Cause(ctx))
 	case err != nil:
 		return "", c.explain(wrap("POST", path, err))
-	case task == "": // go-proxmox takes some refusals for success
+	case task == "": // go-proxmox treats some refusals as success
 		return "", c.explain(&Error{Method: "POST", Path: path, Message: "the answer names no task"})
 	}
 	return task, nil
 }
 
-// A lent reader stops reading when its context ends or when it is given back:
-// net/http may still be reading a request's body after the answer has arrived.
+// A lent reader stops reading when its context ends or when its owner takes it
+// back, because net/http may still read a request's body after the answer has
+// arrived.
 type lent struct {
 	ctx  context.Context
 	mu   sync.Mutex
@@ -110,9 +111,9 @@ func (r *lent) giveBack() {
 	r.from = nil
 }
 
-// Download makes the node fetch a file from a URL. It refuses to replace a
-// file. It needs Datastore.AllocateTemplate on the storage, and either
-// Sys.AccessNetwork on the node, or both Sys.Audit and Sys.Modify on /.
+// Download makes the node download a file from a URL. PVE refuses to replace an
+// existing file. Download needs Datastore.AllocateTemplate on the storage, and
+// either Sys.AccessNetwork on the node, or both Sys.Audit and Sys.Modify on /.
 func (c *Client) Download(ctx context.Context, f File, source string) (task UPID, err error) {
 	params := map[string]any{"content": f.Content, "filename": f.Name, "url": source}
 	if f.SHA256 != "" {
@@ -121,8 +122,8 @@ func (c *Client) Download(ctx context.Context, f File, source string) (task UPID
 	return task, c.post(ctx, c.here("/storage/%s/download-url", url.PathEscape(f.Storage)), params, &task)
 }
 
-// DeleteVolume begins to delete a volume by its ID. PVE does not check whether
-// a VM has the volume.
+// DeleteVolume starts to delete a volume by its ID. PVE does not check whether
+// a VM uses the volume.
 func (c *Client) DeleteVolume(ctx context.Context, storage, volume string) (task UPID, err error) {
 	return task, c.delete(ctx, c.here("/storage/%s/content/%s", url.PathEscape(storage), url.PathEscape(volume)), &task)
 }

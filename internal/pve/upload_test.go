@@ -25,7 +25,7 @@ func TestUpload(t *testing.T) {
 	tests := map[string]struct {
 		file        pve.File
 		is          error
-		says        string // part of the request
+		says        string // a part of the request
 		taskFailure string
 	}{
 		"as it is":          {file: pve.File{Storage: "local", Content: "import", Name: "a.raw", SHA256: right}},
@@ -65,7 +65,7 @@ func TestUpload(t *testing.T) {
 	}
 }
 
-// stuck is a file that gives no further byte until the context is cancelled.
+// stuck is a file that returns no further byte until the context is cancelled.
 type stuck struct{ end context.CancelFunc }
 
 func (s stuck) Read(p []byte) (int, error) { s.end(); p[0] = 'x'; return 1, nil }
@@ -89,7 +89,8 @@ func TestUploadEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// go-proxmox without Transport takes a 403 with data for success.
+// If go-proxmox is used without Transport, it treats a 403 with data as a
+// success. Upload must return an error.
 func TestUploadOfAPlainClientIsNotTakenForDone(t *testing.T) {
 	t.Parallel()
 	refuses := roundTripper(func(r *http.Request) (*http.Response, error) {

@@ -19,20 +19,19 @@ type VMStatus struct {
 	Lock     string
 	Tags     string
 	Template bool
-	// Paused says that QEMU runs and the guest does not: the guest is paused,
-	// asleep, or halted by an error, or QEMU was started for a backup. Among
-	// the lists, only the list of [Client.VMsInFull] says so.
+	// Paused says that QEMU runs but the guest does not: the guest is paused,
+	// asleep, or halted by an error, or QEMU was started for a backup. Only
+	// [Client.VMsInFull] fills this in for a list of VMs.
 	Paused bool
-	// Asleep says that the guest of a VM that is Paused sleeps (S3), and can be
-	// woken.
+	// Asleep says that the guest of a paused VM sleeps (S3), and can be woken.
 	Asleep bool
 	Uptime time.Duration
-	PID    int          // of the QEMU process, 0 for a VM that is off
+	PID    int          // the QEMU process; 0 for a VM that is off
 	Memory storage.Size // the configured size
-	// HA says whether the VM is under high availability. HAState is the state
-	// in which the HA manager has the VM: "started", "request_stop", "error". It
-	// is empty while the manager does not know the VM yet. Only [Client.Status]
-	// fills both in.
+	// HA says whether the VM is under high availability. HAState is the VM's
+	// state in the HA manager: "started", "request_stop", "error". It is empty
+	// while the manager does not know the VM yet. Only [Client.Status] fills in
+	// HA and HAState.
 	HA      bool
 	HAState string
 }
@@ -64,14 +63,14 @@ func (s vmStatus) public() VMStatus {
 		HA: bool(s.HA.Managed), HAState: s.HA.State, Paused: slices.Contains(halted, s.QMP), Asleep: s.QMP == "suspended"}
 }
 
-// VMs returns the node's VMs that the caller may see, by VMID. PVE itself lists
-// them in the random order of a hash.
+// VMs returns the node's VMs that the caller may see, sorted by VMID. PVE
+// itself returns them in the random order of a hash.
 func (c *Client) VMs(ctx context.Context) ([]VMStatus, error) {
 	return c.list(ctx, nil)
 }
 
-// VMsInFull returns the VMs with Paused filled in, for which PVE asks QEMU
-// about every running VM.
+// VMsInFull returns the VMs with Paused filled in. PVE must query QEMU about
+// every running VM for this.
 func (c *Client) VMsInFull(ctx context.Context) ([]VMStatus, error) {
 	return c.list(ctx, url.Values{"full": {"1"}})
 }
@@ -111,8 +110,8 @@ func (c *Client) Status(ctx context.Context, vmid int) (VMStatus, error) {
 	return status, nil
 }
 
-// A Config is a VM's configuration, with the changes that wait for the next
-// start.
+// A Config is a VM's configuration, including the changes that take effect at
+// the next start.
 type Config struct {
 	Values map[string]string // in the form of the configuration file
 	Digest string
@@ -135,7 +134,7 @@ func (c *Client) Config(ctx context.Context, vmid int) (Config, error) {
 	return config, nil
 }
 
-// Create begins to make a VM.
+// Create starts to make a VM.
 func (c *Client) Create(ctx context.Context, vmid int, values map[string]string) (task UPID, err error) {
 	params := map[string]any{"vmid": vmid}
 	for key, value := range values {
@@ -171,13 +170,13 @@ func (ch Change) params() map[string]any {
 	return params
 }
 
-// ChangeConfig begins to change a configuration. PVE makes new disks in a task.
+// ChangeConfig starts to change a configuration. PVE makes new disks in a task.
 func (c *Client) ChangeConfig(ctx context.Context, vmid int, change Change) (task UPID, err error) {
 	return task, c.post(ctx, c.vm(vmid, "/config"), change.params(), &task)
 }
 
-// SetConfig changes a configuration at once. It is for keys whose change takes
-// no time.
+// SetConfig changes a configuration without a task. It is for keys whose change
+// takes no time.
 func (c *Client) SetConfig(ctx context.Context, vmid int, change Change) error {
 	return c.call(ctx, http.MethodPut, c.vm(vmid, "/config"), change.params(), nil)
 }
@@ -189,7 +188,7 @@ type Resize struct {
 	Digest string
 }
 
-// Resize begins to grow a disk.
+// Resize starts to make a disk larger.
 func (c *Client) Resize(ctx context.Context, vmid int, r Resize) (task UPID, err error) {
 	params := map[string]any{"disk": r.Disk, "size": r.Size.String()}
 	if r.Digest != "" {
@@ -198,18 +197,19 @@ func (c *Client) Resize(ctx context.Context, vmid int, r Resize) (task UPID, err
 	return task, c.call(ctx, http.MethodPut, c.vm(vmid, "/resize"), params, &task)
 }
 
-// Destroy begins to remove a VM with the disks that its configuration names.
+// Destroy starts to remove a VM with the disks that its configuration names.
 func (c *Client) Destroy(ctx context.Context, vmid int) (task UPID, err error) {
 	return task, c.delete(ctx, c.vm(vmid, ""), &task)
 }
 
-// Start begins to start a VM.
+// Start begins the start of a VM.
 func (c *Client) Start(ctx context.Context, vmid int) (task UPID, err error) {
 	return task, c.post(ctx, c.vm(vmid, "/status/start"), map[string]any{}, &task)
 }
 
 // Shutdown begins to shut a guest down. PVE waits for the timeout, in whole
-// seconds, and then ends the VM if force is set, or else fails the task.
+// seconds. If the guest still runs then, PVE ends the VM if force is set, and
+// otherwise fails the task.
 func (c *Client) Shutdown(ctx context.Context, vmid int, timeout time.Duration, force bool) (task UPID, err error) {
 	params := map[string]any{"timeout": int(timeout.Seconds()), "forceStop": 0}
 	if force {
@@ -218,18 +218,18 @@ func (c *Client) Shutdown(ctx context.Context, vmid int, timeout time.Duration, 
 	return task, c.post(ctx, c.vm(vmid, "/status/shutdown"), params, &task)
 }
 
-// Stop begins to end a VM at once, as pulling the plug does.
+// Stop begins to end a VM immediately, like pulling a machine's plug.
 func (c *Client) Stop(ctx context.Context, vmid int) (task UPID, err error) {
 	return task, c.post(ctx, c.vm(vmid, "/status/stop"), map[string]any{}, &task)
 }
 
-// SendKey presses a key of a VM's keyboard, named as QEMU names it.
+// SendKey presses a key of a VM's keyboard. key is QEMU's name for it.
 func (c *Client) SendKey(ctx context.Context, vmid int, key string) error {
 	return c.call(ctx, http.MethodPut, c.vm(vmid, "/sendkey"), map[string]any{"key": key}, nil)
 }
 
-// Resume begins to let a VM's guest go on, and wakes a guest that sleeps
-// (qemu-server PVE/QemuServer/RunState.pm, vm_resume).
+// Resume begins to let a VM's paused guest continue, or to wake a guest that
+// sleeps (qemu-server PVE/QemuServer/RunState.pm, vm_resume).
 func (c *Client) Resume(ctx context.Context, vmid int) (task UPID, err error) {
 	return task, c.post(ctx, c.vm(vmid, "/status/resume"), map[string]any{}, &task)
 }

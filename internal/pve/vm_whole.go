@@ -4,11 +4,11 @@ import (
 	"context"
 )
 
-// A WholeConfig is a VM's configuration. The values in force are kept apart
-// from those that wait for the next start.
+// A WholeConfig is a VM's configuration. It keeps the values in force apart
+// from the values that wait for the next start.
 type WholeConfig struct {
 	Next    map[string]string // the values from the next start on
-	InForce map[string]string // the values until then
+	InForce map[string]string // the values until the next start
 	Digest  string            // the digest of the whole configuration
 }
 

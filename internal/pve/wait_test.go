@@ -16,8 +16,8 @@ import (
 
 const upid = pve.UPID("UPID:pve:000004CC:6AD09660:386D43BC:qmstart:140:root@pam:")
 
-// worker is a node with one task. The task writes a line a second and ends
-// after the given time.
+// worker returns a client of a node with one task. The task writes a line each
+// second and ends after the given time.
 func worker(length time.Duration, exit string) (c *pve.Client, requests map[string]int) {
 	requests = map[string]int{}
 	var began time.Time
@@ -39,8 +39,8 @@ func worker(length time.Duration, exit string) (c *pve.Client, requests map[stri
 	return pve.New(proxmox.NewClient("https://pve/api2/json", proxmox.WithHTTPClient(&http.Client{Transport: transport}), proxmox.WithAPIToken(token, secret)), "pve"), requests
 }
 
-// Four requests a second see the end of a task within 0.3 seconds, however long
-// it takes. The log is read only if the caller wants it.
+// With four requests a second, Wait sees the end of a task within 0.3 seconds,
+// however long the task takes. It reads the log only if the caller wants it.
 func TestWaitSeesTheEndSoon(t *testing.T) {
 	t.Parallel()
 	for _, length := range []time.Duration{10 * time.Millisecond, 950 * time.Millisecond, 10 * time.Second, 10 * time.Minute} {
@@ -59,14 +59,14 @@ func TestWaitSeesTheEndSoon(t *testing.T) {
 	}
 }
 
-// The log is shown once a second to a caller who wants it.
+// Follow passes the log to the caller once a second.
 func TestFollow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c, requests := worker(10*time.Second, "WARNINGS: 2")
 		var lines []string
 		result, err := c.Follow(t.Context(), upid, func(line string) { lines = append(lines, line) })
-		if err != nil || result.Warnings != 2 || len(lines) != 10 || lines[0] != "at 0s" || requests["log"] != len(lines)+1 { // and once for the warnings
+		if err != nil || result.Warnings != 2 || len(lines) != 10 || lines[0] != "at 0s" || requests["log"] != len(lines)+1 { // the log is read once more, for the warnings
 			t.Errorf("%+v, %v, lines %q, requests %v", result, err, lines, requests)
 		}
 	})

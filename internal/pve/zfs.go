@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// zdevice is a node of the tree in the answer of zfs/{name}.
+// zdevice is a part of a pool's tree in the answer of zfs/{name}.
 type zdevice struct {
 	Name     string
 	Leaf     flag
@@ -40,7 +40,7 @@ func (c *Client) zpools(ctx context.Context) ([]storage.ZPool, error) {
 	return pools, group.Wait()
 }
 
-// devices returns the leaves below a node, each with its class.
+// devices returns the leaves below a part of the tree, each with its class.
 func (z zdevice) devices(role string) []storage.ZDevice {
 	switch z.Name {
 	case "special", "cache", "logs", "spares", "dedup":
