@@ -14,7 +14,7 @@ import (
 // element.
 type Values map[string][]string
 
-// Get returns the first value of a parameter, and "" if the parameter is
+// Get returns the first value of a parameter, or "" if the parameter is
 // missing.
 func (v Values) Get(name string) string {
 	if len(v[name]) == 0 {
@@ -23,13 +23,13 @@ func (v Values) Get(name string) string {
 	return v[name][0]
 }
 
-// Verify returns the "errors" with which the newest PVE answers such a request:
-// the name of each wrong parameter and the reason, in PVE's words and with its
-// line feeds. The map is empty if PVE accepts the request.
+// Verify returns the "errors" in the newest PVE's answer to a request with
+// these parameters: the name of each wrong parameter and the reason, in PVE's
+// words and with PVE's line feeds. The map is empty if PVE accepts the request.
 func (e *Endpoint) Verify(values Values) map[string]string { return e.VerifyAt(Version{}, values) }
 
-// VerifyAt does what Verify does, for a given version of PVE. Older versions
-// reject parameters and keys that were added later.
+// VerifyAt does the same as Verify for a given version of PVE. An older version
+// rejects parameters and keys that were added later.
 func (e *Endpoint) VerifyAt(at Version, values Values) map[string]string {
 	problems := map[string]string{}
 	for i := range e.Params {
@@ -69,7 +69,7 @@ func (e *Endpoint) VerifyAt(at Version, values Values) map[string]string {
 	return problems
 }
 
-// PVE's messages about parameters and keys (PVE/JSONSchema.pm).
+// These are PVE's messages about parameters and keys (PVE/JSONSchema.pm).
 const (
 	missing   = "property is missing and it is not optional"
 	undefined = "property is not defined in schema and the schema does not allow additional properties"
@@ -130,12 +130,12 @@ var (
 	number  = regexp.MustCompile(`^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\n?$`)
 )
 
-var patterns sync.Map // the patterns compiled so far
+var patterns sync.Map // the compiled patterns
 
 // compile compiles a pattern of the API description. As in Perl, the pattern
 // stands between ^ and $ without a group, so the anchors belong only to the
 // first and the last alternative. A pattern that Go cannot compile accepts
-// everything; a test lists these patterns.
+// every value; a test lists these patterns.
 func compile(pattern string) *regexp.Regexp {
 	if known, ok := patterns.Load(pattern); ok {
 		return known.(*regexp.Regexp)

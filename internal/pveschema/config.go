@@ -12,12 +12,12 @@ import (
 // ErrUnknownKey reports a key that does not exist in the configuration of a VM.
 var ErrUnknownKey = errors.New("unknown option")
 
-// CheckConfig returns PVE's refusal of one key of a VM's configuration with its
-// value, in PVE's words, or nil if PVE accepts it. The rules are those of PVE
-// 9.2. If the key does not exist, the error matches [ErrUnknownKey].
-// CheckConfig ignores the caller's privileges and the other keys. It does not
-// check facts that only the node knows: whether a storage, a bridge, a mapping
-// or a custom CPU model exists.
+// CheckConfig returns the error with which PVE refuses a key of a VM's
+// configuration with its value, in PVE's words. It returns nil if PVE accepts
+// the value. The rules are from PVE 9.2. If the key does not exist, the error
+// matches [ErrUnknownKey]. CheckConfig ignores the caller's privileges and the
+// other keys. It does not check facts that only the node knows: whether a
+// storage, a bridge, a mapping or a custom CPU model exists.
 func CheckConfig(key, value string) error {
 	p := Key(key)
 	if p == nil {
@@ -54,10 +54,10 @@ var steering = map[string]bool{
 	"background_delay": true, "import-working-storage": true,
 }
 
-// CheckStored returns PVE's refusal to write a value into the configuration
-// file. The file may hold fewer values than a request (check_type of
-// qemu-server PVE/QemuServer.pm). PVE accepts every value of a key without a
-// type.
+// CheckStored returns the error with which PVE refuses to write a value into
+// the configuration file. The file allows fewer values than a request
+// (check_type of qemu-server PVE/QemuServer.pm). PVE accepts every value of a
+// key without a type.
 func CheckStored(key, value string) error {
 	p := Key(key)
 	problem := ""
@@ -80,7 +80,7 @@ var (
 	storedNumber  = regexp.MustCompile(`^\d+(\.\d+)?$`)
 )
 
-// CheckMachine returns PVE's refusal of a machine's vIOMMU
+// CheckMachine returns the error with which PVE refuses a machine's vIOMMU
 // (assert_valid_machine_property of qemu-server PVE/QemuServer/Machine.pm).
 func CheckMachine(key, value string) error {
 	if key != "machine" {
@@ -104,8 +104,8 @@ func CheckMachine(key, value string) error {
 
 var clipboardDisplay = regexp.MustCompile(`^(std|cirrus|vmware|virtio|qxl)`)
 
-// CheckDisplay returns PVE's refusal of a display with a clipboard
-// (assert_clipboard_config of qemu-server PVE/QemuServer.pm).
+// CheckDisplay returns the error with which PVE refuses a display with a
+// clipboard (assert_clipboard_config of qemu-server PVE/QemuServer.pm).
 func CheckDisplay(key, value string) error {
 	if key != "vga" {
 		return nil
@@ -121,8 +121,8 @@ func CheckDisplay(key, value string) error {
 }
 
 // ParseDrive parses the value of a drive. It does not check the geometry
-// options that drives had until PVE 9.0. Newer versions have already refused a
-// request with these options.
+// options that drives had until PVE 9.0, because newer versions already refuse
+// a request with these options.
 func ParseDrive(key, value string) (map[string]string, error) {
 	var fields []string
 	old := map[string]string{}
@@ -150,8 +150,9 @@ var limits = map[string]string{
 	"iops_max_length": "iops_max", "iops_rd_max_length": "iops_rd_max", "iops_wr_max_length": "iops_wr_max",
 }
 
-// CheckDrive returns PVE's refusal of a drive whose options contradict each
-// other (parse_drive of qemu-server PVE/QemuServer/Drive.pm) or its import.
+// CheckDrive returns the error with which PVE refuses a drive because its
+// options contradict each other (parse_drive of qemu-server
+// PVE/QemuServer/Drive.pm) or because of its import.
 func CheckDrive(key, value string) error {
 	if !IsDrive(key) {
 		return nil
@@ -181,8 +182,8 @@ func CheckDrive(key, value string) error {
 	return checkSource(key, keys)
 }
 
-// checkSource checks the source of a drive's content ($check_drive_param of
-// qemu-server PVE/API2/Qemu.pm).
+// checkSource checks from which source a drive gets its content
+// ($check_drive_param of qemu-server PVE/API2/Qemu.pm).
 func checkSource(key string, keys map[string]string) error {
 	_, efitype := keys["efitype"]
 	_, enrolled := keys["pre-enrolled-keys"]

@@ -20,7 +20,7 @@ func TestCheckConfig(t *testing.T) {
 		{"scsi31", "none", "unknown option 'scsi31'"},
 		{"scsi[n]", "none", "unknown option 'scsi[n]'"},
 		{"cpu", "host,flags=+aes;-pcid", ""},
-		{"cpu", "custom-lab", ""}, // a model that the node may have
+		{"cpu", "custom-lab", ""}, // the node may define this model
 		{"cpu", "custom-lab,flags=+x", "VM-specific CPU flags must be a subset of"},
 		{"cpu", "foo", "Built-in cputype 'foo' is not defined"},
 		{"cpu", "host,phys-bits=7", "must be an integer between 8 and 64"},
@@ -66,8 +66,9 @@ func TestCheckConfig(t *testing.T) {
 	}
 }
 
-// TestCheckConfigAgreesWithPVE compares CheckConfig with answers of PVE's own
-// code. To record them, root@pam set one value after the other.
+// TestCheckConfigAgreesWithPVE compares CheckConfig with recorded answers of
+// PVE's own code. To record these answers, root@pam set one value after the
+// other.
 func TestCheckConfigAgreesWithPVE(t *testing.T) {
 	t.Parallel()
 	file, err := os.Open("../../../shared/pve/answers/props.jsonl")
@@ -78,7 +79,8 @@ func TestCheckConfigAgreesWithPVE(t *testing.T) {
 		t.Skipf("PVE's answers are not beside this checkout: %v", err)
 	}
 	defer file.Close()
-	// onNode holds the values that PVE also compares with facts of the node.
+	// onNode holds the values that PVE also compares with the state of the
+	// node.
 	onNode := []string{"hookscript", "vmstatestorage", "cpu=custom-foo", "boot=order=", "sshkeys", "scsi1=nostore", "scsi1=local:1",
 		"scsi1=local:iso/none", "scsi1=local-lvm:x", "scsi1=local-lvm:1G", "scsi1=local-lvm:vm-", "scsi1=local-lvm:1,format", "scsi1=/dev"}
 	lines := bufio.NewScanner(file)

@@ -28,7 +28,7 @@ func models() map[string]string {
 }
 
 // Abstract reports whether PVE defines a CPU model itself, as a level of
-// features (builtin_models_by_arch of the same file).
+// features (builtin_models_by_arch of PVE/QemuServer/CPUConfig.pm).
 func Abstract(model string) bool {
 	return slices.Contains(strings.Fields(abstractModels), model)
 }

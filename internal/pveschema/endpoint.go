@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// parseEndpoint returns the endpoint of a method. rest holds its path and its
-// access rules in JSON, as PVE's description has them: "/path {"user":"all"}".
+// parseEndpoint returns the endpoint of a method. rest holds the endpoint's
+// path and its access rules in JSON, as in PVE's description: "/path
+// {"user":"all"}".
 func parseEndpoint(method, rest string) (*Endpoint, error) {
 	path, access, _ := strings.Cut(rest, " ")
 	var a struct {

@@ -22,9 +22,9 @@ const (
 
 var dnsName = matches(domain, "value does not look like a valid DNS name")
 
-// named holds the formats that the API description only names, each with the
-// source file of the rule. A format in neither this map nor the table accepts
-// every value.
+// named holds the formats for which the API description has only a name. Each
+// has the source file of its rule. A format that is neither in this map nor in
+// the table accepts every value.
 var named = map[string]verifier{
 	// Source: pve-common PVE/JSONSchema.pm.
 	"pve-node":        matches(`[a-zA-Z0-9]([a-zA-Z0-9\-]*[a-zA-Z0-9])?`, "value does not look like a valid node name"),
@@ -74,7 +74,7 @@ const drives = `ide[0-3]|sata[0-5]|scsi([12]?\d|30)|virtio(\d|1[0-5])`
 // validators holds the checks of a whole property string, by format.
 var validators = map[string]func(map[string]string) error{"pve-vm-cpu-conf": checkCPU}
 
-// checkFormat checks a value by the name of a format. A format "NAME-list"
+// checkFormat checks a value against the named format. A format "NAME-list"
 // allows several values of the format NAME, and "NAME-opt" also allows an empty
 // value (check_format of PVE/JSONSchema.pm).
 func checkFormat(at Version, name, path, value string) error {
@@ -108,8 +108,8 @@ func SplitList(value string) []string {
 	return strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(",; \t\r\n\f", r) })
 }
 
-// matches returns a verifier for a pattern. The pattern is compiled when it is
-// first needed, because compiling all of them would slow the start of every
+// matches returns a verifier for a pattern. The pattern is compiled at its
+// first use, because compiling all patterns would slow the start of every
 // program that imports this package.
 func matches(pattern, complaint string) verifier {
 	re := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:` + pattern + `)$`) })
@@ -164,8 +164,8 @@ func host(value string) error {
 	return nil
 }
 
-// network returns a verifier for an address with the length of its network. It
-// also accepts the given words.
+// network returns a verifier for an address with the length of its network
+// prefix. The verifier also accepts the given words.
 func network(family string, words ...string) verifier {
 	return func(value string) error {
 		prefix, err := netip.ParsePrefix(value)

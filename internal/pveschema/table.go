@@ -39,8 +39,8 @@ type Param struct {
 	KeyAlias  string  // "model": the key itself is the value of model
 	Alias     string  // "macaddr": the value belongs to macaddr
 	Requires  string  // another key that must be given too
-	Since     Version // the first version that has it; zero if all versions have it
-	Until     Version // the first version without it; zero if no version dropped it
+	Since     Version // the first version with the parameter; zero if all versions have it
+	Until     Version // the first version without the parameter; zero if no version dropped it
 }
 
 // A Format describes a property string by its keys.
@@ -57,7 +57,7 @@ type Check []any
 // An Endpoint is one method of the API.
 type Endpoint struct {
 	Method string
-	Path   string // holds {names}
+	Path   string // may contain {names}
 	Params []Param
 	// User is "all" (every user who is logged in), "world" (everybody, even
 	// without login) or "" (Check decides).
@@ -73,12 +73,12 @@ type Endpoint struct {
 
 type table struct {
 	endpoints []*Endpoint
-	others    []*Endpoint // endpoints of which only method and path are known
+	others    []*Endpoint // endpoints for which only method and path are known
 	formats   map[string]*Format
 }
 
-// loaded parses the embedded table once. It panics on a fault, because the
-// table is part of the program.
+// loaded parses the embedded table once. It panics if the table has a fault,
+// because the table is part of the program.
 var loaded = sync.OnceValue(func() *table {
 	t, err := parseTable(tableText)
 	if err != nil {
@@ -123,8 +123,8 @@ func parseTable(text string) (*table, error) {
 	return t, nil
 }
 
-// parseParam parses "name kind flag flag ...". The pattern comes last because
-// it may hold spaces.
+// parseParam parses a line "name kind flag flag ...". The pattern comes last
+// because it may contain spaces.
 func parseParam(line string) (Param, error) {
 	line, pattern, _ := strings.Cut(line, " pattern=")
 	fields := strings.Fields(line)
@@ -185,14 +185,14 @@ func parseLength(s string) (*int, error) {
 	return &n, err
 }
 
-// Lookup returns the endpoint that answers a request, and the values of the
-// names in its path. ok is false if the table has no such endpoint.
+// Lookup returns the endpoint for a request, and the values of the names in the
+// endpoint's path. ok is false if the table has no such endpoint.
 func Lookup(method, path string) (endpoint *Endpoint, names map[string]string, ok bool) {
 	return lookup(loaded().endpoints, method, fragments(path))
 }
 
-// Exists reports whether PVE has a method on a path, even if the table lacks
-// its parameters.
+// Exists reports whether PVE has a method on a path. The table may lack the
+// method's parameters.
 func Exists(method, path string) bool {
 	parts := fragments(path)
 	_, _, known := lookup(loaded().endpoints, method, parts)

@@ -16,7 +16,7 @@ import (
 var update = flag.Bool("update", false, "write table.txt from PVE's API description")
 
 // description is the path of PVE's official API description. The file is not
-// part of the project. It lies beside the checkout, and CI has it.
+// part of the project. It is expected beside the checkout, where CI has it.
 const description = "../../../shared/pve/apidoc.json"
 
 // served lists the endpoints whose parameters the table has. For all other
@@ -253,8 +253,9 @@ POST /nodes/{node}/qemu/{vmid}/termproxy
 POST /nodes/{node}/qemu/{vmid}/vncproxy
 `
 
-// hand holds the formats that the API description only names, with their
-// source. The test compares their keys with the typetext of the parameters.
+// hand holds the formats for which the API description has only a name, with
+// their source. The test compares their keys with the typetext of the
+// parameters.
 const hand = `
 # qemu-server PVE/QemuServer/PCI.pm, $hostpci_fmt
 format pve-qm-hostpci
@@ -346,9 +347,10 @@ format pve-qemu-tdx-fmt
 // %drivedesc_base).
 var geometry = []string{"cyls integer optional until=9.0", "heads integer optional until=9.0", "secs integer optional until=9.0", "trans string enum=none|lba|auto optional until=9.0"}
 
-// newer holds lines for parameters and keys that qemu-server 9.2.6 or 8.3.12
-// has and the description of PVE 9.1 lacks, by the name of a parameter or
-// format. A line replaces the description's line of the same name, or is added.
+// newer holds lines for parameters and keys that exist in qemu-server 9.2.6 or
+// 8.3.12 but not in the description of PVE 9.1. The keys are names of
+// parameters or formats. A line replaces the description's line of the same
+// name, or is added.
 var newer = map[string][]string{
 	"serial[n]":  {"serial[n] string optional pattern=(/dev/[^,]+|socket)"}, // Source: PVE/QemuServer.pm, $serialdesc
 	"@net[n]":    {"host-tunnel boolean optional since=9.2"},                // Source: PVE/QemuServer/Network.pm, $net_fmt
@@ -427,8 +429,8 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestTableSaysWhatTheDescriptionSays compares the table as the program reads
-// it with the description. This also finds mistakes in writing the table.
+// TestTableSaysWhatTheDescriptionSays compares the description with the table
+// that the program reads. This also finds mistakes in writing the table.
 func TestTableSaysWhatTheDescriptionSays(t *testing.T) {
 	t.Parallel()
 	api := readDescription(t)
@@ -573,8 +575,9 @@ func (w *writer) line(format, name string, a apiParam) string {
 	return line + "\n"
 }
 
-// format returns the name of a format. A format given as an object gets a name
-// and a block of its own, which all parameters with the same format share.
+// format returns the name of a format. If a format is given as an object, it
+// gets a name and its own block. All parameters with the same format share the
+// block.
 func (w *writer) format(name string, raw json.RawMessage) string {
 	var named string
 	if len(raw) == 0 || json.Unmarshal(raw, &named) == nil {
@@ -625,8 +628,8 @@ func truth(v any) bool {
 	return false
 }
 
-// TestHandWrittenFormats compares the formats in hand with the keys that the
-// description shows in the typetext of a parameter.
+// TestHandWrittenFormats compares the formats in hand with the keys in the
+// typetext of a parameter of the description.
 func TestHandWrittenFormats(t *testing.T) {
 	t.Parallel()
 	api := readDescription(t)

@@ -12,7 +12,7 @@ type Version struct{ Major, Minor int }
 // ParseVersion reads the first two numbers of a version such as "9.2.11". For a
 // text that is not a version it returns the zero Version.
 func ParseVersion(s string) (v Version) {
-	_, _ = fmt.Sscanf(s, "%d.%d", &v.Major, &v.Minor) // numbers before a mistake are kept
+	_, _ = fmt.Sscanf(s, "%d.%d", &v.Major, &v.Minor) // keeps the numbers before a mistake
 	return v
 }
 
@@ -22,8 +22,8 @@ func (p *Param) known(at Version) bool {
 	return !at.before(p.Since) && !dropped
 }
 
-// before reports whether v is older than the release since, which brought
-// something new.
+// before reports whether v is older than since, the release that introduced a
+// parameter.
 func (v Version) before(since Version) bool {
 	if v == (Version{}) || since == (Version{}) {
 		return false
