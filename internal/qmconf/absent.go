@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// CutAbsent splits a name of VM.Absent into a key and a property of the key's
-// value. A name without a property means the whole key.
+// CutAbsent splits a name in VM.Absent into a key and a property of the key's
+// value. A name without a property stands for the whole key.
 func CutAbsent(name string) (key, property string) {
 	key, property, _ = strings.Cut(name, ".")
 	return key, property
 }
 
 // Holds reports whether a configuration has the key or the property that a name
-// of VM.Absent describes.
+// in VM.Absent describes.
 func Holds(config map[string]string, name string) bool {
 	key, property := CutAbsent(name)
 	value, there := config[key]
@@ -24,8 +24,8 @@ func Holds(config map[string]string, name string) bool {
 	return there
 }
 
-// AbsentUnless returns names for VM.Absent: a name for each given property that
-// the value of the key does not have.
+// AbsentUnless returns names for VM.Absent. For each given property, it returns
+// a name unless the value of the key has this property.
 func AbsentUnless(key, value string, names ...string) []string {
 	has := Parse(key, value)
 	names = slices.DeleteFunc(names, func(name string) bool {

@@ -6,13 +6,15 @@ import (
 	"strings"
 )
 
-// An Arg is one option of QEMU's command line with its values, as written.
+// An Arg is one option of QEMU's command line with its values, as they were
+// written.
 type Arg []string
 
 // Text returns the argument without quotes, for comparison.
 func (a Arg) Text() string { return quotes.Replace(strings.Join(a, " ")) }
 
-// Kind returns the key under which two arguments replace each other.
+// Kind returns a key that two arguments have in common if one can replace the
+// other.
 func (a Arg) Kind() string {
 	if a.Name() == "" {
 		return a.Text()
@@ -32,8 +34,8 @@ func (a Arg) Kind() string {
 	return option + " " + value
 }
 
-// Name returns the option with one dash: "-device". It is empty for words
-// before the first option.
+// Name returns the option with one dash, such as "-device". It is empty for
+// words before the first option.
 func (a Arg) Name() string {
 	if !strings.HasPrefix(a[0], "-") {
 		return ""
@@ -83,7 +85,7 @@ func SplitArgs(args string) []Arg {
 	return list
 }
 
-// JoinArgs writes options as a value of args.
+// JoinArgs joins options into a value of args.
 func JoinArgs(list []Arg) string {
 	var words []string
 	for _, arg := range list {
@@ -97,7 +99,7 @@ func shellWords(line string) []string {
 	var words []string
 	var word strings.Builder
 	quote, escaped := byte(0), false
-	for i := range len(line) { // byte by byte, so that text that is not UTF-8 stays as it is
+	for i := range len(line) { // goes byte by byte, so that text that is not UTF-8 stays as it is
 		r := line[i]
 		switch {
 		case escaped:
@@ -127,7 +129,8 @@ func shellWords(line string) []string {
 
 var quotes = strings.NewReplacer(`"`, "", "'", "")
 
-// device returns the driver of a -device, with the device's ID if it has an ID.
+// device returns the driver in the value of a -device, followed by the device's
+// ID if there is an ID.
 func device(value string) string {
 	driver, rest, _ := strings.Cut(value, ",")
 	for option := range strings.SplitSeq(rest, ",") {
@@ -138,15 +141,16 @@ func device(value string) string {
 	return driver
 }
 
-// ownSet matches an option -set for a property that a passed-through Intel iGPU
-// needs.
+// ownSet matches an option -set for a property that the passthrough of an Intel
+// iGPU needs.
 var ownSet = regexp.MustCompile(`^-set device\.hostpci\d+\.(bus|addr|x-igd-opregion|x-igd-lpc)$`)
 
-// MergeArgs returns args in which the arguments of want replace arguments of
-// the same kind. same is true if have already contains them.
+// MergeArgs returns the args have, in which the arguments of want replace the
+// arguments of the same kind. same is true if have already contains the
+// arguments of want.
 func MergeArgs(have, want string) (merged string, same bool) {
 	list, wanted := SplitArgs(have), map[string][]Arg{}
-	var kinds []string // the kinds in the order of want
+	var kinds []string // kinds of arguments, in the order of want
 	for _, arg := range SplitArgs(want) {
 		kind := arg.Kind()
 		if wanted[kind] == nil {
@@ -156,7 +160,7 @@ func MergeArgs(have, want string) (merged string, same bool) {
 	}
 	for _, arg := range list {
 		if kind := arg.Kind(); wanted[kind] == nil && ownSet.MatchString(kind) && !slices.Contains(kinds, kind) {
-			kinds = append(kinds, kind) // want does not have this kind
+			kinds = append(kinds, kind) // want has no argument of this kind
 		}
 	}
 	same = true
@@ -187,7 +191,7 @@ func replaceKind(list []Arg, kind string, wanted []Arg) (replaced []Arg, changed
 			replaced, wanted, changed = append(replaced, wanted[0]), wanted[1:], true
 		}
 	}
-	if len(wanted) > 0 && wanted[0].Name() == "" { // after an option, the word would become the option's value
+	if len(wanted) > 0 && wanted[0].Name() == "" { // after an option, the word would be taken for the option's value
 		return append(slices.Clone(wanted), replaced...), true
 	}
 	return append(replaced, wanted...), changed || len(wanted) > 0

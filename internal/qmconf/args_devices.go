@@ -9,9 +9,10 @@ import (
 
 // ArgDevices returns the PCI devices of the host that args give to a VM without
 // PVE's knowledge, such as "-device vfio-pci,host=0000:01:00.0". PVE neither
-// binds them to vfio-pci nor reserves them. unread holds devices whose address
-// cannot be read, such as a mediated device. QEMU accepts the host's address or
-// the device's directory in sysfs, and both in JSON too (QEMU hw/vfio/pci.c).
+// binds these devices to vfio-pci nor reserves them. unread holds devices whose
+// address cannot be read, such as a mediated device. QEMU accepts the host's
+// address or the device's directory in sysfs, and both in JSON too (QEMU
+// hw/vfio/pci.c).
 func ArgDevices(args string) (devices []gpu.HostPCI, unread []string) {
 	for _, arg := range SplitArgs(args) {
 		driver := arg.Property("driver")
@@ -33,7 +34,7 @@ func ArgDevices(args string) (devices []gpu.HostPCI, unread []string) {
 }
 
 // ArgUUID returns the UUID that args set for a VM, as in "-uuid 0000…", in
-// lower case. A vGPU's driver identifies the VM by it.
+// lower case. A vGPU's driver identifies the VM by this UUID.
 func ArgUUID(args string) string {
 	uuid := ""
 	for _, arg := range SplitArgs(args) {

@@ -47,7 +47,7 @@ func FuzzMergeArgs(f *testing.F) {
 	f.Add("0", "\xa7\xae\x99\xed\xa0\xf3\xf3\xf3")
 	f.Add("0 -a", "b c")
 	f.Fuzz(func(t *testing.T, have, want string) {
-		if strings.ContainsAny(have+want, `'"\`) { // an unbalanced quote swallows the text after it
+		if strings.ContainsAny(have+want, `'"\`) { // an unbalanced quote takes in the text after it
 			_, _ = MergeArgs(have, want)
 			return
 		}

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// Slots returns the drive slots that a configuration uses, in the order in
-// which PVE looks for a first disk (qemu-server PVE/QemuServer/Drive.pm,
-// valid_drive_names).
+// Slots returns the drive slots that a configuration uses. They are in the
+// order in which PVE looks for a first disk (qemu-server
+// PVE/QemuServer/Drive.pm, valid_drive_names).
 func Slots(config map[string]string) []string {
 	var slots []string
 	for _, bus := range []struct {
@@ -25,13 +25,13 @@ func Slots(config map[string]string) []string {
 	return slots
 }
 
-// BootOrder returns the devices from which the firmware starts the VM, in its
-// order. It reads "order=scsi0;net0", and also the letters that PVE wrote
-// before version 6.3 and still uses for a VM without the key: c is the
-// bootdisk, d means the CD drives and n the network (qemu-server
+// BootOrder returns the devices from which the firmware starts the VM, in the
+// firmware's order. It reads "order=scsi0;net0", and also the letters that PVE
+// wrote before version 6.3 and still uses for a VM without the key: c stands
+// for the bootdisk, d for the CD drives and n for the network (qemu-server
 // PVE/QemuServer.pm, device_bootorder and bootorder_from_legacy). The firmware
-// tries no other device (-boot strict=on). Only with an empty order, it finds
-// the first disk by itself.
+// tries no other device (-boot strict=on). Only if the order is empty, the
+// firmware finds the first disk by itself.
 func BootOrder(config map[string]string) []string {
 	order, ordered := orderOf(config["boot"])
 	if !ordered {
@@ -77,8 +77,8 @@ func byLetters(config map[string]string) (order []string) {
 	return order
 }
 
-// drives calls such with the value of each drive, and returns the slots of the
-// drives for which such returns true. It skips the EFI disk and the TPM's state.
+// drives returns the slots of the drives for whose value the function such
+// returns true. It skips the EFI disk and the TPM's state.
 func drives(config map[string]string, such func(value string) bool) []string {
 	return slices.DeleteFunc(Slots(config), func(slot string) bool { return IsFirmware(slot) || !such(config[slot]) })
 }
@@ -95,7 +95,7 @@ func Disks(config map[string]string) []string {
 }
 
 // FreeSlot returns a slot that none of the configurations uses, or "" if all
-// slots are used. It looks in the family of the given slot first, then in the
+// slots are used. It first looks in the family of the slot like, then in the
 // other families.
 func FreeSlot(like string, families []string, used ...map[string]string) string {
 	most := map[string]int{"ide": 4, "sata": 6, "scsi": 31, "virtio": 16, "hostpci": 16, "usb": 14, "virtiofs": 10}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// config parses a configuration such as "key=value key=value".
+// config parses a configuration that is written as "key=value key=value".
 func config(text string) map[string]string {
 	values := map[string]string{}
 	for field := range strings.FieldsSeq(text) {

@@ -7,8 +7,8 @@ import (
 	"github.com/proxstation/proxstation/gpu"
 )
 
-// Claim returns the PCI devices that a VM takes with a configuration, including
-// the devices named in args.
+// Claim returns the PCI devices that a VM with this configuration takes,
+// including the devices named in args.
 func Claim(vmid int, config map[string]string) gpu.Claim {
 	claim := gpu.Claim{VMID: vmid, OnBoot: config["onboot"] == "1"}
 	for _, key := range slices.Sorted(maps.Keys(config)) {

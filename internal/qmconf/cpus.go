@@ -14,9 +14,9 @@ const mostCPUs = 8192
 
 var cpuRange = regexp.MustCompile(`^\s*(\d{1,6})(?:-(\d{1,6}))?\s*$`)
 
-// ParseCPUs parses a list of logical CPUs, "0-3,8", as PVE reads its key
-// affinity (pve-common PVE/CpuSet.pm, parse_cpuset). It returns them in order,
-// each once.
+// ParseCPUs parses a list of logical CPUs, "0-3,8", as PVE parses its key
+// affinity (pve-common PVE/CpuSet.pm, parse_cpuset). It returns the CPUs in
+// order, each CPU once.
 func ParseCPUs(list string) ([]int, error) {
 	var cpus []int
 	for part := range strings.SplitSeq(list, ",") {
@@ -40,8 +40,7 @@ func ParseCPUs(list string) ([]int, error) {
 	return slices.Compact(cpus), nil
 }
 
-// FormatCPUs writes CPUs as a list, with ranges for CPUs that follow each
-// other.
+// FormatCPUs writes CPUs as a list, with ranges for consecutive CPUs.
 func FormatCPUs(cpus []int) string {
 	var ranges []string
 	for i := 0; i < len(cpus); {

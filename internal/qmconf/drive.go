@@ -16,8 +16,8 @@ var slotFormat = regexp.MustCompile(`^(ide[0-3]|sata[0-5]|scsi([0-9]|[12][0-9]|3
 // PVE/QemuServer/Drive.pm).
 func IsSlot(key string) bool { return slotFormat.MatchString(key) }
 
-// BuiltWith holds the options that describe how a firmware volume was made,
-// each with its value for a volume without the option. In PVE these options
+// BuiltWith holds the options that describe how a firmware volume was made. For
+// each, it has the value of a volume without the option. In PVE these options
 // only describe the volume: a changed option does not change the volume
 // (qemu-server PVE/QemuServer/OVMF.pm, PVE/QemuServer/Drive.pm).
 var BuiltWith = map[string]string{"efitype": "2m", "pre-enrolled-keys": "0", "version": "v1.2"}
@@ -55,8 +55,8 @@ func Satisfies(key, have, want string) bool {
 }
 
 // SameDrive reports whether two drive values mean the same drive. It ignores
-// the size, which PVE sets itself. Two cloud-init drives on the same storage
-// are equal.
+// the size, which PVE itself sets. Two cloud-init drives on the same storage
+// count as the same drive.
 func SameDrive(a, b string) bool {
 	one, errOne := storage.ParseDrive(a)
 	two, errTwo := storage.ParseDrive(b)
@@ -86,8 +86,8 @@ func IsCD(value string) bool {
 	return err == nil && drive.IsCDROM()
 }
 
-// cloudInitVolume matches a drive of cloud-init, made or requested (qemu-server
-// PVE/QemuServer/Drive.pm, drive_is_cloudinit).
+// cloudInitVolume matches a cloud-init drive that exists or is requested
+// (qemu-server PVE/QemuServer/Drive.pm, drive_is_cloudinit).
 var cloudInitVolume = regexp.MustCompile(`[:/](vm-\d+-)?cloudinit(\.(raw|qcow2|vmdk))?$`)
 
 // IsCloudInit reports whether a drive value is the drive of cloud-init.
@@ -96,15 +96,15 @@ func IsCloudInit(value string) bool {
 	return err == nil && cloudInitVolume.MatchString(drive.Volume)
 }
 
-// CutVolume splits the volume of a drive value into its storage and its name.
+// CutVolume splits the volume in a drive value into the storage and the name.
 func CutVolume(value string) (pool, volume string, ok bool) {
 	first, _, _ := strings.Cut(value, ",")
 	return strings.Cut(first, ":")
 }
 
-// MiB writes a size as a number of MiB, the unit of memory and balloon. A size
-// that is not a whole number of MiB is written with its unit. PVE refuses such
-// a value, and a finding can show it.
+// MiB writes a size as a number of MiB, which is the unit of the keys memory
+// and balloon. A size that is not a whole number of MiB is written with its
+// unit. PVE refuses such a value, and a finding can show it.
 func MiB(size storage.Size) string {
 	if size%storage.MiB != 0 {
 		return fmt.Sprintf("%d bytes", int64(size))
@@ -112,6 +112,6 @@ func MiB(size storage.Size) string {
 	return strconv.FormatInt(int64(size/storage.MiB), 10)
 }
 
-// CloudInitDrive is used in place of a volume to request a drive of cloud-init,
-// which PVE makes itself.
+// CloudInitDrive stands for a volume in a request for a cloud-init drive, which
+// PVE makes itself.
 const CloudInitDrive = "cloudinit"

@@ -16,7 +16,7 @@ func HotPlugs(key string, config map[string]string, want string) bool {
 		return setting == "1" || slices.Contains(strings.Split(setting, ","), kind)
 	}
 	if IsSlot(key) && IsCD(config[key]) && IsCD(want) {
-		return true // only the medium of a CD drive changes
+		return true // only the medium in a CD drive changes
 	}
 	switch Family(key) {
 	case "cpulimit", "cpuunits", "description", "hookscript", "name", "onboot", "protection", "startup", "tags", "shares":
@@ -33,8 +33,8 @@ func HotPlugs(key string, config map[string]string, want string) bool {
 	return false
 }
 
-// ModernUSB reports whether guests of this type get a USB controller with 14
-// ports that accepts devices while the guest runs.
+// ModernUSB reports whether guests of this type get a USB controller that has
+// 14 ports and accepts devices while the guest runs.
 func ModernUSB(ostype string) bool {
 	return slices.Contains([]string{"l26", "win8", "win10", "win11"}, ostype)
 }

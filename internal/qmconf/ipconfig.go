@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// IPConfigProblem returns the fault of a value of ipconfig, or "" for a valid
-// value (qemu-server PVE/QemuServer/Network.pm, parse_ipconfig). For some
+// IPConfigProblem returns what is wrong with a value of ipconfig, or "" for a
+// valid value (qemu-server PVE/QemuServer/Network.pm, parse_ipconfig). For some
 // faults, PVE only warns and then ignores the whole value.
 func IPConfigProblem(value string) string {
 	p := Parse("ipconfig0", value)

@@ -8,8 +8,8 @@ import (
 )
 
 // Properties is a PVE property string, such as "virtio=BC:24:11:00:00:01,
-// bridge=vmbr0", in the order it was written. If a key does not take a property
-// string, its whole value is a single property without a key.
+// bridge=vmbr0", in the order in which it was written. If a key does not take a
+// property string, its whole value is a single property without a key.
 type Properties []Property
 
 // A Property is a part of a property string. If the string leaves the key out,
@@ -41,7 +41,7 @@ var netModels = []string{
 	"e1000", "e1000-82540em", "e1000-82544gc", "e1000-82545em", "e1000e", "i82551", "i82557b", "i82559er", "ne2k_isa", "ne2k_pci", "pcnet", "rtl8139", "virtio", "vmxnet3",
 }
 
-// Family returns a key without its number: "scsi" for "scsi0".
+// Family returns a key without its number, such as "scsi" for "scsi0".
 func Family(key string) string { return strings.TrimRight(key, "0123456789") }
 
 // Parse splits the value of a configuration key into its properties.
@@ -66,8 +66,8 @@ func Parse(key, value string) Properties {
 }
 
 // Normal returns "1" or "0" for any of PVE's spellings of a boolean, and any
-// other value as it is. The result is for comparisons, not for writing:
-// discard=on is not a boolean.
+// other value unchanged. The result is only for comparisons, because a value
+// such as discard=on is not a boolean.
 func Normal(value string) string {
 	switch value {
 	case "yes", "on", "true":
@@ -85,7 +85,7 @@ func equal(key, a, b string) bool {
 		return true
 	case key == "sshkeys":
 		return slices.Equal(SSHKeys(a), SSHKeys(b))
-	case key == "vmgenid" && b == "1": // 1 asks PVE for a new ID, so any ID satisfies it
+	case key == "vmgenid" && b == "1": // with 1, PVE makes a new ID, so any ID satisfies it
 		return a != ""
 	case Family(key) == "hostpci":
 		one, errOne := gpu.ParseHostPCI(a)
@@ -105,11 +105,11 @@ func equal(key, a, b string) bool {
 	return false
 }
 
-// USBDevice returns a USB device, or the name of a mapping, in a notation for
-// comparisons.
+// USBDevice returns a USB device, or the name of a mapping, in a notation in
+// which equal devices have equal texts.
 func USBDevice(value string) string { return strings.ReplaceAll(strings.ToLower(value), "0x", "") }
 
-// tags returns the tags of a list, each once, in order.
+// tags returns the tags of a list in order, each tag once.
 func tags(list string) []string {
 	fields := strings.FieldsFunc(strings.ToLower(list), func(r rune) bool { return strings.ContainsRune(",; ", r) })
 	slices.Sort(fields)
@@ -117,7 +117,7 @@ func tags(list string) []string {
 }
 
 // Same reports whether two values of a key have the same properties with the
-// same values, in any order.
+// same values. The order of the properties does not matter.
 func Same(key, a, b string) bool {
 	if IsSlot(key) {
 		return SameDrive(a, b)
@@ -139,8 +139,8 @@ func (p Properties) Get(key string) (string, bool) {
 	return "", false
 }
 
-// Set returns the properties with a new value for a property, which is added at
-// the end if it is missing.
+// Set returns the properties with a new value for one property. If the property
+// is missing, it is added at the end.
 func (p Properties) Set(key, value string) Properties {
 	for i := range p {
 		if p[i].Key == key {
@@ -151,7 +151,7 @@ func (p Properties) Set(key, value string) Properties {
 	return append(p, Property{key, value})
 }
 
-// Drop returns the properties whose key is not key.
+// Drop returns the properties without the property of this key.
 func (p Properties) Drop(key string) Properties {
 	return slices.DeleteFunc(p, func(have Property) bool { return have.Key == key })
 }
@@ -174,17 +174,18 @@ func (p Properties) Text(key string) string {
 	return strings.Join(fields, ",")
 }
 
-// exclusive holds pairs of properties that replace each other. A hostpci or usb
-// value names either an address of the host or a resource mapping.
+// exclusive holds pairs of properties that replace each other, because a
+// hostpci or usb value names either an address of the host or a resource
+// mapping.
 var exclusive = map[string]string{"host": "mapping", "mapping": "host"}
 
-// PinsMachine reports whether have is a pinned version of the wanted machine
-// type: PVE pins q35 to pc-q35-10.1 for Windows guests.
+// PinsMachine reports whether have is a pinned version of the machine type
+// want. For Windows guests, PVE pins q35 to a version such as pc-q35-10.1.
 func PinsMachine(key, have, want string) bool {
 	return key == "machine" && (want == "q35" && strings.HasPrefix(have, "pc-q35-") || want == "pc" && strings.HasPrefix(have, "pc-i440fx-"))
 }
 
-// Merge returns a value with the settings of want and all other settings of
+// Merge returns a value with the settings of want and the other settings of
 // have. If have already contains the settings of want, Merge returns have and
 // true.
 func Merge(key, have, want string) (merged string, ok bool) {

@@ -10,16 +10,16 @@ var OwnKeys = []string{
 }
 
 // NoSettings holds the keys that are not settings of a VM: OwnKeys, and
-// parameters that control PVE's work (parameters of POST qemu and PUT config in
-// its API description).
+// parameters that control PVE's work (from the API description of POST qemu and
+// PUT config).
 var NoSettings = append([]string{
 	"archive", "background_delay", "bwlimit", "cdrom", "delete", "force", "ha-managed", "import-working-storage", "live-restore", "node", "pool",
 	"revert", "skiplock", "start", "storage", "unique", "vmid",
 }, OwnKeys...)
 
 // Describes reports whether a key of a configuration describes the VM itself,
-// so that it can be stored in a description. The VM's name, drives, passwords
-// and keys that only PVE writes are excluded.
+// so that the key can be stored in a description. It returns false for the VM's
+// name, drives, passwords and keys that only PVE writes.
 func Describes(key string) bool {
 	return !IsSlot(key) && Family(key) != "unused" && !slices.Contains([]string{"name", "cipassword", "vmgenid"}, key) && !slices.Contains(NoSettings, key)
 }

@@ -35,9 +35,9 @@ func EncodeSSHKeys(keys []string) string {
 	return strings.ReplaceAll(url.QueryEscape(lines), "+", "%20")
 }
 
-// PublicKeyProblem returns the fault of a line that should be a public key, or
-// "" for a valid key. It never shows the line, because people paste private
-// keys by mistake.
+// PublicKeyProblem returns what is wrong with a line that should be a public
+// key, or "" for a valid key. The result never contains the line, because
+// people paste private keys by mistake.
 func PublicKeyProblem(line string) string {
 	if strings.Contains(line, "PRIVATE KEY") {
 		return "that is a private key: give the one in the .pub file"
