@@ -16,8 +16,8 @@ type DualBoot struct {
 	// Grace is how long a guest may take to shut down. 0 means three minutes.
 	Grace time.Duration
 	// Force allows the switch to pull the plug of a guest that did not shut
-	// down in time, also on the way back. Without Force, the switch fails and
-	// the guest goes on running.
+	// down in time. This includes the way back. Without Force, the switch fails
+	// and the guest goes on running.
 	Force bool
 	// Wake allows a switch to wake a guest that sleeps (S3). A sleeping member
 	// is woken so that it can be asked to shut down. A sleeping target is up
@@ -26,11 +26,12 @@ type DualBoot struct {
 	Wake bool
 	// Boot is how long the next guest may take to be up. 0 means five minutes.
 	Boot time.Duration
-	// ReturnIfNotUp shuts down a target that has started but is not up within
-	// Boot, and starts the VM that ran before. A guest that does not shut down
-	// keeps the card, unless Force is set. Without ReturnIfNotUp the card stays
-	// with the started VM, because its guest may be installing updates. The
-	// switch then fails, and its error says so.
+	// ReturnIfNotUp lets the switch shut down a target that has started but is
+	// not up within Boot, and start the VM that ran before. If the target's
+	// guest does not shut down, it keeps the card, unless Force is set. Without
+	// ReturnIfNotUp, the started VM keeps the card, because its guest may be
+	// installing updates. The switch then fails, and its error says that the VM
+	// keeps the card.
 	ReturnIfNotUp bool
 	// Up reports whether a guest is up: it returns nil then. It is called again
 	// and again until it returns nil. If Up is nil, the guest agent is asked. A
@@ -43,10 +44,10 @@ type DualBoot struct {
 	// controller on the host can find it with package iommu (Function.Lost). If
 	// Healthy is nil, the card is not checked.
 	Healthy func(ctx context.Context) error
-	// Owner is the name of this controller that others see. If it is empty, the
-	// name is made from the host's name, the process ID and a part that differs
-	// for every [Node]. After a restart, a controller with the same name counts
-	// as the same controller.
+	// Owner is the name by which other controllers know this controller. If it
+	// is empty, the name is made from the host's name, the process ID and a
+	// part that differs for every [Node]. After a restart, a controller with
+	// the same name counts as the same controller.
 	Owner string
 	// TakeOver is the ID of a lease to take over at once, because a person
 	// knows that its owner is dead. It is the ID in [DualBootStatus].Lease. If
