@@ -17,11 +17,11 @@ import (
 )
 
 // Adopt returns a first page that describes a node as it is, and comments for
-// [Format]. The page has the cards with names, the VMs with the given VMIDs, or
-// all VMs, and the sets that share a card. A VM gets the profile that fits, or
-// [Custom]. A plan of the page is empty. Adopt leaves out templates and VMs
-// that cannot be described without a change; the comment in front of the page
-// names them.
+// [Format]. The page has the node's cards with names, the VMs with the given
+// VMIDs, and the sets of VMs that share a card. Without VMIDs it has all VMs. A
+// VM gets the profile that fits, or [Custom]. A plan of the page has no
+// changes. Adopt leaves out templates, and VMs that the page cannot describe
+// without changing them. The comment in front of the page names these VMs.
 func Adopt(facts workstation.Facts, vmids ...int) (Page, map[string]string) {
 	a := adoption{facts: facts, comments: map[string]string{}}
 	a.page = Page{Node: facts.Node, Cards: map[string]Card{}, Workstations: map[string]Workstation{}, DualBoot: map[string]DualBoot{}}
@@ -47,8 +47,8 @@ type adoption struct {
 	lines    []string // lines of the comment in front of the page
 }
 
-// storages adds comment lines: the tiers that the disks show, and the storages
-// whose tier the page has to name.
+// storages adds comment lines about two kinds of storages: those whose tier the
+// disks show, and those whose tier a person has to write on the page.
 func (a *adoption) storages() {
 	var known, unknown []string
 	for _, pool := range a.facts.Pools {
@@ -66,8 +66,8 @@ func (a *adoption) storages() {
 	}
 }
 
-// cards adds the node's cards. A card is named after its mapping, or else igpu
-// or gpu.
+// cards adds the node's cards. A card is named after its mapping. A card
+// without a mapping is named igpu or gpu.
 func (a *adoption) cards() {
 	for _, card := range a.facts.Cards() {
 		name := "gpu"
@@ -81,7 +81,8 @@ func (a *adoption) cards() {
 	}
 }
 
-// free returns name, with a number if the map has that name already.
+// free returns name. If the map has that name already, free adds a number to
+// it.
 func free[V any](name string, taken map[string]V) string {
 	for n, candidate := 2, name; ; n++ {
 		if _, there := taken[candidate]; !there {
@@ -91,8 +92,8 @@ func free[V any](name string, taken map[string]V) string {
 	}
 }
 
-// mappingOf returns the name of the node's mapping for a card, "" if there is
-// no mapping.
+// mappingOf returns the name of the node's mapping for a card. It returns "" if
+// there is no mapping.
 func (a *adoption) mappingOf(card gpu.Card) string {
 	c := conversion{facts: a.facts}
 	for _, m := range a.facts.Mappings {
@@ -142,8 +143,8 @@ func plainName(name string, id int) string {
 	return cmp.Or(strings.Trim(strings.Map(plain, name), "-."), fmt.Sprintf("vm-%d", id))
 }
 
-// setName gives a workstation the VM's name, unless its key on the page is the
-// same.
+// setName sets a workstation's name to the VM's name if the key on the page
+// differs from that name.
 func setName(w Workstation, key, name string) {
 	if key == name {
 		name = ""

@@ -47,7 +47,7 @@ func adopted(t *testing.T, facts workstation.Facts) (*Source, workstation.Plan) 
 	return source, plan
 }
 
-// Adopting the node that the reference page made gives a page with the same
+// The reference page makes VMs on a node. Adopt then gives a page with the same
 // profiles, cards and sets.
 func TestAdoptOfTheReferencePage(t *testing.T) {
 	t.Parallel()
@@ -79,8 +79,8 @@ func TestAdoptOfTheReferencePage(t *testing.T) {
 	}
 }
 
-// VMs that were made without a page are adopted, and the plan of the page is
-// empty.
+// Adopt describes VMs that were made without a page, and the plan of its page
+// has no changes.
 func TestAdoptOfVMsOfOthers(t *testing.T) {
 	t.Parallel()
 	dirs, err := filepath.Glob("../../../shared/cases/vms/*")

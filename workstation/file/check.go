@@ -9,9 +9,10 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// Validate reports names that the page does not have, VMIDs and cards that
-// appear twice, and sets whose members do not share a card. The error is an
-// [Errors]. [Parse] does the same, and adds the places in the file.
+// Validate reports three kinds of mistakes: names that the page does not have,
+// VMIDs and cards that appear twice, and sets whose members do not share a
+// card. The error is an [Errors]. [Parse] does the same, and adds the places in
+// the file.
 func (p Page) Validate() error { return p.check().err() }
 
 func (p Page) check() Errors {
@@ -32,7 +33,7 @@ func (p Page) check() Errors {
 	for _, name := range stations {
 		w, key := p.Workstations[name], "workstations."+name
 		if w == nil {
-			continue // the decoder has reported it
+			continue // the decoder has already reported this mistake
 		}
 		if id := w.VMID(); owners[id] == "" {
 			owners[id] = name
@@ -117,7 +118,7 @@ func (p Page) checkRemote(errs *Errors, stations []string) {
 	}
 }
 
-// on returns the guests of each way in, keyed by the way's name on the page.
+// on returns the guests of each kind of remote access, by its name on the page.
 func (r *Remote) on() map[string][]string {
 	ways := map[string][]string{}
 	if r == nil {

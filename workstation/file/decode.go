@@ -93,8 +93,8 @@ func (d *decoder) collection(node ast.Node, v reflect.Value, key string) {
 	}
 }
 
-// each calls do for each key of a mapping. It reports keys that are not words,
-// and keys that appear twice.
+// each calls the function do for each key of a mapping. It reports keys that
+// are not words, and keys that appear twice.
 func (d *decoder) each(pairs []*ast.MappingValueNode, key string, do func(name string, pair *ast.MappingValueNode)) {
 	seen := map[string]int{}
 	for _, pair := range pairs {
@@ -202,7 +202,8 @@ func parse(text string, v reflect.Value) (why string) {
 	return parseKind(text, v)
 }
 
-// parseKind does what parse does, by the kind of Go type.
+// parseKind does what parse does for a type without words or a parser of its
+// own. It parses by the kind of Go type.
 func parseKind(text string, v reflect.Value) (why string) {
 	switch v.Kind() {
 	case reflect.String:

@@ -1,17 +1,17 @@
 // Package file reads and writes the page that describes the workstations of a
 // node: storages with their tiers, cards, VMs, sets that share a card, remote
-// access to the guests, and the cards that the host keeps for them. The page is
-// YAML.
+// access to the guests, and the cards that the host keeps for the guests. The
+// page is YAML.
 //
 // [Parse] is strict. An unknown key, a value of the wrong kind, a size without
-// a unit and a password in plain text are errors. It reports all errors at
-// once, each as an [Error] with line, column and the expected value.
+// a unit and a password in plain text are errors. Parse reports all errors
+// together, each as an [Error] with line, column and the expected value.
 // [Page.Spec] makes the Spec from which workstation.Diff plans. [Source.Set]
-// changes a value and nothing else in the file, so comments stay. [Format]
-// writes a new page.
+// changes one value and keeps the other text of the file, so comments stay.
+// [Format] writes a new page.
 //
-// The keys of the page are the names of the fields of the types here and of the
-// profiles that they embed, in small letters with hyphens: HugePages is
-// huge-pages. For editors, the JSON Schema in docs/homelab.schema.json has all
-// keys with the comments of their fields.
+// The keys of the page come from the names of the fields, of the types here and
+// of the profiles that they embed. A key has small letters with hyphens:
+// HugePages is huge-pages. For editors, the JSON Schema in
+// docs/homelab.schema.json has all keys with the comments of their fields.
 package file

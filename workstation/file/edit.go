@@ -14,19 +14,19 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// ErrEdit reports a change for which [Source.Set] would have to change more of
-// the file than one value.
+// ErrEdit reports a change that [Source.Set] cannot make by changing a single
+// value of the file.
 var ErrEdit = errors.New("file: cannot be changed in place")
 
 // Set returns a copy of the page with a new value at a key, such as
-// "workstations.macos.stage". A key that is missing is added to its mapping,
-// which must exist. All other bytes of the file stay the same: comments, order
-// and spaces. The value is a string, a number, a bool, a [storage.Size] or a
-// value of the field's type.
+// "workstations.macos.stage". If the key is missing, Set adds it to the mapping
+// around it, which must exist. All other bytes of the file stay the same:
+// comments, order and spaces. The value is a string, a number, a bool, a
+// [storage.Size] or a value of the field's type.
 //
 // The error matches [ErrInvalid] if the changed page is not valid. It matches
-// [ErrEdit] if the old value has several lines or the mapping does not exist:
-// use an editor for such a change.
+// [ErrEdit] if the old value has several lines or the mapping does not exist.
+// Such a change needs an editor.
 func (s *Source) Set(key string, value any) (*Source, error) {
 	w := &writer{}
 	text, _ := w.flow(reflect.ValueOf(value), "")
@@ -73,7 +73,7 @@ func (s *Source) replace(node ast.Node, key, text string) ([]byte, error) {
 }
 
 // span returns the offsets at which the text of a value begins and ends. ok is
-// false for a value of several lines.
+// false if the value has several lines.
 func (s *Source) span(node ast.Node) (from, to int, ok bool) {
 	t := node.GetToken()
 	from = s.offset(*t.Position)
@@ -102,8 +102,8 @@ func (s *Source) span(node ast.Node) (from, to int, ok bool) {
 	return 0, 0, false
 }
 
-// closing returns the length of the quoted text at the beginning of a line, and
-// 0 if the quotes are not closed in that line.
+// closing returns the length of the quoted text at the beginning of a line. It
+// returns 0 if the closing quote is not on that line.
 func closing(line []byte) int {
 	for i := 1; i < len(line); i++ {
 		switch {

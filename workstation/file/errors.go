@@ -75,8 +75,8 @@ func (e Errors) Unwrap() []error {
 // Is makes the errors match [ErrInvalid].
 func (e Errors) Is(target error) bool { return target == ErrInvalid }
 
-// err returns the errors in the order of the file, and nil if there are no
-// errors.
+// err returns the errors in the order of the file. It returns nil if there are
+// no errors.
 func (e Errors) err() error {
 	if len(e) == 0 {
 		return nil

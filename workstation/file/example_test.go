@@ -207,8 +207,8 @@ func ExamplePage_Guests() {
 	// <nil> 140 windows scsi1 Spiele
 }
 
-// The boot loader of a Mac is a volume, or an image of which a copy is
-// configured.
+// The key opencore of a Mac is either a volume, or an image from which a
+// configured copy is made.
 func ExampleOpenCore() {
 	page := file.Page{Workstations: map[string]file.Workstation{
 		"ready": &file.MacOS{MacOS: profile.MacOS{ID: 130}, OpenCore: file.OpenCore{Volume: "local:import/opencore.raw"}},
@@ -227,7 +227,7 @@ func ExampleOpenCore() {
 	//     opencore: {image: OpenCore-v21.iso.gz, kexts: [Lilu.zip]}
 }
 
-// An identity is whole: all four numbers, or made up.
+// An identity must have all four numbers, or be made up.
 func ExampleIdentity() {
 	_, err := file.Parse("", []byte("workstations: {mac: {profile: macos, opencore: {image: OpenCore.iso, identity: {serial: env:MACOS_SERIAL, mlb: env:MACOS_MLB}}}}"))
 	fmt.Println(err)
@@ -242,7 +242,8 @@ func ExampleIdentity() {
 	// true
 }
 
-// A Loader says for which VM a copy has to be planned, and from what.
+// A Loader names a VM that needs a copy of an OpenCore image, and the source of
+// the copy.
 func ExampleLoader() {
 	source, err := file.Parse("", []byte("workstations: {mac: {profile: macos, opencore: {image: OpenCore.iso, identity: made-up}}}"))
 	if err != nil {

@@ -7,17 +7,17 @@ import (
 	"unicode"
 )
 
-// A field is a key of a mapping on the page, with the field of the struct that
-// takes its value.
+// A field is a field of a struct, with the key by which a mapping on the page
+// sets it.
 type field struct {
 	key   string
 	index []int
 	typ   reflect.Type
 }
 
-// fields returns the keys of a struct in the order of its fields. The fields of
-// embedded structs are included, except those that the struct's tag omit names
-// and those that an outer field hides.
+// fields returns the keys of a struct in the order of its fields. It includes
+// the fields of embedded structs. It leaves out fields that the struct's tag
+// omit names, and embedded fields that an outer field hides.
 func fields(t reflect.Type) []field {
 	var all []field
 	own := map[string]bool{}

@@ -63,8 +63,8 @@ func observed(t *testing.T) workstation.Facts {
 	return facts
 }
 
-// The reference page becomes a plan for three VMs on the reference host. All
-// disks are on the wanted tiers, and nothing blocks the plan.
+// The reference page becomes a plan for three VMs on the reference host. The
+// plan puts all disks on the wanted tiers and has no blocker.
 func TestReferencePageIsAPlan(t *testing.T) {
 	t.Parallel()
 	facts := observed(t)
@@ -221,7 +221,7 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// All mistakes are reported at once, in the order of the file, each as an
+// Parse reports all mistakes together, in the order of the file, each as an
 // [Error] of its own.
 func TestAllMistakesComeAtOnce(t *testing.T) {
 	t.Parallel()
@@ -241,8 +241,8 @@ func TestAllMistakesComeAtOnce(t *testing.T) {
 	}
 }
 
-// Mistakes that only show on the node or in the secret store are also reported
-// with their places.
+// Some mistakes only show on the node or in the secret store. They are also
+// reported with their places.
 func TestSpecMistakes(t *testing.T) {
 	t.Parallel()
 	source := reference(t)
@@ -297,8 +297,8 @@ func TestGuestsHaveWords(t *testing.T) {
 	}
 }
 
-// A guest with an address of its own finds its network card by the hardware
-// address. The hardware address comes from the page or from the VM, or is made
+// A guest with a fixed address finds its network card by the hardware address
+// (MAC). The hardware address comes from the page, or from the VM, or is made
 // from the VMID.
 func TestAddressAndCardGoTogether(t *testing.T) {
 	t.Parallel()

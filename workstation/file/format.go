@@ -16,10 +16,10 @@ import (
 // page contains it, editors complete keys and mark mistakes.
 const Schema = "https://raw.githubusercontent.com/proxstation/proxstation/main/docs/homelab.schema.json"
 
-// Format writes a page. A comment is put after the key that it is for, such as
-// "cards.rtx". The comment for "" goes in front of the page, and may have
-// several lines. Format leaves out unset fields, so [Parse] reads the same page
-// back.
+// Format writes a page. comments holds comments by key, such as "cards.rtx". A
+// comment is put after its key. The comment for "" goes in front of the page,
+// and may have several lines. Format leaves out unset fields. [Parse] reads the
+// same page back.
 func Format(p Page, comments map[string]string) []byte {
 	w := &writer{comments: comments}
 	w.line(0, "# yaml-language-server: $schema="+Schema)
@@ -73,8 +73,8 @@ func pairs(v reflect.Value) []pair {
 	return all
 }
 
-// order returns the VMID of a workstation, and 0 for other values: workstations
-// are sorted by VMID.
+// order returns the VMID of a workstation, because workstations are sorted by
+// VMID. It returns 0 for other values.
 func order(p pair) int {
 	if station, ok := p.value.Interface().(Workstation); ok {
 		return station.VMID() * 4
@@ -95,8 +95,8 @@ func indirect(v reflect.Value) reflect.Value {
 	return v
 }
 
-// width is the longest line for a mapping in braces. A longer mapping is
-// written in block style.
+// width is the length up to which a mapping is written in one line, in braces.
+// A longer mapping is written in block style.
 const width = 100
 
 // pair writes a key with its value and its comment.
@@ -138,7 +138,7 @@ func (w *writer) block(indent int, key string, v reflect.Value) {
 	}
 }
 
-// flow returns a value in one line. It reports false for workstations, for
+// flow returns a value in one line. short is false for workstations, for
 // mappings inside mappings, and for values with comments inside.
 func (w *writer) flow(v reflect.Value, key string) (text string, short bool) {
 	if text, ok := scalarOf(v); ok {

@@ -9,10 +9,11 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// HostPlan plans what the page wants of the machine itself, from facts that
-// were read on it. From the machine's next start on, it keeps the cards of
-// host.keep for guests, with all their functions. The error is an [Errors] for
-// a card that the machine does not have, or the error of [iommu.Facts.Prepare].
+// HostPlan plans the changes that the page wants on the machine itself, from
+// facts that were read there. After the plan, the machine keeps the cards of
+// host.keep for guests from its next start on, with all their functions. The
+// error is an [Errors] if the machine does not have a card, or the error of
+// [iommu.Facts.Prepare].
 func (p Page) HostPlan(facts iommu.Facts) (iommu.HostPlan, error) {
 	if p.Host == nil {
 		return iommu.HostPlan{}, nil
@@ -35,7 +36,7 @@ func (p Page) HostPlan(facts iommu.Facts) (iommu.HostPlan, error) {
 
 // Set returns a set of workstations that take turns, by its name on the page.
 // The caller sets its Owner and the other fields that are not on the page. The
-// error is an [Errors] for a name that the page does not have.
+// error is an [Errors] if the page does not have the name.
 func (p Page) Set(name string) (workstation.DualBoot, error) {
 	set, there := p.DualBoot[name]
 	if !there {
@@ -52,8 +53,8 @@ func (p Page) Set(name string) (workstation.DualBoot, error) {
 	return db, nil
 }
 
-// SetOf returns the name of the set to which a workstation belongs, "" if it
-// belongs to no set.
+// SetOf returns the name of the set to which a workstation belongs. It returns
+// "" if the workstation belongs to no set.
 func (p Page) SetOf(workstation string) string {
 	for _, name := range names(p.DualBoot) {
 		if slices.Contains(p.DualBoot[name].Members, workstation) {

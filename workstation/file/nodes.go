@@ -21,8 +21,8 @@ type Home struct {
 
 func (h *Home) home() string { return h.Node }
 
-// NodeOf returns the node on which the page wants a workstation, "" if the
-// page names none.
+// NodeOf returns the node on which the page wants a workstation. It returns ""
+// if the page names no node.
 func (p Page) NodeOf(name string) string {
 	if w := p.Workstations[name]; w != nil && w.home() != "" {
 		return w.home()
@@ -30,8 +30,8 @@ func (p Page) NodeOf(name string) string {
 	return p.Node
 }
 
-// Spread reports whether the page is about several nodes: a workstation names
-// a node of its own.
+// Spread reports whether the page is about several nodes, because a workstation
+// names a node of its own.
 func (p Page) Spread() bool {
 	for _, w := range p.Workstations {
 		if w.home() != "" && w.home() != p.Node {
@@ -42,9 +42,9 @@ func (p Page) Spread() bool {
 }
 
 // Cluster returns the wanted state of a cluster, for [cluster.Diff]: the page's
-// cards by kind, and its workstations with what they need of a node. Secrets
-// are those of [Page.Spec]. An error of [Page.Spec] that depends on the node is
-// the reason for which [cluster.Place] refuses the node.
+// cards by kind, and its workstations with their needs. Secrets are resolved as
+// in [Page.Spec]. If [Page.Spec] would return an error for a workstation on one
+// node, [cluster.Place] refuses that node with this error as the reason.
 func (p Page) Cluster(facts cluster.Facts, resolve Resolver) (cluster.Spec, error) {
 	errs := p.check()
 	for _, name := range names(p.Workstations) {
@@ -63,7 +63,7 @@ func (p Page) Cluster(facts cluster.Facts, resolve Resolver) (cluster.Spec, erro
 		needs := cluster.Needs{VM: workstation.VM{ID: w.VMID(), Name: name}, Node: p.NodeOf(name), On: p.on(name, facts, resolve)}
 		spec.Workstations = append(spec.Workstations, needs)
 	}
-	slices.SortStableFunc(spec.Workstations, func(a, b cluster.Needs) int { // those that name a node leave the others no choice
+	slices.SortStableFunc(spec.Workstations, func(a, b cluster.Needs) int { // a workstation that names a node comes first, because it has no other choice
 		return cmp.Compare(min(len(b.Node), 1), min(len(a.Node), 1))
 	})
 	for _, name := range names(p.Cards) {
@@ -80,7 +80,7 @@ func (s *Source) Cluster(facts cluster.Facts, resolve Resolver) (cluster.Spec, e
 	return spec, s.explain(err)
 }
 
-// on returns the function that makes the VM of a workstation for a node.
+// on returns the function that makes the VM of a workstation for a given node.
 func (p Page) on(name string, all cluster.Facts, resolve Resolver) func(workstation.Facts) (workstation.VM, error) {
 	return func(node workstation.Facts) (workstation.VM, error) {
 		c := &conversion{page: p, facts: node, resolve: resolve}
@@ -106,8 +106,8 @@ func (c Card) kind() cluster.Kind {
 	return kind
 }
 
-// kindAt returns the node's only card of a kind. It returns false if the node
-// has no such card, or several.
+// kindAt returns the node's only card of a kind. ok is false if the node has no
+// such card, or several.
 func (c *conversion) kindAt(name string) (card gpu.Card, ok bool) {
 	kind := c.page.Cards[name].kind()
 	var found []gpu.Card

@@ -13,8 +13,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// spread is a page for a cluster: a card by its name, one workstation with a
-// node, one without.
+// spread is a page for a cluster. It names a card by words of its name, one
+// workstation with a node, and one workstation without a node.
 const spread = `cards:
   rtx: {model: RTX 5070}
 workstations:
@@ -49,9 +49,9 @@ func secrets(file.Reference) (proxstation.Secret, error) {
 	return proxstation.NewSecret("secret"), nil
 }
 
-// On a cluster the page becomes needs: the named node counts, a workstation
-// without a node is placed, and the card's mapping gets an entry for each node
-// that has such a card.
+// On a cluster the page becomes needs. A workstation that names a node gets
+// this node, and any other workstation is placed. The card's mapping gets an
+// entry for each node that has such a card.
 func TestAPageOfACluster(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -84,8 +84,8 @@ func TestAPageOfACluster(t *testing.T) {
 	})
 }
 
-// On one node, workstations of other nodes are left out, and a card by its name
-// is the card at its address.
+// For a single node, the Spec leaves out workstations of other nodes. A card
+// that the page describes by its name becomes the node's card of that name.
 func TestAPageSeenFromOneNode(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

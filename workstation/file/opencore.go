@@ -11,8 +11,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/profile"
 )
 
-// OpenCore is the boot loader of a macOS VM: a volume that is used as it is, or
-// an image of which a copy is configured for the VM and its card.
+// OpenCore is the boot loader of a macOS VM. It is either a volume that is used
+// as it is, or an image from which a copy is made that is configured for the VM
+// and its card.
 type OpenCore struct {
 	// Volume is an OpenCore image on the node that is used as it is: a volume of
 	// content type import ("local:import/..."), a file of the node, or a disk of
@@ -36,8 +37,8 @@ type OpenCore struct {
 	Replace bool
 }
 
-// Identity holds the numbers in which one Mac differs from all others: either
-// MadeUp, or all four numbers.
+// Identity holds the numbers that differ from Mac to Mac. Set either MadeUp, or
+// all four numbers.
 type Identity struct {
 	// MadeUp makes the numbers up. Before an Apple account is used, look the
 	// serial number up on checkcoverage.apple.com: it must be unknown there.
@@ -53,9 +54,9 @@ type Identity struct {
 	ROM Reference
 }
 
-// A shorthand is a mapping that may also be a word on the page.
+// A shorthand is a mapping for which the page may also have a single word.
 type shorthand interface {
-	// short returns the word. It reports false if only a mapping says the same.
+	// short returns the word. ok is false if no word can replace the mapping.
 	short() (text string, ok bool)
 }
 
@@ -63,7 +64,8 @@ func (o OpenCore) short() (string, bool) {
 	return o.Volume, o.Volume != "" && o.Image == "" && !o.configures()
 }
 
-// configures reports whether keys are set that are for the copy of an image.
+// configures reports whether the page sets a key that only has an effect on a
+// configured copy.
 func (o OpenCore) configures() bool {
 	return len(o.Kexts) > 0 || o.Identity != Identity{} || o.Storage != "" || o.Replace
 }
@@ -92,7 +94,8 @@ func (i *Identity) UnmarshalText(text []byte) error {
 // "local:import/opencore.raw".
 var volumeForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]*:(import|iso)/`)
 
-// check reports a boot loader that is told two things, or too little.
+// check reports a boot loader whose keys contradict each other, or of which a
+// key is missing.
 func (o OpenCore) check(errs *Errors, key string) {
 	switch {
 	case o.Volume != "" && (o.Image != "" || o.configures()):
@@ -125,8 +128,9 @@ func (i Identity) check(errs *Errors, key string) {
 	}
 }
 
-// A Loader is the boot loader of a macOS workstation, as the page wants it. The
-// [loader.Copy] that its Source plans for the profile Mac is for [Page.Spec].
+// A Loader is the boot loader that the page wants for a macOS workstation. Its
+// Source plans a [loader.Copy] for the profile Mac. Pass this copy to
+// [Page.Spec].
 type Loader struct {
 	// Workstation is the name on the page.
 	Workstation string
@@ -134,7 +138,7 @@ type Loader struct {
 	Source      loader.Source
 }
 
-// Loaders returns the boot loaders for which copies of images have to be
+// Loaders returns the boot loaders for which a copy of an image has to be
 // planned, sorted by the names of their workstations. It reads no image. The
 // error is an [Errors], as for [Page.Spec]. An existing VM that keeps its boot
 // loader needs no identity.

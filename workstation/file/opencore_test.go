@@ -30,8 +30,9 @@ func macPage(t *testing.T, lines string) *Source {
 	return source
 }
 
-// A copy that is planned for the page's workstation is its boot loader in the
-// Spec. Without a copy, the image is an error at its place on the page.
+// If a copy is planned for a workstation of the page, the copy is its boot
+// loader in the Spec. Without a copy, Spec reports an error at the key of the
+// image.
 func TestLoaders(t *testing.T) {
 	t.Parallel()
 	image := filepath.Join(t.TempDir(), "oc.iso")
@@ -78,16 +79,17 @@ func TestLoaders(t *testing.T) {
 	if i < 0 || !strings.HasPrefix(vm.Disks[i].Options["serial"], "opencore-") || !slices.ContainsFunc(vm.Notes, func(f proxstation.Finding) bool { return f.ID == "opencore.image" }) {
 		t.Errorf("%s is not in %+v", made.Volume, vm)
 	}
-	// A VM that exists needs none of the numbers. Somebody who has them not is
-	// told that nobody compared the copy.
+	// For an existing VM, Loaders succeeds although no number of the identity
+	// can be resolved. Lacks then says that the copy cannot be compared.
 	facts.VMs = map[int]workstation.VMFacts{130: {Name: "macos", Config: map[string]string{"sata4": "local-lvm:vm-130-disk-2", "boot": "order=sata4"}}}
 	if loaders, err = source.Loaders(facts, secrets); err != nil || loaders[0].Source.Lacks == "" {
 		t.Errorf("%+v, %v", loaders, err)
 	}
 }
 
-// The page of a host whose board lights no connector for macOS gets the mode
-// headless, with its reason and its price. What the page says comes first.
+// If a host's board lights no connector under macOS, the VM gets the mode
+// headless, and a finding names the reason and the drawback. A mode on the page
+// takes precedence.
 func TestModeFollowsFacts(t *testing.T) {
 	t.Parallel()
 	facts := observed(t)
@@ -112,7 +114,7 @@ func TestModeFollowsFacts(t *testing.T) {
 	}
 }
 
-// The page in docs/macos.md is a page.
+// Parse accepts the page in docs/macos.md.
 func TestPageInTheDocs(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/macos.md")

@@ -8,7 +8,7 @@ import (
 )
 
 // A Page describes the workstations of a node, or of the nodes of a cluster.
-// VMs, cards and storages that it does not name are left alone.
+// VMs, cards and storages that the page does not name are left alone.
 type Page struct {
 	// Node is the name of the PVE node, if all workstations are on one node of a
 	// cluster. Without it, each workstation names its node, or is placed where
@@ -41,8 +41,8 @@ type Storage struct {
 	Tier storage.Tier
 }
 
-// A Card is a graphics card of the host. With neither Address nor Model, the
-// Mapping has to exist on the node and is not changed.
+// A Card is a graphics card of the host. If neither Address nor Model is set,
+// the Mapping must exist on the node, and it is not changed.
 type Card struct {
 	// Address is the PCI address of the card or of one of its functions:
 	// "0000:01:00" or "0000:01:00.0".

@@ -21,8 +21,9 @@ type Reach struct {
 }
 
 // Reach returns the remote access that the page wants for each guest, sorted by
-// their names. The error is an [Errors] for references that the Resolver could
-// not resolve and for ways that a guest's system cannot have.
+// the guests' names. The error is an [Errors]. It holds references that the
+// Resolver could not resolve, and kinds of access that a guest's system does
+// not support.
 func (p Page) Reach(resolve Resolver) ([]Reach, error) {
 	c := &conversion{page: p, resolve: resolve, errs: p.check(), key: "remote"}
 	if err := c.errs.err(); err != nil || p.Remote == nil {
@@ -58,8 +59,8 @@ func (p Page) Reach(resolve Resolver) ([]Reach, error) {
 	return all, c.errs.err()
 }
 
-// rustDesk returns the set-up for a guest. It is for unattended access, unless
-// the page has other values.
+// rustDesk returns the set-up of RustDesk for a guest. The set-up allows
+// unattended access, unless the page has other values.
 func (c *conversion) rustDesk(system rustdesk.OS) *rustdesk.Setup {
 	r := c.page.Remote.RustDesk
 	server := r.Server.Server

@@ -19,9 +19,9 @@ type Remote struct {
 	Sunshine *Sunshine
 }
 
-// RustDesk configures RustDesk in some guests. They are found through the
-// server. Only the permanent password lets somebody in, unless approve and
-// verify have other values.
+// RustDesk configures RustDesk in some guests. Other machines find the guests
+// through the server. Only the permanent password lets somebody in, unless
+// approve and verify have other values.
 type RustDesk struct {
 	// Server is the server that finds the guests: the word public, or the keys
 	// of an own server.

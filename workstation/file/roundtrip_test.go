@@ -107,8 +107,8 @@ func filled() []Workstation {
 	return all
 }
 
-// The page can set all fields of all profiles: if all keys are set, no field of
-// a profile is unset.
+// The page can set all fields of all profiles. The test fills in all keys and
+// checks that no field of a profile stays unset.
 func TestEveryFieldOfAProfileIsReached(t *testing.T) {
 	t.Parallel()
 	facts := workstation.Facts{Node: "pve", CPU: "Intel", IOMMU: iommu.Facts{Functions: []iommu.Function{{Address: address, Class: 0x030000, Model: iommu.Model{Vendor: 0x10de, Device: 0x2c05}}}}}
@@ -118,7 +118,7 @@ func TestEveryFieldOfAProfileIsReached(t *testing.T) {
 	c.page.Remote.RustDesk.Guests = []string{"name"}
 	c.page.Remote.RustDesk.Packages[rustdesk.Windows] = rustdesk.Package{URL: "x"}
 	for _, w := range filled() {
-		if mac, ok := w.(*MacOS); ok { // a copy's volume is named by the copy
+		if mac, ok := w.(*MacOS); ok { // the volume of a copy gets its name from the copy, not from the page
 			mac.OpenCore.Image = ""
 		}
 		made := reflect.ValueOf(w.made("name", c))
@@ -167,8 +167,8 @@ func zeroFields(v reflect.Value, name string) (unset []string) {
 	return nil
 }
 
-// A page whose fields are all set is written, and the text is read as the same
-// page.
+// If a page with all fields set is written and read again, the result is the
+// same page.
 func TestFormatIsReadAsTheSamePage(t *testing.T) {
 	t.Parallel()
 	var page Page
@@ -317,8 +317,8 @@ func TestNear(t *testing.T) {
 	}
 }
 
-// A page that was read can be written and is read back as the same page.
-// Setting a value to itself changes nothing.
+// If a page that was read is written and read again, the result is the same
+// page. Setting a value to itself changes nothing.
 func FuzzPage(f *testing.F) {
 	f.Add("node: pve\nstorage: {a: {tier: 3}}\n")
 	f.Add("workstations:\n  w:\n    profile: custom\n    id: 150\n    config: {args: \"-device x,y=\\u0007\", d: 'it''s'}\n    disks:\n    - {slot: scsi0, options: {a: b}}\n")

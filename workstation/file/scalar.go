@@ -35,8 +35,8 @@ var words = map[reflect.Type][]string{
 	reflect.TypeFor[rustdesk.OS]():                 {string(rustdesk.Linux), string(rustdesk.Windows), string(rustdesk.MacOS)},
 }
 
-// A notation reads and prints the values of a type whose text on the page is
-// not the type's own text.
+// A notation reads and prints values of a type whose text on the page differs
+// from the text of the Go type.
 type notation struct {
 	parse  func(text string) (any, error)
 	print  func(value any) string
@@ -168,8 +168,8 @@ func parseAddress(text string) (any, error) {
 	return nil, fmt.Errorf("%q is not a PCI address: want one as lspci -D prints it, such as \"0000:01:00\" or \"0000:01:00.0\"", text)
 }
 
-// scalarText returns the text of a value on the page. It reports false if the
-// value is a list or a mapping on the page.
+// scalarText returns the text of a value on the page. ok is false if the page
+// writes the value as a list or a mapping.
 func scalarText(v reflect.Value) (text string, ok bool) {
 	if n, special := notations[v.Type()]; special {
 		return n.print(v.Interface()), true

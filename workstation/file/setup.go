@@ -100,10 +100,10 @@ type LinuxSetup struct {
 }
 
 // Guests returns the new VMs that set themselves up, for install.Diff together
-// with the Spec: the workstations with a user. It includes RustDesk if the page
-// has a package for the guest's system. The workstations in again are set up
-// once more, after a failure. The error is an [Errors], as for [Page.Spec].
-// Guests that exist already need no secrets, unless they are in again.
+// with the Spec: the workstations with a user. RustDesk is set up too if the
+// page has a package for the guest's system. The workstations in again are set
+// up once more, after a failure. The error is an [Errors], as for [Page.Spec].
+// Existing guests need no secrets, unless they are in again.
 func (p Page) Guests(facts workstation.Facts, resolve Resolver, again ...string) ([]install.Guest, error) {
 	c := &conversion{page: p, facts: facts, resolve: resolve, errs: p.check()}
 	for _, name := range again {
@@ -185,7 +185,7 @@ func hasSeed(vm workstation.VMFacts) bool {
 	return false
 }
 
-// orNew returns a copy of a value, or a new value for nil.
+// orNew returns a copy of *p, or a new value if p is nil.
 func orNew[T any](p *T) *T {
 	value := new(T)
 	if p != nil {
@@ -225,7 +225,7 @@ func (c *conversion) network(vmid int, n *Network) firstboot.Network {
 	if n == nil {
 		return firstboot.Network{}
 	}
-	mac, _ := net.ParseMAC(c.mac(vmid, n)) // a MAC from the page was checked, others are ours
+	mac, _ := net.ParseMAC(c.mac(vmid, n)) // the check of the page parsed its MAC, and every other MAC is valid
 	return firstboot.Network{MAC: mac, Address: n.Address, Gateway: n.Gateway, DNS: n.DNS}
 }
 
@@ -242,7 +242,7 @@ func (c *conversion) mac(vmid int, n *Network) string {
 	return cmp.Or(string(n.MAC), have, own.String())
 }
 
-// withMAC gives a new VM the hardware address for which its set-up looks.
+// withMAC gives a new VM the hardware address that its set-up looks for.
 func (c *conversion) withMAC(vm workstation.VM, n *Network) workstation.VM {
 	if n == nil {
 		return vm

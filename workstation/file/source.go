@@ -26,8 +26,8 @@ type Source struct {
 	at   map[string]ast.Node
 }
 
-// The largest page. The parser's time grows with the square of the depth of
-// lists in brackets.
+// These limits keep parsing fast: maxBytes for the size of a page, maxDepth for
+// lists in brackets. The parser's time grows with the square of their depth.
 const (
 	maxBytes = 256 << 10
 	maxDepth = 32
@@ -89,8 +89,8 @@ func tree(text []byte) (ast.Node, Errors) {
 	return nil, Errors{{Line: p.Line, Column: p.Column, Why: "a page is one document: what comes after --- belongs in a file of its own"}}
 }
 
-// invalid returns the offset of the first byte that is not UTF-8, and -1 for a
-// valid text.
+// invalid returns the offset of the first byte that is not UTF-8. It returns -1
+// if the text is valid.
 func invalid(text []byte) int {
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRune(text[i:])
@@ -102,8 +102,8 @@ func invalid(text []byte) int {
 	return -1
 }
 
-// refuse reports parts that a page must not have, before the tree is made:
-// anchors, aliases, tags, and brackets that are nested too deeply.
+// refuse reports parts that a page must not have: anchors, aliases, tags, and
+// brackets that are nested too deeply. It runs before the tree is made.
 func refuse(tokens token.Tokens) (errs Errors) {
 	depth := 0
 	for _, t := range tokens {
@@ -159,7 +159,7 @@ func (s *Source) locate(errs Errors) Errors {
 
 // Where returns the position of a key of the page, such as
 // "workstations.windows.memory", as "FILE:LINE:COLUMN". If the page does not
-// have the key, it is the position of the mapping around it.
+// have the key, Where returns the position of the mapping around it.
 func (s *Source) Where(key string) string {
 	found := s.locate(Errors{{Key: key}})
 	return strings.TrimSuffix(strings.TrimSuffix(found[0].text(), key), ": ")

@@ -14,17 +14,18 @@ import (
 )
 
 // Spec returns the wanted state of the node, for workstation.Diff. The facts
-// must come from that node: they say which card is at an address, and which
-// processor the host has. Workstations that name another node are left out. With a nil Resolver, no secret is set, and VMs keep
-// their secrets. An existing VM also keeps a secret whose reference cannot be
-// resolved.
+// must come from that node, because they say which card is at an address, and
+// which processor the host has. Workstations that name another node are left
+// out. If the Resolver is nil, no secret is set, and VMs keep their secrets. An
+// existing VM also keeps a secret whose reference cannot be resolved.
 //
 // The error is an [Errors]. It holds mistakes of [Page.Validate], references
 // that the Resolver could not resolve, and cards that the node does not have.
 // [Source.Spec] adds line and column.
 //
-// The copies are those of [Page.Loaders]. A workstation whose OpenCore image is
-// to be configured has to have a copy among them.
+// copies holds the copies planned for the boot loaders of [Page.Loaders]. A
+// workstation needs a copy among them if its OpenCore image is to be
+// configured.
 func (p Page) Spec(facts workstation.Facts, resolve Resolver, copies ...loader.Copy) (workstation.Spec, error) {
 	c := &conversion{page: p, facts: facts, resolve: resolve, copies: copies, errs: p.check()}
 	if err := c.errs.err(); err != nil {
@@ -63,7 +64,8 @@ func (s *Source) explain(err error) error {
 	return err
 }
 
-// mapping returns the name of a card's mapping, and "" for no card.
+// mapping returns the name of a card's mapping. It returns "" if there is no
+// card.
 func (p Page) mapping(card string) string { return cmp.Or(p.Cards[card].Mapping, card) }
 
 // A conversion turns a page into a Spec.
@@ -105,8 +107,8 @@ func (c *conversion) resolveAs(key string) func(Reference) proxstation.Secret {
 	return func(r Reference) proxstation.Secret { return c.secret(key, r) }
 }
 
-// here returns the names of the workstations that are not on another node. A VM
-// that exists on the node is here, whatever node the page names.
+// here returns the names of the workstations that the page does not put on
+// another node.
 func (c *conversion) here() []string {
 	return slices.DeleteFunc(names(c.page.Workstations), func(name string) bool {
 		w := c.page.Workstations[name]
@@ -207,8 +209,8 @@ func (w *MacOS) made(name string, c *conversion) maker {
 	return asIs{vm, p}
 }
 
-// macOS returns the profile of a macOS workstation. The facts choose the mode of
-// its iGPU, unless the page does.
+// macOS returns the profile of a macOS workstation. If the page does not set
+// the mode of its iGPU, the facts choose the mode.
 func (c *conversion) macOS(name string, w *MacOS) profile.MacOS {
 	p := w.MacOS
 	p.Name, p.OSK, p.HostCPU, p.OpenCore = cmp.Or(p.Name, name), c.secret("osk", w.OSK), c.facts.CPU, w.OpenCore.Volume

@@ -13,13 +13,14 @@ import (
 type Workstation interface {
 	// Profile returns the value of the key profile, such as "windows11".
 	Profile() string
-	// VMID returns the VM's ID. If the page has no ID, it is the default of the
-	// profile.
+	// VMID returns the VM's ID. If the page has no ID, VMID returns the default
+	// of the profile.
 	VMID() int
-	// home returns the node that the workstation names, "" if it names none.
+	// home returns the node that the workstation names. It returns "" if the
+	// workstation names no node.
 	home() string
-	// card returns the page's name of the graphics card, "" if there is no
-	// card.
+	// card returns the page's name of the graphics card. It returns "" if there
+	// is no card.
 	card() string
 	// guest returns the operating system in the VM.
 	guest() gpu.Guest

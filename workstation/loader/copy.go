@@ -19,25 +19,26 @@ import (
 	"github.com/proxstation/proxstation/workstation/profile"
 )
 
-// A Copy is a configured copy of an OpenCore image, as it is planned for a VM.
+// A Copy is the plan of a configured copy of an OpenCore image, for one VM.
 type Copy struct {
 	// Plan holds the changes of the image. It is the zero Plan if the image of
 	// an existing VM is missing.
 	Plan opencore.Plan
-	// From is the image. To is the file that the copy becomes on this machine:
-	// beside the image, or in the working directory if the image is a disk. If
-	// Volume is "", To is "" too.
+	// From is the file or disk with the image. To is the file on this machine
+	// in which the copy is stored. It is beside the image, or in the working
+	// directory if the image is a disk. If Volume is "", To is "" too.
 	From, To string
-	// Volume is the volume that the copy becomes on the node. It is "" if the VM
-	// gets no new drive: it has the copy, or keeps another boot loader.
+	// Volume is the volume on the node that will hold the copy. It is "" if the
+	// VM gets no new drive, because it has the copy already or keeps another
+	// boot loader.
 	Volume string
 	// Kept holds a finding if an existing VM keeps another boot loader.
 	Kept []proxstation.Finding
 
 	mac   profile.MacOS
-	first string   // the drive that has the copy and has to be first in the boot order
+	first string   // the drive with the copy, which has to become first in the boot order
 	order []string // the VM's boot order
-	there bool     // whether the node has the volume
+	there bool     // whether the node has the volume already
 }
 
 // VMID returns the ID of the VM.
@@ -51,8 +52,9 @@ func (c Copy) Subject() string { return fmt.Sprintf("VM %d OpenCore", c.VMID()) 
 // characters (qm.conf manual page).
 func serial(mark string) string { return "opencore-" + mark }
 
-// find returns the drive with the copy that has the mark, and whether it is
-// first in the boot order. The slot is "" if the VM does not have the copy.
+// find returns the slot of the drive whose copy has the mark, and whether this
+// drive is first in the boot order. The slot is "" if the VM does not have the
+// copy.
 func find(have map[string]string, mark string) (slot string, first bool) {
 	order := qmconf.BootOrder(have)
 	for _, name := range append(slices.Clone(order), qmconf.Disks(have)...) {
@@ -63,7 +65,7 @@ func find(have map[string]string, mark string) (slot string, first bool) {
 	return "", false
 }
 
-// keep notes that the VM keeps its boot loader.
+// keep adds a finding that the VM keeps its boot loader.
 func (c *Copy) keep(have map[string]string, why string) {
 	drive := "its drives"
 	if order := qmconf.BootOrder(have); len(order) > 0 {
@@ -74,8 +76,8 @@ func (c *Copy) keep(have map[string]string, why string) {
 		Fix: "To put a configured copy before it, ask for it: replace: true below opencore on the page of homelab, or -replace of examples/macos. The old drive stays behind it, as the way back."}}
 }
 
-// VM returns the VM with the copy as its boot loader. The plan of the VM lists
-// the changes of the image, and findings that remain.
+// VM returns the VM with the copy as its boot loader. The plan of this VM lists
+// the changes of the image, and the findings that remain.
 func (c Copy) VM() workstation.VM {
 	vm := c.mac.VM()
 	for i, disk := range vm.Disks {
@@ -91,8 +93,8 @@ func (c Copy) VM() workstation.VM {
 	return vm
 }
 
-// With returns facts in which the copy is on the node already. They are for a
-// plan that is made before the copy is brought there.
+// With returns facts that show the copy on the node already. Use them to make a
+// plan before the copy is uploaded.
 func (c Copy) With(facts workstation.Facts) workstation.Facts {
 	facts.Pools = slices.Clone(facts.Pools)
 	for i, pool := range facts.Pools {
@@ -105,9 +107,9 @@ func (c Copy) With(facts workstation.Facts) workstation.Facts {
 
 // Bring writes the copy to the file To and uploads it to the node, as the
 // volume that the VM's plan names. It does nothing if the VM gets no new drive,
-// or if the node has the volume. A file that is there already is the copy of an
-// earlier call, with its made-up identity. The error is an error of package
-// opencore or of [workstation.Node.Upload].
+// or if the node has the volume. If the file To exists already, Bring uses it
+// as the copy that an earlier call wrote, with its made-up identity. The error
+// is an error of package opencore or of [workstation.Node.Upload].
 func (c Copy) Bring(ctx context.Context, node *workstation.Node, progress func(workstation.Event)) error {
 	if c.Volume == "" || c.there {
 		return nil
@@ -124,8 +126,8 @@ func (c Copy) Bring(ctx context.Context, node *workstation.Node, progress func(w
 }
 
 // String returns the copy's volume with the changes of the image and their
-// reasons, one change a line. It shows no identity. It is "" if the VM gets no
-// new drive.
+// reasons, one change per line. It shows no identity. It returns "" if the VM
+// gets no new drive.
 func (c Copy) String() string {
 	if c.Volume == "" {
 		return ""

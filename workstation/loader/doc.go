@@ -8,6 +8,6 @@
 //   - [Copy.Bring] writes the copy beside the image and uploads it, before the
 //     plan is applied. The image itself stays: it is the way back.
 //
-// The drive of a copy has the copy's mark as its serial number, so that a
-// second plan finds the copy in the VM and changes nothing.
+// The drive of a copy has the copy's mark as its serial number. A second plan
+// finds the copy in the VM by this number, and changes nothing.
 package loader

@@ -19,8 +19,8 @@ func facts() workstation.Facts {
 	return workstation.Facts{Node: "pve", Pools: []storage.Pool{{Storage: storage.Storage{Name: "local", Content: []string{"iso", "import"}, Active: true, Images: []storage.Volume{}}}}}
 }
 
-// A copy of an image is planned for a VM, and named after its content. Later
-// Bring writes the copy and uploads it.
+// Plan plans a copy of an image for a VM, and names the copy after its content.
+// Bring then writes the copy and uploads it.
 func ExampleSource_Plan() {
 	dir, err := os.MkdirTemp("", "loader")
 	if err != nil {
@@ -59,7 +59,7 @@ func ExampleSourceError() {
 	// 131 image
 }
 
-// A Copy says what it changes in the image. The zero Copy changes nothing.
+// A Copy lists its changes of the image. The zero Copy changes nothing.
 func ExampleCopy() {
 	var none loader.Copy
 	fmt.Printf("%q %d\n", none.String(), len(none.Kept))

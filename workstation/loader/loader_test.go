@@ -33,8 +33,8 @@ func imageFile(t *testing.T) string {
 	return name
 }
 
-// The drive that an existing VM gets depends on its drives and on Replace. A VM
-// that starts from the copy gets nothing.
+// The drives of an existing VM and Replace decide at which drive the VM gets
+// the copy. A VM that already starts from the copy gets no new drive.
 func TestExistingVM(t *testing.T) {
 	t.Parallel()
 	image := imageFile(t)
@@ -89,7 +89,8 @@ func TestExistingVM(t *testing.T) {
 	}
 }
 
-// A VM that gives its card back keeps the copy, which is for the card.
+// If a VM goes off its card, it keeps the same copy, which is configured for
+// the card.
 func TestOffTheCard(t *testing.T) {
 	t.Parallel()
 	address, err := iommu.ParseAddress("0000:00:02.0")
@@ -113,7 +114,7 @@ func TestOffTheCard(t *testing.T) {
 	}
 }
 
-// No two VMs share an identity that is made up, also if all else is the same.
+// No two VMs share a made-up identity, even if they are otherwise the same.
 func TestMadeUpForEachVM(t *testing.T) {
 	t.Parallel()
 	image, other := imageFile(t), facts()
@@ -133,7 +134,8 @@ func TestMadeUpForEachVM(t *testing.T) {
 	}
 }
 
-// A source that lacks a number of the identity is not compared with the VM.
+// If a source lacks a number of the identity, an existing VM keeps its boot
+// loader, and it is not compared with the copy.
 func TestLacks(t *testing.T) {
 	t.Parallel()
 	with := facts()
@@ -144,8 +146,8 @@ func TestLacks(t *testing.T) {
 	}
 }
 
-// Bring writes the copy and uploads it, once. A copy on the node is not written
-// again.
+// The first Bring writes the copy and uploads it. If the node has the copy
+// already, Bring does not write it again.
 func TestBring(t *testing.T) {
 	t.Parallel()
 	sim := pvetest.New(pvetest.Reference(), &pvetest.Options{Speed: 100}).Start()
@@ -199,7 +201,7 @@ func TestBring(t *testing.T) {
 	}
 }
 
-// Half an identity is refused, before anything is read.
+// An identity with only some of its numbers is refused before any file is read.
 func TestHalfAnIdentity(t *testing.T) {
 	t.Parallel()
 	half := opencore.Identity{Serial: proxstation.NewSecret("C02XW0AAJV3Q"), UUID: proxstation.NewSecret("6D3BCE8A-9B3C-4E5A-8C57-6C2E9AB5E0F1")}
@@ -210,7 +212,7 @@ func TestHalfAnIdentity(t *testing.T) {
 	}
 }
 
-// The storage has to exist, and to be for images to import.
+// A storage is refused if it does not exist or does not take images to import.
 func TestStorage(t *testing.T) {
 	t.Parallel()
 	with := facts()
@@ -223,8 +225,9 @@ func TestStorage(t *testing.T) {
 	}
 }
 
-// The copy of a disk goes to the working directory, because nothing may be
-// written to /dev. It is imported, although it has the name of a disk of the VM.
+// If the image is a disk, the copy goes to the working directory, because
+// nothing may be written to /dev. The copy is imported, although its name looks
+// like the name of a disk of the VM.
 func TestDiskOfTheVM(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -236,7 +239,7 @@ func TestDiskOfTheVM(t *testing.T) {
 	}
 	device := strings.TrimSpace(string(out))
 	t.Cleanup(func() { _ = exec.Command("losetup", "--detach", device).Run() })
-	link := filepath.Join(t.TempDir(), "vm-130-disk-1") // as /dev/pve has it
+	link := filepath.Join(t.TempDir(), "vm-130-disk-1") // a link as in /dev/pve
 	if err := os.Symlink(device, link); err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/profile"
 )
 
-// A Source says from which files a VM's boot loader is made.
+// A Source names the files from which a VM's boot loader is made.
 type Source struct {
 	// Image is a file of this machine with an OpenCore image. On the node it
 	// may be a disk, such as "/dev/pve/vm-130-disk-1".
@@ -27,15 +27,16 @@ type Source struct {
 	// Kexts holds the paths of kernel extensions to put into the copy: folders
 	// or zip archives, as [opencore.ReadBundles] reads them.
 	Kexts []string
-	// Identity replaces the image's identity. It has all four numbers, or none.
+	// Identity replaces the image's identity. Set all four numbers, or leave it
+	// empty.
 	Identity opencore.Identity
-	// MadeUp makes up an identity, instead of Identity.
+	// MadeUp makes up an identity. Identity must then be empty.
 	MadeUp bool
 	// Storage is the storage for the copy, with content type import; the
 	// default is "local".
 	Storage string
-	// Replace puts the copy before the boot loader that an existing VM has.
-	// Without it, an existing VM keeps its boot loader.
+	// Replace puts the copy before the boot loader that an existing VM has, in
+	// the boot order. Without Replace, an existing VM keeps its boot loader.
 	Replace bool
 	// Lacks says what is missing in this Source, such as a number of the
 	// identity. It is "" if nothing is missing. A VM that keeps its boot loader
@@ -72,11 +73,12 @@ func (e *SourceError) Is(target error) bool { return target == ErrSource }
 var identityFields = map[string]string{"SystemSerialNumber": "identity.serial", "MLB": "identity.mlb", "SystemUUID": "identity.uuid", "ROM": "identity.rom"}
 
 // Plan plans a configured copy of the image for the VM of a profile. It reads
-// the image and the kernel extensions, and writes nothing. The profile's
-// OpenCore and Image are replaced. The error is a [SourceError].
+// the image and the kernel extensions, and writes nothing. It replaces the
+// profile's fields OpenCore and Image. The error is a [SourceError].
 //
-// An existing VM keeps its boot loader unless Replace is set; [Copy.Kept] says
-// if its boot loader is another one. For such a VM, the image may be missing.
+// An existing VM keeps its boot loader unless Replace is set. If this boot
+// loader is not the copy, [Copy.Kept] holds a finding. For such a VM, the image
+// may be missing.
 func (s Source) Plan(mac profile.MacOS, facts workstation.Facts) (Copy, error) {
 	mac.OpenCore, mac.Image = "", opencore.Plan{}
 	c := Copy{From: s.Image, mac: mac}
@@ -87,7 +89,7 @@ func (s Source) Plan(mac profile.MacOS, facts workstation.Facts) (Copy, error) {
 	}
 	mac.OpenCore = s.Image // OpenCore has to find its own drive
 	if mac.Stage == profile.MacOffCard {
-		mac.Stage = profile.MacInstall // the card comes back, and the copy is for it
+		mac.Stage = profile.MacInstall // the copy is for the card, also while the VM is off its card
 	}
 	plan, err := s.configure(c.VMID(), mac.Machine(vm.Config))
 	switch {
@@ -99,7 +101,7 @@ func (s Source) Plan(mac profile.MacOS, facts workstation.Facts) (Copy, error) {
 	}
 	c.Plan = plan
 	switch slot, first := find(vm.Config, plan.Mark()); {
-	case slot != "" && first: // the VM starts from the copy already
+	case slot != "" && first: // the VM already starts from the copy
 		c.mac.Image = plan
 		return c, nil
 	case exists && !s.Replace:
@@ -112,7 +114,7 @@ func (s Source) Plan(mac profile.MacOS, facts workstation.Facts) (Copy, error) {
 		c.mac = c.mac.BeforeLoader(vm.Config)
 	}
 	name := opencore.CopyName(s.Image, plan)
-	if s.MadeUp { // its mark does not depend on the numbers, and no two VMs may share them
+	if s.MadeUp { // the mark ignores made-up numbers, but each VM needs a copy with numbers of its own
 		name = fmt.Sprintf("%s-%s-%d.raw", strings.TrimSuffix(name, ".raw"), facts.Node, c.VMID())
 	}
 	c.Volume = s.storage() + ":import/" + name
@@ -128,8 +130,8 @@ func (s Source) storage() string {
 	return s.Storage
 }
 
-// folderFor returns the folder for the copy: that of the image, and the working
-// directory if the image is a disk below /dev.
+// folderFor returns the folder for the copy: the folder of the image, or the
+// working directory if the image is a disk below /dev.
 func folderFor(image string) string {
 	if info, err := os.Stat(image); err == nil && !info.Mode().IsRegular() {
 		return "."
@@ -182,8 +184,8 @@ func (s Source) missing() (names []string) {
 	return names
 }
 
-// checkStorage refuses a storage that cannot take the copy, and notes whether
-// the copy is there.
+// checkStorage returns an error if the storage cannot take the copy. It also
+// records whether the copy is there already.
 func (s Source) checkStorage(c *Copy, facts workstation.Facts) error {
 	i := slices.IndexFunc(facts.Pools, func(p storage.Pool) bool { return p.Name == s.storage() })
 	why := ""

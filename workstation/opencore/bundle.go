@@ -40,7 +40,7 @@ type Bundle struct {
 	Kext
 	// Inside holds the plug-ins inside the bundle.
 	Inside []Kext
-	files  map[string][]byte // contents, by path below the folder Kexts
+	files  map[string][]byte // the contents of the files, by path below the folder Kexts
 }
 
 const (
@@ -113,7 +113,7 @@ func (b *Bundle) read(tree fs.FS, root string, total *int64, files *int) error {
 	base := path.Base(root)
 	err := fs.WalkDir(tree, root, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
-			return err // links are skipped: they lead to files that are read anyway
+			return err // links are skipped, because the walk reads the files behind them anyway
 		}
 		file, err := tree.Open(name)
 		if err != nil {
@@ -166,8 +166,8 @@ func (b *Bundle) check(at, base string) error {
 	return nil
 }
 
-// forMacs returns an error if a program is not for Intel's Macs. A file for
-// several processors lists them in its head.
+// forMacs returns an error if a program is not for Intel's Macs. A file with
+// programs for several processors lists the processors at its beginning.
 func forMacs(program []byte) error {
 	if len(program) < 16 {
 		return errors.New("the program is missing or empty")
@@ -180,7 +180,7 @@ func forMacs(program []byte) error {
 		}
 		return errors.New("the program is not for Intel's processors")
 	}
-	if !bytes.HasPrefix(program, []byte{0xCF, 0xFA, 0xED, 0xFE, 7, 0, 0, 1}) { // the magic number of 64 bits, and x86-64
+	if !bytes.HasPrefix(program, []byte{0xCF, 0xFA, 0xED, 0xFE, 7, 0, 0, 1}) { // the magic number of 64-bit programs, then x86-64
 		return errors.New("the program is not one of macOS for Intel's processors")
 	}
 	return nil

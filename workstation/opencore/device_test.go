@@ -31,7 +31,8 @@ func volumeOf(t *testing.T, image []byte, size int64) string {
 }
 
 // An image on a disk that is larger than the image is read and configured. The
-// copy has the size of the disk. A GPT's backup is then not at the end.
+// copy has the size of the disk. The test includes a GPT, whose backup is then
+// not at the end of the disk.
 func TestImageOnALargerDisk(t *testing.T) {
 	t.Parallel()
 	tree := opencoretest.New(opencoretest.Config)
@@ -41,7 +42,8 @@ func TestImageOnALargerDisk(t *testing.T) {
 	}
 }
 
-// configured configures a copy of an image for an iGPU and reads it back.
+// configured makes a copy of an image, configured for an iGPU, and reads the
+// copy back.
 func configured(t *testing.T, name, from string, size int64) {
 	t.Helper()
 	plan, err := PlanFile(from, onDisplay(), nil)
@@ -62,7 +64,7 @@ func configured(t *testing.T, name, from string, size int64) {
 	}
 }
 
-// A block device, here a loop device over a file, is read as a file is.
+// A block device is read like a file. The device is a loop device over a file.
 func TestBlockDevice(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -78,8 +80,8 @@ func TestBlockDevice(t *testing.T) {
 	configured(t, device, device, 24<<20)
 }
 
-// A path that is neither a file nor a disk is refused. Reading does not wait
-// for a pipe.
+// A path that is neither a file nor a disk is refused. A pipe is refused
+// without waiting for its writer.
 func TestNeitherFileNorDisk(t *testing.T) {
 	t.Parallel()
 	pipe := filepath.Join(t.TempDir(), "pipe")

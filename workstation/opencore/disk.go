@@ -10,16 +10,16 @@ import (
 
 const (
 	blockSize = 1 << 16
-	maxDisk   = 8 << 30   // most bytes of a disk
-	maxKept   = 512 << 20 // most bytes of blocks in memory
+	maxDisk   = 8 << 30   // the largest disk
+	maxKept   = 512 << 20 // the most bytes that the blocks in memory may take
 )
 
 // A disk is a raw disk that is read from base. Changes are kept in memory.
 // Blocks of zeros take no memory.
 type disk struct {
-	base   io.ReaderAt // nil for a disk of zeros
+	base   io.ReaderAt // nil if the disk is all zeros
 	size   int64
-	blocks map[int64][]byte // changed blocks, by number
+	blocks map[int64][]byte // the changed blocks, by number
 }
 
 // ReadAt implements [io.ReaderAt].
@@ -95,8 +95,8 @@ func unzip(r io.Reader) (*disk, error) {
 	}
 }
 
-// zipEnds reports whether a compressed stream ends with its checksum, and is
-// not cut off.
+// zipEnds reports whether a compressed stream is complete: it ends with its
+// checksum.
 func zipEnds(zip *gzip.Reader) bool {
 	_, err := zip.Read(make([]byte, 1))
 	return errors.Is(err, io.EOF)

@@ -12,8 +12,8 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// A Key is the path of a value in config.plist: the keys of the dictionaries on
-// the way, and numbers for the members of arrays.
+// A Key is the path of a value in config.plist. Its elements are keys of
+// dictionaries, and numbers for members of arrays.
 type Key []string
 
 // String returns the key as OpenCore's manual writes it, such as
@@ -31,9 +31,9 @@ type Change struct {
 	Want Value
 }
 
-// unfit reports whether XML would not give a name back as it is. XML holds no
-// control characters, and reads every line break as a line feed (XML 1.0
-// section 2.2 and 2.11).
+// unfit reports whether a name would change if it were written as XML and read
+// again. XML holds no control characters, and reads every line break as a line
+// feed (XML 1.0 section 2.2 and 2.11).
 func unfit(name string) bool {
 	return !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || r&0xfffe == 0xfffe })
 }
@@ -59,7 +59,7 @@ func edit(text []byte, c Change) ([]byte, error) {
 		return nil, &ConfigError{Why: fmt.Sprintf("%s is no longer as planned", c.Key)}
 	}
 	parent, depth := root, 0
-	for ; depth < len(c.Key)-1; depth++ { // finds the innermost dictionary or array that exists
+	for ; depth < len(c.Key)-1; depth++ { // find the innermost dictionary or array that exists
 		i := parent.index(c.Key[depth])
 		if i < 0 {
 			break
@@ -70,7 +70,7 @@ func edit(text []byte, c Change) ([]byte, error) {
 		return nil, &ConfigError{Why: fmt.Sprintf("%s is a %s, want a dict", c.Key[:depth], parent.Kind)}
 	}
 	name, want := c.Key[depth], c.Want
-	for i := len(c.Key) - 1; i > depth; i-- { // makes the missing dictionaries
+	for i := len(c.Key) - 1; i > depth; i-- { // make the missing dictionaries
 		want = Value{Kind: Dict, Items: []Item{{Key: c.Key[i], Value: want}}}
 	}
 	at := parent.index(name)
@@ -94,8 +94,8 @@ func splice(text []byte, begin, end int64, with string) []byte {
 	return slices.Concat(text[:begin], []byte(with), text[end:])
 }
 
-// indentOf returns the blanks before the element at a place, or "" if its line
-// begins with something else.
+// indentOf returns the blanks before the element at an offset. It returns "" if
+// something else stands before the element on its line.
 func indentOf(text []byte, at int64) string {
 	line := text[bytes.LastIndexByte(text[:at], '\n')+1 : at]
 	if len(bytes.TrimLeft(line, " \t")) > 0 {

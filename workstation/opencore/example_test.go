@@ -66,7 +66,7 @@ func machine() opencore.Machine {
 func ExampleMachine() {
 	m := machine()
 	fmt.Println(m.Mode(), m.Path())
-	m.VM["args"] = "" // at PVE's own place for the card, Lilu takes it for an external card
+	m.VM["args"] = "" // PVE then puts the card behind a bridge, and Lilu takes it for an external card
 	fmt.Println(m.Path())
 	// Output:
 	// headless PciRoot(0x0)/Pci(0x2,0x0)
@@ -93,7 +93,8 @@ func ExampleJudge() {
 	// warning enable-metal: (absent), want <01000000> (WhateverGreen FAQ.IntelHD)
 }
 
-// The changes of a plan are made in a copy. The image stays as it is.
+// Write makes the changes of a plan in a copy. The image itself does not
+// change.
 func ExampleWrite() {
 	disk := opencoretest.New(opencoretest.Config).FAT(12, 2<<20)
 	image, err := opencore.Read(disk, int64(len(disk)))
@@ -158,7 +159,8 @@ func ExampleMakeIdentity() {
 	// true
 }
 
-// A kernel extension is given as its folder or as the archive of its project.
+// ReadBundles reads a kernel extension from its folder or from the archive of
+// its project.
 func ExampleReadBundles() {
 	dir, err := os.MkdirTemp("", "opencore")
 	if err != nil {

@@ -10,19 +10,19 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// A Finding describes why an image and the VM do not suit each other: a fact
-// about the image or about the VM.
+// A Finding describes a fault because of which an image and the VM do not work
+// together. The fault is in the image or in the VM.
 type Finding struct {
 	proxstation.Finding
 	// Key is the key of config.plist with the fault. It is nil if the fault is
 	// in a file or in the VM.
 	Key Key
-	// Now is the key's value now, and Want the wanted value.
+	// Now is the key's present value. Want is the wanted value.
 	Now, Want Value
 	// Source is the document that states the rule.
 	Source string
-	// Changes holds the changes of config.plist that do what Fix says. It is
-	// empty if config.plist alone cannot help.
+	// Changes holds the changes of config.plist that carry out Fix. It is empty
+	// if changes of config.plist alone cannot remove the fault.
 	Changes []Change
 }
 
@@ -62,9 +62,8 @@ type judge struct {
 	add  []string // boot arguments to add
 }
 
-// Judge returns what in an image does not suit a VM: the faults that keep macOS
-// from starting or from accelerating the card. The most serious findings come
-// first.
+// Judge returns the faults of an image that keep macOS from starting in a VM,
+// or from accelerating its card. The most serious findings come first.
 func Judge(image Image, machine Machine) []Finding {
 	j := &judge{image: image, machine: machine, mode: machine.Mode(), path: machine.Path()}
 	if !machine.Release.IsMacOS() {
@@ -85,8 +84,8 @@ func Judge(image Image, machine Machine) []Finding {
 	return j.found
 }
 
-// lower turns blockers into warnings if the VM without the card would not have
-// them.
+// lower turns a blocker into a warning if the VM would not have this blocker
+// without the card.
 func (j *judge) lower() {
 	without := j.machine
 	without.Card, without.CardLater = gpu.Card{}, false
@@ -145,8 +144,8 @@ func (j *judge) argument(id string, severity proxstation.Severity, drop, add, wh
 	}
 }
 
-// finishBootArgs gives all findings about boot arguments the same wanted value,
-// which solves them together.
+// finishBootArgs gives all findings about boot arguments the same wanted value.
+// This value solves all of them.
 func (j *judge) finishBootArgs() {
 	if len(j.drop)+len(j.add) == 0 {
 		return

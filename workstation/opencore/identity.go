@@ -18,7 +18,7 @@ var ErrIdentity = errors.New("not an identity that a Mac could have")
 // An IdentityError says what is wrong with an identity. It does not contain the
 // identity.
 type IdentityError struct {
-	Field string // the key in PlatformInfo -> Generic
+	Field string // the key below PlatformInfo -> Generic
 	Why   string
 }
 
@@ -71,9 +71,10 @@ func (i Identity) values() (map[string]Value, error) {
 	return values, nil
 }
 
-// codes holds the codes in a model's serial numbers (OpenCorePkg AppleModels:
-// AppleModelCode, AppleBoardCode). The time when the model was sold is half in
-// a machine's number, and year in a board's number.
+// codes holds, by model, the codes that its serial numbers contain (OpenCorePkg
+// AppleModels: AppleModelCode, AppleBoardCode). Two codes stand for a time when
+// the model was sold: half is for the machine's number, year for the board's
+// number.
 var codes = map[string]struct{ model, board, half, year string }{
 	"iMac13,1": {"DNCT", "DYWF", "J", "2"}, "iMac14,4": {"FY0T", "G36D", "N", "4"}, "iMac16,2": {"GG7F", "GQRY", "Q", "5"},
 	"iMac17,1": {"GG7L", "GPF7", "Q", "5"}, "iMac18,1": {"H7JY", "H69F", "T", "7"}, "iMac19,1": {"JV3Q", "LNV9", "Y", "9"},
@@ -87,12 +88,12 @@ const (
 )
 
 // MakeIdentity makes up an identity for a model such as "iMac19,1". Its numbers
-// have Apple's form, but a real Mac may have them. Before you use an Apple
-// account, look up the serial number on checkcoverage.apple.com: it must be
-// unknown there. address is the address of the VM's network card; if it is "",
-// the ROM is made up too. random is crypto/rand's Reader, or any other reader
-// in a test. The error is an [IdentityError] if the numbers of the model are
-// not known here.
+// have Apple's form, but a real Mac may have the same numbers. Before you use
+// an Apple account, look up the serial number on checkcoverage.apple.com: it
+// must be unknown there. address is the MAC address of the VM's network card.
+// If it is "", the ROM is made up too. random is crypto/rand's Reader. Tests
+// may pass another reader. The error is an [IdentityError] if this package does
+// not know the numbers of the model.
 func MakeIdentity(model, address string, random io.Reader) (Identity, error) {
 	c, known := codes[model]
 	if !known {

@@ -13,13 +13,14 @@ type framebuffer struct {
 	// display and headless hold values of AAPL,ig-platform-id, the recommended
 	// value first. headless is empty if the generation has no headless value.
 	display, headless []uint32
-	// tiles adds AAPL,GfxYTile, which Skylake needs with Kaby Lake's drivers.
+	// tiles says that the card needs the property AAPL,GfxYTile. Skylake needs
+	// it with Kaby Lake's drivers.
 	tiles bool
 }
 
-// framebuffers is from WhateverGreen's FAQ.IntelHD (recommended framebuffers
-// for desktops) and Dortania's install guide. It leaves out the framebuffers of
-// notebooks, which have a panel of their own.
+// framebuffers holds values from WhateverGreen's FAQ.IntelHD (recommended
+// framebuffers for desktops) and from Dortania's install guide. It leaves out
+// the framebuffers of notebooks, because they are for a built-in panel.
 var framebuffers = map[gpu.Family]framebuffer{
 	gpu.IntelSkylake:    {display: []uint32{0x19120000}, headless: []uint32{0x19120001}},
 	gpu.IntelKabyLake:   {display: []uint32{0x59120000, 0x59160000, 0x591B0000}, headless: []uint32{0x59120003}},
@@ -28,9 +29,9 @@ var framebuffers = map[gpu.Family]framebuffer{
 	gpu.IntelIceLake:    {display: []uint32{0x8A520000}},
 }
 
-// framebufferOf returns the framebuffer of a card in a release. Some releases
-// have no drivers for the card's generation. The framebuffer is then a
-// framebuffer of Kaby Lake, whose drivers accept the card.
+// framebufferOf returns the framebuffer of a card in a release. If the release
+// has no drivers for the card's generation, it returns a framebuffer of Kaby
+// Lake, whose drivers accept the card.
 func framebufferOf(release gpu.Guest, family gpu.Family) (framebuffer, bool) {
 	switch {
 	case family == gpu.IntelSkylake && release >= gpu.MacOSVentura:
@@ -52,10 +53,10 @@ func number(id uint32) Value { return DataValue(binary.LittleEndian.AppendUint32
 var one = DataValue([]byte{1, 0, 0, 0})
 
 // properties returns the properties that a card needs in a mode, in the order
-// in which they are written. For a display, they make the driver reserve 19 MB:
-// the firmware may have reserved less than the driver wants (WhateverGreen
-// FAQ.IntelHD, "Fix the 32mb BIOS, 19mb framebuffer and 9mb cursor memory
-// requirements").
+// in which they are written. For a display, they make the driver reserve only
+// 19 MB, because the firmware may have reserved less memory than the driver
+// wants (WhateverGreen FAQ.IntelHD, "Fix the 32mb BIOS, 19mb framebuffer and
+// 9mb cursor memory requirements").
 func (f framebuffer) properties(mode Mode) []Item {
 	if mode == Headless {
 		if len(f.headless) == 0 {
@@ -85,8 +86,8 @@ func (f framebuffer) accepts(value Value, mode Mode) bool {
 	return slices.ContainsFunc(ids, func(id uint32) bool { return value.Equal(number(id)) })
 }
 
-// reversed reports whether a value holds an id with the highest byte first.
-// People write it like this, but drivers do not read it.
+// reversed reports whether a value holds a platform id with the highest byte
+// first. People write ids like this, but drivers do not understand it.
 func (f framebuffer) reversed(value Value) bool {
 	return slices.ContainsFunc(slices.Concat(f.display, f.headless), func(id uint32) bool {
 		return value.Equal(DataValue(binary.BigEndian.AppendUint32(nil, id)))

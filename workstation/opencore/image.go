@@ -18,27 +18,27 @@ import (
 	"github.com/proxstation/proxstation/internal/fat"
 )
 
-// The path of OpenCore's folder on its volume, which OpenCore's own sources fix
-// (OpenCorePkg Include/Acidanthera/Library/OcMainLib.h), and limits for its
-// contents.
+// The path of OpenCore's folder on its volume, and limits for the folder's
+// contents. OpenCore's own sources fix the path (OpenCorePkg
+// Include/Acidanthera/Library/OcMainLib.h).
 const (
 	folder        = "EFI/OC"
 	configFile    = folder + "/config.plist"
 	maxEFI        = 64 << 20
 	maxInfo       = 1 << 20
-	maxListed     = 512 // most files of one kind
-	maxKextsDepth = 3   // deepest nesting of plug-ins
+	maxListed     = 512 // the most files of one kind
+	maxKextsDepth = 3   // the deepest nesting of plug-ins
 )
 
 // An Image is the content of an OpenCore image, as data.
 type Image struct {
 	Layout Layout
-	// Size is the size of the uncompressed disk in bytes, and SHA256 its
-	// checksum in hexadecimal.
+	// Size is the size of the uncompressed disk in bytes. SHA256 is the
+	// checksum of this disk in hexadecimal.
 	Size   int64
 	SHA256 string
 	// Version is the version of OpenCore.efi. It is the zero Version if the
-	// program does not show it.
+	// version cannot be read from the program.
 	Version Version
 	// Vault says whether the configuration is signed. A changed copy of a
 	// signed configuration does not boot.
@@ -64,10 +64,11 @@ type Kext struct {
 	Path string
 	// ID and Version are the values of CFBundleIdentifier and CFBundleVersion.
 	ID, Version string
-	// Executable is the program's path inside the bundle, "" if the bundle has
-	// no program.
+	// Executable is the program's path inside the bundle. It is "" if the
+	// bundle has no program.
 	Executable string
-	// Problem says what is wrong with the bundle, "" if it is sound.
+	// Problem says what is wrong with the bundle. It is "" if the bundle is
+	// sound.
 	Problem string
 }
 
@@ -153,7 +154,7 @@ func volumeError(v *fat.Volume, what string, err error) error {
 	return &ImageError{Found: fmt.Sprintf("a FAT%d file system with %s", v.Width(), contents(v)), Why: fmt.Sprintf("%s in %s cannot be read: %v", what, folder, err)}
 }
 
-// list returns the entries of a folder. It returns no entries for a folder that
+// list returns the entries of a folder. It returns no entries if the folder
 // does not exist.
 func list(v *fat.Volume, name string) ([]fat.Entry, error) {
 	all, err := v.List(name)
@@ -232,7 +233,7 @@ func readInfo(text []byte) Kext {
 }
 
 // shallow reports whether a property list is nested so little that a recursive
-// library can read it.
+// library can read it safely.
 func shallow(text []byte) bool {
 	if bytes.HasPrefix(text, []byte("bplist00")) {
 		return len(text) <= 1<<16 // each nested value takes bytes of its own, so the size limits the depth
@@ -251,7 +252,7 @@ func drivers(v *fat.Volume, config Value) ([]Driver, error) {
 	for _, item := range config.Get("UEFI", "Drivers").Items {
 		name := item.Value.Get("Path").Text
 		on := item.Value.Get("Enabled").True()
-		if item.Value.Kind == Text { // as before OpenCore 0.7.3
+		if item.Value.Kind == Text { // the form of entries before OpenCore 0.7.3
 			name, on = item.Value.Text, !strings.HasPrefix(item.Value.Text, "#")
 		}
 		enabled[strings.ToLower(name)] = on

@@ -70,8 +70,8 @@ func TestReadsEveryLayout(t *testing.T) {
 	}
 }
 
-// byMtools checks that mtools reads the same config.plist at the place that
-// Read found.
+// byMtools checks that mtools finds the same config.plist at the place that
+// Read reported.
 func byMtools(t *testing.T, file opencoretest.Memory, image Image) {
 	t.Helper()
 	mtype, err := exec.LookPath("mtype")
@@ -99,7 +99,7 @@ func byMtools(t *testing.T, file opencoretest.Memory, image Image) {
 	}
 }
 
-// For a file that is not an OpenCore image, the error says what the file is.
+// If a file is not an OpenCore image, the error of Read says what the file is.
 func TestReadSaysWhatItFound(t *testing.T) {
 	t.Parallel()
 	tree := opencoretest.New(opencoretest.Config)
@@ -183,7 +183,8 @@ func TestVersionAndVault(t *testing.T) {
 	}
 }
 
-// A faulty bundle says what is wrong with it, and does not hide other bundles.
+// Read reports what is wrong with a faulty bundle, and still lists the other
+// bundles.
 func TestKextsWithProblems(t *testing.T) {
 	t.Parallel()
 	tree := opencoretest.New(opencoretest.Config)

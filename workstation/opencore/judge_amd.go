@@ -10,8 +10,8 @@ import (
 )
 
 // navi holds the families that show no picture without agdpmod=pikera
-// (Dortania, GPU Buyers Guide). Navi 22 is left out: NootRX does the same for
-// it.
+// (Dortania, GPU Buyers Guide). Navi 22 is left out, because NootRX makes it
+// show a picture.
 var navi = []gpu.Family{gpu.AMDNavi10, gpu.AMDNavi12, gpu.AMDNavi14, gpu.AMDNavi21, gpu.AMDNavi23}
 
 // judgeAMD judges the settings for AMD's cards.
@@ -35,9 +35,9 @@ func (j *judge) judgeAMD() {
 		"on the host: lspci -vv -s "+address+" shows Region 0; if it is larger than 256M, switch Resizable BAR off in the firmware, or echo 8 > /sys/bus/pci/devices/"+address+"/resource0_resize before the VM starts", "LongQT-sea OpenCore-ISO issue 8")
 }
 
-// judgePikera wants the boot argument with which WhateverGreen lets a Navi card
-// show a picture. Without the argument, WhateverGreen does so only for external
-// cards, which are the cards behind a bridge.
+// judgePikera checks for the boot argument with which WhateverGreen lets a Navi
+// card show a picture. Without the argument, WhateverGreen does so only for
+// external cards, and it takes every card behind a bridge for an external card.
 func (j *judge) judgePikera() {
 	if !slices.Contains(navi, j.machine.Card.Family()) {
 		return
@@ -67,8 +67,8 @@ func (j *judge) judgePikera() {
 	j.argument("opencore.pikera", severity, "", "agdpmod=pikera", why, buyersGuide+"; "+wegReadme)
 }
 
-// avx2 reports whether the guest's processor has AVX2. It assumes that the
-// host's processor has AVX2. QEMU's models have it from Haswell on.
+// avx2 reports whether the guest's processor has AVX2, if the host's processor
+// has it. QEMU's processor models have AVX2 from Haswell on.
 func (j *judge) avx2() bool {
 	cpu := macos.CPUOf(j.machine.VM)
 	args := j.machine.VM["args"]

@@ -53,9 +53,9 @@ const (
 // failsafeScan is the ScanPolicy that OpenCore uses if the key is missing.
 const failsafeScan = 0x10F0103
 
-// judgeScanPolicy wants OpenCore to see the VM's drives. Package recovery makes
-// the recovery system as FAT. There is no bit for FAT, so OpenCore shows it
-// only with the value 0.
+// judgeScanPolicy checks that OpenCore looks at the VM's drives. Package
+// recovery makes the recovery system as FAT. ScanPolicy has no bit for FAT, so
+// OpenCore shows this system only if ScanPolicy is 0.
 func (j *judge) judgeScanPolicy() {
 	key := Key{"Misc", "Security", "ScanPolicy"}
 	policy, known := j.get(key...).Int()
@@ -108,8 +108,8 @@ func (j *judge) judgeProcessor() {
 	j.judgeHotplug()
 }
 
-// judgeHotplug wants the settings that keep macOS from waiting for hot-plugged
-// devices.
+// judgeHotplug checks for the settings that keep macOS from waiting for
+// hot-plugged devices.
 func (j *judge) judgeHotplug() {
 	const argument = "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"
 	if j.machine.q35() && !strings.Contains(j.machine.VM["args"], argument) {
@@ -129,8 +129,8 @@ func (j *judge) judgeHotplug() {
 	}
 }
 
-// hardware holds bundles for network cards of real boards. QEMU does not
-// emulate these cards.
+// hardware holds kernel extensions for network cards of real boards. They have
+// no use in a VM, because QEMU does not emulate these cards.
 var hardware = []string{"IntelMausi.kext", "IntelMausiEthernet.kext", "RealtekRTL8111.kext", "LucyRTL8125Ethernet.kext", "AtherosE2200Ethernet.kext", "AppleIGC.kext", "itlwm.kext", "AirportItlwm.kext"}
 
 // judgeNetwork compares the VM's network card with the drivers of the release.
@@ -170,7 +170,7 @@ func (j *judge) judgeNVRAM() {
 		f.Changes = []Change{{Key: f.Key, Want: f.Want}}
 		if have.Kind == Absent {
 			f.Changes[0] = Change{Key: list, Want: Value{Kind: Array, Items: []Item{{Value: f.Want}}}}
-			have = f.Changes[0].Want // so that the next round adds to this array
+			have = f.Changes[0].Want // the next round adds to this array
 		}
 	}
 }

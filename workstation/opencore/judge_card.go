@@ -63,8 +63,9 @@ func (j *judge) judgeArguments() {
 	}
 }
 
-// judgeDeviceID wants another device number if macOS does not know the card's
-// own number. The VM's hostpci can also show that number to the whole guest.
+// judgeDeviceID checks that the card shows a device number that macOS knows. If
+// macOS does not know the card's own number, a property can set another number
+// for macOS. The VM's hostpci can also set it for the whole guest.
 func (j *judge) judgeDeviceID(verdict gpu.Verdict) {
 	if verdict.DeviceID == nil {
 		return
@@ -99,7 +100,7 @@ func (j *judge) judgeIGPU() {
 	for _, item := range wanted[1:] {
 		key := Key{"DeviceProperties", "Add", j.path, item.Key}
 		if item.Key == "framebuffer-stolenmem" && j.get(key...).Kind == Data && j.get(key...).Text != "" {
-			continue // somebody chose another size, which stays
+			continue // somebody chose another size, and it stays
 		}
 		j.want("opencore.framebuffer", proxstation.Warning, key, item.Value, whyProperty[item.Key], wegFAQ)
 	}

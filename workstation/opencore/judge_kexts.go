@@ -43,7 +43,8 @@ func (j *judge) kext(id string) (k Kext, there bool) {
 	return Kext{}, false
 }
 
-// entry returns the index of a bundle in Kernel -> Add, -1 if it is missing.
+// entry returns the index of a bundle in Kernel -> Add. It returns -1 if the
+// bundle is missing there.
 func (j *judge) entry(k Kext) int {
 	for i, item := range j.get("Kernel", "Add").Items {
 		if k.Path != "" && strings.EqualFold(item.Value.Get("BundlePath").Text, k.Path) {
@@ -134,7 +135,7 @@ func (j *judge) extension(id, bundle string, severity proxstation.Severity, why,
 	}
 }
 
-// unloaded adds a finding if an extension is loaded that must not be loaded.
+// unloaded adds a finding if OpenCore loads an extension that it must not load.
 func (j *judge) unloaded(id, bundle string, severity proxstation.Severity, why, source string) {
 	if k, _ := j.kext(bundle); j.loaded(bundle) {
 		j.want(id, severity, Key{"Kernel", "Add", strconv.Itoa(j.entry(k)), "Enabled"}, BoolValue(false), why, source)
@@ -167,8 +168,8 @@ func (j *judge) judgeOrder() {
 	f.Changes = []Change{{off, BoolValue(true), BoolValue(false)}, {Key: f.Key, Want: entry}}
 }
 
-// judgeSMC wants exactly one system management controller: either QEMU's or
-// VirtualSMC.
+// judgeSMC checks that macOS finds exactly one system management controller:
+// either QEMU's, or VirtualSMC.
 func (j *judge) judgeSMC() {
 	k, there := j.kext(virtualSMC)
 	on := j.loaded(virtualSMC)

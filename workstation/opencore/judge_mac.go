@@ -44,9 +44,9 @@ func (j *judge) judgeMac() {
 	j.judgeIdentity()
 }
 
-// published holds the identities in samples and public images, by the first
-// half of their SHA-256: OpenCore's Sample.plist, KVM-Opencore and OSX-KVM.
-// Everybody who took such an image has the same identity.
+// published holds the identities of OpenCore's Sample.plist and of the public
+// images of KVM-Opencore and OSX-KVM. Each entry is the first half of an
+// identity's SHA-256. Everybody who uses such an image has the same identity.
 var published = []string{
 	"9cecbb218a601676", "f4c028331c4fa6a5", "5d5a70a2d7887983", "12b9377cbe7e5c94",
 	"bec8aaba48af1089", "e0858d49c856c66e", "3a96f58f7c9e1d27", "b31b86e514dc4155",
@@ -63,7 +63,7 @@ type identityKey struct {
 	name string
 	kind Kind
 	form *regexp.Regexp
-	want string // form in words, for messages
+	want string // the form of the value in words, for messages
 }
 
 var identity = []identityKey{

@@ -38,7 +38,7 @@ func vmWith(keys ...string) map[string]string {
 
 const upt = "ARGS -set device.hostpci0.bus=pcie.0 -set device.hostpci0.addr=2.0 -set device.hostpci0.x-igd-opregion=on"
 
-// These functions return the machines of the tests.
+// The following functions return the machines of the tests.
 func onDisplay() Machine {
 	return Machine{Release: gpu.MacOSSequoia, Card: uhd630(), VM: vmWith("hostpci0", "0000:00:02.0,legacy-igd=1")}
 }
@@ -105,15 +105,15 @@ func withKexts(image Image, versions map[string]string) Image {
 	return image
 }
 
-// Each row has one fault, and the finding that Judge must report. If the
-// finding wants a value of a key, Configure must set the value, and Judge must
-// not report the fault again.
+// Each row has one fault, and the finding that Judge must report about it. If
+// the finding wants a value of a key, the test also checks that Configure sets
+// this value and that Judge does not report the fault again.
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	data := func(b ...byte) Value { return DataValue(b) }
 	for name, test := range map[string]struct {
 		machine  func() Machine
-		vm       []string // keys and values of the VM that differ
+		vm       []string // keys and values that the row changes in the VM
 		release  gpu.Guest
 		card     gpu.Card
 		values   map[string]Value

@@ -43,14 +43,15 @@ type Layout struct {
 	// without a partition table, "gpt", "mbr", or "iso9660" for a CD that boots
 	// from a FAT image inside it.
 	Table string
-	// Partition is the number of the partition, 0 if the file system is not in
-	// a partition.
+	// Partition is the number of the partition. It is 0 if the file system is
+	// not in a partition.
 	Partition int
 	// Start and Size are the place and size of the file system, in bytes.
 	Start, Size int64
 	// FAT is the width of the file system: 12, 16 or 32.
 	FAT int
-	// Damage says what is wrong with the partition table, "" if it is sound.
+	// Damage says what is wrong with the partition table. It is "" if the table
+	// is sound.
 	Damage string
 }
 
@@ -83,7 +84,8 @@ var foreign = []struct{ magic, found, why string }{
 	{"BZh", "compressed with bzip2", "unpack it with bunzip2"},
 }
 
-// open opens the disk in a file. The string is the [Layout]'s Container.
+// open opens the disk in a file. The string that it returns is the [Layout]'s
+// Container.
 func open(r io.ReaderAt, size int64) (*disk, string, error) {
 	head := make([]byte, 8)
 	if n, err := r.ReadAt(head, 0); n < len(head) {
@@ -113,11 +115,12 @@ func open(r io.ReaderAt, size int64) (*disk, string, error) {
 type part struct {
 	number      int
 	start, size int64
-	efi         bool // marked as the firmware's partition
+	efi         bool // whether the table marks it as the firmware's partition
 }
 
-// locate finds the file system that holds OpenCore. It tries FAT without a
-// partition table before MBR, because such a file system ends like an MBR.
+// locate finds the file system that holds OpenCore. It looks for FAT without a
+// partition table before it looks for an MBR, because such a file system ends
+// its first sector like an MBR.
 func locate(d *disk) (*fat.Volume, Layout, error) {
 	layout := Layout{Table: "none"}
 	parts := []part{{0, 0, d.size, true}}
@@ -172,7 +175,8 @@ func notOpenCore(layout Layout, seen []string) error {
 	return &ImageError{Found: found, Why: "no folder EFI/OC is in a FAT file system there"}
 }
 
-// contents names the entries of a volume's root and of its folder EFI.
+// contents returns the names of the entries in a volume's root and in its
+// folder EFI.
 func contents(v *fat.Volume) string {
 	var names []string
 	for _, dir := range []string{"", "EFI"} {
@@ -193,7 +197,8 @@ func contents(v *fat.Volume) string {
 // specification, GUID Partition Table).
 var efiSystem = []byte{0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b}
 
-// gpt reads the GUID partition table whose header is at a byte of the disk.
+// gpt reads the GUID partition table whose header begins at offset at of the
+// disk.
 func gpt(d *disk, at int64) ([]part, bool) {
 	le, header := binary.LittleEndian, make([]byte, 512)
 	if _, err := d.ReadAt(header, at); err != nil || string(header[:8]) != "EFI PART" {
@@ -261,8 +266,8 @@ func elTorito(d *disk) (parts []part, isISO bool) {
 		case 0x90, 0x91:
 			platform = e[1]
 		case 0x88:
-			// The size in the entry is too small to rely on: it has 16 bits and
-			// counts sectors. The file system knows its own size.
+			// The size in the entry cannot be relied on, because it has only 16
+			// bits and counts sectors. The file system knows its own size.
 			if begin := int64(le.Uint32(e[8:])) * sector; begin < d.size {
 				parts = append(parts, part{0, begin, d.size - begin, platform == 0xEF})
 			}

@@ -17,17 +17,18 @@ type Machine struct {
 	// Card is the graphics card that the VM has, or will have. The zero Card
 	// stands for a virtual display.
 	Card gpu.Card
-	// Slot is the key of the card in VM, such as "hostpci0". "" means hostpci0.
+	// Slot is the key of the card in VM, such as "hostpci0". If it is "",
+	// hostpci0 is meant.
 	Slot string
 	// VM is the VM's configuration by key, as "qm config" shows it. To
 	// configure an image before the VM has its card, give the configuration
 	// that the VM will have then.
 	VM map[string]string
-	// CardLater reports that macOS is installed before the VM has its card.
-	// Faults that only affect the card are warnings then, not blockers.
+	// CardLater says that macOS is installed before the VM gets its card.
+	// Faults that only affect the card are then warnings, not blockers.
 	CardLater bool
 	// HostBits is the width of the host's physical addresses in bits ("address
-	// sizes" in the host's /proc/cpuinfo), 0 if it is not known.
+	// sizes" in the host's /proc/cpuinfo). It is 0 if the width is not known.
 	HostBits int
 }
 
@@ -77,9 +78,9 @@ func (m Machine) Mode() Mode {
 	return Headless
 }
 
-// Path returns the device path at which the firmware has the card, as
-// DeviceProperties names it: "PciRoot(0x0)/Pci(0x2,0x0)". It is "" if there is
-// no card, or if the VM's args put the card on a bus of their own.
+// Path returns the device path of the card in the firmware, as DeviceProperties
+// names it: "PciRoot(0x0)/Pci(0x2,0x0)". It returns "" if there is no card, or
+// if the VM's args put the card on a bus of their own.
 func (m Machine) Path() string {
 	if m.Mode() == NoCard {
 		return ""
@@ -102,7 +103,7 @@ func (m Machine) kernel() int {
 var macAddress = regexp.MustCompile(`^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$`)
 
 // network returns the model and the MAC address of the VM's network card. The
-// address of a VM that is not made yet is "".
+// address is "" if the VM is not made yet.
 func (m Machine) network() (model, mac string) {
 	properties := qmconf.Parse("net0", m.VM["net0"])
 	model, _ = properties.Get("model")

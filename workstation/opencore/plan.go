@@ -12,17 +12,19 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// Options holds what the caller adds to a plan. Nil is fine.
+// Options holds the caller's additions to a plan. A nil pointer means no
+// additions.
 type Options struct {
 	// Bundles holds kernel extensions to put into the image. They replace
 	// extensions of the same path. Nothing is downloaded.
 	Bundles []Bundle
 	// Identity replaces the image's identity.
 	Identity Identity
-	// MakeUp makes up an identity instead, as [MakeIdentity] does, for the model
-	// that the copy has. It gives random bytes, such as crypto/rand's Reader.
-	// The plan mentions that the identity is made up, and its Mark does not
-	// depend on the numbers. Nil makes nothing up.
+	// MakeUp makes up an identity in place of Identity, as [MakeIdentity] does,
+	// for the model of the copy. It is a source of random bytes, such as
+	// crypto/rand's Reader. If it is nil, no identity is made up. A note of the
+	// plan says that the identity is made up. The plan's Mark does not depend
+	// on its numbers.
 	MakeUp io.Reader
 	// Leave holds the IDs of findings for which the plan changes nothing.
 	Leave []string
@@ -58,14 +60,15 @@ type Plan struct {
 	mark  string // see Mark
 }
 
-// Mark returns eight hexadecimal digits that depend on the content of the
-// copy: on the whole image, the changes and the kernel extensions. A made-up
-// identity counts as such, whatever its numbers are: a second plan then has the
-// mark of the copy that the first plan made, and that copy keeps its numbers.
+// Mark returns eight hexadecimal digits that depend on the content of the copy:
+// on the whole image, the changes and the kernel extensions. It depends on
+// whether an identity is made up, but not on the made-up numbers. A second plan
+// therefore has the mark of the copy that the first plan made, and that copy
+// keeps its numbers.
 func (p Plan) Mark() string { return p.mark }
 
 // setMark sets the mark. The parameter config is config.plist after the
-// changes, but without a made-up identity.
+// changes, but without the numbers of a made-up identity.
 func (p *Plan) setMark(image Image, config []byte, madeUp bool) {
 	hash := sha256.New()
 	fmt.Fprintf(hash, "%s\x00%d\x00%s\x00%v", image.SHA256, len(config), config, madeUp)
@@ -95,10 +98,10 @@ func (p Plan) Err() error {
 	return fmt.Errorf("%w: %s", ErrBlocked, strings.Join(why, "; "))
 }
 
-// Configure makes a plan of what an image needs for a VM: the changes that
-// [Judge]'s findings of severity warning and above want, the caller's kernel
-// extensions with their entries, and the caller's identity. It changes nothing
-// itself. Errors match [ErrIdentity] or [ErrConfig].
+// Configure makes a plan of the changes with which an image suits a VM. The
+// plan holds the changes of [Judge]'s findings with severity warning and above,
+// the caller's kernel extensions with their entries, and the caller's identity.
+// Configure itself changes nothing. Errors match [ErrIdentity] or [ErrConfig].
 func Configure(image Image, machine Machine, o *Options) (Plan, error) {
 	if o == nil {
 		o = &Options{}
@@ -111,8 +114,8 @@ func Configure(image Image, machine Machine, o *Options) (Plan, error) {
 	for _, b := range o.Bundles {
 		with.Kexts = withKext(with.Kexts, b)
 	}
-	// The changes of one round may bring new findings: a card's properties are
-	// judged once the extension that reads them is loaded.
+	// The changes of one round may cause new findings, because a card's
+	// properties are judged only when the extension that reads them is loaded.
 	for range 3 {
 		changes := wanted(with, machine, o)
 		if len(changes) == 0 {
@@ -156,7 +159,7 @@ func withKext(list []Kext, b Bundle) []Kext {
 }
 
 // wanted returns the changes that findings and bundles want. Their order keeps
-// the numbers in arrays right: changes of existing members come first, then new
+// the indexes in arrays right: changes of existing members come first, then new
 // members at the end, then new members at the beginning.
 func wanted(image Image, machine Machine, o *Options) []PlannedChange {
 	var list []PlannedChange
@@ -168,8 +171,8 @@ func wanted(image Image, machine Machine, o *Options) []PlannedChange {
 		}
 	}
 	for _, f := range Judge(image, machine) {
-		// With an identity, the user wants Apple's services, which also look at
-		// the network card.
+		// A user who sets an identity wants Apple's services. These services
+		// also look at the network card.
 		services := f.ID == "opencore.network-built-in" && (o.Identity != (Identity{}) || o.MakeUp != nil)
 		if f.Severity < proxstation.Warning && !services || slices.Contains(o.Leave, f.ID) {
 			continue
@@ -199,9 +202,8 @@ func wanted(image Image, machine Machine, o *Options) []PlannedChange {
 	return list
 }
 
-// entries returns changes of Kernel -> Add for the caller's bundles, because
-// the caller wants them loaded: it adds missing entries and switches on entries
-// that are off.
+// entries returns changes of Kernel -> Add that make OpenCore load the caller's
+// bundles. It adds missing entries and switches on entries that are off.
 func entries(image Image, bundles []Bundle) []PlannedChange {
 	j := &judge{image: image}
 	var list []PlannedChange
@@ -241,7 +243,7 @@ func (p *Plan) add(image *Image, changes []PlannedChange) error {
 	return err
 }
 
-// identify adds the caller's identity to the plan, or one that is made up.
+// identify adds the caller's identity, or a made-up identity, to the plan.
 func (p *Plan) identify(image *Image, machine Machine, o *Options) error {
 	given := o.Identity
 	if o.MakeUp != nil {

@@ -26,12 +26,12 @@ import (
 
 var update = flag.Bool("update", false, "write the golden plans anew")
 
-// identityOfATest belongs to nobody: its numbers only have the form of Apple's
-// numbers.
+// identityOfATest is an identity that belongs to nobody. Its numbers only have
+// the form of Apple's numbers.
 var identityOfATest = Identity{Serial: proxstation.NewSecret("C02XW0AAJV3Q"), Board: proxstation.NewSecret("C02902304GULNV9A1"),
 	UUID: proxstation.NewSecret("5A2C0B8E-93B1-4E2A-9E1F-0C4D8F7A6B51"), ROM: proxstation.NewSecret("BC:24:11:00:00:01")}
 
-// The plans for usual machines equal the recorded plans in testdata.
+// The plans for the usual machines must equal the recorded plans in testdata.
 func TestGoldenPlans(t *testing.T) {
 	t.Parallel()
 	tahoe := func(m Machine) Machine {
@@ -87,8 +87,8 @@ func written(t *testing.T, disk opencoretest.Memory, plan Plan) opencoretest.Mem
 	return b.Bytes()
 }
 
-// A copy differs from its image only as planned: no other file, no other key,
-// and no other byte in the lines of config.plist.
+// A copy must differ from its image only as planned. No other file, no other
+// key, and no other byte in the lines of config.plist may change.
 func TestWriteChangesWhatIsPlannedAndNothingElse(t *testing.T) {
 	t.Parallel()
 	tree := opencoretest.New(opencoretest.Config)
@@ -134,8 +134,8 @@ func missing(before, after string) []string {
 	return gone
 }
 
-// others checks all files except config.plist against the image, as this
-// package and mtools read them, and runs fsck on the file system.
+// others checks that all files except config.plist are as in the image. It
+// reads them by this package and by mtools, and runs fsck on the file system.
 func others(t *testing.T, disk opencoretest.Memory, image Image, tree opencoretest.Tree) {
 	t.Helper()
 	v, err := fat.Open(disk, image.Layout.Start, image.Layout.Size)
@@ -159,15 +159,15 @@ func others(t *testing.T, disk opencoretest.Memory, image Image, tree opencorete
 			}
 		}
 	}
-	if fsck, err := exec.LookPath("/usr/sbin/fsck.fat"); err == nil && image.Layout.Table != "gpt" { // fsck takes GPT's second partition for part of the file system
+	if fsck, err := exec.LookPath("/usr/sbin/fsck.fat"); err == nil && image.Layout.Table != "gpt" { // fsck reads GPT's second partition as a part of the file system
 		if said, err := exec.CommandContext(t.Context(), fsck, "-n", name).CombinedOutput(); err != nil {
 			t.Errorf("fsck: %v\n%s", err, said)
 		}
 	}
 }
 
-// Kernel extensions come from a folder or a release's archive, and replace the
-// image's extensions.
+// Configure takes kernel extensions from a folder or from a release's archive,
+// and they replace the image's extensions.
 func TestBundles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -457,7 +457,7 @@ func TestSerialOfAnotherModel(t *testing.T) {
 	}
 }
 
-// Boot arguments that are only worth knowing about stay.
+// The plan keeps boot arguments about which there is only an Info finding.
 func TestArgumentsStay(t *testing.T) {
 	t.Parallel()
 	image := imageWith(t, map[string]Value{args: TextValue("-v amfi_get_out_of_my_way=1 -radvesa")})

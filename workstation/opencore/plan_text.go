@@ -11,8 +11,8 @@ import (
 )
 
 // NotesFor returns the plan as findings about a subject, for the field Notes of
-// a VM of package workstation. The first finding lists the changes, the others
-// are the findings that remain.
+// a VM of package workstation. The first finding lists the changes. The other
+// findings are the findings that remain.
 func (p Plan) NotesFor(subject string) []proxstation.Finding {
 	notes := []proxstation.Finding{{ID: "opencore.image", Severity: proxstation.Info, Subject: subject, Seen: p.Image + ": " + strings.Join(p.Lines(), "; "),
 		Why: "The VM starts from a copy of the image in which this changes.", Fix: strings.Join(append(p.Notes, "The image itself stays: it is the way back."), " ")}}
@@ -26,8 +26,8 @@ func (p Plan) NotesFor(subject string) []proxstation.Finding {
 	return notes
 }
 
-// Lines returns the changes of the image as lines of a diff, the kernel
-// extensions first. They show no identity.
+// Lines returns the changes of the image as lines of a diff. Kernel extensions
+// come first. The lines show no identity.
 func (p Plan) Lines() []string {
 	var lines []string
 	for _, b := range p.Bundles {

@@ -28,7 +28,8 @@ var ErrConfig = errors.New("config.plist is not as OpenCore needs it")
 
 // A ConfigError says what is wrong with a config.plist, and where.
 type ConfigError struct {
-	// Line is the line of the file, 0 if no single line has the fault.
+	// Line is the line of the file. It is 0 if the fault is not in a single
+	// line.
 	Line int
 	// Why says in words what is wrong.
 	Why string
@@ -45,14 +46,14 @@ func (e *ConfigError) Error() string {
 // Is makes the error match [ErrConfig].
 func (e *ConfigError) Is(target error) bool { return target == ErrConfig }
 
-// A reader reads a property list and remembers the place of each value. A
-// change then replaces only the bytes of that value. Libraries for property
-// lists would write the whole file anew: sorted, and without its comments.
+// A reader reads a property list and records the place of each value, so that a
+// change replaces only the bytes of that value. Libraries for property lists
+// would write the whole file anew, sorted and without its comments.
 type reader struct {
 	text  []byte
 	xml   *xml.Decoder
 	nodes int
-	twice []string // keys that a dictionary has more than once
+	twice []string // the keys that a dictionary has more than once
 }
 
 // parse returns the dictionary in a config.plist. twice holds the keys that a
@@ -112,7 +113,8 @@ func (r *reader) start() (xml.StartElement, error) {
 	}
 }
 
-// rest reads the rest of the document, which must hold no further value.
+// rest reads the document to its end. It returns an error if a further value
+// follows.
 func (r *reader) rest() error {
 	if _, err := r.start(); !errors.Is(err, io.EOF) {
 		return errors.Join(err, errors.New("more than one value"))
@@ -130,7 +132,8 @@ func (r *reader) rest() error {
 	}
 }
 
-// next reads the next value. path is its place, for error messages.
+// next reads the next value. path is the path of that value, for error
+// messages.
 func (r *reader) next(path []string) (Value, error) {
 	element, err := r.start()
 	if err != nil {

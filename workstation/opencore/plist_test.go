@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/internal/opencoretest"
 )
 
-// decoded returns a property list as another library reads it.
+// decoded returns a property list as another library decodes it.
 func decoded(t *testing.T, text []byte) map[string]any {
 	t.Helper()
 	var v map[string]any
@@ -68,7 +68,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// Each change must only appear in its own lines. Another library must see a
+// Each change may only show in its own lines, and another library must see a
 // change of that key only.
 func TestEdit(t *testing.T) {
 	t.Parallel()
@@ -229,10 +229,10 @@ func FuzzEdit(f *testing.F) {
 			t.Fatalf("%v in\n%s", err, edited)
 		}
 		if parent := root.Get(key[:len(key)-1]...); parent.Kind == Array && len(parent.Items) < 1000 && !slices.Contains([]string{"0", "1"}, key[len(key)-1]) {
-			return // a number beyond the array's end adds a last member
+			return // an index beyond the array's end adds a member at the end
 		}
-		// XML may lengthen the text: it replaces control characters and line
-		// breaks.
+		// Writing XML may make the text longer, because it replaces control
+		// characters and line breaks.
 		if have := again.Get(key...); have.Kind != Text || len(have.Text) > 3*len(want) {
 			t.Fatalf("%s is %s, want %q, in\n%s", key, have, want, edited)
 		}
@@ -263,8 +263,8 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// For a damaged program or Info.plist, the result is a version or no version,
-// but never a panic.
+// For a damaged program or Info.plist, the functions may return no version, but
+// must not panic.
 func FuzzProgram(f *testing.F) {
 	f.Add(opencoretest.Program("105", [528]byte{1}))
 	f.Add([]byte("<plist><dict><key>CFBundleVersion</key><string>1.2</string></dict></plist>"))

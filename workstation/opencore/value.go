@@ -52,10 +52,10 @@ type Item struct {
 	Key   string // "" for a member of an array
 	Value Value
 
-	key int64 // where the member's <key> element begins in the file
+	key int64 // the offset of the member's <key> element in the file
 }
 
-// A span is the place of a value in the file.
+// A span holds the offsets of a value in the file.
 type span struct{ begin, inner, end int64 }
 
 // TextValue returns a string value.
@@ -84,13 +84,13 @@ func (v Value) Bytes() []byte {
 	return data
 }
 
-// Int returns an integer. known is false for other kinds.
+// Int returns the number of an integer value. known is false for other kinds.
 func (v Value) Int() (n int64, known bool) {
 	if v.Kind != Integer {
 		return 0, false
 	}
 	n, err := strconv.ParseInt(v.Text, 0, 64)
-	if err != nil { // ScanPolicy and others are unsigned
+	if err != nil { // ScanPolicy and some other values are unsigned
 		u, err := strconv.ParseUint(v.Text, 0, 64)
 		return int64(u), err == nil
 	}
@@ -113,8 +113,8 @@ func (v Value) Get(key ...string) Value {
 	return v
 }
 
-// index returns the index of a member by its key in a dictionary or its number
-// in an array, -1 if there is no such member.
+// index returns the index of the member with the given key of a dictionary, or
+// with the given number in an array. It returns -1 if there is no such member.
 func (v Value) index(key string) int {
 	switch v.Kind {
 	case Dict:
@@ -131,8 +131,8 @@ func (v Value) index(key string) int {
 	return -1
 }
 
-// Equal reports whether both values are the same. The order of a dictionary's
-// keys counts, because it is the order of the file.
+// Equal reports whether both values are the same. Dictionaries with the same
+// keys in a different order differ, because the order is the order of the file.
 func (v Value) Equal(other Value) bool {
 	if v.Kind != other.Kind || len(v.Items) != len(other.Items) {
 		return false

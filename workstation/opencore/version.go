@@ -40,11 +40,12 @@ func (v Version) Before(other Version) bool {
 	return v.Major < other.Major || v.Major == other.Major && (v.Minor < other.Minor || v.Minor == other.Minor && v.Patch < other.Patch)
 }
 
-// versionOf reads the version of OpenCore.efi, and returns the zero Version if
-// it cannot find the version. The program has a template, into which its code
-// puts the digits when it starts (OpenCorePkg
+// versionOf reads the version of OpenCore.efi. It returns the zero Version if
+// it cannot find the version. The program contains a template, and its code
+// writes the version's digits into the template when it starts (OpenCorePkg
 // Library/OcMainLib/OpenCoreMisc.c). versionOf looks for the instructions that
-// move the digits. Their targets are offsets from the next instruction.
+// write the digits. An instruction gives its target as an offset from the next
+// instruction.
 func versionOf(program []byte) Version {
 	at := -1
 	for _, target := range []string{"REL", "DBG", "NPT"} {
@@ -56,7 +57,7 @@ func versionOf(program []byte) Version {
 	if at < 0 || err != nil {
 		return Version{}
 	}
-	var digits [3]byte // the template has the first two at offset 4, the third at 6
+	var digits [3]byte // in the template, the first two digits are at offset 4, the third at offset 6
 	template := addressOf(file, at)
 	for _, section := range file.Sections {
 		code, err := section.Data()
@@ -64,8 +65,8 @@ func versionOf(program []byte) Version {
 			continue
 		}
 		for i := range code {
-			short := bytes.HasPrefix(code[i:], []byte{0x66, 0xC7, 0x05}) && i+9 <= len(code) // moves a word
-			single := bytes.HasPrefix(code[i:], []byte{0xC6, 0x05}) && i+7 <= len(code)      // moves a byte
+			short := bytes.HasPrefix(code[i:], []byte{0x66, 0xC7, 0x05}) && i+9 <= len(code) // an instruction that writes two bytes
+			single := bytes.HasPrefix(code[i:], []byte{0xC6, 0x05}) && i+7 <= len(code)      // an instruction that writes one byte
 			switch {
 			case short && target(section, i, code[i+3:], 9) == template+4:
 				copy(digits[:2], code[i+7:])
@@ -82,7 +83,7 @@ func versionOf(program []byte) Version {
 	return Version{int(digits[0] - '0'), int(digits[1] - '0'), int(digits[2] - '0')}
 }
 
-// target returns the address that an instruction names as an offset from its
+// target returns the address that an instruction gives as an offset from its
 // own end. length is the length of the instruction.
 func target(section *pe.Section, i int, displacement []byte, length int) int64 {
 	return int64(section.VirtualAddress) + int64(i+length) + int64(int32(binary.LittleEndian.Uint32(displacement)))

@@ -19,16 +19,19 @@ import (
 	"github.com/proxstation/proxstation/internal/fat"
 )
 
-// ErrBlocked reports an image that does not suit the VM even after the plan.
+// ErrBlocked reports an image with which macOS would not start, or not
+// accelerate the card, even after the plan.
 var ErrBlocked = errors.New("opencore: the image does not suit the VM")
 
-// ErrStale reports a plan that was made for another config.plist.
+// ErrStale reports that a plan was made for another config.plist than the image
+// has.
 var ErrStale = errors.New("opencore: the image's config.plist is not the one that the plan was made for: plan again")
 
 // Write writes a copy of an image with a plan applied. The copy is an
-// uncompressed raw disk of the image's size, and bytes that the plan does not
-// name are the same as in the image. The result is read back before the first
-// byte is written. Errors match [ErrImage], [ErrConfig] or [ErrStale].
+// uncompressed raw disk of the image's size. Bytes that the plan does not
+// change are the same as in the image. Before Write writes the first byte, it
+// reads the changed disk back and checks it. Errors match [ErrImage],
+// [ErrConfig] or [ErrStale].
 func Write(w io.Writer, r io.ReaderAt, size int64, plan Plan) error {
 	image, d, v, err := read(r, size)
 	if err != nil {
@@ -128,7 +131,8 @@ func PlanFile(name string, machine Machine, o *Options) (Plan, error) {
 }
 
 // openFile opens a file or a disk. It finds the size of a disk by seeking to
-// the end. A pipe or a folder is not opened: a pipe would wait for a writer.
+// the end. It refuses a folder, and also a pipe, because opening a pipe would
+// wait for a writer.
 func openFile(name string) (file *os.File, size int64, err error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -148,10 +152,11 @@ func openFile(name string) (file *os.File, size int64, err error) {
 }
 
 // WriteFile writes a copy of an image file with a plan applied, as [Write]
-// does. It makes a new file, which only its owner can read because it holds the
-// identity. The file gets its name when it is complete. The image stays as it
-// is and is the way back. If a file of the new name exists, it is left alone,
-// and the error matches [fs.ErrExist].
+// does. It makes a new file that only its owner can read, because the file
+// holds the identity. The file gets its name when it is complete. The image
+// stays as it is, so the VM can go back to it. If a file with the new name
+// exists already, WriteFile leaves it alone, and the error matches
+// [fs.ErrExist].
 func WriteFile(from, to string, plan Plan) error {
 	in, size, err := openFile(from)
 	if err != nil {
