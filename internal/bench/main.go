@@ -48,7 +48,7 @@ func moduleDir(ctx context.Context) (string, error) {
 	return strings.TrimSpace(out), err
 }
 
-// compare runs the measuring program, which is in a module of its own.
+// compare runs the program that measures. This program is in a separate module.
 func compare(ctx context.Context, root string, short bool) error {
 	command := exec.CommandContext(ctx, "go", "run", ".", fmt.Sprintf("-short=%t", short))
 	command.Dir = filepath.Join(root, "internal", "bench", "peers")
@@ -56,7 +56,7 @@ func compare(ctx context.Context, root string, short bool) error {
 	return command.Run()
 }
 
-// output runs a command and returns what it prints.
+// output runs a command and returns the text that the command prints.
 func output(command *exec.Cmd) (string, error) {
 	out, err := command.Output()
 	if failed, ok := errors.AsType[*exec.ExitError](err); ok {

@@ -15,11 +15,11 @@ import (
 
 const library = "github.com/proxstation/proxstation"
 
-// beside holds imports to compare with: the library's own dependencies.
+// beside holds imports for comparison: the library's own dependencies.
 var beside = []string{"github.com/luthermonson/go-proxmox", "github.com/jaypipes/ghw", "net/http"}
 
-// imports returns the imports to measure: "" for no import, the library's
-// public packages, and the imports in beside.
+// imports returns the imports to measure: "" for a program without an import,
+// the library's public packages, and the imports in beside.
 func imports(ctx context.Context, root string) ([]string, error) {
 	list := exec.CommandContext(ctx, "go", "list", "./...")
 	list.Dir = root
@@ -36,9 +36,9 @@ func imports(ctx context.Context, root string) ([]string, error) {
 	return append(all, beside...), nil
 }
 
-// weight prints what an import of one package adds to a program that uses
-// nothing of it: modules of other people, compiled packages, and the size of
-// the program.
+// weight prints how much an import of a single package adds to a program that
+// does not use the package: third-party modules, compiled packages, and the
+// size of the program.
 func weight(ctx context.Context, root string, out io.Writer) error {
 	paths, err := imports(ctx, root)
 	if err != nil {
@@ -68,7 +68,7 @@ func weight(ctx context.Context, root string, out io.Writer) error {
 	return w.Flush()
 }
 
-// A load is what one import adds to a program.
+// A load says how much one import adds to a program.
 type load struct {
 	modules, packages, foreign int
 	bytes                      int64

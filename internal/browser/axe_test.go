@@ -27,8 +27,8 @@ func axe(t *testing.T) string {
 	return string(text)
 }
 
-// clean fails the test for each fault that axe finds on the page: violations of
-// WCAG 2.2, levels A and AA, and of axe's best practices.
+// clean fails the test for each fault that axe finds on the page. Faults are
+// violations of WCAG 2.2, levels A and AA, and of axe's best practices.
 func clean(t *testing.T, ctx context.Context, what string) {
 	t.Helper()
 	type result struct {
@@ -48,8 +48,8 @@ func clean(t *testing.T, ctx context.Context, what string) {
 	}
 }
 
-// In every state, axe finds no fault on the page: on a phone, on a small phone
-// and on a desktop, light and dark.
+// axe finds no fault on the page in any state, on a phone, a small phone and a
+// desktop, in light and dark colours.
 func TestEveryStateIsAccessible(t *testing.T) {
 	t.Parallel()
 	source := axe(t)
@@ -66,7 +66,7 @@ func TestEveryStateIsAccessible(t *testing.T) {
 	}
 }
 
-// The check can fail: axe finds grey text on a grey background.
+// The check with axe works: it finds grey text on a grey background.
 func TestAxeFindsWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	source := axe(t)

@@ -21,12 +21,12 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// required reports whether a missing browser fails the tests instead of
-// skipping them.
+// required says that a missing browser must fail the tests instead of skipping
+// them.
 var required = os.Getenv("PROXSTATION_BROWSER") == "required"
 
-// chromium starts the browser that all tests share. Each test has a profile of
-// its own in it.
+// chromium starts the browser that all tests share. Each test uses its own
+// profile in this browser.
 var chromium = sync.OnceValues(func() (context.Context, error) {
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -39,7 +39,7 @@ var chromium = sync.OnceValues(func() (context.Context, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, // root in CI has no user namespaces
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, // in CI, root has no user namespaces
 		chromedp.Env("FONTCONFIG_FILE="+fonts), chromedp.Flag("font-render-hinting", "none"), chromedp.Flag("disable-lcd-text", true),
 		chromedp.Flag("force-prefers-reduced-motion", true), chromedp.Flag("hide-scrollbars", true),
 		chromedp.Flag("host-resolver-rules", "MAP *.lan 127.0.0.1"))
@@ -56,7 +56,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// A screen is a kind of screen on which people see the page.
+// A screen is a kind of device on which people see the page.
 type screen struct {
 	width, height int64
 	scale         float64
@@ -83,7 +83,7 @@ func (s screen) String() string {
 	return name + "-light"
 }
 
-// tab opens an empty tab in a profile of its own.
+// tab opens an empty tab in a new profile.
 func tab(t *testing.T, s screen) context.Context {
 	t.Helper()
 	parent, err := chromium()
@@ -101,7 +101,7 @@ func tab(t *testing.T, s screen) context.Context {
 	return ctx
 }
 
-// emulate makes a tab behave as on the screen.
+// emulate makes a tab behave as on this screen.
 func (s screen) emulate() action {
 	scheme := "light"
 	if s.dark {
@@ -142,7 +142,7 @@ func call[P, R any](command cdp.Command[P, R], params P) action {
 	})
 }
 
-// see waits until an expression of JavaScript is true, even if another page is
+// see waits until a JavaScript expression is true, even if another page is
 // loaded meanwhile.
 func see(expression string) action {
 	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
@@ -153,7 +153,7 @@ func see(expression string) action {
 	})
 }
 
-// poll calls a function until it reports success.
+// poll calls the function done until it returns true.
 func poll(ctx context.Context, what string, done func() bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 20*time.Second, fmt.Errorf("not seen: %s", what))
 	defer cancel()
@@ -169,12 +169,12 @@ func poll(ctx context.Context, what string, done func() bool) error {
 	return nil
 }
 
-// says waits until an element visibly holds a text.
+// says waits until a visible element contains a text.
 func says(selector, text string) action {
 	return see(`[...document.querySelectorAll(` + quote(selector) + `)].some(e => e.checkVisibility() && e.innerText.includes(` + quote(text) + `))`)
 }
 
-// gone waits until the selector matches no visible element.
+// gone waits until no visible element matches the selector.
 func gone(selector string) action {
 	return see(`![...document.querySelectorAll(` + quote(selector) + `)].some(e => e.checkVisibility())`)
 }
@@ -187,7 +187,7 @@ func click(selector string) action {
 	return pointed(selector, func(x, y float64) action { return chromedp.MouseClickXY(x, y) })
 }
 
-// pointed calls point with the middle of an element.
+// pointed calls the function point with the coordinates of an element's middle.
 func pointed(selector string, point func(x, y float64) action) action {
 	find := `(() => {
 		const e = document.querySelector(` + quote(selector) + `);
@@ -208,19 +208,20 @@ func pointed(selector string, point func(x, y float64) action) action {
 	})
 }
 
-// noScript switches off JavaScript.
+// noScript is an action that turns JavaScript off.
 var noScript = call(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 
-// onNewDocument runs a script in each new page, before the page's own scripts.
+// onNewDocument runs a script in each new page. The script runs before the
+// page's own scripts.
 func onNewDocument(script string) action {
 	return call(page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
 }
 
-// fixedClock makes the clock of the page stand still.
+// fixedClock is an action that makes the page's clock stand still.
 var fixedClock = onNewDocument(`Date.prototype.toLocaleTimeString = () => "20:14:07"`)
 
-// serve serves a new board for a node. It returns the board's URL, the board
-// and the server.
+// serve starts a server with a new board for a node. It returns the board's
+// URL, the board and the server.
 func serve(t *testing.T, node board.Node, duo workstation.DualBoot, opts board.Options) (url string, b *board.Board, server *httptest.Server) {
 	t.Helper()
 	b = board.New(t.Context(), node, duo, opts)

@@ -36,8 +36,8 @@ func runs(t *testing.T, sim *pvetest.Node, want ...int) {
 	}
 }
 
-// By touch, a person sees who would lose their desktop, switches, and sees the
-// outcome, without the page being loaded again.
+// With touch alone, a person sees who would lose the desktop, switches, and
+// sees the outcome. The page is not loaded again.
 func TestByFinger(t *testing.T) {
 	t.Parallel()
 	url, sim, _ := live(t, host(), named)
@@ -55,9 +55,8 @@ func TestByFinger(t *testing.T) {
 	}
 }
 
-// A person can switch with the keyboard alone. Each focused element shows
-// its focus, and if a focused element disappears, the focus goes to another
-// element.
+// A person can switch with the keyboard alone. The page shows which element has
+// the focus. If this element disappears, another element gets the focus.
 func TestByKeyboard(t *testing.T) {
 	t.Parallel()
 	url, sim, _ := live(t, host(), named)
@@ -98,7 +97,7 @@ func TestByKeyboard(t *testing.T) {
 	runs(t, sim, 141)
 }
 
-// When the page renews itself, the focus, a touched button and unfolded texts
+// When the page updates itself, the focus, a touched button and unfolded texts
 // stay as they are.
 func TestWhatSurvivesARenewal(t *testing.T) {
 	t.Parallel()
@@ -120,19 +119,20 @@ func TestWhatSurvivesARenewal(t *testing.T) {
 	do(t, ctx, chromedp.MouseEvent(input.DispatchMouseEventTypeMouseReleased, r[0], r[1], chromedp.ButtonType(input.MouseButtonLeft), chromedp.ClickCount(1)), says("#dialog", "Windows shuts down"))
 }
 
-// Without JavaScript, links and forms can do everything.
+// Without JavaScript, everything can be done with links and forms.
 func TestWithoutJavaScript(t *testing.T) {
 	t.Parallel()
 	url, sim, _ := live(t, host(), named)
 	ctx := tab(t, phone)
 	do(t, ctx, noScript, chromedp.Navigate(url), says("body", "Look again"), click("#system-141 button"), says("main", "Windows shuts down"),
 		click("a.button"), says("#system-140", "On for"), click("#system-141 button"), click(".danger"), says("#job", "Switching to Linux AI"),
-		says("#news", "Linux AI has the card."), // the page renews itself while a job is under way
+		says("#news", "Linux AI has the card."), // the page updates itself while a job is under way
 		click("#news button"), gone("#news section"))
 	runs(t, sim, 141)
 }
 
-// The page shows that the switchboard is gone, and that it is back.
+// The page shows when the switchboard's server does not answer, and when it
+// answers again.
 func TestADeadServer(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
@@ -160,8 +160,8 @@ func TestADeadServer(t *testing.T) {
 }
 
 // Under a host name and without HTTPS, as in most homes, browsers send no
-// Sec-Fetch-Site. Login and forms work there too. A browser whose session has
-// ended is asked for the secret again.
+// Sec-Fetch-Site. Login and forms also work there. After the end of a browser's
+// session, the page asks for the secret again.
 func TestUnderAName(t *testing.T) {
 	t.Parallel()
 	opts := named
@@ -182,8 +182,8 @@ func TestUnderAName(t *testing.T) {
 	do(t, ctx, call(network.ClearBrowserCookies, cdp.Empty{}), tap("#system-140 button"), says("main", "Secret"))
 }
 
-// The page requests nothing from other servers, and the browser's console shows
-// no error: no style or script is refused.
+// The page makes no request to other servers. The browser's console shows no
+// error, because no style or script is refused.
 func TestThePageBringsAllItNeeds(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
@@ -210,7 +210,7 @@ func TestThePageBringsAllItNeeds(t *testing.T) {
 		t.Errorf("the browser refuses %q", wrong)
 	}
 	do(t, ctx, chromedp.Evaluate[chromedp.Void](`document.body.append(Object.assign(document.createElement("script"), {textContent: "window.inline = true"}))`),
-		see(`wrong.length === 1 && window.inline === undefined`)) // an inline script would have set window.inline
+		see(`wrong.length === 1 && window.inline === undefined`)) // window.inline is undefined, because the inline script was refused
 	mu.Lock()
 	defer mu.Unlock()
 	if len(asked) < 4 {
@@ -223,5 +223,5 @@ func TestThePageBringsAllItNeeds(t *testing.T) {
 	}
 }
 
-// tap taps with a finger on the middle of an element.
+// tap touches the middle of an element.
 func tap(selector string) action { return pointed(selector, chromedp.TapXY) }

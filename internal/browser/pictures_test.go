@@ -10,8 +10,9 @@ var update = flag.Bool("update", false, "write the pictures of docs/pictures")
 
 const pictures = "../../docs/pictures"
 
-// The test takes a picture of the page in every state, as people see it. It
-// fails if the page cannot be brought into a state; pixels are not compared.
+// The test takes a picture of the page in every state in which people see it.
+// It fails if the page cannot be brought into a state. It does not compare
+// pixels.
 func TestPictures(t *testing.T) {
 	t.Parallel()
 	for name, on := range map[string]screen{"on": phone, "asks": phone.inDark(), "switching": phone.inDark(), "returned": phone, "leased": phone, "hung": phone.inDark(),

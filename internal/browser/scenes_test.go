@@ -51,22 +51,22 @@ func connect(t *testing.T, host pvetest.Host, opts *pvetest.Options) (*workstati
 	return node, sim
 }
 
-// A scene is a node whose answers are set for a picture of the page.
+// A scene is a node with prepared answers, for a picture of the page.
 type scene struct {
 	facts workstation.Facts
 
 	mu     sync.Mutex
 	status workstation.DualBootStatus
-	hangs  int // after so many statuses the node hangs; 0 if it never hangs
+	hangs  int // the number of statuses after which the node hangs; 0 if it never hangs
 	asked  int
-	events []workstation.Event // the events of a switch
+	events []workstation.Event // the events that a switch reports
 	during func(s *scene)      // changes the scene after the events
-	result error               // the error of a switch, at its end
+	result error               // the error that a switch returns at its end
 	end    chan struct{}       // a switch lasts until this channel is closed
 }
 
-// newScene reads a described host once, and returns a scene in which Windows
-// runs.
+// newScene returns a scene in which Windows runs. It reads the described host
+// only once.
 func newScene(t *testing.T) *scene {
 	t.Helper()
 	node, _ := connect(t, host(), nil)
@@ -79,7 +79,7 @@ func newScene(t *testing.T) *scene {
 	return s
 }
 
-// runs makes a system run, or no system if vmid is 0.
+// runs makes the system with this VMID run. If vmid is 0, no system runs.
 func (s *scene) runs(vmid int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,13 +131,13 @@ func (s *scene) Switch(ctx context.Context, _ workstation.DualBoot, _ int, progr
 	}
 }
 
-// starting holds the events of a switch that is under way.
+// starting holds the events of a switch that has not ended.
 var starting = []workstation.Event{
 	{Phase: workstation.PhaseCheck, VMID: 141}, {Phase: workstation.PhaseStop, VMID: 140, Limit: 3 * time.Minute},
 	{Phase: workstation.PhaseStart, VMID: 141, Limit: 5 * time.Minute},
 	{Phase: workstation.PhaseUp, VMID: 141, Limit: 5 * time.Minute, Elapsed: 112 * time.Second}}
 
-// rolledBack is the error of a switch that was undone: Windows runs again.
+// rolledBack is the error of a switch that was undone. Windows runs again.
 var rolledBack = &workstation.SwitchError{Phase: workstation.PhaseStart, To: 141, Running: 140, Returned: true,
 	Cause: errors.New("workstation: qmstart of VM 141 failed: start failed: QEMU exited with code 1"), Advice: []proxstation.Finding{{
 		ID: "switch.example", Severity: proxstation.Warning, Subject: "VM 141 linux-ai", Seen: "start failed: QEMU exited with code 1",

@@ -16,7 +16,7 @@ import (
 type state struct {
 	name  string
 	path  string       // "" for the page itself
-	set   func(*scene) // sets the node's answers
+	set   func(*scene) // prepares the node's answers
 	opts  func(*board.Options)
 	steps []action
 }

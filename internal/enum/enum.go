@@ -1,6 +1,5 @@
-// Package enum names the values of small integer types: a table of names, in
-// the order of the values, is all that such a type needs to print and to be
-// parsed.
+// Package enum prints and parses the values of small integer types. Such a type
+// only needs a table of names, in the order of the values.
 package enum
 
 import (
@@ -9,7 +8,7 @@ import (
 	"strings"
 )
 
-// Name returns the name of a value, and "Type(9)" for a value beyond the table.
+// Name returns the name of a value, or "Type(9)" for a value beyond the table.
 func Name[E ~uint8](names []string, value E) string {
 	if int(value) < len(names) {
 		return names[value]
@@ -18,8 +17,8 @@ func Name[E ~uint8](names []string, value E) string {
 	return fmt.Sprintf("%s(%d)", kind[strings.LastIndexByte(kind, '.')+1:], uint8(value))
 }
 
-// Unmarshal sets the value that has the name, for UnmarshalText methods. The
-// error matches unknown and lists the names.
+// Unmarshal sets value to the value with this name. It is used by UnmarshalText
+// methods. The error matches unknown and lists the names.
 func Unmarshal[E ~uint8](value *E, names []string, name string, unknown error) error {
 	i := slices.Index(names, name)
 	if i < 0 {

@@ -10,7 +10,7 @@ import (
 
 // An Entry is a file or a directory.
 type Entry struct {
-	Name string // the long name, if the entry has a long name
+	Name string // the long name, or the short name if there is no long name
 	Dir  bool
 	Size int64
 
@@ -27,11 +27,12 @@ const (
 	lastLong   = 0x40
 )
 
-// longPlaces holds the offsets of the 13 UTF-16 units in a long entry.
+// longPlaces holds the offsets of the 13 UTF-16 units in the entry of a long
+// name.
 var longPlaces = [13]int{1, 3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30}
 
-// List returns the entries of a directory; "" is the root. If the directory
-// does not exist, the error matches [fs.ErrNotExist].
+// List returns the entries of a directory. The root directory has the name "".
+// If the directory does not exist, the error matches [fs.ErrNotExist].
 func (v *Volume) List(name string) ([]Entry, error) {
 	d, err := v.find(name)
 	if err != nil {
@@ -47,13 +48,14 @@ func (v *Volume) List(name string) ([]Entry, error) {
 	return entries(slots, v.width), nil
 }
 
-// A slot is the 32 bytes of one directory entry, and their place on the disk.
+// A slot holds the 32 bytes of a directory entry, and the position of these
+// bytes on the disk.
 type slot struct {
 	at   int64
 	data []byte
 }
 
-// slots returns all slots of a directory, used or not.
+// slots returns all slots of a directory, whether or not they are used.
 func (v *Volume) slots(d Entry) ([]slot, error) {
 	if d.first == 0 { // the root of FAT12 and FAT16 has no clusters
 		data := make([]byte, v.rootBytes)
@@ -84,8 +86,8 @@ func cut(all []slot, data []byte, at int64) []slot {
 	return all
 }
 
-// entries decodes the entries in use up to the end mark. A long name is used if
-// all its parts are there and its checksum fits the short name.
+// entries decodes the used entries before the end mark. It uses a long name if
+// all parts of the name are there and its checksum matches the short name.
 func entries(slots []slot, width int) []Entry {
 	var list []Entry
 	var long []uint16
@@ -144,7 +146,7 @@ func decode(d []byte, width int) Entry {
 		e.first |= uint32(le.Uint16(d[20:])) << 16
 	}
 	base, extension := strings.TrimRight(string(d[:8]), " "), strings.TrimRight(string(d[8:11]), " ")
-	if strings.HasPrefix(base, "\x05") { // 0x05 stands for 0xE5
+	if strings.HasPrefix(base, "\x05") { // the byte 0x05 stands for 0xE5
 		base = "\xE5" + base[1:]
 	}
 	if d[12]&0x08 != 0 {
@@ -160,8 +162,8 @@ func decode(d []byte, width int) Entry {
 	return e
 }
 
-// checksum returns the checksum of a short name. Long entries hold it to show
-// to which short name they belong.
+// checksum returns the checksum of a short name. The entries of a long name
+// contain it, so that their short name can be found.
 func checksum(short [11]byte) byte {
 	var sum byte
 	for _, c := range short {
@@ -172,7 +174,7 @@ func checksum(short [11]byte) byte {
 
 func (v *Volume) rootEntry() Entry { return Entry{Dir: true, first: v.rootCluster} }
 
-// find returns the entry at a path, and the root for "".
+// find returns the entry at a path. For "" it returns the root directory.
 func (v *Volume) find(name string) (Entry, error) {
 	e := v.rootEntry()
 	for part := range strings.SplitSeq(strings.Trim(name, "/"), "/") {
@@ -191,7 +193,7 @@ func (v *Volume) find(name string) (Entry, error) {
 	return e, nil
 }
 
-// in returns the entry with a name in a directory.
+// in returns the entry with this name in a directory.
 func (v *Volume) in(d Entry, name string) (e Entry, there bool, err error) {
 	if !d.Dir {
 		return Entry{}, false, nil

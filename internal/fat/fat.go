@@ -20,8 +20,8 @@ import (
 	"math/bits"
 )
 
-// ErrFormat reports bytes that are not a FAT file system, or a damaged file
-// system.
+// ErrFormat reports that bytes are not a FAT file system, or that the file
+// system is damaged.
 var ErrFormat = errors.New("not a sound FAT file system")
 
 // ErrTooLarge reports a file or a directory that is larger than the caller
@@ -31,7 +31,7 @@ var ErrTooLarge = errors.New("larger than allowed")
 const (
 	entrySize    = 32
 	maxDirectory = 65536 * entrySize // the limit of the specification
-	maxTable     = 16 << 20          // bytes of the allocation table kept in memory
+	maxTable     = 16 << 20          // bytes of the allocation table that are kept in memory
 	firstCluster = 2
 )
 
@@ -40,9 +40,9 @@ type Volume struct {
 	dev   io.ReaderAt
 	start int64 // where the volume begins on the disk, in bytes
 
-	width       int    // bits of an entry of the table: 12, 16 or 32
-	sector      int64  // bytes of a sector
-	cluster     int64  // bytes of a cluster
+	width       int    // bits of each entry in the allocation table: 12, 16 or 32
+	sector      int64  // bytes in a sector
+	cluster     int64  // bytes in a cluster
 	clusters    uint32 // number of data clusters; the first is cluster 2
 	tables      []int64
 	tableBytes  int64
@@ -50,15 +50,15 @@ type Volume struct {
 	rootBytes   int64
 	rootCluster uint32 // first cluster of the root directory of FAT32
 	data        int64
-	info        int64 // where the FSInfo sector begins, 0 if there is no such sector
+	info        int64 // where the FSInfo sector begins; 0 if there is no such sector
 	table       []byte
-	dirty       map[int64]bool // sectors of the table that must be written
-	firstFree   uint32         // all clusters before it are in use
+	dirty       map[int64]bool // the table's sectors that must be written
+	firstFree   uint32         // all clusters before this cluster are in use
 	freed       int64          // clusters freed minus clusters taken since the last flush
 }
 
-// Open reads the FAT file system in size bytes from start on. The error matches
-// [ErrFormat] if there is no such file system.
+// Open reads the FAT file system in the size bytes that begin at start. The
+// error matches [ErrFormat] if there is no such file system.
 func Open(dev io.ReaderAt, start, size int64) (*Volume, error) {
 	boot := make([]byte, 512)
 	if _, err := dev.ReadAt(boot, start); err != nil {
@@ -76,7 +76,8 @@ func Open(dev io.ReaderAt, start, size int64) (*Volume, error) {
 	return v, nil
 }
 
-// Width returns the bits of an entry of the table: 12, 16 or 32.
+// Width returns the number of bits of an entry in the allocation table: 12, 16
+// or 32.
 func (v *Volume) Width() int { return v.width }
 
 // geometry reads the BIOS parameter block.
@@ -110,7 +111,7 @@ func (v *Volume) geometry(boot []byte, size int64) error {
 	if v.width == 16 && clusters < 4085 {
 		v.width = 12
 	}
-	clusters = min(clusters, v.tableBytes*8/int64(v.width)-firstCluster) // as Linux limits it (fs/fat/inode.c)
+	clusters = min(clusters, v.tableBytes*8/int64(v.width)-firstCluster) // Linux has the same limit (fs/fat/inode.c)
 	if clusters < 1 || clusters*int64(v.width)/8 > maxTable {
 		return fmt.Errorf("%w: %d clusters, tables of %d bytes", ErrFormat, clusters, v.tableBytes)
 	}
@@ -120,7 +121,7 @@ func (v *Volume) geometry(boot []byte, size int64) error {
 	}
 	if v.width == 32 {
 		v.rootCluster = le.Uint32(boot[44:])
-		if flags := le.Uint16(boot[40:]); flags&0x80 != 0 && int64(flags&0xF) < tables { // the flags name the only table in use
+		if flags := le.Uint16(boot[40:]); flags&0x80 != 0 && int64(flags&0xF) < tables { // the flags say which single table is in use
 			v.tables = v.tables[flags&0xF:][:1]
 		}
 		if info := int64(le.Uint16(boot[48:])); info > 0 && info < reserved {
@@ -130,8 +131,8 @@ func (v *Volume) geometry(boot []byte, size int64) error {
 	return nil
 }
 
-// next returns the table's entry for a cluster: the next cluster, or an end
-// mark.
+// next returns the allocation table's entry for a cluster: the next cluster, or
+// an end mark.
 func (v *Volume) next(cluster uint32) uint32 {
 	le := binary.LittleEndian
 	switch v.width {
@@ -149,7 +150,8 @@ func (v *Volume) next(cluster uint32) uint32 {
 
 func (v *Volume) endOfChain() uint32 { return 1<<min(v.width, 28) - 1 }
 
-// isEnd reports whether an entry of the table marks the end of a chain.
+// isEnd reports whether an entry of the allocation table marks the end of a
+// chain.
 func (v *Volume) isEnd(entry uint32) bool { return entry >= v.endOfChain()-7 }
 
 func (v *Volume) valid(cluster uint32) bool {
@@ -157,7 +159,7 @@ func (v *Volume) valid(cluster uint32) bool {
 }
 
 // chain returns the clusters of a file or directory. The error matches
-// [ErrTooLarge] if there are more than limit.
+// [ErrTooLarge] if the chain has more than limit clusters.
 func (v *Volume) chain(first uint32, limit int64) ([]uint32, error) {
 	var list []uint32
 	for cluster := first; ; cluster = v.next(cluster) {
@@ -175,14 +177,15 @@ func (v *Volume) chain(first uint32, limit int64) ([]uint32, error) {
 	}
 }
 
-// place returns the byte at which a cluster begins on the disk.
+// place returns the position of a cluster on the disk, in bytes.
 func (v *Volume) place(cluster uint32) int64 {
 	return v.data + int64(cluster-firstCluster)*v.cluster
 }
 
 // ReadFile returns the content of a file. The error matches [ErrTooLarge] if
-// the file has more than limit bytes, and [fs.ErrNotExist] if it does not
-// exist. Path elements are separated by slashes, and case is ignored.
+// the file has more than limit bytes, and [fs.ErrNotExist] if the file does not
+// exist. Path elements are separated by slashes. Upper and lower case are not
+// distinguished.
 func (v *Volume) ReadFile(name string, limit int64) ([]byte, error) {
 	e, err := v.find(name)
 	if err != nil {
@@ -212,7 +215,7 @@ func (v *Volume) content(e Entry) ([]byte, error) {
 	return v.read(list[:need], e.Size)
 }
 
-// read returns the first size bytes of a list of clusters.
+// read returns the first size bytes in a list of clusters.
 func (v *Volume) read(list []uint32, size int64) ([]byte, error) {
 	content := make([]byte, size)
 	for i, cluster := range list {

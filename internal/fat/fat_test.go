@@ -23,7 +23,7 @@ import (
 	"github.com/proxstation/proxstation/internal/fat"
 )
 
-// A memory is a disk in memory.
+// A memory is a disk that is only in memory.
 type memory []byte
 
 func (m memory) ReadAt(p []byte, at int64) (int, error) {
@@ -32,7 +32,7 @@ func (m memory) ReadAt(p []byte, at int64) (int, error) {
 
 func (m memory) WriteAt(p []byte, at int64) (int, error) { return copy(m[at:], p), nil }
 
-// sizes holds a volume size that is possible for each width.
+// sizes holds, for each width, a volume size that is possible.
 var sizes = map[int]int64{12: 1 << 20, 16: 32 << 20, 32: 64 << 20}
 
 // content holds the files of the tests' volumes.
@@ -44,7 +44,7 @@ var content = map[string][]byte{
 	"a name with blanks, and longer than one entry has.txt": []byte("x"),
 }
 
-// made returns a volume that this package made.
+// made returns a new volume that this package formatted and filled.
 func made(t testing.TB, width int) memory {
 	t.Helper()
 	disk := make(memory, sizes[width])
@@ -63,8 +63,8 @@ func made(t testing.TB, width int) memory {
 	return disk
 }
 
-// foreign returns a volume that mkfs.fat and mtools made, nil if they are not
-// installed.
+// foreign returns a volume that mkfs.fat and mtools made. It returns nil if
+// these programs are not installed.
 func foreign(t *testing.T, width int) memory {
 	t.Helper()
 	mkfs, mcopy, dir := find(t, "mkfs.fat"), find(t, "mcopy"), t.TempDir()
@@ -97,8 +97,8 @@ func foreign(t *testing.T, width int) memory {
 	return data
 }
 
-// each runs a test on volumes of every width, made by this package and by
-// mkfs.fat.
+// each runs a test on volumes of every width. Some were made by this package,
+// others by mkfs.fat.
 func each(t *testing.T, test func(t *testing.T, disk memory, v *fat.Volume)) {
 	t.Helper()
 	for width := range sizes {
@@ -150,7 +150,7 @@ func TestReadsWhatAnotherWrote(t *testing.T) {
 	})
 }
 
-// changes returns the files that the tests write, one after the other.
+// changes returns the files that the tests write, in the order of writing.
 func changes() []struct {
 	path string
 	data []byte
@@ -182,7 +182,7 @@ func TestAnotherReadsWhatItWrote(t *testing.T) {
 			}
 			want[strings.Replace(c.path, "lilu.KEXT", "Lilu.kext", 1)] = c.data
 		}
-		for i := range 60 { // more entries than a cluster holds
+		for i := range 60 { // more entries than fit into a cluster
 			path := fmt.Sprintf("EFI/OC/Kexts/A rather long name of a kext number %d.kext", i)
 			if want[path] = []byte(path); v.WriteFile(disk, path, want[path]) != nil {
 				t.Fatal(path)
@@ -192,8 +192,8 @@ func TestAnotherReadsWhatItWrote(t *testing.T) {
 	})
 }
 
-// readAll checks that this package, go-diskfs and mtools read the wanted files,
-// and that fsck finds no fault.
+// readAll checks that this package, go-diskfs and mtools read the expected
+// files, and that fsck finds no fault.
 func readAll(t *testing.T, disk memory, want map[string][]byte) {
 	t.Helper()
 	again, err := fat.Open(disk, 0, int64(len(disk)))
@@ -233,8 +233,8 @@ func readAll(t *testing.T, disk memory, want map[string][]byte) {
 	}
 }
 
-// diskfs opens a volume with github.com/diskfs/go-diskfs, the package to
-// compare with.
+// diskfs opens a volume with github.com/diskfs/go-diskfs, whose results are
+// compared with ours.
 func diskfs(t *testing.T, name string, width int, size int64) (filesystem.FileSystem, error) {
 	t.Helper()
 	storage, err := file.OpenFromPath(name, true)
@@ -251,7 +251,8 @@ func diskfs(t *testing.T, name string, width int, size int64) (filesystem.FileSy
 	return fat32.Read(storage, size, 0, 512)
 }
 
-// find returns a program's path, "" if it is missing and may be missing.
+// find returns a program's path, or "" if the program is missing. If the lab is
+// required, a missing program fails the test.
 func find(t *testing.T, name string) string {
 	t.Helper()
 	for _, candidate := range []string{name, "/usr/sbin/" + name} {
@@ -266,7 +267,7 @@ func find(t *testing.T, name string) string {
 	return ""
 }
 
-// If a file keeps its size, only its own bytes change.
+// If a file's size stays the same, only the bytes of this file change.
 func TestOnlyTheFileChanges(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, disk memory, v *fat.Volume) {
@@ -326,7 +327,8 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
-// If a chain of clusters is a ring or leads nowhere, reading it is an error.
+// If a chain of clusters is a ring or leads nowhere, reading the chain returns
+// an error.
 func TestRing(t *testing.T) {
 	t.Parallel()
 	for _, value := range []uint16{0xFFFF, 0x0033, 0x0000, 0xEEEE} {
@@ -364,7 +366,7 @@ func FuzzVolume(f *testing.F) {
 		}
 		again, err := fat.Open(disk, 0, int64(len(disk)))
 		if err != nil {
-			return // the file overwrote the tables, which cannot happen on a sound volume
+			return // the file overwrote the tables; this cannot happen on a sound volume
 		}
 		_, _ = again.ReadFile(path, 1<<20)
 	})

@@ -6,8 +6,8 @@ import (
 	"io"
 )
 
-// Format makes an empty file system in size bytes from start on. The width is
-// 12, 16 or 32. The bytes there must be zero before. The error matches
+// Format makes an empty file system in the size bytes that begin at start. The
+// width is 12, 16 or 32. These bytes must be zero before. The error matches
 // [ErrFormat] if the size does not suit the width. The same input gives the
 // same volume.
 func Format(w io.WriterAt, start, size int64, width int) error {
@@ -40,7 +40,7 @@ func Format(w io.WriterAt, start, size int64, width int) error {
 	} else {
 		le.PutUint32(boot[32:], uint32(total))
 	}
-	extended := boot[36:] // begins with drive number, signature, serial number, label, type
+	extended := boot[36:] // holds drive number, signature, serial number, label and type
 	if width == 32 {
 		le.PutUint32(boot[36:], uint32(tableSectors))
 		le.PutUint32(boot[44:], firstCluster)

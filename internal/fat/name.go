@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// longEntries returns the directory entries for a long name, the last part of
-// the name first.
+// longEntries returns the directory entries for a long name. The last part of
+// the name comes first.
 func longEntries(units []uint16, sum byte) [][]byte {
 	parts := (len(units) + len(longPlaces) - 1) / len(longPlaces)
 	var list [][]byte
@@ -33,7 +33,8 @@ func longEntries(units []uint16, sum byte) [][]byte {
 }
 
 // shortName returns a short name (eight and three characters) that no other
-// entry of the directory has: the first letters, a tilde and a number.
+// entry of the directory has. It consists of the first letters, a tilde and a
+// number.
 func shortName(name string, others []Entry) [11]byte {
 	taken := map[[11]byte]bool{}
 	for _, e := range others {

@@ -11,7 +11,7 @@ import (
 	"unicode/utf16"
 )
 
-// ErrFull reports a volume without room for a change.
+// ErrFull reports that a volume has no room for a change.
 var ErrFull = errors.New("no room left on the volume")
 
 // ErrName reports a name that a FAT file system cannot hold.
@@ -21,7 +21,7 @@ const dosEpoch = 0x0021 // 1 January 1980, so that the same input gives the same
 
 // WriteFile writes a file's content. It makes the file and its directories if
 // they do not exist. w must write to the disk on which the volume was opened.
-// After an error the volume may be damaged, so change a copy.
+// An error may leave the volume damaged, so only change a copy.
 func (v *Volume) WriteFile(w io.WriterAt, name string, data []byte) error {
 	if int64(len(data)) > math.MaxUint32 {
 		return fmt.Errorf("%w: %s", ErrTooLarge, name)
@@ -49,8 +49,8 @@ func (v *Volume) WriteFile(w io.WriterAt, name string, data []byte) error {
 	return v.flush(w)
 }
 
-// put writes a file's content into its clusters, after taking more clusters or
-// freeing surplus clusters.
+// put writes a file's content into its clusters. Before that it takes more
+// clusters or frees surplus clusters.
 func (v *Volume) put(w io.WriterAt, e Entry, data []byte) error {
 	var list []uint32
 	if e.first != 0 {
@@ -77,7 +77,7 @@ func (v *Volume) put(w io.WriterAt, e Entry, data []byte) error {
 	return v.update(w, e, uint32(len(data)))
 }
 
-// update writes the first cluster and the size of a file into its entry.
+// update writes a file's first cluster and size into the file's entry.
 func (v *Volume) update(w io.WriterAt, e Entry, size uint32) error {
 	le := binary.LittleEndian
 	if v.width == 32 {
@@ -90,7 +90,7 @@ func (v *Volume) update(w io.WriterAt, e Entry, size uint32) error {
 	return err
 }
 
-// resize returns the chain with need clusters: it takes free clusters, or frees
+// resize returns the chain with need clusters. It takes free clusters, or frees
 // surplus clusters.
 func (v *Volume) resize(list []uint32, need int) ([]uint32, error) {
 	for len(list) > need {
@@ -117,7 +117,7 @@ func (v *Volume) resize(list []uint32, need int) ([]uint32, error) {
 	return list, nil
 }
 
-// set changes an entry of the table in memory.
+// set changes an entry of the allocation table in memory.
 func (v *Volume) set(cluster, value uint32) {
 	le := binary.LittleEndian
 	switch had := v.next(cluster); {
@@ -141,14 +141,14 @@ func (v *Volume) set(cluster, value uint32) {
 	case 16:
 		at, size = int64(2*cluster), 2
 		le.PutUint16(v.table[at:], uint16(value))
-	default: // the upper four bits are reserved and stay
+	default: // the upper four bits are reserved and must stay
 		le.PutUint32(v.table[at:], le.Uint32(v.table[at:])&0xF0000000|value)
 	}
 	v.dirty[at/v.sector], v.dirty[(at+size-1)/v.sector] = true, true
 }
 
-// flush writes the changed sectors of the table into all its copies. FAT32 also
-// keeps the number of free clusters; flush updates it.
+// flush writes the changed sectors of the table into all copies of the table.
+// On FAT32, it also updates the stored number of free clusters.
 func (v *Volume) flush(w io.WriterAt) error {
 	for sector := range v.dirty {
 		part := v.table[sector*v.sector:]
@@ -170,7 +170,7 @@ func (v *Volume) flush(w io.WriterAt) error {
 	}
 	le := binary.LittleEndian
 	free := le.Uint32(info[488:])
-	if free == math.MaxUint32 { // the number of free clusters is unknown
+	if free == math.MaxUint32 { // the volume does not know the number of free clusters
 		return nil
 	}
 	_, err := w.WriteAt(le.AppendUint32(nil, uint32(int64(free)+v.freed)), v.info+488)
@@ -178,7 +178,7 @@ func (v *Volume) flush(w io.WriterAt) error {
 	return err
 }
 
-// makeDirectories returns the directory of a file, and makes missing
+// makeDirectories returns the directory of a file. It makes the missing
 // directories.
 func (v *Volume) makeDirectories(w io.WriterAt, name string) (Entry, error) {
 	d := v.rootEntry()
@@ -208,7 +208,7 @@ func (v *Volume) makeDirectory(w io.WriterAt, parent Entry, name string) (Entry,
 	}
 	above := parent.first
 	if above == v.rootCluster {
-		above = 0 // the specification wants 0 for the root
+		above = 0 // the specification demands 0 for the root
 	}
 	content := make([]byte, v.cluster)
 	copy(content, v.entry([11]byte([]byte(".          ")), attrDir, list[0]))
@@ -223,7 +223,7 @@ func (v *Volume) entry(short [11]byte, attributes byte, first uint32) []byte {
 	b, le := make([]byte, entrySize), binary.LittleEndian
 	copy(b, short[:])
 	b[11] = attributes
-	for _, at := range []int{16, 18, 24} { // places of the times: created, accessed, written
+	for _, at := range []int{16, 18, 24} { // positions of the times: created, accessed, written
 		le.PutUint16(b[at:], dosEpoch)
 	}
 	le.PutUint16(b[20:], uint16(first>>16))
@@ -231,8 +231,8 @@ func (v *Volume) entry(short [11]byte, attributes byte, first uint32) []byte {
 	return b
 }
 
-// add puts a new entry into a directory, preceded by the entries of its long
-// name.
+// add puts a new entry into a directory. The entries of its long name come
+// first.
 func (v *Volume) add(w io.WriterAt, d Entry, name string, attributes byte, first uint32) (Entry, error) {
 	slots, err := v.slots(d)
 	if err != nil {
@@ -261,7 +261,7 @@ func (v *Volume) add(w io.WriterAt, d Entry, name string, attributes byte, first
 	return Entry{Name: name, Dir: attributes&attrDir != 0, short: short, first: first, at: slots[at+len(record)-1].at}, nil
 }
 
-// room returns the index of the first of n free slots in a row, or -1.
+// room returns the index of the first of n consecutive free slots, or -1.
 func room(slots []slot, n int) int {
 	run, ended := 0, false
 	for i, s := range slots {
@@ -277,7 +277,7 @@ func room(slots []slot, n int) int {
 	return -1
 }
 
-// extend adds clusters to a directory, enough for any entry.
+// extend adds clusters to a directory, so that any entry fits.
 func (v *Volume) extend(w io.WriterAt, d Entry, have int) ([]slot, error) {
 	if d.first == 0 || have*entrySize+21*entrySize > maxDirectory {
 		return nil, fmt.Errorf("%w: the directory %s", ErrFull, d.Name)

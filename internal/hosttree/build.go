@@ -9,12 +9,12 @@ import (
 	"testing/fstest"
 )
 
-// A builder makes the files of a description.
+// A builder makes the files that a description describes.
 type builder struct {
 	files  fstest.MapFS
-	dirs   map[string]bool   // all directories, also implied ones above a file
-	places map[string]string // the directory of each PCI address, disk or interface
-	moduli []string          // modules in the order of the text
+	dirs   map[string]bool   // all directories, including the implied directories above a file
+	places map[string]string // the directory of each PCI function, disk or interface
+	moduli []string          // module names, in the order of the text
 }
 
 func newBuilder() *builder {
@@ -25,7 +25,8 @@ func newBuilder() *builder {
 	return b
 }
 
-// verbs holds the function that makes the files for each kind of line.
+// verbs holds, for each verb, the function that makes the files of a line with
+// this verb.
 var verbs = map[string]func(*builder, line) error{
 	"function": (*builder).function,
 	"group":    (*builder).group,
@@ -58,7 +59,7 @@ func (b *builder) add(l line) error {
 	return add(b, l)
 }
 
-// put adds a file. It follows links in the directory part of the path.
+// put adds a file. It follows links in the path's directories.
 func (b *builder) put(name string, f *fstest.MapFile) error {
 	if !fs.ValidPath(name) || name == "." {
 		return fmt.Errorf("bad path %q", name)
@@ -95,8 +96,8 @@ func (b *builder) text(name, value string) error {
 	return b.put(name, &fstest.MapFile{Data: []byte(value + "\n"), Mode: 0o644})
 }
 
-// texts adds files below dir, one for each pair of name and value. Each file
-// has a single line. Pairs with an empty value are left out.
+// texts adds files with a single line below dir, one file for each pair of name
+// and value. It leaves out pairs with an empty value.
 func (b *builder) texts(dir string, pairs ...string) error {
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] == "" {
@@ -128,7 +129,8 @@ func (b *builder) link(name, target string) error {
 	return b.put(name, &fstest.MapFile{Data: []byte(up + strings.Join(to[common:], "/")), Mode: fs.ModeSymlink | 0o777})
 }
 
-// resolve follows the links in a path, at most 40, like the kernel.
+// resolve follows the links in a path. Like the kernel, it follows at most 40
+// links.
 func (b *builder) resolve(name string) (string, error) {
 	todo, done := strings.Split(name, "/"), "."
 	for links := 0; len(todo) > 0; {
@@ -154,8 +156,8 @@ func (b *builder) resolve(name string) (string, error) {
 	return done, nil
 }
 
-// finish adds the files that list other things, and returns an error for links
-// in a circle.
+// finish adds the files whose content is a list of other things. It returns an
+// error if links form a circle.
 func (b *builder) finish() error {
 	if err := b.listModules(); err != nil {
 		return err

@@ -7,12 +7,12 @@ import (
 	"os"
 )
 
-// captureFile is the file that says how a capture ended. Other trees have no
-// such file.
+// captureFile is the name of the file that says whether a capture is complete.
+// Trees that are not captures have no such file.
 const captureFile = "capture.txt"
 
-// ErrIncomplete reports a capture that was interrupted, or that was only copied
-// in part.
+// ErrIncomplete reports a capture that was interrupted, or of which only a part
+// was copied.
 var ErrIncomplete = errors.New("the capture is not complete")
 
 const (
@@ -23,8 +23,8 @@ const (
 // Begin marks a directory as a capture that is not complete yet.
 func Begin(root *os.Root) error { return root.WriteFile(captureFile, []byte(begun), 0o644) }
 
-// End marks a capture as complete. [Open] refuses the capture if a part of it
-// is missing later.
+// End marks a capture as complete. If a part of the capture is missing later,
+// [Open] refuses the capture.
 func End(root *os.Root) error {
 	names, bytes, err := measure(root.FS())
 	if err != nil {
@@ -33,7 +33,7 @@ func End(root *os.Root) error {
 	return root.WriteFile(captureFile, fmt.Appendf(nil, ended, names, bytes), 0o644)
 }
 
-// measure counts the names and bytes of a tree, without captureFile.
+// measure counts the names and the bytes in a tree. It leaves captureFile out.
 func measure(tree fs.FS) (names int, bytes int64, err error) {
 	err = fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || name == "." || name == captureFile {

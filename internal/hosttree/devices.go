@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// block makes a disk, below the controller named by "at", or as a virtual disk.
-// Other keys become files in its directory.
+// block makes a disk below the controller that the key "at" names, or else a
+// virtual disk. Other keys become files in the disk's directory.
 func (b *builder) block(l line) error {
 	name := l.args[0]
 	dir := "sys/devices/virtual/block/" + name
@@ -62,7 +62,7 @@ func (b *builder) disk(name, dir string, l line) error {
 	return err
 }
 
-// hold makes a disk the holder of the devices that it consists of.
+// hold makes a disk the holder of the devices of which it consists.
 func (b *builder) hold(name string, slaves []string) error {
 	for _, slave := range slaves {
 		dir, ok := b.places[slave]
@@ -77,7 +77,7 @@ func (b *builder) hold(name string, slaves []string) error {
 	return nil
 }
 
-// below returns the directory of "ADDRESS/more". It makes the directory more
+// below returns the directory for "ADDRESS/more". It makes the directory "more"
 // below the function's directory.
 func (b *builder) below(at string) (string, error) {
 	first, more, _ := strings.Cut(at, "/")
@@ -89,8 +89,8 @@ func (b *builder) below(at string) (string, error) {
 	return dir, b.dir(dir)
 }
 
-// net makes a network interface: an interface of the function named by "at", a
-// bridge with "ports", or a virtual interface.
+// net makes a network interface: a port of the function that the key "at"
+// names, a bridge with "ports", or a virtual interface.
 func (b *builder) net(l line) error {
 	name := l.args[0]
 	dir := "sys/devices/virtual/net/" + name

@@ -8,7 +8,7 @@ import (
 )
 
 func ExampleLoad() {
-	// This is the reference host with its card bound to nouveau.
+	// This makes the reference host, with its card bound to nouveau.
 	tree, err := hosttree.Load("reference",
 		"function 0000:01:00.0 class=030000 id=10de:2c05 parent=0000:00:01.0 driver=nouveau group=1")
 	if err != nil {

@@ -12,7 +12,7 @@ type line struct {
 	number int
 	verb   string
 	args   []string
-	attrs  []attr  // in the order of the text
+	attrs  []attr  // in the order in which they are written
 	rest   string  // the unchanged text after the verb
 	body   *string // the lines after '|'; nil if there are no such lines
 }
@@ -63,8 +63,8 @@ func parseLines(text string) ([]line, error) {
 	return lines, nil
 }
 
-// split splits the text after the verb into arguments and attributes. The text
-// of the verb cmdline stays whole.
+// split splits the text after the verb into arguments and attributes. For the
+// verb cmdline, it does not split the text.
 func (l *line) split() error {
 	if l.verb == "cmdline" {
 		return nil

@@ -13,10 +13,10 @@ import (
 
 // Open returns the tree of a machine. A name that ends in .txt is a described
 // host. Any other name is a directory that contains sys, proc, etc, boot and
-// run, such as a capture. The files qm.conf (VM 100) and VMID.conf beside a
-// described host are the configurations of its VMs. No link leads out of the
-// directory, and no device or pipe in it is opened. The errors match
-// [ErrIncomplete] if the directory is an interrupted capture.
+// run, such as a capture. If the files qm.conf (VM 100) or VMID.conf lie beside
+// a described host, they are the configurations of the host's VMs. Open follows
+// no link out of the directory, and opens no device or pipe in it. The errors
+// match [ErrIncomplete] if the directory is an interrupted capture.
 func Open(name string) (fs.FS, error) {
 	if strings.HasSuffix(name, ".txt") {
 		description, err := os.ReadFile(name)

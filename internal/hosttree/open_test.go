@@ -59,7 +59,8 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// Open does not trust a mark of completeness that somebody else wrote.
+// If somebody else wrote the mark of a complete capture, Open does not trust
+// the mark.
 func TestOpenOfADamagedMark(t *testing.T) {
 	t.Parallel()
 	for name, plant := range map[string]func(file string) error{

@@ -39,7 +39,7 @@ func (b *builder) function(l line) error {
 		b.join(dir, f), b.bound(dir, f))
 }
 
-// A function is a line of the verb function, with the values that every
+// A function is a line with the verb function. It has the values that every
 // function must have.
 type function struct {
 	line
@@ -69,7 +69,7 @@ func newFunction(l line) (function, error) {
 	return f, nil
 }
 
-// or returns the value of a key. If the line does not have the key, or returns
+// or returns the value of a key. If the line does not have the key, it returns
 // the text otherwise.
 func (f function) or(key, otherwise string) string {
 	if value, ok := f.get(key); ok {
@@ -83,7 +83,7 @@ func (f function) pair(key, otherwise string) [2]string {
 	return [2]string{first, second}
 }
 
-// modalias returns the text by which udev finds a driver for the function.
+// modalias returns the text with which udev finds a driver for the function.
 func (f function) modalias(sub [2]string) string {
 	return fmt.Sprintf("pci:v0000%sd0000%ssv0000%ssd0000%sbc%ssc%si%s", strings.ToUpper(f.vendor), strings.ToUpper(f.device),
 		strings.ToUpper(sub[0]), strings.ToUpper(sub[1]), strings.ToUpper(f.class[:2]), strings.ToUpper(f.class[2:4]), strings.ToUpper(f.class[4:]))
@@ -165,8 +165,8 @@ func (b *builder) bound(dir string, f function) error {
 	return errors.Join(b.link(dir+"/driver", home), b.link(home+"/"+f.address, dir))
 }
 
-// linkSpeed makes the state of a PCIe link, written as "16x8": 16 GT/s on 8
-// lanes.
+// linkSpeed makes the files with the state of a PCIe link. "16x8" stands for 16
+// GT/s on 8 lanes.
 func (b *builder) linkSpeed(dir string, f function) error {
 	for _, which := range []struct{ key, prefix string }{{"link", "current"}, {"max", "max"}} {
 		value, ok := f.get(which.key)
@@ -191,7 +191,7 @@ func (b *builder) linkSpeed(dir string, f function) error {
 // config makes the 64 bytes of configuration space that every user may read.
 func (b *builder) config(dir string, f function) error {
 	space := make([]byte, 64)
-	number := func(s string) uint64 { n, _ := strconv.ParseUint(s, 16, 32); return n } // newFunction has checked the number
+	number := func(s string) uint64 { n, _ := strconv.ParseUint(s, 16, 32); return n } // ignores errors, because newFunction has checked the number
 	vendor, device, class := number(f.vendor), number(f.device), number(f.class)
 	space[0], space[1], space[2], space[3] = byte(vendor), byte(vendor>>8), byte(device), byte(device>>8)
 	space[8] = byte(number(f.or("revision", "00")))

@@ -6,15 +6,16 @@ import (
 	"strings"
 )
 
-// The flags of include/linux/ioport.h.
+// These are flags in include/linux/ioport.h.
 const (
 	flagIO       = 0x00040101 // I/O ports with a size
 	flagMemory   = 0x00040200 // memory with a size
 	flagPrefetch = 0x0014220c // memory, 64 bits, prefetchable
 )
 
-// regions makes the file resource from a list such as "0:64M,1:16G:p,5:128:io",
-// and the resourceN_resize files. The file has 13 lines, or 17 for a bridge.
+// regions makes the file resource from a list such as "0:64M,1:16G:p,5:128:io".
+// It also makes the resourceN_resize files. The file resource has 13 lines, or
+// 17 for a bridge.
 func (b *builder) regions(dir string, f function) error {
 	rows := make([][3]uint64, 13)
 	if strings.HasPrefix(f.class, "0604") {

@@ -14,16 +14,16 @@ import (
 //go:embed hosts/*.txt
 var hosts embed.FS
 
-// A Tree is the file system of a described host: the directories sys, proc,
-// etc, boot, and others that the description names. It is read-only and safe
-// for concurrent use.
+// A Tree is the file system of a described host. It has the directories sys,
+// proc, etc, boot, and others that the description names. It is read-only and
+// safe for concurrent use.
 type Tree struct {
 	files fstest.MapFS
 }
 
 var _ fs.ReadLinkFS = (*Tree)(nil)
 
-// Names returns the names of the hosts that come with the package, in order.
+// Names returns the names of the hosts in this package, in order.
 func Names() []string {
 	entries, err := hosts.ReadDir("hosts")
 	if err != nil {
@@ -36,8 +36,8 @@ func Names() []string {
 	return names
 }
 
-// Text returns the description of a host that comes with the package. Tests
-// add lines to it before they parse it.
+// Text returns the description of a host in this package. Tests add lines to
+// the description before they parse it.
 func Text(name string) ([]byte, error) {
 	text, err := hosts.ReadFile("hosts/" + name + ".txt")
 	if err != nil {
@@ -46,8 +46,8 @@ func Text(name string) ([]byte, error) {
 	return text, nil
 }
 
-// Load returns the tree of a host that comes with the package. The given lines
-// are added to the end of the host's description.
+// Load returns the tree of a host in this package. It first adds the given
+// lines to the end of the host's description.
 func Load(name string, lines ...string) (*Tree, error) {
 	text, err := Text(name)
 	if err != nil {
@@ -94,8 +94,8 @@ func (t *Tree) ReadLink(name string) (string, error) { return t.files.ReadLink(n
 // Lstat implements [fs.ReadLinkFS].
 func (t *Tree) Lstat(name string) (fs.FileInfo, error) { return t.files.Lstat(name) }
 
-// WriteDir writes the tree into a new directory, which the -root option of the
-// examples can read. A denied file has mode 0.
+// WriteDir writes the tree into a new directory, which the examples can read
+// with their option -root. A denied file has mode 0.
 func (t *Tree) WriteDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("hosttree: %w", err)

@@ -195,7 +195,7 @@ func TestWriteDirMakesTheSameFiles(t *testing.T) {
 }
 
 // parts splits a description into pieces of whole lines. The pieces are small,
-// so that the fuzzer can change them many times a second.
+// so that the fuzzer can change many of them per second.
 func parts(text string) []string {
 	var parts []string
 	for line := range strings.Lines(text) {
@@ -208,8 +208,8 @@ func parts(text string) []string {
 	return parts
 }
 
-// The fuzzer has seeds: many of the pieces are valid descriptions by
-// themselves.
+// The fuzzer has useful seeds, because many of the pieces are valid
+// descriptions by themselves.
 func TestSeedsOfTheFuzzTarget(t *testing.T) {
 	t.Parallel()
 	all, parsed := 0, 0
@@ -245,7 +245,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add([]byte("link a b\nlink b c/../a\nfile a/x \"\"\ndir b\nremove a\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if len(text) > 4096 { // the time to walk a tree in memory grows with the square of its size
+		if len(text) > 4096 { // the time for the walk grows with the square of the tree's size
 			return
 		}
 		tree, err := hosttree.Parse(text)

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// The reasons why a boot did not complete.
+// These errors say why a boot did not complete.
 var (
 	ErrPanic      = errors.New("the kernel panicked")
 	ErrHang       = errors.New("did not end in time")
@@ -36,13 +36,13 @@ func (e *BootError) Error() string {
 // Unwrap returns the cause.
 func (e *BootError) Unwrap() error { return e.Err }
 
-// A Boot is a machine with the programs to run inside.
+// A Boot is a machine together with the programs that run inside it.
 type Boot struct {
 	Machine  Machine
 	Init     string            // the static binary of package internal/lab/init
-	Commands []Command         // run one after the other
-	Files    map[string]string // the key is the path inside, the value is the file on this machine
-	Watch    func(Event)       // called with each event unless it is nil
+	Commands []Command         // the commands run one after the other
+	Files    map[string]string // the key is the path inside, the value is the path of the file on this machine
+	Watch    func(Event)       // called with each event; may be nil
 }
 
 // A Result is the result of a command.
@@ -52,8 +52,8 @@ type Result struct {
 	Exit   int // the exit status; -1 if the command was killed or did not start
 }
 
-// An Outcome is the result of a boot. After an error it holds the results so
-// far.
+// An Outcome is the result of a boot. If the boot failed, it holds the results
+// until then.
 type Outcome struct {
 	Results []Result
 	Console string // the output of the kernel
@@ -62,15 +62,16 @@ type Outcome struct {
 	failed  string // the reason that init gave
 }
 
-// Run boots a machine and waits for its end. It uses a core for about ten
-// seconds, and for the time of the commands. If ctx ends first, Run ends the
-// machine. The error is a [*BootError] if the machine had begun to boot.
+// Run boots a machine and waits until the machine ends. It uses a core for
+// about ten seconds, and for the time of the commands. If ctx ends first, Run
+// ends the machine. The error is a [*BootError] if the machine had begun to
+// boot.
 func (l Lab) Run(ctx context.Context, b Boot) (Outcome, error) {
 	dir, err := os.MkdirTemp("", "lab")
 	if err != nil {
 		return Outcome{}, err
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // leftovers stay in the directory for temporary files
+	defer func() { _ = os.RemoveAll(dir) }() // if this fails, leftovers stay in the directory for temporary files
 	archive, err := l.initramfs(b)
 	if err != nil {
 		return Outcome{}, err
@@ -104,7 +105,7 @@ func (l Lab) Run(ctx context.Context, b Boot) (Outcome, error) {
 	if err = errors.Join(err, cmd.Wait()); err != nil {
 		err = fmt.Errorf("QEMU: %w: %s", err, bytes.TrimSpace(stderr.Bytes()))
 	}
-	console, _ := os.ReadFile(filepath.Join(dir, "console")) // there is no file if QEMU did not start
+	console, _ := os.ReadFile(filepath.Join(dir, "console")) // if QEMU did not start, there is no file
 	o.Console = strings.ReplaceAll(string(console), "\r", "")
 	if err = o.verdict(ctx.Err(), err); err != nil {
 		return o, &BootError{Machine: b.Machine.Name, Err: err, Console: o.Console}
@@ -112,8 +113,8 @@ func (l Lab) Run(ctx context.Context, b Boot) (Outcome, error) {
 	return o, nil
 }
 
-// arguments returns QEMU's arguments for files in dir. The IOMMU's interrupt
-// remapping needs the split irqchip.
+// arguments returns QEMU's arguments. The files are in dir. The IOMMU's
+// interrupt remapping needs the split irqchip.
 func (l Lab) arguments(m Machine, dir string) []string {
 	file := func(name string) string { return strings.ReplaceAll(filepath.Join(dir, name), ",", ",,") }
 	kernel := append([]string{"console=ttyS0", "panic=-1", "loglevel=6", "no_timer_check"}, m.Kernel...)
@@ -150,8 +151,8 @@ func (o *Outcome) note(e Event) {
 	}
 }
 
-// verdict says how the machine ended. A panic counts even if the machine
-// continued after it.
+// verdict returns how the machine ended. A panic counts even if the machine
+// continued after the panic.
 func (o *Outcome) verdict(ctx, qemu error) error {
 	switch {
 	case strings.Contains(o.Console, "Kernel panic - not syncing"):

@@ -6,19 +6,20 @@ import (
 	"io"
 )
 
-// A Command is a program that runs inside.
+// A Command is a program that runs inside a machine.
 type Command struct {
-	Name string   `json:"name"` // unique in a boot; the program becomes /bin/Name
+	Name string   `json:"name"` // unique in a boot; the program's path inside is /bin/Name
 	Path string   `json:"-"`    // a static binary on this machine
 	Args []string `json:"args"`
 	Env  []string `json:"env"` // variables in addition to PATH, HOME and TMPDIR
 }
 
-// A Plan is the list of tasks for init: the file /plan.json of the initramfs.
+// A Plan is the list of tasks for init. Init reads it from the file /plan.json
+// in the initramfs.
 type Plan struct {
-	Modules  []string  `json:"modules"`  // files in /modules, in the order of loading
+	Modules  []string  `json:"modules"`  // files in /modules, in the order in which they are loaded
 	Disks    int       `json:"disks"`    // the number of disks to wait for
-	Commands []Command `json:"commands"` // run one after the other
+	Commands []Command `json:"commands"` // the commands run one after the other
 }
 
 // An Action says what an [Event] reports.
@@ -30,7 +31,7 @@ const (
 	Begin  Action = "begin"
 	Output Action = "output"
 	End    Action = "end"
-	Failed Action = "failed" // init itself cannot continue
+	Failed Action = "failed" // init cannot continue
 	Done   Action = "done"
 )
 
@@ -43,8 +44,8 @@ type Event struct {
 	Tainted string `json:"tainted,omitempty"`
 }
 
-// readEvents calls f for each event. It skips other lines, such as an
-// unfinished line.
+// readEvents calls the function f for each event. It skips other lines, such as
+// an unfinished line.
 func readEvents(r io.Reader, f func(Event)) error {
 	lines := bufio.NewReader(r)
 	for {

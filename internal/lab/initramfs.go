@@ -24,8 +24,8 @@ const (
 // writeInitramfs writes files, and the directories above them, as a cpio
 // archive in the "newc" format, which the kernel unpacks
 // (Documentation/driver-api/early-userspace/buffer-format.rst). The paths have
-// no leading slash. The archive is not compressed: QEMU passes it on faster
-// than it could be unpacked.
+// no leading slash. The archive is not compressed, because QEMU passes it on
+// faster than the kernel could unpack it.
 func writeInitramfs(w io.Writer, files map[string]file) error {
 	directories := map[string]bool{}
 	for name := range files {
@@ -58,7 +58,7 @@ func writeInitramfs(w io.Writer, files map[string]file) error {
 	return entry("TRAILER!!!", 0, nil)
 }
 
-// padded returns data with zeroes up to a multiple of four bytes.
+// padded returns data with zeroes added up to a multiple of four bytes.
 func padded(data []byte) []byte {
 	return append(data[:len(data):len(data)], make([]byte, -len(data)&3)...)
 }

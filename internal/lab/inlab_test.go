@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// These tests end the machines of [TestEndings] in different ways. Outside the
-// lab they do nothing.
+// These tests run inside the machines of [TestEndings]. Each ends its machine
+// in another way. Outside the lab they do nothing.
 
 func inLab(t *testing.T) {
 	t.Helper()
@@ -28,7 +28,7 @@ func TestInLabPanic(t *testing.T) { //nolint:paralleltest // alone in its proces
 
 func TestInLabOff(t *testing.T) { //nolint:paralleltest // alone in its process
 	inLab(t)
-	sysrq(t, "b") // reboots at once, which ends QEMU (-no-reboot)
+	sysrq(t, "b") // reboots without a shutdown, which ends QEMU (-no-reboot)
 }
 
 func TestInLabHang(t *testing.T) { //nolint:paralleltest // alone in its process
@@ -39,7 +39,7 @@ func TestInLabHang(t *testing.T) { //nolint:paralleltest // alone in its process
 
 func sysrq(t *testing.T, key string) {
 	t.Helper()
-	time.Sleep(time.Second) // the report of the test's begin must leave the serial port first
+	time.Sleep(time.Second) // gives the serial port time to send the report that the test began
 	if err := os.WriteFile("/proc/sysrq-trigger", []byte(key), 0); err != nil {
 		t.Fatal(err)
 	}

@@ -11,13 +11,13 @@ import (
 	"testing"
 )
 
-// TestKmod boots a machine that loads no modules by itself, but has kmod and
-// its index of all modules. The tests inside write files of modprobe.d, and
-// then load modules as udev does.
+// TestKmod boots a machine that loads no modules by itself, but has kmod and an
+// index of all modules. The tests inside the machine write files of modprobe.d,
+// and then load modules as udev does.
 func TestKmod(t *testing.T) {
 	t.Parallel()
 	l, init, tests := find(t, "../../iommu", "../../examples/host")
-	files, err := Tools(t.Context(), "modprobe", "sh", "grep", "false") // the programs that lines of modprobe.d call
+	files, err := Tools(t.Context(), "modprobe", "sh", "grep", "false") // programs that are called by lines of modprobe.d
 	if err != nil {
 		missing(t, err)
 	}
@@ -57,7 +57,7 @@ func TestPicture(t *testing.T) {
 }
 
 // moduleTree returns the files of /lib/modules/RELEASE: the lab's modules, and
-// the index that depmod(8) makes for them.
+// the index that depmod(8) makes for these modules.
 func moduleTree(t *testing.T, l Lab) map[string]string {
 	t.Helper()
 	depmod, err := exec.LookPath("depmod")

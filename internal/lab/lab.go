@@ -12,14 +12,15 @@ import (
 	"strings"
 )
 
-// ErrMissing reports that QEMU or the kernel is not on this machine.
+// ErrMissing reports that QEMU or the kernel is missing on this machine.
 var ErrMissing = errors.New("lab: needs qemu-system-x86_64, and internal/lab/kernel.sh to have run")
 
-// A Lab holds the programs and files of this machine that a boot needs.
+// A Lab holds the paths of the programs and files on this machine that a boot
+// needs.
 type Lab struct {
 	qemu    string
 	kernel  string
-	modules map[string][]string // the files of each module, in the order of loading
+	modules map[string][]string // the files of each module, in the order in which they are loaded
 	dir     string              // the directory with the modules
 	version string              // the kernel's release
 }
@@ -52,7 +53,7 @@ func Find(dir string) (Lab, error) {
 // Kernel returns the kernel's release.
 func (l Lab) Kernel() string { return l.version }
 
-// initramfs returns the archive that boots b.
+// initramfs returns the archive with which the machine of b boots.
 func (l Lab) initramfs(b Boot) ([]byte, error) {
 	plan := Plan{Disks: len(b.Machine.Disks), Commands: b.Commands}
 	sources := map[string]string{"init": b.Init}

@@ -16,7 +16,7 @@ import (
 	"github.com/proxstation/proxstation/internal/slow"
 )
 
-// missing skips the test, or fails it if the lab is required.
+// missing skips the test. If the lab is required, it fails the test instead.
 func missing(t testing.TB, err error) {
 	t.Helper()
 	if os.Getenv("PROXSTATION_LAB") == "required" {
@@ -25,8 +25,8 @@ func missing(t testing.TB, err error) {
 	t.Skip("nothing is booted: ", err)
 }
 
-// find finds the lab and builds the programs to run inside: init, and the test
-// binaries of packages. It returns their paths.
+// find finds the lab and builds the programs that run inside: init, and the
+// test binaries of packages. It also returns the programs' paths.
 func find(t testing.TB, packages ...string) (l Lab, init string, tests []string) {
 	t.Helper()
 	if testing.Short() {
@@ -65,7 +65,7 @@ func command(path, machine, run string) Command {
 }
 
 // turns returns a function that waits until fewer than two machines are
-// running. Each machine uses a core.
+// running, because each machine uses a core.
 func turns(t *testing.T) func(*testing.T) context.Context {
 	t.Helper()
 	turn := make(chan bool, 2)
@@ -101,7 +101,7 @@ func TestBoots(t *testing.T) {
 			b := Boot{Machine: m, Init: init, Files: tools}
 			for _, path := range tests {
 				if m.Name == "none" && filepath.Base(path) == "host.test" {
-					continue // all that it tests is binding, for which VFIO needs an IOMMU
+					continue // these tests only bind functions, and VFIO needs an IOMMU for that
 				}
 				b.Commands = append(b.Commands, command(path, m.Name, "^TestInLab"))
 			}
@@ -118,8 +118,8 @@ func TestBoots(t *testing.T) {
 	}
 }
 
-// judge fails the test for every program that failed or tested nothing, and
-// lists the tests that ran.
+// judge fails the test if a program failed or ran no tests. It lists the tests
+// that ran.
 func judge(t *testing.T, o Outcome, prefix string) {
 	t.Helper()
 	for _, r := range o.Results {
@@ -137,8 +137,8 @@ func judge(t *testing.T, o Outcome, prefix string) {
 	}
 }
 
-// TestEndings produces four endings and tells them apart: a test that fails, a
-// kernel that panics, a machine that hangs, and a machine that is switched off.
+// TestEndings ends machines in four ways and distinguishes the results: a test
+// fails, a kernel panics, a machine hangs, and a machine is switched off.
 func TestEndings(t *testing.T) {
 	t.Parallel()
 	l, init, tests := find(t, ".")
@@ -155,7 +155,7 @@ func TestEndings(t *testing.T) {
 			outcome, err := l.Run(ctx, Boot{Machine: Machine{Name: "bare"}, Init: init, Commands: []Command{fails, ends},
 				Watch: func(e Event) {
 					if strings.Contains(string(e.Output), "it hangs") {
-						cancel() // as if the time limit had passed
+						cancel() // the same happens when the time limit has passed
 					}
 				}})
 			var boot *BootError
@@ -183,8 +183,7 @@ func TestModulesAndDevicesThatAreNotThere(t *testing.T) {
 	}
 }
 
-// BenchmarkBoot measures the time from the start of QEMU until the machine is
-// off.
+// BenchmarkBoot measures the time from QEMU's start until the machine is off.
 func BenchmarkBoot(b *testing.B) {
 	l, init, _ := find(b)
 	m := Machines()[0]

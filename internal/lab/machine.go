@@ -6,11 +6,11 @@ type Machine struct {
 	Kernel  []string // kernel arguments
 	Devices []string // values of QEMU's -device, in order
 	Disks   []Disk
-	Modules []string // loaded in order; kernel.sh lists the available modules
+	Modules []string // in the order in which they are loaded; kernel.sh lists the available modules
 }
 
-// A Disk is an empty disk of a machine. A machine's programs start when all of
-// its disks are there.
+// A Disk is an empty disk of a machine. The programs start only when all disks
+// of the machine are there.
 type Disk struct {
 	ID     string // QEMU's name for the disk
 	Device string // the value of QEMU's -device, without the drive
@@ -51,11 +51,11 @@ var workstation = []string{
 	"secondary-vga,bus=br1,addr=1.0",
 	"e1000,bus=br1,addr=2.0",
 	"qemu-xhci,id=usb,bus=pcie.0,addr=7.0",
-	"nvme-subsys,id=sub1", // an NVMe controller that makes virtual functions, without a disk
+	"nvme-subsys,id=sub1", // an NVMe controller without a disk that makes virtual functions
 	"nvme,serial=SRIOV1,subsys=sub1,bus=rp4,sriov_max_vfs=2,sriov_vq_flexible=4,sriov_vi_flexible=2,max_ioqpairs=6,msix_qsize=7",
 }
 
-// Btrfs refuses to make a file system below 109 MiB.
+// Btrfs needs at least 109 MiB to make a file system.
 var disks = []Disk{
 	{"nvme", "nvme,serial=NVME1,bus=rp3", 128 << 20},
 	{"ssd", "ide-hd,bus=ide.0,rotation_rate=1,serial=SSD1", 128 << 20},

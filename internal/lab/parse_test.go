@@ -93,9 +93,9 @@ func TestInitramfs(t *testing.T) {
 	}
 }
 
-// readArchive returns mode, name and content of each entry. The format is
-// described in cpio(5): a magic, 13 numbers of eight digits, then name and
-// data, both padded.
+// readArchive returns mode, name and content of each entry. In the format of
+// cpio(5), an entry is a magic number, 13 numbers of eight digits, the name and
+// the data. Name and data are padded.
 func readArchive(t *testing.T, data []byte) (entries []string) {
 	t.Helper()
 	for at := 0; ; {

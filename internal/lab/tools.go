@@ -9,14 +9,15 @@ import (
 )
 
 // Tools returns the files that programs of this machine need inside, for
-// [Boot.Files]. Each program is in /bin, and its shared libraries keep their
-// paths. Its error matches [ErrMissing] if this machine lacks a program.
+// [Boot.Files]. The programs are in /bin, and their shared libraries have the
+// same paths as on this machine. The error matches [ErrMissing] if this machine
+// lacks a program.
 func Tools(ctx context.Context, programs ...string) (map[string]string, error) {
 	files := map[string]string{}
 	for _, program := range programs {
 		here, err := exec.LookPath(program)
 		if err != nil {
-			here, err = exec.LookPath(filepath.Join("/usr/sbin", program)) // this directory is not in the PATH of users
+			here, err = exec.LookPath(filepath.Join("/usr/sbin", program)) // users do not have this directory in their PATH
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrMissing, err)

@@ -9,16 +9,16 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
-// A CPU is the processor that a guest sees, as far as a VM's configuration
-// shows it.
+// A CPU is the processor that a guest sees, as far as it follows from the VM's
+// configuration.
 type CPU struct {
-	// Name is QEMU's model: "host", "Skylake-Client-v4".
+	// Name is QEMU's name of the model, such as "host" or "Skylake-Client-v4".
 	Name string
-	// Model and Stepping are CPUID's display model and stepping. Model is 0 for
-	// the host's processor and for an unknown model.
+	// Model and Stepping are the display model and the stepping in CPUID. Model
+	// is 0 for the host's processor and for an unknown model.
 	Model, Stepping int
-	// Bits is the width of physical addresses. 0 stands for the width of the
-	// host, but at most Limit bits if Limit is not 0.
+	// Bits is the width of physical addresses. 0 stands for the host's width.
+	// If Limit is not 0, the host's width counts only up to Limit bits.
 	Bits, Limit int
 }
 
@@ -32,13 +32,14 @@ var models = []struct {
 	{"Skylake-Client", 94}, {"Skylake-Server", 85}, {"Cascadelake-Server", 85}, {"Cooperlake", 85}, {"Icelake-Server", 106}, {"SapphireRapids", 143},
 }
 
-// namedBits is the width that QEMU gives its named models (TCG_PHYS_ADDR_BITS
-// in target/i386/cpu.h). OVMF does not trust this width, and keeps large
-// regions low (edk2 OvmfPkg/Library/PlatformInitLib/MemDetect.c).
+// namedBits is the width that QEMU gives to processors with a named model
+// (TCG_PHYS_ADDR_BITS in target/i386/cpu.h). OVMF does not trust this width,
+// and keeps large regions low (edk2
+// OvmfPkg/Library/PlatformInitLib/MemDetect.c).
 const namedBits = 40
 
-// CPUOf returns the processor of a configuration. It reads the last -cpu in
-// args, as QEMU does. Without a -cpu, it reads PVE's key cpu.
+// CPUOf returns the processor in a configuration. It reads the last -cpu in
+// args, as QEMU does. If there is no -cpu, it reads PVE's key cpu.
 func CPUOf(config map[string]string) CPU {
 	value, name := "", ""
 	for _, arg := range qmconf.SplitArgs(config["args"]) {
@@ -98,9 +99,9 @@ func (c CPU) AddressBits(host int) int {
 // edk2 MemDetect.c).
 func Hangs(bits int) bool { return bits >= 45 }
 
-// Generation returns the graphics family that Lilu expects beside the
-// processor, from its CPUID alone (Lilu Sources/kern_cpu.cpp). It returns
-// UnknownFamily for the host's own processor and for processors without
+// Generation returns the graphics family that Lilu expects with this processor.
+// Lilu decides by the CPUID alone (Lilu Sources/kern_cpu.cpp). Generation
+// returns UnknownFamily for the host's own processor and for processors without
 // graphics.
 func (c CPU) Generation() gpu.Family {
 	switch c.Model {
@@ -127,8 +128,8 @@ func (c CPU) Generation() gpu.Family {
 	return gpu.UnknownFamily
 }
 
-// Fits reports whether Lilu loads the drivers of a card's family beside the
-// processor. Coffee Lake and Comet Lake have the same drivers.
+// Fits reports whether Lilu loads the drivers of a card's family if the guest
+// has this processor. Coffee Lake and Comet Lake have the same drivers.
 func (c CPU) Fits(family gpu.Family) bool {
 	same := func(f gpu.Family) gpu.Family {
 		if f == gpu.IntelCometLake {
@@ -139,8 +140,8 @@ func (c CPU) Fits(family gpu.Family) bool {
 	return c.Model == 0 || same(c.Generation()) == same(family)
 }
 
-// ModelFor returns the properties of -cpu that turn a named processor into a
-// processor of a card's family. It returns "" for families without known
+// ModelFor returns properties of -cpu that turn a processor with a named model
+// into a processor of a card's family. It returns "" for families without known
 // properties.
 func ModelFor(family gpu.Family) string {
 	switch family {
@@ -158,7 +159,7 @@ func ModelFor(family gpu.Family) string {
 	return ""
 }
 
-// String returns the processor for people.
+// String returns a description of the processor for people.
 func (c CPU) String() string {
 	if c.Model == 0 {
 		return c.Name

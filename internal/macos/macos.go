@@ -1,5 +1,5 @@
-// Package macos holds the facts about macOS VMs that the profile and the plan
-// share: the SMC's key, slots and processors.
+// Package macos holds the facts about macOS VMs that both the profile and the
+// plan use: the SMC's key, slots and processors.
 package macos
 
 import (
@@ -19,7 +19,8 @@ const (
 // planner.py).
 var hybridIntel = regexp.MustCompile(`\b1[2-9]th Gen\b|\bi[3579]-(1[2-9]\d{3}|N\d{3})|\bCore\(TM\) (Ultra|[3579] )|\bIntel\(R\) (Processor )?N\d+`)
 
-// KnowsCPU reports whether macOS works with the processor of a model name.
+// KnowsCPU reports whether macOS works with the processor that has this model
+// name.
 func KnowsCPU(model string) bool {
 	return !strings.Contains(model, "AMD") && !hybridIntel.MatchString(model)
 }

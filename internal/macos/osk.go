@@ -5,20 +5,20 @@ import (
 	"strings"
 )
 
-// hidden replaces the key of an emulated Apple SMC.
+// hidden replaces the key of an emulated Apple SMC in texts.
 const hidden = "[secret]"
 
-// oskOption matches the option with the key of QEMU's device isa-applesmc. It
-// allows the quotes that a shell's words may have, also escaped as in JSON
-// (QEMU hw/misc/applesmc.c).
+// oskOption matches the option with the key of QEMU's device isa-applesmc. The
+// value may have the quotes of a shell, which may be escaped as in JSON (QEMU
+// hw/misc/applesmc.c).
 var oskOption = regexp.MustCompile(`\bosk=(?:\\*"[^"]*"|\\*'[^']*'|[^\s,"']*)`)
 
 // HideOSK hides the key of every emulated Apple SMC in a text. The text is a
 // value of args, or a message of PVE, which shows QEMU's whole command line
-// when a VM does not start. Quotes stay.
+// when a VM does not start. Quotes are kept.
 func HideOSK(text string) string { return putOSK(text, func(string) string { return hidden }) }
 
-// RevealOSK returns a value of args with the key in place of its hidden form.
+// RevealOSK returns a value of args in which the key replaces its hidden form.
 func RevealOSK(args, key string) string {
 	return putOSK(args, func(have string) string {
 		if have == hidden {
@@ -28,8 +28,8 @@ func RevealOSK(args, key string) string {
 	})
 }
 
-// OSK returns the key in a value of args. It returns "" for args without a key,
-// and for a hidden key.
+// OSK returns the key in a value of args. It returns "" if args have no key or
+// a hidden key.
 func OSK(args string) (key string) {
 	putOSK(args, func(have string) string {
 		if have != hidden && key == "" {
@@ -40,7 +40,7 @@ func OSK(args string) (key string) {
 	return key
 }
 
-// OSKHidden reports whether a value of args has a key that is hidden.
+// OSKHidden reports whether a value of args has a hidden key.
 func OSKHidden(args string) bool { return RevealOSK(args, "") != args }
 
 func putOSK(text string, put func(key string) string) string {

@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
-// places holds the slots on PVE's bus pci.0 (qemu-server PVE/QemuServer/PCI.pm,
-// get_pci_addr_map).
+// places holds the slots on PVE's bus pci.0, by key (qemu-server
+// PVE/QemuServer/PCI.pm, get_pci_addr_map).
 var places = map[string]int{"hostpci0": 0x10, "hostpci1": 0x11, "hostpci2": 0x1b, "hostpci3": 0x1c,
 	"net0": 0x12, "net1": 0x13, "net2": 0x14, "net3": 0x15, "net4": 0x16, "net5": 0x17}
 
@@ -22,9 +22,10 @@ var (
 
 const root = "PciRoot(0x0)"
 
-// DevicePath returns the device path of a key such as hostpci0 or net0 on PVE's
-// machine. The path is written as in the UEFI specification and in OpenCore's
-// DeviceProperties. It is "" for a place that only the node knows.
+// DevicePath returns the path of the device that a key such as hostpci0 or net0
+// gives to PVE's machine. The path is written as in the UEFI specification and
+// in OpenCore's DeviceProperties. It is "" if only the node knows the device's
+// address.
 func DevicePath(config map[string]string, key string) string {
 	q35 := strings.Contains(config["machine"], "q35")
 	bus, slot, function := "pci.0", places[key], 0
@@ -60,7 +61,7 @@ func DevicePath(config map[string]string, key string) string {
 	return fmt.Sprintf("%s/Pci(0x%X,0x%X)", above, slot, function)
 }
 
-// pciAddress reads an address as QEMU does: "2.0", "0x2", "1c.1", in
+// pciAddress parses an address as QEMU does: "2.0", "0x2", "1c.1", in
 // hexadecimal (QEMU hw/core/qdev-properties-system.c, set_pci_devfn).
 func pciAddress(text string) (slot, function int, known bool) {
 	first, second, _ := strings.Cut(text, ".")
@@ -69,9 +70,9 @@ func pciAddress(text string) (slot, function int, known bool) {
 	return int(s), int(f), err == nil && functionErr == nil
 }
 
-// busPath returns the path to a bus of PVE's machines. On q35 the buses are the
-// root ports of pve-q35-4.0.cfg, PVE's own root ports after them, and the
-// bridges behind 1e.0.
+// busPath returns the path of a bus in PVE's machines. On q35 the buses are the
+// root ports of pve-q35-4.0.cfg, then the root ports that PVE itself adds, and
+// the bridges behind 1e.0.
 func busPath(bus string, q35, legacy bool) string {
 	if port := rootPort.FindStringSubmatch(bus); port != nil && q35 {
 		n, err := strconv.Atoi(port[1])
@@ -103,5 +104,6 @@ func busPath(bus string, q35, legacy bool) string {
 
 // BehindBridge reports whether a device path leads through a bridge. Lilu
 // treats an Intel display as integrated only if it is directly below the PCI
-// root, and as external behind any bridge (Lilu Sources/kern_devinfo.cpp).
+// root. Behind any bridge, Lilu treats it as external (Lilu
+// Sources/kern_devinfo.cpp).
 func BehindBridge(path string) bool { return strings.Count(path, "/") > 1 }

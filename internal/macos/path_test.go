@@ -46,7 +46,7 @@ func TestCPUOf(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		cpu, args string
-		host      int // bits of a physical address
+		host      int // the host's address width in bits
 		model     int
 		bits      int
 		family    gpu.Family

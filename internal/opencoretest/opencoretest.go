@@ -1,8 +1,8 @@
-// Package opencoretest makes OpenCore images for tests and examples. They have
-// the layouts that OSX-PROXMOX, KVM-Opencore, OSX-KVM, OpenCore-ISO and
-// osx-proxmox-next publish, with configurations like the configurations in
-// these projects' images. They hold nothing of OpenCore itself: [Program]
-// stands in for it.
+// Package opencoretest makes OpenCore images for tests and examples. The images
+// have the layouts that OSX-PROXMOX, KVM-Opencore, OSX-KVM, OpenCore-ISO and
+// osx-proxmox-next publish. Their configurations are similar to the
+// configurations in these projects' images. They contain nothing of OpenCore
+// itself: [Program] takes its place.
 package opencoretest
 
 import (
@@ -25,7 +25,7 @@ import (
 //go:embed config.plist
 var Config string
 
-// A Memory is a disk in memory.
+// A Memory is a disk that is only in memory.
 type Memory []byte
 
 // ReadAt implements [io.ReaderAt].
@@ -90,7 +90,8 @@ func (t Tree) FAT(width int, size int64) Memory {
 	return disk
 }
 
-// put makes a volume on a disk. It panics if a test wants an impossible volume.
+// put makes a volume on a disk. It panics if a test asks for an impossible
+// volume.
 func (t Tree) put(disk Memory, start, size int64, width int) {
 	if err := fat.Format(disk, start, size, width); err != nil {
 		panic(err)
@@ -112,8 +113,8 @@ var (
 	basicData = []byte{0xa2, 0xa0, 0xd0, 0xeb, 0xe5, 0xb9, 0x33, 0x44, 0x87, 0xc0, 0x68, 0xb6, 0xb7, 0x26, 0x99, 0xc7}
 )
 
-// GPT returns a disk with two partitions. The first is an EFI system partition
-// and holds the tree.
+// GPT returns a disk with two partitions. The first partition is an EFI system
+// partition and holds the tree.
 func (t Tree) GPT(width int, size int64) Memory {
 	const sector, first, second = 512, 2048, 1024
 	le, disk := binary.LittleEndian, make(Memory, size)
@@ -165,9 +166,9 @@ func (t Tree) MBR(width int, size int64) Memory {
 	return disk
 }
 
-// ISO returns a CD that the firmware boots from a FAT image inside it (El
+// ISO returns a CD that contains a FAT image from which the firmware boots (El
 // Torito without emulation). The CD has no directory of its own, because the
-// firmware does not read it.
+// firmware does not read such a directory.
 func (t Tree) ISO(size int64) Memory {
 	const sector, catalogue, begin = 2048, 20, 24
 	le, disk := binary.LittleEndian, make(Memory, begin*sector+size)

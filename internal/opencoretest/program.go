@@ -9,8 +9,8 @@ import (
 // program is the machine code of [Program], for the calling convention of UEFI
 // on x86-64. The offsets are from the tables of the UEFI specification. In
 // EFI_SYSTEM_TABLE, 0x40 is ConOut and 0x60 holds the boot services. In the
-// boot services, 0x98 is HandleProtocol, 0x138 LocateHandleBuffer and 0x140
-// LocateProtocol.
+// boot services, 0x98 is HandleProtocol, 0x138 is LocateHandleBuffer, and 0x140
+// is LocateProtocol.
 var program = []byte{
 	// entry:
 	0x53,       // push rbx
@@ -117,7 +117,7 @@ var program = []byte{
 	0x66, 0x2E, 0x0F, 0x1F, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00, // cs nop WORD PTR [rax+rax*1+0x0]
 }
 
-// guids holds the GUIDs that the code refers to: of
+// guids holds the GUIDs that the code refers to. They identify
 // EFI_DEVICE_PATH_TO_TEXT_PROTOCOL, EFI_LOADED_IMAGE_PROTOCOL,
 // EFI_PCI_IO_PROTOCOL and EFI_DEVICE_PATH_PROTOCOL.
 var guids = []byte{
@@ -127,20 +127,21 @@ var guids = []byte{
 	0x91, 0x6E, 0x57, 0x09, 0x3F, 0x6D, 0xD2, 0x11, 0x8E, 0x39, 0x00, 0xA0, 0xC9, 0x69, 0x72, 0x3B,
 }
 
-// The texts that the program writes: Started before the path from which it was
-// started, Display before the path of each display, and Ended at its end.
+// These are the texts that the program writes. Started comes before the path
+// from which the program was started, Display before the path of each display,
+// and Ended at the program's end.
 const (
 	Started = "started from "
 	Display = "display at "
 	Ended   = "that is all"
 )
 
-// Program returns a UEFI program that stands in for OpenCore. It writes the
-// device path from which it was started, and the device paths of all displays,
-// to the console. Then it returns "not found", so that the firmware tries its
-// next boot entry. It holds a version as OpenCore does: a template, and code
-// that would put digits into it. It holds vault between the marks of OpenCore's
-// key.
+// Program returns a UEFI program that takes the place of OpenCore. It writes
+// the device path from which it was started, and the device paths of all
+// displays, to the console. Then it returns "not found", so that the firmware
+// tries its next boot entry. The program contains a version in the same way as
+// OpenCore: a template, and code that would put digits into the template. It
+// contains vault between the marks of OpenCore's key.
 func Program(version string, vault [528]byte) []byte {
 	const align, base = 0x200, 0x1000
 	le := binary.LittleEndian
@@ -152,7 +153,7 @@ func Program(version string, vault [528]byte) []byte {
 			code = le.AppendUint16(code, unit)
 		}
 	}
-	// The code moves each digit with one of two instructions: mov word ptr
+	// The code stores each digit with one of two instructions: mov word ptr
 	// [rip+n], imm16 or mov byte ptr [rip+n], imm8.
 	const dataBase = base + 0x1000
 	displacement := func(offset, length int) uint32 { return uint32(dataBase + offset - (base + len(code) + length)) }
@@ -169,7 +170,7 @@ func Program(version string, vault [528]byte) []byte {
 	return append(append(file, code...), data...)
 }
 
-// header returns the head of a PE32+ file with one section for code and one
+// header returns the header of a PE32+ file with a section for code and a
 // section for data (Microsoft, PE Format).
 func header(code, data, base, dataBase, align int) []byte {
 	le := binary.LittleEndian
@@ -208,8 +209,8 @@ func header(code, data, base, dataBase, align int) []byte {
 	return b
 }
 
-// MachO returns the head of a program for macOS on x86-64. Package opencore
-// reads no more than the head of a kernel extension's program.
+// MachO returns the header of a program for macOS on x86-64. Package opencore
+// reads only the header of a kernel extension's program.
 func MachO(text string) []byte {
 	return fmt.Appendf([]byte{0xCF, 0xFA, 0xED, 0xFE, 7, 0, 0, 1, 3, 0, 0, 0, 11, 0, 0, 0}, "%-512s", text)
 }

@@ -1,7 +1,7 @@
 // Package printable is the only package that quotes text for a terminal. Names,
-// models, logs and files come from others. They may hide commands that a terminal
-// obeys: escape sequences, carriage returns, marks that reverse the order of
-// letters.
+// models, logs and files come from others. They may hide characters that
+// control a terminal: escape sequences, carriage returns, marks that reverse
+// the order of letters.
 //
 // A character that does not print is replaced by its JSON escape, such as
 // \u001b and \n, so that a JSON text keeps its meaning. A byte that is not
@@ -23,7 +23,7 @@ import (
 // symbols and the ASCII space.
 func Line(s string) string { return quote(s, "") }
 
-// Text is [Line] for a text of several lines: line ends and tabs stay.
+// Text returns s like [Line], but keeps line ends and tabs.
 func Text(s string) string { return quote(s, "\n\t") }
 
 func quote(s, stays string) string {
@@ -58,9 +58,9 @@ func quote(s, stays string) string {
 var short = map[rune]string{'\n': `\n`, '\r': `\r`, '\t': `\t`}
 
 // Sprintf is [fmt.Sprintf] for arguments that others wrote. An argument that is
-// a text, or prints itself, is formatted as [Line], or as a Go string with %q.
-// Therefore only the format can start new lines. An error keeps its lines; all
-// lines after the first begin with two spaces.
+// a text, or that prints itself, is formatted like [Line]. With %q, it is
+// formatted as a Go string. Therefore only the format can start new lines. An
+// error keeps its lines, and all lines after the first begin with two spaces.
 func Sprintf(format string, args ...any) string {
 	quoted := make([]any, len(args))
 	for i, arg := range args {
@@ -79,7 +79,7 @@ func Sprintf(format string, args ...any) string {
 	return fmt.Sprintf(format, quoted...)
 }
 
-// A line is a text that prints as [Line].
+// A line is a text that is printed like [Line].
 type line string
 
 // Format implements [fmt.Formatter].
@@ -92,8 +92,8 @@ func (l line) Format(f fmt.State, verb rune) {
 }
 
 // Sentence returns s as a sentence, with a capital letter and a full stop. If
-// the first word is not prose, such as a setting or a command, it stays as it
-// is.
+// the first word is not prose, such as a setting or a command, this word stays
+// as it is.
 func Sentence(s string) string {
 	if s == "" {
 		return ""
@@ -108,8 +108,8 @@ func Sentence(s string) string {
 	return s
 }
 
-// Writer returns a writer for a terminal. It passes each text to w as [Text]. A
-// character must not be split between two writes.
+// Writer returns a writer for a terminal. It passes each text to w in the form
+// of [Text]. A character must not be split between two writes.
 func Writer(w io.Writer) io.Writer { return writer{w} }
 
 type writer struct{ w io.Writer }

@@ -1,6 +1,6 @@
-// Package slow says how much of a long test suite runs. A plain run of the
+// Package slow says how much of a long test suite runs. An ordinary run of the
 // tests takes a sample of each suite, so that it ends within minutes on two
-// cores. With PROXSTATION_WHOLE=1 every case runs, as in .ci/run.
+// cores. With PROXSTATION_WHOLE=1, which .ci/run sets, every case runs.
 package slow
 
 import (
@@ -13,8 +13,9 @@ import (
 // Whole reports whether every case runs.
 func Whole() bool { return os.Getenv("PROXSTATION_WHOLE") == "1" }
 
-// Pick returns the cases of a suite that run: all cases in a whole run, else
-// the first n cases. It logs the number and the names of the other cases.
+// Pick returns the cases of a suite that run. These are all cases in a whole
+// run, and the first n cases otherwise. Pick logs how many cases do not run,
+// and their names.
 func Pick[C any](t testing.TB, n int, cases []C, name func(C) string) []C {
 	t.Helper()
 	if Whole() || len(cases) <= n {
@@ -28,8 +29,9 @@ func Pick[C any](t testing.TB, n int, cases []C, name func(C) string) []C {
 	return cases[:n]
 }
 
-// Drawn reports whether a case of a suite with very many cases runs. In a whole
-// run every case runs. Otherwise one case in share runs, chosen by its name.
+// Drawn reports whether a case runs. It is for suites with very many cases. In
+// a whole run every case runs. Otherwise one of share cases runs, chosen by the
+// case's name.
 func Drawn(name string, share uint32) bool {
 	if Whole() {
 		return true

@@ -9,24 +9,24 @@ import (
 	"sync/atomic"
 )
 
-// MaxFile is the largest size, in bytes, of a file of somebody else's tree that
-// is read. The largest files of a real machine, /proc/interrupts and
+// MaxFile is the largest size, in bytes, of a file that is read from somebody
+// else's tree. The largest files of a real machine, /proc/interrupts and
 // /boot/grub/grub.cfg, have a few hundred KiB.
 const MaxFile = 16 << 20
 
-// The reasons why a file of somebody else's tree is not read.
+// These errors say why a file of somebody else's tree is not read.
 var (
-	// ErrSpecial reports a device, a pipe or a socket in the place of a file.
-	// Opening it could do harm, or never end.
+	// ErrSpecial reports that a device, a pipe or a socket is in the place of a
+	// file. Opening such a file could do harm, or never end.
 	ErrSpecial = errors.New("not a regular file")
 	// ErrTooLarge reports a file with more than [MaxFile] bytes.
 	ErrTooLarge = fmt.Errorf("larger than %d MiB", MaxFile>>20)
 )
 
-// Guard returns fsys as somebody else's data, such as a captured tree: it opens
-// only directories and regular files, and reads at most [MaxFile] bytes of a
-// file. fsys itself must prevent links from leading out of the tree, as
-// [os.Root.FS] does.
+// Guard returns a view of fsys for somebody else's data, such as a captured
+// tree: it opens only directories and regular files, and reads at most
+// [MaxFile] bytes of a file. fsys itself must prevent links from leading out of
+// the tree, as [os.Root.FS] does.
 func Guard(fsys fs.FS) fs.FS {
 	if _, ok := fsys.(interface{ guards() }); ok {
 		return fsys
@@ -39,14 +39,15 @@ type guarded struct {
 	last *atomic.Pointer[listing]
 }
 
-// A listing is the directory that was listed last. Its files are usually read
-// next, and the listing already shows their types.
+// A listing holds the directory that was listed last. The files of this
+// directory are usually read next, and the listing already shows their types.
 type listing struct {
 	dir   string
 	files map[string]bool // the names of regular files
 }
 
-// isListed reports whether a name is known to be a regular file.
+// isListed reports whether the last listing shows that a name is a regular
+// file.
 func (g guarded) isListed(name string) bool {
 	last := g.last.Load()
 	return last != nil && last.dir == path.Dir(name) && last.files[path.Base(name)]
@@ -119,8 +120,8 @@ func (g guarded) Sub(dir string) (fs.FS, error) {
 	return guarded{sub, new(atomic.Pointer[listing])}, nil
 }
 
-// A bounded file returns an error after left bytes, because the size that Stat
-// returns may be wrong.
+// A bounded file returns an error after it has read left bytes, because the
+// size that Stat returns may be wrong.
 type bounded struct {
 	fs.File
 
@@ -141,7 +142,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadAt implements [io.ReaderAt] if the underlying file does.
+// ReadAt implements [io.ReaderAt] if the underlying file does so too.
 func (b *bounded) ReadAt(p []byte, off int64) (int, error) {
 	at, ok := b.File.(io.ReaderAt)
 	if !ok {

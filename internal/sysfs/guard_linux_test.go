@@ -11,7 +11,8 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// Opening a pipe without a writer returns an error and does not wait.
+// Opening a pipe without a writer returns an error immediately and does not
+// wait.
 func TestGuardOpensNoPipe(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

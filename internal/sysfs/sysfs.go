@@ -1,5 +1,5 @@
-// Package sysfs reads attributes of sysfs and procfs from an [fs.FS], so that
-// a captured tree and the running machine are read by the same code.
+// Package sysfs reads attributes of sysfs and procfs from an [fs.FS]. The same
+// code can therefore read a captured tree and the running machine.
 package sysfs
 
 import (
@@ -39,8 +39,9 @@ func Attr(fsys fs.FS, name string) (string, error) {
 
 var pages = sync.Pool{New: func() any { return new(make([]byte, 4096)) }}
 
-// Optional is [Attr] for a file that may be missing. For a missing file, ok is
-// false and err is nil. err is set only if the file exists and cannot be read.
+// Optional does the same as [Attr] for a file that may be missing. For a
+// missing file, ok is false and err is nil. err is set only if the file exists
+// but cannot be read.
 func Optional(fsys fs.FS, name string) (value string, ok bool, err error) {
 	value, err = Attr(fsys, name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -50,7 +51,7 @@ func Optional(fsys fs.FS, name string) (value string, ok bool, err error) {
 }
 
 // Uint returns the file's content as a number with at most the given number of
-// bits. As in the kernel, "0x" in front makes it hexadecimal.
+// bits. As in the kernel, a number that begins with "0x" is hexadecimal.
 func Uint(fsys fs.FS, name string, bits int) (uint64, error) {
 	text, err := Attr(fsys, name)
 	if err != nil {
@@ -63,8 +64,8 @@ func Uint(fsys fs.FS, name string, bits int) (uint64, error) {
 	return n, nil
 }
 
-// Link returns the last element of the target of a symbolic link: the name of
-// a driver, a group or a subsystem. ok is false if there is no link.
+// Link returns the last element in the target of a symbolic link, such as the
+// name of a driver, a group or a subsystem. ok is false if there is no link.
 func Link(fsys fs.FS, name string) (target string, ok bool, err error) {
 	target, err = fs.ReadLink(fsys, name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -91,9 +92,9 @@ func Names(fsys fs.FS, dir string) ([]string, error) {
 	return names, nil
 }
 
-// Real returns the path to which name leads, without links. For a device this
-// is its directory below devices. Real follows at most 40 links, like the
-// kernel. For a path that leaves fsys the error matches [fs.ErrInvalid].
+// Real returns the path to which name leads, without links. For a device, this
+// path is the device's directory below devices. Real follows at most 40 links,
+// like the kernel. If the path leaves fsys, the error matches [fs.ErrInvalid].
 func Real(fsys fs.FS, name string) (string, error) {
 	todo, done := strings.Split(name, "/"), "."
 	for links := 0; len(todo) > 0; {
@@ -120,18 +121,18 @@ func Real(fsys fs.FS, name string) (string, error) {
 	return done, nil
 }
 
-// Sub returns the part of a tree below a directory, guarded as by [Guard]. The
-// directory need not exist.
+// Sub returns the part of a tree below a directory, with the restrictions of
+// [Guard]. The directory need not exist.
 func Sub(root fs.FS, dir string) fs.FS {
 	sub, err := fs.Sub(Guard(root), dir)
 	if err != nil {
-		panic(err) // all callers use valid names
+		panic(err) // cannot happen, because all callers use valid names
 	}
 	return sub
 }
 
-// HasAny reports whether a tree has any of the names. A name that must not be
-// looked up counts as existing.
+// HasAny reports whether a tree has any of the names. If a name must not be
+// looked up, it counts as existing.
 func HasAny(root fs.FS, names ...string) bool {
 	for _, name := range names {
 		if _, err := fs.Stat(root, name); !errors.Is(err, fs.ErrNotExist) {

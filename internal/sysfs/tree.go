@@ -5,9 +5,9 @@ import (
 	"os"
 )
 
-// OpenTree opens a directory of somebody else, such as a captured tree. No link
-// leads out of it, and it is guarded as by [Guard]. It stays open until the
-// program ends.
+// OpenTree opens somebody else's directory, such as a captured tree. No link
+// leads out of the directory, and the restrictions of [Guard] apply. The
+// directory stays open until the program ends.
 func OpenTree(dir string) (fs.FS, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A tree is a directory of somebody else. A single system call keeps a path
-// within the directory (openat2(2), RESOLVE_BENEATH). [os.Root] opens every
+// A tree is somebody else's directory. A single system call keeps a path within
+// the directory (openat2(2), RESOLVE_BENEATH). [os.Root] instead opens every
 // directory on the way, which takes ten times as long for the paths of sysfs.
 type tree struct {
 	root   *os.Root // keeps the directory open
@@ -27,14 +27,15 @@ func openTree(root *os.Root) fs.FS {
 		return Guard(root.FS())
 	}
 	t := tree{root, dir, "."}
-	if _, err := t.Stat("."); err != nil { // no openat2: Linux before 5.6, or a sandbox
+	if _, err := t.Stat("."); err != nil { // openat2 is missing: Linux before 5.6, or a sandbox
 		dir.Close()
 		return Guard(root.FS())
 	}
 	return t
 }
 
-// open returns the file at a path below the tree; flags are those of open(2).
+// open returns the file at a path below the tree. flags holds the flags of
+// open(2).
 func (t tree) open(op, name string, flags int) (*os.File, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
@@ -85,8 +86,8 @@ func (t tree) ReadDir(name string) ([]fs.DirEntry, error) {
 	return entries, err
 }
 
-// Stat implements [fs.StatFS]. Because of O_PATH, it does not really open the
-// file.
+// Stat implements [fs.StatFS]. It does not really open the file, because it
+// uses O_PATH.
 func (t tree) Stat(name string) (fs.FileInfo, error) { return t.stat(name, unix.O_PATH) }
 
 // Lstat implements [fs.ReadLinkFS].

@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// A Udev is udev's record of a device (the database of systemd-udevd; udevadm
-// info --query=all shows it).
+// A Udev holds udev's record of a device (from the database of systemd-udevd;
+// udevadm info --query=all shows it).
 type Udev struct {
 	Links      []string          // paths below /dev, from lines with "S:"
 	Properties map[string]string // from lines with "E:"
 }
 
-// UdevBlock returns udev's record of a block device from udev/data in run, the
-// machine's /run. number is the device's number, such as "8:3". ok is false if
-// there is no record.
+// UdevBlock returns udev's record of a block device, which is below udev/data
+// in the machine's /run. number is the device's number, such as "8:3". ok is
+// false if there is no record.
 func UdevBlock(run fs.FS, number string) (u Udev, ok bool) {
 	text, ok, _ := Optional(run, "udev/data/b"+number)
 	if !ok || number == "" {
@@ -35,7 +35,7 @@ func UdevBlock(run fs.FS, number string) (u Udev, ok bool) {
 }
 
 // ZPool returns the name of the ZFS pool to which the device belongs, or "".
-// blkid stores the name of the pool as the label of each member.
+// blkid stores the pool's name as the label of each member.
 func (u Udev) ZPool() string {
 	if u.Properties["ID_FS_TYPE"] != "zfs_member" {
 		return ""

@@ -8,8 +8,9 @@ import (
 	"path/filepath"
 )
 
-// Write writes a machine below a directory. Each PCI function has an IOMMU
-// group of its own, the attributes of a graphics card, and the driver vfio-pci.
+// Write writes the files of a machine below a directory. Each PCI function has
+// its own IOMMU group, the attributes of a graphics card, and the driver
+// vfio-pci.
 func Write(dir string, functions int) error {
 	w := writer{dir: dir}
 	w.file("proc/cmdline", "BOOT_IMAGE=/vmlinuz quiet\n")
@@ -17,7 +18,7 @@ func Write(dir string, functions int) error {
 	w.file("sys/module/vfio_pci/initstate", "live\n")
 	w.link("sys/bus/pci/drivers/vfio-pci/module", "sys/module/vfio_pci")
 	w.file("usr/share/misc/pci.ids", "10de  NVIDIA Corporation\n\t2c05  GB203 [GeForce RTX 5070 Ti]\n")
-	w.file("sys/devices/system/node/online", "0\n") // ghw reads it
+	w.file("sys/devices/system/node/online", "0\n") // for ghw, which reads this file
 	for i := range functions {
 		address := fmt.Sprintf("0000:%02x:%02x.%d", i/256, i/8%32, i%8)
 		device := "sys/devices/pci0000:00/0000:00:01.0/" + address

@@ -12,8 +12,8 @@ import (
 )
 
 // Raw returns steps that read the same files, links and directories as
-// iommu.Read, each of them once, and ignore the content. Their time is the cost
-// of reading without parsing.
+// iommu.Read, each of them once, and ignore the content. The time for these
+// steps is the cost of reading without parsing.
 func Raw(dir string) (steps []func() error, err error) {
 	r := recorder{os.DirFS(dir), map[string]func(string) error{}}
 	if _, err := iommu.Read(r); err != nil {
@@ -27,7 +27,7 @@ func Raw(dir string) (steps []func() error, err error) {
 	return steps, nil
 }
 
-// A recorder is a file system that records the reads.
+// A recorder is a file system that records which files are read.
 type recorder struct {
 	fsys fs.FS
 	read map[string]func(file string) error // keyed by operation and file

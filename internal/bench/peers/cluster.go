@@ -15,8 +15,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// machines returns a cluster whose nodes share a number of VMs evenly. Every
-// second VM runs.
+// machines returns a cluster with a number of VMs, evenly distributed over the
+// nodes. Every second VM runs.
 func machines(nodes, vms int) *pvetest.Cluster {
 	all, hosts := host(vms).VMs, []pvetest.Host{}
 	for i := range nodes {
@@ -27,8 +27,8 @@ func machines(nodes, vms int) *pvetest.Cluster {
 	return pvetest.NewCluster(hosts, &pvetest.Options{TraceLimit: 1})
 }
 
-// clusters compares the number of requests to a distant cluster, and their
-// time, with two bounds on the requests in flight.
+// clusters compares how many requests are made to a distant cluster, and how
+// long they take. It does this with two limits for the requests in flight.
 func clusters(ctx context.Context, brief bool) error {
 	nodes, vms, wait := 32, 1000, roundTrip
 	if brief {
@@ -92,7 +92,8 @@ func everyNode(ctx context.Context, client *proxmox.Client, nodes, vms int) erro
 	return count(vms, read)
 }
 
-// held returns the memory that facts occupy, and lets them go.
+// held returns how much memory facts occupies. To measure this, it empties
+// facts.
 func held(facts *cluster.Facts) string {
 	var with, without runtime.MemStats
 	runtime.GC()

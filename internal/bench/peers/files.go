@@ -18,8 +18,8 @@ import (
 )
 
 // files compares how fast machines of several sizes are read from their files.
-// Each function is a graphics card. The database of names has one entry, so its
-// size does not matter.
+// Each function is a graphics card. The names database has only one entry, so
+// the time to read the database does not matter.
 func files(ctx context.Context, short bool) error {
 	sizes, rounds := []int{40, 500, 4000}, map[int]int{40: 50, 500: 9, 4000: 3}
 	if short {
@@ -60,7 +60,7 @@ func filesOf(ctx context.Context, n, rounds int) error {
 			return count(n, len(info.Devices))
 		}},
 	}
-	if n <= 40 { // it parses the database of names again for each card, so many cards take minutes
+	if n <= 40 { // nvpci parses the names database again for each card, so many cards take minutes
 		peers = append(peers, contender{"nvpci.GetGPUs", func() error {
 			cards, err := nvpci.New(nvpci.WithLogger(silent{}), nvpci.WithPCIDevicesRoot(filepath.Join(dir, "sys/bus/pci/devices")), nvpci.WithPCIDatabasePath(names)).GetGPUs()
 			if err != nil {
@@ -80,7 +80,7 @@ func filesOf(ctx context.Context, n, rounds int) error {
 	}, peers, rounds, false}.print()
 }
 
-// silent discards nvpci's warnings: two for each card without vfio-dev.
+// silent discards nvpci's two warnings about each card without vfio-dev.
 type silent struct{}
 
 // Warningf does nothing.
@@ -95,7 +95,7 @@ func all(steps []func() error) error {
 	return nil
 }
 
-// count returns an error if a contender read too little, because such a
+// count returns an error if a contender read too few items, because such a
 // contender would only seem fast.
 func count(want, got int) error {
 	if got != want {
@@ -104,7 +104,8 @@ func count(want, got int) error {
 	return nil
 }
 
-// report compares whole runs of programs that describe this machine.
+// report compares complete runs of programs that describe the machine that the
+// benchmark runs on.
 func report(ctx context.Context, short bool) error {
 	rounds := 50
 	if short {

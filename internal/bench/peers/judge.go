@@ -10,9 +10,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// judgements measures how long our judgements take on facts that were already
-// observed. There is nothing to compare them with, because no other library
-// makes such judgements.
+// This function measures how long our library takes to judge facts that were
+// already observed. There is no comparison, because no other library makes such
+// judgements.
 func judgements(ctx context.Context, short bool) error {
 	n, rounds := 1000, 9
 	if short {

@@ -1,5 +1,6 @@
-// Peers measures the library and its peers in turns, and prints a table. "go
-// run ./internal/bench" in the library's root runs it.
+// Peers measures the library and its peers in turns, and prints a table. The
+// command "go run ./internal/bench" in the library's root directory runs this
+// program.
 package main
 
 import (

@@ -13,8 +13,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// roundTrip is the time that a request takes in addition to the node's own
-// work.
+// roundTrip is the network's share of the time for a request. The node's own
+// work is not included.
 const roundTrip = 20 * time.Millisecond
 
 // distant is a node behind a slow network. It counts requests.
@@ -31,10 +31,10 @@ func (d *distant) RoundTrip(r *http.Request) (*http.Response, error) {
 	return d.base.RoundTrip(r)
 }
 
-// user and password are the login of the embedded node's root.
+// user and password are the login of root on the embedded node.
 const user, password = "root@pam", "secret"
 
-// host is the reference host with the given number of VMs. Every second VM
+// host returns the reference host with the given number of VMs. Every second VM
 // runs.
 func host(vms int) pvetest.Host {
 	host := pvetest.Reference()
@@ -46,7 +46,8 @@ func host(vms int) pvetest.Host {
 	return host
 }
 
-// A pair is the same node, connected with this library and with go-proxmox.
+// A pair holds two connections to the same node, one of this library and one of
+// go-proxmox.
 type pair struct {
 	ours          *workstation.Node
 	naive         *proxmox.Node
@@ -72,7 +73,8 @@ func connect(ctx context.Context, sim *pvetest.Node, wait time.Duration) (pair, 
 	return p, nil
 }
 
-// node compares the number of requests to a distant node, and their time.
+// node compares how many requests are made to a distant node, and how long they
+// take.
 func node(ctx context.Context, short bool) error {
 	sizes, rounds, wait := []int{2, 16, 1000}, map[int]int{2: 9, 16: 9, 1000: 1}, roundTrip
 	if short {
@@ -116,8 +118,8 @@ func loop(ctx context.Context, node *proxmox.Node, n int) error {
 	return count(n, len(vms))
 }
 
-// starts compares how soon a program notices the end of a task. It starts VMs
-// one after the other.
+// starts compares how soon a program notices the end of a task. The program
+// starts VMs one after the other.
 func starts(ctx context.Context, short bool, wait time.Duration) error {
 	rounds := 5
 	if short {

@@ -8,22 +8,21 @@ import (
 	"time"
 )
 
-// A contender is a way to do the work that is compared.
+// A contender is one of the ways to do the work that is compared.
 type contender struct {
 	name string
 	do   func() error
 }
 
-// A comparison is a piece of work, done by the library and by its peers.
+// A comparison is a piece of work that both the library and its peers do.
 type comparison struct {
 	work, goal string
 	ours       func() error
 	peers      []contender
 	rounds     int
-	// waits is set for work that waits for a node. The clock then measures the
-	// time that passes. Otherwise it measures the processor time of this
-	// process and its children, which hardly depends on other load of the
-	// machine.
+	// waits is set for work that waits for a node. Then the elapsed time is
+	// measured. Otherwise the processor time of this process and its children
+	// is measured, which hardly depends on other load of the machine.
 	waits bool
 }
 
@@ -46,17 +45,17 @@ func (c comparison) now() (time.Duration, error) {
 
 var start = time.Now()
 
-// print measures all contenders in turns and prints a line for each peer. In
-// each round every contender works once, and another contender begins. The
-// result of a contender is its fastest round, because other load of the machine
-// can only add time.
+// print measures all contenders in turns and prints a line for each peer. Every
+// contender works once in each round, and each round begins with another
+// contender. A contender's fastest round is its result, because other load of
+// the machine can only add time.
 func (c comparison) print() error {
 	all := append([]contender{{"", c.ours}}, c.peers...)
 	fastest := make([]time.Duration, len(all))
 	for round := range c.rounds {
 		for i := range all {
 			at := (i + round) % len(all)
-			runtime.GC() // so that the garbage of the previous contender does not count
+			runtime.GC() // the time must not include collecting the previous contender's garbage
 			began, err := c.now()
 			if err == nil {
 				err = all[at].do()
@@ -76,7 +75,7 @@ func (c comparison) print() error {
 	for i, peer := range c.peers {
 		its := fastest[i+1]
 		fmt.Printf("| %s | %s | %s | %s | %.2f | %s |\n", c.work, short(fastest[0]), peer.name, short(its), fastest[0].Seconds()/its.Seconds(), c.goal)
-		c.goal = "" // the goal is only about the first peer
+		c.goal = "" // only the first peer's line has the goal
 	}
 	return nil
 }

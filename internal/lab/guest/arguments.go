@@ -18,17 +18,18 @@ import (
 // OVMF is the directory in which Debian's package ovmf keeps the firmware.
 const OVMF = "/usr/share/OVMF"
 
-// A kvm builds the command line that PVE makes of a configuration (qemu-server
-// PVE/QemuServer.pm, config_to_command).
+// A kvm builds the command line that PVE makes from a configuration
+// (qemu-server PVE/QemuServer.pm, config_to_command).
 type kvm struct {
 	config  map[string]string
-	dir     string // for the VM's files and sockets
+	dir     string // the directory for the VM's files and sockets
 	network string // the backend of the VM's networks
 	args    []string
 	q35     bool
 	start   map[string]int // the bootindex of each key
 	host    Host
-	// bootable chooses the machine of Bootable, which starts payloads.
+	// bootable says that the function Bootable makes the machine, which starts
+	// payloads.
 	bootable bool
 	err      error
 }
@@ -36,7 +37,7 @@ type kvm struct {
 // A Host returns the functions of the host that a hostpci value selects.
 type Host func(value string) []iommu.Function
 
-// cardOrIGPU is a [Host] that has a card with two functions and an iGPU.
+// cardOrIGPU is a [Host] that has a card with two functions, and an iGPU.
 func cardOrIGPU(value string) []iommu.Function {
 	if strings.Contains(value, "rtx") {
 		return []iommu.Function{{Class: 0x030000}, {Class: 0x040300}}
@@ -104,8 +105,8 @@ func (k *kvm) keys() {
 		regexp.MustCompile(`^audio0$`):                    k.audio,
 		regexp.MustCompile(`^smbios1$`):                   k.smbios,
 		regexp.MustCompile(`^vmgenid$`):                   func(_, value string) { k.device("vmgenid,guid=%s", value) },
-		regexp.MustCompile(`^serial0$`):                   nothing, // every machine of this package has this port
-		// These keys are handled together elsewhere, or only matter for
+		regexp.MustCompile(`^serial0$`):                   nothing, // every machine of this package has a serial port anyway
+		// These keys either have an effect elsewhere, or only matter for
 		// cloud-init, the host's scheduler and people.
 		regexp.MustCompile(`^(agent|args|balloon|bios|boot|bootdisk|cores|cpu|efidisk0|hugepages|machine|memory|numa0?|ostype|scsihw|sockets|tablet|tpmstate0|vcpus|vga|virtiofs\d)$`): nothing,
 		regexp.MustCompile(`^(affinity|autostart|cpuunits|description|hookscript|lock|meta|name|onboot|parent|startup|tags|template|unused\d+|vmstate|running.*)$`):                    nothing,
@@ -146,20 +147,21 @@ func (k *kvm) machine() {
 		k.add("-object", "memory-backend-ram,id=ram-node0,size=%dM", min(memory, 2048))
 		k.add("-numa", "node,nodeid=0,cpus=0-%d,memdev=ram-node0", min(cores, 2)-1)
 	}
-	k.add("-cpu", "max,-la57,-svm") // page tables of five levels would slow the emulator down
+	k.add("-cpu", "max,-la57,-svm") // the emulator would be slow with page tables of five levels
 	k.args = append(k.args, "-nodefaults", "-display", "none", "-boot", "menu=on,strict=on,reboot-timeout=1000")
 	k.add("-chardev", "socket,id=serial0,path=%s/serial,server=on,wait=off", k.dir)
 	k.device("isa-serial,chardev=serial0")
 	k.add("-qmp", "unix:%s/qmp,server=on,wait=off", k.dir)
 }
 
-// firmware adds the OVMF that PVE chooses (PVE/QemuServer/OVMF.pm). On q35 it
-// is the build for Secure Boot, and its variables hold the keys or not.
+// firmware adds the OVMF that PVE chooses (PVE/QemuServer/OVMF.pm). On q35 this
+// is the build for Secure Boot. Depending on the configuration, its variables
+// hold the keys for Secure Boot or not.
 func (k *kvm) firmware() {
 	code, vars := "OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"
 	switch {
 	case k.config["bios"] != "ovmf":
-		return // SeaBIOS, which is part of QEMU
+		return // SeaBIOS is part of QEMU
 	case k.bootable:
 	case k.q35:
 		code = "OVMF_CODE_4M.secboot.fd"
@@ -184,8 +186,8 @@ func (k *kvm) firmware() {
 	}
 }
 
-// bridges adds the buses. For q35, PVE has a file of its own (pve-q35-4.0.cfg).
-// For i440fx, it adds bridges.
+// bridges adds the buses. For q35, PVE has a separate file with the buses
+// (pve-q35-4.0.cfg). For i440fx, PVE adds bridges.
 func (k *kvm) bridges() {
 	tablet := "uhci"
 	if k.q35 {
@@ -239,7 +241,7 @@ func (k *kvm) smbios(_, value string) {
 	}
 }
 
-// own adds the arguments of the key args at the end, as PVE does. It replaces
+// own adds the arguments in the key args at the end, as PVE does. It replaces
 // devices of the host, and CPU properties that only KVM has.
 func (k *kvm) own() {
 	for _, arg := range qmconf.SplitArgs(k.config["args"]) {

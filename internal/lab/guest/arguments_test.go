@@ -10,7 +10,8 @@ import (
 	"github.com/proxstation/proxstation/internal/lab/guest"
 )
 
-// small is the configuration of a VM like those of the profiles.
+// small is the configuration of a VM that is similar to the VMs of the
+// profiles.
 var small = map[string]string{"agent": "enabled=1", "balloon": "0", "bios": "ovmf", "boot": "order=scsi0", "cores": "2", "cpu": "host", "machine": "q35", "memory": "4096",
 	"net0": "virtio=BC:24:11:6A:00:2F,bridge=vmbr0", "scsihw": "virtio-scsi-single", "sockets": "1", "vga": "std",
 	"efidisk0": "local-lvm:vm-141-disk-0,efitype=4m,pre-enrolled-keys=0,size=4M", "scsi0": "local-lvm:vm-141-disk-1,size=8G,ssd=1",

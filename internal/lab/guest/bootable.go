@@ -44,15 +44,15 @@ func Bootable(config map[string]string, dir string, host Host) ([]string, error)
 	return args, cmp.Or(err, k.err)
 }
 
-// Nothing is the volume from which a bootable machine starts if no other volume
-// starts.
+// Nothing is the volume from which a bootable machine starts if it starts from
+// no other volume.
 const Nothing = "nothing"
 
 func (k *kvm) write(file, volume string, isCD bool) {
 	path := filepath.Join(k.dir, file)
 	err := os.WriteFile(path, Payload(volume, isCD), 0o600)
 	if err == nil {
-		err = enlarge(path, 1<<20) // SeaBIOS does not read disks smaller than a cylinder
+		err = enlarge(path, 1<<20) // SeaBIOS does not read disks that are smaller than a cylinder
 	}
 	if err != nil {
 		k.fail("%w", err)
@@ -61,7 +61,7 @@ func (k *kvm) write(file, volume string, isCD bool) {
 
 var driveKey = regexp.MustCompile(`^(virtio|scsi|sata|ide)\d+$`)
 
-// bootIndexes returns the place of each device in the firmware's boot order
+// bootIndexes returns each device's position in the firmware's boot order
 // (qemu-server PVE/QemuServer.pm, device_bootorder and bootorder_from_legacy).
 func bootIndexes(config map[string]string) map[string]int {
 	start := map[string]int{}

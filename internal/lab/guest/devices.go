@@ -11,9 +11,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// modernUSB reports whether all USB devices are on one xHCI controller, as they
-// are from machine version 7.1 on (qemu-server PVE/QemuServer/USB.pm,
-// $use_qemu_xhci).
+// modernUSB reports whether all USB devices are on one xHCI controller, as from
+// machine version 7.1 on (qemu-server PVE/QemuServer/USB.pm, $use_qemu_xhci).
 func (k *kvm) modernUSB() bool {
 	old := regexp.MustCompile(`^pc-(q35|i440fx)-([0-6]\.|7\.0)`).MatchString(k.config["machine"])
 	return !old && slices.Contains([]string{"l26", "win8", "win10", "win11"}, k.config["ostype"])
@@ -34,7 +33,7 @@ func (k *kvm) usbControllers() {
 	case usb3:
 		k.device("nec-usb-xhci,id=xhci,bus=pci.1,addr=0x1b")
 	}
-	if usb2 && !k.q35 && !k.modernUSB() { // PVE's file is pve-usb.cfg
+	if usb2 && !k.q35 && !k.modernUSB() { // PVE uses the file pve-usb.cfg for this
 		k.device("ich9-usb-ehci1,id=ehci,addr=1d.7,multifunction=on")
 		for i := range 3 {
 			k.device("ich9-usb-uhci%d,id=uhci-%d,addr=1d.%d,multifunction=on,masterbus=ehci.0,firstport=%d", i+1, i+1, i, 2*i)
@@ -47,7 +46,7 @@ func (k *kvm) display() {
 	if kind == "" && strings.Contains(k.config["hostpci0"], "x-vga=1") {
 		kind = "none"
 	}
-	// VGA replaces qxl, because not every QEMU has qxl.
+	// VGA replaces qxl, because some builds of QEMU have no qxl.
 	model, known := map[string]string{"": "VGA", "std": "VGA", "vmware": "vmware-svga", "virtio": "virtio-vga", "qxl": "VGA", "none": "", "serial0": ""}[kind]
 	switch {
 	case !known:
@@ -91,7 +90,7 @@ func (k *kvm) card(key, value string) {
 }
 
 // function adds the device that replaces one function of the host. Only an NVMe
-// disk gets a boot index, because the other devices hold nothing to start from.
+// disk gets a boot index, because the firmware can start from no other device.
 func (k *kvm) function(f iommu.Function, key, place, more string) {
 	start := regexp.MustCompile(`,bootindex=\d+`)
 	switch f.Class.Sub() {
@@ -143,7 +142,7 @@ func (k *kvm) nic(key, value string) {
 		k.fail("%s: %v", key, err)
 	}
 	start := k.bootIndex(key)
-	if k.bootable { // without this, the firmware would wait for the network
+	if k.bootable { // otherwise the firmware would wait for the network
 		start = ",romfile="
 	}
 	address := cmp.Or(macAddress.FindString(value), "BC:24:11:00:00:01")

@@ -13,7 +13,8 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// drive adds a drive, a sparse file of its size, and its controller.
+// drive adds a drive, a sparse file of the drive's size, and the drive's
+// controller.
 func (k *kvm) drive(key, value string) {
 	drive, err := storage.ParseDrive(value)
 	if err != nil {
@@ -21,7 +22,7 @@ func (k *kvm) drive(key, value string) {
 	}
 	size, err := storage.ParseSize(drive.Get("size"))
 	if err != nil {
-		size = 4 * storage.MiB // for cloud-init's drive, which has no size
+		size = 4 * storage.MiB // cloud-init's drive has no size in the configuration
 	}
 	model, readOnly := "hd", ""
 	if drive.IsCDROM() {
@@ -40,8 +41,8 @@ func (k *kvm) drive(key, value string) {
 // empty reports whether a CD drive has no medium.
 func empty(drive storage.Drive) bool { return drive.Volume == "none" || drive.Volume == "cdrom" }
 
-// image returns the path of a volume's file, and makes it at least size bytes
-// long.
+// image returns the path of a volume's file. It makes sure that the file has at
+// least size bytes.
 func (k *kvm) image(name string, size int64) string {
 	file := filepath.Join(k.dir, name)
 	if err := enlarge(file, size); err != nil {
@@ -50,8 +51,8 @@ func (k *kvm) image(name string, size int64) string {
 	return file
 }
 
-// enlarge makes a file at least size bytes long. It creates a file that does
-// not exist.
+// enlarge makes sure that a file has at least size bytes. It creates a file
+// that does not exist.
 func enlarge(path string, size int64) error {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -81,7 +82,7 @@ func (k *kvm) diskDevice(key, model string, drive storage.Drive) {
 		options += ",serial=" + serial
 	}
 	thread := ""
-	if drive.Get("iothread") == "1" && (kind == "virtio" || k.config["scsihw"] == "virtio-scsi-single") { // otherwise PVE warns and omits the thread
+	if drive.Get("iothread") == "1" && (kind == "virtio" || k.config["scsihw"] == "virtio-scsi-single") { // with any other controller, PVE warns and omits the thread
 		k.add("-object", "iothread,id=iothread-%s", key)
 		thread = ",iothread=iothread-" + key
 	}
@@ -108,8 +109,8 @@ func (k *kvm) diskDevice(key, model string, drive storage.Drive) {
 	}
 }
 
-// place returns a bus and an address as QEMU's properties. 0x203 is the address
-// 3 on the bus pci.2.
+// place returns a bus and an address as properties for QEMU. 0x203 stands for
+// the address 3 on the bus pci.2.
 func place(at int) string { return fmt.Sprintf("bus=pci.%d,addr=0x%x", at>>8, at&0xff) }
 
 // scsi adds a SCSI drive and its controller (qemu-server

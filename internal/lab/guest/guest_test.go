@@ -25,8 +25,8 @@ import (
 
 const publicKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHW0Sg0Dv1XoPZ5HHq9yqkFr3Kj6n2l0rJ7n3hZ3cQ0a ada@laptop"
 
-// linuxAI returns the wanted set-up of the guest. A local repository replaces
-// NVIDIA's, and the shop offers its Ollama.
+// linuxAI returns the set-up that the guest should have. A local repository
+// replaces NVIDIA's repository, and the shop offers a stand-in for Ollama.
 func linuxAI(h *house, s *shop) firstboot.LinuxAI {
 	h.Helper()
 	key, err := os.ReadFile(filepath.Join(filepath.Dir(h.disk), "driver.asc"))
@@ -44,7 +44,8 @@ func linuxAI(h *house, s *shop) firstboot.LinuxAI {
 }
 
 // TestGuests boots a cloud image with a seed, as PVE would start the profile's
-// VM. An ordinary run boots no guest, because each guest takes minutes.
+// VM. Without PROXSTATION_WHOLE it boots no guest, because each guest takes
+// minutes.
 func TestGuests(t *testing.T) {
 	t.Parallel()
 	type guest struct {
@@ -62,8 +63,9 @@ func TestGuests(t *testing.T) {
 	}
 }
 
-// blankDisk sets up a guest with blank disks. At the end of the set-up it gets
-// its card. Then its agent, SSH and checks are tried.
+// blankDisk sets up a guest that has blank disks. The guest gets its card at
+// the end of the set-up. Afterwards blankDisk tries the agent, SSH and the
+// checks.
 func blankDisk(t *testing.T) {
 	t.Helper()
 	h, s := newHouse(t), open(t)
@@ -86,7 +88,7 @@ func blankDisk(t *testing.T) {
 		t.Errorf("RustDesk: %+v", got)
 	}
 	const seen = "firstboot.agent yes, firstboot.driver unknown, firstboot.card yes, firstboot.disk yes, firstboot.rustdesk yes"
-	if got := answers(report.Checks); got != seen { // unknown: the card is a stand-in, so its module is not loaded
+	if got := answers(report.Checks); got != seen { // the driver is unknown, because the card is a stand-in and its module is not loaded
 		t.Errorf("%s: %v", got, report.Checks)
 	}
 	if state, _ := h.sim.VM(vmid); state.Config["scsi2"] != "" || state.Config["hostpci0"] == "" {
@@ -97,7 +99,7 @@ func blankDisk(t *testing.T) {
 	h.hasSSH()
 	h.isVerified(linux.Wanted())
 
-	// A repeated set-up keeps the disk for models and the password.
+	// If the set-up is repeated, the disk for models and the password stay.
 	h.run("echo precious >/srv/models/weights")
 	again, err := h.install(install.Guest{Linux: &linux, RustDesk: &setup, Again: true})
 	if err != nil || again.Found["models"] != "kept" || len(again.RustDesk.Changed) != 0 || answers(again.Checks) != seen {
@@ -113,10 +115,10 @@ func blankDisk(t *testing.T) {
 	}
 }
 
-// fullDisk sets up a guest that fails at first: the disk for models is not
-// blank, and a package does not exist. Each failure is reported and can be
-// repaired. The data on the disk is kept. The guest has its card from its first
-// start.
+// fullDisk sets up a guest whose set-up fails at first, because the disk for
+// models is not blank and a package does not exist. Each failure is reported
+// and can be repaired. The data on the disk is kept. The guest has its card
+// from its first start.
 func fullDisk(t *testing.T) {
 	t.Helper()
 	h := newHouse(t)
@@ -153,7 +155,7 @@ func fullDisk(t *testing.T) {
 	}
 
 	wanted.Again = true
-	h.run("e2label /dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi1 models") // the command that the error names
+	h.run("e2label /dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi1 models") // the command in the error's text
 	_, err = h.install(wanted)
 	if failed := failure(t, err); !strings.Contains(failed.Why, "no-such-package") || !strings.Contains(failed.Log, "Unable to locate package no-such-package") {
 		t.Errorf("a package that does not exist: %+v", failed)
@@ -165,8 +167,8 @@ func fullDisk(t *testing.T) {
 	}
 }
 
-// failure returns the error of a failed set-up. If the set-up did not fail, it
-// ends the test.
+// failure returns the error of a failed set-up. It ends the test if the set-up
+// did not fail.
 func failure(t *testing.T, err error) *install.SetupError {
 	t.Helper()
 	var failed *install.SetupError
@@ -199,7 +201,7 @@ func sum(t *testing.T, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = file.Close() }() // it was only read
+	defer func() { _ = file.Close() }() // an error does not matter, because the file was only read
 	digest := sha256.New()
 	if _, err := io.Copy(digest, file); err != nil {
 		t.Fatal(err)
@@ -216,9 +218,9 @@ func answers(checks []firstboot.Check) string {
 	return strings.Join(all, ", ")
 }
 
-// isVerified checks the guest in broken states: without a card and with another
-// file system over the disk for models, without the disk and RustDesk, and
-// without nvidia-smi.
+// isVerified checks the guest in three broken states: without a card and with
+// another file system mounted over the disk for models, then without the disk
+// and RustDesk, then without nvidia-smi.
 func (h *house) isVerified(wanted firstboot.Wanted) {
 	h.Helper()
 	wanted.RustDesk, wanted.Card = true, true
@@ -246,14 +248,14 @@ func (h *house) isVerified(wanted firstboot.Wanted) {
 	}
 }
 
-// isSetUp checks the results of the set-up in the guest. All commands run as
-// one script, because the start of each takes a second.
+// isSetUp checks the results of the set-up in the guest. All commands run in a
+// single script, because each start of a program in the guest takes a second.
 func (h *house) isSetUp() {
 	h.Helper()
 	checks := [][2]string{
 		{"hostname", "linux-ai"},
 		{"getent hosts linux-ai | tr -s ' '", "127.0.1.1 linux-ai linux-ai"},
-		{"grep -c ip6-allnodes /etc/hosts", "1"}, // a line of the image
+		{"grep -c ip6-allnodes /etc/hosts", "1"}, // the image already has this line
 		{"id -nG ada", "ada sudo models"},
 		{"id -nG ollama", "ollama video render models"},
 		{"findmnt -n -o FSTYPE,LABEL /srv/models | tr -s ' '", "ext4 models"},
@@ -261,13 +263,13 @@ func (h *house) isSetUp() {
 		{"stat -c '%U %G %a' /srv/models/ollama", "ollama models 2775"},
 		{"grep -c '^HF_HOME=/srv/models/huggingface$' /etc/environment", "1"},
 		{"cat /home/ada/.ssh/authorized_keys", publicKey},
-		{"sudo -u ada sudo -n id -un", "root"}, // and no warning about the host's name
+		{"sudo -u ada sudo -n id -un", "root"}, // the output has no warning about the host's name
 		{"ip -4 -o address show eth0 | awk '{ print $4 }'", "10.0.2.15/24"},
 		{"ip route show default | cut -d' ' -f1-5", "default via 10.0.2.2 dev eth0"},
 		{"networkctl status eth0 | awk '$1 == \"DNS:\" { print $2 }'", "10.0.2.3"},
 		{"systemctl is-active ollama qemu-guest-agent ssh", "active\nactive\nactive"},
 		{"systemctl is-enabled proxstation-firstboot", "disabled"},
-		{"cloud-init status", "status: disabled"}, // since the seed is gone; the settings above have stayed
+		{"cloud-init status", "status: disabled"}, // cloud-init is disabled because the seed is gone; the settings above stay
 		{"df --output=size -B1G / | tail -n 1 | tr -d ' '", "8"},
 	}
 	var script strings.Builder
@@ -282,7 +284,7 @@ func (h *house) isSetUp() {
 	}
 }
 
-// speaks tries the methods of [workstation.Agent] on a real agent.
+// speaks calls the methods of [workstation.Agent] with a real agent.
 func (h *house) speaks() {
 	h.Helper()
 	if info, err := h.agent.OS(h.ctx); err != nil || info["id"] != "debian" {
@@ -340,8 +342,7 @@ func (h *house) hasSSH() {
 	}
 }
 
-// rustDesk returns the set-up of RustDesk from a package that holds only a
-// stand-in.
+// rustDesk returns a set-up of RustDesk whose package holds only a stand-in.
 func rustDesk(s *shop) rustdesk.Setup {
 	s.Helper()
 	url, sum := s.deb("rustdesk", "1.4.9", map[string]string{

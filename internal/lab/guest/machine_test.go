@@ -32,8 +32,8 @@ const (
 	mac  = "BC:24:11:6A:00:2F"
 )
 
-// image returns the directory that image.sh has filled. Without that directory
-// or QEMU, the test skips. If the lab is required, it fails.
+// image returns the directory that image.sh has filled. If this directory or
+// QEMU is missing, image skips the test, or fails it if the lab is required.
 func image(t *testing.T) string {
 	t.Helper()
 	if testing.Short() {
@@ -61,8 +61,8 @@ func image(t *testing.T) string {
 	return dir
 }
 
-// A house is an embedded node that has a VM with a real guest. While the node
-// runs the VM, QEMU runs the guest.
+// A house is an embedded node that has a VM with a real guest. While the VM
+// runs on the node, the guest runs in QEMU.
 type house struct {
 	*testing.T
 	ctx   context.Context
@@ -70,16 +70,16 @@ type house struct {
 	node  *workstation.Node
 	agent workstation.Agent
 	dir   string // holds the VM's drives and sockets
-	disk  string // the guest's disk that image.sh made
+	disk  string // the guest's disk, made by image.sh
 	began time.Time
 	cd    []byte // the image of the seed
 
 	real    *pvetest.SocketAgent
-	on      atomic.Bool // whether QEMU runs the VM
+	on      atomic.Bool // set while QEMU runs the VM
 	console guest.Transcript
 }
 
-// newHouse returns a node that does not have the VM yet.
+// newHouse returns an embedded node that does not have the VM yet.
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	cached := image(t)
@@ -103,7 +103,7 @@ func newHouse(t *testing.T) *house {
 	h.agent = h.node.Agent(vmid)
 	done := make(chan error)
 	go func() { done <- h.host() }()
-	t.Cleanup(func() { // runs before the node closes and the directory is removed
+	t.Cleanup(func() { // this runs before the node closes and the directory is removed
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
@@ -115,8 +115,9 @@ func newHouse(t *testing.T) *house {
 	return h
 }
 
-// Execute implements [pvetest.Agent]. A guest that is shutting down must not
-// answer in place of the guest that starts next.
+// Execute implements [pvetest.Agent]. It returns an error while the guest is
+// off, because a guest that is shutting down must not answer for the guest that
+// starts next.
 func (h *house) Execute(ctx context.Context, command string, arguments json.RawMessage) (json.RawMessage, error) {
 	if !h.on.Load() {
 		return nil, pvetest.ErrNoAgent
@@ -124,7 +125,7 @@ func (h *house) Execute(ctx context.Context, command string, arguments json.RawM
 	return h.real.Execute(ctx, command, arguments)
 }
 
-// host runs QEMU whenever the node runs the VM.
+// host runs QEMU whenever the VM runs on the node.
 func (h *house) host() error {
 	for {
 		err := h.await(true)
@@ -140,8 +141,8 @@ func (h *house) host() error {
 	}
 }
 
-// await waits until the node runs the VM, or no longer runs it. It returns an
-// error only if the context ends.
+// await waits until the VM runs on the node, or until it no longer runs if
+// running is false. It returns an error only if the context ends.
 func (h *house) await(running bool) error {
 	for slices.Contains(h.sim.Running(), vmid) != running {
 		select {
@@ -153,17 +154,17 @@ func (h *house) await(running bool) error {
 	return nil
 }
 
-// power lets QEMU run the VM until the node shuts it down.
+// power runs QEMU until the node shuts the VM down.
 func (h *house) power() error {
 	system := filepath.Join(h.dir, "scsi0")
-	if _, err := os.Stat(system); err != nil { // as PVE imports the image
+	if _, err := os.Stat(system); err != nil { // PVE would import the image at this point
 		if out, err := exec.CommandContext(h.ctx, "cp", "--sparse=always", "--reflink=auto", h.disk, system).CombinedOutput(); err != nil {
 			return fmt.Errorf("%w: %s", err, out)
 		}
 	}
 	state, _ := h.sim.VM(vmid)
 	for key, value := range state.Config {
-		if strings.Contains(value, ":iso/firstboot-") { // the seed that was uploaded
+		if strings.Contains(value, ":iso/firstboot-") { // this is the seed that was uploaded
 			if err := os.WriteFile(filepath.Join(h.dir, key), h.cd, 0o600); err != nil {
 				return err
 			}
@@ -188,7 +189,7 @@ func (h *house) power() error {
 	select {
 	case <-off:
 		h.on.Store(false)
-		go func() { _, _ = h.real.Execute(h.ctx, "guest-shutdown", nil) }() // an agent sends no answer to this command
+		go func() { _, _ = h.real.Execute(h.ctx, "guest-shutdown", nil) }() // this command gets no answer from an agent
 		if err := <-ended; h.ctx.Err() == nil {
 			return err
 		}
@@ -207,15 +208,15 @@ func (h *house) listen() {
 	for h.ctx.Err() == nil {
 		serial, err := new(net.Dialer).DialContext(h.ctx, "unix", filepath.Join(h.dir, "serial"))
 		if err == nil {
-			_, _ = io.Copy(&h.console, serial) // ends with QEMU
+			_, _ = io.Copy(&h.console, serial) // the copying ends when QEMU ends
 			_ = serial.Close()
 			return
 		}
-		time.Sleep(50 * time.Millisecond) // QEMU creates the socket a moment after its start
+		time.Sleep(50 * time.Millisecond) // QEMU creates the socket shortly after it starts
 	}
 }
 
-// install makes the VM, sets up its guest and checks it.
+// install makes the VM, sets up its guest and checks the guest.
 func (h *house) install(wanted install.Guest) (install.Report, error) {
 	h.Helper()
 	seed, err := wanted.Linux.Seed()
@@ -246,14 +247,15 @@ func (h *house) install(wanted install.Guest) (install.Report, error) {
 	return reports[0], nil
 }
 
-// vm is the profile with small disks, a card and one core.
+// vm returns the profile's VM with small disks, a card and one core.
 func vm() workstation.VM {
-	// One core: with two, the timer of the second stops now and then under emulation.
+	// There is only one core, because under emulation the timer of a second
+	// core sometimes stops.
 	return profile.LinuxAI{Cores: 1, Memory: 2 * storage.GiB, System: 8 * storage.GiB, Models: storage.GiB, Card: "rtx5070ti",
 		Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2"}.VM()
 }
 
-// tell logs the progress of a set-up.
+// tell writes the progress of a set-up to the test's log.
 func (h *house) tell(e workstation.Event) {
 	h.Logf("guest: %s %s: %s", time.Since(h.began).Round(time.Second), e.Phase, e.Message)
 }

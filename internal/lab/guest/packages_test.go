@@ -25,7 +25,7 @@ type shop struct {
 	files   map[string][]byte
 }
 
-// open opens a shop. The test adds files before a guest asks for them.
+// open starts a shop. The test must add files before a guest requests them.
 func open(t *testing.T) *shop {
 	t.Helper()
 	s := &shop{T: t, files: map[string][]byte{}}
@@ -37,7 +37,7 @@ func open(t *testing.T) *shop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.address = "http://10.0.2.2:" + port // in QEMU's user network, the host's loopback
+	s.address = "http://10.0.2.2:" + port // in QEMU's user network, this is the host's loopback address
 	return s
 }
 
@@ -48,7 +48,8 @@ func (s *shop) put(name string, data []byte) (url, sum string) {
 	return s.address + "/" + name, hex.EncodeToString(digest[:])
 }
 
-// deb offers a Debian package with the given files. All of them are executable.
+// deb offers a Debian package with the given files. All of these files are
+// executable.
 func (s *shop) deb(name, version string, files map[string]string) (url, sum string) {
 	s.Helper()
 	dir := s.TempDir()
@@ -73,7 +74,8 @@ func (s *shop) deb(name, version string, files map[string]string) (url, sum stri
 	return s.put(name+"-"+version+".deb", data)
 }
 
-// tgz offers an archive with the given files. All of them are executable.
+// tgz offers an archive with the given files. All of these files are
+// executable.
 func (s *shop) tgz(name string, files map[string]string) (url, sum string) {
 	s.Helper()
 	var b bytes.Buffer
@@ -96,8 +98,8 @@ func (s *shop) tgz(name string, files map[string]string) (url, sum string) {
 	return s.put(name, b.Bytes())
 }
 
-// standIn returns a script that replaces RustDesk and keeps its state in a
-// directory.
+// standIn returns a script that takes the place of RustDesk. The script keeps
+// its state in a directory.
 func standIn(t *testing.T, version string) string {
 	t.Helper()
 	text, err := os.ReadFile("../../../workstation/rustdesk/testdata/standin.sh")

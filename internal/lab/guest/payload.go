@@ -8,10 +8,10 @@ import (
 // Said is the text that a payload writes before the name of its volume.
 const Said = "started from "
 
-// Payload returns the beginning of a disk or a CD. Both SeaBIOS and OVMF start
-// from it a program that writes the volume's name to QEMU's debug port and
-// halts. A disk is a FAT file system without partitions, whose first sector is
-// also a boot sector. A CD has that file system as its El Torito image.
+// Payload returns the beginning of a disk or a CD. SeaBIOS and OVMF both start
+// a program from it. The program writes the volume's name to QEMU's debug port
+// and halts. A disk is a FAT file system without partitions, whose first sector
+// is also a boot sector. A CD has such a file system as its El Torito image.
 func Payload(volume string, isCD bool) []byte {
 	disk := fat(Said + volume + "\n")
 	if !isCD {
@@ -35,7 +35,7 @@ func Payload(volume string, isCD bool) []byte {
 }
 
 // fat returns a FAT12 file system of 64 sectors (Microsoft's FAT specification)
-// with EFI/BOOT/BOOTX64.EFI.
+// that contains EFI/BOOT/BOOTX64.EFI.
 func fat(message string) []byte {
 	const sector = 512
 	disk := make([]byte, 64*sector)
@@ -47,8 +47,8 @@ func fat(message string) []byte {
 	copy(disk[36:], "\x80\x00\x29    PAYLOAD    FAT12   ")
 	copy(disk[0x3e:], biosProgram(message))
 	disk[510], disk[511] = 0x55, 0xaa
-	// The entries have 12 bits each: cluster 2 is EFI, 3 is BOOT, and 4 and 5
-	// are the file.
+	// Each entry of the table has 12 bits. Cluster 2 is EFI, 3 is BOOT, and 4
+	// and 5 are the file.
 	copy(disk[sector:], []byte{0xf8, 0xff, 0xff, 0xff, 0xff, 0xff, 0x05, 0xf0, 0xff})
 	entry := func(at int, name string, attributes byte, cluster uint16, size uint32) {
 		copy(disk[at:], name)
@@ -69,12 +69,12 @@ func fat(message string) []byte {
 	return disk
 }
 
-// write is code for any mode of the processor. It writes the bytes at SI, up to
-// a 0, to the port in DX, and halts.
+// write is machine code for any mode of the processor. The code writes the
+// bytes at SI, up to a 0, to the port in DX, and halts.
 var write = []byte{0xfc, 0xac, 0x84, 0xc0, 0x74, 0x03, 0xee, 0xeb, 0xf8, 0xf4, 0xeb, 0xfd}
 
-// biosProgram returns code for offset 0x3e of a boot sector, which the BIOS
-// loads at 0x7c00.
+// biosProgram returns machine code for offset 0x3e of a boot sector. The BIOS
+// loads the sector at 0x7c00.
 func biosProgram(message string) []byte {
 	begin := []byte{0xfa, 0x31, 0xc0, 0x8e, 0xd8, 0xba, 0xe9, 0x00, 0xbe, 0, 0} // cli; DS = 0; DX = port 0xe9; SI = the message
 	binary.LittleEndian.PutUint16(begin[9:], uint16(0x7c00+0x3e+len(begin)+len(write)))

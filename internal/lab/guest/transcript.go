@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// A Transcript collects the output of a program or of a serial port. Several
-// goroutines may use it.
+// A Transcript collects the output of a program or of a serial port. It is safe
+// for concurrent use.
 type Transcript struct {
 	mu    sync.Mutex
 	bytes []byte
@@ -24,8 +24,8 @@ func (s *Transcript) Write(p []byte) (int, error) {
 // escapes matches control sequences (ECMA-48, section 5.4).
 var escapes = regexp.MustCompile("\x1b\\[[0-?]*[ -/]*[@-~]")
 
-// Text returns the output without the control sequences with which firmware
-// colours its text and moves the cursor.
+// Text returns the output without control sequences. Firmware uses such
+// sequences to colour its text and to move the cursor.
 func (s *Transcript) Text() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,6 +1,6 @@
 // Init is the first process of a lab machine. It mounts the file systems that
 // programs read, loads the modules, waits for the disks, runs the commands and
-// powers off. It reports to the second serial port.
+// powers the machine off. It writes its reports to the second serial port.
 package main
 
 import (
@@ -20,10 +20,10 @@ import (
 
 func main() {
 	if err := boot(); err != nil {
-		fmt.Println("init:", err) // prints to the console if the report fails
+		fmt.Println("init:", err) // the console shows the error if the report fails
 	}
 	unix.Sync()
-	fmt.Println("init:", unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)) // Reboot returns only with an error
+	fmt.Println("init:", unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)) // Reboot only returns if it failed
 }
 
 func boot() error {
@@ -46,8 +46,7 @@ func boot() error {
 	}
 	tainted, err := os.ReadFile("/proc/sys/kernel/tainted")
 	done.Tainted = strings.TrimSpace(string(tainted))
-	// TCSBRK with an argument waits until all output is sent, as tcdrain(3)
-	// does.
+	// TCSBRK with an argument waits until all output is sent, as in tcdrain(3).
 	return errors.Join(err, r.Encode(done), unix.IoctlSetInt(int(port.Fd()), unix.TCSBRK, 1), port.Close())
 }
 
@@ -93,7 +92,7 @@ func load(path string) error {
 
 // waitForDisks waits for disks that are not virtual, because NVMe and USB find
 // their disks only after the modules have loaded. The link to the bdi is the
-// last part of a disk to appear.
+// part of a disk that appears last.
 func waitForDisks(number int, limit time.Duration) error {
 	for end := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
 		found, err := filepath.Glob("/sys/block/*/bdi")
@@ -115,7 +114,8 @@ func waitForDisks(number int, limit time.Duration) error {
 	}
 }
 
-// run runs a command. It returns an error only if the report fails.
+// run runs a command and reports its result. It returns an error only if the
+// report fails.
 func (r report) run(c lab.Command) error {
 	if err := r.Encode(lab.Event{Action: lab.Begin, Command: c.Name}); err != nil {
 		return err
